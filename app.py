@@ -1,0 +1,46 @@
+"""The sitemap: which endpoint groups exist, and what else a Lambda of this bundle can be. No logic here.
+
+GROUP, set per function in .chalice/config.json, names the one group a Lambda imports;
+unset (chalice local, chalice package, tests) imports them all.
+"""
+
+from importlib import import_module
+from typing import Any
+
+from chalice.app import Chalice
+
+from chalicelib import logs, web
+from chalicelib.settings import settings
+
+GROUPS = ("consult", "gateway", "clinic")
+CORE = "gateway"  # rides on Chalice's own API handler; every other group has a function of its own
+
+logs.configure()
+app = Chalice(app_name="zhenxun", configure_logs=False)
+app.register_middleware(web.door, "http")
+for group in [settings.group] if settings.group in GROUPS else GROUPS:
+    app.register_blueprint(import_module(f"chalicelib.{group}.routes").routes)
+
+
+def entry(event: Any, context: Any) -> Any:
+    return app(event, context)
+
+
+entry.__name__ = "app"  # Chalice names a handler by __name__: each group's becomes app.app
+for group in GROUPS:
+    if group != CORE:
+        app.lambda_function(name=group)(entry)
+
+
+@app.lambda_function(name="migrate")
+def migrate(_event: Any, _context: Any) -> list[str]:
+    """Bring the database to the newest schema; invoked once by each deployment, before traffic moves."""
+    from chalicelib import migrations
+
+    return migrations.migrate()
+
+
+if settings.chalice_cli:  # the chalice command, never a Lambda: see docs/development.md
+    from devstack.server import mend_chalice_local
+
+    mend_chalice_local()

@@ -1,0 +1,108 @@
+"""Redis: a copy of what MySQL knows, never the only one. Every caller can go on without it.
+
+A script touches the keys of one hash tag only; what spans several tags goes as one pipeline of such scripts.
+"""
+
+import logging
+from functools import cache
+from typing import Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError, RedisError
+from redis.retry import Retry
+
+from chalicelib.settings import settings
+
+logger = logging.getLogger(__name__)
+
+
+class Down(Exception):
+    """Redis did not answer in time, or not with what was asked for."""
+
+
+class Script:
+    """Lua, sent by its hash. `server` inside it names the running server: a copy it did not make proves nothing."""
+
+    def __init__(self, body: str) -> None:
+        self.body = "local server = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')\n" + body
+        self._sha = ""
+
+    def sha(self) -> str:
+        if not self._sha:
+            self._sha = str(_call(client().script_load, self.body))
+        return self._sha
+
+
+Call = tuple[Script, list[str], list[Any]]
+
+
+def run(script: Script, keys: list[str], arguments: list[Any]) -> Any:
+    """Run one script and return its answer. Raises Down."""
+    return _call(_evaluate, script, keys, arguments)
+
+
+def attempt(script: Script, keys: list[str], arguments: list[Any]) -> bool:
+    """Run one script whose effect can be done without; return whether it was reached."""
+    try:
+        run(script, keys, arguments)
+    except Down as down:
+        logger.warning("redis write skipped", extra={"ids": {"reason": str(down)}})
+        return False
+    return True
+
+
+def run_all(calls: list[Call]) -> list[Any]:
+    """Run several scripts in one round trip, each by itself. Raises Down; some may then have run."""
+    return list(_call(_evaluate_all, calls))
+
+
+def _call(work: Any, *arguments: Any) -> Any:
+    try:
+        return work(*arguments)
+    except (RedisError, OSError) as error:
+        raise Down(type(error).__name__) from error
+
+
+def _evaluate(script: Script, keys: list[str], arguments: list[Any]) -> Any:
+    try:
+        return client().evalsha(script.sha(), len(keys), *keys, *arguments)
+    except NoScriptError:  # a restarted or failed-over server has forgotten it
+        return client().eval(script.body, len(keys), *keys, *arguments)
+
+
+def _evaluate_all(calls: list[Call]) -> list[Any]:
+    answers = _send(calls, by_hash=True)
+    if any(isinstance(answer, NoScriptError) for answer in answers):
+        missing = [i for i, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+        for i, answer in zip(missing, _send([calls[i] for i in missing], by_hash=False), strict=True):
+            answers[i] = answer
+    for answer in answers:
+        if isinstance(answer, Exception):
+            raise answer
+    return answers
+
+
+def _send(calls: list[Call], by_hash: bool) -> list[Any]:
+    pipe = client().pipeline(transaction=False)
+    for script, keys, arguments in calls:
+        if by_hash:
+            pipe.evalsha(script.sha(), len(keys), *keys, *arguments)
+        else:
+            pipe.eval(script.body, len(keys), *keys, *arguments)
+    return list(pipe.execute(raise_on_error=False))
+
+
+@cache
+def client() -> Any:
+    """The one client, made when first used. It follows several shards where REDIS_CLUSTER says so."""
+    options: dict[str, Any] = {
+        "decode_responses": True,
+        "socket_timeout": settings.redis_timeout,
+        "socket_connect_timeout": settings.redis_timeout,
+    }
+    if settings.redis_url.startswith("rediss:"):
+        options["ssl_ca_certs"] = settings.tls_ca
+    if settings.redis_cluster:
+        return redis.RedisCluster.from_url(settings.redis_url, **options)
+    return redis.Redis.from_url(settings.redis_url, retry=Retry(NoBackoff(), 1), **options)

@@ -1,0 +1,21 @@
+"""How staff sign in."""
+
+from chalicelib.adapters import mysql
+from chalicelib.clinic.models import SignedInStaff, StaffSignIn
+from chalicelib.errors import BAD_CREDENTIALS, Refused
+from chalicelib.identity import attempts, passwords, tokens
+from chalicelib.identity.callers import Caller
+from chalicelib.people import staff
+
+
+def with_password(caller: Caller, given: StaffSignIn) -> SignedInStaff:
+    """Return a new token. An unknown phone and a wrong password are one answer, in one time."""
+    subject = f"staff:{given.phone}:{caller.address}"
+    attempts.take(caller.tenant_id, subject)
+    found = mysql.autocommit(lambda tx: staff.find_by_phone(tx, caller.tenant_id, given.phone))
+    right = passwords.matches(given.password, found.password_hash if found else None)
+    if found is None or not right:
+        raise Refused(BAD_CREDENTIALS)
+    attempts.forgive(caller.tenant_id, subject)
+    token = tokens.issue(caller.tenant_id, f"user:{found.user_id}", found.role)
+    return SignedInStaff(userId=str(found.user_id), token=token, role=found.role, name=found.name)

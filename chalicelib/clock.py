@@ -1,0 +1,24 @@
+"""The one clock, so that a test can stop it. Inside: UTC microseconds; on the wire: Asia/Shanghai text."""
+
+import time
+from datetime import datetime, timedelta, timezone
+
+SECOND = 1_000_000
+DAY = 86_400 * SECOND
+# China has kept no summer time since 1991, before any instant this system stores.
+SHANGHAI = timezone(timedelta(hours=8))
+
+
+def now() -> int:
+    """Return microseconds since 1970, UTC."""
+    return time.time_ns() // 1000
+
+
+def wire(instant: int) -> str:
+    """Return an instant as the protocol writes it: yyyy-MM-dd HH:mm:ss, Asia/Shanghai."""
+    return datetime.fromtimestamp(instant // SECOND, SHANGHAI).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def monotonic() -> float:
+    """Return seconds for measuring how long something took."""
+    return time.perf_counter()

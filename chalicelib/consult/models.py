@@ -1,0 +1,65 @@
+"""What crosses the wire in patient-doctor chat."""
+
+from pydantic import AliasChoices, Field
+
+from chalicelib.wire import ChatText, Id, IdText, MessageId, PageSize, PublicId, RetryKey, Wire
+
+SESSION_NO = "1f0c8e9e-6f3b-4c0e-9f57-0d6c2f3f7a11"
+MSG_ID = "EDCZL-SY32-243Y-VWQ"
+MSG_DATE = "2026-01-05 09:30:00"
+OLDER_THAN = AliasChoices("msg_id", "last_msg_id", "last_message_id")
+
+
+class Pair(Wire):
+    member_id: Id = Field(examples=["1"])
+    doctor_id: Id = Field(examples=["3"])
+
+
+class SessionNo(Wire):
+    session_no: str = Field(examples=[SESSION_NO])
+
+
+class PatientText(Pair):
+    message: ChatText = Field(examples=["医生您好，我发烧两天了。"])
+    session_no: PublicId | None = Field(None, examples=[SESSION_NO])
+    client_msg_id: RetryKey | None = None
+
+
+class DoctorText(Wire):
+    message: ChatText = Field(examples=["量过体温吗？多少度？"])
+    session_no: PublicId = Field(examples=[SESSION_NO])
+    client_msg_id: RetryKey | None = None
+
+
+class Sent(Wire):
+    msg_id: str = Field(examples=[MSG_ID])
+    msg_date: str = Field(examples=[MSG_DATE])
+
+
+class SentByPatient(Sent):
+    session_no: str = Field(examples=[SESSION_NO])
+
+
+class DoctorPage(Wire):
+    session_no: PublicId = Field(examples=[SESSION_NO])
+    page_size: PageSize = Field(examples=[20])
+    msg_id: MessageId | None = Field(None, validation_alias=OLDER_THAN, examples=[MSG_ID])
+
+
+class PatientPage(DoctorPage):
+    member_id: Id = Field(examples=["1"])
+
+
+class MessageForDoctor(Wire):
+    msg_id: str = Field(examples=[MSG_ID])
+    msg_type: int = Field(description="0 文本，1 图片", examples=[0], json_schema_extra={"enum": [0, 1]})
+    from_to: int = Field(description="0 我发出的，1 发给我的", examples=[1], json_schema_extra={"enum": [0, 1]})
+    message: str = Field(description="图片消息为空", examples=["医生您好，我发烧两天了。"])
+    res_url: str = Field(description="图片地址，30 分钟有效；文本消息为空", examples=[""])
+    msg_date: str = Field(examples=[MSG_DATE])
+
+
+class MessageForPatient(MessageForDoctor):
+    doctor_id: IdText = Field(examples=["3"])
+    doctor_name: str = Field(examples=["陈医生"])
+    doctor_photo_url: str = Field(examples=[""])

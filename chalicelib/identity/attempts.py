@@ -1,0 +1,55 @@
+"""Limits on guessing: five failures lock a subject for a quarter of an hour, however many try at once.
+
+Counted in MySQL by conditional update, so that a flushed cache gives no more tries.
+"""
+
+from chalicelib import clock, errors
+from chalicelib.adapters import mysql
+from chalicelib.adapters.mysql import Tx
+from chalicelib.errors import Refused
+
+TRIES = 5
+LOCK = 15 * 60 * clock.SECOND
+
+
+def take(tenant_id: int, subject: str) -> None:
+    """Spend one try before the guess is looked at. Refused 429 where none is left."""
+    if not mysql.transact(lambda tx: _take(tx, tenant_id, subject.encode())):
+        raise Refused(errors.TOO_MANY_REQUESTS, "尝试次数过多，请15分钟后再试", retry_after=LOCK // clock.SECOND)
+
+
+def forgive(tenant_id: int, subject: str) -> None:
+    """The guess was right: what went before it no longer counts."""
+    mysql.autocommit(
+        lambda tx: tx.run(
+            "DELETE FROM attempts WHERE tenant_id = %(tenant_id)s AND subject = %(subject)s",
+            tenant_id=tenant_id,
+            subject=subject.encode(),
+        )
+    )
+
+
+def _take(tx: Tx, tenant_id: int, subject: bytes) -> bool:
+    now = clock.now()
+    tx.run(
+        """
+        INSERT INTO attempts (tenant_id, subject, failures, since) VALUES (%(tenant_id)s, %(subject)s, 0, %(now)s)
+        ON DUPLICATE KEY UPDATE
+            failures = IF(since < %(expired)s, 0, failures),
+            since = IF(since < %(expired)s, %(now)s, since)
+        """,
+        tenant_id=tenant_id,
+        subject=subject,
+        now=now,
+        expired=now - LOCK,
+    )
+    taken = tx.run(
+        """
+        UPDATE attempts SET failures = failures + 1
+        WHERE tenant_id = %(tenant_id)s AND subject = %(subject)s AND failures < %(tries)s
+        """,
+        tenant_id=tenant_id,
+        subject=subject,
+        tries=TRIES,
+    )
+    return taken == 1

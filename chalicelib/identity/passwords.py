@@ -1,0 +1,40 @@
+"""Passwords as scrypt hashes; the parameters stand beside the hash, so that they can grow."""
+
+import base64
+import hashlib
+import hmac
+import secrets
+
+# 16 MB and about 50 ms: OWASP's second choice (N=2^14, r=8, p=5) fits the smallest Lambda.
+N, R, P = 2**14, 8, 5
+
+
+def hashed(password: str) -> bytes:
+    """Return scrypt$N$r$p$salt$hash."""
+    salt = secrets.token_bytes(16)
+    return b"$".join(
+        [
+            b"scrypt",
+            *(str(n).encode() for n in (N, R, P)),
+            _text(salt),
+            _text(_derive(password, salt, N, R, P)),
+        ]
+    )
+
+
+def matches(password: str, stored: bytes | None) -> bool:
+    """Compare in constant time. An unknown person (None) costs as much as a wrong password."""
+    _, n, r, p, salt, expected = (stored or _NOBODY).split(b"$")
+    derived = _derive(password, base64.b64decode(salt), int(n), int(r), int(p))
+    return hmac.compare_digest(derived, base64.b64decode(expected)) and stored is not None
+
+
+def _derive(password: str, salt: bytes, n: int, r: int, p: int) -> bytes:
+    return hashlib.scrypt(password.encode(), salt=salt, n=n, r=r, p=p, maxmem=256 * n * r, dklen=32)
+
+
+def _text(raw: bytes) -> bytes:
+    return base64.b64encode(raw)
+
+
+_NOBODY = b"$".join([b"scrypt", *(str(n).encode() for n in (N, R, P)), _text(b"\0" * 16), _text(b"\0" * 32)])

@@ -1,0 +1,105 @@
+"""Opaque tokens: MySQL holds the session by the token's hash, Redis a copy for a minute.
+
+Revoking writes MySQL, then a tombstone that outlives every copy: dead at once, or within 60 s where Redis could not be
+reached.
+"""
+
+import hashlib
+import json
+import secrets
+from dataclasses import dataclass
+
+from chalicelib import clock
+from chalicelib.adapters import copies, mysql
+from chalicelib.settings import settings
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    tenant_id: int
+    principal: str
+    kind: str
+    platform: int
+    expires_at: int
+
+
+def issue(tenant_id: int, principal: str, kind: str, platform: int = 0) -> str:
+    """Return a new token: 43 URL-safe characters, known to its owner alone."""
+    token = secrets.token_urlsafe(32)
+    now = clock.now()
+    mysql.autocommit(
+        lambda tx: tx.run(
+            """
+            INSERT INTO tokens (token_hash, tenant_id, principal, kind, platform, created_at, expires_at)
+            VALUES (%(token_hash)s, %(tenant_id)s, %(principal)s, %(kind)s, %(platform)s, %(now)s, %(expires_at)s)
+            """,
+            token_hash=_hash(token),
+            tenant_id=tenant_id,
+            principal=principal.encode(),
+            kind=kind,
+            platform=platform,
+            now=now,
+            expires_at=now + settings.token_days * clock.DAY,
+        )
+    )
+    return token
+
+
+def look_up(token: str) -> Session | None:
+    """Return the live session of a token, or None."""
+    if not token:
+        return None
+    hashed = _hash(token)
+    session = _copied(hashed) or _stored(hashed)
+    return session if session and session.expires_at > clock.now() else None
+
+
+def revoke(token: str) -> None:
+    """End a session. Revoking twice, or a token that never was, changes nothing."""
+    hashed = _hash(token)
+    mysql.autocommit(
+        lambda tx: tx.run(
+            "UPDATE tokens SET revoked_at = %(now)s WHERE token_hash = %(hashed)s AND revoked_at IS NULL",
+            now=clock.now(),
+            hashed=hashed,
+        )
+    )
+    copies.bury(_key(hashed))
+
+
+def _hash(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "replace")).digest()
+
+
+def _key(hashed: bytes) -> str:
+    return f"token:{{{hashed.hex()}}}"
+
+
+def _copied(hashed: bytes) -> Session | None:
+    copy = copies.read(_key(hashed))
+    if copy is None:
+        return None
+    return _DEAD if copy == copies.TOMBSTONE else Session(*json.loads(copy))
+
+
+_DEAD = Session(0, "", "", 0, 0)
+
+
+def _stored(hashed: bytes) -> Session | None:
+    row = mysql.autocommit(
+        lambda tx: tx.one(
+            """
+            SELECT tenant_id, principal, kind, platform, expires_at
+            FROM tokens
+            WHERE token_hash = %(hashed)s AND revoked_at IS NULL
+            """,
+            hashed=hashed,
+        )
+    )
+    if row is None:
+        return None
+    principal = row["principal"].decode()
+    session = Session(row["tenant_id"], principal, row["kind"], row["platform"], row["expires_at"])
+    copy = [session.tenant_id, principal, session.kind, session.platform, session.expires_at]
+    copies.write(_key(hashed), json.dumps(copy))
+    return session

@@ -1,0 +1,58 @@
+"""Logs are JSON lines with ids: never a text, name, phone, ID number, password or token."""
+
+import json
+import logging
+import sys
+import traceback
+from contextvars import ContextVar
+from typing import Any
+
+from chalicelib import clock
+from chalicelib.settings import settings
+
+_context: ContextVar[dict[str, Any]] = ContextVar("log_context")
+
+
+def start(**ids: Any) -> None:
+    """Begin a unit of work (a request, a job): what it logs from here on carries these ids and no others."""
+    _context.set(ids)
+
+
+def bind(**ids: Any) -> None:
+    """Add ids to what this unit of work logs from here on."""
+    _context.set({**context(), **ids})
+
+
+def context() -> dict[str, Any]:
+    return _context.get({})
+
+
+class JsonLines(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "at": clock.wire(int(record.created * clock.SECOND)),
+            "level": record.levelname,
+            "event": record.getMessage(),
+            **context(),
+            **getattr(record, "ids", {}),
+        }
+        if record.exc_info and record.exc_info[1]:
+            line["error"] = type(record.exc_info[1]).__name__
+            line["stack"] = _places(record.exc_info[1])
+        return json.dumps(line, ensure_ascii=False, default=str)
+
+
+def _places(error: BaseException) -> list[str]:
+    """Where it was raised, without its message: drivers quote the values of a failed statement there."""
+    frames = traceback.extract_tb(error.__traceback__)[-12:]
+    return [f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames]
+
+
+def configure() -> None:
+    """Send every logger through one JSON handler on standard output, as Lambda expects."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(JsonLines())
+    logging.root.handlers[:] = [handler]
+    logging.root.setLevel(settings.log_level)
+    for noisy in ("botocore", "urllib3"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -1,0 +1,52 @@
+"""Ids of messages and conversations, one kind for all protocols.
+
+A message id is 80 bits: tick (54: milliseconds << 12 and a counter), conversation type (4), hash of the conversation
+(22). It is shown as 16 letters of a base32 whose alphabet stands in ASCII order, XXXXX-XXXX-XXXX-XXX, so that ids of
+one conversation sort as text in the order of its messages.
+"""
+
+import hashlib
+import re
+import secrets
+import uuid
+
+ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"  # without 0, 1, I, O
+PATTERN = r"^[2-9A-HJ-NP-Z]{5}-[2-9A-HJ-NP-Z]{4}-[2-9A-HJ-NP-Z]{4}-[2-9A-HJ-NP-Z]{3}$"
+TAG_BITS = 26
+_VALUES = {letter: value for value, letter in enumerate(ALPHABET)}
+
+
+def new_conversation() -> str:
+    """Return a public id that nobody can guess."""
+    return str(uuid.uuid4())
+
+
+def nonce() -> str:
+    return secrets.token_hex(8)
+
+
+def tag(public_id: str, conversation_type: int) -> int:
+    """Return the part of a message id that its conversation gives it."""
+    digest = hashlib.sha256(public_id.encode()).digest()
+    return conversation_type << 22 | int.from_bytes(digest[:3], "big") >> 2
+
+
+def first_tick(now: int) -> int:
+    """Return the lowest tick of the millisecond that `now` (microseconds) lies in."""
+    return now // 1000 << 12
+
+
+def encode(tick: int, tag: int) -> str:
+    value = tick << TAG_BITS | tag
+    letters = "".join(ALPHABET[value >> shift & 31] for shift in range(75, -1, -5))
+    return f"{letters[:5]}-{letters[5:9]}-{letters[9:13]}-{letters[13:]}"
+
+
+def decode(message_id: str) -> tuple[int, int]:
+    """Return (tick, tag). ValueError for what is no message id."""
+    if not re.fullmatch(PATTERN, message_id):
+        raise ValueError(message_id)
+    value = 0
+    for letter in message_id.replace("-", ""):
+        value = value << 5 | _VALUES[letter]
+    return value >> TAG_BITS, value & (1 << TAG_BITS) - 1

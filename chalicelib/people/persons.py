@@ -1,0 +1,29 @@
+"""The one number space for people: a user_id names one person, patient or staff."""
+
+from chalicelib import clock
+from chalicelib.adapters.mysql import Tx
+
+
+def number(tx: Tx, tenant_id: int, kind: str) -> int:
+    """Return a new user_id for a patient or a member of staff."""
+    return tx.insert(
+        "INSERT INTO people (tenant_id, kind, created_at) VALUES (%(tenant_id)s, %(kind)s, %(now)s)",
+        tenant_id=tenant_id,
+        kind=kind,
+        now=clock.now(),
+    )
+
+
+def caller_kind(tx: Tx, tenant_id: int, user_id: int) -> str | None:
+    """Return patient, doctor, service_staff or admin; None for nobody of this tenant, or disabled staff."""
+    kind: str | None = tx.value(
+        """
+        SELECT CASE WHEN people.kind = 'patient' THEN 'patient' ELSE staff.role END
+        FROM people LEFT JOIN staff ON staff.user_id = people.user_id
+        WHERE people.user_id = %(user_id)s AND people.tenant_id = %(tenant_id)s
+          AND (people.kind = 'patient' OR staff.disabled_at IS NULL)
+        """,
+        user_id=user_id,
+        tenant_id=tenant_id,
+    )
+    return kind

@@ -1,0 +1,52 @@
+"""Tenants: the hospitals this bundle serves side by side."""
+
+from chalicelib import clock, errors
+from chalicelib.adapters import mysql
+from chalicelib.adapters.mysql import Tx
+from chalicelib.errors import Refused
+
+
+def of_visitor(named: str, host: str) -> int:
+    """Return the tenant of somebody without a token: the one named, else the host's, else the only one there is.
+
+    Refused 400 where that leaves it open.
+    """
+    tenant_id = mysql.autocommit(lambda tx: _named(tx, named) if named else _by_host(tx, host) or _only(tx))
+    if tenant_id is None:
+        raise Refused(errors.BAD_PARAMETER, "tenantId：租户不存在" if named else "tenantId：必填")
+    return tenant_id
+
+
+def create(tx: Tx, name: str, external_id: str | None = None) -> int:
+    return tx.insert(
+        "INSERT INTO tenants (name, external_id, created_at) VALUES (%(name)s, %(external_id)s, %(now)s)",
+        name=name,
+        external_id=external_id.encode() if external_id else None,
+        now=clock.now(),
+    )
+
+
+def find_by_external_id(tx: Tx, external_id: str) -> int | None:
+    """Return the tenant that a hospital's own systems call so."""
+    found: int | None = tx.value(
+        "SELECT tenant_id FROM tenants WHERE external_id = %(external_id)s", external_id=external_id.encode()
+    )
+    return found
+
+
+def _named(tx: Tx, named: str) -> int | None:
+    if not (named.isascii() and named.isdigit() and len(named) < 17):
+        return None
+    found: int | None = tx.value("SELECT tenant_id FROM tenants WHERE tenant_id = %(id)s", id=int(named))
+    return found
+
+
+def _by_host(tx: Tx, host: str) -> int | None:
+    name = host.partition(":")[0].lower().encode()
+    found: int | None = tx.value("SELECT tenant_id FROM tenant_hosts WHERE host = %(name)s", name=name)
+    return found
+
+
+def _only(tx: Tx) -> int | None:
+    rows = tx.all("SELECT tenant_id FROM tenants ORDER BY tenant_id LIMIT 2")
+    return rows[0]["tenant_id"] if len(rows) == 1 else None

@@ -1,0 +1,52 @@
+"""Configuration, read from the environment once. Nothing else in the bundle touches os.environ."""
+
+import os
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Settings:
+    stage: str  # "local" on a developer's machine, else the deployed stage
+    group: str  # the endpoint group that this Lambda serves; "" is all of them
+    chalice_cli: bool  # imported by the chalice command (local, package), not by a Lambda
+    log_level: str
+    database_url: str  # mysql://user:password@host:port/name, with ?tls=1 outside a developer's machine
+    database_pool: int  # open connections a process keeps
+    database_wait: float  # seconds a request waits for one of them
+    database_timeout: int  # seconds a statement may take
+    tls_ca: str  # certificates that database and cache are checked against
+    redis_url: str  # redis://host:port/0, rediss:// with TLS
+    redis_cluster: bool  # follow slots over several shards; one shard needs no such client
+    redis_timeout: float  # seconds
+    s3_endpoint_url: str  # "" is AWS itself
+    s3_bucket: str
+    region: str
+    token_days: int  # a token dies this long after it was issued
+    trusted_proxies: int  # between the clients and API Gateway: 1 behind CloudFront
+    body_limit: int  # bytes of a JSON request
+
+
+def _load(env: "os._Environ[str]") -> Settings:
+    return Settings(
+        stage=env.get("ZHENXUN_STAGE", "local"),
+        group=env.get("GROUP", ""),
+        chalice_cli="AWS_CHALICE_CLI_MODE" in env,
+        log_level=env.get("LOG_LEVEL", "INFO"),
+        database_url=env.get("DATABASE_URL", "mysql://root@127.0.0.1:3306/zhenxun"),
+        database_pool=int(env.get("DATABASE_POOL", "16" if "AWS_LAMBDA_FUNCTION_NAME" not in env else "1")),
+        database_wait=float(env.get("DATABASE_WAIT", "5")),
+        database_timeout=int(env.get("DATABASE_TIMEOUT", "10")),
+        tls_ca=env.get("TLS_CA", "/etc/pki/tls/certs/ca-bundle.crt"),
+        redis_url=env.get("REDIS_URL", "redis://127.0.0.1:6379/0"),
+        redis_cluster=env.get("REDIS_CLUSTER", "") == "1",
+        redis_timeout=float(env.get("REDIS_TIMEOUT", "0.3")),
+        s3_endpoint_url=env.get("S3_ENDPOINT_URL", ""),
+        s3_bucket=env.get("S3_BUCKET", "zhenxun"),
+        region=env.get("AWS_REGION", "cn-northwest-1"),
+        token_days=int(env.get("TOKEN_DAYS", "30")),
+        trusted_proxies=int(env.get("TRUSTED_PROXIES", "0")),
+        body_limit=int(env.get("BODY_LIMIT", str(1024 * 1024))),
+    )
+
+
+settings = _load(os.environ)

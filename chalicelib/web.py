@@ -1,0 +1,163 @@
+"""The HTTP door: the only module that knows Chalice's request and response.
+
+A view declares what it needs by name and type, and returns a model:
+
+    @routes.post("/msg_service/msg/doctor/send_text_msg", callers=[DOCTOR])
+    def send_text_msg(caller: Caller, body: DoctorText, key: Key) -> Sent: ...
+
+`caller` is who asks, `body` the JSON object, `query` the query string, `key` the Idempotency-Key header;
+any other name is a path parameter. The answer leaves as {"code":0,"data":…}, a refusal as {"code":N,"error":"…"}.
+"""
+
+import json
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Annotated, Any, get_type_hints
+from urllib.parse import unquote
+
+from chalice.app import Blueprint, CORSConfig, Request, Response
+from pydantic import TypeAdapter, ValidationError
+
+from chalicelib import clock, errors, logs
+from chalicelib.errors import Kind, Refused
+from chalicelib.identity import callers
+from chalicelib.identity.callers import Caller
+from chalicelib.settings import settings
+from chalicelib.wire import RetryKey, explain
+
+logger = logging.getLogger(__name__)
+
+View = Callable[..., Any]
+Key = Annotated[RetryKey | None, "Idempotency-Key"]
+
+CORS = CORSConfig(
+    allow_origin="*",
+    allow_headers=[
+        *("token", "tenantId", "Idempotency-Key", "X-Internal-Key", "Last-Event-ID"),
+        *("newUserId", "entUserId", "entId", "positionId", "appId"),
+    ],
+    expose_headers=["X-Request-Id", "Retry-After"],
+    max_age=600,
+)
+HEADERS = {
+    "Content-Type": "application/json; charset=utf-8",
+    "Cache-Control": "no-store",
+    **CORS.get_access_control_headers(),
+}
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One route as it was declared: what serving, documenting and testing it need to know."""
+
+    method: str
+    path: str
+    callers: frozenset[str]
+    refusals: tuple[Kind, ...]  # beyond those that any endpoint may answer
+    view: View
+    wants: dict[str, Any]
+    answer: TypeAdapter[Any]
+
+
+class Routes(Blueprint):
+    """A group's endpoints. `endpoints` lists them in the order of their declaration."""
+
+    def __init__(self, import_name: str) -> None:
+        super().__init__(import_name)
+        self.endpoints: list[Endpoint] = []
+
+    def get(self, path: str, *, callers: Iterable[str], refusals: Iterable[Kind] = ()) -> Callable[[View], View]:
+        return lambda view: self._declare("GET", path, frozenset(callers), tuple(refusals), view)
+
+    def post(self, path: str, *, callers: Iterable[str], refusals: Iterable[Kind] = ()) -> Callable[[View], View]:
+        return lambda view: self._declare("POST", path, frozenset(callers), tuple(refusals), view)
+
+    def _declare(self, method: str, path: str, who: frozenset[str], refusals: tuple[Kind, ...], view: View) -> View:
+        wants = get_type_hints(view, include_extras=True)
+        endpoint = Endpoint(method, path, who, refusals, view, wants, TypeAdapter(wants.pop("return")))
+        self.endpoints.append(endpoint)
+
+        def serve(**path_parameters: str) -> Response:
+            return _serve(endpoint, self.current_request, path_parameters)
+
+        # A GET has no body, so whatever Content-Type a client gives it means nothing.
+        content_types = ["application/json"] if method == "POST" else []
+        name = f"{view.__module__}.{view.__name__}"
+        self.route(path, methods=[method], name=name, content_types=content_types, cors=CORS)(serve)
+        return view
+
+
+def _serve(endpoint: Endpoint, request: Request, path_parameters: dict[str, str]) -> Response:
+    try:
+        caller = callers.identify(request.headers, endpoint.callers, _address(request))
+        logs.bind(tenant_id=caller.tenant_id, principal=caller.principal)
+        arguments = {name: _read(name, kind, caller, request, path_parameters) for name, kind in endpoint.wants.items()}
+        data = endpoint.answer.dump_json(endpoint.view(**arguments), by_alias=True)
+    except Refused as refused:
+        return refusal(refused)
+    except Exception:
+        logger.exception("unhandled")
+        return refusal(Refused(errors.INTERNAL))
+    return Response(f'{{"code":0,"data":{data.decode()}}}')
+
+
+def _address(request: Request) -> str:
+    """The client's address: API Gateway's word, or what the outermost trusted proxy before it has seen."""
+    forwarded = [part.strip() for part in request.headers.get("x-forwarded-for", "").split(",")]
+    if settings.trusted_proxies and len(forwarded) > settings.trusted_proxies:
+        return str(forwarded[-1 - settings.trusted_proxies])
+    return str(request.context.get("identity", {}).get("sourceIp", ""))
+
+
+def _read(name: str, kind: Any, caller: Caller, request: Request, path_parameters: dict[str, str]) -> Any:
+    if name == "caller":
+        return caller
+    try:
+        if name == "body":
+            return kind.model_validate_json(_body(request))
+        if name == "query":
+            return kind.model_validate(dict(request.query_params or {}))
+        if name == "key":
+            return TypeAdapter(kind).validate_python(request.headers.get("idempotency-key"))
+        return TypeAdapter(kind).validate_python(unquote(path_parameters[name]))  # API Gateway leaves them encoded
+    except ValidationError as error:
+        raise Refused(errors.BAD_PARAMETER, explain(error)) from None
+
+
+def _body(request: Request) -> bytes | str:
+    body = request.raw_body
+    if len(body) > settings.body_limit:
+        raise Refused(errors.TOO_LARGE)
+    return body or b"{}"
+
+
+def refusal(refused: Refused) -> Response:
+    logs.bind(code=refused.kind.code)
+    response = Response(error_body(refused.kind, refused.text), status_code=refused.kind.status)
+    if refused.retry_after:
+        response.headers["Retry-After"] = str(refused.retry_after)
+    return response
+
+
+def error_body(kind: Kind, text: str = "") -> str:
+    return json.dumps({"code": kind.code, "error": text or kind.text}, ensure_ascii=False, separators=(",", ":"))
+
+
+def gateway_error(status: int) -> tuple[dict[str, str], str]:
+    """Return headers and body of an error that API Gateway makes before any function runs."""
+    return dict(HEADERS), error_body(errors.of_status(status))
+
+
+def door(request: Request, answer: Callable[[Request], Response]) -> Response:
+    """Middleware around every request: ids, log line, and our envelope on what Chalice refuses by itself."""
+    started = clock.monotonic()
+    request_id = str(request.context.get("requestId") or getattr(request.lambda_context, "aws_request_id", ""))
+    logs.start(request_id=request_id, method=request.method, route=request.path)
+    response = answer(request)
+    if isinstance(response.body, dict):  # Chalice's own {"Code": …, "Message": …}: our answers are text
+        response.body = error_body(errors.of_status(response.status_code))
+    response.headers = {**HEADERS, **response.headers, "X-Request-Id": request_id}
+    took = round((clock.monotonic() - started) * 1000, 1)
+    logger.info("request", extra={"ids": {"status": response.status_code, "ms": took}})
+    return response

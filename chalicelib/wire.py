@@ -1,0 +1,127 @@
+"""Field types that the protocol documents share, and bad fields explained to the person who filled them in."""
+
+import re
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+)
+
+from chalicelib.messaging import ids
+
+ID_LIMIT = 2**53  # JavaScript clients hold larger integers inexactly
+_WHOLE = re.compile(r"-?[0-9]{1,16}")
+
+
+class Wire(BaseModel):
+    """A request or an answer. Unknown request fields are ignored, as the documents' clients expect."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
+
+
+def _whole(value: Any) -> Any:
+    """Take 12 and "12" alike, and nothing else: pydantic alone would also take true, "1_2" and 12.0."""
+    if isinstance(value, str) and _WHOLE.fullmatch(value):
+        return int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise ValueError("必须是整数")
+
+
+def _shown(text: str) -> str:
+    if not text.strip():
+        raise ValueError("不能为空")
+    if "\x00" in text:
+        raise ValueError("含有不允许的字符")
+    return text
+
+
+def _as_text(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Whole = Annotated[int, BeforeValidator(_whole, json_schema_input_type=int)]
+Id = Annotated[
+    int,
+    BeforeValidator(_whole),
+    Field(gt=0, lt=ID_LIMIT),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": "^[1-9][0-9]{0,14}$"},
+                {"type": "integer", "minimum": 1, "maximum": ID_LIMIT - 1},
+            ]
+        }
+    ),
+]
+"""An entity's id in a request: a decimal integer, as a number or as text."""
+
+IdText = Annotated[str, BeforeValidator(str)]
+"""An entity's id in an answer: always text."""
+
+ChatText = Annotated[str, AfterValidator(_shown), Field(min_length=1, max_length=4000, pattern=r"\S")]
+"""1–4,000 characters, of which one can be seen; kept as written."""
+
+PageSize = Annotated[
+    int,
+    BeforeValidator(_whole, json_schema_input_type=int),
+    Field(ge=1),
+    AfterValidator(lambda n: min(n, 100)),
+]
+"""Entries of a page; above 100 is taken as 100."""
+
+RetryKey = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[\x21-\x7e]+$")]
+"""What a client names a write by, so that sending it again is the same write."""
+
+Phone = Annotated[str, Field(pattern=r"^1[3-9][0-9]{9}$", examples=["13800000001"])]
+"""A mobile number of mainland China."""
+
+SessionId = Annotated[str, BeforeValidator(_as_text), Field(min_length=1, max_length=128, pattern=r"^[\x21-\x7e]+$")]
+"""A participant as document 004 names one: visible ASCII; a number stands for its text."""
+
+PublicId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[0-9A-Za-z-]+$")]
+"""session_no, session_id, conversation_id: one public string under all protocols."""
+
+MessageId = Annotated[str, Field(pattern=ids.PATTERN)]
+
+_REASONS = {
+    "missing": "必填",
+    "json_invalid": "请求体不是合法的 JSON",
+    "model_type": "请求体必须是 JSON 对象",
+    "string_type": "必须是文本",
+    "string_too_short": "不能少于 {min_length} 个字符",
+    "string_too_long": "不能超过 {max_length} 个字符",
+    "string_pattern_mismatch": "格式不正确",
+    "int_type": "必须是整数",
+    "int_parsing": "必须是整数",
+    "bool_type": "必须是 true 或 false",
+    "bool_parsing": "必须是 true 或 false",
+    "list_type": "必须是列表",
+    "too_long": "不能超过 {max_length} 项",
+    "too_short": "不能少于 {min_length} 项",
+    "greater_than": "必须大于 {gt}",
+    "greater_than_equal": "不能小于 {ge}",
+    "less_than": "必须小于 {lt}",
+    "less_than_equal": "不能大于 {le}",
+}
+
+
+def explain(error: ValidationError) -> str:
+    """Name up to five bad fields and what is wrong with each, in Chinese; never the value itself."""
+    return "；".join(_reason(problem) for problem in error.errors(include_url=False, include_input=False)[:5])
+
+
+def _reason(problem: Any) -> str:
+    context = problem.get("ctx", {})
+    if problem["type"] == "value_error":
+        why = str(context["error"])
+    else:
+        why = _REASONS.get(problem["type"], "格式不正确").format(**context)
+    field = ".".join(str(part) for part in problem["loc"])
+    return f"{field}：{why}" if field else why
