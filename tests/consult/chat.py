@@ -1,0 +1,42 @@
+"""The five calls of a first chat, as a patient's and a doctor's page make them."""
+
+from typing import Any
+
+from tests.people import Person
+from tests.wire import Answer, get, post
+
+OPEN = "/msg_service/msg/patient/insert_session"
+PATIENT_TEXT = "/msg_service/msg/patient/send_text_msg"
+PATIENT_LIST = "/msg_service/msg/patient/msg_list"
+DOCTOR_TEXT = "/msg_service/msg/doctor/send_text_msg"
+DOCTOR_LIST = "/msg_service/msg/doctor/msg_list"
+
+
+def opened(patient: Person, doctor: Person) -> str:
+    """Return the session_no of a patient's own session with a doctor."""
+    answer = post(OPEN, patient.token, member_id=patient.member_id, doctor_id=doctor.user_id)
+    return str(answer.data["session_no"])
+
+
+def ask(patient: Person, doctor: Person, message: str, key: str = "", **more: Any) -> Answer:
+    headers = {"Idempotency-Key": key} if key else {}
+    fields = {"member_id": patient.member_id, "doctor_id": doctor.user_id, "message": message, **more}
+    return post(PATIENT_TEXT, patient.token, headers, **fields)
+
+
+def reply(doctor: Person, session_no: str, message: str, key: str = "") -> Answer:
+    headers = {"Idempotency-Key": key} if key else {}
+    return post(DOCTOR_TEXT, doctor.token, headers, session_no=session_no, message=message)
+
+
+def seen_by_patient(patient: Person, session_no: str, page_size: int = 100, **more: Any) -> Answer:
+    query = {"session_no": session_no, "page_size": page_size, "member_id": patient.member_id, **more}
+    return get(PATIENT_LIST, patient.token, **query)
+
+
+def seen_by_doctor(doctor: Person, session_no: str, page_size: int = 100, **more: Any) -> Answer:
+    return get(DOCTOR_LIST, doctor.token, session_no=session_no, page_size=page_size, **more)
+
+
+def texts(answer: Answer) -> list[str]:
+    return [message["message"] for message in answer.data]

@@ -1,0 +1,145 @@
+import re
+
+import pytest
+
+from tests.consult.chat import (
+    DOCTOR_LIST,
+    PATIENT_LIST,
+    ask,
+    opened,
+    reply,
+    seen_by_doctor,
+    seen_by_patient,
+    texts,
+)
+from tests.people import Hospital, Person, add_member
+from tests.wire import get
+
+
+def test_each_side_sees_who_spoke(lin: Person, chen: Person) -> None:
+    session_no = ask(lin, chen, "我发烧了").data["session_no"]
+    reply(chen, session_no, "多少度？")
+    assert [m["from_to"] for m in seen_by_patient(lin, session_no).data] == [1, 0]
+    assert [m["from_to"] for m in seen_by_doctor(chen, session_no).data] == [0, 1]
+
+
+def test_a_patient_sees_the_doctors_card_on_every_message(lin: Person, chen: Person) -> None:
+    sent = ask(lin, chen, "我发烧了").data
+    [message] = seen_by_patient(lin, sent["session_no"]).data
+    assert message == {
+        "msg_id": sent["msg_id"],
+        "msg_date": sent["msg_date"],
+        "msg_type": 0,
+        "from_to": 0,
+        "message": "我发烧了",
+        "res_url": "",
+        "doctor_id": str(chen.user_id),
+        "doctor_name": "陈医生",
+        "doctor_photo_url": "",
+    }
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", message["msg_date"])
+
+
+def test_a_new_session_is_empty(lin: Person, chen: Person) -> None:
+    session_no = opened(lin, chen)
+    assert seen_by_patient(lin, session_no).data == seen_by_doctor(chen, session_no).data == []
+
+
+def test_pages_go_back_to_the_first_message(lin: Person, chen: Person) -> None:
+    session_no = opened(lin, chen)
+    for n in range(7):
+        ask(lin, chen, str(n))
+    pages, older_than = [], {}
+    while page := seen_by_doctor(chen, session_no, 3, **older_than).data:
+        pages.append([message["message"] for message in page])
+        older_than = {"msg_id": page[-1]["msg_id"]}
+    assert pages == [["6", "5", "4"], ["3", "2", "1"], ["0"]]
+
+
+@pytest.mark.parametrize("spelling", ["msg_id", "last_msg_id", "last_message_id"])
+def test_the_older_page_may_be_asked_for_in_each_of_the_documents_spellings(
+    lin: Person, chen: Person, spelling: str
+) -> None:
+    ask(lin, chen, "一")
+    second = ask(lin, chen, "二").data
+    assert texts(seen_by_patient(lin, second["session_no"], **{spelling: second["msg_id"]})) == ["一"]
+
+
+def test_a_page_above_a_hundred_is_a_hundred(lin: Person, chen: Person) -> None:
+    session_no = opened(lin, chen)
+    for n in range(103):
+        ask(lin, chen, str(n))
+    assert len(seen_by_patient(lin, session_no, 5000).data) == 100
+
+
+def test_a_stranger_reads_nothing(lin: Person, wang: Person, chen: Person, zhou: Person) -> None:
+    sent = ask(lin, chen, "私密").data
+    assert seen_by_patient(wang, sent["session_no"]).status == 404
+    assert seen_by_patient(wang, sent["session_no"], member_id=lin.member_id).status == 404
+    assert seen_by_doctor(zhou, sent["session_no"]).status == 404
+    assert seen_by_doctor(zhou, sent["session_no"], msg_id=sent["msg_id"]).status == 404
+
+
+def test_another_tenant_reads_nothing(lin: Person, chen: Person, elsewhere: Hospital) -> None:
+    session_no = ask(lin, chen, "私密").data["session_no"]
+    assert seen_by_doctor(elsewhere.chen, session_no).status == 404
+    assert seen_by_patient(elsewhere.lin, session_no).status == 404
+
+
+def test_a_session_belongs_to_one_member_of_the_account(lin: Person, chen: Person) -> None:
+    child = add_member(lin, "林小宝")
+    session_no = ask(lin, chen, "私密").data["session_no"]
+    assert seen_by_patient(lin, session_no, member_id=child).status == 404
+
+
+def test_a_message_of_another_session_opens_no_page(lin: Person, wang: Person, chen: Person) -> None:
+    elsewhere = ask(wang, chen, "别处").data["msg_id"]
+    session_no = ask(lin, chen, "这里").data["session_no"]
+    answer = seen_by_doctor(chen, session_no, msg_id=elsewhere)
+    assert (answer.status, answer.code) == (400, 10001)
+    assert answer.error.startswith("msg_id")
+
+
+def test_a_session_that_never_was_is_not_found(lin: Person, chen: Person) -> None:
+    assert seen_by_patient(lin, "no-such-session").status == 404
+    assert seen_by_doctor(chen, "no-such-session").status == 404
+
+
+@pytest.mark.parametrize(
+    ("field", "bad"),
+    [
+        ("session_no", None),
+        ("session_no", ""),
+        ("session_no", "带中文"),
+        ("page_size", None),
+        ("page_size", "0"),
+        ("page_size", "-1"),
+        ("page_size", "many"),
+        ("page_size", "1.5"),
+        ("page_size", "99999999999999999999"),
+        ("msg_id", "x"),
+        ("msg_id", "EDCZL-SY32-243Y-VW0"),
+        ("member_id", None),
+        ("member_id", "0"),
+        ("member_id", "x"),
+    ],
+)
+def test_a_bad_field_is_refused_by_name(lin: Person, chen: Person, field: str, bad: str | None) -> None:
+    query = {"session_no": opened(lin, chen), "page_size": "10", "member_id": str(lin.member_id), field: bad}
+    given = {name: value for name, value in query.items() if value is not None}
+    by_patient = get(PATIENT_LIST, lin.token, **given)
+    assert (by_patient.status, by_patient.code) == (400, 10001)
+    assert by_patient.error.startswith(field)
+    by_doctor = get(DOCTOR_LIST, chen.token, **given)
+    assert by_doctor.status == (200 if field == "member_id" else 400)
+
+
+def test_only_the_two_sides_have_lists(hospital: Hospital) -> None:
+    session_no = opened(hospital.lin, hospital.chen)
+    query = {"session_no": session_no, "page_size": 10, "member_id": hospital.lin.member_id}
+    for person in (hospital.chen, hospital.desk, hospital.admin):
+        assert get(PATIENT_LIST, person.token, **query).status == 403
+    for person in (hospital.lin, hospital.desk, hospital.admin):
+        assert get(DOCTOR_LIST, person.token, **query).status == 403
+    assert get(PATIENT_LIST, **query).status == 401
+    assert get(DOCTOR_LIST, **query).status == 401

@@ -1,0 +1,35 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.messaging import ids
+
+TICKS = st.integers(0, 2**54 - 1)
+TAGS = st.integers(0, 2**26 - 1)
+
+
+@given(TICKS, TAGS)
+def test_an_id_says_its_tick_and_tag(tick: int, tag: int) -> None:
+    assert ids.decode(ids.encode(tick, tag)) == (tick, tag)
+
+
+@given(TICKS, TICKS, TAGS)
+def test_ids_of_a_conversation_sort_as_text_in_the_order_of_their_ticks(one: int, other: int, tag: int) -> None:
+    assert (ids.encode(one, tag) < ids.encode(other, tag)) == (one < other)
+
+
+def test_an_id_looks_like_the_documents_example() -> None:
+    assert ids.decode("EDCZL-SY32-243Y-VWQ")
+    assert len(ids.encode(0, 0)) == len("EDCZL-SY32-243Y-VWQ")
+
+
+@pytest.mark.parametrize("text", ["", "x", "EDCZL-SY32-243Y-VW0", "edczl-sy32-243y-vwq", "EDCZL-SY32-243Y-VWQ\n"])
+def test_other_text_is_no_id(text: str) -> None:
+    with pytest.raises(ValueError, match=r".*"):
+        ids.decode(text)
+
+
+def test_the_type_of_a_conversation_stands_above_its_hash() -> None:
+    assert ids.tag("a", 15) >> 22 == 15
+    assert ids.tag("a", 0) != ids.tag("b", 0)
+    assert ids.tag("a", 15) < 2**ids.TAG_BITS

@@ -1,0 +1,75 @@
+"""A hospital and the people every test knows: Lin, who is ill, Doctor Chen, who helps, and those who must not see."""
+
+from dataclasses import dataclass
+
+from chalicelib.adapters import mysql
+from chalicelib.adapters.mysql import Tx
+from chalicelib.identity import keys, passwords, tokens
+from chalicelib.people import accounts, staff, tenants
+
+PASSWORD = "Demo-12345"
+_HASH = passwords.hashed(PASSWORD)
+
+
+@dataclass(frozen=True)
+class Person:
+    tenant_id: int
+    user_id: int
+    phone: str
+    token: str
+    member_id: int = 0
+
+    @property
+    def principal(self) -> str:
+        return f"user:{self.user_id}"
+
+
+@dataclass(frozen=True)
+class Hospital:
+    tenant_id: int
+    internal_key: str
+    lin: Person  # a patient
+    wang: Person  # another patient
+    chen: Person  # a doctor
+    zhou: Person  # another doctor
+    desk: Person  # service staff
+    admin: Person
+
+
+def hospital(name: str = "仁和医院") -> Hospital:
+    """Make a tenant of its own, so that no test sees another's rows."""
+    tenant_id = mysql.transact(lambda tx: tenants.create(tx, name))
+    return Hospital(
+        tenant_id,
+        keys.issue(tenant_id),
+        patient(tenant_id, "13800000001", "林小雨"),
+        patient(tenant_id, "13800000002", "王强"),
+        worker(tenant_id, "13900000001", "陈医生", "doctor"),
+        worker(tenant_id, "13900000002", "周医生", "doctor"),
+        worker(tenant_id, "13900000003", "客服小李", "service_staff"),
+        worker(tenant_id, "13900000004", "管理员", "admin"),
+    )
+
+
+def patient(tenant_id: int, phone: str, name: str) -> Person:
+    def create(tx: Tx) -> tuple[int, int]:
+        user_id = accounts.create(tx, tenant_id, phone, _HASH)
+        return user_id, accounts.add_member(tx, tenant_id, user_id, name, is_default=True)
+
+    user_id, member_id = mysql.transact(create)
+    return Person(tenant_id, user_id, phone, tokens.issue(tenant_id, f"user:{user_id}", "patient"), member_id)
+
+
+def add_member(person: Person, name: str) -> int:
+    return mysql.transact(lambda tx: accounts.add_member(tx, person.tenant_id, person.user_id, name, cont_relation=4))
+
+
+def worker(tenant_id: int, phone: str, name: str, role: str) -> Person:
+    def create(tx: Tx) -> int:
+        user_id = staff.create(tx, tenant_id, role, phone, name, _HASH)
+        if role == "doctor":
+            staff.add_doctor(tx, tenant_id, user_id, duty_code="2")
+        return user_id
+
+    user_id = mysql.transact(create)
+    return Person(tenant_id, user_id, phone, tokens.issue(tenant_id, f"user:{user_id}", role))

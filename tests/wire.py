@@ -1,0 +1,108 @@
+"""Requests as API Gateway hands them to a function, and answers as a client sees them."""
+
+import json
+import uuid
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import parse_qs, urlencode
+
+from chalice.local import CustomLocalChalice, LocalChalice
+
+from app import app
+from tests.contract_check import check_answer
+
+# Threads of a test are requests side by side: each has a current request of its own, as under `chalice local`.
+CustomLocalChalice.__bases__ = (LocalChalice, app.__class__)
+app.__class__ = CustomLocalChalice
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: dict[str, Any]
+
+    @property
+    def data(self) -> Any:
+        assert self.status == 200, self.body
+        return self.body["data"]
+
+    @property
+    def code(self) -> int:
+        return self.body["code"]
+
+    @property
+    def error(self) -> str:
+        return self.body["error"]
+
+
+def get(path: str, token: str = "", headers: dict[str, str] | None = None, **query: Any) -> Answer:
+    return call("GET", path, token, headers, query=query)
+
+
+def post(path: str, token: str = "", headers: dict[str, str] | None = None, **body: Any) -> Answer:
+    return call("POST", path, token, headers, body=json.dumps(body))
+
+
+def call(
+    method: str,
+    path: str,
+    token: str = "",
+    headers: dict[str, str] | None = None,
+    *,
+    query: dict[str, Any] | None = None,
+    body: str | None = None,
+) -> Answer:
+    """Send one request through the whole handler; every answer must be in its envelope, every 200 as contracted."""
+    sent = {"Content-Type": "application/json"} if body is not None else {}
+    sent |= {"token": token} if token else {}
+    answer = answered(event(method, path, sent | (headers or {}), query, body))
+    check_envelope(answer)
+    if answer.status == 200:
+        check_answer(method, path, answer.data)
+    return answer
+
+
+def answered(request: dict[str, Any]) -> Answer:
+    raw = app(request, SimpleNamespace(aws_request_id=str(uuid.uuid4())))
+    assert isinstance(raw["body"], str)
+    return Answer(raw["statusCode"], raw["headers"], json.loads(raw["body"]))
+
+
+def event(
+    method: str, path: str, headers: dict[str, str], query: dict[str, Any] | None = None, body: str | None = None
+) -> dict[str, Any]:
+    pairs = parse_qs(urlencode(query or {}), keep_blank_values=True)
+    return {
+        "resource": path,
+        "path": path,
+        "httpMethod": method,
+        "headers": {"Host": "api.example.com", **headers},
+        "multiValueQueryStringParameters": pairs or None,
+        "queryStringParameters": {name: values[-1] for name, values in pairs.items()} or None,
+        "pathParameters": {},
+        "stageVariables": None,
+        "requestContext": {
+            "resourcePath": path,
+            "httpMethod": method,
+            "requestId": str(uuid.uuid4()),
+            "identity": {"sourceIp": "203.0.113.7"},
+        },
+        "body": body,
+        "isBase64Encoded": False,
+    }
+
+
+def check_envelope(answer: Answer) -> None:
+    assert answer.headers["X-Request-Id"]
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.headers["Content-Type"].startswith("application/json")
+    if answer.status == 200:
+        assert answer.body.keys() == {"code", "data"}
+        assert answer.code == 0
+    else:
+        assert answer.body.keys() == {"code", "error"}
+        assert answer.code >= 10001
+        assert answer.error
