@@ -1,7 +1,7 @@
 """The one clock, so that a test can stop it. Inside: UTC microseconds; on the wire: Asia/Shanghai text."""
 
 import time
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
@@ -12,6 +12,11 @@ SHANGHAI = timezone(timedelta(hours=8))
 def now() -> int:
     """Return microseconds since 1970, UTC."""
     return time.time_ns() // 1000
+
+
+def today() -> date:
+    """Return the civil date in Shanghai."""
+    return datetime.fromtimestamp(now() // SECOND, SHANGHAI).date()
 
 
 def wire(instant: int) -> str:

@@ -1,6 +1,7 @@
 """A hospital and the people every test knows: Lin, who is ill, Doctor Chen, who helps, and those who must not see."""
 
 from dataclasses import dataclass
+from datetime import date
 
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
@@ -54,7 +55,11 @@ def hospital(name: str = "仁和医院") -> Hospital:
 def patient(tenant_id: int, phone: str, name: str) -> Person:
     def create(tx: Tx) -> tuple[int, int]:
         user_id = accounts.create(tx, tenant_id, phone, _HASH)
-        return user_id, accounts.add_member(tx, tenant_id, user_id, name, is_default=True)
+        born = date(date.today().year - 36, 1, 1)
+        member = accounts.add_member(
+            *(tx, tenant_id, user_id, name), gender=2, birthday=born, phone=phone, is_default=True
+        )
+        return user_id, member
 
     user_id, member_id = mysql.transact(create)
     return Person(tenant_id, user_id, phone, tokens.issue(tenant_id, f"user:{user_id}", "patient"), member_id)

@@ -2,12 +2,18 @@
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
+from functools import cache
 from multiprocessing import get_context
 from typing import Any
 
+PROCESSES = 8
+
 
 def at_once(work: Callable[..., Any], arguments: Iterable[tuple[Any, ...]]) -> list[Any]:
-    """Call work (a module's function) with each tuple in a fresh process of its own; return what they return."""
-    listed = list(arguments)
-    with ProcessPoolExecutor(len(listed), mp_context=get_context("spawn")) as pool:
-        return [future.result(timeout=120) for future in [pool.submit(work, *one) for one in listed]]
+    """Call work (a module's function) with up to PROCESSES tuples at once; return what the calls return."""
+    return [call.result(timeout=120) for call in [_pool().submit(work, *one) for one in arguments]]
+
+
+@cache
+def _pool() -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn"))

@@ -8,6 +8,7 @@ from chalicelib.adapters.redis import Call, Script
 
 LIFE = 60  # seconds
 TOMBSTONE_LIFE = 2 * LIFE  # outlives every copy that a reader may be about to write
+IN_FLIGHT = 15  # seconds that a reader may take between MySQL and its copy
 TOMBSTONE = "dead"
 
 _READ = Script("""
@@ -41,3 +42,8 @@ def write(key: str, text: str) -> None:
 def bury(key: str) -> None:
     """Say that what was copied is no more."""
     redis.attempt(_BURY, [key], [TOMBSTONE, TOMBSTONE_LIFE])
+
+
+def outdate(key: str) -> None:
+    """Say that what was copied is not the whole any more: for a moment, readers ask MySQL."""
+    redis.attempt(_BURY, [key], [TOMBSTONE, IN_FLIGHT])

@@ -4,6 +4,7 @@ Connections live as long as the process, are opened when first needed and never 
 Where the database cannot be reached the answer is Refused(UNAVAILABLE): the client may repeat the request.
 """
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from threading import BoundedSemaphore
@@ -17,6 +18,8 @@ from pymysql.cursors import DictCursor
 from chalicelib import clock
 from chalicelib.errors import UNAVAILABLE, Refused
 from chalicelib.settings import settings
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Row = dict[str, Any]
@@ -42,7 +45,7 @@ class Duplicate(Exception):
     """A unique index refused a row; `key` is the name of that index."""
 
     def __init__(self, key: str) -> None:
-        super().__init__(key)
+        super().__init__(f"MySQL error {DUPLICATE}: a row is there already in index {key}")
         self.key = key
 
 
@@ -120,6 +123,15 @@ def transact(work: Callable[[Tx], T]) -> T:
     return _attempt(work, begin=True)
 
 
+def apart(work: Callable[[Tx], T], timeout: int) -> T:
+    """Run work on a connection of its own whose statements may take `timeout` seconds each. Raises Lost too."""
+    connection: Connection = _asked(_open, timeout)
+    try:
+        return work(Tx(connection.cursor()))
+    finally:
+        _close(connection)
+
+
 def _attempt(work: Callable[[Tx], T], begin: bool) -> T:
     for _ in range(ATTEMPTS):
         try:
@@ -133,6 +145,7 @@ def _attempt(work: Callable[[Tx], T], begin: bool) -> T:
         except Failed as failed:
             if failed.number not in (DEADLOCK, LOCK_WAIT):
                 raise
+            logger.warning("run again", extra={"ids": {"mysql_error": failed.number}})
     raise Refused(UNAVAILABLE, retry_after=1)
 
 
@@ -174,7 +187,7 @@ def _take() -> Connection:
     return opened
 
 
-def _open() -> Connection:
+def _open(timeout: int | None = None) -> Connection:
     url = urlsplit(settings.database_url)
     return pymysql.connect(
         host=url.hostname or "127.0.0.1",
@@ -189,8 +202,8 @@ def _open() -> Connection:
         init_command=SESSION,
         ssl={"ca": settings.tls_ca} if "tls" in parse_qs(url.query) else None,
         connect_timeout=3,
-        read_timeout=settings.database_timeout,
-        write_timeout=settings.database_timeout,
+        read_timeout=timeout or settings.database_timeout,
+        write_timeout=timeout or settings.database_timeout,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 from redis.retry import Retry
 
 from chalicelib.settings import settings
@@ -44,23 +44,30 @@ def run(script: Script, keys: list[str], arguments: list[Any]) -> Any:
 
 def attempt(script: Script, keys: list[str], arguments: list[Any]) -> bool:
     """Run one script whose effect can be done without; return whether it was reached."""
+    return attempt_all([(script, keys, arguments)])
+
+
+def attempt_all(calls: list[Call]) -> bool:
+    """Run scripts whose effect can be done without; return whether all were reached."""
     try:
-        run(script, keys, arguments)
+        run_all(calls)
     except Down as down:
-        logger.warning("redis write skipped", extra={"ids": {"reason": str(down)}})
+        logger.warning("redis not reached", extra={"ids": {"reason": str(down)}})
         return False
     return True
 
 
 def run_all(calls: list[Call]) -> list[Any]:
     """Run several scripts in one round trip, each by itself. Raises Down; some may then have run."""
+    if len(calls) == 1:
+        return [run(*calls[0])]
     return list(_call(_evaluate_all, calls))
 
 
 def _call(work: Any, *arguments: Any) -> Any:
     try:
         return work(*arguments)
-    except (RedisError, OSError) as error:
+    except (RedisError, RedisClusterException, OSError) as error:  # the second is no kind of the first
         raise Down(type(error).__name__) from error
 
 
@@ -86,10 +93,8 @@ def _evaluate_all(calls: list[Call]) -> list[Any]:
 def _send(calls: list[Call], by_hash: bool) -> list[Any]:
     pipe = client().pipeline(transaction=False)
     for script, keys, arguments in calls:
-        if by_hash:
-            pipe.evalsha(script.sha(), len(keys), *keys, *arguments)
-        else:
-            pipe.eval(script.body, len(keys), *keys, *arguments)
+        named = ("EVALSHA", script.sha()) if by_hash else ("EVAL", script.body)
+        pipe.execute_command(*named, len(keys), *keys, *arguments)  # the cluster's pipeline has no evalsha()
     return list(pipe.execute(raise_on_error=False))
 
 
@@ -100,9 +105,11 @@ def client() -> Any:
         "decode_responses": True,
         "socket_timeout": settings.redis_timeout,
         "socket_connect_timeout": settings.redis_timeout,
+        # Once more for a connection that died unused, not for a time-out: that would double it.
+        "retry": Retry(NoBackoff(), 1, (redis.ConnectionError,)),
     }
     if settings.redis_url.startswith("rediss:"):
         options["ssl_ca_certs"] = settings.tls_ca
     if settings.redis_cluster:
         return redis.RedisCluster.from_url(settings.redis_url, **options)
-    return redis.Redis.from_url(settings.redis_url, retry=Retry(NoBackoff(), 1), **options)
+    return redis.Redis.from_url(settings.redis_url, **options)

@@ -1,24 +1,17 @@
 """Session cards: what every answer of a consultation needs of it, kept in Redis for a minute."""
 
 import json
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 
 from chalicelib import errors
 from chalicelib.adapters import copies, mysql
 from chalicelib.adapters.redis import Call
 from chalicelib.consult import store
+from chalicelib.consult.store import Card
 from chalicelib.errors import Refused
 from chalicelib.identity.callers import PATIENT, Caller
 
-
-@dataclass(frozen=True, slots=True)
-class Card:
-    tenant_id: int
-    member_id: int
-    user_id: int  # the account that the member belongs to
-    doctor_id: int
-    doctor_name: str
-    photo_key: str
+FEW = 300  # sessions of one person that are kept as a list
 
 
 def reading(session_no: str) -> Call:
@@ -37,8 +30,7 @@ def card(session_no: str, copy: str | None) -> Card | None:
 
 
 def stored(session_no: str) -> Card | None:
-    row = mysql.autocommit(lambda tx: store.find_card(tx, session_no))
-    return Card(**row) if row else None
+    return mysql.autocommit(lambda tx: store.find_card(tx, session_no))
 
 
 def checked(found: Card | None, caller: Caller, member_id: int | None = None) -> Card:
@@ -50,9 +42,33 @@ def checked(found: Card | None, caller: Caller, member_id: int | None = None) ->
     return found
 
 
+def of_caller(caller: Caller) -> list[Card] | None:
+    """Return the cards of all the caller's sessions, in no order; None where they are more than FEW."""
+    key = _list_key(caller.principal)
+    copy = copies.read(key)
+    if copy and copy != copies.TOMBSTONE:
+        return [Card(*fields) for fields in json.loads(copy)]
+    find = store.cards_of_patient if caller.kind == PATIENT else store.cards_of_doctor
+    found = mysql.autocommit(lambda tx: find(tx, caller.user_id, FEW + 1))
+    if len(found) > FEW:
+        return None
+    copies.write(key, json.dumps([astuple(card) for card in found], ensure_ascii=False))
+    return found
+
+
+def added(principals: list[str]) -> None:
+    """These have a new session."""
+    for principal in principals:
+        copies.outdate(_list_key(principal))
+
+
 def _seat(found: Card, caller: Caller) -> int:
     return found.user_id if caller.kind == PATIENT else found.doctor_id
 
 
 def _key(session_no: str) -> str:
     return f"consult:{{{session_no}}}"
+
+
+def _list_key(principal: str) -> str:
+    return f"consults:{{{principal}}}"

@@ -1,5 +1,7 @@
 """What crosses the wire in patient-doctor chat."""
 
+from typing import Annotated
+
 from pydantic import AliasChoices, Field
 
 from chalicelib.wire import ChatText, Id, IdText, MessageId, PageSize, PublicId, RetryKey, Wire
@@ -31,6 +33,22 @@ class DoctorText(Wire):
     client_msg_id: RetryKey | None = None
 
 
+class PatientFile(Pair):
+    file_id: Id = Field(examples=["7"])
+    session_no: PublicId | None = Field(None, examples=[SESSION_NO])
+    client_msg_id: RetryKey | None = None
+
+
+class DoctorFile(Wire):
+    file_id: Id = Field(examples=["7"])
+    session_no: PublicId = Field(examples=[SESSION_NO])
+    client_msg_id: RetryKey | None = None
+
+
+class SessionDel(Wire):
+    session_id: PublicId = Field(validation_alias=AliasChoices("session_id", "session_no"), examples=[SESSION_NO])
+
+
 class Sent(Wire):
     msg_id: str = Field(examples=[MSG_ID])
     msg_date: str = Field(examples=[MSG_DATE])
@@ -40,8 +58,23 @@ class SentByPatient(Sent):
     session_no: str = Field(examples=[SESSION_NO])
 
 
-class DoctorPage(Wire):
+class SentFile(Sent):
+    res_url: str = Field(description="文件地址，30 分钟有效")
+
+
+class SentFileByPatient(SentByPatient):
+    file_url: str = Field(description="文件地址，30 分钟有效")
+
+
+class DoctorNewest(Wire):
     session_no: PublicId = Field(examples=[SESSION_NO])
+
+
+class PatientNewest(DoctorNewest):
+    member_id: Id = Field(examples=["1"])
+
+
+class DoctorPage(DoctorNewest):
     page_size: PageSize = Field(examples=[20])
     msg_id: MessageId | None = Field(None, validation_alias=OLDER_THAN, examples=[MSG_ID])
 
@@ -57,9 +90,47 @@ class MessageForDoctor(Wire):
     message: str = Field(description="图片消息为空", examples=["医生您好，我发烧两天了。"])
     res_url: str = Field(description="图片地址，30 分钟有效；文本消息为空", examples=[""])
     msg_date: str = Field(examples=[MSG_DATE])
+    withdrawn: bool = Field(description="已撤回：内容不再提供", examples=[False])
 
 
 class MessageForPatient(MessageForDoctor):
     doctor_id: IdText = Field(examples=["3"])
     doctor_name: str = Field(examples=["陈医生"])
     doctor_photo_url: str = Field(examples=[""])
+
+
+class PatientSessions(Wire):
+    doctor_name: Annotated[str, Field(max_length=64)] | None = Field(None, examples=["陈"])
+
+
+class DoctorSessions(Wire):
+    page_size: PageSize = Field(examples=[20])
+    msg_id: MessageId | None = Field(None, validation_alias=OLDER_THAN, examples=[MSG_ID])
+
+
+class Session(Wire):
+    session_id: str = Field(examples=[SESSION_NO])
+    session_no: str = Field(examples=[SESSION_NO])
+    member_id: IdText = Field(examples=["1"])
+    member_name: str = Field(examples=["林小雨"])
+    last_message: str = Field(description="图片消息为空", examples=["多喝水，明天再看。"])
+    last_message_type: int = Field(description="0 文本，1 图片", examples=[0], json_schema_extra={"enum": [0, 1]})
+    last_msg_id: str = Field(examples=[MSG_ID])
+    unread: int = Field(description="未读条数", examples=[2])
+
+
+class SessionForPatient(Session):
+    doctor_id: IdText = Field(examples=["3"])
+    doctor_name: str = Field(examples=["陈医生"])
+    doctor_photo_url: str = Field(examples=[""])
+    duty_code: str = Field(description="0 医士，1 医师，2 主治医师，3 副主任医师，4 主任医师", examples=["4"])
+    last_message_date: str = Field(examples=[MSG_DATE])
+    last_message_id: str = Field(description="同 last_msg_id", examples=[MSG_ID])
+
+
+class SessionForDoctor(Session):
+    member_photo_url: str = Field(examples=[""])
+    gender: int = Field(description="0 未知，1 男，2 女，9 未说明", examples=[2])
+    age: str = Field(examples=["36岁"])
+    phone: str = Field(examples=["138****0001"])
+    last_msg_date: str = Field(examples=[MSG_DATE])

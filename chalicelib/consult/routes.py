@@ -1,18 +1,30 @@
 """Document 000: patient-doctor chat."""
 
-from chalicelib.consult import messages, sessions
+from chalicelib.consult import lists, messages, sessions, uploads
 from chalicelib.consult.models import (
+    DoctorFile,
+    DoctorNewest,
     DoctorPage,
+    DoctorSessions,
     DoctorText,
     MessageForDoctor,
     MessageForPatient,
     Pair,
+    PatientFile,
+    PatientNewest,
     PatientPage,
+    PatientSessions,
     PatientText,
     Sent,
     SentByPatient,
+    SentFile,
+    SentFileByPatient,
+    SessionDel,
+    SessionForDoctor,
+    SessionForPatient,
     SessionNo,
 )
+from chalicelib.consult.upload_models import ReadyFile, UploadedFile, UploadForm, UploadWanted
 from chalicelib.errors import CONFLICT, NOT_FOUND
 from chalicelib.identity.callers import DOCTOR, PATIENT, Caller
 from chalicelib.web import Key, Routes
@@ -48,6 +60,52 @@ def patient_msg_list(caller: Caller, query: PatientPage) -> list[MessageForPatie
     return messages.list_for_patient(caller, query)
 
 
+@routes.get("/msg_service/msg/patient/session_list", callers=[PATIENT])
+def patient_session_list(caller: Caller, query: PatientSessions) -> list[SessionForPatient]:
+    """患者获取历史会话列表
+
+    Sessions that have messages, the latest first; with doctor_name those whose doctor's name contains it.
+    """
+    return lists.for_patient(caller, query)
+
+
+@routes.get("/msg_service/msg/patient/new_session", callers=[PATIENT])
+def patient_new_session(caller: Caller) -> SessionForPatient | None:
+    """患者获取最新会话
+
+    The session with the latest message; null where there is none.
+    """
+    return lists.newest_for_patient(caller)
+
+
+@routes.get("/msg_service/msg/patient/new_msg", callers=[PATIENT], refusals=[NOT_FOUND])
+def patient_new_msg(caller: Caller, query: PatientNewest) -> MessageForPatient | None:
+    """患者获取当前会话最新消息
+
+    null where nothing was said yet. Does not count as reading.
+    """
+    return messages.newest_for_patient(caller, query)
+
+
+@routes.post("/msg_service/msg/patient/send_res_msg", callers=[PATIENT], refusals=[NOT_FOUND, CONFLICT])
+def patient_send_res_msg(caller: Caller, body: PatientFile, key: Key) -> SentFileByPatient:
+    """患者选择医生发送资源消息
+
+    The file must have been uploaded by the sender for this session (file/pre_upload), else 404; 409 where the upload
+    is not there, or not of the type it was announced with.
+    """
+    return messages.send_file_as_patient(caller, body, key)
+
+
+@routes.post("/msg_service/msg/patient/session_del", callers=[PATIENT], refusals=[NOT_FOUND])
+def patient_session_del(caller: Caller, body: SessionDel) -> None:
+    """患者删除会话
+
+    Takes the session off the caller's own list until its next message.
+    """
+    return sessions.leave(caller, body.session_id)
+
+
 @routes.post("/msg_service/msg/doctor/send_text_msg", callers=[DOCTOR], refusals=[NOT_FOUND, CONFLICT])
 def doctor_send_text_msg(caller: Caller, body: DoctorText, key: Key) -> Sent:
     """医生发送文字消息
@@ -64,3 +122,78 @@ def doctor_msg_list(caller: Caller, query: DoctorPage) -> list[MessageForDoctor]
     Newest first; with msg_id the messages strictly older than that one.
     """
     return messages.list_for_doctor(caller, query)
+
+
+@routes.get("/msg_service/msg/doctor/session_list", callers=[DOCTOR])
+def doctor_session_list(caller: Caller, query: DoctorSessions) -> list[SessionForDoctor]:
+    """医生获取历史会话列表
+
+    Sessions that have messages, the latest first; with msg_id those whose last message is older than that one.
+    """
+    return lists.for_doctor(caller, query)
+
+
+@routes.get("/msg_service/msg/doctor/new_session", callers=[DOCTOR])
+def doctor_new_session(caller: Caller) -> SessionForDoctor | None:
+    """医生获取最新会话
+
+    The session with the latest message; null where there is none.
+    """
+    return lists.newest_for_doctor(caller)
+
+
+@routes.get("/msg_service/msg/doctor/new_msg", callers=[DOCTOR], refusals=[NOT_FOUND])
+def doctor_new_msg(caller: Caller, query: DoctorNewest) -> MessageForDoctor | None:
+    """医生获取会话最新消息
+
+    null where nothing was said yet. Does not count as reading.
+    """
+    return messages.newest_for_doctor(caller, query)
+
+
+@routes.post("/msg_service/msg/doctor/send_res_msg", callers=[DOCTOR], refusals=[NOT_FOUND, CONFLICT])
+def doctor_send_res_msg(caller: Caller, body: DoctorFile, key: Key) -> SentFile:
+    """医生发送资源消息
+
+    The file must have been uploaded by the sender for this session (doctor/file/pre_upload), else 404; 409 where the
+    upload is not there, or not of the type it was announced with.
+    """
+    return messages.send_file_as_doctor(caller, body, key)
+
+
+@routes.post("/msg_service/msg/doctor/session_del", callers=[DOCTOR], refusals=[NOT_FOUND])
+def doctor_session_del(caller: Caller, body: SessionDel) -> None:
+    """医生删除会话
+
+    Takes the session off the caller's own list until its next message.
+    """
+    return sessions.leave(caller, body.session_id)
+
+
+@routes.post("/msg_service/msg/file/pre_upload", callers=[PATIENT, DOCTOR], refusals=[NOT_FOUND])
+def pre_upload(caller: Caller, body: UploadWanted) -> UploadForm:
+    """聊天文件预上传
+
+    A form for one file into a session of the caller's. Post every one of `fields` to `url` as it is
+    (multipart/form-data), then `file`, last: S3 answers 204. The other names repeat what the form holds under the
+    names of the protocol; alone they are refused.
+    """
+    return uploads.pre_upload(caller, body)
+
+
+@routes.post("/msg_service/msg/doctor/file/pre_upload", callers=[PATIENT, DOCTOR], refusals=[NOT_FOUND])
+def doctor_pre_upload(caller: Caller, body: UploadWanted) -> UploadForm:
+    """聊天文件预上传
+
+    The same as /msg_service/msg/file/pre_upload: both paths are in use.
+    """
+    return uploads.pre_upload(caller, body)
+
+
+@routes.post("/msg_service/msg/doctor/file/upload_access", callers=[PATIENT, DOCTOR], refusals=[NOT_FOUND, CONFLICT])
+def upload_access(caller: Caller, body: UploadedFile) -> ReadyFile:
+    """聊天文件确认已上传
+
+    Looks at what was uploaded. 409 while it is not there, and where its content is not of the type that was said.
+    """
+    return uploads.upload_access(caller, body)

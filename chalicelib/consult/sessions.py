@@ -7,7 +7,7 @@ from chalicelib.consult import cards, store
 from chalicelib.consult.models import Pair, SessionNo
 from chalicelib.errors import Refused
 from chalicelib.identity.callers import Caller
-from chalicelib.messaging import ids
+from chalicelib.messaging import ids, reading
 from chalicelib.messaging import store as messaging
 
 KIND = "consult"
@@ -28,9 +28,11 @@ def opened(caller: Caller, pair: Pair) -> str:
     if found:
         return found
     try:
-        return mysql.transact(lambda tx: _create(tx, caller, pair))
+        session_no = mysql.transact(lambda tx: _create(tx, caller, pair))
     except mysql.Duplicate:  # the same request arrived twice at once, and the other made it
         return opened(caller, pair)
+    cards.added([caller.principal, f"user:{pair.doctor_id}"])
+    return session_no
 
 
 def check(caller: Caller, session_no: str, pair: Pair) -> None:
@@ -38,6 +40,12 @@ def check(caller: Caller, session_no: str, pair: Pair) -> None:
     card = cards.checked(cards.stored(session_no), caller, pair.member_id)
     if card.doctor_id != pair.doctor_id:
         raise Refused(errors.NOT_FOUND, "会话不存在")
+
+
+def leave(caller: Caller, session_no: str) -> None:
+    """Take the session off the caller's list until its next message; the other side sees no change."""
+    cards.checked(cards.stored(session_no), caller)
+    reading.hide(session_no, caller.principal)
 
 
 def _create(tx: Tx, caller: Caller, pair: Pair) -> str:

@@ -1,6 +1,39 @@
 """Consultations in MySQL. Nothing is decided here."""
 
+from dataclasses import dataclass
+
 from chalicelib.adapters.mysql import Row, Tx
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    session_no: str
+    tenant_id: int
+    member_id: int
+    user_id: int  # the account that the member belongs to
+    member_name: str
+    gender: int
+    birthday: str  # yyyy-MM-dd, "" if unknown
+    phone: str
+    member_photo_key: str
+    doctor_id: int
+    doctor_name: str
+    duty_code: str
+    doctor_photo_key: str
+
+
+CARD = """
+    SELECT s.session_no, s.tenant_id, s.member_id, m.user_id, m.name AS member_name, m.gender,
+           COALESCE(DATE_FORMAT(m.birthday, '%%Y-%%m-%%d'), '') AS birthday, m.phone,
+           IF(m.cont_relation = 1, a.photo_key, '') AS member_photo_key,
+           s.doctor_id, d.name AS doctor_name, COALESCE(p.duty_code, '') AS duty_code,
+           COALESCE(p.photo_key, '') AS doctor_photo_key
+    FROM consult_sessions s
+    JOIN members m ON m.member_id = s.member_id
+    JOIN accounts a ON a.user_id = m.user_id
+    JOIN staff d ON d.user_id = s.doctor_id
+    LEFT JOIN doctors p ON p.user_id = s.doctor_id
+"""
 
 
 def find_pair(tx: Tx, tenant_id: int, user_id: int, member_id: int, doctor_id: int) -> str | None:
@@ -45,18 +78,41 @@ def insert(
     )
 
 
-def find_card(tx: Tx, session_no: str) -> Row | None:
-    """Return the fields of a Card, whoever asks."""
-    row = tx.one(
-        """
-        SELECT s.tenant_id, s.member_id, m.user_id, s.doctor_id, d.name AS doctor_name,
-               COALESCE(p.photo_key, '') AS photo_key
-        FROM consult_sessions s
-        JOIN members m ON m.member_id = s.member_id
-        JOIN staff d ON d.user_id = s.doctor_id
-        LEFT JOIN doctors p ON p.user_id = s.doctor_id
-        WHERE s.session_no = %(session_no)s
+def find_card(tx: Tx, session_no: str) -> Card | None:
+    """Return a session's card, whoever asks."""
+    row = tx.one(f"{CARD} WHERE s.session_no = %(session_no)s", session_no=session_no.encode())
+    return _card(row) if row else None
+
+
+def cards_of_patient(tx: Tx, user_id: int, limit: int) -> list[Card]:
+    """Return the cards of an account's sessions, in no order."""
+    rows = tx.all(f"{CARD} WHERE m.user_id = %(user_id)s LIMIT %(limit)s", user_id=user_id, limit=limit)
+    return [_card(row) for row in rows]
+
+
+def cards_of_doctor(tx: Tx, doctor_id: int, limit: int) -> list[Card]:
+    """Return the cards of a doctor's sessions, in no order."""
+    rows = tx.all(f"{CARD} WHERE s.doctor_id = %(doctor_id)s LIMIT %(limit)s", doctor_id=doctor_id, limit=limit)
+    return [_card(row) for row in rows]
+
+
+def recent_cards(tx: Tx, principal: str, before_tick: int, limit: int) -> list[Card]:
+    """Return the cards of a participant's listed sessions by last message, the newest first."""
+    rows = tx.all(
+        f"""
+        {CARD}
+        JOIN conversations c ON c.conversation_id = s.conversation_id
+        JOIN participants seat ON seat.conversation_id = c.conversation_id AND seat.principal = %(principal)s
+        WHERE c.last_seq > seat.hidden_seq AND c.last_tick < %(before_tick)s
+        ORDER BY c.last_tick DESC LIMIT %(limit)s
         """,
-        session_no=session_no.encode(),
+        principal=principal.encode(),
+        before_tick=before_tick,
+        limit=limit,
     )
-    return {**row, "photo_key": bytes(row["photo_key"]).decode()} if row else None
+    return [_card(row) for row in rows]
+
+
+def _card(row: Row) -> Card:
+    fields: Row = {name: value.decode() if isinstance(value, bytes) else value for name, value in row.items()}
+    return Card(**fields)

@@ -13,6 +13,7 @@ import uuid
 ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"  # without 0, 1, I, O
 PATTERN = r"^[2-9A-HJ-NP-Z]{5}-[2-9A-HJ-NP-Z]{4}-[2-9A-HJ-NP-Z]{4}-[2-9A-HJ-NP-Z]{3}$"
 TAG_BITS = 26
+END = 1 << 54  # above every tick
 _VALUES = {letter: value for value, letter in enumerate(ALPHABET)}
 
 

@@ -14,22 +14,72 @@ class Draft:
     endpoint: str
     retry_key: str | None = None
     type: int = TEXT
+    object_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
+    """One entry of the log. A withdrawn one keeps its place, but neither content nor object_key."""
+
     seq: int  # 1, 2, 3 … without gaps, inside one conversation
     id: str
     sender: str
     type: int
     content: str
+    object_key: str
     sent_at: int  # microseconds
+    withdrawn: bool = False
 
     def record(self) -> str:
         """The form kept in Redis: neutral of protocols and readers."""
-        fields = (self.seq, self.id, self.sender, self.type, self.content, self.sent_at)
+        fields = (
+            self.seq,
+            self.id,
+            self.sender,
+            self.type,
+            self.content,
+            self.object_key,
+            self.sent_at,
+            self.withdrawn,
+        )
         return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
 
     @classmethod
     def of_record(cls, record: str) -> "Message":
         return cls(*json.loads(record))
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A message as its transaction left it, and who must hear of it."""
+
+    message: Message
+    prev_id: str  # the message before it, "" if it is the first
+    changes: int
+    principals: list[str]  # participants, itself included, if they are few enough to tell them at once
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """One participant's own state in a conversation."""
+
+    principal: str
+    read_seq: int
+    own_since: int
+    hidden_seq: int
+
+    def unread(self, last_seq: int) -> int:
+        return max(last_seq - self.read_seq - self.own_since, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A conversation as MySQL has it: its newest messages, newest first, and seats of participants."""
+
+    last_seq: int
+    changes: int
+    messages: list[Message]
+    seats: list[Seat]
+
+    def seat(self, principal: str) -> Seat | None:
+        return next((seat for seat in self.seats if seat.principal == principal), None)

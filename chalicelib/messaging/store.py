@@ -1,8 +1,15 @@
-"""The conversation log in MySQL. Nothing is decided here."""
+"""The conversation log in MySQL: writing. Nothing is decided here."""
 
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.messaging import ids
-from chalicelib.messaging.models import Draft, Message
+from chalicelib.messaging.models import Draft, Message, Written
+
+TOLD_AT_ONCE = 20  # participants; more than these are told after the answer
+
+PARTICIPANTS = f"""
+    SELECT principal FROM participants
+    WHERE conversation_id = %(conversation_id)s AND left_at IS NULL LIMIT {TOLD_AT_ONCE + 1}
+"""
 
 
 def create(tx: Tx, tenant_id: int, public_id: str, kind: str, principals: list[str], now: int) -> int:
@@ -32,31 +39,40 @@ def create(tx: Tx, tenant_id: int, public_id: str, kind: str, principals: list[s
     return conversation_id
 
 
-def append(tx: Tx, tenant_id: int, kind: str, public_id: str, sender: str, draft: Draft, now: int) -> Message | None:
+def append(tx: Tx, tenant_id: int, kind: str, public_id: str, sender: str, draft: Draft, now: int) -> Written | None:
     """Number and store a message in one round trip; None unless the sender may write there.
 
-    The row lock that numbers is taken and freed inside the packet, so no network stands between two senders.
+    The row lock that numbers is taken and freed inside the packet, so no network stands between two senders. Locks
+    are taken in one order everywhere: the own seat, the conversation, the message. (The conversation is looked up by
+    SELECT … INTO: SET … = (SELECT …) would take a shared lock on it, and two senders would deadlock.)
     Raises mysql.Duplicate("resend") for a retry key that is stored already, and ("message_id") for a clash of ids.
     """
-    *_, rows, _ = tx.packet(
-        """
+    *_, rows, principals, _ = tx.packet(
+        f"""
+        SET @conversation = NULL;
+        SELECT conversation_id INTO @conversation FROM conversations
+        WHERE public_id = %(public_id)s AND tenant_id = %(tenant_id)s AND kind = %(kind)s;
         START TRANSACTION;
+        SELECT COUNT(*) INTO @seated FROM participants
+        WHERE conversation_id = @conversation AND principal = %(sender)s AND left_at IS NULL FOR UPDATE;
         UPDATE conversations
-        SET last_seq = last_seq + 1, last_tick = GREATEST(last_tick + 1, %(tick)s + (last_seq & 4095))
-        WHERE public_id = %(public_id)s AND tenant_id = %(tenant_id)s AND kind = %(kind)s AND archived_at IS NULL
-          AND EXISTS (
-            SELECT 1 FROM participants
-            WHERE participants.conversation_id = conversations.conversation_id
-              AND participants.principal = %(sender)s AND participants.left_at IS NULL
-          );
+        SET last_seq = last_seq + 1, prev_tick = last_tick,
+            last_tick = GREATEST(last_tick + 1, %(tick)s + (last_seq & 4095))
+        WHERE conversation_id = @conversation AND archived_at IS NULL AND @seated = 1;
         SET @numbered = ROW_COUNT();
         INSERT INTO messages
-            (conversation_id, seq, tenant_id, tick, tag, sender, endpoint, retry_key, type, content, sent_at)
+            (conversation_id, seq, tenant_id, tick, tag,
+             sender, endpoint, retry_key, type, content, object_key, sent_at)
         SELECT conversation_id, last_seq, tenant_id, last_tick, tag,
-               %(sender)s, %(endpoint)s, %(retry_key)s, %(type)s, %(content)s, %(now)s
+               %(sender)s, %(endpoint)s, %(retry_key)s, %(type)s, %(content)s, %(object_key)s, %(now)s
         FROM conversations
-        WHERE public_id = %(public_id)s AND @numbered = 1;
-        SELECT last_seq, last_tick, tag FROM conversations WHERE public_id = %(public_id)s AND @numbered = 1;
+        WHERE conversation_id = @conversation AND @numbered = 1;
+        UPDATE participants SET own_since = own_since + 1
+        WHERE conversation_id = @conversation AND principal = %(sender)s AND @numbered = 1;
+        SELECT last_seq, last_tick, prev_tick, tag, changes
+        FROM conversations WHERE conversation_id = @conversation AND @numbered = 1;
+        SELECT principal FROM participants
+        WHERE conversation_id = @conversation AND left_at IS NULL LIMIT {TOLD_AT_ONCE + 1};
         COMMIT
         """,
         tenant_id=tenant_id,
@@ -67,21 +83,29 @@ def append(tx: Tx, tenant_id: int, kind: str, public_id: str, sender: str, draft
         retry_key=draft.retry_key.encode() if draft.retry_key else None,
         type=draft.type,
         content=draft.content,
+        object_key=draft.object_key.encode(),
         tick=ids.first_tick(now),
         now=now,
     )
     if not rows:
         return None
-    message_id = ids.encode(rows[0]["last_tick"], rows[0]["tag"])
-    return Message(rows[0]["last_seq"], message_id, sender, draft.type, draft.content, now)
+    head = rows[0]
+    message_id = ids.encode(head["last_tick"], head["tag"])
+    message = Message(head["last_seq"], message_id, sender, draft.type, draft.content, draft.object_key, now)
+    prev_id = ids.encode(head["prev_tick"], head["tag"]) if head["last_seq"] > 1 else ""
+    return Written(message, prev_id, head["changes"], told_at_once(principals))
 
 
-def find_sent(tx: Tx, tenant_id: int, sender: str, draft: Draft) -> tuple[str, Message]:
-    """Return the public id and the message that a retry key names. It must be stored."""
+def find_sent(tx: Tx, tenant_id: int, sender: str, draft: Draft) -> tuple[str, str, str, Written]:
+    """Return what a retry key names: public id, text and object as they were sent, and the message as it is now."""
     row = tx.one(
         """
-        SELECT c.public_id, m.seq, m.tick, m.tag, m.sender, m.type, m.content, m.sent_at
-        FROM messages m JOIN conversations c ON c.conversation_id = m.conversation_id
+        SELECT c.public_id, c.changes, m.conversation_id, m.seq, m.tick, m.tag, m.sender, m.type, m.content,
+               m.object_key, m.sent_at, m.withdrawn_at, before_it.tick AS prev_tick
+        FROM messages m
+        JOIN conversations c ON c.conversation_id = m.conversation_id
+        LEFT JOIN messages before_it
+            ON before_it.conversation_id = m.conversation_id AND before_it.seq = m.seq - 1
         WHERE m.tenant_id = %(tenant_id)s AND m.sender = %(sender)s
           AND m.endpoint = %(endpoint)s AND m.retry_key = %(retry_key)s
         """,
@@ -90,8 +114,11 @@ def find_sent(tx: Tx, tenant_id: int, sender: str, draft: Draft) -> tuple[str, M
         endpoint=draft.endpoint,
         retry_key=(draft.retry_key or "").encode(),
     )
-    assert row is not None
-    return row["public_id"].decode(), _message(row)
+    assert row is not None, "the unique index said that it is there"
+    prev_id = ids.encode(row["prev_tick"], row["tag"]) if row["prev_tick"] else ""
+    principals = told_at_once(tx.all(PARTICIPANTS, conversation_id=row["conversation_id"]))
+    written = Written(message(row), prev_id, row["changes"], principals)
+    return row["public_id"].decode(), row["content"], row["object_key"].decode(), written
 
 
 def is_archived(tx: Tx, tenant_id: int, kind: str, public_id: str, principal: str) -> bool:
@@ -111,54 +138,54 @@ def is_archived(tx: Tx, tenant_id: int, kind: str, public_id: str, principal: st
     return found is not None
 
 
-def last_seq(tx: Tx, public_id: str) -> int:
-    """Return the newest message's seq; 0 where there is none."""
-    found = tx.value("SELECT last_seq FROM conversations WHERE public_id = %(public_id)s", public_id=public_id.encode())
-    return int(found or 0)
+def withdraw(tx: Tx, public_id: str, message_id: str, principal: str, since: int, now: int) -> Written | None:
+    """Withdraw a message and count the change; None unless it is the principal's own, sent after `since`.
 
-
-def newest(tx: Tx, public_id: str, limit: int) -> list[Message]:
-    """Return the newest messages, newest first."""
-    rows = tx.all(
+    principal "" withdraws anybody's. Withdrawing twice changes nothing and answers the same.
+    """
+    tick, tag = ids.decode(message_id)
+    row = tx.one(
         """
-        SELECT m.seq, m.tick, m.tag, m.sender, m.type, m.content, m.sent_at
+        SELECT m.conversation_id, m.seq, m.tick, m.tag, m.sender, m.type, m.content, m.object_key, m.sent_at,
+               m.withdrawn_at
         FROM conversations c JOIN messages m ON m.conversation_id = c.conversation_id
-        WHERE c.public_id = %(public_id)s
-        ORDER BY m.seq DESC LIMIT %(limit)s
+        WHERE c.public_id = %(public_id)s AND m.tick = %(tick)s AND m.tag = %(tag)s FOR UPDATE
         """,
         public_id=public_id.encode(),
-        limit=limit,
-    )
-    return [_message(row) for row in rows]
-
-
-def older(tx: Tx, public_id: str, message_id: str, limit: int) -> list[Message] | None:
-    """Return messages strictly older than the given one, newest first; None where it is not of this conversation."""
-    tick, tag = ids.decode(message_id)
-    at = tx.one(
-        """
-        SELECT m.conversation_id, m.seq
-        FROM messages m JOIN conversations c ON c.conversation_id = m.conversation_id
-        WHERE m.tick = %(tick)s AND m.tag = %(tag)s AND c.public_id = %(public_id)s
-        """,
         tick=tick,
         tag=tag,
-        public_id=public_id.encode(),
     )
-    if at is None:
+    mine = row is not None and (not principal or (row["sender"].decode() == principal and row["sent_at"] > since))
+    if row is None or not mine:
         return None
-    rows = tx.all(
-        """
-        SELECT seq, tick, tag, sender, type, content, sent_at FROM messages
-        WHERE conversation_id = %(conversation_id)s AND seq < %(seq)s
-        ORDER BY seq DESC LIMIT %(limit)s
-        """,
-        **at,
-        limit=limit,
+    at = {"conversation_id": row["conversation_id"], "seq": row["seq"]}
+    if row["withdrawn_at"] is None:
+        tx.run("UPDATE conversations SET changes = changes + 1 WHERE conversation_id = %(conversation_id)s", **at)
+        tx.run(
+            "UPDATE messages SET withdrawn_at = %(now)s WHERE conversation_id = %(conversation_id)s AND seq = %(seq)s",
+            **at,
+            now=now,
+        )
+    changes = tx.value("SELECT changes FROM conversations WHERE conversation_id = %(conversation_id)s", **at)
+    principals = told_at_once(tx.all(PARTICIPANTS, **at))
+    return Written(message({**row, "withdrawn_at": now}), "", changes, principals)
+
+
+def told_at_once(rows: list[Row]) -> list[str]:
+    """The participants, or none of them where they are too many."""
+    return [row["principal"].decode() for row in rows] if len(rows) <= TOLD_AT_ONCE else []
+
+
+def message(row: Row) -> Message:
+    """A row of messages as participants may see it."""
+    withdrawn = row["withdrawn_at"] is not None
+    return Message(
+        row["seq"],
+        ids.encode(row["tick"], row["tag"]),
+        row["sender"].decode(),
+        row["type"],
+        "" if withdrawn else row["content"],
+        "" if withdrawn else row["object_key"].decode(),
+        row["sent_at"],
+        withdrawn,
     )
-    return [_message(row) for row in rows]
-
-
-def _message(row: Row) -> Message:
-    message_id = ids.encode(row["tick"], row["tag"])
-    return Message(row["seq"], message_id, row["sender"].decode(), row["type"], row["content"], row["sent_at"])

@@ -3,135 +3,106 @@
 MySQL is the truth. A writer leaves a mark before its transaction; one script after the commit adds the message and
 clears the mark. A reader believes a tail only if this very server has kept it since it was filled, no mark is open,
 and the seqs run without a hole up to last_seq; and it compares with MySQL again after 10 seconds, in case a writer
-could not reach Redis. Else it reads MySQL and refills. Whatever happens in between - a mark, a message - changes the
-tail's version, and a refill takes effect only on the version it was read for.
+could not reach Redis. Else it reads MySQL and refills. Whatever happens in between - a mark, a message, a withdrawal -
+changes the tail's version, and a refill takes effect only on the version it was read for.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
+from chalicelib import clock
 from chalicelib.adapters import redis
-from chalicelib.adapters.redis import Call, Script
-from chalicelib.messaging.models import Message
+from chalicelib.adapters.redis import Call
+from chalicelib.messaging import scripts
+from chalicelib.messaging.models import Message, Seat, Snapshot, Written
+from chalicelib.messaging.scripts import BELIEVED, KEPT
 
-KEPT = 200  # messages of a conversation
-BELIEVED = 10  # seconds without a comparison
-MARK_LIFE = 60  # seconds after which a mark is a dead writer's, and falls to the next refill
-LIFE = 86_400  # seconds that an unused tail stays
-
-# KEYS: 1 state (server, version, last_seq, checked), 2 tail (record by seq), 3 marks (writer by second).
-_MARK = Script(f"""
-    redis.call('ZADD', KEYS[3], redis.call('TIME')[1], ARGV[1])
-    redis.call('EXPIRE', KEYS[3], {2 * MARK_LIFE})
-    redis.call('HSET', KEYS[1], 'version', ARGV[1])
-    redis.call('EXPIRE', KEYS[1], {LIFE})
-""")
-
-_UNMARK = Script("redis.call('ZREM', KEYS[3], ARGV[1])")
-
-# A tail that another server left behind, or none, is not added to: the next reader refills it.
-_PUBLISH = Script(f"""
-    redis.call('ZREM', KEYS[3], ARGV[1])
-    redis.call('HSET', KEYS[1], 'version', ARGV[1] .. '!')
-    redis.call('EXPIRE', KEYS[1], {LIFE})
-    local state = redis.call('HMGET', KEYS[1], 'server', 'last_seq')
-    if state[1] ~= server then return end
-    redis.call('ZREMRANGEBYSCORE', KEYS[2], ARGV[2], ARGV[2])
-    redis.call('ZADD', KEYS[2], ARGV[2], ARGV[3])
-    redis.call('ZREMRANGEBYRANK', KEYS[2], 0, -{KEPT + 1})
-    redis.call('EXPIRE', KEYS[2], {LIFE})
-    if tonumber(ARGV[2]) > tonumber(state[2]) then redis.call('HSET', KEYS[1], 'last_seq', ARGV[2]) end
-""")
-
-# Answers {verdict, version, server time in ms, last_seq, record ...}. A missing version is given one here, so that a
-# state that is flushed and written again between two looks never has the version it had.
-_READ = Script(f"""
-    local time = redis.call('TIME')
-    local now = time[1] * 1000 + math.floor(time[2] / 1000)
-    local state = redis.call('HMGET', KEYS[1], 'server', 'version', 'last_seq', 'checked')
-    if not state[2] then
-        state[2] = ARGV[2]
-        redis.call('HSET', KEYS[1], 'version', ARGV[2])
-        redis.call('EXPIRE', KEYS[1], {MARK_LIFE})
-    end
-    if state[1] ~= server or redis.call('ZCARD', KEYS[3]) > 0 then return {{'broken', state[2], now, 0}} end
-    local last, limit = tonumber(state[3]), tonumber(ARGV[1])
-    local found = redis.call('ZREVRANGE', KEYS[2], 0, limit - 1, 'WITHSCORES')
-    if #found / 2 ~= math.min(last, limit) then return {{'broken', state[2], now, 0}} end
-    local verdict = now - state[4] <= {BELIEVED * 1000} and 'whole' or 'stale'
-    local answer = {{verdict, state[2], now, last}}
-    for i = 1, #found, 2 do
-        if tonumber(found[i + 1]) ~= last - (i - 1) / 2 then return {{'broken', state[2], now, 0}} end
-        answer[#answer + 1] = found[i]
-    end
-    return answer
-""")
-
-_CONFIRM = Script("""
-    local state = redis.call('HMGET', KEYS[1], 'server', 'version')
-    if state[1] == server and state[2] == ARGV[1] then redis.call('HSET', KEYS[1], 'checked', ARGV[2]) end
-""")
-
-# Two readers may refill at once, and one may have read MySQL later than the other: last_seq never goes back.
-_REFILL = Script(f"""
-    local state = redis.call('HMGET', KEYS[1], 'server', 'version', 'last_seq')
-    if state[2] ~= ARGV[1] then return end
-    if state[1] == server and tonumber(state[3]) > tonumber(ARGV[3]) then return end
-    redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', redis.call('TIME')[1] - {MARK_LIFE})
-    redis.call('DEL', KEYS[2])
-    for i = 4, #ARGV, 2 do redis.call('ZADD', KEYS[2], ARGV[i], ARGV[i + 1]) end
-    redis.call('HSET', KEYS[1], 'server', server, 'checked', ARGV[2], 'last_seq', ARGV[3])
-    redis.call('EXPIRE', KEYS[1], {LIFE})
-    redis.call('EXPIRE', KEYS[2], {LIFE})
-""")
+__all__ = ["BELIEVED", "KEPT"]
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a reader found: `whole` can be believed, `stale` once MySQL ends at last_seq too, `broken` not at all."""
+    """What a reader found: `whole` can be believed, `stale` once MySQL agrees with it, `broken` not at all."""
 
     verdict: str
     version: str
     at: int  # the server's time, milliseconds
-    last_seq: int
-    messages: list[Message]  # newest first
+    last_seq: int = 0
+    changes: int = 0
+    seat: Seat | None = None
+    messages: tuple[Message, ...] = ()  # newest first
 
 
 def mark(public_id: str, writer: str) -> bool:
     """Say that a writer is about to commit; return whether Redis heard it."""
-    return redis.attempt(_MARK, _keys(public_id), [writer])
+    return redis.attempt(scripts.MARK, _keys(public_id), [writer])
 
 
 def unmark(public_id: str, writer: str) -> None:
     """The writer committed nothing."""
-    redis.attempt(_UNMARK, _keys(public_id), [writer])
+    redis.attempt(scripts.UNMARK, _keys(public_id), [writer])
 
 
-def publish(public_id: str, writer: str, message: Message) -> bool:
-    """Show a committed message and clear its writer's mark. Publishing twice changes nothing."""
-    return redis.attempt(_PUBLISH, _keys(public_id), [writer, message.seq, message.record()])
+def publishing(public_id: str, writer: str, written: Written, sender: str) -> Call:
+    """Show a committed message and clear its writer's mark. Doing so twice changes nothing.
+
+    sender counts the message as its own; "" for a message that was there before.
+    """
+    message = written.message
+    return scripts.PUBLISH, _keys(public_id), [writer, message.seq, message.record(), written.changes, sender]
 
 
-def reading(public_id: str, limit: int, nonce: str) -> Call:
+def reading(public_id: str, limit: int, principal: str, nonce: str) -> Call:
     """Return the script whose answer `view` reads, to be run with others."""
-    return _READ, _keys(public_id), [limit, nonce]
+    return scripts.READ, _keys(public_id), [limit, principal, nonce]
 
 
-def view(answer: list[Any]) -> View:
-    verdict, version, at, last_seq, *records = answer
-    return View(verdict, version, int(at), int(last_seq), [Message.of_record(record) for record in records])
+def view(public_id: str, principal: str, answer: list[Any]) -> View:
+    """Read a READ's answer. What this process knows to be longer is not believed."""
+    verdict, version, at, *rest = answer
+    if verdict == "broken":
+        return View("broken", version, int(at))
+    last_seq, changes, read, own, hidden = (int(number) for number in rest[:5])
+    if not _knows_no_more(public_id, last_seq):
+        return View("broken", version, int(at))
+    seat = Seat(principal, read, own, hidden)
+    return View(verdict, version, int(at), last_seq, changes, seat, tuple(map(Message.of_record, rest[5:])))
 
 
-def confirm(public_id: str, seen: View) -> None:
+def confirming(public_id: str, seen: View) -> Call:
     """MySQL agrees with what was seen."""
-    redis.attempt(_CONFIRM, _keys(public_id), [seen.version, seen.at])
+    return scripts.CONFIRM, _keys(public_id), [seen.version, seen.at]
 
 
-def refill(public_id: str, seen: View, messages: list[Message]) -> None:
-    """Replace a tail that could not be believed by MySQL's newest messages, unless it changed since it was seen."""
-    last_seq = messages[0].seq if messages else 0
-    records = [part for message in messages for part in (message.seq, message.record())]
-    redis.attempt(_REFILL, _keys(public_id), [seen.version, seen.at, last_seq, *records])
+def refilling(public_id: str, seen: View, found: Snapshot) -> Call:
+    """Replace a tail that could not be believed by what MySQL has, unless it changed since it was seen."""
+    seats = [part for s in found.seats for part in (s.principal, s.read_seq, s.own_since, s.hidden_seq)]
+    records = [part for message in found.messages for part in (message.seq, message.record())]
+    head = [seen.version, seen.at, found.last_seq, found.changes, len(found.seats)]
+    return scripts.REFILL, _keys(public_id), [*head, *seats, *records]
+
+
+def reseat(public_id: str, version: str, seat: Seat) -> None:
+    """A seat changed in MySQL. Without Redis the copy catches up when it is next refilled."""
+    arguments = [version, seat.principal, seat.read_seq, seat.own_since, seat.hidden_seq]
+    redis.attempt(scripts.RESEAT, _keys(public_id), arguments)
+
+
+# What this process learned from MySQL while Redis was out of its reach: the copy there may not know it yet, and a
+# reader here must not be shown less than before. After BELIEVED seconds every reader compares with MySQL anyway.
+_ahead: dict[str, tuple[int, float]] = {}
+
+
+def learn(public_id: str, last_seq: int) -> None:
+    """Remember for a while how long a log is that Redis could not be told of."""
+    now = clock.monotonic()
+    for known in [known for known, (_, until) in _ahead.items() if until < now]:
+        _ahead.pop(known, None)
+    _ahead[public_id] = (max(last_seq, _ahead.get(public_id, (0, 0.0))[0]), now + 2 * BELIEVED)
+
+
+def _knows_no_more(public_id: str, last_seq: int) -> bool:
+    return not _ahead or _ahead.get(public_id, (0, 0.0))[0] <= last_seq
 
 
 def _keys(public_id: str) -> list[str]:

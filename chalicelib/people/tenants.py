@@ -42,7 +42,7 @@ def _named(tx: Tx, named: str) -> int | None:
 
 
 def _by_host(tx: Tx, host: str) -> int | None:
-    name = host.partition(":")[0].lower().encode()
+    name = host.partition(":")[0].lower().encode("utf-8", "replace")
     found: int | None = tx.value("SELECT tenant_id FROM tenant_hosts WHERE host = %(name)s", name=name)
     return found
 

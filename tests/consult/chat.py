@@ -10,6 +10,14 @@ PATIENT_TEXT = "/msg_service/msg/patient/send_text_msg"
 PATIENT_LIST = "/msg_service/msg/patient/msg_list"
 DOCTOR_TEXT = "/msg_service/msg/doctor/send_text_msg"
 DOCTOR_LIST = "/msg_service/msg/doctor/msg_list"
+PATIENT_SESSIONS = "/msg_service/msg/patient/session_list"
+DOCTOR_SESSIONS = "/msg_service/msg/doctor/session_list"
+PATIENT_NEW_SESSION = "/msg_service/msg/patient/new_session"
+DOCTOR_NEW_SESSION = "/msg_service/msg/doctor/new_session"
+PATIENT_NEW_MSG = "/msg_service/msg/patient/new_msg"
+DOCTOR_NEW_MSG = "/msg_service/msg/doctor/new_msg"
+PATIENT_DEL = "/msg_service/msg/patient/session_del"
+DOCTOR_DEL = "/msg_service/msg/doctor/session_del"
 
 
 def opened(patient: Person, doctor: Person) -> str:
@@ -40,3 +48,11 @@ def seen_by_doctor(doctor: Person, session_no: str, page_size: int = 100, **more
 
 def texts(answer: Answer) -> list[str]:
     return [message["message"] for message in answer.data]
+
+
+def sessions_of_patient(patient: Person, **query: Any) -> list[dict[str, Any]]:
+    return list(get(PATIENT_SESSIONS, patient.token, **query).data)
+
+
+def sessions_of_doctor(doctor: Person, page_size: int = 100, **query: Any) -> list[dict[str, Any]]:
+    return list(get(DOCTOR_SESSIONS, doctor.token, page_size=page_size, **query).data)

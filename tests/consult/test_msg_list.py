@@ -36,6 +36,7 @@ def test_a_patient_sees_the_doctors_card_on_every_message(lin: Person, chen: Per
         "doctor_id": str(chen.user_id),
         "doctor_name": "陈医生",
         "doctor_photo_url": "",
+        "withdrawn": False,
     }
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", message["msg_date"])
 

@@ -3,9 +3,9 @@
 from chalicelib.adapters import mysql
 from tests.consult.chat import ask, opened, seen_by_patient, texts
 from tests.people import Person
-from tests.processes import at_once
+from tests.processes import PROCESSES, at_once
 
-PROCESSES, SENDS, KEYS = 8, 200, 20
+SENDS, KEYS = 200, 20
 
 
 def send_many(lin: Person, chen: Person, writer: int) -> list[str]:

@@ -5,106 +5,97 @@ from typing import Any
 import pytest
 
 from chalicelib.adapters import mysql, redis
-from chalicelib.messaging import ids, log, store, tail
-from chalicelib.messaging.models import Draft, Message
-from tests.people import Hospital
+from chalicelib.messaging import ids, log, store_reading, tail
+from chalicelib.messaging.models import Draft, Message, Snapshot, Written
+from tests.messaging.conftest import Say, keys, read
+from tests.people import Hospital, Person
 
 
-@pytest.fixture
-def conversation(hospital: Hospital) -> str:
-    """A conversation of Lin and Doctor Chen."""
-    public_id, members = ids.new_conversation(), [hospital.lin.principal, hospital.chen.principal]
-    mysql.transact(lambda tx: store.create(tx, hospital.tenant_id, public_id, "direct", members, 1))
-    return public_id
+def look(conversation: str, who: Person) -> tail.View:
+    call = tail.reading(conversation, 100, who.principal, ids.nonce())
+    return tail.view(conversation, who.principal, redis.run(*call))
 
 
-@pytest.fixture
-def say(hospital: Hospital, conversation: str) -> Any:
-    return lambda text: log.append(hospital.tenant_id, "direct", conversation, hospital.lin.principal, Draft(text, "t"))
+def refill(conversation: str, seen: tail.View, found: Snapshot) -> None:
+    redis.run(*tail.refilling(conversation, seen, found))
 
 
-@pytest.fixture
-def mysql_reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the store's readings that took place."""
-    seen: list[str] = []
-    for name in ("newest", "last_seq"):
-        real = getattr(store, name)
-        monkeypatch.setattr(store, name, lambda *a, real=real, name=name: (seen.append(name), real(*a))[1])
-    return seen
+def in_mysql(conversation: str, who: Person) -> Snapshot:
+    return mysql.autocommit(lambda tx: store_reading.snapshot(tx, conversation, who.principal, 200))
 
 
-def read(conversation: str, limit: int = 100) -> list[str]:
-    messages, _ = log.newest(conversation, limit)
-    return [message.content for message in messages]
-
-
-def keys(conversation: str) -> list[str]:
-    return [f"log:{{{conversation}}}:{part}" for part in ("state", "tail", "marks")]
-
-
-def test_the_newest_page_comes_from_redis_alone(conversation: str, say: Any, mysql_reads: list[str]) -> None:
-    read(conversation)
-    say("一"), say("二")
+def test_the_newest_page_comes_from_redis_alone(
+    conversation: str, lin: Person, say: Say, mysql_reads: list[str]
+) -> None:
+    read(conversation, lin)
+    say("一")
+    say("二")
     mysql_reads.clear()
-    assert read(conversation) == ["二", "一"]
+    assert read(conversation, lin) == ["二", "一"]
     assert mysql_reads == []
 
 
 @pytest.mark.parametrize("part", [0, 1, 2])
-def test_whatever_key_is_deleted_nothing_is_missing(conversation: str, say: Any, part: int) -> None:
-    read(conversation)
-    say("一"), say("二")
+def test_whatever_key_is_deleted_nothing_is_missing(conversation: str, lin: Person, say: Say, part: int) -> None:
+    read(conversation, lin)
+    say("一")
+    say("二")
     redis.client().delete(keys(conversation)[part])
-    assert read(conversation) == ["二", "一"]
+    assert read(conversation, lin) == ["二", "一"]
     say("三")
-    assert read(conversation) == ["三", "二", "一"]
+    assert read(conversation, lin) == ["三", "二", "一"]
 
 
-def test_a_flushed_redis_is_filled_again(conversation: str, say: Any, mysql_reads: list[str]) -> None:
+def test_a_flushed_redis_is_filled_again(conversation: str, lin: Person, say: Say, mysql_reads: list[str]) -> None:
     say("一")
     redis.client().flushall()
-    assert read(conversation) == ["一"]
+    assert read(conversation, lin) == ["一"]
     mysql_reads.clear()
-    assert read(conversation) == ["一"]
+    assert read(conversation, lin) == ["一"]
     assert mysql_reads == []
 
 
-def test_a_tail_with_a_hole_is_not_believed(conversation: str, say: Any) -> None:
-    read(conversation)
-    say("一"), say("二"), say("三")
+def test_a_tail_with_a_hole_is_not_believed(conversation: str, lin: Person, say: Say) -> None:
+    read(conversation, lin)
+    for text in ("一", "二", "三"):
+        say(text)
     redis.client().zremrangebyscore(keys(conversation)[1], 2, 2)
-    assert read(conversation) == ["三", "二", "一"]
+    assert read(conversation, lin) == ["三", "二", "一"]
 
 
-def test_a_tail_that_another_server_made_is_not_believed(conversation: str, say: Any) -> None:
-    read(conversation)
+def test_a_tail_that_another_server_made_is_not_believed(conversation: str, lin: Person, say: Say) -> None:
+    read(conversation, lin)
     say("一")
     client, (state, kept, _) = redis.client(), keys(conversation)
-    older = client.zrange(kept, 0, -1, withscores=True)
+    older, fields = client.zrange(kept, 0, -1, withscores=True), client.hgetall(state)
     say("二")
     client.delete(kept)
     client.zadd(kept, dict(older))
-    client.hset(state, mapping={"server": "0" * 40, "last_seq": 1})
-    assert read(conversation) == ["二", "一"]
+    client.hset(state, mapping={**fields, "server": "0" * 40})
+    assert read(conversation, lin) == ["二", "一"]
 
 
-def test_an_open_mark_sends_readers_to_mysql(conversation: str, say: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_open_mark_sends_readers_to_mysql(
+    conversation: str, lin: Person, say: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The writer dies between its commit and Redis."""
-    read(conversation)
-    monkeypatch.setattr(tail, "publish", lambda *_: False)
+    read(conversation, lin)
+    monkeypatch.setattr(log, "_show", lambda *_: None)
     say("一")
-    assert read(conversation) == ["一"]
+    assert read(conversation, lin) == ["一"]
 
 
-def test_a_dead_writers_mark_falls_after_a_minute(conversation: str, say: Any, mysql_reads: list[str]) -> None:
+def test_a_dead_writers_mark_falls_after_a_minute(
+    conversation: str, lin: Person, say: Say, mysql_reads: list[str]
+) -> None:
     tail.mark(conversation, "dead")
     say("一")
-    read(conversation)
+    read(conversation, lin)
     assert redis.client().zscore(keys(conversation)[2], "dead")
     redis.client().zadd(keys(conversation)[2], {"dead": 1})
-    read(conversation)
+    read(conversation, lin)
     mysql_reads.clear()
-    assert read(conversation) == ["一"]
+    assert read(conversation, lin) == ["一"]
     assert mysql_reads == []
 
 
@@ -115,73 +106,98 @@ def test_a_writer_who_was_refused_leaves_no_mark(hospital: Hospital, conversatio
 
 
 def test_after_ten_seconds_a_tail_is_compared_with_mysql(
-    conversation: str, say: Any, mysql_reads: list[str], monkeypatch: pytest.MonkeyPatch
+    conversation: str, lin: Person, say: Say, mysql_reads: list[str]
 ) -> None:
-    read(conversation)
-    with monkeypatch.context() as cut:  # a writer who cannot reach Redis
-        cut.setattr(tail, "mark", lambda *_: False)
-        cut.setattr(tail, "publish", lambda *_: False)
-        say("一")
-    redis.client().hincrby(keys(conversation)[0], "checked", -(tail.BELIEVED + 1) * 1000)
-    assert read(conversation) == ["一"]
+    say("一")
+    read(conversation, lin)
     redis.client().hincrby(keys(conversation)[0], "checked", -(tail.BELIEVED + 1) * 1000)
     mysql_reads.clear()
-    assert read(conversation) == read(conversation) == ["一"]
-    assert mysql_reads == ["last_seq"]
+    assert read(conversation, lin) == read(conversation, lin) == ["一"]
+    assert mysql_reads == ["head"]
 
 
-def test_a_late_refill_does_not_cover_what_was_written_meanwhile(conversation: str, say: Any) -> None:
+def test_a_comparison_finds_what_a_writer_without_redis_wrote(
+    conversation: str, lin: Person, chen: Person, say: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read(conversation, lin)
+    with monkeypatch.context() as elsewhere:  # another process, which reaches MySQL alone
+        elsewhere.setattr(redis, "run_all", lambda _: [])
+        say("一", chen)
+    assert read(conversation, lin) == []
+    redis.client().hincrby(keys(conversation)[0], "checked", -(tail.BELIEVED + 1) * 1000)
+    assert read(conversation, lin) == ["一"]
+
+
+def test_what_a_process_knows_better_than_redis_it_does_not_unlearn(
+    conversation: str, lin: Person, say: Say, redis_is_cut: Any
+) -> None:
+    read(conversation, lin)
+    cut = redis_is_cut()
+    say("一")
+    assert read(conversation, lin) == ["一"]
+    cut.__exit__(None, None, None)
+    assert read(conversation, lin) == ["一"]
+
+
+def test_a_late_refill_does_not_cover_what_was_written_meanwhile(conversation: str, lin: Person, say: Say) -> None:
     say("一")
     redis.client().delete(keys(conversation)[0])
-    seen = tail.view(redis.run(*tail.reading(conversation, 100, "n1")))
-    before = mysql.autocommit(lambda tx: store.newest(tx, conversation, 200))
+    seen, before = look(conversation, lin), in_mysql(conversation, lin)
     say("二")
-    tail.refill(conversation, seen, before)
-    assert read(conversation) == ["二", "一"]
+    refill(conversation, seen, before)
+    assert read(conversation, lin) == ["二", "一"]
 
 
-def test_a_refill_read_before_two_flushes_changes_nothing(conversation: str, say: Any) -> None:
+def test_a_late_refill_does_not_bring_back_a_withdrawn_text(conversation: str, lin: Person, say: Say) -> None:
+    message = say("说错了")
+    redis.client().delete(keys(conversation)[0])
+    seen, before = look(conversation, lin), in_mysql(conversation, lin)
+    log.withdraw(conversation, message.id, lin.principal)
+    refill(conversation, seen, before)
+    assert read(conversation, lin) == [""]
+
+
+def test_a_refill_read_before_two_flushes_changes_nothing(conversation: str, lin: Person, say: Say) -> None:
     """The version after a flush is never the one before it."""
     redis.client().flushall()
-    seen = tail.view(redis.run(*tail.reading(conversation, 100, ids.nonce())))
+    seen, before = look(conversation, lin), in_mysql(conversation, lin)
     say("一")
     redis.client().flushall()
-    redis.run(*tail.reading(conversation, 100, ids.nonce()))
-    tail.refill(conversation, seen, [])
-    assert read(conversation) == ["一"]
+    look(conversation, lin)
+    refill(conversation, seen, before)
+    assert read(conversation, lin) == ["一"]
 
 
-def test_of_two_refills_the_one_that_read_less_loses(conversation: str, say: Any) -> None:
+def test_of_two_refills_the_one_that_read_less_loses(conversation: str, lin: Person, say: Say) -> None:
+    say("一")
+    less = in_mysql(conversation, lin)
+    say("二")
     redis.client().flushall()
-    seen = tail.view(redis.run(*tail.reading(conversation, 100, "n1")))
-    newer = [Message(2, "b", "user:1", 0, "二", 2), Message(1, "a", "user:1", 0, "一", 1)]
-    tail.refill(conversation, seen, newer)
-    tail.refill(conversation, seen, newer[1:])
-    assert read(conversation) == ["二", "一"]
+    seen = look(conversation, lin)
+    refill(conversation, seen, in_mysql(conversation, lin))
+    refill(conversation, seen, less)
+    assert read(conversation, lin) == ["二", "一"]
 
 
-def test_messages_that_arrive_out_of_order_wait_for_the_missing_one(conversation: str) -> None:
+def test_messages_that_arrive_out_of_order_wait_for_the_missing_one(conversation: str, lin: Person) -> None:
     """Two writers commit 1 and 2; the second reaches Redis first."""
-    assert read(conversation) == []
-    first, second = Message(1, "a", "user:1", 0, "一", 1), Message(2, "b", "user:1", 0, "二", 2)
-    tail.publish(conversation, "w2", second)
-    assert tail.view(redis.run(*tail.reading(conversation, 100, "n"))).verdict == "broken"
-    tail.publish(conversation, "w1", first)
-    assert read(conversation) == ["二", "一"]
+    assert read(conversation, lin) == []
+    first, second = (Message(n, str(n), lin.principal, 0, str(n), "", n) for n in (1, 2))
+    redis.run(*tail.publishing(conversation, "w2", Written(second, "", 0, []), lin.principal))
+    assert look(conversation, lin).verdict == "broken"
+    redis.run(*tail.publishing(conversation, "w1", Written(first, "", 0, []), lin.principal))
+    assert [message.content for message in look(conversation, lin).messages] == ["2", "1"]
 
 
-def test_without_redis_the_service_goes_on(conversation: str, say: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(*_: Any) -> Any:
-        raise redis.Down("cut")
-
-    monkeypatch.setattr(redis, "_call", refused)
+def test_without_redis_the_service_goes_on(conversation: str, lin: Person, say: Say, redis_is_cut: Any) -> None:
+    redis_is_cut()
     say("一")
-    assert read(conversation) == ["一"]
+    assert read(conversation, lin) == ["一"]
 
 
-def test_a_long_log_keeps_its_newest_two_hundred_in_redis(conversation: str, say: Any) -> None:
-    read(conversation)
+def test_a_long_log_keeps_its_newest_two_hundred_in_redis(conversation: str, lin: Person, say: Say) -> None:
+    read(conversation, lin)
     for n in range(tail.KEPT + 5):
         say(str(n))
     assert redis.client().zcard(keys(conversation)[1]) == tail.KEPT
-    assert read(conversation, 2) == [str(tail.KEPT + 4), str(tail.KEPT + 3)]
+    assert read(conversation, lin, 2) == [str(tail.KEPT + 4), str(tail.KEPT + 3)]

@@ -1,0 +1,32 @@
+"""Files of a consultation: leave to upload one, and the word that it is there."""
+
+from chalicelib.consult import cards
+from chalicelib.consult.upload_models import ReadyFile, UploadedFile, UploadForm, UploadWanted
+from chalicelib.files import confirm, kinds, links, tickets
+from chalicelib.identity.callers import Caller
+
+
+def pre_upload(caller: Caller, wanted: UploadWanted) -> UploadForm:
+    """Return a form for one file into a session of the caller's. Refused 404 for another's session."""
+    kind = kinds.agreed(kinds.CHAT, wanted.file_extension, wanted.file_type, wanted.file_size)
+    cards.checked(cards.stored(wanted.msg_session), caller)
+    ticket = tickets.issue(
+        *(caller.tenant_id, caller.principal, wanted.msg_session),
+        *(kind, wanted.file_type, wanted.file_size),
+    )
+    fields = ticket.form.fields
+    return UploadForm(
+        url=ticket.form.url,
+        fileId=ticket.file_id,
+        OSSAccessKeyId=fields["x-amz-credential"].partition("/")[0],
+        policy=fields["policy"],
+        signature=fields["x-amz-signature"],
+        key=fields["key"],
+        fields=fields,
+    )
+
+
+def upload_access(caller: Caller, uploaded: UploadedFile) -> ReadyFile:
+    """Confirm an upload and return its link. Asking again gives the same file."""
+    file = confirm.uploaded(caller.tenant_id, caller.principal, uploaded.file_id)
+    return ReadyFile(file_id=str(file.file_id), res_url=links.signed(file.object_key))

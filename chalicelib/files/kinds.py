@@ -1,0 +1,49 @@
+"""The kinds of file that may be uploaded, by extension: what else they are called, how large, how they begin."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chalicelib.errors import BAD_PARAMETER, Refused
+from chalicelib.files import first_bytes
+from chalicelib.files.first_bytes import Test, begins
+
+MB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    extension: str
+    content_types: tuple[str, ...]  # what browsers say; the first is what we say
+    is_one: Test
+    limit: int = 20 * MB
+
+
+_JPEG = (("image/jpeg", "image/jpg"), begins(b"\xff\xd8\xff"))
+KINDS = (
+    Kind("jpg", *_JPEG),
+    Kind("jpeg", *_JPEG),
+    Kind("png", ("image/png",), begins(b"\x89PNG\r\n\x1a\n")),
+    Kind("gif", ("image/gif",), begins(b"GIF87a", b"GIF89a")),
+    Kind("webp", ("image/webp",), first_bytes.is_webp),
+    Kind("bmp", ("image/bmp", "image/x-ms-bmp"), first_bytes.is_bmp),
+    Kind("heic", ("image/heic", "image/heif"), first_bytes.is_heic),
+    Kind("pdf", ("application/pdf",), begins(b"%PDF-")),
+    Kind("amr", ("audio/amr", "audio/amr-wb"), begins(b"#!AMR\n", b"#!AMR-WB\n")),
+    Kind("mp3", ("audio/mpeg", "audio/mp3"), first_bytes.is_mp3),
+    Kind("m4a", ("audio/mp4", "audio/x-m4a", "audio/m4a"), first_bytes.is_m4a),
+    Kind("mp4", ("video/mp4",), first_bytes.is_mp4, 100 * MB),
+)
+BY_EXTENSION = {kind.extension: kind for kind in KINDS}
+CHAT = tuple(BY_EXTENSION)  # what may be sent in a conversation
+
+
+def agreed(allowed: Sequence[str], extension: str, content_type: str, size: int | None) -> Kind:
+    """Return the kind that all three speak of. Refused 400, by the name of the field that does not fit."""
+    kind = BY_EXTENSION[extension.lower()] if extension.lower() in allowed else None
+    if kind is None:
+        raise Refused(BAD_PARAMETER, f"file_extension：只支持 {'、'.join(allowed)}")
+    if content_type.lower() not in kind.content_types:
+        raise Refused(BAD_PARAMETER, f"file_type：与扩展名 {kind.extension} 不符")
+    if size is not None and size > kind.limit:
+        raise Refused(BAD_PARAMETER, f"file_size：不能超过 {kind.limit // MB} MB")
+    return kind

@@ -1,0 +1,45 @@
+"""An upload, and the file it becomes."""
+
+from dataclasses import dataclass
+
+from chalicelib.adapters.s3 import Form
+from chalicelib.files.kinds import BY_EXTENSION, Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """Leave to upload one file: its number, and the form that a browser posts to S3."""
+
+    file_id: int
+    form: Form
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file whose bytes were seen: what object_key holds does not change any more."""
+
+    file_id: int
+    object_key: str
+    content_type: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A row: what may be uploaded, and what became of it (object_key "" while it waits)."""
+
+    file_id: int
+    tenant_id: int
+    extension: str
+    smallest: int
+    largest: int
+    upload_key: str
+    object_key: str
+    size: int
+
+    @property
+    def kind(self) -> Kind:
+        return BY_EXTENSION[self.extension]
+
+    def file(self) -> File:
+        return File(self.file_id, self.object_key, self.kind.content_types[0], self.size)

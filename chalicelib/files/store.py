@@ -1,0 +1,96 @@
+"""Uploads and files in MySQL. Nothing is decided here."""
+
+from chalicelib.adapters.mysql import Row, Tx
+from chalicelib.files.kinds import Kind
+from chalicelib.files.models import Upload
+
+
+def insert(
+    tx: Tx, tenant_id: int, uploader: str, place: str, kind: Kind, sizes: tuple[int, int], upload_key: str, now: int
+) -> int:
+    """Return the new file_id."""
+    return tx.insert(
+        """
+        INSERT INTO files (tenant_id, uploader, place, extension, smallest, largest, upload_key, created_at)
+        VALUES (%(tenant_id)s, %(uploader)s, %(place)s, %(extension)s, %(smallest)s, %(largest)s, %(upload_key)s,
+                %(now)s)
+        """,
+        tenant_id=tenant_id,
+        uploader=uploader.encode(),
+        place=place.encode(),
+        extension=kind.extension,
+        smallest=sizes[0],
+        largest=sizes[1],
+        upload_key=upload_key.encode(),
+        now=now,
+    )
+
+
+def find(tx: Tx, tenant_id: int, uploader: str, file_id: int, place: str | None = None) -> Upload | None:
+    """Return somebody's own upload; None also where it was for another place than the one given."""
+    row = tx.one(
+        """
+        SELECT file_id, tenant_id, extension, smallest, largest, upload_key, object_key, size FROM files
+        WHERE file_id = %(file_id)s AND tenant_id = %(tenant_id)s AND uploader = %(uploader)s
+          AND (%(place)s IS NULL OR place = %(place)s)
+        """,
+        file_id=file_id,
+        tenant_id=tenant_id,
+        uploader=uploader.encode(),
+        place=place.encode() if place is not None else None,
+    )
+    return _upload(row) if row else None
+
+
+def find_by_key(tx: Tx, upload_key: str) -> Upload | None:
+    """Return the upload that an object belongs to, whoever's it is."""
+    row = tx.one(
+        """
+        SELECT file_id, tenant_id, extension, smallest, largest, upload_key, object_key, size FROM files
+        WHERE upload_key = %(upload_key)s
+        """,
+        upload_key=upload_key.encode(),
+    )
+    return _upload(row) if row else None
+
+
+def confirm(tx: Tx, file_id: int, object_key: str, size: int, now: int) -> None:
+    """Make a waiting upload a file. One that is a file already stays the file it is."""
+    tx.run(
+        """
+        UPDATE files SET object_key = %(object_key)s, size = %(size)s, confirmed_at = %(now)s
+        WHERE file_id = %(file_id)s AND object_key IS NULL
+        """,
+        file_id=file_id,
+        object_key=object_key.encode(),
+        size=size,
+        now=now,
+    )
+
+
+def unswept(tx: Tx, before: int, limit: int) -> list[Upload]:
+    """Return the oldest uploads made before an instant whose uploaded object may still be there."""
+    rows = tx.all(
+        """
+        SELECT file_id, tenant_id, extension, smallest, largest, upload_key, object_key, size FROM files
+        WHERE swept_at IS NULL AND created_at < %(before)s
+        ORDER BY created_at LIMIT %(limit)s
+        """,
+        before=before,
+        limit=limit,
+    )
+    return [_upload(row) for row in rows]
+
+
+def mark_swept(tx: Tx, file_ids: list[int], now: int) -> int:
+    """The uploaded objects are gone: forget the uploads that became no file; return how many did not."""
+    forgotten = tx.run("DELETE FROM files WHERE file_id IN %(file_ids)s AND object_key IS NULL", file_ids=file_ids)
+    tx.run("UPDATE files SET swept_at = %(now)s WHERE file_id IN %(file_ids)s", now=now, file_ids=file_ids)
+    return forgotten
+
+
+def _upload(row: Row) -> Upload:
+    object_key = (row["object_key"] or b"").decode()
+    return Upload(
+        **{**row, "upload_key": row["upload_key"].decode(), "object_key": object_key, "size": row["size"] or 0}
+    )

@@ -1,0 +1,119 @@
+"""Reading the conversation log: pages, read positions, lists of conversations. See tail.py for what is believed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from chalicelib import errors
+from chalicelib.adapters import mysql, redis
+from chalicelib.adapters.redis import Call
+from chalicelib.errors import Refused
+from chalicelib.messaging import ids, store_reading, tail
+from chalicelib.messaging.models import Message, Seat, Snapshot
+from chalicelib.messaging.tail import View
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The newest messages of a conversation, newest first, as one participant finds them."""
+
+    messages: Sequence[Message]
+    last_seq: int
+    seat: Seat | None  # None for somebody who takes no part
+    version: str  # of the tail it came from or went into, "" without Redis
+
+
+def newest(public_id: str, principal: str, limit: int, beside: Sequence[Call] = ()) -> tuple[Page, list[Any]]:
+    """Return a page of up to 100 messages, and what the scripts beside answered in the same round trip.
+
+    Without Redis each of those answers is None. Who may read is for the caller to find out.
+    """
+    try:
+        answer, *others = redis.run_all([tail.reading(public_id, limit, principal, ids.nonce()), *beside])
+    except redis.Down:
+        found = mysql.autocommit(lambda tx: store_reading.snapshot(tx, public_id, principal, limit))
+        tail.learn(public_id, found.last_seq)
+        return _page(found, principal, limit, ""), [None] * len(beside)
+    return _believed(public_id, principal, tail.view(public_id, principal, answer), limit), others
+
+
+def older(public_id: str, message_id: str, limit: int) -> list[Message]:
+    """Return messages strictly older than the given one, newest first. Refused 400 where it is not of this log."""
+    messages = mysql.autocommit(lambda tx: store_reading.older(tx, public_id, message_id, limit))
+    if messages is None:
+        raise Refused(errors.BAD_PARAMETER, "msg_id：不是该会话的消息")
+    return messages
+
+
+def read_up_to(public_id: str, page: Page) -> None:
+    """The participant has seen this page: move the read position, if it moves."""
+    seat = page.seat
+    if seat is None or seat.read_seq >= page.last_seq:
+        return
+    moved = mysql.autocommit(lambda tx: store_reading.move_read(tx, public_id, seat.principal, page.last_seq))
+    if moved:
+        tail.reseat(public_id, page.version, moved)
+
+
+def hide(public_id: str, principal: str) -> None:
+    """Take the conversation off the principal's list until its next message. Refused 404 for no participant."""
+    seat = mysql.autocommit(lambda tx: store_reading.hide(tx, public_id, principal))
+    if seat is None:
+        raise Refused(errors.NOT_FOUND, "会话不存在")
+    tail.reseat(public_id, "", seat)
+
+
+def heads(public_ids: list[str], principal: str) -> dict[str, Page]:
+    """Return the newest message of each conversation that the principal takes part in, in one round trip."""
+    if not public_ids:
+        return {}
+    try:
+        answers = redis.run_all([tail.reading(public_id, 1, principal, ids.nonce()) for public_id in public_ids])
+    except redis.Down:
+        found = mysql.autocommit(lambda tx: store_reading.snapshots(tx, public_ids, principal))
+        return {public_id: _page(snapshot, principal, 1, "") for public_id, snapshot in found.items()}
+    views = {
+        public_id: tail.view(public_id, principal, answer)
+        for public_id, answer in zip(public_ids, answers, strict=True)
+    }
+    whole = {public_id: _seen(view) for public_id, view in views.items() if view.verdict == "whole"}
+    return whole | _brought(views, principal)
+
+
+def _believed(public_id: str, principal: str, view: View, limit: int) -> Page:
+    if view.verdict == "whole":
+        return _seen(view)
+    if view.verdict == "stale":
+        head = mysql.autocommit(lambda tx: store_reading.head(tx, public_id))
+        if head == (view.last_seq, view.changes):
+            redis.attempt(*tail.confirming(public_id, view))
+            return _seen(view)
+    found = mysql.autocommit(lambda tx: store_reading.snapshot(tx, public_id, principal, tail.KEPT))
+    redis.attempt(*tail.refilling(public_id, view, found))
+    return _page(found, principal, limit, view.version)
+
+
+def _brought(views: dict[str, View], principal: str) -> dict[str, Page]:
+    """What the tails could not show, from MySQL in one query, and back into Redis in one round trip."""
+    missing = [public_id for public_id, view in views.items() if view.verdict != "whole"]
+    if not missing:
+        return {}
+    found = mysql.autocommit(lambda tx: store_reading.snapshots(tx, missing, principal))
+    calls = [_renewing(public_id, views[public_id], snapshot) for public_id, snapshot in found.items()]
+    redis.attempt_all(calls)
+    return {public_id: _page(snapshot, principal, 1, views[public_id].version) for public_id, snapshot in found.items()}
+
+
+def _renewing(public_id: str, view: View, found: Snapshot) -> Call:
+    """A tail that MySQL agrees with keeps what it has; another is left with the newest message alone."""
+    if view.verdict == "stale" and (view.last_seq, view.changes) == (found.last_seq, found.changes):
+        return tail.confirming(public_id, view)
+    return tail.refilling(public_id, view, found)
+
+
+def _seen(view: View) -> Page:
+    return Page(view.messages, view.last_seq, view.seat, view.version)
+
+
+def _page(found: Snapshot, principal: str, limit: int, version: str) -> Page:
+    return Page(found.messages[:limit], found.last_seq, found.seat(principal), version)

@@ -1,0 +1,143 @@
+"""The conversation log in MySQL: reading, and each participant's own state. Nothing is decided here."""
+
+from chalicelib.adapters.mysql import Row, Tx
+from chalicelib.messaging import ids
+from chalicelib.messaging.models import Message, Seat, Snapshot
+from chalicelib.messaging.store import message
+
+SEATED = 20  # participants whose seats a snapshot brings along, the reader's own first
+
+
+def snapshot(tx: Tx, public_id: str, principal: str, limit: int) -> Snapshot:
+    """Read a conversation's end in one round trip. One that does not exist is empty."""
+    heads, messages, seats = tx.packet(
+        """
+        SELECT last_seq, changes FROM conversations WHERE public_id = %(public_id)s;
+        SELECT m.seq, m.tick, m.tag, m.sender, m.type, m.content, m.object_key, m.sent_at, m.withdrawn_at
+        FROM conversations c JOIN messages m ON m.conversation_id = c.conversation_id
+        WHERE c.public_id = %(public_id)s
+        ORDER BY m.seq DESC LIMIT %(limit)s;
+        SELECT p.principal, p.read_seq, p.own_since, p.hidden_seq
+        FROM conversations c JOIN participants p ON p.conversation_id = c.conversation_id
+        WHERE c.public_id = %(public_id)s AND p.left_at IS NULL
+        ORDER BY p.principal = %(principal)s DESC LIMIT %(seated)s
+        """,
+        public_id=public_id.encode(),
+        principal=principal.encode(),
+        limit=limit,
+        seated=SEATED,
+    )
+    newest = [message(row) for row in messages]
+    # Messages are read after the counter of changes: what they know more, the next comparison finds out.
+    last_seq = newest[0].seq if newest else 0
+    return Snapshot(last_seq, heads[0]["changes"] if heads else 0, newest, [_seat(row) for row in seats])
+
+
+def head(tx: Tx, public_id: str) -> tuple[int, int]:
+    """Return (last_seq, changes); zeros for no such conversation."""
+    row = tx.one(
+        "SELECT last_seq, changes FROM conversations WHERE public_id = %(public_id)s", public_id=public_id.encode()
+    )
+    return (row["last_seq"], row["changes"]) if row else (0, 0)
+
+
+def snapshots(tx: Tx, public_ids: list[str], principal: str) -> dict[str, Snapshot]:
+    """Read the newest message of many conversations, and the principal's seat in each, in one round trip."""
+    rows = tx.all(
+        """
+        SELECT c.public_id, c.last_seq, c.changes, p.principal, p.read_seq, p.own_since, p.hidden_seq,
+               m.seq, m.tick, m.tag, m.sender, m.type, m.content, m.object_key, m.sent_at, m.withdrawn_at
+        FROM conversations c
+        JOIN participants p ON p.conversation_id = c.conversation_id AND p.principal = %(principal)s
+        LEFT JOIN messages m ON m.conversation_id = c.conversation_id AND m.seq = c.last_seq
+        WHERE c.public_id IN %(public_ids)s AND p.left_at IS NULL
+        """,
+        principal=principal.encode(),
+        public_ids=[public_id.encode() for public_id in public_ids],
+    )
+    return {
+        row["public_id"].decode(): Snapshot(
+            row["last_seq"], row["changes"], [message(row)] if row["seq"] else [], [_seat(row)]
+        )
+        for row in rows
+    }
+
+
+def older(tx: Tx, public_id: str, message_id: str, limit: int) -> list[Message] | None:
+    """Return messages strictly older than the given one, newest first; None where it is not of this conversation."""
+    tick, tag = ids.decode(message_id)
+    at = tx.one(
+        """
+        SELECT m.conversation_id, m.seq
+        FROM messages m JOIN conversations c ON c.conversation_id = m.conversation_id
+        WHERE m.tick = %(tick)s AND m.tag = %(tag)s AND c.public_id = %(public_id)s
+        """,
+        tick=tick,
+        tag=tag,
+        public_id=public_id.encode(),
+    )
+    if at is None:
+        return None
+    rows = tx.all(
+        """
+        SELECT seq, tick, tag, sender, type, content, object_key, sent_at, withdrawn_at FROM messages
+        WHERE conversation_id = %(conversation_id)s AND seq < %(seq)s
+        ORDER BY seq DESC LIMIT %(limit)s
+        """,
+        **at,
+        limit=limit,
+    )
+    return [message(row) for row in rows]
+
+
+def move_read(tx: Tx, public_id: str, principal: str, seq: int) -> Seat | None:
+    """Move a read position forward, count the own messages after it, and return the seat as it is then.
+
+    None where it did not move. The count reads committed rows under the seat's lock: no own message slips between.
+    """
+    *_, rows, _ = tx.packet(
+        """
+        SET @conversation = NULL;
+        SELECT conversation_id INTO @conversation FROM conversations WHERE public_id = %(public_id)s;
+        START TRANSACTION;
+        UPDATE participants
+        SET read_seq = %(seq)s,
+            own_since = (
+                SELECT COUNT(*) FROM messages
+                WHERE conversation_id = @conversation AND seq > %(seq)s AND sender = %(principal)s
+            )
+        WHERE conversation_id = @conversation AND principal = %(principal)s AND read_seq < %(seq)s;
+        SET @moved = ROW_COUNT();
+        SELECT principal, read_seq, own_since, hidden_seq FROM participants
+        WHERE conversation_id = @conversation AND principal = %(principal)s AND @moved = 1;
+        COMMIT
+        """,
+        public_id=public_id.encode(),
+        principal=principal.encode(),
+        seq=seq,
+    )
+    return _seat(rows[0]) if rows else None
+
+
+def hide(tx: Tx, public_id: str, principal: str) -> Seat | None:
+    """Take the entry off the principal's list up to the newest message; None for no participant."""
+    *_, rows, _ = tx.packet(
+        """
+        SET @conversation = NULL;
+        SELECT conversation_id INTO @conversation FROM conversations WHERE public_id = %(public_id)s;
+        START TRANSACTION;
+        UPDATE participants
+        SET hidden_seq = (SELECT last_seq FROM conversations WHERE conversation_id = @conversation)
+        WHERE conversation_id = @conversation AND principal = %(principal)s AND left_at IS NULL;
+        SELECT principal, read_seq, own_since, hidden_seq FROM participants
+        WHERE conversation_id = @conversation AND principal = %(principal)s AND left_at IS NULL;
+        COMMIT
+        """,
+        public_id=public_id.encode(),
+        principal=principal.encode(),
+    )
+    return _seat(rows[0]) if rows else None
+
+
+def _seat(row: Row) -> Seat:
+    return Seat(row["principal"].decode(), row["read_seq"], row["own_since"], row["hidden_seq"])

@@ -1,0 +1,77 @@
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from chalicelib.adapters import redis
+from tests.consult.chat import (
+    DOCTOR_DEL,
+    PATIENT_DEL,
+    ask,
+    opened,
+    reply,
+    seen_by_patient,
+    sessions_of_doctor,
+    sessions_of_patient,
+    texts,
+)
+from tests.people import Hospital, Person
+from tests.wire import post
+
+
+def test_one_side_puts_a_session_away_and_the_other_keeps_it(lin: Person, chen: Person) -> None:
+    session_no = ask(lin, chen, "一").data["session_no"]
+    assert post(PATIENT_DEL, lin.token, session_id=session_no).data is None
+    assert sessions_of_patient(lin) == []
+    assert len(sessions_of_doctor(chen)) == 1
+    redis.client().flushall()
+    assert sessions_of_patient(lin) == []
+    assert len(sessions_of_doctor(chen)) == 1
+
+
+def test_it_comes_back_with_the_next_message_and_all_that_was_said(lin: Person, chen: Person) -> None:
+    session_no = ask(lin, chen, "一").data["session_no"]
+    post(PATIENT_DEL, lin.token, session_id=session_no)
+    post(DOCTOR_DEL, chen.token, session_id=session_no)
+    assert sessions_of_doctor(chen) == []
+    reply(chen, session_no, "二")
+    assert len(sessions_of_patient(lin)) == len(sessions_of_doctor(chen)) == 1
+    assert texts(seen_by_patient(lin, session_no)) == ["二", "一"]
+
+
+def test_putting_it_away_twice_is_putting_it_away(lin: Person, chen: Person) -> None:
+    session_no = ask(lin, chen, "一").data["session_no"]
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: post(PATIENT_DEL, lin.token, session_id=session_no).status, range(8)))
+    assert answers == [200] * 8
+    assert sessions_of_patient(lin) == []
+
+
+def test_an_empty_session_may_be_put_away(lin: Person, chen: Person) -> None:
+    assert post(PATIENT_DEL, lin.token, session_id=opened(lin, chen)).status == 200
+
+
+def test_a_stranger_puts_nothing_away(hospital: Hospital, elsewhere: Hospital) -> None:
+    session_no = ask(hospital.lin, hospital.chen, "一").data["session_no"]
+    for patient in (hospital.wang, elsewhere.lin):
+        assert post(PATIENT_DEL, patient.token, session_id=session_no).status == 404
+    for doctor in (hospital.zhou, elsewhere.chen):
+        assert post(DOCTOR_DEL, doctor.token, session_id=session_no).status == 404
+    assert post(PATIENT_DEL, hospital.lin.token, session_id="no-such-session").status == 404
+    assert len(sessions_of_patient(hospital.lin)) == len(sessions_of_doctor(hospital.chen)) == 1
+
+
+@pytest.mark.parametrize("bad", [None, "", 5, "带中文", "x" * 65])
+def test_a_bad_session_id_is_refused(lin: Person, chen: Person, bad: object) -> None:
+    for path, person in ((PATIENT_DEL, lin), (DOCTOR_DEL, chen)):
+        answer = post(path, person.token, session_id=bad)
+        assert (answer.status, answer.code) == (400, 10001)
+        assert answer.error.startswith("session_id")
+
+
+def test_each_side_deletes_by_its_own_path(hospital: Hospital) -> None:
+    session_no = opened(hospital.lin, hospital.chen)
+    for person in (hospital.chen, hospital.desk, hospital.admin):
+        assert post(PATIENT_DEL, person.token, session_id=session_no).status == 403
+    for person in (hospital.lin, hospital.desk, hospital.admin):
+        assert post(DOCTOR_DEL, person.token, session_id=session_no).status == 403
+    assert post(PATIENT_DEL, session_id=session_no).status == post(DOCTOR_DEL, session_id=session_no).status == 401

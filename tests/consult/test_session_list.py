@@ -1,0 +1,162 @@
+import pytest
+
+from chalicelib.adapters import redis
+from chalicelib.consult import cards
+from tests import people
+from tests.consult.chat import (
+    DOCTOR_NEW_SESSION,
+    DOCTOR_SESSIONS,
+    PATIENT_NEW_SESSION,
+    PATIENT_SESSIONS,
+    ask,
+    opened,
+    reply,
+    seen_by_doctor,
+    seen_by_patient,
+    sessions_of_doctor,
+    sessions_of_patient,
+)
+from tests.people import Hospital, Person
+from tests.wire import get
+
+
+def test_a_patient_sees_sessions_by_their_last_message(lin: Person, chen: Person, zhou: Person) -> None:
+    with_chen = ask(lin, chen, "一").data
+    with_zhou = ask(lin, zhou, "二").data
+    answer = reply(chen, with_chen["session_no"], "三").data
+    first, second = sessions_of_patient(lin)
+    assert first == {
+        "session_id": with_chen["session_no"],
+        "session_no": with_chen["session_no"],
+        "doctor_id": str(chen.user_id),
+        "doctor_name": "陈医生",
+        "doctor_photo_url": "",
+        "duty_code": "2",
+        "member_id": str(lin.member_id),
+        "member_name": "林小雨",
+        "last_message": "三",
+        "last_message_type": 0,
+        "last_message_date": answer["msg_date"],
+        "last_msg_id": answer["msg_id"],
+        "last_message_id": answer["msg_id"],
+        "unread": 1,
+    }
+    assert (second["session_no"], second["last_message"], second["unread"]) == (with_zhou["session_no"], "二", 0)
+
+
+def test_a_doctor_sees_who_asks_with_the_phone_masked(lin: Person, chen: Person) -> None:
+    sent = ask(lin, chen, "我发烧了").data
+    assert sessions_of_doctor(chen) == [
+        {
+            "session_id": sent["session_no"],
+            "session_no": sent["session_no"],
+            "member_id": str(lin.member_id),
+            "member_name": "林小雨",
+            "member_photo_url": "",
+            "gender": 2,
+            "age": "36岁",
+            "phone": "138****0001",
+            "last_message": "我发烧了",
+            "last_message_type": 0,
+            "last_msg_date": sent["msg_date"],
+            "last_msg_id": sent["msg_id"],
+            "unread": 1,
+        }
+    ]
+
+
+def test_reading_takes_the_unread_away(lin: Person, chen: Person) -> None:
+    session_no = ask(lin, chen, "一").data["session_no"]
+    reply(chen, session_no, "二")
+    assert (sessions_of_patient(lin)[0]["unread"], sessions_of_doctor(chen)[0]["unread"]) == (1, 1)
+    seen_by_patient(lin, session_no)
+    seen_by_doctor(chen, session_no)
+    assert (sessions_of_patient(lin)[0]["unread"], sessions_of_doctor(chen)[0]["unread"]) == (0, 0)
+
+
+def test_a_session_is_listed_from_its_first_message_on(lin: Person, chen: Person) -> None:
+    opened(lin, chen)
+    assert sessions_of_patient(lin) == sessions_of_doctor(chen) == []
+    ask(lin, chen, "在吗")
+    assert len(sessions_of_patient(lin)) == len(sessions_of_doctor(chen)) == 1
+
+
+def test_a_new_session_appears_at_once_in_a_list_that_was_just_read(lin: Person, chen: Person, zhou: Person) -> None:
+    ask(lin, chen, "一")
+    assert len(sessions_of_patient(lin)) == 1
+    ask(lin, zhou, "二")
+    assert len(sessions_of_patient(lin)) == 2
+    assert len(sessions_of_doctor(zhou)) == 1
+
+
+def test_a_patient_finds_a_doctor_by_part_of_the_name(lin: Person, chen: Person, zhou: Person) -> None:
+    ask(lin, chen, "一")
+    ask(lin, zhou, "二")
+    assert [s["doctor_name"] for s in sessions_of_patient(lin, doctor_name="陈")] == ["陈医生"]
+    assert len(sessions_of_patient(lin, doctor_name="")) == 2
+    assert sessions_of_patient(lin, doctor_name="%") == []
+
+
+def test_a_doctors_list_has_pages(hospital: Hospital, chen: Person) -> None:
+    patients = [people.patient(hospital.tenant_id, f"1370000000{n}", f"病人{n}") for n in range(5)]
+    for patient in patients:
+        ask(patient, chen, "您好")
+    pages, older_than = [], {}
+    while page := sessions_of_doctor(chen, 2, **older_than):
+        pages.append([session["member_name"] for session in page])
+        older_than = {"msg_id": page[-1]["last_msg_id"]}
+    assert pages == [["病人4", "病人3"], ["病人2", "病人1"], ["病人0"]]
+
+
+def test_a_list_too_long_to_keep_has_the_same_pages(
+    hospital: Hospital, chen: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cards, "FEW", 1)
+    test_a_doctors_list_has_pages(hospital, chen)
+
+
+def test_lists_are_the_same_after_a_flush(lin: Person, chen: Person, zhou: Person) -> None:
+    session_no = ask(lin, chen, "一").data["session_no"]
+    ask(lin, zhou, "二")
+    reply(chen, session_no, "三")
+    before = sessions_of_patient(lin), sessions_of_doctor(chen)
+    redis.client().flushall()
+    assert (sessions_of_patient(lin), sessions_of_doctor(chen)) == before
+
+
+def test_the_newest_session_is_the_first_of_the_list(lin: Person, chen: Person, zhou: Person) -> None:
+    assert get(PATIENT_NEW_SESSION, lin.token).data is None
+    assert get(DOCTOR_NEW_SESSION, chen.token).data is None
+    ask(lin, chen, "一")
+    ask(lin, zhou, "二")
+    assert get(PATIENT_NEW_SESSION, lin.token).data == sessions_of_patient(lin)[0]
+    assert get(DOCTOR_NEW_SESSION, chen.token).data == sessions_of_doctor(chen)[0]
+
+
+def test_nobody_sees_anothers_sessions(hospital: Hospital, elsewhere: Hospital) -> None:
+    ask(hospital.lin, hospital.chen, "私密")
+    assert sessions_of_patient(hospital.wang) == sessions_of_doctor(hospital.zhou) == []
+    assert sessions_of_patient(elsewhere.lin) == sessions_of_doctor(elsewhere.chen) == []
+
+
+@pytest.mark.parametrize(
+    ("field", "bad"), [("page_size", None), ("page_size", "0"), ("page_size", "x"), ("msg_id", "x"), ("msg_id", "")]
+)
+def test_a_bad_field_is_refused_by_name(chen: Person, field: str, bad: str | None) -> None:
+    query = {name: value for name, value in {"page_size": "10", field: bad}.items() if value is not None}
+    answer = get(DOCTOR_SESSIONS, chen.token, **query)
+    assert (answer.status, answer.code) == (400, 10001)
+    assert answer.error.startswith(field)
+
+
+def test_a_name_is_not_endless(lin: Person) -> None:
+    assert get(PATIENT_SESSIONS, lin.token, doctor_name="陈" * 65).status == 400
+
+
+@pytest.mark.parametrize("path", [PATIENT_SESSIONS, PATIENT_NEW_SESSION, DOCTOR_SESSIONS, DOCTOR_NEW_SESSION])
+def test_each_side_has_its_own_lists(hospital: Hospital, path: str) -> None:
+    people = {"patient": hospital.lin, "doctor": hospital.chen, "desk": hospital.desk, "admin": hospital.admin}
+    allowed = "patient" if "/patient/" in path else "doctor"
+    for kind, person in people.items():
+        assert get(path, person.token, page_size=10).status == (200 if kind == allowed else 403)
+    assert get(path, page_size=10).status == 401

@@ -1,0 +1,71 @@
+"""A conversation of Lin and Doctor Chen, and what happens in it, below any protocol."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from chalicelib.adapters import mysql, redis
+from chalicelib.messaging import ids, log, reading, store, store_reading
+from chalicelib.messaging.models import Draft, Message
+from tests.people import Hospital, Person
+
+Say = Callable[..., Message]
+
+
+@pytest.fixture
+def conversation(hospital: Hospital) -> str:
+    public_id, members = ids.new_conversation(), [hospital.lin.principal, hospital.chen.principal]
+    mysql.transact(lambda tx: store.create(tx, hospital.tenant_id, public_id, "direct", members, 1))
+    return public_id
+
+
+@pytest.fixture
+def say(lin: Person, conversation: str) -> Say:
+    def say(text: str, who: Person = lin, key: str | None = None) -> Message:
+        return log.append(who.tenant_id, "direct", conversation, who.principal, Draft(text, "t", key))
+
+    return say
+
+
+@pytest.fixture
+def mysql_reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the store's readings that took place."""
+    seen: list[str] = []
+    for name in ("snapshot", "snapshots", "head"):
+        real = getattr(store_reading, name)
+        monkeypatch.setattr(store_reading, name, lambda *a, real=real, name=name: (seen.append(name), real(*a))[1])
+    return seen
+
+
+@pytest.fixture
+def redis_is_cut(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A context in which this process cannot reach Redis."""
+
+    def refused(*_: Any) -> Any:
+        raise redis.Down("cut")
+
+    def cut() -> Any:
+        context = monkeypatch.context()
+        patch = context.__enter__()
+        patch.setattr(redis, "_call", refused)
+        return context
+
+    return cut
+
+
+def read(conversation: str, who: Person, limit: int = 100) -> list[str]:
+    """Read the newest page as its participant does, which moves the read position."""
+    page, _ = reading.newest(conversation, who.principal, limit)
+    reading.read_up_to(conversation, page)
+    return [message.content for message in page.messages]
+
+
+def unread(conversation: str, who: Person) -> int:
+    page = reading.heads([conversation], who.principal)[conversation]
+    assert page.seat
+    return page.seat.unread(page.last_seq)
+
+
+def keys(conversation: str) -> list[str]:
+    return [f"log:{{{conversation}}}:{part}" for part in ("state", "tail", "marks")]

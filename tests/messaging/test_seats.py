@@ -1,0 +1,105 @@
+"""What each side has read, and has put away."""
+
+from typing import Any
+
+from chalicelib.adapters import mysql, redis
+from chalicelib.messaging import reading
+from tests.messaging.conftest import Say, keys, read, unread
+from tests.people import Person
+
+
+def test_unread_is_what_others_said_since_one_last_looked(
+    conversation: str, lin: Person, chen: Person, say: Say
+) -> None:
+    say("一", lin)
+    say("二", chen)
+    say("三", lin)
+    assert (unread(conversation, lin), unread(conversation, chen)) == (1, 2)
+    read(conversation, chen)
+    assert (unread(conversation, lin), unread(conversation, chen)) == (1, 0)
+    say("四", chen)
+    say("五", lin)
+    assert (unread(conversation, lin), unread(conversation, chen)) == (2, 1)
+
+
+def test_unread_is_the_same_after_a_flush(conversation: str, lin: Person, chen: Person, say: Say) -> None:
+    say("一", lin)
+    read(conversation, lin)
+    say("二", chen)
+    say("三", lin)
+    before = unread(conversation, lin), unread(conversation, chen)
+    redis.client().flushall()
+    assert (unread(conversation, lin), unread(conversation, chen)) == before == (1, 2)
+
+
+def test_a_resend_counts_once(conversation: str, lin: Person, chen: Person, say: Say) -> None:
+    read(conversation, lin)
+    for _ in range(3):
+        say("一", lin, "k1")
+    assert (unread(conversation, lin), unread(conversation, chen)) == (0, 1)
+
+
+def test_reading_writes_only_where_the_position_moves(
+    conversation: str, lin: Person, chen: Person, say: Say, monkeypatch: Any
+) -> None:
+    say("一", chen)
+    read(conversation, lin)
+    monkeypatch.setattr(mysql, "autocommit", lambda _: 1 / 0)
+    assert read(conversation, lin) == ["一"]
+
+
+def test_a_position_never_goes_back(conversation: str, lin: Person, chen: Person, say: Say) -> None:
+    say("一", chen)
+    early, _ = reading.newest(conversation, lin.principal, 10)
+    say("二", chen)
+    read(conversation, lin)
+    reading.read_up_to(conversation, early)
+    assert unread(conversation, lin) == 0
+
+
+def test_own_messages_after_the_page_that_was_read_are_not_unread(
+    conversation: str, lin: Person, chen: Person, say: Say
+) -> None:
+    say("一", chen)
+    page, _ = reading.newest(conversation, lin.principal, 10)
+    say("二", lin)
+    reading.read_up_to(conversation, page)
+    assert unread(conversation, lin) == 0
+    redis.client().flushall()
+    assert unread(conversation, lin) == 0
+
+
+def test_a_hidden_entry_stays_hidden_until_the_next_message(
+    conversation: str, lin: Person, chen: Person, say: Say
+) -> None:
+    say("一", chen)
+    reading.hide(conversation, lin.principal)
+    for flush in (False, True):
+        if flush:
+            redis.client().flushall()
+        pages = [reading.heads([conversation], person.principal)[conversation] for person in (lin, chen)]
+        assert [page.seat and page.last_seq > page.seat.hidden_seq for page in pages] == [False, True]
+
+
+def test_many_heads_are_one_query_after_a_flush_and_none_after_that(
+    conversation: str, lin: Person, say: Say, mysql_reads: list[str]
+) -> None:
+    say("一", lin)
+    redis.client().flushall()
+    reading.heads([conversation], lin.principal)
+    assert mysql_reads == ["snapshots"]
+    assert reading.heads([conversation], lin.principal)[conversation].messages[0].content == "一"
+    assert mysql_reads == ["snapshots"]
+
+
+def test_a_list_that_comes_after_a_page_leaves_the_page_whole(
+    conversation: str, lin: Person, say: Say, mysql_reads: list[str]
+) -> None:
+    say("一", lin)
+    say("二", lin)
+    read(conversation, lin)
+    redis.client().hincrby(keys(conversation)[0], "checked", -60_000)
+    reading.heads([conversation], lin.principal)
+    mysql_reads.clear()
+    assert read(conversation, lin) == ["二", "一"]
+    assert mysql_reads == []
