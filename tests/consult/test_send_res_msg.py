@@ -1,0 +1,133 @@
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from chalicelib.adapters import mysql, redis
+from chalicelib.messaging import log
+from tests.consult.chat import ask, opened, seen_by_doctor, seen_by_patient, sessions_of_doctor
+from tests.files import forms
+from tests.files.samples import GOOD
+from tests.people import Hospital, Person
+from tests.wire import Answer, post
+
+PRE_UPLOAD = "/msg_service/msg/file/pre_upload"
+PATIENT_FILE = "/msg_service/msg/patient/send_res_msg"
+DOCTOR_FILE = "/msg_service/msg/doctor/send_res_msg"
+
+
+def announced(person: Person, session_no: str) -> dict[str, Any]:
+    fields = {"file_extension": "jpg", "file_type": "image/jpeg", "msg_session": session_no}
+    return dict(post(PRE_UPLOAD, person.token, **fields).data)
+
+
+def uploaded(person: Person, session_no: str, content: bytes = GOOD["jpg"]) -> int:
+    """Upload a picture and return its file_id."""
+    form = announced(person, session_no)
+    assert forms.post(form["url"], list(form["fields"].items()), content).status == 204
+    return int(form["fileId"])
+
+
+def show(patient: Person, doctor: Person, file_id: object, key: str = "", **more: object) -> Answer:
+    headers = {"Idempotency-Key": key} if key else {}
+    fields = {"member_id": patient.member_id, "doctor_id": doctor.user_id, "file_id": file_id, **more}
+    return post(PATIENT_FILE, patient.token, headers, **fields)
+
+
+def show_as_doctor(doctor: Person, session_no: str, file_id: object) -> Answer:
+    return post(DOCTOR_FILE, doctor.token, session_no=session_no, file_id=file_id)
+
+
+def test_a_picture_is_seen_by_both_sides(lin: Person, chen: Person) -> None:
+    session_no = opened(lin, chen)
+    sent = show(lin, chen, uploaded(lin, session_no)).data
+    assert sent["session_no"] == session_no
+    assert forms.ask("GET", sent["file_url"]).body == GOOD["jpg"]
+    for [message] in (seen_by_patient(lin, session_no).data, seen_by_doctor(chen, session_no).data):
+        assert (message["msg_id"], message["msg_type"], message["message"]) == (sent["msg_id"], 1, "")
+        assert forms.ask("GET", message["res_url"]).body == GOOD["jpg"]
+    assert sessions_of_doctor(chen)[0]["last_message_type"] == 1
+    assert sessions_of_doctor(chen)[0]["last_message"] == ""
+
+
+def test_a_doctor_shows_a_picture(lin: Person, chen: Person) -> None:
+    session_no = opened(lin, chen)
+    sent = show_as_doctor(chen, session_no, uploaded(chen, session_no)).data
+    assert forms.ask("GET", sent["res_url"]).body == GOOD["jpg"]
+    assert seen_by_patient(lin, session_no).data[0]["from_to"] == 1
+
+
+def test_links_are_signed_when_read_and_never_kept(lin: Person, chen: Person) -> None:
+    session_no = opened(lin, chen)
+    show(lin, chen, uploaded(lin, session_no))
+    seen_by_patient(lin, session_no)
+    kept = " ".join(redis.client().zrange(f"log:{{{session_no}}}:tail", 0, -1))
+    assert "files/" in kept
+    assert "X-Amz-Signature" not in kept
+    in_mysql = mysql.autocommit(lambda tx: tx.value("SELECT COUNT(*) FROM messages WHERE object_key LIKE '%%Amz%%'"))
+    assert in_mysql == 0
+
+
+def test_a_resend_is_the_same_message(lin: Person, chen: Person) -> None:
+    file_id = uploaded(lin, opened(lin, chen))
+    with ThreadPoolExecutor(4) as pool:
+        sent = [answer.data["msg_id"] for answer in pool.map(lambda _: show(lin, chen, file_id, "k1"), range(8))]
+    assert len(set(sent)) == 1
+
+
+def test_a_key_of_another_picture_is_a_conflict(lin: Person, chen: Person) -> None:
+    session_no = opened(lin, chen)
+    show(lin, chen, uploaded(lin, session_no), "k1")
+    assert show(lin, chen, uploaded(lin, session_no, GOOD["jpg"] + b"2"), "k1").status == 409
+
+
+def test_a_picture_that_was_not_uploaded_is_not_sent(lin: Person, chen: Person) -> None:
+    session_no = opened(lin, chen)
+    answer = show(lin, chen, announced(lin, session_no)["fileId"])
+    assert (answer.status, answer.code) == (409, 10005)
+    assert seen_by_patient(lin, session_no).data == []
+
+
+def test_a_web_page_is_no_picture(lin: Person, chen: Person) -> None:
+    session_no = opened(lin, chen)
+    assert show(lin, chen, uploaded(lin, session_no, b"<html>")).status == 409
+    assert seen_by_patient(lin, session_no).data == []
+
+
+def test_nobody_sends_anothers_upload(hospital: Hospital, elsewhere: Hospital) -> None:
+    lin, wang, chen, zhou = hospital.lin, hospital.wang, hospital.chen, hospital.zhou
+    session_no = opened(lin, chen)
+    file_id = uploaded(lin, session_no)
+    assert show(wang, chen, file_id).status == 404
+    assert show_as_doctor(chen, session_no, file_id).status == 404
+    assert show_as_doctor(zhou, session_no, file_id).status == 404
+    assert show(elsewhere.lin, elsewhere.chen, file_id).status == 404
+    assert show(lin, zhou, file_id).status == 404, "uploaded for another session"
+    assert show(lin, chen, file_id + 1000).status == 404
+
+
+def test_a_withdrawn_picture_is_not_signed_again(lin: Person, chen: Person) -> None:
+    session_no = opened(lin, chen)
+    sent = show(lin, chen, uploaded(lin, session_no)).data
+    log.withdraw(session_no, sent["msg_id"], lin.principal)
+    [message] = seen_by_doctor(chen, session_no).data
+    assert (message["res_url"], message["message"], message["withdrawn"]) == ("", "", True)
+
+
+@pytest.mark.parametrize("bad", [None, "", "x", 0, -1, True, 1.5])
+def test_a_bad_file_id_is_refused(lin: Person, chen: Person, bad: object) -> None:
+    session_no = opened(lin, chen)
+    for answer in (show(lin, chen, bad), show_as_doctor(chen, session_no, bad)):
+        assert (answer.status, answer.code) == (400, 10001)
+        assert answer.error.startswith("file_id")
+
+
+def test_each_side_shows_by_its_own_path(hospital: Hospital) -> None:
+    lin, chen = hospital.lin, hospital.chen
+    session_no = ask(lin, chen, "一").data["session_no"]
+    fields = {"member_id": lin.member_id, "doctor_id": chen.user_id, "file_id": 1, "session_no": session_no}
+    for person in (chen, hospital.desk, hospital.admin):
+        assert post(PATIENT_FILE, person.token, **fields).status == 403
+    for person in (lin, hospital.desk, hospital.admin):
+        assert post(DOCTOR_FILE, person.token, **fields).status == 403
+    assert post(PATIENT_FILE, **fields).status == post(DOCTOR_FILE, **fields).status == 401
