@@ -40,6 +40,29 @@ def migrate(_event: Any, _context: Any) -> list[str]:
     return migrations.migrate()
 
 
+@app.schedule("rate(1 hour)", name="sweep_files")
+def sweep_files(_event: Any) -> None:
+    """Clean up after uploads that are a day old."""
+    logs.start(job="sweep_files")
+    import_module("chalicelib.files.sweep").sweep()
+
+
+# Chalice cannot package S3's own events beside a REST API: the bucket tells EventBridge. Our own copies are no uploads.
+@app.on_cw_event(
+    {
+        "source": ["aws.s3"],
+        "detail-type": ["Object Created"],
+        "detail": {"reason": [{"anything-but": ["CopyObject"]}]},
+    },
+    name="file_arrived",
+)
+def file_arrived(event: Any) -> None:
+    """Confirm an upload whose client says nothing more."""
+    logs.start(job="file_arrived")
+    created = event.detail
+    import_module("chalicelib.files.confirm").arrived(created["bucket"]["name"], created["object"]["key"])
+
+
 if settings.chalice_cli:  # the chalice command, never a Lambda: see docs/development.md
     from devstack.server import mend_chalice_local
 

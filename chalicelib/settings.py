@@ -1,7 +1,7 @@
 """Configuration, read from the environment once. Nothing else in the bundle touches os.environ."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,11 @@ class Settings:
     redis_timeout: float  # seconds
     s3_endpoint_url: str  # "" is AWS itself
     s3_bucket: str
+    s3_timeout: float  # seconds each step of a call may take
     region: str
+    access_key: str  # these three are the function's role, as Lambda hands it over
+    secret_key: str = field(repr=False)
+    session_token: str = field(repr=False)  # "" for keys that do not expire
     token_days: int  # a token dies this long after it was issued
     trusted_proxies: int  # between the clients and API Gateway: 1 behind CloudFront
     body_limit: int  # bytes of a JSON request
@@ -42,7 +46,11 @@ def _load(env: "os._Environ[str]") -> Settings:
         redis_timeout=float(env.get("REDIS_TIMEOUT", "0.3")),
         s3_endpoint_url=env.get("S3_ENDPOINT_URL", ""),
         s3_bucket=env.get("S3_BUCKET", "zhenxun"),
+        s3_timeout=float(env.get("S3_TIMEOUT", "5")),
         region=env.get("AWS_REGION", "cn-northwest-1"),
+        access_key=env.get("AWS_ACCESS_KEY_ID", ""),
+        secret_key=env.get("AWS_SECRET_ACCESS_KEY", ""),
+        session_token=env.get("AWS_SESSION_TOKEN", ""),
         token_days=int(env.get("TOKEN_DAYS", "30")),
         trusted_proxies=int(env.get("TRUSTED_PROXIES", "0")),
         body_limit=int(env.get("BODY_LIMIT", str(1024 * 1024))),

@@ -1,0 +1,76 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.errors import Refused
+from chalicelib.files import kinds
+from chalicelib.files.kinds import BY_EXTENSION, CHAT, MB
+from tests.files.samples import ALSO_GOOD, BAD, GOOD
+
+
+def test_there_is_a_sample_of_every_kind() -> None:
+    assert set(GOOD) == set(CHAT)
+
+
+@pytest.mark.parametrize(("extension", "first"), [*GOOD.items(), *ALSO_GOOD])
+def test_a_file_is_known_by_its_first_bytes(extension: str, first: bytes) -> None:
+    assert BY_EXTENSION[extension].is_one(first)
+
+
+@pytest.mark.parametrize(("extension", "first"), BAD)
+def test_what_only_pretends_is_not_taken(extension: str, first: bytes) -> None:
+    assert not BY_EXTENSION[extension].is_one(first)
+
+
+@pytest.mark.parametrize("extension", CHAT)
+def test_no_file_is_of_two_kinds(extension: str) -> None:
+    """The two names of JPEG are one kind, and sound and film may share their container."""
+    kin = [{"jpg", "jpeg"}, {"m4a", "mp4"}]
+    others = [one for one in CHAT if one != extension and {one, extension} not in kin]
+    assert [one for one in others if BY_EXTENSION[one].is_one(GOOD[extension])] == []
+
+
+@given(st.binary(max_size=64))
+def test_any_bytes_can_be_looked_at(first: bytes) -> None:
+    assert {kind.is_one(first) for kind in kinds.KINDS} <= {True, False}
+
+
+@given(st.text(min_size=4))
+def test_a_text_is_none_of_them(text: str) -> None:
+    marks = ("ID3", "GIF8", "%PDF-", "#!AMR", "RIFF")
+    if not text.startswith(marks):
+        assert [kind.extension for kind in kinds.KINDS if kind.is_one(text.encode())] == []
+
+
+@pytest.mark.parametrize(
+    ("extension", "content_type", "size"),
+    [
+        *((kind.extension, name, kind.limit) for kind in kinds.KINDS for name in kind.content_types),
+        ("JPG", "Image/JPEG", 1),
+        ("png", "image/png", None),
+    ],
+)
+def test_what_browsers_say_agrees(extension: str, content_type: str, size: int | None) -> None:
+    assert kinds.agreed(CHAT, extension, content_type, size).extension == extension.lower()
+
+
+@pytest.mark.parametrize(
+    ("extension", "content_type", "size", "field"),
+    [
+        ("exe", "image/jpeg", 1, "file_extension"),
+        ("svg", "image/svg+xml", 1, "file_extension"),
+        ("html", "text/html", 1, "file_extension"),
+        (".jpg", "image/jpeg", 1, "file_extension"),
+        ("", "image/jpeg", 1, "file_extension"),
+        ("jpg", "image/png", 1, "file_type"),
+        ("jpg", "image/jpeg; charset=utf-8", 1, "file_type"),
+        ("jpg", "", 1, "file_type"),
+        ("pdf", "text/html", 1, "file_type"),
+        ("mp4", "audio/mp4", 1, "file_type"),
+        ("jpg", "image/jpeg", 20 * MB + 1, "file_size"),
+        ("mp4", "video/mp4", 100 * MB + 1, "file_size"),
+    ],
+)
+def test_what_does_not_agree_is_refused_by_name(extension: str, content_type: str, size: int, field: str) -> None:
+    with pytest.raises(Refused, match=f"^{field}："):
+        kinds.agreed(CHAT, extension, content_type, size)

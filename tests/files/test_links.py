@@ -1,0 +1,74 @@
+from urllib.parse import urlsplit
+
+import pytest
+
+from chalicelib import clock
+from chalicelib.adapters import sigv4
+from chalicelib.files import confirm, links
+from tests.files.forms import ask
+from tests.files.samples import sized
+from tests.files.uploading import uploaded
+from tests.people import Person
+
+
+@pytest.fixture
+def key(lin: Person) -> str:
+    return confirm.uploaded(lin.tenant_id, lin.principal, uploaded(lin).file_id).object_key
+
+
+def ago(monkeypatch: pytest.MonkeyPatch, minutes: float, key: str) -> str:
+    """Return a link that was signed some minutes ago."""
+    then = clock.now() - int(minutes * 60) * clock.SECOND
+    with monkeypatch.context() as earlier:
+        earlier.setattr(clock, "now", lambda: then)
+        return links.signed(key)
+
+
+def test_a_link_works_for_half_an_hour(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    reply = ask("GET", ago(monkeypatch, 29.5, key))
+    assert (reply.status, reply.body) == (200, sized("jpg", 100))
+
+
+def test_a_link_expires(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    assert ask("GET", ago(monkeypatch, 30.1, key)).status == 403
+
+
+def test_a_link_to_one_object_opens_no_other(lin: Person, key: str) -> None:
+    other = confirm.uploaded(lin.tenant_id, lin.principal, uploaded(lin).file_id).object_key
+    assert ask("GET", links.signed(key).replace(key, other)).status == 403
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes"),
+    [
+        ("X-Amz-Expires=1800", "X-Amz-Expires=604800"),
+        ("X-Amz-Signature=", "X-Amz-Signature=0"),
+        ("&X-Amz-Date=2", "&X-Amz-Date=3"),
+    ],
+)
+def test_a_bent_link_opens_nothing(key: str, was: str, becomes: str) -> None:
+    link = links.signed(key)
+    assert was in link
+    assert ask("GET", link.replace(was, becomes)).status in (400, 403)
+
+
+def test_a_link_only_reads(key: str) -> None:
+    link = links.signed(key)
+    assert ask("DELETE", link).status == 403
+    assert ask("PUT", link, body=b"mine now").status == 403
+    assert ask("GET", link).body == sized("jpg", 100)
+
+
+def test_nobody_reads_or_lists_without_a_link(key: str) -> None:
+    url = urlsplit(links.signed(key))
+    plain = f"{url.scheme}://{url.netloc}{url.path}"
+    assert ask("GET", plain).status == 403
+    assert ask("GET", plain.removesuffix(key)).status == 403
+
+
+def test_a_page_of_links_hashes_the_days_key_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: now)
+    sigv4._signing_key.cache_clear()
+    assert len({links.signed(f"1/files/{n}.jpg") for n in range(100)}) == 100
+    assert sigv4._signing_key.cache_info().misses == 1

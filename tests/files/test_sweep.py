@@ -1,0 +1,137 @@
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from app import sweep_files
+from chalicelib import clock, errors
+from chalicelib.adapters import mysql, s3
+from chalicelib.errors import Refused
+from chalicelib.files import confirm, sweep
+from chalicelib.files.models import Ticket
+from chalicelib.settings import settings
+from tests.files.samples import sized
+from tests.files.uploading import asked, exists, there, upload_key, uploaded
+from tests.people import Person
+from tests.processes import at_once
+
+HOUR = 3600 * clock.SECOND
+
+
+@pytest.fixture(autouse=True)
+def nothing_older() -> Iterator[None]:
+    """What other tests left must not be counted here, nor what is left here by others."""
+    yield
+    mysql.autocommit(lambda tx: tx.run("DELETE FROM files WHERE created_at < %(then)s", then=clock.now() - HOUR))
+
+
+def aged(ticket: Ticket, hours: float = 25) -> Ticket:
+    """The form was made some hours ago."""
+    then = clock.now() - int(hours * HOUR)
+    sql = "UPDATE files SET created_at = %(then)s WHERE file_id = %(file_id)s"
+    mysql.autocommit(lambda tx: tx.run(sql, then=then, file_id=ticket.file_id))
+    return ticket
+
+
+def run() -> None:
+    """As EventBridge runs it."""
+    said = {"detail-type": "Scheduled Event", "detail": {}, "resources": []}
+    sweep_files({**dict.fromkeys(("version", "account", "region", "source", "time", "id"), ""), **said}, None)
+
+
+def test_after_a_day_an_upload_that_became_no_file_goes(lin: Person) -> None:
+    there_but_never_confirmed, never_uploaded = aged(uploaded(lin)), aged(asked(lin))
+    run()
+    assert not exists(there_but_never_confirmed.file_id)
+    assert not exists(never_uploaded.file_id)
+    assert there(upload_key(there_but_never_confirmed)) is None
+
+
+def test_within_a_day_it_stays(lin: Person) -> None:
+    ticket = aged(uploaded(lin), hours=23.9)
+    run()
+    assert exists(ticket.file_id)
+    assert there(upload_key(ticket)) == sized("jpg", 100)
+
+
+def test_a_file_stays_and_only_what_it_was_copied_from_goes(lin: Person) -> None:
+    ticket = aged(uploaded(lin))
+    file = confirm.uploaded(lin.tenant_id, lin.principal, ticket.file_id)
+    run()
+    assert there(upload_key(ticket)) is None
+    assert there(file.object_key) == sized("jpg", 100)
+    assert confirm.uploaded(lin.tenant_id, lin.principal, ticket.file_id) == file
+
+
+def test_sweeping_again_finds_nothing_to_do(lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    confirm.uploaded(lin.tenant_id, lin.principal, aged(uploaded(lin)).file_id)
+    aged(uploaded(lin))
+    assert sweep.sweep() == 1
+    monkeypatch.setattr(s3, "delete", lambda _: pytest.fail("there is nothing left to delete"))
+    assert sweep.sweep() == 0
+
+
+def test_a_file_confirmed_while_the_sweep_runs_is_not_deleted(lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    ticket, delete = aged(uploaded(lin)), s3.delete
+
+    def confirmed_first(keys: list[str]) -> None:
+        confirm.uploaded(lin.tenant_id, lin.principal, ticket.file_id)
+        delete(keys)
+
+    monkeypatch.setattr(s3, "delete", confirmed_first)
+    assert sweep.sweep() == 0
+    file = confirm.uploaded(lin.tenant_id, lin.principal, ticket.file_id)
+    assert there(file.object_key) == sized("jpg", 100)
+
+
+def test_an_upload_swept_while_it_is_confirmed_is_gone_with_its_copy(
+    lin: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticket, copy = aged(uploaded(lin)), s3.copy
+    copied: list[str] = []
+
+    def swept_after(source: str, etag: str, target: str, content_type: str) -> bool:
+        copied.append(target)
+        done = copy(source, etag, target, content_type)
+        sweep.sweep()
+        return done
+
+    monkeypatch.setattr(s3, "copy", swept_after)
+    with pytest.raises(Refused) as refused:
+        confirm.uploaded(lin.tenant_id, lin.principal, ticket.file_id)
+    assert refused.value.kind is errors.NOT_FOUND
+    assert [there(key) for key in copied] == [None]
+
+
+def test_while_s3_is_gone_the_rows_stay_for_the_next_run(lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    ticket = aged(uploaded(lin))
+    with monkeypatch.context() as gone:
+        gone.setattr(s3, "settings", replace(settings, s3_endpoint_url="http://127.0.0.1:9"))
+        with pytest.raises(Refused):
+            run()
+    assert exists(ticket.file_id)
+    assert sweep.sweep() == 1
+
+
+def test_more_than_a_batch_goes_in_one_run(lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep, "BATCH", 3)
+    for _ in range(7):
+        aged(asked(lin))
+    assert sweep.sweep() == 7
+
+
+def test_a_run_ends_in_time_and_the_next_goes_on(lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep, "BATCH", 1)
+    monkeypatch.setattr(sweep, "BUDGET", 0.0)
+    aged(asked(lin))
+    assert sweep.sweep() == 0
+    monkeypatch.setattr(sweep, "BUDGET", 8.0)
+    assert sweep.sweep() == 1
+
+
+def test_two_sweeps_at_once_count_each_upload_once(lin: Person) -> None:
+    tickets = [aged(uploaded(lin)) for _ in range(20)]
+    kept = confirm.uploaded(lin.tenant_id, lin.principal, tickets[0].file_id)
+    assert sum(at_once(sweep.sweep, [(), ()])) == 19
+    assert there(kept.object_key) == sized("jpg", 100)
+    assert [exists(ticket.file_id) for ticket in tickets] == [True] + [False] * 19
