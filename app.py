@@ -43,8 +43,10 @@ def migrate(_event: Any, _context: Any) -> list[str]:
 @app.schedule("rate(1 hour)", name="sweep_files")
 def sweep_files(_event: Any) -> None:
     """Clean up after uploads that are a day old."""
+    from chalicelib.files import sweep
+
     logs.start(job="sweep_files")
-    import_module("chalicelib.files.sweep").sweep()
+    sweep.sweep()
 
 
 # Chalice cannot package S3's own events beside a REST API: the bucket tells EventBridge. Our own copies are no uploads.
@@ -58,9 +60,11 @@ def sweep_files(_event: Any) -> None:
 )
 def file_arrived(event: Any) -> None:
     """Confirm an upload whose client says nothing more."""
+    from chalicelib.files import confirm
+
     logs.start(job="file_arrived")
     created = event.detail
-    import_module("chalicelib.files.confirm").arrived(created["bucket"]["name"], created["object"]["key"])
+    confirm.arrived(created["bucket"]["name"], created["object"]["key"])
 
 
 if settings.chalice_cli:  # the chalice command, never a Lambda: see docs/development.md

@@ -24,12 +24,14 @@ from chalicelib.errors import Kind, Refused
 from chalicelib.identity import callers
 from chalicelib.identity.callers import Caller
 from chalicelib.settings import settings
-from chalicelib.wire import RetryKey, explain
+from chalicelib.wire import BODY, NOT_JSON, RetryKey, explain
 
 logger = logging.getLogger(__name__)
 
 View = Callable[..., Any]
 Key = Annotated[RetryKey | None, "Idempotency-Key"]
+_KEY: TypeAdapter[str | None] = TypeAdapter(Key)  # made once: making one takes longer than a whole read
+_GIVEN = {"caller": "", "body": BODY, "query": "", "key": "Idempotency-Key"}  # and what a refusal calls it
 
 CORS = CORSConfig(
     allow_origin="*",
@@ -57,6 +59,7 @@ class Endpoint:
     refusals: tuple[Kind, ...]  # beyond those that any endpoint may answer
     view: View
     wants: dict[str, Any]
+    parts: dict[str, TypeAdapter[Any]]  # of its path
     answer: TypeAdapter[Any]
 
 
@@ -75,7 +78,9 @@ class Routes(Blueprint):
 
     def _declare(self, method: str, path: str, who: frozenset[str], refusals: tuple[Kind, ...], view: View) -> View:
         wants = get_type_hints(view, include_extras=True)
-        endpoint = Endpoint(method, path, who, refusals, view, wants, TypeAdapter(wants.pop("return")))
+        answer = TypeAdapter(wants.pop("return"))
+        parts = {name: TypeAdapter(kind) for name, kind in wants.items() if name not in _GIVEN}
+        endpoint = Endpoint(method, path, who, refusals, view, wants, parts, answer)
         self.endpoints.append(endpoint)
 
         def serve(**path_parameters: str) -> Response:
@@ -92,7 +97,7 @@ def _serve(endpoint: Endpoint, request: Request, path_parameters: dict[str, str]
     try:
         caller = callers.identify(request.headers, endpoint.callers, _address(request))
         logs.bind(tenant_id=caller.tenant_id, principal=caller.principal)
-        arguments = {name: _read(name, kind, caller, request, path_parameters) for name, kind in endpoint.wants.items()}
+        arguments = {name: _read(endpoint, name, caller, request, path_parameters) for name in endpoint.wants}
         data = endpoint.answer.dump_json(endpoint.view(**arguments), by_alias=True)
     except Refused as refused:
         return refusal(refused)
@@ -110,23 +115,27 @@ def _address(request: Request) -> str:
     return str(request.context.get("identity", {}).get("sourceIp", ""))
 
 
-def _read(name: str, kind: Any, caller: Caller, request: Request, path_parameters: dict[str, str]) -> Any:
-    if name == "caller":
-        return caller
+def _read(endpoint: Endpoint, name: str, caller: Caller, request: Request, path_parameters: dict[str, str]) -> Any:
     try:
-        if name == "body":
-            return kind.model_validate_json(_body(request))
-        if name == "query":
-            return kind.model_validate(dict(request.query_params or {}))
-        if name == "key":
-            return TypeAdapter(kind).validate_python(request.headers.get("idempotency-key"))
-        return TypeAdapter(kind).validate_python(unquote(path_parameters[name]))  # API Gateway leaves them encoded
+        match name:
+            case "caller":
+                return caller
+            case "body":
+                return endpoint.wants[name].model_validate_json(_body(request))
+            case "query":
+                return endpoint.wants[name].model_validate(dict(request.query_params or {}))
+            case "key":
+                return _KEY.validate_python(request.headers.get("idempotency-key"))
+        return endpoint.parts[name].validate_python(unquote(path_parameters[name]))  # API Gateway leaves them encoded
     except ValidationError as error:
-        raise Refused(errors.BAD_PARAMETER, explain(error)) from None
+        raise Refused(errors.BAD_PARAMETER, explain(error, _GIVEN.get(name, name))) from None
 
 
 def _body(request: Request) -> bytes | str:
-    body = request.raw_body
+    try:
+        body = request.raw_body
+    except ValueError:  # no base64, or half a surrogate pair
+        raise Refused(errors.BAD_PARAMETER, f"{BODY}：{NOT_JSON}") from None
     if len(body) > settings.body_limit:
         raise Refused(errors.TOO_LARGE)
     return body or b"{}"
@@ -146,7 +155,8 @@ def error_body(kind: Kind, text: str = "") -> str:
 
 def gateway_error(status: int) -> tuple[dict[str, str], str]:
     """Return headers and body of an error that API Gateway makes before any function runs."""
-    return dict(HEADERS), error_body(errors.of_status(status))
+    retry = {"Retry-After": "1"} if status in (429, 503) else {}
+    return HEADERS | retry, error_body(errors.of_status(status))
 
 
 def door(request: Request, answer: Callable[[Request], Response]) -> Response:

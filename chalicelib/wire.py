@@ -42,11 +42,15 @@ def _shown(text: str) -> str:
     return text
 
 
+def _if_any(value: Any) -> Any:
+    return None if value == "" else value
+
+
 def _as_text(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-Whole = Annotated[int, BeforeValidator(_whole, json_schema_input_type=int)]
+Whole = Annotated[int, Field(gt=-ID_LIMIT, lt=ID_LIMIT), BeforeValidator(_whole)]
 Id = Annotated[
     int,
     BeforeValidator(_whole),
@@ -65,15 +69,17 @@ Id = Annotated[
 IdText = Annotated[str, BeforeValidator(str)]
 """An entity's id in an answer: always text."""
 
-ChatText = Annotated[str, AfterValidator(_shown), Field(min_length=1, max_length=4000, pattern=r"\S")]
+# No NUL, and one character at least that can be seen: as _shown has it, in the words of JSON Schema.
+SHOWN = r"^[^\x00]*[^\s\x00\x1c-\x1f\x85\ufeff][^\x00]*$"
+ChatText = Annotated[
+    str,
+    Field(min_length=1, max_length=4000),
+    AfterValidator(_shown),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 4000, "pattern": SHOWN}),
+]
 """1–4,000 characters, of which one can be seen; kept as written."""
 
-PageSize = Annotated[
-    int,
-    BeforeValidator(_whole, json_schema_input_type=int),
-    Field(ge=1),
-    AfterValidator(lambda n: min(n, 100)),
-]
+PageSize = Annotated[int, Field(ge=1, lt=ID_LIMIT), BeforeValidator(_whole), AfterValidator(lambda n: min(n, 100))]
 """Entries of a page; above 100 is taken as 100."""
 
 RetryKey = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[\x21-\x7e]+$")]
@@ -82,7 +88,7 @@ RetryKey = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[\x21-\
 Phone = Annotated[str, Field(pattern=r"^1[3-9][0-9]{9}$", examples=["13800000001"])]
 """A mobile number of mainland China."""
 
-SessionId = Annotated[str, BeforeValidator(_as_text), Field(min_length=1, max_length=128, pattern=r"^[\x21-\x7e]+$")]
+SessionId = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[\x21-\x7e]+$"), BeforeValidator(_as_text)]
 """A participant as document 004 names one: visible ASCII; a number stands for its text."""
 
 PublicId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[0-9A-Za-z-]+$")]
@@ -90,10 +96,23 @@ PublicId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[0-9A-Za
 
 MessageId = Annotated[str, Field(pattern=ids.PATTERN)]
 
+PublicIdIfAny = Annotated[
+    PublicId | None,
+    BeforeValidator(_if_any),
+    WithJsonSchema({"type": ["string", "null"], "maxLength": 64, "pattern": "^[0-9A-Za-z-]*$"}),
+]
+MessageIdIfAny = Annotated[
+    MessageId | None,
+    BeforeValidator(_if_any),
+    WithJsonSchema({"type": ["string", "null"], "pattern": f"^({ids.PATTERN.strip('^$')})?$"}),
+]
+"""The pages send an empty text for what they do not have yet."""
+
+BODY, NOT_JSON = "请求体", "不是合法的 JSON"
 _REASONS = {
     "missing": "必填",
-    "json_invalid": "请求体不是合法的 JSON",
-    "model_type": "请求体必须是 JSON 对象",
+    "json_invalid": NOT_JSON,
+    "model_type": "必须是 JSON 对象",
     "string_type": "必须是文本",
     "string_too_short": "不能少于 {min_length} 个字符",
     "string_too_long": "不能超过 {max_length} 个字符",
@@ -112,16 +131,18 @@ _REASONS = {
 }
 
 
-def explain(error: ValidationError) -> str:
-    """Name up to five bad fields and what is wrong with each, in Chinese; never the value itself."""
-    return "；".join(_reason(problem) for problem in error.errors(include_url=False, include_input=False)[:5])
+def explain(error: ValidationError, whole: str = "") -> str:
+    """Name up to five bad fields and what is wrong with each, in Chinese; never the value itself.
+
+    `whole` is the name of what was validated, said where no field of it is to blame.
+    """
+    return "；".join(_reason(problem, whole) for problem in error.errors(include_url=False, include_input=False)[:5])
 
 
-def _reason(problem: Any) -> str:
-    context = problem.get("ctx", {})
-    if problem["type"] == "value_error":
-        why = str(context["error"])
-    else:
-        why = _REASONS.get(problem["type"], "格式不正确").format(**context)
-    field = ".".join(str(part) for part in problem["loc"])
+def _reason(problem: Any, whole: str) -> str:
+    kind, context = problem["type"], problem.get("ctx", {})
+    if context.get("field_type") == "Value":  # a text whose length was measured after a validator of ours
+        kind = f"string_{kind}"
+    why = str(context["error"]) if kind == "value_error" else _REASONS.get(kind, "格式不正确").format(**context)
+    field = ".".join(str(part) for part in problem["loc"]) or whole
     return f"{field}：{why}" if field else why

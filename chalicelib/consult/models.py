@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AliasChoices, Field
 
-from chalicelib.wire import ChatText, Id, IdText, MessageId, PageSize, PublicId, RetryKey, Wire
+from chalicelib.wire import ChatText, Id, IdText, MessageIdIfAny, PageSize, PublicId, PublicIdIfAny, RetryKey, Wire
 
 SESSION_NO = "1f0c8e9e-6f3b-4c0e-9f57-0d6c2f3f7a11"
 MSG_ID = "EDCZL-SY32-243Y-VWQ"
@@ -23,7 +23,7 @@ class SessionNo(Wire):
 
 class PatientText(Pair):
     message: ChatText = Field(examples=["医生您好，我发烧两天了。"])
-    session_no: PublicId | None = Field(None, examples=[SESSION_NO])
+    session_no: PublicIdIfAny = Field(None, examples=[SESSION_NO])
     client_msg_id: RetryKey | None = None
 
 
@@ -35,7 +35,7 @@ class DoctorText(Wire):
 
 class PatientFile(Pair):
     file_id: Id = Field(examples=["7"])
-    session_no: PublicId | None = Field(None, examples=[SESSION_NO])
+    session_no: PublicIdIfAny = Field(None, examples=[SESSION_NO])
     client_msg_id: RetryKey | None = None
 
 
@@ -76,7 +76,7 @@ class PatientNewest(DoctorNewest):
 
 class DoctorPage(DoctorNewest):
     page_size: PageSize = Field(examples=[20])
-    msg_id: MessageId | None = Field(None, validation_alias=OLDER_THAN, examples=[MSG_ID])
+    msg_id: MessageIdIfAny = Field(None, validation_alias=OLDER_THAN, examples=[MSG_ID])
 
 
 class PatientPage(DoctorPage):
@@ -105,7 +105,7 @@ class PatientSessions(Wire):
 
 class DoctorSessions(Wire):
     page_size: PageSize = Field(examples=[20])
-    msg_id: MessageId | None = Field(None, validation_alias=OLDER_THAN, examples=[MSG_ID])
+    msg_id: MessageIdIfAny = Field(None, validation_alias=OLDER_THAN, examples=[MSG_ID])
 
 
 class Session(Wire):

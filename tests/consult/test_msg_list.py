@@ -66,6 +66,11 @@ def test_the_older_page_may_be_asked_for_in_each_of_the_documents_spellings(
     assert texts(seen_by_patient(lin, second["session_no"], **{spelling: second["msg_id"]})) == ["一"]
 
 
+def test_an_empty_msg_id_is_the_first_page(lin: Person, chen: Person) -> None:
+    session_no = ask(lin, chen, "一").data["session_no"]
+    assert texts(seen_by_patient(lin, session_no, msg_id="")) == ["一"]
+
+
 def test_a_page_above_a_hundred_is_a_hundred(lin: Person, chen: Person) -> None:
     session_no = opened(lin, chen)
     for n in range(103):

@@ -145,7 +145,13 @@ def test_both_sides_must_be_named(lin: Person, chen: Person, field: str) -> None
     assert answer.error.startswith(field)
 
 
-@pytest.mark.parametrize("session_no", ["", "../x", "x" * 65, 7, "';--"])
+def test_an_empty_session_no_is_none(lin: Person, chen: Person) -> None:
+    assert ask(lin, chen, "在吗", session_no="").data["session_no"] == opened(lin, chen)
+    answer = post(DOCTOR_TEXT, chen.token, session_no="", message="在")
+    assert (answer.status, answer.code) == (400, 10001)
+
+
+@pytest.mark.parametrize("session_no", ["../x", "x" * 65, 7, "';--"])
 def test_a_bad_session_no_is_refused(lin: Person, chen: Person, session_no: object) -> None:
     by_patient = ask(lin, chen, "在吗", session_no=session_no)
     by_doctor = post(DOCTOR_TEXT, chen.token, session_no=session_no, message="在")

@@ -140,13 +140,18 @@ def test_nobody_sees_anothers_sessions(hospital: Hospital, elsewhere: Hospital) 
 
 
 @pytest.mark.parametrize(
-    ("field", "bad"), [("page_size", None), ("page_size", "0"), ("page_size", "x"), ("msg_id", "x"), ("msg_id", "")]
+    ("field", "bad"), [("page_size", None), ("page_size", "0"), ("page_size", "x"), ("msg_id", "x")]
 )
 def test_a_bad_field_is_refused_by_name(chen: Person, field: str, bad: str | None) -> None:
     query = {name: value for name, value in {"page_size": "10", field: bad}.items() if value is not None}
     answer = get(DOCTOR_SESSIONS, chen.token, **query)
     assert (answer.status, answer.code) == (400, 10001)
     assert answer.error.startswith(field)
+
+
+def test_an_empty_msg_id_is_the_first_page(lin: Person, chen: Person) -> None:
+    ask(lin, chen, "一")
+    assert len(sessions_of_doctor(chen, msg_id="")) == 1
 
 
 def test_a_name_is_not_endless(lin: Person) -> None:

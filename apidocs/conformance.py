@@ -1,0 +1,81 @@
+"""Whether what the app answers is what docs/openapi.json says of it; by schemathesis, so for development alone."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import schemathesis
+from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Ok
+from schemathesis.specs.openapi import checks as documented
+
+from apidocs import openapi
+from chalicelib.errors import KINDS
+
+Operation = schemathesis.APIOperation[Any, Any, Any, Any]
+Case = schemathesis.Case[Any]
+Informed = Callable[[dict[str, Any]], dict[str, Any]]
+
+CHECKS = [
+    not_a_server_error,
+    documented.status_code_conformance,
+    documented.content_type_conformance,
+    documented.response_headers_conformance,
+    documented.response_schema_conformance,
+    documented.negative_data_rejection,
+]
+CONFIG = {
+    # A request that fits the schemas may still name what is not there; but it is never called badly written.
+    "checks": {"positive_data_acceptance": {"expected-statuses": [200, 404, 409, 401, 429]}},
+    "generation": {"with-security-parameters": False},  # whoever asks is real, or is nobody on purpose
+    "phases": {"coverage": {"unexpected-methods": ["GET", "POST", "PUT", "PATCH", "DELETE"]}},
+    "output": {"sanitization": {"enabled": False}},  # the tokens open nothing but a test's own hospital
+}
+# Operations whose schemas cannot say all that a request must keep to, and what else there is.
+MORE_THAN_SCHEMAS = {
+    f"/msg_service/msg/{path}": "file_type and file_size agree with file_extension"
+    for path in ("file/pre_upload", "doctor/file/pre_upload")
+}
+PLACES = {"path": "path_parameters", "query": "query", "body": "body"}
+STATUS_OF = {kind.code: kind.status for kind in KINDS}
+
+
+def operations() -> list[Operation]:
+    document = openapi.document()
+    for described in (one for methods in document["paths"].values() for one in methods.values()):
+        described["parameters"] = [one for one in described["parameters"] if one is not openapi.TENANT]
+    schema = schemathesis.openapi.from_dict(document, config=schemathesis.Config.from_dict(CONFIG))
+    return [found.ok() for found in schema.get_all_operations() if isinstance(found, Ok)]
+
+
+def example(operation: Operation, informed: Informed) -> Case:
+    """The operation's own example, with its required parameters; `informed` puts in ids that exist."""
+    described = operation.definition.raw
+    values: dict[str, Any] = {place: {} for place in PLACES}
+    for parameter in described["parameters"]:
+        if parameter["required"] and parameter["in"] in PLACES:
+            values[parameter["in"]][parameter["name"]] = parameter["schema"]["examples"][0]
+    if "requestBody" in described:
+        values["body"] = described["requestBody"]["content"]["application/json"]["example"]
+    arguments: dict[str, Any] = {PLACES[place]: informed(given) for place, given in values.items() if given}
+    return operation.Case(**arguments)
+
+
+def check(case: Case, answer: schemathesis.Response, headers: dict[str, str]) -> None:
+    """Raises AssertionError, or schemathesis's FailureGroup."""
+    checks = CHECKS if case.operation.path in MORE_THAN_SCHEMAS else [*CHECKS, documented.positive_data_acceptance]
+    case.validate_response(answer, checks=checks, headers=headers)
+    check_envelope(answer.status_code, answer.headers, answer.content)
+
+
+def check_envelope(status: int, headers: Any, content: bytes) -> None:
+    body = json.loads(content)
+    assert headers["x-request-id"], "no X-Request-Id"
+    assert status < 500, body
+    if status == 200:
+        assert body.keys() == {"code", "data"}, body
+        assert body["code"] == 0, body
+    else:
+        assert body.keys() == {"code", "error"}, body
+        assert STATUS_OF[body["code"]] == status, body
+        assert body["error"], body

@@ -1,0 +1,66 @@
+"""The endpoints as they were declared, with what a reader wants to know of each."""
+
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import import_module
+
+from app import GROUPS
+from chalicelib.errors import (
+    BAD_PARAMETER,
+    INTERNAL,
+    NOT_ALLOWED,
+    TIMED_OUT,
+    TOKEN,
+    TOO_LARGE,
+    TOO_MANY_REQUESTS,
+    UNAVAILABLE,
+    UNSUPPORTED_MEDIA,
+    Kind,
+)
+from chalicelib.identity.callers import PUBLIC
+from chalicelib.web import Endpoint
+
+ANYWHERE = (BAD_PARAMETER, NOT_ALLOWED, TOO_MANY_REQUESTS, INTERNAL, UNAVAILABLE, TIMED_OUT)
+WITH_BODY = (TOO_LARGE, UNSUPPORTED_MEDIA)
+
+
+@dataclass(frozen=True)
+class Documented:
+    group: str
+    endpoint: Endpoint
+
+    @property
+    def id(self) -> str:
+        """A name for generated clients. Chalice refuses two views of one module and name, so it is unique."""
+        view = self.endpoint.view
+        module = view.__module__.removeprefix("chalicelib.").removesuffix(".routes")
+        return f"{module.replace('.', '_')}_{view.__name__}"
+
+    @property
+    def title(self) -> str:
+        return self._told[0].strip()
+
+    @property
+    def description(self) -> str:
+        return self._told[2].strip()
+
+    @property
+    def _told(self) -> tuple[str, str, str]:
+        return (inspect.getdoc(self.endpoint.view) or "").partition("\n")
+
+    def refusals(self) -> list[Kind]:
+        """Every refusal it may answer: its own, and those that any endpoint of its sort may answer."""
+        kinds = {*ANYWHERE, *self.endpoint.refusals}
+        if PUBLIC not in self.endpoint.callers:
+            kinds.add(TOKEN)
+        if self.endpoint.method == "POST":
+            kinds.update(WITH_BODY)
+        return sorted(kinds, key=lambda kind: (kind.status, kind.code))
+
+
+def every() -> Iterator[Documented]:
+    """All endpoints, group by group, in the order of their declaration."""
+    for group in GROUPS:
+        for endpoint in import_module(f"chalicelib.{group}.routes").routes.endpoints:
+            yield Documented(group, endpoint)

@@ -1,0 +1,43 @@
+"""docs/errors.md: every refusal there is, and who answers it."""
+
+from apidocs import endpoints
+from apidocs.endpoints import Documented
+from apidocs.responses import NAMES
+from chalicelib.errors import KINDS, METHOD_NOT_ALLOWED, TOKEN, Kind
+
+HEAD = """# Errors
+
+Made by `python -m apidocs` from `chalicelib/errors.py` and the routes: do not edit.
+
+A refusal is `{"code":N,"error":"…"}` without `data`. The HTTP status says the same as the code. `error` is Chinese and
+fit to show to a patient; it may be more exact than the text below (10001 names the fields and what is wrong with each).
+Every answer carries `X-Request-Id`, the id that the logs carry.
+
+A client may send the same request again after 429 and 503 (wait `Retry-After` seconds), 500 and 504; a write should
+then carry the same `Idempotency-Key`, where the endpoint takes one. After 10101 it signs in again. The others are
+answered the same way each time.
+
+| code | HTTP | name | text | answered by |
+| ---: | ---: | --- | --- | --- |
+"""
+
+
+def text() -> str:
+    every = list(endpoints.every())
+    return HEAD + "".join(_row(kind, every) for kind in sorted(KINDS, key=lambda kind: kind.code))
+
+
+def _row(kind: Kind, every: list[Documented]) -> str:
+    return f"| {kind.code} | {kind.status} | {NAMES[kind.code]} | {kind.text} | {_answered_by(kind, every)} |\n"
+
+
+def _answered_by(kind: Kind, every: list[Documented]) -> str:
+    if kind in endpoints.ANYWHERE:
+        return "any endpoint"
+    if kind in endpoints.WITH_BODY:
+        return "any endpoint with a body"
+    if kind is METHOD_NOT_ALLOWED:
+        return "a path asked with another method"
+    named = [one for one in every if kind in one.endpoint.refusals]
+    paths = [f"`{one.endpoint.method} {one.endpoint.path}`" for one in named]
+    return "<br>".join([*(["any endpoint that wants a token or key"] if kind is TOKEN else []), *paths])

@@ -1,0 +1,171 @@
+"""The OpenAPI 3.1 document of the whole bundle."""
+
+import json
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from apidocs import endpoints, examples, responses
+from apidocs.endpoints import Documented
+from apidocs.responses import Json
+from apidocs.schemas import Schemas, without_null
+from chalicelib.identity.callers import (
+    ADMIN,
+    DOCTOR,
+    KINDS,
+    PATIENT,
+    PUBLIC,
+    SERVICE,
+    SERVICE_STAFF,
+    SESSION,
+)
+
+VIEW_NAMES = ("caller", "body", "query", "key")  # any other argument of a view is a path parameter
+
+CALLERS = {
+    PUBLIC: "任何人（无需登录）",
+    PATIENT: "患者",
+    DOCTOR: "医生",
+    SERVICE_STAFF: "客服",
+    ADMIN: "管理员",
+    SESSION: "外部系统的用户",
+    SERVICE: "医院自己的系统（内部密钥）",
+}
+GROUP_TITLES = {
+    "gateway": "会话网关（004）",
+    "consult": "医患咨询（000）",
+    "inbox": "站内消息（000）",
+    "helpdesk": "消息中心（002）",
+    "accounts": "账号与就诊人（003）",
+    "booking": "预约挂号（003）",
+    "payment": "支付（003）",
+    "wechat": "微信公众号（003）",
+    "clinic": "医院工作人员（003）",
+}
+SECURITY: Json = {
+    "token": {"type": "apiKey", "in": "header", "name": "token", "description": "登录后得到的 token"},
+    "bearer": {"type": "http", "scheme": "bearer", "description": "同一个 token，写作 Authorization: Bearer …"},
+    "internalKey": {"type": "apiKey", "in": "header", "name": "X-Internal-Key", "description": "属于一个租户"},
+}
+TENANT: Json = {
+    "name": "tenantId",
+    "in": "header",
+    "required": False,
+    "description": "租户。可省略：则看访问的域名，或系统中仅有的一个租户",
+    "schema": {"type": "string", "pattern": "^[0-9]{1,16}$", "examples": ["1"]},
+}
+KEY: Json = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "重试时带上同一个值，只会执行一次；同值而内容不同则 409",
+}
+ABOUT = """诊讯：多租户的医院患者服务、医患沟通与消息网关。
+
+- 成功：`{"code":0,"data":…}`；失败：`{"code":N,"error":"…"}`，没有 `data`。
+- HTTP 状态码与错误码一致；错误码见 docs/errors.md。
+- 每个回应都带 `X-Request-Id`；429 与 503 可能带 `Retry-After`（秒）。
+- 请求中的编号（id）写作数字或数字文本均可；未知字段被忽略。
+- 回应中的键总是存在，没有值时：文本为 `""`，日期、数字、布尔、对象为 null，列表为 `[]`。
+"""
+
+
+def text() -> str:
+    return json.dumps(document(), ensure_ascii=False, indent=2) + "\n"
+
+
+def document() -> Json:
+    every = list(endpoints.every())
+    schemas = Schemas(_types(every))
+    paths: Json = {}
+    for one in every:
+        paths.setdefault(one.endpoint.path, {})[one.endpoint.method.lower()] = _operation(one, schemas)
+    refusals = responses.shared(every)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "诊讯 Zhenxun API", "version": "1.0.0", "description": ABOUT},
+        "servers": [{"url": "/"}],
+        "tags": [
+            {"name": name, "description": GROUP_TITLES[name]} for name in dict.fromkeys(one.group for one in every)
+        ],
+        "paths": paths,
+        "components": {
+            "schemas": {"Refusal": responses.REFUSAL, **schemas.used_by(paths)},
+            "responses": refusals,
+            "headers": responses.HEADERS,
+            "securitySchemes": SECURITY,
+        },
+    }
+
+
+def _types(every: list[Documented]) -> Iterator[tuple[str, Literal["validation", "serialization"], Any]]:
+    for one in every:
+        for name, kind in one.endpoint.wants.items():
+            if name != "caller":
+                yield f"{one.id}.{name}", "validation", kind
+        yield f"{one.id}.answer", "serialization", one.endpoint.answer
+
+
+def _operation(one: Documented, schemas: Schemas) -> Json:
+    operation: Json = {
+        "tags": [one.group],
+        "summary": one.title,
+        "description": f"{one.description}\n\n{_who(one)}".strip(),
+        "operationId": one.id,
+        "security": _security(one),
+        "parameters": _parameters(one, schemas),
+    }
+    if "body" in one.endpoint.wants:
+        operation["requestBody"] = _body(schemas, schemas.of(f"{one.id}.body"))
+    answer = schemas.of(f"{one.id}.answer")
+    operation["responses"] = {
+        "200": responses.success(answer, examples.of(schemas, answer)),
+        **responses.refusals(one),
+    }
+    return operation
+
+
+def _who(one: Documented) -> str:
+    return "可调用：" + "、".join(CALLERS[kind] for kind in KINDS if kind in one.endpoint.callers)
+
+
+def _security(one: Documented) -> list[Json]:
+    if PUBLIC in one.endpoint.callers:
+        return []
+    schemes = ["token", "bearer"] if one.endpoint.callers - {SERVICE} else []
+    return [{scheme: []} for scheme in [*schemes, *(["internalKey"] if SERVICE in one.endpoint.callers else [])]]
+
+
+def _parameters(one: Documented, schemas: Schemas) -> list[Json]:
+    parameters = []
+    if PUBLIC in one.endpoint.callers:
+        parameters.append(TENANT)
+    for name in one.endpoint.wants:
+        if name not in VIEW_NAMES:
+            schema = schemas.of(f"{one.id}.{name}")
+            parameters.append({"name": name, "in": "path", "required": True, "schema": schema})
+    if "query" in one.endpoint.wants:
+        parameters += _query(schemas, schemas.of(f"{one.id}.query"))
+    if "key" in one.endpoint.wants:
+        schema = schemas.of(f"{one.id}.key")
+        parameters.append({**KEY, "required": without_null(schema) == schema, "schema": without_null(schema)})
+    return parameters
+
+
+def _query(schemas: Schemas, schema: Json) -> Iterator[Json]:
+    model = schemas.resolved(schema)
+    for name, field in model["properties"].items():
+        field = without_null(field)
+        told = {"description": field["description"]} if "description" in field else {}
+        yield {
+            "name": name,
+            "in": "query",
+            "required": name in model.get("required", []),
+            **told,
+            "schema": {key: value for key, value in field.items() if key != "description"},
+        }
+
+
+def _body(schemas: Schemas, schema: Json) -> Json:
+    """An empty body is taken as {}."""
+    needed = bool(schemas.resolved(schema).get("required"))
+    content = {"schema": schema, "example": examples.request(schemas, schema)}
+    return {"required": needed, "content": {"application/json": content}}

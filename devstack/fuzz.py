@@ -1,0 +1,235 @@
+"""Requests that nobody would think of, over HTTP: bin/fuzz [--examples N] [--seed S] [--only PART_OF_A_PATH]
+
+Each operation of the OpenAPI document gets its own example, the boundaries of its schemas, random requests right and
+wrong, bodies that are no JSON, and callers who may not call. Every answer must be in its envelope, with a documented
+status, headers and schema, and none may be a 500.
+"""
+
+import argparse
+import json
+import logging
+import random
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import hypothesis
+import requests
+from hypothesis import strategies as st
+from schemathesis import GenerationMode
+
+from apidocs import conformance, endpoints
+from apidocs.conformance import Case, Operation
+from chalicelib import migrations
+from chalicelib.identity import callers, tokens
+from devstack.server import serving
+from tests import people
+
+Headers = dict[str, str]
+
+CALLERS = {(one.endpoint.method, one.endpoint.path): sorted(one.endpoint.callers) for one in endpoints.every()}
+# Operations that nobody enters by what Door.known has, and what they want.
+NEEDS_MORE = {"/msg_service/msg/doctor/send_res_msg": "a file that the doctor uploaded"}
+NO_OBJECTS = [
+    *(b"{", b"[]", b"null", b"12", b'"text"', b"\xff\xfe{}", b"\x00", b"{}{}", b"a=1&b=2", b'{"a":"\\ud800"}'),
+    *(b'{"a":' * 5000, b"[" * 100_000),
+]
+TOO_LARGE = b'{"a":"' + b"a" * 2 * 1024 * 1024 + b'"}'
+ODD_NUMBERS = [b'{"a":1e400}', b'{"a":' + b"9" * 5000 + b"}", b'{"a":NaN}']
+NO_TOKENS = ["", "nobody's", "0" * 43, "é" * 40, "a" * 5000]
+NO_TENANTS = ["0", "-1", "abc", "9" * 30, "1 OR 1=1", "²"]
+PICTURE = b"\x89PNG\r\n\x1a\n"
+
+
+@contextmanager
+def served() -> Iterator[str]:
+    """The app on a free port of this machine; gives its URL."""
+    server = serving("127.0.0.1", 0).server
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class Door:
+    """The way into the served app: a hospital with one caller of each kind, and every answer checked."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.session = requests.Session()
+        self.statuses: Counter[tuple[str, int]] = Counter()
+        made = people.hospital("模糊测试医院")
+        staff = {callers.DOCTOR: made.chen, callers.SERVICE_STAFF: made.desk, callers.ADMIN: made.admin}
+        self._headers: dict[str, Headers] = {
+            **{kind: {"token": person.token} for kind, person in {callers.PATIENT: made.lin, **staff}.items()},
+            callers.SESSION: {"token": tokens.issue(made.tenant_id, "session:fuzz", callers.SESSION)},
+            callers.SERVICE: {"X-Internal-Key": made.internal_key},
+            callers.PUBLIC: {"tenantId": str(made.tenant_id)},
+        }
+        self.known: dict[str, Any] = {"phone": made.chen.phone, "password": people.PASSWORD}
+        self._talk(member_id=str(made.lin.member_id), doctor_id=str(made.chen.user_id))
+        self._upload()
+
+    def people(self, kind: str) -> Headers:
+        """Return the headers that make a request this kind of caller's."""
+        return self._headers[kind]
+
+    def informed(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Return the same fields, with ids that exist."""
+        return {**values, **{name: self.known[name] for name in values if name in self.known}}
+
+    def send(self, case: Case, headers: Headers) -> int:
+        """Return the status that was answered. Raises where the answer is not as documented."""
+        answer = case.call(base_url=self.url, session=self.session, headers=headers)
+        conformance.check(case, answer, headers)
+        self.statuses[case.operation.label, answer.status_code] += 1
+        return answer.status_code
+
+    def post(self, path: str, body: bytes, headers: Headers) -> requests.Response:
+        answer = self.session.post(self.url + path, body, headers={"Content-Type": "application/json", **headers})
+        conformance.check_envelope(answer.status_code, answer.headers, answer.content)
+        return answer
+
+    def _told(self, path: str, **body: Any) -> Any:
+        return self.post(path, json.dumps(body).encode(), self.people(callers.PATIENT)).json()["data"]
+
+    def _talk(self, **pair: str) -> None:
+        sent = self._told("/msg_service/msg/patient/send_text_msg", **pair, message="您好")
+        names = ("session_no", "session_id", "conversation_id", "msg_session")
+        self.known.update(dict.fromkeys(names, sent["session_no"]), msg_id=sent["msg_id"], **pair)
+
+    def _upload(self) -> None:
+        wanted = {"file_extension": "png", "file_type": "image/png", "msg_session": self.known["session_no"]}
+        form = self._told("/msg_service/msg/file/pre_upload", **wanted)
+        requests.post(form["url"], form["fields"], files={"file": PICTURE}).raise_for_status()
+        self.known["file_id"] = str(form["fileId"])
+
+
+def attack(door: Door, operation: Operation, examples: int, number: int) -> None:
+    """Everything for one operation. Raises what was found wrong."""
+    allowed = CALLERS[operation.method.upper(), operation.path]
+    as_documented(door, operation, allowed)
+    boundaries(door, operation, allowed)
+    at_random(door, operation, allowed, examples, number)
+    if operation.body:
+        garbage(door, operation, allowed[0])
+    if callers.PUBLIC in allowed:
+        visitors_from_nowhere(door, operation)
+    else:
+        strangers(door, operation, allowed)
+
+
+def as_documented(door: Door, operation: Operation, allowed: list[str]) -> None:
+    """The document's own example gets in, where it names what exists: else only refusals would be tried."""
+    if operation.path not in NEEDS_MORE:
+        case = conformance.example(operation, door.informed)
+        statuses = [door.send(case, door.people(kind)) for kind in allowed]
+        assert 200 in statuses, f"the example of {operation.label} is answered {statuses}"
+
+
+def boundaries(door: Door, operation: Operation, allowed: list[str]) -> None:
+    """Shortest, longest, missing, one too many, another type: each once, as schemathesis lists them."""
+    modes = [GenerationMode.POSITIVE, GenerationMode.NEGATIVE]
+    generation = operation.schema.config.generation
+    cases = operation.schema.iter_coverage_cases(operation, generation_modes=modes, generation_config=generation)
+    for number, case in enumerate(cases):
+        door.send(case, door.people(allowed[number % len(allowed)]))
+
+
+def at_random(door: Door, operation: Operation, allowed: list[str], examples: int, number: int) -> None:
+    right = operation.as_strategy(GenerationMode.POSITIVE)
+    can_be_wrong = operation.body or list(operation.iter_parameters())
+    wrong = operation.as_strategy(GenerationMode.NEGATIVE) if can_be_wrong else right
+
+    @hypothesis.seed(number)
+    @hypothesis.settings(
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(hypothesis.HealthCheck),
+        phases=[hypothesis.Phase.generate, hypothesis.Phase.shrink],
+    )
+    @hypothesis.given(st.one_of(right, wrong), st.sampled_from(allowed), st.booleans())
+    def one(case: Case, kind: str, informed: bool) -> None:
+        if isinstance(case.body, dict):
+            case.body = whole_numbers(case.body)
+        if informed and case.meta and case.meta.generation.mode.is_positive:
+            case.body = door.informed(case.body) if isinstance(case.body, dict) else case.body
+            case.query = door.informed(case.query)
+        door.send(case, door.people(kind))
+
+    one()
+
+
+def whole_numbers(value: Any) -> Any:
+    """12.0 is an integer to JSON Schema, and not to us: no client writes one like that."""
+    if isinstance(value, dict):
+        return {name: whole_numbers(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [whole_numbers(one) for one in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def garbage(door: Door, operation: Operation, kind: str) -> None:
+    path = conformance.example(operation, door.informed).formatted_path
+    answers = {body: door.post(path, body, door.people(kind)).status_code for body in NO_OBJECTS}
+    assert {body[:80]: status for body, status in answers.items() if status != 400} == {}
+    assert door.post(path, TOO_LARGE, door.people(kind)).status_code == 413
+    for body in ODD_NUMBERS:
+        door.post(path, body, door.people(kind))
+
+
+def strangers(door: Door, operation: Operation, allowed: list[str]) -> None:
+    """Nobody, and each kind of caller that was not declared, comes no further than the door."""
+    case = conformance.example(operation, door.informed)
+    for kind in sorted(set(callers.KINDS) - set(allowed)):
+        status = door.send(case, door.people(kind))
+        assert status == (401 if kind in (callers.PUBLIC, callers.SERVICE) else 403), f"{kind} is answered {status}"
+    for token in NO_TOKENS:
+        status = door.send(case, {"token": token.encode().decode("latin-1")})
+        assert status == 401, f"the token {token!r} is answered {status}"
+
+
+def visitors_from_nowhere(door: Door, operation: Operation) -> None:
+    case = conformance.example(operation, door.informed)
+    for tenant in NO_TENANTS:
+        status = door.send(case, {"tenantId": tenant.encode().decode("latin-1")})
+        assert status == 400, f"the tenant {tenant!r} is answered {status}"
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="bin/fuzz")
+    parser.add_argument("--examples", type=int, default=500, help="random requests for each operation")
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    parser.add_argument("--only", default="", help="operations whose path contains this")
+    wanted = parser.parse_args(arguments)
+    logging.root.setLevel(logging.ERROR)
+    migrations.migrate()
+    sys.stdout.write(f"seed {wanted.seed}\n")
+    with served() as url:
+        door = Door(url)
+        tried = [operation for operation in conformance.operations() if wanted.only in operation.path]
+        survived = [survives(door, operation, wanted.examples, wanted.seed) for operation in tried]
+    return 0 if all(survived) else 1
+
+
+def survives(door: Door, operation: Operation, examples: int, number: int) -> bool:
+    try:
+        attack(door, operation, examples, number)
+    except (AssertionError, BaseExceptionGroup) as problem:
+        sys.stdout.write(f"FAILED {operation.label}\n{problem}\n")
+        return False
+    own = sorted((status, count) for (label, status), count in door.statuses.items() if label == operation.label)
+    sys.stdout.write(f"{operation.label}: " + ", ".join(f"{count}x{status}" for status, count in own) + "\n")
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

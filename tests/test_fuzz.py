@@ -1,0 +1,50 @@
+"""Random and boundary requests over HTTP, the same ones each time; bin/fuzz sends more, and others."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from apidocs import conformance
+from apidocs.conformance import Operation
+from app import app
+from chalicelib import errors
+from chalicelib.errors import Refused
+from chalicelib.gateway import inner
+from devstack import fuzz
+
+OPERATIONS = conformance.operations()
+
+
+@pytest.fixture(scope="module")
+def door() -> Iterator[fuzz.Door]:
+    with fuzz.served() as url:
+        yield fuzz.Door(url)
+
+
+def test_every_endpoint_is_tried() -> None:
+    tried = {(operation.method.upper(), operation.path) for operation in OPERATIONS}
+    assert tried == {(method, path) for path, methods in app.routes.items() for method in methods}
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.label)
+def test_every_answer_is_as_documented(door: fuzz.Door, operation: Operation) -> None:
+    fuzz.attack(door, operation, examples=20, number=1)
+
+
+def fails(*_: Any) -> Any:
+    raise ZeroDivisionError
+
+
+def refuses(*_: Any) -> Any:
+    raise Refused(errors.CONFLICT)
+
+
+@pytest.mark.parametrize("broken", [fails, refuses])
+def test_an_answer_that_is_not_documented_is_noticed(
+    door: fuzz.Door, broken: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inner, "get_token", broken)
+    operation = next(operation for operation in OPERATIONS if operation.path == "/inner/get_token")
+    with pytest.raises((AssertionError, BaseExceptionGroup)):
+        fuzz.attack(door, operation, examples=1, number=1)

@@ -1,0 +1,158 @@
+"""docs/openapi.json says what the routes and models say, in a form that OpenAPI tools accept."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema_rs import Draft202012Validator
+from openapi_spec_validator import OpenAPIV31SpecValidator, validate
+
+from apidocs import __main__ as command
+from apidocs import endpoints, error_list, openapi
+from apidocs.endpoints import Documented
+from apidocs.responses import Json
+from app import app
+from chalicelib import errors
+from chalicelib.identity.callers import PUBLIC, SERVICE
+
+DOCUMENT = openapi.document()
+EVERY = list(endpoints.every())
+CHINESE = re.compile(r"[\u4e00-\u9fff]")
+
+
+def operation(one: Documented) -> Json:
+    described: Json = DOCUMENT["paths"][one.endpoint.path][one.endpoint.method.lower()]
+    return described
+
+
+def problems(schema: Json, value: Any) -> list[str]:
+    whole = Draft202012Validator({**schema, "components": DOCUMENT["components"]})
+    return [f"{error.instance_path}: {error.message}" for error in whole.iter_errors(value)]
+
+
+each_endpoint = pytest.mark.parametrize("one", EVERY, ids=lambda one: one.id)
+
+
+def test_the_document_is_openapi_3_1() -> None:
+    validate(json.loads(openapi.text()), cls=OpenAPIV31SpecValidator)
+
+
+def test_every_route_of_the_app_is_documented_and_nothing_else() -> None:
+    served = {(method.lower(), path) for path, methods in app.routes.items() for method in methods}
+    documented = {(method, path) for path, methods in DOCUMENT["paths"].items() for method in methods}
+    assert documented == served
+
+
+def test_what_is_written_is_what_the_code_says() -> None:
+    assert command.main(["--check"]) == 0
+
+
+@pytest.mark.parametrize("name", ["openapi.json", "errors.md"])
+def test_a_stale_file_is_named(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.write(tmp_path) == 0
+    (tmp_path / name).write_text("yesterday's")
+    assert command.check(tmp_path) == 1
+    assert capsys.readouterr().err == f"docs/{name} is stale: run `python -m apidocs`\n"
+
+
+def test_a_missing_file_is_stale(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.check(tmp_path) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 2
+
+
+def test_another_process_writes_the_same_bytes(tmp_path: Path) -> None:
+    """Sets have another order there."""
+    code = "import sys; from pathlib import Path; from apidocs.__main__ import write; write(Path(sys.argv[1]))"
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, cwd=command.DOCS.parent)
+    assert (tmp_path / "openapi.json").read_text("utf-8") == openapi.text()
+    assert (tmp_path / "errors.md").read_text("utf-8") == error_list.text()
+
+
+def test_chinese_is_readable() -> None:
+    assert not re.search(r"(?<!\\)\\u", openapi.text())
+    assert "登录" in openapi.text()
+
+
+@each_endpoint
+def test_an_endpoint_says_what_it_is(one: Documented) -> None:
+    described = operation(one)
+    assert CHINESE.search(described["summary"])
+    assert described["tags"] == [one.group]
+    assert "可调用：" in described["description"]
+
+
+@each_endpoint
+def test_an_endpoint_says_how_to_sign_in(one: Documented) -> None:
+    schemes = {name for requirement in operation(one)["security"] for name in requirement}
+    if PUBLIC in one.endpoint.callers:
+        assert schemes == set()
+        assert openapi.TENANT in operation(one)["parameters"]
+    else:
+        assert ("internalKey" in schemes) == (SERVICE in one.endpoint.callers)
+        assert ({"token", "bearer"} <= schemes) == bool(one.endpoint.callers - {SERVICE})
+
+
+@each_endpoint
+def test_an_endpoint_lists_each_refusal_with_its_code_and_an_example(one: Documented) -> None:
+    responses = operation(one)["responses"]
+    for kind in one.refusals():
+        reference = responses[str(kind.status)]["$ref"].rpartition("/")[2]
+        refusal = DOCUMENT["components"]["responses"][reference]
+        content = refusal["content"]["application/json"]
+        assert f"{kind.code} {kind.text}" in refusal["description"]
+        assert kind.code in content["schema"]["properties"]["code"]["enum"]
+        assert kind.code in {example["value"]["code"] for example in content["examples"].values()}
+        assert "X-Request-Id" in refusal["headers"]
+        assert ("Retry-After" in refusal["headers"]) == (kind.status in (429, 503))
+    assert set(responses) == {"200"} | {str(kind.status) for kind in one.refusals()}
+
+
+@each_endpoint
+def test_the_examples_of_an_endpoint_fit_its_schemas(one: Documented) -> None:
+    described = operation(one)
+    answer = described["responses"]["200"]["content"]["application/json"]
+    assert problems(answer["schema"], answer["example"]) == []
+    for parameter in described["parameters"]:
+        for example in parameter["schema"].get("examples", []):
+            assert problems(parameter["schema"], example) == []
+    if "requestBody" in described:
+        body = described["requestBody"]["content"]["application/json"]
+        assert problems(body["schema"], body["example"]) == []
+        one.endpoint.wants["body"].model_validate_json(json.dumps(body["example"]))
+
+
+def test_the_examples_of_refusals_fit_their_schemas() -> None:
+    for refusal in DOCUMENT["components"]["responses"].values():
+        content = refusal["content"]["application/json"]
+        for example in content["examples"].values():
+            assert problems(content["schema"], example["value"]) == []
+
+
+@each_endpoint
+def test_every_required_field_of_a_request_has_an_example(one: Documented) -> None:
+    wanted = [p["schema"] for p in operation(one)["parameters"] if p["required"] and p["in"] != "path"]
+    for name in one.endpoint.wants:
+        if name == "body":
+            schema = operation(one)["requestBody"]["content"]["application/json"]["schema"]
+            model = DOCUMENT["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+            wanted += [model["properties"][field] for field in model.get("required", [])]
+    assert [schema for schema in wanted if not schema.get("examples") and "$ref" not in schema] == []
+
+
+def test_limits_are_written_in_the_words_of_json_schema() -> None:
+    assert re.findall(r'"(?:ge|le|gt|lt|multiple_of|min_length|max_length)":.*', openapi.text()) == []
+    assert '"minimum": 1' in openapi.text()
+
+
+def test_every_code_has_its_line_in_the_error_list() -> None:
+    written = (Path(command.DOCS) / "errors.md").read_text("utf-8")
+    for kind in errors.KINDS:
+        assert len(re.findall(rf"^\| {kind.code} \| {kind.status} \| \w+ \| {kind.text} \| .+ \|$", written, re.M)) == 1
+
+
+def test_no_two_refusals_share_a_code() -> None:
+    assert len({kind.code for kind in errors.KINDS}) == len(errors.KINDS)
