@@ -1,0 +1,49 @@
+"""The environment that the app and its tests are given."""
+
+import os
+import shlex
+
+from devstack import s3
+from devstack.paths import LOCAL, write_whole
+
+FILE = LOCAL / "env"
+
+
+def of(venv: str, urls: dict[str, str], tests: bool) -> dict[str, str]:
+    """The developer's environment without its AWS part, and ours. Their credentials count only for an S3 of theirs."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("AWS_") and name != "VIRTUAL_ENV"}
+    return {
+        **plain,
+        **urls,
+        **keys(),
+        "PATH": f"{LOCAL / venv / 'bin'}:{os.environ.get('PATH', '/usr/bin:/bin')}",
+        "S3_BUCKET": "zhenxun-test" if tests else os.environ.get("S3_BUCKET", "zhenxun"),
+        "AWS_REGION": s3.REGION,
+        "AWS_DEFAULT_REGION": s3.REGION,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "ZHENXUN_STAGE": "local",
+    }
+
+
+def keys() -> dict[str, str]:
+    theirs = os.environ if os.environ.get("S3_ENDPOINT_URL") else {}
+    return {
+        "AWS_ACCESS_KEY_ID": theirs.get("AWS_ACCESS_KEY_ID", s3.KEY),
+        "AWS_SECRET_ACCESS_KEY": theirs.get("AWS_SECRET_ACCESS_KEY", s3.SECRET),
+    }
+
+
+def publish(env: dict[str, str]) -> None:
+    """Writes .local/env, for a shell to source: `set -a; . .local/env; chalice local`."""
+    ours = {
+        name: value
+        for name, value in env.items()
+        if os.environ.get(name) != value and name != "PATH" and not name.startswith("DEVSTACK")
+    }
+    write_whole(FILE, "".join(f"{name}={shlex.quote(value)}\n" for name, value in sorted(ours.items())))
+
+
+def published() -> dict[str, str]:
+    """The environment of the bin/dev that is running."""
+    pairs = (word.partition("=") for word in shlex.split(FILE.read_text()))
+    return {**os.environ, **{name: value for name, _, value in pairs}}

@@ -1,0 +1,42 @@
+"""DATABASE_URL, REDIS_URL, S3_ENDPOINT_URL: services run elsewhere. Tests get their own corner there."""
+
+import os
+from urllib.parse import SplitResult, urlsplit
+
+from devstack.say import Refusal
+
+SHAPES = {
+    "DATABASE_URL": ("mysql", "mysql://user:password@host:3306/database"),
+    "REDIS_URL": ("redis", "redis://host:6379/0"),
+    "S3_ENDPOINT_URL": ("http", "http://host:port"),
+}
+
+
+def read(tests: bool) -> dict[str, str]:
+    """The variables that are set, checked; for tests pointed at database NAME_test and at Redis database 1."""
+    found = {name: parse(name, os.environ[name]) for name in SHAPES if os.environ.get(name)}
+    urls = {name: url.geturl() for name, url in found.items()}
+    if tests and "DATABASE_URL" in found:
+        urls["DATABASE_URL"] = test_database(found["DATABASE_URL"])
+    if tests and "REDIS_URL" in found:
+        urls["REDIS_URL"] = found["REDIS_URL"]._replace(path="/1").geturl()
+    return urls
+
+
+def parse(name: str, text: str) -> SplitResult:
+    """Raises Refusal unless the URL names its scheme and host, and for MySQL its database."""
+    scheme, example = SHAPES[name]
+    try:
+        url = urlsplit(text)
+        sound = url.scheme in (scheme, f"{scheme}s") and url.hostname and (url.port or 1)
+    except ValueError:  # a port that is no port
+        sound = None
+    if not sound or (name == "DATABASE_URL" and not url.path.strip("/")):
+        raise Refusal(f"{name} should look like {example}")
+    return url
+
+
+def test_database(url: SplitResult) -> str:
+    """Never the developer's own database: its name with _test added."""
+    name = url.path.strip("/")
+    return url._replace(path=f"/{name.removesuffix('_test')}_test").geturl()

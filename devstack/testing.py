@@ -1,0 +1,94 @@
+"""bin/test, and every other command that wants the development environment."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from devstack import mariadb, processes, python_env, real_mysql
+from devstack.paths import LOCAL, ROOT, locked
+from devstack.say import Refusal, box, line, step
+from devstack.service import Service
+from devstack.supervisor import Stack, running
+
+
+def test(arguments: list[str]) -> int:
+    """bin/test [--mysql] [pytest's own arguments]"""
+    if "--mysql" in arguments:
+        return test_on_mysql([one for one in arguments if one != "--mysql"])
+    with services() as env:
+        return in_foreground(["-m", "pytest", *arguments], env)
+
+
+def test_on_mysql(arguments: list[str]) -> int:
+    """The tests that are marked `store`, against MySQL itself. Where there is none, says so loudly and passes."""
+    try:
+        with step("MySQL at hand"), locked(LOCAL / "setup.lock", busy=waiting):
+            label = mariadb.template_of(real_mysql.found()).name
+    except Refusal as refusal:
+        reason = str(refusal).splitlines()[0][:100]
+        box("SKIPPED: the store tests did not run against MySQL itself.", reason, "Only MariaDB has been tested.")
+        return 0
+    line(f"  store tests on {label}")
+    with services(real_mysql.prepare) as env:
+        return in_foreground(["-m", "pytest", "-m", "store", *arguments], env)
+
+
+@contextlib.contextmanager
+def services(mysql: Callable[..., Service] = mariadb.prepare) -> Iterator[dict[str, str]]:
+    """Services with fresh data, in a folder that goes afterwards; their environment."""
+    (LOCAL / "tests").mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=LOCAL / "tests"))
+    try:
+        with running(Stack("venv-dev", folder, tests=True, mysql=mysql)) as env:
+            yield env
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def fuzz(arguments: list[str]) -> int:
+    with services() as env:
+        return in_foreground(["-m", "devstack.fuzz", *arguments], env)
+
+
+def bench(arguments: list[str]) -> int:
+    """bin/bench chat|coldstart ...: on a database that has each commit on disk before it answers, as in production."""
+    with services(lambda folder, log, database, _: mariadb.prepare(folder, log, database, durable=True)) as env:
+        return in_foreground(["-m", "bench", *arguments], env)
+
+
+def openapi(arguments: list[str]) -> int:
+    return without_services(["-m", "apidocs", *arguments])
+
+
+def package(arguments: list[str]) -> int:
+    return without_services(["bundle.py", *arguments])
+
+
+def without_services(arguments: list[str]) -> int:
+    with locked(LOCAL / "setup.lock", busy=waiting):
+        python_env.ensure("venv-dev")
+    path = f"{LOCAL / 'venv-dev/bin'}:{os.environ.get('PATH', '/usr/bin:/bin')}"
+    return in_foreground(arguments, {**os.environ, "PATH": path})
+
+
+def waiting() -> None:
+    line("  waiting for another set-up to finish …")
+
+
+def in_foreground(arguments: list[str], env: dict[str, str]) -> int:
+    """Runs Python of the development environment as the terminal's own: a Ctrl-C is its, and we wait for its end."""
+    child = subprocess.Popen([*processes.tied(), python_env.python("venv-dev"), *arguments], cwd=ROOT, env=env)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        code = child.wait()
+        return code if code >= 0 else 128 - code
+    finally:
+        if child.poll() is None:
+            processes.end(child.pid, processes.birth(child.pid))
+            child.wait()
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,59 @@
+"""What bin/dev tells a newcomer to paste works when pasted."""
+
+import json
+import shlex
+import sys
+import threading
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from devstack import banner, demo, server
+
+
+def request_of(command: str) -> urllib.request.Request:
+    """The request that this curl command would send."""
+    words = shlex.split(command)
+    assert words[:4] == ["curl", "-s", "-w", r"\n"]
+    headers = dict(words[at + 1].split(": ", 1) for at, word in enumerate(words) if word == "-H")
+    data = words[words.index("-d") + 1].encode() if "-d" in words else None
+    return urllib.request.Request(words[-1], data, headers)
+
+
+def paste(command: str) -> dict[str, Any]:
+    with urllib.request.urlopen(request_of(command), timeout=10) as answer:
+        return dict(json.load(answer))
+
+
+def test_the_three_commands_work_in_their_order(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(banner, "LOCAL", tmp_path)
+    monkeypatch.setattr(demo, "FILE", tmp_path / "demo.json")
+    running = server.serving("127.0.0.1", 0).server
+    base = f"http://127.0.0.1:{running.server_address[1]}"
+    monkeypatch.setattr(sys, "argv", ["demo", "--base-url", base])
+    demo.main()
+    thread = threading.Thread(target=running.serve_forever, daemon=True)
+    thread.start()
+    try:
+        commands = ["curl" + part.replace("\\\n", "") for part in banner.text().split("\ncurl")[1:]]
+        sent, listed, answered = (paste(command) for command in commands)
+    finally:
+        running.shutdown()
+        running.server_close()
+        thread.join()
+    assert sent["data"]["msg_id"] in [message["msg_id"] for message in listed["data"]]
+    assert answered["code"] == 0
+
+
+def test_every_demo_person_is_shown_with_phone_and_token(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(banner, "LOCAL", tmp_path)
+    monkeypatch.setattr(demo, "FILE", tmp_path / "demo.json")
+    monkeypatch.setattr(sys, "argv", ["demo"])
+    demo.main()
+    told, made = banner.text(), json.loads((tmp_path / "demo.json").read_text("utf-8"))
+    for kind in ("patients", "doctors", "staff"):
+        for person in made[kind]:
+            assert person["phone"] in told
+            assert person["token"] in told

@@ -1,0 +1,73 @@
+"""Services of our own, killed and started again: what bin/test offers to tests of failure."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pymysql
+import pytest
+import redis
+
+from devstack import control, mariadb, service, valkey
+from devstack.control import Control, Handle
+from devstack.readiness import READY
+from devstack.say import Refusal
+
+
+@pytest.fixture
+def ours(tmp_path: Path) -> Iterator[Control]:
+    """A database and a cache beside those that the other tests share."""
+    services = {
+        "mysql": mariadb.prepare(tmp_path, tmp_path / "mysql.log", "zhenxun_test", False),
+        "redis": valkey.prepare("venv-dev", tmp_path, tmp_path / "redis.log", False),
+    }
+    file = tmp_path / "control.json"
+    try:
+        for name, one in services.items():
+            service.start(one)
+            service.await_ready(one, READY[name])
+        control.save(file, services)
+        yield Control(*(Handle(file, name) for name in ("mysql", "redis", "s3")))
+    finally:
+        for one in (control.load(file) if file.exists() else services).values():
+            service.stop(one)
+
+
+def ask(ours: Control, sql: str) -> object:
+    url = urlsplit(ours.mysql.service.url)
+    connection = pymysql.connect(
+        host="127.0.0.1", port=url.port or 0, user="zhenxun", password="zhenxun", database="zhenxun_test"
+    )
+    with connection, connection.cursor() as cursor:
+        cursor.execute(sql)
+        connection.commit()
+        return cursor.fetchall()
+
+
+def test_a_killed_database_comes_back_with_what_it_acknowledged(ours: Control) -> None:
+    ask(ours, "CREATE TABLE kept (n INT)")
+    ask(ours, "INSERT INTO kept VALUES (7)")
+    ours.mysql.kill()
+    with pytest.raises(pymysql.err.OperationalError):
+        ask(ours, "SELECT 1")
+    ours.mysql.start()
+    assert ask(ours, "SELECT n FROM kept") == ((7,),)
+
+
+def test_a_killed_cache_comes_back_with_its_data_or_empty(ours: Control) -> None:
+    cache = redis.Redis.from_url(ours.redis.service.url)
+    cache.set("a", "1")
+    run_id = cache.info("server")["run_id"]
+    ours.redis.kill()
+    ours.redis.start()
+    assert cache.get("a") == b"1"
+    assert cache.info("server")["run_id"] != run_id
+    ours.redis.kill()
+    ours.redis.start(empty=True)
+    assert cache.get("a") is None
+    cache.close()
+
+
+def test_a_service_that_runs_is_not_started_twice(ours: Control) -> None:
+    with pytest.raises(Refusal, match="kill it first"):
+        ours.redis.start()

@@ -1,0 +1,78 @@
+"""Packages are fetched as anyone, from the machine's own lists or, where they do not serve, from lists of ours."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from devstack import debian
+from devstack.say import Refusal
+
+PLAN = """\
+Reading package lists...
+Inst libaio1 (0.3.113-4 Debian:12.11/stable [amd64])
+Inst perl-base [5.36.0-7] (5.36.0-7+deb12u3 Debian:12.11/stable [amd64])
+Inst libperl5.36 (5.36.0-7 Debian:12.11/stable [amd64])
+Inst server-core (1:10.11 Debian:12.11/stable [amd64])
+Conf libaio1 (0.3.113-4 Debian:12.11/stable [amd64])
+"""
+
+
+class FakeApt:
+    def __init__(self, lists_serve: bool) -> None:
+        self.lists_serve = lists_serve
+        self.downloaded: list[str] = []
+        self.asked: list[str] = []
+
+    def __call__(self, *arguments: str, env: dict[str, str], cwd: Path | None = None) -> str:
+        self.asked.append(arguments[0])
+        if not self.lists_serve and "APT_CONFIG" not in env:
+            raise Refusal("Unable to locate package")
+        if arguments[0] == "download":
+            assert cwd
+            self.downloaded = [one for one in arguments[1:] if not one.startswith("-")]
+        return PLAN
+
+
+@pytest.fixture(autouse=True)
+def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("APT_CONFIG", raising=False)
+    monkeypatch.setattr(debian, "FOLDER", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("lists_serve", "asked"),
+    [(True, ["install", "download"]), (False, ["install", "update", "install", "download"])],
+)
+def test_what_is_missing_is_fetched_once(monkeypatch: pytest.MonkeyPatch, lists_serve: bool, asked: list[str]) -> None:
+    apt = FakeApt(lists_serve)
+    monkeypatch.setattr(debian, "apt", apt)
+    debian.unpacked("server-core")
+    debian.unpacked("server-core")
+    assert apt.asked == asked
+    assert apt.downloaded == ["libaio1", "server-core"], "and no Perl"
+
+
+def test_an_interrupted_fetch_is_done_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "server-core" / "usr" / "half").mkdir(parents=True)
+    monkeypatch.setattr(debian, "apt", FakeApt(lists_serve=True))
+    target = debian.unpacked("server-core")
+    assert not (target / "usr" / "half").exists()
+    assert (target / "done").exists()
+
+
+def test_private_lists_leave_the_machines_alone(tmp_path: Path) -> None:
+    env = debian.private_apt(tmp_path / "apt")
+    settings = Path(env["APT_CONFIG"]).read_text()
+    assert f'Dir::State::lists "{tmp_path}/apt/lists"' in settings
+    assert f'Dir::Cache "{tmp_path}/apt/cache"' in settings
+    assert env.keys() - os.environ.keys() == {"APT_CONFIG"}
+
+
+def test_nothing_comes_from_sid_unverified(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(debian, "KEYRING", tmp_path / "no keys")
+    with pytest.raises(Refusal, match="verified"):
+        debian.unpacked_from_sid("mysql-server-core")
+    assert "signed-by=" in next(
+        Path(line.split('"')[1]).read_text() for line in debian.of_sid(tmp_path) if "sourcelist" in line
+    )

@@ -1,0 +1,74 @@
+"""A developer's own services are used, and never by tests as they are."""
+
+import pytest
+
+from devstack import appenv, overrides, s3
+from devstack.say import Refusal
+
+
+@pytest.fixture(autouse=True)
+def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (*overrides.SHAPES, "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_what_is_not_set_is_not_elsewhere() -> None:
+    assert overrides.read(tests=False) == {}
+
+
+def test_the_app_uses_them_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    urls = {
+        "DATABASE_URL": "mysql://me:p%40ss@db.example:3307/hospital",
+        "REDIS_URL": "rediss://cache.example:6380/0",
+        "S3_ENDPOINT_URL": "https://s3.example",
+    }
+    for name, url in urls.items():
+        monkeypatch.setenv(name, url)
+    assert overrides.read(tests=False) == urls
+
+
+@pytest.mark.parametrize(("named", "used"), [("hospital", "hospital_test"), ("hospital_test", "hospital_test")])
+def test_tests_never_touch_the_developers_database(monkeypatch: pytest.MonkeyPatch, named: str, used: str) -> None:
+    monkeypatch.setenv("DATABASE_URL", f"mysql://me:secret@db.example:3307/{named}?tls=1")
+    assert overrides.read(tests=True) == {"DATABASE_URL": f"mysql://me:secret@db.example:3307/{used}?tls=1"}
+
+
+def test_tests_keep_to_redis_database_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://cache.example/0")
+    assert overrides.read(tests=True) == {"REDIS_URL": "redis://cache.example/1"}
+
+
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("DATABASE_URL", "postgres://db/x"),
+        ("DATABASE_URL", "mysql://user:password@db:3306"),
+        ("DATABASE_URL", "mysql:///x"),
+        ("DATABASE_URL", "mysql://db:port/x"),
+        ("DATABASE_URL", "mysql://db:99999/x"),
+        ("REDIS_URL", "cache.example:6379"),
+        ("S3_ENDPOINT_URL", "s3.example"),
+    ],
+)
+def test_a_url_that_cannot_work_is_refused_with_an_example(
+    monkeypatch: pytest.MonkeyPatch, name: str, url: str
+) -> None:
+    monkeypatch.setenv(name, url)
+    with pytest.raises(Refusal, match=f"{name} should look like"):
+        overrides.read(tests=False)
+
+
+def test_the_developers_aws_credentials_do_not_reach_the_app(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAREAL")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "real")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "real")
+    monkeypatch.setenv("AWS_PROFILE", "production")
+    env = appenv.of("venv", {}, tests=False)
+    assert (env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"]) == (s3.KEY, s3.SECRET)
+    assert not {"AWS_SESSION_TOKEN", "AWS_PROFILE"} & env.keys()
+
+
+def test_credentials_for_an_s3_of_the_developers_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("S3_ENDPOINT_URL", "https://s3.example")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "theirs")
+    assert appenv.of("venv", {}, tests=False)["AWS_ACCESS_KEY_ID"] == "theirs"

@@ -1,0 +1,103 @@
+"""Nothing we start outlives us, and nothing that is not ours is ended."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from devstack import processes
+from devstack.paths import ROOT
+
+SLEEPER = [sys.executable, "-c", "import time; time.sleep(60)"]
+PARENT = """
+import sys, time
+from pathlib import Path
+from devstack import processes
+print(processes.spawn([sys.executable, "-c", "import time; time.sleep(60)"], {}, Path(sys.argv[1])), flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.fixture
+def run_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.setattr(processes, "RUN", tmp_path / "run")
+    (tmp_path / "run").mkdir()
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def sleeper() -> Iterator["subprocess.Popen[bytes]"]:
+    child = subprocess.Popen(SLEEPER)
+    yield child
+    child.kill()
+    child.wait()
+
+
+def gone_within(pid: int, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while processes.birth(pid) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return not processes.birth(pid)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
+def test_a_service_dies_with_a_parent_that_was_killed(tmp_path: Path) -> None:
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, str(tmp_path / "log")], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    assert parent.stdout
+    with parent.stdout:
+        child = int(parent.stdout.readline())
+    assert processes.birth(child)
+    parent.kill()
+    parent.wait()
+    assert gone_within(child, 5)
+
+
+def test_a_process_that_ignores_the_polite_signal_is_killed() -> None:
+    deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); time.sleep(60)"
+    child = subprocess.Popen([sys.executable, "-c", deaf], stdout=subprocess.PIPE)
+    assert child.stdout
+    with child.stdout:
+        child.stdout.readline()
+    processes.end(child.pid, processes.birth(child.pid), grace=0.2)
+    assert child.wait(timeout=5) == -signal.SIGKILL
+
+
+def test_a_number_that_is_anothers_by_now_is_left_alone(sleeper: "subprocess.Popen[bytes]") -> None:
+    processes.end(sleeper.pid, "not its birth", grace=0.1)
+    processes.end(sleeper.pid, "", grace=0.1)
+    assert sleeper.poll() is None
+
+
+def test_what_a_dead_owner_left_is_cleared(
+    run_folder: Path, tmp_path: Path, sleeper: "subprocess.Popen[bytes]"
+) -> None:
+    left = tmp_path / "left"
+    left.mkdir()
+    note = {
+        "owner": [sleeper.pid, "another birth: the owner is dead"],
+        "children": [[sleeper.pid, processes.birth(sleeper.pid)]],
+        "folders": [str(left)],
+    }
+    (run_folder / "1.json").write_text(json.dumps(note))
+    processes.clear_stale()
+    assert sleeper.wait(timeout=5) == -signal.SIGTERM
+    assert not left.exists()
+    assert not list(run_folder.iterdir())
+
+
+def test_what_a_living_owner_runs_is_left_alone(
+    run_folder: Path, tmp_path: Path, sleeper: "subprocess.Popen[bytes]"
+) -> None:
+    processes.record([sleeper.pid], [str(tmp_path)])
+    processes.clear_stale()
+    assert sleeper.poll() is None
+    assert tmp_path.exists()
+    assert [path.name for path in run_folder.iterdir()] == [f"{os.getpid()}.json"]

@@ -1,0 +1,28 @@
+"""The services that bin/test hands to the tests are as strict as production's."""
+
+import os
+from urllib.parse import urlsplit
+
+import pymysql
+import pytest
+import redis
+
+
+def test_the_database_is_strict_and_reads_what_is_committed() -> None:
+    url = urlsplit(os.environ["DATABASE_URL"])
+    assert url.path.endswith("_test")
+    connection = pymysql.connect(
+        host=url.hostname or "", port=url.port or 0, user=url.username or "", password=url.password or ""
+    )
+    with connection, connection.cursor() as cursor:
+        cursor.execute("SELECT @@sql_mode")
+        modes = {mode for row in cursor.fetchall() for mode in row[0].split(",")}
+        cursor.execute("SHOW VARIABLES WHERE Variable_name IN ('tx_isolation', 'transaction_isolation')")
+        levels = {row[1] for row in cursor.fetchall()}
+    assert {"STRICT_TRANS_TABLES", "ONLY_FULL_GROUP_BY", "NO_ZERO_DATE"} <= modes
+    assert levels == {"READ-COMMITTED"}
+
+
+def test_a_script_over_two_slots_is_refused() -> None:
+    with redis.Redis.from_url(os.environ["REDIS_URL"]) as cache, pytest.raises(redis.ResponseError, match="slot"):
+        cache.eval("return redis.call('SET', KEYS[1], KEYS[2])", 2, "a", "b")

@@ -1,0 +1,47 @@
+"""Starting and stopping when something is in the way."""
+
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from devstack import processes, service, supervisor, valkey
+from devstack.supervisor import Stack
+
+
+def test_a_service_whose_port_was_taken_meanwhile_gets_another(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(processes, "RUN", tmp_path / "run")
+    monkeypatch.setattr(supervisor, "VARIABLE", {"redis": "REDIS_URL"})
+    stack = Stack("venv-dev", tmp_path, tests=True)
+    supervisor.prepare_redis(stack)
+    with socket.socket() as squatter:
+        squatter.bind(("127.0.0.1", stack.services["redis"].port))
+        squatter.listen()
+        try:
+            supervisor.start(stack)
+            moved = stack.services["redis"]
+            assert moved.port != squatter.getsockname()[1]
+            assert "PONG" in valkey.ask(moved.port, "PING")
+            assert stack.env()["REDIS_URL"] == moved.url
+        finally:
+            supervisor.stop(stack)
+    assert not processes.birth(moved.pid)
+    assert not list((tmp_path / "run").iterdir())
+
+
+def test_a_server_that_dies_says_why(tmp_path: Path) -> None:
+    one = valkey.prepare("venv-dev", tmp_path, tmp_path / "log", durable=False)
+    one.argv.append("--no-such-setting")
+    service.start(one)
+    with pytest.raises(supervisor.Refusal, match="no-such-setting"):
+        service.await_ready(one, valkey.ready)
+    service.stop(one)
+
+
+def test_a_second_ctrl_c_does_not_interrupt_the_stopping() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with supervisor.undisturbed():
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGINT) is before
