@@ -70,8 +70,11 @@ def environment_of_dev(wipe: bool = False) -> Iterator[dict[str, str]]:
 
 
 def migrated(env: dict[str, str]) -> None:
-    with step("migrations"):
-        run_module("venv", "chalicelib.migrations", env)
+    try:
+        with step("migrations"):
+            run_module("venv", "chalicelib.migrations", env)
+    except Refusal as refusal:
+        raise Refusal(f"{refusal}\nTo begin with empty databases: bin/dev --reset") from refusal
 
 
 def fill(env: dict[str, str], base_url: str, *arguments: str) -> None:

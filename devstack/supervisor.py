@@ -118,10 +118,14 @@ def start(stack: Stack) -> None:
     with ThreadPoolExecutor() as pool:
         waiting = {name: pool.submit(AWAIT[name], stack) for name in VARIABLE}
     for name, waited in waiting.items():
-        if waited.exception() and name in stack.services and not processes.port_is_free(stack.services[name].port):
+        if waited.exception() and name in stack.services and lost_its_port(stack.services[name]):
             start_elsewhere(stack, name)
         else:
             waited.result()
+
+
+def lost_its_port(one: Service) -> bool:
+    return processes.birth(one.pid) != one.born and not processes.port_is_free(one.port)
 
 
 def start_elsewhere(stack: Stack, name: str) -> None:

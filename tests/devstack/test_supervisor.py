@@ -45,3 +45,24 @@ def test_a_second_ctrl_c_does_not_interrupt_the_stopping() -> None:
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGTERM)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_failure_that_is_not_the_ports_is_told_and_moves_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def fails(stack: Stack) -> None:
+        supervisor.await_own(stack, "redis")
+        raise supervisor.Refusal("a migration is broken")
+
+    monkeypatch.setattr(processes, "RUN", tmp_path / "run")
+    monkeypatch.setattr(supervisor, "VARIABLE", {"redis": "REDIS_URL"})
+    monkeypatch.setattr(supervisor, "AWAIT", {"redis": fails})
+    stack = Stack("venv-dev", tmp_path, tests=True)
+    supervisor.prepare_redis(stack)
+    first = stack.services["redis"].port
+    try:
+        with pytest.raises(supervisor.Refusal, match="a migration is broken"):
+            supervisor.start(stack)
+        assert stack.services["redis"].port == first
+    finally:
+        supervisor.stop(stack)
