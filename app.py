@@ -1,6 +1,6 @@
 """The sitemap: which endpoint groups exist, and what else a Lambda of this bundle can be. No logic here.
 
-GROUP, set per function in .chalice/config.json, names the one group a Lambda imports;
+GROUP, set for each function by infra/functions.py, names the one group a Lambda imports (a job's none at all);
 unset (chalice local, chalice package, tests) imports them all.
 """
 
@@ -18,7 +18,7 @@ CORE = "gateway"  # rides on Chalice's own API handler; every other group has a 
 logs.configure()
 app = Chalice(app_name="zhenxun", configure_logs=False)
 app.register_middleware(web.door, "http")
-for group in [settings.group] if settings.group in GROUPS else GROUPS:
+for group in [one for one in GROUPS if settings.group in ("", one)]:
     app.register_blueprint(import_module(f"chalicelib.{group}.routes").routes)
 
 

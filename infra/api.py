@@ -1,0 +1,82 @@
+"""The REST API: which function serves which route, its access log, its limits, and its own host name."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from infra import responses
+from infra.functions import of_group
+
+Json = dict[str, Any]
+Routes = Mapping[tuple[str, str], str]  # (path, method) to the group that serves it
+
+LOG_DAYS = 180  # the Cybersecurity Law of China wants six months
+
+ACCESS_LOG = {
+    "request_id": "requestId",
+    "at": "requestTimeEpoch",
+    "address": "identity.sourceIp",
+    "method": "httpMethod",
+    "route": "resourcePath",  # as declared: never the path or the query string, which carry ids, tokens, phones
+    "status": "status",
+    "ms": "responseLatency",
+    "function_ms": "integrationLatency",
+    "bytes": "responseLength",
+    "error": "error.responseType",
+}
+
+
+def resources(routes: Routes, core: str) -> Json:
+    log = {"LogGroupName": {"Fn::Sub": "/aws/apigateway/${AWS::StackName}"}, "RetentionInDays": LOG_DAYS}
+    return {
+        "RestAPI": {"Properties": _rest_api(routes, core)},
+        "AccessLogGroup": {"Type": "AWS::Logs::LogGroup", "Properties": log},
+        **_domain(),
+    }
+
+
+def _rest_api(routes: Routes, core: str) -> Json:
+    rate = {"ThrottlingRateLimit": {"Ref": "RequestsPerSecond"}, "ThrottlingBurstLimit": {"Ref": "RequestsPerSecond"}}
+    quiet = {"LoggingLevel": "OFF", "DataTraceEnabled": False}  # API Gateway's own log would hold bodies and tokens
+    return {
+        "Name": {"Ref": "AWS::StackName"},  # what its metrics are called
+        "OpenApiVersion": "2.0",  # else SAM makes a second stage, named Stage
+        "DefinitionBody": {
+            "paths": _paths(routes, core),
+            "x-amazon-apigateway-gateway-responses": responses.gateway_responses(),
+        },
+        "AccessLogSetting": {
+            "DestinationArn": {"Fn::GetAtt": ["AccessLogGroup", "Arn"]},
+            "Format": json.dumps({name: f"$context.{value}" for name, value in ACCESS_LOG.items()}),
+        },
+        "MethodSettings": [{"HttpMethod": "*", "ResourcePath": "/*", **rate, **quiet}],
+    }
+
+
+def _paths(routes: Routes, core: str) -> Json:
+    paths = responses.preflights(path for path, _ in routes)
+    for (path, method), group in routes.items():
+        uri = {"Fn::Sub": _invocation(of_group(group, core))}
+        paths[path][method.lower()] = {"x-amazon-apigateway-integration": {"uri": uri}}
+    return paths
+
+
+def _invocation(name: str) -> str:
+    lambdas = "arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions"
+    return f"{lambdas}/${{{name}.Arn}}/invocations"
+
+
+def _domain() -> Json:
+    """Chalice would make this from config.json: a host's name in the repository, and a mapping that races its stage."""
+    name = {
+        "DomainName": {"Ref": "DomainName"},
+        "RegionalCertificateArn": {"Ref": "CertificateArn"},
+        "EndpointConfiguration": {"Types": ["REGIONAL"]},
+        "SecurityPolicy": "TLS_1_2",
+    }
+    mapping = {"DomainName": {"Ref": "ApiDomain"}, "RestApiId": {"Ref": "RestAPI"}, "Stage": {"Ref": "RestAPI.Stage"}}
+    conditional = {"Condition": "HasDomain"}
+    return {
+        "ApiDomain": {"Type": "AWS::ApiGateway::DomainName", **conditional, "Properties": name},
+        "ApiDomainMapping": {"Type": "AWS::ApiGateway::BasePathMapping", **conditional, "Properties": mapping},
+    }

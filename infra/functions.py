@@ -1,0 +1,91 @@
+"""What every function gets: the private network, and where its database, cache and bucket are."""
+
+from typing import Any
+
+from chalice.utils import to_cfn_resource_name
+
+Json = dict[str, Any]
+
+API_HANDLER = "APIHandler"  # Chalice's name for the function that serves the group riding on its API handler
+MIGRATE = "Migrate"
+
+
+def of_group(group: str, core: str) -> str:
+    """Return the name of the resource that serves the group; `core` is the one on Chalice's API handler."""
+    return API_HANDLER if group == core else named(group)
+
+
+def named(function: str) -> str:
+    """Return what Chalice calls the resource of a function."""
+    return str(to_cfn_resource_name(function))
+
+
+def serving(group: str) -> Json:
+    """The function of a group. It waits for the migration, see infra/migration.py.
+
+    GROUP cannot stand in config.json: Chalice imports the app with the API handler's variables set, and would see
+    the routes of that one group.
+    """
+    variables = {
+        "GROUP": group,
+        "DATABASE_URL": _database_url(),
+        "REDIS_URL": _redis_url(),
+        "S3_BUCKET": exported("Bucket"),
+        "TRUSTED_PROXIES": {"Ref": "TrustedProxies"},
+    }
+    return {"DependsOn": "Migrated", "Properties": _connected(variables)}
+
+
+def working(job: str, pattern: Json) -> Json:
+    """The function of a job, of no group. Of all the account's S3 events it is given those of our bucket."""
+    worker = serving(job)
+    if pattern.get("source") == ["aws.s3"]:
+        ours = {"detail": {"bucket": {"name": [exported("Bucket")]}}}
+        worker["Properties"]["Events"] = {f"{named(job)}Event": {"Properties": {"Pattern": ours}}}
+    return worker
+
+
+def migrating() -> Json:
+    """The function that migrates: of no group, without cache and bucket."""
+    return {"Properties": _connected({"GROUP": "migrate", "DATABASE_URL": _database_url()})}
+
+
+def permission(name: str) -> Json:
+    """Let our API, and no other, call the function."""
+    api = "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${RestAPI}/*"
+    return {
+        "Type": "AWS::Lambda::Permission",
+        "Properties": {
+            "FunctionName": {"Ref": name},
+            "Action": "lambda:InvokeFunction",
+            "Principal": "apigateway.amazonaws.com",
+            "SourceArn": {"Fn::Sub": api},
+        },
+    }
+
+
+def exported(name: str) -> Json:
+    """A value that a stack of infra/*.yaml exports."""
+    return {"Fn::ImportValue": {"Fn::Sub": f"${{Environment}}-{name}"}}
+
+
+def _connected(variables: Json) -> Json:
+    always = {"TLS_CA": {"Ref": "CertificateAuthorities"}, "SECRETS_VERSION": {"Ref": "SecretsVersion"}}
+    return {
+        "Environment": {"Variables": {**variables, **always}},
+        "VpcConfig": {
+            "SubnetIds": [exported("FunctionSubnetA"), exported("FunctionSubnetB")],
+            "SecurityGroupIds": [exported("FunctionGroup")],
+        },
+    }
+
+
+# CloudFormation reads the secrets while it deploys. They are letters and digits only, so nothing needs quoting.
+def _database_url() -> Json:
+    url = "mysql://zhenxun:{{resolve:secretsmanager:${Secret}:SecretString:password}}@${Host}:3306/zhenxun?tls=1"
+    return {"Fn::Sub": [url, {"Secret": exported("DatabaseSecret"), "Host": exported("DatabaseHost")}]}
+
+
+def _redis_url() -> Json:
+    url = "rediss://:{{resolve:secretsmanager:${Secret}:SecretString:password}}@${Host}:6379/0"
+    return {"Fn::Sub": [url, {"Secret": exported("CacheSecret"), "Host": exported("CacheHost")}]}

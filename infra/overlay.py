@@ -1,0 +1,72 @@
+"""What Chalice's template lacks, for `chalice package --merge-template`: Chalice merges it in by itself.
+
+A merge adds and overrides; it never deletes, and a list replaces a list.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from infra import api, function_alarms, functions, migration
+from infra.api import LOG_DAYS
+from infra.functions import MIGRATE
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Sitemap:
+    """What app.py declares."""
+
+    routes: api.Routes
+    groups: tuple[str, ...]
+    core: str  # the group on Chalice's API handler
+    jobs: Mapping[str, Json]  # what runs by itself, by name: the pattern of its events, {} for a schedule
+
+
+def overlay(stage: str, sitemap: Sitemap, runtime: str, sources: str) -> Json:
+    """`sources` is a digest of what is packaged: another one migrates."""
+    groups = {functions.of_group(group, sitemap.core): group for group in sitemap.groups}
+    jobs = {functions.named(job): job for job in sitemap.jobs}
+    api_log = {"LogGroupName": {"Fn::Sub": "/aws/lambda/${APIHandler}"}}  # Chalice names a resource that is not there
+    return {
+        "Parameters": _parameters(stage),
+        "Conditions": {"HasDomain": {"Fn::Not": [{"Fn::Equals": [{"Ref": "DomainName"}, ""]}]}},
+        "Resources": {
+            **api.resources(sitemap.routes, sitemap.core),
+            "ApiHandlerLogGroup": {"Properties": api_log},
+            **{name: functions.serving(group) for name, group in groups.items()},
+            **{f"{name}InvokePermission": functions.permission(name) for name in groups},
+            **{name: functions.working(job, sitemap.jobs[job]) for name, job in jobs.items()},
+            MIGRATE: functions.migrating(),
+            **migration.resources(runtime, sources, LOG_DAYS),
+            **function_alarms.resources(groups, jobs),
+        },
+        "Outputs": {
+            "MigrateFunction": {"Value": {"Ref": MIGRATE}},
+            "ApiDomainTarget": {
+                "Condition": "HasDomain",
+                "Description": "Where the API's own host name must point (CNAME)",
+                "Value": {"Fn::GetAtt": ["ApiDomain", "RegionalDomainName"]},
+            },
+        },
+    }
+
+
+def _parameters(stage: str) -> Json:
+    """Name: default and meaning. docs/deployment.md says more."""
+    texts = {
+        "Environment": (f"zhenxun-{stage}", "Prefix of the values that the stacks of infra/ export"),
+        "DomainName": ("", "Host name of the API; empty: the one that API Gateway gives it"),
+        "CertificateArn": ("", "Certificate of that name in ACM, in this region"),
+        "CertificateAuthorities": (
+            "/etc/pki/tls/certs/ca-bundle.crt",
+            "File inside the functions with the roots that database and cache are checked against",
+        ),
+        "TrustedProxies": ("0", "Proxies between clients and API Gateway: 1 behind CloudFront"),
+        "RequestsPerSecond": ("1000", "Above this API Gateway answers 429"),
+        "SecretsVersion": ("1", "Any other value has CloudFormation read the secrets again"),
+    }
+    return {
+        name: {"Type": "String", "Default": default, "Description": text} for name, (default, text) in texts.items()
+    }

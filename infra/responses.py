@@ -1,0 +1,67 @@
+"""What API Gateway answers by itself: its errors, and the browser's preflight. Both wear what our own answers wear."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from chalicelib import web
+
+Json = dict[str, Any]
+
+REQUEST_ID = "context.requestId"  # the id that the functions answer and log too
+RETRY_AFTER = 1  # seconds
+
+# https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
+# No route of ours asks for a signature, a key or an authorizer, so API Gateway looks for one, and misses it or
+# dislikes what it finds, only where there is no such path or method.
+STATUSES = {
+    "MISSING_AUTHENTICATION_TOKEN": 404,
+    "INVALID_SIGNATURE": 404,
+    "EXPIRED_TOKEN": 404,
+    "RESOURCE_NOT_FOUND": 404,
+    "BAD_REQUEST_PARAMETERS": 400,
+    "BAD_REQUEST_BODY": 400,
+    "UNAUTHORIZED": 401,
+    "ACCESS_DENIED": 403,
+    "INVALID_API_KEY": 403,
+    "WAF_FILTERED": 403,
+    "REQUEST_TOO_LARGE": 413,
+    "UNSUPPORTED_MEDIA_TYPE": 415,
+    "THROTTLED": 429,
+    "QUOTA_EXCEEDED": 429,
+    "API_CONFIGURATION_ERROR": 500,
+    "AUTHORIZER_CONFIGURATION_ERROR": 500,
+    "AUTHORIZER_FAILURE": 500,
+    "INTEGRATION_FAILURE": 503,
+    "INTEGRATION_TIMEOUT": 504,
+}
+
+# The rest keeps the status that API Gateway chose: setting one here would change it for every type. What is left of
+# 4XX is a 403 (IncompleteSignatureException: an Authorization header at a path that does not exist).
+DEFAULTS = {"DEFAULT_4XX": 403, "DEFAULT_5XX": 500}
+
+
+def gateway_responses() -> Json:
+    """The document's x-amazon-apigateway-gateway-responses."""
+    named = {kind: {"statusCode": status, **_answer(status)} for kind, status in STATUSES.items()}
+    return {**named, **{kind: _answer(status) for kind, status in DEFAULTS.items()}}
+
+
+def preflights(paths: Iterable[str]) -> Json:
+    """Chalice writes OPTIONS from the routes' CORS; what it lacks is the id that every answer carries."""
+    parameters = {"method.response.header.X-Request-Id": REQUEST_ID}
+    options = {
+        "responses": {"200": {"headers": {"X-Request-Id": {"type": "string"}}}},
+        "x-amazon-apigateway-integration": {"responses": {"default": {"responseParameters": parameters}}},
+    }
+    return {path: {"options": options} for path in paths}
+
+
+def _answer(status: int) -> Json:
+    headers, body = web.gateway_error(status)
+    if status in (429, 503):
+        headers["Retry-After"] = str(RETRY_AFTER)
+    constants = {f"gatewayresponse.header.{name}": f"'{value}'" for name, value in headers.items()}
+    return {
+        "responseParameters": {**constants, "gatewayresponse.header.X-Request-Id": REQUEST_ID},
+        "responseTemplates": {"application/json": body},
+    }

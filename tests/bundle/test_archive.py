@@ -1,0 +1,100 @@
+"""What Lambda is given."""
+
+import marshal
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from types import CodeType
+
+import pytest
+
+import bundle
+from infra import archive
+from tests.bundle.conftest import ROOT, Package
+
+PYC_HEADER = 16
+UNCHECKED_HASH = 0b01  # PEP 552
+AARCH64 = 183  # e_machine of ELF
+
+
+def contents(package: Package) -> dict[str, bytes]:
+    with zipfile.ZipFile(package.zip) as packed:
+        return {name: packed.read(name) for name in packed.namelist()}
+
+
+def test_the_same_sources_give_the_same_bytes(packages: list[Path]) -> None:
+    one, two = packages
+    for name in ("deployment.zip", "sam.json"):
+        assert (one / name).read_bytes() == (two / name).read_bytes()
+
+
+def test_the_package_is_the_app_and_what_it_stands_on(package: Package) -> None:
+    sources = {one for one in package.names if "__pycache__/" not in one}
+    tops = {one.partition("/")[0] for one in sources}
+    locked = (ROOT / "requirements.txt").read_text("utf-8")
+    strangers = {one for one in tops if one.endswith(".dist-info") and f"{project(one)}==" not in locked}
+    assert strangers == set()
+    assert not tops & {"boto3", "botocore", "pip", "setuptools", "tests", "devstack", "infra", "bundle.py", "bin"}
+    assert {one for one in sources if one.startswith("chalice/")} == {"chalice/app.py", "chalice/__init__.py"}
+    assert [one for one in package.names if one.startswith(".") or "/." in one] == []
+
+
+def project(dist_info: str) -> str:
+    return dist_info.partition("-")[0].replace("_", "-")
+
+
+def test_the_package_has_every_source_and_migration(package: Package) -> None:
+    ours = {one for one in package.names if one.startswith("chalicelib/") and not one.endswith(".pyc")}
+    wanted = {path.relative_to(ROOT).as_posix() for path in (ROOT / "chalicelib").rglob("*") if path.is_file()}
+    assert ours == {one for one in wanted if "__pycache__" not in one}
+    assert [one for one in ours if one.endswith(".sql")]
+
+
+def test_everything_is_compiled_for_the_place_where_lambda_unpacks_it(package: Package) -> None:
+    files = contents(package)
+    tag = sys.implementation.cache_tag
+    for name in (one for one in files if one.endswith(".py")):
+        folder, _, module = name.rpartition("/")
+        compiled = files[f"{folder}/__pycache__/".lstrip("/") + module.replace(".py", f".{tag}.pyc")]
+        assert int.from_bytes(compiled[4:8], "little") == UNCHECKED_HASH
+        code = marshal.loads(compiled[PYC_HEADER:])
+        assert isinstance(code, CodeType)
+        assert code.co_filename == f"/var/task/{name}"
+
+
+def test_what_is_not_python_runs_on_the_processor_of_the_functions(package: Package) -> None:
+    libraries = {name: one for name, one in contents(package).items() if name.endswith(".so")}
+    assert {name.partition("/")[0] for name in libraries} == {"hiredis", "pydantic_core"}
+    assert {int.from_bytes(one[18:20], "little") for one in libraries.values()} == {AARCH64}
+
+
+def test_the_package_is_small_enough_to_start_fast(package: Package) -> None:
+    assert package.zip.stat().st_size < 12_000_000
+
+
+def test_a_wheel_that_is_not_as_locked_stops_the_build(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Chalice's own builder would take it: it looks at hashes only where it packs for its own machine."""
+    lock = re.search(r"^hiredis==\S+", (ROOT / "requirements.txt").read_text("utf-8"), re.MULTILINE)
+    assert lock
+    forged = tmp_path / "requirements.txt"
+    forged.write_text(f"{lock[0]} --hash=sha256:{'0' * 64}\n")
+    with pytest.raises(subprocess.CalledProcessError):
+        archive.install(forged, tmp_path / "tree", "arm64")
+    assert "DO NOT MATCH THE HASHES" in capfd.readouterr().err
+
+
+def test_a_stage_that_is_not_configured_is_refused(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "bundle.py"), "nowhere", str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, (tmp_path / "out").exists()) == (1, False)
+    assert "no stage nowhere" in done.stderr
+
+
+def test_what_python_left_in_the_folders_is_not_packed(tmp_path: Path) -> None:
+    assert list((ROOT / "chalicelib").rglob("__pycache__")), "these tests imported it"
+    bundle.copy_sources(tmp_path / "project")
+    copied = {path.name for path in (tmp_path / "project").rglob("*")}
+    assert "web.py" in copied
+    assert "__pycache__" not in copied

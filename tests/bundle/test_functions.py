@@ -1,0 +1,121 @@
+"""Each Lambda of the package, imported as Lambda would: the packaged code, its own environment, a fresh process."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from app import CORE, GROUPS, app
+from infra.functions import API_HANDLER, MIGRATE, named, of_group
+from tests.bundle.cloudformation import functions, operations, resolved, resources, target
+from tests.bundle.conftest import Package
+
+PROBE = """
+import json, sys
+import app
+module, _, name = sys.argv[1].rpartition(".")
+assert callable(getattr(sys.modules[module], name))
+routes = [[path, method] for path, methods in app.app.routes.items() for method in methods]
+print(json.dumps([routes, {name: getattr(one, "__file__", None) or "" for name, one in sys.modules.items()}]))
+"""
+OWNERS = {of_group(group, CORE): group for group in GROUPS}
+JOBS = [named(job.name) for job in app.event_sources]
+
+
+@dataclass(frozen=True)
+class Seen:
+    routes: set[tuple[str, str]]
+    modules: dict[str, str]  # name to file
+
+
+@pytest.fixture(scope="session")
+def seen(package: Package) -> Callable[[str], Seen]:
+    """What a function serves and has imported once it can answer."""
+
+    @cache
+    def one(name: str) -> Seen:
+        properties = resolved(functions(package.template)[name], package.template)
+        variables = properties["Environment"]["Variables"]
+        assert all(isinstance(value, str) for value in variables.values())
+        path = str(package.libraries)  # and, with -S, nothing else that is installed here
+        lambdas = {"AWS_LAMBDA_FUNCTION_NAME": name, "AWS_REGION": "cn-northwest-1", "PYTHONPATH": path}
+        command = [sys.executable, "-S", "-c", PROBE, properties["Handler"]]
+        done = subprocess.run(command, cwd=package.code, env={**variables, **lambdas}, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        routes, modules = json.loads(done.stdout)
+        return Seen({(path, method) for path, method in routes}, modules)
+
+    return one
+
+
+def test_there_is_a_function_for_each_group_and_job_and_one_that_migrates(package: Package) -> None:
+    assert set(functions(package.template)) == {*OWNERS, *JOBS, MIGRATE}
+
+
+@pytest.mark.parametrize("name", OWNERS)
+def test_a_function_serves_what_is_sent_to_it_and_nothing_else(
+    package: Package, seen: Callable[[str], Seen], name: str
+) -> None:
+    assert seen(name).routes == {route for route, one in operations(package.template).items() if target(one) == name}
+
+
+def test_every_route_reaches_a_function(package: Package) -> None:
+    """Whole: a merge could also leave an operation that has an address and nothing else."""
+    sent = {route: one for route, one in operations(package.template).items() if route[1] != "OPTIONS"}
+    assert set(sent) == {(path, method) for path, methods in app.routes.items() for method in methods}
+    whole = {"type": "aws_proxy", "httpMethod": "POST"}
+    integrations = {route: one["x-amazon-apigateway-integration"] for route, one in sent.items()}
+    assert [route for route, one in integrations.items() if not whole.items() <= one.items()] == []
+    assert {target(one) for one in sent.values()} <= set(OWNERS)
+
+
+def test_the_api_may_call_each_function_and_nobody_else_may(package: Package) -> None:
+    allowed = [one["Properties"] for one in resources(package.template, "AWS::Lambda::Permission").values()]
+    assert sorted(one["FunctionName"]["Ref"] for one in allowed) == sorted(OWNERS)
+    assert {one["Principal"] for one in allowed} == {"apigateway.amazonaws.com"}
+    arns = {resolved(one["SourceArn"], package.template) for one in allowed}
+    assert arns == {"arn:aws-cn:execute-api:cn-northwest-1:1:restapi/*"}
+
+
+@pytest.mark.parametrize("name", [*JOBS, MIGRATE])
+def test_what_nobody_asks_over_http_serves_nothing(seen: Callable[[str], Seen], name: str) -> None:
+    assert seen(name).routes == set()
+
+
+def test_a_job_hears_of_our_own_bucket_alone(package: Package) -> None:
+    listening = [event for one in functions(package.template).values() for event in one.get("Events", {}).values()]
+    patterns = [event["Properties"]["Pattern"] for event in listening if event["Type"] == "CloudWatchEvent"]
+    uploads = [resolved(one["detail"], package.template) for one in patterns if one["source"] == ["aws.s3"]]
+    assert [one["bucket"] for one in uploads] == [{"name": ["exported-bucket"]}]
+
+
+@pytest.mark.parametrize("name", [*OWNERS, *JOBS, MIGRATE])
+def test_a_function_imports_no_other_groups_code(seen: Callable[[str], Seen], name: str) -> None:
+    others = tuple(f"chalicelib.{group}." for group in GROUPS if group != OWNERS.get(name))
+    assert [module for module in seen(name).modules if module.startswith(others)] == []
+
+
+@pytest.mark.parametrize("name", [*OWNERS, *JOBS, MIGRATE])
+def test_a_function_stands_on_the_package_alone(package: Package, seen: Callable[[str], Seen], name: str) -> None:
+    """Imported without what is only installed here; boto3, which Lambda has, would cost each cold start too much."""
+    modules = seen(name).modules
+    assert Path(modules["chalicelib"]).is_relative_to(package.code)
+    assert Path(modules["chalice.app"]).is_relative_to(package.code)
+    assert Path(modules["pymysql"]).is_relative_to(package.libraries)
+    assert [one for one in modules if one.startswith(("boto", "chalice.cli", "chalice.local", "devstack"))] == []
+
+
+def test_requests_that_wait_get_the_whole_time_that_api_gateway_gives(package: Package) -> None:
+    waiting = functions(package.template)[API_HANDLER]
+    assert (waiting["Timeout"], waiting["ReservedConcurrentExecutions"]) == (29, 200)
+
+
+def test_functions_sit_in_the_private_network_and_wait_for_the_migration(package: Package) -> None:
+    for name, properties in functions(package.template).items():
+        assert len(properties["VpcConfig"]["SubnetIds"]) == 2
+        assert (package.template["Resources"][name].get("DependsOn") == "Migrated") is (name != MIGRATE)

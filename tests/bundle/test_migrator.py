@@ -1,0 +1,113 @@
+"""The deployment waits for the migration, and hears how it went."""
+
+import io
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import boto3
+import pytest
+
+from infra import migrator
+
+
+class Listener(HTTPServer):
+    """Stands where CloudFormation's bucket takes the answer."""
+
+    heard: dict[str, Any]
+
+
+class Take(BaseHTTPRequestHandler):
+    server: Listener
+
+    def do_PUT(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.heard = {"type": self.headers["Content-Type"], **json.loads(body)}
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def cloudformation() -> Iterator[Listener]:
+    with Listener(("127.0.0.1", 0), Take) as listener:
+        thread = threading.Thread(target=listener.serve_forever, args=(0.01,))
+        thread.start()
+        yield listener
+        listener.shutdown()
+        thread.join()
+
+
+class Lambda:
+    """Stands for boto3's client of the service that runs migrate."""
+
+    def __init__(self, answer: dict[str, Any] | Exception) -> None:
+        self.answer = answer
+        self.called: list[str] = []
+
+    def invoke(self, FunctionName: str, **_: Any) -> dict[str, Any]:
+        self.called.append(FunctionName)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+def change(cloudformation: Listener, kind: str) -> dict[str, Any]:
+    return {
+        "RequestType": kind,
+        "ResponseURL": f"http://127.0.0.1:{cloudformation.server_port}/answer?signed=1",
+        "StackId": "stack",
+        "RequestId": "request",
+        "LogicalResourceId": "Migrated",
+        "ResourceProperties": {"Function": "migrate-function", "Sources": "digest"},
+    }
+
+
+def deploy(cloudformation: Listener, monkeypatch: pytest.MonkeyPatch, kind: str, service: Lambda) -> dict[str, Any]:
+    monkeypatch.setattr(boto3, "client", lambda *_, **__: service)
+    migrator.handler(change(cloudformation, kind), None)
+    return cloudformation.heard
+
+
+@pytest.mark.parametrize("kind", ["Create", "Update"])
+def test_a_deployment_migrates_and_goes_on(
+    cloudformation: Listener, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    service = Lambda({"Payload": io.BytesIO(b'["0001_people.sql"]')})
+    heard = deploy(cloudformation, monkeypatch, kind, service)
+    assert service.called == ["migrate-function"]
+    assert heard == {
+        "type": "",
+        "Status": "SUCCESS",
+        "Reason": "",
+        "PhysicalResourceId": "migration",
+        "StackId": "stack",
+        "RequestId": "request",
+        "LogicalResourceId": "Migrated",
+    }
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"FunctionError": "Unhandled", "Payload": io.BytesIO(b'{"errorMessage": "statement 3"}')},
+        TimeoutError("statement 3"),
+    ],
+    ids=["a statement fails", "nothing is heard"],
+)
+def test_a_migration_that_fails_turns_the_deployment_back(
+    cloudformation: Listener, monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any] | Exception
+) -> None:
+    heard = deploy(cloudformation, monkeypatch, "Update", Lambda(answer))
+    assert heard["Status"] == "FAILED"
+    assert "statement 3" in heard["Reason"]
+
+
+def test_removing_the_stack_migrates_nothing(cloudformation: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
+    service = Lambda({})
+    assert deploy(cloudformation, monkeypatch, "Delete", service)["Status"] == "SUCCESS"
+    assert service.called == []

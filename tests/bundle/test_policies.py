@@ -1,0 +1,114 @@
+"""A function may do what it needs, and nothing else."""
+
+import ast
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app import CORE, GROUPS, app
+from infra.functions import named, of_group
+from tests.bundle.cloudformation import functions, resources, strings
+from tests.bundle.conftest import ROOT, Package
+
+POLICIES = sorted((ROOT / ".chalice").glob("policy*.json"))
+SERVING = {of_group(group, CORE): f"chalicelib.{group}.routes" for group in GROUPS}
+WORKING = {named(job): job for job in ("migrate", *(one.name for one in app.event_sources))}
+# Actions whose resource must be "*": EC2 knows no other for network interfaces that are not there yet.
+ANYWHERE = "ec2:"
+
+
+def statements(policy: dict[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {**one, "Action": [one["Action"]] if isinstance(one["Action"], str) else one["Action"]}
+        for one in policy["Statement"]
+    ]
+
+
+def allowed(package: Package, name: str) -> list[dict[str, Any]]:
+    """What the role of a function allows it."""
+    role = package.template["Resources"][functions(package.template)[name]["Role"]["Fn::GetAtt"][0]]
+    documents = [one["PolicyDocument"] for one in role["Properties"]["Policies"]]
+    return [one for document in documents for one in statements(document) if one["Effect"] == "Allow"]
+
+
+def reaches(module: str, aim: str, seen: set[str]) -> bool:
+    """Whether importing the module, or calling what it holds, can import the aim."""
+    if module in seen:
+        return False
+    seen.add(module)
+    return module == aim or any(reaches(one, aim, seen) for one in imported(module))
+
+
+def imported(module: str) -> set[str]:
+    path = ROOT.joinpath(*module.split("."))
+    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    return imports(ast.parse(path.read_text("utf-8"))) if path.exists() else set()
+
+
+def imports(code: ast.AST) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(code):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return {one for one in found if one.startswith("chalicelib")}
+
+
+@pytest.mark.parametrize("path", POLICIES, ids=lambda path: path.name)
+def test_a_policy_names_each_action_and_the_things_it_may_be_done_to(path: Path) -> None:
+    every = statements(json.loads(path.read_text("utf-8")))
+    assert [action for one in every for action in one["Action"] if "*" in action] == []
+    assert not [key for one in every for key in one if key.startswith("Not")]
+    anything = [action for one in every if one["Resource"] == "*" for action in one["Action"]]
+    assert [action for action in anything if not action.startswith(ANYWHERE)] == []
+    named = [text for one in every if one["Resource"] != "*" for text in strings(one["Resource"])]
+    assert [text for text in named if text.startswith("arn:") and not text.startswith("arn:${AWS::Partition}:")] == []
+
+
+@pytest.mark.parametrize("path", POLICIES, ids=lambda path: path.name)
+def test_what_lambda_needs_for_the_network_our_own_code_may_not_do(path: Path) -> None:
+    every = statements(json.loads(path.read_text("utf-8")))
+    (network,) = [one["Action"] for one in every if one["Resource"] == "*" and one["Effect"] == "Allow"]
+    (denied,) = [one for one in every if one["Effect"] == "Deny"]
+    assert denied["Action"] == network
+    assert list(denied["Condition"]["ArnLike"]) == ["lambda:SourceFunctionArn"]
+
+
+@pytest.mark.parametrize("path", POLICIES, ids=lambda path: path.name)
+def test_every_policy_begins_with_what_all_have(path: Path) -> None:
+    common = json.loads((ROOT / ".chalice" / "policy.json").read_text("utf-8"))["Statement"]
+    assert [one for one in common if one not in json.loads(path.read_text("utf-8"))["Statement"]] == []
+
+
+def jobs_modules(job: str) -> set[str]:
+    """What a job's function in app.py imports, or names to be imported."""
+    for node in ast.walk(ast.parse((ROOT / "app.py").read_text("utf-8"))):
+        if isinstance(node, ast.FunctionDef) and node.name == job:
+            texts = {one.value for one in ast.walk(node) if isinstance(one, ast.Constant)}
+            return {*imports(node), *(str(one) for one in texts if str(one).startswith("chalicelib."))}
+    raise AssertionError(f"app.py has no {job}")
+
+
+@pytest.mark.parametrize("name", [*SERVING, *WORKING])
+def test_files_are_for_the_functions_whose_code_handles_them(package: Package, name: str) -> None:
+    starts = {SERVING[name]} if name in SERVING else jobs_modules(WORKING[name])
+    assert starts
+    actions = {action for one in allowed(package, name) for action in one["Action"]}
+    uses = any(reaches(one, "chalicelib.adapters.s3", set()) for one in starts)
+    assert any(action.startswith("s3:") for action in actions) is uses
+    assert {action.partition(":")[0] for action in actions} - {"s3"} == {"logs", "ec2"}
+
+
+def test_uploads_and_files_lie_where_the_policies_say() -> None:
+    sources = {name: (ROOT / "chalicelib" / "files" / name).read_text("utf-8") for name in ("tickets.py", "confirm.py")}
+    assert 'upload_key = f"{tenant_id}/uploads/' in sources["tickets.py"]
+    assert 'object_key = f"{upload.tenant_id}/files/' in sources["confirm.py"]
+
+
+def test_no_two_functions_share_a_role(package: Package) -> None:
+    roles = [one["Role"]["Fn::GetAtt"][0] for one in functions(package.template).values()]
+    assert len(set(roles)) == len(roles)
+    assert set(resources(package.template, "AWS::IAM::Role")) == {*roles, "MigratorRole"}
