@@ -141,8 +141,6 @@ def explain(error: ValidationError, whole: str = "") -> str:
 
 def _reason(problem: Any, whole: str) -> str:
     kind, context = problem["type"], problem.get("ctx", {})
-    if context.get("field_type") == "Value":  # a text whose length was measured after a validator of ours
-        kind = f"string_{kind}"
     why = str(context["error"]) if kind == "value_error" else _REASONS.get(kind, "格式不正确").format(**context)
     field = ".".join(str(part) for part in problem["loc"]) or whole
     return f"{field}：{why}" if field else why

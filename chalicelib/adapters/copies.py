@@ -41,9 +41,9 @@ def write(key: str, text: str) -> None:
 
 def bury(key: str) -> None:
     """Say that what was copied is no more."""
-    redis.attempt(_BURY, [key], [TOMBSTONE, TOMBSTONE_LIFE])
+    redis.attempt(_BURY, [key], [TOMBSTONE, TOMBSTONE_LIFE], insist=True)
 
 
 def outdate(key: str) -> None:
     """Say that what was copied is not the whole any more: for a moment, readers ask MySQL."""
-    redis.attempt(_BURY, [key], [TOMBSTONE, IN_FLIGHT])
+    redis.attempt(_BURY, [key], [TOMBSTONE, IN_FLIGHT], insist=True)

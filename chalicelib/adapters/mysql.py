@@ -174,17 +174,24 @@ _idle: list[tuple[float, Connection]] = []  # newest last; list.append and list.
 
 
 def _take() -> Connection:
-    while _idle:
-        since, connection = _idle.pop()
+    while found := _waiting():
+        since, connection = found
         if clock.monotonic() - since < IDLE:
             return connection
         try:
             connection.ping(reconnect=False)
             return connection
-        except pymysql.err.MySQLError:
-            _close(connection)
+        except pymysql.err.MySQLError:  # those that were idle for longer are no better, and each could take a time-out
+            _forget(connection)
     opened: Connection = _asked(_open)
     return opened
+
+
+def _waiting() -> tuple[float, Connection] | None:
+    try:
+        return _idle.pop()
+    except IndexError:  # also where another thread was faster
+        return None
 
 
 def _open(timeout: int | None = None) -> Connection:
@@ -220,8 +227,8 @@ def _give_back(connection: Connection | None) -> None:
 
 def _forget(connection: Connection | None) -> None:
     """The server has gone: so have the connections that wait for work."""
-    for _, waiting in [_idle.pop() for _ in range(len(_idle))]:
-        _close(waiting)
+    while found := _waiting():
+        _close(found[1])
     if connection:
         _close(connection)
 

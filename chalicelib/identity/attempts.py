@@ -34,9 +34,7 @@ def _take(tx: Tx, tenant_id: int, subject: bytes) -> bool:
     tx.run(
         """
         INSERT INTO attempts (tenant_id, subject, failures, since) VALUES (%(tenant_id)s, %(subject)s, 0, %(now)s)
-        ON DUPLICATE KEY UPDATE
-            failures = IF(since < %(expired)s, 0, failures),
-            since = IF(since < %(expired)s, %(now)s, since)
+        ON DUPLICATE KEY UPDATE failures = IF(since < %(expired)s, 0, failures)
         """,
         tenant_id=tenant_id,
         subject=subject,
@@ -45,11 +43,12 @@ def _take(tx: Tx, tenant_id: int, subject: bytes) -> bool:
     )
     taken = tx.run(
         """
-        UPDATE attempts SET failures = failures + 1
+        UPDATE attempts SET failures = failures + 1, since = %(now)s
         WHERE tenant_id = %(tenant_id)s AND subject = %(subject)s AND failures < %(tries)s
         """,
         tenant_id=tenant_id,
         subject=subject,
+        now=now,
         tries=TRIES,
     )
     return taken == 1

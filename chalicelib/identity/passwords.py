@@ -5,7 +5,7 @@ import hashlib
 import hmac
 import secrets
 
-# 16 MB and about 50 ms: OWASP's second choice (N=2^14, r=8, p=5) fits the smallest Lambda.
+# 16 MB and a quarter of a second: of OWASP's equal choices the one (N=2^14, r=8, p=5) that fits the smallest Lambda.
 N, R, P = 2**14, 8, 5
 
 

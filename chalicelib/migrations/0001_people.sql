@@ -6,7 +6,7 @@ CREATE TABLE tenants (
     name         VARCHAR(64) NOT NULL,
     external_id  VARBINARY(64) NULL,  -- what the hospital's own systems call it (entId)
     created_at   BIGINT NOT NULL,
-    UNIQUE KEY external (external_id)
+    UNIQUE KEY external_id (external_id)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
 
 -- A visitor without a token belongs to the tenant whose host was asked.

@@ -25,6 +25,6 @@ CREATE TABLE attempts (
     tenant_id  BIGINT NOT NULL,
     subject    VARBINARY(255) NOT NULL,  -- what is tried and by whom: purpose, phone, address
     failures   INT NOT NULL,
-    since      BIGINT NOT NULL,  -- the first of them
+    since      BIGINT NOT NULL,  -- the last of them
     PRIMARY KEY (tenant_id, subject)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;

@@ -1,0 +1,37 @@
+"""A table for the adapters' own tests, and a connection that is not of the pool."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from chalicelib.adapters import mysql
+from chalicelib.adapters.mysql import Connection, Tx
+
+
+@pytest.fixture
+def beds() -> Iterator[None]:
+    """A ward of three beds: 1 and 2 are free, 3 is Lin's."""
+    mysql.autocommit(_make)
+    yield
+    mysql.autocommit(lambda tx: tx.run("DROP TABLE beds"))
+
+
+def _make(tx: Tx) -> None:
+    tx.run(
+        """
+        CREATE TABLE beds (
+            bed_id  INT PRIMARY KEY AUTO_INCREMENT,
+            person  VARCHAR(8) NULL,
+            UNIQUE KEY one_bed_each (person)
+        ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci
+        """
+    )
+    tx.run("INSERT INTO beds (person) VALUES (NULL), (NULL), ('林小雨')")
+
+
+@pytest.fixture
+def outside() -> Iterator[Connection]:
+    """Another program's connection to the same database."""
+    connection = mysql._open()
+    yield connection
+    connection.close()

@@ -1,0 +1,66 @@
+"""Copies of single rows: believed only from the server that made them, and never over a tombstone."""
+
+import uuid
+
+import pytest
+
+from chalicelib.adapters import copies, redis
+
+
+@pytest.fixture
+def key() -> str:
+    return f"test:{{{uuid.uuid4()}}}"
+
+
+def server_id() -> str:
+    return str(redis.client().info("server")["run_id"])
+
+
+def test_a_copy_reads_as_it_was_written(key: str) -> None:
+    copies.write(key, '["林小雨", 1]')
+    assert copies.read(key) == '["林小雨", 1]'
+
+
+def test_what_was_never_copied_is_not_there(key: str) -> None:
+    assert copies.read(key) is None
+
+
+def test_a_copy_lives_a_minute(key: str) -> None:
+    copies.write(key, "x")
+    assert 0 < redis.client().ttl(key) <= 60
+
+
+def test_a_second_copy_does_not_replace_the_first(key: str) -> None:
+    copies.write(key, "first")
+    copies.write(key, "second")
+    assert copies.read(key) == "first"
+
+
+def test_a_tombstone_covers_a_copy_and_outlives_any(key: str) -> None:
+    copies.write(key, "alive")
+    copies.bury(key)
+    assert copies.read(key) == copies.TOMBSTONE
+    assert redis.client().ttl(key) > 60
+
+
+def test_no_copy_covers_a_tombstone(key: str) -> None:
+    copies.bury(key)
+    copies.write(key, "read before the burial")
+    assert copies.read(key) == copies.TOMBSTONE
+
+
+def test_a_copy_that_another_server_made_is_not_believed(key: str) -> None:
+    redis.client().set(key, f"{'0' * 40}alive")
+    assert copies.read(key) is None
+    redis.client().set(key, f"{server_id()}alive")
+    assert copies.read(key) == "alive"
+
+
+def test_a_copy_that_names_no_server_is_not_believed(key: str) -> None:
+    redis.client().set(key, "alive")
+    assert copies.read(key) is None
+
+
+def test_several_copies_are_read_in_one_round_trip(key: str) -> None:
+    copies.write(key, "here")
+    assert redis.run_all([copies.reading(key), copies.reading(f"test:{{{uuid.uuid4()}}}")]) == ["here", None]

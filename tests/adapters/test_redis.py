@@ -1,0 +1,177 @@
+"""Scripts in Redis, by the client of one shard and by the client that follows several."""
+
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from socket import socket
+
+import pytest
+
+from chalicelib import clock
+from chalicelib.adapters import redis
+from chalicelib.adapters.redis import Down, Script
+from chalicelib.settings import Settings, settings
+
+ECHO = Script("return {KEYS[1], ARGV[1]}")
+SERVER = Script("return server")
+REMEMBER = Script("redis.call('SET', KEYS[1], ARGV[1]) return redis.call('GET', KEYS[1])")
+BROKEN = Script("return redis.call('NONSENSE')")
+TWO_SLOTS = Script("redis.call('SET', KEYS[1], '1') redis.call('SET', KEYS[2], '1')")
+
+
+@pytest.fixture(autouse=True, params=[False, True], ids=["one shard", "several"])
+def client_of_its_own(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(redis, "settings", replace(settings, redis_cluster=request.param))
+    redis.client.cache_clear()
+    yield
+    if redis.client.cache_info().currsize:
+        redis.client().close()
+    redis.client.cache_clear()
+
+
+@pytest.fixture
+def silence(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], int]]:
+    """A server that takes connections and never says a word; silence() is how many came since it was last called."""
+    with socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        server.setblocking(False)
+        point_at(monkeypatch, server.getsockname()[1])
+        yield lambda: sum(1 for _ in iter(lambda: taken(server), False))
+
+
+def taken(server: socket) -> bool:
+    """Take a connection that waits; False where none does."""
+    try:
+        server.accept()[0].close()
+    except BlockingIOError:
+        return False
+    return True
+
+
+def point_at(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
+    known: Settings = vars(redis)["settings"]
+    monkeypatch.setattr(redis, "settings", replace(known, redis_url=f"redis://127.0.0.1:{port}/0"))
+
+
+def key(tag: str = "") -> str:
+    return f"test:{{{tag}{uuid.uuid4()}}}"
+
+
+def test_a_script_answers_its_caller() -> None:
+    where = key()
+    assert redis.run(ECHO, [where], ["体温"]) == [where, "体温"]
+
+
+def test_scripts_of_several_slots_share_one_round_trip() -> None:
+    keys = [key() for _ in range(20)]
+    answers = redis.run_all([(ECHO, [where], [n]) for n, where in enumerate(keys)])
+    assert answers == [[where, str(n)] for n, where in enumerate(keys)]
+
+
+def test_no_scripts_are_no_answers() -> None:
+    assert redis.run_all([]) == []
+
+
+def test_a_script_over_two_slots_is_refused() -> None:
+    one, other = key("a"), key("b")
+    with pytest.raises(Down):
+        redis.run(TWO_SLOTS, [one, other], [])
+    with pytest.raises(Down):
+        redis.run_all([(TWO_SLOTS, [one, other], [])])
+    assert redis.client().get(one) is None
+
+
+def test_a_forgotten_script_is_sent_again() -> None:
+    redis.run(ECHO, [key()], [0])
+    redis.client().script_flush()
+    where = key()
+    assert redis.run(ECHO, [where], ["在"]) == [where, "在"]
+
+
+def test_forgotten_scripts_of_a_round_trip_are_sent_again_and_no_others() -> None:
+    count, echo = key(), key()
+    counting = Script("return redis.call('INCR', KEYS[1])")
+    redis.run_all([(ECHO, [echo], [0]), (counting, [count], [])])
+    redis.client().script_flush()
+    redis.client().script_load(counting.body)  # ECHO alone is missing
+    assert redis.run_all([(ECHO, [echo], ["在"]), (counting, [count], [])]) == [[echo, "在"], 2]
+
+
+def test_a_broken_script_among_others_is_down_for_the_reader() -> None:
+    where = key()
+    with pytest.raises(Down, match="ResponseError"):
+        redis.run_all([(REMEMBER, [where], ["在"]), (BROKEN, [key()], [])])
+    assert redis.client().get(where) == "在"
+
+
+def test_a_script_knows_the_server_it_runs_on() -> None:
+    assert redis.run(SERVER, [key()], []) == redis.client().info("server")["run_id"]
+
+
+def test_where_nobody_listens_redis_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        point_at(monkeypatch, unused.getsockname()[1])
+        assert_down()
+
+
+def test_a_silent_server_is_asked_once_and_given_up_after_the_time_out(silence: Callable[[], int]) -> None:
+    started = time.monotonic()
+    with pytest.raises(Down):
+        redis.run(ECHO, [key()], [0])
+    assert time.monotonic() - started >= settings.redis_timeout
+    assert silence() == 1
+
+
+def test_a_server_that_was_silent_is_spared_for_a_while_except_by_who_insists(
+    silence: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis, "SPARE", 60)
+    assert_down()
+    assert silence() == 1
+    assert not redis.attempt(ECHO, [key()], [0], insist=True)
+    assert silence() == 1
+    later = clock.monotonic() + 61
+    monkeypatch.setattr(clock, "monotonic", lambda: later)
+    assert_down()
+    assert silence() >= 1
+
+
+def test_a_server_that_refuses_at_once_is_not_spared(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket() as unused, monkeypatch.context() as here:
+        unused.bind(("127.0.0.1", 0))
+        point_at(here, unused.getsockname()[1])
+        assert_down()
+        unused.listen()
+        unused.settimeout(5)
+        with pytest.raises(Down):
+            redis.run(ECHO, [key()], [0])
+        unused.accept()[0].close()
+
+
+def assert_down() -> None:
+    with pytest.raises(Down):
+        redis.run(ECHO, [key()], [0])
+    with pytest.raises(Down):
+        redis.run_all([(ECHO, [key()], [0])])
+
+
+def test_what_can_be_done_without_is_only_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert redis.attempt(REMEMBER, [key()], ["在"])
+    with socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        point_at(monkeypatch, unused.getsockname()[1])
+        redis.client.cache_clear()
+        assert not redis.attempt(REMEMBER, [key()], ["在"])
+    assert [record.message for record in caplog.records] == ["redis not reached"]
+
+
+def test_a_connection_that_died_unused_is_replaced_without_a_word() -> None:
+    redis.run(ECHO, [key()], [0])
+    redis.client().client_kill_filter(_type="normal", skipme=False)
+    where = key()
+    assert redis.run(ECHO, [where], [1]) == [where, "1"]

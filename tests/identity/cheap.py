@@ -1,0 +1,14 @@
+"""Passwords that cost little, for tests in which people sign in often."""
+
+import pytest
+
+from chalicelib.identity import passwords
+from tests import people
+
+
+@pytest.fixture
+def cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everybody made after this, and nobody, has a hash of a thousandth of the cost."""
+    monkeypatch.setattr(passwords, "N", 2**4)
+    monkeypatch.setattr(people, "_HASH", passwords.hashed(people.PASSWORD))
+    monkeypatch.setattr(passwords, "_NOBODY", passwords.hashed("nobody's"))

@@ -1,0 +1,64 @@
+"""Internal keys: of one tenant, two alive at once, stored as hashes."""
+
+import hashlib
+
+import pytest
+
+from chalicelib import clock
+from chalicelib.adapters import mysql
+from chalicelib.identity import keys
+from tests.people import Hospital
+from tests.wire import Answer, post
+
+
+def token_by(key: str) -> Answer:
+    return post("/inner/get_token", headers={"X-Internal-Key": key}, session="visitor")
+
+
+def test_a_key_opens_the_inner_door_of_its_tenant(hospital: Hospital) -> None:
+    assert keys.tenant_of(hospital.internal_key) == hospital.tenant_id
+    assert token_by(hospital.internal_key).status == 200
+
+
+def test_two_keys_live_at_once_and_a_third_retires_the_oldest(
+    hospital: Hospital, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: now + clock.SECOND)
+    second = keys.issue(hospital.tenant_id)
+    assert [token_by(key).status for key in (hospital.internal_key, second)] == [200, 200]
+    monkeypatch.setattr(clock, "now", lambda: now + 2 * clock.SECOND)
+    third = keys.issue(hospital.tenant_id)
+    assert [token_by(key).status for key in (hospital.internal_key, second, third)] == [401, 200, 200]
+
+
+def test_another_tenants_new_keys_retire_none_of_ours(hospital: Hospital, elsewhere: Hospital) -> None:
+    for _ in range(3):
+        keys.issue(elsewhere.tenant_id)
+    assert token_by(hospital.internal_key).status == 200
+    assert token_by(elsewhere.internal_key).status == 401
+
+
+def test_a_key_of_the_hospitals_own_choice_works(hospital: Hospital) -> None:
+    chosen = f"demo-{hospital.tenant_id}"
+    assert keys.issue(hospital.tenant_id, chosen) == chosen
+    assert keys.tenant_of(chosen) == hospital.tenant_id
+
+
+def test_only_the_hash_is_stored(hospital: Hospital) -> None:
+    rows = mysql.autocommit(
+        lambda tx: tx.all("SELECT * FROM internal_keys WHERE tenant_id = %(id)s", id=hospital.tenant_id)
+    )
+    assert [row["key_hash"] for row in rows] == [hashlib.sha256(hospital.internal_key.encode()).digest()]
+
+
+@pytest.mark.parametrize("key", ["", " ", "wrong", "密钥", "\ud800", "x" * 5000])
+def test_a_wrong_key_opens_nothing(key: str) -> None:
+    answer = token_by(key)
+    assert (answer.status, answer.code) == (401, 10101)
+
+
+def test_a_token_is_no_key(hospital: Hospital) -> None:
+    assert token_by(hospital.admin.token).status == 401
+    assert post("/inner/get_token", hospital.admin.token, session="visitor").status == 403
+    assert post("/inner/get_token", session="visitor").status == 401

@@ -1,0 +1,157 @@
+"""Tokens: known to their owner alone, alive without Redis, dead at once when revoked."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import replace
+from socket import socket
+
+import pytest
+
+from chalicelib import clock
+from chalicelib.adapters import copies, mysql, redis
+from chalicelib.identity import tokens
+from chalicelib.identity.tokens import Session
+from chalicelib.settings import settings
+from tests.people import Hospital, Person
+from tests.wire import get
+
+PATH = "/msg_service/msg/patient/msg_list"
+
+
+def status(token: str) -> int:
+    """What the patient's list says to this token: 400 while it is alive (the fields are missing), 401 when dead."""
+    return get(PATH, token).status
+
+
+def key_of(token: str) -> str:
+    return f"token:{{{hashlib.sha256(token.encode()).hexdigest()}}}"
+
+
+@pytest.fixture
+def no_redis(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Nobody listens where Redis should be."""
+    with socket() as unused, monkeypatch.context() as here:
+        unused.bind(("127.0.0.1", 0))
+        url = f"redis://127.0.0.1:{unused.getsockname()[1]}/0"
+        here.setattr(redis, "settings", replace(settings, redis_url=url))
+        redis.client.cache_clear()
+        yield
+    redis.client.cache_clear()
+
+
+def test_a_token_carries_what_it_was_issued_for(hospital: Hospital) -> None:
+    token = tokens.issue(hospital.tenant_id, "session:访客一", "session", platform=3)
+    for _ in range(2):  # from MySQL, then from the copy
+        session = tokens.look_up(token)
+        assert session is not None
+        assert session.expires_at > clock.now()
+        assert session == Session(hospital.tenant_id, "session:访客一", "session", 3, session.expires_at)
+
+
+def test_no_two_tokens_are_alike(hospital: Hospital) -> None:
+    issued = {tokens.issue(hospital.tenant_id, "user:1", "patient") for _ in range(20)}
+    assert len(issued) == 20
+    assert all(len(token) == 43 and token.isascii() for token in issued)
+
+
+def test_a_token_is_stored_nowhere(lin: Person) -> None:
+    assert status(lin.token) == 400
+    columns = mysql.autocommit(
+        lambda tx: tx.all(
+            "SELECT table_name AS t, column_name AS c FROM information_schema.columns WHERE table_schema = DATABASE()"
+        )
+    )
+    for column in columns:
+        sql = f"SELECT COUNT(*) FROM `{column['t']}` WHERE CAST(`{column['c']}` AS BINARY) LIKE %(token)s"
+        assert mysql.autocommit(lambda tx, sql=sql: tx.value(sql, token=f"%{lin.token}%")) == 0
+    assert lin.token not in "".join(everything_in_redis())
+
+
+def everything_in_redis() -> Iterator[str]:
+    client = redis.client()
+    read = {"string": client.get, "hash": client.hgetall, "zset": lambda key: client.zrange(key, 0, -1)}
+    for key in client.scan_iter():
+        yield f"{key} {read[client.type(key)](key)}\n"
+
+
+def test_the_copy_is_of_the_hash_alone(lin: Person) -> None:
+    assert status(lin.token) == 400
+    assert redis.client().get(key_of(lin.token))
+
+
+def test_flushing_redis_signs_nobody_out(lin: Person) -> None:
+    assert status(lin.token) == 400
+    redis.client().flushdb()
+    assert status(lin.token) == 400
+
+
+@pytest.mark.usefixtures("no_redis")
+def test_without_redis_a_token_lives_and_dies_as_ever(lin: Person) -> None:
+    assert status(lin.token) == 400
+    tokens.revoke(lin.token)
+    assert status(lin.token) == 401
+
+
+def test_a_token_read_from_its_copy_does_not_ask_mysql(lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = tokens.look_up(lin.token)
+    monkeypatch.setattr(mysql, "autocommit", None)
+    assert tokens.look_up(lin.token) == session
+
+
+def test_a_revoked_token_is_dead_at_once_although_it_was_copied(lin: Person) -> None:
+    assert status(lin.token) == 400
+    tokens.revoke(lin.token)
+    assert status(lin.token) == 401
+
+
+def test_a_revoked_token_stays_dead_when_redis_is_flushed(lin: Person) -> None:
+    tokens.revoke(lin.token)
+    redis.client().flushdb()
+    assert status(lin.token) == 401
+
+
+def test_revoking_twice_or_what_never_was_changes_nothing(lin: Person, wang: Person) -> None:
+    for token in (lin.token, lin.token, "never was"):
+        tokens.revoke(token)
+    assert (status(lin.token), status(wang.token)) == (401, 400)
+
+
+def test_who_read_a_token_before_it_was_revoked_does_not_revive_it(
+    lin: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = copies.write
+
+    def revoked_meanwhile(key: str, text: str) -> None:
+        tokens.revoke(lin.token)
+        real(key, text)
+
+    monkeypatch.setattr(copies, "write", revoked_meanwhile)
+    assert tokens.look_up(lin.token) is not None  # it was alive when MySQL was asked
+    monkeypatch.undo()
+    assert tokens.look_up(lin.token) is None
+    assert redis.client().ttl(key_of(lin.token)) > copies.LIFE
+
+
+def test_a_copy_that_came_back_with_another_server_is_not_believed(lin: Person) -> None:
+    assert status(lin.token) == 400
+    copy = str(redis.client().get(key_of(lin.token)))
+    server = str(redis.client().info("server")["run_id"])
+    assert copy.startswith(server)
+    tokens.revoke(lin.token)
+    redis.client().set(key_of(lin.token), copy.replace(server, "0" * 40))
+    assert status(lin.token) == 401
+
+
+def test_a_token_dies_of_age(lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    born = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: born + (settings.token_days * clock.DAY) - clock.SECOND * 60)
+    assert status(lin.token) == 400
+    monkeypatch.setattr(clock, "now", lambda: born + settings.token_days * clock.DAY)
+    assert status(lin.token) == 401
+    redis.client().flushdb()
+    assert status(lin.token) == 401
+
+
+@pytest.mark.parametrize("token", ["", " ", "x" * 43, "令牌", "\ud800", "\x00", "%s' OR 1=1 --", "a" * 8000])
+def test_what_is_no_token_signs_nobody_in(token: str) -> None:
+    assert status(token) == 401

@@ -1,0 +1,155 @@
+"""Logs: one JSON line each, with the ids of the request it belongs to and with nobody's words in it."""
+
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from io import StringIO
+from typing import Any
+
+import pytest
+
+from chalicelib import logs
+from chalicelib.adapters import mysql
+from chalicelib.settings import settings
+from tests.people import PASSWORD, Hospital
+from tests.wire import get, post
+
+logger = logging.getLogger("test")
+
+
+@pytest.fixture
+def out() -> Iterator[StringIO]:
+    """What is printed from here on, as text."""
+    handler = logging.StreamHandler(StringIO())
+    handler.setFormatter(logs.JsonLines())
+    logging.root.addHandler(handler)
+    logs.start()
+    yield handler.stream
+    logging.root.removeHandler(handler)
+    logs.start()
+
+
+@pytest.fixture
+def lines(out: StringIO) -> Any:
+    """lines(): what was printed, as it is read."""
+    return lambda: [json.loads(line) for line in out.getvalue().strip().split("\n")]
+
+
+def test_a_line_says_when_how_grave_and_what(lines: Any) -> None:
+    logger.warning("redis not %s", "reached")
+    (line,) = lines()
+    assert line.keys() == {"at", "level", "event"}
+    assert (line["level"], line["event"]) == ("WARNING", "redis not reached")
+    assert len(line["at"]) == len("2026-01-05 09:30:00")
+
+
+def test_a_line_carries_the_ids_of_its_request_and_its_own(lines: Any) -> None:
+    logs.start(request_id="r1")
+    logs.bind(tenant_id=7)
+    logger.info("first", extra={"ids": {"status": 200}})
+    logger.info("second")
+    logs.start(request_id="r2")
+    logger.info("third")
+    first, second, third = lines()
+    assert (first["request_id"], first["tenant_id"], first["status"]) == ("r1", 7, 200)
+    assert second.keys() - first.keys() == set()
+    assert "status" not in second
+    assert third["request_id"] == "r2"
+    assert "tenant_id" not in third
+
+
+def test_side_by_side_requests_keep_their_ids_apart(lines: Any) -> None:
+    def request(n: int) -> None:
+        logs.start(request_id=n)
+        for _ in range(20):
+            logs.bind(own=n)
+            logger.info("line")
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(request, range(8)))
+    told = lines()
+    assert len(told) == 160
+    assert all(line["request_id"] == line["own"] for line in told)
+
+
+def test_an_exception_leaves_its_kind_and_places_but_not_its_words(out: StringIO, lines: Any) -> None:
+    try:
+        try:
+            raise KeyError("林小雨")
+        except KeyError as error:
+            raise ValueError("13800000001") from error
+    except ValueError:
+        logger.exception("unhandled")
+    (line,) = lines()
+    assert (line["event"], line["error"]) == ("unhandled", "ValueError")
+    assert line["stack"][-1].startswith("test_logs.py:")
+    assert line["stack"][-1].endswith("test_an_exception_leaves_its_kind_and_places_but_not_its_words")
+    for word in ("13800000001", "林小雨", "Traceback"):
+        assert word not in out.getvalue()
+
+
+@pytest.mark.store
+def test_what_mysql_says_of_a_row_is_not_printed(hospital: Hospital, out: StringIO, lines: Any) -> None:
+    insert = "INSERT INTO staff (user_id, tenant_id, role, phone, password_hash, name, created_at) VALUES "
+    row = f"(0, {hospital.tenant_id}, 'admin', '{hospital.chen.phone}', '', '陈医生', 0)"
+    try:
+        mysql.autocommit(lambda tx: tx.run(insert + row))
+    except mysql.Duplicate:
+        logger.exception("unhandled")
+    assert lines()[0]["error"] == "Duplicate"
+    assert hospital.chen.phone not in out.getvalue()
+    assert "陈" not in out.getvalue()
+
+
+def test_chinese_can_be_read_as_it_is(out: StringIO, lines: Any) -> None:
+    logger.info("挂号", extra={"ids": {"科室": "内科"}})
+    assert '"event": "挂号"' in out.getvalue()
+    assert lines()[0]["科室"] == "内科"
+
+
+def test_a_line_stays_one_line_whatever_is_in_it(lines: Any) -> None:
+    logger.info("a\nb\r\n\u2028", extra={"ids": {"odd": {1}, "half": "x\ny"}})
+    (line,) = lines()
+    assert (line["event"], line["odd"], line["half"]) == ("a\nb\r\n\u2028", "{1}", "x\ny")
+
+
+def test_a_whole_chat_leaves_ids_in_the_log_and_no_words(hospital: Hospital, out: StringIO, lines: Any) -> None:
+    lin, chen = hospital.lin, hospital.chen
+    fields = {"member_id": lin.member_id, "doctor_id": chen.user_id, "message": "我发烧了"}
+    post("/msg_service/msg/patient/send_text_msg", lin.token, **fields)
+    get("/msg_service/msg/patient/msg_list", lin.token, session_no="我的会话", page_size=1)
+    tenant = {"tenantId": str(hospital.tenant_id)}
+    post("/pati_service/manager_service/login", headers=tenant, phone=chen.phone, password=PASSWORD)
+    post("/inner/get_token", headers={"X-Internal-Key": hospital.internal_key}, session="visitor-abc")
+    for secret in (
+        "我发烧了",
+        "我的会话",
+        chen.phone,
+        PASSWORD,
+        lin.token,
+        hospital.internal_key,
+        "陈医生",
+        "visitor-abc",
+    ):
+        assert secret not in out.getvalue()
+    sent, listed, *_ = told = lines()
+    assert (sent["principal"], sent["status"], sent["tenant_id"]) == (lin.principal, 200, hospital.tenant_id)
+    assert (listed["code"], listed["status"]) == (10001, 400)
+    assert [line["event"] for line in told] == ["request"] * 4
+
+
+def test_after_configuring_every_logger_prints_json_on_standard_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = StringIO()
+    monkeypatch.setattr(sys, "stdout", out)
+    before, level = logging.root.handlers[:], logging.root.level
+    try:
+        logs.configure()
+        logging.getLogger("somebody.elses").info("hello")
+        logging.getLogger("botocore.hooks").info("noise")
+    finally:
+        logging.root.handlers[:] = before
+        logging.root.setLevel(level)
+    assert [json.loads(line)["event"] for line in out.getvalue().splitlines()] == ["hello"]
+    assert settings.log_level == "INFO"

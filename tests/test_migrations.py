@@ -1,0 +1,224 @@
+"""From an empty database to the newest schema, whatever happens on the way."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from chalicelib import clock, migrations
+from chalicelib.adapters import mysql
+from chalicelib.adapters.mysql import Lost
+from chalicelib.migrations import Broken, Changed, migrate, statements
+from chalicelib.settings import settings
+
+pytestmark = pytest.mark.store
+
+FILES = sorted(path.name for path in migrations.FILES.glob("*.sql"))
+WARD = "CREATE TABLE wards (ward_id INT PRIMARY KEY, name VARCHAR(64) NOT NULL);"
+Write = Callable[[str, str], None]
+
+
+@pytest.fixture(autouse=True)
+def database(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """An empty database of the test's own; returns its URL."""
+    parts = urlsplit(settings.database_url)
+    name = f"{parts.path.strip('/')}_migrations"
+    mysql.autocommit(lambda tx: tx.run(f"DROP DATABASE IF EXISTS `{name}`"))
+    mysql.autocommit(lambda tx: tx.run(f"CREATE DATABASE `{name}` CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci"))
+    url = parts._replace(path=f"/{name}").geturl()
+    monkeypatch.setattr(mysql, "settings", replace(settings, database_url=url))
+    monkeypatch.setattr(mysql, "_idle", [])  # connections to the other one
+    yield url
+    mysql.apart(lambda tx: tx.run(f"DROP DATABASE `{name}`"), 10)
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
+    """Take the place of the project's own migrations: write(name, sql)."""
+    monkeypatch.setattr(migrations, "FILES", tmp_path)
+
+    def write(name: str, sql: str) -> None:
+        (tmp_path / name).write_text(sql, "utf-8")
+
+    return write
+
+
+def asked(sql: str) -> list[dict[str, Any]]:
+    """Ask the test's own database, not the pool's."""
+    return mysql.apart(lambda tx: tx.all(sql), 10)
+
+
+def unfinished() -> list[tuple[str, int]]:
+    return [(row["file"], row["number"]) for row in asked("SELECT * FROM schema_ledger WHERE finished_at IS NULL")]
+
+
+def tables() -> set[str]:
+    return {str(next(iter(row.values()))) for row in asked("SHOW TABLES")}
+
+
+def crash_on_reading(monkeypatch: pytest.MonkeyPatch, which: int) -> None:
+    """Let the process die where it looks at the clock for the nth time: before its nth write to the ledger."""
+    readings = iter(range(1, 100))
+
+    def now() -> int:
+        if next(readings) == which:
+            raise KeyboardInterrupt
+        return 1
+
+    with monkeypatch.context() as here:
+        here.setattr(clock, "now", now)
+        with pytest.raises(KeyboardInterrupt):
+            migrate()
+
+
+def test_an_empty_database_becomes_the_newest_and_then_stays() -> None:
+    assert migrate() == FILES
+    assert {"tenants", "people", "tokens", "messages"} <= tables()
+    assert migrate() == []
+    assert unfinished() == []
+    carry_their_tenant = asked(
+        "SELECT table_name AS name FROM information_schema.columns "
+        "WHERE table_schema = DATABASE() AND column_name = 'tenant_id' AND is_nullable = 'NO'"
+    )
+    assert tables() - {row["name"] for row in carry_their_tenant} == {"schema_ledger"}
+
+
+def test_two_processes_at_once_share_the_work(database: str) -> None:
+    command = [sys.executable, "-m", "chalicelib.migrations"]
+    env = {**os.environ, "DATABASE_URL": database}
+    root = Path(__file__).parent.parent
+    both = [subprocess.Popen(command, cwd=root, env=env, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    printed = [one.communicate(timeout=30)[0].split() for one in both]
+    assert [one.returncode for one in both] == [0, 0]
+    assert sorted(printed[0] + printed[1]) == FILES
+    assert unfinished() == []
+
+
+def test_a_run_does_not_wait_for_another_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(migrations, "LOCK_WAIT", 0)
+
+    def meanwhile(tx: mysql.Tx) -> None:
+        tx.value("SELECT GET_LOCK(CONCAT('zhenxun.migrate.', DATABASE()), 0)")
+        with pytest.raises(TimeoutError):
+            migrate()
+
+    mysql.apart(meanwhile, 10)
+    assert "tenants" not in tables()
+
+
+def test_a_statement_may_take_longer_than_a_requests_may(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mysql, "settings", replace(vars(mysql)["settings"], database_timeout=0.1))
+    write("0001.sql", "DO SLEEP(0.3);")
+    assert migrate() == ["0001.sql"]
+
+
+def test_only_what_is_new_runs(write: Write) -> None:
+    write("0002.sql", WARD)
+    assert migrate() == ["0002.sql"]
+    write("0003.sql", "INSERT INTO wards VALUES (1, '内科'), (2, '100%');")
+    assert migrate() == ["0003.sql"]
+    assert asked("SELECT name FROM wards ORDER BY ward_id") == [{"name": "内科"}, {"name": "100%"}]
+
+
+def test_a_run_that_dies_after_each_statement_in_turn_goes_on_after_it(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = [
+        "ALTER TABLE wards ADD COLUMN floor INT NOT NULL;",
+        "CREATE INDEX high ON wards (floor);",
+        "DROP INDEX high ON wards;",
+        "ALTER TABLE wards DROP COLUMN floor;",
+        "DROP TABLE wards;",
+    ]
+    write("0001.sql", "\n".join([WARD, *changes, "CREATE TABLE last (id INT PRIMARY KEY);"]))
+    crash_on_reading(monkeypatch, 2)
+    for number in range(1, 6):
+        assert unfinished() == [("0001.sql", number)]
+        crash_on_reading(monkeypatch, 3)  # one finishes that statement, the next begins another
+    assert migrate() == ["0001.sql"]
+    assert unfinished() == []
+    assert tables() == {"schema_ledger", "last"}
+    assert migrate() == []
+
+
+def test_a_run_that_died_after_changing_rows_has_not_changed_them(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write("0001.sql", f"{WARD}\nINSERT INTO wards VALUES (1, '内科');\nUPDATE wards SET ward_id = ward_id + 1;")
+    crash_on_reading(monkeypatch, 6)
+    assert asked("SELECT ward_id FROM wards") == [{"ward_id": 1}]
+    assert migrate() == ["0001.sql"]
+    assert asked("SELECT ward_id FROM wards") == [{"ward_id": 2}]
+
+
+def test_a_table_that_somebody_else_made_is_not_taken_for_ours(write: Write) -> None:
+    asked("CREATE TABLE wards (other INT)")
+    write("0001.sql", WARD)
+    with pytest.raises(Broken, match=r"0001\.sql, statement 1: MySQL error 1050"):
+        migrate()
+
+
+def test_a_statement_that_already_ran_must_stay_as_it_was(write: Write) -> None:
+    write("0001.sql", f"{WARD}\nCREATE TABLE beds (bed_id INT PRIMARY KEY);")
+    migrate()
+    write("0001.sql", f"{WARD}\nCREATE TABLE beds (bed_id BIGINT PRIMARY KEY);")
+    with pytest.raises(Changed, match=r"0001\.sql, statement 2"):
+        migrate()
+
+
+def test_a_comment_may_change(write: Write) -> None:
+    write("0001.sql", WARD)
+    migrate()
+    write("0001.sql", f"-- The hospital's wards.\n{WARD}  -- one row each\n")
+    assert migrate() == []
+
+
+@pytest.mark.parametrize(
+    ("broken", "number"),
+    [
+        ("CREATE TABEL beds (bed_id INT);", "1064"),
+        ("INSERT INTO wards VALUES (1, '内科');", "1062"),
+        ("INSERT INTO beds VALUES (1);", "1146"),
+    ],
+)
+def test_a_statement_that_fails_is_named_and_can_be_mended(write: Write, broken: str, number: str) -> None:
+    begun = f"{WARD}\nINSERT INTO wards VALUES (1, '外科');"
+    write("0001.sql", f"{begun}\n{broken}")
+    for _ in range(2):
+        with pytest.raises(Broken, match=rf"^0001\.sql, statement 3: MySQL error {number}: "):
+            migrate()
+    write("0001.sql", f"{begun}\nCREATE TABLE beds (bed_id INT PRIMARY KEY);")
+    assert migrate() == ["0001.sql"]
+    assert tables() == {"schema_ledger", "wards", "beds"}
+    assert asked("SELECT name FROM wards") == [{"name": "外科"}]
+
+
+def test_a_lost_connection_is_told_and_resumed(write: Write) -> None:
+    write("0001.sql", f"{WARD}\nKILL CONNECTION_ID();")
+    with pytest.raises(Lost):
+        migrate()
+    write("0001.sql", WARD)
+    assert migrate() == []
+
+
+@pytest.mark.parametrize(
+    ("sql", "split"),
+    [
+        ("", []),
+        ("-- nothing; at all\n", []),
+        ("SELECT 1", ["SELECT 1"]),
+        ("SELECT 1;\n\nSELECT 2;\n", ["SELECT 1", "SELECT 2"]),
+        ("SELECT 1; -- one\nSELECT 2;", ["SELECT 1", "SELECT 2"]),
+        ("SELECT 1,\n-- the hospital's\n  2;", ["SELECT 1,\n\n  2"]),
+        ("SELECT 'a;b';", ["SELECT 'a;b'"]),
+        ("SELECT '--', 'it''s -- not', 'a\\'--';  -- but this is", ["SELECT '--', 'it''s -- not', 'a\\'--'"]),
+    ],
+)
+def test_a_file_is_split_at_semicolons_that_end_a_line(sql: str, split: list[str]) -> None:
+    assert statements(sql) == split

@@ -1,0 +1,155 @@
+"""The field types of the wire: what each takes, what it makes of it, and what it says of anything else."""
+
+import json
+from typing import Any, Literal
+
+import pytest
+from pydantic import Field, TypeAdapter, ValidationError
+
+from chalicelib.messaging import ids
+from chalicelib.wire import (
+    ID_LIMIT,
+    ChatText,
+    Id,
+    IdText,
+    MessageId,
+    MessageIdIfAny,
+    PageSize,
+    Phone,
+    PublicId,
+    PublicIdIfAny,
+    RetryKey,
+    SessionId,
+    Whole,
+    Wire,
+    explain,
+)
+
+MESSAGE_ID = ids.encode(ids.first_tick(1_767_576_600_000_000), ids.tag("s", 1))
+
+TAKEN = [
+    (Whole, [(12, 12), ("12", 12), (0, 0), ("-5", -5), ("-0", 0), ("007", 7), (1 - ID_LIMIT, 1 - ID_LIMIT)]),
+    (Id, [(1, 1), ("1", 1), (ID_LIMIT - 1, ID_LIMIT - 1), (str(ID_LIMIT - 1), ID_LIMIT - 1)]),
+    (IdText, [(12, "12"), ("12", "12")]),
+    (ChatText, [("在", "在"), (" 在\n", " 在\n"), ("😷" * 4000, "😷" * 4000), ("\u200d👩", "\u200d👩")]),
+    (PageSize, [(1, 1), ("100", 100), (101, 100), (ID_LIMIT - 1, 100)]),
+    (RetryKey, [("!", "!"), ("~" * 128, "~" * 128)]),
+    (Phone, [("13800000001", "13800000001"), ("19999999999", "19999999999")]),
+    (SessionId, [("abc", "abc"), (12, "12"), (-1, "-1"), (10**127, "1" + "0" * 127), ("a" * 128, "a" * 128)]),
+    (PublicId, [("a", "a"), ("A-9" * 21, "A-9" * 21)]),
+    (MessageId, [(MESSAGE_ID, MESSAGE_ID), ("22222-2222-2222-222", "22222-2222-2222-222")]),
+    (PublicIdIfAny, [("A-9", "A-9"), ("", None), (None, None)]),
+    (MessageIdIfAny, [(MESSAGE_ID, MESSAGE_ID), ("", None), (None, None)]),
+]
+WHOLE, TEXT, SHAPE = "必须是整数", "必须是文本", "格式不正确"
+ODD_NUMBERS = [
+    (value, WHOLE) for value in (None, True, 1.0, 1.5, "", "x", "1.0", "1_0", "+1", " 1", "١", "1e3", [], {})
+]
+REFUSED = [
+    (
+        Whole,
+        [*ODD_NUMBERS, ("9" * 17, WHOLE), (ID_LIMIT, f"必须小于 {ID_LIMIT}"), (-ID_LIMIT, f"必须大于 -{ID_LIMIT}")],
+    ),
+    (Id, [*ODD_NUMBERS, (0, "必须大于 0"), ("-1", "必须大于 0"), (ID_LIMIT, f"必须小于 {ID_LIMIT}")]),
+    (
+        ChatText,
+        [(5, TEXT), (None, TEXT), ("", "不能少于 1 个字符"), (" \n　", "不能为空"), ("a\x00", "含有不允许的字符")],
+    ),
+    (ChatText, [("字" * 4001, "不能超过 4000 个字符"), (["在"], TEXT), ({}, TEXT), (True, TEXT)]),
+    (PageSize, [*ODD_NUMBERS, (0, "不能小于 1"), ("-1", "不能小于 1")]),
+    (RetryKey, [("", "不能少于 1 个字符"), ("a" * 129, "不能超过 128 个字符"), (5, TEXT)]),
+    (RetryKey, [(value, SHAPE) for value in ("a b", "键", "a\n", "\x7f", "\t")]),
+    (Phone, [(value, SHAPE) for value in ("", "1380000000", "138000000011", "12800000001", "13800000001\n", "+86138")]),
+    (Phone, [(13800000001, TEXT), (None, TEXT), ("１３８００００００００１", SHAPE)]),
+    (SessionId, [("", "不能少于 1 个字符"), ("a" * 129, "不能超过 128 个字符"), (10**128, "不能超过 128 个字符")]),
+    (SessionId, [(value, TEXT) for value in (None, True, 1.5, [], {})]),
+    (SessionId, [(value, SHAPE) for value in ("a b", "访客", "a\n", "\x00")]),
+    (PublicId, [("", "不能少于 1 个字符"), ("a" * 65, "不能超过 64 个字符"), (7, TEXT)]),
+    (PublicId, [(value, SHAPE) for value in ("../x", "a_b", "会话", "a\n", "';--")]),
+    (PublicIdIfAny, [(" ", SHAPE), ("a" * 65, "不能超过 64 个字符"), (0, TEXT)]),
+    (MessageIdIfAny, [(" ", SHAPE), ("x", SHAPE), (0, TEXT)]),
+    (MessageId, [(value, SHAPE) for value in ("", "x", MESSAGE_ID.lower(), MESSAGE_ID + "2", "0" + MESSAGE_ID[1:])]),
+]
+
+
+def cases(table: list[tuple[Any, list[tuple[Any, Any]]]]) -> Any:
+    names = {id(kind): name for name, kind in globals().items()}
+    return [
+        pytest.param(kind, *row, id=f"{names[id(kind)]} {str(row[0])[:24]!a}") for kind, rows in table for row in rows
+    ]
+
+
+@pytest.mark.parametrize(("kind", "given", "made"), cases(TAKEN))
+def test_what_a_field_takes(kind: Any, given: Any, made: Any) -> None:
+    taken = TypeAdapter(kind).validate_json(json.dumps(given))
+    assert taken == made
+    assert type(taken) is type(made)
+
+
+@pytest.mark.parametrize(("kind", "given", "why"), cases(REFUSED))
+def test_what_a_field_refuses_and_why(kind: Any, given: Any, why: str) -> None:
+    with pytest.raises(ValidationError) as raised:
+        TypeAdapter(kind).validate_json(json.dumps(given))
+    assert explain(raised.value, "field") == f"field：{why}"
+
+
+@pytest.mark.parametrize("kind", [ChatText, RetryKey, Phone, SessionId, PublicId, MessageId])
+def test_half_a_surrogate_pair_is_no_text(kind: Any) -> None:
+    with pytest.raises(ValidationError):
+        TypeAdapter(kind).validate_python("\ud800")
+    with pytest.raises(ValidationError):
+        TypeAdapter(kind).validate_json('"\\ud800"')
+
+
+class Bed(Wire):
+    number: Id
+
+
+class Form(Wire):
+    urgent: bool = False
+    side: Literal[0, 1] = 0
+    beds: list[Bed] = Field([], min_length=1, max_length=2)
+    first: Bed | None = None
+
+
+@pytest.mark.parametrize(
+    ("form", "why"),
+    [
+        ({"urgent": "x"}, "urgent：必须是 true 或 false"),
+        ({"urgent": []}, "urgent：必须是 true 或 false"),
+        ({"side": 2}, "side：格式不正确"),
+        ({"beds": {}}, "beds：必须是列表"),
+        ({"beds": []}, "beds：不能少于 1 项"),
+        ({"beds": [{"number": 1}] * 3}, "beds：不能超过 2 项"),
+        ({"beds": [{"number": 1}, {"number": "x"}]}, "beds.1.number：必须是整数"),
+        ({"beds": [{}, 5]}, "beds.0.number：必填；beds.1：必须是 JSON 对象"),
+        ({"first": 5}, "first：必须是 JSON 对象"),
+    ],
+)
+def test_a_form_is_told_which_of_its_fields_are_wrong(form: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValidationError) as raised:
+        Form.model_validate_json(json.dumps(form))
+    assert explain(raised.value) == why
+
+
+def test_five_faults_are_enough() -> None:
+    class Long(Wire):
+        fields: list[Id]
+
+    with pytest.raises(ValidationError) as raised:
+        Long(fields=["x"] * 9)
+    assert explain(raised.value).count("；") == 4
+
+
+def test_a_fault_never_repeats_the_value() -> None:
+    for kind in (Whole, Id, PageSize, Phone, RetryKey, PublicId, MessageId):
+        with pytest.raises(ValidationError) as raised:
+            TypeAdapter(kind).validate_python("440106 199001011234")
+        assert "440106" not in explain(raised.value, "field")
+
+
+def test_unknown_fields_are_ignored_and_a_form_does_not_change() -> None:
+    bed = Bed.model_validate({"number": "3", "colour": "白"})
+    assert bed.model_dump() == {"number": 3}
+    with pytest.raises(ValidationError):
+        bed.number = 4
