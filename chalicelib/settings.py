@@ -10,12 +10,14 @@ class Settings:
     group: str  # the endpoint group that this Lambda serves; "" is all of them
     chalice_cli: bool  # imported by the chalice command (local, package), not by a Lambda
     log_level: str
-    database_url: str  # mysql://user:password@host:port/name, with ?tls=1 outside a developer's machine
+    database_url: str = field(
+        repr=False
+    )  # mysql://user:password@host:port/name, with ?tls=1 outside a developer's machine
     database_pool: int  # open connections a process keeps
     database_wait: float  # seconds a request waits for one of them
     database_timeout: int  # seconds a statement may take
     tls_ca: str  # certificates that database and cache are checked against
-    redis_url: str  # redis://host:port/0, rediss:// with TLS
+    redis_url: str = field(repr=False)  # redis://host:port/0, rediss:// with TLS
     redis_cluster: bool  # follow slots over several shards; one shard needs no such client
     redis_timeout: float  # seconds
     s3_endpoint_url: str  # "" is AWS itself

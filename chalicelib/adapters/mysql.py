@@ -29,8 +29,29 @@ else:
     Connection = pymysql.connections.Connection  # generic in its stubs alone
 
 DEADLOCK, LOCK_WAIT, DUPLICATE = 1213, 1205, 1062
-# Told by the client when the server has gone or cannot be reached, and by the server when it is full or going down.
-LOST = {1040, 1053, 1152, 1158, 1159, 1160, 1161, 1203, 1226, 1927, 2002, 2003, 2006, 2013, 2014, 2055, 3169}
+# Told by the client when the server has gone or cannot be reached, and by the server when it is full, going down, or
+# no longer the one that takes writes (1290, 1836: a connection that outlived a failover).
+LOST = {
+    1040,
+    1053,
+    1152,
+    1158,
+    1159,
+    1160,
+    1161,
+    1203,
+    1226,
+    1290,
+    1836,
+    1927,
+    2002,
+    2003,
+    2006,
+    2013,
+    2014,
+    2055,
+    3169,
+}
 ATTEMPTS = 3
 IDLE = 5.0  # seconds after which a connection is asked whether it still lives, as a frozen Lambda's often does not
 
@@ -58,7 +79,11 @@ class Failed(Exception):
 
 
 class Lost(Exception):
-    """The connection died: whether its last statement ran is not known."""
+    """The connection died: whether its last statement ran is not known. `number` is MySQL's, 0 if it said none."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
 
 
 class Tx:
@@ -107,7 +132,7 @@ def _asked(ask: Callable[..., Any], *arguments: Any) -> Any:
     except pymysql.err.MySQLError as error:
         number = int(error.args[0]) if error.args and isinstance(error.args[0], int) else 0
         if number in LOST or isinstance(error, pymysql.err.InterfaceError):
-            raise Lost from error
+            raise Lost(number) from error
         if number == DUPLICATE:
             raise Duplicate(_index(error.args[1])) from error
         raise Failed(number, str(error.args[-1])) from error
@@ -160,6 +185,7 @@ def _borrowed() -> Iterator[Connection]:
         yield connection
         _idle.append((clock.monotonic(), connection))
     except Lost as lost:
+        logger.warning("mysql lost", extra={"ids": {"mysql_error": lost.number}})
         _forget(connection)
         raise Refused(UNAVAILABLE, retry_after=2) from lost
     except BaseException:

@@ -11,6 +11,7 @@ from chalicelib.consult.store import Card
 from chalicelib.errors import Refused
 from chalicelib.identity.callers import PATIENT, Caller
 
+SHAPE = 1  # of a Card; a deployment that changes it must not read what the one before has copied
 FEW = 300  # sessions of one person that are kept as a list
 
 
@@ -67,8 +68,8 @@ def _seat(found: Card, caller: Caller) -> int:
 
 
 def _key(session_no: str) -> str:
-    return f"consult:{{{session_no}}}"
+    return f"consult:{SHAPE}:{{{session_no}}}"
 
 
 def _list_key(principal: str) -> str:
-    return f"consults:{{{principal}}}"
+    return f"consults:{SHAPE}:{{{principal}}}"

@@ -72,7 +72,7 @@ def _hash(token: str) -> bytes:
 
 
 def _key(hashed: bytes) -> str:
-    return f"token:{{{hashed.hex()}}}"
+    return f"token:1:{{{hashed.hex()}}}"  # 1: another shape of the copy has another number
 
 
 def _copied(hashed: bytes) -> Session | None:

@@ -24,7 +24,7 @@ def status(token: str) -> int:
 
 
 def key_of(token: str) -> str:
-    return f"token:{{{hashlib.sha256(token.encode()).hexdigest()}}}"
+    return f"token:1:{{{hashlib.sha256(token.encode()).hexdigest()}}}"
 
 
 @pytest.fixture
