@@ -37,7 +37,7 @@ def _answered_by(kind: Kind, every: list[Documented]) -> str:
     if kind in endpoints.WITH_BODY:
         return "any endpoint with a body"
     if kind is METHOD_NOT_ALLOWED:
-        return "a path asked with another method"
+        return "an event with a method its path does not have; over HTTP API Gateway answers such a request with 404"
     named = [one for one in every if kind in one.endpoint.refusals]
     paths = [f"`{one.endpoint.method} {one.endpoint.path}`" for one in named]
     return "<br>".join([*(["any endpoint that wants a token or key"] if kind is TOKEN else []), *paths])

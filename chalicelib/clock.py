@@ -24,6 +24,11 @@ def wire(instant: int) -> str:
     return datetime.fromtimestamp(instant // SECOND, SHANGHAI).strftime("%Y-%m-%d %H:%M:%S")
 
 
+def precise(instant: int) -> str:
+    """Return an instant as logs write it: 2026-01-05T09:30:00.123+08:00."""
+    return datetime.fromtimestamp(instant / SECOND, SHANGHAI).isoformat(timespec="milliseconds")
+
+
 def monotonic() -> float:
     """Return seconds for measuring how long something took."""
     return time.perf_counter()

@@ -30,16 +30,23 @@ def context() -> dict[str, Any]:
 class JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
-            "at": clock.wire(int(record.created * clock.SECOND)),
+            "at": clock.precise(int(record.created * clock.SECOND)),
             "level": record.levelname,
             "event": record.getMessage(),
             **context(),
             **getattr(record, "ids", {}),
         }
         if record.exc_info and record.exc_info[1]:
-            line["error"] = type(record.exc_info[1]).__name__
+            line |= cause(record.exc_info[1])
             line["stack"] = _places(record.exc_info[1])
         return json.dumps(line, ensure_ascii=False, default=str)
+
+
+def cause(error: BaseException) -> dict[str, Any]:
+    """What an error is, and the number that the database, the system or S3 gave it: all but its message."""
+    numbers = {name: getattr(error, name, None) for name in ("number", "errno", "status")}
+    kind = f"{type(error).__module__.rpartition('.')[2]}.{type(error).__name__}"
+    return {"error": kind, **{name: number for name, number in numbers.items() if isinstance(number, int)}}
 
 
 def _places(error: BaseException) -> list[str]:

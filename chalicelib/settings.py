@@ -41,7 +41,7 @@ def _load(env: "os._Environ[str]") -> Settings:
         database_url=env.get("DATABASE_URL", "mysql://root@127.0.0.1:3306/zhenxun"),
         database_pool=int(env.get("DATABASE_POOL", "16" if "AWS_LAMBDA_FUNCTION_NAME" not in env else "1")),
         database_wait=float(env.get("DATABASE_WAIT", "5")),
-        database_timeout=int(env.get("DATABASE_TIMEOUT", "10")),
+        database_timeout=int(env.get("DATABASE_TIMEOUT", "5")),
         tls_ca=env.get("TLS_CA", "/etc/pki/tls/certs/ca-bundle.crt"),
         redis_url=env.get("REDIS_URL", "redis://127.0.0.1:6379/0"),
         redis_cluster=env.get("REDIS_CLUSTER", "") == "1",

@@ -100,6 +100,8 @@ def _serve(endpoint: Endpoint, request: Request, path_parameters: dict[str, str]
         arguments = {name: _read(endpoint, name, caller, request, path_parameters) for name in endpoint.wants}
         data = endpoint.answer.dump_json(endpoint.view(**arguments), by_alias=True)
     except Refused as refused:
+        if refused.kind is errors.UNAVAILABLE:
+            logger.warning("unavailable", extra={"ids": logs.cause(refused.__cause__ or refused)})
         return refusal(refused)
     except Exception:
         logger.exception("unhandled")
@@ -121,9 +123,15 @@ def _read(endpoint: Endpoint, name: str, caller: Caller, request: Request, path_
             case "caller":
                 return caller
             case "body":
-                return endpoint.wants[name].model_validate_json(_body(request))
+                body = _body(request)
+                model = endpoint.wants[name].model_validate_json(body)
+                if b"tenantId" in body:
+                    callers.same_tenant(str(json.loads(body).get("tenantId", "")), caller)
+                return model
             case "query":
-                return endpoint.wants[name].model_validate(dict(request.query_params or {}))
+                query = dict(request.query_params or {})
+                callers.same_tenant(query.get("tenantId", ""), caller)
+                return endpoint.wants[name].model_validate(query)
             case "key":
                 return _KEY.validate_python(request.headers.get("idempotency-key"))
         return endpoint.parts[name].validate_python(unquote(path_parameters[name]))  # API Gateway leaves them encoded
@@ -131,14 +139,14 @@ def _read(endpoint: Endpoint, name: str, caller: Caller, request: Request, path_
         raise Refused(errors.BAD_PARAMETER, explain(error, _GIVEN.get(name, name))) from None
 
 
-def _body(request: Request) -> bytes | str:
+def _body(request: Request) -> bytes:
     try:
         body = request.raw_body
     except ValueError:  # no base64, or half a surrogate pair
         raise Refused(errors.BAD_PARAMETER, f"{BODY}：{NOT_JSON}") from None
     if len(body) > settings.body_limit:
         raise Refused(errors.TOO_LARGE)
-    return body or b"{}"
+    return (body.encode() if isinstance(body, str) else body) or b"{}"
 
 
 def refusal(refused: Refused) -> Response:

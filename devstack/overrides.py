@@ -5,6 +5,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from devstack.say import Refusal
 
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 SHAPES = {
     "DATABASE_URL": ("mysql", "mysql://user:password@host:3306/database"),
     "REDIS_URL": ("redis", "redis://host:6379/0"),
@@ -15,6 +16,9 @@ SHAPES = {
 def read(tests: bool) -> dict[str, str]:
     """The variables that are set, checked; for tests pointed at database NAME_test and at Redis database 1."""
     found = {name: parse(name, os.environ[name]) for name in SHAPES if os.environ.get(name)}
+    for name, url in found.items():
+        if url.hostname not in LOOPBACK:  # people with known passwords are put in, and --reset takes all out
+            raise Refusal(f"{name} points away from this machine: what is filled and emptied here must be here")
     urls = {name: url.geturl() for name, url in found.items()}
     if tests and "DATABASE_URL" in found:
         urls["DATABASE_URL"] = test_database(found["DATABASE_URL"])

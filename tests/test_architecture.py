@@ -25,7 +25,7 @@ ROWS = [
 ROW = {name: number for number, row in enumerate(ROWS) for name in row}
 # Only these modules of the bundle may touch these things.
 ONLY = {
-    "pymysql": ("adapters/mysql.py",),
+    "pymysql": ("adapters/mysql.py", "adapters/mysql_statements.py"),
     "redis": ("adapters/redis.py",),
     "chalice": ("web.py",),
     "time": ("clock.py",),

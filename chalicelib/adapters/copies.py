@@ -34,9 +34,9 @@ def read(key: str) -> str | None:
     return found
 
 
-def write(key: str, text: str) -> None:
-    """Keep a copy for a minute. Without Redis there is none, and readers ask MySQL."""
-    redis.attempt(_WRITE, [key], [text, LIFE])
+def write(key: str, text: str, life: int = LIFE) -> None:
+    """Keep a copy for `life` seconds. Without Redis there is none, and readers ask MySQL."""
+    redis.attempt(_WRITE, [key], [text, life])
 
 
 def bury(key: str) -> None:

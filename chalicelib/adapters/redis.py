@@ -3,6 +3,7 @@
 A script touches the keys of one hash tag only; what spans several tags goes as one pipeline of such scripts.
 """
 
+import hashlib
 import logging
 from functools import cache
 from typing import Any
@@ -12,9 +13,13 @@ from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 from redis.retry import Retry
 
+from chalicelib import clock
 from chalicelib.settings import settings
 
 logger = logging.getLogger(__name__)
+
+
+SPARE = 1.0  # seconds for which a server that let a call time out is not asked again
 
 
 class Down(Exception):
@@ -26,11 +31,9 @@ class Script:
 
     def __init__(self, body: str) -> None:
         self.body = "local server = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')\n" + body
-        self._sha = ""
+        self._sha = hashlib.sha1(self.body.encode()).hexdigest()
 
     def sha(self) -> str:
-        if not self._sha:
-            self._sha = str(_call(client().script_load, self.body))
         return self._sha
 
 
@@ -39,35 +42,46 @@ Call = tuple[Script, list[str], list[Any]]
 
 def run(script: Script, keys: list[str], arguments: list[Any]) -> Any:
     """Run one script and return its answer. Raises Down."""
-    return _call(_evaluate, script, keys, arguments)
+    return run_all([(script, keys, arguments)])[0]
 
 
-def attempt(script: Script, keys: list[str], arguments: list[Any]) -> bool:
+def attempt(script: Script, keys: list[str], arguments: list[Any], insist: bool = False) -> bool:
     """Run one script whose effect can be done without; return whether it was reached."""
-    return attempt_all([(script, keys, arguments)])
+    return attempt_all([(script, keys, arguments)], insist) is not None
 
 
-def attempt_all(calls: list[Call]) -> bool:
-    """Run scripts whose effect can be done without; return whether all were reached."""
+def attempt_all(calls: list[Call], insist: bool = False) -> list[Any] | None:
+    """Run scripts whose effect can be done without; return their answers, None where not all were reached."""
     try:
-        run_all(calls)
+        return run_all(calls, insist)
     except Down as down:
         logger.warning("redis not reached", extra={"ids": {"reason": str(down)}})
-        return False
-    return True
+        return None
 
 
-def run_all(calls: list[Call]) -> list[Any]:
-    """Run several scripts in one round trip, each by itself. Raises Down; some may then have run."""
+def run_all(calls: list[Call], insist: bool = False) -> list[Any]:
+    """Run several scripts in one round trip, each by itself. Raises Down; some may then have run.
+
+    A server that was silent a moment ago is not asked again for a second: else every step of a request would wait for
+    it anew. insist asks all the same: what other processes must hear of is tried even then.
+    """
+    if not insist and clock.monotonic() < _spared.get(settings.redis_url, 0.0):
+        raise Down("silent a moment ago")
     if len(calls) == 1:
-        return [run(*calls[0])]
+        return [_call(_evaluate, *calls[0])]
     return list(_call(_evaluate_all, calls))
 
 
+_spared: dict[str, float] = {}  # until when, by URL
+
+
 def _call(work: Any, *arguments: Any) -> Any:
+    started = clock.monotonic()
     try:
         return work(*arguments)
     except (RedisError, RedisClusterException, OSError) as error:  # the second is no kind of the first
+        if clock.monotonic() - started >= settings.redis_timeout:
+            _spared[settings.redis_url] = clock.monotonic() + SPARE
         raise Down(type(error).__name__) from error
 
 

@@ -12,6 +12,8 @@ from chalicelib.errors import Refused
 from chalicelib.identity.callers import PATIENT, Caller
 
 SHAPE = 1  # of a Card; a deployment that changes it must not read what the one before has copied
+MANY = "many"
+LIST_LIFE = 10  # seconds, as a writer without Redis cannot say that a session was added
 FEW = 300  # sessions of one person that are kept as a list
 
 
@@ -44,17 +46,19 @@ def checked(found: Card | None, caller: Caller, member_id: int | None = None) ->
 
 
 def of_caller(caller: Caller) -> list[Card] | None:
-    """Return the cards of all the caller's sessions, in no order; None where they are more than FEW."""
+    """Return the cards of all the caller's sessions, in no order; None for a doctor who has more than FEW."""
     key = _list_key(caller.principal)
     copy = copies.read(key)
+    if copy == MANY:
+        return None
     if copy and copy != copies.TOMBSTONE:
         return [Card(*fields) for fields in json.loads(copy)]
     find = store.cards_of_patient if caller.kind == PATIENT else store.cards_of_doctor
     found = mysql.autocommit(lambda tx: find(tx, caller.user_id, FEW + 1))
-    if len(found) > FEW:
-        return None
-    copies.write(key, json.dumps([astuple(card) for card in found], ensure_ascii=False))
-    return found
+    many = len(found) > FEW and caller.kind != PATIENT
+    text = MANY if many else json.dumps([astuple(card) for card in found], ensure_ascii=False)
+    copies.write(key, text, LIST_LIFE)
+    return None if many else found
 
 
 def added(principals: list[str]) -> None:

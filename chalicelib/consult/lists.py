@@ -39,8 +39,8 @@ def _listed(caller: Caller, before: str | None, limit: int) -> list[Listed]:
     """A session is listed from its first message on; hidden, from the next one."""
     known = cards.of_caller(caller)
     if known is None:  # too many to look at each
-        before_tick = ids.decode(before)[0] if before else ids.END
-        known = mysql.autocommit(lambda tx: store.recent_cards(tx, caller.principal, before_tick, limit))
+        below = ids.decode(before) if before else (ids.END, 0)
+        known = mysql.autocommit(lambda tx: store.recent_cards(tx, caller.user_id, below, limit))
     heads = reading.heads([card.session_no for card in known], caller.principal)
     found = [
         (card, page.messages[0], page.seat.unread(page.last_seq))

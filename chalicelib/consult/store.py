@@ -39,16 +39,17 @@ CARD = """
 def find_pair(tx: Tx, tenant_id: int, user_id: int, member_id: int, doctor_id: int) -> str | None:
     """Return the session_no of a member and a doctor, "" if they have none yet.
 
-    None unless the member is the account's own and the doctor works for the tenant.
+    None unless the member is the account's own and the doctor works for the tenant; what was begun goes on.
     """
     row = tx.one(
         """
         SELECT s.session_no
         FROM members m
         JOIN staff d ON d.user_id = %(doctor_id)s AND d.tenant_id = m.tenant_id
-                    AND d.role = 'doctor' AND d.disabled_at IS NULL
+                    AND d.role = 'doctor'
         LEFT JOIN consult_sessions s ON s.member_id = m.member_id AND s.doctor_id = d.user_id
         WHERE m.member_id = %(member_id)s AND m.user_id = %(user_id)s AND m.tenant_id = %(tenant_id)s
+          AND (d.disabled_at IS NULL OR s.session_no IS NOT NULL)
         """,
         tenant_id=tenant_id,
         user_id=user_id,
@@ -96,18 +97,21 @@ def cards_of_doctor(tx: Tx, doctor_id: int, limit: int) -> list[Card]:
     return [_card(row) for row in rows]
 
 
-def recent_cards(tx: Tx, principal: str, before_tick: int, limit: int) -> list[Card]:
-    """Return the cards of a participant's listed sessions by last message, the newest first."""
+def recent_cards(tx: Tx, doctor_id: int, before: tuple[int, int], limit: int) -> list[Card]:
+    """Return the cards of a doctor's listed sessions by last message, the newest first, from below (tick, tag)."""
     rows = tx.all(
         f"""
         {CARD}
         JOIN conversations c ON c.conversation_id = s.conversation_id
         JOIN participants seat ON seat.conversation_id = c.conversation_id AND seat.principal = %(principal)s
-        WHERE c.last_seq > seat.hidden_seq AND c.last_tick < %(before_tick)s
-        ORDER BY c.last_tick DESC LIMIT %(limit)s
+        WHERE s.doctor_id = %(doctor_id)s AND c.last_seq > seat.hidden_seq
+          AND (c.last_tick < %(tick)s OR (c.last_tick = %(tick)s AND c.tag < %(tag)s))
+        ORDER BY c.last_tick DESC, c.tag DESC LIMIT %(limit)s
         """,
-        principal=principal.encode(),
-        before_tick=before_tick,
+        doctor_id=doctor_id,
+        principal=f"user:{doctor_id}".encode(),
+        tick=before[0],
+        tag=before[1],
         limit=limit,
     )
     return [_card(row) for row in rows]

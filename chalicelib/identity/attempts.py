@@ -1,4 +1,4 @@
-"""Limits on guessing: five failures lock a subject for a quarter of an hour, however many try at once.
+"""Limits on guessing: so many failures lock a subject for a quarter of an hour, however many try at once.
 
 Counted in MySQL by conditional update, so that a flushed cache gives no more tries.
 """
@@ -8,13 +8,15 @@ from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.errors import Refused
 
-TRIES = 5
+TRIES = 5  # of one phone from one address
+TRIES_OF_PHONE = 20  # from all addresses: an owner who mistypes is not locked out by a stranger's five
+TRIES_OF_ADDRESS = 100  # of all phones: a hospital's Wi-Fi is one address
 LOCK = 15 * 60 * clock.SECOND
 
 
-def take(tenant_id: int, subject: str) -> None:
+def take(tenant_id: int, subject: str, tries: int = TRIES) -> None:
     """Spend one try before the guess is looked at. Refused 429 where none is left."""
-    if not mysql.transact(lambda tx: _take(tx, tenant_id, subject.encode())):
+    if not mysql.transact(lambda tx: _take(tx, tenant_id, subject.encode(), tries)):
         raise Refused(errors.TOO_MANY_REQUESTS, "尝试次数过多，请15分钟后再试", retry_after=LOCK // clock.SECOND)
 
 
@@ -29,7 +31,7 @@ def forgive(tenant_id: int, subject: str) -> None:
     )
 
 
-def _take(tx: Tx, tenant_id: int, subject: bytes) -> bool:
+def _take(tx: Tx, tenant_id: int, subject: bytes, tries: int) -> bool:
     now = clock.now()
     tx.run(
         """
@@ -49,6 +51,6 @@ def _take(tx: Tx, tenant_id: int, subject: bytes) -> bool:
         tenant_id=tenant_id,
         subject=subject,
         now=now,
-        tries=TRIES,
+        tries=tries,
     )
     return taken == 1

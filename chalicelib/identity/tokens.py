@@ -1,7 +1,7 @@
 """Opaque tokens: MySQL holds the session by the token's hash, Redis a copy for a minute.
 
-Revoking writes MySQL, then a tombstone that outlives every copy: dead at once, or within 60 s where Redis could not be
-reached.
+A member of staff has the role of this minute, and none once disabled. Revoking writes MySQL, then a tombstone that
+outlives every copy: dead at once, or within 60 s where Redis could not be reached.
 """
 
 import hashlib
@@ -89,9 +89,11 @@ def _stored(hashed: bytes) -> Session | None:
     row = mysql.autocommit(
         lambda tx: tx.one(
             """
-            SELECT tenant_id, principal, kind, platform, expires_at
-            FROM tokens
-            WHERE token_hash = %(hashed)s AND revoked_at IS NULL
+            SELECT t.tenant_id, t.principal, COALESCE(s.role, t.kind) AS kind, t.platform, t.expires_at
+            FROM tokens t
+            LEFT JOIN staff s
+                ON t.principal LIKE 'user:%%' AND s.user_id = CAST(SUBSTRING(t.principal, 6) AS UNSIGNED)
+            WHERE t.token_hash = %(hashed)s AND t.revoked_at IS NULL AND s.disabled_at IS NULL
             """,
             hashed=hashed,
         )

@@ -5,11 +5,10 @@ begins another generation, so that a listener who cannot be served from it is to
 """
 
 import json
-from typing import Any
 
 from chalicelib.adapters.redis import Call, Script
 from chalicelib.messaging import ids
-from chalicelib.messaging.models import Message, Written
+from chalicelib.messaging.models import Written
 
 KEPT = 500  # events
 LIFE = 7 * 86_400  # seconds
@@ -29,21 +28,24 @@ _EMIT = Script(f"""
 """)
 
 
-def messages(public_id: str, written: Written) -> list[Call]:
+def messages(tenant_id: int, public_id: str, written: Written) -> list[Call]:
     """Tell every participant of a new message."""
-    return _events(written.principals, "message", public_id, written.message, prev_id=written.prev_id)
+    return _events("message", tenant_id, public_id, written)
 
 
-def withdrawals(public_id: str, written: Written) -> list[Call]:
+def withdrawals(tenant_id: int, public_id: str, written: Written) -> list[Call]:
     """Tell every participant that a message is no longer to be shown."""
-    return _events(written.principals, "withdrawn", public_id, written.message)
+    return _events("withdrawn", tenant_id, public_id, written)
 
 
-def _events(principals: list[str], kind: str, public_id: str, message: Message, **more: Any) -> list[Call]:
-    event = {"kind": kind, "conversation": public_id, "message": json.loads(message.record()), **more}
-    text = json.dumps(event, ensure_ascii=False, separators=(",", ":"))
-    return [(_EMIT, keys(principal), [ids.nonce(), text]) for principal in principals]
+def _events(kind: str, tenant_id: int, public_id: str, written: Written) -> list[Call]:
+    """An event names its message and does not hold it: what was withdrawn must not be found in a stream."""
+    message = written.message
+    event = {"kind": kind, "conversation": public_id, "seq": message.seq, "id": message.id, "prev_id": written.prev_id}
+    text = json.dumps(event, separators=(",", ":"))
+    return [(_EMIT, keys(tenant_id, principal), [ids.nonce(), text]) for principal in written.principals]
 
 
-def keys(principal: str) -> list[str]:
-    return [f"feed:{{{principal}}}:{part}" for part in ("head", "stream")]
+def keys(tenant_id: int, principal: str) -> list[str]:
+    """A principal is named inside its tenant: two hospitals may each have a session:abc."""
+    return [f"feed:1:{{{tenant_id}:{principal}}}:{part}" for part in ("head", "stream")]

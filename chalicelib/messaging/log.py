@@ -24,11 +24,15 @@ def append(tenant_id: int, kind: str, public_id: str, sender: str, draft: Draft)
     """
     writer = ids.nonce()
     written = _marked(public_id, writer, lambda: _stored(tenant_id, kind, public_id, sender, draft))
-    _show(public_id, written, [tail.publishing(public_id, writer, written, sender), *feed.messages(public_id, written)])
+    _show(
+        public_id,
+        written,
+        [tail.publishing(public_id, writer, written, sender), *feed.messages(tenant_id, public_id, written)],
+    )
     return written.message
 
 
-def withdraw(public_id: str, message_id: str, principal: str) -> Message:
+def withdraw(tenant_id: int, public_id: str, message_id: str, principal: str) -> Message:
     """Take back a message: its place stays, its content is served to nobody. Doing so again changes nothing.
 
     The sender may for two minutes; principal "" (an administrator) always. Refused 404 else.
@@ -36,13 +40,15 @@ def withdraw(public_id: str, message_id: str, principal: str) -> Message:
     writer, now = ids.nonce(), clock.now()
 
     def take_back() -> Written:
-        written = mysql.transact(lambda tx: store.withdraw(tx, public_id, message_id, principal, now - REGRET, now))
+        written = mysql.transact(
+            lambda tx: store.withdraw(tx, tenant_id, public_id, message_id, principal, now - REGRET, now)
+        )
         if written is None:
             raise Refused(errors.NOT_FOUND, "消息不存在，或已超过2分钟不能撤回")
         return written
 
     written = _marked(public_id, writer, take_back)
-    calls = [tail.publishing(public_id, writer, written, ""), *feed.withdrawals(public_id, written)]
+    calls = [tail.publishing(public_id, writer, written, ""), *feed.withdrawals(tenant_id, public_id, written)]
     _show(public_id, written, calls)
     return written.message
 
@@ -60,9 +66,9 @@ def _marked(public_id: str, writer: str, work: Callable[[], Written]) -> Written
 
 def _show(public_id: str, written: Written, calls: list[Call]) -> None:
     try:
-        redis.run_all(calls)
+        redis.run_all(calls, insist=True)
     except redis.Down as down:
-        tail.learn(public_id, written.message.seq)
+        tail.doubt(public_id)
         logger.warning("message not published", extra={"ids": {"reason": str(down), "seq": written.message.seq}})
 
 
@@ -73,18 +79,21 @@ def _stored(tenant_id: int, kind: str, public_id: str, sender: str, draft: Draft
                 lambda tx: store.append(tx, tenant_id, kind, public_id, sender, draft, clock.now())
             )
         except mysql.Duplicate as duplicate:
-            if duplicate.key == "resend":
-                return _sent_before(tenant_id, public_id, sender, draft)
-            continue  # two conversations drew one message id: the next tick is free
-        if written is None:
-            raise _why_not(tenant_id, kind, public_id, sender)
-        return written
+            if duplicate.key != "resend":
+                continue  # two conversations drew one message id: the next tick is free
+            written = None
+        if written := written or _sent_before(tenant_id, public_id, sender, draft):
+            return written
+        raise _why_not(tenant_id, kind, public_id, sender)
     raise Refused(errors.UNAVAILABLE, retry_after=1)
 
 
-def _sent_before(tenant_id: int, public_id: str, sender: str, draft: Draft) -> Written:
-    """A resend is the same message; another message under the same key is refused."""
-    sent_in, content, object_key, written = mysql.autocommit(lambda tx: store.find_sent(tx, tenant_id, sender, draft))
+def _sent_before(tenant_id: int, public_id: str, sender: str, draft: Draft) -> Written | None:
+    """A resend is the same message, also where no new one could be written; another under the same key is refused."""
+    found = mysql.autocommit(lambda tx: store.find_sent(tx, tenant_id, sender, draft)) if draft.retry_key else None
+    if found is None:
+        return None
+    sent_in, content, object_key, written = found
     sent = (sent_in, written.message.type, content, object_key)
     if sent != (public_id, draft.type, draft.content, draft.object_key):
         raise Refused(errors.CONFLICT, "Idempotency-Key：已用于另一条消息")

@@ -57,6 +57,7 @@ class Written:
     prev_id: str  # the message before it, "" if it is the first
     changes: int
     principals: list[str]  # participants, itself included, if they are few enough to tell them at once
+    changed: bool = False  # a message that was there: the last of the changes
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ def newest(public_id: str, principal: str, limit: int, beside: Sequence[Call] = 
         answer, *others = redis.run_all([tail.reading(public_id, limit, principal, ids.nonce()), *beside])
     except redis.Down:
         found = mysql.autocommit(lambda tx: store_reading.snapshot(tx, public_id, principal, limit))
-        tail.learn(public_id, found.last_seq)
+        tail.doubt(public_id)
         return _page(found, principal, limit, ""), [None] * len(beside)
     return _believed(public_id, principal, tail.view(public_id, principal, answer), limit), others
 
@@ -42,6 +42,8 @@ def older(public_id: str, message_id: str, limit: int) -> list[Message]:
     messages = mysql.autocommit(lambda tx: store_reading.older(tx, public_id, message_id, limit))
     if messages is None:
         raise Refused(errors.BAD_PARAMETER, "msg_id：不是该会话的消息")
+    if any(message.withdrawn for message in messages):  # the tail may not know it yet
+        tail.doubt(public_id)
     return messages
 
 
@@ -71,6 +73,8 @@ def heads(public_ids: list[str], principal: str) -> dict[str, Page]:
         answers = redis.run_all([tail.reading(public_id, 1, principal, ids.nonce()) for public_id in public_ids])
     except redis.Down:
         found = mysql.autocommit(lambda tx: store_reading.snapshots(tx, public_ids, principal))
+        for public_id in found:
+            tail.doubt(public_id)
         return {public_id: _page(snapshot, principal, 1, "") for public_id, snapshot in found.items()}
     views = {
         public_id: tail.view(public_id, principal, answer)
@@ -84,31 +88,48 @@ def _believed(public_id: str, principal: str, view: View, limit: int) -> Page:
     if view.verdict == "whole":
         return _seen(view)
     if view.verdict == "stale":
-        head = mysql.autocommit(lambda tx: store_reading.head(tx, public_id))
-        if head == (view.last_seq, view.changes):
-            redis.attempt(*tail.confirming(public_id, view))
+        head = mysql.autocommit(lambda tx: store_reading.head(tx, public_id, principal))
+        if head == (view.last_seq, view.changes, view.seat):
+            redis.attempt(*tail.confirming(public_id, view, principal))
             return _seen(view)
     found = mysql.autocommit(lambda tx: store_reading.snapshot(tx, public_id, principal, tail.KEPT))
-    redis.attempt(*tail.refilling(public_id, view, found))
-    return _page(found, principal, limit, view.version)
+    if found.seat(principal) is None:  # a stranger, or no such conversation: nothing is kept for them
+        return _page(found, principal, limit, "")
+    [version] = _kept({public_id: view}, [tail.refilling(public_id, view, found)])
+    return _page(found, principal, limit, version)
 
 
 def _brought(views: dict[str, View], principal: str) -> dict[str, Page]:
     """What the tails could not show, from MySQL in one query, and back into Redis in one round trip."""
-    missing = [public_id for public_id, view in views.items() if view.verdict != "whole"]
+    missing = {public_id: view for public_id, view in views.items() if view.verdict != "whole"}
     if not missing:
         return {}
-    found = mysql.autocommit(lambda tx: store_reading.snapshots(tx, missing, principal))
-    calls = [_renewing(public_id, views[public_id], snapshot) for public_id, snapshot in found.items()]
-    redis.attempt_all(calls)
-    return {public_id: _page(snapshot, principal, 1, views[public_id].version) for public_id, snapshot in found.items()}
+    found = mysql.autocommit(lambda tx: store_reading.snapshots(tx, list(missing), principal))
+    theirs = {public_id: missing[public_id] for public_id in found}
+    versions = _kept(theirs, [_renewing(public_id, view, found[public_id]) for public_id, view in theirs.items()])
+    return {
+        public_id: _page(found[public_id], principal, 1, version)
+        for public_id, version in zip(theirs, versions, strict=True)
+    }
 
 
 def _renewing(public_id: str, view: View, found: Snapshot) -> Call:
     """A tail that MySQL agrees with keeps what it has; another is left with the newest message alone."""
-    if view.verdict == "stale" and (view.last_seq, view.changes) == (found.last_seq, found.changes):
-        return tail.confirming(public_id, view)
+    agreed = (view.last_seq, view.changes) == (found.last_seq, found.changes)
+    if view.verdict == "stale" and agreed and view.seat and view.seat in found.seats:
+        return tail.confirming(public_id, view, view.seat.principal)
     return tail.refilling(public_id, view, found)
+
+
+def _kept(views: dict[str, View], calls: list[Call]) -> list[str]:
+    """Tell Redis what MySQL holds; return each tail's version then, "" for one that did not take it and is doubted."""
+    versions = redis.attempt_all(calls) or [None] * len(calls)
+    for (public_id, view), version in zip(views.items(), versions, strict=True):
+        if version:
+            tail.believe(public_id, view)
+        else:
+            tail.doubt(public_id)
+    return [version or "" for version in versions]
 
 
 def _seen(view: View) -> Page:

@@ -96,7 +96,7 @@ def append(tx: Tx, tenant_id: int, kind: str, public_id: str, sender: str, draft
     return Written(message, prev_id, head["changes"], told_at_once(principals))
 
 
-def find_sent(tx: Tx, tenant_id: int, sender: str, draft: Draft) -> tuple[str, str, str, Written]:
+def find_sent(tx: Tx, tenant_id: int, sender: str, draft: Draft) -> tuple[str, str, str, Written] | None:
     """Return what a retry key names: public id, text and object as they were sent, and the message as it is now."""
     row = tx.one(
         """
@@ -114,7 +114,8 @@ def find_sent(tx: Tx, tenant_id: int, sender: str, draft: Draft) -> tuple[str, s
         endpoint=draft.endpoint,
         retry_key=(draft.retry_key or "").encode(),
     )
-    assert row is not None, "the unique index said that it is there"
+    if row is None:
+        return None
     prev_id = ids.encode(row["prev_tick"], row["tag"]) if row["prev_tick"] else ""
     principals = told_at_once(tx.all(PARTICIPANTS, conversation_id=row["conversation_id"]))
     written = Written(message(row), prev_id, row["changes"], principals)
@@ -138,7 +139,9 @@ def is_archived(tx: Tx, tenant_id: int, kind: str, public_id: str, principal: st
     return found is not None
 
 
-def withdraw(tx: Tx, public_id: str, message_id: str, principal: str, since: int, now: int) -> Written | None:
+def withdraw(
+    tx: Tx, tenant_id: int, public_id: str, message_id: str, principal: str, since: int, now: int
+) -> Written | None:
     """Withdraw a message and count the change; None unless it is the principal's own, sent after `since`.
 
     principal "" withdraws anybody's. Withdrawing twice changes nothing and answers the same.
@@ -149,8 +152,10 @@ def withdraw(tx: Tx, public_id: str, message_id: str, principal: str, since: int
         SELECT m.conversation_id, m.seq, m.tick, m.tag, m.sender, m.type, m.content, m.object_key, m.sent_at,
                m.withdrawn_at
         FROM conversations c JOIN messages m ON m.conversation_id = c.conversation_id
-        WHERE c.public_id = %(public_id)s AND m.tick = %(tick)s AND m.tag = %(tag)s FOR UPDATE
+        WHERE c.public_id = %(public_id)s AND c.tenant_id = %(tenant_id)s
+          AND m.tick = %(tick)s AND m.tag = %(tag)s FOR UPDATE
         """,
+        tenant_id=tenant_id,
         public_id=public_id.encode(),
         tick=tick,
         tag=tag,
@@ -159,7 +164,8 @@ def withdraw(tx: Tx, public_id: str, message_id: str, principal: str, since: int
     if row is None or not mine:
         return None
     at = {"conversation_id": row["conversation_id"], "seq": row["seq"]}
-    if row["withdrawn_at"] is None:
+    first_time = row["withdrawn_at"] is None
+    if first_time:
         tx.run("UPDATE conversations SET changes = changes + 1 WHERE conversation_id = %(conversation_id)s", **at)
         tx.run(
             "UPDATE messages SET withdrawn_at = %(now)s WHERE conversation_id = %(conversation_id)s AND seq = %(seq)s",
@@ -168,7 +174,7 @@ def withdraw(tx: Tx, public_id: str, message_id: str, principal: str, since: int
         )
     changes = tx.value("SELECT changes FROM conversations WHERE conversation_id = %(conversation_id)s", **at)
     principals = told_at_once(tx.all(PARTICIPANTS, **at))
-    return Written(message({**row, "withdrawn_at": now}), "", changes, principals)
+    return Written(message({**row, "withdrawn_at": now}), "", changes, principals, changed=first_time)
 
 
 def told_at_once(rows: list[Row]) -> list[str]:

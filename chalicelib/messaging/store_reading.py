@@ -10,8 +10,11 @@ SEATED = 20  # participants whose seats a snapshot brings along, the reader's ow
 
 def snapshot(tx: Tx, public_id: str, principal: str, limit: int) -> Snapshot:
     """Read a conversation's end in one round trip. One that does not exist is empty."""
-    heads, messages, seats = tx.packet(
+    # All three as of one moment: a message that only the seats know of would be counted twice when it arrives.
+    *_, heads, messages, seats, _ = tx.packet(
         """
+        SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;
+        START TRANSACTION READ ONLY;
         SELECT last_seq, changes FROM conversations WHERE public_id = %(public_id)s;
         SELECT m.seq, m.tick, m.tag, m.sender, m.type, m.content, m.object_key, m.sent_at, m.withdrawn_at
         FROM conversations c JOIN messages m ON m.conversation_id = c.conversation_id
@@ -20,25 +23,34 @@ def snapshot(tx: Tx, public_id: str, principal: str, limit: int) -> Snapshot:
         SELECT p.principal, p.read_seq, p.own_since, p.hidden_seq
         FROM conversations c JOIN participants p ON p.conversation_id = c.conversation_id
         WHERE c.public_id = %(public_id)s AND p.left_at IS NULL
-        ORDER BY p.principal = %(principal)s DESC LIMIT %(seated)s
+        ORDER BY p.principal = %(principal)s DESC LIMIT %(seated)s;
+        COMMIT
         """,
         public_id=public_id.encode(),
         principal=principal.encode(),
         limit=limit,
         seated=SEATED,
     )
-    newest = [message(row) for row in messages]
-    # Messages are read after the counter of changes: what they know more, the next comparison finds out.
-    last_seq = newest[0].seq if newest else 0
-    return Snapshot(last_seq, heads[0]["changes"] if heads else 0, newest, [_seat(row) for row in seats])
+    last_seq, changes = (heads[0]["last_seq"], heads[0]["changes"]) if heads else (0, 0)
+    return Snapshot(last_seq, changes, [message(row) for row in messages], [_seat(row) for row in seats])
 
 
-def head(tx: Tx, public_id: str) -> tuple[int, int]:
-    """Return (last_seq, changes); zeros for no such conversation."""
+def head(tx: Tx, public_id: str, principal: str) -> tuple[int, int, Seat | None]:
+    """Return last_seq, changes and the principal's seat; zeros for no such conversation."""
     row = tx.one(
-        "SELECT last_seq, changes FROM conversations WHERE public_id = %(public_id)s", public_id=public_id.encode()
+        """
+        SELECT c.last_seq, c.changes, p.principal, p.read_seq, p.own_since, p.hidden_seq
+        FROM conversations c
+        LEFT JOIN participants p
+            ON p.conversation_id = c.conversation_id AND p.principal = %(principal)s AND p.left_at IS NULL
+        WHERE c.public_id = %(public_id)s
+        """,
+        public_id=public_id.encode(),
+        principal=principal.encode(),
     )
-    return (row["last_seq"], row["changes"]) if row else (0, 0)
+    if row is None:
+        return 0, 0, None
+    return row["last_seq"], row["changes"], _seat(row) if row["principal"] else None
 
 
 def snapshots(tx: Tx, public_ids: list[str], principal: str) -> dict[str, Snapshot]:
@@ -93,7 +105,7 @@ def older(tx: Tx, public_id: str, message_id: str, limit: int) -> list[Message] 
 def move_read(tx: Tx, public_id: str, principal: str, seq: int) -> Seat | None:
     """Move a read position forward, count the own messages after it, and return the seat as it is then.
 
-    None where it did not move. The count reads committed rows under the seat's lock: no own message slips between.
+    None for no participant. The count reads committed rows under the seat's lock: no own message slips between.
     """
     *_, rows, _ = tx.packet(
         """
@@ -107,9 +119,8 @@ def move_read(tx: Tx, public_id: str, principal: str, seq: int) -> Seat | None:
                 WHERE conversation_id = @conversation AND seq > %(seq)s AND sender = %(principal)s
             )
         WHERE conversation_id = @conversation AND principal = %(principal)s AND read_seq < %(seq)s;
-        SET @moved = ROW_COUNT();
         SELECT principal, read_seq, own_since, hidden_seq FROM participants
-        WHERE conversation_id = @conversation AND principal = %(principal)s AND @moved = 1;
+        WHERE conversation_id = @conversation AND principal = %(principal)s AND left_at IS NULL;
         COMMIT
         """,
         public_id=public_id.encode(),

@@ -3,21 +3,25 @@
 MySQL is the truth. A writer leaves a mark before its transaction; one script after the commit adds the message and
 clears the mark. A reader believes a tail only if this very server has kept it since it was filled, no mark is open,
 and the seqs run without a hole up to last_seq; and it compares with MySQL again after 10 seconds, in case a writer
-could not reach Redis. Else it reads MySQL and refills. Whatever happens in between - a mark, a message, a withdrawal -
-changes the tail's version, and a refill takes effect only on the version it was read for.
+could not reach Redis. Else it reads MySQL and refills. Whatever happens in between - a mark, a message, a withdrawal, a
+seat that changes, another refill - changes the tail's version, and a refill takes effect only on the version it was
+read for.
 """
 
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 from chalicelib import clock
 from chalicelib.adapters import redis
 from chalicelib.adapters.redis import Call
-from chalicelib.messaging import scripts
+from chalicelib.messaging import ids, scripts
 from chalicelib.messaging.models import Message, Seat, Snapshot, Written
 from chalicelib.messaging.scripts import BELIEVED, KEPT
 
 __all__ = ["BELIEVED", "KEPT"]
+
+SHAPE = 1  # of what is kept; a deployment that changes it, or a script, must not meet what the one before has left
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,7 @@ class View:
     verdict: str
     version: str
     at: int  # the server's time, milliseconds
+    doubted: float | None  # when this process stops doubting the tail, whatever it holds; None if it does not
     last_seq: int = 0
     changes: int = 0
     seat: Seat | None = None
@@ -40,7 +45,7 @@ def mark(public_id: str, writer: str) -> bool:
 
 def unmark(public_id: str, writer: str) -> None:
     """The writer committed nothing."""
-    redis.attempt(scripts.UNMARK, _keys(public_id), [writer])
+    redis.attempt(scripts.UNMARK, _keys(public_id), [writer], insist=True)
 
 
 def publishing(public_id: str, writer: str, written: Written, sender: str) -> Call:
@@ -49,7 +54,8 @@ def publishing(public_id: str, writer: str, written: Written, sender: str) -> Ca
     sender counts the message as its own; "" for a message that was there before.
     """
     message = written.message
-    return scripts.PUBLISH, _keys(public_id), [writer, message.seq, message.record(), written.changes, sender]
+    arguments = [writer, message.seq, message.record(), written.changes, int(written.changed), sender]
+    return scripts.PUBLISH, _keys(public_id), arguments
 
 
 def reading(public_id: str, limit: int, principal: str, nonce: str) -> Call:
@@ -58,24 +64,23 @@ def reading(public_id: str, limit: int, principal: str, nonce: str) -> Call:
 
 
 def view(public_id: str, principal: str, answer: list[Any]) -> View:
-    """Read a READ's answer. What this process knows to be longer is not believed."""
+    """Read a READ's answer. A tail that this process doubts is broken."""
     verdict, version, at, *rest = answer
-    if verdict == "broken":
-        return View("broken", version, int(at))
+    doubted = _doubted.get(public_id)
+    if verdict == "broken" or (doubted and doubted > clock.monotonic()):
+        return View("broken", version, int(at), doubted)
     last_seq, changes, read, own, hidden = (int(number) for number in rest[:5])
-    if not _knows_no_more(public_id, last_seq):
-        return View("broken", version, int(at))
     seat = Seat(principal, read, own, hidden)
-    return View(verdict, version, int(at), last_seq, changes, seat, tuple(map(Message.of_record, rest[5:])))
+    return View(verdict, version, int(at), None, last_seq, changes, seat, tuple(map(Message.of_record, rest[5:])))
 
 
-def confirming(public_id: str, seen: View) -> Call:
-    """MySQL agrees with what was seen."""
-    return scripts.CONFIRM, _keys(public_id), [seen.version, seen.at]
+def confirming(public_id: str, seen: View, principal: str) -> Call:
+    """MySQL agrees with what was seen of the log and of the principal's seat."""
+    return scripts.CONFIRM, _keys(public_id), [seen.version, seen.at, principal]
 
 
 def refilling(public_id: str, seen: View, found: Snapshot) -> Call:
-    """Replace a tail that could not be believed by what MySQL has, unless it changed since it was seen."""
+    """Replace a tail that could not be believed by what MySQL has; answers None where it changed since it was seen."""
     seats = [part for s in found.seats for part in (s.principal, s.read_seq, s.own_since, s.hidden_seq)]
     records = [part for message in found.messages for part in (message.seq, message.record())]
     head = [seen.version, seen.at, found.last_seq, found.changes, len(found.seats)]
@@ -83,27 +88,34 @@ def refilling(public_id: str, seen: View, found: Snapshot) -> Call:
 
 
 def reseat(public_id: str, version: str, seat: Seat) -> None:
-    """A seat changed in MySQL. Without Redis the copy catches up when it is next refilled."""
-    arguments = [version, seat.principal, seat.read_seq, seat.own_since, seat.hidden_seq]
-    redis.attempt(scripts.RESEAT, _keys(public_id), arguments)
+    """A seat changed in MySQL."""
+    arguments = [version, ids.nonce(), seat.principal, seat.read_seq, seat.own_since, seat.hidden_seq]
+    if not redis.attempt(scripts.RESEAT, _keys(public_id), arguments):
+        doubt(public_id)
 
 
-# What this process learned from MySQL while Redis was out of its reach: the copy there may not know it yet, and a
-# reader here must not be shown less than before. After BELIEVED seconds every reader compares with MySQL anyway.
-_ahead: dict[str, tuple[int, float]] = {}
+# Tails that may not hold what this process has learned from MySQL - Redis was out of its reach, or its refill came too
+# late - and when each is no longer doubted. A reader here must not be shown less than before.
+_doubted: dict[str, float] = {}  # the oldest first
+_lock = Lock()
 
 
-def learn(public_id: str, last_seq: int) -> None:
-    """Remember for a while how long a log is that Redis could not be told of."""
+def doubt(public_id: str) -> None:
+    """Believe this tail only after a refill, or when every reader has compared it with MySQL anyway."""
     now = clock.monotonic()
-    for known in [known for known, (_, until) in _ahead.items() if until < now]:
-        _ahead.pop(known, None)
-    _ahead[public_id] = (max(last_seq, _ahead.get(public_id, (0, 0.0))[0]), now + 2 * BELIEVED)
+    with _lock:
+        _doubted.pop(public_id, None)
+        _doubted[public_id] = now + 2 * BELIEVED
+        while _doubted[oldest := next(iter(_doubted))] < now:
+            del _doubted[oldest]
 
 
-def _knows_no_more(public_id: str, last_seq: int) -> bool:
-    return not _ahead or _ahead.get(public_id, (0, 0.0))[0] <= last_seq
+def believe(public_id: str, seen: View) -> None:
+    """Redis now holds what MySQL told after this look; a doubt that is younger stays."""
+    with _lock:
+        if seen.doubted and _doubted.get(public_id) == seen.doubted:
+            del _doubted[public_id]
 
 
 def _keys(public_id: str) -> list[str]:
-    return [f"log:{{{public_id}}}:{part}" for part in ("state", "tail", "marks")]
+    return [f"log:{SHAPE}:{{{public_id}}}:{part}" for part in ("state", "tail", "marks")]

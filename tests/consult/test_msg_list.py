@@ -2,6 +2,7 @@ import re
 
 import pytest
 
+from chalicelib.adapters import redis
 from tests.consult.chat import (
     DOCTOR_LIST,
     PATIENT_LIST,
@@ -84,6 +85,14 @@ def test_a_stranger_reads_nothing(lin: Person, wang: Person, chen: Person, zhou:
     assert seen_by_patient(wang, sent["session_no"], member_id=lin.member_id).status == 404
     assert seen_by_doctor(zhou, sent["session_no"]).status == 404
     assert seen_by_doctor(zhou, sent["session_no"], msg_id=sent["msg_id"]).status == 404
+
+
+def test_a_strangers_reading_leaves_nothing_in_redis(lin: Person, chen: Person, zhou: Person) -> None:
+    redis.client().flushall()
+    assert seen_by_doctor(zhou, opened(lin, chen)).status == 404
+    assert seen_by_doctor(zhou, "no-such-session").status == 404
+    kept = [key for key in redis.client().keys("log:*") if redis.client().ttl(key) > 60]
+    assert kept == []
 
 
 def test_another_tenant_reads_nothing(lin: Person, chen: Person, elsewhere: Hospital) -> None:

@@ -61,7 +61,7 @@ def test_links_are_signed_when_read_and_never_kept(lin: Person, chen: Person) ->
     session_no = opened(lin, chen)
     show(lin, chen, uploaded(lin, session_no))
     seen_by_patient(lin, session_no)
-    kept = " ".join(redis.client().zrange(f"log:{{{session_no}}}:tail", 0, -1))
+    kept = " ".join(redis.client().zrange(f"log:1:{{{session_no}}}:tail", 0, -1))
     assert "files/" in kept
     assert "X-Amz-Signature" not in kept
     in_mysql = mysql.autocommit(lambda tx: tx.value("SELECT COUNT(*) FROM messages WHERE object_key LIKE '%%Amz%%'"))
@@ -109,7 +109,7 @@ def test_nobody_sends_anothers_upload(hospital: Hospital, elsewhere: Hospital) -
 def test_a_withdrawn_picture_is_not_signed_again(lin: Person, chen: Person) -> None:
     session_no = opened(lin, chen)
     sent = show(lin, chen, uploaded(lin, session_no)).data
-    log.withdraw(session_no, sent["msg_id"], lin.principal)
+    log.withdraw(lin.tenant_id, session_no, sent["msg_id"], lin.principal)
     [message] = seen_by_doctor(chen, session_no).data
     assert (message["res_url"], message["message"], message["withdrawn"]) == ("", "", True)
 

@@ -120,6 +120,22 @@ def test_an_archived_conversation_is_read_but_not_written(lin: Person, chen: Per
     assert texts(seen_by_doctor(chen, session_no)) == ["在吗"]
 
 
+def test_a_resend_into_an_archived_conversation_is_still_the_same_message(lin: Person, chen: Person) -> None:
+    sent = ask(lin, chen, "在吗", "k1").data
+    archive = "UPDATE conversations SET archived_at = 1 WHERE public_id = %(id)s"
+    mysql.autocommit(lambda tx: tx.run(archive, id=sent["session_no"].encode()))
+    assert ask(lin, chen, "在吗", "k1").data == sent
+    assert ask(lin, chen, "在吗", "k2").status == 403
+
+
+def test_a_doctor_who_has_left_begins_nothing_new(lin: Person, wang: Person, chen: Person) -> None:
+    session_no = ask(lin, chen, "在吗").data["session_no"]
+    leave = "UPDATE staff SET disabled_at = 1 WHERE user_id = %(id)s"
+    mysql.autocommit(lambda tx: tx.run(leave, id=chen.user_id))
+    assert ask(wang, chen, "在吗").status == 404
+    assert ask(lin, chen, "还在吗").data["session_no"] == session_no
+
+
 @pytest.mark.parametrize("text", [None, "", "   \n", "字" * 4001, 5, ["在吗"], "a\x00b"])
 def test_a_text_is_neither_blank_nor_endless(lin: Person, chen: Person, text: object) -> None:
     session_no = opened(lin, chen)

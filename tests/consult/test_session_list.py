@@ -1,7 +1,9 @@
 import pytest
 
-from chalicelib.adapters import redis
-from chalicelib.consult import cards
+from chalicelib.adapters import mysql, redis
+from chalicelib.adapters.mysql import Row, Tx
+from chalicelib.consult import cards, store
+from chalicelib.messaging import ids
 from tests import people
 from tests.consult.chat import (
     DOCTOR_NEW_SESSION,
@@ -113,6 +115,23 @@ def test_a_list_too_long_to_keep_has_the_same_pages(
 ) -> None:
     monkeypatch.setattr(cards, "FEW", 1)
     test_a_doctors_list_has_pages(hospital, chen)
+
+
+def test_a_long_list_is_read_by_its_doctor(hospital: Hospital, chen: Person) -> None:
+    """Whatever the database chooses first, it begins with one doctor's rows and never with a whole table."""
+    ask(hospital.lin, chen, "您好")
+    with_plan = mysql.autocommit(lambda tx: _plan(tx, chen.user_id))
+    assert {row["table"] for row in with_plan} >= {"s", "c", "seat"}
+    assert [row["table"] for row in with_plan if row["type"] in ("ALL", "index")] == []
+
+
+def _plan(tx: Tx, doctor_id: int) -> list[Row]:
+    asked: list[str] = []
+    real = tx._cursor.execute
+    tx._cursor.execute = lambda sql, args=None: (asked.append(tx._cursor.mogrify(sql, args)), real(sql, args))[1]
+    store.recent_cards(tx, doctor_id, (ids.END, 0), 20)
+    tx._cursor.execute = real
+    return tx.all(f"EXPLAIN {asked[0].replace('%', '%%')}")
 
 
 def test_lists_are_the_same_after_a_flush(lin: Person, chen: Person, zhou: Person) -> None:

@@ -18,9 +18,9 @@ def test_what_is_not_set_is_not_elsewhere() -> None:
 
 def test_the_app_uses_them_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     urls = {
-        "DATABASE_URL": "mysql://me:p%40ss@db.example:3307/hospital",
-        "REDIS_URL": "rediss://cache.example:6380/0",
-        "S3_ENDPOINT_URL": "https://s3.example",
+        "DATABASE_URL": "mysql://me:p%40ss@localhost:3307/hospital",
+        "REDIS_URL": "rediss://127.0.0.1:6380/0",
+        "S3_ENDPOINT_URL": "https://localhost",
     }
     for name, url in urls.items():
         monkeypatch.setenv(name, url)
@@ -29,13 +29,30 @@ def test_the_app_uses_them_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(("named", "used"), [("hospital", "hospital_test"), ("hospital_test", "hospital_test")])
 def test_tests_never_touch_the_developers_database(monkeypatch: pytest.MonkeyPatch, named: str, used: str) -> None:
-    monkeypatch.setenv("DATABASE_URL", f"mysql://me:secret@db.example:3307/{named}?tls=1")
-    assert overrides.read(tests=True) == {"DATABASE_URL": f"mysql://me:secret@db.example:3307/{used}?tls=1"}
+    monkeypatch.setenv("DATABASE_URL", f"mysql://me:secret@localhost:3307/{named}?tls=1")
+    assert overrides.read(tests=True) == {"DATABASE_URL": f"mysql://me:secret@localhost:3307/{used}?tls=1"}
+
+
+@pytest.mark.parametrize("tests", [True, False])
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("DATABASE_URL", "mysql://me:secret@db.example:3306/hospital"),
+        ("REDIS_URL", "redis://10.0.0.5:6379/0"),
+        ("S3_ENDPOINT_URL", "https://s3.example"),
+    ],
+)
+def test_nothing_away_from_this_machine_is_filled_or_emptied(
+    monkeypatch: pytest.MonkeyPatch, name: str, url: str, tests: bool
+) -> None:
+    monkeypatch.setenv(name, url)
+    with pytest.raises(Refusal, match="away from this machine"):
+        overrides.read(tests=tests)
 
 
 def test_tests_keep_to_redis_database_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("REDIS_URL", "redis://cache.example/0")
-    assert overrides.read(tests=True) == {"REDIS_URL": "redis://cache.example/1"}
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1/0")
+    assert overrides.read(tests=True) == {"REDIS_URL": "redis://127.0.0.1/1"}
 
 
 @pytest.mark.parametrize(
@@ -46,8 +63,8 @@ def test_tests_keep_to_redis_database_one(monkeypatch: pytest.MonkeyPatch) -> No
         ("DATABASE_URL", "mysql:///x"),
         ("DATABASE_URL", "mysql://db:port/x"),
         ("DATABASE_URL", "mysql://db:99999/x"),
-        ("REDIS_URL", "cache.example:6379"),
-        ("S3_ENDPOINT_URL", "s3.example"),
+        ("REDIS_URL", "127.0.0.1:6379"),
+        ("S3_ENDPOINT_URL", "localhost"),
     ],
 )
 def test_a_url_that_cannot_work_is_refused_with_an_example(
@@ -69,6 +86,6 @@ def test_the_developers_aws_credentials_do_not_reach_the_app(monkeypatch: pytest
 
 
 def test_credentials_for_an_s3_of_the_developers_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("S3_ENDPOINT_URL", "https://s3.example")
+    monkeypatch.setenv("S3_ENDPOINT_URL", "https://localhost")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "theirs")
     assert appenv.of("venv", {}, tests=False)["AWS_ACCESS_KEY_ID"] == "theirs"

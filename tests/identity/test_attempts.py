@@ -140,3 +140,16 @@ def test_forgiving_who_never_failed_changes_nothing(hospital: Hospital) -> None:
     attempts.forgive(hospital.tenant_id, "staff:nobody")
     sql = "SELECT COUNT(*) FROM attempts WHERE tenant_id = %(id)s"
     assert mysql.autocommit(lambda tx: tx.value(sql, id=hospital.tenant_id)) == 0
+
+
+def test_one_phone_is_not_guessed_at_from_many_addresses(hospital: Hospital) -> None:
+    tries = attempts.TRIES_OF_PHONE
+    answers = [sign_in(hospital.chen, address=f"198.51.100.{n}").status for n in range(tries + 3)]
+    assert answers == [401] * tries + [429] * 3
+
+
+def test_one_address_does_not_guess_at_many_phones(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attempts, "TRIES_OF_ADDRESS", 7)
+    strangers = [Person(hospital.tenant_id, 0, f"1370000000{n}", "") for n in range(9)]
+    assert [sign_in(stranger).status for stranger in strangers] == [401] * 7 + [429] * 2
+    assert sign_in(hospital.chen, PASSWORD, address="198.51.100.9").status == 200

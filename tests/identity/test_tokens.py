@@ -155,3 +155,19 @@ def test_a_token_dies_of_age(lin: Person, monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize("token", ["", " ", "x" * 43, "令牌", "\ud800", "\x00", "%s' OR 1=1 --", "a" * 8000])
 def test_what_is_no_token_signs_nobody_in(token: str) -> None:
     assert status(token) == 401
+
+
+def test_disabled_staff_are_signed_out_within_the_minute_of_a_copy(hospital: Hospital) -> None:
+    chen = hospital.chen
+    disable = "UPDATE staff SET disabled_at = 1 WHERE user_id = %(id)s"
+    mysql.autocommit(lambda tx: tx.run(disable, id=chen.user_id))
+    redis.client().delete(key_of(chen.token))
+    assert tokens.look_up(chen.token) is None
+
+
+def test_a_token_has_the_role_of_today(hospital: Hospital) -> None:
+    change = "UPDATE staff SET role = 'admin' WHERE user_id = %(id)s"
+    mysql.autocommit(lambda tx: tx.run(change, id=hospital.desk.user_id))
+    session = tokens.look_up(hospital.desk.token)
+    assert session is not None
+    assert session.kind == "admin"

@@ -1,32 +1,47 @@
 import json
 from typing import Any
 
-from chalicelib.adapters import redis
-from chalicelib.messaging import feed, log
+from chalicelib.adapters import mysql, redis
+from chalicelib.messaging import feed, ids, log, store
+from chalicelib.messaging.models import Draft
 from tests.messaging.conftest import Say
-from tests.people import Person
+from tests.people import Hospital, Person
 
 
 def events(who: Person) -> list[tuple[str, dict[str, Any]]]:
-    _, stream = feed.keys(who.principal)
+    _, stream = feed.keys(who.tenant_id, who.principal)
     return [(at, json.loads(fields["event"])) for at, fields in redis.client().xrange(stream)]
 
 
 def generation(who: Person) -> str:
-    head, _ = feed.keys(who.principal)
+    head, _ = feed.keys(who.tenant_id, who.principal)
     return str(redis.client().hget(head, "generation"))
 
 
 def test_every_participant_is_told_in_order(conversation: str, lin: Person, chen: Person, say: Say) -> None:
     first, second = say("一", lin), say("二", chen)
-    for person in (lin, chen):
-        (at_1, one), (at_2, two) = events(person)
-        assert (at_1, at_2) == ("1-0", "2-0")
-        assert (one["kind"], one["conversation"], one["message"][1], one["prev_id"]) == (
-            *("message", conversation, first.id),
-            "",
+    told = [
+        ("1-0", {"kind": "message", "conversation": conversation, "seq": 1, "id": first.id, "prev_id": ""}),
+        ("2-0", {"kind": "message", "conversation": conversation, "seq": 2, "id": second.id, "prev_id": first.id}),
+    ]
+    assert events(lin) == events(chen) == told
+
+
+def test_a_stream_never_holds_what_was_said(lin: Person, say: Say) -> None:
+    say("私密", lin)
+    _, stream = feed.keys(lin.tenant_id, lin.principal)
+    assert "私密" not in str(redis.client().xrange(stream))
+
+
+def test_the_same_name_in_two_hospitals_is_two_people(hospital: Hospital, elsewhere: Hospital) -> None:
+    for place in (hospital, elsewhere):
+        public_id = ids.new_conversation()
+        mysql.transact(
+            lambda tx, at=place, id=public_id: store.create(tx, at.tenant_id, id, "direct", ["session:abc"], 1)
         )
-        assert (two["message"][1], two["message"][4], two["prev_id"]) == (second.id, "二", first.id)
+        log.append(place.tenant_id, "direct", public_id, "session:abc", Draft("我", "t"))
+    for place in (hospital, elsewhere):
+        assert redis.client().xlen(feed.keys(place.tenant_id, "session:abc")[1]) == 1
 
 
 def test_a_stranger_is_told_nothing(wang: Person, lin: Person, say: Say) -> None:
@@ -36,9 +51,9 @@ def test_a_stranger_is_told_nothing(wang: Person, lin: Person, say: Say) -> None
 
 def test_a_withdrawal_is_told_without_the_text(conversation: str, lin: Person, chen: Person, say: Say) -> None:
     wrong = say("说错了", lin)
-    log.withdraw(conversation, wrong.id, lin.principal)
+    log.withdraw(lin.tenant_id, conversation, wrong.id, lin.principal)
     (_, _), (_, told) = events(chen)
-    assert (told["kind"], told["message"][1], told["message"][4]) == ("withdrawn", wrong.id, "")
+    assert (told["kind"], told["seq"], told["id"]) == ("withdrawn", 1, wrong.id)
 
 
 def test_a_flushed_stream_begins_another_generation(lin: Person, say: Say) -> None:
@@ -53,7 +68,7 @@ def test_a_flushed_stream_begins_another_generation(lin: Person, say: Say) -> No
 def test_a_stream_that_another_server_left_begins_another_generation(lin: Person, say: Say) -> None:
     say("一", lin)
     before = generation(lin)
-    redis.client().hset(feed.keys(lin.principal)[0], "server", "0" * 40)
+    redis.client().hset(feed.keys(lin.tenant_id, lin.principal)[0], "server", "0" * 40)
     say("二", lin)
     assert generation(lin) != before
 

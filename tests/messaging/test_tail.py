@@ -121,7 +121,7 @@ def test_a_comparison_finds_what_a_writer_without_redis_wrote(
 ) -> None:
     read(conversation, lin)
     with monkeypatch.context() as elsewhere:  # another process, which reaches MySQL alone
-        elsewhere.setattr(redis, "run_all", lambda _: [])
+        elsewhere.setattr(redis, "run_all", lambda *_, **__: [])
         say("一", chen)
     assert read(conversation, lin) == []
     redis.client().hincrby(keys(conversation)[0], "checked", -(tail.BELIEVED + 1) * 1000)
@@ -152,7 +152,7 @@ def test_a_late_refill_does_not_bring_back_a_withdrawn_text(conversation: str, l
     message = say("说错了")
     redis.client().delete(keys(conversation)[0])
     seen, before = look(conversation, lin), in_mysql(conversation, lin)
-    log.withdraw(conversation, message.id, lin.principal)
+    log.withdraw(lin.tenant_id, conversation, message.id, lin.principal)
     refill(conversation, seen, before)
     assert read(conversation, lin) == [""]
 
@@ -182,6 +182,8 @@ def test_of_two_refills_the_one_that_read_less_loses(conversation: str, lin: Per
 def test_messages_that_arrive_out_of_order_wait_for_the_missing_one(conversation: str, lin: Person) -> None:
     """Two writers commit 1 and 2; the second reaches Redis first."""
     assert read(conversation, lin) == []
+    for writer in ("w1", "w2"):
+        tail.mark(conversation, writer)
     first, second = (Message(n, str(n), lin.principal, 0, str(n), "", n) for n in (1, 2))
     redis.run(*tail.publishing(conversation, "w2", Written(second, "", 0, []), lin.principal))
     assert look(conversation, lin).verdict == "broken"

@@ -13,7 +13,7 @@ def test_a_withdrawn_message_keeps_its_place_and_loses_its_text(
 ) -> None:
     wrong = say("说错了", lin)
     say("嗯？", chen)
-    log.withdraw(conversation, wrong.id, lin.principal)
+    log.withdraw(lin.tenant_id, conversation, wrong.id, lin.principal)
     assert read(conversation, chen) == ["嗯？", ""]
     redis.client().flushall()
     assert read(conversation, chen) == ["嗯？", ""]
@@ -24,15 +24,15 @@ def test_a_withdrawn_message_keeps_its_place_and_loses_its_text(
 
 def test_the_text_stays_for_audit(conversation: str, lin: Person, say: Say) -> None:
     wrong = say("说错了", lin)
-    log.withdraw(conversation, wrong.id, lin.principal)
+    log.withdraw(lin.tenant_id, conversation, wrong.id, lin.principal)
     kept = "SELECT m.content FROM messages m WHERE m.sender = %(lin)s"
     assert mysql.autocommit(lambda tx: tx.value(kept, lin=lin.principal.encode())) == "说错了"
 
 
 def test_withdrawing_twice_changes_nothing(conversation: str, lin: Person, chen: Person, say: Say) -> None:
     wrong = say("说错了", lin)
-    log.withdraw(conversation, wrong.id, lin.principal)
-    assert log.withdraw(conversation, wrong.id, lin.principal).withdrawn
+    log.withdraw(lin.tenant_id, conversation, wrong.id, lin.principal)
+    assert log.withdraw(lin.tenant_id, conversation, wrong.id, lin.principal).withdrawn
     assert unread(conversation, chen) == 1
 
 
@@ -42,22 +42,22 @@ def test_after_two_minutes_only_an_administrator_may(
     wrong, now = say("说错了", lin), clock.now()
     monkeypatch.setattr(clock, "now", lambda: now + log.REGRET)
     with pytest.raises(Refused, match="2分钟"):
-        log.withdraw(conversation, wrong.id, lin.principal)
+        log.withdraw(lin.tenant_id, conversation, wrong.id, lin.principal)
     assert read(conversation, lin) == ["说错了"]
-    log.withdraw(conversation, wrong.id, "")
+    log.withdraw(lin.tenant_id, conversation, wrong.id, "")
     assert read(conversation, lin) == [""]
 
 
 def test_nobody_withdraws_what_another_said(conversation: str, lin: Person, chen: Person, say: Say) -> None:
     message = say("一", lin)
     with pytest.raises(Refused):
-        log.withdraw(conversation, message.id, chen.principal)
+        log.withdraw(lin.tenant_id, conversation, message.id, chen.principal)
     assert read(conversation, lin) == ["一"]
 
 
 def test_a_resend_does_not_bring_a_withdrawn_text_back(conversation: str, lin: Person, chen: Person, say: Say) -> None:
     wrong = say("说错了", lin, "k1")
-    log.withdraw(conversation, wrong.id, lin.principal)
+    log.withdraw(lin.tenant_id, conversation, wrong.id, lin.principal)
     assert say("说错了", lin, "k1").withdrawn
     assert read(conversation, chen) == [""]
 
@@ -65,5 +65,5 @@ def test_a_resend_does_not_bring_a_withdrawn_text_back(conversation: str, lin: P
 def test_a_refused_withdrawal_leaves_no_mark(conversation: str, lin: Person, chen: Person, say: Say) -> None:
     message = say("一", lin)
     with pytest.raises(Refused):
-        log.withdraw(conversation, message.id, chen.principal)
-    assert redis.client().zcard(f"log:{{{conversation}}}:marks") == 0
+        log.withdraw(lin.tenant_id, conversation, message.id, chen.principal)
+    assert redis.client().zcard(f"log:1:{{{conversation}}}:marks") == 0

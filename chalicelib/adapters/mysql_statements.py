@@ -1,0 +1,100 @@
+"""What one may say to MySQL, and what comes back instead of an answer. Connections are in mysql.py."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pymysql
+from pymysql.cursors import DictCursor
+
+Row = dict[str, Any]
+
+DEADLOCK, LOCK_WAIT, DUPLICATE = 1213, 1205, 1062
+# Told by the client when the server has gone or cannot be reached, and by the server when it is full, going down, or
+# no longer the one that takes writes (1290, 1836: a connection that outlived a failover).
+LOST = frozenset(
+    (
+        *(1040, 1053, 1152, 1158, 1159, 1160, 1161, 1203, 1226, 1290, 1836, 1927),
+        *(2002, 2003, 2006, 2013, 2014, 2055, 3169),
+    )
+)
+
+
+class Duplicate(Exception):
+    """A unique index refused a row; `key` is the name of that index."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"MySQL error {DUPLICATE}: a row is there already in index {key}")
+        self.key = key
+
+
+class Failed(Exception):
+    """A statement that the server would not run; `number` is MySQL's error number."""
+
+    def __init__(self, number: int, message: str) -> None:
+        super().__init__(f"MySQL error {number}: {message}")
+        self.number = number
+
+
+class Lost(Exception):
+    """The connection died: whether its last statement ran is not known. `number` is MySQL's, 0 if it said none."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+class Tx:
+    """The statements of one transaction, or one by itself. Parameters are named: %(name)s.
+
+    Raises Duplicate or Failed, and Lost, which becomes Refused(UNAVAILABLE) on the way out.
+    """
+
+    def __init__(self, cursor: DictCursor) -> None:
+        self._cursor = cursor
+
+    def value(self, sql: str, **params: Any) -> Any:
+        """Return the first column of the first row, or None."""
+        row = self.one(sql, **params)
+        return next(iter(row.values())) if row else None
+
+    def one(self, sql: str, **params: Any) -> Row | None:
+        asked(self._cursor.execute, sql, params or None)
+        return self._cursor.fetchone()
+
+    def all(self, sql: str, **params: Any) -> list[Row]:
+        asked(self._cursor.execute, sql, params or None)
+        return list(self._cursor.fetchall())
+
+    def run(self, sql: str, **params: Any) -> int:
+        """Return how many rows matched or were inserted."""
+        return int(asked(self._cursor.execute, sql, params or None))
+
+    def insert(self, sql: str, **params: Any) -> int:
+        """Return the new row's AUTO_INCREMENT id."""
+        asked(self._cursor.execute, sql, params or None)
+        return int(self._cursor.lastrowid)
+
+    def packet(self, sql: str, **params: Any) -> list[list[Row]]:
+        """Run several statements in one round trip; return the rows of each."""
+        asked(self._cursor.execute, sql, params or None)
+        results = [list(self._cursor.fetchall())]
+        while asked(self._cursor.nextset):
+            results.append(list(self._cursor.fetchall()))
+        return results
+
+
+def asked(ask: Callable[..., Any], *arguments: Any) -> Any:
+    try:
+        return ask(*arguments)
+    except pymysql.err.MySQLError as error:
+        number = int(error.args[0]) if error.args and isinstance(error.args[0], int) else 0
+        if number in LOST or isinstance(error, pymysql.err.InterfaceError):
+            raise Lost(number) from error
+        if number == DUPLICATE:
+            raise Duplicate(_index(error.args[1])) from error
+        raise Failed(number, str(error.args[-1])) from error
+
+
+def _index(message: str) -> str:
+    """Find the index's name in "Duplicate entry '1' for key 'table.index'" (MariaDB leaves the table out)."""
+    return message.rpartition("for key ")[2].strip("'").rpartition(".")[2]

@@ -1,0 +1,94 @@
+"""What stands when all is quiet again: MySQL's rows, and whether everybody is shown just that."""
+
+from collections.abc import Callable, Iterable, Iterator
+from threading import Event
+from time import monotonic
+
+from chalicelib.adapters import mysql, redis
+from chalicelib.messaging import ids
+from chalicelib.messaging.scripts import BELIEVED, MARK_LIFE
+from tests.faults.checker import Entry
+from tests.faults.sides import Side, page_of
+from tests.messaging.conftest import keys
+
+
+def stored(session_no: str) -> list[Entry]:
+    rows = mysql.autocommit(
+        lambda tx: tx.all(
+            """
+            SELECT m.seq, m.tick, m.tag, m.content, m.withdrawn_at
+            FROM messages m JOIN conversations c ON c.conversation_id = m.conversation_id
+            WHERE c.public_id = %(session_no)s ORDER BY m.seq
+            """,
+            session_no=session_no.encode(),
+        )
+    )
+    return [
+        Entry(row["seq"], ids.encode(row["tick"], row["tag"]), row["content"], row["withdrawn_at"] is not None)
+        for row in rows
+    ]
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    deadline = monotonic() + 10
+    while not true():
+        assert monotonic() < deadline
+        Event().wait(0.01)
+
+
+def ten_seconds_later(session_no: str, seconds: int = BELIEVED + 1) -> None:
+    """As if Redis had been compared with MySQL so long ago."""
+    state = keys(session_no)[0]
+    for field in redis.client().hkeys(state):
+        if field.startswith("checked"):
+            redis.client().hincrby(state, field, -seconds * 1000)
+
+
+def minute_later(session_no: str) -> None:
+    """As if every open mark were a minute older."""
+    marks = keys(session_no)[2]
+    for writer in redis.client().zrange(marks, 0, -1):
+        redis.client().zincrby(marks, -(MARK_LIFE + 1), writer)
+
+
+def wrong_at_rest(sides: Iterable[Side]) -> list[str]:
+    """Read as every participant does, and compare with MySQL; [] if all is well."""
+    return [problem for side in sides for problem in wrong_for(side)]
+
+
+def wrong_for(side: Side) -> Iterator[str]:
+    log = [(entry.id, "" if entry.withdrawn else entry.text) for entry in reversed(stored(side.session_no))]
+    unread = unread_of(side)
+    entry = next(one for one in side.listed().data if one["session_no"] == side.session_no)
+    if (entry["unread"], entry["last_msg_id"], entry["last_message"]) != (unread, *log[0]):
+        yield f"{side.me.principal} is listed {entry}, but MySQL has {unread} unread and {log[0]}"
+    if page_of(side.newest().data, side) != log[:1]:
+        yield f"{side.me.principal} has another newest message"
+    if history(side) != log:
+        yield f"{side.me.principal} is shown another history"
+
+
+def history(side: Side) -> list[tuple[str, str]]:
+    """All of it, page by page."""
+    shown = page_of(side.page(100).data, side)
+    while page := page_of(side.page(100, msg_id=shown[-1][0]).data, side):
+        shown += page
+    return shown
+
+
+def unread_of(side: Side) -> int:
+    """Counted, not as it is kept."""
+    count: int = mysql.autocommit(
+        lambda tx: tx.value(
+            """
+            SELECT COUNT(*)
+            FROM messages m
+            JOIN conversations c ON c.conversation_id = m.conversation_id
+            JOIN participants p ON p.conversation_id = m.conversation_id AND p.principal = %(principal)s
+            WHERE c.public_id = %(session_no)s AND m.seq > p.read_seq AND m.sender <> p.principal
+            """,
+            session_no=side.session_no.encode(),
+            principal=side.me.principal.encode(),
+        )
+    )
+    return count

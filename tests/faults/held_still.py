@@ -1,0 +1,47 @@
+"""What a test needs to hold two things still at the moment where they meet."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from chalicelib.adapters import mysql, redis
+from chalicelib.messaging import ids, reading, store_reading, tail
+from chalicelib.messaging.models import Snapshot
+from tests.people import Person
+
+
+@contextmanager
+def another_process(patch: pytest.MonkeyPatch, cut: bool = False) -> Iterator[None]:
+    """What is done here, this process has not seen; cut: it reaches MySQL alone."""
+    with patch.context() as elsewhere:
+        elsewhere.setattr(tail, "_doubted", {}, raising=False)
+        elsewhere.setattr(tail, "_ahead", {}, raising=False)
+        if cut:
+            elsewhere.setattr(redis, "_call", refuse)
+        yield
+
+
+def refuse(*_: Any) -> Any:
+    raise redis.Down("cut")
+
+
+def look(conversation: str, who: Person) -> tail.View:
+    call = tail.reading(conversation, 100, who.principal, ids.nonce())
+    return tail.view(conversation, who.principal, redis.run(*call))
+
+
+def in_mysql(conversation: str, who: Person) -> Snapshot:
+    return mysql.autocommit(lambda tx: store_reading.snapshot(tx, conversation, who.principal, 200))
+
+
+def newest(conversation: str, who: Person) -> list[str]:
+    """The newest page, not counted as read."""
+    page, _ = reading.newest(conversation, who.principal, 100)
+    return [message.content for message in page.messages]
+
+
+def listed(conversation: str, who: Person) -> bool:
+    page = reading.heads([conversation], who.principal)[conversation]
+    return bool(page.seat and page.last_seq > page.seat.hidden_seq)

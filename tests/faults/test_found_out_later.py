@@ -1,0 +1,142 @@
+"""What Redis was not told, or was told twice: who finds it out, and when."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from chalicelib import clock
+from chalicelib.adapters import mysql, redis
+from chalicelib.adapters.mysql import Tx
+from chalicelib.errors import Refused
+from chalicelib.messaging import log, reading, store_reading, tail
+from chalicelib.messaging.models import Draft, Snapshot
+from tests.faults.aftermath import ten_seconds_later, wait_until
+from tests.faults.held_still import another_process, listed, refuse
+from tests.messaging.conftest import Say, keys, read, unread
+from tests.people import Person
+
+
+@pytest.mark.parametrize("same_process", [True, False])
+def test_a_deletion_without_redis_is_known_after_ten_seconds(
+    conversation: str, lin: Person, chen: Person, say: Say, monkeypatch: pytest.MonkeyPatch, same_process: bool
+) -> None:
+    say("一", chen)
+    read(conversation, lin)
+    read(conversation, chen)
+    if same_process:
+        with monkeypatch.context() as cut:
+            cut.setattr(redis, "_call", refuse)
+            reading.hide(conversation, lin.principal)
+    else:
+        with another_process(monkeypatch, cut=True):
+            reading.hide(conversation, lin.principal)
+        ten_seconds_later(conversation)
+        read(conversation, chen)  # his comparison says nothing of her seat
+    assert not listed(conversation, lin)
+
+
+@pytest.mark.parametrize("again", ["page", "list"])
+def test_a_position_moved_without_redis_is_known_after_ten_seconds(
+    conversation: str, lin: Person, chen: Person, say: Say, monkeypatch: pytest.MonkeyPatch, again: str
+) -> None:
+    say("一", chen)
+    reading.newest(conversation, lin.principal, 10)
+    with another_process(monkeypatch, cut=True):
+        read(conversation, lin)
+    ten_seconds_later(conversation)
+    if again == "page":
+        read(conversation, lin)
+    assert [unread(conversation, lin) for _ in range(2)] == [0, 0]
+
+
+def test_a_resend_after_the_tail_was_lost_counts_once(conversation: str, lin: Person, chen: Person, say: Say) -> None:
+    say("一", lin, "k1")
+    say("二", chen)
+    reading.newest(conversation, lin.principal, 10)
+    redis.client().delete(keys(conversation)[1])
+    say("一", lin, "k1")
+    say("三", lin, "k3")
+    assert unread(conversation, lin) == 1
+
+
+def test_a_message_whose_mark_was_not_heard_counts_once(
+    conversation: str, lin: Person, chen: Person, say: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    say("一", chen)
+    page, _ = reading.newest(conversation, lin.principal, 10)
+    show = log._show
+
+    def read_before(*arguments: Any) -> None:
+        reading.read_up_to(conversation, page)  # counts her own message, which is committed
+        show(*arguments)
+
+    with monkeypatch.context() as blink:
+        blink.setattr(tail, "mark", lambda *_: False)
+        blink.setattr(log, "_show", read_before)
+        say("二", lin)
+    say("三", chen)
+    assert unread(conversation, lin) == 1
+
+
+def test_a_hole_below_the_newest_message_is_found_by_a_list(
+    conversation: str, lin: Person, chen: Person, say: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read(conversation, lin)
+    with another_process(monkeypatch, cut=True):
+        say("一", lin)
+    say("二", chen)
+    ten_seconds_later(conversation)
+    assert [unread(conversation, lin) for _ in range(2)] == [1, 1]
+
+
+def test_a_clock_set_back_does_not_make_a_tail_believed_for_longer(
+    conversation: str, lin: Person, mysql_reads: list[str]
+) -> None:
+    read(conversation, lin)
+    ten_seconds_later(conversation, -3600)
+    mysql_reads.clear()
+    read(conversation, lin)
+    assert mysql_reads == ["head"]
+
+
+def test_a_refused_send_leaves_the_tail_believed(
+    conversation: str, lin: Person, wang: Person, mysql_reads: list[str]
+) -> None:
+    read(conversation, lin)
+    with pytest.raises(Refused):
+        log.append(wang.tenant_id, "direct", conversation, wang.principal, Draft("我", "t"))
+    mysql_reads.clear()
+    assert read(conversation, lin) == []
+    assert mysql_reads == []
+    assert clock.now()
+
+
+def test_a_snapshot_is_of_one_moment(conversation: str, lin: Person, say: Say) -> None:
+    """Lin speaks while a reader is between the messages and the seats."""
+    say("一", lin)
+    name = conversation[:32]
+
+    def slowly(tx: Tx) -> Snapshot:
+        waiting = Tx(tx._cursor)
+        waiting.packet = lambda sql, **params: tx.packet(  # type: ignore[method-assign]
+            sql.replace("m.withdrawn_at", f"m.withdrawn_at, GET_LOCK('{name}', 10) AS held"), **params
+        )
+        return store_reading.snapshot(waiting, conversation, lin.principal, 200)
+
+    def hold(tx: Tx) -> Snapshot:
+        assert tx.value("SELECT GET_LOCK(%(name)s, 0)", name=name) == 1
+        reader = another.submit(mysql.apart, slowly, 10)
+        wait_until(lambda: tx.value(WAITING, asked=f"%GET_LOCK('{name}%") == 1)
+        say("二", lin)
+        tx.value("SELECT RELEASE_LOCK(%(name)s)", name=name)
+        return reader.result(10)
+
+    with ThreadPoolExecutor(1) as another:
+        found = mysql.apart(hold, 10)
+    seat = found.seat(lin.principal)
+    assert seat
+    assert (found.last_seq, seat.own_since) == (len(found.messages), len(found.messages))
+
+
+WAITING = "SELECT COUNT(*) FROM information_schema.processlist WHERE state = 'User lock' AND info LIKE %(asked)s"

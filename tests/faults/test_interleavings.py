@@ -1,0 +1,142 @@
+"""Two things at once, in the order that hurts: each test is one interleaving, held still."""
+
+from typing import Any
+
+import pytest
+
+from chalicelib.adapters import redis
+from chalicelib.messaging import log, reading, tail
+from tests.faults.aftermath import ten_seconds_later
+from tests.faults.held_still import another_process, in_mysql, listed, look, newest
+from tests.messaging.conftest import Say, read, unread
+from tests.people import Person
+
+
+def test_a_send_that_reaches_redis_after_its_withdrawal_leaves_the_text_withdrawn(
+    conversation: str, lin: Person, chen: Person, say: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read(conversation, chen)
+    late: list[tuple[Any, ...]] = []
+    with monkeypatch.context() as slow:
+        slow.setattr(log, "_show", lambda *arguments: late.append(arguments))
+        wrong = say("说错了", lin)
+    log.withdraw(lin.tenant_id, conversation, wrong.id, lin.principal)
+    log._show(*late[0])
+    assert read(conversation, chen) == [""]
+
+
+def test_a_resend_that_a_withdrawal_overtakes_leaves_the_text_withdrawn(
+    conversation: str, lin: Person, chen: Person, say: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = say("说错了", lin, "k1")
+    read(conversation, chen)
+    found = log._sent_before
+
+    def overtaken(*arguments: Any) -> Any:
+        sent = found(*arguments)
+        log.withdraw(lin.tenant_id, conversation, wrong.id, lin.principal)
+        return sent
+
+    monkeypatch.setattr(log, "_sent_before", overtaken)
+    say("说错了", lin, "k1")
+    assert read(conversation, chen) == [""]
+
+
+@pytest.mark.parametrize("next_write", ["send", "withdrawal", "withdrawal again"])
+def test_a_withdrawal_without_redis_is_not_covered_up_by_the_next_write(
+    conversation: str, lin: Person, chen: Person, say: Say, monkeypatch: pytest.MonkeyPatch, next_write: str
+) -> None:
+    wrong, other = say("说错了", lin), say("嗯？", chen)
+    if next_write == "withdrawal again":
+        log.withdraw(lin.tenant_id, conversation, other.id, chen.principal)
+    read(conversation, chen)
+    with another_process(monkeypatch, cut=True):
+        log.withdraw(lin.tenant_id, conversation, wrong.id, lin.principal)
+    if next_write == "send":
+        say("好", chen)
+    else:
+        log.withdraw(lin.tenant_id, conversation, other.id, chen.principal)
+    ten_seconds_later(conversation)
+    assert "说错了" not in read(conversation, chen)
+
+
+def test_who_withdrew_without_redis_does_not_see_the_text_again(
+    conversation: str, lin: Person, say: Say, redis_is_cut: Any
+) -> None:
+    wrong = say("说错了", lin)
+    read(conversation, lin)
+    cut = redis_is_cut()
+    log.withdraw(lin.tenant_id, conversation, wrong.id, lin.principal)
+    cut.__exit__(None, None, None)
+    assert read(conversation, lin) == [""]
+
+
+def test_a_refill_read_before_a_deletion_does_not_undo_it(
+    conversation: str, lin: Person, chen: Person, say: Say
+) -> None:
+    say("一", chen)
+    redis.client().flushall()
+    seen, before = look(conversation, chen), in_mysql(conversation, chen)
+    reading.hide(conversation, lin.principal)
+    redis.run(*tail.refilling(conversation, seen, before))
+    assert not listed(conversation, lin)
+
+
+def test_a_refill_read_before_a_page_does_not_make_it_unread(
+    conversation: str, lin: Person, chen: Person, say: Say
+) -> None:
+    say("一", chen)
+    redis.client().flushall()
+    seen, before = look(conversation, chen), in_mysql(conversation, chen)
+    read(conversation, lin)
+    redis.run(*tail.refilling(conversation, seen, before))
+    assert unread(conversation, lin) == 0
+
+
+def test_a_late_position_does_not_undo_a_deletion(
+    conversation: str, lin: Person, chen: Person, say: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    say("一", chen)
+    reading.heads([conversation], lin.principal)
+    late: list[tuple[Any, ...]] = []
+    with monkeypatch.context() as slow:
+        slow.setattr(tail, "reseat", lambda *arguments: late.append(arguments))
+        read(conversation, lin)
+    reading.hide(conversation, lin.principal)
+    assert not listed(conversation, lin)
+    tail.reseat(*late[0])
+    assert not listed(conversation, lin)
+
+
+def test_what_a_reader_saw_stays_seen_when_its_refill_comes_too_late(
+    conversation: str, lin: Person, chen: Person, say: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One writer has no Redis; two more, who are refused, keep the reader's refill from taking effect."""
+    read(conversation, lin)
+    with another_process(monkeypatch, cut=True):
+        say("一", chen)
+    tail.mark(conversation, "refused 1")
+    refilling = tail.refilling
+
+    def late(*arguments: Any) -> Any:
+        tail.mark(conversation, "refused 2")
+        return refilling(*arguments)
+
+    with monkeypatch.context() as slow:
+        slow.setattr(tail, "refilling", late)
+        assert newest(conversation, lin) == ["一"]
+    for writer in ("refused 1", "refused 2"):
+        tail.unmark(conversation, writer)
+    assert newest(conversation, lin) == ["一"]
+
+
+def test_a_list_seen_without_redis_stays_seen(
+    conversation: str, lin: Person, chen: Person, say: Say, monkeypatch: pytest.MonkeyPatch, redis_is_cut: Any
+) -> None:
+    read(conversation, lin)
+    with another_process(monkeypatch, cut=True):
+        say("一", chen)
+    cut = redis_is_cut()
+    assert unread(conversation, lin) == 1
+    cut.__exit__(None, None, None)
+    assert unread(conversation, lin) == 1

@@ -1,0 +1,120 @@
+"""The line to MySQL breaks anywhere, and the server dies: writers send again, and each message is there once."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+import pytest
+
+from chalicelib import clock, errors
+from chalicelib.adapters import mysql
+from chalicelib.errors import Refused
+from chalicelib.messaging import log
+from chalicelib.settings import settings
+from devstack.control import Control
+from tests.consult import chat
+from tests.faults import aftermath
+from tests.faults.crew import Crew, through
+from tests.faults.proxy import Proxy
+from tests.messaging.conftest import Say, read
+from tests.people import Hospital, Person
+
+
+@pytest.fixture
+def line(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    """What this process's connections to MySQL run over."""
+    with Proxy(urlsplit(settings.database_url).port or 0) as line:
+        monkeypatch.setattr(mysql, "settings", replace(settings, database_url=through(settings.database_url, line)))
+        monkeypatch.setattr(mysql, "_idle", [])
+        yield line
+        mysql._forget(None)
+
+
+def test_an_answer_that_was_lost_after_the_commit_is_asked_for_again(line: Proxy, lin: Person, chen: Person) -> None:
+    session_no = chat.opened(lin, chen)
+    with line.losing_the_answer_to(b"INSERT INTO messages") as lost:
+        answer = chat.ask(lin, chen, "发烧两天了", key="k1", session_no=session_no)
+    assert lost.is_set()
+    assert (answer.status, answer.code) == (503, 10007)
+    assert int(answer.headers["Retry-After"]) > 0
+    assert chat.texts(chat.seen_by_doctor(chen, session_no)) == ["发烧两天了"]  # it was committed, and nothing hides it
+    again = chat.ask(lin, chen, "发烧两天了", key="k1", session_no=session_no)
+    [shown] = chat.seen_by_doctor(chen, session_no).data
+    assert shown["msg_id"] == again.data["msg_id"]
+
+
+def test_a_withdrawal_whose_answer_was_lost_is_seen_by_all(
+    line: Proxy, conversation: str, lin: Person, chen: Person, say: Say
+) -> None:
+    wrong = say("说错了", lin)
+    read(conversation, chen)
+    with line.losing_the_answer_to(b"COMMIT") as lost, pytest.raises(Refused) as refused:
+        log.withdraw(lin.tenant_id, conversation, wrong.id, lin.principal)
+    assert lost.is_set()
+    assert refused.value.kind is errors.UNAVAILABLE
+    assert read(conversation, chen) == [""]
+    assert log.withdraw(lin.tenant_id, conversation, wrong.id, lin.principal).withdrawn
+    assert read(conversation, chen) == [""]
+
+
+def test_connections_break_wherever_they_are(crew: Crew, hospital: Hospital) -> None:
+    with crew.storm(hospital, withdraw_every=5):
+        crew.after(20)
+        crew.to_mysql.break_at_random(seed=13, mean=12_000)
+        before = crew.to_mysql.broken
+        crew.after(80)
+        assert crew.to_mysql.broken - before > 20
+        crew.to_mysql.mend()
+        crew.after(50)
+    assert crew.count("refused") > 10
+    assert_sound(crew)
+
+
+def test_the_server_is_killed_twice(crew: Crew, control: Control, hospital: Hospital) -> None:
+    with crew.storm(hospital):
+        for _ in range(2):
+            crew.after(60)
+            control.mysql.kill()
+            crew.after(8, "refused")
+            control.mysql.start()
+        crew.after(60)
+    assert_sound(crew)
+
+
+def assert_sound(crew: Crew) -> None:
+    assert crew.complaints() == []
+    for side in crew.sides:
+        aftermath.minute_later(side.session_no)
+    assert aftermath.wrong_at_rest(crew.sides) == []
+
+
+def test_connections_that_went_silent_while_idle_cost_one_time_out(
+    line: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a failover, when nobody says that the old server is gone."""
+    connections = [mysql._open() for _ in range(3)]
+    mysql._idle.extend((clock.monotonic() - mysql.IDLE, connection) for connection in connections)
+    for connection in connections:
+        connection._read_timeout = 0.1
+    asked: list[object] = []
+    ping = type(connections[0]).ping
+    monkeypatch.setattr(type(connections[0]), "ping", lambda *a, **k: (asked.append(a), ping(*a, **k)))
+    line.deafen()
+    monkeypatch.setattr(mysql, "settings", replace(mysql.settings, database_url="mysql://root@127.0.0.1:1/zhenxun"))
+    with pytest.raises(Refused):
+        mysql.autocommit(lambda tx: tx.value("SELECT 1"))
+    assert len(asked) == 1
+    assert not any(connection.open for connection in connections)
+
+
+class JustTaken(list[object]):
+    """An idle connection was there when it was asked about, and another thread has it now."""
+
+    def __len__(self) -> int:
+        return 1
+
+
+def test_two_threads_that_reach_for_the_last_idle_connection_are_both_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mysql, "_idle", JustTaken())
+    assert mysql.autocommit(lambda tx: tx.value("SELECT 1")) == 1
+    mysql._forget(None)

@@ -1,0 +1,120 @@
+"""Redis takes what it is sent and never answers: a request waits for it once or twice, not at every step."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from chalicelib import clock
+from chalicelib.adapters import redis
+from chalicelib.messaging import tail
+from chalicelib.settings import settings
+from tests.consult import chat
+from tests.faults.crew import through
+from tests.faults.proxy import Proxy
+from tests.messaging.conftest import Say, read
+from tests.people import Person
+
+
+@pytest.fixture
+def line(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    """What this process's connections to Redis run over."""
+    with Proxy(urlsplit(settings.redis_url).port or 0) as line:
+        monkeypatch.setattr(redis, "settings", replace(settings, redis_url=through(settings.redis_url, line)))
+        redis.client.cache_clear()
+        yield line
+        redis.client().close()
+        redis.client.cache_clear()
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Each time that Redis was waited for in vain."""
+    waited: list[str] = []
+    call = redis._call
+
+    def counted(*arguments: Any) -> Any:
+        try:
+            return call(*arguments)
+        except redis.Down as down:
+            waited.append(str(down))
+            raise
+
+    monkeypatch.setattr(redis, "_call", counted)
+    return waited
+
+
+def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    monotonic = clock.monotonic
+    monkeypatch.setattr(clock, "monotonic", lambda: monotonic() + seconds)
+
+
+def test_a_read_waits_once_and_a_send_twice(
+    line: Proxy, lin: Person, chen: Person, waits: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session_no = chat.opened(lin, chen)
+    chat.ask(lin, chen, "一", session_no=session_no)
+    chat.seen_by_doctor(chen, session_no)
+    line.deafen()
+    assert chat.texts(chat.seen_by_doctor(chen, session_no)) == ["一"]
+    assert waits == ["TimeoutError"]
+    later(monkeypatch, redis.SPARE)
+    assert chat.ask(lin, chen, "二", session_no=session_no).status == 200
+    assert waits == ["TimeoutError"] * 3  # the last of them to publish, which is always tried
+    assert chat.texts(chat.seen_by_doctor(chen, session_no)) == ["二", "一"]
+    assert len(chat.sessions_of_doctor(chen)) == 1
+    assert len(waits) == 3
+
+
+def test_who_has_waited_asks_again_a_second_later(
+    line: Proxy, conversation: str, lin: Person, say: Say, mysql_reads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    say("一")
+    line.deafen()
+    read(conversation, lin)
+    line.mend()
+    mysql_reads.clear()
+    assert read(conversation, lin) == ["一"]
+    assert mysql_reads == ["snapshot"]
+    later(monkeypatch, redis.SPARE)
+    read(conversation, lin)
+    mysql_reads.clear()
+    assert read(conversation, lin) == ["一"]
+    assert mysql_reads == []
+
+
+def test_what_is_sent_while_redis_is_spared_is_published_all_the_same(
+    line: Proxy,
+    conversation: str,
+    lin: Person,
+    chen: Person,
+    say: Say,
+    mysql_reads: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read(conversation, chen)
+    line.deafen()
+    read(conversation, lin)
+    line.mend()
+    say("一", lin)
+    monkeypatch.setattr(tail, "_doubted", {})  # as another process, which was not cut off
+    monkeypatch.setattr(redis, "_spared", {})
+    mysql_reads.clear()
+    assert read(conversation, chen) == ["一"]
+    assert mysql_reads == []
+
+
+def test_a_refused_connection_is_no_reason_to_spare_it(
+    line: Proxy, conversation: str, lin: Person, say: Say, mysql_reads: list[str]
+) -> None:
+    """A killed Redis costs no time, and is asked again at once."""
+    say("一")
+    line.cut()
+    read(conversation, lin)
+    line.mend()
+    read(conversation, lin)
+    mysql_reads.clear()
+    assert read(conversation, lin) == ["一"]
+    assert mysql_reads == []
