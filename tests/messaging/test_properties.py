@@ -123,7 +123,8 @@ class Chat(RuleBasedStateMachine):
     def withdraw(self, number: int, process: int, trouble: list[str], dies: bool, by_the_other: bool) -> None:
         _, said = self.said(number)
         who = self.sides[said.sender ^ by_the_other].me
-        with self.request(process, trouble, dies and not by_the_other), pytest.raises(Refused) if by_the_other else nullcontext():
+        refused = pytest.raises(Refused) if by_the_other else nullcontext()
+        with self.request(process, trouble, dies and not by_the_other), refused:
             log.withdraw(who.tenant_id, self.session_no, said.id, who.principal)
         if not by_the_other:
             self.model.withdrawn |= {said.id}
