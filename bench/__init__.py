@@ -1,0 +1,1 @@
+"""The standing benchmarks: see README.md."""

@@ -1,0 +1,21 @@
+"""bin/bench chat [--grow] | coldstart"""
+
+import sys
+
+from bench import chat, coldstart, grow
+
+COMMANDS = {"chat": chat.main, "coldstart": coldstart.main}
+
+
+def main() -> int:
+    name, *arguments = sys.argv[1:] or [""]
+    if name not in COMMANDS:
+        sys.stderr.write(f"bin/bench: no benchmark {name!r}; there is {', '.join(COMMANDS)}\n")
+        return 2
+    if name == "chat" and "--grow" in arguments:
+        return grow.main([one for one in arguments if one != "--grow"])
+    return COMMANDS[name](arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,97 @@
+"""Who talks in a benchmark: a doctor, a patient with many members, and a consultation for each of these."""
+
+import random
+from dataclasses import dataclass
+
+from chalicelib import clock
+from chalicelib.adapters import mysql
+from chalicelib.adapters.mysql import Tx
+from chalicelib.consult import store
+from chalicelib.consult.sessions import KIND
+from chalicelib.messaging import ids
+from chalicelib.messaging import store as messaging
+from chalicelib.people import accounts, tenants
+from tests import people
+from tests.people import Person
+
+SAID_BEFORE = 30  # messages of each consultation
+# Common characters: what is said need not make sense, but must weigh what Chinese weighs in UTF-8.
+LETTERS = "的一是不了在人有我他这个们中来上大为和国地到以说时要就出会可也你对生能而子那得于着下自之年过发后作里"
+COLUMNS = (
+    *("conversation_id", "seq", "tenant_id", "tick", "tag", "sender"),
+    *("endpoint", "retry_key", "type", "content", "sent_at"),
+)
+INSERT = f"INSERT INTO messages ({', '.join(COLUMNS)}) VALUES ({', '.join(['%s'] * len(COLUMNS))})"
+
+
+@dataclass(frozen=True)
+class Room:
+    session_no: str
+    conversation_id: int
+    member_id: int
+
+
+@dataclass(frozen=True)
+class Cast:
+    tenant_id: int
+    patient: Person
+    doctor: Person
+    rooms: list[Room]
+
+
+def made(rooms: int) -> Cast:
+    """Make a tenant of its own with so many consultations."""
+    tenant_id = mysql.transact(lambda tx: tenants.create(tx, "仁和医院"))
+    patient = people.patient(tenant_id, "13800000001", "林小雨")
+    doctor = people.worker(tenant_id, "13900000001", "陈医生", "doctor")
+    cast = Cast(
+        *(tenant_id, patient, doctor),
+        [mysql.transact(lambda tx, n=n: _room(tx, patient, doctor, n)) for n in range(rooms)],  # type: ignore[misc]
+    )
+    for room in cast.rooms:
+        fill(cast, room)
+    return cast
+
+
+def fill(cast: Cast, room: Room) -> None:
+    """Have both sides say SAID_BEFORE things, half of them each, all of them read."""
+    now, tag = clock.now(), ids.tag(room.session_no, 0)
+    sides = (cast.patient.principal.encode(), cast.doctor.principal.encode())
+    rows = [
+        message(room.conversation_id, seq, cast.tenant_id, ids.first_tick(now) - SAID_BEFORE + seq, tag, sides)
+        for seq in range(1, SAID_BEFORE + 1)
+    ]
+    connection = mysql._open()  # as the bundle opens its own
+    with connection, connection.cursor() as cursor:
+        cursor.executemany(INSERT, rows)
+        cursor.execute(
+            "UPDATE conversations SET last_seq = %s, last_tick = %s, prev_tick = %s WHERE conversation_id = %s",
+            (SAID_BEFORE, rows[-1][3], rows[-2][3], room.conversation_id),
+        )
+        cursor.execute(
+            "UPDATE participants SET read_seq = %s WHERE conversation_id = %s", (SAID_BEFORE, room.conversation_id)
+        )
+
+
+def message(
+    conversation_id: int, seq: int, tenant_id: int, tick: int, tag: int, sides: tuple[bytes, bytes]
+) -> tuple[object, ...]:
+    """Return a row for INSERT, as both sides' clients send them: with a key, 5 to 60 characters long."""
+    side = random.getrandbits(1)
+    return (
+        *(conversation_id, seq, tenant_id, tick, tag, sides[side]),
+        ("patient/send_text_msg", "doctor/send_text_msg")[side],
+        f"{conversation_id}-{seq}".encode(),
+        0,
+        "".join(random.choices(LETTERS, k=random.randint(5, 60))),
+        (tick >> 12) * 1000,
+    )
+
+
+def _room(tx: Tx, patient: Person, doctor: Person, number: int) -> Room:
+    now, session_no = clock.now(), ids.new_conversation()
+    member_id = accounts.add_member(tx, patient.tenant_id, patient.user_id, f"家人{number}", cont_relation=9)
+    principals = [patient.principal, doctor.principal]
+    conversation_id = messaging.create(tx, patient.tenant_id, session_no, KIND, principals, now)
+    store.insert(tx, patient.tenant_id, session_no, conversation_id, member_id, doctor.user_id, now)
+    return Room(session_no, conversation_id, member_id)

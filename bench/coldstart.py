@@ -1,0 +1,113 @@
+"""bin/bench coldstart: a fresh process to the first answer of the consult Lambda, and what each import costs."""
+
+import argparse
+import compileall
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from importlib import metadata
+from pathlib import Path
+from py_compile import PycInvalidationMode
+from statistics import median
+
+from bench import imports, machine
+from bench.console import say
+from bench.events import get
+from chalicelib import migrations
+from chalicelib.adapters import mysql
+from chalicelib.people import tenants
+from tests import people
+
+ROOT = Path(__file__).parent.parent
+GROUP = "consult"
+CHALICE = ("chalice/__init__.py", "chalice/app.py")  # all that `chalice package` packs of itself
+FIRST = """
+import json, sys, time
+event = json.loads(sys.argv[1])
+import app
+imported = time.monotonic()
+answer = app.app(event, None)
+sys.stderr.write(f"\\nanswered {answer['statusCode']} {imported} {time.monotonic()}\\n")
+sys.stderr.write(f"loaded {' '.join(sys.modules)}\\n")
+"""
+ANSWERED = re.compile(r"^answered 200 (\S+) (\S+)$", re.MULTILINE)
+
+
+def main(arguments: list[str]) -> int:
+    options = _options(arguments)
+    say(machine.described(machine.servers()))
+    event = json.dumps(_first_request())
+    with tempfile.TemporaryDirectory(prefix="coldstart-") as scratch:
+        source, compiled = Path(scratch, "source"), Path(scratch, "compiled")
+        _bundle(source)
+        shutil.copytree(source, compiled)
+        mode = PycInvalidationMode.UNCHECKED_HASH
+        compileall.compile_dir(compiled, quiet=1, invalidation_mode=mode, workers=1)
+        _show_times({"source only": source, "compiled (unchecked-hash)": compiled}, event, options.runs)
+        say(imports.table([_answered(compiled, event, "-X", "importtime") for _ in range(options.runs)]))
+    return 0
+
+
+def _options(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="bin/bench coldstart", description=__doc__)
+    parser.add_argument("--runs", type=int, default=11, help="fresh processes of each kind")
+    return parser.parse_args(arguments)
+
+
+def _first_request() -> dict[str, object]:
+    """A patient without sessions asks for her list: sign-in and both databases, nothing to show."""
+    migrations.migrate()
+    tenant_id = mysql.transact(lambda tx: tenants.create(tx, "仁和医院"))
+    patient = people.patient(tenant_id, "13800000001", "林小雨")
+    return get("/msg_service/msg/patient/session_list", patient.token)
+
+
+def _bundle(target: Path) -> None:
+    """Lay out what a Lambda of this bundle unpacks, from the packages that are installed here."""
+    target.mkdir()
+    shutil.copyfile(ROOT / "app.py", target / "app.py")
+    plain = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "chalicelib", target / "chalicelib", ignore=plain)
+    for name in ["chalice", *_locked()]:
+        for file in metadata.files(name) or []:
+            kept = file.suffix in (".py", ".so") and ".." not in file.parts
+            if kept and (name != "chalice" or str(file) in CHALICE):
+                (target / file).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(str(file.locate()), target / file)
+
+
+def _locked() -> list[str]:
+    """The names in requirements.txt that are installed: others are for another Python."""
+    named = re.findall(r"^([\w.-]+)==", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
+    installed = {one.metadata["Name"].lower().replace("_", "-") for one in metadata.distributions()}
+    return [name for name in named if name in installed]
+
+
+def _show_times(folders: dict[str, Path], event: str, runs: int) -> None:
+    times: dict[str, list[tuple[float, float]]] = {kind: [] for kind in folders}
+    for _ in range(runs):
+        for kind, folder in folders.items():
+            began = time.monotonic()
+            found = ANSWERED.search(_answered(folder, event))
+            assert found, "_answered has seen it"
+            times[kind].append((float(found[1]) - began, float(found[2]) - began))
+    say(f"\nms since the process began, medians of {runs}{'':>10}imported  first answer   least")
+    for kind, both in times.items():
+        imported, answered = (median(one) * 1000 for one in zip(*both, strict=True))
+        say(f"  {kind:<44}{imported:>8.0f}{answered:>14.0f}{min(one for _, one in both) * 1000:>8.0f}")
+
+
+def _answered(folder: Path, event: str, *options: str) -> str:
+    """Start a process that sees no other packages, and return its error output when it has answered and ended."""
+    command = [sys._base_executable, "-S", "-s", *options, "-c", FIRST, event]  # type: ignore[attr-defined]
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    environment = {**kept, "GROUP": GROUP, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True)
+    if done.returncode or not ANSWERED.search(done.stderr):
+        raise RuntimeError(f"{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return done.stderr

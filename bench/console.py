@@ -1,0 +1,15 @@
+"""Where figures are written, apart from what the app logs."""
+
+import os
+
+_shown = os.fdopen(os.dup(1), "w")
+
+
+def say(text: str) -> None:
+    _shown.write(f"{text}\n")
+    _shown.flush()
+
+
+def hush() -> None:
+    """From here on the app's log lines are still made and written, but go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

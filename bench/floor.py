@@ -1,0 +1,138 @@
+"""The floor: what the handler asked of MySQL and Redis, asked again by the same drivers and nothing else.
+
+The handler's own round trips are recorded below its adapters and replayed as they were, so that the floor is never
+that of another version. What must be new each time is replaced in the bytes: a retry key, the seq that MySQL gives,
+and what an earlier answer of Redis told (a tail's version).
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
+
+import pymysql
+import redis
+
+from chalicelib.adapters import mysql
+from chalicelib.adapters import redis as cache
+
+Arguments = list[Any]
+TOLD = 16  # characters of a text that no answer holds by chance
+
+
+class Commands:
+    """Commands to Redis, one by itself or several in a pipeline."""
+
+    def __init__(self, commands: list[Arguments], answers: list[Any], piped: bool) -> None:
+        self.commands, self.answers, self.piped = commands, answers, piped
+        self.links: list[tuple[Arguments, int, tuple[int, int, int]]] = []  # an argument, and the answer it repeats
+        # A record begins with its seq, and follows it.
+        self.records = [(one, at, str(word).partition(",")[2]) for one in commands for at, word in _records(one)]
+
+    def ask(self, floor: "Floor") -> None:
+        for one, at, (trip, command, item) in self.links:
+            one[at] = floor.answers[trip][command][item]
+        if floor.seq:
+            for one, at, rest in self.records:
+                one[at - 1], one[at] = floor.seq, f"[{floor.seq},{rest}"
+        if not self.piped:
+            floor.answers.append([floor.redis.execute_command(*self.commands[0])])
+            return
+        pipe = floor.redis.pipeline(transaction=False)
+        for one in self.commands:
+            pipe.execute_command(*one)
+        floor.answers.append(pipe.execute(raise_on_error=False))
+
+
+class Packet:
+    """One packet of SQL; the retry key in it (PyMySQL writes bytes in hex) is replaced by a new one as long."""
+
+    answers: tuple[Any, ...] = ()
+
+    def __init__(self, sql: bytes, key: str) -> None:
+        hexed = key.encode().hex().encode()
+        self.sql = sql
+        self.key = hexed if hexed in sql else b""
+
+    def ask(self, floor: "Floor") -> None:
+        connection: Any = floor.mysql
+        connection.query(self.sql.replace(self.key, floor.key) if self.key else self.sql)
+        rows = list(connection._result.rows or ())
+        while connection._result.has_next:
+            connection.next_result()
+            rows += connection._result.rows or ()
+        if self.key:
+            floor.seq = rows[0][0]
+        floor.answers.append(rows)
+
+
+Trip = Commands | Packet
+
+
+class Floor:
+    """One process's bare connections, and what a request in progress has been told."""
+
+    def __init__(self) -> None:
+        self.redis = cache.client()
+        self.mysql = mysql._open()  # as the bundle opens its own
+        self.key, self.seq = b"", 0
+        self.answers: list[list[Any]] = []
+
+    def replay(self, trips: list[Trip], key: str = "") -> None:
+        self.key, self.seq, self.answers = key.encode().hex().encode(), 0, []
+        for trip in trips:
+            trip.ask(self)
+
+
+def shape(trips: list[Trip]) -> str:
+    """Name the round trips: M for a packet to MySQL, R3 for three commands to Redis."""
+    return " ".join(f"R{len(one.commands)}" if isinstance(one, Commands) else "M" for one in trips)
+
+
+@contextmanager
+def recorded(key: str = "") -> Iterator[list[Trip]]:
+    """Collect the round trips that are made inside; `key` is the retry key of a write."""
+    trips: list[Trip] = []
+
+    def command(do: Callable[..., Any], client: Any, *arguments: Any, **options: Any) -> Any:
+        answer = do(client, *arguments, **options)
+        trips.append(Commands([list(arguments)], [answer], piped=False))
+        return answer
+
+    def pipeline(do: Callable[..., Any], pipe: Any, **options: Any) -> Any:
+        commands = [list(arguments) for arguments, _ in pipe.command_stack]
+        answers = do(pipe, **options)
+        trips.append(Commands(commands, answers, piped=True))
+        return answers
+
+    def query(do: Callable[..., Any], connection: Any, sql: Any, **options: Any) -> Any:
+        trips.append(Packet(sql.encode("utf-8", "surrogateescape") if isinstance(sql, str) else sql, key))
+        return do(connection, sql, **options)
+
+    with (
+        _around(redis.Redis, "execute_command", command),
+        _around(redis.client.Pipeline, "execute", pipeline),
+        _around(pymysql.connections.Connection, "query", query),
+    ):
+        yield trips
+    _link(trips)
+
+
+def _link(trips: list[Trip]) -> None:
+    told: dict[str, tuple[int, int, int]] = {}
+    for number, trip in enumerate(trips):
+        if isinstance(trip, Commands):
+            trip.links = [(one, at, told[word]) for one in trip.commands for at, word in enumerate(one) if word in told]
+        for command, answer in enumerate(trip.answers):
+            for item, word in enumerate(answer if isinstance(answer, list) else ()):
+                if isinstance(word, str) and len(word) >= TOLD:
+                    told[word] = (number, command, item)
+
+
+def _records(arguments: Arguments) -> list[tuple[int, Any]]:
+    return [(at, word) for at, word in enumerate(arguments) if isinstance(word, str) and word.startswith("[")]
+
+
+def _around(owner: Any, name: str, wrapper: Callable[..., Any]) -> Any:
+    do = getattr(owner, name)
+    return patch.object(owner, name, lambda self, *arguments, **options: wrapper(do, self, *arguments, **options))

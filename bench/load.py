@@ -1,0 +1,110 @@
+"""Fills the tables as a year of consultations would, by inserts of many rows each."""
+
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import count, islice
+from typing import Any
+
+from bench.cast import INSERT, LETTERS, message
+from chalicelib import clock
+from chalicelib.adapters import mysql
+from chalicelib.consult.sessions import KIND
+from chalicelib.messaging import ids
+from tests import people
+from tests.people import Person
+
+SHORTEST, LONGER = 50, 50  # messages of a conversation: at least, and on average beyond
+BATCH = 2_000  # messages of one insert
+YEAR = 365 * clock.DAY
+MINUTE = 60 * clock.SECOND
+
+CONVERSATIONS = """
+    INSERT INTO conversations
+        (conversation_id, tenant_id, public_id, kind, last_seq, last_tick, prev_tick, tag, created_at)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+"""
+PARTICIPANTS = """
+    INSERT INTO participants (conversation_id, principal, tenant_id, read_seq, joined_at) VALUES (%s, %s, %s, %s, %s)
+"""
+SESSIONS = """
+    INSERT INTO consult_sessions (tenant_id, session_no, conversation_id, member_id, doctor_id, created_at)
+    VALUES (%s, %s, %s, %s, %s, %s)
+"""
+MEMBERS = """
+    INSERT INTO members (member_id, tenant_id, user_id, name, phone, cont_relation, created_at)
+    VALUES (%s, %s, %s, %s, %s, %s, %s)
+"""
+
+
+@dataclass(frozen=True)
+class Talk:
+    """A conversation of one member and one doctor."""
+
+    session_no: str
+    member_id: int
+    patient: Person
+    doctor: Person
+
+
+class Hospital:
+    """One tenant whose patients keep talking. Its ids are its own choice: nobody else writes to this database."""
+
+    def __init__(self) -> None:
+        home = people.hospital()
+        self.tenant_id = home.tenant_id
+        self.patients = [home.lin, home.wang, *(self._patient(number) for number in range(198))]
+        self.doctors = [home.chen, home.zhou, *(self._doctor(number) for number in range(48))]
+        self.talks: list[Talk] = []
+        self.messages = 0
+        self._numbers = count(1_000_000)
+
+    def grow(self, total: int) -> None:
+        """Let them talk until there are so many messages, or a few more."""
+        connection = mysql._open()  # as the bundle opens its own
+        with connection, connection.cursor() as cursor:
+            while self.messages < total:
+                rows, heads = self._talked(min(BATCH, total - self.messages))
+                connection.begin()
+                cursor.executemany(INSERT, rows)
+                for statement, more in heads.items():
+                    cursor.executemany(statement, more)
+                connection.commit()
+                self.messages += len(rows)
+
+    def _talked(self, wanted: int) -> tuple[list[tuple[Any, ...]], dict[str, list[tuple[Any, ...]]]]:
+        """Return rows of messages, and by statement those of the conversations that they are in."""
+        rows: list[tuple[Any, ...]] = []
+        heads: dict[str, list[tuple[Any, ...]]] = {one: [] for one in (MEMBERS, CONVERSATIONS, PARTICIPANTS, SESSIONS)}
+        while len(rows) < wanted:
+            rows += self._conversation(next(self._numbers), heads)
+        return rows, heads
+
+    def _conversation(self, number: int, heads: dict[str, list[tuple[Any, ...]]]) -> list[tuple[Any, ...]]:
+        patient, doctor = random.choice(self.patients), random.choice(self.doctors)
+        talk = Talk(ids.new_conversation(), number, patient, doctor)
+        began = clock.now() - random.randrange(10 * clock.DAY, YEAR)
+        tag = ids.tag(talk.session_no, 0)
+        sides = (patient.principal.encode(), doctor.principal.encode())
+        ticks = list(islice(_ticks(began), SHORTEST + int(random.expovariate(1 / LONGER))))
+        public_id, tenant_id = talk.session_no.encode(), self.tenant_id
+        name = "".join(random.choices(LETTERS, k=3))
+        heads[MEMBERS].append((number, tenant_id, patient.user_id, name, patient.phone, 9, began))
+        heads[CONVERSATIONS].append((number, tenant_id, public_id, KIND, len(ticks), ticks[-1], ticks[-2], tag, began))
+        heads[PARTICIPANTS] += [(number, side, tenant_id, len(ticks), began) for side in sides]
+        heads[SESSIONS].append((tenant_id, public_id, number, number, doctor.user_id, began))
+        self.talks.append(talk)
+        return [message(number, seq, tenant_id, tick, tag, sides) for seq, tick in enumerate(ticks, 1)]
+
+    def _patient(self, number: int) -> Person:
+        return people.patient(self.tenant_id, f"137{number:08d}", "".join(random.choices(LETTERS, k=3)))
+
+    def _doctor(self, number: int) -> Person:
+        return people.worker(self.tenant_id, f"136{number:08d}", "".join(random.choices(LETTERS, k=3)), "doctor")
+
+
+def _ticks(now: int) -> Iterable[int]:
+    """One message after the other, minutes apart."""
+    while True:
+        now += random.randrange(clock.SECOND, 20 * MINUTE)
+        yield ids.first_tick(now)

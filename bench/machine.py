@@ -1,0 +1,85 @@
+"""The machine under a benchmark: what it is, what ran on it, and how much of it was somebody else's."""
+
+import json
+import os
+import platform
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+LIBRARIES = ("chalice", "pydantic", "pymysql", "redis", "hiredis")
+IDLE = 0.1  # of the machine: above it, figures are another's too
+TICK = 1 / os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Servers:
+    """The database and the cache by process id, where this run started them."""
+
+    labels: str
+    pids: list[int]
+
+    def cpu(self) -> float:
+        """Return the seconds of CPU that they have used; 0 where that cannot be read."""
+        return sum(_cpu(pid) for pid in self.pids)
+
+
+def servers() -> Servers:
+    file = Path(os.environ.get("DEVSTACK_CONTROL", ""))
+    known = json.loads(file.read_text()) if file.is_file() else {}
+    found = [known[name] for name in ("mysql", "redis") if name in known]
+    labels = [f"{one['label']} {_flags(one['argv'])}".strip() for one in found]
+    return Servers(" · ".join(labels) or "database and cache run elsewhere", [one["pid"] for one in found])
+
+
+def busy() -> float:
+    """Return the seconds of CPU that the whole machine has used since it began, 0 where that cannot be read."""
+    try:
+        words = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
+    except OSError:
+        return 0.0
+    user, nice, system, _idle, _waiting, irq, softirq, steal = (int(word) for word in words)
+    return (user + nice + system + irq + softirq + steal) * TICK
+
+
+def described(found: Servers) -> str:
+    """Say what the figures below were measured on, with a warning where the machine has other work."""
+    began, at = busy(), time.monotonic()
+    time.sleep(1)
+    others = (busy() - began) / (time.monotonic() - at) / cores()
+    libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
+    lines = [
+        f"{_processor()}, {cores()} cores, {platform.system()} {platform.release()}",
+        f"Python {platform.python_version()}, {libraries}",
+        found.labels,
+        f"load average {' '.join(f'{one:.2f}' for one in os.getloadavg())}, {others:.0%} of the machine in use",
+    ]
+    if others > IDLE:
+        lines.append("WARNING: the machine is not idle. Compare the ratios, not the times.")
+    return "\n".join(lines)
+
+
+def cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _cpu(pid: int) -> float:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) * TICK
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.machine()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+
+
+def _flags(argv: list[str]) -> str:
+    wanted = ("--innodb-flush-log-at-trx-commit=",)
+    return " ".join(word.removeprefix("--") for word in argv if word.startswith(wanted))
