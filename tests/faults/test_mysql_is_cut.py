@@ -37,7 +37,8 @@ def test_an_answer_that_was_lost_after_the_commit_is_asked_for_again(line: Proxy
     assert lost.is_set()
     assert (answer.status, answer.code) == (503, 10007)
     assert int(answer.headers["Retry-After"]) > 0
-    assert chat.texts(chat.seen_by_doctor(chen, session_no)) == ["发烧两天了"]  # it was committed, and nothing hides it
+    # The packet's first answer was lost, the server goes on to its COMMIT; then nothing hides the message.
+    aftermath.wait_until(lambda: chat.texts(chat.seen_by_doctor(chen, session_no)) == ["发烧两天了"])
     again = chat.ask(lin, chen, "发烧两天了", key="k1", session_no=session_no)
     [shown] = chat.seen_by_doctor(chen, session_no).data
     assert shown["msg_id"] == again.data["msg_id"]
