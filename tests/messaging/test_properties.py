@@ -8,7 +8,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from itertools import count, repeat
-from random import Random
 from typing import Any
 
 import pytest
@@ -21,32 +20,14 @@ from tests.consult import chat
 from tests.faults import aftermath
 from tests.faults.model import PROCESSES, SIDES, Model, Said
 from tests.faults.sides import Side
+from tests.faults.stories import PARTS, Step, story
 from tests.messaging.conftest import keys
 from tests.people import Hospital
 from tests.wire import get, post
 
 STORIES = int(os.environ.get("PROPERTY_STORIES", "40"))
 SEED = int(os.environ.get("PROPERTY_SEED", "0"))
-STEPS = 100
 PHONES = count(13_700_000_000)
-PARTS = ["state", "tail", "marks"]
-DISTURBANCES = ["flush", *PARTS, "ten seconds", "ten seconds", "a minute"]
-# How often each thing happens; the names are those of Chat's methods.
-WEIGHTS = {
-    "send": 6,
-    "resend": 3,
-    "withdraw": 2,
-    "newest_page": 4,
-    "older_page": 1,
-    "new_msg": 2,
-    "session_list": 5,
-    "session_del": 1,
-    "disturb": 1,
-    "cut_off": 1,
-}
-
-Step = tuple[str, dict[str, Any]]
-
 
 class Died(BaseException):
     """The process is gone; nothing catches it."""
@@ -199,30 +180,6 @@ class Chat:
                 self.newest_page(side, process, 100, [])
 
 
-def story(seed: int) -> list[Step]:
-    chance = Random(seed)
-    names = chance.choices(list(WEIGHTS), list(WEIGHTS.values()), k=STEPS)
-    return [(name, {part: draw(part, chance) for part in parts(name)}) for name in names]
-
-
-def parts(name: str) -> list[str]:
-    return [part for part in getattr(Chat, name).__annotations__ if part != "return"]
-
-
-def draw(part: str, chance: Random) -> Any:
-    if part == "trouble":  # what becomes of each question to Redis
-        return chance.choices(["", "lost", "unanswered"], k=5) if chance.random() < 0.1 else []
-    drawn = {
-        "side": chance.choice(SIDES),
-        "process": chance.choice(PROCESSES),
-        "number": chance.randrange(1 << 16),
-        "size": chance.choice([1, 2, 5, 100]),
-        "what": chance.choice(DISTURBANCES),
-        "requests": chance.randint(1, 6),
-    }
-    return drawn.get(part, chance.random() < 0.15)
-
-
 def told(steps: list[Step], hospital: Hospital) -> Exception | None:
     """What went wrong, if anything did."""
     chat = Chat(hospital)
@@ -249,7 +206,7 @@ def shortened(steps: list[Step], hospital: Hospital) -> list[Step]:
 
 def test_every_answer_is_right(hospital: Hospital) -> None:
     for seed in range(SEED, SEED + STORIES):
-        if told(story(seed), hospital):
-            steps = shortened(story(seed), hospital)
+        if told(story(seed, Chat), hospital):
+            steps = shortened(story(seed, Chat), hospital)
             lines = "\n".join(f"{name} {parts}" for name, parts in steps)
             raise AssertionError(f"story {seed}:\n{lines}") from told(steps, hospital)
