@@ -29,6 +29,7 @@ STORIES = int(os.environ.get("PROPERTY_STORIES", "40"))
 SEED = int(os.environ.get("PROPERTY_SEED", "0"))
 PHONES = count(13_700_000_000)
 
+
 class Died(BaseException):
     """The process is gone; nothing catches it."""
 
