@@ -27,6 +27,9 @@ class Settings:
     access_key: str  # these three are the function's role, as Lambda hands it over
     secret_key: str = field(repr=False)
     session_token: str = field(repr=False)  # "" for keys that do not expire
+    data_keys: str = field(repr=False)  # id:key pairs, each key wrapped by KMS; see identity/sealing.py
+    data_keys_file: str  # a developer's machine: a file with the same pairs, not wrapped
+    kms_endpoint_url: str  # "" is AWS itself
     token_days: int  # a token dies this long after it was issued
     trusted_proxies: int  # between the clients and API Gateway: 1 behind CloudFront
     body_limit: int  # bytes of a JSON request
@@ -53,6 +56,9 @@ def _load(env: "os._Environ[str]") -> Settings:
         access_key=env.get("AWS_ACCESS_KEY_ID", ""),
         secret_key=env.get("AWS_SECRET_ACCESS_KEY", ""),
         session_token=env.get("AWS_SESSION_TOKEN", ""),
+        data_keys=env.get("DATA_KEYS", ""),
+        data_keys_file=env.get("DATA_KEYS_FILE", ""),
+        kms_endpoint_url=env.get("KMS_ENDPOINT_URL", ""),
         token_days=int(env.get("TOKEN_DAYS", "30")),
         trusted_proxies=int(env.get("TRUSTED_PROXIES", "0")),
         body_limit=int(env.get("BODY_LIMIT", str(1024 * 1024))),

@@ -3,7 +3,7 @@
 import os
 import shlex
 
-from devstack import s3
+from devstack import data_keys, s3
 from devstack.paths import LOCAL, write_whole
 
 FILE = LOCAL / "env"
@@ -21,6 +21,7 @@ def of(venv: str, urls: dict[str, str], tests: bool) -> dict[str, str]:
         "AWS_REGION": s3.REGION,
         "AWS_DEFAULT_REGION": s3.REGION,
         "AWS_EC2_METADATA_DISABLED": "true",
+        "DATA_KEYS_FILE": data_keys.path(),
         "ZHENXUN_STAGE": "local",
     }
 

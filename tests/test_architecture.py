@@ -25,7 +25,7 @@ ROWS = [
 ROW = {name: number for number, row in enumerate(ROWS) for name in row}
 # Only these modules of the bundle may touch these things.
 ONLY = {
-    "pymysql": ("adapters/mysql.py", "adapters/mysql_statements.py"),
+    "pymysql": ("adapters/__init__.py", "adapters/mysql.py", "adapters/mysql_statements.py"),
     "redis": ("adapters/redis.py",),
     "chalice": ("web.py",),
     "time": ("clock.py",),
@@ -46,7 +46,7 @@ def files(suffix: str = "") -> list[Path]:
     found = []
     for folder, folders, names in os.walk(ROOT):
         folders[:] = [one for one in folders if one in OURS or not one.startswith((".", "__"))]
-        found += [Path(folder, one) for one in names if one.endswith(suffix)]
+        found += [Path(folder, one) for one in names if one.endswith(suffix) and one != ".git"]  # of a worktree
     return sorted(found)
 
 

@@ -10,20 +10,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cache
-from typing import TYPE_CHECKING
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from chalicelib import clock
-from chalicelib.adapters import sigv4
+from chalicelib.adapters import https, sigv4
 from chalicelib.errors import UNAVAILABLE, Refused
 from chalicelib.settings import settings
 
-if TYPE_CHECKING:  # only a few requests call S3: http.client costs the others a hundredth of a second of cold start
-    import ssl
-
 CALL_LIFE = 60  # seconds in which a call of our own must reach S3
-ANSWER_LIMIT = 1024 * 1024  # bytes
 AT_ONCE = 1000  # keys that one call can delete
 
 
@@ -124,28 +118,8 @@ def delete(keys: list[str]) -> None:
 def _call(
     method: str, key: str, headers: Mapping[str, str], query: Mapping[str, str] | None = None, body: bytes = b""
 ) -> tuple[int, Mapping[str, str], bytes]:
-    from http.client import HTTPConnection, HTTPException, HTTPSConnection, IncompleteRead
-
-    url, timeout = urlsplit(_presigned(method, key, CALL_LIFE, query, headers)), settings.s3_timeout
-    https = url.scheme == "https"
-    line = (
-        HTTPSConnection(url.netloc, timeout=timeout, context=_trust())
-        if https
-        else HTTPConnection(url.netloc, timeout=timeout)
-    )
-    try:
-        line.request(method, f"{url.path}?{url.query}", body, dict(headers))
-        response = line.getresponse()
-        content = response.read(ANSWER_LIMIT)
-        if response.length and len(content) < ANSWER_LIMIT:
-            raise IncompleteRead(content)
-    except (OSError, HTTPException) as error:
-        raise Refused(UNAVAILABLE, retry_after=2) from error
-    finally:
-        line.close()
-    if response.status >= 500:
-        raise Refused(UNAVAILABLE, retry_after=2)
-    return response.status, {name.lower(): value for name, value in response.headers.items()}, content
+    url = _presigned(method, key, CALL_LIFE, query, headers)
+    return https.call(method, url, headers, body, timeout=settings.s3_timeout)
 
 
 def _presigned(
@@ -170,13 +144,6 @@ def _place() -> tuple[str, str]:
         return settings.s3_endpoint_url.rstrip("/"), f"/{settings.s3_bucket}"
     domain = "amazonaws.com.cn" if settings.region.startswith("cn-") else "amazonaws.com"
     return f"https://{settings.s3_bucket}.s3.{settings.region}.{domain}", ""
-
-
-@cache
-def _trust() -> "ssl.SSLContext":
-    import ssl
-
-    return ssl.create_default_context()  # reads every root certificate: once is enough
 
 
 def _text(key: str) -> str:

@@ -1,4 +1,4 @@
-"""AWS Signature Version 4, as far as it is needed here: signed texts (POST policies) and signed query strings (links).
+"""AWS Signature Version 4, as far as it is needed here: signed texts (POST policies), query strings (links), headers.
 
 https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-authenticating-requests.html
 """
@@ -70,6 +70,23 @@ def presigned(
     digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
     scope = credential(keys, at).partition("/")[2]
     return f"{origin}{path}?{asked}&X-Amz-Signature=" + signature(keys, at, f"{ALGORITHM}\n{at}\n{scope}\n{digest}")
+
+
+def authorized(keys: Keys, at: str, host: str, headers: Mapping[str, str], body: bytes) -> dict[str, str]:
+    """Return the headers of a POST to the root of an AWS service, with those that sign them and the body.
+
+    Header names are in lower case. `at` is a stamp.
+    """
+    token = {"x-amz-security-token": keys.session_token} if keys.session_token else {}
+    signed = {**headers, **token, "host": host, "x-amz-date": at}
+    names = ";".join(sorted(signed))
+    lines = ["POST", "/", "", *(f"{name}:{signed[name]}" for name in sorted(signed))]
+    lines += ["", names, hashlib.sha256(body).hexdigest()]
+    digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    signer = credential(keys, at)
+    scope = signer.partition("/")[2]
+    seal = signature(keys, at, f"{ALGORITHM}\n{at}\n{scope}\n{digest}")
+    return {**signed, "authorization": f"{ALGORITHM} Credential={signer}, SignedHeaders={names}, Signature={seal}"}
 
 
 @lru_cache(maxsize=8)

@@ -1,0 +1,213 @@
+"""Patient files: one for each person of a hospital, found by ID number. Accounts' members are linked to them."""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from chalicelib import clock, errors
+from chalicelib.adapters import mysql
+from chalicelib.adapters.mysql import Tx
+from chalicelib.errors import Refused
+from chalicelib.identity import sealing
+
+TABLE = "patients"
+ID_CARD = "99"  # 身份证
+
+
+@dataclass(frozen=True, slots=True)
+class IdNumber:
+    """A document's number and what it is found by."""
+
+    kind: str
+    number: str
+    blind: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Details:
+    """What a file says of a person."""
+
+    name: str
+    gender: int
+    birthday: date | None
+    phone: str
+    id_number: IdNumber | None = None
+    province: str = ""
+    city: str = ""
+    county: str = ""
+    address: str = ""
+    cont_name: str = ""
+    cont_relation: int | None = None
+    cont_phone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Patient:
+    """A file as it is stored; number_of() opens its ID number."""
+
+    tenant_id: int
+    pati_id: int
+    name: str
+    gender: int
+    birthday: date | None
+    phone: str
+    id_type: str
+    id_sealed: bytes | None
+    province: str
+    city: str
+    county: str
+    address: str
+    cont_name: str
+    cont_relation: int | None
+    cont_phone: str
+    photo_key: str
+    trea_id: int | None
+    created_at: int
+
+
+def id_number(tenant_id: int, number: str, kind: str = ID_CARD) -> IdNumber:
+    """Make a number ready to be filed or looked up. To be called before a transaction: see identity/sealing.py.
+
+    `kind` 01 is 99 by another name; the number is one that id_cards.checked returned, or another document's.
+    """
+    kind = ID_CARD if kind == "01" else kind
+    return IdNumber(kind, number, sealing.blind(tenant_id, f"id:{kind}", number))
+
+
+def find_or_create(tx: Tx, tenant_id: int, details: Details, filed_by: int, retry_key: str | None = None) -> int:
+    """Return the pati_id of the person with this ID number, filed now if need be; without a number always a new one.
+
+    Refused 409 where the number is filed under another name. What a found file says stays as it is.
+    """
+    found = _by_number(tx, tenant_id, details)
+    if found:
+        return found
+    try:
+        return _create(tx, tenant_id, details, filed_by, retry_key)
+    except mysql.Duplicate as duplicate:  # somebody else filed the same number meanwhile
+        found = _by_number(tx, tenant_id, details) if duplicate.key == "id_number" else None
+        if not found:
+            raise
+        return found
+
+
+def get(tx: Tx, tenant_id: int, pati_id: int) -> Patient:
+    """Refused 404 where the tenant has no such file."""
+    row = tx.one(
+        """
+        SELECT tenant_id, pati_id, name, gender, birthday, phone, id_type, id_sealed, province, city, county, address,
+               cont_name, cont_relation, cont_phone, photo_key, trea_id, created_at
+        FROM patients WHERE pati_id = %(pati_id)s AND tenant_id = %(tenant_id)s
+        """,
+        pati_id=pati_id,
+        tenant_id=tenant_id,
+    )
+    if row is None:
+        raise Refused(errors.NOT_FOUND, "患者不存在")
+    return Patient(**{**row, "photo_key": row["photo_key"].decode()})
+
+
+def number_of(patient: Patient) -> str:
+    """Return the whole ID number, "" where the file has none."""
+    return unsealed(patient.tenant_id, patient.pati_id, patient.id_sealed)
+
+
+def unsealed(tenant_id: int, pati_id: int, id_sealed: bytes | None) -> str:
+    return sealing.unseal(tenant_id, TABLE, pati_id, id_sealed) if id_sealed else ""
+
+
+def change(tx: Tx, tenant_id: int, pati_id: int, details: Details) -> None:
+    """Replace what a file says. Refused 404 for another tenant's, 409 where another file has the ID number."""
+    known = details.id_number
+    try:
+        changed = tx.run(
+            """
+            UPDATE patients
+            SET name = %(name)s, gender = %(gender)s, birthday = %(birthday)s, phone = %(phone)s, id_type = %(id_type)s,
+                id_sealed = %(id_sealed)s, id_blind = %(id_blind)s, province = %(province)s, city = %(city)s,
+                county = %(county)s, address = %(address)s, cont_name = %(cont_name)s,
+                cont_relation = %(cont_relation)s, cont_phone = %(cont_phone)s, changed_at = %(now)s
+            WHERE pati_id = %(pati_id)s AND tenant_id = %(tenant_id)s
+            """,
+            **_columns(details),
+            id_sealed=sealing.seal(tenant_id, TABLE, pati_id, known.number) if known else None,
+            now=clock.now(),
+            pati_id=pati_id,
+            tenant_id=tenant_id,
+        )
+    except mysql.Duplicate:
+        raise Refused(errors.CONFLICT, "该证件号码已建档") from None
+    if not changed:
+        raise Refused(errors.NOT_FOUND, "患者不存在")
+
+
+def visited(tx: Tx, tenant_id: int, pati_id: int, trea_id: int) -> None:
+    """Note the latest registered visit."""
+    tx.run(
+        "UPDATE patients SET trea_id = %(trea_id)s WHERE pati_id = %(pati_id)s AND tenant_id = %(tenant_id)s",
+        trea_id=trea_id,
+        pati_id=pati_id,
+        tenant_id=tenant_id,
+    )
+
+
+def _by_number(tx: Tx, tenant_id: int, details: Details) -> int | None:
+    if details.id_number is None:
+        return None
+    row = tx.one(
+        """
+        SELECT pati_id, name FROM patients
+        WHERE tenant_id = %(tenant_id)s AND id_type = %(id_type)s AND id_blind = %(id_blind)s
+        """,
+        tenant_id=tenant_id,
+        id_type=details.id_number.kind,
+        id_blind=details.id_number.blind,
+    )
+    if row and row["name"] != details.name:
+        raise Refused(errors.CONFLICT, "该证件号码已用另一姓名建档")
+    return int(row["pati_id"]) if row else None
+
+
+def _create(tx: Tx, tenant_id: int, details: Details, filed_by: int, retry_key: str | None) -> int:
+    pati_id = tx.insert(
+        """
+        INSERT INTO patients
+            (tenant_id, name, gender, birthday, phone, id_type, id_blind, province, city, county, address,
+             cont_name, cont_relation, cont_phone, filed_by, retry_key, created_at, changed_at)
+        VALUES
+            (%(tenant_id)s, %(name)s, %(gender)s, %(birthday)s, %(phone)s, %(id_type)s, %(id_blind)s, %(province)s,
+             %(city)s, %(county)s, %(address)s, %(cont_name)s, %(cont_relation)s, %(cont_phone)s, %(filed_by)s,
+             %(retry_key)s, %(now)s, %(now)s)
+        """,
+        **_columns(details),
+        tenant_id=tenant_id,
+        filed_by=filed_by,
+        retry_key=retry_key.encode() if retry_key else None,
+        now=clock.now(),
+    )
+    if details.id_number:  # sealed for its row, so the row must be there first
+        tx.run(
+            "UPDATE patients SET id_sealed = %(id_sealed)s WHERE pati_id = %(pati_id)s",
+            id_sealed=sealing.seal(tenant_id, TABLE, pati_id, details.id_number.number),
+            pati_id=pati_id,
+        )
+    return pati_id
+
+
+def _columns(details: Details) -> dict[str, Any]:
+    known = details.id_number
+    return {
+        "name": details.name,
+        "gender": details.gender,
+        "birthday": details.birthday,
+        "phone": details.phone,
+        "id_type": known.kind if known else "",
+        "id_blind": known.blind if known else None,
+        "province": details.province,
+        "city": details.city,
+        "county": details.county,
+        "address": details.address,
+        "cont_name": details.cont_name,
+        "cont_relation": details.cont_relation,
+        "cont_phone": details.cont_phone,
+    }
