@@ -28,6 +28,9 @@ class WireSchema(GenerateJsonSchema):
     def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
         return {name: value for name, value in super().model_schema(schema).items() if name != "title"}
 
+    def typed_dict_schema(self, schema: core_schema.TypedDictSchema) -> JsonSchemaValue:
+        return {name: value for name, value in super().typed_dict_schema(schema).items() if name != "title"}
+
     def field_is_required(self, field: Any, total: bool) -> bool:
         return self.mode == "serialization" or super().field_is_required(field, total)
 

@@ -7,13 +7,13 @@ and what an earlier answer of Redis told (a tail's version).
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 from unittest.mock import patch
 
 import pymysql
-import redis
 
-from chalicelib.adapters import mysql
+from chalicelib.adapters import mysql, redis_lines
 from chalicelib.adapters import redis as cache
 
 Arguments = list[Any]
@@ -94,15 +94,9 @@ def recorded(key: str = "") -> Iterator[list[Trip]]:
     """Collect the round trips that are made inside; `key` is the retry key of a write."""
     trips: list[Trip] = []
 
-    def command(do: Callable[..., Any], client: Any, *arguments: Any, **options: Any) -> Any:
-        answer = do(client, *arguments, **options)
-        trips.append(Commands([list(arguments)], [answer], piped=False))
-        return answer
-
-    def pipeline(do: Callable[..., Any], pipe: Any, **options: Any) -> Any:
-        commands = [list(arguments) for arguments, _ in pipe.command_stack]
-        answers = do(pipe, **options)
-        trips.append(Commands(commands, answers, piped=True))
+    def ask(do: Callable[..., Any], client: Any, commands: Any) -> Any:
+        answers = do(client, commands)
+        trips.append(Commands([list(one) for one in commands], list(answers), piped=len(commands) > 1))
         return answers
 
     def query(do: Callable[..., Any], connection: Any, sql: Any, **options: Any) -> Any:
@@ -110,8 +104,7 @@ def recorded(key: str = "") -> Iterator[list[Trip]]:
         return do(connection, sql, **options)
 
     with (
-        _around(redis.Redis, "execute_command", command),
-        _around(redis.client.Pipeline, "execute", pipeline),
+        patch.object(redis_lines, "ask", partial(ask, redis_lines.ask)),
         _around(pymysql.connections.Connection, "query", query),
     ):
         yield trips

@@ -26,7 +26,7 @@ ROW = {name: number for number, row in enumerate(ROWS) for name in row}
 # Only these modules of the bundle may touch these things.
 ONLY = {
     "pymysql": ("adapters/__init__.py", "adapters/mysql.py", "adapters/mysql_statements.py"),
-    "redis": ("adapters/redis.py",),
+    "redis": ("adapters/redis.py", "adapters/redis_lines.py"),
     "chalice": ("web.py",),
     "time": ("clock.py",),
     "os": ("settings.py",),

@@ -14,6 +14,7 @@ from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 from redis.retry import Retry
 
 from chalicelib import clock
+from chalicelib.adapters import redis_lines
 from chalicelib.settings import settings
 
 logger = logging.getLogger(__name__)
@@ -26,11 +27,18 @@ class Down(Exception):
     """Redis did not answer in time, or not with what was asked for."""
 
 
+# A plain search: a pattern tries every place of the text anew, and takes as long as all the rest of a small script.
+SERVER = """local info = redis.call('INFO', 'server')
+local at = string.find(info, 'run_id:', 1, true) + 7
+local server = string.sub(info, at, at + 39)
+"""
+
+
 class Script:
     """Lua, sent by its hash. `server` inside it names the running server: a copy it did not make proves nothing."""
 
     def __init__(self, body: str) -> None:
-        self.body = "local server = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')\n" + body
+        self.body = SERVER + body
         self._sha = hashlib.sha1(self.body.encode()).hexdigest()
 
     def sha(self) -> str:
@@ -67,9 +75,7 @@ def run_all(calls: list[Call], insist: bool = False) -> list[Any]:
     """
     if not insist and clock.monotonic() < _spared.get(settings.redis_url, 0.0):
         raise Down("silent a moment ago")
-    if len(calls) == 1:
-        return [_call(_evaluate, *calls[0])]
-    return list(_call(_evaluate_all, calls))
+    return list(_call(_evaluate, calls)) if calls else []
 
 
 _spared: dict[str, float] = {}  # until when, by URL
@@ -82,21 +88,17 @@ def _call(work: Any, *arguments: Any) -> Any:
     except (RedisError, RedisClusterException, OSError) as error:  # the second is no kind of the first
         if clock.monotonic() - started >= settings.redis_timeout:
             _spared[settings.redis_url] = clock.monotonic() + SPARE
+        if settings.redis_cluster:
+            client.cache_clear()  # the next one learns anew which servers there are
         raise Down(type(error).__name__) from error
 
 
-def _evaluate(script: Script, keys: list[str], arguments: list[Any]) -> Any:
-    try:
-        return client().evalsha(script.sha(), len(keys), *keys, *arguments)
-    except NoScriptError:  # a restarted or failed-over server has forgotten it
-        return client().eval(script.body, len(keys), *keys, *arguments)
-
-
-def _evaluate_all(calls: list[Call]) -> list[Any]:
-    answers = _send(calls, by_hash=True)
-    if any(isinstance(answer, NoScriptError) for answer in answers):
-        missing = [i for i, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
-        for i, answer in zip(missing, _send([calls[i] for i in missing], by_hash=False), strict=True):
+def _evaluate(calls: list[Call]) -> list[Any]:
+    answers = redis_lines.ask(client(), [("EVALSHA", script.sha(), *_rest(keys, more)) for script, keys, more in calls])
+    missing = [i for i, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+    if missing:  # a restarted or failed-over server has forgotten them
+        asked = [("EVAL", calls[i][0].body, *_rest(*calls[i][1:])) for i in missing]
+        for i, answer in zip(missing, redis_lines.ask(client(), asked), strict=True):
             answers[i] = answer
     for answer in answers:
         if isinstance(answer, Exception):
@@ -104,12 +106,8 @@ def _evaluate_all(calls: list[Call]) -> list[Any]:
     return answers
 
 
-def _send(calls: list[Call], by_hash: bool) -> list[Any]:
-    pipe = client().pipeline(transaction=False)
-    for script, keys, arguments in calls:
-        named = ("EVALSHA", script.sha()) if by_hash else ("EVAL", script.body)
-        pipe.execute_command(*named, len(keys), *keys, *arguments)  # the cluster's pipeline has no evalsha()
-    return list(pipe.execute(raise_on_error=False))
+def _rest(keys: list[str], arguments: list[Any]) -> list[Any]:
+    return [len(keys), *keys, *arguments]
 
 
 @cache

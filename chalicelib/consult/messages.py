@@ -1,7 +1,6 @@
 """Sending and reading in a consultation, from both sides."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from chalicelib import clock
 from chalicelib.consult import cards, sessions
@@ -63,7 +62,7 @@ def send_file_as_doctor(caller: Caller, sent: DoctorFile, key: str | None) -> Se
 def list_for_patient(caller: Caller, page: PatientPage) -> list[MessageForPatient]:
     """Return a page of the caller's own session, newest first. The newest page counts as read."""
     card, messages = _page(caller, page, page.member_id)
-    return [_for_patient(message, card, caller) for message in messages]
+    return _for_patient(messages, card, caller)
 
 
 def list_for_doctor(caller: Caller, page: DoctorPage) -> list[MessageForDoctor]:
@@ -74,7 +73,7 @@ def list_for_doctor(caller: Caller, page: DoctorPage) -> list[MessageForDoctor]:
 
 def newest_for_patient(caller: Caller, asked: PatientNewest) -> MessageForPatient | None:
     card, found = _newest(caller, asked.session_no, asked.member_id, 1)
-    return _for_patient(found.messages[0], card, caller) if found.messages else None
+    return next(iter(_for_patient(found.messages, card, caller)), None)
 
 
 def newest_for_doctor(caller: Caller, asked: DoctorNewest) -> MessageForDoctor | None:
@@ -109,20 +108,21 @@ def _newest(caller: Caller, session_no: str, member_id: int | None, limit: int) 
     return cards.checked(cards.card(session_no, copy), caller, member_id), found
 
 
-def _for_patient(message: Message, card: Card, caller: Caller) -> MessageForPatient:
-    return MessageForPatient(
-        **_shown(message, caller),
-        doctor_id=str(card.doctor_id),
-        doctor_name=card.doctor_name,
-        doctor_photo_url=links.signed(card.doctor_photo_key) if card.doctor_photo_key else "",
-    )
+def _for_patient(messages: Sequence[Message], card: Card, caller: Caller) -> list[MessageForPatient]:
+    doctor_id = str(card.doctor_id)
+    photo_url = links.signed(card.doctor_photo_key) if card.doctor_photo_key else ""
+    return [
+        {
+            **_for_doctor(message, caller),
+            "doctor_id": doctor_id,
+            "doctor_name": card.doctor_name,
+            "doctor_photo_url": photo_url,
+        }
+        for message in messages
+    ]
 
 
 def _for_doctor(message: Message, caller: Caller) -> MessageForDoctor:
-    return MessageForDoctor(**_shown(message, caller))
-
-
-def _shown(message: Message, caller: Caller) -> dict[str, Any]:
     return {
         "msg_id": message.id,
         "msg_type": IMAGE if message.object_key else 0,

@@ -1,10 +1,15 @@
-"""What crosses the wire in patient-doctor chat."""
+"""What crosses the wire in patient-doctor chat.
+
+Entries of lists are typed dictionaries: an answer holds up to a hundred, and making a model of each takes longer than
+reading them all from Redis.
+"""
 
 from typing import Annotated
 
 from pydantic import AliasChoices, Field
+from typing_extensions import TypedDict
 
-from chalicelib.wire import ChatText, Id, IdText, MessageIdIfAny, PageSize, PublicId, PublicIdIfAny, RetryKey, Wire
+from chalicelib.wire import ChatText, Id, MessageIdIfAny, PageSize, PublicId, PublicIdIfAny, RetryKey, Wire
 
 SESSION_NO = "1f0c8e9e-6f3b-4c0e-9f57-0d6c2f3f7a11"
 MSG_ID = "EDCZL-SY32-243Y-VWQ"
@@ -83,20 +88,32 @@ class PatientPage(DoctorPage):
     member_id: Id = Field(examples=["1"])
 
 
-class MessageForDoctor(Wire):
-    msg_id: str = Field(examples=[MSG_ID])
-    msg_type: int = Field(description="0 文本，1 图片", examples=[0], json_schema_extra={"enum": [0, 1]})
-    from_to: int = Field(description="0 我发出的，1 发给我的", examples=[1], json_schema_extra={"enum": [0, 1]})
-    message: str = Field(description="图片消息为空", examples=["医生您好，我发烧两天了。"])
-    res_url: str = Field(description="图片地址，30 分钟有效；文本消息为空", examples=[""])
-    msg_date: str = Field(examples=[MSG_DATE])
-    withdrawn: bool = Field(description="已撤回：内容不再提供", examples=[False])
+MessageType = Annotated[int, Field(description="0 文本，1 图片", examples=[0], json_schema_extra={"enum": [0, 1]})]
+LastMessage = Annotated[str, Field(description="图片消息为空", examples=["多喝水，明天再看。"])]
+SessionText = Annotated[str, Field(examples=[SESSION_NO])]
+MessageText = Annotated[str, Field(examples=[MSG_ID])]
+Moment = Annotated[str, Field(examples=[MSG_DATE])]
+DoctorId = Annotated[str, Field(examples=["3"])]
+DoctorName = Annotated[str, Field(examples=["陈医生"])]
+Photo = Annotated[str, Field(examples=[""])]
+
+
+class MessageForDoctor(TypedDict):
+    msg_id: MessageText
+    msg_type: MessageType
+    from_to: Annotated[
+        int, Field(description="0 我发出的，1 发给我的", examples=[1], json_schema_extra={"enum": [0, 1]})
+    ]
+    message: Annotated[str, Field(description="图片消息为空", examples=["医生您好，我发烧两天了。"])]
+    res_url: Annotated[str, Field(description="图片地址，30 分钟有效；文本消息为空", examples=[""])]
+    msg_date: Moment
+    withdrawn: Annotated[bool, Field(description="已撤回：内容不再提供", examples=[False])]
 
 
 class MessageForPatient(MessageForDoctor):
-    doctor_id: IdText = Field(examples=["3"])
-    doctor_name: str = Field(examples=["陈医生"])
-    doctor_photo_url: str = Field(examples=[""])
+    doctor_id: DoctorId
+    doctor_name: DoctorName
+    doctor_photo_url: Photo
 
 
 class PatientSessions(Wire):
@@ -108,29 +125,29 @@ class DoctorSessions(Wire):
     msg_id: MessageIdIfAny = Field(None, validation_alias=OLDER_THAN, examples=[MSG_ID])
 
 
-class Session(Wire):
-    session_id: str = Field(examples=[SESSION_NO])
-    session_no: str = Field(examples=[SESSION_NO])
-    member_id: IdText = Field(examples=["1"])
-    member_name: str = Field(examples=["林小雨"])
-    last_message: str = Field(description="图片消息为空", examples=["多喝水，明天再看。"])
-    last_message_type: int = Field(description="0 文本，1 图片", examples=[0], json_schema_extra={"enum": [0, 1]})
-    last_msg_id: str = Field(examples=[MSG_ID])
-    unread: int = Field(description="未读条数", examples=[2])
+class Session(TypedDict):
+    session_id: SessionText
+    session_no: SessionText
+    member_id: Annotated[str, Field(examples=["1"])]
+    member_name: Annotated[str, Field(examples=["林小雨"])]
+    last_message: LastMessage
+    last_message_type: MessageType
+    last_msg_id: MessageText
+    unread: Annotated[int, Field(description="未读条数", examples=[2])]
 
 
 class SessionForPatient(Session):
-    doctor_id: IdText = Field(examples=["3"])
-    doctor_name: str = Field(examples=["陈医生"])
-    doctor_photo_url: str = Field(examples=[""])
-    duty_code: str = Field(description="0 医士，1 医师，2 主治医师，3 副主任医师，4 主任医师", examples=["4"])
-    last_message_date: str = Field(examples=[MSG_DATE])
-    last_message_id: str = Field(description="同 last_msg_id", examples=[MSG_ID])
+    doctor_id: DoctorId
+    doctor_name: DoctorName
+    doctor_photo_url: Photo
+    duty_code: Annotated[str, Field(description="0 医士，1 医师，2 主治医师，3 副主任医师，4 主任医师", examples=["4"])]
+    last_message_date: Moment
+    last_message_id: Annotated[str, Field(description="同 last_msg_id", examples=[MSG_ID])]
 
 
 class SessionForDoctor(Session):
-    member_photo_url: str = Field(examples=[""])
-    gender: int = Field(description="0 未知，1 男，2 女，9 未说明", examples=[2])
-    age: str = Field(examples=["36岁"])
-    phone: str = Field(examples=["138****0001"])
-    last_msg_date: str = Field(examples=[MSG_DATE])
+    member_photo_url: Photo
+    gender: Annotated[int, Field(description="0 未知，1 男，2 女，9 未说明", examples=[2])]
+    age: Annotated[str, Field(examples=["36岁"])]
+    phone: Annotated[str, Field(examples=["138****0001"])]
+    last_msg_date: Moment

@@ -71,7 +71,7 @@ def view(public_id: str, principal: str, answer: list[Any]) -> View:
         return View("broken", version, int(at), doubted)
     last_seq, changes, read, own, hidden = (int(number) for number in rest[:5])
     seat = Seat(principal, read, own, hidden)
-    return View(verdict, version, int(at), None, last_seq, changes, seat, tuple(map(Message.of_record, rest[5:])))
+    return View(verdict, version, int(at), None, last_seq, changes, seat, Message.of_records(rest[5:]))
 
 
 def confirming(public_id: str, seen: View, principal: str) -> Call:

@@ -3,6 +3,7 @@
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from socket import socket
 
@@ -97,6 +98,28 @@ def test_forgotten_scripts_of_a_round_trip_are_sent_again_and_no_others() -> Non
     redis.client().script_flush()
     redis.client().script_load(counting.body)  # ECHO alone is missing
     assert redis.run_all([(ECHO, [echo], ["在"]), (counting, [count], [])]) == [[echo, "在"], 2]
+
+
+def test_what_a_server_would_not_do_now_is_asked_again_and_nothing_else() -> None:
+    count, moving = key(), key()
+    counting = Script("return redis.call('INCR', KEYS[1])")
+    busy = Script(
+        "if redis.call('INCR', KEYS[1]) == 1 then return redis.error_reply('TRYAGAIN moving') end return 'done'"
+    )
+    assert redis.run_all([(busy, [moving], []), (counting, [count], [])]) == ["done", 1]
+
+
+def test_after_a_time_out_no_answer_is_taken_for_that_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis, "SPARE", 0)
+    slow = Script("local n = 0 for i = 1, 4e7 do n = n + i end return 'late'")
+    monkeypatch.setattr(redis, "settings", replace(vars(redis)["settings"], redis_timeout=0.05))
+    with pytest.raises(Down):
+        redis.run(slow, [key()], [])
+    for where in (key() for _ in range(100)):  # until the server has come to the end of it
+        with suppress(Down):
+            assert redis.run(ECHO, [where], ["在"]) == [where, "在"]
+            return
+    pytest.fail("the server never answered again")
 
 
 def test_a_broken_script_among_others_is_down_for_the_reader() -> None:

@@ -1,0 +1,69 @@
+"""Commands to Redis and their answers, over the client library's connections but past its bookkeeping.
+
+Its own ways of sending (execute_command, pipelines, cluster pipelines) cost a process two to five times as much as
+the same bytes sent and read by its connections. What they are good at is left to them: they follow a cluster that
+moves, and ask again where a connection broke.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from redis.exceptions import AskError, ClusterDownError, ConnectionError, ResponseError, TryAgainError
+
+Command = tuple[Any, ...]  # name, script, number of keys, first key, …
+FIRST_KEY = 3
+ELSEWHERE = (AskError, ClusterDownError, TryAgainError)  # and MovedError: the server did not do it, another may
+
+
+def ask(client: Any, commands: Sequence[Command]) -> list[Any]:
+    """Return the answers in their order; an error that a server answered stands among them.
+
+    All commands leave before the first answer is read. Raises RedisError or OSError where a connection failed.
+    """
+    try:
+        answers = _exchange(client, commands)
+    except ConnectionError:
+        return _by_library(client, commands)
+    moved = [i for i, answer in enumerate(answers) if isinstance(answer, ELSEWHERE)]
+    if moved:
+        for i, answer in zip(moved, _by_library(client, [commands[i] for i in moved]), strict=True):
+            answers[i] = answer
+    return answers
+
+
+def _exchange(client: Any, commands: Sequence[Command]) -> list[Any]:
+    pools = [_pool(client, command[FIRST_KEY]) for command in commands]
+    lines = {pool: pool.get_connection() for pool in set(pools)}
+    try:
+        for pool, line in lines.items():
+            theirs = [command for command, its in zip(commands, pools, strict=True) if its is pool]
+            line.send_packed_command(line.pack_commands(theirs), check_health=False)
+        return [_answer(lines[pool]) for pool in pools]
+    except BaseException:  # an answer that nobody read would be taken for that of the next command
+        for line in lines.values():
+            line.disconnect()
+        raise
+    finally:
+        for pool, line in lines.items():
+            pool.release(line)
+
+
+def _pool(client: Any, key: str) -> Any:
+    """The connections to the server that has the key."""
+    if not hasattr(client, "get_node_from_key"):
+        return client.connection_pool
+    return client.get_redis_connection(client.get_node_from_key(key)).connection_pool
+
+
+def _answer(line: Any) -> Any:
+    try:
+        return line.read_response()
+    except ResponseError as error:
+        return error
+
+
+def _by_library(client: Any, commands: Sequence[Command]) -> list[Any]:
+    pipe = client.pipeline(transaction=False)
+    for command in commands:
+        pipe.execute_command(*command)
+    return list(pipe.execute(raise_on_error=False))
