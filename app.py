@@ -17,6 +17,7 @@ CORE = "gateway"  # rides on Chalice's own API handler; every other group has a 
 
 logs.configure()
 app = Chalice(app_name="zhenxun", configure_logs=False)
+app.api.binary_types = []  # see web.BINARY_TYPES, which infra/api.py tells API Gateway
 app.register_middleware(web.door, "http")
 for group in [one for one in GROUPS if settings.group in ("", one)]:
     app.register_blueprint(import_module(f"chalicelib.{group}.routes").routes)

@@ -115,12 +115,15 @@ def _operation(one: Documented, schemas: Schemas) -> Json:
     }
     if "body" in one.endpoint.wants:
         operation["requestBody"] = _body(schemas, schemas.of(f"{one.id}.body"))
-    answer = schemas.of(f"{one.id}.answer")
-    operation["responses"] = {
-        "200": responses.success(answer, examples.of(schemas, answer)),
-        **responses.refusals(one),
-    }
+    operation["responses"] = {"200": _success(one, schemas), **responses.refusals(one)}
     return operation
+
+
+def _success(one: Documented, schemas: Schemas) -> Json:
+    if one.endpoint.raw:
+        return responses.raw(one.endpoint.raw)
+    answer = schemas.of(f"{one.id}.answer")
+    return responses.success(answer, examples.of(schemas, answer))
 
 
 def _who(one: Documented) -> str:

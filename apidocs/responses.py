@@ -35,6 +35,11 @@ REFUSAL: Json = {
 }
 
 
+def raw(content_type: str) -> Json:
+    """An answer in no envelope."""
+    return {"description": "成功", "headers": _headers(200), "content": {content_type: {}}}
+
+
 def success(data: Json, example: Any) -> Json:
     envelope = {
         "type": "object",

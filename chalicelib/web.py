@@ -6,9 +6,11 @@ A view declares what it needs by name and type, and returns a model:
     def send_text_msg(caller: Caller, body: DoctorText, key: Key) -> Sent: ...
 
 `caller` is who asks, `body` the JSON object, `query` the query string, `key` the Idempotency-Key header;
-any other name is a path parameter. The answer leaves as {"code":0,"data":…}, a refusal as {"code":N,"error":"…"}.
+any other name is a path parameter. The answer leaves as {"code":0,"data":…}, a refusal as {"code":N,"error":"…"};
+a Raw leaves as it is.
 """
 
+import base64
 import json
 import logging
 from collections.abc import Callable, Iterable
@@ -31,6 +33,9 @@ logger = logging.getLogger(__name__)
 View = Callable[..., Any]
 Key = Annotated[RetryKey | None, "Idempotency-Key"]
 _KEY: TypeAdapter[str | None] = TypeAdapter(Key)  # made once: making one takes longer than a whole read
+# API Gateway decodes the base64 of an answer only for who accepts one of these: for everybody. In return it encodes the
+# body of every request. Chalice must not know of it: it would encode every answer, and refuse who accepts no picture.
+BINARY_TYPES = ["*/*"]
 _GIVEN = {"caller": "", "body": BODY, "query": "", "key": "Idempotency-Key"}  # and what a refusal calls it
 
 CORS = CORSConfig(
@@ -50,6 +55,14 @@ HEADERS = {
 
 
 @dataclass(frozen=True)
+class Raw:
+    """An answer in no envelope: text, or bytes that reach the client unchanged."""
+
+    content_type: str
+    body: str | bytes
+
+
+@dataclass(frozen=True)
 class Endpoint:
     """One route as it was declared: what serving, documenting and testing it need to know."""
 
@@ -61,6 +74,7 @@ class Endpoint:
     wants: dict[str, Any]
     parts: dict[str, TypeAdapter[Any]]  # of its path
     answer: TypeAdapter[Any]
+    raw: str  # content type of those of its answers that are Raw, "" where none is
 
 
 class Routes(Blueprint):
@@ -70,17 +84,21 @@ class Routes(Blueprint):
         super().__init__(import_name)
         self.endpoints: list[Endpoint] = []
 
-    def get(self, path: str, *, callers: Iterable[str], refusals: Iterable[Kind] = ()) -> Callable[[View], View]:
-        return lambda view: self._declare("GET", path, frozenset(callers), tuple(refusals), view)
+    def get(
+        self, path: str, *, callers: Iterable[str], refusals: Iterable[Kind] = (), raw: str = ""
+    ) -> Callable[[View], View]:
+        return lambda view: self._declare("GET", path, frozenset(callers), tuple(refusals), view, raw)
 
     def post(self, path: str, *, callers: Iterable[str], refusals: Iterable[Kind] = ()) -> Callable[[View], View]:
         return lambda view: self._declare("POST", path, frozenset(callers), tuple(refusals), view)
 
-    def _declare(self, method: str, path: str, who: frozenset[str], refusals: tuple[Kind, ...], view: View) -> View:
+    def _declare(
+        self, method: str, path: str, who: frozenset[str], refusals: tuple[Kind, ...], view: View, raw: str = ""
+    ) -> View:
         wants = get_type_hints(view, include_extras=True)
         answer = TypeAdapter(wants.pop("return"))
         parts = {name: TypeAdapter(kind) for name, kind in wants.items() if name not in _GIVEN}
-        endpoint = Endpoint(method, path, who, refusals, view, wants, parts, answer)
+        endpoint = Endpoint(method, path, who, refusals, view, wants, parts, answer, raw)
         self.endpoints.append(endpoint)
 
         def serve(**path_parameters: str) -> Response:
@@ -98,7 +116,10 @@ def _serve(endpoint: Endpoint, request: Request, path_parameters: dict[str, str]
         caller = callers.identify(request.headers, endpoint.callers, _address(request))
         logs.bind(tenant_id=caller.tenant_id, principal=caller.principal)
         arguments = {name: _read(endpoint, name, caller, request, path_parameters) for name in endpoint.wants}
-        data = endpoint.answer.dump_json(endpoint.view(**arguments), by_alias=True)
+        answer = endpoint.view(**arguments)
+        if isinstance(answer, Raw):
+            return _Raw(answer)
+        data = endpoint.answer.dump_json(answer, by_alias=True)
     except Refused as refused:
         if refused.kind is errors.UNAVAILABLE:
             logger.warning("unavailable", extra={"ids": logs.cause(refused.__cause__ or refused)})
@@ -107,6 +128,18 @@ def _serve(endpoint: Endpoint, request: Request, path_parameters: dict[str, str]
         logger.exception("unhandled")
         return refusal(Refused(errors.INTERNAL))
     return Response(f'{{"code":0,"data":{data.decode()}}}')
+
+
+class _Raw(Response):
+    """Bytes leave as base64, which API Gateway decodes: see BINARY_TYPES."""
+
+    def __init__(self, raw: Raw) -> None:
+        text = raw.body if isinstance(raw.body, str) else base64.b64encode(raw.body).decode()
+        super().__init__(text, {"Content-Type": raw.content_type})
+        self._encoded = isinstance(raw.body, bytes)
+
+    def to_dict(self, binary_types: list[str] | None = None) -> dict[str, Any]:  # noqa: ARG002
+        return {**super().to_dict(), "isBase64Encoded": self._encoded}
 
 
 def _address(request: Request) -> str:

@@ -74,6 +74,7 @@ class Door:
             callers.PUBLIC: {"tenantId": str(made.tenant_id)},
         }
         self.known: dict[str, Any] = {"phone": made.chen.phone, "password": people.PASSWORD}
+        people.file(made.lin)
         self._talk(member_id=str(made.lin.member_id), doctor_id=str(made.chen.user_id))
         self._upload()
 

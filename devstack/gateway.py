@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 from chalice.app import Chalice
 from chalice.local import LambdaContext, RouteMatcher
 
+from chalicelib import web
 from devstack.say import line
 
 REQUEST_LIMIT = 10 * 1024 * 1024  # of API Gateway
@@ -49,18 +50,18 @@ def respond(app: Chalice, matcher: RouteMatcher, asked: Asked) -> Answer:
         return preflight(methods) if asked.method == "OPTIONS" else refusal(404)
     context = LambdaContext("zhenxun-local", 1024, TIME_LIMIT)
     try:
-        return answer_of(app(event(app, asked, found.route, found.captured), context))
+        return answer_of(app(event(asked, found.route, found.captured), context))
     except Exception:
         line(traceback.format_exc())
         return refusal(502)
 
 
-def event(app: Chalice, asked: Asked, route: str, captured: dict[str, str]) -> dict[str, Any]:
+def event(asked: Asked, route: str, captured: dict[str, str]) -> dict[str, Any]:
     """The event of a Lambda proxy integration, in its version 1.0, with every field that AWS documents."""
     url = urlsplit(asked.target)
     headers = multi([*asked.headers, *forwarded(asked)])
     queries = parse_qs(url.query, keep_blank_values=True)
-    body, encoded = body_of(asked, app.api.binary_types)
+    body, encoded = body_of(asked, web.BINARY_TYPES)
     return {
         "resource": route,
         "path": url.path,
@@ -154,7 +155,5 @@ def preflight(methods: dict[str, Any]) -> Answer:
 
 def refusal(status: int) -> Answer:
     """An error that no function saw, in our envelope: what the deployed API's gateway responses say."""
-    from chalicelib import web
-
     headers, body = web.gateway_error(status)
     return Answer(status, [*headers.items(), ("X-Request-Id", str(uuid.uuid4()))], body.encode())

@@ -63,12 +63,14 @@ def answer_problems(entry: Entry, data: Any) -> Iterator[str]:
             yield "data: must not be null"
 
 
-def schema_problems(entry: Entry, schema: dict[str, Any]) -> Iterator[str]:
-    """Hold the JSON Schema of an answer against the contract."""
+def schema_problems(entry: Entry, schema: dict[str, Any], raw: str = "") -> Iterator[str]:
+    """Hold the JSON Schema of an answer against the contract. `raw`: the content type of one in no envelope."""
     answer = _AnswerSchema(schema.get("$defs", {}))
     if entry["returns"] == "none":
         yield from [] if answer.types(schema) == {"null"} else ["data: must be null"]
-    elif entry["returns"] in ("binary", "stream", "envelope2"):
+    elif entry["returns"] == "binary":
+        yield from [] if raw and not raw.startswith("application/json") else ["must be no JSON"]
+    elif entry["returns"] in ("stream", "envelope2"):
         yield f"teach this test how an answer of kind {entry['returns']} is declared"
     else:
         yield from answer.value(_whole(entry), schema)

@@ -6,7 +6,8 @@ from datetime import date
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.identity import keys, passwords, tokens
-from chalicelib.people import accounts, staff, tenants
+from chalicelib.people import accounts, patients, staff, tenants
+from chalicelib.people.patients import Details
 
 PASSWORD = "Demo-12345"
 _HASH = passwords.hashed(PASSWORD)
@@ -67,6 +68,19 @@ def patient(tenant_id: int, phone: str, name: str) -> Person:
 
 def add_member(person: Person, name: str) -> int:
     return mysql.transact(lambda tx: accounts.add_member(tx, person.tenant_id, person.user_id, name, cont_relation=4))
+
+
+def file(person: Person, name: str = "林小雨") -> int:
+    """Give a patient's own member a patient file; returns its pati_id."""
+    details = Details(name=name, gender=2, birthday=date(1990, 5, 17), phone=person.phone)
+
+    def create(tx: Tx) -> int:
+        pati_id = patients.find_or_create(tx, person.tenant_id, details, person.user_id)
+        link = "UPDATE members SET pati_id = %(pati_id)s WHERE member_id = %(member_id)s"
+        tx.run(link, pati_id=pati_id, member_id=person.member_id)
+        return pati_id
+
+    return mysql.transact(create)
 
 
 def worker(tenant_id: int, phone: str, name: str, role: str) -> Person:

@@ -19,7 +19,7 @@ from chalicelib.web import CORS, Endpoint
 from tests import contract_check
 from tests.contract_check import CONTRACT, Entry, Field
 
-TO_COME = 80  # of 99, at most: lower it with each issue that builds some
+TO_COME = 79  # of 99, at most: lower it with each issue that builds some
 
 DECLARED = {(one.endpoint.method, one.endpoint.path): one.endpoint for one in endpoints.every()}
 BUILT = [entry for entry in CONTRACT if (entry["method"], entry["path"]) in DECLARED]
@@ -79,8 +79,9 @@ def test_a_request_has_the_fields_of_the_contract(entry: Entry) -> None:
 
 @built
 def test_an_answer_has_the_fields_of_the_contract(entry: Entry) -> None:
-    schema = DECLARED[entry["method"], entry["path"]].answer.json_schema(mode="serialization")
-    assert list(contract_check.schema_problems(entry, schema)) == []
+    endpoint = DECLARED[entry["method"], entry["path"]]
+    schema = endpoint.answer.json_schema(mode="serialization")
+    assert list(contract_check.schema_problems(entry, schema, endpoint.raw)) == []
 
 
 def test_a_browser_may_send_every_header_of_the_contract() -> None:

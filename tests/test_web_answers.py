@@ -1,5 +1,6 @@
 """The door, from inside: what a view answers, refuses or breaks on leaves in the envelope, and tells no secret."""
 
+import base64
 import json
 from dataclasses import replace
 from types import SimpleNamespace
@@ -16,7 +17,7 @@ from chalicelib.identity.callers import PUBLIC, Caller
 from chalicelib.logs import JsonLines
 from chalicelib.people import tenants
 from chalicelib.settings import settings
-from chalicelib.web import Routes
+from chalicelib.web import Raw, Routes
 from tests.wire import Answer, call, check_envelope, event
 
 SECRET = "SELECT phone FROM accounts -- 林小雨 13800000001"
@@ -48,7 +49,18 @@ def full() -> None:
     raise Refused(errors.CONFLICT, "号源已满")
 
 
+@routes.get("/picture", callers=[PUBLIC], raw="image/png")
+def picture() -> Raw:
+    return Raw("image/png", b"\x89PNG\xff\x00")
+
+
+@routes.get("/lines", callers=[PUBLIC], raw="text/event-stream")
+def lines_of_text() -> Raw:
+    return Raw("text/event-stream", "data: 您好\n\n")
+
+
 door = Chalice(app_name="door", configure_logs=False)
+door.api.binary_types = []
 door.register_middleware(web.door, "http")
 door.register_blueprint(routes)
 
@@ -96,6 +108,23 @@ def test_a_bug_tells_its_place_to_the_log_and_nothing_to_the_world(
     assert unhandled["request_id"] == told["request_id"] == answer.headers["X-Request-Id"]
     for word in ("林小雨", "13800000001", "SELECT"):
         assert word not in json.dumps([unhandled, told], ensure_ascii=False)
+
+
+@pytest.mark.parametrize("accept", [{}, {"Accept": "text/html"}, {"Accept": "image/png"}])
+def test_bytes_leave_as_base64_and_text_as_it_is(tenant: str, accept: dict[str, str]) -> None:
+    picture = door(event("GET", "/picture", {"tenantId": tenant, **accept}), None)
+    assert (picture["statusCode"], picture["headers"]["Content-Type"]) == (200, "image/png")
+    assert (picture["isBase64Encoded"], base64.b64decode(picture["body"])) == (True, b"\x89PNG\xff\x00")
+    text = door(event("GET", "/lines", {"tenantId": tenant, **accept}), None)
+    assert (text["isBase64Encoded"], text["body"]) == (False, "data: 您好\n\n")
+    for answer in (picture, text):
+        assert answer["headers"]["X-Request-Id"]
+        assert answer["headers"]["Cache-Control"] == "no-store"
+
+
+def test_a_body_is_read_though_api_gateway_encoded_it(tenant: str) -> None:
+    request = event("GET", "/address", {"tenantId": tenant})
+    assert sent({**request, "body": base64.b64encode(b"{}").decode(), "isBase64Encoded": True}).status == 200
 
 
 def test_a_refusal_says_when_to_come_back(tenant: str) -> None:

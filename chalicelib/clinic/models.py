@@ -1,6 +1,6 @@
 from pydantic import Field
 
-from chalicelib.wire import IdText, Phone, Wire
+from chalicelib.wire import Id, IdText, Phone, Wire
 
 
 class StaffSignIn(Wire):
@@ -13,3 +13,7 @@ class SignedInStaff(Wire):
     token: str
     role: str = Field(examples=["doctor"])
     name: str = Field(examples=["陈医生"])
+
+
+class MemberAsked(Wire):
+    member_id: Id = Field(examples=["1"])

@@ -73,6 +73,14 @@ def test_hosts_and_arns_are_of_the_partition(package: Package, region: str, monk
         assert [host for host in hosts - SERVICES if not host.endswith(f".{suffix}")] == []
 
 
+def test_bytes_pass_the_gateway_whatever_a_browser_accepts(package: Package) -> None:
+    body = package.template["Resources"]["RestAPI"]["Properties"]["DefinitionBody"]
+    assert body["x-amazon-apigateway-binary-media-types"] == ["*/*"]
+    for (_, method), one in operations(package.template).items():
+        if method == "OPTIONS":  # else API Gateway takes its own empty answer for bytes, and fails
+            assert one["x-amazon-apigateway-integration"]["contentHandling"] == "CONVERT_TO_TEXT"
+
+
 def test_the_api_stays_under_its_quota(package: Package) -> None:
     parts = [path.strip("/").split("/") for path, _ in operations(package.template)]
     tree = {"/".join(path[:depth]) for path in parts for depth in range(len(path) + 1)}

@@ -101,8 +101,8 @@ def test_the_event_has_what_api_gateway_sends(client: HTTPConnection) -> None:
     assert given["queryStringParameters"] == {"a": "2", "b": ""}
     assert given["multiValueQueryStringParameters"] == {"a": ["1", "2"], "b": [""]}
     assert given["multiValueHeaders"]["X-Forwarded-For"] == ["127.0.0.1"]
-    assert json.loads(given["body"]) == {"x": "你好"}
-    assert given["isBase64Encoded"] is False
+    assert json.loads(base64.b64decode(given["body"])) == {"x": "你好"}
+    assert given["isBase64Encoded"] is True
     context = given["requestContext"]
     assert context["requestId"]
     assert context["stage"] == "api"
@@ -122,7 +122,7 @@ def test_a_binary_body_arrives_whole_whatever_the_case_of_its_header(client: HTT
 def test_a_chunked_body_is_read(client: HTTPConnection) -> None:
     parts = iter([b'{"a":', b"1}"])
     given = event(client, "POST", "/echo", body=parts, headers={"Content-Type": "application/json"})
-    assert json.loads(given["body"]) == {"a": 1}
+    assert json.loads(base64.b64decode(given["body"])) == {"a": 1}
     assert event(client, "GET", "/echo")["body"] is None, "the connection is in step with us"
 
 
