@@ -106,7 +106,7 @@ def _forget(talk: Talk) -> None:
     pipe = cache.client().pipeline(transaction=False)
     for key in (
         f"consult:1:{{{talk.session_no}}}",
-        *(f"log:1:{{{talk.session_no}}}:{part}" for part in ("state", "tail")),
+        *(f"log:2:{{{talk.session_no}}}:{part}" for part in ("state", "tail")),
     ):
         pipe.delete(key)
     pipe.execute()

@@ -72,7 +72,7 @@ def _one_unread(cast: Cast, rooms: list[Room]) -> None:
     )
     pipe = cache.client().pipeline(transaction=False)
     for room in rooms:
-        pipe.hincrby(f"log:1:{{{room.session_no}}}:state", f"read:{cast.patient.principal}", -1)
+        pipe.hincrby(f"log:2:{{{room.session_no}}}:state", f"read:{cast.patient.principal}", -1)
     pipe.execute()
 
 

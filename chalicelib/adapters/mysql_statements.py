@@ -1,6 +1,6 @@
 """What one may say to MySQL, and what comes back instead of an answer. Connections are in mysql.py."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pymysql
@@ -73,6 +73,10 @@ class Tx:
         """Return the new row's AUTO_INCREMENT id."""
         asked(self._cursor.execute, sql, params or None)
         return int(self._cursor.lastrowid)
+
+    def many(self, sql: str, rows: Sequence[Row]) -> None:
+        """Run one INSERT … VALUES (…) for all the rows."""
+        asked(self._cursor.executemany, sql, rows)
 
     def packet(self, sql: str, **params: Any) -> list[list[Row]]:
         """Run several statements in one round trip; return the rows of each."""

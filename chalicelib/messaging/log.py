@@ -1,7 +1,6 @@
 """The conversation log: the one way a message comes to exist, whatever protocol it came by."""
 
 import logging
-from collections.abc import Callable
 
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql, redis
@@ -16,14 +15,15 @@ CLASHES = 3  # of message ids, in a row
 REGRET = 2 * 60 * clock.SECOND  # how long a sender may withdraw
 
 
-def append(tenant_id: int, kind: str, public_id: str, sender: str, draft: Draft) -> Message:
+def append(tenant_id: int, kind: str | None, public_id: str, sender: str, draft: Draft) -> Message:
     """Write a message exactly once, however often it is sent. When this returns, it is durable and can be seen.
 
+    kind None is any: wherever the sender has a seat.
     Refused 404 where the sender takes no part, 403 where the conversation is archived, 409 where the retry key
     names another message.
     """
     writer = ids.nonce()
-    written = _marked(public_id, writer, lambda: _stored(tenant_id, kind, public_id, sender, draft))
+    written = tail.marked(public_id, writer, lambda: _stored(tenant_id, kind, public_id, sender, draft))
     _show(
         public_id,
         written,
@@ -47,21 +47,10 @@ def withdraw(tenant_id: int, public_id: str, message_id: str, principal: str) ->
             raise Refused(errors.NOT_FOUND, "消息不存在，或已超过2分钟不能撤回")
         return written
 
-    written = _marked(public_id, writer, take_back)
+    written = tail.marked(public_id, writer, take_back)
     calls = [tail.publishing(public_id, writer, written, ""), *feed.withdrawals(tenant_id, public_id, written)]
     _show(public_id, written, calls)
     return written.message
-
-
-def _marked(public_id: str, writer: str, work: Callable[[], Written]) -> Written:
-    """Do a write under a mark, which goes where nothing was committed."""
-    tail.mark(public_id, writer)
-    try:
-        return work()
-    except Refused as refused:
-        if refused.kind is not errors.UNAVAILABLE:  # then it may be committed: the mark keeps readers with MySQL
-            tail.unmark(public_id, writer)
-        raise
 
 
 def _show(public_id: str, written: Written, calls: list[Call]) -> None:
@@ -72,7 +61,7 @@ def _show(public_id: str, written: Written, calls: list[Call]) -> None:
         logger.warning("message not published", extra={"ids": {"reason": str(down), "seq": written.message.seq}})
 
 
-def _stored(tenant_id: int, kind: str, public_id: str, sender: str, draft: Draft) -> Written:
+def _stored(tenant_id: int, kind: str | None, public_id: str, sender: str, draft: Draft) -> Written:
     for _ in range(CLASHES):
         try:
             written = mysql.autocommit(
@@ -94,13 +83,13 @@ def _sent_before(tenant_id: int, public_id: str, sender: str, draft: Draft) -> W
     if found is None:
         return None
     sent_in, content, object_key, written = found
-    sent = (sent_in, written.message.type, content, object_key)
-    if sent != (public_id, draft.type, draft.content, draft.object_key):
+    sent = (sent_in, written.message.type, content, object_key, written.message.status)
+    if sent != (public_id, draft.type, draft.content, draft.object_key, draft.status):
         raise Refused(errors.CONFLICT, "Idempotency-Key：已用于另一条消息")
     return written
 
 
-def _why_not(tenant_id: int, kind: str, public_id: str, sender: str) -> Refused:
+def _why_not(tenant_id: int, kind: str | None, public_id: str, sender: str) -> Refused:
     if mysql.autocommit(lambda tx: store.is_archived(tx, tenant_id, kind, public_id, sender)):
         return Refused(errors.NOT_ALLOWED, "会话已归档，不能发送消息")
     return Refused(errors.NOT_FOUND, "会话不存在")

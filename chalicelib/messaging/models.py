@@ -16,6 +16,7 @@ class Draft:
     retry_key: str | None = None
     type: int = TEXT
     object_key: str = ""
+    status: int = 0  # the client's own
 
 
 class Message(NamedTuple):
@@ -29,6 +30,7 @@ class Message(NamedTuple):
     object_key: str
     sent_at: int  # microseconds
     withdrawn: bool = False
+    status: int = 0  # the client's own
 
     def record(self) -> str:
         """The form kept in Redis: neutral of protocols and readers."""
@@ -68,6 +70,7 @@ class Seat:
 class Snapshot:
     """A conversation as MySQL has it: its newest messages, newest first, and seats of participants."""
 
+    tenant_id: int  # 0 for one that does not exist
     last_seq: int
     changes: int
     messages: list[Message]

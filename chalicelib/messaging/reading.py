@@ -20,6 +20,7 @@ class Page:
     messages: Sequence[Message]
     last_seq: int
     seat: Seat | None  # None for somebody who takes no part
+    tenant_id: int
     version: str  # of the tail it came from or went into, "" without Redis
 
 
@@ -88,10 +89,10 @@ def _believed(public_id: str, principal: str, view: View, limit: int) -> Page:
     if view.verdict == "whole":
         return _seen(view)
     if view.verdict == "stale":
-        head = mysql.autocommit(lambda tx: store_reading.head(tx, public_id, principal))
-        if head == (view.last_seq, view.changes, view.seat):
-            redis.attempt(*tail.confirming(public_id, view, principal))
-            return _seen(view)
+        last_seq, changes, seat = mysql.autocommit(lambda tx: store_reading.head(tx, public_id, principal))
+        if seat and (last_seq, changes) == (view.last_seq, view.changes):
+            [version] = redis.attempt_all([tail.confirming(public_id, view, seat)]) or [None]
+            return Page(view.messages, last_seq, seat, view.tenant_id, version or "")
     found = mysql.autocommit(lambda tx: store_reading.snapshot(tx, public_id, principal, tail.KEPT))
     if found.seat(principal) is None:  # a stranger, or no such conversation: nothing is kept for them
         return _page(found, principal, limit, "")
@@ -116,8 +117,8 @@ def _brought(views: dict[str, View], principal: str) -> dict[str, Page]:
 def _renewing(public_id: str, view: View, found: Snapshot) -> Call:
     """A tail that MySQL agrees with keeps what it has; another is left with the newest message alone."""
     agreed = (view.last_seq, view.changes) == (found.last_seq, found.changes)
-    if view.verdict == "stale" and agreed and view.seat and view.seat in found.seats:
-        return tail.confirming(public_id, view, view.seat.principal)
+    if view.verdict == "stale" and agreed:
+        return tail.confirming(public_id, view, found.seats[0])
     return tail.refilling(public_id, view, found)
 
 
@@ -133,8 +134,8 @@ def _kept(views: dict[str, View], calls: list[Call]) -> list[str]:
 
 
 def _seen(view: View) -> Page:
-    return Page(view.messages, view.last_seq, view.seat, view.version)
+    return Page(view.messages, view.last_seq, view.seat, view.tenant_id, view.version)
 
 
 def _page(found: Snapshot, principal: str, limit: int, version: str) -> Page:
-    return Page(found.messages[:limit], found.last_seq, found.seat(principal), version)
+    return Page(found.messages[:limit], found.last_seq, found.seat(principal), found.tenant_id, version)

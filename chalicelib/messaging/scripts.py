@@ -1,8 +1,8 @@
 """The Lua of the tail. `server` names the running server; see tail.py for what it all means.
 
 KEYS: 1 state, 2 tail (record by seq), 3 marks (writer by second). The state holds server, epoch, turn, first (the seq
-that the tail was filled from), last_seq, changes, checked (ms), and of each seated principal read:…, own:…, hidden:…
-and checked:….
+that the tail was filled from), tenant, last_seq, changes, checked (ms), and of each seated principal read:…, own:…,
+hidden:… and checked:….
 
 A version is the server, the epoch (begun where there is no state) and the turn (counted up by whatever is written), so
 that no version ever comes back: not after a flush, nor with an older copy.
@@ -70,7 +70,8 @@ PUBLISH = Script(f"""{_TURN}
 """)
 
 # ARGV: limit, principal, nonce. Answers {verdict, version, server time in ms} and, unless it is broken,
-# last_seq, changes, read, own, hidden, record ... What is compared with MySQL is the log and the reader's own seat.
+# tenant, last_seq, changes, read, own, hidden, record ... What is compared with MySQL is the log and the reader's own
+# seat; a tail without that seat is stale, and the three numbers empty.
 READ = Script(f"""{_VERSION}
     local time = redis.call('TIME')
     local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -81,9 +82,9 @@ READ = Script(f"""{_VERSION}
         version = server .. ARGV[3] .. '.0'
     end
     local state = redis.call('HMGET', KEYS[1], 'server', 'first', 'last_seq', 'changes', 'checked', 'checked:' .. who,
-        'read:' .. who, 'own:' .. who, 'hidden:' .. who)
+        'read:' .. who, 'own:' .. who, 'hidden:' .. who, 'tenant')
     local broken = {{'broken', version, now}}
-    if state[1] ~= server or not state[9] or redis.call('ZCARD', KEYS[3]) > 0 then return broken end
+    if state[1] ~= server or redis.call('ZCARD', KEYS[3]) > 0 then return broken end
     local last, kept = tonumber(state[3]), redis.call('ZCARD', KEYS[2])
     if kept ~= math.min(last - state[2] + 1, {KEPT}) then return broken end
     local lowest = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2]
@@ -91,28 +92,33 @@ READ = Script(f"""{_VERSION}
     local found = redis.call('ZREVRANGE', KEYS[2], 0, ARGV[1] - 1)
     if #found ~= math.min(last, tonumber(ARGV[1])) then return broken end
     local age = now - math.min(tonumber(state[5]), tonumber(state[6] or 0))
-    local verdict = age >= 0 and age <= {BELIEVED * 1000} and 'whole' or 'stale'
-    return {{verdict, version, now, last, state[4], state[7], state[8], state[9], unpack(found)}}
+    local verdict = state[9] and age >= 0 and age <= {BELIEVED * 1000} and 'whole' or 'stale'
+    return {{verdict, version, now, state[10], last, state[4], state[7] or '', state[8] or '', state[9] or '',
+        unpack(found)}}
 """)
 
-# ARGV: version, time of the look, principal.
+# ARGV: version, time of the look, principal, read, own, hidden. Answers the version, a new one where the seat is new.
 CONFIRM = Script(f"""{_VERSION}
     if version ~= ARGV[1] then return end
-    redis.call('HSET', KEYS[1], 'checked', ARGV[2], 'checked:' .. ARGV[3], ARGV[2])
-    return version
+    local who = ARGV[3]
+    local seat = redis.call('HMGET', KEYS[1], 'read:' .. who, 'own:' .. who, 'hidden:' .. who)
+    redis.call('HSET', KEYS[1], 'checked', ARGV[2], 'checked:' .. who, ARGV[2])
+    if seat[1] == ARGV[4] and seat[2] == ARGV[5] and seat[3] == ARGV[6] then return version end
+    redis.call('HSET', KEYS[1], 'read:' .. who, ARGV[4], 'own:' .. who, ARGV[5], 'hidden:' .. who, ARGV[6])
+    return server .. was[1] .. '.' .. redis.call('HINCRBY', KEYS[1], 'turn', 1)
 """)
 
-# ARGV: version, time of the look, last_seq, changes, number of seats, (principal, read, own, hidden) ...,
+# ARGV: version, time of the look, tenant, last_seq, changes, number of seats, (principal, read, own, hidden) ...,
 # (seq, record) ... Answers the new version; nothing where anything was written since the look.
 REFILL = Script(f"""{_VERSION}
     if version ~= ARGV[1] then return end
     redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', redis.call('TIME')[1] - {MARK_LIFE})
     redis.call('DEL', KEYS[1], KEYS[2])
-    local records = 6 + 4 * ARGV[5]
-    local turn, first = (was[2] or 0) + 1, ARGV[3] - (#ARGV - records + 1) / 2 + 1
+    local records = 7 + 4 * ARGV[6]
+    local turn, first = (was[2] or 0) + 1, ARGV[4] - (#ARGV - records + 1) / 2 + 1
     redis.call('HSET', KEYS[1], 'epoch', was[1], 'turn', turn, 'server', server, 'checked', ARGV[2],
-        'first', first, 'last_seq', ARGV[3], 'changes', ARGV[4])
-    for i = 6, records - 1, 4 do
+        'first', first, 'tenant', ARGV[3], 'last_seq', ARGV[4], 'changes', ARGV[5])
+    for i = 7, records - 1, 4 do
         redis.call('HSET', KEYS[1], 'read:' .. ARGV[i], ARGV[i + 1], 'own:' .. ARGV[i], ARGV[i + 2],
             'hidden:' .. ARGV[i], ARGV[i + 3], 'checked:' .. ARGV[i], ARGV[2])
     end
@@ -132,4 +138,13 @@ RESEAT = Script(f"""{_VERSION}{_TURN}
         redis.call('HDEL', KEYS[1], 'read:' .. who, 'own:' .. who, 'hidden:' .. who)
     end
     turn(ARGV[2])
+""")
+
+# ARGV: writer, principal ... A seat that was taken or given up is forgotten: the next reader asks MySQL for it.
+UNSEAT = Script(f"""{_TURN}
+    redis.call('ZREM', KEYS[3], ARGV[1])
+    for i = 2, #ARGV do
+        redis.call('HDEL', KEYS[1], 'read:' .. ARGV[i], 'own:' .. ARGV[i], 'hidden:' .. ARGV[i])
+    end
+    turn(ARGV[1])
 """)

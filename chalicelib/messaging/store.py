@@ -12,35 +12,37 @@ PARTICIPANTS = f"""
 """
 
 
-def create(tx: Tx, tenant_id: int, public_id: str, kind: str, principals: list[str], now: int) -> int:
+def create(
+    tx: Tx, tenant_id: int, public_id: str, kind: str, principals: list[str], now: int, conversation_type: int = 0
+) -> int:
     """Open a conversation and seat its participants; return conversation_id."""
     conversation_id = tx.insert(
         """
-        INSERT INTO conversations (tenant_id, public_id, kind, tag, created_at)
-        VALUES (%(tenant_id)s, %(public_id)s, %(kind)s, %(tag)s, %(now)s)
+        INSERT INTO conversations (tenant_id, public_id, kind, type, tag, created_at)
+        VALUES (%(tenant_id)s, %(public_id)s, %(kind)s, %(type)s, %(tag)s, %(now)s)
         """,
         tenant_id=tenant_id,
         public_id=public_id.encode(),
         kind=kind,
-        tag=ids.tag(public_id, 0),
+        type=conversation_type,
+        tag=ids.tag(public_id, conversation_type),
         now=now,
     )
-    for principal in principals:
-        tx.run(
-            """
-            INSERT INTO participants (conversation_id, principal, tenant_id, joined_at)
-            VALUES (%(conversation_id)s, %(principal)s, %(tenant_id)s, %(now)s)
-            """,
-            conversation_id=conversation_id,
-            principal=principal.encode(),
-            tenant_id=tenant_id,
-            now=now,
-        )
+    seat = {"conversation_id": conversation_id, "tenant_id": tenant_id, "now": now}
+    tx.many(
+        """
+        INSERT INTO participants (conversation_id, principal, tenant_id, joined_at)
+        VALUES (%(conversation_id)s, %(principal)s, %(tenant_id)s, %(now)s)
+        """,
+        [{**seat, "principal": principal.encode()} for principal in principals],
+    )
     return conversation_id
 
 
-def append(tx: Tx, tenant_id: int, kind: str, public_id: str, sender: str, draft: Draft, now: int) -> Written | None:
-    """Number and store a message in one round trip; None unless the sender may write there.
+def append(
+    tx: Tx, tenant_id: int, kind: str | None, public_id: str, sender: str, draft: Draft, now: int
+) -> Written | None:
+    """Number and store a message in one round trip; None unless the sender may write there, in one of that kind.
 
     The row lock that numbers is taken and freed inside the packet, so no network stands between two senders. Locks
     are taken in one order everywhere: the own seat, the conversation, the message. (The conversation is looked up by
@@ -51,7 +53,7 @@ def append(tx: Tx, tenant_id: int, kind: str, public_id: str, sender: str, draft
         f"""
         SET @conversation = NULL;
         SELECT conversation_id INTO @conversation FROM conversations
-        WHERE public_id = %(public_id)s AND tenant_id = %(tenant_id)s AND kind = %(kind)s;
+        WHERE public_id = %(public_id)s AND tenant_id = %(tenant_id)s AND (%(kind)s IS NULL OR kind = %(kind)s);
         START TRANSACTION;
         SELECT COUNT(*) INTO @seated FROM participants
         WHERE conversation_id = @conversation AND principal = %(sender)s AND left_at IS NULL FOR UPDATE;
@@ -62,9 +64,9 @@ def append(tx: Tx, tenant_id: int, kind: str, public_id: str, sender: str, draft
         SET @numbered = ROW_COUNT();
         INSERT INTO messages
             (conversation_id, seq, tenant_id, tick, tag,
-             sender, endpoint, retry_key, type, content, object_key, sent_at)
+             sender, endpoint, retry_key, type, content, object_key, sent_at, status)
         SELECT conversation_id, last_seq, tenant_id, last_tick, tag,
-               %(sender)s, %(endpoint)s, %(retry_key)s, %(type)s, %(content)s, %(object_key)s, %(now)s
+               %(sender)s, %(endpoint)s, %(retry_key)s, %(type)s, %(content)s, %(object_key)s, %(now)s, %(status)s
         FROM conversations
         WHERE conversation_id = @conversation AND @numbered = 1;
         UPDATE participants SET own_since = own_since + 1
@@ -84,6 +86,7 @@ def append(tx: Tx, tenant_id: int, kind: str, public_id: str, sender: str, draft
         type=draft.type,
         content=draft.content,
         object_key=draft.object_key.encode(),
+        status=draft.status,
         tick=ids.first_tick(now),
         now=now,
     )
@@ -91,7 +94,8 @@ def append(tx: Tx, tenant_id: int, kind: str, public_id: str, sender: str, draft
         return None
     head = rows[0]
     message_id = ids.encode(head["last_tick"], head["tag"])
-    message = Message(head["last_seq"], message_id, sender, draft.type, draft.content, draft.object_key, now)
+    sent = (sender, draft.type, draft.content, draft.object_key)
+    message = Message(head["last_seq"], message_id, *sent, now, status=draft.status)
     prev_id = ids.encode(head["prev_tick"], head["tag"]) if head["last_seq"] > 1 else ""
     return Written(message, prev_id, head["changes"], told_at_once(principals))
 
@@ -101,7 +105,7 @@ def find_sent(tx: Tx, tenant_id: int, sender: str, draft: Draft) -> tuple[str, s
     row = tx.one(
         """
         SELECT c.public_id, c.changes, m.conversation_id, m.seq, m.tick, m.tag, m.sender, m.type, m.content,
-               m.object_key, m.sent_at, m.withdrawn_at, before_it.tick AS prev_tick
+               m.object_key, m.sent_at, m.withdrawn_at, m.status, before_it.tick AS prev_tick
         FROM messages m
         JOIN conversations c ON c.conversation_id = m.conversation_id
         LEFT JOIN messages before_it
@@ -122,13 +126,14 @@ def find_sent(tx: Tx, tenant_id: int, sender: str, draft: Draft) -> tuple[str, s
     return row["public_id"].decode(), row["content"], row["object_key"].decode(), written
 
 
-def is_archived(tx: Tx, tenant_id: int, kind: str, public_id: str, principal: str) -> bool:
-    """True for an archived conversation that the principal takes part in."""
+def is_archived(tx: Tx, tenant_id: int, kind: str | None, public_id: str, principal: str) -> bool:
+    """True for an archived conversation (of that kind) that the principal takes part in."""
     found = tx.value(
         """
         SELECT 1
         FROM conversations c JOIN participants p ON p.conversation_id = c.conversation_id
-        WHERE c.public_id = %(public_id)s AND c.tenant_id = %(tenant_id)s AND c.kind = %(kind)s
+        WHERE c.public_id = %(public_id)s AND c.tenant_id = %(tenant_id)s
+          AND (%(kind)s IS NULL OR c.kind = %(kind)s)
           AND c.archived_at IS NOT NULL AND p.principal = %(principal)s AND p.left_at IS NULL
         """,
         public_id=public_id.encode(),
@@ -150,7 +155,7 @@ def withdraw(
     row = tx.one(
         """
         SELECT m.conversation_id, m.seq, m.tick, m.tag, m.sender, m.type, m.content, m.object_key, m.sent_at,
-               m.withdrawn_at
+               m.withdrawn_at, m.status
         FROM conversations c JOIN messages m ON m.conversation_id = c.conversation_id
         WHERE c.public_id = %(public_id)s AND c.tenant_id = %(tenant_id)s
           AND m.tick = %(tick)s AND m.tag = %(tag)s FOR UPDATE
@@ -194,4 +199,5 @@ def message(row: Row) -> Message:
         "" if withdrawn else row["object_key"].decode(),
         row["sent_at"],
         withdrawn,
+        row["status"],
     )

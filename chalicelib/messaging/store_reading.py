@@ -15,8 +15,8 @@ def snapshot(tx: Tx, public_id: str, principal: str, limit: int) -> Snapshot:
         """
         SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;
         START TRANSACTION READ ONLY;
-        SELECT last_seq, changes FROM conversations WHERE public_id = %(public_id)s;
-        SELECT m.seq, m.tick, m.tag, m.sender, m.type, m.content, m.object_key, m.sent_at, m.withdrawn_at
+        SELECT tenant_id, last_seq, changes FROM conversations WHERE public_id = %(public_id)s;
+        SELECT m.seq, m.tick, m.tag, m.sender, m.type, m.content, m.object_key, m.sent_at, m.withdrawn_at, m.status
         FROM conversations c JOIN messages m ON m.conversation_id = c.conversation_id
         WHERE c.public_id = %(public_id)s
         ORDER BY m.seq DESC LIMIT %(limit)s;
@@ -31,8 +31,8 @@ def snapshot(tx: Tx, public_id: str, principal: str, limit: int) -> Snapshot:
         limit=limit,
         seated=SEATED,
     )
-    last_seq, changes = (heads[0]["last_seq"], heads[0]["changes"]) if heads else (0, 0)
-    return Snapshot(last_seq, changes, [message(row) for row in messages], [_seat(row) for row in seats])
+    head: Row = heads[0] if heads else {"tenant_id": 0, "last_seq": 0, "changes": 0}
+    return Snapshot(**head, messages=[message(row) for row in messages], seats=[_seat(row) for row in seats])
 
 
 def head(tx: Tx, public_id: str, principal: str) -> tuple[int, int, Seat | None]:
@@ -57,8 +57,8 @@ def snapshots(tx: Tx, public_ids: list[str], principal: str) -> dict[str, Snapsh
     """Read the newest message of many conversations, and the principal's seat in each, in one round trip."""
     rows = tx.all(
         """
-        SELECT c.public_id, c.last_seq, c.changes, p.principal, p.read_seq, p.own_since, p.hidden_seq,
-               m.seq, m.tick, m.tag, m.sender, m.type, m.content, m.object_key, m.sent_at, m.withdrawn_at
+        SELECT c.public_id, c.tenant_id, c.last_seq, c.changes, p.principal, p.read_seq, p.own_since, p.hidden_seq,
+               m.seq, m.tick, m.tag, m.sender, m.type, m.content, m.object_key, m.sent_at, m.withdrawn_at, m.status
         FROM conversations c
         JOIN participants p ON p.conversation_id = c.conversation_id AND p.principal = %(principal)s
         LEFT JOIN messages m ON m.conversation_id = c.conversation_id AND m.seq = c.last_seq
@@ -69,7 +69,7 @@ def snapshots(tx: Tx, public_ids: list[str], principal: str) -> dict[str, Snapsh
     )
     return {
         row["public_id"].decode(): Snapshot(
-            row["last_seq"], row["changes"], [message(row)] if row["seq"] else [], [_seat(row)]
+            row["tenant_id"], row["last_seq"], row["changes"], [message(row)] if row["seq"] else [], [_seat(row)]
         )
         for row in rows
     }
@@ -92,7 +92,7 @@ def older(tx: Tx, public_id: str, message_id: str, limit: int) -> list[Message] 
         return None
     rows = tx.all(
         """
-        SELECT seq, tick, tag, sender, type, content, object_key, sent_at, withdrawn_at FROM messages
+        SELECT seq, tick, tag, sender, type, content, object_key, sent_at, withdrawn_at, status FROM messages
         WHERE conversation_id = %(conversation_id)s AND seq < %(seq)s
         ORDER BY seq DESC LIMIT %(limit)s
         """,
@@ -118,7 +118,8 @@ def move_read(tx: Tx, public_id: str, principal: str, seq: int) -> Seat | None:
                 SELECT COUNT(*) FROM messages
                 WHERE conversation_id = @conversation AND seq > %(seq)s AND sender = %(principal)s
             )
-        WHERE conversation_id = @conversation AND principal = %(principal)s AND read_seq < %(seq)s;
+        WHERE conversation_id = @conversation AND principal = %(principal)s AND left_at IS NULL
+          AND read_seq < %(seq)s;
         SELECT principal, read_seq, own_since, hidden_seq FROM participants
         WHERE conversation_id = @conversation AND principal = %(principal)s AND left_at IS NULL;
         COMMIT

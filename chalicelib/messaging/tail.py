@@ -8,20 +8,24 @@ seat that changes, another refill - changes the tail's version, and a refill tak
 read for.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 
-from chalicelib import clock
+from chalicelib import clock, errors
 from chalicelib.adapters import redis
 from chalicelib.adapters.redis import Call
+from chalicelib.errors import Refused
 from chalicelib.messaging import ids, scripts
 from chalicelib.messaging.models import Message, Seat, Snapshot, Written
 from chalicelib.messaging.scripts import BELIEVED, KEPT
 
 __all__ = ["BELIEVED", "KEPT"]
 
-SHAPE = 1  # of what is kept; a deployment that changes it, or a script, must not meet what the one before has left
+T = TypeVar("T")
+
+SHAPE = 2  # of what is kept; a deployment that changes it, or a script, must not meet what the one before has left
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +36,22 @@ class View:
     version: str
     at: int  # the server's time, milliseconds
     doubted: float | None  # when this process stops doubting the tail, whatever it holds; None if it does not
+    tenant_id: int = 0
     last_seq: int = 0
     changes: int = 0
-    seat: Seat | None = None
+    seat: Seat | None = None  # None where the tail does not hold it: whether there is one, MySQL must say
     messages: tuple[Message, ...] = ()  # newest first
+
+
+def marked(public_id: str, writer: str, work: Callable[[], T]) -> T:
+    """Do a write under a mark, which goes where nothing was committed."""
+    mark(public_id, writer)
+    try:
+        return work()
+    except Refused as refused:
+        if refused.kind is not errors.UNAVAILABLE:  # then it may be committed: the mark keeps readers with MySQL
+            unmark(public_id, writer)
+        raise
 
 
 def mark(public_id: str, writer: str) -> bool:
@@ -69,21 +85,23 @@ def view(public_id: str, principal: str, answer: list[Any]) -> View:
     doubted = _doubted.get(public_id)
     if verdict == "broken" or (doubted and doubted > clock.monotonic()):
         return View("broken", version, int(at), doubted)
-    last_seq, changes, read, own, hidden = (int(number) for number in rest[:5])
-    seat = Seat(principal, read, own, hidden)
-    return View(verdict, version, int(at), None, last_seq, changes, seat, Message.of_records(rest[5:]))
+    tenant_id, last_seq, changes = (int(number) for number in rest[:3])
+    seat = Seat(principal, *(int(number) for number in rest[3:6])) if rest[3] else None
+    messages = Message.of_records(rest[6:])
+    return View(verdict, version, int(at), None, tenant_id, last_seq, changes, seat, messages)
 
 
-def confirming(public_id: str, seen: View, principal: str) -> Call:
-    """MySQL agrees with what was seen of the log and of the principal's seat."""
-    return scripts.CONFIRM, _keys(public_id), [seen.version, seen.at, principal]
+def confirming(public_id: str, seen: View, seat: Seat) -> Call:
+    """MySQL agrees with what was seen of the log, and has this seat; answers None where the tail changed since."""
+    arguments = [seen.version, seen.at, seat.principal, seat.read_seq, seat.own_since, seat.hidden_seq]
+    return scripts.CONFIRM, _keys(public_id), arguments
 
 
 def refilling(public_id: str, seen: View, found: Snapshot) -> Call:
     """Replace a tail that could not be believed by what MySQL has; answers None where it changed since it was seen."""
     seats = [part for s in found.seats for part in (s.principal, s.read_seq, s.own_since, s.hidden_seq)]
     records = [part for message in found.messages for part in (message.seq, message.record())]
-    head = [seen.version, seen.at, found.last_seq, found.changes, len(found.seats)]
+    head = [seen.version, seen.at, found.tenant_id, found.last_seq, found.changes, len(found.seats)]
     return scripts.REFILL, _keys(public_id), [*head, *seats, *records]
 
 
@@ -92,6 +110,11 @@ def reseat(public_id: str, version: str, seat: Seat) -> None:
     arguments = [version, ids.nonce(), seat.principal, seat.read_seq, seat.own_since, seat.hidden_seq]
     if not redis.attempt(scripts.RESEAT, _keys(public_id), arguments):
         doubt(public_id)
+
+
+def unseating(public_id: str, writer: str, principals: list[str]) -> Call:
+    """Forget seats that were taken or given up, and clear that writer's mark."""
+    return scripts.UNSEAT, _keys(public_id), [writer, *principals]
 
 
 # Tails that may not hold what this process has learned from MySQL - Redis was out of its reach, or its refill came too
