@@ -34,11 +34,18 @@ for group in GROUPS:
 
 
 @app.lambda_function(name="migrate")
-def migrate(_event: Any, _context: Any) -> list[str]:
-    """Bring the database to the newest schema; invoked once by each deployment, before traffic moves."""
+def migrate(event: Any, _context: Any) -> Any:
+    """Bring the database to the newest schema; invoked once by each deployment, before traffic moves.
+
+    An operator invokes it with {"hospital": ...} to found one: docs/deployment.md.
+    """
     from chalicelib import migrations
 
-    return migrations.migrate()
+    if "hospital" not in event:
+        return migrations.migrate()
+    from chalicelib.identity import founding
+
+    return founding.found(founding.Hospital.model_validate(event["hospital"])).model_dump()
 
 
 @app.schedule("rate(1 hour)", name="sweep_files")
@@ -47,6 +54,15 @@ def sweep_files(_event: Any) -> None:
     from chalicelib.files import sweep
 
     logs.start(job="sweep_files")
+    sweep.sweep()
+
+
+@app.schedule("rate(1 day)", name="sweep_identity")
+def sweep_identity(_event: Any) -> None:
+    """Clean up after tokens and tries that died a day ago."""
+    from chalicelib.identity import sweep
+
+    logs.start(job="sweep_identity")
     sweep.sweep()
 
 

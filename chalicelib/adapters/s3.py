@@ -7,6 +7,7 @@ Where S3 cannot be reached the answer is Refused(UNAVAILABLE): the client may re
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -105,14 +106,21 @@ def copy(source: str, etag: str, target: str, content_type: str) -> bool:
     return True
 
 
-def delete(keys: list[str]) -> None:
-    """Delete up to AT_ONCE objects in one request. An object that is not there counts as deleted."""
+def delete(keys: list[str]) -> set[str]:
+    """Delete up to AT_ONCE objects in one request; return those that S3 would not delete (a lock, a policy).
+
+    An object that is not there counts as deleted.
+    """
     listed = "".join(f"<Object><Key>{_text(key)}</Key></Object>" for key in keys)
     body = f"<Delete><Quiet>true</Quiet>{listed}</Delete>".encode()
     digest = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
     status, _, answer = _call("POST", "", {"content-md5": digest}, {"delete": ""}, body)
-    if status != 200 or b"<Error>" in answer:
+    if status != 200:
         raise Failed(f"deleting answered {status}")
+    refused = re.findall(rb"<Error>.*?<Key>(.*?)</Key>.*?</Error>", answer, re.DOTALL)
+    if b"<Error>" in answer and not refused:
+        raise Failed("deleting answered an error that names no object")
+    return {key.decode().replace("&lt;", "<").replace("&amp;", "&") for key in refused}
 
 
 def _call(

@@ -68,16 +68,17 @@ def confirm(tx: Tx, file_id: int, object_key: str, size: int, now: int) -> None:
     )
 
 
-def unswept(tx: Tx, before: int, limit: int) -> list[Upload]:
-    """Return the oldest uploads made before an instant whose uploaded object may still be there."""
+def unswept(tx: Tx, before: int, limit: int, after: int) -> list[Upload]:
+    """Return the oldest uploads made before an instant whose uploaded object may still be there, after so many."""
     rows = tx.all(
         """
         SELECT file_id, tenant_id, extension, smallest, largest, upload_key, object_key, size FROM files
         WHERE swept_at IS NULL AND created_at < %(before)s
-        ORDER BY created_at LIMIT %(limit)s
+        ORDER BY created_at, file_id LIMIT %(limit)s OFFSET %(after)s
         """,
         before=before,
         limit=limit,
+        after=after,
     )
     return [_upload(row) for row in rows]
 

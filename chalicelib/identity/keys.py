@@ -25,6 +25,16 @@ def tenant_of(key: str) -> int:
     return int(row["tenant_id"])
 
 
+def has_one(tx: mysql.Tx, tenant_id: int) -> bool:
+    """Whether the tenant has a live key."""
+    return bool(
+        tx.value(
+            "SELECT 1 FROM internal_keys WHERE tenant_id = %(tenant_id)s AND revoked_at IS NULL LIMIT 1",
+            tenant_id=tenant_id,
+        )
+    )
+
+
 def issue(tenant_id: int, key: str = "") -> str:
     """Store a key (a new one if none is given) and return it; of the tenant's older keys one stays alive."""
     key = key or secrets.token_urlsafe(32)

@@ -26,6 +26,17 @@ def create(tx: Tx, name: str, external_id: str | None = None) -> int:
     )
 
 
+def add_host(tx: Tx, tenant_id: int, host: str) -> None:
+    """Have visitors of this host belong to the tenant. Raises mysql.Duplicate("PRIMARY") where it is another's."""
+    owner = tx.value("SELECT tenant_id FROM tenant_hosts WHERE host = %(host)s", host=host.encode())
+    if owner != tenant_id:
+        tx.run(
+            "INSERT INTO tenant_hosts (host, tenant_id) VALUES (%(host)s, %(tenant_id)s)",
+            host=host.encode(),
+            tenant_id=tenant_id,
+        )
+
+
 def find_by_external_id(tx: Tx, external_id: str) -> int | None:
     """Return the tenant that a hospital's own systems call so."""
     found: int | None = tx.value(

@@ -179,6 +179,13 @@ def test_a_key_that_was_not_deleted_is_noticed(monkeypatch: pytest.MonkeyPatch) 
     body = b"<DeleteResult><Error><Key>a</Key><Code>AccessDenied</Code></Error></DeleteResult>"
     with answering(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)) as port:
         local(monkeypatch, port)
+        assert s3.delete(["a", "b"]) == {"a"}
+
+
+def test_an_error_that_names_no_key_leaves_everything_undecided(monkeypatch: pytest.MonkeyPatch) -> None:
+    body = b"<DeleteResult><Error><Code>SlowDown</Code></Error></DeleteResult>"
+    with answering(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)) as port:
+        local(monkeypatch, port)
         with pytest.raises(s3.Failed):
             s3.delete(["a"])
 

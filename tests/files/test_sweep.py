@@ -34,9 +34,13 @@ def aged(ticket: Ticket, hours: float = 25) -> Ticket:
 
 
 def run() -> None:
-    """As EventBridge runs it."""
-    said = {"detail-type": "Scheduled Event", "detail": {}, "resources": []}
-    sweep_files({**dict.fromkeys(("version", "account", "region", "source", "time", "id"), ""), **said}, None)
+    sweep_files(said(), None)
+
+
+def said() -> dict[str, object]:
+    """What EventBridge says to a job that it starts."""
+    names = ("version", "account", "region", "source", "time", "id")
+    return {**dict.fromkeys(names, ""), "detail-type": "Scheduled Event", "detail": {}, "resources": []}
 
 
 def test_after_a_day_an_upload_that_became_no_file_goes(lin: Person) -> None:
@@ -74,9 +78,9 @@ def test_sweeping_again_finds_nothing_to_do(lin: Person, monkeypatch: pytest.Mon
 def test_a_file_confirmed_while_the_sweep_runs_is_not_deleted(lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     ticket, delete = aged(uploaded(lin)), s3.delete
 
-    def confirmed_first(keys: list[str]) -> None:
+    def confirmed_first(keys: list[str]) -> set[str]:
         confirm.uploaded(lin.tenant_id, lin.principal, ticket.file_id)
-        delete(keys)
+        return delete(keys)
 
     monkeypatch.setattr(s3, "delete", confirmed_first)
     assert sweep.sweep() == 0
@@ -110,6 +114,19 @@ def test_while_s3_is_gone_the_rows_stay_for_the_next_run(lin: Person, monkeypatc
         with pytest.raises(Refused):
             run()
     assert exists(ticket.file_id)
+    assert sweep.sweep() == 1
+
+
+def test_an_object_that_s3_keeps_is_passed_over_and_tried_again_by_the_next_run(
+    lin: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep, "BATCH", 2)
+    tickets, delete = [aged(uploaded(lin)) for _ in range(5)], s3.delete
+    locked = upload_key(tickets[0])
+    with monkeypatch.context() as lock:
+        lock.setattr(s3, "delete", lambda keys: delete([key for key in keys if key != locked]) | {locked} & set(keys))
+        assert sweep.sweep() == 4
+    assert [exists(ticket.file_id) for ticket in tickets] == [True] + [False] * 4
     assert sweep.sweep() == 1
 
 

@@ -1,0 +1,40 @@
+import pytest
+
+from app import sweep_identity
+from chalicelib import clock
+from chalicelib.adapters import mysql
+from chalicelib.identity import attempts, sweep, tokens
+from tests.files.test_sweep import said
+from tests.people import Person
+
+
+def counted(table: str, tenant_id: int) -> int:
+    sql = f"SELECT COUNT(*) FROM {table} WHERE tenant_id = %(tenant_id)s"
+    return int(mysql.autocommit(lambda tx: tx.value(sql, tenant_id=tenant_id)))
+
+
+def died(tenant_id: int, ago: int) -> None:
+    """All the tenant's tokens and tries ended so long ago."""
+    then = {"then": clock.now() - ago, "tenant_id": tenant_id}
+    for column, table in (("expires_at", "tokens"), ("since", "attempts")):
+        sql = f"UPDATE {table} SET {column} = %(then)s WHERE tenant_id = %(tenant_id)s"
+        mysql.autocommit(lambda tx, sql=sql: tx.run(sql, **then))
+
+
+def test_what_died_a_day_ago_goes(lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep, "BATCH", 2)
+    for number in range(5):
+        attempts.take(lin.tenant_id, f"test:{number}")
+    died(lin.tenant_id, sweep.KEPT + clock.SECOND)
+    sweep_identity(said(), None)
+    assert (counted("tokens", lin.tenant_id), counted("attempts", lin.tenant_id)) == (0, 0)
+
+
+def test_what_died_today_and_what_lives_stays(lin: Person) -> None:
+    attempts.take(lin.tenant_id, "test")
+    before = counted("tokens", lin.tenant_id)
+    sweep_identity(said(), None)
+    assert tokens.look_up(lin.token)
+    died(lin.tenant_id, sweep.KEPT - 60 * clock.SECOND)
+    sweep_identity(said(), None)
+    assert (counted("tokens", lin.tenant_id), counted("attempts", lin.tenant_id)) == (before, 1)
