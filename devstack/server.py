@@ -23,7 +23,7 @@ from chalice.local import (
     create_local_server,
 )
 
-from devstack import gateway, viewer
+from devstack import gateway, viewer, websocket
 from devstack.gateway import REQUEST_LIMIT, Answer, Asked
 
 IDLE = 65  # seconds until a silent connection is closed
@@ -58,7 +58,11 @@ class Handler(ChaliceRequestHandler):
             self.drain()
             return
         asked = Asked(self.command, self.path, self.headers.items(), body, self.client_address[0])
-        self.send(viewer.page(asked) or gateway.respond(self.app, self.matcher, asked))
+        if websocket.wanted(asked):
+            self.close_connection = True
+            websocket.Connection(self.app, asked, self.connection).serve()
+            return
+        self.send(viewer.page(asked) or websocket.manage(asked) or gateway.respond(self.app, self.matcher, asked))
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = serve
 
