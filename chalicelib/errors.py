@@ -26,6 +26,8 @@ METHOD_NOT_ALLOWED = Kind(10010, 405, "不支持的请求方法")
 TIMED_OUT = Kind(10011, 504, "处理超时，请稍后再试")
 TOKEN = Kind(10101, 401, "登录已失效，请重新登录")
 BAD_CREDENTIALS = Kind(10102, 401, "手机号或密码错误")
+CONVERSATION_TYPE = Kind(90010, 400, "会话类型必须在 0 到 15 之间")
+NO_MEMBERS = Kind(90011, 400, "会话成员不能为空")
 
 KINDS = [kind for kind in list(globals().values()) if isinstance(kind, Kind)]
 BY_STATUS = {kind.status: kind for kind in reversed(KINDS)}

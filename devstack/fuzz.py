@@ -32,7 +32,11 @@ Headers = dict[str, str]
 
 CALLERS = {(one.endpoint.method, one.endpoint.path): sorted(one.endpoint.callers) for one in endpoints.every()}
 # Operations that nobody enters by what Door.known has, and what they want.
-NEEDS_MORE = {"/msg_service/msg/doctor/send_res_msg": "a file that the doctor uploaded"}
+NEEDS_MORE = {
+    "/msg_service/msg/doctor/send_res_msg": "a file that the doctor uploaded",
+    **dict.fromkeys(("/join_conversation", "/leave_conversation"), "a conversation that a participant made"),
+    **dict.fromkeys(("/inner/join_conversation", "/inner/kickout_conversation"), "a conversation of the gateway"),
+}
 NO_OBJECTS = [
     *(b"{", b"[]", b"null", b"12", b'"text"', b"\xff\xfe{}", b"\x00", b"{}{}", b"a=1&b=2", b'{"a":"\\ud800"}'),
     *(b'{"a":' * 5000, b"[" * 100_000),
@@ -77,6 +81,8 @@ class Door:
         people.file(made.lin)
         self._talk(member_id=str(made.lin.member_id), doctor_id=str(made.chen.user_id))
         self._upload()
+        own = self._told("/create_conversation", conversation_type=0)["ConversationId"]
+        self.known["conversation_ids"] = [own]
 
     def people(self, kind: str) -> Headers:
         """Return the headers that make a request this kind of caller's."""
@@ -104,7 +110,8 @@ class Door:
     def _talk(self, **pair: str) -> None:
         sent = self._told("/msg_service/msg/patient/send_text_msg", **pair, message="您好")
         names = ("session_no", "session_id", "conversation_id", "msg_session")
-        self.known.update(dict.fromkeys(names, sent["session_no"]), msg_id=sent["msg_id"], **pair)
+        messages = ("msg_id", "start_msg_id", "end_msg_id")
+        self.known.update(dict.fromkeys(names, sent["session_no"]), **dict.fromkeys(messages, sent["msg_id"]), **pair)
 
     def _upload(self) -> None:
         wanted = {"file_extension": "png", "file_type": "image/png", "msg_session": self.known["session_no"]}

@@ -16,6 +16,7 @@ from chalicelib.messaging import ids
 from chalicelib.settings import settings
 from tests import people
 from tests.consult.chat import ask, opened, reply, seen_by_doctor, seen_by_patient, sessions_of_doctor
+from tests.gateway.talk import asked, send
 from tests.people import Hospital, Person
 
 PORTS = {urlsplit(settings.database_url).port or 3306: "mysql", urlsplit(settings.redis_url).port or 6379: "redis"}
@@ -140,6 +141,30 @@ def test_eighty_sessions_take_three_trips_to_redis(trips: Trips, hospital: Hospi
     mysql, redis = trips.of(lambda: sessions_of_doctor(chen))
     assert mysql == 0
     assert redis <= 3
+
+
+def test_the_gateways_newest_messages_take_two_trips_to_redis(
+    trips: Trips, lin: Person, chen: Person, session: str
+) -> None:
+    """The token and the tail: which conversation it is and who sits there, the tail knows too."""
+    for what in ("get_conversation_last_30_msg", "get_conversation_lastone_msg", "get_lastone_msgid"):
+        for who in (lin, chen):
+            assert trips.of(lambda what=what, who=who: asked(who, what, session)) == (0, 2)
+
+
+def test_what_is_sent_through_the_gateway_takes_one_trip_to_mysql_and_three_to_redis(
+    trips: Trips, lin: Person, session: str
+) -> None:
+    mysql, redis = trips.of(lambda: send(lin, session, "还是发烧", ids.nonce()))
+    assert mysql <= 1
+    assert redis <= 3
+
+
+def test_a_stretch_of_the_gateways_history_takes_two_trips_to_mysql(trips: Trips, lin: Person, session: str) -> None:
+    [newest] = asked(lin, "get_conversation_lastone_msg", session).data["Msg"]
+    mysql, redis = trips.of(lambda: asked(lin, "get_conversation_30msg_before_the_id", session, msg_id=newest["MsgId"]))
+    assert mysql <= 2
+    assert redis <= 1
 
 
 def test_a_page_of_history_takes_no_more_trips_the_longer_it_is(trips: Trips, lin: Person, session: str) -> None:

@@ -1,12 +1,144 @@
 """Document 004: the IM gateway."""
 
-from chalicelib.errors import NOT_FOUND
-from chalicelib.gateway import inner
-from chalicelib.gateway.models import TokenRequest
-from chalicelib.identity.callers import SERVICE, Caller
-from chalicelib.web import Routes
+from chalicelib.errors import CONFLICT, CONVERSATION_TYPE, NO_MEMBERS, NOT_FOUND
+from chalicelib.gateway import conversations, inner, messages
+from chalicelib.gateway.models import (
+    Archiving,
+    Around,
+    Conversation,
+    ConversationDetail,
+    ConversationNamed,
+    ConversationOfMembers,
+    Conversations,
+    ConversationWanted,
+    Joined,
+    Members,
+    Messages,
+    NewestMessageId,
+    NewestMessages,
+    OwnSession,
+    Sent,
+    Span,
+    Text,
+    TokenRequest,
+)
+from chalicelib.identity.callers import ADMIN, DOCTOR, PATIENT, SERVICE, SERVICE_STAFF, SESSION, Caller
+from chalicelib.web import Key, Routes
+
+PARTICIPANTS = [PATIENT, DOCTOR, SERVICE_STAFF, ADMIN, SESSION]
 
 routes = Routes(__name__)
+
+
+@routes.post("/send_msg", callers=PARTICIPANTS, refusals=[NOT_FOUND, CONFLICT])
+def send_msg(caller: Caller, body: Text, key: Key) -> Sent:
+    """发送消息
+
+    To any conversation that the caller takes part in, consultations among them; 403 where it is archived. Sent again
+    with the same Idempotency-Key (or client_msg_id) it is the same message.
+    """
+    return messages.send(caller, body, key)
+
+
+@routes.post("/check_joined_conversation", callers=PARTICIPANTS)
+def check_joined_conversation(caller: Caller, body: Conversation) -> Joined:
+    """检查当前用户是否在会话中"""
+    return conversations.check_joined(caller, body)
+
+
+@routes.post("/get_joined_conversation", callers=PARTICIPANTS)
+def get_joined_conversation(caller: Caller, body: OwnSession) -> Conversations:
+    """获取当前用户加入的会话列表
+
+    All of the caller's own conversations, the youngest first; 403 where SessionId is somebody else.
+    """
+    return conversations.joined(caller, body)
+
+
+@routes.post("/get_conversation_detail", callers=PARTICIPANTS, refusals=[NOT_FOUND])
+def get_conversation_detail(caller: Caller, body: Conversation) -> ConversationDetail:
+    """获取会话信息"""
+    return conversations.detail(caller, body)
+
+
+@routes.post("/join_conversation", callers=PARTICIPANTS, refusals=[NOT_FOUND, CONFLICT])
+def join_conversation(caller: Caller, body: Conversation) -> ConversationNamed:
+    """加入会话
+
+    By its id, where a participant made it (create_conversation); every other conversation is a 404. 403 where it is
+    archived or the caller was put out of it, 409 where it has 500 members. What was said before can be read.
+    """
+    return conversations.join(caller, body)
+
+
+@routes.post("/create_conversation", callers=PARTICIPANTS, refusals=[CONFLICT, CONVERSATION_TYPE])
+def create_conversation(caller: Caller, body: ConversationWanted, key: Key) -> ConversationNamed:
+    """创建会话
+
+    The caller is its first member; whoever knows its id may join. Asked again with the same Idempotency-Key it is
+    the same conversation.
+    """
+    return conversations.create(caller, body, key)
+
+
+@routes.post("/leave_conversation", callers=PARTICIPANTS, refusals=[NOT_FOUND])
+def leave_conversation(caller: Caller, body: Conversation) -> ConversationNamed:
+    """离开会话
+
+    One that can be joined by its id; every other is a 404.
+    """
+    return conversations.leave(caller, body)
+
+
+@routes.post("/get_lastone_msgid", callers=PARTICIPANTS, refusals=[NOT_FOUND])
+def get_lastone_msgid(caller: Caller, body: Conversation) -> NewestMessageId:
+    """获取会话的最后一条消息ID"""
+    return messages.last_id(caller, body)
+
+
+@routes.post("/get_conversation_msg_by_range", callers=PARTICIPANTS, refusals=[NOT_FOUND])
+def get_conversation_msg_by_range(caller: Caller, body: Span) -> Messages:
+    """获取会话指定消息ID范围的信息
+
+    Both ids are included; an empty one is an open end. At most 500 messages: the first of the order asked for.
+    """
+    return messages.between(caller, body)
+
+
+@routes.post("/get_conversation_30msg_before_the_id", callers=PARTICIPANTS, refusals=[NOT_FOUND])
+def get_conversation_30msg_before_the_id(caller: Caller, body: Around) -> Messages:
+    """获取指定消息ID之前的30条消息
+
+    That message and the 29 before it.
+    """
+    return messages.before(caller, body)
+
+
+@routes.post("/get_conversation_30msg_after_the_id", callers=PARTICIPANTS, refusals=[NOT_FOUND])
+def get_conversation_30msg_after_the_id(caller: Caller, body: Around) -> Messages:
+    """获取指定消息ID之后的30条消息
+
+    That message and the 29 after it.
+    """
+    return messages.after(caller, body)
+
+
+@routes.post("/get_conversation_last_30_msg", callers=PARTICIPANTS, refusals=[NOT_FOUND])
+def get_conversation_last_30_msg(caller: Caller, body: NewestMessages) -> Messages:
+    """获取会话的最后30条消息
+
+    They count as read by the caller.
+    """
+    return messages.newest(caller, body)
+
+
+@routes.post("/get_conversation_lastone_msg", callers=PARTICIPANTS, refusals=[NOT_FOUND])
+def get_conversation_lastone_msg(caller: Caller, body: NewestMessages) -> Messages:
+    """获取会话最后一条消息
+
+    A list of one, or of none where nothing was said yet. Does not count as reading.
+    """
+    return messages.last(caller, body)
 
 
 @routes.post("/inner/get_token", callers=[SERVICE], refusals=[NOT_FOUND])
@@ -17,3 +149,42 @@ def get_token(caller: Caller, body: TokenRequest) -> str:
     of that id, with that person's own rights; any other string is a user of that system, known here by it alone.
     """
     return inner.get_token(caller, body)
+
+
+@routes.post(
+    "/inner/create_conversation", callers=[SERVICE], refusals=[NOT_FOUND, CONFLICT, CONVERSATION_TYPE, NO_MEMBERS]
+)
+def inner_create_conversation(caller: Caller, body: ConversationOfMembers, key: Key) -> ConversationNamed:
+    """创建会话并初始化成员
+
+    Only /inner/join_conversation lets others in. Members are named as in get_token; 404 for a number that is nobody's.
+    Asked again with the same Idempotency-Key it is the same conversation.
+    """
+    return inner.create(caller, body, key)
+
+
+@routes.post("/inner/kickout_conversation", callers=[SERVICE], refusals=[NOT_FOUND, NO_MEMBERS])
+def inner_kickout_conversation(caller: Caller, body: Members) -> ConversationNamed:
+    """踢出会话成员
+
+    They read nothing more, and come back only by /inner/join_conversation. Who is no member changes nothing.
+    """
+    return inner.kick_out(caller, body)
+
+
+@routes.post("/inner/join_conversation", callers=[SERVICE], refusals=[NOT_FOUND, CONFLICT, NO_MEMBERS])
+def inner_join_conversation(caller: Caller, body: Members) -> ConversationNamed:
+    """指定用户加入会话
+
+    All of them, or none where they would be more than 500 (409).
+    """
+    return inner.join(caller, body)
+
+
+@routes.post("/inner/set_archive_conversations", callers=[SERVICE], refusals=[NOT_FOUND])
+def inner_set_archive_conversations(caller: Caller, body: Archiving) -> None:
+    """会话状态设为归档/非归档
+
+    An archived conversation can be read and not written to (403). All of them, or none where one is not there (404).
+    """
+    return inner.archive(caller, body)

@@ -78,3 +78,13 @@ class Snapshot:
 
     def seat(self, principal: str) -> Seat | None:
         return next((seat for seat in self.seats if seat.principal == principal), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """What a participant may know of a conversation beside its messages."""
+
+    type: int  # the gateway's conversation_type
+    archived: bool
+    hidden: bool  # off this participant's list until its next message
+    last: tuple[str, str, int] | None  # id, sender and time of the newest message

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chalicelib import errors
+from chalicelib import clock, errors
 from chalicelib.adapters import mysql, redis
+from chalicelib.adapters.mysql import Tx
 from chalicelib.adapters.redis import Call
 from chalicelib.errors import Refused
 from chalicelib.messaging import ids, store_reading, tail
@@ -44,6 +45,29 @@ def older(public_id: str, message_id: str, limit: int) -> list[Message]:
     if messages is None:
         raise Refused(errors.BAD_PARAMETER, "msg_id：不是该会话的消息")
     if any(message.withdrawn for message in messages):  # the tail may not know it yet
+        tail.doubt(public_id)
+    return messages
+
+
+def span(
+    tenant_id: int, public_id: str, principal: str, low: str, high: str, limit: int, newest_first: bool
+) -> list[Message]:
+    """Return a participant's messages between two ids, both included, as many as the limit lets pass from one end.
+
+    An empty id is an open end. Refused 404 for a stranger, 400 for an id that is not of this log.
+    """
+
+    def read(tx: Tx) -> list[Message]:
+        found = store_reading.bounds(tx, tenant_id, public_id, principal, low, high)
+        if found is None:
+            raise Refused(errors.NOT_FOUND, "会话不存在")
+        if (low and not found["low"]) or (high and not found["high"]):
+            raise Refused(errors.BAD_PARAMETER, "消息编号：不是该会话的消息")
+        return store_reading.span(tx, **found, limit=limit, newest_first=newest_first)
+
+    messages = mysql.autocommit(read)
+    lately = clock.now() - 2 * tail.BELIEVED * clock.SECOND
+    if any(message.withdrawn or message.sent_at > lately for message in messages):  # the tail may not know it yet
         tail.doubt(public_id)
     return messages
 

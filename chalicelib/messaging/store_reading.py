@@ -102,6 +102,49 @@ def older(tx: Tx, public_id: str, message_id: str, limit: int) -> list[Message] 
     return [message(row) for row in rows]
 
 
+def bounds(tx: Tx, tenant_id: int, public_id: str, principal: str, low: str, high: str) -> Row | None:
+    """Find where a participant's span lies: conversation_id, low and high as seqs, 0 for a message that is not there.
+
+    None for somebody who does not sit there; an empty id is an open end.
+    """
+    ends = {"low": ids.decode(low) if low else (0, 0), "high": ids.decode(high) if high else (0, 0)}
+    return tx.one(
+        """
+        SELECT c.conversation_id,
+               IF(%(low_tick)s = 0, 1, COALESCE(low.seq, 0)) AS low,
+               IF(%(high_tick)s = 0, c.last_seq, COALESCE(high.seq, 0)) AS high
+        FROM conversations c
+        JOIN participants p ON p.conversation_id = c.conversation_id
+        LEFT JOIN messages low
+            ON low.tick = %(low_tick)s AND low.tag = %(low_tag)s AND low.conversation_id = c.conversation_id
+        LEFT JOIN messages high
+            ON high.tick = %(high_tick)s AND high.tag = %(high_tag)s AND high.conversation_id = c.conversation_id
+        WHERE c.public_id = %(public_id)s AND c.tenant_id = %(tenant_id)s
+          AND p.principal = %(principal)s AND p.left_at IS NULL
+        """,
+        tenant_id=tenant_id,
+        public_id=public_id.encode(),
+        principal=principal.encode(),
+        **{f"{end}_{part}": value for end, id in ends.items() for part, value in zip(("tick", "tag"), id, strict=True)},
+    )
+
+
+def span(tx: Tx, conversation_id: int, low: int, high: int, limit: int, newest_first: bool) -> list[Message]:
+    """Return the messages from seq low to seq high, both included, as many as the limit lets pass."""
+    rows = tx.all(
+        f"""
+        SELECT seq, tick, tag, sender, type, content, object_key, sent_at, withdrawn_at, status FROM messages
+        WHERE conversation_id = %(conversation_id)s AND seq BETWEEN %(low)s AND %(high)s
+        ORDER BY seq {"DESC" if newest_first else "ASC"} LIMIT %(limit)s
+        """,
+        conversation_id=conversation_id,
+        low=low,
+        high=high,
+        limit=limit,
+    )
+    return [message(row) for row in rows]
+
+
 def move_read(tx: Tx, public_id: str, principal: str, seq: int) -> Seat | None:
     """Move a read position forward, count the own messages after it, and return the seat as it is then.
 

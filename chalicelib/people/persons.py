@@ -27,3 +27,13 @@ def caller_kind(tx: Tx, tenant_id: int, user_id: int) -> str | None:
         tenant_id=tenant_id,
     )
     return kind
+
+
+def known(tx: Tx, tenant_id: int, user_ids: set[int]) -> set[int]:
+    """Return those of the ids that are people of this tenant."""
+    rows = tx.all(
+        "SELECT user_id FROM people WHERE tenant_id = %(tenant_id)s AND user_id IN %(user_ids)s",
+        tenant_id=tenant_id,
+        user_ids=sorted(user_ids),
+    )
+    return {row["user_id"] for row in rows}

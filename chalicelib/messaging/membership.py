@@ -1,0 +1,158 @@
+"""Who takes part in the gateway's conversations: made, joined, left, put out of, archived.
+
+A change takes its locks in the order of the log - the seats, then the conversation - so that it comes either before or
+after each message and each other change. Around it stands a writer's mark, and after it the tail forgets the seats:
+who was put out is not shown what Redis holds, at once, or within 10 s where Redis could not be told.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+
+from chalicelib import clock, errors
+from chalicelib.adapters import mysql, redis
+from chalicelib.adapters.mysql import Tx
+from chalicelib.errors import Refused
+from chalicelib.messaging import ids, store, store_membership, tail
+from chalicelib.messaging.models import Detail
+
+CLIENT = "client"  # made by a participant: whoever knows the id may join
+SERVICE = "service"  # made by a hospital's own system, which alone seats people
+FULL = 500  # participants
+
+
+def create(
+    tenant_id: int, kind: str, conversation_type: int, creator: str, principals: list[str], retry_key: str | None
+) -> str:
+    """Return the public id of a new conversation, the same one each time for one creator and key.
+
+    Refused 409 where the key made another one.
+    """
+    asked = json.dumps([kind, conversation_type, sorted(principals)])
+    made_of = hashlib.sha256(asked.encode()).digest()
+
+    def make(tx: Tx) -> str:
+        public_id = ids.new_conversation()
+        made = (tenant_id, public_id, kind, principals, clock.now(), conversation_type)
+        store_membership.name(tx, store.create(tx, *made), creator, retry_key, made_of)
+        return public_id
+
+    try:
+        return mysql.transact(make)
+    except mysql.Duplicate:
+        if retry_key is None:
+            raise
+    found = mysql.autocommit(lambda tx: store_membership.find_made(tx, tenant_id, creator, retry_key))
+    if found is None or found[1] != made_of:
+        raise Refused(errors.CONFLICT, "Idempotency-Key：已用于另一个会话")
+    return found[0]
+
+
+def join(tenant_id: int, public_id: str, principal: str) -> None:
+    """Take a seat by knowing the id. Who sits there already stays as they are.
+
+    Refused 404 for what cannot be joined so, 403 where archived and for who was put out, 409 where it is full.
+    """
+    conversation_id = _found(tenant_id, public_id, (CLIENT,))
+
+    def sit(tx: Tx) -> None:
+        now = clock.now()
+        seat = store_membership.hold_seats(tx, tenant_id, conversation_id, [principal], now)[principal]
+        conversation = store_membership.hold(tx, conversation_id)
+        if seat["left_at"] is None:
+            return
+        if seat["kicked_at"] is not None:
+            raise Refused(errors.NOT_ALLOWED, "您已被移出该会话，不能再加入")
+        if conversation["archived_at"] is not None:
+            raise Refused(errors.NOT_ALLOWED, "会话已归档，不能加入")
+        _sit(tx, conversation_id, [principal], conversation["last_seq"], now)
+
+    _change(public_id, [principal], sit)
+
+
+def leave(tenant_id: int, public_id: str, principal: str) -> None:
+    """Give up one's seat; who has left already may say so again. Refused 404 for who never had one, and where only
+    the hospital seats people."""
+    conversation_id = _found(tenant_id, public_id, (CLIENT,))
+
+    def stand(tx: Tx) -> None:
+        if not store_membership.hold_own_seats(tx, conversation_id, [principal]):
+            raise _missing()
+        store_membership.hold(tx, conversation_id)
+        store_membership.stand(tx, conversation_id, [principal], clock.now(), kicked=False)
+
+    _change(public_id, [principal], stand)
+
+
+def seat(tenant_id: int, public_id: str, principals: list[str]) -> None:
+    """The hospital seats people, also those it has put out. Refused 404, or 409 where not all of them find room."""
+    conversation_id = _found(tenant_id, public_id, (CLIENT, SERVICE))
+
+    def sit(tx: Tx) -> None:
+        now = clock.now()
+        store_membership.hold_seats(tx, tenant_id, conversation_id, principals, now)
+        conversation = store_membership.hold(tx, conversation_id)
+        _sit(tx, conversation_id, principals, conversation["last_seq"], now)
+
+    _change(public_id, principals, sit)
+
+
+def put_out(tenant_id: int, public_id: str, principals: list[str]) -> None:
+    """The hospital takes people's seats away: they read and hear nothing more. Strangers among them change nothing."""
+    conversation_id = _found(tenant_id, public_id, (CLIENT, SERVICE))
+
+    def stand(tx: Tx) -> None:
+        store_membership.hold_own_seats(tx, conversation_id, principals)
+        store_membership.hold(tx, conversation_id)
+        store_membership.stand(tx, conversation_id, principals, clock.now(), kicked=True)
+
+    _change(public_id, principals, stand)
+
+
+def archive(tenant_id: int, public_ids: list[str], archived: bool) -> None:
+    """Close conversations to new messages, or open them again: all of them, or Refused 404.
+
+    No reader needs to hear of it: a send asks MySQL.
+    """
+    wanted = sorted(set(public_ids))
+
+    def change(tx: Tx) -> None:
+        at = clock.now() if archived else None
+        if store_membership.archive(tx, tenant_id, wanted, (CLIENT, SERVICE), at) < len(wanted):
+            raise _missing()
+
+    mysql.transact(change)
+
+
+def joined(tenant_id: int, principal: str) -> list[str]:
+    """Return the public ids of all conversations that a principal takes part in, of whatever kind."""
+    return mysql.autocommit(lambda tx: store_membership.joined(tx, tenant_id, principal))
+
+
+def detail(tenant_id: int, public_id: str, principal: str) -> Detail | None:
+    """Return what a participant may know of a conversation; None for anybody else."""
+    return mysql.autocommit(lambda tx: store_membership.detail(tx, tenant_id, public_id, principal))
+
+
+def _found(tenant_id: int, public_id: str, kinds: tuple[str, ...]) -> int:
+    found = mysql.autocommit(lambda tx: store_membership.find(tx, tenant_id, public_id, kinds))
+    if found is None:
+        raise _missing()
+    return found
+
+
+def _missing() -> Refused:
+    return Refused(errors.NOT_FOUND, "会话不存在")
+
+
+def _sit(tx: Tx, conversation_id: int, principals: list[str], last_seq: int, now: int) -> None:
+    store_membership.sit(tx, conversation_id, principals, last_seq, now)
+    if store_membership.count(tx, conversation_id) > FULL:
+        raise Refused(errors.CONFLICT, f"会话成员已满，最多 {FULL} 人")
+
+
+def _change(public_id: str, principals: list[str], change: Callable[[Tx], None]) -> None:
+    writer = ids.nonce()
+    tail.marked(public_id, writer, lambda: mysql.transact(change))
+    if not redis.attempt(*tail.unseating(public_id, writer, principals), insist=True):
+        tail.doubt(public_id)

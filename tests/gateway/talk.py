@@ -1,0 +1,118 @@
+"""The gateway's calls, as the pages of a client and a hospital's own system make them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from chalicelib.identity import tokens
+from chalicelib.messaging import reading
+from tests.people import Hospital, Person
+from tests.wire import Answer, post
+
+PATHS = [
+    "/send_msg",
+    "/check_joined_conversation",
+    "/get_joined_conversation",
+    "/get_conversation_detail",
+    "/join_conversation",
+    "/leave_conversation",
+    "/create_conversation",
+    "/get_lastone_msgid",
+    "/get_conversation_msg_by_range",
+    "/get_conversation_30msg_before_the_id",
+    "/get_conversation_30msg_after_the_id",
+    "/get_conversation_last_30_msg",
+    "/get_conversation_lastone_msg",
+]
+INNER = ["create_conversation", "join_conversation", "kickout_conversation", "set_archive_conversations"]
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """A user of the hospital's own system, known here by an id alone."""
+
+    tenant_id: int
+    session: str
+    token: str
+
+    @property
+    def principal(self) -> str:
+        return f"session:{self.session}"
+
+
+Anybody = Person | Visitor
+
+
+def visitor(hospital: Hospital, session: str) -> Visitor:
+    token = tokens.issue(hospital.tenant_id, f"session:{session}", "session")
+    return Visitor(hospital.tenant_id, session, token)
+
+
+def inner(hospital: Hospital, what: str, key: str = "", **body: Any) -> Answer:
+    headers = {"X-Internal-Key": hospital.internal_key} | ({"Idempotency-Key": key} if key else {})
+    return post(f"/inner/{what}", headers=headers, **body)
+
+
+def made(who: Anybody, key: str = "", **body: Any) -> str:
+    """Return the id of a conversation that somebody made."""
+    headers = {"Idempotency-Key": key} if key else {}
+    return str(post("/create_conversation", who.token, headers, **body).data["ConversationId"])
+
+
+def seated(hospital: Hospital, *people: Anybody, **more: Any) -> str:
+    """Return the id of a conversation that the hospital's own system made for these people."""
+    sessions = [person.principal.removeprefix("session:") for person in people]
+    return str(inner(hospital, "create_conversation", sessions=sessions, **more).data["ConversationId"])
+
+
+def join(who: Anybody, conversation: str) -> Answer:
+    return post("/join_conversation", who.token, conversation_id=conversation)
+
+
+def leave(who: Anybody, conversation: str) -> Answer:
+    return post("/leave_conversation", who.token, conversation_id=conversation)
+
+
+def kick(hospital: Hospital, conversation: str, *people: Anybody) -> Answer:
+    sessions = [person.principal.removeprefix("session:") for person in people]
+    return inner(hospital, "kickout_conversation", conversation_id=conversation, sessions=sessions)
+
+
+def bring(hospital: Hospital, conversation: str, *people: Anybody) -> Answer:
+    sessions = [person.principal.removeprefix("session:") for person in people]
+    return inner(hospital, "join_conversation", conversation_id=conversation, sessions=sessions)
+
+
+def archive(hospital: Hospital, *conversations: str, is_archive: bool = True) -> Answer:
+    return inner(hospital, "set_archive_conversations", conversation_ids=conversations, is_archive=is_archive)
+
+
+def send(who: Anybody, conversation: str, content: str, key: str = "", **more: Any) -> Answer:
+    headers = {"Idempotency-Key": key} if key else {}
+    return post("/send_msg", who.token, headers, conversation_id=conversation, content=content, **more)
+
+
+def sent(who: Anybody, conversation: str, *contents: str) -> list[str]:
+    """Say these things, and return the messages' ids."""
+    return [str(send(who, conversation, content).data["MsgID"]) for content in contents]
+
+
+def asked(who: Anybody, what: str, conversation: str, **more: Any) -> Answer:
+    return post(f"/{what}", who.token, conversation_id=conversation, **more)
+
+
+def last_30(who: Anybody, conversation: str, **more: Any) -> Answer:
+    return asked(who, "get_conversation_last_30_msg", conversation, **more)
+
+
+def contents(answer: Answer) -> list[str]:
+    return [message["Content"] for message in answer.data["Msg"]]
+
+
+def joined(who: Anybody, conversation: str) -> bool:
+    return bool(asked(who, "check_joined_conversation", conversation).data["Joined"])
+
+
+def unread(who: Anybody, conversation: str) -> int:
+    page = reading.heads([conversation], who.principal)[conversation]
+    assert page.seat
+    return page.seat.unread(page.last_seq)

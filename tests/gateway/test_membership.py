@@ -1,0 +1,175 @@
+"""Who sits where, when Redis hears of it late or not at all."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from chalicelib.adapters import mysql, redis
+from chalicelib.messaging import reading, scripts, tail
+from tests.faults.aftermath import ten_seconds_later
+from tests.faults.held_still import another_process
+from tests.gateway.talk import (
+    Visitor,
+    archive,
+    bring,
+    contents,
+    join,
+    kick,
+    last_30,
+    leave,
+    made,
+    send,
+    sent,
+    unread,
+)
+from tests.people import Hospital
+
+
+def test_a_refill_read_before_a_kick_does_not_let_back_in(
+    hospital: Hospital, guo: Visitor, han: Visitor, conversation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Han's reader has asked MySQL, and comes to Redis after Han was put out."""
+    redis.client().flushall()
+    refilling = tail.refilling
+
+    def late(*arguments: Any) -> Any:
+        with monkeypatch.context() as now:
+            now.setattr(tail, "refilling", refilling)
+            kick(hospital, conversation, han)
+        return refilling(*arguments)
+
+    with monkeypatch.context() as slow:
+        slow.setattr(tail, "refilling", late)
+        assert contents(last_30(han, conversation)) == ["一", "二"]  # it began before
+    assert last_30(han, conversation).status == 404
+    assert contents(last_30(guo, conversation)) == ["一", "二"]
+
+
+def test_a_seat_confirmed_before_a_kick_does_not_let_back_in(
+    hospital: Hospital, han: Visitor, conversation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ten_seconds_later(conversation)
+    confirming = tail.confirming
+
+    def late(*arguments: Any) -> Any:
+        kick(hospital, conversation, han)
+        return confirming(*arguments)
+
+    with monkeypatch.context() as slow:
+        slow.setattr(tail, "confirming", late)
+        last_30(han, conversation)
+    assert last_30(han, conversation).status == 404
+
+
+def test_a_position_moved_before_a_kick_does_not_let_back_in(
+    hospital: Hospital, guo: Visitor, han: Visitor, conversation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent(guo, conversation, "三")
+    late: list[tuple[Any, ...]] = []
+    with monkeypatch.context() as slow:
+        slow.setattr(tail, "reseat", lambda *arguments: late.append(arguments))
+        last_30(han, conversation)
+    kick(hospital, conversation, han)
+    tail.reseat(*late[0])
+    assert last_30(han, conversation).status == 404
+
+
+def test_a_kick_that_redis_does_not_hear_of_holds_here_at_once_and_elsewhere_within_ten_seconds(
+    hospital: Hospital, han: Visitor, conversation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with another_process(monkeypatch, cut=True):
+        kick(hospital, conversation, han)
+        assert last_30(han, conversation).status == 404
+    assert send(han, conversation, "我").status == 404
+    ten_seconds_later(conversation)
+    assert last_30(han, conversation).status == 404
+
+
+def test_who_put_out_without_redis_does_not_let_back_in_when_redis_is_there_again(
+    hospital: Hospital, han: Visitor, conversation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as cut:
+        cut.setattr(redis, "_call", lambda *_: refuse())
+        kick(hospital, conversation, han)
+    assert last_30(han, conversation).status == 404
+
+
+def refuse() -> None:
+    raise redis.Down("cut")
+
+
+def test_a_kick_whose_second_word_is_lost_is_held_by_its_mark(
+    hospital: Hospital, guo: Visitor, han: Visitor, conversation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with another_process(monkeypatch):
+        monkeypatch.setattr(redis, "attempt", lose_unseating(redis.attempt))
+        kick(hospital, conversation, han)
+    assert last_30(han, conversation).status == 404
+    assert contents(last_30(guo, conversation)) == ["一", "二"]
+
+
+def lose_unseating(attempt: Callable[..., bool]) -> Callable[..., bool]:
+    return lambda script, *rest, **more: script is not scripts.UNSEAT and attempt(script, *rest, **more)
+
+
+@pytest.mark.parametrize("flush", [False, True])
+def test_who_comes_back_has_read_what_was_said_meanwhile(
+    hospital: Hospital, guo: Visitor, han: Visitor, conversation: str, flush: bool
+) -> None:
+    sent(guo, conversation, "三")
+    kick(hospital, conversation, han)
+    sent(guo, conversation, "四", "五")
+    bring(hospital, conversation, han)
+    if flush:
+        redis.client().flushall()
+    assert unread(han, conversation) == 0
+    sent(guo, conversation, "六")
+    sent(han, conversation, "七")
+    assert (unread(han, conversation), unread(guo, conversation)) == (1, 1)
+    assert contents(last_30(han, conversation))[-3:] == ["五", "六", "七"]
+    assert unread(han, conversation) == 0
+
+
+def test_a_page_read_before_leaving_does_not_count_after_coming_back(
+    guo: Visitor, han: Visitor, conversation: str
+) -> None:
+    sent(guo, conversation, "三")
+    page, _ = reading.newest(conversation, han.principal, 30)
+    leave(han, conversation)
+    sent(guo, conversation, "四")
+    reading.read_up_to(conversation, page)
+    join(han, conversation)
+    assert unread(han, conversation) == 0
+
+
+def test_a_seat_that_the_tail_does_not_know_is_brought_by_one_look(
+    guo: Visitor, han: Visitor, conversation: str, mysql_reads: list[str]
+) -> None:
+    """And leaves the others' where they are: a crowd does not fill the tail anew with each reader."""
+    leave(han, conversation)
+    join(han, conversation)
+    last_30(guo, conversation)
+    mysql_reads.clear()
+    for _ in range(3):
+        assert contents(last_30(han, conversation)) == contents(last_30(guo, conversation)) == ["一", "二"]
+    assert mysql_reads == ["head"]
+
+
+def test_a_stranger_between_two_readers_leaves_the_tail_whole(
+    hospital: Hospital, guo: Visitor, conversation: str, mysql_reads: list[str]
+) -> None:
+    for _ in range(2):
+        assert last_30(hospital.wang, conversation).status == 404
+    mysql_reads.clear()
+    assert contents(last_30(guo, conversation)) == ["一", "二"]
+    assert mysql_reads == []
+
+
+def test_a_change_that_was_refused_leaves_no_mark_and_no_seat(hospital: Hospital, han: Visitor, guo: Visitor) -> None:
+    conversation = made(guo)
+    archive(hospital, conversation)
+    assert join(han, conversation).status == 403
+    assert redis.client().zcard(f"log:2:{{{conversation}}}:marks") == 0
+    seats = "SELECT COUNT(*) FROM participants WHERE tenant_id = %(tenant_id)s"
+    assert mysql.autocommit(lambda tx: tx.value(seats, tenant_id=hospital.tenant_id)) == 1

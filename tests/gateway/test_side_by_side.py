@@ -1,0 +1,110 @@
+"""Membership changes and messages at once, in several processes: every pair has one order."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from chalicelib.adapters import mysql
+from chalicelib.messaging import membership, store_membership
+from tests.gateway.talk import (
+    Visitor,
+    archive,
+    bring,
+    contents,
+    join,
+    joined,
+    kick,
+    last_30,
+    leave,
+    seated,
+    send,
+)
+from tests.people import Hospital
+from tests.processes import at_once
+
+
+def test_a_send_is_before_a_kick_or_refused(hospital: Hospital, guo: Visitor, han: Visitor, conversation: str) -> None:
+    """Four processes send for Han while another puts Han out."""
+    jobs = [("send", han, conversation, hospital)] * 4 + [("kick", han, conversation, hospital)]
+    *sends, _ = at_once(take_part, jobs)
+    statuses = [status for answers in sends for status in answers]
+    assert set(statuses) <= {200, 404}
+    assert all(answers == sorted(answers) for answers in sends), "sent after a refusal"
+    assert len(contents(last_30(guo, conversation))) == min(30, 2 + statuses.count(200))
+
+
+def test_a_send_is_before_the_archive_or_refused(
+    hospital: Hospital, guo: Visitor, han: Visitor, conversation: str
+) -> None:
+    jobs = [("send", who, conversation, hospital) for who in (guo, han) * 2] + [
+        ("archive", han, conversation, hospital)
+    ]
+    *sends, _ = at_once(take_part, jobs)
+    statuses = [status for answers in sends for status in answers]
+    assert set(statuses) <= {200, 403}
+    assert all(answers == sorted(answers) for answers in sends), "sent after a refusal"
+    assert len(contents(last_30(guo, conversation))) == min(30, 2 + statuses.count(200))
+
+
+def test_joining_leaving_and_being_put_out_at_once_have_one_outcome(
+    hospital: Hospital, han: Visitor, conversation: str
+) -> None:
+    whats = ["join", "leave", "kick", "bring", "join", "leave", "bring", "send"]
+    at_once(take_part, [(what, han, conversation, hospital) for what in whats])
+    is_in = joined(han, conversation)
+    assert last_30(han, conversation).status == send(han, conversation, "我").status == (200 if is_in else 404)
+    kick(hospital, conversation, han)
+    assert last_30(han, conversation).status == join(han, conversation).status + 1 == 404
+
+
+def take_part(what: str, who: Visitor, conversation: str, hospital: Hospital) -> list[int]:
+    """One of several processes: a few dozen times the same thing."""
+    doing: dict[str, Callable[[], Any]] = {
+        "send": lambda: send(who, conversation, "我"),
+        "kick": lambda: kick(hospital, conversation, who),
+        "bring": lambda: bring(hospital, conversation, who),
+        "archive": lambda: archive(hospital, conversation),
+        "join": lambda: join(who, conversation),
+        "leave": lambda: leave(who, conversation),
+    }
+    return [doing[what]().status for _ in range(25)]
+
+
+def test_a_join_waits_for_the_kick_that_came_first(
+    hospital: Hospital, han: Visitor, conversation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kick holds Han's seat and has not committed; what Han does then is done after it."""
+    stand = store_membership.stand
+    with ThreadPoolExecutor(1) as pool:
+        waiting: list[Any] = []
+
+        def slowly(*arguments: Any, **more: Any) -> None:
+            stand(*arguments, **more)
+            if not waiting:
+                waiting.append(pool.submit(join, han, conversation))
+
+        monkeypatch.setattr(store_membership, "stand", slowly)
+        kick(hospital, conversation, han)
+        assert waiting[0].result().status == 403
+    assert not joined(han, conversation)
+
+
+def test_the_seats_of_a_crowd_are_locked_in_one_order(hospital: Hospital, guo: Visitor, han: Visitor) -> None:
+    """Two calls that name the same people in opposite orders do not wait for each other."""
+    conversation = seated(hospital, guo, han)
+    at_once(shuffle, [(hospital.tenant_id, conversation, crowd) for crowd in CROWDS])
+    with_all = [f"session:{number}x" for number in range(40)]
+    membership.seat(hospital.tenant_id, conversation, with_all)
+    rows = "SELECT COUNT(*) FROM participants WHERE tenant_id = %(tenant_id)s AND left_at IS NULL"
+    assert mysql.autocommit(lambda tx: tx.value(rows, tenant_id=hospital.tenant_id)) == 42
+
+
+CROWDS = [[f"session:{number}x" for number in order] for order in (range(40), range(39, -1, -1))] * 2
+
+
+def shuffle(tenant_id: int, conversation: str, crowd: list[str]) -> None:
+    for _ in range(5):
+        membership.seat(tenant_id, conversation, crowd)
+        membership.put_out(tenant_id, conversation, crowd)
