@@ -25,6 +25,8 @@ from tests.gateway.talk import (
 )
 from tests.people import Hospital
 
+pytestmark = pytest.mark.store
+
 
 def test_a_refill_read_before_a_kick_does_not_let_back_in(
     hospital: Hospital, guo: Visitor, han: Visitor, conversation: str, monkeypatch: pytest.MonkeyPatch

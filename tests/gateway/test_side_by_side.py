@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from chalicelib.adapters import mysql
+from chalicelib.adapters.mysql_statements import DEADLOCK
 from chalicelib.messaging import membership, store_membership
+from tests.faults.aftermath import wait_until
 from tests.gateway.talk import (
     Visitor,
     archive,
@@ -18,11 +20,15 @@ from tests.gateway.talk import (
     kick,
     last_30,
     leave,
+    made,
     seated,
     send,
+    visitor,
 )
 from tests.people import Hospital
 from tests.processes import at_once
+
+pytestmark = pytest.mark.store
 
 
 def test_a_send_is_before_a_kick_or_refused(hospital: Hospital, guo: Visitor, han: Visitor, conversation: str) -> None:
@@ -89,6 +95,44 @@ def test_a_join_waits_for_the_kick_that_came_first(
         kick(hospital, conversation, han)
         assert waiting[0].result().status == 403
     assert not joined(han, conversation)
+
+
+def test_of_two_who_want_the_last_seat_one_waits_and_is_refused(
+    hospital: Hospital, han: Visitor, guo: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first has counted the seats and not committed, when the second comes to count them."""
+    monkeypatch.setattr(membership, "FULL", 2)
+    conversation, count = made(guo), store_membership.count
+    with ThreadPoolExecutor(1) as pool:
+        second: list[Any] = []
+
+        def slowly(*arguments: Any) -> int:
+            counted = count(*arguments)
+            if not second:
+                second.append(pool.submit(join, visitor(hospital, "second"), conversation))
+                wait_until(lambda: second[0].done() or somebody_waits())
+            return counted
+
+        monkeypatch.setattr(store_membership, "count", slowly)
+        assert join(han, conversation).status == 200
+        assert second[0].result().status == 409
+
+
+def somebody_waits() -> bool:
+    """For a row that another transaction has locked."""
+    waits = mysql.autocommit(lambda tx: tx.one("SHOW GLOBAL STATUS LIKE 'Innodb_row_lock_current_waits'"))
+    return waits is not None and waits["Value"] != "0"
+
+
+def test_sends_and_changes_of_seats_do_not_deadlock(
+    hospital: Hospital, guo: Visitor, han: Visitor, conversation: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One that did would be run again, and say so."""
+    jobs = [("send", guo), ("send", han), ("send", han), ("kick", han), ("bring", han), ("join", guo), ("leave", guo)]
+    with ThreadPoolExecutor(len(jobs)) as pool:
+        list(pool.map(lambda job: take_part(job[0], job[1], conversation, hospital), jobs))
+    again = [record for record in caplog.records if record.getMessage() == "run again"]
+    assert [record for record in again if record.__dict__["ids"]["mysql_error"] == DEADLOCK] == []
 
 
 def test_the_seats_of_a_crowd_are_locked_in_one_order(hospital: Hospital, guo: Visitor, han: Visitor) -> None:
