@@ -66,8 +66,7 @@ def span(
         return store_reading.span(tx, **found, limit=limit, newest_first=newest_first)
 
     messages = mysql.autocommit(read)
-    lately = clock.now() - 2 * tail.BELIEVED * clock.SECOND
-    if any(message.withdrawn or message.sent_at > lately for message in messages):  # the tail may not know it yet
+    if any(message.withdrawn for message in messages) or _is_ahead(public_id, principal, messages):
         tail.doubt(public_id)
     return messages
 
@@ -122,6 +121,18 @@ def _believed(public_id: str, principal: str, view: View, limit: int) -> Page:
         return _page(found, principal, limit, "")
     [version] = _kept({public_id: view}, [tail.refilling(public_id, view, found)])
     return _page(found, principal, limit, version)
+
+
+def _is_ahead(public_id: str, principal: str, messages: list[Message]) -> bool:
+    """Whether what came from MySQL may be more than the tail shows; what is older than a comparison is in it."""
+    newest = max(messages, key=lambda message: message.seq, default=None)
+    if newest is None or newest.sent_at < clock.now() - 2 * tail.BELIEVED * clock.SECOND:
+        return False
+    try:
+        answer = redis.run(*tail.reading(public_id, 1, principal, ids.nonce()))
+    except redis.Down:
+        return True
+    return tail.view(public_id, principal, answer).last_seq < newest.seq
 
 
 def _brought(views: dict[str, View], principal: str) -> dict[str, Page]:

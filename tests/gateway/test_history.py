@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from chalicelib.messaging import log
+from tests.faults.held_still import another_process
 from tests.gateway.talk import Visitor, asked, contents, join, made, send, sent, unread
 from tests.people import Person
 from tests.wire import post
@@ -156,3 +157,24 @@ def test_the_last_thirty_count_as_read_and_nothing_else_does(guo: Visitor, lin: 
     assert unread(lin, conversation) == 2
     asked(lin, NEWEST, conversation)
     assert unread(lin, conversation) == 0
+
+
+@pytest.mark.parametrize("path", [AFTER, RANGE])
+def test_what_was_seen_in_a_stretch_stays_seen_in_the_newest_page(
+    guo: Visitor, han: Visitor, conversation: str, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """Han's process has no Redis: elsewhere the tail lags, and MySQL has told of it."""
+    [message_id] = sent(guo, conversation, "三")
+    with another_process(monkeypatch, cut=True):
+        sent(han, conversation, "四")
+    assert contents(asked(guo, path, conversation, msg_id=message_id))[-1] == "四"
+    assert contents(asked(guo, NEWEST, conversation))[-1] == "四"
+
+
+def test_a_stretch_that_redis_knows_leaves_the_newest_page_with_redis(
+    guo: Visitor, conversation: str, mysql_reads: list[str]
+) -> None:
+    contents(asked(guo, RANGE, conversation))
+    mysql_reads.clear()
+    assert contents(asked(guo, NEWEST, conversation)) == ["一", "二"]
+    assert mysql_reads == []

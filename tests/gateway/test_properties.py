@@ -1,0 +1,191 @@
+"""Whoever comes, goes, is put out, speaks and reads, in whatever order and whatever becomes of Redis meanwhile: MySQL's
+answers are right at once, and so is what Redis shows, or within ten seconds of what it did not hear of.
+
+PROPERTY_STORIES=2000 PROPERTY_SEED=1000 bin/test tests/gateway/test_properties.py looks for longer, elsewhere.
+"""
+
+from dataclasses import dataclass, field
+from itertools import count
+
+from chalicelib.adapters import redis
+from tests.faults import aftermath
+from tests.faults.model import PROCESSES
+from tests.faults.served import Served
+from tests.faults.stories import PARTS, check_stories
+from tests.gateway import talk
+from tests.messaging.conftest import keys
+from tests.people import Hospital
+
+NAMES = ("guo", "han", "lin")
+RUNS = count()
+WEIGHTS = {
+    "send": 6,
+    "read": 8,
+    "join": 4,
+    "leave": 3,
+    "put_out": 2,
+    "bring": 3,
+    "archive": 1,
+    "look": 3,
+    "count_unread": 3,
+    "disturb": 1,
+    "cut_off": 1,
+}
+
+
+@dataclass
+class Seat:
+    sits: bool = False
+    had_one: bool = False
+    put_out: bool = False
+    read: int = 0
+
+
+@dataclass
+class Known:
+    """The least that a process must show: so many messages, and that these people have gone."""
+
+    length: int = 0
+    gone: set[str] = field(default_factory=set)
+
+
+class Room(Served):
+    """One conversation of Guo's, which Han and Lin may join."""
+
+    def __init__(self, hospital: Hospital) -> None:
+        super().__init__()
+        run = next(RUNS)
+        self.hospital = hospital
+        self.people = {name: talk.visitor(hospital, f"{name}-{run}") for name in NAMES}
+        self.conversation = talk.made(self.people["guo"])
+        self.log: list[str] = []  # who said each message: its number is what was said
+        self.seats = {name: Seat() for name in NAMES}
+        self.seats["guo"] = Seat(sits=True, had_one=True)
+        self.archived = False
+        self.known = [Known(), Known()]  # to each process
+        self.lags = False  # something was written that Redis did not hear of, less than ten seconds ago
+
+    def send(self, who: str, process: int, trouble: list[str]) -> None:
+        with self.request(process, trouble):
+            status = talk.send(self.people[who], self.conversation, str(len(self.log))).status
+        sits = self.seats[who].sits
+        assert status == (404 if not sits else 403 if self.archived else 200)
+        if status == 200:
+            self.log.append(who)
+            self.wrote(process)
+            for known in self.known if self.heard else [self.known[process]]:
+                known.length = len(self.log)
+
+    def read(self, who: str, process: int, trouble: list[str]) -> None:
+        with self.request(process, trouble):
+            answer = talk.last_30(self.people[who], self.conversation)
+        seat, known = self.seats[who], self.known[process]
+        if answer.status == 404:
+            assert not seat.sits
+            known.gone.add(who)
+            return
+        assert seat.sits or who not in known.gone, f"{who} has gone, and reads"
+        shown = [int(content) for content in talk.contents(answer)]
+        length = shown[-1] + 1 if shown else 0
+        assert known.length <= length <= len(self.log), f"shown {length}, known {known.length}"
+        assert shown == list(range(length))[-30:]
+        known.length = length
+        if seat.sits:
+            seat.read = max(seat.read, length)
+            self.lags |= not self.heard
+
+    def join(self, who: str, process: int, trouble: list[str]) -> None:
+        with self.request(process, trouble):
+            status = talk.join(self.people[who], self.conversation).status
+        seat = self.seats[who]
+        assert status == (200 if seat.sits else 403 if seat.put_out or self.archived else 200)
+        if status == 200:
+            self.sat(who, process)
+
+    def leave(self, who: str, process: int, trouble: list[str]) -> None:
+        with self.request(process, trouble):
+            status = talk.leave(self.people[who], self.conversation).status
+        assert status == (200 if self.seats[who].had_one else 404)
+        if status == 200:
+            self.stood(who, process)
+
+    def put_out(self, who: str, process: int, trouble: list[str]) -> None:
+        with self.request(process, trouble):
+            assert talk.kick(self.hospital, self.conversation, self.people[who]).status == 200
+        self.seats[who].put_out = self.seats[who].had_one
+        self.stood(who, process)
+
+    def bring(self, who: str, process: int, trouble: list[str]) -> None:
+        with self.request(process, trouble):
+            assert talk.bring(self.hospital, self.conversation, self.people[who]).status == 200
+        self.sat(who, process)
+
+    def archive(self, process: int, trouble: list[str]) -> None:
+        self.archived = not self.archived
+        with self.request(process, trouble):
+            assert talk.archive(self.hospital, self.conversation, is_archive=self.archived).status == 200
+
+    def look(self, who: str, process: int, trouble: list[str]) -> None:
+        """What MySQL alone is asked for."""
+        with self.request(process, trouble):
+            joined = talk.joined(self.people[who], self.conversation)
+            detail = talk.asked(self.people[who], "get_conversation_detail", self.conversation)
+        assert joined == (detail.status == 200) == self.seats[who].sits
+        if joined:
+            assert detail.data["IsArchive"] is self.archived
+            last = self.people[self.log[-1]].session if self.log else ""
+            assert detail.data["LastSendSession"] == last
+
+    def count_unread(self, who: str, process: int, trouble: list[str]) -> None:
+        if not self.seats[who].sits or self.lags:
+            return
+        with self.request(process, trouble):
+            unread = talk.unread(self.people[who], self.conversation)
+        assert unread == sum(sender != who for sender in self.log[self.seats[who].read :])
+
+    def disturb(self, what: str) -> None:
+        if what == "flush":
+            redis.client().flushall()
+        elif what in PARTS:
+            redis.client().delete(keys(self.conversation)[PARTS.index(what)])
+        else:
+            if what == "a minute":
+                aftermath.minute_later(self.conversation)
+            aftermath.ten_seconds_later(self.conversation)
+            self.everybody_knows()
+
+    def end(self) -> None:
+        self.cut = [0, 0]
+        self.disturb("ten seconds")
+        for who in NAMES:
+            for process in PROCESSES:
+                self.count_unread(who, process, [])
+                self.read(who, process, [])
+                self.look(who, process, [])
+
+    def sat(self, who: str, process: int) -> None:
+        if not self.seats[who].sits:
+            self.seats[who] = Seat(sits=True, had_one=True, read=len(self.log))
+        self.wrote(process)
+        for known in self.known:
+            known.gone.discard(who)
+
+    def stood(self, who: str, process: int) -> None:
+        self.seats[who].sits = False
+        self.wrote(process)
+        for known in self.known if self.heard else [self.known[process]]:
+            known.gone.add(who)
+
+    def wrote(self, process: int) -> None:
+        """Who wrote knows all that there is."""
+        self.lags |= not self.heard
+
+    def everybody_knows(self) -> None:
+        self.lags = False
+        for known in self.known:
+            known.length = len(self.log)
+            known.gone = {name for name in NAMES if not self.seats[name].sits}
+
+
+def test_every_answer_is_right(hospital: Hospital) -> None:
+    check_stories(Room, WEIGHTS, hospital)
