@@ -54,11 +54,11 @@ class Model:
             known.learn(self.truth)
 
     def wrote(self, process: int, heard: bool, seq: int = 0) -> None:
-        """A message (seq) or a withdrawal was acknowledged. Who wrote knows all that there is."""
-        self.known[process].learn(self.truth)
-        if heard:
-            for known in self.known:
-                known.learn(Known(seq, self.withdrawn))
+        """A message (seq) or a withdrawal was acknowledged. Who could not tell Redis asks MySQL from then on."""
+        if not heard:
+            self.known[process].learn(self.truth)
+        for known in self.known if heard else []:
+            known.learn(Known(seq, self.withdrawn))
 
     def sat(self, process: int, side: int, heard: bool, *, read: int = 0, hidden: int | None = None) -> None:
         """A page was read, or an entry deleted, which tells of the seat in any case."""

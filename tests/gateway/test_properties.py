@@ -72,7 +72,7 @@ class Room(Served):
         assert status == (404 if not sits else 403 if self.archived else 200)
         if status == 200:
             self.log.append(who)
-            self.wrote(process)
+            self.lags |= not self.heard
             for known in self.known if self.heard else [self.known[process]]:
                 known.length = len(self.log)
 
@@ -100,7 +100,7 @@ class Room(Served):
         seat = self.seats[who]
         assert status == (200 if seat.sits else 403 if seat.put_out or self.archived else 200)
         if status == 200:
-            self.sat(who, process)
+            self.sat(who)
 
     def leave(self, who: str, process: int, trouble: list[str]) -> None:
         with self.request(process, trouble):
@@ -118,7 +118,7 @@ class Room(Served):
     def bring(self, who: str, process: int, trouble: list[str]) -> None:
         with self.request(process, trouble):
             assert talk.bring(self.hospital, self.conversation, self.people[who]).status == 200
-        self.sat(who, process)
+        self.sat(who)
 
     def archive(self, process: int, trouble: list[str]) -> None:
         self.archived = not self.archived
@@ -163,22 +163,18 @@ class Room(Served):
                 self.read(who, process, [])
                 self.look(who, process, [])
 
-    def sat(self, who: str, process: int) -> None:
+    def sat(self, who: str) -> None:
         if not self.seats[who].sits:
             self.seats[who] = Seat(sits=True, had_one=True, read=len(self.log))
-        self.wrote(process)
+        self.lags |= not self.heard
         for known in self.known:
             known.gone.discard(who)
 
     def stood(self, who: str, process: int) -> None:
         self.seats[who].sits = False
-        self.wrote(process)
+        self.lags |= not self.heard
         for known in self.known if self.heard else [self.known[process]]:
             known.gone.add(who)
-
-    def wrote(self, process: int) -> None:
-        """Who wrote knows all that there is."""
-        self.lags |= not self.heard
 
     def everybody_knows(self) -> None:
         self.lags = False

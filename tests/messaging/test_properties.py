@@ -4,37 +4,43 @@ Stories are drawn from seeds, and one that fails is told again in as few steps a
 PROPERTY_STORIES=2000 PROPERTY_SEED=1000 bin/test tests/messaging/test_properties.py looks for longer, elsewhere.
 """
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from itertools import count, repeat
-from typing import Any
+from itertools import count
 
 import pytest
 
 from chalicelib.adapters import redis
 from chalicelib.errors import Refused
-from chalicelib.messaging import log, tail
+from chalicelib.messaging import log
 from tests import people
 from tests.consult import chat
 from tests.faults import aftermath
 from tests.faults.model import PROCESSES, SIDES, Model, Said
+from tests.faults.served import Served
 from tests.faults.sides import Side
-from tests.faults.stories import PARTS, Step, story
+from tests.faults.stories import PARTS, check_stories
 from tests.messaging.conftest import keys
 from tests.people import Hospital
 from tests.wire import get, post
 
-STORIES = int(os.environ.get("PROPERTY_STORIES", "40"))
-SEED = int(os.environ.get("PROPERTY_SEED", "0"))
 PHONES = count(13_700_000_000)
+# How often each thing happens; the names are those of the methods that do it.
+WEIGHTS = {
+    "send": 6,
+    "resend": 3,
+    "withdraw": 2,
+    "newest_page": 4,
+    "older_page": 1,
+    "new_msg": 2,
+    "session_list": 5,
+    "session_del": 1,
+    "disturb": 1,
+    "cut_off": 1,
+}
 
 
-class Died(BaseException):
-    """The process is gone; nothing catches it."""
-
-
-class Chat:
+class Chat(Served):
     """One session, served by two processes."""
 
     def __init__(self, hospital: Hospital) -> None:
@@ -43,39 +49,7 @@ class Chat:
         self.session_no = chat.opened(lin, chen)
         self.sides = [Side(self.session_no, lin, chen), Side(self.session_no, chen, chen)]
         self.model = Model()
-        self.doubted: list[dict[str, float]] = [{}, {}]  # by process
-        self.cut = [0, 0]  # requests of each process that Redis is still out of its reach for
-        self.heard = True
-
-    @contextmanager
-    def request(self, process: int, trouble: list[str], dies: bool = False) -> Iterator[None]:
-        """Whatever is asked here, that process answers; `heard` tells afterwards whether Redis heard all of it."""
-        call, self.heard = redis._call, True
-        fate = repeat("lost") if self.cut[process] else iter(trouble)
-        self.cut[process] = max(self.cut[process] - 1, 0)
-
-        def troubled(*arguments: Any) -> Any:
-            what = next(fate, "")
-            answer = None if what == "lost" else call(*arguments)
-            if what:
-                raise redis.Down(what)
-            return answer
-
-        def unheard(public_id: str, doubt: Any = tail.doubt) -> None:
-            self.heard = False
-            doubt(public_id)
-
-        def die(*_: Any) -> None:
-            raise Died
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(redis, "_call", troubled)
-            patch.setattr(tail, "_doubted", self.doubted[process])
-            patch.setattr(tail, "doubt", unheard)
-            if dies:
-                patch.setattr(log, "_show", die)
-            with pytest.raises(Died) if dies else nullcontext():
-                yield
+        super().__init__()
 
     @contextmanager
     def reading(self, process: int, trouble: list[str]) -> Iterator[None]:
@@ -162,9 +136,6 @@ class Chat:
             aftermath.ten_seconds_later(self.session_no)
             self.model.everybody_knows()
 
-    def cut_off(self, process: int, requests: int) -> None:
-        self.cut[process] = requests
-
     def wrote(self, process: int, died: bool, seq: int = 0) -> None:
         if died:
             self.doubted[process] = {}
@@ -181,33 +152,5 @@ class Chat:
                 self.newest_page(side, process, 100, [])
 
 
-def told(steps: list[Step], hospital: Hospital) -> Exception | None:
-    """What went wrong, if anything did."""
-    chat = Chat(hospital)
-    try:
-        for name, parts in steps:
-            getattr(chat, name)(**parts)
-        chat.end()
-    except (Exception, pytest.fail.Exception) as error:
-        return error
-    return None
-
-
-def shortened(steps: list[Step], hospital: Hospital) -> list[Step]:
-    """Leave out whatever it fails without."""
-    size = len(steps) // 2
-    while size:
-        for start in range(len(steps) - size, -1, -size):
-            fewer = steps[:start] + steps[start + size :]
-            if told(fewer, hospital):
-                steps = fewer
-        size //= 2
-    return steps
-
-
 def test_every_answer_is_right(hospital: Hospital) -> None:
-    for seed in range(SEED, SEED + STORIES):
-        if told(story(seed, Chat), hospital):
-            steps = shortened(story(seed, Chat), hospital)
-            lines = "\n".join(f"{name} {parts}" for name, parts in steps)
-            raise AssertionError(f"story {seed}:\n{lines}") from told(steps, hospital)
+    check_stories(Chat, WEIGHTS, hospital)
