@@ -36,7 +36,11 @@ CONFIG = {
 MORE_THAN_SCHEMAS = {
     f"/msg_service/msg/{path}": "file_type and file_size agree with file_extension"
     for path in ("file/pre_upload", "doctor/file/pre_upload")
-} | {"/get_joined_conversation": "SessionId is the caller's own"}
+} | {
+    "/get_joined_conversation": "SessionId is the caller's own",
+    "/pati_service/manager_service/doctor_photo": "file_type and file_size agree with file_extension",
+    "/pati_service/manager_service/patient": "the ID number is one, and agrees with birthday and gender",
+}
 PLACES = {"path": "path_parameters", "query": "query", "body": "body"}
 STATUS_OF = {kind.code: kind.status for kind in KINDS}
 

@@ -1,7 +1,9 @@
 """Field types that the protocol documents share, and bad fields explained to the person who filled them in."""
 
 import re
-from typing import Annotated, Any
+from collections.abc import Sequence
+from datetime import date
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -13,10 +15,13 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from chalicelib import clock
 from chalicelib.messaging import ids
 
+T = TypeVar("T")
 ID_LIMIT = 2**53  # JavaScript clients hold larger integers inexactly
 _WHOLE = re.compile(r"-?[0-9]{1,16}")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 class Wire(BaseModel):
@@ -25,7 +30,7 @@ class Wire(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
 
 
-def _whole(value: Any) -> Any:
+def whole(value: Any) -> Any:
     """Take 12 and "12" alike, and nothing else: pydantic alone would also take true, "1_2" and 12.0."""
     if isinstance(value, str) and _WHOLE.fullmatch(value):
         return int(value)
@@ -42,7 +47,20 @@ def _shown(text: str) -> str:
     return text
 
 
-def _if_any(value: Any) -> Any:
+def _date(value: Any) -> Any:
+    """Only yyyy-MM-dd: pydantic alone would also take a moment, and seconds since 1970."""
+    if isinstance(value, str) and not _DATE.fullmatch(value):
+        raise ValueError("格式应为 yyyy-MM-dd")
+    return None if isinstance(value, int | float) else value
+
+
+def _past(day: date) -> date:
+    if day > clock.today():
+        raise ValueError("不能晚于今天")
+    return day
+
+
+def if_any(value: Any) -> Any:
     return None if value == "" else value
 
 
@@ -50,10 +68,10 @@ def _as_text(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-Whole = Annotated[int, Field(gt=-ID_LIMIT, lt=ID_LIMIT), BeforeValidator(_whole)]
+Whole = Annotated[int, Field(gt=-ID_LIMIT, lt=ID_LIMIT), BeforeValidator(whole)]
 Id = Annotated[
     int,
-    BeforeValidator(_whole),
+    BeforeValidator(whole),
     Field(gt=0, lt=ID_LIMIT),
     WithJsonSchema(
         {
@@ -66,11 +84,26 @@ Id = Annotated[
 ]
 """An entity's id in a request: a decimal integer, as a number or as text."""
 
+IdIfAny = Annotated[
+    Id | None,
+    BeforeValidator(if_any),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": "^([1-9][0-9]{0,14})?$"},
+                {"type": "integer", "minimum": 1, "maximum": ID_LIMIT - 1},
+                {"type": "null"},
+            ]
+        }
+    ),
+]
+
 IdText = Annotated[str, BeforeValidator(str)]
 """An entity's id in an answer: always text."""
 
 # No NUL, and one character at least that can be seen: as _shown has it, in the words of JSON Schema.
 SHOWN = r"^[^\x00]*[^\s\x00\x1c-\x1f\x85\ufeff][^\x00]*$"
+NAMED = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f\x85\ufeff][^\x00-\x1f\x7f]*$"
 ChatText = Annotated[
     str,
     Field(min_length=1, max_length=4000),
@@ -79,14 +112,45 @@ ChatText = Annotated[
 ]
 """1–4,000 characters, of which one can be seen; kept as written."""
 
-PageSize = Annotated[int, Field(ge=1, lt=ID_LIMIT), BeforeValidator(_whole), AfterValidator(lambda n: min(n, 100))]
+PageSize = Annotated[int, Field(ge=1, lt=ID_LIMIT), BeforeValidator(whole), AfterValidator(lambda n: min(n, 100))]
 """Entries of a page; above 100 is taken as 100."""
+
+PageNum = Annotated[int, Field(ge=1, lt=ID_LIMIT), BeforeValidator(whole)]
 
 RetryKey = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[\x21-\x7e]+$")]
 """What a client names a write by, so that sending it again is the same write."""
 
 Phone = Annotated[str, Field(pattern=r"^1[3-9][0-9]{9}$", examples=["13800000001"])]
 """A mobile number of mainland China."""
+
+PhoneIfAny = Annotated[str, Field(pattern=r"^(1[3-9][0-9]{9})?$", examples=["13800000001"])]
+
+Password = Annotated[str, Field(min_length=8, max_length=72, examples=["Demo-12345"])]
+"""A new one; who signs in with an old one may have fewer characters."""
+
+Name = Annotated[
+    str,
+    Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$"),
+    AfterValidator(str.strip),
+    AfterValidator(_shown),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 64, "pattern": NAMED}),
+]
+"""What somebody or something is called: one line, without the space around it."""
+
+
+def one_of(*choices: int) -> Any:
+    """Return what has a choice marked Literal taken as a number or as its text."""
+    return WithJsonSchema({"enum": [*choices, *map(str, choices)]})
+
+
+Gender = Annotated[Literal[0, 1, 2, 9], BeforeValidator(whole), one_of(0, 1, 2, 9)]
+"""0 unknown, 1 male, 2 female, 9 unspecified."""
+
+Relation = Annotated[Literal[1, 2, 3, 4, 5, 9], BeforeValidator(whole), one_of(1, 2, 3, 4, 5, 9)]
+"""1 oneself, 2 spouse, 3 parent, 4 child, 5 other kin, 9 other."""
+
+Date = Annotated[date, BeforeValidator(_date)]
+Birthday = Annotated[Date, AfterValidator(_past)]
 
 SessionId = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[\x21-\x7e]+$"), BeforeValidator(_as_text)]
 """A participant as document 004 names one: visible ASCII; a number stands for its text."""
@@ -98,15 +162,38 @@ MessageId = Annotated[str, Field(pattern=ids.PATTERN)]
 
 PublicIdIfAny = Annotated[
     PublicId | None,
-    BeforeValidator(_if_any),
+    BeforeValidator(if_any),
     WithJsonSchema({"type": ["string", "null"], "maxLength": 64, "pattern": "^[0-9A-Za-z-]*$"}),
 ]
 MessageIdIfAny = Annotated[
     MessageId | None,
-    BeforeValidator(_if_any),
+    BeforeValidator(if_any),
     WithJsonSchema({"type": ["string", "null"], "pattern": f"^({ids.PATTERN.strip('^$')})?$"}),
 ]
 """The pages send an empty text for what they do not have yet."""
+
+
+class PageAsked(Wire):
+    page_num: PageNum = Field(1, examples=[1])
+    page_size: PageSize = Field(10, examples=[10])
+
+    @property
+    def skipped(self) -> int:
+        return (self.page_num - 1) * self.page_size
+
+
+class Page(Wire, Generic[T]):
+    page_num: int = Field(examples=[1])
+    page_size: int = Field(examples=[10])
+    total: int = Field(examples=[1])
+    pages: int = Field(examples=[1])
+    list: list[T]
+
+    @classmethod
+    def of(cls, asked: PageAsked, total: int, entries: Sequence[T]) -> "Page[T]":
+        pages = -(-total // asked.page_size)
+        return cls(page_num=asked.page_num, page_size=asked.page_size, total=total, pages=pages, list=[*entries])
+
 
 BODY, NOT_JSON = "请求体", "不是合法的 JSON"
 _REASONS = {
@@ -128,6 +215,7 @@ _REASONS = {
     "greater_than_equal": "不能小于 {ge}",
     "less_than": "必须小于 {lt}",
     "less_than_equal": "不能大于 {le}",
+    "literal_error": "不是允许的取值",
 }
 
 

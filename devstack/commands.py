@@ -10,6 +10,7 @@ ALL: dict[str, Callable[[list[str]], int]] = {
     "check": check.check,
     "migrate": dev.migrate,
     "seed": dev.seed,
+    "staff": dev.staff,
     "openapi": testing.openapi,
     "package": testing.package,
     "fuzz": testing.fuzz,

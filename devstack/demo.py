@@ -15,7 +15,8 @@ from chalicelib.consult import sessions
 from chalicelib.consult.models import Pair
 from chalicelib.identity import keys, passwords, tokens
 from chalicelib.identity.callers import PATIENT, Caller
-from chalicelib.people import accounts, staff, tenants
+from chalicelib.people import accounts, doctors, staff, tenants
+from devstack import demo_clinic
 from devstack.paths import LOCAL, write_whole
 
 FILE = LOCAL / "demo.json"
@@ -53,6 +54,7 @@ def _still_true(base_url: str) -> bool:
 def _hospital(external_id: str, name: str) -> dict[str, Any]:
     password_hash = passwords.hashed(PASSWORD)
     tenant_id, patients, doctors, others = mysql.transact(lambda tx: _people(tx, external_id, name, password_hash))
+    demo_clinic.fill(tenant_id, by=int(others[-1]["staff_id"]))
     first, doctor = patients[0], doctors[0]
     caller = Caller(tenant_id, PATIENT, f"user:{first['user_id']}")
     pair = Pair(member_id=first["members"][0]["member_id"], doctor_id=doctor["doctor_id"])
@@ -107,7 +109,7 @@ def _worker(tx: Tx, tenant_id: int, phone: str, name: str, role: str, password_h
         return str(found.user_id)
     user_id = staff.create(tx, tenant_id, role, phone, name, password_hash)
     if role == "doctor":
-        staff.add_doctor(tx, tenant_id, user_id, duty_code)
+        doctors.add(tx, tenant_id, user_id, duty_code)
     return str(user_id)
 
 

@@ -123,6 +123,13 @@ def seed(arguments: list[str]) -> int:
     return 0
 
 
+def staff(arguments: list[str]) -> int:
+    with either_environment() as env:
+        return subprocess.run(
+            [python_env.python("venv"), "-m", "devstack.staff", *arguments], cwd=ROOT, env=env
+        ).returncode
+
+
 @contextlib.contextmanager
 def either_environment() -> Iterator[dict[str, str]]:
     """That of the bin/dev which is running, else services of its own for as long as it takes."""

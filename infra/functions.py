@@ -31,6 +31,7 @@ def serving(group: str) -> Json:
         "DATABASE_URL": _database_url(),
         "REDIS_URL": _redis_url(),
         "S3_BUCKET": exported("Bucket"),
+        "DATA_KEYS": _data_keys(),
         "TRUSTED_PROXIES": {"Ref": "TrustedProxies"},
     }
     return {"DependsOn": "Migrated", "Properties": _connected(variables)}
@@ -89,3 +90,10 @@ def _database_url() -> Json:
 def _redis_url() -> Json:
     url = "rediss://:{{resolve:secretsmanager:${Secret}:SecretString:password}}@${Host}:6379/0"
     return {"Fn::Sub": [url, {"Secret": exported("CacheSecret"), "Host": exported("CacheHost")}]}
+
+
+def _data_keys() -> Json:
+    """Wrapped by KMS: only a function that may decrypt with the data key can use them."""
+    return {
+        "Fn::Sub": ["{{resolve:secretsmanager:${Secret}:SecretString:keys}}", {"Secret": exported("DataKeysSecret")}]
+    }

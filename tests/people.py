@@ -5,8 +5,9 @@ from datetime import date
 
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
+from chalicelib.clinic import store
 from chalicelib.identity import keys, passwords, tokens
-from chalicelib.people import accounts, patients, staff, tenants
+from chalicelib.people import accounts, doctors, patients, staff, tenants
 from chalicelib.people.patients import Details
 
 PASSWORD = "Demo-12345"
@@ -83,11 +84,16 @@ def file(person: Person, name: str = "林小雨") -> int:
     return mysql.transact(create)
 
 
+def group(person: Person, name: str) -> int:
+    """Make a group for patients; returns its label_id."""
+    return mysql.transact(lambda tx: store.insert_label(tx, person.tenant_id, 1, name, person.user_id))
+
+
 def worker(tenant_id: int, phone: str, name: str, role: str) -> Person:
     def create(tx: Tx) -> int:
         user_id = staff.create(tx, tenant_id, role, phone, name, _HASH)
         if role == "doctor":
-            staff.add_doctor(tx, tenant_id, user_id, duty_code="2")
+            doctors.add(tx, tenant_id, user_id, duty_code="2")
         return user_id
 
     user_id = mysql.transact(create)

@@ -1,6 +1,150 @@
-"""The staff's side in MySQL. Nothing is decided here."""
+"""Groups, labels and who read which file, in MySQL. Nothing is decided here."""
 
-from chalicelib.adapters.mysql import Tx
+from dataclasses import dataclass
+
+from chalicelib import clock
+from chalicelib.adapters.mysql import Row, Tx
+
+MOST = 10_000  # labels of one type that a tenant could have
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    total: int  # labels of this type
+    patients: int  # of the tenant, labelled or not
+    labels: list[Row]
+
+
+def labels(tx: Tx, tenant_id: int, label_type: int) -> list[Row]:
+    """Return label_id and name, in the order of creation."""
+    return tx.all(
+        """
+        SELECT label_id, name FROM adm_group_label
+        WHERE tenant_id = %(tenant_id)s AND label_type = %(label_type)s ORDER BY label_id
+        """,
+        tenant_id=tenant_id,
+        label_type=label_type,
+    )
+
+
+def counted_labels(tx: Tx, tenant_id: int, label_type: int, newest_first: bool, limits: tuple[int, int]) -> Counted:
+    """Return a page of labels (skipped, taken) with the patients under each, and the counts of all."""
+    [total], [patients], found = tx.packet(
+        f"{TOTAL}; {PATIENTS}; {COUNTED} ORDER BY l.label_id {'DESC' if newest_first else 'ASC'} {TAKEN}",
+        tenant_id=tenant_id,
+        label_type=label_type,
+        skipped=limits[0],
+        taken=limits[1],
+    )
+    return Counted(total["n"], patients["n"], found)
+
+
+TOTAL = """
+    SELECT COUNT(*) AS n FROM adm_group_label WHERE tenant_id = %(tenant_id)s AND label_type = %(label_type)s
+"""
+PATIENTS = "SELECT COUNT(*) AS n FROM patients WHERE tenant_id = %(tenant_id)s"
+COUNTED = """
+    SELECT l.label_id, l.name, l.created_at, COALESCE(s.name, '') AS user_name,
+           (SELECT COUNT(*) FROM adm_pati_label_rela r WHERE r.label_id = l.label_id) AS person_number
+    FROM adm_group_label l LEFT JOIN staff s ON s.user_id = l.created_by
+    WHERE l.tenant_id = %(tenant_id)s AND l.label_type = %(label_type)s
+"""
+TAKEN = "LIMIT %(skipped)s, %(taken)s"
+
+
+def insert_label(tx: Tx, tenant_id: int, label_type: int, name: str, created_by: int) -> int:
+    """Raises mysql.Duplicate("name") where the tenant has one of this type and name."""
+    return tx.insert(
+        """
+        INSERT INTO adm_group_label (tenant_id, label_type, name, created_by, created_at)
+        VALUES (%(tenant_id)s, %(label_type)s, %(name)s, %(created_by)s, %(now)s)
+        """,
+        tenant_id=tenant_id,
+        label_type=label_type,
+        name=name,
+        created_by=created_by,
+        now=clock.now(),
+    )
+
+
+def rename_label(tx: Tx, tenant_id: int, label_type: int, label_id: int, name: str) -> bool:
+    """False where there is no such label. Raises mysql.Duplicate("name") where another has the name."""
+    return bool(
+        tx.run(
+            """
+            UPDATE adm_group_label SET name = %(name)s
+            WHERE label_id = %(label_id)s AND tenant_id = %(tenant_id)s AND label_type = %(label_type)s
+            """,
+            name=name,
+            label_id=label_id,
+            tenant_id=tenant_id,
+            label_type=label_type,
+        )
+    )
+
+
+def delete_label(tx: Tx, tenant_id: int, label_type: int, label_id: int) -> bool:
+    """Delete it, then what hangs on it: who puts a patient under it meanwhile waits for its row. False if not there."""
+    deleted = tx.run(
+        """
+        DELETE FROM adm_group_label
+        WHERE label_id = %(label_id)s AND tenant_id = %(tenant_id)s AND label_type = %(label_type)s
+        """,
+        label_id=label_id,
+        tenant_id=tenant_id,
+        label_type=label_type,
+    )
+    if deleted:
+        tx.run("DELETE FROM adm_pati_label_rela WHERE label_id = %(label_id)s", label_id=label_id)
+    return bool(deleted)
+
+
+def hold_labels(tx: Tx, tenant_id: int, label_type: int, label_ids: list[int]) -> list[Row]:
+    """Return those of the labels that are the tenant's, and keep them from being deleted before the commit."""
+    if not label_ids:
+        return []
+    return tx.all(
+        """
+        SELECT label_id FROM adm_group_label
+        WHERE label_id IN %(label_ids)s AND tenant_id = %(tenant_id)s AND label_type = %(label_type)s
+        ORDER BY label_id LOCK IN SHARE MODE
+        """,
+        label_ids=label_ids,
+        tenant_id=tenant_id,
+        label_type=label_type,
+    )
+
+
+def put_labels(tx: Tx, tenant_id: int, pati_id: int, group: bool, label_ids: list[int]) -> None:
+    """Replace a patient's group, or labels, by these."""
+    tx.run(
+        "DELETE FROM adm_pati_label_rela WHERE pati_id = %(pati_id)s AND is_group <=> %(is_group)s",
+        pati_id=pati_id,
+        is_group=1 if group else None,
+    )
+    for label_id in label_ids:
+        tx.run(
+            """
+            INSERT INTO adm_pati_label_rela (label_id, pati_id, tenant_id, is_group)
+            VALUES (%(label_id)s, %(pati_id)s, %(tenant_id)s, %(is_group)s)
+            """,
+            label_id=label_id,
+            pati_id=pati_id,
+            tenant_id=tenant_id,
+            is_group=1 if group else None,
+        )
+
+
+def labels_of(tx: Tx, pati_id: int) -> list[Row]:
+    """Return label_id, label_type and name of a patient's group and labels, in the order of creation."""
+    return tx.all(
+        """
+        SELECT l.label_id, l.label_type, l.name
+        FROM adm_pati_label_rela r JOIN adm_group_label l ON l.label_id = r.label_id
+        WHERE r.pati_id = %(pati_id)s ORDER BY l.label_id
+        """,
+        pati_id=pati_id,
+    )
 
 
 def patient_of_member(tx: Tx, tenant_id: int, member_id: int, user_id: int | None) -> int | None:
@@ -16,3 +160,17 @@ def patient_of_member(tx: Tx, tenant_id: int, member_id: int, user_id: int | Non
         user_id=user_id,
     )
     return found
+
+
+def note_access(tx: Tx, tenant_id: int, user_id: int, pati_id: int, action: str) -> None:
+    tx.run(
+        """
+        INSERT INTO patient_access (tenant_id, user_id, pati_id, action, at)
+        VALUES (%(tenant_id)s, %(user_id)s, %(pati_id)s, %(action)s, %(now)s)
+        """,
+        tenant_id=tenant_id,
+        user_id=user_id,
+        pati_id=pati_id,
+        action=action,
+        now=clock.now(),
+    )

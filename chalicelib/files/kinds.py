@@ -1,7 +1,7 @@
 """The kinds of file that may be uploaded, by extension: what else they are called, how large, how they begin."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chalicelib.errors import BAD_PARAMETER, Refused
 from chalicelib.files import first_bytes
@@ -34,14 +34,25 @@ KINDS = (
     Kind("mp4", ("video/mp4",), first_bytes.is_mp4, 100 * MB),
 )
 BY_EXTENSION = {kind.extension: kind for kind in KINDS}
+PICTURES = ("jpg", "jpeg", "png", "gif", "webp")  # of people: what every browser shows
+PICTURE_LIMIT = 5 * MB
 CHAT = tuple(BY_EXTENSION)  # what may be sent in a conversation
 
 
-def agreed(allowed: Sequence[str], extension: str, content_type: str, size: int | None) -> Kind:
-    """Return the kind that all three speak of. Refused 400, by the name of the field that does not fit."""
+def picture(extension: str, content_type: str, size: int | None) -> Kind:
+    """Return the kind of a person's picture; refused as `agreed`."""
+    return agreed(PICTURES, extension, content_type, size, PICTURE_LIMIT)
+
+
+def agreed(allowed: Sequence[str], extension: str, content_type: str, size: int | None, limit: int = 0) -> Kind:
+    """Return the kind that all three speak of, with a limit (bytes) below its own where one is given.
+
+    Refused 400, by the name of the field that does not fit.
+    """
     kind = BY_EXTENSION[extension.lower()] if extension.lower() in allowed else None
     if kind is None:
         raise Refused(BAD_PARAMETER, f"file_extension：只支持 {'、'.join(allowed)}")
+    kind = replace(kind, limit=limit or kind.limit)
     if content_type.lower() not in kind.content_types:
         raise Refused(BAD_PARAMETER, f"file_type：与扩展名 {kind.extension} 不符")
     if size is not None and size > kind.limit:

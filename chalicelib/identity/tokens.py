@@ -1,7 +1,8 @@
 """Opaque tokens: MySQL holds the session by the token's hash, Redis a copy for a minute.
 
-A member of staff has the role of this minute, and none once disabled. Revoking writes MySQL, then a tombstone that
-outlives every copy: dead at once, or within 60 s where Redis could not be reached.
+A member of staff has the role of this minute, and none once disabled. Whatever changes that writes MySQL, then a
+tombstone that outlives every copy and sends readers to MySQL: it acts at once, or within 60 s where Redis could not be
+reached.
 """
 
 import hashlib
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 
 from chalicelib import clock
 from chalicelib.adapters import copies, mysql
+from chalicelib.adapters.mysql import Tx
 from chalicelib.settings import settings
 
 
@@ -67,6 +69,36 @@ def revoke(token: str) -> None:
     copies.bury(_key(hashed))
 
 
+def revoke_all(tx: Tx, tenant_id: int, principal: str) -> None:
+    """End every session of a person. After the commit: reconsider()."""
+    tx.run(
+        """
+        UPDATE tokens SET revoked_at = %(now)s
+        WHERE tenant_id = %(tenant_id)s AND principal = %(principal)s AND revoked_at IS NULL
+        """,
+        now=clock.now(),
+        tenant_id=tenant_id,
+        principal=principal.encode(),
+    )
+
+
+def reconsider(tenant_id: int, principal: str) -> None:
+    """MySQL says something else of this person than a minute ago: have each of their tokens read from there."""
+    rows = mysql.autocommit(
+        lambda tx: tx.all(
+            """
+            SELECT token_hash FROM tokens
+            WHERE tenant_id = %(tenant_id)s AND principal = %(principal)s AND expires_at > %(now)s
+            """,
+            tenant_id=tenant_id,
+            principal=principal.encode(),
+            now=clock.now(),
+        )
+    )
+    for row in rows:
+        copies.bury(_key(row["token_hash"]))
+
+
 def _hash(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "replace")).digest()
 
@@ -77,12 +109,7 @@ def _key(hashed: bytes) -> str:
 
 def _copied(hashed: bytes) -> Session | None:
     copy = copies.read(_key(hashed))
-    if copy is None:
-        return None
-    return _DEAD if copy == copies.TOMBSTONE else Session(*json.loads(copy))
-
-
-_DEAD = Session(0, "", "", 0, 0)
+    return Session(*json.loads(copy)) if copy and copy != copies.TOMBSTONE else None
 
 
 def _stored(hashed: bytes) -> Session | None:

@@ -18,7 +18,7 @@ def checked(number: str) -> str:
     number = number.strip().upper()
     if not _FORM.fullmatch(number):
         raise ValueError("身份证号码应为18位")
-    if _CHECKS[sum(int(digit) << (17 - place) for place, digit in enumerate(number[:17])) % 11] != number[17]:
+    if check(number[:17]) != number[17]:
         raise ValueError("身份证号码有误")
     try:
         born = birthday(number)
@@ -27,6 +27,11 @@ def checked(number: str) -> str:
     if born > clock.today():
         raise ValueError("身份证号码中的出生日期有误")
     return number
+
+
+def check(digits: str) -> str:
+    """Return the last character of the number that begins with these 17 digits."""
+    return _CHECKS[sum(int(digit) << (17 - place) for place, digit in enumerate(digits)) % 11]
 
 
 def birthday(number: str) -> date:

@@ -6,7 +6,7 @@ from typing import Any
 
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql
-from chalicelib.adapters.mysql import Tx
+from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.errors import Refused
 from chalicelib.identity import sealing
 
@@ -79,29 +79,65 @@ def find_or_create(tx: Tx, tenant_id: int, details: Details, filed_by: int, retr
 
     Refused 409 where the number is filed under another name. What a found file says stays as it is.
     """
-    found = _by_number(tx, tenant_id, details)
+    found = find(tx, tenant_id, details.name, details.id_number)
     if found:
         return found
     try:
         return _create(tx, tenant_id, details, filed_by, retry_key)
     except mysql.Duplicate as duplicate:  # somebody else filed the same number meanwhile
-        found = _by_number(tx, tenant_id, details) if duplicate.key == "id_number" else None
+        found = find(tx, tenant_id, details.name, details.id_number) if duplicate.key == "id_number" else None
         if not found:
             raise
         return found
 
 
-def get(tx: Tx, tenant_id: int, pati_id: int) -> Patient:
-    """Refused 404 where the tenant has no such file."""
+def find(tx: Tx, tenant_id: int, name: str, known: IdNumber | None) -> int | None:
+    """Return the pati_id of the file with this number. Refused 409 where it is filed under another name."""
+    if known is None:
+        return None
     row = tx.one(
         """
-        SELECT tenant_id, pati_id, name, gender, birthday, phone, id_type, id_sealed, province, city, county, address,
-               cont_name, cont_relation, cont_phone, photo_key, trea_id, created_at
-        FROM patients WHERE pati_id = %(pati_id)s AND tenant_id = %(tenant_id)s
+        SELECT pati_id, name FROM patients
+        WHERE tenant_id = %(tenant_id)s AND id_type = %(id_type)s AND id_blind = %(id_blind)s
         """,
+        tenant_id=tenant_id,
+        id_type=known.kind,
+        id_blind=known.blind,
+    )
+    if row and row["name"] != name:
+        raise Refused(errors.CONFLICT, "该证件号码已用另一姓名建档")
+    return int(row["pati_id"]) if row else None
+
+
+def get(tx: Tx, tenant_id: int, pati_id: int, to_change: bool = False) -> Patient:
+    """Return a file, locked until the commit where it is to be changed. Refused 404 where the tenant has none."""
+    row = tx.one(
+        f"{FILE} WHERE pati_id = %(pati_id)s AND tenant_id = %(tenant_id)s {'FOR UPDATE' if to_change else ''}",
         pati_id=pati_id,
         tenant_id=tenant_id,
     )
+    return _patient(row)
+
+
+def filed_with(tx: Tx, tenant_id: int, filed_by: int, retry_key: str) -> Patient:
+    """Return the file that somebody made with this retry key."""
+    row = tx.one(
+        f"{FILE} WHERE tenant_id = %(tenant_id)s AND filed_by = %(filed_by)s AND retry_key = %(retry_key)s",
+        tenant_id=tenant_id,
+        filed_by=filed_by,
+        retry_key=retry_key.encode(),
+    )
+    return _patient(row)
+
+
+FILE = """
+    SELECT tenant_id, pati_id, name, gender, birthday, phone, id_type, id_sealed, province, city, county, address,
+           cont_name, cont_relation, cont_phone, photo_key, trea_id, created_at
+    FROM patients
+"""
+
+
+def _patient(row: Row | None) -> Patient:
     if row is None:
         raise Refused(errors.NOT_FOUND, "患者不存在")
     return Patient(**{**row, "photo_key": row["photo_key"].decode()})
@@ -149,23 +185,6 @@ def visited(tx: Tx, tenant_id: int, pati_id: int, trea_id: int) -> None:
         pati_id=pati_id,
         tenant_id=tenant_id,
     )
-
-
-def _by_number(tx: Tx, tenant_id: int, details: Details) -> int | None:
-    if details.id_number is None:
-        return None
-    row = tx.one(
-        """
-        SELECT pati_id, name FROM patients
-        WHERE tenant_id = %(tenant_id)s AND id_type = %(id_type)s AND id_blind = %(id_blind)s
-        """,
-        tenant_id=tenant_id,
-        id_type=details.id_number.kind,
-        id_blind=details.id_number.blind,
-    )
-    if row and row["name"] != details.name:
-        raise Refused(errors.CONFLICT, "该证件号码已用另一姓名建档")
-    return int(row["pati_id"]) if row else None
 
 
 def _create(tx: Tx, tenant_id: int, details: Details, filed_by: int, retry_key: str | None) -> int:

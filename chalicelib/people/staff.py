@@ -47,15 +47,44 @@ def create(tx: Tx, tenant_id: int, role: str, phone: str, name: str, password_ha
     return user_id
 
 
-def add_doctor(tx: Tx, tenant_id: int, user_id: int, duty_code: str = "", dept_id: int | None = None) -> None:
-    """Give a member of staff the card that patients see."""
-    tx.run(
-        """
-        INSERT INTO doctors (user_id, tenant_id, dept_id, duty_code, introduction)
-        VALUES (%(user_id)s, %(tenant_id)s, %(dept_id)s, %(duty_code)s, '')
-        """,
-        user_id=user_id,
-        tenant_id=tenant_id,
-        dept_id=dept_id,
-        duty_code=duty_code,
+def set_role(tx: Tx, tenant_id: int, user_id: int, role: str) -> bool:
+    """Give a member of staff another role; False where the tenant has none of that id. Then: tokens.reconsider."""
+    return bool(
+        tx.run(
+            "UPDATE staff SET role = %(role)s WHERE user_id = %(user_id)s AND tenant_id = %(tenant_id)s",
+            role=role,
+            user_id=user_id,
+            tenant_id=tenant_id,
+        )
+    )
+
+
+def set_disabled(tx: Tx, tenant_id: int, user_id: int, disabled: bool) -> bool:
+    """Lock a member of staff out, or let one in again; False where there is none. Then: tokens.reconsider."""
+    return bool(
+        tx.run(
+            """
+            UPDATE staff SET disabled_at = IF(%(disabled)s, COALESCE(disabled_at, %(now)s), NULL)
+            WHERE user_id = %(user_id)s AND tenant_id = %(tenant_id)s
+            """,
+            disabled=disabled,
+            now=clock.now(),
+            user_id=user_id,
+            tenant_id=tenant_id,
+        )
+    )
+
+
+def set_password(tx: Tx, tenant_id: int, user_id: int, password_hash: bytes) -> bool:
+    """False where the tenant has no member of staff of that id."""
+    return bool(
+        tx.run(
+            """
+            UPDATE staff SET password_hash = %(password_hash)s
+            WHERE user_id = %(user_id)s AND tenant_id = %(tenant_id)s
+            """,
+            password_hash=password_hash,
+            user_id=user_id,
+            tenant_id=tenant_id,
+        )
     )

@@ -93,13 +93,14 @@ def jobs_modules(job: str) -> set[str]:
 
 
 @pytest.mark.parametrize("name", [*SERVING, *WORKING])
-def test_files_are_for_the_functions_whose_code_handles_them(package: Package, name: str) -> None:
+def test_files_and_data_keys_are_for_the_functions_whose_code_handles_them(package: Package, name: str) -> None:
     starts = {SERVING[name]} if name in SERVING else jobs_modules(WORKING[name])
     assert starts
     actions = {action for one in allowed(package, name) for action in one["Action"]}
-    uses = any(reaches(one, "chalicelib.adapters.s3", set()) for one in starts)
-    assert any(action.startswith("s3:") for action in actions) is uses
-    assert {action.partition(":")[0] for action in actions} - {"s3"} == {"logs", "ec2"}
+    for service in ("s3", "kms"):
+        uses = any(reaches(one, f"chalicelib.adapters.{service}", set()) for one in starts)
+        assert any(action.startswith(f"{service}:") for action in actions) is uses, service
+    assert {action.partition(":")[0] for action in actions} - {"s3", "kms"} == {"logs", "ec2"}
 
 
 def test_uploads_and_files_lie_where_the_policies_say() -> None:

@@ -95,7 +95,13 @@ def test_every_alarm_on_the_data_wakes_somebody_and_says_what_to_do() -> None:
 
 @pytest.mark.parametrize("stack", TEMPLATES)
 def test_what_holds_data_is_not_deleted_with_its_stack(stack: str) -> None:
-    keepers = ("AWS::RDS::DBInstance", "AWS::S3::Bucket", "AWS::SecretsManager::Secret", "AWS::EC2::EIP")
+    keepers = (
+        "AWS::RDS::DBInstance",
+        "AWS::S3::Bucket",
+        "AWS::SecretsManager::Secret",
+        "AWS::KMS::Key",
+        "AWS::EC2::EIP",
+    )
     for one in TEMPLATES[stack]["Resources"].values():
         if one["Type"] in keepers:
             assert one["DeletionPolicy"] == one["UpdateReplacePolicy"] in ("Retain", "Snapshot")

@@ -1,0 +1,85 @@
+"""Groups and labels, and the patients under them."""
+
+from chalicelib import errors
+from chalicelib.adapters import mysql
+from chalicelib.adapters.mysql import Tx
+from chalicelib.clinic import store
+from chalicelib.clinic.label_models import (
+    CountedLabel,
+    CountedLabels,
+    CountsAsked,
+    Label,
+    LabelDeleted,
+    Labels,
+    LabelsAsked,
+    LabelSaved,
+)
+from chalicelib.errors import Refused
+from chalicelib.identity.callers import Caller
+
+GROUP, LABEL = 1, 2
+WORDS = {GROUP: "分组", LABEL: "标签"}
+
+
+def list_all(caller: Caller, asked: LabelsAsked) -> Labels:
+    rows = mysql.autocommit(lambda tx: store.labels(tx, caller.tenant_id, asked.label_type))
+    return Labels(list=[Label(label_name=row["name"], label_id=row["label_id"]) for row in rows])
+
+
+def list_counted(caller: Caller, asked: CountsAsked) -> CountedLabels:
+    """Return a page, or everything where neither page nor size is given."""
+    everything = asked.page_num is None and asked.page_size is None
+    num, size = asked.page_num or 1, asked.page_size or (store.MOST if everything else 10)
+    limits = ((num - 1) * size, size)
+    counted = mysql.autocommit(
+        lambda tx: store.counted_labels(tx, caller.tenant_id, asked.label_type, asked.order_type == 2, limits)
+    )
+    size = counted.total if everything else size
+    return CountedLabels(
+        page_num=num,
+        page_size=size,
+        total=counted.total,
+        pages=-(-counted.total // size) if size else 0,
+        person_numbers=counted.patients,
+        list=[
+            CountedLabel(
+                label_name=row["name"],
+                label_id=row["label_id"],
+                user_name=row["user_name"],
+                person_number=row["person_number"],
+                create_time=row["created_at"] // 1000,
+            )
+            for row in counted.labels
+        ],
+    )
+
+
+def save(caller: Caller, saved: LabelSaved) -> None:
+    """Create, or rename where label_id says which. Refused 409 where the tenant has the name already."""
+    try:
+        found = mysql.transact(lambda tx: _save(tx, caller, saved))
+    except mysql.Duplicate:
+        raise Refused(errors.CONFLICT, f"{WORDS[saved.label_type]}名称已存在") from None
+    if not found:
+        raise Refused(errors.NOT_FOUND, f"{WORDS[saved.label_type]}不存在")
+
+
+def delete(caller: Caller, deleted: LabelDeleted) -> None:
+    """Take a group or label off all its patients, and away."""
+    if not mysql.transact(lambda tx: store.delete_label(tx, caller.tenant_id, deleted.label_type, deleted.label_id)):
+        raise Refused(errors.NOT_FOUND, f"{WORDS[deleted.label_type]}不存在")
+
+
+def put(tx: Tx, tenant_id: int, pati_id: int, label_type: int, label_ids: list[int]) -> None:
+    """Have a patient under these labels, or in this group, and in none but these. Refused 404 for one that is not."""
+    wanted = sorted(set(label_ids))
+    if len(store.hold_labels(tx, tenant_id, label_type, wanted)) < len(wanted):
+        raise Refused(errors.NOT_FOUND, f"{WORDS[label_type]}不存在")
+    store.put_labels(tx, tenant_id, pati_id, label_type == GROUP, wanted)
+
+
+def _save(tx: Tx, caller: Caller, saved: LabelSaved) -> bool:
+    if saved.label_id is None:
+        store.insert_label(tx, caller.tenant_id, saved.label_type, saved.label_name, caller.user_id)
+        return True
+    return store.rename_label(tx, caller.tenant_id, saved.label_type, saved.label_id, saved.label_name)

@@ -1,0 +1,136 @@
+"""Groups and labels: save_group_label, list, del_group_label."""
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any
+
+import pytest
+
+from chalicelib.adapters import mysql
+from tests.clinic import desk
+from tests.clinic.desk import GROUP, LABEL, under
+from tests.people import Hospital
+
+
+def names(answer: Any) -> list[str]:
+    return [one["label_name"] for one in answer.data["list"]]
+
+
+def test_labels_are_listed_in_the_order_they_were_made(hospital: Hospital) -> None:
+    for name in ("高血压", "糖尿病", "哮喘"):
+        assert desk.save_label(hospital.desk, name).data is None
+    for person in (hospital.desk, hospital.admin, hospital.chen):
+        assert names(desk.labels(person)) == ["高血压", "糖尿病", "哮喘"]
+
+
+def test_groups_and_labels_are_two_lists(hospital: Hospital) -> None:
+    desk.label(hospital.desk, "慢病", GROUP)
+    desk.label(hospital.desk, "慢病", LABEL)
+    assert names(desk.labels(hospital.desk, GROUP)) == names(desk.labels(hospital.desk, LABEL)) == ["慢病"]
+
+
+def test_a_name_is_taken_once(hospital: Hospital) -> None:
+    desk.label(hospital.desk, "高血压")
+    answer = desk.save_label(hospital.desk, " 高血压 ")
+    assert (answer.status, answer.code, answer.error) == (409, 10005, "标签名称已存在")
+    assert names(desk.labels(hospital.desk)) == ["高血压"]
+
+
+def test_eight_who_want_one_name_at_once_make_one_label(hospital: Hospital) -> None:
+    start = Barrier(8)
+
+    def save(_: int) -> int:
+        start.wait()
+        return desk.save_label(hospital.desk, "高血压").status
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sorted(pool.map(save, range(8))) == [200] + [409] * 7
+    assert names(desk.labels(hospital.desk)) == ["高血压"]
+
+
+def test_a_label_is_renamed_and_keeps_its_place_and_patients(hospital: Hospital) -> None:
+    first = desk.label(hospital.desk, "高血压")
+    desk.label(hospital.desk, "糖尿病")
+    pati_id = desk.file(hospital.desk, list=under(first))
+    for name in ("高血压二级", "高血压二级"):  # the same request twice
+        assert desk.save_label(hospital.desk, name, LABEL, first).status == 200
+    assert names(desk.labels(hospital.desk)) == ["高血压二级", "糖尿病"]
+    assert desk.info(hospital.desk, pati_id).data["list"] == [{"label_name": "高血压二级", "label_id": first}]
+
+
+def test_a_label_is_not_renamed_to_anothers_name(hospital: Hospital) -> None:
+    desk.label(hospital.desk, "高血压")
+    second = desk.label(hospital.desk, "糖尿病")
+    assert desk.save_label(hospital.desk, "高血压", LABEL, second).status == 409
+    assert names(desk.labels(hospital.desk)) == ["高血压", "糖尿病"]
+
+
+def test_another_hospital_has_labels_of_its_own(hospital: Hospital, elsewhere: Hospital) -> None:
+    label_id = desk.label(hospital.desk, "高血压")
+    assert names(desk.labels(elsewhere.desk)) == []
+    for answer in (
+        desk.save_label(elsewhere.desk, "别的", LABEL, label_id),
+        desk.delete_label(elsewhere.desk, label_id),
+        desk.save(elsewhere.desk, list=under(label_id)),
+    ):
+        assert (answer.status, answer.code) == (404, 10004)
+    assert desk.save_label(elsewhere.desk, "高血压").status == 200
+    assert names(desk.labels(hospital.desk)) == ["高血压"]
+
+
+def test_a_label_is_no_group(hospital: Hospital) -> None:
+    label_id = desk.label(hospital.desk, "高血压", LABEL)
+    assert desk.save_label(hospital.desk, "慢病", GROUP, label_id).status == 404
+    assert desk.delete_label(hospital.desk, label_id, GROUP).status == 404
+    assert desk.save(hospital.desk, pati_group_id=label_id).error == "分组不存在"
+    assert names(desk.labels(hospital.desk)) == ["高血压"]
+
+
+def test_what_is_deleted_is_off_its_patients_and_its_name_is_free(hospital: Hospital) -> None:
+    group, label = desk.label(hospital.desk, "慢病", GROUP), desk.label(hospital.desk, "高血压")
+    pati_id = desk.file(hospital.desk, pati_group_id=group, list=under(label))
+    assert desk.delete_label(hospital.desk, group, GROUP).data is None
+    assert desk.delete_label(hospital.desk, label).data is None
+    found = desk.info(hospital.desk, pati_id).data
+    assert (found["pati_group_id"], found["pati_group_name"], found["list"]) == ("", "", [])
+    assert names(desk.labels(hospital.desk)) == []
+    count = "SELECT COUNT(*) FROM adm_pati_label_rela WHERE tenant_id = %(id)s"
+    assert mysql.autocommit(lambda tx: tx.value(count, id=hospital.tenant_id)) == 0
+    assert desk.label(hospital.desk, "高血压") != label
+
+
+def test_what_was_deleted_is_not_there_to_be_deleted_again(hospital: Hospital) -> None:
+    label_id = desk.label(hospital.desk, "高血压")
+    assert desk.delete_label(hospital.desk, label_id).status == 200
+    assert (
+        desk.delete_label(hospital.desk, label_id).status,
+        desk.save_label(hospital.desk, "新", LABEL, label_id).status,
+    ) == (
+        404,
+        404,
+    )
+
+
+@pytest.mark.parametrize("name", [None, "", "  ", "x" * 65, "高\x00压", "高\n压", 12, ["高血压"], True])
+def test_a_bad_name_is_refused_by_name(hospital: Hospital, name: Any) -> None:
+    answer = desk.save_label(hospital.desk, name)
+    assert (answer.status, answer.code, answer.error.partition("：")[0]) == (400, 10001, "label_name")
+
+
+@pytest.mark.parametrize("label_type", [None, "", 0, 3, "3", 1.5, True, "分组"])
+def test_a_bad_type_is_refused_by_name(hospital: Hospital, label_type: Any) -> None:
+    for answer in (
+        desk.save_label(hospital.desk, "高血压", label_type),
+        desk.delete_label(hospital.desk, 1, label_type),
+        desk.labels(hospital.desk, label_type),
+    ):
+        assert (answer.status, answer.error.partition("：")[0]) == (400, "label_type")
+
+
+@pytest.mark.parametrize("label_id", ["0", -1, "a", 2**53, True, []])
+def test_a_bad_id_is_refused_by_name(hospital: Hospital, label_id: Any) -> None:
+    for answer in (
+        desk.save_label(hospital.desk, "高血压", LABEL, label_id),
+        desk.delete_label(hospital.desk, label_id),
+    ):
+        assert (answer.status, answer.error.partition("：")[0]) == (400, "label_id")

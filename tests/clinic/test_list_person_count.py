@@ -1,0 +1,99 @@
+"""Groups and labels with the number of patients under each."""
+
+from typing import Any
+
+import pytest
+
+from chalicelib import clock
+from chalicelib.adapters import mysql
+from chalicelib.clinic import store
+from tests.clinic import desk
+from tests.clinic.desk import GROUP, LABEL, under
+from tests.people import Hospital
+
+
+def test_each_label_has_its_patients_and_the_page_all_of_them(hospital: Hospital) -> None:
+    before = clock.now() // 1000
+    first, second, empty = (desk.label(hospital.desk, name) for name in ("高血压", "糖尿病", "哮喘"))
+    for labels in ([first], [first, second], []):
+        desk.file(hospital.desk, list=under(*labels))
+    data = desk.counts(hospital.chen).data
+    assert {name: data[name] for name in data if name != "list"} == {
+        "page_num": 1,
+        "page_size": 3,
+        "total": 3,
+        "pages": 1,
+        "person_numbers": 3,
+    }
+    assert [(one["label_id"], one["person_number"]) for one in data["list"]] == [(first, 2), (second, 1), (empty, 0)]
+    assert {one["user_name"] for one in data["list"]} == {"客服小李"}
+    assert all(before <= one["create_time"] <= clock.now() // 1000 for one in data["list"])
+
+
+def test_a_patient_who_changes_groups_is_counted_in_the_new_one(hospital: Hospital) -> None:
+    old, new = (desk.label(hospital.desk, name, GROUP) for name in ("慢病", "术后"))
+    pati_id = desk.file(hospital.desk, pati_group_id=old)
+    desk.save(hospital.desk, pati_id=pati_id, pati_group_id=new)
+    assert [one["person_number"] for one in desk.counts(hospital.desk, GROUP).data["list"]] == [0, 1]
+
+
+def test_they_come_in_the_order_of_creation_or_the_other_way_round(hospital: Hospital) -> None:
+    made = [desk.label(hospital.desk, name) for name in ("丙", "甲", "乙")]
+    for order_type, expected in ((1, made), ("2", made[::-1])):
+        listed = desk.counts(hospital.desk, LABEL, order_type).data["list"]
+        assert [one["label_id"] for one in listed] == expected
+
+
+def test_they_are_paged(hospital: Hospital) -> None:
+    made = [desk.label(hospital.desk, f"标签{number}") for number in range(5)]
+
+    def page(**query: Any) -> tuple[list[str], list[int]]:
+        data = desk.counts(hospital.desk, **query).data
+        return [one["label_id"] for one in data["list"]], [data[n] for n in ("page_num", "page_size", "total", "pages")]
+
+    assert page(page_num=1, page_size=2) == (made[:2], [1, 2, 5, 3])
+    assert page(page_num="3", page_size="2") == (made[4:], [3, 2, 5, 3])
+    assert page(page_num=4, page_size=2) == ([], [4, 2, 5, 3])
+    assert page(page_num="", page_size="") == (made, [1, 5, 5, 1])
+    assert page(page_num=1, page_size="") == (made, [1, 10, 5, 1])
+    assert page(page_num="", page_size=3) == (made[:3], [1, 3, 5, 2])
+    assert page(page_num=1, page_size=101)[1] == [1, 100, 5, 1]
+
+
+def test_a_hospital_without_labels_has_an_empty_list(hospital: Hospital) -> None:
+    data = desk.counts(hospital.desk).data
+    assert data == {"page_num": 1, "page_size": 0, "total": 0, "pages": 0, "person_numbers": 0, "list": []}
+
+
+def test_another_hospitals_patients_are_not_counted(hospital: Hospital, elsewhere: Hospital) -> None:
+    label = desk.label(hospital.desk, "高血压")
+    desk.file(hospital.desk, list=under(label))
+    data = desk.counts(elsewhere.desk).data
+    assert (data["list"], data["person_numbers"]) == ([], 0)
+
+
+@pytest.mark.parametrize("name", ["label_type", "order_type", "page_num", "page_size"])
+@pytest.mark.parametrize("value", ["0", "-1", "a", "1.5", str(2**53), "３"])
+def test_a_bad_field_is_refused_by_name(hospital: Hospital, name: str, value: str) -> None:
+    answer = desk.counts(hospital.desk, **{"page_num": 1, "page_size": 10, name: value})
+    assert (answer.status, answer.error.partition("：")[0]) == (400, name)
+
+
+@pytest.mark.parametrize("name", ["label_type", "order_type"])
+def test_both_types_must_be_given(hospital: Hospital, name: str) -> None:
+    assert desk.counts(hospital.desk, **{name: ""}).error.startswith(name)
+
+
+@pytest.mark.store
+@pytest.mark.parametrize("sql", [store.TOTAL, store.PATIENTS, f"{store.COUNTED} ORDER BY l.label_id DESC LIMIT 0, 10"])
+def test_no_table_is_read_without_an_index(hospital: Hospital, sql: str) -> None:
+    def explained(tx: mysql.Tx) -> list[mysql.Row]:
+        tx.run("ANALYZE TABLE patients, adm_group_label, adm_pati_label_rela, staff")
+        return tx.all(f"EXPLAIN {sql}", tenant_id=hospital.tenant_id, label_type=1)
+
+    plan = mysql.autocommit(explained)
+    assert plan
+    for step in plan:
+        assert step["key"], step
+        assert step["type"] in ("ref", "eq_ref", "const", "range"), step
+        assert "filesort" not in (step["Extra"] or ""), step

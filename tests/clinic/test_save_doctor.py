@@ -1,0 +1,161 @@
+"""Departments and doctors' profiles: departments, save_department, doctor_profiles, save_doctor, doctor_photo."""
+
+from typing import Any
+
+import pytest
+
+from tests.clinic.desk import ROOT
+from tests.files import forms, samples
+from tests.people import Hospital, Person
+from tests.wire import Answer, get, post
+
+PNG = samples.sized("png", 100)
+PICTURE = {"file_extension": "png", "file_type": "image/png"}
+
+
+def save_department(person: Person, name: Any = "内科", **fields: Any) -> Answer:
+    return post(f"{ROOT}/save_department", person.token, name=name, **fields)
+
+
+def departments(person: Person) -> list[tuple[str, int]]:
+    return [(one["name"], one["order"]) for one in get(f"{ROOT}/departments", person.token).data]
+
+
+def save(person: Person, doctor_id: Any, **fields: Any) -> Answer:
+    return post(f"{ROOT}/save_doctor", person.token, doctor_id=doctor_id, **fields)
+
+
+def profiles(person: Person, **query: Any) -> list[dict[str, Any]]:
+    return list(get(f"{ROOT}/doctor_profiles", person.token, **query).data["list"])
+
+
+def photo_form(person: Person, doctor_id: Any, **fields: Any) -> Answer:
+    return post(f"{ROOT}/doctor_photo", person.token, doctor_id=doctor_id, **{**PICTURE, **fields})
+
+
+def test_departments_are_listed_in_the_order_that_was_given(hospital: Hospital) -> None:
+    for name, order in (("内科", 3), ("外科", 1), ("儿科", 3)):
+        save_department(hospital.admin, name, order=order)
+    for person in (hospital.chen, hospital.desk, hospital.admin):
+        assert departments(person) == [("外科", 1), ("内科", 3), ("儿科", 3)]
+
+
+def test_a_department_is_renamed_and_moved(hospital: Hospital) -> None:
+    dept_id = save_department(hospital.admin).data["dept_id"]
+    for _ in range(2):
+        assert save_department(hospital.admin, "呼吸内科", dept_id=dept_id, order=2).data == {"dept_id": dept_id}
+    assert departments(hospital.admin) == [("呼吸内科", 2)]
+
+
+def test_a_departments_name_is_taken_once(hospital: Hospital, elsewhere: Hospital) -> None:
+    save_department(hospital.admin)
+    other = save_department(hospital.admin, "外科").data["dept_id"]
+    for answer in (save_department(hospital.admin), save_department(hospital.admin, dept_id=other)):
+        assert (answer.status, answer.error) == (409, "科室名称已存在")
+    assert save_department(elsewhere.admin).status == 200
+
+
+def test_another_hospitals_department_is_not_there(hospital: Hospital, elsewhere: Hospital) -> None:
+    dept_id = save_department(hospital.admin).data["dept_id"]
+    assert save_department(elsewhere.admin, "改名", dept_id=dept_id).status == 404
+    assert save(elsewhere.admin, elsewhere.chen.user_id, dept_id=dept_id).error == "科室不存在"
+    assert departments(elsewhere.admin) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("name", one) for one in (None, "", " ", "x" * 65, 5)),
+        *(("order", one) for one in (-1, "a", 10**9, True)),
+        ("dept_id", "a"),
+    ],
+)
+def test_a_bad_field_of_a_department_is_refused_by_name(hospital: Hospital, name: str, value: Any) -> None:
+    answer = save_department(hospital.admin, **{"name": "内科", name: value})
+    assert (answer.status, answer.error.partition("：")[0]) == (400, name)
+    assert departments(hospital.admin) == []
+
+
+def test_a_profile_says_what_was_saved_and_keeps_what_was_left_out(hospital: Hospital) -> None:
+    dept_id, chen = save_department(hospital.admin).data["dept_id"], hospital.chen.user_id
+    said = {
+        "dept_id": dept_id,
+        "duty_code": "4",
+        "title": "特聘专家",
+        "expert": "呼吸",
+        "introduction": "二十年",
+        "order": 5,
+    }
+    for _ in range(2):
+        assert save(hospital.admin, chen, **said).data is None
+    (found,) = profiles(hospital.admin, doctor_name="陈")
+    assert found == {
+        **said,
+        "doctor_id": str(chen),
+        "doctor_name": "陈医生",
+        "dept_name": "内科",
+        "photo_url": "",
+    }
+    save(hospital.admin, chen, title="", dept_id="", duty_code=3)
+    (changed,) = profiles(hospital.admin, doctor_name="陈")
+    assert changed == {**found, "title": "", "dept_id": "", "dept_name": "", "duty_code": "3"}
+
+
+def test_a_photo_is_uploaded_and_then_shown(hospital: Hospital) -> None:
+    chen = hospital.chen.user_id
+    form = photo_form(hospital.admin, chen).data
+    fields = {"photo_file_id": form["file_id"]}
+    answer = save(hospital.admin, chen, **fields)
+    assert (answer.status, answer.error) == (409, "文件尚未上传")
+    assert forms.post(form["url"], list(form["fields"].items()), PNG).status == 204
+    for _ in range(2):
+        assert save(hospital.admin, chen, **fields).status == 200
+    (found,) = profiles(hospital.admin, doctor_name="陈")
+    assert forms.ask("GET", found["photo_url"]).body == PNG
+    listed = get(f"{ROOT}/doctor_list", hospital.lin.token, page_num=1, page_size=10, doctor_name="陈").data["list"]
+    assert forms.ask("GET", listed[0]["doctor_photo_url"]).body == PNG
+    assert save(hospital.admin, hospital.zhou.user_id, **fields).status == 404, "it is Chen's photo"
+    save(hospital.admin, chen, photo_file_id="")
+    assert profiles(hospital.admin, doctor_name="陈")[0]["photo_url"] == ""
+
+
+@pytest.mark.parametrize(
+    ("fields", "name"),
+    [
+        ({"file_extension": "pdf", "file_type": "application/pdf"}, "file_extension"),
+        ({"file_type": "image/jpeg"}, "file_type"),
+        ({"file_size": 0}, "file_size"),
+        ({"file_size": 5 * 1024 * 1024 + 1}, "file_size"),
+        ({"doctor_id": "a"}, "doctor_id"),
+    ],
+)
+def test_a_photo_is_a_picture_of_five_megabytes_at_most(hospital: Hospital, fields: dict[str, Any], name: str) -> None:
+    answer = photo_form(hospital.admin, **{"doctor_id": hospital.chen.user_id, **fields})
+    assert (answer.status, answer.error.partition("：")[0]) == (400, name)
+
+
+def test_who_is_no_doctor_here_has_no_profile(hospital: Hospital, elsewhere: Hospital) -> None:
+    for user_id in (hospital.desk.user_id, hospital.lin.user_id, elsewhere.chen.user_id):
+        for answer in (save(hospital.admin, user_id, title="院长"), photo_form(hospital.admin, user_id)):
+            assert (answer.status, answer.error) == (404, "医生不存在")
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("doctor_id", ["", "a", 0, True, None]),
+        ("dept_id", ["a", -1]),
+        ("duty_code", ["5", "主任", 5, True, None]),
+        ("title", ["x" * 65, 5, None]),
+        ("expert", ["x" * 256, None]),
+        ("introduction", ["x" * 4001, None]),
+        ("order", [-1, "a", None]),
+        ("photo_file_id", ["a", 0]),
+    ],
+)
+def test_a_bad_field_is_refused_by_name_and_changes_nothing(hospital: Hospital, name: str, values: list[Any]) -> None:
+    before = profiles(hospital.admin)
+    for value in values:
+        answer = save(hospital.admin, **{"doctor_id": hospital.chen.user_id, "introduction": "新", name: value})
+        assert (answer.status, answer.error.partition("：")[0]) == (400, name), value
+    assert profiles(hospital.admin) == before
