@@ -215,7 +215,6 @@ _REASONS = {
     "greater_than_equal": "不能小于 {ge}",
     "less_than": "必须小于 {lt}",
     "less_than_equal": "不能大于 {le}",
-    "literal_error": "不是允许的取值",
 }
 
 

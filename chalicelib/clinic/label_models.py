@@ -10,7 +10,12 @@ LabelType = Annotated[Literal[1, 2], BeforeValidator(whole), one_of(1, 2)]
 IF_ANY = (
     BeforeValidator(if_any),
     WithJsonSchema(
-        {"anyOf": [{"type": "string", "pattern": "^([1-9][0-9]{0,3})?$"}, {"type": "integer", "minimum": 1}]}
+        {
+            "anyOf": [
+                {"type": "string", "pattern": "^([1-9][0-9]{0,3})?$"},
+                {"type": "integer", "minimum": 1, "maximum": 9999},
+            ]
+        }
     ),
 )
 
