@@ -1,10 +1,10 @@
-"""bin/bench chat [--grow] | coldstart"""
+"""bin/bench chat [--grow] | labels | coldstart"""
 
 import sys
 
-from bench import chat, coldstart, grow
+from bench import chat, coldstart, grow, labels
 
-COMMANDS = {"chat": chat.main, "coldstart": coldstart.main}
+COMMANDS = {"chat": chat.main, "labels": labels.main, "coldstart": coldstart.main}
 
 
 def main() -> int:

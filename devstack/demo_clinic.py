@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row, Tx
-from chalicelib.clinic import store
+from chalicelib.clinic import labels, store
 from chalicelib.identity import sealing
 from chalicelib.people import departments, doctors, id_cards, patients
 from chalicelib.people.doctors import Profile
@@ -72,4 +72,4 @@ def _file(tx: Tx, tenant_id: int, by: int, member: Row, number: int) -> None:
     tx.run(link, pati_id=pati_id, member_id=member["member_id"])
     for label_type in LABELS:
         (first, *_) = store.labels(tx, tenant_id, label_type)
-        store.put_labels(tx, tenant_id, pati_id, label_type == 1, [first["label_id"]])
+        labels.put(tx, tenant_id, pati_id, label_type, [first["label_id"]])

@@ -12,7 +12,9 @@ import pytest
 
 from chalicelib import logs
 from chalicelib.adapters import mysql
+from chalicelib.identity import sealing
 from chalicelib.settings import settings
+from tests.patients.cards import card
 from tests.people import PASSWORD, Hospital
 from tests.wire import get, post
 
@@ -138,6 +140,23 @@ def test_a_whole_chat_leaves_ids_in_the_log_and_no_words(hospital: Hospital, out
     assert (sent["principal"], sent["status"], sent["tenant_id"]) == (lin.principal, 200, hospital.tenant_id)
     assert (listed["code"], listed["status"]) == (10001, 400)
     assert [line["event"] for line in told] == ["request"] * 4
+
+
+def test_a_patient_file_leaves_nothing_of_the_patient_in_the_log(
+    hospital: Hospital, out: StringIO, lines: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk, number = hospital.desk, card()
+    form = {"pati_name": "林小雨", "pati_gender": 2, "pati_birthday": "1990-05-17", "pati_phone": "13800000001"}
+    root, fields = "/pati_service/manager_service", {**form, "pati_id_number": number, "pati_address": "建国路"}
+    pati_id = post(f"{root}/patient", desk.token, **fields).data["pati_id"]
+    get(f"{root}/pati_info", desk.token, pati_id=pati_id)
+    get(f"{root}/patient_list", desk.token, pati_name="林小雨", pati_phone="13800000001", pati_id_number=number)
+    post(f"{root}/patient", desk.token, **{**fields, "pati_name": "林大雨"})
+    monkeypatch.setattr(sealing, "unseal", lambda *_: 1 // 0)
+    get(f"{root}/pati_info", desk.token, pati_id=pati_id)
+    assert [line["status"] for line in lines() if line["event"] == "request"] == [200, 200, 200, 409, 500]
+    for secret in ("林小雨", "林大雨", "13800000001", number, "建国路"):
+        assert secret not in out.getvalue()
 
 
 def test_after_configuring_every_logger_prints_json_on_standard_output(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,11 +71,20 @@ def delete(caller: Caller, deleted: LabelDeleted) -> None:
 
 
 def put(tx: Tx, tenant_id: int, pati_id: int, label_type: int, label_ids: list[int]) -> None:
-    """Have a patient under these labels, or in this group, and in none but these. Refused 404 for one that is not."""
-    wanted = sorted(set(label_ids))
-    if len(store.hold_labels(tx, tenant_id, label_type, wanted)) < len(wanted):
-        raise Refused(errors.NOT_FOUND, f"{WORDS[label_type]}不存在")
-    store.put_labels(tx, tenant_id, pati_id, label_type == GROUP, wanted)
+    """Have a patient, whose row is locked, under these labels, or in this group, and in none but these.
+
+    Refused 404 for one that is not there.
+    """
+    had = {row["label_id"] for row in store.labels_of(tx, pati_id) if row["label_type"] == label_type}
+    gone, new = had - set(label_ids), set(label_ids) - had
+    for label_id in sorted(gone | new):  # in one order, so that no two wait for each other
+        there = store.count_more(tx, tenant_id, label_type, label_id, 1 if label_id in new else -1)
+        if label_id in new and not there:
+            raise Refused(errors.NOT_FOUND, f"{WORDS[label_type]}不存在")
+    for label_id in gone:
+        store.take_off(tx, pati_id, label_id)
+    for label_id in new:
+        store.put_under(tx, tenant_id, pati_id, label_id, label_type == GROUP)
 
 
 def _save(tx: Tx, caller: Caller, saved: LabelSaved) -> bool:

@@ -44,8 +44,7 @@ TOTAL = """
 """
 PATIENTS = "SELECT COUNT(*) AS n FROM patients WHERE tenant_id = %(tenant_id)s"
 COUNTED = """
-    SELECT l.label_id, l.name, l.created_at, COALESCE(s.name, '') AS user_name,
-           (SELECT COUNT(*) FROM adm_pati_label_rela r WHERE r.label_id = l.label_id) AS person_number
+    SELECT l.label_id, l.name, l.created_at, COALESCE(s.name, '') AS user_name, l.person_number
     FROM adm_group_label l LEFT JOIN staff s ON s.user_id = l.created_by
     WHERE l.tenant_id = %(tenant_id)s AND l.label_type = %(label_type)s
 """
@@ -99,40 +98,44 @@ def delete_label(tx: Tx, tenant_id: int, label_type: int, label_id: int) -> bool
     return bool(deleted)
 
 
-def hold_labels(tx: Tx, tenant_id: int, label_type: int, label_ids: list[int]) -> list[Row]:
-    """Return those of the labels that are the tenant's, and keep them from being deleted before the commit."""
-    if not label_ids:
-        return []
-    return tx.all(
-        """
-        SELECT label_id FROM adm_group_label
-        WHERE label_id IN %(label_ids)s AND tenant_id = %(tenant_id)s AND label_type = %(label_type)s
-        ORDER BY label_id LOCK IN SHARE MODE
-        """,
-        label_ids=label_ids,
-        tenant_id=tenant_id,
-        label_type=label_type,
-    )
+def count_more(tx: Tx, tenant_id: int, label_type: int, label_id: int, more: int) -> bool:
+    """Count patients more, or less, under a label, and keep it from being deleted before the commit.
 
-
-def put_labels(tx: Tx, tenant_id: int, pati_id: int, group: bool, label_ids: list[int]) -> None:
-    """Replace a patient's group, or labels, by these."""
-    tx.run(
-        "DELETE FROM adm_pati_label_rela WHERE pati_id = %(pati_id)s AND is_group <=> %(is_group)s",
-        pati_id=pati_id,
-        is_group=1 if group else None,
-    )
-    for label_id in label_ids:
+    False where the tenant has no such label.
+    """
+    return bool(
         tx.run(
             """
-            INSERT INTO adm_pati_label_rela (label_id, pati_id, tenant_id, is_group)
-            VALUES (%(label_id)s, %(pati_id)s, %(tenant_id)s, %(is_group)s)
+            UPDATE adm_group_label SET person_number = person_number + %(more)s
+            WHERE label_id = %(label_id)s AND tenant_id = %(tenant_id)s AND label_type = %(label_type)s
             """,
+            more=more,
             label_id=label_id,
-            pati_id=pati_id,
             tenant_id=tenant_id,
-            is_group=1 if group else None,
+            label_type=label_type,
         )
+    )
+
+
+def put_under(tx: Tx, tenant_id: int, pati_id: int, label_id: int, group: bool) -> None:
+    tx.run(
+        """
+        INSERT INTO adm_pati_label_rela (label_id, pati_id, tenant_id, is_group)
+        VALUES (%(label_id)s, %(pati_id)s, %(tenant_id)s, %(is_group)s)
+        """,
+        label_id=label_id,
+        pati_id=pati_id,
+        tenant_id=tenant_id,
+        is_group=1 if group else None,
+    )
+
+
+def take_off(tx: Tx, pati_id: int, label_id: int) -> None:
+    tx.run(
+        "DELETE FROM adm_pati_label_rela WHERE label_id = %(label_id)s AND pati_id = %(pati_id)s",
+        label_id=label_id,
+        pati_id=pati_id,
+    )
 
 
 def labels_of(tx: Tx, pati_id: int) -> list[Row]:

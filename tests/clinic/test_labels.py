@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from chalicelib.adapters import mysql
+from chalicelib.clinic import store
 from tests.clinic import desk
 from tests.clinic.desk import GROUP, LABEL, under
 from tests.people import Hospital
@@ -97,6 +98,21 @@ def test_what_is_deleted_is_off_its_patients_and_its_name_is_free(hospital: Hosp
     count = "SELECT COUNT(*) FROM adm_pati_label_rela WHERE tenant_id = %(id)s"
     assert mysql.autocommit(lambda tx: tx.value(count, id=hospital.tenant_id)) == 0
     assert desk.label(hospital.desk, "高血压") != label
+
+
+def test_a_label_that_goes_while_a_patient_is_put_under_it_is_not_there(
+    hospital: Hospital, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    label_id, real = desk.label(hospital.desk, "高血压"), store.labels_of
+
+    def gone_meanwhile(tx: mysql.Tx, pati_id: int) -> Any:
+        monkeypatch.setattr(store, "labels_of", real)
+        assert desk.delete_label(hospital.desk, label_id).status == 200
+        return real(tx, pati_id)
+
+    monkeypatch.setattr(store, "labels_of", gone_meanwhile)
+    assert desk.save(hospital.desk, list=under(label_id)).error == "标签不存在"
+    assert desk.counts(hospital.desk).data["person_numbers"] == 0
 
 
 def test_what_was_deleted_is_not_there_to_be_deleted_again(hospital: Hospital) -> None:

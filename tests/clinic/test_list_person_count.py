@@ -1,5 +1,7 @@
 """Groups and labels with the number of patients under each."""
 
+import random
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -35,6 +37,31 @@ def test_a_patient_who_changes_groups_is_counted_in_the_new_one(hospital: Hospit
     pati_id = desk.file(hospital.desk, pati_group_id=old)
     desk.save(hospital.desk, pati_id=pati_id, pati_group_id=new)
     assert [one["person_number"] for one in desk.counts(hospital.desk, GROUP).data["list"]] == [0, 1]
+
+
+def test_the_numbers_are_those_of_the_patients_whoever_moves_them_at_once(hospital: Hospital) -> None:
+    groups = [desk.label(hospital.desk, f"分组{n}", GROUP) for n in range(2)]
+    labels = [desk.label(hospital.desk, f"标签{n}") for n in range(3)]
+    patients = [desk.file(hospital.desk, pati_name=f"林{n}") for n in range(3)]
+
+    def move(number: int) -> None:
+        chance = random.Random(number)
+        for _ in range(6):
+            group, some = chance.choice([*groups, ""]), chance.sample(labels, chance.randrange(4))
+            fields = {"pati_group_id": group, "list": under(*some)}
+            answer = desk.save(hospital.desk, pati_id=chance.choice(patients), **fields)
+            assert answer.status == 200 or (answer.status == 404 and labels[0] in some)
+        if number == 0:
+            assert desk.delete_label(hospital.desk, labels[0]).status == 200
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(move, range(4)))
+    found = [desk.info(hospital.desk, pati_id).data for pati_id in patients]
+    for label in desk.counts(hospital.desk, GROUP).data["list"]:
+        assert label["person_number"] == sum(one["pati_group_id"] == label["label_id"] for one in found)
+    for label in desk.counts(hospital.desk, LABEL).data["list"]:
+        under_it = [one for one in found for own in one["list"] if own["label_id"] == label["label_id"]]
+        assert label["person_number"] == len(under_it)
 
 
 def test_they_come_in_the_order_of_creation_or_the_other_way_round(hospital: Hospital) -> None:

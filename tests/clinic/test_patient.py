@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from chalicelib import clock
+from chalicelib.adapters import mysql
+from chalicelib.people import patients
 from tests.clinic import desk
 from tests.clinic.desk import GROUP, under
 from tests.patients.cards import card, woman
@@ -142,6 +144,23 @@ def test_a_patient_is_in_one_group_whoever_else_moves_them(hospital: Hospital) -
     with ThreadPoolExecutor(4) as pool:
         assert set(pool.map(move, groups)) == {200}
     assert sum(one["person_number"] for one in desk.counts(hospital.desk, GROUP).data["list"]) == 1
+
+
+def test_nobody_else_changes_a_file_between_its_reading_and_its_writing(
+    hospital: Hospital, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pati_id, real, locked = desk.file(hospital.desk), patients.change, []
+
+    def change(*arguments: Any) -> None:
+        look = "SELECT pati_id FROM patients WHERE pati_id = %(id)s FOR UPDATE NOWAIT"
+        with pytest.raises(mysql.Failed) as failed:
+            mysql.apart(lambda tx: tx.all(look, id=pati_id), 5)
+        locked.append(failed.value.number)
+        real(*arguments)
+
+    monkeypatch.setattr(patients, "change", change)
+    assert desk.save(hospital.desk, pati_id=pati_id, pati_name="林晓雨").status == 200
+    assert len(locked) == 1
 
 
 def test_another_hospitals_file_is_not_there(hospital: Hospital, elsewhere: Hospital) -> None:

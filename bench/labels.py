@@ -1,0 +1,135 @@
+"""bin/bench labels: the desk's lists at the handler, in a hospital of 100,000 patients and 5,000 doctors."""
+
+import argparse
+import json
+import random
+import time
+from collections.abc import Sequence
+from datetime import date
+from statistics import median, quantiles
+from typing import Any
+
+from app import app
+from bench import machine
+from bench.console import hush, say
+from bench.events import Context, get
+from chalicelib import clock, migrations
+from chalicelib.adapters import mysql
+from chalicelib.clinic import store
+from chalicelib.people import tenants
+from tests import people
+from tests.people import Person
+
+GROUPS, LABELS, LABELS_EACH = 10, 40, 3
+AIM = 50.0  # ms
+FAMILY, GIVEN = "王李张刘陈杨黄赵吴周徐孙马朱胡郭何林高罗", "伟芳娜敏静丽强磊军洋勇艳杰娟涛明超秀霞平刚桂英"
+ROOT = "/pati_service/manager_service"
+CONTEXT = Context()
+ASKED: dict[str, dict[str, Any]] = {
+    "groups, first page": {
+        "path": "list_person_count",
+        "label_type": 1,
+        "order_type": 1,
+        "page_num": 1,
+        "page_size": 10,
+    },
+    "labels, first page": {
+        "path": "list_person_count",
+        "label_type": 2,
+        "order_type": 2,
+        "page_num": 1,
+        "page_size": 10,
+    },
+    "labels, all": {"path": "list_person_count", "label_type": 2, "order_type": 1},
+    "patients, page 1": {"path": "patient_list", "page_num": 1, "page_size": 10},
+    "patients, 林…": {"path": "patient_list", "pati_name": "林", "page_num": 1, "page_size": 10},
+    "doctors, page 1": {"path": "doctor_list", "page_num": 1, "page_size": 10},
+    "doctors, page 500": {"path": "doctor_list", "page_num": 500, "page_size": 10},
+    "doctors, …伟…": {"path": "doctor_list", "doctor_name": "伟", "page_num": 1, "page_size": 10},
+}
+
+
+def main(arguments: list[str]) -> int:
+    options = _options(arguments)
+    say(machine.described(machine.servers()))
+    hush()
+    migrations.migrate()
+    admin = _hospital(options.patients, options.doctors)
+    say(f"\n{options.patients} patients, {options.doctors} doctors\n{'':24}{'p50 ms':>10}{'p99 ms':>10}")
+    slow = [name for name, query in ASKED.items() if _measured(name, admin, query, options.samples) > AIM]
+    say(f"aim: a p50 of at most {AIM:.0f} ms" + (f"; MISSED: {', '.join(slow)}" if slow else ", met"))
+    return 1 if slow else 0
+
+
+def _options(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="bin/bench labels", description=__doc__)
+    parser.add_argument("--patients", type=int, default=100_000)
+    parser.add_argument("--doctors", type=int, default=5_000)
+    parser.add_argument("--samples", type=int, default=60, help="requests of each kind")
+    return parser.parse_args(arguments)
+
+
+def _measured(name: str, admin: Person, query: dict[str, Any], samples: int) -> float:
+    event = get(f"{ROOT}/{query['path']}", admin.token, **{key: query[key] for key in query if key != "path"})
+    times = []
+    for _ in range(samples):
+        began = time.perf_counter()
+        answer = app(event, CONTEXT)
+        times.append((time.perf_counter() - began) * 1000)
+        if answer["statusCode"] != 200 or not json.loads(answer["body"])["data"]["list"]:
+            raise ValueError(f"{name}: {answer['statusCode']}")
+    say(f"{name:24}{median(times):>10.1f}{quantiles(times, n=100)[98]:>10.1f}")
+    return median(times)
+
+
+def _hospital(patients: int, doctors: int) -> Person:
+    tenant_id = mysql.transact(lambda tx: tenants.create(tx, "仁和医院"))
+    admin = people.worker(tenant_id, "13900000001", "管理员", "admin")
+    names = [(label_type, n) for label_type, count in ((1, GROUPS), (2, LABELS)) for n in range(count)]
+    made: dict[int, list[int]] = {1: [], 2: []}
+    for label_type, n in names:
+        made[label_type].append(mysql.transact(lambda tx, t=label_type, n=n: _label(tx, admin, t, n)))  # type: ignore[misc]
+    now, born = clock.now(), date(1980, 1, 1)
+    _insert(
+        "patients (tenant_id, name, gender, birthday, phone, created_at, changed_at)",
+        [(tenant_id, _name(), 1 + n % 2, born, f"138{n:08}", now, now) for n in range(patients)],
+    )
+    first = mysql.autocommit(
+        lambda tx: tx.value("SELECT MIN(pati_id) FROM patients WHERE tenant_id = %(t)s", t=tenant_id)
+    )
+    rows: list[tuple[Any, ...]] = []
+    for pati_id in range(first, first + patients):
+        rows.append((random.choice(made[1]), pati_id, tenant_id, 1))
+        rows += [(one, pati_id, tenant_id, None) for one in random.sample(made[2], LABELS_EACH)]
+    _insert(
+        "adm_pati_label_rela (label_id, pati_id, tenant_id, is_group)", sorted(rows, key=lambda row: (row[0], row[1]))
+    )
+    counted = "(SELECT COUNT(*) FROM adm_pati_label_rela r WHERE r.label_id = adm_group_label.label_id)"
+    mysql.autocommit(lambda tx: tx.run(f"UPDATE adm_group_label SET person_number = {counted}"))
+    base = 10_000_000
+    _insert(
+        "staff (user_id, tenant_id, role, phone, password_hash, name, created_at)",
+        [(base + n, tenant_id, "doctor", f"137{n:08}", b"", _name(), now) for n in range(doctors)],
+    )
+    _insert(
+        "doctors (user_id, tenant_id, duty_code, introduction, sort)",
+        [(base + n, tenant_id, "2", "从医二十年。" * 20, random.randrange(100)) for n in range(doctors)],
+    )
+    return admin
+
+
+def _label(tx: mysql.Tx, admin: Person, label_type: int, number: int) -> int:
+    return store.insert_label(tx, admin.tenant_id, label_type, f"名称{number}", admin.user_id)
+
+
+def _name() -> str:
+    return random.choice(FAMILY) + "".join(random.choices(GIVEN, k=random.randint(1, 2)))
+
+
+def _insert(into: str, rows: Sequence[Sequence[Any]], at_once: int = 5_000) -> None:
+    connection = mysql._open(60)  # as the bundle opens its own
+    places = ", ".join(["%s"] * len(rows[0]))
+    with connection, connection.cursor() as cursor:
+        for begin in range(0, len(rows), at_once):
+            cursor.executemany(f"INSERT INTO {into} VALUES ({places})", rows[begin : begin + at_once])
+        cursor.execute(f"ANALYZE TABLE {into.partition(' ')[0]}")
