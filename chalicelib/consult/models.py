@@ -4,9 +4,9 @@ Entries of lists are typed dictionaries: an answer holds up to a hundred, and ma
 reading them all from Redis.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, model_validator
 from typing_extensions import TypedDict
 
 from chalicelib.wire import ChatText, Id, MessageIdIfAny, PageSize, PublicId, PublicIdIfAny, RetryKey, Wire
@@ -79,9 +79,21 @@ class PatientNewest(DoctorNewest):
     member_id: Id = Field(examples=["1"])
 
 
-class DoctorPage(DoctorNewest):
+class Older(Wire):
+    """A page of what is older than a message."""
+
     page_size: PageSize = Field(examples=[20])
     msg_id: MessageIdIfAny = Field(None, validation_alias=OLDER_THAN, examples=[MSG_ID])
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_that_says_something(cls, asked: dict[str, Any]) -> dict[str, Any]:
+        """Pages send several spellings at once, and leave empty those that they do not use."""
+        return {name: value for name, value in asked.items() if value != "" or name not in OLDER_THAN.choices}
+
+
+class DoctorPage(Older, DoctorNewest):
+    pass
 
 
 class PatientPage(DoctorPage):
@@ -120,9 +132,8 @@ class PatientSessions(Wire):
     doctor_name: Annotated[str, Field(max_length=64)] | None = Field(None, examples=["陈"])
 
 
-class DoctorSessions(Wire):
-    page_size: PageSize = Field(examples=[20])
-    msg_id: MessageIdIfAny = Field(None, validation_alias=OLDER_THAN, examples=[MSG_ID])
+class DoctorSessions(Older):
+    pass
 
 
 class Session(TypedDict):

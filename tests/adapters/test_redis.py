@@ -5,14 +5,18 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from socket import socket
+from urllib.parse import urlsplit
 
 import pytest
+from redis import RedisCluster
 
 from chalicelib import clock
 from chalicelib.adapters import redis
 from chalicelib.adapters.redis import Down, Script
 from chalicelib.settings import Settings, settings
+from tests.faults.proxy import Proxy
 
 ECHO = Script("return {KEYS[1], ARGV[1]}")
 SERVER = Script("return server")
@@ -146,6 +150,21 @@ def test_a_silent_server_is_asked_once_and_given_up_after_the_time_out(silence: 
         redis.run(ECHO, [key()], [0])
     assert time.monotonic() - started >= settings.redis_timeout
     assert silence() == 1
+
+
+def test_a_server_that_falls_silent_is_not_asked_over_another_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that follows several shards would otherwise look for where the answer has moved to, and wait again."""
+    with Proxy(urlsplit(settings.redis_url).port or 0) as line:
+        point_at(monkeypatch, line.port)
+        follow = RedisCluster.from_url
+        over_line = partial(follow, address_remap=lambda _: ("127.0.0.1", line.port))
+        monkeypatch.setattr(RedisCluster, "from_url", over_line)
+        redis.run(ECHO, [key()], [0])
+        line.deafen()
+        before = line.connected
+        with pytest.raises(Down):
+            redis.run_all([(ECHO, [key()], [0]), (ECHO, [key()], [0])])
+        assert line.connected == before
 
 
 def test_a_server_that_was_silent_is_spared_for_a_while_except_by_who_insists(

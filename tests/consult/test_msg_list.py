@@ -67,6 +67,14 @@ def test_the_older_page_may_be_asked_for_in_each_of_the_documents_spellings(
     assert texts(seen_by_patient(lin, second["session_no"], **{spelling: second["msg_id"]})) == ["一"]
 
 
+def test_of_several_spellings_the_one_that_says_something_counts(lin: Person, chen: Person) -> None:
+    ask(lin, chen, "一")
+    second = ask(lin, chen, "二").data
+    asked = {"msg_id": "", "last_msg_id": second["msg_id"], "last_message_id": ""}
+    assert texts(seen_by_patient(lin, second["session_no"], **asked)) == ["一"]
+    assert texts(seen_by_doctor(chen, second["session_no"], **asked)) == ["一"]
+
+
 def test_an_empty_msg_id_is_the_first_page(lin: Person, chen: Person) -> None:
     session_no = ask(lin, chen, "一").data["session_no"]
     assert texts(seen_by_patient(lin, session_no, msg_id="")) == ["一"]

@@ -26,10 +26,11 @@ class Connection:
 
 
 class Proxy:
-    """Listens on `port`. Broken connections are reset, as by a network; `broken` counts them."""
+    """Listens on `port`; `connected` counts who came. Broken connections are reset, as by a network, and counted."""
 
     def __init__(self, upstream: int) -> None:
         self.port = 0
+        self.connected = 0
         self.broken = 0
         self._upstream = upstream
         self._mode = OPEN
@@ -103,6 +104,7 @@ class Proxy:
         self._loop.run_until_complete(asyncio.gather(*asyncio.all_tasks(self._loop), return_exceptions=True))
 
     async def _accept(self, reader: asyncio.StreamReader, near: asyncio.StreamWriter) -> None:
+        self.connected += 1
         if self._mode == CUT:
             near.transport.abort()
             return
