@@ -82,10 +82,13 @@ def accesses(tx: Tx, tenant_id: int, pati_id: int | None, user_id: int | None, l
     """Return who read or changed which file, the latest first."""
     return _listed(
         tx,
-        "a.entry_id, a.at, a.user_id, s.name AS user_name, a.pati_id, p.name AS pati_name, a.action",
+        """
+        a.entry_id, a.at, a.user_id, a.pati_id, a.action,
+        (SELECT s.name FROM staff s WHERE s.user_id = a.user_id) AS user_name,
+        (SELECT p.name FROM patients p WHERE p.pati_id = a.pati_id) AS pati_name
+        """,
         f"""
-        patient_access a JOIN staff s ON s.user_id = a.user_id JOIN patients p ON p.pati_id = a.pati_id
-        WHERE a.tenant_id = %(tenant_id)s
+        patient_access a WHERE a.tenant_id = %(tenant_id)s
           {"AND a.pati_id = %(pati_id)s" if pati_id else ""} {"AND a.user_id = %(user_id)s" if user_id else ""}
         """,
         "a.entry_id DESC",
