@@ -106,7 +106,8 @@ def _answered(folder: Path, event: str, *options: str) -> str:
     """Start a process that sees no other packages, and return its error output when it has answered and ended."""
     command = [sys._base_executable, "-S", "-s", *options, "-c", FIRST, event]  # type: ignore[attr-defined]
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    environment = {**kept, "GROUP": GROUP, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    deployed = {"GROUP": GROUP, "ZHENXUN_STAGE": "prod"}
+    environment = {**kept, **deployed, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True)
     if done.returncode or not ANSWERED.search(done.stderr):
         raise RuntimeError(f"{done.stdout[-2000:]}{done.stderr[-2000:]}")
