@@ -15,6 +15,7 @@ import json
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any, get_type_hints
 from urllib.parse import unquote
 
@@ -72,9 +73,18 @@ class Endpoint:
     refusals: tuple[Kind, ...]  # beyond those that any endpoint may answer
     view: View
     wants: dict[str, Any]
-    parts: dict[str, TypeAdapter[Any]]  # of its path
-    answer: TypeAdapter[Any]
+    returns: Any
     raw: str  # content type of those of its answers that are Raw, "" where none is
+
+    # Made at an endpoint's first request, as its models are (wire.Wire): a cold start serves one of many.
+    @cached_property
+    def answer(self) -> TypeAdapter[Any]:
+        return TypeAdapter(self.returns)
+
+    @cached_property
+    def parts(self) -> dict[str, TypeAdapter[Any]]:
+        """Of its path."""
+        return {name: TypeAdapter(kind) for name, kind in self.wants.items() if name not in _GIVEN}
 
 
 class Routes(Blueprint):
@@ -96,9 +106,8 @@ class Routes(Blueprint):
         self, method: str, path: str, who: frozenset[str], refusals: tuple[Kind, ...], view: View, raw: str = ""
     ) -> View:
         wants = get_type_hints(view, include_extras=True)
-        answer = TypeAdapter(wants.pop("return"))
-        parts = {name: TypeAdapter(kind) for name, kind in wants.items() if name not in _GIVEN}
-        endpoint = Endpoint(method, path, who, refusals, view, wants, parts, answer, raw)
+        returns = wants.pop("return")
+        endpoint = Endpoint(method, path, who, refusals, view, wants, returns, raw)
         self.endpoints.append(endpoint)
 
         def serve(**path_parameters: str) -> Response:

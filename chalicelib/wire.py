@@ -27,7 +27,8 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 class Wire(BaseModel):
     """A request or an answer. Unknown request fields are ignored, as the documents' clients expect."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
+    # A model is built when it is first used: a group has dozens, a cold start's first request needs two.
+    model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True, defer_build=True)
 
 
 def whole(value: Any) -> Any:

@@ -21,7 +21,13 @@ import app
 module, _, name = sys.argv[1].rpartition(".")
 assert callable(getattr(sys.modules[module], name))
 routes = [[path, method] for path, methods in app.app.routes.items() for method in methods]
-print(json.dumps([routes, {name: getattr(one, "__file__", None) or "" for name, one in sys.modules.items()}]))
+wire = sys.modules.get("chalicelib.wire")
+models = wire.Wire.__subclasses__() if wire else []
+for one in models:
+    models += one.__subclasses__()
+generic = [one for one in models if one.__pydantic_generic_metadata__["parameters"]]  # built to be filled in
+built = [one.__name__ for one in models if one.__pydantic_complete__ and one not in generic]
+print(json.dumps([routes, built, {name: getattr(one, "__file__", None) or "" for name, one in sys.modules.items()}]))
 """
 OWNERS = {of_group(group, CORE): group for group in GROUPS}
 JOBS = [named(job.name) for job in app.event_sources]
@@ -30,6 +36,7 @@ JOBS = [named(job.name) for job in app.event_sources]
 @dataclass(frozen=True)
 class Seen:
     routes: set[tuple[str, str]]
+    built: list[str]  # models
     modules: dict[str, str]  # name to file
 
 
@@ -47,8 +54,8 @@ def seen(package: Package) -> Callable[[str], Seen]:
         command = [sys.executable, "-S", "-c", PROBE, properties["Handler"]]
         done = subprocess.run(command, cwd=package.code, env={**variables, **lambdas}, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-        routes, modules = json.loads(done.stdout)
-        return Seen({(path, method) for path, method in routes}, modules)
+        routes, built, modules = json.loads(done.stdout)
+        return Seen({(path, method) for path, method in routes}, built, modules)
 
     return one
 
@@ -108,6 +115,11 @@ def test_a_function_stands_on_the_package_alone(package: Package, seen: Callable
     assert Path(modules["chalice.app"]).is_relative_to(package.code)
     assert Path(modules["pymysql"]).is_relative_to(package.libraries)
     assert [one for one in modules if one.startswith(("boto", "chalice.cli", "chalice.local", "devstack"))] == []
+
+
+@pytest.mark.parametrize("name", OWNERS)
+def test_a_cold_start_builds_no_model_that_nobody_has_asked_for(seen: Callable[[str], Seen], name: str) -> None:
+    assert seen(name).built == []
 
 
 def test_requests_that_wait_get_the_whole_time_that_api_gateway_gives(package: Package) -> None:
