@@ -15,7 +15,7 @@ class Settings:
     )  # mysql://user:password@host:port/name, with ?tls=1 outside a developer's machine
     database_pool: int  # open connections a process keeps
     database_wait: float  # seconds a request waits for one of them
-    database_timeout: int  # seconds a statement may take
+    database_timeout: float  # seconds a statement may take
     tls_ca: str  # certificates that database and cache are checked against
     redis_url: str = field(repr=False)  # redis://host:port/0, rediss:// with TLS
     redis_cluster: bool  # follow slots over several shards; one shard needs no such client
@@ -44,7 +44,7 @@ def _load(env: "os._Environ[str]") -> Settings:
         database_url=env.get("DATABASE_URL", "mysql://root@127.0.0.1:3306/zhenxun"),
         database_pool=int(env.get("DATABASE_POOL", "16" if "AWS_LAMBDA_FUNCTION_NAME" not in env else "1")),
         database_wait=float(env.get("DATABASE_WAIT", "5")),
-        database_timeout=int(env.get("DATABASE_TIMEOUT", "5")),
+        database_timeout=float(env.get("DATABASE_TIMEOUT", "5")),
         tls_ca=env.get("TLS_CA", "/etc/pki/tls/certs/ca-bundle.crt"),
         redis_url=env.get("REDIS_URL", "redis://127.0.0.1:6379/0"),
         redis_cluster=env.get("REDIS_CLUSTER", "") == "1",

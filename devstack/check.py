@@ -6,7 +6,7 @@ from devstack import testing
 from devstack.paths import ROOT
 from devstack.say import Refusal, line
 
-TYPED = ("app.py", "bundle.py", "chalicelib", "apidocs", "devstack", "infra", "bench")
+TYPED = ("app.py", "bundle.py", "chalicelib", "apidocs", "devstack", "infra", "bench", "tests")
 
 STEPS: dict[str, Callable[[], int]] = {
     "lint": lambda: testing.without_services(["-m", "ruff", "check", "."]),

@@ -119,7 +119,7 @@ def test_a_line_stays_one_line_whatever_is_in_it(lines: Any) -> None:
 
 def test_a_whole_chat_leaves_ids_in_the_log_and_no_words(hospital: Hospital, out: StringIO, lines: Any) -> None:
     lin, chen = hospital.lin, hospital.chen
-    fields = {"member_id": lin.member_id, "doctor_id": chen.user_id, "message": "我发烧了"}
+    fields: dict[str, Any] = {"member_id": lin.member_id, "doctor_id": chen.user_id, "message": "我发烧了"}
     post("/msg_service/msg/patient/send_text_msg", lin.token, **fields)
     get("/msg_service/msg/patient/msg_list", lin.token, session_no="我的会话", page_size=1)
     tenant = {"tenantId": str(hospital.tenant_id)}
@@ -146,7 +146,12 @@ def test_a_patient_file_leaves_nothing_of_the_patient_in_the_log(
     hospital: Hospital, out: StringIO, lines: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk, number = hospital.desk, card()
-    form = {"pati_name": "林小雨", "pati_gender": 2, "pati_birthday": "1990-05-17", "pati_phone": "13800000001"}
+    form: dict[str, Any] = {
+        "pati_name": "林小雨",
+        "pati_gender": 2,
+        "pati_birthday": "1990-05-17",
+        "pati_phone": "13800000001",
+    }
     root, fields = "/pati_service/manager_service", {**form, "pati_id_number": number, "pati_address": "建国路"}
     pati_id = post(f"{root}/patient", desk.token, **fields).data["pati_id"]
     get(f"{root}/pati_info", desk.token, pati_id=pati_id)

@@ -5,6 +5,7 @@ A test counts where a benchmark would time: a lost pipeline or a second look-up 
 
 import socket
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
@@ -149,7 +150,7 @@ def test_the_gateways_newest_messages_take_two_trips_to_redis(
     """The token and the tail: which conversation it is and who sits there, the tail knows too."""
     for what in ("get_conversation_last_30_msg", "get_conversation_lastone_msg", "get_lastone_msgid"):
         for who in (lin, chen):
-            assert trips.of(lambda what=what, who=who: asked(who, what, session)) == (0, 2)
+            assert trips.of(partial(asked, who, what, session)) == (0, 2)
 
 
 def test_what_is_sent_through_the_gateway_takes_one_trip_to_mysql_and_three_to_redis(

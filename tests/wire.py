@@ -32,11 +32,11 @@ class Answer:
 
     @property
     def code(self) -> int:
-        return self.body["code"]
+        return int(self.body["code"])
 
     @property
     def error(self) -> str:
-        return self.body["error"]
+        return str(self.body["error"])
 
 
 def get(path: str, token: str = "", headers: dict[str, str] | None = None, **query: Any) -> Answer:

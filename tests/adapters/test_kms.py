@@ -98,7 +98,7 @@ def test_kms_opens_nothing_for_another_purpose(wrapped: str) -> None:
 
 
 def test_kms_opens_nothing_for_somebody_elses_signature(wrapped: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kms, "settings", replace(kms.settings, secret_key="guessed"))
+    monkeypatch.setattr(kms, "settings", replace(vars(kms)["settings"], secret_key="guessed"))
     with pytest.raises(kms.Failed):
         kms.decrypt(wrapped, CONTEXT)
 
@@ -127,5 +127,5 @@ def test_headers_are_signed_as_the_sdk_signs_them(monkeypatch: pytest.MonkeyPatc
 def test_hosts_follow_the_partition(monkeypatch: pytest.MonkeyPatch) -> None:
     place(monkeypatch, "")
     assert kms._origin() == "https://kms.cn-north-1.amazonaws.com.cn"
-    monkeypatch.setattr(kms, "settings", replace(kms.settings, region="ap-southeast-1"))
+    monkeypatch.setattr(kms, "settings", replace(vars(kms)["settings"], region="ap-southeast-1"))
     assert kms._origin() == "https://kms.ap-southeast-1.amazonaws.com"

@@ -5,12 +5,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from threading import Barrier, BoundedSemaphore
+from typing import Any
 
 import pytest
 
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Connection, Failed, Tx
+from chalicelib.adapters.mysql_statements import DEADLOCK, LOCK_WAIT
 from chalicelib.errors import Refused
 from chalicelib.settings import settings
 from devstack.control import attach
@@ -122,7 +124,7 @@ def test_the_victim_of_a_deadlock_is_run_again() -> None:
     assert [row["person"] for row in taken] in (["林1", "林2"], ["王1", "王2"])
 
 
-@pytest.mark.parametrize("number", [mysql.DEADLOCK, mysql.LOCK_WAIT])
+@pytest.mark.parametrize("number", [DEADLOCK, LOCK_WAIT])
 def test_a_row_that_stays_fought_over_is_given_up_after_three_tries(number: int) -> None:
     tries: list[int] = []
 
@@ -152,7 +154,7 @@ def test_a_killed_connection_refuses_its_request_and_serves_no_other(opened: lis
         tx.value("SELECT 1")
 
     assert_unavailable(work)
-    assert mysql.autocommit(who) == opened[-1].thread_id()
+    assert mysql.autocommit(who) == opened[-1].thread_id()  # type: ignore[no-untyped-call]
     assert not opened[0].open
 
 
@@ -202,7 +204,7 @@ def test_where_nobody_listens_the_answer_is_unavailable(monkeypatch: pytest.Monk
 @pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")  # the server, started again
 def test_while_the_server_is_gone_lin_is_asked_to_come_back_and_then_served(hospital: Hospital) -> None:
     lin, path = hospital.lin, "/msg_service/msg/patient/insert_session"
-    fields = {"member_id": lin.member_id, "doctor_id": hospital.chen.user_id}
+    fields: dict[str, Any] = {"member_id": lin.member_id, "doctor_id": hospital.chen.user_id}
     session_no = post(path, lin.token, **fields).data["session_no"]
     server = attach().mysql
     server.kill()

@@ -48,7 +48,7 @@ def test_the_numbers_are_those_of_the_patients_whoever_moves_them_at_once(hospit
         chance = random.Random(number)
         for _ in range(6):
             group, some = chance.choice([*groups, ""]), chance.sample(labels, chance.randrange(4))
-            fields = {"pati_group_id": group, "list": under(*some)}
+            fields: dict[str, Any] = {"pati_group_id": group, "list": under(*some)}
             answer = desk.save(hospital.desk, pati_id=chance.choice(patients), **fields)
             assert answer.status == 200 or (answer.status == 404 and labels[0] in some)
         if number == 0:

@@ -38,7 +38,7 @@ def test_staff_of_every_role_sign_in_with_phone_and_password(hospital: Hospital)
 
 def test_doctor_chen_answers_with_the_token_he_signed_in_for(hospital: Hospital) -> None:
     lin, chen = hospital.lin, hospital.chen
-    fields = {"member_id": lin.member_id, "doctor_id": chen.user_id}
+    fields: dict[str, Any] = {"member_id": lin.member_id, "doctor_id": chen.user_id}
     session_no = post("/msg_service/msg/patient/insert_session", lin.token, **fields).data["session_no"]
     token = sign_in(hospital, chen.phone).data["token"]
     assert post("/msg_service/msg/doctor/send_text_msg", token, session_no=session_no, message="在").status == 200

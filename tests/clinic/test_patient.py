@@ -18,7 +18,7 @@ from tests.people import Hospital
 
 def test_a_file_says_all_that_was_filled_in(hospital: Hospital) -> None:
     group, label = desk.label(hospital.desk, "慢病", GROUP), desk.label(hospital.desk, "高血压")
-    said = {
+    said: dict[str, Any] = {
         "pati_id_type": "99",
         "pati_id_number": woman(),
         "pati_province": "广东省",
@@ -69,7 +69,7 @@ def test_a_change_empties_what_is_sent_empty(hospital: Hospital) -> None:
     group, label = desk.label(hospital.desk, "慢病", GROUP), desk.label(hospital.desk, "高血压")
     first = {"pati_id_number": woman(), "pati_city": "广州市", "cont_relation": 2, "pati_group_id": group}
     pati_id = desk.file(hospital.desk, **first, list=under(label))
-    empty = dict.fromkeys((*first, "cont_phone"), "")
+    empty: dict[str, Any] = dict.fromkeys((*first, "cont_phone"), "")
     assert desk.save(hospital.desk, pati_id=pati_id, **empty, list=[]).data["list"] == []
     found = desk.info(hospital.desk, pati_id).data
     assert [found[name] for name in first] == ["", "", None, ""]

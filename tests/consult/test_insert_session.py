@@ -1,4 +1,5 @@
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -60,6 +61,7 @@ def test_a_doctor_does_not_open_sessions(lin: Person, chen: Person) -> None:
 @pytest.mark.parametrize("field", ["member_id", "doctor_id"])
 @pytest.mark.parametrize("bad", [None, "", "x", 0, -1, True, 1.5, "1_0", 2**53, [1]])
 def test_a_bad_id_is_refused_by_name(lin: Person, chen: Person, field: str, bad: object) -> None:
-    answer = post(OPEN, lin.token, **{"member_id": lin.member_id, "doctor_id": chen.user_id, field: bad})
+    named: dict[str, Any] = {"member_id": lin.member_id, "doctor_id": chen.user_id, field: bad}
+    answer = post(OPEN, lin.token, **named)
     assert (answer.status, answer.code) == (400, 10001)
     assert field in answer.error

@@ -1,4 +1,5 @@
 import re
+from typing import Any
 
 import pytest
 
@@ -51,7 +52,8 @@ def test_pages_go_back_to_the_first_message(lin: Person, chen: Person) -> None:
     session_no = opened(lin, chen)
     for n in range(7):
         ask(lin, chen, str(n))
-    pages, older_than = [], {}
+    pages: list[list[str]] = []
+    older_than: dict[str, str] = {}
     while page := seen_by_doctor(chen, session_no, 3, **older_than).data:
         pages.append([message["message"] for message in page])
         older_than = {"msg_id": page[-1]["msg_id"]}
@@ -70,7 +72,7 @@ def test_the_older_page_may_be_asked_for_in_each_of_the_documents_spellings(
 def test_of_several_spellings_the_one_that_says_something_counts(lin: Person, chen: Person) -> None:
     ask(lin, chen, "一")
     second = ask(lin, chen, "二").data
-    asked = {"msg_id": "", "last_msg_id": second["msg_id"], "last_message_id": ""}
+    asked: dict[str, Any] = {"msg_id": "", "last_msg_id": second["msg_id"], "last_message_id": ""}
     assert texts(seen_by_patient(lin, second["session_no"], **asked)) == ["一"]
     assert texts(seen_by_doctor(chen, second["session_no"], **asked)) == ["一"]
 
@@ -148,8 +150,13 @@ def test_a_session_that_never_was_is_not_found(lin: Person, chen: Person) -> Non
     ],
 )
 def test_a_bad_field_is_refused_by_name(lin: Person, chen: Person, field: str, bad: str | None) -> None:
-    query = {"session_no": opened(lin, chen), "page_size": "10", "member_id": str(lin.member_id), field: bad}
-    given = {name: value for name, value in query.items() if value is not None}
+    query: dict[str, Any] = {
+        "session_no": opened(lin, chen),
+        "page_size": "10",
+        "member_id": str(lin.member_id),
+        field: bad,
+    }
+    given: dict[str, Any] = {name: value for name, value in query.items() if value is not None}
     by_patient = get(PATIENT_LIST, lin.token, **given)
     assert (by_patient.status, by_patient.code) == (400, 10001)
     assert by_patient.error.startswith(field)
@@ -159,7 +166,7 @@ def test_a_bad_field_is_refused_by_name(lin: Person, chen: Person, field: str, b
 
 def test_only_the_two_sides_have_lists(hospital: Hospital) -> None:
     session_no = opened(hospital.lin, hospital.chen)
-    query = {"session_no": session_no, "page_size": 10, "member_id": hospital.lin.member_id}
+    query: dict[str, Any] = {"session_no": session_no, "page_size": 10, "member_id": hospital.lin.member_id}
     for person in (hospital.chen, hospital.desk, hospital.admin):
         assert get(PATIENT_LIST, person.token, **query).status == 403
     for person in (hospital.lin, hospital.desk, hospital.admin):

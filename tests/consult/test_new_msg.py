@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from chalicelib.adapters import redis
@@ -15,8 +17,8 @@ from tests.people import Hospital, Person, add_member
 from tests.wire import Answer, get
 
 
-def newest_of_patient(patient: Person, session_no: str, **more: object) -> Answer:
-    query = {"session_no": session_no, "member_id": patient.member_id, **more}
+def newest_of_patient(patient: Person, session_no: str, **more: Any) -> Answer:
+    query: dict[str, Any] = {"session_no": session_no, "member_id": patient.member_id, **more}
     return get(PATIENT_NEW_MSG, patient.token, **query)
 
 
@@ -60,7 +62,7 @@ def test_a_stranger_finds_nothing(hospital: Hospital, elsewhere: Hospital) -> No
 
 @pytest.mark.parametrize("bad", [None, "", "带中文", "x" * 65])
 def test_a_bad_session_no_is_refused(lin: Person, chen: Person, bad: str | None) -> None:
-    query = {"session_no": bad} if bad is not None else {}
+    query: dict[str, Any] = {"session_no": bad} if bad is not None else {}
     for path, person in ((PATIENT_NEW_MSG, lin), (DOCTOR_NEW_MSG, chen)):
         answer = get(path, person.token, member_id=1, **query)
         assert (answer.status, answer.code) == (400, 10001)
@@ -75,7 +77,7 @@ def test_a_patient_names_the_member(lin: Person, chen: Person) -> None:
 
 def test_each_side_asks_by_its_own_path(hospital: Hospital) -> None:
     session_no = opened(hospital.lin, hospital.chen)
-    query = {"session_no": session_no, "member_id": hospital.lin.member_id}
+    query: dict[str, Any] = {"session_no": session_no, "member_id": hospital.lin.member_id}
     for person in (hospital.chen, hospital.desk, hospital.admin):
         assert get(PATIENT_NEW_MSG, person.token, **query).status == 403
     for person in (hospital.lin, hospital.desk, hospital.admin):

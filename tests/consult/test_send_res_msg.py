@@ -17,7 +17,7 @@ DOCTOR_FILE = "/msg_service/msg/doctor/send_res_msg"
 
 
 def announced(person: Person, session_no: str) -> dict[str, Any]:
-    fields = {"file_extension": "jpg", "file_type": "image/jpeg", "msg_session": session_no}
+    fields: dict[str, Any] = {"file_extension": "jpg", "file_type": "image/jpeg", "msg_session": session_no}
     return dict(post(PRE_UPLOAD, person.token, **fields).data)
 
 

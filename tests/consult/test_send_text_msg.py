@@ -1,4 +1,5 @@
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -154,7 +155,7 @@ def test_four_thousand_characters_fit(lin: Person, chen: Person) -> None:
 
 @pytest.mark.parametrize("field", ["member_id", "doctor_id"])
 def test_both_sides_must_be_named(lin: Person, chen: Person, field: str) -> None:
-    named = {"member_id": lin.member_id, "doctor_id": chen.user_id}
+    named: dict[str, Any] = {"member_id": lin.member_id, "doctor_id": chen.user_id}
     del named[field]
     answer = post(PATIENT_TEXT, lin.token, message="在吗", **named)
     assert answer.status == 400
@@ -177,14 +178,18 @@ def test_a_bad_session_no_is_refused(lin: Person, chen: Person, session_no: obje
 
 @pytest.mark.parametrize("key", ["", "带中文", "x" * 129, "a b"])
 def test_a_bad_key_is_refused(lin: Person, chen: Person, key: str) -> None:
-    fields = {"member_id": lin.member_id, "doctor_id": chen.user_id, "message": "在吗"}
+    fields: dict[str, Any] = {"member_id": lin.member_id, "doctor_id": chen.user_id, "message": "在吗"}
     assert post(PATIENT_TEXT, lin.token, {"Idempotency-Key": key}, **fields).status == 400
     assert post(PATIENT_TEXT, lin.token, client_msg_id=key, **fields).status == 400
 
 
 def test_only_patients_ask_and_only_doctors_answer(hospital: Hospital) -> None:
     session_no = opened(hospital.lin, hospital.chen)
-    fields = {"member_id": hospital.lin.member_id, "doctor_id": hospital.chen.user_id, "message": "在吗"}
+    fields: dict[str, Any] = {
+        "member_id": hospital.lin.member_id,
+        "doctor_id": hospital.chen.user_id,
+        "message": "在吗",
+    }
     for person in (hospital.chen, hospital.desk, hospital.admin):
         assert post(PATIENT_TEXT, person.token, **fields).status == 403
     for person in (hospital.lin, hospital.desk, hospital.admin):

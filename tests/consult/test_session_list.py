@@ -1,3 +1,6 @@
+from typing import Any
+from unittest.mock import patch
+
 import pytest
 
 from chalicelib.adapters import mysql, redis
@@ -103,7 +106,8 @@ def test_a_doctors_list_has_pages(hospital: Hospital, chen: Person) -> None:
     patients = [people.patient(hospital.tenant_id, f"1370000000{n}", f"病人{n}") for n in range(5)]
     for patient in patients:
         ask(patient, chen, "您好")
-    pages, older_than = [], {}
+    pages: list[list[str]] = []
+    older_than: dict[str, str] = {}
     while page := sessions_of_doctor(chen, 2, **older_than):
         pages.append([session["member_name"] for session in page])
         older_than = {"msg_id": page[-1]["last_msg_id"]}
@@ -128,9 +132,13 @@ def test_a_long_list_is_read_by_its_doctor(hospital: Hospital, chen: Person) -> 
 def _plan(tx: Tx, doctor_id: int) -> list[Row]:
     asked: list[str] = []
     real = tx._cursor.execute
-    tx._cursor.execute = lambda sql, args=None: (asked.append(tx._cursor.mogrify(sql, args)), real(sql, args))[1]
-    store.recent_cards(tx, doctor_id, (ids.END, 0), 20)
-    tx._cursor.execute = real
+
+    def execute(sql: str, args: Any = None) -> int:
+        asked.append(tx._cursor.mogrify(sql, args))
+        return real(sql, args)
+
+    with patch.object(tx._cursor, "execute", execute):
+        store.recent_cards(tx, doctor_id, (ids.END, 0), 20)
     return tx.all(f"EXPLAIN {asked[0].replace('%', '%%')}")
 
 
@@ -162,7 +170,9 @@ def test_nobody_sees_anothers_sessions(hospital: Hospital, elsewhere: Hospital) 
     ("field", "bad"), [("page_size", None), ("page_size", "0"), ("page_size", "x"), ("msg_id", "x")]
 )
 def test_a_bad_field_is_refused_by_name(chen: Person, field: str, bad: str | None) -> None:
-    query = {name: value for name, value in {"page_size": "10", field: bad}.items() if value is not None}
+    query: dict[str, Any] = {
+        name: value for name, value in {"page_size": "10", field: bad}.items() if value is not None
+    }
     answer = get(DOCTOR_SESSIONS, chen.token, **query)
     assert (answer.status, answer.code) == (400, 10001)
     assert answer.error.startswith(field)

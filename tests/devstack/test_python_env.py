@@ -1,5 +1,6 @@
 """An environment is made once, made again when its lock changes, and healed after an interruption."""
 
+import platform
 from pathlib import Path
 
 import pytest
@@ -75,7 +76,7 @@ def test_an_interrupted_change_is_healed_too(uv: FakeUv, tmp_path: Path) -> None
 def test_another_python_gets_a_new_environment(uv: FakeUv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     python_env.ensure("venv")
     (tmp_path / "venv" / "of the old Python").touch()
-    monkeypatch.setattr(python_env.platform, "python_version_tuple", lambda: ("3", "99", "0"))
+    monkeypatch.setattr(platform, "python_version_tuple", lambda: ("3", "99", "0"))
     python_env.ensure("venv")
     assert uv.done == ["venv", "sync", "venv", "sync"]
     assert not (tmp_path / "venv" / "of the old Python").exists()

@@ -14,7 +14,7 @@ from chalice.config import Config
 from chalice.local import create_local_server
 
 from devstack import server as mended
-from devstack.gateway import REQUEST_LIMIT
+from devstack.gateway import REQUEST_LIMIT, Asked, body_of
 
 
 def echo_app() -> Chalice:
@@ -22,6 +22,7 @@ def echo_app() -> Chalice:
 
     @app.route("/echo", methods=["GET", "POST"], cors=CORSConfig(allow_origin="*"), content_types=["application/json"])
     def echo() -> Response:
+        assert app.current_request
         event = app.current_request.to_original_event()
         return Response(json.dumps({name: value for name, value in event.items() if name != "body_json"}))
 
@@ -115,8 +116,8 @@ def test_a_binary_body_arrives_whole_whatever_the_case_of_its_header(client: HTT
     for name in ("content-type", "Content-Type", "CONTENT-TYPE"):
         answer, _ = ask(client, "POST", path, body=b"\xff\x00", headers={name: "application/octet-stream"})
         assert answer.status == 415, "the app takes JSON only, and is asked"
-    asked = mended.Asked("POST", path, [("CONTENT-TYPE", "image/png; x=y")], b"\xff\x00", "127.0.0.1")
-    assert mended.gateway.body_of(asked, ["image/png"]) == (base64.b64encode(b"\xff\x00").decode(), True)
+    asked = Asked("POST", path, [("CONTENT-TYPE", "image/png; x=y")], b"\xff\x00", "127.0.0.1")
+    assert body_of(asked, ["image/png"]) == (base64.b64encode(b"\xff\x00").decode(), True)
 
 
 def test_a_chunked_body_is_read(client: HTTPConnection) -> None:

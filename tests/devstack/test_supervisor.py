@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from devstack import processes, service, supervisor, valkey
+from devstack.say import Refusal
 from devstack.supervisor import Stack
 
 
@@ -34,7 +35,7 @@ def test_a_server_that_dies_says_why(tmp_path: Path) -> None:
     one = valkey.prepare("venv-dev", tmp_path, tmp_path / "log", durable=False)
     one.argv.append("--no-such-setting")
     service.start(one)
-    with pytest.raises(supervisor.Refusal, match="no-such-setting"):
+    with pytest.raises(Refusal, match="no-such-setting"):
         service.await_ready(one, valkey.ready)
     service.stop(one)
 
@@ -52,7 +53,7 @@ def test_a_failure_that_is_not_the_ports_is_told_and_moves_nothing(
 ) -> None:
     def fails(stack: Stack) -> None:
         supervisor.await_own(stack, "redis")
-        raise supervisor.Refusal("a migration is broken")
+        raise Refusal("a migration is broken")
 
     monkeypatch.setattr(processes, "RUN", tmp_path / "run")
     monkeypatch.setattr(supervisor, "VARIABLE", {"redis": "REDIS_URL"})
@@ -61,7 +62,7 @@ def test_a_failure_that_is_not_the_ports_is_told_and_moves_nothing(
     supervisor.prepare_redis(stack)
     first = stack.services["redis"].port
     try:
-        with pytest.raises(supervisor.Refusal, match="a migration is broken"):
+        with pytest.raises(Refusal, match="a migration is broken"):
             supervisor.start(stack)
         assert stack.services["redis"].port == first
     finally:

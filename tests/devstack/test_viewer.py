@@ -6,10 +6,10 @@ import re
 import pytest
 
 from devstack import viewer
-from devstack.gateway import Asked
+from devstack.gateway import Answer, Asked
 
 
-def get(path: str, method: str = "GET") -> viewer.Answer | None:
+def get(path: str, method: str = "GET") -> Answer | None:
     return viewer.page(Asked(method, path, [], b"", "127.0.0.1"))
 
 

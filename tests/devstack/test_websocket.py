@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import boto3
@@ -126,7 +127,7 @@ def test_what_is_posted_arrives_and_a_closed_connection_is_gone(
         client.recv(timeout=5)
     seen.of("$disconnect")
     for ask in (manager.get_connection, manager.delete_connection):
-        expect_gone(lambda ask=ask: ask(ConnectionId=connection))
+        expect_gone(partial(ask, ConnectionId=connection))
     expect_gone(lambda: manager.post_to_connection(ConnectionId=connection, Data=b"x"))
 
 

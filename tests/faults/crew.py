@@ -102,9 +102,9 @@ def polite(refused: Record) -> bool:
 @contextmanager
 def at_work() -> Iterator[Crew]:
     """Eight processes, started and waiting."""
-    ports = [urlsplit(os.environ[name]).port or 0 for name in ("REDIS_URL", "DATABASE_URL")]
+    redis, mysql = (Proxy(urlsplit(os.environ[name]).port or 0) for name in ("REDIS_URL", "DATABASE_URL"))
     with ExitStack() as stack:
-        crew = Crew(*(stack.enter_context(Proxy(port)) for port in ports))
+        crew = Crew(stack.enter_context(redis), stack.enter_context(mysql))
         door = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         door.settimeout(DEADLINE)
         for names, far in ((NAMES[:4], False), (NAMES[4:], True)):

@@ -36,7 +36,7 @@ class Side:
     def newest(self) -> Answer:
         if self.is_doctor:
             return get(chat.DOCTOR_NEW_MSG, self.me.token, session_no=self.session_no)
-        query = {"session_no": self.session_no, "member_id": self.me.member_id}
+        query: dict[str, Any] = {"session_no": self.session_no, "member_id": self.me.member_id}
         return get(chat.PATIENT_NEW_MSG, self.me.token, **query)
 
     def listed(self) -> Answer:

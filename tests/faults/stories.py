@@ -30,7 +30,7 @@ def check_stories(teller: type, weights: dict[str, int], hospital: Hospital) -> 
             raise AssertionError(f"story {seed}:\n{lines}") from told(steps, teller, hospital)
 
 
-def told(steps: list[Step], teller: type, hospital: Hospital) -> Exception | None:
+def told(steps: list[Step], teller: type, hospital: Hospital) -> BaseException | None:
     """What went wrong, if anything did."""
     scene = teller(hospital)
     try:

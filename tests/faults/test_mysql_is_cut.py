@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -96,12 +97,19 @@ def test_connections_that_went_silent_while_idle_cost_one_time_out(
     connections = [mysql._open() for _ in range(3)]
     mysql._idle.extend((clock.monotonic() - mysql.IDLE, connection) for connection in connections)
     for connection in connections:
-        connection._read_timeout = 0.1
+        vars(connection)["_read_timeout"] = 0.1
     asked: list[object] = []
     ping = type(connections[0]).ping
-    monkeypatch.setattr(type(connections[0]), "ping", lambda *a, **k: (asked.append(a), ping(*a, **k)))
+
+    def counted(*arguments: Any, **options: Any) -> None:
+        asked.append(arguments)
+        ping(*arguments, **options)
+
+    monkeypatch.setattr(type(connections[0]), "ping", counted)
     line.deafen()
-    monkeypatch.setattr(mysql, "settings", replace(mysql.settings, database_url="mysql://root@127.0.0.1:1/zhenxun"))
+    monkeypatch.setattr(
+        mysql, "settings", replace(vars(mysql)["settings"], database_url="mysql://root@127.0.0.1:1/zhenxun")
+    )
     with pytest.raises(Refused):
         mysql.autocommit(lambda tx: tx.value("SELECT 1"))
     assert len(asked) == 1

@@ -50,7 +50,7 @@ class SlowLine:
         self.delay = 0.0  # seconds, at most
         self.chance = random.Random(7)
         self.call = redis._call
-        redis._call = self.slowly
+        vars(redis)["_call"] = self.slowly
 
     def slowly(self, *arguments: Any) -> Any:
         if self.chance.random() < 0.3:

@@ -55,7 +55,7 @@ def test_a_number_stands_for_its_text(hospital: Hospital) -> None:
 
 def test_lin_reads_her_messages_with_the_token_her_hospital_asked_for(hospital: Hospital) -> None:
     lin = hospital.lin
-    fields = {"member_id": lin.member_id, "doctor_id": hospital.chen.user_id}
+    fields: dict[str, Any] = {"member_id": lin.member_id, "doctor_id": hospital.chen.user_id}
     session_no = post("/msg_service/msg/patient/insert_session", lin.token, **fields).data["session_no"]
     token = token_for(hospital, str(lin.user_id)).data
     query = {"session_no": session_no, "page_size": 10, "member_id": lin.member_id}

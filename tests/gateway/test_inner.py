@@ -1,6 +1,7 @@
 """What the hospital's own system does with conversations and the people in them."""
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -122,7 +123,12 @@ def test_archiving_is_for_all_of_them_or_none(hospital: Hospital, guo: Visitor) 
 
 @pytest.mark.parametrize("what", [what for what in INNER if what != "create_conversation"])
 def test_what_is_not_there_is_not_found(hospital: Hospital, what: str) -> None:
-    body = {"conversation_id": ABSENT, "conversation_ids": [ABSENT], "sessions": ["x"], "is_archive": True}
+    body: dict[str, Any] = {
+        "conversation_id": ABSENT,
+        "conversation_ids": [ABSENT],
+        "sessions": ["x"],
+        "is_archive": True,
+    }
     answer = inner(hospital, what, **body)
     assert (answer.status, answer.code, answer.error) == (404, 10004, "会话不存在")
 
@@ -148,7 +154,7 @@ def test_there_are_sixteen_types(hospital: Hospital, guo: Visitor, kind: int) ->
 
 
 @pytest.mark.parametrize("body", [{"is_archive": True}, {"is_archive": True, "conversation_ids": []}])
-def test_archiving_wants_conversations(hospital: Hospital, body: dict[str, object]) -> None:
+def test_archiving_wants_conversations(hospital: Hospital, body: dict[str, Any]) -> None:
     answer = inner(hospital, "set_archive_conversations", **body)
     assert (answer.status, answer.code) == (400, 10001)
     assert answer.error.startswith("conversation_ids：")

@@ -1,5 +1,7 @@
 """Which conversations one is in, and what one may know of them."""
 
+from typing import Any
+
 import pytest
 
 from chalicelib.messaging import log
@@ -12,7 +14,7 @@ LIST = "/get_joined_conversation"
 DETAIL = "get_conversation_detail"
 
 
-def listed(who: Person | Visitor, **body: object) -> Answer:
+def listed(who: Person | Visitor, **body: Any) -> Answer:
     return post(LIST, who.token, **body)
 
 

@@ -100,7 +100,8 @@ def test_a_resend_by_who_has_left_is_still_the_same_message(guo: Visitor, han: V
     ],
 )
 def test_a_bad_field_is_refused(guo: Visitor, conversation: str, field: str, bad: object) -> None:
-    answer = post("/send_msg", guo.token, **{"conversation_id": conversation, "content": "在吗", field: bad})
+    body: dict[str, Any] = {"conversation_id": conversation, "content": "在吗", field: bad}
+    answer = post("/send_msg", guo.token, **body)
     assert (answer.status, answer.code) == (400, 10001)
     assert answer.error.startswith(f"{field}：")
     assert last_30(guo, conversation).data == {"Msg": []}
@@ -108,6 +109,6 @@ def test_a_bad_field_is_refused(guo: Visitor, conversation: str, field: str, bad
 
 @pytest.mark.parametrize("key", ["", "带中文", "x" * 129, "a b"])
 def test_a_bad_key_is_refused(guo: Visitor, conversation: str, key: str) -> None:
-    body = {"conversation_id": conversation, "content": "在吗"}
+    body: dict[str, Any] = {"conversation_id": conversation, "content": "在吗"}
     assert post("/send_msg", guo.token, {"Idempotency-Key": key}, **body).status == 400
     assert post("/send_msg", guo.token, client_msg_id=key, **body).status == 400

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.gateway.talk import INNER, PATHS, Visitor, inner, made, sent, visitor
+from tests.gateway.talk import INNER, PATHS, Anybody, Visitor, inner, made, sent, visitor
 from tests.people import Hospital, Person
 from tests.wire import post
 
@@ -26,7 +26,12 @@ def test_without_a_live_token_nobody_comes_in(hospital: Hospital, path: str) -> 
 
 @pytest.mark.parametrize("what", INNER)
 def test_the_inner_calls_are_for_the_hospitals_own_system_alone(hospital: Hospital, guo: Visitor, what: str) -> None:
-    body = {"conversation_id": ABSENT, "conversation_ids": [ABSENT], "sessions": ["x"], "is_archive": True}
+    body: dict[str, Any] = {
+        "conversation_id": ABSENT,
+        "conversation_ids": [ABSENT],
+        "sessions": ["x"],
+        "is_archive": True,
+    }
     assert post(f"/inner/{what}", **body).status == 401
     assert post(f"/inner/{what}", headers={"X-Internal-Key": "nobody's"}, **body).status == 401
     for person in (hospital.lin, hospital.chen, hospital.desk, hospital.admin, guo):
@@ -47,7 +52,12 @@ def test_a_stranger_is_told_what_one_is_told_who_asks_for_nothing_there(
     """Also another hospital's user of the very same id."""
     conversation = made(guo)
     [message_id] = sent(guo, conversation, "在吗")
-    strangers = [hospital.wang, visitor(hospital, "other"), visitor(elsewhere, guo.session), elsewhere.lin]
+    strangers: list[Anybody] = [
+        hospital.wang,
+        visitor(hospital, "other"),
+        visitor(elsewhere, guo.session),
+        elsewhere.lin,
+    ]
     if path == "/join_conversation":
         strangers = [visitor(elsewhere, guo.session), elsewhere.lin]
     absent = post(path, lin.token, **fields(ABSENT, message_id))
@@ -75,8 +85,8 @@ def test_a_conversation_id_is_wanted(guo: Visitor, path: str) -> None:
 
 @pytest.mark.parametrize("spelling", ["ConversationId", "ConversationID"])
 def test_the_document_spells_it_in_three_ways(guo: Visitor, spelling: str) -> None:
-    conversation = made(guo)
-    assert post("/check_joined_conversation", guo.token, **{spelling: conversation}).data == {"Joined": True}
+    named: dict[str, Any] = {spelling: made(guo)}
+    assert post("/check_joined_conversation", guo.token, **named).data == {"Joined": True}
 
 
 @pytest.mark.parametrize("what", ["join_conversation", "kickout_conversation", "set_archive_conversations"])
@@ -84,6 +94,10 @@ def test_one_hospitals_system_has_no_hold_on_anothers_conversations(
     elsewhere: Hospital, guo: Visitor, what: str
 ) -> None:
     conversation = made(guo)
-    body = {"conversation_id": conversation, "conversation_ids": [conversation], "sessions": [guo.session]}
+    body: dict[str, Any] = {
+        "conversation_id": conversation,
+        "conversation_ids": [conversation],
+        "sessions": [guo.session],
+    }
     assert inner(elsewhere, what, is_archive=True, **body).status == 404
     assert post("/send_msg", guo.token, conversation_id=conversation, content="还在").status == 200

@@ -1,7 +1,7 @@
 """Guessing a password, through the whole door: five tries, however many at once and whatever becomes of Redis."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -52,7 +52,7 @@ def looked_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
 
 
 @pytest.fixture
-def later(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """later(seconds): stop the clock that long after the test began."""
     began = clock.now()
     monkeypatch.setattr(clock, "now", lambda: began)

@@ -159,7 +159,7 @@ def test_an_expired_token_is_refused_by_its_copy_too(lin: Person, monkeypatch: p
 
 
 def test_a_body_or_query_does_not_name_another_tenant(lin: Person, elsewhere: Hospital) -> None:
-    fields = {"member_id": lin.member_id, "doctor_id": 1}
+    fields: dict[str, Any] = {"member_id": lin.member_id, "doctor_id": 1}
     for named, status in ((elsewhere.tenant_id, 403), (lin.tenant_id, 404), (str(lin.tenant_id), 404)):
         path = "/msg_service/msg/patient/insert_session"
         assert post(path, lin.token, tenantId=named, **fields).status == status

@@ -1,8 +1,12 @@
+from functools import partial
+from typing import Any
+
 import pytest
 
 from app import sweep_identity
 from chalicelib import clock
 from chalicelib.adapters import mysql
+from chalicelib.adapters.mysql import Tx
 from chalicelib.identity import attempts, sweep, tokens
 from tests.files.test_sweep import said
 from tests.people import Person
@@ -15,10 +19,10 @@ def counted(table: str, tenant_id: int) -> int:
 
 def died(tenant_id: int, ago: int) -> None:
     """All the tenant's tokens and tries ended so long ago."""
-    then = {"then": clock.now() - ago, "tenant_id": tenant_id}
+    then: dict[str, Any] = {"then": clock.now() - ago, "tenant_id": tenant_id}
     for column, table in (("expires_at", "tokens"), ("since", "attempts")):
         sql = f"UPDATE {table} SET {column} = %(then)s WHERE tenant_id = %(tenant_id)s"
-        mysql.autocommit(lambda tx, sql=sql: tx.run(sql, **then))
+        mysql.autocommit(partial(Tx.run, sql=sql, **then))
 
 
 def test_what_died_a_day_ago_goes(lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:

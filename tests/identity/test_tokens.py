@@ -3,12 +3,14 @@
 import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from socket import socket
 
 import pytest
 
 from chalicelib import clock
 from chalicelib.adapters import copies, mysql, redis
+from chalicelib.adapters.mysql import Tx
 from chalicelib.identity import tokens
 from chalicelib.identity.tokens import Session
 from chalicelib.settings import settings
@@ -63,7 +65,7 @@ def test_a_token_is_stored_nowhere(lin: Person) -> None:
     )
     for column in columns:
         sql = f"SELECT COUNT(*) FROM `{column['t']}` WHERE CAST(`{column['c']}` AS BINARY) LIKE %(token)s"
-        assert mysql.autocommit(lambda tx, sql=sql: tx.value(sql, token=f"%{lin.token}%")) == 0
+        assert mysql.autocommit(partial(Tx.value, sql=sql, token=f"%{lin.token}%")) == 0
     assert lin.token not in "".join(everything_in_redis())
 
 

@@ -1,6 +1,7 @@
 """A conversation of Lin and Doctor Chen, and what happens in it, below any protocol."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -33,9 +34,14 @@ def mysql_reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the store's readings that took place."""
     seen: list[str] = []
     for name in ("snapshot", "snapshots", "head"):
-        real = getattr(store_reading, name)
-        monkeypatch.setattr(store_reading, name, lambda *a, real=real, name=name: (seen.append(name), real(*a))[1])
+        noted = partial(_noted, seen, name, getattr(store_reading, name))
+        monkeypatch.setattr(store_reading, name, noted)
     return seen
+
+
+def _noted(seen: list[str], name: str, real: Callable[..., Any], *arguments: Any) -> Any:
+    seen.append(name)
+    return real(*arguments)
 
 
 @pytest.fixture

@@ -1,4 +1,5 @@
 import json
+from functools import partial
 from typing import Any
 
 from chalicelib.adapters import mysql, redis
@@ -36,9 +37,8 @@ def test_a_stream_never_holds_what_was_said(lin: Person, say: Say) -> None:
 def test_the_same_name_in_two_hospitals_is_two_people(hospital: Hospital, elsewhere: Hospital) -> None:
     for place in (hospital, elsewhere):
         public_id = ids.new_conversation()
-        mysql.transact(
-            lambda tx, at=place, id=public_id: store.create(tx, at.tenant_id, id, "direct", ["session:abc"], 1)
-        )
+        abc = partial(store.create, tenant_id=place.tenant_id, principals=["session:abc"])
+        mysql.transact(partial(abc, public_id=public_id, kind="direct", now=1))
         log.append(place.tenant_id, "direct", public_id, "session:abc", Draft("我", "t"))
     for place in (hospital, elsewhere):
         assert redis.client().xlen(feed.keys(place.tenant_id, "session:abc")[1]) == 1
