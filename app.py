@@ -66,6 +66,15 @@ def sweep_identity(_event: Any) -> None:
     sweep.sweep()
 
 
+@app.schedule("rate(1 minute)", name="run_outbox")
+def run_outbox(_event: Any) -> None:
+    """Do what was promised; also started by whoever promises something."""
+    from chalicelib.notices import outbox
+
+    logs.start(job="run_outbox")
+    outbox.run()
+
+
 # Chalice cannot package S3's own events beside a REST API: the bucket tells EventBridge. Our own copies are no uploads.
 @app.on_cw_event(
     {

@@ -18,8 +18,10 @@ from chalicelib.identity.callers import (
     SERVICE_STAFF,
     SESSION,
 )
+from chalicelib.web import Raw
 
-VIEW_NAMES = ("caller", "body", "query", "key")  # any other argument of a view is a path parameter
+# Any other argument of a view is a path parameter.
+VIEW_NAMES = ("caller", "body", "query", "key", "last_event", "time_left")
 
 CALLERS = {
     PUBLIC: "任何人（无需登录）",
@@ -99,7 +101,7 @@ def document() -> Json:
 def _types(every: list[Documented]) -> Iterator[tuple[str, Literal["validation", "serialization"], Any]]:
     for one in every:
         for name, kind in one.endpoint.wants.items():
-            if name != "caller":
+            if name not in ("caller", "time_left"):
                 yield f"{one.id}.{name}", "validation", kind
         yield f"{one.id}.answer", "serialization", one.endpoint.answer
 
@@ -120,10 +122,12 @@ def _operation(one: Documented, schemas: Schemas) -> Json:
 
 
 def _success(one: Documented, schemas: Schemas) -> Json:
-    if one.endpoint.raw:
+    if one.endpoint.returns is Raw:
         return responses.raw(one.endpoint.raw)
     answer = schemas.of(f"{one.id}.answer")
-    return responses.success(answer, examples.of(schemas, answer))
+    success = responses.success(answer, examples.of(schemas, answer))
+    success["content"] |= {one.endpoint.raw: {}} if one.endpoint.raw else {}
+    return success
 
 
 def _who(one: Documented) -> str:
@@ -147,6 +151,9 @@ def _parameters(one: Documented, schemas: Schemas) -> list[Json]:
             parameters.append({"name": name, "in": "path", "required": True, "schema": schema})
     if "query" in one.endpoint.wants:
         parameters += _query(schemas, schemas.of(f"{one.id}.query"))
+    if "last_event" in one.endpoint.wants:
+        schema = without_null(schemas.of(f"{one.id}.last_event"))
+        parameters.append({"name": "Last-Event-ID", "in": "header", "required": False, "schema": schema})
     if "key" in one.endpoint.wants:
         schema = schemas.of(f"{one.id}.key")
         parameters.append({**KEY, "required": without_null(schema) == schema, "schema": without_null(schema)})

@@ -28,6 +28,7 @@ TOKEN = Kind(10101, 401, "登录已失效，请重新登录")
 BAD_CREDENTIALS = Kind(10102, 401, "手机号或密码错误")
 CONVERSATION_TYPE = Kind(90010, 400, "会话类型必须在 0 到 15 之间")
 NO_MEMBERS = Kind(90011, 400, "会话成员不能为空")
+PROTOCOL = Kind(90013, 400, "不支持的推送协议")
 
 KINDS = [kind for kind in list(globals().values()) if isinstance(kind, Kind)]
 BY_STATUS = {kind.status: kind for kind in reversed(KINDS)}

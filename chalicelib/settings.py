@@ -30,6 +30,11 @@ class Settings:
     data_keys: str = field(repr=False)  # id:key pairs, each key wrapped by KMS; see identity/sealing.py
     data_keys_file: str  # a developer's machine: a file with the same pairs, not wrapped
     kms_endpoint_url: str  # "" is AWS itself
+    outbox_function: str  # runs what must happen after an answer; "" is a thread of this process
+    lambda_endpoint_url: str  # "" is AWS itself
+    poll_seconds: float  # that somebody who listens over HTTP is kept waiting
+    ws_endpoint_url: str  # where open WebSockets are written to; "" where there are none
+    ws_timeout: float  # seconds each step of that may take
     token_days: int  # a token dies this long after it was issued
     trusted_proxies: int  # between the clients and API Gateway: 1 behind CloudFront
     body_limit: int  # bytes of a JSON request
@@ -59,6 +64,11 @@ def _load(env: "os._Environ[str]") -> Settings:
         data_keys=env.get("DATA_KEYS", ""),
         data_keys_file=env.get("DATA_KEYS_FILE", ""),
         kms_endpoint_url=env.get("KMS_ENDPOINT_URL", ""),
+        outbox_function=env.get("OUTBOX_FUNCTION", ""),
+        lambda_endpoint_url=env.get("LAMBDA_ENDPOINT_URL", "").rstrip("/"),
+        poll_seconds=float(env.get("POLL_SECONDS", "20")),
+        ws_endpoint_url=env.get("WS_ENDPOINT_URL", "").rstrip("/"),
+        ws_timeout=float(env.get("WS_TIMEOUT", "3")),
         token_days=int(env.get("TOKEN_DAYS", "30")),
         trusted_proxies=int(env.get("TRUSTED_PROXIES", "0")),
         body_limit=int(env.get("BODY_LIMIT", str(1024 * 1024))),

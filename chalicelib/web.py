@@ -6,17 +6,18 @@ A view declares what it needs by name and type, and returns a model:
     def send_text_msg(caller: Caller, body: DoctorText, key: Key) -> Sent: ...
 
 `caller` is who asks, `body` the JSON object, `query` the query string, `key` the Idempotency-Key header;
-any other name is a path parameter. The answer leaves as {"code":0,"data":…}, a refusal as {"code":N,"error":"…"};
+`last_event` the Last-Event-ID header, `time_left` how many seconds the function has; any other name is a path
+parameter. The answer leaves as {"code":0,"data":…}, a refusal as {"code":N,"error":"…"};
 a Raw leaves as it is.
 """
 
 import base64
 import json
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, Union, get_args, get_type_hints
 from urllib.parse import unquote
 
 from chalice.app import Blueprint, CORSConfig, Request, Response
@@ -33,11 +34,19 @@ logger = logging.getLogger(__name__)
 
 View = Callable[..., Any]
 Key = Annotated[RetryKey | None, "Idempotency-Key"]
+LastEvent = Annotated[str | None, "Last-Event-ID"]
 _KEY: TypeAdapter[str | None] = TypeAdapter(Key)  # made once: making one takes longer than a whole read
 # API Gateway decodes the base64 of an answer only for who accepts one of these: for everybody. In return it encodes the
 # body of every request. Chalice must not know of it: it would encode every answer, and refuse who accepts no picture.
 BINARY_TYPES = ["*/*"]
-_GIVEN = {"caller": "", "body": BODY, "query": "", "key": "Idempotency-Key"}  # and what a refusal calls it
+_GIVEN = {
+    "caller": "",
+    "body": BODY,
+    "query": "",
+    "key": "Idempotency-Key",
+    "last_event": "Last-Event-ID",
+    "time_left": "",
+}  # and what a refusal calls it
 
 CORS = CORSConfig(
     allow_origin="*",
@@ -107,6 +116,8 @@ class Routes(Blueprint):
     ) -> View:
         wants = get_type_hints(view, include_extras=True)
         returns = wants.pop("return")
+        others = [one for one in get_args(returns) if one is not Raw]
+        returns = Union[tuple(others)] if Raw in get_args(returns) else returns  # noqa: UP007  # made, not written
         endpoint = Endpoint(method, path, who, refusals, view, wants, returns, raw)
         self.endpoints.append(endpoint)
 
@@ -122,7 +133,7 @@ class Routes(Blueprint):
 
 def _serve(endpoint: Endpoint, request: Request, path_parameters: dict[str, str]) -> Response:
     try:
-        caller = callers.identify(request.headers, endpoint.callers, _address(request))
+        caller = callers.identify(_headers(endpoint, request), endpoint.callers, _address(request))
         logs.bind(tenant_id=caller.tenant_id, principal=caller.principal)
         arguments = {name: _read(endpoint, name, caller, request, path_parameters) for name in endpoint.wants}
         answer = endpoint.view(**arguments)
@@ -151,6 +162,16 @@ class _Raw(Response):
         return {**super().to_dict(), "isBase64Encoded": self._encoded}
 
 
+def _headers(endpoint: Endpoint, request: Request) -> Mapping[str, str]:
+    """A query that has a token may sign in by it: a browser's EventSource sends no headers of ours."""
+    query: Mapping[str, str] = request.query_params or {}
+    token = query.get("token", "") if "token" in getattr(endpoint.wants.get("query"), "model_fields", ()) else ""
+    if not token or callers.bearer(request.headers):
+        headers: Mapping[str, str] = request.headers
+        return headers
+    return {**{name.lower(): value for name, value in request.headers.items()}, "token": token}
+
+
 def _address(request: Request) -> str:
     """The client's address: API Gateway's word, or what the outermost trusted proxy before it has seen."""
     forwarded = [part.strip() for part in request.headers.get("x-forwarded-for", "").split(",")]
@@ -174,6 +195,11 @@ def _read(endpoint: Endpoint, name: str, caller: Caller, request: Request, path_
                 query = dict(request.query_params or {})
                 callers.same_tenant(query.get("tenantId", ""), caller)
                 return endpoint.wants[name].model_validate(query)
+            case "last_event":
+                return request.headers.get("last-event-id")
+            case "time_left":
+                function: Any = request.lambda_context
+                return function.get_remaining_time_in_millis() / 1000
             case "key":
                 return _KEY.validate_python(request.headers.get("idempotency-key"))
         return endpoint.parts[name].validate_python(unquote(path_parameters[name]))  # API Gateway leaves them encoded

@@ -121,6 +121,16 @@ PageNum = Annotated[int, Field(ge=1, lt=ID_LIMIT), BeforeValidator(whole)]
 RetryKey = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[\x21-\x7e]+$")]
 """What a client names a write by, so that sending it again is the same write."""
 
+CURSOR = r"^[0-9a-f]{1,32}\.[0-9]{1,15}$"
+Cursor = Annotated[str, Field(pattern=CURSOR, examples=["4f1c20aa9b3e77d0.12"])]
+"""A position in a feed, as the server said it."""
+
+CursorIfAny = Annotated[
+    Cursor | None,
+    BeforeValidator(if_any),
+    WithJsonSchema({"type": ["string", "null"], "pattern": r"^([0-9a-f]{1,32}\.[0-9]{1,15})?$"}),
+]
+
 Phone = Annotated[str, Field(pattern=r"^1[3-9][0-9]{9}$", examples=["13800000001"])]
 """A mobile number of mainland China."""
 

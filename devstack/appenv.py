@@ -21,6 +21,7 @@ def of(venv: str, urls: dict[str, str], tests: bool) -> dict[str, str]:
         "AWS_REGION": s3.REGION,
         "AWS_DEFAULT_REGION": s3.REGION,
         "AWS_EC2_METADATA_DISABLED": "true",
+        **({"POLL_SECONDS": "0.3"} if tests else {}),
         "DATA_KEYS_FILE": data_keys.path(),
         "ZHENXUN_STAGE": "local",
     }

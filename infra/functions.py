@@ -8,6 +8,7 @@ Json = dict[str, Any]
 
 API_HANDLER = "APIHandler"  # Chalice's name for the function that serves the group riding on its API handler
 MIGRATE = "Migrate"
+OUTBOX = "run_outbox"
 
 
 def of_group(group: str, core: str) -> str:
@@ -26,7 +27,10 @@ def serving(group: str) -> Json:
     GROUP cannot stand in config.json: Chalice imports the app with the API handler's variables set, and would see
     the routes of that one group.
     """
+    # Who does what was promised is told by nobody: it would be a circle.
+    outbox = {} if group == OUTBOX else {"OUTBOX_FUNCTION": {"Ref": named(OUTBOX)}}
     variables = {
+        **outbox,
         "GROUP": group,
         "DATABASE_URL": _database_url(),
         "REDIS_URL": _redis_url(),

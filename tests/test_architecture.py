@@ -33,7 +33,7 @@ ONLY = {
 }
 SITEMAP = (
     *("chalice.app", "chalicelib.web", "chalicelib.logs", "chalicelib.settings"),
-    *("chalicelib.migrations", "chalicelib.files", "chalicelib.identity"),  # jobs
+    *("chalicelib.migrations", "chalicelib.files", "chalicelib.identity", "chalicelib.notices"),  # jobs
 )
 FILE_LINES, FUNCTION_LINES = 250, 40
 NAMES_THAT_SAY_NOTHING = {"util", "utils", "helper", "helpers", "manager", "base", "common", "misc"}

@@ -67,7 +67,8 @@ def call(
 
 
 def answered(request: dict[str, Any]) -> Answer:
-    raw = app(request, SimpleNamespace(aws_request_id=str(uuid.uuid4())))
+    function = SimpleNamespace(aws_request_id=str(uuid.uuid4()), get_remaining_time_in_millis=lambda: 29_000)
+    raw = app(request, function)
     assert isinstance(raw["body"], str)
     if raw["headers"]["Content-Type"].startswith("application/json"):
         assert not raw.get("isBase64Encoded")

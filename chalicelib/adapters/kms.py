@@ -35,6 +35,4 @@ def decrypt(wrapped: str, context: dict[str, str]) -> bytes:
 
 
 def _origin() -> str:
-    """Hosts follow the partition."""
-    domain = "amazonaws.com.cn" if settings.region.startswith("cn-") else "amazonaws.com"
-    return settings.kms_endpoint_url.rstrip("/") or f"https://kms.{settings.region}.{domain}"
+    return settings.kms_endpoint_url.rstrip("/") or f"https://kms.{settings.region}.{sigv4.domain(settings.region)}"

@@ -20,6 +20,7 @@ from chalicelib.settings import settings
 logger = logging.getLogger(__name__)
 
 
+MOST_CONNECTIONS = 2_000  # of a process: on a developer's machine each waiting listener holds one
 SPARE = 1.0  # seconds for which a server that let a call time out is not asked again
 
 
@@ -78,11 +79,17 @@ def run_all(calls: list[Call], insist: bool = False) -> list[Any]:
     return list(_call(_evaluate, calls)) if calls else []
 
 
+def wait(stream: str, after: str, seconds: float) -> None:
+    """Wait until a stream has an entry behind the one named, or for so long. Raises Down."""
+    command = ("XREAD", "BLOCK", max(int(seconds * 1000), 1), "STREAMS", stream, after)
+    _call(lambda: redis_lines.wait(client(), stream, command, seconds + settings.redis_timeout), patience=seconds)
+
+
 _spared: dict[str, float] = {}  # until when, by URL
 
 
-def _call(work: Any, *arguments: Any) -> Any:
-    started = clock.monotonic()
+def _call(work: Any, *arguments: Any, patience: float = 0.0) -> Any:
+    started = clock.monotonic() + patience
     try:
         return work(*arguments)
     except (RedisError, RedisClusterException, OSError) as error:  # the second is no kind of the first
@@ -117,6 +124,7 @@ def client() -> Any:
         "decode_responses": True,
         "socket_timeout": settings.redis_timeout,
         "socket_connect_timeout": settings.redis_timeout,
+        "max_connections": MOST_CONNECTIONS,
         # Once more for a connection that died unused, not for a time-out: that would double it.
         "retry": Retry(NoBackoff(), 1, (redis.ConnectionError,)),
     }

@@ -31,6 +31,20 @@ def ask(client: Any, commands: Sequence[Command]) -> list[Any]:
     return answers
 
 
+def wait(client: Any, key: str, command: Command, timeout: float) -> Any:
+    """Return the answer to a command that may block so many seconds. Raises RedisError or OSError."""
+    pool = _pool(client, key)
+    line = pool.get_connection()
+    try:
+        line.send_packed_command(line.pack_commands([command]), check_health=False)
+        return line.read_response(timeout=timeout)
+    except BaseException:
+        line.disconnect()
+        raise
+    finally:
+        pool.release(line)
+
+
 def _exchange(client: Any, commands: Sequence[Command]) -> list[Any]:
     pools = [_pool(client, command[FIRST_KEY]) for command in commands]
     lines = {pool: pool.get_connection() for pool in set(pools)}

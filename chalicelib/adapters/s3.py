@@ -150,8 +150,7 @@ def _place() -> tuple[str, str]:
     """The bucket's origin and the path before its keys: hosts follow the partition; a local S3 is asked by path."""
     if settings.s3_endpoint_url:
         return settings.s3_endpoint_url.rstrip("/"), f"/{settings.s3_bucket}"
-    domain = "amazonaws.com.cn" if settings.region.startswith("cn-") else "amazonaws.com"
-    return f"https://{settings.s3_bucket}.s3.{settings.region}.{domain}", ""
+    return f"https://{settings.s3_bucket}.s3.{settings.region}.{sigv4.domain(settings.region)}", ""
 
 
 def _text(key: str) -> str:

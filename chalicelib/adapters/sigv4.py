@@ -26,6 +26,11 @@ class Keys:
     service: str
 
 
+def domain(region: str) -> str:
+    """Return what the names of a region's hosts end with: they follow the partition."""
+    return "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+
+
 def stamp(instant: int) -> str:
     """Return microseconds since 1970 as AWS writes an instant: 20130524T000000Z."""
     return _stamp(instant // 1_000_000)
@@ -72,15 +77,23 @@ def presigned(
     return f"{origin}{path}?{asked}&X-Amz-Signature=" + signature(keys, at, f"{ALGORITHM}\n{at}\n{scope}\n{digest}")
 
 
-def authorized(keys: Keys, at: str, host: str, headers: Mapping[str, str], body: bytes) -> dict[str, str]:
-    """Return the headers of a POST to the root of an AWS service, with those that sign them and the body.
+def authorized(
+    keys: Keys,
+    at: str,
+    host: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    method: str = "POST",
+    path: str = "/",
+) -> dict[str, str]:
+    """Return the headers of a request to an AWS service other than S3, with those that sign them and the body.
 
-    Header names are in lower case. `at` is a stamp.
+    Header names are in lower case. `at` is a stamp; `path` is as it is sent, and encoded once more to be signed.
     """
     token = {"x-amz-security-token": keys.session_token} if keys.session_token else {}
     signed = {**headers, **token, "host": host, "x-amz-date": at}
     names = ";".join(sorted(signed))
-    lines = ["POST", "/", "", *(f"{name}:{signed[name]}" for name in sorted(signed))]
+    lines = [method, quote(path, safe="/~"), "", *(f"{name}:{signed[name]}" for name in sorted(signed))]
     lines += ["", names, hashlib.sha256(body).hexdigest()]
     digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
     signer = credential(keys, at)

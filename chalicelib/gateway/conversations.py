@@ -2,7 +2,6 @@
 
 from chalicelib import errors
 from chalicelib.errors import Refused
-from chalicelib.gateway import sessions
 from chalicelib.gateway.models import (
     Conversation,
     ConversationDetail,
@@ -12,6 +11,7 @@ from chalicelib.gateway.models import (
     Joined,
     OwnSession,
 )
+from chalicelib.identity import sessions
 from chalicelib.identity.callers import Caller
 from chalicelib.messaging import membership
 from chalicelib.messaging.membership import CLIENT

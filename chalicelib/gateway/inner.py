@@ -3,9 +3,9 @@
 from chalicelib import errors
 from chalicelib.adapters import mysql
 from chalicelib.errors import Refused
-from chalicelib.gateway import conversations, sessions
+from chalicelib.gateway import conversations
 from chalicelib.gateway.models import Archiving, ConversationNamed, ConversationOfMembers, Members, TokenRequest
-from chalicelib.identity import tokens
+from chalicelib.identity import sessions, tokens
 from chalicelib.identity.callers import SESSION, Caller
 from chalicelib.messaging import membership
 from chalicelib.messaging.membership import SERVICE

@@ -4,13 +4,10 @@ from collections.abc import Iterable
 
 from chalicelib import errors
 from chalicelib.errors import Refused
-from chalicelib.files import links
-from chalicelib.gateway import sessions
 from chalicelib.gateway.models import (
     Around,
     Conversation,
     Messages,
-    MsgData,
     NewestMessageId,
     NewestMessages,
     Sent,
@@ -18,12 +15,11 @@ from chalicelib.gateway.models import (
     Text,
 )
 from chalicelib.identity.callers import Caller
-from chalicelib.messaging import log, reading
+from chalicelib.messaging import log, msg_data, reading
 from chalicelib.messaging.models import Draft, Message
 from chalicelib.messaging.reading import Page
 
 PAGE, MOST = 30, 500  # messages; both are the protocol's
-WITHDRAWN = -1
 
 
 def send(caller: Caller, text: Text, key: str | None) -> Sent:
@@ -64,19 +60,6 @@ def between(caller: Caller, asked: Span) -> Messages:
     return _ordered(asked, _span(caller, asked, low, high, MOST, newest_first=asked.desc))
 
 
-def shown(public_id: str, message: Message) -> MsgData:
-    """A message as document 004 has it."""
-    return {
-        "MsgId": message.id,
-        "ConversationID": public_id,
-        "FromSession": sessions.shown(message.sender),
-        "SendTime": message.sent_at,
-        "Status": WITHDRAWN if message.withdrawn else message.status,
-        "Type": message.type,
-        "Content": links.signed(message.object_key) if message.object_key else message.content,
-    }
-
-
 def _newest(caller: Caller, public_id: str, limit: int) -> Page:
     """Two tenants may each have a session:abc, so that a seat says nothing without its tenant."""
     page, _ = reading.newest(public_id, caller.principal, limit)
@@ -91,4 +74,4 @@ def _span(caller: Caller, asked: Conversation, low: str, high: str, limit: int, 
 
 def _ordered(asked: NewestMessages, messages: Iterable[Message]) -> Messages:
     in_order = sorted(messages, key=lambda message: message.seq, reverse=asked.desc)
-    return Messages(Msg=[shown(asked.conversation_id, message) for message in in_order])
+    return Messages(Msg=[msg_data.of_message(asked.conversation_id, message) for message in in_order])

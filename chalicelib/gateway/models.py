@@ -3,8 +3,8 @@
 from typing import Annotated
 
 from pydantic import AliasChoices, Field
-from typing_extensions import TypedDict
 
+from chalicelib.messaging.msg_data import MsgData
 from chalicelib.wire import ChatText, MessageId, MessageIdIfAny, PublicId, RetryKey, SessionId, Whole, Wire
 
 CONVERSATION = "87ba7679-b682-47e7-8499-0385dda22b66"
@@ -104,16 +104,6 @@ class Around(NewestMessages):
 class Span(NewestMessages):
     start_msg_id: MessageIdIfAny = Field(None, description="为空则从第一条起", examples=[MSG_ID])
     end_msg_id: MessageIdIfAny = Field(None, description="为空则到最后一条止", examples=[""])
-
-
-class MsgData(TypedDict):
-    MsgId: Annotated[str, Field(examples=[MSG_ID])]
-    ConversationID: Annotated[str, Field(examples=[CONVERSATION])]
-    FromSession: Annotated[str, Field(examples=[SESSION])]
-    SendTime: Annotated[int, Field(description="微秒", examples=[SENT_AT])]
-    Status: Annotated[int, Field(description="发送时所填；-1 为已撤回", examples=[0])]
-    Type: Annotated[int, Field(description="0 文本，1 图片，其他由客户端自定", examples=[0])]
-    Content: Annotated[str, Field(description="图片为 30 分钟有效的地址；已撤回为空", examples=["多喝水，明天再看。"])]
 
 
 class Messages(Wire):

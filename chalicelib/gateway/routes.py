@@ -1,6 +1,6 @@
 """Document 004: the IM gateway."""
 
-from chalicelib.errors import CONFLICT, CONVERSATION_TYPE, NO_MEMBERS, NOT_FOUND
+from chalicelib.errors import CONFLICT, CONVERSATION_TYPE, NO_MEMBERS, NOT_FOUND, PROTOCOL
 from chalicelib.gateway import conversations, inner, messages
 from chalicelib.gateway.models import (
     Archiving,
@@ -22,12 +22,31 @@ from chalicelib.gateway.models import (
     Text,
     TokenRequest,
 )
+from chalicelib.gateway.notify import listening, poll, sse
+from chalicelib.gateway.notify.models import Listening, Several, Single
 from chalicelib.identity.callers import ADMIN, DOCTOR, PATIENT, SERVICE, SERVICE_STAFF, SESSION, Caller
-from chalicelib.web import Key, Routes
+from chalicelib.web import Key, LastEvent, Raw, Routes
 
 PARTICIPANTS = [PATIENT, DOCTOR, SERVICE_STAFF, ADMIN, SESSION]
 
 routes = Routes(__name__)
+
+
+@routes.get("/notify", callers=PARTICIPANTS, refusals=[PROTOCOL], raw=sse.CONTENT_TYPE)
+def notify(caller: Caller, query: Listening, last_event: LastEvent, time_left: float) -> Single | Several | Raw | None:
+    """消息推送服务
+
+    What is new for the caller, in all conversations. poll answers as soon as there is something: one message, or with
+    limit a list and the cursor to go on from; null (an empty list) after 20 seconds without. sse is a stream of the
+    same, ended after each delivery: an EventSource goes on by itself. Without a cursor each delivery counts as
+    received, and the next one goes on behind it. gap says that something is lost to the feed and must be read from
+    history (an answer without MsgId where there is nothing else). Each entry's PreId is the message before it in its
+    conversation. events=1 brings what is no message: withdrawals (Type 1000), read positions (1001) and others.
+    """
+    transport = listening.checked(query)
+    if transport == "sse":
+        return sse.stream(caller, query, last_event, time_left)
+    return poll.several(caller, query, query.limit, time_left) if query.limit else poll.one(caller, query, time_left)
 
 
 @routes.post("/send_msg", callers=PARTICIPANTS, refusals=[NOT_FOUND, CONFLICT])

@@ -27,6 +27,7 @@ class Caller:
     principal: str = ""
     platform: int = 0
     address: str = ""  # where the request came from
+    token: str = ""  # the hash of the token it came with, as hexadecimal text
 
     @property
     def user_id(self) -> int:
@@ -58,10 +59,13 @@ def bearer(headers: Mapping[str, str]) -> str:
 
 
 def _signed_in(headers: Mapping[str, str]) -> Caller:
-    session = tokens.look_up(bearer(headers))
+    token = bearer(headers)
+    session = tokens.look_up(token)
     if session is None:
         raise Refused(errors.TOKEN)
-    return Caller(session.tenant_id, session.kind, session.principal, session.platform)
+    return Caller(
+        session.tenant_id, session.kind, session.principal, session.platform, token=tokens.hashed(token).hex()
+    )
 
 
 def _visitor(headers: Mapping[str, str], address: str) -> Caller:

@@ -35,7 +35,7 @@ def issue(tenant_id: int, principal: str, kind: str, platform: int = 0) -> str:
             INSERT INTO tokens (token_hash, tenant_id, principal, kind, platform, created_at, expires_at)
             VALUES (%(token_hash)s, %(tenant_id)s, %(principal)s, %(kind)s, %(platform)s, %(now)s, %(expires_at)s)
             """,
-            token_hash=_hash(token),
+            token_hash=hashed(token),
             tenant_id=tenant_id,
             principal=principal.encode(),
             kind=kind,
@@ -51,22 +51,26 @@ def look_up(token: str) -> Session | None:
     """Return the live session of a token, or None."""
     if not token:
         return None
-    hashed = _hash(token)
-    session = _copied(hashed) or _stored(hashed)
+    return of_hash(hashed(token))
+
+
+def of_hash(token_hash: bytes) -> Session | None:
+    """Return the live session of a token that is known by its hash alone."""
+    session = _copied(token_hash) or _stored(token_hash)
     return session if session and session.expires_at > clock.now() else None
 
 
 def revoke(token: str) -> None:
     """End a session. Revoking twice, or a token that never was, changes nothing."""
-    hashed = _hash(token)
+    token_hash = hashed(token)
     mysql.autocommit(
         lambda tx: tx.run(
             "UPDATE tokens SET revoked_at = %(now)s WHERE token_hash = %(hashed)s AND revoked_at IS NULL",
             now=clock.now(),
-            hashed=hashed,
+            hashed=token_hash,
         )
     )
-    copies.bury(_key(hashed))
+    copies.bury(_key(token_hash))
 
 
 def revoke_all(tx: Tx, tenant_id: int, principal: str) -> None:
@@ -99,7 +103,8 @@ def reconsider(tenant_id: int, principal: str) -> None:
         copies.bury(_key(row["token_hash"]))
 
 
-def _hash(token: str) -> bytes:
+def hashed(token: str) -> bytes:
+    """What a token is known by: who reads it can sign nobody in."""
     return hashlib.sha256(token.encode("utf-8", "replace")).digest()
 
 

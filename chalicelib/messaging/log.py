@@ -1,13 +1,15 @@
 """The conversation log: the one way a message comes to exist, whatever protocol it came by."""
 
 import logging
+from typing import Any
 
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql, redis
 from chalicelib.adapters.redis import Call
 from chalicelib.errors import Refused
-from chalicelib.messaging import feed, ids, store, tail
+from chalicelib.messaging import feed, frames, ids, sockets, store, tail
 from chalicelib.messaging.models import Draft, Message, Written
+from chalicelib.notices import outbox
 
 logger = logging.getLogger(__name__)
 
@@ -24,11 +26,8 @@ def append(tenant_id: int, kind: str | None, public_id: str, sender: str, draft:
     """
     writer = ids.nonce()
     written = tail.marked(public_id, writer, lambda: _stored(tenant_id, kind, public_id, sender, draft))
-    _show(
-        public_id,
-        written,
-        [tail.publishing(public_id, writer, written, sender), *feed.messages(tenant_id, public_id, written)],
-    )
+    shown = tail.publishing(public_id, writer, written, sender)
+    _show(tenant_id, public_id, written, shown, feed.message(public_id, written))
     return written.message
 
 
@@ -48,17 +47,23 @@ def withdraw(tenant_id: int, public_id: str, message_id: str, principal: str) ->
         return written
 
     written = tail.marked(public_id, writer, take_back)
-    calls = [tail.publishing(public_id, writer, written, ""), *feed.withdrawals(tenant_id, public_id, written)]
-    _show(public_id, written, calls)
+    shown = tail.publishing(public_id, writer, written, "")
+    _show(tenant_id, public_id, written, shown, feed.withdrawn(public_id, written))
     return written.message
 
 
-def _show(public_id: str, written: Written, calls: list[Call]) -> None:
+def _show(tenant_id: int, public_id: str, written: Written, shown: Call, event: dict[str, Any]) -> None:
+    """Let readers see what was committed, and tell who takes part: at once, or from the outbox where they are many."""
+    if written.many:
+        outbox.nudge()
     try:
-        redis.run_all(calls, insist=True)
+        _, *answers = redis.run_all([shown, *feed.emitting(tenant_id, written.principals, event)], insist=True)
     except redis.Down as down:
         tail.doubt(public_id)
         logger.warning("message not published", extra={"ids": {"reason": str(down), "seq": written.message.seq}})
+        return
+    told = feed.told(written.principals, event, answers)
+    sockets.push(tenant_id, frames.parcels(told, written.message))
 
 
 def _stored(tenant_id: int, kind: str | None, public_id: str, sender: str, draft: Draft) -> Written:

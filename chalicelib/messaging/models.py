@@ -51,6 +51,7 @@ class Written:
     changes: int
     principals: list[str]  # participants, itself included, if they are few enough to tell them at once
     changed: bool = False  # a message that was there: the last of the changes
+    many: bool = False  # participants: the outbox has promised to tell them
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from chalicelib.adapters import mysql, redis
 from chalicelib.adapters.mysql import Tx
 from chalicelib.adapters.redis import Call
 from chalicelib.errors import Refused
-from chalicelib.messaging import ids, store_reading, tail
+from chalicelib.messaging import feed, frames, ids, sockets, store_reading, tail
 from chalicelib.messaging.models import Message, Seat, Snapshot
 from chalicelib.messaging.tail import View
 
@@ -72,13 +72,22 @@ def span(
 
 
 def read_up_to(public_id: str, page: Page) -> None:
-    """The participant has seen this page: move the read position, if it moves."""
+    """The participant has seen this page: move the read position, and tell who takes part, if it moves."""
     seat = page.seat
     if seat is None or seat.read_seq >= page.last_seq:
         return
     moved = mysql.autocommit(lambda tx: store_reading.move_read(tx, public_id, seat.principal, page.last_seq))
-    if moved:
-        tail.reseat(public_id, page.version, moved)
+    if moved is None:
+        return
+    now_seated, principals = moved
+    event = feed.read(public_id, page.messages[0].id, seat.principal, clock.now())
+    answers = redis.attempt_all(
+        [tail.reseating(public_id, page.version, now_seated), *feed.emitting(page.tenant_id, principals, event)]
+    )
+    if answers is None:
+        tail.doubt(public_id)
+    else:
+        sockets.push(page.tenant_id, frames.parcels(feed.told(principals, event, answers[1:])))
 
 
 def hide(public_id: str, principal: str) -> None:

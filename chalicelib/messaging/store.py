@@ -1,8 +1,11 @@
 """The conversation log in MySQL: writing. Nothing is decided here."""
 
+import json
+
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.messaging import ids
 from chalicelib.messaging.models import Draft, Message, Written
+from chalicelib.notices import store as notices
 
 TOLD_AT_ONCE = 20  # participants; more than these are told after the answer
 
@@ -42,7 +45,9 @@ def create(
 def append(
     tx: Tx, tenant_id: int, kind: str | None, public_id: str, sender: str, draft: Draft, now: int
 ) -> Written | None:
-    """Number and store a message in one round trip; None unless the sender may write there, in one of that kind.
+    """Number and store a message in one round trip, and promise to tell those who take part where they are many.
+
+    None unless the sender may write there, in one of that kind.
 
     The row lock that numbers is taken and freed inside the packet, so no network stands between two senders. Locks
     are taken in one order everywhere: the own seat, the conversation, the message. (The conversation is looked up by
@@ -71,6 +76,16 @@ def append(
         WHERE conversation_id = @conversation AND @numbered = 1;
         UPDATE participants SET own_since = own_since + 1
         WHERE conversation_id = @conversation AND principal = %(sender)s AND @numbered = 1;
+        INSERT INTO outbox (tenant_id, job, payload, due_at, created_at)
+        SELECT tenant_id, 'fan_out',
+               CONCAT('{{"kind":"message","conversation":"', public_id, '","seq":', last_seq, '}}'), %(now)s, %(now)s
+        FROM conversations
+        WHERE conversation_id = @conversation AND @numbered = 1 AND kind <> 'consult' AND (
+            SELECT COUNT(*) FROM (
+                SELECT 1 FROM participants
+                WHERE conversation_id = @conversation AND left_at IS NULL LIMIT {TOLD_AT_ONCE + 1}
+            ) AS some
+        ) > {TOLD_AT_ONCE};
         SELECT last_seq, last_tick, prev_tick, tag, changes
         FROM conversations WHERE conversation_id = @conversation AND @numbered = 1;
         SELECT principal FROM participants
@@ -97,7 +112,7 @@ def append(
     sent = (sender, draft.type, draft.content, draft.object_key)
     message = Message(head["last_seq"], message_id, *sent, now, status=draft.status)
     prev_id = ids.encode(head["prev_tick"], head["tag"]) if head["last_seq"] > 1 else ""
-    return Written(message, prev_id, head["changes"], told_at_once(principals))
+    return Written(message, prev_id, head["changes"], told_at_once(principals), many=len(principals) > TOLD_AT_ONCE)
 
 
 def find_sent(tx: Tx, tenant_id: int, sender: str, draft: Draft) -> tuple[str, str, str, Written] | None:
@@ -178,8 +193,13 @@ def withdraw(
             now=now,
         )
     changes = tx.value("SELECT changes FROM conversations WHERE conversation_id = %(conversation_id)s", **at)
-    principals = told_at_once(tx.all(PARTICIPANTS, **at))
-    return Written(message({**row, "withdrawn_at": now}), "", changes, principals, changed=first_time)
+    rows = tx.all(PARTICIPANTS, **at)
+    many = len(rows) > TOLD_AT_ONCE
+    if many and first_time:
+        promised = json.dumps({"kind": "withdrawn", "conversation": public_id, "seq": row["seq"]})
+        notices.insert(tx, tenant_id, "fan_out", None, promised, now)
+    gone = message({**row, "withdrawn_at": now})
+    return Written(gone, "", changes, told_at_once(rows), changed=first_time, many=many)
 
 
 def told_at_once(rows: list[Row]) -> list[str]:

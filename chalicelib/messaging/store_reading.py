@@ -3,7 +3,7 @@
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.messaging import ids
 from chalicelib.messaging.models import Message, Seat, Snapshot
-from chalicelib.messaging.store import message
+from chalicelib.messaging.store import TOLD_AT_ONCE, message, told_at_once
 
 SEATED = 20  # participants whose seats a snapshot brings along, the reader's own first
 
@@ -145,12 +145,39 @@ def span(tx: Tx, conversation_id: int, low: int, high: int, limit: int, newest_f
     return [message(row) for row in rows]
 
 
-def move_read(tx: Tx, public_id: str, principal: str, seq: int) -> Seat | None:
-    """Move a read position forward, count the own messages after it, and return the seat as it is then.
+def one(tx: Tx, tenant_id: int, public_id: str, seq: int) -> tuple[Message, str, list[str]] | None:
+    """Return a message, the id of the one before it ("" for the first), and who takes part."""
+    rows = tx.all(
+        """
+        SELECT m.seq, m.tick, m.tag, m.sender, m.type, m.content, m.object_key, m.sent_at, m.withdrawn_at, m.status
+        FROM conversations c JOIN messages m ON m.conversation_id = c.conversation_id
+        WHERE c.public_id = %(public_id)s AND c.tenant_id = %(tenant_id)s AND m.seq IN (%(seq)s - 1, %(seq)s)
+        ORDER BY m.seq DESC
+        """,
+        tenant_id=tenant_id,
+        public_id=public_id.encode(),
+        seq=seq,
+    )
+    if not rows or rows[0]["seq"] != seq:
+        return None
+    participants = tx.all(
+        """
+        SELECT p.principal FROM conversations c JOIN participants p ON p.conversation_id = c.conversation_id
+        WHERE c.public_id = %(public_id)s AND p.left_at IS NULL
+        """,
+        public_id=public_id.encode(),
+    )
+    prev_id = message(rows[1]).id if len(rows) > 1 else ""
+    return message(rows[0]), prev_id, [row["principal"].decode() for row in participants]
+
+
+def move_read(tx: Tx, public_id: str, principal: str, seq: int) -> tuple[Seat, list[str]] | None:
+    """Move a read position forward, count the own messages after it, and return the seat as it is then, and who is to
+    be told: the participants, nobody where it did not move or they are many.
 
     None for no participant. The count reads committed rows under the seat's lock: no own message slips between.
     """
-    *_, rows, _ = tx.packet(
+    *_, rows, others, _ = tx.packet(
         """
         SET @conversation = NULL;
         SELECT conversation_id INTO @conversation FROM conversations WHERE public_id = %(public_id)s;
@@ -163,15 +190,19 @@ def move_read(tx: Tx, public_id: str, principal: str, seq: int) -> Seat | None:
             )
         WHERE conversation_id = @conversation AND principal = %(principal)s AND left_at IS NULL
           AND read_seq < %(seq)s;
+        SET @moved = ROW_COUNT();
         SELECT principal, read_seq, own_since, hidden_seq FROM participants
         WHERE conversation_id = @conversation AND principal = %(principal)s AND left_at IS NULL;
+        SELECT principal FROM participants
+        WHERE conversation_id = @conversation AND left_at IS NULL AND @moved = 1 LIMIT %(most)s;
         COMMIT
         """,
         public_id=public_id.encode(),
         principal=principal.encode(),
         seq=seq,
+        most=TOLD_AT_ONCE + 1,
     )
-    return _seat(rows[0]) if rows else None
+    return (_seat(rows[0]), told_at_once(others)) if rows else None
 
 
 def hide(tx: Tx, public_id: str, principal: str) -> Seat | None:

@@ -107,9 +107,14 @@ def refilling(public_id: str, seen: View, found: Snapshot) -> Call:
 
 def reseat(public_id: str, version: str, seat: Seat) -> None:
     """A seat changed in MySQL."""
-    arguments = [version, ids.nonce(), seat.principal, seat.read_seq, seat.own_since, seat.hidden_seq]
-    if not redis.attempt(scripts.RESEAT, _keys(public_id), arguments):
+    if not redis.attempt(*reseating(public_id, version, seat)):
         doubt(public_id)
+
+
+def reseating(public_id: str, version: str, seat: Seat) -> Call:
+    """Return the script that `reseat` runs, to be run with others."""
+    arguments = [version, ids.nonce(), seat.principal, seat.read_seq, seat.own_since, seat.hidden_seq]
+    return scripts.RESEAT, _keys(public_id), arguments
 
 
 def unseating(public_id: str, writer: str, principals: list[str]) -> Call:

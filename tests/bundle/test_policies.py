@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from app import CORE, GROUPS, app
+from chalicelib.notices.jobs import JOBS
 from infra.functions import named, of_group
 from tests.bundle.cloudformation import functions, resources, strings
 from tests.bundle.conftest import ROOT, Package
@@ -17,6 +18,7 @@ SERVING = {of_group(group, CORE): f"chalicelib.{group}.routes" for group in GROU
 WORKING = {named(job): job for job in ("migrate", *(one.name for one in app.event_sources))}
 # Actions whose resource must be "*": EC2 knows no other for network interfaces that are not there yet.
 ANYWHERE = "ec2:"
+SERVICES = {"s3": "s3", "kms": "kms", "lambda": "lambdas", "execute-api": "ws_push"}
 
 
 def statements(policy: dict[str, Any]) -> list[dict[str, Any]]:
@@ -88,19 +90,21 @@ def jobs_modules(job: str) -> set[str]:
     for node in ast.walk(ast.parse((ROOT / "app.py").read_text("utf-8"))):
         if isinstance(node, ast.FunctionDef) and node.name == job:
             texts = {one.value for one in ast.walk(node) if isinstance(one, ast.Constant)}
-            return {*imports(node), *(str(one) for one in texts if str(one).startswith("chalicelib."))}
+            found = {*imports(node), *(str(one) for one in texts if str(one).startswith("chalicelib."))}
+            promised = {one.partition(":")[0] for one in JOBS.values()}
+            return found | promised if "chalicelib.notices.outbox" in found else found
     raise AssertionError(f"app.py has no {job}")
 
 
 @pytest.mark.parametrize("name", [*SERVING, *WORKING])
-def test_files_and_data_keys_are_for_the_functions_whose_code_handles_them(package: Package, name: str) -> None:
+def test_a_service_is_for_the_functions_whose_code_uses_it(package: Package, name: str) -> None:
     starts = {SERVING[name]} if name in SERVING else jobs_modules(WORKING[name])
     assert starts
     actions = {action for one in allowed(package, name) for action in one["Action"]}
-    for service in ("s3", "kms"):
-        uses = any(reaches(one, f"chalicelib.adapters.{service}", set()) for one in starts)
+    for service, adapter in SERVICES.items():
+        uses = any(reaches(one, f"chalicelib.adapters.{adapter}", set()) for one in starts)
         assert any(action.startswith(f"{service}:") for action in actions) is uses, service
-    assert {action.partition(":")[0] for action in actions} - {"s3", "kms"} == {"logs", "ec2"}
+    assert {action.partition(":")[0] for action in actions} - set(SERVICES) == {"logs", "ec2"}
 
 
 def test_uploads_and_files_lie_where_the_policies_say() -> None:

@@ -42,7 +42,7 @@ def asks_as_doctor(token: str) -> int:
 
 
 def copied(token: str) -> str | None:
-    return copies.read(tokens._key(tokens._hash(token)))
+    return copies.read(tokens._key(tokens.hashed(token)))
 
 
 def test_a_new_doctor_signs_in_and_is_listed_to_patients(hospital: Hospital) -> None:

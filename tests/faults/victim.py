@@ -25,7 +25,7 @@ POINTS: dict[str, tuple[Any, str, int]] = {
     "between two statements": (mysql.Tx, "run", 2),
     "between commit and Redis": (log, "_show", 1),
     "between MySQL and the refill": (tail, "refilling", 1),
-    "between MySQL and the seat": (tail, "reseat", 1),
+    "between MySQL and the seat": (tail, "reseating", 1),
 }
 
 

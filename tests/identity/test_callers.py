@@ -1,5 +1,6 @@
 """Who may ask what: every endpoint against every kind of caller, and which hospital a request belongs to."""
 
+import hashlib
 from importlib import import_module
 from typing import Any
 
@@ -118,7 +119,8 @@ def test_a_visitor_with_a_token_is_known_by_it(lin: Person) -> None:
 def test_who_has_signed_in_is_known_by_kind_and_platform(hospital: Hospital) -> None:
     token = tokens.issue(hospital.tenant_id, "session:abc", SESSION, platform=5)
     caller = callers.identify({"token": token}, frozenset([PATIENT, SESSION]))
-    assert caller == Caller(hospital.tenant_id, SESSION, "session:abc", 5)
+    hashed = hashlib.sha256(token.encode()).hexdigest()
+    assert caller == Caller(hospital.tenant_id, SESSION, "session:abc", 5, token=hashed)
     with pytest.raises(ValueError, match="session:abc"):
         _ = caller.user_id
 

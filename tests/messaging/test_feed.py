@@ -10,12 +10,12 @@ from tests.people import Hospital, Person
 
 
 def events(who: Person) -> list[tuple[str, dict[str, Any]]]:
-    _, stream = feed.keys(who.tenant_id, who.principal)
+    _, stream, _ = feed.keys(who.tenant_id, who.principal)
     return [(at, json.loads(fields["event"])) for at, fields in redis.client().xrange(stream)]
 
 
 def generation(who: Person) -> str:
-    head, _ = feed.keys(who.tenant_id, who.principal)
+    head, *_ = feed.keys(who.tenant_id, who.principal)
     return str(redis.client().hget(head, "generation"))
 
 
@@ -30,7 +30,7 @@ def test_every_participant_is_told_in_order(conversation: str, lin: Person, chen
 
 def test_a_stream_never_holds_what_was_said(lin: Person, say: Say) -> None:
     say("私密", lin)
-    _, stream = feed.keys(lin.tenant_id, lin.principal)
+    _, stream, _ = feed.keys(lin.tenant_id, lin.principal)
     assert "私密" not in str(redis.client().xrange(stream))
 
 

@@ -1,0 +1,60 @@
+"""MsgData: a message or an event as document 004 has it, in history and in what is delivered."""
+
+import json
+from typing import Annotated, Any
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from chalicelib.files import links
+from chalicelib.identity import sessions
+from chalicelib.messaging.models import Message
+
+WITHDRAWN_STATUS = -1
+WITHDRAWN, READ = 1000, 1001  # types of events; those of other parts of the system are above 1099
+
+
+class MsgData(TypedDict):
+    MsgId: Annotated[str, Field(examples=["EDCZL-SY32-243Y-VWQ"])]
+    ConversationID: Annotated[str, Field(examples=["87ba7679-b682-47e7-8499-0385dda22b66"])]
+    FromSession: Annotated[str, Field(examples=["50864896-8136-4a43-8a48-1d3325a7f78f"])]
+    SendTime: Annotated[int, Field(description="微秒", examples=[1698119710632897])]
+    Status: Annotated[int, Field(description="发送时所填；-1 为已撤回", examples=[0])]
+    Type: Annotated[int, Field(description="0 文本，1 图片，其他由客户端自定", examples=[0])]
+    Content: Annotated[str, Field(description="图片为 30 分钟有效的地址；已撤回为空", examples=["多喝水，明天再看。"])]
+
+
+class Delivered(MsgData):
+    PreId: Annotated[str, Field(description="该会话的上一条消息，第一条为空", examples=["EDCZL-SY32-2436-VWQ"])]
+    Cursor: Annotated[str, Field(description="本条之后的位置", examples=["4f1c20aa9b3e77d0.12"])]
+
+
+def of_message(public_id: str, message: Message) -> MsgData:
+    return {
+        "MsgId": message.id,
+        "ConversationID": public_id,
+        "FromSession": sessions.shown(message.sender),
+        "SendTime": message.sent_at,
+        "Status": WITHDRAWN_STATUS if message.withdrawn else message.status,
+        "Type": message.type,
+        "Content": links.signed(message.object_key) if message.object_key else message.content,
+    }
+
+
+def delivered(public_id: str, message: Message, prev_id: str, cursor: str) -> Delivered:
+    return {**of_message(public_id, message), "PreId": prev_id, "Cursor": cursor}
+
+
+def event(kind: int, event: dict[str, Any], content: dict[str, Any], cursor: str) -> Delivered:
+    """What is no message: its content is JSON."""
+    return {
+        "MsgId": event.get("id", ""),
+        "ConversationID": event.get("conversation", ""),
+        "FromSession": sessions.shown(event.get("from", "")),
+        "SendTime": event.get("at", 0),
+        "Status": 0,
+        "Type": kind,
+        "Content": json.dumps(content, ensure_ascii=False, separators=(",", ":")),
+        "PreId": "",
+        "Cursor": cursor,
+    }

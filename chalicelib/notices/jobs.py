@@ -1,0 +1,8 @@
+"""The sitemap of what is done after an answer: each job's function, imported when a row of the outbox wants it.
+
+A function takes the tenant's id and the row's payload, and must bear being called again with the same.
+"""
+
+JOBS = {
+    "fan_out": "chalicelib.messaging.fan_out:run",
+}

@@ -1,0 +1,123 @@
+"""What must happen after the answer, whatever becomes of the process that promised it.
+
+    outbox.put(tx, tenant_id, "tell", {"booking": 12}, once="booking:12:stopped")  # in the transaction that causes it
+    outbox.nudge()  # after the commit: begin at once, and not with the next minute
+
+A row is done at least once, by the function that jobs.py names; `once` keeps a second cause from making a second row.
+What fails is tried again after a growing while, and given up after TRIES: then it stays, and an error is logged.
+"""
+
+import json
+import logging
+import threading
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+from chalicelib import clock, logs
+from chalicelib.adapters import lambdas, mysql
+from chalicelib.adapters.mysql import Row, Tx
+from chalicelib.errors import Refused
+from chalicelib.notices import store
+from chalicelib.notices.jobs import JOBS
+from chalicelib.settings import settings
+
+logger = logging.getLogger(__name__)
+
+BATCH = 50
+BUDGET = 40.0  # seconds after which no further row is begun: the next run goes on
+LEASE = 60 * clock.SECOND  # what takes longer than this is begun anew by somebody else
+FIRST_WAIT, LONGEST_WAIT = 5 * clock.SECOND, 3600 * clock.SECOND  # doubled after each failure
+TRIES = 14  # half a day
+KEPT = 30 * clock.DAY
+# The function is Chalice's handler of a schedule, and reads what EventBridge would say.
+NUDGE: dict[str, Any] = {**dict.fromkeys(("version", "account", "region", "id", "time"), ""), "source": "nudge"}
+NUDGE |= {"detail-type": "", "detail": {}, "resources": []}
+
+
+def put(tx: Tx, tenant_id: int, job: str, payload: Mapping[str, Any], once: str | None = None) -> None:
+    """Promise a job. `once` (up to 128 bytes) names what happens once for the tenant, however often it is caused."""
+    store.insert(tx, tenant_id, job, once, json.dumps(payload, ensure_ascii=False), clock.now())
+
+
+def nudge() -> None:
+    """Have somebody look now. Where that fails, whoever looks each minute finds it."""
+    if not settings.outbox_function:
+        _worker.wake()
+        return
+    try:
+        lambdas.invoke(settings.outbox_function, NUDGE)
+    except Refused as refused:
+        logger.warning("outbox not nudged", extra={"ids": logs.cause(refused.__cause__ or refused)})
+
+
+def run() -> int:
+    """Do what is due; return how many rows were done. Safe to run twice, also at once."""
+    started, done = clock.monotonic(), 0
+    claimed = BATCH
+    while claimed:
+        claimed = 0
+        for row in mysql.autocommit(lambda tx: store.due(tx, clock.now(), BATCH)):
+            if clock.monotonic() - started > BUDGET:
+                return done
+            if _claimed(row):  # one at a time, so that the lease is for its own work alone
+                claimed += 1
+                done += _done(row)
+    mysql.autocommit(lambda tx: store.forget(tx, clock.now() - KEPT, 1_000))
+    return done
+
+
+def _claimed(row: Row) -> bool:
+    return mysql.autocommit(lambda tx: store.claim(tx, row, clock.now() + LEASE))
+
+
+def _done(row: Row) -> bool:
+    ids = {"job": row["job"], "outbox_id": row["outbox_id"], "try": row["tries"] + 1}
+    try:
+        module, _, name = JOBS[row["job"]].partition(":")
+        getattr(import_module(module), name)(row["tenant_id"], json.loads(row["payload"]))
+    except Exception as error:
+        _failed(row, {**ids, **logs.cause(error)})
+        return False
+    mysql.autocommit(lambda tx: store.finish(tx, row["outbox_id"], clock.now()))
+    return True
+
+
+def _failed(row: Row, ids: dict[str, Any]) -> None:
+    if row["tries"] + 1 < TRIES:
+        wait = min(FIRST_WAIT << row["tries"], LONGEST_WAIT)
+        mysql.autocommit(lambda tx: store.postpone(tx, row["outbox_id"], clock.now() + wait))
+        logger.warning("job failed", exc_info=True, extra={"ids": ids})
+    else:
+        mysql.autocommit(lambda tx: store.park(tx, row["outbox_id"], clock.now()))
+        logger.error("job given up", exc_info=True, extra={"ids": ids})
+
+
+class _Worker:
+    """Where there is no other function to do it: a thread, one at a time, that ends when nothing is due."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._working = self._again = False
+
+    def wake(self) -> None:
+        with self._lock:
+            self._again = True
+            if not self._working:
+                self._working = True
+                threading.Thread(target=self._work, name="outbox", daemon=True).start()
+
+    def _work(self) -> None:
+        while self._wanted():
+            try:
+                run()
+            except Exception:
+                logger.exception("outbox not run")
+
+    def _wanted(self) -> bool:
+        with self._lock:
+            self._working, self._again = self._again, False
+            return self._working
+
+
+_worker = _Worker()

@@ -1,0 +1,76 @@
+"""The outbox in MySQL. Nothing is decided here."""
+
+from chalicelib.adapters.mysql import Row, Tx
+
+
+def insert(tx: Tx, tenant_id: int, job: str, once: str | None, payload: str, now: int) -> None:
+    """One that is there already under the same name stays as it is."""
+    tx.run(
+        """
+        INSERT INTO outbox (tenant_id, job, once, payload, due_at, created_at)
+        VALUES (%(tenant_id)s, %(job)s, %(once)s, %(payload)s, %(now)s, %(now)s)
+        ON DUPLICATE KEY UPDATE outbox_id = outbox_id
+        """,
+        tenant_id=tenant_id,
+        job=job,
+        once=once.encode() if once else None,
+        payload=payload,
+        now=now,
+    )
+
+
+def due(tx: Tx, now: int, limit: int) -> list[Row]:
+    """Return the rows that wait, the longest due first."""
+    return tx.all(
+        """
+        SELECT outbox_id, tenant_id, job, payload, due_at, tries FROM outbox
+        WHERE waiting = 1 AND due_at <= %(now)s
+        ORDER BY due_at LIMIT %(limit)s
+        """,
+        now=now,
+        limit=limit,
+    )
+
+
+def claim(tx: Tx, row: Row, until: int) -> bool:
+    """Take a row as it was seen; False where somebody else was faster."""
+    taken = tx.run(
+        """
+        UPDATE outbox SET due_at = %(until)s, tries = tries + 1
+        WHERE outbox_id = %(outbox_id)s AND waiting = 1 AND due_at = %(due_at)s AND tries = %(tries)s
+        """,
+        until=until,
+        outbox_id=row["outbox_id"],
+        due_at=row["due_at"],
+        tries=row["tries"],
+    )
+    return taken == 1
+
+
+def finish(tx: Tx, outbox_id: int, now: int) -> None:
+    tx.run(
+        "UPDATE outbox SET waiting = NULL, done_at = %(now)s WHERE outbox_id = %(outbox_id)s AND waiting = 1",
+        outbox_id=outbox_id,
+        now=now,
+    )
+
+
+def postpone(tx: Tx, outbox_id: int, until: int) -> None:
+    tx.run(
+        "UPDATE outbox SET due_at = %(until)s WHERE outbox_id = %(outbox_id)s AND waiting = 1",
+        outbox_id=outbox_id,
+        until=until,
+    )
+
+
+def park(tx: Tx, outbox_id: int, now: int) -> None:
+    tx.run(
+        "UPDATE outbox SET waiting = NULL, parked_at = %(now)s WHERE outbox_id = %(outbox_id)s AND waiting = 1",
+        outbox_id=outbox_id,
+        now=now,
+    )
+
+
+def forget(tx: Tx, before: int, limit: int) -> None:
+    """Rows that were done long ago go."""
+    tx.run("DELETE FROM outbox WHERE done_at < %(before)s LIMIT %(limit)s", before=before, limit=limit)

@@ -1,0 +1,81 @@
+"""Another function is started by a request that AWS's own SDK would sign alike."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+from typing import Any
+
+import pytest
+from botocore import auth, awsrequest, credentials
+
+from app import run_outbox
+from chalicelib import clock
+from chalicelib.adapters import lambdas
+from chalicelib.errors import UNAVAILABLE, Refused
+from chalicelib.notices import outbox
+from chalicelib.settings import settings
+
+asked: list[tuple[str, dict[str, str], bytes]] = []
+status = [202]
+
+
+class Lambda(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        asked.append((self.path, {name.lower(): value for name, value in self.headers.items()}, body))
+        self.send_response(status[0])
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def origin(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    server = HTTPServer(("127.0.0.1", 0), Lambda)
+    Thread(target=server.serve_forever, daemon=True).start()
+    place = f"http://127.0.0.1:{server.server_address[1]}"
+    changed = replace(settings, lambda_endpoint_url=place, session_token="role/token=", outbox_function="a-RunOutbox-1")
+    monkeypatch.setattr(lambdas, "settings", changed)
+    monkeypatch.setattr(outbox, "settings", changed)
+    asked.clear()
+    status[0] = 202
+    yield place
+    server.shutdown()
+    server.server_close()
+
+
+def test_it_is_started_without_being_waited_for(origin: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: now)
+    outbox.nudge()
+    [(path, headers, body)] = asked
+    assert path == "/2015-03-31/functions/a-RunOutbox-1/invocations"
+    assert headers["x-amz-invocation-type"] == "Event"
+    frozen = datetime.strptime(headers["x-amz-date"], "%Y%m%dT%H%M%SZ")
+    monkeypatch.setattr(auth, "get_current_datetime", lambda: frozen)
+    signed = {name: headers[name] for name in ("x-amz-invocation-type", "content-type")}
+    request = awsrequest.AWSRequest("POST", origin + path, signed, body)
+    keys = credentials.Credentials(settings.access_key, settings.secret_key, "role/token=")
+    auth.SigV4Auth(keys, "lambda", settings.region).add_auth(request)
+    assert headers["authorization"] == request.headers["Authorization"]
+
+
+def test_what_it_is_told_is_what_the_function_reads() -> None:
+    run_outbox(outbox.NUDGE, None)
+
+
+@pytest.mark.parametrize("answer", [403, 404, 429, 500])
+def test_a_function_that_was_not_started_is_found_by_the_next_look(
+    origin: str, answer: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert origin
+    status[0] = answer
+    with pytest.raises(Refused) as refused:
+        lambdas.invoke("a", {})
+    assert refused.value.kind is UNAVAILABLE
+    outbox.nudge()
+    assert [record.message for record in caplog.records] == ["outbox not nudged"]

@@ -1,0 +1,36 @@
+"""Listening over HTTP, as a page does."""
+
+import json
+from typing import Any
+
+from tests.wire import Answer, call
+
+NOTIFY = "/notify"
+
+
+def poll(token: str, **query: Any) -> Answer:
+    return call("GET", NOTIFY, query={"token": token, "protoc": "poll", **query})
+
+
+def heard(token: str, limit: int = 100, **query: Any) -> tuple[list[Any], str, bool]:
+    """Return what a poll for several brings: messages, cursor, gap."""
+    data = poll(token, limit=limit, **query).data
+    return data["Msg"], data["cursor"], data["gap"]
+
+
+def contents(messages: list[Any]) -> list[str]:
+    return [message["Content"] for message in messages]
+
+
+def listen(token: str, last_event: str = "", **query: Any) -> tuple[list[tuple[str, str, Any]], str]:
+    """Return the events of one SSE answer as a browser reads them: (type, id, data), and the last id."""
+    headers = {"Last-Event-ID": last_event} if last_event else {}
+    answer = call("GET", NOTIFY, headers=headers, query={"token": token, "protoc": "sse", **query})
+    assert answer.headers["Content-Type"] == "text/event-stream"
+    events, last = [], ""
+    for block in answer.content.decode().split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in block.splitlines() if line)
+        last = fields.get("id", last)
+        if "data" in fields:
+            events.append((fields.get("event", "message"), last, json.loads(fields["data"])))
+    return events, last

@@ -1,0 +1,235 @@
+"""What is said anywhere arrives at each participant's feed, over long poll and server-sent events."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from chalicelib import clock
+from chalicelib.adapters import mysql, redis
+from chalicelib.gateway.notify import listening
+from chalicelib.messaging import delivery, log
+from chalicelib.settings import settings
+from tests.consult import chat
+from tests.gateway.hearing import NOTIFY, contents, heard, listen, poll
+from tests.gateway.talk import Visitor, join, kick, made, send, visitor
+from tests.people import Hospital, Person
+from tests.wire import call
+
+
+@pytest.fixture
+def conversation(guo: Visitor, han: Visitor) -> str:
+    """Guo made it, Han joined, and both listen."""
+    conversation = made(guo)
+    assert join(han, conversation).status == 200
+    for who in (guo, han):
+        heard(who.token)
+    return conversation
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever listens is kept waiting for as long as anybody is."""
+    monkeypatch.setattr(listening, "settings", replace(settings, poll_seconds=20))
+
+
+def test_a_poll_brings_the_next_message_and_null_where_there_is_none(
+    guo: Visitor, han: Visitor, conversation: str
+) -> None:
+    first = send(guo, conversation, "在吗").data["MsgID"]
+    second = send(guo, conversation, "有人吗").data["MsgID"]
+    one, two = poll(han.token).data, poll(han.token).data
+    assert (one["MsgId"], one["PreId"], one["Content"]) == (first, "", "在吗")
+    assert (one["FromSession"], one["ConversationID"], one["gap"]) == (guo.session, conversation, False)
+    assert (two["MsgId"], two["PreId"]) == (second, first)
+    assert poll(han.token).data is None
+
+
+def test_what_one_said_oneself_is_there_too_for_ones_other_devices(guo: Visitor, conversation: str) -> None:
+    send(guo, conversation, "我")
+    assert contents(heard(guo.token)[0]) == ["我"]
+
+
+def test_a_poll_for_several_brings_a_list_and_where_to_go_on(guo: Visitor, han: Visitor, conversation: str) -> None:
+    _, start, _ = heard(han.token)
+    for number in range(5):
+        send(guo, conversation, str(number))
+    two, cursor, _ = heard(han.token, 2, after=start)
+    rest, end, _ = heard(han.token, after=cursor)
+    assert contents(two) + contents(rest) == ["0", "1", "2", "3", "4"]
+    assert two[-1]["Cursor"] == cursor
+    assert heard(han.token, after=end) == ([], end, False)
+
+
+def test_a_cursor_brings_the_same_again_so_that_a_lost_answer_costs_nothing(
+    guo: Visitor, han: Visitor, conversation: str
+) -> None:
+    _, start, _ = heard(han.token)
+    send(guo, conversation, "在吗")
+    assert heard(han.token, after=start) == heard(han.token, after=start)
+
+
+def test_without_a_cursor_each_token_has_a_place_of_its_own(
+    hospital: Hospital, guo: Visitor, han: Visitor, conversation: str
+) -> None:
+    tablet = visitor(hospital, han.session).token
+    heard(tablet)
+    send(guo, conversation, "在吗")
+    assert contents(heard(han.token)[0]) == contents(heard(tablet)[0]) == ["在吗"]
+    assert heard(han.token)[0] == []
+
+
+def test_who_begins_to_listen_hears_what_comes_then(guo: Visitor, han: Visitor) -> None:
+    conversation = made(guo)
+    join(han, conversation)
+    send(guo, conversation, "before")
+    messages, cursor, gap = heard(han.token)
+    assert (messages, gap) == ([], True), "whether there was anything before, nobody knows: history does"
+    assert heard(han.token, after=cursor)[0::2] == ([], False)
+    send(guo, conversation, "after")
+    assert contents(heard(han.token)[0]) == ["after"]
+
+
+@pytest.mark.usefixtures("patient")
+def test_who_waits_is_told_at_once(guo: Visitor, han: Visitor, conversation: str) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(poll, han.token)
+        started = clock.monotonic()
+        send(guo, conversation, "在吗")
+        assert waiting.result(timeout=15).data["Content"] == "在吗"
+        assert clock.monotonic() - started < 10, "it was told by the end of the wait, not by the message"
+
+
+def test_who_waits_holds_no_connection_to_mysql(
+    han: Visitor, conversation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert conversation
+    free: list[int] = []
+    wait = redis.wait
+
+    def waiting(*arguments: Any) -> None:
+        free.append(mysql._places._value)
+        wait(*arguments)
+
+    monkeypatch.setattr(redis, "wait", waiting)
+    poll(han.token)
+    assert set(free) == {settings.database_pool}
+
+
+def test_nobody_is_kept_longer_than_the_function_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening, "settings", replace(settings, poll_seconds=20))
+    waits: list[float] = []
+    monkeypatch.setattr(delivery, "awaited", lambda _who, _limit, seconds, _tell: waits.append(seconds))
+    asked: Any = type("Asked", (), {"events": ""})
+    caller: Any = type("Caller", (), {"tenant_id": 1, "principal": "user:1", "token": ""})
+    for left in (29.0, 10.0, 2.0):
+        listening.awaited(caller, asked, "", 1, left)
+    assert waits == [20, 7, 0]
+
+
+def test_a_doctors_answer_arrives_at_the_patients_feed(lin: Person, chen: Person) -> None:
+    session_no = chat.opened(lin, chen)
+    heard(lin.token)
+    chat.reply(chen, session_no, "多喝水")
+    message = poll(lin.token).data
+    assert (message["Content"], message["FromSession"], message["ConversationID"]) == (
+        "多喝水",
+        str(chen.user_id),
+        session_no,
+    )
+
+
+def test_sse_is_a_stream_of_the_same_that_a_browser_resumes(guo: Visitor, han: Visitor, conversation: str) -> None:
+    events, last = listen(han.token)
+    assert (events, bool(last)) == ([], True)
+    send(guo, conversation, "一\n二")
+    send(guo, conversation, "三")
+    events, end = listen(han.token, last)
+    assert [(kind, data["Content"]) for kind, _, data in events] == [("message", "一\n二"), ("message", "三")]
+    assert [at for _, at, _ in events] == [data["Cursor"] for _, _, data in events]
+    assert [data["Content"] for _, _, data in listen(han.token, events[0][1])[0]] == ["三"]
+    assert listen(han.token, end) == ([], end)
+
+
+def test_the_header_counts_for_more_than_the_address_that_a_browser_repeats(
+    guo: Visitor, han: Visitor, conversation: str
+) -> None:
+    _, start = listen(han.token)
+    send(guo, conversation, "一")
+    _, end = listen(han.token, start)
+    assert listen(han.token, end, after=start)[0] == []
+
+
+def test_a_withdrawn_text_is_not_delivered(hospital: Hospital, lin: Person, chen: Person) -> None:
+    session_no = chat.opened(lin, chen)
+    heard(lin.token)
+    message_id = chat.reply(chen, session_no, "说错了").data["msg_id"]
+    log.withdraw(hospital.tenant_id, session_no, message_id, chen.principal)
+    [told], _, _ = heard(lin.token)
+    assert (told["MsgId"], told["Status"], told["Content"]) == (message_id, -1, "")
+
+
+def test_withdrawals_and_read_positions_go_to_who_asks_for_them(hospital: Hospital, lin: Person, chen: Person) -> None:
+    session_no = chat.opened(lin, chen)
+    _, start, _ = heard(lin.token)
+    message_id = chat.ask(lin, chen, "在吗").data["msg_id"]
+    chat.seen_by_doctor(chen, session_no)
+    chat.seen_by_doctor(chen, session_no)
+    log.withdraw(hospital.tenant_id, session_no, message_id, lin.principal)
+    told = [(one["Type"], one["FromSession"]) for one in heard(lin.token, after=start, events=1)[0]]
+    assert told == [(0, str(lin.user_id)), (1001, str(chen.user_id)), (1000, "")]
+    _, *events = heard(lin.token, after=start, events=1)[0]
+    assert {json.loads(one["Content"])["MsgId"] for one in events} == {message_id}
+    assert [one["Type"] for one in heard(lin.token, after=start)[0]] == [0]
+
+
+def test_who_was_put_out_hears_nothing_more_not_even_of_before(
+    hospital: Hospital, guo: Visitor, han: Visitor, conversation: str
+) -> None:
+    send(guo, conversation, "一")
+    kick(hospital, conversation, han)
+    send(guo, conversation, "二")
+    assert heard(han.token)[0] == []
+
+
+def test_a_stranger_hears_nothing(hospital: Hospital, guo: Visitor, conversation: str, lin: Person) -> None:
+    heard(lin.token)
+    send(guo, conversation, "一")
+    assert heard(lin.token)[0] == []
+    assert hospital
+
+
+def test_the_same_name_in_another_hospital_hears_nothing(
+    elsewhere: Hospital, guo: Visitor, han: Visitor, conversation: str
+) -> None:
+    namesake = visitor(elsewhere, han.session).token
+    heard(namesake)
+    send(guo, conversation, "一")
+    assert heard(namesake)[0] == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "code"),
+    [
+        ({"protoc": "xmpp"}, 90013),
+        ({"protoc": "ws"}, 90013),
+        ({"protoc": ""}, 90013),
+        ({"after": "x"}, 10001),
+        ({"limit": 0}, 10001),
+        ({"limit": 101}, 10001),
+        ({"events": 2}, 10001),
+    ],
+)
+def test_what_makes_no_sense_is_refused(han: Visitor, wrong: dict[str, Any], code: int) -> None:
+    answer = poll(han.token, **wrong)
+    assert (answer.status, answer.code) == (400, code)
+
+
+def test_without_a_live_token_nobody_listens() -> None:
+    assert [call("GET", NOTIFY, query={"protoc": "poll"}).status, poll("guessed").status] == [401, 401]
+
+
+def test_a_header_signs_in_as_well_and_counts_for_more(han: Visitor) -> None:
+    assert call("GET", NOTIFY, han.token, query={"token": "guessed", "protoc": "poll"}).status == 200

@@ -1,0 +1,154 @@
+"""What was promised in a transaction is done after it, at least once, and given up only when somebody can see it."""
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from app import run_outbox
+from chalicelib import clock
+from chalicelib.adapters import mysql
+from chalicelib.adapters.mysql import Row
+from chalicelib.notices import outbox
+from chalicelib.notices.jobs import JOBS
+from tests.files.test_sweep import said
+from tests.people import Hospital
+
+pytestmark = pytest.mark.store
+
+done: list[tuple[int, dict[str, Any]]] = []
+failing: list[Exception] = []
+
+
+def job(tenant_id: int, payload: dict[str, Any]) -> None:
+    if failing:
+        raise failing[-1]
+    done.append((tenant_id, payload))
+
+
+@pytest.fixture(autouse=True)
+def a_job(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A job of this test's own, and nothing that other tests left."""
+    mysql.autocommit(lambda tx: tx.run("DELETE FROM outbox"))
+    monkeypatch.setitem(JOBS, "test", f"{__name__}:job")
+    done.clear()
+    failing.clear()
+    yield
+    mysql.autocommit(lambda tx: tx.run("DELETE FROM outbox"))
+
+
+def promise(hospital: Hospital, number: int = 1, once: str | None = None) -> None:
+    mysql.transact(lambda tx: outbox.put(tx, hospital.tenant_id, "test", {"number": number}, once))
+
+
+def rows() -> list[Row]:
+    return mysql.autocommit(lambda tx: tx.all("SELECT * FROM outbox ORDER BY outbox_id"))
+
+
+def later(microseconds: int) -> None:
+    """Let so much time pass for whatever waits."""
+    mysql.autocommit(lambda tx: tx.run("UPDATE outbox SET due_at = due_at - %(passed)s", passed=microseconds))
+
+
+def test_what_was_promised_is_done_once(hospital: Hospital) -> None:
+    promise(hospital)
+    run_outbox(said(), None)
+    assert outbox.run() == 0
+    assert done == [(hospital.tenant_id, {"number": 1})]
+
+
+def test_what_was_rolled_back_was_never_promised(hospital: Hospital) -> None:
+    def regret(tx: mysql.Tx) -> None:
+        outbox.put(tx, hospital.tenant_id, "test", {})
+        raise ValueError
+
+    with pytest.raises(ValueError):  # noqa: PT011
+        mysql.transact(regret)
+    assert outbox.run() == 0
+
+
+def test_what_happens_once_is_promised_once_for_each_hospital(hospital: Hospital, elsewhere: Hospital) -> None:
+    for _ in range(2):
+        promise(hospital, 1, "booking:12")
+        promise(elsewhere, 2, "booking:12")
+        outbox.run()
+    assert sorted(done) == [(hospital.tenant_id, {"number": 1}), (elsewhere.tenant_id, {"number": 2})]
+
+
+def test_many_at_once_do_each_once(hospital: Hospital) -> None:
+    for number in range(60):
+        promise(hospital, number)
+    with ThreadPoolExecutor(6) as pool:
+        counts = list(pool.map(lambda _: outbox.run(), range(6)))
+    assert sum(counts) == 60
+    assert sorted(payload["number"] for _, payload in done) == list(range(60))
+
+
+def test_what_fails_is_tried_again_after_a_growing_while(hospital: Hospital) -> None:
+    promise(hospital)
+    failing.append(ConnectionError())
+    for wait in (5, 10, 20):
+        assert outbox.run() == 0
+        [row] = rows()
+        assert row["due_at"] - clock.now() == pytest.approx(wait * clock.SECOND, abs=2 * clock.SECOND)
+        assert outbox.run() == 0
+        assert rows()[0]["tries"] == row["tries"]
+        later(wait * clock.SECOND)
+    failing.clear()
+    assert outbox.run() == 1
+    assert len(done) == 1
+
+
+def test_what_cannot_be_done_is_given_up_and_said_so(hospital: Hospital, caplog: pytest.LogCaptureFixture) -> None:
+    promise(hospital)
+    failing.append(ValueError("13800000001"))
+    for _ in range(outbox.TRIES):
+        outbox.run()
+        later(outbox.LONGEST_WAIT)
+    [row] = rows()
+    assert (row["waiting"], row["tries"], row["done_at"]) == (None, outbox.TRIES, None)
+    assert row["parked_at"]
+    assert [record.levelname for record in caplog.records].count("ERROR") == 1
+
+
+def test_a_job_that_nobody_knows_waits_for_the_version_that_does(hospital: Hospital) -> None:
+    mysql.transact(lambda tx: outbox.put(tx, hospital.tenant_id, "unheard-of", {}))
+    assert outbox.run() == 0
+    assert rows()[0]["waiting"] == 1
+
+
+def test_who_died_at_work_is_followed_by_another_after_the_lease(hospital: Hospital) -> None:
+    promise(hospital)
+    failing.append(SystemExit())  # type: ignore[arg-type]  # as if the process were killed: nothing catches it
+    with pytest.raises(SystemExit):
+        outbox.run()
+    failing.clear()
+    assert outbox.run() == 0
+    later(outbox.LEASE)
+    assert outbox.run() == 1
+
+
+def test_one_that_fails_keeps_no_other_from_being_done(hospital: Hospital) -> None:
+    mysql.transact(lambda tx: outbox.put(tx, hospital.tenant_id, "unheard-of", {}))
+    promise(hospital)
+    assert outbox.run() == 1
+
+
+def test_what_was_done_long_ago_is_forgotten(hospital: Hospital) -> None:
+    promise(hospital)
+    outbox.run()
+    mysql.autocommit(lambda tx: tx.run("UPDATE outbox SET done_at = done_at - %(ago)s", ago=outbox.KEPT + 1))
+    outbox.run()
+    assert rows() == []
+
+
+def test_without_another_function_a_thread_begins_at_once(hospital: Hospital) -> None:
+    for number in range(5):
+        promise(hospital, number)
+        outbox.nudge()
+    deadline = clock.monotonic() + 10
+    while len(done) < 5 and clock.monotonic() < deadline:
+        pass
+    assert sorted(json.dumps(payload) for _, payload in done) == [f'{{"number": {number}}}' for number in range(5)]
