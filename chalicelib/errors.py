@@ -38,10 +38,13 @@ class Refused(Exception):
     """A refusal the caller can act on. retry_after (seconds) becomes the header of that name."""
 
     def __init__(self, kind: Kind, text: str = "", retry_after: int | None = None) -> None:
-        super().__init__(text or kind.text)
+        super().__init__(kind, text, retry_after)
         self.kind = kind
         self.text = text or kind.text
         self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        return self.text
 
 
 def of_status(status: int) -> Kind:

@@ -1,6 +1,6 @@
 """Who takes part in the gateway's conversations: made, joined, left, put out of, archived.
 
-A change takes its locks in the order of the log - the seats, then the conversation - so that it comes either before or
+A change takes its locks in the order of the log - the conversation, then the seats - so that it comes either before or
 after each message and each other change. Around it stands a writer's mark, and after it the tail forgets the seats:
 who was put out is not shown what Redis holds, at once, or within 10 s where Redis could not be told.
 """
@@ -57,8 +57,8 @@ def join(tenant_id: int, public_id: str, principal: str) -> None:
 
     def sit(tx: Tx) -> None:
         now = clock.now()
-        seat = store_membership.hold_seats(tx, tenant_id, conversation_id, [principal], now)[principal]
         conversation = store_membership.hold(tx, conversation_id)
+        seat = store_membership.hold_seats(tx, tenant_id, conversation_id, [principal], now)[principal]
         if seat["left_at"] is None:
             return
         if seat["kicked_at"] is not None:
@@ -76,9 +76,9 @@ def leave(tenant_id: int, public_id: str, principal: str) -> None:
     conversation_id = _found(tenant_id, public_id, (CLIENT,))
 
     def stand(tx: Tx) -> None:
+        store_membership.hold(tx, conversation_id)
         if not store_membership.hold_own_seats(tx, conversation_id, [principal]):
             raise _missing()
-        store_membership.hold(tx, conversation_id)
         store_membership.stand(tx, conversation_id, [principal], clock.now(), kicked=False)
 
     _change(public_id, [principal], stand)
@@ -90,8 +90,8 @@ def seat(tenant_id: int, public_id: str, principals: list[str]) -> None:
 
     def sit(tx: Tx) -> None:
         now = clock.now()
-        store_membership.hold_seats(tx, tenant_id, conversation_id, principals, now)
         conversation = store_membership.hold(tx, conversation_id)
+        store_membership.hold_seats(tx, tenant_id, conversation_id, principals, now)
         _sit(tx, conversation_id, principals, conversation["last_seq"], now)
 
     _change(public_id, principals, sit)
@@ -102,8 +102,8 @@ def put_out(tenant_id: int, public_id: str, principals: list[str]) -> None:
     conversation_id = _found(tenant_id, public_id, (CLIENT, SERVICE))
 
     def stand(tx: Tx) -> None:
-        store_membership.hold_own_seats(tx, conversation_id, principals)
         store_membership.hold(tx, conversation_id)
+        store_membership.hold_own_seats(tx, conversation_id, principals)
         store_membership.stand(tx, conversation_id, principals, clock.now(), kicked=True)
 
     _change(public_id, principals, stand)

@@ -50,44 +50,45 @@ def append(
     None unless the sender may write there, in one of that kind.
 
     The row lock that numbers is taken and freed inside the packet, so no network stands between two senders. Locks
-    are taken in one order everywhere: the own seat, the conversation, the message. (The conversation is looked up by
+    are taken in one order everywhere: the conversation, its seats, its messages. (The conversation is looked up by
     SELECT … INTO: SET … = (SELECT …) would take a shared lock on it, and two senders would deadlock.)
+    No step asks ROW_COUNT() for what the one before did: where the client has gone, a server goes on with the packet,
+    COMMIT and all, and ROW_COUNT() is -1 after the first answer that it could not send.
     Raises mysql.Duplicate("resend") for a retry key that is stored already, and ("message_id") for a clash of ids.
     """
     *_, rows, principals, _ = tx.packet(
         f"""
-        SET @conversation = NULL;
+        SET @conversation = NULL, @next = NULL, @seq = NULL;
         SELECT conversation_id INTO @conversation FROM conversations
         WHERE public_id = %(public_id)s AND tenant_id = %(tenant_id)s AND (%(kind)s IS NULL OR kind = %(kind)s);
         START TRANSACTION;
-        SELECT COUNT(*) INTO @seated FROM participants
+        SELECT last_seq + 1, GREATEST(last_tick + 1, %(tick)s + (last_seq & 4095)) INTO @next, @tick
+        FROM conversations WHERE conversation_id = @conversation AND archived_at IS NULL FOR UPDATE;
+        SELECT @next INTO @seq FROM participants
         WHERE conversation_id = @conversation AND principal = %(sender)s AND left_at IS NULL FOR UPDATE;
-        UPDATE conversations
-        SET last_seq = last_seq + 1, prev_tick = last_tick,
-            last_tick = GREATEST(last_tick + 1, %(tick)s + (last_seq & 4095))
-        WHERE conversation_id = @conversation AND archived_at IS NULL AND @seated = 1;
-        SET @numbered = ROW_COUNT();
         INSERT INTO messages
             (conversation_id, seq, tenant_id, tick, tag,
              sender, endpoint, retry_key, type, content, object_key, sent_at, status)
-        SELECT conversation_id, last_seq, tenant_id, last_tick, tag,
+        SELECT conversation_id, @seq, tenant_id, @tick, tag,
                %(sender)s, %(endpoint)s, %(retry_key)s, %(type)s, %(content)s, %(object_key)s, %(now)s, %(status)s
         FROM conversations
-        WHERE conversation_id = @conversation AND @numbered = 1;
+        WHERE conversation_id = @conversation AND @seq IS NOT NULL;
+        UPDATE conversations SET last_seq = @seq, prev_tick = last_tick, last_tick = @tick
+        WHERE conversation_id = @conversation AND @seq IS NOT NULL;
         UPDATE participants SET own_since = own_since + 1
-        WHERE conversation_id = @conversation AND principal = %(sender)s AND @numbered = 1;
+        WHERE conversation_id = @conversation AND principal = %(sender)s AND @seq IS NOT NULL;
         INSERT INTO outbox (tenant_id, job, payload, due_at, created_at)
         SELECT tenant_id, 'fan_out',
                CONCAT('{{"kind":"message","conversation":"', public_id, '","seq":', last_seq, '}}'), %(now)s, %(now)s
         FROM conversations
-        WHERE conversation_id = @conversation AND @numbered = 1 AND kind <> 'consult' AND (
+        WHERE conversation_id = @conversation AND @seq IS NOT NULL AND kind <> 'consult' AND (
             SELECT COUNT(*) FROM (
                 SELECT 1 FROM participants
                 WHERE conversation_id = @conversation AND left_at IS NULL LIMIT {TOLD_AT_ONCE + 1}
             ) AS some
         ) > {TOLD_AT_ONCE};
         SELECT last_seq, last_tick, prev_tick, tag, changes
-        FROM conversations WHERE conversation_id = @conversation AND @numbered = 1;
+        FROM conversations WHERE conversation_id = @conversation AND @seq IS NOT NULL;
         SELECT principal FROM participants
         WHERE conversation_id = @conversation AND left_at IS NULL LIMIT {TOLD_AT_ONCE + 1};
         COMMIT

@@ -76,7 +76,7 @@ def hold_own_seats(tx: Tx, conversation_id: int, principals: list[str]) -> dict[
 
 
 def hold(tx: Tx, conversation_id: int) -> Row:
-    """Lock the conversation; seats must be locked before."""
+    """Lock the conversation, which is done before any of its seats."""
     row = tx.one(
         "SELECT last_seq, archived_at FROM conversations WHERE conversation_id = %(conversation_id)s FOR UPDATE",
         conversation_id=conversation_id,

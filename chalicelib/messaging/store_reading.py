@@ -210,10 +210,10 @@ def hide(tx: Tx, public_id: str, principal: str) -> Seat | None:
     *_, rows, _ = tx.packet(
         """
         SET @conversation = NULL;
-        SELECT conversation_id INTO @conversation FROM conversations WHERE public_id = %(public_id)s;
+        SELECT conversation_id, last_seq INTO @conversation, @last_seq
+        FROM conversations WHERE public_id = %(public_id)s;
         START TRANSACTION;
-        UPDATE participants
-        SET hidden_seq = (SELECT last_seq FROM conversations WHERE conversation_id = @conversation)
+        UPDATE participants SET hidden_seq = @last_seq
         WHERE conversation_id = @conversation AND principal = %(principal)s AND left_at IS NULL;
         SELECT principal, read_seq, own_since, hidden_seq FROM participants
         WHERE conversation_id = @conversation AND principal = %(principal)s AND left_at IS NULL;

@@ -28,6 +28,7 @@ TWO_SLOTS = Script("redis.call('SET', KEYS[1], '1') redis.call('SET', KEYS[2], '
 @pytest.fixture(autouse=True, params=[False, True], ids=["one shard", "several"])
 def client_of_its_own(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(redis, "settings", replace(settings, redis_cluster=request.param))
+    monkeypatch.setattr(redis, "_spared", {})
     redis.client.cache_clear()
     yield
     if redis.client.cache_info().currsize:

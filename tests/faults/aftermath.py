@@ -36,6 +36,12 @@ def wait_until(true: Callable[[], bool]) -> None:
         Event().wait(0.01)
 
 
+def somebody_waits() -> bool:
+    """For a row that another transaction has locked."""
+    waits = mysql.autocommit(lambda tx: tx.one("SHOW GLOBAL STATUS LIKE 'Innodb_row_lock_current_waits'"))
+    return waits is not None and waits["Value"] != "0"
+
+
 def ten_seconds_later(session_no: str, seconds: int = BELIEVED + 1) -> None:
     """As if Redis had been compared with MySQL so long ago."""
     state = keys(session_no)[0]

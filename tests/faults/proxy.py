@@ -5,6 +5,8 @@ import random
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from socket import SO_LINGER, SOL_SOCKET
+from struct import pack
 from threading import Event, Thread
 from typing import Any
 
@@ -21,7 +23,11 @@ class Connection:
     asked: bool = False  # for what the proxy was told to lose the answer of
 
     def abort(self) -> None:
+        """Reset, not closed: the next byte that either end writes fails."""
         for writer in (self.near, self.far):
+            if writer.is_closing():
+                continue
+            writer.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_LINGER, pack("ii", 1, 0))
             writer.transport.abort()
 
 

@@ -1,11 +1,13 @@
 """The line to MySQL breaks anywhere, and the server dies: writers send again, and each message is there once."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from pymysql.cursors import DictCursor
 
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql
@@ -43,6 +45,35 @@ def test_an_answer_that_was_lost_after_the_commit_is_asked_for_again(line: Proxy
     again = chat.ask(lin, chen, "发烧两天了", key="k1", session_no=session_no)
     [shown] = chat.seen_by_doctor(chen, session_no).data
     assert shown["msg_id"] == again.data["msg_id"]
+
+
+@pytest.fixture
+def bystander() -> Iterator[DictCursor]:
+    """A connection to MySQL that does not run over the line."""
+    connection = mysql._open()
+    with connection.cursor() as cursor:
+        yield cursor
+    connection.close()
+
+
+def test_a_writer_who_is_gone_when_the_number_is_drawn_leaves_no_gap(
+    bystander: DictCursor, line: Proxy, conversation: str, say: Say
+) -> None:
+    """The server goes on with the packet, and does not say of each statement what it says to a client that listens."""
+    bystander.execute("BEGIN")
+    bystander.execute("SELECT 1 FROM conversations WHERE public_id = %s FOR UPDATE", [conversation.encode()])
+    with ThreadPoolExecutor(1) as pool:
+        sent = pool.submit(say, "发烧两天了", key="k1")
+        aftermath.wait_until(aftermath.somebody_waits)
+        line.cut()
+        with pytest.raises(Refused):
+            sent.result()
+    bystander.execute("ROLLBACK")
+    line.mend()
+    say("还咳嗽")
+    say("发烧两天了", key="k1")
+    assert sorted(entry.text for entry in aftermath.stored(conversation)) == sorted(["发烧两天了", "还咳嗽"])
+    assert [entry.seq for entry in aftermath.stored(conversation)] == [1, 2]
 
 
 def test_a_withdrawal_whose_answer_was_lost_is_seen_by_all(

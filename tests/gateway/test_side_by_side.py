@@ -9,7 +9,7 @@ import pytest
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql_statements import DEADLOCK
 from chalicelib.messaging import membership, store_membership
-from tests.faults.aftermath import wait_until
+from tests.faults.aftermath import somebody_waits, wait_until
 from tests.gateway.talk import (
     Visitor,
     archive,
@@ -116,12 +116,6 @@ def test_of_two_who_want_the_last_seat_one_waits_and_is_refused(
         monkeypatch.setattr(store_membership, "count", slowly)
         assert join(han, conversation).status == 200
         assert second[0].result().status == 409
-
-
-def somebody_waits() -> bool:
-    """For a row that another transaction has locked."""
-    waits = mysql.autocommit(lambda tx: tx.one("SHOW GLOBAL STATUS LIKE 'Innodb_row_lock_current_waits'"))
-    return waits is not None and waits["Value"] != "0"
 
 
 def test_sends_and_changes_of_seats_do_not_deadlock(
