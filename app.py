@@ -9,7 +9,7 @@ from typing import Any
 
 from chalice.app import Chalice
 
-from chalicelib import logs, web
+from chalicelib import logs, web, web_sockets
 from chalicelib.settings import settings
 
 GROUPS = ("consult", "gateway", "clinic")
@@ -17,6 +17,7 @@ CORE = "gateway"  # rides on Chalice's own API handler; every other group has a 
 
 logs.configure()
 app = Chalice(app_name="zhenxun", configure_logs=False)
+app.experimental_feature_flags.add("WEBSOCKETS")
 app.api.binary_types = []  # see web.BINARY_TYPES, which infra/api.py tells API Gateway
 app.register_middleware(web.door, "http")
 for group in [one for one in GROUPS if settings.group in ("", one)]:
@@ -73,6 +74,30 @@ def run_outbox(_event: Any) -> None:
 
     logs.start(job="run_outbox")
     outbox.run()
+
+
+@app.on_ws_connect(name="websocket_connect")
+def websocket_connect(event: Any) -> Any:
+    return web_sockets.answer(event, "connect")
+
+
+@app.on_ws_message(name="websocket_message")
+def websocket_message(event: Any) -> Any:
+    return web_sockets.answer(event, "hear")
+
+
+@app.on_ws_disconnect(name="websocket_disconnect")
+def websocket_disconnect(event: Any) -> Any:
+    return web_sockets.answer(event, "disconnect")
+
+
+@app.schedule("rate(1 minute)", name="sweep_sockets")
+def sweep_sockets(_event: Any) -> None:
+    """Close the WebSockets of tokens that have died."""
+    from chalicelib.messaging import sockets
+
+    logs.start(job="sweep_sockets")
+    sockets.sweep()
 
 
 # Chalice cannot package S3's own events beside a REST API: the bucket tells EventBridge. Our own copies are no uploads.

@@ -40,3 +40,8 @@ def precise(instant: int) -> str:
 def monotonic() -> float:
     """Return seconds for measuring how long something took."""
     return time.perf_counter()
+
+
+def pause(seconds: float) -> None:
+    """Wait, where there is nothing to wait on."""
+    time.sleep(seconds)

@@ -85,6 +85,7 @@ def fill(env: dict[str, str], base_url: str, *arguments: str) -> None:
 @contextlib.contextmanager
 def app(env: dict[str, str], port: int) -> Iterator["subprocess.Popen[bytes]"]:
     command = [*processes.tied(signal.SIGTERM), python_env.python("venv"), "-m", "devstack.server", "--port", str(port)]
+    env = {"WS_ENDPOINT_URL": f"http://127.0.0.1:{port}", **env}
     server = subprocess.Popen(command, cwd=ROOT, env=env, start_new_session=True)
     born = processes.birth(server.pid)
     try:

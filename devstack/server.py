@@ -7,6 +7,7 @@ mend_chalice_local); this module differs only in that it needs no configuration.
 
 import argparse
 import socket
+import threading
 import time
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
@@ -25,7 +26,9 @@ from chalice.local import (
 
 from devstack import gateway, viewer, websocket
 from devstack.gateway import REQUEST_LIMIT, Answer, Asked
+from devstack.say import line
 
+TICK = 5.0  # seconds
 IDLE = 65  # seconds until a silent connection is closed
 
 
@@ -169,12 +172,28 @@ def serving(host: str, port: int) -> Any:
     return make(app, Config(), host, port)
 
 
+def tick() -> None:
+    """What schedules do on AWS each minute, done every few seconds: nobody waits a minute on a developer's machine."""
+    from chalicelib.messaging import sockets
+    from chalicelib.notices import outbox
+
+    while True:
+        try:
+            outbox.run()
+            sockets.sweep()
+        except Exception as error:  # such as a database that is being restarted
+            line(f"  (schedules: {error!r})")
+        time.sleep(TICK)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8018)
     options = parser.parse_args()
-    serving(options.host, options.port).server.serve_forever()
+    server = serving(options.host, options.port).server
+    threading.Thread(target=tick, name="schedules", daemon=True).start()
+    server.serve_forever()
 
 
 if __name__ == "__main__":

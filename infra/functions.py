@@ -9,6 +9,8 @@ Json = dict[str, Any]
 API_HANDLER = "APIHandler"  # Chalice's name for the function that serves the group riding on its API handler
 MIGRATE = "Migrate"
 OUTBOX = "run_outbox"
+STAGE = "api"  # api_gateway_stage: by reference, functions would wait for the stage, which waits for them
+SOCKETS_HOST = "${WebsocketAPI}.execute-api.${AWS::Region}.${AWS::URLSuffix}"
 
 
 def of_group(group: str, core: str) -> str:
@@ -35,6 +37,8 @@ def serving(group: str) -> Json:
         "DATABASE_URL": _database_url(),
         "REDIS_URL": _redis_url(),
         "S3_BUCKET": exported("Bucket"),
+        # By the API's own host name, whatever name clients know it by.
+        "WS_ENDPOINT_URL": {"Fn::Sub": f"https://{SOCKETS_HOST}/{STAGE}"},
         "DATA_KEYS": _data_keys(),
         "TRUSTED_PROXIES": {"Ref": "TrustedProxies"},
     }

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from infra import api, function_alarms, functions, migration
+from infra import api, function_alarms, functions, migration, websocket
 from infra.api import LOG_DAYS
 from infra.functions import MIGRATE
 
@@ -21,26 +21,33 @@ class Sitemap:
     routes: api.Routes
     groups: tuple[str, ...]
     core: str  # the group on Chalice's API handler
+    sockets: tuple[str, ...]  # the functions of API Gateway's WebSocket events
     jobs: Mapping[str, Json]  # what runs by itself, by name: the pattern of its events, {} for a schedule
 
 
 def overlay(stage: str, sitemap: Sitemap, runtime: str, sources: str) -> Json:
     """`sources` is a digest of what is packaged: another one migrates."""
     groups = {functions.of_group(group, sitemap.core): group for group in sitemap.groups}
+    sockets = {functions.named(one): one for one in sitemap.sockets}
     jobs = {functions.named(job): job for job in sitemap.jobs}
     api_log = {"LogGroupName": {"Fn::Sub": "/aws/lambda/${APIHandler}"}}  # Chalice names a resource that is not there
     return {
         "Parameters": _parameters(stage),
-        "Conditions": {"HasDomain": {"Fn::Not": [{"Fn::Equals": [{"Ref": "DomainName"}, ""]}]}},
+        "Conditions": {
+            "HasDomain": {"Fn::Not": [{"Fn::Equals": [{"Ref": "DomainName"}, ""]}]},
+            "HasSocketDomain": {"Fn::Not": [{"Fn::Equals": [{"Ref": "SocketDomainName"}, ""]}]},
+        },
         "Resources": {
             **api.resources(sitemap.routes, sitemap.core),
+            **websocket.resources(),
             "ApiHandlerLogGroup": {"Properties": api_log},
             **{name: functions.serving(group) for name, group in groups.items()},
             **{f"{name}InvokePermission": functions.permission(name) for name in groups},
+            **{name: functions.serving(one) for name, one in sockets.items()},
             **{name: functions.working(job, sitemap.jobs[job]) for name, job in jobs.items()},
             MIGRATE: functions.migrating(),
             **migration.resources(runtime, sources, LOG_DAYS),
-            **function_alarms.resources(groups, jobs),
+            **function_alarms.resources([*groups, *sockets], jobs),
         },
         "Outputs": {
             "MigrateFunction": {"Value": {"Ref": MIGRATE}},
@@ -48,6 +55,11 @@ def overlay(stage: str, sitemap: Sitemap, runtime: str, sources: str) -> Json:
                 "Condition": "HasDomain",
                 "Description": "Where the API's own host name must point (CNAME)",
                 "Value": {"Fn::GetAtt": ["ApiDomain", "RegionalDomainName"]},
+            },
+            "SocketDomainTarget": {
+                "Condition": "HasSocketDomain",
+                "Description": "Where the host name for WebSockets must point (CNAME)",
+                "Value": {"Fn::GetAtt": ["SocketDomain", "RegionalDomainName"]},
             },
         },
     }
@@ -58,7 +70,8 @@ def _parameters(stage: str) -> Json:
     texts = {
         "Environment": (f"zhenxun-{stage}", "Prefix of the values that the stacks of infra/ export"),
         "DomainName": ("", "Host name of the API; empty: the one that API Gateway gives it"),
-        "CertificateArn": ("", "Certificate of that name in ACM, in this region"),
+        "SocketDomainName": ("", "Host name for WebSockets, another one; empty: the one that API Gateway gives them"),
+        "CertificateArn": ("", "Certificate of those names in ACM, in this region"),
         "CertificateAuthorities": (
             "/etc/pki/tls/certs/ca-bundle.crt",
             "File inside the functions with the roots that database and cache are checked against",

@@ -34,12 +34,12 @@ class Failed(Exception):
 
 def post(connection_id: str, text: str) -> bool:
     """Write a text to a client; False where it has gone. Raises Failed."""
-    return _call("POST", connection_id, text.encode()) != GONE
+    return _writers().submit(_call, "POST", connection_id, text.encode()).result() != GONE
 
 
 def close(connection_id: str) -> bool:
     """End a client's connection; False where it has gone already. Raises Failed."""
-    return _call("DELETE", connection_id) != GONE
+    return _writers().submit(_call, "DELETE", connection_id).result() != GONE
 
 
 def post_all(texts: Iterable[tuple[str, str]], patience: float) -> list[str]:
@@ -60,7 +60,7 @@ def _is_gone(one: "Future[bool]") -> bool:
 def _attempt(connection_id: str, text: str) -> bool:
     """Return False for one that has gone."""
     try:
-        return post(connection_id, text)
+        return _call("POST", connection_id, text.encode()) != GONE
     except Failed as failed:
         logger.warning("socket not written to", extra={"ids": {"status": failed.status}})
         return True
@@ -94,10 +94,12 @@ def _call(method: str, connection_id: str, body: bytes = b"") -> int:
 
 
 def _line() -> HTTPConnection:
-    """This thread's connection; http.client opens it again where it was closed."""
+    """This writer's connection; http.client opens it again where it was closed."""
     url = urlsplit(settings.ws_endpoint_url)
     kept: tuple[str, HTTPConnection] | None = getattr(_kept, "line", None)
     if kept is None or kept[0] != settings.ws_endpoint_url:
+        if kept:
+            kept[1].close()
         made = HTTPSConnection if url.scheme == "https" else HTTPConnection
         kept = _kept.line = (settings.ws_endpoint_url, made(url.netloc, timeout=settings.ws_timeout))
     return kept[1]

@@ -24,10 +24,8 @@ from chalicelib.gateway.models import (
 )
 from chalicelib.gateway.notify import listening, poll, sse
 from chalicelib.gateway.notify.models import Listening, Several, Single
-from chalicelib.identity.callers import ADMIN, DOCTOR, PATIENT, SERVICE, SERVICE_STAFF, SESSION, Caller
+from chalicelib.identity.callers import PARTICIPANTS, SERVICE, Caller
 from chalicelib.web import Key, LastEvent, Raw, Routes
-
-PARTICIPANTS = [PATIENT, DOCTOR, SERVICE_STAFF, ADMIN, SESSION]
 
 routes = Routes(__name__)
 

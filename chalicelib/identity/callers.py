@@ -15,6 +15,7 @@ SERVICE_STAFF = "service_staff"
 ADMIN = "admin"
 SESSION = "session"  # somebody else's user, known to us by an id alone
 SERVICE = "service"  # a hospital's own system, by internal key
+PARTICIPANTS = (PATIENT, DOCTOR, SERVICE_STAFF, ADMIN, SESSION)  # who may talk and listen
 KINDS = (PUBLIC, PATIENT, DOCTOR, SERVICE_STAFF, ADMIN, SESSION, SERVICE)
 
 

@@ -35,12 +35,16 @@ class Listener:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """cursor is behind the last frame. gap: something before it is lost, history has it; placeless: perhaps."""
+    """cursor is behind the last frame. gap: something before it is lost, history has it; placeless: perhaps.
+
+    more: the limit was reached, and there may be others.
+    """
 
     frames: Sequence[Delivered]
     cursor: str
     gap: bool
     placeless: bool
+    more: bool
 
 
 def awaited(listener: Listener, limit: int, seconds: float, tell_placeless: bool) -> Delivery:
@@ -78,12 +82,17 @@ def read(listener: Listener, limit: int, cursor: str = "") -> Delivery:
         if (event["kind"] == "message" or listener.events)
         and (one := frames.frame(event, at, messages.get((event.get("conversation", ""), event.get("seq", 0)))))
     ]
-    return Delivery(shown, stretch.cursor, stretch.gap, stretch.placeless)
+    return Delivery(shown, stretch.cursor, stretch.gap, stretch.placeless, len(stretch.events) == limit)
 
 
 def place(listener: Listener, cursor: str) -> None:
     """Keep how far the token has come."""
     redis.run(*feed.placing(listener.tenant_id, listener.principal, listener.token, cursor))
+
+
+def newest(listener: Listener) -> str:
+    """Return the cursor behind everything there is. Raises redis.Down."""
+    return feed.head(redis.run(*feed.reading(listener.tenant_id, listener.principal, "", listener.token, 1)))
 
 
 def _messages(tenant_id: int, principal: str, events: Iterable[Event]) -> dict[tuple[str, int], Message]:

@@ -136,6 +136,11 @@ def stretch(answer: list[Any]) -> Stretch:
     return Stretch(events, events[-1][0] if events else f"{generation}.{after}", gap == 1, gap == 2)
 
 
+def head(answer: list[Any]) -> str:
+    """Return the cursor behind the whole stream, from what `reading` was answered."""
+    return f"{answer[0]}.{answer[1]}"
+
+
 def placing(tenant_id: int, principal: str, token: str, cursor: str) -> Call:
     """Return the script that keeps how far a token has come."""
     return _PLACE, [_place(tenant_id, principal, token)], [cursor]

@@ -5,14 +5,14 @@ A frame that does not arrive is not lost: it is in the feed, and the client read
 
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from chalicelib import clock, logs
 from chalicelib.adapters import copies, mysql, ws_push
 from chalicelib.errors import Refused
 from chalicelib.messaging import feed, store_sockets
-from chalicelib.messaging.msg_data import Delivered
 from chalicelib.settings import settings
 
 logger = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ class Parcel:
 
     principal: str
     listening: str | None
-    frame: Delivered
+    frame: Mapping[str, Any]
     is_message: bool
 
 
@@ -100,15 +100,20 @@ def sweep() -> int:
     now = clock.now()
     rows = mysql.autocommit(lambda tx: store_sockets.dead(tx, now, now - OLDEST, BATCH))
     for row in rows:
-        connection_id = row["connection_id"].decode()
-        try:
-            ws_push.close(connection_id)
-        except ws_push.Failed as failed:
-            logger.warning("socket not closed", extra={"ids": {"status": failed.status}})
-            if row["opened_at"] > now - OLDEST:
-                continue  # the next run tries again
-        closed(connection_id)
+        if not close(row["connection_id"].decode()) and row["opened_at"] <= now - OLDEST:
+            closed(row["connection_id"].decode())
     return len(rows)
+
+
+def close(connection_id: str) -> bool:
+    """End a client's connection and forget it; False where API Gateway would not, and it is to be tried again."""
+    try:
+        ws_push.close(connection_id)
+    except ws_push.Failed as failed:
+        logger.warning("socket not closed", extra={"ids": {"status": failed.status}})
+        return False
+    closed(connection_id)
+    return True
 
 
 def _looked_up(tenant_id: int, principals: list[str]) -> dict[str, list[tuple[str, int]]]:

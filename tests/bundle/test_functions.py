@@ -30,6 +30,7 @@ built = [one.__name__ for one in models if one.__pydantic_complete__ and one not
 print(json.dumps([routes, built, {name: getattr(one, "__file__", None) or "" for name, one in sys.modules.items()}]))
 """
 OWNERS = {of_group(group, CORE): group for group in GROUPS}
+SOCKETS = [named(handler.name) for handler in app.websocket_handlers.values()]
 JOBS = [named(job.name) for job in app.event_sources]
 
 
@@ -61,7 +62,7 @@ def seen(package: Package) -> Callable[[str], Seen]:
 
 
 def test_there_is_a_function_for_each_group_and_job_and_one_that_migrates(package: Package) -> None:
-    assert set(functions(package.template)) == {*OWNERS, *JOBS, MIGRATE}
+    assert set(functions(package.template)) == {*OWNERS, *SOCKETS, *JOBS, MIGRATE}
 
 
 @pytest.mark.parametrize("name", OWNERS)
@@ -83,13 +84,14 @@ def test_every_route_reaches_a_function(package: Package) -> None:
 
 def test_the_api_may_call_each_function_and_nobody_else_may(package: Package) -> None:
     allowed = [one["Properties"] for one in resources(package.template, "AWS::Lambda::Permission").values()]
-    assert sorted(one["FunctionName"]["Ref"] for one in allowed) == sorted(OWNERS)
+    assert sorted(one["FunctionName"]["Ref"] for one in allowed) == sorted([*OWNERS, *SOCKETS])
     assert {one["Principal"] for one in allowed} == {"apigateway.amazonaws.com"}
-    arns = {resolved(one["SourceArn"], package.template) for one in allowed}
-    assert arns == {"arn:aws-cn:execute-api:cn-northwest-1:1:restapi/*"}
+    arns = {one["FunctionName"]["Ref"]: resolved(one["SourceArn"], package.template) for one in allowed}
+    assert {arns[name] for name in OWNERS} == {"arn:aws-cn:execute-api:cn-northwest-1:1:restapi/*"}
+    assert {arns[name] for name in SOCKETS} == {"arn:aws-cn:execute-api:cn-northwest-1:1:websocketapi/*"}
 
 
-@pytest.mark.parametrize("name", [*JOBS, MIGRATE])
+@pytest.mark.parametrize("name", [*SOCKETS, *JOBS, MIGRATE])
 def test_what_nobody_asks_over_http_serves_nothing(seen: Callable[[str], Seen], name: str) -> None:
     assert seen(name).routes == set()
 
@@ -101,13 +103,13 @@ def test_a_job_hears_of_our_own_bucket_alone(package: Package) -> None:
     assert [one["bucket"] for one in uploads] == [{"name": ["exported-bucket"]}]
 
 
-@pytest.mark.parametrize("name", [*OWNERS, *JOBS, MIGRATE])
+@pytest.mark.parametrize("name", [*OWNERS, *SOCKETS, *JOBS, MIGRATE])
 def test_a_function_imports_no_other_groups_code(seen: Callable[[str], Seen], name: str) -> None:
     others = tuple(f"chalicelib.{group}." for group in GROUPS if group != OWNERS.get(name))
     assert [module for module in seen(name).modules if module.startswith(others)] == []
 
 
-@pytest.mark.parametrize("name", [*OWNERS, *JOBS, MIGRATE])
+@pytest.mark.parametrize("name", [*OWNERS, *SOCKETS, *JOBS, MIGRATE])
 def test_a_function_stands_on_the_package_alone(package: Package, seen: Callable[[str], Seen], name: str) -> None:
     """Imported without what is only installed here; boto3, which Lambda has, would cost each cold start too much."""
     modules = seen(name).modules
@@ -131,3 +133,11 @@ def test_functions_sit_in_the_private_network_and_wait_for_the_migration(package
     for name, properties in functions(package.template).items():
         assert len(properties["VpcConfig"]["SubnetIds"]) == 2
         assert (package.template["Resources"][name].get("DependsOn") == "Migrated") is (name != MIGRATE)
+
+
+def test_open_websockets_are_written_to_where_clients_have_them(package: Package) -> None:
+    stage = package.template["Resources"]["WebsocketAPIStage"]["Properties"]
+    for name in [*OWNERS, *SOCKETS, *JOBS]:
+        variables = resolved(functions(package.template)[name]["Environment"]["Variables"], package.template)
+        host = "websocketapi.execute-api.cn-northwest-1.amazonaws.com.cn"
+        assert variables["WS_ENDPOINT_URL"] == f"https://{host}/{stage['StageName']}"

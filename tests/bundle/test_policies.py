@@ -15,6 +15,7 @@ from tests.bundle.conftest import ROOT, Package
 
 POLICIES = sorted((ROOT / ".chalice").glob("policy*.json"))
 SERVING = {of_group(group, CORE): f"chalicelib.{group}.routes" for group in GROUPS}
+SERVING |= {named(handler.name): "chalicelib.gateway.notify.ws" for handler in app.websocket_handlers.values()}
 WORKING = {named(job): job for job in ("migrate", *(one.name for one in app.event_sources))}
 # Actions whose resource must be "*": EC2 knows no other for network interfaces that are not there yet.
 ANYWHERE = "ec2:"

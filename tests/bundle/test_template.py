@@ -100,11 +100,13 @@ def test_logs_are_kept_for_six_months_and_hold_no_query_string(package: Package)
     assert {one["Properties"]["RetentionInDays"] for one in logs.values()} == {180}
     names = [one["Properties"]["LogGroupName"]["Fn::Sub"] for one in logs.values()]
     expected = {f"/aws/lambda/${{{name}}}" for name in [*functions(package.template), "Migrator"]}
-    assert set(names) == {*expected, "/aws/apigateway/${AWS::StackName}"}
+    assert set(names) == {*expected, "/aws/apigateway/${AWS::StackName}", "/aws/apigateway/${AWS::StackName}-websocket"}
     api = package.template["Resources"]["RestAPI"]["Properties"]
     assert re.search(r"querystring|\.path\b|header|body", api["AccessLogSetting"]["Format"].lower()) is None
-    (settings,) = api["MethodSettings"]
-    assert (settings["LoggingLevel"], settings["DataTraceEnabled"]) == ("OFF", False)
+    stage = package.template["Resources"]["WebsocketAPIStage"]["Properties"]
+    assert re.search(r"querystring|\.path\b|header|body", stage["AccessLogSettings"]["Format"].lower()) is None
+    for settings in [*api["MethodSettings"], stage["DefaultRouteSettings"]]:
+        assert (settings["LoggingLevel"], settings["DataTraceEnabled"]) == ("OFF", False)
 
 
 def test_somebody_is_told_when_the_api_or_a_function_fails(package: Package) -> None:

@@ -1,5 +1,13 @@
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+
 import pytest
 
+from chalicelib.adapters import ws_push
+from chalicelib.messaging import sockets
+from chalicelib.settings import settings
+from devstack import server
 from tests.gateway.talk import Visitor, join, last_30, made, sent, visitor
 from tests.messaging.conftest import mysql_reads
 from tests.people import Hospital
@@ -28,3 +36,20 @@ def conversation(guo: Visitor, han: Visitor) -> str:
     for who in (guo, han, guo, han):
         last_30(who, conversation)
     return conversation
+
+
+@pytest.fixture(scope="package")
+def local_url() -> Iterator[str]:
+    local = server.serving("127.0.0.1", 0).server
+    threading.Thread(target=local.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{local.server_address[1]}"
+    local.shutdown()
+    local.server_close()
+
+
+@pytest.fixture
+def url(local_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Where the whole app is served, and where it writes to open WebSockets."""
+    for module in (sockets, ws_push):
+        monkeypatch.setattr(module, "settings", replace(settings, ws_endpoint_url=local_url))
+    return local_url

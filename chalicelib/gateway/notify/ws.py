@@ -1,0 +1,107 @@
+"""WebSocket: pushed as it happens. The client may send and acknowledge on it too; the answers are those of HTTP.
+
+A client says {"action": "send_msg" | "ack" | "resume" | "ping", "id": …} with what the action wants, and is answered
+{"action", "id", "code", "data" or "error"}. What it is sent unasked has no id: {"action": "hello"}, once it is written
+to; MsgData; {"action": "ready"} behind the backlog.
+"""
+
+import logging
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError
+
+from chalicelib import errors, logs
+from chalicelib.adapters import mysql, redis, ws_push
+from chalicelib.errors import Refused
+from chalicelib.gateway import messages
+from chalicelib.gateway.models import Text
+from chalicelib.gateway.notify.models import Listening
+from chalicelib.identity import callers, tokens
+from chalicelib.identity.callers import PARTICIPANTS, Caller
+from chalicelib.messaging import backlog, delivery, sockets
+from chalicelib.messaging.sockets import Socket
+from chalicelib.notices import outbox
+from chalicelib.wire import BODY, Cursor, Wire, explain
+
+logger = logging.getLogger(__name__)
+
+Event = dict[str, Any]
+Answer = dict[str, Any]
+
+
+class Said(Wire):
+    """What every action has. `id` is the client's own, by which it knows the answer."""
+
+    action: str = Field(max_length=32)
+    id: Annotated[str, Field(max_length=128)] | int = ""
+
+
+class Place(Wire):
+    cursor: Cursor
+
+
+def connect(connection_id: str, event: Event) -> None:
+    """Let somebody listen. Refused 400, 401, 403; raises ValidationError."""
+    asked = Listening.model_validate(event.get("queryStringParameters") or {})
+    if asked.protoc != "ws":
+        raise Refused(errors.PROTOCOL)
+    caller = callers.identify({"token": asked.token}, frozenset(PARTICIPANTS))
+    logs.bind(tenant_id=caller.tenant_id, principal=caller.principal)
+    socket = Socket(caller.tenant_id, caller.principal, bytes.fromhex(caller.token), asked.events == "1")
+
+    def open_up(tx: mysql.Tx) -> None:
+        sockets.opened(connection_id, socket, tx)
+        outbox.put(tx, socket.tenant_id, "backlog", {"connection": connection_id, "after": asked.after or ""})
+
+    mysql.transact(open_up)
+    sockets.outdate(socket.tenant_id, socket.principal)
+    outbox.nudge()
+
+
+def hear(connection_id: str, event: Event) -> None:
+    """Do what a client says and answer it on the WebSocket. One whose token has died is closed."""
+    socket = sockets.find(connection_id)
+    session = tokens.of_hash(socket.token_hash) if socket else None
+    if socket is None or session is None:
+        sockets.close(connection_id)
+        return
+    caller = Caller(socket.tenant_id, session.kind, socket.principal, session.platform)
+    logs.bind(tenant_id=caller.tenant_id, principal=caller.principal)
+    try:
+        answer = _answered(connection_id, socket, caller, event.get("body") or "")
+        ws_push.post(connection_id, sockets.encoded(answer))
+    except ws_push.Failed as failed:  # what was said is done; who hears no answer says it again
+        logger.warning("socket not answered", extra={"ids": {"status": failed.status}})
+
+
+def disconnect(connection_id: str, _event: Event) -> None:
+    sockets.closed(connection_id)
+
+
+def _answered(connection_id: str, socket: Socket, caller: Caller, text: str) -> Answer:
+    said: Answer = {"action": "", "id": ""}
+    try:
+        said = Said.model_validate_json(text).model_dump()
+        data = _done(said["action"], connection_id, socket, caller, text)
+        return {**said, **({"action": "pong"} if said["action"] == "ping" else {}), "code": 0, "data": data}
+    except ValidationError as error:
+        refused = Refused(errors.BAD_PARAMETER, explain(error, BODY))
+    except redis.Down:
+        refused = Refused(errors.UNAVAILABLE)
+    except Refused as error:
+        refused = error
+    return {**said, "code": refused.kind.code, "error": refused.text}
+
+
+def _done(action: str, connection_id: str, socket: Socket, caller: Caller, text: str) -> object:
+    match action:
+        case "send_msg":
+            return messages.send(caller, Text.model_validate_json(text), None).model_dump()
+        case "ack":
+            delivery.place(backlog.listening(socket), Place.model_validate_json(text).cursor)
+            return None
+        case "resume":
+            return backlog.send(connection_id, socket, Place.model_validate_json(text).cursor)
+        case "ping":
+            return {"cursor": delivery.newest(backlog.listening(socket))}
+    raise Refused(errors.BAD_PARAMETER, "action：应为 send_msg、ack、resume 或 ping")

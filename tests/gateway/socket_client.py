@@ -1,0 +1,51 @@
+"""A page that listens over a WebSocket: the library's client against the whole app on this machine."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlencode
+
+from websockets.sync.client import ClientConnection, connect
+
+PATIENCE = 5.0  # seconds
+
+
+class Page:
+    """`unasked` has what came without being an answer: MsgData, and what the server says by itself."""
+
+    def __init__(self, line: ClientConnection) -> None:
+        self.line = line
+        self.unasked: list[Any] = []
+
+    def next(self, patience: float = PATIENCE) -> Any:
+        """Return the next thing it is sent. Raises TimeoutError, ConnectionClosed."""
+        return json.loads(self.line.recv(timeout=patience))
+
+    def message(self, patience: float = PATIENCE) -> Any:
+        """Return the next MsgData."""
+        while "action" in (said := self.next(patience)):
+            self.unasked.append(said)
+        return said
+
+    def ready(self) -> tuple[list[Any], dict[str, Any]]:
+        """Return the backlog, and what is said behind it."""
+        backlog = []
+        while (said := self.next()).get("action") != "ready":
+            backlog.append(said)
+        assert backlog.pop(0) == {"action": "hello"}
+        return backlog, said["data"]
+
+    def ask(self, action: str, **more: Any) -> Any:
+        """Say something and return the answer to it."""
+        self.line.send(json.dumps({"action": action, "id": "q1", **more}))
+        while (said := self.next()).get("id") != "q1":
+            self.unasked.append(said)
+        return said
+
+
+@contextmanager
+def listening(base_url: str, token: str, **query: Any) -> Iterator[Page]:
+    asked = urlencode({"token": token, "protoc": "ws", **query})
+    with connect(f"{base_url.replace('http', 'ws', 1)}/notify?{asked}") as line:
+        yield Page(line)

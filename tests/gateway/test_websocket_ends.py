@@ -1,0 +1,156 @@
+"""Who may listen over a WebSocket, for how long, and what becomes of one that ends."""
+
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from chalicelib import clock
+from chalicelib.adapters import mysql, ws_push
+from chalicelib.identity import tokens
+from chalicelib.messaging import backlog, sockets, store_sockets
+from devstack import websocket
+from tests.faults.aftermath import wait_until
+from tests.gateway.hearing import heard
+from tests.gateway.socket_client import listening
+from tests.gateway.talk import Visitor, join, kick, made, send, sent, visitor
+from tests.people import Hospital
+
+
+@pytest.fixture
+def conversation(guo: Visitor, han: Visitor) -> str:
+    conversation = made(guo)
+    assert join(han, conversation).status == 200
+    return conversation
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ({"token": "nobody"}, 401),
+        ({"token": ""}, 400),
+        ({"protoc": "poll"}, 400),
+        ({"protoc": "tcp"}, 400),
+        ({"after": "x"}, 400),
+        ({"events": "2"}, 400),
+    ],
+)
+def test_who_may_not_listen_is_not_let_in(url: str, han: Visitor, query: dict[str, str], status: int) -> None:
+    with pytest.raises(InvalidStatus) as refused, listening(url, **{"token": han.token, **query}):
+        pass
+    assert refused.value.response.status_code == status
+
+
+def test_who_is_put_out_hears_nothing_more(
+    url: str, hospital: Hospital, guo: Visitor, han: Visitor, conversation: str
+) -> None:
+    with listening(url, han.token) as page:
+        page.ready()
+        kick(hospital, conversation, han)
+        sent(guo, conversation, "他走了")
+        answer = page.ask("send_msg", conversation_id=conversation, content="我还在吗")
+        assert answer["code"] in (10003, 10004)
+        assert page.unasked == []
+        with pytest.raises(TimeoutError):
+            page.next(0.3)
+
+
+def test_another_hospitals_session_of_the_same_name_hears_nothing(
+    url: str, elsewhere: Hospital, guo: Visitor, han: Visitor, conversation: str
+) -> None:
+    with listening(url, visitor(elsewhere, han.session).token) as page:
+        page.ready()
+        sent(guo, conversation, "您好")
+        with pytest.raises(TimeoutError):
+            page.next(0.3)
+
+
+def test_a_dead_tokens_socket_is_closed_by_the_sweep(url: str, guo: Visitor, han: Visitor) -> None:
+    with listening(url, han.token) as page, listening(url, guo.token) as other:
+        for one in (page, other):
+            one.ready()
+        tokens.revoke(han.token)
+        assert sockets.sweep() == 1
+        with pytest.raises(ConnectionClosed):
+            page.next()
+        assert other.ask("ping")["code"] == 0
+    assert stored(han) == 0
+
+
+def test_a_dead_token_can_do_nothing_before_the_sweep(url: str, guo: Visitor, conversation: str) -> None:
+    with listening(url, guo.token) as page:
+        page.ready()
+        tokens.revoke(guo.token)
+        with pytest.raises(ConnectionClosed):
+            page.ask("send_msg", conversation_id=conversation, content="您好")
+
+
+def test_a_socket_that_ended_is_forgotten(url: str, han: Visitor) -> None:
+    with listening(url, han.token) as page:
+        page.ready()
+        assert stored(han) == 1
+    wait_until(lambda: stored(han) == 0)
+
+
+def test_a_socket_that_vanished_is_forgotten_when_it_is_written_to(
+    url: str, guo: Visitor, han: Visitor, conversation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """API Gateway does not always tell of an end, and answers 410."""
+    with listening(url, han.token) as page:
+        page.ready()
+        monkeypatch.setattr(websocket, "_open", {})
+        sent(guo, conversation, "一")
+        assert stored(han) == 1, "it may only just have been asked for"
+        later = clock.now() + sockets.YOUNG
+        monkeypatch.setattr(clock, "now", lambda: later)
+        sent(guo, conversation, "二")
+    assert stored(han) == 0
+
+
+def test_a_listener_that_does_not_read_holds_up_nobody(url: str, guo: Visitor, han: Visitor, conversation: str) -> None:
+    with listening(url, guo.token) as page, listening(url, han.token):
+        page.ready()
+        begun = clock.monotonic()
+        assert send(guo, conversation, "您好").status == 200
+        assert clock.monotonic() - begun < sockets.PATIENCE + 2
+        assert page.message()["Content"] == "您好"
+
+
+def connections(who: Visitor) -> list[str]:
+    rows = mysql.autocommit(lambda tx: store_sockets.of_principals(tx, who.tenant_id, [who.principal]))
+    return [row["connection_id"].decode() for row in rows]
+
+
+def stored(who: Visitor) -> int:
+    return len(connections(who))
+
+
+def test_a_sweep_that_is_not_heard_comes_again(url: str, han: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: str) -> bool:
+        raise ws_push.Failed(503)
+
+    with listening(url, han.token) as page:
+        page.ready()
+        tokens.revoke(han.token)
+        with monkeypatch.context() as broken:
+            broken.setattr(ws_push, "close", fail)
+            sockets.sweep()
+            assert stored(han) == 1
+            later = clock.now() + sockets.OLDEST
+            broken.setattr(clock, "now", lambda: later)
+            sockets.sweep()
+            assert stored(han) == 0, "API Gateway has ended it long ago"
+
+
+def test_a_backlog_that_is_sent_twice_is_the_same(url: str, guo: Visitor, han: Visitor, conversation: str) -> None:
+    """As an outbox may: the client knows each by its MsgId."""
+    heard(han.token)
+    sent(guo, conversation, "一")
+    with listening(url, han.token) as page:
+        [one], where = page.ready()
+        [connection_id] = connections(han)
+        backlog.run(han.tenant_id, {"connection": connection_id, "after": ""})
+        assert page.ready() == ([one], where)
+
+
+def test_a_backlog_for_who_has_left_already_is_done(hospital: Hospital, url: str) -> None:
+    assert url
+    backlog.run(hospital.tenant_id, {"connection": "nobody", "after": ""})
