@@ -1,10 +1,10 @@
-"""bin/bench chat [--grow] | labels | coldstart"""
+"""bin/bench chat [--grow] | labels | signin | coldstart"""
 
 import sys
 
-from bench import chat, coldstart, grow, labels
+from bench import chat, coldstart, grow, labels, signin
 
-COMMANDS = {"chat": chat.main, "labels": labels.main, "coldstart": coldstart.main}
+COMMANDS = {"chat": chat.main, "labels": labels.main, "signin": signin.main, "coldstart": coldstart.main}
 
 
 def main() -> int:

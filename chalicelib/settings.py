@@ -5,6 +5,18 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
+class Sms:
+    provider: str  # aliyun, tencent, or file on a developer's machine; "" where no codes can be sent
+    file: str  # of the provider `file`: a line for each code
+    key_id: str
+    key_secret: str = field(repr=False)
+    app_id: str  # Tencent's SmsSdkAppId
+    sign: str  # the signature and the template that the provider has approved
+    template: str
+    endpoint_url: str  # "" is the provider itself
+
+
+@dataclass(frozen=True)
 class Settings:
     stage: str  # "local" on a developer's machine, else the deployed stage
     group: str  # the endpoint group that this Lambda serves; "" is all of them
@@ -36,6 +48,8 @@ class Settings:
     ws_endpoint_url: str  # where open WebSockets are written to; "" where there are none
     ws_timeout: float  # seconds each step of that may take
     token_days: int  # a token dies this long after it was issued
+    sms: Sms
+    codes_of_address: int  # codes an hour that one address may ask for: a hospital's Wi-Fi is one
     trusted_proxies: int  # between the clients and API Gateway: 1 behind CloudFront
     body_limit: int  # bytes of a JSON request
 
@@ -70,8 +84,23 @@ def _load(env: "os._Environ[str]") -> Settings:
         ws_endpoint_url=env.get("WS_ENDPOINT_URL", "").rstrip("/"),
         ws_timeout=float(env.get("WS_TIMEOUT", "3")),
         token_days=int(env.get("TOKEN_DAYS", "30")),
+        sms=_sms(env),
+        codes_of_address=int(env.get("CODES_OF_ADDRESS", "100")),
         trusted_proxies=int(env.get("TRUSTED_PROXIES", "0")),
         body_limit=int(env.get("BODY_LIMIT", str(1024 * 1024))),
+    )
+
+
+def _sms(env: "os._Environ[str]") -> Sms:
+    return Sms(
+        provider=env.get("SMS_PROVIDER", ""),
+        file=env.get("SMS_FILE", os.devnull),
+        key_id=env.get("SMS_KEY_ID", ""),
+        key_secret=env.get("SMS_KEY_SECRET", ""),
+        app_id=env.get("SMS_APP_ID", ""),
+        sign=env.get("SMS_SIGN", ""),
+        template=env.get("SMS_TEMPLATE", ""),
+        endpoint_url=env.get("SMS_ENDPOINT_URL", "").rstrip("/"),
     )
 
 

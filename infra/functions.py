@@ -9,6 +9,7 @@ Json = dict[str, Any]
 API_HANDLER = "APIHandler"  # Chalice's name for the function that serves the group riding on its API handler
 MIGRATE = "Migrate"
 OUTBOX = "run_outbox"
+SMS = ("accounts", OUTBOX)  # who promises codes, and who sends them
 STAGE = "api"  # api_gateway_stage: by reference, functions would wait for the stage, which waits for them
 SOCKETS_HOST = "${WebsocketAPI}.execute-api.${AWS::Region}.${AWS::URLSuffix}"
 
@@ -33,6 +34,7 @@ def serving(group: str) -> Json:
     outbox = {} if group == OUTBOX else {"OUTBOX_FUNCTION": {"Ref": named(OUTBOX)}}
     variables = {
         **outbox,
+        **(_sms() if group in SMS else {}),
         "GROUP": group,
         "DATABASE_URL": _database_url(),
         "REDIS_URL": _redis_url(),
@@ -104,4 +106,16 @@ def _data_keys() -> Json:
     """Wrapped by KMS: only a function that may decrypt with the data key can use them."""
     return {
         "Fn::Sub": ["{{resolve:secretsmanager:${Secret}:SecretString:keys}}", {"Secret": exported("DataKeysSecret")}]
+    }
+
+
+def _sms() -> Json:
+    secret = {"Secret": exported("SmsSecret")}
+    place = "{{{{resolve:secretsmanager:${{Secret}}:SecretString:{}}}}}"
+    return {
+        "SMS_PROVIDER": {"Ref": "SmsProvider"},
+        "SMS_APP_ID": {"Ref": "SmsAppId"},
+        "SMS_SIGN": {"Ref": "SmsSign"},
+        "SMS_TEMPLATE": {"Ref": "SmsTemplate"},
+        **{f"SMS_{name.upper()}": {"Fn::Sub": [place.format(name), secret]} for name in ("key_id", "key_secret")},
     }

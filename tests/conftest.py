@@ -1,15 +1,31 @@
 """Real MySQL, Redis and S3 (bin/test brings them), and a hospital of its own for each test."""
 
+import logging
+from collections.abc import Iterator
+
 import pytest
 
 from chalicelib import migrations
 from tests import people
+from tests.overheard import LISTENER
 from tests.people import Hospital, Person
 
 
 @pytest.fixture(scope="session", autouse=True)
 def schema() -> None:
     migrations.migrate()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What all of them have logged is looked at last."""
+    items.sort(key=lambda item: item.path.name == "test_privacy.py")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def overheard() -> Iterator[None]:
+    logging.root.addHandler(LISTENER)
+    yield
+    logging.root.removeHandler(LISTENER)
 
 
 @pytest.fixture

@@ -10,15 +10,12 @@ from chalicelib.people import staff
 
 def with_password(caller: Caller, given: StaffSignIn) -> SignedInStaff:
     """Return a new token. An unknown phone and a wrong password are one answer, in one time."""
-    pair, phone = f"staff:{given.phone}:{caller.address}", f"staff:{given.phone}"
-    attempts.take(caller.tenant_id, pair)
-    attempts.take(caller.tenant_id, phone, attempts.TRIES_OF_PHONE)
-    attempts.take(caller.tenant_id, f"staff::{caller.address}", attempts.TRIES_OF_ADDRESS)
+    who = (caller.tenant_id, "staff", given.phone, caller.address)
+    attempts.guess(*who)
     found = mysql.autocommit(lambda tx: staff.find_by_phone(tx, caller.tenant_id, given.phone))
     right = passwords.matches(given.password, found.password_hash if found else None)
     if found is None or not right:
         raise Refused(BAD_CREDENTIALS)
-    attempts.forgive(caller.tenant_id, pair)
-    attempts.forgive(caller.tenant_id, phone)
+    attempts.guessed(*who)
     token = tokens.issue(caller.tenant_id, f"user:{found.user_id}", found.role)
     return SignedInStaff(userId=str(found.user_id), token=token, role=found.role, name=found.name)

@@ -12,6 +12,7 @@ from chalicelib.adapters.s3 import Seen
 from chalicelib.errors import Refused
 from chalicelib.files import first_bytes, store
 from chalicelib.files.models import File, Upload
+from chalicelib.people import accounts
 from chalicelib.settings import settings
 
 logger = logging.getLogger(__name__)
@@ -62,7 +63,7 @@ def _kept(upload: Upload, seen: Seen) -> File:
     object_key = f"{upload.tenant_id}/files/{stem}-{etag}.{upload.extension}"
     if not s3.copy(upload.upload_key, seen.etag, object_key, upload.kind.content_types[0]):
         raise Refused(errors.CONFLICT, "文件正在被替换，请稍后再试")
-    now = mysql.autocommit(lambda tx: _recorded(tx, upload, object_key, seen.size))
+    now = mysql.transact(lambda tx: _recorded(tx, upload, object_key, seen.size))
     if now is None or now.object_key != object_key:
         s3.delete([object_key])
     if now is None:  # a day old, and swept in this moment
@@ -72,4 +73,6 @@ def _kept(upload: Upload, seen: Seen) -> File:
 
 def _recorded(tx: mysql.Tx, upload: Upload, object_key: str, size: int) -> Upload | None:
     store.confirm(tx, upload.file_id, object_key, size, clock.now())
+    if upload.place == accounts.AVATAR:
+        accounts.wear(tx, upload.file_id)
     return store.find_by_key(tx, upload.upload_key)

@@ -30,6 +30,7 @@ class Upload:
 
     file_id: int
     tenant_id: int
+    place: str
     extension: str
     smallest: int
     largest: int

@@ -30,7 +30,7 @@ def find(tx: Tx, tenant_id: int, uploader: str, file_id: int, place: str | None 
     """Return somebody's own upload; None also where it was for another place than the one given."""
     row = tx.one(
         """
-        SELECT file_id, tenant_id, extension, smallest, largest, upload_key, object_key, size FROM files
+        SELECT file_id, tenant_id, place, extension, smallest, largest, upload_key, object_key, size FROM files
         WHERE file_id = %(file_id)s AND tenant_id = %(tenant_id)s AND uploader = %(uploader)s
           AND (%(place)s IS NULL OR place = %(place)s)
         """,
@@ -46,12 +46,28 @@ def find_by_key(tx: Tx, upload_key: str) -> Upload | None:
     """Return the upload that an object belongs to, whoever's it is."""
     row = tx.one(
         """
-        SELECT file_id, tenant_id, extension, smallest, largest, upload_key, object_key, size FROM files
+        SELECT file_id, tenant_id, place, extension, smallest, largest, upload_key, object_key, size FROM files
         WHERE upload_key = %(upload_key)s
         """,
         upload_key=upload_key.encode(),
     )
     return _upload(row) if row else None
+
+
+def waiting(tx: Tx, tenant_id: int, uploader: str, place: str, since: int) -> int | None:
+    """Return the file_id of somebody's newest upload for a place, where it waits since no longer than an instant."""
+    row = tx.one(
+        """
+        SELECT file_id, object_key FROM files
+        WHERE uploader = %(uploader)s AND tenant_id = %(tenant_id)s AND place = %(place)s AND created_at > %(since)s
+        ORDER BY file_id DESC LIMIT 1
+        """,
+        tenant_id=tenant_id,
+        uploader=uploader.encode(),
+        place=place.encode(),
+        since=since,
+    )
+    return row["file_id"] if row and row["object_key"] is None else None
 
 
 def confirm(tx: Tx, file_id: int, object_key: str, size: int, now: int) -> None:
@@ -72,7 +88,7 @@ def unswept(tx: Tx, before: int, limit: int, after: int) -> list[Upload]:
     """Return the oldest uploads made before an instant whose uploaded object may still be there, after so many."""
     rows = tx.all(
         """
-        SELECT file_id, tenant_id, extension, smallest, largest, upload_key, object_key, size FROM files
+        SELECT file_id, tenant_id, place, extension, smallest, largest, upload_key, object_key, size FROM files
         WHERE swept_at IS NULL AND created_at < %(before)s
         ORDER BY created_at, file_id LIMIT %(limit)s OFFSET %(after)s
         """,
@@ -91,7 +107,5 @@ def mark_swept(tx: Tx, file_ids: list[int], now: int) -> int:
 
 
 def _upload(row: Row) -> Upload:
-    object_key = (row["object_key"] or b"").decode()
-    return Upload(
-        **{**row, "upload_key": row["upload_key"].decode(), "object_key": object_key, "size": row["size"] or 0}
-    )
+    keys = {name: (row[name] or b"").decode() for name in ("place", "upload_key", "object_key")}
+    return Upload(**{**row, **keys, "size": row["size"] or 0})

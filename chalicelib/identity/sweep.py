@@ -1,4 +1,4 @@
-"""Clean-up: tokens that died and tries that no longer count go after a day."""
+"""Clean-up: tokens and codes that died, and tries that no longer count, go after a day."""
 
 import logging
 
@@ -16,7 +16,7 @@ BUDGET = 8.0  # seconds after which no further batch is begun: the next run goes
 def sweep() -> int:
     """Return how many rows went. Safe to run twice, also at once."""
     started, swept = clock.monotonic(), 0
-    for forget in (_dead_tokens, _old_attempts):
+    for forget in (_dead_tokens, _old_attempts, _dead_codes, _old_requests):
         gone = BATCH
         while gone == BATCH and clock.monotonic() - started < BUDGET:
             gone = mysql.autocommit(forget)
@@ -32,3 +32,11 @@ def _dead_tokens(tx: Tx) -> int:
 
 def _old_attempts(tx: Tx) -> int:
     return tx.run(f"DELETE FROM attempts WHERE since < %(then)s LIMIT {BATCH}", then=clock.now() - KEPT)
+
+
+def _dead_codes(tx: Tx) -> int:
+    return tx.run(f"DELETE FROM codes WHERE expires_at < %(then)s LIMIT {BATCH}", then=clock.now() - KEPT)
+
+
+def _old_requests(tx: Tx) -> int:
+    return tx.run(f"DELETE FROM code_requests WHERE asked_at < %(then)s LIMIT {BATCH}", then=clock.now() - KEPT)

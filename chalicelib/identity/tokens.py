@@ -62,7 +62,11 @@ def of_hash(token_hash: bytes) -> Session | None:
 
 def revoke(token: str) -> None:
     """End a session. Revoking twice, or a token that never was, changes nothing."""
-    token_hash = hashed(token)
+    revoke_hash(hashed(token))
+
+
+def revoke_hash(token_hash: bytes) -> None:
+    """End the session of a token that is known by its hash alone."""
     mysql.autocommit(
         lambda tx: tx.run(
             "UPDATE tokens SET revoked_at = %(now)s WHERE token_hash = %(hashed)s AND revoked_at IS NULL",

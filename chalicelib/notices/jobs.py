@@ -5,5 +5,6 @@ A function takes the tenant's id and the row's payload, and must bear being call
 
 JOBS = {
     "backlog": "chalicelib.messaging.backlog:run",
+    "code": "chalicelib.identity.codes:deliver",
     "fan_out": "chalicelib.messaging.fan_out:run",
 }

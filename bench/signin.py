@@ -1,0 +1,103 @@
+"""bin/bench signin: whether the time of an answer tells if a phone has an account."""
+
+import argparse
+import random
+import time
+from collections.abc import Callable
+from statistics import mean, median, stdev
+from typing import Any
+
+from app import app
+from bench import machine
+from bench.console import hush, say
+from bench.events import Context, get, post
+from chalicelib import migrations
+from chalicelib.adapters import mysql
+from chalicelib.identity import passwords
+from chalicelib.people import accounts, tenants
+
+ROOT = "/pati_service/patient_service"
+CONTEXT = Context()
+KNOWN, UNKNOWN = "known", "unknown"
+TELLING = 4.0  # standard errors apart: what chance alone does once in 16,000 runs
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="bin/bench signin", description=__doc__)
+    parser.add_argument("--samples", type=int, default=300, help="of each kind of phone")
+    samples = parser.parse_args(arguments).samples
+    say(machine.described(machine.servers()))
+    hush()
+    migrations.migrate()
+    tenant_id = mysql.transact(lambda tx: tenants.create(tx, "仁和医院"))
+    _accounts(tenant_id, samples)
+    say(f"\n{'ms':26}{'known p50':>11}{'unknown p50':>13}{'difference':>12}{'std. errors':>13}")
+    told = [
+        _compared("a password, wrong", samples, lambda phone: _login(tenant_id, phone)),
+        _compared("a code for a reset", samples, lambda phone: _code(tenant_id, phone)),
+    ]
+    say("the floor of a password is one scrypt: " + _floor())
+    say(f"aim: less than {TELLING:.0f} standard errors apart" + ("; MISSED" if any(told) else ", met"))
+    return int(any(told))
+
+
+def _accounts(tenant_id: int, number: int) -> None:
+    """Every other phone has one; none is asked about twice, for tries are limited."""
+    password_hash = passwords.hashed("Demo-12345")
+    for n in range(0, 2 * number, 2):
+        mysql.transact(lambda tx, n=n: accounts.create(tx, tenant_id, _phone(n), password_hash))  # type: ignore[misc]
+
+
+def _phone(n: int) -> str:
+    return f"138{n:08}"
+
+
+def _compared(name: str, samples: int, ask: Callable[[str], Any]) -> bool:
+    """In random order, so that whatever drifts does so for both; True where the two differ by more than chance."""
+    times: dict[str, list[float]] = {KNOWN: [], UNKNOWN: []}
+    for n in random.sample(range(2 * samples), 2 * samples):
+        phone = _phone(n)
+        began = time.perf_counter()
+        ask(phone)
+        times[UNKNOWN if n % 2 else KNOWN].append((time.perf_counter() - began) * 1000)
+    # Without the machine's own fits: the slowest twentieth of each.
+    known, unknown = (sorted(times[one])[: int(samples * 0.95)] for one in (KNOWN, UNKNOWN))
+    apart = mean(known) - mean(unknown)
+    error = (stdev(known) ** 2 / len(known) + stdev(unknown) ** 2 / len(unknown)) ** 0.5
+    say(f"{name:26}{median(known):>11.2f}{median(unknown):>13.2f}{apart:>12.3f}{apart / error:>13.1f}")
+    return bool(abs(apart) > TELLING * error)
+
+
+def _login(tenant_id: int, phone: str) -> None:
+    event = post(f"{ROOT}/login", "", "", phone=phone, password="wrong-12345")
+    _answered(_from(event, tenant_id), 401)
+
+
+def _code(tenant_id: int, phone: str) -> None:
+    _answered(_from(get(f"{ROOT}/reset_password/phone_identifying_code", "", phone=phone), tenant_id), 200)
+
+
+def _from(event: dict[str, Any], tenant_id: int) -> dict[str, Any]:
+    """From an address of its own: so many of one are refused."""
+    for headers in (event["headers"], {name: [value] for name, value in event["headers"].items()}):
+        headers.pop("token", None)
+    event["headers"]["tenantId"] = str(tenant_id)
+    event["multiValueHeaders"] = {name: [value] for name, value in event["headers"].items()}
+    address = ".".join(str(random.randrange(1, 255)) for _ in range(4))
+    event["requestContext"] = {**event["requestContext"], "identity": {"sourceIp": address}}
+    return event
+
+
+def _answered(event: dict[str, Any], status: int) -> None:
+    answer = app(event, CONTEXT)
+    if answer["statusCode"] != status:
+        raise ValueError(answer["body"])
+
+
+def _floor() -> str:
+    times = []
+    for _ in range(20):
+        began = time.perf_counter()
+        passwords.matches("wrong-12345", None)
+        times.append((time.perf_counter() - began) * 1000)
+    return f"{median(times):.2f} ms"

@@ -1,0 +1,75 @@
+"""就诊人: those whom an account books for, each bound to a patient file."""
+
+from chalicelib import clock, errors
+from chalicelib.accounts.models import AddedMember, Member, MemberAdded
+from chalicelib.adapters import mysql
+from chalicelib.adapters.mysql import Row, Tx
+from chalicelib.errors import Refused
+from chalicelib.identity import sealing
+from chalicelib.identity.callers import Caller
+from chalicelib.people import accounts, bar_code, id_cards, patients, shown
+from chalicelib.people.accounts import MOST_MEMBERS
+from chalicelib.people.patients import Details
+
+SELF, OTHER = 1, 9
+
+
+def add(caller: Caller, given: MemberAdded) -> AddedMember:
+    """Return a new member, bound to the hospital's one file of that ID number; the same one for who is there already.
+
+    Refused 400 where birthday or gender are not the number's, 409 above ten members, and where the number is filed
+    under another name.
+    """
+    try:
+        id_cards.agree(given.IDNo, given.birthday, given.gender)
+    except ValueError as wrong:
+        raise Refused(errors.BAD_PARAMETER, f"IDNo：{wrong}") from None
+    details = Details(
+        name=given.name,
+        gender=given.gender,
+        birthday=given.birthday,
+        phone=given.phone,
+        id_number=patients.id_number(caller.tenant_id, given.IDNo),
+    )
+    return AddedMember(memberId=str(mysql.transact(lambda tx: _add(tx, caller, details))))
+
+
+def list_all(caller: Caller) -> list[Member]:
+    sealing.ready()
+    rows = mysql.autocommit(lambda tx: accounts.members_of(tx, caller.tenant_id, caller.user_id))
+    return [_shown(caller.tenant_id, row) for row in rows]
+
+
+def _add(tx: Tx, caller: Caller, details: Details) -> int:
+    accounts.get(tx, caller.tenant_id, caller.user_id, to_change=True)  # so that two at once are counted one by one
+    present = accounts.members_of(tx, caller.tenant_id, caller.user_id)
+    pati_id = patients.find_or_create(tx, caller.tenant_id, details, caller.user_id)
+    for row in present:
+        if row["pati_id"] == pati_id:
+            return int(row["member_id"])
+    if len(present) >= MOST_MEMBERS:
+        raise Refused(errors.CONFLICT, f"最多添加 {MOST_MEMBERS} 位就诊人")
+    return accounts.add_member(
+        *(tx, caller.tenant_id, caller.user_id, details.name),
+        gender=details.gender,
+        birthday=details.birthday,
+        phone=details.phone,
+        cont_relation=OTHER if present else SELF,
+        is_default=not present,
+        pati_id=pati_id,
+    )
+
+
+def _shown(tenant_id: int, row: Row) -> Member:
+    birthday, pati_id = row["birthday"], str(row["pati_id"] or "")
+    return Member(
+        memberId=str(row["member_id"]),
+        bindPatiId=pati_id,
+        name=row["name"],
+        gender=row["gender"],
+        age=shown.age(birthday.isoformat() if birthday else "", clock.today()),
+        IDNo=patients.unsealed(tenant_id, row["pati_id"] or 0, row["id_sealed"]),
+        phone=row["phone"],
+        defaultMember=bool(row["is_default"]),
+        patiImg=bar_code.embedded(pati_id) if pati_id else "",
+    )

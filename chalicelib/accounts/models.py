@@ -1,0 +1,113 @@
+"""What crosses the wire of patients' accounts and their members."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+
+from chalicelib.people import id_cards
+from chalicelib.wire import Birthday, Gender, IdText, Name, Password, Phone, Whole, Wire
+
+TOKEN = "tD6Dr3MrkIFOSLbrVoBbNnHWG9Y6wfP7PMzzzslcqVM"
+GENDERS = "0 未知，1 男，2 女，9 未说明"
+BAR_CODE = "iVBORw0KGgo…"
+
+Code = Annotated[str, Field(pattern="^[0-9]{6}$", examples=["042917"])]
+Guess = Annotated[str, Field(min_length=1, max_length=72, examples=["Demo-12345"])]
+CardNumber = Annotated[
+    str,
+    Field(max_length=32),
+    AfterValidator(id_cards.checked),
+    WithJsonSchema({"type": "string", "pattern": "^[1-9][0-9]{16}[0-9Xx]$"}),
+]
+Extension = Annotated[str, Field(min_length=1, max_length=8, pattern=r"^[0-9A-Za-z]+$")]
+DateText = Annotated[str, BeforeValidator(lambda day: day.isoformat() if day else "")]
+
+
+class PhoneNamed(Wire):
+    phone: Phone
+
+
+class CodeGiven(PhoneNamed):
+    verCode: Code
+
+
+class SignUp(CodeGiven):
+    password: Password
+
+
+class NewPassword(CodeGiven):
+    newPassword: Password
+
+
+class SignIn(PhoneNamed):
+    password: Guess
+
+
+class PasswordChange(Wire):
+    oldPassword: Guess
+    newPassword: Password
+
+
+class SignedIn(Wire):
+    userId: IdText = Field(examples=["1"])
+    token: str = Field(examples=[TOKEN])
+
+
+class MemberAdded(Wire):
+    name: Name = Field(examples=["林小雨"])
+    gender: Gender = Field(description=GENDERS, examples=[2])
+    birthday: Birthday = Field(examples=["1990-05-17"])
+    IDNo: CardNumber = Field(description="身份证号码；出生日期和性别须与之一致", examples=["11010519900517002X"])
+    phone: Phone
+
+
+class AddedMember(Wire):
+    memberId: IdText = Field(examples=["1"])
+
+
+class Member(Wire):
+    memberId: IdText = Field(examples=["1"])
+    bindPatiId: str = Field(description="空：尚未建档", examples=["7"])
+    name: str = Field(examples=["林小雨"])
+    gender: int = Field(description=GENDERS, examples=[2])
+    age: str = Field(examples=["36岁"])
+    IDNo: str = Field(examples=["11010519900517002X"])
+    phone: str = Field(examples=["13800000001"])
+    defaultMember: bool = Field(examples=[True])
+    patiImg: str = Field(description="患者号条形码，Base64 的 PNG；空：尚未建档", examples=[BAR_CODE])
+
+
+class MyInfo(Wire):
+    phone: str = Field(examples=["13800000001"])
+    avatar: str = Field(description="30 分钟内有效；空：没有", examples=[""])
+    name: str = Field(examples=["林小雨"])
+    gender: int = Field(description=GENDERS, examples=[2])
+    birthday: DateText = Field(description="yyyy-MM-dd；空：未填", examples=["1990-05-17"])
+    age: str = Field(examples=["36岁"])
+    pati_img: str = Field(description="默认就诊人的患者号条形码；空：尚未建档", examples=[BAR_CODE])
+    pati_id: str = Field(examples=["7"])
+
+
+class MyInfoSaved(Wire):
+    name: Name = Field(examples=["林小雨"])
+    gender: Gender = Field(description=GENDERS, examples=[2])
+    birthday: Birthday = Field(examples=["1990-05-17"])
+
+
+class PictureWanted(Wire):
+    file_size: Annotated[Whole, Field(ge=1)] | None = Field(None, description="字节数", examples=[48213])
+    file_extension: Extension = Field(description="不带“.”", examples=["jpg"])
+    file_type: str = Field(description="Content-Type，须与扩展名相符", max_length=64, examples=["image/jpeg"])
+
+
+class PictureForm(Wire):
+    url: str = Field(examples=["https://zhenxun-files.s3.cn-northwest-1.amazonaws.com.cn/"])
+    file_id: int = Field(examples=[17])
+    OSS_access_key_id: str = Field(examples=["AKIAIOSFODNN7EXAMPLE"])
+    policy: str = Field(examples=["eyJleHBpcmF0aW9uIjogIjIwMjYtMDEtMDVUMDE6NDU6MDBaIn0="])
+    signature: str = Field(examples=["8afdbf4008c03f22c2cd3cdb72e4afbb1f6a588f3255ac628749a66d7f09699e"])
+    key: str = Field(examples=["1/uploads/pY0ZQ3bqj1cXw7uT2mLkVn9d.jpg"])
+    fields: dict[str, str] = Field(
+        description="完整的表单：原样提交所有字段，最后加上 file；15 分钟内有效",
+        examples=[{"key": "1/uploads/pY0ZQ3bqj1cXw7uT2mLkVn9d.jpg", "Content-Type": "image/jpeg"}],
+    )

@@ -1,0 +1,130 @@
+"""The patients' side of document 003 that is about themselves (patient_service)."""
+
+from chalicelib.accounts import members, profile, sign_in
+from chalicelib.accounts.models import (
+    AddedMember,
+    CodeGiven,
+    Member,
+    MemberAdded,
+    MyInfo,
+    MyInfoSaved,
+    NewPassword,
+    PasswordChange,
+    PhoneNamed,
+    PictureForm,
+    PictureWanted,
+    SignedIn,
+    SignIn,
+    SignUp,
+)
+from chalicelib.errors import BAD_CREDENTIALS, CONFLICT, TOO_MANY_REQUESTS
+from chalicelib.identity import codes
+from chalicelib.identity.callers import PATIENT, PUBLIC, Caller
+from chalicelib.web import Routes
+
+routes = Routes(__name__)
+
+
+@routes.get(
+    "/pati_service/patient_service/register/phone_identifying_code", callers=[PUBLIC], refusals=[TOO_MANY_REQUESTS]
+)
+def register_code(caller: Caller, query: PhoneNamed) -> None:
+    """患者注册获取手机验证码
+
+    An SMS with six digits that are good for 5 minutes and 5 tries. One a minute, 5 an hour, 10 a day for a phone.
+    """
+    codes.ask(caller.tenant_id, query.phone, codes.SIGN_UP, caller.address)
+
+
+@routes.post("/pati_service/patient_service/register", callers=[PUBLIC], refusals=[CONFLICT])
+def register(caller: Caller, body: SignUp) -> SignedIn:
+    """患者注册"""
+    return sign_in.sign_up(caller, body)
+
+
+@routes.get(
+    "/pati_service/patient_service/reset_password/phone_identifying_code",
+    callers=[PUBLIC],
+    refusals=[TOO_MANY_REQUESTS],
+)
+def reset_code(caller: Caller, query: PhoneNamed) -> None:
+    """患者忘记密码，获取手机验证码
+
+    The same answer whether or not the phone has an account; an SMS goes to one that has.
+    """
+    codes.ask(caller.tenant_id, query.phone, codes.RESET, caller.address)
+
+
+@routes.post("/pati_service/patient_service/reset_password/phone_identifying_code_validate", callers=[PUBLIC])
+def validate_reset_code(caller: Caller, body: CodeGiven) -> None:
+    """患者忘记密码，手机验证码验证
+
+    A right code stays good: it is given again with the new password.
+    """
+    sign_in.check_code(caller, body)
+
+
+@routes.post("/pati_service/patient_service/reset_password", callers=[PUBLIC])
+def reset_password(caller: Caller, body: NewPassword) -> None:
+    """患者重置密码，通过手机验证码重置密码
+
+    All sessions of the account end.
+    """
+    sign_in.reset_password(caller, body)
+
+
+@routes.post("/pati_service/patient_service/login", callers=[PUBLIC], refusals=[BAD_CREDENTIALS, TOO_MANY_REQUESTS])
+def login(caller: Caller, body: SignIn) -> SignedIn:
+    """患者登录
+
+    Five failures of one phone from one address lock it for 15 minutes.
+    """
+    return sign_in.sign_in(caller, body)
+
+
+@routes.post("/pati_service/patient_service/change_password", callers=[PATIENT], refusals=[CONFLICT, TOO_MANY_REQUESTS])
+def change_password(caller: Caller, body: PasswordChange) -> None:
+    """患者修改密码，通过老密码修改密码"""
+    sign_in.change_password(caller, body)
+
+
+@routes.post("/pati_service/patient_service/logout", callers=[PATIENT])
+def logout(caller: Caller) -> None:
+    """患者退出登录"""
+    sign_in.sign_out(caller)
+
+
+@routes.post("/pati_service/patient_service/member", callers=[PATIENT], refusals=[CONFLICT])
+def add_member(caller: Caller, body: MemberAdded) -> AddedMember:
+    """添加就诊人
+
+    At most ten; the first one is the default. Somebody who is there already is the same member.
+    """
+    return members.add(caller, body)
+
+
+@routes.get("/pati_service/patient_service/members", callers=[PATIENT])
+def list_members(caller: Caller) -> list[Member]:
+    """就诊人列表"""
+    return members.list_all(caller)
+
+
+@routes.get("/pati_service/patient_service/myinfo", callers=[PATIENT])
+def my_info(caller: Caller) -> MyInfo:
+    """获取我的个人信息"""
+    return profile.mine(caller)
+
+
+@routes.post("/pati_service/patient_service/myinfo", callers=[PATIENT])
+def save_my_info(caller: Caller, body: MyInfoSaved) -> None:
+    """更新我的个人信息"""
+    profile.save(caller, body)
+
+
+@routes.post("/pati_service/patient_service/myinfo/upload_picture", callers=[PATIENT])
+def upload_picture(caller: Caller, body: PictureWanted) -> PictureForm:
+    """用户个人图像上传
+
+    The picture becomes the avatar once it is uploaded: at most 5 MB.
+    """
+    return profile.picture_form(caller, body)

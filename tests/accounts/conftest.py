@@ -1,0 +1,34 @@
+"""A hospital whose SMS a test can read."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from chalicelib.adapters import sms
+from chalicelib.settings import settings
+from tests.faults.aftermath import wait_until
+from tests.identity.cheap import cheap_hashes
+
+__all__ = ["cheap_hashes"]
+
+Inbox = Callable[..., list[str]]
+
+
+@pytest.fixture
+def inbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inbox:
+    """inbox(phone, number): wait until so many codes have come, and return all of that phone."""
+    file = tmp_path / "sms"
+    file.touch()
+    monkeypatch.setattr(sms, "settings", replace(settings, sms=replace(settings.sms, file=str(file))))
+
+    def read(phone: str) -> list[str]:
+        lines = [line.split() for line in file.read_text("utf-8").splitlines()]
+        return [code for _, to, code in lines if to == phone]
+
+    def inbox(phone: str, number: int = 1) -> list[str]:
+        wait_until(lambda: len(read(phone)) >= number)
+        return read(phone)
+
+    return inbox

@@ -1,0 +1,218 @@
+"""Codes by SMS, through the whole door: how often they are sent, and how often they may be guessed."""
+
+import hmac
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from chalicelib import clock
+from chalicelib.adapters import mysql, redis, sms
+from chalicelib.identity import codes, sweep
+from chalicelib.notices import outbox
+from chalicelib.settings import settings
+from tests.accounts.conftest import Inbox
+from tests.accounts.desk import PHONE, REGISTER_CODE, RESET_CODE, VALIDATE, ask_code, other_than, register, visit
+from tests.people import Hospital
+from tests.wire import get
+
+pytestmark = pytest.mark.usefixtures("cheap_hashes")
+both_paths = pytest.mark.parametrize("path", [REGISTER_CODE, RESET_CODE])
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """later(minutes): stop the clock that long after the test began."""
+    began = clock.now()
+    return lambda minutes: monkeypatch.setattr(clock, "now", lambda: began + int(minutes * 60 * clock.SECOND))
+
+
+@pytest.fixture
+def many_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mysql, "settings", replace(settings, database_wait=60))  # they queue for 16
+
+
+@pytest.mark.usefixtures("many_connections")
+def test_a_hundred_requests_at_once_send_one_sms(hospital: Hospital, inbox: Inbox) -> None:
+    with ThreadPoolExecutor(100) as pool:
+        answers = list(pool.map(lambda _: ask_code(hospital), range(100)))
+    assert sorted(answer.status for answer in answers) == [200] + [429] * 99
+    inbox(PHONE)
+    outbox.run()
+    assert len(inbox(PHONE)) == 1
+
+
+def test_a_phone_gets_one_a_minute_five_an_hour_and_ten_a_day(hospital: Hospital, inbox: Inbox, later: Any) -> None:
+    sent: list[float] = []
+    for minute in [0, 0.9, 1.1, 3, 5, 7, 9, 59, 62, 64, 66, 68, 70, 130, 23 * 60, 24 * 60 + 2]:
+        later(minute)
+        if ask_code(hospital).status == 200:
+            sent.append(minute)
+    assert sent == [0, 1.1, 3, 5, 7, 62, 64, 66, 68, 70, 24 * 60 + 2]
+    assert inbox(PHONE)
+
+
+def test_a_refused_request_says_when_to_come_again(hospital: Hospital, inbox: Inbox, later: Any) -> None:
+    later(0)
+    ask_code(hospital)
+    later(0.5)
+    answer = ask_code(hospital)
+    assert (answer.status, answer.code, answer.headers["Retry-After"]) == (429, 10006, "30")
+    assert inbox(PHONE)
+
+
+def test_both_purposes_count_for_one_phone(hospital: Hospital, inbox: Inbox) -> None:
+    assert ask_code(hospital, path=REGISTER_CODE).status == 200
+    assert ask_code(hospital, path=RESET_CODE).status == 429
+    assert inbox(PHONE)
+
+
+@pytest.mark.usefixtures("inbox")
+def test_an_address_may_ask_for_so_many_an_hour(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(codes, "settings", replace(settings, codes_of_address=3))
+    phones = [f"1380000010{n}" for n in range(5)]
+    assert [ask_code(hospital, phone).status for phone in phones] == [200] * 3 + [429] * 2
+    assert ask_code(hospital, phones[4], address="203.0.113.8").status == 200
+
+
+def test_another_hospital_counts_by_itself(hospital: Hospital, elsewhere: Hospital, inbox: Inbox) -> None:
+    assert [ask_code(one).status for one in (hospital, elsewhere)] == [200, 200]
+    first, second = inbox(PHONE, 2)
+    assert register(elsewhere, second if first != second else other_than(first)).status in (200, 400)
+
+
+def test_a_flushed_redis_gives_no_more_of_them(hospital: Hospital, inbox: Inbox) -> None:
+    ask_code(hospital)
+    [code] = inbox(PHONE)
+    for _ in range(5):
+        assert register(hospital, other_than(code)).status == 400
+    redis.client().flushall()
+    assert ask_code(hospital).status == 429
+    assert register(hospital, code).status == 400
+
+
+@pytest.mark.usefixtures("many_connections")
+def test_a_hundred_guesses_at_once_are_five(hospital: Hospital, inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    ask_code(hospital)
+    [code] = inbox(PHONE)
+    compared: list[object] = []
+    real = hmac.compare_digest
+
+    def counted(one: Any, other: Any) -> bool:
+        compared.append(one)
+        return real(one, other)
+
+    monkeypatch.setattr(hmac, "compare_digest", counted)
+    with ThreadPoolExecutor(100) as pool:
+        wrong = list(pool.map(lambda n: register(hospital, f"{(int(code) + 1 + n) % 1_000_000:06d}"), range(100)))
+    assert {answer.status for answer in wrong} == {400}
+    assert len(compared) == 5
+    assert register(hospital, code).status == 400, "the sixth is not looked at, even if it is right"
+
+
+def test_a_code_dies_after_five_minutes(hospital: Hospital, inbox: Inbox, later: Any) -> None:
+    later(0)
+    ask_code(hospital)
+    [code] = inbox(PHONE)
+    later(5.01)
+    assert register(hospital, code).status == 400
+    later(4.99)
+    assert register(hospital, code).status == 200
+
+
+def test_the_newest_code_counts_and_has_tries_of_its_own(hospital: Hospital, inbox: Inbox, later: Any) -> None:
+    later(0)
+    ask_code(hospital)
+    [first] = inbox(PHONE)
+    for _ in range(5):
+        register(hospital, other_than(first))
+    later(1.1)
+    ask_code(hospital)
+    second = inbox(PHONE, 2)[1]
+    if first != second:
+        assert register(hospital, first).status == 400
+    assert register(hospital, second).status == 200
+
+
+def test_a_code_for_one_thing_is_none_for_another(hospital: Hospital, inbox: Inbox) -> None:
+    ask_code(hospital, hospital.lin.phone, RESET_CODE)
+    [code] = inbox(hospital.lin.phone)
+    assert register(hospital, code, hospital.lin.phone).status == 400
+    assert visit(hospital, VALIDATE, phone=hospital.lin.phone, verCode=code).status == 200
+
+
+def test_no_code_and_no_hash_of_a_known_key_is_kept(hospital: Hospital, inbox: Inbox) -> None:
+    ask_code(hospital)
+    [code] = inbox(PHONE)
+    rows = mysql.autocommit(
+        lambda tx: (
+            tx.all("SELECT * FROM codes WHERE tenant_id = %(id)s", id=hospital.tenant_id)
+            + tx.all("SELECT payload FROM outbox WHERE tenant_id = %(id)s", id=hospital.tenant_id)
+        )
+    )
+    assert rows
+    assert code not in str([{**row, "expires_at": 0} for row in rows])
+
+
+def test_a_provider_that_fails_is_asked_again_with_another_code(
+    hospital: Hospital, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: str) -> None:
+        raise sms.Failed("isv.BUSINESS_LIMIT_CONTROL")
+
+    with monkeypatch.context() as broken:
+        broken.setitem(sms.PROVIDERS, "file", fail)
+        assert ask_code(hospital).status == 200
+        outbox.run()
+    in_10_s = clock.now() + 10 * clock.SECOND
+    monkeypatch.setattr(clock, "now", lambda: in_10_s)
+    outbox.run()
+    [code] = inbox(PHONE)
+    assert register(hospital, code).status == 200
+
+
+def test_a_code_that_is_late_is_not_sent(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sms, "send", lambda *_: pytest.fail("nobody waits for it any more"))
+    codes.deliver(hospital.tenant_id, {"phone": PHONE, "purpose": codes.SIGN_UP, "until": clock.now() - 1})
+
+
+@both_paths
+def test_without_a_provider_there_are_none(hospital: Hospital, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(codes, "settings", replace(settings, sms=replace(settings.sms, provider="")))
+    assert ask_code(hospital, path=path).status == 503
+
+
+@both_paths
+@pytest.mark.parametrize("phone", ["", "1380000000", "138000000011", "12800000001", "+8613800000001", " 13800000001"])
+def test_a_bad_phone_is_refused_by_name(hospital: Hospital, path: str, phone: str) -> None:
+    answer = ask_code(hospital, phone, path)
+    assert (answer.status, answer.code) == (400, 10001)
+    assert answer.error.startswith("phone：")
+
+
+@both_paths
+def test_the_hospital_must_be_known(hospital: Hospital, elsewhere: Hospital, path: str) -> None:
+    assert hospital.tenant_id != elsewhere.tenant_id
+    assert get(path, phone=PHONE).status == 400
+    assert get(path, headers={"tenantId": "999999"}, phone=PHONE).status == 400
+    assert get(path, headers={"tenantId": str(hospital.tenant_id)}).error == "phone：必填"
+
+
+def test_what_no_longer_counts_is_swept_after_a_day(hospital: Hospital, inbox: Inbox, later: Any) -> None:
+    later(0)
+    ask_code(hospital)
+    inbox(PHONE)
+    counted = "SELECT (SELECT COUNT(*) FROM codes WHERE tenant_id = %(id)s) + COUNT(*) FROM code_requests"
+
+    def rows() -> int:
+        sql = f"{counted} WHERE tenant_id = %(id)s"
+        return int(mysql.autocommit(lambda tx: tx.value(sql, id=hospital.tenant_id)))
+
+    later(23 * 60)
+    sweep.sweep()
+    assert rows() == 2
+    later(24 * 60 + 6)
+    sweep.sweep()
+    assert rows() == 0

@@ -1,0 +1,161 @@
+"""就诊人: added, listed, bound to one patient file each."""
+
+import base64
+from typing import Any
+
+import pytest
+
+from chalicelib.adapters import mysql
+from chalicelib.people import bar_code
+from tests.accounts.desk import MEMBER, MEMBERS, add, members
+from tests.patients.cards import card, woman
+from tests.people import Hospital, Person, patient
+from tests.processes import at_once
+from tests.wire import get, post
+
+
+@pytest.fixture
+def newcomer(hospital: Hospital) -> Person:
+    """Signed up, and has no member yet."""
+    person = patient(hospital.tenant_id, "13800000088", "新来的")
+    mysql.autocommit(lambda tx: tx.run("DELETE FROM members WHERE user_id = %(id)s", id=person.user_id))
+    return person
+
+
+def test_the_first_member_is_the_default_and_has_a_file(newcomer: Person) -> None:
+    number = woman()
+    member_id = add(newcomer, number).data["memberId"]
+    [one] = members(newcomer)
+    pati_id = one["bindPatiId"]
+    assert one == {
+        "memberId": member_id,
+        "bindPatiId": pati_id,
+        "name": "林小雨",
+        "gender": 2,
+        "age": one["age"],
+        "IDNo": number,
+        "phone": "13800000001",
+        "defaultMember": True,
+        "patiImg": base64.b64encode(bar_code.png(pati_id)).decode(),
+    }
+    assert one["age"].endswith("岁")
+
+
+def test_the_next_one_is_not_the_default(newcomer: Person) -> None:
+    first, second = (add(newcomer, woman()).data["memberId"] for _ in range(2))
+    assert [(one["memberId"], one["defaultMember"]) for one in members(newcomer)] == [(first, True), (second, False)]
+
+
+def test_adding_somebody_again_is_the_same_member(newcomer: Person) -> None:
+    number = woman()
+    assert add(newcomer, number).data == add(newcomer, number).data
+    assert len(members(newcomer)) == 1
+
+
+def test_two_accounts_share_a_persons_file_and_not_the_member(lin: Person, wang: Person) -> None:
+    number = woman()
+    one, other = add(lin, number).data["memberId"], add(wang, number).data["memberId"]
+    assert one != other
+    assert members(lin)[-1]["bindPatiId"] == members(wang)[-1]["bindPatiId"]
+
+
+def test_another_hospital_files_by_itself(lin: Person, elsewhere: Hospital) -> None:
+    number = woman()
+    add(lin, number)
+    add(elsewhere.lin, number)
+    assert members(lin)[-1]["bindPatiId"] != members(elsewhere.lin)[-1]["bindPatiId"]
+
+
+def test_a_number_filed_under_another_name_is_refused(lin: Person, wang: Person) -> None:
+    number = woman()
+    add(lin, number)
+    answer = add(wang, number, name="林大雨")
+    assert (answer.status, answer.code) == (409, 10005)
+    assert len(members(wang)) == 1
+
+
+def test_at_most_ten(newcomer: Person) -> None:
+    numbers = [woman() for _ in range(11)]
+    assert [add(newcomer, number).status for number in numbers] == [200] * 10 + [409]
+    assert add(newcomer, numbers[0]).status == 200, "who is there already"
+    assert len(members(newcomer)) == 10
+
+
+def added(person: Person, number: str) -> tuple[int, str]:
+    answer = add(person, number)
+    return answer.status, answer.data["memberId"] if answer.status == 200 else ""
+
+
+@pytest.mark.store
+def test_one_number_filed_by_many_at_once_is_one_file(hospital: Hospital, newcomer: Person) -> None:
+    number = woman()
+    people = [newcomer, hospital.lin, hospital.wang] * 3
+    answers = at_once(added, [(person, number) for person in people])
+    assert {status for status, _ in answers} == {200}
+    assert len({member for _, member in answers}) == 3
+    assert len({members(person)[-1]["bindPatiId"] for person in people}) == 1
+
+
+@pytest.mark.store
+def test_many_at_once_are_not_more_than_ten(newcomer: Person) -> None:
+    answers = at_once(added, [(newcomer, woman()) for _ in range(14)])
+    assert sorted(status for status, _ in answers) == [200] * 10 + [409] * 4
+    assert [one["defaultMember"] for one in members(newcomer)] == [True] + [False] * 9
+
+
+def test_an_x_may_be_small(lin: Person) -> None:
+    number = next(one for order in range(2, 400, 2) if (one := card(order=order)).endswith("X"))
+    add(lin, number.lower())
+    assert members(lin)[-1]["IDNo"] == number
+
+
+def test_the_number_is_sealed(lin: Person) -> None:
+    number = woman()
+    add(lin, number)
+    rows = mysql.autocommit(
+        lambda tx: (
+            tx.all("SELECT * FROM patients WHERE tenant_id = %(id)s", id=lin.tenant_id)
+            + tx.all("SELECT * FROM members WHERE tenant_id = %(id)s", id=lin.tenant_id)
+        )
+    )
+    assert number not in str(rows)
+
+
+def test_a_member_without_a_file_is_listed(lin: Person) -> None:
+    [one] = members(lin)
+    assert (one["bindPatiId"], one["IDNo"], one["patiImg"]) == ("", "", "")
+
+
+def test_nobody_sees_anothers_members(lin: Person, wang: Person) -> None:
+    add(lin, woman())
+    assert len(get(MEMBERS, wang.token).data) == 1
+
+
+NUMBER = card()
+WRONG: list[tuple[str, Any, str]] = [
+    *(("name", value, "name") for value in (None, "", "  ", "名" * 65, "a\nb", 7)),
+    *(("gender", value, "gender") for value in (None, 3, "男", True, -1)),
+    *(("birthday", value, "birthday") for value in (None, "", "1990-5-17", "1990-02-30", "2999-01-01", 641952000)),
+    *(
+        ("IDNo", value, "IDNo")
+        for value in (None, "", NUMBER[:17], NUMBER[:17] + "_", f"0{NUMBER[1:]}", 11010519900517)
+    ),
+    ("IDNo", NUMBER[:17] + ("1" if NUMBER[17] != "1" else "2"), "IDNo"),
+    ("birthday", "1990-05-18", "IDNo"),
+    ("gender", 1, "IDNo"),
+    *(("phone", value, "phone") for value in (None, "", "010-12345678", 13800000001)),
+]
+
+
+@pytest.mark.parametrize(("field", "value", "named"), WRONG)
+def test_a_bad_field_is_refused_by_name_and_adds_nobody(lin: Person, field: str, value: Any, named: str) -> None:
+    answer = add(lin, NUMBER, **{field: value})
+    assert (answer.status, answer.code) == (400, 10001)
+    assert answer.error.startswith(f"{named}：")
+    assert NUMBER not in answer.error
+    assert len(members(lin)) == 1
+
+
+def test_all_fields_must_be_given(lin: Person) -> None:
+    names = [part.partition("：")[0] for part in post(MEMBER, lin.token).error.split("；")]
+    assert names == ["name", "gender", "birthday", "IDNo", "phone"]

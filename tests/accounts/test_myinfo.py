@@ -1,0 +1,153 @@
+"""What an account says of its owner, and the picture they give it."""
+
+from typing import Any
+
+import pytest
+
+from chalicelib.adapters import s3
+from chalicelib.errors import UNAVAILABLE, Refused
+from chalicelib.files import confirm
+from chalicelib.settings import settings
+from tests.accounts.desk import MYINFO, PICTURE, add, members
+from tests.consult import chat
+from tests.files import forms
+from tests.files.samples import GOOD, sized
+from tests.patients.cards import woman
+from tests.people import Hospital, Person, file
+from tests.wire import Answer, get, post
+
+PNG = sized("png", 120)
+
+
+def info(person: Person) -> Any:
+    return get(MYINFO, person.token).data
+
+
+def save(person: Person, **changed: Any) -> Answer:
+    return post(MYINFO, person.token, **{"name": "小雨", "gender": "2", "birthday": "1990-05-17", **changed})
+
+
+def form(person: Person, **changed: Any) -> Answer:
+    return post(PICTURE, person.token, **{"file_extension": "png", "file_type": "image/png", **changed})
+
+
+def upload(person: Person, content: bytes = PNG, **changed: Any) -> Any:
+    data = form(person, **changed).data
+    assert forms.post(data["url"], list(data["fields"].items()), content).status == 204
+    return data
+
+
+def picture(person: Person) -> bytes:
+    url = info(person)["avatar"]
+    return forms.ask("GET", url).body if url else b""
+
+
+def test_the_default_member_speaks_for_who_has_said_nothing(lin: Person) -> None:
+    pati_id = file(lin)
+    mine = info(lin)
+    assert (mine["phone"], mine["name"], mine["gender"]) == (lin.phone, "林小雨", 2)
+    assert (mine["pati_id"], mine["pati_img"]) == (str(pati_id), members(lin)[0]["patiImg"])
+    assert mine["avatar"] == ""
+    assert mine["age"] == members(lin)[0]["age"]
+
+
+def test_what_one_says_of_oneself_is_shown_and_changes_no_member(lin: Person) -> None:
+    before = members(lin)
+    assert save(lin).data is None
+    mine = info(lin)
+    assert (mine["name"], mine["gender"], mine["birthday"]) == ("小雨", 2, "1990-05-17")
+    assert save(lin, name="雨", gender=9, birthday="1991-01-01").status == 200
+    mine = info(lin)
+    assert (mine["name"], mine["gender"], mine["birthday"]) == ("雨", 9, "1991-01-01")
+    assert members(lin) == before
+
+
+def test_each_sees_and_changes_their_own(lin: Person, wang: Person) -> None:
+    save(lin, name="小雨")
+    assert info(wang)["name"] == "王强"
+
+
+def test_the_file_shown_is_the_default_members(wang: Person) -> None:
+    assert info(wang)["pati_id"] == ""
+    add(wang, woman())
+    assert info(wang)["pati_id"] == "", "the first member has no file"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("name", value) for value in (None, "", " ", "名" * 65, "a\x00b", 7)),
+        *(("gender", value) for value in (None, 3, "女", False)),
+        *(("birthday", value) for value in (None, "", "1990/05/17", "2999-01-01", "1990-02-30")),
+    ],
+)
+def test_a_bad_field_is_refused_by_name_and_changes_nothing(lin: Person, field: str, value: Any) -> None:
+    answer = save(lin, **{field: value})
+    assert (answer.status, answer.code) == (400, 10001)
+    assert answer.error.startswith(f"{field}：")
+    assert info(lin)["name"] == "林小雨"
+
+
+def test_an_uploaded_picture_becomes_the_avatar(lin: Person) -> None:
+    data = upload(lin)
+    assert data["OSS_access_key_id"] == data["fields"]["x-amz-credential"].split("/")[0]
+    assert (data["policy"], data["signature"]) == (data["fields"]["policy"], data["fields"]["x-amz-signature"])
+    assert picture(lin) == PNG
+    assert picture(lin) == PNG
+
+
+def test_the_next_one_takes_its_place(lin: Person) -> None:
+    upload(lin)
+    assert picture(lin) == PNG
+    upload(lin, GOOD["jpg"], file_extension="jpg", file_type="image/jpeg")
+    assert picture(lin) == GOOD["jpg"]
+
+
+def test_s3s_own_word_is_enough_and_the_doctor_sees_it(hospital: Hospital, lin: Person, chen: Person) -> None:
+    chat.ask(lin, chen, "您好", key="k1")
+    data = upload(lin)
+    confirm.arrived(settings.s3_bucket, data["key"])
+    [session] = get(chat.DOCTOR_SESSIONS, chen.token, page_size=10).data
+    assert forms.ask("GET", session["member_photo_url"]).body == PNG
+    assert hospital.lin == lin
+
+
+def test_a_form_that_was_not_used_changes_nothing(lin: Person) -> None:
+    upload(lin)
+    assert picture(lin) == PNG
+    form(lin)
+    assert picture(lin) == PNG
+
+
+def test_what_is_no_picture_is_no_avatar(lin: Person) -> None:
+    upload(lin, b"<html>" + b"x" * 100)
+    assert info(lin)["avatar"] == ""
+
+
+def test_without_s3_the_rest_is_shown(lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    def down(*_: object) -> Any:
+        raise Refused(UNAVAILABLE)
+
+    upload(lin)
+    monkeypatch.setattr(s3, "look", down)
+    assert info(lin)["name"] == "林小雨"
+
+
+def test_nobody_wears_anothers_picture(lin: Person, wang: Person, elsewhere: Hospital) -> None:
+    upload(lin)
+    assert picture(lin) == PNG
+    assert info(wang)["avatar"] == info(elsewhere.lin)["avatar"] == ""
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        *(({"file_extension": value}, "file_extension") for value in (None, "", "exe", "pdf", "mp4", ".png", 7)),
+        *(({"file_type": value}, "file_type") for value in (None, "", "image/jpeg", "text/html")),
+        *(({"file_size": value}, "file_size") for value in (0, -1, "x", True, 5 * 1024 * 1024 + 1)),
+    ],
+)
+def test_a_bad_picture_is_refused_by_name(lin: Person, changed: dict[str, Any], named: str) -> None:
+    answer = form(lin, **changed)
+    assert (answer.status, answer.code) == (400, 10001)
+    assert answer.error.startswith(f"{named}：")

@@ -1,0 +1,205 @@
+"""Signing in and out, forgetting a password and changing one."""
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from chalicelib.adapters import mysql, redis
+from chalicelib.identity import tokens
+from chalicelib.settings import settings
+from tests.accounts.conftest import Inbox
+from tests.accounts.desk import (
+    CHANGE,
+    LOGIN,
+    LOGOUT,
+    MYINFO,
+    RESET,
+    RESET_CODE,
+    VALIDATE,
+    ask_code,
+    other_than,
+    sign_in,
+    visit,
+)
+from tests.people import PASSWORD, Hospital, Person, patient
+from tests.processes import at_once
+from tests.wire import get, post
+
+pytestmark = pytest.mark.usefixtures("cheap_hashes")
+NEW = "Anderes-12345"
+
+
+@pytest.fixture
+def derived(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The passwords that were looked at."""
+    seen: list[bytes] = []
+    real = hashlib.scrypt
+
+    def counted(password: bytes, **parameters: Any) -> bytes:
+        seen.append(password)
+        return real(password, **parameters)
+
+    monkeypatch.setattr(hashlib, "scrypt", counted)
+    return seen
+
+
+@pytest.fixture
+def code(hospital: Hospital, inbox: Inbox) -> str:
+    ask_code(hospital, hospital.lin.phone, RESET_CODE)
+    return inbox(hospital.lin.phone)[0]
+
+
+def reset(hospital: Hospital, code: str, phone: str = "", password: str = NEW) -> int:
+    return visit(hospital, RESET, phone=phone or hospital.lin.phone, verCode=code, newPassword=password).status
+
+
+def change(person: Person, old: str, new: str = NEW) -> Any:
+    return post(CHANGE, person.token, oldPassword=old, newPassword=new)
+
+
+def alive(token: str) -> bool:
+    return get(MYINFO, token).status == 200
+
+
+def test_a_patient_signs_in(hospital: Hospital) -> None:
+    data = sign_in(hospital, hospital.lin.phone, PASSWORD).data
+    assert data["userId"] == str(hospital.lin.user_id)
+    session = tokens.look_up(data["token"])
+    assert session is not None
+    assert (session.principal, session.kind) == (hospital.lin.principal, "patient")
+    assert alive(hospital.lin.token), "the other session goes on"
+
+
+def test_an_unknown_phone_and_a_wrong_password_are_one_answer_at_one_cost(
+    hospital: Hospital, derived: list[bytes]
+) -> None:
+    unknown, wrong = sign_in(hospital, "13899999999", "wrong"), sign_in(hospital, hospital.lin.phone, "wrong")
+    assert (unknown.status, unknown.code) == (401, 10102)
+    assert (unknown.status, unknown.body) == (wrong.status, wrong.body)
+    assert derived == [b"wrong", b"wrong"]
+
+
+def test_a_hundred_guesses_at_once_are_five(
+    hospital: Hospital, derived: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mysql, "settings", replace(settings, database_wait=60))
+    with ThreadPoolExecutor(100) as pool:
+        answers = list(pool.map(lambda n: sign_in(hospital, hospital.lin.phone, f"guess {n}"), range(100)))
+    assert sorted(answer.status for answer in answers) == [401] * 5 + [429] * 95
+    assert len(derived) == 5
+    assert sign_in(hospital, hospital.wang.phone, PASSWORD).status == 200, "a telephone of its own"
+
+
+def test_staff_do_not_sign_in_here_nor_patients_of_another_hospital(hospital: Hospital, elsewhere: Hospital) -> None:
+    patient(elsewhere.tenant_id, "13800000055", "外院患者")
+    assert sign_in(hospital, hospital.chen.phone, PASSWORD).status == 401
+    assert sign_in(hospital, "13800000055", PASSWORD).status == 401
+    assert sign_in(elsewhere, "13800000055", PASSWORD).status == 200
+
+
+def test_signing_out_ends_this_session_alone(hospital: Hospital, lin: Person) -> None:
+    other = sign_in(hospital, lin.phone, PASSWORD).data["token"]
+    assert post(LOGOUT, lin.token).data is None
+    assert not alive(lin.token)
+    assert alive(other)
+    assert post(LOGOUT, lin.token).status == 401
+
+
+def test_a_forgotten_password_is_set_by_code(hospital: Hospital, lin: Person, code: str) -> None:
+    assert visit(hospital, VALIDATE, phone=lin.phone, verCode=code).data is None
+    assert visit(hospital, VALIDATE, phone=lin.phone, verCode=code).status == 200
+    assert reset(hospital, code) == 200
+    assert sign_in(hospital, lin.phone, PASSWORD).status == 401
+    assert sign_in(hospital, lin.phone, NEW).status == 200
+    assert reset(hospital, code) == 400, "a code is used once"
+
+
+@pytest.mark.parametrize("flushed", [False, True])
+def test_a_reset_ends_all_sessions_at_once(hospital: Hospital, lin: Person, code: str, flushed: bool) -> None:
+    other = sign_in(hospital, lin.phone, PASSWORD).data["token"]
+    assert alive(lin.token)
+    assert alive(other)
+    assert reset(hospital, code) == 200
+    if flushed:
+        redis.client().flushall()
+    assert not alive(lin.token)
+    assert not alive(other)
+    assert alive(hospital.wang.token)
+
+
+def test_a_reset_frees_who_had_locked_themselves_out(hospital: Hospital, code: str) -> None:
+    assert [sign_in(hospital, hospital.lin.phone, "wrong").status for _ in range(6)][-1] == 429
+    reset(hospital, code)
+    assert sign_in(hospital, hospital.lin.phone, NEW).status == 200
+
+
+def test_validating_counts_its_tries(hospital: Hospital, lin: Person, code: str) -> None:
+    for _ in range(5):
+        assert visit(hospital, VALIDATE, phone=lin.phone, verCode=other_than(code)).status == 400
+    assert visit(hospital, VALIDATE, phone=lin.phone, verCode=code).status == 400
+    assert reset(hospital, code) == 400
+
+
+def test_a_phone_without_an_account_hears_the_same_and_gets_no_sms(hospital: Hospital, inbox: Inbox) -> None:
+    known = ask_code(hospital, hospital.lin.phone, RESET_CODE)
+    unknown = ask_code(hospital, "13899999999", RESET_CODE)
+    assert (known.status, known.body) == (unknown.status, unknown.body)
+    ask_code(hospital, hospital.wang.phone, RESET_CODE)
+    inbox(hospital.wang.phone)  # which was asked for after it
+    assert inbox("13899999999", 0) == []
+    assert reset(hospital, "000000", "13899999999") == 400
+
+
+def test_a_changed_password_ends_no_session(hospital: Hospital, lin: Person) -> None:
+    other = sign_in(hospital, lin.phone, PASSWORD).data["token"]
+    assert change(lin, PASSWORD).data is None
+    assert alive(lin.token)
+    assert alive(other)
+    assert sign_in(hospital, lin.phone, PASSWORD).status == 401
+    assert sign_in(hospital, lin.phone, NEW).status == 200
+
+
+def test_a_wrong_old_password_changes_nothing_and_counts(hospital: Hospital, lin: Person) -> None:
+    answer = change(lin, "wrong")
+    assert (answer.status, answer.code, answer.error) == (400, 10001, "oldPassword：密码错误")
+    assert [change(lin, "wrong").status for _ in range(5)] == [400] * 4 + [429]
+    assert sign_in(hospital, lin.phone, NEW).status in (401, 429)
+
+
+def changed(token: str, new: str) -> int:
+    return post(CHANGE, token, oldPassword=PASSWORD, newPassword=new).status
+
+
+def test_of_two_changes_at_once_one_counts(hospital: Hospital, lin: Person) -> None:
+    news = [f"Anderes-{n}2345" for n in range(4)]
+    statuses = at_once(changed, [(lin.token, new) for new in news])
+    assert statuses.count(200) == 1
+    assert set(statuses) <= {200, 400, 409}
+    right = [new for new in news if sign_in(hospital, lin.phone, new).status == 200]
+    assert right == [news[statuses.index(200)]]
+
+
+@pytest.mark.parametrize(
+    ("path", "field", "value"),
+    [
+        *((LOGIN, "phone", value) for value in (None, "", "1380000000", 13800000001)),
+        *((LOGIN, "password", value) for value in (None, "", "x" * 73, 12345678)),
+        *((VALIDATE, "phone", value) for value in (None, "12800000001")),
+        *((VALIDATE, "verCode", value) for value in (None, "12345", 123456)),
+        *((RESET, "newPassword", value) for value in (None, "short-7", "x" * 73, 12345678)),
+        *((RESET, "verCode", value) for value in (None, "abcdef")),
+        *((RESET, "phone", value) for value in (None, "")),
+        *((CHANGE, "oldPassword", value) for value in (None, "", 12345678)),
+        *((CHANGE, "newPassword", value) for value in (None, "short-7", "x" * 73, ["x"])),
+    ],
+)
+def test_a_bad_field_is_refused_by_name(hospital: Hospital, lin: Person, path: str, field: str, value: Any) -> None:
+    good = {"phone": lin.phone, "password": PASSWORD, "verCode": "123456", "newPassword": NEW, "oldPassword": PASSWORD}
+    headers = {"tenantId": str(hospital.tenant_id)}
+    answer = post(path, lin.token if path == CHANGE else "", headers, **{**good, field: value})
+    assert (answer.status, answer.code) == (400, 10001)
+    assert answer.error.startswith(f"{field}：")
+    assert sign_in(hospital, lin.phone, PASSWORD).status == 200
