@@ -15,6 +15,7 @@ from chalicelib.notices import outbox
 from chalicelib.settings import settings
 from tests.accounts.conftest import Inbox
 from tests.accounts.desk import PHONE, REGISTER_CODE, RESET_CODE, VALIDATE, ask_code, other_than, register, visit
+from tests.faults.aftermath import somebody_waits, wait_until
 from tests.people import Hospital
 from tests.wire import get
 
@@ -42,6 +43,25 @@ def test_a_hundred_requests_at_once_send_one_sms(hospital: Hospital, inbox: Inbo
     inbox(PHONE)
     outbox.run()
     assert len(inbox(PHONE)) == 1
+
+
+def test_of_two_requests_the_second_waits_to_be_counted(
+    hospital: Hospital, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first has been counted and not committed, when the second comes."""
+    real, second = outbox.put, list[Any]()
+    with ThreadPoolExecutor(1) as pool:
+
+        def slowly(*arguments: Any) -> None:
+            if not second:
+                second.append(pool.submit(ask_code, hospital))
+                wait_until(lambda: second[0].done() or somebody_waits())
+            real(*arguments)
+
+        monkeypatch.setattr(outbox, "put", slowly)
+        assert ask_code(hospital).status == 200
+        assert second[0].result().status == 429
+    assert inbox(PHONE)
 
 
 def test_a_phone_gets_one_a_minute_five_an_hour_and_ten_a_day(hospital: Hospital, inbox: Inbox, later: Any) -> None:
