@@ -1,0 +1,122 @@
+"""A page that listens as docs/notify.md tells it to, loses its connection now and then, and comes back."""
+
+import json
+import random
+import socket
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http.client import HTTPConnection, HTTPException
+from threading import Event, Thread
+from typing import Any
+from urllib.parse import urlencode
+
+from websockets.exceptions import WebSocketException
+
+PATIENCE = 30.0  # seconds for an answer
+AWAY = 0.3  # seconds, at most, until it comes back
+LOST = (OSError, HTTPException, WebSocketException)  # connections
+
+Message = dict[str, Any]
+
+
+class Refused(Exception):
+    """An answer that is none of those that a page may be given here."""
+
+
+@dataclass(eq=False)
+class Listener:
+    """`run` is one of poll.run, sse.run, ws.run: it listens until the connection is lost, or the listener is over."""
+
+    run: Callable[["Listener"], None]
+    port: int
+    token: str
+    conversations: list[str]
+    cursor: str = ""  # everything before it was heard, or read
+    heard: dict[str, Message] = field(default_factory=dict)  # by MsgId, in the order in which they came
+    read: set[str] = field(default_factory=set)  # ids of those that came from history
+    again: int = 0  # messages that came once more
+    gaps: int = 0  # that it was told of since it first listened
+    lost: int = 0  # connections
+    ready: Event = field(default_factory=Event)
+    over: Event = field(default_factory=Event)
+    crash: str = ""
+    http: HTTPConnection | None = None
+    line: socket.socket | None = None  # of a WebSocket
+
+    def start(self) -> Thread:
+        thread = Thread(target=self.listen, daemon=True)
+        thread.start()
+        return thread
+
+    def listen(self) -> None:
+        try:
+            while not self.over.is_set():
+                self.come_and_go()
+        except Exception:
+            self.crash = traceback.format_exc()
+
+    def come_and_go(self) -> None:
+        try:
+            self.run(self)
+        except ConnectionRefusedError:  # nobody serves
+            self.over.wait(AWAY)
+        except LOST:
+            self.lost += 1
+            self.over.wait(random.uniform(0, AWAY))
+        finally:
+            self.hang_up()
+
+    def told(self, messages: list[Message], cursor: str, gap: bool) -> None:
+        """Keep what came. A gap is read up in history first: whoever fails there asks again from the old cursor."""
+        for message in messages:
+            self.hear(message)
+        if gap and self.ready.is_set():
+            self.gaps += 1
+            self.read_history()
+        self.cursor = cursor
+        self.ready.set()
+
+    def hear(self, message: Message) -> None:
+        self.again += message["MsgId"] in self.heard
+        self.heard.setdefault(message["MsgId"], message)
+
+    def read_history(self) -> None:
+        for conversation in self.conversations:
+            body = json.dumps({"conversation_id": conversation})
+            for message in self.asked("POST", "/get_conversation_msg_by_range", body)["data"]["Msg"]:
+                if self.heard.setdefault(message["MsgId"], message) is message:
+                    self.read.add(message["MsgId"])
+
+    def asked(self, method: str, path: str, body: str | None = None) -> Any:
+        return json.loads(self.text(method, path, body))
+
+    def notified(self, **query: object) -> str:
+        return self.text("GET", f"/notify?{urlencode({'token': self.token, 'after': self.cursor, **query})}")
+
+    def text(self, method: str, path: str, body: str | None = None) -> str:
+        """Raises LOST, also for an answer that asks to come again."""
+        if self.http is None:
+            self.http = HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        self.http.request(method, path, body, {"token": self.token, "Content-Type": "application/json"})
+        answer = self.http.getresponse()
+        text = answer.read().decode()
+        if answer.status == 503:
+            raise HTTPException(text)
+        if answer.status != 200:
+            raise Refused(f"{path}: {answer.status} {text}")
+        return text
+
+    def hang_up(self) -> None:
+        if self.http:
+            self.http.close()
+        self.http = self.line = None
+
+    def cut(self) -> None:
+        """Whatever is on the way to it is lost."""
+        http = self.http
+        for line in (self.line, http and http.sock):
+            with suppress(OSError):
+                if line:
+                    line.shutdown(socket.SHUT_RDWR)
