@@ -46,7 +46,7 @@ def _welcomed(connection_id: str) -> bool:
     """Whether the client is there within that time. What is emitted from then on is pushed, what was before is read."""
     until = clock.monotonic() + PATIENCE
     while not _say(connection_id, {"action": "hello"}):
-        if clock.monotonic() > until:
+        if clock.monotonic() > until or not sockets.find(connection_id):  # who has left already holds up nobody
             return False
         clock.pause(PAUSE)
     return True
