@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.adapters import mysql, redis
+from chalicelib.adapters import copies, mysql, redis
 from chalicelib.identity import tokens
 from chalicelib.settings import settings
 from tests.accounts.conftest import Inbox
@@ -128,6 +128,23 @@ def test_a_reset_ends_all_sessions_at_once(hospital: Hospital, lin: Person, code
     assert not alive(lin.token)
     assert not alive(other)
     assert alive(hospital.wang.token)
+
+
+def test_a_reset_that_redis_does_not_hear_ends_them_when_their_copies_do(
+    hospital: Hospital, lin: Person, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise redis.Down("cut")
+
+    assert alive(lin.token)
+    with monkeypatch.context() as cut:
+        cut.setattr(redis, "_call", refuse)
+        assert reset(hospital, code) == 200
+        assert not alive(lin.token), "here, at once: MySQL is asked"
+    [key] = redis.client().keys(f"*{tokens.hashed(lin.token).hex()}*")
+    assert 0 < redis.client().ttl(key) <= copies.LIFE == 60
+    redis.client().delete(key)
+    assert not alive(lin.token)
 
 
 def test_a_reset_frees_who_had_locked_themselves_out(hospital: Hospital, code: str) -> None:
