@@ -60,6 +60,14 @@ MORE_THAN_SCHEMAS = {
         for path in ("register", "reset_password", "reset_password/phone_identifying_code_validate")
     },
 }
+MORE_THAN_SCHEMAS |= {
+    "/pati_service/tenant_service/schedule": "date can be booked",
+    "/pati_service/tenant_service/schedule_by_date": "date can be booked",
+    "/pati_service/book_service/book/presubmit": "the half-day has so many slots",
+    "/pati_service/book_service/book/submit": "the half-day has so many slots",
+    "/pati_service/manager_service/save_schedule": "the times are a half-day's, and date is to come",
+    "/pati_service/manager_service/save_schedule_pattern": "the times are a half-day's",
+}
 PLACES = {"path": "path_parameters", "query": "query", "body": "body"}
 STATUS_OF = {kind.code: kind.status for kind in KINDS}
 

@@ -26,6 +26,7 @@ from apidocs.conformance import Case, Operation
 from chalicelib import migrations
 from chalicelib.adapters import mysql
 from chalicelib.identity import callers, tokens
+from devstack import fuzz_ward
 from devstack.server import serving
 from tests import people
 
@@ -83,6 +84,7 @@ class Door:
         self.known["label_id"] = str(people.group(made.desk, "慢病"))
         self._talk(member_id=str(made.lin.member_id), doctor_id=str(made.chen.user_id))
         self._upload()
+        self.known |= fuzz_ward.made(self, made)
         own = self._told("/create_conversation", conversation_type=0)["ConversationId"]
         self.known["conversation_ids"] = [own]
 
@@ -175,6 +177,7 @@ def at_random(door: Door, operation: Operation, allowed: list[str], examples: in
         if informed and case.meta and case.meta.generation.mode.is_positive:
             case.body = door.informed(case.body) if isinstance(case.body, dict) else case.body
             case.query = door.informed(case.query)
+            case.path_parameters = door.informed(case.path_parameters or {})
         door.send(case, door.people(kind))
 
     one()

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import uuid
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -81,17 +82,18 @@ def event(
     method: str, path: str, headers: dict[str, str], query: dict[str, Any] | None = None, body: str | None = None
 ) -> dict[str, Any]:
     pairs = parse_qs(urlencode(query or {}), keep_blank_values=True)
+    resource, parts = routed(path)
     return {
-        "resource": path,
+        "resource": resource,
         "path": path,
         "httpMethod": method,
         "headers": {"Host": "api.example.com", **headers},
         "multiValueQueryStringParameters": pairs or None,
         "queryStringParameters": {name: values[-1] for name, values in pairs.items()} or None,
-        "pathParameters": {},
+        "pathParameters": parts,
         "stageVariables": None,
         "requestContext": {
-            "resourcePath": path,
+            "resourcePath": resource,
             "httpMethod": method,
             "requestId": str(uuid.uuid4()),
             "identity": {"sourceIp": "203.0.113.7"},
@@ -99,6 +101,16 @@ def event(
         "body": body,
         "isBase64Encoded": False,
     }
+
+
+def routed(path: str) -> tuple[str, dict[str, str]]:
+    """Return the route as it was declared, and the parts of the path that stand for its names."""
+    for route in [] if path in app.routes and "{" not in path else app.routes:
+        names = re.findall(r"\{(\w+)\}", route)
+        found = names and re.fullmatch(re.sub(r"\\\{\w+\\\}", "([^/]+)", re.escape(route)), path)
+        if found:
+            return route, dict(zip(names, found.groups(), strict=True))
+    return path, {}
 
 
 def check_envelope(answer: Answer) -> None:

@@ -7,4 +7,5 @@ JOBS = {
     "backlog": "chalicelib.messaging.backlog:run",
     "code": "chalicelib.identity.codes:deliver",
     "fan_out": "chalicelib.messaging.fan_out:run",
+    "push": "chalicelib.notices.push:run",
 }

@@ -1,0 +1,207 @@
+"""What a hospital offers: departments, who sees patients when, and which slots are left (tenant_service)."""
+
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Mapping
+from datetime import date, timedelta
+from typing import Any, TypeVar
+
+from chalicelib import clock, errors
+from chalicelib.adapters import mysql
+from chalicelib.adapters.mysql import Row, Tx
+from chalicelib.booking import left, rules, slots, store_calendar, store_schedules
+from chalicelib.booking.calendar_models import (
+    BookableDepartment,
+    DayAsked,
+    DepartmentAsked,
+    DoctorsDayAsked,
+    FreeSlot,
+    Half,
+    Halves,
+    Info,
+    InfoAsked,
+    LeftOnDay,
+    OfDoctor,
+    OnDay,
+    ScheduleAsked,
+)
+from chalicelib.booking.money import yuan
+from chalicelib.booking.slots import Schedule
+from chalicelib.errors import Refused
+from chalicelib.files import links
+from chalicelib.identity.callers import Caller
+from chalicelib.people import departments, doctors
+from chalicelib.wire import Page
+
+K = TypeVar("K", bound=Hashable)
+T = TypeVar("T")
+FREE, FULL = 1, 2
+Cards = dict[int, Row]
+
+
+def list_departments(caller: Caller) -> list[BookableDepartment]:
+    rows = mysql.autocommit(lambda tx: departments.list_all(tx, caller.tenant_id))
+    return [BookableDepartment(deptId=row["dept_id"], deptName=row["name"]) for row in rows]
+
+
+def on_day(caller: Caller, asked: DayAsked) -> Page[OnDay]:
+    """Return a page of who sees patients on a day, a row for each type, in the tenant's order.
+
+    Refused 404 for another tenant's department, 400 for a day that cannot be booked.
+    """
+    name, found, cards = mysql.autocommit(lambda tx: _of_department(tx, caller, asked.dept_id, asked.day))
+    free = left.free(caller.tenant_id, found)
+    groups = _grouped(((one.doctor_id, one.type), one) for one in found)
+    order = sorted(groups, key=lambda key: (_place(cards, key[0]), key[1]))
+    rows = [
+        OnDay(
+            **_shown(cards, key[0], "doctorAvatar"),
+            deptId=str(asked.dept_id),
+            deptName=name,
+            deptAvatar="",
+            deptDesp="",
+            date=asked.day.isoformat(),
+            type=key[1],
+            status=_status(groups[key], free),
+            bookfee=yuan(min(one.fee for one in groups[key])),
+        )
+        for key in order
+    ]
+    return Page[OnDay].of(asked, len(rows), _part(asked, rows))
+
+
+def by_doctor(caller: Caller, asked: DepartmentAsked) -> Page[OfDoctor]:
+    """Return a page of who sees patients on the days that can be booked, in the tenant's order."""
+    name, found, cards = mysql.autocommit(lambda tx: _of_department(tx, caller, asked.dept_id, None))
+    free = left.free(caller.tenant_id, found)
+    groups = _grouped((one.doctor_id, one) for one in found)
+    rows = [
+        OfDoctor(
+            **_shown(cards, doctor_id, "doctorAvatar"),
+            deptId=str(asked.dept_id),
+            deptName=name,
+            deptPortrait="",
+            deptDesp="",
+            status=_status(groups[doctor_id], free),
+        )
+        for doctor_id in sorted(groups, key=lambda one: _place(cards, one))
+    ]
+    return Page[OfDoctor].of(asked, len(rows), _part(asked, rows))
+
+
+def of_day(caller: Caller, asked: DoctorsDayAsked) -> Halves:
+    """Return a doctor's day, or the general clinic's: what is left of each half, None where there is no clinic."""
+    day = asked.day or clock.today()
+    found, _, _ = mysql.autocommit(lambda tx: _of_doctor(tx, caller, asked.dept_id, asked.doctor_id, day))
+    free = left.free(caller.tenant_id, found)
+    halves = {
+        one.half: Half(
+            scheduleId=str(one.schedule_id),
+            type=one.type,
+            bookfee=yuan(one.fee),
+            leftCount=len(free[one.schedule_id]),
+            scheAdderss=one.area,
+        )
+        for one in found
+    }
+    return Halves(date=day.isoformat(), scheduleAM=halves.get("AM"), schedulePM=halves.get("PM"))
+
+
+def free_slots(caller: Caller, asked: ScheduleAsked) -> list[FreeSlot]:
+    """Return the slots that are left; none where it was stopped, or cannot be booked yet. Refused 404 for another
+    tenant's schedule."""
+    found = mysql.autocommit(lambda tx: store_schedules.find(tx, caller.tenant_id, asked.schedule_id))
+    if found is None:
+        raise Refused(errors.NOT_FOUND, "排班不存在")
+    one = slots.schedule(found)
+    last = mysql.autocommit(lambda tx: rules.last_day(rules.of(tx, caller.tenant_id)))
+    free = left.free(caller.tenant_id, [one])[one.schedule_id] if one.day <= last else []
+    return [FreeSlot(serialNo=serial_no, time=one.time(serial_no)) for serial_no in free]
+
+
+def info(caller: Caller, asked: InfoAsked) -> list[Info]:
+    """Return one entry: who it is, and what is left on each of so many days from tomorrow on that can be booked."""
+    found, name, cards = mysql.autocommit(
+        lambda tx: _of_doctor(tx, caller, asked.dept_id, asked.doctor_id, None, asked.days)
+    )
+    free = left.free(caller.tenant_id, found)
+    days = _grouped((one.day, one) for one in found)
+    counts = {day: sum(len(free[one.schedule_id]) for one in halves) for day, halves in days.items()}
+    return [
+        Info(
+            **_shown(cards, asked.doctor_id, "doctorPortrait"),
+            deptId=str(asked.dept_id),
+            deptName=name,
+            deptPortrait="",
+            deptDesp="",
+            leftBookCountList=[LeftOnDay(date=day.isoformat(), leftCount=count) for day, count in counts.items()],
+        )
+    ]
+
+
+def _of_department(tx: Tx, caller: Caller, dept_id: int, day: date | None) -> tuple[str, list[Schedule], Cards]:
+    """Return the name, the schedules of a day (None: of all that can be booked), and the doctors in them."""
+    name, rule = _name(tx, caller, dept_id), rules.of(tx, caller.tenant_id)
+    first = rules.bookable(rule, day, "date") if day else clock.today()
+    rows = store_calendar.of_department(tx, caller.tenant_id, dept_id, first, day or rules.last_day(rule))
+    return name, [slots.schedule(row) for row in rows], _cards(tx, caller, {row["doctor_id"] for row in rows})
+
+
+def _of_doctor(
+    tx: Tx, caller: Caller, dept_id: int, doctor_id: int | None, day: date | None, days: int = 0
+) -> tuple[list[Schedule], str, Cards]:
+    """Return the schedules of a day, or of so many days from tomorrow on, the department's name, and the doctor."""
+    name, rule = _name(tx, caller, dept_id), rules.of(tx, caller.tenant_id)
+    cards = _cards(tx, caller, {doctor_id})
+    if doctor_id and doctor_id not in cards:
+        raise Refused(errors.NOT_FOUND, "医生不存在")
+    first = rules.bookable(rule, day, "date") if day else clock.today() + timedelta(1)
+    last = day or min(clock.today() + timedelta(days), rules.last_day(rule))
+    rows = store_calendar.of_doctor(tx, caller.tenant_id, dept_id, doctor_id, first, last)
+    return [slots.schedule(row) for row in rows], name, cards
+
+
+def _name(tx: Tx, caller: Caller, dept_id: int) -> str:
+    name = store_calendar.departments_name(tx, caller.tenant_id, dept_id)
+    if name is None:
+        raise Refused(errors.NOT_FOUND, "科室不存在")
+    return name
+
+
+def _cards(tx: Tx, caller: Caller, doctor_ids: Iterable[int | None]) -> Cards:
+    return store_calendar.cards(tx, caller.tenant_id, [one for one in doctor_ids if one])
+
+
+def _grouped(pairs: Iterable[tuple[K, Schedule]]) -> dict[K, list[Schedule]]:
+    groups: dict[K, list[Schedule]] = defaultdict(list)
+    for key, one in pairs:
+        groups[key].append(one)
+    return groups
+
+
+def _place(cards: Cards, doctor_id: int | None) -> int:
+    """Doctors in the tenant's order, the general clinic first."""
+    return list(cards).index(doctor_id) if doctor_id else -1
+
+
+def _status(schedules: Iterable[Schedule], free: Mapping[int, list[int]]) -> int:
+    return FREE if any(free[one.schedule_id] for one in schedules) else FULL
+
+
+def _shown(cards: Cards, doctor_id: int | None, photo: str) -> dict[str, Any]:
+    """The doctor's fields, of which one has two names; all are empty for a general clinic."""
+    if doctor_id is None:
+        return dict.fromkeys(("doctorId", "doctorName", photo, "doctorTitle", "doctorDesp"), "")
+    row = cards[doctor_id]
+    profile = doctors.profile(row)
+    return {
+        "doctorId": str(doctor_id),
+        "doctorName": row["name"],
+        photo: links.signed(profile.photo_key) if profile.photo_key else "",
+        "doctorTitle": profile.shown_title,
+        "doctorDesp": profile.introduction,
+    }
+
+
+def _part(asked: DepartmentAsked, rows: list[T]) -> list[T]:
+    """A department has some dozens of rows: all are made, and one page is shown."""
+    return rows[asked.skipped : asked.skipped + asked.page_size]

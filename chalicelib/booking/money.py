@@ -1,0 +1,33 @@
+"""Money: whole fen inside, yuan with two decimals on the wire. No arithmetic is done on floats."""
+
+from decimal import Decimal
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, WithJsonSchema
+
+MOST = 1_000_000  # fen: ten thousand yuan
+
+
+def yuan(fen: int) -> float:
+    """Return what JSON shows as yuan: 12.5 for 1250."""
+    return float(Decimal(fen) / 100)
+
+
+def fen(amount: float) -> int:
+    """The other way round; the amount has passed for a YuanAsked."""
+    return int(Decimal(str(amount)) * 100)
+
+
+def _two_decimals(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("必须是数字")
+    if not 0 <= value <= MOST // 100:  # also what is no number at all
+        raise ValueError(f"必须在 0 到 {MOST // 100} 之间")
+    if Decimal(str(value)).quantize(Decimal("0.01")) != Decimal(str(value)):
+        raise ValueError("最多两位小数")
+    return value
+
+
+_SCHEMA = {"type": "number", "minimum": 0, "maximum": MOST // 100, "multipleOf": 0.01}
+YuanAsked = Annotated[float, BeforeValidator(_two_decimals), WithJsonSchema(_SCHEMA)]
+"""An amount in a request: yuan, with at most two decimals."""

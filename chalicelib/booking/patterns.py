@@ -1,0 +1,84 @@
+"""Weekly patterns, made into schedules some weeks ahead.
+
+A pattern makes each of its days once: one that was stopped, changed or sold meanwhile is left alone, so that making
+them again, also twice at once, adds nothing. Ending a pattern leaves the schedules it has made.
+"""
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+
+from chalicelib import clock, errors
+from chalicelib.adapters import mysql
+from chalicelib.adapters.mysql import Row, Tx
+from chalicelib.booking import rules, schedules, slots, store_patterns, store_schedules
+from chalicelib.booking.money import yuan
+from chalicelib.booking.schedule_models import ListedPattern, PatternId, PatternSaved, SavedPattern
+from chalicelib.errors import Refused
+from chalicelib.identity.callers import Caller
+
+
+def create(caller: Caller, saved: PatternSaved) -> SavedPattern:
+    """Make a pattern and its first schedules. Refused 409 where that half-day of the week has a pattern already."""
+    try:
+        pattern_id = mysql.transact(lambda tx: _create(tx, caller, saved))
+    except mysql.Duplicate:
+        raise Refused(errors.CONFLICT, "该半天已有每周排班") from None
+    return SavedPattern(pattern_id=str(pattern_id), made=expand(caller.tenant_id, pattern_id))
+
+
+def list_all(caller: Caller) -> list[ListedPattern]:
+    rows = mysql.autocommit(lambda tx: store_patterns.listed(tx, caller.tenant_id))
+    return [_listed(row) for row in rows]
+
+
+def end(caller: Caller, which: PatternId) -> None:
+    """From here on it makes nothing more."""
+    if not mysql.transact(lambda tx: store_patterns.end(tx, caller.tenant_id, which.pattern_id)):
+        raise Refused(errors.NOT_FOUND, "每周排班不存在")
+
+
+def expand_all() -> int:
+    """Make what the coming weeks of every pattern lack; return how many schedules were made."""
+    rows = mysql.autocommit(store_patterns.every)
+    return sum(expand(row["tenant_id"], row["pattern_id"]) for row in rows)
+
+
+def expand(tenant_id: int, pattern_id: int) -> int:
+    """Make what the coming weeks of a pattern lack; return how many schedules were made."""
+    return mysql.transact(lambda tx: _expand(tx, tenant_id, pattern_id))
+
+
+def _create(tx: Tx, caller: Caller, saved: PatternSaved) -> int:
+    fields = {**schedules.checked(tx, caller.tenant_id, saved), "weekday": saved.weekday}
+    return store_patterns.insert(tx, caller.tenant_id, fields, caller.user_id)
+
+
+def _expand(tx: Tx, tenant_id: int, pattern_id: int) -> int:
+    pattern = store_patterns.find(tx, tenant_id, pattern_id)
+    if pattern is None:  # ended a moment ago
+        return 0
+    days = _days(pattern["weekday"], rules.of(tx, tenant_id).weeks_ahead)
+    return sum(store_schedules.insert_of_pattern(tx, pattern, day) for day in days)
+
+
+def _days(weekday: int, weeks: int) -> Iterator[date]:
+    """From tomorrow on: today's half-day may have begun."""
+    first = clock.today() + timedelta(1)
+    first += timedelta((weekday - first.isoweekday()) % 7)
+    return (first + timedelta(7 * week) for week in range(weeks))
+
+
+def _listed(row: Row) -> ListedPattern:
+    return ListedPattern(
+        pattern_id=str(row["pattern_id"]),
+        dept_id=str(row["dept_id"]),
+        doctor_id=str(row["doctor_id"] or ""),
+        weekday=row["weekday"],
+        half=row["half"],
+        type=row["type"],
+        bookfee=yuan(row["fee"]),
+        area=row["area"],
+        begin=slots.shown(row["begins"]),
+        end=slots.shown(row["ends"]),
+        slots=row["slots"],
+    )

@@ -1,0 +1,205 @@
+"""Booking of document 003: what a hospital offers (tenant_service), bookings (book_service), and the staff's side."""
+
+from chalicelib.booking import bookings, calendar, cancelling, patterns, rules, schedules, selling
+from chalicelib.booking.calendar_models import (
+    BookableDepartment,
+    DayAsked,
+    DepartmentAsked,
+    DoctorsDayAsked,
+    FreeSlot,
+    Halves,
+    Info,
+    InfoAsked,
+    OfDoctor,
+    OnDay,
+    ScheduleAsked,
+)
+from chalicelib.booking.models import (
+    Book,
+    Booked,
+    BookId,
+    BookNo,
+    BooksAsked,
+    HalfDayAsked,
+    ListedBook,
+    Presubmitted,
+    SlotAsked,
+    Submitted,
+)
+from chalicelib.booking.schedule_models import (
+    BookingRules,
+    ListedPattern,
+    ListedSchedule,
+    PatternId,
+    PatternSaved,
+    SavedPattern,
+    SavedSchedule,
+    SchedulesAsked,
+    ScheduleSaved,
+)
+from chalicelib.errors import CONFLICT, NOT_FOUND
+from chalicelib.identity.callers import ADMIN, DOCTOR, PATIENT, PUBLIC, SERVICE_STAFF, Caller
+from chalicelib.web import Routes
+from chalicelib.wire import Page
+
+routes = Routes(__name__)
+STAFF = [DOCTOR, SERVICE_STAFF, ADMIN]
+DESK = [SERVICE_STAFF, ADMIN]
+GONE_OR_TAKEN = [NOT_FOUND, CONFLICT]
+
+
+@routes.get("/pati_service/tenant_service/depts", callers=[PUBLIC])
+def depts(caller: Caller) -> list[BookableDepartment]:
+    """科室列表"""
+    return calendar.list_departments(caller)
+
+
+@routes.get("/pati_service/tenant_service/schedule_by_date", callers=[PUBLIC], refusals=[NOT_FOUND])
+def schedule_by_date(caller: Caller, query: DayAsked) -> Page[OnDay]:
+    """科室按日期排班列表
+
+    A row for each doctor (or the general clinic) and type; status 1 if either half-day has a free slot.
+    """
+    return calendar.on_day(caller, query)
+
+
+@routes.get("/pati_service/tenant_service/schedule_by_doctor", callers=[PUBLIC], refusals=[NOT_FOUND])
+def schedule_by_doctor(caller: Caller, query: DepartmentAsked) -> Page[OfDoctor]:
+    """科室按医生排班列表
+
+    Who sees patients on the days that can be booked; status 1 if any slot of them is free.
+    """
+    return calendar.by_doctor(caller, query)
+
+
+@routes.get("/pati_service/tenant_service/schedule", callers=[PUBLIC], refusals=[NOT_FOUND])
+def schedule(caller: Caller, query: DoctorsDayAsked) -> Halves:
+    """具体医生某天的挂号情况"""
+    return calendar.of_day(caller, query)
+
+
+@routes.get("/pati_service/tenant_service/schedule/left_appo", callers=[PUBLIC], refusals=[NOT_FOUND])
+def left_appo(caller: Caller, query: ScheduleAsked) -> list[FreeSlot]:
+    """排班剩余号源详情"""
+    return calendar.free_slots(caller, query)
+
+
+@routes.get("/pati_service/tenant_service/schedule/info", callers=[PUBLIC], refusals=[NOT_FOUND])
+def schedule_info(caller: Caller, query: InfoAsked) -> list[Info]:
+    """医生基本信息以及明天起指定天数内每天的可挂号数
+
+    One entry. Days without a schedule, and those that cannot be booked yet, are left out.
+    """
+    return calendar.info(caller, query)
+
+
+@routes.post("/pati_service/book_service/book/presubmit", callers=[PATIENT], refusals=GONE_OR_TAKEN)
+def presubmit(caller: Caller, body: SlotAsked) -> Presubmitted:
+    """挂号预提交
+
+    What the confirm page shows. Refused for a slot that is taken, over, stopped or not offered yet; nothing is held.
+    """
+    return bookings.presubmit(caller, body)
+
+
+@routes.post("/pati_service/book_service/book/submit", callers=[PATIENT], refusals=GONE_OR_TAKEN)
+def submit(caller: Caller, body: Submitted) -> Booked:
+    """预约挂号
+
+    Again with the same member and slot it is the same booking. A slot that is gone is a 409 that names what is free.
+    One person has one booking in a half-day, and one with a doctor in a day.
+    """
+    return selling.submit(caller, body)
+
+
+@routes.get("/pati_service/book_service/books", callers=[PATIENT])
+def books(caller: Caller, query: BooksAsked) -> Page[ListedBook]:
+    """预约记录列表
+
+    The newest first.
+    """
+    return bookings.list_own(caller, query)
+
+
+@routes.get("/pati_service/book_service/book/{bookId}", callers=[PATIENT], refusals=[NOT_FOUND])
+def book(caller: Caller, bookId: BookNo) -> Book:  # the contract's name
+    """预约记录明细"""
+    return bookings.one(caller, bookId)
+
+
+@routes.post("/pati_service/book_service/book/cancel", callers=[PATIENT], refusals=GONE_OR_TAKEN)
+def cancel(caller: Caller, body: BookId) -> None:
+    """取消预约挂号
+
+    Until the slot's time, or so long before it as the hospital demands. The slot can then be booked by others; what was
+    paid goes back.
+    """
+    cancelling.by_patient(caller, body)
+
+
+@routes.post("/pati_service/book_service/book/schedule", callers=[PATIENT], refusals=GONE_OR_TAKEN)
+def book_schedule(caller: Caller, body: HalfDayAsked) -> None:
+    """患者同一时间段就诊判断
+
+    Silence: the person is free in that half-day; 409: they have a booking.
+    """
+    selling.check_half_day(caller, body)
+
+
+@routes.get("/pati_service/manager_service/schedules", callers=STAFF)
+def list_schedules(caller: Caller, query: SchedulesAsked) -> Page[ListedSchedule]:
+    """排班列表
+
+    Between two days, the stopped among them.
+    """
+    return schedules.search(caller, query)
+
+
+@routes.post("/pati_service/manager_service/save_schedule", callers=DESK, refusals=GONE_OR_TAKEN)
+def save_schedule(caller: Caller, body: ScheduleSaved) -> SavedSchedule:
+    """新增和修改排班
+
+    A doctor, or a department's general clinic, has one for each half-day. Once somebody has booked, only type, fee and
+    waiting area can be changed: they are for who books from then on.
+    """
+    return schedules.save(caller, body)
+
+
+@routes.get("/pati_service/manager_service/schedule_patterns", callers=STAFF)
+def schedule_patterns(caller: Caller) -> list[ListedPattern]:
+    """每周排班列表"""
+    return patterns.list_all(caller)
+
+
+@routes.post("/pati_service/manager_service/save_schedule_pattern", callers=DESK, refusals=GONE_OR_TAKEN)
+def save_schedule_pattern(caller: Caller, body: PatternSaved) -> SavedPattern:
+    """新增每周排班
+
+    Makes schedules for the coming weeks (booking_rules.weeks_ahead) at once, and goes on each day. A half-day that has
+    a schedule is left alone.
+    """
+    return patterns.create(caller, body)
+
+
+@routes.post("/pati_service/manager_service/end_schedule_pattern", callers=DESK, refusals=[NOT_FOUND])
+def end_schedule_pattern(caller: Caller, body: PatternId) -> None:
+    """结束每周排班
+
+    The schedules that it has made stay; they are stopped one by one.
+    """
+    patterns.end(caller, body)
+
+
+@routes.get("/pati_service/manager_service/booking_rules", callers=STAFF)
+def booking_rules(caller: Caller) -> BookingRules:
+    """预约规则"""
+    return rules.shown(caller)
+
+
+@routes.post("/pati_service/manager_service/save_booking_rules", callers=[ADMIN])
+def save_booking_rules(caller: Caller, body: BookingRules) -> None:
+    """修改预约规则
+
+    What is left out stays as it is.
+    """
+    rules.save(caller, body)

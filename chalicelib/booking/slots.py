@@ -1,0 +1,56 @@
+"""A schedule and its numbered slots: when each begins, and which of them somebody could still come to."""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+from chalicelib import clock
+from chalicelib.adapters.mysql import Row
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """A half-day. begins and ends are clock times as MySQL gives them: time since midnight."""
+
+    schedule_id: int
+    dept_id: int
+    doctor_id: int | None  # None: the general clinic of the department
+    day: date
+    half: str  # AM or PM
+    type: int
+    fee: int  # fen
+    area: str
+    begins: timedelta
+    ends: timedelta
+    slots: int
+    stopped_at: int | None
+
+    def time(self, serial_no: int) -> str:
+        """Return when a slot begins: 09:00."""
+        return shown(self.begins + (serial_no - 1) * (self.ends - self.begins) / self.slots)
+
+    def moment(self, serial_no: int) -> str:
+        """Return the same with the day, as the wire writes it: 2026-01-05 09:00:00."""
+        return f"{self.day} {self.time(serial_no)}:00"
+
+    def is_past(self, serial_no: int) -> bool:
+        return self.moment(serial_no) <= clock.wire(clock.now())
+
+    def free(self, taken: frozenset[int]) -> list[int]:
+        """Return the slots that nobody has and whose time has not come."""
+        if self.stopped_at:
+            return []
+        now = clock.wire(clock.now())
+        return [one for one in range(1, self.slots + 1) if one not in taken and self.moment(one) > now]
+
+
+def schedule(row: Row) -> Schedule:
+    """Return the schedule in a row that has every column of one, whatever else it has."""
+    fields: dict[str, Any] = {name: row[name] for name in Schedule.__dataclass_fields__}
+    return Schedule(**fields)
+
+
+def shown(time: timedelta) -> str:
+    """Return a clock time as the wire writes it: 09:00."""
+    minutes = int(time.total_seconds()) // 60
+    return f"{minutes // 60:02d}:{minutes % 60:02d}"

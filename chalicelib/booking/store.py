@@ -1,0 +1,178 @@
+"""Bookings in MySQL. Nothing is decided here."""
+
+from datetime import date
+from typing import Any
+
+from chalicelib import clock
+from chalicelib.adapters.mysql import Row, Tx
+
+
+def member(tx: Tx, tenant_id: int, user_id: int, member_id: int) -> Row | None:
+    """Return pati_id of an account's own member; None for another's."""
+    return tx.one(
+        """
+        SELECT pati_id FROM members
+        WHERE member_id = %(member_id)s AND tenant_id = %(tenant_id)s AND user_id = %(user_id)s
+        """,
+        member_id=member_id,
+        tenant_id=tenant_id,
+        user_id=user_id,
+    )
+
+
+def hold_person(tx: Tx, tenant_id: int, pati_id: int) -> None:
+    """Let nobody else book for a person before the commit, so that what is counted stays true. The first lock taken."""
+    tx.one(
+        "SELECT 1 FROM patients WHERE pati_id = %(pati_id)s AND tenant_id = %(tenant_id)s FOR UPDATE",
+        pati_id=pati_id,
+        tenant_id=tenant_id,
+    )
+
+
+def holder(tx: Tx, tenant_id: int, schedule_id: int, serial_no: int) -> Row | None:
+    """Return who has a slot: book_id, user_id and member_id."""
+    return tx.one(
+        """
+        SELECT book_id, user_id, member_id FROM bookings
+        WHERE schedule_id = %(schedule_id)s AND serial_no = %(serial_no)s AND live = 1 AND tenant_id = %(tenant_id)s
+        """,
+        schedule_id=schedule_id,
+        serial_no=serial_no,
+        tenant_id=tenant_id,
+    )
+
+
+def of_person(tx: Tx, tenant_id: int, pati_id: int, day: date) -> list[Row]:
+    """Return half and doctor_id of what a person has booked for a day."""
+    return tx.all(
+        """
+        SELECT half, doctor_id FROM bookings
+        WHERE tenant_id = %(tenant_id)s AND pati_id = %(pati_id)s AND day = %(day)s AND live = 1
+        """,
+        tenant_id=tenant_id,
+        pati_id=pati_id,
+        day=day,
+    )
+
+
+def made_since(tx: Tx, tenant_id: int, pati_id: int, since: int) -> int:
+    """Return how many bookings were made for a person, the cancelled among them."""
+    count: int = tx.value(
+        """
+        SELECT COUNT(*) FROM bookings
+        WHERE tenant_id = %(tenant_id)s AND pati_id = %(pati_id)s AND created_at >= %(since)s
+        """,
+        tenant_id=tenant_id,
+        pati_id=pati_id,
+        since=since,
+    )
+    return count
+
+
+def missed_since(tx: Tx, tenant_id: int, pati_id: int, first: date) -> int:
+    count: int = tx.value(
+        """
+        SELECT COUNT(*) FROM bookings
+        WHERE tenant_id = %(tenant_id)s AND pati_id = %(pati_id)s AND status = 3 AND day >= %(first)s
+        """,
+        tenant_id=tenant_id,
+        pati_id=pati_id,
+        first=first,
+    )
+    return count
+
+
+def insert(tx: Tx, tenant_id: int, fields: dict[str, Any]) -> int:
+    """Sell a slot: return the new book_id. Raises mysql.Duplicate: "slot" where it is sold, "persons_half_day" and
+    "persons_doctor" where the person has another, "book_code" where that is taken."""
+    return tx.insert(
+        """
+        INSERT INTO bookings (tenant_id, schedule_id, serial_no, user_id, member_id, pati_id, dept_id, doctor_id, day,
+                              half, slot_time, type, fee, area, book_code, changed_at, created_at)
+        VALUES (%(tenant_id)s, %(schedule_id)s, %(serial_no)s, %(user_id)s, %(member_id)s, %(pati_id)s, %(dept_id)s,
+                %(doctor_id)s, %(day)s, %(half)s, %(slot_time)s, %(type)s, %(fee)s, %(area)s, %(book_code)s, %(now)s,
+                %(now)s)
+        """,
+        **fields,
+        tenant_id=tenant_id,
+        now=clock.now(),
+    )
+
+
+BOOKING = """
+    SELECT b.book_id, b.tenant_id, b.schedule_id, b.serial_no, b.user_id, b.pati_id, b.dept_id, b.doctor_id, b.day,
+           b.slot_time, b.type, b.fee, b.area, b.book_code, b.status, b.charge, b.created_at,
+           (SELECT d.name FROM departments d WHERE d.dept_id = b.dept_id) AS dept_name,
+           COALESCE((SELECT s.name FROM staff s WHERE s.user_id = b.doctor_id), '') AS doctor_name,
+           m.name AS member_name
+    FROM bookings b JOIN members m ON m.member_id = b.member_id
+"""
+
+
+def listed(tx: Tx, tenant_id: int, user_id: int, limits: tuple[int, int]) -> tuple[int, list[Row]]:
+    """Return how many bookings an account has, and one page (skipped, taken), the newest first."""
+    mine = "WHERE b.tenant_id = %(tenant_id)s AND b.user_id = %(user_id)s"
+    [total], found = tx.packet(
+        f"""
+        SELECT COUNT(*) AS n FROM bookings b {mine};
+        {BOOKING} {mine} ORDER BY b.book_id DESC LIMIT %(skipped)s, %(taken)s
+        """,
+        tenant_id=tenant_id,
+        user_id=user_id,
+        skipped=limits[0],
+        taken=limits[1],
+    )
+    return total["n"], found
+
+
+def one(tx: Tx, tenant_id: int, user_id: int, book_id: int) -> Row | None:
+    """Return an account's own booking."""
+    return tx.one(
+        f"{BOOKING} WHERE b.book_id = %(book_id)s AND b.tenant_id = %(tenant_id)s AND b.user_id = %(user_id)s",
+        book_id=book_id,
+        tenant_id=tenant_id,
+        user_id=user_id,
+    )
+
+
+def find(tx: Tx, tenant_id: int, book_id: int) -> Row | None:
+    """Return a booking, whosever it is, locked until the commit."""
+    return tx.one(
+        """
+        SELECT book_id, tenant_id, schedule_id, dept_id, serial_no, user_id, pati_id, day, slot_time, fee, status,
+               charge
+        FROM bookings WHERE book_id = %(book_id)s AND tenant_id = %(tenant_id)s FOR UPDATE
+        """,
+        book_id=book_id,
+        tenant_id=tenant_id,
+    )
+
+
+def cancel(tx: Tx, book_id: int, reason: str, by: int | None) -> None:
+    """Cancel a booking that `find` has locked; its slot is free again."""
+    tx.run(
+        """
+        UPDATE bookings
+        SET status = 1, live = NULL, cancelled_for = %(reason)s, changed_by = %(by)s, changed_at = %(now)s
+        WHERE book_id = %(book_id)s
+        """,
+        book_id=book_id,
+        reason=reason,
+        by=by,
+        now=clock.now(),
+    )
+
+
+def refund(tx: Tx, booking: Row, reason: str) -> None:
+    """Note that the money of a booking is to go back."""
+    tx.run(
+        """
+        INSERT INTO refunds_due (book_id, tenant_id, fee, reason, created_at)
+        VALUES (%(book_id)s, %(tenant_id)s, %(fee)s, %(reason)s, %(now)s)
+        """,
+        book_id=booking["book_id"],
+        tenant_id=booking["tenant_id"],
+        fee=booking["fee"],
+        reason=reason,
+        now=clock.now(),
+    )

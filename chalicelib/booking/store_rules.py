@@ -1,0 +1,52 @@
+"""Hospitals' rules of booking in MySQL. Nothing is decided here."""
+
+from typing import Any
+
+from chalicelib.adapters.mysql import Row, Tx
+
+
+def find(tx: Tx, tenant_id: int) -> Row | None:
+    return tx.one(
+        """
+        SELECT days_ahead, cancel_minutes, daily_limit, pay_minutes, missed_limit, weeks_ahead
+        FROM booking_rules WHERE tenant_id = %(tenant_id)s
+        """,
+        tenant_id=tenant_id,
+    )
+
+
+def ensure(tx: Tx, tenant_id: int, rules: dict[str, Any], user_id: int, now: int) -> None:
+    """A row that is there stays as it is."""
+    tx.run(
+        """
+        INSERT INTO booking_rules (tenant_id, days_ahead, cancel_minutes, daily_limit, pay_minutes, missed_limit,
+                                   weeks_ahead, changed_by, changed_at)
+        VALUES (%(tenant_id)s, %(days_ahead)s, %(cancel_minutes)s, %(daily_limit)s, %(pay_minutes)s, %(missed_limit)s,
+                %(weeks_ahead)s, %(user_id)s, %(now)s)
+        ON DUPLICATE KEY UPDATE tenant_id = %(tenant_id)s
+        """,
+        **rules,
+        tenant_id=tenant_id,
+        user_id=user_id,
+        now=now,
+    )
+
+
+def lock(tx: Tx, tenant_id: int) -> None:
+    tx.one("SELECT 1 FROM booking_rules WHERE tenant_id = %(tenant_id)s FOR UPDATE", tenant_id=tenant_id)
+
+
+def save(tx: Tx, tenant_id: int, rules: dict[str, Any], user_id: int, now: int) -> None:
+    tx.run(
+        """
+        UPDATE booking_rules
+        SET days_ahead = %(days_ahead)s, cancel_minutes = %(cancel_minutes)s, daily_limit = %(daily_limit)s,
+            pay_minutes = %(pay_minutes)s, missed_limit = %(missed_limit)s, weeks_ahead = %(weeks_ahead)s,
+            changed_by = %(user_id)s, changed_at = %(now)s
+        WHERE tenant_id = %(tenant_id)s
+        """,
+        **rules,
+        tenant_id=tenant_id,
+        user_id=user_id,
+        now=now,
+    )

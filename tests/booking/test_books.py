@@ -1,0 +1,140 @@
+"""A patient's bookings: books, book/{bookId}, book/cancel."""
+
+from typing import Any
+
+import pytest
+
+from chalicelib.adapters import mysql
+from chalicelib.people import id_cards, patients
+from tests.booking.ward import BOOK, Ward, day, rows, stopped_clock
+from tests.people import Person
+from tests.wire import get, post
+
+
+def books(person: Person, **query: Any) -> dict[str, Any]:
+    return dict(get(f"{BOOK}/books", person.token, **query).data)
+
+
+def paid(book_id: str) -> None:
+    mysql.autocommit(lambda tx: tx.run("UPDATE bookings SET charge = 2 WHERE book_id = %(id)s", id=book_id))
+
+
+def test_bookings_are_listed_the_newest_first(ward: Ward, lin: Person, wang: Person) -> None:
+    first = ward.booked(lin, ward.schedule(), 2)
+    second = ward.booked(lin, ward.schedule(doctor_id="", type=0, date=day(2)))
+    found = books(lin)
+    assert [one["bookId"] for one in found["list"]] == [second, first]
+    assert found["list"][1] == {
+        "bookId": first,
+        "treaTime": f"{day(1)} 09:00:00",
+        "bookStatus": 0,
+        "deptId": str(ward.dept_id),
+        "deptName": "呼吸内科",
+        "type": 1,
+        "doctorId": str(ward.hospital.chen.user_id),
+        "doctorName": "陈医生",
+        "memberName": "林小雨",
+        "visiSerialno": "",
+        "visiCharge": 1,
+    }
+    assert (found["list"][0]["doctorId"], found["list"][0]["doctorName"]) == ("", "")
+    page = books(lin, pageNo=2, pageSize=1)
+    assert (page["page_num"], page["total"], page["pages"], len(page["list"])) == (2, 2, 2, 1)
+    assert books(wang)["list"] == []
+    for query in ({"pageNo": 0}, {"pageSize": "x"}):
+        assert get(f"{BOOK}/books", lin.token, **query).status == 400
+
+
+def test_a_booking_is_shown_whole(ward: Ward, lin: Person) -> None:
+    number = "11019919900517002" + id_cards.check("11019919900517002")
+    known = patients.id_number(lin.tenant_id, number)
+    details = patients.Details(name="林小雨", gender=2, birthday=None, phone="", id_number=known)
+    [pati_id] = [row["pati_id"] for row in rows("members", ward.hospital) if row["member_id"] == lin.member_id]
+    mysql.transact(lambda tx: patients.change(tx, lin.tenant_id, pati_id, details))
+    book_id = ward.booked(lin, ward.schedule(), 3)
+    found = ward.book(lin, book_id).data
+    [row] = rows("bookings", ward.hospital)
+    assert found == {
+        "bookId": book_id,
+        "bookCode": row["book_code"],
+        "bookStatus": 0,
+        "deptId": str(ward.dept_id),
+        "deptName": "呼吸内科",
+        "type": 1,
+        "doctorId": str(ward.hospital.chen.user_id),
+        "doctorName": "陈医生",
+        "bookfee": 12.5,
+        "treaTime": f"{day(1)} 10:00:00",
+        "treaNo": 3,
+        "treaArea": "A 区",
+        "memberName": "林小雨",
+        "memberGender": "女",
+        "memberAge": "",
+        "memberIDNo": number,
+        "bookTime": found["bookTime"],
+        "visiCharge": 1,
+    }
+
+
+def test_what_was_booked_stays_whatever_becomes_of_the_schedule(ward: Ward, lin: Person) -> None:
+    schedule_id = ward.schedule()
+    book_id = ward.booked(lin, schedule_id)
+    assert ward.save(schedule_id=schedule_id, bookfee=99, area="B 区", type=0).status == 200
+    found = ward.book(lin, book_id).data
+    assert (found["bookfee"], found["treaArea"], found["type"]) == (12.5, "A 区", 1)
+    answer = ward.save(schedule_id=schedule_id, slots=9)
+    assert (answer.status, answer.error) == (409, "已有患者预约，只能修改类型、费用和候诊地点")
+
+
+def test_anothers_booking_does_not_exist(ward: Ward, other: Ward, lin: Person, wang: Person) -> None:
+    book_id = ward.booked(lin, ward.schedule())
+    for person in (wang, other.hospital.lin):
+        assert ward.book(person, book_id).status == 404
+        assert ward.cancel(person, book_id).status == 404
+    assert ward.book(lin, 999_999_999).status == 404
+    assert ward.status(lin, book_id) == 0
+
+
+@pytest.mark.parametrize("book_id", ["x", 0, -1, "1e3"])
+def test_a_bad_number_is_named(ward: Ward, lin: Person, book_id: Any) -> None:
+    for answer in (ward.book(lin, book_id), ward.cancel(lin, book_id)):
+        assert (answer.status, answer.error.partition("：")[0]) == (400, "bookId")
+    assert post(f"{BOOK}/book/cancel", lin.token).status == 400
+
+
+def test_a_cancelled_slot_is_sold_again(ward: Ward, lin: Person, wang: Person) -> None:
+    schedule_id = ward.schedule(slots=1)
+    book_id = ward.booked(lin, schedule_id)
+    for _ in range(2):
+        assert ward.cancel(lin, book_id).data is None
+    assert ward.left(schedule_id) == [1]
+    again = ward.booked(wang, schedule_id)
+    assert (ward.status(lin, book_id), ward.status(wang, again)) == (1, 0)
+    ward.cancel(wang, again)
+    third = ward.booked(lin, schedule_id)
+    assert third not in (book_id, again)
+    assert ward.cancel(lin, book_id).status == 200, "the old request again"
+    assert ward.status(lin, third) == 0
+
+
+def test_a_paid_booking_that_is_cancelled_leaves_a_refund(ward: Ward, lin: Person, wang: Person) -> None:
+    schedule_id = ward.schedule()
+    book_id, unpaid = ward.booked(lin, schedule_id, 1), ward.booked(wang, schedule_id, 2)
+    paid(book_id)
+    for _ in range(2):
+        ward.cancel(lin, book_id)
+        ward.cancel(wang, unpaid)
+    [due] = rows("refunds_due", ward.hospital)
+    assert (str(due["book_id"]), due["fee"], due["reason"]) == (book_id, 1250, "patient")
+
+
+def test_nothing_is_cancelled_too_late(ward: Ward, lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    book_id = ward.booked(lin, ward.schedule(), 3)
+    ward.rules(cancel_minutes=90)
+    stopped_clock(monkeypatch, "08:30", ahead=1)
+    assert ward.cancel(lin, book_id).error == "已过就诊前 90 分钟，不能取消"
+    ward.rules(cancel_minutes=0)
+    stopped_clock(monkeypatch, "10:00")
+    assert ward.cancel(lin, book_id).error == "已过就诊时间，不能取消"
+    stopped_clock(monkeypatch, "09:59")
+    assert ward.cancel(lin, book_id).status == 200

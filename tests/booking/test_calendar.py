@@ -1,0 +1,166 @@
+"""What visitors are shown: depts, schedule_by_date, schedule_by_doctor, schedule, schedule/left_appo, schedule/info."""
+
+from typing import Any
+
+import pytest
+
+from chalicelib.adapters import mysql
+from chalicelib.people import departments, doctors, staff
+from chalicelib.people.doctors import Profile
+from tests.booking.ward import AFTERNOON, Ward, day, stopped_clock
+
+
+def test_departments_come_in_the_hospitals_order(ward: Ward, other: Ward) -> None:
+    first = mysql.transact(lambda tx: departments.create(tx, ward.hospital.tenant_id, "儿科", -1))
+    assert ward.look("depts").data == [
+        {"deptId": str(first), "deptName": "儿科"},
+        {"deptId": str(ward.dept_id), "deptName": "呼吸内科"},
+    ]
+    assert [one["deptId"] for one in other.look("depts").data] == [str(other.dept_id)]
+
+
+def test_a_day_has_a_row_for_each_doctor_and_type(ward: Ward) -> None:
+    profile = Profile(duty_code="4", introduction="从医二十年。", sort=2)
+    mysql.transact(lambda tx: doctors.save(tx, ward.hospital.tenant_id, ward.hospital.chen.user_id, profile))
+    ward.schedule()
+    ward.schedule(**{**AFTERNOON, "bookfee": 10})
+    ward.schedule(doctor_id=ward.hospital.zhou.user_id)
+    ward.schedule(doctor_id="", type=0, bookfee=0)
+    page = ward.look("schedule_by_date", deptId=ward.dept_id, date=day(1)).data
+    assert [one["doctorName"] for one in page["list"]] == ["", "周医生", "陈医生"]
+    assert page["list"][2] == {
+        "doctorId": str(ward.hospital.chen.user_id),
+        "doctorName": "陈医生",
+        "doctorAvatar": "",
+        "doctorTitle": "主任医师",
+        "doctorDesp": "从医二十年。",
+        "deptId": str(ward.dept_id),
+        "deptName": "呼吸内科",
+        "deptAvatar": "",
+        "deptDesp": "",
+        "date": day(1),
+        "type": 1,
+        "status": 1,
+        "bookfee": 10,
+    }
+    second = ward.look("schedule_by_date", deptId=ward.dept_id, date=day(1), pageNo=2, pageSize=2).data
+    assert (second["page_num"], second["total"], second["pages"], len(second["list"])) == (2, 3, 2, 1)
+    ward.schedule(**{**AFTERNOON, "date": day(2), "type": 0})
+    ward.schedule(date=day(2))
+    found = ward.look("schedule_by_date", deptId=ward.dept_id, date=day(2)).data["list"]
+    assert [one["type"] for one in found] == [0, 1]
+
+
+def test_doctors_are_listed_who_can_be_booked_within_the_days(ward: Ward) -> None:
+    ward.schedule(date=day(14))
+    ward.schedule(doctor_id=ward.hospital.zhou.user_id, date=day(15))
+    found = ward.look("schedule_by_doctor", deptId=ward.dept_id).data["list"]
+    assert [(one["doctorName"], one["status"], one["deptPortrait"]) for one in found] == [("陈医生", 1, "")]
+
+
+def test_a_day_has_two_halves(ward: Ward) -> None:
+    morning = ward.schedule()
+    asked = {"deptId": ward.dept_id, "doctorId": ward.hospital.chen.user_id}
+    assert ward.look("schedule", **asked, date=day(1)).data == {
+        "date": day(1),
+        "scheduleAM": {"scheduleId": morning, "type": 1, "bookfee": 12.5, "leftCount": 4, "scheAdderss": "A 区"},
+        "schedulePM": None,
+    }
+    assert ward.look("schedule", **asked).data == {"date": day(0), "scheduleAM": None, "schedulePM": None}
+    assert ward.look("schedule", deptId=ward.dept_id, doctorId="", date=day(1)).data["scheduleAM"] is None
+
+
+def test_slots_divide_the_half_day(ward: Ward) -> None:
+    found = ward.look("schedule/left_appo", scheduleId=ward.schedule(slots=7)).data
+    assert [one["time"] for one in found] == ["08:00", "08:34", "09:08", "09:42", "10:17", "10:51", "11:25"]
+    assert [one["serialNo"] for one in found] == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_slots_whose_time_has_come_are_left_no_more(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
+    schedule_id = ward.schedule(date=day(0))
+    stopped_clock(monkeypatch, "07:59")
+    assert ward.left(schedule_id) == [1, 2, 3, 4]
+    stopped_clock(monkeypatch, "10:00")
+    assert ward.left(schedule_id) == [4]
+    stopped_clock(monkeypatch, "11:00")
+    assert ward.left(schedule_id) == []
+    asked = {"deptId": ward.dept_id, "doctorId": ward.hospital.chen.user_id}
+    assert ward.look("schedule", **asked).data["scheduleAM"]["leftCount"] == 0
+    assert ward.look("schedule_by_doctor", deptId=ward.dept_id).data["list"][0]["status"] == 2
+
+
+def test_what_is_left_of_the_coming_days(ward: Ward) -> None:
+    for ahead in (0, 1, 3, 8, 15):
+        ward.schedule(date=day(ahead))
+    ward.schedule(**AFTERNOON)
+    asked = {"deptId": ward.dept_id, "doctorId": ward.hospital.chen.user_id}
+
+    def left(**query: Any) -> list[tuple[str, int]]:
+        [one] = ward.look("schedule/info", **asked, **query).data
+        assert one["doctorName"] == "陈医生"
+        return [(entry["date"], entry["leftCount"]) for entry in one["leftBookCountList"]]
+
+    assert left() == [(day(1), 7), (day(3), 4)]
+    assert left(days=30) == [(day(1), 7), (day(3), 4), (day(8), 4)]
+    ward.rules(days_ahead=15)
+    assert left(days=30)[-1] == (day(15), 4)
+    [clinic] = ward.look("schedule/info", deptId=ward.dept_id).data
+    assert (clinic["doctorId"], clinic["leftBookCountList"]) == ("", [])
+
+
+def test_a_doctor_who_left_is_shown_no_more(ward: Ward) -> None:
+    ward.schedule()
+    chen = ward.hospital.chen
+    mysql.transact(lambda tx: staff.set_disabled(tx, chen.tenant_id, chen.user_id, True))
+    assert ward.look("schedule_by_date", deptId=ward.dept_id, date=day(1)).data["list"] == []
+    assert ward.look("schedule", deptId=ward.dept_id, doctorId=chen.user_id, date=day(1)).status == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "field"),
+    [
+        ("schedule_by_date", {"date": day(1)}, "deptId"),
+        ("schedule_by_date", {"deptId": 1}, "date"),
+        ("schedule_by_date", {"deptId": "x", "date": day(1)}, "deptId"),
+        ("schedule_by_date", {"deptId": 1, "date": "2026-02-30"}, "date"),
+        ("schedule_by_date", {"deptId": 1, "date": "明天"}, "date"),
+        ("schedule_by_date", {"deptId": 1, "date": day(1), "pageNo": 0}, "pageNo"),
+        ("schedule_by_date", {"deptId": 1, "date": day(1), "pageSize": "x"}, "pageSize"),
+        ("schedule_by_doctor", {}, "deptId"),
+        ("schedule", {"deptId": ""}, "deptId"),
+        ("schedule", {"deptId": 1, "doctorId": "x"}, "doctorId"),
+        ("schedule", {"deptId": 1, "date": "x"}, "date"),
+        ("schedule/left_appo", {}, "scheduleId"),
+        ("schedule/left_appo", {"scheduleId": 0}, "scheduleId"),
+        ("schedule/info", {}, "deptId"),
+        ("schedule/info", {"deptId": 1, "days": 0}, "days"),
+        ("schedule/info", {"deptId": 1, "days": 181}, "days"),
+    ],
+)
+def test_a_bad_field_is_named(ward: Ward, path: str, query: dict[str, Any], field: str) -> None:
+    answer = ward.look(path, **query)
+    assert (answer.status, answer.code) == (400, 10001)
+    assert answer.error.startswith(f"{field}：")
+
+
+def test_days_that_cannot_be_booked_are_refused(ward: Ward) -> None:
+    for path in ("schedule_by_date", "schedule"):
+        for ahead, why in ((-1, "date：不能早于今天"), (15, "date：只能预约今天起 14 天内的号源")):
+            answer = ward.look(path, deptId=ward.dept_id, date=day(ahead))
+            assert (answer.status, answer.error) == (400, why)
+    assert ward.left(ward.schedule(date=day(15))) == []
+
+
+def test_what_is_anothers_does_not_exist(ward: Ward, other: Ward) -> None:
+    schedule_id = other.schedule()
+    for path, query in (
+        ("schedule_by_date", {"deptId": other.dept_id, "date": day(1)}),
+        ("schedule_by_doctor", {"deptId": other.dept_id}),
+        ("schedule", {"deptId": other.dept_id}),
+        ("schedule", {"deptId": ward.dept_id, "doctorId": other.hospital.chen.user_id}),
+        ("schedule/left_appo", {"scheduleId": schedule_id}),
+        ("schedule/info", {"deptId": other.dept_id}),
+        ("schedule/info", {"deptId": ward.dept_id, "doctorId": other.hospital.chen.user_id}),
+    ):
+        answer = ward.look(path, **query)
+        assert (answer.status, answer.code) == (404, 10004)

@@ -1,0 +1,119 @@
+"""Many who want the same: what MySQL sells is exact, whoever comes at once, and each is told clearly."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import pytest
+
+from tests.booking.ward import AFTERNOON, Ward, day, patient, rows, second_account
+from tests.people import Person
+from tests.wire import Answer
+
+pytestmark = pytest.mark.store
+
+
+def at_once(calls: Iterable[Callable[[], Answer]]) -> list[Answer]:
+    """Make the calls, each from a thread of its own, all beginning together."""
+    ready = list(calls)
+    start = Barrier(len(ready))
+
+    def made(call: Callable[[], Answer]) -> Answer:
+        start.wait()
+        return call()
+
+    with ThreadPoolExecutor(len(ready)) as pool:
+        return list(pool.map(made, ready))
+
+
+def statuses(answers: Iterable[Answer]) -> Counter[int]:
+    return Counter(one.status for one in answers)
+
+
+@pytest.fixture
+def crowd(ward: Ward) -> list[Person]:
+    return [patient(ward, number) for number in range(8)]
+
+
+def test_of_eight_who_want_one_slot_one_has_it_and_the_others_hear_what_is_free(
+    ward: Ward, crowd: list[Person]
+) -> None:
+    schedule_id = ward.schedule()
+    answers = at_once(lambda one=one: ward.submit(one, schedule_id, 2) for one in crowd)  # type: ignore[misc]
+    assert statuses(answers) == {200: 1, 409: 7}
+    free = "2号已被预约，还可预约：1号 08:00、3号 10:00、4号 11:00"
+    assert {one.error for one in answers if one.status == 409} == {free}
+    assert len(rows("bookings", ward.hospital)) == 1
+
+
+def test_the_same_request_eight_times_at_once_is_one_booking(ward: Ward, lin: Person) -> None:
+    schedule_id = ward.schedule()
+    answers = at_once([lambda: ward.submit(lin, schedule_id, 1)] * 8)
+    assert len({one.data["bookId"] for one in answers}) == 1
+    assert len(rows("bookings", ward.hospital)) == len(rows("outbox", ward.hospital)) == 1
+
+
+def test_one_person_through_two_accounts_at_once_has_one_booking_in_a_half_day(ward: Ward, lin: Person) -> None:
+    other = second_account(ward, lin)
+    places = [ward.schedule(), ward.schedule(doctor_id=ward.hospital.zhou.user_id), ward.schedule(doctor_id="")]
+    calls = [(who, place, slot) for who in (lin, other) for place in places for slot in (1, 2)]
+    answers = at_once(lambda one=one: ward.submit(*one) for one in calls)  # type: ignore[misc]
+    assert statuses(answers) == {200: 1, 409: 11}
+    assert len(rows("bookings", ward.hospital)) == 1
+
+
+def test_one_person_books_one_doctor_once_a_day_also_at_once(ward: Ward, lin: Person) -> None:
+    places = [ward.schedule(), ward.schedule(**AFTERNOON)]
+    answers = at_once(lambda one=one: ward.submit(lin, one) for one in places)  # type: ignore[misc]
+    assert statuses(answers) == {200: 1, 409: 1}
+
+
+def test_the_daily_limit_holds_at_once(ward: Ward, lin: Person) -> None:
+    ward.rules(daily_limit=2)
+    doctors = [ward.hospital.chen.user_id, ward.hospital.zhou.user_id, ""]
+    places = [ward.schedule(doctor_id=one) for one in doctors[:1]]
+    places += [ward.schedule(**{**AFTERNOON, "doctor_id": one}) for one in doctors[1:2]]
+    places += [ward.schedule(date=one, doctor_id="") for one in (day(2), day(3), day(4))]
+    answers = at_once(lambda one=one: ward.submit(lin, one) for one in places)  # type: ignore[misc]
+    assert statuses(answers) == {200: 2, 409: 3}
+
+
+def test_cancelling_twice_at_once_frees_and_refunds_once(ward: Ward, lin: Person, wang: Person) -> None:
+    schedule_id = ward.schedule(slots=1)
+    book_id = ward.booked(lin, schedule_id)
+    answers = at_once([lambda: ward.cancel(lin, book_id)] * 6)
+    assert statuses(answers) == {200: 6}
+    ward.booked(wang, schedule_id)
+    assert [row["status"] for row in rows("bookings", ward.hospital)] == [1, 0]
+    told = [row["payload"] for row in rows("outbox", ward.hospital)]
+    assert sum('"type": 1101' in one for one in told) == 1
+
+
+def test_cancel_and_resell_at_once_never_sells_twice(ward: Ward, crowd: list[Person]) -> None:
+    schedule_id = ward.schedule(slots=1)
+    holder, *others = crowd
+    for _ in range(5):
+        book_id = ward.submit(holder, schedule_id).data["bookId"]
+        ward.rules(daily_limit=0)
+        calls = [lambda: ward.cancel(holder, book_id)]  # noqa: B023  # called in this round
+        calls += [lambda one=one: ward.submit(one, schedule_id) for one in others]  # type: ignore[misc]
+        cancelled, *answers = at_once(calls)
+        assert cancelled.status == 200
+        assert set(statuses(answers)) <= {200, 409}
+        live = [row for row in rows("bookings", ward.hospital) if row["live"]]
+        assert len(live) == statuses(answers)[200] <= 1
+        for one in live:
+            buyer = next(person for person in others if person.user_id == one["user_id"])
+            assert ward.cancel(buyer, one["book_id"]).status == 200
+    assert ward.left(schedule_id) == [1]
+
+
+def test_a_schedule_is_not_changed_under_somebody_who_books(ward: Ward, crowd: list[Person]) -> None:
+    schedule_id = ward.schedule()
+    calls: list[Callable[[], Answer]] = [lambda: ward.save(schedule_id=schedule_id, slots=1)]
+    calls += [lambda one=one: ward.submit(one, schedule_id, 4) for one in crowd]  # type: ignore[misc]
+    changed, *answers = at_once(calls)
+    sold = statuses(answers)[200]
+    [row] = rows("schedules", ward.hospital)
+    assert (changed.status, row["slots"], sold) in [(200, 1, 0), (409, 4, 1)]

@@ -1,0 +1,151 @@
+"""Staff make, change and list schedules: save_schedule, schedules."""
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any
+
+import pytest
+
+from tests.booking.ward import AFTERNOON, DESK, Ward, day, rows
+from tests.wire import Answer, get
+
+
+def listed(ward: Ward, **query: Any) -> Answer:
+    asked = {"from_date": day(0), "to_date": day(30), **query}
+    return get(f"{DESK}/schedules", ward.hospital.chen.token, **asked)
+
+
+def test_the_desk_makes_a_morning_of_doctor_chen(ward: Ward) -> None:
+    schedule_id = ward.schedule()
+    assert listed(ward).data["list"] == [
+        {
+            "schedule_id": schedule_id,
+            "dept_id": str(ward.dept_id),
+            "dept_name": "呼吸内科",
+            "doctor_id": str(ward.hospital.chen.user_id),
+            "doctor_name": "陈医生",
+            "date": day(1),
+            "half": "AM",
+            "type": 1,
+            "bookfee": 12.5,
+            "area": "A 区",
+            "begin": "08:00",
+            "end": "12:00",
+            "slots": 4,
+            "booked": 0,
+            "stopped": False,
+        }
+    ]
+
+
+def test_a_general_clinic_has_no_doctor(ward: Ward) -> None:
+    ward.schedule(doctor_id="", type=0, bookfee=0)
+    [one] = listed(ward).data["list"]
+    assert (one["doctor_id"], one["doctor_name"], one["bookfee"]) == ("", "", 0)
+
+
+def test_a_half_day_has_one_schedule(ward: Ward) -> None:
+    for doctor_id in (ward.hospital.chen.user_id, ""):
+        assert ward.save(doctor_id=doctor_id).status == 200
+        answer = ward.save(doctor_id=doctor_id)
+        assert (answer.status, answer.code, answer.error) == (409, 10005, "该半天已有排班")
+    ward.schedule(**AFTERNOON)
+    ward.schedule(date=day(2))
+    ward.schedule(doctor_id=ward.hospital.zhou.user_id)
+    assert listed(ward).data["total"] == 5
+
+
+@pytest.mark.store
+def test_eight_who_make_one_half_day_at_once_make_one_schedule(ward: Ward) -> None:
+    start = Barrier(8)
+
+    def save(_: int) -> int:
+        start.wait()
+        return ward.save().status
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sorted(pool.map(save, range(8))) == [200] + [409] * 7
+    assert len(rows("schedules", ward.hospital)) == 1
+
+
+def test_a_schedule_is_changed(ward: Ward) -> None:
+    schedule_id = ward.schedule()
+    for _ in range(2):  # the same request twice
+        changed = ward.save(schedule_id=schedule_id, end="11:00", slots=6, bookfee=20.05)
+        assert changed.data["schedule_id"] == schedule_id
+    [one] = listed(ward).data["list"]
+    assert (one["end"], one["slots"], one["bookfee"]) == ("11:00", 6, 20.05)
+
+
+def test_a_schedule_keeps_its_day(ward: Ward) -> None:
+    schedule_id = ward.schedule()
+    assert ward.save(schedule_id=schedule_id, date=day(2)).status == 409
+    assert listed(ward).data["list"][0]["date"] == day(1)
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"dept_id": None}, "dept_id"),
+        ({"dept_id": "x"}, "dept_id"),
+        ({"doctor_id": -1}, "doctor_id"),
+        ({"date": None}, "date"),
+        ({"date": "2026-02-30"}, "date"),
+        ({"date": "01.02.2036"}, "date"),
+        ({"date": day(-1)}, "date"),
+        ({"date": day(400)}, "date"),
+        ({"half": "NIGHT"}, "half"),
+        ({"half": "PM"}, "begin"),
+        ({"begin": "8:00"}, "begin"),
+        ({"begin": "12:30", "end": "13:00"}, "begin"),
+        ({"end": "24:00"}, "end"),
+        ({"end": "08:00"}, "end"),
+        ({"slots": 0}, "slots"),
+        ({"slots": 501}, "slots"),
+        ({"slots": 241}, "slots"),
+        ({"slots": 1.5}, "slots"),
+        ({"type": 2}, "type"),
+        ({"bookfee": -1}, "bookfee"),
+        ({"bookfee": 1.005}, "bookfee"),
+        ({"bookfee": 10_001}, "bookfee"),
+        ({"bookfee": "12"}, "bookfee"),
+        ({"bookfee": True}, "bookfee"),
+        ({"area": "一" * 65}, "area"),
+    ],
+)
+def test_a_bad_field_is_named_and_nothing_is_made(ward: Ward, fields: dict[str, Any], field: str) -> None:
+    answer = ward.save(**fields)
+    assert (answer.status, answer.code) == (400, 10001)
+    assert answer.error.startswith(f"{field}：")
+    assert rows("schedules", ward.hospital) == []
+
+
+def test_what_is_anothers_does_not_exist(ward: Ward, other: Ward) -> None:
+    schedule_id = other.schedule()
+    for fields in (
+        {"dept_id": other.dept_id},
+        {"doctor_id": other.hospital.chen.user_id},
+        {"doctor_id": ward.hospital.desk.user_id},
+        {"schedule_id": schedule_id},
+    ):
+        answer = ward.save(**fields)
+        assert (answer.status, answer.code) == (404, 10004)
+    assert rows("schedules", ward.hospital) == []
+    assert listed(ward).data["list"] == []
+
+
+def test_schedules_are_listed_by_day_and_narrowed(ward: Ward) -> None:
+    ward.schedule(date=day(3))
+    ward.schedule(**AFTERNOON)
+    ward.schedule()
+    ward.schedule(doctor_id=ward.hospital.zhou.user_id, date=day(2))
+    found = listed(ward).data["list"]
+    assert [(one["date"], one["half"]) for one in found] == [
+        *((day(1), "AM"), (day(1), "PM"), (day(2), "AM"), (day(3), "AM"))
+    ]
+    assert listed(ward, doctor_id=ward.hospital.zhou.user_id).data["total"] == 1
+    assert listed(ward, dept_id=ward.dept_id, from_date=day(2)).data["total"] == 2
+    page = listed(ward, page_num=2, page_size=3).data
+    assert (page["pages"], len(page["list"])) == (2, 1)
+    for query in ({"from_date": ""}, {"to_date": "x"}, {"page_num": 0}):
+        assert listed(ward, **query).status == 400

@@ -1,0 +1,166 @@
+"""Booking a slot: presubmit, submit, book/schedule. Races are in test_races.py."""
+
+from typing import Any
+
+import pytest
+
+from tests import people
+from tests.booking.ward import AFTERNOON, BOOK, Ward, day, patient, rows, second_account, stopped_clock
+from tests.people import Person
+from tests.wire import Answer, post
+
+
+def presubmit(person: Person, schedule_id: Any, serial_no: Any = 1) -> Answer:
+    return post(f"{BOOK}/book/presubmit", person.token, scheduleId=schedule_id, serialNo=serial_no)
+
+
+def half_day(person: Person, schedule_id: Any, member_id: Any = None) -> Answer:
+    member = person.member_id if member_id is None else member_id
+    return post(f"{BOOK}/book/schedule", person.token, scheduleId=schedule_id, memberId=member)
+
+
+def test_what_the_confirm_page_shows(ward: Ward, lin: Person) -> None:
+    shown = {"deptId": str(ward.dept_id), "deptName": "呼吸内科", "type": 1, "doctor": "陈医生", "bookfee": 12.5}
+    schedule_id = ward.schedule(**AFTERNOON)
+    for _ in range(2):  # it holds nothing
+        assert presubmit(lin, schedule_id, 2).data == {**shown, "appoTime": f"{day(1)} 15:00:00"}
+    clinic = ward.schedule(doctor_id="", type=0, bookfee=0)
+    assert presubmit(lin, clinic).data["doctor"] == ""
+    assert rows("bookings", ward.hospital) == []
+
+
+def test_lin_books_a_slot(ward: Ward, lin: Person) -> None:
+    schedule_id = ward.schedule()
+    book_id = ward.booked(lin, schedule_id, 2)
+    [row] = rows("bookings", ward.hospital)
+    assert (str(row["book_id"]), row["serial_no"], row["status"], row["live"]) == (book_id, 2, 0, 1)
+    assert row["book_code"].startswith(day(1).replace("-", ""))
+    assert ward.left(schedule_id) == [1, 3, 4]
+
+
+def test_the_same_request_again_is_the_same_booking(ward: Ward, lin: Person) -> None:
+    schedule_id = ward.schedule()
+    assert ward.booked(lin, schedule_id) == ward.booked(lin, schedule_id)
+    assert len(rows("bookings", ward.hospital)) == 1
+    assert len(rows("outbox", ward.hospital)) == 1
+
+
+def test_a_slot_that_is_gone_names_what_is_free(ward: Ward, lin: Person, wang: Person) -> None:
+    schedule_id = ward.schedule()
+    ward.booked(lin, schedule_id, 2)
+    for answer in (ward.submit(wang, schedule_id, 2), presubmit(wang, schedule_id, 2)):
+        assert (answer.status, answer.code) == (409, 10005)
+        assert answer.error == "2号已被预约，还可预约：1号 08:00、3号 10:00、4号 11:00"
+    many = ward.schedule(**{**AFTERNOON, "slots": 9, "doctor_id": ""})
+    ward.booked(lin, many, 1)
+    assert ward.submit(wang, many, 1).error.endswith("、6号 15:40 等 8 个号")
+
+
+def test_a_half_day_that_is_full_says_so(ward: Ward, lin: Person, wang: Person) -> None:
+    schedule_id = ward.schedule(slots=1)
+    ward.booked(lin, schedule_id)
+    assert ward.submit(wang, schedule_id).error == "1号已被预约，该半天已约满"
+    asked = {"deptId": ward.dept_id, "doctorId": ward.hospital.chen.user_id}
+    assert ward.look("schedule_by_doctor", deptId=ward.dept_id).data["list"][0]["status"] == 2
+    assert ward.look("schedule/info", **asked).data[0]["leftBookCountList"] == [{"date": day(1), "leftCount": 0}]
+
+
+def test_a_person_has_one_booking_in_a_half_day(ward: Ward, lin: Person) -> None:
+    morning = ward.schedule()
+    elsewhere = ward.schedule(doctor_id=ward.hospital.zhou.user_id)
+    assert half_day(lin, elsewhere).data is None
+    ward.booked(lin, morning)
+    other = second_account(ward, lin)
+    for person in (lin, other):
+        for answer in (ward.submit(person, elsewhere), half_day(person, elsewhere)):
+            assert (answer.status, answer.error) == (409, f"就诊人在 {day(1)} 上午已有预约")
+    assert ward.submit(other, morning).status == 409, "the same person, but another account's booking"
+    assert len(rows("bookings", ward.hospital)) == 1
+
+
+def test_a_person_sees_a_doctor_once_a_day_and_another_doctor_in_the_afternoon(ward: Ward, lin: Person) -> None:
+    ward.booked(lin, ward.schedule())
+    afternoon = ward.schedule(**AFTERNOON)
+    for answer in (ward.submit(lin, afternoon), half_day(lin, afternoon)):
+        assert (answer.status, answer.error) == (409, f"就诊人在 {day(1)} 已预约该医生")
+    ward.booked(lin, ward.schedule(**{**AFTERNOON, "doctor_id": ward.hospital.zhou.user_id}))
+    ward.booked(lin, ward.schedule(date=day(2)))
+
+
+def test_general_clinics_of_a_day_are_no_one_doctor(ward: Ward, lin: Person) -> None:
+    ward.booked(lin, ward.schedule(doctor_id=""))
+    ward.booked(lin, ward.schedule(**{**AFTERNOON, "doctor_id": ""}))
+
+
+@pytest.mark.parametrize("serial_no", [0, -1, 5, 501, "x", "", None, 1.5, True, "1; DROP TABLE bookings"])
+def test_a_slot_that_does_not_exist_is_named(ward: Ward, lin: Person, serial_no: Any) -> None:
+    schedule_id = ward.schedule()
+    for answer in (ward.submit(lin, schedule_id, serial_no), presubmit(lin, schedule_id, serial_no)):
+        assert (answer.status, answer.code) == (400, 10001)
+        assert answer.error.startswith("serialNo：")
+    assert rows("bookings", ward.hospital) == []
+
+
+@pytest.mark.parametrize("wrong", [{"scheduleId": "x"}, {"scheduleId": None}, {"memberId": 0}, {"memberId": "a"}])
+def test_a_bad_field_is_named(ward: Ward, lin: Person, wrong: dict[str, Any]) -> None:
+    body = {"scheduleId": ward.schedule(), "serialNo": 1, "memberId": lin.member_id, **wrong}
+    for path in ("submit", "schedule"):
+        answer = post(f"{BOOK}/book/{path}", lin.token, **body)
+        assert (answer.status, answer.error.partition("：")[0]) == (400, next(iter(wrong)))
+    assert rows("bookings", ward.hospital) == []
+
+
+def test_what_is_anothers_does_not_exist(ward: Ward, other: Ward, lin: Person, wang: Person) -> None:
+    schedule_id, theirs = ward.schedule(), other.schedule()
+    for answer in (
+        ward.submit(lin, theirs),
+        presubmit(lin, theirs),
+        half_day(lin, theirs),
+        ward.submit(lin, schedule_id, member_id=wang.member_id),
+        ward.submit(lin, schedule_id, member_id=other.hospital.lin.member_id),
+        half_day(lin, schedule_id, member_id=wang.member_id),
+        ward.submit(lin, 999_999_999),
+    ):
+        assert (answer.status, answer.code) == (404, 10004)
+    assert rows("bookings", ward.hospital) == rows("bookings", other.hospital) == []
+
+
+def test_who_has_no_patient_file_is_asked_to_say_who_they_are(ward: Ward, lin: Person) -> None:
+    child = people.add_member(lin, "林小宝")
+    answer = ward.submit(lin, ward.schedule(), member_id=child)
+    assert (answer.status, answer.error) == (409, "就诊人尚未建档，请先完善身份信息")
+
+
+def test_what_is_over_or_not_offered_yet_is_refused(ward: Ward, lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    today, far = ward.schedule(date=day(0)), ward.schedule(date=day(15))
+    for answer in (ward.submit(lin, far), presubmit(lin, far)):
+        assert (answer.status, answer.error) == (409, "该号源尚未开放，只能预约今天起 14 天内的号源")
+    stopped_clock(monkeypatch, "10:00")
+    for answer in (ward.submit(lin, today, 3), presubmit(lin, today, 3)):
+        assert (answer.status, answer.error) == (409, "3号的就诊时间已过，还可预约：4号 11:00")
+    ward.booked(lin, today, 4)
+    stopped_clock(monkeypatch, "00:00", ahead=1)
+    assert ward.submit(lin, today, 3).error == "3号的就诊时间已过，该半天已约满"
+
+
+def test_a_person_books_so_often_in_a_day(ward: Ward, lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    ward.rules(daily_limit=2)
+    schedule_id = ward.schedule()
+    for _ in range(2):
+        ward.cancel(lin, ward.booked(lin, schedule_id))
+    for person in (lin, second_account(ward, lin)):
+        assert ward.submit(person, schedule_id).error == "就诊人今天已预约 2 次，请明天再试"
+    ward.booked(patient(ward, 1), schedule_id)
+    stopped_clock(monkeypatch, "00:00", ahead=1)
+    ward.booked(lin, ward.schedule(date=day(2)))
+
+
+def test_a_code_that_another_booking_has_is_drawn_again(
+    ward: Ward, lin: Person, wang: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draws = iter([7, 7, 7, 8])
+    monkeypatch.setattr("secrets.randbelow", lambda _: next(draws))
+    schedule_id = ward.schedule()
+    ward.booked(lin, schedule_id, 1)
+    ward.booked(wang, schedule_id, 2)
+    assert [row["book_code"][8:] for row in rows("bookings", ward.hospital)] == ["000007", "000008"]

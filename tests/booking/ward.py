@@ -1,0 +1,117 @@
+"""What a hospital's pages ask of booking, in the words of the tests."""
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from chalicelib import clock
+from chalicelib.adapters import mysql
+from chalicelib.adapters.mysql import Row
+from chalicelib.people import departments
+from tests import people
+from tests.people import Hospital, Person
+from tests.wire import Answer, get, post
+
+VISIT = "/pati_service/tenant_service"
+BOOK = "/pati_service/book_service"
+DESK = "/pati_service/manager_service"
+MORNING = {"half": "AM", "begin": "08:00", "end": "12:00", "slots": 4, "type": 1, "bookfee": 12.5, "area": "A 区"}
+AFTERNOON = {**MORNING, "half": "PM", "begin": "14:00", "end": "17:00", "slots": 3}
+
+
+@dataclass(frozen=True)
+class Ward:
+    """A department of a hospital, with Lin and Wang who have patient files."""
+
+    hospital: Hospital
+    dept_id: int
+
+    @property
+    def tenant(self) -> dict[str, str]:
+        return {"tenantId": str(self.hospital.tenant_id)}
+
+    def look(self, path: str, **query: Any) -> Answer:
+        """As a visitor without a token."""
+        return get(f"{VISIT}/{path}", headers=self.tenant, **query)
+
+    def save(self, person: Person | None = None, **fields: Any) -> Answer:
+        """Save a morning of Doctor Chen tomorrow, but for these fields; None leaves one out."""
+        known = {"dept_id": self.dept_id, "doctor_id": self.hospital.chen.user_id, "date": day(1), **MORNING}
+        body = {name: value for name, value in {**known, **fields}.items() if value is not None}
+        return post(f"{DESK}/save_schedule", (person or self.hospital.desk).token, **body)
+
+    def schedule(self, **fields: Any) -> str:
+        """Make a schedule; returns its id."""
+        return str(self.save(**fields).data["schedule_id"])
+
+    def left(self, schedule_id: Any) -> list[int]:
+        """Return the serial numbers that visitors are offered."""
+        return [one["serialNo"] for one in self.look("schedule/left_appo", scheduleId=schedule_id).data]
+
+    def submit(self, person: Person, schedule_id: Any, serial_no: Any = 1, member_id: Any = None) -> Answer:
+        member = person.member_id if member_id is None else member_id
+        return post(f"{BOOK}/book/submit", person.token, scheduleId=schedule_id, serialNo=serial_no, memberId=member)
+
+    def booked(self, person: Person, schedule_id: Any, serial_no: int = 1) -> str:
+        """Book a slot; returns bookId."""
+        return str(self.submit(person, schedule_id, serial_no).data["bookId"])
+
+    def cancel(self, person: Person, book_id: Any) -> Answer:
+        return post(f"{BOOK}/book/cancel", person.token, bookId=book_id)
+
+    def book(self, person: Person, book_id: Any) -> Answer:
+        return get(f"{BOOK}/book/{book_id}", person.token)
+
+    def status(self, person: Person, book_id: Any) -> int:
+        return int(self.book(person, book_id).data["bookStatus"])
+
+    def rules(self, **fields: Any) -> Answer:
+        return post(f"{DESK}/save_booking_rules", self.hospital.admin.token, **fields)
+
+
+def ward(hospital: Hospital, name: str = "呼吸内科") -> Ward:
+    dept_id = mysql.transact(lambda tx: departments.create(tx, hospital.tenant_id, name))
+    people.file(hospital.lin, "林小雨")
+    people.file(hospital.wang, "王强")
+    return Ward(hospital, dept_id)
+
+
+def stopped_clock(monkeypatch: pytest.MonkeyPatch, time: str, ahead: int = 0) -> None:
+    """From here on it is that time, today or so many days later."""
+    moment = datetime.fromisoformat(f"{day(ahead)}T{time}:00+08:00")
+    monkeypatch.setattr(clock, "now", lambda: int(moment.timestamp()) * clock.SECOND)
+
+
+def patient(ward: Ward, number: int) -> Person:
+    """Another patient with a file."""
+    person = people.patient(ward.hospital.tenant_id, f"137{number:08}", f"患者{number}")
+    people.file(person, f"患者{number}")
+    return person
+
+
+def second_account(ward: Ward, whose: Person, phone: str = "13600000001") -> Person:
+    """Another account that has the same person, by the patient file, among its members."""
+    person = people.patient(ward.hospital.tenant_id, phone, "林小雨")
+    link = """
+        UPDATE members SET pati_id = (SELECT pati_id FROM (SELECT pati_id FROM members WHERE member_id = %(of)s) m)
+        WHERE member_id = %(member_id)s
+    """
+    mysql.autocommit(lambda tx: tx.run(link, of=whose.member_id, member_id=person.member_id))
+    return person
+
+
+def day(ahead: int) -> str:
+    """Return the date so many days from today."""
+    return (clock.today() + timedelta(ahead)).isoformat()
+
+
+def weekday(ahead: int) -> int:
+    return date.fromisoformat(day(ahead)).isoweekday()
+
+
+def rows(table: str, hospital: Hospital) -> list[Row]:
+    return mysql.autocommit(
+        lambda tx: tx.all(f"SELECT * FROM {table} WHERE tenant_id = %(id)s ORDER BY 1", id=hospital.tenant_id)
+    )
