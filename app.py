@@ -100,6 +100,26 @@ def sweep_sockets(_event: Any) -> None:
     sockets.sweep()
 
 
+@app.schedule("rate(1 minute)", name="release_unpaid")
+def release_unpaid(_event: Any) -> None:
+    """Let go of bookings that were not paid in time."""
+    from chalicelib.booking import jobs
+
+    logs.start(job="release_unpaid")
+    jobs.release_unpaid()
+
+
+@app.schedule("rate(1 hour)", name="keep_bookings")
+def keep_bookings(_event: Any) -> None:
+    """Remind who comes tomorrow, mark who did not come, make the coming weeks' schedules."""
+    from chalicelib.booking import jobs, patterns
+
+    logs.start(job="keep_bookings")
+    jobs.remind()
+    jobs.mark_missed()
+    patterns.expand_all()
+
+
 # Chalice cannot package S3's own events beside a REST API: the bucket tells EventBridge. Our own copies are no uploads.
 @app.on_cw_event(
     {

@@ -38,6 +38,7 @@ NEEDS_MORE = {
     "/msg_service/msg/doctor/send_res_msg": "a file that the doctor uploaded",
     **dict.fromkeys(("/join_conversation", "/leave_conversation"), "a conversation that a participant made"),
     **dict.fromkeys(("/inner/join_conversation", "/inner/kickout_conversation"), "a conversation of the gateway"),
+    "/pati_service/manager_service/register_booking": "a booking of today",
     "/pati_service/manager_service/staff": "a telephone that nobody has",
     **dict.fromkeys((f"{PATIENTS}/register", f"{PATIENTS}/reset_password"), "a code that was sent"),
     f"{PATIENTS}/reset_password/phone_identifying_code_validate": "a code that was sent",
@@ -67,6 +68,7 @@ MORE_THAN_SCHEMAS |= {
     "/pati_service/book_service/book/submit": "the half-day has so many slots",
     "/pati_service/manager_service/save_schedule": "the times are a half-day's, and date is to come",
     "/pati_service/manager_service/save_schedule_pattern": "the times are a half-day's",
+    "/pati_service/manager_service/register_booking": "book_id or book_code is given",
 }
 PLACES = {"path": "path_parameters", "query": "query", "body": "body"}
 STATUS_OF = {kind.code: kind.status for kind in KINDS}

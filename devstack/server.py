@@ -173,7 +173,8 @@ def serving(host: str, port: int) -> Any:
 
 
 def tick() -> None:
-    """What schedules do on AWS each minute, done every few seconds: nobody waits a minute on a developer's machine."""
+    """What schedules do on AWS each minute or hour, done every few seconds: a developer does not wait so long."""
+    from chalicelib.booking import jobs
     from chalicelib.messaging import sockets
     from chalicelib.notices import outbox
 
@@ -181,6 +182,9 @@ def tick() -> None:
         try:
             outbox.run()
             sockets.sweep()
+            jobs.release_unpaid()
+            jobs.remind()
+            jobs.mark_missed()
         except Exception as error:  # such as a database that is being restarted
             line(f"  (schedules: {error!r})")
         time.sleep(TICK)

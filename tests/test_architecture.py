@@ -35,6 +35,7 @@ SITEMAP = (
     *("chalice.app", "chalicelib.web", "chalicelib.web_sockets", "chalicelib.logs", "chalicelib.settings"),
     # What jobs do.
     *("chalicelib.migrations", "chalicelib.files", "chalicelib.identity", "chalicelib.messaging", "chalicelib.notices"),
+    "chalicelib.booking",
 )
 FILE_LINES, FUNCTION_LINES = 250, 40
 NAMES_THAT_SAY_NOTHING = {"util", "utils", "helper", "helpers", "manager", "base", "common", "misc"}

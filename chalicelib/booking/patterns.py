@@ -57,8 +57,8 @@ def _expand(tx: Tx, tenant_id: int, pattern_id: int) -> int:
     pattern = store_patterns.find(tx, tenant_id, pattern_id)
     if pattern is None:  # ended a moment ago
         return 0
-    days = _days(pattern["weekday"], rules.of(tx, tenant_id).weeks_ahead)
-    return sum(store_schedules.insert_of_pattern(tx, pattern, day) for day in days)
+    days, made = _days(pattern["weekday"], rules.of(tx, tenant_id).weeks_ahead), store_patterns.made(tx, pattern_id)
+    return sum(store_schedules.insert_of_pattern(tx, pattern, day) for day in days if day not in made)
 
 
 def _days(weekday: int, weeks: int) -> Iterator[date]:

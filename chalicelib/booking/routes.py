@@ -1,6 +1,6 @@
 """Booking of document 003: what a hospital offers (tenant_service), bookings (book_service), and the staff's side."""
 
-from chalicelib.booking import bookings, calendar, cancelling, patterns, rules, schedules, selling
+from chalicelib.booking import bookings, calendar, cancelling, desk, patterns, rules, schedules, selling, stopping
 from chalicelib.booking.calendar_models import (
     BookableDepartment,
     DayAsked,
@@ -15,14 +15,18 @@ from chalicelib.booking.calendar_models import (
     ScheduleAsked,
 )
 from chalicelib.booking.models import (
+    Arrived,
     Book,
     Booked,
     BookId,
     BookNo,
     BooksAsked,
+    DayBook,
+    DayBooksAsked,
     HalfDayAsked,
     ListedBook,
     Presubmitted,
+    Registered,
     SlotAsked,
     Submitted,
 )
@@ -34,6 +38,7 @@ from chalicelib.booking.schedule_models import (
     PatternSaved,
     SavedPattern,
     SavedSchedule,
+    ScheduleId,
     SchedulesAsked,
     ScheduleSaved,
 )
@@ -163,6 +168,34 @@ def save_schedule(caller: Caller, body: ScheduleSaved) -> SavedSchedule:
     waiting area can be changed: they are for who books from then on.
     """
     return schedules.save(caller, body)
+
+
+@routes.post("/pati_service/manager_service/stop_schedule", callers=DESK, refusals=GONE_OR_TAKEN)
+def stop_schedule(caller: Caller, body: ScheduleId) -> None:
+    """停诊
+
+    Nobody books it from now on; what was booked is cancelled a moment later, each patient told once, what was paid goes
+    back. Who is registered already stays so.
+    """
+    stopping.stop(caller, body)
+
+
+@routes.get("/pati_service/manager_service/day_bookings", callers=STAFF, refusals=[NOT_FOUND])
+def day_bookings(caller: Caller, query: DayBooksAsked) -> Page[DayBook]:
+    """某天的预约患者列表
+
+    By time, without what was cancelled; phones are masked. Doctors see their own.
+    """
+    return desk.list_day(caller, query)
+
+
+@routes.post("/pati_service/manager_service/register_booking", callers=DESK, refusals=GONE_OR_TAKEN)
+def register_booking(caller: Caller, body: Arrived) -> Registered:
+    """预约挂号登记
+
+    The patient has come: bookStatus 0 to 2, on the day itself. By book_id, or by the code on the patient's page.
+    """
+    return desk.register(caller, body)
 
 
 @routes.get("/pati_service/manager_service/schedule_patterns", callers=STAFF)

@@ -1,5 +1,6 @@
 """Weekly patterns in MySQL. Nothing is decided here."""
 
+from datetime import date
 from typing import Any
 
 from chalicelib import clock
@@ -53,6 +54,12 @@ def find(tx: Tx, tenant_id: int, pattern_id: int) -> Row | None:
         pattern_id=pattern_id,
         tenant_id=tenant_id,
     )
+
+
+def made(tx: Tx, pattern_id: int) -> set[date]:
+    """Return the days that a pattern has made schedules for."""
+    rows = tx.all("SELECT day FROM schedules WHERE pattern_id = %(pattern_id)s", pattern_id=pattern_id)
+    return {row["day"] for row in rows}
 
 
 def end(tx: Tx, tenant_id: int, pattern_id: int) -> bool:

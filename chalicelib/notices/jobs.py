@@ -8,4 +8,5 @@ JOBS = {
     "code": "chalicelib.identity.codes:deliver",
     "fan_out": "chalicelib.messaging.fan_out:run",
     "push": "chalicelib.notices.push:run",
+    "stop_schedule": "chalicelib.booking.stopping:run",
 }

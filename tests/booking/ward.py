@@ -1,5 +1,6 @@
 """What a hospital's pages ask of booking, in the words of the tests."""
 
+import json
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -66,6 +67,17 @@ class Ward:
 
     def status(self, person: Person, book_id: Any) -> int:
         return int(self.book(person, book_id).data["bookStatus"])
+
+    def stop(self, schedule_id: Any, person: Person | None = None) -> Answer:
+        return post(f"{DESK}/stop_schedule", (person or self.hospital.desk).token, schedule_id=schedule_id)
+
+    def register(self, **which: Any) -> Answer:
+        return post(f"{DESK}/register_booking", self.hospital.desk.token, **which)
+
+    def told(self) -> list[tuple[int, int, int]]:
+        """Return what was promised to be told: user_id, type of event and booking, in that order of their promising."""
+        found = [json.loads(row["payload"]) for row in rows("outbox", self.hospital) if row["job"] == "push"]
+        return [(int(one["principal"][5:]), one["type"], int(one["content"]["bookId"])) for one in found]
 
     def rules(self, **fields: Any) -> Answer:
         return post(f"{DESK}/save_booking_rules", self.hospital.admin.token, **fields)

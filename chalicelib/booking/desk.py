@@ -1,0 +1,84 @@
+"""Receiving who has booked: registering them, and the day's list."""
+
+from chalicelib import clock, errors
+from chalicelib.adapters import mysql
+from chalicelib.adapters.mysql import Row, Tx
+from chalicelib.booking import cancelling, slots, store, store_desk, telling
+from chalicelib.booking.models import Arrived, DayBook, DayBooksAsked, Registered
+from chalicelib.errors import Refused
+from chalicelib.identity.callers import DOCTOR, Caller
+from chalicelib.notices import outbox
+from chalicelib.people import patients, shown
+from chalicelib.wire import Page
+
+REGISTERED = 2
+
+
+def register(caller: Caller, arrived: Arrived) -> Registered:
+    """Register a booking on its day (挂号): the patient's latest visit. One that is registered stays so.
+
+    Refused 404 for another tenant's, 409 on another day and for what is cancelled or missed.
+    """
+    if not (arrived.book_id or arrived.book_code):
+        raise Refused(errors.BAD_PARAMETER, "book_id：与 book_code 必填其一")
+    found = mysql.autocommit(
+        lambda tx: store_desk.find(tx, caller.tenant_id, arrived.book_id, arrived.book_code or None)
+    )
+    if found is None:
+        raise Refused(errors.NOT_FOUND, "预约不存在")
+    serial_no, now = mysql.transact(lambda tx: _register(tx, caller, found))
+    if now:
+        outbox.nudge()
+    return Registered(book_id=str(found["book_id"]), visi_serialno=str(serial_no))
+
+
+def list_day(caller: Caller, asked: DayBooksAsked) -> Page[DayBook]:
+    """Return a page of who comes on a day, by time; telephone numbers masked. Doctors find their own alone (404)."""
+    doctor_id = asked.doctor_id
+    if caller.kind == DOCTOR:
+        if doctor_id not in (None, caller.user_id):
+            raise Refused(errors.NOT_FOUND, "只能查看自己的预约")
+        doctor_id = caller.user_id
+    limits = (asked.skipped, asked.page_size)
+    total, rows = mysql.autocommit(
+        lambda tx: store_desk.of_day(tx, caller.tenant_id, asked.date, asked.dept_id, doctor_id, limits)
+    )
+    return Page[DayBook].of(asked, total, [_listed(row) for row in rows])
+
+
+def _register(tx: Tx, caller: Caller, found: Row) -> tuple[int, bool]:
+    """Return the slot's number, and whether it was registered now."""
+    store.hold_person(tx, caller.tenant_id, found["pati_id"])  # the order in which locks are taken: see selling.py
+    booking = store.find(tx, caller.tenant_id, found["book_id"])
+    if booking is None:
+        raise Refused(errors.NOT_FOUND, "预约不存在")
+    if booking["status"] == REGISTERED:
+        return booking["serial_no"], False
+    if booking["status"] != cancelling.BOOKED:
+        raise Refused(errors.CONFLICT, "该预约已取消或已失约")
+    if booking["day"] != clock.today():
+        raise Refused(errors.CONFLICT, f"只能在就诊当天（{booking['day']}）挂号")
+    store_desk.register(tx, booking["book_id"], caller.user_id)
+    patients.visited(tx, caller.tenant_id, booking["pati_id"], booking["book_id"])
+    telling.tell(tx, booking, telling.REGISTERED)
+    return booking["serial_no"], True
+
+
+def _listed(row: Row) -> DayBook:
+    born = row["birthday"].isoformat() if row["birthday"] else ""
+    return DayBook(
+        book_id=str(row["book_id"]),
+        book_code=row["book_code"],
+        book_status=row["status"],
+        time=slots.shown(row["slot_time"]),
+        serial_no=row["serial_no"],
+        dept_name=row["dept_name"],
+        doctor_name=row["doctor_name"],
+        type=row["type"],
+        pati_id=str(row["pati_id"]),
+        pati_name=row["name"],
+        pati_gender=row["gender"],
+        pati_age=shown.age(born, clock.today()),
+        pati_phone=shown.masked(row["phone"]),
+        visi_charge=row["charge"],
+    )

@@ -1,0 +1,58 @@
+"""Stopping a schedule (停诊). From the moment it is marked nobody books it; a job then cancels what was booked.
+
+One booking in a transaction: interrupted anywhere and begun again, the job goes on with the rest, and tells each
+patient once.
+"""
+
+from typing import Any
+
+from chalicelib import clock, errors
+from chalicelib.adapters import mysql
+from chalicelib.adapters.mysql import Row, Tx
+from chalicelib.booking import cancelling, left, store, store_jobs, store_schedules, telling
+from chalicelib.booking.schedule_models import ScheduleId
+from chalicelib.errors import Refused
+from chalicelib.identity.callers import Caller
+from chalicelib.notices import outbox
+
+BATCH = 100
+
+
+def stop(caller: Caller, which: ScheduleId) -> None:
+    """One that is stopped stays so. Refused 404 for another tenant's, 409 for a day that is over."""
+    mysql.transact(lambda tx: _stop(tx, caller, which.schedule_id))
+    outbox.nudge()
+
+
+def run(tenant_id: int, payload: dict[str, Any]) -> None:
+    """The job: cancel what was booked. What is registered stays."""
+    schedule_id = payload["schedule_id"]
+    while booked := mysql.autocommit(lambda tx: store_jobs.booked(tx, tenant_id, schedule_id, BATCH)):
+        for book_id in booked:
+            cancel(tenant_id, book_id, payload["by"])
+    outbox.nudge()
+
+
+def cancel(tenant_id: int, book_id: int, by: int) -> None:
+    booking = mysql.transact(lambda tx: _cancel(tx, tenant_id, book_id, by))
+    if booking:
+        left.freed(booking)
+
+
+def _stop(tx: Tx, caller: Caller, schedule_id: int) -> None:
+    row = store_schedules.find(tx, caller.tenant_id, schedule_id, "FOR UPDATE")
+    if row is None:
+        raise Refused(errors.NOT_FOUND, "排班不存在")
+    if row["day"] < clock.today():
+        raise Refused(errors.CONFLICT, "该排班已结束")
+    store_schedules.stop(tx, caller.tenant_id, schedule_id, caller.user_id)
+    # Each time anew: where an earlier job was given up, stopping again is how to have it done.
+    outbox.put(tx, caller.tenant_id, "stop_schedule", {"schedule_id": schedule_id, "by": caller.user_id})
+
+
+def _cancel(tx: Tx, tenant_id: int, book_id: int, by: int) -> Row | None:
+    booking = store.find(tx, tenant_id, book_id)
+    if booking is None or booking["status"] != cancelling.BOOKED:  # the patient, or another run, was faster
+        return None
+    cancelling.cancel(tx, booking, "stopped", by, telling.STOPPED)
+    return booking

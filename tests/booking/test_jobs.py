@@ -1,0 +1,119 @@
+"""What happens by itself: unpaid bookings are released, who comes tomorrow is reminded, who did not come is marked."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from app import keep_bookings, release_unpaid
+from chalicelib import clock
+from chalicelib.adapters import mysql
+from chalicelib.booking import jobs, telling
+from tests.booking.ward import AFTERNOON, Ward, day, rows, stopped_clock
+from tests.files.test_sweep import said
+from tests.people import Person
+
+pytestmark = pytest.mark.store
+
+
+def aged(book_id: str, minutes: int) -> None:
+    """Let a booking have been made so long ago."""
+    age = "UPDATE bookings SET created_at = created_at - %(ago)s WHERE book_id = %(id)s"
+    mysql.autocommit(lambda tx: tx.run(age, ago=minutes * 60 * clock.SECOND, id=book_id))
+
+
+def kinds(ward: Ward) -> list[int]:
+    return [kind for _, kind, _ in ward.told() if kind != telling.BOOKED]
+
+
+def test_what_is_not_paid_in_time_is_released_and_can_be_sold(ward: Ward, lin: Person, wang: Person) -> None:
+    schedule_id = ward.schedule(slots=1)
+    book_id = ward.booked(lin, schedule_id)
+    aged(book_id, 29)
+    ward.rules(pay_minutes=30)
+    release_unpaid(said(), None)
+    assert ward.status(lin, book_id) == 0
+    aged(book_id, 1)
+    for _ in range(2):
+        release_unpaid(said(), None)
+    assert ward.status(lin, book_id) == 1
+    assert kinds(ward) == [telling.RELEASED]
+    assert ward.left(schedule_id) == [1]
+    ward.booked(wang, schedule_id)
+    assert rows("refunds_due", ward.hospital) == []
+
+
+def test_what_is_paid_free_or_not_demanded_is_kept(ward: Ward, other: Ward, lin: Person, wang: Person) -> None:
+    paid, free = ward.booked(lin, ward.schedule()), ward.booked(wang, ward.schedule(**{**AFTERNOON, "bookfee": 0}))
+    elsewhere = other.booked(other.hospital.lin, other.schedule())
+    mysql.autocommit(lambda tx: tx.run("UPDATE bookings SET charge = 2 WHERE book_id = %(id)s", id=paid))
+    for book_id in (paid, free, elsewhere):
+        aged(book_id, 999)
+    ward.rules(pay_minutes=30)
+    jobs.release_unpaid()
+    assert [ward.status(lin, paid), ward.status(wang, free), other.status(other.hospital.lin, elsewhere)] == [0, 0, 0]
+
+
+def test_who_did_not_come_is_marked_when_the_day_is_over(
+    ward: Ward, lin: Person, wang: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schedule_id = ward.schedule()
+    missed, cancelled = ward.booked(lin, schedule_id, 1), ward.booked(wang, schedule_id, 2)
+    ward.cancel(wang, cancelled)
+    stopped_clock(monkeypatch, "23:59", ahead=1)
+    jobs.mark_missed()
+    assert ward.status(lin, missed) == 0
+    stopped_clock(monkeypatch, "00:01", ahead=1)
+    for _ in range(2):
+        keep_bookings(said(), None)
+    assert (ward.status(lin, missed), ward.status(wang, cancelled)) == (3, 1)
+    assert kinds(ward).count(telling.MISSED) == 1
+
+
+def test_who_missed_too_often_books_no_more(
+    ward: Ward, lin: Person, wang: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ward.rules(missed_limit=2)
+    for ahead in (1, 2):
+        ward.booked(lin, ward.schedule(date=day(ahead)))
+    stopped_clock(monkeypatch, "08:00", ahead=3)
+    jobs.mark_missed()
+    schedule_id = ward.schedule()
+    answer = ward.submit(lin, schedule_id)
+    assert (answer.status, answer.code) == (403, 10003)
+    assert answer.error == "就诊人 90 天内已失约 2 次，暂时不能预约"
+    assert ward.submit(wang, schedule_id).status == 200
+    monkeypatch.undo()
+    stopped_clock(monkeypatch, "08:00", ahead=29)  # a token lives 30 days
+    ago = "UPDATE bookings SET day = day - INTERVAL 64 DAY WHERE status = 3 AND tenant_id = %(id)s"
+    mysql.autocommit(lambda tx: tx.run(ago, id=lin.tenant_id))
+    assert ward.submit(lin, ward.schedule()).status == 200, "it is 90 days ago"
+
+
+def test_who_comes_tomorrow_is_reminded_in_the_evening(
+    ward: Ward, lin: Person, wang: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schedule_id = ward.schedule()
+    ward.booked(lin, schedule_id, 1)
+    ward.cancel(wang, ward.booked(wang, schedule_id, 2))
+    ward.booked(wang, ward.schedule(date=day(2)))
+    stopped_clock(monkeypatch, "17:59")
+    keep_bookings(said(), None)
+    assert telling.REMINDED not in kinds(ward)
+    stopped_clock(monkeypatch, "18:00")
+    for _ in range(2):
+        keep_bookings(said(), None)
+    assert [one[0] for one in ward.told() if one[1] == telling.REMINDED] == [lin.user_id]
+
+
+@pytest.mark.parametrize("job", [jobs.release_unpaid, jobs.remind, jobs.mark_missed])
+def test_two_at_once_tell_once(
+    ward: Ward, lin: Person, wang: Person, job: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schedule_id = ward.schedule()
+    for person, slot in ((lin, 1), (wang, 2)):
+        aged(ward.booked(person, schedule_id, slot), 60)
+    ward.rules(pay_minutes=30)
+    stopped_clock(monkeypatch, "18:00", ahead=2 if job is jobs.mark_missed else 0)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: job(), range(4)))  # type: ignore[operator]
+    assert len(kinds(ward)) == 2

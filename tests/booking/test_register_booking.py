@@ -1,0 +1,114 @@
+"""The desk receives who has booked: register_booking, day_bookings."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from chalicelib.booking import telling
+from tests.booking.ward import AFTERNOON, BOOK, DESK, Ward, day, rows, stopped_clock
+from tests.people import Person
+from tests.wire import Answer, get
+
+
+def listed(person: Person, **query: Any) -> Answer:
+    return get(f"{DESK}/day_bookings", person.token, **{"date": day(0), **query})
+
+
+@pytest.fixture
+def morning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Today at 07:00."""
+    stopped_clock(monkeypatch, "07:00")
+
+
+@pytest.mark.usefixtures("morning")
+def test_a_patient_who_has_come_is_registered_by_number_or_code(ward: Ward, lin: Person, wang: Person) -> None:
+    schedule_id = ward.schedule(date=day(0))
+    first, second = ward.booked(lin, schedule_id, 2), ward.booked(wang, schedule_id, 3)
+    code = ward.book(wang, second).data["bookCode"]
+    for _ in range(2):  # the same request twice
+        assert ward.register(book_id=first).data == {"book_id": first, "visi_serialno": "2"}
+        assert ward.register(book_code=code).data == {"book_id": second, "visi_serialno": "3"}
+    found = get(f"{BOOK}/books", lin.token).data["list"]
+    assert [(one["bookStatus"], one["visiSerialno"]) for one in found] == [(2, "2")]
+    assert str(rows("patients", ward.hospital)[0]["trea_id"]) == first
+    registered = [one for one in ward.told() if one[1] == telling.REGISTERED]
+    assert len(registered) == len(set(registered)) == 2
+    assert ward.cancel(lin, first).error == "该预约已挂号或已失约，不能取消"
+
+
+def test_only_on_the_day_itself(ward: Ward, lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    book_id = ward.booked(lin, ward.schedule())
+    assert ward.register(book_id=book_id).error == f"只能在就诊当天（{day(1)}）挂号"
+    stopped_clock(monkeypatch, "23:59", ahead=1)
+    assert ward.register(book_id=book_id).status == 200, "who is late is received"
+
+
+@pytest.mark.usefixtures("morning")
+def test_what_is_cancelled_or_anothers_is_not_registered(ward: Ward, other: Ward, lin: Person) -> None:
+    book_id = ward.booked(lin, ward.schedule(date=day(0)))
+    ward.cancel(lin, book_id)
+    assert ward.register(book_id=book_id).error == "该预约已取消或已失约"
+    theirs = other.booked(other.hospital.lin, other.schedule(date=day(0)))
+    assert ward.register(book_id=theirs).status == 404
+    assert ward.register(book_code=other.book(other.hospital.lin, theirs).data["bookCode"]).status == 404
+    assert other.status(other.hospital.lin, theirs) == 0
+
+
+@pytest.mark.parametrize("which", [{}, {"book_id": ""}, {"book_id": "x"}, {"book_code": "12"}, {"book_code": "x" * 14}])
+def test_a_bad_field_is_named(ward: Ward, which: dict[str, Any]) -> None:
+    assert ward.register(**which).status == 400
+
+
+@pytest.mark.store
+@pytest.mark.usefixtures("morning")
+def test_registering_and_cancelling_at_once_end_in_one_of_the_two(ward: Ward, lin: Person, wang: Person) -> None:
+    schedule_id = ward.schedule(date=day(0))
+    for person, slot in ((lin, 1), (wang, 2)):
+        book_id = ward.booked(person, schedule_id, slot)
+        with ThreadPoolExecutor(6) as pool:
+            registered = [pool.submit(ward.register, book_id=book_id) for _ in range(3)]
+            cancelled = [pool.submit(ward.cancel, person, book_id) for _ in range(3)]
+            results = {one.result().status for one in registered}, {one.result().status for one in cancelled}
+        assert results == (({200}, {409}) if ward.status(person, book_id) == 2 else ({409}, {200}))
+    assert len([one for one in ward.told() if one[1] != telling.BOOKED]) == 2
+
+
+def test_the_days_list_is_by_time_and_masked(ward: Ward, lin: Person, wang: Person) -> None:
+    schedule_id = ward.schedule()
+    second, first = ward.booked(wang, schedule_id, 3), ward.booked(lin, schedule_id, 2)
+    found = listed(ward.hospital.chen, date=day(1)).data
+    assert [one["book_id"] for one in found["list"]] == [first, second]
+    shown = found["list"][0]
+    assert shown == {
+        "book_id": first,
+        "book_code": shown["book_code"],
+        "book_status": 0,
+        "time": "09:00",
+        "serial_no": 2,
+        "dept_name": "呼吸内科",
+        "doctor_name": "陈医生",
+        "type": 1,
+        "pati_id": shown["pati_id"],
+        "pati_name": "林小雨",
+        "pati_gender": 2,
+        "pati_age": shown["pati_age"],
+        "pati_phone": "138****0001",
+        "visi_charge": 1,
+    }
+    ward.cancel(lin, first)
+    page = listed(ward.hospital.desk, date=day(1), page_size=1).data
+    assert (page["total"], page["list"][0]["book_id"]) == (1, second)
+
+
+def test_doctors_see_their_own_day_and_the_desk_everybodys(ward: Ward, other: Ward, lin: Person, wang: Person) -> None:
+    ward.booked(lin, ward.schedule())
+    ward.booked(wang, ward.schedule(**{**AFTERNOON, "doctor_id": ""}))
+    chen, zhou, desk = ward.hospital.chen, ward.hospital.zhou, ward.hospital.desk
+    assert [listed(one, date=day(1)).data["total"] for one in (chen, zhou, desk)] == [1, 0, 2]
+    assert listed(zhou, date=day(1), doctor_id=chen.user_id).status == 404
+    assert listed(desk, date=day(1), doctor_id=chen.user_id).data["total"] == 1
+    assert listed(desk, date=day(1), dept_id=ward.dept_id).data["total"] == 2
+    assert listed(other.hospital.desk, date=day(1)).data["total"] == 0
+    for query in ({"date": ""}, {"date": "x"}, {"dept_id": "x"}, {"page_size": 0}):
+        assert listed(desk, **query).status == 400

@@ -1,0 +1,166 @@
+"""停诊: nobody books any more, and each booked patient is told once, however often the job is begun."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from chalicelib import clock
+from chalicelib.adapters import mysql
+from chalicelib.booking import stopping, store, telling
+from chalicelib.notices import outbox
+from tests.booking.ward import Ward, day, patient, rows, stopped_clock
+from tests.faults.aftermath import wait_until
+from tests.gateway import hearing
+from tests.people import Hospital, Person
+
+pytestmark = pytest.mark.store
+
+
+@pytest.fixture(autouse=True)
+def by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is promised waits for the test."""
+    monkeypatch.setattr(outbox, "nudge", lambda: None)
+
+
+def cascade(hospital: Hospital) -> None:
+    stops = [row for row in rows("outbox", hospital) if row["job"] == "stop_schedule"]
+    stopping.run(hospital.tenant_id, {"schedule_id": int(stops[0]["payload"].split(":")[1].split(",")[0]), "by": 1})
+
+
+def test_a_stopped_half_day_is_neither_shown_nor_sold(ward: Ward, lin: Person) -> None:
+    schedule_id = ward.schedule()
+    for _ in range(2):
+        assert ward.stop(schedule_id).data is None
+    answer = ward.submit(lin, schedule_id)
+    assert (answer.status, answer.error) == (409, "该排班已停诊")
+    assert ward.left(schedule_id) == []
+    asked = {"deptId": ward.dept_id, "doctorId": ward.hospital.chen.user_id, "date": day(1)}
+    assert ward.look("schedule", **asked).data["scheduleAM"] is None
+    assert ward.save(schedule_id=schedule_id).error == "该排班已停诊"
+    assert ward.submit(lin, ward.schedule()).status == 200, "another may take its place"
+
+
+def test_who_has_booked_is_cancelled_told_and_refunded(ward: Ward, lin: Person, wang: Person) -> None:
+    schedule_id = ward.schedule()
+    first, second = int(ward.booked(lin, schedule_id, 1)), int(ward.booked(wang, schedule_id, 2))
+    mysql.autocommit(lambda tx: tx.run("UPDATE bookings SET charge = 2 WHERE book_id = %(id)s", id=first))
+    ward.stop(schedule_id)
+    for _ in range(2):
+        cascade(ward.hospital)
+    assert (ward.status(lin, first), ward.status(wang, second)) == (1, 1)
+    stopped = [one for one in ward.told() if one[1] == telling.STOPPED]
+    assert stopped == [(lin.user_id, telling.STOPPED, first), (wang.user_id, telling.STOPPED, second)]
+    [due] = rows("refunds_due", ward.hospital)
+    assert (due["book_id"], due["reason"]) == (first, "stopped")
+
+
+def test_a_cascade_over_200_bookings_that_breaks_off_tells_each_patient_once(
+    ward: Ward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schedule_id = ward.schedule(slots=200)
+    fill(ward, int(schedule_id), 200)
+    ward.stop(schedule_id)
+    breaks = iter([37, 80, 1])
+    cancel = store.cancel
+
+    def dies(left: int) -> None:
+        seen = 0
+
+        def broken(*arguments: object) -> None:
+            nonlocal seen
+            seen += 1
+            cancel(*arguments)  # type: ignore[arg-type]
+            if seen == left:
+                raise SystemExit  # as if the process were killed in the middle of a transaction
+
+        monkeypatch.setattr(store, "cancel", broken)
+
+    for left in breaks:
+        dies(left)
+        with pytest.raises(SystemExit):
+            cascade(ward.hospital)
+    monkeypatch.setattr(store, "cancel", cancel)
+    assert len(ward.told()) == 36 + 79
+    with ThreadPoolExecutor(3) as pool:  # and then three at once
+        list(pool.map(cascade, [ward.hospital] * 3))
+    told = [one for one in ward.told() if one[1] == telling.STOPPED]
+    assert len(told) == len(set(told)) == 200
+    assert {row["status"] for row in rows("bookings", ward.hospital)} == {1}
+
+
+def test_who_books_while_it_is_stopped_is_refused_or_cancelled(ward: Ward) -> None:
+    crowd = [patient(ward, number) for number in range(8)]
+    schedule_id = ward.schedule(slots=8)
+    with ThreadPoolExecutor(9) as pool:
+        sold = [pool.submit(ward.submit, one, schedule_id, at) for at, one in enumerate(crowd, 1)]
+        stopped = pool.submit(ward.stop, schedule_id)
+        answers = [one.result() for one in sold]
+        assert stopped.result().status == 200
+    assert {one.status for one in answers} <= {200, 409}
+    cascade(ward.hospital)
+    assert all(row["status"] == 1 for row in rows("bookings", ward.hospital))
+    assert len([one for one in ward.told() if one[1] == telling.STOPPED]) == len(rows("bookings", ward.hospital))
+
+
+def test_what_is_registered_or_was_cancelled_stays(ward: Ward, lin: Person, wang: Person) -> None:
+    schedule_id = ward.schedule()
+    first, second = ward.booked(lin, schedule_id, 1), ward.booked(wang, schedule_id, 2)
+    ward.cancel(wang, second)
+    mysql.autocommit(lambda tx: tx.run("UPDATE bookings SET status = 2 WHERE book_id = %(id)s", id=first))
+    ward.stop(schedule_id)
+    cascade(ward.hospital)
+    assert ward.status(lin, first) == 2
+    assert [kind for _, kind, _ in ward.told()] == [telling.BOOKED, telling.BOOKED, telling.CANCELLED]
+
+
+def test_anothers_does_not_exist_and_what_is_over_is_not_stopped(
+    ward: Ward, other: Ward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs, own = other.schedule(), ward.schedule()
+    assert ward.stop(theirs).status == ward.stop(999_999_999).status == 404
+    for schedule_id in ("x", None, 0):
+        assert ward.stop(schedule_id).status == 400
+    stopped_clock(monkeypatch, "00:00", ahead=2)
+    assert ward.stop(own).error == "该排班已结束"
+    assert [row["stopped_at"] for hospital in (ward, other) for row in rows("schedules", hospital.hospital)] == [
+        None
+    ] * 2
+
+
+def test_lin_hears_of_her_booking_where_she_listens(ward: Ward, lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    hearing.heard(lin.token, events=1)  # from here on
+    schedule_id = ward.schedule()
+    book_id = ward.booked(lin, schedule_id)
+    ward.stop(schedule_id)
+    wait_until(lambda: len(rows("outbox", ward.hospital)) == 3 and all_done(ward.hospital))
+    events, _, _ = hearing.heard(lin.token, events=1)
+    assert [(one["Type"], one["Content"]) for one in events] == [
+        (telling.BOOKED, f'{{"bookId":"{book_id}"}}'),
+        (telling.STOPPED, f'{{"bookId":"{book_id}"}}'),
+    ]
+
+
+def all_done(hospital: Hospital) -> bool:
+    return all(row["done_at"] for row in rows("outbox", hospital))
+
+
+def fill(ward: Ward, schedule_id: int, number: int) -> None:
+    """Sell the first slots of a schedule, each to a person of its own."""
+    one = {
+        "tenant_id": ward.hospital.tenant_id,
+        "schedule_id": schedule_id,
+        "dept_id": ward.dept_id,
+        "now": clock.now(),
+    }
+    values = [
+        {**one, "n": n, "user_id": 10_000_000 + n, "code": f"20360107{n:06d}", "day": day(1)}
+        for n in range(1, number + 1)
+    ]
+    insert = """
+        INSERT INTO bookings (tenant_id, schedule_id, serial_no, user_id, member_id, pati_id, dept_id, day, half,
+                              slot_time, type, fee, area, book_code, changed_at, created_at)
+        VALUES (%(tenant_id)s, %(schedule_id)s, %(n)s, %(user_id)s, %(user_id)s, %(user_id)s, %(dept_id)s, %(day)s,
+                'AM', '08:00', 0, 0, '', %(code)s, %(now)s, %(now)s)
+    """
+    mysql.transact(lambda tx: tx.many(insert, values))
