@@ -38,6 +38,7 @@ NEEDS_MORE = {
     "/msg_service/msg/doctor/send_res_msg": "a file that the doctor uploaded",
     **dict.fromkeys(("/join_conversation", "/leave_conversation"), "a conversation that a participant made"),
     **dict.fromkeys(("/inner/join_conversation", "/inner/kickout_conversation"), "a conversation of the gateway"),
+    "/pati_service/book_service/book/schedule": "a half-day in which the member has no booking",
     "/pati_service/manager_service/register_booking": "a booking of today",
     "/pati_service/manager_service/staff": "a telephone that nobody has",
     **dict.fromkeys((f"{PATIENTS}/register", f"{PATIENTS}/reset_password"), "a code that was sent"),

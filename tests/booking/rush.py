@@ -1,0 +1,115 @@
+"""A thousand people who all want the same half-day, 32 at a time, each as a page would: one request after another."""
+
+import random
+import re
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Event, Thread
+
+from chalicelib.adapters import mysql, redis
+from tests.booking.ward import Ward, patient
+from tests.people import Person
+from tests.wire import Answer
+
+BUYERS, AT_ONCE = 1_000, 32
+NAMED = re.compile(r"(\d+)号 \d\d:\d\d")
+
+
+@dataclass
+class Outcome:
+    """What one buyer was told: the booking they hold at the end, and those that they cancelled."""
+
+    buyer: Person
+    holds: str | None
+    cancelled: list[str]
+    refused: int = 0  # answers that asked to try again
+
+
+def crowd(ward: Ward) -> list[Person]:
+    with ThreadPoolExecutor(8) as pool:
+        return list(pool.map(lambda number: patient(ward, number), range(BUYERS)))
+
+
+def rush(ward: Ward, buyers: list[Person], schedule_id: str, slots: int, fickle: int = 0) -> list[Outcome]:
+    """Have them all buy. Of the first `fickle` buyers, one in three who got a slot gives it back, and then leaves."""
+
+    def buy(number: int) -> Outcome:
+        chance = random.Random(number)
+        outcome = Outcome(buyers[number], None, [])
+        outcome.holds = bought(ward, outcome, schedule_id, chance.randint(1, slots), chance)
+        if outcome.holds and number < fickle and chance.random() < 1 / 3:
+            insisted(outcome, lambda: ward.cancel(outcome.buyer, outcome.holds))
+            outcome.cancelled.append(outcome.holds)
+            outcome.holds = None
+        return outcome
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return list(pool.map(buy, range(len(buyers))))
+
+
+def bought(ward: Ward, outcome: Outcome, schedule_id: str, serial_no: int, chance: random.Random) -> str | None:
+    """Try one slot after the other, as the answers name them; None once the half-day is full."""
+    while True:
+        answer = insisted(outcome, lambda: ward.submit(outcome.buyer, schedule_id, serial_no))  # noqa: B023  # at once
+        if answer.status == 200:
+            return str(answer.data["bookId"])
+        assert (answer.status, answer.code) == (409, 10005), answer.body
+        assert answer.error.startswith(f"{serial_no}号已被预约，")
+        named = NAMED.findall(answer.error)
+        if not named:
+            assert answer.error.endswith("该半天已约满")
+            return None
+        serial_no = int(chance.choice(named))
+
+
+def insisted(outcome: Outcome, call: Callable[[], Answer]) -> Answer:
+    """Send the same request again while the answer is that the service is not available."""
+    while (answer := call()).status == 503:
+        assert int(answer.headers["Retry-After"]) > 0
+        outcome.refused += 1
+    return answer
+
+
+@contextmanager
+def flushing() -> Iterator[None]:
+    """Have Redis lose everything, again and again."""
+    over = Event()
+
+    def flush() -> None:
+        while not over.wait(0.1):
+            redis.client().flushall()
+
+    thread = Thread(target=flush)
+    thread.start()
+    yield
+    over.set()
+    thread.join()
+
+
+def wrong(outcomes: list[Outcome], schedule_id: str, sold: int) -> list[str]:
+    """Count in the database; return what does not agree with what the buyers were told."""
+    rows = mysql.autocommit(
+        lambda tx: tx.all("SELECT * FROM bookings WHERE schedule_id = %(id)s ORDER BY book_id", id=schedule_id)
+    )
+    told = mysql.autocommit(
+        lambda tx: tx.all("SELECT once FROM outbox WHERE tenant_id = %(id)s", id=outcomes[0].buyer.tenant_id)
+    )
+    live, gone = [row for row in rows if row["status"] == 0], [row for row in rows if row["status"] == 1]
+    names = {row["once"].decode() for row in told if row["once"]}
+    problems = {
+        f"{len(live)} sold": len(live) != sold,
+        "a slot twice": len({row["serial_no"] for row in live}) != len(live),
+        "a person twice": len({row["pati_id"] for row in live}) != len(live),
+        "others hold than were told so": (
+            {(str(row["book_id"]), row["user_id"]) for row in live}
+            != {(one.holds, one.buyer.user_id) for one in outcomes if one.holds}
+        ),
+        "others cancelled than were told so": (
+            {str(row["book_id"]) for row in gone} != {book_id for one in outcomes for book_id in one.cancelled}
+        ),
+        "somebody is not told of their booking": not {f"booking:{row['book_id']}:1100" for row in rows} <= names,
+        "somebody is not told of what they cancelled": not {f"booking:{row['book_id']}:1101" for row in gone} <= names,
+    }
+    return [name for name, is_wrong in problems.items() if is_wrong]

@@ -1,0 +1,84 @@
+"""The moment when a famous doctor's slots open: never one too many, never one too few, and each buyer told clearly."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import count
+from urllib.parse import urlsplit
+
+import pytest
+
+from chalicelib.adapters import mysql
+from chalicelib.settings import settings
+from tests import people
+from tests.booking import rush
+from tests.booking import ward as wards
+from tests.booking.rush import BUYERS
+from tests.booking.ward import Ward, day
+from tests.faults.crew import through
+from tests.faults.proxy import Proxy
+from tests.people import Person
+
+Offered = Callable[[int], str]
+
+
+@pytest.fixture(scope="module")
+def famous() -> Ward:
+    ward = wards.ward(people.hospital())
+    ward.rules(days_ahead=60, daily_limit=0)
+    return ward
+
+
+@pytest.fixture(scope="module")
+def buyers(famous: Ward) -> list[Person]:
+    return rush.crowd(famous)
+
+
+@pytest.fixture(scope="module")
+def offered(famous: Ward) -> Offered:
+    """A half-day with so many slots, on a day of its own."""
+    ahead = count(1)
+    return lambda slots: famous.schedule(date=day(next(ahead)), slots=slots)
+
+
+@pytest.fixture
+def line(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    """What connections to MySQL run over."""
+    with Proxy(urlsplit(settings.database_url).port or 0) as line:
+        monkeypatch.setattr(mysql, "settings", replace(settings, database_url=through(settings.database_url, line)))
+        monkeypatch.setattr(mysql, "_idle", [])
+        yield line
+        mysql._forget(None)
+
+
+@pytest.mark.store
+@pytest.mark.parametrize("slots", [50, 1])
+def test_a_thousand_buyers(famous: Ward, buyers: list[Person], offered: Offered, slots: int) -> None:
+    schedule_id = offered(slots)
+    outcomes = rush.rush(famous, buyers, schedule_id, slots)
+    assert rush.wrong(outcomes, schedule_id, slots) == []
+    assert famous.left(schedule_id) == []
+
+
+@pytest.mark.store
+def test_a_thousand_buyers_of_whom_some_give_back_while_redis_is_flushed(
+    famous: Ward, buyers: list[Person], offered: Offered
+) -> None:
+    schedule_id = offered(50)
+    with rush.flushing():
+        outcomes = rush.rush(famous, buyers, schedule_id, 50, fickle=BUYERS // 2)
+    assert sum(len(one.cancelled) for one in outcomes) > 10
+    assert rush.wrong(outcomes, schedule_id, 50) == []
+    assert famous.left(schedule_id) == []
+
+
+def test_a_thousand_buyers_of_whom_some_give_back_while_lines_to_mysql_break(
+    famous: Ward, buyers: list[Person], offered: Offered, line: Proxy
+) -> None:
+    schedule_id = offered(50)
+    line.break_at_random(seed=7, mean=40_000)
+    outcomes = rush.rush(famous, buyers, schedule_id, 50, fickle=BUYERS // 2)
+    line.cut()
+    line.mend()
+    assert line.broken > 20
+    assert sum(one.refused for one in outcomes) > 20
+    assert rush.wrong(outcomes, schedule_id, 50) == []
