@@ -55,6 +55,7 @@ MORE_THAN_SCHEMAS = {
     "/pati_service/manager_service/doctor_photo": "file_type and file_size agree with file_extension",
     "/pati_service/manager_service/patient": "the ID number is one, and agrees with birthday and gender",
     f"{PATIENTS}/member": "the ID number is one, and agrees with birthday and gender",
+    f"{PATIENTS}/myinfo": "birthday is not in the future",
     f"{PATIENTS}/myinfo/upload_picture": "file_type and file_size agree with file_extension",
     f"{PATIENTS}/change_password": "oldPassword is the old password",
     **{
