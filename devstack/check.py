@@ -15,6 +15,7 @@ STEPS: dict[str, Callable[[], int]] = {
     "documents": lambda: testing.openapi(["--check"]),
     "tests": lambda: testing.test([]),
     "mysql": lambda: testing.test(["--mysql"]),
+    "browser": lambda: testing.test(["--browser"]),
 }
 
 

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from devstack import mariadb, processes, python_env, real_mysql
+from devstack import chromium, mariadb, processes, python_env, real_mysql
 from devstack.paths import LOCAL, ROOT, locked
 from devstack.say import Refusal, box, line, step
 from devstack.service import Service
@@ -17,9 +17,11 @@ from devstack.supervisor import Stack, running
 
 
 def test(arguments: list[str]) -> int:
-    """bin/test [--mysql] [pytest's own arguments]"""
+    """bin/test [--mysql | --browser] [pytest's own arguments]"""
     if "--mysql" in arguments:
         return test_on_mysql([one for one in arguments if one != "--mysql"])
+    if "--browser" in arguments:
+        return test_in_a_browser([one for one in arguments if one != "--browser"])
     with services() as env:
         return in_foreground(["-m", "pytest", *arguments], env)
 
@@ -36,6 +38,18 @@ def test_on_mysql(arguments: list[str]) -> int:
     line(f"  store tests on {label}")
     with services(real_mysql.prepare) as env:
         return in_foreground(["-m", "pytest", "-m", "store", *arguments], env)
+
+
+def test_in_a_browser(arguments: list[str]) -> int:
+    """The pages of tests/browser, in a headless Chromium. Where there is none, says so loudly and passes."""
+    try:
+        with step("Chromium at hand"), locked(LOCAL / "setup.lock", busy=waiting):
+            browser = chromium.prepare()
+    except Refusal as refusal:
+        box("SKIPPED: the pages did not run in a browser.", str(refusal).splitlines()[0][:100])
+        return 0
+    with services() as env:
+        return in_foreground(["-m", "pytest", "tests/browser", *arguments], {**env, **browser})
 
 
 @contextlib.contextmanager

@@ -107,7 +107,9 @@ class Proxy:
         self._listening.set()
         self._loop.run_forever()
         server.close()
-        self._loop.run_until_complete(asyncio.gather(*asyncio.all_tasks(self._loop), return_exceptions=True))
+        while tasks := asyncio.all_tasks(self._loop):  # who came in the last moment begins one more
+            self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        self._loop.run_until_complete(asyncio.sleep(0))  # what was aborted is closed in the next turn
 
     async def _accept(self, reader: asyncio.StreamReader, near: asyncio.StreamWriter) -> None:
         self.connected += 1

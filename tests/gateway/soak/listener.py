@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from threading import Event, Thread
+from time import monotonic
 from typing import Any
 from urllib.parse import urlencode
 
@@ -35,6 +36,7 @@ class Listener:
     conversations: list[str]
     cursor: str = ""  # everything before it was heard, or read
     heard: dict[str, Message] = field(default_factory=dict)  # by MsgId, in the order in which they came
+    at: dict[str, float] = field(default_factory=dict)  # when each came, of time.monotonic()
     read: set[str] = field(default_factory=set)  # ids of those that came from history
     again: int = 0  # messages that came once more
     gaps: int = 0  # that it was told of since it first listened
@@ -79,6 +81,7 @@ class Listener:
         self.ready.set()
 
     def hear(self, message: Message) -> None:
+        self.at.setdefault(message["MsgId"], monotonic())
         self.again += message["MsgId"] in self.heard
         self.heard.setdefault(message["MsgId"], message)
 

@@ -43,7 +43,7 @@ class Sender:
         until = time.monotonic() + PATIENCE
         while True:
             try:
-                return self.said(conversation, text)
+                return self.said(conversation, text, text)
             except (OSError, HTTPException):
                 self.hang_up()
                 self.repeated += 1
@@ -51,11 +51,11 @@ class Sender:
                     raise
                 time.sleep(PAUSE)
 
-    def said(self, conversation: str, text: str) -> str:
+    def said(self, conversation: str, text: str, key: str) -> str:
         """Return the message's id. Raises OSError and HTTPException where it is to be said again."""
         if self.http is None:
             self.http = HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
-        headers = {"token": self.token, "Content-Type": "application/json", "Idempotency-Key": text}
+        headers = {"token": self.token, "Content-Type": "application/json", "Idempotency-Key": key}
         body = json.dumps({"conversation_id": conversation, "content": text})
         self.http.request("POST", "/send_msg", body, headers)
         answer = self.http.getresponse()
