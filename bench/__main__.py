@@ -2,9 +2,15 @@
 
 import sys
 
-from bench import chat, coldstart, grow, labels, signin
+from bench import booking, chat, coldstart, grow, labels, signin
 
-COMMANDS = {"chat": chat.main, "labels": labels.main, "signin": signin.main, "coldstart": coldstart.main}
+COMMANDS = {
+    "chat": chat.main,
+    "labels": labels.main,
+    "booking": booking.main,
+    "signin": signin.main,
+    "coldstart": coldstart.main,
+}
 
 
 def main() -> int:

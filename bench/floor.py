@@ -103,9 +103,20 @@ def recorded(key: str = "") -> Iterator[list[Trip]]:
         trips.append(Packet(sql.encode("utf-8", "surrogateescape") if isinstance(sql, str) else sql, key))
         return do(connection, sql, **options)
 
+    def turn(word: str) -> Callable[..., Any]:
+        def said(do: Callable[..., Any], connection: Any) -> Any:
+            trips.append(Packet(word.encode(), ""))
+            return do(connection)
+
+        return said
+
+    line = pymysql.connections.Connection
     with (
         patch.object(redis_lines, "ask", partial(ask, redis_lines.ask)),
-        _around(pymysql.connections.Connection, "query", query),
+        _around(line, "query", query),
+        _around(line, "begin", turn("BEGIN")),
+        _around(line, "commit", turn("COMMIT")),
+        _around(line, "rollback", turn("ROLLBACK")),
     ):
         yield trips
     _link(trips)

@@ -16,7 +16,7 @@ from chalicelib.consult.models import Pair
 from chalicelib.identity import keys, passwords, tokens
 from chalicelib.identity.callers import PATIENT, Caller
 from chalicelib.people import accounts, doctors, staff, tenants
-from devstack import demo_clinic
+from devstack import demo_booking, demo_clinic
 from devstack.paths import LOCAL, write_whole
 
 FILE = LOCAL / "demo.json"
@@ -38,6 +38,7 @@ def main() -> None:
         ours, other = (_hospital(external_id, name) for external_id, name in HOSPITALS.items())
         demo = {"base_url": base_url, **ours, "other_tenant": other}
         write_whole(FILE, json.dumps(demo, ensure_ascii=False, indent=2) + "\n")
+    demo_booking.go_on()
 
 
 def _still_true(base_url: str) -> bool:
@@ -55,6 +56,7 @@ def _hospital(external_id: str, name: str) -> dict[str, Any]:
     password_hash = passwords.hashed(PASSWORD)
     tenant_id, patients, doctors, others = mysql.transact(lambda tx: _people(tx, external_id, name, password_hash))
     demo_clinic.fill(tenant_id, by=int(others[-1]["staff_id"]))
+    demo_booking.fill(tenant_id, by=int(others[-1]["staff_id"]))
     first, doctor = patients[0], doctors[0]
     caller = Caller(tenant_id, PATIENT, f"user:{first['user_id']}")
     pair = Pair(member_id=first["members"][0]["member_id"], doctor_id=doctor["doctor_id"])

@@ -14,11 +14,14 @@ import pytest
 
 from chalicelib.adapters import redis as cache
 from chalicelib.messaging import ids
+from chalicelib.notices import outbox
 from chalicelib.settings import settings
 from tests import people
+from tests.booking import ward as wards
 from tests.consult.chat import ask, opened, reply, seen_by_doctor, seen_by_patient, sessions_of_doctor
 from tests.gateway.talk import asked, send
 from tests.people import Hospital, Person
+from tests.wire import get
 
 PORTS = {urlsplit(settings.database_url).port or 3306: "mysql", urlsplit(settings.redis_url).port or 6379: "redis"}
 
@@ -175,3 +178,36 @@ def test_a_page_of_history_takes_no_more_trips_the_longer_it_is(trips: Trips, li
     assert few == many
     assert many <= (3, 1)
     assert len(seen_by_patient(lin, session, page_size=30, msg_id=oldest).data) == 30
+
+
+def test_booking(trips: Trips, hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "nudge", lambda: None)  # what is promised is another function's to do
+    ward = wards.ward(hospital)
+    ward.rules(daily_limit=0)
+    lin, wang, schedule_id = hospital.lin, hospital.wang, ward.schedule()
+    held: list[str] = []
+
+    def give_back() -> None:
+        held.extend([ward.submit(lin, schedule_id, 1).data["bookId"]] if not held else [])
+        ward.cancel(lin, held.pop())
+
+    # The member; BEGIN, everything that must be true, the slot, the promise, COMMIT. Then what others are shown.
+    assert trips.of(lambda: held.append(ward.booked(lin, schedule_id, 1)), before=give_back) == (6, 2)
+    assert trips.of(lambda: ward.submit(wang, schedule_id, 1)) == (5, 1), "refused: the member, BEGIN, …, ROLLBACK"
+
+
+def test_looking_at_the_calendar(trips: Trips, hospital: Hospital) -> None:
+    ward = wards.ward(hospital)
+    ids = [ward.schedule(date=wards.day(ahead)) for ahead in range(1, 8)]
+    asked = {"deptId": ward.dept_id, "doctorId": hospital.chen.user_id}
+    paths: dict[str, dict[str, Any]] = {
+        "schedule/info": asked,
+        "schedule": {**asked, "date": wards.day(1)},
+        "schedule_by_date": {"deptId": ward.dept_id, "date": wards.day(1)},
+        "schedule_by_doctor": {"deptId": ward.dept_id},
+        "schedule/left_appo": {"scheduleId": ids[0]},
+    }
+    for path, query in paths.items():
+        look = partial(get, f"{wards.VISIT}/{path}", hospital.lin.token, **query)
+        look()
+        assert trips.of(look) == (1, 2), path

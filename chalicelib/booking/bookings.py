@@ -3,7 +3,7 @@
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row, Tx
-from chalicelib.booking import selling, slots, store, store_calendar
+from chalicelib.booking import rules, selling, slots, store, store_calendar, store_schedules
 from chalicelib.booking.models import Book, BooksAsked, ListedBook, Presubmitted, SlotAsked
 from chalicelib.booking.money import yuan
 from chalicelib.booking.slots import Schedule
@@ -70,13 +70,11 @@ def moment(row: Row) -> str:
 
 def _confirmable(tx: Tx, caller: Caller, asked: SlotAsked) -> tuple[Schedule, str, str]:
     """Return the schedule and the names of department and doctor."""
-    schedule = selling.schedule_of(tx, caller, asked.schedule_id)
-    selling.open_slot(tx, caller, schedule, asked.serial_no)
+    schedule = selling.found(store_schedules.find(tx, caller.tenant_id, asked.schedule_id))
+    selling.open_slot(tx, caller, rules.of(tx, caller.tenant_id), schedule, asked.serial_no)
     if store.holder(tx, caller.tenant_id, asked.schedule_id, asked.serial_no):
         raise selling.gone(tx, caller, schedule, f"{asked.serial_no}号已被预约")
-    cards = store_calendar.cards(tx, caller.tenant_id, [schedule.doctor_id] if schedule.doctor_id else [])
-    doctor = cards[schedule.doctor_id]["name"] if schedule.doctor_id in cards else ""
-    return schedule, store_calendar.departments_name(tx, caller.tenant_id, schedule.dept_id) or "", doctor
+    return schedule, *store_calendar.names(tx, caller.tenant_id, schedule.dept_id, schedule.doctor_id)
 
 
 def _one(tx: Tx, caller: Caller, book_id: int) -> tuple[Row, patients.Patient]:

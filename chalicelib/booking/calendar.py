@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row, Tx
-from chalicelib.booking import left, rules, slots, store_calendar, store_schedules
+from chalicelib.booking import left, rules, slots, store_calendar
 from chalicelib.booking.calendar_models import (
     BookableDepartment,
     DayAsked,
@@ -25,7 +25,9 @@ from chalicelib.booking.calendar_models import (
     ScheduleAsked,
 )
 from chalicelib.booking.money import yuan
+from chalicelib.booking.rules import Rules
 from chalicelib.booking.slots import Schedule
+from chalicelib.booking.store_calendar import Offer
 from chalicelib.errors import Refused
 from chalicelib.files import links
 from chalicelib.identity.callers import Caller
@@ -48,7 +50,7 @@ def on_day(caller: Caller, asked: DayAsked) -> Page[OnDay]:
 
     Refused 404 for another tenant's department, 400 for a day that cannot be booked.
     """
-    name, found, cards = mysql.autocommit(lambda tx: _of_department(tx, caller, asked.dept_id, asked.day))
+    name, found, cards = _of_department(caller, asked.dept_id, asked.day)
     free = left.free(caller.tenant_id, found)
     groups = _grouped(((one.doctor_id, one.type), one) for one in found)
     order = sorted(groups, key=lambda key: (_place(cards, key[0]), key[1]))
@@ -71,7 +73,7 @@ def on_day(caller: Caller, asked: DayAsked) -> Page[OnDay]:
 
 def by_doctor(caller: Caller, asked: DepartmentAsked) -> Page[OfDoctor]:
     """Return a page of who sees patients on the days that can be booked, in the tenant's order."""
-    name, found, cards = mysql.autocommit(lambda tx: _of_department(tx, caller, asked.dept_id, None))
+    name, found, cards = _of_department(caller, asked.dept_id, None)
     free = left.free(caller.tenant_id, found)
     groups = _grouped((one.doctor_id, one) for one in found)
     rows = [
@@ -91,7 +93,7 @@ def by_doctor(caller: Caller, asked: DepartmentAsked) -> Page[OfDoctor]:
 def of_day(caller: Caller, asked: DoctorsDayAsked) -> Halves:
     """Return a doctor's day, or the general clinic's: what is left of each half, None where there is no clinic."""
     day = asked.day or clock.today()
-    found, _, _ = mysql.autocommit(lambda tx: _of_doctor(tx, caller, asked.dept_id, asked.doctor_id, day))
+    _, found, _ = _of_doctor(caller, asked.dept_id, asked.doctor_id, day)
     free = left.free(caller.tenant_id, found)
     halves = {
         one.half: Half(
@@ -109,20 +111,17 @@ def of_day(caller: Caller, asked: DoctorsDayAsked) -> Halves:
 def free_slots(caller: Caller, asked: ScheduleAsked) -> list[FreeSlot]:
     """Return the slots that are left; none where it was stopped, or cannot be booked yet. Refused 404 for another
     tenant's schedule."""
-    found = mysql.autocommit(lambda tx: store_schedules.find(tx, caller.tenant_id, asked.schedule_id))
+    found, rule = mysql.autocommit(lambda tx: _with_rules(tx, caller, asked.schedule_id))
     if found is None:
         raise Refused(errors.NOT_FOUND, "排班不存在")
     one = slots.schedule(found)
-    last = mysql.autocommit(lambda tx: rules.last_day(rules.of(tx, caller.tenant_id)))
-    free = left.free(caller.tenant_id, [one])[one.schedule_id] if one.day <= last else []
+    free = left.free(caller.tenant_id, [one])[one.schedule_id] if one.day <= rules.last_day(rule) else []
     return [FreeSlot(serialNo=serial_no, time=one.time(serial_no)) for serial_no in free]
 
 
 def info(caller: Caller, asked: InfoAsked) -> list[Info]:
     """Return one entry: who it is, and what is left on each of so many days from tomorrow on that can be booked."""
-    found, name, cards = mysql.autocommit(
-        lambda tx: _of_doctor(tx, caller, asked.dept_id, asked.doctor_id, None, asked.days)
-    )
+    name, found, cards = _of_doctor(caller, asked.dept_id, asked.doctor_id, None, asked.days)
     free = left.free(caller.tenant_id, found)
     days = _grouped((one.day, one) for one in found)
     counts = {day: sum(len(free[one.schedule_id]) for one in halves) for day, halves in days.items()}
@@ -138,37 +137,38 @@ def info(caller: Caller, asked: InfoAsked) -> list[Info]:
     ]
 
 
-def _of_department(tx: Tx, caller: Caller, dept_id: int, day: date | None) -> tuple[str, list[Schedule], Cards]:
+def _with_rules(tx: Tx, caller: Caller, schedule_id: int) -> tuple[Row | None, Rules]:
+    schedule, rule = store_calendar.one(tx, caller.tenant_id, schedule_id)
+    return schedule, rules.read(rule)
+
+
+def _of_department(caller: Caller, dept_id: int, day: date | None) -> tuple[str, list[Schedule], Cards]:
     """Return the name, the schedules of a day (None: of all that can be booked), and the doctors in them."""
-    name, rule = _name(tx, caller, dept_id), rules.of(tx, caller.tenant_id)
-    first = rules.bookable(rule, day, "date") if day else clock.today()
-    rows = store_calendar.of_department(tx, caller.tenant_id, dept_id, first, day or rules.last_day(rule))
-    return name, [slots.schedule(row) for row in rows], _cards(tx, caller, {row["doctor_id"] for row in rows})
+    days, known = (day or clock.today(), day or date.max), (clock.today(), Rules().days_ahead)
+    offer = mysql.autocommit(lambda tx: store_calendar.offer_of_all(tx, caller.tenant_id, dept_id, days, *known))
+    return _offered(offer, day)
 
 
 def _of_doctor(
-    tx: Tx, caller: Caller, dept_id: int, doctor_id: int | None, day: date | None, days: int = 0
-) -> tuple[list[Schedule], str, Cards]:
-    """Return the schedules of a day, or of so many days from tomorrow on, the department's name, and the doctor."""
-    name, rule = _name(tx, caller, dept_id), rules.of(tx, caller.tenant_id)
-    cards = _cards(tx, caller, {doctor_id})
-    if doctor_id and doctor_id not in cards:
+    caller: Caller, dept_id: int, doctor_id: int | None, day: date | None, ahead: int = 0
+) -> tuple[str, list[Schedule], Cards]:
+    """Return the department's name, the schedules of a day, or of so many days from tomorrow on, and the doctor."""
+    today, known = clock.today(), (clock.today(), Rules().days_ahead)
+    days = (day, day) if day else (today + timedelta(1), today + timedelta(ahead))
+    offer = mysql.autocommit(lambda tx: store_calendar.offer(tx, caller.tenant_id, dept_id, days, *known, doctor_id))
+    offered = _offered(offer, day)
+    if doctor_id and doctor_id not in offer.cards:
         raise Refused(errors.NOT_FOUND, "医生不存在")
-    first = rules.bookable(rule, day, "date") if day else clock.today() + timedelta(1)
-    last = day or min(clock.today() + timedelta(days), rules.last_day(rule))
-    rows = store_calendar.of_doctor(tx, caller.tenant_id, dept_id, doctor_id, first, last)
-    return [slots.schedule(row) for row in rows], name, cards
+    return offered
 
 
-def _name(tx: Tx, caller: Caller, dept_id: int) -> str:
-    name = store_calendar.departments_name(tx, caller.tenant_id, dept_id)
-    if name is None:
+def _offered(offer: Offer, day: date | None) -> tuple[str, list[Schedule], Cards]:
+    """Refused 404 where there is no such department, 400 for a day that cannot be booked."""
+    if offer.name is None:
         raise Refused(errors.NOT_FOUND, "科室不存在")
-    return name
-
-
-def _cards(tx: Tx, caller: Caller, doctor_ids: Iterable[int | None]) -> Cards:
-    return store_calendar.cards(tx, caller.tenant_id, [one for one in doctor_ids if one])
+    if day:
+        rules.bookable(rules.read(offer.rules), day, "date")
+    return offer.name, [slots.schedule(row) for row in offer.schedules], offer.cards
 
 
 def _grouped(pairs: Iterable[tuple[K, Schedule]]) -> dict[K, list[Schedule]]:

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql
-from chalicelib.adapters.mysql import Tx
+from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.booking import store_rules
 from chalicelib.booking.schedule_models import BookingRules
 from chalicelib.errors import Refused
@@ -25,7 +25,11 @@ class Rules:
 
 
 def of(tx: Tx, tenant_id: int) -> Rules:
-    row = store_rules.find(tx, tenant_id)
+    return read(store_rules.find(tx, tenant_id))
+
+
+def read(row: Row | None) -> Rules:
+    """Return the rules in a row of store_rules; a hospital that has none has the defaults."""
     return Rules(**row) if row else Rules()
 
 

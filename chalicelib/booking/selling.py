@@ -15,6 +15,7 @@ from chalicelib.booking.models import Booked, HalfDayAsked, Submitted
 from chalicelib.booking.rules import Rules
 from chalicelib.booking.schedule_models import since_midnight
 from chalicelib.booking.slots import Schedule
+from chalicelib.booking.store import Wanted
 from chalicelib.errors import Refused
 from chalicelib.identity.callers import Caller
 from chalicelib.notices import outbox
@@ -45,23 +46,22 @@ def submit(caller: Caller, asked: Submitted) -> Booked:
 def check_half_day(caller: Caller, asked: HalfDayAsked) -> None:
     """Silence where the person is free; refused 409 where they have another booking then."""
     pati_id = _person(caller, asked.member_id)
-    mysql.autocommit(lambda tx: _check(tx, caller, schedule_of(tx, caller, asked.schedule_id), pati_id))
+    schedule = mysql.autocommit(lambda tx: found(store_schedules.find(tx, caller.tenant_id, asked.schedule_id)))
+    _free(schedule, mysql.autocommit(lambda tx: store.that_day(tx, caller.tenant_id, pati_id, asked.schedule_id)))
 
 
-def schedule_of(tx: Tx, caller: Caller, schedule_id: int, lock: str = "") -> Schedule:
-    row = store_schedules.find(tx, caller.tenant_id, schedule_id, lock)
+def found(row: Row | None) -> Schedule:
     if row is None:
         raise Refused(errors.NOT_FOUND, "排班不存在")
     return slots.schedule(row)
 
 
-def open_slot(tx: Tx, caller: Caller, schedule: Schedule, serial_no: int) -> None:
+def open_slot(tx: Tx, caller: Caller, rule: Rules, schedule: Schedule, serial_no: int) -> None:
     """Refused where a slot, sold or not, could not be booked: not there, stopped, over, or not offered yet."""
     if serial_no > schedule.slots:
         raise Refused(errors.BAD_PARAMETER, f"serialNo：不能大于 {schedule.slots}")
     if schedule.stopped_at:
         raise Refused(errors.CONFLICT, "该排班已停诊")
-    rule = rules.of(tx, caller.tenant_id)
     if schedule.day > rules.last_day(rule):
         raise Refused(errors.CONFLICT, f"该号源尚未开放，只能预约今天起 {rule.days_ahead} 天内的号源")
     if schedule.is_past(serial_no):
@@ -98,16 +98,17 @@ def _tried(caller: Caller, asked: Submitted, pati_id: int, codes: int) -> tuple[
 
 def _submit(tx: Tx, caller: Caller, asked: Submitted, pati_id: int) -> tuple[int, Row | None]:
     """Return the booking's number, and what was sold where it was sold now."""
-    store.hold_person(tx, caller.tenant_id, pati_id)
-    schedule = schedule_of(tx, caller, asked.schedule_id, "LOCK IN SHARE MODE")
-    holder = store.holder(tx, caller.tenant_id, asked.schedule_id, asked.serial_no)
-    if holder and _same(holder, caller, asked):
-        return holder["book_id"], None
-    open_slot(tx, caller, schedule, asked.serial_no)
-    if holder:
+    missed_since = clock.today() - timedelta(rules.MISSED_WITHIN)
+    where = (caller.tenant_id, pati_id, asked.schedule_id, asked.serial_no)
+    wanted = store.want(tx, *where, _midnight(), missed_since)
+    schedule, rule = found(wanted.schedule), rules.read(wanted.rules)
+    if wanted.holder and _same(wanted.holder, caller, asked):
+        return wanted.holder["book_id"], None
+    open_slot(tx, caller, rule, schedule, asked.serial_no)
+    if wanted.holder:
         raise gone(tx, caller, schedule, f"{asked.serial_no}号已被预约")
-    _check(tx, caller, schedule, pati_id)
-    _within(tx, caller, rules.of(tx, caller.tenant_id), pati_id)
+    _free(schedule, wanted.that_day)
+    _within(rule, wanted)
     booking = _sold(tx, caller, asked, schedule, pati_id)
     telling.tell(tx, booking, telling.BOOKED)
     return booking["book_id"], booking
@@ -117,24 +118,26 @@ def _same(holder: Row, caller: Caller, asked: Submitted) -> bool:
     return bool(holder["user_id"] == caller.user_id and holder["member_id"] == asked.member_id)
 
 
-def _check(tx: Tx, caller: Caller, schedule: Schedule, pati_id: int) -> None:
-    for other in store.of_person(tx, caller.tenant_id, pati_id, schedule.day):
+def _free(schedule: Schedule, that_day: list[Row]) -> None:
+    """Refused 409 where a person has what they booked for that day."""
+    for other in that_day:
         if other["half"] == schedule.half:
             raise Refused(errors.CONFLICT, f"就诊人在 {schedule.day} {HALF_DAY[schedule.half]}已有预约")
         if schedule.doctor_id and other["doctor_id"] == schedule.doctor_id:
             raise Refused(errors.CONFLICT, f"就诊人在 {schedule.day} 已预约该医生")
 
 
-def _within(tx: Tx, caller: Caller, rule: Rules, pati_id: int) -> None:
-    midnight = datetime.combine(clock.today(), time(), clock.SHANGHAI).timestamp()
-    since = int(midnight) * clock.SECOND
-    if rule.daily_limit and store.made_since(tx, caller.tenant_id, pati_id, since) >= rule.daily_limit:
+def _within(rule: Rules, wanted: Wanted) -> None:
+    if rule.daily_limit and wanted.made >= rule.daily_limit:
         raise Refused(errors.CONFLICT, f"就诊人今天已预约 {rule.daily_limit} 次，请明天再试")
-    first = clock.today() - timedelta(rules.MISSED_WITHIN)
-    if rule.missed_limit and store.missed_since(tx, caller.tenant_id, pati_id, first) >= rule.missed_limit:
-        raise Refused(
-            errors.NOT_ALLOWED, f"就诊人 {rules.MISSED_WITHIN} 天内已失约 {rule.missed_limit} 次，暂时不能预约"
-        )
+    if rule.missed_limit and wanted.missed >= rule.missed_limit:
+        why = f"就诊人 {rules.MISSED_WITHIN} 天内已失约 {rule.missed_limit} 次，暂时不能预约"
+        raise Refused(errors.NOT_ALLOWED, why)
+
+
+def _midnight() -> int:
+    """Return the instant at which today began."""
+    return int(datetime.combine(clock.today(), time(), clock.SHANGHAI).timestamp()) * clock.SECOND
 
 
 def _sold(tx: Tx, caller: Caller, asked: Submitted, schedule: Schedule, pati_id: int) -> Row:
@@ -153,7 +156,7 @@ def _sold(tx: Tx, caller: Caller, asked: Submitted, schedule: Schedule, pati_id:
 
 def _lost(tx: Tx, caller: Caller, asked: Submitted, key: str) -> int:
     """Somebody was faster. Return the booking where it was this very request, sent twice at once."""
-    schedule = schedule_of(tx, caller, asked.schedule_id)
+    schedule = found(store_schedules.find(tx, caller.tenant_id, asked.schedule_id))
     holder = store.holder(tx, caller.tenant_id, asked.schedule_id, asked.serial_no)
     if holder and _same(holder, caller, asked):
         return int(holder["book_id"])

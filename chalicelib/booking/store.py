@@ -1,10 +1,13 @@
 """Bookings in MySQL. Nothing is decided here."""
 
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from chalicelib import clock
 from chalicelib.adapters.mysql import Row, Tx
+from chalicelib.booking.store_rules import RULES
+from chalicelib.booking.store_schedules import ONE
 
 
 def member(tx: Tx, tenant_id: int, user_id: int, member_id: int) -> Row | None:
@@ -20,66 +23,73 @@ def member(tx: Tx, tenant_id: int, user_id: int, member_id: int) -> Row | None:
     )
 
 
-def hold_person(tx: Tx, tenant_id: int, pati_id: int) -> None:
-    """Let nobody else book for a person before the commit, so that what is counted stays true. The first lock taken."""
-    tx.one(
-        "SELECT 1 FROM patients WHERE pati_id = %(pati_id)s AND tenant_id = %(tenant_id)s FOR UPDATE",
-        pati_id=pati_id,
+PERSON = "SELECT 1 FROM patients WHERE pati_id = %(pati_id)s AND tenant_id = %(tenant_id)s FOR UPDATE"
+HOLDER = """
+    SELECT book_id, user_id, member_id FROM bookings
+    WHERE schedule_id = %(schedule_id)s AND serial_no = %(serial_no)s AND live = 1 AND tenant_id = %(tenant_id)s
+"""
+THAT_DAY = """
+    SELECT b.half, b.doctor_id FROM schedules x
+    JOIN bookings b ON b.tenant_id = x.tenant_id AND b.pati_id = %(pati_id)s AND b.day = x.day AND b.live = 1
+    WHERE x.schedule_id = %(schedule_id)s AND x.tenant_id = %(tenant_id)s
+"""
+MADE = """
+    SELECT COUNT(*) AS n FROM bookings
+    WHERE tenant_id = %(tenant_id)s AND pati_id = %(pati_id)s AND created_at >= %(midnight)s
+"""
+MISSED = """
+    SELECT COUNT(*) AS n FROM bookings
+    WHERE tenant_id = %(tenant_id)s AND pati_id = %(pati_id)s AND status = 3 AND day >= %(first)s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is known of a slot and of the person who wants it, while others are kept from changing it."""
+
+    schedule: Row | None
+    holder: Row | None  # book_id, user_id and member_id of who has the slot
+    rules: Row | None
+    that_day: list[Row]  # half and doctor_id of what the person has booked for that day
+    made: int  # bookings that were made for the person since midnight, the cancelled among them
+    missed: int  # since a day
+
+
+def want(
+    tx: Tx, tenant_id: int, pati_id: int, schedule_id: int, serial_no: int, midnight: int, missed_since: date
+) -> Wanted:
+    """Lock a person, so that what is counted stays true, and share the lock of a schedule: nobody changes or stops it
+    before the commit. In one round trip: while it lasts, others of that person wait."""
+    statements = (PERSON, f"{ONE} LOCK IN SHARE MODE", HOLDER, RULES, THAT_DAY, MADE, MISSED)
+    _, schedule, holder, rules, that_day, [made], [missed] = tx.packet(
+        ";".join(statements),
         tenant_id=tenant_id,
+        pati_id=pati_id,
+        schedule_id=schedule_id,
+        serial_no=serial_no,
+        midnight=midnight,
+        first=missed_since,
     )
+    return Wanted(_first(schedule), _first(holder), _first(rules), that_day, made["n"], missed["n"])
+
+
+def _first(rows: list[Row]) -> Row | None:
+    return rows[0] if rows else None
+
+
+def hold_person(tx: Tx, tenant_id: int, pati_id: int) -> None:
+    """Let nobody else book for a person before the commit. The first lock taken."""
+    tx.one(PERSON, pati_id=pati_id, tenant_id=tenant_id)
 
 
 def holder(tx: Tx, tenant_id: int, schedule_id: int, serial_no: int) -> Row | None:
     """Return who has a slot: book_id, user_id and member_id."""
-    return tx.one(
-        """
-        SELECT book_id, user_id, member_id FROM bookings
-        WHERE schedule_id = %(schedule_id)s AND serial_no = %(serial_no)s AND live = 1 AND tenant_id = %(tenant_id)s
-        """,
-        schedule_id=schedule_id,
-        serial_no=serial_no,
-        tenant_id=tenant_id,
-    )
+    return tx.one(HOLDER, schedule_id=schedule_id, serial_no=serial_no, tenant_id=tenant_id)
 
 
-def of_person(tx: Tx, tenant_id: int, pati_id: int, day: date) -> list[Row]:
-    """Return half and doctor_id of what a person has booked for a day."""
-    return tx.all(
-        """
-        SELECT half, doctor_id FROM bookings
-        WHERE tenant_id = %(tenant_id)s AND pati_id = %(pati_id)s AND day = %(day)s AND live = 1
-        """,
-        tenant_id=tenant_id,
-        pati_id=pati_id,
-        day=day,
-    )
-
-
-def made_since(tx: Tx, tenant_id: int, pati_id: int, since: int) -> int:
-    """Return how many bookings were made for a person, the cancelled among them."""
-    count: int = tx.value(
-        """
-        SELECT COUNT(*) FROM bookings
-        WHERE tenant_id = %(tenant_id)s AND pati_id = %(pati_id)s AND created_at >= %(since)s
-        """,
-        tenant_id=tenant_id,
-        pati_id=pati_id,
-        since=since,
-    )
-    return count
-
-
-def missed_since(tx: Tx, tenant_id: int, pati_id: int, first: date) -> int:
-    count: int = tx.value(
-        """
-        SELECT COUNT(*) FROM bookings
-        WHERE tenant_id = %(tenant_id)s AND pati_id = %(pati_id)s AND status = 3 AND day >= %(first)s
-        """,
-        tenant_id=tenant_id,
-        pati_id=pati_id,
-        first=first,
-    )
-    return count
+def that_day(tx: Tx, tenant_id: int, pati_id: int, schedule_id: int) -> list[Row]:
+    """Return half and doctor_id of what a person has booked for the day of a schedule."""
+    return tx.all(THAT_DAY, tenant_id=tenant_id, pati_id=pati_id, schedule_id=schedule_id)
 
 
 def insert(tx: Tx, tenant_id: int, fields: dict[str, Any]) -> int:

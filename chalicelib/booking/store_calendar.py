@@ -4,63 +4,94 @@ Shown are schedules that are not stopped, of general clinics and of doctors who 
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 from chalicelib.adapters.mysql import Row, Tx
-from chalicelib.booking.store_schedules import COLUMNS
+from chalicelib.booking.store_rules import RULES
+from chalicelib.booking.store_schedules import COLUMNS, ONE
 
-WORKING = "s.user_id = x.doctor_id AND s.role = 'doctor' AND s.disabled_at IS NULL"
+NAME = "SELECT name FROM departments WHERE dept_id = %(dept_id)s AND tenant_id = %(tenant_id)s"
+WORKING = "s.role = 'doctor' AND s.disabled_at IS NULL"
 OFFERED = f"""
-    schedules x LEFT JOIN staff s ON {WORKING}
+    schedules x LEFT JOIN staff s ON s.user_id = x.doctor_id AND {WORKING}
     WHERE x.tenant_id = %(tenant_id)s AND x.dept_id = %(dept_id)s AND x.day BETWEEN %(first)s AND %(last)s
+      AND x.day <= CAST(%(today)s AS DATE) + INTERVAL COALESCE(
+          (SELECT r.days_ahead FROM booking_rules r WHERE r.tenant_id = %(tenant_id)s), %(days_ahead)s) DAY
       AND x.live = 1 AND (x.doctor_id IS NULL OR s.user_id IS NOT NULL)
+"""
+CARD = f"""
+    SELECT s.user_id, s.name, p.dept_id, p.duty_code, p.title, p.photo_key, p.expert, p.introduction, p.sort
+    FROM doctors p JOIN staff s ON s.user_id = p.user_id AND {WORKING}
+    WHERE p.tenant_id = %(tenant_id)s AND p.user_id
 """
 
 
-def departments_name(tx: Tx, tenant_id: int, dept_id: int) -> str | None:
-    name: str | None = tx.value(
-        "SELECT name FROM departments WHERE dept_id = %(dept_id)s AND tenant_id = %(tenant_id)s",
-        dept_id=dept_id,
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a department offers between two days, as far as it can be booked."""
+
+    name: str | None  # of the department; None where the tenant has none of that number
+    rules: Row | None
+    schedules: list[Row]  # by day and half
+    cards: dict[int, Row]  # names and profiles of working doctors, by user_id, in the tenant's order
+
+
+def offer(
+    tx: Tx, tenant_id: int, dept_id: int, days: tuple[date, date], today: date, days_ahead: int, doctor_id: int | None
+) -> Offer:
+    """Return what one doctor offers, or the general clinic (None). days_ahead: of a hospital without rules."""
+    return _offer(
+        tx,
+        f"{CARD} = %(doctor_id)s",
+        f"SELECT {COLUMNS} FROM {OFFERED} AND x.doctor_id <=> %(doctor_id)s ORDER BY x.day, x.half",
         tenant_id=tenant_id,
+        dept_id=dept_id,
+        first=days[0],
+        last=days[1],
+        today=today,
+        days_ahead=days_ahead,
+        doctor_id=doctor_id,
     )
-    return name
 
 
-def of_department(tx: Tx, tenant_id: int, dept_id: int, first: date, last: date) -> list[Row]:
-    """Return the schedules between two days, by day and half."""
-    return tx.all(
+def offer_of_all(tx: Tx, tenant_id: int, dept_id: int, days: tuple[date, date], today: date, days_ahead: int) -> Offer:
+    """Return the same of all the department's doctors and its general clinic."""
+    return _offer(
+        tx,
+        f"{CARD} IN (SELECT x.doctor_id FROM {OFFERED}) ORDER BY p.sort, p.user_id",
         f"SELECT {COLUMNS} FROM {OFFERED} ORDER BY x.day, x.half, x.schedule_id",
         tenant_id=tenant_id,
         dept_id=dept_id,
-        first=first,
-        last=last,
+        first=days[0],
+        last=days[1],
+        today=today,
+        days_ahead=days_ahead,
     )
 
 
-def of_doctor(tx: Tx, tenant_id: int, dept_id: int, doctor_id: int | None, first: date, last: date) -> list[Row]:
-    """Return those of one doctor, or of the general clinic."""
-    return tx.all(
-        f"SELECT {COLUMNS} FROM {OFFERED} AND x.doctor_id <=> %(doctor_id)s ORDER BY x.day, x.half, x.schedule_id",
+def _offer(tx: Tx, card: str, schedules: str, **params: Any) -> Offer:
+    names, rules, found, rows = tx.packet(f"{NAME};{RULES};{card};{schedules}", **params)
+    by_id = {row["user_id"]: row for row in found}
+    return Offer(names[0]["name"] if names else None, rules[0] if rules else None, rows, by_id)
+
+
+def one(tx: Tx, tenant_id: int, schedule_id: int) -> tuple[Row | None, Row | None]:
+    """Return a schedule, also a stopped one, and the rules."""
+    schedules, rules = tx.packet(f"{ONE};{RULES}", tenant_id=tenant_id, schedule_id=schedule_id)
+    return schedules[0] if schedules else None, rules[0] if rules else None
+
+
+def names(tx: Tx, tenant_id: int, dept_id: int, doctor_id: int | None) -> tuple[str, str]:
+    """Return what a department and a doctor are called, "" for none."""
+    departments, staff = tx.packet(
+        f"{NAME}; SELECT name FROM staff WHERE user_id = %(doctor_id)s AND tenant_id = %(tenant_id)s",
         tenant_id=tenant_id,
         dept_id=dept_id,
         doctor_id=doctor_id,
-        first=first,
-        last=last,
     )
-
-
-def cards(tx: Tx, tenant_id: int, doctor_ids: Iterable[int]) -> dict[int, Row]:
-    """Return the names and profiles of working doctors, by user_id, in the tenant's order."""
-    rows = tx.all(
-        """
-        SELECT s.user_id, s.name, p.dept_id, p.duty_code, p.title, p.photo_key, p.expert, p.introduction, p.sort
-        FROM doctors p JOIN staff s ON s.user_id = p.user_id AND s.role = 'doctor' AND s.disabled_at IS NULL
-        WHERE p.tenant_id = %(tenant_id)s AND p.user_id IN %(doctor_ids)s ORDER BY p.sort, p.user_id
-        """,
-        tenant_id=tenant_id,
-        doctor_ids=[0, *doctor_ids],
-    )
-    return {row["user_id"]: row for row in rows}
+    return departments[0]["name"] if departments else "", staff[0]["name"] if staff else ""
 
 
 def taken(tx: Tx, tenant_id: int, schedule_ids: Iterable[int]) -> dict[int, frozenset[int]]:

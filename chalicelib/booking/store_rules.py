@@ -4,15 +4,14 @@ from typing import Any
 
 from chalicelib.adapters.mysql import Row, Tx
 
+RULES = """
+    SELECT days_ahead, cancel_minutes, daily_limit, pay_minutes, missed_limit, weeks_ahead
+    FROM booking_rules WHERE tenant_id = %(tenant_id)s
+"""
+
 
 def find(tx: Tx, tenant_id: int) -> Row | None:
-    return tx.one(
-        """
-        SELECT days_ahead, cancel_minutes, daily_limit, pay_minutes, missed_limit, weeks_ahead
-        FROM booking_rules WHERE tenant_id = %(tenant_id)s
-        """,
-        tenant_id=tenant_id,
-    )
+    return tx.one(RULES, tenant_id=tenant_id)
 
 
 def ensure(tx: Tx, tenant_id: int, rules: dict[str, Any], user_id: int, now: int) -> None:

@@ -9,6 +9,7 @@ from chalicelib.adapters.mysql import Row, Tx
 COLUMNS = """
     x.schedule_id, x.dept_id, x.doctor_id, x.day, x.half, x.type, x.fee, x.area, x.begins, x.ends, x.slots, x.stopped_at
 """
+ONE = f"SELECT {COLUMNS} FROM schedules x WHERE x.schedule_id = %(schedule_id)s AND x.tenant_id = %(tenant_id)s"
 
 
 def insert(tx: Tx, tenant_id: int, fields: dict[str, Any], user_id: int) -> int:
@@ -52,14 +53,7 @@ PATTERN = (
 def find(tx: Tx, tenant_id: int, schedule_id: int, lock: str = "") -> Row | None:
     """Return a schedule, also a stopped one. lock: FOR UPDATE keeps others from selling its slots until the commit,
     LOCK IN SHARE MODE keeps them from stopping or changing it."""
-    return tx.one(
-        f"""
-        SELECT {COLUMNS} FROM schedules x
-        WHERE x.schedule_id = %(schedule_id)s AND x.tenant_id = %(tenant_id)s {lock}
-        """,
-        schedule_id=schedule_id,
-        tenant_id=tenant_id,
-    )
+    return tx.one(f"{ONE} {lock}", schedule_id=schedule_id, tenant_id=tenant_id)
 
 
 def booked(tx: Tx, schedule_id: int) -> int:
