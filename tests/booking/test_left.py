@@ -1,0 +1,105 @@
+"""The view of what is left, in Redis: whatever it loses or misses, it is mended, and it never sells."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from chalicelib.adapters import mysql, redis
+from chalicelib.booking import left, slots, store_calendar, store_schedules
+from tests.booking.ward import Ward, day
+from tests.people import Person
+
+
+def key(ward: Ward, schedule_id: str) -> str:
+    return f"slots:1:{{{ward.hospital.tenant_id}:{ward.dept_id}}}:{schedule_id}"
+
+
+def aged(ward: Ward, schedule_id: str, seconds: int = left.BELIEVED) -> None:
+    """Let the view have been compared with MySQL so long ago."""
+    redis.client().hincrby(key(ward, schedule_id), "at", -seconds)
+
+
+@pytest.fixture
+def compared(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A list that grows each time MySQL is asked what is sold."""
+    asked: list[int] = []
+    taken = store_calendar.taken
+
+    def counted(*arguments: Any) -> Any:
+        asked.append(1)
+        return taken(*arguments)
+
+    monkeypatch.setattr(store_calendar, "taken", counted)
+    return asked
+
+
+def test_a_view_is_believed_and_follows_sales_without_mysql(
+    ward: Ward, lin: Person, wang: Person, compared: list[int]
+) -> None:
+    schedule_id = ward.schedule()
+    assert ward.left(schedule_id) == [1, 2, 3, 4]
+    book_id = ward.booked(lin, schedule_id, 2)
+    ward.booked(wang, schedule_id, 4)
+    assert ward.left(schedule_id) == [1, 3]
+    ward.cancel(lin, book_id)
+    assert ward.left(schedule_id) == [1, 2, 3]
+    assert len(compared) == 1
+
+
+@pytest.mark.parametrize(
+    "lose",
+    [
+        lambda _: redis.client().flushall(),
+        lambda where: redis.client().hset(where, "server", "another"),
+        lambda where: redis.client().hdel(where, "taken"),
+    ],
+)
+def test_a_view_that_was_lost_is_made_anew(
+    ward: Ward, lin: Person, compared: list[int], lose: Callable[[str], Any]
+) -> None:
+    schedule_id = ward.schedule()
+    ward.booked(lin, schedule_id, 2)
+    ward.left(schedule_id)
+    lose(key(ward, schedule_id))
+    for _ in range(2):
+        assert ward.left(schedule_id) == [1, 3, 4]
+    assert len(compared) == 2
+
+
+def test_a_view_that_missed_a_sale_is_mended_within_ten_seconds_and_sells_nothing(
+    ward: Ward, lin: Person, wang: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schedule_id = ward.schedule()
+    ward.left(schedule_id)
+    monkeypatch.setattr(left, "sold", lambda _: None)  # as if Redis could not be reached just then
+    ward.booked(lin, schedule_id, 2)
+    assert ward.left(schedule_id) == [1, 2, 3, 4]
+    assert ward.submit(wang, schedule_id, 2).error == "2号已被预约，还可预约：1号 08:00、3号 10:00、4号 11:00"
+    aged(ward, schedule_id)
+    assert ward.left(schedule_id) == [1, 3, 4]
+
+
+def test_a_refill_that_looked_before_a_sale_changes_nothing(ward: Ward, lin: Person) -> None:
+    schedule_id = ward.schedule()
+    where, tenant_id = key(ward, schedule_id), ward.hospital.tenant_id
+    row = mysql.autocommit(lambda tx: store_schedules.find(tx, tenant_id, int(schedule_id)))
+    assert row is not None
+    schedule = slots.schedule(row)
+    [(version, text)] = left._seen([where])
+    assert text == ""
+    ward.booked(lin, schedule_id, 2)
+    redis.run(left._REFILL, [where], [version, "0000"])
+    assert left.free(tenant_id, [schedule]) == {int(schedule_id): [1, 3, 4]}
+
+
+def test_without_redis_mysql_is_asked(ward: Ward, lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    schedule_id = ward.schedule()
+    ward.booked(lin, schedule_id, 2)
+
+    def down(*_: Any, **__: Any) -> Any:
+        raise redis.Down("away")
+
+    monkeypatch.setattr(redis, "run_all", down)
+    assert ward.left(schedule_id) == [1, 3, 4]
+    assert ward.status(lin, ward.booked(lin, ward.schedule(date=day(2)))) == 0
