@@ -1,13 +1,16 @@
 """Many who want the same: what MySQL sells is exact, whoever comes at once, and each is told clearly."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+from threading import Barrier, Event
+from typing import Any
 
 import pytest
 
+from chalicelib.booking import store
 from tests.booking.ward import AFTERNOON, Ward, day, patient, rows, second_account
+from tests.faults.aftermath import somebody_waits, wait_until
 from tests.people import Person
 from tests.wire import Answer
 
@@ -69,14 +72,44 @@ def test_one_person_books_one_doctor_once_a_day_also_at_once(ward: Ward, lin: Pe
     assert statuses(answers) == {200: 1, 409: 1}
 
 
-def test_the_daily_limit_holds_at_once(ward: Ward, lin: Person) -> None:
-    ward.rules(daily_limit=2)
-    doctors = [ward.hospital.chen.user_id, ward.hospital.zhou.user_id, ""]
-    places = [ward.schedule(doctor_id=one) for one in doctors[:1]]
-    places += [ward.schedule(**{**AFTERNOON, "doctor_id": one}) for one in doctors[1:2]]
-    places += [ward.schedule(date=one, doctor_id="") for one in (day(2), day(3), day(4))]
-    answers = at_once(lambda one=one: ward.submit(lin, one) for one in places)  # type: ignore[misc]
-    assert statuses(answers) == {200: 2, 409: 3}
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Event, Event]]:
+    """Whoever is about to take a slot sets the first, once, and waits for the second."""
+    about, go, insert = Event(), Event(), store.insert
+
+    def waits(*arguments: Any) -> int:
+        if not about.is_set():
+            about.set()
+            assert go.wait(10)
+        return insert(*arguments)
+
+    monkeypatch.setattr(store, "insert", waits)
+    yield about, go
+    go.set()
+
+
+def test_the_daily_limit_holds_for_two_requests_at_once(ward: Ward, lin: Person, held: tuple[Event, Event]) -> None:
+    ward.rules(daily_limit=1)
+    places = [ward.schedule(), ward.schedule(date=day(2))]
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(ward.submit, lin, places[0])
+        assert held[0].wait(10)
+        second = pool.submit(ward.submit, lin, places[1])
+        wait_until(somebody_waits)
+        held[1].set()
+        assert (first.result().status, second.result().error) == (200, "就诊人今天已预约 1 次，请明天再试")
+
+
+def test_who_stops_a_schedule_waits_for_who_is_booking(ward: Ward, lin: Person, held: tuple[Event, Event]) -> None:
+    schedule_id = ward.schedule()
+    with ThreadPoolExecutor(2) as pool:
+        sold = pool.submit(ward.submit, lin, schedule_id)
+        assert held[0].wait(10)
+        stopped = pool.submit(ward.stop, schedule_id)
+        wait_until(somebody_waits)
+        held[1].set()
+        assert (sold.result().status, stopped.result().status) == (200, 200)
+    wait_until(lambda: ward.status(lin, sold.result().data["bookId"]) == 1)
 
 
 def test_cancelling_twice_at_once_frees_and_refunds_once(ward: Ward, lin: Person, wang: Person) -> None:
