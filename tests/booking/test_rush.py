@@ -77,7 +77,7 @@ def test_a_thousand_buyers_of_whom_some_give_back_while_lines_to_mysql_break(
     famous: Ward, buyers: list[Person], offered: Offered, line: Proxy, slots: int
 ) -> None:
     schedule_id = offered(slots)
-    line.break_at_random(seed=7, mean=40_000)
+    line.break_at_random(seed=7, mean=100_000)
     outcomes = rush.rush(famous, buyers, schedule_id, slots, fickle=BUYERS // 2)
     line.cut()
     line.mend()
