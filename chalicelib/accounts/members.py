@@ -5,20 +5,21 @@ from chalicelib.accounts.models import AddedMember, Member, MemberAdded
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.errors import Refused
-from chalicelib.identity import sealing
+from chalicelib.identity import attempts, sealing
 from chalicelib.identity.callers import Caller
 from chalicelib.people import accounts, bar_code, id_cards, patients, shown
 from chalicelib.people.accounts import MOST_MEMBERS
 from chalicelib.people.patients import Details
 
 SELF, OTHER = 1, 9
+GUESSES = 10  # names that do not fit a number, in a quarter of an hour
 
 
 def add(caller: Caller, given: MemberAdded) -> AddedMember:
     """Return a new member, bound to the hospital's one file of that ID number; the same one for who is there already.
 
     Refused 400 where birthday or gender are not the number's, 409 above ten members, and where the number is filed
-    under another name.
+    under another name; 429 after ten of those.
     """
     try:
         id_cards.agree(given.IDNo, given.birthday, given.gender)
@@ -31,7 +32,11 @@ def add(caller: Caller, given: MemberAdded) -> AddedMember:
         phone=given.phone,
         id_number=patients.id_number(caller.tenant_id, given.IDNo),
     )
-    return AddedMember(memberId=str(mysql.transact(lambda tx: _add(tx, caller, details))))
+    guesses = f"member:{caller.user_id}"  # whose number it is must not be tried out
+    attempts.take(caller.tenant_id, guesses, GUESSES)
+    member_id = mysql.transact(lambda tx: _add(tx, caller, details))
+    attempts.forgive(caller.tenant_id, guesses)
+    return AddedMember(memberId=str(member_id))
 
 
 def list_all(caller: Caller) -> list[Member]:

@@ -1,8 +1,9 @@
 """What crosses the wire of patients' accounts and their members."""
 
+from datetime import date
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, Field, WithJsonSchema
 
 from chalicelib.people import id_cards
 from chalicelib.wire import Birthday, Gender, IdText, Name, Password, Phone, Whole, Wire
@@ -20,7 +21,6 @@ CardNumber = Annotated[
     WithJsonSchema({"type": "string", "pattern": "^[1-9][0-9]{16}[0-9Xx]$"}),
 ]
 Extension = Annotated[str, Field(min_length=1, max_length=8, pattern=r"^[0-9A-Za-z]+$")]
-DateText = Annotated[str, BeforeValidator(lambda day: day.isoformat() if day else "")]
 
 
 class PhoneNamed(Wire):
@@ -82,7 +82,7 @@ class MyInfo(Wire):
     avatar: str = Field(description="30 分钟内有效；空：没有", examples=[""])
     name: str = Field(examples=["林小雨"])
     gender: int = Field(description=GENDERS, examples=[2])
-    birthday: DateText = Field(description="yyyy-MM-dd；空：未填", examples=["1990-05-17"])
+    birthday: date | None = Field(description="null：未填", examples=["1990-05-17"])
     age: str = Field(examples=["36岁"])
     pati_img: str = Field(description="默认就诊人的患者号条形码；空：尚未建档", examples=[BAR_CODE])
     pati_id: str = Field(examples=["7"])

@@ -94,7 +94,7 @@ def logout(caller: Caller) -> None:
     sign_in.sign_out(caller)
 
 
-@routes.post("/pati_service/patient_service/member", callers=[PATIENT], refusals=[CONFLICT])
+@routes.post("/pati_service/patient_service/member", callers=[PATIENT], refusals=[CONFLICT, TOO_MANY_REQUESTS])
 def add_member(caller: Caller, body: MemberAdded) -> AddedMember:
     """添加就诊人
 

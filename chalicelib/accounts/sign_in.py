@@ -25,7 +25,7 @@ def sign_up(caller: Caller, given: SignUp) -> SignedIn:
         user_id = mysql.transact(create)
     except mysql.Duplicate:  # only who holds the phone is told
         raise Refused(errors.CONFLICT, "该手机号已注册，请直接登录") from None
-    return _signed_in(caller.tenant_id, user_id)
+    return SignedIn(userId=str(user_id), token=tokens.issue(caller.tenant_id, f"user:{user_id}", PATIENT))
 
 
 def sign_in(caller: Caller, given: SignIn) -> SignedIn:
@@ -37,7 +37,15 @@ def sign_in(caller: Caller, given: SignIn) -> SignedIn:
     if found is None or not right:
         raise Refused(errors.BAD_CREDENTIALS)
     attempts.guessed(*who)
-    return _signed_in(caller.tenant_id, found[0])
+    user_id, checked = found
+
+    def issue(tx: Tx) -> str:
+        """A reset in this moment ends what the old password opens."""
+        if accounts.get(tx, caller.tenant_id, user_id, to_change=True)["password_hash"] != checked:
+            raise Refused(errors.BAD_CREDENTIALS)
+        return tokens.issue_with(tx, caller.tenant_id, f"user:{user_id}", PATIENT)
+
+    return SignedIn(userId=str(user_id), token=mysql.transact(issue))
 
 
 def sign_out(caller: Caller) -> None:
@@ -78,7 +86,3 @@ def change_password(caller: Caller, given: PasswordChange) -> None:
     if not mysql.autocommit(lambda tx: accounts.set_password(tx, caller.tenant_id, caller.user_id, new, old)):
         raise Refused(errors.CONFLICT, "密码刚刚被修改过")
     attempts.guessed(*who)
-
-
-def _signed_in(tenant_id: int, user_id: int) -> SignedIn:
-    return SignedIn(userId=str(user_id), token=tokens.issue(tenant_id, f"user:{user_id}", PATIENT))

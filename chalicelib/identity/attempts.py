@@ -28,9 +28,24 @@ def guess(tenant_id: int, realm: str, phone: str, address: str) -> None:
 
 
 def guessed(tenant_id: int, realm: str, phone: str, address: str) -> None:
-    """It was right. What one address tries of many phones goes on counting."""
+    """It was right: the phone's failures no longer count, and of the address's those of others alone."""
     forgive(tenant_id, f"{realm}:{phone}:{address}")
     forgive(tenant_id, f"{realm}:{phone}")
+    give_back(tenant_id, f"{realm}::{address}")
+
+
+def give_back(tenant_id: int, subject: str) -> None:
+    """Return one try, which was no failure."""
+    mysql.autocommit(
+        lambda tx: tx.run(
+            """
+            UPDATE attempts SET failures = failures - 1
+            WHERE tenant_id = %(tenant_id)s AND subject = %(subject)s AND failures > 0
+            """,
+            tenant_id=tenant_id,
+            subject=subject.encode(),
+        )
+    )
 
 
 def forgive(tenant_id: int, subject: str) -> None:

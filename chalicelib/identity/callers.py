@@ -46,7 +46,7 @@ def identify(headers: Mapping[str, str], allowed: frozenset[str], address: str =
     if SERVICE in allowed and "x-internal-key" in headers:
         caller = Caller(keys.tenant_of(headers["x-internal-key"]), SERVICE)
     else:
-        caller = _signed_in(headers)
+        caller = _signed_in(headers, address)
     if caller.kind not in allowed:
         raise Refused(errors.NOT_ALLOWED)
     same_tenant(headers.get("tenantid", ""), caller)
@@ -59,14 +59,13 @@ def bearer(headers: Mapping[str, str]) -> str:
     return headers.get("token", "") or (credential.strip() if scheme.lower() == "bearer" else "")
 
 
-def _signed_in(headers: Mapping[str, str]) -> Caller:
+def _signed_in(headers: Mapping[str, str], address: str) -> Caller:
     token = bearer(headers)
     session = tokens.look_up(token)
     if session is None:
         raise Refused(errors.TOKEN)
-    return Caller(
-        session.tenant_id, session.kind, session.principal, session.platform, token=tokens.hashed(token).hex()
-    )
+    known = (session.tenant_id, session.kind, session.principal, session.platform)
+    return Caller(*known, address=address, token=tokens.hashed(token).hex())
 
 
 def _visitor(headers: Mapping[str, str], address: str) -> Caller:

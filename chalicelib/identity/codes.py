@@ -19,6 +19,7 @@ from chalicelib.settings import settings
 
 SIGN_UP, RESET = "sign_up", "reset"
 LIFE = 5 * 60 * clock.SECOND
+PATIENCE = 30 * clock.SECOND  # a provider that fails is asked again so long: then somebody asks for another code
 TRIES = 5
 MINUTE, HOUR = 60, 3600  # seconds
 OF_PHONE = [(MINUTE, 1), (HOUR, 5), (24 * HOUR, 10)]
@@ -100,7 +101,7 @@ def _ask(tx: Tx, tenant_id: int, phone: str, purpose: str, address: str) -> None
         address=address.encode()[:64],
         now=now,
     )
-    outbox.put(tx, tenant_id, "code", {"phone": phone, "purpose": purpose, "until": now + LIFE})
+    outbox.put(tx, tenant_id, "code", {"phone": phone, "purpose": purpose, "until": now + PATIENCE})
 
 
 def _keep(tx: Tx, tenant_id: int, phone: str, purpose: str, kept: bytes) -> bool:

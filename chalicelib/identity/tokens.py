@@ -27,22 +27,25 @@ class Session:
 
 def issue(tenant_id: int, principal: str, kind: str, platform: int = 0) -> str:
     """Return a new token: 43 URL-safe characters, known to its owner alone."""
+    return mysql.autocommit(lambda tx: issue_with(tx, tenant_id, principal, kind, platform))
+
+
+def issue_with(tx: Tx, tenant_id: int, principal: str, kind: str, platform: int = 0) -> str:
+    """The same, in the transaction that has looked whether they may have one."""
     token = secrets.token_urlsafe(32)
     now = clock.now()
-    mysql.autocommit(
-        lambda tx: tx.run(
-            """
-            INSERT INTO tokens (token_hash, tenant_id, principal, kind, platform, created_at, expires_at)
-            VALUES (%(token_hash)s, %(tenant_id)s, %(principal)s, %(kind)s, %(platform)s, %(now)s, %(expires_at)s)
-            """,
-            token_hash=hashed(token),
-            tenant_id=tenant_id,
-            principal=principal.encode(),
-            kind=kind,
-            platform=platform,
-            now=now,
-            expires_at=now + settings.token_days * clock.DAY,
-        )
+    tx.run(
+        """
+        INSERT INTO tokens (token_hash, tenant_id, principal, kind, platform, created_at, expires_at)
+        VALUES (%(token_hash)s, %(tenant_id)s, %(principal)s, %(kind)s, %(platform)s, %(now)s, %(expires_at)s)
+        """,
+        token_hash=hashed(token),
+        tenant_id=tenant_id,
+        principal=principal.encode(),
+        kind=kind,
+        platform=platform,
+        now=now,
+        expires_at=now + settings.token_days * clock.DAY,
     )
     return token
 

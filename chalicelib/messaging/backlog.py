@@ -15,9 +15,13 @@ def run(_tenant_id: int, payload: dict[str, Any]) -> None:
     """The job that $connect promises. Raises redis.Down, ws_push.Failed: then it is tried again."""
     connection_id = payload["connection"]
     socket = sockets.find(connection_id)
-    if socket and _welcomed(connection_id):
+    if socket is None:
+        return
+    if _welcomed(connection_id):
         where = send(connection_id, socket, payload["after"])
         _say(connection_id, {"action": "ready", "code": 0, "data": where})
+    elif sockets.find(connection_id):  # $connect is slow to answer
+        raise ws_push.Failed(ws_push.GONE)
 
 
 def send(connection_id: str, socket: Socket, after: str) -> dict[str, Any]:
@@ -31,9 +35,8 @@ def send(connection_id: str, socket: Socket, after: str) -> dict[str, Any]:
         gap = gap or found.gap or found.placeless
         if found.placeless:
             delivery.place(listener, found.cursor)
-        for frame in found.frames:
-            _say(connection_id, frame)
-        if not found.more:
+        heard = all(_say(connection_id, frame) for frame in found.frames)
+        if not found.more or not heard:
             return {"cursor": found.cursor, "gap": gap}
         listener = listening(socket, found.cursor)
 

@@ -128,15 +128,28 @@ def describe(tx: Tx, tenant_id: int, user_id: int, name: str, gender: int, birth
 
 
 def wear(tx: Tx, file_id: int) -> None:
-    """Make an uploaded picture, once confirmed, the avatar of its uploader."""
-    tx.run(
+    """Make an uploaded picture, once confirmed, the avatar of its uploader, unless a later one is that already."""
+    worn = tx.one(
         """
-        UPDATE accounts a JOIN files f ON f.tenant_id = a.tenant_id AND f.uploader = CONCAT('user:', a.user_id)
-        SET a.photo_key = f.object_key
-        WHERE f.file_id = %(file_id)s AND f.object_key IS NOT NULL
+        SELECT f.tenant_id, f.uploader, f.object_key FROM files f
+        WHERE f.file_id = %(file_id)s AND f.object_key IS NOT NULL AND NOT EXISTS (
+            SELECT 1 FROM files later
+            WHERE later.tenant_id = f.tenant_id AND later.uploader = f.uploader AND later.place = f.place
+              AND later.file_id > f.file_id AND later.object_key IS NOT NULL
+        )
         """,
         file_id=file_id,
     )
+    if worn:
+        tx.run(
+            """
+            UPDATE accounts SET photo_key = %(object_key)s
+            WHERE user_id = %(user_id)s AND tenant_id = %(tenant_id)s
+            """,
+            object_key=worn["object_key"],
+            user_id=int(worn["uploader"].decode().removeprefix("user:")),
+            tenant_id=worn["tenant_id"],
+        )
 
 
 def members_of(tx: Tx, tenant_id: int, user_id: int) -> list[Row]:

@@ -99,8 +99,7 @@ def test_an_address_may_ask_for_so_many_an_hour(hospital: Hospital, monkeypatch:
 
 def test_another_hospital_counts_by_itself(hospital: Hospital, elsewhere: Hospital, inbox: Inbox) -> None:
     assert [ask_code(one).status for one in (hospital, elsewhere)] == [200, 200]
-    first, second = inbox(PHONE, 2)
-    assert register(elsewhere, second if first != second else other_than(first)).status in (200, 400)
+    assert len(inbox(PHONE, 2)) == 2
 
 
 def test_a_flushed_redis_gives_no_more_of_them(hospital: Hospital, inbox: Inbox) -> None:

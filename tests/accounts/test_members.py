@@ -74,6 +74,15 @@ def test_a_number_filed_under_another_name_is_refused(lin: Person, wang: Person)
     assert len(members(wang)) == 1
 
 
+def test_names_are_not_tried_out(lin: Person, wang: Person) -> None:
+    number = woman()
+    add(lin, number)
+    wrong = [add(wang, number, name=f"林{n}").status for n in range(11)]
+    assert wrong == [409] * 10 + [429]
+    assert add(wang, number).status == 429
+    assert add(lin, woman()).status == 200
+
+
 def test_at_most_ten(newcomer: Person) -> None:
     numbers = [woman() for _ in range(11)]
     assert [add(newcomer, number).status for number in numbers] == [200] * 10 + [409]

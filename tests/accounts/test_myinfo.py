@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.adapters import s3
+from chalicelib.adapters import mysql, s3
 from chalicelib.errors import UNAVAILABLE, Refused
 from chalicelib.files import confirm
 from chalicelib.settings import settings
@@ -13,7 +13,7 @@ from tests.consult import chat
 from tests.files import forms
 from tests.files.samples import GOOD, sized
 from tests.patients.cards import woman
-from tests.people import Hospital, Person, file
+from tests.people import Hospital, Person, file, patient
 from tests.wire import Answer, get, post
 
 PNG = sized("png", 120)
@@ -62,6 +62,13 @@ def test_what_one_says_of_oneself_is_shown_and_changes_no_member(lin: Person) ->
     assert members(lin) == before
 
 
+def test_a_new_account_has_said_nothing(hospital: Hospital) -> None:
+    person = patient(hospital.tenant_id, "13800000088", "新来的")
+    mysql.autocommit(lambda tx: tx.run("DELETE FROM members WHERE user_id = %(id)s", id=person.user_id))
+    mine = info(person)
+    assert (mine["name"], mine["gender"], mine["birthday"], mine["age"], mine["pati_id"]) == ("", 0, None, "", "")
+
+
 def test_each_sees_and_changes_their_own(lin: Person, wang: Person) -> None:
     save(lin, name="小雨")
     assert info(wang)["name"] == "王强"
@@ -103,13 +110,19 @@ def test_the_next_one_takes_its_place(lin: Person) -> None:
     assert picture(lin) == GOOD["jpg"]
 
 
-def test_s3s_own_word_is_enough_and_the_doctor_sees_it(hospital: Hospital, lin: Person, chen: Person) -> None:
+def test_s3s_own_word_is_enough_and_the_doctor_sees_it(lin: Person, chen: Person) -> None:
     chat.ask(lin, chen, "您好", key="k1")
     data = upload(lin)
     confirm.arrived(settings.s3_bucket, data["key"])
     [session] = get(chat.DOCTOR_SESSIONS, chen.token, page_size=10).data
     assert forms.ask("GET", session["member_photo_url"]).body == PNG
-    assert hospital.lin == lin
+
+
+def test_an_older_picture_that_is_told_of_late_stays_off(lin: Person) -> None:
+    first, second = upload(lin), upload(lin, GOOD["jpg"], file_extension="jpg", file_type="image/jpeg")
+    for form_of in (second, first):
+        confirm.arrived(settings.s3_bucket, form_of["key"])
+    assert picture(lin) == GOOD["jpg"]
 
 
 def test_a_form_that_was_not_used_changes_nothing(lin: Person) -> None:

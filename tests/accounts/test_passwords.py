@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chalicelib.adapters import copies, mysql, redis
-from chalicelib.identity import tokens
+from chalicelib.identity import attempts, passwords, tokens
 from chalicelib.settings import settings
 from tests.accounts.conftest import Inbox
 from tests.accounts.desk import (
@@ -91,6 +91,30 @@ def test_a_hundred_guesses_at_once_are_five(
     assert sorted(answer.status for answer in answers) == [401] * 5 + [429] * 95
     assert len(derived) == 5
     assert sign_in(hospital, hospital.wang.phone, PASSWORD).status == 200, "a telephone of its own"
+
+
+def test_who_signs_in_well_uses_up_nothing(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hospital's Wi-Fi is one address."""
+    monkeypatch.setattr(attempts, "TRIES_OF_ADDRESS", 3)
+    for _ in range(3):
+        assert sign_in(hospital, hospital.lin.phone, PASSWORD).status == 200
+        assert change(hospital.wang, PASSWORD, PASSWORD).status == 200
+    assert [sign_in(hospital, f"1389999999{n}", "wrong").status for n in range(4)] == [401] * 3 + [429]
+
+
+def test_an_old_password_opens_nothing_while_it_is_reset(
+    hospital: Hospital, lin: Person, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = passwords.matches
+
+    def meanwhile(password: str, stored: bytes | None) -> bool:
+        assert reset(hospital, code) == 200
+        return real(password, stored)
+
+    with monkeypatch.context() as slow:
+        slow.setattr(passwords, "matches", meanwhile)
+        assert sign_in(hospital, lin.phone, PASSWORD).status == 401
+    assert sign_in(hospital, lin.phone, NEW).status == 200
 
 
 def test_staff_do_not_sign_in_here_nor_patients_of_another_hospital(hospital: Hospital, elsewhere: Hospital) -> None:

@@ -32,7 +32,7 @@ Answer = dict[str, Any]
 class Said(Wire):
     """What every action has. `id` is the client's own, by which it knows the answer."""
 
-    action: str = Field(max_length=32)
+    action: str = Field("", max_length=32)
     id: Annotated[str, Field(max_length=128)] | int = ""
 
 
@@ -90,6 +90,11 @@ def _answered(connection_id: str, socket: Socket, caller: Caller, text: str) -> 
         refused = Refused(errors.UNAVAILABLE)
     except Refused as error:
         refused = error
+    except ws_push.Failed:
+        raise
+    except Exception:
+        logger.exception("unhandled")
+        refused = Refused(errors.INTERNAL)
     return {**said, "code": refused.kind.code, "error": refused.text}
 
 
