@@ -1,14 +1,16 @@
-"""bin/bench chat [--grow] | labels | signin | coldstart"""
+"""bin/bench chat [--grow] | labels | booking | signin | notify | soak | coldstart"""
 
 import sys
 
-from bench import booking, chat, coldstart, grow, labels, signin
+from bench import booking, chat, coldstart, grow, labels, notify, signin, soak
 
 COMMANDS = {
     "chat": chat.main,
     "labels": labels.main,
     "booking": booking.main,
     "signin": signin.main,
+    "notify": notify.main,
+    "soak": soak.main,
     "coldstart": coldstart.main,
 }
 
