@@ -28,7 +28,8 @@ def go_on() -> None:
 
 
 def _fill(tx: Tx, tenant_id: int, by: int) -> None:
-    if store_patterns.listed(tx, tenant_id):
+    there, _ = store_patterns.listed(tx, tenant_id, None, None, (0, 1))
+    if there:
         return
     depts = {row["name"]: row["dept_id"] for row in departments.list_all(tx, tenant_id)}
     staff = tx.all("SELECT user_id, name FROM staff WHERE tenant_id = %(id)s AND role = 'doctor'", id=tenant_id)

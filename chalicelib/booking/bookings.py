@@ -1,10 +1,13 @@
 """A patient's bookings: what the confirm page shows, the list, one of them."""
 
+from typing import Any
+
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row, Tx
-from chalicelib.booking import rules, selling, slots, store, store_calendar, store_schedules
-from chalicelib.booking.models import Book, BooksAsked, ListedBook, Presubmitted, SlotAsked
+from chalicelib.booking import cancelling, rules, selling, slots, store, store_calendar, store_schedules
+from chalicelib.booking.calendar_models import PageNoAsked
+from chalicelib.booking.models import Book, ListedBook, Presubmitted, SlotAsked
 from chalicelib.booking.money import yuan
 from chalicelib.booking.slots import Schedule
 from chalicelib.errors import Refused
@@ -14,7 +17,6 @@ from chalicelib.people import patients, shown
 from chalicelib.wire import Page
 
 GENDERS = {1: "男", 2: "女"}
-REGISTERED = 2
 
 
 def presubmit(caller: Caller, asked: SlotAsked) -> Presubmitted:
@@ -30,7 +32,7 @@ def presubmit(caller: Caller, asked: SlotAsked) -> Presubmitted:
     )
 
 
-def list_own(caller: Caller, asked: BooksAsked) -> Page[ListedBook]:
+def list_own(caller: Caller, asked: PageNoAsked) -> Page[ListedBook]:
     """Return a page of the account's bookings, the newest first."""
     limits = (asked.skipped, asked.page_size)
     total, rows = mysql.autocommit(lambda tx: store.listed(tx, caller.tenant_id, caller.user_id, limits))
@@ -43,36 +45,26 @@ def one(caller: Caller, book_id: int) -> Book:
     row, patient = mysql.autocommit(lambda tx: _one(tx, caller, book_id))
     born = patient.birthday.isoformat() if patient.birthday else ""
     return Book(
-        bookId=str(row["book_id"]),
+        **_shown(row),
         bookCode=row["book_code"],
-        bookStatus=row["status"],
-        deptId=str(row["dept_id"]),
-        deptName=row["dept_name"],
-        type=row["type"],
-        doctorId=str(row["doctor_id"] or ""),
-        doctorName=row["doctor_name"],
         bookfee=yuan(row["fee"]),
-        treaTime=moment(row),
         treaNo=row["serial_no"],
         treaArea=row["area"],
-        memberName=row["member_name"],
         memberGender=GENDERS.get(patient.gender, "未知"),
         memberAge=shown.age(born, clock.today()),
         memberIDNo=patients.number_of(patient),
         bookTime=clock.wire(row["created_at"]),
-        visiCharge=row["charge"],
     )
-
-
-def moment(row: Row) -> str:
-    return f"{row['day']} {slots.shown(row['slot_time'])}:00"
 
 
 def _confirmable(tx: Tx, caller: Caller, asked: SlotAsked) -> tuple[Schedule, str, str]:
     """Return the schedule and the names of department and doctor."""
     schedule = selling.found(store_schedules.find(tx, caller.tenant_id, asked.schedule_id))
     selling.open_slot(tx, caller, rules.of(tx, caller.tenant_id), schedule, asked.serial_no)
-    if store.holder(tx, caller.tenant_id, asked.schedule_id, asked.serial_no):
+    holder = store.holder(tx, caller.tenant_id, asked.schedule_id, asked.serial_no)
+    if holder and holder["user_id"] == caller.user_id:
+        raise Refused(errors.CONFLICT, f"您已预约{asked.serial_no}号，请查看预约记录")
+    if holder:
         raise selling.gone(tx, caller, schedule, f"{asked.serial_no}号已被预约")
     return schedule, *store_calendar.names(tx, caller.tenant_id, schedule.dept_id, schedule.doctor_id)
 
@@ -85,16 +77,22 @@ def _one(tx: Tx, caller: Caller, book_id: int) -> tuple[Row, patients.Patient]:
 
 
 def _listed(row: Row) -> ListedBook:
-    return ListedBook(
-        bookId=str(row["book_id"]),
-        treaTime=moment(row),
-        bookStatus=row["status"],
-        deptId=str(row["dept_id"]),
-        deptName=row["dept_name"],
-        type=row["type"],
-        doctorId=str(row["doctor_id"] or ""),
-        doctorName=row["doctor_name"],
-        memberName=row["member_name"],
-        visiSerialno=str(row["serial_no"]) if row["status"] == REGISTERED else "",
-        visiCharge=row["charge"],
-    )
+    is_registered = row["status"] == cancelling.REGISTERED
+    return ListedBook(**_shown(row), visiSerialno=str(row["serial_no"]) if is_registered else "")
+
+
+def _shown(row: Row) -> dict[str, Any]:
+    """The fields of a Booking."""
+    return {
+        "bookId": str(row["book_id"]),
+        "treaTime": f"{row['day']} {slots.shown(row['slot_time'])}:00",
+        "bookStatus": row["status"],
+        "deptId": str(row["dept_id"]),
+        "deptName": row["dept_name"],
+        "type": row["type"],
+        "doctorId": str(row["doctor_id"] or ""),
+        "doctorName": row["doctor_name"],
+        "memberName": row["member_name"],
+        "visiCharge": row["charge"],
+        "cancelReason": row["cancelled_for"],
+    }

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, TypeVar
 
@@ -40,6 +41,15 @@ FREE, FULL = 1, 2
 Cards = dict[int, Row]
 
 
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """What can be booked in a department: its names on the wire, the schedules, and the doctors in them."""
+
+    dept: dict[str, str]
+    schedules: list[Schedule]
+    cards: Cards
+
+
 def list_departments(caller: Caller) -> list[BookableDepartment]:
     rows = mysql.autocommit(lambda tx: departments.list_all(tx, caller.tenant_id))
     return [BookableDepartment(deptId=row["dept_id"], deptName=row["name"]) for row in rows]
@@ -50,42 +60,31 @@ def on_day(caller: Caller, asked: DayAsked) -> Page[OnDay]:
 
     Refused 404 for another tenant's department, 400 for a day that cannot be booked.
     """
-    name, found, cards = _of_department(caller, asked.dept_id, asked.day)
-    free = left.free(caller.tenant_id, found)
-    groups = _grouped(((one.doctor_id, one.type), one) for one in found)
-    order = sorted(groups, key=lambda key: (_place(cards, key[0]), key[1]))
+    offered = _of_department(caller, asked.dept_id, asked.day)
+    free = left.free(caller.tenant_id, offered.schedules)
+    groups = _grouped(((one.doctor_id, one.type), one) for one in offered.schedules)
     rows = [
         OnDay(
-            **_shown(cards, key[0], "doctorAvatar"),
-            deptId=str(asked.dept_id),
-            deptName=name,
+            **_shown(offered, doctor_id, "doctorAvatar"),
             deptAvatar="",
-            deptDesp="",
             date=asked.day.isoformat(),
-            type=key[1],
-            status=_status(groups[key], free),
-            bookfee=yuan(min(one.fee for one in groups[key])),
+            type=kind,
+            status=_status(groups[doctor_id, kind], free),
+            bookfee=yuan(min(one.fee for one in groups[doctor_id, kind])),
         )
-        for key in order
+        for doctor_id, kind in sorted(groups, key=lambda key: (_place(offered.cards, key[0]), key[1]))
     ]
     return Page[OnDay].of(asked, len(rows), _part(asked, rows))
 
 
 def by_doctor(caller: Caller, asked: DepartmentAsked) -> Page[OfDoctor]:
     """Return a page of who sees patients on the days that can be booked, in the tenant's order."""
-    name, found, cards = _of_department(caller, asked.dept_id, None)
-    free = left.free(caller.tenant_id, found)
-    groups = _grouped((one.doctor_id, one) for one in found)
+    offered = _of_department(caller, asked.dept_id, None)
+    free = left.free(caller.tenant_id, offered.schedules)
+    groups = _grouped((one.doctor_id, one) for one in offered.schedules)
     rows = [
-        OfDoctor(
-            **_shown(cards, doctor_id, "doctorAvatar"),
-            deptId=str(asked.dept_id),
-            deptName=name,
-            deptPortrait="",
-            deptDesp="",
-            status=_status(groups[doctor_id], free),
-        )
-        for doctor_id in sorted(groups, key=lambda one: _place(cards, one))
+        OfDoctor(**_shown(offered, doctor_id, "doctorAvatar"), deptPortrait="", status=_status(groups[doctor_id], free))
+        for doctor_id in sorted(groups, key=lambda one: _place(offered.cards, one))
     ]
     return Page[OfDoctor].of(asked, len(rows), _part(asked, rows))
 
@@ -93,7 +92,7 @@ def by_doctor(caller: Caller, asked: DepartmentAsked) -> Page[OfDoctor]:
 def of_day(caller: Caller, asked: DoctorsDayAsked) -> Halves:
     """Return a doctor's day, or the general clinic's: what is left of each half, None where there is no clinic."""
     day = asked.day or clock.today()
-    _, found, _ = _of_doctor(caller, asked.dept_id, asked.doctor_id, day)
+    found = _of_doctor(caller, asked.dept_id, asked.doctor_id, day).schedules
     free = left.free(caller.tenant_id, found)
     halves = {
         one.half: Half(
@@ -121,20 +120,14 @@ def free_slots(caller: Caller, asked: ScheduleAsked) -> list[FreeSlot]:
 
 def info(caller: Caller, asked: InfoAsked) -> list[Info]:
     """Return one entry: who it is, and what is left on each of so many days from tomorrow on that can be booked."""
-    name, found, cards = _of_doctor(caller, asked.dept_id, asked.doctor_id, None, asked.days)
-    free = left.free(caller.tenant_id, found)
-    days = _grouped((one.day, one) for one in found)
-    counts = {day: sum(len(free[one.schedule_id]) for one in halves) for day, halves in days.items()}
-    return [
-        Info(
-            **_shown(cards, asked.doctor_id, "doctorPortrait"),
-            deptId=str(asked.dept_id),
-            deptName=name,
-            deptPortrait="",
-            deptDesp="",
-            leftBookCountList=[LeftOnDay(date=day.isoformat(), leftCount=count) for day, count in counts.items()],
-        )
+    offered = _of_doctor(caller, asked.dept_id, asked.doctor_id, None, asked.days)
+    free = left.free(caller.tenant_id, offered.schedules)
+    days = _grouped((one.day, one) for one in offered.schedules)
+    counts = [
+        LeftOnDay(date=day.isoformat(), leftCount=sum(len(free[one.schedule_id]) for one in halves))
+        for day, halves in days.items()
     ]
+    return [Info(**_shown(offered, asked.doctor_id, "doctorPortrait"), deptPortrait="", leftBookCountList=counts)]
 
 
 def _with_rules(tx: Tx, caller: Caller, schedule_id: int) -> tuple[Row | None, Rules]:
@@ -142,33 +135,32 @@ def _with_rules(tx: Tx, caller: Caller, schedule_id: int) -> tuple[Row | None, R
     return schedule, rules.read(rule)
 
 
-def _of_department(caller: Caller, dept_id: int, day: date | None) -> tuple[str, list[Schedule], Cards]:
-    """Return the name, the schedules of a day (None: of all that can be booked), and the doctors in them."""
+def _of_department(caller: Caller, dept_id: int, day: date | None) -> Offered:
+    """Of a day; None: of all that can be booked."""
     days, known = (day or clock.today(), day or date.max), (clock.today(), Rules().days_ahead)
     offer = mysql.autocommit(lambda tx: store_calendar.offer_of_all(tx, caller.tenant_id, dept_id, days, *known))
-    return _offered(offer, day)
+    return _offered(dept_id, offer, day)
 
 
-def _of_doctor(
-    caller: Caller, dept_id: int, doctor_id: int | None, day: date | None, ahead: int = 0
-) -> tuple[str, list[Schedule], Cards]:
-    """Return the department's name, the schedules of a day, or of so many days from tomorrow on, and the doctor."""
+def _of_doctor(caller: Caller, dept_id: int, doctor_id: int | None, day: date | None, ahead: int = 0) -> Offered:
+    """Of a day, or of so many days from tomorrow on."""
     today, known = clock.today(), (clock.today(), Rules().days_ahead)
     days = (day, day) if day else (today + timedelta(1), today + timedelta(ahead))
     offer = mysql.autocommit(lambda tx: store_calendar.offer(tx, caller.tenant_id, dept_id, days, *known, doctor_id))
-    offered = _offered(offer, day)
+    offered = _offered(dept_id, offer, day)
     if doctor_id and doctor_id not in offer.cards:
         raise Refused(errors.NOT_FOUND, "医生不存在")
     return offered
 
 
-def _offered(offer: Offer, day: date | None) -> tuple[str, list[Schedule], Cards]:
+def _offered(dept_id: int, offer: Offer, day: date | None) -> Offered:
     """Refused 404 where there is no such department, 400 for a day that cannot be booked."""
     if offer.name is None:
         raise Refused(errors.NOT_FOUND, "科室不存在")
     if day:
         rules.bookable(rules.read(offer.rules), day, "date")
-    return offer.name, [slots.schedule(row) for row in offer.schedules], offer.cards
+    dept = {"deptId": str(dept_id), "deptName": offer.name, "deptDesp": ""}
+    return Offered(dept, [slots.schedule(row) for row in offer.schedules], offer.cards)
 
 
 def _grouped(pairs: Iterable[tuple[K, Schedule]]) -> dict[K, list[Schedule]]:
@@ -187,13 +179,14 @@ def _status(schedules: Iterable[Schedule], free: Mapping[int, list[int]]) -> int
     return FREE if any(free[one.schedule_id] for one in schedules) else FULL
 
 
-def _shown(cards: Cards, doctor_id: int | None, photo: str) -> dict[str, Any]:
-    """The doctor's fields, of which one has two names; all are empty for a general clinic."""
+def _shown(offered: Offered, doctor_id: int | None, photo: str) -> dict[str, Any]:
+    """The department's fields and the doctor's, of which one has two names; empty for a general clinic."""
     if doctor_id is None:
-        return dict.fromkeys(("doctorId", "doctorName", photo, "doctorTitle", "doctorDesp"), "")
-    row = cards[doctor_id]
+        return {**offered.dept, **dict.fromkeys(("doctorId", "doctorName", photo, "doctorTitle", "doctorDesp"), "")}
+    row = offered.cards[doctor_id]
     profile = doctors.profile(row)
     return {
+        **offered.dept,
         "doctorId": str(doctor_id),
         "doctorName": row["name"],
         photo: links.signed(profile.photo_key) if profile.photo_key else "",

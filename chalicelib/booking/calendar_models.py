@@ -2,15 +2,30 @@
 
 from typing import Annotated
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, BeforeValidator, Field, WithJsonSchema
 
-from chalicelib.wire import Date, Id, IdIfAny, IdText, PageAsked, PageNum, PageSize, Whole, Wire
+from chalicelib.wire import Date, Id, IdIfAny, IdText, PageAsked, PageNum, PageSize, Whole, Wire, if_any
 
 PAGE_NO, PAGE_SIZE = AliasChoices("pageNo", "page_num"), AliasChoices("pageSize", "page_size")
 DEPT, DOCTOR = AliasChoices("deptId", "dept_id"), AliasChoices("doctorId", "doctor_id")
 STATUS = "1 可约，2 约满"
 TYPE = "0 普通，1 专家"
+LINK = "30 分钟有效"
 DAY = "2036-01-07"
+
+
+# Pages leave out what they do not have, or send it empty.
+DateIfAny = Annotated[
+    Date | None,
+    BeforeValidator(if_any),
+    WithJsonSchema({"anyOf": [{"type": "string", "format": "date"}, {"type": "string", "maxLength": 0}]}),
+]
+Days = Annotated[
+    Whole,
+    Field(ge=1, le=180),
+    BeforeValidator(lambda value: 7 if value == "" else value),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1, "maximum": 180}, {"type": "string", "maxLength": 0}]}),
+]
 
 
 class PageNoAsked(PageAsked):
@@ -29,7 +44,7 @@ class DayAsked(DepartmentAsked):
 class DoctorsDayAsked(Wire):
     dept_id: Id = Field(validation_alias=DEPT, examples=["1"])
     doctor_id: IdIfAny = Field(None, validation_alias=DOCTOR, description="空：科室的普通门诊", examples=["3"])
-    day: Date | None = Field(None, validation_alias="date", description="默认当天")
+    day: DateIfAny = Field(None, validation_alias="date", description="默认当天")
 
 
 class ScheduleAsked(Wire):
@@ -39,7 +54,7 @@ class ScheduleAsked(Wire):
 class InfoAsked(Wire):
     dept_id: Id = Field(validation_alias=DEPT, examples=["1"])
     doctor_id: IdIfAny = Field(None, validation_alias=DOCTOR, description="空：科室的普通门诊", examples=["3"])
-    days: Annotated[Whole, Field(ge=1, le=180)] = Field(7, description="明天起多少天", examples=[7])
+    days: Days = Field(7, description="明天起多少天", examples=[7])
 
 
 class BookableDepartment(Wire):
@@ -47,36 +62,30 @@ class BookableDepartment(Wire):
     deptName: str = Field(examples=["内科"])
 
 
-class OnDay(Wire):
-    """A doctor's day, or a general clinic's: then the doctor's fields are empty."""
+class Offered(Wire):
+    """Who sees patients: a doctor, or a department's general clinic; then the doctor's fields are empty."""
 
     doctorId: str = Field(examples=["3"])
     doctorName: str = Field(examples=["陈医生"])
-    doctorAvatar: str = Field(description="30 分钟有效", examples=[""])
     doctorTitle: str = Field(examples=["主任医师"])
     doctorDesp: str = Field(examples=["从医二十年。"])
     deptId: IdText = Field(examples=["1"])
     deptName: str = Field(examples=["内科"])
-    deptAvatar: str = Field(examples=[""])
     deptDesp: str = Field(examples=[""])
+
+
+class OnDay(Offered):
+    doctorAvatar: str = Field(description=LINK, examples=[""])
+    deptAvatar: str = Field(examples=[""])
     date: str = Field(examples=[DAY])
     type: int = Field(description=TYPE, examples=[1])
     status: int = Field(description=STATUS, examples=[1])
     bookfee: float = Field(description="元；上下午不同时为较低者", examples=[12.5])
 
 
-class OfDoctor(Wire):
-    """A doctor, or a general clinic: then the doctor's fields are empty."""
-
-    doctorId: str = Field(examples=["3"])
-    doctorName: str = Field(examples=["陈医生"])
-    doctorAvatar: str = Field(description="30 分钟有效", examples=[""])
-    doctorTitle: str = Field(examples=["主任医师"])
-    doctorDesp: str = Field(examples=["从医二十年。"])
-    deptId: IdText = Field(examples=["1"])
-    deptName: str = Field(examples=["内科"])
+class OfDoctor(Offered):
+    doctorAvatar: str = Field(description=LINK, examples=[""])
     deptPortrait: str = Field(examples=[""])
-    deptDesp: str = Field(examples=[""])
     status: int = Field(description=STATUS, examples=[1])
 
 
@@ -104,14 +113,7 @@ class LeftOnDay(Wire):
     leftCount: int = Field(description="0：已满", examples=[17])
 
 
-class Info(Wire):
-    doctorId: str = Field(examples=["3"])
-    doctorName: str = Field(examples=["陈医生"])
-    doctorPortrait: str = Field(description="30 分钟有效", examples=[""])
-    doctorTitle: str = Field(examples=["主任医师"])
-    doctorDesp: str = Field(examples=["从医二十年。"])
-    deptId: IdText = Field(examples=["1"])
-    deptName: str = Field(examples=["内科"])
+class Info(Offered):
+    doctorPortrait: str = Field(description=LINK, examples=[""])
     deptPortrait: str = Field(examples=[""])
-    deptDesp: str = Field(examples=[""])
-    leftBookCountList: list[LeftOnDay] = Field(description="没有返回的日期没有排班")
+    leftBookCountList: list[LeftOnDay] = Field(description="没有返回的日期没有排班，或还不能预约")

@@ -11,7 +11,7 @@ from chalicelib.errors import Refused
 from chalicelib.identity.callers import Caller
 from chalicelib.notices import outbox
 
-BOOKED, CANCELLED = 0, 1
+BOOKED, CANCELLED, REGISTERED = range(3)
 PAID = 2
 
 

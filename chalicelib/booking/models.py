@@ -4,8 +4,8 @@ from typing import Annotated
 
 from pydantic import AliasChoices, Field, WithJsonSchema
 
-from chalicelib.booking.calendar_models import PAGE_NO, PAGE_SIZE, TYPE
-from chalicelib.wire import Date, Id, IdIfAny, IdText, PageAsked, PageNum, PageSize, Whole, Wire
+from chalicelib.booking.calendar_models import TYPE
+from chalicelib.wire import Date, Id, IdIfAny, IdText, PageAsked, Whole, Wire
 
 SCHEDULE, MEMBER = AliasChoices("scheduleId", "schedule_id"), AliasChoices("memberId", "member_id")
 BOOK = AliasChoices("bookId", "book_id", "appo_id")
@@ -38,11 +38,6 @@ class BookId(Wire):
     book_id: Id = Field(validation_alias=BOOK, examples=["1024"])
 
 
-class BooksAsked(PageAsked):
-    page_num: PageNum = Field(1, validation_alias=PAGE_NO, examples=[1])
-    page_size: PageSize = Field(10, validation_alias=PAGE_SIZE, examples=[10])
-
-
 class Presubmitted(Wire):
     deptId: IdText = Field(examples=["1"])
     deptName: str = Field(examples=["内科"])
@@ -56,7 +51,9 @@ class Booked(Wire):
     bookId: IdText = Field(examples=["1024"])
 
 
-class ListedBook(Wire):
+class Booking(Wire):
+    """What the list and the page of one have in common."""
+
     bookId: IdText = Field(examples=["1024"])
     treaTime: str = Field(examples=[MOMENT])
     bookStatus: int = Field(description=STATUS, examples=[0])
@@ -66,29 +63,23 @@ class ListedBook(Wire):
     doctorId: str = Field(description="空：普通门诊", examples=["3"])
     doctorName: str = Field(examples=["陈医生"])
     memberName: str = Field(examples=["林小雨"])
-    visiSerialno: str = Field(description="挂号后的就诊序号", examples=[""])
     visiCharge: int = Field(description=CHARGE, examples=[1])
+    cancelReason: str = Field(description="patient 本人取消，stopped 停诊，unpaid 逾期未付；空：未取消", examples=[""])
 
 
-class Book(Wire):
-    bookId: IdText = Field(examples=["1024"])
+class ListedBook(Booking):
+    visiSerialno: str = Field(description="挂号后的就诊序号", examples=[""])
+
+
+class Book(Booking):
     bookCode: str = Field(examples=["20360107482913"])
-    bookStatus: int = Field(description=STATUS, examples=[0])
-    deptId: IdText = Field(examples=["1"])
-    deptName: str = Field(examples=["内科"])
-    type: int = Field(description=TYPE, examples=[1])
-    doctorId: str = Field(description="空：普通门诊", examples=["3"])
-    doctorName: str = Field(examples=["陈医生"])
     bookfee: float = Field(description="元", examples=[12.5])
-    treaTime: str = Field(examples=[MOMENT])
     treaNo: int = Field(examples=[3])
     treaArea: str = Field(examples=["门诊楼二层 A 区"])
-    memberName: str = Field(examples=["林小雨"])
     memberGender: str = Field(description="男、女、未知", examples=["女"])
     memberAge: str = Field(examples=["36岁"])
     memberIDNo: str = Field(description="中间由前端隐藏", examples=[""])
     bookTime: str = Field(examples=["2036-01-05 09:30:00"])
-    visiCharge: int = Field(description=CHARGE, examples=[1])
 
 
 class Arrived(Wire):

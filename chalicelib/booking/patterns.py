@@ -10,11 +10,11 @@ from datetime import date, timedelta
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row, Tx
-from chalicelib.booking import rules, schedules, slots, store_patterns, store_schedules
-from chalicelib.booking.money import yuan
-from chalicelib.booking.schedule_models import ListedPattern, PatternId, PatternSaved, SavedPattern
+from chalicelib.booking import rules, schedules, store_patterns, store_schedules
+from chalicelib.booking.schedule_models import ListedPattern, PatternId, PatternsAsked, PatternSaved, SavedPattern
 from chalicelib.errors import Refused
 from chalicelib.identity.callers import Caller
+from chalicelib.wire import Page
 
 
 def create(caller: Caller, saved: PatternSaved) -> SavedPattern:
@@ -26,9 +26,13 @@ def create(caller: Caller, saved: PatternSaved) -> SavedPattern:
     return SavedPattern(pattern_id=str(pattern_id), made=expand(caller.tenant_id, pattern_id))
 
 
-def list_all(caller: Caller) -> list[ListedPattern]:
-    rows = mysql.autocommit(lambda tx: store_patterns.listed(tx, caller.tenant_id))
-    return [_listed(row) for row in rows]
+def search(caller: Caller, asked: PatternsAsked) -> Page[ListedPattern]:
+    """Return a page of the patterns that have not ended, in the order of the week."""
+    limits = (asked.skipped, asked.page_size)
+    total, rows = mysql.autocommit(
+        lambda tx: store_patterns.listed(tx, caller.tenant_id, asked.dept_id, asked.doctor_id, limits)
+    )
+    return Page[ListedPattern].of(asked, total, [_listed(row) for row in rows])
 
 
 def end(caller: Caller, which: PatternId) -> None:
@@ -69,16 +73,4 @@ def _days(weekday: int, weeks: int) -> Iterator[date]:
 
 
 def _listed(row: Row) -> ListedPattern:
-    return ListedPattern(
-        pattern_id=str(row["pattern_id"]),
-        dept_id=str(row["dept_id"]),
-        doctor_id=str(row["doctor_id"] or ""),
-        weekday=row["weekday"],
-        half=row["half"],
-        type=row["type"],
-        bookfee=yuan(row["fee"]),
-        area=row["area"],
-        begin=slots.shown(row["begins"]),
-        end=slots.shown(row["ends"]),
-        slots=row["slots"],
-    )
+    return ListedPattern(**schedules.shown(row), pattern_id=str(row["pattern_id"]), weekday=row["weekday"])

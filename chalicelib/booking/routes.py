@@ -12,6 +12,7 @@ from chalicelib.booking.calendar_models import (
     InfoAsked,
     OfDoctor,
     OnDay,
+    PageNoAsked,
     ScheduleAsked,
 )
 from chalicelib.booking.models import (
@@ -20,7 +21,6 @@ from chalicelib.booking.models import (
     Booked,
     BookId,
     BookNo,
-    BooksAsked,
     DayBook,
     DayBooksAsked,
     HalfDayAsked,
@@ -35,6 +35,7 @@ from chalicelib.booking.schedule_models import (
     ListedPattern,
     ListedSchedule,
     PatternId,
+    PatternsAsked,
     PatternSaved,
     SavedPattern,
     SavedSchedule,
@@ -118,7 +119,7 @@ def submit(caller: Caller, body: Submitted) -> Booked:
 
 
 @routes.get("/pati_service/book_service/books", callers=[PATIENT])
-def books(caller: Caller, query: BooksAsked) -> Page[ListedBook]:
+def books(caller: Caller, query: PageNoAsked) -> Page[ListedBook]:
     """预约记录列表
 
     The newest first.
@@ -199,9 +200,12 @@ def register_booking(caller: Caller, body: Arrived) -> Registered:
 
 
 @routes.get("/pati_service/manager_service/schedule_patterns", callers=STAFF)
-def schedule_patterns(caller: Caller) -> list[ListedPattern]:
-    """每周排班列表"""
-    return patterns.list_all(caller)
+def schedule_patterns(caller: Caller, query: PatternsAsked) -> Page[ListedPattern]:
+    """每周排班列表
+
+    Those that have not ended, in the order of the week.
+    """
+    return patterns.search(caller, query)
 
 
 @routes.post("/pati_service/manager_service/save_schedule_pattern", callers=DESK, refusals=GONE_OR_TAKEN)

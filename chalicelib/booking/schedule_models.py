@@ -5,11 +5,11 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
+from chalicelib.booking.calendar_models import TYPE
 from chalicelib.booking.money import YuanAsked
 from chalicelib.wire import Date, Id, IdIfAny, IdText, PageAsked, Whole, Wire, one_of, whole
 
 HALVES = "AM 上午，PM 下午"
-TYPES = "0 普通，1 专家"
 Half = Literal["AM", "PM"]
 Type = Annotated[Literal[0, 1], BeforeValidator(whole), one_of(0, 1)]
 Weekday = Annotated[Literal[1, 2, 3, 4, 5, 6, 7], BeforeValidator(whole), one_of(1, 2, 3, 4, 5, 6, 7)]
@@ -27,7 +27,7 @@ class HalfDay(Wire):
     dept_id: Id = Field(examples=["1"])
     doctor_id: IdIfAny = Field(None, description="空：科室的普通门诊", examples=["3"])
     half: Half = Field(description=HALVES, examples=["AM"])
-    type: Type = Field(0, description=TYPES, examples=[1])
+    type: Type = Field(0, description=TYPE, examples=[1])
     bookfee: YuanAsked = Field(0, description="元", examples=[12.5])
     area: Area = Field("", description="候诊地点", examples=["门诊楼二层 A 区"])
     begin: ClockTime = Field(examples=["08:00"])
@@ -55,20 +55,25 @@ class SchedulesAsked(PageAsked):
     to_date: Date = Field(examples=["2036-01-11"])
 
 
-class ListedSchedule(Wire):
-    schedule_id: IdText = Field(examples=["12"])
+class ListedHalfDay(Wire):
+    """What both have in common where they are listed."""
+
     dept_id: IdText = Field(examples=["1"])
     dept_name: str = Field(examples=["内科"])
     doctor_id: str = Field(description="空：普通门诊", examples=["3"])
     doctor_name: str = Field(examples=["陈医生"])
-    date: str = Field(examples=["2036-01-07"])
     half: str = Field(description=HALVES, examples=["AM"])
-    type: int = Field(description=TYPES, examples=[1])
-    bookfee: float = Field(examples=[12.5])
+    type: int = Field(description=TYPE, examples=[1])
+    bookfee: float = Field(description="元", examples=[12.5])
     area: str = Field(examples=["门诊楼二层 A 区"])
     begin: str = Field(examples=["08:00"])
     end: str = Field(examples=["12:00"])
     slots: int = Field(examples=[20])
+
+
+class ListedSchedule(ListedHalfDay):
+    schedule_id: IdText = Field(examples=["12"])
+    date: str = Field(examples=["2036-01-07"])
     booked: int = Field(description="已预约", examples=[3])
     stopped: bool = Field(description="已停诊", examples=[False])
 
@@ -86,18 +91,14 @@ class PatternId(Wire):
     pattern_id: Id = Field(examples=["5"])
 
 
-class ListedPattern(Wire):
+class PatternsAsked(PageAsked):
+    dept_id: IdIfAny = Field(None, examples=["1"])
+    doctor_id: IdIfAny = Field(None, examples=["3"])
+
+
+class ListedPattern(ListedHalfDay):
     pattern_id: IdText = Field(examples=["5"])
-    dept_id: IdText = Field(examples=["1"])
-    doctor_id: str = Field(description="空：普通门诊", examples=["3"])
     weekday: int = Field(description="1 周一至 7 周日", examples=[1])
-    half: str = Field(description=HALVES, examples=["AM"])
-    type: int = Field(description=TYPES, examples=[1])
-    bookfee: float = Field(examples=[12.5])
-    area: str = Field(examples=["门诊楼二层 A 区"])
-    begin: str = Field(examples=["08:00"])
-    end: str = Field(examples=["12:00"])
-    slots: int = Field(examples=[20])
 
 
 class BookingRules(Wire):

@@ -75,6 +75,23 @@ def checked(tx: Tx, tenant_id: int, saved: HalfDay) -> dict[str, Any]:
     }
 
 
+def shown(row: Row) -> dict[str, Any]:
+    """Return the fields of a ListedHalfDay, of a schedule's row or a pattern's."""
+    return {
+        "dept_id": str(row["dept_id"]),
+        "dept_name": row["dept_name"],
+        "doctor_id": str(row["doctor_id"] or ""),
+        "doctor_name": row["doctor_name"],
+        "half": row["half"],
+        "type": row["type"],
+        "bookfee": yuan(row["fee"]),
+        "area": row["area"],
+        "begin": slots.shown(row["begins"]),
+        "end": slots.shown(row["ends"]),
+        "slots": row["slots"],
+    }
+
+
 def _to_come(day: date) -> None:
     if not 0 <= (day - clock.today()).days <= FAR:
         raise Refused(errors.BAD_PARAMETER, "date：必须在今天起一年之内")
@@ -98,21 +115,10 @@ def _save(tx: Tx, caller: Caller, saved: ScheduleSaved) -> int:
 
 
 def _listed(row: Row) -> ListedSchedule:
-    one = slots.schedule(row)
     return ListedSchedule(
-        schedule_id=str(one.schedule_id),
-        dept_id=str(one.dept_id),
-        dept_name=row["dept_name"],
-        doctor_id=str(one.doctor_id or ""),
-        doctor_name=row["doctor_name"],
-        date=one.day.isoformat(),
-        half=one.half,
-        type=one.type,
-        bookfee=yuan(one.fee),
-        area=one.area,
-        begin=slots.shown(one.begins),
-        end=slots.shown(one.ends),
-        slots=one.slots,
+        **shown(row),
+        schedule_id=str(row["schedule_id"]),
+        date=row["day"].isoformat(),
         booked=row["booked"],
-        stopped=one.stopped_at is not None,
+        stopped=row["stopped_at"] is not None,
     )

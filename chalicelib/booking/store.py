@@ -111,7 +111,8 @@ def insert(tx: Tx, tenant_id: int, fields: dict[str, Any]) -> int:
 
 BOOKING = """
     SELECT b.book_id, b.tenant_id, b.schedule_id, b.serial_no, b.user_id, b.pati_id, b.dept_id, b.doctor_id, b.day,
-           b.slot_time, b.type, b.fee, b.area, b.book_code, b.status, b.charge, b.created_at,
+           b.slot_time, b.type, b.fee, b.area, b.book_code, b.status, b.charge, b.cancelled_for,
+           b.created_at,
            (SELECT d.name FROM departments d WHERE d.dept_id = b.dept_id) AS dept_name,
            COALESCE((SELECT s.name FROM staff s WHERE s.user_id = b.doctor_id), '') AS doctor_name,
            m.name AS member_name

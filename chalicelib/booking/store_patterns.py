@@ -5,6 +5,7 @@ from typing import Any
 
 from chalicelib import clock
 from chalicelib.adapters.mysql import Row, Tx
+from chalicelib.booking.store_schedules import NAMES
 
 COLUMNS = """
     pattern_id, tenant_id, dept_id, doctor_id, clinic_id, weekday, half, type, fee, area, begins, ends, slots,
@@ -28,15 +29,27 @@ def insert(tx: Tx, tenant_id: int, fields: dict[str, Any], user_id: int) -> int:
     )
 
 
-def listed(tx: Tx, tenant_id: int) -> list[Row]:
-    """Return a tenant's living patterns, in the order of the week."""
-    return tx.all(
+def listed(
+    tx: Tx, tenant_id: int, dept_id: int | None, doctor_id: int | None, limits: tuple[int, int]
+) -> tuple[int, list[Row]]:
+    """Return how many living patterns a tenant has, and one page (skipped, taken) in the order of the week."""
+    rows = f"""
+        schedule_patterns x WHERE x.tenant_id = %(tenant_id)s AND x.live = 1
+          {"AND x.dept_id = %(dept_id)s" if dept_id else ""} {"AND x.doctor_id = %(doctor_id)s" if doctor_id else ""}
+    """
+    [total], found = tx.packet(
         f"""
-        SELECT {COLUMNS} FROM schedule_patterns
-        WHERE tenant_id = %(tenant_id)s AND live = 1 ORDER BY weekday, half, dept_id, doctor_id, pattern_id
+        SELECT COUNT(*) AS n FROM {rows};
+        SELECT {COLUMNS}, {NAMES} FROM {rows}
+        ORDER BY x.weekday, x.half, x.dept_id, x.doctor_id, x.pattern_id LIMIT %(skipped)s, %(taken)s
         """,
         tenant_id=tenant_id,
+        dept_id=dept_id,
+        doctor_id=doctor_id,
+        skipped=limits[0],
+        taken=limits[1],
     )
+    return total["n"], found
 
 
 def every(tx: Tx) -> list[Row]:

@@ -93,6 +93,12 @@ def stop(tx: Tx, tenant_id: int, schedule_id: int, user_id: int) -> None:
     )
 
 
+NAMES = """
+    (SELECT d.name FROM departments d WHERE d.dept_id = x.dept_id) AS dept_name,
+    COALESCE((SELECT s.name FROM staff s WHERE s.user_id = x.doctor_id), '') AS doctor_name
+"""
+
+
 def listed(
     tx: Tx, tenant_id: int, dept_id: int | None, doctor_id: int | None, days: tuple[date, date], limits: tuple[int, int]
 ) -> tuple[int, list[Row]]:
@@ -104,9 +110,7 @@ def listed(
     [total], found = tx.packet(
         f"""
         SELECT COUNT(*) AS n FROM {rows};
-        SELECT {COLUMNS},
-               (SELECT d.name FROM departments d WHERE d.dept_id = x.dept_id) AS dept_name,
-               COALESCE((SELECT s.name FROM staff s WHERE s.user_id = x.doctor_id), '') AS doctor_name,
+        SELECT {COLUMNS}, {NAMES},
                (SELECT COUNT(*) FROM bookings b WHERE b.schedule_id = x.schedule_id AND b.live = 1) AS booked
         FROM {rows} ORDER BY x.day, x.half, x.dept_id, x.doctor_id, x.schedule_id LIMIT %(skipped)s, %(taken)s
         """,

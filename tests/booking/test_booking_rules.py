@@ -42,5 +42,5 @@ def test_two_who_change_different_rules_at_once_both_do(ward: Ward) -> None:
 @pytest.mark.parametrize("value", [-1, 100_000, "x", 1.5, None, True])
 def test_a_bad_rule_changes_nothing(ward: Ward, name: str, value: Any) -> None:
     answer = ward.rules(**{"days_ahead": 3, name: value})
-    assert (answer.status, answer.code) == (400, 10001)
+    assert (answer.status, answer.code, answer.error.partition("：")[0]) == (400, 10001, name)
     assert shown(ward) == DEFAULTS

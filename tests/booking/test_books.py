@@ -1,11 +1,14 @@
 """A patient's bookings: books, book/{bookId}, book/cancel."""
 
+from datetime import date
 from typing import Any
 
 import pytest
 
+from chalicelib import clock
 from chalicelib.adapters import mysql
-from chalicelib.people import id_cards, patients
+from chalicelib.booking import stopping
+from chalicelib.people import id_cards, patients, shown
 from tests.booking.ward import BOOK, Ward, day, rows, stopped_clock
 from tests.people import Person
 from tests.wire import get, post
@@ -36,19 +39,26 @@ def test_bookings_are_listed_the_newest_first(ward: Ward, lin: Person, wang: Per
         "memberName": "林小雨",
         "visiSerialno": "",
         "visiCharge": 1,
+        "cancelReason": "",
     }
     assert (found["list"][0]["doctorId"], found["list"][0]["doctorName"]) == ("", "")
     page = books(lin, pageNo=2, pageSize=1)
-    assert (page["page_num"], page["total"], page["pages"], len(page["list"])) == (2, 2, 2, 1)
+    assert (page["page_num"], page["total"], page["pages"], page["list"]) == (2, 2, 2, found["list"][1:])
+    assert books(lin, page_num=2, page_size=1) == page
+    assert books(lin, pageSize=1_000)["page_size"] == 100
     assert books(wang)["list"] == []
-    for query in ({"pageNo": 0}, {"pageSize": "x"}):
-        assert get(f"{BOOK}/books", lin.token, **query).status == 400
+
+
+@pytest.mark.parametrize("wrong", [{"pageNo": 0}, {"pageNo": "x"}, {"pageSize": 0}, {"pageSize": "x"}])
+def test_a_bad_page_is_named(lin: Person, wrong: dict[str, Any]) -> None:
+    answer = get(f"{BOOK}/books", lin.token, **wrong)
+    assert (answer.status, answer.error.partition("：")[0]) == (400, next(iter(wrong)))
 
 
 def test_a_booking_is_shown_whole(ward: Ward, lin: Person) -> None:
     number = "11019919900517002" + id_cards.check("11019919900517002")
     known = patients.id_number(lin.tenant_id, number)
-    details = patients.Details(name="林小雨", gender=2, birthday=None, phone="", id_number=known)
+    details = patients.Details(name="林小雨", gender=2, birthday=date(1990, 5, 17), phone="", id_number=known)
     [pati_id] = [row["pati_id"] for row in rows("members", ward.hospital) if row["member_id"] == lin.member_id]
     mysql.transact(lambda tx: patients.change(tx, lin.tenant_id, pati_id, details))
     book_id = ward.booked(lin, ward.schedule(), 3)
@@ -69,10 +79,11 @@ def test_a_booking_is_shown_whole(ward: Ward, lin: Person) -> None:
         "treaArea": "A 区",
         "memberName": "林小雨",
         "memberGender": "女",
-        "memberAge": "",
+        "memberAge": shown.age("1990-05-17", clock.today()),
         "memberIDNo": number,
-        "bookTime": found["bookTime"],
+        "bookTime": clock.wire(row["created_at"]),
         "visiCharge": 1,
+        "cancelReason": "",
     }
 
 
@@ -99,7 +110,15 @@ def test_anothers_booking_does_not_exist(ward: Ward, other: Ward, lin: Person, w
 def test_a_bad_number_is_named(ward: Ward, lin: Person, book_id: Any) -> None:
     for answer in (ward.book(lin, book_id), ward.cancel(lin, book_id)):
         assert (answer.status, answer.error.partition("：")[0]) == (400, "bookId")
-    assert post(f"{BOOK}/book/cancel", lin.token).status == 400
+    assert post(f"{BOOK}/book/cancel", lin.token).error == "bookId：必填"
+
+
+def test_a_cancelled_booking_says_why(ward: Ward, lin: Person) -> None:
+    own, theirs = ward.booked(lin, ward.schedule()), ward.booked(lin, ward.schedule(date=day(2)))
+    assert post(f"{BOOK}/book/cancel", lin.token, book_id=int(own)).status == 200, "by the other name, as a number"
+    stopping.cancel(lin.tenant_id, int(theirs), ward.hospital.desk.user_id)
+    assert [(one["bookStatus"], one["cancelReason"]) for one in books(lin)["list"]] == [(1, "stopped"), (1, "patient")]
+    assert ward.book(lin, theirs).data["cancelReason"] == "stopped"
 
 
 def test_a_cancelled_slot_is_sold_again(ward: Ward, lin: Person, wang: Person) -> None:

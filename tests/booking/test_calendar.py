@@ -9,6 +9,14 @@ from chalicelib.people import departments, doctors, staff
 from chalicelib.people.doctors import Profile
 from tests.booking.ward import AFTERNOON, Ward, day, stopped_clock
 
+CONTRACTS = {
+    "dept_id": "deptId",
+    "doctor_id": "doctorId",
+    "schedule_id": "scheduleId",
+    "page_num": "pageNo",
+    "page_size": "pageSize",
+}
+
 
 def test_departments_come_in_the_hospitals_order(ward: Ward, other: Ward) -> None:
     first = mysql.transact(lambda tx: departments.create(tx, ward.hospital.tenant_id, "儿科", -1))
@@ -44,7 +52,10 @@ def test_a_day_has_a_row_for_each_doctor_and_type(ward: Ward) -> None:
         "bookfee": 10,
     }
     second = ward.look("schedule_by_date", deptId=ward.dept_id, date=day(1), pageNo=2, pageSize=2).data
-    assert (second["page_num"], second["total"], second["pages"], len(second["list"])) == (2, 3, 2, 1)
+    assert (second["page_num"], second["total"], second["pages"]) == (2, 3, 2)
+    assert second["list"] == page["list"][2:]
+    beyond = ward.look("schedule_by_date", deptId=ward.dept_id, date=day(1), pageNo=9).data
+    assert (beyond["total"], beyond["list"]) == (3, [])
     ward.schedule(**{**AFTERNOON, "date": day(2), "type": 0})
     ward.schedule(date=day(2))
     found = ward.look("schedule_by_date", deptId=ward.dept_id, date=day(2)).data["list"]
@@ -68,6 +79,27 @@ def test_a_day_has_two_halves(ward: Ward) -> None:
     }
     assert ward.look("schedule", **asked).data == {"date": day(0), "scheduleAM": None, "schedulePM": None}
     assert ward.look("schedule", deptId=ward.dept_id, doctorId="", date=day(1)).data["scheduleAM"] is None
+
+
+def test_what_a_page_does_not_have_it_leaves_out_or_sends_empty(ward: Ward) -> None:
+    ward.schedule()
+    asked = {"deptId": ward.dept_id, "doctorId": ward.hospital.chen.user_id}
+    for path, name in (("schedule", "date"), ("schedule/info", "days")):
+        assert ward.look(path, **asked, **{name: ""}).data == ward.look(path, **asked).data
+
+
+def test_a_field_is_taken_by_either_of_its_names(ward: Ward) -> None:
+    schedule_id, chen = ward.schedule(), ward.hospital.chen.user_id
+    page = {"page_num": 1, "page_size": 5}
+    for path, query in (
+        ("schedule_by_date", {"dept_id": ward.dept_id, "date": day(1), **page}),
+        ("schedule_by_doctor", {"dept_id": ward.dept_id, **page}),
+        ("schedule", {"dept_id": ward.dept_id, "doctor_id": chen, "date": day(1)}),
+        ("schedule/left_appo", {"schedule_id": schedule_id}),
+        ("schedule/info", {"dept_id": ward.dept_id, "doctor_id": chen, "days": 9}),
+    ):
+        contracts = {CONTRACTS.get(name, name): value for name, value in query.items()}
+        assert ward.look(path, **query).data == ward.look(path, **contracts).data
 
 
 def test_slots_divide_the_half_day(ward: Ward) -> None:
@@ -113,7 +145,12 @@ def test_a_doctor_who_left_is_shown_no_more(ward: Ward) -> None:
     chen = ward.hospital.chen
     mysql.transact(lambda tx: staff.set_disabled(tx, chen.tenant_id, chen.user_id, True))
     assert ward.look("schedule_by_date", deptId=ward.dept_id, date=day(1)).data["list"] == []
-    assert ward.look("schedule", deptId=ward.dept_id, doctorId=chen.user_id, date=day(1)).status == 404
+    assert ward.look("schedule_by_doctor", deptId=ward.dept_id).data["list"] == []
+    for path, query in (
+        ("schedule", {"deptId": ward.dept_id, "doctorId": chen.user_id, "date": day(1)}),
+        ("schedule/info", {"deptId": ward.dept_id, "doctorId": chen.user_id}),
+    ):
+        assert ward.look(path, **query).status == 404
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -21,8 +22,12 @@ def end(ward: Ward, pattern_id: Any) -> Answer:
     return post(f"{DESK}/end_schedule_pattern", ward.hospital.desk.token, pattern_id=pattern_id)
 
 
-def listed(ward: Ward) -> list[dict[str, Any]]:
-    return list(get(f"{DESK}/schedule_patterns", ward.hospital.chen.token).data)
+def search(ward: Ward, **query: Any) -> Answer:
+    return get(f"{DESK}/schedule_patterns", ward.hospital.chen.token, **query)
+
+
+def listed(ward: Ward, **query: Any) -> list[dict[str, Any]]:
+    return list(search(ward, **query).data["list"])
 
 
 def made(ward: Ward) -> list[str]:
@@ -38,10 +43,31 @@ def test_a_pattern_makes_its_coming_weeks_at_once(ward: Ward) -> None:
     assert one == {
         "pattern_id": saved["pattern_id"],
         "dept_id": str(ward.dept_id),
+        "dept_name": "呼吸内科",
         "weekday": weekday(2),
         **MORNING,
         "doctor_id": str(ward.hospital.chen.user_id),
+        "doctor_name": "陈医生",
     }
+
+
+def test_patterns_are_listed_in_the_order_of_the_week_and_narrowed(ward: Ward) -> None:
+    zhou = ward.hospital.zhou.user_id
+    for fields in ({"weekday": 5}, {"weekday": 1, "doctor_id": zhou}, {"weekday": 1, "doctor_id": ""}, {"weekday": 3}):
+        save(ward, **fields)
+    assert [(one["weekday"], one["doctor_name"]) for one in listed(ward)] == [
+        *((1, ""), (1, "周医生"), (3, "陈医生"), (5, "陈医生"))
+    ]
+    assert [one["doctor_name"] for one in listed(ward, doctor_id=zhou)] == ["周医生"]
+    assert (len(listed(ward, dept_id=ward.dept_id)), listed(ward, dept_id=999_999_999)) == (4, [])
+    page = search(ward, page_num=2, page_size=3).data
+    assert (page["total"], page["pages"], [one["weekday"] for one in page["list"]]) == (4, 2, [5])
+
+
+@pytest.mark.parametrize("wrong", [{"dept_id": "x"}, {"doctor_id": 0}, {"page_num": 0}, {"page_size": "x"}])
+def test_a_bad_field_of_the_list_is_named(ward: Ward, wrong: dict[str, Any]) -> None:
+    answer = search(ward, **wrong)
+    assert (answer.status, answer.code, answer.error.partition("：")[0]) == (400, 10001, next(iter(wrong)))
 
 
 def test_making_it_again_adds_nothing_and_a_longer_reach_adds_the_rest(ward: Ward) -> None:
@@ -89,15 +115,43 @@ def test_a_half_day_of_the_week_has_one_pattern_until_it_ends(ward: Ward) -> Non
     assert save(ward).data["made"] == 0
 
 
-@pytest.mark.parametrize("fields", [{"weekday": 0}, {"weekday": 8}, {"half": "PM"}, {"slots": 0}, {"end": "07:00"}])
-def test_a_bad_field_makes_nothing(ward: Ward, fields: dict[str, Any]) -> None:
-    assert save(ward, **fields).status == 400
+@pytest.mark.store
+def test_eight_who_save_one_pattern_at_once_make_one(ward: Ward) -> None:
+    start = Barrier(8)
+
+    def saved(_: int) -> int:
+        start.wait()
+        return save(ward).status
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sorted(pool.map(saved, range(8))) == [200] + [409] * 7
+    assert (len(listed(ward)), len(made(ward))) == (1, 4)
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        *(({"weekday": 0}, "weekday"), ({"weekday": 8}, "weekday"), ({"weekday": "周一"}, "weekday")),
+        *(({"dept_id": "x"}, "dept_id"), ({"doctor_id": "x"}, "doctor_id"), ({"half": "PM"}, "begin")),
+        *(({"slots": 0}, "slots"), ({"end": "07:00"}, "end"), ({"bookfee": -1}, "bookfee"), ({"type": 2}, "type")),
+    ],
+)
+def test_a_bad_field_is_named_and_makes_nothing(ward: Ward, fields: dict[str, Any], field: str) -> None:
+    answer = save(ward, **fields)
+    assert (answer.status, answer.code, answer.error.partition("：")[0]) == (400, 10001, field)
     assert (listed(ward), made(ward)) == ([], [])
+
+
+@pytest.mark.parametrize("pattern_id", ["x", "", None, 0])
+def test_what_to_end_is_named(ward: Ward, pattern_id: Any) -> None:
+    answer = end(ward, pattern_id)
+    assert (answer.status, answer.error.partition("：")[0]) == (400, "pattern_id")
 
 
 def test_what_is_anothers_does_not_exist(ward: Ward, other: Ward) -> None:
     theirs = save(other).data["pattern_id"]
-    assert end(ward, theirs).status == 404
+    assert end(ward, theirs).status == end(ward, 999_999_999).status == 404
     assert save(ward, dept_id=other.dept_id).status == 404
+    assert save(ward, doctor_id=other.hospital.chen.user_id).status == 404
     assert listed(ward) == []
     assert len(listed(other)) == 1

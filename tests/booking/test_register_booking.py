@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
+from chalicelib import clock
 from chalicelib.booking import telling
+from chalicelib.people import shown
 from tests.booking.ward import AFTERNOON, BOOK, DESK, Ward, day, rows, stopped_clock
 from tests.people import Person
 from tests.wire import Answer, get
@@ -55,9 +57,23 @@ def test_what_is_cancelled_or_anothers_is_not_registered(ward: Ward, other: Ward
     assert other.status(other.hospital.lin, theirs) == 0
 
 
-@pytest.mark.parametrize("which", [{}, {"book_id": ""}, {"book_id": "x"}, {"book_code": "12"}, {"book_code": "x" * 14}])
-def test_a_bad_field_is_named(ward: Ward, which: dict[str, Any]) -> None:
-    assert ward.register(**which).status == 400
+@pytest.mark.parametrize(
+    ("which", "field"),
+    [
+        *(({}, "book_id"), ({"book_id": ""}, "book_id"), ({"book_id": "", "book_code": ""}, "book_id")),
+        *(({"book_id": "x"}, "book_id"), ({"book_id": 0}, "book_id")),
+        *(({"book_code": "12"}, "book_code"), ({"book_code": "x" * 14}, "book_code"), ({"book_code": 1}, "book_code")),
+    ],
+)
+def test_a_bad_field_is_named(ward: Ward, which: dict[str, Any], field: str) -> None:
+    answer = ward.register(**which)
+    assert (answer.status, answer.code, answer.error.partition("：")[0]) == (400, 10001, field)
+
+
+def test_what_there_is_not_is_not_registered(ward: Ward) -> None:
+    for which in ({"book_id": 999_999_999}, {"bookCode": "2" * 14}, {"appo_id": "999999999"}):
+        answer = ward.register(**which)
+        assert (answer.status, answer.error) == (404, "预约不存在")
 
 
 @pytest.mark.store
@@ -79,20 +95,20 @@ def test_the_days_list_is_by_time_and_masked(ward: Ward, lin: Person, wang: Pers
     second, first = ward.booked(wang, schedule_id, 3), ward.booked(lin, schedule_id, 2)
     found = listed(ward.hospital.chen, date=day(1)).data
     assert [one["book_id"] for one in found["list"]] == [first, second]
-    shown = found["list"][0]
-    assert shown == {
+    [row] = [row for row in rows("bookings", ward.hospital) if str(row["book_id"]) == first]
+    assert found["list"][0] == {
         "book_id": first,
-        "book_code": shown["book_code"],
+        "book_code": row["book_code"],
         "book_status": 0,
         "time": "09:00",
         "serial_no": 2,
         "dept_name": "呼吸内科",
         "doctor_name": "陈医生",
         "type": 1,
-        "pati_id": shown["pati_id"],
+        "pati_id": str(row["pati_id"]),
         "pati_name": "林小雨",
         "pati_gender": 2,
-        "pati_age": shown["pati_age"],
+        "pati_age": shown.age("1990-05-17", clock.today()),
         "pati_phone": "138****0001",
         "visi_charge": 1,
     }
@@ -110,5 +126,11 @@ def test_doctors_see_their_own_day_and_the_desk_everybodys(ward: Ward, other: Wa
     assert listed(desk, date=day(1), doctor_id=chen.user_id).data["total"] == 1
     assert listed(desk, date=day(1), dept_id=ward.dept_id).data["total"] == 2
     assert listed(other.hospital.desk, date=day(1)).data["total"] == 0
-    for query in ({"date": ""}, {"date": "x"}, {"dept_id": "x"}, {"page_size": 0}):
-        assert listed(desk, **query).status == 400
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"date": ""}, {"date": "x"}, {"dept_id": "x"}, {"doctor_id": 0}, {"page_num": 0}, {"page_size": "x"}]
+)
+def test_a_bad_field_of_the_list_is_named(ward: Ward, wrong: dict[str, Any]) -> None:
+    answer = listed(ward.hospital.desk, **wrong)
+    assert (answer.status, answer.code, answer.error.partition("：")[0]) == (400, 10001, next(iter(wrong)))

@@ -89,12 +89,17 @@ def test_a_schedule_keeps_its_day(ward: Ward) -> None:
         ({"dept_id": None}, "dept_id"),
         ({"dept_id": "x"}, "dept_id"),
         ({"doctor_id": -1}, "doctor_id"),
+        ({"schedule_id": "x"}, "schedule_id"),
         ({"date": None}, "date"),
         ({"date": "2026-02-30"}, "date"),
         ({"date": "01.02.2036"}, "date"),
         ({"date": day(-1)}, "date"),
         ({"date": day(400)}, "date"),
+        ({"half": None}, "half"),
         ({"half": "NIGHT"}, "half"),
+        ({"begin": None}, "begin"),
+        ({"end": None}, "end"),
+        ({"slots": None}, "slots"),
         ({"half": "PM"}, "begin"),
         ({"begin": "8:00"}, "begin"),
         ({"begin": "12:30", "end": "13:00"}, "begin"),
@@ -111,6 +116,7 @@ def test_a_schedule_keeps_its_day(ward: Ward) -> None:
         ({"bookfee": "12"}, "bookfee"),
         ({"bookfee": True}, "bookfee"),
         ({"area": "一" * 65}, "area"),
+        ({"area": "A\n区"}, "area"),
     ],
 )
 def test_a_bad_field_is_named_and_nothing_is_made(ward: Ward, fields: dict[str, Any], field: str) -> None:
@@ -147,5 +153,12 @@ def test_schedules_are_listed_by_day_and_narrowed(ward: Ward) -> None:
     assert listed(ward, dept_id=ward.dept_id, from_date=day(2)).data["total"] == 2
     page = listed(ward, page_num=2, page_size=3).data
     assert (page["pages"], len(page["list"])) == (2, 1)
-    for query in ({"from_date": ""}, {"to_date": "x"}, {"page_num": 0}):
-        assert listed(ward, **query).status == 400
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"from_date": ""}, {"to_date": "x"}, {"dept_id": "x"}, {"doctor_id": 0}, {"page_num": 0}, {"page_size": "x"}],
+)
+def test_a_bad_field_of_the_list_is_named(ward: Ward, wrong: dict[str, Any]) -> None:
+    answer = listed(ward, **wrong)
+    assert (answer.status, answer.code, answer.error.partition("：")[0]) == (400, 10001, next(iter(wrong)))

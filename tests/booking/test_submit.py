@@ -101,13 +101,32 @@ def test_a_slot_that_does_not_exist_is_named(ward: Ward, lin: Person, serial_no:
     assert rows("bookings", ward.hospital) == []
 
 
-@pytest.mark.parametrize("wrong", [{"scheduleId": "x"}, {"scheduleId": None}, {"memberId": 0}, {"memberId": "a"}])
-def test_a_bad_field_is_named(ward: Ward, lin: Person, wrong: dict[str, Any]) -> None:
-    body = {"scheduleId": ward.schedule(), "serialNo": 1, "memberId": lin.member_id, **wrong}
-    for path in ("submit", "schedule"):
-        answer = post(f"{BOOK}/book/{path}", lin.token, **body)
-        assert (answer.status, answer.error.partition("：")[0]) == (400, next(iter(wrong)))
+ASKS = {"presubmit": ("scheduleId",), "submit": ("scheduleId", "memberId"), "schedule": ("scheduleId", "memberId")}
+
+
+@pytest.mark.parametrize("value", ["x", "", None, 0, True, 2**53])
+@pytest.mark.parametrize(("path", "name"), [(path, name) for path, names in ASKS.items() for name in names])
+def test_a_bad_field_is_named(ward: Ward, lin: Person, path: str, name: str, value: Any) -> None:
+    body = {"scheduleId": ward.schedule(), "serialNo": 1, "memberId": lin.member_id, name: value}
+    answer = post(f"{BOOK}/book/{path}", lin.token, **body)
+    assert (answer.status, answer.code, answer.error.partition("：")[0]) == (400, 10001, name)
     assert rows("bookings", ward.hospital) == []
+
+
+@pytest.mark.parametrize(("path", "names"), ASKS.items())
+def test_what_is_missing_is_named(lin: Person, path: str, names: tuple[str, ...]) -> None:
+    error = post(f"{BOOK}/book/{path}", lin.token).error
+    missing = {*names, "serialNo"} if "submit" in path else {*names}
+    assert set(error.split("；")) == {f"{name}：必填" for name in missing}
+
+
+def test_a_field_is_taken_by_either_name_and_as_number_or_text(ward: Ward, lin: Person) -> None:
+    schedule_id, member_id = ward.schedule(), lin.member_id
+    snake: dict[str, Any] = {"schedule_id": int(schedule_id), "serial_no": "2", "member_id": str(member_id)}
+    assert post(f"{BOOK}/book/schedule", lin.token, **snake).data is None
+    assert post(f"{BOOK}/book/presubmit", lin.token, **snake).data == presubmit(lin, schedule_id, 2).data
+    booked = post(f"{BOOK}/book/submit", lin.token, **snake).data["bookId"]
+    assert booked == ward.booked(lin, schedule_id, 2)
 
 
 def test_what_is_anothers_does_not_exist(ward: Ward, other: Ward, lin: Person, wang: Person) -> None:
@@ -119,7 +138,8 @@ def test_what_is_anothers_does_not_exist(ward: Ward, other: Ward, lin: Person, w
         ward.submit(lin, schedule_id, member_id=wang.member_id),
         ward.submit(lin, schedule_id, member_id=other.hospital.lin.member_id),
         half_day(lin, schedule_id, member_id=wang.member_id),
-        ward.submit(lin, 999_999_999),
+        half_day(lin, schedule_id, member_id=other.hospital.lin.member_id),
+        *(ask(lin, 999_999_999) for ask in (ward.submit, presubmit, half_day)),
     ):
         assert (answer.status, answer.code) == (404, 10004)
     assert rows("bookings", ward.hospital) == rows("bookings", other.hospital) == []
@@ -127,8 +147,24 @@ def test_what_is_anothers_does_not_exist(ward: Ward, other: Ward, lin: Person, w
 
 def test_who_has_no_patient_file_is_asked_to_say_who_they_are(ward: Ward, lin: Person) -> None:
     child = people.add_member(lin, "林小宝")
-    answer = ward.submit(lin, ward.schedule(), member_id=child)
-    assert (answer.status, answer.error) == (409, "就诊人尚未建档，请先完善身份信息")
+    schedule_id = ward.schedule()
+    for answer in (ward.submit(lin, schedule_id, member_id=child), half_day(lin, schedule_id, member_id=child)):
+        assert (answer.status, answer.error) == (409, "就诊人尚未建档，请先完善身份信息")
+    assert rows("bookings", ward.hospital) == []
+
+
+def test_who_has_the_slot_already_is_told_so_on_the_confirm_page(ward: Ward, lin: Person) -> None:
+    schedule_id = ward.schedule()
+    ward.booked(lin, schedule_id, 2)
+    answer = presubmit(lin, schedule_id, 2)
+    assert (answer.status, answer.error) == (409, "您已预约2号，请查看预约记录")
+
+
+def test_a_stopped_half_day_has_no_confirm_page(ward: Ward, lin: Person) -> None:
+    schedule_id = ward.schedule()
+    ward.stop(schedule_id)
+    answer = presubmit(lin, schedule_id)
+    assert (answer.status, answer.error) == (409, "该排班已停诊")
 
 
 def test_what_is_over_or_not_offered_yet_is_refused(ward: Ward, lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
