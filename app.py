@@ -76,6 +76,15 @@ def run_outbox(_event: Any) -> None:
     outbox.run()
 
 
+@app.schedule("rate(1 minute)", name="run_outbox_outside")
+def run_outbox_outside(_event: Any) -> None:
+    """Do what was promised and calls another company."""
+    from chalicelib.notices import outbox
+
+    logs.start(job="run_outbox_outside")
+    outbox.run(outside=True)
+
+
 @app.on_ws_connect(name="websocket_connect")
 def websocket_connect(event: Any) -> Any:
     return web_sockets.answer(event, "connect")

@@ -20,6 +20,7 @@ class Sms:
 class Settings:
     stage: str  # "local" on a developer's machine, else the deployed stage
     group: str  # the endpoint group that this Lambda serves; "" is all of them
+    in_lambda: bool
     chalice_cli: bool  # imported by the chalice command (local, package), not by a Lambda
     log_level: str
     database_url: str = field(
@@ -42,7 +43,8 @@ class Settings:
     data_keys: str = field(repr=False)  # id:key pairs, each key wrapped by KMS; see identity/sealing.py
     data_keys_file: str  # a developer's machine: a file with the same pairs, not wrapped
     kms_endpoint_url: str  # "" is AWS itself
-    outbox_function: str  # runs what must happen after an answer; "" is a thread of this process
+    outbox_function: str  # runs what must happen after an answer; "" is a thread of this process, in Lambda nobody
+    outside_function: str  # the same for what calls another company
     lambda_endpoint_url: str  # "" is AWS itself
     poll_seconds: float  # that somebody who listens over HTTP is kept waiting
     ws_endpoint_url: str  # where open WebSockets are written to; "" where there are none
@@ -58,6 +60,7 @@ def _load(env: "os._Environ[str]") -> Settings:
     return Settings(
         stage=env.get("ZHENXUN_STAGE", "local"),
         group=env.get("GROUP", ""),
+        in_lambda="AWS_LAMBDA_FUNCTION_NAME" in env,
         chalice_cli="AWS_CHALICE_CLI_MODE" in env,
         log_level=env.get("LOG_LEVEL", "INFO"),
         database_url=env.get("DATABASE_URL", "mysql://root@127.0.0.1:3306/zhenxun"),
@@ -79,6 +82,7 @@ def _load(env: "os._Environ[str]") -> Settings:
         data_keys_file=env.get("DATA_KEYS_FILE", ""),
         kms_endpoint_url=env.get("KMS_ENDPOINT_URL", ""),
         outbox_function=env.get("OUTBOX_FUNCTION", ""),
+        outside_function=env.get("OUTSIDE_FUNCTION", ""),
         lambda_endpoint_url=env.get("LAMBDA_ENDPOINT_URL", "").rstrip("/"),
         poll_seconds=float(env.get("POLL_SECONDS", "20")),
         ws_endpoint_url=env.get("WS_ENDPOINT_URL", "").rstrip("/"),

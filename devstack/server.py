@@ -180,7 +180,8 @@ def tick() -> None:
 
     while True:
         try:
-            outbox.run()
+            for outside in (False, True):
+                outbox.nudge(outside)
             sockets.sweep()
             jobs.release_unpaid()
             jobs.remind()

@@ -8,8 +8,8 @@ Json = dict[str, Any]
 
 API_HANDLER = "APIHandler"  # Chalice's name for the function that serves the group riding on its API handler
 MIGRATE = "Migrate"
-OUTBOX = "run_outbox"
-SMS = ("accounts", OUTBOX)  # who promises codes, and who sends them
+OUTBOX, OUTSIDE = "run_outbox", "run_outbox_outside"
+SMS = ("accounts", OUTSIDE)  # who promises codes, and who sends them
 STAGE = "api"  # api_gateway_stage: by reference, functions would wait for the stage, which waits for them
 SOCKETS_HOST = "${WebsocketAPI}.execute-api.${AWS::Region}.${AWS::URLSuffix}"
 
@@ -30,10 +30,8 @@ def serving(group: str) -> Json:
     GROUP cannot stand in config.json: Chalice imports the app with the API handler's variables set, and would see
     the routes of that one group.
     """
-    # Who does what was promised is told by nobody: it would be a circle.
-    outbox = {} if group == OUTBOX else {"OUTBOX_FUNCTION": {"Ref": named(OUTBOX)}}
     variables = {
-        **outbox,
+        **_nudged(group),
         **(_sms() if group in SMS else {}),
         "GROUP": group,
         "DATABASE_URL": _database_url(),
@@ -89,6 +87,13 @@ def _connected(variables: Json) -> Json:
             "SecurityGroupIds": [exported("FunctionGroup")],
         },
     }
+
+
+def _nudged(group: str) -> Json:
+    """Whom it tells to begin. Of the two themselves only the one tells the other: else it would be a circle."""
+    lanes = {"OUTBOX_FUNCTION": OUTBOX, "OUTSIDE_FUNCTION": OUTSIDE}
+    told = {OUTBOX: [OUTSIDE], OUTSIDE: []}.get(group, [OUTBOX, OUTSIDE])
+    return {variable: {"Ref": named(function)} for variable, function in lanes.items() if function in told}
 
 
 # CloudFormation reads the secrets while it deploys. They are letters and digits only, so nothing needs quoting.

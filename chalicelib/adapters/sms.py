@@ -12,7 +12,7 @@ from chalicelib import clock
 from chalicelib.adapters import https, sms_signing
 from chalicelib.settings import settings
 
-TIMEOUT = 2.0  # seconds for each step: other jobs wait behind it
+TIMEOUT = 2.0  # seconds for each step: other codes wait behind it
 
 
 class Failed(Exception):

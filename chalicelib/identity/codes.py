@@ -31,7 +31,7 @@ def ask(tenant_id: int, phone: str, purpose: str, address: str) -> None:
     if not settings.sms.provider:
         raise Refused(errors.UNAVAILABLE, "短信服务未开通")
     mysql.transact(lambda tx: _ask(tx, tenant_id, phone, purpose, address))
-    outbox.nudge()
+    outbox.nudge(outside=True)
 
 
 def deliver(tenant_id: int, payload: dict[str, Any]) -> None:

@@ -10,3 +10,5 @@ JOBS = {
     "push": "chalicelib.notices.push:run",
     "stop_schedule": "chalicelib.booking.stopping:run",
 }
+# Those that call another company, and are as slow as it is: none of ours waits behind one of them.
+OUTSIDE = frozenset({"code"})

@@ -5,6 +5,10 @@
 
 A row is done at least once, by the function that jobs.py names; `once` keeps a second cause from making a second row.
 What fails is tried again after a growing while, and given up after TRIES: then it stays, and an error is logged.
+What is done goes at once, for it may name people; what has a name (`once`) stays for KEPT, so that it is not done anew.
+
+There are two lanes, each in its own order and with its own runners: our own work, and what calls another company
+(`outside`, as jobs.py has it). Whoever promises a job of that lane nudges it.
 """
 
 import json
@@ -19,7 +23,7 @@ from chalicelib.adapters import lambdas, mysql
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.errors import Refused
 from chalicelib.notices import store
-from chalicelib.notices.jobs import JOBS
+from chalicelib.notices.jobs import JOBS, OUTSIDE
 from chalicelib.settings import settings
 
 logger = logging.getLogger(__name__)
@@ -40,24 +44,26 @@ def put(tx: Tx, tenant_id: int, job: str, payload: Mapping[str, Any], once: str 
     store.insert(tx, tenant_id, job, once, json.dumps(payload, ensure_ascii=False), clock.now())
 
 
-def nudge() -> None:
-    """Have somebody look now. Where that fails, whoever looks each minute finds it."""
-    if not settings.outbox_function:
-        _worker.wake()
+def nudge(outside: bool = False) -> None:
+    """Have somebody look at a lane now. Where that fails, whoever looks each minute finds it."""
+    function = settings.outside_function if outside else settings.outbox_function
+    if not function:
+        if not settings.in_lambda:  # whose threads stand still after the answer
+            _workers[outside].wake()
         return
     try:
-        lambdas.invoke(settings.outbox_function, NUDGE)
+        lambdas.invoke(function, NUDGE)
     except Refused as refused:
         logger.warning("outbox not nudged", extra={"ids": logs.cause(refused.__cause__ or refused)})
 
 
-def run() -> int:
-    """Do what is due; return how many rows were done. Safe to run twice, also at once."""
+def run(outside: bool = False) -> int:
+    """Do what is due in a lane; return how many rows were done. Safe to run twice, also at once."""
     started, done = clock.monotonic(), 0
     claimed = BATCH
     while claimed:
         claimed = 0
-        for row in mysql.autocommit(lambda tx: store.due(tx, clock.now(), BATCH)):
+        for row in mysql.autocommit(lambda tx: store.due(tx, clock.now(), OUTSIDE, outside, BATCH)):
             if clock.monotonic() - started > BUDGET:
                 return done
             if _claimed(row):  # one at a time, so that the lease is for its own work alone
@@ -79,7 +85,7 @@ def _done(row: Row) -> bool:
     except Exception as error:
         _failed(row, {**ids, **logs.cause(error)})
         return False
-    mysql.autocommit(lambda tx: store.finish(tx, row["outbox_id"], clock.now()))
+    mysql.autocommit(lambda tx: store.finish(tx, row, clock.now()))
     return True
 
 
@@ -94,9 +100,10 @@ def _failed(row: Row, ids: dict[str, Any]) -> None:
 
 
 class _Worker:
-    """Where there is no other function to do it: a thread, one at a time, that ends when nothing is due."""
+    """Where there is no other function to do it: a thread for each lane, that ends when nothing is due."""
 
-    def __init__(self) -> None:
+    def __init__(self, outside: bool) -> None:
+        self._outside = outside
         self._lock = threading.Lock()
         self._working = self._again = False
 
@@ -110,7 +117,7 @@ class _Worker:
     def _work(self) -> None:
         while self._wanted():
             try:
-                run()
+                run(self._outside)
             except Exception:
                 logger.exception("outbox not run")
 
@@ -120,4 +127,4 @@ class _Worker:
             return self._working
 
 
-_worker = _Worker()
+_workers = {outside: _Worker(outside) for outside in (False, True)}

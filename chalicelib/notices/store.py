@@ -1,5 +1,7 @@
 """The outbox in MySQL. Nothing is decided here."""
 
+from collections.abc import Collection
+
 from chalicelib.adapters.mysql import Row, Tx
 
 
@@ -19,15 +21,17 @@ def insert(tx: Tx, tenant_id: int, job: str, once: str | None, payload: str, now
     )
 
 
-def due(tx: Tx, now: int, limit: int) -> list[Row]:
-    """Return the rows that wait, the longest due first."""
+def due(tx: Tx, now: int, jobs: Collection[str], among: bool, limit: int) -> list[Row]:
+    """Return the rows that wait, of these jobs (`among`) or of all others, the longest due first."""
     return tx.all(
         """
-        SELECT outbox_id, tenant_id, job, payload, due_at, tries FROM outbox
-        WHERE waiting = 1 AND due_at <= %(now)s
+        SELECT outbox_id, tenant_id, job, once, payload, due_at, tries FROM outbox
+        WHERE waiting = 1 AND due_at <= %(now)s AND (job IN %(jobs)s) = %(among)s
         ORDER BY due_at LIMIT %(limit)s
         """,
         now=now,
+        jobs=jobs,
+        among=among,
         limit=limit,
     )
 
@@ -47,10 +51,14 @@ def claim(tx: Tx, row: Row, until: int) -> bool:
     return taken == 1
 
 
-def finish(tx: Tx, outbox_id: int, now: int) -> None:
+def finish(tx: Tx, row: Row, now: int) -> None:
+    """It goes, unless it has a name: that stays, and keeps it from being promised anew."""
+    if row["once"] is None:
+        tx.run("DELETE FROM outbox WHERE outbox_id = %(outbox_id)s AND waiting = 1", outbox_id=row["outbox_id"])
+        return
     tx.run(
         "UPDATE outbox SET waiting = NULL, done_at = %(now)s WHERE outbox_id = %(outbox_id)s AND waiting = 1",
-        outbox_id=outbox_id,
+        outbox_id=row["outbox_id"],
         now=now,
     )
 

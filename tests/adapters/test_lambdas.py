@@ -38,7 +38,13 @@ def origin(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     server = HTTPServer(("127.0.0.1", 0), Lambda)
     Thread(target=server.serve_forever, daemon=True).start()
     place = f"http://127.0.0.1:{server.server_address[1]}"
-    changed = replace(settings, lambda_endpoint_url=place, session_token="role/token=", outbox_function="a-RunOutbox-1")
+    changed = replace(
+        settings,
+        lambda_endpoint_url=place,
+        session_token="role/token=",
+        outbox_function="a-RunOutbox-1",
+        outside_function="a-RunOutboxOutside-1",
+    )
     monkeypatch.setattr(lambdas, "settings", changed)
     monkeypatch.setattr(outbox, "settings", changed)
     asked.clear()
@@ -62,6 +68,12 @@ def test_it_is_started_without_being_waited_for(origin: str, monkeypatch: pytest
     keys = credentials.Credentials(settings.access_key, settings.secret_key, "role/token=")
     auth.SigV4Auth(keys, "lambda", settings.region).add_auth(request)
     assert headers["authorization"] == request.headers["Authorization"]
+
+
+@pytest.mark.usefixtures("origin")
+def test_each_lane_has_its_own() -> None:
+    outbox.nudge(outside=True)
+    assert [path.split("/")[3] for path, _, _ in asked] == ["a-RunOutboxOutside-1"]
 
 
 def test_what_it_is_told_is_what_the_function_reads() -> None:

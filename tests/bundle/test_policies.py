@@ -1,6 +1,7 @@
 """A function may do what it needs, and nothing else."""
 
 import ast
+import fnmatch
 import json
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,10 @@ from typing import Any
 import pytest
 
 from app import CORE, GROUPS, app
-from chalicelib.notices.jobs import JOBS
+from chalicelib.notices.jobs import JOBS, OUTSIDE
+from infra.functions import OUTSIDE as RUN_OUTSIDE
 from infra.functions import named, of_group
-from tests.bundle.cloudformation import functions, resources, strings
+from tests.bundle.cloudformation import functions, resolved, resources, strings
 from tests.bundle.conftest import ROOT, Package
 
 POLICIES = sorted((ROOT / ".chalice").glob("policy*.json"))
@@ -92,7 +94,8 @@ def jobs_modules(job: str) -> set[str]:
         if isinstance(node, ast.FunctionDef) and node.name == job:
             texts = {one.value for one in ast.walk(node) if isinstance(one, ast.Constant)}
             found = {*imports(node), *(str(one) for one in texts if str(one).startswith("chalicelib."))}
-            promised = {one.partition(":")[0] for one in JOBS.values()}
+            lane = {name for name in JOBS if (name in OUTSIDE) is (job == RUN_OUTSIDE)}
+            promised = {JOBS[name].partition(":")[0] for name in lane}
             return found | promised if "chalicelib.notices.outbox" in found else found
     raise AssertionError(f"app.py has no {job}")
 
@@ -106,6 +109,20 @@ def test_a_service_is_for_the_functions_whose_code_uses_it(package: Package, nam
         uses = any(reaches(one, f"chalicelib.adapters.{adapter}", set()) for one in starts)
         assert any(action.startswith(f"{service}:") for action in actions) is uses, service
     assert {action.partition(":")[0] for action in actions} - set(SERVICES) == {"logs", "ec2"}
+
+
+def test_who_tells_another_function_to_begin_may(package: Package) -> None:
+    for name, properties in functions(package.template).items():
+        variables = properties["Environment"]["Variables"]
+        told = [variables[one] for one in ("OUTBOX_FUNCTION", "OUTSIDE_FUNCTION") if one in variables]
+        may = [
+            resolved(one["Resource"], package.template)
+            for one in allowed(package, name)
+            if "lambda:InvokeFunction" in one["Action"]
+        ]
+        for function in told if may else []:
+            full = f"arn:aws-cn:lambda:cn-northwest-1:1:function:stack-{function['Ref']}-8XK2"
+            assert any(fnmatch.fnmatch(full, one) for one in may), (name, full, may)
 
 
 def test_uploads_and_files_lie_where_the_policies_say() -> None:

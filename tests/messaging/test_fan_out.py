@@ -58,9 +58,10 @@ def test_a_withdrawal_is_told_too(hospital: Hospital, crowd: str) -> None:
     message_id = say(hospital, crowd, "说错了")
     for _ in range(2):
         log.withdraw(hospital.tenant_id, crowd, message_id, "session:0")
-    outbox.run()
+    promised = mysql.autocommit(lambda tx: tx.all("SELECT payload FROM outbox"))
+    assert len(promised) == outbox.run() == 2
     assert [event["kind"] for event in told(hospital, MANY - 1)] == ["message", "withdrawn"]
-    assert "说错了" not in str(mysql.autocommit(lambda tx: tx.all("SELECT payload FROM outbox")))
+    assert "说错了" not in str(promised)
 
 
 def test_where_redis_is_away_they_are_told_when_it_is_back(hospital: Hospital, crowd: str, redis_is_cut: Any) -> None:

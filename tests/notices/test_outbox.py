@@ -1,8 +1,10 @@
 """What was promised in a transaction is done after it, at least once, and given up only when somebody can see it."""
 
 import json
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row
 from chalicelib.notices import outbox
 from chalicelib.notices.jobs import JOBS
+from chalicelib.settings import settings
 from tests.files.test_sweep import said
 from tests.people import Hospital
 
@@ -28,19 +31,24 @@ def job(tenant_id: int, payload: dict[str, Any]) -> None:
     done.append((tenant_id, payload))
 
 
+LANES = {"test": False, "test-outside": True}
+
+
 @pytest.fixture(autouse=True)
 def a_job(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A job of this test's own, and nothing that other tests left."""
+    """A job of this test's own in each lane, and nothing that other tests left."""
     mysql.autocommit(lambda tx: tx.run("DELETE FROM outbox"))
-    monkeypatch.setitem(JOBS, "test", f"{__name__}:job")
+    for name in LANES:
+        monkeypatch.setitem(JOBS, name, f"{__name__}:job")
+    monkeypatch.setattr(outbox, "OUTSIDE", frozenset({"test-outside"}))
     done.clear()
     failing.clear()
     yield
     mysql.autocommit(lambda tx: tx.run("DELETE FROM outbox"))
 
 
-def promise(hospital: Hospital, number: int = 1, once: str | None = None) -> None:
-    mysql.transact(lambda tx: outbox.put(tx, hospital.tenant_id, "test", {"number": number}, once))
+def promise(hospital: Hospital, number: int = 1, once: str | None = None, job: str = "test") -> None:
+    mysql.transact(lambda tx: outbox.put(tx, hospital.tenant_id, job, {"number": number}, once))
 
 
 def rows() -> list[Row]:
@@ -77,13 +85,33 @@ def test_what_happens_once_is_promised_once_for_each_hospital(hospital: Hospital
     assert sorted(done) == [(hospital.tenant_id, {"number": 1}), (elsewhere.tenant_id, {"number": 2})]
 
 
-def test_many_at_once_do_each_once(hospital: Hospital) -> None:
+@pytest.mark.parametrize("job", LANES)
+def test_many_at_once_do_each_once(hospital: Hospital, job: str) -> None:
     for number in range(60):
-        promise(hospital, number)
+        promise(hospital, number, job=job)
+    assert outbox.run(not LANES[job]) == 0, "the other lane's"
     with ThreadPoolExecutor(6) as pool:
-        counts = list(pool.map(lambda _: outbox.run(), range(6)))
+        counts = list(pool.map(lambda _: outbox.run(LANES[job]), range(6)))
     assert sum(counts) == 60
     assert sorted(payload["number"] for _, payload in done) == list(range(60))
+
+
+@pytest.mark.parametrize("job", LANES)
+def test_a_lane_keeps_its_order(hospital: Hospital, job: str) -> None:
+    for number in range(5):
+        promise(hospital, number, job=job)
+    outbox.run(LANES[job])
+    assert [payload["number"] for _, payload in done] == list(range(5))
+
+
+def test_what_fails_outside_is_tried_again_there(hospital: Hospital) -> None:
+    promise(hospital, job="test-outside")
+    failing.append(ConnectionError())
+    assert outbox.run(outside=True) == 0
+    later(5 * clock.SECOND)
+    failing.clear()
+    assert outbox.run() == 0
+    assert outbox.run(outside=True) == 1
 
 
 def test_what_fails_is_tried_again_after_a_growing_while(hospital: Hospital) -> None:
@@ -136,19 +164,37 @@ def test_one_that_fails_keeps_no_other_from_being_done(hospital: Hospital) -> No
     assert outbox.run() == 1
 
 
+def test_what_is_done_goes_unless_its_name_keeps_it_from_being_done_again(hospital: Hospital) -> None:
+    promise(hospital, 1)
+    promise(hospital, 2, "booking:12")
+    assert outbox.run() == 2
+    assert [row["once"] for row in rows()] == [b"booking:12"]
+
+
 def test_what_was_done_long_ago_is_forgotten(hospital: Hospital) -> None:
-    promise(hospital)
+    promise(hospital, once="booking:12")
     outbox.run()
     mysql.autocommit(lambda tx: tx.run("UPDATE outbox SET done_at = done_at - %(ago)s", ago=outbox.KEPT + 1))
     outbox.run()
     assert rows() == []
 
 
-def test_without_another_function_a_thread_begins_at_once(hospital: Hospital) -> None:
+@pytest.mark.parametrize("job", LANES)
+def test_without_another_function_a_thread_begins_at_once(hospital: Hospital, job: str) -> None:
     for number in range(5):
-        promise(hospital, number)
-        outbox.nudge()
+        promise(hospital, number, job=job)
+        outbox.nudge(LANES[job])
     deadline = clock.monotonic() + 10
     while len(done) < 5 and clock.monotonic() < deadline:
         pass
     assert sorted(json.dumps(payload) for _, payload in done) == [f'{{"number": {number}}}' for number in range(5)]
+
+
+def test_a_lambda_begins_no_thread(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of those that run the outbox one tells nobody: what its own jobs promise, it finds before it ends."""
+    monkeypatch.setattr(outbox, "settings", replace(settings, in_lambda=True))
+    monkeypatch.setattr(threading, "Thread", lambda **_: pytest.fail("it would stand still after the answer"))
+    promise(hospital)
+    outbox.nudge()
+    outbox.nudge(outside=True)
+    assert done == []
