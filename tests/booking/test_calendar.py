@@ -8,6 +8,7 @@ from chalicelib.adapters import mysql
 from chalicelib.people import departments, doctors, staff
 from chalicelib.people.doctors import Profile
 from tests.booking.ward import AFTERNOON, Ward, day, stopped_clock
+from tests.people import Person
 
 CONTRACTS = {
     "dept_id": "deptId",
@@ -67,6 +68,14 @@ def test_doctors_are_listed_who_can_be_booked_within_the_days(ward: Ward) -> Non
     ward.schedule(doctor_id=ward.hospital.zhou.user_id, date=day(15))
     found = ward.look("schedule_by_doctor", deptId=ward.dept_id).data["list"]
     assert [(one["doctorName"], one["status"], one["deptPortrait"]) for one in found] == [("陈医生", 1, "")]
+
+
+def test_a_doctor_who_is_full_in_the_morning_can_be_booked_in_the_afternoon(ward: Ward, lin: Person) -> None:
+    morning = ward.schedule(slots=1)
+    ward.schedule(**AFTERNOON)
+    ward.booked(lin, morning)
+    assert ward.look("schedule_by_date", deptId=ward.dept_id, date=day(1)).data["list"][0]["status"] == 1
+    assert ward.look("schedule_by_doctor", deptId=ward.dept_id).data["list"][0]["status"] == 1
 
 
 def test_a_day_has_two_halves(ward: Ward) -> None:
@@ -185,7 +194,8 @@ def test_days_that_cannot_be_booked_are_refused(ward: Ward) -> None:
         for ahead, why in ((-1, "date：不能早于今天"), (15, "date：只能预约今天起 14 天内的号源")):
             answer = ward.look(path, deptId=ward.dept_id, date=day(ahead))
             assert (answer.status, answer.error) == (400, why)
-    assert ward.left(ward.schedule(date=day(15))) == []
+        assert ward.look(path, deptId=ward.dept_id, date=day(14)).status == 200
+    assert (ward.left(ward.schedule(date=day(15))), ward.left(ward.schedule(date=day(14)))) == ([], [1, 2, 3, 4])
 
 
 def test_what_is_anothers_does_not_exist(ward: Ward, other: Ward) -> None:

@@ -1,11 +1,16 @@
 """Staff make, change and list schedules: save_schedule, schedules."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from threading import Barrier
 from typing import Any
 
 import pytest
 
+from chalicelib import clock
+from chalicelib.adapters import mysql
+from chalicelib.adapters.mysql import Tx
+from chalicelib.booking import store_schedules
 from tests.booking.ward import AFTERNOON, DESK, Ward, day, rows
 from tests.wire import Answer, get
 
@@ -153,6 +158,35 @@ def test_schedules_are_listed_by_day_and_narrowed(ward: Ward) -> None:
     assert listed(ward, dept_id=ward.dept_id, from_date=day(2)).data["total"] == 2
     page = listed(ward, page_num=2, page_size=3).data
     assert (page["pages"], len(page["list"])) == (2, 1)
+
+
+@pytest.mark.store
+def test_a_week_is_listed_without_reading_the_years_before(ward: Ward) -> None:
+    ward.schedule()
+    begun = """
+        INSERT INTO schedules (tenant_id, dept_id, doctor_id, day, half, type, fee, area, begins, ends, slots,
+                               created_by, created_at)
+        SELECT tenant_id, dept_id, doctor_id, day - INTERVAL %(days)s DAY, half, type, fee, area, begins, ends, slots,
+               created_by, created_at
+        FROM schedules WHERE tenant_id = %(tenant_id)s
+    """
+    week, tenant_id = (clock.today() + timedelta(1), clock.today() + timedelta(7)), ward.hospital.tenant_id
+
+    def read(tx: Tx) -> int:
+        rows = tx.all("SHOW SESSION STATUS LIKE 'Handler_read%'")
+        return sum(int(row["Value"]) for row in rows)
+
+    def listed_once(tx: Tx) -> tuple[int, int]:
+        before = read(tx)
+        total, _ = store_schedules.listed(tx, tenant_id, None, None, week, (0, 10))
+        return total, read(tx) - before
+
+    for doubled in range(11):
+        mysql.autocommit(lambda tx: tx.run(begun, days=2**doubled, tenant_id=tenant_id))  # noqa: B023  # at once
+    mysql.autocommit(lambda tx: tx.all("ANALYZE TABLE schedules"))
+    total, rows_read = mysql.autocommit(listed_once)
+    assert total == 1
+    assert rows_read < 200, "of two thousand"
 
 
 @pytest.mark.parametrize(
