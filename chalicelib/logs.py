@@ -46,10 +46,13 @@ class JsonLines(logging.Formatter):
 
 
 def cause(error: BaseException) -> dict[str, Any]:
-    """What an error is, and the number that the database, the system or S3 gave it: all but its message."""
+    """What an error is, and what the database, the system, S3 or another company number it: all but its message."""
     numbers = {name: getattr(error, name, None) for name in ("number", "errno", "status")}
     kind = f"{type(error).__module__.rpartition('.')[2]}.{type(error).__name__}"
-    return {"error": kind, **{name: number for name, number in numbers.items() if isinstance(number, int)}}
+    ids: dict[str, Any] = {name: number for name, number in numbers.items() if isinstance(number, int)}
+    if code := getattr(error, "provider_code", ""):
+        ids["provider_code"] = code
+    return {"error": kind, **ids}
 
 
 def _places(error: BaseException) -> list[str]:

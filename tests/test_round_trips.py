@@ -12,11 +12,14 @@ from weakref import WeakKeyDictionary
 
 import pytest
 
+from chalicelib import clock
 from chalicelib.adapters import redis as cache
+from chalicelib.identity import codes
 from chalicelib.messaging import ids
 from chalicelib.notices import outbox
 from chalicelib.settings import settings
 from tests import people
+from tests.accounts.desk import RESET, VALIDATE, visit
 from tests.booking import ward as wards
 from tests.consult.chat import ask, opened, reply, seen_by_doctor, seen_by_patient, sessions_of_doctor
 from tests.gateway.talk import asked, send
@@ -178,6 +181,19 @@ def test_a_page_of_history_takes_no_more_trips_the_longer_it_is(trips: Trips, li
     assert few == many
     assert many <= (3, 1)
     assert len(seen_by_patient(lin, session, page_size=30, msg_id=oldest).data) == 30
+
+
+def test_a_guess_at_a_code_costs_the_same_for_a_phone_without_an_account(trips: Trips, hospital: Hospital) -> None:
+    """Both while it has tries left and when it has none."""
+    for path in (VALIDATE, RESET):
+        costs = []
+        for phone in (hospital.lin.phone, "13899999999"):
+            asked_for = {"phone": phone, "purpose": codes.RESET, "until": clock.now() + clock.DAY}
+            codes.deliver(hospital.tenant_id, asked_for)
+            guess = partial(visit, hospital, path, phone=phone, verCode="000000", newPassword="Anderes-12345")
+            costs.append([trips.of(guess) for _ in range(2)])  # three times each
+        assert costs[0] == costs[1], path
+        assert costs[0][0] > costs[0][1], path
 
 
 def test_booking(trips: Trips, hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:

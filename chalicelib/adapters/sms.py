@@ -5,6 +5,7 @@ reached, Failed where it refuses.
 """
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +17,17 @@ TIMEOUT = 2.0  # seconds for each step: other codes wait behind it
 
 
 class Failed(Exception):
-    """The provider will not send it; the argument is the provider's word for why."""
+    """The provider will not send it; `provider_code` is its word for why, as far as that is a word and may be logged.
+
+    Aliyun: isv.BUSINESS_LIMIT_CONTROL, Tencent: LimitExceeded.PhoneNumberDailyLimit; HTTP_403 where it says no more.
+    """
+
+    def __init__(self, code: object) -> None:
+        self.provider_code = code if isinstance(code, str) and _WORD.fullmatch(code) else "unknown"
+        super().__init__(self.provider_code)
+
+
+_WORD = re.compile(r"(?!.*\d{4})[A-Za-z][\w.:-]{0,99}", re.ASCII)  # never a phone, a code, or a text that has one
 
 
 def send(phone: str, code: str) -> None:
@@ -40,7 +51,7 @@ def by_aliyun(phone: str, code: str) -> None:
     query, headers = sms_signing.aliyun(url, "SendSms", "2017-05-25", parameters, clock.now())
     answer = _asked(f"{url}/?{query}", headers, b"")
     if answer.get("Code") != "OK":
-        raise Failed(str(answer.get("Code")))
+        raise Failed(answer.get("Code"))
 
 
 def by_tencent(phone: str, code: str) -> None:
@@ -57,7 +68,7 @@ def by_tencent(phone: str, code: str) -> None:
     answer = _asked(url, {**headers, "X-TC-Region": "ap-guangzhou"}, content).get("Response", {})
     states = answer.get("SendStatusSet") or [answer.get("Error", {})]
     if states[0].get("Code") != "Ok":
-        raise Failed(str(states[0].get("Code")))
+        raise Failed(states[0].get("Code"))
 
 
 PROVIDERS: dict[str, Callable[[str, str], None]] = {"file": to_file, "aliyun": by_aliyun, "tencent": by_tencent}
@@ -68,5 +79,5 @@ def _asked(url: str, headers: dict[str, str], body: bytes) -> dict[str, Any]:
     try:
         answer = json.loads(content)
     except ValueError:
-        raise Failed(f"HTTP {status}") from None
+        raise Failed(f"HTTP_{status}") from None
     return answer if isinstance(answer, dict) else {}

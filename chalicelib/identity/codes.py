@@ -35,13 +35,18 @@ def ask(tenant_id: int, phone: str, purpose: str, address: str) -> None:
 
 
 def deliver(tenant_id: int, payload: dict[str, Any]) -> None:
-    """The job: draw a code, keep its hash, send it. A code for a reset goes to who has an account alone."""
+    """The job: draw a code, keep its hash, send it. A code for a reset goes to who has an account alone.
+
+    For who has none a hash of nothing is kept: a guess at it is as much work, and never right.
+    """
     phone, purpose = payload["phone"], payload["purpose"]
     if clock.now() > payload["until"]:  # who waited so long asks again
         return
     code = f"{secrets.randbelow(1_000_000):06d}"
-    kept = _hashed(tenant_id, phone, purpose, code)
-    if mysql.autocommit(lambda tx: _keep(tx, tenant_id, phone, purpose, kept)):
+    goes = purpose != RESET or mysql.autocommit(lambda tx: _has_account(tx, tenant_id, phone))
+    kept = _hashed(tenant_id, phone, purpose, code) if goes else secrets.token_bytes(32)
+    mysql.autocommit(lambda tx: _keep(tx, tenant_id, phone, purpose, kept))
+    if goes:
         sms.send(phone, code)
 
 
@@ -104,16 +109,20 @@ def _ask(tx: Tx, tenant_id: int, phone: str, purpose: str, address: str) -> None
     outbox.put(tx, tenant_id, "code", {"phone": phone, "purpose": purpose, "until": now + PATIENCE})
 
 
-def _keep(tx: Tx, tenant_id: int, phone: str, purpose: str, kept: bytes) -> bool:
-    """False where the purpose is a reset and nobody signs in with that phone."""
-    kept_rows = tx.run(
+def _has_account(tx: Tx, tenant_id: int, phone: str) -> bool:
+    found = tx.value(
+        "SELECT 1 FROM accounts WHERE tenant_id = %(tenant_id)s AND phone = %(phone)s",
+        tenant_id=tenant_id,
+        phone=phone,
+    )
+    return found is not None
+
+
+def _keep(tx: Tx, tenant_id: int, phone: str, purpose: str, kept: bytes) -> None:
+    tx.run(
         """
         INSERT INTO codes (tenant_id, phone, purpose, code_hash, expires_at)
-        SELECT tenant_id, %(phone)s, %(purpose)s, %(kept)s, %(expires_at)s FROM tenants
-        WHERE tenant_id = %(tenant_id)s AND (
-            %(purpose)s <> %(reset)s
-            OR EXISTS (SELECT 1 FROM accounts a WHERE a.tenant_id = %(tenant_id)s AND a.phone = %(phone)s)
-        )
+        VALUES (%(tenant_id)s, %(phone)s, %(purpose)s, %(kept)s, %(expires_at)s)
         ON DUPLICATE KEY UPDATE code_hash = %(kept)s, tries = 0, expires_at = %(expires_at)s
         """,
         tenant_id=tenant_id,
@@ -121,9 +130,7 @@ def _keep(tx: Tx, tenant_id: int, phone: str, purpose: str, kept: bytes) -> bool
         purpose=purpose,
         kept=kept,
         expires_at=clock.now() + LIFE,
-        reset=RESET,
     )
-    return kept_rows > 0
 
 
 def _try(tx: Tx, tenant_id: int, phone: str, purpose: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib import clock
+from chalicelib import clock, logs
 from chalicelib.adapters import mysql, redis, sms
 from chalicelib.identity import codes, sweep
 from chalicelib.notices import outbox
@@ -178,15 +178,17 @@ def test_a_code_that_was_sent_leaves_nothing_in_the_outbox(hospital: Hospital, i
 
 
 def test_a_provider_that_fails_is_asked_again_with_another_code(
-    hospital: Hospital, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+    hospital: Hospital, inbox: Inbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.handler.setFormatter(logs.JsonLines())
+
     def fail(*_: str) -> None:
         raise sms.Failed("isv.BUSINESS_LIMIT_CONTROL")
 
     with monkeypatch.context() as broken:
         broken.setitem(sms.PROVIDERS, "file", fail)
         assert ask_code(hospital).status == 200
-        outbox.run(outside=True)
+        wait_until(lambda: '"provider_code": "isv.BUSINESS_LIMIT_CONTROL"' in caplog.text)
     in_10_s = clock.now() + 10 * clock.SECOND
     monkeypatch.setattr(clock, "now", lambda: in_10_s)
     outbox.run(outside=True)

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, quote
 
 import pytest
 
+from chalicelib import logs
 from chalicelib.adapters import sms, sms_signing
 from chalicelib.errors import UNAVAILABLE, Refused
 from chalicelib.settings import settings
@@ -173,21 +174,29 @@ def test_tencent_sends_the_code(tencent: Provider) -> None:
     assert tencent.wrong == []
 
 
+LIMIT, DAILY, SIGNATURE = "isv.BUSINESS_LIMIT_CONTROL", "LimitExceeded.PhoneNumberDailyLimit", "AuthFailure.Signature"
+
+
 @pytest.mark.parametrize(
-    "answer",
+    ("name", "answer", "code"),
     [
-        '{"Code": "isv.BUSINESS_LIMIT_CONTROL"}',
-        '{"Response": {"SendStatusSet": [{"Code": "LimitExceeded.PhoneNumberDailyLimit"}]}}',
-        '{"Response": {"Error": {"Code": "AuthFailure.SignatureFailure"}}}',
-        *("{}", "[]", "", "<html>"),
+        ("aliyun", f'{{"Code": "{LIMIT}", "Message": "13800000001 触发分钟级流控"}}', LIMIT),
+        ("tencent", f'{{"Response": {{"SendStatusSet": [{{"Code": "{DAILY}"}}]}}}}', DAILY),
+        ("tencent", f'{{"Response": {{"Error": {{"Code": "{SIGNATURE}"}}}}}}', SIGNATURE),
+        *((name, answer, "unknown") for name in ("aliyun", "tencent") for answer in ("{}", "[]", '{"Code": 7}')),
+        *((name, answer, "HTTP_200") for name in ("aliyun", "tencent") for answer in ("", "<html>")),
+        *(("aliyun", f'{{"Code": "{text}"}}', "unknown") for text in ("", "isv.13800000001", "code 042917", "验证码")),
     ],
 )
-@pytest.mark.parametrize("name", ["aliyun", "tencent"])
-def test_a_refusal_is_a_failure(provider: Provider, name: str, answer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refusal_is_a_failure_that_says_why(
+    provider: Provider, name: str, answer: str, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     provider.check, provider.answer = {"aliyun": acs3, "tencent": tc3}[name], answer
     set_up(provider, name, monkeypatch)
-    with pytest.raises(sms.Failed):
+    with pytest.raises(sms.Failed) as failed:
         sms.send("13800000001", "042917")
+    assert failed.value.provider_code == code
+    assert logs.cause(failed.value) == {"error": "sms.Failed", "provider_code": code}
 
 
 def test_a_provider_that_is_down_may_be_asked_again(aliyun: Provider) -> None:
