@@ -15,12 +15,14 @@ class Staff:
     password_hash: bytes
 
 
-def find_by_phone(tx: Tx, tenant_id: int, phone: str) -> Staff | None:
-    """Return the member of staff who signs in with this phone; None also where disabled."""
+def find_by_phone(tx: Tx, tenant_id: int, phone: str, to_change: bool = False) -> Staff | None:
+    """Return the member of staff who signs in with this phone, locked until the commit where asked for; None also
+    where disabled."""
     row = tx.one(
-        """
+        f"""
         SELECT user_id, role, name, password_hash FROM staff
         WHERE tenant_id = %(tenant_id)s AND phone = %(phone)s AND disabled_at IS NULL
+        {"FOR UPDATE" if to_change else ""}
         """,
         tenant_id=tenant_id,
         phone=phone,
