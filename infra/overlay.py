@@ -84,6 +84,8 @@ def _parameters(stage: str) -> Json:
         "RequestsPerSecond": ("1000", "Above this API Gateway answers 429"),
         "SecretsVersion": ("1", "Any other value has CloudFormation read the secrets again"),
     }
-    return {
+    parameters: Json = {
         name: {"Type": "String", "Default": default, "Description": text} for name, (default, text) in texts.items()
     }
+    parameters["SmsProvider"]["AllowedValues"] = ["", "aliyun", "tencent"]
+    return parameters

@@ -176,6 +176,8 @@ def move_read(tx: Tx, public_id: str, principal: str, seq: int) -> tuple[Seat, l
     be told: the participants, nobody where it did not move or they are many.
 
     None for no participant. The count reads committed rows under the seat's lock: no own message slips between.
+    ROW_COUNT() is -1 where the client has gone, and the packet goes on without it (see store.append). Here it decides
+    no more than what is answered, and then nobody reads the answer.
     """
     *_, rows, others, _ = tx.packet(
         """

@@ -10,6 +10,7 @@ import pytest
 from samtranslator.translator.arn_generator import ArnGenerator
 from samtranslator.translator.transform import transform
 
+from chalicelib.adapters import sms
 from tests.bundle.cloudformation import (
     REGIONS,
     STACKS,
@@ -45,6 +46,11 @@ def expanded(package: Package, region: str, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_cfn_lint_finds_nothing(package: Package) -> None:
     assert lint(package.sam, *STACKS) == ""
+
+
+def test_an_sms_provider_is_one_that_there_is(package: Package) -> None:
+    allowed = package.template["Parameters"]["SmsProvider"]["AllowedValues"]
+    assert set(allowed) == {"", *sms.PROVIDERS} - {"file"}, "which is a developer's"
 
 
 @pytest.mark.parametrize("region", REGIONS)

@@ -1,5 +1,7 @@
 """/notify over WebSocket: through the whole app on this machine, with a client library."""
 
+import json
+
 import pytest
 
 from chalicelib.adapters import redis
@@ -9,6 +11,8 @@ from tests.gateway.hearing import contents, heard
 from tests.gateway.socket_client import listening
 from tests.gateway.talk import Visitor, join, last_30, made, sent, visitor
 from tests.people import Hospital, Person
+
+WHAT_AN_ID_IS = "id：应为不超过 128 个字符的文本，或绝对值小于 2^53 的整数"
 
 
 @pytest.fixture
@@ -147,9 +151,26 @@ def test_what_cannot_be_done_is_refused_and_the_socket_stays(
         assert page.ask("ping")["code"] == 0
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", "您好", '{"action":"ping","id":{}}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "您好"])
 def test_what_is_no_action_is_answered(url: str, han: Visitor, text: str) -> None:
     with listening(url, han.token) as page:
         page.ready()
         page.line.send(text)
         assert page.next()["code"] == 10001
+
+
+@pytest.mark.parametrize("id", [None, {}, [], True, 1.5, "x" * 129, 2**53, -(10**999)])
+def test_an_id_that_is_none_is_refused_by_name(url: str, han: Visitor, id: object) -> None:
+    with listening(url, han.token) as page:
+        page.ready()
+        page.line.send(json.dumps({"action": "ping", "id": id}))
+        refused = {"action": "", "id": "", "code": 10001, "error": WHAT_AN_ID_IS}
+        assert page.next() == refused
+
+
+@pytest.mark.parametrize("id", ["", "q1", 0, -7, 2**53 - 1, "x" * 128])
+def test_an_answer_has_the_id_of_what_was_said(url: str, han: Visitor, id: object) -> None:
+    with listening(url, han.token) as page:
+        page.ready()
+        page.line.send(json.dumps({"action": "ping", "id": id}))
+        assert page.next()["id"] == id

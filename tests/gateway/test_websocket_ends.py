@@ -1,5 +1,7 @@
 """Who may listen over a WebSocket, for how long, and what becomes of one that ends."""
 
+from threading import Event
+
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -105,13 +107,29 @@ def test_a_socket_that_vanished_is_forgotten_when_it_is_written_to(
     assert stored(han) == 0
 
 
-def test_a_listener_that_does_not_read_holds_up_nobody(url: str, guo: Visitor, han: Visitor, conversation: str) -> None:
-    with listening(url, guo.token) as page, listening(url, han.token):
+def test_a_listener_whose_line_is_stuck_holds_up_nobody(
+    url: str, guo: Visitor, han: Visitor, conversation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, stuck, free, late = ws_push._call, Event(), Event(), Event()
+
+    def slowly(method: str, connection_id: str, body: bytes = b"") -> int:
+        if connection_id == hans:
+            stuck.set()
+            free.wait(10)
+            late.set()
+        return real(method, connection_id, body)
+
+    with listening(url, guo.token) as page, listening(url, han.token) as slow:
         page.ready()
-        begun = clock.monotonic()
+        slow.ready()
+        [hans] = connections(han)
+        monkeypatch.setattr(ws_push, "_call", slowly)
         assert send(guo, conversation, "您好").status == 200
-        assert clock.monotonic() - begun < sockets.PATIENCE + 2
         assert page.message()["Content"] == "您好"
+        assert stuck.is_set()
+        assert not late.is_set(), "somebody has waited for it"
+        free.set()
+        assert slow.message()["Content"] == "您好"
 
 
 def connections(who: Visitor) -> list[str]:

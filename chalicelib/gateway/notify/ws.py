@@ -8,7 +8,7 @@ to; MsgData; {"action": "ready"} behind the backlog.
 import logging
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, PlainValidator, ValidationError
 
 from chalicelib import errors, logs
 from chalicelib.adapters import mysql, redis, ws_push
@@ -21,7 +21,7 @@ from chalicelib.identity.callers import PARTICIPANTS, Caller
 from chalicelib.messaging import backlog, delivery, sockets
 from chalicelib.messaging.sockets import Socket
 from chalicelib.notices import outbox
-from chalicelib.wire import BODY, Cursor, Wire, explain
+from chalicelib.wire import BODY, ID_LIMIT, Cursor, Wire, explain
 
 logger = logging.getLogger(__name__)
 
@@ -29,11 +29,19 @@ Event = dict[str, Any]
 Answer = dict[str, Any]
 
 
+def _own(id: object) -> str | int:
+    if isinstance(id, str) and len(id) <= 128:
+        return id
+    if isinstance(id, int) and not isinstance(id, bool) and -ID_LIMIT < id < ID_LIMIT:
+        return id
+    raise ValueError("应为不超过 128 个字符的文本，或绝对值小于 2^53 的整数")
+
+
 class Said(Wire):
     """What every action has. `id` is the client's own, by which it knows the answer."""
 
     action: str = Field("", max_length=32)
-    id: Annotated[str, Field(max_length=128)] | int = ""
+    id: Annotated[str | int, PlainValidator(_own)] = ""
 
 
 class Place(Wire):
