@@ -1,13 +1,15 @@
 """Commands to Redis and their answers, over the client library's connections but past its bookkeeping.
 
 Its own ways of sending (execute_command, pipelines, cluster pipelines) cost a process two to five times as much as
-the same bytes sent and read by its connections. What they are good at is left to them: they follow a cluster that
-moves, and ask again where a connection broke.
+the same bytes sent and read by its connections, and its pools as much again to lend one. What they are good at is left
+to them: they follow a cluster that moves, and ask again where a connection broke.
 """
 
 from collections.abc import Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
+import hiredis
 from redis.exceptions import AskError, ClusterDownError, ConnectionError, ResponseError, TryAgainError
 
 Command = tuple[Any, ...]  # name, script, number of keys, first key, …
@@ -47,11 +49,11 @@ def wait(client: Any, key: str, command: Command, timeout: float) -> Any:
 
 def _exchange(client: Any, commands: Sequence[Command]) -> list[Any]:
     pools = [_pool(client, command[FIRST_KEY]) for command in commands]
-    lines = {pool: pool.get_connection() for pool in set(pools)}
+    lines = {pool: _take(pool) for pool in set(pools)}
     try:
         for pool, line in lines.items():
-            theirs = [command for command, its in zip(commands, pools, strict=True) if its is pool]
-            line.send_packed_command(line.pack_commands(theirs), check_health=False)
+            theirs = [hiredis.pack_command(one) for one, its in zip(commands, pools, strict=True) if its is pool]
+            line.send_packed_command(theirs if len(theirs) == 1 else [b"".join(theirs)], check_health=False)
         return [_answer(lines[pool]) for pool in pools]
     except BaseException:  # an answer that nobody read would be taken for that of the next command
         for line in lines.values():
@@ -59,7 +61,18 @@ def _exchange(client: Any, commands: Sequence[Command]) -> list[Any]:
         raise
     finally:
         for pool, line in lines.items():
-            pool.release(line)
+            _idle.setdefault(pool, []).append(line)
+
+
+# Connections that were taken from a pool for good, newest last; one that broke connects anew when it is next used.
+_idle: WeakKeyDictionary[Any, list[Any]] = WeakKeyDictionary()
+
+
+def _take(pool: Any) -> Any:
+    try:
+        return _idle[pool].pop()
+    except LookupError:
+        return pool.get_connection()
 
 
 def _pool(client: Any, key: str) -> Any:
