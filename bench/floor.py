@@ -62,7 +62,7 @@ class Packet:
             connection.next_result()
             rows += connection._result.rows or ()
         if self.key:
-            floor.seq = rows[0][0]
+            floor.seq = int(rows[0][0].split()[0])
         floor.answers.append(rows)
 
 

@@ -50,47 +50,38 @@ def append(
     None unless the sender may write there, in one of that kind.
 
     The row lock that numbers is taken and freed inside the packet, so no network stands between two senders. Locks
-    are taken in one order everywhere: the conversation, its seats, its messages. (The conversation is looked up by
-    SELECT … INTO: SET … = (SELECT …) would take a shared lock on it, and two senders would deadlock.)
+    are taken in one order everywhere: the conversation, its seats, its messages. (STRAIGHT_JOIN reads, and so locks, in
+    that order; by SET … = (SELECT …) two senders would share the lock, and then deadlock. MOD: & is unsigned, and
+    GREATEST of both kinds a DECIMAL.)
     No step asks ROW_COUNT() for what the one before did: where the client has gone, a server goes on with the packet,
     COMMIT and all, and ROW_COUNT() is -1 after the first answer that it could not send.
     Raises mysql.Duplicate("resend") for a retry key that is stored already, and ("message_id") for a clash of ids.
     """
-    *_, rows, principals, _ = tx.packet(
+    *_, rows, _ = tx.packet(
         f"""
-        SET @conversation = NULL, @next = NULL, @seq = NULL;
-        SELECT conversation_id INTO @conversation FROM conversations
-        WHERE public_id = %(public_id)s AND tenant_id = %(tenant_id)s AND (%(kind)s IS NULL OR kind = %(kind)s);
+        SET @seq = NULL;
         START TRANSACTION;
-        SELECT last_seq + 1, GREATEST(last_tick + 1, %(tick)s + (last_seq & 4095)) INTO @next, @tick
-        FROM conversations WHERE conversation_id = @conversation AND archived_at IS NULL FOR UPDATE;
-        SELECT @next INTO @seq FROM participants
-        WHERE conversation_id = @conversation AND principal = %(sender)s AND left_at IS NULL FOR UPDATE;
+        SELECT c.conversation_id, c.last_seq + 1, GREATEST(c.last_tick + 1, %(tick)s + MOD(c.last_seq, 4096)),
+               c.last_tick, c.tag, c.changes
+        INTO @conversation, @seq, @tick, @prev_tick, @tag, @changes
+        FROM conversations c STRAIGHT_JOIN participants p
+            ON p.conversation_id = c.conversation_id AND p.principal = %(sender)s AND p.left_at IS NULL
+        WHERE c.public_id = %(public_id)s AND c.tenant_id = %(tenant_id)s AND (%(kind)s IS NULL OR c.kind = %(kind)s)
+          AND c.archived_at IS NULL
+        FOR UPDATE;
         INSERT INTO messages
             (conversation_id, seq, tenant_id, tick, tag,
              sender, endpoint, retry_key, type, content, object_key, sent_at, status)
-        SELECT conversation_id, @seq, tenant_id, @tick, tag,
+        SELECT @conversation, @seq, %(tenant_id)s, @tick, @tag,
                %(sender)s, %(endpoint)s, %(retry_key)s, %(type)s, %(content)s, %(object_key)s, %(now)s, %(status)s
-        FROM conversations
-        WHERE conversation_id = @conversation AND @seq IS NOT NULL;
-        UPDATE conversations SET last_seq = @seq, prev_tick = last_tick, last_tick = @tick
-        WHERE conversation_id = @conversation AND @seq IS NOT NULL;
-        UPDATE participants SET own_since = own_since + 1
-        WHERE conversation_id = @conversation AND principal = %(sender)s AND @seq IS NOT NULL;
-        INSERT INTO outbox (tenant_id, job, payload, due_at, created_at)
-        SELECT tenant_id, 'fan_out',
-               CONCAT('{{"kind":"message","conversation":"', public_id, '","seq":', last_seq, '}}'), %(now)s, %(now)s
-        FROM conversations
-        WHERE conversation_id = @conversation AND @seq IS NOT NULL AND kind <> 'consult' AND (
-            SELECT COUNT(*) FROM (
-                SELECT 1 FROM participants
-                WHERE conversation_id = @conversation AND left_at IS NULL LIMIT {TOLD_AT_ONCE + 1}
-            ) AS some
-        ) > {TOLD_AT_ONCE};
-        SELECT last_seq, last_tick, prev_tick, tag, changes
-        FROM conversations WHERE conversation_id = @conversation AND @seq IS NOT NULL;
-        SELECT principal FROM participants
-        WHERE conversation_id = @conversation AND left_at IS NULL LIMIT {TOLD_AT_ONCE + 1};
+        FROM DUAL WHERE @seq IS NOT NULL;
+        UPDATE conversations c JOIN participants p
+            ON p.conversation_id = c.conversation_id AND p.principal = %(sender)s
+        SET c.last_seq = @seq, c.prev_tick = @prev_tick, c.last_tick = @tick, p.own_since = p.own_since + 1
+        WHERE c.conversation_id = @conversation AND @seq IS NOT NULL;
+        {_CROWD if kind != "consult" else ""}
+        SELECT CONCAT_WS(' ', @seq, @tick, @prev_tick, @tag, @changes) AS head, principal FROM participants
+        WHERE conversation_id = @conversation AND @seq IS NOT NULL AND left_at IS NULL LIMIT {TOLD_AT_ONCE + 1};
         COMMIT
         """,
         tenant_id=tenant_id,
@@ -108,12 +99,26 @@ def append(
     )
     if not rows:
         return None
-    head = rows[0]
-    message_id = ids.encode(head["last_tick"], head["tag"])
-    sent = (sender, draft.type, draft.content, draft.object_key)
-    message = Message(head["last_seq"], message_id, *sent, now, status=draft.status)
-    prev_id = ids.encode(head["prev_tick"], head["tag"]) if head["last_seq"] > 1 else ""
-    return Written(message, prev_id, head["changes"], told_at_once(principals), many=len(principals) > TOLD_AT_ONCE)
+    seq, tick, prev_tick, tag, changes = map(int, rows[0]["head"].split())  # one column: each costs more than its value
+    message_id = ids.encode(tick, tag)
+    message = Message(*(seq, message_id, sender, draft.type, draft.content, draft.object_key, now), status=draft.status)
+    prev_id = ids.encode(prev_tick, tag) if seq > 1 else ""
+    return Written(message, prev_id, changes, told_at_once(rows), many=len(rows) > TOLD_AT_ONCE)
+
+
+# A consultation is two people, and its packet is spared the question.
+_CROWD = f"""
+    INSERT INTO outbox (tenant_id, job, payload, due_at, created_at)
+    SELECT tenant_id, 'fan_out',
+           CONCAT('{{"kind":"message","conversation":"', public_id, '","seq":', last_seq, '}}'), %(now)s, %(now)s
+    FROM conversations
+    WHERE conversation_id = @conversation AND @seq IS NOT NULL AND (
+        SELECT COUNT(*) FROM (
+            SELECT 1 FROM participants
+            WHERE conversation_id = @conversation AND left_at IS NULL LIMIT {TOLD_AT_ONCE + 1}
+        ) AS some
+    ) > {TOLD_AT_ONCE};
+"""
 
 
 def find_sent(tx: Tx, tenant_id: int, sender: str, draft: Draft) -> tuple[str, str, str, Written] | None:
