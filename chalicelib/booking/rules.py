@@ -58,6 +58,5 @@ def save(caller: Caller, saved: BookingRules) -> None:
 
 def _save(tx: Tx, caller: Caller, saved: BookingRules) -> None:
     store_rules.ensure(tx, caller.tenant_id, asdict(Rules()), caller.user_id, clock.now())
-    store_rules.lock(tx, caller.tenant_id)
     changed = {**asdict(of(tx, caller.tenant_id)), **saved.model_dump(exclude_unset=True)}
     store_rules.save(tx, caller.tenant_id, changed, caller.user_id, clock.now())

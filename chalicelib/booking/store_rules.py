@@ -15,7 +15,7 @@ def find(tx: Tx, tenant_id: int) -> Row | None:
 
 
 def ensure(tx: Tx, tenant_id: int, rules: dict[str, Any], user_id: int, now: int) -> None:
-    """A row that is there stays as it is."""
+    """A row that is there stays as it is. It is locked until the commit either way."""
     tx.run(
         """
         INSERT INTO booking_rules (tenant_id, days_ahead, cancel_minutes, daily_limit, pay_minutes, missed_limit,
@@ -29,10 +29,6 @@ def ensure(tx: Tx, tenant_id: int, rules: dict[str, Any], user_id: int, now: int
         user_id=user_id,
         now=now,
     )
-
-
-def lock(tx: Tx, tenant_id: int) -> None:
-    tx.one("SELECT 1 FROM booking_rules WHERE tenant_id = %(tenant_id)s FOR UPDATE", tenant_id=tenant_id)
 
 
 def save(tx: Tx, tenant_id: int, rules: dict[str, Any], user_id: int, now: int) -> None:

@@ -70,6 +70,11 @@ def test_a_bad_field_of_the_list_is_named(ward: Ward, wrong: dict[str, Any]) -> 
     assert (answer.status, answer.code, answer.error.partition("：")[0]) == (400, 10001, next(iter(wrong)))
 
 
+def test_a_pattern_of_todays_weekday_begins_next_week(ward: Ward) -> None:
+    save(ward, weekday=weekday(0))
+    assert made(ward) == [day(7), day(14), day(21), day(28)]
+
+
 def test_making_it_again_adds_nothing_and_a_longer_reach_adds_the_rest(ward: Ward) -> None:
     save(ward)
     patterns.expand_all()

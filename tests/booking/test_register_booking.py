@@ -46,6 +46,24 @@ def test_only_on_the_day_itself(ward: Ward, lin: Person, monkeypatch: pytest.Mon
     assert ward.register(book_id=book_id).status == 200, "who is late is received"
 
 
+def test_who_comes_the_day_after_is_not_received(ward: Ward, lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    book_id = ward.booked(lin, ward.schedule())
+    stopped_clock(monkeypatch, "00:00", ahead=2)
+    assert ward.register(book_id=book_id).error == f"只能在就诊当天（{day(-1)}）挂号"
+
+
+@pytest.mark.usefixtures("morning")
+def test_two_hospitals_may_give_the_same_code(
+    ward: Ward, other: Ward, lin: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("secrets.randbelow", lambda _: 7)
+    theirs = other.booked(other.hospital.lin, other.schedule(date=day(0)))
+    own = ward.booked(lin, ward.schedule(date=day(0)))
+    code = ward.book(lin, own).data["bookCode"]
+    assert code == other.book(other.hospital.lin, theirs).data["bookCode"]
+    assert [of.register(book_code=code).data["book_id"] for of in (ward, other)] == [own, theirs]
+
+
 @pytest.mark.usefixtures("morning")
 def test_what_is_cancelled_or_anothers_is_not_registered(ward: Ward, other: Ward, lin: Person) -> None:
     book_id = ward.booked(lin, ward.schedule(date=day(0)))
@@ -125,6 +143,7 @@ def test_doctors_see_their_own_day_and_the_desk_everybodys(ward: Ward, other: Wa
     assert listed(zhou, date=day(1), doctor_id=chen.user_id).status == 404
     assert listed(desk, date=day(1), doctor_id=chen.user_id).data["total"] == 1
     assert listed(desk, date=day(1), dept_id=ward.dept_id).data["total"] == 2
+    assert listed(desk, date=day(1), dept_id=999_999_999).data["total"] == 0
     assert listed(other.hospital.desk, date=day(1)).data["total"] == 0
 
 
