@@ -139,9 +139,12 @@ def test_a_cancelled_slot_is_sold_again(ward: Ward, lin: Person, wang: Person) -
 def test_a_paid_booking_that_is_cancelled_leaves_a_refund(ward: Ward, lin: Person, wang: Person) -> None:
     schedule_id = ward.schedule()
     book_id, unpaid = ward.booked(lin, schedule_id, 1), ward.booked(wang, schedule_id, 2)
-    paid(book_id)
+    free = ward.booked(lin, ward.schedule(date=day(2), bookfee=0))
+    for one in (book_id, free):
+        paid(one)
     for _ in range(2):
         ward.cancel(lin, book_id)
+        ward.cancel(lin, free)
         ward.cancel(wang, unpaid)
     [due] = rows("refunds_due", ward.hospital)
     assert (str(due["book_id"]), due["fee"], due["reason"]) == (book_id, 1250, "patient")

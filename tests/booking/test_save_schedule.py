@@ -11,7 +11,9 @@ from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.booking import store_schedules
+from tests.booking import ward as wards
 from tests.booking.ward import AFTERNOON, DESK, Ward, day, rows
+from tests.people import Person
 from tests.wire import Answer, get
 
 
@@ -76,10 +78,25 @@ def test_eight_who_make_one_half_day_at_once_make_one_schedule(ward: Ward) -> No
 def test_a_schedule_is_changed(ward: Ward) -> None:
     schedule_id = ward.schedule()
     for _ in range(2):  # the same request twice
-        changed = ward.save(schedule_id=schedule_id, end="11:00", slots=6, bookfee=20.05)
+        changed = ward.save(schedule_id=schedule_id, end="11:00", slots=6, bookfee=19.99)
         assert changed.data["schedule_id"] == schedule_id
     [one] = listed(ward).data["list"]
-    assert (one["end"], one["slots"], one["bookfee"]) == ("11:00", 6, 20.05)
+    assert (one["end"], one["slots"], one["bookfee"]) == ("11:00", 6, 19.99)
+
+
+@pytest.mark.parametrize("change", ["dept_id", "doctor_id", "half", "begin", "end", "slots"])
+def test_what_a_booking_was_sold_by_stays_until_it_is_cancelled(ward: Ward, lin: Person, change: str) -> None:
+    others = {"dept_id": wards.ward(ward.hospital, "儿科").dept_id, "doctor_id": ward.hospital.zhou.user_id}
+    others |= {"begin": "08:30", "end": "11:00", "slots": 9}
+    fields = AFTERNOON if change == "half" else {change: others[change]}
+    schedule_id = ward.schedule()
+    book_id = ward.booked(lin, schedule_id)
+    answer = ward.save(schedule_id=schedule_id, **fields)
+    assert (answer.status, answer.error) == (409, "已有患者预约，只能修改类型、费用和候诊地点")
+    assert listed(ward).data["list"][0]["booked"] == 1
+    ward.cancel(lin, book_id)
+    assert ward.save(schedule_id=schedule_id, **fields).status == 200
+    assert listed(ward).data["list"][0]["booked"] == 0
 
 
 def test_a_schedule_keeps_its_day(ward: Ward) -> None:
@@ -156,6 +173,7 @@ def test_schedules_are_listed_by_day_and_narrowed(ward: Ward) -> None:
     ]
     assert listed(ward, doctor_id=ward.hospital.zhou.user_id).data["total"] == 1
     assert listed(ward, dept_id=ward.dept_id, from_date=day(2)).data["total"] == 2
+    assert listed(ward, from_date=day(2), to_date=day(2)).data["total"] == 1
     page = listed(ward, page_num=2, page_size=3).data
     assert (page["pages"], len(page["list"])) == (2, 1)
 

@@ -1,5 +1,6 @@
 """Booking a slot: presubmit, submit, book/schedule. Races are in test_races.py."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -165,6 +166,16 @@ def test_a_stopped_half_day_has_no_confirm_page(ward: Ward, lin: Person) -> None
     ward.stop(schedule_id)
     answer = presubmit(lin, schedule_id)
     assert (answer.status, answer.error) == (409, "该排班已停诊")
+
+
+def test_a_child_does_not_have_the_slot_of_who_books_for_it(ward: Ward, lin: Person) -> None:
+    schedule_id = ward.schedule()
+    child = replace(lin, member_id=people.add_member(lin, "林小宝"))
+    people.file(child, "林小宝")
+    ward.booked(lin, schedule_id, 1)
+    assert ward.submit(child, schedule_id, 1).error == "1号已被预约，还可预约：2号 09:00、3号 10:00、4号 11:00"
+    book_id = ward.booked(child, schedule_id, 2)
+    assert ward.book(lin, book_id).data["memberName"] == "林小宝"
 
 
 def test_what_is_over_or_not_offered_yet_is_refused(ward: Ward, lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
