@@ -86,8 +86,8 @@ def test_a_schedule_is_changed(ward: Ward) -> None:
 
 @pytest.mark.parametrize("change", ["dept_id", "doctor_id", "half", "begin", "end", "slots"])
 def test_what_a_booking_was_sold_by_stays_until_it_is_cancelled(ward: Ward, lin: Person, change: str) -> None:
-    others = {"dept_id": wards.ward(ward.hospital, "儿科").dept_id, "doctor_id": ward.hospital.zhou.user_id}
-    others |= {"begin": "08:30", "end": "11:00", "slots": 9}
+    others: dict[str, Any] = {"begin": "08:30", "end": "11:00", "slots": 9}
+    others |= {"dept_id": wards.ward(ward.hospital, "儿科").dept_id, "doctor_id": ward.hospital.zhou.user_id}
     fields = AFTERNOON if change == "half" else {change: others[change]}
     schedule_id = ward.schedule()
     book_id = ward.booked(lin, schedule_id)
