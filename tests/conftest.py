@@ -7,7 +7,7 @@ import pytest
 
 from chalicelib import migrations
 from tests import people
-from tests.overheard import LISTENER
+from tests.overheard import FOUND, LISTENER, listen
 from tests.people import Hospital, Person
 
 
@@ -23,9 +23,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def overheard() -> Iterator[None]:
-    logging.root.addHandler(LISTENER)
+    FOUND.unlink(missing_ok=True)
+    listen()
     yield
     logging.root.removeHandler(LISTENER)
+    FOUND.unlink(missing_ok=True)
 
 
 @pytest.fixture

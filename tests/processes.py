@@ -3,8 +3,11 @@
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
+from importlib import import_module
 from multiprocessing import get_context
 from typing import Any
+
+from tests import overheard
 
 PROCESSES = 8
 
@@ -16,4 +19,9 @@ def at_once(work: Callable[..., Any], arguments: Iterable[tuple[Any, ...]]) -> l
 
 @cache
 def _pool() -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn"))
+    return ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn"), initializer=_overheard)
+
+
+def _overheard() -> None:
+    import_module("app")  # first: it sets up logging
+    overheard.listen()

@@ -16,6 +16,7 @@ from pymysql.connections import Connection
 from chalicelib.adapters import mysql
 from chalicelib.messaging import log, reading, store, tail
 from chalicelib.messaging.models import Draft
+from tests import overheard
 
 # Where death comes: on entering this function for the n-th time.
 POINTS: dict[str, tuple[Any, str, int]] = {
@@ -64,6 +65,7 @@ def lay_in_wait(point: str) -> None:
 
 def main() -> None:
     assert store  # imported before any fork
+    overheard.listen()
     for line in sys.stdin:
         job = json.loads(line)
         if not os.fork():

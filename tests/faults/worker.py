@@ -20,6 +20,7 @@ from typing import Any, TextIO
 from chalicelib.adapters import redis
 from chalicelib.errors import Refused
 from chalicelib.messaging import log
+from tests import overheard
 from tests.faults.sides import Side, page_of
 from tests.people import Person
 from tests.wire import Answer
@@ -181,6 +182,7 @@ def work(port: int, name: str) -> None:
 
 
 def main() -> None:
+    overheard.listen()
     for name in sys.argv[2:]:
         if not os.fork():
             try:

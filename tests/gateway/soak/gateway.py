@@ -11,6 +11,7 @@ from pathlib import Path
 from time import monotonic, sleep
 
 from devstack import processes
+from tests import overheard
 
 PATIENCE = 20.0  # seconds until it answers
 
@@ -65,3 +66,4 @@ def serving(log: Path, sockets: Gateway | None = None) -> Iterator[Gateway]:
         yield gateway
     finally:
         gateway.kill()
+        overheard.read(log)
