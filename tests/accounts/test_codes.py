@@ -35,6 +35,7 @@ def many_connections(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mysql, "settings", replace(settings, database_wait=60))  # they queue for 16
 
 
+@pytest.mark.store
 @pytest.mark.usefixtures("many_connections")
 def test_a_hundred_requests_at_once_send_one_sms(hospital: Hospital, inbox: Inbox) -> None:
     with ThreadPoolExecutor(100) as pool:
@@ -45,6 +46,7 @@ def test_a_hundred_requests_at_once_send_one_sms(hospital: Hospital, inbox: Inbo
     assert len(inbox(PHONE)) == 1
 
 
+@pytest.mark.store
 def test_of_two_requests_the_second_waits_to_be_counted(
     hospital: Hospital, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -64,6 +66,7 @@ def test_of_two_requests_the_second_waits_to_be_counted(
     assert inbox(PHONE)
 
 
+@pytest.mark.store
 def test_a_phone_gets_one_a_minute_five_an_hour_and_ten_a_day(hospital: Hospital, inbox: Inbox, later: Any) -> None:
     sent: list[float] = []
     for minute in [0, 0.9, 1.1, 3, 5, 7, 9, 59, 62, 64, 66, 68, 70, 130, 23 * 60, 24 * 60 + 2]:
@@ -112,6 +115,7 @@ def test_a_flushed_redis_gives_no_more_of_them(hospital: Hospital, inbox: Inbox)
     assert register(hospital, code).status == 400
 
 
+@pytest.mark.store
 @pytest.mark.usefixtures("many_connections")
 def test_a_hundred_guesses_at_once_are_five(hospital: Hospital, inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
     ask_code(hospital)
@@ -131,6 +135,7 @@ def test_a_hundred_guesses_at_once_are_five(hospital: Hospital, inbox: Inbox, mo
     assert register(hospital, code).status == 400, "the sixth is not looked at, even if it is right"
 
 
+@pytest.mark.store
 def test_a_code_dies_after_five_minutes(hospital: Hospital, inbox: Inbox, later: Any) -> None:
     later(0)
     ask_code(hospital)
@@ -141,6 +146,7 @@ def test_a_code_dies_after_five_minutes(hospital: Hospital, inbox: Inbox, later:
     assert register(hospital, code).status == 200
 
 
+@pytest.mark.store
 def test_the_newest_code_counts_and_has_tries_of_its_own(hospital: Hospital, inbox: Inbox, later: Any) -> None:
     later(0)
     ask_code(hospital)

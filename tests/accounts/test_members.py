@@ -46,12 +46,14 @@ def test_the_next_one_is_not_the_default(newcomer: Person) -> None:
     assert [(one["memberId"], one["defaultMember"]) for one in members(newcomer)] == [(first, True), (second, False)]
 
 
+@pytest.mark.store
 def test_adding_somebody_again_is_the_same_member(newcomer: Person) -> None:
     number = woman()
     assert add(newcomer, number).data == add(newcomer, number).data
     assert len(members(newcomer)) == 1
 
 
+@pytest.mark.store
 def test_two_accounts_share_a_persons_file_and_not_the_member(lin: Person, wang: Person) -> None:
     number = woman()
     one, other = add(lin, number).data["memberId"], add(wang, number).data["memberId"]
@@ -66,6 +68,7 @@ def test_another_hospital_files_by_itself(lin: Person, elsewhere: Hospital) -> N
     assert members(lin)[-1]["bindPatiId"] != members(elsewhere.lin)[-1]["bindPatiId"]
 
 
+@pytest.mark.store
 def test_a_number_filed_under_another_name_is_refused(lin: Person, wang: Person) -> None:
     number = woman()
     add(lin, number)
@@ -83,6 +86,7 @@ def test_names_are_not_tried_out(lin: Person, wang: Person) -> None:
     assert add(lin, woman()).status == 200
 
 
+@pytest.mark.store
 def test_at_most_ten(newcomer: Person) -> None:
     numbers = [woman() for _ in range(11)]
     assert [add(newcomer, number).status for number in numbers] == [200] * 10 + [409]

@@ -95,6 +95,7 @@ def test_a_bad_field_is_refused_by_name_and_changes_nothing(lin: Person, field: 
     assert info(lin)["name"] == "林小雨"
 
 
+@pytest.mark.store
 def test_an_uploaded_picture_becomes_the_avatar(lin: Person) -> None:
     data = upload(lin)
     assert data["OSS_access_key_id"] == data["fields"]["x-amz-credential"].split("/")[0]
@@ -103,6 +104,7 @@ def test_an_uploaded_picture_becomes_the_avatar(lin: Person) -> None:
     assert picture(lin) == PNG
 
 
+@pytest.mark.store
 def test_the_next_one_takes_its_place(lin: Person) -> None:
     upload(lin)
     assert picture(lin) == PNG
@@ -118,6 +120,7 @@ def test_s3s_own_word_is_enough_and_the_doctor_sees_it(lin: Person, chen: Person
     assert forms.ask("GET", session["member_photo_url"]).body == PNG
 
 
+@pytest.mark.store
 def test_an_older_picture_that_is_told_of_late_stays_off(lin: Person) -> None:
     first, second = upload(lin), upload(lin, GOOD["jpg"], file_extension="jpg", file_type="image/jpeg")
     for form_of in (second, first):
@@ -146,6 +149,7 @@ def test_without_s3_the_rest_is_shown(lin: Person, monkeypatch: pytest.MonkeyPat
     assert info(lin)["name"] == "林小雨"
 
 
+@pytest.mark.store
 def test_nobody_wears_anothers_picture(lin: Person, wang: Person, elsewhere: Hospital) -> None:
     upload(lin)
     assert picture(lin) == PNG

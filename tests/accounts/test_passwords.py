@@ -3,6 +3,7 @@
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from threading import Event
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from tests.accounts.desk import (
     sign_in,
     visit,
 )
+from tests.faults.aftermath import somebody_waits, wait_until
 from tests.people import PASSWORD, Hospital, Person, patient
 from tests.processes import at_once
 from tests.wire import get, post
@@ -82,6 +84,7 @@ def test_an_unknown_phone_and_a_wrong_password_are_one_answer_at_one_cost(
     assert derived == [b"wrong", b"wrong"]
 
 
+@pytest.mark.store
 def test_a_hundred_guesses_at_once_are_five(
     hospital: Hospital, derived: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,6 +105,7 @@ def test_who_signs_in_well_uses_up_nothing(hospital: Hospital, monkeypatch: pyte
     assert [sign_in(hospital, f"1389999999{n}", "wrong").status for n in range(4)] == [401] * 3 + [429]
 
 
+@pytest.mark.store
 def test_an_old_password_opens_nothing_while_it_is_reset(
     hospital: Hospital, lin: Person, code: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,6 +119,33 @@ def test_an_old_password_opens_nothing_while_it_is_reset(
         slow.setattr(passwords, "matches", meanwhile)
         assert sign_in(hospital, lin.phone, PASSWORD).status == 401
     assert sign_in(hospital, lin.phone, NEW).status == 200
+
+
+@pytest.mark.store
+def test_a_sign_in_that_meets_a_reset_waits_for_it(
+    hospital: Hospital, lin: Person, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has looked at the old password. The reset has ended the open sessions, and is not committed."""
+    real_matches, real_revoke, looked, ended = passwords.matches, tokens.revoke_all, Event(), Event()
+
+    def matches(password: str, stored: bytes | None) -> bool:
+        right = real_matches(password, stored)
+        looked.set()
+        assert ended.wait(10)
+        return right
+
+    def revoke_all(*arguments: Any) -> None:
+        assert looked.wait(10)
+        real_revoke(*arguments)
+        ended.set()
+        wait_until(lambda: meeting.done() or somebody_waits())
+
+    monkeypatch.setattr(passwords, "matches", matches)
+    monkeypatch.setattr(tokens, "revoke_all", revoke_all)
+    with ThreadPoolExecutor(1) as pool:
+        meeting = pool.submit(sign_in, hospital, lin.phone, PASSWORD)
+        assert reset(hospital, code) == 200
+        assert meeting.result().status == 401
 
 
 def test_staff_do_not_sign_in_here_nor_patients_of_another_hospital(hospital: Hospital, elsewhere: Hospital) -> None:
@@ -141,6 +172,7 @@ def test_a_forgotten_password_is_set_by_code(hospital: Hospital, lin: Person, co
     assert reset(hospital, code) == 400, "a code is used once"
 
 
+@pytest.mark.store
 @pytest.mark.parametrize("flushed", [False, True])
 def test_a_reset_ends_all_sessions_at_once(hospital: Hospital, lin: Person, code: str, flushed: bool) -> None:
     other = sign_in(hospital, lin.phone, PASSWORD).data["token"]
@@ -177,6 +209,7 @@ def test_a_reset_frees_who_had_locked_themselves_out(hospital: Hospital, code: s
     assert sign_in(hospital, hospital.lin.phone, NEW).status == 200
 
 
+@pytest.mark.store
 def test_validating_counts_its_tries(hospital: Hospital, lin: Person, code: str) -> None:
     for _ in range(5):
         assert visit(hospital, VALIDATE, phone=lin.phone, verCode=other_than(code)).status == 400
@@ -194,6 +227,7 @@ def test_a_phone_without_an_account_hears_the_same_and_gets_no_sms(hospital: Hos
     assert reset(hospital, "000000", "13899999999") == 400
 
 
+@pytest.mark.store
 def test_a_changed_password_ends_no_session(hospital: Hospital, lin: Person) -> None:
     other = sign_in(hospital, lin.phone, PASSWORD).data["token"]
     assert change(lin, PASSWORD).data is None
@@ -214,6 +248,7 @@ def changed(token: str, new: str) -> int:
     return post(CHANGE, token, oldPassword=PASSWORD, newPassword=new).status
 
 
+@pytest.mark.store
 def test_of_two_changes_at_once_one_counts(hospital: Hospital, lin: Person) -> None:
     news = [f"Anderes-{n}2345" for n in range(4)]
     statuses = at_once(changed, [(lin.token, new) for new in news])
