@@ -1,6 +1,8 @@
 """停诊: nobody books any more, and each booked patient is told once, however often the job is begun."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import pytest
 
@@ -23,8 +25,9 @@ def by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def cascade(hospital: Hospital) -> None:
-    stops = [row for row in rows("outbox", hospital) if row["job"] == "stop_schedule"]
-    stopping.run(hospital.tenant_id, {"schedule_id": int(stops[0]["payload"].split(":")[1].split(",")[0]), "by": 1})
+    """Do what was promised first, however often it has been done."""
+    [promised, *_] = [row["payload"] for row in rows("outbox", hospital) if row["job"] == "stop_schedule"]
+    stopping.run(hospital.tenant_id, json.loads(promised))
 
 
 def test_a_stopped_half_day_is_neither_shown_nor_sold(ward: Ward, lin: Person) -> None:
@@ -88,6 +91,21 @@ def test_a_cascade_over_200_bookings_that_breaks_off_tells_each_patient_once(
     assert {row["status"] for row in rows("bookings", ward.hospital)} == {1}
 
 
+def test_four_who_stop_it_at_once_tell_each_patient_once(ward: Ward, lin: Person) -> None:
+    schedule_id = ward.schedule()
+    book_id = int(ward.booked(lin, schedule_id))
+    start = Barrier(4)
+
+    def stop(_: int) -> int:
+        start.wait()
+        return ward.stop(schedule_id).status
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(stop, range(4))) == [200] * 4
+        list(pool.map(cascade, [ward.hospital] * 4))
+    assert ward.told()[1:] == [(lin.user_id, telling.STOPPED, book_id)]
+
+
 def test_who_books_while_it_is_stopped_is_refused_or_cancelled(ward: Ward) -> None:
     crowd = [patient(ward, number) for number in range(8)]
     schedule_id = ward.schedule(slots=8)
@@ -120,12 +138,11 @@ def test_anothers_does_not_exist_and_what_is_over_is_not_stopped(
     theirs, own = other.schedule(), ward.schedule()
     assert ward.stop(theirs).status == ward.stop(999_999_999).status == 404
     for schedule_id in ("x", None, 0):
-        assert ward.stop(schedule_id).status == 400
+        answer = ward.stop(schedule_id)
+        assert (answer.status, answer.error.partition("：")[0]) == (400, "schedule_id")
     stopped_clock(monkeypatch, "00:00", ahead=2)
     assert ward.stop(own).error == "该排班已结束"
-    assert [row["stopped_at"] for hospital in (ward, other) for row in rows("schedules", hospital.hospital)] == [
-        None
-    ] * 2
+    assert {row["stopped_at"] for one in (ward, other) for row in rows("schedules", one.hospital)} == {None}
 
 
 def test_lin_hears_of_her_booking_where_she_listens(ward: Ward, lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,7 +75,7 @@ class Ward:
         return post(f"{DESK}/register_booking", self.hospital.desk.token, **which)
 
     def told(self) -> list[tuple[int, int, int]]:
-        """Return what was promised to be told: user_id, type of event and booking, in that order of their promising."""
+        """Return what was promised to be told: user_id, type of event and booking, in the order of the promises."""
         found = [json.loads(row["payload"]) for row in rows("outbox", self.hospital) if row["job"] == "push"]
         return [(int(one["principal"][5:]), one["type"], int(one["content"]["bookId"])) for one in found]
 
