@@ -39,6 +39,10 @@ def sign_in(hospital: Hospital, phone: str, password: str) -> Answer:
     return visit(hospital, LOGIN, phone=phone, password=password)
 
 
+def alive(token: str) -> bool:
+    return get(MYINFO, token).status == 200
+
+
 def add(person: Person, number: str, **changed: Any) -> Answer:
     said = {
         "name": "林小雨",

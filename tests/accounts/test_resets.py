@@ -1,0 +1,134 @@
+"""A forgotten password: set by code, and what becomes of what the old one opened."""
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+from typing import Any
+
+import pytest
+
+from chalicelib.adapters import copies, redis
+from chalicelib.identity import passwords, tokens
+from tests.accounts.conftest import Inbox
+from tests.accounts.desk import RESET, RESET_CODE, VALIDATE, alive, ask_code, other_than, sign_in, visit
+from tests.faults.aftermath import somebody_waits, wait_until
+from tests.people import PASSWORD, Hospital, Person
+
+pytestmark = pytest.mark.usefixtures("cheap_hashes")
+NEW = "Anderes-12345"
+
+
+@pytest.fixture
+def code(hospital: Hospital, inbox: Inbox) -> str:
+    ask_code(hospital, hospital.lin.phone, RESET_CODE)
+    return inbox(hospital.lin.phone)[0]
+
+
+def reset(hospital: Hospital, code: str, phone: str = "", password: str = NEW) -> int:
+    return visit(hospital, RESET, phone=phone or hospital.lin.phone, verCode=code, newPassword=password).status
+
+
+def test_a_forgotten_password_is_set_by_code(hospital: Hospital, lin: Person, code: str) -> None:
+    assert visit(hospital, VALIDATE, phone=lin.phone, verCode=code).data is None
+    assert visit(hospital, VALIDATE, phone=lin.phone, verCode=code).status == 200
+    assert reset(hospital, code) == 200
+    assert sign_in(hospital, lin.phone, PASSWORD).status == 401
+    assert sign_in(hospital, lin.phone, NEW).status == 200
+    assert reset(hospital, code) == 400, "a code is used once"
+
+
+@pytest.mark.store
+@pytest.mark.parametrize("flushed", [False, True])
+def test_a_reset_ends_all_sessions_at_once(hospital: Hospital, lin: Person, code: str, flushed: bool) -> None:
+    other = sign_in(hospital, lin.phone, PASSWORD).data["token"]
+    assert alive(lin.token)
+    assert alive(other)
+    assert reset(hospital, code) == 200
+    if flushed:
+        redis.client().flushall()
+    assert not alive(lin.token)
+    assert not alive(other)
+    assert alive(hospital.wang.token)
+
+
+def test_a_reset_that_redis_does_not_hear_ends_them_when_their_copies_do(
+    hospital: Hospital, lin: Person, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise redis.Down("cut")
+
+    assert alive(lin.token)
+    with monkeypatch.context() as cut:
+        cut.setattr(redis, "_call", refuse)
+        assert reset(hospital, code) == 200
+        assert not alive(lin.token), "here, at once: MySQL is asked"
+    [key] = redis.client().keys(f"*{tokens.hashed(lin.token).hex()}*")
+    assert 0 < redis.client().ttl(key) <= copies.LIFE == 60
+    redis.client().delete(key)
+    assert not alive(lin.token)
+
+
+def test_a_reset_frees_who_had_locked_themselves_out(hospital: Hospital, code: str) -> None:
+    assert [sign_in(hospital, hospital.lin.phone, "wrong").status for _ in range(6)][-1] == 429
+    reset(hospital, code)
+    assert sign_in(hospital, hospital.lin.phone, NEW).status == 200
+
+
+@pytest.mark.store
+def test_validating_counts_its_tries(hospital: Hospital, lin: Person, code: str) -> None:
+    for _ in range(5):
+        assert visit(hospital, VALIDATE, phone=lin.phone, verCode=other_than(code)).status == 400
+    assert visit(hospital, VALIDATE, phone=lin.phone, verCode=code).status == 400
+    assert reset(hospital, code) == 400
+
+
+def test_a_phone_without_an_account_hears_the_same_and_gets_no_sms(hospital: Hospital, inbox: Inbox) -> None:
+    known = ask_code(hospital, hospital.lin.phone, RESET_CODE)
+    unknown = ask_code(hospital, "13899999999", RESET_CODE)
+    assert (known.status, known.body) == (unknown.status, unknown.body)
+    ask_code(hospital, hospital.wang.phone, RESET_CODE)
+    inbox(hospital.wang.phone)  # which was asked for after it
+    assert inbox("13899999999", 0) == []
+    assert reset(hospital, "000000", "13899999999") == 400
+
+
+@pytest.mark.store
+def test_an_old_password_opens_nothing_while_it_is_reset(
+    hospital: Hospital, lin: Person, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = passwords.matches
+
+    def meanwhile(password: str, stored: bytes | None) -> bool:
+        assert reset(hospital, code) == 200
+        return real(password, stored)
+
+    with monkeypatch.context() as slow:
+        slow.setattr(passwords, "matches", meanwhile)
+        assert sign_in(hospital, lin.phone, PASSWORD).status == 401
+    assert sign_in(hospital, lin.phone, NEW).status == 200
+
+
+@pytest.mark.store
+def test_a_sign_in_that_meets_a_reset_waits_for_it(
+    hospital: Hospital, lin: Person, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has looked at the old password. The reset has ended the open sessions, and is not committed."""
+    real_matches, real_revoke, looked, ended = passwords.matches, tokens.revoke_all, Event(), Event()
+
+    def matches(password: str, stored: bytes | None) -> bool:
+        right = real_matches(password, stored)
+        looked.set()
+        assert ended.wait(10)
+        return right
+
+    def revoke_all(*arguments: Any) -> None:
+        assert looked.wait(10)
+        real_revoke(*arguments)
+        ended.set()
+        wait_until(lambda: meeting.done() or somebody_waits())
+
+    monkeypatch.setattr(passwords, "matches", matches)
+    monkeypatch.setattr(tokens, "revoke_all", revoke_all)
+    with ThreadPoolExecutor(1) as pool:
+        meeting = pool.submit(sign_in, hospital, lin.phone, PASSWORD)
+        assert reset(hospital, code) == 200
+        assert meeting.result().status == 401
