@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from chalicelib.adapters import mysql
 from chalicelib.booking import store
 from tests.booking.ward import AFTERNOON, Ward, day, patient, rows, second_account
 from tests.faults.aftermath import somebody_waits, wait_until
@@ -64,6 +65,37 @@ def test_one_person_through_two_accounts_at_once_has_one_booking_in_a_half_day(w
     answers = at_once(lambda one=one: ward.submit(*one) for one in calls)  # type: ignore[misc]
     assert statuses(answers) == {200: 1, 409: 11}
     assert len(rows("bookings", ward.hospital)) == 1
+
+
+@pytest.mark.parametrize(
+    ("same", "key"),
+    [
+        (("schedule_id", "serial_no"), "slot"),
+        (("pati_id", "half"), "persons_half_day"),
+        (("pati_id", "doctor_id"), "persons_doctor"),
+        (("book_code",), "book_code"),
+    ],
+)
+def test_the_database_itself_holds_what_is_sold(ward: Ward, other: Ward, same: tuple[str, ...], key: str) -> None:
+    """Whatever was looked at before, and whether or not somebody was locked."""
+
+    def sold(of: Ward, number: int, **fields: Any) -> int:
+        tenant_id = of.hospital.tenant_id
+        ids = dict.fromkeys(("schedule_id", "pati_id", "doctor_id", "user_id", "member_id"), tenant_id * 100 + number)
+        row = {**ids, "serial_no": number, "dept_id": of.dept_id, "day": day(1), "half": "PM", "slot_time": "08:00"}
+        row |= {"type": 0, "fee": 0, "area": "", "book_code": f"20360107{number:06}", "pay_by": None, **fields}
+        return mysql.transact(lambda tx: store.insert(tx, tenant_id, row))
+
+    first = sold(ward, 1, half="AM")
+    taken = {name: rows("bookings", ward.hospital)[0][name] for name in same}
+    with pytest.raises(mysql.Duplicate) as refused:
+        sold(ward, 2, **taken)
+    assert refused.value.key == key
+    if key != "slot":  # a schedule is one hospital's
+        sold(other, 3, **taken)
+    mysql.transact(lambda tx: store.cancel(tx, first, "patient", None))
+    if key != "book_code":  # which is never another's
+        sold(ward, 4, **taken)
 
 
 def test_one_person_books_one_doctor_once_a_day_also_at_once(ward: Ward, lin: Person) -> None:

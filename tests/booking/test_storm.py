@@ -1,0 +1,82 @@
+"""Everybody at once, on the day itself: patients book and give back, the desk registers, changes and stops, jobs run.
+
+Each lock is taken in one order, so that nobody is asked to come again; afterwards the rows agree with each other."""
+
+import random
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
+
+import pytest
+
+from chalicelib.booking import jobs, patterns, stopping
+from tests.booking.ward import AFTERNOON, Ward, day, patient, rows, stopped_clock
+from tests.people import Person
+from tests.wire import Answer
+
+pytestmark = pytest.mark.store
+PEOPLE, TURNS, AT_ONCE = 16, 20, 16
+
+
+def test_a_day_on_which_everything_happens_at_once(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
+    people = [patient(ward, number) for number in range(PEOPLE)]
+    stopped_clock(monkeypatch, "07:00", ahead=1)
+    ward.rules(daily_limit=0, pay_minutes=1)
+    halves = [
+        *(ward.schedule(date=day(0)), ward.schedule(**{**AFTERNOON, "date": day(0)})),
+        *(ward.schedule(date=day(0), doctor_id=""), ward.schedule(date=day(0), doctor_id=ward.hospital.zhou.user_id)),
+    ]
+    calls = list(chain.from_iterable(turns(ward, person, halves) for person in people))
+    calls += [lambda: ward.stop(halves[3])] * 3 + [lambda: ward.save(schedule_id=halves[0], date=day(0), slots=3)] * 3
+    calls += [lambda: ward.rules(daily_limit=0)] * 3
+    random.Random(3).shuffle(calls)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        working = [pool.submit(work) for work in [jobs.release_unpaid, jobs.mark_missed, patterns.expand_all] * 3]
+        answers = list(pool.map(lambda call: call(), calls))
+        for one in working:
+            one.result()
+    assert {one.status for one in answers} <= {200, 404, 409}
+    stopping.run(ward.hospital.tenant_id, {"schedule_id": int(halves[3]), "by": 1})
+    assert wrong(ward, int(halves[3])) == []
+
+
+def turns(ward: Ward, person: Person, halves: list[str]) -> list[Callable[[], Answer]]:
+    """What one patient does, and the desk for them."""
+    chance = random.Random(person.user_id)
+    held = ["999999999"]
+
+    def books() -> Answer:
+        answer = ward.submit(person, chance.choice(halves), chance.randint(1, 3))
+        held.extend([answer.data["bookId"]] if answer.status == 200 else [])
+        return answer
+
+    def turn() -> Answer:
+        act = chance.choice("bbbbccccr")
+        if act == "b":
+            return books()
+        return ward.cancel(person, held[-1]) if act == "c" else ward.register(book_id=held[-1])
+
+    return [turn] * TURNS
+
+
+def wrong(ward: Ward, stopped: int) -> list[str]:
+    """What the rows of the storm say that cannot be."""
+    bookings = rows("bookings", ward.hospital)
+    live = [one for one in bookings if one["live"]]
+    told = ward.told()
+    ends = {1: (1101, 1102, 1103), 2: (1104,), 0: ()}
+    problems = {
+        "nobody booked": len(bookings) < PEOPLE,
+        "a slot twice": len({(one["schedule_id"], one["serial_no"]) for one in live}) != len(live),
+        "a person twice": len({(one["pati_id"], one["half"]) for one in live}) != len(live),
+        "a doctor twice": len({(one["pati_id"], one["doctor_id"] or one["book_id"]) for one in live}) != len(live),
+        "cancelled and live": any((one["status"] == 1) is bool(one["live"]) for one in bookings),
+        "booked for what is stopped": any(one["schedule_id"] == stopped and one["status"] == 0 for one in live),
+        "somebody was told twice": len(told) != len(set(told)),
+        "somebody was told what is not so": any(
+            sorted(kind for _, kind, book_id in told if book_id == one["book_id"])[1:]
+            not in ([[kind] for kind in ends[one["status"]]] or [[]])
+            for one in bookings
+        ),
+    }
+    return [name for name, is_wrong in problems.items() if is_wrong]
