@@ -31,7 +31,8 @@ def made(door: Door, hospital: Hospital) -> dict[str, str]:
     where = {"dept_id": dept_id, "doctor_id": hospital.chen.user_id, "date": tomorrow.isoformat()}
     desk, lin, member_id = callers.SERVICE_STAFF, callers.PATIENT, hospital.lin.member_id
     own = _told(door, desk, f"{DESK}/save_schedule", **where, **MORNING)
-    theirs = _told(door, desk, f"{DESK}/save_schedule", **{**where, "doctor_id": hospital.zhou.user_id}, **MORNING)
+    later = {"date": (tomorrow + timedelta(1)).isoformat()}  # of Chen too: the other doctor is locked out on the way
+    theirs = _told(door, desk, f"{DESK}/save_schedule", **{**where, **later}, **MORNING)
     clinic = _told(door, desk, f"{DESK}/save_schedule", **{**where, "doctor_id": ""}, **AFTERNOON)
     pattern = _told(door, desk, f"{DESK}/save_schedule_pattern", **where, **AFTERNOON, weekday=1)
     booked = _told(door, lin, f"{BOOK}/submit", scheduleId=clinic["schedule_id"], serialNo=1, memberId=member_id)

@@ -3,7 +3,7 @@
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row, Tx
-from chalicelib.booking import cancelling, slots, store, store_desk, telling
+from chalicelib.booking import cancelling, slots, store, store_desk, store_schedules, telling
 from chalicelib.booking.models import Arrived, DayBook, DayBooksAsked, Registered
 from chalicelib.errors import Refused
 from chalicelib.identity.callers import DOCTOR, Caller
@@ -11,13 +11,11 @@ from chalicelib.notices import outbox
 from chalicelib.people import patients, shown
 from chalicelib.wire import Page
 
-REGISTERED = 2
-
 
 def register(caller: Caller, arrived: Arrived) -> Registered:
     """Register a booking on its day (挂号): the patient's latest visit. One that is registered stays so.
 
-    Refused 404 for another tenant's, 409 on another day and for what is cancelled or missed.
+    Refused 404 for another tenant's, 409 on another day, for what is cancelled or missed, and for a stopped clinic.
     """
     if not (arrived.book_id or arrived.book_code):
         raise Refused(errors.BAD_PARAMETER, "book_id：与 book_code 必填其一")
@@ -33,29 +31,31 @@ def register(caller: Caller, arrived: Arrived) -> Registered:
 
 
 def list_day(caller: Caller, asked: DayBooksAsked) -> Page[DayBook]:
-    """Return a page of who comes on a day, by time; telephone numbers masked. Doctors find their own alone (404)."""
-    doctor_id = asked.doctor_id
-    if caller.kind == DOCTOR:
-        if doctor_id not in (None, caller.user_id):
-            raise Refused(errors.NOT_FOUND, "只能查看自己的预约")
-        doctor_id = caller.user_id
-    limits = (asked.skipped, asked.page_size)
-    total, rows = mysql.autocommit(
-        lambda tx: store_desk.of_day(tx, caller.tenant_id, asked.date, asked.dept_id, doctor_id, limits)
-    )
+    """Return a page of who comes on a day, by time; telephone numbers masked.
+
+    Doctors find their own, and who comes to the general clinic of their department; a colleague's are refused (404).
+    """
+    doctor = caller.user_id if caller.kind == DOCTOR else None
+    if doctor and asked.doctor_id not in (None, doctor):
+        raise Refused(errors.NOT_FOUND, "只能查看自己的预约")
+    where, limits = (asked.date, asked.dept_id, asked.doctor_id, doctor), (asked.skipped, asked.page_size)
+    total, rows = mysql.autocommit(lambda tx: store_desk.of_day(tx, caller.tenant_id, *where, limits))
     return Page[DayBook].of(asked, total, [_listed(row) for row in rows])
 
 
 def _register(tx: Tx, caller: Caller, found: Row) -> tuple[int, bool]:
     """Return the slot's number, and whether it was registered now."""
     store.hold_person(tx, caller.tenant_id, found["pati_id"])  # the order in which locks are taken: see selling.py
+    schedule = store_schedules.find(tx, caller.tenant_id, found["schedule_id"], "LOCK IN SHARE MODE")
     booking = store.find(tx, caller.tenant_id, found["book_id"])
     if booking is None:
         raise Refused(errors.NOT_FOUND, "预约不存在")
-    if booking["status"] == REGISTERED:
+    if booking["status"] == cancelling.REGISTERED:
         return booking["serial_no"], False
     if booking["status"] != cancelling.BOOKED:
         raise Refused(errors.CONFLICT, "该预约已取消或已失约")
+    if schedule is None or schedule["stopped_at"]:  # what was booked is being cancelled
+        raise Refused(errors.CONFLICT, "该排班已停诊")
     if booking["day"] != clock.today():
         raise Refused(errors.CONFLICT, f"只能在就诊当天（{booking['day']}）挂号")
     store_desk.register(tx, booking["book_id"], caller.user_id)

@@ -7,7 +7,7 @@ from datetime import timedelta
 from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row, Tx
-from chalicelib.booking import cancelling, left, store, store_jobs, telling
+from chalicelib.booking import cancelling, left, stopping, store, store_jobs, telling
 from chalicelib.notices import outbox
 
 BATCH = 200
@@ -16,18 +16,16 @@ EVENING = "18:00"  # from then on who comes tomorrow is reminded
 
 
 def release_unpaid() -> int:
-    """Cancel what was not paid in time, where the hospital demands that; return how many."""
-    released = 0
-    for tenant in mysql.autocommit(store_jobs.who_demand_payment):
-        released += _released(tenant["tenant_id"], clock.now() - tenant["pay_minutes"] * 60 * clock.SECOND)
-    if released:
-        outbox.nudge()
-    return released
+    """Cancel what was not paid in time, where the hospital demanded that when it was booked; return how many."""
+    return _each(lambda tx: store_jobs.unpaid(tx, clock.now(), BATCH), _released)
 
 
 def mark_missed() -> int:
-    """Mark what nobody came for once its day is over: the desk receives who is late. Return how many."""
-    return _each(lambda tx: store_jobs.over(tx, clock.today(), BATCH), store_jobs.miss, telling.MISSED)
+    """Mark what nobody came for once its day is over: the desk receives who is late. Return how many.
+
+    Where the clinic was stopped and its job has not come so far, it is cancelled for that: nobody missed it.
+    """
+    return _each(lambda tx: store_jobs.over(tx, clock.today(), BATCH), _missed)
 
 
 def remind() -> int:
@@ -35,19 +33,21 @@ def remind() -> int:
     if clock.wire(clock.now())[11:16] < EVENING:
         return 0
     tomorrow = clock.today() + timedelta(1)
-    return _each(lambda tx: store_jobs.to_remind(tx, tomorrow, BATCH), store_jobs.remind, telling.REMINDED)
+    return _each(lambda tx: store_jobs.to_remind(tx, tomorrow, BATCH), _reminded)
 
 
-def _released(tenant_id: int, before: int) -> int:
-    released = 0
-    while found := mysql.autocommit(lambda tx: store_jobs.unpaid(tx, tenant_id, before, BATCH)):
-        for book_id in found:
-            released += _release(tenant_id, book_id)
-    return released
+def _each(find: Callable[[Tx], list[Row]], change: Callable[[Row], bool]) -> int:
+    done = 0
+    while found := mysql.autocommit(find):
+        for row in found:
+            done += change(row)
+    if done:
+        outbox.nudge()
+    return done
 
 
-def _release(tenant_id: int, book_id: int) -> bool:
-    booking = mysql.transact(lambda tx: _cancelled(tx, tenant_id, book_id))
+def _released(row: Row) -> bool:
+    booking = mysql.transact(lambda tx: _cancelled(tx, row["tenant_id"], row["book_id"]))
     if booking:
         left.freed(booking)
     return booking is not None
@@ -61,21 +61,18 @@ def _cancelled(tx: Tx, tenant_id: int, book_id: int) -> Row | None:
     return booking
 
 
-def _each(find: Callable[[Tx], list[Row]], change: Callable[[Tx, int], bool], told: int) -> int:
-    done = 0
-    while found := mysql.autocommit(find):
-        for row in found:
-            done += _changed(row, change, told)
-    if done:
-        outbox.nudge()
-    return done
+def _missed(row: Row) -> bool:
+    if row["stopped_by"]:
+        return stopping.cancel(row["tenant_id"], row["book_id"], row["stopped_by"])
+    return mysql.transact(lambda tx: _changed(tx, row, store_jobs.miss, telling.MISSED))
 
 
-def _changed(row: Row, change: Callable[[Tx, int], bool], told: int) -> bool:
-    def work(tx: Tx) -> bool:
-        changed = change(tx, row["book_id"])
-        if changed:
-            telling.tell(tx, row, told)
-        return changed
+def _reminded(row: Row) -> bool:
+    return mysql.transact(lambda tx: _changed(tx, row, store_jobs.remind, telling.REMINDED))
 
-    return mysql.transact(work)
+
+def _changed(tx: Tx, row: Row, change: Callable[[Tx, int], bool], told: int) -> bool:
+    changed = change(tx, row["book_id"])
+    if changed:
+        telling.tell(tx, row, told)
+    return changed

@@ -43,6 +43,8 @@ _CHANGE = Script(f"""
     local taken, at = redis.call('HGET', KEYS[1], 'taken'), tonumber(ARGV[2])
     if taken and at <= #taken then
         redis.call('HSET', KEYS[1], 'taken', string.sub(taken, 1, at - 1) .. ARGV[3] .. string.sub(taken, at + 1))
+    elseif taken then  -- it was made when the schedule had fewer slots
+        redis.call('HDEL', KEYS[1], 'taken')
     end
     redis.call('EXPIRE', KEYS[1], {LIFE})
 """)

@@ -1,7 +1,8 @@
 """Weekly patterns, made into schedules some weeks ahead.
 
 A pattern makes each of its days once: one that was stopped, changed or sold meanwhile is left alone, so that making
-them again, also twice at once, adds nothing. Ending a pattern leaves the schedules it has made.
+them again, also twice at once, adds nothing. Nor does it make a half-day that was stopped when something else had made
+it. Ending a pattern leaves the schedules it has made.
 """
 
 from collections.abc import Iterator
@@ -61,8 +62,9 @@ def _expand(tx: Tx, tenant_id: int, pattern_id: int) -> int:
     pattern = store_patterns.find(tx, tenant_id, pattern_id)
     if pattern is None:  # ended a moment ago
         return 0
-    days, made = _days(pattern["weekday"], rules.of(tx, tenant_id).weeks_ahead), store_patterns.made(tx, pattern_id)
-    return sum(store_schedules.insert_of_pattern(tx, pattern, day) for day in days if day not in made)
+    days = _days(pattern["weekday"], rules.of(tx, tenant_id).weeks_ahead)
+    settled = store_patterns.settled(tx, pattern_id, clock.today())
+    return sum(store_schedules.insert_of_pattern(tx, pattern, day) for day in days if day not in settled)
 
 
 def _days(weekday: int, weeks: int) -> Iterator[date]:

@@ -52,7 +52,7 @@ def shown(caller: Caller) -> BookingRules:
 
 
 def save(caller: Caller, saved: BookingRules) -> None:
-    """Change what is given; what is left out stays as it is. It acts on what is booked from now on."""
+    """Change what is given; what is left out stays as it is. Who has booked keeps the time in which they are to pay."""
     mysql.transact(lambda tx: _save(tx, caller, saved))
 
 

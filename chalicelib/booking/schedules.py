@@ -21,7 +21,7 @@ from chalicelib.identity.callers import Caller
 from chalicelib.people import departments, doctors
 from chalicelib.wire import Page
 
-NOON = "12:00"
+NOON, EARLY_AFTERNOON = "12:00", "14:00"
 FAR = 366  # days
 # What a booking was sold by: it cannot change under somebody who holds one.
 SOLD_BY = ("dept_id", "doctor_id", "half", "begins", "ends", "slots")
@@ -59,6 +59,8 @@ def checked(tx: Tx, tenant_id: int, saved: HalfDay) -> dict[str, Any]:
         raise Refused(errors.BAD_PARAMETER, "end：必须晚于 begin")
     if (saved.begin < NOON) is (saved.half == "PM"):
         raise Refused(errors.BAD_PARAMETER, "begin：与上下午不符")
+    if saved.half == "AM" and saved.end > EARLY_AFTERNOON:
+        raise Refused(errors.BAD_PARAMETER, f"end：上午不能晚于 {EARLY_AFTERNOON}")
     if saved.slots > (ends - begins).total_seconds() / 60:
         raise Refused(errors.BAD_PARAMETER, "slots：每个号源至少一分钟")
     return {

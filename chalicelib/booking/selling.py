@@ -60,7 +60,7 @@ def open_slot(tx: Tx, caller: Caller, rule: Rules, schedule: Schedule, serial_no
     """Refused where a slot, sold or not, could not be booked: not there, stopped, over, or not offered yet."""
     if serial_no > schedule.slots:
         raise Refused(errors.BAD_PARAMETER, f"serialNo：不能大于 {schedule.slots}")
-    if schedule.stopped_at:
+    if schedule.stopped_at or not schedule.works:
         raise Refused(errors.CONFLICT, "该排班已停诊")
     if schedule.day > rules.last_day(rule):
         raise Refused(errors.CONFLICT, f"该号源尚未开放，只能预约今天起 {rule.days_ahead} 天内的号源")
@@ -109,7 +109,7 @@ def _submit(tx: Tx, caller: Caller, asked: Submitted, pati_id: int) -> tuple[int
         raise gone(tx, caller, schedule, f"{asked.serial_no}号已被预约")
     _free(schedule, wanted.that_day)
     _within(rule, wanted)
-    booking = _sold(tx, caller, asked, schedule, pati_id)
+    booking = _sold(tx, caller, asked, schedule, pati_id, rule.pay_minutes)
     telling.tell(tx, booking, telling.BOOKED)
     return booking["book_id"], booking
 
@@ -140,7 +140,7 @@ def _midnight() -> int:
     return int(datetime.combine(clock.today(), time(), clock.SHANGHAI).timestamp()) * clock.SECOND
 
 
-def _sold(tx: Tx, caller: Caller, asked: Submitted, schedule: Schedule, pati_id: int) -> Row:
+def _sold(tx: Tx, caller: Caller, asked: Submitted, schedule: Schedule, pati_id: int, pay_minutes: int) -> Row:
     copied = ("schedule_id", "dept_id", "doctor_id", "day", "half", "type", "fee", "area")
     fields = {
         **{name: getattr(schedule, name) for name in copied},
@@ -148,6 +148,7 @@ def _sold(tx: Tx, caller: Caller, asked: Submitted, schedule: Schedule, pati_id:
         "user_id": caller.user_id,
         "member_id": asked.member_id,
         "pati_id": pati_id,
+        "pay_by": clock.now() + pay_minutes * 60 * clock.SECOND if pay_minutes and schedule.fee else None,
         "slot_time": since_midnight(schedule.time(asked.serial_no)),
         "book_code": f"{schedule.day:%Y%m%d}{secrets.randbelow(1_000_000):06d}",
     }

@@ -24,6 +24,7 @@ class Schedule:
     ends: timedelta
     slots: int
     stopped_at: int | None
+    works: int  # 0: its doctor has left
 
     def time(self, serial_no: int) -> str:
         """Return when a slot begins: 09:00."""
@@ -38,7 +39,7 @@ class Schedule:
 
     def free(self, taken: frozenset[int]) -> list[int]:
         """Return the slots that nobody has and whose time has not come."""
-        if self.stopped_at:
+        if self.stopped_at or not self.works:
             return []
         now = clock.wire(clock.now())
         return [one for one in range(1, self.slots + 1) if one not in taken and self.moment(one) > now]

@@ -33,10 +33,12 @@ def run(tenant_id: int, payload: dict[str, Any]) -> None:
     outbox.nudge()
 
 
-def cancel(tenant_id: int, book_id: int, by: int) -> None:
+def cancel(tenant_id: int, book_id: int, by: int) -> bool:
+    """False where it waits no more. Afterwards: outbox.nudge()."""
     booking = mysql.transact(lambda tx: _cancel(tx, tenant_id, book_id, by))
     if booking:
         left.freed(booking)
+    return booking is not None
 
 
 def _stop(tx: Tx, caller: Caller, schedule_id: int) -> None:

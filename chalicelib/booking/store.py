@@ -98,10 +98,10 @@ def insert(tx: Tx, tenant_id: int, fields: dict[str, Any]) -> int:
     return tx.insert(
         """
         INSERT INTO bookings (tenant_id, schedule_id, serial_no, user_id, member_id, pati_id, dept_id, doctor_id, day,
-                              half, slot_time, type, fee, area, book_code, changed_at, created_at)
+                              half, slot_time, type, fee, area, book_code, pay_by, changed_at, created_at)
         VALUES (%(tenant_id)s, %(schedule_id)s, %(serial_no)s, %(user_id)s, %(member_id)s, %(pati_id)s, %(dept_id)s,
-                %(doctor_id)s, %(day)s, %(half)s, %(slot_time)s, %(type)s, %(fee)s, %(area)s, %(book_code)s, %(now)s,
-                %(now)s)
+                %(doctor_id)s, %(day)s, %(half)s, %(slot_time)s, %(type)s, %(fee)s, %(area)s, %(book_code)s, %(pay_by)s,
+                %(now)s, %(now)s)
         """,
         **fields,
         tenant_id=tenant_id,

@@ -10,20 +10,18 @@ from typing import Any
 
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.booking.store_rules import RULES
-from chalicelib.booking.store_schedules import COLUMNS, ONE
+from chalicelib.booking.store_schedules import COLUMNS, ONE, WORKS
 
 NAME = "SELECT name FROM departments WHERE dept_id = %(dept_id)s AND tenant_id = %(tenant_id)s"
-WORKING = "s.role = 'doctor' AND s.disabled_at IS NULL"
 OFFERED = f"""
-    schedules x LEFT JOIN staff s ON s.user_id = x.doctor_id AND {WORKING}
-    WHERE x.tenant_id = %(tenant_id)s AND x.dept_id = %(dept_id)s AND x.day BETWEEN %(first)s AND %(last)s
+    schedules x WHERE x.tenant_id = %(tenant_id)s AND x.dept_id = %(dept_id)s AND x.day BETWEEN %(first)s AND %(last)s
       AND x.day <= CAST(%(today)s AS DATE) + INTERVAL COALESCE(
           (SELECT r.days_ahead FROM booking_rules r WHERE r.tenant_id = %(tenant_id)s), %(days_ahead)s) DAY
-      AND x.live = 1 AND (x.doctor_id IS NULL OR s.user_id IS NOT NULL)
+      AND x.live = 1 AND {WORKS}
 """
-CARD = f"""
+CARD = """
     SELECT s.user_id, s.name, p.dept_id, p.duty_code, p.title, p.photo_key, p.expert, p.introduction, p.sort
-    FROM doctors p JOIN staff s ON s.user_id = p.user_id AND {WORKING}
+    FROM doctors p JOIN staff s ON s.user_id = p.user_id AND s.role = 'doctor' AND s.disabled_at IS NULL
     WHERE p.tenant_id = %(tenant_id)s AND p.user_id
 """
 
@@ -74,7 +72,8 @@ def offer_of_all(tx: Tx, tenant_id: int, dept_id: int, days: tuple[date, date], 
 def _offer(tx: Tx, card: str, schedules: str, **params: Any) -> Offer:
     names, rules, found, rows = tx.packet(f"{NAME};{RULES};{card};{schedules}", **params)
     by_id = {row["user_id"]: row for row in found}
-    return Offer(names[0]["name"] if names else None, rules[0] if rules else None, rows, by_id)
+    known = [row for row in rows if row["doctor_id"] in {None, *by_id}]  # one may have come after the cards were read
+    return Offer(names[0]["name"] if names else None, rules[0] if rules else None, known, by_id)
 
 
 def one(tx: Tx, tenant_id: int, schedule_id: int) -> tuple[Row | None, Row | None]:

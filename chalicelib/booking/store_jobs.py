@@ -21,32 +21,25 @@ def booked(tx: Tx, tenant_id: int, schedule_id: int, limit: int) -> list[int]:
     return [row["book_id"] for row in rows]
 
 
-def who_demand_payment(tx: Tx) -> list[Row]:
-    """Return tenant_id and pay_minutes of the tenants that release what is not paid in time."""
-    return tx.all("SELECT tenant_id, pay_minutes FROM booking_rules WHERE pay_minutes > 0 ORDER BY tenant_id")
-
-
-def unpaid(tx: Tx, tenant_id: int, before: int, limit: int) -> list[int]:
-    """Return bookings that cost something, were made before that and are not paid."""
-    rows = tx.all(
+def unpaid(tx: Tx, now: int, limit: int) -> list[Row]:
+    """Return tenant_id and book_id of bookings of all tenants that were to be paid by now and are not."""
+    return tx.all(
         """
-        SELECT book_id FROM bookings
-        WHERE tenant_id = %(tenant_id)s AND status = 0 AND charge = 1 AND created_at <= %(before)s AND fee > 0
-        ORDER BY created_at LIMIT %(limit)s
+        SELECT tenant_id, book_id FROM bookings WHERE status = 0 AND charge = 1 AND pay_by <= %(now)s
+        ORDER BY pay_by LIMIT %(limit)s
         """,
-        tenant_id=tenant_id,
-        before=before,
+        now=now,
         limit=limit,
     )
-    return [row["book_id"] for row in rows]
 
 
 def over(tx: Tx, today: date, limit: int) -> list[Row]:
-    """Return bookings of all tenants that nobody came for, and whose day is over."""
+    """Return bookings of all tenants that nobody came for, and whose day is over; stopped_by where that was stopped."""
     return tx.all(
         """
-        SELECT book_id, tenant_id, user_id FROM bookings WHERE status = 0 AND day < %(today)s
-        ORDER BY day, book_id LIMIT %(limit)s
+        SELECT b.book_id, b.tenant_id, b.user_id, x.stopped_by
+        FROM bookings b JOIN schedules x ON x.schedule_id = b.schedule_id
+        WHERE b.status = 0 AND b.day < %(today)s ORDER BY b.day, b.book_id LIMIT %(limit)s
         """,
         today=today,
         limit=limit,

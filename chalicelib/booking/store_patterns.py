@@ -69,9 +69,21 @@ def find(tx: Tx, tenant_id: int, pattern_id: int) -> Row | None:
     )
 
 
-def made(tx: Tx, pattern_id: int) -> set[date]:
-    """Return the days that a pattern has made schedules for."""
-    rows = tx.all("SELECT day FROM schedules WHERE pattern_id = %(pattern_id)s", pattern_id=pattern_id)
+def settled(tx: Tx, pattern_id: int, today: date) -> set[date]:
+    """Return the days that a pattern leaves alone: those it has made a schedule for, and the coming ones whose half-day
+    was stopped, whoever had made it, since the pattern is there."""
+    rows = tx.all(
+        """
+        SELECT day FROM schedules WHERE pattern_id = %(pattern_id)s
+        UNION
+        SELECT x.day FROM schedule_patterns p JOIN schedules x
+            ON x.tenant_id = p.tenant_id AND x.doctor_id <=> p.doctor_id AND x.clinic_id <=> p.clinic_id
+            AND x.half = p.half AND x.day >= %(today)s AND x.stopped_at >= p.created_at
+        WHERE p.pattern_id = %(pattern_id)s
+        """,
+        pattern_id=pattern_id,
+        today=today,
+    )
     return {row["day"] for row in rows}
 
 

@@ -6,8 +6,14 @@ from typing import Any
 from chalicelib import clock
 from chalicelib.adapters.mysql import Row, Tx
 
-COLUMNS = """
-    x.schedule_id, x.dept_id, x.doctor_id, x.day, x.half, x.type, x.fee, x.area, x.begins, x.ends, x.slots, x.stopped_at
+# A doctor who has left, or is none any more, sees nobody; a general clinic is open.
+WORKS = """
+    (x.doctor_id IS NULL OR EXISTS (
+        SELECT 1 FROM staff s WHERE s.user_id = x.doctor_id AND s.role = 'doctor' AND s.disabled_at IS NULL))
+"""
+COLUMNS = f"""
+    x.schedule_id, x.dept_id, x.doctor_id, x.day, x.half, x.type, x.fee, x.area, x.begins, x.ends, x.slots,
+    x.stopped_at, {WORKS} AS works
 """
 ONE = f"SELECT {COLUMNS} FROM schedules x WHERE x.schedule_id = %(schedule_id)s AND x.tenant_id = %(tenant_id)s"
 

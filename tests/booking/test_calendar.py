@@ -150,7 +150,7 @@ def test_what_is_left_of_the_coming_days(ward: Ward) -> None:
 
 
 def test_a_doctor_who_left_is_shown_no_more(ward: Ward) -> None:
-    ward.schedule()
+    schedule_id = ward.schedule()
     chen = ward.hospital.chen
     mysql.transact(lambda tx: staff.set_disabled(tx, chen.tenant_id, chen.user_id, True))
     assert ward.look("schedule_by_date", deptId=ward.dept_id, date=day(1)).data["list"] == []
@@ -160,6 +160,17 @@ def test_a_doctor_who_left_is_shown_no_more(ward: Ward) -> None:
         ("schedule/info", {"deptId": ward.dept_id, "doctorId": chen.user_id}),
     ):
         assert ward.look(path, **query).status == 404
+    assert ward.left(schedule_id) == []
+
+
+def test_a_doctor_who_came_after_the_cards_were_read_is_shown_the_next_time(ward: Ward) -> None:
+    ward.schedule()
+    ward.schedule(doctor_id="")
+    forget = "DELETE FROM doctors WHERE user_id = %(id)s"  # as if the profile were written between the two readings
+    mysql.autocommit(lambda tx: tx.run(forget, id=ward.hospital.chen.user_id))
+    for path in ("schedule_by_date", "schedule_by_doctor"):
+        found = ward.look(path, deptId=ward.dept_id, date=day(1)).data["list"]
+        assert [one["doctorName"] for one in found] == [""]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from app import keep_bookings, release_unpaid
 from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.booking import jobs, telling
+from chalicelib.notices import outbox
 from tests.booking.ward import AFTERNOON, Ward, day, rows, stopped_clock
 from tests.files.test_sweep import said
 from tests.people import Person
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.store
 
 def aged(book_id: str, minutes: int) -> None:
     """Let a booking have been made so long ago."""
-    age = "UPDATE bookings SET created_at = created_at - %(ago)s WHERE book_id = %(id)s"
+    age = "UPDATE bookings SET created_at = created_at - %(ago)s, pay_by = pay_by - %(ago)s WHERE book_id = %(id)s"
     mysql.autocommit(lambda tx: tx.run(age, ago=minutes * 60 * clock.SECOND, id=book_id))
 
 
@@ -26,10 +27,10 @@ def kinds(ward: Ward) -> list[int]:
 
 
 def test_what_is_not_paid_in_time_is_released_and_can_be_sold(ward: Ward, lin: Person, wang: Person) -> None:
+    ward.rules(pay_minutes=30)
     schedule_id = ward.schedule(slots=1)
     book_id = ward.booked(lin, schedule_id)
     aged(book_id, 29)
-    ward.rules(pay_minutes=30)
     release_unpaid(said(), None)
     assert ward.status(lin, book_id) == 0
     aged(book_id, 1)
@@ -43,14 +44,31 @@ def test_what_is_not_paid_in_time_is_released_and_can_be_sold(ward: Ward, lin: P
 
 
 def test_what_is_paid_free_or_not_demanded_is_kept(ward: Ward, other: Ward, lin: Person, wang: Person) -> None:
+    ward.rules(pay_minutes=30)
     paid, free = ward.booked(lin, ward.schedule()), ward.booked(wang, ward.schedule(**{**AFTERNOON, "bookfee": 0}))
     elsewhere = other.booked(other.hospital.lin, other.schedule())
     mysql.autocommit(lambda tx: tx.run("UPDATE bookings SET charge = 2 WHERE book_id = %(id)s", id=paid))
     for book_id in (paid, free, elsewhere):
         aged(book_id, 999)
-    ward.rules(pay_minutes=30)
     jobs.release_unpaid()
     assert [ward.status(lin, paid), ward.status(wang, free), other.status(other.hospital.lin, elsewhere)] == [0, 0, 0]
+
+
+def test_who_booked_keeps_the_time_to_pay_that_was_theirs(ward: Ward, lin: Person, wang: Person) -> None:
+    schedule_id = ward.schedule()
+    before = ward.booked(lin, schedule_id, 1)
+    ward.rules(pay_minutes=60)
+    after = ward.booked(wang, schedule_id, 2)
+    ward.rules(pay_minutes=1)
+    for book_id in (before, after):
+        aged(book_id, 59)
+    jobs.release_unpaid()
+    assert [ward.status(lin, before), ward.status(wang, after)] == [0, 0]
+    ward.rules(pay_minutes=0)
+    for book_id in (before, after):
+        aged(book_id, 1)
+    jobs.release_unpaid()
+    assert [ward.status(lin, before), ward.status(wang, after)] == [0, 1]
 
 
 def test_who_did_not_come_is_marked_when_the_day_is_over(
@@ -67,6 +85,22 @@ def test_who_did_not_come_is_marked_when_the_day_is_over(
         keep_bookings(said(), None)
     assert (ward.status(lin, missed), ward.status(wang, cancelled)) == (3, 1)
     assert kinds(ward).count(telling.MISSED) == 1
+
+
+def test_nobody_has_missed_what_was_stopped(
+    ward: Ward, lin: Person, wang: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "nudge", lambda: None)  # the job that cancels has not come so far when the day is over
+    stopped, held = ward.schedule(), ward.schedule(doctor_id="")
+    first, second = ward.booked(lin, stopped), ward.booked(wang, held)
+    mysql.autocommit(lambda tx: tx.run("UPDATE bookings SET charge = 2 WHERE book_id = %(id)s", id=first))
+    ward.stop(stopped)
+    stopped_clock(monkeypatch, "00:30", ahead=2)
+    for _ in range(2):
+        jobs.mark_missed()
+    assert [ward.status(lin, first), ward.status(wang, second)] == [1, 3]
+    assert kinds(ward) == [telling.STOPPED, telling.MISSED]
+    assert [str(row["book_id"]) for row in rows("refunds_due", ward.hospital)] == [first]
 
 
 def test_who_missed_too_often_books_no_more(
@@ -109,10 +143,10 @@ def test_who_comes_tomorrow_is_reminded_in_the_evening(
 def test_two_at_once_tell_once(
     ward: Ward, lin: Person, wang: Person, job: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    ward.rules(pay_minutes=30)
     schedule_id = ward.schedule()
     for person, slot in ((lin, 1), (wang, 2)):
         aged(ward.booked(person, schedule_id, slot), 60)
-    ward.rules(pay_minutes=30)
     stopped_clock(monkeypatch, "18:00", ahead=2 if job is jobs.mark_missed else 0)
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: job(), range(4)))  # type: ignore[operator]

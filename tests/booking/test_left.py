@@ -80,6 +80,15 @@ def test_a_view_that_missed_a_sale_is_mended_within_ten_seconds_and_sells_nothin
     assert ward.left(schedule_id) == [1, 3, 4]
 
 
+def test_a_slot_that_the_view_does_not_have_is_not_shown_once_it_is_sold(ward: Ward, lin: Person) -> None:
+    schedule_id = ward.schedule()
+    ward.left(schedule_id)
+    ward.save(schedule_id=schedule_id, slots=6)
+    assert ward.left(schedule_id) == [1, 2, 3, 4, 5, 6]
+    ward.booked(lin, schedule_id, 6)
+    assert ward.left(schedule_id) == [1, 2, 3, 4, 5]
+
+
 def test_a_refill_that_looked_before_a_sale_changes_nothing(ward: Ward, lin: Person) -> None:
     schedule_id = ward.schedule()
     where, tenant_id = key(ward, schedule_id), ward.hospital.tenant_id

@@ -9,7 +9,7 @@ import pytest
 
 from chalicelib.adapters import mysql
 from chalicelib.booking import patterns
-from tests.booking.ward import DESK, MORNING, Ward, day, rows, weekday
+from tests.booking.ward import AFTERNOON, DESK, MORNING, Ward, day, rows, weekday
 from tests.wire import Answer, get, post
 
 
@@ -107,6 +107,37 @@ def test_a_stopped_day_is_not_made_again(ward: Ward) -> None:
     mysql.autocommit(lambda tx: tx.run(stop, id=ward.hospital.tenant_id, day=day(9)))
     patterns.expand_all()
     assert made(ward).count(day(9)) == 1
+
+
+def test_a_half_day_that_was_stopped_stays_so_whatever_had_made_it(ward: Ward) -> None:
+    first, own = save(ward).data["pattern_id"], ward.schedule(date=day(30))
+    end(ward, first)
+    assert save(ward, slots=9).data["made"] == 0, "the weeks have what the first one made"
+    ward.rules(weeks_ahead=6)
+    [_, second, *_] = rows("schedules", ward.hospital)
+    for schedule_id in (own, second["schedule_id"]):
+        ward.stop(schedule_id)
+    patterns.expand_all()
+    live = [row["day"].isoformat() for row in rows("schedules", ward.hospital) if row["live"]]
+    assert sorted(live) == [day(2), day(16), day(23), day(37)]
+
+
+def test_a_new_pattern_takes_the_place_of_what_was_stopped_before(ward: Ward) -> None:
+    end(ward, save(ward).data["pattern_id"])
+    for row in rows("schedules", ward.hospital):
+        ward.stop(row["schedule_id"])
+    assert save(ward, slots=9).data["made"] == 4
+
+
+def test_what_others_stopped_is_made(ward: Ward, other: Ward) -> None:
+    save(ward)
+    ward.rules(weeks_ahead=5)
+    for of, doctor_id in ((ward, ward.hospital.zhou.user_id), (ward, ""), (other, other.hospital.chen.user_id)):
+        of.stop(of.schedule(date=day(30), doctor_id=doctor_id))
+    ward.stop(ward.schedule(**{**AFTERNOON, "date": day(30)}))
+    patterns.expand_all()
+    live = [row["day"].isoformat() for row in rows("schedules", ward.hospital) if row["live"]]
+    assert day(30) in live
 
 
 def test_a_half_day_of_the_week_has_one_pattern_until_it_ends(ward: Ward) -> None:

@@ -6,8 +6,12 @@ from typing import Any
 import pytest
 
 from chalicelib import clock
+from chalicelib.adapters import mysql
 from chalicelib.booking import telling
-from chalicelib.people import shown
+from chalicelib.notices import outbox
+from chalicelib.people import doctors, shown
+from chalicelib.people.doctors import Profile
+from tests.booking import ward as wards
 from tests.booking.ward import AFTERNOON, BOOK, DESK, Ward, day, rows, stopped_clock
 from tests.people import Person
 from tests.wire import Answer, get
@@ -75,6 +79,21 @@ def test_what_is_cancelled_or_anothers_is_not_registered(ward: Ward, other: Ward
     assert other.status(other.hospital.lin, theirs) == 0
 
 
+@pytest.mark.usefixtures("morning")
+def test_nobody_is_registered_for_what_was_stopped(
+    ward: Ward, lin: Person, wang: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "nudge", lambda: None)  # the job that cancels comes later
+    schedule_id = ward.schedule(date=day(0))
+    came, late = ward.booked(lin, schedule_id, 1), ward.booked(wang, schedule_id, 2)
+    ward.register(book_id=came)
+    ward.stop(schedule_id)
+    answer = ward.register(book_id=late)
+    assert (answer.status, answer.error) == (409, "该排班已停诊")
+    assert ward.register(book_id=came).status == 200, "who was registered stays so"
+    assert [ward.status(lin, came), ward.status(wang, late)] == [2, 0]
+
+
 @pytest.mark.parametrize(
     ("which", "field"),
     [
@@ -133,6 +152,26 @@ def test_the_days_list_is_by_time_and_masked(ward: Ward, lin: Person, wang: Pers
     ward.cancel(lin, first)
     page = listed(ward.hospital.desk, date=day(1), page_size=1).data
     assert (page["total"], page["list"][0]["book_id"]) == (1, second)
+
+
+def test_doctors_see_who_comes_to_their_departments_general_clinic(
+    ward: Ward, other: Ward, lin: Person, wang: Person
+) -> None:
+    chen, zhou, desk = ward.hospital.chen, ward.hospital.zhou, ward.hospital.desk
+    elsewhere = wards.ward(ward.hospital, "儿科")
+    for doctor, dept_id in ((chen, ward.dept_id), (zhou, elsewhere.dept_id)):
+        profile = Profile(dept_id=dept_id)
+        mysql.transact(lambda tx: doctors.save(tx, doctor.tenant_id, doctor.user_id, profile))  # noqa: B023  # at once
+    own = ward.booked(lin, ward.schedule())
+    clinics = ward.booked(wang, ward.schedule(**{**AFTERNOON, "doctor_id": ""}))
+    other.booked(other.hospital.lin, other.schedule(doctor_id=""))
+
+    def seen(person: Person, **query: Any) -> list[str]:
+        return [one["book_id"] for one in listed(person, date=day(1), **query).data["list"]]
+
+    assert [seen(one) for one in (chen, zhou, desk)] == [[own, clinics], [], [own, clinics]]
+    assert seen(chen, doctor_id=chen.user_id) == [own]
+    assert seen(zhou, dept_id=ward.dept_id) == []
 
 
 def test_doctors_see_their_own_day_and_the_desk_everybodys(ward: Ward, other: Ward, lin: Person, wang: Person) -> None:

@@ -127,6 +127,7 @@ def test_a_schedule_keeps_its_day(ward: Ward) -> None:
         ({"begin": "12:00", "end": "13:00"}, "begin"),
         ({"end": "24:00"}, "end"),
         ({"end": "08:00"}, "end"),
+        ({"end": "14:01"}, "end"),
         ({"slots": 0}, "slots"),
         ({"slots": 501}, "slots"),
         ({"slots": 241}, "slots"),

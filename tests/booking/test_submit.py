@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from chalicelib.adapters import mysql
+from chalicelib.people import staff
 from tests import people
 from tests.booking.ward import AFTERNOON, BOOK, Ward, day, patient, rows, second_account, stopped_clock
 from tests.people import Person
@@ -188,6 +190,16 @@ def test_what_is_over_or_not_offered_yet_is_refused(ward: Ward, lin: Person, mon
     ward.booked(lin, today, 4)
     stopped_clock(monkeypatch, "00:00", ahead=1)
     assert ward.submit(lin, today, 3).error == "3号的就诊时间已过，该半天已约满"
+
+
+def test_a_doctor_who_left_is_not_booked(ward: Ward, lin: Person, wang: Person) -> None:
+    schedule_id, chen = ward.schedule(), ward.hospital.chen
+    book_id = ward.booked(lin, schedule_id)
+    mysql.transact(lambda tx: staff.set_disabled(tx, chen.tenant_id, chen.user_id, True))
+    for answer in (ward.submit(wang, schedule_id, 2), presubmit(wang, schedule_id, 2)):
+        assert (answer.status, answer.error) == (409, "该排班已停诊")
+    assert ward.booked(lin, schedule_id) == book_id, "the same request again"
+    assert len(rows("bookings", ward.hospital)) == 1
 
 
 def test_a_person_books_so_often_in_a_day(ward: Ward, lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
