@@ -53,6 +53,7 @@ MORE_THAN_SCHEMAS = {
     "/get_joined_conversation": "SessionId is the caller's own",
     "/notify": "protoc is one that there is, and has a number of its own where it is not",
     "/pati_service/manager_service/doctor_photo": "file_type and file_size agree with file_extension",
+    "/pati_service/manager_service/department_photo": "file_type and file_size agree with file_extension",
     "/pati_service/manager_service/patient": "the ID number is one, and agrees with birthday and gender",
     f"{PATIENTS}/member": "the ID number is one, and agrees with birthday and gender",
     f"{PATIENTS}/myinfo": "birthday is not in the future",

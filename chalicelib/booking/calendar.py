@@ -43,9 +43,10 @@ Cards = dict[int, Row]
 
 @dataclass(frozen=True, slots=True)
 class Offered:
-    """What can be booked in a department: its names on the wire, the schedules, and the doctors in them."""
+    """What can be booked in a department: its fields on the wire, the schedules, and the doctors in them."""
 
     dept: dict[str, str]
+    dept_photo: str  # a link; its field has two names
     schedules: list[Schedule]
     cards: Cards
 
@@ -66,7 +67,7 @@ def on_day(caller: Caller, asked: DayAsked) -> Page[OnDay]:
     rows = [
         OnDay(
             **_shown(offered, doctor_id, "doctorAvatar"),
-            deptAvatar="",
+            deptAvatar=offered.dept_photo,
             date=asked.day.isoformat(),
             type=kind,
             status=_status(groups[doctor_id, kind], free),
@@ -83,7 +84,11 @@ def by_doctor(caller: Caller, asked: DepartmentAsked) -> Page[OfDoctor]:
     free = left.free(caller.tenant_id, offered.schedules)
     groups = _grouped((one.doctor_id, one) for one in offered.schedules)
     rows = [
-        OfDoctor(**_shown(offered, doctor_id, "doctorAvatar"), deptPortrait="", status=_status(groups[doctor_id], free))
+        OfDoctor(
+            **_shown(offered, doctor_id, "doctorAvatar"),
+            deptPortrait=offered.dept_photo,
+            status=_status(groups[doctor_id], free),
+        )
         for doctor_id in sorted(groups, key=lambda one: _place(offered.cards, one))
     ]
     return Page[OfDoctor].of(asked, len(rows), _part(asked, rows))
@@ -127,7 +132,8 @@ def info(caller: Caller, asked: InfoAsked) -> list[Info]:
         LeftOnDay(date=day.isoformat(), leftCount=sum(len(free[one.schedule_id]) for one in halves))
         for day, halves in days.items()
     ]
-    return [Info(**_shown(offered, asked.doctor_id, "doctorPortrait"), deptPortrait="", leftBookCountList=counts)]
+    shown = _shown(offered, asked.doctor_id, "doctorPortrait")
+    return [Info(**shown, deptPortrait=offered.dept_photo, leftBookCountList=counts)]
 
 
 def _with_rules(tx: Tx, caller: Caller, schedule_id: int) -> tuple[Row | None, Rules]:
@@ -155,12 +161,14 @@ def _of_doctor(caller: Caller, dept_id: int, doctor_id: int | None, day: date | 
 
 def _offered(dept_id: int, offer: Offer, day: date | None) -> Offered:
     """Refused 404 where there is no such department, 400 for a day that cannot be booked."""
-    if offer.name is None:
+    department = offer.department
+    if department is None:
         raise Refused(errors.NOT_FOUND, "科室不存在")
     if day:
         rules.bookable(rules.read(offer.rules), day, "date")
-    dept = {"deptId": str(dept_id), "deptName": offer.name, "deptDesp": ""}
-    return Offered(dept, [slots.schedule(row) for row in offer.schedules], offer.cards)
+    dept = {"deptId": str(dept_id), "deptName": department.name, "deptDesp": department.introduction}
+    photo = links.signed(department.photo_key) if department.photo_key else ""
+    return Offered(dept, photo, [slots.schedule(row) for row in offer.schedules], offer.cards)
 
 
 def _grouped(pairs: Iterable[tuple[K, Schedule]]) -> dict[K, list[Schedule]]:

@@ -76,7 +76,7 @@ class Offered(Wire):
 
 class OnDay(Offered):
     doctorAvatar: str = Field(description=LINK, examples=[""])
-    deptAvatar: str = Field(examples=[""])
+    deptAvatar: str = Field(description=LINK, examples=[""])
     date: str = Field(examples=[DAY])
     type: int = Field(description=TYPE, examples=[1])
     status: int = Field(description=STATUS, examples=[1])
@@ -85,7 +85,7 @@ class OnDay(Offered):
 
 class OfDoctor(Offered):
     doctorAvatar: str = Field(description=LINK, examples=[""])
-    deptPortrait: str = Field(examples=[""])
+    deptPortrait: str = Field(description=LINK, examples=[""])
     status: int = Field(description=STATUS, examples=[1])
 
 
@@ -115,5 +115,5 @@ class LeftOnDay(Wire):
 
 class Info(Offered):
     doctorPortrait: str = Field(description=LINK, examples=[""])
-    deptPortrait: str = Field(examples=[""])
+    deptPortrait: str = Field(description=LINK, examples=[""])
     leftBookCountList: list[LeftOnDay] = Field(description="没有返回的日期没有排班，或还不能预约")

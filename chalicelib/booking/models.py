@@ -99,7 +99,7 @@ class Registered(Wire):
 class DayBooksAsked(PageAsked):
     date: Date = Field(examples=["2036-01-07"])
     dept_id: IdIfAny = Field(None, examples=["1"])
-    doctor_id: IdIfAny = Field(None, description="医生只能看自己的", examples=["3"])
+    doctor_id: IdIfAny = Field(None, description="医生只能看自己的和本科室普通门诊的", examples=["3"])
 
 
 class DayBook(Wire):

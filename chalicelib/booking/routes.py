@@ -185,7 +185,8 @@ def stop_schedule(caller: Caller, body: ScheduleId) -> None:
 def day_bookings(caller: Caller, query: DayBooksAsked) -> Page[DayBook]:
     """某天的预约患者列表
 
-    By time, without what was cancelled; phones are masked. Doctors see their own.
+    By time, without what was cancelled; phones are masked. Doctors see their own, and who comes to the general clinic
+    of their department.
     """
     return desk.list_day(caller, query)
 

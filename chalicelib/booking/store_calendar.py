@@ -11,8 +11,13 @@ from typing import Any
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.booking.store_rules import RULES
 from chalicelib.booking.store_schedules import COLUMNS, ONE, WORKS
+from chalicelib.people import departments
+from chalicelib.people.departments import Department
 
-NAME = "SELECT name FROM departments WHERE dept_id = %(dept_id)s AND tenant_id = %(tenant_id)s"
+DEPARTMENT = """
+    SELECT name, sort, introduction, photo_key FROM departments
+    WHERE dept_id = %(dept_id)s AND tenant_id = %(tenant_id)s
+"""
 OFFERED = f"""
     schedules x WHERE x.tenant_id = %(tenant_id)s AND x.dept_id = %(dept_id)s AND x.day BETWEEN %(first)s AND %(last)s
       AND x.day <= CAST(%(today)s AS DATE) + INTERVAL COALESCE(
@@ -30,7 +35,7 @@ CARD = """
 class Offer:
     """What a department offers between two days, as far as it can be booked."""
 
-    name: str | None  # of the department; None where the tenant has none of that number
+    department: Department | None  # None where the tenant has none of that number
     rules: Row | None
     schedules: list[Row]  # by day and half
     cards: dict[int, Row]  # names and profiles of working doctors, by user_id, in the tenant's order
@@ -70,10 +75,10 @@ def offer_of_all(tx: Tx, tenant_id: int, dept_id: int, days: tuple[date, date], 
 
 
 def _offer(tx: Tx, card: str, schedules: str, **params: Any) -> Offer:
-    names, rules, found, rows = tx.packet(f"{NAME};{RULES};{card};{schedules}", **params)
-    by_id = {row["user_id"]: row for row in found}
+    found, rules, cards, rows = tx.packet(f"{DEPARTMENT};{RULES};{card};{schedules}", **params)
+    by_id = {row["user_id"]: row for row in cards}
     known = [row for row in rows if row["doctor_id"] in {None, *by_id}]  # one may have come after the cards were read
-    return Offer(names[0]["name"] if names else None, rules[0] if rules else None, known, by_id)
+    return Offer(departments.department(found[0]) if found else None, rules[0] if rules else None, known, by_id)
 
 
 def one(tx: Tx, tenant_id: int, schedule_id: int) -> tuple[Row | None, Row | None]:
@@ -84,13 +89,13 @@ def one(tx: Tx, tenant_id: int, schedule_id: int) -> tuple[Row | None, Row | Non
 
 def names(tx: Tx, tenant_id: int, dept_id: int, doctor_id: int | None) -> tuple[str, str]:
     """Return what a department and a doctor are called, "" for none."""
-    departments, staff = tx.packet(
-        f"{NAME}; SELECT name FROM staff WHERE user_id = %(doctor_id)s AND tenant_id = %(tenant_id)s",
+    found, staff = tx.packet(
+        f"{DEPARTMENT}; SELECT name FROM staff WHERE user_id = %(doctor_id)s AND tenant_id = %(tenant_id)s",
         tenant_id=tenant_id,
         dept_id=dept_id,
         doctor_id=doctor_id,
     )
-    return departments[0]["name"] if departments else "", staff[0]["name"] if staff else ""
+    return found[0]["name"] if found else "", staff[0]["name"] if staff else ""
 
 
 def taken(tx: Tx, tenant_id: int, schedule_ids: Iterable[int]) -> dict[int, frozenset[int]]:

@@ -1,4 +1,4 @@
-"""Departments, and what doctors show to patients."""
+"""What doctors show to patients."""
 
 from dataclasses import replace
 from typing import Any
@@ -8,8 +8,6 @@ from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.clinic import store_lists
 from chalicelib.clinic.staff_models import (
-    Department,
-    DepartmentSaved,
     DoctorProfile,
     DoctorProfilesAsked,
     DoctorsAsked,
@@ -17,7 +15,6 @@ from chalicelib.clinic.staff_models import (
     ListedDoctor,
     PhotoForm,
     PhotoWanted,
-    SavedDepartment,
 )
 from chalicelib.errors import Refused
 from chalicelib.files import confirm, kinds, links, tickets
@@ -25,20 +22,6 @@ from chalicelib.identity.callers import Caller
 from chalicelib.people import departments, doctors
 from chalicelib.people.doctors import Profile
 from chalicelib.wire import Page
-
-
-def list_departments(caller: Caller) -> list[Department]:
-    rows = mysql.autocommit(lambda tx: departments.list_all(tx, caller.tenant_id))
-    return [Department(dept_id=row["dept_id"], name=row["name"], order=row["sort"]) for row in rows]
-
-
-def save_department(caller: Caller, saved: DepartmentSaved) -> SavedDepartment:
-    """Create, or change where dept_id says which. Refused 409 where the tenant has the name already."""
-    try:
-        dept_id = mysql.transact(lambda tx: _save_department(tx, caller.tenant_id, saved))
-    except mysql.Duplicate:
-        raise Refused(errors.CONFLICT, "科室名称已存在") from None
-    return SavedDepartment(dept_id=str(dept_id))
 
 
 def search(caller: Caller, asked: DoctorsAsked) -> Page[ListedDoctor]:
@@ -50,7 +33,8 @@ def search(caller: Caller, asked: DoctorsAsked) -> Page[ListedDoctor]:
 def profiles(caller: Caller, asked: DoctorProfilesAsked) -> Page[DoctorProfile]:
     """Return the same doctors with all that is administered."""
     total, rows = _found(caller, asked.doctor_name, asked.skipped, asked.page_size)
-    names = {one.dept_id: one.name for one in list_departments(caller)}
+    found = mysql.autocommit(lambda tx: departments.list_all(tx, caller.tenant_id))
+    names = {str(one["dept_id"]): one["name"] for one in found}
     return Page[DoctorProfile].of(asked, total, [_profile(row, names) for row in rows])
 
 
@@ -78,14 +62,6 @@ def photo_form(caller: Caller, wanted: PhotoWanted) -> PhotoForm:
         *(kind, wanted.file_type, wanted.file_size),
     )
     return PhotoForm(url=ticket.form.url, file_id=str(ticket.file_id), fields=ticket.form.fields)
-
-
-def _save_department(tx: Tx, tenant_id: int, saved: DepartmentSaved) -> int:
-    if saved.dept_id is None:
-        return departments.create(tx, tenant_id, saved.name, saved.order)
-    if not departments.change(tx, tenant_id, saved.dept_id, saved.name, saved.order):
-        raise Refused(errors.NOT_FOUND, "科室不存在")
-    return saved.dept_id
 
 
 def _found(caller: Caller, name: str | None, skipped: int, taken: int) -> store_lists.Listed:

@@ -1,6 +1,6 @@
 """The staff's side of document 003 (manager_service), and administration of our own."""
 
-from chalicelib.clinic import cards, doctor_cards, labels, patient_files, sign_in, staff_admin
+from chalicelib.clinic import cards, department_cards, doctor_cards, labels, patient_files, sign_in, staff_admin
 from chalicelib.clinic.label_models import CountedLabels, CountsAsked, LabelDeleted, Labels, LabelsAsked, LabelSaved
 from chalicelib.clinic.models import MemberAsked, SignedInStaff, StaffSignIn
 from chalicelib.clinic.patient_models import (
@@ -16,6 +16,7 @@ from chalicelib.clinic.patient_models import (
 from chalicelib.clinic.staff_models import (
     CreatedStaff,
     Department,
+    DepartmentPhotoWanted,
     DepartmentSaved,
     DoctorProfile,
     DoctorProfilesAsked,
@@ -194,13 +195,25 @@ def staff_password(caller: Caller, body: StaffPassword) -> None:
 @routes.get("/pati_service/manager_service/departments", callers=STAFF)
 def list_departments(caller: Caller) -> list[Department]:
     """科室列表"""
-    return doctor_cards.list_departments(caller)
+    return department_cards.list_all(caller)
 
 
 @routes.post("/pati_service/manager_service/save_department", callers=[ADMIN], refusals=GONE_OR_TAKEN)
 def save_department(caller: Caller, body: DepartmentSaved) -> SavedDepartment:
-    """新增和修改科室"""
-    return doctor_cards.save_department(caller, body)
+    """新增和修改科室
+
+    Beyond the name, what is left out stays as it is. A photo is uploaded first (department_photo).
+    """
+    return department_cards.save(caller, body)
+
+
+@routes.post("/pati_service/manager_service/department_photo", callers=[ADMIN], refusals=[NOT_FOUND])
+def department_photo(caller: Caller, body: DepartmentPhotoWanted) -> PhotoForm:
+    """科室照片预上传
+
+    Post `fields` to `url` as they are, then `file`, last; then name file_id in save_department.
+    """
+    return department_cards.photo_form(caller, body)
 
 
 @routes.get("/pati_service/manager_service/doctor_profiles", callers=[ADMIN])

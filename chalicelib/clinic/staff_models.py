@@ -9,6 +9,7 @@ from chalicelib.wire import Id, IdIfAny, IdText, Name, PageAsked, PageNum, PageS
 Role = Literal["doctor", "service_staff", "admin"]
 Order = Annotated[Whole, Field(ge=0, le=1_000_000)]
 DutyCode = Annotated[Literal["", "0", "1", "2", "3", "4"], BeforeValidator(lambda v: str(v) if v in range(5) else v)]
+Introduction = Annotated[str, Field(max_length=4000, pattern=r"^[^\x00]*$")]
 ROLES = "doctor 医生，service_staff 客服，admin 管理员"
 DUTIES = "0 医士，1 医师，2 主治医师，3 副主任医师，4 主任医师"
 
@@ -51,9 +52,13 @@ class StaffPassword(StaffId):
 
 
 class DepartmentSaved(Wire):
+    """Beyond the name, what is left out stays as it is."""
+
     dept_id: IdIfAny = Field(None, description="空：新增", examples=[""])
     name: Name = Field(examples=["内科"])
     order: Order = Field(0, description="小的在前", examples=[1])
+    introduction: Introduction = Field("", examples=["擅长呼吸系统常见病。"])
+    photo_file_id: IdIfAny = Field(None, description="department_photo 的 file_id，已上传；空：没有照片")
 
 
 class SavedDepartment(Wire):
@@ -64,6 +69,8 @@ class Department(Wire):
     dept_id: IdText = Field(examples=["1"])
     name: str = Field(examples=["内科"])
     order: int = Field(examples=[1])
+    introduction: str = Field(examples=["擅长呼吸系统常见病。"])
+    photo_url: str = Field(description="30 分钟有效", examples=[""])
 
 
 class DoctorAsked(Wire):
@@ -91,14 +98,22 @@ class DoctorSaved(DoctorAsked):
     title: str = Field("", description="空：按 duty_code", max_length=64, pattern=r"^[^\x00]*$", examples=["主任医师"])
     photo_file_id: IdIfAny = Field(None, description="doctor_photo 的 file_id，已上传；空：没有照片")
     expert: str = Field("", max_length=255, pattern=r"^[^\x00]*$", examples=["呼吸系统疾病"])
-    introduction: str = Field("", max_length=4000, pattern=r"^[^\x00]*$", examples=["从医二十年。"])
+    introduction: Introduction = Field("", examples=["从医二十年。"])
     order: Order = Field(0, description="小的在前", examples=[1])
 
 
-class PhotoWanted(DoctorAsked):
+class Picture(Wire):
     file_size: Annotated[Whole, Field(ge=1)] | None = Field(None, description="字节数", examples=[48213])
     file_extension: str = Field(min_length=1, max_length=8, pattern=r"^[0-9A-Za-z]+$", examples=["jpg"])
     file_type: str = Field(description="Content-Type，须与扩展名相符", max_length=64, examples=["image/jpeg"])
+
+
+class PhotoWanted(Picture):
+    doctor_id: Id = Field(examples=["3"])
+
+
+class DepartmentPhotoWanted(Picture):
+    dept_id: Id = Field(examples=["1"])
 
 
 class PhotoForm(Wire):

@@ -1,7 +1,17 @@
 """Departments: where doctors work and patients book."""
 
+from dataclasses import dataclass
+
 from chalicelib import clock
 from chalicelib.adapters.mysql import Row, Tx
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Department:
+    name: str
+    sort: int = 0  # the smallest comes first
+    introduction: str = ""
+    photo_key: str = ""
 
 
 def create(tx: Tx, tenant_id: int, name: str, sort: int = 0) -> int:
@@ -18,19 +28,33 @@ def create(tx: Tx, tenant_id: int, name: str, sort: int = 0) -> int:
     )
 
 
-def change(tx: Tx, tenant_id: int, dept_id: int, name: str, sort: int) -> bool:
-    """False where the tenant has no such department. Raises mysql.Duplicate("name") where another has the name."""
-    return bool(
-        tx.run(
-            """
-            UPDATE departments SET name = %(name)s, sort = %(sort)s
-            WHERE dept_id = %(dept_id)s AND tenant_id = %(tenant_id)s
-            """,
-            name=name,
-            sort=sort,
-            dept_id=dept_id,
-            tenant_id=tenant_id,
-        )
+def find(tx: Tx, tenant_id: int, dept_id: int) -> Department | None:
+    """Return one of the tenant's departments, to be changed in this transaction."""
+    row = tx.one(
+        """
+        SELECT name, sort, introduction, photo_key FROM departments
+        WHERE dept_id = %(dept_id)s AND tenant_id = %(tenant_id)s FOR UPDATE
+        """,
+        dept_id=dept_id,
+        tenant_id=tenant_id,
+    )
+    return department(row) if row else None
+
+
+def change(tx: Tx, tenant_id: int, dept_id: int, changed: Department) -> None:
+    """Raises mysql.Duplicate("name") where another has the name."""
+    tx.run(
+        """
+        UPDATE departments
+        SET name = %(name)s, sort = %(sort)s, introduction = %(introduction)s, photo_key = %(photo_key)s
+        WHERE dept_id = %(dept_id)s AND tenant_id = %(tenant_id)s
+        """,
+        name=changed.name,
+        sort=changed.sort,
+        introduction=changed.introduction,
+        photo_key=changed.photo_key.encode(),
+        dept_id=dept_id,
+        tenant_id=tenant_id,
     )
 
 
@@ -45,8 +69,18 @@ def exists(tx: Tx, tenant_id: int, dept_id: int) -> bool:
 
 
 def list_all(tx: Tx, tenant_id: int) -> list[Row]:
-    """Return dept_id, name and sort, in the tenant's order."""
+    """Return dept_id and every column of a Department, in the tenant's order."""
     return tx.all(
-        "SELECT dept_id, name, sort FROM departments WHERE tenant_id = %(tenant_id)s ORDER BY sort, dept_id",
+        """
+        SELECT dept_id, name, sort, introduction, photo_key FROM departments
+        WHERE tenant_id = %(tenant_id)s ORDER BY sort, dept_id
+        """,
         tenant_id=tenant_id,
+    )
+
+
+def department(row: Row) -> Department:
+    """Return the department in a row that has every column of one, whatever else it has."""
+    return Department(
+        name=row["name"], sort=row["sort"], introduction=row["introduction"], photo_key=row["photo_key"].decode()
     )

@@ -1,9 +1,12 @@
-"""Departments and doctors' profiles: departments, save_department, doctor_profiles, save_doctor, doctor_photo."""
+"""Departments and doctors' profiles: departments, save_department, department_photo, doctor_profiles, save_doctor,
+doctor_photo."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from chalicelib import clock
 from tests.clinic.desk import ROOT
 from tests.files import forms, samples
 from tests.people import Hospital, Person
@@ -15,6 +18,10 @@ PICTURE = {"file_extension": "png", "file_type": "image/png"}
 
 def save_department(person: Person, name: Any = "内科", **fields: Any) -> Answer:
     return post(f"{ROOT}/save_department", person.token, name=name, **fields)
+
+
+def department_photo(person: Person, dept_id: Any, **fields: Any) -> Answer:
+    return post(f"{ROOT}/department_photo", person.token, dept_id=dept_id, **{**PICTURE, **fields})
 
 
 def departments(person: Person) -> list[tuple[str, int]]:
@@ -47,6 +54,16 @@ def test_a_department_is_renamed_and_moved(hospital: Hospital) -> None:
     assert departments(hospital.admin) == [("呼吸内科", 2)]
 
 
+@pytest.mark.parametrize(
+    ("fields", "name"),
+    [({"file_extension": "pdf"}, "file_extension"), ({"file_size": 0}, "file_size"), ({"dept_id": ""}, "dept_id")],
+)
+def test_a_departments_photo_is_a_picture(hospital: Hospital, fields: dict[str, Any], name: str) -> None:
+    dept_id = save_department(hospital.admin).data["dept_id"]
+    answer = department_photo(hospital.admin, **{"dept_id": dept_id, **fields})
+    assert (answer.status, answer.error.partition("：")[0]) == (400, name)
+
+
 def test_a_departments_name_is_taken_once(hospital: Hospital, elsewhere: Hospital) -> None:
     save_department(hospital.admin)
     other = save_department(hospital.admin, "外科").data["dept_id"]
@@ -55,9 +72,41 @@ def test_a_departments_name_is_taken_once(hospital: Hospital, elsewhere: Hospita
     assert save_department(elsewhere.admin).status == 200
 
 
+def test_a_department_shows_what_was_saved_and_keeps_what_was_left_out(hospital: Hospital) -> None:
+    dept_id = save_department(hospital.admin, order=3, introduction="咳嗽、哮喘").data["dept_id"]
+    form = department_photo(hospital.admin, dept_id).data
+    fields = {"dept_id": dept_id, "photo_file_id": form["file_id"]}
+    answer = save_department(hospital.admin, **fields)
+    assert (answer.status, answer.error) == (409, "文件尚未上传")
+    assert forms.post(form["url"], list(form["fields"].items()), PNG).status == 204
+    for _ in range(2):
+        assert save_department(hospital.admin, "呼吸内科", **fields).status == 200
+    other = save_department(hospital.admin, "外科").data["dept_id"]
+    assert save_department(hospital.admin, "外科", **{**fields, "dept_id": other}).status == 404, "another's photo"
+    [first, found] = get(f"{ROOT}/departments", hospital.chen.token).data
+    assert (first["introduction"], first["photo_url"]) == ("", "")
+    assert (found["name"], found["order"], found["introduction"]) == ("呼吸内科", 3, "咳嗽、哮喘")
+    tomorrow = (clock.today() + timedelta(1)).isoformat()
+    add = {"dept_id": dept_id, "date": tomorrow, "half": "AM", "begin": "08:00", "end": "12:00", "slots": 4}
+    post(f"{ROOT}/save_schedule", hospital.desk.token, **add)
+    for path, picture in (
+        ("schedule_by_date", "deptAvatar"),
+        ("schedule_by_doctor", "deptPortrait"),
+        ("schedule/info", "deptPortrait"),
+    ):
+        asked = {"deptId": dept_id, "date": tomorrow}
+        shown = get(f"/pati_service/tenant_service/{path}", hospital.lin.token, **asked).data
+        [one] = shown if isinstance(shown, list) else shown["list"]
+        assert one["deptDesp"] == "咳嗽、哮喘"
+        assert forms.ask("GET", one[picture]).body == PNG
+    save_department(hospital.admin, "呼吸内科", dept_id=dept_id, photo_file_id="", introduction="")
+    assert get(f"{ROOT}/departments", hospital.chen.token).data[1]["photo_url"] == ""
+
+
 def test_another_hospitals_department_is_not_there(hospital: Hospital, elsewhere: Hospital) -> None:
     dept_id = save_department(hospital.admin).data["dept_id"]
     assert save_department(elsewhere.admin, "改名", dept_id=dept_id).status == 404
+    assert department_photo(elsewhere.admin, dept_id).error == "科室不存在"
     assert save(elsewhere.admin, elsewhere.chen.user_id, dept_id=dept_id).error == "科室不存在"
     assert departments(elsewhere.admin) == []
 
@@ -67,6 +116,8 @@ def test_another_hospitals_department_is_not_there(hospital: Hospital, elsewhere
     [
         *(("name", one) for one in (None, "", " ", "x" * 65, 5)),
         *(("order", one) for one in (-1, "a", 10**9, True)),
+        *(("introduction", one) for one in ("x" * 4001, "a\x00", 5, None)),
+        ("photo_file_id", "a"),
         ("dept_id", "a"),
     ],
 )
