@@ -36,7 +36,6 @@ from chalicelib.people import departments, doctors
 from chalicelib.wire import Page
 
 K = TypeVar("K", bound=Hashable)
-T = TypeVar("T")
 FREE, FULL = 1, 2
 Cards = dict[int, Row]
 
@@ -64,6 +63,7 @@ def on_day(caller: Caller, asked: DayAsked) -> Page[OnDay]:
     offered = _of_department(caller, asked.dept_id, asked.day)
     free = left.free(caller.tenant_id, offered.schedules)
     groups = _grouped(((one.doctor_id, one.type), one) for one in offered.schedules)
+    keys = sorted(groups, key=lambda key: (_place(offered.cards, key[0]), key[1]))
     rows = [
         OnDay(
             **_shown(offered, doctor_id, "doctorAvatar"),
@@ -73,9 +73,9 @@ def on_day(caller: Caller, asked: DayAsked) -> Page[OnDay]:
             status=_status(groups[doctor_id, kind], free),
             bookfee=yuan(min(one.fee for one in groups[doctor_id, kind])),
         )
-        for doctor_id, kind in sorted(groups, key=lambda key: (_place(offered.cards, key[0]), key[1]))
+        for doctor_id, kind in _part(asked, keys)
     ]
-    return Page[OnDay].of(asked, len(rows), _part(asked, rows))
+    return Page[OnDay].of(asked, len(keys), rows)
 
 
 def by_doctor(caller: Caller, asked: DepartmentAsked) -> Page[OfDoctor]:
@@ -83,15 +83,16 @@ def by_doctor(caller: Caller, asked: DepartmentAsked) -> Page[OfDoctor]:
     offered = _of_department(caller, asked.dept_id, None)
     free = left.free(caller.tenant_id, offered.schedules)
     groups = _grouped((one.doctor_id, one) for one in offered.schedules)
+    keys = sorted(groups, key=lambda doctor_id: _place(offered.cards, doctor_id))
     rows = [
         OfDoctor(
             **_shown(offered, doctor_id, "doctorAvatar"),
             deptPortrait=offered.dept_photo,
             status=_status(groups[doctor_id], free),
         )
-        for doctor_id in sorted(groups, key=lambda one: _place(offered.cards, one))
+        for doctor_id in _part(asked, keys)
     ]
-    return Page[OfDoctor].of(asked, len(rows), _part(asked, rows))
+    return Page[OfDoctor].of(asked, len(keys), rows)
 
 
 def of_day(caller: Caller, asked: DoctorsDayAsked) -> Halves:
@@ -144,7 +145,7 @@ def _with_rules(tx: Tx, caller: Caller, schedule_id: int) -> tuple[Row | None, R
 def _of_department(caller: Caller, dept_id: int, day: date | None) -> Offered:
     """Of a day; None: of all that can be booked."""
     days, known = (day or clock.today(), day or date.max), (clock.today(), Rules().days_ahead)
-    offer = mysql.autocommit(lambda tx: store_calendar.offer_of_all(tx, caller.tenant_id, dept_id, days, *known))
+    offer = mysql.autocommit(lambda tx: store_calendar.offer_of_all(tx, caller.tenant_id, dept_id, days, known))
     return _offered(dept_id, offer, day)
 
 
@@ -152,7 +153,7 @@ def _of_doctor(caller: Caller, dept_id: int, doctor_id: int | None, day: date | 
     """Of a day, or of so many days from tomorrow on."""
     today, known = clock.today(), (clock.today(), Rules().days_ahead)
     days = (day, day) if day else (today + timedelta(1), today + timedelta(ahead))
-    offer = mysql.autocommit(lambda tx: store_calendar.offer(tx, caller.tenant_id, dept_id, days, *known, doctor_id))
+    offer = mysql.autocommit(lambda tx: store_calendar.offer(tx, caller.tenant_id, dept_id, days, known, doctor_id))
     offered = _offered(dept_id, offer, day)
     if doctor_id and doctor_id not in offer.cards:
         raise Refused(errors.NOT_FOUND, "医生不存在")
@@ -203,6 +204,6 @@ def _shown(offered: Offered, doctor_id: int | None, photo: str) -> dict[str, Any
     }
 
 
-def _part(asked: DepartmentAsked, rows: list[T]) -> list[T]:
-    """A department has some dozens of rows: all are made, and one page is shown."""
-    return rows[asked.skipped : asked.skipped + asked.page_size]
+def _part(asked: DepartmentAsked, keys: list[K]) -> list[K]:
+    """Return what a page shows of a department's rows, which are some dozens."""
+    return keys[asked.skipped : asked.skipped + asked.page_size]

@@ -41,8 +41,8 @@ class Schedule:
         """Return the slots that nobody has and whose time has not come."""
         if self.stopped_at or not self.works:
             return []
-        now = clock.wire(clock.now())
-        return [one for one in range(1, self.slots + 1) if one not in taken and self.moment(one) > now]
+        left = [one for one in range(1, self.slots + 1) if one not in taken]
+        return left if self.day > clock.today() else [one for one in left if not self.is_past(one)]
 
 
 def schedule(row: Row) -> Schedule:

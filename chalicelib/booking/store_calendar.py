@@ -6,7 +6,6 @@ Shown are schedules that are not stopped, of general clinics and of doctors who 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.booking.store_rules import RULES
@@ -42,43 +41,45 @@ class Offer:
 
 
 def offer(
-    tx: Tx, tenant_id: int, dept_id: int, days: tuple[date, date], today: date, days_ahead: int, doctor_id: int | None
+    tx: Tx, tenant_id: int, dept_id: int, days: tuple[date, date], known: tuple[date, int], doctor_id: int | None
 ) -> Offer:
-    """Return what one doctor offers, or the general clinic (None). days_ahead: of a hospital without rules."""
-    return _offer(
-        tx,
-        f"{CARD} = %(doctor_id)s",
-        f"SELECT {COLUMNS} FROM {OFFERED} AND x.doctor_id <=> %(doctor_id)s ORDER BY x.day, x.half",
+    """Return what one doctor offers, or the general clinic (None). known: today, and how many days after it can be
+    booked in a hospital without rules."""
+    schedules = f"SELECT {COLUMNS} FROM {OFFERED} AND x.doctor_id <=> %(doctor_id)s ORDER BY x.day, x.half"
+    return _offer(tx, f"{CARD} = %(doctor_id)s", schedules, tenant_id, dept_id, days, known, doctor_id)
+
+
+def offer_of_all(tx: Tx, tenant_id: int, dept_id: int, days: tuple[date, date], known: tuple[date, int]) -> Offer:
+    """Return the same of all the department's doctors and its general clinic."""
+    cards = f"{CARD} IN (SELECT x.doctor_id FROM {OFFERED}) ORDER BY p.sort, p.user_id"
+    schedules = f"SELECT {COLUMNS} FROM {OFFERED} ORDER BY x.day, x.half, x.schedule_id"
+    return _offer(tx, cards, schedules, tenant_id, dept_id, days, known)
+
+
+def _offer(
+    tx: Tx,
+    cards: str,
+    schedules: str,
+    tenant_id: int,
+    dept_id: int,
+    days: tuple[date, date],
+    known: tuple[date, int],
+    doctor_id: int | None = None,
+) -> Offer:
+    dept, rules, found, rows = tx.packet(
+        f"{DEPARTMENT};{RULES};{cards};{schedules}",
         tenant_id=tenant_id,
         dept_id=dept_id,
         first=days[0],
         last=days[1],
-        today=today,
-        days_ahead=days_ahead,
+        today=known[0],
+        days_ahead=known[1],
         doctor_id=doctor_id,
     )
-
-
-def offer_of_all(tx: Tx, tenant_id: int, dept_id: int, days: tuple[date, date], today: date, days_ahead: int) -> Offer:
-    """Return the same of all the department's doctors and its general clinic."""
-    return _offer(
-        tx,
-        f"{CARD} IN (SELECT x.doctor_id FROM {OFFERED}) ORDER BY p.sort, p.user_id",
-        f"SELECT {COLUMNS} FROM {OFFERED} ORDER BY x.day, x.half, x.schedule_id",
-        tenant_id=tenant_id,
-        dept_id=dept_id,
-        first=days[0],
-        last=days[1],
-        today=today,
-        days_ahead=days_ahead,
-    )
-
-
-def _offer(tx: Tx, card: str, schedules: str, **params: Any) -> Offer:
-    found, rules, cards, rows = tx.packet(f"{DEPARTMENT};{RULES};{card};{schedules}", **params)
-    by_id = {row["user_id"]: row for row in cards}
-    known = [row for row in rows if row["doctor_id"] in {None, *by_id}]  # one may have come after the cards were read
-    return Offer(departments.department(found[0]) if found else None, rules[0] if rules else None, known, by_id)
+    by_id = {row["user_id"]: row for row in found}
+    whose = {None, *by_id}  # a doctor may have come after the cards were read
+    kept = [row for row in rows if row["doctor_id"] in whose]
+    return Offer(departments.department(dept[0]) if dept else None, rules[0] if rules else None, kept, by_id)
 
 
 def one(tx: Tx, tenant_id: int, schedule_id: int) -> tuple[Row | None, Row | None]:
