@@ -2,6 +2,7 @@
 
 import time
 from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import time as time_of_day
 from functools import lru_cache
 
 SECOND = 1_000_000
@@ -18,6 +19,11 @@ def now() -> int:
 def today() -> date:
     """Return the civil date in Shanghai."""
     return datetime.fromtimestamp(now() // SECOND, SHANGHAI).date()
+
+
+def instant(day: date, since_midnight: timedelta = timedelta()) -> int:
+    """Return when a day of Shanghai's calendar begins, or so long after."""
+    return int((datetime.combine(day, time_of_day(), SHANGHAI) + since_midnight).timestamp()) * SECOND
 
 
 def wire(instant: int) -> str:

@@ -1,7 +1,5 @@
 """Ending a booking before the visit: its slot can be sold again, and what was paid is to go back."""
 
-from datetime import date, datetime, time, timedelta
-
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row, Tx
@@ -41,13 +39,8 @@ def _by_patient(tx: Tx, caller: Caller, book_id: int) -> Row | None:
     if booking["status"] != BOOKED:
         raise Refused(errors.CONFLICT, "该预约已挂号或已失约，不能取消")
     minutes = rules.of(tx, caller.tenant_id).cancel_minutes
-    if clock.now() >= _instant(booking["day"], booking["slot_time"]) - minutes * 60 * clock.SECOND:
+    if clock.now() >= clock.instant(booking["day"], booking["slot_time"]) - minutes * 60 * clock.SECOND:
         until = f"就诊前 {minutes} 分钟" if minutes else "就诊时间"
         raise Refused(errors.CONFLICT, f"已过{until}，不能取消")
     cancel(tx, booking, "patient", caller.user_id, telling.CANCELLED)
     return booking
-
-
-def _instant(day: date, since_midnight: timedelta) -> int:
-    moment = datetime.combine(day, time(), clock.SHANGHAI) + since_midnight
-    return int(moment.timestamp()) * clock.SECOND

@@ -5,7 +5,7 @@ Locks are taken in one order: the person, the schedule (shared, so that buyers d
 """
 
 import secrets
-from datetime import datetime, time, timedelta
+from datetime import timedelta
 
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql
@@ -100,7 +100,7 @@ def _submit(tx: Tx, caller: Caller, asked: Submitted, pati_id: int) -> tuple[int
     """Return the booking's number, and what was sold where it was sold now."""
     missed_since = clock.today() - timedelta(rules.MISSED_WITHIN)
     where = (caller.tenant_id, pati_id, asked.schedule_id, asked.serial_no)
-    wanted = store.want(tx, *where, _midnight(), missed_since)
+    wanted = store.want(tx, *where, clock.instant(clock.today()), missed_since)
     schedule, rule = found(wanted.schedule), rules.read(wanted.rules)
     if wanted.holder and _same(wanted.holder, caller, asked):
         return wanted.holder["book_id"], None
@@ -133,11 +133,6 @@ def _within(rule: Rules, wanted: Wanted) -> None:
     if rule.missed_limit and wanted.missed >= rule.missed_limit:
         why = f"就诊人 {rules.MISSED_WITHIN} 天内已失约 {rule.missed_limit} 次，暂时不能预约"
         raise Refused(errors.NOT_ALLOWED, why)
-
-
-def _midnight() -> int:
-    """Return the instant at which today began."""
-    return int(datetime.combine(clock.today(), time(), clock.SHANGHAI).timestamp()) * clock.SECOND
 
 
 def _sold(tx: Tx, caller: Caller, asked: Submitted, schedule: Schedule, pati_id: int, pay_minutes: int) -> Row:
