@@ -12,13 +12,13 @@ from chalice.app import Chalice
 from chalicelib import logs, web, web_sockets
 from chalicelib.settings import settings
 
-GROUPS = ("consult", "gateway", "clinic", "accounts", "booking")
+GROUPS = ("consult", "gateway", "clinic", "accounts", "booking", "wechat")
 CORE = "gateway"  # rides on Chalice's own API handler; every other group has a function of its own
 
 logs.configure()
 app = Chalice(app_name="zhenxun", configure_logs=False)
 app.experimental_feature_flags.add("WEBSOCKETS")
-app.api.binary_types = []  # see web.BINARY_TYPES, which infra/api.py tells API Gateway
+app.api.binary_types = []  # see web_bytes.BINARY_TYPES, which infra/api.py tells API Gateway
 app.register_middleware(web.door, "http")
 for group in [one for one in GROUPS if settings.group in ("", one)]:
     app.register_blueprint(import_module(f"chalicelib.{group}.routes").routes)

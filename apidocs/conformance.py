@@ -41,6 +41,8 @@ NEEDS_MORE = {
     "/pati_service/book_service/book/schedule": "a half-day in which the member has no booking",
     "/pati_service/manager_service/register_booking": "a booking of today",
     "/pati_service/manager_service/staff": "a telephone that nobody has",
+    **dict.fromkeys(("/pati_service/wechat/auth_file/upload", "/{file_name}"), "a file of WeChat's"),
+    "/pati_service/wechat/auth_file/download": "a file that was uploaded",
     **dict.fromkeys((f"{PATIENTS}/register", f"{PATIENTS}/reset_password"), "a code that was sent"),
     f"{PATIENTS}/reset_password/phone_identifying_code_validate": "a code that was sent",
     f"{PATIENTS}/reset_password/phone_identifying_code": "a telephone that was sent no code a moment ago",
@@ -73,6 +75,12 @@ MORE_THAN_SCHEMAS |= {
     "/pati_service/manager_service/save_schedule_pattern": "the times are a half-day's",
     "/pati_service/manager_service/register_booking": "book_id or book_code is given",
 }
+MORE_THAN_SCHEMAS |= {
+    "/pati_service/wechat/auth_file/upload": "the file is named MP_verify_….txt, and has at most 1 KB",
+    "/pati_service/wechat/conf": "app_secret is no mask where none was saved",
+}
+# What a public operation answers who comes from nowhere, where that is no 400.
+FROM_NOWHERE = {"/{file_name}": 404}
 PLACES = {"path": "path_parameters", "query": "query", "body": "body"}
 STATUS_OF = {kind.code: kind.status for kind in KINDS}
 
@@ -92,9 +100,12 @@ def example(operation: Operation, informed: Informed) -> Case:
     for parameter in described["parameters"]:
         if parameter["required"] and parameter["in"] in PLACES:
             values[parameter["in"]][parameter["name"]] = parameter["schema"]["examples"][0]
-    if "requestBody" in described:
-        values["body"] = described["requestBody"]["content"]["application/json"]["example"]
+    content = described.get("requestBody", {}).get("content", {})
+    if "application/json" in content:
+        values["body"] = content["application/json"]["example"]
     arguments: dict[str, Any] = {PLACES[place]: informed(given) for place, given in values.items() if given}
+    if content and "application/json" not in content:
+        arguments |= {"body": b"0a1B2c3D4e5F6g7H", "media_type": "application/octet-stream"}
     return operation.Case(**arguments)
 
 

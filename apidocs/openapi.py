@@ -21,7 +21,7 @@ from chalicelib.identity.callers import (
 from chalicelib.web import Raw
 
 # Any other argument of a view is a path parameter.
-VIEW_NAMES = ("caller", "body", "query", "key", "last_event", "time_left")
+VIEW_NAMES = ("caller", "body", "query", "key", "last_event", "time_left", "upload")
 
 CALLERS = {
     PUBLIC: "任何人（无需登录）",
@@ -59,6 +59,16 @@ KEY: Json = {
     "name": "Idempotency-Key",
     "in": "header",
     "description": "重试时带上同一个值，只会执行一次；同值而内容不同则 409",
+}
+FILE: Json = {"type": "string", "format": "binary", "minLength": 1}
+UPLOAD: Json = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {"type": "object", "properties": {"file": FILE}, "required": ["file"]},
+        },
+        "application/octet-stream": {"schema": FILE},
+    },
 }
 ABOUT = """诊讯：多租户的医院患者服务、医患沟通与消息网关。
 
@@ -101,7 +111,7 @@ def document() -> Json:
 def _types(every: list[Documented]) -> Iterator[tuple[str, Literal["validation", "serialization"], Any]]:
     for one in every:
         for name, kind in one.endpoint.wants.items():
-            if name not in ("caller", "time_left"):
+            if name not in ("caller", "time_left", "upload"):
                 yield f"{one.id}.{name}", "validation", kind
         yield f"{one.id}.answer", "serialization", one.endpoint.answer
 
@@ -117,6 +127,8 @@ def _operation(one: Documented, schemas: Schemas) -> Json:
     }
     if "body" in one.endpoint.wants:
         operation["requestBody"] = _body(schemas, schemas.of(f"{one.id}.body"))
+    if "upload" in one.endpoint.wants:
+        operation["requestBody"] = UPLOAD
     operation["responses"] = {"200": _success(one, schemas), **responses.refusals(one)}
     return operation
 

@@ -6,12 +6,11 @@ A view declares what it needs by name and type, and returns a model:
     def send_text_msg(caller: Caller, body: DoctorText, key: Key) -> Sent: ...
 
 `caller` is who asks, `body` the JSON object, `query` the query string, `key` the Idempotency-Key header;
-`last_event` the Last-Event-ID header, `time_left` how many seconds the function has; any other name is a path
-parameter. The answer leaves as {"code":0,"data":…}, a refusal as {"code":N,"error":"…"};
-a Raw leaves as it is.
+`last_event` the Last-Event-ID header, `time_left` how many seconds the function has, `upload` the file that the body
+is or has; any other name is a path parameter. The answer leaves as {"code":0,"data":…}, a refusal as
+{"code":N,"error":"…"}; a Raw leaves as it is.
 """
 
-import base64
 import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
@@ -28,17 +27,18 @@ from chalicelib.errors import Kind, Refused
 from chalicelib.identity import callers
 from chalicelib.identity.callers import Caller
 from chalicelib.settings import settings
+from chalicelib.web_bytes import Raw, RawResponse, Upload, uploaded
 from chalicelib.wire import BODY, NOT_JSON, RetryKey, explain
 
 logger = logging.getLogger(__name__)
 
+__all__ = ["Endpoint", "Key", "LastEvent", "Raw", "Routes", "Upload", "Visitor"]
+
 View = Callable[..., Any]
+Visitor = Annotated[Caller, "of tenant 0, which has nothing, where nobody knows of which; other endpoints answer 400"]
 Key = Annotated[RetryKey | None, "Idempotency-Key"]
 LastEvent = Annotated[str | None, "Last-Event-ID"]
 _KEY: TypeAdapter[str | None] = TypeAdapter(Key)  # made once: making one takes longer than a whole read
-# API Gateway decodes the base64 of an answer only for who accepts one of these: for everybody. In return it encodes the
-# body of every request. Chalice must not know of it: it would encode every answer, and refuse who accepts no picture.
-BINARY_TYPES = ["*/*"]
 _GIVEN = {
     "caller": "",
     "body": BODY,
@@ -46,6 +46,7 @@ _GIVEN = {
     "key": "Idempotency-Key",
     "last_event": "Last-Event-ID",
     "time_left": "",
+    "upload": "file",
 }  # and what a refusal calls it
 
 CORS = CORSConfig(
@@ -62,14 +63,6 @@ HEADERS = {
     "Cache-Control": "no-store",
     **CORS.get_access_control_headers(),
 }
-
-
-@dataclass(frozen=True)
-class Raw:
-    """An answer in no envelope: text, or bytes that reach the client unchanged."""
-
-    content_type: str
-    body: str | bytes
 
 
 @dataclass(frozen=True)
@@ -124,8 +117,8 @@ class Routes(Blueprint):
         def serve(**path_parameters: str) -> Response:
             return _serve(endpoint, self.current_request, path_parameters)
 
-        # A GET has no body, so whatever Content-Type a client gives it means nothing.
-        content_types = ["application/json"] if method == "POST" else []
+        # A GET has no body, so whatever Content-Type a client gives it means nothing; a file may be of any.
+        content_types = ["application/json"] if method == "POST" and "upload" not in wants else []
         name = f"{view.__module__}.{view.__name__}"
         self.route(path, methods=[method], name=name, content_types=content_types, cors=CORS)(serve)
         return view
@@ -133,12 +126,11 @@ class Routes(Blueprint):
 
 def _serve(endpoint: Endpoint, request: Request, path_parameters: dict[str, str]) -> Response:
     try:
-        caller = callers.identify(_headers(endpoint, request), endpoint.callers, _address(request))
-        logs.bind(tenant_id=caller.tenant_id, principal=caller.principal)
+        caller = _caller(endpoint, request)
         arguments = {name: _read(endpoint, name, caller, request, path_parameters) for name in endpoint.wants}
         answer = endpoint.view(**arguments)
         if isinstance(answer, Raw):
-            return _Raw(answer)
+            return RawResponse(answer)
         data = endpoint.answer.dump_json(answer, by_alias=True)
     except Refused as refused:
         if refused.kind is errors.UNAVAILABLE:
@@ -150,16 +142,15 @@ def _serve(endpoint: Endpoint, request: Request, path_parameters: dict[str, str]
     return Response(f'{{"code":0,"data":{data.decode()}}}')
 
 
-class _Raw(Response):
-    """Bytes leave as base64, which API Gateway decodes: see BINARY_TYPES."""
-
-    def __init__(self, raw: Raw) -> None:
-        text = raw.body if isinstance(raw.body, str) else base64.b64encode(raw.body).decode()
-        super().__init__(text, {"Content-Type": raw.content_type})
-        self._encoded = isinstance(raw.body, bytes)
-
-    def to_dict(self, binary_types: list[str] | None = None) -> dict[str, Any]:  # noqa: ARG002
-        return {**super().to_dict(), "isBase64Encoded": self._encoded}
+def _caller(endpoint: Endpoint, request: Request) -> Caller:
+    try:
+        caller = callers.identify(_headers(endpoint, request), endpoint.callers, _address(request))
+    except Refused as refused:
+        if endpoint.wants.get("caller") != Visitor or refused.kind is not errors.BAD_PARAMETER:
+            raise
+        caller = Caller(0, callers.PUBLIC)
+    logs.bind(tenant_id=caller.tenant_id, principal=caller.principal)
+    return caller
 
 
 def _headers(endpoint: Endpoint, request: Request) -> Mapping[str, str]:
@@ -186,7 +177,7 @@ def _read(endpoint: Endpoint, name: str, caller: Caller, request: Request, path_
             case "caller":
                 return caller
             case "body":
-                body = _body(request)
+                body = _body(request) or b"{}"
                 model = endpoint.wants[name].model_validate_json(body)
                 if b"tenantId" in body:
                     callers.same_tenant(str(json.loads(body).get("tenantId", "")), caller)
@@ -195,6 +186,8 @@ def _read(endpoint: Endpoint, name: str, caller: Caller, request: Request, path_
                 query = dict(request.query_params or {})
                 callers.same_tenant(query.get("tenantId", ""), caller)
                 return endpoint.wants[name].model_validate(query)
+            case "upload":
+                return uploaded(request.headers.get("content-type", ""), _body(request))
             case "last_event":
                 return request.headers.get("last-event-id")
             case "time_left":
@@ -214,7 +207,7 @@ def _body(request: Request) -> bytes:
         raise Refused(errors.BAD_PARAMETER, f"{BODY}：{NOT_JSON}") from None
     if len(body) > settings.body_limit:
         raise Refused(errors.TOO_LARGE)
-    return (body.encode() if isinstance(body, str) else body) or b"{}"
+    return body.encode() if isinstance(body, str) else body
 
 
 def refusal(refused: Refused) -> Response:

@@ -18,8 +18,8 @@ OURS = {".chalice", ".ci", ".github"}  # other folders that begin with a dot, or
 ROWS = [
     ("errors", "settings", "clock", "logs"),
     ("adapters",),
-    ("messaging", "identity", "people", "files", "notices", "migrations"),
-    ("wire", "web", "web_sockets"),
+    ("messaging", "identity", "people", "files", "notices", "official", "migrations"),
+    ("wire", "web", "web_bytes", "web_sockets"),
     GROUPS,
 ]
 ROW = {name: number for number, row in enumerate(ROWS) for name in row}
@@ -27,7 +27,7 @@ ROW = {name: number for number, row in enumerate(ROWS) for name in row}
 ONLY = {
     "pymysql": ("adapters/__init__.py", "adapters/mysql.py", "adapters/mysql_statements.py"),
     "redis": ("adapters/redis.py", "adapters/redis_lines.py"),
-    "chalice": ("web.py",),
+    "chalice": ("web.py", "web_bytes.py"),
     "time": ("clock.py",),
     "os": ("settings.py",),
 }

@@ -19,7 +19,7 @@ from chalicelib.web import CORS, Endpoint
 from tests import contract_check
 from tests.contract_check import CONTRACT, Entry, Field
 
-TO_COME = 29  # of 99, at most: lower it with each issue that builds some
+TO_COME = 21  # of 99, at most: lower it with each issue that builds some
 
 DECLARED = {(one.endpoint.method, one.endpoint.path): one.endpoint for one in endpoints.every()}
 BUILT = [entry for entry in CONTRACT if (entry["method"], entry["path"]) in DECLARED]
@@ -130,6 +130,8 @@ def request_problems(endpoint: Endpoint, field: Field) -> Iterator[str]:
     if part == "path":
         if field["name"] not in endpoint.wants:
             yield f"path {field['name']}: not taken"
+    elif field["type"] == "binary":
+        yield from [] if "upload" in endpoint.wants else [f"{field['name']}: no file is taken"]
     elif part not in endpoint.wants:
         yield f"{field['name']}: there is no {part}"
     else:

@@ -11,7 +11,7 @@ def of_visitor(named: str, host: str) -> int:
 
     Refused 400 where that leaves it open.
     """
-    tenant_id = mysql.autocommit(lambda tx: _named(tx, named) if named else _by_host(tx, host) or _only(tx))
+    tenant_id = mysql.autocommit(lambda tx: _named(tx, named) if named else of_host(tx, host) or _only(tx))
     if tenant_id is None:
         raise Refused(errors.BAD_PARAMETER, "tenantId：租户不存在" if named else "tenantId：必填")
     return tenant_id
@@ -45,16 +45,17 @@ def find_by_external_id(tx: Tx, external_id: str) -> int | None:
     return found
 
 
+def of_host(tx: Tx, host: str) -> int | None:
+    """Return the tenant that a host (with or without its port) belongs to."""
+    name = host.partition(":")[0].lower().encode("utf-8", "replace")
+    found: int | None = tx.value("SELECT tenant_id FROM tenant_hosts WHERE host = %(name)s", name=name)
+    return found
+
+
 def _named(tx: Tx, named: str) -> int | None:
     if not (named.isascii() and named.isdigit() and len(named) < 17):
         return None
     found: int | None = tx.value("SELECT tenant_id FROM tenants WHERE tenant_id = %(id)s", id=int(named))
-    return found
-
-
-def _by_host(tx: Tx, host: str) -> int | None:
-    name = host.partition(":")[0].lower().encode("utf-8", "replace")
-    found: int | None = tx.value("SELECT tenant_id FROM tenant_hosts WHERE host = %(name)s", name=name)
     return found
 
 

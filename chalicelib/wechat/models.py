@@ -1,0 +1,84 @@
+"""What crosses the wire where a hospital's WeChat account is set up, and in its pages."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+
+from chalicelib.wire import Wire, one_of, whole
+
+KINDS = "0 取镜通知，1 预约挂号成功，2 预约挂号取消，3 挂号成功，4 复诊提醒，5 医生回复提醒，6 加工订单进度提醒"
+MASK = "****"  # what a shown secret begins with
+LABEL = "[0-9A-Za-z](?:[0-9A-Za-z-]{0,61}[0-9A-Za-z])?"
+SITE = rf"^(?:https://)?{LABEL}(?:\.{LABEL})+(?:/[0-9A-Za-z._~%-]*)*$"
+
+AppId = Annotated[str, Field(pattern=r"^wx[0-9A-Za-z]{4,30}$", examples=["wxd930ea5d5a258f4f"])]
+Secret = Annotated[
+    str, Field(max_length=128, pattern=r"^(?:\*{4,}[^*\s]{0,4}|[!-)+-~]+)$", examples=["0123456789abcdef"])
+]
+Site = Annotated[str, Field(max_length=255, pattern=SITE, examples=["https://h5.example.com"])]
+TemplateType = Annotated[Literal[0, 1, 2, 3, 4, 5, 6], BeforeValidator(whole), one_of(*range(7))]
+TemplateId = Annotated[
+    str, Field(pattern=r"^[0-9A-Za-z_-]{0,64}$", examples=["ngqIpbwh8bUfcSsECmogfXcV14J0tQlEpBO27izEYtY"])
+]
+
+
+class Conf(Wire):
+    app_id: str = Field(examples=["wxd930ea5d5a258f4f"])
+    app_secret: str = Field(description="只显示末 4 位", examples=["********cdef"])
+    auth_url: str = Field(examples=["https://h5.example.com"])
+
+
+class ConfSaved(Wire):
+    app_id: AppId
+    app_secret: Secret = Field(description="原样送回所显示的（以 **** 开头）：不变")
+    auth_url: Site = Field(description="网页授权域名，https")
+
+
+class MenuUrls(Wire):
+    book_url: str = Field(examples=["https://h5.example.com/book"])
+    personal_center_url: str = Field(examples=["https://h5.example.com/personal"])
+    chat_url: str = Field(examples=["https://h5.example.com/chat"])
+
+
+class Template(Wire):
+    wech_temp_type: int = Field(description=KINDS, examples=[1])
+    wech_temp_id: str = Field(examples=["ngqIpbwh8bUfcSsECmogfXcV14J0tQlEpBO27izEYtY"])
+
+
+class TemplateSaved(Wire):
+    wech_temp_type: TemplateType = Field(description=KINDS, examples=[1])
+    wech_temp_id: TemplateId = Field(description="空：不再发送这一类消息")
+
+
+def _line(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("含有不允许的字符")
+    return text
+
+
+Notice = Annotated[
+    str,
+    Field(max_length=2000),
+    AfterValidator(_line),
+    WithJsonSchema({"type": "string", "maxLength": 2000, "pattern": r"^[^\x00]*$"}),
+]
+Hotline = Annotated[str, Field(pattern=r"^[0-9+() -]{0,32}$", examples=["010-12345678"])]
+
+
+class ServiceInfo(Wire):
+    appo_notice: str = Field(examples=["请于就诊前 15 分钟到分诊台报到。"])
+    phone: str = Field(examples=["010-12345678"])
+
+
+class ServiceInfoSaved(Wire):
+    """What is left out stays as it is."""
+
+    appo_notice: Notice | None = Field(None, description="预约须知", examples=["请于就诊前 15 分钟到分诊台报到。"])
+    phone: Hotline | None = Field(None, description="客服热线")
+
+
+FileName = Annotated[str, Field(examples=["MP_verify_0a1B2c3D4e5F6g7H.txt"])]
+
+
+class FileNamed(Wire):
+    file_name: str = Field("", description="请求体就是文件时：文件名", examples=["MP_verify_0a1B2c3D4e5F6g7H.txt"])

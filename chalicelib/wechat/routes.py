@@ -1,0 +1,104 @@
+"""A hospital's WeChat official account: its configuration, and what its pages ask (document 003)."""
+
+from chalicelib.errors import CONFLICT, NOT_FOUND
+from chalicelib.identity.callers import ADMIN, PUBLIC, Caller
+from chalicelib.web import Raw, Routes, Upload, Visitor
+from chalicelib.wechat import auth_files, conf, service_info, template_ids
+from chalicelib.wechat.models import (
+    Conf,
+    ConfSaved,
+    FileName,
+    FileNamed,
+    MenuUrls,
+    ServiceInfo,
+    ServiceInfoSaved,
+    Template,
+    TemplateSaved,
+)
+
+routes = Routes(__name__)
+
+
+@routes.get("/pati_service/wechat/conf", callers=[ADMIN])
+def get_conf(caller: Caller) -> Conf:
+    """微信配置基本信息获取
+
+    Of the secret only the last four characters are shown. Everything is "" where nothing was saved.
+    """
+    return conf.shown(caller)
+
+
+@routes.post("/pati_service/wechat/conf", callers=[ADMIN], refusals=[CONFLICT])
+def save_conf(caller: Caller, body: ConfSaved) -> None:
+    """微信配置基本信息保存
+
+    An app_secret that comes back as it was shown (it begins with ****) stays as it is.
+    """
+    conf.save(caller, body)
+
+
+@routes.get("/pati_service/wechat/menu_url", callers=[ADMIN])
+def menu_url(caller: Caller) -> MenuUrls:
+    """微信配置菜单对应url获取"""
+    return conf.menu_urls(caller)
+
+
+@routes.get("/pati_service/wechat/template_id", callers=[ADMIN])
+def list_template_ids(caller: Caller) -> list[Template]:
+    """微信配置消息模板ID获取
+
+    The kinds of message that are sent.
+    """
+    return template_ids.listed(caller)
+
+
+@routes.post("/pati_service/wechat/template_id", callers=[ADMIN])
+def save_template_id(caller: Caller, body: TemplateSaved) -> None:
+    """微信配置消息模板ID保存
+
+    An empty wech_temp_id: this kind of message is sent no more.
+    """
+    template_ids.save(caller, body)
+
+
+@routes.get("/pati_service/wechat/auth_file/download", callers=[ADMIN], refusals=[NOT_FOUND], raw=auth_files.TEXT)
+def download_auth_file(caller: Caller) -> Raw:
+    """微信配置网页授权文件下载
+
+    The one that was uploaded last.
+    """
+    return auth_files.download(caller)
+
+
+@routes.post("/pati_service/wechat/auth_file/upload", callers=[ADMIN])
+def upload_auth_file(caller: Caller, upload: Upload, query: FileNamed) -> None:
+    """微信配置网页授权文件上传
+
+    As the one file of a multipart form, or the file itself with `file_name` in the query string. Named
+    MP_verify_….txt, at most 1 KB. From then on it is served, unchanged, at /MP_verify_….txt of the hospital's domain.
+    """
+    auth_files.upload(caller, upload, query)
+
+
+@routes.get("/{file_name}", callers=[PUBLIC], refusals=[NOT_FOUND], raw=auth_files.TEXT)
+def root_file(caller: Visitor, file_name: FileName) -> Raw:
+    """微信域名校验文件
+
+    MP_verify_….txt at the root of a domain, as WeChat asks for it. Anything else there is 404.
+    """
+    return auth_files.at_the_root(caller, file_name)
+
+
+@routes.get("/pati_service/wechat/service_info", callers=[PUBLIC])
+def get_service_info(caller: Caller) -> ServiceInfo:
+    """预约须知和客服热线"""
+    return service_info.shown(caller)
+
+
+@routes.post("/pati_service/wechat/service_info", callers=[ADMIN])
+def save_service_info(caller: Caller, body: ServiceInfoSaved) -> None:
+    """预约须知和客服热线保存
+
+    Fields that are left out stay as they are.
+    """
+    service_info.save(caller, body)

@@ -1,0 +1,60 @@
+"""What a hospital's admin and its pages ask of its WeChat account, in the words of the tests."""
+
+import base64
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any
+
+from tests.people import Hospital, Person
+from tests.wire import Answer, answered, check_envelope, event, get, post
+
+ROOT = "/pati_service/wechat"
+APP_ID, SECRET = "wxd930ea5d5a258f4f", "8f2c31d0a94b4e6fb1c7de5532a90b7e"
+SITE = "https://h5.renhe.example"
+CONF: dict[str, Any] = {"app_id": APP_ID, "app_secret": SECRET, "auth_url": SITE}
+NAME, CONTENT = "MP_verify_0a1B2c3D4e5F6g7H.txt", b"0a1B2c3D4e5F6g7H"
+BOUNDARY = "----WebKitFormBoundaryx0hZ9"
+
+
+def configure(hospital: Hospital, **fields: Any) -> Answer:
+    return post(f"{ROOT}/conf", hospital.admin.token, **{**CONF, **fields})
+
+
+def conf(person: Person) -> dict[str, Any]:
+    return dict(get(f"{ROOT}/conf", person.token).data)
+
+
+def send_bytes(path: str, person: Person, body: bytes, content_type: str, **query: Any) -> Answer:
+    """As API Gateway hands over any body: base64."""
+    request = event("POST", path, {"token": person.token, "Content-Type": content_type}, query)
+    answer = answered({**request, "body": base64.b64encode(body).decode(), "isBase64Encoded": True})
+    check_envelope(answer)
+    return answer
+
+
+def form(*parts: tuple[str, str | None, bytes]) -> bytes:
+    """A multipart body of (field, file name, content)."""
+    whole = b""
+    for field, name, content in parts:
+        named = "" if name is None else f'; filename="{name}"'
+        head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{field}"{named}\r\n'
+        whole += head.encode() + (b"Content-Type: text/plain\r\n" if name else b"") + b"\r\n" + content + b"\r\n"
+    return whole + f"--{BOUNDARY}--\r\n".encode()
+
+
+def upload(person: Person, content: bytes = CONTENT, name: str = NAME, field: str = "file") -> Answer:
+    kind = f"multipart/form-data; boundary={BOUNDARY}"
+    return send_bytes(f"{ROOT}/auth_file/upload", person, form((field, name, content)), kind)
+
+
+def at_once(requests: list[Callable[[], Answer]]) -> list[Answer]:
+    """Have them all begin in the same moment."""
+    start = Barrier(len(requests))
+
+    def begin(request: Callable[[], Answer]) -> Answer:
+        start.wait(10)
+        return request()
+
+    with ThreadPoolExecutor(len(requests)) as pool:
+        return list(pool.map(begin, requests))
