@@ -19,13 +19,15 @@ from chalicelib.messaging import ids
 from chalicelib.notices import outbox
 from chalicelib.settings import settings
 from tests import people
-from tests.accounts.desk import RESET, VALIDATE, visit
+from tests.accounts.desk import RESET, VALIDATE, sign_in, visit
 from tests.booking import ward as wards
 from tests.consult.chat import ask, opened, reply, seen_by_doctor, seen_by_patient, sessions_of_doctor
 from tests.gateway.talk import asked, send
+from tests.identity.cheap import cheap_hashes
 from tests.people import Hospital, Person
 from tests.wire import get
 
+__all__ = ["cheap_hashes"]
 PORTS = {urlsplit(settings.database_url).port or 3306: "mysql", urlsplit(settings.redis_url).port or 6379: "redis"}
 
 
@@ -194,6 +196,15 @@ def test_a_guess_at_a_code_costs_the_same_for_a_phone_without_an_account(trips: 
             costs.append([trips.of(guess) for _ in range(2)])  # three times each
         assert costs[0] == costs[1], path
         assert costs[0][0] > costs[0][1], path
+
+
+@pytest.mark.usefixtures("cheap_hashes")
+def test_a_wrong_password_costs_the_same_whatever_is_known_of_the_phone(trips: Trips, hospital: Hospital) -> None:
+    """Of Lin also the address, of Wang the account alone, of the last nothing."""
+    assert sign_in(hospital, hospital.lin.phone, people.PASSWORD).status == 200
+    phones = (hospital.lin.phone, hospital.wang.phone, "13899999999")
+    costs = {trips.of(partial(sign_in, hospital, phone, "wrong")) for phone in phones}
+    assert len(costs) == 1
 
 
 def test_booking(trips: Trips, hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:

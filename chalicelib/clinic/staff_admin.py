@@ -5,7 +5,7 @@ from collections.abc import Callable
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
-from chalicelib.clinic import store_lists
+from chalicelib.clinic import sign_in, store_lists
 from chalicelib.clinic.staff_models import (
     CreatedStaff,
     ListedStaff,
@@ -16,7 +16,7 @@ from chalicelib.clinic.staff_models import (
     StaffRole,
 )
 from chalicelib.errors import Refused
-from chalicelib.identity import passwords, tokens
+from chalicelib.identity import attempts, passwords, tokens
 from chalicelib.identity.callers import DOCTOR, Caller
 from chalicelib.people import doctors, shown, staff
 from chalicelib.wire import Page
@@ -67,9 +67,11 @@ def enable(caller: Caller, whom: StaffId) -> None:
 
 
 def reset_password(caller: Caller, changed: StaffPassword) -> None:
-    """Give somebody a new password, and end every session begun with the old one."""
+    """Give somebody a new password, and end every session begun with the old one; who was locked out may try again."""
     password_hash = passwords.hashed(changed.password)
     _change(caller, changed, lambda tx: _set_password(tx, caller.tenant_id, changed.user_id, password_hash))
+    phone = mysql.autocommit(lambda tx: staff.phone_of(tx, caller.tenant_id, changed.user_id))
+    attempts.unlock(caller.tenant_id, sign_in.REALM, phone)
 
 
 def _create(tx: Tx, tenant_id: int, created: StaffCreated, password_hash: bytes) -> int:

@@ -1,6 +1,9 @@
 """Limits on guessing: so many failures lock a subject for a quarter of an hour, however many try at once.
 
 Counted in MySQL by conditional update, so that a flushed cache gives no more tries.
+
+Nobody is locked out by strangers: from an address from which they have signed in before, a phone's owner may sign in
+whatever is tried elsewhere (docs/decisions/0016).
 """
 
 from chalicelib import clock, errors
@@ -9,29 +12,55 @@ from chalicelib.adapters.mysql import Tx
 from chalicelib.errors import Refused
 
 TRIES = 5  # of one phone from one address
-TRIES_OF_PHONE = 20  # from all addresses: an owner who mistypes is not locked out by a stranger's five
+TRIES_OF_PHONE = 20  # from all addresses, those that are not known
 TRIES_OF_ADDRESS = 100  # of all phones: a hospital's Wi-Fi is one address
 LOCK = 15 * 60 * clock.SECOND
+KNOWN = 60 * clock.DAY  # after its owner last signed in from there, an address is no longer known
+TOO_MANY = "尝试次数过多，请15分钟后再试"
+WAYS_OUT = {"patient": "，或用短信验证码重置密码", "staff": "，或请管理员重置密码"}
 
 
 def take(tenant_id: int, subject: str, tries: int = TRIES) -> None:
     """Spend one try before the guess is looked at. Refused 429 where none is left."""
-    if not mysql.transact(lambda tx: _take(tx, tenant_id, subject.encode(), tries)):
-        raise Refused(errors.TOO_MANY_REQUESTS, "尝试次数过多，请15分钟后再试", retry_after=LOCK // clock.SECOND)
+    if not _spent(tenant_id, subject, tries):
+        raise _locked()
 
 
 def guess(tenant_id: int, realm: str, phone: str, address: str) -> None:
-    """Spend a try at the password of a phone, from an address. Refused 429. `realm` keeps staff and patients apart."""
-    take(tenant_id, f"{realm}:{phone}:{address}")
-    take(tenant_id, f"{realm}:{phone}", TRIES_OF_PHONE)
+    """Spend a try at the password of a phone, from an address. Refused 429. `realm` keeps staff and patients apart.
+
+    It is as much work for a known address as for another: its time tells nothing of the phone.
+    """
+    pair = f"{realm}:{phone}:{address}"
+    if not _spent(tenant_id, pair, TRIES):
+        raise _locked(WAYS_OUT[realm])
+    known = mysql.autocommit(lambda tx: _known(tx, tenant_id, pair.encode()))
+    if not _spent(tenant_id, f"{realm}:{phone}", TRIES_OF_PHONE) and not known:
+        raise _locked(WAYS_OUT[realm])
     take(tenant_id, f"{realm}::{address}", TRIES_OF_ADDRESS)
 
 
 def guessed(tenant_id: int, realm: str, phone: str, address: str) -> None:
-    """It was right: the phone's failures no longer count, and of the address's those of others alone."""
-    forgive(tenant_id, f"{realm}:{phone}:{address}")
+    """It was right, or the password was reset by code: the address is known, the phone's failures no longer count, and
+    of the address's those of others alone."""
+    mysql.autocommit(lambda tx: _know(tx, tenant_id, f"{realm}:{phone}:{address}".encode()))
     forgive(tenant_id, f"{realm}:{phone}")
     give_back(tenant_id, f"{realm}::{address}")
+
+
+def unlock(tenant_id: int, realm: str, phone: str) -> None:
+    """Somebody who may has given the phone's owner a new password: no failure counts, from whichever address."""
+    mysql.autocommit(
+        lambda tx: tx.run(
+            """
+            UPDATE attempts SET failures = 0
+            WHERE tenant_id = %(tenant_id)s AND (subject = %(phone)s OR subject LIKE %(from_anywhere)s)
+            """,
+            tenant_id=tenant_id,
+            phone=f"{realm}:{phone}".encode(),
+            from_anywhere=f"{realm}:{phone}:%".encode(),
+        )
+    )
 
 
 def give_back(tenant_id: int, subject: str) -> None:
@@ -59,6 +88,14 @@ def forgive(tenant_id: int, subject: str) -> None:
     )
 
 
+def _locked(way_out: str = "") -> Refused:
+    return Refused(errors.TOO_MANY_REQUESTS, TOO_MANY + way_out, retry_after=LOCK // clock.SECOND)
+
+
+def _spent(tenant_id: int, subject: str, tries: int) -> bool:
+    return mysql.transact(lambda tx: _take(tx, tenant_id, subject.encode(), tries))
+
+
 def _take(tx: Tx, tenant_id: int, subject: bytes, tries: int) -> bool:
     now = clock.now()
     tx.run(
@@ -82,3 +119,27 @@ def _take(tx: Tx, tenant_id: int, subject: bytes, tries: int) -> bool:
         tries=tries,
     )
     return taken == 1
+
+
+def _known(tx: Tx, tenant_id: int, subject: bytes) -> bool:
+    until = tx.value(
+        "SELECT known_until FROM attempts WHERE tenant_id = %(tenant_id)s AND subject = %(subject)s",
+        tenant_id=tenant_id,
+        subject=subject,
+    )
+    return until is not None and until > clock.now()
+
+
+def _know(tx: Tx, tenant_id: int, subject: bytes) -> None:
+    now = clock.now()
+    tx.run(
+        """
+        INSERT INTO attempts (tenant_id, subject, failures, since, known_until)
+        VALUES (%(tenant_id)s, %(subject)s, 0, %(now)s, %(until)s)
+        ON DUPLICATE KEY UPDATE failures = 0, known_until = %(until)s
+        """,
+        tenant_id=tenant_id,
+        subject=subject,
+        now=now,
+        until=now + KNOWN,
+    )

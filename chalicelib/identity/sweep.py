@@ -1,4 +1,5 @@
-"""Clean-up: tokens and codes that died, and tries that no longer count, go after a day."""
+"""Clean-up: tokens and codes that died, and tries that no longer count, go after a day; addresses when they are no
+longer known."""
 
 import logging
 
@@ -31,7 +32,15 @@ def _dead_tokens(tx: Tx) -> int:
 
 
 def _old_attempts(tx: Tx) -> int:
-    return tx.run(f"DELETE FROM attempts WHERE since < %(then)s LIMIT {BATCH}", then=clock.now() - KEPT)
+    now = clock.now()
+    return tx.run(
+        f"""
+        DELETE FROM attempts
+        WHERE since < %(then)s AND (known_until IS NULL OR known_until < %(now)s) LIMIT {BATCH}
+        """,
+        then=now - KEPT,
+        now=now,
+    )
 
 
 def _dead_codes(tx: Tx) -> int:

@@ -30,6 +30,17 @@ def find_by_phone(tx: Tx, tenant_id: int, phone: str, to_change: bool = False) -
     return Staff(**row) if row else None
 
 
+def phone_of(tx: Tx, tenant_id: int, user_id: int) -> str:
+    """Return the phone of a member of staff whom the tenant has."""
+    return str(
+        tx.value(
+            "SELECT phone FROM staff WHERE user_id = %(user_id)s AND tenant_id = %(tenant_id)s",
+            user_id=user_id,
+            tenant_id=tenant_id,
+        )
+    )
+
+
 def create(tx: Tx, tenant_id: int, role: str, phone: str, name: str, password_hash: bytes) -> int:
     """Return the new user_id. Raises mysql.Duplicate("phone") where the tenant has the phone already."""
     user_id = persons.number(tx, tenant_id, "staff")
