@@ -46,7 +46,7 @@ def list_day(caller: Caller, asked: DayBooksAsked) -> Page[DayBook]:
 def _register(tx: Tx, caller: Caller, found: Row) -> tuple[int, bool]:
     """Return the slot's number, and whether it was registered now."""
     store.hold_person(tx, caller.tenant_id, found["pati_id"])  # the order in which locks are taken: see selling.py
-    schedule = store_schedules.find(tx, caller.tenant_id, found["schedule_id"], "LOCK IN SHARE MODE")
+    schedule = store_schedules.find(tx, caller.tenant_id, found["schedule_id"])
     booking = store.find(tx, caller.tenant_id, found["book_id"])
     if booking is None:
         raise Refused(errors.NOT_FOUND, "预约不存在")

@@ -1,13 +1,15 @@
 """What happens by itself: unpaid bookings are released, who comes tomorrow is reminded, who did not come is marked."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
 from app import keep_bookings, release_unpaid
 from chalicelib import clock
 from chalicelib.adapters import mysql
-from chalicelib.booking import jobs, telling
+from chalicelib.booking import jobs, stopping, store_jobs, telling
 from chalicelib.notices import outbox
 from tests.booking.ward import AFTERNOON, Ward, day, rows, stopped_clock
 from tests.files.test_sweep import said
@@ -137,6 +139,39 @@ def test_who_comes_tomorrow_is_reminded_in_the_evening(
     for _ in range(2):
         keep_bookings(said(), None)
     assert [one[0] for one in ward.told() if one[1] == telling.REMINDED] == [lin.user_id]
+
+
+@pytest.mark.parametrize("became", [1, 2])
+@pytest.mark.parametrize("what", ["unpaid", "to_remind", "over", "over and stopped", "booked and stopped"])
+def test_what_was_cancelled_or_registered_since_it_was_found_is_left_alone(
+    ward: Ward, lin: Person, monkeypatch: pytest.MonkeyPatch, what: str, became: int
+) -> None:
+    monkeypatch.setattr(outbox, "nudge", lambda: None)
+    ward.rules(pay_minutes=30)
+    schedule_id = ward.schedule()
+    book_id = ward.booked(lin, schedule_id)
+    aged(book_id, 60)
+    if "stopped" in what:
+        ward.stop(schedule_id)
+    name = what.partition(" ")[0]
+    look = getattr(store_jobs, name)
+
+    def found(*arguments: Any) -> Any:
+        rows = look(*arguments)
+        change = "UPDATE bookings SET status = %(became)s WHERE book_id = %(id)s"
+        mysql.autocommit(lambda tx: tx.run(change, became=became, id=book_id))
+        return rows
+
+    monkeypatch.setattr(store_jobs, name, found)
+    stopped_clock(monkeypatch, "18:00", ahead=2 if name == "over" else 0)
+    job: dict[str, Callable[[], Any]] = {
+        "unpaid": jobs.release_unpaid,
+        "to_remind": jobs.remind,
+        "over": jobs.mark_missed,
+        "booked": lambda: stopping.run(lin.tenant_id, {"schedule_id": int(schedule_id), "by": 1}),
+    }
+    job[name]()
+    assert (ward.status(lin, book_id), kinds(ward)) == (became, [])
 
 
 @pytest.mark.parametrize("job", [jobs.release_unpaid, jobs.remind, jobs.mark_missed])

@@ -89,8 +89,9 @@ def test_a_slot_that_the_view_does_not_have_is_not_shown_once_it_is_sold(ward: W
     assert ward.left(schedule_id) == [1, 2, 3, 4, 5]
 
 
-def test_a_refill_that_looked_before_a_sale_changes_nothing(ward: Ward, lin: Person) -> None:
+def test_a_refill_that_looked_before_a_sale_changes_nothing(ward: Ward, lin: Person, wang: Person) -> None:
     schedule_id = ward.schedule()
+    ward.cancel(wang, ward.booked(wang, schedule_id, 1))  # which the refill has seen
     where, tenant_id = key(ward, schedule_id), ward.hospital.tenant_id
     row = mysql.autocommit(lambda tx: store_schedules.find(tx, tenant_id, int(schedule_id)))
     assert row is not None

@@ -2,14 +2,15 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
-from threading import Barrier
+from threading import Barrier, Event
 from typing import Any
 
 import pytest
 
 from chalicelib.adapters import mysql
-from chalicelib.booking import patterns
+from chalicelib.booking import patterns, store_patterns
 from tests.booking.ward import AFTERNOON, DESK, MORNING, Ward, day, rows, weekday
+from tests.faults.aftermath import somebody_waits, wait_until
 from tests.wire import Answer, get, post
 
 
@@ -93,6 +94,28 @@ def test_many_who_make_it_at_once_make_it_once(ward: Ward) -> None:
         counts = list(pool.map(lambda _: patterns.expand(ward.hospital.tenant_id, pattern_id), range(6)))
     assert sum(counts) == 16
     assert len(set(made(ward))) == len(made(ward)) == 20
+
+
+@pytest.mark.store
+def test_who_ends_a_pattern_waits_for_who_is_making_its_weeks(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
+    pattern_id = int(save(ward).data["pattern_id"])
+    ward.rules(weeks_ahead=5)
+    about, go, settled = Event(), Event(), store_patterns.settled
+
+    def waits(*arguments: Any) -> set[date]:
+        about.set()
+        assert go.wait(10)
+        return settled(*arguments)
+
+    monkeypatch.setattr(store_patterns, "settled", waits)
+    with ThreadPoolExecutor(2) as pool:
+        making = pool.submit(patterns.expand, ward.hospital.tenant_id, pattern_id)
+        assert about.wait(10)
+        ended = pool.submit(end, ward, pattern_id)
+        wait_until(somebody_waits)
+        go.set()
+        assert (making.result(), ended.result().status) == (1, 200)
+    assert patterns.expand(ward.hospital.tenant_id, pattern_id) == 0
 
 
 def test_a_half_day_that_has_a_schedule_is_left_alone(ward: Ward) -> None:
