@@ -71,15 +71,18 @@ def find(tx: Tx, tenant_id: int, pattern_id: int) -> Row | None:
 
 def settled(tx: Tx, pattern_id: int, today: date) -> set[date]:
     """Return the days that a pattern leaves alone: those it has made a schedule for, and the coming ones whose half-day
-    was stopped, whoever had made it, since the pattern is there."""
-    rows = tx.all(
-        """
-        SELECT day FROM schedules WHERE pattern_id = %(pattern_id)s
-        UNION
-        SELECT x.day FROM schedule_patterns p JOIN schedules x
+    was stopped, whoever had made it, since the pattern is there. What is not stopped is kept so until the commit."""
+    half_days = """
+        schedule_patterns p JOIN schedules x
             ON x.tenant_id = p.tenant_id AND x.doctor_id <=> p.doctor_id AND x.clinic_id <=> p.clinic_id
-            AND x.half = p.half AND x.day >= %(today)s AND x.stopped_at >= p.created_at
+            AND x.half = p.half AND x.day >= %(today)s
         WHERE p.pattern_id = %(pattern_id)s
+    """
+    _, rows = tx.packet(
+        f"""
+        SELECT x.schedule_id FROM {half_days} AND x.live = 1 LOCK IN SHARE MODE;
+        SELECT day FROM schedules WHERE pattern_id = %(pattern_id)s
+        UNION SELECT x.day FROM {half_days} AND x.stopped_at >= p.created_at
         """,
         pattern_id=pattern_id,
         today=today,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chalicelib.adapters import mysql
-from chalicelib.booking import patterns, store_patterns
+from chalicelib.booking import patterns, store_patterns, store_schedules
 from tests.booking.ward import AFTERNOON, DESK, MORNING, Ward, day, rows, weekday
 from tests.faults.aftermath import somebody_waits, wait_until
 from tests.wire import Answer, get, post
@@ -115,6 +115,28 @@ def test_who_ends_a_pattern_waits_for_who_is_making_its_weeks(ward: Ward, monkey
         wait_until(somebody_waits)
         go.set()
         assert (making.result(), ended.result().status) == (1, 200)
+    assert patterns.expand(ward.hospital.tenant_id, pattern_id) == 0
+
+
+@pytest.mark.store
+def test_who_stops_a_half_day_waits_for_who_is_making_the_weeks(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = ward.schedule(date=day(2))
+    pattern_id = int(save(ward).data["pattern_id"])
+    about, go, insert = Event(), Event(), store_schedules.insert_of_pattern
+
+    def waits(*arguments: Any) -> bool:
+        about.set()
+        assert go.wait(10)
+        return insert(*arguments)
+
+    monkeypatch.setattr(store_schedules, "insert_of_pattern", waits)
+    with ThreadPoolExecutor(2) as pool:
+        making = pool.submit(patterns.expand, ward.hospital.tenant_id, pattern_id)
+        assert about.wait(10)
+        stopped = pool.submit(ward.stop, own)
+        wait_until(somebody_waits)
+        go.set()
+        assert (making.result(), stopped.result().status) == (0, 200)
     assert patterns.expand(ward.hospital.tenant_id, pattern_id) == 0
 
 
