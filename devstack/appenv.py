@@ -21,7 +21,8 @@ def of(venv: str, urls: dict[str, str], tests: bool) -> dict[str, str]:
         "AWS_REGION": s3.REGION,
         "AWS_DEFAULT_REGION": s3.REGION,
         "AWS_EC2_METADATA_DISABLED": "true",
-        **({"POLL_SECONDS": "0.3"} if tests else {}),
+        # No test speaks to the real WeChat.
+        **({"POLL_SECONDS": "0.3", "WECHAT_API_URL": "http://127.0.0.1:9"} if tests else {}),
         "SMS_PROVIDER": "file",
         "SMS_FILE": os.devnull if tests else "/dev/stderr",  # bin/dev shows the codes that it "sends"
         "DATA_KEYS_FILE": data_keys.path(),

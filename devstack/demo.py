@@ -16,7 +16,7 @@ from chalicelib.consult.models import Pair
 from chalicelib.identity import keys, passwords, tokens
 from chalicelib.identity.callers import PATIENT, Caller
 from chalicelib.people import accounts, doctors, staff, tenants
-from devstack import demo_booking, demo_clinic
+from devstack import demo_booking, demo_clinic, demo_wechat
 from devstack.paths import LOCAL, write_whole
 
 FILE = LOCAL / "demo.json"
@@ -57,6 +57,7 @@ def _hospital(external_id: str, name: str) -> dict[str, Any]:
     tenant_id, patients, doctors, others = mysql.transact(lambda tx: _people(tx, external_id, name, password_hash))
     demo_clinic.fill(tenant_id, by=int(others[-1]["staff_id"]))
     demo_booking.fill(tenant_id, by=int(others[-1]["staff_id"]))
+    demo_wechat.fill(external_id, tenant_id, by=int(others[0]["staff_id"]))
     first, doctor = patients[0], doctors[0]
     caller = Caller(tenant_id, PATIENT, f"user:{first['user_id']}")
     pair = Pair(member_id=first["members"][0]["member_id"], doctor_id=doctor["doctor_id"])

@@ -61,7 +61,8 @@ def reset() -> None:
 
 @contextlib.contextmanager
 def environment_of_dev(wipe: bool = False) -> Iterator[dict[str, str]]:
-    with running(Stack("venv", DEV, tests=False, wipe=wipe, fill=migrated)) as env:
+    with running(Stack("venv", DEV, tests=False, wipe=wipe, fill=migrated)) as env, wechat(env) as beside:
+        env.update(beside)
         appenv.publish(env)
         try:
             yield env
@@ -83,9 +84,23 @@ def fill(env: dict[str, str], base_url: str, *arguments: str) -> None:
 
 
 @contextlib.contextmanager
+def wechat(env: dict[str, str]) -> Iterator[dict[str, str]]:
+    """A WeChat of ours that knows the demo hospitals; the variables that have the app speak to it."""
+    port = processes.free_port()
+    with running_module("devstack.wechat", "--port", str(port), env=env):
+        yield dict.fromkeys(("WECHAT_API_URL", "WECHAT_OPEN_URL"), f"http://127.0.0.1:{port}")
+
+
+@contextlib.contextmanager
 def app(env: dict[str, str], port: int) -> Iterator["subprocess.Popen[bytes]"]:
-    command = [*processes.tied(signal.SIGTERM), python_env.python("venv"), "-m", "devstack.server", "--port", str(port)]
     env = {"WS_ENDPOINT_URL": f"http://127.0.0.1:{port}", **env}
+    with running_module("devstack.server", "--port", str(port), env=env) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def running_module(module: str, *arguments: str, env: dict[str, str]) -> "Iterator[subprocess.Popen[bytes]]":
+    command = [*processes.tied(signal.SIGTERM), python_env.python("venv"), "-m", module, *arguments]
     server = subprocess.Popen(command, cwd=ROOT, env=env, start_new_session=True)
     born = processes.birth(server.pid)
     try:

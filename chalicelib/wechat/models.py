@@ -17,6 +17,7 @@ Secret = Annotated[
 ]
 Site = Annotated[str, Field(max_length=255, pattern=SITE, examples=["https://h5.example.com"])]
 TemplateType = Annotated[Literal[0, 1, 2, 3, 4, 5, 6], BeforeValidator(whole), one_of(*range(7))]
+Address = Annotated[str, Field(min_length=1, max_length=2048, examples=["https://h5.example.com/book?dept=1"])]
 TemplateId = Annotated[
     str, Field(pattern=r"^[0-9A-Za-z_-]{0,64}$", examples=["ngqIpbwh8bUfcSsECmogfXcV14J0tQlEpBO27izEYtY"])
 ]
@@ -82,3 +83,28 @@ FileName = Annotated[str, Field(examples=["MP_verify_0a1B2c3D4e5F6g7H.txt"])]
 
 class FileNamed(Wire):
     file_name: str = Field("", description="请求体就是文件时：文件名", examples=["MP_verify_0a1B2c3D4e5F6g7H.txt"])
+
+
+class TemplateShown(Wire):
+    templateId: str = Field(examples=["ngqIpbwh8bUfcSsECmogfXcV14J0tQlEpBO27izEYtY"])
+    title: str = Field(examples=["预约挂号成功通知"])
+    primaryIndustry: str = Field(examples=["医疗护理"])
+    deputyIndustry: str = Field(examples=["保健与卫生"])
+    content: str = Field(examples=["就诊人：{{thing1.DATA}}\n就诊时间：{{time2.DATA}}"])
+    example: str = Field(examples=["就诊人：张三\n就诊时间：2026-01-05 09:30"])
+
+
+class Templates(Wire):
+    templateList: list[TemplateShown]
+
+
+class SignatureAsked(Wire):
+    url: Address = Field(description="当前页面的地址；# 及其后的部分不参与签名")
+
+
+class Signature(Wire):
+    appId: str = Field(examples=["wxd930ea5d5a258f4f"])
+    nonceStr: str = Field(examples=["5e2f9c0b7a1d4836"])
+    timestamp: str = Field(description="秒", examples=["1767576600"])
+    url: str = Field(description="参与签名的地址", examples=["https://h5.example.com/book?dept=1"])
+    signature: str = Field(examples=["0f9de62fce790f9a083d5c99e95740ceb90c27ed"])

@@ -3,7 +3,7 @@
 from chalicelib.errors import CONFLICT, NOT_FOUND
 from chalicelib.identity.callers import ADMIN, PUBLIC, Caller
 from chalicelib.web import Raw, Routes, Upload, Visitor
-from chalicelib.wechat import auth_files, conf, service_info, template_ids
+from chalicelib.wechat import auth_files, conf, service_info, signatures, template_ids
 from chalicelib.wechat.models import (
     Conf,
     ConfSaved,
@@ -12,7 +12,10 @@ from chalicelib.wechat.models import (
     MenuUrls,
     ServiceInfo,
     ServiceInfoSaved,
+    Signature,
+    SignatureAsked,
     Template,
+    Templates,
     TemplateSaved,
 )
 
@@ -61,6 +64,15 @@ def save_template_id(caller: Caller, body: TemplateSaved) -> None:
     template_ids.save(caller, body)
 
 
+@routes.get("/pati_service/wechat/templates", callers=[ADMIN], refusals=[NOT_FOUND])
+def list_templates(caller: Caller) -> Templates:
+    """微信配置消息模板获取
+
+    As WeChat has them at this moment.
+    """
+    return template_ids.of_account(caller)
+
+
 @routes.get("/pati_service/wechat/auth_file/download", callers=[ADMIN], refusals=[NOT_FOUND], raw=auth_files.TEXT)
 def download_auth_file(caller: Caller) -> Raw:
     """微信配置网页授权文件下载
@@ -102,3 +114,12 @@ def save_service_info(caller: Caller, body: ServiceInfoSaved) -> None:
     Fields that are left out stay as they are.
     """
     service_info.save(caller, body)
+
+
+@routes.post("/pati_service/wx/jsapi/signature", callers=[PUBLIC], refusals=[NOT_FOUND])
+def sign_page(caller: Caller, body: SignatureAsked) -> Signature:
+    """获取微信公众号jsapiSinature信息
+
+    For an https page of the hospital's own domains: that of auth_url, and its registered hosts.
+    """
+    return signatures.page(caller, body)

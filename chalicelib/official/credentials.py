@@ -1,0 +1,59 @@
+"""What an official account asks WeChat with: its access_token, and the ticket that its pages' signatures want."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from chalicelib import errors
+from chalicelib.adapters import wechat_api
+from chalicelib.adapters.wechat_api import STALE, Issued, Refusal
+from chalicelib.errors import Refused
+from chalicelib.official import kept
+from chalicelib.official.account import Account
+
+T = TypeVar("T")
+
+
+@contextmanager
+def asking() -> Iterator[None]:
+    """Whoever asked us is told WeChat's number; the log has it too, as the cause."""
+    try:
+        yield
+    except Refusal as refusal:
+        text = f"微信服务暂时不可用（微信错误码 {refusal.number}）"
+        raise Refused(errors.UNAVAILABLE, text, retry_after=5) from refusal
+
+
+def with_token(account: Account, work: Callable[[str], T]) -> T:
+    """Return what work makes of an access_token; with another one where WeChat does not know the first, once."""
+    used = _token(account)
+    try:
+        return work(used)
+    except Refusal as refusal:
+        if refusal.number not in STALE:
+            raise
+    return work(_token(account, instead_of=used))
+
+
+def ticket(account: Account) -> str:
+    return kept.read(_key(account, "ticket"), lambda: with_token(account, wechat_api.jsapi_ticket))
+
+
+def _token(account: Account, instead_of: str = "") -> str:
+    key = _key(account, "token")
+    if instead_of:
+        kept.forget(key, instead_of)
+    return kept.read(key, lambda: _issued(account, instead_of))
+
+
+def _issued(account: Account, instead_of: str) -> Issued:
+    """WeChat gives everybody the same token while it lives, also one that it does not know elsewhere."""
+    issued = wechat_api.stable_token(account.app_id, account.secret)
+    if issued.text == instead_of:
+        return wechat_api.stable_token(account.app_id, account.secret, anew=True)
+    return issued
+
+
+def _key(account: Account, what: str) -> str:
+    """Another secret is another key: what was kept under the old one, failures too, is not read again."""
+    return f"wechat:1:{{{account.tenant_id}:{account.app_id}:{account.changed_at}}}:{what}"

@@ -1,0 +1,37 @@
+"""The WeChat account of a demo hospital, at the WeChat that bin/dev starts beside it."""
+
+from chalicelib import clock
+from chalicelib.adapters import mysql
+from chalicelib.adapters.mysql import Tx
+from chalicelib.identity import sealing
+from chalicelib.official import account, templates
+from chalicelib.wechat import store
+from devstack import wechat_rules
+from devstack.wechat_rules import DEMO
+
+SITES = {"demo": "https://h5.renhe.example", "demo-other": "https://h5.kangning.example"}
+SENT = {
+    templates.BOOKED: wechat_rules.BOOKED,
+    templates.CANCELLED: wechat_rules.CANCELLED,
+    templates.REGISTERED: wechat_rules.REGISTERED,
+    templates.REVISIT: wechat_rules.REVISIT,
+    templates.ANSWERED: wechat_rules.ANSWERED,
+}
+NOTICE, HOTLINE = "请于就诊前 15 分钟到分诊台报到。", "010-12345678"
+
+
+def fill(external_id: str, tenant_id: int, by: int) -> None:
+    """Set up what is not there yet, in the name of a member of staff."""
+    sealing.ready()
+    mysql.transact(lambda tx: _fill(tx, external_id, tenant_id, by))
+
+
+def _fill(tx: Tx, external_id: str, tenant_id: int, by: int) -> None:
+    if account.get(tx, tenant_id):
+        return
+    now, (app_id, secret) = clock.now(), DEMO[external_id]
+    sealed = sealing.seal(tenant_id, account.TABLE, tenant_id, secret)
+    account.save(tx, tenant_id, app_id, sealed, SITES[external_id], by, now)
+    for kind, template_id in SENT.items():
+        templates.save(tx, tenant_id, kind, template_id, by, now)
+    store.save_service_info(tx, tenant_id, NOTICE, HOTLINE, by, now)

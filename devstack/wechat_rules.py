@@ -1,0 +1,156 @@
+"""What WeChat answers to a request, and what it refuses: its numbers are those of its documents."""
+
+import json
+import re
+import secrets
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+if TYPE_CHECKING:
+    from devstack.wechat import WeChat
+
+Json = dict[str, Any]
+Answer = tuple[int, bytes, dict[str, str]]
+
+# The accounts of the demo hospitals: app id and secret.
+DEMO = {"demo": ("wxdemo000000000001", "renhe-not-secret"), "demo-other": ("wxdemo000000000002", "kangning-not-secret")}
+FIELD = re.compile(r"\{\{(\w+)\.DATA\}\}")
+BOOKED, CANCELLED, REGISTERED, REVISIT, ANSWERED = (
+    f"{name:_<43}" for name in ("book", "cancel", "register", "revisit", "answer")
+)
+TEMPLATES = {
+    BOOKED: "就诊人：{{thing1.DATA}}\n就诊科室：{{thing2.DATA}}\n就诊医生：{{thing3.DATA}}\n就诊时间：{{time4.DATA}}\n"
+    "预约编号：{{character_string5.DATA}}",
+    CANCELLED: "就诊人：{{thing1.DATA}}\n就诊科室：{{thing2.DATA}}\n就诊时间：{{time3.DATA}}\n"
+    "取消原因：{{thing4.DATA}}",
+    REGISTERED: "患者姓名：{{keyword1.DATA}}\n就诊科室：{{keyword2.DATA}}\n就诊序号：{{keyword3.DATA}}\n"
+    "候诊地点：{{keyword4.DATA}}",
+    REVISIT: "就诊人：{{name1.DATA}}\n就诊医生：{{name2.DATA}}\n复诊日期：{{date3.DATA}}",
+    ANSWERED: "医生：{{thing1.DATA}}\n回复时间：{{time2.DATA}}",
+}
+LIMITS = {"thing": 20, "character_string": 32, "name": 10, "phrase": 5, "number": 32, "amount": 16}
+SHAPES = {
+    "character_string": re.compile(r"[\x21-\x7e]+"),
+    "number": re.compile(r"[0-9.]+"),
+    "amount": re.compile(r"￥?[0-9]+(\.[0-9]{1,2})?元?"),
+    "time": re.compile(r"\d{4}(年\d{1,2}月\d{1,2}日|-\d\d-\d\d)( \d\d:\d\d(:\d\d)?)?"),
+    "date": re.compile(r"\d{4}(年\d{1,2}月\d{1,2}日|-\d\d-\d\d)"),
+}
+
+
+class Wrong(Exception):
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def asked(wechat: "WeChat", method: str, path: str, query: dict[str, str], body: bytes) -> Json:
+    """Raises Wrong with WeChat's number."""
+    wanted = ANSWERS.get((method, path))
+    if wanted is None:
+        raise Wrong(40066)
+    if wechat.denied and not path.startswith(("/sns/", "/connect/")):
+        raise Wrong(40164)
+    return wanted(wechat, query, body)
+
+
+def stable_token(wechat: "WeChat", _: dict[str, str], body: bytes) -> Json:
+    told = json.loads(body)
+    if told.get("grant_type") != "client_credential":
+        raise Wrong(40002)
+    app_id = known(wechat, told.get("appid", ""), told.get("secret", ""), 40125)
+    if app_id not in wechat.tokens or told.get("force_refresh"):
+        wechat.tokens[app_id] = secrets.token_urlsafe(96)
+    return {"access_token": wechat.tokens[app_id], "expires_in": wechat.life}
+
+
+def getticket(wechat: "WeChat", query: dict[str, str], _: bytes) -> Json:
+    app_id = signed_in(wechat, query)
+    if query.get("type") != "jsapi":
+        raise Wrong(40097)
+    ticket = wechat.tickets.setdefault(app_id, secrets.token_urlsafe(64))
+    return {"errcode": 0, "errmsg": "ok", "ticket": ticket, "expires_in": wechat.life}
+
+
+def who(wechat: "WeChat", query: dict[str, str], _: bytes) -> Json:
+    app_id = known(wechat, query.get("appid", ""), query.get("secret", ""), 40001)
+    code = query.get("code", "")
+    if query.get("grant_type") != "authorization_code":
+        raise Wrong(40002)
+    if code in wechat.used:
+        raise Wrong(40163)
+    if wechat.codes.get(code, ("", ""))[0] != app_id:
+        raise Wrong(40029)
+    wechat.used.add(code)
+    tokens = {"access_token": "own", "expires_in": 7200, "refresh_token": "own", "scope": "snsapi_base"}
+    return {**tokens, "openid": wechat.codes[code][1]}
+
+
+def authorize(wechat: "WeChat", query: dict[str, str], _: bytes) -> Json:
+    """WeChat would show its own page; this one knows its only visitor."""
+    if query.get("appid") not in wechat.accounts or query.get("scope") != "snsapi_base":
+        raise Wrong(10003)
+    return {"location": led_back(wechat, query, f"oDemo{'0' * 23}")}
+
+
+def led_back(wechat: "WeChat", query: dict[str, str], openid: str) -> str:
+    """Where somebody is sent who was asked who they are."""
+    page, told = query["redirect_uri"], {"code": wechat.code(query["appid"], openid), "state": query.get("state", "")}
+    return f"{page}{'&' if '?' in page else '?'}{urlencode(told)}"
+
+
+def templates(wechat: "WeChat", query: dict[str, str], _: bytes) -> Json:
+    signed_in(wechat, query)
+    told = {"title": "通知", "primary_industry": "医疗护理", "deputy_industry": "保健与卫生", "example": ""}
+    return {"template_list": [{"template_id": one, **told, "content": text} for one, text in wechat.templates.items()]}
+
+
+def send(wechat: "WeChat", query: dict[str, str], body: bytes) -> Json:
+    app_id, message = signed_in(wechat, query), json.loads(body)
+    if message.get("template_id") not in wechat.templates:
+        raise Wrong(40037)
+    if wechat.followers is not None and message.get("touser") not in wechat.followers:
+        raise Wrong(43004)
+    for name in FIELD.findall(wechat.templates[message["template_id"]]):
+        check_field(name, message.get("data", {}).get(name, {}).get("value", ""))
+    once = (message.get("touser"), message.get("client_msg_id"))
+    if not once[1] or once not in [(one["touser"], one.get("client_msg_id")) for one in wechat.sent]:
+        wechat.sent.append({**message, "app_id": app_id})
+    return {"errcode": 0, "errmsg": "ok", "msgid": len(wechat.sent)}
+
+
+def check_field(name: str, value: str) -> None:
+    """https://developers.weixin.qq.com/doc/service/guide/product/template_message/Template_Message_Interface.html"""
+    kind = name.rstrip("0123456789")
+    shape = SHAPES.get(kind)
+    if not value or len(value) > LIMITS.get(kind, 200) or (shape and not shape.fullmatch(value)):
+        raise Wrong(47003)
+
+
+def known(wechat: "WeChat", app_id: str, secret: str, otherwise: int) -> str:
+    if wechat.trusting:
+        return app_id
+    if app_id not in wechat.accounts:
+        raise Wrong(40013)
+    if wechat.accounts[app_id] != secret:
+        raise Wrong(otherwise)
+    return app_id
+
+
+def signed_in(wechat: "WeChat", query: dict[str, str]) -> str:
+    token = query.get("access_token")
+    for app_id, current in wechat.tokens.items():
+        if token == current and token not in wechat.unknown:
+            return app_id
+    raise Wrong(40001 if token else 41001)
+
+
+ANSWERS: dict[tuple[str, str], Callable[["WeChat", dict[str, str], bytes], Json]] = {
+    ("POST", "/cgi-bin/stable_token"): stable_token,
+    ("GET", "/cgi-bin/ticket/getticket"): getticket,
+    ("GET", "/sns/oauth2/access_token"): who,
+    ("GET", "/connect/oauth2/authorize"): authorize,
+    ("GET", "/cgi-bin/template/get_all_private_template"): templates,
+    ("POST", "/cgi-bin/message/template/send"): send,
+}

@@ -1,0 +1,160 @@
+"""wx/jsapi/signature: what lets the hospital's own pages use WeChat's JS-SDK."""
+
+import hashlib
+from functools import partial
+from typing import Any
+
+import pytest
+
+from chalicelib.adapters import mysql, wechat_api
+from chalicelib.people import tenants
+from chalicelib.wechat import signatures
+from devstack.wechat import WeChat
+from tests.people import Hospital
+from tests.wechat.desk import APP_ID, SITE, at_once, configure
+from tests.wire import Answer, post
+
+PATH = "/pati_service/wx/jsapi/signature"
+PAGE = f"{SITE}/book?dept=1&from=menu"
+TOKEN, TICKET = "/cgi-bin/stable_token", "/cgi-bin/ticket/getticket"
+
+
+def sign(hospital: Hospital, url: Any = PAGE) -> Answer:
+    """As a visitor without a token."""
+    return post(PATH, headers={"tenantId": str(hospital.tenant_id)}, url=url)
+
+
+def is_signed(data: dict[str, Any], ticket: str, url: str = PAGE) -> bool:
+    """As WeChat looks at it: the fields in the order of their names."""
+    fields = {"noncestr": data["nonceStr"], "jsapi_ticket": ticket, "timestamp": data["timestamp"], "url": url}
+    text = "&".join(f"{name}={value}" for name, value in sorted(fields.items()))
+    return bool(data["signature"] == hashlib.sha1(text.encode()).hexdigest())
+
+
+def test_wechats_own_example() -> None:
+    """From the JS-SDK's documentation, appendix 1."""
+    ticket = "sM4AOVdWfPE4DxkXGEs8VMCPGGVi4C3VM0P37wVUCFvkVAy_90u5h9nbSlYy3-Sl-HhTdfl2fzFy1AOcHKP7qg"
+    page = "http://mp.weixin.qq.com?params=value"
+    expected = "0f9de62fce790f9a083d5c99e95740ceb90c27ed"
+    assert signatures.signed(ticket, "Wm3WZYTPz0wzccnW", "1414587457", page) == expected
+
+
+def test_a_page_of_the_hospital_is_signed_for(known: Hospital, wechat: WeChat) -> None:
+    data = sign(known).data
+    assert (data["appId"], data["url"]) == (APP_ID, PAGE)
+    assert is_signed(data, wechat.tickets[APP_ID])
+    assert len(data["timestamp"]) == 10
+    assert sign(known).data["nonceStr"] != data["nonceStr"]
+
+
+def test_what_follows_the_number_sign_is_not_signed(known: Hospital, wechat: WeChat) -> None:
+    data = sign(known, f"{PAGE}#/doctors/12?a=b#c").data
+    assert data["url"] == PAGE
+    assert is_signed(data, wechat.tickets[APP_ID])
+
+
+@pytest.mark.parametrize("url", [SITE, f"{SITE}/", "https://H5.Renhe.Example/x", f"{SITE}:443/x", f"{SITE}/医院?q=科"])
+def test_every_page_of_the_domain_is_the_hospitals(known: Hospital, url: str) -> None:
+    assert sign(known, url).data["url"] == url
+
+
+def test_so_is_a_page_of_a_registered_host(known: Hospital, elsewhere: Hospital) -> None:
+    ours, theirs = f"a{known.tenant_id}.example", f"a{elsewhere.tenant_id}.example"
+    for hospital, host in ((known, ours), (elsewhere, theirs)):
+        mysql.transact(partial(tenants.add_host, tenant_id=hospital.tenant_id, host=host))
+    assert sign(known, f"https://{ours}/x").status == 200
+    assert sign(known, f"https://{theirs}/x").status == 400
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("", "x", "/book", "http://h5.renhe.example/book", "https://", "https://evil.example/", "javascript:alert(1)"),
+        *(f"{SITE}.evil.example/", "https://evil-h5.renhe.example/", "https://x.h5.renhe.example/"),
+        *(
+            f"{SITE}@evil.example/",
+            "https://evil.example\\@h5.renhe.example/",
+            f"{SITE}:8443/",
+            f"{SITE}:@evil.example",
+        ),
+        *(f"https://evil.example/?{SITE}", f"https://evil.example#{SITE}/", f"{SITE}/a b", f"{SITE}/\n", f" {SITE}/"),
+        *(f"{SITE}\\.evil.example", f"{SITE}/\x00", f"{SITE}/{'a' * 2048}", 12, None),
+    ],
+)
+def test_no_other_page_is_signed_for(known: Hospital, wechat: WeChat, url: Any) -> None:
+    answer = sign(known, url)
+    assert (answer.status, answer.error.partition("：")[0]) == (400, "url")
+    assert wechat.calls.total() == 0
+
+
+def test_a_hospital_without_an_account_signs_nothing(hospital: Hospital, wechat: WeChat) -> None:
+    answer = sign(hospital)
+    assert (answer.status, answer.error) == (404, "微信公众号尚未配置")
+    assert wechat.calls.total() == 0
+
+
+def test_who_comes_from_nowhere_is_asked_where(known: Hospital, elsewhere: Hospital) -> None:
+    assert {known.tenant_id, elsewhere.tenant_id}
+    assert post(PATH, url=PAGE).status == 400
+
+
+def test_a_hospital_signs_with_its_own_ticket(known: Hospital, elsewhere: Hospital, wechat: WeChat) -> None:
+    other, site = "wx0123456789abcdef", "https://h5.elsewhere.example"
+    wechat.accounts[other] = "another"
+    configure(elsewhere, app_id=other, app_secret="another", auth_url=site)
+    assert is_signed(sign(known).data, wechat.tickets[APP_ID])
+    assert is_signed(sign(elsewhere, site).data, wechat.tickets[other], site)
+    assert sign(elsewhere, PAGE).status == 400
+    assert wechat.tickets[APP_ID] != wechat.tickets[other]
+
+
+def test_many_signatures_are_one_ticket(known: Hospital, wechat: WeChat) -> None:
+    answers = at_once([partial(sign, known)] * 20)
+    assert all(is_signed(one.data, wechat.tickets[APP_ID]) for one in answers)
+    assert wechat.calls == {TOKEN: 1, TICKET: 1}
+
+
+def test_a_wechat_that_hangs_is_503_and_heals(known: Hospital, wechat: WeChat, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wechat_api, "TIMEOUT", 0.2)
+    wechat.open.clear()
+    answer = sign(known)
+    assert (answer.status, answer.code, answer.headers["Retry-After"]) == (503, 10007, "2")
+    wechat.open.set()
+    configure(known)  # which begins anew, without the pause after a failure
+    assert sign(known).status == 200
+
+
+@pytest.mark.parametrize("failing", [500, 404, ""])
+def test_a_wechat_that_makes_no_sense_is_503(known: Hospital, wechat: WeChat, failing: int | str) -> None:
+    wechat.failing[TICKET] = failing
+    assert sign(known).status == 503
+
+
+def test_what_wechat_refuses_for_is_told_by_its_number(
+    known: Hospital, wechat: WeChat, caplog: pytest.LogCaptureFixture
+) -> None:
+    wechat.denied = True
+    answer = sign(known)
+    assert (answer.status, answer.error) == (503, "微信服务暂时不可用（微信错误码 40164）")
+    [line] = [one for one in caplog.records if one.message == "unavailable"]
+    assert line.__dict__["ids"] == {"error": "wechat_api.Refusal", "number": 40164}
+
+
+def test_a_refusal_is_not_asked_for_again_at_once_but_a_new_secret_is(known: Hospital, wechat: WeChat) -> None:
+    configure(known, app_secret="wrong")
+    for _ in range(3):
+        assert "40125" in sign(known).error
+    assert wechat.calls[TOKEN] == 1
+    configure(known)
+    assert sign(known).status == 200
+
+
+def test_no_secret_token_or_ticket_is_logged(known: Hospital, wechat: WeChat, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    sign(known)
+    wechat.denied = True
+    configure(known)
+    sign(known)
+    told = "".join(f"{one.getMessage()}{one.__dict__}" for one in caplog.records)
+    hidden = [*wechat.accounts.values(), *wechat.tokens.values(), *wechat.tickets.values()]
+    assert [one for one in hidden if one in told] == []
