@@ -45,7 +45,7 @@ from chalicelib.booking.schedule_models import (
 )
 from chalicelib.errors import CONFLICT, NOT_FOUND
 from chalicelib.identity.callers import ADMIN, DOCTOR, PATIENT, PUBLIC, SERVICE_STAFF, Caller
-from chalicelib.web import Routes
+from chalicelib.web import Key, Routes
 from chalicelib.wire import Page
 
 routes = Routes(__name__)
@@ -109,13 +109,14 @@ def presubmit(caller: Caller, body: SlotAsked) -> Presubmitted:
 
 
 @routes.post("/pati_service/book_service/book/submit", callers=[PATIENT], refusals=GONE_OR_TAKEN)
-def submit(caller: Caller, body: Submitted) -> Booked:
+def submit(caller: Caller, body: Submitted, key: Key) -> Booked:
     """预约挂号
 
-    Again with the same member and slot it is the same booking. A slot that is gone is a 409 that names what is free.
+    Again with the same member and slot it is the same booking; with the same Idempotency-Key it is that also after it
+    was cancelled, and never another one. A slot that is gone is a 409 that names what is free.
     One person has one booking in a half-day, and one with a doctor in a day.
     """
-    return selling.submit(caller, body)
+    return selling.submit(caller, body, key)
 
 
 @routes.get("/pati_service/book_service/books", callers=[PATIENT])

@@ -25,18 +25,19 @@ SHOWN = 5  # free slots that a refusal names
 HALF_DAY = {"AM": "上午", "PM": "下午"}
 
 
-def submit(caller: Caller, asked: Submitted) -> Booked:
-    """Book a slot for a member, once: again with the same member and slot it is the same booking.
+def submit(caller: Caller, asked: Submitted, key: str | None) -> Booked:
+    """Book a slot for a member, once: again with the same member and slot it is the same booking, and with the same key
+    also after it was cancelled: a copy of the request that comes late books nothing.
 
     Refused 404 for another's member or schedule, 400 for a slot that does not exist, 403 for who missed too often, 409
     for a slot that is gone (the text names what is free) or not offered, and for a person who has another booking.
     """
     pati_id = _person(caller, asked.member_id)
     try:
-        book_id, booking = _tried(caller, asked, pati_id, CODES)
+        book_id, booking = _tried(caller, asked, key, pati_id, CODES)
     except mysql.Duplicate as duplicate:
-        key = duplicate.key
-        return Booked(bookId=str(mysql.autocommit(lambda tx: _lost(tx, caller, asked, key))))
+        taken = duplicate.key
+        return Booked(bookId=str(mysql.autocommit(lambda tx: _lost(tx, caller, asked, key, taken))))
     if booking:
         left.sold(booking)
         outbox.nudge()
@@ -87,21 +88,23 @@ def _person(caller: Caller, member_id: int) -> int:
     return int(member["pati_id"])
 
 
-def _tried(caller: Caller, asked: Submitted, pati_id: int, codes: int) -> tuple[int, Row | None]:
+def _tried(caller: Caller, asked: Submitted, key: str | None, pati_id: int, codes: int) -> tuple[int, Row | None]:
     try:
-        return mysql.transact(lambda tx: _submit(tx, caller, asked, pati_id))
+        return mysql.transact(lambda tx: _submit(tx, caller, asked, key, pati_id))
     except mysql.Duplicate as duplicate:
         if duplicate.key != "book_code" or codes == 1:
             raise
-    return _tried(caller, asked, pati_id, codes - 1)
+    return _tried(caller, asked, key, pati_id, codes - 1)
 
 
-def _submit(tx: Tx, caller: Caller, asked: Submitted, pati_id: int) -> tuple[int, Row | None]:
+def _submit(tx: Tx, caller: Caller, asked: Submitted, key: str | None, pati_id: int) -> tuple[int, Row | None]:
     """Return the booking's number, and what was sold where it was sold now."""
     missed_since = clock.today() - timedelta(rules.MISSED_WITHIN)
-    where = (caller.tenant_id, pati_id, asked.schedule_id, asked.serial_no)
+    where = (caller.tenant_id, caller.user_id, key, pati_id, asked.schedule_id, asked.serial_no)
     wanted = store.want(tx, *where, clock.instant(clock.today()), missed_since)
     schedule, rule = found(wanted.schedule), rules.read(wanted.rules)
+    if wanted.sent:
+        return _sent(wanted.sent, asked), None
     if wanted.holder and _same(wanted.holder, caller, asked):
         return wanted.holder["book_id"], None
     open_slot(tx, caller, rule, schedule, asked.serial_no)
@@ -109,9 +112,16 @@ def _submit(tx: Tx, caller: Caller, asked: Submitted, pati_id: int) -> tuple[int
         raise gone(tx, caller, schedule, f"{asked.serial_no}号已被预约")
     _free(schedule, wanted.that_day)
     _within(rule, wanted)
-    booking = _sold(tx, caller, asked, schedule, pati_id, rule.pay_minutes)
+    booking = _sold(tx, caller, asked, key, schedule, pati_id, rule.pay_minutes)
     telling.tell(tx, booking, telling.BOOKED)
     return booking["book_id"], booking
+
+
+def _sent(booking: Row, asked: Submitted) -> int:
+    """Return the booking that this request's key has made. Refused 409 where it was another request's."""
+    if any(booking[name] != getattr(asked, name) for name in ("schedule_id", "serial_no", "member_id")):
+        raise Refused(errors.CONFLICT, "Idempotency-Key：已用于另一次预约")
+    return int(booking["book_id"])
 
 
 def _same(holder: Row, caller: Caller, asked: Submitted) -> bool:
@@ -135,13 +145,16 @@ def _within(rule: Rules, wanted: Wanted) -> None:
         raise Refused(errors.NOT_ALLOWED, why)
 
 
-def _sold(tx: Tx, caller: Caller, asked: Submitted, schedule: Schedule, pati_id: int, pay_minutes: int) -> Row:
+def _sold(
+    tx: Tx, caller: Caller, asked: Submitted, key: str | None, schedule: Schedule, pati_id: int, pay_minutes: int
+) -> Row:
     copied = ("schedule_id", "dept_id", "doctor_id", "day", "half", "type", "fee", "area")
     fields = {
         **{name: getattr(schedule, name) for name in copied},
         "serial_no": asked.serial_no,
         "user_id": caller.user_id,
         "member_id": asked.member_id,
+        "retry_key": key.encode() if key else None,
         "pati_id": pati_id,
         "pay_by": clock.now() + pay_minutes * 60 * clock.SECOND if pay_minutes and schedule.fee else None,
         "slot_time": since_midnight(schedule.time(asked.serial_no)),
@@ -150,12 +163,14 @@ def _sold(tx: Tx, caller: Caller, asked: Submitted, schedule: Schedule, pati_id:
     return {**fields, "tenant_id": caller.tenant_id, "book_id": store.insert(tx, caller.tenant_id, fields)}
 
 
-def _lost(tx: Tx, caller: Caller, asked: Submitted, key: str) -> int:
+def _lost(tx: Tx, caller: Caller, asked: Submitted, key: str | None, taken: str) -> int:
     """Somebody was faster. Return the booking where it was this very request, sent twice at once."""
+    if key and (sent := store.sent(tx, caller.tenant_id, caller.user_id, key)):
+        return _sent(sent, asked)
     schedule = found(store_schedules.find(tx, caller.tenant_id, asked.schedule_id))
     holder = store.holder(tx, caller.tenant_id, asked.schedule_id, asked.serial_no)
     if holder and _same(holder, caller, asked):
         return int(holder["book_id"])
-    if key == "slot":
+    if taken == "slot":
         raise gone(tx, caller, schedule, f"{asked.serial_no}号已被预约")
     raise Refused(errors.CONFLICT, f"就诊人在 {schedule.day} 已有预约")

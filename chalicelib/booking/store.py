@@ -28,6 +28,10 @@ HOLDER = """
     SELECT book_id, user_id, member_id FROM bookings
     WHERE schedule_id = %(schedule_id)s AND serial_no = %(serial_no)s AND live = 1 AND tenant_id = %(tenant_id)s
 """
+SENT = """
+    SELECT book_id, schedule_id, serial_no, member_id FROM bookings
+    WHERE tenant_id = %(tenant_id)s AND user_id = %(user_id)s AND retry_key = %(retry_key)s
+"""
 THAT_DAY = """
     SELECT b.half, b.doctor_id FROM schedules x
     JOIN bookings b ON b.tenant_id = x.tenant_id AND b.pati_id = %(pati_id)s AND b.day = x.day AND b.live = 1
@@ -48,6 +52,7 @@ class Wanted:
     """What is known of a slot and of the person who wants it, while others are kept from changing it."""
 
     schedule: Row | None
+    sent: Row | None  # book_id, schedule_id, serial_no and member_id of what this request's key has made
     holder: Row | None  # book_id, user_id and member_id of who has the slot
     rules: Row | None
     that_day: list[Row]  # half and doctor_id of what the person has booked for that day
@@ -56,21 +61,31 @@ class Wanted:
 
 
 def want(
-    tx: Tx, tenant_id: int, pati_id: int, schedule_id: int, serial_no: int, midnight: int, missed_since: date
+    tx: Tx,
+    tenant_id: int,
+    user_id: int,
+    retry_key: str | None,
+    pati_id: int,
+    schedule_id: int,
+    serial_no: int,
+    midnight: int,
+    missed_since: date,
 ) -> Wanted:
     """Lock a person, so that what is counted stays true, and share the lock of a schedule: nobody changes or stops it
     before the commit. In one round trip: while it lasts, others of that person wait."""
-    statements = (PERSON, f"{ONE} LOCK IN SHARE MODE", HOLDER, RULES, THAT_DAY, MADE, MISSED)
-    _, schedule, holder, rules, that_day, [made], [missed] = tx.packet(
+    statements = (PERSON, f"{ONE} LOCK IN SHARE MODE", SENT, HOLDER, RULES, THAT_DAY, MADE, MISSED)
+    _, schedule, sent, holder, rules, that_day, [made], [missed] = tx.packet(
         ";".join(statements),
         tenant_id=tenant_id,
+        user_id=user_id,
+        retry_key=retry_key.encode() if retry_key else None,
         pati_id=pati_id,
         schedule_id=schedule_id,
         serial_no=serial_no,
         midnight=midnight,
         first=missed_since,
     )
-    return Wanted(_first(schedule), _first(holder), _first(rules), that_day, made["n"], missed["n"])
+    return Wanted(_first(schedule), _first(sent), _first(holder), _first(rules), that_day, made["n"], missed["n"])
 
 
 def _first(rows: list[Row]) -> Row | None:
@@ -80,6 +95,11 @@ def _first(rows: list[Row]) -> Row | None:
 def hold_person(tx: Tx, tenant_id: int, pati_id: int) -> None:
     """Let nobody else book for a person before the commit. The first lock taken."""
     tx.one(PERSON, pati_id=pati_id, tenant_id=tenant_id)
+
+
+def sent(tx: Tx, tenant_id: int, user_id: int, retry_key: str) -> Row | None:
+    """Return what a request's key has made: book_id, schedule_id, serial_no and member_id."""
+    return tx.one(SENT, tenant_id=tenant_id, user_id=user_id, retry_key=retry_key.encode())
 
 
 def holder(tx: Tx, tenant_id: int, schedule_id: int, serial_no: int) -> Row | None:
@@ -94,14 +114,17 @@ def that_day(tx: Tx, tenant_id: int, pati_id: int, schedule_id: int) -> list[Row
 
 def insert(tx: Tx, tenant_id: int, fields: dict[str, Any]) -> int:
     """Sell a slot: return the new book_id. Raises mysql.Duplicate: "slot" where it is sold, "persons_half_day" and
-    "persons_doctor" where the person has another, "book_code" where that is taken."""
+    "persons_doctor" where the person has another, "resend" for a key that has made one, "book_code" where that is
+    taken."""
     return tx.insert(
         """
-        INSERT INTO bookings (tenant_id, schedule_id, serial_no, user_id, member_id, pati_id, dept_id, doctor_id, day,
-                              half, slot_time, type, fee, area, book_code, pay_by, changed_at, created_at)
-        VALUES (%(tenant_id)s, %(schedule_id)s, %(serial_no)s, %(user_id)s, %(member_id)s, %(pati_id)s, %(dept_id)s,
-                %(doctor_id)s, %(day)s, %(half)s, %(slot_time)s, %(type)s, %(fee)s, %(area)s, %(book_code)s, %(pay_by)s,
-                %(now)s, %(now)s)
+        INSERT INTO bookings
+            (tenant_id, schedule_id, serial_no, user_id, member_id, retry_key, pati_id, dept_id, doctor_id, day, half,
+             slot_time, type, fee, area, book_code, pay_by, changed_at, created_at)
+        VALUES
+            (%(tenant_id)s, %(schedule_id)s, %(serial_no)s, %(user_id)s, %(member_id)s, %(retry_key)s, %(pati_id)s,
+             %(dept_id)s, %(doctor_id)s, %(day)s, %(half)s,
+             %(slot_time)s, %(type)s, %(fee)s, %(area)s, %(book_code)s, %(pay_by)s, %(now)s, %(now)s)
         """,
         **fields,
         tenant_id=tenant_id,

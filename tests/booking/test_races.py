@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from threading import Barrier, Event
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from chalicelib.adapters import mysql
 from chalicelib.booking import store
+from tests import people
 from tests.booking.ward import AFTERNOON, Ward, day, patient, rows, second_account
 from tests.faults.aftermath import somebody_waits, wait_until
 from tests.people import Person
@@ -58,6 +60,18 @@ def test_the_same_request_eight_times_at_once_is_one_booking(ward: Ward, lin: Pe
     assert len(rows("bookings", ward.hospital)) == len(rows("outbox", ward.hospital)) == 1
 
 
+def test_one_key_for_two_persons_at_once_makes_one_booking(ward: Ward, lin: Person) -> None:
+    """No lock of theirs meets: the unique key alone decides."""
+    child = replace(lin, member_id=people.add_member(lin, "林小宝"))
+    people.file(child, "林小宝")
+    schedule_id = ward.schedule()
+    calls = [(lin, schedule_id, 1), (child, schedule_id, 2)] * 4
+    answers = at_once(lambda one=one: ward.submit(*one, key="k1") for one in calls)  # type: ignore[misc]
+    assert statuses(answers) == {200: 4, 409: 4}
+    assert {one.error for one in answers if one.status == 409} == {"Idempotency-Key：已用于另一次预约"}
+    assert len(rows("bookings", ward.hospital)) == 1
+
+
 def test_one_person_through_two_accounts_at_once_has_one_booking_in_a_half_day(ward: Ward, lin: Person) -> None:
     other = second_account(ward, lin)
     places = [ward.schedule(), ward.schedule(doctor_id=ward.hospital.zhou.user_id), ward.schedule(doctor_id="")]
@@ -73,6 +87,7 @@ def test_one_person_through_two_accounts_at_once_has_one_booking_in_a_half_day(w
         (("schedule_id", "serial_no"), "slot"),
         (("pati_id", "half"), "persons_half_day"),
         (("pati_id", "doctor_id"), "persons_doctor"),
+        (("user_id", "retry_key"), "resend"),
         (("book_code",), "book_code"),
     ],
 )
@@ -83,7 +98,8 @@ def test_the_database_itself_holds_what_is_sold(ward: Ward, other: Ward, same: t
         tenant_id = of.hospital.tenant_id
         ids = dict.fromkeys(("schedule_id", "pati_id", "doctor_id", "user_id", "member_id"), tenant_id * 100 + number)
         row = {**ids, "serial_no": number, "dept_id": of.dept_id, "day": day(1), "half": "PM", "slot_time": "08:00"}
-        row |= {"type": 0, "fee": 0, "area": "", "book_code": f"20360107{number:06}", "pay_by": None, **fields}
+        row |= {"type": 0, "fee": 0, "area": "", "book_code": f"20360107{number:06}", "pay_by": None}
+        row |= {"retry_key": f"k{number}".encode(), **fields}
         return mysql.transact(lambda tx: store.insert(tx, tenant_id, row))
 
     first = sold(ward, 1, half="AM")
@@ -94,7 +110,7 @@ def test_the_database_itself_holds_what_is_sold(ward: Ward, other: Ward, same: t
     if key != "slot":  # a schedule is one hospital's
         sold(other, 3, **taken)
     mysql.transact(lambda tx: store.cancel(tx, first, "patient", None))
-    if key != "book_code":  # which is never another's
+    if key not in ("book_code", "resend"):  # which are never another's
         sold(ward, 4, **taken)
 
 

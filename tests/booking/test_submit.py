@@ -48,6 +48,25 @@ def test_the_same_request_again_is_the_same_booking(ward: Ward, lin: Person) -> 
     assert len(rows("outbox", ward.hospital)) == 1
 
 
+def test_a_copy_that_comes_after_cancelling_books_nothing(ward: Ward, lin: Person) -> None:
+    schedule_id = ward.schedule()
+    book_id = ward.submit(lin, schedule_id, key="k1").data["bookId"]
+    ward.cancel(lin, book_id)
+    assert ward.submit(lin, schedule_id, key="k1").data["bookId"] == book_id
+    assert [row["status"] for row in rows("bookings", ward.hospital)] == [1]
+    assert ward.submit(lin, schedule_id, key="k2").data["bookId"] != book_id, "wanted anew"
+
+
+def test_a_key_makes_one_booking_and_is_its_senders_own(ward: Ward, lin: Person, wang: Person) -> None:
+    schedule_id, other = ward.schedule(), ward.schedule(**AFTERNOON)
+    ward.submit(lin, schedule_id, 1, key="k1")
+    for asked in ((schedule_id, 2), (other, 1)):
+        answer = ward.submit(lin, *asked, key="k1")
+        assert (answer.status, answer.error) == (409, "Idempotency-Key：已用于另一次预约")
+    assert ward.submit(wang, schedule_id, 2, key="k1").status == 200
+    assert len(rows("bookings", ward.hospital)) == 2
+
+
 def test_a_slot_that_is_gone_names_what_is_free(ward: Ward, lin: Person, wang: Person) -> None:
     schedule_id = ward.schedule()
     ward.booked(lin, schedule_id, 2)

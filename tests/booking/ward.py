@@ -51,9 +51,12 @@ class Ward:
         """Return the serial numbers that visitors are offered."""
         return [one["serialNo"] for one in self.look("schedule/left_appo", scheduleId=schedule_id).data]
 
-    def submit(self, person: Person, schedule_id: Any, serial_no: Any = 1, member_id: Any = None) -> Answer:
+    def submit(
+        self, person: Person, schedule_id: Any, serial_no: Any = 1, member_id: Any = None, key: str = ""
+    ) -> Answer:
         member = person.member_id if member_id is None else member_id
-        return post(f"{BOOK}/book/submit", person.token, scheduleId=schedule_id, serialNo=serial_no, memberId=member)
+        body = {"scheduleId": schedule_id, "serialNo": serial_no, "memberId": member}
+        return post(f"{BOOK}/book/submit", person.token, headers={"Idempotency-Key": key} if key else None, **body)
 
     def booked(self, person: Person, schedule_id: Any, serial_no: int = 1) -> str:
         """Book a slot; returns bookId."""
