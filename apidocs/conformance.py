@@ -15,7 +15,7 @@ from chalicelib.errors import KINDS
 
 Operation = schemathesis.APIOperation[Any, Any, Any, Any]
 Case = schemathesis.Case[Any]
-Informed = Callable[[dict[str, Any]], dict[str, Any]]
+Informed = Callable[[dict[str, Any], str], dict[str, Any]]  # fields, and the path that wants them
 
 CHECKS = [
     not_a_server_error,
@@ -68,6 +68,8 @@ MORE_THAN_SCHEMAS = {
     },
 }
 MORE_THAN_SCHEMAS |= {
+    "/msg_service/msg/send": "tenantId is the caller's own",
+    "/msg_service/msg/all_set_read": "userId is the caller's own",
     "/pati_service/tenant_service/schedule": "date can be booked",
     "/pati_service/tenant_service/schedule_by_date": "date can be booked",
     "/pati_service/book_service/book/presubmit": "the half-day has so many slots",
@@ -105,7 +107,9 @@ def example(operation: Operation, informed: Informed) -> Case:
     content = described.get("requestBody", {}).get("content", {})
     if "application/json" in content:
         values["body"] = content["application/json"]["example"]
-    arguments: dict[str, Any] = {PLACES[place]: informed(given) for place, given in values.items() if given}
+    arguments: dict[str, Any] = {
+        PLACES[place]: informed(given, operation.path) for place, given in values.items() if given
+    }
     if content and "application/json" not in content:
         arguments |= {"body": b"0a1B2c3D4e5F6g7H", "media_type": "application/octet-stream"}
     return operation.Case(**arguments)

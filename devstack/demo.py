@@ -5,16 +5,19 @@ python -m devstack.demo [--base-url URL]: safe to run again; what is there stays
 
 import argparse
 import json
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.consult import sessions
 from chalicelib.consult.models import Pair
 from chalicelib.identity import keys, passwords, tokens
 from chalicelib.identity.callers import PATIENT, Caller
+from chalicelib.notices import store_inbox
 from chalicelib.people import accounts, doctors, staff, tenants
 from devstack import demo_booking, demo_clinic, demo_wechat
 from devstack.paths import LOCAL, write_whole
@@ -58,6 +61,7 @@ def _hospital(external_id: str, name: str) -> dict[str, Any]:
     demo_clinic.fill(tenant_id, by=int(others[-1]["staff_id"]))
     demo_booking.fill(tenant_id, by=int(others[-1]["staff_id"]))
     demo_wechat.fill(external_id, tenant_id, by=int(others[0]["staff_id"]))
+    _welcome(tenant_id, name, [int(person["user_id"]) for person in patients])
     first, doctor = patients[0], doctors[0]
     caller = Caller(tenant_id, PATIENT, f"user:{first['user_id']}")
     pair = Pair(member_id=first["members"][0]["member_id"], doctor_id=doctor["doctor_id"])
@@ -69,6 +73,13 @@ def _hospital(external_id: str, name: str) -> dict[str, Any]:
         "staff": [_with_token(person, tenant_id, person["staff_id"], person["role"]) for person in others],
         "session_no": sessions.opened(caller, pair),
     }
+
+
+def _welcome(tenant_id: int, name: str, user_ids: list[int]) -> None:
+    text = f"欢迎来到{name}。医院的通知会出现在这里。"
+    with suppress(mysql.Duplicate):
+        message = (store_inbox.SYSTEM, "welcome", text, user_ids, clock.now())
+        mysql.transact(lambda tx: store_inbox.insert(tx, tenant_id, *message))
 
 
 def _with_token(person: dict[str, Any], tenant_id: int, user_id: str, kind: str) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from apidocs.conformance import Case, Operation
 from chalicelib import migrations
 from chalicelib.adapters import mysql
 from chalicelib.identity import callers, tokens
-from devstack import fuzz_ward, wechat
+from devstack import fuzz_inbox, fuzz_ward, wechat
 from devstack.server import serving
 from tests import people
 
@@ -70,9 +70,8 @@ class Door:
         # Whom a boundary or an example names (1, 2, 3) may be disabled or demoted: nobody who asks here.
         mysql.autocommit(lambda tx: tx.run("ALTER TABLE people AUTO_INCREMENT = 1000000"))
         made = people.hospital("模糊测试医院")
-        people.patient(
-            made.tenant_id, made.chen.phone, "陈医生"
-        )  # who is a patient too: one phone signs in at both doors
+        # Who is a patient too: one phone signs in at both doors.
+        people.patient(made.tenant_id, made.chen.phone, "陈医生")
         staff = {callers.DOCTOR: made.chen, callers.SERVICE_STAFF: made.desk, callers.ADMIN: made.admin}
         self._patient = made.lin
         self._headers: dict[str, Headers] = {
@@ -87,8 +86,8 @@ class Door:
         self._talk(member_id=str(made.lin.member_id), doctor_id=str(made.chen.user_id))
         self._upload()
         self.known |= fuzz_ward.made(self, made)
-        own = self._told("/create_conversation", conversation_type=0)["ConversationId"]
-        self.known["conversation_ids"] = [own]
+        self.known_at = fuzz_inbox.sent(self, made)
+        self.known["conversation_ids"] = [self._told("/create_conversation", conversation_type=0)["ConversationId"]]
 
     def people(self, kind: str) -> Headers:
         """Return the headers that make a request this kind of caller's. A patient may have signed out just now."""
@@ -96,9 +95,10 @@ class Door:
             return {"token": tokens.issue(self._patient.tenant_id, self._patient.principal, kind)}
         return self._headers[kind]
 
-    def informed(self, values: dict[str, Any]) -> dict[str, Any]:
+    def informed(self, values: dict[str, Any], path: str) -> dict[str, Any]:
         """Return the same fields, with ids that exist."""
-        return {**values, **{name: self.known[name] for name in values if name in self.known}}
+        known = {**self.known, **self.known_at.get(path, {})}
+        return {**values, **{name: known[name] for name in values if name in known}}
 
     def send(self, case: Case, headers: Headers) -> int:
         """Return the status that was answered. Raises where the answer is not as documented."""
@@ -177,9 +177,9 @@ def at_random(door: Door, operation: Operation, allowed: list[str], examples: in
         if isinstance(case.body, dict):
             case.body = conformance.whole_numbers(case.body)
         if informed and case.meta and case.meta.generation.mode.is_positive:
-            case.body = door.informed(case.body) if isinstance(case.body, dict) else case.body
-            case.query = door.informed(case.query)
-            case.path_parameters = door.informed(case.path_parameters or {})
+            case.body = door.informed(case.body, operation.path) if isinstance(case.body, dict) else case.body
+            case.query = door.informed(case.query, operation.path)
+            case.path_parameters = door.informed(case.path_parameters or {}, operation.path)
         door.send(case, door.people(kind))
 
     one()

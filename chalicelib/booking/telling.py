@@ -11,7 +11,7 @@ BOOKED, CANCELLED, STOPPED, RELEASED, REGISTERED, MISSED, REMINDED = range(1100,
 def tell(tx: Tx, booking: Row, kind: int) -> None:
     """After the commit: outbox.nudge()."""
     told = {
-        "principal": f"user:{booking['user_id']}",
+        "principals": [f"user:{booking['user_id']}"],
         "type": kind,
         "content": {"bookId": str(booking["book_id"])},
         "at": clock.now(),

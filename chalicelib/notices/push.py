@@ -1,13 +1,10 @@
-"""A job of the outbox: the live push of an event that is no message, to one principal's feed and open WebSockets."""
+"""A job of the outbox: the live push of an event that is no message, to feeds and open WebSockets."""
 
 from typing import Any
 
-from chalicelib.adapters import redis
-from chalicelib.messaging import feed, frames, sockets
+from chalicelib.messaging import fan_out, feed
 
 
 def run(tenant_id: int, payload: dict[str, Any]) -> None:
-    """payload: principal, type (above 1099), content (nothing but theirs), at. Raises redis.Down: then again."""
-    who, event = [payload["principal"]], feed.notice(payload["type"], payload["content"], payload["at"])
-    answers = redis.run_all(feed.emitting(tenant_id, who, event), insist=True)
-    sockets.push(tenant_id, frames.parcels(feed.told(who, event, answers)))
+    """payload: principals, type (above 1099), content (nothing but theirs), at. Raises redis.Down: then again."""
+    fan_out.tell(tenant_id, payload["principals"], feed.notice(payload["type"], payload["content"], payload["at"]))

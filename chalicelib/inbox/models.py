@@ -1,0 +1,45 @@
+"""What crosses the wire of site messages (站内消息)."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from chalicelib.wire import ChatText, Id, IdIfAny, IdText, PageSize, RetryKey, Wire
+
+TEXT = "本院国庆节期间门诊照常。"
+
+
+class Receiver(Wire):
+    user_id: Id = Field(examples=["1"])
+
+
+class Sending(Wire):
+    tenantId: Id = Field(description="须是发送者所在的租户", examples=["1"])
+    msg_text: ChatText = Field(examples=[TEXT])
+    user_list: list[Receiver] = Field(min_length=1, max_length=1000, examples=[[{"user_id": "1"}]])
+    client_msg_id: RetryKey | None = None
+
+
+class Asked(Wire):
+    status: Literal["unread", "read", "all"] = Field("unread", description="不填：未读", examples=["unread"])
+    page_size: PageSize = Field(100, examples=[20])
+    msg_id: IdIfAny = Field(None, description="返回比这一条更早的；不填：最新的", examples=[""])
+
+
+class SiteMessage(Wire):
+    msg_id: IdText = Field(examples=["12"])
+    msg_text: str = Field(examples=[TEXT])
+    msg_date: str = Field(examples=["2026-01-05 09:30:00"])
+    is_read: bool = Field(examples=[False])
+
+
+class UnreadCount(Wire):
+    count: int = Field(examples=[3])
+
+
+class MessageRead(Wire):
+    msg_id: Id = Field(examples=["12"])
+
+
+class AllRead(Wire):
+    user_id: Id = Field(alias="userId", description="须是登录者本人", examples=["1"])

@@ -1,0 +1,54 @@
+"""The site messages (站内消息) of document 000."""
+
+from chalicelib.errors import CONFLICT, NOT_FOUND
+from chalicelib.identity.callers import ADMIN, DOCTOR, PATIENT, SERVICE, SERVICE_STAFF, Caller
+from chalicelib.inbox import messages
+from chalicelib.inbox.models import AllRead, Asked, MessageRead, Sending, SiteMessage, UnreadCount
+from chalicelib.web import Key, Routes
+
+routes = Routes(__name__)
+STAFF = [DOCTOR, SERVICE_STAFF, ADMIN]
+READERS = [PATIENT, *STAFF]
+
+
+@routes.post("/msg_service/msg/send", callers=[*STAFF, SERVICE], refusals=[NOT_FOUND, CONFLICT])
+def send(caller: Caller, body: Sending, key: Key) -> None:
+    """发送消息
+
+    To at most 1,000 people of the hospital, patients or staff; where one is unknown, nobody is sent anything. Each is
+    told at /notify (`Type` 1200). Sent again with the same Idempotency-Key it is one message.
+    """
+    messages.send(caller, body, key)
+
+
+@routes.get("/msg_service/msg/list", callers=READERS)
+def list_own(caller: Caller, query: Asked) -> list[SiteMessage]:
+    """获取消息列表
+
+    The caller's own, the newest first. Listing does not count as reading.
+    """
+    return messages.list_own(caller, query)
+
+
+@routes.get("/msg_service/msg/unread_count", callers=READERS)
+def unread_count(caller: Caller) -> UnreadCount:
+    """未读消息数
+
+    An endpoint of ours.
+    """
+    return messages.count_unread(caller)
+
+
+@routes.post("/msg_service/msg/set_read", callers=READERS, refusals=[NOT_FOUND])
+def set_read(caller: Caller, body: MessageRead) -> None:
+    """消息改为已读"""
+    messages.set_read(caller, body)
+
+
+@routes.post("/msg_service/msg/all_set_read", callers=READERS)
+def all_set_read(caller: Caller, body: AllRead) -> None:
+    """消息全部改为已读
+
+    What was there when it was asked; what arrives meanwhile stays unread.
+    """
+    messages.set_all_read(caller, body)

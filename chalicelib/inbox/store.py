@@ -1,0 +1,67 @@
+"""Somebody's site messages as MySQL has them. What is written is core: notices/store_inbox.py."""
+
+from collections.abc import Collection
+
+from chalicelib.adapters.mysql import Row, Tx
+
+
+def listed(tx: Tx, tenant_id: int, user_id: int, is_read: bool | None, before: int, limit: int) -> list[Row]:
+    """Return message_id, text, sent_at and is_read, the newest first; is_read None is all of them."""
+    return tx.all(
+        f"""
+        SELECT d.message_id, m.text, m.sent_at, d.is_read
+        FROM site_deliveries d STRAIGHT_JOIN site_messages m ON m.message_id = d.message_id
+        WHERE d.tenant_id = %(tenant_id)s AND d.user_id = %(user_id)s AND d.message_id < %(before)s
+          {"" if is_read is None else "AND d.is_read = %(is_read)s"}
+        ORDER BY d.message_id DESC LIMIT %(limit)s
+        """,
+        tenant_id=tenant_id,
+        user_id=user_id,
+        is_read=is_read,
+        before=before,
+        limit=limit,
+    )
+
+
+def count_unread(tx: Tx, tenant_id: int, user_id: int) -> int:
+    count: int = tx.value(
+        """
+        SELECT COUNT(*) FROM site_deliveries
+        WHERE tenant_id = %(tenant_id)s AND user_id = %(user_id)s AND is_read = 0
+        """,
+        tenant_id=tenant_id,
+        user_id=user_id,
+    )
+    return count
+
+
+def unread(tx: Tx, tenant_id: int, user_id: int) -> list[int]:
+    """Return the ids of all that is unread."""
+    rows = tx.all(
+        """
+        SELECT message_id FROM site_deliveries
+        WHERE tenant_id = %(tenant_id)s AND user_id = %(user_id)s AND is_read = 0 ORDER BY message_id
+        """,
+        tenant_id=tenant_id,
+        user_id=user_id,
+    )
+    return [row["message_id"] for row in rows]
+
+
+def was_sent(tx: Tx, tenant_id: int, sender: str, retry_key: str, text: str, user_ids: Collection[int]) -> bool:
+    """Whether what a retry key names is this text for just these people."""
+    row = tx.one(
+        """
+        SELECT m.text, m.receivers, (
+            SELECT COUNT(*) FROM site_deliveries d
+            WHERE d.tenant_id = %(tenant_id)s AND d.user_id IN %(user_ids)s AND d.message_id = m.message_id
+        ) AS among_these
+        FROM site_messages m
+        WHERE m.tenant_id = %(tenant_id)s AND m.sender = %(sender)s AND m.retry_key = %(retry_key)s
+        """,
+        tenant_id=tenant_id,
+        sender=sender.encode(),
+        retry_key=retry_key.encode(),
+        user_ids=user_ids,
+    )
+    return row is not None and row["text"] == text and row["receivers"] == row["among_these"] == len(user_ids)

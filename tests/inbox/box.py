@@ -1,0 +1,54 @@
+"""The site messages of a hospital, as its pages and its own system ask for them."""
+
+from typing import Any
+
+from chalicelib.adapters import mysql
+from chalicelib.adapters.mysql import Row
+from tests.people import Hospital, Person
+from tests.wire import Answer, get, post
+
+MSG = "/msg_service/msg"
+
+
+def send(sender: Person, text: Any, *receivers: Person, key: str = "", **fields: Any) -> Answer:
+    """Send a text; a field that is None is left out."""
+    return post(f"{MSG}/send", sender.token, keyed(key), **body(sender.tenant_id, text, receivers, fields))
+
+
+def send_as_system(hospital: Hospital, text: str, *receivers: Person, key: str = "", **fields: Any) -> Answer:
+    headers = {"X-Internal-Key": hospital.internal_key, **keyed(key)}
+    return post(f"{MSG}/send", headers=headers, **body(hospital.tenant_id, text, receivers, fields))
+
+
+def listed(person: Person, **query: Any) -> list[Row]:
+    return list(get(f"{MSG}/list", person.token, **query).data)
+
+
+def texts(person: Person, **query: Any) -> list[str]:
+    return [one["msg_text"] for one in listed(person, **query)]
+
+
+def unread_count(person: Person) -> int:
+    return int(get(f"{MSG}/unread_count", person.token).data["count"])
+
+
+def set_read(person: Person, msg_id: Any) -> Answer:
+    return post(f"{MSG}/set_read", person.token, msg_id=msg_id)
+
+
+def set_all_read(person: Person, user_id: Any = None) -> Answer:
+    return post(f"{MSG}/all_set_read", person.token, userId=person.user_id if user_id is None else user_id)
+
+
+def keyed(key: str) -> dict[str, str]:
+    return {"Idempotency-Key": key} if key else {}
+
+
+def body(tenant_id: int, text: Any, receivers: tuple[Person, ...], fields: dict[str, Any]) -> dict[str, Any]:
+    user_list = [{"user_id": one.user_id} for one in receivers]
+    whole = {"tenantId": tenant_id, "msg_text": text, "user_list": user_list, **fields}
+    return {name: value for name, value in whole.items() if value is not None}
+
+
+def stored(table: str, tenant_id: int) -> list[Row]:
+    return mysql.autocommit(lambda tx: tx.all(f"SELECT * FROM {table} WHERE tenant_id = %(id)s", id=tenant_id))

@@ -1,0 +1,177 @@
+"""Sending a site message: to everybody who is named, or to nobody."""
+
+from typing import Any
+
+import pytest
+
+from chalicelib.notices import outbox
+from tests import people
+from tests.faults.aftermath import wait_until
+from tests.gateway import hearing
+from tests.gateway.talk import visitor
+from tests.inbox.box import MSG, send, send_as_system, set_all_read, stored, texts
+from tests.people import Hospital, Person
+from tests.wire import post
+
+pytestmark = pytest.mark.store
+
+
+def test_who_is_named_has_it_and_nobody_else(hospital: Hospital, lin: Person, wang: Person, chen: Person) -> None:
+    assert send(hospital.desk, "明日停水", lin, chen).data is None
+    assert (texts(lin), texts(chen)) == (["明日停水"], ["明日停水"])
+    assert texts(wang) == texts(hospital.zhou) == texts(hospital.desk) == []
+
+
+def test_staff_of_every_role_and_the_hospitals_own_system_may_send(hospital: Hospital, lin: Person) -> None:
+    for number, sender in enumerate((hospital.chen, hospital.desk, hospital.admin)):
+        assert send(sender, f"通知{number}", lin).status == 200
+    assert send_as_system(hospital, "体检报告已出", lin).status == 200
+    assert texts(lin) == ["体检报告已出", "通知2", "通知1", "通知0"]
+
+
+def test_nobody_else_may(hospital: Hospital, elsewhere: Hospital, lin: Person) -> None:
+    session = visitor(hospital, "guo-7f1a")
+    fields: dict[str, Any] = {"tenantId": hospital.tenant_id, "msg_text": "x", "user_list": [{"user_id": lin.user_id}]}
+    for token, status in (("", 401), ("nobody's", 401), (lin.token, 403), (session.token, 403)):
+        assert post(f"{MSG}/send", token, **fields).status == status
+    assert post(f"{MSG}/send", headers={"X-Internal-Key": "nobody's"}, **fields).status == 401
+    assert send_as_system(elsewhere, "x", lin, tenantId=hospital.tenant_id).status == 403
+    assert send(elsewhere.desk, "x", lin).status == send_as_system(elsewhere, "x", lin).status == 404
+    assert texts(lin) == []
+
+
+def test_who_is_unknown_is_named_and_nobody_is_sent_anything(
+    hospital: Hospital, elsewhere: Hospital, lin: Person
+) -> None:
+    nobody = 2**52
+    for sent in (send, send_as_system):
+        by: Any = hospital.desk if sent is send else hospital
+        named = [{"user_id": one} for one in (lin.user_id, elsewhere.lin.user_id, nobody)]
+        answer = sent(by, "x", user_list=named)
+        assert (answer.status, answer.code) == (404, 10004)
+        assert answer.error == f"用户不存在：{elsewhere.lin.user_id}、{nobody}"
+    many = send(hospital.desk, "x", user_list=[{"user_id": nobody + n} for n in range(12)])
+    assert many.error.endswith(f"、{nobody + 9} 等 12 人")
+    assert texts(lin) == []
+    assert stored("site_messages", hospital.tenant_id) == []
+
+
+BAD: dict[str, list[Any]] = {
+    "tenantId": [None, "", "x", 0, -1, 1.5, True],
+    "msg_text": [None, "", "  \n", "a\0b", 12, "文" * 4001],
+    "user_list": [None, [], {}, "1", [1], [{}], [{"user_id": "x"}], [{"user_id": 0}], [{"user_id": 1}] * 1001],
+    "client_msg_id": ["", "带中文", "x" * 129],
+}
+
+
+@pytest.mark.parametrize(("field", "bad"), [(field, bad) for field, values in BAD.items() for bad in values])
+def test_a_bad_field_is_named(hospital: Hospital, lin: Person, field: str, bad: Any) -> None:
+    answer = send(hospital.desk, "明日停水", lin, **{field: bad})
+    assert (answer.status, answer.code) == (400, 10001)
+    assert answer.error.startswith(field)
+    assert texts(lin) == []
+
+
+@pytest.mark.parametrize("key", ["带中文".encode().decode("latin-1"), "a b", "x" * 129])
+def test_a_bad_key_is_refused(hospital: Hospital, lin: Person, key: str) -> None:
+    answer = send(hospital.desk, "明日停水", lin, key=key)
+    assert (answer.status, answer.error.partition("：")[0]) == (400, "Idempotency-Key")
+
+
+def test_another_tenant_in_the_body_is_refused(hospital: Hospital, elsewhere: Hospital, lin: Person) -> None:
+    assert send(hospital.desk, "x", lin, tenantId=elsewhere.tenant_id).status == 403
+    assert send(hospital.desk, "x", lin, tenantId=str(hospital.tenant_id)).status == 200
+
+
+def test_who_is_named_twice_has_it_once(hospital: Hospital, lin: Person) -> None:
+    send(hospital.desk, "明日停水", lin, lin)
+    assert texts(lin) == ["明日停水"]
+
+
+def test_a_text_is_kept_as_it_was_written(hospital: Hospital, lin: Person) -> None:
+    written = '  ‘引号’ "; DROP TABLE messages; -- \\ %s %(x)s 😷\n第二行  '
+    send(hospital.desk, written, lin)
+    send(hospital.desk, "文" * 4000, lin)
+    assert texts(lin) == ["文" * 4000, written]
+
+
+def test_a_thousand_people_are_one_text_and_a_row_each(hospital: Hospital) -> None:
+    crowd = [people.patient(hospital.tenant_id, f"1370000{number:04d}", "患者") for number in range(1000)]
+    hearing.heard(crowd[999].token, events=1)  # from here on
+    send(hospital.admin, "明日停水", *crowd)
+    assert texts(crowd[0]) == texts(crowd[999]) == ["明日停水"]
+    wait_until(lambda: not promised(hospital))
+    assert len(hearing.heard(crowd[999].token, events=1)[0]) == 1
+    assert len(stored("site_messages", hospital.tenant_id)) == 1
+    assert len(stored("site_deliveries", hospital.tenant_id)) == 1000
+
+
+def test_a_retry_is_the_same_message_whatever_order_it_names_people_in(
+    hospital: Hospital, lin: Person, wang: Person
+) -> None:
+    first = send(hospital.desk, "明日停水", lin, wang, key="k1")
+    set_all_read(lin)
+    for again in (send(hospital.desk, "明日停水", wang, lin, wang, key="k1"), first):
+        assert again.body == first.body
+    send(hospital.desk, "明日停水", lin, wang, client_msg_id="k1")
+    assert (texts(lin, status="all"), texts(wang)) == (["明日停水"], ["明日停水"])
+    assert texts(lin) == [], "what was read stays read"
+
+
+def test_the_same_key_with_something_else_is_a_conflict(hospital: Hospital, lin: Person, wang: Person) -> None:
+    send(hospital.desk, "明日停水", lin, key="k1")
+    others = [("明日停电", [lin]), ("明日停水 ", [lin]), ("明日停水", [wang]), ("明日停水", [lin, wang])]
+    for text, whom in others:
+        answer = send(hospital.desk, text, *whom, key="k1")
+        assert (answer.status, answer.code) == (409, 10005)
+    assert (texts(lin), texts(wang)) == (["明日停水"], [])
+    send(hospital.desk, "请复查", lin, wang, key="k2")
+    assert send(hospital.desk, "请复查", lin, key="k2").status == 409, "some of them are not all of them"
+
+
+def test_a_key_is_its_senders_own(hospital: Hospital, elsewhere: Hospital, lin: Person) -> None:
+    for number, sender in enumerate((hospital.chen, hospital.zhou, hospital.admin)):
+        assert send(sender, f"通知{number}", lin, key="k1").status == 200
+    assert send_as_system(hospital, "体检报告已出", lin, key="k1").status == 200
+    assert send(elsewhere.desk, "别处", elsewhere.lin, key="k1").status == 200
+    assert len(texts(lin)) == 4
+
+
+def test_without_a_key_equal_texts_are_two_messages(hospital: Hospital, lin: Person) -> None:
+    for _ in range(2):
+        send(hospital.desk, "明日停水", lin)
+    assert texts(lin) == ["明日停水"] * 2
+
+
+def test_each_hears_of_it_once_where_they_listen(hospital: Hospital, lin: Person, wang: Person, chen: Person) -> None:
+    for who in (lin, wang, chen):
+        hearing.heard(who.token, events=1)  # from here on
+    for _ in range(2):
+        send(hospital.desk, "明日停水", lin, chen, key="k1")
+    wait_until(lambda: not promised(hospital))
+    for who in (lin, chen):
+        [event], _, _ = hearing.heard(who.token, events=1)
+        [row] = stored("site_messages", hospital.tenant_id)
+        assert (event["Type"], event["Content"]) == (1200, f'{{"msg_id":"{row["message_id"]}"}}')
+    assert hearing.heard(wang.token, events=1)[0] == []
+
+
+def test_who_does_not_ask_for_events_hears_nothing(hospital: Hospital, lin: Person) -> None:
+    hearing.heard(lin.token)
+    send(hospital.desk, "明日停水", lin)
+    wait_until(lambda: not promised(hospital))
+    assert hearing.heard(lin.token)[0] == []
+
+
+def test_what_was_refused_is_told_to_nobody(hospital: Hospital, lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "nudge", lambda: None)
+    send(hospital.desk, "x", lin, user_list=[{"user_id": lin.user_id}, {"user_id": 2**52}])
+    assert promised(hospital) == []
+    send(hospital.desk, "明日停水", lin, key="k1")
+    send(hospital.desk, "别的", lin, key="k1")
+    [row] = promised(hospital)
+    assert "明日停水" not in row["payload"]
+
+
+def promised(hospital: Hospital) -> list[Any]:
+    return stored("outbox", hospital.tenant_id)
