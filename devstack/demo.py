@@ -76,7 +76,7 @@ def _hospital(external_id: str, name: str) -> dict[str, Any]:
 
 
 def _welcome(tenant_id: int, name: str, user_ids: list[int]) -> None:
-    text = f"欢迎来到{name}。医院的通知会出现在这里。"
+    text = f"欢迎来到{name}。预约、停诊和复诊的通知都会出现在这里。"
     with suppress(mysql.Duplicate):
         message = (store_inbox.SYSTEM, "welcome", text, user_ids, clock.now())
         mysql.transact(lambda tx: store_inbox.insert(tx, tenant_id, *message))

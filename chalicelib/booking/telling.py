@@ -1,4 +1,7 @@
-"""What account holders are told about their bookings: each once, promised in the transaction that causes it."""
+"""What account holders are told about their bookings: each once, promised in the transaction that causes it.
+
+announcing.py does it.
+"""
 
 from chalicelib import clock
 from chalicelib.adapters.mysql import Row, Tx
@@ -10,10 +13,5 @@ BOOKED, CANCELLED, STOPPED, RELEASED, REGISTERED, MISSED, REMINDED = range(1100,
 
 def tell(tx: Tx, booking: Row, kind: int) -> None:
     """After the commit: outbox.nudge()."""
-    told = {
-        "principals": [f"user:{booking['user_id']}"],
-        "type": kind,
-        "content": {"bookId": str(booking["book_id"])},
-        "at": clock.now(),
-    }
-    outbox.put(tx, booking["tenant_id"], "push", told, once=f"booking:{booking['book_id']}:{kind}")
+    told = {"user_id": booking["user_id"], "book_id": booking["book_id"], "type": kind, "at": clock.now()}
+    outbox.put(tx, booking["tenant_id"], "tell_booking", told, once=f"booking:{booking['book_id']}:{kind}")

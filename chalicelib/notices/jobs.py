@@ -9,6 +9,7 @@ JOBS = {
     "fan_out": "chalicelib.messaging.fan_out:run",
     "push": "chalicelib.notices.push:run",
     "stop_schedule": "chalicelib.booking.stopping:run",
+    "tell_booking": "chalicelib.booking.announcing:run",
 }
 # Those that call another company, and are as slow as it is: none of ours waits behind one of them.
 OUTSIDE = frozenset({"code"})

@@ -79,8 +79,8 @@ class Ward:
 
     def told(self) -> list[tuple[int, int, int]]:
         """Return what was promised to be told: user_id, type of event and booking, in the order of the promises."""
-        found = [json.loads(row["payload"]) for row in rows("outbox", self.hospital) if row["job"] == "push"]
-        return [(int(one["principals"][0][5:]), one["type"], int(one["content"]["bookId"])) for one in found]
+        found = [json.loads(row["payload"]) for row in rows("outbox", self.hospital) if row["job"] == "tell_booking"]
+        return [(one["user_id"], one["type"], one["book_id"]) for one in found]
 
     def rules(self, **fields: Any) -> Answer:
         return post(f"{DESK}/save_booking_rules", self.hospital.admin.token, **fields)

@@ -1,0 +1,45 @@
+"""A job of the outbox: what became of a booking, as a site message and at /notify."""
+
+from contextlib import suppress
+from typing import Any
+
+from chalicelib.adapters import mysql
+from chalicelib.adapters.mysql import Row, Tx
+from chalicelib.booking import slots, store, telling
+from chalicelib.notices import push, store_inbox
+
+TEXTS = {
+    telling.BOOKED: "预约成功：{what}。{where}请按时就诊。",
+    telling.CANCELLED: "您已取消预约：{what}。",
+    telling.STOPPED: "因停诊，您的预约已取消：{what}。给您带来不便，敬请谅解。",
+    telling.RELEASED: "未按时支付，您的预约已取消：{what}。",
+    telling.REGISTERED: "挂号成功：{what}，{serial_no}号。{where}",
+    telling.MISSED: "您未按时就诊，已记为失约：{what}。",
+    telling.REMINDED: "就诊提醒：{what}。{where}请按时就诊。",
+}
+
+
+def run(tenant_id: int, payload: dict[str, Any]) -> None:
+    """payload: book_id, user_id, type, at. Run again, it is one site message. Raises redis.Down: then again."""
+    user_id, book_id, kind, at = (payload[name] for name in ("user_id", "book_id", "type", "at"))
+    booking = mysql.autocommit(lambda tx: store.one(tx, tenant_id, user_id, book_id))
+    if booking:
+        _write(tenant_id, user_id, f"booking:{book_id}:{kind}", _text(booking, kind), at)
+    told = {"type": kind, "content": {"bookId": str(book_id)}, "at": at}
+    push.run(tenant_id, {"principals": [f"user:{user_id}"], **told})
+
+
+def _write(tenant_id: int, user_id: int, key: str, text: str, at: int) -> None:
+    def insert(tx: Tx) -> None:
+        store_inbox.insert(tx, tenant_id, store_inbox.SYSTEM, key, text, [user_id], at)
+
+    with suppress(mysql.Duplicate):  # it is there already
+        mysql.transact(insert)
+
+
+def _text(booking: Row, kind: int) -> str:
+    when = f"{booking['day']} {slots.shown(booking['slot_time'])}"
+    doctor = f"{booking['dept_name']} {booking['doctor_name']}".strip()
+    where = f"候诊地点：{booking['area']}。" if booking["area"] else ""
+    what = f"{booking['member_name']}，{when}，{doctor}"
+    return TEXTS[kind].format(what=what, where=where, serial_no=booking["serial_no"])

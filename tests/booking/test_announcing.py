@@ -1,0 +1,151 @@
+"""What becomes of a booking is a site message of who booked, once, and an event where they listen."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from chalicelib.adapters import redis
+from chalicelib.booking import announcing, jobs, telling
+from chalicelib.messaging import feed
+from chalicelib.notices import outbox
+from tests.booking.ward import Ward, day, patient, rows, stopped_clock
+from tests.gateway import hearing
+from tests.inbox.box import listed, texts, unread_count
+from tests.people import Person
+
+pytestmark = pytest.mark.store
+
+WHAT = f"林小雨，{day(1)} 09:00，呼吸内科 陈医生"
+
+
+@pytest.fixture(autouse=True)
+def by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is promised waits for the test."""
+    monkeypatch.setattr(outbox, "nudge", lambda: None)
+
+
+def promised(ward: Ward) -> list[dict[str, Any]]:
+    return [json.loads(row["payload"]) for row in rows("outbox", ward.hospital) if row["job"] == "tell_booking"]
+
+
+def announce(ward: Ward) -> None:
+    for payload in promised(ward):
+        announcing.run(ward.hospital.tenant_id, payload)
+
+
+def test_lin_finds_her_booking_in_her_inbox(ward: Ward, lin: Person, wang: Person) -> None:
+    hearing.heard(lin.token, events=1)  # from here on
+    book_id = ward.booked(lin, ward.schedule(), 2)
+    assert texts(lin) == [], "the request itself writes none"
+    announce(ward)
+    assert texts(lin) == [f"预约成功：{WHAT}。候诊地点：A 区。请按时就诊。"]
+    assert texts(wang) == []
+    [event], _, _ = hearing.heard(lin.token, events=1)
+    assert (event["Type"], event["Content"]) == (telling.BOOKED, f'{{"bookId":"{book_id}"}}')
+
+
+def test_the_outbox_does_it(ward: Ward, lin: Person) -> None:
+    ward.booked(lin, ward.schedule())
+    while not texts(lin):
+        assert outbox.run(), "whatever other tests have promised is done before"
+
+
+def test_done_again_it_is_one_site_message(ward: Ward, lin: Person) -> None:
+    ward.booked(lin, ward.schedule())
+    for _ in range(3):
+        announce(ward)
+    assert unread_count(lin) == 1
+
+
+def test_a_general_clinic_has_no_doctor_and_may_have_no_place_to_wait(ward: Ward, lin: Person) -> None:
+    ward.booked(lin, ward.schedule(doctor_id="", area=""), 2)
+    announce(ward)
+    assert texts(lin) == [f"预约成功：林小雨，{day(1)} 09:00，呼吸内科。请按时就诊。"]
+
+
+def cancel(ward: Ward, lin: Person, book_id: str, _: pytest.MonkeyPatch) -> None:
+    ward.cancel(lin, book_id)
+
+
+def come(ward: Ward, _: Person, book_id: str, patch: pytest.MonkeyPatch) -> None:
+    with patch.context() as later:
+        stopped_clock(later, "08:00", ahead=1)
+        ward.register(book_id=book_id)
+
+
+def do_not_come(_: Ward, __: Person, ___: str, patch: pytest.MonkeyPatch) -> None:
+    with patch.context() as later:
+        stopped_clock(later, "00:01", ahead=2)
+        jobs.mark_missed()
+
+
+def be_reminded(_: Ward, __: Person, ___: str, patch: pytest.MonkeyPatch) -> None:
+    with patch.context() as later:
+        stopped_clock(later, "18:00")
+        jobs.remind()
+
+
+@pytest.mark.parametrize(
+    ("happens", "text"),
+    [
+        (cancel, f"您已取消预约：{WHAT}。"),
+        (come, f"挂号成功：{WHAT}，2号。候诊地点：A 区。"),
+        (do_not_come, f"您未按时就诊，已记为失约：{WHAT}。"),
+        (be_reminded, f"就诊提醒：{WHAT}。候诊地点：A 区。请按时就诊。"),
+    ],
+)
+def test_what_happens_to_it_is_said(
+    ward: Ward, lin: Person, happens: Callable[..., None], text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book_id = ward.booked(lin, ward.schedule(), 2)
+    happens(ward, lin, book_id, monkeypatch)
+    announce(ward)
+    newest, _ = texts(lin)
+    assert newest == text
+
+
+def test_each_whose_half_day_is_stopped_is_told_of_their_own(ward: Ward, lin: Person, wang: Person) -> None:
+    schedule_id = ward.schedule()
+    for who, serial_no in ((lin, 2), (wang, 3)):
+        ward.booked(who, schedule_id, serial_no)
+    ward.stop(schedule_id)
+    while len(promised(ward)) < 4:
+        assert outbox.run()
+    announce(ward)
+    stopped = "因停诊，您的预约已取消：{}。给您带来不便，敬请谅解。"
+    assert texts(lin)[0] == stopped.format(WHAT)
+    assert texts(wang)[0] == stopped.format(f"王强，{day(1)} 10:00，呼吸内科 陈医生")
+
+
+def test_every_kind_of_event_has_its_words() -> None:
+    kinds = [value for name, value in vars(telling).items() if name.isupper()]
+    assert sorted(announcing.TEXTS) == sorted(kinds)
+
+
+def test_while_redis_is_away_the_inbox_has_it_and_the_event_comes_when_it_is_back(
+    ward: Ward, lin: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ward.booked(lin, ward.schedule())
+    with monkeypatch.context() as cut:
+        cut.setattr(redis, "_call", away)
+        with pytest.raises(redis.Down):
+            announce(ward)
+    assert len(listed(lin)) == 1
+    announce(ward)
+    _, stream, _ = feed.keys(lin.tenant_id, lin.principal)
+    assert len(redis.client().xrange(stream)) == len(listed(lin)) == 1
+
+
+def away(*_: Any) -> Any:
+    raise redis.Down("cut")
+
+
+def test_another_hospitals_bookings_stay_there(ward: Ward, other: Ward) -> None:
+    theirs = patient(other, 1)
+    other.booked(theirs, other.schedule())
+    announce(ward)
+    assert texts(theirs) == []
+    announce(other)
+    assert unread_count(theirs) == 1
