@@ -87,15 +87,16 @@ def end(pid: int, born: str, first: int = signal.SIGTERM, grace: float = 5.0) ->
             time.sleep(0.01)
 
 
-def record(pids: Iterable[int], folders: Iterable[str]) -> None:
-    """Notes what this process has started and which folders are its own, for clear_stale after a sudden death."""
+def record(name: str, pids: Iterable[int], folders: Iterable[str]) -> None:
+    """Notes under a name what this process has started and which folders are its own, for clear_stale after a sudden
+    death."""
     children = [[pid, birth(pid)] for pid in pids]
     note = {"owner": [os.getpid(), birth(os.getpid())], "children": children, "folders": list(folders)}
-    write_whole(RUN / f"{os.getpid()}.json", json.dumps(note))
+    write_whole(RUN / f"{os.getpid()}-{name}.json", json.dumps(note))
 
 
-def forget() -> None:
-    (RUN / f"{os.getpid()}.json").unlink(missing_ok=True)
+def forget(name: str) -> None:
+    (RUN / f"{os.getpid()}-{name}.json").unlink(missing_ok=True)
 
 
 def clear_stale() -> None:

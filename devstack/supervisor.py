@@ -175,7 +175,7 @@ def note(stack: Stack) -> None:
     folders = [one.scratch for one in stack.services.values() if one.scratch]
     if stack.tests:
         folders.append(str(stack.folder))
-    processes.record([one.pid for one in stack.services.values()], folders)
+    processes.record(stack.folder.name, [one.pid for one in stack.services.values()], folders)
 
 
 def stop(stack: Stack) -> None:
@@ -183,7 +183,7 @@ def stop(stack: Stack) -> None:
         services = control.load(stack.control) if stack.control.exists() else stack.services
         with ThreadPoolExecutor() as pool:
             list(pool.map(service.stop, services.values()))
-        processes.forget()
+        processes.forget(stack.folder.name)
 
 
 @contextlib.contextmanager

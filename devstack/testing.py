@@ -3,14 +3,12 @@
 import contextlib
 import os
 import shutil
-import signal
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from devstack import chromium, mariadb, processes, python_env, real_mysql
-from devstack.paths import LOCAL, ROOT, locked
+from devstack import chromium, foreground, mariadb, parts, python_env, real_mysql
+from devstack.paths import LOCAL, locked
 from devstack.say import Refusal, box, line, step
 from devstack.service import Service
 from devstack.supervisor import Stack, running
@@ -22,8 +20,10 @@ def test(arguments: list[str]) -> int:
         return test_on_mysql([one for one in arguments if one != "--mysql"])
     if "--browser" in arguments:
         return test_in_a_browser([one for one in arguments if one != "--browser"])
+    if parts.wanted(arguments):
+        return parts.run(services, arguments)
     with services() as env:
-        return in_foreground(["-m", "pytest", *arguments], env)
+        return foreground.run(["-m", "pytest", *arguments], env)
 
 
 def test_on_mysql(arguments: list[str]) -> int:
@@ -37,7 +37,7 @@ def test_on_mysql(arguments: list[str]) -> int:
         return 0
     line(f"  store tests on {label}")
     with services(real_mysql.prepare) as env:
-        return in_foreground(["-m", "pytest", "-m", "store", *arguments], env)
+        return foreground.run(["-m", "pytest", "-m", "store", *arguments], env)
 
 
 def test_in_a_browser(arguments: list[str]) -> int:
@@ -49,7 +49,7 @@ def test_in_a_browser(arguments: list[str]) -> int:
         box("SKIPPED: the pages did not run in a browser.", str(refusal).splitlines()[0][:100])
         return 0
     with services() as env:
-        return in_foreground(["-m", "pytest", "tests/browser", *arguments], {**env, **browser})
+        return foreground.run(["-m", "pytest", "tests/browser", *arguments], {**env, **browser})
 
 
 @contextlib.contextmanager
@@ -66,13 +66,13 @@ def services(mysql: Callable[..., Service] = mariadb.prepare) -> Iterator[dict[s
 
 def fuzz(arguments: list[str]) -> int:
     with services() as env:
-        return in_foreground(["-m", "devstack.fuzz", *arguments], env)
+        return foreground.run(["-m", "devstack.fuzz", *arguments], env)
 
 
 def bench(arguments: list[str]) -> int:
     """bin/bench chat|coldstart ...: on a database that has each commit on disk before it answers, as in production."""
     with services(lambda folder, log, database, _: mariadb.prepare(folder, log, database, durable=True)) as env:
-        return in_foreground(["-m", "bench", *arguments], env)
+        return foreground.run(["-m", "bench", *arguments], env)
 
 
 def openapi(arguments: list[str]) -> int:
@@ -87,22 +87,8 @@ def without_services(arguments: list[str]) -> int:
     with locked(LOCAL / "setup.lock", busy=waiting):
         python_env.ensure("venv-dev")
     path = f"{LOCAL / 'venv-dev/bin'}:{os.environ.get('PATH', '/usr/bin:/bin')}"
-    return in_foreground(arguments, {**os.environ, "PATH": path})
+    return foreground.run(arguments, {**os.environ, "PATH": path})
 
 
 def waiting() -> None:
     line("  waiting for another set-up to finish …")
-
-
-def in_foreground(arguments: list[str], env: dict[str, str]) -> int:
-    """Runs Python of the development environment as the terminal's own: a Ctrl-C is its, and we wait for its end."""
-    child = subprocess.Popen([*processes.tied(), python_env.python("venv-dev"), *arguments], cwd=ROOT, env=env)
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        code = child.wait()
-        return code if code >= 0 else 128 - code
-    finally:
-        if child.poll() is None:
-            processes.end(child.pid, processes.birth(child.pid))
-            child.wait()
-        signal.signal(signal.SIGINT, before)

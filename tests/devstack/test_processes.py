@@ -96,8 +96,8 @@ def test_what_a_dead_owner_left_is_cleared(
 def test_what_a_living_owner_runs_is_left_alone(
     run_folder: Path, tmp_path: Path, sleeper: "subprocess.Popen[bytes]"
 ) -> None:
-    processes.record([sleeper.pid], [str(tmp_path)])
+    processes.record("tests", [sleeper.pid], [str(tmp_path)])
     processes.clear_stale()
     assert sleeper.poll() is None
     assert tmp_path.exists()
-    assert [path.name for path in run_folder.iterdir()] == [f"{os.getpid()}.json"]
+    assert [path.name for path in run_folder.iterdir()] == [f"{os.getpid()}-tests.json"]

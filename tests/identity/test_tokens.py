@@ -71,7 +71,13 @@ def test_a_token_is_stored_nowhere(lin: Person) -> None:
 
 def everything_in_redis() -> Iterator[str]:
     client = redis.client()
-    read = {"string": client.get, "hash": client.hgetall, "zset": lambda key: client.zrange(key, 0, -1)}
+    read = {
+        "string": client.get,
+        "hash": client.hgetall,
+        "zset": lambda key: client.zrange(key, 0, -1),
+        "stream": client.xrange,
+        "none": str,  # it has run out since it was found
+    }
     for key in client.scan_iter():
         yield f"{key} {read[client.type(key)](key)}\n"
 

@@ -1,0 +1,118 @@
+"""The whole suite in as many parts as there are processors, each on services of its own, with one report.
+
+A part is some of the files, run by one pytest. Which file is in which part follows from the files and the number of
+parts alone. The first part's report is shown as it goes, each other one's whole when all have ended.
+"""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+
+from devstack import control, foreground
+from devstack.paths import ROOT, write_whole
+from devstack.say import line
+
+Services = Callable[[], AbstractContextManager[dict[str, str]]]
+
+MOST = 4  # parts: the longest file takes a sixth of it all
+MEMORY = 2 << 30  # bytes of the machine's for each part, which itself takes half of that
+ONLY_HOW = re.compile(r"-q+|-v+|-r\w+|--(tb|durations|durations-min|color)=\S+")  # to report, not what to run
+LAST_FAILED = "v/cache/lastfailed"  # of pytest's cache
+IN_EVERY_PART = "tests/test_privacy.py"  # looks, at the end of a process, at what that process has logged
+# Seconds of the files that take longer than others of their length; one that is not here makes the parts less even.
+SECONDS = {
+    "tests/test_fuzz.py": 55,
+    "tests/gateway/test_soak.py": 23,
+    "tests/booking/test_rush.py": 19,
+    "tests/messaging/test_properties.py": 18,
+    "tests/bundle/test_answers.py": 12,
+    "tests/gateway/test_properties.py": 12,
+    "tests/faults/test_redis_is_disposable.py": 12,
+    "tests/faults/test_mysql_is_cut.py": 12,
+    "tests/devstack/test_control.py": 10,
+}
+BYTES = 9_000  # of any other file, in a second
+
+
+def wanted(arguments: list[str]) -> bool:
+    """Whether these ask for the whole suite."""
+    return all(ONLY_HOW.fullmatch(one) for one in arguments)
+
+
+def fitting() -> int:
+    """How many parts this machine bears."""
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return max(1, min(processors, round(memory / MEMORY), MOST))
+
+
+def run(services: Services, arguments: list[str]) -> int:
+    """Returns the worst exit code. Services that are not ours are there once, so that all runs in one part."""
+    with ExitStack() as stack:
+        environments = [stack.enter_context(services())]
+        number = fitting() if len(services_of(environments[0])) == 3 else 1
+        environments += [stack.enter_context(services()) for _ in range(number - 1)]
+        if number == 1:
+            return foreground.run(["-m", "pytest", *arguments], environments[0])
+        return run_on(environments, split(weights(), number), arguments)
+
+
+def services_of(env: dict[str, str]) -> dict[str, object]:
+    return {**control.load(Path(env["DEVSTACK_CONTROL"]))}
+
+
+def weights() -> dict[str, float]:
+    files = {str(path.relative_to(ROOT)): path.stat().st_size / BYTES for path in ROOT.glob("tests/**/test_*.py")}
+    return files | {file: SECONDS[file] for file in files.keys() & SECONDS}
+
+
+def run_on(environments: list[dict[str, str]], shares: list[list[str]], arguments: list[str]) -> int:
+    """Each share of the files in an environment of its own, side by side."""
+    caches = [Path(env["DEVSTACK_CONTROL"]).with_name("cache") for env in environments]
+    reports = [None, *(cache.with_name("report") for cache in caches[1:])]
+    colour = ["--color=yes"] if sys.stdout.isatty() else []
+    pytest = ["-m", "pytest", *colour, *arguments]
+    with ExitStack() as stack:
+        children = [
+            stack.enter_context(foreground.started([*pytest, "-o", f"cache_dir={cache}", *share], env, report))
+            for cache, share, env, report in zip(caches, shares, environments, reports, strict=True)
+        ]
+        codes = foreground.exit_codes(children)
+    tell(reports, codes, [failed(cache) for cache in caches])
+    return max(codes)
+
+
+def split(weights: dict[str, float], number: int) -> list[list[str]]:
+    """The heaviest first, each to the part that has least to do."""
+    shares: list[list[str]] = [[] for _ in range(number)]
+    for file in sorted(weights.keys() - {IN_EVERY_PART}, key=lambda file: (-weights[file], file)):
+        min(shares, key=lambda share: sum(weights[one] for one in share)).append(file)
+    return [[*sorted(share), IN_EVERY_PART] for share in shares]
+
+
+def failed(cache: Path) -> list[str]:
+    """The tests that failed, and the files that could not be read."""
+    with contextlib.suppress(FileNotFoundError):
+        return sorted(json.loads((cache / LAST_FAILED).read_text()))
+    return []
+
+
+def tell(reports: list[Path | None], codes: list[int], failed: list[list[str]]) -> None:
+    """Shows what was not shown yet, then each part's end; what failed in any of them is what --lf runs."""
+    for part, report in enumerate(reports, 1):
+        if report:
+            line(f"\n== part {part}")
+            with report.open("rb") as said:
+                shutil.copyfileobj(said, sys.stdout.buffer)
+            sys.stdout.flush()
+    line("")
+    for part, (code, names) in enumerate(zip(codes, failed, strict=True), 1):
+        line("\n    ".join([f"  part {part} of {len(codes)}  {'FAILED' if code else 'ok'}", *names]))
+    together = {name: True for names in failed for name in names}
+    write_whole(ROOT / ".pytest_cache" / LAST_FAILED, json.dumps(together))
