@@ -1,6 +1,7 @@
 """Random and boundary requests over HTTP, the same ones each time; bin/fuzz sends more, and others."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,14 +12,20 @@ from app import app
 from chalicelib import errors
 from chalicelib.errors import Refused
 from chalicelib.gateway import inner
+from chalicelib.gateway.notify import listening
+from chalicelib.settings import settings
 from devstack import fuzz
+from tests.identity.cheap import cheapen
 
 OPERATIONS = conformance.operations()
 
 
 @pytest.fixture(scope="module")
 def door() -> Iterator[fuzz.Door]:
-    with fuzz.served() as url:
+    """A hash costs little, and a poll to which nothing comes is soon over: their answers are the same."""
+    with pytest.MonkeyPatch.context() as patch, fuzz.served() as url:
+        cheapen(patch)
+        patch.setattr(listening, "settings", replace(settings, poll_seconds=0.01))
         yield fuzz.Door(url)
 
 

@@ -70,7 +70,7 @@ class Kms(BaseHTTPRequestHandler):
 def wrapped(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A data key that this KMS has wrapped, in base64; the adapter knows where KMS is."""
     with moto.mock_aws(), ThreadingHTTPServer(("127.0.0.1", 0), Kms) as server:
-        thread = Thread(target=server.serve_forever)
+        thread = Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         place(monkeypatch, f"http://127.0.0.1:{server.server_address[1]}")
         client = boto3.client("kms", REGION, aws_access_key_id=ACCESS, aws_secret_access_key=SECRET)

@@ -36,7 +36,7 @@ class Lambda(BaseHTTPRequestHandler):
 @pytest.fixture
 def origin(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     server = HTTPServer(("127.0.0.1", 0), Lambda)
-    Thread(target=server.serve_forever, daemon=True).start()
+    Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     place = f"http://127.0.0.1:{server.server_address[1]}"
     changed = replace(
         settings,

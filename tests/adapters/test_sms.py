@@ -57,7 +57,7 @@ def provider() -> Iterator[Provider]:
     provider = Provider()
     server = HTTPServer(("127.0.0.1", 0), provider.handler())
     provider.url = f"http://127.0.0.1:{server.server_address[1]}"
-    Thread(target=server.serve_forever, daemon=True).start()
+    Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield provider
     server.shutdown()
     server.server_close()

@@ -60,7 +60,7 @@ class Gateway:
 def gateway(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateway]:
     gateway = Gateway()
     server = ThreadingHTTPServer(("127.0.0.1", 0), gateway.handler())
-    Thread(target=server.serve_forever, daemon=True).start()
+    Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     gateway.port = server.server_address[1]
     url = f"http://127.0.0.1:{gateway.port}/api"
     keys = replace(settings, access_key="AKID", secret_key="secret", session_token="session", region="cn-northwest-1")

@@ -34,7 +34,7 @@ def test_the_three_commands_work_in_their_order(monkeypatch: pytest.MonkeyPatch,
     base = f"http://127.0.0.1:{running.server_address[1]}"
     monkeypatch.setattr(sys, "argv", ["demo", "--base-url", base])
     demo.main()
-    thread = threading.Thread(target=running.serve_forever, daemon=True)
+    thread = threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
         commands = ["curl" + part.replace("\\\n", "") for part in banner.text().split("\ncurl")[1:]]

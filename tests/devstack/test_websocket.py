@@ -72,7 +72,7 @@ def port(seen: Seen) -> Iterator[int]:
 
     mended.mend_chalice_local()
     server = create_local_server(app, Config(), "127.0.0.1", 0).server
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     yield server.server_address[1]
     server.shutdown()

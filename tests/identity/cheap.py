@@ -6,9 +6,13 @@ from chalicelib.identity import passwords
 from tests import people
 
 
+def cheapen(patch: pytest.MonkeyPatch) -> None:
+    """Everybody made after this, and nobody, has a hash of a thousandth of the cost."""
+    patch.setattr(passwords, "N", 2**4)
+    patch.setattr(people, "_HASH", passwords.hashed(people.PASSWORD))
+    patch.setattr(passwords, "_NOBODY", passwords.hashed("nobody's"))
+
+
 @pytest.fixture
 def cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Everybody made after this, and nobody, has a hash of a thousandth of the cost."""
-    monkeypatch.setattr(passwords, "N", 2**4)
-    monkeypatch.setattr(people, "_HASH", passwords.hashed(people.PASSWORD))
-    monkeypatch.setattr(passwords, "_NOBODY", passwords.hashed("nobody's"))
+    cheapen(monkeypatch)
