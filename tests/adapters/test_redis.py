@@ -43,7 +43,7 @@ def silence(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], int]]:
         server.bind(("127.0.0.1", 0))
         server.listen()
         server.setblocking(False)
-        point_at(monkeypatch, server.getsockname()[1])
+        point_at(monkeypatch, server.getsockname()[1], timeout=0.3)
         yield lambda: sum(1 for _ in iter(lambda: taken(server), False))
 
 
@@ -56,9 +56,10 @@ def taken(server: socket) -> bool:
     return True
 
 
-def point_at(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
+def point_at(monkeypatch: pytest.MonkeyPatch, port: int, timeout: float = settings.redis_timeout) -> None:
     known: Settings = vars(redis)["settings"]
-    monkeypatch.setattr(redis, "settings", replace(known, redis_url=f"redis://127.0.0.1:{port}/0"))
+    there = replace(known, redis_url=f"redis://127.0.0.1:{port}/0", redis_timeout=timeout)
+    monkeypatch.setattr(redis, "settings", there)
 
 
 def key(tag: str = "") -> str:
@@ -149,14 +150,14 @@ def test_a_silent_server_is_asked_once_and_given_up_after_the_time_out(silence: 
     started = time.monotonic()
     with pytest.raises(Down):
         redis.run(ECHO, [key()], [0])
-    assert time.monotonic() - started >= settings.redis_timeout
+    assert time.monotonic() - started >= vars(redis)["settings"].redis_timeout
     assert silence() == 1
 
 
 def test_a_server_that_falls_silent_is_not_asked_over_another_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that follows several shards would otherwise look for where the answer has moved to, and wait again."""
     with Proxy(urlsplit(settings.redis_url).port or 0) as line:
-        point_at(monkeypatch, line.port)
+        point_at(monkeypatch, line.port, timeout=1.0)
         follow = RedisCluster.from_url
         over_line = partial(follow, address_remap=lambda _: ("127.0.0.1", line.port))
         monkeypatch.setattr(RedisCluster, "from_url", over_line)
@@ -185,7 +186,7 @@ def test_a_server_that_was_silent_is_spared_for_a_while_except_by_who_insists(
 def test_a_server_that_refuses_at_once_is_not_spared(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket() as unused, monkeypatch.context() as here:
         unused.bind(("127.0.0.1", 0))
-        point_at(here, unused.getsockname()[1])
+        point_at(here, unused.getsockname()[1], timeout=1.0)
         assert_down()
         unused.listen()
         unused.settimeout(5)

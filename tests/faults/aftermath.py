@@ -30,7 +30,7 @@ def stored(session_no: str) -> list[Entry]:
 
 
 def wait_until(true: Callable[[], bool]) -> None:
-    deadline = monotonic() + 10
+    deadline = monotonic() + 60
     while not true():
         assert monotonic() < deadline
         Event().wait(0.01)
