@@ -44,6 +44,7 @@ NEEDS_MORE = {
     **dict.fromkeys(("/pati_service/wechat/auth_file/upload", "/{file_name}"), "a file of WeChat's"),
     "/pati_service/wechat/auth_file/download": "a file that was uploaded",
     **dict.fromkeys(("/pati_service/wechat/templates", "/pati_service/wx/jsapi/signature"), "an account at WeChat"),
+    **dict.fromkeys(("/pati_service/wechat/oauth/url", "/pati_service/wechat/oauth/callback"), "an account at WeChat"),
     **dict.fromkeys((f"{PATIENTS}/register", f"{PATIENTS}/reset_password"), "a code that was sent"),
     f"{PATIENTS}/reset_password/phone_identifying_code_validate": "a code that was sent",
     f"{PATIENTS}/reset_password/phone_identifying_code": "a telephone that was sent no code a moment ago",
@@ -80,6 +81,8 @@ MORE_THAN_SCHEMAS |= {
 }
 MORE_THAN_SCHEMAS |= {
     "/pati_service/wechat/auth_file/upload": "the file is named MP_verify_….txt, and has at most 1 KB",
+    "/pati_service/wechat/oauth/url": "redirect_uri is a page of the hospital's",
+    "/pati_service/wechat/oauth/callback": "state was given out, and code by WeChat",
     "/pati_service/wx/jsapi/signature": "url is a page of the hospital's",
     "/pati_service/wechat/conf": "app_secret is no mask where none was saved",
 }

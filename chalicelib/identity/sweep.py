@@ -6,6 +6,7 @@ import logging
 from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
+from chalicelib.settings import settings
 
 logger = logging.getLogger(__name__)
 
@@ -17,7 +18,7 @@ BUDGET = 8.0  # seconds after which no further batch is begun: the next run goes
 def sweep() -> int:
     """Return how many rows went. Safe to run twice, also at once."""
     started, swept = clock.monotonic(), 0
-    for forget in (_dead_tokens, _old_attempts, _dead_codes, _old_requests):
+    for forget in (_dead_tokens, _old_attempts, _dead_codes, _old_requests, _old_states, _old_openids):
         gone = BATCH
         while gone == BATCH and clock.monotonic() - started < BUDGET:
             gone = mysql.autocommit(forget)
@@ -49,3 +50,13 @@ def _dead_codes(tx: Tx) -> int:
 
 def _old_requests(tx: Tx) -> int:
     return tx.run(f"DELETE FROM code_requests WHERE asked_at < %(then)s LIMIT {BATCH}", then=clock.now() - KEPT)
+
+
+def _old_states(tx: Tx) -> int:
+    return tx.run(f"DELETE FROM wechat_states WHERE expires_at < %(then)s LIMIT {BATCH}", then=clock.now() - KEPT)
+
+
+def _old_openids(tx: Tx) -> int:
+    """Those of tokens that are dead for certain."""
+    then = clock.now() - settings.token_days * clock.DAY - KEPT
+    return tx.run(f"DELETE FROM wechat_openids WHERE bound_at < %(then)s LIMIT {BATCH}", then=then)

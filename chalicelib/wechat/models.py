@@ -108,3 +108,22 @@ class Signature(Wire):
     timestamp: str = Field(description="秒", examples=["1767576600"])
     url: str = Field(description="参与签名的地址", examples=["https://h5.example.com/book?dept=1"])
     signature: str = Field(examples=["0f9de62fce790f9a083d5c99e95740ceb90c27ed"])
+
+
+class OAuthAsked(Wire):
+    redirect_uri: Address | None = Field(None, description="授权后回到的页面，本院域名下；空：auth_url")
+
+
+class OAuthUrl(Wire):
+    url: str = Field(description="让微信打开它；10 分钟内有效，只能用一次", examples=[""])
+
+
+class OAuthReturned(Wire):
+    """As WeChat puts them into the query string of the page."""
+
+    code: str = Field(pattern=r"^[0-9A-Za-z_-]{1,512}$", examples=["041aBcDe2fGhIj3kLmNo4pQrSt0aBcDf"])
+    state: str = Field(pattern=r"^[0-9A-Za-z]{1,128}$", examples=["5e2f9c0b7a1d48365e2f9c0b7a1d4836"])
+
+
+class Known(Wire):
+    open_id: str = Field(examples=["oUpF8uMuAJO_M2pxb1Q9zNjWeS6o"])

@@ -1,15 +1,19 @@
 """A hospital's WeChat official account: its configuration, and what its pages ask (document 003)."""
 
 from chalicelib.errors import CONFLICT, NOT_FOUND
-from chalicelib.identity.callers import ADMIN, PUBLIC, Caller
+from chalicelib.identity.callers import ADMIN, PATIENT, PUBLIC, Caller
 from chalicelib.web import Raw, Routes, Upload, Visitor
-from chalicelib.wechat import auth_files, conf, service_info, signatures, template_ids
+from chalicelib.wechat import auth_files, conf, oauth, service_info, signatures, template_ids
 from chalicelib.wechat.models import (
     Conf,
     ConfSaved,
     FileName,
     FileNamed,
+    Known,
     MenuUrls,
+    OAuthAsked,
+    OAuthReturned,
+    OAuthUrl,
     ServiceInfo,
     ServiceInfoSaved,
     Signature,
@@ -123,3 +127,22 @@ def sign_page(caller: Caller, body: SignatureAsked) -> Signature:
     For an https page of the hospital's own domains: that of auth_url, and its registered hosts.
     """
     return signatures.page(caller, body)
+
+
+@routes.get("/pati_service/wechat/oauth/url", callers=[PATIENT], refusals=[NOT_FOUND])
+def oauth_url(caller: Caller, query: OAuthAsked) -> OAuthUrl:
+    """微信网页授权地址
+
+    Send the visitor there: WeChat sends them back to redirect_uri with `code` and `state`, and asks them nothing.
+    """
+    return oauth.url(caller, query)
+
+
+@routes.get("/pati_service/wechat/oauth/callback", callers=[PATIENT], refusals=[NOT_FOUND])
+def oauth_callback(caller: Caller, query: OAuthReturned) -> Known:
+    """微信网页授权回调
+
+    The page hands over `code` and `state` as WeChat gave them to it, with the token that fetched the address. From then
+    on this session, and messages to its account, know the visitor's openid.
+    """
+    return oauth.callback(caller, query)

@@ -8,6 +8,8 @@ from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.identity import attempts, sweep, tokens
+from chalicelib.official import openids
+from chalicelib.settings import settings
 from tests.files.test_sweep import said
 from tests.people import Person
 
@@ -42,3 +44,24 @@ def test_what_died_today_and_what_lives_stays(lin: Person) -> None:
     died(lin.tenant_id, sweep.KEPT - 60 * clock.SECOND)
     sweep_identity(said(), None)
     assert (counted("tokens", lin.tenant_id), counted("attempts", lin.tenant_id)) == (before, 1)
+
+
+def test_who_was_known_at_wechat_in_a_session_that_is_long_over_goes(lin: Person) -> None:
+    def kept() -> tuple[int, int]:
+        return counted("wechat_openids", lin.tenant_id), counted("wechat_states", lin.tenant_id)
+
+    def known(tx: Tx) -> None:
+        openids.expect(tx, lin.tenant_id, token, "wx0123456789abcdef", "state")
+        openids.bind(tx, lin.tenant_id, lin.user_id, token, "wx0123456789abcdef", "oUpF8uMuAJO_M2pxb1Q9zNjWeS6o")
+
+    token = tokens.hashed(lin.token)
+    mysql.transact(known)
+    sweep_identity(said(), None)
+    assert kept() == (1, 1)
+    over = {"wechat_states.expires_at": 0, "wechat_openids.bound_at": settings.token_days * clock.DAY}
+    for column, life in over.items():
+        then: dict[str, Any] = {"then": clock.now() - life - sweep.KEPT - clock.SECOND, "tenant_id": lin.tenant_id}
+        sql = f"UPDATE {column.partition('.')[0]} SET {column} = %(then)s WHERE tenant_id = %(tenant_id)s"
+        mysql.autocommit(partial(Tx.run, sql=sql, **then))
+    sweep_identity(said(), None)
+    assert kept() == (0, 0)

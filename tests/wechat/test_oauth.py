@@ -1,0 +1,203 @@
+"""wechat/oauth: how a session learns who its visitor is at WeChat."""
+
+from dataclasses import replace
+from functools import partial
+from typing import Any
+from urllib.parse import parse_qs, parse_qsl, urlsplit
+
+import pytest
+
+from chalicelib import clock
+from chalicelib.adapters import mysql, wechat_api
+from chalicelib.identity import tokens
+from chalicelib.official import openids
+from devstack import wechat as fake
+from devstack.wechat import WeChat
+from tests.people import Hospital, Person
+from tests.wechat.desk import APP_ID, ROOT, SITE, at_once, configure
+from tests.wire import Answer, get
+
+URL, CALLBACK = f"{ROOT}/oauth/url", f"{ROOT}/oauth/callback"
+PAGE = f"{SITE}/book?dept=1"
+LINS, WANGS = "oUpF8uMuAJO_M2pxb1Q9zNjWeS6o", "oUpF8uMEb4qRXf22hE3X68TekukE"
+
+
+def begin(person: Person, **query: Any) -> str:
+    return str(get(URL, person.token, **query).data["url"])
+
+
+def returned(url: str, wechat: WeChat, openid: str = LINS) -> dict[str, str]:
+    """What WeChat gives to the page when somebody has been there."""
+    return dict(parse_qsl(urlsplit(fake.back_from(url, wechat, openid)).query))
+
+
+def finish(person: Person, told: dict[str, str], **fields: Any) -> Answer:
+    return get(CALLBACK, person.token, **{name: told[name] for name in ("code", "state")} | fields)
+
+
+def bind(person: Person, wechat: WeChat, openid: str = LINS) -> None:
+    assert finish(person, returned(begin(person), wechat, openid)).data == {"open_id": openid}
+
+
+def bound(person: Person, app_id: str = APP_ID) -> str:
+    """The openid that messages to the account go to."""
+    return mysql.autocommit(lambda tx: openids.of_account(tx, person.tenant_id, person.user_id, app_id))
+
+
+def second_session(person: Person) -> Person:
+    return replace(person, token=tokens.issue(person.tenant_id, person.principal, "patient"))
+
+
+def test_a_page_is_sent_to_wechat_and_back(known: Hospital, lin: Person, wechat: WeChat) -> None:
+    url = begin(lin, redirect_uri=f"{PAGE}#/x")
+    parts = urlsplit(url)
+    query = parse_qs(parts.query)
+    assert (f"{parts.scheme}://{parts.netloc}{parts.path}", parts.fragment) == (
+        f"{wechat.url}/connect/oauth2/authorize",
+        "wechat_redirect",
+    )
+    assert list(query) == ["appid", "redirect_uri", "response_type", "scope", "state"]
+    assert (query["appid"], query["redirect_uri"], query["scope"]) == ([APP_ID], [PAGE], ["snsapi_base"])
+    assert query["state"][0].isalnum()
+    assert known.tenant_id == lin.tenant_id
+    assert finish(lin, returned(url, wechat)).data == {"open_id": LINS}
+    assert bound(lin) == LINS
+
+
+def test_without_a_page_it_comes_back_to_the_first(known: Hospital, wechat: WeChat) -> None:
+    assert parse_qs(urlsplit(begin(known.lin)).query)["redirect_uri"] == [SITE]
+    assert wechat.calls.total() == 0
+
+
+def test_a_state_is_good_once(known: Hospital, wechat: WeChat) -> None:
+    told = returned(begin(known.lin), wechat)
+    assert finish(known.lin, told).status == 200
+    for code in (told["code"], wechat.code(APP_ID, WANGS)):
+        answer = finish(known.lin, told, code=code)
+        assert (answer.status, answer.error.partition("：")[0]) == (400, "state")
+    assert bound(known.lin) == LINS
+
+
+def test_of_two_who_hand_it_over_at_once_one_is_known(known: Hospital, wechat: WeChat) -> None:
+    told = returned(begin(known.lin), wechat)
+    assert sorted(one.status for one in at_once([partial(finish, known.lin, told)] * 2)) == [200, 400]
+    assert wechat.calls["/sns/oauth2/access_token"] == 1
+
+
+def test_a_state_is_good_for_the_session_that_began(known: Hospital, elsewhere: Hospital, wechat: WeChat) -> None:
+    """Else somebody could send another to WeChat, and have that one's WeChat in their own account."""
+    configure(elsewhere)
+    told = returned(begin(known.lin), wechat)
+    again = Person(
+        known.tenant_id, known.lin.user_id, "", tokens.issue(known.tenant_id, known.lin.principal, "patient")
+    )
+    for person in (known.wang, elsewhere.lin, again):
+        assert finish(person, told).status == 400
+        assert bound(person) == ""
+    assert finish(known.lin, told).status == 200
+
+
+def test_a_state_that_nobody_gave_out_or_that_is_old_is_none(
+    known: Hospital, wechat: WeChat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = returned(begin(known.lin), wechat)
+    assert finish(known.lin, told, state="0" * 32).status == 400
+    later = clock.now() + openids.STATE_LIFE + clock.SECOND
+    monkeypatch.setattr(clock, "now", lambda: later)
+    assert finish(known.lin, told).status == 400
+    assert wechat.calls["/sns/oauth2/access_token"] == 0
+
+
+def test_a_state_is_not_good_for_another_account_of_the_hospital(known: Hospital, wechat: WeChat) -> None:
+    told = returned(begin(known.lin), wechat)
+    configure(known, app_id="wx0123456789abcdef")
+    assert finish(known.lin, told).status == 400
+
+
+def test_the_database_holds_no_state(known: Hospital) -> None:
+    state = parse_qs(urlsplit(begin(known.lin)).query)["state"][0]
+    kept = mysql.autocommit(lambda tx: tx.all("SELECT * FROM wechat_states"))
+    assert kept
+    assert state not in str(kept)
+
+
+@pytest.mark.parametrize("code", ["nobodys", "used"])
+def test_a_code_that_wechat_does_not_know_is_refused(known: Hospital, wechat: WeChat, code: str) -> None:
+    wechat.codes["used"] = (APP_ID, LINS)
+    wechat.used.add("used")
+    answer = finish(known.lin, returned(begin(known.lin), wechat), code=code)
+    assert (answer.status, answer.error) == (400, "code：无效或已使用，请重新授权")
+    assert bound(known.lin) == ""
+
+
+def test_a_wechat_that_fails_is_503_and_binds_nothing(
+    known: Hospital, wechat: WeChat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wechat.failing["/sns/oauth2/access_token"] = 40125
+    assert finish(known.lin, returned(begin(known.lin), wechat)).error == "微信服务暂时不可用（微信错误码 40125）"
+    wechat.failing.clear()
+    monkeypatch.setattr(wechat_api, "TIMEOUT", 0.2)
+    wechat.open.clear()
+    assert finish(known.lin, returned(begin(known.lin), wechat)).status == 503
+    wechat.open.set()
+    assert bound(known.lin) == ""
+    bind(known.lin, wechat)
+
+
+def test_a_wechat_belongs_to_who_used_it_last(known: Hospital, wechat: WeChat) -> None:
+    """A telephone that changed hands tells nobody of the other's visits."""
+    bind(known.lin, wechat)
+    bind(known.wang, wechat, LINS)
+    assert (bound(known.lin), bound(known.wang)) == ("", LINS)
+
+
+def test_two_accounts_that_bind_one_wechat_at_once_are_one(known: Hospital, wechat: WeChat) -> None:
+    told = {person: returned(begin(person), wechat) for person in (known.lin, known.wang)}
+    assert [one.status for one in at_once([partial(finish, *one) for one in told.items()])] == [200, 200]
+    assert sorted([bound(known.lin), bound(known.wang)]) == ["", LINS]
+
+
+def test_an_account_is_told_at_its_newest_wechat_that_is_signed_in(known: Hospital, wechat: WeChat) -> None:
+    phone = second_session(known.lin)
+    bind(known.lin, wechat, LINS)
+    bind(phone, wechat, WANGS)
+    assert bound(known.lin) == WANGS
+    tokens.revoke(phone.token)
+    assert bound(known.lin) == LINS
+    tokens.revoke(known.lin.token)
+    assert bound(known.lin) == ""
+
+
+def test_each_hospital_knows_its_own(known: Hospital, elsewhere: Hospital, wechat: WeChat) -> None:
+    configure(elsewhere)
+    bind(known.lin, wechat)
+    bind(elsewhere.lin, wechat)
+    assert (bound(known.lin), bound(elsewhere.lin), bound(known.lin, "wx0123456789abcdef")) == (LINS, LINS, "")
+
+
+@pytest.mark.parametrize("path", [URL, CALLBACK])
+def test_only_patients_ask(known: Hospital, path: str) -> None:
+    for person in (known.chen, known.desk, known.admin):
+        assert get(path, person.token).status == 403
+    assert get(path).status == 401
+
+
+def test_a_hospital_without_an_account_sends_nobody(hospital: Hospital) -> None:
+    assert get(URL, hospital.lin.token).status == 404
+    assert get(CALLBACK, hospital.lin.token, code="a", state="b").status == 404
+
+
+@pytest.mark.parametrize("page", ["https://evil.example/", "http://h5.renhe.example/", "x", "a" * 2049])
+def test_nobody_is_sent_back_to_another_page(known: Hospital, page: str) -> None:
+    answer = get(URL, known.lin.token, redirect_uri=page)
+    assert (answer.status, answer.error.partition("：")[0]) == (400, "redirect_uri")
+
+
+@pytest.mark.parametrize(
+    ("field", "wrong"),
+    [*(("code", one) for one in ("", "a b", "a" * 513)), *(("state", one) for one in ("", "a-b", "é", "a" * 129))],
+)
+def test_a_bad_field_is_named(known: Hospital, field: str, wrong: str) -> None:
+    query: dict[str, Any] = {"code": "a", "state": "b", field: wrong}
+    answer = get(CALLBACK, known.lin.token, **query)
+    assert (answer.status, answer.error.partition("：")[0]) == (400, field)
