@@ -43,6 +43,11 @@ def _date(days: int) -> str:
     return (date(1970, 1, 1) + timedelta(days)).isoformat()
 
 
+def in_words(day: date) -> str:
+    """Return a civil date as it is said: 2026年1月5日."""
+    return f"{day.year}年{day.month}月{day.day}日"
+
+
 def utc(instant: int) -> str:
     """Return an instant as other companies want it: 2026-01-05T01:30:00Z."""
     return datetime.fromtimestamp(instant // SECOND, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

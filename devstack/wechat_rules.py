@@ -34,8 +34,8 @@ SHAPES = {
     "character_string": re.compile(r"[\x21-\x7e]+"),
     "number": re.compile(r"[0-9.]+"),
     "amount": re.compile(r"￥?[0-9]+(\.[0-9]{1,2})?元?"),
-    "time": re.compile(r"\d{4}(年\d{1,2}月\d{1,2}日|-\d\d-\d\d)( \d\d:\d\d(:\d\d)?)?"),
-    "date": re.compile(r"\d{4}(年\d{1,2}月\d{1,2}日|-\d\d-\d\d)"),
+    "time": re.compile(r"(\d{4}年\d{1,2}月\d{1,2}日 )?\d\d:\d\d"),
+    "date": re.compile(r"\d{4}年\d{1,2}月\d{1,2}日( \d\d:\d\d)?"),
 }
 
 

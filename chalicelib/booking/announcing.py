@@ -1,4 +1,4 @@
-"""A job of the outbox: what became of a booking, as a site message and at /notify."""
+"""A job of the outbox: what became of a booking, as a site message and at /notify; at WeChat, another job's to send."""
 
 from contextlib import suppress
 from typing import Any
@@ -6,7 +6,8 @@ from typing import Any
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.booking import slots, store, telling
-from chalicelib.notices import push, store_inbox
+from chalicelib.notices import outbox, push, store_inbox
+from chalicelib.official import templates
 
 TEXTS = {
     telling.BOOKED: "预约成功：{what}。{where}请按时就诊。",
@@ -24,17 +25,26 @@ def run(tenant_id: int, payload: dict[str, Any]) -> None:
     user_id, book_id, kind, at = (payload[name] for name in ("user_id", "book_id", "type", "at"))
     booking = mysql.autocommit(lambda tx: store.one(tx, tenant_id, user_id, book_id))
     if booking:
-        _write(tenant_id, user_id, f"booking:{book_id}:{kind}", _text(booking, kind), at)
+        _write(tenant_id, payload, _text(booking, kind))
     told = {"type": kind, "content": {"bookId": str(book_id)}, "at": at}
     push.run(tenant_id, {"principals": [f"user:{user_id}"], **told})
 
 
-def _write(tenant_id: int, user_id: int, key: str, text: str, at: int) -> None:
-    def insert(tx: Tx) -> None:
-        store_inbox.insert(tx, tenant_id, store_inbox.SYSTEM, key, text, [user_id], at)
+def _write(tenant_id: int, payload: dict[str, Any], text: str) -> None:
+    """Write the site message, and promise the one to WeChat where the hospital sends that kind."""
+    user_id, kind = payload["user_id"], payload["type"]
+    key = f"booking:{payload['book_id']}:{kind}"
+
+    def insert(tx: Tx) -> bool:
+        store_inbox.insert(tx, tenant_id, store_inbox.SYSTEM, key, text, [user_id], payload["at"])
+        if kind not in telling.TEMPLATES or not templates.of_kind(tx, tenant_id, telling.TEMPLATES[kind]):
+            return False
+        outbox.put(tx, tenant_id, "wechat_booking", payload, once=key)
+        return True
 
     with suppress(mysql.Duplicate):  # it is there already
-        mysql.transact(insert)
+        if mysql.transact(insert):
+            outbox.nudge(outside=True)
 
 
 def _text(booking: Row, kind: int) -> str:

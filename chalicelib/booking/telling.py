@@ -6,9 +6,19 @@ announcing.py does it.
 from chalicelib import clock
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.notices import outbox
+from chalicelib.official import templates
 
 # Types of events at /notify.
 BOOKED, CANCELLED, STOPPED, RELEASED, REGISTERED, MISSED, REMINDED = range(1100, 1107)
+# By which kind of its templates a hospital tells of it at WeChat.
+TEMPLATES = {
+    BOOKED: templates.BOOKED,
+    CANCELLED: templates.CANCELLED,
+    STOPPED: templates.CANCELLED,
+    RELEASED: templates.CANCELLED,
+    REGISTERED: templates.REGISTERED,
+    REMINDED: templates.REVISIT,
+}
 
 
 def tell(tx: Tx, booking: Row, kind: int) -> None:

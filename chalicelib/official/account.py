@@ -10,6 +10,7 @@ from chalicelib.errors import Refused
 from chalicelib.identity import sealing
 
 TABLE = "bas_tenant_wechat_mp"
+BOOK, PERSONAL, CHAT = "/book", "/personal", "/chat"  # where the pages are below auth_url
 
 
 @dataclass(frozen=True, slots=True)

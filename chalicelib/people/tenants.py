@@ -37,6 +37,10 @@ def add_host(tx: Tx, tenant_id: int, host: str) -> None:
         )
 
 
+def name(tx: Tx, tenant_id: int) -> str:
+    return str(tx.value("SELECT name FROM tenants WHERE tenant_id = %(tenant_id)s", tenant_id=tenant_id))
+
+
 def find_by_external_id(tx: Tx, external_id: str) -> int | None:
     """Return the tenant that a hospital's own systems call so."""
     found: int | None = tx.value(

@@ -7,12 +7,12 @@ from chalicelib.errors import Refused
 from chalicelib.identity import sealing
 from chalicelib.identity.callers import Caller
 from chalicelib.official import account
+from chalicelib.official.account import BOOK, CHAT, PERSONAL
 from chalicelib.people import tenants
 from chalicelib.wechat.models import MASK, Conf, ConfSaved, MenuUrls
 
 SHOWN = 4  # of a secret's characters, the last ones, where it has LONG or more
 LONG = 16
-BOOK, PERSONAL, CHAT = "/book", "/personal", "/chat"  # where the pages are below auth_url
 
 
 def shown(caller: Caller) -> Conf:

@@ -23,7 +23,7 @@ WHAT = f"林小雨，{day(1)} 09:00，呼吸内科 陈医生"
 @pytest.fixture(autouse=True)
 def by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is promised waits for the test."""
-    monkeypatch.setattr(outbox, "nudge", lambda: None)
+    monkeypatch.setattr(outbox, "nudge", lambda **_: None)
 
 
 def promised(ward: Ward) -> list[dict[str, Any]]:
@@ -120,7 +120,7 @@ def test_each_whose_half_day_is_stopped_is_told_of_their_own(ward: Ward, lin: Pe
 
 
 def test_every_kind_of_event_has_its_words() -> None:
-    kinds = [value for name, value in vars(telling).items() if name.isupper()]
+    kinds = [value for name, value in vars(telling).items() if name.isupper() and isinstance(value, int)]
     assert sorted(announcing.TEXTS) == sorted(kinds)
 
 

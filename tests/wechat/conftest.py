@@ -4,10 +4,14 @@ from collections.abc import Iterator
 
 import pytest
 
+from chalicelib.notices import outbox
+from devstack import demo_wechat
 from devstack import wechat as fake
 from devstack.wechat import WeChat
+from tests.booking import ward as wards
+from tests.booking.ward import Ward
 from tests.people import Hospital
-from tests.wechat import desk
+from tests.wechat import desk, telling
 
 
 @pytest.fixture
@@ -23,3 +27,13 @@ def known(hospital: Hospital, wechat: WeChat) -> Hospital:
     assert wechat.url
     assert desk.configure(hospital).status == 200
     return hospital
+
+
+@pytest.fixture
+def ward(known: Hospital, monkeypatch: pytest.MonkeyPatch) -> Ward:
+    """Of a hospital that sends every kind, and knows Lin at WeChat. What is promised waits for the test."""
+    monkeypatch.setattr(outbox, "nudge", lambda **_: None)
+    for kind, template_id in demo_wechat.SENT.items():
+        telling.choose(known, kind, template_id)
+    telling.bind(known.lin, telling.LINS)
+    return wards.ward(known)

@@ -4,11 +4,12 @@ import base64
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
-from typing import Any
+from typing import Any, TypeVar
 
 from tests.people import Hospital, Person
 from tests.wire import Answer, answered, check_envelope, event, get, post
 
+T = TypeVar("T")
 ROOT = "/pati_service/wechat"
 APP_ID, SECRET = "wxd930ea5d5a258f4f", "8f2c31d0a94b4e6fb1c7de5532a90b7e"
 SITE = "https://h5.renhe.example"
@@ -48,11 +49,11 @@ def upload(person: Person, content: bytes = CONTENT, name: str = NAME, field: st
     return send_bytes(f"{ROOT}/auth_file/upload", person, form((field, name, content)), kind)
 
 
-def at_once(requests: list[Callable[[], Answer]]) -> list[Answer]:
+def at_once(requests: list[Callable[[], T]]) -> list[T]:
     """Have them all begin in the same moment."""
     start = Barrier(len(requests))
 
-    def begin(request: Callable[[], Answer]) -> Answer:
+    def begin(request: Callable[[], T]) -> T:
         start.wait(10)
         return request()
 

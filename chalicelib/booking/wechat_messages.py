@@ -1,0 +1,46 @@
+"""A job of the outbox's outside lane: what became of a booking, at its holder's WeChat."""
+
+from typing import Any
+
+from chalicelib import clock
+from chalicelib.adapters import mysql
+from chalicelib.adapters.mysql import Row
+from chalicelib.booking import cancelling, money, slots, store, telling
+from chalicelib.official import messages
+from chalicelib.official.account import PERSONAL
+
+# Which state of the booking is told, and what it is called.
+CANCELLED = (cancelling.CANCELLED, "预约取消")
+TOLD = {
+    telling.BOOKED: (cancelling.BOOKED, "预约成功"),
+    telling.CANCELLED: CANCELLED,
+    telling.STOPPED: CANCELLED,
+    telling.RELEASED: CANCELLED,
+    telling.REGISTERED: (cancelling.REGISTERED, "挂号成功"),
+    telling.REMINDED: (cancelling.BOOKED, "就诊提醒"),
+}
+REASONS = {telling.CANCELLED: "患者取消", telling.STOPPED: "停诊", telling.RELEASED: "未按时支付"}
+
+
+def run(tenant_id: int, payload: dict[str, Any]) -> None:
+    """payload: book_id, user_id, type. What is true no more is not told. Raises what messages.send does: then again."""
+    user_id, book_id, told = (payload[name] for name in ("user_id", "book_id", "type"))
+    state, what = TOLD[told]
+    booking = mysql.autocommit(lambda tx: store.one(tx, tenant_id, user_id, book_id))
+    if booking is None or booking["status"] != state:
+        return
+    values = {**_values(booking), "what": what, "reason": REASONS.get(told, "")}
+    messages.send(tenant_id, user_id, telling.TEMPLATES[told], values, PERSONAL, f"booking:{book_id}:{told}")
+
+
+def _values(booking: Row) -> dict[str, str]:
+    return {
+        "patient": booking["member_name"],
+        "doctor": booking["doctor_name"] or "普通门诊",
+        "dept": booking["dept_name"],
+        "time": f"{clock.in_words(booking['day'])} {slots.shown(booking['slot_time'])}",
+        "code": booking["book_code"],
+        "serial": str(booking["serial_no"]),
+        "area": booking["area"],
+        "fee": f"{money.yuan(booking['fee']):.2f}",
+    }

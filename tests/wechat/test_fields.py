@@ -1,0 +1,67 @@
+"""What stands in the fields of a template, whatever a hospital's is like."""
+
+import pytest
+
+from chalicelib.official import fields
+
+KNOWN = {
+    "hospital": "仁和医院",
+    "patient": "林小雨",
+    "doctor": "陈医生",
+    "dept": "呼吸内科",
+    "time": "2026年1月5日 09:30",
+    "code": "20260105123456",
+    "serial": "4",
+    "area": "门诊楼二层 A 区",
+    "fee": "12.50",
+    "reason": "",
+    "what": "预约成功",
+}
+
+
+@pytest.mark.parametrize(
+    ("label", "field", "text"),
+    [
+        ("就诊人", "thing1", "林小雨"),
+        ("患者姓名", "name2", "林小雨"),
+        ("就诊医生", "thing3", "陈医生"),
+        ("医生姓名", "keyword4", "陈医生"),
+        ("就诊科室", "thing5", "呼吸内科"),
+        ("就诊时间", "time6", "2026年1月5日 09:30"),
+        ("预约日期", "date7", "2026年1月5日 09:30"),
+        ("就诊时段", "time8", "2026年1月5日 09:30"),
+        ("就诊时间", "keyword9", "2026年1月5日 09:30"),
+        ("预约编号", "character_string10", "20260105123456"),
+        ("就诊序号", "number11", "4"),
+        ("候诊地点", "thing12", "门诊楼二层 A 区"),
+        ("挂号费", "amount13", "12.50"),
+        ("医院名称", "thing14", "仁和医院"),
+        ("取消原因", "thing15", "无"),
+        ("预约状态", "phrase16", "预约成功"),
+        ("就诊人", "character_string17", "20260105123456"),
+        ("温馨提示", "const18", "预约成功"),
+    ],
+)
+def test_a_field_is_filled_by_its_label_and_its_kind(label: str, field: str, text: str) -> None:
+    assert fields.filled(f"{label}：{{{{{field}.DATA}}}}", KNOWN) == {field: {"value": text}}
+
+
+def test_every_field_of_a_template_is_filled() -> None:
+    content = "{{first.DATA}}\n就诊人: {{thing1.DATA}}\n\n就诊时间：{{time2.DATA}}\n{{remark.DATA}}"
+    assert {name: one["value"] for name, one in fields.filled(content, KNOWN).items()} == {
+        "first": "预约成功",
+        "thing1": "林小雨",
+        "time2": "2026年1月5日 09:30",
+        "remark": "预约成功",
+    }
+
+
+def test_what_is_too_long_is_cut() -> None:
+    long = {**KNOWN, "patient": "林" * 64}
+    kinds = {"thing1": 20, "name2": 10, "phrase3": 5, "keyword4": 64}
+    found = fields.filled("\n".join(f"患者：{{{{{name}.DATA}}}}" for name in kinds), long)
+    assert {name: len(one["value"]) for name, one in found.items()} == kinds
+
+
+def test_a_template_without_fields_has_none() -> None:
+    assert fields.filled("您好，请及时就诊。{{}}", KNOWN) == {}
