@@ -23,7 +23,7 @@ from chalicelib.consult.models import (
 )
 from chalicelib.consult.store import Card
 from chalicelib.files import confirm, links
-from chalicelib.identity.callers import Caller
+from chalicelib.identity.callers import DOCTOR, Caller
 from chalicelib.messaging import log, reading
 from chalicelib.messaging.models import IMAGE, Draft, Message
 
@@ -37,7 +37,7 @@ def send_as_patient(caller: Caller, text: PatientText, key: str | None) -> SentB
 
 
 def send_as_doctor(caller: Caller, text: DoctorText, key: str | None) -> Sent:
-    draft = Draft(text.message, "doctor/send_text_msg", key or text.client_msg_id)
+    draft = Draft(text.message, "doctor/send_text_msg", key or text.client_msg_id, answers=True)
     message = log.append(caller.tenant_id, sessions.KIND, text.session_no, caller.principal, draft)
     return Sent(msg_id=message.id, msg_date=clock.wire(message.sent_at))
 
@@ -90,7 +90,7 @@ def _patients_session(caller: Caller, pair: Pair, session_no: str | None) -> str
 
 def _send_file(caller: Caller, session_no: str, file_id: int, endpoint: str, key: str | None) -> Message:
     file = confirm.ready_for_message(caller.tenant_id, caller.principal, session_no, file_id)
-    draft = Draft("", endpoint, key, IMAGE, file.object_key)
+    draft = Draft("", endpoint, key, IMAGE, file.object_key, answers=caller.kind == DOCTOR)
     return log.append(caller.tenant_id, sessions.KIND, session_no, caller.principal, draft)
 
 

@@ -1,6 +1,7 @@
 """Consultations in MySQL. Nothing is decided here."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from chalicelib.adapters.mysql import Row, Tx
 
@@ -83,6 +84,33 @@ def find_card(tx: Tx, session_no: str) -> Card | None:
     """Return a session's card, whoever asks."""
     row = tx.one(f"{CARD} WHERE s.session_no = %(session_no)s", session_no=session_no.encode())
     return _card(row) if row else None
+
+
+def left_unread(tx: Tx, tenant_id: int, left: dict[str, Any]) -> Row | None:
+    """Return whose session it is, whose answers they are and when the last of them was sent.
+
+    None where its reader has read or written since, or where nothing of it is left. left: session_no, reader, sender,
+    read_seq and own_since, as they were.
+    """
+    return tx.one(
+        """
+        SELECT m.user_id, m.name AS member_name, d.name AS doctor_name,
+               COALESCE((SELECT t.name FROM doctors o JOIN departments t ON t.dept_id = o.dept_id
+                         WHERE o.user_id = s.doctor_id), '') AS dept_name,
+               (SELECT MAX(x.sent_at) FROM messages x
+                WHERE x.conversation_id = s.conversation_id AND x.seq > p.read_seq AND x.sender = %(sender)s
+                  AND x.withdrawn_at IS NULL) AS sent_at
+        FROM consult_sessions s
+        JOIN members m ON m.member_id = s.member_id
+        JOIN staff d ON d.user_id = s.doctor_id
+        JOIN participants p ON p.conversation_id = s.conversation_id AND p.principal = %(reader)s
+        WHERE s.session_no = %(session_no)s AND s.tenant_id = %(tenant_id)s AND p.read_seq = %(read_seq)s
+          AND p.own_since = %(own_since)s
+        HAVING sent_at IS NOT NULL
+        """,
+        **{name: value.encode() if isinstance(value, str) else value for name, value in left.items()},
+        tenant_id=tenant_id,
+    )
 
 
 def cards_of_patient(tx: Tx, user_id: int, limit: int) -> list[Card]:

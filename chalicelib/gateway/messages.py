@@ -14,7 +14,7 @@ from chalicelib.gateway.models import (
     Span,
     Text,
 )
-from chalicelib.identity.callers import Caller
+from chalicelib.identity.callers import DOCTOR, Caller
 from chalicelib.messaging import log, msg_data, reading
 from chalicelib.messaging.models import Draft, Message
 from chalicelib.messaging.reading import Page
@@ -24,7 +24,8 @@ PAGE, MOST = 30, 500  # messages; both are the protocol's
 
 def send(caller: Caller, text: Text, key: str | None) -> Sent:
     """Say something wherever the caller has a seat."""
-    draft = Draft(text.content, "send_msg", key or text.client_msg_id, text.type, status=text.status)
+    sent = (text.content, "send_msg", key or text.client_msg_id, text.type)
+    draft = Draft(*sent, status=text.status, answers=caller.kind == DOCTOR)
     return Sent(MsgID=log.append(caller.tenant_id, None, text.conversation_id, caller.principal, draft).id)
 
 

@@ -17,6 +17,7 @@ class Draft:
     type: int = TEXT
     object_key: str = ""
     status: int = 0  # the client's own
+    answers: bool = False  # a doctor's: a patient who is away is told of it at WeChat
 
 
 class Message(NamedTuple):

@@ -5,9 +5,8 @@ import json
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.messaging import ids
 from chalicelib.messaging.models import Draft, Message, Written
+from chalicelib.messaging.promises import CROWD, LEFT_UNREAD, TOLD_AT_ONCE
 from chalicelib.notices import store as notices
-
-TOLD_AT_ONCE = 20  # participants; more than these are told after the answer
 
 PARTICIPANTS = f"""
     SELECT principal FROM participants
@@ -79,7 +78,8 @@ def append(
             ON p.conversation_id = c.conversation_id AND p.principal = %(sender)s
         SET c.last_seq = @seq, c.prev_tick = @prev_tick, c.last_tick = @tick, p.own_since = p.own_since + 1
         WHERE c.conversation_id = @conversation AND @seq IS NOT NULL;
-        {_CROWD if kind != "consult" else ""}
+        {CROWD if kind != "consult" else ""}
+        {LEFT_UNREAD if draft.answers else ""}
         SELECT CONCAT_WS(' ', @seq, @tick, @prev_tick, @tag, @changes) AS head, principal FROM participants
         WHERE conversation_id = @conversation AND @seq IS NOT NULL AND left_at IS NULL LIMIT {TOLD_AT_ONCE + 1};
         COMMIT
@@ -104,21 +104,6 @@ def append(
     message = Message(*(seq, message_id, sender, draft.type, draft.content, draft.object_key, now), status=draft.status)
     prev_id = ids.encode(prev_tick, tag) if seq > 1 else ""
     return Written(message, prev_id, changes, told_at_once(rows), many=len(rows) > TOLD_AT_ONCE)
-
-
-# A consultation is two people, and its packet is spared the question.
-_CROWD = f"""
-    INSERT INTO outbox (tenant_id, job, payload, due_at, created_at)
-    SELECT tenant_id, 'fan_out',
-           CONCAT('{{"kind":"message","conversation":"', public_id, '","seq":', last_seq, '}}'), %(now)s, %(now)s
-    FROM conversations
-    WHERE conversation_id = @conversation AND @seq IS NOT NULL AND (
-        SELECT COUNT(*) FROM (
-            SELECT 1 FROM participants
-            WHERE conversation_id = @conversation AND left_at IS NULL LIMIT {TOLD_AT_ONCE + 1}
-        ) AS some
-    ) > {TOLD_AT_ONCE};
-"""
 
 
 def find_sent(tx: Tx, tenant_id: int, sender: str, draft: Draft) -> tuple[str, str, str, Written] | None:

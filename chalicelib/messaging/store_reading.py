@@ -3,7 +3,8 @@
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.messaging import ids
 from chalicelib.messaging.models import Message, Seat, Snapshot
-from chalicelib.messaging.store import TOLD_AT_ONCE, message, told_at_once
+from chalicelib.messaging.promises import TOLD_AT_ONCE
+from chalicelib.messaging.store import message, told_at_once
 
 SEATED = 20  # participants whose seats a snapshot brings along, the reader's own first
 

@@ -10,7 +10,8 @@ JOBS = {
     "push": "chalicelib.notices.push:run",
     "stop_schedule": "chalicelib.booking.stopping:run",
     "tell_booking": "chalicelib.booking.announcing:run",
+    "wechat_answer": "chalicelib.consult.answers:run",
     "wechat_booking": "chalicelib.booking.wechat_messages:run",
 }
 # Those that call another company, and are as slow as it is: none of ours waits behind one of them.
-OUTSIDE = frozenset({"code", "wechat_booking"})
+OUTSIDE = frozenset({"code", "wechat_answer", "wechat_booking"})

@@ -13,6 +13,8 @@ from tests.people import Person
 from tests.wechat.desk import APP_ID, SITE
 from tests.wechat.telling import LINS, SEND, WANGS, announce, bind, choose, deliver, promised, shown
 
+pytestmark = pytest.mark.store
+
 
 def said(instant: str) -> str:
     year, month, dom = instant.split("-")

@@ -14,6 +14,8 @@ from tests.people import Hospital
 from tests.wechat.desk import APP_ID, CONF, ROOT, SECRET, SITE, at_once, conf, configure
 from tests.wire import get, post
 
+pytestmark = pytest.mark.store
+
 SHOWN = f"********{SECRET[-4:]}"
 
 

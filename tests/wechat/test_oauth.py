@@ -17,6 +17,8 @@ from tests.people import Hospital, Person
 from tests.wechat.desk import APP_ID, ROOT, SITE, at_once, configure
 from tests.wire import Answer, get
 
+pytestmark = pytest.mark.store
+
 URL, CALLBACK = f"{ROOT}/oauth/url", f"{ROOT}/oauth/callback"
 PAGE = f"{SITE}/book?dept=1"
 LINS, WANGS = "oUpF8uMuAJO_M2pxb1Q9zNjWeS6o", "oUpF8uMEb4qRXf22hE3X68TekukE"

@@ -9,6 +9,8 @@ from tests.people import Hospital
 from tests.wechat.desk import ROOT, at_once
 from tests.wire import Answer, get, post
 
+pytestmark = pytest.mark.store
+
 PATH = f"{ROOT}/service_info"
 NOTICE, PHONE = "请于就诊前 15 分钟报到。\n节假日除外。", "010-12345678"
 

@@ -9,6 +9,8 @@ from tests.people import Hospital, Person
 from tests.wechat.desk import ROOT, at_once
 from tests.wire import Answer, get, post
 
+pytestmark = pytest.mark.store
+
 PATH = f"{ROOT}/template_id"
 FIRST, SECOND = "ngqIpbwh8bUfcSsECmogfXcV14J0tQlEpBO27izEYtY", "TM00015-_"
 

@@ -1,0 +1,151 @@
+"""A doctor's answer is told at the patient's WeChat where the patient is away, once for what they leave unread."""
+
+import json
+from typing import Any
+
+import pytest
+
+from chalicelib import clock
+from chalicelib.adapters import mysql
+from chalicelib.consult import answers
+from chalicelib.messaging import log
+from chalicelib.messaging.promises import AWAY
+from chalicelib.notices import outbox
+from devstack import demo_wechat
+from devstack.wechat import WeChat
+from tests.booking.ward import Ward, rows
+from tests.consult.chat import ask, opened, reply, seen_by_doctor, seen_by_patient
+from tests.gateway.talk import send
+from tests.people import Hospital, Person
+from tests.wechat.desk import SITE
+from tests.wechat.telling import LINS, choose, shown
+
+pytestmark = [pytest.mark.usefixtures("ward"), pytest.mark.store]
+
+
+def promised(hospital: Hospital) -> list[dict[str, Any]]:
+    return [json.loads(row["payload"]) for row in rows("outbox", hospital) if row["job"] == "wechat_answer"]
+
+
+def deliver(hospital: Hospital) -> None:
+    for payload in promised(hospital):
+        answers.run(hospital.tenant_id, payload)
+
+
+@pytest.fixture
+def session_no(lin: Person, chen: Person) -> str:
+    """Lin has asked, and is away."""
+    return str(ask(lin, chen, "我发烧了").data["session_no"])
+
+
+def test_lin_is_told_that_doctor_chen_has_answered(
+    hospital: Hospital, session_no: str, chen: Person, wechat: WeChat
+) -> None:
+    reply(chen, session_no, "多少度？")
+    assert wechat.sent == [], "the request itself asks WeChat nothing"
+    deliver(hospital)
+    [message] = wechat.sent
+    assert (message["touser"], message["url"]) == (LINS, f"{SITE}/chat")
+    assert message["template_id"] == demo_wechat.SENT[5]
+    assert shown(message)["thing1"] == "陈医生"
+    assert "多少度" not in json.dumps(message, ensure_ascii=False), "what was said stays between the two"
+
+
+def test_she_has_a_minute_to_read_it(
+    session_no: str, hospital: Hospital, chen: Person, wechat: WeChat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mysql.autocommit(lambda tx: tx.run("DELETE FROM outbox"))
+    reply(chen, session_no, "多少度？")
+    assert outbox.run(outside=True) == 0
+    later = clock.now() + AWAY + clock.SECOND
+    monkeypatch.setattr(clock, "now", lambda: later)
+    assert (outbox.run(), outbox.run(outside=True)) == (0, 1)
+    assert len(wechat.sent) == len(promised(hospital)) == 1
+
+
+def test_who_reads_meanwhile_is_told_nothing(
+    hospital: Hospital, session_no: str, lin: Person, chen: Person, wechat: WeChat
+) -> None:
+    reply(chen, session_no, "多少度？")
+    seen_by_patient(lin, session_no)
+    deliver(hospital)
+    assert wechat.sent == []
+
+
+def test_who_writes_meanwhile_is_told_nothing(
+    hospital: Hospital, session_no: str, lin: Person, chen: Person, wechat: WeChat
+) -> None:
+    reply(chen, session_no, "多少度？")
+    ask(lin, chen, "三十九度")
+    deliver(hospital)
+    assert wechat.sent == []
+
+
+def test_several_answers_are_one_message_until_she_reads(
+    hospital: Hospital, session_no: str, lin: Person, chen: Person, wechat: WeChat
+) -> None:
+    for text in ("多少度？", "咳嗽吗？", "来医院吧"):
+        reply(chen, session_no, text)
+    assert len(promised(hospital)) == 1
+    for _ in range(2):
+        deliver(hospital)
+    reply(chen, session_no, "在吗？")
+    deliver(hospital)
+    assert len(wechat.sent) == 1
+    seen_by_patient(lin, session_no)
+    reply(chen, session_no, "好些了吗？")
+    deliver(hospital)
+    assert len(wechat.sent) == 2
+    ask(lin, chen, "好多了")
+    reply(chen, session_no, "那就好")
+    deliver(hospital)
+    assert len(wechat.sent) == 3
+
+
+def test_an_answer_sent_again_is_one(hospital: Hospital, session_no: str, chen: Person, wechat: WeChat) -> None:
+    for _ in range(2):
+        reply(chen, session_no, "多少度？", key="k")
+    deliver(hospital)
+    assert len(wechat.sent) == 1
+
+
+def test_an_answer_by_the_gateway_is_an_answer(
+    hospital: Hospital, session_no: str, chen: Person, wechat: WeChat
+) -> None:
+    assert send(chen, session_no, "多少度？").status == 200
+    deliver(hospital)
+    assert len(wechat.sent) == 1
+
+
+def test_one_that_was_withdrawn_is_told_no_more(
+    hospital: Hospital, session_no: str, chen: Person, wechat: WeChat
+) -> None:
+    sent = reply(chen, session_no, "多少度？").data["msg_id"]
+    log.withdraw(chen.tenant_id, session_no, sent, chen.principal)
+    deliver(hospital)
+    assert wechat.sent == []
+
+
+def test_a_doctor_is_told_nothing_by_wechat(hospital: Hospital, session_no: str, lin: Person, chen: Person) -> None:
+    ask(lin, chen, "还有咳嗽")
+    seen_by_doctor(chen, session_no)
+    assert promised(hospital) == []
+
+
+def test_each_session_is_told_of(
+    hospital: Hospital, session_no: str, lin: Person, chen: Person, zhou: Person, wechat: WeChat
+) -> None:
+    other = opened(lin, zhou)
+    reply(chen, session_no, "多少度？")
+    reply(zhou, other, "该复查了")
+    deliver(hospital)
+    assert sorted(shown(one)["thing1"] for one in wechat.sent) == ["周医生", "陈医生"]
+
+
+def test_a_hospital_without_a_template_promises_nothing(
+    ward: Ward, session_no: str, chen: Person, elsewhere: Hospital
+) -> None:
+    choose(ward.hospital, 5, "")
+    assert reply(chen, session_no, "多少度？").status == 200
+    assert reply(elsewhere.chen, opened(elsewhere.lin, elsewhere.chen), "您好").status == 200
+    assert promised(ward.hospital) == promised(elsewhere) == []
