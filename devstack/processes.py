@@ -63,10 +63,14 @@ def tied(death: int = signal.SIGKILL) -> list[str]:
 
 
 def birth(pid: int) -> str:
-    """When that process began, to tell it from a later one of the same number; '' when it is gone or a zombie."""
+    """When that process began, to tell it from a later one of the same number; '' when it is gone or a zombie.
+
+    On Linux the main thread of one that was killed may be a zombie while others still hold its ports and files.
+    """
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return "" if fields[0] in "ZX" else fields[19]
+        state, threads, began = fields[0], int(fields[17]), fields[19]
+        return "" if state in "ZX" and threads <= 1 else began
     except OSError:
         if sys.platform == "linux":
             return ""

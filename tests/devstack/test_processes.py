@@ -13,8 +13,15 @@ import pytest
 
 from devstack import processes
 from devstack.paths import ROOT
+from tests.faults.aftermath import wait_until
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(60)"]
+LAST_THREAD = """
+import ctypes, threading
+threading.Thread(target=threading.Event().wait).start()
+print(1, flush=True)
+ctypes.CDLL(None).pthread_exit(None)
+"""
 PARENT = """
 import sys, time
 from pathlib import Path
@@ -58,6 +65,24 @@ def test_a_service_dies_with_a_parent_that_was_killed(tmp_path: Path) -> None:
     parent.kill()
     parent.wait()
     assert gone_within(child, 5)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux calls it a zombie as soon as its main thread has ended")
+def test_a_process_is_not_gone_before_its_last_thread() -> None:
+    """Else a server that is killed and started again finds its port taken, by itself."""
+    child = subprocess.Popen([sys.executable, "-c", LAST_THREAD], stdout=subprocess.PIPE)
+    assert child.stdout
+    try:
+        with child.stdout:
+            child.stdout.readline()
+        wait_until(lambda: Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z")
+        born = processes.birth(child.pid)
+        assert born
+        processes.end(child.pid, born)
+        assert not processes.birth(child.pid)
+    finally:
+        child.kill()
+        child.wait()
 
 
 def test_a_process_that_ignores_the_polite_signal_is_killed() -> None:
