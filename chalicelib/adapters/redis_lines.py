@@ -7,7 +7,6 @@ to them: they follow a cluster that moves, and ask again where a connection brok
 
 from collections.abc import Sequence
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import hiredis
 from redis.exceptions import AskError, ClusterDownError, ConnectionError, ResponseError, TryAgainError
@@ -49,8 +48,10 @@ def wait(client: Any, key: str, command: Command, timeout: float) -> Any:
 
 def _exchange(client: Any, commands: Sequence[Command]) -> list[Any]:
     pools = [_pool(client, command[FIRST_KEY]) for command in commands]
-    lines = {pool: _take(pool) for pool in set(pools)}
+    lines: dict[Any, Any] = {}
     try:
+        for pool in dict.fromkeys(pools):
+            lines[pool] = _take(pool)
         for pool, line in lines.items():
             theirs = [hiredis.pack_command(one) for one, its in zip(commands, pools, strict=True) if its is pool]
             line.send_packed_command(theirs if len(theirs) == 1 else [b"".join(theirs)], check_health=False)
@@ -61,18 +62,24 @@ def _exchange(client: Any, commands: Sequence[Command]) -> list[Any]:
         raise
     finally:
         for pool, line in lines.items():
-            _idle.setdefault(pool, []).append(line)
-
-
-# Connections that were taken from a pool for good, newest last; one that broke connects anew when it is next used.
-_idle: WeakKeyDictionary[Any, list[Any]] = WeakKeyDictionary()
+            _at_hand(pool).append(line)
 
 
 def _take(pool: Any) -> Any:
     try:
-        return _idle[pool].pop()
-    except LookupError:
+        return _at_hand(pool).pop()
+    except IndexError:  # also where another thread was faster
         return pool.get_connection()
+
+
+def _at_hand(pool: Any) -> list[Any]:
+    """Connections that were taken from the pool for good, newest last; one that broke connects when it is next used.
+
+    They hang on the pool itself, and go with it: each names its pool, so that whatever else held them would keep every
+    client that a cluster's has taken the place of, and its sockets.
+    """
+    lines: list[Any] = vars(pool).setdefault("lines_at_hand", [])
+    return lines
 
 
 def _pool(client: Any, key: str) -> Any:

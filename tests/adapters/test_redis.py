@@ -212,10 +212,3 @@ def test_what_can_be_done_without_is_only_told(
         redis.client.cache_clear()
         assert not redis.attempt(REMEMBER, [key()], ["在"])
     assert [record.message for record in caplog.records] == ["redis not reached"]
-
-
-def test_a_connection_that_died_unused_is_replaced_without_a_word() -> None:
-    redis.run(ECHO, [key()], [0])
-    redis.client().client_kill_filter(_type="normal", skipme=False)
-    where = key()
-    assert redis.run(ECHO, [where], [1]) == [where, "1"]
