@@ -44,6 +44,11 @@ def bind(tx: Tx, tenant_id: int, user_id: int, token_hash: bytes, app_id: str, o
     """Know a session's holder by an openid. Who used that WeChat with another account before is known by it no more."""
     # One at a time for each hospital: else two accounts could both have it.
     tx.value("SELECT 1 FROM tenants WHERE tenant_id = %(tenant_id)s FOR UPDATE", tenant_id=tenant_id)
+    _take_from_others(tx, tenant_id, user_id, app_id, openid)
+    _keep(tx, tenant_id, user_id, token_hash, app_id, openid)
+
+
+def _take_from_others(tx: Tx, tenant_id: int, user_id: int, app_id: str, openid: str) -> None:
     tx.run(
         """
         DELETE FROM wechat_openids
@@ -54,6 +59,9 @@ def bind(tx: Tx, tenant_id: int, user_id: int, token_hash: bytes, app_id: str, o
         app_id=app_id,
         user_id=user_id,
     )
+
+
+def _keep(tx: Tx, tenant_id: int, user_id: int, token_hash: bytes, app_id: str, openid: str) -> None:
     tx.run(
         """
         INSERT INTO wechat_openids (token_hash, tenant_id, user_id, app_id, openid, bound_at)

@@ -3,9 +3,12 @@
 import base64
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+from threading import Barrier, Event
 from typing import Any, TypeVar
 
+import pytest
+
+from tests.faults.aftermath import somebody_waits, wait_until
 from tests.people import Hospital, Person
 from tests.wire import Answer, answered, check_envelope, event, get, post
 
@@ -59,3 +62,25 @@ def at_once(requests: list[Callable[[], T]]) -> list[T]:
 
     with ThreadPoolExecutor(len(requests)) as pool:
         return list(pool.map(begin, requests))
+
+
+def crossing(
+    patch: pytest.MonkeyPatch, module: Any, name: str, first: Callable[[], T], second: Callable[[], T]
+) -> list[T]:
+    """Have the first stand still where it calls a module's function, until the second waits for it or is through."""
+    about, go, function = Event(), Event(), getattr(module, name)
+
+    def waits(*arguments: Any, **named: Any) -> Any:
+        if not about.is_set():
+            about.set()
+            assert go.wait(20)
+        return function(*arguments, **named)
+
+    patch.setattr(module, name, waits)
+    with ThreadPoolExecutor(2) as pool:
+        calls = [pool.submit(first)]
+        assert about.wait(10)
+        calls.append(pool.submit(second))
+        wait_until(lambda: somebody_waits() or calls[1].done())
+        go.set()
+        return [one.result() for one in calls]

@@ -15,6 +15,7 @@ from devstack import demo_wechat
 from devstack.wechat import WeChat
 from tests.booking.ward import Ward, rows
 from tests.consult.chat import ask, opened, reply, seen_by_doctor, seen_by_patient
+from tests.consult.test_send_res_msg import show, show_as_doctor, uploaded
 from tests.gateway.talk import send
 from tests.people import Hospital, Person
 from tests.wechat.desk import SITE
@@ -102,6 +103,20 @@ def test_several_answers_are_one_message_until_she_reads(
     assert len(wechat.sent) == 3
 
 
+def test_what_was_read_is_not_told_of_by_what_came_after(
+    hospital: Hospital, session_no: str, lin: Person, chen: Person, wechat: WeChat
+) -> None:
+    """Each job speaks for its own: those of one that she has read are late."""
+    seen_by_patient(lin, session_no)
+    for text in ("多少度？", "咳嗽吗？"):
+        reply(chen, session_no, text)
+        seen_by_patient(lin, session_no)
+    reply(chen, session_no, "来医院吧")
+    assert len(promised(hospital)) == 3
+    deliver(hospital)
+    assert len(wechat.sent) == 1
+
+
 def test_an_answer_sent_again_is_one(hospital: Hospital, session_no: str, chen: Person, wechat: WeChat) -> None:
     for _ in range(2):
         reply(chen, session_no, "多少度？", key="k")
@@ -115,6 +130,13 @@ def test_an_answer_by_the_gateway_is_an_answer(
     assert send(chen, session_no, "多少度？").status == 200
     deliver(hospital)
     assert len(wechat.sent) == 1
+
+
+def test_a_picture_is_an_answer(hospital: Hospital, session_no: str, lin: Person, chen: Person) -> None:
+    show(lin, chen, uploaded(lin, session_no))
+    assert promised(hospital) == []
+    show_as_doctor(chen, session_no, uploaded(chen, session_no))
+    assert len(promised(hospital)) == 1
 
 
 def test_one_that_was_withdrawn_is_told_no_more(

@@ -56,6 +56,7 @@ def test_anybody_reads_it_at_the_root_of_the_domain(hospital: Hospital, elsewher
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert at_root(hospital).content == CONTENT
     assert at_root(elsewhere).status == 404
+    assert get(f"/{NAME}", elsewhere.lin.token, {"tenantId": str(hospital.tenant_id)}).status == 403
 
 
 @pytest.mark.parametrize("name", ["favicon.ico", "docs.html", OTHER, NAME.lower(), NAME + "%0A", "MP_verify_.txt"])

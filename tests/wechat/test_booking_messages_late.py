@@ -81,6 +81,15 @@ def test_the_outbox_tries_again_by_itself(
     assert len(wechat.sent) == 1
 
 
+def test_the_outbox_is_asked_to_begin_at_once(ward: Ward, lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[bool] = []
+    monkeypatch.setattr(outbox, "nudge", lambda outside=False: begun.append(outside))
+    ward.booked(lin, ward.schedule())
+    assert begun == [False]
+    announce(ward)
+    assert begun == [False, True]
+
+
 def test_a_token_that_ran_out_is_replaced(ward: Ward, lin: Person, wechat: WeChat) -> None:
     ward.booked(lin, ward.schedule())
     announce(ward)

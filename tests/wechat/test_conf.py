@@ -11,7 +11,7 @@ from chalicelib.official import account
 from chalicelib.people import tenants
 from tests.booking.ward import rows
 from tests.people import Hospital
-from tests.wechat.desk import APP_ID, CONF, ROOT, SECRET, SITE, at_once, conf, configure
+from tests.wechat.desk import APP_ID, CONF, ROOT, SECRET, SITE, at_once, conf, configure, crossing
 from tests.wire import get, post
 
 pytestmark = pytest.mark.store
@@ -73,6 +73,19 @@ def test_two_who_save_at_once_leave_one_whole_configuration(hospital: Hospital) 
     assert [one.status for one in at_once([partial(configure, hospital, **one) for one in both])] == [200, 200]
     found = account.required(hospital.tenant_id)
     assert {"app_id": found.app_id, "app_secret": found.secret} in both
+
+
+def test_a_new_secret_outlives_a_masked_one_that_was_on_its_way(
+    hospital: Hospital, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure(hospital)
+    changes = partial(configure, hospital, app_secret="another-secret-of-theirs")
+    keeps = partial(configure, hospital, app_secret=SHOWN, auth_url="https://new.renhe.example")
+    assert [one.status for one in crossing(monkeypatch, account, "save", changes, keeps)] == [200, 200]
+    assert (secret(hospital), conf(hospital.admin)["auth_url"]) == (
+        "another-secret-of-theirs",
+        "https://new.renhe.example",
+    )
 
 
 def test_each_hospital_has_its_own(hospital: Hospital, elsewhere: Hospital) -> None:

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from chalicelib.wechat import store
 from tests.people import Hospital
-from tests.wechat.desk import ROOT, at_once
+from tests.wechat.desk import ROOT, crossing
 from tests.wire import Answer, get, post
 
 pytestmark = pytest.mark.store
@@ -41,8 +42,9 @@ def test_what_is_left_out_stays(hospital: Hospital) -> None:
     assert shown(hospital) == {"appo_notice": "", "phone": "400-820-8820"}
 
 
-def test_two_who_save_different_fields_at_once_keep_both(hospital: Hospital) -> None:
-    answers = at_once([partial(save, hospital, appo_notice=NOTICE), partial(save, hospital, phone=PHONE)])
+def test_two_who_save_different_fields_at_once_keep_both(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
+    both = (partial(save, hospital, appo_notice=NOTICE), partial(save, hospital, phone=PHONE))
+    answers = crossing(monkeypatch, store, "save_service_info", *both)
     assert [one.status for one in answers] == [200, 200]
     assert shown(hospital) == {"appo_notice": NOTICE, "phone": PHONE}
 
