@@ -12,7 +12,7 @@ import json
 import secrets
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -20,7 +20,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from chalicelib.adapters import wechat_api
 from chalicelib.settings import settings
-from devstack import wechat_rules
+from devstack import say, wechat_rules
 from devstack.wechat_rules import Answer, Wrong
 
 TOKEN_LIFE = 7200  # seconds
@@ -42,6 +42,7 @@ class WeChat:
     followers: set[str] | None = None  # openids that may be written to; None: any
     sent: list[dict[str, Any]] = field(default_factory=list)
     calls: Counter[str] = field(default_factory=Counter)
+    show: Callable[[str], None] = lambda _: None  # what was sent
     life: int = TOKEN_LIFE
     failing: dict[str, int | str] = field(default_factory=dict)
     denied: bool = False
@@ -154,7 +155,8 @@ def point_at(url: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
-    server(WeChat(accounts=dict(wechat_rules.DEMO.values())), parser.parse_args().port).serve_forever()
+    wechat = WeChat(accounts=dict(wechat_rules.DEMO.values()), show=say.line)
+    server(wechat, parser.parse_args().port).serve_forever()
 
 
 if __name__ == "__main__":

@@ -117,6 +117,7 @@ def send(wechat: "WeChat", query: dict[str, str], body: bytes) -> Json:
     once = (message.get("touser"), message.get("client_msg_id"))
     if not once[1] or once not in [(one["touser"], one.get("client_msg_id")) for one in wechat.sent]:
         wechat.sent.append({**message, "app_id": app_id})
+        wechat.show(f"  WeChat to {message['touser']}: {'，'.join(one['value'] for one in message['data'].values())}")
     return {"errcode": 0, "errmsg": "ok", "msgid": len(wechat.sent)}
 
 
