@@ -22,6 +22,13 @@ threading.Thread(target=threading.Event().wait).start()
 print(1, flush=True)
 ctypes.CDLL(None).pthread_exit(None)
 """
+AT_ONCE = """
+import os
+from tests import processes
+processes.at_once(os.getpid, [()] * processes.PROCESSES)
+print(*processes._pool()._processes, flush=True)
+os.kill(os.getpid(), 9)
+"""
 PARENT = """
 import sys, time
 from pathlib import Path
@@ -65,6 +72,14 @@ def test_a_service_dies_with_a_parent_that_was_killed(tmp_path: Path) -> None:
     parent.kill()
     parent.wait()
     assert gone_within(child, 5)
+
+
+def test_who_works_for_a_test_at_once_with_others_does_not_outlive_it() -> None:
+    done = subprocess.run([sys.executable, "-c", AT_ONCE], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert done.returncode == -signal.SIGKILL
+    workers = [int(word) for word in done.stdout.split()]
+    assert workers
+    wait_until(lambda: not any(processes.birth(pid) for pid in workers))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux calls it a zombie as soon as its main thread has ended")
