@@ -1,7 +1,8 @@
 """The whole suite in as many parts as there are processors, each on services of its own, with one report.
 
 A part is some of the files, run by one pytest. Which file is in which part follows from the files and the number of
-parts alone. The first part's report is shown as it goes, each other one's whole when all have ended.
+parts alone: they are shared out by the seconds that each takes, by and large. The first part's report is shown as it
+goes, each other one's whole when all have ended.
 """
 
 import contextlib
@@ -25,17 +26,18 @@ MEMORY = 2 << 30  # bytes of the machine's for each part, which itself takes hal
 ONLY_HOW = re.compile(r"-q+|-v+|-r\w+|--(tb|durations|durations-min|color)=\S+")  # to report, not what to run
 LAST_FAILED = "v/cache/lastfailed"  # of pytest's cache
 IN_EVERY_PART = "tests/test_privacy.py"  # looks, at the end of a process, at what that process has logged
-# Seconds of the files that take longer than others of their length; one that is not here makes the parts less even.
+TOGETHER = ("tests/bundle", "tests/faults")  # folders whose tests share what takes long to make
+# Seconds of what takes longer than other files of its length; what is not here makes the parts less even, no more.
 SECONDS = {
-    "tests/test_fuzz.py": 55,
-    "tests/gateway/test_soak.py": 23,
-    "tests/booking/test_rush.py": 19,
-    "tests/messaging/test_properties.py": 18,
-    "tests/bundle/test_answers.py": 12,
-    "tests/gateway/test_properties.py": 12,
-    "tests/faults/test_redis_is_disposable.py": 12,
-    "tests/faults/test_mysql_is_cut.py": 12,
-    "tests/devstack/test_control.py": 10,
+    "tests/test_fuzz.py": 45,
+    "tests/faults": 45,
+    "tests/bundle": 35,
+    "tests/booking/test_rush.py": 20,
+    "tests/gateway/test_properties.py": 18,
+    "tests/gateway/test_soak.py": 15,
+    "tests/messaging/test_properties.py": 10,
+    "tests/devstack/test_control.py": 6,
+    "tests/devstack/test_supervisor.py": 6,
 }
 BYTES = 9_000  # of any other file, in a second
 
@@ -68,8 +70,9 @@ def services_of(env: dict[str, str]) -> dict[str, object]:
 
 
 def weights() -> dict[str, float]:
+    """Seconds of each file, and of each folder that stays together."""
     files = {str(path.relative_to(ROOT)): path.stat().st_size / BYTES for path in ROOT.glob("tests/**/test_*.py")}
-    return files | {file: SECONDS[file] for file in files.keys() & SECONDS}
+    return {name: weight for name, weight in files.items() if not name.startswith(TOGETHER)} | SECONDS
 
 
 def run_on(environments: list[dict[str, str]], shares: list[list[str]], arguments: list[str]) -> int:
@@ -91,8 +94,8 @@ def run_on(environments: list[dict[str, str]], shares: list[list[str]], argument
 def split(weights: dict[str, float], number: int) -> list[list[str]]:
     """The heaviest first, each to the part that has least to do."""
     shares: list[list[str]] = [[] for _ in range(number)]
-    for file in sorted(weights.keys() - {IN_EVERY_PART}, key=lambda file: (-weights[file], file)):
-        min(shares, key=lambda share: sum(weights[one] for one in share)).append(file)
+    for name in sorted(weights.keys() - {IN_EVERY_PART}, key=lambda name: (-weights[name], name)):
+        min(shares, key=lambda share: sum(weights[one] for one in share)).append(name)
     return [[*sorted(share), IN_EVERY_PART] for share in shares]
 
 

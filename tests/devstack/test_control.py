@@ -1,7 +1,6 @@
 """Services of our own, killed and started again: what bin/test offers to tests of failure."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pymysql
@@ -14,14 +13,15 @@ from devstack.readiness import READY
 from devstack.say import Refusal
 
 
-@pytest.fixture
-def ours(tmp_path: Path) -> Iterator[Control]:
+@pytest.fixture(scope="module")
+def ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Control]:
     """A database and a cache beside those that the other tests share."""
+    folder = tmp_path_factory.mktemp("ours")
     services = {
-        "mysql": mariadb.prepare(tmp_path, tmp_path / "mysql.log", "zhenxun_test", False),
-        "redis": valkey.prepare("venv-dev", tmp_path, tmp_path / "redis.log", False),
+        "mysql": mariadb.prepare(folder, folder / "mysql.log", "zhenxun_test", False),
+        "redis": valkey.prepare("venv-dev", folder, folder / "redis.log", False),
     }
-    file = tmp_path / "control.json"
+    file = folder / "control.json"
     try:
         for name, one in services.items():
             service.start(one)

@@ -37,16 +37,21 @@ def written(file: Path, text: str) -> list[str]:
     return [str(file)]
 
 
+def files_of(path: Path) -> list[Path]:
+    return list(path.glob("**/test_*.py")) if path.is_dir() else [path]
+
+
 def test_every_file_is_in_one_part_and_the_privacy_of_logs_in_each() -> None:
     shares = parts.split(parts.weights(), 2)
     assert [share[-1] for share in shares] == [parts.IN_EVERY_PART] * 2
-    files = {str(path.relative_to(ROOT)) for path in ROOT.glob("tests/**/test_*.py")}
-    assert sorted(file for share in shares for file in share[:-1]) == sorted(files - {parts.IN_EVERY_PART})
+    files = [path for share in shares for name in share[:-1] for path in files_of(ROOT / name)]
+    assert sorted(files) == sorted(set(ROOT.glob("tests/**/test_*.py")) - {ROOT / parts.IN_EVERY_PART})
     assert shares == parts.split(parts.weights(), 2)
 
 
-def test_a_file_that_takes_long_is_there() -> None:
-    assert [file for file in (*parts.SECONDS, parts.IN_EVERY_PART) if not (ROOT / file).exists()] == []
+def test_what_is_named_there_is_and_what_stays_together_has_its_seconds() -> None:
+    assert [name for name in (*parts.SECONDS, parts.IN_EVERY_PART) if not (ROOT / name).exists()] == []
+    assert parts.SECONDS.keys() >= set(parts.TOGETHER)
 
 
 def test_the_longest_are_shared_out() -> None:
