@@ -51,8 +51,9 @@ class Settings:
     ws_timeout: float  # seconds each step of that may take
     token_days: int  # a token dies this long after it was issued
     sms: Sms
-    wechat_api_url: str  # where WeChat's API is, and where it asks visitors who they are
+    wechat_api_url: str  # where WeChat's API is, where it asks visitors who they are, and where money is taken
     wechat_open_url: str
+    wechat_pay_url: str
     codes_of_address: int  # codes an hour that one address may ask for: a hospital's Wi-Fi is one
     trusted_proxies: int  # between the clients and API Gateway: 1 behind CloudFront
     body_limit: int  # bytes of a JSON request
@@ -93,6 +94,7 @@ def _load(env: "os._Environ[str]") -> Settings:
         sms=_sms(env),
         wechat_api_url=env.get("WECHAT_API_URL", "https://api.weixin.qq.com").rstrip("/"),
         wechat_open_url=env.get("WECHAT_OPEN_URL", "https://open.weixin.qq.com").rstrip("/"),
+        wechat_pay_url=env.get("WECHAT_PAY_URL", "https://api.mch.weixin.qq.com").rstrip("/"),
         codes_of_address=int(env.get("CODES_OF_ADDRESS", "100")),
         trusted_proxies=int(env.get("TRUSTED_PROXIES", "0")),
         body_limit=int(env.get("BODY_LIMIT", str(1024 * 1024))),

@@ -85,10 +85,14 @@ def fill(env: dict[str, str], base_url: str, *arguments: str) -> None:
 
 @contextlib.contextmanager
 def wechat(env: dict[str, str]) -> Iterator[dict[str, str]]:
-    """A WeChat of ours that knows the demo hospitals; the variables that have the app speak to it."""
-    port = processes.free_port()
-    with running_module("devstack.wechat", "--port", str(port), env=env):
-        yield dict.fromkeys(("WECHAT_API_URL", "WECHAT_OPEN_URL"), f"http://127.0.0.1:{port}")
+    """A WeChat of ours, and its Pay, that know the demo hospitals; the variables that have the app speak to them."""
+    api, pay = processes.free_port(), processes.free_port()
+    with (
+        running_module("devstack.wechat", "--port", str(api), env=env),
+        running_module("devstack.wechat_pay", "--port", str(pay), env=env),
+    ):
+        urls = dict.fromkeys(("WECHAT_API_URL", "WECHAT_OPEN_URL"), f"http://127.0.0.1:{api}")
+        yield {**urls, "WECHAT_PAY_URL": f"http://127.0.0.1:{pay}"}
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """One request to another server, with a time limit. Where it cannot be reached the answer is Refused(UNAVAILABLE)."""
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -14,17 +14,18 @@ ANSWER_LIMIT = 1024 * 1024  # bytes
 
 
 def call(
-    method: str, url: str, headers: Mapping[str, str], body: bytes = b"", *, timeout: float
+    method: str, url: str, headers: Mapping[str, str], body: bytes = b"", *, timeout: float, certificate: str = ""
 ) -> tuple[int, Mapping[str, str], bytes]:
     """Return status, headers (names in lower case) and body. `timeout` is for each step, in seconds.
 
+    `certificate` (PEM, with its key) says who we are, to a server that asks by TLS. ValueError where it is none.
     Refused(UNAVAILABLE) also where the server says 500 or more, or breaks off.
     """
     from http.client import HTTPConnection, HTTPException, HTTPSConnection, IncompleteRead
 
     parts = urlsplit(url)
     line = (
-        HTTPSConnection(parts.netloc, timeout=timeout, context=_trust())
+        HTTPSConnection(parts.netloc, timeout=timeout, context=_shown(certificate) if certificate else _trust())
         if parts.scheme == "https"
         else HTTPConnection(parts.netloc, timeout=timeout)
     )
@@ -48,3 +49,19 @@ def _trust() -> "ssl.SSLContext":
     import ssl
 
     return ssl.create_default_context()  # reads every root certificate: once is enough
+
+
+@lru_cache(maxsize=32)
+def _shown(certificate: str) -> "ssl.SSLContext":
+    import ssl
+    from tempfile import NamedTemporaryFile
+
+    context = ssl.create_default_context()
+    with NamedTemporaryFile("w") as pem:  # Python takes a certificate from a file alone; this one is ours alone to read
+        pem.write(certificate)
+        pem.flush()
+        try:
+            context.load_cert_chain(pem.name)
+        except OSError as error:
+            raise ValueError("no certificate with its key") from error
+    return context

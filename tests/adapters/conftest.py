@@ -1,4 +1,4 @@
-"""A table for the adapters' own tests, and a connection that is not of the pool."""
+"""A table for the adapters' own tests, a connection that is not of the pool, and a WeChat Pay."""
 
 from collections.abc import Iterator
 
@@ -6,6 +6,8 @@ import pytest
 
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Connection, Tx
+from devstack import wechat_pay
+from devstack.wechat_pay import WeChatPay
 
 
 @pytest.fixture
@@ -35,3 +37,10 @@ def outside() -> Iterator[Connection]:
     connection = mysql._open()
     yield connection
     connection.close()
+
+
+@pytest.fixture
+def pay() -> Iterator[WeChatPay]:
+    """A WeChat Pay that this process takes for the real one."""
+    with wechat_pay.standing_in() as running:
+        yield running

@@ -1,0 +1,131 @@
+"""What WeChat Pay lets a merchant do, whichever version is spoken. Its refusals have v3's codes."""
+
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from chalicelib import clock
+from chalicelib.adapters.wechat_pay_terms import Merchant
+
+if TYPE_CHECKING:
+    from devstack.wechat_pay import WeChatPay
+
+Answer = tuple[int, bytes, dict[str, str]]
+NUMBER = re.compile(r"[0-9A-Za-z_*|-]{6,32}")
+ADDRESS = re.compile(r"(https://|http://127\.0\.0\.1)[^?#]{1,230}")  # without a query
+FRESH = 300 * clock.SECOND
+
+
+@dataclass(frozen=True)
+class Asked:
+    method: str
+    path: str  # with its query
+    headers: Mapping[str, str]  # names in lower case
+    body: bytes
+
+
+class Wrong(Exception):
+    def __init__(self, code: str, status: int = 400) -> None:
+        super().__init__(code)
+        self.code = code
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Order:
+    merchant: Merchant
+    out_trade_no: str
+    description: str
+    fee: int
+    open_id: str
+    notify_url: str
+    expires: str  # as the version writes it
+    state: str = "NOTPAY"
+    prepay_id: str = ""
+    transaction_id: str = ""
+    paid_at: int = 0
+
+
+@dataclass(frozen=True)
+class Refund:
+    order: Order
+    out_refund_no: str
+    fee: int
+    reason: str
+    notify_url: str
+    refund_id: str = ""
+    state: str = "PROCESSING"
+    settled_at: int = 0
+
+
+def place(pay: "WeChatPay", order: Order) -> Order:
+    """A number is one order: asked again with the same it has the same prepay_id, with another it is refused."""
+    sound = (
+        NUMBER.fullmatch(order.out_trade_no)
+        and ADDRESS.fullmatch(order.notify_url)
+        and 0 < len(order.description.encode()) <= 127
+        and order.fee > 0
+        and order.open_id
+    )
+    if not sound:
+        raise Wrong("PARAM_ERROR")
+    known = pay.orders.get(order.out_trade_no)
+    if known is None:
+        known = pay.orders[order.out_trade_no] = replace(order, prepay_id=f"wx{secrets.token_hex(17)}")
+    elif known.state != "NOTPAY":
+        raise Wrong("ORDER_CLOSED" if known.state == "CLOSED" else "ORDERPAID")
+    elif replace(order, prepay_id=known.prepay_id, expires=known.expires) != known:
+        raise Wrong("OUT_TRADE_NO_USED", 403)
+    return known
+
+
+def order_of(pay: "WeChatPay", merchant: Merchant, out_trade_no: str) -> Order:
+    order = pay.orders.get(out_trade_no)
+    if order is None or order.merchant != merchant:
+        raise Wrong("ORDER_NOT_EXIST", 404)
+    return order
+
+
+def close(pay: "WeChatPay", merchant: Merchant, out_trade_no: str) -> None:
+    order = order_of(pay, merchant, out_trade_no)
+    if order.state not in ("NOTPAY", "CLOSED"):
+        raise Wrong("ORDERPAID")
+    pay.orders[out_trade_no] = replace(order, state="CLOSED")
+
+
+def paid(pay: "WeChatPay", out_trade_no: str) -> Order:
+    order = pay.orders[out_trade_no]
+    assert order.state == "NOTPAY", order.state
+    pay.orders[out_trade_no] = replace(
+        order, state="SUCCESS", transaction_id=f"42{secrets.randbelow(10**26):026d}", paid_at=clock.now()
+    )
+    return pay.orders[out_trade_no]
+
+
+def refund(pay: "WeChatPay", merchant: Merchant, out_trade_no: str, total: int, asked: Refund) -> Refund:
+    """A number is one refund, however often it is asked for."""
+    order = order_of(pay, merchant, out_trade_no)
+    known = pay.refunds.get(asked.out_refund_no)
+    if known:
+        if (known.fee, known.order.out_trade_no) != (asked.fee, out_trade_no):
+            raise Wrong("PARAM_ERROR")
+        return known
+    gone = sum(
+        one.fee for one in pay.refunds.values() if one.order.out_trade_no == out_trade_no and one.state != "CLOSED"
+    )
+    if order.state not in ("SUCCESS", "REFUND"):
+        raise Wrong("TRADE_STATE_ERROR")
+    if total != order.fee or not 0 < asked.fee <= order.fee - gone:
+        raise Wrong("INVALID_REQUEST")
+    pay.orders[out_trade_no] = replace(order, state="REFUND")
+    pay.refunds[asked.out_refund_no] = replace(asked, order=order, refund_id=f"50{secrets.randbelow(10**26):026d}")
+    return pay.refunds[asked.out_refund_no]
+
+
+def refund_of(pay: "WeChatPay", merchant: Merchant, out_refund_no: str) -> Refund:
+    known = pay.refunds.get(out_refund_no)
+    if known is None or known.order.merchant != merchant:
+        raise Wrong("RESOURCE_NOT_EXISTS", 404)
+    return known

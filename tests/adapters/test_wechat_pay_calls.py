@@ -1,0 +1,212 @@
+"""Lin's order from the first call to its refund, in either version; and what is no answer."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from chalicelib import clock
+from chalicelib.adapters import https, wechat_pay, wechat_pay_v2, wechat_pay_v3
+from chalicelib.adapters.wechat_pay import Answer, Refund, Trade, Unreachable
+from devstack import wechat_pay_keys
+from devstack.wechat_pay import WeChatPay
+from tests.adapters.paying import CALLS, NUMBER, REFUND, Kind, back, each_call, each_kind, merchant_of, order, paid
+
+
+@each_kind
+def test_lin_orders_and_pays(pay: WeChatPay, kind: Kind) -> None:
+    merchant = merchant_of(pay, kind)
+    answer = wechat_pay.prepay(merchant, order())
+    assert answer == Answer(prepay_id=pay.orders[NUMBER].prepay_id)
+    assert pay.orders[NUMBER].description == order().description
+    assert wechat_pay.query(merchant, NUMBER).state == "NOTPAY"
+    done = pay.pay(NUMBER)
+    whole = clock.SECOND * (done.paid_at // clock.SECOND)
+    assert wechat_pay.query(merchant, NUMBER) == Trade(
+        "SUCCESS", done.transaction_id, 1500, "CNY", whole, order().open_id
+    )
+
+
+@each_kind
+def test_the_same_order_again_is_the_same_one(pay: WeChatPay, kind: Kind) -> None:
+    merchant = merchant_of(pay, kind)
+    assert wechat_pay.prepay(merchant, order()) == wechat_pay.prepay(merchant, order())
+    assert wechat_pay.prepay(merchant, order(fee=1600)).error_code == "OUT_TRADE_NO_USED"
+
+
+@each_kind
+def test_the_order_ends_when_it_is_said_to_in_shanghais_time(pay: WeChatPay, kind: Kind) -> None:
+    ends = 1_767_577_500 * clock.SECOND
+    wechat_pay.prepay(merchant_of(pay, kind), replace(order(), expires_at=ends))
+    assert pay.orders[NUMBER].expires == ("2026-01-05T09:45:00+08:00" if kind[0] == "v3" else "20260105094500")
+
+
+@each_kind
+def test_a_long_description_is_cut_and_not_within_a_letter(pay: WeChatPay, kind: Kind) -> None:
+    assert wechat_pay.prepay(merchant_of(pay, kind), order(description="a" + "诊" * 60)).error_code == ""
+    assert pay.orders[NUMBER].description == "a" + "诊" * 42
+
+
+@each_kind
+def test_a_closed_order_cannot_be_paid_and_a_paid_one_not_closed(pay: WeChatPay, kind: Kind) -> None:
+    merchant = merchant_of(pay, kind)
+    wechat_pay.prepay(merchant, order())
+    assert wechat_pay.close(merchant, NUMBER) == Answer()
+    assert wechat_pay.query(merchant, NUMBER).state == "CLOSED"
+    assert "CLOSED" in wechat_pay.prepay(merchant, order()).error_code
+    other = "Appo20260105000002"
+    wechat_pay.prepay(merchant, order(other))
+    pay.pay(other)
+    assert wechat_pay.close(merchant, other).error_code == "ORDERPAID"
+
+
+@each_kind
+def test_money_goes_back_once_however_often_it_is_asked(pay: WeChatPay, kind: Kind) -> None:
+    merchant = paid(pay, kind)
+    first = back(merchant)
+    assert first == back(merchant) == Refund("PROCESSING", pay.refunds[REFUND].refund_id, 1500)
+    assert wechat_pay.query(merchant, NUMBER).state == "REFUND"
+    assert back(merchant, fee=1, number="Back20260105000002").error_code == "INVALID_REQUEST"
+    assert back(merchant, total=1600, number="Back20260105000002").state == ""
+    for state in ("SUCCESS", "CLOSED", "ABNORMAL"):
+        pay.settle(REFUND, state)
+        assert wechat_pay.query_refund(merchant, REFUND) == Refund(state, first.refund_id, 1500)
+
+
+@each_kind
+def test_what_wechat_does_not_know_is_told_apart(pay: WeChatPay, kind: Kind) -> None:
+    merchant = merchant_of(pay, kind)
+    assert wechat_pay.query(merchant, NUMBER) == Trade("")
+    assert wechat_pay.query_refund(merchant, REFUND) == Refund("")
+    assert "EXIST" in wechat_pay.close(merchant, NUMBER).error_code
+
+
+@each_kind
+def test_a_refusal_is_told_and_who_only_asks_has_no_answer(pay: WeChatPay, kind: Kind) -> None:
+    merchant = paid(pay, kind)
+    pay.failing = dict.fromkeys(CALLS, "NOAUTH")
+    assert wechat_pay.prepay(merchant, order()).error_code == "NOAUTH"
+    assert wechat_pay.close(merchant, NUMBER).error_code == "NOAUTH"
+    assert (back(merchant).state, back(merchant).error_code) == ("", "NOAUTH")
+    assert "不行" in back(merchant).error_msg
+    for ask in ("query", "query_refund"):
+        with pytest.raises(Unreachable):
+            CALLS[ask](merchant)
+
+
+@each_kind
+@each_call
+def test_an_answer_that_somebody_else_has_signed_is_none(pay: WeChatPay, kind: Kind, call: str) -> None:
+    merchant = paid(pay, kind)
+    back(merchant)
+    pay.lying = True
+    with pytest.raises(Unreachable):
+        CALLS[call](merchant)
+
+
+@each_kind
+@each_call
+@pytest.mark.parametrize("failing", ["", 500, 502, 200, 301])
+def test_nonsense_is_no_answer(pay: WeChatPay, kind: Kind, call: str, failing: str | int) -> None:
+    merchant = paid(pay, kind)
+    pay.failing[call] = failing
+    with pytest.raises(Unreachable):
+        CALLS[call](merchant)
+
+
+@each_kind
+@each_call
+def test_no_answer_in_time_is_none(pay: WeChatPay, kind: Kind, call: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    merchant = paid(pay, kind)
+    for version in (wechat_pay_v2, wechat_pay_v3):
+        monkeypatch.setattr(version, "TIMEOUT", 0.05)
+    pay.open.clear()
+    with pytest.raises(Unreachable):
+        CALLS[call](merchant)
+
+
+@each_kind
+def test_nobody_there_is_no_answer(pay: WeChatPay, kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
+    merchant = merchant_of(pay, kind)
+    for version in (wechat_pay_v2, wechat_pay_v3):
+        monkeypatch.setattr(version, "settings", replace(version.settings, wechat_pay_url="http://127.0.0.1:9"))
+    with pytest.raises(Unreachable):
+        wechat_pay.prepay(merchant, order())
+
+
+@pytest.mark.parametrize("code", ["SYSTEMERROR", "BIZERR_NEED_RETRY"])
+@each_call
+def test_v2_may_not_know_itself(pay: WeChatPay, call: str, code: str) -> None:
+    merchant = paid(pay, ("v2", "MD5"))
+    pay.failing[call] = code
+    with pytest.raises(Unreachable):
+        CALLS[call](merchant)
+
+
+@pytest.mark.parametrize("kind", [("v2", "MD5"), ("v3", "RSA")])
+def test_an_answer_about_another_order_is_none(pay: WeChatPay, kind: Kind) -> None:
+    merchant = paid(pay, kind)
+    back(merchant)
+    pay.orders["Appo20260105000002"] = pay.orders[NUMBER]
+    pay.refunds["Back20260105000002"] = pay.refunds[REFUND]
+    with pytest.raises(Unreachable):
+        wechat_pay.query(merchant, "Appo20260105000002")
+    with pytest.raises(Unreachable):
+        wechat_pay.query_refund(merchant, "Back20260105000002")
+    with pytest.raises(Unreachable):
+        back(merchant, number="Back20260105000002")
+
+
+@each_kind
+def test_a_merchant_with_a_wrong_key_learns_it(pay: WeChatPay, kind: Kind) -> None:
+    merchant = merchant_of(pay, kind)
+    wrong = replace(merchant, key="f" * 32, private_key=wechat_pay_keys.private_pem("somebody"))
+    answer = wechat_pay.prepay(wrong, order())
+    assert answer.error_code == ("SIGN_ERROR" if kind[0] == "v3" else "FAIL")
+    assert pay.orders == {}
+    with pytest.raises(Unreachable):
+        wechat_pay.query(wrong, NUMBER)
+
+
+def test_answers_are_believed_by_key_and_by_certificate_of_those_that_are_set_up(pay: WeChatPay) -> None:
+    merchant = merchant_of(pay, ("v3", "RSA"))
+    for serial in pay.signers:
+        pay.serial = serial
+        assert wechat_pay.prepay(merchant, order()).error_code == ""
+        lacking = replace(
+            merchant, public_keys={one: pem for one, pem in merchant.public_keys.items() if one != serial}
+        )
+        with pytest.raises(Unreachable):
+            wechat_pay.prepay(lacking, order())
+
+
+def test_v3_is_asked_to_answer_by_its_key_and_is_told_who_asks(pay: WeChatPay, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[dict[str, Any]] = []
+    call = https.call
+
+    def heard(*asked: Any, **rest: Any) -> Any:
+        sent.append({**asked[2], "body": asked[3]})
+        return call(*asked, **rest)
+
+    monkeypatch.setattr(https, "call", heard)
+    merchant = merchant_of(pay, ("v3", "RSA"))
+    wechat_pay.prepay(merchant, order())
+    assert sent[0]["Wechatpay-Serial"] == wechat_pay_keys.KEY
+    assert sent[0]["User-Agent"] == "zhenxun"
+    assert "内科".encode() in sent[0]["body"]
+    certificate = {wechat_pay_keys.CERTIFICATE: merchant.public_keys[wechat_pay_keys.CERTIFICATE]}
+    pay.serial = wechat_pay_keys.CERTIFICATE
+    wechat_pay.prepay(replace(merchant, public_keys=certificate), order())
+    assert "Wechatpay-Serial" not in sent[1]
+
+
+def test_v3_is_not_closed_where_the_patient_is_just_paying(pay: WeChatPay, monkeypatch: pytest.MonkeyPatch) -> None:
+    merchant = merchant_of(pay, ("v3", "RSA"))
+    monkeypatch.setattr(wechat_pay_v3, "_asked", lambda *_: (202, {"code": "USERPAYING", "message": "支付中"}))
+    assert wechat_pay.close(merchant, NUMBER) == Answer("USERPAYING", "支付中")
+
+
+def test_v2_gives_no_money_back_without_the_merchants_certificate(pay: WeChatPay) -> None:
+    merchant = paid(pay, ("v2", "MD5"))
+    assert back(replace(merchant, certificate="")).error_code == "CERT_MISSING"
+    assert pay.refunds == {}

@@ -1,0 +1,34 @@
+"""What a merchant's keys are is told to nobody."""
+
+import logging
+
+import pytest
+
+from chalicelib import clock
+from chalicelib.adapters import wechat_pay
+from chalicelib.adapters.wechat_pay import Unreachable
+from devstack.wechat_pay import WeChatPay
+from tests.adapters.paying import CALLS, NUMBER, Kind, back, each_kind, paid
+
+
+@each_kind
+def test_no_key_is_told_to_logs_or_in_what_is_raised(
+    pay: WeChatPay, kind: Kind, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    merchant = paid(pay, kind)
+    back(merchant)
+    told = [repr(merchant), str(merchant)]
+    for pay.lying in (False, True):
+        for call in CALLS.values():
+            try:
+                told.append(repr(call(merchant)))
+            except Unreachable as error:
+                told.append(repr(error) + repr(error.__cause__))
+    for notice in (pay.paid_notice(NUMBER), ({}, b"<xml></xml>"), ({}, b"{}")):
+        try:
+            told.append(repr(wechat_pay.read_notice(merchant, *notice, clock.now())))
+        except wechat_pay.BadNotice as error:
+            told.append(repr(error) + repr(error.__cause__))
+    secrets = [merchant.key, *merchant.private_key.splitlines()[1:-1]]
+    assert [one for one in secrets if one in caplog.text or any(one in text for text in told)] == []
