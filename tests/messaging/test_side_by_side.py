@@ -1,9 +1,13 @@
 """Many processes write into one conversation."""
 
+import pytest
+
 from chalicelib.adapters import mysql
 from tests.consult.chat import ask, opened, seen_by_patient, texts
 from tests.people import Person
 from tests.processes import PROCESSES, at_once
+
+pytestmark = pytest.mark.store
 
 SENDS, KEYS = 200, 20
 
