@@ -12,7 +12,7 @@ from chalice.app import Chalice
 from chalicelib import logs, web, web_sockets
 from chalicelib.settings import settings
 
-GROUPS = ("consult", "gateway", "clinic", "accounts", "booking", "wechat", "inbox")
+GROUPS = ("consult", "gateway", "clinic", "accounts", "booking", "wechat", "inbox", "helpdesk")
 CORE = "gateway"  # rides on Chalice's own API handler; every other group has a function of its own
 
 logs.configure()

@@ -8,6 +8,7 @@ from apidocs import endpoints, examples, responses
 from apidocs.endpoints import Documented
 from apidocs.responses import Json
 from apidocs.schemas import Schemas, without_null
+from chalicelib import web_envelopes
 from chalicelib.identity.callers import (
     ADMIN,
     DOCTOR,
@@ -18,7 +19,7 @@ from chalicelib.identity.callers import (
     SERVICE_STAFF,
     SESSION,
 )
-from chalicelib.web import Raw
+from chalicelib.web import Acting, Counted, Raw
 
 # Any other argument of a view is a path parameter.
 VIEW_NAMES = ("caller", "body", "query", "key", "last_event", "time_left", "upload")
@@ -60,6 +61,20 @@ KEY: Json = {
     "in": "header",
     "description": "重试时带上同一个值，只会执行一次；同值而内容不同则 409",
 }
+ACTING: list[Json] = [
+    {"name": name, "in": "header", "required": False, "description": told, "schema": schema}
+    for name, told, schema in (
+        (
+            "newUserId",
+            "操作人；用内部密钥时以它（或 entUserId）为准，用 token 时须是本人",
+            {"type": "integer", "minimum": 0},
+        ),
+        ("entUserId", "操作的员工，同上", {"type": "integer", "minimum": 0}),
+        ("entId", "租户，须是登录者的", {"type": "string"}),
+        ("positionId", "操作人的岗位，0 为没有", {"type": "integer", "minimum": 0}),
+        ("appId", "来自哪个应用", {"type": "string", "maxLength": 64}),
+    )
+]
 FILE: Json = {"type": "string", "format": "binary", "minLength": 1}
 UPLOAD: Json = {
     "required": True,
@@ -73,6 +88,8 @@ UPLOAD: Json = {
 ABOUT = """诊讯：多租户的医院患者服务、医患沟通与消息网关。
 
 - 成功：`{"code":0,"data":…}`；失败：`{"code":N,"error":"…"}`，没有 `data`。
+- 消息中心（`/message/…`）：成功 `{"error_code":0,"error_msg":"","data":…,"count":N}`，失败同形，`data` 为 null；
+  API Gateway 自己的错误（请求过大、太频繁、超时）在这些路径上也是前一种。
 - HTTP 状态码与错误码一致；错误码见 docs/errors.md。
 - 每个回应都带 `X-Request-Id`；429 与 503 可能带 `Retry-After`（秒）。
 - 请求中的编号（id）写作数字或数字文本均可；未知字段被忽略。
@@ -100,7 +117,11 @@ def document() -> Json:
         ],
         "paths": paths,
         "components": {
-            "schemas": {"Refusal": responses.REFUSAL, **schemas.used_by(paths)},
+            "schemas": {
+                "Refusal": responses.REFUSAL,
+                "MessagecenterRefusal": responses.CENTERS_REFUSAL,
+                **schemas.used_by(paths),
+            },
             "responses": refusals,
             "headers": responses.HEADERS,
             "securitySchemes": SECURITY,
@@ -137,9 +158,18 @@ def _success(one: Documented, schemas: Schemas) -> Json:
     if one.endpoint.returns is Raw:
         return responses.raw(one.endpoint.raw)
     answer = schemas.of(f"{one.id}.answer")
-    success = responses.success(answer, examples.of(schemas, answer))
+    fields, example = {"data": answer}, {"data": examples.of(schemas, answer)}
+    if _is_counted(one.endpoint.returns):
+        fields, example = schemas.resolved(answer)["properties"], example["data"]
+    elif web_envelopes.is_messagecenters(one.endpoint.path):
+        fields, example = {**fields, "count": {"const": 0}}, {**example, "count": 0}
+    success = responses.success(one.endpoint.path, fields, example)
     success["content"] |= {one.endpoint.raw: {}} if one.endpoint.raw else {}
     return success
+
+
+def _is_counted(returns: Any) -> bool:
+    return isinstance(returns, type) and issubclass(returns, Counted)
 
 
 def _who(one: Documented) -> str:
@@ -157,6 +187,8 @@ def _parameters(one: Documented, schemas: Schemas) -> list[Json]:
     parameters = []
     if PUBLIC in one.endpoint.callers:
         parameters.append(TENANT)
+    if one.endpoint.wants.get("caller") == Acting:
+        parameters += ACTING
     for name in one.endpoint.wants:
         if name not in VIEW_NAMES:
             schema = schemas.of(f"{one.id}.{name}")

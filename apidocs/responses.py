@@ -1,10 +1,11 @@
 """What comes back: the envelopes, their headers, and every refusal with its codes, texts and an example."""
 
+import json
 from itertools import groupby
 from typing import Any
 
 from apidocs.endpoints import Documented
-from chalicelib import errors
+from chalicelib import errors, web_envelopes
 from chalicelib.errors import Kind
 
 Json = dict[str, Any]
@@ -35,53 +36,86 @@ REFUSAL: Json = {
 }
 
 
+CENTERS_REFUSAL: Json = {
+    "type": "object",
+    "description": "消息中心的失败",
+    "properties": {
+        "error_code": {"type": "integer", "description": "错误码，见 docs/errors.md"},
+        "error_msg": {"type": "string", "description": "可以直接显示给用户的中文"},
+        "data": {"type": "null"},
+        "count": {"const": 0},
+    },
+    "required": ["error_code", "error_msg", "data", "count"],
+    "additionalProperties": False,
+}
+
+
 def raw(content_type: str) -> Json:
     """An answer in no envelope."""
     return {"description": "成功", "headers": _headers(200), "content": {content_type: {}}}
 
 
-def success(data: Json, example: Any) -> Json:
+def success(path: str, fields: Json, example: Any) -> Json:
+    """`fields`, and the example, are those of the envelope beside the code: data, and on the messagecenter's paths
+    count."""
+    said: Json = {"error_code": 0, "error_msg": ""} if web_envelopes.is_messagecenters(path) else {"code": 0}
+    properties = {**{name: {"const": value} for name, value in said.items()}, **fields}
     envelope = {
         "type": "object",
-        "properties": {"code": {"const": 0}, "data": data},
-        "required": ["code", "data"],
+        "properties": properties,
+        "required": [*properties],
         "additionalProperties": False,
     }
     return {
         "description": "成功",
         "headers": _headers(200),
-        "content": {"application/json": {"schema": envelope, "example": {"code": 0, "data": example}}},
+        "content": {"application/json": {"schema": envelope, "example": {**said, **example}}},
     }
 
 
 def refusals(documented: Documented) -> Json:
     """Its refusals by HTTP status, as references to `shared`."""
-    return {str(status): {"$ref": f"#/components/responses/{_name(kinds)}"} for status, kinds in _by_status(documented)}
+    center = _is_centers(documented)
+    return {
+        str(status): {"$ref": f"#/components/responses/{_name(kinds, center)}"}
+        for status, kinds in _by_status(documented)
+    }
 
 
 def shared(every: list[Documented]) -> Json:
     """Each set of refusals that some endpoint answers with one status, described once."""
-    sets = {_name(kinds): (status, kinds) for one in every for status, kinds in _by_status(one)}
-    return {name: _refusal(status, kinds) for name, (status, kinds) in sorted(sets.items())}
+    sets = {
+        _name(kinds, _is_centers(one)): (status, kinds, _is_centers(one))
+        for one in every
+        for status, kinds in _by_status(one)
+    }
+    return {name: _refusal(*found) for name, found in sorted(sets.items())}
+
+
+def _is_centers(documented: Documented) -> bool:
+    return web_envelopes.is_messagecenters(documented.endpoint.path)
 
 
 def _by_status(documented: Documented) -> list[tuple[int, list[Kind]]]:
     return [(status, list(kinds)) for status, kinds in groupby(documented.refusals(), key=lambda kind: kind.status)]
 
 
-def _name(kinds: list[Kind]) -> str:
-    return "-".join(NAMES[kind.code] for kind in kinds)
+def _name(kinds: list[Kind], center: bool) -> str:
+    return ("messagecenter-" if center else "") + "-".join(NAMES[kind.code] for kind in kinds)
 
 
-def _refusal(status: int, kinds: list[Kind]) -> Json:
-    codes = {"properties": {"code": {"enum": [kind.code for kind in kinds]}}}
+def _refusal(status: int, kinds: list[Kind], center: bool) -> Json:
+    codes = {"enum": [kind.code for kind in kinds]}
+    schema = {"$ref": "#/components/schemas/Refusal", "properties": {"code": codes}}
+    if center:
+        schema = {"$ref": "#/components/schemas/MessagecenterRefusal", "properties": {"error_code": codes}}
     return {
         "description": "；".join(f"{kind.code} {kind.text}" for kind in kinds),
         "headers": _headers(status),
         "content": {
             "application/json": {
-                "schema": {"$ref": "#/components/schemas/Refusal", **codes},
-                "examples": {NAMES[kind.code]: {"value": _example(kind)} for kind in kinds},
+                "schema": schema,
+                "examples": {NAMES[kind.code]: {"value": _example(kind, center)} for kind in kinds},
             }
         },
     }
@@ -94,5 +128,7 @@ def _headers(status: int) -> Json:
     return headers
 
 
-def _example(kind: Kind) -> Json:
-    return {"code": kind.code, "error": "phone：必填" if kind is errors.BAD_PARAMETER else kind.text}
+def _example(kind: Kind, center: bool) -> Json:
+    text = "phone：必填" if kind is errors.BAD_PARAMETER else kind.text
+    example: Json = json.loads(web_envelopes.refusal(web_envelopes.MESSAGECENTER if center else "", kind, text))
+    return example

@@ -8,7 +8,7 @@ A view declares what it needs by name and type, and returns a model:
 `caller` is who asks, `body` the JSON object, `query` the query string, `key` the Idempotency-Key header;
 `last_event` the Last-Event-ID header, `time_left` how many seconds the function has, `upload` the file that the body
 is or has; any other name is a path parameter. The answer leaves as {"code":0,"data":…}, a refusal as
-{"code":N,"error":"…"}; a Raw leaves as it is.
+{"code":N,"error":"…"}, on the messagecenter's paths in its own (web_envelopes.py); a Raw leaves as it is.
 """
 
 import json
@@ -22,20 +22,22 @@ from urllib.parse import unquote
 from chalice.app import Blueprint, CORSConfig, Request, Response
 from pydantic import TypeAdapter, ValidationError
 
-from chalicelib import clock, errors, logs
+from chalicelib import clock, errors, logs, web_envelopes
 from chalicelib.errors import Kind, Refused
-from chalicelib.identity import callers
+from chalicelib.identity import acting, callers
 from chalicelib.identity.callers import Caller
 from chalicelib.settings import settings
 from chalicelib.web_bytes import Raw, RawResponse, Upload, uploaded
+from chalicelib.web_envelopes import Counted
 from chalicelib.wire import BODY, NOT_JSON, RetryKey, explain
 
 logger = logging.getLogger(__name__)
 
-__all__ = ["Endpoint", "Key", "LastEvent", "Raw", "Routes", "Upload", "Visitor"]
+__all__ = ["Acting", "Counted", "Endpoint", "Key", "LastEvent", "Raw", "Routes", "Upload", "Visitor"]
 
 View = Callable[..., Any]
 Visitor = Annotated[Caller, "of tenant 0, which has nothing, where nobody knows of which; other endpoints answer 400"]
+Acting = Annotated[Caller, "as the messagecenter's headers name them: identity/acting.py"]
 Key = Annotated[RetryKey | None, "Idempotency-Key"]
 LastEvent = Annotated[str | None, "Last-Event-ID"]
 _KEY: TypeAdapter[str | None] = TypeAdapter(Key)  # made once: making one takes longer than a whole read
@@ -135,11 +137,11 @@ def _serve(endpoint: Endpoint, request: Request, path_parameters: dict[str, str]
     except Refused as refused:
         if refused.kind is errors.UNAVAILABLE:
             logger.warning("unavailable", extra={"ids": logs.cause(refused.__cause__ or refused)})
-        return refusal(refused)
+        return refusal(refused, endpoint.path)
     except Exception:
         logger.exception("unhandled")
-        return refusal(Refused(errors.INTERNAL))
-    return Response(f'{{"code":0,"data":{data.decode()}}}')
+        return refusal(Refused(errors.INTERNAL), endpoint.path)
+    return Response(web_envelopes.success(endpoint.path, data.decode(), isinstance(answer, Counted)))
 
 
 def _caller(endpoint: Endpoint, request: Request) -> Caller:
@@ -149,6 +151,8 @@ def _caller(endpoint: Endpoint, request: Request) -> Caller:
         if endpoint.wants.get("caller") != Visitor or refused.kind is not errors.BAD_PARAMETER:
             raise
         caller = Caller(0, callers.PUBLIC)
+    if endpoint.wants.get("caller") == Acting:
+        caller = acting.named(caller, request.headers)
     logs.bind(tenant_id=caller.tenant_id, principal=caller.principal)
     return caller
 
@@ -210,22 +214,18 @@ def _body(request: Request) -> bytes:
     return body.encode() if isinstance(body, str) else body
 
 
-def refusal(refused: Refused) -> Response:
+def refusal(refused: Refused, path: str) -> Response:
     logs.bind(code=refused.kind.code)
-    response = Response(error_body(refused.kind, refused.text), status_code=refused.kind.status)
+    response = Response(web_envelopes.refusal(path, refused.kind, refused.text), status_code=refused.kind.status)
     if refused.retry_after:
         response.headers["Retry-After"] = str(refused.retry_after)
     return response
 
 
-def error_body(kind: Kind, text: str = "") -> str:
-    return json.dumps({"code": kind.code, "error": text or kind.text}, ensure_ascii=False, separators=(",", ":"))
-
-
 def gateway_error(status: int) -> tuple[dict[str, str], str]:
-    """Return headers and body of an error that API Gateway makes before any function runs."""
+    """Return headers and body of an error that API Gateway makes before any function runs, whatever the path."""
     retry = {"Retry-After": "1"} if status in (429, 503) else {}
-    return HEADERS | retry, error_body(errors.of_status(status))
+    return HEADERS | retry, web_envelopes.refusal("", errors.of_status(status))
 
 
 def door(request: Request, answer: Callable[[Request], Response]) -> Response:
@@ -235,7 +235,7 @@ def door(request: Request, answer: Callable[[Request], Response]) -> Response:
     logs.start(request_id=request_id, method=request.method, route=request.path)
     response = answer(request)
     if isinstance(response.body, dict):  # Chalice's own {"Code": …, "Message": …}: our answers are text
-        response.body = error_body(errors.of_status(response.status_code))
+        response.body = web_envelopes.refusal(request.path, errors.of_status(response.status_code))
     response.headers = {**HEADERS, **response.headers, "X-Request-Id": request_id}
     took = round((clock.monotonic() - started) * 1000, 1)
     logger.info("request", extra={"ids": {"status": response.status_code, "ms": took}})

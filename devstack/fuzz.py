@@ -26,7 +26,7 @@ from apidocs.conformance import Case, Operation
 from chalicelib import migrations
 from chalicelib.adapters import mysql
 from chalicelib.identity import callers, tokens
-from devstack import fuzz_inbox, fuzz_ward, wechat
+from devstack import fuzz_helpdesk, fuzz_inbox, fuzz_ward, wechat
 from devstack.server import serving
 from tests import people
 
@@ -86,7 +86,7 @@ class Door:
         self._talk(member_id=str(made.lin.member_id), doctor_id=str(made.chen.user_id))
         self._upload()
         self.known |= fuzz_ward.made(self, made)
-        self.known_at = fuzz_inbox.sent(self, made)
+        self.known_at = fuzz_inbox.sent(self, made) | fuzz_helpdesk.opened(self, made)
         self.known["conversation_ids"] = [self._told("/create_conversation", conversation_type=0)["ConversationId"]]
 
     def people(self, kind: str) -> Headers:
@@ -109,7 +109,7 @@ class Door:
 
     def post(self, path: str, body: bytes, headers: Headers) -> requests.Response:
         answer = self.session.post(self.url + path, body, headers={"Content-Type": "application/json", **headers})
-        conformance.check_envelope(answer.status_code, answer.headers, answer.content)
+        conformance.check_envelope(path, answer.status_code, answer.headers, answer.content)
         return answer
 
     def _told(self, path: str, **body: Any) -> Any:

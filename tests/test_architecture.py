@@ -19,7 +19,7 @@ ROWS = [
     ("errors", "settings", "clock", "logs"),
     ("adapters",),
     ("messaging", "identity", "people", "files", "notices", "official", "migrations"),
-    ("wire", "web", "web_bytes", "web_sockets"),
+    ("wire", "web", "web_bytes", "web_envelopes", "web_sockets"),
     GROUPS,
 ]
 ROW = {name: number for number, row in enumerate(ROWS) for name in row}

@@ -19,7 +19,7 @@ from chalicelib.web import CORS, Endpoint
 from tests import contract_check
 from tests.contract_check import CONTRACT, Entry, Field
 
-TO_COME = 15  # of 99, at most: lower it with each issue that builds some
+TO_COME = 2  # of 99, at most: lower it with each issue that builds some
 
 DECLARED = {(one.endpoint.method, one.endpoint.path): one.endpoint for one in endpoints.every()}
 BUILT = [entry for entry in CONTRACT if (entry["method"], entry["path"]) in DECLARED]

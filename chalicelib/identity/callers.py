@@ -29,6 +29,8 @@ class Caller:
     platform: int = 0
     address: str = ""  # where the request came from
     token: str = ""  # the hash of the token it came with, as hexadecimal text
+    post_id: int = 0  # what a member of staff says they act as, 0 nothing in particular
+    app_id: str = ""  # through which application, as the client says
 
     @property
     def user_id(self) -> int:

@@ -87,9 +87,9 @@ def _sent_before(tenant_id: int, public_id: str, sender: str, draft: Draft) -> W
     found = mysql.autocommit(lambda tx: store.find_sent(tx, tenant_id, sender, draft)) if draft.retry_key else None
     if found is None:
         return None
-    sent_in, content, object_key, written = found
-    sent = (sent_in, written.message.type, content, object_key, written.message.status)
-    if sent != (public_id, draft.type, draft.content, draft.object_key, draft.status):
+    sent_in, content, object_key, extra, written = found
+    sent = (sent_in, written.message.type, content, object_key, written.message.status, extra)
+    if sent != (public_id, draft.type, draft.content, draft.object_key, draft.status, draft.extra):
         raise Refused(errors.CONFLICT, "Idempotency-Key：已用于另一条消息")
     return written
 

@@ -7,7 +7,7 @@ who was put out is not shown what Redis holds, at once, or within 10 s where Red
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql, redis
@@ -122,6 +122,14 @@ def archive(tenant_id: int, public_ids: list[str], archived: bool) -> None:
             raise _missing()
 
     mysql.transact(change)
+
+
+def reseated(seats: Mapping[str, list[str]]) -> None:
+    """Seats, by public id, were taken or given up in a transaction that has committed: no tail shows them as before."""
+    calls = [tail.unseating(public_id, ids.nonce(), principals) for public_id, principals in seats.items()]
+    if redis.attempt_all(calls, insist=True) is None:
+        for public_id in seats:
+            tail.doubt(public_id)
 
 
 def joined(tenant_id: int, principal: str) -> list[str]:

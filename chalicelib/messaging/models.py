@@ -18,10 +18,12 @@ class Draft:
     object_key: str = ""
     status: int = 0  # the client's own
     answers: bool = False  # a doctor's: a patient who is away is told of it at WeChat
+    extra: str = ""  # the client's own too, beside the content
+    closes: bool = False  # the conversation: nothing is said after it
 
 
 class Message(NamedTuple):
-    """One entry of the log. A withdrawn one keeps its place, but neither content nor object_key."""
+    """One entry of the log. A withdrawn one keeps its place, but neither content, object_key nor extra."""
 
     seq: int  # 1, 2, 3 … without gaps, inside one conversation
     id: str
@@ -32,6 +34,7 @@ class Message(NamedTuple):
     sent_at: int  # microseconds
     withdrawn: bool = False
     status: int = 0  # the client's own
+    extra: str = ""  # the client's own too
 
     def record(self) -> str:
         """The form kept in Redis: neutral of protocols and readers."""

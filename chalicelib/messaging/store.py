@@ -70,13 +70,15 @@ def append(
         FOR UPDATE;
         INSERT INTO messages
             (conversation_id, seq, tenant_id, tick, tag,
-             sender, endpoint, retry_key, type, content, object_key, sent_at, status)
+             sender, endpoint, retry_key, type, content, object_key, sent_at, status, extra)
         SELECT @conversation, @seq, %(tenant_id)s, @tick, @tag,
-               %(sender)s, %(endpoint)s, %(retry_key)s, %(type)s, %(content)s, %(object_key)s, %(now)s, %(status)s
+               %(sender)s, %(endpoint)s, %(retry_key)s, %(type)s, %(content)s, %(object_key)s, %(now)s, %(status)s,
+               %(extra)s
         FROM DUAL WHERE @seq IS NOT NULL;
         UPDATE conversations c JOIN participants p
             ON p.conversation_id = c.conversation_id AND p.principal = %(sender)s
-        SET c.last_seq = @seq, c.prev_tick = @prev_tick, c.last_tick = @tick, p.own_since = p.own_since + 1
+        SET c.last_seq = @seq, c.prev_tick = @prev_tick, c.last_tick = @tick, p.own_since = p.own_since + 1,
+            c.archived_at = IF(%(closes)s, %(now)s, NULL)
         WHERE c.conversation_id = @conversation AND @seq IS NOT NULL;
         {CROWD if kind != "consult" else ""}
         {LEFT_UNREAD if draft.answers else ""}
@@ -94,6 +96,8 @@ def append(
         content=draft.content,
         object_key=draft.object_key.encode(),
         status=draft.status,
+        extra=draft.extra,
+        closes=draft.closes,
         tick=ids.first_tick(now),
         now=now,
     )
@@ -101,17 +105,19 @@ def append(
         return None
     seq, tick, prev_tick, tag, changes = map(int, rows[0]["head"].split())  # one column: each costs more than its value
     message_id = ids.encode(tick, tag)
-    message = Message(*(seq, message_id, sender, draft.type, draft.content, draft.object_key, now), status=draft.status)
+    said = (draft.type, draft.content, draft.object_key, now)
+    message = Message(seq, message_id, sender, *said, status=draft.status, extra=draft.extra)
     prev_id = ids.encode(prev_tick, tag) if seq > 1 else ""
     return Written(message, prev_id, changes, told_at_once(rows), many=len(rows) > TOLD_AT_ONCE)
 
 
-def find_sent(tx: Tx, tenant_id: int, sender: str, draft: Draft) -> tuple[str, str, str, Written] | None:
-    """Return what a retry key names: public id, text and object as they were sent, and the message as it is now."""
+def find_sent(tx: Tx, tenant_id: int, sender: str, draft: Draft) -> tuple[str, str, str, str, Written] | None:
+    """Return what a retry key names: public id, and text, object and extra as they were sent; the message as it is
+    now."""
     row = tx.one(
         """
         SELECT c.public_id, c.changes, m.conversation_id, m.seq, m.tick, m.tag, m.sender, m.type, m.content,
-               m.object_key, m.sent_at, m.withdrawn_at, m.status, before_it.tick AS prev_tick
+               m.object_key, m.sent_at, m.withdrawn_at, m.status, m.extra, before_it.tick AS prev_tick
         FROM messages m
         JOIN conversations c ON c.conversation_id = m.conversation_id
         LEFT JOIN messages before_it
@@ -129,7 +135,7 @@ def find_sent(tx: Tx, tenant_id: int, sender: str, draft: Draft) -> tuple[str, s
     prev_id = ids.encode(row["prev_tick"], row["tag"]) if row["prev_tick"] else ""
     principals = told_at_once(tx.all(PARTICIPANTS, conversation_id=row["conversation_id"]))
     written = Written(message(row), prev_id, row["changes"], principals)
-    return row["public_id"].decode(), row["content"], row["object_key"].decode(), written
+    return row["public_id"].decode(), row["content"], row["object_key"].decode(), row["extra"], written
 
 
 def is_archived(tx: Tx, tenant_id: int, kind: str | None, public_id: str, principal: str) -> bool:
@@ -161,7 +167,7 @@ def withdraw(
     row = tx.one(
         """
         SELECT m.conversation_id, m.seq, m.tick, m.tag, m.sender, m.type, m.content, m.object_key, m.sent_at,
-               m.withdrawn_at, m.status
+               m.withdrawn_at, m.status, m.extra
         FROM conversations c JOIN messages m ON m.conversation_id = c.conversation_id
         WHERE c.public_id = %(public_id)s AND c.tenant_id = %(tenant_id)s
           AND m.tick = %(tick)s AND m.tag = %(tag)s FOR UPDATE
@@ -211,4 +217,5 @@ def message(row: Row) -> Message:
         row["sent_at"],
         withdrawn,
         row["status"],
+        "" if withdrawn else row["extra"],
     )

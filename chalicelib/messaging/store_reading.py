@@ -17,7 +17,8 @@ def snapshot(tx: Tx, public_id: str, principal: str, limit: int) -> Snapshot:
         SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;
         START TRANSACTION READ ONLY;
         SELECT tenant_id, last_seq, changes FROM conversations WHERE public_id = %(public_id)s;
-        SELECT m.seq, m.tick, m.tag, m.sender, m.type, m.content, m.object_key, m.sent_at, m.withdrawn_at, m.status
+        SELECT m.seq, m.tick, m.tag, m.sender, m.type, m.content, m.object_key, m.sent_at, m.withdrawn_at, m.status,
+               m.extra
         FROM conversations c JOIN messages m ON m.conversation_id = c.conversation_id
         WHERE c.public_id = %(public_id)s
         ORDER BY m.seq DESC LIMIT %(limit)s;
@@ -59,7 +60,8 @@ def snapshots(tx: Tx, public_ids: list[str], principal: str) -> dict[str, Snapsh
     rows = tx.all(
         """
         SELECT c.public_id, c.tenant_id, c.last_seq, c.changes, p.principal, p.read_seq, p.own_since, p.hidden_seq,
-               m.seq, m.tick, m.tag, m.sender, m.type, m.content, m.object_key, m.sent_at, m.withdrawn_at, m.status
+               m.seq, m.tick, m.tag, m.sender, m.type, m.content, m.object_key, m.sent_at, m.withdrawn_at, m.status,
+               m.extra
         FROM conversations c
         JOIN participants p ON p.conversation_id = c.conversation_id AND p.principal = %(principal)s
         LEFT JOIN messages m ON m.conversation_id = c.conversation_id AND m.seq = c.last_seq
@@ -93,7 +95,8 @@ def older(tx: Tx, public_id: str, message_id: str, limit: int) -> list[Message] 
         return None
     rows = tx.all(
         """
-        SELECT seq, tick, tag, sender, type, content, object_key, sent_at, withdrawn_at, status FROM messages
+        SELECT seq, tick, tag, sender, type, content, object_key, sent_at, withdrawn_at, status, extra
+        FROM messages
         WHERE conversation_id = %(conversation_id)s AND seq < %(seq)s
         ORDER BY seq DESC LIMIT %(limit)s
         """,
@@ -134,7 +137,8 @@ def span(tx: Tx, conversation_id: int, low: int, high: int, limit: int, newest_f
     """Return the messages from seq low to seq high, both included, as many as the limit lets pass."""
     rows = tx.all(
         f"""
-        SELECT seq, tick, tag, sender, type, content, object_key, sent_at, withdrawn_at, status FROM messages
+        SELECT seq, tick, tag, sender, type, content, object_key, sent_at, withdrawn_at, status, extra
+        FROM messages
         WHERE conversation_id = %(conversation_id)s AND seq BETWEEN %(low)s AND %(high)s
         ORDER BY seq {"DESC" if newest_first else "ASC"} LIMIT %(limit)s
         """,
@@ -150,7 +154,8 @@ def one(tx: Tx, tenant_id: int, public_id: str, seq: int) -> tuple[Message, str,
     """Return a message, the id of the one before it ("" for the first), and who takes part."""
     rows = tx.all(
         """
-        SELECT m.seq, m.tick, m.tag, m.sender, m.type, m.content, m.object_key, m.sent_at, m.withdrawn_at, m.status
+        SELECT m.seq, m.tick, m.tag, m.sender, m.type, m.content, m.object_key, m.sent_at, m.withdrawn_at, m.status,
+               m.extra
         FROM conversations c JOIN messages m ON m.conversation_id = c.conversation_id
         WHERE c.public_id = %(public_id)s AND c.tenant_id = %(tenant_id)s AND m.seq IN (%(seq)s - 1, %(seq)s)
         ORDER BY m.seq DESC

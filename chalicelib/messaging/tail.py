@@ -25,7 +25,7 @@ __all__ = ["BELIEVED", "KEPT"]
 
 T = TypeVar("T")
 
-SHAPE = 2  # of what is kept; a deployment that changes it, or a script, must not meet what the one before has left
+SHAPE = 3  # of what is kept; a deployment that changes it, or a script, must not meet what the one before has left
 
 
 @dataclass(frozen=True, slots=True)

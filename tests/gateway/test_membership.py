@@ -179,6 +179,6 @@ def test_a_change_that_was_refused_leaves_no_mark_and_no_seat(hospital: Hospital
     conversation = made(guo)
     archive(hospital, conversation)
     assert join(han, conversation).status == 403
-    assert redis.client().zcard(f"log:2:{{{conversation}}}:marks") == 0
+    assert redis.client().zcard(f"log:3:{{{conversation}}}:marks") == 0
     seats = "SELECT COUNT(*) FROM participants WHERE tenant_id = %(tenant_id)s"
     assert mysql.autocommit(lambda tx: tx.value(seats, tenant_id=hospital.tenant_id)) == 1

@@ -74,4 +74,4 @@ def unread(conversation: str, who: Person) -> int:
 
 
 def keys(conversation: str) -> list[str]:
-    return [f"log:2:{{{conversation}}}:{part}" for part in ("state", "tail", "marks")]
+    return [f"log:3:{{{conversation}}}:{part}" for part in ("state", "tail", "marks")]

@@ -66,4 +66,4 @@ def test_a_refused_withdrawal_leaves_no_mark(conversation: str, lin: Person, che
     message = say("一", lin)
     with pytest.raises(Refused):
         log.withdraw(lin.tenant_id, conversation, message.id, chen.principal)
-    assert redis.client().zcard(f"log:2:{{{conversation}}}:marks") == 0
+    assert redis.client().zcard(f"log:3:{{{conversation}}}:marks") == 0

@@ -1,0 +1,187 @@
+"""What crosses the wire in the messagecenter: messages and sessions, in document 002's own spelling."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, WithJsonSchema
+from typing_extensions import TypedDict
+
+from chalicelib.web import Counted
+from chalicelib.wire import (
+    ID_LIMIT,
+    ChatText,
+    Id,
+    MessageId,
+    MessageIdIfAny,
+    PageSize,
+    PublicId,
+    Whole,
+    Wire,
+    one_of,
+    whole,
+)
+
+SESSION, MESSAGE, MOMENT = "87ba7679-b682-47e7-8499-0385dda22b66", "EDCZL-SY32-243Y-VWQ", "2026-01-05 09:30:00"
+STAFF, USER, SYSTEM = 1, 2, 3  # userType, sendType
+MOST = 100  # receivers of one request
+
+
+def _text(value: Any) -> Any:
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return str(value) if is_number and 0 <= value < ID_LIMIT else value
+
+
+Party = Annotated[
+    str,
+    Field(max_length=64, pattern="^[0-9A-Za-z-]*$"),
+    BeforeValidator(_text),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "maxLength": 64, "pattern": "^[0-9A-Za-z-]*$"},
+                {"type": "integer", "minimum": 0, "maximum": ID_LIMIT - 1},
+            ]
+        }
+    ),
+]
+"""A person by their user id, or a session by its sessionId; a number stands for its text."""
+
+UserType = Annotated[
+    Literal[1, 2, 3],
+    BeforeValidator(whole),
+    one_of(1, 2, 3),
+    Field(description="1 客服，2 用户，3 系统；是谁以登录身份为准", examples=[2]),
+]
+MsgType = Annotated[Literal[1, 2, 3, 4], BeforeValidator(whole), one_of(1, 2, 3, 4)]
+OwnType = Annotated[Literal[1, 2, 3], BeforeValidator(whole), one_of(1, 2, 3)]
+Line = Annotated[str, Field(max_length=128, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Words = Annotated[str, Field(max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Link = Annotated[str, Field(max_length=1024, pattern=r"^((https?://|/)[^\s\x00-\x1f\x7f]*)?$")]
+
+
+class CountAsked(Wire):
+    userType: UserType
+
+
+class Unread(Counted[int]):
+    data: int = Field(examples=[1])
+
+
+class Draft(Wire):
+    ownType: OwnType = Field(
+        description="1 个人，2 企业（患者：发给医院客服；员工：以医院名义通知），3 群", examples=[1]
+    )
+    title: Line = Field(examples=["咨询"])
+    content: ChatText = Field(examples=["您好，请问明天几点可以抽血？"])
+    item: Whole = Field(description="业务对象，由客户端自定，原样返回", examples=[0])
+    type: Whole = Field(description="业务事件，由客户端自定，原样返回", examples=[0])
+    link: Link = Field(description="http(s) 地址或以 / 开头的页面，可为空", examples=[""])
+    itemType: Annotated[Whole, Field(ge=0, le=255)] = Field(description="0 文本，1 图片，2 链接卡片", examples=[0])
+    sendId: Party = Field("", description="可不填；若填写，须是本人")
+    receiveId: Party = Field("", description="用户编号，或本人所在会话的 sessionId", examples=["3"])
+    receiverIds: list[Party] = Field([], max_length=MOST)
+    groupIds: list[Party] = Field([], max_length=MOST)
+
+
+class Added(TypedDict):
+    messageId: Annotated[str, Field(examples=[MESSAGE])]
+    sessionId: Annotated[str, Field(examples=[SESSION])]
+    receiveId: Annotated[str, Field(description="收信人或群", examples=["3"])]
+    createTime: Annotated[str, Field(examples=[MOMENT])]
+
+
+class MessagesAsked(Wire):
+    msgType: MsgType = Field(description="1 通知，2 个人会话，3 客服会话，4 群", examples=[2])
+    userType: UserType
+    sendId: Party = Field("", description="对方；患者看自己的客服会话时可不填", examples=["3"])
+    lastId: MessageIdIfAny = Field(None, description="只取比它早的", examples=[""])
+    pageSize: PageSize = Field(examples=[10])
+    sort: Literal["", "asc", "desc"] = Field("", description="本页的次序，默认从新到旧", examples=["desc"])
+    chatGroupId: Party = Field("", description="群：会话编号，数字或其文本亦可", examples=[""])
+
+
+class Entry(TypedDict):
+    messageId: Annotated[str, Field(examples=[MESSAGE])]
+    sessionId: Annotated[str, Field(examples=[SESSION])]
+    sendId: Annotated[str, Field(description="0 为医院", examples=["3"])]
+    sendName: Annotated[str, Field(examples=["客服小李"])]
+    sendType: Annotated[int, Field(description="1 客服，2 用户，3 系统", examples=[1])]
+    isSelf: Annotated[bool, Field(examples=[False])]
+    title: Annotated[str, Field(examples=["咨询"])]
+    content: Annotated[str, Field(description="已撤回为空", examples=["请空腹，八点以前。"])]
+    link: Annotated[str, Field(examples=[""])]
+    item: Annotated[int, Field(examples=[0])]
+    type: Annotated[int, Field(examples=[0])]
+    itemType: Annotated[int, Field(description="0 文本，1 图片，2 链接卡片", examples=[0])]
+    createTime: Annotated[str, Field(examples=[MOMENT])]
+    isWithdrawn: Annotated[bool, Field(examples=[False])]
+    appraise: Annotated[int, Field(description="本人的评价：-1、1，0 未评价", examples=[0])]
+
+
+class SessionAsked(Wire):
+    msgType: MsgType = Field(description="2 个人会话，3 客服会话，4 群", examples=[2])
+    userType: UserType
+    receiveId: Party = Field("", description="对方或群；患者找客服时可不填", examples=["3"])
+    receiveEntId: Party = Field("", description="可不填；若填写，须是本医院")
+    receiveAppId: str = Field("", max_length=64)
+    customerserviceName: Words = Field("", description="想找的科室或服务，同 obtainShunt 的 type")
+
+
+class SessionClosing(Wire):
+    sessionId: PublicId = Field(examples=[SESSION])
+
+
+class ShuntAsked(Wire):
+    type: Words = Field(description="科室或服务，空为不限", examples=["检查预约"])
+
+
+class ReadAsked(Wire):
+    sendId: Party = Field(description="对方的用户编号，或会话的 sessionId；0 为医院的通知", examples=["3"])
+    userType: UserType | None = None
+    sendType: UserType | None = None
+
+
+class Withdrawing(Wire):
+    messageId: MessageId = Field(examples=[MESSAGE])
+    userType: UserType
+    senderId: Whole | None = None
+    recipientId: Whole | None = None
+    conversationType: Annotated[Literal[1, 2, 3], BeforeValidator(whole), one_of(1, 2, 3)] | None = None
+    chatGroupId: Whole | None = None
+
+
+class Appraisal(Wire):
+    messageId: MessageId = Field(examples=[MESSAGE])
+    appraise: Annotated[Literal[-1, 1], BeforeValidator(whole), one_of(-1, 1)] = Field(examples=[1])
+
+
+class PostAsked(Wire):
+    positionId: Id = Field(examples=["1"])
+
+
+class PeerPost(Wire):
+    youPositionId: Id = Field(examples=["1"])
+
+
+class Card(TypedDict):
+    """What is shown of somebody by the post they hold; a patient has none, and positionId 0."""
+
+    positionId: Annotated[str, Field(examples=["1"])]
+    userId: Annotated[str, Field(examples=["5"])]
+    title: Annotated[str, Field(examples=["导诊"])]
+    name: Annotated[str, Field(examples=["客服小李"])]
+    photo: Annotated[str, Field(description="30 分钟有效，没有则为空", examples=[""])]
+    department: Annotated[str, Field(examples=["呼吸内科"])]
+    onDuty: Annotated[bool, Field(examples=[True])]
+
+
+class Pair(TypedDict):
+    sessionId: Annotated[str, Field(examples=[SESSION])]
+    mine: Card
+    yours: Card
+
+
+class Session(TypedDict):
+    sessionId: Annotated[str, Field(examples=[SESSION])]
+    state: Annotated[str, Field(description="waiting 排队，open 进行中，closed 已结束", examples=["open"])]
+    place: Annotated[int, Field(description="排队时的位置，从 1 起；否则 0", examples=[0])]
+    agent: Annotated[Card | None, Field(description="客服会话中接待的人")]

@@ -1,0 +1,33 @@
+"""What crosses the wire where an admin sets who is at the desk: endpoints of our own."""
+
+from typing import Annotated
+
+from pydantic import Field, StrictBool
+
+from chalicelib.helpdesk.models import Card, Words
+from chalicelib.wire import Id, IdIfAny, IdText, Name, Whole, Wire
+
+
+class PostSaved(Wire):
+    positionId: IdIfAny = Field(None, description="为空则新建", examples=[""])
+    userId: IdIfAny = Field(None, description="新建时必填；岗位不能换人", examples=["5"])
+    title: Name = Field(examples=["导诊"])
+    deptId: IdIfAny = Field(None, examples=[""])
+    skill: Words = Field("", description="患者可以指定的服务，空为不限", examples=["检查预约"])
+    cap: Annotated[Whole, Field(ge=0, le=200)] = Field(5, description="同时接待的人数上限", examples=[5])
+
+
+class PostKept(Wire):
+    positionId: IdText = Field(examples=["1"])
+
+
+class Duty(Wire):
+    positionId: Id = Field(examples=["1"])
+    onDuty: StrictBool = Field(examples=[True])
+
+
+class Post(Card):
+    deptId: Annotated[str, Field(description="没有则为空", examples=[""])]
+    skill: Annotated[str, Field(examples=["检查预约"])]
+    cap: Annotated[int, Field(examples=[5])]
+    open: Annotated[int, Field(description="正在接待的人数", examples=[2])]

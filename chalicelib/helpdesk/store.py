@@ -1,0 +1,217 @@
+"""Chats and their messages in MySQL. Nothing is decided here."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from chalicelib.adapters.mysql import Row, Tx
+from chalicelib.messaging import ids
+
+ROOM = "c.conversation_id, c.public_id, c.kind, c.last_seq, c.archived_at IS NOT NULL AS archived"
+NAME = """
+    COALESCE(s.name, NULLIF(a.name, ''),
+             (SELECT m.name FROM members m WHERE m.user_id = a.user_id ORDER BY m.is_default DESC, m.member_id LIMIT 1))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """A conversation in which somebody has a seat."""
+
+    conversation_id: int
+    public_id: str
+    kind: str
+    last_seq: int
+    archived: bool
+
+
+def rooms(tx: Tx, tenant_id: int, principal: str, named: Collection[str]) -> list[Room]:
+    """Find conversations through the principal's seat, each by its public id or, as text, its number."""
+    numbers = [int(one) for one in named if one.isascii() and one.isdigit() and len(one) < 16]
+    rows = tx.all(
+        f"""
+        SELECT {ROOM} FROM conversations c JOIN participants p
+            ON p.conversation_id = c.conversation_id AND p.principal = %(principal)s AND p.left_at IS NULL
+        WHERE c.tenant_id = %(tenant_id)s AND (c.public_id IN %(names)s OR c.conversation_id IN %(numbers)s)
+        """,
+        tenant_id=tenant_id,
+        principal=principal.encode(),
+        names=sorted(one.encode() for one in named),
+        numbers=numbers or [0],
+    )
+    return [_room(row) for row in rows]
+
+
+def chat(tx: Tx, tenant_id: int, principal: str, kind: str, user_id: int, peer_id: int) -> Room | None:
+    """Find a chat through the principal's seat."""
+    row = tx.one(
+        f"""
+        SELECT {ROOM} FROM chats t JOIN conversations c ON c.conversation_id = t.conversation_id JOIN participants p
+            ON p.conversation_id = c.conversation_id AND p.principal = %(principal)s AND p.left_at IS NULL
+        WHERE t.tenant_id = %(tenant_id)s AND t.kind = %(kind)s AND t.user_id = %(user_id)s AND t.peer_id = %(peer_id)s
+        """,
+        tenant_id=tenant_id,
+        principal=principal.encode(),
+        kind=kind,
+        user_id=user_id,
+        peer_id=peer_id,
+    )
+    return _room(row) if row else None
+
+
+def chats(tx: Tx, tenant_id: int, kind: str, pairs: Collection[tuple[int, int]]) -> dict[tuple[int, int], str]:
+    """Return the public ids of those of the chats that there are, by (user_id, peer_id)."""
+    rows = tx.all(
+        """
+        SELECT user_id, peer_id, session_id FROM chats
+        WHERE tenant_id = %(tenant_id)s AND kind = %(kind)s AND (user_id, peer_id) IN %(pairs)s
+        """,
+        tenant_id=tenant_id,
+        kind=kind,
+        pairs=sorted(pairs),
+    )
+    return {(row["user_id"], row["peer_id"]): row["session_id"].decode() for row in rows}
+
+
+def insert_chat(
+    tx: Tx, tenant_id: int, conversation_id: int, session_id: str, kind: str, pair: tuple[int, int], now: int
+) -> None:
+    """Raises mysql.Duplicate("pair") where there is one already."""
+    tx.run(
+        """
+        INSERT INTO chats (conversation_id, tenant_id, session_id, kind, user_id, peer_id, created_at)
+        VALUES (%(conversation_id)s, %(tenant_id)s, %(session_id)s, %(kind)s, %(user_id)s, %(peer_id)s, %(now)s)
+        """,
+        conversation_id=conversation_id,
+        tenant_id=tenant_id,
+        session_id=session_id.encode(),
+        kind=kind,
+        user_id=pair[0],
+        peer_id=pair[1],
+        now=now,
+    )
+
+
+def met_at_the_desk(tx: Tx, tenant_id: int, user_id: int, others: Collection[int]) -> dict[int, str]:
+    """Return the public ids of the desk's chats in which one of the others serves somebody, or is served by them, by
+    the other's user id."""
+    rows = tx.all(
+        """
+        SELECT agent_id AS other, session_id FROM chats
+        WHERE tenant_id = %(tenant_id)s AND kind = 'desk' AND user_id = %(user_id)s AND peer_id = 0
+          AND agent_id IN %(others)s
+        UNION ALL
+        SELECT user_id, session_id FROM chats
+        WHERE tenant_id = %(tenant_id)s AND kind = 'desk' AND user_id IN %(others)s AND peer_id = 0
+          AND agent_id = %(user_id)s
+        """,
+        tenant_id=tenant_id,
+        user_id=user_id,
+        others=sorted(others),
+    )
+    return {row["other"]: row["session_id"].decode() for row in rows}
+
+
+def between(tx: Tx, tenant_id: int, principal: str, other: str) -> list[Room]:
+    """Return the chats in which both sit, or the other one has sat."""
+    rows = tx.all(
+        f"""
+        SELECT {ROOM}
+        FROM participants q
+        JOIN conversations c ON c.conversation_id = q.conversation_id AND c.kind IN ('direct', 'desk')
+        JOIN participants p
+            ON p.conversation_id = c.conversation_id AND p.principal = %(principal)s AND p.left_at IS NULL
+        WHERE q.tenant_id = %(tenant_id)s AND q.principal = %(other)s
+        """,
+        tenant_id=tenant_id,
+        principal=principal.encode(),
+        other=other.encode(),
+    )
+    return [_room(row) for row in rows]
+
+
+def persons(tx: Tx, tenant_id: int, user_ids: Collection[int]) -> dict[int, Row]:
+    """Return kind (patient or staff), name and disabled of those of the ids that are people of the tenant."""
+    rows = tx.all(
+        f"""
+        SELECT p.user_id, p.kind, {NAME} AS name, s.disabled_at IS NOT NULL AS disabled
+        FROM people p
+        LEFT JOIN accounts a ON a.user_id = p.user_id
+        LEFT JOIN staff s ON s.user_id = p.user_id
+        WHERE p.tenant_id = %(tenant_id)s AND p.user_id IN %(user_ids)s
+        """,
+        tenant_id=tenant_id,
+        user_ids=sorted(user_ids),
+    )
+    return {row["user_id"]: row for row in rows}
+
+
+def unread(tx: Tx, tenant_id: int, principal: str) -> int:
+    """Return how many messages, in all conversations, somebody has not read. What they took off their list is not
+    counted until it comes back."""
+    found = tx.value(
+        """
+        SELECT SUM(GREATEST(c.last_seq - p.read_seq - p.own_since, 0))
+        FROM participants p JOIN conversations c ON c.conversation_id = p.conversation_id
+        WHERE p.tenant_id = %(tenant_id)s AND p.principal = %(principal)s AND p.left_at IS NULL
+          AND c.last_seq > p.hidden_seq
+        """,
+        tenant_id=tenant_id,
+        principal=principal.encode(),
+    )
+    return int(found or 0)
+
+
+def message(tx: Tx, tenant_id: int, message_id: str, principal: str) -> Row | None:
+    """Find a message through the principal's seat ("" needs none): conversation_id, seq, public_id, sender,
+    extra and withdrawn."""
+    tick, tag = ids.decode(message_id)
+    return tx.one(
+        """
+        SELECT m.conversation_id, m.seq, c.public_id, m.sender, m.extra,
+               m.withdrawn_at IS NOT NULL AS withdrawn
+        FROM messages m
+        JOIN conversations c ON c.conversation_id = m.conversation_id
+        LEFT JOIN participants p
+            ON p.conversation_id = c.conversation_id AND p.principal = %(principal)s AND p.left_at IS NULL
+        WHERE m.tick = %(tick)s AND m.tag = %(tag)s AND m.tenant_id = %(tenant_id)s
+          AND (%(principal)s = '' OR p.principal IS NOT NULL)
+        """,
+        tick=tick,
+        tag=tag,
+        tenant_id=tenant_id,
+        principal=principal.encode(),
+    )
+
+
+def appraise(tx: Tx, tenant_id: int, user_id: int, message: Row, appraise: int, now: int) -> None:
+    tx.run(
+        """
+        INSERT INTO appraisals (conversation_id, seq, user_id, tenant_id, appraise, at)
+        VALUES (%(conversation_id)s, %(seq)s, %(user_id)s, %(tenant_id)s, %(appraise)s, %(now)s)
+        ON DUPLICATE KEY UPDATE appraise = %(appraise)s, at = %(now)s
+        """,
+        conversation_id=message["conversation_id"],
+        seq=message["seq"],
+        user_id=user_id,
+        tenant_id=tenant_id,
+        appraise=appraise,
+        now=now,
+    )
+
+
+def appraised(tx: Tx, conversation_id: int, user_id: int, seqs: Iterable[int]) -> dict[int, int]:
+    """Return what somebody thinks of these messages, by seq."""
+    rows = tx.all(
+        """
+        SELECT seq, appraise FROM appraisals
+        WHERE conversation_id = %(conversation_id)s AND seq IN %(seqs)s AND user_id = %(user_id)s
+        """,
+        conversation_id=conversation_id,
+        user_id=user_id,
+        seqs=sorted(seqs),
+    )
+    return {row["seq"]: row["appraise"] for row in rows}
+
+
+def _room(row: Row) -> Room:
+    return Room(row["conversation_id"], row["public_id"].decode(), row["kind"], row["last_seq"], bool(row["archived"]))

@@ -1,0 +1,207 @@
+"""conversationList and userList: whose, with what, and what is asked to be left out."""
+
+from typing import Any
+
+import pytest
+
+from chalicelib import clock
+from chalicelib.adapters import mysql
+from chalicelib.adapters.mysql import Row
+from chalicelib.helpdesk import store_lists
+from tests import people
+from tests.consult import chat
+from tests.gateway import talk
+from tests.helpdesk.desk import Desk, add, close, count, create, each_wrong, find, listed, shunt, told
+from tests.people import Hospital, Person
+from tests.wire import Answer, post
+
+pytestmark = pytest.mark.store
+
+
+def names(answer: Answer) -> list[str]:
+    assert answer.body["count"] == len(answer.data)
+    return [one["name"] for one in answer.data]
+
+
+def test_an_entry_says_who_what_and_how_much_is_unread(lin: Person, chen: Person) -> None:
+    *_, last = told(lin, chen, "一", "二")
+    [entry] = listed(chen).data
+    assert entry["sessionId"] == create(chen, 2, receiveId=lin.user_id).data["sessionId"]
+    assert {name: entry[name] for name in entry if name not in ("sessionId", "lastTime")} == {
+        "chatGroupId": "",
+        "msgType": 2,
+        "conversationType": 2,
+        "state": "open",
+        "userId": str(lin.user_id),
+        "userType": 2,
+        "name": "林小雨",
+        "phone": "138****0001",
+        "photo": "",
+        "unread": 2,
+        "lastMessageId": last,
+        "lastMessage": "二",
+        "lastItemType": 0,
+    }
+    [entry] = listed(lin).data
+    assert (entry["name"], entry["phone"], entry["unread"], entry["userType"]) == ("陈医生", "", 0, 1)
+
+
+def test_all_kinds_are_listed_the_last_active_first(hospital: Hospital, desk: Desk, lin: Person, chen: Person) -> None:
+    desk.post(hospital.desk)
+    shunt(lin)
+    told(chen, lin, "一")
+    group = talk.seated(hospital, lin, chen)
+    talk.sent(chen, group, "二")
+    chat.ask(lin, chen, "三")
+    add(hospital.desk, "四", ownType=2, receiveId=lin.user_id)
+    add(hospital.desk, "五", receiveId=lin.user_id)
+    entries = listed(lin).data
+    assert [(one["msgType"], one["lastMessage"]) for one in entries] == [
+        *((3, "五"), (1, "四"), (2, "三"), (4, "二"), (2, "一"))
+    ]
+    assert [one["conversationType"] for one in entries] == [2, 2, 2, 3, 2]
+    assert sum(one["unread"] for one in entries) == count(lin) == 4
+    assert listed(hospital.wang).data == listed(hospital.zhou).data == []
+
+
+def test_people_are_listed_once_with_all_that_is_unread(
+    hospital: Hospital, desk: Desk, lin: Person, li: Person
+) -> None:
+    desk.post(li)
+    shunt(lin)
+    session = create(lin, 2, receiveId=li.user_id).data["sessionId"]
+    add(lin, "在客服", receiveId=li.user_id)
+    add(lin, "私下", receiveId=session)
+    told(hospital.chen, li, "同事")
+    assert names(listed(li, "userList")) == ["陈医生", "林小雨"]
+    entry = listed(li, "userList").data[1]
+    assert (entry["unread"], entry["lastMessage"], entry["userId"]) == (2, "私下", str(lin.user_id))
+    assert len(listed(li).data) == 3
+
+
+@pytest.fixture
+def visited(hospital: Hospital, desk: Desk, lin: Person, wang: Person, li: Person) -> Hospital:
+    """Li has served Lin, serves Wang, and has talked with Doctor Chen and in a group with a visitor."""
+    desk.post(li)
+    session = shunt(lin).data["sessionId"]
+    close(lin, session)
+    shunt(wang)
+    add(wang, "在吗", ownType=2)
+    find(li, 3, sendId=lin.user_id)
+    told(li, hospital.chen, "您好")
+    talk.seated(hospital, li, talk.visitor(hospital, "guo-7f1a"))
+    return hospital
+
+
+@pytest.mark.parametrize(
+    ("filters", "left"),
+    [
+        ({}, ["", "陈医生", "王强", "林小雨"]),
+        ({"queryType": 0}, ["", "陈医生", "王强", "林小雨"]),
+        ({"queryType": 1}, ["王强"]),
+        ({"queryType": 2}, ["", "陈医生", "王强"]),
+        ({"queryType": 3}, ["林小雨"]),
+        ({"isArtificial": 1}, ["王强", "林小雨"]),
+        ({"isTourist": 1}, [""]),
+        ({"phone": "13800000002"}, ["王强"]),
+        ({"phone": "13900000001"}, []),  # a member of staff's
+        ({"phone": "13811111111"}, []),
+        ({"nameSearch": "强"}, ["王强"]),
+        ({"nameSearch": "%"}, []),
+        ({"nameSearch": "_"}, []),
+        ({"nameSearch": "' OR 1=1 -- "}, []),
+        ({"nameSearch": "林", "queryType": 2}, []),
+    ],
+)
+def test_a_filter_leaves_what_it_says(visited: Hospital, filters: dict[str, Any], left: list[str]) -> None:
+    assert sorted(names(listed(visited.desk, **filters))) == sorted(left)
+    people = [name for name in left if name]
+    assert sorted(names(listed(visited.desk, "userList", **filters))) == sorted(people)
+
+
+def test_somebody_or_a_session_is_left_out(visited: Hospital) -> None:
+    li, wang = visited.desk, visited.wang
+    session = find(li, 3, sendId=wang.user_id).data[0]["sessionId"]
+    for one in (str(wang.user_id), session):
+        assert sorted(names(listed(li, filtrationId=one))) == sorted(["", "陈医生", "林小雨"])
+
+
+def test_times_are_of_the_last_activity_in_shanghai(lin: Person, chen: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    at = clock.instant(clock.today()) + 10 * 3600 * clock.SECOND
+    monkeypatch.setattr(clock, "now", lambda: at)
+    told(lin, chen, "十点")
+    day = clock.today().isoformat()
+
+    def found(**times: str) -> bool:
+        return names(listed(chen, **times)) == ["林小雨"]
+
+    assert found(startTime=day, endTime=day)
+    assert found(startTime=f"{day} 10:00:00", endTime=f"{day} 10:00:00")
+    assert not found(startTime=f"{day} 10:00:01")
+    assert not found(endTime=f"{day} 09:59:59")
+    assert not found(endTime="2020-01-01")
+    assert found(startTime="2020-01-01", endTime="")
+
+
+def test_pages_hold_everybody_once(hospital: Hospital, chen: Person) -> None:
+    for number in range(5):
+        person = people.patient(hospital.tenant_id, f"1370000000{number}", f"患者{number}")
+        told(person, chen, "您好")
+    seen: list[str] = []
+    for page in (1, 2, 3):
+        answer = listed(chen, page=page, size=2)
+        assert answer.body["count"] == 5
+        seen += [one["name"] for one in answer.data]
+    assert seen == [f"患者{number}" for number in (4, 3, 2, 1, 0)]
+    beyond = listed(chen, page=9, size=2)
+    assert (beyond.data, beyond.body["count"]) == ([], 5)
+    assert len(listed(chen, page=0, size=0).data) == 5, "zeros are no wish"
+
+
+def test_what_was_taken_off_the_list_comes_back_with_the_next_message(hospital: Hospital) -> None:
+    lin, chen = hospital.lin, hospital.chen
+    session = chat.ask(lin, chen, "您好").data["session_no"]
+    post(chat.DOCTOR_DEL, chen.token, session_id=session)
+    assert listed(chen).data == []
+    chat.ask(lin, chen, "还在吗")
+    assert names(listed(chen)) == ["林小雨"]
+
+
+def explained(sql: str, filters: dict[str, Any]) -> list[Row]:
+    """In the one table that both servers can draw: by default on MariaDB, on MySQL where it is asked for."""
+    try:
+        return mysql.autocommit(lambda tx: tx.all(f"EXPLAIN FORMAT=TRADITIONAL {sql}", **filters))
+    except mysql.Failed:
+        return mysql.autocommit(lambda tx: tx.all(f"EXPLAIN {sql}", **filters))
+
+
+def test_a_list_is_one_query_through_the_callers_seats(visited: Hospital) -> None:
+    """However many conversations: and no table is read from end to end for it."""
+    filters = {"tenant_id": visited.tenant_id, "principal": visited.desk.principal.encode(), "since": 0, "until": 2**53}
+    filters |= {"phone": "", "name": "", "left_out": "", "query": 0, "served": 0, "visitors": 0}
+    plan = explained(store_lists.CONVERSATIONS, filters)
+    tables = {row["table"]: row for row in plan if row["table"] and not row["table"].startswith("<")}
+    keys = {table: row["key"] for table, row in tables.items() if table in ("p", "c", "q", "x", "a", "s", "m", "t")}
+    assert keys["p"] == "joined"
+    assert None not in {keys[one] for one in ("c", "q", "m", "t")}
+
+
+@pytest.mark.parametrize("what", ["conversationList", "userList"])
+@each_wrong(
+    {
+        "userType": [0, "x", None],
+        "phone": ["1380000", 13800000001, "x"],
+        "startTime": ["2026-13-01", "2026-01-01 25:00:00", "2026-1-1", 5, "2026-01-01T00:00:00"],
+        "endTime": ["2026-02-30", "now"],
+        "page": [-1, "x", 2**53],
+        "size": [-1, "x", 1.5],
+        "isArtificial": [2, "x"],
+        "isTourist": [2, True],
+        "queryType": [4, -1],
+        "filtrationId": ["a b", {}],
+        "nameSearch": ["x" * 65, 5],
+    }
+)
+def test_a_bad_field_is_named(lin: Person, what: str, field: str, wrong: Any) -> None:
+    answer = listed(lin, what, **{field: wrong})
+    assert (answer.status, answer.code, answer.error.partition("：")[0]) == (400, 10001, field)

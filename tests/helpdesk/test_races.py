@@ -1,0 +1,173 @@
+"""Many at once: no agent has more than their cap, a chat is made once, closing lowers once."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier, Event
+
+import pytest
+
+from chalicelib.adapters import mysql
+from chalicelib.adapters.mysql import Row, Tx
+from chalicelib.helpdesk import store, store_desk
+from chalicelib.identity import tokens
+from chalicelib.people import persons
+from tests.helpdesk.desk import Desk, add, ask, close, create, find, rows, served_by, shunt, told
+from tests.people import Hospital, Person
+from tests.processes import at_once as in_processes
+from tests.wire import Answer
+
+pytestmark = pytest.mark.store
+
+
+def at_once(calls: Iterable[Callable[[], Answer]]) -> list[Answer]:
+    ready = list(calls)
+    start = Barrier(len(ready))
+
+    def made(call: Callable[[], Answer]) -> Answer:
+        start.wait()
+        return call()
+
+    with ThreadPoolExecutor(len(ready)) as pool:
+        return list(pool.map(made, ready))
+
+
+def crowd(hospital: Hospital, size: int) -> list[Person]:
+    """Patients without a name, who are quicker to make."""
+
+    def create(tx: Tx) -> int:
+        return persons.number(tx, hospital.tenant_id, "patient")
+
+    ids = [mysql.transact(create) for _ in range(size)]
+    return [
+        Person(hospital.tenant_id, one, "", tokens.issue(hospital.tenant_id, f"user:{one}", "patient")) for one in ids
+    ]
+
+
+def asked(token: str) -> tuple[int, str, int]:
+    """Run in a process of its own."""
+    person = Person(0, 0, "", token)
+    answer = shunt(person)
+    session = answer.data
+    return answer.status, session["agent"]["name"] if session["agent"] else "", session["place"]
+
+
+def test_a_hundred_at_once_never_exceed_a_cap(hospital: Hospital, desk: Desk, li: Person, sun: Person) -> None:
+    """From eight processes, each with connections of its own."""
+    desk.post(li, cap=7), desk.post(sun, cap=11)
+    everybody = crowd(hospital, 100)
+    answers = in_processes(asked, [(one.token,) for one in everybody])
+    served = Counter(name for _, name, _ in answers)
+    assert served == {"客服小李": 7, "客服小孙": 11, "": 82}
+    assert sorted(place for _, name, place in answers if not name) == list(range(1, 83))
+    assert desk.open() == {"客服小李": 7, "客服小孙": 11}
+
+
+def meeting(monkeypatch: pytest.MonkeyPatch, module: object, name: str, number: int) -> None:
+    """Have so many callers of a function wait for each other before they go on."""
+    door, original = Barrier(number, timeout=10), getattr(module, name)
+    left = [number]
+
+    def met(*arguments: object, **named: object) -> object:
+        found = original(*arguments, **named)
+        if left[0] > 0:
+            left[0] -= 1
+            door.wait()
+        return found
+
+    monkeypatch.setattr(module, name, met)
+
+
+def test_two_who_have_both_seen_the_last_place_free_do_not_both_get_it(
+    desk: Desk, li: Person, lin: Person, wang: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the desk's lock both would be here at once, each with the same view of the load."""
+    desk.post(li, cap=1)
+    for one in (lin, wang):
+        close(one, shunt(one).data["sessionId"])
+    inside: list[int] = []
+    most: list[int] = []
+    original = store_desk.agents
+
+    def looked(tx: Tx, tenant_id: int) -> list[Row]:
+        inside.append(1)
+        most.append(len(inside))
+        found = original(tx, tenant_id)
+        other.wait(0.3) if len(most) == 1 else other.set()
+        inside.pop()
+        return found
+
+    other = Event()
+    monkeypatch.setattr(store_desk, "agents", looked)
+    answers = at_once([lambda: shunt(lin), lambda: shunt(wang)])
+    assert sorted(served_by(one) for one in answers) == ["1", "客服小李"]
+    assert max(most) == 1
+
+
+def test_one_patient_ten_times_at_once_has_one_session_and_one_agent(
+    desk: Desk, li: Person, sun: Person, lin: Person
+) -> None:
+    desk.post(li, cap=5), desk.post(sun, cap=5)
+    answers = at_once([lambda: shunt(lin)] * 10)
+    assert len({(one.data["sessionId"], served_by(one)) for one in answers}) == 1
+    assert sum(desk.open().values()) == 1
+
+
+def test_both_sides_close_at_once_and_one_is_let_in(
+    hospital: Hospital, desk: Desk, li: Person, lin: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both have seen the session open."""
+    desk.post(li, cap=1)
+    session = shunt(lin).data["sessionId"]
+    waiting = crowd(hospital, 3)
+    for one in waiting:
+        shunt(one)
+    meeting(monkeypatch, store, "rooms", 2)
+    answers = at_once([lambda: close(li, session), lambda: close(lin, session)])
+    assert [one.status for one in answers] == [200, 200]
+    assert desk.open() == {"客服小李": 1}
+    assert [served_by(shunt(one)) for one in waiting] == ["客服小李", "1", "2"]
+    assert len([one for one in find(lin, 3).data if one["content"] == "会话已结束"]) == 1
+
+
+def test_a_chat_that_both_open_at_once_is_one(
+    hospital: Hospital, lin: Person, chen: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both have seen that there is none yet."""
+    meeting(monkeypatch, store, "chats", 2)
+    answers = at_once([lambda: create(lin, 2, receiveId=chen.user_id), lambda: create(chen, 2, receiveId=lin.user_id)])
+    assert len({one.data["sessionId"] for one in answers}) == 1
+    assert len(rows("chats", hospital)) == len(rows("conversations", hospital)) == 1
+
+
+def test_one_key_eight_times_at_once_is_one_message(
+    hospital: Hospital, lin: Person, wang: Person, chen: Person
+) -> None:
+    both = {"receiverIds": [lin.user_id, wang.user_id]}
+    answers = at_once([lambda: add(chen, "明天停诊", "k1", **both)] * 8)
+    assert len({str(one.data) for one in answers}) == 1
+    assert len(rows("messages", hospital)) == 2
+
+
+def test_one_key_for_two_texts_at_once_is_one_message(hospital: Hospital, lin: Person, chen: Person) -> None:
+    create(chen, 2, receiveId=lin.user_id)
+    calls = [lambda: add(chen, "一", "k1", receiveId=lin.user_id), lambda: add(chen, "二", "k1", receiveId=lin.user_id)]
+    assert Counter(one.status for one in at_once(calls * 4)) == {200: 4, 409: 4}
+    assert len(rows("messages", hospital)) == 1
+
+
+def test_opinions_at_once_are_one(hospital: Hospital, lin: Person, chen: Person) -> None:
+    [sent] = told(chen, lin, "多喝水")
+    answers = at_once([lambda: ask(lin, "appraiseMessage", messageId=sent, appraise=1)] * 6)
+    assert {one.status for one in answers} == {200}
+    assert [one["appraise"] for one in rows("appraisals", hospital)] == [1]
+
+
+def test_agents_who_reach_for_one_patient_at_once_do_not_both_have_them(
+    desk: Desk, li: Person, sun: Person, lin: Person
+) -> None:
+    desk.post(li, cap=1), desk.post(sun, cap=1)
+    close(lin, shunt(lin).data["sessionId"])
+    answers = at_once([lambda: create(li, 3, receiveId=lin.user_id), lambda: create(sun, 3, receiveId=lin.user_id)])
+    assert Counter(one.status for one in answers) == {200: 1, 409: 1}
+    assert sum(desk.open().values()) == 1

@@ -1,0 +1,64 @@
+"""createChatSession with a person or a group, and what createChatSession, closeChatSession and obtainShunt refuse."""
+
+from typing import Any
+
+import pytest
+
+from tests.gateway import talk
+from tests.helpdesk.desk import add, ask, close, create, rows
+from tests.people import Hospital, Person
+
+pytestmark = pytest.mark.store
+
+
+def test_a_chat_with_a_person_is_opened_once_and_again_after_its_end(lin: Person, chen: Person) -> None:
+    first = create(lin, 2, receiveId=chen.user_id)
+    assert (first.data["state"], first.data["agent"]) == ("open", None)
+    session = first.data["sessionId"]
+    assert create(chen, 2, receiveId=str(lin.user_id)).data["sessionId"] == session
+    close(chen, session)
+    assert add(chen, "您好", receiveId=lin.user_id).status == 403
+    assert create(chen, 2, receiveId=lin.user_id).data["sessionId"] == session
+    assert add(chen, "您好", receiveId=lin.user_id).status == 200
+
+
+def test_a_group_is_found_by_its_members(hospital: Hospital, lin: Person, wang: Person) -> None:
+    group = talk.seated(hospital, lin)
+    assert create(lin, 4, receiveId=group).data["sessionId"] == group
+    assert create(wang, 4, receiveId=group).status == 404
+
+
+def test_no_session_is_opened_with_another_hospital(hospital: Hospital, lin: Person, elsewhere: Hospital) -> None:
+    chen = hospital.chen.user_id
+    assert create(lin, 2, receiveId=chen, receiveEntId=elsewhere.tenant_id).status == 404
+    assert create(lin, 2, receiveId=chen, receiveEntId="nowhere").status == 404
+    assert create(lin, 2, receiveId=elsewhere.chen.user_id).status == 404
+    assert rows("chats", hospital) == []
+    assert create(lin, 2, receiveId=chen, receiveEntId=hospital.tenant_id).status == 200
+
+
+@pytest.mark.parametrize(
+    ("what", "fields", "why"),
+    [
+        ("createChatSession", {}, "msgType"),
+        ("createChatSession", {"msgType": 7, "userType": 2}, "msgType"),
+        ("createChatSession", {"msgType": 2}, "userType"),
+        ("createChatSession", {"msgType": 2, "userType": 2}, "receiveId"),
+        ("createChatSession", {"msgType": 2, "userType": 2, "receiveId": "a-b"}, "receiveId"),
+        ("createChatSession", {"msgType": 1, "userType": 2, "receiveId": "3"}, "msgType"),
+        ("createChatSession", {"msgType": 3, "userType": 2, "customerserviceName": "x" * 65}, "customerserviceName"),
+        ("createChatSession", {"msgType": 3, "userType": 2, "receiveEntId": "a b"}, "receiveEntId"),
+        ("closeChatSession", {}, "sessionId"),
+        ("closeChatSession", {"sessionId": ""}, "sessionId"),
+        ("closeChatSession", {"sessionId": 7}, "sessionId"),
+        ("obtainShunt", {}, "type"),
+        ("obtainShunt", {"type": 1}, "type"),
+        ("obtainShunt", {"type": "x" * 65}, "type"),
+    ],
+)
+def test_a_bad_field_is_named_and_opens_nothing(
+    hospital: Hospital, what: str, fields: dict[str, Any], why: str
+) -> None:
+    answer = ask(hospital.lin, what, **fields)
+    assert (answer.status, answer.code, answer.error.partition("：")[0]) == (400, 10001, why)
+    assert rows("chats", hospital) == []
