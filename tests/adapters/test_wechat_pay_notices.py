@@ -124,6 +124,7 @@ def test_a_platform_certificate_proves_it_as_well_as_the_public_key(pay: WeChatP
         header("Signature", "签名"),
         *map(without, ("Timestamp", "Nonce", "Serial", "Signature")),
         probe,
+        lambda notice: header("Signature", "WECHATPAY/SIGNTEST/" + notice[0]["Wechatpay-Signature"])(notice),
         pretty,
         lambda notice: (notice[0], notice[1] + b"\n"),
         lambda notice: (notice[0], notice[1].replace(b"TRANSACTION", b"TRANSACTIOM")),
@@ -191,8 +192,10 @@ def test_wechats_own_word_of_another_kind_is_refused(pay: WeChatPay, merchant: M
     assert read(merchant, signed_anew(pay, notice)).fee == 1500
 
 
-def test_a_merchant_whose_key_has_another_length_reads_nothing(merchant: Merchant, notice: Signed) -> None:
-    assert refused(replace(merchant, key=merchant.key[:16]), notice) == 401
+def test_a_merchant_whose_key_has_another_length_reads_nothing(pay: WeChatPay, merchant: Merchant) -> None:
+    short = replace(merchant, key=merchant.key[:16])
+    assert refused(short, told(pay, short)) == 401
+    assert read(merchant, told(pay, merchant)).fee == 1500
 
 
 @pytest.mark.parametrize(

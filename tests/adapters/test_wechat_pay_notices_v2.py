@@ -116,6 +116,7 @@ def test_what_somebody_has_changed_proves_nothing(pay: WeChatPay, merchant: Merc
         lambda body: body.replace(b"</xml>", b"<total_fee>1500</total_fee></xml>"),
         lambda body: body.replace(b"<xml>", b"<xml><sign>x</sign>"),
         lambda body: body.replace(b"<![CDATA[1500]]>", b"<fen>1500</fen>"),
+        lambda body: body.replace(b"</xml>", b"<a><b/></a></xml>"),
         lambda body: body.replace(b"<total_fee>", b'<total_fee unit="yuan">'),
         lambda body: body.replace(b"<xml>", b'<xml xmlns="urn:x">'),
         lambda body: body.replace(b"<xml>", b"<xml>1500"),

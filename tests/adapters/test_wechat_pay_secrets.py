@@ -1,6 +1,8 @@
-"""What a merchant's keys are is told to nobody."""
+"""What a merchant's keys are is told to nobody; and what does not concern paying costs nothing."""
 
 import logging
+import subprocess
+import sys
 
 import pytest
 
@@ -32,3 +34,9 @@ def test_no_key_is_told_to_logs_or_in_what_is_raised(
             told.append(repr(error) + repr(error.__cause__))
     secrets = [merchant.key, *merchant.private_key.splitlines()[1:-1]]
     assert [one for one in secrets if one in caplog.text or any(one in text for text in told)] == []
+
+
+def test_who_does_not_pay_waits_for_no_cryptography() -> None:
+    heavy = ("cryptography", "ssl", "http.client", "pyexpat")
+    code = f"import sys, chalicelib.adapters.wechat_pay; print([one for one in {heavy} if one in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout == b"[]\n"
