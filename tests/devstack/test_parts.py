@@ -73,6 +73,7 @@ def test_a_failure_in_any_part_is_shown_counted_and_run_again_by_lf(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(parts, "ROOT", tmp_path)
+    (tmp_path / "pytest.ini").write_text("[pytest]")  # names begin here, wherever this checkout is
     shares = [
         written(tmp_path / "test_fine.py", "def test_fine(): pass"),
         written(tmp_path / "test_wrong.py", "def test_wrong():\n    assert 'Lin' == 'Chen'"),
