@@ -15,3 +15,5 @@ JOBS = {
 }
 # Those that call another company, and are as slow as it is: none of ours waits behind one of them.
 OUTSIDE = frozenset({"code", "wechat_answer", "wechat_booking"})
+# Of these, what somebody waits for with the phone in their hand: nothing else of the lane goes before it.
+URGENT = frozenset({"code"})

@@ -8,7 +8,8 @@ What fails is tried again after a growing while, and given up after TRIES: then 
 What is done goes at once, for it may name people; what has a name (`once`) stays for KEPT, so that it is not done anew.
 
 There are two lanes, each in its own order and with its own runners: our own work, and what calls another company
-(`outside`, as jobs.py has it). Whoever promises a job of that lane nudges it.
+(`outside`, as jobs.py has it). Whoever promises a job of that lane nudges it. There a code goes before any message that
+only tells, however many of those wait, and however slow the company is that takes them.
 """
 
 import json
@@ -23,7 +24,7 @@ from chalicelib.adapters import lambdas, mysql
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.errors import Refused
 from chalicelib.notices import store
-from chalicelib.notices.jobs import JOBS, OUTSIDE
+from chalicelib.notices.jobs import JOBS, OUTSIDE, URGENT
 from chalicelib.settings import settings
 
 logger = logging.getLogger(__name__)
@@ -63,14 +64,22 @@ def run(outside: bool = False) -> int:
     claimed = BATCH
     while claimed:
         claimed = 0
-        for row in mysql.autocommit(lambda tx: store.due(tx, clock.now(), OUTSIDE, outside, BATCH)):
+        for row in mysql.autocommit(lambda tx: _due(tx, outside)):
             if clock.monotonic() - started > BUDGET:
                 return done
             if _claimed(row):  # one at a time, so that the lease is for its own work alone
                 claimed += 1
                 done += _done(row)
+                if outside:  # which took its time: what is urgent may have come
+                    break
     mysql.autocommit(lambda tx: store.forget(tx, clock.now() - KEPT, 1_000))
     return done
+
+
+def _due(tx: Tx, outside: bool) -> list[Row]:
+    if not outside:
+        return store.due(tx, clock.now(), OUTSIDE, False, BATCH)
+    return [row for jobs in (URGENT, OUTSIDE - URGENT) for row in store.due(tx, clock.now(), jobs, True, BATCH)]
 
 
 def _claimed(row: Row) -> bool:

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from threading import Event
+from typing import Any
 
 import pytest
 
 from app import run_outbox, run_outbox_outside
 from chalicelib.adapters import mysql, sms
+from chalicelib.consult import answers
 from chalicelib.notices import outbox
 from tests.accounts.desk import ask_code
 from tests.faults.aftermath import wait_until
@@ -81,6 +83,27 @@ def test_each_look_does_its_own_lane(hospital: Hospital, monkeypatch: pytest.Mon
     assert waiting() == ["code"]
     run_outbox_outside(said(), None)
     assert waiting() == []
+
+
+def test_a_code_does_not_wait_behind_a_slow_wechat(
+    hospital: Hospital, hanging: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In thirty seconds nobody wants it any more, and the messages of an evening take minutes."""
+    monkeypatch.setattr(outbox, "nudge", lambda **_: None)
+    hanging.answers.set()
+    done: list[bool] = []
+
+    def tell(_tenant_id: int, _payload: Any) -> None:
+        """It takes its time: meanwhile somebody asks for a code."""
+        if not done:
+            ask_code(hospital)
+        done.append(hanging.answered.is_set())
+
+    monkeypatch.setattr(answers, "run", tell)
+    for _ in range(3):
+        mysql.transact(lambda tx: outbox.put(tx, hospital.tenant_id, "wechat_answer", {}))
+    assert outbox.run(outside=True) == 4
+    assert done == [False, True, True]
 
 
 def waiting() -> list[str]:
