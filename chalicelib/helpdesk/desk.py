@@ -32,12 +32,10 @@ def come(caller: Caller, skill: str | None) -> Session:
 
     def work(tx: Tx, ticket: int, seats: Seats) -> tuple[Row, int]:
         chat = _found(tx, tenant_id, user_id)
-        wish = chat["skill"] if skill is None else _offered(tx, tenant_id, skill)
         if not is_served(chat):
-            waits = chat["state"] == WAITING and not chat["archived"]
-            begun = chat["begun_seq"] if waits else chat["last_seq"]
-            place = chat["ticket"] if waits else ticket
-            store_desk.enqueue(tx, chat["conversation_id"], place, wish, begun, caller.app_id)
+            wish = _offered(tx, tenant_id, chat["skill"] if skill is None else skill)
+            place = chat["ticket"] if _waits(chat) else ticket
+            store_desk.enqueue(tx, chat["conversation_id"], place, wish, _begun(chat), caller.app_id)
             _reopen(tx, tenant_id, chat)
         shunt.let_in(tx, tenant_id, seats)
         return _placed(tx, tenant_id, user_id)
@@ -48,7 +46,7 @@ def come(caller: Caller, skill: str | None) -> Session:
 def entered(caller: Caller) -> str:
     """Return the session in which a patient writes to the desk: open, or opened by that."""
     chat = mysql.autocommit(lambda tx: store_desk.find(tx, caller.tenant_id, caller.user_id))
-    if chat and chat["state"] != CLOSED and not chat["archived"]:
+    if chat and (is_served(chat) or _waits(chat)):
         return str(chat["session_id"].decode())
     return come(caller, None)["sessionId"]
 
@@ -69,7 +67,7 @@ def take(caller: Caller, user_id: int) -> Session:
         if not mine and is_served(chat) and agents.get(chat["agent_id"], {}).get("on_duty"):
             raise Refused(errors.CONFLICT, "该用户正由其他客服接待")
         if not mine:
-            begun = chat["begun_seq"] if chat["state"] == WAITING else chat["last_seq"]
+            begun = _begun(chat)
             store_desk.enqueue(tx, chat["conversation_id"], ticket, chat["skill"], begun, caller.app_id)
             _reopen(tx, tenant_id, chat)
             shunt.give(tx, tenant_id, {**chat, "ticket": ticket, "begun_seq": begun}, own, seats)
@@ -88,12 +86,21 @@ def close(caller: Caller, asked: SessionClosing) -> None:
             if refused.kind is not errors.NOT_ALLOWED:  # the other side was faster
                 raise
     if room.kind == DESK:
-        shunt.at_the_desk(caller.tenant_id, lambda tx, _, seats: _left(tx, caller.tenant_id, asked.sessionId, seats))
+        shunt.at_the_desk(caller.tenant_id, lambda tx, _, seats: _left(tx, caller.tenant_id, room.public_id, seats))
 
 
 def is_served(chat: Row) -> bool:
     agent = chat["agent_id"] is not None and not chat["agent_gone"]
     return bool(chat["state"] == OPEN and agent and not chat["archived"])
+
+
+def _waits(chat: Row) -> bool:
+    return bool(chat["state"] == WAITING and not chat["archived"])
+
+
+def _begun(chat: Row) -> int:
+    """After which message a patient who is given to somebody has come."""
+    return int(chat["last_seq"] if chat["state"] == CLOSED or chat["archived"] else chat["begun_seq"])
 
 
 def _left(tx: Tx, tenant_id: int, session_id: str, seats: Seats) -> None:
@@ -113,7 +120,7 @@ def _found(tx: Tx, tenant_id: int, user_id: int) -> Row:
 
 def _offered(tx: Tx, tenant_id: int, skill: str) -> str:
     """What nobody does, anybody may do: else whoever asks for it waits for ever."""
-    return skill if any(skill in shunt.does(one) for one in store_desk.agents(tx, tenant_id)) else ""
+    return skill if skill in shunt.offered(store_desk.agents(tx, tenant_id)) else ""
 
 
 def _reopen(tx: Tx, tenant_id: int, chat: Row) -> None:

@@ -71,10 +71,13 @@ def _places(caller: Caller, people: list[int]) -> dict[int, str]:
 
 
 def _open(caller: Caller, rooms: list[Room]) -> list[Room]:
-    """Refused 403 where one is closed to the caller."""
+    """Refused 403 where one is closed to the caller. A patient who writes to the desk has come there."""
     closed = [room for room in rooms if room.archived]
     if closed and (caller.kind != PATIENT or any(room.kind in GROUPS for room in closed)):
         raise Refused(errors.NOT_ALLOWED, "会话已结束，不能发送消息")
     for room in closed:
-        desk.entered(caller) if room.kind == DESK else chats.reopen(caller, room)
+        if room.kind == DIRECT:
+            chats.reopen(caller, room)
+    if caller.kind == PATIENT and any(room.kind == DESK for room in rooms):
+        desk.entered(caller)
     return rooms

@@ -16,7 +16,7 @@ def create(caller: Caller, asked: SessionAsked) -> Session:
     """Find or open the caller's chat with somebody, or with the desk; what was closed is open again."""
     _check_tenant(caller, asked.receiveEntId)
     if asked.msgType == DESKS and caller.kind == PATIENT:
-        return desk.come(caller, asked.customerserviceName)
+        return desk.come(caller, asked.customerserviceName or None)
     if not asked.receiveId:
         raise Refused(errors.BAD_PARAMETER, "receiveId：必填")
     if asked.msgType == GROUP:

@@ -3,7 +3,7 @@
 The load of an agent is counted from the chats that they serve, so that it cannot drift from them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from chalicelib import clock
@@ -40,11 +40,12 @@ def at_the_desk(tenant_id: int, work: Callable[[Tx, int, Seats], T]) -> T:
 
 def let_in(tx: Tx, tenant_id: int, seats: Seats) -> None:
     """Give those who wait, in their order, to agents who have room: first to who served them last, then to who serves
-    the fewest, then to who has been idle longest."""
-    agents = [one for one in store_desk.agents(tx, tenant_id) if one["on_duty"] and one["serving"] < one["cap"]]
-    skills = sorted({skill for one in agents for skill in does(one)})
-    for chat in store_desk.waiting(tx, tenant_id, skills) if agents else []:
-        able = [one for one in agents if one["serving"] < one["cap"] and chat["skill"] in ("", *does(one))]
+    the fewest, then to who has been idle longest. What nobody does any more, anybody may do."""
+    everybody = store_desk.agents(tx, tenant_id)
+    agents, skills = [one for one in everybody if one["on_duty"] and one["serving"] < one["cap"]], offered(everybody)
+    for chat in store_desk.waiting(tx, tenant_id, sorted(skills - offered(agents))) if agents else []:
+        wish = {chat["skill"]} & skills
+        able = [one for one in agents if one["serving"] < one["cap"] and wish <= does(one)]
         if able:
             agent = min(able, key=lambda one: _order(one, chat["agent_id"]))
             give(tx, tenant_id, chat, agent["user_id"], seats)
@@ -53,6 +54,11 @@ def let_in(tx: Tx, tenant_id: int, seats: Seats) -> None:
 
 def _order(agent: Row, last: int | None) -> tuple[bool, int, int, int]:
     return agent["user_id"] != last, agent["serving"], agent["idle_since"], agent["post_id"]
+
+
+def offered(agents: Iterable[Row]) -> set[str]:
+    """What may be asked for at the desk: what somebody does, on duty or not."""
+    return {skill for one in agents if not one["gone"] for skill in does(one)}
 
 
 def does(agent: Row) -> set[str]:

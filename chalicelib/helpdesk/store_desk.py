@@ -81,7 +81,7 @@ def close(tx: Tx, conversation_id: int) -> bool:
 
 AGENTS = """
     SELECT p.post_id, p.user_id, p.skill, p.dept_id, COALESCE(e.name, '') AS department, p.cap, p.idle_since,
-           p.on_duty AND s.disabled_at IS NULL AS on_duty,
+           p.on_duty AND s.disabled_at IS NULL AS on_duty, s.disabled_at IS NOT NULL AS gone,
            (
                SELECT COUNT(*) FROM chats t JOIN conversations c ON c.conversation_id = t.conversation_id
                WHERE t.tenant_id = p.tenant_id AND t.agent_id = p.user_id AND t.state = 'open'
@@ -95,21 +95,22 @@ AGENTS = """
 
 
 def agents(tx: Tx, tenant_id: int) -> list[Row]:
-    """Return all posts: post_id, user_id, skill, dept_id, department, cap, idle_since, on_duty, and how many they are
-    serving; exact under the desk's lock."""
+    """Return all posts: post_id, user_id, skill, dept_id, department, cap, idle_since, on_duty, gone (locked out), and
+    how many they are serving; exact under the desk's lock."""
     return tx.all(AGENTS, tenant_id=tenant_id)
 
 
-def waiting(tx: Tx, tenant_id: int, skills: list[str]) -> list[Row]:
-    """Return those who wait for one of these skills, or for nobody in particular, who came first before the others."""
+def waiting(tx: Tx, tenant_id: int, left_out: list[str]) -> list[Row]:
+    """Return those who wait, but not for one of these skills, who came first before the others."""
     return tx.all(
         """
-        SELECT conversation_id, session_id, user_id, skill, ticket, agent_id, begun_seq FROM chats
-        WHERE tenant_id = %(tenant_id)s AND kind = 'desk' AND state = 'waiting' AND skill IN %(skills)s
-        ORDER BY ticket LIMIT %(limit)s
+        SELECT t.conversation_id, t.session_id, t.user_id, t.skill, t.ticket, t.agent_id, t.begun_seq
+        FROM chats t JOIN conversations c ON c.conversation_id = t.conversation_id AND c.archived_at IS NULL
+        WHERE t.tenant_id = %(tenant_id)s AND t.kind = 'desk' AND t.state = 'waiting' AND t.skill NOT IN %(left_out)s
+        ORDER BY t.ticket LIMIT %(limit)s
         """,
         tenant_id=tenant_id,
-        skills=["", *skills],
+        left_out=left_out or ["\n"],  # which no skill is
         limit=LOOKED_AT,
     )
 
@@ -119,9 +120,10 @@ def place(tx: Tx, tenant_id: int, ticket: int, skill: str) -> int:
     return int(
         tx.value(
             """
-            SELECT COUNT(*) FROM chats
-            WHERE tenant_id = %(tenant_id)s AND kind = 'desk' AND state = 'waiting' AND ticket <= %(ticket)s
-              AND (%(skill)s = '' OR skill IN ('', %(skill)s))
+            SELECT COUNT(*)
+            FROM chats t JOIN conversations c ON c.conversation_id = t.conversation_id AND c.archived_at IS NULL
+            WHERE t.tenant_id = %(tenant_id)s AND t.kind = 'desk' AND t.state = 'waiting' AND t.ticket <= %(ticket)s
+              AND (%(skill)s = '' OR t.skill IN ('', %(skill)s))
             """,
             tenant_id=tenant_id,
             ticket=ticket,

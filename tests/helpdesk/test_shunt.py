@@ -3,6 +3,7 @@
 import pytest
 
 from chalicelib.adapters import mysql
+from chalicelib.helpdesk import shunt as shunt_module
 from chalicelib.notices import outbox
 from chalicelib.people import departments
 from tests import people
@@ -15,10 +16,12 @@ from tests.helpdesk.desk import (
     ask,
     close,
     contents,
+    count,
     create,
     events,
     find,
     listed,
+    rows,
     served_by,
     shunt,
 )
@@ -210,3 +213,75 @@ def test_the_desk_of_one_hospital_serves_no_other(hospital: Hospital, elsewhere:
     Desk(elsewhere).post(elsewhere.desk)
     assert served_by(shunt(hospital.lin)) == "1"
     assert Desk(elsewhere).open() == {"客服小李": 0}
+
+
+def disabled(hospital: Hospital, who: Person) -> None:
+    post("/pati_service/manager_service/staff_disable", hospital.admin.token, user_id=str(who.user_id))
+
+
+@pytest.mark.parametrize("by_session", [True, False])
+def test_who_writes_to_somebody_who_was_locked_out_is_given_to_another(
+    hospital: Hospital, desk: Desk, li: Person, sun: Person, lin: Person, by_session: bool
+) -> None:
+    desk.post(sun)
+    session = shunt(lin).data["sessionId"]
+    add(lin, "有人吗", ownType=2)
+    desk.post(li)
+    disabled(hospital, sun)
+    add(lin, "还在吗", **({"receiveId": session} if by_session else {"ownType": 2}))
+    assert count(li) == 2, "what the other was told is for them to read"
+    assert contents(find(li, 3, sendId=lin.user_id)) == ["还在吗", "有人吗"]
+
+
+def test_who_waits_for_what_nobody_does_any_more_waits_for_anybody(
+    hospital: Hospital, desk: Desk, li: Person, sun: Person, lin: Person, wang: Person
+) -> None:
+    position = desk.post(li, skill="检查预约", on_duty=False)
+    for one in (lin, wang):
+        shunt(one, "检查预约")
+    ask(hospital.admin, "savePost", positionId=position, title="导诊", skill="报告")
+    desk.post(sun, cap=1)
+    assert desk.open() == {"客服小李": 0, "客服小孙": 1}
+    assert served_by(shunt(lin)) == "客服小孙"
+    disabled(hospital, li)
+    third = patients(hospital, 1)[0]
+    assert served_by(shunt(third, "报告")) == "2"
+    ask(hospital.admin, "savePost", positionId=desk_of(hospital, sun), title="导诊", cap=3)
+    assert desk.open()["客服小孙"] == 3
+
+
+def desk_of(hospital: Hospital, holder: Person) -> str:
+    [position] = [
+        one["positionId"] for one in ask(hospital.admin, "postList").data if one["userId"] == str(holder.user_id)
+    ]
+    return str(position)
+
+
+def test_a_wish_lasts_until_another_is_said(desk: Desk, li: Person, sun: Person, lin: Person) -> None:
+    desk.post(li, skill="检查预约", on_duty=False), desk.post(sun)
+    assert served_by(shunt(lin, "检查预约")) == "1"
+    assert served_by(create(lin, 3, customerserviceName="")) == "1"
+    add(lin, "有人吗", ownType=2)
+    assert desk.open() == {"客服小李": 0, "客服小孙": 0}
+    assert served_by(create(lin, 3, customerserviceName="随便")) == "客服小孙"
+
+
+def test_a_session_may_be_closed_by_its_number(hospital: Hospital, desk: Desk, li: Person, lin: Person) -> None:
+    desk.post(li)
+    shunt(lin)
+    [chat] = rows("chats", hospital)
+    assert close(li, str(chat["conversation_id"])).status == 200
+    assert [one["state"] for one in rows("chats", hospital)] == ["closed"]
+
+
+def test_who_left_the_queue_in_a_request_that_died_waits_no_longer(
+    desk: Desk, li: Person, lin: Person, wang: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = shunt(lin).data["sessionId"]
+    shunt(wang)
+    with monkeypatch.context() as dying:
+        dying.setattr(shunt_module, "at_the_desk", lambda *_: 1 / 0)
+        assert close(lin, session).status == 500
+    assert served_by(shunt(wang)) == "1"
+    desk.post(li)
+    assert desk.open() == {"客服小李": 1}
