@@ -8,6 +8,7 @@ import pytest
 
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row
+from tests import people
 from tests.people import Hospital, Person
 from tests.wire import Answer, post
 
@@ -114,3 +115,7 @@ def events(hospital: Hospital) -> list[tuple[int, str]]:
 def each_wrong(wrong: dict[str, list[Any]]) -> pytest.MarkDecorator:
     """Have a test run with each of the wrong values of each field."""
     return pytest.mark.parametrize(("field", "wrong"), [(field, one) for field in wrong for one in wrong[field]])
+
+
+def patients(hospital: Hospital, number: int) -> list[Person]:
+    return [people.patient(hospital.tenant_id, f"137{n:08}", f"患者{n}") for n in range(number)]

@@ -1,15 +1,9 @@
-"""obtainShunt, createChatSession and closeChatSession at the desk: who serves whom, and who waits."""
+"""obtainShunt and createChatSession at the desk: who serves whom, and who waits."""
 
 import pytest
 
 from chalicelib.adapters import mysql
-from chalicelib.helpdesk import shunt as shunt_module
-from chalicelib.notices import outbox
 from chalicelib.people import departments
-from tests import people
-from tests.gateway import talk
-from tests.gateway.hearing import contents as said
-from tests.gateway.hearing import heard
 from tests.helpdesk.desk import (
     Desk,
     add,
@@ -18,10 +12,8 @@ from tests.helpdesk.desk import (
     contents,
     count,
     create,
-    events,
     find,
-    listed,
-    rows,
+    patients,
     served_by,
     shunt,
 )
@@ -29,10 +21,6 @@ from tests.people import Hospital, Person
 from tests.wire import post
 
 pytestmark = pytest.mark.store
-
-
-def patients(hospital: Hospital, number: int) -> list[Person]:
-    return [people.patient(hospital.tenant_id, f"137{n:08}", f"患者{n}") for n in range(number)]
 
 
 def test_who_serves_the_fewest_is_chosen_then_who_is_idle_longest(
@@ -77,69 +65,6 @@ def test_a_patient_waits_where_nobody_has_room_and_is_told_the_place(
     assert [served_by(shunt(one)) for one in (third, wang, lin)] == ["2", "1", "客服小李"], (
         "asking again changes nothing"
     )
-    assert desk.open() == {"客服小李": 1}
-
-
-def test_closing_lets_the_first_in_and_both_are_told(
-    hospital: Hospital, desk: Desk, li: Person, lin: Person, wang: Person
-) -> None:
-    desk.post(li, cap=1)
-    session = shunt(lin).data["sessionId"]
-    third = patients(hospital, 1)[0]
-    waiting = [shunt(one).data["sessionId"] for one in (wang, third)]
-    add(wang, "我先来的", ownType=2)
-    heard(wang.token, events=1)
-    assert close(li, session).data is None
-    outbox.run()
-    [event] = heard(wang.token, events=1)[0]
-    assert (event["Type"], event["Content"]) == (1400, f'{{"sessionId":"{waiting[0]}"}}')
-    assert served_by(shunt(wang)) == "客服小李"
-    assert served_by(shunt(third)) == "1"
-    assert contents(find(li, 3, sendId=wang.user_id)) == ["我先来的"]
-    told = [(one.user_id, at) for one, at in [(li, session), (lin, session), (li, waiting[0]), (wang, waiting[0])]]
-    assert sorted(events(hospital)) == sorted(told)
-
-
-def test_closing_twice_lowers_once(hospital: Hospital, desk: Desk, li: Person, lin: Person) -> None:
-    desk.post(li, cap=2)
-    session = shunt(lin).data["sessionId"]
-    others = patients(hospital, 3)
-    assert [served_by(shunt(one)) for one in others] == ["客服小李", "1", "2"]
-    for who in (li, lin, li):
-        assert close(who, session).status == 200
-    assert desk.open() == {"客服小李": 2}
-    assert served_by(shunt(others[2])) == "1"
-    notes = [one for one in find(lin, 3).data if one["sendType"] == 3]
-    assert [one["content"] for one in notes] == ["会话已结束"]
-
-
-def test_the_note_of_the_end_is_heard(desk: Desk, li: Person, lin: Person) -> None:
-    desk.post(li)
-    session = shunt(lin).data["sessionId"]
-    heard(lin.token)
-    close(li, session)
-    assert said(heard(lin.token)[0]) == ["会话已结束"]
-    assert talk.asked(lin, "get_conversation_detail", session).data["IsArchive"] is True
-
-
-def test_who_leaves_the_queue_waits_no_longer(desk: Desk, li: Person, lin: Person, wang: Person) -> None:
-    session = shunt(lin).data["sessionId"]
-    assert served_by(shunt(wang)) == "2"
-    close(lin, session)
-    assert served_by(shunt(wang)) == "1"
-    desk.post(li)
-    assert desk.open() == {"客服小李": 1}
-    assert listed(lin).data[0]["state"] == "closed"
-
-
-def test_only_who_talks_there_closes(hospital: Hospital, desk: Desk, li: Person, elsewhere: Hospital) -> None:
-    desk.post(li)
-    session = shunt(hospital.lin).data["sessionId"]
-    consult = talk.seated(hospital, hospital.lin)
-    for who in (hospital.wang, hospital.chen, hospital.admin, elsewhere.lin, elsewhere.admin):
-        assert close(who, session).status == 404
-    assert close(hospital.lin, consult).status == 404, "a group is not theirs to close"
-    assert close(hospital.lin, "nothing").status == 404
     assert desk.open() == {"客服小李": 1}
 
 
@@ -264,24 +189,3 @@ def test_a_wish_lasts_until_another_is_said(desk: Desk, li: Person, sun: Person,
     add(lin, "有人吗", ownType=2)
     assert desk.open() == {"客服小李": 0, "客服小孙": 0}
     assert served_by(create(lin, 3, customerserviceName="随便")) == "客服小孙"
-
-
-def test_a_session_may_be_closed_by_its_number(hospital: Hospital, desk: Desk, li: Person, lin: Person) -> None:
-    desk.post(li)
-    shunt(lin)
-    [chat] = rows("chats", hospital)
-    assert close(li, str(chat["conversation_id"])).status == 200
-    assert [one["state"] for one in rows("chats", hospital)] == ["closed"]
-
-
-def test_who_left_the_queue_in_a_request_that_died_waits_no_longer(
-    desk: Desk, li: Person, lin: Person, wang: Person, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    session = shunt(lin).data["sessionId"]
-    shunt(wang)
-    with monkeypatch.context() as dying:
-        dying.setattr(shunt_module, "at_the_desk", lambda *_: 1 / 0)
-        assert close(lin, session).status == 500
-    assert served_by(shunt(wang)) == "1"
-    desk.post(li)
-    assert desk.open() == {"客服小李": 1}
