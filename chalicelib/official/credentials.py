@@ -36,14 +36,11 @@ def with_token(account: Account, work: Callable[[str], T]) -> T:
 
 
 def ticket(account: Account) -> str:
-    return kept.read(_key(account, "ticket"), lambda: with_token(account, wechat_api.jsapi_ticket))
+    return kept.read(account.tenant_id, _key(account, "ticket"), lambda: with_token(account, wechat_api.jsapi_ticket))
 
 
 def _token(account: Account, instead_of: str = "") -> str:
-    key = _key(account, "token")
-    if instead_of:
-        kept.forget(key, instead_of)
-    return kept.read(key, lambda: _issued(account, instead_of))
+    return kept.read(account.tenant_id, _key(account, "token"), lambda: _issued(account, instead_of), instead_of)
 
 
 def _issued(account: Account, instead_of: str) -> Issued:
@@ -56,4 +53,4 @@ def _issued(account: Account, instead_of: str) -> Issued:
 
 def _key(account: Account, what: str) -> str:
     """Another secret is another key: what was kept under the old one, failures too, is not read again."""
-    return f"wechat:1:{{{account.tenant_id}:{account.app_id}:{account.changed_at}}}:{what}"
+    return f"wechat:2:{{{account.tenant_id}:{account.app_id}:{account.changed_at}}}:{what}"

@@ -5,6 +5,7 @@ holder, so that one who was slow, and whose lease went to another, writes over n
 again for a moment. Without Redis each asks for itself.
 """
 
+import base64
 import secrets
 from collections.abc import Callable
 
@@ -13,6 +14,7 @@ from chalicelib.adapters import redis
 from chalicelib.adapters.redis import Script
 from chalicelib.adapters.wechat_api import Issued, Refusal
 from chalicelib.errors import Refused
+from chalicelib.identity import sealing
 
 EARLY = 300  # seconds before its end, from which on the issuer gives out the next one
 LEASE = 8_000  # milliseconds: its holder is taken for dead then
@@ -23,7 +25,7 @@ KEPT, YOURS, FAILED, WAIT = "kept", "yours", "failed", "wait"
 
 _READ = Script("""
     local kept = redis.call('GET', KEYS[1])
-    if kept then return {'kept', kept} end
+    if kept and kept ~= ARGV[3] then return {'kept', kept} end
     local failed = redis.call('GET', KEYS[3])
     if failed then return {'failed', failed} end
     if redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then return {'yours', ''} end
@@ -31,7 +33,7 @@ _READ = Script("""
 """)
 _KEEP = Script("""
     if redis.call('GET', KEYS[2]) ~= ARGV[1] then return end
-    redis.call('DEL', KEYS[2])
+    redis.call('DEL', KEYS[1], KEYS[2])
     if tonumber(ARGV[3]) > 0 then redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end
 """)
 _FAIL = Script("""
@@ -39,21 +41,27 @@ _FAIL = Script("""
     redis.call('DEL', KEYS[2])
     redis.call('SET', KEYS[3], ARGV[2], 'PX', ARGV[3])
 """)
-_FORGET = Script("if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end")
 
 
-def read(key: str, ask: Callable[[], Issued]) -> str:
-    """Return what is kept under a key, asked for now if need be. Raises what `ask` raises; Refused(UNAVAILABLE)."""
-    holder, deadline = secrets.token_hex(8), clock.monotonic() + PATIENCE
+def read(tenant_id: int, key: str, ask: Callable[[], Issued], instead_of: str = "") -> str:
+    """Return what is kept under a key, asked for now if need be, or if it is `instead_of`, which is good no more.
+
+    Raises what `ask` raises; Refused(UNAVAILABLE).
+    """
+    holder, deadline, useless = secrets.token_hex(8), clock.monotonic() + PATIENCE, ""
     while True:
         try:
-            state, text = redis.run(_READ, _keys(key), [holder, LEASE])
+            state, text = redis.run(_READ, _keys(key), [holder, LEASE, useless])
         except redis.Down:
             return ask().text
         if state == KEPT:
-            return str(text)
+            found = _opened(tenant_id, key, text)
+            if found not in ("", instead_of):
+                return found
+            useless = text
+            continue
         if state == YOURS:
-            return _asked(key, holder, ask)
+            return _asked(tenant_id, key, holder, ask)
         if state == FAILED and int(text):
             raise Refusal(int(text))
         if state == FAILED or clock.monotonic() > deadline:
@@ -61,19 +69,23 @@ def read(key: str, ask: Callable[[], Issued]) -> str:
         clock.pause(LOOK)
 
 
-def forget(key: str, text: str) -> None:
-    """What was kept is good for nothing; what has taken its place since stays."""
-    redis.attempt(_FORGET, _keys(key), [text])
-
-
-def _asked(key: str, holder: str, ask: Callable[[], Issued]) -> str:
+def _asked(tenant_id: int, key: str, holder: str, ask: Callable[[], Issued]) -> str:
     try:
         issued = ask()
     except (Refusal, Refused) as error:
         redis.attempt(_FAIL, _keys(key), [holder, getattr(error, "number", 0), PAUSE])
         raise
-    redis.attempt(_KEEP, _keys(key), [holder, issued.text, (issued.life - EARLY) * 1000])
+    sealed = base64.b64encode(sealing.seal(tenant_id, key, tenant_id, issued.text)).decode()
+    redis.attempt(_KEEP, _keys(key), [holder, sealed, (issued.life - EARLY) * 1000])
     return issued.text
+
+
+def _opened(tenant_id: int, key: str, text: str) -> str:
+    """Return what was sealed, "" where its key is gone."""
+    try:
+        return sealing.unseal(tenant_id, key, tenant_id, base64.b64decode(text))
+    except (sealing.Unopened, ValueError):
+        return ""
 
 
 def _keys(key: str) -> list[str]:

@@ -17,7 +17,7 @@ from chalicelib.official.account import Account
 from chalicelib.wechat import signatures
 from chalicelib.wechat.models import Known, OAuthAsked, OAuthReturned, OAuthUrl
 
-SPENT = frozenset({40029, 40163})  # a code that is none, or was used
+SPENT = frozenset({40029, 40163, 42003})  # a code that is none, was used, or is too old
 
 
 def url(caller: Caller, asked: OAuthAsked) -> OAuthUrl:

@@ -3,13 +3,10 @@
 from chalicelib.adapters.mysql import Row, Tx
 
 
-def service_info(tx: Tx, tenant_id: int, to_change: bool = False) -> Row | None:
-    """Return appo_notice and phone; locked until the commit where asked for."""
+def service_info(tx: Tx, tenant_id: int) -> Row | None:
+    """Return appo_notice and phone."""
     return tx.one(
-        f"""
-        SELECT appo_notice, phone FROM service_info
-        WHERE tenant_id = %(tenant_id)s {"FOR UPDATE" if to_change else ""}
-        """,
+        "SELECT appo_notice, phone FROM service_info WHERE tenant_id = %(tenant_id)s",
         tenant_id=tenant_id,
     )
 

@@ -1,13 +1,13 @@
 """What WeChat issues is asked for once by however many processes, and kept until shortly before it ends."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier, Event
 from typing import Any
 
 import pytest
 
-from chalicelib.adapters import redis
+from chalicelib.adapters import redis, wechat_api
 from chalicelib.adapters.wechat_api import Issued, Refusal
 from chalicelib.errors import Refused
 from chalicelib.official import account, credentials, kept
@@ -49,6 +49,10 @@ def slow() -> Iterator[Event]:
     event.set()
 
 
+def read(key: str, ask: Callable[[], Issued], instead_of: str = "") -> str:
+    return kept.read(1, key, ask, instead_of)
+
+
 def once(text: str, life: int = 7200) -> Issued:
     return Issued(text, life)
 
@@ -66,14 +70,14 @@ def test_a_hundred_who_ask_at_once_make_one_call(known: Hospital, wechat: WeChat
 
 
 def test_it_is_kept_until_five_minutes_before_it_ends(key: str) -> None:
-    assert kept.read(key, lambda: once("first")) == "first"
-    assert kept.read(key, never) == "first"
+    assert read(key, lambda: once("first")) == "first"
+    assert read(key, never) == "first"
     assert 6_890_000 < redis.client().pttl(key) <= 6_900_000
 
 
 def test_what_ends_within_five_minutes_is_not_kept(key: str) -> None:
-    assert kept.read(key, lambda: once("first", 300)) == "first"
-    assert kept.read(key, lambda: once("second")) == "second"
+    assert read(key, lambda: once("first", 300)) == "first"
+    assert read(key, lambda: once("second")) == "second"
 
 
 def test_a_flushed_redis_is_one_more_call(known: Hospital, wechat: WeChat) -> None:
@@ -102,13 +106,13 @@ def test_who_was_slow_writes_over_nothing(key: str, slow: Event) -> None:
         return once("late")
 
     with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(kept.read, key, late)
+        waiting = pool.submit(read, key, late)
         assert begun.wait(10)
         redis.client().delete(f"{key}:lease")  # it has run out
-        assert kept.read(key, lambda: once("in time")) == "in time"
+        assert read(key, lambda: once("in time")) == "in time"
         slow.set()
         assert waiting.result(10) == "late"
-    assert kept.read(key, never) == "in time"
+    assert read(key, never) == "in time"
 
 
 def test_who_was_slow_does_not_end_anothers_lease(key: str, slow: Event) -> None:
@@ -118,7 +122,7 @@ def test_who_was_slow_does_not_end_anothers_lease(key: str, slow: Event) -> None
 
     assert not slow.is_set()
     with pytest.raises(Refusal):
-        kept.read(key, late)
+        read(key, late)
     assert redis.client().get(f"{key}:lease") == "another"
     assert redis.client().get(f"{key}:failed") is None
 
@@ -128,17 +132,17 @@ def test_the_lease_of_who_died_runs_out(key: str) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        kept.read(key, dies)
+        read(key, dies)
     assert 0 < redis.client().pttl(f"{key}:lease") <= kept.LEASE
     redis.client().delete(f"{key}:lease")
-    assert kept.read(key, lambda: once("next")) == "next"
+    assert read(key, lambda: once("next")) == "next"
 
 
 def test_who_waits_in_vain_is_told_to_come_again(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kept, "PATIENCE", 0.0)
     redis.client().set(f"{key}:lease", "somebody", px=5_000)
     with pytest.raises(Refused) as refused:
-        kept.read(key, never)
+        read(key, never)
     assert refused.value.retry_after == 2
 
 
@@ -148,14 +152,81 @@ def test_others_hear_of_a_failure_without_asking(key: str) -> None:
 
     for ask in (refuses, never):
         with pytest.raises(Refusal) as refusal:
-            kept.read(key, ask)
+            read(key, ask)
         assert refusal.value.number == 40164
     assert 0 < redis.client().pttl(f"{key}:failed") <= kept.PAUSE
 
 
-def test_what_is_forgotten_is_what_was_named(key: str) -> None:
-    kept.read(key, lambda: once("first"))
-    kept.forget(key, "another")
-    assert kept.read(key, never) == "first"
-    kept.forget(key, "first")
-    assert kept.read(key, lambda: once("second")) == "second"
+def test_what_is_good_no_more_is_replaced_once(key: str) -> None:
+    read(key, lambda: once("first"))
+    assert read(key, never, instead_of="older") == "first"
+    assert read(key, lambda: once("second"), instead_of="first") == "second"
+    assert read(key, never, instead_of="first") == "second", "who comes late with the old one has the new one"
+    assert read(key, never) == "second"
+
+
+def test_what_is_good_no_more_does_not_outlive_one_that_is_not_kept(key: str) -> None:
+    read(key, lambda: once("first"))
+    assert read(key, lambda: once("second", 300), instead_of="first") == "second"
+    assert read(key, lambda: once("third")) == "third"
+
+
+def test_who_does_not_know_that_it_is_useless_cannot_bring_it_back(key: str, slow: Event) -> None:
+    """WeChat itself gives it out again to whoever asks without saying what is wrong with it."""
+    begun = Event()
+    read(key, lambda: once("first"))
+
+    def anew() -> Issued:
+        begun.set()
+        assert slow.wait(20)
+        return once("second")
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(read, key, anew, "first")
+        assert begun.wait(10)
+        assert read(key, lambda: once("first")) == "first"
+        slow.set()
+        assert waiting.result(10) == "second"
+    assert read(key, never) == "second"
+
+
+def test_many_whose_token_is_good_no_more_have_it_replaced_once(known: Hospital, wechat: WeChat) -> None:
+    ours = account.required(known.tenant_id)
+    credentials.ticket(ours)
+    wechat.unknown.add(wechat.tokens[APP_ID])
+    start = Barrier(20)
+
+    def ask(_: int) -> Any:
+        start.wait(20)
+        return credentials.with_token(ours, wechat_api.private_templates)
+
+    with ThreadPoolExecutor(20) as pool:
+        assert all(pool.map(ask, range(20)))
+    assert wechat.calls[TOKEN] == 3, "one at first, one that is the same, one anew"
+
+
+def test_a_token_that_is_never_good_is_asked_for_no_further(known: Hospital, wechat: WeChat) -> None:
+    wechat.failing["/cgi-bin/template/get_all_private_template"] = 40001
+    with pytest.raises(Refusal):
+        credentials.with_token(account.required(known.tenant_id), wechat_api.private_templates)
+    assert wechat.calls == {TOKEN: 3, "/cgi-bin/template/get_all_private_template": 2}
+
+
+def test_redis_holds_no_token_and_no_ticket(known: Hospital, wechat: WeChat) -> None:
+    credentials.ticket(account.required(known.tenant_id))
+    held = [redis.client().get(name) for name in redis.client().scan_iter(f"wechat:*:{{{known.tenant_id}:*")]
+    assert len(held) == 2
+    for secret in (wechat.tokens[APP_ID], wechat.tickets[APP_ID]):
+        assert secret not in str(held)
+
+
+def test_what_cannot_be_opened_is_asked_for(key: str) -> None:
+    for text in ("no seal", "2026:AAAA", ""):
+        redis.client().set(key, text)
+        assert read(key, lambda: once("first")) == "first"
+        assert read(key, never) == "first"
+
+
+def test_what_is_another_hospitals_does_not_open(key: str) -> None:
+    assert kept.read(2, key, lambda: once("theirs")) == "theirs"
+    assert kept.read(1, key, lambda: once("ours")) == "ours"

@@ -132,6 +132,11 @@ def test_a_code_that_wechat_does_not_know_is_refused(known: Hospital, wechat: We
     assert bound(known.lin) == ""
 
 
+def test_a_code_that_is_too_old_is_the_callers_fault(known: Hospital, wechat: WeChat) -> None:
+    wechat.failing["/sns/oauth2/access_token"] = 42003
+    assert finish(known.lin, returned(begin(known.lin), wechat)).status == 400
+
+
 def test_a_wechat_that_fails_is_503_and_binds_nothing(
     known: Hospital, wechat: WeChat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
