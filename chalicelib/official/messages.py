@@ -1,7 +1,6 @@
 """Messages to a patient's WeChat by a template of the hospital's. Only jobs of the outbox's outside lane send any."""
 
 import hashlib
-import json
 import logging
 from collections.abc import Mapping
 
@@ -51,12 +50,12 @@ def send(tenant_id: int, user_id: int, kind: int, values: Mapping[str, str], pag
 
 def _content(ours: Account, template_id: str) -> str:
     """Return what a template says. Raises Refusal(40037) where the account does not have it."""
-    key = f"wechat:1:{{{ours.tenant_id}:{ours.app_id}}}:contents"
-    kept: dict[str, str] = json.loads(copies.read(key) or "{}")
-    if template_id not in kept:
+    key = f"wechat:2:{{{ours.tenant_id}:{ours.app_id}}}:content:{template_id}"
+    content = copies.read(key)
+    if content is None:
         found = credentials.with_token(ours, wechat_api.private_templates)
-        kept = {one["template_id"]: one["content"] for one in found}
-        copies.write(key, json.dumps(kept, ensure_ascii=False), CONTENT_LIFE)
-    if template_id not in kept:
-        raise Refusal(40037)
-    return kept[template_id]
+        content = next((one["content"] for one in found if one["template_id"] == template_id), None)
+        if content is None:
+            raise Refusal(40037)
+        copies.write(key, content, CONTENT_LIFE)
+    return content

@@ -12,7 +12,7 @@ from chalicelib.errors import Refused
 from chalicelib.notices import outbox
 from devstack import demo_wechat
 from devstack.wechat import WeChat
-from tests.booking.ward import Ward, rows
+from tests.booking.ward import Ward, day, rows
 from tests.people import Person
 from tests.wechat.desk import at_once, configure
 from tests.wechat.telling import LINS, SEND, announce, choose, deliver, promised
@@ -37,6 +37,20 @@ def test_a_template_that_the_account_does_not_have_is_logged_and_done(
     ward.booked(lin, ward.schedule())
     deliver(ward)
     assert [one.__dict__["ids"]["number"] for one in caplog.records if one.levelno == logging.WARNING] == [40037]
+
+
+def test_a_template_that_was_chosen_later_is_asked_for_once(ward: Ward, lin: Person, wechat: WeChat) -> None:
+    listing = "/cgi-bin/template/get_all_private_template"
+    ward.booked(lin, ward.schedule())
+    deliver(ward)
+    wechat.templates["later"] = "就诊人：{{thing1.DATA}}"
+    choose(ward.hospital, 1, "later")
+    asked = wechat.calls[listing]
+    for ahead in (2, 3):
+        ward.booked(lin, ward.schedule(date=day(ahead)))
+    deliver(ward)
+    assert [one["template_id"] for one in wechat.sent[1:]] == ["later"] * 2
+    assert wechat.calls[listing] == asked + 1
 
 
 @pytest.mark.parametrize("number", [-1, 40164, 45009, 48001])
