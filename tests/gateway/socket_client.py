@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from websockets.sync.client import ClientConnection, connect
 
-PATIENCE = 5.0  # seconds
+PATIENCE = 60.0  # seconds: a busy machine, and one runner of the outbox that another connection holds up for three
 
 
 class Page:
