@@ -88,7 +88,7 @@ MORE_THAN_SCHEMAS |= {
     "/pati_service/wechat/conf": "app_secret is no mask where none was saved",
 }
 MORE_THAN_SCHEMAS |= {
-    "/message/messageAdd": "some receiver is named, sendId is the caller's own, and a picture's text is short",
+    "/message/messageAdd": "some receiver is named, sendId is the caller's own, and the text fits what it is",
     "/message/findMessage": "sendId or chatGroupId is given where msgType wants it, and lastId is of that conversation",
     "/message/createChatSession": "receiveId is given where msgType wants it",
     "/message/obtainShunt": "the caller is a patient",

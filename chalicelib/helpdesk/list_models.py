@@ -8,8 +8,8 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from typing_extensions import TypedDict
 
 from chalicelib import clock
-from chalicelib.helpdesk.models import MESSAGE, MOMENT, SESSION, Party, UserType, Words
-from chalicelib.wire import ID_LIMIT, PhoneIfAny, Whole, Wire, one_of, whole
+from chalicelib.helpdesk.models import MESSAGE, MOMENT, SESSION, Asked, PartyIfAny, UserType, Words
+from chalicelib.wire import ID_LIMIT, PhoneIfAny, Whole, one_of, whole
 
 PATTERN = "^([0-9]{4}-[0-9]{2}-[0-9]{2}( [0-9]{2}:[0-9]{2}:[0-9]{2})?)?$"
 
@@ -29,7 +29,7 @@ Flag = Annotated[Literal[0, 1], BeforeValidator(whole), one_of(0, 1)]
 QueryType = Annotated[Literal[0, 1, 2, 3], BeforeValidator(whole), one_of(0, 1, 2, 3)]
 
 
-class ListAsked(Wire):
+class ListAsked(Asked):
     userType: UserType
     phone: PhoneIfAny = Field("", description="对方的手机号", examples=[""])
     startTime: Moment = Field("", description="最后活动不早于；yyyy-MM-dd 或 yyyy-MM-dd HH:mm:ss", examples=[""])
@@ -37,7 +37,7 @@ class ListAsked(Wire):
     page: Annotated[Whole, Field(ge=0, lt=ID_LIMIT // 100)] = Field(1, examples=[1])
     size: Annotated[Whole, Field(ge=0)] = Field(10, description="至多 100", examples=[10])
     isArtificial: Flag = Field(0, description="1 只看有客服接待的", examples=[0])
-    filtrationId: Party = Field("", description="不看的人或会话", examples=[""])
+    filtrationId: PartyIfAny = Field("", description="不看的人或会话", examples=[""])
     queryType: QueryType = Field(0, description="0 全部，1 未读，2 进行中，3 已结束", examples=[0])
     nameSearch: Words = Field("", description="对方姓名中的文字", examples=[""])
     isTourist: Flag = Field(0, description="1 只看访客：医院自己系统的用户", examples=[0])

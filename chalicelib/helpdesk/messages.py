@@ -26,6 +26,7 @@ from chalicelib.messaging.models import IMAGE
 from chalicelib.web import Counted
 
 NOTICES, PERSONS, DESKS = 1, 2, 3  # msgType; 4 is groups
+BESIDE = 4000  # characters for what stands beside a text, where quotation marks and the like count more than once
 CAPTION = 512  # characters beside a picture, which to the other protocols is its link alone
 
 
@@ -39,6 +40,7 @@ def add(caller: Caller, draft: Draft, key: str | None) -> Counted[list[Added]]:
     """Send one message to all receivers, each once however often it is sent with one key."""
     if draft.sendId not in ("", str(caller.user_id)):
         raise Refused(errors.NOT_ALLOWED, "sendId：不是本人")
+    _check(draft)
     sender, targets = receivers.found(caller, draft)
     content, extra = _said(caller, draft, [name for _, _, name in targets] if key else [])
     added: list[Added] = []
@@ -73,12 +75,21 @@ def read(caller: Caller, asked: ReadAsked) -> None:
         reading.read_up_to(room.public_id, page)
 
 
+def _check(draft: Draft) -> None:
+    if _is_picture(draft) and len(draft.content) > CAPTION:
+        raise Refused(errors.BAD_PARAMETER, f"content：图片的说明不能超过 {CAPTION} 个字符")
+    if not _is_picture(draft) and not draft.content.strip():
+        raise Refused(errors.BAD_PARAMETER, "content：不能为空")
+
+
+def _is_picture(draft: Draft) -> bool:
+    return draft.itemType == IMAGE and bool(draft.link)
+
+
 def _said(caller: Caller, draft: Draft, receivers: list[str]) -> tuple[str, str]:
     """The text that all protocols see, and what only this one does. The receivers make another request under the same
     key another message."""
-    picture = draft.itemType == IMAGE and draft.link
-    if picture and len(draft.content) > CAPTION:
-        raise Refused(errors.BAD_PARAMETER, f"content：图片的说明不能超过 {CAPTION} 个字符")
+    picture = _is_picture(draft)
     extra = {
         "title": draft.title,
         "link": draft.link,
@@ -91,6 +102,8 @@ def _said(caller: Caller, draft: Draft, receivers: list[str]) -> tuple[str, str]
     extra |= {"to": _digest(receivers)} if receivers else {}
     extra |= {"caption": draft.content} if picture else {}
     text = json.dumps(extra, ensure_ascii=False, separators=(",", ":"))
+    if len(text) > BESIDE:
+        raise Refused(errors.BAD_PARAMETER, "title、link、content：过长")
     return (draft.link if picture else draft.content), text
 
 

@@ -2,13 +2,19 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    GetJsonSchemaHandler,
+    WithJsonSchema,
+    model_validator,
+)
 from typing_extensions import TypedDict
 
 from chalicelib.web import Counted
 from chalicelib.wire import (
     ID_LIMIT,
-    ChatText,
     Id,
     MessageId,
     MessageIdIfAny,
@@ -23,6 +29,31 @@ from chalicelib.wire import (
 SESSION, MESSAGE, MOMENT = "87ba7679-b682-47e7-8499-0385dda22b66", "EDCZL-SY32-243Y-VWQ", "2026-01-05 09:30:00"
 STAFF, USER, SYSTEM = 1, 2, 3  # userType, sendType
 MOST = 100  # receivers of one request
+
+
+class Asked(Wire):
+    """A request. An optional field that is null, "" or 0 is not given: clients in Go send all fields they know."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_zeros(cls, fields: Any) -> Any:
+        if not isinstance(fields, dict):
+            return fields
+        wanted = {name for name, field in cls.model_fields.items() if field.is_required()}
+        return {name: value for name, value in fields.items() if name in wanted or not _is_zero(value)}
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        schema = handler.resolve_ref_schema(handler(core))
+        for name in schema["properties"].keys() - schema.get("required", []):
+            field = schema["properties"][name]
+            said = {key: field.pop(key) for key in ("title", "description", "default", "examples") if key in field}
+            schema["properties"][name] = {"anyOf": [field, {"enum": [None, "", 0]}], **said}
+        return schema
+
+
+def _is_zero(value: Any) -> bool:
+    return value is None or value == "" or (type(value) is int and value == 0)
 
 
 def _text(value: Any) -> Any:
@@ -45,6 +76,10 @@ Party = Annotated[
 ]
 """A person by their user id, or a session by its sessionId; a number stands for its text."""
 
+PartyIfAny = Annotated[Party, AfterValidator(lambda text: "" if text == "0" else text)]
+"""0 names nobody, also as text."""
+
+TypeIfAny = Annotated[Literal[0, 1, 2, 3], BeforeValidator(whole), one_of(0, 1, 2, 3)]
 UserType = Annotated[
     Literal[1, 2, 3],
     BeforeValidator(whole),
@@ -54,11 +89,12 @@ UserType = Annotated[
 MsgType = Annotated[Literal[1, 2, 3, 4], BeforeValidator(whole), one_of(1, 2, 3, 4)]
 OwnType = Annotated[Literal[1, 2, 3], BeforeValidator(whole), one_of(1, 2, 3)]
 Line = Annotated[str, Field(max_length=128, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Text = Annotated[str, Field(max_length=4000, pattern=r"^[^\x00]*$")]
 Words = Annotated[str, Field(max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Link = Annotated[str, Field(max_length=1024, pattern=r"^((https?://|/)[^\s\x00-\x1f\x7f]*)?$")]
 
 
-class CountAsked(Wire):
+class CountAsked(Asked):
     userType: UserType
 
 
@@ -66,20 +102,20 @@ class Unread(Counted[int]):
     data: int = Field(examples=[1])
 
 
-class Draft(Wire):
+class Draft(Asked):
     ownType: OwnType = Field(
         description="1 个人，2 企业（患者：发给医院客服；员工：以医院名义通知），3 群", examples=[1]
     )
     title: Line = Field(examples=["咨询"])
-    content: ChatText = Field(examples=["您好，请问明天几点可以抽血？"])
+    content: Text = Field(description="有 link 的图片可为空", examples=["您好，请问明天几点可以抽血？"])
     item: Whole = Field(description="业务对象，由客户端自定，原样返回", examples=[0])
     type: Whole = Field(description="业务事件，由客户端自定，原样返回", examples=[0])
     link: Link = Field(description="http(s) 地址或以 / 开头的页面，可为空", examples=[""])
     itemType: Annotated[Whole, Field(ge=0, le=255)] = Field(description="0 文本，1 图片，2 链接卡片", examples=[0])
-    sendId: Party = Field("", description="可不填；若填写，须是本人")
-    receiveId: Party = Field("", description="用户编号，或本人所在会话的 sessionId", examples=["3"])
-    receiverIds: list[Party] = Field([], max_length=MOST)
-    groupIds: list[Party] = Field([], max_length=MOST)
+    sendId: PartyIfAny = Field("", description="可不填；若填写，须是本人")
+    receiveId: PartyIfAny = Field("", description="用户编号，或本人所在会话的 sessionId", examples=["3"])
+    receiverIds: list[PartyIfAny] = Field([], max_length=MOST)
+    groupIds: list[PartyIfAny] = Field([], max_length=MOST)
 
 
 class Added(TypedDict):
@@ -89,14 +125,14 @@ class Added(TypedDict):
     createTime: Annotated[str, Field(examples=[MOMENT])]
 
 
-class MessagesAsked(Wire):
+class MessagesAsked(Asked):
     msgType: MsgType = Field(description="1 通知，2 个人会话，3 客服会话，4 群", examples=[2])
     userType: UserType
-    sendId: Party = Field("", description="对方；患者看自己的客服会话时可不填", examples=["3"])
+    sendId: PartyIfAny = Field("", description="对方；患者看自己的客服会话时可不填", examples=["3"])
     lastId: MessageIdIfAny = Field(None, description="只取比它早的", examples=[""])
     pageSize: PageSize = Field(examples=[10])
     sort: Literal["", "asc", "desc"] = Field("", description="本页的次序，默认从新到旧", examples=["desc"])
-    chatGroupId: Party = Field("", description="群：会话编号，数字或其文本亦可", examples=[""])
+    chatGroupId: PartyIfAny = Field("", description="群：会话编号，数字或其文本亦可", examples=[""])
 
 
 class Entry(TypedDict):
@@ -117,48 +153,48 @@ class Entry(TypedDict):
     appraise: Annotated[int, Field(description="本人的评价：-1、1，0 未评价", examples=[0])]
 
 
-class SessionAsked(Wire):
+class SessionAsked(Asked):
     msgType: MsgType = Field(description="2 个人会话，3 客服会话，4 群", examples=[2])
     userType: UserType
-    receiveId: Party = Field("", description="对方或群；患者找客服时可不填", examples=["3"])
-    receiveEntId: Party = Field("", description="可不填；若填写，须是本医院")
+    receiveId: PartyIfAny = Field("", description="对方或群；患者找客服时可不填", examples=["3"])
+    receiveEntId: PartyIfAny = Field("", description="可不填；若填写，须是本医院")
     receiveAppId: str = Field("", max_length=64)
     customerserviceName: Words = Field("", description="想找的科室或服务，同 obtainShunt 的 type")
 
 
-class SessionClosing(Wire):
+class SessionClosing(Asked):
     sessionId: PublicId = Field(examples=[SESSION])
 
 
-class ShuntAsked(Wire):
+class ShuntAsked(Asked):
     type: Words = Field(description="科室或服务，空为不限", examples=["检查预约"])
 
 
-class ReadAsked(Wire):
+class ReadAsked(Asked):
     sendId: Party = Field(description="对方的用户编号，或会话的 sessionId；0 为医院的通知", examples=["3"])
-    userType: UserType | None = None
-    sendType: UserType | None = None
+    userType: TypeIfAny = 0
+    sendType: TypeIfAny = 0
 
 
-class Withdrawing(Wire):
+class Withdrawing(Asked):
     messageId: MessageId = Field(examples=[MESSAGE])
     userType: UserType
-    senderId: Whole | None = None
-    recipientId: Whole | None = None
-    conversationType: Annotated[Literal[1, 2, 3], BeforeValidator(whole), one_of(1, 2, 3)] | None = None
-    chatGroupId: Whole | None = None
+    senderId: Whole = 0
+    recipientId: Whole = 0
+    conversationType: TypeIfAny = 0
+    chatGroupId: Whole = 0
 
 
-class Appraisal(Wire):
+class Appraisal(Asked):
     messageId: MessageId = Field(examples=[MESSAGE])
     appraise: Annotated[Literal[-1, 1], BeforeValidator(whole), one_of(-1, 1)] = Field(examples=[1])
 
 
-class PostAsked(Wire):
+class PostAsked(Asked):
     positionId: Id = Field(examples=["1"])
 
 
-class PeerPost(Wire):
+class PeerPost(Asked):
     youPositionId: Id = Field(examples=["1"])
 
 

@@ -232,3 +232,19 @@ def test_a_bad_key_is_refused(lin: Person, chen: Person) -> None:
         plain = {"ownType": 1, "title": "", "item": 0, "type": 0, "link": "", "itemType": 0, "content": "您好"}
         answer = ask(lin, "messageAdd", key(bad), **plain, receiveId=chen.user_id)
         assert (answer.status, answer.error.partition("：")[0]) == (400, "Idempotency-Key")
+
+
+def test_a_picture_needs_no_text(lin: Person, chen: Person) -> None:
+    picture: dict[str, Any] = {"itemType": 1, "link": "https://example.com/a.png"}
+    assert add(lin, "", receiveId=chen.user_id, **picture).status == 200
+    [entry] = find(chen, 2, sendId=lin.user_id).data
+    assert (entry["content"], entry["link"]) == ("", picture["link"])
+    for bad in ({"itemType": 1}, {"link": picture["link"]}, {**picture, "itemType": 2}):
+        assert add(lin, " ", receiveId=chen.user_id, **bad).error == "content：不能为空"
+
+
+def test_what_finds_no_room_beside_the_text_is_refused(hospital: Hospital, lin: Person, chen: Person) -> None:
+    long: dict[str, Any] = {"title": '"' * 128, "link": "https://" + "\\" * 1016, "itemType": 1}
+    answer = add(lin, "\x01" * 512, receiveId=chen.user_id, **long)
+    assert (answer.status, answer.error) == (400, "title、link、content：过长")
+    assert rows("messages", hospital) == []
