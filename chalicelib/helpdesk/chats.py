@@ -14,6 +14,7 @@ from chalicelib.messaging import store as messaging
 from chalicelib.wire import ID_LIMIT
 
 DIRECT, DESK, NOTICE = "direct", "desk", "notice"
+CONSULT = "consult"  # made by document 000; here it is read and written to by its session's id
 GROUPS = ("client", "service")  # kinds of the gateway's conversations, which are the messagecenter's groups
 HOSPITAL = "user:0"  # who speaks in notices: nobody has that id
 

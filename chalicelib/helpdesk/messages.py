@@ -8,7 +8,7 @@ from chalicelib import clock, errors
 from chalicelib.adapters import mysql
 from chalicelib.errors import Refused
 from chalicelib.helpdesk import chats, receivers, shown, store
-from chalicelib.helpdesk.chats import DESK, DIRECT, GROUPS, NOTICE
+from chalicelib.helpdesk.chats import CONSULT, DESK, DIRECT, GROUPS, NOTICE
 from chalicelib.helpdesk.models import (
     SYSTEM,
     Added,
@@ -20,7 +20,7 @@ from chalicelib.helpdesk.models import (
     Unread,
 )
 from chalicelib.helpdesk.store import Room
-from chalicelib.identity.callers import PATIENT, Caller
+from chalicelib.identity.callers import DOCTOR, PATIENT, Caller
 from chalicelib.messaging import log, models, reading
 from chalicelib.messaging.models import IMAGE
 from chalicelib.web import Counted
@@ -46,7 +46,8 @@ def add(caller: Caller, draft: Draft, key: str | None) -> Counted[list[Added]]:
     added: list[Added] = []
     for number, (public_id, kind, name) in enumerate(targets):
         own_key = f"{_digest([caller.principal, key])}:{number}" if key else None
-        one = models.Draft(content, "messageAdd", own_key, draft.itemType, extra=extra)
+        sent = (content, "messageAdd", own_key, draft.itemType)
+        one = models.Draft(*sent, answers=caller.kind == DOCTOR, extra=extra)
         message = log.append(caller.tenant_id, kind, public_id, sender, one)
         sent_at = clock.wire(message.sent_at)
         added.append({"messageId": message.id, "sessionId": public_id, "receiveId": name, "createTime": sent_at})
@@ -122,7 +123,7 @@ def _meant(caller: Caller, asked: MessagesAsked) -> Room:
         if not asked.sendId:
             raise Refused(errors.BAD_PARAMETER, "sendId：必填")
         if not person:
-            return chats.room(caller, asked.sendId, (kind,))
+            return chats.room(caller, asked.sendId, (kind, CONSULT) if kind == DIRECT else (kind,))
         return chats.chat(caller, kind, chats.direct(caller.user_id, person) if kind == DIRECT else (person, 0))
     if not asked.chatGroupId:
         raise Refused(errors.BAD_PARAMETER, "chatGroupId：必填")
@@ -143,7 +144,7 @@ def _shared(caller: Caller, asked: ReadAsked) -> list[Room]:
     if asked.sendId == "0" or asked.sendType == SYSTEM:
         return [chats.chat(caller, NOTICE, (caller.user_id, 0))]
     if not person:
-        return [chats.room(caller, asked.sendId, (DIRECT, DESK, NOTICE, *GROUPS))]
+        return [chats.room(caller, asked.sendId, (DIRECT, DESK, CONSULT, NOTICE, *GROUPS))]
     found = mysql.autocommit(lambda tx: store.between(tx, caller.tenant_id, caller.principal, f"user:{person}"))
     if not found:
         raise chats.missing()

@@ -6,7 +6,7 @@ from chalicelib import errors
 from chalicelib.adapters import mysql
 from chalicelib.errors import Refused
 from chalicelib.helpdesk import chats, desk, store
-from chalicelib.helpdesk.chats import DESK, DIRECT, GROUPS, HOSPITAL, NOTICE
+from chalicelib.helpdesk.chats import CONSULT, DESK, DIRECT, GROUPS, HOSPITAL, NOTICE
 from chalicelib.helpdesk.models import Draft
 from chalicelib.helpdesk.store import Room
 from chalicelib.identity.callers import PATIENT, Caller
@@ -31,7 +31,7 @@ def found(caller: Caller, draft: Draft) -> tuple[str, list[Target]]:
         return HOSPITAL, _notices(caller, named)
     places = _places(caller, [one for one in map(chats.person, named) if one])
     asked = [places[person] if (person := chats.person(one)) else one for one in named]
-    return caller.principal, _targets(_open(caller, chats.rooms(caller, asked, (DIRECT, DESK))), named)
+    return caller.principal, _targets(_open(caller, chats.rooms(caller, asked, (DIRECT, DESK, CONSULT))), named)
 
 
 def _some(named: Iterable[str], field: str) -> list[str]:

@@ -112,14 +112,15 @@ def met_at_the_desk(tx: Tx, tenant_id: int, user_id: int, others: Collection[int
 
 
 def between(tx: Tx, tenant_id: int, principal: str, other: str) -> list[Room]:
-    """Return the chats in which both sit, or the other one has sat."""
+    """Return the chats in which both sit, or the other one has sat; groups are none."""
     rows = tx.all(
         f"""
         SELECT {ROOM}
         FROM participants q
-        JOIN conversations c ON c.conversation_id = q.conversation_id AND c.kind IN ('direct', 'desk')
+        JOIN conversations c ON c.conversation_id = q.conversation_id AND c.kind IN ('direct', 'desk', 'consult')
         JOIN participants p
             ON p.conversation_id = c.conversation_id AND p.principal = %(principal)s AND p.left_at IS NULL
+           AND p.tenant_id = q.tenant_id
         WHERE q.tenant_id = %(tenant_id)s AND q.principal = %(other)s
         """,
         tenant_id=tenant_id,

@@ -17,6 +17,7 @@ from tests.booking.ward import Ward, rows
 from tests.consult.chat import ask, opened, reply, seen_by_doctor, seen_by_patient
 from tests.consult.test_send_res_msg import show, show_as_doctor, uploaded
 from tests.gateway.talk import send
+from tests.helpdesk.desk import add
 from tests.people import Hospital, Person
 from tests.wechat.desk import SITE
 from tests.wechat.telling import LINS, choose, shown
@@ -130,6 +131,11 @@ def test_an_answer_by_the_gateway_is_an_answer(
     assert send(chen, session_no, "多少度？").status == 200
     deliver(hospital)
     assert len(wechat.sent) == 1
+
+
+def test_an_answer_by_the_messagecenter_is_an_answer(hospital: Hospital, session_no: str, chen: Person) -> None:
+    assert add(chen, "多少度？", receiveId=session_no).status == 200
+    assert len(promised(hospital)) == 1
 
 
 def test_a_picture_is_an_answer(hospital: Hospital, session_no: str, lin: Person, chen: Person) -> None:
