@@ -87,6 +87,7 @@ def options(server: Server, data: Path, socket_folder: str, port: int, durable: 
         *basics(server, data),
         f"--socket={socket_folder}/s",
         f"--pid-file={socket_folder}/pid",
+        f"--tmpdir={socket_folder}",  # a server that starts deletes all temporary tables that it finds in its own
         f"--port={port}",
         "--bind-address=127.0.0.1",
         "--skip-name-resolve",

@@ -1,11 +1,14 @@
 """The services that bin/test hands to the tests are as strict as production's."""
 
 import os
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pymysql
 import pytest
 import redis
+
+from devstack import mariadb
 
 
 def test_the_database_is_strict_and_reads_what_is_committed() -> None:
@@ -21,6 +24,13 @@ def test_the_database_is_strict_and_reads_what_is_committed() -> None:
         levels = {row[1] for row in cursor.fetchall()}
     assert {"STRICT_TRANS_TABLES", "ONLY_FULL_GROUP_BY", "NO_ZERO_DATE"} <= modes
     assert levels == {"READ-COMMITTED"}
+
+
+def test_a_database_keeps_its_temporary_tables_in_a_folder_of_its_own(tmp_path: Path) -> None:
+    """Another server that starts with the same one deletes them, and a list that was being sorted fails."""
+    server = mariadb.Server((), "MariaDB", {}, tmp_path)
+    for folder in ("/tmp/zx-1", "/tmp/zx-2"):
+        assert f"--tmpdir={folder}" in mariadb.options(server, tmp_path, folder, 3306, durable=False)
 
 
 def test_a_script_over_two_slots_is_refused() -> None:
