@@ -51,6 +51,12 @@ def entered(caller: Caller) -> str:
     return come(caller, None)["sessionId"]
 
 
+def known(caller: Caller) -> str:
+    """Return the session in which a patient writes to the desk, as it is."""
+    pair = (caller.user_id, 0)
+    return chats.opened(caller.tenant_id, DESK, [pair])[pair]
+
+
 def take(caller: Caller, user_id: int) -> Session:
     """A member of staff serves a patient themselves. Refused 409 without a post, above its cap, and where somebody else
     on duty serves them."""

@@ -27,6 +27,7 @@ from chalicelib.web import Counted
 
 NOTICES, PERSONS, DESKS = 1, 2, 3  # msgType; 4 is groups
 BESIDE = 4000  # characters for what stands beside a text, where quotation marks and the like count more than once
+ENDPOINT = "messageAdd"  # of the retry keys
 CAPTION = 512  # characters beside a picture, which to the other protocols is its link alone
 
 
@@ -41,12 +42,12 @@ def add(caller: Caller, draft: Draft, key: str | None) -> Counted[list[Added]]:
     if draft.sendId not in ("", str(caller.user_id)):
         raise Refused(errors.NOT_ALLOWED, "sendId：不是本人")
     _check(draft)
-    sender, targets = receivers.found(caller, draft)
+    own = _digest([caller.principal, key]) if key else ""
+    sender, targets = receivers.found(caller, draft, again=bool(own) and _was_sent(caller, f"{own}:0"))
     content, extra = _said(caller, draft, [name for _, _, name in targets] if key else [])
     added: list[Added] = []
     for number, (public_id, kind, name) in enumerate(targets):
-        own_key = f"{_digest([caller.principal, key])}:{number}" if key else None
-        sent = (content, "messageAdd", own_key, draft.itemType)
+        sent = (content, ENDPOINT, f"{own}:{number}" if own else None, draft.itemType)
         one = models.Draft(*sent, answers=caller.kind == DOCTOR, extra=extra)
         message = log.append(caller.tenant_id, kind, public_id, sender, one)
         sent_at = clock.wire(message.sent_at)
@@ -74,6 +75,10 @@ def read(caller: Caller, asked: ReadAsked) -> None:
     for room in _shared(caller, asked):
         page, _ = reading.newest(room.public_id, caller.principal, 1)
         reading.read_up_to(room.public_id, page)
+
+
+def _was_sent(caller: Caller, own_key: str) -> bool:
+    return mysql.autocommit(lambda tx: store.was_sent(tx, caller.tenant_id, caller.principal, ENDPOINT, own_key))
 
 
 def _check(draft: Draft) -> None:

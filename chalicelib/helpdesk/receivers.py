@@ -15,23 +15,24 @@ HOSPITALS, GROUPS_OWN = 2, 3  # ownType
 Target = tuple[str, str, str]  # public id, kind, and the receiver as the answer names them
 
 
-def found(caller: Caller, draft: Draft) -> tuple[str, list[Target]]:
-    """Return who speaks, and where to.
+def found(caller: Caller, draft: Draft, again: bool) -> tuple[str, list[Target]]:
+    """Return who speaks, and where to; again, where it was sent before, which opens nothing and is refused nowhere.
 
     A patient who writes to the hospital writes to its desk; staff who write for it write notices in its name. A person
     is written to where they have met at the desk, else directly. A patient's message reopens what was closed.
     """
     if draft.ownType == GROUPS_OWN:
         named = _some(draft.groupIds, "groupIds")
-        return caller.principal, _targets(_open(caller, chats.rooms(caller, named, GROUPS)), named)
+        return caller.principal, _targets(_open(caller, chats.rooms(caller, named, GROUPS), again), named)
     if draft.ownType == HOSPITALS and caller.kind == PATIENT:
-        return caller.principal, [(desk.entered(caller), DESK, "0")]
+        return caller.principal, [(desk.known(caller) if again else desk.entered(caller), DESK, "0")]
     named = _some([draft.receiveId, *draft.receiverIds], "receiveId")
     if draft.ownType == HOSPITALS:
         return HOSPITAL, _notices(caller, named)
     places = _places(caller, [one for one in map(chats.person, named) if one])
     asked = [places[person] if (person := chats.person(one)) else one for one in named]
-    return caller.principal, _targets(_open(caller, chats.rooms(caller, asked, (DIRECT, DESK, CONSULT))), named)
+    rooms = chats.rooms(caller, asked, (DIRECT, DESK, CONSULT))
+    return caller.principal, _targets(_open(caller, rooms, again), named)
 
 
 def _some(named: Iterable[str], field: str) -> list[str]:
@@ -70,8 +71,10 @@ def _places(caller: Caller, people: list[int]) -> dict[int, str]:
     return met | {one: made[pair] for one, pair in pairs.items()}
 
 
-def _open(caller: Caller, rooms: list[Room]) -> list[Room]:
+def _open(caller: Caller, rooms: list[Room], again: bool) -> list[Room]:
     """Refused 403 where one is closed to the caller. A patient who writes to the desk has come there."""
+    if again:
+        return rooms
     closed = [room for room in rooms if room.archived]
     if closed and (caller.kind != PATIENT or any(room.kind in GROUPS for room in closed)):
         raise Refused(errors.NOT_ALLOWED, "会话已结束，不能发送消息")

@@ -162,6 +162,21 @@ def unread(tx: Tx, tenant_id: int, principal: str) -> int:
     return int(found or 0)
 
 
+def was_sent(tx: Tx, tenant_id: int, sender: str, endpoint: str, retry_key: str) -> bool:
+    found = tx.value(
+        """
+        SELECT 1 FROM messages
+        WHERE tenant_id = %(tenant_id)s AND sender = %(sender)s AND endpoint = %(endpoint)s
+          AND retry_key = %(retry_key)s
+        """,
+        tenant_id=tenant_id,
+        sender=sender.encode(),
+        endpoint=endpoint,
+        retry_key=retry_key.encode(),
+    )
+    return found is not None
+
+
 def message(tx: Tx, tenant_id: int, message_id: str, principal: str) -> Row | None:
     """Find a message through the principal's seat ("" needs none): conversation_id, seq, public_id, sender,
     extra and withdrawn."""

@@ -1,5 +1,7 @@
 """closeChatSession at the desk: who may, what is left, and who is let in."""
 
+from typing import Any
+
 import pytest
 
 from chalicelib.helpdesk import shunt as shunt_module
@@ -107,3 +109,18 @@ def test_who_left_the_queue_in_a_request_that_died_waits_no_longer(
     assert served_by(shunt(wang)) == "1"
     desk.post(li)
     assert desk.open() == {"客服小李": 1}
+
+
+@pytest.mark.parametrize("by_session", [True, False])
+def test_what_was_sent_before_the_end_and_is_sent_again_opens_nothing(
+    desk: Desk, li: Person, lin: Person, by_session: bool
+) -> None:
+    """The answer was lost on its way; meanwhile the session has ended."""
+    desk.post(li)
+    session = shunt(lin).data["sessionId"]
+    to_desk: dict[str, Any] = {"receiveId": session} if by_session else {"ownType": 2}
+    first, answer = add(lin, "有人吗", "k1", **to_desk), add(li, "您好", "k1", receiveId=lin.user_id)
+    close(li, session)
+    assert add(lin, "有人吗", "k1", **to_desk).data == first.data
+    assert add(li, "您好", "k1", receiveId=lin.user_id).data == answer.data
+    assert (desk.open(), add(li, "还在吗", "k2", receiveId=lin.user_id).status) == ({"客服小李": 0}, 403)
