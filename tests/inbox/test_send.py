@@ -92,7 +92,9 @@ def test_a_text_is_kept_as_it_was_written(hospital: Hospital, lin: Person) -> No
     written = '  ‘引号’ "; DROP TABLE messages; -- \\ %s %(x)s 😷\n第二行  '
     send(hospital.desk, written, lin)
     send(hospital.desk, "文" * 4000, lin)
-    assert texts(lin) == ["文" * 4000, written]
+    send(hospital.desk, "😷" * 4000, lin)
+    assert texts(lin) == ["😷" * 4000, "文" * 4000, written]
+    assert send(hospital.desk, "😷" * 4001, lin).status == 400
 
 
 def test_a_thousand_people_are_one_text_and_a_row_each(hospital: Hospital) -> None:

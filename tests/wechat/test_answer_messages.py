@@ -7,7 +7,7 @@ import pytest
 
 from chalicelib import clock
 from chalicelib.adapters import mysql
-from chalicelib.consult import answers
+from chalicelib.consult import answers, store
 from chalicelib.messaging import log
 from chalicelib.messaging.promises import AWAY
 from chalicelib.notices import outbox
@@ -151,6 +151,16 @@ def test_one_that_was_withdrawn_is_told_no_more(
     sent = reply(chen, session_no, "多少度？").data["msg_id"]
     log.withdraw(chen.tenant_id, session_no, sent, chen.principal)
     deliver(hospital)
+    assert wechat.sent == []
+
+
+def test_what_was_promised_by_another_hospital_is_nothing_here(
+    hospital: Hospital, elsewhere: Hospital, session_no: str, chen: Person, wechat: WeChat
+) -> None:
+    reply(chen, session_no, "多少度？")
+    [payload] = promised(hospital)
+    assert mysql.autocommit(lambda tx: store.left_unread(tx, elsewhere.tenant_id, payload)) is None
+    answers.run(elsewhere.tenant_id, payload)
     assert wechat.sent == []
 
 
