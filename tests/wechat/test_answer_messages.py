@@ -16,7 +16,7 @@ from devstack.wechat import WeChat
 from tests.booking.ward import Ward, rows
 from tests.consult.chat import ask, opened, reply, seen_by_doctor, seen_by_patient
 from tests.consult.test_send_res_msg import show, show_as_doctor, uploaded
-from tests.gateway.talk import send
+from tests.gateway.talk import seated, send
 from tests.helpdesk.desk import add
 from tests.people import Hospital, Person
 from tests.wechat.desk import SITE
@@ -136,6 +136,11 @@ def test_an_answer_by_the_gateway_is_an_answer(
 def test_an_answer_by_the_messagecenter_is_an_answer(hospital: Hospital, session_no: str, chen: Person) -> None:
     assert add(chen, "多少度？", receiveId=session_no).status == 200
     assert len(promised(hospital)) == 1
+
+
+def test_what_a_doctor_says_elsewhere_is_no_answer(hospital: Hospital, lin: Person, wang: Person, chen: Person) -> None:
+    assert send(chen, seated(hospital, chen, lin, wang), "大家好").status == 200
+    assert promised(hospital) == []
 
 
 def test_a_picture_is_an_answer(hospital: Hospital, session_no: str, lin: Person, chen: Person) -> None:

@@ -118,6 +118,7 @@ def test_only_an_admin_may(hospital: Hospital, kind: str) -> None:
     [
         *(("app_id", one) for one in ("", "wx", "d930ea5d5a258f4f", "wx d930ea5d5a258", "wx" + "a" * 31, 12, None)),
         *(("app_secret", one) for one in ("", " ", "a b", "a*b", "***", "秘密", "a" * 129, 12, None)),
+        *(("app_secret", one) for one in ("****abcde", "****a*b", "********cdef0123")),
         *(("auth_url", one) for one in ("", "http://h5.renhe.example", "javascript:alert(1)", "h5", "https://", None)),
         *(("auth_url", f"https://h5.renhe.example{one}") for one in ("?a=1", "#/", ":8443", "/a b", "/\n", "\n")),
         *(("auth_url", one) for one in ("https://a@h5.renhe.example", "https://-a.example", "https://医院.example")),

@@ -78,9 +78,10 @@ def test_so_is_a_page_of_a_registered_host(known: Hospital, elsewhere: Hospital)
             f"{SITE}:@evil.example",
         ),
         *(f"https://evil.example/?{SITE}", f"https://evil.example#{SITE}/", f"{SITE}/a b", f"{SITE}/\n", f" {SITE}/"),
-        *(f"{SITE}./", f"{SITE}:0443/", f"{SITE}:443@evil.example/", "https:h5.renhe.example/", "https:/h5.renhe.example"),
-        *("https:///h5.renhe.example/", "https://@h5.renhe.example/", "https://h5．renhe.example/"),
-        *("https://h5.renhe。example/", "https://h5.renhe.example%2F@evil.example/", "https://h5%2Erenhe.example/"),
+        *(f"{SITE}./", f"{SITE}:0443/", f"{SITE}:443@evil.example/"),
+        *("https:h5.renhe.example/", "https:/h5.renhe.example/", "https:///h5.renhe.example/", "https://@h5.renhe.example/"),
+        *("https://h5．renhe.example/", "https://h5.renhe。example/"),
+        *("https://h5.renhe.example%2F@evil.example/", "https://h5%2Erenhe.example/"),
         *(f"{SITE}\\.evil.example", f"{SITE}/\x00", f"{SITE}/{'a' * 2048}", 12, None),
     ],
 )
