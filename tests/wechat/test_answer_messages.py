@@ -138,6 +138,16 @@ def test_an_answer_by_the_messagecenter_is_an_answer(hospital: Hospital, session
     assert len(promised(hospital)) == 1
 
 
+def test_an_answer_that_was_refused_promises_nothing(
+    hospital: Hospital, session_no: str, lin: Person, chen: Person, zhou: Person
+) -> None:
+    """Not even for the conversation that the same connection wrote to before."""
+    reply(chen, session_no, "多少度？")
+    seen_by_patient(lin, session_no)
+    assert reply(zhou, session_no, "多少度？").status == 404
+    assert len(promised(hospital)) == 1
+
+
 def test_what_a_doctor_says_elsewhere_is_no_answer(hospital: Hospital, lin: Person, wang: Person, chen: Person) -> None:
     assert send(chen, seated(hospital, chen, lin, wang), "大家好").status == 200
     assert promised(hospital) == []

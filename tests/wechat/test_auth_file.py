@@ -59,7 +59,9 @@ def test_anybody_reads_it_at_the_root_of_the_domain(hospital: Hospital, elsewher
     assert get(f"/{NAME}", elsewhere.lin.token, {"tenantId": str(hospital.tenant_id)}).status == 403
 
 
-@pytest.mark.parametrize("name", ["favicon.ico", "docs.html", OTHER, NAME.lower(), NAME + "%0A", "MP_verify_.txt"])
+@pytest.mark.parametrize(
+    "name", ["favicon.ico", "docs.html", OTHER, NAME.lower(), NAME + "%0A", "MP_verify_.txt", "%E5%8C%BB.txt"]
+)
 def test_nothing_else_is_at_the_root(hospital: Hospital, name: str) -> None:
     upload(hospital.admin)
     answer = at_root(hospital, name)
