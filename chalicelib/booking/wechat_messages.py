@@ -25,12 +25,17 @@ REASONS = {telling.CANCELLED: "患者取消", telling.STOPPED: "停诊", telling
 def run(tenant_id: int, payload: dict[str, Any]) -> None:
     """payload: book_id, user_id, type. What is true no more is not told. Raises what messages.send does: then again."""
     user_id, book_id, told = (payload[name] for name in ("user_id", "book_id", "type"))
-    state, what = TOLD[told]
     booking = mysql.autocommit(lambda tx: store.one(tx, tenant_id, user_id, book_id))
-    if booking is None or booking["status"] != state:
+    if booking is None or not _is_so(booking, told):
         return
-    values = {**_values(booking), "what": what, "reason": REASONS.get(told, "")}
+    values = {**_values(booking), "what": TOLD[told][1], "reason": REASONS.get(told, "")}
     messages.send(tenant_id, user_id, telling.TEMPLATES[told], values, PERSONAL, f"booking:{book_id}:{told}")
+
+
+def _is_so(booking: Row, told: int) -> bool:
+    """Whether it still is: nobody is reminded of an hour that has come."""
+    over = clock.now() >= clock.instant(booking["day"], booking["slot_time"])
+    return bool(booking["status"] == TOLD[told][0]) and not (told == telling.REMINDED and over)
 
 
 def _values(booking: Row) -> dict[str, str]:

@@ -33,7 +33,7 @@ BATCH = 50
 BUDGET = 40.0  # seconds after which no further row is begun: the next run goes on
 LEASE = 60 * clock.SECOND  # what takes longer than this is begun anew by somebody else
 FIRST_WAIT, LONGEST_WAIT = 5 * clock.SECOND, 3600 * clock.SECOND  # doubled after each failure
-TRIES = 14  # half a day
+TRIES = 21  # half a day
 KEPT = 30 * clock.DAY
 # The function is Chalice's handler of a schedule, and reads what EventBridge would say.
 NUDGE: dict[str, Any] = {**dict.fromkeys(("version", "account", "region", "id", "time"), ""), "source": "nudge"}

@@ -132,10 +132,13 @@ def test_what_fails_is_tried_again_after_a_growing_while(hospital: Hospital) -> 
 def test_what_cannot_be_done_is_given_up_and_said_so(hospital: Hospital, caplog: pytest.LogCaptureFixture) -> None:
     promise(hospital)
     failing.append(ValueError("13800000001"))
+    waited = 0
     for _ in range(outbox.TRIES):
         outbox.run()
+        waited += max(rows()[0]["due_at"] - clock.now(), 0)
         later(outbox.LONGEST_WAIT)
     [row] = rows()
+    assert 11 <= waited / (3600 * clock.SECOND) <= 13, "hours"
     assert (row["waiting"], row["tries"], row["done_at"]) == (None, outbox.TRIES, None)
     assert row["parked_at"]
     assert [record.levelname for record in caplog.records].count("ERROR") == 1

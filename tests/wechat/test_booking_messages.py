@@ -79,6 +79,19 @@ def test_she_is_reminded_of_a_visit(ward: Ward, lin: Person, wechat: WeChat) -> 
     assert shown(message) == {"name1": "林小雨", "name2": "陈医生", "date3": f"{said(day(1))} 08:00"}
 
 
+def test_a_reminder_that_comes_too_late_is_none(
+    ward: Ward, lin: Person, wechat: WeChat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a WeChat that was away all night."""
+    booked = {"book_id": int(ward.booked(lin, ward.schedule())), "user_id": lin.user_id, "type": telling.REMINDED}
+    stopped_clock(monkeypatch, "08:00", ahead=1)
+    wechat_messages.run(lin.tenant_id, booked)
+    assert wechat.sent == []
+    stopped_clock(monkeypatch, "07:59")
+    wechat_messages.run(lin.tenant_id, booked)
+    assert len(wechat.sent) == 1
+
+
 def test_a_missed_visit_is_told_at_no_wechat(ward: Ward, lin: Person) -> None:
     booking = {"book_id": int(ward.booked(lin, ward.schedule())), "user_id": lin.user_id, "tenant_id": lin.tenant_id}
     mysql.autocommit(lambda tx: tx.run("DELETE FROM outbox WHERE tenant_id = %(id)s", id=lin.tenant_id))

@@ -178,6 +178,15 @@ def test_an_account_is_told_at_its_newest_wechat_that_is_signed_in(known: Hospit
     assert bound(known.lin) == ""
 
 
+def test_a_session_that_has_run_out_is_not_told_of_anything(
+    known: Hospital, wechat: WeChat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bind(known.lin, wechat)
+    later = clock.now() + 366 * clock.DAY
+    monkeypatch.setattr(clock, "now", lambda: later)
+    assert bound(known.lin) == ""
+
+
 def test_each_hospital_knows_its_own(known: Hospital, elsewhere: Hospital, wechat: WeChat) -> None:
     configure(elsewhere)
     bind(known.lin, wechat)
