@@ -35,6 +35,7 @@ LEASE = 60 * clock.SECOND  # what takes longer than this is begun anew by somebo
 FIRST_WAIT, LONGEST_WAIT = 5 * clock.SECOND, 3600 * clock.SECOND  # doubled after each failure
 TRIES = 21  # half a day
 KEPT = 30 * clock.DAY
+HASTE = 60 * clock.SECOND  # what is urgent is so, after it was due
 # The function is Chalice's handler of a schedule, and reads what EventBridge would say.
 NUDGE: dict[str, Any] = {**dict.fromkeys(("version", "account", "region", "id", "time"), ""), "source": "nudge"}
 NUDGE |= {"detail-type": "", "detail": {}, "resources": []}
@@ -79,7 +80,9 @@ def run(outside: bool = False) -> int:
 def _due(tx: Tx, outside: bool) -> list[Row]:
     if not outside:
         return store.due(tx, clock.now(), OUTSIDE, False, BATCH)
-    return [row for jobs in (URGENT, OUTSIDE - URGENT) for row in store.due(tx, clock.now(), jobs, True, BATCH)]
+    # Of what has waited longer nobody is in haste any more; and so a long queue is not looked through for each row.
+    urgent = store.due(tx, clock.now(), URGENT, True, BATCH, since=clock.now() - HASTE)
+    return urgent + store.due(tx, clock.now(), OUTSIDE, True, BATCH)
 
 
 def _claimed(row: Row) -> bool:

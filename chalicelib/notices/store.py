@@ -21,15 +21,19 @@ def insert(tx: Tx, tenant_id: int, job: str, once: str | None, payload: str, now
     )
 
 
-def due(tx: Tx, now: int, jobs: Collection[str], among: bool, limit: int) -> list[Row]:
-    """Return the rows that wait, of these jobs (`among`) or of all others, the longest due first."""
+def due(tx: Tx, now: int, jobs: Collection[str], among: bool, limit: int, since: int = 0) -> list[Row]:
+    """Return the rows that wait, of these jobs (`among`) or of all others, the longest due first.
+
+    `since` leaves out what was due before.
+    """
     return tx.all(
         """
         SELECT outbox_id, tenant_id, job, once, payload, due_at, tries FROM outbox
-        WHERE waiting = 1 AND due_at <= %(now)s AND (job IN %(jobs)s) = %(among)s
+        WHERE waiting = 1 AND due_at BETWEEN %(since)s AND %(now)s AND (job IN %(jobs)s) = %(among)s
         ORDER BY due_at LIMIT %(limit)s
         """,
         now=now,
+        since=since,
         jobs=jobs,
         among=among,
         limit=limit,
