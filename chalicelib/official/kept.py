@@ -2,7 +2,8 @@
 
 A hundred that find nothing ask once: one of them takes a lease, the others wait for what it brings. A lease names its
 holder, so that one who was slow, and whose lease went to another, writes over nothing. What failed is not asked for
-again for a moment. Without Redis each asks for itself.
+again for a moment. Without Redis each asks for itself. What is kept is sealed: an access_token is good from any
+address, and with it whoever reads Redis could write to every follower in the hospital's name.
 """
 
 import base64
