@@ -12,7 +12,7 @@ from chalice.app import Chalice
 from chalicelib import logs, web, web_sockets
 from chalicelib.settings import settings
 
-GROUPS = ("consult", "gateway", "clinic", "accounts", "booking", "wechat", "inbox", "helpdesk")
+GROUPS = ("consult", "gateway", "clinic", "accounts", "booking", "payment", "wechat", "inbox", "helpdesk")
 CORE = "gateway"  # rides on Chalice's own API handler; every other group has a function of its own
 
 logs.configure()
@@ -127,6 +127,15 @@ def keep_bookings(_event: Any) -> None:
     jobs.remind()
     jobs.mark_missed()
     patterns.expand_all()
+
+
+@app.schedule("rate(1 minute)", name="reconcile_payments")
+def reconcile_payments(_event: Any) -> None:
+    """Ask WeChat what has become of orders and refunds that it says nothing of."""
+    from chalicelib.payment import reconciliation
+
+    logs.start(job="reconcile_payments")
+    reconciliation.run()
 
 
 # Chalice cannot package S3's own events beside a REST API: the bucket tells EventBridge. Our own copies are no uploads.

@@ -34,6 +34,7 @@ CONFIG = {
     "output": {"sanitization": {"enabled": False}},  # the tokens open nothing but a test's own hospital
 }
 PATIENTS = "/pati_service/patient_service"
+TOLD_BY_WECHAT = [f"/pati_service/wechat/pay/{one}/{{tenantId}}" for one in ("notify", "refund_notify")]
 # Operations that nobody enters with what their example names, and what they want.
 NEEDS_MORE = {
     "/msg_service/msg/doctor/send_res_msg": "a file that the doctor uploaded",
@@ -46,6 +47,10 @@ NEEDS_MORE = {
     "/pati_service/wechat/auth_file/download": "a file that was uploaded",
     **dict.fromkeys(("/pati_service/wechat/templates", "/pati_service/wx/jsapi/signature"), "an account at WeChat"),
     **dict.fromkeys(("/pati_service/wechat/oauth/url", "/pati_service/wechat/oauth/callback"), "an account at WeChat"),
+    "/pati_service/book_service/pay/appo_order": "a booking that is to be paid",
+    "/pati_service/wx/jsapi/paysign": "an order at WeChat Pay",
+    "/pati_service/wechat/pay_conf": "the keys of an account",
+    **dict.fromkeys(TOLD_BY_WECHAT, "what WeChat Pay has signed"),
     **dict.fromkeys((f"{PATIENTS}/register", f"{PATIENTS}/reset_password"), "a code that was sent"),
     f"{PATIENTS}/reset_password/phone_identifying_code_validate": "a code that was sent",
     f"{PATIENTS}/reset_password/phone_identifying_code": "a telephone that was sent no code a moment ago",
@@ -85,6 +90,9 @@ MORE_THAN_SCHEMAS |= {
     "/pati_service/wechat/oauth/url": "redirect_uri is a page of the hospital's",
     "/pati_service/wechat/oauth/callback": "state was given out, and code by WeChat",
     "/pati_service/wx/jsapi/signature": "url is a page of the hospital's",
+    **dict.fromkeys(TOLD_BY_WECHAT, "WeChat Pay has signed it"),
+    "/pati_service/wechat/pay_conf": "the keys are keys, and of the version",
+    "/pati_service/wx/jsapi/paysign": "tenantId is the caller's own",
     "/pati_service/wechat/conf": "app_secret is no mask where none was saved",
 }
 MORE_THAN_SCHEMAS |= {
@@ -95,7 +103,9 @@ MORE_THAN_SCHEMAS |= {
     **dict.fromkeys(("/message/userList", "/message/conversationList"), "startTime and endTime are moments"),
 }
 # What a public operation answers who comes from nowhere, where that is no 400.
-FROM_NOWHERE = {"/{file_name}": 404}
+FROM_NOWHERE = {"/{file_name}": 404, **dict.fromkeys(TOLD_BY_WECHAT, 404)}
+# What is answered a body that makes no sense, where that is no 400: a hospital that takes no payments, a long notice.
+NONSENSE = {path: {404, 413} for path in TOLD_BY_WECHAT}
 PLACES = {"path": "path_parameters", "query": "query", "body": "body"}
 STATUS_OF = {kind.code: kind.status for kind in KINDS}
 
@@ -123,6 +133,8 @@ def example(operation: Operation, informed: Informed) -> Case:
     arguments: dict[str, Any] = {
         PLACES[place]: informed(given, operation.path) for place, given in values.items() if given
     }
+    if len(content) > 1 and "application/json" in content:
+        arguments |= {"media_type": "application/json"}
     if content and "application/json" not in content:
         arguments |= {"body": b"0a1B2c3D4e5F6g7H", "media_type": "application/octet-stream"}
     return operation.Case(**arguments)

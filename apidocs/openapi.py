@@ -22,7 +22,7 @@ from chalicelib.identity.callers import (
 from chalicelib.web import Acting, Counted, Raw
 
 # Any other argument of a view is a path parameter.
-VIEW_NAMES = ("caller", "body", "query", "key", "last_event", "time_left", "upload")
+VIEW_NAMES = ("caller", "body", "query", "key", "last_event", "time_left", "upload", "delivery")
 
 CALLERS = {
     PUBLIC: "任何人（无需登录）",
@@ -85,6 +85,14 @@ UPLOAD: Json = {
         "application/octet-stream": {"schema": FILE},
     },
 }
+NOTICE: Json = {"id": "EV-2018022511223320873", "event_type": "TRANSACTION.SUCCESS", "resource": {"ciphertext": "…"}}
+DELIVERY: Json = {
+    "required": True,
+    "content": {
+        "application/json": {"schema": {"type": "object"}, "example": NOTICE},
+        "text/xml": {"schema": {"type": "string"}},
+    },
+}
 ABOUT = """诊讯：多租户的医院患者服务、医患沟通与消息网关。
 
 - 成功：`{"code":0,"data":…}`；失败：`{"code":N,"error":"…"}`，没有 `data`。
@@ -132,7 +140,7 @@ def document() -> Json:
 def _types(every: list[Documented]) -> Iterator[tuple[str, Literal["validation", "serialization"], Any]]:
     for one in every:
         for name, kind in one.endpoint.wants.items():
-            if name not in ("caller", "time_left", "upload"):
+            if name not in ("caller", "time_left", "upload", "delivery"):
                 yield f"{one.id}.{name}", "validation", kind
         yield f"{one.id}.answer", "serialization", one.endpoint.answer
 
@@ -150,6 +158,8 @@ def _operation(one: Documented, schemas: Schemas) -> Json:
         operation["requestBody"] = _body(schemas, schemas.of(f"{one.id}.body"))
     if "upload" in one.endpoint.wants:
         operation["requestBody"] = UPLOAD
+    if "delivery" in one.endpoint.wants:
+        operation["requestBody"] = DELIVERY
     operation["responses"] = {"200": _success(one, schemas), **responses.refusals(one)}
     return operation
 

@@ -54,6 +54,7 @@ class Settings:
     wechat_api_url: str  # where WeChat's API is, where it asks visitors who they are, and where money is taken
     wechat_open_url: str
     wechat_pay_url: str
+    public_url: str  # where the world finds this API: WeChat Pay's notices come there; "" where there is none
     codes_of_address: int  # codes an hour that one address may ask for: a hospital's Wi-Fi is one
     trusted_proxies: int  # between the clients and API Gateway: 1 behind CloudFront
     body_limit: int  # bytes of a JSON request
@@ -92,13 +93,20 @@ def _load(env: "os._Environ[str]") -> Settings:
         ws_timeout=float(env.get("WS_TIMEOUT", "3")),
         token_days=int(env.get("TOKEN_DAYS", "30")),
         sms=_sms(env),
-        wechat_api_url=env.get("WECHAT_API_URL", "https://api.weixin.qq.com").rstrip("/"),
-        wechat_open_url=env.get("WECHAT_OPEN_URL", "https://open.weixin.qq.com").rstrip("/"),
-        wechat_pay_url=env.get("WECHAT_PAY_URL", "https://api.mch.weixin.qq.com").rstrip("/"),
+        **_wechat(env),
+        public_url=env.get("PUBLIC_URL", "").rstrip("/"),
         codes_of_address=int(env.get("CODES_OF_ADDRESS", "100")),
         trusted_proxies=int(env.get("TRUSTED_PROXIES", "0")),
         body_limit=int(env.get("BODY_LIMIT", str(1024 * 1024))),
     )
+
+
+def _wechat(env: "os._Environ[str]") -> dict[str, str]:
+    return {
+        "wechat_api_url": env.get("WECHAT_API_URL", "https://api.weixin.qq.com").rstrip("/"),
+        "wechat_open_url": env.get("WECHAT_OPEN_URL", "https://open.weixin.qq.com").rstrip("/"),
+        "wechat_pay_url": env.get("WECHAT_PAY_URL", "https://api.mch.weixin.qq.com").rstrip("/"),
+    }
 
 
 def _sms(env: "os._Environ[str]") -> Sms:

@@ -7,8 +7,9 @@ A view declares what it needs by name and type, and returns a model:
 
 `caller` is who asks, `body` the JSON object, `query` the query string, `key` the Idempotency-Key header;
 `last_event` the Last-Event-ID header, `time_left` how many seconds the function has, `upload` the file that the body
-is or has; any other name is a path parameter. The answer leaves as {"code":0,"data":…}, a refusal as
-{"code":N,"error":"…"}, on the messagecenter's paths in its own (web_envelopes.py); a Raw leaves as it is.
+is or has, `delivery` headers and body as they came; any other name is a path parameter. The answer leaves as
+{"code":0,"data":…}, a refusal as {"code":N,"error":"…"}, on the messagecenter's paths in its own (web_envelopes.py); a
+Raw leaves as it is.
 """
 
 import json
@@ -27,13 +28,13 @@ from chalicelib.errors import Kind, Refused
 from chalicelib.identity import acting, callers
 from chalicelib.identity.callers import Caller
 from chalicelib.settings import settings
-from chalicelib.web_bytes import Raw, RawResponse, Upload, uploaded
+from chalicelib.web_bytes import Delivery, Raw, RawResponse, Upload, uploaded
 from chalicelib.web_envelopes import Counted
 from chalicelib.wire import BODY, NOT_JSON, RetryKey, explain
 
 logger = logging.getLogger(__name__)
 
-__all__ = ["Acting", "Counted", "Endpoint", "Key", "LastEvent", "Raw", "Routes", "Upload", "Visitor"]
+__all__ = ["Acting", "Counted", "Delivery", "Endpoint", "Key", "LastEvent", "Raw", "Routes", "Upload", "Visitor"]
 
 View = Callable[..., Any]
 Visitor = Annotated[Caller, "of tenant 0, which has nothing, where nobody knows of which; other endpoints answer 400"]
@@ -49,6 +50,7 @@ _GIVEN = {
     "last_event": "Last-Event-ID",
     "time_left": "",
     "upload": "file",
+    "delivery": BODY,
 }  # and what a refusal calls it
 
 CORS = CORSConfig(
@@ -103,11 +105,13 @@ class Routes(Blueprint):
     ) -> Callable[[View], View]:
         return lambda view: self._declare("GET", path, frozenset(callers), tuple(refusals), view, raw)
 
-    def post(self, path: str, *, callers: Iterable[str], refusals: Iterable[Kind] = ()) -> Callable[[View], View]:
-        return lambda view: self._declare("POST", path, frozenset(callers), tuple(refusals), view)
+    def post(
+        self, path: str, *, callers: Iterable[str], refusals: Iterable[Kind] = (), raw: str = ""
+    ) -> Callable[[View], View]:
+        return lambda view: self._declare("POST", path, frozenset(callers), tuple(refusals), view, raw)
 
     def _declare(
-        self, method: str, path: str, who: frozenset[str], refusals: tuple[Kind, ...], view: View, raw: str = ""
+        self, method: str, path: str, who: frozenset[str], refusals: tuple[Kind, ...], view: View, raw: str
     ) -> View:
         wants = get_type_hints(view, include_extras=True)
         returns = wants.pop("return")
@@ -120,7 +124,7 @@ class Routes(Blueprint):
             return _serve(endpoint, self.current_request, path_parameters)
 
         # A GET has no body, so whatever Content-Type a client gives it means nothing; a file may be of any.
-        content_types = ["application/json"] if method == "POST" and "upload" not in wants else []
+        content_types = ["application/json"] if method == "POST" and not wants.keys() & {"upload", "delivery"} else []
         name = f"{view.__module__}.{view.__name__}"
         self.route(path, methods=[method], name=name, content_types=content_types, cors=CORS)(serve)
         return view
@@ -192,6 +196,8 @@ def _read(endpoint: Endpoint, name: str, caller: Caller, request: Request, path_
                 return endpoint.wants[name].model_validate(query)
             case "upload":
                 return uploaded(request.headers.get("content-type", ""), _body(request))
+            case "delivery":
+                return Delivery({key.lower(): value for key, value in request.headers.items()}, _body(request))
             case "last_event":
                 return request.headers.get("last-event-id")
             case "time_left":

@@ -2,6 +2,7 @@
 
 import base64
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +31,14 @@ class Upload:
 
     name: str
     content: bytes
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What another company has sent, as it came: what it has signed are these bytes and no others."""
+
+    headers: Mapping[str, str]  # their names in lower case
+    body: bytes
 
 
 class RawResponse(Response):

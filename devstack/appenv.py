@@ -12,6 +12,7 @@ FOR_TESTS = {
     "REDIS_TIMEOUT": "10",  # a busy machine is no silent Redis: where it is silent, the test says how long to wait
     "WECHAT_API_URL": "http://127.0.0.1:9",  # no test speaks to the real WeChat
     "WECHAT_PAY_URL": "http://127.0.0.1:9",
+    "PUBLIC_URL": "https://api.renhe.example",
 }
 
 

@@ -19,7 +19,7 @@ from chalicelib.identity import keys, passwords, tokens
 from chalicelib.identity.callers import PATIENT, Caller
 from chalicelib.notices import store_inbox
 from chalicelib.people import accounts, doctors, staff, tenants
-from devstack import demo_booking, demo_clinic, demo_helpdesk, demo_wechat
+from devstack import demo_booking, demo_clinic, demo_helpdesk, demo_payment, demo_wechat
 from devstack.paths import LOCAL, write_whole
 
 FILE = LOCAL / "demo.json"
@@ -62,6 +62,7 @@ def _hospital(external_id: str, name: str) -> dict[str, Any]:
     demo_booking.fill(tenant_id, by=int(others[-1]["staff_id"]))
     demo_helpdesk.fill(tenant_id, by=int(others[0]["staff_id"]))
     demo_wechat.fill(external_id, tenant_id, by=int(others[0]["staff_id"]))
+    demo_payment.fill(external_id, tenant_id, by=int(others[0]["staff_id"]))
     _welcome(tenant_id, name, [int(person["user_id"]) for person in patients])
     first, doctor = patients[0], doctors[0]
     caller = Caller(tenant_id, PATIENT, f"user:{first['user_id']}")

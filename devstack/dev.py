@@ -97,7 +97,7 @@ def wechat(env: dict[str, str]) -> Iterator[dict[str, str]]:
 
 @contextlib.contextmanager
 def app(env: dict[str, str], port: int) -> Iterator["subprocess.Popen[bytes]"]:
-    env = {"WS_ENDPOINT_URL": f"http://127.0.0.1:{port}", **env}
+    env = {**dict.fromkeys(("WS_ENDPOINT_URL", "PUBLIC_URL"), f"http://127.0.0.1:{port}"), **env}
     with running_module("devstack.server", "--port", str(port), env=env) as server:
         yield server
 

@@ -82,6 +82,7 @@ class Door:
         }
         self.known: dict[str, Any] = {"phone": made.chen.phone, "password": people.PASSWORD}
         self.known |= {"user_id": str(made.zhou.user_id), "pati_id": str(people.file(made.lin))}
+        self.known["tenantId"] = str(made.tenant_id)
         self.known["label_id"] = str(people.group(made.desk, "慢病"))
         self._talk(member_id=str(made.lin.member_id), doctor_id=str(made.chen.user_id))
         self._upload()
@@ -188,7 +189,8 @@ def at_random(door: Door, operation: Operation, allowed: list[str], examples: in
 def garbage(door: Door, operation: Operation, kind: str) -> None:
     path = conformance.example(operation, door.informed).formatted_path
     answers = {body: door.post(path, body, door.people(kind)).status_code for body in NO_OBJECTS}
-    assert {body[:80]: status for body, status in answers.items() if status != 400} == {}
+    refused = conformance.NONSENSE.get(operation.path, {400})
+    assert {body[:80]: status for body, status in answers.items() if status not in refused} == {}
     assert door.post(path, TOO_LARGE, door.people(kind)).status_code == 413
     for body in ODD_NUMBERS:
         door.post(path, body, door.people(kind))

@@ -177,6 +177,7 @@ def tick() -> None:
     from chalicelib.booking import jobs
     from chalicelib.messaging import sockets
     from chalicelib.notices import outbox
+    from chalicelib.payment import reconciliation
 
     while True:
         try:
@@ -186,6 +187,7 @@ def tick() -> None:
             jobs.release_unpaid()
             jobs.remind()
             jobs.mark_missed()
+            reconciliation.run()
         except Exception as error:  # such as a database that is being restarted
             line(f"  (schedules: {error!r})")
         time.sleep(TICK)

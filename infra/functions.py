@@ -39,6 +39,8 @@ def serving(group: str) -> Json:
         "S3_BUCKET": exported("Bucket"),
         # By the API's own host name, whatever name clients know it by.
         "WS_ENDPOINT_URL": {"Fn::Sub": f"https://{SOCKETS_HOST}/{STAGE}"},
+        # WeChat Pay's notices come there: without a name of its own the API does not know its address.
+        "PUBLIC_URL": {"Fn::If": ["HasDomain", {"Fn::Sub": "https://${DomainName}"}, ""]},
         "DATA_KEYS": _data_keys(),
         "TRUSTED_PROXIES": {"Ref": "TrustedProxies"},
     }

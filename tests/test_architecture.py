@@ -18,7 +18,7 @@ OURS = {".chalice", ".ci", ".github"}  # other folders that begin with a dot, or
 ROWS = [
     ("errors", "settings", "clock", "logs"),
     ("adapters",),
-    ("messaging", "identity", "people", "files", "notices", "official", "migrations"),
+    ("messaging", "identity", "people", "files", "notices", "official", "dues", "migrations"),
     ("wire", "web", "web_bytes", "web_envelopes", "web_sockets"),
     GROUPS,
 ]
@@ -35,7 +35,7 @@ SITEMAP = (
     *("chalice.app", "chalicelib.web", "chalicelib.web_sockets", "chalicelib.logs", "chalicelib.settings"),
     # What jobs do.
     *("chalicelib.migrations", "chalicelib.files", "chalicelib.identity", "chalicelib.messaging", "chalicelib.notices"),
-    "chalicelib.booking",
+    *("chalicelib.booking", "chalicelib.payment"),
 )
 FILE_LINES, FUNCTION_LINES = 250, 40
 NAMES_THAT_SAY_NOTHING = {"util", "utils", "helper", "helpers", "manager", "base", "common", "misc"}

@@ -7,12 +7,13 @@ from chalicelib.booking.routes import routes as booking
 from chalicelib.clinic.routes import routes as clinic
 from chalicelib.identity.callers import PUBLIC, SERVICE
 from chalicelib.inbox.routes import routes as inbox
+from chalicelib.payment.routes import routes as payment
 from chalicelib.web import Endpoint, Visitor
 from chalicelib.wechat.routes import routes as wechat
 from tests.people import Hospital, Person
 from tests.wire import Answer, call
 
-ENDPOINTS = [one for routes in (accounts, clinic, booking, wechat, inbox) for one in routes.endpoints]
+ENDPOINTS = [one for routes in (accounts, clinic, booking, payment, wechat, inbox) for one in routes.endpoints]
 OPEN = [one for one in ENDPOINTS if PUBLIC in one.callers and one.wants["caller"] != Visitor]
 CLOSED = [one for one in ENDPOINTS if PUBLIC not in one.callers]
 

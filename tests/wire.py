@@ -72,10 +72,10 @@ def answered(request: dict[str, Any]) -> Answer:
     function = SimpleNamespace(aws_request_id=str(uuid.uuid4()), get_remaining_time_in_millis=lambda: 29_000)
     raw = app(request, function)
     assert isinstance(raw["body"], str)
-    if raw["headers"]["Content-Type"].startswith("application/json"):
+    if raw["headers"]["Content-Type"].startswith("application/json") and raw["body"]:
         assert not raw.get("isBase64Encoded")
         return Answer(raw["statusCode"], raw["headers"], json.loads(raw["body"]))
-    content = base64.b64decode(raw["body"]) if raw["isBase64Encoded"] else raw["body"].encode()
+    content = base64.b64decode(raw["body"]) if raw.get("isBase64Encoded") else raw["body"].encode()
     return Answer(raw["statusCode"], raw["headers"], {}, content)
 
 

@@ -5,11 +5,12 @@ from typing import Any
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row, Tx
-from chalicelib.booking import cancelling, rules, selling, slots, store, store_calendar, store_schedules
+from chalicelib.booking import rules, selling, slots, store, store_calendar, store_schedules
 from chalicelib.booking.calendar_models import PageNoAsked
 from chalicelib.booking.models import Book, ListedBook, Presubmitted, SlotAsked
 from chalicelib.booking.money import yuan
 from chalicelib.booking.slots import Schedule
+from chalicelib.dues import bookings as dues
 from chalicelib.errors import Refused
 from chalicelib.identity import sealing
 from chalicelib.identity.callers import Caller
@@ -77,7 +78,7 @@ def _one(tx: Tx, caller: Caller, book_id: int) -> tuple[Row, patients.Patient]:
 
 
 def _listed(row: Row) -> ListedBook:
-    is_registered = row["status"] == cancelling.REGISTERED
+    is_registered = row["status"] == dues.REGISTERED
     return ListedBook(**_shown(row), visiSerialno=str(row["serial_no"]) if is_registered else "")
 
 

@@ -5,12 +5,11 @@ from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.booking import left, rules, store, telling
 from chalicelib.booking.models import BookId
+from chalicelib.dues import bookings as dues
+from chalicelib.dues.bookings import BOOKED, CANCELLED, PAID
 from chalicelib.errors import Refused
 from chalicelib.identity.callers import Caller
 from chalicelib.notices import outbox
-
-BOOKED, CANCELLED, REGISTERED = range(3)
-PAID = 2
 
 
 def by_patient(caller: Caller, which: BookId) -> None:
@@ -19,19 +18,21 @@ def by_patient(caller: Caller, which: BookId) -> None:
     if booking:
         left.freed(booking)
         outbox.nudge()
+        if booking["charge"] == PAID:
+            outbox.nudge(outside=True)
 
 
 def cancel(tx: Tx, booking: Row, reason: str, by: int | None, told: int) -> None:
-    """Cancel a booking that `store.find` has locked, and promise that its holder is told. After the commit:
+    """Cancel a booking that `dues.find` has locked, and promise that its holder is told. After the commit:
     left.freed(), outbox.nudge()."""
     store.cancel(tx, booking["book_id"], reason, by)
     if booking["charge"] == PAID and booking["fee"]:
-        store.refund(tx, booking, reason)
+        dues.pay_back(tx, booking, reason)
     telling.tell(tx, booking, told)
 
 
 def _by_patient(tx: Tx, caller: Caller, book_id: int) -> Row | None:
-    booking = store.find(tx, caller.tenant_id, book_id)
+    booking = dues.find(tx, caller.tenant_id, book_id)
     if booking is None or booking["user_id"] != caller.user_id:
         raise Refused(errors.NOT_FOUND, "预约不存在")
     if booking["status"] == CANCELLED:

@@ -3,8 +3,9 @@
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row, Tx
-from chalicelib.booking import cancelling, slots, store, store_desk, store_schedules, telling
+from chalicelib.booking import slots, store, store_desk, store_schedules, telling
 from chalicelib.booking.models import Arrived, DayBook, DayBooksAsked, Registered
+from chalicelib.dues import bookings as dues
 from chalicelib.errors import Refused
 from chalicelib.identity.callers import DOCTOR, Caller
 from chalicelib.notices import outbox
@@ -47,12 +48,12 @@ def _register(tx: Tx, caller: Caller, found: Row) -> tuple[int, bool]:
     """Return the slot's number, and whether it was registered now."""
     store.hold_person(tx, caller.tenant_id, found["pati_id"])  # the order in which locks are taken: see selling.py
     schedule = store_schedules.find(tx, caller.tenant_id, found["schedule_id"])
-    booking = store.find(tx, caller.tenant_id, found["book_id"])
+    booking = dues.find(tx, caller.tenant_id, found["book_id"])
     if booking is None:
         raise Refused(errors.NOT_FOUND, "预约不存在")
-    if booking["status"] == cancelling.REGISTERED:
+    if booking["status"] == dues.REGISTERED:
         return booking["serial_no"], False
-    if booking["status"] != cancelling.BOOKED:
+    if booking["status"] != dues.BOOKED:
         raise Refused(errors.CONFLICT, "该预约已取消或已失约")
     if schedule is None or schedule["stopped_at"]:  # what was booked is being cancelled
         raise Refused(errors.CONFLICT, "该排班已停诊")

@@ -7,11 +7,11 @@ from datetime import timedelta
 from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row, Tx
-from chalicelib.booking import cancelling, left, stopping, store, store_jobs, telling
+from chalicelib.booking import cancelling, left, stopping, store_jobs, telling
+from chalicelib.dues import bookings as dues
 from chalicelib.notices import outbox
 
 BATCH = 200
-UNPAID = 1
 EVENING = "18:00"  # from then on who comes tomorrow is reminded
 
 
@@ -54,8 +54,8 @@ def _released(row: Row) -> bool:
 
 
 def _cancelled(tx: Tx, tenant_id: int, book_id: int) -> Row | None:
-    booking = store.find(tx, tenant_id, book_id)
-    if booking is None or (booking["status"], booking["charge"]) != (cancelling.BOOKED, UNPAID):  # paid just now
+    booking = dues.find(tx, tenant_id, book_id)
+    if booking is None or (booking["status"], booking["charge"]) != (dues.BOOKED, dues.UNPAID):  # paid just now
         return None
     cancelling.cancel(tx, booking, "unpaid", None, telling.RELEASED)
     return booking

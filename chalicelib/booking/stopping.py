@@ -9,8 +9,9 @@ from typing import Any
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row, Tx
-from chalicelib.booking import cancelling, left, store, store_jobs, store_schedules, telling
+from chalicelib.booking import cancelling, left, store_jobs, store_schedules, telling
 from chalicelib.booking.schedule_models import ScheduleId
+from chalicelib.dues import bookings as dues
 from chalicelib.errors import Refused
 from chalicelib.identity.callers import Caller
 from chalicelib.notices import outbox
@@ -31,6 +32,7 @@ def run(tenant_id: int, payload: dict[str, Any]) -> None:
         for book_id in booked:
             cancel(tenant_id, book_id, payload["by"])
     outbox.nudge()
+    outbox.nudge(outside=True)  # where something is to be paid back
 
 
 def cancel(tenant_id: int, book_id: int, by: int) -> bool:
@@ -53,8 +55,8 @@ def _stop(tx: Tx, caller: Caller, schedule_id: int) -> None:
 
 
 def _cancel(tx: Tx, tenant_id: int, book_id: int, by: int) -> Row | None:
-    booking = store.find(tx, tenant_id, book_id)
-    if booking is None or booking["status"] != cancelling.BOOKED:  # the patient, or another run, was faster
+    booking = dues.find(tx, tenant_id, book_id)
+    if booking is None or booking["status"] != dues.BOOKED:  # the patient, or another run, was faster
         return None
     cancelling.cancel(tx, booking, "stopped", by, telling.STOPPED)
     return booking

@@ -169,21 +169,8 @@ def one(tx: Tx, tenant_id: int, user_id: int, book_id: int) -> Row | None:
     )
 
 
-def find(tx: Tx, tenant_id: int, book_id: int) -> Row | None:
-    """Return a booking, whosever it is, locked until the commit."""
-    return tx.one(
-        """
-        SELECT book_id, tenant_id, schedule_id, dept_id, serial_no, user_id, pati_id, day, slot_time, fee, status,
-               charge
-        FROM bookings WHERE book_id = %(book_id)s AND tenant_id = %(tenant_id)s FOR UPDATE
-        """,
-        book_id=book_id,
-        tenant_id=tenant_id,
-    )
-
-
 def cancel(tx: Tx, book_id: int, reason: str, by: int | None) -> None:
-    """Cancel a booking that `find` has locked; its slot is free again."""
+    """Cancel a booking that dues has locked; its slot is free again."""
     tx.run(
         """
         UPDATE bookings
@@ -193,20 +180,5 @@ def cancel(tx: Tx, book_id: int, reason: str, by: int | None) -> None:
         book_id=book_id,
         reason=reason,
         by=by,
-        now=clock.now(),
-    )
-
-
-def refund(tx: Tx, booking: Row, reason: str) -> None:
-    """Note that the money of a booking is to go back."""
-    tx.run(
-        """
-        INSERT INTO refunds_due (book_id, tenant_id, fee, reason, created_at)
-        VALUES (%(book_id)s, %(tenant_id)s, %(fee)s, %(reason)s, %(now)s)
-        """,
-        book_id=booking["book_id"],
-        tenant_id=booking["tenant_id"],
-        fee=booking["fee"],
-        reason=reason,
         now=clock.now(),
     )

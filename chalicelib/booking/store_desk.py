@@ -20,7 +20,7 @@ def find(tx: Tx, tenant_id: int, book_id: int | None, book_code: str | None) -> 
 
 
 def register(tx: Tx, book_id: int, by: int) -> None:
-    """Register a booking that store.find has locked."""
+    """Register a booking that dues.find has locked."""
     tx.run(
         "UPDATE bookings SET status = 2, changed_by = %(by)s, changed_at = %(now)s WHERE book_id = %(book_id)s",
         book_id=book_id,

@@ -5,19 +5,20 @@ from typing import Any
 from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row
-from chalicelib.booking import cancelling, money, slots, store, telling
+from chalicelib.booking import money, slots, store, telling
+from chalicelib.dues import bookings as dues
 from chalicelib.official import messages
 from chalicelib.official.account import PERSONAL
 
 # Which state of the booking is told, and what it is called.
-CANCELLED = (cancelling.CANCELLED, "预约取消")
+CANCELLED = (dues.CANCELLED, "预约取消")
 TOLD = {
-    telling.BOOKED: (cancelling.BOOKED, "预约成功"),
+    telling.BOOKED: (dues.BOOKED, "预约成功"),
     telling.CANCELLED: CANCELLED,
     telling.STOPPED: CANCELLED,
     telling.RELEASED: CANCELLED,
-    telling.REGISTERED: (cancelling.REGISTERED, "挂号成功"),
-    telling.REMINDED: (cancelling.BOOKED, "就诊提醒"),
+    telling.REGISTERED: (dues.REGISTERED, "挂号成功"),
+    telling.REMINDED: (dues.BOOKED, "就诊提醒"),
 }
 REASONS = {telling.CANCELLED: "患者取消", telling.STOPPED: "停诊", telling.RELEASED: "未按时支付"}
 

@@ -8,12 +8,14 @@ JOBS = {
     "code": "chalicelib.identity.codes:deliver",
     "fan_out": "chalicelib.messaging.fan_out:run",
     "push": "chalicelib.notices.push:run",
+    "refund": "chalicelib.payment.refunds:run",
     "stop_schedule": "chalicelib.booking.stopping:run",
     "tell_booking": "chalicelib.booking.announcing:run",
+    "tell_payment": "chalicelib.payment.announcing:run",
     "wechat_answer": "chalicelib.consult.answers:run",
     "wechat_booking": "chalicelib.booking.wechat_messages:run",
 }
 # Those that call another company, and are as slow as it is: none of ours waits behind one of them.
-OUTSIDE = frozenset({"code", "wechat_answer", "wechat_booking"})
+OUTSIDE = frozenset({"code", "refund", "wechat_answer", "wechat_booking"})
 # Of these, what somebody waits for with the phone in their hand: nothing else of the lane goes before it.
 URGENT = frozenset({"code"})

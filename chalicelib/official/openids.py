@@ -77,6 +77,20 @@ def _keep(tx: Tx, tenant_id: int, user_id: int, token_hash: bytes, app_id: str, 
     )
 
 
+def of_session(tx: Tx, tenant_id: int, token_hash: bytes, app_id: str) -> str:
+    """Return the openid that is bound to a session, "" where there is none."""
+    found: bytes | None = tx.value(
+        """
+        SELECT openid FROM wechat_openids
+        WHERE token_hash = %(token_hash)s AND tenant_id = %(tenant_id)s AND app_id = %(app_id)s
+        """,
+        token_hash=token_hash,
+        tenant_id=tenant_id,
+        app_id=app_id,
+    )
+    return found.decode() if found else ""
+
+
 def of_account(tx: Tx, tenant_id: int, user_id: int, app_id: str) -> str:
     """Return the openid that was last bound to a session of the account that is still open, "" where there is none."""
     found: bytes | None = tx.value(

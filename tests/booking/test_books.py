@@ -7,7 +7,8 @@ import pytest
 
 from chalicelib import clock
 from chalicelib.adapters import mysql
-from chalicelib.booking import stopping, store
+from chalicelib.booking import stopping
+from chalicelib.dues import bookings as dues
 from chalicelib.people import id_cards, patients, shown
 from tests.booking.ward import BOOK, Ward, day, rows, stopped_clock
 from tests.people import Person
@@ -103,7 +104,7 @@ def test_anothers_booking_does_not_exist(ward: Ward, other: Ward, lin: Person, w
         assert ward.book(person, book_id).status == 404
         assert ward.cancel(person, book_id).status == 404
     tenant_id = other.hospital.tenant_id
-    assert mysql.transact(lambda tx: store.find(tx, tenant_id, int(book_id))) is None
+    assert mysql.transact(lambda tx: dues.find(tx, tenant_id, int(book_id))) is None
     assert ward.book(lin, 999_999_999).status == 404
     assert ward.status(lin, book_id) == 0
 

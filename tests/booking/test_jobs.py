@@ -92,7 +92,7 @@ def test_who_did_not_come_is_marked_when_the_day_is_over(
 def test_nobody_has_missed_what_was_stopped(
     ward: Ward, lin: Person, wang: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox, "nudge", lambda: None)  # the job that cancels has not come so far when the day is over
+    monkeypatch.setattr(outbox, "nudge", lambda **_: None)  # the job that cancels has not come so far
     stopped, held = ward.schedule(), ward.schedule(doctor_id="")
     first, second = ward.booked(lin, stopped), ward.booked(wang, held)
     mysql.autocommit(lambda tx: tx.run("UPDATE bookings SET charge = 2 WHERE book_id = %(id)s", id=first))
@@ -146,7 +146,7 @@ def test_who_comes_tomorrow_is_reminded_in_the_evening(
 def test_what_was_cancelled_or_registered_since_it_was_found_is_left_alone(
     ward: Ward, lin: Person, monkeypatch: pytest.MonkeyPatch, what: str, became: int
 ) -> None:
-    monkeypatch.setattr(outbox, "nudge", lambda: None)
+    monkeypatch.setattr(outbox, "nudge", lambda **_: None)
     ward.rules(pay_minutes=30)
     schedule_id = ward.schedule()
     book_id = ward.booked(lin, schedule_id)

@@ -83,7 +83,7 @@ def test_what_is_cancelled_or_anothers_is_not_registered(ward: Ward, other: Ward
 def test_nobody_is_registered_for_what_was_stopped(
     ward: Ward, lin: Person, wang: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox, "nudge", lambda: None)  # the job that cancels comes later
+    monkeypatch.setattr(outbox, "nudge", lambda **_: None)  # the job that cancels comes later
     schedule_id = ward.schedule(date=day(0))
     came, late = ward.booked(lin, schedule_id, 1), ward.booked(wang, schedule_id, 2)
     ward.register(book_id=came)

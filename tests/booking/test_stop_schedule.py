@@ -21,7 +21,7 @@ pytestmark = pytest.mark.store
 @pytest.fixture(autouse=True)
 def by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is promised waits for the test."""
-    monkeypatch.setattr(outbox, "nudge", lambda: None)
+    monkeypatch.setattr(outbox, "nudge", lambda **_: None)
 
 
 def cascade(hospital: Hospital) -> None:

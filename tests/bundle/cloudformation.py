@@ -55,6 +55,8 @@ def resolved(part: Any, template: Template, region: str = "cn-northwest-1") -> A
             return _attribute(value, region)
         if name == "Fn::ImportValue":
             return "exported-" + str(resolved(value, template, region)).rpartition("-")[2].lower()
+        if name == "Fn::If":  # as where the condition holds
+            return resolved(value[1], template, region)
         if name == "Fn::Sub":
             return _substituted(value, template, region)
     return {key: resolved(value, template, region) for key, value in part.items()}

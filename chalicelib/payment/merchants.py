@@ -1,0 +1,113 @@
+"""A hospital's accounts at WeChat Pay. What is paid through one is asked for, and goes back, through the same one."""
+
+import json
+
+from chalicelib import errors
+from chalicelib.adapters import mysql
+from chalicelib.adapters.mysql import Row, Tx
+from chalicelib.adapters.wechat_pay_terms import Merchant
+from chalicelib.errors import Refused
+from chalicelib.identity import sealing
+from chalicelib.official import account
+from chalicelib.settings import settings
+
+TABLE = "wechat_merchants"
+COLUMNS = "mch_id, in_use, version, sign_type, key_sealed, serial, private_key_sealed, certificate, public_keys"
+NOTICES = "/pati_service/wechat/pay"
+
+
+def current(tenant_id: int) -> Merchant | None:
+    """Return the account that patients pay through now, None where payment is not set up."""
+    ours = mysql.autocommit(lambda tx: account.get(tx, tenant_id))
+    row = mysql.autocommit(lambda tx: in_use(tx, tenant_id))
+    return opened(tenant_id, row, ours["app_id"]) if ours and row and settings.public_url else None
+
+
+def of(payment: Row) -> Merchant:
+    """Return the account that an order was made at. Refused 404 where it is gone."""
+    tenant_id, mch_id = payment["tenant_id"], payment["mch_id"]
+    row = mysql.autocommit(lambda tx: one(tx, tenant_id, mch_id))
+    if row is None:
+        raise Refused(errors.NOT_FOUND, "微信支付商户不存在")
+    return opened(tenant_id, row, payment["app_id"], payment["sign_type"])
+
+
+def every(tenant_id: int) -> list[Merchant]:
+    """Return all of a hospital's accounts, the one in use first."""
+    rows = mysql.autocommit(lambda tx: _listed(tx, tenant_id))
+    return [opened(tenant_id, row) for row in rows]
+
+
+def notify_url(tenant_id: int, what: str) -> str:
+    """Return where WeChat tells of payments (notify) or refunds (refund_notify)."""
+    return f"{settings.public_url}{NOTICES}/{what}/{tenant_id}"
+
+
+def in_use(tx: Tx, tenant_id: int, to_change: bool = False) -> Row | None:
+    return tx.one(
+        f"""
+        SELECT {COLUMNS} FROM wechat_merchants WHERE tenant_id = %(tenant_id)s AND in_use = 1
+        {"FOR UPDATE" if to_change else ""}
+        """,
+        tenant_id=tenant_id,
+    )
+
+
+def one(tx: Tx, tenant_id: int, mch_id: str) -> Row | None:
+    return tx.one(
+        f"SELECT {COLUMNS} FROM wechat_merchants WHERE tenant_id = %(tenant_id)s AND mch_id = %(mch_id)s",
+        tenant_id=tenant_id,
+        mch_id=mch_id,
+    )
+
+
+def save(tx: Tx, tenant_id: int, merchant: Merchant, by: int, now: int) -> None:
+    """Have patients pay through this account from now on."""
+    tx.run("UPDATE wechat_merchants SET in_use = NULL WHERE tenant_id = %(tenant_id)s", tenant_id=tenant_id)
+    tx.run(
+        """
+        INSERT INTO wechat_merchants (tenant_id, mch_id, in_use, version, sign_type, key_sealed, serial,
+                                      private_key_sealed, certificate, public_keys, changed_by, changed_at)
+        VALUES (%(tenant_id)s, %(mch_id)s, 1, %(version)s, %(sign_type)s, %(key_sealed)s, %(serial)s,
+                %(private_key_sealed)s, %(certificate)s, %(public_keys)s, %(by)s, %(now)s)
+        ON DUPLICATE KEY UPDATE in_use = 1, version = %(version)s, sign_type = %(sign_type)s,
+            key_sealed = %(key_sealed)s, serial = %(serial)s, private_key_sealed = %(private_key_sealed)s,
+            certificate = %(certificate)s, public_keys = %(public_keys)s, changed_by = %(by)s, changed_at = %(now)s
+        """,
+        tenant_id=tenant_id,
+        mch_id=merchant.mch_id,
+        version=merchant.version,
+        sign_type=merchant.sign_type,
+        key_sealed=sealing.seal(tenant_id, f"{TABLE}.key", int(merchant.mch_id), merchant.key),
+        serial=merchant.serial,
+        private_key_sealed=sealing.seal(tenant_id, f"{TABLE}.private", int(merchant.mch_id), merchant.private_key),
+        certificate=merchant.certificate,
+        public_keys=json.dumps(dict(merchant.public_keys)),
+        by=by,
+        now=now,
+    )
+
+
+def _listed(tx: Tx, tenant_id: int) -> list[Row]:
+    return tx.all(
+        f"""
+        SELECT {COLUMNS} FROM wechat_merchants WHERE tenant_id = %(tenant_id)s
+        ORDER BY in_use DESC, changed_at DESC LIMIT 5
+        """,
+        tenant_id=tenant_id,
+    )
+
+
+def opened(tenant_id: int, row: Row, app_id: str = "", sign_type: str = "") -> Merchant:
+    number = int(row["mch_id"])
+    return Merchant(
+        appid=app_id,
+        mch_id=row["mch_id"],
+        version=row["version"],
+        sign_type=sign_type or row["sign_type"],
+        key=sealing.unseal(tenant_id, f"{TABLE}.key", number, row["key_sealed"]),
+        serial=row["serial"],
+        private_key=sealing.unseal(tenant_id, f"{TABLE}.private", number, row["private_key_sealed"]),
+        certificate=row["certificate"],
+        public_keys=json.loads(row["public_keys"]),
+    )

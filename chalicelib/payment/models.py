@@ -1,0 +1,107 @@
+"""What crosses the wire where patients pay, and where a hospital's account at WeChat Pay is set up."""
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+from chalicelib.wire import Id, Wire, if_any
+
+MASK = "****"  # what a shown key begins with
+
+OpenId = Annotated[
+    Annotated[str, Field(pattern=r"^[0-9A-Za-z_-]{1,128}$")] | None,
+    BeforeValidator(if_any),
+    WithJsonSchema({"type": ["string", "null"], "pattern": "^[0-9A-Za-z_-]{0,128}$"}),
+]
+
+
+TenantId = Annotated[
+    Id, WithJsonSchema({"type": "string", "pattern": "^[1-9][0-9]{0,14}$", "examples": ["1"]})
+]  # in a path
+
+
+class OrderAsked(Wire):
+    appo_id: Id = Field(description="预约 id（bookId）", examples=[12])
+    open_id: OpenId = Field(None, description="可省略：则用本次登录由微信网页授权得到的 openid")
+
+
+class Ordered(Wire):
+    is_success: bool = Field(description="请求已到达微信并得到回答；业务是否成功看 error_code", examples=[True])
+    trade_type: Literal["JSAPI"] = "JSAPI"
+    prepay_id: str = Field(
+        default="",
+        description="2 小时内有效；免费的预约为空：已无需支付",
+        examples=["wx261153585405162d4d02642eabe7000000"],
+    )
+    trade_no: str = Field(default="", description="微信的交易号：支付之后才有")
+    out_trade_no: str = Field(default="", examples=["20360107a3f1c09be24d7780"])
+    url: str = ""
+    error_code: Literal["SUCCESS", "FAIL"] = "SUCCESS"
+    error_msg: str = ""
+    nonce_str: str = Field(default="", examples=["5K8264ILTKCH16CQ2502SI8ZNMTM67VS"])
+    sign_type: str = Field(default="", examples=["RSA"])
+    agency_id: str = Field(default="", examples=["1"])
+    timestamp: str = Field(default="", examples=["1414587457"])
+    app_id: str = Field(default="", description="paysign 要的 appId", examples=["wxd930ea5d5a258f4f"])
+
+
+class PaySignAsked(Wire):
+    agencyId: Id = Field(examples=[1])
+    tenantId: Id = Field(examples=[1])
+    appId: str = Field(pattern=r"^wx[0-9A-Za-z]{4,30}$", examples=["wxd930ea5d5a258f4f"])
+    timeStamp: str = Field(pattern=r"^[0-9]{10}$", examples=["1414587457"])
+    nonceStr: str = Field(pattern=r"^[0-9A-Za-z]{1,32}$", examples=["5K8264ILTKCH16CQ2502SI8ZNMTM67VS"])
+    prepayId: str = Field(pattern=r"^[0-9A-Za-z_-]{1,64}$", examples=["wx261153585405162d4d02642eabe7000000"])
+    signType: Literal["RSA", "MD5", "HMAC-SHA256"] = Field(examples=["RSA"])
+
+
+class PaySign(Wire):
+    paySign: str = Field(examples=["oR9d8PuhnIc+YZ8cBHFCwfgpaK9gd7vaRvkYD7rthRAZ"])
+
+
+Pem = Annotated[str, Field(max_length=8000, pattern=r"^[\n\r -~]*$")]
+Serial = Annotated[str, Field(pattern=r"^[0-9A-Za-z_]{0,64}$", examples=["5157F09EFDC096DE15EBE81A47057A7200000000"])]
+
+
+class PublicKey(Wire):
+    serial: str = Field(
+        pattern=r"^[0-9A-Za-z_]{1,64}$",
+        description="PUB_KEY_ID_…，或平台证书序列号",
+        examples=["PUB_KEY_ID_0114232134912410000000000000"],
+    )
+    pem: Pem = Field(examples=["-----BEGIN PUBLIC KEY-----\nMIIB...\n-----END PUBLIC KEY-----"])
+
+
+class PayConf(Wire):
+    """All "" where nothing was saved."""
+
+    mch_id: str = Field(default="", examples=["1900006891"])
+    version: str = Field(default="", examples=["v3"])
+    sign_type: str = Field(default="", examples=["RSA"])
+    key: str = Field(default="", description="只显示末 4 位", examples=["********9f2c"])
+    serial: str = ""
+    private_key: str = Field(default="", description="已保存则为 ********")
+    certificate: str = ""
+    public_keys: list[PublicKey] = Field(default=[])
+    notify_url: str = Field(
+        default="",
+        description="微信通知到的地址",
+        examples=["https://api.example.com/pati_service/wechat/pay/notify/1"],
+    )
+
+
+class PayConfSaved(Wire):
+    """A key that comes back as it was shown (it begins with ****) stays as it is."""
+
+    mch_id: str = Field(pattern=r"^[1-9][0-9]{7,9}$", description="商户号", examples=["1900006891"])
+    version: Literal["v3", "v2"] = Field(examples=["v3"])
+    sign_type: Literal["RSA", "MD5", "HMAC-SHA256"] = Field(examples=["RSA"])
+    key: str = Field(
+        pattern=r"^(?:\*{4,}[0-9A-Za-z]{0,4}|[0-9A-Za-z]{32})$",
+        description="APIv3 密钥；v2：API 密钥。32 位字母数字",
+        examples=["0123456789abcdef0123456789abcdef"],
+    )
+    serial: Serial = Field(default="", description="商户证书序列号；v3 必填")
+    private_key: Pem = Field(default="", description="商户私钥（PEM）；v3 必填，v2 退款要用")
+    certificate: Pem = Field(default="", description="商户证书（PEM）；v2 退款要用")
+    public_keys: list[PublicKey] = Field([], max_length=10, description="微信支付公钥或平台证书；v3 必填")

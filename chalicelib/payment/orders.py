@@ -1,0 +1,158 @@
+"""Ordering at WeChat Pay what a booking costs.
+
+Charge, settlement and payment are rows before WeChat is asked. A booking has one live order: whoever asks again is
+given the same, and where WeChat has not answered, asks it again by the same number, which is the same order to it.
+"""
+
+import logging
+import secrets
+from typing import Any
+
+from chalicelib import clock, errors
+from chalicelib.adapters import mysql, wechat_pay
+from chalicelib.adapters.mysql import Row, Tx
+from chalicelib.adapters.wechat_pay_terms import Answer, Merchant, Order, Unreachable
+from chalicelib.dues import bookings as dues
+from chalicelib.errors import Refused
+from chalicelib.identity import sealing
+from chalicelib.identity.callers import Caller
+from chalicelib.notices import outbox
+from chalicelib.official import openids
+from chalicelib.payment import merchants, store
+from chalicelib.payment.models import OrderAsked, Ordered
+
+logger = logging.getLogger(__name__)
+
+LIFE = 2 * 3600 * clock.SECOND  # of a prepay_id
+SHORTEST = 90 * clock.SECOND  # WeChat takes no order that ends within a minute
+FIRST_CHECK = 60 * clock.SECOND
+DESCRIPTION = "挂号费"
+
+
+def order(caller: Caller, asked: OrderAsked) -> Ordered:
+    """Refused 404 for another's booking, and without an account at WeChat Pay; 400 without the payer's openid; 409 for
+    what is paid, cancelled, missed, or too late to be paid; 503 where WeChat does not answer: then the same again."""
+    sealing.ready()
+    merchant = merchants.current(caller.tenant_id)
+    open_id = asked.open_id or _known(caller, merchant)
+    payment = mysql.transact(lambda tx: _order(tx, caller, asked.appo_id, merchant, open_id))
+    if payment is None or merchant is None:
+        outbox.nudge()
+        return Ordered(is_success=True, agency_id=str(caller.tenant_id))
+    if payment["prepay_id"]:
+        return _answer(payment)
+    answer = _asked(caller, merchant, payment)
+    prepared = mysql.transact(lambda tx: _answered(tx, payment, answer))
+    return _answer(prepared) if prepared["prepay_id"] else _failed(answer)
+
+
+def _known(caller: Caller, merchant: Merchant | None) -> str:
+    if merchant is None:
+        return ""
+    token, app_id = bytes.fromhex(caller.token), merchant.appid
+    return mysql.autocommit(lambda tx: openids.of_session(tx, caller.tenant_id, token, app_id))
+
+
+def _order(tx: Tx, caller: Caller, book_id: int, merchant: Merchant | None, open_id: str) -> Row | None:
+    """Return the live order; None where nothing is to be paid."""
+    booking = dues.find(tx, caller.tenant_id, book_id)
+    if booking is None or booking["user_id"] != caller.user_id:
+        raise Refused(errors.NOT_FOUND, "预约不存在")
+    _payable(booking)
+    if not booking["fee"]:
+        store.settle(tx, store.settlement(tx, booking), None)
+        dues.pay(tx, booking)
+        return None
+    if merchant is None:
+        raise Refused(errors.NOT_FOUND, "微信支付尚未配置")
+    if not open_id:
+        raise Refused(errors.BAD_PARAMETER, "open_id：必填")
+    fields = {"app_id": merchant.appid, "mch_id": merchant.mch_id, "open_id": open_id.encode()}
+    there = store.live(tx, caller.tenant_id, book_id)
+    if there and _is_good(there, {**fields, "sign_type": merchant.sign_type}):
+        return there
+    if there:
+        store.retire(tx, there["payment_id"])
+    return _made(tx, booking, {**fields, "sign_type": merchant.sign_type})
+
+
+def _payable(booking: Row) -> None:
+    if booking["charge"] == dues.PAID:
+        raise Refused(errors.CONFLICT, "该预约已支付")
+    if not dues.is_owed(booking):
+        raise Refused(errors.CONFLICT, "该预约已取消或已失约，不能支付")
+    if booking["pay_by"] is not None and booking["pay_by"] <= clock.now():
+        raise Refused(errors.CONFLICT, "已超过支付时限，请重新预约")
+
+
+def _is_good(payment: Row, wanted: dict[str, Any]) -> bool:
+    """Whether an order can still be paid, by the same person, through the same account."""
+    return payment["expires_at"] > clock.now() and all(payment[name] == value for name, value in wanted.items())
+
+
+def _made(tx: Tx, booking: Row, fields: dict[str, Any]) -> Row:
+    now = clock.now()
+    last = min(now + LIFE, booking["pay_by"] or now + LIFE)
+    fields = {
+        **fields,
+        **{name: booking[name] for name in ("tenant_id", "book_id", "user_id", "fee")},
+        "settlement_id": store.settlement(tx, booking),
+        "out_trade_no": f"{clock.today():%Y%m%d}{secrets.token_hex(10)}",
+        "expires_at": max(last, now + SHORTEST),
+        "check_at": now + FIRST_CHECK,
+    }
+    payment = store.locked(tx, booking["tenant_id"], store.insert(tx, fields))
+    store.note(tx, payment, "asked", "order")
+    return payment
+
+
+def _asked(caller: Caller, merchant: Merchant, payment: Row) -> Answer:
+    order = Order(
+        out_trade_no=payment["out_trade_no"],
+        description=DESCRIPTION,
+        fee=payment["fee"],
+        open_id=payment["open_id"].decode(),
+        notify_url=merchants.notify_url(caller.tenant_id, "notify"),
+        expires_at=payment["expires_at"],
+        **({"client_ip": caller.address} if caller.address else {}),
+    )
+    try:
+        return wechat_pay.prepay(merchant, order)
+    except Unreachable as unreachable:
+        raise Refused(errors.UNAVAILABLE, "微信支付暂时不可用，请稍后再试", retry_after=5) from unreachable
+
+
+def _answered(tx: Tx, payment: Row, answer: Answer) -> Row:
+    """Keep what WeChat has answered, unless another request was answered first; return the order."""
+    booking = dues.find(tx, payment["tenant_id"], payment["book_id"])
+    now = store.locked(tx, payment["tenant_id"], payment["payment_id"])
+    if answer.error_code:
+        if not now["prepay_id"] and now["live"] and now["state"] == store.ASKED:
+            store.retire(tx, now["payment_id"])
+            store.note(tx, now, "refused", "order", answer.error_code)
+            logger.warning("order refused", extra={"ids": {"provider_code": answer.error_code}})
+        return now
+    if booking is None or not dues.is_owed(booking):  # paid through the other answer, or cancelled meanwhile
+        raise Refused(errors.CONFLICT, "该预约已支付或已取消")
+    if now["prepay_id"]:
+        return now
+    store.prepare(tx, now["payment_id"], answer.prepay_id)
+    store.note(tx, now, "prepared", "order")
+    return {**now, "prepay_id": answer.prepay_id}
+
+
+def _answer(payment: Row) -> Ordered:
+    return Ordered(
+        is_success=True,
+        prepay_id=payment["prepay_id"],
+        out_trade_no=payment["out_trade_no"],
+        nonce_str=secrets.token_hex(16),
+        sign_type=payment["sign_type"],
+        agency_id=str(payment["tenant_id"]),
+        timestamp=str(clock.now() // clock.SECOND),
+        app_id=payment["app_id"],
+    )
+
+
+def _failed(answer: Answer) -> Ordered:
+    return Ordered(is_success=True, error_code="FAIL", error_msg=answer.error_msg or answer.error_code)

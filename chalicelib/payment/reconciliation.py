@@ -1,0 +1,102 @@
+"""What WeChat has not told by itself is asked for: what became of orders, and of refunds. A job of each minute.
+
+Whatever is looked at is claimed first, so that it may run twice, also at once; one that dies leaves what it has claimed
+to the next after a while, and nothing here is done twice by being asked twice.
+"""
+
+import logging
+from collections.abc import Callable
+
+from chalicelib import clock, logs
+from chalicelib.adapters import mysql, wechat_pay
+from chalicelib.adapters.mysql import Row, Tx
+from chalicelib.adapters.wechat_pay_terms import Merchant, Trade, Unreachable
+from chalicelib.dues import bookings as dues
+from chalicelib.errors import Refused
+from chalicelib.identity import sealing
+from chalicelib.notices import outbox
+from chalicelib.payment import checks, merchants, refunds, settlements, store, store_refunds
+
+logger = logging.getLogger(__name__)
+
+BATCH = 50
+BUDGET = 15.0  # seconds after which nothing more of a kind is begun: the next run goes on
+GONE = ("CLOSED", "REVOKED", "")  # no money came, and none can; "": WeChat has no such order
+
+
+def run() -> int:
+    """Return how many orders and refunds were looked at. Each kind has its time: neither waits for the other."""
+    done = _each(store.due, check) + _each(store_refunds.due, refunds.pay_back)
+    if done:
+        outbox.nudge()
+        outbox.nudge(outside=True)
+    return done
+
+
+def check(payment: Row) -> None:
+    """Settle an order that was paid, close one that nobody can or should pay any more."""
+    until = checks.next_of_order(payment["checks"], payment["expires_at"])
+    if not mysql.autocommit(lambda tx: store.claim(tx, payment, until)):
+        return
+    sealing.ready()
+    merchant = merchants.of(payment)
+    trade = wechat_pay.query(merchant, payment["out_trade_no"])
+    if trade.state == "SUCCESS":
+        _paid(payment, trade)
+    elif trade.state == "REFUND":  # by hand, at WeChat's merchant platform: we had not even heard that it was paid
+        logger.error("paid and refunded elsewhere", extra={"ids": {"payment_id": payment["payment_id"]}})
+        _closed(payment, "refunded")
+    elif _is_over(payment):
+        _end(payment, merchant, trade)
+
+
+def _each(find: Callable[[Tx, int], list[Row]], look: Callable[[Row], None]) -> int:
+    started, done = clock.monotonic(), 0
+    while found := mysql.autocommit(lambda tx: find(tx, BATCH)):
+        for row in found:
+            if clock.monotonic() - started > BUDGET:
+                return done
+            _looked(look, row)
+            done += 1
+    return done
+
+
+def _looked(look: Callable[[Row], None], row: Row) -> None:
+    ids = {name: row[name] for name in ("tenant_id", "payment_id")}
+    try:
+        look(row)
+    except (Unreachable, Refused) as error:
+        logger.warning("not answered", extra={"ids": {**ids, **logs.cause(error), "why": str(error)}})
+    except Exception as error:  # one hospital's broken key must not keep the others from their money
+        logger.error("reconciliation failed", exc_info=True, extra={"ids": {**ids, **logs.cause(error)}})
+
+
+def _paid(payment: Row, trade: Trade) -> None:
+    if (trade.fee, trade.currency or "CNY") != (payment["fee"], "CNY"):
+        logger.error("paid another sum", extra={"ids": {"payment_id": payment["payment_id"], "fee": trade.fee}})
+        return
+    at = trade.paid_at or clock.now()
+    mysql.transact(lambda tx: settlements.settle(tx, payment, trade.transaction_id, at, "query"))
+
+
+def _is_over(payment: Row) -> bool:
+    """Whether an order should be paid no more: too late, another took its place, or the booking wants no money."""
+    return payment["expires_at"] <= clock.now() or payment["live"] is None or not dues.is_owed(payment)
+
+
+def _end(payment: Row, merchant: Merchant, trade: Trade) -> None:
+    if trade.state not in GONE:
+        answer = wechat_pay.close(merchant, payment["out_trade_no"])
+        if answer.error_code:  # it is being paid just now, or is too young to be closed: asked again
+            ids = {"payment_id": payment["payment_id"], "provider_code": answer.error_code}
+            logger.warning("order not closed", extra={"ids": ids})
+            return
+    _closed(payment, trade.state)
+
+
+def _closed(payment: Row, detail: str) -> None:
+    def close(tx: Tx) -> None:
+        if store.close(tx, payment["payment_id"]):
+            store.note(tx, payment, "closed", "query", detail)
+
+    mysql.transact(close)

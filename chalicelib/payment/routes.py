@@ -1,0 +1,65 @@
+"""Paying for bookings through WeChat Pay (document 003): what patients' pages ask, and what WeChat tells."""
+
+from chalicelib.errors import CONFLICT, NOT_FOUND, SIGNATURE
+from chalicelib.identity.callers import ADMIN, PATIENT, PUBLIC, Caller
+from chalicelib.payment import conf, notices, orders, signatures
+from chalicelib.payment.models import OrderAsked, Ordered, PayConf, PayConfSaved, PaySign, PaySignAsked, TenantId
+from chalicelib.web import Delivery, Raw, Routes, Visitor
+
+routes = Routes(__name__)
+TOLD = "text/xml"
+
+
+@routes.post("/pati_service/book_service/pay/appo_order", callers=[PATIENT], refusals=[NOT_FOUND, CONFLICT])
+def appo_order(caller: Caller, body: OrderAsked) -> Ordered:
+    """根据预约ID创建收费结算单同时调用微信统一支付协议进行下单
+
+    Asked again for the same booking, it is the same order while that can be paid. Without a fee nothing is to be paid:
+    the booking is paid at once, and prepay_id is "".
+    """
+    return orders.order(caller, body)
+
+
+@routes.post("/pati_service/wx/jsapi/paysign", callers=[PATIENT], refusals=[NOT_FOUND])
+def sign_payment(caller: Caller, body: PaySignAsked) -> PaySign:
+    """微信js-sdk支付签名获取
+
+    For the caller's own order that can still be paid, as appo_order has answered it.
+    """
+    return signatures.sign(caller, body)
+
+
+@routes.post("/pati_service/wechat/pay/notify/{tenantId}", callers=[PUBLIC], refusals=[NOT_FOUND, SIGNATURE], raw=TOLD)
+def told_of_payment(caller: Visitor, tenantId: TenantId, delivery: Delivery) -> Raw:  # noqa: ARG001  # the signature says who
+    """微信支付结果通知
+
+    For WeChat Pay alone, which signs what it says. v3 is answered with an empty body, v2 with its XML.
+    """
+    return notices.paid(tenantId, delivery)
+
+
+@routes.post(
+    "/pati_service/wechat/pay/refund_notify/{tenantId}", callers=[PUBLIC], refusals=[NOT_FOUND, SIGNATURE], raw=TOLD
+)
+def told_of_refund(caller: Visitor, tenantId: TenantId, delivery: Delivery) -> Raw:  # noqa: ARG001  # as above
+    """微信退款结果通知"""
+    return notices.refunded(tenantId, delivery)
+
+
+@routes.get("/pati_service/wechat/pay_conf", callers=[ADMIN])
+def get_pay_conf(caller: Caller) -> PayConf:
+    """微信支付商户配置获取
+
+    Of the key only the last four characters are shown, of the private key none. All is "" where nothing was saved.
+    """
+    return conf.shown(caller)
+
+
+@routes.post("/pati_service/wechat/pay_conf", callers=[ADMIN])
+def save_pay_conf(caller: Caller, body: PayConfSaved) -> None:
+    """微信支付商户配置保存
+
+    What comes back as it was shown (it begins with ****) stays as it is. Another mch_id is another account: what was
+    paid through the one before goes back through that.
+    """
+    conf.save(caller, body)

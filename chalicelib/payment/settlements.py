@@ -1,0 +1,28 @@
+"""What becomes of a booking when its money has come. Booking and payment change in one transaction, or neither does.
+
+Locks are taken in one order: the booking, the payment.
+"""
+
+from chalicelib.adapters.mysql import Row, Tx
+from chalicelib.dues import bookings as dues
+from chalicelib.payment import refunds, store, telling
+
+
+def settle(tx: Tx, payment: Row, transaction_id: str, paid_at: int, told_by: str) -> bool:
+    """Count an order's money, once. It is the booking's where that is still to be paid; else it goes back.
+
+    False where it was counted before. After the commit: outbox.nudge() of both lanes.
+    """
+    booking = dues.find(tx, payment["tenant_id"], payment["book_id"])
+    now = store.locked(tx, payment["tenant_id"], payment["payment_id"])
+    if now["state"] == store.PAID:
+        return False
+    store.pay(tx, now["payment_id"], transaction_id, paid_at)
+    store.note(tx, now, "paid", told_by, transaction_id)
+    if booking and dues.is_owed(booking):
+        dues.pay(tx, booking)
+        store.settle(tx, now["settlement_id"], now["payment_id"])
+        telling.tell(tx, now, telling.PAID)
+    else:
+        refunds.owe(tx, now, "twice" if booking and booking["charge"] == dues.PAID else "late")
+    return True

@@ -1,0 +1,26 @@
+"""What WeChat wants of a page that asks its visitor to pay: a signature for one of our orders, and for nothing else.
+
+All that is signed comes from the caller: without these looks we would sign what only looks like an order, such as a
+notice of payment (v2) or a refund (v3).
+"""
+
+from chalicelib import errors
+from chalicelib.adapters import mysql, wechat_pay
+from chalicelib.errors import Refused
+from chalicelib.identity import sealing
+from chalicelib.identity.callers import Caller
+from chalicelib.payment import merchants, store
+from chalicelib.payment.models import PaySign, PaySignAsked
+
+
+def sign(caller: Caller, asked: PaySignAsked) -> PaySign:
+    """Refused 404 for what is not the caller's own live order, 400 where it was made for another kind of signature."""
+    sealing.ready()
+    own = (caller.tenant_id, caller.user_id, asked.appId, asked.prepayId)
+    payment = mysql.autocommit(lambda tx: store.signable(tx, *own))
+    if payment is None:
+        raise Refused(errors.NOT_FOUND, "订单不存在、已支付或已失效")
+    if asked.signType != payment["sign_type"]:
+        raise Refused(errors.BAD_PARAMETER, f"signType：必须是 {payment['sign_type']}")
+    merchant = merchants.of({**payment, "tenant_id": caller.tenant_id})
+    return PaySign(paySign=wechat_pay.page_signature(merchant, payment["prepay_id"], asked.timeStamp, asked.nonceStr))

@@ -1,0 +1,120 @@
+"""Refunds in MySQL. Nothing is decided here."""
+
+from chalicelib import clock
+from chalicelib.adapters.mysql import Row, Tx
+
+DUE, SENT, DONE, STUCK = "due", "sent", "done", "stuck"
+
+REFUND = """
+    SELECT r.refund_id, r.tenant_id, r.payment_id, r.book_id, r.out_refund_no, r.fee, r.state, r.check_at, r.checks,
+           p.user_id, p.out_trade_no, p.app_id, p.mch_id, p.sign_type
+    FROM refunds r JOIN payments p ON p.payment_id = r.payment_id
+"""
+
+
+def insert(tx: Tx, payment: Row, out_refund_no: str, reason: str) -> int | None:
+    """Owe a payment's money back; return the new refund_id, None where it is owed or was sent already."""
+    there = tx.value("SELECT 1 FROM refunds WHERE payment_id = %(payment_id)s", payment_id=payment["payment_id"])
+    if there:
+        return None
+    return tx.insert(
+        """
+        INSERT INTO refunds (tenant_id, payment_id, book_id, out_refund_no, fee, reason, check_at, created_at)
+        VALUES (%(tenant_id)s, %(payment_id)s, %(book_id)s, %(out_refund_no)s, %(fee)s, %(reason)s, %(now)s, %(now)s)
+        """,
+        tenant_id=payment["tenant_id"],
+        payment_id=payment["payment_id"],
+        book_id=payment["book_id"],
+        out_refund_no=out_refund_no,
+        fee=payment["fee"],
+        reason=reason,
+        now=clock.now(),
+    )
+
+
+def settled_by(tx: Tx, tenant_id: int, book_id: int) -> Row | None:
+    """Return payment_id, tenant_id, book_id and fee of the payment that settled a booking."""
+    return tx.one(
+        """
+        SELECT p.payment_id, p.tenant_id, p.book_id, p.fee
+        FROM settlements s JOIN payments p ON p.payment_id = s.payment_id
+        WHERE s.book_id = %(book_id)s AND s.tenant_id = %(tenant_id)s
+        """,
+        book_id=book_id,
+        tenant_id=tenant_id,
+    )
+
+
+def due(tx: Tx, limit: int) -> list[Row]:
+    """Return refunds of all tenants that are to be sent, or asked for, now."""
+    return tx.all(
+        f"{REFUND} WHERE r.state IN ('due', 'sent') AND r.check_at <= %(now)s ORDER BY r.check_at LIMIT %(limit)s",
+        now=clock.now(),
+        limit=limit,
+    )
+
+
+def due_of(tx: Tx, tenant_id: int, book_id: int) -> list[Row]:
+    """The same of a booking. What somebody has claimed a moment ago is not due."""
+    return tx.all(
+        f"""
+        {REFUND} WHERE r.book_id = %(book_id)s AND r.tenant_id = %(tenant_id)s AND r.state IN ('due', 'sent')
+          AND r.check_at <= %(now)s
+        """,
+        book_id=book_id,
+        tenant_id=tenant_id,
+        now=clock.now(),
+    )
+
+
+def by_number(tx: Tx, tenant_id: int, out_refund_no: str) -> Row | None:
+    return tx.one(
+        f"{REFUND} WHERE r.out_refund_no = %(out_refund_no)s AND r.tenant_id = %(tenant_id)s",
+        out_refund_no=out_refund_no,
+        tenant_id=tenant_id,
+    )
+
+
+def state(tx: Tx, refund_id: int) -> str:
+    """Return what has become of a refund, locked until the commit."""
+    return str(tx.value("SELECT state FROM refunds WHERE refund_id = %(refund_id)s FOR UPDATE", refund_id=refund_id))
+
+
+def claim(tx: Tx, row: Row, until: int) -> bool:
+    """Take a refund as it was seen; False where somebody else was faster."""
+    taken = tx.run(
+        """
+        UPDATE refunds SET check_at = %(until)s, checks = checks + 1
+        WHERE refund_id = %(refund_id)s AND check_at = %(check_at)s AND checks = %(checks)s AND state = %(state)s
+        """,
+        refund_id=row["refund_id"],
+        check_at=row["check_at"],
+        checks=row["checks"],
+        state=row["state"],
+        until=until,
+    )
+    return taken == 1
+
+
+def change(tx: Tx, refund_id: int, state: str, wechat_id: str, error: str) -> None:
+    tx.run(
+        """
+        UPDATE refunds
+        SET state = %(state)s, error = %(error)s, wechat_id = IF(%(wechat_id)s = '', wechat_id, %(wechat_id)s),
+            done_at = IF(%(state)s = 'done', %(now)s, done_at)
+        WHERE refund_id = %(refund_id)s
+        """,
+        refund_id=refund_id,
+        state=state,
+        wechat_id=wechat_id,
+        error=error,
+        now=clock.now(),
+    )
+
+
+def ask_now(tx: Tx, refund_id: int) -> None:
+    tx.run(
+        "UPDATE refunds SET check_at = %(now)s WHERE refund_id = %(refund_id)s",
+        refund_id=refund_id,
+        now=clock.now(),
+    )

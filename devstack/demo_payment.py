@@ -1,0 +1,22 @@
+"""The account of a demo hospital at the WeChat Pay that bin/dev starts beside it."""
+
+from chalicelib import clock
+from chalicelib.adapters import mysql
+from chalicelib.adapters.mysql import Tx
+from chalicelib.adapters.wechat_pay_terms import Merchant
+from chalicelib.identity import sealing
+from chalicelib.payment import merchants
+from devstack import wechat_pay
+
+
+def fill(external_id: str, tenant_id: int, by: int) -> None:
+    """Set up what is not there yet, or has keys of another machine, in the name of a member of staff."""
+    sealing.ready()
+    merchant = wechat_pay.demo()[1][external_id]
+    mysql.transact(lambda tx: _fill(tx, tenant_id, merchant, by))
+
+
+def _fill(tx: Tx, tenant_id: int, merchant: Merchant, by: int) -> None:
+    row = merchants.in_use(tx, tenant_id, to_change=True)
+    if row is None or merchants.opened(tenant_id, row, merchant.appid) != merchant:
+        merchants.save(tx, tenant_id, merchant, by, clock.now())

@@ -1,0 +1,136 @@
+"""pay/appo_order while WeChat is slow, refuses, or is told and not heard: nothing is ordered twice or forgotten."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from chalicelib.adapters import wechat_pay
+from chalicelib.adapters.wechat_pay_terms import Unreachable
+from chalicelib.payment import reconciliation, store
+from devstack.wechat_pay import WeChatPay
+from tests.booking.ward import rows
+from tests.faults.aftermath import wait_until
+from tests.payment.till import Till
+
+pytestmark = pytest.mark.store
+
+
+class Killed(BaseException):
+    """The process is no more."""
+
+
+@pytest.mark.parametrize("failing", [500, ""])
+def test_where_wechat_cannot_be_reached_the_row_stays_and_is_asked_again(
+    till: Till, pay: WeChatPay, failing: Any
+) -> None:
+    book_id = till.booked()
+    pay.failing["prepay"] = failing
+    answer = till.order(book_id)
+    assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
+    [payment] = till.payments(book_id)
+    assert (payment["state"], payment["live"], payment["prepay_id"]) == ("asked", 1, "")
+    pay.failing.clear()
+    assert till.ordered(book_id)["out_trade_no"] == payment["out_trade_no"]
+    assert len(till.payments(book_id)) == 1
+
+
+def test_an_answer_that_is_not_wechats_is_none(till: Till, pay: WeChatPay) -> None:
+    book_id = till.booked()
+    pay.lying = True
+    assert till.order(book_id).status == 503
+    assert till.payments(book_id)[0]["prepay_id"] == ""
+
+
+def test_wechat_did_it_and_its_answer_was_lost(till: Till, pay: WeChatPay, monkeypatch: pytest.MonkeyPatch) -> None:
+    book_id, prepay = till.booked(), wechat_pay.prepay
+
+    def lost(*arguments: Any) -> Any:
+        prepay(*arguments)
+        raise Unreachable("no answer in time")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(wechat_pay, "prepay", lost)
+        assert till.order(book_id).status == 503
+    [theirs] = pay.orders.values()
+    assert till.ordered(book_id)["prepay_id"] == theirs.prepay_id
+    assert len(pay.orders) == 1
+
+
+def test_a_process_that_dies_between_row_and_call_leaves_a_row_to_go_on_with(
+    till: Till, pay: WeChatPay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book_id = till.booked()
+
+    def killed(*_: Any) -> Any:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(wechat_pay, "prepay", killed)
+        with pytest.raises(Killed):
+            till.order(book_id)
+    [payment] = till.payments(book_id)
+    assert (pay.orders, payment["state"]) == ({}, "asked")
+    till.minute_later()
+    reconciliation.run()
+    assert till.payments(book_id)[0]["state"] == "asked"
+    assert till.ordered(book_id)["out_trade_no"] == payment["out_trade_no"]
+
+
+def test_what_nobody_goes_on_with_is_closed_when_it_is_over(till: Till, pay: WeChatPay) -> None:
+    book_id = till.booked()
+    pay.failing["prepay"] = 500
+    till.order(book_id)
+    till.hour_later()
+    reconciliation.run()
+    assert [(one["state"], one["live"]) for one in till.payments(book_id)] == [("closed", None)]
+
+
+def test_what_wechat_refuses_is_told_and_leaves_the_way_open(till: Till, pay: WeChatPay) -> None:
+    book_id = till.booked()
+    pay.failing["prepay"] = "NO_AUTH"
+    found = till.order(book_id).data
+    assert (found["is_success"], found["error_code"]) == (True, "FAIL")
+    assert found["error_msg"]
+    empty = ("prepay_id", "out_trade_no", "nonce_str", "sign_type", "timestamp", "agency_id", "url")
+    assert {found[name] for name in empty} == {""}
+    assert ("refused", "order") in till.ledger()
+    pay.failing.clear()
+    till.ordered(book_id)
+    assert [one["live"] for one in till.payments(book_id)] == [None, 1]
+    reconciliation.run()
+    assert [one["state"] for one in till.payments(book_id)] == ["closed", "asked"]
+
+
+def test_while_wechat_is_slow_nobody_waits_for_a_lock(till: Till, pay: WeChatPay) -> None:
+    """The booking can be cancelled meanwhile; then the answer is no order any more."""
+    book_id = till.booked()
+    pay.open.clear()
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(till.order, book_id)
+        wait_until(lambda: bool(till.payments(book_id)))
+        assert till.ward.cancel(till.hospital.lin, book_id).status == 200
+        pay.open.set()
+        assert (asked.result().status, asked.result().error) == (409, "该预约已支付或已取消")
+    till.minute_later()
+    reconciliation.run()
+    assert [one["state"] for one in till.payments(book_id)] == ["closed"]
+    assert [one.state for one in pay.orders.values()] == ["CLOSED"]
+    assert rows("refunds", till.hospital) == []
+
+
+def test_a_notice_that_comes_before_the_answer_counts(
+    till: Till, pay: WeChatPay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book_id, prepay = till.booked(), wechat_pay.prepay
+
+    def told_first(merchant: Any, order: Any) -> Any:
+        answer = prepay(merchant, order)
+        pay.pay(order.out_trade_no)
+        assert till.told(pay.paid_notice(order.out_trade_no)).status == 200
+        return answer
+
+    monkeypatch.setattr(wechat_pay, "prepay", told_first)
+    assert till.order(book_id).status == 409
+    assert till.charge(book_id) == (0, 2)
+    assert [one["state"] for one in till.payments(book_id)] == [store.PAID]

@@ -1,0 +1,77 @@
+"""wechat/pay_conf: how a hospital's admin sets up its account at WeChat Pay."""
+
+from typing import Any
+
+import pytest
+
+from chalicelib.adapters.wechat_pay_terms import HMAC, V2
+from devstack.wechat_pay import WeChatPay
+from tests.booking.ward import rows
+from tests.payment import till as tills
+from tests.payment.till import CONF, Till, wanted
+from tests.people import Hospital
+from tests.wire import get, post
+
+pytestmark = pytest.mark.store
+
+
+def test_what_is_saved_is_shown_without_its_secrets(till: Till) -> None:
+    admin, merchant = till.hospital.admin, till.merchant
+    found = get(CONF, admin.token).data
+    assert (found["mch_id"], found["version"], found["sign_type"]) == (merchant.mch_id, "v3", "RSA")
+    assert (found["key"], found["private_key"]) == (f"********{merchant.key[-4:]}", "********")
+    assert {one["serial"]: one["pem"] for one in found["public_keys"]} == merchant.public_keys
+    assert found["notify_url"] == f"https://api.renhe.example{tills.NOTIFY}/{till.tenant_id}"
+    [row] = rows("wechat_merchants", till.hospital)
+    stored = b"".join(value if isinstance(value, bytes) else str(value).encode() for value in row.values())
+    assert merchant.key.encode() not in stored
+    assert b"PRIVATE KEY" not in stored
+
+
+def test_what_comes_back_as_it_was_shown_stays(till: Till) -> None:
+    shown = get(CONF, till.hospital.admin.token).data
+    assert post(CONF, till.hospital.admin.token, **shown).data is None
+    assert get(CONF, till.hospital.admin.token).data == shown
+    till.paid(till.booked())
+
+
+def test_nothing_is_shown_where_nothing_was_saved(hospital: Hospital, pay: WeChatPay) -> None:
+    found = get(CONF, hospital.admin.token).data
+    assert set(map(str, found.values())) == {"", "[]"}
+    answer = post(CONF, hospital.admin.token, **wanted(pay.merchant(), key="********0001"))
+    assert (answer.status, answer.error) == (400, "key：必填")
+
+
+def test_another_hospitals_is_another(till: Till, pay: WeChatPay, elsewhere: Hospital) -> None:
+    assert get(CONF, elsewhere.admin.token).data["mch_id"] == ""
+    tills.opened(elsewhere, pay, V2, HMAC)
+    assert get(CONF, till.hospital.admin.token).data["mch_id"] == till.merchant.mch_id
+
+
+def test_an_account_that_is_used_again_keeps_its_keys(till: Till, pay: WeChatPay) -> None:
+    admin, first = till.hospital.admin, get(CONF, till.hospital.admin.token).data
+    assert post(CONF, admin.token, **wanted(pay.merchant(V2, HMAC))).status == 200
+    assert [row["in_use"] for row in rows("wechat_merchants", till.hospital)] == [None, 1]
+    assert post(CONF, admin.token, **first).status == 200
+    assert [row["in_use"] for row in rows("wechat_merchants", till.hospital)] == [1, None]
+    till.paid(till.booked())
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        *(({"mch_id": value}, "mch_id") for value in (None, "", "x", "0190000001", "1" * 11, 1900000001)),
+        *(({"version": value}, "version") for value in (None, "v4", "")),
+        *(({"sign_type": value}, "sign_type") for value in (None, "", "MD5", "HMAC-SHA256")),
+        *(({"key": value}, "key") for value in (None, "", "x" * 31, "x" * 31 + "中", "***")),
+        *(({"serial": value}, "serial") for value in ("", "x y", "x" * 65)),
+        *(({"private_key": value}, "private_key") for value in ("", "x", "-----BEGIN PRIVATE KEY-----\nx\n", "中")),
+        *(({"certificate": value}, "certificate") for value in ("x", "中")),
+        *(({"public_keys": value}, "public_keys") for value in ([], None, "x", [{"serial": "a", "pem": "x"}])),
+    ],
+)
+def test_what_no_payment_could_be_made_with_is_refused(till: Till, fields: dict[str, Any], field: str) -> None:
+    body = wanted(till.merchant, **fields)
+    answer = post(CONF, till.hospital.admin.token, **body)
+    assert (answer.status, answer.error.startswith(field)) == (400, True), answer.body
+    assert get(CONF, till.hospital.admin.token).data["mch_id"] == till.merchant.mch_id

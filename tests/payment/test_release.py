@@ -1,0 +1,100 @@
+"""A booking that is released, and its money, in the same moment: one of them comes first, and the other finds it so."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+from typing import Any
+
+import pytest
+
+from chalicelib import clock
+from chalicelib.adapters import mysql
+from chalicelib.booking import jobs
+from chalicelib.booking import store as booking_store
+from chalicelib.dues import bookings as dues
+from devstack.wechat_pay import Signed, WeChatPay
+from tests.faults.aftermath import somebody_waits, wait_until
+from tests.payment.till import Till
+
+pytestmark = pytest.mark.store
+
+
+@pytest.fixture
+def late(till: Till) -> tuple[str, Signed]:
+    """A booking that is paid and not told of, whose time to pay is over."""
+    till.ward.rules(pay_minutes=30)
+    book_id = till.booked()
+    notice = till.pays(book_id)
+    over = "UPDATE bookings SET pay_by = %(now)s WHERE book_id = %(id)s"
+    mysql.autocommit(lambda tx: tx.run(over, now=clock.now() - 1, id=book_id))
+    return book_id, notice
+
+
+class Held:
+    """Whoever is about to do it says so, once, and waits."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, place: Any, name: str) -> None:
+        self.about, self.go, self.do = Event(), Event(), getattr(place, name)
+        monkeypatch.setattr(place, name, self.waits)
+
+    def waits(self, *arguments: Any) -> Any:
+        if not self.about.is_set():
+            self.about.set()
+            assert self.go.wait(30)
+        return self.do(*arguments)
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(2) as pool:
+        yield pool
+
+
+def test_who_pays_while_it_is_about_to_be_released_keeps_it(
+    till: Till, late: tuple[str, Signed], monkeypatch: pytest.MonkeyPatch, pool: ThreadPoolExecutor
+) -> None:
+    book_id, notice = late
+    held = Held(monkeypatch, dues, "pay")
+    told = pool.submit(till.told, notice)
+    assert held.about.wait(10)
+    released = pool.submit(jobs.release_unpaid)
+    wait_until(somebody_waits)
+    held.go.set()
+    assert (told.result().status, released.exception()) == (200, None)
+    assert (till.charge(book_id), till.refunds(book_id)) == ((0, 2), [])
+
+
+def test_money_that_comes_while_it_is_released_goes_back(
+    till: Till, pay: WeChatPay, late: tuple[str, Signed], monkeypatch: pytest.MonkeyPatch, pool: ThreadPoolExecutor
+) -> None:
+    book_id, notice = late
+    held = Held(monkeypatch, booking_store, "cancel")
+    released = pool.submit(jobs.release_unpaid)
+    assert held.about.wait(10)
+    told = pool.submit(till.told, notice)
+    wait_until(somebody_waits)
+    held.go.set()
+    assert (told.result().status, released.exception()) == (200, None)
+    assert till.charge(book_id) == (1, 1)
+    till.pay_back()
+    assert [one["reason"] for one in till.refunds(book_id)] == ["late"]
+    assert len(pay.refunds) == 1
+
+
+def test_who_cancels_while_the_money_comes_has_it_back_once(
+    till: Till, pay: WeChatPay, monkeypatch: pytest.MonkeyPatch, pool: ThreadPoolExecutor
+) -> None:
+    book_id = till.booked()
+    notice = till.pays(book_id)
+    held = Held(monkeypatch, dues, "pay")
+    told = pool.submit(till.told, notice)
+    assert held.about.wait(10)
+    cancelled = pool.submit(till.ward.cancel, till.hospital.lin, book_id)
+    wait_until(somebody_waits)
+    held.go.set()
+    assert (told.result().status, cancelled.result().status) == (200, 200)
+    for _ in range(2):
+        till.pay_back()
+    assert till.charge(book_id) == (1, 2)
+    assert [one["reason"] for one in till.refunds(book_id)] == ["patient"]
+    assert len(pay.refunds) == 1
