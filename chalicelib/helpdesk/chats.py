@@ -87,21 +87,14 @@ def reopen(caller: Caller, closed: Room) -> None:
 def known(caller: Caller, user_ids: Collection[int]) -> dict[int, Row]:
     """Return persons whom the caller may write to; Refused 404, and all of the missing named, where one is not there.
 
-    A patient begins with staff alone: whether another patient exists is not theirs to know.
+    A patient talks with staff alone: whether another patient exists is not theirs to know.
     """
     if not user_ids:
         return {}
     people = mysql.autocommit(lambda tx: store.persons(tx, caller.tenant_id, user_ids))
     strangers = {one for one in user_ids if one not in people or one == caller.user_id}
     if caller.kind == PATIENT:
-        others = {one for one in people if people[one]["kind"] == "patient"} - strangers
-        strangers |= others - _talked_to(caller, others)
+        strangers |= {one for one in people if people[one]["kind"] == "patient"}
     if strangers:
         raise Refused(errors.NOT_FOUND, f"用户不存在：{'、'.join(map(str, sorted(strangers)))}")
     return people
-
-
-def _talked_to(caller: Caller, others: set[int]) -> set[int]:
-    pairs = {direct(caller.user_id, one): one for one in others}
-    found = mysql.autocommit(lambda tx: store.chats(tx, caller.tenant_id, DIRECT, pairs)) if pairs else {}
-    return {pairs[pair] for pair in found}

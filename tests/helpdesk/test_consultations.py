@@ -6,6 +6,7 @@ from tests.consult import chat
 from tests.gateway import talk
 from tests.helpdesk.desk import add, ask, close, contents, count, find, listed
 from tests.people import Hospital, Person
+from tests.wire import post
 
 pytestmark = pytest.mark.store
 
@@ -36,3 +37,11 @@ def test_it_is_nobody_elses_and_stays_open(hospital: Hospital, lin: Person, chen
         assert add(who, "您好", receiveId=session).status == 404
         assert ask(who, "updateReadById", sendId=session).status == 404
     assert close(lin, session).status == 404
+
+
+def test_what_was_taken_off_the_list_counts_again_with_the_next_message(lin: Person, chen: Person) -> None:
+    session = chat.ask(lin, chen, "您好").data["session_no"]
+    post(chat.DOCTOR_DEL, chen.token, session_id=session)
+    assert count(chen) == 0
+    chat.ask(lin, chen, "还在吗")
+    assert count(chen) == 2

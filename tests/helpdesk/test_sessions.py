@@ -62,3 +62,12 @@ def test_a_bad_field_is_named_and_opens_nothing(
     answer = ask(hospital.lin, what, **fields)
     assert (answer.status, answer.code, answer.error.partition("：")[0]) == (400, 10001, why)
     assert rows("chats", hospital) == []
+
+
+def test_who_was_put_out_of_a_group_finds_it_no_more(hospital: Hospital, lin: Person, chen: Person) -> None:
+    group = talk.seated(hospital, lin, chen)
+    talk.sent(chen, group, "大家好")
+    talk.kick(hospital, group, lin)
+    assert create(lin, 4, receiveId=group).status == 404
+    assert ask(lin, "updateReadById", sendId=group).status == 404
+    assert add(lin, "在吗", ownType=3, groupIds=[group]).status == 404
