@@ -13,10 +13,11 @@ from app import run_outbox
 from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row
-from chalicelib.notices import outbox
+from chalicelib.notices import outbox, store
 from chalicelib.notices.jobs import JOBS
 from chalicelib.settings import settings
 from tests.files.test_sweep import said
+from tests.inbox.test_list import counted
 from tests.people import Hospital
 
 pytestmark = pytest.mark.store
@@ -142,6 +143,26 @@ def test_what_cannot_be_done_is_given_up_and_said_so(hospital: Hospital, caplog:
     assert (row["waiting"], row["tries"], row["done_at"]) == (None, outbox.TRIES, None)
     assert row["parked_at"]
     assert [record.levelname for record in caplog.records].count("ERROR") == 1
+
+
+def test_what_waits_for_another_company_is_not_looked_at_by_our_own_lane(hospital: Hospital) -> None:
+    """Counted in MySQL: rows that were read."""
+    digits = " UNION ALL ".join(f"SELECT {digit} AS n" for digit in range(10))
+    places = " CROSS JOIN ".join(f"({digits}) AS d{place}" for place in range(4))
+    mysql.autocommit(
+        lambda tx: tx.run(
+            f"""
+            INSERT INTO outbox (tenant_id, job, payload, due_at, created_at)
+            SELECT %(tenant_id)s, 'test-outside', '{{}}', 1, 1 FROM {places}
+            """,
+            tenant_id=hospital.tenant_id,
+        )
+    )
+    promise(hospital)
+    lane = (clock.now(), ["test-outside"], False, 50)
+    found, read = mysql.autocommit(lambda tx: counted(tx, lambda: store.due(tx, *lane)))
+    assert [row["job"] for row in found] == ["test"]
+    assert read <= 10
 
 
 def test_a_job_that_nobody_knows_waits_for_the_version_that_does(hospital: Hospital) -> None:
