@@ -63,13 +63,16 @@ Pem = Annotated[str, Field(max_length=8000, pattern=r"^[\n\r -~]*$")]
 Serial = Annotated[str, Field(pattern=r"^[0-9A-Za-z_]{0,64}$", examples=["5157F09EFDC096DE15EBE81A47057A7200000000"])]
 
 
+PublicPem = Annotated[str, Field(max_length=3000, pattern=r"^[\n\r -~]*$")]  # ten of them fit into their column
+
+
 class PublicKey(Wire):
     serial: str = Field(
         pattern=r"^[0-9A-Za-z_]{1,64}$",
         description="PUB_KEY_ID_…，或平台证书序列号",
         examples=["PUB_KEY_ID_0114232134912410000000000000"],
     )
-    pem: Pem = Field(examples=["-----BEGIN PUBLIC KEY-----\nMIIB...\n-----END PUBLIC KEY-----"])
+    pem: PublicPem = Field(examples=["-----BEGIN PUBLIC KEY-----\nMIIB...\n-----END PUBLIC KEY-----"])
 
 
 class PayConf(Wire):

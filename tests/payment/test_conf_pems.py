@@ -1,0 +1,57 @@
+"""wechat/pay_conf: keys and certificates that could not be used are refused where they are saved, and not by a payment
+that fails."""
+
+from typing import Any
+
+import pytest
+
+from chalicelib.adapters.wechat_pay_terms import V2
+from devstack import wechat_pay_keys
+from devstack.wechat_pay import WeChatPay
+from tests.payment.till import CONF, Till, wanted
+from tests.wire import get, post
+
+pytestmark = pytest.mark.store
+
+# Keys of a kind (1.2.3.4) that nobody knows.
+PRIVATE = "-----BEGIN PRIVATE KEY-----\nMAwCAQAwBQYDKgMEBAA=\n-----END PRIVATE KEY-----\n"
+PUBLIC = "-----BEGIN PUBLIC KEY-----\nMAswBQYDKgMEAwIAAA==\n-----END PUBLIC KEY-----\n"
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"private_key": PRIVATE}, "private_key"),
+        ({"certificate": PUBLIC}, "certificate"),
+        ({"public_keys": [{"serial": "a", "pem": PUBLIC}]}, "public_keys"),
+    ],
+)
+def test_a_key_of_an_unknown_kind_is_refused(till: Till, fields: dict[str, Any], field: str) -> None:
+    answer = post(CONF, till.hospital.admin.token, **wanted(till.merchant, **fields))
+    assert (answer.status, answer.error.startswith(field)) == (400, True), answer.body
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"certificate": wechat_pay_keys.public_pem("merchant")}, "certificate"),  # a key is no certificate
+        ({"certificate": wechat_pay_keys.certificate_pem("somebody")}, "certificate"),
+        ({"private_key": wechat_pay_keys.private_pem("somebody")}, "certificate"),
+        ({"private_key": ""}, "private_key"),
+    ],
+)
+def test_a_certificate_that_no_money_could_go_back_with_is_refused(
+    till: Till, pay: WeChatPay, fields: dict[str, Any], field: str
+) -> None:
+    token = till.hospital.admin.token
+    answer = post(CONF, token, **wanted(pay.merchant(V2), **fields))
+    assert (answer.status, answer.error.startswith(field)) == (400, True), answer.body
+    assert get(CONF, token).data["mch_id"] == till.merchant.mch_id
+
+
+def test_keys_of_any_length_are_saved_or_refused(till: Till) -> None:
+    pem = next(iter(till.merchant.public_keys.values()))
+    for length, status in ((3000, 200), (3001, 400), (7900, 400)):
+        keys = [{"serial": f"a{number}", "pem": pem + "\n" * (length - len(pem))} for number in range(10)]
+        answer = post(CONF, till.hospital.admin.token, **wanted(till.merchant, public_keys=keys))
+        assert answer.status == status, answer.body
