@@ -24,12 +24,12 @@ def current(tenant_id: int) -> Merchant | None:
 
 
 def of(payment: Row) -> Merchant:
-    """Return the account that an order was made at. Refused 404 where it is gone."""
+    """Return the account that an order was made at, as it is set up now. Refused 404 where it is gone."""
     tenant_id, mch_id = payment["tenant_id"], payment["mch_id"]
     row = mysql.autocommit(lambda tx: one(tx, tenant_id, mch_id))
     if row is None:
         raise Refused(errors.NOT_FOUND, "微信支付商户不存在")
-    return opened(tenant_id, row, payment["app_id"], payment["sign_type"])
+    return opened(tenant_id, row, payment["app_id"])
 
 
 def every(tenant_id: int) -> list[Merchant]:
@@ -98,13 +98,13 @@ def _listed(tx: Tx, tenant_id: int) -> list[Row]:
     )
 
 
-def opened(tenant_id: int, row: Row, app_id: str = "", sign_type: str = "") -> Merchant:
+def opened(tenant_id: int, row: Row, app_id: str = "") -> Merchant:
     number = int(row["mch_id"])
     return Merchant(
         appid=app_id,
         mch_id=row["mch_id"],
         version=row["version"],
-        sign_type=sign_type or row["sign_type"],
+        sign_type=row["sign_type"],
         key=sealing.unseal(tenant_id, f"{TABLE}.key", number, row["key_sealed"]),
         serial=row["serial"],
         private_key=sealing.unseal(tenant_id, f"{TABLE}.private", number, row["private_key_sealed"]),

@@ -18,9 +18,9 @@ def sign(caller: Caller, asked: PaySignAsked) -> PaySign:
     sealing.ready()
     own = (caller.tenant_id, caller.user_id, asked.appId, asked.prepayId)
     payment = mysql.autocommit(lambda tx: store.signable(tx, *own))
-    if payment is None:
+    merchant = merchants.of({**payment, "tenant_id": caller.tenant_id}) if payment else None
+    if payment is None or merchant is None or merchant.sign_type != payment["sign_type"]:  # set up anew meanwhile
         raise Refused(errors.NOT_FOUND, "订单不存在、已支付或已失效")
     if asked.signType != payment["sign_type"]:
         raise Refused(errors.BAD_PARAMETER, f"signType：必须是 {payment['sign_type']}")
-    merchant = merchants.of({**payment, "tenant_id": caller.tenant_id})
     return PaySign(paySign=wechat_pay.page_signature(merchant, payment["prepay_id"], asked.timeStamp, asked.nonceStr))

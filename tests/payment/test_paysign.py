@@ -89,3 +89,13 @@ def test_what_is_paid_is_not_signed_again(till: Till) -> None:
     order = till.ordered(book_id)
     till.paid(book_id)
     assert till.sign(order).status == 404
+
+
+def test_an_order_of_another_kind_of_signature_than_is_set_up_is_not_signed(hospital: Hospital, pay: WeChatPay) -> None:
+    till = tills.opened(hospital, pay, V2, MD5)
+    book_id = till.booked()
+    order = till.ordered(book_id)
+    newer = pay.merchant(V2, HMAC, appid=till.merchant.appid, mch_id=till.merchant.mch_id)
+    assert post(tills.CONF, hospital.admin.token, **tills.wanted(newer)).status == 200
+    assert till.sign(order).status == 404
+    assert till.sign(till.ordered(book_id)).status == 200

@@ -1,12 +1,17 @@
 """Money that comes where it is not wanted, twice, or for an old account: nothing is lost, and nothing counts twice."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
+from chalicelib import clock
+from chalicelib.adapters.wechat_pay_terms import HMAC, RSA, V2, V3
+from devstack import wechat_pay_wire_v3
 from devstack.wechat_pay import WeChatPay
 from tests.payment import till as tills
 from tests.payment.till import Till
+from tests.people import Hospital
 from tests.wire import post
 
 pytestmark = pytest.mark.store
@@ -47,6 +52,38 @@ def test_who_changed_the_account_still_hears_of_the_old_ones_orders(till: Till, 
     till.ward.cancel(till.hospital.lin, book_id)
     till.pay_back()
     assert [one.order.merchant.mch_id for one in pay.refunds.values()] == [till.merchant.mch_id]
+
+
+@pytest.mark.parametrize(("before", "after"), [(V3, V2), (V2, V3)])
+def test_who_changed_the_accounts_version_still_pays_back_through_it(
+    hospital: Hospital, pay: WeChatPay, before: str, after: str
+) -> None:
+    """The merchant is the same one; what it is asked in, and how that is signed, is what is set up now."""
+    till = tills.opened(hospital, pay, before)
+    book_id = till.booked()
+    number = till.paid(book_id)["out_trade_no"]
+    kind = HMAC if after == V2 else RSA
+    newer = pay.merchant(after, kind, appid=till.merchant.appid, mch_id=till.merchant.mch_id)
+    assert post(tills.CONF, hospital.admin.token, **tills.wanted(newer)).status == 200
+    pay.orders[number] = replace(pay.orders[number], merchant=newer)  # the same to WeChat
+    till.ward.cancel(hospital.lin, book_id)
+    till.pay_back()
+    assert [(one["state"], one["error"]) for one in till.refunds(book_id)] == [("sent", "")]
+
+
+def test_what_one_account_was_told_is_not_believed_of_anothers_order(till: Till, pay: WeChatPay) -> None:
+    """Whoever holds the keys of an account that the hospital has left can speak of that account's orders alone."""
+    left = till.merchant
+    newer = pay.merchant(appid=left.appid)
+    assert post(tills.CONF, till.hospital.admin.token, **tills.wanted(newer)).status == 200
+    book_id = till.booked()
+    till.pays(book_id)
+    number = till.payments(book_id)[0]["out_trade_no"]
+    headers, body = wechat_pay_wire_v3.paid_notice(
+        pay, replace(pay.orders[number], merchant=replace(newer, key=left.key)), clock.now()
+    )
+    assert till.told((headers, body)).status == 400
+    assert till.charge(book_id) == (0, 1)
 
 
 def test_two_orders_paid_at_once_are_one_payment_and_one_refund(till: Till, pay: WeChatPay) -> None:
