@@ -18,7 +18,8 @@ from chalicelib.payment.store_refunds import DONE, DUE, SENT, STUCK
 logger = logging.getLogger(__name__)
 
 REASON = "预约已取消"  # what the patient reads in WeChat
-BECAME = {"SUCCESS": DONE, "PROCESSING": SENT, "CLOSED": STUCK, "ABNORMAL": STUCK}
+# "": WeChat refuses it, or knows of none: it is sent again.
+BECAME = {"SUCCESS": DONE, "PROCESSING": SENT, "CLOSED": STUCK, "ABNORMAL": STUCK, "": DUE}
 
 
 def owe(tx: Tx, payment: Row, reason: str) -> None:

@@ -1,0 +1,27 @@
+"""A refund that WeChat took and then knows nothing of is sent again, by its number: else it would never go back."""
+
+import pytest
+
+from chalicelib.adapters.wechat_pay_terms import V2, V3
+from chalicelib.payment import reconciliation
+from devstack.wechat_pay import WeChatPay
+from tests.payment import till as tills
+from tests.people import Hospital
+
+pytestmark = pytest.mark.store
+
+
+@pytest.mark.parametrize("version", [V3, V2])
+def test_a_refund_that_wechat_knows_nothing_of_is_sent_again(hospital: Hospital, pay: WeChatPay, version: str) -> None:
+    till = tills.opened(hospital, pay, version)
+    book_id = till.booked()
+    till.paid(book_id)
+    till.ward.cancel(hospital.lin, book_id)
+    till.pay_back()
+    [number] = pay.refunds
+    pay.refunds.clear()
+    for state in ("due", "sent"):
+        till.minute_later()
+        reconciliation.run()
+        assert [one["state"] for one in till.refunds(book_id)] == [state]
+    assert list(pay.refunds) == [number]
