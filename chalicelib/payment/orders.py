@@ -134,6 +134,8 @@ def _answered(tx: Tx, payment: Row, answer: Answer) -> Row:
         return now
     if booking is None or not dues.is_owed(booking):  # paid through the other answer, or cancelled meanwhile
         raise Refused(errors.CONFLICT, "该预约已支付或已取消")
+    if not now["live"]:  # another payer's took its place meanwhile, or WeChat refused it to another request
+        raise Refused(errors.CONFLICT, "已有另一订单，请重新下单")
     if now["prepay_id"]:
         return now
     store.prepare(tx, now["payment_id"], answer.prepay_id)

@@ -152,6 +152,16 @@ def test_what_does_not_fit_its_order_is_refused(hospital: Hospital, pay: WeChatP
     assert till.told(pay.paid_notice(number)).status == 200
 
 
+@pytest.mark.parametrize("state", ["PAYERROR", "USERPAYING", "NOTPAY"])
+def test_a_notice_that_tells_of_no_success_counts_nothing(till: Till, pay: WeChatPay, state: str) -> None:
+    book_id = till.booked()
+    till.pays(book_id)
+    number = till.payments(book_id)[0]["out_trade_no"]
+    pay.orders[number] = replace(pay.orders[number], state=state)
+    assert till.told(pay.paid_notice(number)).status == 200
+    assert unchanged(till, book_id)
+
+
 def test_another_currency_is_refused(till: Till, pay: WeChatPay, monkeypatch: pytest.MonkeyPatch) -> None:
     book_id = till.booked()
     till.pays(book_id)

@@ -134,3 +134,18 @@ def test_a_notice_that_comes_before_the_answer_counts(
     assert till.order(book_id).status == 409
     assert till.charge(book_id) == (0, 2)
     assert [one["state"] for one in till.payments(book_id)] == [store.PAID]
+
+
+def test_an_order_that_lost_its_place_while_wechat_was_slow_is_not_answered(till: Till, pay: WeChatPay) -> None:
+    """Nobody could pay by it: it would not be signed."""
+    book_id = till.booked()
+    pay.open.clear()
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(till.order, book_id)
+        wait_until(lambda: bool(till.payments(book_id)))
+        second = pool.submit(till.order, book_id, open_id="oUpF8uMEb4qRXf22hE3X68TekukE")
+        wait_until(lambda: len(till.payments(book_id)) == 2)
+        pay.open.set()
+        assert (first.result().status, first.result().error) == (409, "已有另一订单，请重新下单")
+        assert till.sign(second.result().data).status == 200
+    assert [bool(one["prepay_id"]) for one in till.payments(book_id)] == [False, True]
