@@ -99,6 +99,16 @@ def test_an_order_ends_when_its_booking_must_be_paid(till: Till) -> None:
     assert (answer.status, answer.error) == (409, "已超过支付时限，请重新预约")
 
 
+def test_an_order_lives_as_long_as_wechat_wants_at_least(till: Till) -> None:
+    """It takes none that ends within a minute; what is paid after the release goes back."""
+    till.ward.rules(pay_minutes=30)
+    book_id = till.booked()
+    before = clock.now()
+    shifted(book_id, pay_by=before + 10 * clock.SECOND)
+    till.ordered(book_id)
+    assert till.payments(book_id)[0]["expires_at"] >= before + 90 * clock.SECOND
+
+
 def test_a_free_booking_is_paid_without_a_call(till: Till, pay: WeChatPay) -> None:
     book_id = till.booked(fee=0)
     found = till.order(book_id, open_id="").data

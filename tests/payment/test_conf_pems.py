@@ -4,6 +4,8 @@ that fails."""
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from chalicelib.adapters.wechat_pay_terms import V2
 from devstack import wechat_pay_keys
@@ -29,6 +31,14 @@ PUBLIC = "-----BEGIN PUBLIC KEY-----\nMAswBQYDKgMEAwIAAA==\n-----END PUBLIC KEY-
 def test_a_key_of_an_unknown_kind_is_refused(till: Till, fields: dict[str, Any], field: str) -> None:
     answer = post(CONF, till.hospital.admin.token, **wanted(till.merchant, **fields))
     assert (answer.status, answer.error.startswith(field)) == (400, True), answer.body
+
+
+def test_a_key_that_is_too_short_is_refused(till: Till) -> None:
+    """WeChat signs with 2048 bits; what has fewer is not WeChat's, or can be forged."""
+    short = rsa.generate_private_key(65537, 1024).public_key()
+    pem = short.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    body = wanted(till.merchant, public_keys=[{"serial": "a", "pem": pem}])
+    assert post(CONF, till.hospital.admin.token, **body).error.startswith("public_keys（a）：不是 2048 位")
 
 
 @pytest.mark.parametrize(

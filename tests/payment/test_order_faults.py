@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from chalicelib.adapters import wechat_pay
-from chalicelib.adapters.wechat_pay_terms import Unreachable
+from chalicelib.adapters.wechat_pay_terms import Answer, Unreachable
 from chalicelib.payment import reconciliation, store
 from devstack.wechat_pay import WeChatPay
 from tests.booking.ward import rows
@@ -149,3 +149,20 @@ def test_an_order_that_lost_its_place_while_wechat_was_slow_is_not_answered(till
         assert (first.result().status, first.result().error) == (409, "已有另一订单，请重新下单")
         assert till.sign(second.result().data).status == 200
     assert [bool(one["prepay_id"]) for one in till.payments(book_id)] == [False, True]
+
+
+def test_an_order_that_wechat_refuses_to_a_second_request_is_still_the_firsts(
+    till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book_id, prepay = till.booked(), wechat_pay.prepay
+
+    def second(*_: Any) -> Answer:
+        monkeypatch.setattr(wechat_pay, "prepay", prepay)
+        till.ordered(book_id)  # the first is answered meanwhile
+        return Answer("OUT_TRADE_NO_USED")
+
+    monkeypatch.setattr(wechat_pay, "prepay", second)
+    order = till.ordered(book_id)
+    assert [(one["live"], one["prepay_id"]) for one in till.payments(book_id)] == [(1, order["prepay_id"])]
+    assert till.sign(order).status == 200
+    assert ("refused", "order") not in till.ledger()

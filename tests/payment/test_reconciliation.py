@@ -2,13 +2,14 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from app import reconcile_payments
 from chalicelib import clock
-from chalicelib.adapters import mysql
-from chalicelib.adapters.wechat_pay_terms import V2
+from chalicelib.adapters import mysql, wechat_pay
+from chalicelib.adapters.wechat_pay_terms import V2, Answer, Trade
 from chalicelib.payment import checks, reconciliation
 from devstack.wechat_pay import WeChatPay
 from tests.booking.ward import rows
@@ -97,6 +98,24 @@ def test_an_order_that_is_paid_while_it_is_closed_counts(till: Till, pay: WeChat
     assert (till.charge(book_id), till.payments(book_id)[0]["state"]) == ((0, 2), "paid")
 
 
+def test_money_that_is_told_of_while_its_order_is_closed_stays_counted(
+    till: Till, pay: WeChatPay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book_id = till.booked()
+    number = till.ordered(book_id)["out_trade_no"]
+    till.hour_later()
+
+    def told_meanwhile(*_: Any) -> Answer:
+        pay.pay(number)
+        assert till.told(pay.paid_notice(number)).status == 200
+        return Answer()
+
+    monkeypatch.setattr(wechat_pay, "close", told_meanwhile)
+    reconciliation.run()
+    assert (till.charge(book_id), till.payments(book_id)[0]["state"]) == ((0, 2), "paid")
+    assert till.ledger()[-1] == ("paid", "notice")
+
+
 def test_money_for_an_order_that_we_had_closed_is_not_lost(till: Till, pay: WeChatPay) -> None:
     book_id = till.booked()
     number = till.ordered(book_id)["out_trade_no"]
@@ -127,6 +146,29 @@ def test_another_sum_is_counted_for_nobody(till: Till, pay: WeChatPay, caplog: p
     reconciliation.run()
     assert till.charge(book_id) == (0, 1)
     assert "paid another sum" in caplog.messages
+
+
+def test_another_currency_is_counted_for_nobody(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
+    book_id = till.booked()
+    till.pays(book_id)
+    monkeypatch.setattr(wechat_pay, "query", lambda *_: Trade("SUCCESS", "42", 1250, "USD"))
+    till.minute_later()
+    reconciliation.run()
+    assert till.charge(book_id) == (0, 1)
+
+
+def test_what_was_paid_back_by_hand_before_we_heard_of_it_wakes_a_person(
+    till: Till, pay: WeChatPay, caplog: pytest.LogCaptureFixture
+) -> None:
+    book_id = till.booked()
+    till.pays(book_id)
+    number = till.payments(book_id)[0]["out_trade_no"]
+    pay.orders[number] = replace(pay.orders[number], state="REFUND")
+    till.minute_later()
+    reconciliation.run()
+    assert (till.charge(book_id), till.payments(book_id)[0]["state"]) == ((0, 1), "closed")
+    assert [one.levelname for one in caplog.records if one.message == "paid and refunded elsewhere"] == ["ERROR"]
+    assert till.refunds(book_id) == []
 
 
 def test_one_hospitals_broken_key_keeps_no_other_from_its_money(
