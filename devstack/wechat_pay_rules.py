@@ -117,6 +117,8 @@ def refund(pay: "WeChatPay", merchant: Merchant, out_trade_no: str, total: int, 
     )
     if order.state not in ("SUCCESS", "REFUND"):
         raise Wrong("TRADE_STATE_ERROR")
+    if asked.notify_url and not ADDRESS.fullmatch(asked.notify_url):
+        raise Wrong("PARAM_ERROR")
     if total != order.fee or not 0 < asked.fee <= order.fee - gone:
         raise Wrong("INVALID_REQUEST")
     pay.orders[out_trade_no] = replace(order, state="REFUND")

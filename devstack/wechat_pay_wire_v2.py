@@ -94,7 +94,7 @@ def close(pay: "WeChatPay", merchant: Merchant, fields: Fields) -> Fields:
 def refund(pay: "WeChatPay", merchant: Merchant, fields: Fields) -> Fields:
     order = wechat_pay_rules.order_of(pay, merchant, fields["out_trade_no"])
     wanted = Refund(
-        order, fields["out_refund_no"], int(fields["refund_fee"]), fields["refund_desc"], fields["notify_url"]
+        order, fields["out_refund_no"], int(fields["refund_fee"]), fields["refund_desc"], fields.get("notify_url", "")
     )
     made = wechat_pay_rules.refund(pay, merchant, order.out_trade_no, int(fields["total_fee"]), wanted)
     return {"out_refund_no": made.out_refund_no, "refund_id": made.refund_id, "refund_fee": str(made.fee)}

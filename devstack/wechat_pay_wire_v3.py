@@ -116,7 +116,7 @@ def close(pay: "WeChatPay", merchant: Merchant, asked: Asked) -> None:
 def refund(pay: "WeChatPay", merchant: Merchant, asked: Asked) -> Json:
     told, amount = json.loads(asked.body), json.loads(asked.body)["amount"]
     order = wechat_pay_rules.order_of(pay, merchant, told["out_trade_no"])
-    wanted = Refund(order, told["out_refund_no"], amount["refund"], told["reason"], told["notify_url"])
+    wanted = Refund(order, told["out_refund_no"], amount["refund"], told["reason"], told.get("notify_url", ""))
     return _refund(wechat_pay_rules.refund(pay, merchant, told["out_trade_no"], amount["total"], wanted))
 
 

@@ -69,7 +69,10 @@ def close(merchant: Merchant, out_trade_no: str) -> Answer:
 def refund(
     merchant: Merchant, out_trade_no: str, out_refund_no: str, fee: int, total: int, reason: str, notify_url: str
 ) -> Refund:
-    """Send money back: `fee` of the `total` that was paid. Once for each out_refund_no, however often it is asked."""
+    """Send money back: `fee` of the `total` that was paid. Once for each out_refund_no, however often it is asked.
+
+    Without a notify_url ("") WeChat tells nobody what became of it, and is to be asked.
+    """
     asked = (out_trade_no, out_refund_no, fee, total, reason, notify_url)
     return v2.refund(merchant, *asked) if merchant.version == V2 else v3.refund(merchant, *asked)
 

@@ -87,7 +87,7 @@ def refund(
             "out_trade_no": out_trade_no,
             "out_refund_no": out_refund_no,
             "reason": reason.encode()[:80].decode(errors="ignore"),
-            "notify_url": notify_url,
+            **({"notify_url": notify_url} if notify_url else {}),
             "amount": {"refund": fee, "total": total, "currency": CURRENCY},
         },
     )

@@ -39,8 +39,8 @@ def every(tenant_id: int) -> list[Merchant]:
 
 
 def notify_url(tenant_id: int, what: str) -> str:
-    """Return where WeChat tells of payments (notify) or refunds (refund_notify)."""
-    return f"{settings.public_url}{NOTICES}/{what}/{tenant_id}"
+    """Return where WeChat tells of payments (notify) or refunds (refund_notify), "" where the world cannot find us."""
+    return f"{settings.public_url}{NOTICES}/{what}/{tenant_id}" if settings.public_url else ""
 
 
 def in_use(tx: Tx, tenant_id: int, to_change: bool = False) -> Row | None:

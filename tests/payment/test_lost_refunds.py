@@ -1,9 +1,12 @@
-"""A refund that WeChat took and then knows nothing of is sent again, by its number: else it would never go back."""
+"""What would never go back if nobody had thought of it."""
+
+from dataclasses import replace
 
 import pytest
 
 from chalicelib.adapters.wechat_pay_terms import V2, V3
-from chalicelib.payment import reconciliation
+from chalicelib.payment import merchants, reconciliation
+from chalicelib.settings import settings
 from devstack.wechat_pay import WeChatPay
 from tests.payment import till as tills
 from tests.people import Hospital
@@ -25,3 +28,17 @@ def test_a_refund_that_wechat_knows_nothing_of_is_sent_again(hospital: Hospital,
         reconciliation.run()
         assert [one["state"] for one in till.refunds(book_id)] == [state]
     assert list(pay.refunds) == [number]
+
+
+@pytest.mark.parametrize("version", [V3, V2])
+def test_an_api_that_lost_its_public_name_still_pays_back(
+    hospital: Hospital, pay: WeChatPay, version: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """WeChat refuses an address that is none, and takes a refund without: then it is asked what became of it."""
+    till = tills.opened(hospital, pay, version)
+    book_id = till.booked()
+    till.paid(book_id)
+    till.ward.cancel(hospital.lin, book_id)
+    monkeypatch.setattr(merchants, "settings", replace(settings, public_url=""))
+    till.pay_back()
+    assert [(one["state"], one["error"]) for one in till.refunds(book_id)] == [("sent", "")]
