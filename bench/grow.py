@@ -18,8 +18,9 @@ from bench.rows import PAGE, Event
 from chalicelib import migrations
 from chalicelib.adapters import mysql
 from chalicelib.adapters import redis as cache
+from chalicelib.consult import cards
 from chalicelib.identity import tokens
-from chalicelib.messaging import ids
+from chalicelib.messaging import ids, tail
 
 SIZES, LARGEST = [1_000, 100_000, 1_000_000], 10_000_000
 POOL = 1 << 30  # bytes of the database's cache, as a small instance has; the private server's own default is an eighth
@@ -105,8 +106,8 @@ def _forget(talk: Talk) -> None:
     """Redis has never heard of it."""
     pipe = cache.client().pipeline(transaction=False)
     for key in (
-        f"consult:1:{{{talk.session_no}}}",
-        *(f"log:2:{{{talk.session_no}}}:{part}" for part in ("state", "tail")),
+        f"consult:{cards.SHAPE}:{{{talk.session_no}}}",
+        *(f"log:{tail.SHAPE}:{{{talk.session_no}}}:{part}" for part in ("state", "tail")),
     ):
         pipe.delete(key)
     pipe.execute()

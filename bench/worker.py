@@ -57,6 +57,8 @@ class Worker:
         row = self.rows[name]
         self.events = row.events(self.who(row))
         self.trips = [self.learned(row, number) for number in range(len(self.events))]
+        if row.before and "M" not in shape(self.trips[0]):
+            raise RuntimeError(f"{name}: what is made so before each turn leaves MySQL nothing to do")
         return shape(self.trips[0])
 
     def learned(self, row: Row, number: int) -> list[Trip]:
