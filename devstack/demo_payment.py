@@ -17,6 +17,7 @@ def fill(external_id: str, tenant_id: int, by: int) -> None:
 
 
 def _fill(tx: Tx, tenant_id: int, merchant: Merchant, by: int) -> None:
-    row = merchants.in_use(tx, tenant_id, to_change=True)
+    merchants.hold(tx, tenant_id)
+    row = merchants.in_use(tx, tenant_id)
     if row is None or merchants.opened(tenant_id, row, merchant.appid) != merchant:
         merchants.save(tx, tenant_id, merchant, by, clock.now())

@@ -45,7 +45,7 @@ def save(caller: Caller, saved: PayConfSaved) -> None:
 
 
 def _save(tx: Tx, caller: Caller, saved: PayConfSaved) -> None:
-    merchants.in_use(tx, caller.tenant_id, to_change=True)
+    merchants.hold(tx, caller.tenant_id)
     row = merchants.one(tx, caller.tenant_id, saved.mch_id)
     before = merchants.opened(caller.tenant_id, row) if row else None
     merchant = Merchant(

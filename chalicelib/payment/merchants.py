@@ -43,12 +43,14 @@ def notify_url(tenant_id: int, what: str) -> str:
     return f"{settings.public_url}{NOTICES}/{what}/{tenant_id}" if settings.public_url else ""
 
 
-def in_use(tx: Tx, tenant_id: int, to_change: bool = False) -> Row | None:
+def hold(tx: Tx, tenant_id: int) -> None:
+    """Change a hospital's accounts one at a time: of two at once one would write its keys into the other's row."""
+    tx.value("SELECT 1 FROM tenants WHERE tenant_id = %(tenant_id)s FOR UPDATE", tenant_id=tenant_id)
+
+
+def in_use(tx: Tx, tenant_id: int) -> Row | None:
     return tx.one(
-        f"""
-        SELECT {COLUMNS} FROM wechat_merchants WHERE tenant_id = %(tenant_id)s AND in_use = 1
-        {"FOR UPDATE" if to_change else ""}
-        """,
+        f"SELECT {COLUMNS} FROM wechat_merchants WHERE tenant_id = %(tenant_id)s AND in_use = 1",
         tenant_id=tenant_id,
     )
 
@@ -62,7 +64,7 @@ def one(tx: Tx, tenant_id: int, mch_id: str) -> Row | None:
 
 
 def save(tx: Tx, tenant_id: int, merchant: Merchant, by: int, now: int) -> None:
-    """Have patients pay through this account from now on."""
+    """Have patients pay through this account from now on, in a transaction that holds the hospital's."""
     tx.run("UPDATE wechat_merchants SET in_use = NULL WHERE tenant_id = %(tenant_id)s", tenant_id=tenant_id)
     tx.run(
         """

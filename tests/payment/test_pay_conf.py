@@ -1,13 +1,18 @@
 """wechat/pay_conf: how a hospital's admin sets up its account at WeChat Pay."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from chalicelib.adapters.wechat_pay_terms import HMAC, V2
+from chalicelib.identity import sealing
+from chalicelib.payment import merchants
 from devstack.wechat_pay import WeChatPay
 from tests.booking.ward import rows
+from tests.faults.aftermath import somebody_waits, wait_until
 from tests.payment import till as tills
+from tests.payment.test_release import Held
 from tests.payment.till import CONF, Till, wanted
 from tests.people import Hospital
 from tests.wire import get, post
@@ -55,6 +60,24 @@ def test_an_account_that_is_used_again_keeps_its_keys(till: Till, pay: WeChatPay
     assert post(CONF, admin.token, **first).status == 200
     assert [row["in_use"] for row in rows("wechat_merchants", till.hospital)] == [1, None]
     till.paid(till.booked())
+
+
+def test_accounts_that_are_saved_at_once_keep_each_their_own_keys(
+    hospital: Hospital, pay: WeChatPay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = (wanted(pay.merchant()) for _ in range(2))
+    held = Held(monkeypatch, sealing, "seal")
+    with ThreadPoolExecutor(2) as pool:
+        one = pool.submit(post, CONF, hospital.admin.token, **first)
+        assert held.about.wait(10)
+        other = pool.submit(post, CONF, hospital.admin.token, **second)
+        wait_until(lambda: other.done() or somebody_waits())
+        held.go.set()
+        assert (one.result().status, other.result().status) == (200, 200)
+    stored = {row["mch_id"]: row for row in rows("wechat_merchants", hospital)}
+    keys = {mch_id: merchants.opened(hospital.tenant_id, row).key for mch_id, row in stored.items()}
+    assert keys == {saved["mch_id"]: saved["key"] for saved in (first, second)}
+    assert [stored[saved["mch_id"]]["in_use"] for saved in (first, second)] == [None, 1]
 
 
 @pytest.mark.parametrize(
