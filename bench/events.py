@@ -49,7 +49,7 @@ def get(path: str, token: str, **query: Any) -> dict[str, Any]:
 
 
 def post(path: str, token: str, key: str, **body: Any) -> dict[str, Any]:
-    headers = {"token": token, "Idempotency-Key": key, "Content-Type": "application/json"}
+    headers = {"token": token, "Content-Type": "application/json"} | ({"Idempotency-Key": key} if key else {})
     return _event("POST", path, headers, {}, json.dumps(body, ensure_ascii=False))
 
 
