@@ -29,10 +29,7 @@ def entries(caller: Caller, room: Room, messages: Sequence[Message]) -> list[Ent
     people = senders(caller.tenant_id, {message.sender for message in messages})
     seqs = [message.seq for message in messages]
     thought = mysql.autocommit(lambda tx: store.appraised(tx, room.conversation_id, caller.user_id, seqs))
-    return [
-        {**_entry(room, message, people[message.sender]), **_own(caller, message, thought.get(message.seq, 0))}  # type: ignore[typeddict-item]
-        for message in messages
-    ]
+    return [_entry(caller, room, message, people[message.sender], thought.get(message.seq, 0)) for message in messages]
 
 
 def senders(tenant_id: int, principals: Iterable[str]) -> dict[str, Row]:
@@ -48,7 +45,7 @@ def extra_of(text: str) -> dict[str, Any]:
     return dict(json.loads(text)) if text else {}
 
 
-def _entry(room: Room, message: Message, sender: Row) -> dict[str, Any]:
+def _entry(caller: Caller, room: Room, message: Message, sender: Row, thought: int) -> Entry:
     extra = extra_of(message.extra)
     return {
         "messageId": message.id,
@@ -56,6 +53,7 @@ def _entry(room: Room, message: Message, sender: Row) -> dict[str, Any]:
         "sendId": sessions.shown(message.sender),
         "sendName": sender["name"] or "",
         "sendType": SYSTEM if "note" in extra else TYPES[sender["kind"]],
+        "isSelf": message.sender == caller.principal,
         "title": extra.get("title", ""),
         "content": extra.get("caption", message.content),
         "link": links.signed(message.object_key) if message.object_key else extra.get("link", ""),
@@ -64,8 +62,5 @@ def _entry(room: Room, message: Message, sender: Row) -> dict[str, Any]:
         "itemType": IMAGE if message.object_key else message.type,
         "createTime": clock.wire(message.sent_at),
         "isWithdrawn": message.withdrawn,
+        "appraise": thought,
     }
-
-
-def _own(caller: Caller, message: Message, thought: int) -> dict[str, Any]:
-    return {"isSelf": message.sender == caller.principal, "appraise": thought}

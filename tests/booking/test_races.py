@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from threading import Barrier, Event
+from threading import Event
 from typing import Any
 
 import pytest
@@ -15,22 +15,10 @@ from tests import people
 from tests.booking.ward import AFTERNOON, Ward, day, patient, rows, second_account
 from tests.faults.aftermath import somebody_waits, wait_until
 from tests.people import Person
+from tests.threads import at_once
 from tests.wire import Answer
 
 pytestmark = pytest.mark.store
-
-
-def at_once(calls: Iterable[Callable[[], Answer]]) -> list[Answer]:
-    """Make the calls, each from a thread of its own, all beginning together."""
-    ready = list(calls)
-    start = Barrier(len(ready))
-
-    def made(call: Callable[[], Answer]) -> Answer:
-        start.wait()
-        return call()
-
-    with ThreadPoolExecutor(len(ready)) as pool:
-        return list(pool.map(made, ready))
 
 
 def statuses(answers: Iterable[Answer]) -> Counter[int]:

@@ -1,8 +1,6 @@
 """Many at once: no agent has more than their cap, a chat is made once, closing lowers once."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
 import pytest
@@ -16,21 +14,9 @@ from tests.faults.aftermath import somebody_waits, wait_until
 from tests.helpdesk.desk import Desk, add, ask, close, create, find, rows, served_by, shunt, told
 from tests.people import Hospital, Person
 from tests.processes import at_once as in_processes
-from tests.wire import Answer
+from tests.threads import at_once
 
 pytestmark = pytest.mark.store
-
-
-def at_once(calls: Iterable[Callable[[], Answer]]) -> list[Answer]:
-    ready = list(calls)
-    start = Barrier(len(ready))
-
-    def made(call: Callable[[], Answer]) -> Answer:
-        start.wait()
-        return call()
-
-    with ThreadPoolExecutor(len(ready)) as pool:
-        return list(pool.map(made, ready))
 
 
 def crowd(hospital: Hospital, size: int) -> list[Person]:

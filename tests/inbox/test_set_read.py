@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from chalicelib.inbox import messages
-from tests.booking.test_races import at_once
 from tests.gateway.talk import visitor
 from tests.inbox.box import MSG, listed, send, set_all_read, set_read, stored, texts, unread_count
 from tests.people import Hospital, Person
+from tests.threads import at_once
 from tests.wire import post
 
 pytestmark = pytest.mark.store

@@ -9,10 +9,10 @@ import pytest
 
 from chalicelib.inbox import store
 from chalicelib.notices import outbox
-from tests.booking.test_races import at_once
 from tests.faults.aftermath import somebody_waits, wait_until
 from tests.inbox.box import listed, send, set_all_read, stored, texts, unread_count
 from tests.people import Hospital, Person
+from tests.threads import at_once
 
 pytestmark = pytest.mark.store
 Gate = tuple[Event, Event]

@@ -15,7 +15,8 @@ from tests.booking.ward import ward as made
 from tests.payment import till as tills
 from tests.payment.till import OPENID, Till
 from tests.people import Hospital, Person
-from tests.wechat.desk import APP_ID, at_once
+from tests.threads import at_once
+from tests.wechat.desk import APP_ID
 from tests.wire import post
 
 pytestmark = pytest.mark.store

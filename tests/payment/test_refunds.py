@@ -17,7 +17,7 @@ from tests.faults.aftermath import wait_until
 from tests.payment import till as tills
 from tests.payment.till import Till
 from tests.people import Hospital
-from tests.wechat.desk import at_once
+from tests.threads import at_once
 
 pytestmark = pytest.mark.store
 

@@ -3,7 +3,7 @@
 import base64
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier, Event
+from threading import Event
 from typing import Any, TypeVar
 
 import pytest
@@ -50,18 +50,6 @@ def form(*parts: tuple[str, str | None, bytes]) -> bytes:
 def upload(person: Person, content: bytes = CONTENT, name: str = NAME, field: str = "file") -> Answer:
     kind = f"multipart/form-data; boundary={BOUNDARY}"
     return send_bytes(f"{ROOT}/auth_file/upload", person, form((field, name, content)), kind)
-
-
-def at_once(requests: list[Callable[[], T]]) -> list[T]:
-    """Have them all begin in the same moment."""
-    start = Barrier(len(requests))
-
-    def begin(request: Callable[[], T]) -> T:
-        start.wait(10)
-        return request()
-
-    with ThreadPoolExecutor(len(requests)) as pool:
-        return list(pool.map(begin, requests))
 
 
 def crossing(

@@ -9,7 +9,8 @@ from chalicelib.people import tenants
 from chalicelib.settings import settings
 from tests.booking.ward import rows
 from tests.people import Hospital
-from tests.wechat.desk import BOUNDARY, CONTENT, NAME, ROOT, at_once, form, send_bytes, upload
+from tests.threads import at_once
+from tests.wechat.desk import BOUNDARY, CONTENT, NAME, ROOT, form, send_bytes, upload
 from tests.wire import Answer, get, post
 
 UPLOAD, DOWNLOAD = f"{ROOT}/auth_file/upload", f"{ROOT}/auth_file/download"

@@ -14,7 +14,8 @@ from devstack import demo_wechat
 from devstack.wechat import WeChat
 from tests.booking.ward import Ward, day, rows
 from tests.people import Person
-from tests.wechat.desk import at_once, configure
+from tests.threads import at_once
+from tests.wechat.desk import configure
 from tests.wechat.telling import LINS, SEND, announce, choose, deliver, promised
 
 

@@ -11,7 +11,8 @@ from chalicelib.official import account
 from chalicelib.people import tenants
 from tests.booking.ward import rows
 from tests.people import Hospital
-from tests.wechat.desk import APP_ID, CONF, ROOT, SECRET, SITE, at_once, conf, configure, crossing
+from tests.threads import at_once
+from tests.wechat.desk import APP_ID, CONF, ROOT, SECRET, SITE, conf, configure, crossing
 from tests.wire import get, post
 
 pytestmark = pytest.mark.store

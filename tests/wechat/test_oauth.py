@@ -14,7 +14,8 @@ from chalicelib.official import openids
 from devstack import wechat as fake
 from devstack.wechat import WeChat
 from tests.people import Hospital, Person
-from tests.wechat.desk import APP_ID, ROOT, SITE, at_once, configure, crossing
+from tests.threads import at_once
+from tests.wechat.desk import APP_ID, ROOT, SITE, configure, crossing
 from tests.wire import Answer, get
 
 pytestmark = pytest.mark.store

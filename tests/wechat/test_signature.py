@@ -11,7 +11,8 @@ from chalicelib.people import tenants
 from chalicelib.wechat import signatures
 from devstack.wechat import WeChat
 from tests.people import Hospital
-from tests.wechat.desk import APP_ID, SITE, at_once, configure
+from tests.threads import at_once
+from tests.wechat.desk import APP_ID, SITE, configure
 from tests.wire import Answer, post
 
 PATH = "/pati_service/wx/jsapi/signature"

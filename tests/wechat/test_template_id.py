@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from tests.people import Hospital, Person
-from tests.wechat.desk import ROOT, at_once
+from tests.threads import at_once
+from tests.wechat.desk import ROOT
 from tests.wire import Answer, get, post
 
 pytestmark = pytest.mark.store
