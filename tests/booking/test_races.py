@@ -48,18 +48,6 @@ def test_the_same_request_eight_times_at_once_is_one_booking(ward: Ward, lin: Pe
     assert len(rows("bookings", ward.hospital)) == len(rows("outbox", ward.hospital)) == 1
 
 
-def test_one_key_for_two_persons_at_once_makes_one_booking(ward: Ward, lin: Person) -> None:
-    """No lock of theirs meets: the unique key alone decides."""
-    child = replace(lin, member_id=people.add_member(lin, "林小宝"))
-    people.file(child, "林小宝")
-    schedule_id = ward.schedule()
-    calls = [(lin, schedule_id, 1), (child, schedule_id, 2)] * 4
-    answers = at_once(lambda one=one: ward.submit(*one, key="k1") for one in calls)  # type: ignore[misc]
-    assert statuses(answers) == {200: 4, 409: 4}
-    assert {one.error for one in answers if one.status == 409} == {"Idempotency-Key：已用于另一次预约"}
-    assert len(rows("bookings", ward.hospital)) == 1
-
-
 def test_one_person_through_two_accounts_at_once_has_one_booking_in_a_half_day(ward: Ward, lin: Person) -> None:
     other = second_account(ward, lin)
     places = [ward.schedule(), ward.schedule(doctor_id=ward.hospital.zhou.user_id), ward.schedule(doctor_id="")]
@@ -122,6 +110,20 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Event, Event]]:
     monkeypatch.setattr(store, "insert", waits)
     yield about, go
     go.set()
+
+
+def test_one_key_for_two_persons_at_once_makes_one_booking(ward: Ward, lin: Person, held: tuple[Event, Event]) -> None:
+    """No lock of theirs meets: the child is booked while Lin is about to be, and the unique key alone decides."""
+    child = replace(lin, member_id=people.add_member(lin, "林小宝"))
+    people.file(child, "林小宝")
+    schedule_id = ward.schedule()
+    with ThreadPoolExecutor(1) as pool:
+        late = pool.submit(ward.submit, lin, schedule_id, 1, key="k1")
+        assert held[0].wait(10)
+        book_id = ward.submit(child, schedule_id, 2, key="k1").data["bookId"]
+        held[1].set()
+        assert (late.result().status, late.result().error) == (409, "Idempotency-Key：已用于另一次预约")
+    assert [str(row["book_id"]) for row in rows("bookings", ward.hospital)] == [book_id]
 
 
 def test_the_daily_limit_holds_for_two_requests_at_once(ward: Ward, lin: Person, held: tuple[Event, Event]) -> None:
