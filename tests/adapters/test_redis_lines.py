@@ -1,6 +1,5 @@
 """Connections to Redis that are kept at hand: each one's answers are its asker's, and none is kept for nothing."""
 
-import gc
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -13,7 +12,7 @@ from redis import ConnectionPool
 
 from chalicelib.adapters import redis, redis_lines
 from chalicelib.settings import settings
-from tests.adapters.test_redis import ECHO, client_of_its_own, key
+from tests.adapters.test_redis import ECHO, client_of_its_own, collect_sockets, key
 from tests.faults.aftermath import wait_until
 
 __all__ = ["client_of_its_own"]
@@ -60,7 +59,7 @@ def test_a_client_that_another_took_the_place_of_leaves_no_connection() -> None:
     def connections() -> int:
         redis.client.cache_clear()
         redis.run(ECHO, [key()], [0])
-        gc.collect()
+        collect_sockets()
         return len(redis.client().client_list())
 
     before = connections()
