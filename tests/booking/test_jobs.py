@@ -181,7 +181,7 @@ def test_two_at_once_tell_once(
     ward.rules(pay_minutes=30)
     schedule_id = ward.schedule()
     for person, slot in ((lin, 1), (wang, 2)):
-        aged(ward.booked(person, schedule_id, slot), 60)
+        aged(ward.booked(person, schedule_id, slot), 24 * 60)  # unpaid by this evening, whatever the hour now
     stopped_clock(monkeypatch, "18:00", ahead=2 if job is jobs.mark_missed else 0)
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: job(), range(4)))  # type: ignore[operator]
