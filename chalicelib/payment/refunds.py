@@ -1,5 +1,5 @@
 """Money that goes back: a payment whole, once. Its number is fixed before WeChat is asked, and the same number is the
-same refund there: asked again, after whatever happened, it goes back once."""
+same refund there: asked again, after whatever happened, it goes back once. Only what WeChat has closed has another."""
 
 import logging
 import secrets
@@ -18,13 +18,14 @@ from chalicelib.payment.store_refunds import DONE, DUE, SENT, STUCK
 logger = logging.getLogger(__name__)
 
 REASON = "预约已取消"  # what the patient reads in WeChat
+# CLOSED: no money has moved, and by this number none will (https://pay.weixin.qq.com/doc/v3/merchant/4013071031).
 # "": WeChat refuses it, or knows of none: it is sent again.
-BECAME = {"SUCCESS": DONE, "PROCESSING": SENT, "CLOSED": STUCK, "ABNORMAL": STUCK, "": DUE}
+BECAME = {"SUCCESS": DONE, "PROCESSING": SENT, "CLOSED": DUE, "ABNORMAL": STUCK, "": DUE}
 
 
 def owe(tx: Tx, payment: Row, reason: str) -> None:
     """Owe a payment's money back, and promise it. After the commit: outbox.nudge(outside=True)."""
-    refund_id = store_refunds.insert(tx, payment, f"{clock.today():%Y%m%d}R{secrets.token_hex(10)}", reason)
+    refund_id = store_refunds.insert(tx, payment, _number(), reason)
     if refund_id:
         store.note(tx, payment, "owed back", "booking", reason, refund_id)
         dues.promise(tx, payment["tenant_id"], payment["book_id"], f"payment:{payment['payment_id']}")
@@ -55,20 +56,35 @@ def pay_back(refund: Row) -> None:
 
 def become(tx: Tx, refund: Row, said: Refund, told_by: str) -> None:
     """Keep what WeChat says of a refund; what is done stays so. After the commit: outbox.nudge()."""
-    before = store_refunds.state(tx, refund["refund_id"])
-    if before == DONE:
+    now = store_refunds.locked(tx, refund["refund_id"])
+    if now["state"] == DONE or now["out_refund_no"] != refund["out_refund_no"]:  # said of a number that was closed
         return
-    state = BECAME.get(said.state, before)
+    state = BECAME.get(said.state, str(now["state"]))
     store_refunds.change(tx, refund["refund_id"], state, said.refund_id, said.error_code)
-    if state != before or said.error_code:
+    if said.state == "CLOSED":
+        _closed(tx, refund, told_by)
+    elif state != now["state"] or said.error_code:
         store.note(tx, refund, state, told_by, said.error_code or said.refund_id, refund["refund_id"])
-    ids = {"refund_id": refund["refund_id"], "provider_code": said.error_code or said.state}
-    if state == STUCK:
-        logger.error("refund stuck: pay it back by hand", extra={"ids": ids})
-    elif said.error_code:
-        logger.error("refund refused", extra={"ids": ids})
+    if said.error_code:
+        _alarm("refund refused", refund, said.error_code)
+    elif state == STUCK and now["state"] != STUCK:
+        _alarm("refund stuck: pay it back by hand", refund, said.state)
     elif state == DONE:
         telling.tell(tx, refund, telling.REFUNDED)
+
+
+def _closed(tx: Tx, refund: Row, told_by: str) -> None:
+    store_refunds.renumber(tx, refund["refund_id"], _number())
+    store.note(tx, refund, "closed", told_by, refund["out_refund_no"], refund["refund_id"])
+    _alarm("refund closed: it is sent again by another number", refund, "CLOSED")
+
+
+def _number() -> str:
+    return f"{clock.today():%Y%m%d}R{secrets.token_hex(10)}"
+
+
+def _alarm(what: str, refund: Row, code: str) -> None:
+    logger.error(what, extra={"ids": {"refund_id": refund["refund_id"], "provider_code": code}})
 
 
 def _owed(tx: Tx, tenant_id: int, book_id: int) -> None:
@@ -83,7 +99,7 @@ def _owed(tx: Tx, tenant_id: int, book_id: int) -> None:
 
 def _asked(refund: Row) -> Refund:
     merchant = merchants.of(refund)
-    if refund["state"] == SENT:
+    if refund["state"] in (SENT, STUCK):
         return wechat_pay.query_refund(merchant, refund["out_refund_no"])
     return wechat_pay.refund(
         merchant,

@@ -10,6 +10,7 @@ REFUND = """
            p.user_id, p.out_trade_no, p.app_id, p.mch_id, p.sign_type
     FROM refunds r JOIN payments p ON p.payment_id = r.payment_id
 """
+DUE_NOW = "r.state IN ('due', 'sent', 'stuck') AND r.check_at <= %(now)s"
 
 
 def insert(tx: Tx, payment: Row, out_refund_no: str, reason: str) -> int | None:
@@ -48,7 +49,7 @@ def settled_by(tx: Tx, tenant_id: int, book_id: int) -> Row | None:
 def due(tx: Tx, limit: int) -> list[Row]:
     """Return refunds of all tenants that are to be sent, or asked for, now."""
     return tx.all(
-        f"{REFUND} WHERE r.state IN ('due', 'sent') AND r.check_at <= %(now)s ORDER BY r.check_at LIMIT %(limit)s",
+        f"{REFUND} WHERE {DUE_NOW} ORDER BY r.check_at LIMIT %(limit)s",
         now=clock.now(),
         limit=limit,
     )
@@ -57,10 +58,7 @@ def due(tx: Tx, limit: int) -> list[Row]:
 def due_of(tx: Tx, tenant_id: int, book_id: int) -> list[Row]:
     """The same of a booking. What somebody has claimed a moment ago is not due."""
     return tx.all(
-        f"""
-        {REFUND} WHERE r.book_id = %(book_id)s AND r.tenant_id = %(tenant_id)s AND r.state IN ('due', 'sent')
-          AND r.check_at <= %(now)s
-        """,
+        f"{REFUND} WHERE r.book_id = %(book_id)s AND r.tenant_id = %(tenant_id)s AND {DUE_NOW}",
         book_id=book_id,
         tenant_id=tenant_id,
         now=clock.now(),
@@ -75,9 +73,13 @@ def by_number(tx: Tx, tenant_id: int, out_refund_no: str) -> Row | None:
     )
 
 
-def state(tx: Tx, refund_id: int) -> str:
-    """Return what has become of a refund, locked until the commit."""
-    return str(tx.value("SELECT state FROM refunds WHERE refund_id = %(refund_id)s FOR UPDATE", refund_id=refund_id))
+def locked(tx: Tx, refund_id: int) -> Row:
+    """Return state and out_refund_no of a refund, locked until the commit."""
+    row = tx.one(
+        "SELECT state, out_refund_no FROM refunds WHERE refund_id = %(refund_id)s FOR UPDATE", refund_id=refund_id
+    )
+    assert row, "refunds are never deleted"
+    return row
 
 
 def claim(tx: Tx, row: Row, until: int) -> bool:
@@ -109,6 +111,14 @@ def change(tx: Tx, refund_id: int, state: str, wechat_id: str, error: str) -> No
         wechat_id=wechat_id,
         error=error,
         now=clock.now(),
+    )
+
+
+def renumber(tx: Tx, refund_id: int, out_refund_no: str) -> None:
+    tx.run(
+        "UPDATE refunds SET out_refund_no = %(out_refund_no)s WHERE refund_id = %(refund_id)s",
+        refund_id=refund_id,
+        out_refund_no=out_refund_no,
     )
 
 

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.adapters.wechat_pay_terms import V2, V3
-from chalicelib.payment import merchants, reconciliation
+from chalicelib.adapters import mysql
+from chalicelib.adapters.wechat_pay_terms import V2, V3, Refund
+from chalicelib.payment import merchants, reconciliation, refunds, store_refunds
 from chalicelib.settings import settings
 from devstack.wechat_pay import WeChatPay
 from tests.payment import till as tills
@@ -42,3 +43,33 @@ def test_an_api_that_lost_its_public_name_still_pays_back(
     monkeypatch.setattr(merchants, "settings", replace(settings, public_url=""))
     till.pay_back()
     assert [(one["state"], one["error"]) for one in till.refunds(book_id)] == [("sent", "")]
+
+
+@pytest.mark.parametrize("version", [V3, V2])
+def test_a_refund_that_wechat_has_closed_is_sent_by_another_number(
+    hospital: Hospital, pay: WeChatPay, version: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The merchant's balance was short for seven days. What is closed stays closed, and no money has moved."""
+    till = tills.opened(hospital, pay, version)
+    book_id = till.booked()
+    till.paid(book_id)
+    till.ward.cancel(hospital.lin, book_id)
+    till.pay_back()
+    [first] = pay.refunds
+    seen = mysql.autocommit(lambda tx: store_refunds.by_number(tx, till.tenant_id, first))
+    assert seen
+    pay.settle(first, "CLOSED")
+    for _ in range(2):
+        till.minute_later()
+        reconciliation.run()
+    [refund] = till.refunds(book_id)
+    assert (refund["state"], refund["wechat_id"]) == ("sent", pay.refunds[refund["out_refund_no"]].refund_id)
+    assert [one.state for one in pay.refunds.values()] == ["CLOSED", "PROCESSING"]
+    assert ("closed", "query") in till.ledger()
+    assert [one.levelname for one in caplog.records if "closed" in one.message] == ["ERROR"]
+    mysql.transact(lambda tx: refunds.become(tx, seen, Refund("CLOSED"), "notice"))  # said of the first, and late
+    assert till.refunds(book_id) == [refund]
+    pay.settle(refund["out_refund_no"])
+    till.minute_later()
+    reconciliation.run()
+    assert [one["state"] for one in till.refunds(book_id)] == ["done"]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from chalicelib.adapters import mysql, wechat_pay
-from chalicelib.adapters.wechat_pay_terms import HMAC, V2, Unreachable
+from chalicelib.adapters.wechat_pay_terms import HMAC, V2, V3, Unreachable
 from chalicelib.booking import stopping
 from chalicelib.notices.jobs import JOBS, OUTSIDE
 from chalicelib.payment import reconciliation, refunds, store_refunds, telling
@@ -172,23 +172,30 @@ def test_a_refund_that_nobody_was_told_of_is_asked_for(till: Till, pay: WeChatPa
     assert [one["type"] for one in till.promised("tell_payment")][-1] == telling.REFUNDED
 
 
-@pytest.mark.parametrize("state", ["ABNORMAL", "CLOSED"])
-def test_what_only_a_person_can_mend_wakes_one(
-    till: Till, pay: WeChatPay, state: str, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("told", [True, False])
+@pytest.mark.parametrize("version", [V3, V2])
+def test_what_only_a_person_can_mend_wakes_one_once(
+    hospital: Hospital, pay: WeChatPay, version: str, told: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
+    till = tills.opened(hospital, pay, version)
     book_id = cancelled(till)
     till.pay_back()
     [refund] = till.refunds(book_id)
-    pay.settle(refund["out_refund_no"], state)
-    assert till.told(pay.refund_notice(refund["out_refund_no"]), tills.REFUND_NOTIFY).status == 200
-    assert [one["state"] for one in till.refunds(book_id)] == ["stuck"]
+
+    def becomes(state: str) -> list[str]:
+        pay.settle(refund["out_refund_no"], state)
+        if told:
+            assert till.told(pay.refund_notice(refund["out_refund_no"]), tills.REFUND_NOTIFY).status == 200
+        else:
+            till.minute_later()
+        reconciliation.run()
+        return [one["state"] for one in till.refunds(book_id)]
+
+    assert becomes("ABNORMAL") == becomes("ABNORMAL") == ["stuck"]
     assert [one.levelname for one in caplog.records if "refund" in one.message] == ["ERROR"]
-    pay.settle(refund["out_refund_no"])  # by hand, at WeChat's merchant platform
-    assert till.told(pay.refund_notice(refund["out_refund_no"]), tills.REFUND_NOTIFY).status == 200
-    assert [one["state"] for one in till.refunds(book_id)] == ["done"]
-    pay.settle(refund["out_refund_no"], state)  # an older notice that comes late
-    till.told(pay.refund_notice(refund["out_refund_no"]), tills.REFUND_NOTIFY)
-    assert [one["state"] for one in till.refunds(book_id)] == ["done"]
+    assert becomes("SUCCESS") == ["done"]  # by hand, at WeChat's merchant platform
+    assert becomes("ABNORMAL") == ["done"]  # what is older, and comes late
+    assert pay.calls["refund"] == 1
 
 
 def test_a_v2_notice_of_a_refund_is_only_a_reason_to_ask(hospital: Hospital, pay: WeChatPay) -> None:
