@@ -6,6 +6,7 @@ from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.booking import left, rules, store, telling
 from chalicelib.booking.models import BookId
 from chalicelib.dues import bookings as dues
+from chalicelib.dues import owing
 from chalicelib.dues.bookings import BOOKED, CANCELLED, PAID
 from chalicelib.errors import Refused
 from chalicelib.identity.callers import Caller
@@ -27,7 +28,7 @@ def cancel(tx: Tx, booking: Row, reason: str, by: int | None, told: int) -> None
     left.freed(), outbox.nudge()."""
     store.cancel(tx, booking["book_id"], reason, by)
     if booking["charge"] == PAID and booking["fee"]:
-        dues.pay_back(tx, booking, reason)
+        owing.pay_back(tx, booking, reason)
     telling.tell(tx, booking, told)
 
 

@@ -13,6 +13,7 @@ from chalicelib.adapters import mysql, wechat_pay
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.adapters.wechat_pay_terms import Answer, Merchant, Order, Unreachable
 from chalicelib.dues import bookings as dues
+from chalicelib.dues import ledger
 from chalicelib.errors import Refused
 from chalicelib.identity import sealing
 from chalicelib.identity.callers import Caller
@@ -102,7 +103,7 @@ def _made(tx: Tx, booking: Row, fields: dict[str, Any]) -> Row:
         "check_at": now + FIRST_CHECK,
     }
     payment = store.locked(tx, booking["tenant_id"], store.insert(tx, fields))
-    store.note(tx, payment, "asked", "order")
+    ledger.note(tx, payment, "asked", "order")
     return payment
 
 
@@ -129,7 +130,7 @@ def _answered(tx: Tx, payment: Row, answer: Answer) -> Row:
     if answer.error_code:
         if not now["prepay_id"] and now["live"] and now["state"] == store.ASKED:
             store.retire(tx, now["payment_id"])
-            store.note(tx, now, "refused", "order", answer.error_code)
+            ledger.note(tx, now, "refused", "order", answer.error_code)
             logger.warning("order refused", extra={"ids": {"provider_code": answer.error_code}})
         return now
     if booking is None or not dues.is_owed(booking):  # paid through the other answer, or cancelled meanwhile
@@ -139,7 +140,7 @@ def _answered(tx: Tx, payment: Row, answer: Answer) -> Row:
     if now["prepay_id"]:
         return now
     store.prepare(tx, now["payment_id"], answer.prepay_id)
-    store.note(tx, now, "prepared", "order")
+    ledger.note(tx, now, "prepared", "order")
     return {**now, "prepay_id": answer.prepay_id}
 
 

@@ -12,6 +12,7 @@ from chalicelib.adapters import mysql, wechat_pay
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.adapters.wechat_pay_terms import Merchant, Trade, Unreachable
 from chalicelib.dues import bookings as dues
+from chalicelib.dues import ledger
 from chalicelib.errors import Refused
 from chalicelib.identity import sealing
 from chalicelib.notices import outbox
@@ -97,6 +98,6 @@ def _end(payment: Row, merchant: Merchant, trade: Trade) -> None:
 def _closed(payment: Row, detail: str) -> None:
     def close(tx: Tx) -> None:
         if store.close(tx, payment["payment_id"]):
-            store.note(tx, payment, "closed", "query", detail)
+            ledger.note(tx, payment, "closed", "query", detail)
 
     mysql.transact(close)

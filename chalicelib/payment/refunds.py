@@ -2,17 +2,16 @@
 same refund there: asked again, after whatever happened, it goes back once. Only what WeChat has closed has another."""
 
 import logging
-import secrets
 from typing import Any
 
-from chalicelib import clock
 from chalicelib.adapters import mysql, wechat_pay
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.adapters.wechat_pay_terms import Refund, Unreachable
 from chalicelib.dues import bookings as dues
+from chalicelib.dues import ledger, owing
 from chalicelib.identity import sealing
 from chalicelib.notices import outbox
-from chalicelib.payment import checks, merchants, store, store_refunds, telling
+from chalicelib.payment import checks, merchants, store_refunds, telling
 from chalicelib.payment.store_refunds import DONE, DUE, SENT, STUCK
 
 logger = logging.getLogger(__name__)
@@ -21,14 +20,6 @@ REASON = "预约已取消"  # what the patient reads in WeChat
 # CLOSED: no money has moved, and by this number none will (https://pay.weixin.qq.com/doc/v3/merchant/4013071031).
 # "": WeChat refuses it, or knows of none: it is sent again.
 BECAME = {"SUCCESS": DONE, "PROCESSING": SENT, "CLOSED": DUE, "ABNORMAL": STUCK, "": DUE}
-
-
-def owe(tx: Tx, payment: Row, reason: str) -> None:
-    """Owe a payment's money back, and promise it. After the commit: outbox.nudge(outside=True)."""
-    refund_id = store_refunds.insert(tx, payment, _number(), reason)
-    if refund_id:
-        store.note(tx, payment, "owed back", "booking", reason, refund_id)
-        dues.promise(tx, payment["tenant_id"], payment["book_id"], f"payment:{payment['payment_id']}")
 
 
 def run(tenant_id: int, payload: dict[str, Any]) -> None:
@@ -64,7 +55,7 @@ def become(tx: Tx, refund: Row, said: Refund, told_by: str) -> None:
     if said.state == "CLOSED":
         _closed(tx, refund, told_by)
     elif state != now["state"] or said.error_code:
-        store.note(tx, refund, state, told_by, said.error_code or said.refund_id, refund["refund_id"])
+        ledger.note(tx, refund, state, told_by, said.error_code or said.refund_id, refund["refund_id"])
     if said.error_code:
         _alarm("refund refused", refund, said.error_code)
     elif state == STUCK and now["state"] != STUCK:
@@ -74,13 +65,9 @@ def become(tx: Tx, refund: Row, said: Refund, told_by: str) -> None:
 
 
 def _closed(tx: Tx, refund: Row, told_by: str) -> None:
-    store_refunds.renumber(tx, refund["refund_id"], _number())
-    store.note(tx, refund, "closed", told_by, refund["out_refund_no"], refund["refund_id"])
+    store_refunds.renumber(tx, refund["refund_id"], owing.number())
+    ledger.note(tx, refund, "closed", told_by, refund["out_refund_no"], refund["refund_id"])
     _alarm("refund closed: it is sent again by another number", refund, "CLOSED")
-
-
-def _number() -> str:
-    return f"{clock.today():%Y%m%d}R{secrets.token_hex(10)}"
 
 
 def _alarm(what: str, refund: Row, code: str) -> None:
@@ -89,10 +76,10 @@ def _alarm(what: str, refund: Row, code: str) -> None:
 
 def _owed(tx: Tx, tenant_id: int, book_id: int) -> None:
     dues.find(tx, tenant_id, book_id)  # its lock: the job may run twice, also at once
-    reason = dues.owed_back(tx, tenant_id, book_id)
-    payment = store_refunds.settled_by(tx, tenant_id, book_id)
-    if reason and payment:
-        owe(tx, payment, reason)
+    reason = owing.reason(tx, tenant_id, book_id)
+    payment = owing.settled_by(tx, tenant_id, book_id)
+    if reason and payment:  # whose row older versions made here alone
+        owing.owe(tx, payment, reason)
     elif reason:
         logger.error("paid elsewhere: pay it back by hand", extra={"ids": {"book_id": book_id}})
 

@@ -5,7 +5,8 @@ Locks are taken in one order: the booking, the payment.
 
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.dues import bookings as dues
-from chalicelib.payment import refunds, store, telling
+from chalicelib.dues import ledger, owing
+from chalicelib.payment import store, telling
 
 
 def settle(tx: Tx, payment: Row, transaction_id: str, paid_at: int, told_by: str) -> bool:
@@ -18,11 +19,11 @@ def settle(tx: Tx, payment: Row, transaction_id: str, paid_at: int, told_by: str
     if now["state"] == store.PAID:
         return False
     store.pay(tx, now["payment_id"], transaction_id, paid_at)
-    store.note(tx, now, "paid", told_by, transaction_id)
+    ledger.note(tx, now, "paid", told_by, transaction_id)
     if booking and dues.is_owed(booking):
         dues.pay(tx, booking)
         store.settle(tx, now["settlement_id"], now["payment_id"])
         telling.tell(tx, now, telling.PAID)
     else:
-        refunds.owe(tx, now, "twice" if booking and booking["charge"] == dues.PAID else "late")
+        owing.owe(tx, now, "twice" if booking and booking["charge"] == dues.PAID else "late")
     return True

@@ -179,20 +179,3 @@ def claim(tx: Tx, row: Row, until: int) -> bool:
         until=until,
     )
     return taken == 1
-
-
-def note(tx: Tx, payment: Row, became: str, told_by: str, detail: str = "", refund_id: int | None = None) -> None:
-    """Add to the ledger."""
-    tx.run(
-        """
-        INSERT INTO payment_ledger (tenant_id, payment_id, refund_id, became, told_by, detail, at)
-        VALUES (%(tenant_id)s, %(payment_id)s, %(refund_id)s, %(became)s, %(told_by)s, %(detail)s, %(now)s)
-        """,
-        tenant_id=payment["tenant_id"],
-        payment_id=payment["payment_id"],
-        refund_id=refund_id,
-        became=became,
-        told_by=told_by,
-        detail=detail,
-        now=clock.now(),
-    )

@@ -13,39 +13,6 @@ REFUND = """
 DUE_NOW = "r.state IN ('due', 'sent', 'stuck') AND r.check_at <= %(now)s"
 
 
-def insert(tx: Tx, payment: Row, out_refund_no: str, reason: str) -> int | None:
-    """Owe a payment's money back; return the new refund_id, None where it is owed or was sent already."""
-    there = tx.value("SELECT 1 FROM refunds WHERE payment_id = %(payment_id)s", payment_id=payment["payment_id"])
-    if there:
-        return None
-    return tx.insert(
-        """
-        INSERT INTO refunds (tenant_id, payment_id, book_id, out_refund_no, fee, reason, check_at, created_at)
-        VALUES (%(tenant_id)s, %(payment_id)s, %(book_id)s, %(out_refund_no)s, %(fee)s, %(reason)s, %(now)s, %(now)s)
-        """,
-        tenant_id=payment["tenant_id"],
-        payment_id=payment["payment_id"],
-        book_id=payment["book_id"],
-        out_refund_no=out_refund_no,
-        fee=payment["fee"],
-        reason=reason,
-        now=clock.now(),
-    )
-
-
-def settled_by(tx: Tx, tenant_id: int, book_id: int) -> Row | None:
-    """Return payment_id, tenant_id, book_id and fee of the payment that settled a booking."""
-    return tx.one(
-        """
-        SELECT p.payment_id, p.tenant_id, p.book_id, p.fee
-        FROM settlements s JOIN payments p ON p.payment_id = s.payment_id
-        WHERE s.book_id = %(book_id)s AND s.tenant_id = %(tenant_id)s
-        """,
-        book_id=book_id,
-        tenant_id=tenant_id,
-    )
-
-
 def due(tx: Tx, limit: int) -> list[Row]:
     """Return refunds of all tenants that are to be sent, or asked for, now."""
     return tx.all(

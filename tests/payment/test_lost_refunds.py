@@ -10,6 +10,7 @@ from chalicelib.payment import merchants, reconciliation, refunds, store_refunds
 from chalicelib.settings import settings
 from devstack.wechat_pay import WeChatPay
 from tests.payment import till as tills
+from tests.payment.till import Till
 from tests.people import Hospital
 
 pytestmark = pytest.mark.store
@@ -73,3 +74,30 @@ def test_a_refund_that_wechat_has_closed_is_sent_by_another_number(
     till.minute_later()
     reconciliation.run()
     assert [one["state"] for one in till.refunds(book_id)] == ["done"]
+
+
+def test_money_goes_back_though_every_promise_was_lost(till: Till, pay: WeChatPay) -> None:
+    """What is to go back is a row before anybody is asked to send it: reconciliation finds it, also beside a second
+    payment's of the same booking."""
+    book_id = till.booked()
+    second = till.ordered(book_id)["out_trade_no"]
+    till.order(book_id, open_id="oUpF8uMEb4qRXf22hE3X68TekukE")
+    for number in (till.payments(book_id)[-1]["out_trade_no"], second):
+        pay.pay(number)
+        assert till.told(pay.paid_notice(number)).status == 200
+    till.ward.cancel(till.hospital.lin, book_id)
+    mysql.autocommit(lambda tx: tx.run("DELETE FROM outbox WHERE tenant_id = %(id)s", id=till.tenant_id))
+    reconciliation.run()
+    assert [(one["reason"], one["state"]) for one in till.refunds(book_id)] == [("twice", "sent"), ("patient", "sent")]
+    assert [one.fee for one in pay.refunds.values()] == [1250, 1250]
+
+
+def test_what_was_promised_without_a_row_goes_back(till: Till, pay: WeChatPay) -> None:
+    """As versions did it that made the row only in the job."""
+    book_id = till.booked()
+    till.paid(book_id)
+    till.ward.cancel(till.hospital.lin, book_id)
+    mysql.autocommit(lambda tx: tx.run("DELETE FROM refunds WHERE tenant_id = %(id)s", id=till.tenant_id))
+    till.pay_back()
+    assert [one["state"] for one in till.refunds(book_id)] == ["sent"]
+    assert len(pay.refunds) == 1
