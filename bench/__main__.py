@@ -1,8 +1,8 @@
-"""bin/bench chat [--grow] | labels | booking | signin | notify | soak | coldstart"""
+"""bin/bench chat [--grow] | labels | booking | signin | notify | soak | coldstart | --smoke"""
 
 import sys
 
-from bench import booking, chat, coldstart, grow, labels, notify, signin, soak
+from bench import booking, chat, coldstart, grow, labels, notify, signin, smoke, soak
 
 COMMANDS = {
     "chat": chat.main,
@@ -15,8 +15,10 @@ COMMANDS = {
 }
 
 
-def main() -> int:
-    name, *arguments = sys.argv[1:] or [""]
+def main(all_arguments: list[str]) -> int:
+    name, *arguments = all_arguments or [""]
+    if name == "--smoke":
+        return smoke.main(main)
     if name not in COMMANDS:
         sys.stderr.write(f"bin/bench: no benchmark {name!r}; there is {', '.join(COMMANDS)}\n")
         return 2
@@ -26,4 +28,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

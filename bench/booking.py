@@ -7,11 +7,7 @@ import random
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
-from functools import partial
-from multiprocessing import get_context
-from multiprocessing.connection import Connection
-from statistics import quantiles
+from dataclasses import dataclass
 from typing import Any
 
 import pymysql
@@ -19,9 +15,9 @@ import pymysql
 from app import app
 from bench import machine
 from bench.console import say
+from bench.crew import Crew, Measured, Slice
 from bench.events import Context, get, post
 from bench.floor import Floor, Trip, recorded, shape
-from bench.worker import Slice, serve
 from chalicelib import migrations
 from chalicelib.adapters import mysql
 from chalicelib.notices import outbox
@@ -30,11 +26,9 @@ from tests.booking import ward as wards
 from tests.booking.ward import BOOK, VISIT, Ward, day
 from tests.people import Person
 
-BUYERS = 250  # of each process
-SCARCE = 50  # slots that all of them want
+FIFTH = 5  # of a process's buyers find a slot where all of them want the same half-day
 DAYS = 30
 ROUNDS = 4  # of the handler and of the floor, in turn, so that both see the same machine
-READS = 250  # of each process in a round
 CONTEXT = Context()
 AIM = 1.8  # times the floor's p50 that a calendar read takes at most, alone
 
@@ -51,7 +45,7 @@ class Row:
 
 ROWS = [
     Row("submit, uncontended"),
-    Row(f"submit, {SCARCE} slots", contended=True),
+    Row("submit, scarce", contended=True),
     Row("schedule/info, 30 days", path="schedule/info", days=DAYS),
     Row("schedule", path="schedule"),
     Row("left_appo", path="schedule/left_appo"),
@@ -71,9 +65,9 @@ class Place:
 class Worker:
     """One process: buyers of its own, connections of its own, one request after another."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, buyers: int) -> None:
         outbox.nudge = lambda outside=False: None  # noqa: ARG005  # on AWS another function does what was promised
-        self.number = number
+        self.number, self.size, self.scarce = number, buyers, buyers // FIFTH
         self.floor = Floor()
         self.events: list[dict[str, Any]] = []
         self.trips: list[list[Trip]] = []
@@ -87,22 +81,27 @@ class Worker:
             ward.schedule(date=day(ahead), slots=20)
             read = ward.schedule(**wards.AFTERNOON, date=day(ahead)) if ahead % 2 else ""
         zhou = ward.hospital.zhou.user_id
-        return Place(ward, ward.schedule(doctor_id=zhou, slots=SCARCE), read or ward.schedule(doctor_id="", slots=20))
+        return Place(
+            ward, ward.schedule(doctor_id=zhou, slots=self.scarce), read or ward.schedule(doctor_id="", slots=20)
+        )
 
     def meet(self, place: Place) -> None:
         """Bring the buyers, and give them a clinic of their own, where nobody else wants the same slot."""
         self.place = place
-        first = 100_000 + self.number * BUYERS
+        first = 100_000 + self.number * self.size
         with ThreadPoolExecutor(4) as pool:
-            self.buyers = list(pool.map(lambda n: wards.patient(place.ward, n), range(first, first + BUYERS)))
+            self.buyers = list(pool.map(lambda n: wards.patient(place.ward, n), range(first, first + self.size)))
         doctor = people.worker(place.ward.hospital.tenant_id, f"135{self.number:08d}", "医生", "doctor")
         self.own = place.ward.schedule(doctor_id=doctor.user_id, slots=240, begin="07:00", end="11:00")
 
-    def prepare(self, row: Row) -> str:
-        """Record the round trips that the floor replays; return those of the first."""
-        self.events = self._reads(row) if row.path else [self._sale(row, n, one) for n, one in enumerate(self.buyers)]
-        app(self.events[-1], CONTEXT)  # copies are made, connections opened
-        self.trips = [self._recorded(event) for event in (self.events[:1] if row.path else self.events)]
+    def warm(self, row: Row) -> None:
+        """Copies are made, connections opened."""
+        self.row, self.events = row, self._reads(row) if row.path else self._sales(row)
+        app(self.events[-1], CONTEXT)
+
+    def record(self) -> str:
+        """Ask once what the floor replays; return the round trips of the first."""
+        self.trips = [self._recorded(event) for event in (self.events[:1] if self.row.path else self.events)]
         return shape(self.trips[0])
 
     def run(self, bare: bool, start: float) -> Slice:
@@ -125,14 +124,19 @@ class Worker:
             delete = f"DELETE FROM {table} WHERE tenant_id = %(id)s"
             mysql.autocommit(lambda tx, delete=delete: tx.run(delete, id=self.place.ward.hospital.tenant_id))  # type: ignore[misc]
 
-    def sold(self) -> int:
-        """Return how many of the scarce slots are sold."""
+    def sold_out(self) -> bool:
+        """Whether each of the scarce slots is sold, once."""
         count = "SELECT COUNT(*) FROM bookings WHERE schedule_id = %(id)s AND live = 1"
-        return int(mysql.autocommit(lambda tx: tx.value(count, id=self.place.scarce)))
+        return bool(mysql.autocommit(lambda tx: tx.value(count, id=self.place.scarce)) == self.scarce)
 
-    def _sale(self, row: Row, number: int, buyer: Person) -> dict[str, Any]:
-        schedule_id = self.place.scarce if row.contended else self.own
-        serial_no = random.randint(1, SCARCE) if row.contended else number % 240 + 1
+    def _sales(self, row: Row) -> list[dict[str, Any]]:
+        """Each buyer's wish; of what is scarce each process wants every slot, in an order of its own."""
+        schedule_id, slots = (self.place.scarce, self.scarce) if row.contended else (self.own, 240)
+        wishes = [number % slots + 1 for number in range(self.size)]
+        random.shuffle(wishes)
+        return [self._sale(schedule_id, *one) for one in zip(wishes, self.buyers, strict=True)]
+
+    def _sale(self, schedule_id: str, serial_no: int, buyer: Person) -> dict[str, Any]:
         asked = {"scheduleId": schedule_id, "serialNo": serial_no, "memberId": buyer.member_id}
         return post(f"{BOOK}/book/submit", buyer.token, "", **asked)
 
@@ -145,7 +149,7 @@ class Worker:
             "date": day(1),
             "scheduleId": self.place.read,
         }
-        return [get(f"{VISIT}/{row.path}", self.buyers[0].token, **asked)] * READS
+        return [get(f"{VISIT}/{row.path}", self.buyers[0].token, **asked)] * self.size
 
     def _recorded(self, event: dict[str, Any]) -> list[Trip]:
         with recorded() as trips:
@@ -162,63 +166,26 @@ class Worker:
         self.floor.answers.clear()
 
 
-class Crew:
-    """The processes that ask. The parent never opens a connection: a forked copy of one would be shared."""
-
-    def __init__(self, size: int) -> None:
-        context = get_context("fork")
-        self.lines: list[Connection] = []
-        for number in range(size):
-            ours, theirs = context.Pipe()
-            self.lines.append(ours)
-            arguments: tuple[Any, ...] = (theirs, partial(Worker, number), self.lines)
-            context.Process(target=serve, args=arguments, daemon=True).start()
-        [place] = self.ask(1, "found")
-        self.ask(size, "meet", place)
-
-    def ask(self, size: int, method: str, *arguments: Any) -> list[Any]:
-        """Have the first so many processes do something at once; return what each of them answers."""
-        for line in self.lines[:size]:
-            line.send((method, *arguments))
-        answers = [line.recv() for line in self.lines[:size]]
-        for error, _ in answers:
-            if error:
-                raise RuntimeError(error)
-        return [answer for _, answer in answers]
-
-
-@dataclass
-class Measured:
-    slices: list[Slice] = field(default_factory=list)
-
-    @property
-    def p50(self) -> float:
-        return self.percent(50)
-
-    def percent(self, percent: int) -> float:
-        times = [one for part in self.slices for one in part.times]
-        return quantiles(times, n=100, method="inclusive")[percent - 1] * 1000
-
-    def rate(self, processes: int) -> float:
-        return sum(len(one.times) for one in self.slices) / sum(one.seconds for one in self.slices) * processes
-
-
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="bin/bench booking", description=__doc__)
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 8], metavar="N")
+    parser.add_argument("--buyers", type=int, default=250, help="of each process, a slot for every fifth of one's")
     parser.add_argument("--only", default="", metavar="TEXT", help="the rows whose names contain it")
     options = parser.parse_args(arguments)
     say(machine.described(machine.servers()))
-    crew, wrong = Crew(max(options.processes)), 0
+    crew, wrong = Crew(max(options.processes), lambda number: Worker(number, options.buyers)), 0
+    [place] = crew.ask(1, "found")
+    crew.ask(max(options.processes), "meet", place)
     say(f"\n{'processes':>9}{'req/s':>8}{'p50 ms':>8}{'p99 ms':>8} |{'floor/s':>8}{'p50 ms':>8} |{'ratio':>6}")
     for row in [one for one in ROWS if options.only in one.name]:
         for processes in options.processes:
-            trips = crew.ask(processes, "prepare", row)[0]
+            crew.ask(processes, "warm", row)
+            crew.ask(1, "clear")  # who has booked already is answered otherwise
+            trips = crew.ask(processes, "record")[0]
             if processes == options.processes[0]:
                 say(f"{row.name}: {trips}")
             wrong += _measured(crew, row, processes)
-    for line in crew.lines:
-        line.send(None)
+    crew.dismiss()
     return 1 if wrong else 0
 
 
@@ -229,14 +196,14 @@ def _measured(crew: Crew, row: Row, processes: int) -> int:
         for measured in (bare, handler):
             crew.ask(1, "clear")
             measured.slices += crew.ask(processes, "run", measured is bare, time.monotonic() + 0.01)
-        if row.contended and processes > 1 and crew.ask(1, "sold") != [SCARCE]:
+        if row.contended and crew.ask(1, "sold_out") != [True]:
             wrong += 1
-    ratio = handler.p50 / bare.p50
+    ratio = handler.percent(50) / bare.percent(50)
     aim = f"  aim: ≤ {AIM}{'' if ratio <= AIM else ' MISSED'}" if row.path and processes == 1 else ""
-    refused = sum(one.refused for one in handler.slices)
+    marks = f"  {wrong} ROUNDS SOLD WRONGLY" if wrong else ""
+    marks += f"  {handler.refused} refused" if handler.refused else ""
     say(
-        f"{processes:>9}{handler.rate(processes):>8.0f}{handler.p50:>8.2f}{handler.percent(99):>8.2f} |"
-        f"{bare.rate(processes):>8.0f}{bare.p50:>8.2f} |{ratio:>6.2f}{aim}"
-        f"{f'  {wrong} ROUNDS SOLD WRONGLY' if wrong else ''}{f'  {refused} refused' if refused else ''}"
+        f"{processes:>9}{handler.rate(processes):>8.0f}{handler.percent(50):>8.2f}{handler.percent(99):>8.2f} |"
+        f"{bare.rate(processes):>8.0f}{bare.percent(50):>8.2f} |{ratio:>6.2f}{aim}{marks}"
     )
     return wrong

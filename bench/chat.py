@@ -3,94 +3,48 @@
 import argparse
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass
 from multiprocessing import get_context
-from multiprocessing.connection import Connection
-from statistics import quantiles
 from typing import Any
 
 from bench import machine
 from bench.console import say
+from bench.crew import Crew, Measured
 from bench.machine import Servers
 from bench.rows import Row, rows
-from bench.worker import Slice, Worker, serve
+from bench.worker import Worker
 from chalicelib import migrations
 
 SLICES = 8  # of the handler and of the floor, in turn, so that both see the same machine
-SESSIONS = 80  # of each process's doctor
 
 
 @dataclass
-class Measured:
-    """All slices of one row at one number of processes, through the handler or bare."""
+class Loaded(Measured):
+    """With what the machine spent on it."""
 
-    slices: list[Slice] = field(default_factory=list)
     wall: float = 0.0
     servers: float = 0.0  # seconds of CPU
     others: float = 0.0  # seconds of CPU that no process of this benchmark used
-
-    @property
-    def times(self) -> list[float]:
-        return [one for part in self.slices for one in part.times]
 
     @property
     def cpu(self) -> float:
         """Microseconds of the asking process for each request."""
         return sum(part.cpu for part in self.slices) / len(self.times) * 1e6
 
-    def rate(self, processes: int) -> float:
-        return len(self.times) / sum(part.seconds for part in self.slices) * processes
-
-
-class Crew:
-    """The processes that ask. The parent never opens a connection: a forked copy of one would be shared."""
-
-    def __init__(self, size: int, found: list[Row]) -> None:
-        context = get_context("fork")
-        self.lines: list[Connection] = []
-        for number in range(size):
-            ours, theirs = context.Pipe()
-            make = partial(Worker, number, SESSIONS, found)
-            self.lines.append(ours)
-            context.Process(target=serve, args=(theirs, make, self.lines), daemon=True).start()
-        [shared] = self.ask(1, "whose")
-        self.ask(size, "meet", shared)
-
-    def ask(self, size: int, method: str, *arguments: Any) -> list[Any]:
-        """Have the first so many processes do something at once; return what each of them answers."""
-        for line in self.lines[:size]:
-            line.send((method, *arguments))
-        answers = [line.recv() for line in self.lines[:size]]
-        for error, _ in answers:
-            if error:
-                raise RuntimeError(error)
-        return [answer for _, answer in answers]
-
-    def prepared(self, row: Row) -> str:
-        """Have the processes learn the row, one by one: some meet in one conversation. Return its round trips."""
-        for line in self.lines:
-            line.send(("prepare", row.name))
-            error, trips = line.recv()
-            if error:
-                raise RuntimeError(error)
-        return str(trips)
-
-    def dismiss(self) -> None:
-        for line in self.lines:
-            line.send(None)
-
 
 def main(arguments: list[str]) -> int:
     options = _options(arguments)
-    found = [row for row in rows(SESSIONS) if options.only in row.name]
+    found = [row for row in rows(options.sessions) if options.only in row.name]
     ours = machine.servers()
     say(machine.described(ours))
     _in_a_process(migrations.migrate)
-    crew = Crew(max(options.processes), found)
+    crew = Crew(max(options.processes), lambda number: Worker(number, options.sessions, found))
+    [shared] = crew.ask(1, "whose")
+    crew.ask(max(options.processes), "meet", shared)
     say(HEAD)
     for row in found:
-        say(f"{row.name}: {crew.prepared(row)}")
+        trips = crew.ask_each("prepare", row.name)  # one by one: some meet in one conversation
+        say(f"{row.name}: {trips[-1]}")
         for processes in options.processes:
             handler, bare = _measured(crew, row, processes, options.seconds, ours)
             say(_line(row, processes, handler, bare))
@@ -104,6 +58,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bin/bench chat", description=__doc__)
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 8, 32], metavar="N")
     parser.add_argument("--seconds", type=float, default=4, help="of each figure, and as many of its floor")
+    parser.add_argument("--sessions", type=int, default=80, help="of each process's doctor")
     parser.add_argument("--only", default="", metavar="TEXT", help="the rows whose names contain it")
     parser.add_argument("--grow", action="store_true", help="instead: the same requests as the table grows")
     return parser.parse_args(arguments)
@@ -117,8 +72,8 @@ def _in_a_process(work: Callable[[], Any]) -> None:
         raise SystemExit(process.exitcode)
 
 
-def _measured(crew: Crew, row: Row, processes: int, seconds: float, ours: Servers) -> tuple[Measured, Measured]:
-    handler, bare = Measured(), Measured()
+def _measured(crew: Crew, row: Row, processes: int, seconds: float, ours: Servers) -> tuple[Loaded, Loaded]:
+    handler, bare = Loaded(), Loaded()
     crew.ask(processes, "run", row.name, False, 0.0, min(seconds, 0.5))
     for turn in range(SLICES):
         for measured in (handler, bare) if turn % 2 else (bare, handler):
@@ -139,21 +94,17 @@ Each row with its round trips: M a packet to MySQL, R3 three commands to Redis.
 {"req/s":>7}{"p50 ms":>8}{"CPU µs":>8} |{"floor":>7}|{"CPU":>7}"""
 
 
-def _line(row: Row, processes: int, handler: Measured, bare: Measured) -> str:
-    p50, floor = _quantile(handler.times, 50), _quantile(bare.times, 50)
+def _line(row: Row, processes: int, handler: Loaded, bare: Loaded) -> str:
+    p50, floor = handler.percent(50), bare.percent(50)
     rate, ratio = handler.rate(processes), p50 / floor
     others = (handler.others + bare.others) / (handler.wall + bare.wall) / machine.cores()
     line = (
-        f"{processes:>9}|{rate:>7.0f}{p50:>8.2f}{_quantile(handler.times, 99):>8.2f}{handler.cpu:>8.0f}"
+        f"{processes:>9}|{rate:>7.0f}{p50:>8.2f}{handler.percent(99):>8.2f}{handler.cpu:>8.0f}"
         f"{handler.servers / len(handler.times) * 1e6:>11.0f} |"
         f"{bare.rate(processes):>7.0f}{floor:>8.2f}{bare.cpu:>8.0f} |{ratio:>7.2f}|{others:>7.0%}"
     )
-    return line + _aim(row, processes, ratio, rate) + _refusals(handler)
-
-
-def _quantile(times: list[float], percent: int) -> float:
-    """Return milliseconds."""
-    return quantiles(times, n=100, method="inclusive")[percent - 1] * 1000
+    refused = f"  {handler.refused} refused" if handler.refused else ""
+    return line + _aim(row, processes, ratio, rate) + refused
 
 
 def _aim(row: Row, processes: int, ratio: float, rate: float) -> str:
@@ -162,8 +113,3 @@ def _aim(row: Row, processes: int, ratio: float, rate: float) -> str:
     if processes == 8 and row.rate:
         return f"  aim: ≥ {row.rate}/s{'' if rate >= row.rate else ' MISSED'}"
     return ""
-
-
-def _refusals(handler: Measured) -> str:
-    refused = sum(one.refused for one in handler.slices)
-    return f"  {refused} refused" if refused else ""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 LIBRARIES = ("chalice", "pydantic", "pymysql", "redis", "hiredis")
 IDLE = 0.1  # of the machine: above it, figures are another's too
+LOOK = 1.0  # seconds for which the machine is looked at before the figures
 TICK = 1 / os.sysconf("SC_CLK_TCK")
 
 
@@ -46,7 +47,7 @@ def busy() -> float:
 def described(found: Servers) -> str:
     """Say what the figures below were measured on, with a warning where the machine has other work."""
     began, at = busy(), time.monotonic()
-    time.sleep(1)
+    time.sleep(LOOK)
     others = (busy() - began) / (time.monotonic() - at) / cores()
     libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
     lines = [

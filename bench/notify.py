@@ -73,7 +73,7 @@ def main(arguments: list[str]) -> int:
         gateway.serving(Path(logs) / "hear.log") as to_hear,
         gateway.serving(Path(logs) / "speak.log", to_hear) as to_speak,
     ):
-        for number, row in enumerate(one for one in ROWS if options.only in one.way):
+        for number, row in enumerate(one for one in ROWS if options.only in one.way and one.listeners <= options.up_to):
             times = _measured(row, hospital, f"{number}", to_hear, to_speak, options.samples)
             say(_line(row, times, _bare(row, options.samples)))
     return 0
@@ -82,6 +82,7 @@ def main(arguments: list[str]) -> int:
 def _options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bin/bench notify", description=__doc__)
     parser.add_argument("--samples", type=int, default=200, help="messages of each row")
+    parser.add_argument("--up-to", type=int, default=200, metavar="N", help="leave out rows with more listeners")
     parser.add_argument("--only", choices=[*RUN, ""], default="", help="one way of listening")
     return parser.parse_args(arguments)
 

@@ -2,17 +2,13 @@
 
 import itertools
 import time
-import traceback
-from array import array
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
-from multiprocessing.connection import Connection
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import replace
 
 from app import app
 from bench import cast as casting
 from bench.cast import SAID_BEFORE, Cast
-from bench.console import hush
+from bench.crew import Slice
 from bench.events import Context
 from bench.floor import Floor, Trip, recorded, shape
 from bench.rows import Event, Row, check
@@ -20,16 +16,6 @@ from chalicelib.adapters import mysql
 
 CONTEXT = Context()
 TRIES = 5  # a copy in Redis may just expire
-
-
-@dataclass
-class Slice:
-    """What one process did in one slice of time."""
-
-    seconds: float = 0.0
-    cpu: float = 0.0
-    refused: int = 0
-    times: "array[float]" = field(default_factory=lambda: array("d"))  # of each request, seconds
 
 
 class Worker:
@@ -136,18 +122,3 @@ class Worker:
             lambda tx: tx.value("SELECT COUNT(*) FROM messages WHERE conversation_id IN %(own)s", own=own)
         )
         return found, self.sent + SAID_BEFORE * len(own)
-
-
-def serve(line: Connection, make: Callable[[], Worker], inherited: list[Connection]) -> None:
-    """The process's main."""
-    for other in inherited:  # else no process would notice that the parent is gone
-        other.close()
-    hush()
-    worker: Any = None
-    while (asked := line.recv()) is not None:
-        name, *arguments = asked
-        try:
-            worker = worker or make()
-            line.send((None, getattr(worker, name)(*arguments)))
-        except Exception:
-            line.send((traceback.format_exc(), None))

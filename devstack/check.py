@@ -13,6 +13,7 @@ STEPS: dict[str, Callable[[], int]] = {
     "format": lambda: testing.without_services(["-m", "ruff", "format", "--check", "."]),
     "types": lambda: testing.without_services(["-m", "mypy", *(name for name in TYPED if (ROOT / name).exists())]),
     "documents": lambda: testing.openapi(["--check"]),
+    "bench": lambda: testing.bench(["--smoke"]),
     "tests": lambda: testing.test([]),
     "mysql": lambda: testing.test(["--mysql"]),
     "browser": lambda: testing.test(["--browser"]),
