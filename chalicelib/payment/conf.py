@@ -15,6 +15,7 @@ from chalicelib.payment.models import MASK, PayConf, PayConfSaved, PublicKey
 if TYPE_CHECKING:  # 0.1 s of cold start, for who saves alone
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
+WANTED = {"v3": ("serial", "private_key", "public_keys"), "v2": ("certificate", "private_key")}  # v2: to pay back
 SIGN_TYPES = {"v3": ("RSA",), "v2": ("MD5", "HMAC-SHA256")}
 SHOWN = 4  # of a key's characters, the last ones
 BITS = 2048  # of an RSA key, at least
@@ -74,14 +75,12 @@ def _kept(name: str, given: str, before: str) -> str:
 def _check(merchant: Merchant) -> None:
     if merchant.sign_type not in SIGN_TYPES[merchant.version]:
         raise Refused(errors.BAD_PARAMETER, f"sign_type：必须是 {'、'.join(SIGN_TYPES[merchant.version])}")
-    for name in ("serial", "private_key", "public_keys") if merchant.version == "v3" else ():
+    for name in WANTED[merchant.version]:
         if not getattr(merchant, name):
-            raise Refused(errors.BAD_PARAMETER, f"{name}：v3 必填")
-    own = _loaded("private_key", merchant.private_key) if merchant.private_key else None
+            raise Refused(errors.BAD_PARAMETER, f"{name}：{merchant.version} 必填")
+    own = _loaded("private_key", merchant.private_key)
     for serial, pem in merchant.public_keys.items():
         _loaded(f"public_keys（{serial}）", pem)
-    if merchant.certificate and own is None:
-        raise Refused(errors.BAD_PARAMETER, "private_key：与 certificate 一同必填")
     if merchant.certificate and _loaded("certificate", merchant.certificate) != own:
         raise Refused(errors.BAD_PARAMETER, "certificate：与 private_key 不是一对")
 

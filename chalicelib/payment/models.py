@@ -105,6 +105,6 @@ class PayConfSaved(Wire):
         examples=["0123456789abcdef0123456789abcdef"],
     )
     serial: Serial = Field(default="", description="商户证书序列号；v3 必填")
-    private_key: Pem = Field(default="", description="商户私钥（PEM）；v3 必填，v2 退款要用")
-    certificate: Pem = Field(default="", description="商户证书（PEM）；v2 退款要用")
+    private_key: Pem = Field(default="", description="商户私钥（PEM）；必填")
+    certificate: Pem = Field(default="", description="商户证书（PEM）；v2 必填：退款要用")
     public_keys: list[PublicKey] = Field([], max_length=10, description="微信支付公钥或平台证书；v3 必填")

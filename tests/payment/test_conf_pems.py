@@ -48,6 +48,8 @@ def test_a_key_that_is_too_short_is_refused(till: Till) -> None:
         ({"certificate": wechat_pay_keys.certificate_pem("somebody")}, "certificate"),
         ({"private_key": wechat_pay_keys.private_pem("somebody")}, "certificate"),
         ({"private_key": ""}, "private_key"),
+        ({"certificate": ""}, "certificate"),
+        ({"private_key": "", "certificate": ""}, "certificate"),
     ],
 )
 def test_a_certificate_that_no_money_could_go_back_with_is_refused(
