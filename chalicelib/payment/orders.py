@@ -27,12 +27,14 @@ logger = logging.getLogger(__name__)
 LIFE = 2 * 3600 * clock.SECOND  # of a prepay_id
 SHORTEST = 90 * clock.SECOND  # WeChat takes no order that ends within a minute
 FIRST_CHECK = 60 * clock.SECOND
+MOST, WHILE = 10, 600 * clock.SECOND  # orders of a booking in that time: each payer's is another
 DESCRIPTION = "挂号费"
 
 
 def order(caller: Caller, asked: OrderAsked) -> Ordered:
     """Refused 404 for another's booking, and without an account at WeChat Pay; 400 without the payer's openid; 409 for
-    what is paid, cancelled, missed, or too late to be paid; 503 where WeChat does not answer: then the same again."""
+    what is paid, cancelled, missed, or too late to be paid; 429 for the eleventh order of a booking in ten minutes; 503
+    where WeChat does not answer: then the same again."""
     sealing.ready()
     merchant = merchants.current(caller.tenant_id)
     open_id = asked.open_id or _known(caller, merchant)
@@ -72,6 +74,8 @@ def _order(tx: Tx, caller: Caller, book_id: int, merchant: Merchant | None, open
     there = store.live(tx, caller.tenant_id, book_id)
     if there and _is_good(there, {**fields, "sign_type": merchant.sign_type}):
         return there
+    if store.made_since(tx, caller.tenant_id, book_id, clock.now() - WHILE) >= MOST:
+        raise Refused(errors.TOO_MANY_REQUESTS, "下单太频繁，请稍后再试", retry_after=WHILE // clock.SECOND)
     if there:
         store.retire(tx, there["payment_id"])
     return _made(tx, booking, {**fields, "sign_type": merchant.sign_type})

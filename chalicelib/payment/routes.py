@@ -1,6 +1,6 @@
 """Paying for bookings through WeChat Pay (document 003): what patients' pages ask, and what WeChat tells."""
 
-from chalicelib.errors import CONFLICT, NOT_FOUND, SIGNATURE
+from chalicelib.errors import CONFLICT, NOT_FOUND, SIGNATURE, TOO_MANY_REQUESTS
 from chalicelib.identity.callers import ADMIN, PATIENT, PUBLIC, Caller
 from chalicelib.payment import conf, notices, orders, signatures
 from chalicelib.payment.models import OrderAsked, Ordered, PayConf, PayConfSaved, PaySign, PaySignAsked, TenantId
@@ -10,7 +10,9 @@ routes = Routes(__name__)
 TOLD = "text/xml"
 
 
-@routes.post("/pati_service/book_service/pay/appo_order", callers=[PATIENT], refusals=[NOT_FOUND, CONFLICT])
+@routes.post(
+    "/pati_service/book_service/pay/appo_order", callers=[PATIENT], refusals=[NOT_FOUND, CONFLICT, TOO_MANY_REQUESTS]
+)
 def appo_order(caller: Caller, body: OrderAsked) -> Ordered:
     """根据预约ID创建收费结算单同时调用微信统一支付协议进行下单
 

@@ -77,6 +77,21 @@ def live(tx: Tx, tenant_id: int, book_id: int) -> Row | None:
     )
 
 
+def made_since(tx: Tx, tenant_id: int, book_id: int, since: int) -> int:
+    """Return how many orders of a booking were made since then."""
+    return int(
+        tx.value(
+            """
+            SELECT COUNT(*) FROM payments
+            WHERE book_id = %(book_id)s AND tenant_id = %(tenant_id)s AND created_at > %(since)s
+            """,
+            book_id=book_id,
+            tenant_id=tenant_id,
+            since=since,
+        )
+    )
+
+
 def locked(tx: Tx, tenant_id: int, payment_id: int) -> Row:
     """Return an order, locked until the commit. The booking's lock is taken before."""
     row = tx.one(

@@ -10,7 +10,7 @@ from chalicelib.adapters.wechat_pay_terms import HMAC, MD5, V2
 from chalicelib.identity import tokens
 from chalicelib.official import openids
 from devstack.wechat_pay import WeChatPay
-from tests.booking.ward import Ward, rows
+from tests.booking.ward import Ward, day, rows
 from tests.booking.ward import ward as made
 from tests.payment import till as tills
 from tests.payment.till import OPENID, Till
@@ -188,3 +188,18 @@ def test_a_hospital_without_an_account_says_so(hospital: Hospital, ward: Ward, p
 @pytest.fixture
 def ward(hospital: Hospital) -> Ward:
     return made(hospital)
+
+
+def test_a_booking_has_ten_orders_in_ten_minutes(till: Till, pay: WeChatPay) -> None:
+    """Each payer's is another order: whoever makes payers up does not fill our tables, nor use up WeChat's patience."""
+    book_id = till.booked()
+    orders = [till.order(book_id, open_id=f"o{number}") for number in range(10)]
+    assert {one.status for one in orders} == {200}
+    refused = till.order(book_id, open_id="oEleventh")
+    assert (refused.status, refused.headers["Retry-After"], len(pay.orders)) == (429, "600", 10)
+    assert till.order(book_id, open_id="o9").data["out_trade_no"] == orders[9].data["out_trade_no"]
+    other = till.booked(date=day(2))
+    till.ordered(other)
+    ago = "UPDATE payments SET created_at = created_at - 600000000 WHERE book_id = %(id)s"
+    mysql.autocommit(lambda tx: tx.run(ago, id=book_id))
+    assert till.order(book_id, open_id="oEleventh").status == 200
