@@ -4,7 +4,8 @@
     outbox.nudge()  # after the commit: begin at once, and not with the next minute
 
 A row is done at least once, by the function that jobs.py names; `once` keeps a second cause from making a second row.
-What fails is tried again after a growing while, and given up after TRIES: then it stays, and an error is logged.
+What fails is tried again after a growing while, and given up after TRIES: then it stays, and an error is logged. So is
+what each time ended the process that began it.
 What is done goes at once, for it may name people; what has a name (`once`) stays for KEPT, so that it is not done anew.
 
 There are two lanes, each in its own order and with its own runners: our own work, and what calls another company
@@ -92,6 +93,8 @@ def _claimed(row: Row) -> bool:
 def _done(row: Row) -> bool:
     ids = {"job": row["job"], "outbox_id": row["outbox_id"], "try": row["tries"] + 1}
     try:
+        if row["tries"] >= TRIES:
+            raise RuntimeError("whoever began it died at it")
         module, _, name = JOBS[row["job"]].partition(":")
         getattr(import_module(module), name)(row["tenant_id"], json.loads(row["payload"]))
     except Exception as error:

@@ -182,6 +182,21 @@ def test_who_died_at_work_is_followed_by_another_after_the_lease(hospital: Hospi
     assert outbox.run() == 1
 
 
+def test_what_ends_each_process_that_begins_it_is_given_up(
+    hospital: Hospital, caplog: pytest.LogCaptureFixture
+) -> None:
+    promise(hospital)
+    failing.append(SystemExit())  # type: ignore[arg-type]  # out of memory, out of time
+    for _ in range(outbox.TRIES):
+        with pytest.raises(SystemExit):
+            outbox.run()
+        later(outbox.LEASE)
+    assert outbox.run() == 0
+    assert (rows()[0]["waiting"], done) == (None, [])
+    assert rows()[0]["parked_at"]
+    assert [record.levelname for record in caplog.records].count("ERROR") == 1
+
+
 def test_one_that_fails_keeps_no_other_from_being_done(hospital: Hospital) -> None:
     mysql.transact(lambda tx: outbox.put(tx, hospital.tenant_id, "unheard-of", {}))
     promise(hospital)
