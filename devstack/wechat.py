@@ -38,6 +38,8 @@ class WeChat:
     tickets: dict[str, str] = field(default_factory=dict)  # the same
     codes: dict[str, tuple[str, str]] = field(default_factory=dict)  # code to app id and openid
     used: set[str] = field(default_factory=set)  # codes
+    snapshots: set[str] = field(default_factory=set)  # openids of nobody: of pages that are only looked at (快照页)
+    forced: dict[str, list[float]] = field(default_factory=dict)  # when tokens were made anew, by app id
     templates: dict[str, str] = field(default_factory=lambda: dict(wechat_rules.TEMPLATES))  # id to content
     followers: set[str] | None = None  # openids that may be written to; None: any
     sent: list[dict[str, Any]] = field(default_factory=list)

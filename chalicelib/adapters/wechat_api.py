@@ -51,17 +51,21 @@ def jsapi_ticket(token: str) -> Issued:
 
 
 def openid_of(app_id: str, secret: str, code: str) -> str:
-    """Return who gave the code to one of our pages. A code is good once, for five minutes."""
+    """Return who gave the code to one of our pages. A code is good once, for five minutes.
+
+    "" where the page is only looked at (快照页): then WeChat makes up an openid, which is nobody's.
+    https://developers.weixin.qq.com/community/develop/doc/000c2c34068880629ced91a2f56001
+    """
     query = {"appid": app_id, "secret": secret, "code": code, "grant_type": "authorization_code"}
     answer = _asked("GET", "/sns/oauth2/access_token", query)
-    return _made(lambda: _text(answer["openid"]))
+    return "" if answer.get("is_snapshotuser") else _made(lambda: _text(answer["openid"]))
 
 
 def private_templates(token: str) -> list[dict[str, str]]:
     """Return template_id, title, primary_industry, deputy_industry, content and example of each of the account's."""
     answer = _asked("GET", "/cgi-bin/template/get_all_private_template", {"access_token": token})
     names = ("template_id", "title", "primary_industry", "deputy_industry", "content", "example")
-    return _made(lambda: [{name: str(one.get(name, "")) for name in names} for one in answer["template_list"]])
+    return _made(lambda: [{name: str(one.get(name) or "") for name in names} for one in answer["template_list"]])
 
 
 def send_template(token: str, message: Json) -> None:

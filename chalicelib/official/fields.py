@@ -26,7 +26,7 @@ MEANINGS = [
     )
 ]
 NOTHING = "无"
-LIMITS = {"thing": 20, "name": 10, "phrase": 5}  # characters
+LIMITS = {"thing": 20, "name": 10}  # characters
 MOST = 200  # of any other
 
 
@@ -35,8 +35,13 @@ def filled(content: str, values: Mapping[str, str]) -> dict[str, dict[str, str]]
     return {name: {"value": _written(name, label, values)} for label, name in FIELD.findall(content)}
 
 
+def without_constants(data: Mapping[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+    """Return the same without a value where WeChat takes only what it has approved for this template, or nothing."""
+    return {name: {"value": ""} if _kind(name) == "const" else one for name, one in data.items()}
+
+
 def _written(name: str, label: str, values: Mapping[str, str]) -> str:
-    kind = name.rstrip("0123456789")
+    kind = _kind(name)
     if kind in ("time", "date"):
         return values["time"]
     text = values.get(_meaning(label)) or NOTHING
@@ -44,7 +49,13 @@ def _written(name: str, label: str, values: Mapping[str, str]) -> str:
         return re.sub(r"[^\x21-\x7e]", "", text)[:32] or values.get("code") or "-"
     if kind in ("number", "amount", "phone_number"):
         return re.sub(r"[^0-9.]", "", text)[:16] or "0"
+    if kind == "phrase":
+        return re.sub("[^\u4e00-\u9fff]", "", text)[:5] or NOTHING
     return text[: LIMITS.get(kind, MOST)]
+
+
+def _kind(name: str) -> str:
+    return name.rstrip("0123456789")
 
 
 def _meaning(label: str) -> str:

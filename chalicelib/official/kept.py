@@ -37,6 +37,7 @@ _KEEP = Script("""
     redis.call('DEL', KEYS[1], KEYS[2])
     if tonumber(ARGV[3]) > 0 then redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end
 """)
+_FIRST = Script("return redis.call('SET', KEYS[1], '', 'NX', 'EX', ARGV[1]) and 1")
 _FAIL = Script("""
     if redis.call('GET', KEYS[2]) ~= ARGV[1] then return end
     redis.call('DEL', KEYS[2])
@@ -68,6 +69,14 @@ def read(tenant_id: int, key: str, ask: Callable[[], Issued], instead_of: str = 
         if state == FAILED or clock.monotonic() > deadline:
             raise Refused(errors.UNAVAILABLE, retry_after=2)
         clock.pause(LOOK)
+
+
+def is_first(key: str, seconds: int) -> bool:
+    """Whether nobody has asked this of the key for so long. Nobody is the first without Redis."""
+    try:
+        return bool(redis.run(_FIRST, [key], [seconds]))
+    except redis.Down:
+        return False
 
 
 def _asked(tenant_id: int, key: str, holder: str, ask: Callable[[], Issued]) -> str:

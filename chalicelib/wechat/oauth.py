@@ -36,6 +36,8 @@ def callback(caller: Caller, returned: OAuthReturned) -> Known:
     if not mysql.autocommit(lambda tx: openids.use(tx, *expected)):
         raise Refused(errors.BAD_PARAMETER, "state：无效、已过期或已使用，请重新授权")
     openid = _openid(ours, returned.code)
+    if not openid:
+        raise Refused(errors.BAD_PARAMETER, "code：当前为网页快照，请点击右下角“使用完整服务”后重新授权")
     bound = (caller.tenant_id, caller.user_id, _session(caller), ours.app_id, openid)
     mysql.transact(lambda tx: openids.bind(tx, *bound))
     return Known(open_id=openid)

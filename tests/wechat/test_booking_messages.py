@@ -38,6 +38,16 @@ def test_lin_is_told_that_she_has_booked(ward: Ward, lin: Person, wechat: WeChat
     }
 
 
+@pytest.mark.parametrize(("label", "told"), [("预约状态", "预约成功"), ("就诊科室", "")])
+def test_what_wechat_has_not_approved_is_left_out_and_not_the_whole_message(
+    ward: Ward, lin: Person, wechat: WeChat, label: str, told: str
+) -> None:
+    wechat.templates[demo_wechat.SENT[1]] = f"就诊人：{{{{thing1.DATA}}}}\n{label}：{{{{const2.DATA}}}}"
+    ward.booked(lin, ward.schedule())
+    deliver(ward)
+    assert [shown(one) for one in wechat.sent] == [{"thing1": "林小雨", "const2": told}]
+
+
 def test_she_is_told_that_she_has_cancelled(ward: Ward, lin: Person, wechat: WeChat) -> None:
     book_id = ward.booked(lin, ward.schedule())
     deliver(ward)

@@ -40,6 +40,9 @@ KNOWN = {
         ("预约状态", "phrase16", "预约成功"),
         ("就诊人", "character_string17", "20260105123456"),
         ("温馨提示", "const18", "预约成功"),
+        ("就诊人", "phrase19", "林小雨"),
+        ("预约编号", "phrase20", "无"),
+        ("候诊地点", "phrase21", "门诊楼二层"),
     ],
 )
 def test_a_field_is_filled_by_its_label_and_its_kind(label: str, field: str, text: str) -> None:

@@ -212,6 +212,26 @@ def test_a_token_that_is_never_good_is_asked_for_no_further(known: Hospital, wec
     assert wechat.calls == {TOKEN: 3, "/cgi-bin/template/get_all_private_template": 2}
 
 
+def test_a_token_that_is_never_good_is_made_anew_once(known: Hospital, wechat: WeChat) -> None:
+    """Each time it ends the token of the hospital's other systems, and WeChat does it twenty times a day."""
+    wechat.failing["/cgi-bin/template/get_all_private_template"] = 40001
+    for _ in range(3):
+        with pytest.raises(Refusal) as refusal:
+            credentials.with_token(account.required(known.tenant_id), wechat_api.private_templates)
+        assert refusal.value.number == 40001
+    assert len(wechat.forced[APP_ID]) == 1
+
+
+def test_without_redis_no_token_is_made_anew(known: Hospital, wechat: WeChat, redis_is_cut: Any) -> None:
+    ours = account.required(known.tenant_id)
+    wechat.failing["/cgi-bin/template/get_all_private_template"] = 40001
+    cut = redis_is_cut()
+    with pytest.raises(Refusal):
+        credentials.with_token(ours, wechat_api.private_templates)
+    cut.__exit__(None, None, None)
+    assert wechat.forced == {}, "each process would, one after the other"
+
+
 def test_redis_holds_no_token_and_no_ticket(known: Hospital, wechat: WeChat) -> None:
     credentials.ticket(account.required(known.tenant_id))
     held = [redis.client().get(name) for name in redis.client().scan_iter(f"wechat:*:{{{known.tenant_id}:*")]

@@ -133,6 +133,15 @@ def test_a_code_that_wechat_does_not_know_is_refused(known: Hospital, wechat: We
     assert bound(known.lin) == ""
 
 
+def test_a_page_that_is_only_looked_at_knows_nobody(known: Hospital, wechat: WeChat) -> None:
+    """WeChat makes up an openid for it: what is sent there reaches nobody, and it can pay for nothing."""
+    bind(known.lin, wechat)
+    wechat.snapshots.add(WANGS)
+    answer = finish(known.lin, returned(begin(known.lin), wechat, WANGS))
+    assert (answer.status, answer.error) == (400, "code：当前为网页快照，请点击右下角“使用完整服务”后重新授权")
+    assert bound(known.lin) == LINS
+
+
 def test_a_code_that_is_too_old_is_the_callers_fault(known: Hospital, wechat: WeChat) -> None:
     wechat.failing["/sns/oauth2/access_token"] = 42003
     assert finish(known.lin, returned(begin(known.lin), wechat)).status == 400

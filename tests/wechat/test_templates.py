@@ -3,7 +3,7 @@
 import pytest
 
 from devstack.wechat import WeChat
-from devstack.wechat_rules import TEMPLATES
+from devstack.wechat_rules import REGISTERED, TEMPLATES
 from tests.people import Hospital
 from tests.wechat.desk import APP_ID, ROOT
 from tests.wire import get
@@ -18,11 +18,17 @@ def test_an_admin_sees_what_wechat_has(known: Hospital) -> None:
     assert found[0] == {
         "templateId": next(iter(TEMPLATES)),
         "title": "通知",
-        "primaryIndustry": "医疗护理",
-        "deputyIndustry": "保健与卫生",
+        "primaryIndustry": "",
+        "deputyIndustry": "",
         "content": next(iter(TEMPLATES.values())),
         "example": "",
     }
+
+
+def test_a_template_from_before_there_were_categories_has_industries(known: Hospital) -> None:
+    found = {one["templateId"]: one for one in get(PATH, known.admin.token).data["templateList"]}
+    old = found[REGISTERED]
+    assert (old["primaryIndustry"], old["deputyIndustry"]) == ("医疗护理", "保健与卫生")
 
 
 def test_an_account_may_have_none(known: Hospital, wechat: WeChat) -> None:
