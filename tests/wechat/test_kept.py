@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.adapters import redis, wechat_api
+from chalicelib.adapters import redis
 from chalicelib.adapters.wechat_api import Issued, Refusal
 from chalicelib.errors import Refused
 from chalicelib.official import account, credentials, kept
@@ -188,48 +188,6 @@ def test_who_does_not_know_that_it_is_useless_cannot_bring_it_back(key: str, slo
         slow.set()
         assert waiting.result(10) == "second"
     assert read(key, never) == "second"
-
-
-def test_many_whose_token_is_good_no_more_have_it_replaced_once(known: Hospital, wechat: WeChat) -> None:
-    ours = account.required(known.tenant_id)
-    credentials.ticket(ours)
-    wechat.unknown.add(wechat.tokens[APP_ID])
-    start = Barrier(20)
-
-    def ask(_: int) -> Any:
-        start.wait(20)
-        return credentials.with_token(ours, wechat_api.private_templates)
-
-    with ThreadPoolExecutor(20) as pool:
-        assert all(pool.map(ask, range(20)))
-    assert wechat.calls[TOKEN] == 3, "one at first, one that is the same, one anew"
-
-
-def test_a_token_that_is_never_good_is_asked_for_no_further(known: Hospital, wechat: WeChat) -> None:
-    wechat.failing["/cgi-bin/template/get_all_private_template"] = 40001
-    with pytest.raises(Refusal):
-        credentials.with_token(account.required(known.tenant_id), wechat_api.private_templates)
-    assert wechat.calls == {TOKEN: 3, "/cgi-bin/template/get_all_private_template": 2}
-
-
-def test_a_token_that_is_never_good_is_made_anew_once(known: Hospital, wechat: WeChat) -> None:
-    """Each time it ends the token of the hospital's other systems, and WeChat does it twenty times a day."""
-    wechat.failing["/cgi-bin/template/get_all_private_template"] = 40001
-    for _ in range(3):
-        with pytest.raises(Refusal) as refusal:
-            credentials.with_token(account.required(known.tenant_id), wechat_api.private_templates)
-        assert refusal.value.number == 40001
-    assert len(wechat.forced[APP_ID]) == 1
-
-
-def test_without_redis_no_token_is_made_anew(known: Hospital, wechat: WeChat, redis_is_cut: Any) -> None:
-    ours = account.required(known.tenant_id)
-    wechat.failing["/cgi-bin/template/get_all_private_template"] = 40001
-    cut = redis_is_cut()
-    with pytest.raises(Refusal):
-        credentials.with_token(ours, wechat_api.private_templates)
-    cut.__exit__(None, None, None)
-    assert wechat.forced == {}, "each process would, one after the other"
 
 
 def test_redis_holds_no_token_and_no_ticket(known: Hospital, wechat: WeChat) -> None:

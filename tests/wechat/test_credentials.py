@@ -1,0 +1,60 @@
+"""A token that WeChat does not know is replaced, and another made where WeChat gives the same one: seldom."""
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any
+
+import pytest
+
+from chalicelib.adapters import wechat_api
+from chalicelib.adapters.wechat_api import Refusal
+from chalicelib.official import account, credentials
+from devstack.wechat import WeChat
+from tests.messaging.conftest import redis_is_cut
+from tests.people import Hospital
+from tests.wechat.desk import APP_ID
+
+__all__ = ["redis_is_cut"]
+TOKEN, LIST = "/cgi-bin/stable_token", "/cgi-bin/template/get_all_private_template"
+
+
+def test_many_whose_token_is_good_no_more_have_it_replaced_once(known: Hospital, wechat: WeChat) -> None:
+    ours = account.required(known.tenant_id)
+    credentials.ticket(ours)
+    wechat.unknown.add(wechat.tokens[APP_ID])
+    start = Barrier(20)
+
+    def ask(_: int) -> Any:
+        start.wait(20)
+        return credentials.with_token(ours, wechat_api.private_templates)
+
+    with ThreadPoolExecutor(20) as pool:
+        assert all(pool.map(ask, range(20)))
+    assert wechat.calls[TOKEN] == 3, "one at first, one that is the same, one anew"
+
+
+def test_a_token_that_is_never_good_is_asked_for_no_further(known: Hospital, wechat: WeChat) -> None:
+    wechat.failing[LIST] = 40001
+    with pytest.raises(Refusal):
+        credentials.with_token(account.required(known.tenant_id), wechat_api.private_templates)
+    assert wechat.calls == {TOKEN: 3, LIST: 2}
+
+
+def test_a_token_that_is_never_good_is_made_anew_once(known: Hospital, wechat: WeChat) -> None:
+    """Each time it ends the token of the hospital's other systems, and WeChat does it twenty times a day."""
+    wechat.failing[LIST] = 40001
+    for _ in range(3):
+        with pytest.raises(Refusal) as refusal:
+            credentials.with_token(account.required(known.tenant_id), wechat_api.private_templates)
+        assert refusal.value.number == 40001
+    assert len(wechat.forced[APP_ID]) == 1
+
+
+def test_without_redis_no_token_is_made_anew(known: Hospital, wechat: WeChat, redis_is_cut: Any) -> None:
+    ours = account.required(known.tenant_id)
+    wechat.failing[LIST] = 40001
+    cut = redis_is_cut()
+    with pytest.raises(Refusal):
+        credentials.with_token(ours, wechat_api.private_templates)
+    cut.__exit__(None, None, None)
+    assert wechat.forced == {}, "each process would, one after the other"
