@@ -6,6 +6,7 @@ A test counts where a benchmark would time: a lost pipeline or a second look-up 
 import socket
 from collections.abc import Callable, Iterator
 from functools import partial
+from threading import get_ident
 from typing import Any
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
@@ -32,14 +33,15 @@ PORTS = {urlsplit(settings.database_url).port or 3306: "mysql", urlsplit(setting
 
 
 class Trips:
-    """Round trips since the last look, by server."""
+    """Round trips of this thread since the last look, by server: the outbox of a test before may still be at work."""
 
     def __init__(self) -> None:
+        self.thread = get_ident()
         self.sent: list[str] = []
         self.waiting: WeakKeyDictionary[socket.socket, bool] = WeakKeyDictionary()
 
     def sends(self, line: socket.socket) -> None:
-        if not self.waiting.get(line):
+        if get_ident() == self.thread and not self.waiting.get(line):
             self.waiting[line] = True
             self.sent.append(PORTS[line.getpeername()[1]])
 
