@@ -3,12 +3,14 @@
 python -m devstack.wechat_pay --port PORT: that of the demo hospitals. POST /devstack/pay/OUT_TRADE_NO there is a
 patient who pays: the hospital is notified, as it is of refunds, which are settled at once.
 
-It checks signatures, times and fields as WeChat Pay does, keeps orders and refunds, and signs what it says. Tests have
-it hang, refuse, break or lie, and take its notices to send them as they like.
+It checks signatures, times and fields as WeChat Pay does, keeps orders and refunds, and signs what it says; where it
+speaks TLS, it also looks for the certificate that v2's refunds want. Tests have it hang, refuse, break or lie, and take
+its notices to send them as they like.
 """
 
 import argparse
 import contextlib
+import ssl
 import threading
 import urllib.error
 import urllib.request
@@ -134,7 +136,8 @@ class Handler(BaseHTTPRequestHandler):
     def serve(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        status, said, told = self.pay.answer(Asked(self.command, self.path, headers, body))
+        shown = self.connection.getpeercert(True) if isinstance(self.connection, ssl.SSLSocket) else None
+        status, said, told = self.pay.answer(Asked(self.command, self.path, headers, body, shown))
         with contextlib.suppress(ConnectionError):  # who does not wait so long
             self.send_response(status)
             for name, value in {**told, **({} if status == 204 else {"Content-Length": str(len(said))})}.items():
@@ -147,18 +150,21 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: Any) -> None: ...
 
 
-def server(pay: WeChatPay, port: int = 0) -> Server:
+def server(pay: WeChatPay, port: int = 0, tls: ssl.SSLContext | None = None) -> Server:
     """A server of this WeChat Pay, bound and not serving yet."""
     made = Server(("127.0.0.1", port), type("Ours", (Handler,), {"pay": pay}))
     pay.url = f"http://127.0.0.1:{made.server_address[1]}"
+    if tls:
+        made.socket = tls.wrap_socket(made.socket, server_side=True)
+        pay.url = f"https://localhost:{made.server_address[1]}"
     pay.open.set()
     return made
 
 
 @contextlib.contextmanager
-def running() -> Iterator[WeChatPay]:
+def running(tls: ssl.SSLContext | None = None) -> Iterator[WeChatPay]:
     pay = WeChatPay()
-    serving = server(pay)
+    serving = server(pay, tls=tls)
     thread = threading.Thread(target=serving.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
@@ -171,11 +177,11 @@ def running() -> Iterator[WeChatPay]:
 
 
 @contextlib.contextmanager
-def standing_in() -> Iterator[WeChatPay]:
+def standing_in(tls: ssl.SSLContext | None = None) -> Iterator[WeChatPay]:
     """Has this process take it for the real one."""
     adapters = (wechat_pay_v2, wechat_pay_v3)
     before = [vars(one)["settings"] for one in adapters]
-    with running() as pay:
+    with running(tls) as pay:
         point_at(pay.url)
         try:
             yield pay

@@ -1,8 +1,10 @@
 """The keys of a merchant and of WeChat Pay itself, where both are ours. Made once in a process, or on this machine."""
 
 import datetime
+import ssl
 from dataclasses import dataclass
 from functools import cache
+from tempfile import NamedTemporaryFile
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -34,6 +36,17 @@ def signers() -> dict[str, Signer]:
         KEY: Signer(_key("wechat-pay"), public_pem("wechat-pay")),
         CERTIFICATE: Signer(_key("platform"), certificate_pem("platform")),
     }
+
+
+def tls() -> ssl.SSLContext:
+    """Of WeChat Pay's server at localhost: it looks at a merchant's certificate, and takes who shows none."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cadata=certificate_pem("merchant"))
+    context.verify_mode = ssl.CERT_OPTIONAL
+    with NamedTemporaryFile("w") as pem:
+        pem.write(certificate_pem("server") + private_pem("server"))
+        pem.flush()
+        context.load_cert_chain(pem.name)
+    return context
 
 
 def keep() -> None:

@@ -24,6 +24,7 @@ class Asked:
     path: str  # with its query
     headers: Mapping[str, str]  # names in lower case
     body: bytes
+    certificate: bytes | None = None  # DER of who asks, where that is by TLS and one was shown
 
 
 class Wrong(Exception):

@@ -1,9 +1,10 @@
-"""WeChat Pay v2 as its own side speaks it. It does not ask for the merchant's certificate: it speaks no TLS."""
+"""WeChat Pay v2 as its own side speaks it."""
 
 import base64
 import hashlib
 import hmac
 import secrets
+import ssl
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
@@ -62,6 +63,9 @@ def authorized(pay: "WeChatPay", asked: Asked) -> tuple[Merchant, Fields]:
         raise Wrong("appid与mch_id不匹配")
     if fields["sign"] != sign(merchant.key, fields, fields.get("sign_type", MD5)):
         raise Wrong("签名错误")
+    wants = ssl.PEM_cert_to_DER_cert(merchant.certificate) if asked.path.startswith("/secapi/") else None
+    if wants and wants != asked.certificate and pay.url.startswith("https:"):
+        raise Wrong("证书验证失败")
     return merchant, fields
 
 
