@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from infra.functions import API_HANDLER, exported
+from infra.functions import API_HANDLER, exported, named
 
 Json = dict[str, Any]
 
@@ -28,7 +28,25 @@ def resources(groups: Iterable[str], jobs: Iterable[str]) -> Json:
             {**_metric("AWS/Lambda", "Duration", {"FunctionName": {"Ref": name}}), "ExtendedStatistic": "p95"},
             threshold=STUCK if name == API_HANDLER else SLOW,
         )
-    return alarms | {f"{name}Crashing": _crashing(name, threshold=1, periods=1) for name in jobs}
+    jobs = [*jobs]
+    crashing = {f"{name}Crashing": _crashing(name, threshold=1, periods=1) for name in jobs}
+    return {**alarms, **crashing, **_calling([named("payment"), *jobs])}
+
+
+def _calling(names: Iterable[str]) -> Json:
+    """Where nothing dies a line of level ERROR calls for a person: a job that was given up, money that is stuck."""
+    metric = {"MetricNamespace": {"Ref": "AWS::StackName"}, "MetricName": "ErrorsLogged"}
+    lines = {"FilterPattern": '{ $.level = "ERROR" }', "MetricTransformations": [{**metric, "MetricValue": "1"}]}
+    filters = {
+        f"{name}ErrorsFilter": {
+            "Type": "AWS::Logs::MetricFilter",
+            "Properties": {"LogGroupName": {"Ref": f"{name}LogGroup"}, **lines},
+        }
+        for name in names
+    }
+    summed = {"Namespace": metric["MetricNamespace"], "MetricName": metric["MetricName"], "Period": FIVE_MINUTES}
+    text = "A job was given up, or money needs a person: filter level = 'ERROR' in the logs of jobs and of payment"
+    return {**filters, "ErrorsLogged": _alarm(text, {**summed, "Statistic": "Sum"}, threshold=1, periods=1)}
 
 
 def _crashing(name: str, threshold: int, periods: int) -> Json:
