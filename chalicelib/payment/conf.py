@@ -49,12 +49,13 @@ def _save(tx: Tx, caller: Caller, saved: PayConfSaved) -> None:
     merchants.hold(tx, caller.tenant_id)
     row = merchants.one(tx, caller.tenant_id, saved.mch_id)
     before = merchants.opened(caller.tenant_id, row) if row else None
+    key = before.key if before and before.version == saved.version else ""  # v2's is another secret than v3's
     merchant = Merchant(
         appid="",
         mch_id=saved.mch_id,
         version=saved.version,
         sign_type=saved.sign_type,
-        key=_kept("key", saved.key, before.key if before else ""),
+        key=_kept("key", saved.key, key),
         serial=saved.serial,
         private_key=_kept("private_key", saved.private_key, before.private_key if before else ""),
         certificate=saved.certificate,

@@ -8,6 +8,7 @@ import pytest
 from chalicelib.adapters.wechat_pay_terms import HMAC, V2
 from chalicelib.identity import sealing
 from chalicelib.payment import merchants
+from devstack import wechat_pay_keys
 from devstack.wechat_pay import WeChatPay
 from tests.booking.ward import rows
 from tests.faults.aftermath import somebody_waits, wait_until
@@ -45,6 +46,15 @@ def test_nothing_is_shown_where_nothing_was_saved(hospital: Hospital, pay: WeCha
     assert set(map(str, found.values())) == {"", "[]"}
     answer = post(CONF, hospital.admin.token, **wanted(pay.merchant(), key="********0001"))
     assert (answer.status, answer.error) == (400, "key：必填")
+
+
+def test_a_key_of_one_version_is_none_of_the_other(till: Till) -> None:
+    """WeChat has two secrets for an account, of one shape: whoever leaves the one masked had all else refused."""
+    other = {"version": "v2", "sign_type": HMAC, "certificate": wechat_pay_keys.certificate_pem("merchant")}
+    shown = {**get(CONF, till.hospital.admin.token).data, **other}
+    answer = post(CONF, till.hospital.admin.token, **shown)
+    assert (answer.status, answer.error) == (400, "key：必填")
+    assert post(CONF, till.hospital.admin.token, **{**shown, "key": "0" * 32}).status == 200
 
 
 def test_another_hospitals_is_another(till: Till, pay: WeChatPay, elsewhere: Hospital) -> None:
