@@ -28,10 +28,11 @@ class Asked:
 
 
 class Wrong(Exception):
-    def __init__(self, code: str, status: int = 400) -> None:
+    def __init__(self, code: str, status: int = 400, message: str = "") -> None:
         super().__init__(code)
         self.code = code
         self.status = status
+        self.message = message or f"不行：{code}"
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,8 @@ def refund(pay: "WeChatPay", merchant: Merchant, out_trade_no: str, total: int, 
         raise Wrong("TRADE_STATE_ERROR")
     if asked.notify_url and not ADDRESS.fullmatch(asked.notify_url):
         raise Wrong("PARAM_ERROR")
+    if gone == order.fee:
+        raise Wrong("INVALID_REQUEST", message="订单已全额退款")
     if total != order.fee or not 0 < asked.fee <= order.fee - gone:
         raise Wrong("INVALID_REQUEST")
     pay.orders[out_trade_no] = replace(order, state="REFUND")

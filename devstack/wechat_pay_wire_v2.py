@@ -52,7 +52,7 @@ def answer(pay: "WeChatPay", asked: Asked) -> Answer:
                 raise Wrong(failing)
             said = {"result_code": "SUCCESS", **ACTIONS[action](pay, merchant, fields)}
     except Wrong as wrong:
-        said = {"result_code": "FAIL", "err_code": CODES.get(wrong.code, wrong.code), "err_code_des": "不行"}
+        said = {"result_code": "FAIL", "err_code": CODES.get(wrong.code, wrong.code), "err_code_des": wrong.message}
     return 200, signed(pay, merchant, {"return_code": "SUCCESS", "return_msg": "OK", **said}), XML
 
 

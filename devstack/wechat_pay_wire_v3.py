@@ -48,7 +48,7 @@ def answer(pay: "WeChatPay", asked: Asked) -> Answer:
     except Wrong as wrong:
         if wrong.status == 401:
             return 401, _json({"code": wrong.code, "message": "签名错误"}), {"Content-Type": "application/json"}
-        status, body = wrong.status, _json({"code": wrong.code, "message": f"不行：{wrong.code}"})
+        status, body = wrong.status, _json({"code": wrong.code, "message": wrong.message})
     return status, body, {"Content-Type": "application/json; charset=utf-8", **signed(pay, body, clock.now())}
 
 

@@ -10,6 +10,7 @@ V2, V3 = "v2", "v3"
 RSA, MD5, HMAC = "RSA", "MD5", "HMAC-SHA256"
 SUCCESS = "SUCCESS"
 PAID, REFUNDED = "paid", "refunded"
+ALL_BACK = "已全额退款"  # in the text of a refusal: its codes (v2 ERROR, v3 INVALID_REQUEST) say other things as well
 
 
 class Unreachable(Exception):
@@ -80,7 +81,8 @@ class Trade:
 class Refund:
     """`state` is SUCCESS, PROCESSING, CLOSED (no money moved), ABNORMAL (by hand, at WeChat's merchant platform) or "".
 
-    "" is a refund that was refused (`error_code` says why) or, when asked for, that WeChat does not know.
+    "" is a refund that was refused (`error_code` says why) or, when asked for, that WeChat does not know. `is_needless`
+    where it was refused because all went back already, by other numbers.
     """
 
     state: str
@@ -88,6 +90,7 @@ class Refund:
     fee: int = 0  # 0 where it is not said
     error_code: str = ""
     error_msg: str = ""
+    is_needless: bool = False
 
 
 @dataclass(frozen=True, slots=True)

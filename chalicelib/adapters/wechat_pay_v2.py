@@ -12,6 +12,7 @@ from chalicelib import clock
 from chalicelib.adapters import https
 from chalicelib.adapters.wechat_pay_secret import Fields, opened, signature, signed
 from chalicelib.adapters.wechat_pay_terms import (
+    ALL_BACK,
     PAID,
     REFUNDED,
     SUCCESS,
@@ -101,7 +102,8 @@ def refund(
         certificate=f"{merchant.certificate}\n{merchant.private_key}",
     )
     if no := _refused(said):
-        return Refund("", error_code=no.error_code, error_msg=no.error_msg)
+        needless = said.get("return_code") == SUCCESS and ALL_BACK in no.error_msg  # what else is said is not signed
+        return Refund("", error_code=no.error_code, error_msg=no.error_msg, is_needless=needless)
     if said.get("out_refund_no") != out_refund_no:
         raise Unreachable("of another refund")
     return made(lambda: Refund("PROCESSING", said["refund_id"], _fen(said["refund_fee"])))

@@ -15,6 +15,7 @@ from chalicelib import clock
 from chalicelib.adapters import https
 from chalicelib.adapters.wechat_pay_rsa import opened, sign, verify
 from chalicelib.adapters.wechat_pay_terms import (
+    ALL_BACK,
     PAID,
     REFUNDED,
     Answer,
@@ -93,7 +94,8 @@ def refund(
     )
     if status >= 400:
         answer = _refused(said)
-        return Refund("", error_code=answer.error_code, error_msg=answer.error_msg)
+        needless = status not in UNTOLD and ALL_BACK in answer.error_msg
+        return Refund("", error_code=answer.error_code, error_msg=answer.error_msg, is_needless=needless)
     return made(lambda: _refund(said, out_refund_no))
 
 

@@ -50,17 +50,17 @@ def become(tx: Tx, refund: Row, said: Refund, told_by: str) -> None:
     now = store_refunds.locked(tx, refund["refund_id"])
     if now["state"] == DONE or now["out_refund_no"] != refund["out_refund_no"]:  # said of a number that was closed
         return
-    state = BECAME.get(said.state, str(now["state"]))
+    state = DONE if said.is_needless else BECAME.get(said.state, str(now["state"]))
     store_refunds.change(tx, refund["refund_id"], state, said.refund_id, said.error_code)
     if said.state == "CLOSED":
         _closed(tx, refund, told_by)
     elif state != now["state"] or said.error_code:
         ledger.note(tx, refund, state, told_by, said.error_code or said.refund_id, refund["refund_id"])
     if said.error_code:
-        _alarm("refund refused", refund, said.error_code)
+        _alarm("paid back elsewhere" if said.is_needless else "refund refused", refund, said.error_code)
     elif state == STUCK and now["state"] != STUCK:
         _alarm("refund stuck: pay it back by hand", refund, said.state)
-    elif state == DONE:
+    if state == DONE:
         telling.tell(tx, refund, telling.REFUNDED)
 
 

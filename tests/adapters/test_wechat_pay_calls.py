@@ -210,3 +210,16 @@ def test_v2_gives_no_money_back_without_the_merchants_certificate(pay: WeChatPay
     merchant = paid(pay, ("v2", "MD5"))
     assert back(replace(merchant, certificate="")).error_code == "CERT_MISSING"
     assert pay.refunds == {}
+
+
+def test_that_all_went_back_is_believed_where_it_is_signed(pay: WeChatPay, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "订单已全额退款"
+    v2, v3 = merchant_of(pay, ("v2", "MD5")), merchant_of(pay, ("v3", "RSA"))
+    signed = {"return_code": "SUCCESS", "result_code": "FAIL", "err_code": "ERROR", "err_code_des": text}
+    for said, believed in ((signed, True), ({"return_code": "FAIL", "return_msg": text}, False)):
+        monkeypatch.setattr(wechat_pay_v2, "_asked", lambda *_, said=said, **__: said)
+        assert back(v2).is_needless is believed
+    for status, believed in ((400, True), (403, True), (401, False), (429, False)):
+        told = (status, {"code": "INVALID_REQUEST", "message": text})
+        monkeypatch.setattr(wechat_pay_v3, "_asked", lambda *_, told=told: told)
+        assert back(v3).is_needless is believed

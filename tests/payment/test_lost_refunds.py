@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.adapters import mysql
+from chalicelib.adapters import mysql, wechat_pay
 from chalicelib.adapters.wechat_pay_terms import V2, V3, Refund
-from chalicelib.payment import merchants, reconciliation, refunds, store_refunds
+from chalicelib.payment import merchants, reconciliation, refunds, store_refunds, telling
 from chalicelib.settings import settings
 from devstack.wechat_pay import WeChatPay
 from tests.payment import till as tills
@@ -101,3 +101,28 @@ def test_what_was_promised_without_a_row_goes_back(till: Till, pay: WeChatPay) -
     till.pay_back()
     assert [one["state"] for one in till.refunds(book_id)] == ["sent"]
     assert len(pay.refunds) == 1
+
+
+@pytest.mark.parametrize("version", [V3, V2])
+def test_what_a_person_has_paid_back_at_wechat_is_not_asked_for_for_ever(
+    hospital: Hospital, pay: WeChatPay, version: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By a number of theirs, while ours was refused."""
+    till = tills.opened(hospital, pay, version)
+    book_id = till.booked()
+    payment = till.paid(book_id)
+    till.ward.cancel(hospital.lin, book_id)
+    pay.failing["refund"] = "NOT_ENOUGH"
+    till.pay_back()
+    pay.failing.clear()
+    merchant = merchants.of(payment)
+    wechat_pay.refund(merchant, payment["out_trade_no"], "ByHand0001", 1250, 1250, "退款", "")
+    for _ in range(2):
+        till.minute_later()
+        reconciliation.run()
+    [refund] = till.refunds(book_id)
+    assert (refund["state"], pay.calls["refund"], list(pay.refunds)) == ("done", 3, ["ByHand0001"])
+    assert till.ledger()[-1] == ("done", "refund")
+    logged = [one.message for one in caplog.records if one.levelname == "ERROR"]
+    assert logged == ["refund refused", "paid back elsewhere"]
+    assert [one["type"] for one in till.promised("tell_payment")] == [telling.PAID, telling.REFUNDED]
