@@ -100,6 +100,7 @@ ABOUT = """诊讯：多租户的医院患者服务、医患沟通与消息网关
   API Gateway 自己的错误（请求过大、太频繁、超时）在这些路径上也是前一种。
 - HTTP 状态码与错误码一致；错误码见 docs/errors.md。
 - 每个回应都带 `X-Request-Id`；429 与 503 可能带 `Retry-After`（秒）。
+- 查询参数为空等于不填。
 - 请求中的编号（id）写作数字或数字文本均可；未知字段被忽略。
 - 回应中的键总是存在，没有值时：文本为 `""`，日期、数字、布尔、对象为 null，列表为 `[]`。
 """
@@ -217,15 +218,18 @@ def _parameters(one: Documented, schemas: Schemas) -> list[Json]:
 def _query(schemas: Schemas, schema: Json) -> Iterator[Json]:
     model = schemas.resolved(schema)
     for name, field in model["properties"].items():
-        field = without_null(field)
+        field, required = without_null(field), name in model.get("required", [])
         told = {"description": field["description"]} if "description" in field else {}
-        yield {
-            "name": name,
-            "in": "query",
-            "required": name in model.get("required", []),
-            **told,
-            "schema": {key: value for key, value in field.items() if key != "description"},
-        }
+        schema = {key: value for key, value in field.items() if key != "description"}
+        schema = schema if required else _or_empty(schema)
+        yield {"name": name, "in": "query", "required": required, **told, "schema": schema}
+
+
+def _or_empty(schema: Json) -> Json:
+    """wire.given has it as not given."""
+    said = {key: value for key, value in schema.items() if key in ("title", "default", "examples")}
+    wanted = {key: value for key, value in schema.items() if key not in said}
+    return {"anyOf": [*wanted.get("anyOf", [wanted]), {"type": "string", "maxLength": 0}], **said}
 
 
 def _body(schemas: Schemas, schema: Json) -> Json:

@@ -30,7 +30,7 @@ from chalicelib.identity.callers import Caller
 from chalicelib.settings import settings
 from chalicelib.web_bytes import Delivery, Raw, RawResponse, Upload, uploaded
 from chalicelib.web_envelopes import Counted
-from chalicelib.wire import BODY, NOT_JSON, RetryKey, explain
+from chalicelib.wire import BODY, NOT_JSON, RetryKey, explain, given
 
 logger = logging.getLogger(__name__)
 
@@ -193,7 +193,7 @@ def _read(endpoint: Endpoint, name: str, caller: Caller, request: Request, path_
             case "query":
                 query = dict(request.query_params or {})
                 callers.same_tenant(query.get("tenantId", ""), caller)
-                return endpoint.wants[name].model_validate(query)
+                return endpoint.wants[name].model_validate(given(endpoint.wants[name], query))
             case "upload":
                 return uploaded(request.headers.get("content-type", ""), _body(request))
             case "delivery":

@@ -1,7 +1,7 @@
 """Field types that the protocol documents share, and bad fields explained to the person who filled them in."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
@@ -29,6 +29,12 @@ class Wire(BaseModel):
 
     # A model is built when it is first used: a group has dozens, a cold start's first request needs two.
     model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True, defer_build=True)
+
+
+def given(model: type[Wire], query: Mapping[str, str]) -> dict[str, str]:
+    """Leave out what is empty and optional: a page sends an empty text for what it does not have."""
+    needed = {name for name, field in model.model_fields.items() if field.is_required()}
+    return {name: text for name, text in query.items() if text or name in needed}
 
 
 def whole(value: Any) -> Any:

@@ -24,6 +24,7 @@ routes = Routes(__name__)
 class Note(Wire):
     text: ChatText
     bed: Id | None = None
+    page: Id = 1
 
 
 @routes.post("/note", callers=[PUBLIC])
@@ -78,18 +79,27 @@ def ask(tenant: str) -> Any:
 
 
 def test_a_form_comes_back(ask: Any) -> None:
-    assert ask("POST", "/note", '{"text": "在吗 😷", "bed": "3"}').data == {"text": "在吗 😷", "bed": 3}
+    assert ask("POST", "/note", '{"text": "在吗 😷", "bed": "3"}').data == {"text": "在吗 😷", "bed": 3, "page": 1}
 
 
 def test_a_query_comes_back_with_the_last_of_each_name(ask: Any) -> None:
     query = {"text": ["旧", "新"], "bed": ["3"]}
-    assert ask("GET", "/notes", multiValueQueryStringParameters=query).data == {"text": "新", "bed": 3}
+    assert ask("GET", "/notes", multiValueQueryStringParameters=query).data == {"text": "新", "bed": 3, "page": 1}
 
 
 @pytest.mark.parametrize("query", [None, {}])
 def test_a_missing_query_is_an_empty_one(ask: Any, query: Any) -> None:
     answer = ask("GET", "/notes", multiValueQueryStringParameters=query)
     assert (answer.status, answer.error) == (400, "text：必填")
+
+
+def test_an_empty_parameter_of_a_query_is_not_given(ask: Any) -> None:
+    def asked(**query: str) -> Answer:
+        whole: Answer = ask("GET", "/notes", multiValueQueryStringParameters={n: [text] for n, text in query.items()})
+        return whole
+
+    assert asked(text="在吗", bed="", page="", other="").data == {"text": "在吗", "bed": None, "page": 1}
+    assert asked(text="", page="x").error == "text：不能少于 1 个字符；page：必须是整数"
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,9 @@
 
 from typing import Annotated
 
-from pydantic import AliasChoices, BeforeValidator, Field, WithJsonSchema
+from pydantic import AliasChoices, Field
 
-from chalicelib.wire import Date, Id, IdIfAny, IdText, PageAsked, PageNum, PageSize, Whole, Wire, if_any
+from chalicelib.wire import Date, Id, IdIfAny, IdText, PageAsked, PageNum, PageSize, Whole, Wire
 
 PAGE_NO, PAGE_SIZE = AliasChoices("pageNo", "page_num"), AliasChoices("pageSize", "page_size")
 DEPT, DOCTOR = AliasChoices("deptId", "dept_id"), AliasChoices("doctorId", "doctor_id")
@@ -12,20 +12,6 @@ STATUS = "1 可约，2 约满"
 TYPE = "0 普通，1 专家"
 LINK = "30 分钟有效"
 DAY = "2036-01-07"
-
-
-# Pages leave out what they do not have, or send it empty.
-DateIfAny = Annotated[
-    Date | None,
-    BeforeValidator(if_any),
-    WithJsonSchema({"anyOf": [{"type": "string", "format": "date"}, {"type": "string", "maxLength": 0}]}),
-]
-Days = Annotated[
-    Whole,
-    Field(ge=1, le=180),
-    BeforeValidator(lambda value: 7 if value == "" else value),
-    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1, "maximum": 180}, {"type": "string", "maxLength": 0}]}),
-]
 
 
 class PageNoAsked(PageAsked):
@@ -44,7 +30,7 @@ class DayAsked(DepartmentAsked):
 class DoctorsDayAsked(Wire):
     dept_id: Id = Field(validation_alias=DEPT, examples=["1"])
     doctor_id: IdIfAny = Field(None, validation_alias=DOCTOR, description="空：科室的普通门诊", examples=["3"])
-    day: DateIfAny = Field(None, validation_alias="date", description="默认当天")
+    day: Date | None = Field(None, validation_alias="date", description="默认当天")
 
 
 class ScheduleAsked(Wire):
@@ -54,7 +40,7 @@ class ScheduleAsked(Wire):
 class InfoAsked(Wire):
     dept_id: Id = Field(validation_alias=DEPT, examples=["1"])
     doctor_id: IdIfAny = Field(None, validation_alias=DOCTOR, description="空：科室的普通门诊", examples=["3"])
-    days: Days = Field(7, description="明天起多少天", examples=[7])
+    days: Annotated[Whole, Field(ge=1, le=180)] = Field(7, description="明天起多少天", examples=[7])
 
 
 class BookableDepartment(Wire):

@@ -2,22 +2,11 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field
 
-from chalicelib.wire import Id, IdIfAny, IdText, Name, PageNum, PageSize, Wire, if_any, one_of, whole
+from chalicelib.wire import Id, IdIfAny, IdText, Name, PageNum, PageSize, Wire, one_of, whole
 
 LabelType = Annotated[Literal[1, 2], BeforeValidator(whole), one_of(1, 2)]
-IF_ANY = (
-    BeforeValidator(if_any),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "pattern": "^([1-9][0-9]{0,3})?$"},
-                {"type": "integer", "minimum": 1, "maximum": 9999},
-            ]
-        }
-    ),
-)
 
 
 class LabelsAsked(Wire):
@@ -26,8 +15,8 @@ class LabelsAsked(Wire):
 
 class CountsAsked(LabelsAsked):
     order_type: LabelType = Field(description="1 按序号升序，2 降序", examples=[1])
-    page_size: Annotated[PageSize | None, *IF_ANY] = Field(None, description="与 page_num 都为空：全部", examples=[10])
-    page_num: Annotated[PageNum | None, *IF_ANY] = Field(None, examples=[1])
+    page_size: PageSize | None = Field(None, description="与 page_num 都为空：全部", examples=[10])
+    page_num: PageNum | None = Field(None, examples=[1])
 
 
 class Label(Wire):

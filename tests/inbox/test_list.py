@@ -81,8 +81,8 @@ def test_who_may_not(hospital: Hospital, path: str) -> None:
 @pytest.mark.parametrize(
     ("field", "bad"),
     [
-        *(("status", bad) for bad in ("", "new", "0")),
-        *(("page_size", bad) for bad in ("0", "-1", "x", "")),
+        *(("status", bad) for bad in ("new", "0")),
+        *(("page_size", bad) for bad in ("0", "-1", "x")),
         *(("msg_id", bad) for bad in ("x", "0", "-1", "9" * 30, "EDCZL-SY32-243Y-VWQ")),
     ],
 )
