@@ -1,13 +1,16 @@
-"""bin/bench chat [--grow] | labels | booking | signin | notify | soak | coldstart | --smoke"""
+"""bin/bench NAME [its options], or --smoke: each of them in small."""
 
 import sys
 
-from bench import booking, chat, coldstart, grow, labels, notify, signin, smoke, soak
+from bench import booking, chat, coldstart, grow, helpdesk, inbox, labels, notify, payment, signin, smoke, soak
 
 COMMANDS = {
     "chat": chat.main,
     "labels": labels.main,
     "booking": booking.main,
+    "payment": payment.main,
+    "helpdesk": helpdesk.main,
+    "inbox": inbox.main,
     "signin": signin.main,
     "notify": notify.main,
     "soak": soak.main,

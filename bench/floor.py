@@ -1,4 +1,4 @@
-"""The floor: what the handler asked of MySQL and Redis, asked again by the same drivers and nothing else.
+"""The floor: what the handler asked of MySQL, Redis and WeChat, asked again by the same drivers and nothing else.
 
 The handler's own round trips are recorded below its adapters and replayed as they were, so that the floor is never
 that of another version. What must be new each time is replaced in the bytes: a retry key, the seq that MySQL gives,
@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 import pymysql
 
-from chalicelib.adapters import mysql, redis_lines
+from chalicelib.adapters import https, mysql, redis_lines
 from chalicelib.adapters import redis as cache
 
 Arguments = list[Any]
@@ -61,12 +61,25 @@ class Packet:
         while connection._result.has_next:
             connection.next_result()
             rows += connection._result.rows or ()
-        if self.key:
+        if self.key and rows:  # a look whether the key is known has none
             floor.seq = int(rows[0][0].split()[0])
         floor.answers.append(rows)
 
 
-Trip = Commands | Packet
+class Call:
+    """A request to another server, sent again on a line of its own as it was; its signature is good for minutes."""
+
+    answers: tuple[Any, ...] = ()
+
+    def __init__(self, arguments: Arguments, options: dict[str, Any]) -> None:
+        self.arguments, self.options = arguments, options
+
+    def ask(self, floor: "Floor") -> None:
+        https.call(*self.arguments, **self.options)
+        floor.answers.append([])
+
+
+Trip = Commands | Packet | Call
 
 
 class Floor:
@@ -85,8 +98,11 @@ class Floor:
 
 
 def shape(trips: list[Trip]) -> str:
-    """Name the round trips: M for a packet to MySQL, R3 for three commands to Redis."""
-    return " ".join(f"R{len(one.commands)}" if isinstance(one, Commands) else "M" for one in trips)
+    """Name the round trips: M for a packet to MySQL, R3 for three commands to Redis, W for a call of WeChat's."""
+    return " ".join(
+        f"R{len(one.commands)}" if isinstance(one, Commands) else "M" if isinstance(one, Packet) else "W"
+        for one in trips
+    )
 
 
 @contextmanager
@@ -103,6 +119,10 @@ def recorded(key: str = "") -> Iterator[list[Trip]]:
         trips.append(Packet(sql.encode("utf-8", "surrogateescape") if isinstance(sql, str) else sql, key))
         return do(connection, sql, **options)
 
+    def call(do: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        trips.append(Call(list(arguments), options))
+        return do(*arguments, **options)
+
     def turn(word: str) -> Callable[..., Any]:
         def said(do: Callable[..., Any], connection: Any) -> Any:
             trips.append(Packet(word.encode(), ""))
@@ -113,6 +133,7 @@ def recorded(key: str = "") -> Iterator[list[Trip]]:
     line = pymysql.connections.Connection
     with (
         patch.object(redis_lines, "ask", partial(ask, redis_lines.ask)),
+        patch.object(https, "call", partial(call, https.call)),
         _around(line, "query", query),
         _around(line, "begin", turn("BEGIN")),
         _around(line, "commit", turn("COMMIT")),

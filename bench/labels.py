@@ -4,7 +4,6 @@ import argparse
 import json
 import random
 import time
-from collections.abc import Sequence
 from datetime import date
 from statistics import median, quantiles
 from typing import Any
@@ -13,6 +12,7 @@ from app import app
 from bench import machine
 from bench.console import hush, say
 from bench.events import Context, get
+from bench.tables import insert
 from chalicelib import clock, migrations
 from chalicelib.adapters import mysql
 from chalicelib.clinic import store
@@ -90,7 +90,7 @@ def _hospital(patients: int, doctors: int) -> Person:
     for label_type, n in names:
         made[label_type].append(mysql.transact(lambda tx, t=label_type, n=n: _label(tx, admin, t, n)))  # type: ignore[misc]
     now, born = clock.now(), date(1980, 1, 1)
-    _insert(
+    insert(
         "patients (tenant_id, name, gender, birthday, phone, created_at, changed_at)",
         [(tenant_id, _name(), 1 + n % 2, born, f"138{n:08}", now, now) for n in range(patients)],
     )
@@ -101,17 +101,17 @@ def _hospital(patients: int, doctors: int) -> Person:
     for pati_id in range(first, first + patients):
         rows.append((random.choice(made[1]), pati_id, tenant_id, 1))
         rows += [(one, pati_id, tenant_id, None) for one in random.sample(made[2], LABELS_EACH)]
-    _insert(
+    insert(
         "adm_pati_label_rela (label_id, pati_id, tenant_id, is_group)", sorted(rows, key=lambda row: (row[0], row[1]))
     )
     counted = "(SELECT COUNT(*) FROM adm_pati_label_rela r WHERE r.label_id = adm_group_label.label_id)"
     mysql.autocommit(lambda tx: tx.run(f"UPDATE adm_group_label SET person_number = {counted}"))
     base = 10_000_000
-    _insert(
+    insert(
         "staff (user_id, tenant_id, role, phone, password_hash, name, created_at)",
         [(base + n, tenant_id, "doctor", f"137{n:08}", b"", _name(), now) for n in range(doctors)],
     )
-    _insert(
+    insert(
         "doctors (user_id, tenant_id, duty_code, introduction, sort)",
         [(base + n, tenant_id, "2", "从医二十年。" * 20, random.randrange(100)) for n in range(doctors)],
     )
@@ -124,12 +124,3 @@ def _label(tx: mysql.Tx, admin: Person, label_type: int, number: int) -> int:
 
 def _name() -> str:
     return random.choice(FAMILY) + "".join(random.choices(GIVEN, k=random.randint(1, 2)))
-
-
-def _insert(into: str, rows: Sequence[Sequence[Any]], at_once: int = 5_000) -> None:
-    connection = mysql._open(60)  # as the bundle opens its own
-    places = ", ".join(["%s"] * len(rows[0]))
-    with connection, connection.cursor() as cursor:
-        for begin in range(0, len(rows), at_once):
-            cursor.executemany(f"INSERT INTO {into} VALUES ({places})", rows[begin : begin + at_once])
-        cursor.execute(f"ANALYZE TABLE {into.partition(' ')[0]}")

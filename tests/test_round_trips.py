@@ -43,7 +43,7 @@ class Trips:
     def sends(self, line: socket.socket) -> None:
         if get_ident() == self.thread and not self.waiting.get(line):
             self.waiting[line] = True
-            self.sent.append(PORTS[line.getpeername()[1]])
+            self.sent.append(PORTS.get(line.getpeername()[1], "another company's"))
 
     def receives(self, line: socket.socket) -> None:
         self.waiting[line] = False

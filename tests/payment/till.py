@@ -65,9 +65,12 @@ class Till:
 
     def told(self, notice: Signed, path: str = NOTIFY, tenant_id: int = 0) -> Answer:
         """WeChat tells the hospital, as API Gateway hands it over."""
+        return answered(self.delivery(notice, path, tenant_id))
+
+    def delivery(self, notice: Signed, path: str = NOTIFY, tenant_id: int = 0) -> dict[str, Any]:
         headers, body = notice
         request = event("POST", f"{path}/{tenant_id or self.tenant_id}", headers)
-        return answered({**request, "body": base64.b64encode(body).decode(), "isBase64Encoded": True})
+        return {**request, "body": base64.b64encode(body).decode(), "isBase64Encoded": True}
 
     def paid(self, book_id: Any) -> dict[str, Any]:
         """The patient pays, the hospital hears of it; returns the payment's row."""
