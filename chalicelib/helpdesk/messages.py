@@ -8,7 +8,7 @@ from chalicelib import clock, errors
 from chalicelib.adapters import mysql
 from chalicelib.errors import Refused
 from chalicelib.helpdesk import chats, receivers, shown, store
-from chalicelib.helpdesk.chats import CONSULT, DESK, DIRECT, GROUPS, NOTICE
+from chalicelib.helpdesk.chats import CONSULT, DESK, DIRECT, GROUPS, HOSPITAL, NOTICE
 from chalicelib.helpdesk.models import (
     SYSTEM,
     Added,
@@ -43,7 +43,10 @@ def add(caller: Caller, draft: Draft, key: str | None) -> Counted[list[Added]]:
         raise Refused(errors.NOT_ALLOWED, "sendId：不是本人")
     _check(draft)
     own = _digest([caller.principal, key]) if key else ""
-    sender, targets = receivers.found(caller, draft, again=bool(own) and _was_sent(caller, f"{own}:0"))
+    before = _sent_by(caller, f"{own}:0") if own else ""
+    sender, targets = receivers.found(caller, draft, again=before == caller.principal)
+    if before not in ("", sender):
+        raise Refused(errors.CONFLICT, "Idempotency-Key：已用于另一条消息")
     content, extra = _said(caller, draft, [name for _, _, name in targets] if key else [])
     added: list[Added] = []
     for number, (public_id, kind, name) in enumerate(targets):
@@ -77,8 +80,10 @@ def read(caller: Caller, asked: ReadAsked) -> None:
         reading.read_up_to(room.public_id, page)
 
 
-def _was_sent(caller: Caller, own_key: str) -> bool:
-    return mysql.autocommit(lambda tx: store.was_sent(tx, caller.tenant_id, caller.principal, ENDPOINT, own_key))
+def _sent_by(caller: Caller, own_key: str) -> str:
+    """Return as whom the caller has sent something under a key of theirs: as themselves, or as the hospital."""
+    senders = (caller.principal, HOSPITAL)
+    return mysql.autocommit(lambda tx: store.sent_by(tx, caller.tenant_id, senders, ENDPOINT, own_key))
 
 
 def _check(draft: Draft) -> None:

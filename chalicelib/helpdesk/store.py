@@ -162,19 +162,20 @@ def unread(tx: Tx, tenant_id: int, principal: str) -> int:
     return int(found or 0)
 
 
-def was_sent(tx: Tx, tenant_id: int, sender: str, endpoint: str, retry_key: str) -> bool:
-    found = tx.value(
+def sent_by(tx: Tx, tenant_id: int, senders: Collection[str], endpoint: str, retry_key: str) -> str:
+    """Return which of these has sent something under a key, "" where none has."""
+    found: bytes | None = tx.value(
         """
-        SELECT 1 FROM messages
-        WHERE tenant_id = %(tenant_id)s AND sender = %(sender)s AND endpoint = %(endpoint)s
+        SELECT sender FROM messages
+        WHERE tenant_id = %(tenant_id)s AND sender IN %(senders)s AND endpoint = %(endpoint)s
           AND retry_key = %(retry_key)s
         """,
         tenant_id=tenant_id,
-        sender=sender.encode(),
+        senders=[one.encode() for one in senders],
         endpoint=endpoint,
         retry_key=retry_key.encode(),
     )
-    return found is not None
+    return found.decode() if found else ""
 
 
 def message(tx: Tx, tenant_id: int, message_id: str, principal: str) -> Row | None:

@@ -7,7 +7,7 @@ import pytest
 from tests.gateway import talk
 from tests.gateway.hearing import contents as said
 from tests.gateway.hearing import heard
-from tests.helpdesk.desk import Desk, add, ask, close, contents, count, create, each_wrong, find, key, rows, shunt, told
+from tests.helpdesk.desk import Desk, add, close, contents, count, create, each_wrong, find, rows, shunt, told
 from tests.people import Hospital, Person
 
 pytestmark = pytest.mark.store
@@ -163,37 +163,6 @@ def test_a_patient_opens_a_closed_chat_with_a_person_again(lin: Person, chen: Pe
     assert add(chen, "不客气", receiveId=lin.user_id).status == 200
 
 
-def test_one_key_is_one_message_to_each_and_another_content_is_refused(
-    hospital: Hospital, chen: Person, lin: Person, wang: Person
-) -> None:
-    both = {"receiverIds": [lin.user_id, wang.user_id]}
-    first = add(chen, "明天停诊", "k1", **both)
-    again = add(chen, "明天停诊", "k1", **both)
-    assert first.data == again.data
-    assert len(rows("messages", hospital)) == 2
-    others: list[dict[str, Any]] = [
-        {**both, "title": "停诊"},
-        {**both, "link": "/a"},
-        {**both, "item": 1},
-        {**both, "itemType": 2},
-        {"receiverIds": [lin.user_id]},
-        {"receiverIds": [wang.user_id, lin.user_id]},
-        {"receiverIds": [lin.user_id, wang.user_id, hospital.zhou.user_id]},
-    ]
-    for other in others:
-        answer = add(chen, "明天停诊", "k1", **other)
-        assert (answer.status, answer.error) == (409, "Idempotency-Key：已用于另一条消息")
-    assert add(chen, "后天停诊", "k1", **both).status == 409
-    assert len(rows("messages", hospital)) == 2
-    assert add(hospital.zhou, "明天停诊", "k1", **both).status == 200, "a key is its sender's own"
-
-
-def test_two_senders_of_notices_may_use_one_key(hospital: Hospital, lin: Person) -> None:
-    for who in (hospital.desk, hospital.admin, hospital.desk):
-        assert add(who, f"来自 {who.user_id}", "k1", ownType=2, receiveId=lin.user_id).status == 200
-    assert len(find(lin, 1).data) == 2
-
-
 @each_wrong(
     {
         "ownType": [0, 4, "x", None],
@@ -225,13 +194,6 @@ def test_a_receiver_is_wanted(lin: Person, chen: Person) -> None:
 def test_nobody_speaks_as_somebody_else(lin: Person, chen: Person) -> None:
     assert add(lin, "您好", receiveId=chen.user_id, sendId=str(lin.user_id)).status == 200
     assert add(lin, "您好", receiveId=chen.user_id, sendId=str(chen.user_id)).status == 403
-
-
-def test_a_bad_key_is_refused(lin: Person, chen: Person) -> None:
-    for bad in ("", "a b", "x" * 129):
-        plain = {"ownType": 1, "title": "", "item": 0, "type": 0, "link": "", "itemType": 0, "content": "您好"}
-        answer = ask(lin, "messageAdd", key(bad), **plain, receiveId=chen.user_id)
-        assert (answer.status, answer.error.partition("：")[0]) == (400, "Idempotency-Key")
 
 
 def test_a_picture_needs_no_text(lin: Person, chen: Person) -> None:
