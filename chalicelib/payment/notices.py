@@ -39,6 +39,8 @@ def refunded(tenant_id: int, delivery: Delivery) -> Raw:
     """Refused as `paid` is. One that is not signed (v2) is not believed: it only has us ask."""
     merchant, notice = _read(tenant_id, delivery, REFUNDED)
     refund = mysql.autocommit(lambda tx: store_refunds.by_number(tx, tenant_id, notice.out_refund_no))
+    if refund is None and notice.state == "CLOSED":  # we asked before it was told: it has another number by now
+        return _acknowledged(merchant)
     refund = _fitting(refund, merchant, notice)
     if notice.signed:
         said = Refund(notice.state, refund_id=notice.refund_id)

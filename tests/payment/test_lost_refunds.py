@@ -69,6 +69,10 @@ def test_a_refund_that_wechat_has_closed_is_sent_by_another_number(
     assert ("closed", "query") in till.ledger()
     assert [one.levelname for one in caplog.records if "closed" in one.message] == ["ERROR"]
     mysql.transact(lambda tx: refunds.become(tx, seen, Refund("CLOSED"), "notice"))  # said of the first, and late
+    for number, status in ((first, 200), ("20360107Rfffffffffffffffffff", 404)):
+        late = replace(pay.refunds[first], out_refund_no=number, state="CLOSED" if number == first else "SUCCESS")
+        pay.refunds[number] = late
+        assert till.told(pay.refund_notice(number), tills.REFUND_NOTIFY).status == status
     assert till.refunds(book_id) == [refund]
     pay.settle(refund["out_refund_no"])
     till.minute_later()
