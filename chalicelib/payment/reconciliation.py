@@ -46,7 +46,7 @@ def check(payment: Row) -> None:
         _paid(payment, trade)
     elif trade.state == "REFUND":  # by hand, at WeChat's merchant platform: we had not even heard that it was paid
         logger.error("paid and refunded elsewhere", extra={"ids": {"payment_id": payment["payment_id"]}})
-        _closed(payment, "refunded")
+        _closed(payment, "", store.PAID, "refunded")  # as paid: a notice of that, which may still come, counts nothing
     elif _is_over(payment):
         _end(payment, merchant, trade)
 
@@ -95,9 +95,9 @@ def _end(payment: Row, merchant: Merchant, trade: Trade) -> None:
     _closed(payment, trade.state)
 
 
-def _closed(payment: Row, detail: str) -> None:
+def _closed(payment: Row, detail: str, state: str = store.CLOSED, became: str = "closed") -> None:
     def close(tx: Tx) -> None:
-        if store.close(tx, payment["payment_id"]):
-            ledger.note(tx, payment, "closed", "query", detail)
+        if store.close(tx, payment["payment_id"], state):
+            ledger.note(tx, payment, became, "query", detail)
 
     mysql.transact(close)

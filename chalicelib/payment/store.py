@@ -158,11 +158,12 @@ def pay(tx: Tx, payment_id: int, transaction_id: str, paid_at: int) -> None:
     )
 
 
-def close(tx: Tx, payment_id: int) -> bool:
+def close(tx: Tx, payment_id: int, state: str = CLOSED) -> bool:
     """False where money came, or it was closed before."""
     changed = tx.run(
-        "UPDATE payments SET state = 'closed', live = NULL WHERE payment_id = %(payment_id)s AND state = 'asked'",
+        "UPDATE payments SET state = %(state)s, live = NULL WHERE payment_id = %(payment_id)s AND state = 'asked'",
         payment_id=payment_id,
+        state=state,
     )
     return changed == 1
 
