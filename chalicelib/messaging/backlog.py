@@ -8,7 +8,7 @@ from chalicelib.messaging import delivery, sockets
 from chalicelib.messaging.delivery import MOST, Listener
 from chalicelib.messaging.sockets import Socket
 
-PATIENCE, PAUSE = 3.0, 0.05  # seconds: $connect must have answered before the connection can be written to
+PATIENCE, PAUSE = 1.0, 0.05  # seconds: $connect must have answered before the connection can be written to
 
 
 def run(_tenant_id: int, payload: dict[str, Any]) -> None:
@@ -49,6 +49,7 @@ def _welcomed(connection_id: str) -> bool:
     """Whether the client is there within that time. What is emitted from then on is pushed, what was before is read."""
     until = clock.monotonic() + PATIENCE
     while not _say(connection_id, {"action": "hello"}):
+        sockets.closed(connection_id, sockets.YOUNG)
         if clock.monotonic() > until or not sockets.find(connection_id):  # who has left already holds up nobody
             return False
         clock.pause(PAUSE)

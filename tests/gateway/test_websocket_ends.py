@@ -172,3 +172,15 @@ def test_a_backlog_that_is_sent_twice_is_the_same(url: str, guo: Visitor, han: V
 def test_a_backlog_for_who_has_left_already_is_done(hospital: Hospital, url: str) -> None:
     assert url
     backlog.run(hospital.tenant_id, {"connection": "nobody", "after": ""})
+
+
+def test_a_backlog_for_who_left_without_a_word_holds_up_nobody(
+    han: Visitor, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert url
+    known = ("of-a-server-that-was-killed", han.tenant_id, han.principal, tokens.hashed(han.token), False)
+    long_ago = clock.now() - sockets.YOUNG - clock.SECOND
+    mysql.autocommit(lambda tx: store_sockets.insert(tx, *known, long_ago))
+    monkeypatch.setattr(clock, "pause", lambda _: pytest.fail("it does not come any more"))
+    backlog.run(han.tenant_id, {"connection": known[0], "after": ""})
+    assert stored(han) == 0
