@@ -84,6 +84,15 @@ def _check(merchant: Merchant) -> None:
         _loaded(f"public_keys（{serial}）", pem)
     if merchant.certificate and _loaded("certificate", merchant.certificate) != own:
         raise Refused(errors.BAD_PARAMETER, "certificate：与 private_key 不是一对")
+    if merchant.certificate and _is_over(merchant.certificate):
+        raise Refused(errors.BAD_PARAMETER, "certificate：已过期")
+
+
+def _is_over(certificate: str) -> bool:
+    from cryptography.x509 import load_pem_x509_certificate
+
+    until = load_pem_x509_certificate(certificate.encode()).not_valid_after_utc
+    return int(until.timestamp()) * clock.SECOND <= clock.now()
 
 
 def _loaded(name: str, pem: str) -> "RSAPublicKey":

@@ -48,6 +48,7 @@ def test_a_key_that_is_too_short_is_refused(till: Till) -> None:
         ({"certificate": wechat_pay_keys.certificate_pem("somebody")}, "certificate"),
         ({"private_key": wechat_pay_keys.private_pem("somebody")}, "certificate"),
         ({"private_key": ""}, "private_key"),
+        ({"certificate": wechat_pay_keys.certificate_pem("merchant", 2015)}, "certificate：已过期"),
         ({"certificate": ""}, "certificate"),
         ({"private_key": "", "certificate": ""}, "certificate"),
     ],
