@@ -16,8 +16,8 @@ def test_paying(trips: Trips, till: Till) -> None:
     booked = [(till.ward.booked(one, schedule_id, number), one) for number, one in enumerate(patients, 1)]
     orders = [partial(till.order, *one) for one in booked]
     new = iter(orders)
-    # The account and the merchant; BEGIN, the booking, its rows, COMMIT; and again when WeChat has answered.
-    assert trips.of(lambda: next(new)()) == (18, 1)
+    # Account and merchant; BEGIN, booking, its orders, the rows, COMMIT; and again when WeChat has answered.
+    assert trips.of(lambda: next(new)()) == (19, 1)
     assert trips.of(orders[0]) == (6, 1), "it is there"
     assert till.pay.calls["prepay"] == TIMES
 
