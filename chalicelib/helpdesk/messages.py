@@ -44,7 +44,7 @@ def add(caller: Caller, draft: Draft, key: str | None) -> Counted[list[Added]]:
     _check(draft)
     own = _digest([caller.principal, key]) if key else ""
     before = _sent_by(caller, f"{own}:0") if own else ""
-    sender, targets = receivers.found(caller, draft, again=before == caller.principal)
+    sender, targets = receivers.found(caller, draft, again=bool(before))
     if before not in ("", sender):
         raise Refused(errors.CONFLICT, "Idempotency-Key：已用于另一条消息")
     content, extra = _said(caller, draft, [name for _, _, name in targets] if key else [])

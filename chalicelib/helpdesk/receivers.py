@@ -10,6 +10,7 @@ from chalicelib.helpdesk.chats import CONSULT, DESK, DIRECT, GROUPS, HOSPITAL, N
 from chalicelib.helpdesk.models import Draft
 from chalicelib.helpdesk.store import Room
 from chalicelib.identity.callers import PATIENT, Caller
+from chalicelib.people import persons
 
 HOSPITALS, GROUPS_OWN = 2, 3  # ownType
 Target = tuple[str, str, str]  # public id, kind, and the receiver as the answer names them
@@ -28,7 +29,7 @@ def found(caller: Caller, draft: Draft, again: bool) -> tuple[str, list[Target]]
         return caller.principal, [(desk.known(caller) if again else desk.entered(caller), DESK, "0")]
     named = _some([draft.receiveId, *draft.receiverIds], "receiveId")
     if draft.ownType == HOSPITALS:
-        return HOSPITAL, _notices(caller, named)
+        return HOSPITAL, _notices(caller, named, again)
     places = _places(caller, [one for one in map(chats.person, named) if one])
     asked = [places[person] if (person := chats.person(one)) else one for one in named]
     rooms = chats.rooms(caller, asked, (DIRECT, DESK, CONSULT))
@@ -49,11 +50,12 @@ def _targets(rooms: list[Room], named: list[str]) -> list[Target]:
     return list(found.values())
 
 
-def _notices(caller: Caller, named: list[str]) -> list[Target]:
+def _notices(caller: Caller, named: list[str], again: bool) -> list[Target]:
     people = [person for one in named if (person := chats.person(one))]
     if len(people) < len(named):
         raise Refused(errors.NOT_FOUND, "通知只能发给用户")
-    missing = set(people) - set(mysql.autocommit(lambda tx: store.persons(tx, caller.tenant_id, people)))
+    there = persons.known if again else persons.reachable  # who was written to may have been locked out since
+    missing = set(people) - mysql.autocommit(lambda tx: there(tx, caller.tenant_id, people))
     if missing:
         raise Refused(errors.NOT_FOUND, f"用户不存在：{'、'.join(map(str, sorted(missing)))}")
     found = chats.opened(caller.tenant_id, NOTICE, [(one, 0) for one in people])

@@ -20,7 +20,8 @@ AT_ONCE = 1_000  # that one statement marks
 def send(caller: Caller, sending: Sending, key: str | None) -> None:
     """Send a text to each of these people once, also under a key that was sent before.
 
-    Refused 404, with nothing sent, where somebody is not of the hospital, 409 for a key that sent something else.
+    Refused 404, with nothing sent, where somebody is not of the hospital or locked out, 409 for a key that sent
+    something else.
     """
     key, user_ids = key or sending.client_msg_id, sorted({one.user_id for one in sending.user_list})
     try:
@@ -68,12 +69,13 @@ def set_all_read(caller: Caller, whose: AllRead) -> None:
 
 
 def _send(tx: Tx, caller: Caller, text: str, user_ids: list[int], key: str | None) -> None:
-    unknown = sorted(set(user_ids) - persons.known(tx, caller.tenant_id, set(user_ids)))
+    now = clock.now()
+    # First: what was sent before is answered as before, also when somebody has been locked out since.
+    message_id = store_inbox.insert(tx, caller.tenant_id, _sender(caller), key, text, user_ids, now)
+    unknown = sorted(set(user_ids) - persons.reachable(tx, caller.tenant_id, user_ids))
     if unknown:
         more = f" 等 {len(unknown)} 人" if len(unknown) > NAMED else ""
         raise Refused(errors.NOT_FOUND, f"用户不存在：{'、'.join(map(str, unknown[:NAMED]))}{more}")
-    now = clock.now()
-    message_id = store_inbox.insert(tx, caller.tenant_id, _sender(caller), key, text, user_ids, now)
     told = {"type": SITE_MESSAGE, "content": {"msg_id": str(message_id)}, "at": now}
     outbox.put(tx, caller.tenant_id, "push", {**told, "principals": [f"user:{user_id}" for user_id in user_ids]})
 

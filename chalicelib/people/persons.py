@@ -1,5 +1,7 @@
 """The one number space for people: a user_id names one person, patient or staff."""
 
+from collections.abc import Collection
+
 from chalicelib import clock
 from chalicelib.adapters.mysql import Tx
 
@@ -29,7 +31,20 @@ def caller_kind(tx: Tx, tenant_id: int, user_id: int) -> str | None:
     return kind
 
 
-def known(tx: Tx, tenant_id: int, user_ids: set[int]) -> set[int]:
+def reachable(tx: Tx, tenant_id: int, user_ids: Collection[int]) -> set[int]:
+    """Return those of the ids who may sign in: people of this tenant, without staff who are locked out."""
+    rows = tx.all(
+        """
+        SELECT people.user_id FROM people LEFT JOIN staff ON staff.user_id = people.user_id
+        WHERE people.tenant_id = %(tenant_id)s AND people.user_id IN %(user_ids)s AND staff.disabled_at IS NULL
+        """,
+        tenant_id=tenant_id,
+        user_ids=sorted(user_ids),
+    )
+    return {row["user_id"] for row in rows}
+
+
+def known(tx: Tx, tenant_id: int, user_ids: Collection[int]) -> set[int]:
     """Return those of the ids that are people of this tenant."""
     rows = tx.all(
         "SELECT user_id FROM people WHERE tenant_id = %(tenant_id)s AND user_id IN %(user_ids)s",

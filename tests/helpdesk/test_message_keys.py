@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tests.helpdesk.desk import add, ask, count, find, key, rows
+from tests.inbox.box import lock_out
 from tests.people import Hospital, Person
 
 pytestmark = pytest.mark.store
@@ -33,6 +34,18 @@ def test_one_key_is_one_message_to_each_and_another_content_is_refused(
     assert add(chen, "后天停诊", "k1", **both).status == 409
     assert len(rows("messages", hospital)) == 2
     assert add(hospital.zhou, "明天停诊", "k1", **both).status == 200, "a key is its sender's own"
+
+
+def test_a_notice_is_not_for_who_is_locked_out_and_what_was_sent_before_is_answered_as_before(
+    hospital: Hospital, chen: Person
+) -> None:
+    notice: dict[str, Any] = {"ownType": 2, "receiveId": chen.user_id}
+    sent = add(hospital.desk, "明天停诊", "k1", **notice)
+    lock_out(hospital, chen)
+    assert add(hospital.desk, "明天停诊", "k1", **notice).data == sent.data
+    answer = add(hospital.desk, "后天停诊", "k2", **notice)
+    assert (answer.status, answer.error) == (404, f"用户不存在：{chen.user_id}")
+    assert len(rows("messages", hospital)) == 1
 
 
 def test_two_senders_of_notices_may_use_one_key(hospital: Hospital, lin: Person) -> None:

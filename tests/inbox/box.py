@@ -40,6 +40,10 @@ def set_all_read(person: Person, user_id: Any = None) -> Answer:
     return post(f"{MSG}/all_set_read", person.token, userId=person.user_id if user_id is None else user_id)
 
 
+def lock_out(hospital: Hospital, who: Person, path: str = "staff_disable") -> None:
+    assert post(f"/pati_service/manager_service/{path}", hospital.admin.token, user_id=who.user_id).status == 200
+
+
 def keyed(key: str) -> dict[str, str]:
     return {"Idempotency-Key": key} if key else {}
 

@@ -9,7 +9,7 @@ from tests import people
 from tests.faults.aftermath import wait_until
 from tests.gateway import hearing
 from tests.gateway.talk import visitor
-from tests.inbox.box import MSG, send, send_as_system, set_all_read, stored, texts
+from tests.inbox.box import MSG, lock_out, send, send_as_system, set_all_read, stored, texts
 from tests.people import Hospital, Person
 from tests.wire import post
 
@@ -54,6 +54,19 @@ def test_who_is_unknown_is_named_and_nobody_is_sent_anything(
     assert many.error.endswith(f"、{nobody + 9} 等 12 人")
     assert texts(lin) == []
     assert stored("site_messages", hospital.tenant_id) == []
+
+
+def test_who_is_locked_out_is_sent_nothing_and_what_was_sent_before_is_answered_as_before(
+    hospital: Hospital, lin: Person, chen: Person
+) -> None:
+    assert send(hospital.desk, "明日停水", lin, chen, key="k1").status == 200
+    lock_out(hospital, chen)
+    assert send(hospital.desk, "明日停水", lin, chen, key="k1").status == 200
+    answer = send(hospital.desk, "后天停水", lin, chen)
+    assert (answer.status, answer.error) == (404, f"用户不存在：{chen.user_id}")
+    assert texts(lin) == ["明日停水"]
+    lock_out(hospital, chen, "staff_enable")
+    assert send(hospital.desk, "后天停水", lin, chen).status == 200
 
 
 BAD: dict[str, list[Any]] = {
