@@ -157,6 +157,14 @@ def test_an_answer_about_another_order_is_none(pay: WeChatPay, kind: Kind) -> No
         back(merchant, number="Back20260105000002")
 
 
+def test_an_answer_about_another_merchants_order_is_none(pay: WeChatPay, monkeypatch: pytest.MonkeyPatch) -> None:
+    merchant = merchant_of(pay, ("v3", "RSA"))
+    told = {"mchid": "1900009999", "out_trade_no": NUMBER, "trade_state": "SUCCESS"}
+    monkeypatch.setattr(wechat_pay_v3, "_asked", lambda *_: (200, told))
+    with pytest.raises(Unreachable):
+        wechat_pay.query(merchant, NUMBER)
+
+
 @each_kind
 def test_a_merchant_with_a_wrong_key_learns_it(pay: WeChatPay, kind: Kind) -> None:
     merchant = merchant_of(pay, kind)

@@ -7,6 +7,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.hashes import SHA256
 
+from chalicelib.adapters import mysql
 from chalicelib.adapters.wechat_pay_terms import HMAC, MD5, V2
 from devstack import wechat_pay_keys, wechat_pay_wire_v2
 from devstack.wechat_pay import WeChatPay
@@ -88,6 +89,20 @@ def test_what_is_paid_is_not_signed_again(till: Till) -> None:
     book_id = till.booked()
     order = till.ordered(book_id)
     till.paid(book_id)
+    assert till.sign(order).status == 404
+
+
+def test_an_order_that_another_took_the_place_of_is_not_signed(till: Till) -> None:
+    book_id = till.booked()
+    order = till.ordered(book_id)
+    another = till.order(book_id, open_id="oUpF8uMEb4qRXf22hE3X68TekukE").data
+    assert (till.sign(order).status, till.sign(another).status) == (404, 200)
+
+
+def test_what_was_paid_at_the_desk_is_not_signed(till: Till) -> None:
+    book_id = till.booked()
+    order = till.ordered(book_id)
+    mysql.autocommit(lambda tx: tx.run("UPDATE bookings SET charge = 2 WHERE book_id = %(id)s", id=book_id))
     assert till.sign(order).status == 404
 
 
