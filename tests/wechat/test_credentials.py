@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.adapters import wechat_api
+from chalicelib.adapters import redis, wechat_api
 from chalicelib.adapters.wechat_api import Refusal
 from chalicelib.official import account, credentials
 from devstack.wechat import WeChat
@@ -48,6 +48,17 @@ def test_a_token_that_is_never_good_is_made_anew_once(known: Hospital, wechat: W
             credentials.with_token(account.required(known.tenant_id), wechat_api.private_templates)
         assert refusal.value.number == 40001
     assert len(wechat.forced[APP_ID]) == 1
+
+
+def test_a_ticket_is_asked_for_every_ten_minutes(known: Hospital, wechat: WeChat) -> None:
+    """That of a hospital whose other system had it issued before may end within them."""
+    ours = account.required(known.tenant_id)
+    assert credentials.ticket(ours) == credentials.ticket(ours)
+    [key] = redis.client().scan_iter(f"wechat:*:{{{known.tenant_id}:*ticket")
+    assert 0 < redis.client().pttl(key) <= 600_000
+    redis.client().delete(key)
+    wechat.tickets[APP_ID] = "another"
+    assert credentials.ticket(ours) == "another"
 
 
 def test_without_redis_no_token_is_made_anew(known: Hospital, wechat: WeChat, redis_is_cut: Any) -> None:
