@@ -22,7 +22,7 @@ class WireSchema(GenerateJsonSchema):
     def generate_inner(self, schema: Any) -> JsonSchemaValue:
         return {LIMITS.get(name, name): value for name, value in super().generate_inner(schema).items()}
 
-    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002
+    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002  # Pydantic's signature
         return False
 
     def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:

@@ -18,6 +18,7 @@ from bench.console import say
 from bench.crew import Crew, Measured, Slice
 from bench.events import Context, get, post
 from bench.floor import Floor, Trip, recorded, shape
+from bench.tables import Kept
 from chalicelib import migrations
 from chalicelib.adapters import mysql
 from chalicelib.notices import outbox
@@ -87,7 +88,7 @@ class Worker:
 
     def meet(self, place: Place) -> None:
         """Bring the buyers, and give them a clinic of their own, where nobody else wants the same slot."""
-        self.place = place
+        self.place, self.nothing = place, Kept(place.ward.hospital.tenant_id, "bookings", "outbox")
         first = 100_000 + self.number * self.size
         with ThreadPoolExecutor(4) as pool:
             self.buyers = list(pool.map(lambda n: wards.patient(place.ward, n), range(first, first + self.size)))
@@ -120,9 +121,7 @@ class Worker:
 
     def clear(self) -> None:
         """As if nobody had bought."""
-        for table in ("bookings", "outbox"):
-            delete = f"DELETE FROM {table} WHERE tenant_id = %(id)s"
-            mysql.autocommit(lambda tx, delete=delete: tx.run(delete, id=self.place.ward.hospital.tenant_id))  # type: ignore[misc]
+        self.nothing.back()
 
     def sold_out(self) -> bool:
         """Whether each of the scarce slots is sold, once."""

@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import dataclass
+from functools import partial
 
 from chalicelib import clock
 from chalicelib.adapters import mysql
@@ -46,7 +47,7 @@ def made(rooms: int) -> Cast:
     doctor = people.worker(tenant_id, "13900000001", "陈医生", "doctor")
     cast = Cast(
         *(tenant_id, patient, doctor),
-        [mysql.transact(lambda tx, n=n: _room(tx, patient, doctor, n)) for n in range(rooms)],  # type: ignore[misc]
+        [mysql.transact(partial(_room, patient=patient, doctor=doctor, number=n)) for n in range(rooms)],
     )
     for room in cast.rooms:
         fill(cast, room)

@@ -104,7 +104,7 @@ def _show_times(folders: dict[str, Path], event: str, runs: int) -> None:
 
 def _answered(folder: Path, event: str, *options: str) -> str:
     """Start a process that sees no other packages, and return its error output when it has answered and ended."""
-    command = [sys._base_executable, "-S", "-s", *options, "-c", FIRST, event]  # type: ignore[attr-defined]
+    command = [sys._base_executable, "-S", "-s", *options, "-c", FIRST, event]  # type: ignore[attr-defined]  # CPython's own, not promised
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     deployed = {"GROUP": GROUP, "ZHENXUN_STAGE": "prod"}
     environment = {**kept, **deployed, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}

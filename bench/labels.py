@@ -5,6 +5,7 @@ import json
 import random
 import time
 from datetime import date
+from functools import partial
 from statistics import median, quantiles
 from typing import Any
 
@@ -88,7 +89,8 @@ def _hospital(patients: int, doctors: int) -> Person:
     names = [(label_type, n) for label_type, count in ((1, GROUPS), (2, LABELS)) for n in range(count)]
     made: dict[int, list[int]] = {1: [], 2: []}
     for label_type, n in names:
-        made[label_type].append(mysql.transact(lambda tx, t=label_type, n=n: _label(tx, admin, t, n)))  # type: ignore[misc]
+        label = partial(_label, admin=admin, label_type=label_type, number=n)
+        made[label_type].append(mysql.transact(label))
     now, born = clock.now(), date(1980, 1, 1)
     insert(
         "patients (tenant_id, name, gender, birthday, phone, created_at, changed_at)",

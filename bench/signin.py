@@ -4,6 +4,7 @@ import argparse
 import random
 import time
 from collections.abc import Callable
+from functools import partial
 from statistics import mean, median, stdev
 from typing import Any
 
@@ -49,7 +50,7 @@ def _accounts(tenant_id: int, number: int) -> None:
     """Every other phone has one; none is asked about twice, for tries are limited."""
     password_hash = passwords.hashed("Demo-12345")
     for n in range(0, 2 * number, 2):
-        mysql.transact(lambda tx, n=n: accounts.create(tx, tenant_id, _phone(n), password_hash))  # type: ignore[misc]
+        mysql.transact(partial(accounts.create, tenant_id=tenant_id, phone=_phone(n), password_hash=password_hash))
 
 
 def _phone(n: int) -> str:

@@ -52,7 +52,7 @@ class RawResponse(Response):
         super().__init__(text, headers)
         self._encoded = isinstance(raw.body, bytes)
 
-    def to_dict(self, binary_types: list[str] | None = None) -> dict[str, Any]:  # noqa: ARG002
+    def to_dict(self, binary_types: list[str] | None = None) -> dict[str, Any]:  # noqa: ARG002  # Chalice's signature
         return {**super().to_dict(), "isBase64Encoded": self._encoded}
 
 

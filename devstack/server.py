@@ -41,7 +41,7 @@ class Handler(ChaliceRequestHandler):
     wbufsize = -1  # headers and body leave together
     timeout = IDLE
 
-    def __init__(self, request: Any, address: Any, server: Any, app_object: Chalice, config: Config) -> None:  # noqa: ARG002
+    def __init__(self, request: Any, address: Any, server: Any, app_object: Chalice, config: Config) -> None:  # noqa: ARG002  # as Chalice calls it
         self.app = app_object
         self.matcher = RouteMatcher(list(app_object.routes))
         BaseHTTPRequestHandler.__init__(self, request, address, server)  # not Chalice's, which makes its own gateway

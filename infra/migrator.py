@@ -25,7 +25,7 @@ def migrate(function: str) -> str:
     """Return what went wrong, "" if nothing did."""
     done = boto3.client("lambda", config=PATIENCE).invoke(FunctionName=function, Payload=b"{}")
     outcome = done["Payload"].read().decode()
-    print(outcome)  # noqa: T201 (this is the function's log)
+    print(outcome)  # noqa: T201  # this is the function's log
     return outcome if "FunctionError" in done else ""
 
 

@@ -10,6 +10,6 @@ from chalicelib.settings import settings
 
 if settings.stage != "local" and "cryptography" not in sys.modules:
     sys.modules["cryptography"] = None  # type: ignore[assignment]  # importing it now fails as if it were not there
-    import pymysql as _pymysql  # noqa: F401
+    import pymysql as _pymysql  # noqa: F401  # imported so that it looks for cryptography now
 
     del sys.modules["cryptography"]

@@ -1,16 +1,14 @@
 """A forgotten password: set by code, and what becomes of what the old one opened."""
 
-from concurrent.futures import ThreadPoolExecutor
-from threading import Event
-from typing import Any
+from functools import partial
 
 import pytest
 
 from chalicelib.adapters import copies, redis
-from chalicelib.identity import passwords, tokens
+from chalicelib.identity import tokens
 from tests.accounts.conftest import Inbox
 from tests.accounts.desk import RESET, RESET_CODE, VALIDATE, alive, ask_code, other_than, sign_in, visit
-from tests.faults.aftermath import somebody_waits, wait_until
+from tests.identity import meeting
 from tests.people import PASSWORD, Hospital, Person
 
 pytestmark = pytest.mark.usefixtures("cheap_hashes")
@@ -95,15 +93,8 @@ def test_a_phone_without_an_account_hears_the_same_and_gets_no_sms(hospital: Hos
 def test_an_old_password_opens_nothing_while_it_is_reset(
     hospital: Hospital, lin: Person, code: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = passwords.matches
-
-    def meanwhile(password: str, stored: bytes | None) -> bool:
-        assert reset(hospital, code) == 200
-        return real(password, stored)
-
-    with monkeypatch.context() as slow:
-        slow.setattr(passwords, "matches", meanwhile)
-        assert sign_in(hospital, lin.phone, PASSWORD).status == 401
+    asks = (partial(sign_in, hospital, lin.phone, PASSWORD), partial(reset, hospital, code))
+    assert meeting.overtaken(monkeypatch, *asks) == 401
     assert sign_in(hospital, lin.phone, NEW).status == 200
 
 
@@ -111,24 +102,5 @@ def test_an_old_password_opens_nothing_while_it_is_reset(
 def test_a_sign_in_that_meets_a_reset_waits_for_it(
     hospital: Hospital, lin: Person, code: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It has looked at the old password. The reset has ended the open sessions, and is not committed."""
-    real_matches, real_revoke, looked, ended = passwords.matches, tokens.revoke_all, Event(), Event()
-
-    def matches(password: str, stored: bytes | None) -> bool:
-        right = real_matches(password, stored)
-        looked.set()
-        assert ended.wait(10)
-        return right
-
-    def revoke_all(*arguments: Any) -> None:
-        assert looked.wait(10)
-        real_revoke(*arguments)
-        ended.set()
-        wait_until(lambda: meeting.done() or somebody_waits())
-
-    monkeypatch.setattr(passwords, "matches", matches)
-    monkeypatch.setattr(tokens, "revoke_all", revoke_all)
-    with ThreadPoolExecutor(1) as pool:
-        meeting = pool.submit(sign_in, hospital, lin.phone, PASSWORD)
-        assert reset(hospital, code) == 200
-        assert meeting.result().status == 401
+    asks = (partial(sign_in, hospital, lin.phone, PASSWORD), partial(reset, hospital, code))
+    assert meeting.at_the_commit(monkeypatch, *asks) == 401

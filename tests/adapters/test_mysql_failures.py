@@ -154,7 +154,7 @@ def test_a_killed_connection_refuses_its_request_and_serves_no_other(opened: lis
         tx.value("SELECT 1")
 
     assert_unavailable(work)
-    assert mysql.autocommit(who) == opened[-1].thread_id()  # type: ignore[no-untyped-call]
+    assert mysql.autocommit(who) == opened[-1].thread_id()  # type: ignore[no-untyped-call]  # PyMySQL has no types
     assert not opened[0].open
 
 

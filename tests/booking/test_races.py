@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from threading import Event
 from typing import Any
 
@@ -34,7 +35,7 @@ def test_of_eight_who_want_one_slot_one_has_it_and_the_others_hear_what_is_free(
     ward: Ward, crowd: list[Person]
 ) -> None:
     schedule_id = ward.schedule()
-    answers = at_once(lambda one=one: ward.submit(one, schedule_id, 2) for one in crowd)  # type: ignore[misc]
+    answers = at_once(partial(ward.submit, one, schedule_id, 2) for one in crowd)
     assert statuses(answers) == {200: 1, 409: 7}
     free = "2号已被预约，还可预约：1号 08:00、3号 10:00、4号 11:00"
     assert {one.error for one in answers if one.status == 409} == {free}
@@ -52,7 +53,7 @@ def test_one_person_through_two_accounts_at_once_has_one_booking_in_a_half_day(w
     other = second_account(ward, lin)
     places = [ward.schedule(), ward.schedule(doctor_id=ward.hospital.zhou.user_id), ward.schedule(doctor_id="")]
     calls = [(who, place, slot) for who in (lin, other) for place in places for slot in (1, 2)]
-    answers = at_once(lambda one=one: ward.submit(*one) for one in calls)  # type: ignore[misc]
+    answers = at_once(partial(ward.submit, *one) for one in calls)
     assert statuses(answers) == {200: 1, 409: 11}
     assert len(rows("bookings", ward.hospital)) == 1
 
@@ -92,7 +93,7 @@ def test_the_database_itself_holds_what_is_sold(ward: Ward, other: Ward, same: t
 
 def test_one_person_books_one_doctor_once_a_day_also_at_once(ward: Ward, lin: Person) -> None:
     places = [ward.schedule(), ward.schedule(**AFTERNOON)]
-    answers = at_once(lambda one=one: ward.submit(lin, one) for one in places)  # type: ignore[misc]
+    answers = at_once(partial(ward.submit, lin, one) for one in places)
     assert statuses(answers) == {200: 1, 409: 1}
 
 
@@ -167,8 +168,8 @@ def test_cancel_and_resell_at_once_never_sells_twice(ward: Ward, crowd: list[Per
     for _ in range(5):
         book_id = ward.submit(holder, schedule_id).data["bookId"]
         ward.rules(daily_limit=0)
-        calls = [lambda: ward.cancel(holder, book_id)]  # noqa: B023  # called in this round
-        calls += [lambda one=one: ward.submit(one, schedule_id) for one in others]  # type: ignore[misc]
+        calls = [partial(ward.cancel, holder, book_id)]
+        calls += [partial(ward.submit, one, schedule_id) for one in others]
         cancelled, *answers = at_once(calls)
         assert cancelled.status == 200
         assert set(statuses(answers)) <= {200, 409}
@@ -183,7 +184,7 @@ def test_cancel_and_resell_at_once_never_sells_twice(ward: Ward, crowd: list[Per
 def test_a_schedule_is_not_changed_under_somebody_who_books(ward: Ward, crowd: list[Person]) -> None:
     schedule_id = ward.schedule()
     calls: list[Callable[[], Answer]] = [lambda: ward.save(schedule_id=schedule_id, slots=1)]
-    calls += [lambda one=one: ward.submit(one, schedule_id, 4) for one in crowd]  # type: ignore[misc]
+    calls += [partial(ward.submit, one, schedule_id, 4) for one in crowd]
     changed, *answers = at_once(calls)
     sold = statuses(answers)[200]
     [row] = rows("schedules", ward.hospital)

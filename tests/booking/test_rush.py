@@ -1,23 +1,20 @@
 """The moment when a famous doctor's slots open: never one too many, never one too few, and each buyer told clearly."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable
 from itertools import count
-from urllib.parse import urlsplit
 
 import pytest
 
-from chalicelib.adapters import mysql
-from chalicelib.settings import settings
 from tests import people
 from tests.booking import rush
 from tests.booking import ward as wards
 from tests.booking.rush import BUYERS
 from tests.booking.ward import Ward, day
-from tests.faults.crew import through
+from tests.faults.conftest import line
 from tests.faults.proxy import Proxy
 from tests.people import Person
 
+__all__ = ["line"]
 Offered = Callable[[int], str]
 
 
@@ -38,16 +35,6 @@ def offered(famous: Ward) -> Offered:
     """A half-day with so many slots, on a day of its own."""
     ahead = count(1)
     return lambda slots: famous.schedule(date=day(next(ahead)), slots=slots)
-
-
-@pytest.fixture
-def line(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    """What connections to MySQL run over."""
-    with Proxy(urlsplit(settings.database_url).port or 0) as line:
-        monkeypatch.setattr(mysql, "settings", replace(settings, database_url=through(settings.database_url, line)))
-        monkeypatch.setattr(mysql, "_idle", [])
-        yield line
-        mysql._forget(None)
 
 
 @pytest.mark.store

@@ -1,15 +1,14 @@
 """Staff sign in. Limits on guessing are in tests/identity/test_attempts.py."""
 
 import hashlib
-from concurrent.futures import ThreadPoolExecutor
-from threading import Event
+from functools import partial
 from typing import Any
 
 import pytest
 
 from chalicelib.adapters import mysql
-from chalicelib.identity import passwords, tokens
-from tests.faults.aftermath import somebody_waits, wait_until
+from chalicelib.identity import tokens
+from tests.identity import meeting
 from tests.identity.cheap import cheap_hashes
 from tests.people import PASSWORD, Hospital, Person, worker
 from tests.wire import Answer, get, post
@@ -81,43 +80,16 @@ def test_an_unknown_phone_and_a_wrong_password_are_one_answer(
 
 @pytest.mark.store
 def test_an_old_password_opens_nothing_while_it_is_reset(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The admin resets it when it has been looked at."""
-    real = passwords.matches
-
-    def meanwhile(password: str, stored: bytes | None) -> bool:
-        right = real(password, stored)
-        assert reset(hospital, hospital.chen) == 200
-        return right
-
-    with monkeypatch.context() as slow:
-        slow.setattr(passwords, "matches", meanwhile)
-        assert sign_in(hospital, hospital.chen.phone).status == 401
+    """The admin resets it."""
+    asks = (partial(sign_in, hospital, hospital.chen.phone), partial(reset, hospital, hospital.chen))
+    assert meeting.overtaken(monkeypatch, *asks) == 401
     assert sign_in(hospital, hospital.chen.phone, NEW).status == 200
 
 
 @pytest.mark.store
 def test_a_sign_in_that_meets_a_reset_waits_for_it(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It has looked at the old password. The reset has ended the open sessions, and is not committed."""
-    real_matches, real_revoke, looked, ended = passwords.matches, tokens.revoke_all, Event(), Event()
-
-    def matches(password: str, stored: bytes | None) -> bool:
-        right = real_matches(password, stored)
-        looked.set()
-        assert ended.wait(10)
-        return right
-
-    def revoke_all(*arguments: Any) -> None:
-        assert looked.wait(10)
-        real_revoke(*arguments)
-        ended.set()
-        wait_until(lambda: meeting.done() or somebody_waits())
-
-    monkeypatch.setattr(passwords, "matches", matches)
-    monkeypatch.setattr(tokens, "revoke_all", revoke_all)
-    with ThreadPoolExecutor(1) as pool:
-        meeting = pool.submit(sign_in, hospital, hospital.chen.phone)
-        assert reset(hospital, hospital.chen) == 200
-        assert meeting.result().status == 401
+    asks = (partial(sign_in, hospital, hospital.chen.phone), partial(reset, hospital, hospital.chen))
+    assert meeting.at_the_commit(monkeypatch, *asks) == 401
 
 
 def test_disabled_staff_do_not_sign_in(hospital: Hospital) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from chalicelib.adapters import mysql, redis
-from chalicelib.messaging import ids, reading, store_reading, tail
+from chalicelib.adapters.redis import Call
+from chalicelib.messaging import ids, reading, scripts, store_reading, tail
 from chalicelib.messaging.models import Snapshot
 from tests.people import Person
 
@@ -21,6 +22,21 @@ def another_process(patch: pytest.MonkeyPatch, cut: bool = False) -> Iterator[No
         if cut:
             elsewhere.setattr(redis, "_call", refuse)
         yield
+
+
+@contextmanager
+def late_position(patch: pytest.MonkeyPatch) -> Iterator[list[Call]]:
+    """Read positions that are moved here come to MySQL alone; the calls that would have told Redis are yielded."""
+    late: list[Call] = []
+    reseating = tail.reseating
+
+    def held(*arguments: Any) -> Call:
+        late.append(reseating(*arguments))
+        return scripts.UNMARK, late[0][1], ["nobody"]
+
+    with patch.context() as slow:
+        slow.setattr(tail, "reseating", held)
+        yield late
 
 
 def refuse(*_: Any) -> Any:

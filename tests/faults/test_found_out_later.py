@@ -121,7 +121,7 @@ def test_a_snapshot_is_of_one_moment(conversation: str, lin: Person, say: Say) -
 
     def slowly(tx: Tx) -> Snapshot:
         waiting = Tx(tx._cursor)
-        waiting.packet = lambda sql, **params: tx.packet(  # type: ignore[method-assign]
+        waiting.packet = lambda sql, **params: tx.packet(  # type: ignore[method-assign]  # of this one alone
             sql.replace("m.withdrawn_at", f"m.withdrawn_at, GET_LOCK('{name}', 10) AS held"), **params
         )
         return store_reading.snapshot(waiting, conversation, lin.principal, 200)

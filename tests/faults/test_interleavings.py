@@ -5,10 +5,9 @@ from typing import Any
 import pytest
 
 from chalicelib.adapters import redis
-from chalicelib.adapters.redis import Call
-from chalicelib.messaging import log, reading, scripts, tail
+from chalicelib.messaging import log, reading, tail
 from tests.faults.aftermath import ten_seconds_later
-from tests.faults.held_still import another_process, in_mysql, listed, look, newest
+from tests.faults.held_still import another_process, in_mysql, late_position, listed, look, newest
 from tests.messaging.conftest import Say, read, unread
 from tests.people import Person
 
@@ -99,15 +98,7 @@ def test_a_late_position_does_not_undo_a_deletion(
 ) -> None:
     say("一", chen)
     reading.heads([conversation], lin.principal)
-    late: list[Call] = []
-    reseating = tail.reseating
-
-    def held(*arguments: Any) -> Call:
-        late.append(reseating(*arguments))
-        return scripts.UNMARK, late[0][1], ["nobody"]
-
-    with monkeypatch.context() as slow:
-        slow.setattr(tail, "reseating", held)
+    with late_position(monkeypatch) as late:
         read(conversation, lin)
     reading.hide(conversation, lin.principal)
     assert not listed(conversation, lin)

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 from pymysql.cursors import DictCursor
@@ -13,24 +12,13 @@ from chalicelib import clock, errors
 from chalicelib.adapters import mysql
 from chalicelib.errors import Refused
 from chalicelib.messaging import log
-from chalicelib.settings import settings
 from devstack.control import Control
 from tests.consult import chat
 from tests.faults import aftermath
-from tests.faults.crew import Crew, through
+from tests.faults.crew import Crew
 from tests.faults.proxy import Proxy
 from tests.messaging.conftest import Say, read
 from tests.people import Hospital, Person
-
-
-@pytest.fixture
-def line(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    """What this process's connections to MySQL run over."""
-    with Proxy(urlsplit(settings.database_url).port or 0) as line:
-        monkeypatch.setattr(mysql, "settings", replace(settings, database_url=through(settings.database_url, line)))
-        monkeypatch.setattr(mysql, "_idle", [])
-        yield line
-        mysql._forget(None)
 
 
 def test_an_answer_that_was_lost_after_the_commit_is_asked_for_again(line: Proxy, lin: Person, chen: Person) -> None:

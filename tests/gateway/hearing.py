@@ -3,6 +3,9 @@
 import json
 from typing import Any
 
+import pytest
+
+from tests.gateway.talk import Visitor, join, made
 from tests.wire import Answer, call
 
 NOTIFY = "/notify"
@@ -34,3 +37,13 @@ def listen(token: str, last_event: str = "", **query: Any) -> tuple[list[tuple[s
         if "data" in fields:
             events.append((fields.get("event", "message"), last, json.loads(fields["data"])))
     return events, last
+
+
+@pytest.fixture
+def conversation(guo: Visitor, han: Visitor) -> str:
+    """Guo made it, Han joined, and both listen."""
+    conversation = made(guo)
+    assert join(han, conversation).status == 200
+    for who in (guo, han):
+        heard(who.token)
+    return conversation

@@ -6,10 +6,9 @@ from typing import Any
 import pytest
 
 from chalicelib.adapters import mysql, redis
-from chalicelib.adapters.redis import Call
 from chalicelib.messaging import reading, scripts, tail
 from tests.faults.aftermath import ten_seconds_later
-from tests.faults.held_still import another_process
+from tests.faults.held_still import another_process, late_position
 from tests.gateway.talk import (
     Visitor,
     archive,
@@ -69,15 +68,7 @@ def test_a_position_moved_before_a_kick_does_not_let_back_in(
     hospital: Hospital, guo: Visitor, han: Visitor, conversation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent(guo, conversation, "三")
-    late: list[Call] = []
-    reseating = tail.reseating
-
-    def held(*arguments: Any) -> Call:
-        late.append(reseating(*arguments))
-        return scripts.UNMARK, late[0][1], ["nobody"]
-
-    with monkeypatch.context() as slow:
-        slow.setattr(tail, "reseating", held)
+    with late_position(monkeypatch) as late:
         last_30(han, conversation)
     kick(hospital, conversation, han)
     redis.run(*late[0])

@@ -13,20 +13,12 @@ from chalicelib.gateway.notify import listening
 from chalicelib.messaging import delivery, log
 from chalicelib.settings import settings
 from tests.consult import chat
-from tests.gateway.hearing import NOTIFY, contents, heard, listen, poll
+from tests.gateway.hearing import NOTIFY, contents, conversation, heard, listen, poll
 from tests.gateway.talk import Visitor, join, kick, made, send, visitor
 from tests.people import Hospital, Person
 from tests.wire import call
 
-
-@pytest.fixture
-def conversation(guo: Visitor, han: Visitor) -> str:
-    """Guo made it, Han joined, and both listen."""
-    conversation = made(guo)
-    assert join(han, conversation).status == 200
-    for who in (guo, han):
-        heard(who.token)
-    return conversation
+__all__ = ["conversation"]
 
 
 @pytest.fixture

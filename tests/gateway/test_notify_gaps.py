@@ -7,19 +7,11 @@ import pytest
 
 from chalicelib.adapters import redis
 from chalicelib.messaging import feed
-from tests.gateway.hearing import contents, heard, listen, poll
+from tests.gateway.hearing import contents, conversation, heard, listen, poll
 from tests.gateway.talk import Visitor, join, made, send
 from tests.wire import call
 
-
-@pytest.fixture
-def conversation(guo: Visitor, han: Visitor) -> str:
-    """Guo made it, Han joined, and both listen."""
-    conversation = made(guo)
-    assert join(han, conversation).status == 200
-    for who in (guo, han):
-        heard(who.token)
-    return conversation
+__all__ = ["conversation"]
 
 
 def lost(who: Visitor) -> None:

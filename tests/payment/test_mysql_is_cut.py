@@ -3,27 +3,13 @@
 Not of the store's tests: the line is read on the way, and MySQL itself would have it encrypted.
 """
 
-from collections.abc import Iterator
-from dataclasses import replace
-from urllib.parse import urlsplit
-
 import pytest
 
-from chalicelib.adapters import mysql
-from chalicelib.settings import settings
+from tests.faults.conftest import line
 from tests.faults.proxy import Proxy
 from tests.payment.till import Till
 
-
-@pytest.fixture
-def line() -> Iterator[Proxy]:
-    """To MySQL, which a test can cut."""
-    parts = urlsplit(settings.database_url)
-    with Proxy(parts.port or 3306) as proxy, pytest.MonkeyPatch.context() as monkeypatch:
-        url = parts._replace(netloc=parts.netloc.rpartition(":")[0] + f":{proxy.port}").geturl()
-        monkeypatch.setattr(mysql, "settings", replace(settings, database_url=url))
-        monkeypatch.setattr(mysql, "_idle", [])
-        yield proxy
+__all__ = ["line"]
 
 
 @pytest.mark.parametrize("question", [b"SET state = 'paid'", b"SET charge = 2", b"INSERT INTO outbox", b"COMMIT"])

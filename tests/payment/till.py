@@ -109,13 +109,14 @@ class Till:
     def hour_later(self) -> None:
         """As if whatever waits to be asked for had waited long enough, and orders could be paid no more."""
         for table, also in (("payments", ", expires_at = expires_at - 7200000000"), ("refunds", "")):
-            sql = f"UPDATE {table} SET check_at = check_at - 7200000000{also} WHERE tenant_id = %(id)s"
-            mysql.autocommit(lambda tx, sql=sql: tx.run(sql, id=self.tenant_id))  # type: ignore[misc]
+            self._run(f"UPDATE {table} SET check_at = check_at - 7200000000{also} WHERE tenant_id = %(id)s")
 
     def minute_later(self) -> None:
         for table in ("payments", "refunds"):
-            sql = f"UPDATE {table} SET check_at = check_at - 3600000000 WHERE tenant_id = %(id)s"
-            mysql.autocommit(lambda tx, sql=sql: tx.run(sql, id=self.tenant_id))  # type: ignore[misc]
+            self._run(f"UPDATE {table} SET check_at = check_at - 3600000000 WHERE tenant_id = %(id)s")
+
+    def _run(self, sql: str) -> None:
+        mysql.autocommit(lambda tx: tx.run(sql, id=self.tenant_id))
 
 
 def wanted(merchant: Merchant, **fields: Any) -> dict[str, Any]:
