@@ -34,9 +34,9 @@ def run(tenant_id: int, payload: dict[str, Any]) -> None:
 
 
 def _is_so(booking: Row, told: int) -> bool:
-    """Whether it still is: nobody is reminded of an hour that has come."""
+    """Whether it still is: a visit whose hour has come is neither announced nor called to mind."""
     over = clock.now() >= clock.instant(booking["day"], booking["slot_time"])
-    return bool(booking["status"] == TOLD[told][0]) and not (told == telling.REMINDED and over)
+    return bool(booking["status"] == TOLD[told][0]) and not (told in (telling.BOOKED, telling.REMINDED) and over)
 
 
 def _values(booking: Row) -> dict[str, str]:

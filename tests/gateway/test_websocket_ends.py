@@ -41,6 +41,11 @@ def test_who_may_not_listen_is_not_let_in(url: str, han: Visitor, query: dict[st
     assert refused.value.response.status_code == status
 
 
+def test_what_is_empty_in_its_address_is_not_given(url: str, han: Visitor) -> None:
+    with listening(url, han.token, after="", limit="", events="") as page:
+        assert page.ready()[0] == []
+
+
 def test_who_is_put_out_hears_nothing_more(
     url: str, hospital: Hospital, guo: Visitor, han: Visitor, conversation: str
 ) -> None:

@@ -89,11 +89,12 @@ def test_she_is_reminded_of_a_visit(ward: Ward, lin: Person, wechat: WeChat) -> 
     assert shown(message) == {"name1": "林小雨", "name2": "陈医生", "date3": f"{said(day(1))} 08:00"}
 
 
-def test_a_reminder_that_comes_too_late_is_none(
-    ward: Ward, lin: Person, wechat: WeChat, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("told", [telling.BOOKED, telling.REMINDED])
+def test_what_comes_after_the_visit_has_begun_is_not_told(
+    ward: Ward, lin: Person, wechat: WeChat, monkeypatch: pytest.MonkeyPatch, told: int
 ) -> None:
     """As after a WeChat that was away all night."""
-    booked = {"book_id": int(ward.booked(lin, ward.schedule())), "user_id": lin.user_id, "type": telling.REMINDED}
+    booked = {"book_id": int(ward.booked(lin, ward.schedule())), "user_id": lin.user_id, "type": told}
     stopped_clock(monkeypatch, "08:00", ahead=1)
     wechat_messages.run(lin.tenant_id, booked)
     assert wechat.sent == []

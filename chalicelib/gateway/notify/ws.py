@@ -21,7 +21,7 @@ from chalicelib.identity.callers import PARTICIPANTS, Caller
 from chalicelib.messaging import backlog, delivery, sockets
 from chalicelib.messaging.sockets import Socket
 from chalicelib.notices import outbox
-from chalicelib.wire import BODY, ID_LIMIT, Cursor, Wire, explain
+from chalicelib.wire import BODY, ID_LIMIT, Cursor, Wire, explain, given
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class Place(Wire):
 
 def connect(connection_id: str, event: Event) -> None:
     """Let somebody listen. Refused 400, 401, 403; raises ValidationError."""
-    asked = Listening.model_validate(event.get("queryStringParameters") or {})
+    asked = Listening.model_validate(given(Listening, event.get("queryStringParameters") or {}))
     if asked.protoc != "ws":
         raise Refused(errors.PROTOCOL)
     caller = callers.identify({"token": asked.token}, frozenset(PARTICIPANTS))
