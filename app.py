@@ -138,6 +138,15 @@ def reconcile_payments(_event: Any) -> None:
     reconciliation.run()
 
 
+@app.schedule("rate(1 day)", name="watch_certificates")
+def watch_certificates(_event: Any) -> None:
+    """Say in time which merchant's certificate ends."""
+    from chalicelib.payment import certificates
+
+    logs.start(job="watch_certificates")
+    certificates.watch()
+
+
 # Chalice cannot package S3's own events beside a REST API: the bucket tells EventBridge. Our own copies are no uploads.
 @app.on_cw_event(
     {

@@ -98,8 +98,9 @@ def make_overlay(stage: str, sources: str) -> dict[str, object]:
     if served != set(routes):
         raise Unfit(f"no group declares, or the app does not serve: {sorted(served ^ set(routes))}")
     jobs = {job.name: getattr(job, "event_pattern", {}) for job in app.app.event_sources}
+    rates = {job.name: job.schedule_expression for job in app.app.event_sources if hasattr(job, "schedule_expression")}
     sockets = tuple(handler.name for handler in app.app.websocket_handlers.values())
-    return overlay(stage, Sitemap(routes, app.GROUPS, app.CORE, sockets, jobs), RUNTIME, sources)
+    return overlay(stage, Sitemap(routes, app.GROUPS, app.CORE, sockets, jobs, rates), RUNTIME, sources)
 
 
 def declared(group: str) -> list[tuple[str, str]]:

@@ -1,9 +1,12 @@
-"""Alarms on the API and its functions. Those on the database and the cache stand in infra/alarms.yaml."""
+"""Alarms on the API and its functions. Those on the database and the cache stand in infra/alarms.yaml.
 
-from collections.abc import Iterable
+Each has its entry in docs/runbook.md.
+"""
+
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from infra.functions import API_HANDLER, exported, named
+from infra.functions import API_HANDLER, OUTBOX, OUTSIDE, exported, named
 
 Json = dict[str, Any]
 
@@ -11,10 +14,18 @@ FIVE_MINUTES = 300
 FAILING = 2  # percent of the requests
 SLOW = 2_000  # milliseconds that one request in twenty may reach
 STUCK = 25_000  # the same where requests wait for news on purpose: close to the 29 seconds after which they are cut off
+LATE = {OUTBOX: 300, OUTSIDE: 900}  # seconds that a job may wait for its turn
+UNITS = {"minute": 60, "hour": 3600, "day": 86400}  # of seconds
+# The account's settings at WeChat are wrong, or its daily limit is reached: access_token, app id, secret, our address,
+# a right that it does not have.
+REFUSALS = (40001, 40013, 40125, 40164, 45009, 48001)
 
 
-def resources(groups: Iterable[str], jobs: Iterable[str]) -> Json:
-    """groups and jobs are names of functions: of those that people wait for, and of those that nobody does."""
+def resources(groups: Iterable[str], jobs: Iterable[str], rates: Mapping[str, str]) -> Json:
+    """groups and jobs are names of functions: of those that people wait for, and of those that nobody does.
+
+    `rates` says how often those of the jobs run that have a schedule: "rate(1 minute)".
+    """
     alarms = {"ApiFailing": _failing()}
     for name in groups:
         alarms[f"{name}Crashing"] = _crashing(name, threshold=5, periods=2)
@@ -30,23 +41,62 @@ def resources(groups: Iterable[str], jobs: Iterable[str]) -> Json:
         )
     jobs = [*jobs]
     crashing = {f"{name}Crashing": _crashing(name, threshold=1, periods=1) for name in jobs}
-    return {**alarms, **crashing, **_calling([named("payment"), *jobs])}
+    silent = {f"{name}Silent": _silent(name, rate) for name, rate in rates.items()}
+    return {**alarms, **crashing, **silent, **_told([named("payment"), *jobs])}
 
 
-def _calling(names: Iterable[str]) -> Json:
-    """Where nothing dies a line of level ERROR calls for a person: a job that was given up, money that is stuck."""
-    metric = {"MetricNamespace": {"Ref": "AWS::StackName"}, "MetricName": "ErrorsLogged"}
-    lines = {"FilterPattern": '{ $.level = "ERROR" }', "MetricTransformations": [{**metric, "MetricValue": "1"}]}
+def _told(names: list[str]) -> Json:
+    """What nothing dies of, and only lines of a log tell."""
+    lanes = [named(lane) for lane in LATE]
+    text = "A job was given up, or money needs a person: filter level = 'ERROR' in the logs of jobs and of payment"
+    alarms = _lines("ErrorsLogged", names, '{ $.level = "ERROR" }', text)
+    text = "Jobs fail for ten minutes or longer, and are tried again: filter event = 'job failed' in the outbox's logs"
+    alarms |= _lines("JobsFailing", lanes, '{ ($.event = "job failed") && ($.try >= 8) }', text)
+    text = (
+        "WeChat refuses a hospital's account: filter number > 0 in the logs of wechat and of the outbox's outside lane"
+    )
+    refused = " || ".join(f"($.number = {number})" for number in REFUSALS)
+    alarms |= _lines("WechatRefusing", [named("wechat"), named(OUTSIDE)], f"{{ {refused} }}", text, threshold=5)
+    for lane, seconds in LATE.items():
+        text = f"What {lane} is to do waits longer than {seconds} seconds: more is promised than done"
+        name = f"{named(lane)}Late"
+        alarms |= _lines(name, [named(lane)], "{ $.late >= 0 }", text, "$.late", "Maximum", seconds, periods=2)
+    return alarms
+
+
+def _lines(
+    alarm: str,
+    functions: Iterable[str],
+    pattern: str,
+    text: str,
+    value: str = "1",
+    statistic: str = "Sum",
+    threshold: int = 1,
+    periods: int = 1,
+) -> Json:
+    """An alarm, and the filters that give it the value of each line of these functions' logs that fits the pattern."""
+    namespace = {"Ref": "AWS::StackName"}
+    counted = {"MetricNamespace": namespace, "MetricName": alarm, "MetricValue": value}
+    lines = {"FilterPattern": pattern, "MetricTransformations": [counted]}
     filters = {
-        f"{name}ErrorsFilter": {
+        f"{name}{alarm}Filter": {
             "Type": "AWS::Logs::MetricFilter",
             "Properties": {"LogGroupName": {"Ref": f"{name}LogGroup"}, **lines},
         }
-        for name in names
+        for name in functions
     }
-    summed = {"Namespace": metric["MetricNamespace"], "MetricName": metric["MetricName"], "Period": FIVE_MINUTES}
-    text = "A job was given up, or money needs a person: filter level = 'ERROR' in the logs of jobs and of payment"
-    return {**filters, "ErrorsLogged": _alarm(text, {**summed, "Statistic": "Sum"}, threshold=1, periods=1)}
+    metric = {"Namespace": namespace, "MetricName": alarm, "Period": FIVE_MINUTES, "Statistic": statistic}
+    return {**filters, alarm: _alarm(text, metric, threshold, periods)}
+
+
+def _silent(name: str, rate: str) -> Json:
+    """A job that nobody starts crashes no more: no run at all, twice as long as there should be one."""
+    count, unit = rate.removeprefix("rate(").removesuffix(")").split()
+    period = max(FIVE_MINUTES, int(count) * UNITS[unit.removesuffix("s")])
+    metric = {**_metric("AWS/Lambda", "Invocations", {"FunctionName": {"Ref": name}}), "Statistic": "Sum"}
+    alarm = _alarm(f"{name} does not run any more: look at its rule in EventBridge", {**metric, "Period": period}, 1)
+    alarm["Properties"] |= {"ComparisonOperator": "LessThanThreshold", "TreatMissingData": "breaching"}
+    return alarm
 
 
 def _crashing(name: str, threshold: int, periods: int) -> Json:

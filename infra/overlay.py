@@ -23,6 +23,7 @@ class Sitemap:
     core: str  # the group on Chalice's API handler
     sockets: tuple[str, ...]  # the functions of API Gateway's WebSocket events
     jobs: Mapping[str, Json]  # what runs by itself, by name: the pattern of its events, {} for a schedule
+    rates: Mapping[str, str]  # the schedules of those that have one
 
 
 def overlay(stage: str, sitemap: Sitemap, runtime: str, sources: str) -> Json:
@@ -30,6 +31,7 @@ def overlay(stage: str, sitemap: Sitemap, runtime: str, sources: str) -> Json:
     groups = {functions.of_group(group, sitemap.core): group for group in sitemap.groups}
     sockets = {functions.named(one): one for one in sitemap.sockets}
     jobs = {functions.named(job): job for job in sitemap.jobs}
+    rates = {functions.named(job): rate for job, rate in sitemap.rates.items()}
     api_log = {"LogGroupName": {"Fn::Sub": "/aws/lambda/${APIHandler}"}}  # Chalice names a resource that is not there
     return {
         "Parameters": _parameters(stage),
@@ -47,7 +49,7 @@ def overlay(stage: str, sitemap: Sitemap, runtime: str, sources: str) -> Json:
             **{name: functions.working(job, sitemap.jobs[job]) for name, job in jobs.items()},
             MIGRATE: functions.migrating(),
             **migration.resources(runtime, sources, LOG_DAYS),
-            **function_alarms.resources([*groups, *sockets], jobs),
+            **function_alarms.resources([*groups, *sockets], jobs, rates),
         },
         "Outputs": {
             "MigrateFunction": {"Value": {"Ref": MIGRATE}},

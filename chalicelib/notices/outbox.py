@@ -91,7 +91,8 @@ def _claimed(row: Row) -> bool:
 
 
 def _done(row: Row) -> bool:
-    ids = {"job": row["job"], "outbox_id": row["outbox_id"], "try": row["tries"] + 1}
+    late = max(clock.now() - row["due_at"], 0) // clock.SECOND
+    ids = {**{name: row[name] for name in ("tenant_id", "job", "outbox_id")}, "try": row["tries"] + 1, "late": late}
     try:
         if row["tries"] >= TRIES:
             raise RuntimeError("whoever began it died at it")
@@ -101,6 +102,7 @@ def _done(row: Row) -> bool:
         _failed(row, {**ids, **logs.cause(error)})
         return False
     mysql.autocommit(lambda tx: store.finish(tx, row, clock.now()))
+    logger.info("job done", extra={"ids": ids})
     return True
 
 

@@ -9,7 +9,7 @@ from chalicelib.adapters.wechat_pay_terms import Merchant
 from chalicelib.errors import Refused
 from chalicelib.identity import sealing
 from chalicelib.identity.callers import Caller
-from chalicelib.payment import merchants
+from chalicelib.payment import certificates, merchants
 from chalicelib.payment.models import MASK, PayConf, PayConfSaved, PublicKey
 
 if TYPE_CHECKING:  # 0.1 s of cold start, for who saves alone
@@ -84,15 +84,8 @@ def _check(merchant: Merchant) -> None:
         _loaded(f"public_keys（{serial}）", pem)
     if merchant.certificate and _loaded("certificate", merchant.certificate) != own:
         raise Refused(errors.BAD_PARAMETER, "certificate：与 private_key 不是一对")
-    if merchant.certificate and _is_over(merchant.certificate):
+    if merchant.certificate and certificates.end(merchant.certificate) <= clock.now():
         raise Refused(errors.BAD_PARAMETER, "certificate：已过期")
-
-
-def _is_over(certificate: str) -> bool:
-    from cryptography.x509 import load_pem_x509_certificate
-
-    until = load_pem_x509_certificate(certificate.encode()).not_valid_after_utc
-    return int(until.timestamp()) * clock.SECOND <= clock.now()
 
 
 def _loaded(name: str, pem: str) -> "RSAPublicKey":

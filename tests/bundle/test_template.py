@@ -1,7 +1,6 @@
 """What CloudFormation is given."""
 
 import json
-import logging
 import re
 import subprocess
 import sys
@@ -12,7 +11,6 @@ from samtranslator.translator.arn_generator import ArnGenerator
 from samtranslator.translator.transform import transform
 
 from chalicelib.adapters import sms
-from chalicelib.logs import JsonLines
 from tests.bundle.cloudformation import (
     REGIONS,
     STACKS,
@@ -115,34 +113,3 @@ def test_logs_are_kept_for_six_months_and_hold_no_query_string(package: Package)
     assert re.search(r"querystring|\.path\b|header|body", stage["AccessLogSettings"]["Format"].lower()) is None
     for settings in [*api["MethodSettings"], stage["DefaultRouteSettings"]]:
         assert (settings["LoggingLevel"], settings["DataTraceEnabled"]) == ("OFF", False)
-
-
-def test_somebody_is_told_when_the_api_or_a_function_fails(package: Package) -> None:
-    alarms = resources(package.template, "AWS::CloudWatch::Alarm")
-    every = set(functions(package.template)) - {"Migrate"}  # the deployment itself says how that went
-    serving = {
-        one["Properties"]["FunctionName"]["Ref"]
-        for one in resources(package.template, "AWS::Lambda::Permission").values()
-    }
-    wanted = {f"{name}Crashing" for name in every} | {
-        f"{name}{what}" for name in serving for what in ("Throttled", "Slow")
-    }
-    assert set(alarms) == wanted | {"ApiFailing", "ErrorsLogged"}
-    actions = [one["Properties"]["AlarmActions"] for one in alarms.values()]
-    assert actions == [[{"Fn::ImportValue": {"Fn::Sub": "${Environment}-Alarms"}}]] * len(actions)
-
-
-def test_a_line_that_calls_for_a_person_wakes_one(package: Package) -> None:
-    """A job that is given up, or a refund that is refused, is no crash: nothing but its line tells of it."""
-    filters = [one["Properties"] for one in resources(package.template, "AWS::Logs::MetricFilter").values()]
-    logs = [package.template["Resources"][one["LogGroupName"]["Ref"]]["Properties"]["LogGroupName"] for one in filters]
-    booking = ("ReconcilePayments", "ReleaseUnpaid", "KeepBookings")
-    jobs = ("RunOutbox", "RunOutboxOutside", "FileArrived", "SweepFiles", "SweepIdentity", "SweepSockets", *booking)
-    assert {one["Fn::Sub"] for one in logs} == {f"/aws/lambda/${{{name}}}" for name in ("Payment", *jobs)}
-    line = json.loads(JsonLines().format(logging.makeLogRecord({"levelname": "ERROR", "msg": "job given up"})))
-    assert {one["FilterPattern"] for one in filters} == {f'{{ $.level = "{line["level"]}" }}'}
-    alarm = package.template["Resources"]["ErrorsLogged"]["Properties"]
-    for one in filters:
-        [counted] = one["MetricTransformations"]
-        assert (counted["MetricNamespace"], counted["MetricName"]) == (alarm["Namespace"], alarm["MetricName"])
-    assert (alarm["Statistic"], alarm["Threshold"], alarm["EvaluationPeriods"]) == ("Sum", 1, 1)

@@ -1,0 +1,87 @@
+"""Who is woken, for what, and what the runbook says of it. Lines that fit the filters: tests/notices/test_lines.py."""
+
+import re
+from fnmatch import fnmatchcase
+
+from app import app
+from infra.functions import named
+from tests.bundle.cloudformation import ROOT, Template, functions, read, resources
+from tests.bundle.conftest import Package
+
+LANES = {"RunOutbox", "RunOutboxOutside"}
+JOBS = {named(job.name) for job in app.event_sources}
+EVENTS = {"FileArrived"}  # what comes only when somebody uploads
+
+
+def alarms(package: Package) -> Template:
+    return {name: one["Properties"] for name, one in resources(package.template, "AWS::CloudWatch::Alarm").items()}
+
+
+def watched(package: Package, alarm: str) -> set[str]:
+    """The functions whose logs an alarm reads; each filter counts for it what it looks at."""
+    wanted = alarms(package)[alarm]
+    found = set()
+    for filtered in resources(package.template, "AWS::Logs::MetricFilter").values():
+        [counted] = filtered["Properties"]["MetricTransformations"]
+        if counted["MetricName"] == alarm:
+            assert (wanted["MetricName"], wanted["Namespace"]) == (alarm, counted["MetricNamespace"])
+            log = package.template["Resources"][filtered["Properties"]["LogGroupName"]["Ref"]]
+            found.add(log["Properties"]["LogGroupName"]["Fn::Sub"].removeprefix("/aws/lambda/${").removesuffix("}"))
+    return found
+
+
+def test_somebody_is_told_when_the_api_or_a_function_fails(package: Package) -> None:
+    every = set(functions(package.template)) - {"Migrate"}  # the deployment itself says how that went
+    serving = {
+        one["Properties"]["FunctionName"]["Ref"]
+        for one in resources(package.template, "AWS::Lambda::Permission").values()
+    }
+    wanted = {
+        *(f"{name}Crashing" for name in every),
+        *(f"{name}{what}" for name in serving for what in ("Throttled", "Slow")),
+        *(f"{name}Silent" for name in JOBS - EVENTS),
+        *(f"{name}Late" for name in LANES),
+    }
+    assert set(alarms(package)) == wanted | {"ApiFailing", "ErrorsLogged", "JobsFailing", "WechatRefusing"}
+    topic = [{"Fn::ImportValue": {"Fn::Sub": "${Environment}-Alarms"}}]
+    assert all(one["AlarmActions"] == one["OKActions"] == topic for one in alarms(package).values())
+
+
+def test_what_no_crash_tells_is_read_from_the_logs_of_those_that_know(package: Package) -> None:
+    assert watched(package, "ErrorsLogged") == {"Payment", *JOBS}
+    assert watched(package, "JobsFailing") == LANES
+    assert watched(package, "WechatRefusing") == {"Wechat", "RunOutboxOutside"}
+    assert [watched(package, f"{lane}Late") for lane in sorted(LANES)] == [{lane} for lane in sorted(LANES)]
+    assert len(resources(package.template, "AWS::Logs::MetricFilter")) == len({*JOBS, "Payment"}) + 2 + 2 + 2
+
+
+def test_a_job_that_does_not_run_is_missed(package: Package) -> None:
+    """Where nobody starts it there is no figure at all: that is what breaks the alarm."""
+    silent = {name.removesuffix("Silent"): one for name, one in alarms(package).items() if name.endswith("Silent")}
+    for one in silent.values():
+        assert (one["MetricName"], one["ComparisonOperator"], one["Threshold"]) == (
+            "Invocations",
+            "LessThanThreshold",
+            1,
+        )
+        assert one["TreatMissingData"] == "breaching"
+    assert {name: one["Period"] for name, one in silent.items() if one["Period"] != 300} == {
+        "KeepBookings": 3600,
+        "SweepFiles": 3600,
+        "SweepIdentity": 86400,
+        "WatchCertificates": 86400,
+    }
+
+
+def test_each_alarm_has_its_entry_in_the_runbook_and_each_entry_an_alarm(package: Package) -> None:
+    text = (ROOT / "docs" / "runbook.md").read_text("utf-8")
+    rows = re.findall(r"^\| (`[^|]+`) \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", text, re.MULTILINE)
+    entries = [name for first, *_ in rows for name in re.findall(r"`([^`]+)`", first)]
+    names = {*alarms(package), *resources(read(ROOT / "infra" / "alarms.yaml"), "AWS::CloudWatch::Alarm")}
+    assert [name for name in names if not any(fnmatchcase(name, one) for one in entries)] == []
+    assert [one for one in entries if not any(fnmatchcase(name, one) for name in names)] == []
+
+
+def test_the_concurrency_that_is_kept_for_functions_is_what_the_documentation_says(package: Package) -> None:
+    kept = sum(one.get("ReservedConcurrentExecutions", 0) for one in functions(package.template).values())
+    assert f"({kept} are reserved" in (ROOT / "docs" / "deployment.md").read_text("utf-8")

@@ -1,0 +1,57 @@
+"""A merchant's certificate that ends stops refunds, and WeChat's stops payments: somebody is told in time."""
+
+import json
+from typing import Any
+
+import pytest
+
+from app import watch_certificates
+from chalicelib import clock
+from chalicelib.adapters import mysql
+from chalicelib.adapters.wechat_pay_terms import V2
+from chalicelib.logs import JsonLines
+from devstack import wechat_pay_keys
+from devstack.wechat_pay import WeChatPay
+from tests.files.test_sweep import said
+from tests.payment import till as tills
+from tests.payment.till import Till
+from tests.people import Hospital
+
+pytestmark = pytest.mark.store
+
+END = 1_893_369_600 * clock.SECOND  # of a certificate that began with 2025: 2029-12-31
+
+
+def told(hospital: Hospital, caplog: pytest.LogCaptureFixture, now: int) -> list[tuple[str, str]]:
+    """What a run at that time logs of the hospital: level and event."""
+    caplog.clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clock, "now", lambda: now)
+        watch_certificates(said(), None)
+    lines: list[dict[str, Any]] = [json.loads(JsonLines().format(one)) for one in caplog.records]
+    return [(one["level"], one["event"]) for one in lines if one.get("tenant_id") == hospital.tenant_id]
+
+
+def keep(till: Till, *pems: str) -> None:
+    keys = json.dumps({str(number): pem for number, pem in enumerate(pems)})
+    sql = "UPDATE wechat_merchants SET public_keys = %(keys)s WHERE tenant_id = %(id)s"
+    mysql.autocommit(lambda tx: tx.run(sql, keys=keys, id=till.tenant_id))
+
+
+def test_somebody_is_told_a_month_before_refunds_stop(
+    hospital: Hospital, pay: WeChatPay, caplog: pytest.LogCaptureFixture
+) -> None:
+    tills.opened(hospital, pay, V2)
+    assert told(hospital, caplog, END - 31 * clock.DAY) == []
+    assert told(hospital, caplog, END - 29 * clock.DAY) == [("ERROR", "merchant certificate ends")]
+    assert told(hospital, caplog, END + clock.DAY) == [("ERROR", "merchant certificate ends")]
+
+
+def test_of_wechats_the_last_one_counts_and_a_key_never_ends(till: Till, caplog: pytest.LogCaptureFixture) -> None:
+    old, new = (wechat_pay_keys.certificate_pem("platform", year) for year in (2025, 2028))
+    keep(till, old)
+    assert told(till.hospital, caplog, END) == [("ERROR", "platform certificate ends")]
+    keep(till, old, new)
+    assert told(till.hospital, caplog, END) == []
+    keep(till, old, wechat_pay_keys.public_pem("platform"))
+    assert told(till.hospital, caplog, END) == []
