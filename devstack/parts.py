@@ -29,15 +29,28 @@ IN_EVERY_PART = "tests/test_privacy.py"  # looks, at the end of a process, at wh
 TOGETHER = ("tests/bundle", "tests/faults")  # folders whose tests share what takes long to make
 # Seconds of what takes longer than other files of its length; what is not here makes the parts less even, no more.
 SECONDS = {
-    "tests/test_fuzz.py": 45,
+    "tests/test_fuzz.py": 65,
     "tests/faults": 45,
     "tests/bundle": 35,
     "tests/booking/test_rush.py": 20,
-    "tests/gateway/test_properties.py": 18,
     "tests/gateway/test_soak.py": 15,
+    "tests/wechat/test_signature.py": 14,
+    "tests/gateway/test_properties.py": 10,
     "tests/messaging/test_properties.py": 10,
+    "tests/gateway/test_history.py": 9,
+    "tests/wechat/test_oauth.py": 9,
+    "tests/adapters/test_redis.py": 7,
     "tests/devstack/test_control.py": 6,
     "tests/devstack/test_supervisor.py": 6,
+    "tests/wechat/test_answer_messages.py": 5,
+    "tests/wechat/test_kept.py": 5,
+    "tests/test_openapi.py": 5,
+    "tests/accounts/test_members.py": 4,
+    "tests/adapters/test_redis_lines.py": 4,
+    "tests/adapters/test_wechat_pay_calls.py": 4,
+    "tests/wechat/test_booking_messages.py": 4,
+    "tests/wechat/test_booking_messages_late.py": 4,
+    "tests/wechat/test_templates.py": 4,
 }
 BYTES = 9_000  # of any other file, in a second
 
