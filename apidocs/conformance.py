@@ -164,7 +164,9 @@ def check_envelope(path: str, status: int, headers: Any, content: bytes) -> None
         return  # in no envelope: that it may be so, the document says
     body = json.loads(content)
     assert status < 500, body
-    if web_envelopes.is_messagecenters(path) and "code" not in body:  # API Gateway's own errors are in the common one
+    if {"code", "error_code"} <= body.keys():  # API Gateway's own errors wear both
+        assert STATUS_OF[body["code"]] == status, body
+    elif web_envelopes.is_messagecenters(path):
         assert body.keys() == {"error_code", "error_msg", "data", "count"}, body
         assert STATUS_OF.get(body["error_code"], 200) == status, body
         assert bool(body["error_msg"]) is (status != 200), body

@@ -97,7 +97,7 @@ ABOUT = """诊讯：多租户的医院患者服务、医患沟通与消息网关
 
 - 成功：`{"code":0,"data":…}`；失败：`{"code":N,"error":"…"}`，没有 `data`。
 - 消息中心（`/message/…`）：成功 `{"error_code":0,"error_msg":"","data":…,"count":N}`，失败同形，`data` 为 null；
-  API Gateway 自己的错误（请求过大、太频繁、超时）在这些路径上也是前一种。
+- API Gateway 自己的错误（地址不存在、请求过大、太频繁、超时）不分路径，两种字段都有。
 - HTTP 状态码与错误码一致；错误码见 docs/errors.md。
 - 每个回应都带 `X-Request-Id`；429 与 503 可能带 `Retry-After`（秒）。
 - 查询参数为空等于不填。

@@ -231,7 +231,7 @@ def refusal(refused: Refused, path: str) -> Response:
 def gateway_error(status: int) -> tuple[dict[str, str], str]:
     """Return headers and body of an error that API Gateway makes before any function runs, whatever the path."""
     retry = {"Retry-After": "1"} if status in (429, 503) else {}
-    return HEADERS | retry, web_envelopes.refusal("", errors.of_status(status))
+    return HEADERS | retry, web_envelopes.refusal_anywhere(errors.of_status(status))
 
 
 def door(request: Request, answer: Callable[[Request], Response]) -> Response:

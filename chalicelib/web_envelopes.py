@@ -39,3 +39,9 @@ def refusal(path: str, kind: Kind, text: str = "") -> str:
     else:
         said = {"code": kind.code, "error": text}
     return json.dumps(said, ensure_ascii=False, separators=(",", ":"))
+
+
+def refusal_anywhere(kind: Kind) -> str:
+    """Both envelopes in one, for whoever answers without knowing the path: each client finds its own fields."""
+    both = json.loads(refusal("", kind)) | json.loads(refusal(MESSAGECENTER, kind))
+    return json.dumps(both, ensure_ascii=False, separators=(",", ":"))

@@ -187,9 +187,12 @@ def test_behind_proxies_the_address_is_what_the_outermost_saw_whatever_the_clien
         *((429, 10006), (500, 10002), (503, 10007), (504, 10011), (418, 10001), (502, 10002)),
     ],
 )
-def test_an_error_that_the_gateway_makes_wears_the_envelope(status: int, code: int) -> None:
+def test_an_error_that_the_gateway_makes_wears_both_envelopes(status: int, code: int) -> None:
     headers, body = web.gateway_error(status)
-    check_envelope(Answer(status, {**headers, "X-Request-Id": "the gateway's own"}, json.loads(body)))
+    told, own = json.loads(body), {**headers, "X-Request-Id": "the gateway's own"}
+    for path, fields in (("", ("code", "error")), ("/message/", ("error_code", "error_msg", "data", "count"))):
+        check_envelope(Answer(status, own, {name: told.pop(name) for name in fields}), path)
+    assert told == {}
     assert json.loads(body)["code"] == code
     assert ("Retry-After" in headers) == (status in (429, 503))
     headers.clear()

@@ -63,13 +63,8 @@ def of_hash(token_hash: bytes) -> Session | None:
     return session if session and session.expires_at > clock.now() else None
 
 
-def revoke(token: str) -> None:
-    """End a session. Revoking twice, or a token that never was, changes nothing."""
-    revoke_hash(hashed(token))
-
-
 def revoke_hash(token_hash: bytes) -> None:
-    """End the session of a token that is known by its hash alone."""
+    """End the session of a token that is known by its hash. Twice, or one that never was, changes nothing."""
     mysql.autocommit(
         lambda tx: tx.run(
             "UPDATE tokens SET revoked_at = %(now)s WHERE token_hash = %(hashed)s AND revoked_at IS NULL",

@@ -87,7 +87,7 @@ def raw(port: int, request: bytes) -> bytes:
 def in_our_envelope(answer: HTTPResponse, body: bytes, status: int) -> None:
     assert answer.status == status
     told = json.loads(body)
-    assert told.keys() == {"code", "error"}
+    assert told.keys() == {"code", "error", "error_code", "error_msg", "data", "count"}
     assert told["code"] > 10000
     assert answer.getheader("X-Request-Id")
     assert answer.getheader("Access-Control-Allow-Origin") == "*"

@@ -74,7 +74,7 @@ def test_a_dead_tokens_socket_is_closed_by_the_sweep(url: str, guo: Visitor, han
     with listening(url, han.token) as page, listening(url, guo.token) as other:
         for one in (page, other):
             one.ready()
-        tokens.revoke(han.token)
+        tokens.revoke_hash(tokens.hashed(han.token))
         assert sockets.sweep() == 1
         with pytest.raises(ConnectionClosed):
             page.next()
@@ -85,7 +85,7 @@ def test_a_dead_tokens_socket_is_closed_by_the_sweep(url: str, guo: Visitor, han
 def test_a_dead_token_can_do_nothing_before_the_sweep(url: str, guo: Visitor, conversation: str) -> None:
     with listening(url, guo.token) as page:
         page.ready()
-        tokens.revoke(guo.token)
+        tokens.revoke_hash(tokens.hashed(guo.token))
         with pytest.raises(ConnectionClosed):
             page.ask("send_msg", conversation_id=conversation, content="您好")
 
@@ -152,7 +152,7 @@ def test_a_sweep_that_is_not_heard_comes_again(url: str, han: Visitor, monkeypat
 
     with listening(url, han.token) as page:
         page.ready()
-        tokens.revoke(han.token)
+        tokens.revoke_hash(tokens.hashed(han.token))
         with monkeypatch.context() as broken:
             broken.setattr(ws_push, "close", fail)
             sockets.sweep()
