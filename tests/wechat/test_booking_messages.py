@@ -136,7 +136,7 @@ def test_who_is_not_known_at_wechat_is_told_nothing_there(ward: Ward, wang: Pers
 
 def test_who_has_signed_out_is_told_nothing_there(ward: Ward, lin: Person, wechat: WeChat) -> None:
     ward.booked(lin, ward.schedule())
-    tokens.revoke(lin.token)
+    tokens.revoke_hash(tokens.hashed(lin.token))
     deliver(ward)
     assert wechat.sent == []
 
