@@ -199,6 +199,26 @@ def test_a_statement_that_fails_is_named_and_can_be_mended(write: Write, broken:
     assert asked("SELECT name FROM wards") == [{"name": "外科"}]
 
 
+def test_a_transaction_that_somebody_left_open_stops_a_migration_and_not_everybody(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever comes after a waiting ALTER waits behind it: the whole hospital, for as long as it does."""
+    monkeypatch.setattr(migrations, "TABLE_WAIT", 1, raising=False)
+    monkeypatch.setattr(migrations, "PATIENCE", 5)
+    write("0001.sql", WARD)
+    migrate()
+    write("0002.sql", "ALTER TABLE wards ADD COLUMN floor INT NOT NULL DEFAULT 0;")
+
+    def forgotten(tx: mysql.Tx) -> None:
+        tx.run("START TRANSACTION")
+        tx.all("SELECT * FROM wards")
+        with pytest.raises(Broken, match=r"^0002\.sql, statement 1: MySQL error 1205"):
+            migrate()
+
+    mysql.apart(forgotten, 20)
+    assert migrate() == ["0002.sql"]
+
+
 def test_a_lost_connection_is_told_and_resumed(write: Write) -> None:
     write("0001.sql", f"{WARD}\nKILL CONNECTION_ID();")
     with pytest.raises(Lost):

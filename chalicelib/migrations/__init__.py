@@ -15,6 +15,7 @@ from chalicelib.adapters.mysql import Tx
 
 FILES = Path(__file__).parent
 LOCK_WAIT = 60  # seconds to wait for another run
+TABLE_WAIT = 10  # seconds to wait for a table that a transaction uses: every request for it waits behind us
 PATIENCE = 900  # seconds that a statement may take: as long as a Lambda may
 # Table, column or index already there; table, index or column already dropped.
 ALREADY_DONE = {1050, 1060, 1061, 1051, 1091}
@@ -54,6 +55,7 @@ def _migrate(tx: Tx) -> list[str]:
     name = tx.value("SELECT CONCAT('zhenxun.migrate.', DATABASE())")
     if tx.value("SELECT GET_LOCK(%(name)s, %(wait)s)", name=name, wait=LOCK_WAIT) != 1:
         raise TimeoutError("another migration has been running for a minute")
+    tx.run("SET SESSION lock_wait_timeout = %(wait)s", wait=TABLE_WAIT)
     tx.run(LEDGER)
     return [path.name for path in sorted(FILES.glob("*.sql")) if _run_file(tx, path)]  # our lock ends with `apart`
 
