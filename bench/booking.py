@@ -96,9 +96,10 @@ class Worker:
         self.own = place.ward.schedule(doctor_id=doctor.user_id, slots=240, begin="07:00", end="11:00")
 
     def warm(self, row: Row) -> None:
-        """Copies are made, connections opened."""
+        """Everybody is signed in, copies are made, connections opened."""
         self.row, self.events = row, self._reads(row) if row.path else self._sales(row)
-        app(self.events[-1], CONTEXT)
+        for event in self.events[:1] if row.path else self.events:
+            app(event, CONTEXT)
 
     def record(self) -> str:
         """Ask once what the floor replays; return the round trips of the first."""

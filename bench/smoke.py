@@ -35,7 +35,7 @@ class Small:
 SMALL = [
     Small("chat --processes 2 --seconds 0.02 --sessions 3", len(rows.rows(3)), r"([1-9]\d*) .* stored of \1 "),
     Small("booking --processes 2 --buyers 10", len(booking.ROWS)),
-    Small("labels --patients 50 --doctors 5000 --samples 2", len(labels.ASKED)),
+    Small("labels --patients 600 --doctors 5000 --samples 2", len(labels.ASKED)),
     Small("payment --samples 2", 3),
     Small("helpdesk --chats 30 --samples 2", 8),
     Small("inbox --old 100 --samples 2", 5),

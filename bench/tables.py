@@ -1,6 +1,7 @@
 """Many rows at once, and a hospital's rows put back as they were."""
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 from chalicelib.adapters import mysql
@@ -8,12 +9,18 @@ from chalicelib.adapters import mysql
 
 def insert(into: str, rows: Sequence[Sequence[Any]], at_once: int = 5_000) -> None:
     """`into` is a table with the names of its columns: `desks (tenant_id, tickets)`."""
-    connection = mysql._open(60)  # as the bundle opens its own
     places = ", ".join(["%s"] * len(rows[0]))
-    with connection, connection.cursor() as cursor:
+    with _line().cursor() as cursor:
         for begin in range(0, len(rows), at_once):
             cursor.executemany(f"INSERT INTO {into} VALUES ({places})", rows[begin : begin + at_once])
         cursor.execute(f"ANALYZE TABLE {into.partition(' ')[0]}")
+
+
+@cache
+def _line() -> Any:
+    """A connection of this process: for each that it opens, PyMySQL reads all root certificates, which takes longer
+    than what is asked here."""
+    return mysql._open(60)  # as the bundle opens its own
 
 
 class Kept:
