@@ -106,9 +106,14 @@ def _crashing(name: str, threshold: int, periods: int) -> Json:
 
 
 def _failing() -> Json:
-    """A share, so that the alarm means the same at night and at noon; a few failures among few requests are none."""
+    """A share, so that the alarm means the same at night and at noon; a few failures among few requests are none, but
+    ten in five minutes are some."""
     dimensions = {"ApiName": {"Ref": "AWS::StackName"}, "Stage": {"Ref": "RestAPI.Stage"}}
-    share = {"Expression": "IF(requests > 50, 100 * failures / requests, 0)", "Label": "% failing", "Id": "share"}
+    share = {
+        "Expression": "IF(requests > 50 OR failures >= 10, 100 * failures / requests, 0)",
+        "Label": "% failing",
+        "Id": "share",
+    }
     parts = {"requests": "Count", "failures": "5XXError"}
     metrics = [
         {

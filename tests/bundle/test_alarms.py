@@ -3,6 +3,8 @@
 import re
 from fnmatch import fnmatchcase
 
+import pytest
+
 from app import app
 from infra.functions import named
 from tests.bundle.cloudformation import ROOT, Template, functions, read, resources
@@ -45,6 +47,20 @@ def test_somebody_is_told_when_the_api_or_a_function_fails(package: Package) -> 
     assert set(alarms(package)) == wanted | {"ApiFailing", "ErrorsLogged", "JobsFailing", "WechatRefusing"}
     topic = [{"Fn::ImportValue": {"Fn::Sub": "${Environment}-Alarms"}}]
     assert all(one["AlarmActions"] == one["OKActions"] == topic for one in alarms(package).values())
+
+
+@pytest.mark.parametrize(
+    ("requests", "failures", "woken"),
+    [(20, 15, True), (10, 10, True), (20, 3, False), (5000, 90, False), (5000, 100, True), (60, 2, True)],
+)
+def test_the_api_fails_at_night_as_at_noon(package: Package, requests: int, failures: int, woken: bool) -> None:
+    """Few failures among few requests are none; ten are some, however few requests there were."""
+    alarm = alarms(package)["ApiFailing"]
+    [text] = [one["Expression"] for one in alarm["Metrics"] if "Expression" in one]
+    held, then, otherwise = text.removeprefix("IF(").removesuffix(")").replace("OR", "or").split(", ")
+    figures = {"requests": requests, "failures": failures}
+    share = eval(then if eval(held, figures) else otherwise, figures)  # ours, and arithmetic
+    assert (share >= alarm["Threshold"]) is woken
 
 
 def test_what_no_crash_tells_is_read_from_the_logs_of_those_that_know(package: Package) -> None:
