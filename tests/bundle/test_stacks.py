@@ -59,6 +59,22 @@ def test_the_database_survives_a_zone_and_speaks_only_tls() -> None:
     assert only("data", "AWS::RDS::DBParameterGroup")["Parameters"]["require_secure_transport"] == "ON"
 
 
+def test_what_the_database_logs_is_not_kept_for_ever() -> None:
+    """RDS makes a log group that is not there, without an end; and a slow statement is logged with its values."""
+    database = TEMPLATES["data"]["Resources"]["Database"]
+    groups = resources(TEMPLATES["data"], "AWS::Logs::LogGroup")
+    assert set(database["DependsOn"]) == set(groups), "else RDS is there first"
+    assert database["Properties"]["DBInstanceIdentifier"] == {"Ref": "Environment"}
+    kept = {
+        one["Properties"]["LogGroupName"]["Fn::Sub"]: one["Properties"]["RetentionInDays"] for one in groups.values()
+    }
+    assert set(database["Properties"]["EnableCloudwatchLogsExports"]) == {"error", "slowquery"}
+    assert kept == {
+        "/aws/rds/instance/${Environment}/error": 180,
+        "/aws/rds/instance/${Environment}/slowquery": 14,
+    }
+
+
 def test_the_database_starts_with_the_settings_that_connections_ask_for() -> None:
     parameters = only("data", "AWS::RDS::DBParameterGroup")["Parameters"]
     assert [mode for mode in parameters["sql_mode"].split(",") if mode not in mysql.SESSION] == []
