@@ -1,0 +1,203 @@
+"""Nobody sees or changes what is another's: at each endpoint, with each kind of id that a request can name.
+
+Whoever names what is another's, of their own hospital or elsewhere, is answered as if there were no such thing; no row
+of the other hospital changes, and none of their own where all was refused.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from chalicelib import clock
+from chalicelib.adapters import mysql
+from chalicelib.gateway.notify import listening
+from chalicelib.identity import callers, tokens
+from chalicelib.notices import outbox
+from chalicelib.settings import settings
+from tests import people
+from tests.belongings import OF_A_PERSON, owned
+from tests.contract_check import CONTRACT
+from tests.gateway.talk import visitor
+from tests.operations import KINDS, Fields, Operation, kind_of, operations
+from tests.people import Hospital
+from tests.wire import Answer, call
+
+ABSENT = {
+    **dict.fromkeys(("consult", "chat", "conversation", "group"), "87ba7679-b682-47e7-8499-0385dda22b66"),
+    **dict.fromkeys(("message", "chat_message"), "EDCZL-SY32-243Y-VWQ"),
+}
+ABROAD, BETWEEN = "别处的秘密", "两人的秘密"  # in what another hospital, and two others of one's own, have written
+NOBODYS = "9007199254740990"
+# What more a field needs to be looked at.
+WITH: dict[str, Fields] = {"chatGroupId": {"msgType": 4}, "groupIds": {"ownType": 3, "receiveId": ""}}
+# Of the same hospital, whoever knows the id may join what a client has made.
+JOINED = {("/join_conversation", "conversation_id")}
+READING = {
+    *("/message/userList", "/message/conversationList", "/message/findMessage", "/get_joined_conversation"),
+    *("/get_conversation_detail", "/get_conversation_last_30_msg", "/get_conversation_lastone_msg"),
+}
+NOISE = {"outbox", "attempts", "tokens", "patient_access", "desks"}
+
+
+@dataclass(frozen=True)
+class World:
+    own: dict[str, list[str]]
+    neighbours: dict[str, list[str]]  # of the same hospital
+    foreign: dict[str, list[str]]  # of another
+    headers: dict[str, dict[str, str]]  # of each kind of caller
+    hospital: Hospital
+    elsewhere: Hospital
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    """What is promised is not done: it would change rows while we look. A poll to which nothing comes is soon over."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(listening, "settings", replace(settings, poll_seconds=0.01))
+        patch.setattr(outbox, "nudge", lambda *_, **__: None)
+        here, elsewhere = people.hospital(), people.hospital("别处医院")
+        staff = {callers.DOCTOR: here.chen, callers.SERVICE_STAFF: here.desk, callers.ADMIN: here.admin}
+        own = {callers.PATIENT: here.lin.token, callers.SESSION: visitor(here, "guo").token}
+        own |= {kind: one.token for kind, one in staff.items()}
+        headers: dict[str, dict[str, str]] = {kind: {"token": token} for kind, token in own.items()}
+        headers |= {
+            callers.SERVICE: {"X-Internal-Key": here.internal_key},
+            callers.PUBLIC: {"tenantId": str(here.tenant_id)},
+        }
+        lins = owned(here, here.lin, here.chen, "", "")
+        neighbours = owned(here, here.wang, here.zhou, BETWEEN, "")
+        yield World(
+            lins, neighbours, owned(elsewhere, elsewhere.lin, elsewhere.chen, ABROAD, ABROAD), headers, here, elsewhere
+        )
+
+
+def value(operation: Operation, field: str, world: World, named: str) -> Any:
+    """A field that names this: a list names one's own first."""
+    own = world.own[kind_of(operation, field)][0]
+    if field in ("conversation_ids", "sessions", "receiverIds", "groupIds"):
+        return [own, named] if field != "receiverIds" else [world.own["doctor"][0], named]
+    if field == "user_list":
+        return [{"user_id": own}, {"user_id": named}]
+    if field == "list":
+        return [{"label_id": own}, {"label_id": named}]
+    return named
+
+
+def asked(world: World, operation: Operation, headers: dict[str, str], **different: Any) -> Answer:
+    """The example, about what is the caller's own, but for these fields."""
+    own = {name: world.own[kind_of(operation, name)][0] for name in operation.example if name in KINDS}
+    fields = {
+        name: value(operation, name, world, own[name]) if name in own else one
+        for name, one in operation.example.items()
+    }
+    fields |= {"date": (clock.today() + timedelta(3)).isoformat()} if "date" in fields else {}
+    fields |= different
+    path = operation.path
+    for name in [name for name, place in operation.places.items() if place == "path"]:
+        path = path.replace(f"{{{name}}}", str(fields.pop(name)))
+    query = {name: fields.pop(name) for name in operation.places if name in fields}
+    body = json.dumps(fields) if operation.method == "POST" else None
+    return call(operation.method, path, headers=headers, query=query, body=body)
+
+
+def named_by(world: World, operation: Operation, caller: str, field: str, named: str) -> Answer:
+    headers = dict(world.headers[caller])
+    if caller == callers.SERVICE and operation.path.startswith("/message/"):
+        headers["newUserId"] = world.own["patient"][0]
+    return asked(world, operation, headers, **WITH.get(field, {}), **{field: value(operation, field, world, named)})
+
+
+def told(answer: Answer, named: str) -> tuple[int, str, bytes]:
+    """What is answered, but for the name itself."""
+    text = json.dumps(answer.body, ensure_ascii=False, sort_keys=True)
+    name = rf"(?<!\d){re.escape(named.removeprefix('user:'))}(?!\d)"
+    return answer.status, re.sub(rf"{name}|(?<=\"ConversationId\": \")[0-9a-f-]{{36}}", "…", text), answer.content
+
+
+def rows(tenant_id: int, but: set[str]) -> dict[str, list[Any]]:
+    def read(tx: mysql.Tx) -> dict[str, list[Any]]:
+        found = tx.all("SELECT table_name AS name FROM information_schema.columns WHERE column_name = 'tenant_id'")
+        names = sorted({str(one["name"]) for one in found} - but)
+        return {
+            one: sorted(map(repr, tx.all(f"SELECT * FROM {one} WHERE tenant_id = %(id)s", id=tenant_id)))
+            for one in names
+        }
+
+    return mysql.autocommit(read)
+
+
+def changed(before: dict[str, list[Any]], after: dict[str, list[Any]]) -> list[str]:
+    return [name for name in before if before[name] != after[name]]
+
+
+CASES = operations()
+NAMING = [one for one in CASES if one.fields]
+
+
+def test_every_endpoint_of_the_contract_is_asked() -> None:
+    tried = {(one.method, one.path) for one in CASES}
+    assert {(one["method"], one["path"]) for one in CONTRACT} <= tried
+
+
+@pytest.mark.parametrize("operation", NAMING, ids=str)
+def test_what_is_anothers_is_answered_like_what_never_was(world: World, operation: Operation) -> None:
+    abroad, here = rows(world.elsewhere.tenant_id, {"outbox"}), rows(world.hospital.tenant_id, NOISE)
+    wrong, statuses = [], set()
+    for caller, field, named in foreign(world, operation):
+        nobodys = ABSENT.get(kind_of(operation, field), NOBODYS)
+        never = named_by(world, operation, caller, field, nobodys)
+        theirs = named_by(world, operation, caller, field, named)
+        statuses.add(theirs.status)
+        if told(never, nobodys) != told(theirs, named) or not reached(never, field):
+            wrong.append((caller, field, named, never.body, theirs.body))
+    assert wrong == []
+    assert changed(abroad, rows(world.elsewhere.tenant_id, {"outbox"})) == []
+    if 200 not in statuses:
+        assert changed(here, rows(world.hospital.tenant_id, NOISE)) == []
+
+
+def foreign(world: World, operation: Operation) -> Iterator[tuple[str, str, str]]:
+    """Each caller, each field that names something, and each id that is not theirs to name."""
+    for caller in operation.callers:
+        for field in operation.fields:
+            kind = kind_of(operation, field)
+            yield from ((caller, field, named) for named in world.foreign[kind])
+            personal = kind in OF_A_PERSON or (kind == "patient" and caller == callers.PATIENT)
+            if personal and caller in (callers.PATIENT, callers.DOCTOR) and (operation.path, field) not in JOINED:
+                yield from ((caller, field, named) for named in world.neighbours[kind])
+
+
+def reached(answer: Answer, field: str) -> bool:
+    """Whether it is this field that was refused, and not another before it."""
+    return answer.status != 400 or field in answer.error or "消息编号" in answer.error
+
+
+@pytest.mark.parametrize("operation", [one for one in CASES if one.method == "GET" or one.path in READING], ids=str)
+def test_nobody_reads_what_others_have_written(world: World, operation: Operation) -> None:
+    for caller in {callers.PATIENT, callers.DOCTOR, callers.SESSION} & set(operation.callers):
+        answer = asked(world, operation, world.headers[caller])
+        text = json.dumps(answer.body, ensure_ascii=False)
+        assert answer.status in (200, 404)
+        assert (ABROAD in text, BETWEEN in text) == (False, False)
+
+
+@pytest.mark.parametrize("operation", [one for one in CASES if callers.PUBLIC not in one.callers], ids=str)
+def test_a_token_that_is_over_or_given_back_opens_nothing(world: World, operation: Operation) -> None:
+    lin, chen = world.hospital.lin, world.hospital.chen
+    for person, kind in ((lin, callers.PATIENT), (chen, callers.DOCTOR)):
+        given_back, over = (tokens.issue(person.tenant_id, person.principal, kind) for _ in range(2))
+        tokens.revoke(given_back)
+        expire(over)
+        for token in (given_back, over):
+            different = {"token": token} if operation.path == "/notify" else {}
+            assert asked(world, operation, {"token": token}, **different).status == 401
+
+
+def expire(token: str) -> None:
+    end = "UPDATE tokens SET expires_at = 1 WHERE token_hash = %(hashed)s"
+    mysql.autocommit(lambda tx: tx.run(end, hashed=tokens.hashed(token)))
