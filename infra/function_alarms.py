@@ -21,13 +21,14 @@ UNITS = {"minute": 60, "hour": 3600, "day": 86400}  # of seconds
 REFUSALS = (40001, 40013, 40125, 40164, 45009, 48001)
 
 
-def resources(groups: Iterable[str], jobs: Iterable[str], rates: Mapping[str, str]) -> Json:
-    """groups and jobs are names of functions: of those that people wait for, and of those that nobody does.
+def resources(groups: Iterable[str], sockets: Iterable[str], jobs: Iterable[str], rates: Mapping[str, str]) -> Json:
+    """groups, sockets and jobs are names of functions: of those that people wait for, and of those that nobody does.
 
     `rates` says how often those of the jobs run that have a schedule: "rate(1 minute)".
     """
     alarms = {"ApiFailing": _failing()}
-    for name in groups:
+    sockets = [*sockets]
+    for name in [*groups, *sockets]:
         alarms[f"{name}Crashing"] = _crashing(name, threshold=5, periods=2)
         alarms[f"{name}Throttled"] = _alarm(
             f"{name} is at its concurrency limit: clients get 5XX",
@@ -42,13 +43,13 @@ def resources(groups: Iterable[str], jobs: Iterable[str], rates: Mapping[str, st
     jobs = [*jobs]
     crashing = {f"{name}Crashing": _crashing(name, threshold=1, periods=1) for name in jobs}
     silent = {f"{name}Silent": _silent(name, rate) for name, rate in rates.items()}
-    return {**alarms, **crashing, **silent, **_told([named("payment"), *jobs])}
+    return {**alarms, **crashing, **silent, **_told([named("payment"), *sockets, *jobs])}
 
 
 def _told(names: list[str]) -> Json:
     """What nothing dies of, and only lines of a log tell."""
     lanes = [named(lane) for lane in LATE]
-    text = "A job was given up, or money needs a person: filter level = 'ERROR' in the logs of jobs and of payment"
+    text = "A job was given up, money needs a person, or a WebSocket met a bug: filter level = 'ERROR' in these logs"
     alarms = _lines("ErrorsLogged", names, '{ $.level = "ERROR" }', text)
     text = "Jobs fail for ten minutes or longer, and are tried again: filter event = 'job failed' in the outbox's logs"
     alarms |= _lines("JobsFailing", lanes, '{ ($.event = "job failed") && ($.try >= 8) }', text)

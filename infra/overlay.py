@@ -49,7 +49,7 @@ def overlay(stage: str, sitemap: Sitemap, runtime: str, sources: str) -> Json:
             **{name: functions.working(job, sitemap.jobs[job]) for name, job in jobs.items()},
             MIGRATE: functions.migrating(),
             **migration.resources(runtime, sources, LOG_DAYS),
-            **function_alarms.resources([*groups, *sockets], jobs, rates),
+            **function_alarms.resources(groups, sockets, jobs, rates),
         },
         "Outputs": {
             "MigrateFunction": {"Value": {"Ref": MIGRATE}},

@@ -15,7 +15,7 @@ COMPARE = {"=": operator.eq, ">=": operator.ge}
 
 def pattern(alarm: str) -> str:
     """What the lines of an alarm are found by."""
-    every = function_alarms.resources([], [], {}).values()
+    every = function_alarms.resources([], [], [], {}).values()
     found = [one["Properties"] for one in every if one["Type"] == "AWS::Logs::MetricFilter"]
     [only] = {one["FilterPattern"] for one in found if one["MetricTransformations"][0]["MetricName"] == alarm}
     return str(only)

@@ -12,6 +12,7 @@ from tests.bundle.conftest import Package
 
 LANES = {"RunOutbox", "RunOutboxOutside"}
 JOBS = {named(job.name) for job in app.event_sources}
+SOCKETS = {named(handler.name) for handler in app.websocket_handlers.values()}
 EVENTS = {"FileArrived"}  # what comes only when somebody uploads
 
 
@@ -64,11 +65,11 @@ def test_the_api_fails_at_night_as_at_noon(package: Package, requests: int, fail
 
 
 def test_what_no_crash_tells_is_read_from_the_logs_of_those_that_know(package: Package) -> None:
-    assert watched(package, "ErrorsLogged") == {"Payment", *JOBS}
+    assert watched(package, "ErrorsLogged") == {"Payment", *SOCKETS, *JOBS}
     assert watched(package, "JobsFailing") == LANES
     assert watched(package, "WechatRefusing") == {"Wechat", "RunOutboxOutside"}
     assert [watched(package, f"{lane}Late") for lane in sorted(LANES)] == [{lane} for lane in sorted(LANES)]
-    assert len(resources(package.template, "AWS::Logs::MetricFilter")) == len({*JOBS, "Payment"}) + 2 + 2 + 2
+    assert len(resources(package.template, "AWS::Logs::MetricFilter")) == len({*JOBS, *SOCKETS, "Payment"}) + 2 + 2 + 2
 
 
 def test_a_job_that_does_not_run_is_missed(package: Package) -> None:
