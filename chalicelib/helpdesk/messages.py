@@ -52,7 +52,7 @@ def add(caller: Caller, draft: Draft, key: str | None) -> Counted[list[Added]]:
     for number, (public_id, kind, name) in enumerate(targets):
         sent = (content, ENDPOINT, f"{own}:{number}" if own else None, draft.itemType)
         one = models.Draft(*sent, answers=caller.kind == DOCTOR, extra=extra)
-        message = log.append(caller.tenant_id, kind, public_id, sender, one)
+        message = _sent(caller, draft, (kind, public_id, sender), one)
         sent_at = clock.wire(message.sent_at)
         added.append({"messageId": message.id, "sessionId": public_id, "receiveId": name, "createTime": sent_at})
     return Counted(data=added, count=len(added))
@@ -78,6 +78,17 @@ def read(caller: Caller, asked: ReadAsked) -> None:
     for room in _shared(caller, asked):
         page, _ = reading.newest(room.public_id, caller.principal, 1)
         reading.read_up_to(room.public_id, page)
+
+
+def _sent(caller: Caller, draft: Draft, where: tuple[str, str, str], one: models.Draft) -> models.Message:
+    """A patient's message that meets the end of a session opens it again, as one does that comes after it."""
+    try:
+        return log.append(caller.tenant_id, *where, one)
+    except Refused as refused:
+        if refused.kind is not errors.NOT_ALLOWED or caller.kind != PATIENT or where[0] in GROUPS:
+            raise
+    receivers.found(caller, draft, again=False)
+    return log.append(caller.tenant_id, *where, one)
 
 
 def _sent_by(caller: Caller, own_key: str) -> str:

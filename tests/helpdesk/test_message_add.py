@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from chalicelib.helpdesk import receivers
 from tests.gateway import talk
 from tests.gateway.hearing import contents as said
 from tests.gateway.hearing import heard
@@ -148,10 +149,30 @@ def test_the_agent_writes_to_no_closed_session_and_the_patient_opens_it_again(
     close(li, session)
     answer = add(li, "还在吗", receiveId=lin.user_id)
     assert (answer.status, answer.error) == (403, "会话已结束，不能发送消息")
-    assert talk.send(li, session, "还在吗").status == 403
+    assert [talk.send(one, session, "还在吗").status for one in (li, lin)] == [403, 403]
+    assert desk.open() == {"客服小李": 0}
     assert contents(find(lin, 3)) == ["会话已结束"], "it can be read"
     add(lin, "我又来了", receiveId=session)
     assert (desk.open(), add(li, "您好", receiveId=session).status) == ({"客服小李": 1}, 200)
+
+
+@pytest.mark.parametrize("own_type", [1, 2])
+def test_a_patients_message_that_meets_the_end_opens_the_session_again(
+    desk: Desk, lin: Person, li: Person, monkeypatch: pytest.MonkeyPatch, own_type: int
+) -> None:
+    desk.post(li)
+    session, found = shunt(lin).data["sessionId"], receivers.found
+
+    def found_open(*asked: Any, **more: Any) -> Any:
+        monkeypatch.setattr(receivers, "found", found)
+        places = found(*asked, **more)
+        assert close(li, session).status == 200
+        return places
+
+    monkeypatch.setattr(receivers, "found", found_open)
+    assert add(lin, "还有一事", ownType=own_type, receiveId=session).status == 200
+    assert contents(find(lin, 3)) == ["还有一事", "会话已结束"]
+    assert desk.open() == {"客服小李": 1}
 
 
 def test_a_patient_opens_a_closed_chat_with_a_person_again(lin: Person, chen: Person) -> None:
