@@ -2,8 +2,10 @@
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -167,12 +169,20 @@ def test_a_connection_ends_in_silence_and_of_age(
 def test_what_is_said_to_a_client_keeps_it_from_falling_silent(
     port: int, seen: Seen, manager: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(websocket, "IDLE", 0.3)
+    clock = SimpleNamespace(now=time.time())
+    monkeypatch.setattr(websocket, "time", SimpleNamespace(time=lambda: clock.now))
+    monkeypatch.setattr(websocket, "IDLE", 0.1)
     with connect(f"ws://127.0.0.1:{port}/") as client:
         connection = seen.of("$connect")["requestContext"]["connectionId"]
-        for number in range(20):
+        for number in range(3):
+            clock.now += 0.09
             manager.post_to_connection(ConnectionId=connection, Data=json.dumps(number).encode())
             assert client.recv(timeout=5) == str(number)
+        with pytest.raises(TimeoutError):  # long enough for the server to look at its clock
+            client.recv(timeout=0.5)
+        clock.now += 0.11
+        with pytest.raises(ConnectionClosed):
+            client.recv(timeout=5)
 
 
 def test_a_ping_is_answered(client: ClientConnection) -> None:
