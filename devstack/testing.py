@@ -5,6 +5,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from devstack import chromium, foreground, mariadb, parts, python_env, real_mysql
@@ -36,6 +37,8 @@ def test_on_mysql(arguments: list[str]) -> int:
         box("SKIPPED: the store tests did not run against MySQL itself.", reason, "Only MariaDB has been tested.")
         return 0
     line(f"  store tests on {label}")
+    if parts.wanted(arguments):
+        return parts.run(partial(services, real_mysql.prepare), ["-m", "store", *arguments])
     with services(real_mysql.prepare) as env:
         return foreground.run(["-m", "pytest", "-m", "store", *arguments], env)
 
