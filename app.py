@@ -9,17 +9,18 @@ from typing import Any
 
 from chalice.app import Chalice
 
-from chalicelib import logs, web, web_sockets
+from chalicelib import logs
+from chalicelib.http import routing, websocket
 from chalicelib.settings import settings
 
-GROUPS = ("consult", "gateway", "clinic", "accounts", "booking", "payment", "wechat", "inbox", "helpdesk")
+GROUPS = ("consult", "gateway", "staff", "accounts", "booking", "payment", "wechat", "inbox", "helpdesk")
 CORE = "gateway"  # rides on Chalice's own API handler; every other group has a function of its own
 
 logs.configure()
 app = Chalice(app_name="zhenxun", configure_logs=False)
 app.experimental_feature_flags.add("WEBSOCKETS")
 app.api.binary_types = []  # see web_bytes.BINARY_TYPES, which infra/api.py tells API Gateway
-app.register_middleware(web.door, "http")
+app.register_middleware(routing.door, "http")
 for group in [one for one in GROUPS if settings.group in ("", one)]:
     app.register_blueprint(import_module(f"chalicelib.{group}.routes").routes)
 
@@ -44,33 +45,33 @@ def migrate(event: Any, _context: Any) -> Any:
 
     if "hospital" not in event:
         return migrations.migrate()
-    from chalicelib.identity import founding
+    from chalicelib.identity import provisioning
 
-    return founding.found(founding.Hospital.model_validate(event["hospital"])).model_dump()
+    return provisioning.found(provisioning.Hospital.model_validate(event["hospital"])).model_dump()
 
 
 @app.schedule("rate(1 hour)", name="sweep_files")
 def sweep_files(_event: Any) -> None:
     """Clean up after uploads that are a day old."""
-    from chalicelib.files import sweep
+    from chalicelib.files import cleanup
 
     logs.start(job="sweep_files")
-    sweep.sweep()
+    cleanup.sweep()
 
 
 @app.schedule("rate(1 day)", name="sweep_identity")
 def sweep_identity(_event: Any) -> None:
     """Clean up after tokens and tries that died a day ago."""
-    from chalicelib.identity import sweep
+    from chalicelib.identity import cleanup
 
     logs.start(job="sweep_identity")
-    sweep.sweep()
+    cleanup.sweep()
 
 
 @app.schedule("rate(1 minute)", name="run_outbox")
 def run_outbox(_event: Any) -> None:
     """Do what was promised; also started by whoever promises something."""
-    from chalicelib.notices import outbox
+    from chalicelib.outbox import outbox
 
     logs.start(job="run_outbox")
     outbox.run()
@@ -79,7 +80,7 @@ def run_outbox(_event: Any) -> None:
 @app.schedule("rate(1 minute)", name="run_outbox_outside")
 def run_outbox_outside(_event: Any) -> None:
     """Do what was promised and calls another company."""
-    from chalicelib.notices import outbox
+    from chalicelib.outbox import outbox
 
     logs.start(job="run_outbox_outside")
     outbox.run(outside=True)
@@ -87,17 +88,17 @@ def run_outbox_outside(_event: Any) -> None:
 
 @app.on_ws_connect(name="websocket_connect")
 def websocket_connect(event: Any) -> Any:
-    return web_sockets.answer(event, "connect")
+    return websocket.answer(event, "connect")
 
 
 @app.on_ws_message(name="websocket_message")
 def websocket_message(event: Any) -> Any:
-    return web_sockets.answer(event, "hear")
+    return websocket.answer(event, "hear")
 
 
 @app.on_ws_disconnect(name="websocket_disconnect")
 def websocket_disconnect(event: Any) -> Any:
-    return web_sockets.answer(event, "disconnect")
+    return websocket.answer(event, "disconnect")
 
 
 @app.schedule("rate(1 minute)", name="sweep_sockets")
@@ -112,20 +113,21 @@ def sweep_sockets(_event: Any) -> None:
 @app.schedule("rate(1 minute)", name="release_unpaid")
 def release_unpaid(_event: Any) -> None:
     """Let go of bookings that were not paid in time."""
-    from chalicelib.booking import jobs
+    from chalicelib.booking.jobs import scheduled
 
     logs.start(job="release_unpaid")
-    jobs.release_unpaid()
+    scheduled.release_unpaid()
 
 
 @app.schedule("rate(1 hour)", name="keep_bookings")
 def keep_bookings(_event: Any) -> None:
     """Remind who comes tomorrow, mark who did not come, make the coming weeks' schedules."""
-    from chalicelib.booking import jobs, patterns
+    from chalicelib.booking.jobs import scheduled
+    from chalicelib.booking.schedules import patterns
 
     logs.start(job="keep_bookings")
-    jobs.remind()
-    jobs.mark_missed()
+    scheduled.remind()
+    scheduled.mark_missed()
     patterns.expand_all()
 
 
@@ -141,10 +143,10 @@ def reconcile_payments(_event: Any) -> None:
 @app.schedule("rate(1 day)", name="watch_certificates")
 def watch_certificates(_event: Any) -> None:
     """Say in time which merchant's certificate ends."""
-    from chalicelib.payment import certificates
+    from chalicelib.payment import certificate_expiry
 
     logs.start(job="watch_certificates")
-    certificates.watch()
+    certificate_expiry.watch()
 
 
 # Chalice cannot package S3's own events beside a REST API: the bucket tells EventBridge. Our own copies are no uploads.
@@ -158,11 +160,11 @@ def watch_certificates(_event: Any) -> None:
 )
 def file_arrived(event: Any) -> None:
     """Confirm an upload whose client says nothing more."""
-    from chalicelib.files import confirm
+    from chalicelib.files import confirmation
 
     logs.start(job="file_arrived")
     created = event.detail
-    confirm.arrived(created["bucket"]["name"], created["object"]["key"])
+    confirmation.arrived(created["bucket"]["name"], created["object"]["key"])
 
 
 if settings.chalice_cli:  # the chalice command, never a Lambda: see docs/development.md

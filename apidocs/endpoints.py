@@ -18,11 +18,13 @@ from chalicelib.errors import (
     UNSUPPORTED_MEDIA,
     Kind,
 )
+from chalicelib.http.routing import Endpoint
 from chalicelib.identity.callers import PUBLIC
-from chalicelib.web import Endpoint
 
 ANYWHERE = (BAD_PARAMETER, NOT_ALLOWED, TOO_MANY_REQUESTS, INTERNAL, UNAVAILABLE, TIMED_OUT)
 WITH_BODY = (TOO_LARGE, UNSUPPORTED_MEDIA)
+# Tags and operation ids are published: generated clients are named after them, whatever a package is called.
+PUBLISHED_NAMES = {"staff": "clinic"}
 
 
 @dataclass(frozen=True)
@@ -33,9 +35,7 @@ class Documented:
     @property
     def id(self) -> str:
         """A name for generated clients. Chalice refuses two views of one module and name, so it is unique."""
-        view = self.endpoint.view
-        module = view.__module__.removeprefix("chalicelib.").removesuffix(".routes")
-        return f"{module.replace('.', '_')}_{view.__name__}"
+        return f"{self.group}_{self.endpoint.view.__name__}"
 
     @property
     def title(self) -> str:
@@ -63,4 +63,4 @@ def every() -> Iterator[Documented]:
     """All endpoints, group by group, in the order of their declaration."""
     for group in GROUPS:
         for endpoint in import_module(f"chalicelib.{group}.routes").routes.endpoints:
-            yield Documented(group, endpoint)
+            yield Documented(PUBLISHED_NAMES.get(group, group), endpoint)

@@ -8,7 +8,8 @@ from apidocs import endpoints, examples, responses
 from apidocs.endpoints import Documented
 from apidocs.responses import Json
 from apidocs.schemas import Schemas, without_null
-from chalicelib import web_envelopes
+from chalicelib.http import envelopes
+from chalicelib.http.routing import Acting, Counted, Raw
 from chalicelib.identity.callers import (
     ADMIN,
     DOCTOR,
@@ -19,7 +20,6 @@ from chalicelib.identity.callers import (
     SERVICE_STAFF,
     SESSION,
 )
-from chalicelib.web import Acting, Counted, Raw
 
 # Any other argument of a view is a path parameter.
 VIEW_NAMES = ("caller", "body", "query", "key", "last_event", "time_left", "upload", "delivery")
@@ -172,7 +172,7 @@ def _success(one: Documented, schemas: Schemas) -> Json:
     fields, example = {"data": answer}, {"data": examples.of(schemas, answer)}
     if _is_counted(one.endpoint.returns):
         fields, example = schemas.resolved(answer)["properties"], example["data"]
-    elif web_envelopes.is_messagecenters(one.endpoint.path):
+    elif envelopes.is_messagecenters(one.endpoint.path):
         fields, example = {**fields, "count": {"const": 0}}, {**example, "count": 0}
     success = responses.success(one.endpoint.path, fields, example)
     success["content"] |= {one.endpoint.raw: {}} if one.endpoint.raw else {}

@@ -5,8 +5,9 @@ from itertools import groupby
 from typing import Any
 
 from apidocs.endpoints import Documented
-from chalicelib import errors, web_envelopes
+from chalicelib import errors
 from chalicelib.errors import Kind
+from chalicelib.http import envelopes
 
 Json = dict[str, Any]
 
@@ -58,7 +59,7 @@ def raw(content_type: str) -> Json:
 def success(path: str, fields: Json, example: Any) -> Json:
     """`fields`, and the example, are those of the envelope beside the code: data, and on the messagecenter's paths
     count."""
-    said: Json = {"error_code": 0, "error_msg": ""} if web_envelopes.is_messagecenters(path) else {"code": 0}
+    said: Json = {"error_code": 0, "error_msg": ""} if envelopes.is_messagecenters(path) else {"code": 0}
     properties = {**{name: {"const": value} for name, value in said.items()}, **fields}
     envelope = {
         "type": "object",
@@ -93,7 +94,7 @@ def shared(every: list[Documented]) -> Json:
 
 
 def _is_centers(documented: Documented) -> bool:
-    return web_envelopes.is_messagecenters(documented.endpoint.path)
+    return envelopes.is_messagecenters(documented.endpoint.path)
 
 
 def _by_status(documented: Documented) -> list[tuple[int, list[Kind]]]:
@@ -130,5 +131,5 @@ def _headers(status: int) -> Json:
 
 def _example(kind: Kind, center: bool) -> Json:
     text = "phone：必填" if kind is errors.BAD_PARAMETER else kind.text
-    example: Json = json.loads(web_envelopes.refusal(web_envelopes.MESSAGECENTER if center else "", kind, text))
+    example: Json = json.loads(envelopes.refusal(envelopes.MESSAGECENTER if center else "", kind, text))
     return example

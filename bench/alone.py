@@ -15,7 +15,7 @@ from bench.events import Context
 from bench.floor import Floor, Trip, recorded, shape
 from bench.rows import Event
 from chalicelib import migrations
-from chalicelib.notices import outbox
+from chalicelib.outbox import outbox
 
 CONTEXT = Context()
 ROUNDS = 4  # of the handler and of the floor, in turn, so that both see the same machine

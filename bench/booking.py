@@ -21,7 +21,7 @@ from bench.floor import Floor, Trip, recorded, shape
 from bench.tables import Kept
 from chalicelib import migrations
 from chalicelib.adapters import mysql
-from chalicelib.notices import outbox
+from chalicelib.outbox import outbox
 from tests import people
 from tests.booking import ward as wards
 from tests.booking.ward import BOOK, VISIT, Ward, day

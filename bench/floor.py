@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 import pymysql
 
-from chalicelib.adapters import https, mysql, redis_lines
+from chalicelib.adapters import https, mysql, redis_protocol
 from chalicelib.adapters import redis as cache
 
 Arguments = list[Any]
@@ -132,7 +132,7 @@ def recorded(key: str = "") -> Iterator[list[Trip]]:
 
     line = pymysql.connections.Connection
     with (
-        patch.object(redis_lines, "ask", partial(ask, redis_lines.ask)),
+        patch.object(redis_protocol, "ask", partial(ask, redis_protocol.ask)),
         patch.object(https, "call", partial(call, https.call)),
         _around(line, "query", query),
         _around(line, "begin", turn("BEGIN")),

@@ -18,9 +18,9 @@ from bench.rows import PAGE, Event
 from chalicelib import migrations
 from chalicelib.adapters import mysql
 from chalicelib.adapters import redis as cache
-from chalicelib.consult import cards
+from chalicelib.consult import session_cache
 from chalicelib.identity import tokens
-from chalicelib.messaging import ids, tail
+from chalicelib.messaging import ids, recent_cache
 
 SIZES, LARGEST = [1_000, 100_000, 1_000_000], 10_000_000
 POOL = 1 << 30  # bytes of the database's cache, as a small instance has; the private server's own default is an eighth
@@ -106,8 +106,8 @@ def _forget(talk: Talk) -> None:
     """Redis has never heard of it."""
     pipe = cache.client().pipeline(transaction=False)
     for key in (
-        f"consult:{cards.SHAPE}:{{{talk.session_no}}}",
-        *(f"log:{tail.SHAPE}:{{{talk.session_no}}}:{part}" for part in ("state", "tail")),
+        f"consult:{session_cache.SHAPE}:{{{talk.session_no}}}",
+        *(f"log:{recent_cache.SHAPE}:{{{talk.session_no}}}:{part}" for part in ("state", "tail")),
     ):
         pipe.delete(key)
     pipe.execute()

@@ -16,8 +16,8 @@ from bench.events import Context, get
 from bench.tables import insert
 from chalicelib import clock, migrations
 from chalicelib.adapters import mysql
-from chalicelib.clinic import store
 from chalicelib.people import tenants
+from chalicelib.staff import store
 from tests import people
 from tests.people import Person
 

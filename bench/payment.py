@@ -8,7 +8,7 @@ from bench.alone import Asking, Row
 from bench.events import post
 from bench.rows import Event
 from bench.tables import Kept, counted
-from chalicelib.dues import bookings as dues
+from chalicelib.billing import bookings as dues
 from devstack import wechat_pay
 from tests import people
 from tests.booking import ward as wards

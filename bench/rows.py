@@ -9,7 +9,7 @@ from bench.cast import Cast, Room
 from bench.events import SAID, get, post
 from chalicelib.adapters import mysql
 from chalicelib.adapters import redis as cache
-from chalicelib.messaging import tail
+from chalicelib.messaging import recent_cache
 
 PAGE = 20  # messages
 Event = dict[str, Any]
@@ -73,7 +73,7 @@ def _one_unread(cast: Cast, rooms: list[Room]) -> None:
     )
     pipe = cache.client().pipeline(transaction=False)
     for room in rooms:
-        pipe.hincrby(f"log:{tail.SHAPE}:{{{room.session_no}}}:state", f"read:{cast.patient.principal}", -1)
+        pipe.hincrby(f"log:{recent_cache.SHAPE}:{{{room.session_no}}}:state", f"read:{cast.patient.principal}", -1)
     pipe.execute()
 
 

@@ -15,7 +15,7 @@ from bench.events import Context, get, post
 from chalicelib import migrations
 from chalicelib.adapters import mysql
 from chalicelib.identity import passwords
-from chalicelib.notices import outbox
+from chalicelib.outbox import outbox
 from chalicelib.people import accounts, tenants
 
 ROOT = "/pati_service/patient_service"

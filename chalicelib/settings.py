@@ -40,7 +40,7 @@ class Settings:
     access_key: str  # these three are the function's role, as Lambda hands it over
     secret_key: str = field(repr=False)
     session_token: str = field(repr=False)  # "" for keys that do not expire
-    data_keys: str = field(repr=False)  # id:key pairs, each key wrapped by KMS; see identity/sealing.py
+    data_keys: str = field(repr=False)  # id:key pairs, each key wrapped by KMS; see crypto/field_encryption.py
     data_keys_file: str  # a developer's machine: a file with the same pairs, not wrapped
     kms_endpoint_url: str  # "" is AWS itself
     outbox_function: str  # runs what must happen after an answer; "" is a thread of this process, in Lambda nobody

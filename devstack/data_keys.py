@@ -1,4 +1,4 @@
-"""The data keys of this machine, in the place of those that KMS wraps: see chalicelib/identity/sealing.py."""
+"""The data keys of this machine, in the place of those that KMS wraps: see chalicelib/crypto/field_encryption.py."""
 
 import base64
 import os

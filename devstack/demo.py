@@ -15,9 +15,9 @@ from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.consult import sessions
 from chalicelib.consult.models import Pair
-from chalicelib.identity import keys, passwords, tokens
+from chalicelib.identity import internal_keys, passwords, tokens
 from chalicelib.identity.callers import PATIENT, Caller
-from chalicelib.notices import store_inbox
+from chalicelib.notifications import site_messages
 from chalicelib.people import accounts, doctors, staff, tenants
 from devstack import demo_booking, demo_clinic, demo_helpdesk, demo_payment, demo_wechat
 from devstack.paths import LOCAL, write_whole
@@ -69,7 +69,7 @@ def _hospital(external_id: str, name: str) -> dict[str, Any]:
     pair = Pair(member_id=first["members"][0]["member_id"], doctor_id=doctor["doctor_id"])
     return {
         "tenant_id": str(tenant_id),
-        "internal_key": keys.issue(tenant_id),
+        "internal_key": internal_keys.issue(tenant_id),
         "patients": [_with_token(person, tenant_id, person["user_id"], PATIENT) for person in patients],
         "doctors": [_with_token(person, tenant_id, person["doctor_id"], "doctor") for person in doctors],
         "staff": [_with_token(person, tenant_id, person["staff_id"], person["role"]) for person in others],
@@ -80,8 +80,8 @@ def _hospital(external_id: str, name: str) -> dict[str, Any]:
 def _welcome(tenant_id: int, name: str, user_ids: list[int]) -> None:
     text = f"欢迎来到{name}。预约、停诊和复诊的通知都会出现在这里。"
     with suppress(mysql.Duplicate):
-        message = (store_inbox.SYSTEM, "welcome", text, user_ids, clock.now())
-        mysql.transact(lambda tx: store_inbox.insert(tx, tenant_id, *message))
+        message = (site_messages.SYSTEM, "welcome", text, user_ids, clock.now())
+        mysql.transact(lambda tx: site_messages.insert(tx, tenant_id, *message))
 
 
 def _with_token(person: dict[str, Any], tenant_id: int, user_id: str, kind: str) -> dict[str, Any]:

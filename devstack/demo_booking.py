@@ -5,7 +5,7 @@ from typing import Any
 
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
-from chalicelib.booking import patterns, store_patterns
+from chalicelib.booking.schedules import pattern_store, patterns
 from chalicelib.people import departments
 
 MORNING = {"half": "AM", "begins": timedelta(hours=8), "ends": timedelta(hours=12), "slots": 20}
@@ -28,7 +28,7 @@ def go_on() -> None:
 
 
 def _fill(tx: Tx, tenant_id: int, by: int) -> None:
-    there, _ = store_patterns.listed(tx, tenant_id, None, None, (0, 1))
+    there, _ = pattern_store.listed(tx, tenant_id, None, None, (0, 1))
     if there:
         return
     depts = {row["name"]: row["dept_id"] for row in departments.list_all(tx, tenant_id)}
@@ -39,4 +39,4 @@ def _fill(tx: Tx, tenant_id: int, by: int) -> None:
         fields = {name: one[name] for name in ("half", "begins", "ends", "slots", "type", "fee", "area")}
         fields |= {"dept_id": dept_id, "doctor_id": doctor_id, "clinic_id": None if doctor_id else dept_id}
         for weekday in range(1, 8):
-            store_patterns.insert(tx, tenant_id, {**fields, "weekday": weekday}, by)
+            pattern_store.insert(tx, tenant_id, {**fields, "weekday": weekday}, by)

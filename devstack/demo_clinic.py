@@ -4,11 +4,11 @@ from dataclasses import replace
 
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row, Tx
-from chalicelib.clinic import labels, store
-from chalicelib.identity import sealing
+from chalicelib.crypto import field_encryption
 from chalicelib.people import departments, doctors, id_cards, patients
 from chalicelib.people.doctors import Profile
 from chalicelib.people.patients import Details
+from chalicelib.staff import labels, store
 
 DEPARTMENTS = ["呼吸内科", "儿科", "口腔科"]
 PROFILES = {
@@ -20,7 +20,7 @@ LABELS = {1: ["慢病随访", "术后随访"], 2: ["高血压", "糖尿病", "�
 
 def fill(tenant_id: int, by: int) -> None:
     """Add what is not there yet, in the name of a member of staff."""
-    sealing.ready()
+    field_encryption.ready()
     mysql.transact(lambda tx: _fill(tx, tenant_id, by))
 
 

@@ -3,15 +3,15 @@
 from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
-from chalicelib.adapters.wechat_pay_terms import Merchant
-from chalicelib.identity import sealing
+from chalicelib.adapters.wechat_pay.types import Merchant
+from chalicelib.crypto import field_encryption
 from chalicelib.payment import merchants
 from devstack import wechat_pay
 
 
 def fill(external_id: str, tenant_id: int, by: int) -> None:
     """Set up what is not there yet, or has keys of another machine, in the name of a member of staff."""
-    sealing.ready()
+    field_encryption.ready()
     merchant = wechat_pay.demo()[1][external_id]
     mysql.transact(lambda tx: _fill(tx, tenant_id, merchant, by))
 

@@ -3,9 +3,9 @@
 from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
-from chalicelib.identity import sealing
-from chalicelib.official import account, templates
+from chalicelib.crypto import field_encryption
 from chalicelib.wechat import store
+from chalicelib.wechat_account import account, templates
 from devstack import wechat_rules
 from devstack.wechat_rules import DEMO
 
@@ -22,7 +22,7 @@ NOTICE, HOTLINE = "请于就诊前 15 分钟到分诊台报到。", "010-1234567
 
 def fill(external_id: str, tenant_id: int, by: int) -> None:
     """Set up what is not there yet, in the name of a member of staff."""
-    sealing.ready()
+    field_encryption.ready()
     mysql.transact(lambda tx: _fill(tx, external_id, tenant_id, by))
 
 
@@ -30,7 +30,7 @@ def _fill(tx: Tx, external_id: str, tenant_id: int, by: int) -> None:
     if account.get(tx, tenant_id):
         return
     now, (app_id, secret) = clock.now(), DEMO[external_id]
-    sealed = sealing.seal(tenant_id, account.TABLE, tenant_id, secret)
+    sealed = field_encryption.seal(tenant_id, account.TABLE, tenant_id, secret)
     account.save(tx, tenant_id, app_id, sealed, SITES[external_id], by, now)
     for kind, template_id in SENT.items():
         templates.save(tx, tenant_id, kind, template_id, by, now)

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 from chalice.app import Chalice
 from chalice.local import LambdaContext, RouteMatcher
 
-from chalicelib import web, web_bytes
+from chalicelib.http import bodies, routing
 from devstack.say import line
 
 REQUEST_LIMIT = 10 * 1024 * 1024  # of API Gateway
@@ -61,7 +61,7 @@ def event(asked: Asked, route: str, captured: dict[str, str]) -> dict[str, Any]:
     url = urlsplit(asked.target)
     headers = multi([*asked.headers, *forwarded(asked)])
     queries = parse_qs(url.query, keep_blank_values=True)
-    body, encoded = body_of(asked, web_bytes.BINARY_TYPES)
+    body, encoded = body_of(asked, bodies.BINARY_TYPES)
     return {
         "resource": route,
         "path": url.path,
@@ -155,5 +155,5 @@ def preflight(methods: dict[str, Any]) -> Answer:
 
 def refusal(status: int) -> Answer:
     """An error that no function saw, in our envelope: what the deployed API's gateway responses say."""
-    headers, body = web.gateway_error(status)
+    headers, body = routing.gateway_error(status)
     return Answer(status, [*headers.items(), ("X-Request-Id", str(uuid.uuid4()))], body.encode())

@@ -174,9 +174,9 @@ def serving(host: str, port: int) -> Any:
 
 def tick() -> None:
     """What schedules do on AWS each minute or hour, done every few seconds: a developer does not wait so long."""
-    from chalicelib.booking import jobs
+    from chalicelib.booking.jobs import scheduled
     from chalicelib.messaging import sockets
-    from chalicelib.notices import outbox
+    from chalicelib.outbox import outbox
     from chalicelib.payment import reconciliation
 
     while True:
@@ -184,9 +184,9 @@ def tick() -> None:
             for outside in (False, True):
                 outbox.nudge(outside)
             sockets.sweep()
-            jobs.release_unpaid()
-            jobs.remind()
-            jobs.mark_missed()
+            scheduled.release_unpaid()
+            scheduled.remind()
+            scheduled.mark_missed()
             reconciliation.run()
         except Exception as error:  # such as a database that is being restarted
             line(f"  (schedules: {error!r})")

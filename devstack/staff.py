@@ -11,11 +11,11 @@ import secrets
 import sys
 
 from chalicelib import migrations
-from chalicelib.clinic import staff_admin
-from chalicelib.clinic.staff_models import StaffCreated
 from chalicelib.errors import Refused
 from chalicelib.identity.callers import ADMIN, Caller
 from chalicelib.people import tenants
+from chalicelib.staff import staff_admin
+from chalicelib.staff.staff_models import StaffCreated
 
 
 def main(arguments: list[str]) -> int:

@@ -21,8 +21,8 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from chalicelib import clock
-from chalicelib.adapters import wechat_pay_v2, wechat_pay_v3
-from chalicelib.adapters.wechat_pay_terms import HMAC, MD5, RSA, V2, V3, Merchant
+from chalicelib.adapters.wechat_pay import api_v2, api_v3
+from chalicelib.adapters.wechat_pay.types import HMAC, MD5, RSA, V2, V3, Merchant
 from chalicelib.settings import settings
 from devstack import wechat_pay_keys, wechat_pay_rules, wechat_pay_wire_v2, wechat_pay_wire_v3
 from devstack.wechat import Server
@@ -179,7 +179,7 @@ def running(tls: ssl.SSLContext | None = None) -> Iterator[WeChatPay]:
 @contextlib.contextmanager
 def standing_in(tls: ssl.SSLContext | None = None) -> Iterator[WeChatPay]:
     """Has this process take it for the real one."""
-    adapters = (wechat_pay_v2, wechat_pay_v3)
+    adapters = (api_v2, api_v3)
     before = [vars(one)["settings"] for one in adapters]
     with running(tls) as pay:
         point_at(pay.url)
@@ -191,7 +191,7 @@ def standing_in(tls: ssl.SSLContext | None = None) -> Iterator[WeChatPay]:
 
 
 def point_at(url: str) -> None:
-    for one in (wechat_pay_v2, wechat_pay_v3):
+    for one in (api_v2, api_v3):
         vars(one)["settings"] = replace(settings, wechat_pay_url=url)
 
 

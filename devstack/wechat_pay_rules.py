@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from chalicelib import clock
-from chalicelib.adapters.wechat_pay_terms import Merchant
+from chalicelib.adapters.wechat_pay.types import Merchant
 
 if TYPE_CHECKING:
     from devstack.wechat_pay import WeChatPay

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.padding import PKCS7
 
 from chalicelib import clock
-from chalicelib.adapters.wechat_pay_terms import HMAC, MD5, V2, Merchant
+from chalicelib.adapters.wechat_pay.types import HMAC, MD5, V2, Merchant
 from devstack import wechat_pay_rules
 from devstack.wechat_pay_rules import Answer, Asked, Order, Refund, Wrong
 

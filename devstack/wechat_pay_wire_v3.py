@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from chalicelib import clock
-from chalicelib.adapters.wechat_pay_terms import V3, Merchant
+from chalicelib.adapters.wechat_pay.types import V3, Merchant
 from devstack import wechat_pay_keys, wechat_pay_rules
 from devstack.wechat_pay_rules import FRESH, Answer, Asked, Order, Refund, Wrong
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from chalicelib import web_bytes
+from chalicelib.http import bodies
 from infra import responses
 from infra.functions import of_group
 
@@ -44,7 +44,7 @@ def _rest_api(routes: Routes, core: str) -> Json:
         "OpenApiVersion": "2.0",  # else SAM makes a second stage, named Stage
         "DefinitionBody": {
             "paths": _paths(routes, core),
-            "x-amazon-apigateway-binary-media-types": web_bytes.BINARY_TYPES,
+            "x-amazon-apigateway-binary-media-types": bodies.BINARY_TYPES,
             "x-amazon-apigateway-gateway-responses": responses.gateway_responses(),
         },
         "AccessLogSetting": {

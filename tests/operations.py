@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from apidocs import endpoints, openapi
-from chalicelib.web import Endpoint
+from chalicelib.http.routing import Endpoint
 
 Fields = dict[str, Any]
 

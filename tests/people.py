@@ -5,10 +5,10 @@ from datetime import date
 
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
-from chalicelib.clinic import store
-from chalicelib.identity import keys, passwords, tokens
+from chalicelib.identity import internal_keys, passwords, tokens
 from chalicelib.people import accounts, doctors, patients, staff, tenants
 from chalicelib.people.patients import Details
+from chalicelib.staff import store
 
 PASSWORD = "Demo-12345"
 _HASH = passwords.hashed(PASSWORD)
@@ -44,7 +44,7 @@ def hospital(name: str = "仁和医院") -> Hospital:
     tenant_id = mysql.transact(lambda tx: tenants.create(tx, name))
     return Hospital(
         tenant_id,
-        keys.issue(tenant_id),
+        internal_keys.issue(tenant_id),
         patient(tenant_id, "13800000001", "林小雨"),
         patient(tenant_id, "13800000002", "王强"),
         worker(tenant_id, "13900000001", "陈医生", "doctor"),

@@ -18,23 +18,26 @@ OURS = {".chalice", ".ci", ".github"}  # other folders that begin with a dot, or
 ROWS = [
     ("errors", "settings", "clock", "logs"),
     ("adapters",),
-    ("messaging", "identity", "people", "files", "notices", "official", "dues", "migrations"),
-    ("wire", "web", "web_bytes", "web_envelopes", "web_sockets"),
+    (
+        *("crypto", "migrations", "outbox", "people", "identity", "files", "messaging"),
+        *("notifications", "billing", "wechat_account"),
+    ),
+    ("http",),
     GROUPS,
 ]
 ROW = {name: number for number, row in enumerate(ROWS) for name in row}
 # Only these modules of the bundle may touch these things.
 ONLY = {
     "pymysql": ("adapters/__init__.py", "adapters/mysql.py", "adapters/mysql_statements.py"),
-    "redis": ("adapters/redis.py", "adapters/redis_lines.py"),
-    "chalice": ("web.py", "web_bytes.py"),
+    "redis": ("adapters/redis.py", "adapters/redis_protocol.py"),
+    "chalice": ("http/routing.py", "http/bodies.py"),
     "time": ("clock.py",),
     "os": ("settings.py",),
 }
 SITEMAP = (
-    *("chalice.app", "chalicelib.web", "chalicelib.web_sockets", "chalicelib.logs", "chalicelib.settings"),
+    *("chalice.app", "chalicelib.http.routing", "chalicelib.http.websocket", "chalicelib.logs", "chalicelib.settings"),
     # What jobs do.
-    *("chalicelib.migrations", "chalicelib.files", "chalicelib.identity", "chalicelib.messaging", "chalicelib.notices"),
+    *("chalicelib.migrations", "chalicelib.files", "chalicelib.identity", "chalicelib.messaging", "chalicelib.outbox"),
     *("chalicelib.booking", "chalicelib.payment"),
 )
 FILE_LINES, FUNCTION_LINES = 250, 40

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from apidocs import endpoints
-from chalicelib.web import CORS, Endpoint
+from chalicelib.http.routing import CORS, Endpoint
 from tests import contract_check
 from tests.contract_check import CONTRACT, Entry, Field
 

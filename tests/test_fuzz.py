@@ -11,7 +11,7 @@ from apidocs.conformance import Operation
 from app import app
 from chalicelib import errors
 from chalicelib.errors import Refused
-from chalicelib.gateway import inner
+from chalicelib.gateway import internal
 from chalicelib.gateway.notify import listening
 from chalicelib.settings import settings
 from devstack import fuzz
@@ -51,7 +51,7 @@ def refuses(*_: Any) -> Any:
 def test_an_answer_that_is_not_documented_is_noticed(
     door: fuzz.Door, broken: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inner, "get_token", broken)
+    monkeypatch.setattr(internal, "get_token", broken)
     operation = next(operation for operation in OPERATIONS if operation.path == "/inner/get_token")
     with pytest.raises((AssertionError, BaseExceptionGroup)):
         fuzz.attack(door, operation, examples=1, number=1)

@@ -17,7 +17,7 @@ from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.gateway.notify import listening
 from chalicelib.identity import callers, tokens
-from chalicelib.notices import outbox
+from chalicelib.outbox import outbox
 from chalicelib.settings import settings
 from tests import people
 from tests.belongings import OF_A_PERSON, owned

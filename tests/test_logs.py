@@ -12,7 +12,7 @@ import pytest
 
 from chalicelib import logs
 from chalicelib.adapters import mysql
-from chalicelib.identity import sealing
+from chalicelib.crypto import field_encryption
 from chalicelib.settings import settings
 from tests.patients.cards import card
 from tests.people import PASSWORD, Hospital
@@ -157,7 +157,7 @@ def test_a_patient_file_leaves_nothing_of_the_patient_in_the_log(
     get(f"{root}/pati_info", desk.token, pati_id=pati_id)
     get(f"{root}/patient_list", desk.token, pati_name="林小雨", pati_phone="13800000001", pati_id_number=number)
     post(f"{root}/patient", desk.token, **{**fields, "pati_name": "林大雨"})
-    monkeypatch.setattr(sealing, "unseal", lambda *_: 1 // 0)
+    monkeypatch.setattr(field_encryption, "unseal", lambda *_: 1 // 0)
     get(f"{root}/pati_info", desk.token, pati_id=pati_id)
     assert [line["status"] for line in lines() if line["event"] == "request"] == [200, 200, 200, 409, 500]
     for secret in ("林小雨", "林大雨", "13800000001", number, "建国路"):

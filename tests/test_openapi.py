@@ -17,8 +17,8 @@ from apidocs.endpoints import Documented
 from apidocs.responses import Json
 from app import app
 from chalicelib import errors
+from chalicelib.http.routing import Raw
 from chalicelib.identity.callers import PUBLIC, SERVICE
-from chalicelib.web import Raw
 
 DOCUMENT = openapi.document()
 EVERY = list(endpoints.every())

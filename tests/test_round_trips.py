@@ -15,9 +15,9 @@ import pytest
 
 from chalicelib import clock
 from chalicelib.adapters import redis as cache
-from chalicelib.identity import codes
+from chalicelib.identity import sms_codes
 from chalicelib.messaging import ids
-from chalicelib.notices import outbox
+from chalicelib.outbox import outbox
 from chalicelib.settings import settings
 from tests import people
 from tests.accounts.desk import RESET, VALIDATE, sign_in, visit
@@ -192,8 +192,8 @@ def test_a_guess_at_a_code_costs_the_same_for_a_phone_without_an_account(trips: 
     for path in (VALIDATE, RESET):
         costs = []
         for phone in (hospital.lin.phone, "13899999999"):
-            asked_for = {"phone": phone, "purpose": codes.RESET, "until": clock.now() + clock.DAY}
-            codes.deliver(hospital.tenant_id, asked_for)
+            asked_for = {"phone": phone, "purpose": sms_codes.RESET, "until": clock.now() + clock.DAY}
+            sms_codes.deliver(hospital.tenant_id, asked_for)
             guess = partial(visit, hospital, path, phone=phone, verCode="000000", newPassword="Anderes-12345")
             costs.append([trips.of(guess) for _ in range(2)])  # three times each
         assert costs[0] == costs[1], path

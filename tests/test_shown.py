@@ -2,7 +2,7 @@ from datetime import date
 
 import pytest
 
-from chalicelib.people import shown
+from chalicelib.people import formatting
 
 
 @pytest.mark.parametrize(
@@ -22,9 +22,9 @@ from chalicelib.people import shown
     ],
 )
 def test_an_age_is_written_for_people(birthday: str, age: str) -> None:
-    assert shown.age(birthday, date(2026, 11, 22)) == age
+    assert formatting.age(birthday, date(2026, 11, 22)) == age
 
 
 @pytest.mark.parametrize(("phone", "masked"), [("13800000001", "138****0001"), ("12345", "*****"), ("", "")])
 def test_a_phone_shows_its_ends(phone: str, masked: str) -> None:
-    assert shown.masked(phone) == masked
+    assert formatting.masked(phone) == masked

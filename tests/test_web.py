@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from chalice.app import Chalice
 
-from chalicelib import web
 from chalicelib.adapters import mysql
+from chalicelib.http import routing
+from chalicelib.http.fields import ChatText, Id, Wire
+from chalicelib.http.routing import Key, Routes
 from chalicelib.identity.callers import PUBLIC, Caller
 from chalicelib.people import tenants
 from chalicelib.settings import settings
-from chalicelib.web import Key, Routes
-from chalicelib.wire import ChatText, Id, Wire
 from tests.wire import Answer, check_envelope, event
 
 routes = Routes(__name__)
@@ -48,7 +48,7 @@ def bed(caller: Caller, ward: str, bed: Id) -> list[str | int]:
 
 
 door = Chalice(app_name="door", configure_logs=False)
-door.register_middleware(web.door, "http")
+door.register_middleware(routing.door, "http")
 door.register_blueprint(routes)
 
 
@@ -170,7 +170,7 @@ def test_base64_of_something_else_is_no_json(ask: Any, body: str) -> None:
 
 def test_a_body_is_measured_in_bytes(ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     body = '{"text": "在吗"}'
-    monkeypatch.setattr(web, "settings", replace(settings, body_limit=len(body.encode())))
+    monkeypatch.setattr(routing, "settings", replace(settings, body_limit=len(body.encode())))
     assert ask("POST", "/note", body).status == 200
     for longer in (f"{body} ", body.replace("吗", "😷")):
         answer = ask("POST", "/note", longer)

@@ -10,14 +10,15 @@ import pytest
 from chalice.app import Chalice
 
 from app import app
-from chalicelib import errors, web
+from chalicelib import errors
 from chalicelib.adapters import mysql
 from chalicelib.errors import Refused
+from chalicelib.http import routing
+from chalicelib.http.routing import Raw, Routes
 from chalicelib.identity.callers import PUBLIC, Caller
 from chalicelib.logs import JsonLines
 from chalicelib.people import tenants
 from chalicelib.settings import settings
-from chalicelib.web import Raw, Routes
 from tests.wire import Answer, call, check_envelope, event
 
 SECRET = "SELECT phone FROM accounts -- 林小雨 13800000001"
@@ -61,7 +62,7 @@ def lines_of_text() -> Raw:
 
 door = Chalice(app_name="door", configure_logs=False)
 door.api.binary_types = []
-door.register_middleware(web.door, "http")
+door.register_middleware(routing.door, "http")
 door.register_blueprint(routes)
 
 
@@ -176,7 +177,7 @@ def test_the_address_is_what_the_gateway_saw(tenant: str) -> None:
 def test_behind_proxies_the_address_is_what_the_outermost_saw_whatever_the_client_adds(
     tenant: str, monkeypatch: pytest.MonkeyPatch, proxies: int, forwarded: str, address: str
 ) -> None:
-    monkeypatch.setattr(web, "settings", replace(settings, trusted_proxies=proxies))
+    monkeypatch.setattr(routing, "settings", replace(settings, trusted_proxies=proxies))
     assert ask(tenant, "/address", **{"x-forwarded-for": forwarded}).data == address
 
 
@@ -188,7 +189,7 @@ def test_behind_proxies_the_address_is_what_the_outermost_saw_whatever_the_clien
     ],
 )
 def test_an_error_that_the_gateway_makes_wears_both_envelopes(status: int, code: int) -> None:
-    headers, body = web.gateway_error(status)
+    headers, body = routing.gateway_error(status)
     told, own = json.loads(body), {**headers, "X-Request-Id": "the gateway's own"}
     for path, fields in (("", ("code", "error")), ("/message/", ("error_code", "error_msg", "data", "count"))):
         check_envelope(Answer(status, own, {name: told.pop(name) for name in fields}), path)
@@ -196,7 +197,7 @@ def test_an_error_that_the_gateway_makes_wears_both_envelopes(status: int, code:
     assert json.loads(body)["code"] == code
     assert ("Retry-After" in headers) == (status in (429, 503))
     headers.clear()
-    assert web.gateway_error(status)[0]
+    assert routing.gateway_error(status)[0]
 
 
 def test_a_browser_may_send_our_headers_and_read_the_answers(tenant: str) -> None:

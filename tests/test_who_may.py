@@ -4,16 +4,16 @@ import pytest
 
 from chalicelib.accounts.routes import routes as accounts
 from chalicelib.booking.routes import routes as booking
-from chalicelib.clinic.routes import routes as clinic
+from chalicelib.http.routing import Endpoint, Visitor
 from chalicelib.identity.callers import PUBLIC, SERVICE
 from chalicelib.inbox.routes import routes as inbox
 from chalicelib.payment.routes import routes as payment
-from chalicelib.web import Endpoint, Visitor
+from chalicelib.staff.routes import routes as staff
 from chalicelib.wechat.routes import routes as wechat
 from tests.people import Hospital, Person
 from tests.wire import Answer, call
 
-ENDPOINTS = [one for routes in (accounts, clinic, booking, payment, wechat, inbox) for one in routes.endpoints]
+ENDPOINTS = [one for routes in (accounts, staff, booking, payment, wechat, inbox) for one in routes.endpoints]
 OPEN = [one for one in ENDPOINTS if PUBLIC in one.callers and one.wants["caller"] != Visitor]
 CLOSED = [one for one in ENDPOINTS if PUBLIC not in one.callers]
 

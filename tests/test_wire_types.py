@@ -6,8 +6,7 @@ from typing import Any, Literal
 import pytest
 from pydantic import Field, TypeAdapter, ValidationError
 
-from chalicelib.messaging import ids
-from chalicelib.wire import (
+from chalicelib.http.fields import (
     ID_LIMIT,
     ChatText,
     Id,
@@ -24,6 +23,7 @@ from chalicelib.wire import (
     Wire,
     explain,
 )
+from chalicelib.messaging import ids
 
 MESSAGE_ID = ids.encode(ids.first_tick(1_767_576_600_000_000), ids.tag("s", 1))
 

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlencode
 from chalice.local import CustomLocalChalice, LocalChalice
 
 from app import app
-from chalicelib.web_envelopes import is_messagecenters
+from chalicelib.http.envelopes import is_messagecenters
 from tests.contract_check import check_answer
 
 # Threads of a test are requests side by side: each has a current request of its own, as under `chalice local`.

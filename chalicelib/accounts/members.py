@@ -4,10 +4,11 @@ from chalicelib import clock, errors
 from chalicelib.accounts.models import AddedMember, Member, MemberAdded
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row, Tx
+from chalicelib.crypto import field_encryption
 from chalicelib.errors import Refused
-from chalicelib.identity import attempts, sealing
+from chalicelib.identity import attempts
 from chalicelib.identity.callers import Caller
-from chalicelib.people import accounts, bar_code, id_cards, patients, shown
+from chalicelib.people import accounts, bar_code, formatting, id_cards, patients
 from chalicelib.people.accounts import MOST_MEMBERS
 from chalicelib.people.patients import Details
 
@@ -40,7 +41,7 @@ def add(caller: Caller, given: MemberAdded) -> AddedMember:
 
 
 def list_all(caller: Caller) -> list[Member]:
-    sealing.ready()
+    field_encryption.ready()
     rows = mysql.autocommit(lambda tx: accounts.members_of(tx, caller.tenant_id, caller.user_id))
     return [_shown(caller.tenant_id, row) for row in rows]
 
@@ -72,7 +73,7 @@ def _shown(tenant_id: int, row: Row) -> Member:
         bindPatiId=pati_id,
         name=row["name"],
         gender=row["gender"],
-        age=shown.age(birthday.isoformat() if birthday else "", clock.today()),
+        age=formatting.age(birthday.isoformat() if birthday else "", clock.today()),
         IDNo=patients.unsealed(tenant_id, row["pati_id"] or 0, row["id_sealed"]),
         phone=row["phone"],
         defaultMember=bool(row["is_default"]),

@@ -5,8 +5,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
+from chalicelib.http.fields import Birthday, Gender, IdText, Name, Password, Phone, Whole, Wire
 from chalicelib.people import id_cards
-from chalicelib.wire import Birthday, Gender, IdText, Name, Password, Phone, Whole, Wire
 
 TOKEN = "tD6Dr3MrkIFOSLbrVoBbNnHWG9Y6wfP7PMzzzslcqVM"
 GENDERS = "0 未知，1 男，2 女，9 未说明"

@@ -5,9 +5,9 @@ from chalicelib.accounts.models import MyInfo, MyInfoSaved, PictureForm, Picture
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row
 from chalicelib.errors import Refused
-from chalicelib.files import confirm, kinds, links, store, tickets
+from chalicelib.files import confirmation, file_types, links, store, upload_forms
 from chalicelib.identity.callers import Caller
-from chalicelib.people import accounts, bar_code, shown
+from chalicelib.people import accounts, bar_code, formatting
 from chalicelib.people.accounts import AVATAR
 
 NOBODY: Row = {"name": "", "gender": 0, "birthday": None, "pati_id": None}
@@ -27,7 +27,7 @@ def mine(caller: Caller) -> MyInfo:
         name=speaks["name"],
         gender=speaks["gender"],
         birthday=birthday,
-        age=shown.age(birthday.isoformat() if birthday else "", clock.today()),
+        age=formatting.age(birthday.isoformat() if birthday else "", clock.today()),
         pati_img=bar_code.embedded(pati_id) if pati_id else "",
         pati_id=pati_id,
     )
@@ -40,8 +40,8 @@ def save(caller: Caller, given: MyInfoSaved) -> None:
 
 def picture_form(caller: Caller, wanted: PictureWanted) -> PictureForm:
     """Return a form for one picture, which becomes the avatar once it is uploaded."""
-    kind = kinds.picture(wanted.file_extension, wanted.file_type, wanted.file_size)
-    ticket = tickets.issue(caller.tenant_id, caller.principal, AVATAR, kind, wanted.file_type, wanted.file_size)
+    kind = file_types.picture(wanted.file_extension, wanted.file_type, wanted.file_size)
+    ticket = upload_forms.issue(caller.tenant_id, caller.principal, AVATAR, kind, wanted.file_type, wanted.file_size)
     fields = ticket.form.fields
     return PictureForm(
         url=ticket.form.url,
@@ -61,7 +61,7 @@ def _confirm_avatar(caller: Caller) -> None:
     if file_id is None:
         return
     try:
-        confirm.uploaded(*uploader, file_id)
+        confirmation.uploaded(*uploader, file_id)
     except Refused as refused:
         if refused.kind not in (errors.CONFLICT, errors.NOT_FOUND, errors.UNAVAILABLE):
             raise

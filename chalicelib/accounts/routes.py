@@ -18,9 +18,9 @@ from chalicelib.accounts.models import (
     SignUp,
 )
 from chalicelib.errors import BAD_CREDENTIALS, CONFLICT, TOO_MANY_REQUESTS
-from chalicelib.identity import codes
+from chalicelib.http.routing import Routes
+from chalicelib.identity import sms_codes
 from chalicelib.identity.callers import PATIENT, PUBLIC, Caller
-from chalicelib.web import Routes
 
 routes = Routes(__name__)
 
@@ -33,7 +33,7 @@ def register_code(caller: Caller, query: PhoneNamed) -> None:
 
     An SMS with six digits that are good for 5 minutes and 5 tries. One a minute, 5 an hour, 10 a day for a phone.
     """
-    codes.ask(caller.tenant_id, query.phone, codes.SIGN_UP, caller.address)
+    sms_codes.ask(caller.tenant_id, query.phone, sms_codes.SIGN_UP, caller.address)
 
 
 @routes.post("/pati_service/patient_service/register", callers=[PUBLIC], refusals=[CONFLICT])
@@ -52,7 +52,7 @@ def reset_code(caller: Caller, query: PhoneNamed) -> None:
 
     The same answer whether or not the phone has an account; an SMS goes to one that has.
     """
-    codes.ask(caller.tenant_id, query.phone, codes.RESET, caller.address)
+    sms_codes.ask(caller.tenant_id, query.phone, sms_codes.RESET, caller.address)
 
 
 @routes.post("/pati_service/patient_service/reset_password/phone_identifying_code_validate", callers=[PUBLIC])

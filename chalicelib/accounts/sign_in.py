@@ -5,7 +5,7 @@ from chalicelib.accounts.models import CodeGiven, NewPassword, PasswordChange, S
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.errors import Refused
-from chalicelib.identity import attempts, codes, passwords, tokens
+from chalicelib.identity import attempts, passwords, sms_codes, tokens
 from chalicelib.identity.callers import PATIENT, Caller
 from chalicelib.people import accounts
 
@@ -14,11 +14,11 @@ REALM = "patient"
 
 def sign_up(caller: Caller, given: SignUp) -> SignedIn:
     """Return the token of a new account. Refused 400 for a wrong code, 409 where the phone has an account."""
-    checked = codes.check(caller.tenant_id, given.phone, codes.SIGN_UP, given.verCode)
+    checked = sms_codes.check(caller.tenant_id, given.phone, sms_codes.SIGN_UP, given.verCode)
     password_hash = passwords.hashed(given.password)
 
     def create(tx: Tx) -> int:
-        codes.use(tx, caller.tenant_id, given.phone, codes.SIGN_UP, checked)
+        sms_codes.use(tx, caller.tenant_id, given.phone, sms_codes.SIGN_UP, checked)
         return accounts.create(tx, caller.tenant_id, given.phone, password_hash)
 
     try:
@@ -54,17 +54,17 @@ def sign_out(caller: Caller) -> None:
 
 def check_code(caller: Caller, given: CodeGiven) -> None:
     """Refused 400 for a wrong code. A right one stays good for the new password."""
-    codes.check(caller.tenant_id, given.phone, codes.RESET, given.verCode)
+    sms_codes.check(caller.tenant_id, given.phone, sms_codes.RESET, given.verCode)
 
 
 def reset_password(caller: Caller, given: NewPassword) -> None:
     """Set a password by code, and end every session of the account. Refused 400 for a wrong code."""
     tenant_id = caller.tenant_id
-    checked = codes.check(tenant_id, given.phone, codes.RESET, given.verCode)
+    checked = sms_codes.check(tenant_id, given.phone, sms_codes.RESET, given.verCode)
     password_hash = passwords.hashed(given.newPassword)
 
     def reset(tx: Tx) -> str:
-        codes.use(tx, tenant_id, given.phone, codes.RESET, checked)
+        sms_codes.use(tx, tenant_id, given.phone, sms_codes.RESET, checked)
         user_id = accounts.find_by_phone(tx, tenant_id, given.phone)
         assert user_id is not None, "a code for a reset is sent to an account's phone alone"
         accounts.set_password(tx, tenant_id, user_id, password_hash)

@@ -14,7 +14,7 @@ from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 from redis.retry import Retry
 
 from chalicelib import clock
-from chalicelib.adapters import redis_lines
+from chalicelib.adapters import redis_protocol
 from chalicelib.settings import settings
 
 logger = logging.getLogger(__name__)
@@ -82,7 +82,7 @@ def run_all(calls: list[Call], insist: bool = False) -> list[Any]:
 def wait(stream: str, after: str, seconds: float) -> None:
     """Wait until a stream has an entry behind the one named, or for so long. Raises Down."""
     command = ("XREAD", "BLOCK", max(int(seconds * 1000), 1), "STREAMS", stream, after)
-    _call(lambda: redis_lines.wait(client(), stream, command, seconds + settings.redis_timeout), patience=seconds)
+    _call(lambda: redis_protocol.wait(client(), stream, command, seconds + settings.redis_timeout), patience=seconds)
 
 
 _spared: dict[str, float] = {}  # until when, by URL
@@ -101,11 +101,13 @@ def _call(work: Any, *arguments: Any, patience: float = 0.0) -> Any:
 
 
 def _evaluate(calls: list[Call]) -> list[Any]:
-    answers = redis_lines.ask(client(), [("EVALSHA", script.sha(), *_rest(keys, more)) for script, keys, more in calls])
+    answers = redis_protocol.ask(
+        client(), [("EVALSHA", script.sha(), *_rest(keys, more)) for script, keys, more in calls]
+    )
     missing = [i for i, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
     if missing:  # a restarted or failed-over server has forgotten them
         asked = [("EVAL", calls[i][0].body, *_rest(*calls[i][1:])) for i in missing]
-        for i, answer in zip(missing, redis_lines.ask(client(), asked), strict=True):
+        for i, answer in zip(missing, redis_protocol.ask(client(), asked), strict=True):
             answers[i] = answer
     for answer in answers:
         if isinstance(answer, Exception):

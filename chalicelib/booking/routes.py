@@ -1,7 +1,7 @@
 """Booking of document 003: what a hospital offers (tenant_service), bookings (book_service), and the staff's side."""
 
-from chalicelib.booking import bookings, calendar, cancelling, desk, patterns, rules, schedules, selling, stopping
-from chalicelib.booking.calendar_models import (
+from chalicelib.booking.calendar import offers
+from chalicelib.booking.calendar.models import (
     BookableDepartment,
     DayAsked,
     DepartmentAsked,
@@ -15,7 +15,9 @@ from chalicelib.booking.calendar_models import (
     PageNoAsked,
     ScheduleAsked,
 )
-from chalicelib.booking.models import (
+from chalicelib.booking.front_desk import registration
+from chalicelib.booking.reservations import bookings, cancellation, reserve, stopped_schedules
+from chalicelib.booking.reservations.models import (
     Arrived,
     Book,
     Booked,
@@ -30,7 +32,8 @@ from chalicelib.booking.models import (
     SlotAsked,
     Submitted,
 )
-from chalicelib.booking.schedule_models import (
+from chalicelib.booking.schedules import patterns, rules, schedules
+from chalicelib.booking.schedules.models import (
     BookingRules,
     ListedPattern,
     ListedSchedule,
@@ -44,9 +47,9 @@ from chalicelib.booking.schedule_models import (
     ScheduleSaved,
 )
 from chalicelib.errors import CONFLICT, NOT_FOUND
+from chalicelib.http.fields import Page
+from chalicelib.http.routing import Key, Routes
 from chalicelib.identity.callers import ADMIN, DOCTOR, PATIENT, PUBLIC, SERVICE_STAFF, Caller
-from chalicelib.web import Key, Routes
-from chalicelib.wire import Page
 
 routes = Routes(__name__)
 STAFF = [DOCTOR, SERVICE_STAFF, ADMIN]
@@ -57,7 +60,7 @@ GONE_OR_TAKEN = [NOT_FOUND, CONFLICT]
 @routes.get("/pati_service/tenant_service/depts", callers=[PUBLIC])
 def depts(caller: Caller) -> list[BookableDepartment]:
     """科室列表"""
-    return calendar.list_departments(caller)
+    return offers.list_departments(caller)
 
 
 @routes.get("/pati_service/tenant_service/schedule_by_date", callers=[PUBLIC], refusals=[NOT_FOUND])
@@ -66,7 +69,7 @@ def schedule_by_date(caller: Caller, query: DayAsked) -> Page[OnDay]:
 
     A row for each doctor (or the general clinic) and type; status 1 if either half-day has a free slot.
     """
-    return calendar.on_day(caller, query)
+    return offers.on_day(caller, query)
 
 
 @routes.get("/pati_service/tenant_service/schedule_by_doctor", callers=[PUBLIC], refusals=[NOT_FOUND])
@@ -75,19 +78,19 @@ def schedule_by_doctor(caller: Caller, query: DepartmentAsked) -> Page[OfDoctor]
 
     Who sees patients on the days that can be booked; status 1 if any slot of them is free.
     """
-    return calendar.by_doctor(caller, query)
+    return offers.by_doctor(caller, query)
 
 
 @routes.get("/pati_service/tenant_service/schedule", callers=[PUBLIC], refusals=[NOT_FOUND])
 def schedule(caller: Caller, query: DoctorsDayAsked) -> Halves:
     """具体医生某天的挂号情况"""
-    return calendar.of_day(caller, query)
+    return offers.of_day(caller, query)
 
 
 @routes.get("/pati_service/tenant_service/schedule/left_appo", callers=[PUBLIC], refusals=[NOT_FOUND])
 def left_appo(caller: Caller, query: ScheduleAsked) -> list[FreeSlot]:
     """排班剩余号源详情"""
-    return calendar.free_slots(caller, query)
+    return offers.free_slots(caller, query)
 
 
 @routes.get("/pati_service/tenant_service/schedule/info", callers=[PUBLIC], refusals=[NOT_FOUND])
@@ -96,7 +99,7 @@ def schedule_info(caller: Caller, query: InfoAsked) -> list[Info]:
 
     One entry. Days without a schedule, and those that cannot be booked yet, are left out.
     """
-    return calendar.info(caller, query)
+    return offers.info(caller, query)
 
 
 @routes.post("/pati_service/book_service/book/presubmit", callers=[PATIENT], refusals=GONE_OR_TAKEN)
@@ -116,7 +119,7 @@ def submit(caller: Caller, body: Submitted, key: Key) -> Booked:
     was cancelled, and never another one. A slot that is gone is a 409 that names what is free.
     One person has one booking in a half-day, and one with a doctor in a day.
     """
-    return selling.submit(caller, body, key)
+    return reserve.submit(caller, body, key)
 
 
 @routes.get("/pati_service/book_service/books", callers=[PATIENT])
@@ -141,7 +144,7 @@ def cancel(caller: Caller, body: BookId) -> None:
     Until the slot's time, or so long before it as the hospital demands. The slot can then be booked by others; what was
     paid goes back.
     """
-    cancelling.by_patient(caller, body)
+    cancellation.by_patient(caller, body)
 
 
 @routes.post("/pati_service/book_service/book/schedule", callers=[PATIENT], refusals=GONE_OR_TAKEN)
@@ -150,7 +153,7 @@ def book_schedule(caller: Caller, body: HalfDayAsked) -> None:
 
     Silence: the person is free in that half-day; 409: they have a booking.
     """
-    selling.check_half_day(caller, body)
+    reserve.check_half_day(caller, body)
 
 
 @routes.get("/pati_service/manager_service/schedules", callers=STAFF)
@@ -179,7 +182,7 @@ def stop_schedule(caller: Caller, body: ScheduleId) -> None:
     Nobody books it from now on; what was booked is cancelled a moment later, each patient told once, what was paid goes
     back. Who is registered already stays so.
     """
-    stopping.stop(caller, body)
+    stopped_schedules.stop(caller, body)
 
 
 @routes.get("/pati_service/manager_service/day_bookings", callers=STAFF, refusals=[NOT_FOUND])
@@ -189,7 +192,7 @@ def day_bookings(caller: Caller, query: DayBooksAsked) -> Page[DayBook]:
     By time, without what was cancelled; phones are masked. Doctors see their own, and who comes to the general clinic
     of their department.
     """
-    return desk.list_day(caller, query)
+    return registration.list_day(caller, query)
 
 
 @routes.post("/pati_service/manager_service/register_booking", callers=DESK, refusals=GONE_OR_TAKEN)
@@ -198,7 +201,7 @@ def register_booking(caller: Caller, body: Arrived) -> Registered:
 
     The patient has come: bookStatus 0 to 2, on the day itself. By book_id, or by the code on the patient's page.
     """
-    return desk.register(caller, body)
+    return registration.register(caller, body)
 
 
 @routes.get("/pati_service/manager_service/schedule_patterns", callers=STAFF)

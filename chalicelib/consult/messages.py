@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from chalicelib import clock
-from chalicelib.consult import cards, sessions
+from chalicelib.consult import session_cache, sessions
 from chalicelib.consult.models import (
     DoctorFile,
     DoctorNewest,
@@ -22,7 +22,7 @@ from chalicelib.consult.models import (
     SentFileByPatient,
 )
 from chalicelib.consult.store import Card
-from chalicelib.files import confirm, links
+from chalicelib.files import confirmation, links
 from chalicelib.identity.callers import DOCTOR, Caller
 from chalicelib.messaging import log, reading
 from chalicelib.messaging.models import IMAGE, Draft, Message
@@ -89,14 +89,14 @@ def _patients_session(caller: Caller, pair: Pair, session_no: str | None) -> str
 
 
 def _send_file(caller: Caller, session_no: str, file_id: int, endpoint: str, key: str | None) -> Message:
-    file = confirm.ready_for_message(caller.tenant_id, caller.principal, session_no, file_id)
+    file = confirmation.ready_for_message(caller.tenant_id, caller.principal, session_no, file_id)
     draft = Draft("", endpoint, key, IMAGE, file.object_key, answers=caller.kind == DOCTOR)
     return log.append(caller.tenant_id, sessions.KIND, session_no, caller.principal, draft)
 
 
 def _page(caller: Caller, page: DoctorPage, member_id: int | None) -> tuple[Card, Sequence[Message]]:
     if page.msg_id:
-        card = cards.checked(cards.stored(page.session_no), caller, member_id)
+        card = session_cache.checked(session_cache.stored(page.session_no), caller, member_id)
         return card, reading.older(page.session_no, page.msg_id, page.page_size)
     card, found = _newest(caller, page.session_no, member_id, page.page_size)
     reading.read_up_to(page.session_no, found)
@@ -104,8 +104,8 @@ def _page(caller: Caller, page: DoctorPage, member_id: int | None) -> tuple[Card
 
 
 def _newest(caller: Caller, session_no: str, member_id: int | None, limit: int) -> tuple[Card, reading.Page]:
-    found, [copy] = reading.newest(session_no, caller.principal, limit, beside=[cards.reading(session_no)])
-    return cards.checked(cards.card(session_no, copy), caller, member_id), found
+    found, [copy] = reading.newest(session_no, caller.principal, limit, beside=[session_cache.reading(session_no)])
+    return session_cache.checked(session_cache.card(session_no, copy), caller, member_id), found
 
 
 def _for_patient(messages: Sequence[Message], card: Card, caller: Caller) -> list[MessageForPatient]:

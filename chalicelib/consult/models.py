@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import AliasChoices, Field, model_validator
 from typing_extensions import TypedDict
 
-from chalicelib.wire import ChatText, Id, MessageIdIfAny, PageSize, PublicId, PublicIdIfAny, RetryKey, Wire
+from chalicelib.http.fields import ChatText, Id, MessageIdIfAny, PageSize, PublicId, PublicIdIfAny, RetryKey, Wire
 
 SESSION_NO = "1f0c8e9e-6f3b-4c0e-9f57-0d6c2f3f7a11"
 MSG_ID = "EDCZL-SY32-243Y-VWQ"

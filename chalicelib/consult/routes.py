@@ -1,6 +1,6 @@
 """Document 000: patient-doctor chat."""
 
-from chalicelib.consult import lists, messages, sessions, uploads
+from chalicelib.consult import messages, session_lists, sessions, uploads
 from chalicelib.consult.models import (
     DoctorFile,
     DoctorNewest,
@@ -26,8 +26,8 @@ from chalicelib.consult.models import (
 )
 from chalicelib.consult.upload_models import ReadyFile, UploadedFile, UploadForm, UploadWanted
 from chalicelib.errors import CONFLICT, NOT_FOUND
+from chalicelib.http.routing import Key, Routes
 from chalicelib.identity.callers import DOCTOR, PATIENT, Caller
-from chalicelib.web import Key, Routes
 
 routes = Routes(__name__)
 
@@ -66,7 +66,7 @@ def patient_session_list(caller: Caller, query: PatientSessions) -> list[Session
 
     Sessions that have messages, the latest first; with doctor_name those whose doctor's name contains it.
     """
-    return lists.for_patient(caller, query)
+    return session_lists.for_patient(caller, query)
 
 
 @routes.get("/msg_service/msg/patient/new_session", callers=[PATIENT])
@@ -75,7 +75,7 @@ def patient_new_session(caller: Caller) -> SessionForPatient | None:
 
     The session with the latest message; null where there is none.
     """
-    return lists.newest_for_patient(caller)
+    return session_lists.newest_for_patient(caller)
 
 
 @routes.get("/msg_service/msg/patient/new_msg", callers=[PATIENT], refusals=[NOT_FOUND])
@@ -130,7 +130,7 @@ def doctor_session_list(caller: Caller, query: DoctorSessions) -> list[SessionFo
 
     Sessions that have messages, the latest first; with msg_id those whose last message is older than that one.
     """
-    return lists.for_doctor(caller, query)
+    return session_lists.for_doctor(caller, query)
 
 
 @routes.get("/msg_service/msg/doctor/new_session", callers=[DOCTOR])
@@ -139,7 +139,7 @@ def doctor_new_session(caller: Caller) -> SessionForDoctor | None:
 
     The session with the latest message; null where there is none.
     """
-    return lists.newest_for_doctor(caller)
+    return session_lists.newest_for_doctor(caller)
 
 
 @routes.get("/msg_service/msg/doctor/new_msg", callers=[DOCTOR], refusals=[NOT_FOUND])

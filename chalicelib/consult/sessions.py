@@ -3,7 +3,7 @@
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
-from chalicelib.consult import cards, store
+from chalicelib.consult import session_cache, store
 from chalicelib.consult.models import Pair, SessionNo
 from chalicelib.errors import Refused
 from chalicelib.identity.callers import Caller
@@ -31,20 +31,20 @@ def opened(caller: Caller, pair: Pair) -> str:
         session_no = mysql.transact(lambda tx: _create(tx, caller, pair))
     except mysql.Duplicate:  # the same request arrived twice at once, and the other made it
         return opened(caller, pair)
-    cards.added([caller.principal, f"user:{pair.doctor_id}"])
+    session_cache.added([caller.principal, f"user:{pair.doctor_id}"])
     return session_no
 
 
 def check(caller: Caller, session_no: str, pair: Pair) -> None:
     """Refused 404 unless this is the caller's own session of that member and that doctor."""
-    card = cards.checked(cards.stored(session_no), caller, pair.member_id)
+    card = session_cache.checked(session_cache.stored(session_no), caller, pair.member_id)
     if card.doctor_id != pair.doctor_id:
         raise Refused(errors.NOT_FOUND, "会话不存在")
 
 
 def leave(caller: Caller, session_no: str) -> None:
     """Take the session off the caller's list until its next message; the other side sees no change."""
-    cards.checked(cards.stored(session_no), caller)
+    session_cache.checked(session_cache.stored(session_no), caller)
     reading.hide(session_no, caller.principal)
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import AliasChoices, Field
 
 from chalicelib.consult.models import SESSION_NO
-from chalicelib.wire import Id, IdText, PublicId, Whole, Wire
+from chalicelib.http.fields import Id, IdText, PublicId, Whole, Wire
 
 SESSION = AliasChoices("msg_session", "session_no", "session_id")
 FILE = AliasChoices("file_id", "fileId")

@@ -1,16 +1,16 @@
 """Files of a consultation: leave to upload one, and the word that it is there."""
 
-from chalicelib.consult import cards
+from chalicelib.consult import session_cache
 from chalicelib.consult.upload_models import ReadyFile, UploadedFile, UploadForm, UploadWanted
-from chalicelib.files import confirm, kinds, links, tickets
+from chalicelib.files import confirmation, file_types, links, upload_forms
 from chalicelib.identity.callers import Caller
 
 
 def pre_upload(caller: Caller, wanted: UploadWanted) -> UploadForm:
     """Return a form for one file into a session of the caller's. Refused 404 for another's session."""
-    kind = kinds.agreed(kinds.CHAT, wanted.file_extension, wanted.file_type, wanted.file_size)
-    cards.checked(cards.stored(wanted.msg_session), caller)
-    ticket = tickets.issue(
+    kind = file_types.agreed(file_types.CHAT, wanted.file_extension, wanted.file_type, wanted.file_size)
+    session_cache.checked(session_cache.stored(wanted.msg_session), caller)
+    ticket = upload_forms.issue(
         *(caller.tenant_id, caller.principal, wanted.msg_session),
         *(kind, wanted.file_type, wanted.file_size),
     )
@@ -28,5 +28,5 @@ def pre_upload(caller: Caller, wanted: UploadWanted) -> UploadForm:
 
 def upload_access(caller: Caller, uploaded: UploadedFile) -> ReadyFile:
     """Confirm an upload and return its link. Asking again gives the same file."""
-    file = confirm.uploaded(caller.tenant_id, caller.principal, uploaded.file_id)
+    file = confirmation.uploaded(caller.tenant_id, caller.principal, uploaded.file_id)
     return ReadyFile(file_id=str(file.file_id), res_url=links.signed(file.object_key))

@@ -1,6 +1,6 @@
 """Where a file is read: objects are private, and every link that leaves is signed for half an hour."""
 
-from chalicelib.adapters import s3
+from chalicelib.adapters.aws import s3
 
 LIFE = 30 * 60  # seconds
 

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from chalicelib.adapters.s3 import Form
-from chalicelib.files.kinds import BY_EXTENSION, Kind
+from chalicelib.adapters.aws.s3 import Form
+from chalicelib.files.file_types import BY_EXTENSION, Kind
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Uploads and files in MySQL. Nothing is decided here."""
 
 from chalicelib.adapters.mysql import Row, Tx
-from chalicelib.files.kinds import Kind
+from chalicelib.files.file_types import Kind
 from chalicelib.files.models import Upload
 
 

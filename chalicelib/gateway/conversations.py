@@ -11,7 +11,7 @@ from chalicelib.gateway.models import (
     Joined,
     OwnSession,
 )
-from chalicelib.identity import sessions
+from chalicelib.identity import session_names
 from chalicelib.identity.callers import Caller
 from chalicelib.messaging import membership
 from chalicelib.messaging.membership import CLIENT
@@ -43,7 +43,7 @@ def check_joined(caller: Caller, asked: Conversation) -> Joined:
 
 def joined(caller: Caller, asked: OwnSession) -> Conversations:
     """Refused 403 for anybody else's conversations."""
-    if asked.session_id not in ("", caller.principal, sessions.shown(caller.principal)):
+    if asked.session_id not in ("", caller.principal, session_names.shown(caller.principal)):
         raise Refused(errors.NOT_ALLOWED, "只能查询本人加入的会话")
     return Conversations(Conversations=membership.joined(caller.tenant_id, caller.principal))
 
@@ -59,7 +59,7 @@ def detail(caller: Caller, asked: Conversation) -> ConversationDetail:
         LastSendTime=sent_at,
         IsDelete=found.hidden,
         ConversationType=found.type,
-        LastSendSession=sessions.shown(sender),
+        LastSendSession=session_names.shown(sender),
         IsArchive=found.archived,
     )
 

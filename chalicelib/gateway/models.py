@@ -4,8 +4,8 @@ from typing import Annotated
 
 from pydantic import AliasChoices, Field
 
+from chalicelib.http.fields import ChatText, MessageId, MessageIdIfAny, PublicId, RetryKey, SessionId, Whole, Wire
 from chalicelib.messaging.msg_data import MsgData
-from chalicelib.wire import ChatText, MessageId, MessageIdIfAny, PublicId, RetryKey, SessionId, Whole, Wire
 
 CONVERSATION = "87ba7679-b682-47e7-8499-0385dda22b66"
 MSG_ID = "EDCZL-SY32-243Y-VWQ"

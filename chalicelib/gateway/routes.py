@@ -1,7 +1,7 @@
 """Document 004: the IM gateway."""
 
 from chalicelib.errors import CONFLICT, CONVERSATION_TYPE, NO_MEMBERS, NOT_FOUND, PROTOCOL
-from chalicelib.gateway import conversations, inner, messages
+from chalicelib.gateway import conversations, internal, messages
 from chalicelib.gateway.models import (
     Archiving,
     Around,
@@ -24,8 +24,8 @@ from chalicelib.gateway.models import (
 )
 from chalicelib.gateway.notify import listening, poll, sse
 from chalicelib.gateway.notify.models import Listening, Several, Single
+from chalicelib.http.routing import Key, LastEvent, Raw, Routes
 from chalicelib.identity.callers import PARTICIPANTS, SERVICE, Caller
-from chalicelib.web import Key, LastEvent, Raw, Routes
 
 routes = Routes(__name__)
 
@@ -165,7 +165,7 @@ def get_token(caller: Caller, body: TokenRequest) -> str:
     Signs somebody in on behalf of the hospital's own system. `12` or `user:12` is the account or member of staff
     of that id, with that person's own rights; any other string is a user of that system, known here by it alone.
     """
-    return inner.get_token(caller, body)
+    return internal.get_token(caller, body)
 
 
 @routes.post(
@@ -177,7 +177,7 @@ def inner_create_conversation(caller: Caller, body: ConversationOfMembers, key: 
     Only /inner/join_conversation lets others in. Members are named as in get_token; 404 for a number that is nobody's.
     Asked again with the same Idempotency-Key it is the same conversation.
     """
-    return inner.create(caller, body, key)
+    return internal.create(caller, body, key)
 
 
 @routes.post("/inner/kickout_conversation", callers=[SERVICE], refusals=[NOT_FOUND, NO_MEMBERS])
@@ -186,7 +186,7 @@ def inner_kickout_conversation(caller: Caller, body: Members) -> ConversationNam
 
     They read nothing more, and come back only by /inner/join_conversation. Who is no member changes nothing.
     """
-    return inner.kick_out(caller, body)
+    return internal.kick_out(caller, body)
 
 
 @routes.post("/inner/join_conversation", callers=[SERVICE], refusals=[NOT_FOUND, CONFLICT, NO_MEMBERS])
@@ -195,7 +195,7 @@ def inner_join_conversation(caller: Caller, body: Members) -> ConversationNamed:
 
     All of them, or none where they would be more than 500 (409).
     """
-    return inner.join(caller, body)
+    return internal.join(caller, body)
 
 
 @routes.post("/inner/set_archive_conversations", callers=[SERVICE], refusals=[NOT_FOUND])
@@ -204,4 +204,4 @@ def inner_set_archive_conversations(caller: Caller, body: Archiving) -> None:
 
     An archived conversation can be read and not written to (403). All of them, or none where one is not there (404).
     """
-    return inner.archive(caller, body)
+    return internal.archive(caller, body)

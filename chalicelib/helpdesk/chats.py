@@ -8,10 +8,10 @@ from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.errors import Refused
 from chalicelib.helpdesk import store
 from chalicelib.helpdesk.store import Room
+from chalicelib.http.fields import ID_LIMIT
 from chalicelib.identity.callers import PATIENT, Caller
-from chalicelib.messaging import ids, store_membership
+from chalicelib.messaging import ids, membership_store
 from chalicelib.messaging import store as messaging
-from chalicelib.wire import ID_LIMIT
 
 DIRECT, DESK, NOTICE = "direct", "desk", "notice"
 CONSULT = "consult"  # made by document 000; here it is read and written to by its session's id
@@ -81,7 +81,7 @@ def _made(tenant_id: int, kind: str, pair: Pair) -> str:
 
 def reopen(caller: Caller, closed: Room) -> None:
     """Let a direct chat be written to again."""
-    mysql.transact(lambda tx: store_membership.archive(tx, caller.tenant_id, [closed.public_id], (DIRECT,), None))
+    mysql.transact(lambda tx: membership_store.archive(tx, caller.tenant_id, [closed.public_id], (DIRECT,), None))
 
 
 def known(caller: Caller, user_ids: Collection[int]) -> dict[int, Row]:

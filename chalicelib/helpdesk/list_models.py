@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 
 from chalicelib import clock
 from chalicelib.helpdesk.models import MESSAGE, MOMENT, SESSION, Asked, PartyIfAny, UserType, Words
-from chalicelib.wire import ID_LIMIT, PhoneIfAny, Whole, one_of, whole
+from chalicelib.http.fields import ID_LIMIT, PhoneIfAny, Whole, one_of, whole
 
 PATTERN = "^([0-9]{4}-[0-9]{2}-[0-9]{2}( [0-9]{2}:[0-9]{2}:[0-9]{2})?)?$"
 

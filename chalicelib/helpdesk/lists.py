@@ -4,27 +4,27 @@ from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row
 from chalicelib.files import links
-from chalicelib.helpdesk import store_lists
+from chalicelib.helpdesk import list_store
 from chalicelib.helpdesk.list_models import ListAsked, Listed
+from chalicelib.helpdesk.message_views import extra_of
 from chalicelib.helpdesk.models import STAFF, USER
-from chalicelib.helpdesk.shown import extra_of
+from chalicelib.http.routing import Counted
 from chalicelib.identity.callers import PATIENT, Caller
 from chalicelib.messaging import ids
 from chalicelib.messaging.models import IMAGE
-from chalicelib.people import shown
-from chalicelib.web import Counted
+from chalicelib.people import formatting
 
 KINDS = {"notice": 1, "direct": 2, "consult": 2, "desk": 3}  # msgType; else 4
 BETWEEN_USERS, WITH_STAFF, AMONG_MANY = 1, 2, 3  # conversationType
 
 
 def conversations(caller: Caller, asked: ListAsked) -> Counted[list[Listed]]:
-    return _listed(caller, asked, store_lists.CONVERSATIONS)
+    return _listed(caller, asked, list_store.CONVERSATIONS)
 
 
 def people(caller: Caller, asked: ListAsked) -> Counted[list[Listed]]:
     """Each person once, with what is unread in all conversations of the two."""
-    return _listed(caller, asked, store_lists.PERSONS)
+    return _listed(caller, asked, list_store.PERSONS)
 
 
 def _listed(caller: Caller, asked: ListAsked, wanted: str) -> Counted[list[Listed]]:
@@ -41,7 +41,7 @@ def _listed(caller: Caller, asked: ListAsked, wanted: str) -> Counted[list[Liste
         "visitors": asked.isTourist,
     }
     rows, total = mysql.autocommit(
-        lambda tx: store_lists.page(tx, wanted, limit=asked.limit, skipped=asked.skipped, **filters)
+        lambda tx: list_store.page(tx, wanted, limit=asked.limit, skipped=asked.skipped, **filters)
     )
     return Counted(data=[_entry(caller, row) for row in rows], count=total)
 
@@ -59,7 +59,7 @@ def _entry(caller: Caller, row: Row) -> Listed:
         "userId": str(row["peer"] or ""),
         "userType": {"staff": STAFF, "patient": USER}.get(row["peers"]),
         "name": row["name"] or "",
-        "phone": shown.masked(row["phone"]) if row["phone"] else "",
+        "phone": formatting.masked(row["phone"]) if row["phone"] else "",
         "photo": links.signed(row["photo_key"].decode()) if row["photo_key"] else "",
         "unread": int(row["unread"]),
         "lastMessageId": ids.encode(row["tick"], row["tag"]) if row["tick"] else "",

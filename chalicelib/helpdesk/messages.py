@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql
 from chalicelib.errors import Refused
-from chalicelib.helpdesk import chats, receivers, shown, store
+from chalicelib.helpdesk import chats, message_views, recipients, store
 from chalicelib.helpdesk.chats import CONSULT, DESK, DIRECT, GROUPS, HOSPITAL, NOTICE
 from chalicelib.helpdesk.models import (
     SYSTEM,
@@ -20,10 +20,10 @@ from chalicelib.helpdesk.models import (
     Unread,
 )
 from chalicelib.helpdesk.store import Room
+from chalicelib.http.routing import Counted
 from chalicelib.identity.callers import DOCTOR, PATIENT, Caller
 from chalicelib.messaging import log, models, reading
 from chalicelib.messaging.models import IMAGE
-from chalicelib.web import Counted
 
 NOTICES, PERSONS, DESKS = 1, 2, 3  # msgType; 4 is groups
 BESIDE = 4000  # characters for what stands beside a text, where quotation marks and the like count more than once
@@ -44,7 +44,7 @@ def add(caller: Caller, draft: Draft, key: str | None) -> Counted[list[Added]]:
     _check(draft)
     own = _digest([caller.principal, key]) if key else ""
     before = _sent_by(caller, f"{own}:0") if own else ""
-    sender, targets = receivers.found(caller, draft, again=bool(before))
+    sender, targets = recipients.found(caller, draft, again=bool(before))
     if before not in ("", sender):
         raise Refused(errors.CONFLICT, "Idempotency-Key：已用于另一条消息")
     content, extra = _said(caller, draft, [name for _, _, name in targets] if key else [])
@@ -70,7 +70,7 @@ def find(caller: Caller, asked: MessagesAsked) -> Counted[list[Entry]]:
         reading.read_up_to(room.public_id, page)
         found, total = page.messages, page.last_seq
     in_order = found[::-1] if asked.sort == "asc" else found
-    return Counted(data=shown.entries(caller, room, in_order), count=total)
+    return Counted(data=message_views.entries(caller, room, in_order), count=total)
 
 
 def read(caller: Caller, asked: ReadAsked) -> None:
@@ -87,7 +87,7 @@ def _sent(caller: Caller, draft: Draft, where: tuple[str, str, str], one: models
     except Refused as refused:
         if refused.kind is not errors.NOT_ALLOWED or caller.kind != PATIENT or where[0] in GROUPS:
             raise
-    receivers.found(caller, draft, again=False)
+    recipients.found(caller, draft, again=False)
     return log.append(caller.tenant_id, *where, one)
 
 

@@ -12,8 +12,7 @@ from pydantic import (
 )
 from typing_extensions import TypedDict
 
-from chalicelib.web import Counted
-from chalicelib.wire import (
+from chalicelib.http.fields import (
     ID_LIMIT,
     Id,
     MessageId,
@@ -25,6 +24,7 @@ from chalicelib.wire import (
     one_of,
     whole,
 )
+from chalicelib.http.routing import Counted
 
 SESSION, MESSAGE, MOMENT = "87ba7679-b682-47e7-8499-0385dda22b66", "EDCZL-SY32-243Y-VWQ", "2026-01-05 09:30:00"
 STAFF, USER, SYSTEM = 1, 2, 3  # userType, sendType

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field, StrictBool
 
 from chalicelib.helpdesk.models import Card, Words
-from chalicelib.wire import Id, IdIfAny, IdText, Name, Whole, Wire
+from chalicelib.http.fields import Id, IdIfAny, IdText, Name, Whole, Wire
 
 
 class PostSaved(Wire):

@@ -1,7 +1,7 @@
 """Document 002: the messagecenter, a hospital's help desk. Its answers have an envelope of their own."""
 
 from chalicelib.errors import CONFLICT, NOT_FOUND
-from chalicelib.helpdesk import cards, desk, lists, messages, regrets, sessions
+from chalicelib.helpdesk import lists, messages, post_cards, queue, sessions, withdrawals_and_ratings
 from chalicelib.helpdesk.list_models import ListAsked, Listed
 from chalicelib.helpdesk.models import (
     Added,
@@ -23,8 +23,8 @@ from chalicelib.helpdesk.models import (
     Withdrawing,
 )
 from chalicelib.helpdesk.post_models import Duty, Post, PostKept, PostSaved
+from chalicelib.http.routing import Acting, Counted, Key, Routes
 from chalicelib.identity.callers import ADMIN, DOCTOR, PATIENT, SERVICE, SERVICE_STAFF, Caller
-from chalicelib.web import Acting, Counted, Key, Routes
 
 EVERYBODY = (PATIENT, DOCTOR, SERVICE_STAFF, ADMIN, SERVICE)
 DESK_ADMINS = (SERVICE_STAFF, ADMIN)
@@ -97,7 +97,7 @@ def close_chat_session(caller: Acting, body: SessionClosing) -> None:
 
     By either side; a note is its last message. It can be read, and at the desk the next who waits is let in.
     """
-    desk.close(caller, body)
+    queue.close(caller, body)
 
 
 @routes.post("/message/obtainShunt", callers=EVERYBODY, refusals=[NOT_FOUND, CONFLICT])
@@ -108,7 +108,7 @@ def obtain_shunt(caller: Acting, body: ShuntAsked) -> Session:
     who are on duty, have room and do what is asked for (type: a skill or a department; anybody where nobody does it).
     Where there is none, the place in the queue. Asked again it is the same session or place.
     """
-    return desk.obtain(caller, body.type)
+    return queue.obtain(caller, body.type)
 
 
 @routes.post("/message/updateReadById", callers=EVERYBODY, refusals=[NOT_FOUND])
@@ -126,7 +126,7 @@ def withdraw_message(caller: Acting, body: Withdrawing) -> None:
 
     The sender within two minutes, an admin at any time; 404 else. Its place stays.
     """
-    regrets.withdraw(caller, body)
+    withdrawals_and_ratings.withdraw(caller, body)
 
 
 @routes.post("/message/appraiseMessage", callers=EVERYBODY, refusals=[NOT_FOUND, CONFLICT])
@@ -135,13 +135,13 @@ def appraise_message(caller: Acting, body: Appraisal) -> None:
 
     Once for each reader, who may change it; 409 for one's own message.
     """
-    regrets.appraise(caller, body)
+    withdrawals_and_ratings.appraise(caller, body)
 
 
 @routes.post("/message/oneUserPosition", callers=EVERYBODY, refusals=[NOT_FOUND])
 def one_user_position(caller: Acting, body: PostAsked) -> Card:
     """岗位名片"""
-    return cards.of_post(caller, body)
+    return post_cards.of_post(caller, body)
 
 
 @routes.post("/message/oneUserConversation", callers=EVERYBODY, refusals=[NOT_FOUND, CONFLICT])
@@ -151,7 +151,7 @@ def one_user_conversation(caller: Acting, body: PeerPost) -> Pair:
     The chat between the caller (by the post of the header positionId, 0 for none) and who holds the other post, made
     once, with both cards.
     """
-    return cards.conversation(caller, body)
+    return post_cards.conversation(caller, body)
 
 
 @routes.post("/message/savePost", callers=DESK_ADMINS, refusals=[NOT_FOUND, CONFLICT])
@@ -160,7 +160,7 @@ def save_post(caller: Caller, body: PostSaved) -> PostKept:
 
     Each member of staff holds one post at most. Who waits at the desk is let in where a higher cap makes room.
     """
-    return cards.save(caller, body)
+    return post_cards.save(caller, body)
 
 
 @routes.post("/message/setDuty", callers=DESK_ADMINS, refusals=[NOT_FOUND])
@@ -169,7 +169,7 @@ def set_duty(caller: Caller, body: Duty) -> None:
 
     Who is on duty is given patients. Sessions that are open stay with who goes off duty.
     """
-    cards.set_duty(caller, body)
+    post_cards.set_duty(caller, body)
 
 
 @routes.post("/message/postList", callers=DESK_ADMINS)
@@ -178,4 +178,4 @@ def post_list(caller: Caller) -> Counted[list[Post]]:
 
     With how many sessions of the desk each has open.
     """
-    return cards.listed(caller)
+    return post_cards.listed(caller)

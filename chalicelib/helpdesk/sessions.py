@@ -3,7 +3,7 @@
 from chalicelib import errors
 from chalicelib.adapters import mysql
 from chalicelib.errors import Refused
-from chalicelib.helpdesk import chats, desk
+from chalicelib.helpdesk import chats, queue
 from chalicelib.helpdesk.chats import DIRECT, GROUPS
 from chalicelib.helpdesk.models import Session, SessionAsked
 from chalicelib.identity.callers import PATIENT, Caller
@@ -16,7 +16,7 @@ def create(caller: Caller, asked: SessionAsked) -> Session:
     """Find or open the caller's chat with somebody, or with the desk; what was closed is open again."""
     _check_tenant(caller, asked.receiveEntId)
     if asked.msgType == DESKS and caller.kind == PATIENT:
-        return desk.come(caller, asked.customerserviceName or None)
+        return queue.come(caller, asked.customerserviceName or None)
     if not asked.receiveId:
         raise Refused(errors.BAD_PARAMETER, "receiveId：必填")
     if asked.msgType == GROUP:
@@ -29,7 +29,7 @@ def create(caller: Caller, asked: SessionAsked) -> Session:
     if asked.msgType == DESKS:
         if known[person]["kind"] != "patient":
             raise Refused(errors.NOT_FOUND, "用户不存在")
-        return desk.take(caller, person)
+        return queue.take(caller, person)
     return _direct(caller, person)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from chalicelib import errors
 from chalicelib.errors import Refused
-from chalicelib.identity import keys, tokens
+from chalicelib.identity import internal_keys, tokens
 from chalicelib.people import tenants
 
 PUBLIC = "public"  # anybody, of a tenant
@@ -46,7 +46,7 @@ def identify(headers: Mapping[str, str], allowed: frozenset[str], address: str =
     if PUBLIC in allowed:
         return _visitor(headers, address)
     if SERVICE in allowed and "x-internal-key" in headers:
-        caller = Caller(keys.tenant_of(headers["x-internal-key"]), SERVICE)
+        caller = Caller(internal_keys.tenant_of(headers["x-internal-key"]), SERVICE)
     else:
         caller = _signed_in(headers, address)
     if caller.kind not in allowed:

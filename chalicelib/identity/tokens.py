@@ -11,7 +11,7 @@ import secrets
 from dataclasses import dataclass
 
 from chalicelib import clock
-from chalicelib.adapters import copies, mysql
+from chalicelib.adapters import cache, mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.settings import settings
 
@@ -72,7 +72,7 @@ def revoke_hash(token_hash: bytes) -> None:
             hashed=token_hash,
         )
     )
-    copies.bury(_key(token_hash))
+    cache.bury(_key(token_hash))
 
 
 def revoke_all(tx: Tx, tenant_id: int, principal: str) -> None:
@@ -102,7 +102,7 @@ def reconsider(tenant_id: int, principal: str) -> None:
         )
     )
     for row in rows:
-        copies.bury(_key(row["token_hash"]))
+        cache.bury(_key(row["token_hash"]))
 
 
 def hashed(token: str) -> bytes:
@@ -115,8 +115,8 @@ def _key(hashed: bytes) -> str:
 
 
 def _copied(hashed: bytes) -> Session | None:
-    copy = copies.read(_key(hashed))
-    return Session(*json.loads(copy)) if copy and copy != copies.TOMBSTONE else None
+    copy = cache.read(_key(hashed))
+    return Session(*json.loads(copy)) if copy and copy != cache.TOMBSTONE else None
 
 
 def _stored(hashed: bytes) -> Session | None:
@@ -137,5 +137,5 @@ def _stored(hashed: bytes) -> Session | None:
     principal = row["principal"].decode()
     session = Session(row["tenant_id"], principal, row["kind"], row["platform"], row["expires_at"])
     copy = [session.tenant_id, principal, session.kind, session.platform, session.expires_at]
-    copies.write(_key(hashed), json.dumps(copy))
+    cache.write(_key(hashed), json.dumps(copy))
     return session

@@ -4,12 +4,13 @@ from chalicelib import clock, errors
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.errors import Refused
+from chalicelib.http.fields import ID_LIMIT
 from chalicelib.identity.callers import Caller
 from chalicelib.inbox import store
 from chalicelib.inbox.models import AllRead, Asked, MessageRead, Sending, SiteMessage, UnreadCount
-from chalicelib.notices import outbox, store_inbox
+from chalicelib.notifications import site_messages
+from chalicelib.outbox import outbox
 from chalicelib.people import persons
-from chalicelib.wire import ID_LIMIT
 
 SITE_MESSAGE = 1200  # the type of its event at /notify
 IS_READ = {"unread": False, "read": True, "all": None}
@@ -71,7 +72,7 @@ def set_all_read(caller: Caller, whose: AllRead) -> None:
 def _send(tx: Tx, caller: Caller, text: str, user_ids: list[int], key: str | None) -> None:
     now = clock.now()
     # First: what was sent before is answered as before, also when somebody has been locked out since.
-    message_id = store_inbox.insert(tx, caller.tenant_id, _sender(caller), key, text, user_ids, now)
+    message_id = site_messages.insert(tx, caller.tenant_id, _sender(caller), key, text, user_ids, now)
     unknown = sorted(set(user_ids) - persons.reachable(tx, caller.tenant_id, user_ids))
     if unknown:
         more = f" 等 {len(unknown)} 人" if len(unknown) > NAMED else ""
@@ -93,4 +94,4 @@ def _sender(caller: Caller) -> str:
 
 def _mark(caller: Caller, message_ids: list[int]) -> int:
     who = (caller.tenant_id, caller.user_id)
-    return mysql.autocommit(lambda tx: store_inbox.mark_read(tx, *who, message_ids, clock.now()))
+    return mysql.autocommit(lambda tx: site_messages.mark_read(tx, *who, message_ids, clock.now()))

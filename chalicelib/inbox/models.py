@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from chalicelib.wire import ChatText, Id, IdIfAny, IdText, PageSize, RetryKey, Wire
+from chalicelib.http.fields import ChatText, Id, IdIfAny, IdText, PageSize, RetryKey, Wire
 
 TEXT = "本院国庆节期间门诊照常。"
 

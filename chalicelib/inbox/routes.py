@@ -1,10 +1,10 @@
 """The site messages (站内消息) of document 000."""
 
 from chalicelib.errors import CONFLICT, NOT_FOUND
+from chalicelib.http.routing import Key, Routes
 from chalicelib.identity.callers import ADMIN, DOCTOR, PATIENT, SERVICE, SERVICE_STAFF, Caller
 from chalicelib.inbox import messages
 from chalicelib.inbox.models import AllRead, Asked, MessageRead, Sending, SiteMessage, UnreadCount
-from chalicelib.web import Key, Routes
 
 routes = Routes(__name__)
 STAFF = [DOCTOR, SERVICE_STAFF, ADMIN]

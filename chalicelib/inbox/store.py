@@ -1,4 +1,4 @@
-"""Somebody's site messages as MySQL has them. What is written is core: notices/store_inbox.py."""
+"""Somebody's site messages as MySQL has them. What is written is core: notifications/site_messages.py."""
 
 from collections.abc import Collection
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from chalicelib import clock
-from chalicelib.adapters import ws_push
+from chalicelib.adapters.aws import ws_push
 from chalicelib.messaging import delivery, sockets
 from chalicelib.messaging.delivery import MOST, Listener
 from chalicelib.messaging.sockets import Socket

@@ -3,7 +3,7 @@
 from typing import Any
 
 from chalicelib.adapters import mysql, redis
-from chalicelib.messaging import feed, frames, sockets, store_reading
+from chalicelib.messaging import feed, frames, reading_store, sockets
 from chalicelib.messaging.models import Message, Written
 
 AT_ONCE = 100  # feeds of one round trip
@@ -12,7 +12,7 @@ AT_ONCE = 100  # feeds of one round trip
 def run(tenant_id: int, payload: dict[str, Any]) -> None:
     """Raises redis.Down: then it is done again."""
     public_id = payload["conversation"]
-    found = mysql.autocommit(lambda tx: store_reading.one(tx, tenant_id, public_id, payload["seq"]))
+    found = mysql.autocommit(lambda tx: reading_store.one(tx, tenant_id, public_id, payload["seq"]))
     if found is None:
         return
     message, prev_id, principals = found

@@ -7,9 +7,9 @@ from chalicelib import clock, errors
 from chalicelib.adapters import mysql, redis
 from chalicelib.adapters.redis import Call
 from chalicelib.errors import Refused
-from chalicelib.messaging import feed, frames, ids, sockets, store, tail
+from chalicelib.messaging import feed, frames, ids, recent_cache, sockets, store
 from chalicelib.messaging.models import Draft, Message, Written
-from chalicelib.notices import outbox
+from chalicelib.outbox import outbox
 
 logger = logging.getLogger(__name__)
 
@@ -25,8 +25,8 @@ def append(tenant_id: int, kind: str | None, public_id: str, sender: str, draft:
     names another message.
     """
     writer = ids.nonce()
-    written = tail.marked(public_id, writer, lambda: _stored(tenant_id, kind, public_id, sender, draft))
-    shown = tail.publishing(public_id, writer, written, sender)
+    written = recent_cache.marked(public_id, writer, lambda: _stored(tenant_id, kind, public_id, sender, draft))
+    shown = recent_cache.publishing(public_id, writer, written, sender)
     _show(tenant_id, public_id, written, shown, feed.message(public_id, written))
     return written.message
 
@@ -46,8 +46,8 @@ def withdraw(tenant_id: int, public_id: str, message_id: str, principal: str) ->
             raise Refused(errors.NOT_FOUND, "消息不存在，或已超过2分钟不能撤回")
         return written
 
-    written = tail.marked(public_id, writer, take_back)
-    shown = tail.publishing(public_id, writer, written, "")
+    written = recent_cache.marked(public_id, writer, take_back)
+    shown = recent_cache.publishing(public_id, writer, written, "")
     _show(tenant_id, public_id, written, shown, feed.withdrawn(public_id, written))
     return written.message
 
@@ -59,7 +59,7 @@ def _show(tenant_id: int, public_id: str, written: Written, shown: Call, event: 
     try:
         _, *answers = redis.run_all([shown, *feed.emitting(tenant_id, written.principals, event)], insist=True)
     except redis.Down as down:
-        tail.doubt(public_id)
+        recent_cache.doubt(public_id)
         logger.warning("message not published", extra={"ids": {"reason": str(down), "seq": written.message.seq}})
         return
     told = feed.told(written.principals, event, answers)

@@ -13,7 +13,7 @@ from chalicelib import clock, errors
 from chalicelib.adapters import mysql, redis
 from chalicelib.adapters.mysql import Tx
 from chalicelib.errors import Refused
-from chalicelib.messaging import ids, store, store_membership, tail
+from chalicelib.messaging import ids, membership_store, recent_cache, store
 from chalicelib.messaging.models import Detail
 
 CLIENT = "client"  # made by a participant: whoever knows the id may join
@@ -34,7 +34,7 @@ def create(
     def make(tx: Tx) -> str:
         public_id = ids.new_conversation()
         made = (tenant_id, public_id, kind, principals, clock.now(), conversation_type)
-        store_membership.name(tx, store.create(tx, *made), creator, retry_key, made_of)
+        membership_store.name(tx, store.create(tx, *made), creator, retry_key, made_of)
         return public_id
 
     try:
@@ -42,7 +42,7 @@ def create(
     except mysql.Duplicate:
         if retry_key is None:
             raise
-    found = mysql.autocommit(lambda tx: store_membership.find_made(tx, tenant_id, creator, retry_key))
+    found = mysql.autocommit(lambda tx: membership_store.find_made(tx, tenant_id, creator, retry_key))
     if found is None or found[1] != made_of:
         raise Refused(errors.CONFLICT, "Idempotency-Key：已用于另一个会话")
     return found[0]
@@ -57,8 +57,8 @@ def join(tenant_id: int, public_id: str, principal: str) -> None:
 
     def sit(tx: Tx) -> None:
         now = clock.now()
-        conversation = store_membership.hold(tx, conversation_id)
-        seat = store_membership.hold_seats(tx, tenant_id, conversation_id, [principal], now)[principal]
+        conversation = membership_store.hold(tx, conversation_id)
+        seat = membership_store.hold_seats(tx, tenant_id, conversation_id, [principal], now)[principal]
         if seat["left_at"] is None:
             return
         if seat["kicked_at"] is not None:
@@ -76,10 +76,10 @@ def leave(tenant_id: int, public_id: str, principal: str) -> None:
     conversation_id = _found(tenant_id, public_id, (CLIENT,))
 
     def stand(tx: Tx) -> None:
-        store_membership.hold(tx, conversation_id)
-        if not store_membership.hold_own_seats(tx, conversation_id, [principal]):
+        membership_store.hold(tx, conversation_id)
+        if not membership_store.hold_own_seats(tx, conversation_id, [principal]):
             raise _missing()
-        store_membership.stand(tx, conversation_id, [principal], clock.now(), kicked=False)
+        membership_store.stand(tx, conversation_id, [principal], clock.now(), kicked=False)
 
     _change(public_id, [principal], stand)
 
@@ -90,8 +90,8 @@ def seat(tenant_id: int, public_id: str, principals: list[str]) -> None:
 
     def sit(tx: Tx) -> None:
         now = clock.now()
-        conversation = store_membership.hold(tx, conversation_id)
-        store_membership.hold_seats(tx, tenant_id, conversation_id, principals, now)
+        conversation = membership_store.hold(tx, conversation_id)
+        membership_store.hold_seats(tx, tenant_id, conversation_id, principals, now)
         _sit(tx, conversation_id, principals, conversation["last_seq"], now)
 
     _change(public_id, principals, sit)
@@ -102,9 +102,9 @@ def put_out(tenant_id: int, public_id: str, principals: list[str]) -> None:
     conversation_id = _found(tenant_id, public_id, (CLIENT, SERVICE))
 
     def stand(tx: Tx) -> None:
-        store_membership.hold(tx, conversation_id)
-        store_membership.hold_own_seats(tx, conversation_id, principals)
-        store_membership.stand(tx, conversation_id, principals, clock.now(), kicked=True)
+        membership_store.hold(tx, conversation_id)
+        membership_store.hold_own_seats(tx, conversation_id, principals)
+        membership_store.stand(tx, conversation_id, principals, clock.now(), kicked=True)
 
     _change(public_id, principals, stand)
 
@@ -118,7 +118,7 @@ def archive(tenant_id: int, public_ids: list[str], archived: bool) -> None:
 
     def change(tx: Tx) -> None:
         at = clock.now() if archived else None
-        if store_membership.archive(tx, tenant_id, wanted, (CLIENT, SERVICE), at) < len(wanted):
+        if membership_store.archive(tx, tenant_id, wanted, (CLIENT, SERVICE), at) < len(wanted):
             raise _missing()
 
     mysql.transact(change)
@@ -126,24 +126,24 @@ def archive(tenant_id: int, public_ids: list[str], archived: bool) -> None:
 
 def reseated(seats: Mapping[str, list[str]]) -> None:
     """Seats, by public id, were taken or given up in a transaction that has committed: no tail shows them as before."""
-    calls = [tail.unseating(public_id, ids.nonce(), principals) for public_id, principals in seats.items()]
+    calls = [recent_cache.unseating(public_id, ids.nonce(), principals) for public_id, principals in seats.items()]
     if redis.attempt_all(calls, insist=True) is None:
         for public_id in seats:
-            tail.doubt(public_id)
+            recent_cache.doubt(public_id)
 
 
 def joined(tenant_id: int, principal: str) -> list[str]:
     """Return the public ids of all conversations that a principal takes part in, of whatever kind."""
-    return mysql.autocommit(lambda tx: store_membership.joined(tx, tenant_id, principal))
+    return mysql.autocommit(lambda tx: membership_store.joined(tx, tenant_id, principal))
 
 
 def detail(tenant_id: int, public_id: str, principal: str) -> Detail | None:
     """Return what a participant may know of a conversation; None for anybody else."""
-    return mysql.autocommit(lambda tx: store_membership.detail(tx, tenant_id, public_id, principal))
+    return mysql.autocommit(lambda tx: membership_store.detail(tx, tenant_id, public_id, principal))
 
 
 def _found(tenant_id: int, public_id: str, kinds: tuple[str, ...]) -> int:
-    found = mysql.autocommit(lambda tx: store_membership.find(tx, tenant_id, public_id, kinds))
+    found = mysql.autocommit(lambda tx: membership_store.find(tx, tenant_id, public_id, kinds))
     if found is None:
         raise _missing()
     return found
@@ -154,13 +154,13 @@ def _missing() -> Refused:
 
 
 def _sit(tx: Tx, conversation_id: int, principals: list[str], last_seq: int, now: int) -> None:
-    store_membership.sit(tx, conversation_id, principals, last_seq, now)
-    if store_membership.count(tx, conversation_id) > FULL:
+    membership_store.sit(tx, conversation_id, principals, last_seq, now)
+    if membership_store.count(tx, conversation_id) > FULL:
         raise Refused(errors.CONFLICT, f"会话成员已满，最多 {FULL} 人")
 
 
 def _change(public_id: str, principals: list[str], change: Callable[[Tx], None]) -> None:
     writer = ids.nonce()
-    tail.marked(public_id, writer, lambda: mysql.transact(change))
-    if not redis.attempt(*tail.unseating(public_id, writer, principals), insist=True):
-        tail.doubt(public_id)
+    recent_cache.marked(public_id, writer, lambda: mysql.transact(change))
+    if not redis.attempt(*recent_cache.unseating(public_id, writer, principals), insist=True):
+        recent_cache.doubt(public_id)

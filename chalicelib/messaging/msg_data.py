@@ -7,7 +7,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from chalicelib.files import links
-from chalicelib.identity import sessions
+from chalicelib.identity import session_names
 from chalicelib.messaging.models import Message
 
 WITHDRAWN_STATUS = -1
@@ -33,7 +33,7 @@ def of_message(public_id: str, message: Message) -> MsgData:
     return {
         "MsgId": message.id,
         "ConversationID": public_id,
-        "FromSession": sessions.shown(message.sender),
+        "FromSession": session_names.shown(message.sender),
         "SendTime": message.sent_at,
         "Status": WITHDRAWN_STATUS if message.withdrawn else message.status,
         "Type": message.type,
@@ -50,7 +50,7 @@ def event(kind: int, event: dict[str, Any], content: dict[str, Any], cursor: str
     return {
         "MsgId": event.get("id", ""),
         "ConversationID": event.get("conversation", ""),
-        "FromSession": sessions.shown(event.get("from", "")),
+        "FromSession": session_names.shown(event.get("from", "")),
         "SendTime": event.get("at", 0),
         "Status": 0,
         "Type": kind,

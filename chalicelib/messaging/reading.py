@@ -9,9 +9,9 @@ from chalicelib.adapters import mysql, redis
 from chalicelib.adapters.mysql import Tx
 from chalicelib.adapters.redis import Call
 from chalicelib.errors import Refused
-from chalicelib.messaging import feed, frames, ids, sockets, store_reading, tail
+from chalicelib.messaging import feed, frames, ids, reading_store, recent_cache, sockets
 from chalicelib.messaging.models import Message, Seat, Snapshot
-from chalicelib.messaging.tail import View
+from chalicelib.messaging.recent_cache import View
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,21 +31,21 @@ def newest(public_id: str, principal: str, limit: int, beside: Sequence[Call] = 
     Without Redis each of those answers is None. Who may read is for the caller to find out.
     """
     try:
-        answer, *others = redis.run_all([tail.reading(public_id, limit, principal, ids.nonce()), *beside])
+        answer, *others = redis.run_all([recent_cache.reading(public_id, limit, principal, ids.nonce()), *beside])
     except redis.Down:
-        found = mysql.autocommit(lambda tx: store_reading.snapshot(tx, public_id, principal, limit))
-        tail.doubt(public_id)
+        found = mysql.autocommit(lambda tx: reading_store.snapshot(tx, public_id, principal, limit))
+        recent_cache.doubt(public_id)
         return _page(found, principal, limit, ""), [None] * len(beside)
-    return _believed(public_id, principal, tail.view(public_id, principal, answer), limit), others
+    return _believed(public_id, principal, recent_cache.view(public_id, principal, answer), limit), others
 
 
 def older(public_id: str, message_id: str, limit: int) -> list[Message]:
     """Return messages strictly older than the given one, newest first. Refused 400 where it is not of this log."""
-    messages = mysql.autocommit(lambda tx: store_reading.older(tx, public_id, message_id, limit))
+    messages = mysql.autocommit(lambda tx: reading_store.older(tx, public_id, message_id, limit))
     if messages is None:
         raise Refused(errors.BAD_PARAMETER, "msg_id：不是该会话的消息")
     if any(message.withdrawn for message in messages):  # the tail may not know it yet
-        tail.doubt(public_id)
+        recent_cache.doubt(public_id)
     return messages
 
 
@@ -58,16 +58,16 @@ def span(
     """
 
     def read(tx: Tx) -> list[Message]:
-        found = store_reading.bounds(tx, tenant_id, public_id, principal, low, high)
+        found = reading_store.bounds(tx, tenant_id, public_id, principal, low, high)
         if found is None:
             raise Refused(errors.NOT_FOUND, "会话不存在")
         if (low and not found["low"]) or (high and not found["high"]):
             raise Refused(errors.BAD_PARAMETER, "消息编号：不是该会话的消息")
-        return store_reading.span(tx, **found, limit=limit, newest_first=newest_first)
+        return reading_store.span(tx, **found, limit=limit, newest_first=newest_first)
 
     messages = mysql.autocommit(read)
     if any(message.withdrawn for message in messages) or _is_ahead(public_id, principal, messages):
-        tail.doubt(public_id)
+        recent_cache.doubt(public_id)
     return messages
 
 
@@ -76,26 +76,26 @@ def read_up_to(public_id: str, page: Page) -> None:
     seat = page.seat
     if seat is None or seat.read_seq >= page.last_seq:
         return
-    moved = mysql.autocommit(lambda tx: store_reading.move_read(tx, public_id, seat.principal, page.last_seq))
+    moved = mysql.autocommit(lambda tx: reading_store.move_read(tx, public_id, seat.principal, page.last_seq))
     if moved is None:
         return
     now_seated, principals = moved
     event = feed.read(public_id, page.messages[0].id, seat.principal, clock.now())
     answers = redis.attempt_all(
-        [tail.reseating(public_id, page.version, now_seated), *feed.emitting(page.tenant_id, principals, event)]
+        [recent_cache.reseating(public_id, page.version, now_seated), *feed.emitting(page.tenant_id, principals, event)]
     )
     if answers is None:
-        tail.doubt(public_id)
+        recent_cache.doubt(public_id)
     else:
         sockets.push(page.tenant_id, frames.parcels(feed.told(principals, event, answers[1:])))
 
 
 def hide(public_id: str, principal: str) -> None:
     """Take the conversation off the principal's list until its next message. Refused 404 for no participant."""
-    seat = mysql.autocommit(lambda tx: store_reading.hide(tx, public_id, principal))
+    seat = mysql.autocommit(lambda tx: reading_store.hide(tx, public_id, principal))
     if seat is None:
         raise Refused(errors.NOT_FOUND, "会话不存在")
-    tail.reseat(public_id, "", seat)
+    recent_cache.reseat(public_id, "", seat)
 
 
 def heads(public_ids: list[str], principal: str) -> dict[str, Page]:
@@ -103,14 +103,16 @@ def heads(public_ids: list[str], principal: str) -> dict[str, Page]:
     if not public_ids:
         return {}
     try:
-        answers = redis.run_all([tail.reading(public_id, 1, principal, ids.nonce()) for public_id in public_ids])
+        answers = redis.run_all(
+            [recent_cache.reading(public_id, 1, principal, ids.nonce()) for public_id in public_ids]
+        )
     except redis.Down:
-        found = mysql.autocommit(lambda tx: store_reading.snapshots(tx, public_ids, principal))
+        found = mysql.autocommit(lambda tx: reading_store.snapshots(tx, public_ids, principal))
         for public_id in found:
-            tail.doubt(public_id)
+            recent_cache.doubt(public_id)
         return {public_id: _page(snapshot, principal, 1, "") for public_id, snapshot in found.items()}
     views = {
-        public_id: tail.view(public_id, principal, answer)
+        public_id: recent_cache.view(public_id, principal, answer)
         for public_id, answer in zip(public_ids, answers, strict=True)
     }
     whole = {public_id: _seen(view) for public_id, view in views.items() if view.verdict == "whole"}
@@ -121,27 +123,27 @@ def _believed(public_id: str, principal: str, view: View, limit: int) -> Page:
     if view.verdict == "whole":
         return _seen(view)
     if view.verdict == "stale":
-        last_seq, changes, seat = mysql.autocommit(lambda tx: store_reading.head(tx, public_id, principal))
+        last_seq, changes, seat = mysql.autocommit(lambda tx: reading_store.head(tx, public_id, principal))
         if seat and (last_seq, changes) == (view.last_seq, view.changes):
-            [version] = redis.attempt_all([tail.confirming(public_id, view, seat)]) or [None]
+            [version] = redis.attempt_all([recent_cache.confirming(public_id, view, seat)]) or [None]
             return Page(view.messages, last_seq, seat, view.tenant_id, version or "")
-    found = mysql.autocommit(lambda tx: store_reading.snapshot(tx, public_id, principal, tail.KEPT))
+    found = mysql.autocommit(lambda tx: reading_store.snapshot(tx, public_id, principal, recent_cache.KEPT))
     if found.seat(principal) is None:  # a stranger, or no such conversation: nothing is kept for them
         return _page(found, principal, limit, "")
-    [version] = _kept({public_id: view}, [tail.refilling(public_id, view, found)])
+    [version] = _kept({public_id: view}, [recent_cache.refilling(public_id, view, found)])
     return _page(found, principal, limit, version)
 
 
 def _is_ahead(public_id: str, principal: str, messages: list[Message]) -> bool:
     """Whether what came from MySQL may be more than the tail shows; what is older than a comparison is in it."""
     newest = max(messages, key=lambda message: message.seq, default=None)
-    if newest is None or newest.sent_at < clock.now() - 2 * tail.BELIEVED * clock.SECOND:
+    if newest is None or newest.sent_at < clock.now() - 2 * recent_cache.BELIEVED * clock.SECOND:
         return False
     try:
-        answer = redis.run(*tail.reading(public_id, 1, principal, ids.nonce()))
+        answer = redis.run(*recent_cache.reading(public_id, 1, principal, ids.nonce()))
     except redis.Down:
         return True
-    return tail.view(public_id, principal, answer).last_seq < newest.seq
+    return recent_cache.view(public_id, principal, answer).last_seq < newest.seq
 
 
 def _brought(views: dict[str, View], principal: str) -> dict[str, Page]:
@@ -149,7 +151,7 @@ def _brought(views: dict[str, View], principal: str) -> dict[str, Page]:
     missing = {public_id: view for public_id, view in views.items() if view.verdict != "whole"}
     if not missing:
         return {}
-    found = mysql.autocommit(lambda tx: store_reading.snapshots(tx, list(missing), principal))
+    found = mysql.autocommit(lambda tx: reading_store.snapshots(tx, list(missing), principal))
     theirs = {public_id: missing[public_id] for public_id in found}
     versions = _kept(theirs, [_renewing(public_id, view, found[public_id]) for public_id, view in theirs.items()])
     return {
@@ -162,8 +164,8 @@ def _renewing(public_id: str, view: View, found: Snapshot) -> Call:
     """A tail that MySQL agrees with keeps what it has; another is left with the newest message alone."""
     agreed = (view.last_seq, view.changes) == (found.last_seq, found.changes)
     if view.verdict == "stale" and agreed:
-        return tail.confirming(public_id, view, found.seats[0])
-    return tail.refilling(public_id, view, found)
+        return recent_cache.confirming(public_id, view, found.seats[0])
+    return recent_cache.refilling(public_id, view, found)
 
 
 def _kept(views: dict[str, View], calls: list[Call]) -> list[str]:
@@ -171,9 +173,9 @@ def _kept(views: dict[str, View], calls: list[Call]) -> list[str]:
     versions = redis.attempt_all(calls) or [None] * len(calls)
     for (public_id, view), version in zip(views.items(), versions, strict=True):
         if version:
-            tail.believe(public_id, view)
+            recent_cache.believe(public_id, view)
         else:
-            tail.doubt(public_id)
+            recent_cache.doubt(public_id)
     return [version or "" for version in versions]
 
 

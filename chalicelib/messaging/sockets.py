@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from chalicelib import clock, logs
-from chalicelib.adapters import copies, mysql, ws_push
+from chalicelib.adapters import cache, mysql
+from chalicelib.adapters.aws import ws_push
 from chalicelib.errors import Refused
-from chalicelib.messaging import feed, store_sockets
+from chalicelib.messaging import feed, socket_store
 from chalicelib.settings import settings
 
 logger = logging.getLogger(__name__)
@@ -44,16 +45,16 @@ class Parcel:
 def opened(connection_id: str, socket: Socket, tx: mysql.Tx) -> None:
     """Know a socket. After the commit: outdate()."""
     where = (connection_id, socket.tenant_id, socket.principal, socket.token_hash, socket.events)
-    store_sockets.insert(tx, *where, clock.now())
+    socket_store.insert(tx, *where, clock.now())
 
 
 def outdate(tenant_id: int, principal: str) -> None:
     """Somebody's sockets are others than a moment ago."""
-    copies.outdate(_key(tenant_id, principal))
+    cache.outdate(_key(tenant_id, principal))
 
 
 def find(connection_id: str) -> Socket | None:
-    row = mysql.autocommit(lambda tx: store_sockets.find(tx, connection_id))
+    row = mysql.autocommit(lambda tx: socket_store.find(tx, connection_id))
     if row is None:
         return None
     return Socket(row["tenant_id"], row["principal"].decode(), row["token_hash"], bool(row["events"]))
@@ -62,7 +63,7 @@ def find(connection_id: str) -> Socket | None:
 def closed(connection_id: str, younger: int = 0) -> None:
     """Forget a socket, unless it was opened less than so many microseconds ago."""
     before = clock.now() - younger + 1
-    row = mysql.transact(lambda tx: store_sockets.delete(tx, connection_id, before))
+    row = mysql.transact(lambda tx: socket_store.delete(tx, connection_id, before))
     if row:
         outdate(row["tenant_id"], row["principal"].decode())
 
@@ -81,7 +82,7 @@ def push(tenant_id: int, parcels: Iterable[Parcel]) -> None:
 
 def _addressed(tenant_id: int, parcels: list[Parcel]) -> list[tuple[str, str]]:
     """Return the connection and text of each frame that is to be written."""
-    unknown = [one.principal for one in parcels if one.listening in (None, copies.TOMBSTONE)]
+    unknown = [one.principal for one in parcels if one.listening in (None, cache.TOMBSTONE)]
     looked_up = _looked_up(tenant_id, unknown) if unknown else {}
     found = []
     for one in parcels:
@@ -98,7 +99,7 @@ def encoded(frame: object) -> str:
 def sweep() -> int:
     """Close the sockets whose token has died; return how many."""
     now = clock.now()
-    rows = mysql.autocommit(lambda tx: store_sockets.dead(tx, now, now - OLDEST, BATCH))
+    rows = mysql.autocommit(lambda tx: socket_store.dead(tx, now, now - OLDEST, BATCH))
     for row in rows:
         if not close(row["connection_id"].decode()) and row["opened_at"] <= now - OLDEST:
             closed(row["connection_id"].decode())
@@ -117,12 +118,12 @@ def close(connection_id: str) -> bool:
 
 
 def _looked_up(tenant_id: int, principals: list[str]) -> dict[str, list[tuple[str, int]]]:
-    rows = mysql.autocommit(lambda tx: store_sockets.of_principals(tx, tenant_id, principals))
+    rows = mysql.autocommit(lambda tx: socket_store.of_principals(tx, tenant_id, principals))
     found: dict[str, list[tuple[str, int]]] = {principal: [] for principal in principals}
     for row in rows:
         found[row["principal"].decode()].append((row["connection_id"].decode(), row["events"]))
     for principal, listening in found.items():
-        copies.write(_key(tenant_id, principal), json.dumps(listening))
+        cache.write(_key(tenant_id, principal), json.dumps(listening))
     return found
 
 

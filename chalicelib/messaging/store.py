@@ -4,9 +4,9 @@ import json
 
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.messaging import ids
+from chalicelib.messaging.message_jobs import CROWD, LEFT_UNREAD, TOLD_AT_ONCE
 from chalicelib.messaging.models import Draft, Message, Written
-from chalicelib.messaging.promises import CROWD, LEFT_UNREAD, TOLD_AT_ONCE
-from chalicelib.notices import store as notices
+from chalicelib.outbox import store as notices
 
 PARTICIPANTS = f"""
     SELECT principal FROM participants

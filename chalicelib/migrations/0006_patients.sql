@@ -7,7 +7,7 @@ CREATE TABLE patients (
     birthday       DATE NULL,
     phone          VARCHAR(20) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT '',
     id_type        VARCHAR(2) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT '',  -- 99 身份证
-    id_sealed      VARBINARY(255) NULL,  -- the number, as identity/sealing.py keeps it
+    id_sealed      VARBINARY(255) NULL,  -- the number, as crypto/field_encryption.py keeps it
     id_blind       BINARY(32) NULL,  -- what it is found by
     province       VARCHAR(64) NOT NULL DEFAULT '',
     city           VARCHAR(64) NOT NULL DEFAULT '',

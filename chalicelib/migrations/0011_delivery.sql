@@ -1,4 +1,4 @@
--- What must happen after the answer: one row in the transaction that caused it (notices/outbox.py).
+-- What must happen after the answer: one row in the transaction that caused it (outbox/outbox.py).
 CREATE TABLE outbox (
     outbox_id   BIGINT PRIMARY KEY AUTO_INCREMENT,
     tenant_id   BIGINT NOT NULL,

@@ -96,7 +96,7 @@ CREATE TABLE refunds_due (
     KEY listed (tenant_id, book_id)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
 
--- What a hospital decides about booking; one that has no row has the defaults of booking/rules.py.
+-- What a hospital decides about booking; one that has no row has the defaults of booking/schedules/rules.py.
 CREATE TABLE booking_rules (
     tenant_id       BIGINT PRIMARY KEY,
     days_ahead      SMALLINT NOT NULL,

@@ -1,4 +1,4 @@
--- A hospital's WeChat official account. Its secret is sealed (identity/sealing.py).
+-- A hospital's WeChat official account. Its secret is sealed (crypto/field_encryption.py).
 CREATE TABLE bas_tenant_wechat_mp (
     tenant_id      BIGINT PRIMARY KEY,
     app_id         VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,

@@ -1,5 +1,5 @@
 -- A hospital's merchant accounts at WeChat Pay. One is in use; what was paid through another goes back through that one.
--- What WeChat must not lose to a stolen database is sealed (identity/sealing.py).
+-- What WeChat must not lose to a stolen database is sealed (crypto/field_encryption.py).
 CREATE TABLE wechat_merchants (
     tenant_id           BIGINT NOT NULL,
     mch_id              VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,

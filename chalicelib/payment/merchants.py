@@ -5,11 +5,11 @@ import json
 from chalicelib import errors
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row, Tx
-from chalicelib.adapters.wechat_pay_terms import Merchant
+from chalicelib.adapters.wechat_pay.types import Merchant
+from chalicelib.crypto import field_encryption
 from chalicelib.errors import Refused
-from chalicelib.identity import sealing
-from chalicelib.official import account
 from chalicelib.settings import settings
+from chalicelib.wechat_account import account
 
 TABLE = "wechat_merchants"
 COLUMNS = "mch_id, in_use, version, sign_type, key_sealed, serial, private_key_sealed, certificate, public_keys"
@@ -80,9 +80,11 @@ def save(tx: Tx, tenant_id: int, merchant: Merchant, by: int, now: int) -> None:
         mch_id=merchant.mch_id,
         version=merchant.version,
         sign_type=merchant.sign_type,
-        key_sealed=sealing.seal(tenant_id, f"{TABLE}.key", int(merchant.mch_id), merchant.key),
+        key_sealed=field_encryption.seal(tenant_id, f"{TABLE}.key", int(merchant.mch_id), merchant.key),
         serial=merchant.serial,
-        private_key_sealed=sealing.seal(tenant_id, f"{TABLE}.private", int(merchant.mch_id), merchant.private_key),
+        private_key_sealed=field_encryption.seal(
+            tenant_id, f"{TABLE}.private", int(merchant.mch_id), merchant.private_key
+        ),
         certificate=merchant.certificate,
         public_keys=json.dumps(dict(merchant.public_keys)),
         by=by,
@@ -107,9 +109,9 @@ def opened(tenant_id: int, row: Row, app_id: str = "") -> Merchant:
         mch_id=row["mch_id"],
         version=row["version"],
         sign_type=row["sign_type"],
-        key=sealing.unseal(tenant_id, f"{TABLE}.key", number, row["key_sealed"]),
+        key=field_encryption.unseal(tenant_id, f"{TABLE}.key", number, row["key_sealed"]),
         serial=row["serial"],
-        private_key=sealing.unseal(tenant_id, f"{TABLE}.private", number, row["private_key_sealed"]),
+        private_key=field_encryption.unseal(tenant_id, f"{TABLE}.private", number, row["private_key_sealed"]),
         certificate=row["certificate"],
         public_keys=json.loads(row["public_keys"]),
     )

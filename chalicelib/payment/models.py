@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from chalicelib.wire import Id, Wire, if_any
+from chalicelib.http.fields import Id, Wire, if_any
 
 MASK = "****"  # what a shown key begins with
 

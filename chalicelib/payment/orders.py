@@ -9,18 +9,19 @@ import secrets
 from typing import Any
 
 from chalicelib import clock, errors
-from chalicelib.adapters import mysql, wechat_pay
+from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row, Tx
-from chalicelib.adapters.wechat_pay_terms import Answer, Merchant, Order, Unreachable
-from chalicelib.dues import bookings as dues
-from chalicelib.dues import ledger
+from chalicelib.adapters.wechat_pay import client as wechat_pay
+from chalicelib.adapters.wechat_pay.types import Answer, Merchant, Order, Unreachable
+from chalicelib.billing import bookings as dues
+from chalicelib.billing import ledger
+from chalicelib.crypto import field_encryption
 from chalicelib.errors import Refused
-from chalicelib.identity import sealing
 from chalicelib.identity.callers import Caller
-from chalicelib.notices import outbox
-from chalicelib.official import openids
+from chalicelib.outbox import outbox
 from chalicelib.payment import merchants, store
 from chalicelib.payment.models import OrderAsked, Ordered
+from chalicelib.wechat_account import openids
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ def order(caller: Caller, asked: OrderAsked) -> Ordered:
     """Refused 404 for another's booking, and without an account at WeChat Pay; 400 without the payer's openid; 409 for
     what is paid, cancelled, missed, or too late to be paid; 429 for the eleventh order of a booking in ten minutes; 503
     where WeChat does not answer: then the same again."""
-    sealing.ready()
+    field_encryption.ready()
     merchant = merchants.current(caller.tenant_id)
     open_id = asked.open_id or _known(caller, merchant)
     payment = mysql.transact(lambda tx: _order(tx, caller, asked.appo_id, merchant, open_id))

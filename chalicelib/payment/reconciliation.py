@@ -8,15 +8,16 @@ import logging
 from collections.abc import Callable
 
 from chalicelib import clock, logs
-from chalicelib.adapters import mysql, wechat_pay
+from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row, Tx
-from chalicelib.adapters.wechat_pay_terms import Merchant, Trade, Unreachable
-from chalicelib.dues import bookings as dues
-from chalicelib.dues import ledger
+from chalicelib.adapters.wechat_pay import client as wechat_pay
+from chalicelib.adapters.wechat_pay.types import Merchant, Trade, Unreachable
+from chalicelib.billing import bookings as dues
+from chalicelib.billing import ledger
+from chalicelib.crypto import field_encryption
 from chalicelib.errors import Refused
-from chalicelib.identity import sealing
-from chalicelib.notices import outbox
-from chalicelib.payment import checks, merchants, refunds, settlements, store, store_refunds
+from chalicelib.outbox import outbox
+from chalicelib.payment import merchants, query_schedule, refund_store, refunds, settlements, store
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +28,7 @@ GONE = ("CLOSED", "REVOKED", "")  # no money came, and none can; "": WeChat has 
 
 def run() -> int:
     """Return how many orders and refunds were looked at. Each kind has its time: neither waits for the other."""
-    done = _each(store.due, check) + _each(store_refunds.due, refunds.pay_back)
+    done = _each(store.due, check) + _each(refund_store.due, refunds.pay_back)
     if done:
         outbox.nudge()
         outbox.nudge(outside=True)
@@ -36,10 +37,10 @@ def run() -> int:
 
 def check(payment: Row) -> None:
     """Settle an order that was paid, close one that nobody can or should pay any more."""
-    until = checks.next_of_order(payment["checks"], payment["expires_at"])
+    until = query_schedule.next_of_order(payment["checks"], payment["expires_at"])
     if not mysql.autocommit(lambda tx: store.claim(tx, payment, until)):
         return
-    sealing.ready()
+    field_encryption.ready()
     merchant = merchants.of(payment)
     trade = wechat_pay.query(merchant, payment["out_trade_no"])
     if trade.state == "SUCCESS":

@@ -4,15 +4,16 @@ same refund there: asked again, after whatever happened, it goes back once. Only
 import logging
 from typing import Any
 
-from chalicelib.adapters import mysql, wechat_pay
+from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row, Tx
-from chalicelib.adapters.wechat_pay_terms import Refund, Unreachable
-from chalicelib.dues import bookings as dues
-from chalicelib.dues import ledger, owing
-from chalicelib.identity import sealing
-from chalicelib.notices import outbox
-from chalicelib.payment import checks, merchants, store_refunds, telling
-from chalicelib.payment.store_refunds import DONE, DUE, SENT, STUCK
+from chalicelib.adapters.wechat_pay import client as wechat_pay
+from chalicelib.adapters.wechat_pay.types import Refund, Unreachable
+from chalicelib.billing import bookings as dues
+from chalicelib.billing import ledger, refunds_due
+from chalicelib.crypto import field_encryption
+from chalicelib.outbox import outbox
+from chalicelib.payment import merchants, notifications, query_schedule, refund_store
+from chalicelib.payment.refund_store import DONE, DUE, SENT, STUCK
 
 logger = logging.getLogger(__name__)
 
@@ -26,16 +27,16 @@ def run(tenant_id: int, payload: dict[str, Any]) -> None:
     """The job: send back what is to go back of a booking. What fails is tried again by reconciliation."""
     book_id = payload["book_id"]
     mysql.transact(lambda tx: _owed(tx, tenant_id, book_id))
-    for refund in mysql.autocommit(lambda tx: store_refunds.due_of(tx, tenant_id, book_id)):
+    for refund in mysql.autocommit(lambda tx: refund_store.due_of(tx, tenant_id, book_id)):
         pay_back(refund)
     outbox.nudge()
 
 
 def pay_back(refund: Row) -> None:
     """Send a refund, or ask what has become of one that was sent. Whoever comes second leaves it to the first."""
-    if not mysql.autocommit(lambda tx: store_refunds.claim(tx, refund, checks.next_after(refund["checks"]))):
+    if not mysql.autocommit(lambda tx: refund_store.claim(tx, refund, query_schedule.next_after(refund["checks"]))):
         return
-    sealing.ready()
+    field_encryption.ready()
     try:
         said = _asked(refund)
     except Unreachable as unreachable:
@@ -47,11 +48,11 @@ def pay_back(refund: Row) -> None:
 
 def become(tx: Tx, refund: Row, said: Refund, told_by: str) -> None:
     """Keep what WeChat says of a refund; what is done stays so. After the commit: outbox.nudge()."""
-    now = store_refunds.locked(tx, refund["refund_id"])
+    now = refund_store.locked(tx, refund["refund_id"])
     if now["state"] == DONE or now["out_refund_no"] != refund["out_refund_no"]:  # said of a number that was closed
         return
     state = DONE if said.is_needless else BECAME.get(said.state, str(now["state"]))
-    store_refunds.change(tx, refund["refund_id"], state, said.refund_id, said.error_code)
+    refund_store.change(tx, refund["refund_id"], state, said.refund_id, said.error_code)
     if said.state == "CLOSED":
         _closed(tx, refund, told_by)
     elif state != now["state"] or said.error_code:
@@ -61,11 +62,11 @@ def become(tx: Tx, refund: Row, said: Refund, told_by: str) -> None:
     elif state == STUCK and now["state"] != STUCK:
         _alarm("refund stuck: pay it back by hand", refund, said.state)
     if state == DONE:
-        telling.tell(tx, refund, telling.REFUNDED)
+        notifications.tell(tx, refund, notifications.REFUNDED)
 
 
 def _closed(tx: Tx, refund: Row, told_by: str) -> None:
-    store_refunds.renumber(tx, refund["refund_id"], owing.number())
+    refund_store.renumber(tx, refund["refund_id"], refunds_due.number())
     ledger.note(tx, refund, "closed", told_by, refund["out_refund_no"], refund["refund_id"])
     _alarm("refund closed: it is sent again by another number", refund, "CLOSED")
 
@@ -76,10 +77,10 @@ def _alarm(what: str, refund: Row, code: str) -> None:
 
 def _owed(tx: Tx, tenant_id: int, book_id: int) -> None:
     dues.find(tx, tenant_id, book_id)  # its lock: the job may run twice, also at once
-    reason = owing.reason(tx, tenant_id, book_id)
-    payment = owing.settled_by(tx, tenant_id, book_id)
+    reason = refunds_due.reason(tx, tenant_id, book_id)
+    payment = refunds_due.settled_by(tx, tenant_id, book_id)
     if reason and payment:  # whose row older versions made here alone
-        owing.owe(tx, payment, reason)
+        refunds_due.owe(tx, payment, reason)
     elif reason:
         logger.error("paid elsewhere: pay it back by hand", extra={"ids": {"book_id": book_id}})
 

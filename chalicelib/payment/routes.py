@@ -1,10 +1,10 @@
 """Paying for bookings through WeChat Pay (document 003): what patients' pages ask, and what WeChat tells."""
 
 from chalicelib.errors import CONFLICT, NOT_FOUND, SIGNATURE, TOO_MANY_REQUESTS
+from chalicelib.http.routing import Delivery, Raw, Routes, Visitor
 from chalicelib.identity.callers import ADMIN, PATIENT, PUBLIC, Caller
-from chalicelib.payment import conf, notices, orders, signatures
+from chalicelib.payment import merchant_settings, orders, page_signatures, webhooks
 from chalicelib.payment.models import OrderAsked, Ordered, PayConf, PayConfSaved, PaySign, PaySignAsked, TenantId
-from chalicelib.web import Delivery, Raw, Routes, Visitor
 
 routes = Routes(__name__)
 TOLD = "text/xml"
@@ -28,7 +28,7 @@ def sign_payment(caller: Caller, body: PaySignAsked) -> PaySign:
 
     For the caller's own order that can still be paid, as appo_order has answered it.
     """
-    return signatures.sign(caller, body)
+    return page_signatures.sign(caller, body)
 
 
 @routes.post("/pati_service/wechat/pay/notify/{tenantId}", callers=[PUBLIC], refusals=[NOT_FOUND, SIGNATURE], raw=TOLD)
@@ -37,7 +37,7 @@ def told_of_payment(caller: Visitor, tenantId: TenantId, delivery: Delivery) -> 
 
     For WeChat Pay alone, which signs what it says. v3 is answered with an empty body, v2 with its XML.
     """
-    return notices.paid(tenantId, delivery)
+    return webhooks.paid(tenantId, delivery)
 
 
 @routes.post(
@@ -45,7 +45,7 @@ def told_of_payment(caller: Visitor, tenantId: TenantId, delivery: Delivery) -> 
 )
 def told_of_refund(caller: Visitor, tenantId: TenantId, delivery: Delivery) -> Raw:  # noqa: ARG001  # as above
     """微信退款结果通知"""
-    return notices.refunded(tenantId, delivery)
+    return webhooks.refunded(tenantId, delivery)
 
 
 @routes.get("/pati_service/wechat/pay_conf", callers=[ADMIN])
@@ -54,7 +54,7 @@ def get_pay_conf(caller: Caller) -> PayConf:
 
     Of the key only the last four characters are shown, of the private key none. All is "" where nothing was saved.
     """
-    return conf.shown(caller)
+    return merchant_settings.shown(caller)
 
 
 @routes.post("/pati_service/wechat/pay_conf", callers=[ADMIN])
@@ -64,4 +64,4 @@ def save_pay_conf(caller: Caller, body: PayConfSaved) -> None:
     What comes back as it was shown (it begins with ****) stays as it is. Another mch_id is another account: what was
     paid through the one before goes back through that.
     """
-    conf.save(caller, body)
+    merchant_settings.save(caller, body)

@@ -4,9 +4,9 @@ Locks are taken in one order: the booking, the payment.
 """
 
 from chalicelib.adapters.mysql import Row, Tx
-from chalicelib.dues import bookings as dues
-from chalicelib.dues import ledger, owing
-from chalicelib.payment import store, telling
+from chalicelib.billing import bookings as dues
+from chalicelib.billing import ledger, refunds_due
+from chalicelib.payment import notifications, store
 
 
 def settle(tx: Tx, payment: Row, transaction_id: str, paid_at: int, told_by: str) -> bool:
@@ -23,7 +23,7 @@ def settle(tx: Tx, payment: Row, transaction_id: str, paid_at: int, told_by: str
     if booking and dues.is_owed(booking):
         dues.pay(tx, booking)
         store.settle(tx, now["settlement_id"], now["payment_id"])
-        telling.tell(tx, now, telling.PAID)
+        notifications.tell(tx, now, notifications.PAID)
     else:
-        owing.owe(tx, now, "twice" if booking and booking["charge"] == dues.PAID else "late")
+        refunds_due.owe(tx, now, "twice" if booking and booking["charge"] == dues.PAID else "late")
     return True

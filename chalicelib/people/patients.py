@@ -7,8 +7,8 @@ from typing import Any
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row, Tx
+from chalicelib.crypto import field_encryption
 from chalicelib.errors import Refused
-from chalicelib.identity import sealing
 
 TABLE = "patients"
 ID_CARD = "99"  # 身份证
@@ -66,12 +66,12 @@ class Patient:
 
 
 def id_number(tenant_id: int, number: str, kind: str = ID_CARD) -> IdNumber:
-    """Make a number ready to be filed or looked up. To be called before a transaction: see identity/sealing.py.
+    """Make a number ready to be filed or looked up. To be called before a transaction: see crypto/field_encryption.py.
 
     `kind` 01 is 99 by another name; the number is one that id_cards.checked returned, or another document's.
     """
     kind = ID_CARD if kind == "01" else kind
-    return IdNumber(kind, number, sealing.blind(tenant_id, f"id:{kind}", number))
+    return IdNumber(kind, number, field_encryption.blind(tenant_id, f"id:{kind}", number))
 
 
 def find_or_create(tx: Tx, tenant_id: int, details: Details, filed_by: int, retry_key: str | None = None) -> int:
@@ -149,7 +149,7 @@ def number_of(patient: Patient) -> str:
 
 
 def unsealed(tenant_id: int, pati_id: int, id_sealed: bytes | None) -> str:
-    return sealing.unseal(tenant_id, TABLE, pati_id, id_sealed) if id_sealed else ""
+    return field_encryption.unseal(tenant_id, TABLE, pati_id, id_sealed) if id_sealed else ""
 
 
 def change(tx: Tx, tenant_id: int, pati_id: int, details: Details) -> None:
@@ -166,7 +166,7 @@ def change(tx: Tx, tenant_id: int, pati_id: int, details: Details) -> None:
             WHERE pati_id = %(pati_id)s AND tenant_id = %(tenant_id)s
             """,
             **_columns(details),
-            id_sealed=sealing.seal(tenant_id, TABLE, pati_id, known.number) if known else None,
+            id_sealed=field_encryption.seal(tenant_id, TABLE, pati_id, known.number) if known else None,
             now=clock.now(),
             pati_id=pati_id,
             tenant_id=tenant_id,
@@ -207,7 +207,7 @@ def _create(tx: Tx, tenant_id: int, details: Details, filed_by: int, retry_key: 
     if details.id_number:  # sealed for its row, so the row must be there first
         tx.run(
             "UPDATE patients SET id_sealed = %(id_sealed)s WHERE pati_id = %(pati_id)s",
-            id_sealed=sealing.seal(tenant_id, TABLE, pati_id, details.id_number.number),
+            id_sealed=field_encryption.seal(tenant_id, TABLE, pati_id, details.id_number.number),
             pati_id=pati_id,
         )
     return pati_id

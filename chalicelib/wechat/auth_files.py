@@ -5,8 +5,8 @@ import re
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql
 from chalicelib.errors import Refused
+from chalicelib.http.bodies import Raw, Upload
 from chalicelib.identity.callers import Caller
-from chalicelib.web_bytes import Raw, Upload
 from chalicelib.wechat import store
 from chalicelib.wechat.models import FileNamed
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
-from chalicelib.wire import Wire, one_of, whole
+from chalicelib.http.fields import Wire, one_of, whole
 
 KINDS = "0 取镜通知，1 预约挂号成功，2 预约挂号取消，3 挂号成功，4 复诊提醒，5 医生回复提醒，6 加工订单进度提醒"
 MASK = "****"  # what a shown secret begins with

@@ -12,10 +12,10 @@ from chalicelib.adapters import mysql, wechat_api
 from chalicelib.adapters.wechat_api import Refusal
 from chalicelib.errors import Refused
 from chalicelib.identity.callers import Caller
-from chalicelib.official import account, credentials, openids
-from chalicelib.official.account import Account
-from chalicelib.wechat import signatures
+from chalicelib.wechat import page_signatures
 from chalicelib.wechat.models import Known, OAuthAsked, OAuthReturned, OAuthUrl
+from chalicelib.wechat_account import account, credentials, openids
+from chalicelib.wechat_account.account import Account
 
 SPENT = frozenset({40029, 40163, 42003})  # a code that is none, was used, or is too old
 
@@ -23,7 +23,7 @@ SPENT = frozenset({40029, 40163, 42003})  # a code that is none, was used, or is
 def url(caller: Caller, asked: OAuthAsked) -> OAuthUrl:
     """Return where to send a visitor. Refused 400 for a page of others', 404 without an account."""
     ours = account.required(caller.tenant_id)
-    page = signatures.own_page(ours, asked.redirect_uri or ours.pages, "redirect_uri")
+    page = page_signatures.own_page(ours, asked.redirect_uri or ours.pages, "redirect_uri")
     state = secrets.token_hex(16)
     mysql.autocommit(lambda tx: openids.expect(tx, caller.tenant_id, _session(caller), ours.app_id, state))
     return OAuthUrl(url=wechat_api.authorize_url(ours.app_id, page, state))

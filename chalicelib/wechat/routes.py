@@ -1,9 +1,9 @@
 """A hospital's WeChat official account: its configuration, and what its pages ask (document 003)."""
 
 from chalicelib.errors import CONFLICT, NOT_FOUND
+from chalicelib.http.routing import Raw, Routes, Upload, Visitor
 from chalicelib.identity.callers import ADMIN, PATIENT, PUBLIC, Caller
-from chalicelib.web import Raw, Routes, Upload, Visitor
-from chalicelib.wechat import auth_files, conf, oauth, service_info, signatures, template_ids
+from chalicelib.wechat import account_settings, auth_files, oauth, page_signatures, service_info, template_settings
 from chalicelib.wechat.models import (
     Conf,
     ConfSaved,
@@ -32,7 +32,7 @@ def get_conf(caller: Caller) -> Conf:
 
     Of the secret only the last four characters are shown. Everything is "" where nothing was saved.
     """
-    return conf.shown(caller)
+    return account_settings.shown(caller)
 
 
 @routes.post("/pati_service/wechat/conf", callers=[ADMIN], refusals=[CONFLICT])
@@ -41,13 +41,13 @@ def save_conf(caller: Caller, body: ConfSaved) -> None:
 
     An app_secret that comes back as it was shown (it begins with ****) stays as it is.
     """
-    conf.save(caller, body)
+    account_settings.save(caller, body)
 
 
 @routes.get("/pati_service/wechat/menu_url", callers=[ADMIN])
 def menu_url(caller: Caller) -> MenuUrls:
     """微信配置菜单对应url获取"""
-    return conf.menu_urls(caller)
+    return account_settings.menu_urls(caller)
 
 
 @routes.get("/pati_service/wechat/template_id", callers=[ADMIN])
@@ -56,7 +56,7 @@ def list_template_ids(caller: Caller) -> list[Template]:
 
     The kinds of message that are sent.
     """
-    return template_ids.listed(caller)
+    return template_settings.listed(caller)
 
 
 @routes.post("/pati_service/wechat/template_id", callers=[ADMIN])
@@ -65,7 +65,7 @@ def save_template_id(caller: Caller, body: TemplateSaved) -> None:
 
     An empty wech_temp_id: this kind of message is sent no more.
     """
-    template_ids.save(caller, body)
+    template_settings.save(caller, body)
 
 
 @routes.get("/pati_service/wechat/templates", callers=[ADMIN], refusals=[NOT_FOUND])
@@ -74,7 +74,7 @@ def list_templates(caller: Caller) -> Templates:
 
     As WeChat has them at this moment.
     """
-    return template_ids.of_account(caller)
+    return template_settings.of_account(caller)
 
 
 @routes.get("/pati_service/wechat/auth_file/download", callers=[ADMIN], refusals=[NOT_FOUND], raw=auth_files.TEXT)
@@ -126,7 +126,7 @@ def sign_page(caller: Caller, body: SignatureAsked) -> Signature:
 
     For an https page of the hospital's own domains: that of auth_url, and its registered hosts.
     """
-    return signatures.page(caller, body)
+    return page_signatures.page(caller, body)
 
 
 @routes.get("/pati_service/wechat/oauth/url", callers=[PATIENT], refusals=[NOT_FOUND])

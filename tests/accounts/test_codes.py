@@ -10,8 +10,8 @@ import pytest
 
 from chalicelib import clock, logs
 from chalicelib.adapters import mysql, redis, sms
-from chalicelib.identity import codes, sweep
-from chalicelib.notices import outbox
+from chalicelib.identity import cleanup, sms_codes
+from chalicelib.outbox import outbox
 from chalicelib.settings import settings
 from tests.accounts.conftest import Inbox
 from tests.accounts.desk import PHONE, REGISTER_CODE, RESET_CODE, VALIDATE, ask_code, other_than, register, visit
@@ -94,7 +94,7 @@ def test_both_purposes_count_for_one_phone(hospital: Hospital, inbox: Inbox) -> 
 
 @pytest.mark.usefixtures("inbox")
 def test_an_address_may_ask_for_so_many_an_hour(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(codes, "settings", replace(settings, codes_of_address=3))
+    monkeypatch.setattr(sms_codes, "settings", replace(settings, codes_of_address=3))
     phones = [f"1380000010{n}" for n in range(5)]
     assert [ask_code(hospital, phone).status for phone in phones] == [200] * 3 + [429] * 2
     assert ask_code(hospital, phones[4], address="203.0.113.8").status == 200
@@ -204,12 +204,12 @@ def test_a_provider_that_fails_is_asked_again_with_another_code(
 
 def test_a_code_that_is_late_is_not_sent(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sms, "send", lambda *_: pytest.fail("nobody waits for it any more"))
-    codes.deliver(hospital.tenant_id, {"phone": PHONE, "purpose": codes.SIGN_UP, "until": clock.now() - 1})
+    sms_codes.deliver(hospital.tenant_id, {"phone": PHONE, "purpose": sms_codes.SIGN_UP, "until": clock.now() - 1})
 
 
 @both_paths
 def test_without_a_provider_there_are_none(hospital: Hospital, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(codes, "settings", replace(settings, sms=replace(settings.sms, provider="")))
+    monkeypatch.setattr(sms_codes, "settings", replace(settings, sms=replace(settings.sms, provider="")))
     assert ask_code(hospital, path=path).status == 503
 
 
@@ -240,8 +240,8 @@ def test_what_no_longer_counts_is_swept_after_a_day(hospital: Hospital, inbox: I
         return int(mysql.autocommit(lambda tx: tx.value(sql, id=hospital.tenant_id)))
 
     later(23 * 60)
-    sweep.sweep()
+    cleanup.sweep()
     assert rows() == 2
     later(24 * 60 + 6)
-    sweep.sweep()
+    cleanup.sweep()
     assert rows() == 0

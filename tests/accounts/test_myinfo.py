@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from chalicelib.adapters import mysql, s3
+from chalicelib.adapters import mysql
+from chalicelib.adapters.aws import s3
 from chalicelib.errors import UNAVAILABLE, Refused
-from chalicelib.files import confirm
+from chalicelib.files import confirmation
 from chalicelib.settings import settings
 from tests.accounts.desk import MYINFO, PICTURE, add, members
 from tests.consult import chat
@@ -115,7 +116,7 @@ def test_the_next_one_takes_its_place(lin: Person) -> None:
 def test_s3s_own_word_is_enough_and_the_doctor_sees_it(lin: Person, chen: Person) -> None:
     chat.ask(lin, chen, "您好", key="k1")
     data = upload(lin)
-    confirm.arrived(settings.s3_bucket, data["key"])
+    confirmation.arrived(settings.s3_bucket, data["key"])
     [session] = get(chat.DOCTOR_SESSIONS, chen.token, page_size=10).data
     assert forms.ask("GET", session["member_photo_url"]).body == PNG
 
@@ -124,7 +125,7 @@ def test_s3s_own_word_is_enough_and_the_doctor_sees_it(lin: Person, chen: Person
 def test_an_older_picture_that_is_told_of_late_stays_off(lin: Person) -> None:
     first, second = upload(lin), upload(lin, GOOD["jpg"], file_extension="jpg", file_type="image/jpeg")
     for form_of in (second, first):
-        confirm.arrived(settings.s3_bucket, form_of["key"])
+        confirmation.arrived(settings.s3_bucket, form_of["key"])
     assert picture(lin) == GOOD["jpg"]
 
 

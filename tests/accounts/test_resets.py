@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 
-from chalicelib.adapters import copies, redis
+from chalicelib.adapters import cache, redis
 from chalicelib.identity import tokens
 from tests.accounts.conftest import Inbox
 from tests.accounts.desk import RESET, RESET_CODE, VALIDATE, alive, ask_code, other_than, sign_in, visit
@@ -60,7 +60,7 @@ def test_a_reset_that_redis_does_not_hear_ends_them_when_their_copies_do(
         assert reset(hospital, code) == 200
         assert not alive(lin.token), "here, at once: MySQL is asked"
     [key] = redis.client().keys(f"*{tokens.hashed(lin.token).hex()}*")
-    assert 0 < redis.client().ttl(key) <= copies.LIFE == 60
+    assert 0 < redis.client().ttl(key) <= cache.LIFE == 60
     redis.client().delete(key)
     assert not alive(lin.token)
 

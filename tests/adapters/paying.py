@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from chalicelib import clock
-from chalicelib.adapters import wechat_pay
-from chalicelib.adapters.wechat_pay import Merchant, Order, Refund
+from chalicelib.adapters.wechat_pay import client as wechat_pay
+from chalicelib.adapters.wechat_pay.client import Merchant, Order, Refund
 from devstack.wechat_pay import WeChatPay
 
 Kind = tuple[str, str]

@@ -4,7 +4,7 @@ import uuid
 
 import pytest
 
-from chalicelib.adapters import copies, redis
+from chalicelib.adapters import cache, redis
 
 
 @pytest.fixture
@@ -17,50 +17,50 @@ def server_id() -> str:
 
 
 def test_a_copy_reads_as_it_was_written(key: str) -> None:
-    copies.write(key, '["林小雨", 1]')
-    assert copies.read(key) == '["林小雨", 1]'
+    cache.write(key, '["林小雨", 1]')
+    assert cache.read(key) == '["林小雨", 1]'
 
 
 def test_what_was_never_copied_is_not_there(key: str) -> None:
-    assert copies.read(key) is None
+    assert cache.read(key) is None
 
 
 def test_a_copy_lives_a_minute(key: str) -> None:
-    copies.write(key, "x")
+    cache.write(key, "x")
     assert 0 < redis.client().ttl(key) <= 60
 
 
 def test_a_second_copy_does_not_replace_the_first(key: str) -> None:
-    copies.write(key, "first")
-    copies.write(key, "second")
-    assert copies.read(key) == "first"
+    cache.write(key, "first")
+    cache.write(key, "second")
+    assert cache.read(key) == "first"
 
 
 def test_a_tombstone_covers_a_copy_and_outlives_any(key: str) -> None:
-    copies.write(key, "alive")
-    copies.bury(key)
-    assert copies.read(key) == copies.TOMBSTONE
+    cache.write(key, "alive")
+    cache.bury(key)
+    assert cache.read(key) == cache.TOMBSTONE
     assert redis.client().ttl(key) > 60
 
 
 def test_no_copy_covers_a_tombstone(key: str) -> None:
-    copies.bury(key)
-    copies.write(key, "read before the burial")
-    assert copies.read(key) == copies.TOMBSTONE
+    cache.bury(key)
+    cache.write(key, "read before the burial")
+    assert cache.read(key) == cache.TOMBSTONE
 
 
 def test_a_copy_that_another_server_made_is_not_believed(key: str) -> None:
     redis.client().set(key, f"{'0' * 40}alive")
-    assert copies.read(key) is None
+    assert cache.read(key) is None
     redis.client().set(key, f"{server_id()}alive")
-    assert copies.read(key) == "alive"
+    assert cache.read(key) == "alive"
 
 
 def test_a_copy_that_names_no_server_is_not_believed(key: str) -> None:
     redis.client().set(key, "alive")
-    assert copies.read(key) is None
+    assert cache.read(key) is None
 
 
 def test_several_copies_are_read_in_one_round_trip(key: str) -> None:
-    copies.write(key, "here")
-    assert redis.run_all([copies.reading(key), copies.reading(f"test:{{{uuid.uuid4()}}}")]) == ["here", None]
+    cache.write(key, "here")
+    assert redis.run_all([cache.reading(key), cache.reading(f"test:{{{uuid.uuid4()}}}")]) == ["here", None]

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from chalicelib import clock
-from chalicelib.adapters import kms, sigv4
+from chalicelib.adapters.aws import kms, sigv4
 from chalicelib.errors import UNAVAILABLE, Refused
 from chalicelib.settings import settings
 

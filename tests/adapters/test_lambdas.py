@@ -12,9 +12,9 @@ from botocore import auth, awsrequest, credentials
 
 from app import run_outbox
 from chalicelib import clock
-from chalicelib.adapters import lambdas
+from chalicelib.adapters.aws import lambdas
 from chalicelib.errors import UNAVAILABLE, Refused
-from chalicelib.notices import outbox
+from chalicelib.outbox import outbox
 from chalicelib.settings import settings
 
 asked: list[tuple[str, dict[str, str], bytes]] = []

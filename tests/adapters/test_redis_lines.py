@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from redis import ConnectionPool
 
-from chalicelib.adapters import redis, redis_lines
+from chalicelib.adapters import redis, redis_protocol
 from chalicelib.settings import settings
 from tests.adapters.test_redis import ECHO, client_of_its_own, collect_sockets, key
 from tests.faults.aftermath import wait_until
@@ -30,14 +30,14 @@ def test_a_connection_that_died_unused_is_replaced_without_a_word() -> None:
 def test_many_connections_that_died_unused_are_each_replaced_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
     """As after a restart, when as many requests come at once as came before it."""
     redis.run(ECHO, [key()], [0])
-    take, together = redis_lines._take, Barrier(CROWD, timeout=10)
+    take, together = redis_protocol._take, Barrier(CROWD, timeout=10)
 
     def taken_by_all(pool: Any) -> Any:
         line = take(pool)
         together.wait()
         return line
 
-    monkeypatch.setattr(redis_lines, "_take", taken_by_all)
+    monkeypatch.setattr(redis_protocol, "_take", taken_by_all)
     everybody(lambda: redis.run(ECHO, [key()], [0]))
     redis.client().client_kill_filter(_type="normal", skipme=False)
     where = key()
@@ -73,11 +73,11 @@ def test_a_server_that_cannot_be_reached_uses_up_no_connections_to_another(monke
         unused.bind(("127.0.0.1", 0))
         away = ConnectionPool(host="127.0.0.1", port=unused.getsockname()[1])
         there = ConnectionPool.from_url(settings.redis_url, max_connections=1, decode_responses=True)
-        monkeypatch.setattr(redis_lines, "_pool", lambda _, where: away if where == "away" else there)
+        monkeypatch.setattr(redis_protocol, "_pool", lambda _, where: away if where == "away" else there)
         for _ in range(3):
             where = key()
             assert redis.run_all([(ECHO, [one], ["在"]) for one in (where, "away")]) == [[where, "在"], ["away", "在"]]
-        assert redis_lines._exchange(redis.client(), [("EVAL", "return 'there'", 1, where)]) == ["there"]
+        assert redis_protocol._exchange(redis.client(), [("EVAL", "return 'there'", 1, where)]) == ["there"]
         there.close()
 
 

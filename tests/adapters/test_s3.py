@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from chalicelib import clock
-from chalicelib.adapters import s3, sigv4
+from chalicelib.adapters.aws import s3, sigv4
 from chalicelib.errors import UNAVAILABLE, Refused
 from chalicelib.settings import settings
 

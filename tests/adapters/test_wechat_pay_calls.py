@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 
 from chalicelib import clock
-from chalicelib.adapters import https, wechat_pay, wechat_pay_v2, wechat_pay_v3
-from chalicelib.adapters.wechat_pay import Answer, Refund, Trade, Unreachable
+from chalicelib.adapters import https
+from chalicelib.adapters.wechat_pay import api_v2, api_v3
+from chalicelib.adapters.wechat_pay import client as wechat_pay
+from chalicelib.adapters.wechat_pay.client import Answer, Refund, Trade, Unreachable
 from devstack import wechat_pay_keys
 from devstack.wechat_pay import WeChatPay
 from tests.adapters.paying import CALLS, NUMBER, REFUND, Kind, back, each_call, each_kind, merchant_of, order, paid
@@ -118,7 +120,7 @@ def test_nonsense_is_no_answer(pay: WeChatPay, kind: Kind, call: str, failing: s
 @each_call
 def test_no_answer_in_time_is_none(pay: WeChatPay, kind: Kind, call: str, monkeypatch: pytest.MonkeyPatch) -> None:
     merchant = paid(pay, kind)
-    for version in (wechat_pay_v2, wechat_pay_v3):
+    for version in (api_v2, api_v3):
         monkeypatch.setattr(version, "TIMEOUT", 0.05)
     pay.open.clear()
     with pytest.raises(Unreachable):
@@ -128,7 +130,7 @@ def test_no_answer_in_time_is_none(pay: WeChatPay, kind: Kind, call: str, monkey
 @each_kind
 def test_nobody_there_is_no_answer(pay: WeChatPay, kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
     merchant = merchant_of(pay, kind)
-    for version in (wechat_pay_v2, wechat_pay_v3):
+    for version in (api_v2, api_v3):
         monkeypatch.setattr(version, "settings", replace(version.settings, wechat_pay_url="http://127.0.0.1:9"))
     with pytest.raises(Unreachable):
         wechat_pay.prepay(merchant, order())
@@ -160,7 +162,7 @@ def test_an_answer_about_another_order_is_none(pay: WeChatPay, kind: Kind) -> No
 def test_an_answer_about_another_merchants_order_is_none(pay: WeChatPay, monkeypatch: pytest.MonkeyPatch) -> None:
     merchant = merchant_of(pay, ("v3", "RSA"))
     told = {"mchid": "1900009999", "out_trade_no": NUMBER, "trade_state": "SUCCESS"}
-    monkeypatch.setattr(wechat_pay_v3, "_asked", lambda *_: (200, told))
+    monkeypatch.setattr(api_v3, "_asked", lambda *_: (200, told))
     with pytest.raises(Unreachable):
         wechat_pay.query(merchant, NUMBER)
 
@@ -210,7 +212,7 @@ def test_v3_is_asked_to_answer_by_its_key_and_is_told_who_asks(pay: WeChatPay, m
 
 def test_v3_is_not_closed_where_the_patient_is_just_paying(pay: WeChatPay, monkeypatch: pytest.MonkeyPatch) -> None:
     merchant = merchant_of(pay, ("v3", "RSA"))
-    monkeypatch.setattr(wechat_pay_v3, "_asked", lambda *_: (202, {"code": "USERPAYING", "message": "支付中"}))
+    monkeypatch.setattr(api_v3, "_asked", lambda *_: (202, {"code": "USERPAYING", "message": "支付中"}))
     assert wechat_pay.close(merchant, NUMBER) == Answer("USERPAYING", "支付中")
 
 
@@ -225,9 +227,9 @@ def test_that_all_went_back_is_believed_where_it_is_signed(pay: WeChatPay, monke
     v2, v3 = merchant_of(pay, ("v2", "MD5")), merchant_of(pay, ("v3", "RSA"))
     signed = {"return_code": "SUCCESS", "result_code": "FAIL", "err_code": "ERROR", "err_code_des": text}
     for said, believed in ((signed, True), ({"return_code": "FAIL", "return_msg": text}, False)):
-        monkeypatch.setattr(wechat_pay_v2, "_asked", lambda *_, said=said, **__: said)
+        monkeypatch.setattr(api_v2, "_asked", lambda *_, said=said, **__: said)
         assert back(v2).is_needless is believed
     for status, believed in ((400, True), (403, True), (401, False), (429, False)):
         told = (status, {"code": "INVALID_REQUEST", "message": text})
-        monkeypatch.setattr(wechat_pay_v3, "_asked", lambda *_, told=told: told)
+        monkeypatch.setattr(api_v3, "_asked", lambda *_, told=told: told)
         assert back(v3).is_needless is believed

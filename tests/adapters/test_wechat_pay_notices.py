@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from chalicelib import clock
-from chalicelib.adapters import wechat_pay, wechat_pay_rsa
-from chalicelib.adapters.wechat_pay import BadNotice, Merchant, Notice
+from chalicelib.adapters.wechat_pay import client as wechat_pay
+from chalicelib.adapters.wechat_pay import rsa_crypto
+from chalicelib.adapters.wechat_pay.client import BadNotice, Merchant, Notice
 from devstack import wechat_pay_keys, wechat_pay_wire_v3
 from devstack.wechat_pay import Signed, WeChatPay
 from tests.adapters.paying import NUMBER, REFUND, back, order, paid
@@ -174,7 +175,7 @@ def test_no_key_is_asked_for_when_a_serial_is_not_known(pay: WeChatPay, merchant
 def test_what_makes_no_sense_is_refused_before_anything_is_computed(
     merchant: Merchant, notice: Signed, body: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wechat_pay_rsa, "_public_key", lambda _: pytest.fail("a signature was looked at"))
+    monkeypatch.setattr(rsa_crypto, "_public_key", lambda _: pytest.fail("a signature was looked at"))
     assert refused(merchant, (notice[0], body)) == 400
 
 

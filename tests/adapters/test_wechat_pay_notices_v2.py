@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from chalicelib import clock
-from chalicelib.adapters import wechat_pay
-from chalicelib.adapters.wechat_pay import BadNotice, Merchant, Notice
+from chalicelib.adapters.wechat_pay import client as wechat_pay
+from chalicelib.adapters.wechat_pay.client import BadNotice, Merchant, Notice
 from devstack import wechat_pay_wire_v2
 from devstack.wechat_pay import WeChatPay
 from tests.adapters.paying import NUMBER, REFUND, back, order, paid

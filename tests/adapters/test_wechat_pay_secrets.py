@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from chalicelib import clock
-from chalicelib.adapters import wechat_pay
-from chalicelib.adapters.wechat_pay import Unreachable
+from chalicelib.adapters.wechat_pay import client as wechat_pay
+from chalicelib.adapters.wechat_pay.client import Unreachable
 from devstack.wechat_pay import WeChatPay
 from tests.adapters.paying import CALLS, NUMBER, Kind, back, each_kind, paid
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from chalicelib.adapters import https, wechat_pay
-from chalicelib.adapters.wechat_pay import Unreachable
+from chalicelib.adapters import https
+from chalicelib.adapters.wechat_pay import client as wechat_pay
+from chalicelib.adapters.wechat_pay.client import Unreachable
 from devstack import wechat_pay as fake
 from devstack import wechat_pay_keys
 from devstack.wechat_pay import WeChatPay

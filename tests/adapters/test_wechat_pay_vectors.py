@@ -13,8 +13,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from chalicelib import clock
-from chalicelib.adapters import wechat_pay, wechat_pay_rsa, wechat_pay_secret, wechat_pay_v3
-from chalicelib.adapters.wechat_pay import BadNotice, Merchant
+from chalicelib.adapters.wechat_pay import api_v3, rsa_crypto, shared_secret
+from chalicelib.adapters.wechat_pay import client as wechat_pay
+from chalicelib.adapters.wechat_pay.client import BadNotice, Merchant
 
 VECTORS = json.loads(Path(__file__).with_name("wechat_pay_vectors.json").read_text("utf-8"))
 SEALED = ("algorithm", "ciphertext", "nonce", "associated_data")
@@ -37,7 +38,7 @@ def signed(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
         messages.append(message)
         return "it"
 
-    monkeypatch.setattr(wechat_pay_v3, "sign", sign)
+    monkeypatch.setattr(api_v3, "sign", sign)
     return messages
 
 
@@ -51,12 +52,12 @@ def proven(signature: str, message: bytes) -> bool:
 @pytest.mark.parametrize(("name", "sign_type"), [("md5", "MD5"), ("hmac", "HMAC-SHA256")])
 def test_fields_are_signed_as_in_v2s_document(name: str, sign_type: str) -> None:
     example = VECTORS[name]
-    assert wechat_pay_secret.signature(v2(example["key"], sign_type), example["fields"]) == example["sign"]
+    assert shared_secret.signature(v2(example["key"], sign_type), example["fields"]) == example["sign"]
 
 
 def test_empty_fields_and_the_sign_itself_are_not_signed() -> None:
     fields = {"mchid": "2", "openid": "", "sign": "0", "appid": "3"}
-    assert wechat_pay_secret.signature(v2("K"), fields) == hashlib.md5(b"appid=3&mchid=2&key=K").hexdigest().upper()
+    assert shared_secret.signature(v2("K"), fields) == hashlib.md5(b"appid=3&mchid=2&key=K").hexdigest().upper()
 
 
 @pytest.mark.parametrize("name", ["get", "post"])
@@ -66,7 +67,7 @@ def test_requests_are_signed_as_in_v3s_document(
     example: dict[str, Any] = VECTORS[name]
     monkeypatch.setattr(clock, "now", lambda: int(example["timestamp"]) * clock.SECOND)
     monkeypatch.setattr(secrets, "token_hex", lambda _: example["nonce"])
-    header = wechat_pay_v3._authorization(v3(), example["method"], example["url"], example["body"].encode())
+    header = api_v3._authorization(v3(), example["method"], example["url"], example["body"].encode())
     assert proven(example["signature"], signed[0])
     assert header == (
         'WECHATPAY2-SHA256-RSA2048 mchid="1900007291",'
@@ -86,16 +87,16 @@ def test_v3s_example_of_an_answer_is_believed_and_nothing_else_of_it() -> None:
     example = VECTORS["answer"]
     merchant, now = v3(**{example["serial"]: example["public_key"]}), int(example["timestamp"]) * clock.SECOND
     headers = {f"Wechatpay-{name.title()}": example[name] for name in ("serial", "timestamp", "nonce", "signature")}
-    wechat_pay_rsa.verify(merchant, headers, example["body"].encode(), now)
+    rsa_crypto.verify(merchant, headers, example["body"].encode(), now)
     with pytest.raises(BadNotice):
-        wechat_pay_rsa.verify(merchant, headers, example["body"].encode() + b" ", now)
+        rsa_crypto.verify(merchant, headers, example["body"].encode() + b" ", now)
 
 
 def test_what_the_java_sdk_has_sealed_is_opened() -> None:
     example = VECTORS["sealed"]
     values = ("AEAD_AES_256_GCM", example["ciphertext"], example["nonce"], example["aad"])
     sealed = dict(zip(SEALED, values, strict=True))
-    assert wechat_pay_rsa.opened(v3(example["key"]), sealed) == example["plain"].encode()
+    assert rsa_crypto.opened(v3(example["key"]), sealed) == example["plain"].encode()
 
 
 def test_a_whole_notice_of_v3_is_read() -> None:
@@ -127,7 +128,7 @@ def test_v2s_printed_example_is_not_of_our_key() -> None:
 
 def test_a_notice_of_a_refund_is_opened_as_in_v2() -> None:
     example = VECTORS["refund_notice_v2"]
-    told = wechat_pay_secret.opened(v2(example["key"]), example["req_info"])
+    told = shared_secret.opened(v2(example["key"]), example["req_info"])
     assert (told["out_refund_no"], told["refund_id"]) == (example["out_refund_no"], example["refund_id"])
 
 

@@ -12,7 +12,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from chalicelib import clock
-from chalicelib.adapters import ws_push
+from chalicelib.adapters.aws import ws_push
 from chalicelib.settings import settings
 
 

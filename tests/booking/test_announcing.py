@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from chalicelib.adapters import redis
-from chalicelib.booking import announcing, jobs, telling
+from chalicelib.booking.jobs import scheduled, site_messages
+from chalicelib.booking.reservations import notifications
 from chalicelib.messaging import feed
-from chalicelib.notices import outbox
+from chalicelib.outbox import outbox
 from tests.booking.ward import Ward, day, patient, rows, stopped_clock
 from tests.gateway import hearing
 from tests.inbox.box import listed, texts, unread_count
@@ -32,7 +33,7 @@ def promised(ward: Ward) -> list[dict[str, Any]]:
 
 def announce(ward: Ward) -> None:
     for payload in promised(ward):
-        announcing.run(ward.hospital.tenant_id, payload)
+        site_messages.run(ward.hospital.tenant_id, payload)
 
 
 def test_lin_finds_her_booking_in_her_inbox(ward: Ward, lin: Person, wang: Person) -> None:
@@ -43,7 +44,7 @@ def test_lin_finds_her_booking_in_her_inbox(ward: Ward, lin: Person, wang: Perso
     assert texts(lin) == [f"预约成功：{WHAT}。候诊地点：A 区。请按时就诊。"]
     assert texts(wang) == []
     [event], _, _ = hearing.heard(lin.token, events=1)
-    assert (event["Type"], event["Content"]) == (telling.BOOKED, f'{{"bookId":"{book_id}"}}')
+    assert (event["Type"], event["Content"]) == (notifications.BOOKED, f'{{"bookId":"{book_id}"}}')
 
 
 def test_the_outbox_does_it(ward: Ward, lin: Person) -> None:
@@ -78,13 +79,13 @@ def come(ward: Ward, _: Person, book_id: str, patch: pytest.MonkeyPatch) -> None
 def do_not_come(_: Ward, __: Person, ___: str, patch: pytest.MonkeyPatch) -> None:
     with patch.context() as later:
         stopped_clock(later, "00:01", ahead=2)
-        jobs.mark_missed()
+        scheduled.mark_missed()
 
 
 def be_reminded(_: Ward, __: Person, ___: str, patch: pytest.MonkeyPatch) -> None:
     with patch.context() as later:
         stopped_clock(later, "18:00")
-        jobs.remind()
+        scheduled.remind()
 
 
 @pytest.mark.parametrize(
@@ -120,8 +121,8 @@ def test_each_whose_half_day_is_stopped_is_told_of_their_own(ward: Ward, lin: Pe
 
 
 def test_every_kind_of_event_has_its_words() -> None:
-    kinds = [value for name, value in vars(telling).items() if name.isupper() and isinstance(value, int)]
-    assert sorted(announcing.TEXTS) == sorted(kinds)
+    kinds = [value for name, value in vars(notifications).items() if name.isupper() and isinstance(value, int)]
+    assert sorted(site_messages.TEXTS) == sorted(kinds)
 
 
 def test_while_redis_is_away_the_inbox_has_it_and_the_event_comes_when_it_is_back(

@@ -7,9 +7,9 @@ import pytest
 
 from chalicelib import clock
 from chalicelib.adapters import mysql
-from chalicelib.booking import stopping
-from chalicelib.dues import bookings as dues
-from chalicelib.people import id_cards, patients, shown
+from chalicelib.billing import bookings as dues
+from chalicelib.booking.reservations import stopped_schedules
+from chalicelib.people import formatting, id_cards, patients
 from tests.booking.ward import BOOK, Ward, day, rows, stopped_clock
 from tests.people import Person
 from tests.wire import get, post
@@ -80,7 +80,7 @@ def test_a_booking_is_shown_whole(ward: Ward, lin: Person) -> None:
         "treaArea": "A 区",
         "memberName": "林小雨",
         "memberGender": "女",
-        "memberAge": shown.age("1990-05-17", clock.today()),
+        "memberAge": formatting.age("1990-05-17", clock.today()),
         "memberIDNo": number,
         "bookTime": clock.wire(row["created_at"]),
         "visiCharge": 1,
@@ -119,7 +119,7 @@ def test_a_bad_number_is_named(ward: Ward, lin: Person, book_id: Any) -> None:
 def test_a_cancelled_booking_says_why(ward: Ward, lin: Person) -> None:
     own, theirs = ward.booked(lin, ward.schedule()), ward.booked(lin, ward.schedule(date=day(2)))
     assert post(f"{BOOK}/book/cancel", lin.token, book_id=int(own)).status == 200, "by the other name, as a number"
-    stopping.cancel(lin.tenant_id, int(theirs), ward.hospital.desk.user_id)
+    stopped_schedules.cancel(lin.tenant_id, int(theirs), ward.hospital.desk.user_id)
     assert [(one["bookStatus"], one["cancelReason"]) for one in books(lin)["list"]] == [(1, "stopped"), (1, "patient")]
     assert ward.book(lin, theirs).data["cancelReason"] == "stopped"
 

@@ -9,8 +9,9 @@ import pytest
 from app import keep_bookings, release_unpaid
 from chalicelib import clock
 from chalicelib.adapters import mysql
-from chalicelib.booking import jobs, stopping, store_jobs, telling
-from chalicelib.notices import outbox
+from chalicelib.booking.jobs import job_store, scheduled
+from chalicelib.booking.reservations import notifications, stopped_schedules
+from chalicelib.outbox import outbox
 from tests.booking.ward import AFTERNOON, Ward, day, rows, stopped_clock
 from tests.files.test_sweep import said
 from tests.people import Person
@@ -25,7 +26,7 @@ def aged(book_id: str, minutes: int) -> None:
 
 
 def kinds(ward: Ward) -> list[int]:
-    return [kind for _, kind, _ in ward.told() if kind != telling.BOOKED]
+    return [kind for _, kind, _ in ward.told() if kind != notifications.BOOKED]
 
 
 def test_what_is_not_paid_in_time_is_released_and_can_be_sold(ward: Ward, lin: Person, wang: Person) -> None:
@@ -39,7 +40,7 @@ def test_what_is_not_paid_in_time_is_released_and_can_be_sold(ward: Ward, lin: P
     for _ in range(2):
         release_unpaid(said(), None)
     assert ward.status(lin, book_id) == 1
-    assert kinds(ward) == [telling.RELEASED]
+    assert kinds(ward) == [notifications.RELEASED]
     assert ward.left(schedule_id) == [1]
     ward.booked(wang, schedule_id)
     assert rows("refunds_due", ward.hospital) == []
@@ -52,7 +53,7 @@ def test_what_is_paid_free_or_not_demanded_is_kept(ward: Ward, other: Ward, lin:
     mysql.autocommit(lambda tx: tx.run("UPDATE bookings SET charge = 2 WHERE book_id = %(id)s", id=paid))
     for book_id in (paid, free, elsewhere):
         aged(book_id, 999)
-    jobs.release_unpaid()
+    scheduled.release_unpaid()
     assert [ward.status(lin, paid), ward.status(wang, free), other.status(other.hospital.lin, elsewhere)] == [0, 0, 0]
 
 
@@ -64,12 +65,12 @@ def test_who_booked_keeps_the_time_to_pay_that_was_theirs(ward: Ward, lin: Perso
     ward.rules(pay_minutes=1)
     for book_id in (before, after):
         aged(book_id, 59)
-    jobs.release_unpaid()
+    scheduled.release_unpaid()
     assert [ward.status(lin, before), ward.status(wang, after)] == [0, 0]
     ward.rules(pay_minutes=0)
     for book_id in (before, after):
         aged(book_id, 1)
-    jobs.release_unpaid()
+    scheduled.release_unpaid()
     assert [ward.status(lin, before), ward.status(wang, after)] == [0, 1]
 
 
@@ -80,13 +81,13 @@ def test_who_did_not_come_is_marked_when_the_day_is_over(
     missed, cancelled = ward.booked(lin, schedule_id, 1), ward.booked(wang, schedule_id, 2)
     ward.cancel(wang, cancelled)
     stopped_clock(monkeypatch, "23:59", ahead=1)
-    jobs.mark_missed()
+    scheduled.mark_missed()
     assert ward.status(lin, missed) == 0
     stopped_clock(monkeypatch, "00:01", ahead=1)
     for _ in range(2):
         keep_bookings(said(), None)
     assert (ward.status(lin, missed), ward.status(wang, cancelled)) == (3, 1)
-    assert kinds(ward).count(telling.MISSED) == 1
+    assert kinds(ward).count(notifications.MISSED) == 1
 
 
 def test_nobody_has_missed_what_was_stopped(
@@ -99,9 +100,9 @@ def test_nobody_has_missed_what_was_stopped(
     ward.stop(stopped)
     stopped_clock(monkeypatch, "00:30", ahead=2)
     for _ in range(2):
-        jobs.mark_missed()
+        scheduled.mark_missed()
     assert [ward.status(lin, first), ward.status(wang, second)] == [1, 3]
-    assert kinds(ward) == [telling.STOPPED, telling.MISSED]
+    assert kinds(ward) == [notifications.STOPPED, notifications.MISSED]
     assert [str(row["book_id"]) for row in rows("refunds_due", ward.hospital)] == [first]
 
 
@@ -112,7 +113,7 @@ def test_who_missed_too_often_books_no_more(
     for ahead in (1, 2):
         ward.booked(lin, ward.schedule(date=day(ahead)))
     stopped_clock(monkeypatch, "08:00", ahead=3)
-    jobs.mark_missed()
+    scheduled.mark_missed()
     schedule_id = ward.schedule()
     answer = ward.submit(lin, schedule_id)
     assert (answer.status, answer.code) == (403, 10003)
@@ -134,11 +135,11 @@ def test_who_comes_tomorrow_is_reminded_in_the_evening(
     ward.booked(wang, ward.schedule(date=day(2)))
     stopped_clock(monkeypatch, "17:59")
     keep_bookings(said(), None)
-    assert telling.REMINDED not in kinds(ward)
+    assert notifications.REMINDED not in kinds(ward)
     stopped_clock(monkeypatch, "18:00")
     for _ in range(2):
         keep_bookings(said(), None)
-    assert [one[0] for one in ward.told() if one[1] == telling.REMINDED] == [lin.user_id]
+    assert [one[0] for one in ward.told() if one[1] == notifications.REMINDED] == [lin.user_id]
 
 
 @pytest.mark.parametrize("became", [1, 2])
@@ -154,7 +155,7 @@ def test_what_was_cancelled_or_registered_since_it_was_found_is_left_alone(
     if "stopped" in what:
         ward.stop(schedule_id)
     name = what.partition(" ")[0]
-    look = getattr(store_jobs, name)
+    look = getattr(job_store, name)
 
     def found(*arguments: Any) -> Any:
         rows = look(*arguments)
@@ -162,19 +163,19 @@ def test_what_was_cancelled_or_registered_since_it_was_found_is_left_alone(
         mysql.autocommit(lambda tx: tx.run(change, became=became, id=book_id))
         return rows
 
-    monkeypatch.setattr(store_jobs, name, found)
+    monkeypatch.setattr(job_store, name, found)
     stopped_clock(monkeypatch, "18:00", ahead=2 if name == "over" else 0)
     job: dict[str, Callable[[], Any]] = {
-        "unpaid": jobs.release_unpaid,
-        "to_remind": jobs.remind,
-        "over": jobs.mark_missed,
-        "booked": lambda: stopping.run(lin.tenant_id, {"schedule_id": int(schedule_id), "by": 1}),
+        "unpaid": scheduled.release_unpaid,
+        "to_remind": scheduled.remind,
+        "over": scheduled.mark_missed,
+        "booked": lambda: stopped_schedules.run(lin.tenant_id, {"schedule_id": int(schedule_id), "by": 1}),
     }
     job[name]()
     assert (ward.status(lin, book_id), kinds(ward)) == (became, [])
 
 
-@pytest.mark.parametrize("job", [jobs.release_unpaid, jobs.remind, jobs.mark_missed])
+@pytest.mark.parametrize("job", [scheduled.release_unpaid, scheduled.remind, scheduled.mark_missed])
 def test_two_at_once_tell_once(
     ward: Ward, lin: Person, wang: Person, job: Callable[[], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,7 +183,7 @@ def test_two_at_once_tell_once(
     schedule_id = ward.schedule()
     for person, slot in ((lin, 1), (wang, 2)):
         aged(ward.booked(person, schedule_id, slot), 24 * 60)  # unpaid by this evening, whatever the hour now
-    stopped_clock(monkeypatch, "18:00", ahead=2 if job is jobs.mark_missed else 0)
+    stopped_clock(monkeypatch, "18:00", ahead=2 if job is scheduled.mark_missed else 0)
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: job(), range(4)))
     assert len(kinds(ward)) == 2

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from chalicelib.adapters import mysql, redis
-from chalicelib.booking import left, slots, store_calendar, store_schedules
+from chalicelib.booking.calendar import availability, calendar_store
+from chalicelib.booking.schedules import schedule_store, slots
 from tests.booking.ward import Ward, day
 from tests.people import Person
 
@@ -15,7 +16,7 @@ def key(ward: Ward, schedule_id: str) -> str:
     return f"slots:1:{{{ward.hospital.tenant_id}:{ward.dept_id}}}:{schedule_id}"
 
 
-def aged(ward: Ward, schedule_id: str, seconds: int = left.BELIEVED) -> None:
+def aged(ward: Ward, schedule_id: str, seconds: int = availability.BELIEVED) -> None:
     """Let the view have been compared with MySQL so long ago."""
     redis.client().hincrby(key(ward, schedule_id), "at", -seconds)
 
@@ -24,13 +25,13 @@ def aged(ward: Ward, schedule_id: str, seconds: int = left.BELIEVED) -> None:
 def compared(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """A list that grows each time MySQL is asked what is sold."""
     asked: list[int] = []
-    taken = store_calendar.taken
+    taken = calendar_store.taken
 
     def counted(*arguments: Any) -> Any:
         asked.append(1)
         return taken(*arguments)
 
-    monkeypatch.setattr(store_calendar, "taken", counted)
+    monkeypatch.setattr(calendar_store, "taken", counted)
     return asked
 
 
@@ -72,7 +73,7 @@ def test_a_view_that_missed_a_sale_is_mended_within_ten_seconds_and_sells_nothin
 ) -> None:
     schedule_id = ward.schedule()
     ward.left(schedule_id)
-    monkeypatch.setattr(left, "sold", lambda _: None)  # as if Redis could not be reached just then
+    monkeypatch.setattr(availability, "sold", lambda _: None)  # as if Redis could not be reached just then
     ward.booked(lin, schedule_id, 2)
     assert ward.left(schedule_id) == [1, 2, 3, 4]
     assert ward.submit(wang, schedule_id, 2).error == "2号已被预约，还可预约：1号 08:00、3号 10:00、4号 11:00"
@@ -93,14 +94,14 @@ def test_a_refill_that_looked_before_a_sale_changes_nothing(ward: Ward, lin: Per
     schedule_id = ward.schedule()
     ward.cancel(wang, ward.booked(wang, schedule_id, 1))  # which the refill has seen
     where, tenant_id = key(ward, schedule_id), ward.hospital.tenant_id
-    row = mysql.autocommit(lambda tx: store_schedules.find(tx, tenant_id, int(schedule_id)))
+    row = mysql.autocommit(lambda tx: schedule_store.find(tx, tenant_id, int(schedule_id)))
     assert row is not None
     schedule = slots.schedule(row)
-    [(version, text)] = left._seen([where])
+    [(version, text)] = availability._seen([where])
     assert text == ""
     ward.booked(lin, schedule_id, 2)
-    redis.run(left._REFILL, [where], [version, "0000"])
-    assert left.free(tenant_id, [schedule]) == {int(schedule_id): [1, 3, 4]}
+    redis.run(availability._REFILL, [where], [version, "0000"])
+    assert availability.free(tenant_id, [schedule]) == {int(schedule_id): [1, 3, 4]}
 
 
 def test_without_redis_mysql_is_asked(ward: Ward, lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:

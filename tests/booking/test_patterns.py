@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chalicelib.adapters import mysql
-from chalicelib.booking import patterns, store_patterns, store_schedules
+from chalicelib.booking.schedules import pattern_store, patterns, schedule_store
 from tests.booking.ward import AFTERNOON, DESK, MORNING, Ward, day, rows, weekday
 from tests.faults.aftermath import somebody_waits, wait_until
 from tests.wire import Answer, get, post
@@ -100,14 +100,14 @@ def test_many_who_make_it_at_once_make_it_once(ward: Ward) -> None:
 def test_who_ends_a_pattern_waits_for_who_is_making_its_weeks(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
     pattern_id = int(save(ward).data["pattern_id"])
     ward.rules(weeks_ahead=5)
-    about, go, settled = Event(), Event(), store_patterns.settled
+    about, go, settled = Event(), Event(), pattern_store.settled
 
     def waits(*arguments: Any) -> set[date]:
         about.set()
         assert go.wait(10)
         return settled(*arguments)
 
-    monkeypatch.setattr(store_patterns, "settled", waits)
+    monkeypatch.setattr(pattern_store, "settled", waits)
     with ThreadPoolExecutor(2) as pool:
         making = pool.submit(patterns.expand, ward.hospital.tenant_id, pattern_id)
         assert about.wait(10)
@@ -122,14 +122,14 @@ def test_who_ends_a_pattern_waits_for_who_is_making_its_weeks(ward: Ward, monkey
 def test_who_stops_a_half_day_waits_for_who_is_making_the_weeks(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
     own = ward.schedule(date=day(2))
     pattern_id = int(save(ward).data["pattern_id"])
-    about, go, insert = Event(), Event(), store_schedules.insert_of_pattern
+    about, go, insert = Event(), Event(), schedule_store.insert_of_pattern
 
     def waits(*arguments: Any) -> bool:
         about.set()
         assert go.wait(10)
         return insert(*arguments)
 
-    monkeypatch.setattr(store_schedules, "insert_of_pattern", waits)
+    monkeypatch.setattr(schedule_store, "insert_of_pattern", waits)
     with ThreadPoolExecutor(2) as pool:
         making = pool.submit(patterns.expand, ward.hospital.tenant_id, pattern_id)
         assert about.wait(10)

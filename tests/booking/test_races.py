@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from chalicelib.adapters import mysql
-from chalicelib.booking import store
+from chalicelib.booking.reservations import booking_store
 from tests import people
 from tests.booking.ward import AFTERNOON, Ward, day, patient, rows, second_account
 from tests.faults.aftermath import somebody_waits, wait_until
@@ -77,7 +77,7 @@ def test_the_database_itself_holds_what_is_sold(ward: Ward, other: Ward, same: t
         row = {**ids, "serial_no": number, "dept_id": of.dept_id, "day": day(1), "half": "PM", "slot_time": "08:00"}
         row |= {"type": 0, "fee": 0, "area": "", "book_code": f"20360107{number:06}", "pay_by": None}
         row |= {"retry_key": f"k{number}".encode(), **fields}
-        return mysql.transact(lambda tx: store.insert(tx, tenant_id, row))
+        return mysql.transact(lambda tx: booking_store.insert(tx, tenant_id, row))
 
     first = sold(ward, 1, half="AM")
     taken = {name: rows("bookings", ward.hospital)[0][name] for name in same}
@@ -86,7 +86,7 @@ def test_the_database_itself_holds_what_is_sold(ward: Ward, other: Ward, same: t
     assert refused.value.key == key
     if key != "slot":  # a schedule is one hospital's
         sold(other, 3, **taken)
-    mysql.transact(lambda tx: store.cancel(tx, first, "patient", None))
+    mysql.transact(lambda tx: booking_store.cancel(tx, first, "patient", None))
     if key not in ("book_code", "resend"):  # which are never another's
         sold(ward, 4, **taken)
 
@@ -100,7 +100,7 @@ def test_one_person_books_one_doctor_once_a_day_also_at_once(ward: Ward, lin: Pe
 @pytest.fixture
 def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Event, Event]]:
     """Whoever is about to take a slot sets the first, once, and waits for the second."""
-    about, go, insert = Event(), Event(), store.insert
+    about, go, insert = Event(), Event(), booking_store.insert
 
     def waits(*arguments: Any) -> int:
         if not about.is_set():
@@ -108,7 +108,7 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Event, Event]]:
             assert go.wait(10)
         return insert(*arguments)
 
-    monkeypatch.setattr(store, "insert", waits)
+    monkeypatch.setattr(booking_store, "insert", waits)
     yield about, go
     go.set()
 

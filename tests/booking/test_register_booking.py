@@ -7,9 +7,9 @@ import pytest
 
 from chalicelib import clock
 from chalicelib.adapters import mysql
-from chalicelib.booking import telling
-from chalicelib.notices import outbox
-from chalicelib.people import doctors, shown
+from chalicelib.booking.reservations import notifications
+from chalicelib.outbox import outbox
+from chalicelib.people import doctors, formatting
 from chalicelib.people.doctors import Profile
 from tests.booking import ward as wards
 from tests.booking.ward import AFTERNOON, BOOK, DESK, Ward, day, rows, stopped_clock
@@ -38,7 +38,7 @@ def test_a_patient_who_has_come_is_registered_by_number_or_code(ward: Ward, lin:
     found = get(f"{BOOK}/books", lin.token).data["list"]
     assert [(one["bookStatus"], one["visiSerialno"]) for one in found] == [(2, "2")]
     assert str(rows("patients", ward.hospital)[0]["trea_id"]) == first
-    registered = [one for one in ward.told() if one[1] == telling.REGISTERED]
+    registered = [one for one in ward.told() if one[1] == notifications.REGISTERED]
     assert len(registered) == len(set(registered)) == 2
     assert ward.cancel(lin, first).error == "该预约已挂号或已失约，不能取消"
 
@@ -124,7 +124,7 @@ def test_registering_and_cancelling_at_once_end_in_one_of_the_two(ward: Ward, li
             cancelled = [pool.submit(ward.cancel, person, book_id) for _ in range(3)]
             results = {one.result().status for one in registered}, {one.result().status for one in cancelled}
         assert results == (({200}, {409}) if ward.status(person, book_id) == 2 else ({409}, {200}))
-    assert len([one for one in ward.told() if one[1] != telling.BOOKED]) == 2
+    assert len([one for one in ward.told() if one[1] != notifications.BOOKED]) == 2
 
 
 def test_the_days_list_is_by_time_and_masked(ward: Ward, lin: Person, wang: Person) -> None:
@@ -145,7 +145,7 @@ def test_the_days_list_is_by_time_and_masked(ward: Ward, lin: Person, wang: Pers
         "pati_id": str(row["pati_id"]),
         "pati_name": "林小雨",
         "pati_gender": 2,
-        "pati_age": shown.age("1990-05-17", clock.today()),
+        "pati_age": formatting.age("1990-05-17", clock.today()),
         "pati_phone": "138****0001",
         "visi_charge": 1,
     }

@@ -10,7 +10,7 @@ import pytest
 from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
-from chalicelib.booking import store_schedules
+from chalicelib.booking.schedules import schedule_store
 from tests.booking import ward as wards
 from tests.booking.ward import AFTERNOON, DESK, Ward, day, rows
 from tests.people import Person
@@ -197,7 +197,7 @@ def test_a_week_is_listed_without_reading_the_years_before(ward: Ward) -> None:
 
     def listed_once(tx: Tx) -> tuple[int, int]:
         before = read(tx)
-        total, _ = store_schedules.listed(tx, tenant_id, None, None, week, (0, 10))
+        total, _ = schedule_store.listed(tx, tenant_id, None, None, week, (0, 10))
         return total, read(tx) - before
 
     for doubled in range(11):

@@ -9,8 +9,8 @@ import pytest
 
 from chalicelib import clock
 from chalicelib.adapters import mysql
-from chalicelib.booking import stopping, store, telling
-from chalicelib.notices import outbox
+from chalicelib.booking.reservations import booking_store, notifications, stopped_schedules
+from chalicelib.outbox import outbox
 from tests.booking.ward import Ward, day, patient, rows, stopped_clock
 from tests.faults.aftermath import wait_until
 from tests.gateway import hearing
@@ -28,7 +28,7 @@ def by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
 def cascade(hospital: Hospital) -> None:
     """Do what was promised first, however often it has been done."""
     [promised, *_] = [row["payload"] for row in rows("outbox", hospital) if row["job"] == "stop_schedule"]
-    stopping.run(hospital.tenant_id, json.loads(promised))
+    stopped_schedules.run(hospital.tenant_id, json.loads(promised))
 
 
 def test_a_stopped_half_day_is_neither_shown_nor_sold(ward: Ward, lin: Person) -> None:
@@ -52,8 +52,8 @@ def test_who_has_booked_is_cancelled_told_and_refunded(ward: Ward, lin: Person, 
     for _ in range(2):
         cascade(ward.hospital)
     assert (ward.status(lin, first), ward.status(wang, second)) == (1, 1)
-    stopped = [one for one in ward.told() if one[1] == telling.STOPPED]
-    assert stopped == [(lin.user_id, telling.STOPPED, first), (wang.user_id, telling.STOPPED, second)]
+    stopped = [one for one in ward.told() if one[1] == notifications.STOPPED]
+    assert stopped == [(lin.user_id, notifications.STOPPED, first), (wang.user_id, notifications.STOPPED, second)]
     [due] = rows("refunds_due", ward.hospital)
     assert (due["book_id"], due["reason"]) == (first, "stopped")
 
@@ -65,7 +65,7 @@ def test_a_cascade_over_200_bookings_that_breaks_off_tells_each_patient_once(
     fill(ward, int(schedule_id), 200)
     ward.stop(schedule_id)
     breaks = iter([37, 80, 1])
-    cancel = store.cancel
+    cancel = booking_store.cancel
 
     def dies(left: int) -> None:
         seen = 0
@@ -77,17 +77,17 @@ def test_a_cascade_over_200_bookings_that_breaks_off_tells_each_patient_once(
             if seen == left:
                 raise SystemExit  # as if the process were killed in the middle of a transaction
 
-        monkeypatch.setattr(store, "cancel", broken)
+        monkeypatch.setattr(booking_store, "cancel", broken)
 
     for left in breaks:
         dies(left)
         with pytest.raises(SystemExit):
             cascade(ward.hospital)
-    monkeypatch.setattr(store, "cancel", cancel)
+    monkeypatch.setattr(booking_store, "cancel", cancel)
     assert len(ward.told()) == 36 + 79
     with ThreadPoolExecutor(3) as pool:  # and then three at once
         list(pool.map(cascade, [ward.hospital] * 3))
-    told = [one for one in ward.told() if one[1] == telling.STOPPED]
+    told = [one for one in ward.told() if one[1] == notifications.STOPPED]
     assert len(told) == len(set(told)) == 200
     assert {row["status"] for row in rows("bookings", ward.hospital)} == {1}
 
@@ -104,7 +104,7 @@ def test_four_who_stop_it_at_once_tell_each_patient_once(ward: Ward, lin: Person
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(stop, range(4))) == [200] * 4
         list(pool.map(cascade, [ward.hospital] * 4))
-    assert ward.told()[1:] == [(lin.user_id, telling.STOPPED, book_id)]
+    assert ward.told()[1:] == [(lin.user_id, notifications.STOPPED, book_id)]
 
 
 def test_who_books_while_it_is_stopped_is_refused_or_cancelled(ward: Ward) -> None:
@@ -119,7 +119,7 @@ def test_who_books_while_it_is_stopped_is_refused_or_cancelled(ward: Ward) -> No
     assert len([one for one in answers if one.status == 200]) == len(rows("bookings", ward.hospital))
     cascade(ward.hospital)
     assert all(row["status"] == 1 for row in rows("bookings", ward.hospital))
-    assert len([one for one in ward.told() if one[1] == telling.STOPPED]) == len(rows("bookings", ward.hospital))
+    assert len([one for one in ward.told() if one[1] == notifications.STOPPED]) == len(rows("bookings", ward.hospital))
 
 
 def test_what_is_registered_or_was_cancelled_stays(ward: Ward, lin: Person, wang: Person) -> None:
@@ -130,7 +130,7 @@ def test_what_is_registered_or_was_cancelled_stays(ward: Ward, lin: Person, wang
     ward.stop(schedule_id)
     cascade(ward.hospital)
     assert ward.status(lin, first) == 2
-    assert [kind for _, kind, _ in ward.told()] == [telling.BOOKED, telling.BOOKED, telling.CANCELLED]
+    assert [kind for _, kind, _ in ward.told()] == [notifications.BOOKED, notifications.BOOKED, notifications.CANCELLED]
 
 
 def test_anothers_does_not_exist_and_what_is_over_is_not_stopped(
@@ -155,8 +155,8 @@ def test_lin_hears_of_her_booking_where_she_listens(ward: Ward, lin: Person, mon
     wait_until(lambda: len(rows("outbox", ward.hospital)) == 2 and all_done(ward.hospital))
     events, _, _ = hearing.heard(lin.token, events=1)
     assert [(one["Type"], one["Content"]) for one in events] == [
-        (telling.BOOKED, f'{{"bookId":"{book_id}"}}'),
-        (telling.STOPPED, f'{{"bookId":"{book_id}"}}'),
+        (notifications.BOOKED, f'{{"bookId":"{book_id}"}}'),
+        (notifications.STOPPED, f'{{"bookId":"{book_id}"}}'),
     ]
 
 

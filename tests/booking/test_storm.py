@@ -9,7 +9,9 @@ from itertools import chain
 
 import pytest
 
-from chalicelib.booking import jobs, patterns, stopping
+from chalicelib.booking.jobs import scheduled
+from chalicelib.booking.reservations import stopped_schedules
+from chalicelib.booking.schedules import patterns
 from tests.booking.ward import AFTERNOON, Ward, day, patient, rows, stopped_clock
 from tests.people import Person
 from tests.wire import Answer
@@ -31,12 +33,14 @@ def test_a_day_on_which_everything_happens_at_once(ward: Ward, monkeypatch: pyte
     calls += [lambda: ward.rules(daily_limit=0)] * 3
     random.Random(3).shuffle(calls)
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        working = [pool.submit(work) for work in [jobs.release_unpaid, jobs.mark_missed, patterns.expand_all] * 3]
+        working = [
+            pool.submit(work) for work in [scheduled.release_unpaid, scheduled.mark_missed, patterns.expand_all] * 3
+        ]
         answers = list(pool.map(lambda call: call(), calls))
         for one in working:
             one.result()
     assert {one.status for one in answers} <= {200, 404, 409}
-    stopping.run(ward.hospital.tenant_id, {"schedule_id": int(halves[3]), "by": 1})
+    stopped_schedules.run(ward.hospital.tenant_id, {"schedule_id": int(halves[3]), "by": 1})
     assert wrong(ward, int(halves[3])) == []
 
 

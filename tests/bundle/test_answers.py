@@ -2,7 +2,8 @@
 
 import json
 
-from chalicelib import errors, web
+from chalicelib import errors
+from chalicelib.http import routing
 from tests.bundle.cloudformation import Template, operations
 from tests.bundle.conftest import Package
 
@@ -42,7 +43,7 @@ def test_every_answer_is_an_envelope_with_the_number_of_its_status(package: Pack
 
 
 def test_every_answer_has_the_headers_of_ours(package: Package) -> None:
-    ours = {name: f"'{value}'" for name, value in web.HEADERS.items()}
+    ours = {name: f"'{value}'" for name, value in routing.HEADERS.items()}
     for answer in answers(package).values():
         theirs = headers(answer, "gatewayresponse.header.")
         theirs.pop("Retry-After", None)
@@ -69,7 +70,7 @@ def test_a_browsers_preflight_hears_what_the_answer_will_say(package: Package) -
     served: dict[str, set[str]] = {}
     for path, method in operations(package.template):
         served.setdefault(path, set()).add(method)
-    ours = {name: f"'{value}'" for name, value in web.CORS.get_access_control_headers().items()}
+    ours = {name: f"'{value}'" for name, value in routing.CORS.get_access_control_headers().items()}
     for path, methods in served.items():
         preflight = operations(package.template)[path, "OPTIONS"]
         integration = preflight["x-amazon-apigateway-integration"]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from app import CORE, GROUPS, app
-from chalicelib.notices.jobs import JOBS, OUTSIDE
+from chalicelib.outbox.jobs import JOBS, OUTSIDE
 from infra.functions import OUTSIDE as RUN_OUTSIDE
 from infra.functions import named, of_group
 from tests.bundle.cloudformation import functions, resolved, resources, strings
@@ -96,7 +96,7 @@ def jobs_modules(job: str) -> set[str]:
             found = {*imports(node), *(str(one) for one in texts if str(one).startswith("chalicelib."))}
             lane = {name for name in JOBS if (name in OUTSIDE) is (job == RUN_OUTSIDE)}
             promised = {JOBS[name].partition(":")[0] for name in lane}
-            return found | promised if "chalicelib.notices.outbox" in found else found
+            return found | promised if "chalicelib.outbox.outbox" in found else found
     raise AssertionError(f"app.py has no {job}")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from chalicelib.adapters import mysql
-from chalicelib.clinic import store
+from chalicelib.staff import store
 from tests.clinic import desk
 from tests.clinic.desk import GROUP, LABEL, under
 from tests.people import Hospital

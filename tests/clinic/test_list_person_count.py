@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib import clock
 from chalicelib.adapters import mysql
-from chalicelib.clinic import store
+from chalicelib.staff import store
 from tests.clinic import desk
 from tests.clinic.desk import GROUP, LABEL, under
 from tests.people import Hospital

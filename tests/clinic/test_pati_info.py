@@ -10,8 +10,8 @@ import pytest
 import chalicelib
 from chalicelib import clock
 from chalicelib.adapters import mysql
-from chalicelib.clinic import store
 from chalicelib.people import patients
+from chalicelib.staff import store
 from tests.clinic import desk
 from tests.patients.cards import woman
 from tests.people import Hospital, Person

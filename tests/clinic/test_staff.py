@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.adapters import copies, redis
+from chalicelib.adapters import cache, redis
 from chalicelib.identity import tokens
 from tests.clinic.desk import ROOT
 from tests.identity.cheap import cheap_hashes
@@ -42,7 +42,7 @@ def asks_as_doctor(token: str) -> int:
 
 
 def copied(token: str) -> str | None:
-    return copies.read(tokens._key(tokens.hashed(token)))
+    return cache.read(tokens._key(tokens.hashed(token)))
 
 
 def test_a_new_doctor_signs_in_and_is_listed_to_patients(hospital: Hospital) -> None:
@@ -151,14 +151,14 @@ def test_disabled_is_locked_out_at_once_and_enabled_is_back(hospital: Hospital) 
 def test_who_read_a_token_before_the_role_changed_does_not_keep_the_old_one(
     hospital: Hospital, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = copies.write
+    real = cache.write
 
     def changed_meanwhile(key: str, text: str) -> None:
-        monkeypatch.setattr(copies, "write", real)
+        monkeypatch.setattr(cache, "write", real)
         do(hospital.admin, "role", hospital.chen.user_id, role="service_staff")
         real(key, text)
 
-    monkeypatch.setattr(copies, "write", changed_meanwhile)
+    monkeypatch.setattr(cache, "write", changed_meanwhile)
     tokens.look_up(hospital.chen.token)
     assert asks_as_doctor(hospital.chen.token) == 403
 

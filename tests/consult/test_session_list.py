@@ -5,7 +5,7 @@ import pytest
 
 from chalicelib.adapters import mysql, redis
 from chalicelib.adapters.mysql import Row, Tx
-from chalicelib.consult import cards, store
+from chalicelib.consult import session_cache, store
 from chalicelib.messaging import ids
 from tests import people
 from tests.consult.chat import (
@@ -117,7 +117,7 @@ def test_a_doctors_list_has_pages(hospital: Hospital, chen: Person) -> None:
 def test_a_list_too_long_to_keep_has_the_same_pages(
     hospital: Hospital, chen: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cards, "FEW", 1)
+    monkeypatch.setattr(session_cache, "FEW", 1)
     test_a_doctors_list_has_pages(hospital, chen)
 
 

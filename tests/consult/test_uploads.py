@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.adapters import s3
+from chalicelib.adapters.aws import s3
 from chalicelib.settings import settings
 from tests.consult.chat import opened
 from tests.files import forms

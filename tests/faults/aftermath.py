@@ -6,7 +6,7 @@ from time import monotonic
 
 from chalicelib.adapters import mysql, redis
 from chalicelib.messaging import ids
-from chalicelib.messaging.scripts import BELIEVED, MARK_LIFE
+from chalicelib.messaging.recent_cache_scripts import BELIEVED, MARK_LIFE
 from tests.faults.checker import Entry
 from tests.faults.sides import Side, page_of
 from tests.messaging.conftest import keys

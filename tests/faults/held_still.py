@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib.adapters import mysql, redis
 from chalicelib.adapters.redis import Call
-from chalicelib.messaging import ids, reading, scripts, store_reading, tail
+from chalicelib.messaging import ids, reading, reading_store, recent_cache, recent_cache_scripts
 from chalicelib.messaging.models import Snapshot
 from tests.people import Person
 
@@ -17,8 +17,8 @@ from tests.people import Person
 def another_process(patch: pytest.MonkeyPatch, cut: bool = False) -> Iterator[None]:
     """What is done here, this process has not seen; cut: it reaches MySQL alone."""
     with patch.context() as elsewhere:
-        elsewhere.setattr(tail, "_doubted", {}, raising=False)
-        elsewhere.setattr(tail, "_ahead", {}, raising=False)
+        elsewhere.setattr(recent_cache, "_doubted", {}, raising=False)
+        elsewhere.setattr(recent_cache, "_ahead", {}, raising=False)
         if cut:
             elsewhere.setattr(redis, "_call", refuse)
         yield
@@ -28,14 +28,14 @@ def another_process(patch: pytest.MonkeyPatch, cut: bool = False) -> Iterator[No
 def late_position(patch: pytest.MonkeyPatch) -> Iterator[list[Call]]:
     """Read positions that are moved here come to MySQL alone; the calls that would have told Redis are yielded."""
     late: list[Call] = []
-    reseating = tail.reseating
+    reseating = recent_cache.reseating
 
     def held(*arguments: Any) -> Call:
         late.append(reseating(*arguments))
-        return scripts.UNMARK, late[0][1], ["nobody"]
+        return recent_cache_scripts.UNMARK, late[0][1], ["nobody"]
 
     with patch.context() as slow:
-        slow.setattr(tail, "reseating", held)
+        slow.setattr(recent_cache, "reseating", held)
         yield late
 
 
@@ -43,13 +43,13 @@ def refuse(*_: Any) -> Any:
     raise redis.Down("cut")
 
 
-def look(conversation: str, who: Person) -> tail.View:
-    call = tail.reading(conversation, 100, who.principal, ids.nonce())
-    return tail.view(conversation, who.principal, redis.run(*call))
+def look(conversation: str, who: Person) -> recent_cache.View:
+    call = recent_cache.reading(conversation, 100, who.principal, ids.nonce())
+    return recent_cache.view(conversation, who.principal, redis.run(*call))
 
 
 def in_mysql(conversation: str, who: Person) -> Snapshot:
-    return mysql.autocommit(lambda tx: store_reading.snapshot(tx, conversation, who.principal, 200))
+    return mysql.autocommit(lambda tx: reading_store.snapshot(tx, conversation, who.principal, 200))
 
 
 def newest(conversation: str, who: Person) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chalicelib.adapters import redis
-from chalicelib.messaging import log, tail
+from chalicelib.messaging import log, recent_cache
 
 
 class Died(BaseException):
@@ -35,7 +35,7 @@ class Served:
                 raise redis.Down(what)
             return answer
 
-        def unheard(public_id: str, doubt: Any = tail.doubt) -> None:
+        def unheard(public_id: str, doubt: Any = recent_cache.doubt) -> None:
             self.heard = False
             doubt(public_id)
 
@@ -44,8 +44,8 @@ class Served:
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(redis, "_call", troubled)
-            patch.setattr(tail, "_doubted", self.doubted[process])
-            patch.setattr(tail, "doubt", unheard)
+            patch.setattr(recent_cache, "_doubted", self.doubted[process])
+            patch.setattr(recent_cache, "doubt", unheard)
             if dies:
                 patch.setattr(log, "_show", die)
             with pytest.raises(Died) if dies else nullcontext():

@@ -9,7 +9,7 @@ from chalicelib import clock
 from chalicelib.adapters import mysql, redis
 from chalicelib.adapters.mysql import Tx
 from chalicelib.errors import Refused
-from chalicelib.messaging import log, reading, store_reading, tail
+from chalicelib.messaging import log, reading, reading_store, recent_cache
 from chalicelib.messaging.models import Draft, Snapshot
 from tests.faults.aftermath import ten_seconds_later, wait_until
 from tests.faults.held_still import another_process, listed, refuse
@@ -72,7 +72,7 @@ def test_a_message_whose_mark_was_not_heard_counts_once(
         show(*arguments)
 
     with monkeypatch.context() as blink:
-        blink.setattr(tail, "mark", lambda *_: False)
+        blink.setattr(recent_cache, "mark", lambda *_: False)
         blink.setattr(log, "_show", read_before)
         say("二", lin)
     say("三", chen)
@@ -124,7 +124,7 @@ def test_a_snapshot_is_of_one_moment(conversation: str, lin: Person, say: Say) -
         waiting.packet = lambda sql, **params: tx.packet(  # type: ignore[method-assign]  # of this one alone
             sql.replace("m.withdrawn_at", f"m.withdrawn_at, GET_LOCK('{name}', 10) AS held"), **params
         )
-        return store_reading.snapshot(waiting, conversation, lin.principal, 200)
+        return reading_store.snapshot(waiting, conversation, lin.principal, 200)
 
     def hold(tx: Tx) -> Snapshot:
         assert tx.value("SELECT GET_LOCK(%(name)s, 0)", name=name) == 1

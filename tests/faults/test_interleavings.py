@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from chalicelib.adapters import redis
-from chalicelib.messaging import log, reading, tail
+from chalicelib.messaging import log, reading, recent_cache
 from tests.faults.aftermath import ten_seconds_later
 from tests.faults.held_still import another_process, in_mysql, late_position, listed, look, newest
 from tests.messaging.conftest import Say, read, unread
@@ -78,7 +78,7 @@ def test_a_refill_read_before_a_deletion_does_not_undo_it(
     redis.client().flushall()
     seen, before = look(conversation, chen), in_mysql(conversation, chen)
     reading.hide(conversation, lin.principal)
-    redis.run(*tail.refilling(conversation, seen, before))
+    redis.run(*recent_cache.refilling(conversation, seen, before))
     assert not listed(conversation, lin)
 
 
@@ -89,7 +89,7 @@ def test_a_refill_read_before_a_page_does_not_make_it_unread(
     redis.client().flushall()
     seen, before = look(conversation, chen), in_mysql(conversation, chen)
     read(conversation, lin)
-    redis.run(*tail.refilling(conversation, seen, before))
+    redis.run(*recent_cache.refilling(conversation, seen, before))
     assert unread(conversation, lin) == 0
 
 
@@ -113,18 +113,18 @@ def test_what_a_reader_saw_stays_seen_when_its_refill_comes_too_late(
     read(conversation, lin)
     with another_process(monkeypatch, cut=True):
         say("一", chen)
-    tail.mark(conversation, "refused 1")
-    refilling = tail.refilling
+    recent_cache.mark(conversation, "refused 1")
+    refilling = recent_cache.refilling
 
     def late(*arguments: Any) -> Any:
-        tail.mark(conversation, "refused 2")
+        recent_cache.mark(conversation, "refused 2")
         return refilling(*arguments)
 
     with monkeypatch.context() as slow:
-        slow.setattr(tail, "refilling", late)
+        slow.setattr(recent_cache, "refilling", late)
         assert newest(conversation, lin) == ["一"]
     for writer in ("refused 1", "refused 2"):
-        tail.unmark(conversation, writer)
+        recent_cache.unmark(conversation, writer)
     assert newest(conversation, lin) == ["一"]
 
 

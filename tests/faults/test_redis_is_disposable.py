@@ -3,7 +3,7 @@
 import random
 
 from chalicelib.adapters import mysql, redis
-from chalicelib.messaging import store_reading, tail
+from chalicelib.messaging import reading_store, recent_cache
 from devstack.control import Control
 from tests.faults import aftermath, servers
 from tests.faults.crew import Crew
@@ -38,13 +38,13 @@ def test_a_refill_that_looked_before_a_restart_from_an_older_copy_changes_nothin
     """The copy holds the very version that the reader saw."""
     say("一")
     redis.client().delete(keys(conversation)[0])
-    answer = redis.run(*tail.reading(conversation, 100, lin.principal, "nonce"))
-    seen = tail.view(conversation, lin.principal, answer)
-    found = mysql.autocommit(lambda tx: store_reading.snapshot(tx, conversation, lin.principal, 200))
+    answer = redis.run(*recent_cache.reading(conversation, 100, lin.principal, "nonce"))
+    seen = recent_cache.view(conversation, lin.principal, answer)
+    found = mysql.autocommit(lambda tx: reading_store.snapshot(tx, conversation, lin.principal, 200))
     copy = servers.copied(control.redis)
     say("二")
     servers.restore(control.redis, copy)
-    redis.run(*tail.refilling(conversation, seen, found))
+    redis.run(*recent_cache.refilling(conversation, seen, found))
     assert read(conversation, lin) == ["二", "一"]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from chalicelib import clock
 from chalicelib.adapters import redis
-from chalicelib.messaging import tail
+from chalicelib.messaging import recent_cache
 from chalicelib.settings import settings
 from tests.consult import chat
 from tests.faults.crew import through
@@ -102,7 +102,7 @@ def test_what_is_sent_while_redis_is_spared_is_published_all_the_same(
     read(conversation, lin)
     line.mend()
     say("一", lin)
-    monkeypatch.setattr(tail, "_doubted", {})  # as another process, which was not cut off
+    monkeypatch.setattr(recent_cache, "_doubted", {})  # as another process, which was not cut off
     monkeypatch.setattr(redis, "_spared", {})
     mysql_reads.clear()
     assert read(conversation, chen) == ["一"]

@@ -14,19 +14,19 @@ from typing import Any
 from pymysql.connections import Connection
 
 from chalicelib.adapters import mysql
-from chalicelib.messaging import log, reading, store, tail
+from chalicelib.messaging import log, reading, recent_cache, store
 from chalicelib.messaging.models import Draft
 from tests import overheard
 
 # Where death comes: on entering this function for the n-th time.
 POINTS: dict[str, tuple[Any, str, int]] = {
-    "before the mark": (tail, "mark", 1),
+    "before the mark": (recent_cache, "mark", 1),
     "before the transaction": (mysql, "_attempt", 1),
     "before its commit is answered": (Connection, "_read_query_result", 1),
     "between two statements": (mysql.Tx, "run", 2),
     "between commit and Redis": (log, "_show", 1),
-    "between MySQL and the refill": (tail, "refilling", 1),
-    "between MySQL and the seat": (tail, "reseating", 1),
+    "between MySQL and the refill": (recent_cache, "refilling", 1),
+    "between MySQL and the seat": (recent_cache, "reseating", 1),
 }
 
 

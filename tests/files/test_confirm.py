@@ -6,11 +6,11 @@ import pytest
 
 from app import file_arrived
 from chalicelib import errors
-from chalicelib.adapters import s3
-from chalicelib.adapters.s3 import Seen
+from chalicelib.adapters.aws import s3
+from chalicelib.adapters.aws.s3 import Seen
 from chalicelib.errors import Kind, Refused
-from chalicelib.files import confirm, links
-from chalicelib.files.kinds import CHAT
+from chalicelib.files import confirmation, links
+from chalicelib.files.file_types import CHAT
 from chalicelib.files.models import File, Ticket
 from chalicelib.settings import settings
 from tests.files import forms
@@ -20,11 +20,11 @@ from tests.people import Hospital, Person
 
 
 def confirmed(person: Person, ticket: Ticket) -> File:
-    return confirm.uploaded(person.tenant_id, person.principal, ticket.file_id)
+    return confirmation.uploaded(person.tenant_id, person.principal, ticket.file_id)
 
 
 def for_message(person: Person, ticket: Ticket, place: str = PLACE) -> File:
-    return confirm.ready_for_message(person.tenant_id, person.principal, place, ticket.file_id)
+    return confirmation.ready_for_message(person.tenant_id, person.principal, place, ticket.file_id)
 
 
 def expect_refused(kind: Kind, work: Callable[..., object], *arguments: object) -> Refused:
@@ -176,7 +176,7 @@ def dies(*_: object) -> None:
 def test_a_crash_after_the_copy_costs_nothing(lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     ticket = uploaded(lin)
     with monkeypatch.context() as crash:
-        crash.setattr(confirm, "_recorded", dies)
+        crash.setattr(confirmation, "_recorded", dies)
         with pytest.raises(ZeroDivisionError):
             confirmed(lin, ticket)
     assert there(confirmed(lin, ticket).object_key) == sized("jpg", 100)

@@ -3,8 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.errors import Refused
-from chalicelib.files import kinds
-from chalicelib.files.kinds import BY_EXTENSION, CHAT, MB
+from chalicelib.files import file_types
+from chalicelib.files.file_types import BY_EXTENSION, CHAT, MB
 from tests.files.samples import ALSO_GOOD, BAD, GOOD
 
 
@@ -32,26 +32,26 @@ def test_no_file_is_of_two_kinds(extension: str) -> None:
 
 @given(st.binary(max_size=64))
 def test_any_bytes_can_be_looked_at(first: bytes) -> None:
-    assert {kind.is_one(first) for kind in kinds.KINDS} <= {True, False}
+    assert {kind.is_one(first) for kind in file_types.KINDS} <= {True, False}
 
 
 @given(st.text(min_size=4))
 def test_a_text_is_none_of_them(text: str) -> None:
     marks = ("ID3", "GIF8", "%PDF-", "#!AMR", "RIFF")
     if not text.startswith(marks):
-        assert [kind.extension for kind in kinds.KINDS if kind.is_one(text.encode())] == []
+        assert [kind.extension for kind in file_types.KINDS if kind.is_one(text.encode())] == []
 
 
 @pytest.mark.parametrize(
     ("extension", "content_type", "size"),
     [
-        *((kind.extension, name, kind.limit) for kind in kinds.KINDS for name in kind.content_types),
+        *((kind.extension, name, kind.limit) for kind in file_types.KINDS for name in kind.content_types),
         ("JPG", "Image/JPEG", 1),
         ("png", "image/png", None),
     ],
 )
 def test_what_browsers_say_agrees(extension: str, content_type: str, size: int | None) -> None:
-    assert kinds.agreed(CHAT, extension, content_type, size).extension == extension.lower()
+    assert file_types.agreed(CHAT, extension, content_type, size).extension == extension.lower()
 
 
 @pytest.mark.parametrize(
@@ -73,4 +73,4 @@ def test_what_browsers_say_agrees(extension: str, content_type: str, size: int |
 )
 def test_what_does_not_agree_is_refused_by_name(extension: str, content_type: str, size: int, field: str) -> None:
     with pytest.raises(Refused, match=f"^{field}："):
-        kinds.agreed(CHAT, extension, content_type, size)
+        file_types.agreed(CHAT, extension, content_type, size)

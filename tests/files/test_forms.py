@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from chalicelib import clock
-from chalicelib.adapters import s3, sigv4
-from chalicelib.adapters.s3 import Form
+from chalicelib.adapters.aws import s3, sigv4
+from chalicelib.adapters.aws.s3 import Form
 from chalicelib.settings import Settings, settings
 from tests.files.aws_rules import Bucket, objections
 from tests.files.forms import Reply, post

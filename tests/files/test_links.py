@@ -3,8 +3,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from chalicelib import clock
-from chalicelib.adapters import sigv4
-from chalicelib.files import confirm, links
+from chalicelib.adapters.aws import sigv4
+from chalicelib.files import confirmation, links
 from tests.files.forms import ask
 from tests.files.samples import sized
 from tests.files.uploading import uploaded
@@ -13,7 +13,7 @@ from tests.people import Person
 
 @pytest.fixture
 def key(lin: Person) -> str:
-    return confirm.uploaded(lin.tenant_id, lin.principal, uploaded(lin).file_id).object_key
+    return confirmation.uploaded(lin.tenant_id, lin.principal, uploaded(lin).file_id).object_key
 
 
 def ago(monkeypatch: pytest.MonkeyPatch, minutes: float, key: str) -> str:
@@ -34,7 +34,7 @@ def test_a_link_expires(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
 
 
 def test_a_link_to_one_object_opens_no_other(lin: Person, key: str) -> None:
-    other = confirm.uploaded(lin.tenant_id, lin.principal, uploaded(lin).file_id).object_key
+    other = confirmation.uploaded(lin.tenant_id, lin.principal, uploaded(lin).file_id).object_key
     assert ask("GET", links.signed(key).replace(key, other)).status == 403
 
 

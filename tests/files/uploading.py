@@ -1,7 +1,8 @@
 """An upload as a page makes it, and what is in the bucket afterwards."""
 
-from chalicelib.adapters import mysql, s3
-from chalicelib.files import first_bytes, kinds, tickets
+from chalicelib.adapters import mysql
+from chalicelib.adapters.aws import s3
+from chalicelib.files import file_types, magic_numbers, upload_forms
 from chalicelib.files.models import Ticket
 from tests.files.forms import post
 from tests.files.samples import sized
@@ -12,8 +13,8 @@ PLACE = "1f0c8e9e-6f3b-4c0e-9f57-0d6c2f3f7a11"
 
 def asked(person: Person, extension: str = "jpg", size: int | None = None, place: str = PLACE) -> Ticket:
     """Ask for a form and upload nothing yet."""
-    kind = kinds.BY_EXTENSION[extension]
-    return tickets.issue(person.tenant_id, person.principal, place, kind, kind.content_types[0], size)
+    kind = file_types.BY_EXTENSION[extension]
+    return upload_forms.issue(person.tenant_id, person.principal, place, kind, kind.content_types[0], size)
 
 
 def uploaded(person: Person, extension: str = "jpg", content: bytes | None = None, place: str = PLACE) -> Ticket:
@@ -29,7 +30,7 @@ def put(ticket: Ticket, content: bytes) -> None:
 
 def there(key: str) -> bytes | None:
     """Return how an object begins; None where there is none."""
-    seen = s3.look(key, first_bytes.ENOUGH)
+    seen = s3.look(key, magic_numbers.ENOUGH)
     return seen.first if seen else None
 
 

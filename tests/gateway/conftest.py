@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.adapters import ws_push
+from chalicelib.adapters.aws import ws_push
 from chalicelib.messaging import sockets
 from chalicelib.settings import settings
 from devstack import server

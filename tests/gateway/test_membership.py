@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from chalicelib.adapters import mysql, redis
-from chalicelib.messaging import reading, scripts, tail
+from chalicelib.messaging import reading, recent_cache, recent_cache_scripts
 from tests.faults.aftermath import ten_seconds_later
 from tests.faults.held_still import another_process, late_position
 from tests.gateway.talk import (
@@ -33,16 +33,16 @@ def test_a_refill_read_before_a_kick_does_not_let_back_in(
 ) -> None:
     """Han's reader has asked MySQL, and comes to Redis after Han was put out."""
     redis.client().flushall()
-    refilling = tail.refilling
+    refilling = recent_cache.refilling
 
     def late(*arguments: Any) -> Any:
         with monkeypatch.context() as now:
-            now.setattr(tail, "refilling", refilling)
+            now.setattr(recent_cache, "refilling", refilling)
             kick(hospital, conversation, han)
         return refilling(*arguments)
 
     with monkeypatch.context() as slow:
-        slow.setattr(tail, "refilling", late)
+        slow.setattr(recent_cache, "refilling", late)
         assert contents(last_30(han, conversation)) == ["一", "二"]  # it began before
     assert last_30(han, conversation).status == 404
     assert contents(last_30(guo, conversation)) == ["一", "二"]
@@ -52,14 +52,14 @@ def test_a_seat_confirmed_before_a_kick_does_not_let_back_in(
     hospital: Hospital, han: Visitor, conversation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ten_seconds_later(conversation)
-    confirming = tail.confirming
+    confirming = recent_cache.confirming
 
     def late(*arguments: Any) -> Any:
         kick(hospital, conversation, han)
         return confirming(*arguments)
 
     with monkeypatch.context() as slow:
-        slow.setattr(tail, "confirming", late)
+        slow.setattr(recent_cache, "confirming", late)
         last_30(han, conversation)
     assert last_30(han, conversation).status == 404
 
@@ -110,7 +110,7 @@ def test_a_kick_whose_second_word_is_lost_is_held_by_its_mark(
 
 
 def lose_unseating(attempt: Callable[..., bool]) -> Callable[..., bool]:
-    return lambda script, *rest, **more: script is not scripts.UNSEAT and attempt(script, *rest, **more)
+    return lambda script, *rest, **more: script is not recent_cache_scripts.UNSEAT and attempt(script, *rest, **more)
 
 
 @pytest.mark.parametrize("flush", [False, True])

@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql_statements import DEADLOCK
-from chalicelib.messaging import membership, store_membership
+from chalicelib.messaging import membership, membership_store
 from tests.faults.aftermath import somebody_waits, wait_until
 from tests.gateway.talk import (
     Visitor,
@@ -82,7 +82,7 @@ def test_a_join_waits_for_the_kick_that_came_first(
     hospital: Hospital, han: Visitor, conversation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The kick holds Han's seat and has not committed; what Han does then is done after it."""
-    stand = store_membership.stand
+    stand = membership_store.stand
     with ThreadPoolExecutor(1) as pool:
         waiting: list[Any] = []
 
@@ -91,7 +91,7 @@ def test_a_join_waits_for_the_kick_that_came_first(
             if not waiting:
                 waiting.append(pool.submit(join, han, conversation))
 
-        monkeypatch.setattr(store_membership, "stand", slowly)
+        monkeypatch.setattr(membership_store, "stand", slowly)
         kick(hospital, conversation, han)
         assert waiting[0].result().status == 403
     assert not joined(han, conversation)
@@ -102,7 +102,7 @@ def test_of_two_who_want_the_last_seat_one_waits_and_is_refused(
 ) -> None:
     """The first has counted the seats and not committed, when the second comes to count them."""
     monkeypatch.setattr(membership, "FULL", 2)
-    conversation, count = made(guo), store_membership.count
+    conversation, count = made(guo), membership_store.count
     with ThreadPoolExecutor(1) as pool:
         second: list[Any] = []
 
@@ -113,7 +113,7 @@ def test_of_two_who_want_the_last_seat_one_waits_and_is_refused(
                 wait_until(lambda: second[0].done() or somebody_waits())
             return counted
 
-        monkeypatch.setattr(store_membership, "count", slowly)
+        monkeypatch.setattr(membership_store, "count", slowly)
         assert join(han, conversation).status == 200
         assert second[0].result().status == 409
 

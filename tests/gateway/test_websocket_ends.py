@@ -6,9 +6,10 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from chalicelib import clock
-from chalicelib.adapters import mysql, ws_push
+from chalicelib.adapters import mysql
+from chalicelib.adapters.aws import ws_push
 from chalicelib.identity import tokens
-from chalicelib.messaging import backlog, sockets, store_sockets
+from chalicelib.messaging import backlog, socket_store, sockets
 from devstack import websocket
 from tests.faults.aftermath import wait_until
 from tests.gateway.hearing import heard
@@ -138,7 +139,7 @@ def test_a_listener_whose_line_is_stuck_holds_up_nobody(
 
 
 def connections(who: Visitor) -> list[str]:
-    rows = mysql.autocommit(lambda tx: store_sockets.of_principals(tx, who.tenant_id, [who.principal]))
+    rows = mysql.autocommit(lambda tx: socket_store.of_principals(tx, who.tenant_id, [who.principal]))
     return [row["connection_id"].decode() for row in rows]
 
 
@@ -185,7 +186,7 @@ def test_a_backlog_for_who_left_without_a_word_holds_up_nobody(
     assert url
     known = ("of-a-server-that-was-killed", han.tenant_id, han.principal, tokens.hashed(han.token), False)
     long_ago = clock.now() - sockets.YOUNG - clock.SECOND
-    mysql.autocommit(lambda tx: store_sockets.insert(tx, *known, long_ago))
+    mysql.autocommit(lambda tx: socket_store.insert(tx, *known, long_ago))
     monkeypatch.setattr(clock, "pause", lambda _: pytest.fail("it does not come any more"))
     backlog.run(han.tenant_id, {"connection": known[0], "after": ""})
     assert stored(han) == 0

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from chalicelib.helpdesk import shunt as shunt_module
-from chalicelib.notices import outbox
+from chalicelib.helpdesk import assignment as shunt_module
+from chalicelib.outbox import outbox
 from tests.gateway import talk
 from tests.gateway.hearing import contents as said
 from tests.gateway.hearing import heard

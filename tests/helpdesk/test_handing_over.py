@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from chalicelib.helpdesk import desk as desks
 from chalicelib.helpdesk import messages
+from chalicelib.helpdesk import queue as desks
 from chalicelib.messaging import log
 from tests.gateway import talk
 from tests.gateway.hearing import contents as said

@@ -7,7 +7,7 @@ import pytest
 from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row
-from chalicelib.helpdesk import store_lists
+from chalicelib.helpdesk import list_store
 from tests import people
 from tests.consult import chat
 from tests.gateway import talk
@@ -179,7 +179,7 @@ def test_a_list_is_one_query_through_the_callers_seats(visited: Hospital) -> Non
     """However many conversations: and no table is read from end to end for it."""
     filters = {"tenant_id": visited.tenant_id, "principal": visited.desk.principal.encode(), "since": 0, "until": 2**53}
     filters |= {"phone": "", "name": "", "left_out": "", "query": 0, "served": 0, "visitors": 0}
-    plan = explained(store_lists.CONVERSATIONS, filters)
+    plan = explained(list_store.CONVERSATIONS, filters)
     tables = {row["table"]: row for row in plan if row["table"] and not row["table"].startswith("<")}
     keys = {table: row["key"] for table, row in tables.items() if table in ("p", "c", "q", "x", "a", "s", "m", "t")}
     assert keys["p"] == "joined"

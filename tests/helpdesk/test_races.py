@@ -7,7 +7,7 @@ import pytest
 
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row, Tx
-from chalicelib.helpdesk import store, store_desk
+from chalicelib.helpdesk import queue_store, store
 from chalicelib.identity import tokens
 from chalicelib.people import persons
 from tests.faults.aftermath import somebody_waits, wait_until
@@ -74,7 +74,7 @@ def test_two_who_have_both_seen_the_last_place_free_do_not_both_get_it(
         close(one, shunt(one).data["sessionId"])
     inside: list[int] = []
     together: list[int] = []
-    original = store_desk.agents
+    original = queue_store.agents
 
     def looked(tx: Tx, tenant_id: int) -> list[Row]:
         inside.append(1)
@@ -85,7 +85,7 @@ def test_two_who_have_both_seen_the_last_place_free_do_not_both_get_it(
         inside.pop()
         return found
 
-    monkeypatch.setattr(store_desk, "agents", looked)
+    monkeypatch.setattr(queue_store, "agents", looked)
     answers = at_once([lambda: shunt(lin), lambda: shunt(wang)])
     assert sorted(served_by(one) for one in answers) == ["1", "客服小李"]
     assert max(together) == 1

@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from chalicelib.notices import outbox
+from chalicelib.outbox import outbox
 from tests.helpdesk import desk as desks
 from tests.helpdesk.desk import Desk
 from tests.people import Hospital

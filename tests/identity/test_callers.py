@@ -9,9 +9,9 @@ import pytest
 from app import GROUPS
 from chalicelib import clock
 from chalicelib.adapters import mysql
+from chalicelib.http.routing import Endpoint
 from chalicelib.identity import callers, tokens
 from chalicelib.identity.callers import ADMIN, DOCTOR, PATIENT, PUBLIC, SERVICE, SERVICE_STAFF, SESSION, Caller
-from chalicelib.web import Endpoint
 from tests.people import PASSWORD, Hospital, Person
 from tests.wire import Answer, answered, check_envelope, event, get, post
 

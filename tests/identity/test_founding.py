@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from app import migrate
 from chalicelib.adapters import mysql
-from chalicelib.identity import keys
+from chalicelib.identity import internal_keys
 from tests.people import Hospital
 from tests.wire import post
 
@@ -44,7 +44,7 @@ def test_the_first_administrator_signs_in_with_the_password_that_was_told() -> N
 def test_its_systems_and_its_pages_are_known() -> None:
     hospital = asked()
     made = founded(hospital)
-    assert keys.tenant_of(made["internal_key"]) == int(made["tenant_id"])
+    assert internal_keys.tenant_of(made["internal_key"]) == int(made["tenant_id"])
     body = {"phone": "13900000003", "password": made["admin_password"]}
     assert post(LOGIN, headers={"Host": hospital["hosts"][0]}, **body).status == 200
 
@@ -59,7 +59,7 @@ def test_founding_again_changes_nothing_and_tells_no_secret() -> None:
 def test_another_internal_key_leaves_the_one_before_alive() -> None:
     hospital = asked()
     first, second = founded(hospital), founded({**hospital, "new_internal_key": True})
-    assert keys.tenant_of(first["internal_key"]) == keys.tenant_of(second["internal_key"])
+    assert internal_keys.tenant_of(first["internal_key"]) == internal_keys.tenant_of(second["internal_key"])
 
 
 def test_a_host_of_another_hospital_is_refused_and_nothing_is_made() -> None:

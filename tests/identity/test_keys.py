@@ -6,7 +6,7 @@ import pytest
 
 from chalicelib import clock
 from chalicelib.adapters import mysql
-from chalicelib.identity import keys
+from chalicelib.identity import internal_keys
 from tests.people import Hospital
 from tests.wire import Answer, post
 
@@ -16,7 +16,7 @@ def token_by(key: str) -> Answer:
 
 
 def test_a_key_opens_the_inner_door_of_its_tenant(hospital: Hospital) -> None:
-    assert keys.tenant_of(hospital.internal_key) == hospital.tenant_id
+    assert internal_keys.tenant_of(hospital.internal_key) == hospital.tenant_id
     assert token_by(hospital.internal_key).status == 200
 
 
@@ -25,24 +25,24 @@ def test_two_keys_live_at_once_and_a_third_retires_the_oldest(
 ) -> None:
     now = clock.now()
     monkeypatch.setattr(clock, "now", lambda: now + clock.SECOND)
-    second = keys.issue(hospital.tenant_id)
+    second = internal_keys.issue(hospital.tenant_id)
     assert [token_by(key).status for key in (hospital.internal_key, second)] == [200, 200]
     monkeypatch.setattr(clock, "now", lambda: now + 2 * clock.SECOND)
-    third = keys.issue(hospital.tenant_id)
+    third = internal_keys.issue(hospital.tenant_id)
     assert [token_by(key).status for key in (hospital.internal_key, second, third)] == [401, 200, 200]
 
 
 def test_another_tenants_new_keys_retire_none_of_ours(hospital: Hospital, elsewhere: Hospital) -> None:
     for _ in range(3):
-        keys.issue(elsewhere.tenant_id)
+        internal_keys.issue(elsewhere.tenant_id)
     assert token_by(hospital.internal_key).status == 200
     assert token_by(elsewhere.internal_key).status == 401
 
 
 def test_a_key_of_the_hospitals_own_choice_works(hospital: Hospital) -> None:
     chosen = f"demo-{hospital.tenant_id}"
-    assert keys.issue(hospital.tenant_id, chosen) == chosen
-    assert keys.tenant_of(chosen) == hospital.tenant_id
+    assert internal_keys.issue(hospital.tenant_id, chosen) == chosen
+    assert internal_keys.tenant_of(chosen) == hospital.tenant_id
 
 
 def test_only_the_hash_is_stored(hospital: Hospital) -> None:

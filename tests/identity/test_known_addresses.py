@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib import clock
 from chalicelib.adapters import mysql
-from chalicelib.identity import attempts, sweep
+from chalicelib.identity import attempts, cleanup
 from tests.accounts.conftest import Inbox, inbox
 from tests.accounts.desk import RESET, RESET_CODE, ask_code
 from tests.clinic.test_login import PATH as STAFF
@@ -98,7 +98,7 @@ def test_an_address_is_known_for_sixty_days(path: str, owner: Person, later: Lat
     sign_in(path, owner, HOME)
     for days, status in ((59, 200), (59 + 61, 429)):
         later(days)
-        sweep.sweep()
+        cleanup.sweep()
         strangers_try(path, owner)
         assert sign_in(path, owner, HOME).status == status
 
@@ -108,7 +108,7 @@ def test_what_is_no_longer_known_goes(owner: Person, path: str, later: Later) ->
     sign_in(path, owner, HOME)
     for days, left in ((59, 1), (61, 0)):
         later(days)
-        sweep.sweep()
+        cleanup.sweep()
         subjects = "SELECT COUNT(*) FROM attempts WHERE tenant_id = %(id)s AND subject LIKE %(phone)s"
         phone = f"%{owner.phone}%".encode()
         rows = mysql.autocommit(lambda tx: tx.value(subjects, id=owner.tenant_id, phone=phone))  # noqa: B023  # called in this round

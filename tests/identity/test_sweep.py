@@ -7,9 +7,9 @@ from app import sweep_identity
 from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
-from chalicelib.identity import attempts, sweep, tokens
-from chalicelib.official import openids
+from chalicelib.identity import attempts, cleanup, tokens
 from chalicelib.settings import settings
+from chalicelib.wechat_account import openids
 from tests.files.test_sweep import said
 from tests.people import Person
 
@@ -28,10 +28,10 @@ def died(tenant_id: int, ago: int) -> None:
 
 
 def test_what_died_a_day_ago_goes(lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweep, "BATCH", 2)
+    monkeypatch.setattr(cleanup, "BATCH", 2)
     for number in range(5):
         attempts.take(lin.tenant_id, f"test:{number}")
-    died(lin.tenant_id, sweep.KEPT + clock.SECOND)
+    died(lin.tenant_id, cleanup.KEPT + clock.SECOND)
     sweep_identity(said(), None)
     assert (counted("tokens", lin.tenant_id), counted("attempts", lin.tenant_id)) == (0, 0)
 
@@ -41,7 +41,7 @@ def test_what_died_today_and_what_lives_stays(lin: Person) -> None:
     before = counted("tokens", lin.tenant_id)
     sweep_identity(said(), None)
     assert tokens.look_up(lin.token)
-    died(lin.tenant_id, sweep.KEPT - 60 * clock.SECOND)
+    died(lin.tenant_id, cleanup.KEPT - 60 * clock.SECOND)
     sweep_identity(said(), None)
     assert (counted("tokens", lin.tenant_id), counted("attempts", lin.tenant_id)) == (before, 1)
 
@@ -60,7 +60,7 @@ def test_who_was_known_at_wechat_in_a_session_that_is_long_over_goes(lin: Person
     assert kept() == (1, 1)
     over = {"wechat_states.expires_at": 0, "wechat_openids.bound_at": settings.token_days * clock.DAY}
     for column, life in over.items():
-        then: dict[str, Any] = {"then": clock.now() - life - sweep.KEPT - clock.SECOND, "tenant_id": lin.tenant_id}
+        then: dict[str, Any] = {"then": clock.now() - life - cleanup.KEPT - clock.SECOND, "tenant_id": lin.tenant_id}
         sql = f"UPDATE {column.partition('.')[0]} SET {column} = %(then)s WHERE tenant_id = %(tenant_id)s"
         mysql.autocommit(partial(Tx.run, sql=sql, **then))
     sweep_identity(said(), None)

@@ -9,7 +9,7 @@ from socket import socket
 import pytest
 
 from chalicelib import clock
-from chalicelib.adapters import copies, mysql, redis
+from chalicelib.adapters import cache, mysql, redis
 from chalicelib.adapters.mysql import Tx
 from chalicelib.identity import tokens
 from chalicelib.identity.tokens import Session
@@ -127,17 +127,17 @@ def test_revoking_twice_or_what_never_was_changes_nothing(lin: Person, wang: Per
 def test_who_read_a_token_before_it_was_revoked_does_not_revive_it(
     lin: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = copies.write
+    real = cache.write
 
     def revoked_meanwhile(key: str, text: str) -> None:
         tokens.revoke_hash(tokens.hashed(lin.token))
         real(key, text)
 
-    monkeypatch.setattr(copies, "write", revoked_meanwhile)
+    monkeypatch.setattr(cache, "write", revoked_meanwhile)
     assert tokens.look_up(lin.token) is not None  # it was alive when MySQL was asked
     monkeypatch.undo()
     assert tokens.look_up(lin.token) is None
-    assert redis.client().ttl(key_of(lin.token)) > copies.LIFE
+    assert redis.client().ttl(key_of(lin.token)) > cache.LIFE
 
 
 def test_a_copy_that_came_back_with_another_server_is_not_believed(lin: Person) -> None:

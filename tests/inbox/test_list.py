@@ -6,8 +6,8 @@ import pytest
 
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
+from chalicelib.http.fields import ID_LIMIT
 from chalicelib.inbox import store
-from chalicelib.wire import ID_LIMIT
 from tests.gateway.talk import visitor
 from tests.inbox.box import MSG, listed, send, set_all_read, set_read, texts, unread_count
 from tests.people import Hospital, Person

@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 
-from chalicelib.notices import outbox
+from chalicelib.outbox import outbox
 from tests import people
 from tests.inbox import box
 from tests.people import Hospital

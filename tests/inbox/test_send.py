@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.notices import outbox
+from chalicelib.outbox import outbox
 from tests import people
 from tests.faults.aftermath import wait_until
 from tests.gateway import hearing

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chalicelib.inbox import store
-from chalicelib.notices import outbox
+from chalicelib.outbox import outbox
 from tests.faults.aftermath import somebody_waits, wait_until
 from tests.inbox.box import listed, send, set_all_read, stored, texts, unread_count
 from tests.people import Hospital, Person

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from chalicelib.adapters import mysql, redis
-from chalicelib.messaging import ids, log, reading, store, store_reading
+from chalicelib.messaging import ids, log, reading, reading_store, store
 from chalicelib.messaging.models import Draft, Message
 from tests.people import Hospital, Person
 
@@ -34,8 +34,8 @@ def mysql_reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the store's readings that took place."""
     seen: list[str] = []
     for name in ("snapshot", "snapshots", "head"):
-        noted = partial(_noted, seen, name, getattr(store_reading, name))
-        monkeypatch.setattr(store_reading, name, noted)
+        noted = partial(_noted, seen, name, getattr(reading_store, name))
+        monkeypatch.setattr(reading_store, name, noted)
     return seen
 
 

@@ -11,9 +11,9 @@ from chalicelib import errors
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.errors import Refused
-from chalicelib.messaging import ids, log, membership, store, store_membership
+from chalicelib.messaging import ids, log, membership, membership_store, store
 from chalicelib.messaging.models import Draft
-from chalicelib.notices import outbox
+from chalicelib.outbox import outbox
 from tests.faults.aftermath import wait_until
 from tests.people import Hospital
 
@@ -86,7 +86,7 @@ def in_the_midst_of(monkeypatch: pytest.MonkeyPatch, pool: ThreadPoolExecutor) -
     """Once the store has done what is named, and before that is committed, the other comes and waits."""
 
     def in_the_midst_of(name: str, other: Callable[[], int]) -> list[Future[int]]:
-        real, came = getattr(store_membership, name), list[Future[int]]()
+        real, came = getattr(membership_store, name), list[Future[int]]()
 
         def slowly(*arguments: Any, **more: Any) -> Any:
             done = real(*arguments, **more)
@@ -94,7 +94,7 @@ def in_the_midst_of(monkeypatch: pytest.MonkeyPatch, pool: ThreadPoolExecutor) -
             wait_until(lambda: came[0].done() or waiting() > 0)
             return done
 
-        monkeypatch.setattr(store_membership, name, slowly)
+        monkeypatch.setattr(membership_store, name, slowly)
         return came
 
     return in_the_midst_of

@@ -9,7 +9,7 @@ import pytest
 from chalicelib.adapters import mysql, redis
 from chalicelib.messaging import feed, ids, log, store
 from chalicelib.messaging.models import Draft
-from chalicelib.notices import outbox
+from chalicelib.outbox import outbox
 from tests.people import Hospital
 
 MANY = 60

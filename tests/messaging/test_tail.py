@@ -5,23 +5,23 @@ from typing import Any
 import pytest
 
 from chalicelib.adapters import mysql, redis
-from chalicelib.messaging import ids, log, store_reading, tail
+from chalicelib.messaging import ids, log, reading_store, recent_cache
 from chalicelib.messaging.models import Draft, Message, Snapshot, Written
 from tests.messaging.conftest import Say, keys, read
 from tests.people import Hospital, Person
 
 
-def look(conversation: str, who: Person) -> tail.View:
-    call = tail.reading(conversation, 100, who.principal, ids.nonce())
-    return tail.view(conversation, who.principal, redis.run(*call))
+def look(conversation: str, who: Person) -> recent_cache.View:
+    call = recent_cache.reading(conversation, 100, who.principal, ids.nonce())
+    return recent_cache.view(conversation, who.principal, redis.run(*call))
 
 
-def refill(conversation: str, seen: tail.View, found: Snapshot) -> None:
-    redis.run(*tail.refilling(conversation, seen, found))
+def refill(conversation: str, seen: recent_cache.View, found: Snapshot) -> None:
+    redis.run(*recent_cache.refilling(conversation, seen, found))
 
 
 def in_mysql(conversation: str, who: Person) -> Snapshot:
-    return mysql.autocommit(lambda tx: store_reading.snapshot(tx, conversation, who.principal, 200))
+    return mysql.autocommit(lambda tx: reading_store.snapshot(tx, conversation, who.principal, 200))
 
 
 def test_the_newest_page_comes_from_redis_alone(
@@ -88,7 +88,7 @@ def test_an_open_mark_sends_readers_to_mysql(
 def test_a_dead_writers_mark_falls_after_a_minute(
     conversation: str, lin: Person, say: Say, mysql_reads: list[str]
 ) -> None:
-    tail.mark(conversation, "dead")
+    recent_cache.mark(conversation, "dead")
     say("一")
     read(conversation, lin)
     assert redis.client().zscore(keys(conversation)[2], "dead")
@@ -110,7 +110,7 @@ def test_after_ten_seconds_a_tail_is_compared_with_mysql(
 ) -> None:
     say("一")
     read(conversation, lin)
-    redis.client().hincrby(keys(conversation)[0], "checked", -(tail.BELIEVED + 1) * 1000)
+    redis.client().hincrby(keys(conversation)[0], "checked", -(recent_cache.BELIEVED + 1) * 1000)
     mysql_reads.clear()
     assert read(conversation, lin) == read(conversation, lin) == ["一"]
     assert mysql_reads == ["head"]
@@ -124,7 +124,7 @@ def test_a_comparison_finds_what_a_writer_without_redis_wrote(
         elsewhere.setattr(redis, "run_all", lambda calls, *_, **__: [["0", 1, None]] * len(calls))
         say("一", chen)
     assert read(conversation, lin) == []
-    redis.client().hincrby(keys(conversation)[0], "checked", -(tail.BELIEVED + 1) * 1000)
+    redis.client().hincrby(keys(conversation)[0], "checked", -(recent_cache.BELIEVED + 1) * 1000)
     assert read(conversation, lin) == ["一"]
 
 
@@ -183,11 +183,11 @@ def test_messages_that_arrive_out_of_order_wait_for_the_missing_one(conversation
     """Two writers commit 1 and 2; the second reaches Redis first."""
     assert read(conversation, lin) == []
     for writer in ("w1", "w2"):
-        tail.mark(conversation, writer)
+        recent_cache.mark(conversation, writer)
     first, second = (Message(n, str(n), lin.principal, 0, str(n), "", n) for n in (1, 2))
-    redis.run(*tail.publishing(conversation, "w2", Written(second, "", 0, []), lin.principal))
+    redis.run(*recent_cache.publishing(conversation, "w2", Written(second, "", 0, []), lin.principal))
     assert look(conversation, lin).verdict == "broken"
-    redis.run(*tail.publishing(conversation, "w1", Written(first, "", 0, []), lin.principal))
+    redis.run(*recent_cache.publishing(conversation, "w1", Written(first, "", 0, []), lin.principal))
     assert [message.content for message in look(conversation, lin).messages] == ["2", "1"]
 
 
@@ -199,7 +199,7 @@ def test_without_redis_the_service_goes_on(conversation: str, lin: Person, say: 
 
 def test_a_long_log_keeps_its_newest_two_hundred_in_redis(conversation: str, lin: Person, say: Say) -> None:
     read(conversation, lin)
-    for n in range(tail.KEPT + 5):
+    for n in range(recent_cache.KEPT + 5):
         say(str(n))
-    assert redis.client().zcard(keys(conversation)[1]) == tail.KEPT
-    assert read(conversation, lin, 2) == [str(tail.KEPT + 4), str(tail.KEPT + 3)]
+    assert redis.client().zcard(keys(conversation)[1]) == recent_cache.KEPT
+    assert read(conversation, lin, 2) == [str(recent_cache.KEPT + 4), str(recent_cache.KEPT + 3)]

@@ -8,8 +8,8 @@ import pytest
 
 from app import run_outbox, run_outbox_outside
 from chalicelib.adapters import mysql, sms
-from chalicelib.consult import answers
-from chalicelib.notices import outbox
+from chalicelib.consult import unread_reminder
+from chalicelib.outbox import outbox
 from tests.accounts.desk import ask_code
 from tests.faults.aftermath import wait_until
 from tests.files.test_sweep import said
@@ -99,7 +99,7 @@ def test_a_code_does_not_wait_behind_a_slow_wechat(
             ask_code(hospital)
         done.append(hanging.answered.is_set())
 
-    monkeypatch.setattr(answers, "run", tell)
+    monkeypatch.setattr(unread_reminder, "run", tell)
     for _ in range(3):
         mysql.transact(lambda tx: outbox.put(tx, hospital.tenant_id, "wechat_answer", {}))
     assert outbox.run(outside=True) == 4

@@ -8,7 +8,7 @@ import pytest
 from chalicelib import clock
 from chalicelib.adapters.wechat_api import Refusal
 from chalicelib.logs import JsonLines
-from chalicelib.notices import outbox
+from chalicelib.outbox import outbox
 from tests.metric_filters import fits, pattern
 from tests.notices.test_outbox import a_job, failing, later, promise
 from tests.people import Hospital

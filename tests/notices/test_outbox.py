@@ -13,8 +13,8 @@ from app import run_outbox
 from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row
-from chalicelib.notices import outbox, store
-from chalicelib.notices.jobs import JOBS
+from chalicelib.outbox import outbox, store
+from chalicelib.outbox.jobs import JOBS
 from chalicelib.settings import settings
 from tests.files.test_sweep import said
 from tests.inbox.test_list import counted

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from chalicelib.adapters import mysql
-from chalicelib.notices import outbox
+from chalicelib.outbox import outbox
 from devstack import wechat_pay as fake
 from devstack.wechat_pay import WeChatPay
 from tests.payment import till as tills

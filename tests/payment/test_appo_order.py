@@ -6,9 +6,9 @@ import pytest
 
 from chalicelib import clock
 from chalicelib.adapters import mysql
-from chalicelib.adapters.wechat_pay_terms import HMAC, MD5, V2
+from chalicelib.adapters.wechat_pay.types import HMAC, MD5, V2
 from chalicelib.identity import tokens
-from chalicelib.official import openids
+from chalicelib.wechat_account import openids
 from devstack.wechat_pay import WeChatPay
 from tests.booking.ward import Ward, day, rows
 from tests.booking.ward import ward as made

@@ -8,7 +8,7 @@ import pytest
 from app import watch_certificates
 from chalicelib import clock
 from chalicelib.adapters import mysql
-from chalicelib.adapters.wechat_pay_terms import V2
+from chalicelib.adapters.wechat_pay.types import V2
 from chalicelib.logs import JsonLines
 from devstack import wechat_pay_keys
 from devstack.wechat_pay import WeChatPay

@@ -7,7 +7,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from chalicelib.adapters.wechat_pay_terms import V2
+from chalicelib.adapters.wechat_pay.types import V2
 from devstack import wechat_pay_keys
 from devstack.wechat_pay import WeChatPay
 from tests.payment.till import CONF, Till, wanted

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.adapters import mysql, wechat_pay
-from chalicelib.adapters.wechat_pay_terms import V2, V3, Refund
-from chalicelib.payment import merchants, reconciliation, refunds, store_refunds, telling
+from chalicelib.adapters import mysql
+from chalicelib.adapters.wechat_pay import client as wechat_pay
+from chalicelib.adapters.wechat_pay.types import V2, V3, Refund
+from chalicelib.payment import merchants, notifications, reconciliation, refund_store, refunds
 from chalicelib.settings import settings
 from devstack.wechat_pay import WeChatPay
 from tests.payment import till as tills
@@ -57,7 +58,7 @@ def test_a_refund_that_wechat_has_closed_is_sent_by_another_number(
     till.ward.cancel(hospital.lin, book_id)
     till.pay_back()
     [first] = pay.refunds
-    seen = mysql.autocommit(lambda tx: store_refunds.by_number(tx, till.tenant_id, first))
+    seen = mysql.autocommit(lambda tx: refund_store.by_number(tx, till.tenant_id, first))
     assert seen
     pay.settle(first, "CLOSED")
     for _ in range(2):
@@ -129,4 +130,4 @@ def test_what_a_person_has_paid_back_at_wechat_is_not_asked_for_for_ever(
     assert till.ledger()[-1] == ("done", "refund")
     logged = [one.message for one in caplog.records if one.levelname == "ERROR"]
     assert logged == ["refund refused", "paid back elsewhere"]
-    assert [one["type"] for one in till.promised("tell_payment")] == [telling.PAID, telling.REFUNDED]
+    assert [one["type"] for one in till.promised("tell_payment")] == [notifications.PAID, notifications.REFUNDED]

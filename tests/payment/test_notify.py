@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from chalicelib import clock
-from chalicelib.adapters.wechat_pay_terms import HMAC, MD5, RSA, V2, V3
+from chalicelib.adapters.wechat_pay.types import HMAC, MD5, RSA, V2, V3
 from chalicelib.logs import JsonLines
-from chalicelib.payment import telling
+from chalicelib.payment import notifications
 from devstack import wechat_pay_keys
 from devstack import wechat_pay_wire_v3 as wire
 from devstack.wechat_pay import WeChatPay
@@ -55,7 +55,7 @@ def test_lin_is_told_once(till: Till) -> None:
     assert [one for one in till.messages(till.hospital.lin) if "支付" in one] == [
         f"支付成功：挂号费 12.50 元，预约编号 {book_id}。"
     ]
-    assert [one["type"] for one in till.promised("tell_payment")] == [telling.PAID]
+    assert [one["type"] for one in till.promised("tell_payment")] == [notifications.PAID]
 
 
 @pytest.mark.parametrize(("version", "sign_type"), VERSIONS)

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from chalicelib.adapters import wechat_pay
-from chalicelib.adapters.wechat_pay_terms import Answer, Unreachable
+from chalicelib.adapters.wechat_pay import client as wechat_pay
+from chalicelib.adapters.wechat_pay.types import Answer, Unreachable
 from chalicelib.payment import reconciliation, store
 from devstack.wechat_pay import WeChatPay
 from tests.booking.ward import rows

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from chalicelib.adapters.wechat_pay_terms import HMAC, V2
-from chalicelib.identity import sealing
+from chalicelib.adapters.wechat_pay.types import HMAC, V2
+from chalicelib.crypto import field_encryption
 from chalicelib.payment import merchants
 from devstack import wechat_pay_keys
 from devstack.wechat_pay import WeChatPay
@@ -76,7 +76,7 @@ def test_accounts_that_are_saved_at_once_keep_each_their_own_keys(
     hospital: Hospital, pay: WeChatPay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = (wanted(pay.merchant()) for _ in range(2))
-    held = Held(monkeypatch, sealing, "seal")
+    held = Held(monkeypatch, field_encryption, "seal")
     with ThreadPoolExecutor(2) as pool:
         one = pool.submit(post, CONF, hospital.admin.token, **first)
         assert held.about.wait(10)

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from chalicelib.adapters import mysql
-from chalicelib.adapters.wechat_pay_terms import HMAC, MD5, V2
+from chalicelib.adapters.wechat_pay.types import HMAC, MD5, V2
 from devstack import wechat_pay_keys, wechat_pay_wire_v2
 from devstack.wechat_pay import WeChatPay
 from tests.payment import till as tills

@@ -8,9 +8,10 @@ import pytest
 
 from app import reconcile_payments
 from chalicelib import clock
-from chalicelib.adapters import mysql, wechat_pay
-from chalicelib.adapters.wechat_pay_terms import V2, Answer, Trade
-from chalicelib.payment import checks, reconciliation
+from chalicelib.adapters import mysql
+from chalicelib.adapters.wechat_pay import client as wechat_pay
+from chalicelib.adapters.wechat_pay.types import V2, Answer, Trade
+from chalicelib.payment import query_schedule, reconciliation
 from devstack.wechat_pay import WeChatPay
 from tests.booking.ward import rows
 from tests.files.test_sweep import said
@@ -205,8 +206,8 @@ def test_while_wechat_is_away_it_is_asked_again_later(till: Till, pay: WeChatPay
 
 def test_it_is_asked_less_and_less_but_before_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clock, "now", lambda: 0)
-    minutes = [checks.next_after(number) // clock.SECOND // 60 for number in range(9)]
+    minutes = [query_schedule.next_after(number) // clock.SECOND // 60 for number in range(9)]
     assert minutes == [1, 2, 4, 8, 16, 32, 60, 60, 60]
-    assert checks.next_of_order(9, 3600 * clock.SECOND) == 300 * clock.SECOND
-    assert checks.next_of_order(9, 240 * clock.SECOND) == 220 * clock.SECOND
-    assert checks.next_of_order(9, 0) == 3600 * clock.SECOND
+    assert query_schedule.next_of_order(9, 3600 * clock.SECOND) == 300 * clock.SECOND
+    assert query_schedule.next_of_order(9, 240 * clock.SECOND) == 220 * clock.SECOND
+    assert query_schedule.next_of_order(9, 0) == 3600 * clock.SECOND

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from chalicelib.adapters import mysql, wechat_pay
-from chalicelib.adapters.wechat_pay_terms import HMAC, V2, V3, Unreachable
-from chalicelib.booking import stopping
-from chalicelib.notices.jobs import JOBS, OUTSIDE
-from chalicelib.payment import reconciliation, refunds, store_refunds, telling
+from chalicelib.adapters import mysql
+from chalicelib.adapters.wechat_pay import client as wechat_pay
+from chalicelib.adapters.wechat_pay.types import HMAC, V2, V3, Unreachable
+from chalicelib.booking.reservations import stopped_schedules
+from chalicelib.outbox.jobs import JOBS, OUTSIDE
+from chalicelib.payment import notifications, reconciliation, refund_store, refunds
 from devstack.wechat_pay import WeChatPay
 from tests.booking.ward import rows
 from tests.faults.aftermath import wait_until
@@ -60,7 +61,7 @@ def test_a_stopped_clinic_pays_back_who_has_paid(till: Till, pay: WeChatPay) -> 
     till.paid(book_id)
     till.ward.stop(schedule_id)
     for payload in till.promised("stop_schedule"):
-        stopping.run(till.tenant_id, payload)
+        stopped_schedules.run(till.tenant_id, payload)
     till.pay_back()
     assert [one["reason"] for one in till.refunds(book_id)] == ["stopped"]
     assert len(pay.refunds) == 1
@@ -90,7 +91,7 @@ def test_who_has_seen_a_refund_that_another_took_leaves_it(till: Till, pay: WeCh
     till.pay_back()
     till.minute_later()
     pay.failing.clear()
-    [seen] = mysql.autocommit(lambda tx: store_refunds.due_of(tx, till.tenant_id, int(book_id)))
+    [seen] = mysql.autocommit(lambda tx: refund_store.due_of(tx, till.tenant_id, int(book_id)))
     pay.open.clear()
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(refunds.pay_back, seen)
@@ -169,7 +170,7 @@ def test_a_refund_that_nobody_was_told_of_is_asked_for(till: Till, pay: WeChatPa
         reconciliation.run()
     assert [one["state"] for one in till.refunds(book_id)] == ["done"]
     assert till.ledger()[-1] == ("done", "query")
-    assert [one["type"] for one in till.promised("tell_payment")][-1] == telling.REFUNDED
+    assert [one["type"] for one in till.promised("tell_payment")][-1] == notifications.REFUNDED
 
 
 @pytest.mark.parametrize("told", [True, False])

@@ -9,9 +9,9 @@ import pytest
 
 from chalicelib import clock
 from chalicelib.adapters import mysql
-from chalicelib.booking import jobs
-from chalicelib.booking import store as booking_store
-from chalicelib.dues import bookings as dues
+from chalicelib.billing import bookings as dues
+from chalicelib.booking.jobs import scheduled
+from chalicelib.booking.reservations import booking_store
 from devstack.wechat_pay import Signed, WeChatPay
 from tests.faults.aftermath import somebody_waits, wait_until
 from tests.payment.till import Till
@@ -57,7 +57,7 @@ def test_who_pays_while_it_is_about_to_be_released_keeps_it(
     held = Held(monkeypatch, dues, "pay")
     told = pool.submit(till.told, notice)
     assert held.about.wait(10)
-    released = pool.submit(jobs.release_unpaid)
+    released = pool.submit(scheduled.release_unpaid)
     wait_until(somebody_waits)
     held.go.set()
     assert (told.result().status, released.exception()) == (200, None)
@@ -69,7 +69,7 @@ def test_money_that_comes_while_it_is_released_goes_back(
 ) -> None:
     book_id, notice = late
     held = Held(monkeypatch, booking_store, "cancel")
-    released = pool.submit(jobs.release_unpaid)
+    released = pool.submit(scheduled.release_unpaid)
     assert held.about.wait(10)
     told = pool.submit(till.told, notice)
     wait_until(somebody_waits)

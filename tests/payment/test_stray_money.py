@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from chalicelib import clock
-from chalicelib.adapters.wechat_pay_terms import HMAC, RSA, V2, V3
+from chalicelib.adapters.wechat_pay.types import HMAC, RSA, V2, V3
 from devstack import wechat_pay_wire_v3
 from devstack.wechat_pay import WeChatPay
 from tests.payment import till as tills

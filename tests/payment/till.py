@@ -7,8 +7,8 @@ from typing import Any
 
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row
-from chalicelib.adapters.wechat_pay_terms import V3, Merchant
-from chalicelib.payment import announcing, refunds
+from chalicelib.adapters.wechat_pay.types import V3, Merchant
+from chalicelib.payment import refunds, site_messages
 from devstack.wechat_pay import Signed, WeChatPay
 from tests.booking.ward import BOOK, Ward, rows, ward
 from tests.people import Hospital, Person
@@ -101,7 +101,7 @@ class Till:
 
     def announce(self) -> None:
         for payload in self.promised("tell_payment"):
-            announcing.run(self.tenant_id, payload)
+            site_messages.run(self.tenant_id, payload)
 
     def messages(self, person: Person) -> list[str]:
         return [one["msg_text"] for one in get("/msg_service/msg/list", person.token).data]

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from chalicelib.notices import outbox
+from chalicelib.outbox import outbox
 from devstack import demo_wechat
 from devstack import wechat as fake
 from devstack.wechat import WeChat

@@ -4,9 +4,9 @@ import json
 from typing import Any
 
 from chalicelib.adapters import mysql
-from chalicelib.booking import announcing, wechat_messages
+from chalicelib.booking.jobs import site_messages, wechat_messages
 from chalicelib.identity import tokens
-from chalicelib.official import openids
+from chalicelib.wechat_account import openids
 from tests.booking.ward import Ward, rows
 from tests.people import Hospital, Person
 from tests.wechat.desk import APP_ID, ROOT
@@ -33,7 +33,7 @@ def promised(ward: Ward, job: str) -> list[dict[str, Any]]:
 def announce(ward: Ward) -> list[dict[str, Any]]:
     """Have our own lane do its work; return what it has promised to the other."""
     for payload in promised(ward, "tell_booking"):
-        announcing.run(ward.hospital.tenant_id, payload)
+        site_messages.run(ward.hospital.tenant_id, payload)
     return promised(ward, "wechat_booking")
 
 

@@ -7,10 +7,10 @@ import pytest
 
 from chalicelib import clock
 from chalicelib.adapters import mysql
-from chalicelib.consult import answers, store
+from chalicelib.consult import store, unread_reminder
 from chalicelib.messaging import log
-from chalicelib.messaging.promises import AWAY
-from chalicelib.notices import outbox
+from chalicelib.messaging.message_jobs import AWAY
+from chalicelib.outbox import outbox
 from devstack import demo_wechat
 from devstack.wechat import WeChat
 from tests.booking.ward import Ward, rows
@@ -31,7 +31,7 @@ def promised(hospital: Hospital) -> list[dict[str, Any]]:
 
 def deliver(hospital: Hospital) -> None:
     for payload in promised(hospital):
-        answers.run(hospital.tenant_id, payload)
+        unread_reminder.run(hospital.tenant_id, payload)
 
 
 @pytest.fixture
@@ -175,7 +175,7 @@ def test_what_was_promised_by_another_hospital_is_nothing_here(
     reply(chen, session_no, "多少度？")
     [payload] = promised(hospital)
     assert mysql.autocommit(lambda tx: store.left_unread(tx, elsewhere.tenant_id, payload)) is None
-    answers.run(elsewhere.tenant_id, payload)
+    unread_reminder.run(elsewhere.tenant_id, payload)
     assert wechat.sent == []
 
 

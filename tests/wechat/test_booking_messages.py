@@ -3,9 +3,10 @@
 import pytest
 
 from chalicelib.adapters import mysql
-from chalicelib.booking import telling, wechat_messages
+from chalicelib.booking.jobs import wechat_messages
+from chalicelib.booking.reservations import notifications
 from chalicelib.identity import tokens
-from chalicelib.notices import outbox
+from chalicelib.outbox import outbox
 from devstack import demo_wechat
 from devstack.wechat import WeChat
 from tests.booking.ward import Ward, day, stopped_clock
@@ -83,13 +84,13 @@ def test_she_is_reminded_of_a_visit(ward: Ward, lin: Person, wechat: WeChat) -> 
     book_id = int(ward.booked(lin, ward.schedule()))
     booking = {"book_id": book_id, "user_id": lin.user_id, "tenant_id": lin.tenant_id}
     mysql.autocommit(lambda tx: tx.run("DELETE FROM outbox WHERE tenant_id = %(id)s", id=lin.tenant_id))
-    mysql.transact(lambda tx: telling.tell(tx, booking, telling.REMINDED))
+    mysql.transact(lambda tx: notifications.tell(tx, booking, notifications.REMINDED))
     deliver(ward)
     [message] = wechat.sent
     assert shown(message) == {"name1": "林小雨", "name2": "陈医生", "date3": f"{said(day(1))} 08:00"}
 
 
-@pytest.mark.parametrize("told", [telling.BOOKED, telling.REMINDED])
+@pytest.mark.parametrize("told", [notifications.BOOKED, notifications.REMINDED])
 def test_what_comes_after_the_visit_has_begun_is_not_told(
     ward: Ward, lin: Person, wechat: WeChat, monkeypatch: pytest.MonkeyPatch, told: int
 ) -> None:
@@ -106,7 +107,7 @@ def test_what_comes_after_the_visit_has_begun_is_not_told(
 def test_a_missed_visit_is_told_at_no_wechat(ward: Ward, lin: Person) -> None:
     booking = {"book_id": int(ward.booked(lin, ward.schedule())), "user_id": lin.user_id, "tenant_id": lin.tenant_id}
     mysql.autocommit(lambda tx: tx.run("DELETE FROM outbox WHERE tenant_id = %(id)s", id=lin.tenant_id))
-    mysql.transact(lambda tx: telling.tell(tx, booking, telling.MISSED))
+    mysql.transact(lambda tx: notifications.tell(tx, booking, notifications.MISSED))
     assert announce(ward) == []
 
 
@@ -159,5 +160,5 @@ def test_a_template_or_an_account_that_went_meanwhile_is_no_failure(ward: Ward, 
 
 
 def test_what_is_told_by_a_template_is_what_is_told() -> None:
-    assert telling.TEMPLATES.keys() == wechat_messages.TOLD.keys()
-    assert set(telling.TEMPLATES.values()) == demo_wechat.SENT.keys() - {5}
+    assert notifications.TEMPLATES.keys() == wechat_messages.TOLD.keys()
+    assert set(notifications.TEMPLATES.values()) == demo_wechat.SENT.keys() - {5}

@@ -7,9 +7,9 @@ import pytest
 from chalicelib import clock
 from chalicelib.adapters import mysql, wechat_api
 from chalicelib.adapters.wechat_api import Refusal
-from chalicelib.booking import wechat_messages
+from chalicelib.booking.jobs import wechat_messages
 from chalicelib.errors import Refused
-from chalicelib.notices import outbox
+from chalicelib.outbox import outbox
 from devstack import demo_wechat
 from devstack.wechat import WeChat
 from tests.booking.ward import Ward, day, rows

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from chalicelib.adapters import mysql
-from chalicelib.identity import sealing
-from chalicelib.official import account
+from chalicelib.crypto import field_encryption
 from chalicelib.people import tenants
+from chalicelib.wechat_account import account
 from tests.booking.ward import rows
 from tests.people import Hospital
 from tests.threads import at_once
@@ -40,8 +40,8 @@ def test_the_database_holds_no_secret(hospital: Hospital, elsewhere: Hospital) -
     configure(hospital)
     [row] = rows("bas_tenant_wechat_mp", hospital)
     assert SECRET.encode() not in row["secret_sealed"]
-    with pytest.raises(sealing.Unopened):
-        sealing.unseal(elsewhere.tenant_id, account.TABLE, elsewhere.tenant_id, row["secret_sealed"])
+    with pytest.raises(field_encryption.Unopened):
+        field_encryption.unseal(elsewhere.tenant_id, account.TABLE, elsewhere.tenant_id, row["secret_sealed"])
 
 
 def test_a_masked_secret_that_comes_back_stays(hospital: Hospital) -> None:

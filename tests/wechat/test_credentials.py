@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib.adapters import redis, wechat_api
 from chalicelib.adapters.wechat_api import Refusal
-from chalicelib.official import account, credentials
+from chalicelib.wechat_account import account, credentials
 from devstack.wechat import WeChat
 from tests.messaging.conftest import redis_is_cut
 from tests.people import Hospital

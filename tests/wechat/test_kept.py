@@ -10,7 +10,7 @@ import pytest
 from chalicelib.adapters import redis
 from chalicelib.adapters.wechat_api import Issued, Refusal
 from chalicelib.errors import Refused
-from chalicelib.official import account, credentials, kept
+from chalicelib.wechat_account import account, credential_cache, credentials
 from devstack import wechat as fake
 from devstack.wechat import WeChat
 from tests import processes
@@ -50,7 +50,7 @@ def slow() -> Iterator[Event]:
 
 
 def read(key: str, ask: Callable[[], Issued], instead_of: str = "") -> str:
-    return kept.read(1, key, ask, instead_of)
+    return credential_cache.read(1, key, ask, instead_of)
 
 
 def once(text: str, life: int = 7200) -> Issued:
@@ -133,13 +133,13 @@ def test_the_lease_of_who_died_runs_out(key: str) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         read(key, dies)
-    assert 0 < redis.client().pttl(f"{key}:lease") <= kept.LEASE
+    assert 0 < redis.client().pttl(f"{key}:lease") <= credential_cache.LEASE
     redis.client().delete(f"{key}:lease")
     assert read(key, lambda: once("next")) == "next"
 
 
 def test_who_waits_in_vain_is_told_to_come_again(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kept, "PATIENCE", 0.0)
+    monkeypatch.setattr(credential_cache, "PATIENCE", 0.0)
     redis.client().set(f"{key}:lease", "somebody", px=5_000)
     with pytest.raises(Refused) as refused:
         read(key, never)
@@ -154,7 +154,7 @@ def test_others_hear_of_a_failure_without_asking(key: str) -> None:
         with pytest.raises(Refusal) as refusal:
             read(key, ask)
         assert refusal.value.number == 40164
-    assert 0 < redis.client().pttl(f"{key}:failed") <= kept.PAUSE
+    assert 0 < redis.client().pttl(f"{key}:failed") <= credential_cache.PAUSE
 
 
 def test_what_is_good_no_more_is_replaced_once(key: str) -> None:
@@ -206,5 +206,5 @@ def test_what_cannot_be_opened_is_asked_for(key: str) -> None:
 
 
 def test_what_is_another_hospitals_does_not_open(key: str) -> None:
-    assert kept.read(2, key, lambda: once("theirs")) == "theirs"
-    assert kept.read(1, key, lambda: once("ours")) == "ours"
+    assert credential_cache.read(2, key, lambda: once("theirs")) == "theirs"
+    assert credential_cache.read(1, key, lambda: once("ours")) == "ours"

@@ -10,7 +10,7 @@ import pytest
 from chalicelib import clock
 from chalicelib.adapters import mysql, wechat_api
 from chalicelib.identity import tokens
-from chalicelib.official import openids
+from chalicelib.wechat_account import openids
 from devstack import wechat as fake
 from devstack.wechat import WeChat
 from tests.people import Hospital, Person

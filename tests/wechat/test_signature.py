@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib.adapters import mysql, wechat_api
 from chalicelib.people import tenants
-from chalicelib.wechat import signatures
+from chalicelib.wechat import page_signatures
 from devstack.wechat import WeChat
 from tests.people import Hospital
 from tests.threads import at_once
@@ -37,7 +37,7 @@ def test_wechats_own_example() -> None:
     ticket = "sM4AOVdWfPE4DxkXGEs8VMCPGGVi4C3VM0P37wVUCFvkVAy_90u5h9nbSlYy3-Sl-HhTdfl2fzFy1AOcHKP7qg"
     page = "http://mp.weixin.qq.com?params=value"
     expected = "0f9de62fce790f9a083d5c99e95740ceb90c27ed"
-    assert signatures.signed(ticket, "Wm3WZYTPz0wzccnW", "1414587457", page) == expected
+    assert page_signatures.signed(ticket, "Wm3WZYTPz0wzccnW", "1414587457", page) == expected
 
 
 def test_a_page_of_the_hospital_is_signed_for(known: Hospital, wechat: WeChat) -> None:

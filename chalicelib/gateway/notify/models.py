@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from chalicelib.http.fields import CursorIfAny, Whole, Wire
 from chalicelib.messaging.msg_data import Delivered
-from chalicelib.wire import CursorIfAny, Whole, Wire
 
 Gap = Annotated[bool, Field(description="true 表示此前有内容已无法补发，请读取历史消息", examples=[False])]
 

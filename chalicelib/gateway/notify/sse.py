@@ -10,10 +10,10 @@ from chalicelib import errors
 from chalicelib.errors import Refused
 from chalicelib.gateway.notify import listening
 from chalicelib.gateway.notify.models import Listening
+from chalicelib.http.fields import CURSOR
+from chalicelib.http.routing import Raw
 from chalicelib.identity.callers import Caller
 from chalicelib.messaging.delivery import MOST
-from chalicelib.web import Raw
-from chalicelib.wire import CURSOR
 
 CONTENT_TYPE = "text/event-stream"
 ELSEWHERE = "0.0"  # no feed's cursor: what a client has come to there is not known here

@@ -11,17 +11,18 @@ from typing import Annotated, Any
 from pydantic import Field, PlainValidator, ValidationError
 
 from chalicelib import errors, logs
-from chalicelib.adapters import mysql, redis, ws_push
+from chalicelib.adapters import mysql, redis
+from chalicelib.adapters.aws import ws_push
 from chalicelib.errors import Refused
 from chalicelib.gateway import messages
 from chalicelib.gateway.models import Text
 from chalicelib.gateway.notify.models import Listening
+from chalicelib.http.fields import BODY, ID_LIMIT, Cursor, Wire, explain, given
 from chalicelib.identity import callers, tokens
 from chalicelib.identity.callers import PARTICIPANTS, Caller
 from chalicelib.messaging import backlog, delivery, sockets
 from chalicelib.messaging.sockets import Socket
-from chalicelib.notices import outbox
-from chalicelib.wire import BODY, ID_LIMIT, Cursor, Wire, explain, given
+from chalicelib.outbox import outbox
 
 logger = logging.getLogger(__name__)
 

@@ -1,0 +1,57 @@
+"""A job of the outbox: what became of a booking, as a site message and at /notify; at WeChat, another job's to send."""
+
+from contextlib import suppress
+from typing import Any
+
+from chalicelib.adapters import mysql
+from chalicelib.adapters.mysql import Row, Tx
+from chalicelib.booking.reservations import booking_store, notifications
+from chalicelib.booking.schedules import slots
+from chalicelib.notifications import event_push, site_messages
+from chalicelib.outbox import outbox
+from chalicelib.wechat_account import templates
+
+TEXTS = {
+    notifications.BOOKED: "预约成功：{what}。{where}请按时就诊。",
+    notifications.CANCELLED: "您已取消预约：{what}。",
+    notifications.STOPPED: "因停诊，您的预约已取消：{what}。给您带来不便，敬请谅解。",
+    notifications.RELEASED: "未按时支付，您的预约已取消：{what}。",
+    notifications.REGISTERED: "挂号成功：{what}，{serial_no}号。{where}",
+    notifications.MISSED: "您未按时就诊，已记为失约：{what}。",
+    notifications.REMINDED: "就诊提醒：{what}。{where}请按时就诊。",
+}
+
+
+def run(tenant_id: int, payload: dict[str, Any]) -> None:
+    """payload: book_id, user_id, type, at. Run again, it is one site message. Raises redis.Down: then again."""
+    user_id, book_id, kind, at = (payload[name] for name in ("user_id", "book_id", "type", "at"))
+    booking = mysql.autocommit(lambda tx: booking_store.one(tx, tenant_id, user_id, book_id))
+    if booking:
+        _write(tenant_id, payload, _text(booking, kind))
+    told = {"type": kind, "content": {"bookId": str(book_id)}, "at": at}
+    event_push.run(tenant_id, {"principals": [f"user:{user_id}"], **told})
+
+
+def _write(tenant_id: int, payload: dict[str, Any], text: str) -> None:
+    """Write the site message, and promise the one to WeChat where the hospital sends that kind."""
+    user_id, kind = payload["user_id"], payload["type"]
+    key = f"booking:{payload['book_id']}:{kind}"
+
+    def insert(tx: Tx) -> bool:
+        site_messages.insert(tx, tenant_id, site_messages.SYSTEM, key, text, [user_id], payload["at"])
+        if kind not in notifications.TEMPLATES or not templates.of_kind(tx, tenant_id, notifications.TEMPLATES[kind]):
+            return False
+        outbox.put(tx, tenant_id, "wechat_booking", payload, once=key)
+        return True
+
+    with suppress(mysql.Duplicate):  # it is there already
+        if mysql.transact(insert):
+            outbox.nudge(outside=True)
+
+
+def _text(booking: Row, kind: int) -> str:
+    when = f"{booking['day']} {slots.shown(booking['slot_time'])}"
+    doctor = f"{booking['dept_name']} {booking['doctor_name']}".strip()
+    where = f"候诊地点：{booking['area']}。" if booking["area"] else ""
+    what = f"{booking['member_name']}，{when}，{doctor}"
+    return TEXTS[kind].format(what=what, where=where, serial_no=booking["serial_no"])

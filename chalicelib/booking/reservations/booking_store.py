@@ -1,0 +1,199 @@
+"""Bookings in MySQL. Nothing is decided here."""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from chalicelib import clock
+from chalicelib.adapters.mysql import Row, Tx
+from chalicelib.booking.schedules.rule_store import RULES
+from chalicelib.booking.schedules.schedule_store import ONE
+
+
+def member(tx: Tx, tenant_id: int, user_id: int, member_id: int) -> Row | None:
+    """Return pati_id of an account's own member; None for another's."""
+    return tx.one(
+        """
+        SELECT pati_id FROM members
+        WHERE member_id = %(member_id)s AND tenant_id = %(tenant_id)s AND user_id = %(user_id)s
+        """,
+        member_id=member_id,
+        tenant_id=tenant_id,
+        user_id=user_id,
+    )
+
+
+PERSON = "SELECT 1 FROM patients WHERE pati_id = %(pati_id)s AND tenant_id = %(tenant_id)s FOR UPDATE"
+HOLDER = """
+    SELECT book_id, user_id, member_id FROM bookings
+    WHERE schedule_id = %(schedule_id)s AND serial_no = %(serial_no)s AND live = 1 AND tenant_id = %(tenant_id)s
+"""
+SENT = """
+    SELECT book_id, schedule_id, serial_no, member_id FROM bookings
+    WHERE tenant_id = %(tenant_id)s AND user_id = %(user_id)s AND retry_key = %(retry_key)s
+"""
+THAT_DAY = """
+    SELECT b.half, b.doctor_id FROM schedules x
+    JOIN bookings b ON b.tenant_id = x.tenant_id AND b.pati_id = %(pati_id)s AND b.day = x.day AND b.live = 1
+    WHERE x.schedule_id = %(schedule_id)s AND x.tenant_id = %(tenant_id)s
+"""
+MADE = """
+    SELECT COUNT(*) AS n FROM bookings
+    WHERE tenant_id = %(tenant_id)s AND pati_id = %(pati_id)s AND created_at >= %(midnight)s
+"""
+MISSED = """
+    SELECT COUNT(*) AS n FROM bookings
+    WHERE tenant_id = %(tenant_id)s AND pati_id = %(pati_id)s AND status = 3 AND day >= %(first)s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is known of a slot and of the person who wants it, while others are kept from changing it."""
+
+    schedule: Row | None
+    sent: Row | None  # book_id, schedule_id, serial_no and member_id of what this request's key has made
+    holder: Row | None  # book_id, user_id and member_id of who has the slot
+    rules: Row | None
+    that_day: list[Row]  # half and doctor_id of what the person has booked for that day
+    made: int  # bookings that were made for the person since midnight, the cancelled among them
+    missed: int  # since a day
+
+
+def want(
+    tx: Tx,
+    tenant_id: int,
+    user_id: int,
+    retry_key: str | None,
+    pati_id: int,
+    schedule_id: int,
+    serial_no: int,
+    midnight: int,
+    missed_since: date,
+) -> Wanted:
+    """Lock a person, so that what is counted stays true, and share the lock of a schedule: nobody changes or stops it
+    before the commit. In one round trip: while it lasts, others of that person wait."""
+    statements = (PERSON, f"{ONE} LOCK IN SHARE MODE", SENT, HOLDER, RULES, THAT_DAY, MADE, MISSED)
+    _, schedule, sent, holder, rules, that_day, [made], [missed] = tx.packet(
+        ";".join(statements),
+        tenant_id=tenant_id,
+        user_id=user_id,
+        retry_key=retry_key.encode() if retry_key else None,
+        pati_id=pati_id,
+        schedule_id=schedule_id,
+        serial_no=serial_no,
+        midnight=midnight,
+        first=missed_since,
+    )
+    return Wanted(_first(schedule), _first(sent), _first(holder), _first(rules), that_day, made["n"], missed["n"])
+
+
+def _first(rows: list[Row]) -> Row | None:
+    return rows[0] if rows else None
+
+
+def hold_person(tx: Tx, tenant_id: int, pati_id: int) -> None:
+    """Let nobody else book for a person before the commit. The first lock taken."""
+    tx.one(PERSON, pati_id=pati_id, tenant_id=tenant_id)
+
+
+def sent(tx: Tx, tenant_id: int, user_id: int, retry_key: str) -> Row | None:
+    """Return what a request's key has made: book_id, schedule_id, serial_no and member_id."""
+    return tx.one(SENT, tenant_id=tenant_id, user_id=user_id, retry_key=retry_key.encode())
+
+
+def holder(tx: Tx, tenant_id: int, schedule_id: int, serial_no: int) -> Row | None:
+    """Return who has a slot: book_id, user_id and member_id."""
+    return tx.one(HOLDER, schedule_id=schedule_id, serial_no=serial_no, tenant_id=tenant_id)
+
+
+def that_day(tx: Tx, tenant_id: int, pati_id: int, schedule_id: int) -> list[Row]:
+    """Return half and doctor_id of what a person has booked for the day of a schedule."""
+    return tx.all(THAT_DAY, tenant_id=tenant_id, pati_id=pati_id, schedule_id=schedule_id)
+
+
+def insert(tx: Tx, tenant_id: int, fields: dict[str, Any]) -> int:
+    """Sell a slot: return the new book_id. Raises mysql.Duplicate: "slot" where it is sold, "persons_half_day" and
+    "persons_doctor" where the person has another, "resend" for a key that has made one, "book_code" where that is
+    taken."""
+    return tx.insert(
+        """
+        INSERT INTO bookings
+            (tenant_id, schedule_id, serial_no, user_id, member_id, retry_key, pati_id, dept_id, doctor_id, day, half,
+             slot_time, type, fee, area, book_code, pay_by, changed_at, created_at)
+        VALUES
+            (%(tenant_id)s, %(schedule_id)s, %(serial_no)s, %(user_id)s, %(member_id)s, %(retry_key)s, %(pati_id)s,
+             %(dept_id)s, %(doctor_id)s, %(day)s, %(half)s,
+             %(slot_time)s, %(type)s, %(fee)s, %(area)s, %(book_code)s, %(pay_by)s, %(now)s, %(now)s)
+        """,
+        **fields,
+        tenant_id=tenant_id,
+        now=clock.now(),
+    )
+
+
+BOOKING = """
+    SELECT b.book_id, b.tenant_id, b.schedule_id, b.serial_no, b.user_id, b.pati_id, b.dept_id, b.doctor_id, b.day,
+           b.slot_time, b.type, b.fee, b.area, b.book_code, b.status, b.charge, b.cancelled_for,
+           b.created_at,
+           (SELECT d.name FROM departments d WHERE d.dept_id = b.dept_id) AS dept_name,
+           COALESCE((SELECT s.name FROM staff s WHERE s.user_id = b.doctor_id), '') AS doctor_name,
+           m.name AS member_name
+    FROM bookings b JOIN members m ON m.member_id = b.member_id
+"""
+
+
+def listed(tx: Tx, tenant_id: int, user_id: int, limits: tuple[int, int]) -> tuple[int, list[Row]]:
+    """Return how many bookings an account has, and one page (skipped, taken), the newest first."""
+    mine = "WHERE b.tenant_id = %(tenant_id)s AND b.user_id = %(user_id)s"
+    [total], found = tx.packet(
+        f"""
+        SELECT COUNT(*) AS n FROM bookings b {mine};
+        {BOOKING} {mine} ORDER BY b.book_id DESC LIMIT %(skipped)s, %(taken)s
+        """,
+        tenant_id=tenant_id,
+        user_id=user_id,
+        skipped=limits[0],
+        taken=limits[1],
+    )
+    return total["n"], found
+
+
+def one(tx: Tx, tenant_id: int, user_id: int, book_id: int) -> Row | None:
+    """Return an account's own booking."""
+    return tx.one(
+        f"{BOOKING} WHERE b.book_id = %(book_id)s AND b.tenant_id = %(tenant_id)s AND b.user_id = %(user_id)s",
+        book_id=book_id,
+        tenant_id=tenant_id,
+        user_id=user_id,
+    )
+
+
+def cancel(tx: Tx, book_id: int, reason: str, by: int | None) -> None:
+    """Cancel a booking that dues has locked; its slot is free again."""
+    tx.run(
+        """
+        UPDATE bookings
+        SET status = 1, live = NULL, cancelled_for = %(reason)s, changed_by = %(by)s, changed_at = %(now)s
+        WHERE book_id = %(book_id)s
+        """,
+        book_id=book_id,
+        reason=reason,
+        by=by,
+        now=clock.now(),
+    )
+
+
+def booked(tx: Tx, tenant_id: int, schedule_id: int, limit: int) -> list[int]:
+    """Return bookings of a schedule that wait for their day."""
+    rows = tx.all(
+        """
+        SELECT book_id FROM bookings
+        WHERE schedule_id = %(schedule_id)s AND live = 1 AND status = 0 AND tenant_id = %(tenant_id)s
+        ORDER BY serial_no LIMIT %(limit)s
+        """,
+        schedule_id=schedule_id,
+        tenant_id=tenant_id,
+        limit=limit,
+    )
+    return [row["book_id"] for row in rows]

@@ -1,0 +1,17 @@
+"""What account holders are told about money: each once, promised in the transaction that causes it.
+
+announcing.py does it.
+"""
+
+from chalicelib import clock
+from chalicelib.adapters.mysql import Row, Tx
+from chalicelib.outbox import outbox
+
+PAID, REFUNDED = 1300, 1301  # types of events at /notify
+
+
+def tell(tx: Tx, payment: Row, kind: int) -> None:
+    """After the commit: outbox.nudge()."""
+    told = {name: payment[name] for name in ("user_id", "book_id", "fee", "payment_id")}
+    told |= {"type": kind, "at": clock.now()}
+    outbox.put(tx, payment["tenant_id"], "tell_payment", told, once=f"payment:{payment['payment_id']}:{kind}")

@@ -1,0 +1,52 @@
+"""What crosses the wire of groups and labels."""
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from chalicelib.http.fields import Id, IdIfAny, IdText, Name, PageNum, PageSize, Wire, one_of, whole
+
+LabelType = Annotated[Literal[1, 2], BeforeValidator(whole), one_of(1, 2)]
+
+
+class LabelsAsked(Wire):
+    label_type: LabelType = Field(description="1 分组，2 标签", examples=[1])
+
+
+class CountsAsked(LabelsAsked):
+    order_type: LabelType = Field(description="1 按序号升序，2 降序", examples=[1])
+    page_size: PageSize | None = Field(None, description="与 page_num 都为空：全部", examples=[10])
+    page_num: PageNum | None = Field(None, examples=[1])
+
+
+class Label(Wire):
+    label_name: str = Field(examples=["高血压"])
+    label_id: IdText = Field(examples=["1"])
+
+
+class Labels(Wire):
+    list: list[Label]
+
+
+class CountedLabel(Label):
+    user_name: str = Field(description="录入人", examples=["客服小李"])
+    person_number: int = Field(description="人数", examples=[12])
+    create_time: int = Field(description="毫秒", examples=[1767576600000])
+
+
+class CountedLabels(Wire):
+    page_num: int = Field(examples=[1])
+    page_size: int = Field(examples=[10])
+    total: int = Field(examples=[1])
+    pages: int = Field(examples=[1])
+    person_numbers: int = Field(description="本院患者总数", examples=[128])
+    list: list[CountedLabel]
+
+
+class LabelSaved(LabelsAsked):
+    label_name: Name = Field(examples=["高血压"])
+    label_id: IdIfAny = Field(None, description="空：新增", examples=[""])
+
+
+class LabelDeleted(LabelsAsked):
+    label_id: Id = Field(examples=["1"])

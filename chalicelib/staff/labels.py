@@ -1,0 +1,94 @@
+"""Groups and labels, and the patients under them."""
+
+from chalicelib import errors
+from chalicelib.adapters import mysql
+from chalicelib.adapters.mysql import Tx
+from chalicelib.errors import Refused
+from chalicelib.identity.callers import Caller
+from chalicelib.staff import store
+from chalicelib.staff.label_models import (
+    CountedLabel,
+    CountedLabels,
+    CountsAsked,
+    Label,
+    LabelDeleted,
+    Labels,
+    LabelsAsked,
+    LabelSaved,
+)
+
+GROUP, LABEL = 1, 2
+WORDS = {GROUP: "分组", LABEL: "标签"}
+
+
+def list_all(caller: Caller, asked: LabelsAsked) -> Labels:
+    rows = mysql.autocommit(lambda tx: store.labels(tx, caller.tenant_id, asked.label_type))
+    return Labels(list=[Label(label_name=row["name"], label_id=row["label_id"]) for row in rows])
+
+
+def list_counted(caller: Caller, asked: CountsAsked) -> CountedLabels:
+    """Return a page, or everything where neither page nor size is given."""
+    everything = asked.page_num is None and asked.page_size is None
+    num, size = asked.page_num or 1, asked.page_size or (store.MOST if everything else 10)
+    limits = ((num - 1) * size, size)
+    counted = mysql.autocommit(
+        lambda tx: store.counted_labels(tx, caller.tenant_id, asked.label_type, asked.order_type == 2, limits)
+    )
+    size = counted.total if everything else size
+    return CountedLabels(
+        page_num=num,
+        page_size=size,
+        total=counted.total,
+        pages=-(-counted.total // size) if size else 0,
+        person_numbers=counted.patients,
+        list=[
+            CountedLabel(
+                label_name=row["name"],
+                label_id=row["label_id"],
+                user_name=row["user_name"],
+                person_number=row["person_number"],
+                create_time=row["created_at"] // 1000,
+            )
+            for row in counted.labels
+        ],
+    )
+
+
+def save(caller: Caller, saved: LabelSaved) -> None:
+    """Create, or rename where label_id says which. Refused 409 where the tenant has the name already."""
+    try:
+        found = mysql.transact(lambda tx: _save(tx, caller, saved))
+    except mysql.Duplicate:
+        raise Refused(errors.CONFLICT, f"{WORDS[saved.label_type]}名称已存在") from None
+    if not found:
+        raise Refused(errors.NOT_FOUND, f"{WORDS[saved.label_type]}不存在")
+
+
+def delete(caller: Caller, deleted: LabelDeleted) -> None:
+    """Take a group or label off all its patients, and away."""
+    if not mysql.transact(lambda tx: store.delete_label(tx, caller.tenant_id, deleted.label_type, deleted.label_id)):
+        raise Refused(errors.NOT_FOUND, f"{WORDS[deleted.label_type]}不存在")
+
+
+def put(tx: Tx, tenant_id: int, pati_id: int, label_type: int, label_ids: list[int]) -> None:
+    """Have a patient, whose row is locked, under these labels, or in this group, and in none but these.
+
+    Refused 404 for one that is not there.
+    """
+    had = {row["label_id"] for row in store.labels_of(tx, pati_id) if row["label_type"] == label_type}
+    gone, new = had - set(label_ids), set(label_ids) - had
+    for label_id in sorted(gone | new):  # in one order, so that no two wait for each other
+        there = store.count_more(tx, tenant_id, label_type, label_id, 1 if label_id in new else -1)
+        if label_id in new and not there:
+            raise Refused(errors.NOT_FOUND, f"{WORDS[label_type]}不存在")
+    for label_id in gone:
+        store.take_off(tx, pati_id, label_id)
+    for label_id in new:
+        store.put_under(tx, tenant_id, pati_id, label_id, label_type == GROUP)
+
+
+def _save(tx: Tx, caller: Caller, saved: LabelSaved) -> bool:
+    if saved.label_id is None:
+        store.insert_label(tx, caller.tenant_id, saved.label_type, saved.label_name, caller.user_id)
+        return True
+    return store.rename_label(tx, caller.tenant_id, saved.label_type, saved.label_id, saved.label_name)

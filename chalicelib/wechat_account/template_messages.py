@@ -1,0 +1,74 @@
+"""Messages to a patient's WeChat by a template of the hospital's. Only jobs of the outbox's outside lane send any."""
+
+import hashlib
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from chalicelib.adapters import cache, mysql, wechat_api
+from chalicelib.adapters.wechat_api import Refusal
+from chalicelib.people import tenants
+from chalicelib.wechat_account import account, credentials, openids, template_fields, templates
+from chalicelib.wechat_account.account import Account
+
+logger = logging.getLogger(__name__)
+
+# Trying again would not help: no such openid or template, who does not follow the account or wants none, bad fields.
+BAD_FIELD = 47003
+FINAL = frozenset({40003, 40037, 43004, 43101, BAD_FIELD})
+CONTENT_LIFE = 600  # seconds that what a template says is kept
+
+
+def send(tenant_id: int, user_id: int, kind: int, values: Mapping[str, str], page: str, once: str) -> None:
+    """Send a message of a kind to an account's holder; `values` as fields.py has them, `page` below auth_url.
+
+    Nothing is sent where the hospital has no account or no template for this kind, or does not know the holder's
+    openid; nor, within ten minutes, a second time under the same `once`. What trying again would not mend is logged.
+    Raises Refusal and Refused: then again.
+    """
+    ours = account.find(tenant_id)
+    if ours is None:
+        return
+    template_id = mysql.autocommit(lambda tx: templates.of_kind(tx, tenant_id, kind))
+    openid = mysql.autocommit(lambda tx: openids.of_account(tx, tenant_id, user_id, ours.app_id))
+    if not (template_id and openid):
+        return
+    try:
+        content = _content(ours, template_id)
+        named = {"hospital": mysql.autocommit(lambda tx: tenants.name(tx, tenant_id)), **values}
+        message = {
+            "touser": openid,
+            "template_id": template_id,
+            "url": ours.pages + page,
+            "client_msg_id": hashlib.sha256(f"{tenant_id}:{once}".encode()).hexdigest()[:32],
+            "data": template_fields.filled(content, named),
+        }
+        _send(ours, message)
+    except Refusal as refusal:
+        if refusal.number not in FINAL:
+            raise
+        logger.warning("wechat message refused", extra={"ids": {"kind": kind, "number": refusal.number}})
+
+
+def _send(ours: Account, message: Mapping[str, Any]) -> None:
+    """Once more without what WeChat may not have approved: what a hospital's template takes there, nobody can ask."""
+    plain = template_fields.without_constants(message["data"])
+    try:
+        credentials.with_token(ours, lambda token: wechat_api.send_template(token, dict(message)))
+    except Refusal as refusal:
+        if refusal.number != BAD_FIELD or plain == message["data"]:
+            raise
+        credentials.with_token(ours, lambda token: wechat_api.send_template(token, {**message, "data": plain}))
+
+
+def _content(ours: Account, template_id: str) -> str:
+    """Return what a template says. Raises Refusal(40037) where the account does not have it."""
+    key = f"wechat:2:{{{ours.tenant_id}:{ours.app_id}}}:content:{template_id}"
+    content = cache.read(key)
+    if content is None:
+        found = credentials.with_token(ours, wechat_api.private_templates)
+        content = next((one["content"] for one in found if one["template_id"] == template_id), None)
+        if content is None:
+            raise Refusal(40037)
+        cache.write(key, content, CONTENT_LIFE)
+    return content
