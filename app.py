@@ -20,8 +20,8 @@ logs.configure()
 app = Chalice(app_name="zhenxun", configure_logs=False)
 app.experimental_feature_flags.add("WEBSOCKETS")
 app.api.binary_types = []  # see web_bytes.BINARY_TYPES, which infra/api.py tells API Gateway
-app.register_middleware(routing.door, "http")
-for group in [one for one in GROUPS if settings.group in ("", one)]:
+app.register_middleware(routing.wrap_request, "http")
+for group in [one for one in GROUPS if settings.endpoint_group in ("", one)]:
     app.register_blueprint(import_module(f"chalicelib.{group}.routes").routes)
 
 
@@ -47,7 +47,7 @@ def migrate(event: Any, _context: Any) -> Any:
         return migrations.migrate()
     from chalicelib.identity import provisioning
 
-    return provisioning.found(provisioning.Hospital.model_validate(event["hospital"])).model_dump()
+    return provisioning.provision_hospital(provisioning.HospitalSpec.model_validate(event["hospital"])).model_dump()
 
 
 @app.schedule("rate(1 hour)", name="sweep_files")
@@ -55,8 +55,8 @@ def sweep_files(_event: Any) -> None:
     """Clean up after uploads that are a day old."""
     from chalicelib.files import cleanup
 
-    logs.start(job="sweep_files")
-    cleanup.sweep()
+    logs.start_context(job="sweep_files")
+    cleanup.delete_expired_uploads()
 
 
 @app.schedule("rate(1 day)", name="sweep_identity")
@@ -64,8 +64,8 @@ def sweep_identity(_event: Any) -> None:
     """Clean up after tokens and tries that died a day ago."""
     from chalicelib.identity import cleanup
 
-    logs.start(job="sweep_identity")
-    cleanup.sweep()
+    logs.start_context(job="sweep_identity")
+    cleanup.delete_expired()
 
 
 @app.schedule("rate(1 minute)", name="run_outbox")
@@ -73,8 +73,8 @@ def run_outbox(_event: Any) -> None:
     """Do what was promised; also started by whoever promises something."""
     from chalicelib.outbox import outbox
 
-    logs.start(job="run_outbox")
-    outbox.run()
+    logs.start_context(job="run_outbox")
+    outbox.run_due_jobs()
 
 
 @app.schedule("rate(1 minute)", name="run_outbox_outside")
@@ -82,23 +82,23 @@ def run_outbox_outside(_event: Any) -> None:
     """Do what was promised and calls another company."""
     from chalicelib.outbox import outbox
 
-    logs.start(job="run_outbox_outside")
-    outbox.run(outside=True)
+    logs.start_context(job="run_outbox_outside")
+    outbox.run_due_jobs(outside=True)
 
 
 @app.on_ws_connect(name="websocket_connect")
 def websocket_connect(event: Any) -> Any:
-    return websocket.answer(event, "connect")
+    return websocket.handle_event(event, "connect")
 
 
 @app.on_ws_message(name="websocket_message")
 def websocket_message(event: Any) -> Any:
-    return websocket.answer(event, "hear")
+    return websocket.handle_event(event, "hear")
 
 
 @app.on_ws_disconnect(name="websocket_disconnect")
 def websocket_disconnect(event: Any) -> Any:
-    return websocket.answer(event, "disconnect")
+    return websocket.handle_event(event, "disconnect")
 
 
 @app.schedule("rate(1 minute)", name="sweep_sockets")
@@ -106,8 +106,8 @@ def sweep_sockets(_event: Any) -> None:
     """Close the WebSockets of tokens that have died."""
     from chalicelib.messaging import sockets
 
-    logs.start(job="sweep_sockets")
-    sockets.sweep()
+    logs.start_context(job="sweep_sockets")
+    sockets.close_expired()
 
 
 @app.schedule("rate(1 minute)", name="release_unpaid")
@@ -115,8 +115,8 @@ def release_unpaid(_event: Any) -> None:
     """Let go of bookings that were not paid in time."""
     from chalicelib.booking.jobs import scheduled
 
-    logs.start(job="release_unpaid")
-    scheduled.release_unpaid()
+    logs.start_context(job="release_unpaid")
+    scheduled.cancel_unpaid()
 
 
 @app.schedule("rate(1 hour)", name="keep_bookings")
@@ -125,8 +125,8 @@ def keep_bookings(_event: Any) -> None:
     from chalicelib.booking.jobs import scheduled
     from chalicelib.booking.schedules import patterns
 
-    logs.start(job="keep_bookings")
-    scheduled.remind()
+    logs.start_context(job="keep_bookings")
+    scheduled.send_reminders()
     scheduled.mark_missed()
     patterns.expand_all()
 
@@ -136,7 +136,7 @@ def reconcile_payments(_event: Any) -> None:
     """Ask WeChat what has become of orders and refunds that it says nothing of."""
     from chalicelib.payment import reconciliation
 
-    logs.start(job="reconcile_payments")
+    logs.start_context(job="reconcile_payments")
     reconciliation.run()
 
 
@@ -145,8 +145,8 @@ def watch_certificates(_event: Any) -> None:
     """Say in time which merchant's certificate ends."""
     from chalicelib.payment import certificate_expiry
 
-    logs.start(job="watch_certificates")
-    certificate_expiry.watch()
+    logs.start_context(job="watch_certificates")
+    certificate_expiry.log_expiring()
 
 
 # Chalice cannot package S3's own events beside a REST API: the bucket tells EventBridge. Our own copies are no uploads.
@@ -162,9 +162,9 @@ def file_arrived(event: Any) -> None:
     """Confirm an upload whose client says nothing more."""
     from chalicelib.files import confirmation
 
-    logs.start(job="file_arrived")
+    logs.start_context(job="file_arrived")
     created = event.detail
-    confirmation.arrived(created["bucket"]["name"], created["object"]["key"])
+    confirmation.handle_object_created(created["bucket"]["name"], created["object"]["key"])
 
 
 if settings.chalice_cli:  # the chalice command, never a Lambda: see docs/development.md

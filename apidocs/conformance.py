@@ -166,7 +166,7 @@ def check_envelope(path: str, status: int, headers: Any, content: bytes) -> None
     assert status < 500, body
     if {"code", "error_code"} <= body.keys():  # API Gateway's own errors wear both
         assert STATUS_OF[body["code"]] == status, body
-    elif envelopes.is_messagecenters(path):
+    elif envelopes.is_messagecenter_path(path):
         assert body.keys() == {"error_code", "error_msg", "data", "count"}, body
         assert STATUS_OF.get(body["error_code"], 200) == status, body
         assert bool(body["error_msg"]) is (status != 200), body

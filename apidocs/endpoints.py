@@ -16,7 +16,7 @@ from chalicelib.errors import (
     TOO_MANY_REQUESTS,
     UNAVAILABLE,
     UNSUPPORTED_MEDIA,
-    Kind,
+    ErrorKind,
 )
 from chalicelib.http.routing import Endpoint
 from chalicelib.identity.callers import PUBLIC
@@ -49,9 +49,9 @@ class Documented:
     def _told(self) -> tuple[str, str, str]:
         return (inspect.getdoc(self.endpoint.view) or "").partition("\n")
 
-    def refusals(self) -> list[Kind]:
+    def refusals(self) -> list[ErrorKind]:
         """Every refusal it may answer: its own, and those that any endpoint of its sort may answer."""
-        kinds = {*ANYWHERE, *self.endpoint.refusals}
+        kinds = {*ANYWHERE, *self.endpoint.error_kinds}
         if PUBLIC not in self.endpoint.callers:
             kinds.add(TOKEN)
         if self.endpoint.method == "POST":

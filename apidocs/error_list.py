@@ -3,7 +3,7 @@
 from apidocs import endpoints
 from apidocs.endpoints import Documented
 from apidocs.responses import NAMES
-from chalicelib.errors import KINDS, METHOD_NOT_ALLOWED, TOKEN, Kind
+from chalicelib.errors import KINDS, METHOD_NOT_ALLOWED, TOKEN, ErrorKind
 
 HEAD = """# Errors
 
@@ -27,17 +27,17 @@ def text() -> str:
     return HEAD + "".join(_row(kind, every) for kind in sorted(KINDS, key=lambda kind: kind.code))
 
 
-def _row(kind: Kind, every: list[Documented]) -> str:
+def _row(kind: ErrorKind, every: list[Documented]) -> str:
     return f"| {kind.code} | {kind.status} | {NAMES[kind.code]} | {kind.text} | {_answered_by(kind, every)} |\n"
 
 
-def _answered_by(kind: Kind, every: list[Documented]) -> str:
+def _answered_by(kind: ErrorKind, every: list[Documented]) -> str:
     if kind in endpoints.ANYWHERE:
         return "any endpoint"
     if kind in endpoints.WITH_BODY:
         return "any endpoint with a body"
     if kind is METHOD_NOT_ALLOWED:
         return "an event with a method its path does not have; over HTTP API Gateway answers such a request with 404"
-    named = [one for one in every if kind in one.endpoint.refusals]
+    named = [one for one in every if kind in one.endpoint.error_kinds]
     paths = [f"`{one.endpoint.method} {one.endpoint.path}`" for one in named]
     return "<br>".join([*(["any endpoint that wants a token or key"] if kind is TOKEN else []), *paths])

@@ -9,17 +9,8 @@ from apidocs.endpoints import Documented
 from apidocs.responses import Json
 from apidocs.schemas import Schemas, without_null
 from chalicelib.http import envelopes
-from chalicelib.http.routing import Acting, Counted, Raw
-from chalicelib.identity.callers import (
-    ADMIN,
-    DOCTOR,
-    KINDS,
-    PATIENT,
-    PUBLIC,
-    SERVICE,
-    SERVICE_STAFF,
-    SESSION,
-)
+from chalicelib.http.routing import ActingCaller, CountedResult, RawContent
+from chalicelib.identity.callers import ADMIN, ALL_ROLES, DOCTOR, PATIENT, PUBLIC, SERVICE, SERVICE_STAFF, SESSION
 
 # Any other argument of a view is a path parameter.
 VIEW_NAMES = ("caller", "body", "query", "key", "last_event", "time_left", "upload", "delivery")
@@ -140,10 +131,10 @@ def document() -> Json:
 
 def _types(every: list[Documented]) -> Iterator[tuple[str, Literal["validation", "serialization"], Any]]:
     for one in every:
-        for name, kind in one.endpoint.wants.items():
+        for name, kind in one.endpoint.parameters.items():
             if name not in ("caller", "time_left", "upload", "delivery"):
                 yield f"{one.id}.{name}", "validation", kind
-        yield f"{one.id}.answer", "serialization", one.endpoint.answer
+        yield f"{one.id}.answer", "serialization", one.endpoint.response_adapter
 
 
 def _operation(one: Documented, schemas: Schemas) -> Json:
@@ -155,36 +146,36 @@ def _operation(one: Documented, schemas: Schemas) -> Json:
         "security": _security(one),
         "parameters": _parameters(one, schemas),
     }
-    if "body" in one.endpoint.wants:
+    if "body" in one.endpoint.parameters:
         operation["requestBody"] = _body(schemas, schemas.of(f"{one.id}.body"))
-    if "upload" in one.endpoint.wants:
+    if "upload" in one.endpoint.parameters:
         operation["requestBody"] = UPLOAD
-    if "delivery" in one.endpoint.wants:
+    if "delivery" in one.endpoint.parameters:
         operation["requestBody"] = DELIVERY
     operation["responses"] = {"200": _success(one, schemas), **responses.refusals(one)}
     return operation
 
 
 def _success(one: Documented, schemas: Schemas) -> Json:
-    if one.endpoint.returns is Raw:
-        return responses.raw(one.endpoint.raw)
+    if one.endpoint.return_type is RawContent:
+        return responses.raw(one.endpoint.raw_content_type)
     answer = schemas.of(f"{one.id}.answer")
     fields, example = {"data": answer}, {"data": examples.of(schemas, answer)}
-    if _is_counted(one.endpoint.returns):
+    if _is_counted(one.endpoint.return_type):
         fields, example = schemas.resolved(answer)["properties"], example["data"]
-    elif envelopes.is_messagecenters(one.endpoint.path):
+    elif envelopes.is_messagecenter_path(one.endpoint.path):
         fields, example = {**fields, "count": {"const": 0}}, {**example, "count": 0}
     success = responses.success(one.endpoint.path, fields, example)
-    success["content"] |= {one.endpoint.raw: {}} if one.endpoint.raw else {}
+    success["content"] |= {one.endpoint.raw_content_type: {}} if one.endpoint.raw_content_type else {}
     return success
 
 
 def _is_counted(returns: Any) -> bool:
-    return isinstance(returns, type) and issubclass(returns, Counted)
+    return isinstance(returns, type) and issubclass(returns, CountedResult)
 
 
 def _who(one: Documented) -> str:
-    return "可调用：" + "、".join(CALLERS[kind] for kind in KINDS if kind in one.endpoint.callers)
+    return "可调用：" + "、".join(CALLERS[kind] for kind in ALL_ROLES if kind in one.endpoint.callers)
 
 
 def _security(one: Documented) -> list[Json]:
@@ -198,18 +189,18 @@ def _parameters(one: Documented, schemas: Schemas) -> list[Json]:
     parameters = []
     if PUBLIC in one.endpoint.callers:
         parameters.append(TENANT)
-    if one.endpoint.wants.get("caller") == Acting:
+    if one.endpoint.parameters.get("caller") == ActingCaller:
         parameters += ACTING
-    for name in one.endpoint.wants:
+    for name in one.endpoint.parameters:
         if name not in VIEW_NAMES:
             schema = schemas.of(f"{one.id}.{name}")
             parameters.append({"name": name, "in": "path", "required": True, "schema": schema})
-    if "query" in one.endpoint.wants:
+    if "query" in one.endpoint.parameters:
         parameters += _query(schemas, schemas.of(f"{one.id}.query"))
-    if "last_event" in one.endpoint.wants:
+    if "last_event" in one.endpoint.parameters:
         schema = without_null(schemas.of(f"{one.id}.last_event"))
         parameters.append({"name": "Last-Event-ID", "in": "header", "required": False, "schema": schema})
-    if "key" in one.endpoint.wants:
+    if "key" in one.endpoint.parameters:
         schema = schemas.of(f"{one.id}.key")
         parameters.append({**KEY, "required": without_null(schema) == schema, "schema": without_null(schema)})
     return parameters

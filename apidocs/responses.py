@@ -6,12 +6,12 @@ from typing import Any
 
 from apidocs.endpoints import Documented
 from chalicelib import errors
-from chalicelib.errors import Kind
+from chalicelib.errors import ErrorKind
 from chalicelib.http import envelopes
 
 Json = dict[str, Any]
 
-NAMES = {kind.code: name for name, kind in vars(errors).items() if isinstance(kind, Kind)}
+NAMES = {kind.code: name for name, kind in vars(errors).items() if isinstance(kind, ErrorKind)}
 RETRIED = {429, 503}
 
 HEADERS: Json = {
@@ -59,7 +59,7 @@ def raw(content_type: str) -> Json:
 def success(path: str, fields: Json, example: Any) -> Json:
     """`fields`, and the example, are those of the envelope beside the code: data, and on the messagecenter's paths
     count."""
-    said: Json = {"error_code": 0, "error_msg": ""} if envelopes.is_messagecenters(path) else {"code": 0}
+    said: Json = {"error_code": 0, "error_msg": ""} if envelopes.is_messagecenter_path(path) else {"code": 0}
     properties = {**{name: {"const": value} for name, value in said.items()}, **fields}
     envelope = {
         "type": "object",
@@ -94,18 +94,18 @@ def shared(every: list[Documented]) -> Json:
 
 
 def _is_centers(documented: Documented) -> bool:
-    return envelopes.is_messagecenters(documented.endpoint.path)
+    return envelopes.is_messagecenter_path(documented.endpoint.path)
 
 
-def _by_status(documented: Documented) -> list[tuple[int, list[Kind]]]:
+def _by_status(documented: Documented) -> list[tuple[int, list[ErrorKind]]]:
     return [(status, list(kinds)) for status, kinds in groupby(documented.refusals(), key=lambda kind: kind.status)]
 
 
-def _name(kinds: list[Kind], center: bool) -> str:
+def _name(kinds: list[ErrorKind], center: bool) -> str:
     return ("messagecenter-" if center else "") + "-".join(NAMES[kind.code] for kind in kinds)
 
 
-def _refusal(status: int, kinds: list[Kind], center: bool) -> Json:
+def _refusal(status: int, kinds: list[ErrorKind], center: bool) -> Json:
     codes = {"enum": [kind.code for kind in kinds]}
     schema = {"$ref": "#/components/schemas/Refusal", "properties": {"code": codes}}
     if center:
@@ -129,7 +129,7 @@ def _headers(status: int) -> Json:
     return headers
 
 
-def _example(kind: Kind, center: bool) -> Json:
+def _example(kind: ErrorKind, center: bool) -> Json:
     text = "phone：必填" if kind is errors.BAD_PARAMETER else kind.text
-    example: Json = json.loads(envelopes.refusal(envelopes.MESSAGECENTER if center else "", kind, text))
+    example: Json = json.loads(envelopes.wrap_error(envelopes.MESSAGECENTER_PREFIX if center else "", kind, text))
     return example

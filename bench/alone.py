@@ -43,7 +43,7 @@ def begun() -> None:
     """Say what the figures are measured on. On AWS another function does what a request has promised."""
     say(machine.described(machine.servers()))
     hush()
-    outbox.nudge = lambda outside=False: None  # noqa: ARG005  # its signature
+    outbox.wake_worker = lambda outside=False: None  # noqa: ARG005  # its signature
     migrations.migrate()
 
 

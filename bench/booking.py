@@ -67,7 +67,7 @@ class Worker:
     """One process: buyers of its own, connections of its own, one request after another."""
 
     def __init__(self, number: int, buyers: int) -> None:
-        outbox.nudge = lambda outside=False: None  # noqa: ARG005  # on AWS another function does what was promised
+        outbox.wake_worker = lambda outside=False: None  # noqa: ARG005  # on AWS another function does what was promised
         self.number, self.size, self.scarce = number, buyers, buyers // FIFTH
         self.floor = Floor()
         self.events: list[dict[str, Any]] = []
@@ -127,7 +127,7 @@ class Worker:
     def sold_out(self) -> bool:
         """Whether each of the scarce slots is sold, once."""
         count = "SELECT COUNT(*) FROM bookings WHERE schedule_id = %(id)s AND live = 1"
-        return bool(mysql.autocommit(lambda tx: tx.value(count, id=self.place.scarce)) == self.scarce)
+        return bool(mysql.run_autocommit(lambda tx: tx.fetch_value(count, id=self.place.scarce)) == self.scarce)
 
     def _sales(self, row: Row) -> list[dict[str, Any]]:
         """Each buyer's wish; of what is scarce each process wants every slot, in an order of its own."""

@@ -8,7 +8,7 @@ from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.consult import store
-from chalicelib.consult.sessions import KIND
+from chalicelib.consult.sessions import KIND_CONSULT
 from chalicelib.messaging import ids
 from chalicelib.messaging import store as messaging
 from chalicelib.people import accounts, tenants
@@ -42,12 +42,12 @@ class Cast:
 
 def made(rooms: int) -> Cast:
     """Make a tenant of its own with so many consultations."""
-    tenant_id = mysql.transact(lambda tx: tenants.create(tx, "仁和医院"))
+    tenant_id = mysql.run_transaction(lambda tx: tenants.create(tx, "仁和医院"))
     patient = people.patient(tenant_id, "13800000001", "林小雨")
     doctor = people.worker(tenant_id, "13900000001", "陈医生", "doctor")
     cast = Cast(
         *(tenant_id, patient, doctor),
-        [mysql.transact(partial(_room, patient=patient, doctor=doctor, number=n)) for n in range(rooms)],
+        [mysql.run_transaction(partial(_room, patient=patient, doctor=doctor, number=n)) for n in range(rooms)],
     )
     for room in cast.rooms:
         fill(cast, room)
@@ -56,13 +56,13 @@ def made(rooms: int) -> Cast:
 
 def fill(cast: Cast, room: Room) -> None:
     """Have both sides say SAID_BEFORE things, half of them each, all of them read."""
-    now, tag = clock.now(), ids.tag(room.session_no, 0)
+    now, tag = clock.now(), ids.compute_tag(room.session_no, 0)
     sides = (cast.patient.principal.encode(), cast.doctor.principal.encode())
     rows = [
-        message(room.conversation_id, seq, cast.tenant_id, ids.first_tick(now) - SAID_BEFORE + seq, tag, sides)
+        message(room.conversation_id, seq, cast.tenant_id, ids.compute_first_tick(now) - SAID_BEFORE + seq, tag, sides)
         for seq in range(1, SAID_BEFORE + 1)
     ]
-    connection = mysql._open()  # as the bundle opens its own
+    connection = mysql._connect()  # as the bundle opens its own
     with connection, connection.cursor() as cursor:
         cursor.executemany(INSERT, rows)
         cursor.execute(
@@ -90,9 +90,9 @@ def message(
 
 
 def _room(tx: Tx, patient: Person, doctor: Person, number: int) -> Room:
-    now, session_no = clock.now(), ids.new_conversation()
+    now, session_no = clock.now(), ids.generate_public_id()
     member_id = accounts.add_member(tx, patient.tenant_id, patient.user_id, f"家人{number}", cont_relation=9)
     principals = [patient.principal, doctor.principal]
-    conversation_id = messaging.create(tx, patient.tenant_id, session_no, KIND, principals, now)
+    conversation_id = messaging.create_conversation(tx, patient.tenant_id, session_no, KIND_CONSULT, principals, now)
     store.insert(tx, patient.tenant_id, session_no, conversation_id, member_id, doctor.user_id, now)
     return Room(session_no, conversation_id, member_id)

@@ -62,7 +62,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
 def _first_request() -> dict[str, object]:
     """A patient without sessions asks for her list: sign-in and both databases, nothing to show."""
     migrations.migrate()
-    tenant_id = mysql.transact(lambda tx: tenants.create(tx, "仁和医院"))
+    tenant_id = mysql.run_transaction(lambda tx: tenants.create(tx, "仁和医院"))
     patient = people.patient(tenant_id, "13800000001", "林小雨")
     return get("/msg_service/msg/patient/session_list", patient.token)
 

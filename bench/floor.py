@@ -75,7 +75,7 @@ class Call:
         self.arguments, self.options = arguments, options
 
     def ask(self, floor: "Floor") -> None:
-        https.call(*self.arguments, **self.options)
+        https.send_request(*self.arguments, **self.options)
         floor.answers.append([])
 
 
@@ -86,8 +86,8 @@ class Floor:
     """One process's bare connections, and what a request in progress has been told."""
 
     def __init__(self) -> None:
-        self.redis = cache.client()
-        self.mysql = mysql._open()  # as the bundle opens its own
+        self.redis = cache.get_client()
+        self.mysql = mysql._connect()  # as the bundle opens its own
         self.key, self.seq = b"", 0
         self.answers: list[list[Any]] = []
 
@@ -132,8 +132,8 @@ def recorded(key: str = "") -> Iterator[list[Trip]]:
 
     line = pymysql.connections.Connection
     with (
-        patch.object(redis_protocol, "ask", partial(ask, redis_protocol.ask)),
-        patch.object(https, "call", partial(call, https.call)),
+        patch.object(redis_protocol, "execute_commands", partial(ask, redis_protocol.execute_commands)),
+        patch.object(https, "send_request", partial(call, https.send_request)),
         _around(line, "query", query),
         _around(line, "begin", turn("BEGIN")),
         _around(line, "commit", turn("COMMIT")),

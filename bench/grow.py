@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> int:
     hush()
     migrations.migrate()
     if ours.pids:
-        mysql.autocommit(lambda tx: tx.run("SET GLOBAL innodb_buffer_pool_size = %(pool)s", pool=POOL))
+        mysql.run_autocommit(lambda tx: tx.execute("SET GLOBAL innodb_buffer_pool_size = %(pool)s", pool=POOL))
     hospital = Hospital()
     say(f"\n{'messages':>10} {'of':>8} {'MB':>6} |{''.join(f'{name:>14}' for name in COLUMNS)}   (p50, ms)")
     found = []
@@ -65,7 +65,7 @@ def _measured(hospital: Hospital, samples: int) -> dict[str, float]:
     times: Times = defaultdict(list)
     for talk in random.choices(hospital.talks, k=samples):
         _forget(talk)
-        tokens.look_up(talk.patient.token)  # whoever reads is signed in already
+        tokens.find_session(talk.patient.token)  # whoever reads is signed in already
         _timed(times, "yardstick", _yardstick)
         _ask(times, talk)
     return {name: median(times[name]) * 1000 for name in COLUMNS}
@@ -81,7 +81,7 @@ def _ask(times: Times, talk: Talk) -> None:
     older = get(path, token, page_size=PAGE, msg_id=oldest, **where)
     _data(_timed(times, "older page", lambda: app(older, CONTEXT)))
     said = {"message": SAID, "doctor_id": talk.doctor.user_id, **where}
-    send = post("/msg_service/msg/patient/send_text_msg", token, ids.nonce(), **said)
+    send = post("/msg_service/msg/patient/send_text_msg", token, ids.generate_nonce(), **said)
     sent = _timed(times, "send", lambda: app(send, CONTEXT))
     if sent["statusCode"] != 200:
         raise ValueError(sent["body"])
@@ -104,10 +104,10 @@ def _data(page: Event) -> list[dict[str, Any]]:
 
 def _forget(talk: Talk) -> None:
     """Redis has never heard of it."""
-    pipe = cache.client().pipeline(transaction=False)
+    pipe = cache.get_client().pipeline(transaction=False)
     for key in (
-        f"consult:{session_cache.SHAPE}:{{{talk.session_no}}}",
-        *(f"log:{recent_cache.SHAPE}:{{{talk.session_no}}}:{part}" for part in ("state", "tail")),
+        f"consult:{session_cache.SCHEMA_VERSION}:{{{talk.session_no}}}",
+        *(f"log:{recent_cache.SCHEMA_VERSION}:{{{talk.session_no}}}:{part}" for part in ("state", "tail")),
     ):
         pipe.delete(key)
     pipe.execute()
@@ -115,8 +115,8 @@ def _forget(talk: Talk) -> None:
 
 def _yardstick() -> None:
     """What never grows: how busy the machine is at the time."""
-    mysql.autocommit(lambda tx: tx.value("SELECT 1"))
-    cache.client().ping()
+    mysql.run_autocommit(lambda tx: tx.fetch_value("SELECT 1"))
+    cache.get_client().ping()
 
 
 def _megabytes() -> float:
@@ -124,4 +124,4 @@ def _megabytes() -> float:
         SELECT SUM(data_length + index_length) FROM information_schema.tables
         WHERE table_schema = DATABASE() AND table_name = 'messages'
     """
-    return float(mysql.autocommit(lambda tx: tx.value(sql))) / 1e6
+    return float(mysql.run_autocommit(lambda tx: tx.fetch_value(sql))) / 1e6

@@ -66,7 +66,7 @@ def _talk(hospital: Hospital, served: list[Person], agents: dict[int, Person]) -
 
     def sends(name: str, senders: list[Person], events: list[Event]) -> Row:
         def key(number: int, named: str) -> str:
-            return messages._digest([senders[number].principal, named])
+            return messages._hash_texts([senders[number].principal, named])
 
         return Row(name, events, lambda answer: len(answer["data"]) == 1, done=said, key=key)
 
@@ -108,8 +108,8 @@ def _served(hospital: Hospital, chats: int) -> None:
     users, rooms = count(_above("people", "user_id")), count(_above("conversations", "conversation_id"))
     made: dict[str, list[tuple[Any, ...]]] = {one: [] for one in COLUMNS_OF}
     for number, user_id, room in zip(range(chats), users, rooms, strict=False):
-        public_id, began = ids.new_conversation(), now - (chats - number) * clock.SECOND
-        tag, tick, is_open = ids.tag(public_id, 0), ids.first_tick(began), number < OPEN
+        public_id, began = ids.generate_public_id(), now - (chats - number) * clock.SECOND
+        tag, tick, is_open = ids.compute_tag(public_id, 0), ids.compute_first_tick(began), number < OPEN
         patient, agent = f"user:{user_id}".encode(), desk.principal.encode()
         made["people"].append((user_id, tenant_id, "patient", now))
         made["accounts"].append((user_id, tenant_id, f"139{number:08}", b"", now))
@@ -127,7 +127,9 @@ def _served(hospital: Hospital, chats: int) -> None:
 
 def _above(table: str, column: str) -> int:
     """Return a number that nobody will have been given until these rows are there."""
-    return int(mysql.autocommit(lambda tx: tx.value(f"SELECT COALESCE(MAX({column}), 0) + 10000 FROM {table}")))
+    return int(
+        mysql.run_autocommit(lambda tx: tx.fetch_value(f"SELECT COALESCE(MAX({column}), 0) + 10000 FROM {table}"))
+    )
 
 
 COLUMNS_OF = {

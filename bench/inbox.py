@@ -33,7 +33,9 @@ def main(arguments: list[str]) -> int:
 def _received(lin: Person, old: int) -> None:
     """What Lin has been sent: the last page of it is unread."""
     now, tenant_id = clock.now(), lin.tenant_id
-    first = 1 + mysql.autocommit(lambda tx: tx.value("SELECT COALESCE(MAX(message_id), 0) FROM site_messages"))
+    first = 1 + mysql.run_autocommit(
+        lambda tx: tx.fetch_value("SELECT COALESCE(MAX(message_id), 0) FROM site_messages")
+    )
     ids = range(first, first + old + PAGE)
     columns = "(message_id, tenant_id, sender, text, receivers, sent_at)"
     insert(f"site_messages {columns}", [(one, tenant_id, b"system", SAID, 1, now) for one in ids])
@@ -54,7 +56,9 @@ def _reads(lin: Person, samples: int) -> list[Row]:
 def _sends(hospital: Hospital, samples: int) -> list[Row]:
     tenant_id = hospital.tenant_id
     insert("people (tenant_id, kind, created_at)", [(tenant_id, "patient", clock.now())] * MOST)
-    known = mysql.autocommit(lambda tx: tx.all("SELECT user_id FROM people WHERE tenant_id = %(id)s", id=tenant_id))
+    known = mysql.run_autocommit(
+        lambda tx: tx.fetch_all("SELECT user_id FROM people WHERE tenant_id = %(id)s", id=tenant_id)
+    )
     nothing = Kept(tenant_id, "site_messages", "site_deliveries", "outbox")
 
     sent = counted(tenant_id, "site_messages")

@@ -84,20 +84,20 @@ def _measured(name: str, admin: Person, query: dict[str, Any], samples: int) -> 
 
 
 def _hospital(patients: int, doctors: int) -> Person:
-    tenant_id = mysql.transact(lambda tx: tenants.create(tx, "仁和医院"))
+    tenant_id = mysql.run_transaction(lambda tx: tenants.create(tx, "仁和医院"))
     admin = people.worker(tenant_id, "13900000001", "管理员", "admin")
     names = [(label_type, n) for label_type, count in ((1, GROUPS), (2, LABELS)) for n in range(count)]
     made: dict[int, list[int]] = {1: [], 2: []}
     for label_type, n in names:
         label = partial(_label, admin=admin, label_type=label_type, number=n)
-        made[label_type].append(mysql.transact(label))
+        made[label_type].append(mysql.run_transaction(label))
     now, born = clock.now(), date(1980, 1, 1)
     insert(
         "patients (tenant_id, name, gender, birthday, phone, created_at, changed_at)",
         [(tenant_id, _name(), 1 + n % 2, born, f"138{n:08}", now, now) for n in range(patients)],
     )
-    first = mysql.autocommit(
-        lambda tx: tx.value("SELECT MIN(pati_id) FROM patients WHERE tenant_id = %(t)s", t=tenant_id)
+    first = mysql.run_autocommit(
+        lambda tx: tx.fetch_value("SELECT MIN(pati_id) FROM patients WHERE tenant_id = %(t)s", t=tenant_id)
     )
     rows: list[tuple[Any, ...]] = []
     for pati_id in range(first, first + patients):
@@ -107,7 +107,7 @@ def _hospital(patients: int, doctors: int) -> Person:
         "adm_pati_label_rela (label_id, pati_id, tenant_id, is_group)", sorted(rows, key=lambda row: (row[0], row[1]))
     )
     counted = "(SELECT COUNT(*) FROM adm_pati_label_rela r WHERE r.label_id = adm_group_label.label_id)"
-    mysql.autocommit(lambda tx: tx.run(f"UPDATE adm_group_label SET person_number = {counted}"))
+    mysql.run_autocommit(lambda tx: tx.execute(f"UPDATE adm_group_label SET person_number = {counted}"))
     base = 10_000_000
     insert(
         "staff (user_id, tenant_id, role, phone, password_hash, name, created_at)",

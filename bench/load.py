@@ -9,7 +9,7 @@ from typing import Any
 from bench.cast import INSERT, LETTERS, message
 from chalicelib import clock
 from chalicelib.adapters import mysql
-from chalicelib.consult.sessions import KIND
+from chalicelib.consult.sessions import KIND_CONSULT
 from chalicelib.messaging import ids
 from tests import people
 from tests.people import Person
@@ -61,7 +61,7 @@ class Hospital:
 
     def grow(self, total: int) -> None:
         """Let them talk until there are so many messages, or a few more."""
-        connection = mysql._open()  # as the bundle opens its own
+        connection = mysql._connect()  # as the bundle opens its own
         with connection, connection.cursor() as cursor:
             while self.messages < total:
                 rows, heads = self._talked(min(BATCH, total - self.messages))
@@ -82,15 +82,17 @@ class Hospital:
 
     def _conversation(self, number: int, heads: dict[str, list[tuple[Any, ...]]]) -> list[tuple[Any, ...]]:
         patient, doctor = random.choice(self.patients), random.choice(self.doctors)
-        talk = Talk(ids.new_conversation(), number, patient, doctor)
+        talk = Talk(ids.generate_public_id(), number, patient, doctor)
         began = clock.now() - random.randrange(10 * clock.DAY, YEAR)
-        tag = ids.tag(talk.session_no, 0)
+        tag = ids.compute_tag(talk.session_no, 0)
         sides = (patient.principal.encode(), doctor.principal.encode())
         ticks = list(islice(_ticks(began), SHORTEST + int(random.expovariate(1 / LONGER))))
         public_id, tenant_id = talk.session_no.encode(), self.tenant_id
         name = "".join(random.choices(LETTERS, k=3))
         heads[MEMBERS].append((number, tenant_id, patient.user_id, name, patient.phone, 9, began))
-        heads[CONVERSATIONS].append((number, tenant_id, public_id, KIND, len(ticks), ticks[-1], ticks[-2], tag, began))
+        heads[CONVERSATIONS].append(
+            (number, tenant_id, public_id, KIND_CONSULT, len(ticks), ticks[-1], ticks[-2], tag, began)
+        )
         heads[PARTICIPANTS] += [(number, side, tenant_id, len(ticks), began) for side in sides]
         heads[SESSIONS].append((tenant_id, public_id, number, number, doctor.user_id, began))
         self.talks.append(talk)
@@ -107,4 +109,4 @@ def _ticks(now: int) -> Iterable[int]:
     """One message after the other, minutes apart."""
     while True:
         now += random.randrange(clock.SECOND, 20 * MINUTE)
-        yield ids.first_tick(now)
+        yield ids.compute_first_tick(now)

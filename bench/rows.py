@@ -60,8 +60,8 @@ def _doctor_lists(cast: Cast) -> list[Event]:
 
 def _one_unread(cast: Cast, rooms: list[Room]) -> None:
     """Put the patient's read positions back by one message, in MySQL and in Redis."""
-    mysql.autocommit(
-        lambda tx: tx.run(
+    mysql.run_autocommit(
+        lambda tx: tx.execute(
             """
             UPDATE participants p JOIN conversations c ON c.conversation_id = p.conversation_id
             SET p.read_seq = c.last_seq - 1, p.own_since = 0
@@ -71,9 +71,11 @@ def _one_unread(cast: Cast, rooms: list[Room]) -> None:
             principal=cast.patient.principal.encode(),
         )
     )
-    pipe = cache.client().pipeline(transaction=False)
+    pipe = cache.get_client().pipeline(transaction=False)
     for room in rooms:
-        pipe.hincrby(f"log:{recent_cache.SHAPE}:{{{room.session_no}}}:state", f"read:{cast.patient.principal}", -1)
+        pipe.hincrby(
+            f"log:{recent_cache.SCHEMA_VERSION}:{{{room.session_no}}}:state", f"read:{cast.patient.principal}", -1
+        )
     pipe.execute()
 
 

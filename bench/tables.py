@@ -20,7 +20,7 @@ def insert(into: str, rows: Sequence[Sequence[Any]], at_once: int = 5_000) -> No
 def _line() -> Any:
     """A connection of this process: for each that it opens, PyMySQL reads all root certificates, which takes longer
     than what is asked here."""
-    return mysql._open(60)  # as the bundle opens its own
+    return mysql._connect(60)  # as the bundle opens its own
 
 
 class Kept:
@@ -39,13 +39,13 @@ class Kept:
 
     def _of(self, table: str) -> list[mysql.Row]:
         select = f"SELECT * FROM {table} WHERE tenant_id = %(id)s"
-        return mysql.autocommit(lambda tx: tx.all(select, id=self.tenant_id))
+        return mysql.run_autocommit(lambda tx: tx.fetch_all(select, id=self.tenant_id))
 
     def _clear(self, table: str) -> None:
-        mysql.autocommit(lambda tx: tx.run(f"DELETE FROM {table} WHERE tenant_id = %(id)s", id=self.tenant_id))
+        mysql.run_autocommit(lambda tx: tx.execute(f"DELETE FROM {table} WHERE tenant_id = %(id)s", id=self.tenant_id))
 
 
 def counted(tenant_id: int, table: str, where: str = "1") -> Callable[[], int]:
     """Return what counts a hospital's rows."""
     count = f"SELECT COUNT(*) FROM {table} WHERE tenant_id = %(id)s AND {where}"
-    return lambda: int(mysql.autocommit(lambda tx: tx.value(count, id=tenant_id)))
+    return lambda: int(mysql.run_autocommit(lambda tx: tx.fetch_value(count, id=tenant_id)))

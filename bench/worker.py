@@ -118,7 +118,7 @@ class Worker:
     def stored(self) -> tuple[int, int]:
         """Return how many messages its own conversations have in MySQL, and how many it put into any."""
         own = [room.conversation_id for room in self.cast.rooms]
-        found = mysql.autocommit(
-            lambda tx: tx.value("SELECT COUNT(*) FROM messages WHERE conversation_id IN %(own)s", own=own)
+        found = mysql.run_autocommit(
+            lambda tx: tx.fetch_value("SELECT COUNT(*) FROM messages WHERE conversation_id IN %(own)s", own=own)
         )
         return found, self.sent + SAID_BEFORE * len(own)

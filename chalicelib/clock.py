@@ -21,39 +21,39 @@ def today() -> date:
     return datetime.fromtimestamp(now() // SECOND, SHANGHAI).date()
 
 
-def instant(day: date, since_midnight: timedelta = timedelta()) -> int:
+def to_instant(day: date, since_midnight: timedelta = timedelta()) -> int:
     """Return when a day of Shanghai's calendar begins, or so long after."""
     return int((datetime.combine(day, time_of_day(), SHANGHAI) + since_midnight).timestamp()) * SECOND
 
 
-def wire(instant: int) -> str:
+def format_wire_time(instant: int) -> str:
     """Return an instant as the protocol writes it: yyyy-MM-dd HH:mm:ss, Asia/Shanghai."""
-    return _wire(instant // SECOND)
+    return _format_wire_seconds(instant // SECOND)
 
 
 @lru_cache(maxsize=4096)
-def _wire(seconds: int) -> str:
+def _format_wire_seconds(seconds: int) -> str:
     """Both sides read the newest messages again and again, and their instants cost as much as all the rest of them."""
     days, second = divmod(seconds + 8 * 3600, 86_400)
-    return f"{_date(days)} {second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}"
+    return f"{_format_date(days)} {second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}"
 
 
 @lru_cache(maxsize=64)
-def _date(days: int) -> str:
+def _format_date(days: int) -> str:
     return (date(1970, 1, 1) + timedelta(days)).isoformat()
 
 
-def in_words(day: date) -> str:
+def format_chinese_date(day: date) -> str:
     """Return a civil date as it is said: 2026年1月5日."""
     return f"{day.year}年{day.month}月{day.day}日"
 
 
-def utc(instant: int) -> str:
+def format_utc(instant: int) -> str:
     """Return an instant as other companies want it: 2026-01-05T01:30:00Z."""
     return datetime.fromtimestamp(instant // SECOND, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def precise(instant: int) -> str:
+def format_log_time(instant: int) -> str:
     """Return an instant as logs write it: 2026-01-05T09:30:00.123+08:00."""
     return datetime.fromtimestamp(instant / SECOND, SHANGHAI).isoformat(timespec="milliseconds")
 
@@ -63,6 +63,6 @@ def monotonic() -> float:
     return time.perf_counter()
 
 
-def pause(seconds: float) -> None:
+def sleep(seconds: float) -> None:
     """Wait, where there is nothing to wait on."""
     time.sleep(seconds)

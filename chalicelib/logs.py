@@ -10,42 +10,42 @@ from typing import Any
 from chalicelib import clock
 from chalicelib.settings import settings
 
-_context: ContextVar[dict[str, Any]] = ContextVar("log_context")
+_context_var: ContextVar[dict[str, Any]] = ContextVar("log_context")
 
 
-def start(**ids: Any) -> None:
+def start_context(**ids: Any) -> None:
     """Begin a unit of work (a request, a job): what it logs from here on carries these ids and no others."""
-    _context.set(ids)
+    _context_var.set(ids)
 
 
 def bind(**ids: Any) -> None:
     """Add ids to what this unit of work logs from here on."""
-    _context.set({**context(), **ids})
+    _context_var.set({**get_context(), **ids})
 
 
-def context() -> dict[str, Any]:
-    return _context.get({})
+def get_context() -> dict[str, Any]:
+    return _context_var.get({})
 
 
 _encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
 
 
-class JsonLines(logging.Formatter):
+class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
-            "at": clock.precise(int(record.created * clock.SECOND)),
+            "at": clock.format_log_time(int(record.created * clock.SECOND)),
             "level": record.levelname,
             "event": record.getMessage(),
-            **context(),
+            **get_context(),
             **getattr(record, "ids", {}),
         }
         if record.exc_info and record.exc_info[1]:
-            line |= cause(record.exc_info[1])
-            line["stack"] = _places(record.exc_info[1])
+            line |= describe_error(record.exc_info[1])
+            line["stack"] = _format_stack(record.exc_info[1])
         return _encode(line)
 
 
-def cause(error: BaseException) -> dict[str, Any]:
+def describe_error(error: BaseException) -> dict[str, Any]:
     """What an error is, and what the database, the system, S3 or another company number it: all but its message."""
     numbers = {name: getattr(error, name, None) for name in ("number", "errno", "status")}
     kind = f"{type(error).__module__.rpartition('.')[2]}.{type(error).__name__}"
@@ -55,7 +55,7 @@ def cause(error: BaseException) -> dict[str, Any]:
     return {"error": kind, **ids}
 
 
-def _places(error: BaseException) -> list[str]:
+def _format_stack(error: BaseException) -> list[str]:
     """Where it was raised, without its message: drivers quote the values of a failed statement there."""
     frames = traceback.extract_tb(error.__traceback__)[-12:]
     return [f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames]
@@ -64,7 +64,7 @@ def _places(error: BaseException) -> list[str]:
 def configure() -> None:
     """Send every logger through one JSON handler on standard output, as Lambda expects."""
     handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(JsonLines())
+    handler.setFormatter(JsonFormatter())
     logging.root.handlers[:] = [handler]
     logging.root.setLevel(settings.log_level)
     # Where a line was logged, by which thread and process: half of its cost, and no line shows it.

@@ -5,37 +5,37 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
-class Sms:
+class SmsSettings:
     provider: str  # aliyun, tencent, or file on a developer's machine; "" where no codes can be sent
-    file: str  # of the provider `file`: a line for each code
+    file_path: str  # of the provider `file`: a line for each code
     key_id: str
     key_secret: str = field(repr=False)
     app_id: str  # Tencent's SmsSdkAppId
-    sign: str  # the signature and the template that the provider has approved
-    template: str
+    sign_name: str  # the signature and the template that the provider has approved
+    template_id: str
     endpoint_url: str  # "" is the provider itself
 
 
 @dataclass(frozen=True)
 class Settings:
     stage: str  # "local" on a developer's machine, else the deployed stage
-    group: str  # the endpoint group that this Lambda serves; "" is all of them
+    endpoint_group: str  # the endpoint group that this Lambda serves; "" is all of them
     in_lambda: bool
     chalice_cli: bool  # imported by the chalice command (local, package), not by a Lambda
     log_level: str
     database_url: str = field(
         repr=False
     )  # mysql://user:password@host:port/name, with ?tls=1 outside a developer's machine
-    database_pool: int  # open connections a process keeps
-    database_wait: float  # seconds a request waits for one of them
-    database_timeout: float  # seconds a statement may take
-    tls_ca: str  # certificates that database and cache are checked against
+    database_pool_size: int  # open connections a process keeps
+    database_wait_seconds: float  # seconds a request waits for one of them
+    database_timeout_seconds: float  # seconds a statement may take
+    tls_ca_file: str  # certificates that database and cache are checked against
     redis_url: str = field(repr=False)  # redis://host:port/0, rediss:// with TLS
     redis_cluster: bool  # follow slots over several shards; one shard needs no such client
-    redis_timeout: float  # seconds
+    redis_timeout_seconds: float  # seconds
     s3_endpoint_url: str  # "" is AWS itself
     s3_bucket: str
-    s3_timeout: float  # seconds each step of a call may take
+    s3_timeout_seconds: float  # seconds each step of a call may take
     region: str
     access_key: str  # these three are the function's role, as Lambda hands it over
     secret_key: str = field(repr=False)
@@ -44,40 +44,40 @@ class Settings:
     data_keys_file: str  # a developer's machine: a file with the same pairs, not wrapped
     kms_endpoint_url: str  # "" is AWS itself
     outbox_function: str  # runs what must happen after an answer; "" is a thread of this process, in Lambda nobody
-    outside_function: str  # the same for what calls another company
+    external_outbox_function: str  # the same for what calls another company
     lambda_endpoint_url: str  # "" is AWS itself
-    poll_seconds: float  # that somebody who listens over HTTP is kept waiting
+    long_poll_seconds: float  # that somebody who listens over HTTP is kept waiting
     ws_endpoint_url: str  # where open WebSockets are written to; "" where there are none
-    ws_timeout: float  # seconds each step of that may take
+    ws_timeout_seconds: float  # seconds each step of that may take
     token_days: int  # a token dies this long after it was issued
-    sms: Sms
+    sms: SmsSettings
     wechat_api_url: str  # where WeChat's API is, where it asks visitors who they are, and where money is taken
     wechat_open_url: str
     wechat_pay_url: str
     public_url: str  # where the world finds this API: WeChat Pay's notices come there; "" where there is none
-    codes_of_address: int  # codes an hour that one address may ask for: a hospital's Wi-Fi is one
+    hourly_codes_per_address: int  # codes an hour that one address may ask for: a hospital's Wi-Fi is one
     trusted_proxies: int  # between the clients and API Gateway: 1 behind CloudFront
-    body_limit: int  # bytes of a JSON request
+    max_body_bytes: int  # bytes of a JSON request
 
 
 def _load(env: "os._Environ[str]") -> Settings:
     return Settings(
         stage=env.get("ZHENXUN_STAGE", "local"),
-        group=env.get("GROUP", ""),
+        endpoint_group=env.get("GROUP", ""),
         in_lambda="AWS_LAMBDA_FUNCTION_NAME" in env,
         chalice_cli="AWS_CHALICE_CLI_MODE" in env,
         log_level=env.get("LOG_LEVEL", "INFO"),
         database_url=env.get("DATABASE_URL", "mysql://root@127.0.0.1:3306/zhenxun"),
-        database_pool=int(env.get("DATABASE_POOL", "16" if "AWS_LAMBDA_FUNCTION_NAME" not in env else "1")),
-        database_wait=float(env.get("DATABASE_WAIT", "5")),
-        database_timeout=float(env.get("DATABASE_TIMEOUT", "5")),
-        tls_ca=env.get("TLS_CA", "/etc/pki/tls/certs/ca-bundle.crt"),
+        database_pool_size=int(env.get("DATABASE_POOL", "16" if "AWS_LAMBDA_FUNCTION_NAME" not in env else "1")),
+        database_wait_seconds=float(env.get("DATABASE_WAIT", "5")),
+        database_timeout_seconds=float(env.get("DATABASE_TIMEOUT", "5")),
+        tls_ca_file=env.get("TLS_CA", "/etc/pki/tls/certs/ca-bundle.crt"),
         redis_url=env.get("REDIS_URL", "redis://127.0.0.1:6379/0"),
         redis_cluster=env.get("REDIS_CLUSTER", "") == "1",
-        redis_timeout=float(env.get("REDIS_TIMEOUT", "0.3")),
+        redis_timeout_seconds=float(env.get("REDIS_TIMEOUT", "0.3")),
         s3_endpoint_url=env.get("S3_ENDPOINT_URL", ""),
         s3_bucket=env.get("S3_BUCKET", "zhenxun"),
-        s3_timeout=float(env.get("S3_TIMEOUT", "5")),
+        s3_timeout_seconds=float(env.get("S3_TIMEOUT", "5")),
         region=env.get("AWS_REGION", "cn-northwest-1"),
         access_key=env.get("AWS_ACCESS_KEY_ID", ""),
         secret_key=env.get("AWS_SECRET_ACCESS_KEY", ""),
@@ -86,22 +86,22 @@ def _load(env: "os._Environ[str]") -> Settings:
         data_keys_file=env.get("DATA_KEYS_FILE", ""),
         kms_endpoint_url=env.get("KMS_ENDPOINT_URL", ""),
         outbox_function=env.get("OUTBOX_FUNCTION", ""),
-        outside_function=env.get("OUTSIDE_FUNCTION", ""),
+        external_outbox_function=env.get("OUTSIDE_FUNCTION", ""),
         lambda_endpoint_url=env.get("LAMBDA_ENDPOINT_URL", "").rstrip("/"),
-        poll_seconds=float(env.get("POLL_SECONDS", "20")),
+        long_poll_seconds=float(env.get("POLL_SECONDS", "20")),
         ws_endpoint_url=env.get("WS_ENDPOINT_URL", "").rstrip("/"),
-        ws_timeout=float(env.get("WS_TIMEOUT", "3")),
+        ws_timeout_seconds=float(env.get("WS_TIMEOUT", "3")),
         token_days=int(env.get("TOKEN_DAYS", "30")),
-        sms=_sms(env),
-        **_wechat(env),
+        sms=_read_sms_settings(env),
+        **_read_wechat_urls(env),
         public_url=env.get("PUBLIC_URL", "").rstrip("/"),
-        codes_of_address=int(env.get("CODES_OF_ADDRESS", "100")),
+        hourly_codes_per_address=int(env.get("CODES_OF_ADDRESS", "100")),
         trusted_proxies=int(env.get("TRUSTED_PROXIES", "0")),
-        body_limit=int(env.get("BODY_LIMIT", str(1024 * 1024))),
+        max_body_bytes=int(env.get("BODY_LIMIT", str(1024 * 1024))),
     )
 
 
-def _wechat(env: "os._Environ[str]") -> dict[str, str]:
+def _read_wechat_urls(env: "os._Environ[str]") -> dict[str, str]:
     return {
         "wechat_api_url": env.get("WECHAT_API_URL", "https://api.weixin.qq.com").rstrip("/"),
         "wechat_open_url": env.get("WECHAT_OPEN_URL", "https://open.weixin.qq.com").rstrip("/"),
@@ -109,15 +109,15 @@ def _wechat(env: "os._Environ[str]") -> dict[str, str]:
     }
 
 
-def _sms(env: "os._Environ[str]") -> Sms:
-    return Sms(
+def _read_sms_settings(env: "os._Environ[str]") -> SmsSettings:
+    return SmsSettings(
         provider=env.get("SMS_PROVIDER", ""),
-        file=env.get("SMS_FILE", os.devnull),
+        file_path=env.get("SMS_FILE", os.devnull),
         key_id=env.get("SMS_KEY_ID", ""),
         key_secret=env.get("SMS_KEY_SECRET", ""),
         app_id=env.get("SMS_APP_ID", ""),
-        sign=env.get("SMS_SIGN", ""),
-        template=env.get("SMS_TEMPLATE", ""),
+        sign_name=env.get("SMS_SIGN", ""),
+        template_id=env.get("SMS_TEMPLATE", ""),
         endpoint_url=env.get("SMS_ENDPOINT_URL", "").rstrip("/"),
     )
 

@@ -52,12 +52,14 @@ def _still_true(base_url: str) -> bool:
         people = [p for h in hospitals for kind in ("patients", "doctors", "staff") for p in h[kind]]
     except (OSError, ValueError, KeyError):
         return False
-    return demo["base_url"] == base_url and all(tokens.look_up(person["token"]) for person in people)
+    return demo["base_url"] == base_url and all(tokens.find_session(person["token"]) for person in people)
 
 
 def _hospital(external_id: str, name: str) -> dict[str, Any]:
-    password_hash = passwords.hashed(PASSWORD)
-    tenant_id, patients, doctors, others = mysql.transact(lambda tx: _people(tx, external_id, name, password_hash))
+    password_hash = passwords.hash_password(PASSWORD)
+    tenant_id, patients, doctors, others = mysql.run_transaction(
+        lambda tx: _people(tx, external_id, name, password_hash)
+    )
     demo_clinic.fill(tenant_id, by=int(others[-1]["staff_id"]))
     demo_booking.fill(tenant_id, by=int(others[-1]["staff_id"]))
     demo_helpdesk.fill(tenant_id, by=int(others[0]["staff_id"]))
@@ -73,15 +75,15 @@ def _hospital(external_id: str, name: str) -> dict[str, Any]:
         "patients": [_with_token(person, tenant_id, person["user_id"], PATIENT) for person in patients],
         "doctors": [_with_token(person, tenant_id, person["doctor_id"], "doctor") for person in doctors],
         "staff": [_with_token(person, tenant_id, person["staff_id"], person["role"]) for person in others],
-        "session_no": sessions.opened(caller, pair),
+        "session_no": sessions.get_or_create_session_no(caller, pair),
     }
 
 
 def _welcome(tenant_id: int, name: str, user_ids: list[int]) -> None:
     text = f"欢迎来到{name}。预约、停诊和复诊的通知都会出现在这里。"
-    with suppress(mysql.Duplicate):
-        message = (site_messages.SYSTEM, "welcome", text, user_ids, clock.now())
-        mysql.transact(lambda tx: site_messages.insert(tx, tenant_id, *message))
+    with suppress(mysql.DuplicateKeyError):
+        message = (site_messages.SYSTEM_SENDER, "welcome", text, user_ids, clock.now())
+        mysql.run_transaction(lambda tx: site_messages.insert(tx, tenant_id, *message))
 
 
 def _with_token(person: dict[str, Any], tenant_id: int, user_id: str, kind: str) -> dict[str, Any]:
@@ -115,7 +117,7 @@ def _patient(tx: Tx, tenant_id: int, phone: str, members: list[Any], password_ha
                 cont_relation=relation,
                 is_default=relation == 1,
             )
-    named = [{"member_id": str(m["member_id"]), "name": m["name"]} for m in accounts.list_members(tx, user_id)]
+    named = [{"member_id": str(m["member_id"]), "name": m["name"]} for m in accounts.list_member_names(tx, user_id)]
     return {"user_id": str(user_id), "phone": phone, "members": named}
 
 
@@ -125,7 +127,7 @@ def _worker(tx: Tx, tenant_id: int, phone: str, name: str, role: str, password_h
         return str(found.user_id)
     user_id = staff.create(tx, tenant_id, role, phone, name, password_hash)
     if role == "doctor":
-        doctors.add(tx, tenant_id, user_id, duty_code)
+        doctors.ensure_profile(tx, tenant_id, user_id, duty_code)
     return str(user_id)
 
 

@@ -19,7 +19,7 @@ OFFERED: list[dict[str, Any]] = [
 
 def fill(tenant_id: int, by: int) -> None:
     """Add weekly patterns where there are none."""
-    mysql.transact(lambda tx: _fill(tx, tenant_id, by))
+    mysql.run_transaction(lambda tx: _fill(tx, tenant_id, by))
 
 
 def go_on() -> None:
@@ -28,11 +28,11 @@ def go_on() -> None:
 
 
 def _fill(tx: Tx, tenant_id: int, by: int) -> None:
-    there, _ = pattern_store.listed(tx, tenant_id, None, None, (0, 1))
+    there, _ = pattern_store.list_page(tx, tenant_id, None, None, (0, 1))
     if there:
         return
     depts = {row["name"]: row["dept_id"] for row in departments.list_all(tx, tenant_id)}
-    staff = tx.all("SELECT user_id, name FROM staff WHERE tenant_id = %(id)s AND role = 'doctor'", id=tenant_id)
+    staff = tx.fetch_all("SELECT user_id, name FROM staff WHERE tenant_id = %(id)s AND role = 'doctor'", id=tenant_id)
     doctors = {row["name"]: row["user_id"] for row in staff}
     for one in [one for one in OFFERED if one["dept"] in depts]:
         dept_id, doctor_id = depts[one["dept"]], doctors.get(one["doctor"])

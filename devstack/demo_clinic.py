@@ -7,7 +7,7 @@ from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.crypto import field_encryption
 from chalicelib.people import departments, doctors, id_cards, patients
 from chalicelib.people.doctors import Profile
-from chalicelib.people.patients import Details
+from chalicelib.people.patients import PatientDetails
 from chalicelib.staff import labels, store
 
 DEPARTMENTS = ["呼吸内科", "儿科", "口腔科"]
@@ -20,8 +20,8 @@ LABELS = {1: ["慢病随访", "术后随访"], 2: ["高血压", "糖尿病", "�
 
 def fill(tenant_id: int, by: int) -> None:
     """Add what is not there yet, in the name of a member of staff."""
-    field_encryption.ready()
-    mysql.transact(lambda tx: _fill(tx, tenant_id, by))
+    field_encryption.preload_keys()
+    mysql.run_transaction(lambda tx: _fill(tx, tenant_id, by))
 
 
 def _fill(tx: Tx, tenant_id: int, by: int) -> None:
@@ -37,15 +37,15 @@ def _fill(tx: Tx, tenant_id: int, by: int) -> None:
 def _show(tx: Tx, tenant_id: int, dept_ids: list[int]) -> None:
     named = {row["name"]: row["user_id"] for row in _doctors(tx, tenant_id)}
     for (name, profile), dept_id in zip(PROFILES.items(), dept_ids, strict=False):
-        doctors.save(tx, tenant_id, named[name], replace(profile, dept_id=dept_id))
+        doctors.update(tx, tenant_id, named[name], replace(profile, dept_id=dept_id))
 
 
 def _doctors(tx: Tx, tenant_id: int) -> list[Row]:
-    return tx.all("SELECT user_id, name FROM staff WHERE tenant_id = %(id)s AND role = 'doctor'", id=tenant_id)
+    return tx.fetch_all("SELECT user_id, name FROM staff WHERE tenant_id = %(id)s AND role = 'doctor'", id=tenant_id)
 
 
 def _unfiled(tx: Tx, tenant_id: int) -> list[Row]:
-    return tx.all(
+    return tx.fetch_all(
         """
         SELECT member_id, user_id, name, gender, birthday, phone FROM members
         WHERE tenant_id = %(tenant_id)s AND pati_id IS NULL AND birthday IS NOT NULL ORDER BY member_id
@@ -57,19 +57,19 @@ def _unfiled(tx: Tx, tenant_id: int) -> list[Row]:
 def _file(tx: Tx, tenant_id: int, by: int, member: Row, number: int) -> None:
     """A number that belongs to nobody: no place in China begins with 11019."""
     digits = f"110199{member['birthday']:%Y%m%d}{number:02}{member['gender']}"
-    details = Details(
+    details = PatientDetails(
         name=member["name"],
         gender=member["gender"],
         birthday=member["birthday"],
         phone=member["phone"],
-        id_number=patients.id_number(tenant_id, digits + id_cards.check(digits)),
+        id_number=patients.build_id_number(tenant_id, digits + id_cards.compute_check_character(digits)),
         province="北京市",
         city="北京市",
         county="朝阳区",
     )
-    pati_id = patients.find_or_create(tx, tenant_id, details, by)
+    pati_id = patients.get_or_create(tx, tenant_id, details, by)
     link = "UPDATE members SET pati_id = %(pati_id)s WHERE member_id = %(member_id)s"
-    tx.run(link, pati_id=pati_id, member_id=member["member_id"])
+    tx.execute(link, pati_id=pati_id, member_id=member["member_id"])
     for label_type in LABELS:
-        (first, *_) = store.labels(tx, tenant_id, label_type)
-        labels.put(tx, tenant_id, pati_id, label_type, [first["label_id"]])
+        (first, *_) = store.list_labels(tx, tenant_id, label_type)
+        labels.set_patient_labels(tx, tenant_id, pati_id, label_type, [first["label_id"]])

@@ -9,15 +9,15 @@ CAP = 5  # patients at once
 
 def fill(tenant_id: int, by: int) -> None:
     """Add posts where there are none."""
-    mysql.transact(lambda tx: _fill(tx, tenant_id, by))
+    mysql.run_transaction(lambda tx: _fill(tx, tenant_id, by))
 
 
 def _fill(tx: Tx, tenant_id: int, by: int) -> None:
     if posts.list_all(tx, tenant_id):
         return
     sql = "SELECT user_id, role FROM staff WHERE tenant_id = %(id)s AND role IN ('doctor', 'service_staff')"
-    for one in tx.all(f"{sql} ORDER BY user_id", id=tenant_id):
+    for one in tx.fetch_all(f"{sql} ORDER BY user_id", id=tenant_id):
         serves = one["role"] == "service_staff"
-        about = posts.About(title="导诊" if serves else "医生", dept_id=None, skill="", cap=CAP)
+        about = posts.PostSettings(title="导诊" if serves else "医生", dept_id=None, skill="", cap=CAP)
         post_id = posts.create(tx, tenant_id, one["user_id"], about, by)
-        posts.set_duty(tx, tenant_id, post_id, serves, by)
+        posts.set_on_duty(tx, tenant_id, post_id, serves, by)

@@ -11,13 +11,13 @@ from devstack import wechat_pay
 
 def fill(external_id: str, tenant_id: int, by: int) -> None:
     """Set up what is not there yet, or has keys of another machine, in the name of a member of staff."""
-    field_encryption.ready()
+    field_encryption.preload_keys()
     merchant = wechat_pay.demo()[1][external_id]
-    mysql.transact(lambda tx: _fill(tx, tenant_id, merchant, by))
+    mysql.run_transaction(lambda tx: _fill(tx, tenant_id, merchant, by))
 
 
 def _fill(tx: Tx, tenant_id: int, merchant: Merchant, by: int) -> None:
-    merchants.hold(tx, tenant_id)
-    row = merchants.in_use(tx, tenant_id)
-    if row is None or merchants.opened(tenant_id, row, merchant.appid) != merchant:
+    merchants.lock_tenant(tx, tenant_id)
+    row = merchants.find_active_row(tx, tenant_id)
+    if row is None or merchants.decrypt_row(tenant_id, row, merchant.appid) != merchant:
         merchants.save(tx, tenant_id, merchant, by, clock.now())

@@ -15,22 +15,22 @@ SENT = {
     templates.CANCELLED: wechat_rules.CANCELLED,
     templates.REGISTERED: wechat_rules.REGISTERED,
     templates.REVISIT: wechat_rules.REVISIT,
-    templates.ANSWERED: wechat_rules.ANSWERED,
+    templates.DOCTOR_REPLY: wechat_rules.ANSWERED,
 }
 NOTICE, HOTLINE = "请于就诊前 15 分钟到分诊台报到。", "010-12345678"
 
 
 def fill(external_id: str, tenant_id: int, by: int) -> None:
     """Set up what is not there yet, in the name of a member of staff."""
-    field_encryption.ready()
-    mysql.transact(lambda tx: _fill(tx, external_id, tenant_id, by))
+    field_encryption.preload_keys()
+    mysql.run_transaction(lambda tx: _fill(tx, external_id, tenant_id, by))
 
 
 def _fill(tx: Tx, external_id: str, tenant_id: int, by: int) -> None:
-    if account.get(tx, tenant_id):
+    if account.find_row(tx, tenant_id):
         return
     now, (app_id, secret) = clock.now(), DEMO[external_id]
-    sealed = field_encryption.seal(tenant_id, account.TABLE, tenant_id, secret)
+    sealed = field_encryption.encrypt(tenant_id, account.TABLE, tenant_id, secret)
     account.save(tx, tenant_id, app_id, sealed, SITES[external_id], by, now)
     for kind, template_id in SENT.items():
         templates.save(tx, tenant_id, kind, template_id, by, now)

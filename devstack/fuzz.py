@@ -68,7 +68,7 @@ class Door:
         self.session = requests.Session()
         self.statuses: Counter[tuple[str, int]] = Counter()
         # Whom a boundary or an example names (1, 2, 3) may be disabled or demoted: nobody who asks here.
-        mysql.autocommit(lambda tx: tx.run("ALTER TABLE people AUTO_INCREMENT = 1000000"))
+        mysql.run_autocommit(lambda tx: tx.execute("ALTER TABLE people AUTO_INCREMENT = 1000000"))
         made = people.hospital("模糊测试医院")
         # Who is a patient too: one phone signs in at both doors.
         people.patient(made.tenant_id, made.chen.phone, "陈医生")
@@ -199,7 +199,7 @@ def garbage(door: Door, operation: Operation, kind: str) -> None:
 def strangers(door: Door, operation: Operation, allowed: list[str]) -> None:
     """Nobody, and each kind of caller that was not declared, comes no further than the door."""
     case = conformance.example(operation, door.informed)
-    for kind in sorted(set(callers.KINDS) - set(allowed)):
+    for kind in sorted(set(callers.ALL_ROLES) - set(allowed)):
         status = door.send(case, door.people(kind))
         assert status == (401 if kind in (callers.PUBLIC, callers.SERVICE) else 403), f"{kind} is answered {status}"
     for token in NO_TOKENS:

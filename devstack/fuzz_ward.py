@@ -25,7 +25,7 @@ class Door(Protocol):
 
 def made(door: Door, hospital: Hospital) -> dict[str, str]:
     """A morning that the desk may change, one that patients book from, an afternoon in which one has, a pattern."""
-    dept_id = mysql.transact(lambda tx: departments.create(tx, hospital.tenant_id, "呼吸内科"))
+    dept_id = mysql.run_transaction(lambda tx: departments.create(tx, hospital.tenant_id, "呼吸内科"))
     tomorrow = clock.today() + timedelta(1)
     days = {"date": tomorrow, "from_date": tomorrow, "to_date": tomorrow + timedelta(7)}
     where = {"dept_id": dept_id, "doctor_id": hospital.chen.user_id, "date": tomorrow.isoformat()}

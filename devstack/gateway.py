@@ -155,5 +155,5 @@ def preflight(methods: dict[str, Any]) -> Answer:
 
 def refusal(status: int) -> Answer:
     """An error that no function saw, in our envelope: what the deployed API's gateway responses say."""
-    headers, body = routing.gateway_error(status)
+    headers, body = routing.build_gateway_error(status)
     return Answer(status, [*headers.items(), ("X-Request-Id", str(uuid.uuid4()))], body.encode())

@@ -182,10 +182,10 @@ def tick() -> None:
     while True:
         try:
             for outside in (False, True):
-                outbox.nudge(outside)
-            sockets.sweep()
-            scheduled.release_unpaid()
-            scheduled.remind()
+                outbox.wake_worker(outside)
+            sockets.close_expired()
+            scheduled.cancel_unpaid()
+            scheduled.send_reminders()
             scheduled.mark_missed()
             reconciliation.run()
         except Exception as error:  # such as a database that is being restarted

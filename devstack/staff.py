@@ -11,7 +11,7 @@ import secrets
 import sys
 
 from chalicelib import migrations
-from chalicelib.errors import Refused
+from chalicelib.errors import ApiError
 from chalicelib.identity.callers import ADMIN, Caller
 from chalicelib.people import tenants
 from chalicelib.staff import staff_admin
@@ -28,10 +28,10 @@ def main(arguments: list[str]) -> int:
     password = secrets.token_urlsafe(12)
     migrations.migrate()
     try:
-        tenant_id = tenants.of_visitor(options.tenant, "")
+        tenant_id = tenants.get_for_visitor(options.tenant, "")
         wanted = StaffCreated(name=options.name, phone=options.phone, role=options.role, password=password)
         made = staff_admin.create(Caller(tenant_id, ADMIN), wanted)
-    except (Refused, ValueError) as problem:
+    except (ApiError, ValueError) as problem:
         sys.stderr.write(f"bin/staff: {problem}\n")
         return 1
     sys.stdout.write(f"tenant {tenant_id}  {options.role} {made.user_id}  {options.phone}  password {password}\n")

@@ -138,7 +138,7 @@ def refund_notice(refund: Refund) -> "Signed":
         "refund_fee": str(refund.fee),
         "refund_id": refund.refund_id,
         "refund_status": STATES.get(refund.state, refund.state),
-        "success_time": clock.wire(refund.settled_at) if refund.state == "SUCCESS" else "",
+        "success_time": clock.format_wire_time(refund.settled_at) if refund.state == "SUCCESS" else "",
         "total_fee": str(refund.order.fee),
         "transaction_id": refund.order.transaction_id,
     }
@@ -176,7 +176,7 @@ def _payment(order: Order) -> Fields:
         "fee_type": "CNY",
         "cash_fee": str(order.fee),
         "transaction_id": order.transaction_id,
-        "time_end": "".join(filter(str.isdigit, clock.wire(order.paid_at))),
+        "time_end": "".join(filter(str.isdigit, clock.format_wire_time(order.paid_at))),
     }
 
 

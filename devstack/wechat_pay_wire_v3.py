@@ -227,4 +227,4 @@ def _json(said: Json) -> bytes:
 
 
 def _instant(at: int) -> str:
-    return clock.wire(at).replace(" ", "T") + "+08:00"
+    return clock.format_wire_time(at).replace(" ", "T") + "+08:00"

@@ -57,7 +57,7 @@ def preflights(paths: Iterable[str]) -> Json:
 
 
 def _answer(status: int) -> Json:
-    headers, body = routing.gateway_error(status)
+    headers, body = routing.build_gateway_error(status)
     if status in (429, 503):
         headers["Retry-After"] = str(RETRY_AFTER)
     constants = {f"gatewayresponse.header.{name}": f"'{value}'" for name, value in headers.items()}

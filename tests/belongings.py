@@ -63,7 +63,7 @@ def owned(hospital: Hospital, patient: Person, doctor: Person, said: str, named:
 
 def _pati(patient: Person) -> str:
     find = "SELECT pati_id FROM members WHERE member_id = %(member_id)s"
-    return str(mysql.autocommit(lambda tx: tx.value(find, member_id=patient.member_id)))
+    return str(mysql.run_autocommit(lambda tx: tx.fetch_value(find, member_id=patient.member_id)))
 
 
 def _number(patient: Person) -> str:

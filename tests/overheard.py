@@ -33,7 +33,7 @@ class Listener(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__()
-        self.setFormatter(logs.JsonLines())
+        self.setFormatter(logs.JsonFormatter())
         self.heard = 0
 
     def emit(self, record: logging.LogRecord) -> None:

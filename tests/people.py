@@ -7,11 +7,11 @@ from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.identity import internal_keys, passwords, tokens
 from chalicelib.people import accounts, doctors, patients, staff, tenants
-from chalicelib.people.patients import Details
+from chalicelib.people.patients import PatientDetails
 from chalicelib.staff import store
 
 PASSWORD = "Demo-12345"
-_HASH = passwords.hashed(PASSWORD)
+_HASH = passwords.hash_password(PASSWORD)
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Hospital:
 
 def hospital(name: str = "仁和医院") -> Hospital:
     """Make a tenant of its own, so that no test sees another's rows."""
-    tenant_id = mysql.transact(lambda tx: tenants.create(tx, name))
+    tenant_id = mysql.run_transaction(lambda tx: tenants.create(tx, name))
     return Hospital(
         tenant_id,
         internal_keys.issue(tenant_id),
@@ -63,38 +63,40 @@ def patient(tenant_id: int, phone: str, name: str) -> Person:
         )
         return user_id, member
 
-    user_id, member_id = mysql.transact(create)
+    user_id, member_id = mysql.run_transaction(create)
     return Person(tenant_id, user_id, phone, tokens.issue(tenant_id, f"user:{user_id}", "patient"), member_id)
 
 
 def add_member(person: Person, name: str) -> int:
-    return mysql.transact(lambda tx: accounts.add_member(tx, person.tenant_id, person.user_id, name, cont_relation=4))
+    return mysql.run_transaction(
+        lambda tx: accounts.add_member(tx, person.tenant_id, person.user_id, name, cont_relation=4)
+    )
 
 
 def file(person: Person, name: str = "林小雨") -> int:
     """Give a patient's own member a patient file; returns its pati_id."""
-    details = Details(name=name, gender=2, birthday=date(1990, 5, 17), phone=person.phone)
+    details = PatientDetails(name=name, gender=2, birthday=date(1990, 5, 17), phone=person.phone)
 
     def create(tx: Tx) -> int:
-        pati_id = patients.find_or_create(tx, person.tenant_id, details, person.user_id)
+        pati_id = patients.get_or_create(tx, person.tenant_id, details, person.user_id)
         link = "UPDATE members SET pati_id = %(pati_id)s WHERE member_id = %(member_id)s"
-        tx.run(link, pati_id=pati_id, member_id=person.member_id)
+        tx.execute(link, pati_id=pati_id, member_id=person.member_id)
         return pati_id
 
-    return mysql.transact(create)
+    return mysql.run_transaction(create)
 
 
 def group(person: Person, name: str) -> int:
     """Make a group for patients; returns its label_id."""
-    return mysql.transact(lambda tx: store.insert_label(tx, person.tenant_id, 1, name, person.user_id))
+    return mysql.run_transaction(lambda tx: store.insert_label(tx, person.tenant_id, 1, name, person.user_id))
 
 
 def worker(tenant_id: int, phone: str, name: str, role: str) -> Person:
     def create(tx: Tx) -> int:
         user_id = staff.create(tx, tenant_id, role, phone, name, _HASH)
         if role == "doctor":
-            doctors.add(tx, tenant_id, user_id, duty_code="2")
+            doctors.ensure_profile(tx, tenant_id, user_id, duty_code="2")
         return user_id
 
-    user_id = mysql.transact(create)
+    user_id = mysql.run_transaction(create)
     return Person(tenant_id, user_id, phone, tokens.issue(tenant_id, f"user:{user_id}", role))

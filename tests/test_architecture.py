@@ -8,8 +8,8 @@ from pathlib import Path
 
 from apidocs import endpoints
 from app import GROUPS
-from chalicelib.identity.callers import KINDS
-from chalicelib.migrations import FILES, LEDGER, statements
+from chalicelib.identity.callers import ALL_ROLES
+from chalicelib.migrations import CREATE_LEDGER_SQL, DIRECTORY, split_statements
 
 ROOT = Path(__file__).parent.parent
 OURS = {".chalice", ".ci", ".github"}  # other folders that begin with a dot, or __, are made and not written
@@ -58,8 +58,11 @@ def files(suffix: str = "") -> list[Path]:
 PYTHON = files(".py")
 BUNDLE = [path for path in PYTHON if path.is_relative_to(ROOT / "chalicelib")]
 TESTS = [path for path in PYTHON if path.is_relative_to(ROOT / "tests")]
-MIGRATIONS = sorted(FILES.glob("*.sql"))
-STATEMENTS = [LEDGER.strip(), *(one for path in MIGRATIONS for one in statements(path.read_text("utf-8")))]
+MIGRATIONS = sorted(DIRECTORY.glob("*.sql"))
+STATEMENTS = [
+    CREATE_LEDGER_SQL.strip(),
+    *(one for path in MIGRATIONS for one in split_statements(path.read_text("utf-8"))),
+]
 TABLES = {one.partition("(")[0].split()[-1]: one for one in STATEMENTS if one.startswith("CREATE TABLE")}
 
 
@@ -153,7 +156,7 @@ def test_a_module_is_named_for_what_it_holds() -> None:
 def test_every_endpoint_says_who_may_call_and_what_it_is() -> None:
     every = [(one.id, one.endpoint.callers, one.title) for one in endpoints.every()]
     assert every
-    assert [one for one, callers, _ in every if not callers or callers - set(KINDS)] == []
+    assert [one for one, callers, _ in every if not callers or callers - set(ALL_ROLES)] == []
     assert [one for one, _, title in every if not re.search(r"[\u4e00-\u9fff]", title)] == []
 
 

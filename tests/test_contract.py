@@ -78,8 +78,8 @@ def test_a_request_has_the_fields_of_the_contract(entry: Entry) -> None:
 @built
 def test_an_answer_has_the_fields_of_the_contract(entry: Entry) -> None:
     endpoint = DECLARED[entry["method"], entry["path"]]
-    schema = endpoint.answer.json_schema(mode="serialization")
-    assert list(contract_check.schema_problems(entry, schema, endpoint.raw)) == []
+    schema = endpoint.response_adapter.json_schema(mode="serialization")
+    assert list(contract_check.schema_problems(entry, schema, endpoint.raw_content_type)) == []
 
 
 def test_a_browser_may_send_every_header_of_the_contract() -> None:
@@ -126,14 +126,14 @@ def request_problems(endpoint: Endpoint, field: Field) -> Iterator[str]:
     if part == "header":  # who is asking: chalicelib.identity's own tests
         return
     if part == "path":
-        if field["name"] not in endpoint.wants:
+        if field["name"] not in endpoint.parameters:
             yield f"path {field['name']}: not taken"
     elif field["type"] == "binary":
-        yield from [] if "upload" in endpoint.wants else [f"{field['name']}: no file is taken"]
-    elif part not in endpoint.wants:
+        yield from [] if "upload" in endpoint.parameters else [f"{field['name']}: no file is taken"]
+    elif part not in endpoint.parameters:
         yield f"{field['name']}: there is no {part}"
     else:
-        yield from field_problems(Question(endpoint.wants[part], field["name"], part == "query"), field)
+        yield from field_problems(Question(endpoint.parameters[part], field["name"], part == "query"), field)
 
 
 @dataclass(frozen=True)

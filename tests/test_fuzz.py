@@ -10,7 +10,7 @@ from apidocs import conformance
 from apidocs.conformance import Operation
 from app import app
 from chalicelib import errors
-from chalicelib.errors import Refused
+from chalicelib.errors import ApiError
 from chalicelib.gateway import internal
 from chalicelib.gateway.notify import listening
 from chalicelib.settings import settings
@@ -25,7 +25,7 @@ def door() -> Iterator[fuzz.Door]:
     """A hash costs little, and a poll to which nothing comes is soon over: their answers are the same."""
     with pytest.MonkeyPatch.context() as patch, fuzz.served() as url:
         cheapen(patch)
-        patch.setattr(listening, "settings", replace(settings, poll_seconds=0.01))
+        patch.setattr(listening, "settings", replace(settings, long_poll_seconds=0.01))
         yield fuzz.Door(url)
 
 
@@ -44,14 +44,14 @@ def fails(*_: Any) -> Any:
 
 
 def refuses(*_: Any) -> Any:
-    raise Refused(errors.CONFLICT)
+    raise ApiError(errors.CONFLICT)
 
 
 @pytest.mark.parametrize("broken", [fails, refuses])
 def test_an_answer_that_is_not_documented_is_noticed(
     door: fuzz.Door, broken: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(internal, "get_token", broken)
+    monkeypatch.setattr(internal, "issue_token", broken)
     operation = next(operation for operation in OPERATIONS if operation.path == "/inner/get_token")
     with pytest.raises((AssertionError, BaseExceptionGroup)):
         fuzz.attack(door, operation, examples=1, number=1)

@@ -58,8 +58,8 @@ class World:
 def world() -> Iterator[World]:
     """What is promised is not done: it would change rows while we look. A poll to which nothing comes is soon over."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(listening, "settings", replace(settings, poll_seconds=0.01))
-        patch.setattr(outbox, "nudge", lambda *_, **__: None)
+        patch.setattr(listening, "settings", replace(settings, long_poll_seconds=0.01))
+        patch.setattr(outbox, "wake_worker", lambda *_, **__: None)
         here, elsewhere = people.hospital(), people.hospital("别处医院")
         staff = {callers.DOCTOR: here.chen, callers.SERVICE_STAFF: here.desk, callers.ADMIN: here.admin}
         own = {callers.PATIENT: here.lin.token, callers.SESSION: visitor(here, "guo").token}
@@ -121,14 +121,16 @@ def told(answer: Answer, named: str) -> tuple[int, str, bytes]:
 
 def rows(tenant_id: int, but: set[str]) -> dict[str, list[Any]]:
     def read(tx: mysql.Tx) -> dict[str, list[Any]]:
-        found = tx.all("SELECT table_name AS name FROM information_schema.columns WHERE column_name = 'tenant_id'")
+        found = tx.fetch_all(
+            "SELECT table_name AS name FROM information_schema.columns WHERE column_name = 'tenant_id'"
+        )
         names = sorted({str(one["name"]) for one in found} - but)
         return {
-            one: sorted(map(repr, tx.all(f"SELECT * FROM {one} WHERE tenant_id = %(id)s", id=tenant_id)))
+            one: sorted(map(repr, tx.fetch_all(f"SELECT * FROM {one} WHERE tenant_id = %(id)s", id=tenant_id)))
             for one in names
         }
 
-    return mysql.autocommit(read)
+    return mysql.run_autocommit(read)
 
 
 def changed(before: dict[str, list[Any]], after: dict[str, list[Any]]) -> list[str]:
@@ -191,7 +193,7 @@ def test_a_token_that_is_over_or_given_back_opens_nothing(world: World, operatio
     lin, chen = world.hospital.lin, world.hospital.chen
     for person, kind in ((lin, callers.PATIENT), (chen, callers.DOCTOR)):
         given_back, over = (tokens.issue(person.tenant_id, person.principal, kind) for _ in range(2))
-        tokens.revoke_hash(tokens.hashed(given_back))
+        tokens.revoke_by_hash(tokens.hash_token(given_back))
         expire(over)
         for token in (given_back, over):
             different = {"token": token} if operation.path == "/notify" else {}
@@ -200,4 +202,4 @@ def test_a_token_that_is_over_or_given_back_opens_nothing(world: World, operatio
 
 def expire(token: str) -> None:
     end = "UPDATE tokens SET expires_at = 1 WHERE token_hash = %(hashed)s"
-    mysql.autocommit(lambda tx: tx.run(end, hashed=tokens.hashed(token)))
+    mysql.run_autocommit(lambda tx: tx.execute(end, hashed=tokens.hash_token(token)))

@@ -25,12 +25,12 @@ logger = logging.getLogger("test")
 def out() -> Iterator[StringIO]:
     """What is printed from here on, as text."""
     handler = logging.StreamHandler(StringIO())
-    handler.setFormatter(logs.JsonLines())
+    handler.setFormatter(logs.JsonFormatter())
     logging.root.addHandler(handler)
-    logs.start()
+    logs.start_context()
     yield handler.stream
     logging.root.removeHandler(handler)
-    logs.start()
+    logs.start_context()
 
 
 @pytest.fixture
@@ -48,11 +48,11 @@ def test_a_line_says_when_how_grave_and_what(lines: Any) -> None:
 
 
 def test_a_line_carries_the_ids_of_its_request_and_its_own(lines: Any) -> None:
-    logs.start(request_id="r1")
+    logs.start_context(request_id="r1")
     logs.bind(tenant_id=7)
     logger.info("first", extra={"ids": {"status": 200}})
     logger.info("second")
-    logs.start(request_id="r2")
+    logs.start_context(request_id="r2")
     logger.info("third")
     first, second, third = lines()
     assert (first["request_id"], first["tenant_id"], first["status"]) == ("r1", 7, 200)
@@ -64,7 +64,7 @@ def test_a_line_carries_the_ids_of_its_request_and_its_own(lines: Any) -> None:
 
 def test_side_by_side_requests_keep_their_ids_apart(lines: Any) -> None:
     def request(n: int) -> None:
-        logs.start(request_id=n)
+        logs.start_context(request_id=n)
         for _ in range(20):
             logs.bind(own=n)
             logger.info("line")
@@ -97,8 +97,8 @@ def test_what_mysql_says_of_a_row_is_not_printed(hospital: Hospital, out: String
     insert = "INSERT INTO staff (user_id, tenant_id, role, phone, password_hash, name, created_at) VALUES "
     row = f"(0, {hospital.tenant_id}, 'admin', '{hospital.chen.phone}', '', '陈医生', 0)"
     try:
-        mysql.autocommit(lambda tx: tx.run(insert + row))
-    except mysql.Duplicate:
+        mysql.run_autocommit(lambda tx: tx.execute(insert + row))
+    except mysql.DuplicateKeyError:
         logger.exception("unhandled")
     assert lines()[0]["error"] == "mysql_statements.Duplicate"
     assert hospital.chen.phone not in out.getvalue()
@@ -157,7 +157,7 @@ def test_a_patient_file_leaves_nothing_of_the_patient_in_the_log(
     get(f"{root}/pati_info", desk.token, pati_id=pati_id)
     get(f"{root}/patient_list", desk.token, pati_name="林小雨", pati_phone="13800000001", pati_id_number=number)
     post(f"{root}/patient", desk.token, **{**fields, "pati_name": "林大雨"})
-    monkeypatch.setattr(field_encryption, "unseal", lambda *_: 1 // 0)
+    monkeypatch.setattr(field_encryption, "decrypt", lambda *_: 1 // 0)
     get(f"{root}/pati_info", desk.token, pati_id=pati_id)
     assert [line["status"] for line in lines() if line["event"] == "request"] == [200, 200, 200, 409, 500]
     for secret in ("林小雨", "林大雨", "13800000001", number, "建国路"):

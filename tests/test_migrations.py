@@ -13,13 +13,13 @@ import pytest
 
 from chalicelib import clock, migrations
 from chalicelib.adapters import mysql
-from chalicelib.adapters.mysql import Lost
-from chalicelib.migrations import Broken, Changed, migrate, statements
+from chalicelib.adapters.mysql import ConnectionLostError
+from chalicelib.migrations import MigrationChangedError, MigrationFailedError, migrate, split_statements
 from chalicelib.settings import settings
 
 pytestmark = pytest.mark.store
 
-FILES = sorted(path.name for path in migrations.FILES.glob("*.sql"))
+FILES = sorted(path.name for path in migrations.DIRECTORY.glob("*.sql"))
 WARD = "CREATE TABLE wards (ward_id INT PRIMARY KEY, name VARCHAR(64) NOT NULL);"
 Write = Callable[[str, str], None]
 
@@ -29,19 +29,21 @@ def database(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """An empty database of the test's own; returns its URL."""
     parts = urlsplit(settings.database_url)
     name = f"{parts.path.strip('/')}_migrations"
-    mysql.autocommit(lambda tx: tx.run(f"DROP DATABASE IF EXISTS `{name}`"))
-    mysql.autocommit(lambda tx: tx.run(f"CREATE DATABASE `{name}` CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci"))
+    mysql.run_autocommit(lambda tx: tx.execute(f"DROP DATABASE IF EXISTS `{name}`"))
+    mysql.run_autocommit(
+        lambda tx: tx.execute(f"CREATE DATABASE `{name}` CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci")
+    )
     url = parts._replace(path=f"/{name}").geturl()
     monkeypatch.setattr(mysql, "settings", replace(settings, database_url=url))
-    monkeypatch.setattr(mysql, "_idle", [])  # connections to the other one
+    monkeypatch.setattr(mysql, "_idle_connections", [])  # connections to the other one
     yield url
-    mysql.apart(lambda tx: tx.run(f"DROP DATABASE `{name}`"), 10)
+    mysql.run_on_own_connection(lambda tx: tx.execute(f"DROP DATABASE `{name}`"), 10)
 
 
 @pytest.fixture
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
     """Take the place of the project's own migrations: write(name, sql)."""
-    monkeypatch.setattr(migrations, "FILES", tmp_path)
+    monkeypatch.setattr(migrations, "DIRECTORY", tmp_path)
 
     def write(name: str, sql: str) -> None:
         (tmp_path / name).write_text(sql, "utf-8")
@@ -51,7 +53,7 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
 
 def asked(sql: str) -> list[dict[str, Any]]:
     """Ask the test's own database, not the pool's."""
-    return mysql.apart(lambda tx: tx.all(sql), 10)
+    return mysql.run_on_own_connection(lambda tx: tx.fetch_all(sql), 10)
 
 
 def unfinished() -> list[tuple[str, int]]:
@@ -101,14 +103,14 @@ def test_two_processes_at_once_share_the_work(database: str) -> None:
 
 
 def test_a_run_does_not_wait_for_another_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(migrations, "LOCK_WAIT", 0)
+    monkeypatch.setattr(migrations, "LOCK_WAIT_SECONDS", 0)
 
     def meanwhile(tx: mysql.Tx) -> None:
-        tx.value("SELECT GET_LOCK(CONCAT('zhenxun.migrate.', DATABASE()), 0)")
+        tx.fetch_value("SELECT GET_LOCK(CONCAT('zhenxun.migrate.', DATABASE()), 0)")
         with pytest.raises(TimeoutError):
             migrate()
 
-    mysql.apart(meanwhile, 10)
+    mysql.run_on_own_connection(meanwhile, 10)
     assert "tenants" not in tables()
 
 
@@ -160,7 +162,7 @@ def test_a_run_that_died_after_changing_rows_has_not_changed_them(
 def test_a_table_that_somebody_else_made_is_not_taken_for_ours(write: Write) -> None:
     asked("CREATE TABLE wards (other INT)")
     write("0001.sql", WARD)
-    with pytest.raises(Broken, match=r"0001\.sql, statement 1: MySQL error 1050"):
+    with pytest.raises(MigrationFailedError, match=r"0001\.sql, statement 1: MySQL error 1050"):
         migrate()
 
 
@@ -168,7 +170,7 @@ def test_a_statement_that_already_ran_must_stay_as_it_was(write: Write) -> None:
     write("0001.sql", f"{WARD}\nCREATE TABLE beds (bed_id INT PRIMARY KEY);")
     migrate()
     write("0001.sql", f"{WARD}\nCREATE TABLE beds (bed_id BIGINT PRIMARY KEY);")
-    with pytest.raises(Changed, match=r"0001\.sql, statement 2"):
+    with pytest.raises(MigrationChangedError, match=r"0001\.sql, statement 2"):
         migrate()
 
 
@@ -191,7 +193,7 @@ def test_a_statement_that_fails_is_named_and_can_be_mended(write: Write, broken:
     begun = f"{WARD}\nINSERT INTO wards VALUES (1, '外科');"
     write("0001.sql", f"{begun}\n{broken}")
     for _ in range(2):
-        with pytest.raises(Broken, match=rf"^0001\.sql, statement 3: MySQL error {number}: "):
+        with pytest.raises(MigrationFailedError, match=rf"^0001\.sql, statement 3: MySQL error {number}: "):
             migrate()
     write("0001.sql", f"{begun}\nCREATE TABLE beds (bed_id INT PRIMARY KEY);")
     assert migrate() == ["0001.sql"]
@@ -203,25 +205,25 @@ def test_a_transaction_that_somebody_left_open_stops_a_migration_and_not_everybo
     write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever comes after a waiting ALTER waits behind it: the whole hospital, for as long as it does."""
-    monkeypatch.setattr(migrations, "TABLE_WAIT", 1, raising=False)
-    monkeypatch.setattr(migrations, "PATIENCE", 5)
+    monkeypatch.setattr(migrations, "TABLE_WAIT_SECONDS", 1, raising=False)
+    monkeypatch.setattr(migrations, "STATEMENT_TIMEOUT_SECONDS", 5)
     write("0001.sql", WARD)
     migrate()
     write("0002.sql", "ALTER TABLE wards ADD COLUMN floor INT NOT NULL DEFAULT 0;")
 
     def forgotten(tx: mysql.Tx) -> None:
-        tx.run("START TRANSACTION")
-        tx.all("SELECT * FROM wards")
-        with pytest.raises(Broken, match=r"^0002\.sql, statement 1: MySQL error 1205"):
+        tx.execute("START TRANSACTION")
+        tx.fetch_all("SELECT * FROM wards")
+        with pytest.raises(MigrationFailedError, match=r"^0002\.sql, statement 1: MySQL error 1205"):
             migrate()
 
-    mysql.apart(forgotten, 20)
+    mysql.run_on_own_connection(forgotten, 20)
     assert migrate() == ["0002.sql"]
 
 
 def test_a_lost_connection_is_told_and_resumed(write: Write) -> None:
     write("0001.sql", f"{WARD}\nKILL CONNECTION_ID();")
-    with pytest.raises(Lost):
+    with pytest.raises(ConnectionLostError):
         migrate()
     write("0001.sql", WARD)
     assert migrate() == []
@@ -241,4 +243,4 @@ def test_a_lost_connection_is_told_and_resumed(write: Write) -> None:
     ],
 )
 def test_a_file_is_split_at_semicolons_that_end_a_line(sql: str, split: list[str]) -> None:
-    assert statements(sql) == split
+    assert split_statements(sql) == split

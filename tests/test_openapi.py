@@ -17,7 +17,7 @@ from apidocs.endpoints import Documented
 from apidocs.responses import Json
 from app import app
 from chalicelib import errors
-from chalicelib.http.routing import Raw
+from chalicelib.http.routing import RawContent
 from chalicelib.identity.callers import PUBLIC, SERVICE
 
 DOCUMENT = openapi.document()
@@ -117,15 +117,15 @@ def test_an_endpoint_lists_each_refusal_with_its_code_and_an_example(one: Docume
 def test_the_examples_of_an_endpoint_fit_its_schemas(one: Documented) -> None:
     described = operation(one)
     answer = described["responses"]["200"]["content"].get("application/json")
-    assert (answer is None) == (one.endpoint.returns is Raw)
+    assert (answer is None) == (one.endpoint.return_type is RawContent)
     assert answer is None or problems(answer["schema"], answer["example"]) == []
     for parameter in described["parameters"]:
         for example in parameter["schema"].get("examples", []):
             assert problems(parameter["schema"], example) == []
-    if "body" in one.endpoint.wants:
+    if "body" in one.endpoint.parameters:
         body = described["requestBody"]["content"]["application/json"]
         assert problems(body["schema"], body["example"]) == []
-        one.endpoint.wants["body"].model_validate_json(json.dumps(body["example"]))
+        one.endpoint.parameters["body"].model_validate_json(json.dumps(body["example"]))
 
 
 def test_the_examples_of_refusals_fit_their_schemas() -> None:
@@ -138,7 +138,7 @@ def test_the_examples_of_refusals_fit_their_schemas() -> None:
 @each_endpoint
 def test_every_required_field_of_a_request_has_an_example(one: Documented) -> None:
     wanted = [p["schema"] for p in operation(one)["parameters"] if p["required"] and p["in"] != "path"]
-    for name in one.endpoint.wants:
+    for name in one.endpoint.parameters:
         if name == "body":
             schema = operation(one)["requestBody"]["content"]["application/json"]["schema"]
             model = DOCUMENT["components"]["schemas"][schema["$ref"].rpartition("/")[2]]

@@ -99,13 +99,13 @@ def session(lin: Person, chen: Person) -> str:
 def test_what_lin_sends_takes_two_trips_to_mysql_and_three_to_redis(
     trips: Trips, lin: Person, chen: Person, session: str
 ) -> None:
-    mysql, redis = trips.of(lambda: ask(lin, chen, "还是发烧", key=ids.nonce(), session_no=session))
+    mysql, redis = trips.of(lambda: ask(lin, chen, "还是发烧", key=ids.generate_nonce(), session_no=session))
     assert mysql <= 2
     assert redis <= 3
 
 
 def test_what_chen_sends_takes_one_trip_to_mysql_and_three_to_redis(trips: Trips, chen: Person, session: str) -> None:
-    mysql, redis = trips.of(lambda: reply(chen, session, "明天来复查", key=ids.nonce()))
+    mysql, redis = trips.of(lambda: reply(chen, session, "明天来复查", key=ids.generate_nonce()))
     assert mysql <= 1
     assert redis <= 3
 
@@ -147,7 +147,7 @@ def test_moving_the_read_position_takes_one_trip_more_to_each(
 def test_eighty_sessions_take_three_trips_to_redis(trips: Trips, hospital: Hospital, chen: Person) -> None:
     for number in range(80):
         ask(people.patient(hospital.tenant_id, f"1370000{number:04d}", f"患者{number}"), chen, "医生您好")
-    cache.client().delete(f"consults:1:{{{chen.principal}}}")  # for 15 s after a new session its list is not copied
+    cache.get_client().delete(f"consults:1:{{{chen.principal}}}")  # for 15 s after a new session its list is not copied
     assert len(sessions_of_doctor(chen)) == 80
     mysql, redis = trips.of(lambda: sessions_of_doctor(chen))
     assert mysql == 0
@@ -166,7 +166,7 @@ def test_the_gateways_newest_messages_take_two_trips_to_redis(
 def test_what_is_sent_through_the_gateway_takes_one_trip_to_mysql_and_three_to_redis(
     trips: Trips, lin: Person, session: str
 ) -> None:
-    mysql, redis = trips.of(lambda: send(lin, session, "还是发烧", ids.nonce()))
+    mysql, redis = trips.of(lambda: send(lin, session, "还是发烧", ids.generate_nonce()))
     assert mysql <= 1
     assert redis <= 3
 
@@ -192,8 +192,8 @@ def test_a_guess_at_a_code_costs_the_same_for_a_phone_without_an_account(trips: 
     for path in (VALIDATE, RESET):
         costs = []
         for phone in (hospital.lin.phone, "13899999999"):
-            asked_for = {"phone": phone, "purpose": sms_codes.RESET, "until": clock.now() + clock.DAY}
-            sms_codes.deliver(hospital.tenant_id, asked_for)
+            asked_for = {"phone": phone, "purpose": sms_codes.RESET_PASSWORD, "until": clock.now() + clock.DAY}
+            sms_codes.generate_and_send(hospital.tenant_id, asked_for)
             guess = partial(visit, hospital, path, phone=phone, verCode="000000", newPassword="Anderes-12345")
             costs.append([trips.of(guess) for _ in range(2)])  # three times each
         assert costs[0] == costs[1], path
@@ -210,7 +210,7 @@ def test_a_wrong_password_costs_the_same_whatever_is_known_of_the_phone(trips: T
 
 
 def test_booking(trips: Trips, hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox, "nudge", lambda: None)  # what is promised is another function's to do
+    monkeypatch.setattr(outbox, "wake_worker", lambda: None)  # what is promised is another function's to do
     ward = wards.ward(hospital)
     ward.rules(daily_limit=0)
     lin, wang, schedule_id = hospital.lin, hospital.wang, ward.schedule()

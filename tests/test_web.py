@@ -11,8 +11,8 @@ from chalice.app import Chalice
 
 from chalicelib.adapters import mysql
 from chalicelib.http import routing
-from chalicelib.http.fields import ChatText, Id, Wire
-from chalicelib.http.routing import Key, Routes
+from chalicelib.http.fields import ChatText, Id, WireModel
+from chalicelib.http.routing import IdempotencyKeyHeader, Routes
 from chalicelib.identity.callers import PUBLIC, Caller
 from chalicelib.people import tenants
 from chalicelib.settings import settings
@@ -21,7 +21,7 @@ from tests.wire import Answer, check_envelope, event
 routes = Routes(__name__)
 
 
-class Note(Wire):
+class Note(WireModel):
     text: ChatText
     bed: Id | None = None
     page: Id = 1
@@ -38,24 +38,24 @@ def notes(query: Note) -> Note:
 
 
 @routes.post("/keyed", callers=[PUBLIC])
-def keyed(key: Key) -> str | None:
+def keyed(key: IdempotencyKeyHeader) -> str | None:
     return key
 
 
 @routes.get("/wards/{ward}/beds/{bed}", callers=[PUBLIC])
 def bed(caller: Caller, ward: str, bed: Id) -> list[str | int]:
-    return [caller.kind, ward, bed]
+    return [caller.role, ward, bed]
 
 
 door = Chalice(app_name="door", configure_logs=False)
-door.register_middleware(routing.door, "http")
+door.register_middleware(routing.wrap_request, "http")
 door.register_blueprint(routes)
 
 
 @pytest.fixture(scope="module")
 def tenant() -> str:
     """A hospital without people, as a header names it."""
-    return str(mysql.transact(lambda tx: tenants.create(tx, "仁和医院")))
+    return str(mysql.run_transaction(lambda tx: tenants.create(tx, "仁和医院")))
 
 
 def sent(request: dict[str, Any]) -> Answer:
@@ -170,7 +170,7 @@ def test_base64_of_something_else_is_no_json(ask: Any, body: str) -> None:
 
 def test_a_body_is_measured_in_bytes(ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     body = '{"text": "在吗"}'
-    monkeypatch.setattr(routing, "settings", replace(settings, body_limit=len(body.encode())))
+    monkeypatch.setattr(routing, "settings", replace(settings, max_body_bytes=len(body.encode())))
     assert ask("POST", "/note", body).status == 200
     for longer in (f"{body} ", body.replace("吗", "😷")):
         answer = ask("POST", "/note", longer)

@@ -12,11 +12,11 @@ from chalice.app import Chalice
 from app import app
 from chalicelib import errors
 from chalicelib.adapters import mysql
-from chalicelib.errors import Refused
+from chalicelib.errors import ApiError
 from chalicelib.http import routing
-from chalicelib.http.routing import Raw, Routes
+from chalicelib.http.routing import RawContent, Routes
 from chalicelib.identity.callers import PUBLIC, Caller
-from chalicelib.logs import JsonLines
+from chalicelib.logs import JsonFormatter
 from chalicelib.people import tenants
 from chalicelib.settings import settings
 from tests.wire import Answer, call, check_envelope, event
@@ -42,41 +42,41 @@ def unspeakable() -> str:
 
 @routes.get("/busy", callers=[PUBLIC])
 def busy() -> None:
-    raise Refused(errors.TOO_MANY_REQUESTS, retry_after=7)
+    raise ApiError(errors.TOO_MANY_REQUESTS, retry_after=7)
 
 
 @routes.get("/full", callers=[PUBLIC])
 def full() -> None:
-    raise Refused(errors.CONFLICT, "号源已满")
+    raise ApiError(errors.CONFLICT, "号源已满")
 
 
 @routes.get("/picture", callers=[PUBLIC], raw="image/png")
-def picture() -> Raw:
-    return Raw("image/png", b"\x89PNG\xff\x00")
+def picture() -> RawContent:
+    return RawContent("image/png", b"\x89PNG\xff\x00")
 
 
 @routes.get("/lines", callers=[PUBLIC], raw="text/event-stream")
-def lines_of_text() -> Raw:
-    return Raw("text/event-stream", "data: 您好\n\n")
+def lines_of_text() -> RawContent:
+    return RawContent("text/event-stream", "data: 您好\n\n")
 
 
 door = Chalice(app_name="door", configure_logs=False)
 door.api.binary_types = []
-door.register_middleware(routing.door, "http")
+door.register_middleware(routing.wrap_request, "http")
 door.register_blueprint(routes)
 
 
 @pytest.fixture
 def lines(caplog: pytest.LogCaptureFixture) -> Any:
     """lines(): what was logged, as it is printed."""
-    caplog.handler.setFormatter(JsonLines())
+    caplog.handler.setFormatter(JsonFormatter())
     return lambda: [json.loads(line) for line in caplog.text.splitlines()]
 
 
 @pytest.fixture(scope="module")
 def tenant() -> str:
     """A hospital without people, as a header names it."""
-    return str(mysql.transact(lambda tx: tenants.create(tx, "仁和医院")))
+    return str(mysql.run_transaction(lambda tx: tenants.create(tx, "仁和医院")))
 
 
 def sent(request: dict[str, Any]) -> Answer:
@@ -189,7 +189,7 @@ def test_behind_proxies_the_address_is_what_the_outermost_saw_whatever_the_clien
     ],
 )
 def test_an_error_that_the_gateway_makes_wears_both_envelopes(status: int, code: int) -> None:
-    headers, body = routing.gateway_error(status)
+    headers, body = routing.build_gateway_error(status)
     told, own = json.loads(body), {**headers, "X-Request-Id": "the gateway's own"}
     for path, fields in (("", ("code", "error")), ("/message/", ("error_code", "error_msg", "data", "count"))):
         check_envelope(Answer(status, own, {name: told.pop(name) for name in fields}), path)
@@ -197,7 +197,7 @@ def test_an_error_that_the_gateway_makes_wears_both_envelopes(status: int, code:
     assert json.loads(body)["code"] == code
     assert ("Retry-After" in headers) == (status in (429, 503))
     headers.clear()
-    assert routing.gateway_error(status)[0]
+    assert routing.build_gateway_error(status)[0]
 
 
 def test_a_browser_may_send_our_headers_and_read_the_answers(tenant: str) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from chalicelib.accounts.routes import routes as accounts
 from chalicelib.booking.routes import routes as booking
-from chalicelib.http.routing import Endpoint, Visitor
+from chalicelib.http.routing import Endpoint, OptionalTenantCaller
 from chalicelib.identity.callers import PUBLIC, SERVICE
 from chalicelib.inbox.routes import routes as inbox
 from chalicelib.payment.routes import routes as payment
@@ -14,7 +14,7 @@ from tests.people import Hospital, Person
 from tests.wire import Answer, call
 
 ENDPOINTS = [one for routes in (accounts, staff, booking, payment, wechat, inbox) for one in routes.endpoints]
-OPEN = [one for one in ENDPOINTS if PUBLIC in one.callers and one.wants["caller"] != Visitor]
+OPEN = [one for one in ENDPOINTS if PUBLIC in one.callers and one.parameters["caller"] != OptionalTenantCaller]
 CLOSED = [one for one in ENDPOINTS if PUBLIC not in one.callers]
 
 

@@ -10,45 +10,45 @@ from chalicelib.http.fields import (
     ID_LIMIT,
     ChatText,
     Id,
+    IdempotencyKey,
     IdText,
     MessageId,
-    MessageIdIfAny,
+    OptionalMessageId,
+    OptionalPublicId,
     PageSize,
     Phone,
     PublicId,
-    PublicIdIfAny,
-    RetryKey,
+    SafeInt,
     SessionId,
-    Whole,
-    Wire,
-    explain,
+    WireModel,
+    format_validation_error,
 )
 from chalicelib.messaging import ids
 
-MESSAGE_ID = ids.encode(ids.first_tick(1_767_576_600_000_000), ids.tag("s", 1))
+MESSAGE_ID = ids.encode(ids.compute_first_tick(1_767_576_600_000_000), ids.compute_tag("s", 1))
 
 Cases = tuple[Any, list[tuple[Any, Any]]]  # a type, with what is given and what comes of it
 NO_TEXTS: Any = (None, True, 1.5, [], {})
 TAKEN: list[Cases] = [
-    (Whole, [(12, 12), ("12", 12), (0, 0), ("-5", -5), ("-0", 0), ("007", 7), (1 - ID_LIMIT, 1 - ID_LIMIT)]),
+    (SafeInt, [(12, 12), ("12", 12), (0, 0), ("-5", -5), ("-0", 0), ("007", 7), (1 - ID_LIMIT, 1 - ID_LIMIT)]),
     (Id, [(1, 1), ("1", 1), (ID_LIMIT - 1, ID_LIMIT - 1), (str(ID_LIMIT - 1), ID_LIMIT - 1)]),
     (IdText, [(12, "12"), ("12", "12")]),
     (ChatText, [("在", "在"), (" 在\n", " 在\n"), ("😷" * 4000, "😷" * 4000), ("\u200d👩", "\u200d👩")]),
     (PageSize, [(1, 1), ("100", 100), (101, 100), (ID_LIMIT - 1, 100)]),
-    (RetryKey, [("!", "!"), ("~" * 128, "~" * 128)]),
+    (IdempotencyKey, [("!", "!"), ("~" * 128, "~" * 128)]),
     (Phone, [("13800000001", "13800000001"), ("19999999999", "19999999999")]),
     (SessionId, [("abc", "abc"), (12, "12"), (-1, "-1"), (10**127, "1" + "0" * 127), ("a" * 128, "a" * 128)]),
     (PublicId, [("a", "a"), ("A-9" * 21, "A-9" * 21)]),
     (MessageId, [(MESSAGE_ID, MESSAGE_ID), ("22222-2222-2222-222", "22222-2222-2222-222")]),
-    (PublicIdIfAny, [("A-9", "A-9"), ("", None), (None, None)]),
-    (MessageIdIfAny, [(MESSAGE_ID, MESSAGE_ID), ("", None), (None, None)]),
+    (OptionalPublicId, [("A-9", "A-9"), ("", None), (None, None)]),
+    (OptionalMessageId, [(MESSAGE_ID, MESSAGE_ID), ("", None), (None, None)]),
 ]
 WHOLE, TEXT, SHAPE = "必须是整数", "必须是文本", "格式不正确"
 NO_NUMBERS: Any = (*NO_TEXTS, 1.0, "", "x", "1.0", "1_0", "+1", " 1", "١", "1e3")
 ODD_NUMBERS = [(value, WHOLE) for value in NO_NUMBERS]
 REFUSED: list[Cases] = [
     (
-        Whole,
+        SafeInt,
         [*ODD_NUMBERS, ("9" * 17, WHOLE), (ID_LIMIT, f"必须小于 {ID_LIMIT}"), (-ID_LIMIT, f"必须大于 -{ID_LIMIT}")],
     ),
     (Id, [*ODD_NUMBERS, (0, "必须大于 0"), ("-1", "必须大于 0"), (ID_LIMIT, f"必须小于 {ID_LIMIT}")]),
@@ -58,8 +58,8 @@ REFUSED: list[Cases] = [
     ),
     (ChatText, [("字" * 4001, "不能超过 4000 个字符"), (["在"], TEXT), ({}, TEXT), (True, TEXT)]),
     (PageSize, [*ODD_NUMBERS, (0, "不能小于 1"), ("-1", "不能小于 1")]),
-    (RetryKey, [("", "不能少于 1 个字符"), ("a" * 129, "不能超过 128 个字符"), (5, TEXT)]),
-    (RetryKey, [(value, SHAPE) for value in ("a b", "键", "a\n", "\x7f", "\t")]),
+    (IdempotencyKey, [("", "不能少于 1 个字符"), ("a" * 129, "不能超过 128 个字符"), (5, TEXT)]),
+    (IdempotencyKey, [(value, SHAPE) for value in ("a b", "键", "a\n", "\x7f", "\t")]),
     (Phone, [(value, SHAPE) for value in ("", "1380000000", "138000000011", "12800000001", "13800000001\n", "+86138")]),
     (Phone, [(13800000001, TEXT), (None, TEXT), ("１３８００００００００１", SHAPE)]),
     (SessionId, [("", "不能少于 1 个字符"), ("a" * 129, "不能超过 128 个字符"), (10**128, "不能超过 128 个字符")]),
@@ -67,8 +67,8 @@ REFUSED: list[Cases] = [
     (SessionId, [(value, SHAPE) for value in ("a b", "访客", "a\n", "\x00")]),
     (PublicId, [("", "不能少于 1 个字符"), ("a" * 65, "不能超过 64 个字符"), (7, TEXT)]),
     (PublicId, [(value, SHAPE) for value in ("../x", "a_b", "会话", "a\n", "';--")]),
-    (PublicIdIfAny, [(" ", SHAPE), ("a" * 65, "不能超过 64 个字符"), (0, TEXT)]),
-    (MessageIdIfAny, [(" ", SHAPE), ("x", SHAPE), (0, TEXT)]),
+    (OptionalPublicId, [(" ", SHAPE), ("a" * 65, "不能超过 64 个字符"), (0, TEXT)]),
+    (OptionalMessageId, [(" ", SHAPE), ("x", SHAPE), (0, TEXT)]),
     (MessageId, [(value, SHAPE) for value in ("", "x", MESSAGE_ID.lower(), MESSAGE_ID + "2", "0" + MESSAGE_ID[1:])]),
 ]
 
@@ -91,10 +91,10 @@ def test_what_a_field_takes(kind: Any, given: Any, made: Any) -> None:
 def test_what_a_field_refuses_and_why(kind: Any, given: Any, why: str) -> None:
     with pytest.raises(ValidationError) as raised:
         TypeAdapter(kind).validate_json(json.dumps(given))
-    assert explain(raised.value, "field") == f"field：{why}"
+    assert format_validation_error(raised.value, "field") == f"field：{why}"
 
 
-@pytest.mark.parametrize("kind", [ChatText, RetryKey, Phone, SessionId, PublicId, MessageId])
+@pytest.mark.parametrize("kind", [ChatText, IdempotencyKey, Phone, SessionId, PublicId, MessageId])
 def test_half_a_surrogate_pair_is_no_text(kind: Any) -> None:
     with pytest.raises(ValidationError):
         TypeAdapter(kind).validate_python("\ud800")
@@ -102,11 +102,11 @@ def test_half_a_surrogate_pair_is_no_text(kind: Any) -> None:
         TypeAdapter(kind).validate_json('"\\ud800"')
 
 
-class Bed(Wire):
+class Bed(WireModel):
     number: Id
 
 
-class Form(Wire):
+class Form(WireModel):
     urgent: bool = False
     side: Literal[0, 1] = 0
     beds: list[Bed] = Field([], min_length=1, max_length=2)
@@ -130,23 +130,23 @@ class Form(Wire):
 def test_a_form_is_told_which_of_its_fields_are_wrong(form: dict[str, Any], why: str) -> None:
     with pytest.raises(ValidationError) as raised:
         Form.model_validate_json(json.dumps(form))
-    assert explain(raised.value) == why
+    assert format_validation_error(raised.value) == why
 
 
 def test_five_faults_are_enough() -> None:
-    class Long(Wire):
+    class Long(WireModel):
         fields: list[Id]
 
     with pytest.raises(ValidationError) as raised:
         Long.model_validate({"fields": ["x"] * 9})
-    assert explain(raised.value).count("；") == 4
+    assert format_validation_error(raised.value).count("；") == 4
 
 
 def test_a_fault_never_repeats_the_value() -> None:
-    for kind in (Whole, Id, PageSize, Phone, RetryKey, PublicId, MessageId):
+    for kind in (SafeInt, Id, PageSize, Phone, IdempotencyKey, PublicId, MessageId):
         with pytest.raises(ValidationError) as raised:
             TypeAdapter(kind).validate_python("440106 199001011234")
-        assert "440106" not in explain(raised.value, "field")
+        assert "440106" not in format_validation_error(raised.value, "field")
 
 
 def test_unknown_fields_are_ignored_and_a_form_does_not_change() -> None:

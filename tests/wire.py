@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlencode
 from chalice.local import CustomLocalChalice, LocalChalice
 
 from app import app
-from chalicelib.http.envelopes import is_messagecenters
+from chalicelib.http.envelopes import is_messagecenter_path
 from tests.contract_check import check_answer
 
 # Threads of a test are requests side by side: each has a current request of its own, as under `chalice local`.
@@ -64,7 +64,7 @@ def call(
     answer = answered(event(method, path, sent | (headers or {}), query, body))
     check_envelope(answer, path)
     if answer.status == 200 and not answer.content:
-        check_answer(method, path, answer.body if is_messagecenters(path) else answer.data)
+        check_answer(method, path, answer.body if is_messagecenter_path(path) else answer.data)
     return answer
 
 
@@ -127,7 +127,7 @@ def check_envelope(answer: Answer, path: str = "") -> None:
         assert answer.status == 200, "a refusal is in the envelope, whatever was asked for"
         return
     assert answer.headers["Content-Type"].startswith("application/json")
-    if is_messagecenters(path):
+    if is_messagecenter_path(path):
         assert answer.body.keys() == {"error_code", "error_msg", "data", "count"}
         assert (answer.status == 200) == (answer.code == 0) == (answer.error == "")
         assert answer.status == 200 or (answer.body["data"], answer.body["count"]) == (None, 0)

@@ -5,77 +5,77 @@ from chalicelib.accounts.models import AddedMember, Member, MemberAdded
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.crypto import field_encryption
-from chalicelib.errors import Refused
+from chalicelib.errors import ApiError
 from chalicelib.identity import attempts
 from chalicelib.identity.callers import Caller
 from chalicelib.people import accounts, bar_code, formatting, id_cards, patients
-from chalicelib.people.accounts import MOST_MEMBERS
-from chalicelib.people.patients import Details
+from chalicelib.people.accounts import MAX_MEMBERS
+from chalicelib.people.patients import PatientDetails
 
-SELF, OTHER = 1, 9
-GUESSES = 10  # names that do not fit a number, in a quarter of an hour
+RELATION_SELF, RELATION_OTHER = 1, 9
+MAX_ID_NUMBER_GUESSES = 10  # names that do not fit a number, in a quarter of an hour
 
 
 def add(caller: Caller, given: MemberAdded) -> AddedMember:
     """Return a new member, bound to the hospital's one file of that ID number; the same one for who is there already.
 
-    Refused 400 where birthday or gender are not the number's, 409 above ten members, and where the number is filed
+    ApiError 400 where birthday or gender are not the number's, 409 above ten members, and where the number is filed
     under another name; 429 after ten of those.
     """
     try:
-        id_cards.agree(given.IDNo, given.birthday, given.gender)
+        id_cards.require_match(given.IDNo, given.birthday, given.gender)
     except ValueError as wrong:
-        raise Refused(errors.BAD_PARAMETER, f"IDNo：{wrong}") from None
-    details = Details(
+        raise ApiError(errors.BAD_PARAMETER, f"IDNo：{wrong}") from None
+    details = PatientDetails(
         name=given.name,
         gender=given.gender,
         birthday=given.birthday,
         phone=given.phone,
-        id_number=patients.id_number(caller.tenant_id, given.IDNo),
+        id_number=patients.build_id_number(caller.tenant_id, given.IDNo),
     )
     guesses = f"member:{caller.user_id}"  # whose number it is must not be tried out
-    attempts.take(caller.tenant_id, guesses, GUESSES)
-    member_id = mysql.transact(lambda tx: _add(tx, caller, details))
-    attempts.forgive(caller.tenant_id, guesses)
+    attempts.consume_try(caller.tenant_id, guesses, MAX_ID_NUMBER_GUESSES)
+    member_id = mysql.run_transaction(lambda tx: _find_or_add(tx, caller, details))
+    attempts.clear_failures(caller.tenant_id, guesses)
     return AddedMember(memberId=str(member_id))
 
 
 def list_all(caller: Caller) -> list[Member]:
-    field_encryption.ready()
-    rows = mysql.autocommit(lambda tx: accounts.members_of(tx, caller.tenant_id, caller.user_id))
-    return [_shown(caller.tenant_id, row) for row in rows]
+    field_encryption.preload_keys()
+    rows = mysql.run_autocommit(lambda tx: accounts.list_members_with_patients(tx, caller.tenant_id, caller.user_id))
+    return [_build_member(caller.tenant_id, row) for row in rows]
 
 
-def _add(tx: Tx, caller: Caller, details: Details) -> int:
+def _find_or_add(tx: Tx, caller: Caller, details: PatientDetails) -> int:
     accounts.get(tx, caller.tenant_id, caller.user_id, to_change=True)  # so that two at once are counted one by one
-    present = accounts.members_of(tx, caller.tenant_id, caller.user_id)
-    pati_id = patients.find_or_create(tx, caller.tenant_id, details, caller.user_id)
+    present = accounts.list_members_with_patients(tx, caller.tenant_id, caller.user_id)
+    pati_id = patients.get_or_create(tx, caller.tenant_id, details, caller.user_id)
     for row in present:
         if row["pati_id"] == pati_id:
             return int(row["member_id"])
-    if len(present) >= MOST_MEMBERS:
-        raise Refused(errors.CONFLICT, f"最多添加 {MOST_MEMBERS} 位就诊人")
+    if len(present) >= MAX_MEMBERS:
+        raise ApiError(errors.CONFLICT, f"最多添加 {MAX_MEMBERS} 位就诊人")
     return accounts.add_member(
         *(tx, caller.tenant_id, caller.user_id, details.name),
         gender=details.gender,
         birthday=details.birthday,
         phone=details.phone,
-        cont_relation=OTHER if present else SELF,
+        cont_relation=RELATION_OTHER if present else RELATION_SELF,
         is_default=not present,
         pati_id=pati_id,
     )
 
 
-def _shown(tenant_id: int, row: Row) -> Member:
+def _build_member(tenant_id: int, row: Row) -> Member:
     birthday, pati_id = row["birthday"], str(row["pati_id"] or "")
     return Member(
         memberId=str(row["member_id"]),
         bindPatiId=pati_id,
         name=row["name"],
         gender=row["gender"],
-        age=formatting.age(birthday.isoformat() if birthday else "", clock.today()),
-        IDNo=patients.unsealed(tenant_id, row["pati_id"] or 0, row["id_sealed"]),
+        age=formatting.format_age(birthday.isoformat() if birthday else "", clock.today()),
+        IDNo=patients.decrypt_id_number(tenant_id, row["pati_id"] or 0, row["id_sealed"]),
         phone=row["phone"],
         defaultMember=bool(row["is_default"]),
-        patiImg=bar_code.embedded(pati_id) if pati_id else "",
+        patiImg=bar_code.render_base64(pati_id) if pati_id else "",
     )

@@ -5,30 +5,30 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
-from chalicelib.http.fields import Birthday, Gender, IdText, Name, Password, Phone, Whole, Wire
+from chalicelib.http.fields import Birthday, Gender, IdText, Name, Password, Phone, SafeInt, WireModel
 from chalicelib.people import id_cards
 
-TOKEN = "tD6Dr3MrkIFOSLbrVoBbNnHWG9Y6wfP7PMzzzslcqVM"
-GENDERS = "0 未知，1 男，2 女，9 未说明"
-BAR_CODE = "iVBORw0KGgo…"
+EXAMPLE_TOKEN = "tD6Dr3MrkIFOSLbrVoBbNnHWG9Y6wfP7PMzzzslcqVM"
+GENDER_DESCRIPTION = "0 未知，1 男，2 女，9 未说明"
+EXAMPLE_BAR_CODE = "iVBORw0KGgo…"
 
-Code = Annotated[str, Field(pattern="^[0-9]{6}$", examples=["042917"])]
-Guess = Annotated[str, Field(min_length=1, max_length=72, examples=["Demo-12345"])]
-CardNumber = Annotated[
+VerificationCode = Annotated[str, Field(pattern="^[0-9]{6}$", examples=["042917"])]
+EnteredPassword = Annotated[str, Field(min_length=1, max_length=72, examples=["Demo-12345"])]
+IdCardNumber = Annotated[
     str,
     Field(max_length=32),
-    AfterValidator(id_cards.checked),
+    AfterValidator(id_cards.normalize),
     WithJsonSchema({"type": "string", "pattern": "^[1-9][0-9]{16}[0-9Xx]$"}),
 ]
-Extension = Annotated[str, Field(min_length=1, max_length=8, pattern=r"^[0-9A-Za-z]+$")]
+FileExtension = Annotated[str, Field(min_length=1, max_length=8, pattern=r"^[0-9A-Za-z]+$")]
 
 
-class PhoneNamed(Wire):
+class PhoneQuery(WireModel):
     phone: Phone
 
 
-class CodeGiven(PhoneNamed):
-    verCode: Code
+class CodeGiven(PhoneQuery):
+    verCode: VerificationCode
 
 
 class SignUp(CodeGiven):
@@ -39,68 +39,68 @@ class NewPassword(CodeGiven):
     newPassword: Password
 
 
-class SignIn(PhoneNamed):
-    password: Guess
+class SignIn(PhoneQuery):
+    password: EnteredPassword
 
 
-class PasswordChange(Wire):
-    oldPassword: Guess
+class PasswordChange(WireModel):
+    oldPassword: EnteredPassword
     newPassword: Password
 
 
-class SignedIn(Wire):
+class SignedIn(WireModel):
     userId: IdText = Field(examples=["1"])
-    token: str = Field(examples=[TOKEN])
+    token: str = Field(examples=[EXAMPLE_TOKEN])
 
 
-class MemberAdded(Wire):
+class MemberAdded(WireModel):
     name: Name = Field(examples=["林小雨"])
-    gender: Gender = Field(description=GENDERS, examples=[2])
+    gender: Gender = Field(description=GENDER_DESCRIPTION, examples=[2])
     birthday: Birthday = Field(examples=["1990-05-17"])
-    IDNo: CardNumber = Field(description="身份证号码；出生日期和性别须与之一致", examples=["11010519900517002X"])
+    IDNo: IdCardNumber = Field(description="身份证号码；出生日期和性别须与之一致", examples=["11010519900517002X"])
     phone: Phone
 
 
-class AddedMember(Wire):
+class AddedMember(WireModel):
     memberId: IdText = Field(examples=["1"])
 
 
-class Member(Wire):
+class Member(WireModel):
     memberId: IdText = Field(examples=["1"])
     bindPatiId: str = Field(description="空：尚未建档", examples=["7"])
     name: str = Field(examples=["林小雨"])
-    gender: int = Field(description=GENDERS, examples=[2])
+    gender: int = Field(description=GENDER_DESCRIPTION, examples=[2])
     age: str = Field(examples=["36岁"])
     IDNo: str = Field(examples=["11010519900517002X"])
     phone: str = Field(examples=["13800000001"])
     defaultMember: bool = Field(examples=[True])
-    patiImg: str = Field(description="患者号条形码，Base64 的 PNG；空：尚未建档", examples=[BAR_CODE])
+    patiImg: str = Field(description="患者号条形码，Base64 的 PNG；空：尚未建档", examples=[EXAMPLE_BAR_CODE])
 
 
-class MyInfo(Wire):
+class MyInfo(WireModel):
     phone: str = Field(examples=["13800000001"])
     avatar: str = Field(description="30 分钟内有效；空：没有", examples=[""])
     name: str = Field(examples=["林小雨"])
-    gender: int = Field(description=GENDERS, examples=[2])
+    gender: int = Field(description=GENDER_DESCRIPTION, examples=[2])
     birthday: date | None = Field(description="null：未填", examples=["1990-05-17"])
     age: str = Field(examples=["36岁"])
-    pati_img: str = Field(description="默认就诊人的患者号条形码；空：尚未建档", examples=[BAR_CODE])
+    pati_img: str = Field(description="默认就诊人的患者号条形码；空：尚未建档", examples=[EXAMPLE_BAR_CODE])
     pati_id: str = Field(examples=["7"])
 
 
-class MyInfoSaved(Wire):
+class MyInfoSaved(WireModel):
     name: Name = Field(examples=["林小雨"])
-    gender: Gender = Field(description=GENDERS, examples=[2])
+    gender: Gender = Field(description=GENDER_DESCRIPTION, examples=[2])
     birthday: Birthday = Field(examples=["1990-05-17"])
 
 
-class PictureWanted(Wire):
-    file_size: Annotated[Whole, Field(ge=1)] | None = Field(None, description="字节数", examples=[48213])
-    file_extension: Extension = Field(description="不带“.”", examples=["jpg"])
+class PictureWanted(WireModel):
+    file_size: Annotated[SafeInt, Field(ge=1)] | None = Field(None, description="字节数", examples=[48213])
+    file_extension: FileExtension = Field(description="不带“.”", examples=["jpg"])
     file_type: str = Field(description="Content-Type，须与扩展名相符", max_length=64, examples=["image/jpeg"])
 
 
-class PictureForm(Wire):
+class PictureForm(WireModel):
     url: str = Field(examples=["https://zhenxun-files.s3.cn-northwest-1.amazonaws.com.cn/"])
     file_id: int = Field(examples=[17])
     OSS_access_key_id: str = Field(examples=["AKIAIOSFODNN7EXAMPLE"])

@@ -4,43 +4,43 @@ from chalicelib import clock, errors
 from chalicelib.accounts.models import MyInfo, MyInfoSaved, PictureForm, PictureWanted
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row
-from chalicelib.errors import Refused
+from chalicelib.errors import ApiError
 from chalicelib.files import confirmation, file_types, links, store, upload_forms
 from chalicelib.identity.callers import Caller
 from chalicelib.people import accounts, bar_code, formatting
 from chalicelib.people.accounts import AVATAR
 
-NOBODY: Row = {"name": "", "gender": 0, "birthday": None, "pati_id": None}
+EMPTY_PROFILE: Row = {"name": "", "gender": 0, "birthday": None, "pati_id": None}
 
 
-def mine(caller: Caller) -> MyInfo:
+def get_own(caller: Caller) -> MyInfo:
     """Return what the owner has said of themselves, else what their default member is; the file is the member's."""
     _confirm_avatar(caller)
-    own = mysql.autocommit(lambda tx: accounts.get(tx, caller.tenant_id, caller.user_id))
-    members = mysql.autocommit(lambda tx: accounts.members_of(tx, caller.tenant_id, caller.user_id))
-    first = members[0] if members else NOBODY
+    own = mysql.run_autocommit(lambda tx: accounts.get(tx, caller.tenant_id, caller.user_id))
+    members = mysql.run_autocommit(lambda tx: accounts.list_members_with_patients(tx, caller.tenant_id, caller.user_id))
+    first = members[0] if members else EMPTY_PROFILE
     speaks = own if own["name"] else first
     birthday, pati_id = speaks["birthday"], str(first["pati_id"] or "")
     return MyInfo(
         phone=own["phone"],
-        avatar=links.signed(own["photo_key"].decode()) if own["photo_key"] else "",
+        avatar=links.sign(own["photo_key"].decode()) if own["photo_key"] else "",
         name=speaks["name"],
         gender=speaks["gender"],
         birthday=birthday,
-        age=formatting.age(birthday.isoformat() if birthday else "", clock.today()),
-        pati_img=bar_code.embedded(pati_id) if pati_id else "",
+        age=formatting.format_age(birthday.isoformat() if birthday else "", clock.today()),
+        pati_img=bar_code.render_base64(pati_id) if pati_id else "",
         pati_id=pati_id,
     )
 
 
 def save(caller: Caller, given: MyInfoSaved) -> None:
     said = (given.name, given.gender, given.birthday)
-    mysql.autocommit(lambda tx: accounts.describe(tx, caller.tenant_id, caller.user_id, *said))
+    mysql.run_autocommit(lambda tx: accounts.update_profile(tx, caller.tenant_id, caller.user_id, *said))
 
 
-def picture_form(caller: Caller, wanted: PictureWanted) -> PictureForm:
+def create_picture_form(caller: Caller, wanted: PictureWanted) -> PictureForm:
     """Return a form for one picture, which becomes the avatar once it is uploaded."""
-    kind = file_types.picture(wanted.file_extension, wanted.file_type, wanted.file_size)
+    kind = file_types.require_picture_kind(wanted.file_extension, wanted.file_type, wanted.file_size)
     ticket = upload_forms.issue(caller.tenant_id, caller.principal, AVATAR, kind, wanted.file_type, wanted.file_size)
     fields = ticket.form.fields
     return PictureForm(
@@ -57,11 +57,11 @@ def picture_form(caller: Caller, wanted: PictureWanted) -> PictureForm:
 def _confirm_avatar(caller: Caller) -> None:
     """S3 may not have told of an upload yet. One that is not there, or no picture, leaves the avatar as it is."""
     since, uploader = clock.now() - clock.DAY, (caller.tenant_id, caller.principal)
-    file_id = mysql.autocommit(lambda tx: store.waiting(tx, *uploader, AVATAR, since))
+    file_id = mysql.run_autocommit(lambda tx: store.find_waiting(tx, *uploader, AVATAR, since))
     if file_id is None:
         return
     try:
-        confirmation.uploaded(*uploader, file_id)
-    except Refused as refused:
+        confirmation.confirm_own_upload(*uploader, file_id)
+    except ApiError as refused:
         if refused.kind not in (errors.CONFLICT, errors.NOT_FOUND, errors.UNAVAILABLE):
             raise

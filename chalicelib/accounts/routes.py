@@ -10,7 +10,7 @@ from chalicelib.accounts.models import (
     MyInfoSaved,
     NewPassword,
     PasswordChange,
-    PhoneNamed,
+    PhoneQuery,
     PictureForm,
     PictureWanted,
     SignedIn,
@@ -28,12 +28,12 @@ routes = Routes(__name__)
 @routes.get(
     "/pati_service/patient_service/register/phone_identifying_code", callers=[PUBLIC], refusals=[TOO_MANY_REQUESTS]
 )
-def register_code(caller: Caller, query: PhoneNamed) -> None:
+def register_code(caller: Caller, query: PhoneQuery) -> None:
     """患者注册获取手机验证码
 
     An SMS with six digits that are good for 5 minutes and 5 tries. One a minute, 5 an hour, 10 a day for a phone.
     """
-    sms_codes.ask(caller.tenant_id, query.phone, sms_codes.SIGN_UP, caller.address)
+    sms_codes.request_code(caller.tenant_id, query.phone, sms_codes.SIGN_UP, caller.address)
 
 
 @routes.post("/pati_service/patient_service/register", callers=[PUBLIC], refusals=[CONFLICT])
@@ -47,12 +47,12 @@ def register(caller: Caller, body: SignUp) -> SignedIn:
     callers=[PUBLIC],
     refusals=[TOO_MANY_REQUESTS],
 )
-def reset_code(caller: Caller, query: PhoneNamed) -> None:
+def reset_code(caller: Caller, query: PhoneQuery) -> None:
     """患者忘记密码，获取手机验证码
 
     The same answer whether or not the phone has an account; an SMS goes to one that has.
     """
-    sms_codes.ask(caller.tenant_id, query.phone, sms_codes.RESET, caller.address)
+    sms_codes.request_code(caller.tenant_id, query.phone, sms_codes.RESET_PASSWORD, caller.address)
 
 
 @routes.post("/pati_service/patient_service/reset_password/phone_identifying_code_validate", callers=[PUBLIC])
@@ -79,7 +79,7 @@ def login(caller: Caller, body: SignIn) -> SignedIn:
 
     Five failures of one phone from one address lock it for 15 minutes.
     """
-    return sign_in.sign_in(caller, body)
+    return sign_in.authenticate(caller, body)
 
 
 @routes.post("/pati_service/patient_service/change_password", callers=[PATIENT], refusals=[CONFLICT, TOO_MANY_REQUESTS])
@@ -112,7 +112,7 @@ def list_members(caller: Caller) -> list[Member]:
 @routes.get("/pati_service/patient_service/myinfo", callers=[PATIENT])
 def my_info(caller: Caller) -> MyInfo:
     """获取我的个人信息"""
-    return profile.mine(caller)
+    return profile.get_own(caller)
 
 
 @routes.post("/pati_service/patient_service/myinfo", callers=[PATIENT])
@@ -127,4 +127,4 @@ def upload_picture(caller: Caller, body: PictureWanted) -> PictureForm:
 
     The picture becomes the avatar once it is uploaded: at most 5 MB.
     """
-    return profile.picture_form(caller, body)
+    return profile.create_picture_form(caller, body)

@@ -8,10 +8,10 @@ from pymysql.cursors import DictCursor
 
 Row = dict[str, Any]
 
-DEADLOCK, LOCK_WAIT, DUPLICATE = 1213, 1205, 1062
+ER_LOCK_DEADLOCK, ER_LOCK_WAIT_TIMEOUT, ER_DUP_ENTRY = 1213, 1205, 1062
 # Told by the client when the server has gone or cannot be reached, and by the server when it is full, going down, or
 # no longer the one that takes writes (1290, 1836: a connection that outlived a failover).
-LOST = frozenset(
+CONNECTION_LOST_ERRORS = frozenset(
     (
         *(1040, 1053, 1152, 1158, 1159, 1160, 1161, 1203, 1226, 1290, 1836, 1927),
         *(2002, 2003, 2006, 2013, 2014, 2055, 3169),
@@ -19,15 +19,15 @@ LOST = frozenset(
 )
 
 
-class Duplicate(Exception):
+class DuplicateKeyError(Exception):
     """A unique index refused a row; `key` is the name of that index."""
 
     def __init__(self, key: str) -> None:
-        super().__init__(f"MySQL error {DUPLICATE}: a row is there already in index {key}")
+        super().__init__(f"MySQL error {ER_DUP_ENTRY}: a row is there already in index {key}")
         self.key = key
 
 
-class Failed(Exception):
+class StatementError(Exception):
     """A statement that the server would not run; `number` is MySQL's error number."""
 
     def __init__(self, number: int, message: str) -> None:
@@ -35,7 +35,7 @@ class Failed(Exception):
         self.number = number
 
 
-class Lost(Exception):
+class ConnectionLostError(Exception):
     """The connection died: whether its last statement ran is not known. `number` is MySQL's, 0 if it said none."""
 
     def __init__(self, number: int) -> None:
@@ -46,59 +46,59 @@ class Lost(Exception):
 class Tx:
     """The statements of one transaction, or one by itself. Parameters are named: %(name)s.
 
-    Raises Duplicate or Failed, and Lost, which becomes Refused(UNAVAILABLE) on the way out.
+    Raises DuplicateKeyError or Failed, and Lost, which becomes ApiError(UNAVAILABLE) on the way out.
     """
 
     def __init__(self, cursor: DictCursor) -> None:
         self._cursor = cursor
 
-    def value(self, sql: str, **params: Any) -> Any:
+    def fetch_value(self, sql: str, **params: Any) -> Any:
         """Return the first column of the first row, or None."""
-        row = self.one(sql, **params)
+        row = self.fetch_one(sql, **params)
         return next(iter(row.values())) if row else None
 
-    def one(self, sql: str, **params: Any) -> Row | None:
-        asked(self._cursor.execute, sql, params or None)
+    def fetch_one(self, sql: str, **params: Any) -> Row | None:
+        call_driver(self._cursor.execute, sql, params or None)
         return self._cursor.fetchone()
 
-    def all(self, sql: str, **params: Any) -> list[Row]:
-        asked(self._cursor.execute, sql, params or None)
+    def fetch_all(self, sql: str, **params: Any) -> list[Row]:
+        call_driver(self._cursor.execute, sql, params or None)
         return list(self._cursor.fetchall())
 
-    def run(self, sql: str, **params: Any) -> int:
+    def execute(self, sql: str, **params: Any) -> int:
         """Return how many rows matched or were inserted."""
-        return int(asked(self._cursor.execute, sql, params or None))
+        return int(call_driver(self._cursor.execute, sql, params or None))
 
     def insert(self, sql: str, **params: Any) -> int:
         """Return the new row's AUTO_INCREMENT id."""
-        asked(self._cursor.execute, sql, params or None)
+        call_driver(self._cursor.execute, sql, params or None)
         return int(self._cursor.lastrowid)
 
-    def many(self, sql: str, rows: Sequence[Row]) -> None:
+    def execute_many(self, sql: str, rows: Sequence[Row]) -> None:
         """Run one INSERT … VALUES (…) for all the rows."""
-        asked(self._cursor.executemany, sql, rows)
+        call_driver(self._cursor.executemany, sql, rows)
 
-    def packet(self, sql: str, **params: Any) -> list[list[Row]]:
+    def execute_packet(self, sql: str, **params: Any) -> list[list[Row]]:
         """Run several statements in one round trip; return the rows of each."""
-        asked(self._cursor.execute, sql, params or None)
+        call_driver(self._cursor.execute, sql, params or None)
         results = [list(self._cursor.fetchall())]
-        while asked(self._cursor.nextset):
+        while call_driver(self._cursor.nextset):
             results.append(list(self._cursor.fetchall()))
         return results
 
 
-def asked(ask: Callable[..., Any], *arguments: Any) -> Any:
+def call_driver(ask: Callable[..., Any], *arguments: Any) -> Any:
     try:
         return ask(*arguments)
     except pymysql.err.MySQLError as error:
         number = int(error.args[0]) if error.args and isinstance(error.args[0], int) else 0
-        if number in LOST or isinstance(error, pymysql.err.InterfaceError):
-            raise Lost(number) from error
-        if number == DUPLICATE:
-            raise Duplicate(_index(error.args[1])) from error
-        raise Failed(number, str(error.args[-1])) from error
+        if number in CONNECTION_LOST_ERRORS or isinstance(error, pymysql.err.InterfaceError):
+            raise ConnectionLostError(number) from error
+        if number == ER_DUP_ENTRY:
+            raise DuplicateKeyError(_parse_index_name(error.args[1])) from error
+        raise StatementError(number, str(error.args[-1])) from error
 
 
-def _index(message: str) -> str:
+def _parse_index_name(message: str) -> str:
     """Find the index's name in "Duplicate entry '1' for key 'table.index'" (MariaDB leaves the table out)."""
     return message.rpartition("for key ")[2].strip("'").rpartition(".")[2]

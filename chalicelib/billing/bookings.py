@@ -7,9 +7,9 @@ BOOKED, CANCELLED, REGISTERED, MISSED = range(4)
 UNPAID, PAID = 1, 2
 
 
-def find(tx: Tx, tenant_id: int, book_id: int) -> Row | None:
+def find_for_update(tx: Tx, tenant_id: int, book_id: int) -> Row | None:
     """Return a booking, whosever it is, locked until the commit."""
-    return tx.one(
+    return tx.fetch_one(
         """
         SELECT book_id, tenant_id, schedule_id, dept_id, serial_no, user_id, pati_id, day, slot_time, fee, status,
                charge, pay_by
@@ -20,11 +20,11 @@ def find(tx: Tx, tenant_id: int, book_id: int) -> Row | None:
     )
 
 
-def is_owed(booking: Row) -> bool:
+def is_payable(booking: Row) -> bool:
     """Whether money for it would be kept: a visit that will be, or is, and was not paid."""
     return booking["status"] in (BOOKED, REGISTERED) and booking["charge"] == UNPAID
 
 
-def pay(tx: Tx, booking: Row) -> None:
+def mark_paid(tx: Tx, booking: Row) -> None:
     """Mark a booking that `find` has locked as paid."""
-    tx.run("UPDATE bookings SET charge = 2 WHERE book_id = %(book_id)s", book_id=booking["book_id"])
+    tx.execute("UPDATE bookings SET charge = 2 WHERE book_id = %(book_id)s", book_id=booking["book_id"])

@@ -5,29 +5,29 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, WithJsonSchema
 
-MOST = 1_000_000  # fen: ten thousand yuan
+MAX_FEN = 1_000_000  # fen: ten thousand yuan
 
 
-def yuan(fen: int) -> float:
+def to_yuan(fen: int) -> float:
     """Return what JSON shows as yuan: 12.5 for 1250."""
     return float(Decimal(fen) / 100)
 
 
-def fen(amount: float) -> int:
+def to_fen(amount: float) -> int:
     """The other way round; the amount has passed for a YuanAsked."""
     return int(Decimal(str(amount)) * 100)
 
 
-def _two_decimals(value: Any) -> Any:
+def _validate_amount(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError("必须是数字")
-    if not 0 <= value <= MOST // 100:  # also what is no number at all
-        raise ValueError(f"必须在 0 到 {MOST // 100} 之间")
+    if not 0 <= value <= MAX_FEN // 100:  # also what is no number at all
+        raise ValueError(f"必须在 0 到 {MAX_FEN // 100} 之间")
     if Decimal(str(value)).quantize(Decimal("0.01")) != Decimal(str(value)):
         raise ValueError("最多两位小数")
     return value
 
 
-_SCHEMA = {"type": "number", "minimum": 0, "maximum": MOST // 100, "multipleOf": 0.01}
-YuanAsked = Annotated[float, BeforeValidator(_two_decimals), WithJsonSchema(_SCHEMA)]
+_YUAN_SCHEMA = {"type": "number", "minimum": 0, "maximum": MAX_FEN // 100, "multipleOf": 0.01}
+YuanAmount = Annotated[float, BeforeValidator(_validate_amount), WithJsonSchema(_YUAN_SCHEMA)]
 """An amount in a request: yuan, with at most two decimals."""

@@ -9,10 +9,10 @@ from chalicelib.billing import ledger
 from chalicelib.outbox import outbox
 
 
-def pay_back(tx: Tx, booking: Row, reason: str) -> None:
+def enqueue_booking_refund(tx: Tx, booking: Row, reason: str) -> None:
     """Note that the money of a booking that `bookings.find` has locked is to go back, and promise it. After the commit:
     outbox.nudge(outside=True)."""
-    tx.run(
+    tx.execute(
         """
         INSERT INTO refunds_due (book_id, tenant_id, fee, reason, created_at)
         VALUES (%(book_id)s, %(tenant_id)s, %(fee)s, %(reason)s, %(now)s)
@@ -23,24 +23,24 @@ def pay_back(tx: Tx, booking: Row, reason: str) -> None:
         reason=reason,
         now=clock.now(),
     )
-    payment = settled_by(tx, booking["tenant_id"], booking["book_id"])
+    payment = find_settling_payment(tx, booking["tenant_id"], booking["book_id"])
     if payment:
-        owe(tx, payment, reason)
+        enqueue_payment_refund(tx, payment, reason)
     else:
-        _promise(tx, booking["tenant_id"], booking["book_id"], "booking")
+        _enqueue_job(tx, booking["tenant_id"], booking["book_id"], "booking")
 
 
-def owe(tx: Tx, payment: Row, reason: str) -> None:
+def enqueue_payment_refund(tx: Tx, payment: Row, reason: str) -> None:
     """Owe a payment's money back, once, and promise it. After the commit: outbox.nudge(outside=True)."""
-    refund_id = _insert(tx, payment, reason)
+    refund_id = _insert_refund(tx, payment, reason)
     if refund_id:
-        ledger.note(tx, payment, "owed back", "booking", reason, refund_id)
-        _promise(tx, payment["tenant_id"], payment["book_id"], f"payment:{payment['payment_id']}")
+        ledger.record(tx, payment, "owed back", "booking", reason, refund_id)
+        _enqueue_job(tx, payment["tenant_id"], payment["book_id"], f"payment:{payment['payment_id']}")
 
 
-def reason(tx: Tx, tenant_id: int, book_id: int) -> str | None:
+def find_refund_reason(tx: Tx, tenant_id: int, book_id: int) -> str | None:
     """Return why a booking's money is to go back, None where it is not."""
-    reason: str | None = tx.value(
+    reason: str | None = tx.fetch_value(
         "SELECT reason FROM refunds_due WHERE book_id = %(book_id)s AND tenant_id = %(tenant_id)s",
         book_id=book_id,
         tenant_id=tenant_id,
@@ -48,9 +48,9 @@ def reason(tx: Tx, tenant_id: int, book_id: int) -> str | None:
     return reason
 
 
-def settled_by(tx: Tx, tenant_id: int, book_id: int) -> Row | None:
+def find_settling_payment(tx: Tx, tenant_id: int, book_id: int) -> Row | None:
     """Return payment_id, tenant_id, book_id and fee of the payment that settled a booking."""
-    return tx.one(
+    return tx.fetch_one(
         """
         SELECT p.payment_id, p.tenant_id, p.book_id, p.fee
         FROM settlements s JOIN payments p ON p.payment_id = s.payment_id
@@ -61,13 +61,13 @@ def settled_by(tx: Tx, tenant_id: int, book_id: int) -> Row | None:
     )
 
 
-def number() -> str:
+def generate_refund_no() -> str:
     return f"{clock.today():%Y%m%d}R{secrets.token_hex(10)}"
 
 
-def _insert(tx: Tx, payment: Row, reason: str) -> int | None:
+def _insert_refund(tx: Tx, payment: Row, reason: str) -> int | None:
     """Return the new refund_id, None where it is owed or was sent already."""
-    there = tx.value("SELECT 1 FROM refunds WHERE payment_id = %(payment_id)s", payment_id=payment["payment_id"])
+    there = tx.fetch_value("SELECT 1 FROM refunds WHERE payment_id = %(payment_id)s", payment_id=payment["payment_id"])
     if there:
         return None
     return tx.insert(
@@ -78,12 +78,12 @@ def _insert(tx: Tx, payment: Row, reason: str) -> int | None:
         tenant_id=payment["tenant_id"],
         payment_id=payment["payment_id"],
         book_id=payment["book_id"],
-        out_refund_no=number(),
+        out_refund_no=generate_refund_no(),
         fee=payment["fee"],
         reason=reason,
         now=clock.now(),
     )
 
 
-def _promise(tx: Tx, tenant_id: int, book_id: int, of: str) -> None:
-    outbox.put(tx, tenant_id, "refund", {"book_id": book_id}, once=f"refund:{book_id}:{of}")
+def _enqueue_job(tx: Tx, tenant_id: int, book_id: int, of: str) -> None:
+    outbox.enqueue(tx, tenant_id, "refund", {"book_id": book_id}, once=f"refund:{book_id}:{of}")

@@ -3,17 +3,17 @@
 from chalicelib.booking.calendar import offers
 from chalicelib.booking.calendar.models import (
     BookableDepartment,
-    DayAsked,
-    DepartmentAsked,
-    DoctorsDayAsked,
+    DepartmentDayQuery,
+    DepartmentQuery,
+    DoctorDayQuery,
+    DoctorInfoQuery,
     FreeSlot,
     Halves,
     Info,
-    InfoAsked,
     OfDoctor,
     OnDay,
-    PageNoAsked,
-    ScheduleAsked,
+    PageNoQuery,
+    ScheduleQuery,
 )
 from chalicelib.booking.front_desk import registration
 from chalicelib.booking.reservations import bookings, cancellation, reserve, stopped_schedules
@@ -22,11 +22,11 @@ from chalicelib.booking.reservations.models import (
     Book,
     Booked,
     BookId,
-    BookNo,
     DayBook,
-    DayBooksAsked,
+    DayBooksQuery,
     HalfDayAsked,
     ListedBook,
+    PathBookId,
     Presubmitted,
     Registered,
     SlotAsked,
@@ -38,23 +38,23 @@ from chalicelib.booking.schedules.models import (
     ListedPattern,
     ListedSchedule,
     PatternId,
-    PatternsAsked,
     PatternSaved,
+    PatternsQuery,
     SavedPattern,
     SavedSchedule,
     ScheduleId,
-    SchedulesAsked,
     ScheduleSaved,
+    SchedulesQuery,
 )
 from chalicelib.errors import CONFLICT, NOT_FOUND
 from chalicelib.http.fields import Page
-from chalicelib.http.routing import Key, Routes
+from chalicelib.http.routing import IdempotencyKeyHeader, Routes
 from chalicelib.identity.callers import ADMIN, DOCTOR, PATIENT, PUBLIC, SERVICE_STAFF, Caller
 
 routes = Routes(__name__)
 STAFF = [DOCTOR, SERVICE_STAFF, ADMIN]
-DESK = [SERVICE_STAFF, ADMIN]
-GONE_OR_TAKEN = [NOT_FOUND, CONFLICT]
+FRONT_DESK = [SERVICE_STAFF, ADMIN]
+NOT_FOUND_OR_CONFLICT = [NOT_FOUND, CONFLICT]
 
 
 @routes.get("/pati_service/tenant_service/depts", callers=[PUBLIC])
@@ -64,66 +64,66 @@ def depts(caller: Caller) -> list[BookableDepartment]:
 
 
 @routes.get("/pati_service/tenant_service/schedule_by_date", callers=[PUBLIC], refusals=[NOT_FOUND])
-def schedule_by_date(caller: Caller, query: DayAsked) -> Page[OnDay]:
+def schedule_by_date(caller: Caller, query: DepartmentDayQuery) -> Page[OnDay]:
     """科室按日期排班列表
 
     A row for each doctor (or the general clinic) and type; status 1 if either half-day has a free slot.
     """
-    return offers.on_day(caller, query)
+    return offers.list_by_date(caller, query)
 
 
 @routes.get("/pati_service/tenant_service/schedule_by_doctor", callers=[PUBLIC], refusals=[NOT_FOUND])
-def schedule_by_doctor(caller: Caller, query: DepartmentAsked) -> Page[OfDoctor]:
+def schedule_by_doctor(caller: Caller, query: DepartmentQuery) -> Page[OfDoctor]:
     """科室按医生排班列表
 
     Who sees patients on the days that can be booked; status 1 if any slot of them is free.
     """
-    return offers.by_doctor(caller, query)
+    return offers.list_by_doctor(caller, query)
 
 
 @routes.get("/pati_service/tenant_service/schedule", callers=[PUBLIC], refusals=[NOT_FOUND])
-def schedule(caller: Caller, query: DoctorsDayAsked) -> Halves:
+def schedule(caller: Caller, query: DoctorDayQuery) -> Halves:
     """具体医生某天的挂号情况"""
-    return offers.of_day(caller, query)
+    return offers.get_doctor_day(caller, query)
 
 
 @routes.get("/pati_service/tenant_service/schedule/left_appo", callers=[PUBLIC], refusals=[NOT_FOUND])
-def left_appo(caller: Caller, query: ScheduleAsked) -> list[FreeSlot]:
+def left_appo(caller: Caller, query: ScheduleQuery) -> list[FreeSlot]:
     """排班剩余号源详情"""
-    return offers.free_slots(caller, query)
+    return offers.list_free_slots(caller, query)
 
 
 @routes.get("/pati_service/tenant_service/schedule/info", callers=[PUBLIC], refusals=[NOT_FOUND])
-def schedule_info(caller: Caller, query: InfoAsked) -> list[Info]:
+def schedule_info(caller: Caller, query: DoctorInfoQuery) -> list[Info]:
     """医生基本信息以及明天起指定天数内每天的可挂号数
 
     One entry. Days without a schedule, and those that cannot be booked yet, are left out.
     """
-    return offers.info(caller, query)
+    return offers.get_doctor_info(caller, query)
 
 
-@routes.post("/pati_service/book_service/book/presubmit", callers=[PATIENT], refusals=GONE_OR_TAKEN)
+@routes.post("/pati_service/book_service/book/presubmit", callers=[PATIENT], refusals=NOT_FOUND_OR_CONFLICT)
 def presubmit(caller: Caller, body: SlotAsked) -> Presubmitted:
     """挂号预提交
 
-    What the confirm page shows. Refused for a slot that is taken, over, stopped or not offered yet; nothing is held.
+    What the confirm page shows. Rejected for a slot that is taken, over, stopped or not offered yet; nothing is held.
     """
     return bookings.presubmit(caller, body)
 
 
-@routes.post("/pati_service/book_service/book/submit", callers=[PATIENT], refusals=GONE_OR_TAKEN)
-def submit(caller: Caller, body: Submitted, key: Key) -> Booked:
+@routes.post("/pati_service/book_service/book/submit", callers=[PATIENT], refusals=NOT_FOUND_OR_CONFLICT)
+def submit(caller: Caller, body: Submitted, key: IdempotencyKeyHeader) -> Booked:
     """预约挂号
 
     Again with the same member and slot it is the same booking; with the same Idempotency-Key it is that also after it
     was cancelled, and never another one. A slot that is gone is a 409 that names what is free.
     One person has one booking in a half-day, and one with a doctor in a day.
     """
-    return reserve.submit(caller, body, key)
+    return reserve.submit_booking(caller, body, key)
 
 
 @routes.get("/pati_service/book_service/books", callers=[PATIENT])
-def books(caller: Caller, query: PageNoAsked) -> Page[ListedBook]:
+def books(caller: Caller, query: PageNoQuery) -> Page[ListedBook]:
     """预约记录列表
 
     The newest first.
@@ -132,22 +132,22 @@ def books(caller: Caller, query: PageNoAsked) -> Page[ListedBook]:
 
 
 @routes.get("/pati_service/book_service/book/{bookId}", callers=[PATIENT], refusals=[NOT_FOUND])
-def book(caller: Caller, bookId: BookNo) -> Book:  # the contract's name
+def book(caller: Caller, bookId: PathBookId) -> Book:  # the contract's name
     """预约记录明细"""
-    return bookings.one(caller, bookId)
+    return bookings.get_own(caller, bookId)
 
 
-@routes.post("/pati_service/book_service/book/cancel", callers=[PATIENT], refusals=GONE_OR_TAKEN)
+@routes.post("/pati_service/book_service/book/cancel", callers=[PATIENT], refusals=NOT_FOUND_OR_CONFLICT)
 def cancel(caller: Caller, body: BookId) -> None:
     """取消预约挂号
 
     Until the slot's time, or so long before it as the hospital demands. The slot can then be booked by others; what was
     paid goes back.
     """
-    cancellation.by_patient(caller, body)
+    cancellation.cancel_own(caller, body)
 
 
-@routes.post("/pati_service/book_service/book/schedule", callers=[PATIENT], refusals=GONE_OR_TAKEN)
+@routes.post("/pati_service/book_service/book/schedule", callers=[PATIENT], refusals=NOT_FOUND_OR_CONFLICT)
 def book_schedule(caller: Caller, body: HalfDayAsked) -> None:
     """患者同一时间段就诊判断
 
@@ -157,7 +157,7 @@ def book_schedule(caller: Caller, body: HalfDayAsked) -> None:
 
 
 @routes.get("/pati_service/manager_service/schedules", callers=STAFF)
-def list_schedules(caller: Caller, query: SchedulesAsked) -> Page[ListedSchedule]:
+def list_schedules(caller: Caller, query: SchedulesQuery) -> Page[ListedSchedule]:
     """排班列表
 
     Between two days, the stopped among them.
@@ -165,7 +165,7 @@ def list_schedules(caller: Caller, query: SchedulesAsked) -> Page[ListedSchedule
     return schedules.search(caller, query)
 
 
-@routes.post("/pati_service/manager_service/save_schedule", callers=DESK, refusals=GONE_OR_TAKEN)
+@routes.post("/pati_service/manager_service/save_schedule", callers=FRONT_DESK, refusals=NOT_FOUND_OR_CONFLICT)
 def save_schedule(caller: Caller, body: ScheduleSaved) -> SavedSchedule:
     """新增和修改排班
 
@@ -175,7 +175,7 @@ def save_schedule(caller: Caller, body: ScheduleSaved) -> SavedSchedule:
     return schedules.save(caller, body)
 
 
-@routes.post("/pati_service/manager_service/stop_schedule", callers=DESK, refusals=GONE_OR_TAKEN)
+@routes.post("/pati_service/manager_service/stop_schedule", callers=FRONT_DESK, refusals=NOT_FOUND_OR_CONFLICT)
 def stop_schedule(caller: Caller, body: ScheduleId) -> None:
     """停诊
 
@@ -186,7 +186,7 @@ def stop_schedule(caller: Caller, body: ScheduleId) -> None:
 
 
 @routes.get("/pati_service/manager_service/day_bookings", callers=STAFF, refusals=[NOT_FOUND])
-def day_bookings(caller: Caller, query: DayBooksAsked) -> Page[DayBook]:
+def day_bookings(caller: Caller, query: DayBooksQuery) -> Page[DayBook]:
     """某天的预约患者列表
 
     By time, without what was cancelled; phones are masked. Doctors see their own, and who comes to the general clinic
@@ -195,7 +195,7 @@ def day_bookings(caller: Caller, query: DayBooksAsked) -> Page[DayBook]:
     return registration.list_day(caller, query)
 
 
-@routes.post("/pati_service/manager_service/register_booking", callers=DESK, refusals=GONE_OR_TAKEN)
+@routes.post("/pati_service/manager_service/register_booking", callers=FRONT_DESK, refusals=NOT_FOUND_OR_CONFLICT)
 def register_booking(caller: Caller, body: Arrived) -> Registered:
     """预约挂号登记
 
@@ -205,7 +205,7 @@ def register_booking(caller: Caller, body: Arrived) -> Registered:
 
 
 @routes.get("/pati_service/manager_service/schedule_patterns", callers=STAFF)
-def schedule_patterns(caller: Caller, query: PatternsAsked) -> Page[ListedPattern]:
+def schedule_patterns(caller: Caller, query: PatternsQuery) -> Page[ListedPattern]:
     """每周排班列表
 
     Those that have not ended, in the order of the week.
@@ -213,7 +213,7 @@ def schedule_patterns(caller: Caller, query: PatternsAsked) -> Page[ListedPatter
     return patterns.search(caller, query)
 
 
-@routes.post("/pati_service/manager_service/save_schedule_pattern", callers=DESK, refusals=GONE_OR_TAKEN)
+@routes.post("/pati_service/manager_service/save_schedule_pattern", callers=FRONT_DESK, refusals=NOT_FOUND_OR_CONFLICT)
 def save_schedule_pattern(caller: Caller, body: PatternSaved) -> SavedPattern:
     """新增每周排班
 
@@ -223,7 +223,7 @@ def save_schedule_pattern(caller: Caller, body: PatternSaved) -> SavedPattern:
     return patterns.create(caller, body)
 
 
-@routes.post("/pati_service/manager_service/end_schedule_pattern", callers=DESK, refusals=[NOT_FOUND])
+@routes.post("/pati_service/manager_service/end_schedule_pattern", callers=FRONT_DESK, refusals=[NOT_FOUND])
 def end_schedule_pattern(caller: Caller, body: PatternId) -> None:
     """结束每周排班
 
@@ -235,7 +235,7 @@ def end_schedule_pattern(caller: Caller, body: PatternId) -> None:
 @routes.get("/pati_service/manager_service/booking_rules", callers=STAFF)
 def booking_rules(caller: Caller) -> BookingRules:
     """预约规则"""
-    return rules.shown(caller)
+    return rules.get(caller)
 
 
 @routes.post("/pati_service/manager_service/save_booking_rules", callers=[ADMIN])

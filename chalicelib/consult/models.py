@@ -9,58 +9,69 @@ from typing import Annotated, Any
 from pydantic import AliasChoices, Field, model_validator
 from typing_extensions import TypedDict
 
-from chalicelib.http.fields import ChatText, Id, MessageIdIfAny, PageSize, PublicId, PublicIdIfAny, RetryKey, Wire
+from chalicelib.http.fields import (
+    ChatText,
+    Id,
+    IdempotencyKey,
+    OptionalMessageId,
+    OptionalPublicId,
+    PageSize,
+    PublicId,
+    WireModel,
+)
 
-SESSION_NO = "1f0c8e9e-6f3b-4c0e-9f57-0d6c2f3f7a11"
-MSG_ID = "EDCZL-SY32-243Y-VWQ"
-MSG_DATE = "2026-01-05 09:30:00"
-OLDER_THAN = AliasChoices("msg_id", "last_msg_id", "last_message_id")
+SESSION_NO_EXAMPLE = "1f0c8e9e-6f3b-4c0e-9f57-0d6c2f3f7a11"
+MSG_ID_EXAMPLE = "EDCZL-SY32-243Y-VWQ"
+MSG_DATE_EXAMPLE = "2026-01-05 09:30:00"
+OLDER_THAN_ALIASES = AliasChoices("msg_id", "last_msg_id", "last_message_id")
 
 
-class Pair(Wire):
+class Pair(WireModel):
     member_id: Id = Field(examples=["1"])
     doctor_id: Id = Field(examples=["3"])
 
 
-class SessionNo(Wire):
-    session_no: str = Field(examples=[SESSION_NO])
+class SessionNo(WireModel):
+    session_no: str = Field(examples=[SESSION_NO_EXAMPLE])
 
 
 class PatientText(Pair):
     message: ChatText = Field(examples=["医生您好，我发烧两天了。"])
-    session_no: PublicIdIfAny = Field(None, examples=[SESSION_NO])
-    client_msg_id: RetryKey | None = None
+    session_no: OptionalPublicId = Field(None, examples=[SESSION_NO_EXAMPLE])
+    client_msg_id: IdempotencyKey | None = None
 
 
-class DoctorText(Wire):
+class DoctorText(WireModel):
     message: ChatText = Field(examples=["量过体温吗？多少度？"])
-    session_no: PublicId = Field(examples=[SESSION_NO])
-    client_msg_id: RetryKey | None = None
+    session_no: PublicId = Field(examples=[SESSION_NO_EXAMPLE])
+    client_msg_id: IdempotencyKey | None = None
 
 
 class PatientFile(Pair):
     file_id: Id = Field(examples=["7"])
-    session_no: PublicIdIfAny = Field(None, examples=[SESSION_NO])
-    client_msg_id: RetryKey | None = None
+    session_no: OptionalPublicId = Field(None, examples=[SESSION_NO_EXAMPLE])
+    client_msg_id: IdempotencyKey | None = None
 
 
-class DoctorFile(Wire):
+class DoctorFile(WireModel):
     file_id: Id = Field(examples=["7"])
-    session_no: PublicId = Field(examples=[SESSION_NO])
-    client_msg_id: RetryKey | None = None
+    session_no: PublicId = Field(examples=[SESSION_NO_EXAMPLE])
+    client_msg_id: IdempotencyKey | None = None
 
 
-class SessionDel(Wire):
-    session_id: PublicId = Field(validation_alias=AliasChoices("session_id", "session_no"), examples=[SESSION_NO])
+class SessionDel(WireModel):
+    session_id: PublicId = Field(
+        validation_alias=AliasChoices("session_id", "session_no"), examples=[SESSION_NO_EXAMPLE]
+    )
 
 
-class Sent(Wire):
-    msg_id: str = Field(examples=[MSG_ID])
-    msg_date: str = Field(examples=[MSG_DATE])
+class Sent(WireModel):
+    msg_id: str = Field(examples=[MSG_ID_EXAMPLE])
+    msg_date: str = Field(examples=[MSG_DATE_EXAMPLE])
 
 
 class SentByPatient(Sent):
-    session_no: str = Field(examples=[SESSION_NO])
+    session_no: str = Field(examples=[SESSION_NO_EXAMPLE])
 
 
 class SentFile(Sent):
@@ -71,94 +82,94 @@ class SentFileByPatient(SentByPatient):
     file_url: str = Field(description="文件地址，30 分钟有效")
 
 
-class DoctorNewest(Wire):
-    session_no: PublicId = Field(examples=[SESSION_NO])
+class DoctorNewestQuery(WireModel):
+    session_no: PublicId = Field(examples=[SESSION_NO_EXAMPLE])
 
 
-class PatientNewest(DoctorNewest):
+class PatientNewestQuery(DoctorNewestQuery):
     member_id: Id = Field(examples=["1"])
 
 
-class Older(Wire):
+class OlderPageQuery(WireModel):
     """A page of what is older than a message."""
 
     page_size: PageSize = Field(examples=[20])
-    msg_id: MessageIdIfAny = Field(None, validation_alias=OLDER_THAN, examples=[MSG_ID])
+    msg_id: OptionalMessageId = Field(None, validation_alias=OLDER_THAN_ALIASES, examples=[MSG_ID_EXAMPLE])
 
     @model_validator(mode="before")
     @classmethod
     def _one_that_says_something(cls, asked: dict[str, Any]) -> dict[str, Any]:
         """Pages send several spellings at once, and leave empty those that they do not use."""
-        return {name: value for name, value in asked.items() if value != "" or name not in OLDER_THAN.choices}
+        return {name: value for name, value in asked.items() if value != "" or name not in OLDER_THAN_ALIASES.choices}
 
 
-class DoctorPage(Older, DoctorNewest):
+class DoctorMessagesQuery(OlderPageQuery, DoctorNewestQuery):
     pass
 
 
-class PatientPage(DoctorPage):
+class PatientMessagesQuery(DoctorMessagesQuery):
     member_id: Id = Field(examples=["1"])
 
 
 MessageType = Annotated[int, Field(description="0 文本，1 图片", examples=[0], json_schema_extra={"enum": [0, 1]})]
-LastMessage = Annotated[str, Field(description="图片消息为空", examples=["多喝水，明天再看。"])]
-SessionText = Annotated[str, Field(examples=[SESSION_NO])]
-MessageText = Annotated[str, Field(examples=[MSG_ID])]
-Moment = Annotated[str, Field(examples=[MSG_DATE])]
+LastMessageText = Annotated[str, Field(description="图片消息为空", examples=["多喝水，明天再看。"])]
+SessionNoText = Annotated[str, Field(examples=[SESSION_NO_EXAMPLE])]
+MessageIdText = Annotated[str, Field(examples=[MSG_ID_EXAMPLE])]
+DateTimeText = Annotated[str, Field(examples=[MSG_DATE_EXAMPLE])]
 DoctorId = Annotated[str, Field(examples=["3"])]
 DoctorName = Annotated[str, Field(examples=["陈医生"])]
-Photo = Annotated[str, Field(examples=[""])]
+PhotoUrl = Annotated[str, Field(examples=[""])]
 
 
 class MessageForDoctor(TypedDict):
-    msg_id: MessageText
+    msg_id: MessageIdText
     msg_type: MessageType
     from_to: Annotated[
         int, Field(description="0 我发出的，1 发给我的", examples=[1], json_schema_extra={"enum": [0, 1]})
     ]
     message: Annotated[str, Field(description="图片消息为空", examples=["医生您好，我发烧两天了。"])]
     res_url: Annotated[str, Field(description="图片地址，30 分钟有效；文本消息为空", examples=[""])]
-    msg_date: Moment
+    msg_date: DateTimeText
     withdrawn: Annotated[bool, Field(description="已撤回：内容不再提供", examples=[False])]
 
 
 class MessageForPatient(MessageForDoctor):
     doctor_id: DoctorId
     doctor_name: DoctorName
-    doctor_photo_url: Photo
+    doctor_photo_url: PhotoUrl
 
 
-class PatientSessions(Wire):
+class PatientSessionsQuery(WireModel):
     doctor_name: Annotated[str, Field(max_length=64)] | None = Field(None, examples=["陈"])
 
 
-class DoctorSessions(Older):
+class DoctorSessionsQuery(OlderPageQuery):
     pass
 
 
 class Session(TypedDict):
-    session_id: SessionText
-    session_no: SessionText
+    session_id: SessionNoText
+    session_no: SessionNoText
     member_id: Annotated[str, Field(examples=["1"])]
     member_name: Annotated[str, Field(examples=["林小雨"])]
-    last_message: LastMessage
+    last_message: LastMessageText
     last_message_type: MessageType
-    last_msg_id: MessageText
+    last_msg_id: MessageIdText
     unread: Annotated[int, Field(description="未读条数", examples=[2])]
 
 
 class SessionForPatient(Session):
     doctor_id: DoctorId
     doctor_name: DoctorName
-    doctor_photo_url: Photo
+    doctor_photo_url: PhotoUrl
     duty_code: Annotated[str, Field(description="0 医士，1 医师，2 主治医师，3 副主任医师，4 主任医师", examples=["4"])]
-    last_message_date: Moment
-    last_message_id: Annotated[str, Field(description="同 last_msg_id", examples=[MSG_ID])]
+    last_message_date: DateTimeText
+    last_message_id: Annotated[str, Field(description="同 last_msg_id", examples=[MSG_ID_EXAMPLE])]
 
 
 class SessionForDoctor(Session):
-    member_photo_url: Photo
+    member_photo_url: PhotoUrl
     gender: Annotated[int, Field(description="0 未知，1 男，2 女，9 未说明", examples=[2])]
     age: Annotated[str, Field(examples=["36岁"])]
     phone: Annotated[str, Field(examples=["138****0001"])]
-    last_msg_date: Moment
+    last_msg_date: DateTimeText

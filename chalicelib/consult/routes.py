@@ -3,17 +3,17 @@
 from chalicelib.consult import messages, session_lists, sessions, uploads
 from chalicelib.consult.models import (
     DoctorFile,
-    DoctorNewest,
-    DoctorPage,
-    DoctorSessions,
+    DoctorMessagesQuery,
+    DoctorNewestQuery,
+    DoctorSessionsQuery,
     DoctorText,
     MessageForDoctor,
     MessageForPatient,
     Pair,
     PatientFile,
-    PatientNewest,
-    PatientPage,
-    PatientSessions,
+    PatientMessagesQuery,
+    PatientNewestQuery,
+    PatientSessionsQuery,
     PatientText,
     Sent,
     SentByPatient,
@@ -26,7 +26,7 @@ from chalicelib.consult.models import (
 )
 from chalicelib.consult.upload_models import ReadyFile, UploadedFile, UploadForm, UploadWanted
 from chalicelib.errors import CONFLICT, NOT_FOUND
-from chalicelib.http.routing import Key, Routes
+from chalicelib.http.routing import IdempotencyKeyHeader, Routes
 from chalicelib.identity.callers import DOCTOR, PATIENT, Caller
 
 routes = Routes(__name__)
@@ -38,11 +38,11 @@ def insert_session(caller: Caller, body: Pair) -> SessionNo:
 
     One session for each member and doctor: asking again returns the same one.
     """
-    return sessions.open(caller, body)
+    return sessions.get_or_create(caller, body)
 
 
 @routes.post("/msg_service/msg/patient/send_text_msg", callers=[PATIENT], refusals=[NOT_FOUND, CONFLICT])
-def patient_send_text_msg(caller: Caller, body: PatientText, key: Key) -> SentByPatient:
+def patient_send_text_msg(caller: Caller, body: PatientText, key: IdempotencyKeyHeader) -> SentByPatient:
     """患者选择医生发送文字消息
 
     Without session_no the session of the member and the doctor is opened if need be. Sent again with the same
@@ -52,7 +52,7 @@ def patient_send_text_msg(caller: Caller, body: PatientText, key: Key) -> SentBy
 
 
 @routes.get("/msg_service/msg/patient/msg_list", callers=[PATIENT], refusals=[NOT_FOUND])
-def patient_msg_list(caller: Caller, query: PatientPage) -> list[MessageForPatient]:
+def patient_msg_list(caller: Caller, query: PatientMessagesQuery) -> list[MessageForPatient]:
     """患者获取历史消息列表
 
     Newest first; with msg_id the messages strictly older than that one.
@@ -61,12 +61,12 @@ def patient_msg_list(caller: Caller, query: PatientPage) -> list[MessageForPatie
 
 
 @routes.get("/msg_service/msg/patient/session_list", callers=[PATIENT])
-def patient_session_list(caller: Caller, query: PatientSessions) -> list[SessionForPatient]:
+def patient_session_list(caller: Caller, query: PatientSessionsQuery) -> list[SessionForPatient]:
     """患者获取历史会话列表
 
     Sessions that have messages, the latest first; with doctor_name those whose doctor's name contains it.
     """
-    return session_lists.for_patient(caller, query)
+    return session_lists.list_for_patient(caller, query)
 
 
 @routes.get("/msg_service/msg/patient/new_session", callers=[PATIENT])
@@ -75,20 +75,20 @@ def patient_new_session(caller: Caller) -> SessionForPatient | None:
 
     The session with the latest message; null where there is none.
     """
-    return session_lists.newest_for_patient(caller)
+    return session_lists.find_newest_for_patient(caller)
 
 
 @routes.get("/msg_service/msg/patient/new_msg", callers=[PATIENT], refusals=[NOT_FOUND])
-def patient_new_msg(caller: Caller, query: PatientNewest) -> MessageForPatient | None:
+def patient_new_msg(caller: Caller, query: PatientNewestQuery) -> MessageForPatient | None:
     """患者获取当前会话最新消息
 
     null where nothing was said yet. Does not count as reading.
     """
-    return messages.newest_for_patient(caller, query)
+    return messages.find_newest_for_patient(caller, query)
 
 
 @routes.post("/msg_service/msg/patient/send_res_msg", callers=[PATIENT], refusals=[NOT_FOUND, CONFLICT])
-def patient_send_res_msg(caller: Caller, body: PatientFile, key: Key) -> SentFileByPatient:
+def patient_send_res_msg(caller: Caller, body: PatientFile, key: IdempotencyKeyHeader) -> SentFileByPatient:
     """患者选择医生发送资源消息
 
     The file must have been uploaded by the sender for this session (file/pre_upload), else 404; 409 where the upload
@@ -103,11 +103,11 @@ def patient_session_del(caller: Caller, body: SessionDel) -> None:
 
     Takes the session off the caller's own list until its next message.
     """
-    return sessions.leave(caller, body.session_id)
+    return sessions.hide(caller, body.session_id)
 
 
 @routes.post("/msg_service/msg/doctor/send_text_msg", callers=[DOCTOR], refusals=[NOT_FOUND, CONFLICT])
-def doctor_send_text_msg(caller: Caller, body: DoctorText, key: Key) -> Sent:
+def doctor_send_text_msg(caller: Caller, body: DoctorText, key: IdempotencyKeyHeader) -> Sent:
     """医生发送文字消息
 
     Sent again with the same Idempotency-Key (or client_msg_id) it is the same message.
@@ -116,7 +116,7 @@ def doctor_send_text_msg(caller: Caller, body: DoctorText, key: Key) -> Sent:
 
 
 @routes.get("/msg_service/msg/doctor/msg_list", callers=[DOCTOR], refusals=[NOT_FOUND])
-def doctor_msg_list(caller: Caller, query: DoctorPage) -> list[MessageForDoctor]:
+def doctor_msg_list(caller: Caller, query: DoctorMessagesQuery) -> list[MessageForDoctor]:
     """医生获取历史会话消息列表
 
     Newest first; with msg_id the messages strictly older than that one.
@@ -125,12 +125,12 @@ def doctor_msg_list(caller: Caller, query: DoctorPage) -> list[MessageForDoctor]
 
 
 @routes.get("/msg_service/msg/doctor/session_list", callers=[DOCTOR])
-def doctor_session_list(caller: Caller, query: DoctorSessions) -> list[SessionForDoctor]:
+def doctor_session_list(caller: Caller, query: DoctorSessionsQuery) -> list[SessionForDoctor]:
     """医生获取历史会话列表
 
     Sessions that have messages, the latest first; with msg_id those whose last message is older than that one.
     """
-    return session_lists.for_doctor(caller, query)
+    return session_lists.list_for_doctor(caller, query)
 
 
 @routes.get("/msg_service/msg/doctor/new_session", callers=[DOCTOR])
@@ -139,20 +139,20 @@ def doctor_new_session(caller: Caller) -> SessionForDoctor | None:
 
     The session with the latest message; null where there is none.
     """
-    return session_lists.newest_for_doctor(caller)
+    return session_lists.find_newest_for_doctor(caller)
 
 
 @routes.get("/msg_service/msg/doctor/new_msg", callers=[DOCTOR], refusals=[NOT_FOUND])
-def doctor_new_msg(caller: Caller, query: DoctorNewest) -> MessageForDoctor | None:
+def doctor_new_msg(caller: Caller, query: DoctorNewestQuery) -> MessageForDoctor | None:
     """医生获取会话最新消息
 
     null where nothing was said yet. Does not count as reading.
     """
-    return messages.newest_for_doctor(caller, query)
+    return messages.find_newest_for_doctor(caller, query)
 
 
 @routes.post("/msg_service/msg/doctor/send_res_msg", callers=[DOCTOR], refusals=[NOT_FOUND, CONFLICT])
-def doctor_send_res_msg(caller: Caller, body: DoctorFile, key: Key) -> SentFile:
+def doctor_send_res_msg(caller: Caller, body: DoctorFile, key: IdempotencyKeyHeader) -> SentFile:
     """医生发送资源消息
 
     The file must have been uploaded by the sender for this session (doctor/file/pre_upload), else 404; 409 where the
@@ -167,7 +167,7 @@ def doctor_session_del(caller: Caller, body: SessionDel) -> None:
 
     Takes the session off the caller's own list until its next message.
     """
-    return sessions.leave(caller, body.session_id)
+    return sessions.hide(caller, body.session_id)
 
 
 @routes.post("/msg_service/msg/file/pre_upload", callers=[PATIENT, DOCTOR], refusals=[NOT_FOUND])
@@ -178,7 +178,7 @@ def pre_upload(caller: Caller, body: UploadWanted) -> UploadForm:
     (multipart/form-data), then `file`, last: S3 answers 204. The other names repeat what the form holds under the
     names of the protocol; alone they are refused.
     """
-    return uploads.pre_upload(caller, body)
+    return uploads.create_form(caller, body)
 
 
 @routes.post("/msg_service/msg/doctor/file/pre_upload", callers=[PATIENT, DOCTOR], refusals=[NOT_FOUND])
@@ -187,7 +187,7 @@ def doctor_pre_upload(caller: Caller, body: UploadWanted) -> UploadForm:
 
     The same as /msg_service/msg/file/pre_upload: both paths are in use.
     """
-    return uploads.pre_upload(caller, body)
+    return uploads.create_form(caller, body)
 
 
 @routes.post("/msg_service/msg/doctor/file/upload_access", callers=[PATIENT, DOCTOR], refusals=[NOT_FOUND, CONFLICT])
@@ -196,4 +196,4 @@ def upload_access(caller: Caller, body: UploadedFile) -> ReadyFile:
 
     Looks at what was uploaded. 409 while it is not there, and where its content is not of the type that was said.
     """
-    return uploads.upload_access(caller, body)
+    return uploads.confirm_upload(caller, body)

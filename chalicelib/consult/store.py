@@ -7,7 +7,7 @@ from chalicelib.adapters.mysql import Row, Tx
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class SessionRecord:
     session_no: str
     tenant_id: int
     member_id: int
@@ -23,7 +23,7 @@ class Card:
     doctor_photo_key: str
 
 
-CARD = """
+SELECT_SESSION = """
     SELECT s.session_no, s.tenant_id, s.member_id, m.user_id, m.name AS member_name, m.gender,
            COALESCE(DATE_FORMAT(m.birthday, '%%Y-%%m-%%d'), '') AS birthday, m.phone,
            IF(m.cont_relation = 1, a.photo_key, '') AS member_photo_key,
@@ -37,12 +37,12 @@ CARD = """
 """
 
 
-def find_pair(tx: Tx, tenant_id: int, user_id: int, member_id: int, doctor_id: int) -> str | None:
+def find_session_no(tx: Tx, tenant_id: int, user_id: int, member_id: int, doctor_id: int) -> str | None:
     """Return the session_no of a member and a doctor, "" if they have none yet.
 
     None unless the member is the account's own and the doctor works for the tenant; what was begun goes on.
     """
-    row = tx.one(
+    row = tx.fetch_one(
         """
         SELECT s.session_no
         FROM members m
@@ -65,8 +65,8 @@ def find_pair(tx: Tx, tenant_id: int, user_id: int, member_id: int, doctor_id: i
 def insert(
     tx: Tx, tenant_id: int, session_no: str, conversation_id: int, member_id: int, doctor_id: int, now: int
 ) -> None:
-    """Raises mysql.Duplicate("pair") where the two have a session already."""
-    tx.run(
+    """Raises mysql.DuplicateKeyError("pair") where the two have a session already."""
+    tx.execute(
         """
         INSERT INTO consult_sessions (tenant_id, session_no, conversation_id, member_id, doctor_id, created_at)
         VALUES (%(tenant_id)s, %(session_no)s, %(conversation_id)s, %(member_id)s, %(doctor_id)s, %(now)s)
@@ -80,19 +80,19 @@ def insert(
     )
 
 
-def find_card(tx: Tx, session_no: str) -> Card | None:
+def find_session(tx: Tx, session_no: str) -> SessionRecord | None:
     """Return a session's card, whoever asks."""
-    row = tx.one(f"{CARD} WHERE s.session_no = %(session_no)s", session_no=session_no.encode())
-    return _card(row) if row else None
+    row = tx.fetch_one(f"{SELECT_SESSION} WHERE s.session_no = %(session_no)s", session_no=session_no.encode())
+    return _parse_session(row) if row else None
 
 
-def left_unread(tx: Tx, tenant_id: int, left: dict[str, Any]) -> Row | None:
+def find_unread_reply(tx: Tx, tenant_id: int, left: dict[str, Any]) -> Row | None:
     """Return whose session it is, whose answers they are and when the last of them was sent.
 
     None where its reader has read or written since, or where nothing of it is left. left: session_no, reader, sender,
     read_seq and own_since, as they were.
     """
-    return tx.one(
+    return tx.fetch_one(
         """
         SELECT m.user_id, m.name AS member_name, d.name AS doctor_name,
                COALESCE((SELECT t.name FROM doctors o JOIN departments t ON t.dept_id = o.dept_id
@@ -113,23 +113,25 @@ def left_unread(tx: Tx, tenant_id: int, left: dict[str, Any]) -> Row | None:
     )
 
 
-def cards_of_patient(tx: Tx, user_id: int, limit: int) -> list[Card]:
+def list_by_patient(tx: Tx, user_id: int, limit: int) -> list[SessionRecord]:
     """Return the cards of an account's sessions, in no order."""
-    rows = tx.all(f"{CARD} WHERE m.user_id = %(user_id)s LIMIT %(limit)s", user_id=user_id, limit=limit)
-    return [_card(row) for row in rows]
+    rows = tx.fetch_all(f"{SELECT_SESSION} WHERE m.user_id = %(user_id)s LIMIT %(limit)s", user_id=user_id, limit=limit)
+    return [_parse_session(row) for row in rows]
 
 
-def cards_of_doctor(tx: Tx, doctor_id: int, limit: int) -> list[Card]:
+def list_by_doctor(tx: Tx, doctor_id: int, limit: int) -> list[SessionRecord]:
     """Return the cards of a doctor's sessions, in no order."""
-    rows = tx.all(f"{CARD} WHERE s.doctor_id = %(doctor_id)s LIMIT %(limit)s", doctor_id=doctor_id, limit=limit)
-    return [_card(row) for row in rows]
+    rows = tx.fetch_all(
+        f"{SELECT_SESSION} WHERE s.doctor_id = %(doctor_id)s LIMIT %(limit)s", doctor_id=doctor_id, limit=limit
+    )
+    return [_parse_session(row) for row in rows]
 
 
-def recent_cards(tx: Tx, doctor_id: int, before: tuple[int, int], limit: int) -> list[Card]:
+def list_recent_by_doctor(tx: Tx, doctor_id: int, before: tuple[int, int], limit: int) -> list[SessionRecord]:
     """Return the cards of a doctor's listed sessions by last message, the newest first, from below (tick, tag)."""
-    rows = tx.all(
+    rows = tx.fetch_all(
         f"""
-        {CARD}
+        {SELECT_SESSION}
         JOIN conversations c ON c.conversation_id = s.conversation_id
         JOIN participants seat ON seat.conversation_id = c.conversation_id AND seat.principal = %(principal)s
         WHERE s.doctor_id = %(doctor_id)s AND c.last_seq > seat.hidden_seq
@@ -142,9 +144,9 @@ def recent_cards(tx: Tx, doctor_id: int, before: tuple[int, int], limit: int) ->
         tag=before[1],
         limit=limit,
     )
-    return [_card(row) for row in rows]
+    return [_parse_session(row) for row in rows]
 
 
-def _card(row: Row) -> Card:
+def _parse_session(row: Row) -> SessionRecord:
     fields: Row = {name: value.decode() if isinstance(value, bytes) else value for name, value in row.items()}
-    return Card(**fields)
+    return SessionRecord(**fields)

@@ -7,24 +7,24 @@ from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.consult import store
 from chalicelib.wechat_account import template_messages, templates
-from chalicelib.wechat_account.account import CHAT
+from chalicelib.wechat_account.account import CHAT_PATH
 
 
-def run(tenant_id: int, payload: dict[str, Any]) -> None:
+def notify_unread_reply(tenant_id: int, payload: dict[str, Any]) -> None:
     """payload: as messaging/message_jobs.py writes it. Who has read meanwhile, or written, is told nothing.
 
     Raises what messages.send does: then again.
     """
-    left = mysql.autocommit(lambda tx: store.left_unread(tx, tenant_id, payload))
+    left = mysql.run_autocommit(lambda tx: store.find_unread_reply(tx, tenant_id, payload))
     if left is None:
         return
-    sent = clock.wire(left["sent_at"])
+    sent = clock.format_wire_time(left["sent_at"])
     values = {
         "patient": left["member_name"],
         "doctor": left["doctor_name"],
         "dept": left["dept_name"],
-        "time": f"{clock.in_words(date.fromisoformat(sent[:10]))} {sent[11:16]}",
+        "time": f"{clock.format_chinese_date(date.fromisoformat(sent[:10]))} {sent[11:16]}",
         "what": "医生回复",
     }
     once = "unread:{session_no}:{read_seq}:{own_since}".format(**payload)
-    template_messages.send(tenant_id, left["user_id"], templates.ANSWERED, values, CHAT, once)
+    template_messages.send(tenant_id, left["user_id"], templates.DOCTOR_REPLY, values, CHAT_PATH, once)

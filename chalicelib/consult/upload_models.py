@@ -4,53 +4,53 @@ from typing import Annotated
 
 from pydantic import AliasChoices, Field
 
-from chalicelib.consult.models import SESSION_NO
-from chalicelib.http.fields import Id, IdText, PublicId, Whole, Wire
+from chalicelib.consult.models import SESSION_NO_EXAMPLE
+from chalicelib.http.fields import Id, IdText, PublicId, SafeInt, WireModel
 
-SESSION = AliasChoices("msg_session", "session_no", "session_id")
-FILE = AliasChoices("file_id", "fileId")
-KEY = "1/uploads/pY0ZQ3bqj1cXw7uT2mLkVn9d.jpg"
-POLICY = "eyJleHBpcmF0aW9uIjogIjIwMjYtMDEtMDVUMDE6NDU6MDBaIn0="
-SIGNATURE = "8afdbf4008c03f22c2cd3cdb72e4afbb1f6a588f3255ac628749a66d7f09699e"
-ACCESS_KEY = "AKIAIOSFODNN7EXAMPLE"
-FIELDS = {
-    "key": KEY,
+SESSION_ALIASES = AliasChoices("msg_session", "session_no", "session_id")
+FILE_ID_ALIASES = AliasChoices("file_id", "fileId")
+KEY_EXAMPLE = "1/uploads/pY0ZQ3bqj1cXw7uT2mLkVn9d.jpg"
+POLICY_EXAMPLE = "eyJleHBpcmF0aW9uIjogIjIwMjYtMDEtMDVUMDE6NDU6MDBaIn0="
+SIGNATURE_EXAMPLE = "8afdbf4008c03f22c2cd3cdb72e4afbb1f6a588f3255ac628749a66d7f09699e"
+ACCESS_KEY_EXAMPLE = "AKIAIOSFODNN7EXAMPLE"
+FORM_FIELDS_EXAMPLE = {
+    "key": KEY_EXAMPLE,
     "Content-Type": "image/jpeg",
     "x-amz-algorithm": "AWS4-HMAC-SHA256",
-    "x-amz-credential": f"{ACCESS_KEY}/20260105/cn-northwest-1/s3/aws4_request",
+    "x-amz-credential": f"{ACCESS_KEY_EXAMPLE}/20260105/cn-northwest-1/s3/aws4_request",
     "x-amz-date": "20260105T013000Z",
-    "policy": POLICY,
-    "x-amz-signature": SIGNATURE,
+    "policy": POLICY_EXAMPLE,
+    "x-amz-signature": SIGNATURE_EXAMPLE,
 }
 
-Size = Annotated[Whole, Field(ge=1)]
-Extension = Annotated[str, Field(min_length=1, max_length=8, pattern=r"^[0-9A-Za-z]+$")]
+FileSize = Annotated[SafeInt, Field(ge=1)]
+FileExtension = Annotated[str, Field(min_length=1, max_length=8, pattern=r"^[0-9A-Za-z]+$")]
 
 
-class UploadWanted(Wire):
-    file_size: Size | None = Field(None, description="字节数；给出后，上传的文件必须恰好这么大", examples=[48213])
-    file_extension: Extension = Field(description="不带“.”", examples=["jpg"])
+class UploadWanted(WireModel):
+    file_size: FileSize | None = Field(None, description="字节数；给出后，上传的文件必须恰好这么大", examples=[48213])
+    file_extension: FileExtension = Field(description="不带“.”", examples=["jpg"])
     file_type: str = Field(description="Content-Type，须与扩展名相符", max_length=64, examples=["image/jpeg"])
-    msg_session: PublicId = Field(validation_alias=SESSION, examples=[SESSION_NO])
+    msg_session: PublicId = Field(validation_alias=SESSION_ALIASES, examples=[SESSION_NO_EXAMPLE])
 
 
-class UploadForm(Wire):
+class UploadForm(WireModel):
     url: str = Field(examples=["https://zhenxun-files.s3.cn-northwest-1.amazonaws.com.cn/"])
     fileId: int = Field(examples=[17])
-    OSSAccessKeyId: str = Field(examples=[ACCESS_KEY])
-    policy: str = Field(examples=[POLICY])
-    signature: str = Field(examples=[SIGNATURE])
-    key: str = Field(examples=[KEY])
+    OSSAccessKeyId: str = Field(examples=[ACCESS_KEY_EXAMPLE])
+    policy: str = Field(examples=[POLICY_EXAMPLE])
+    signature: str = Field(examples=[SIGNATURE_EXAMPLE])
+    key: str = Field(examples=[KEY_EXAMPLE])
     fields: dict[str, str] = Field(
-        description="完整的表单：原样提交所有字段，最后加上 file；15 分钟内有效", examples=[FIELDS]
+        description="完整的表单：原样提交所有字段，最后加上 file；15 分钟内有效", examples=[FORM_FIELDS_EXAMPLE]
     )
 
 
-class UploadedFile(Wire):
-    file_id: Id = Field(validation_alias=FILE, examples=["17"])
+class UploadedFile(WireModel):
+    file_id: Id = Field(validation_alias=FILE_ID_ALIASES, examples=["17"])
 
 
-class ReadyFile(Wire):
+class ReadyFile(WireModel):
     file_id: IdText = Field(examples=["17"])
     res_url: str = Field(
         description="30 分钟内有效",

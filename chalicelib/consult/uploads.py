@@ -6,10 +6,12 @@ from chalicelib.files import confirmation, file_types, links, upload_forms
 from chalicelib.identity.callers import Caller
 
 
-def pre_upload(caller: Caller, wanted: UploadWanted) -> UploadForm:
-    """Return a form for one file into a session of the caller's. Refused 404 for another's session."""
-    kind = file_types.agreed(file_types.CHAT, wanted.file_extension, wanted.file_type, wanted.file_size)
-    session_cache.checked(session_cache.stored(wanted.msg_session), caller)
+def create_form(caller: Caller, wanted: UploadWanted) -> UploadForm:
+    """Return a form for one file into a session of the caller's. ApiError 404 for another's session."""
+    kind = file_types.require_kind(
+        file_types.CHAT_EXTENSIONS, wanted.file_extension, wanted.file_type, wanted.file_size
+    )
+    session_cache.require_access(session_cache.find_session(wanted.msg_session), caller)
     ticket = upload_forms.issue(
         *(caller.tenant_id, caller.principal, wanted.msg_session),
         *(kind, wanted.file_type, wanted.file_size),
@@ -26,7 +28,7 @@ def pre_upload(caller: Caller, wanted: UploadWanted) -> UploadForm:
     )
 
 
-def upload_access(caller: Caller, uploaded: UploadedFile) -> ReadyFile:
+def confirm_upload(caller: Caller, uploaded: UploadedFile) -> ReadyFile:
     """Confirm an upload and return its link. Asking again gives the same file."""
-    file = confirmation.uploaded(caller.tenant_id, caller.principal, uploaded.file_id)
-    return ReadyFile(file_id=str(file.file_id), res_url=links.signed(file.object_key))
+    file = confirmation.confirm_own_upload(caller.tenant_id, caller.principal, uploaded.file_id)
+    return ReadyFile(file_id=str(file.file_id), res_url=links.sign(file.object_key))

@@ -17,60 +17,67 @@ from pathlib import Path
 from chalicelib.adapters.aws import kms
 from chalicelib.settings import settings
 
-INDEX = "index"
-NONCE = 12  # bytes
+INDEX_KEY_ID = "index"
+NONCE_BYTES = 12  # bytes
 
 
-class Unopened(Exception):
+class DecryptionError(Exception):
     """A sealed value was changed, stood in another row, or its key is gone."""
 
 
-def ready() -> None:
-    """Have the keys at hand. Refused(UNAVAILABLE) where KMS cannot be reached."""
-    _keys()
+def preload_keys() -> None:
+    """Have the keys at hand. ApiError(UNAVAILABLE) where KMS cannot be reached."""
+    _get_data_keys()
 
 
-def seal(tenant_id: int, table: str, row: int, text: str) -> bytes:
+def encrypt(tenant_id: int, table: str, row: int, text: str) -> bytes:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # 0.1 s of cold start, for few requests
 
-    key_id = [name for name in _keys() if name != INDEX][-1]
-    nonce = secrets.token_bytes(NONCE)
-    sealed = AESGCM(_keys()[key_id]).encrypt(nonce, text.encode(), _place(tenant_id, table, row, key_id))
+    key_id = [name for name in _get_data_keys() if name != INDEX_KEY_ID][-1]
+    nonce = secrets.token_bytes(NONCE_BYTES)
+    sealed = AESGCM(_get_data_keys()[key_id]).encrypt(
+        nonce, text.encode(), _build_associated_data(tenant_id, table, row, key_id)
+    )
     return key_id.encode() + b":" + nonce + sealed
 
 
-def unseal(tenant_id: int, table: str, row: int, sealed: bytes) -> str:
+def decrypt(tenant_id: int, table: str, row: int, sealed: bytes) -> str:
     """Return the text that was sealed for this row. Raises Unopened for anything else."""
     from cryptography.exceptions import InvalidTag
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
     name, _, rest = sealed.partition(b":")
     key_id = name.decode("ascii", "replace")
-    if key_id == INDEX or key_id not in _keys():
-        raise Unopened(f"no key {key_id[:16]!r}")
+    if key_id == INDEX_KEY_ID or key_id not in _get_data_keys():
+        raise DecryptionError(f"no key {key_id[:16]!r}")
     try:
-        plain = AESGCM(_keys()[key_id]).decrypt(rest[:NONCE], rest[NONCE:], _place(tenant_id, table, row, key_id))
+        plain = AESGCM(_get_data_keys()[key_id]).decrypt(
+            rest[:NONCE_BYTES], rest[NONCE_BYTES:], _build_associated_data(tenant_id, table, row, key_id)
+        )
     except (InvalidTag, ValueError) as error:
-        raise Unopened(f"{table} {row}") from error
+        raise DecryptionError(f"{table} {row}") from error
     return plain.decode()
 
 
-def blind(tenant_id: int, purpose: str, text: str) -> bytes:
+def compute_blind_index(tenant_id: int, purpose: str, text: str) -> bytes:
     """Return 32 bytes that are the same for the same text, and tell nothing of it without the key."""
-    return hmac.digest(_keys()[INDEX], f"{tenant_id}:{purpose}:{text}".encode(), "sha256")
+    return hmac.digest(_get_data_keys()[INDEX_KEY_ID], f"{tenant_id}:{purpose}:{text}".encode(), "sha256")
 
 
-def _place(tenant_id: int, table: str, row: int, key_id: str) -> bytes:
+def _build_associated_data(tenant_id: int, table: str, row: int, key_id: str) -> bytes:
     return f"{tenant_id}:{table}:{row}:{key_id}".encode()
 
 
 @cache
-def _keys() -> dict[str, bytes]:
+def _get_data_keys() -> dict[str, bytes]:
     if settings.data_keys_file:
-        return {name: base64.b64decode(key) for name, key in _pairs(Path(settings.data_keys_file).read_text("ascii"))}
-    return {name: kms.decrypt(wrapped, {"zhenxun": name}) for name, wrapped in _pairs(settings.data_keys)}
+        return {
+            name: base64.b64decode(key)
+            for name, key in _parse_key_pairs(Path(settings.data_keys_file).read_text("ascii"))
+        }
+    return {name: kms.decrypt(wrapped, {"zhenxun": name}) for name, wrapped in _parse_key_pairs(settings.data_keys)}
 
 
-def _pairs(text: str) -> list[tuple[str, str]]:
+def _parse_key_pairs(text: str) -> list[tuple[str, str]]:
     """Read "2026:AQID… index:AQID…"."""
     return [(name, key) for name, _, key in (pair.partition(":") for pair in text.split())]

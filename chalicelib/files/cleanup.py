@@ -10,21 +10,21 @@ from chalicelib.files.models import Upload
 
 logger = logging.getLogger(__name__)
 
-KEPT = clock.DAY
-BATCH = 500
-BUDGET = 8.0  # seconds after which no further batch is begun: the next run goes on
+UPLOAD_RETENTION = clock.DAY
+BATCH_SIZE = 500
+TIME_BUDGET_SECONDS = 8.0  # seconds after which no further batch is begun: the next run goes on
 
 
-def sweep() -> int:
+def delete_expired_uploads() -> int:
     """Delete old uploads, objects first; return how many never became a file. Safe to run twice, also at once.
 
     An object that S3 keeps is passed over, and tried again by the next run.
     """
     started, objects, kept, forgotten = clock.monotonic(), 0, 0, 0
-    while (batch := _batch(kept)) and clock.monotonic() - started < BUDGET:
+    while (batch := _list_batch(kept)) and clock.monotonic() - started < TIME_BUDGET_SECONDS:
         refused = s3.delete([upload.upload_key for upload in batch])
         gone = [upload.file_id for upload in batch if upload.upload_key not in refused]
-        forgotten += _forgotten(gone)
+        forgotten += _mark_swept(gone)
         objects += len(gone)
         kept += len(batch) - len(gone)
     level = logging.WARNING if kept else logging.INFO
@@ -33,9 +33,9 @@ def sweep() -> int:
     return forgotten
 
 
-def _batch(after: int) -> list[Upload]:
-    return mysql.autocommit(lambda tx: store.unswept(tx, clock.now() - KEPT, BATCH, after))
+def _list_batch(after: int) -> list[Upload]:
+    return mysql.run_autocommit(lambda tx: store.list_unswept(tx, clock.now() - UPLOAD_RETENTION, BATCH_SIZE, after))
 
 
-def _forgotten(file_ids: list[int]) -> int:
-    return mysql.transact(lambda tx: store.mark_swept(tx, file_ids, clock.now())) if file_ids else 0
+def _mark_swept(file_ids: list[int]) -> int:
+    return mysql.run_transaction(lambda tx: store.mark_swept(tx, file_ids, clock.now())) if file_ids else 0

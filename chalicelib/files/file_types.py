@@ -3,58 +3,60 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from chalicelib.errors import BAD_PARAMETER, Refused
+from chalicelib.errors import BAD_PARAMETER, ApiError
 from chalicelib.files import magic_numbers
-from chalicelib.files.magic_numbers import Test, begins
+from chalicelib.files.magic_numbers import SignatureTest, build_prefix_test
 
 MB = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class FileKind:
     extension: str
     content_types: tuple[str, ...]  # what browsers say; the first is what we say
-    is_one: Test
-    limit: int = 20 * MB
+    matches: SignatureTest
+    max_bytes: int = 20 * MB
 
 
-_JPEG = (("image/jpeg", "image/jpg"), begins(b"\xff\xd8\xff"))
-KINDS = (
-    Kind("jpg", *_JPEG),
-    Kind("jpeg", *_JPEG),
-    Kind("png", ("image/png",), begins(b"\x89PNG\r\n\x1a\n")),
-    Kind("gif", ("image/gif",), begins(b"GIF87a", b"GIF89a")),
-    Kind("webp", ("image/webp",), magic_numbers.is_webp),
-    Kind("bmp", ("image/bmp", "image/x-ms-bmp"), magic_numbers.is_bmp),
-    Kind("heic", ("image/heic", "image/heif"), magic_numbers.is_heic),
-    Kind("pdf", ("application/pdf",), begins(b"%PDF-")),
-    Kind("amr", ("audio/amr", "audio/amr-wb"), begins(b"#!AMR\n", b"#!AMR-WB\n")),
-    Kind("mp3", ("audio/mpeg", "audio/mp3"), magic_numbers.is_mp3),
-    Kind("m4a", ("audio/mp4", "audio/x-m4a", "audio/m4a"), magic_numbers.is_m4a),
-    Kind("mp4", ("video/mp4",), magic_numbers.is_mp4, 100 * MB),
+_JPEG_SPEC = (("image/jpeg", "image/jpg"), build_prefix_test(b"\xff\xd8\xff"))
+FILE_KINDS = (
+    FileKind("jpg", *_JPEG_SPEC),
+    FileKind("jpeg", *_JPEG_SPEC),
+    FileKind("png", ("image/png",), build_prefix_test(b"\x89PNG\r\n\x1a\n")),
+    FileKind("gif", ("image/gif",), build_prefix_test(b"GIF87a", b"GIF89a")),
+    FileKind("webp", ("image/webp",), magic_numbers.is_webp),
+    FileKind("bmp", ("image/bmp", "image/x-ms-bmp"), magic_numbers.is_bmp),
+    FileKind("heic", ("image/heic", "image/heif"), magic_numbers.is_heic),
+    FileKind("pdf", ("application/pdf",), build_prefix_test(b"%PDF-")),
+    FileKind("amr", ("audio/amr", "audio/amr-wb"), build_prefix_test(b"#!AMR\n", b"#!AMR-WB\n")),
+    FileKind("mp3", ("audio/mpeg", "audio/mp3"), magic_numbers.is_mp3),
+    FileKind("m4a", ("audio/mp4", "audio/x-m4a", "audio/m4a"), magic_numbers.is_m4a),
+    FileKind("mp4", ("video/mp4",), magic_numbers.is_mp4, 100 * MB),
 )
-BY_EXTENSION = {kind.extension: kind for kind in KINDS}
-PICTURES = ("jpg", "jpeg", "png", "gif", "webp")  # of people: what every browser shows
-PICTURE_LIMIT = 5 * MB
-CHAT = tuple(BY_EXTENSION)  # what may be sent in a conversation
+KINDS_BY_EXTENSION = {kind.extension: kind for kind in FILE_KINDS}
+PICTURE_EXTENSIONS = ("jpg", "jpeg", "png", "gif", "webp")  # of people: what every browser shows
+MAX_PICTURE_BYTES = 5 * MB
+CHAT_EXTENSIONS = tuple(KINDS_BY_EXTENSION)  # what may be sent in a conversation
 
 
-def picture(extension: str, content_type: str, size: int | None) -> Kind:
+def require_picture_kind(extension: str, content_type: str, size: int | None) -> FileKind:
     """Return the kind of a person's picture; refused as `agreed`."""
-    return agreed(PICTURES, extension, content_type, size, PICTURE_LIMIT)
+    return require_kind(PICTURE_EXTENSIONS, extension, content_type, size, MAX_PICTURE_BYTES)
 
 
-def agreed(allowed: Sequence[str], extension: str, content_type: str, size: int | None, limit: int = 0) -> Kind:
+def require_kind(
+    allowed: Sequence[str], extension: str, content_type: str, size: int | None, limit: int = 0
+) -> FileKind:
     """Return the kind that all three speak of, with a limit (bytes) below its own where one is given.
 
-    Refused 400, by the name of the field that does not fit.
+    ApiError 400, by the name of the field that does not fit.
     """
-    kind = BY_EXTENSION[extension.lower()] if extension.lower() in allowed else None
+    kind = KINDS_BY_EXTENSION[extension.lower()] if extension.lower() in allowed else None
     if kind is None:
-        raise Refused(BAD_PARAMETER, f"file_extension：只支持 {'、'.join(allowed)}")
-    kind = replace(kind, limit=limit or kind.limit)
+        raise ApiError(BAD_PARAMETER, f"file_extension：只支持 {'、'.join(allowed)}")
+    kind = replace(kind, max_bytes=limit or kind.max_bytes)
     if content_type.lower() not in kind.content_types:
-        raise Refused(BAD_PARAMETER, f"file_type：与扩展名 {kind.extension} 不符")
-    if size is not None and size > kind.limit:
-        raise Refused(BAD_PARAMETER, f"file_size：不能超过 {kind.limit // MB} MB")
+        raise ApiError(BAD_PARAMETER, f"file_type：与扩展名 {kind.extension} 不符")
+    if size is not None and size > kind.max_bytes:
+        raise ApiError(BAD_PARAMETER, f"file_size：不能超过 {kind.max_bytes // MB} MB")
     return kind

@@ -2,9 +2,9 @@
 
 from chalicelib.adapters.aws import s3
 
-LIFE = 30 * 60  # seconds
+LINK_LIFETIME_SECONDS = 30 * 60  # seconds
 
 
-def signed(object_key: str) -> str:
+def sign(object_key: str) -> str:
     """Return a link that anybody who holds it can read for 30 minutes. It asks nobody, so a page may have a hundred."""
-    return s3.link(object_key, LIFE)
+    return s3.presign_download(object_key, LINK_LIFETIME_SECONDS)

@@ -2,18 +2,18 @@
 
 from collections.abc import Callable
 
-ENOUGH = 512  # bytes that these functions want to see
-Test = Callable[[bytes], bool]
+SNIFF_BYTES = 512  # bytes that these functions want to see
+SignatureTest = Callable[[bytes], bool]
 
-HEIC = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"}
+HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"}
 # Names of the container that phones, browsers and recorders write for sound and film alike.
 # https://mp4ra.org/registered-types/brands
-GENERIC = {b"isom", b"mp41", b"mp42", b"avc1", b"dash", b"MSNV", *(b"iso%d" % n for n in range(2, 10))}
-GENERIC |= {b"3gp%d" % n for n in range(4, 8)}
-M4A, M4V = {b"M4A ", b"M4B "}, {b"M4V ", b"M4VH", b"M4VP"}
+GENERIC_BRANDS = {b"isom", b"mp41", b"mp42", b"avc1", b"dash", b"MSNV", *(b"iso%d" % n for n in range(2, 10))}
+GENERIC_BRANDS |= {b"3gp%d" % n for n in range(4, 8)}
+M4A_BRANDS, M4V_BRANDS = {b"M4A ", b"M4B "}, {b"M4V ", b"M4VH", b"M4VP"}
 
 
-def begins(*marks: bytes) -> Test:
+def build_prefix_test(*marks: bytes) -> SignatureTest:
     return lambda first: first.startswith(marks)
 
 
@@ -37,25 +37,25 @@ def is_mp3(first: bytes) -> bool:
 
 def is_heic(first: bytes) -> bool:
     """The general brand may come first, and the codec's among the compatible ones."""
-    return bool(HEIC & set(_brands(first)))
+    return bool(HEIC_BRANDS & set(_parse_brands(first)))
 
 
 def is_m4a(first: bytes) -> bool:
-    return _major(first) in M4A | GENERIC
+    return _get_major_brand(first) in M4A_BRANDS | GENERIC_BRANDS
 
 
 def is_mp4(first: bytes) -> bool:
-    return _major(first) in M4V | GENERIC
+    return _get_major_brand(first) in M4V_BRANDS | GENERIC_BRANDS
 
 
-def _major(first: bytes) -> bytes:
-    return next(iter(_brands(first)), b"")
+def _get_major_brand(first: bytes) -> bytes:
+    return next(iter(_parse_brands(first)), b"")
 
 
-def _brands(first: bytes) -> list[bytes]:
+def _parse_brands(first: bytes) -> list[bytes]:
     """The brands of an ISO base media file, the major one first; none where it is no such file."""
     length = int.from_bytes(first[:4], "big")
     if first[4:8] != b"ftyp" or length < 16:
         return []
-    compatible = first[16 : min(length, ENOUGH)]
+    compatible = first[16 : min(length, SNIFF_BYTES)]
     return [first[8:12], *(compatible[n : n + 4] for n in range(0, len(compatible) - 3, 4))]

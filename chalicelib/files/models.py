@@ -2,16 +2,16 @@
 
 from dataclasses import dataclass
 
-from chalicelib.adapters.aws.s3 import Form
-from chalicelib.files.file_types import BY_EXTENSION, Kind
+from chalicelib.adapters.aws.s3 import UploadForm
+from chalicelib.files.file_types import KINDS_BY_EXTENSION, FileKind
 
 
 @dataclass(frozen=True, slots=True)
-class Ticket:
+class UploadTicket:
     """Leave to upload one file: its number, and the form that a browser posts to S3."""
 
     file_id: int
-    form: Form
+    form: UploadForm
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,8 @@ class Upload:
     size: int
 
     @property
-    def kind(self) -> Kind:
-        return BY_EXTENSION[self.extension]
+    def kind(self) -> FileKind:
+        return KINDS_BY_EXTENSION[self.extension]
 
-    def file(self) -> File:
+    def to_file(self) -> File:
         return File(self.file_id, self.object_key, self.kind.content_types[0], self.size)

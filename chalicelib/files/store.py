@@ -1,12 +1,12 @@
 """Uploads and files in MySQL. Nothing is decided here."""
 
 from chalicelib.adapters.mysql import Row, Tx
-from chalicelib.files.file_types import Kind
+from chalicelib.files.file_types import FileKind
 from chalicelib.files.models import Upload
 
 
 def insert(
-    tx: Tx, tenant_id: int, uploader: str, place: str, kind: Kind, sizes: tuple[int, int], upload_key: str, now: int
+    tx: Tx, tenant_id: int, uploader: str, place: str, kind: FileKind, sizes: tuple[int, int], upload_key: str, now: int
 ) -> int:
     """Return the new file_id."""
     return tx.insert(
@@ -28,7 +28,7 @@ def insert(
 
 def find(tx: Tx, tenant_id: int, uploader: str, file_id: int, place: str | None = None) -> Upload | None:
     """Return somebody's own upload; None also where it was for another place than the one given."""
-    row = tx.one(
+    row = tx.fetch_one(
         """
         SELECT file_id, tenant_id, place, extension, smallest, largest, upload_key, object_key, size FROM files
         WHERE file_id = %(file_id)s AND tenant_id = %(tenant_id)s AND uploader = %(uploader)s
@@ -39,24 +39,24 @@ def find(tx: Tx, tenant_id: int, uploader: str, file_id: int, place: str | None 
         uploader=uploader.encode(),
         place=place.encode() if place is not None else None,
     )
-    return _upload(row) if row else None
+    return _build_upload(row) if row else None
 
 
 def find_by_key(tx: Tx, upload_key: str) -> Upload | None:
     """Return the upload that an object belongs to, whoever's it is."""
-    row = tx.one(
+    row = tx.fetch_one(
         """
         SELECT file_id, tenant_id, place, extension, smallest, largest, upload_key, object_key, size FROM files
         WHERE upload_key = %(upload_key)s
         """,
         upload_key=upload_key.encode(),
     )
-    return _upload(row) if row else None
+    return _build_upload(row) if row else None
 
 
-def waiting(tx: Tx, tenant_id: int, uploader: str, place: str, since: int) -> int | None:
+def find_waiting(tx: Tx, tenant_id: int, uploader: str, place: str, since: int) -> int | None:
     """Return the file_id of somebody's newest upload for a place, where it waits since no longer than an instant."""
-    row = tx.one(
+    row = tx.fetch_one(
         """
         SELECT file_id, object_key FROM files
         WHERE uploader = %(uploader)s AND tenant_id = %(tenant_id)s AND place = %(place)s AND created_at > %(since)s
@@ -72,7 +72,7 @@ def waiting(tx: Tx, tenant_id: int, uploader: str, place: str, since: int) -> in
 
 def confirm(tx: Tx, file_id: int, object_key: str, size: int, now: int) -> None:
     """Make a waiting upload a file. One that is a file already stays the file it is."""
-    tx.run(
+    tx.execute(
         """
         UPDATE files SET object_key = %(object_key)s, size = %(size)s, confirmed_at = %(now)s
         WHERE file_id = %(file_id)s AND object_key IS NULL
@@ -84,9 +84,9 @@ def confirm(tx: Tx, file_id: int, object_key: str, size: int, now: int) -> None:
     )
 
 
-def unswept(tx: Tx, before: int, limit: int, after: int) -> list[Upload]:
+def list_unswept(tx: Tx, before: int, limit: int, after: int) -> list[Upload]:
     """Return the oldest uploads made before an instant whose uploaded object may still be there, after so many."""
-    rows = tx.all(
+    rows = tx.fetch_all(
         """
         SELECT file_id, tenant_id, place, extension, smallest, largest, upload_key, object_key, size FROM files
         WHERE swept_at IS NULL AND created_at < %(before)s
@@ -96,16 +96,16 @@ def unswept(tx: Tx, before: int, limit: int, after: int) -> list[Upload]:
         limit=limit,
         after=after,
     )
-    return [_upload(row) for row in rows]
+    return [_build_upload(row) for row in rows]
 
 
 def mark_swept(tx: Tx, file_ids: list[int], now: int) -> int:
     """The uploaded objects are gone: forget the uploads that became no file; return how many did not."""
-    forgotten = tx.run("DELETE FROM files WHERE file_id IN %(file_ids)s AND object_key IS NULL", file_ids=file_ids)
-    tx.run("UPDATE files SET swept_at = %(now)s WHERE file_id IN %(file_ids)s", now=now, file_ids=file_ids)
+    forgotten = tx.execute("DELETE FROM files WHERE file_id IN %(file_ids)s AND object_key IS NULL", file_ids=file_ids)
+    tx.execute("UPDATE files SET swept_at = %(now)s WHERE file_id IN %(file_ids)s", now=now, file_ids=file_ids)
     return forgotten
 
 
-def _upload(row: Row) -> Upload:
+def _build_upload(row: Row) -> Upload:
     keys = {name: (row[name] or b"").decode() for name in ("place", "upload_key", "object_key")}
     return Upload(**{**row, **keys, "size": row["size"] or 0})

@@ -6,16 +6,22 @@ from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.adapters.aws import s3
 from chalicelib.files import store
-from chalicelib.files.file_types import Kind
-from chalicelib.files.models import Ticket
+from chalicelib.files.file_types import FileKind
+from chalicelib.files.models import UploadTicket
 
-LIFE = 15 * 60  # seconds
+TICKET_LIFETIME_SECONDS = 15 * 60  # seconds
 
 
-def issue(tenant_id: int, uploader: str, place: str, kind: Kind, content_type: str, size: int | None) -> Ticket:
+def issue(
+    tenant_id: int, uploader: str, place: str, kind: FileKind, content_type: str, size: int | None
+) -> UploadTicket:
     """Return a form for one file of a kind, of exactly that size (bytes) where it is given. No request goes to S3."""
-    smallest, largest = (size, size) if size else (1, kind.limit)
+    smallest, largest = (size, size) if size else (1, kind.max_bytes)
     upload_key = f"{tenant_id}/uploads/{secrets.token_urlsafe(18)}.{kind.extension}"
     now, sizes = clock.now(), (smallest, largest)
-    file_id = mysql.autocommit(lambda tx: store.insert(tx, tenant_id, uploader, place, kind, sizes, upload_key, now))
-    return Ticket(file_id, s3.form(upload_key, content_type.lower(), smallest, largest, LIFE))
+    file_id = mysql.run_autocommit(
+        lambda tx: store.insert(tx, tenant_id, uploader, place, kind, sizes, upload_key, now)
+    )
+    return UploadTicket(
+        file_id, s3.build_upload_form(upload_key, content_type.lower(), smallest, largest, TICKET_LIFETIME_SECONDS)
+    )

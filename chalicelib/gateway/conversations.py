@@ -1,7 +1,7 @@
 """Conversations as their participants make, find, join and leave them."""
 
 from chalicelib import errors
-from chalicelib.errors import Refused
+from chalicelib.errors import ApiError
 from chalicelib.gateway.models import (
     Conversation,
     ConversationDetail,
@@ -14,15 +14,15 @@ from chalicelib.gateway.models import (
 from chalicelib.identity import session_names
 from chalicelib.identity.callers import Caller
 from chalicelib.messaging import membership
-from chalicelib.messaging.membership import CLIENT
+from chalicelib.messaging.membership import KIND_CLIENT
 
-TYPES = range(16)
+CONVERSATION_TYPES = range(16)
 
 
 def create(caller: Caller, wanted: ConversationWanted, key: str | None) -> ConversationNamed:
     """Make a conversation that others may join by its id; the caller is in it."""
-    kind = checked_type(wanted)
-    made = membership.create(caller.tenant_id, CLIENT, kind, caller.principal, [caller.principal], key)
+    kind = require_type(wanted)
+    made = membership.create(caller.tenant_id, KIND_CLIENT, kind, caller.principal, [caller.principal], key)
     return ConversationNamed(ConversationId=made)
 
 
@@ -38,33 +38,33 @@ def leave(caller: Caller, asked: Conversation) -> ConversationNamed:
 
 def check_joined(caller: Caller, asked: Conversation) -> Joined:
     """Tell a stranger nothing else than one who asks for what is not there."""
-    return Joined(Joined=membership.detail(caller.tenant_id, asked.conversation_id, caller.principal) is not None)
+    return Joined(Joined=membership.find_summary(caller.tenant_id, asked.conversation_id, caller.principal) is not None)
 
 
-def joined(caller: Caller, asked: OwnSession) -> Conversations:
-    """Refused 403 for anybody else's conversations."""
-    if asked.session_id not in ("", caller.principal, session_names.shown(caller.principal)):
-        raise Refused(errors.NOT_ALLOWED, "只能查询本人加入的会话")
-    return Conversations(Conversations=membership.joined(caller.tenant_id, caller.principal))
+def list_joined(caller: Caller, asked: OwnSession) -> Conversations:
+    """ApiError 403 for anybody else's conversations."""
+    if asked.session_id not in ("", caller.principal, session_names.format_principal(caller.principal)):
+        raise ApiError(errors.NOT_ALLOWED, "只能查询本人加入的会话")
+    return Conversations(Conversations=membership.list_joined(caller.tenant_id, caller.principal))
 
 
-def detail(caller: Caller, asked: Conversation) -> ConversationDetail:
-    found = membership.detail(caller.tenant_id, asked.conversation_id, caller.principal)
+def get_detail(caller: Caller, asked: Conversation) -> ConversationDetail:
+    found = membership.find_summary(caller.tenant_id, asked.conversation_id, caller.principal)
     if found is None:
-        raise Refused(errors.NOT_FOUND, "会话不存在")
-    last_id, sender, sent_at = found.last or ("", "", None)
+        raise ApiError(errors.NOT_FOUND, "会话不存在")
+    last_id, sender, sent_at = found.last_message or ("", "", None)
     return ConversationDetail(
         ConversationID=asked.conversation_id,
         LastMsgID=last_id,
         LastSendTime=sent_at,
         IsDelete=found.hidden,
         ConversationType=found.type,
-        LastSendSession=session_names.shown(sender),
+        LastSendSession=session_names.format_principal(sender),
         IsArchive=found.archived,
     )
 
 
-def checked_type(wanted: ConversationWanted) -> int:
-    if wanted.conversation_type not in TYPES:
-        raise Refused(errors.CONVERSATION_TYPE)
+def require_type(wanted: ConversationWanted) -> int:
+    if wanted.conversation_type not in CONVERSATION_TYPES:
+        raise ApiError(errors.CONVERSATION_TYPE)
     return wanted.conversation_type

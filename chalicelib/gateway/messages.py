@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from chalicelib import errors
-from chalicelib.errors import Refused
+from chalicelib.errors import ApiError
 from chalicelib.gateway.models import (
     Around,
     Conversation,
@@ -16,63 +16,65 @@ from chalicelib.gateway.models import (
 )
 from chalicelib.identity.callers import DOCTOR, Caller
 from chalicelib.messaging import log, msg_data, reading
-from chalicelib.messaging.models import Draft, Message
+from chalicelib.messaging.models import Message, NewMessage
 from chalicelib.messaging.reading import Page
 
-PAGE, MOST = 30, 500  # messages; both are the protocol's
+PAGE_SIZE, MAX_RANGE_SIZE = 30, 500  # messages; both are the protocol's
 
 
 def send(caller: Caller, text: Text, key: str | None) -> Sent:
     """Say something wherever the caller has a seat."""
     sent = (text.content, "send_msg", key or text.client_msg_id, text.type)
-    draft = Draft(*sent, status=text.status, answers=caller.kind == DOCTOR)
+    draft = NewMessage(*sent, status=text.status, notify_if_unread=caller.role == DOCTOR)
     return Sent(MsgID=log.append(caller.tenant_id, None, text.conversation_id, caller.principal, draft).id)
 
 
-def newest(caller: Caller, asked: NewestMessages) -> Messages:
+def list_newest(caller: Caller, asked: NewestMessages) -> Messages:
     """Return the newest page, which counts as read."""
-    page = _newest(caller, asked.conversation_id, PAGE)
-    reading.read_up_to(asked.conversation_id, page)
-    return _ordered(asked, page.messages)
+    page = _fetch_newest_page(caller, asked.conversation_id, PAGE_SIZE)
+    reading.mark_read(asked.conversation_id, page)
+    return _build_messages(asked, page.messages)
 
 
-def last(caller: Caller, asked: NewestMessages) -> Messages:
-    return _ordered(asked, _newest(caller, asked.conversation_id, 1).messages)
+def list_last(caller: Caller, asked: NewestMessages) -> Messages:
+    return _build_messages(asked, _fetch_newest_page(caller, asked.conversation_id, 1).messages)
 
 
-def last_id(caller: Caller, asked: Conversation) -> NewestMessageId:
-    page = _newest(caller, asked.conversation_id, 1)
+def get_last_id(caller: Caller, asked: Conversation) -> NewestMessageId:
+    page = _fetch_newest_page(caller, asked.conversation_id, 1)
     return NewestMessageId(MsgId=page.messages[0].id if page.messages else "")
 
 
-def before(caller: Caller, asked: Around) -> Messages:
+def list_before(caller: Caller, asked: Around) -> Messages:
     """Return the page that ends with a message."""
-    return _ordered(asked, _span(caller, asked, "", asked.msg_id, PAGE, newest_first=True))
+    return _build_messages(asked, _list_range(caller, asked, "", asked.msg_id, PAGE_SIZE, newest_first=True))
 
 
-def after(caller: Caller, asked: Around) -> Messages:
+def list_after(caller: Caller, asked: Around) -> Messages:
     """Return the page that begins with a message."""
-    return _ordered(asked, _span(caller, asked, asked.msg_id, "", PAGE, newest_first=False))
+    return _build_messages(asked, _list_range(caller, asked, asked.msg_id, "", PAGE_SIZE, newest_first=False))
 
 
-def between(caller: Caller, asked: Span) -> Messages:
+def list_between(caller: Caller, asked: Span) -> Messages:
     """Return what lies between two messages, from the end that the order begins with."""
     low, high = asked.start_msg_id or "", asked.end_msg_id or ""
-    return _ordered(asked, _span(caller, asked, low, high, MOST, newest_first=asked.desc))
+    return _build_messages(asked, _list_range(caller, asked, low, high, MAX_RANGE_SIZE, newest_first=asked.desc))
 
 
-def _newest(caller: Caller, public_id: str, limit: int) -> Page:
+def _fetch_newest_page(caller: Caller, public_id: str, limit: int) -> Page:
     """Two tenants may each have a session:abc, so that a seat says nothing without its tenant."""
-    page, _ = reading.newest(public_id, caller.principal, limit)
-    if page.seat is None or page.tenant_id != caller.tenant_id:
-        raise Refused(errors.NOT_FOUND, "会话不存在")
+    page, _ = reading.fetch_newest_page(public_id, caller.principal, limit)
+    if page.participant is None or page.tenant_id != caller.tenant_id:
+        raise ApiError(errors.NOT_FOUND, "会话不存在")
     return page
 
 
-def _span(caller: Caller, asked: Conversation, low: str, high: str, limit: int, *, newest_first: bool) -> list[Message]:
-    return reading.span(caller.tenant_id, asked.conversation_id, caller.principal, low, high, limit, newest_first)
+def _list_range(
+    caller: Caller, asked: Conversation, low: str, high: str, limit: int, *, newest_first: bool
+) -> list[Message]:
+    return reading.list_range(caller.tenant_id, asked.conversation_id, caller.principal, low, high, limit, newest_first)
 
 
-def _ordered(asked: NewestMessages, messages: Iterable[Message]) -> Messages:
+def _build_messages(asked: NewestMessages, messages: Iterable[Message]) -> Messages:
     in_order = sorted(messages, key=lambda message: message.seq, reverse=asked.desc)
-    return Messages(Msg=[msg_data.of_message(asked.conversation_id, message) for message in in_order])
+    return Messages(Msg=[msg_data.build_msg_data(asked.conversation_id, message) for message in in_order])

@@ -4,68 +4,79 @@ from typing import Annotated
 
 from pydantic import AliasChoices, Field
 
-from chalicelib.http.fields import ChatText, MessageId, MessageIdIfAny, PublicId, RetryKey, SessionId, Whole, Wire
+from chalicelib.http.fields import (
+    ChatText,
+    IdempotencyKey,
+    MessageId,
+    OptionalMessageId,
+    PublicId,
+    SafeInt,
+    SessionId,
+    WireModel,
+)
 from chalicelib.messaging.msg_data import MsgData
 
-CONVERSATION = "87ba7679-b682-47e7-8499-0385dda22b66"
-MSG_ID = "EDCZL-SY32-243Y-VWQ"
-SESSION = "50864896-8136-4a43-8a48-1d3325a7f78f"
-SENT_AT = 1698119710632897
-THE_CONVERSATION = AliasChoices("conversation_id", "ConversationId", "ConversationID")
-THE_MESSAGE = AliasChoices("msg_id", "MsgId", "MsgID")
+CONVERSATION_ID_EXAMPLE = "87ba7679-b682-47e7-8499-0385dda22b66"
+MSG_ID_EXAMPLE = "EDCZL-SY32-243Y-VWQ"
+SESSION_ID_EXAMPLE = "50864896-8136-4a43-8a48-1d3325a7f78f"
+SENT_AT_EXAMPLE = 1698119710632897
+CONVERSATION_ID_ALIASES = AliasChoices("conversation_id", "ConversationId", "ConversationID")
+MSG_ID_ALIASES = AliasChoices("msg_id", "MsgId", "MsgID")
 
-ConversationType = Annotated[Whole, Field(json_schema_extra={"minimum": 0, "maximum": 15}, examples=[0])]
-Sessions = Annotated[list[SessionId], Field(max_length=500, json_schema_extra={"minItems": 1}, examples=[[SESSION]])]
-Own = Annotated[Whole, Field(ge=0, le=255, description="由客户端自定，原样返回")]
-Newest = Annotated[bool, Field(description="true 为从新到旧，false 为从旧到新", examples=[False])]
-
-
-class TokenRequest(Wire):
-    session: SessionId = Field(examples=[SESSION])
-    platform: Whole = Field(0, ge=0, le=255, examples=[1])
+ConversationType = Annotated[SafeInt, Field(json_schema_extra={"minimum": 0, "maximum": 15}, examples=[0])]
+SessionIds = Annotated[
+    list[SessionId], Field(max_length=500, json_schema_extra={"minItems": 1}, examples=[[SESSION_ID_EXAMPLE]])
+]
+ClientDefinedNumber = Annotated[SafeInt, Field(ge=0, le=255, description="由客户端自定，原样返回")]
+DescendingOrder = Annotated[bool, Field(description="true 为从新到旧，false 为从旧到新", examples=[False])]
 
 
-class Conversation(Wire):
-    conversation_id: PublicId = Field(validation_alias=THE_CONVERSATION, examples=[CONVERSATION])
+class TokenRequest(WireModel):
+    session: SessionId = Field(examples=[SESSION_ID_EXAMPLE])
+    platform: SafeInt = Field(0, ge=0, le=255, examples=[1])
+
+
+class Conversation(WireModel):
+    conversation_id: PublicId = Field(validation_alias=CONVERSATION_ID_ALIASES, examples=[CONVERSATION_ID_EXAMPLE])
 
 
 class Text(Conversation):
     content: ChatText = Field(examples=["医生您好，我发烧两天了。"])
-    type: Own = Field(0, examples=[0])
-    status: Own = Field(0, examples=[0])
-    client_msg_id: RetryKey | None = None
+    type: ClientDefinedNumber = Field(0, examples=[0])
+    status: ClientDefinedNumber = Field(0, examples=[0])
+    client_msg_id: IdempotencyKey | None = None
 
 
-class Sent(Wire):
-    MsgID: str = Field(examples=[MSG_ID])
+class Sent(WireModel):
+    MsgID: str = Field(examples=[MSG_ID_EXAMPLE])
 
 
-class ConversationWanted(Wire):
+class ConversationWanted(WireModel):
     conversation_type: ConversationType = 0
 
 
 class ConversationOfMembers(ConversationWanted):
-    sessions: Sessions
+    sessions: SessionIds
 
 
 class Members(Conversation):
-    sessions: Sessions
+    sessions: SessionIds
 
 
-class Archiving(Wire):
-    conversation_ids: list[PublicId] = Field(min_length=1, max_length=500, examples=[[CONVERSATION]])
+class Archiving(WireModel):
+    conversation_ids: list[PublicId] = Field(min_length=1, max_length=500, examples=[[CONVERSATION_ID_EXAMPLE]])
     is_archive: bool = Field(examples=[True])
 
 
-class ConversationNamed(Wire):
-    ConversationId: str = Field(examples=[CONVERSATION])
+class ConversationNamed(WireModel):
+    ConversationId: str = Field(examples=[CONVERSATION_ID_EXAMPLE])
 
 
-class Joined(Wire):
+class Joined(WireModel):
     Joined: bool = Field(examples=[True])
 
 
-class OwnSession(Wire):
+class OwnSession(WireModel):
     session_id: str = Field(
         "",
         max_length=136,
@@ -75,36 +86,36 @@ class OwnSession(Wire):
     )
 
 
-class Conversations(Wire):
-    Conversations: list[str] = Field(examples=[[CONVERSATION]])
+class Conversations(WireModel):
+    Conversations: list[str] = Field(examples=[[CONVERSATION_ID_EXAMPLE]])
 
 
-class ConversationDetail(Wire):
-    ConversationID: str = Field(examples=[CONVERSATION])
-    LastMsgID: str = Field(description="没有消息时为空", examples=[MSG_ID])
-    LastSendTime: int | None = Field(description="微秒；没有消息时为 null", examples=[SENT_AT])
+class ConversationDetail(WireModel):
+    ConversationID: str = Field(examples=[CONVERSATION_ID_EXAMPLE])
+    LastMsgID: str = Field(description="没有消息时为空", examples=[MSG_ID_EXAMPLE])
+    LastSendTime: int | None = Field(description="微秒；没有消息时为 null", examples=[SENT_AT_EXAMPLE])
     IsDelete: bool = Field(description="本人已从列表中删除，有新消息时恢复", examples=[False])
     ConversationType: int = Field(examples=[0])
-    LastSendSession: str = Field(description="没有消息时为空", examples=[SESSION])
+    LastSendSession: str = Field(description="没有消息时为空", examples=[SESSION_ID_EXAMPLE])
     IsArchive: bool = Field(examples=[False])
 
 
-class NewestMessageId(Wire):
-    MsgId: str = Field(description="没有消息时为空", examples=[MSG_ID])
+class NewestMessageId(WireModel):
+    MsgId: str = Field(description="没有消息时为空", examples=[MSG_ID_EXAMPLE])
 
 
 class NewestMessages(Conversation):
-    desc: Newest = False
+    desc: DescendingOrder = False
 
 
 class Around(NewestMessages):
-    msg_id: MessageId = Field(validation_alias=THE_MESSAGE, examples=[MSG_ID])
+    msg_id: MessageId = Field(validation_alias=MSG_ID_ALIASES, examples=[MSG_ID_EXAMPLE])
 
 
 class Span(NewestMessages):
-    start_msg_id: MessageIdIfAny = Field(None, description="为空则从第一条起", examples=[MSG_ID])
-    end_msg_id: MessageIdIfAny = Field(None, description="为空则到最后一条止", examples=[""])
+    start_msg_id: OptionalMessageId = Field(None, description="为空则从第一条起", examples=[MSG_ID_EXAMPLE])
+    end_msg_id: OptionalMessageId = Field(None, description="为空则到最后一条止", examples=[""])
 
 
-class Messages(Wire):
+class Messages(WireModel):
     Msg: list[MsgData]

@@ -23,15 +23,17 @@ from chalicelib.gateway.models import (
     TokenRequest,
 )
 from chalicelib.gateway.notify import listening, poll, sse
-from chalicelib.gateway.notify.models import Listening, Several, Single
-from chalicelib.http.routing import Key, LastEvent, Raw, Routes
-from chalicelib.identity.callers import PARTICIPANTS, SERVICE, Caller
+from chalicelib.gateway.notify.models import ListenQuery, Several, Single
+from chalicelib.http.routing import IdempotencyKeyHeader, LastEventIdHeader, RawContent, Routes
+from chalicelib.identity.callers import PARTICIPANT_ROLES, SERVICE, Caller
 
 routes = Routes(__name__)
 
 
-@routes.get("/notify", callers=PARTICIPANTS, refusals=[PROTOCOL], raw=sse.CONTENT_TYPE)
-def notify(caller: Caller, query: Listening, last_event: LastEvent, time_left: float) -> Single | Several | Raw | None:
+@routes.get("/notify", callers=PARTICIPANT_ROLES, refusals=[PROTOCOL], raw=sse.CONTENT_TYPE)
+def notify(
+    caller: Caller, query: ListenQuery, last_event: LastEventIdHeader, time_left: float
+) -> Single | Several | RawContent | None:
     """消息推送服务
 
     What is new for the caller, in all conversations. poll answers as soon as there is something: one message, or with
@@ -41,14 +43,18 @@ def notify(caller: Caller, query: Listening, last_event: LastEvent, time_left: f
     history (an answer without MsgId where there is nothing else). Each entry's PreId is the message before it in its
     conversation. events=1 brings what is no message: withdrawals (Type 1000), read positions (1001) and others.
     """
-    transport = listening.checked(query)
+    transport = listening.require_transport(query)
     if transport == "sse":
-        return sse.stream(caller, query, last_event, time_left)
-    return poll.several(caller, query, query.limit, time_left) if query.limit else poll.one(caller, query, time_left)
+        return sse.build_stream(caller, query, last_event, time_left)
+    return (
+        poll.wait_for_several(caller, query, query.limit, time_left)
+        if query.limit
+        else poll.wait_for_one(caller, query, time_left)
+    )
 
 
-@routes.post("/send_msg", callers=PARTICIPANTS, refusals=[NOT_FOUND, CONFLICT])
-def send_msg(caller: Caller, body: Text, key: Key) -> Sent:
+@routes.post("/send_msg", callers=PARTICIPANT_ROLES, refusals=[NOT_FOUND, CONFLICT])
+def send_msg(caller: Caller, body: Text, key: IdempotencyKeyHeader) -> Sent:
     """发送消息
 
     To any conversation that the caller takes part in, consultations among them; 403 where it is archived. Sent again
@@ -57,28 +63,28 @@ def send_msg(caller: Caller, body: Text, key: Key) -> Sent:
     return messages.send(caller, body, key)
 
 
-@routes.post("/check_joined_conversation", callers=PARTICIPANTS)
+@routes.post("/check_joined_conversation", callers=PARTICIPANT_ROLES)
 def check_joined_conversation(caller: Caller, body: Conversation) -> Joined:
     """检查当前用户是否在会话中"""
     return conversations.check_joined(caller, body)
 
 
-@routes.post("/get_joined_conversation", callers=PARTICIPANTS)
+@routes.post("/get_joined_conversation", callers=PARTICIPANT_ROLES)
 def get_joined_conversation(caller: Caller, body: OwnSession) -> Conversations:
     """获取当前用户加入的会话列表
 
     All of the caller's own conversations, the youngest first; 403 where SessionId is somebody else.
     """
-    return conversations.joined(caller, body)
+    return conversations.list_joined(caller, body)
 
 
-@routes.post("/get_conversation_detail", callers=PARTICIPANTS, refusals=[NOT_FOUND])
+@routes.post("/get_conversation_detail", callers=PARTICIPANT_ROLES, refusals=[NOT_FOUND])
 def get_conversation_detail(caller: Caller, body: Conversation) -> ConversationDetail:
     """获取会话信息"""
-    return conversations.detail(caller, body)
+    return conversations.get_detail(caller, body)
 
 
-@routes.post("/join_conversation", callers=PARTICIPANTS, refusals=[NOT_FOUND, CONFLICT])
+@routes.post("/join_conversation", callers=PARTICIPANT_ROLES, refusals=[NOT_FOUND, CONFLICT])
 def join_conversation(caller: Caller, body: Conversation) -> ConversationNamed:
     """加入会话
 
@@ -88,8 +94,8 @@ def join_conversation(caller: Caller, body: Conversation) -> ConversationNamed:
     return conversations.join(caller, body)
 
 
-@routes.post("/create_conversation", callers=PARTICIPANTS, refusals=[CONFLICT, CONVERSATION_TYPE])
-def create_conversation(caller: Caller, body: ConversationWanted, key: Key) -> ConversationNamed:
+@routes.post("/create_conversation", callers=PARTICIPANT_ROLES, refusals=[CONFLICT, CONVERSATION_TYPE])
+def create_conversation(caller: Caller, body: ConversationWanted, key: IdempotencyKeyHeader) -> ConversationNamed:
     """创建会话
 
     The caller is its first member; whoever knows its id may join. Asked again with the same Idempotency-Key it is
@@ -98,7 +104,7 @@ def create_conversation(caller: Caller, body: ConversationWanted, key: Key) -> C
     return conversations.create(caller, body, key)
 
 
-@routes.post("/leave_conversation", callers=PARTICIPANTS, refusals=[NOT_FOUND])
+@routes.post("/leave_conversation", callers=PARTICIPANT_ROLES, refusals=[NOT_FOUND])
 def leave_conversation(caller: Caller, body: Conversation) -> ConversationNamed:
     """离开会话
 
@@ -107,55 +113,55 @@ def leave_conversation(caller: Caller, body: Conversation) -> ConversationNamed:
     return conversations.leave(caller, body)
 
 
-@routes.post("/get_lastone_msgid", callers=PARTICIPANTS, refusals=[NOT_FOUND])
+@routes.post("/get_lastone_msgid", callers=PARTICIPANT_ROLES, refusals=[NOT_FOUND])
 def get_lastone_msgid(caller: Caller, body: Conversation) -> NewestMessageId:
     """获取会话的最后一条消息ID"""
-    return messages.last_id(caller, body)
+    return messages.get_last_id(caller, body)
 
 
-@routes.post("/get_conversation_msg_by_range", callers=PARTICIPANTS, refusals=[NOT_FOUND])
+@routes.post("/get_conversation_msg_by_range", callers=PARTICIPANT_ROLES, refusals=[NOT_FOUND])
 def get_conversation_msg_by_range(caller: Caller, body: Span) -> Messages:
     """获取会话指定消息ID范围的信息
 
     Both ids are included; an empty one is an open end. At most 500 messages: the first of the order asked for.
     """
-    return messages.between(caller, body)
+    return messages.list_between(caller, body)
 
 
-@routes.post("/get_conversation_30msg_before_the_id", callers=PARTICIPANTS, refusals=[NOT_FOUND])
+@routes.post("/get_conversation_30msg_before_the_id", callers=PARTICIPANT_ROLES, refusals=[NOT_FOUND])
 def get_conversation_30msg_before_the_id(caller: Caller, body: Around) -> Messages:
     """获取指定消息ID之前的30条消息
 
     That message and the 29 before it.
     """
-    return messages.before(caller, body)
+    return messages.list_before(caller, body)
 
 
-@routes.post("/get_conversation_30msg_after_the_id", callers=PARTICIPANTS, refusals=[NOT_FOUND])
+@routes.post("/get_conversation_30msg_after_the_id", callers=PARTICIPANT_ROLES, refusals=[NOT_FOUND])
 def get_conversation_30msg_after_the_id(caller: Caller, body: Around) -> Messages:
     """获取指定消息ID之后的30条消息
 
     That message and the 29 after it.
     """
-    return messages.after(caller, body)
+    return messages.list_after(caller, body)
 
 
-@routes.post("/get_conversation_last_30_msg", callers=PARTICIPANTS, refusals=[NOT_FOUND])
+@routes.post("/get_conversation_last_30_msg", callers=PARTICIPANT_ROLES, refusals=[NOT_FOUND])
 def get_conversation_last_30_msg(caller: Caller, body: NewestMessages) -> Messages:
     """获取会话的最后30条消息
 
     They count as read by the caller.
     """
-    return messages.newest(caller, body)
+    return messages.list_newest(caller, body)
 
 
-@routes.post("/get_conversation_lastone_msg", callers=PARTICIPANTS, refusals=[NOT_FOUND])
+@routes.post("/get_conversation_lastone_msg", callers=PARTICIPANT_ROLES, refusals=[NOT_FOUND])
 def get_conversation_lastone_msg(caller: Caller, body: NewestMessages) -> Messages:
     """获取会话最后一条消息
 
     A list of one, or of none where nothing was said yet. Does not count as reading.
     """
-    return messages.last(caller, body)
+    return messages.list_last(caller, body)
 
 
 @routes.post("/inner/get_token", callers=[SERVICE], refusals=[NOT_FOUND])
@@ -165,13 +171,15 @@ def get_token(caller: Caller, body: TokenRequest) -> str:
     Signs somebody in on behalf of the hospital's own system. `12` or `user:12` is the account or member of staff
     of that id, with that person's own rights; any other string is a user of that system, known here by it alone.
     """
-    return internal.get_token(caller, body)
+    return internal.issue_token(caller, body)
 
 
 @routes.post(
     "/inner/create_conversation", callers=[SERVICE], refusals=[NOT_FOUND, CONFLICT, CONVERSATION_TYPE, NO_MEMBERS]
 )
-def inner_create_conversation(caller: Caller, body: ConversationOfMembers, key: Key) -> ConversationNamed:
+def inner_create_conversation(
+    caller: Caller, body: ConversationOfMembers, key: IdempotencyKeyHeader
+) -> ConversationNamed:
     """创建会话并初始化成员
 
     Only /inner/join_conversation lets others in. Members are named as in get_token; 404 for a number that is nobody's.
@@ -186,7 +194,7 @@ def inner_kickout_conversation(caller: Caller, body: Members) -> ConversationNam
 
     They read nothing more, and come back only by /inner/join_conversation. Who is no member changes nothing.
     """
-    return internal.kick_out(caller, body)
+    return internal.remove_members(caller, body)
 
 
 @routes.post("/inner/join_conversation", callers=[SERVICE], refusals=[NOT_FOUND, CONFLICT, NO_MEMBERS])
@@ -195,7 +203,7 @@ def inner_join_conversation(caller: Caller, body: Members) -> ConversationNamed:
 
     All of them, or none where they would be more than 500 (409).
     """
-    return internal.join(caller, body)
+    return internal.add_members(caller, body)
 
 
 @routes.post("/inner/set_archive_conversations", callers=[SERVICE], refusals=[NOT_FOUND])
@@ -204,4 +212,4 @@ def inner_set_archive_conversations(caller: Caller, body: Archiving) -> None:
 
     An archived conversation can be read and not written to (403). All of them, or none where one is not there (404).
     """
-    return internal.archive(caller, body)
+    return internal.set_archived(caller, body)

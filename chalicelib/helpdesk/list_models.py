@@ -8,14 +8,22 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from typing_extensions import TypedDict
 
 from chalicelib import clock
-from chalicelib.helpdesk.models import MESSAGE, MOMENT, SESSION, Asked, PartyIfAny, UserType, Words
-from chalicelib.http.fields import ID_LIMIT, PhoneIfAny, Whole, one_of, whole
+from chalicelib.helpdesk.models import (
+    EXAMPLE_MESSAGE_ID,
+    EXAMPLE_SESSION_ID,
+    EXAMPLE_TIME,
+    MessagecenterRequest,
+    OptionalPartyId,
+    ShortText,
+    UserType,
+)
+from chalicelib.http.fields import ID_LIMIT, OptionalPhone, SafeInt, build_enum_schema, parse_int
 
-PATTERN = "^([0-9]{4}-[0-9]{2}-[0-9]{2}( [0-9]{2}:[0-9]{2}:[0-9]{2})?)?$"
+TIME_PATTERN = "^([0-9]{4}-[0-9]{2}-[0-9]{2}( [0-9]{2}:[0-9]{2}:[0-9]{2})?)?$"
 
 
-def _moment(text: str) -> str:
-    if not re.fullmatch(PATTERN, text):
+def _validate_time(text: str) -> str:
+    if not re.fullmatch(TIME_PATTERN, text):
         raise ValueError("格式应为 yyyy-MM-dd HH:mm:ss")
     try:
         datetime.fromisoformat(text or "2026-01-01")
@@ -24,22 +32,22 @@ def _moment(text: str) -> str:
     return text
 
 
-Moment = Annotated[str, AfterValidator(_moment), Field(json_schema_extra={"pattern": PATTERN})]
-Flag = Annotated[Literal[0, 1], BeforeValidator(whole), one_of(0, 1)]
-QueryType = Annotated[Literal[0, 1, 2, 3], BeforeValidator(whole), one_of(0, 1, 2, 3)]
+TimeText = Annotated[str, AfterValidator(_validate_time), Field(json_schema_extra={"pattern": TIME_PATTERN})]
+Flag = Annotated[Literal[0, 1], BeforeValidator(parse_int), build_enum_schema(0, 1)]
+QueryType = Annotated[Literal[0, 1, 2, 3], BeforeValidator(parse_int), build_enum_schema(0, 1, 2, 3)]
 
 
-class ListAsked(Asked):
+class ListAsked(MessagecenterRequest):
     userType: UserType
-    phone: PhoneIfAny = Field("", description="对方的手机号", examples=[""])
-    startTime: Moment = Field("", description="最后活动不早于；yyyy-MM-dd 或 yyyy-MM-dd HH:mm:ss", examples=[""])
-    endTime: Moment = Field("", description="最后活动不晚于；只写日期则到当天结束", examples=[""])
-    page: Annotated[Whole, Field(ge=0, lt=ID_LIMIT // 100)] = Field(1, examples=[1])
-    size: Annotated[Whole, Field(ge=0)] = Field(10, description="至多 100", examples=[10])
+    phone: OptionalPhone = Field("", description="对方的手机号", examples=[""])
+    startTime: TimeText = Field("", description="最后活动不早于；yyyy-MM-dd 或 yyyy-MM-dd HH:mm:ss", examples=[""])
+    endTime: TimeText = Field("", description="最后活动不晚于；只写日期则到当天结束", examples=[""])
+    page: Annotated[SafeInt, Field(ge=0, lt=ID_LIMIT // 100)] = Field(1, examples=[1])
+    size: Annotated[SafeInt, Field(ge=0)] = Field(10, description="至多 100", examples=[10])
     isArtificial: Flag = Field(0, description="1 只看有客服接待的", examples=[0])
-    filtrationId: PartyIfAny = Field("", description="不看的人或会话", examples=[""])
+    filtrationId: OptionalPartyId = Field("", description="不看的人或会话", examples=[""])
     queryType: QueryType = Field(0, description="0 全部，1 未读，2 进行中，3 已结束", examples=[0])
-    nameSearch: Words = Field("", description="对方姓名中的文字", examples=[""])
+    nameSearch: ShortText = Field("", description="对方姓名中的文字", examples=[""])
     isTourist: Flag = Field(0, description="1 只看访客：医院自己系统的用户", examples=[0])
 
     @property
@@ -47,31 +55,31 @@ class ListAsked(Asked):
         return min(self.size or 10, 100)
 
     @property
-    def skipped(self) -> int:
+    def offset(self) -> int:
         return (max(self.page, 1) - 1) * self.limit
 
     @property
     def since(self) -> int:
-        return _instant(self.startTime) if self.startTime else 0
+        return _parse_instant(self.startTime) if self.startTime else 0
 
     @property
     def until(self) -> int:
         """The first instant that is too late."""
         if not self.endTime:
             return ID_LIMIT
-        return _instant(self.endTime) + (clock.SECOND if " " in self.endTime else clock.DAY)
+        return _parse_instant(self.endTime) + (clock.SECOND if " " in self.endTime else clock.DAY)
 
 
-def _instant(text: str) -> int:
+def _parse_instant(text: str) -> int:
     day, _, time = text.partition(" ")
     hours, minutes, seconds = map(int, time.split(":")) if time else (0, 0, 0)
-    return clock.instant(date.fromisoformat(day), timedelta(hours=hours, minutes=minutes, seconds=seconds))
+    return clock.to_instant(date.fromisoformat(day), timedelta(hours=hours, minutes=minutes, seconds=seconds))
 
 
 class Listed(TypedDict):
     """A conversation, or of userList a person with the conversation that was last active."""
 
-    sessionId: Annotated[str, Field(examples=[SESSION])]
+    sessionId: Annotated[str, Field(examples=[EXAMPLE_SESSION_ID])]
     chatGroupId: Annotated[str, Field(description="群的编号，不是群则为空", examples=[""])]
     msgType: Annotated[int, Field(description="1 通知，2 个人会话，3 客服会话，4 群", examples=[2])]
     conversationType: Annotated[int, Field(description="1 用户与用户，2 用户与客服，3 群", examples=[2])]
@@ -82,7 +90,7 @@ class Listed(TypedDict):
     phone: Annotated[str, Field(description="隐去中间四位；员工的为空", examples=["138****0001"])]
     photo: Annotated[str, Field(description="30 分钟有效，没有则为空", examples=[""])]
     unread: Annotated[int, Field(examples=[2])]
-    lastMessageId: Annotated[str, Field(examples=[MESSAGE])]
+    lastMessageId: Annotated[str, Field(examples=[EXAMPLE_MESSAGE_ID])]
     lastMessage: Annotated[str, Field(description="已撤回为空", examples=["请空腹，八点以前。"])]
     lastItemType: Annotated[int, Field(examples=[0])]
-    lastTime: Annotated[str, Field(description="最后活动", examples=[MOMENT])]
+    lastTime: Annotated[str, Field(description="最后活动", examples=[EXAMPLE_TIME])]

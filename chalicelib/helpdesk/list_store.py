@@ -3,13 +3,13 @@
 from typing import Any
 
 from chalicelib.adapters.mysql import Row, Tx
-from chalicelib.helpdesk.store import NAME
+from chalicelib.helpdesk.store import DISPLAY_NAME_SQL
 
-UNREAD = "GREATEST(c.last_seq - p.read_seq - p.own_since, 0)"
+UNREAD_SQL = "GREATEST(c.last_seq - p.read_seq - p.own_since, 0)"
 # A conversation of two has a peer; of a person, `peer` is the user id. Whoever does not sit there is not shown. No
 # texts: all conversations of somebody are sorted, and a page of them is shown.
-LISTED = f"""
-    SELECT c.conversation_id, x.user_id AS peer, COALESCE(m.sent_at, c.created_at) AS active, {UNREAD} AS own_unread
+CANDIDATES_SQL = f"""
+    SELECT c.conversation_id, x.user_id AS peer, COALESCE(m.sent_at, c.created_at) AS active, {UNREAD_SQL} AS own_unread
     FROM participants p
     JOIN conversations c ON c.conversation_id = p.conversation_id
     LEFT JOIN chats t ON t.conversation_id = c.conversation_id
@@ -24,10 +24,10 @@ LISTED = f"""
       AND (p.hidden_seq = 0 OR c.last_seq > p.hidden_seq)
       AND COALESCE(m.sent_at, c.created_at) >= %(since)s AND COALESCE(m.sent_at, c.created_at) < %(until)s
       AND (%(phone)s = '' OR a.phone = %(phone)s)
-      AND (%(name)s = '' OR LOCATE(%(name)s, {NAME}) > 0)
+      AND (%(name)s = '' OR LOCATE(%(name)s, {DISPLAY_NAME_SQL}) > 0)
       AND (%(left_out)s = ''
            OR (c.public_id <> %(left_out)s AND COALESCE(q.principal, '') <> CONCAT('user:', %(left_out)s)))
-      AND (%(query)s <> 1 OR {UNREAD} > 0)
+      AND (%(query)s <> 1 OR {UNREAD_SQL} > 0)
       AND (%(query)s <> 2 OR c.archived_at IS NULL)
       AND (%(query)s <> 3 OR c.archived_at IS NOT NULL)
       AND (%(served)s = 0 OR (c.kind = 'desk' AND t.agent_id IS NOT NULL))
@@ -37,22 +37,22 @@ LISTED = f"""
             AND v.principal >= 'session:' AND v.principal < 'session;'
       ))
 """
-WANTED = """
+RANKED_SQL = """
     SELECT listed.*, ROW_NUMBER() OVER (PARTITION BY {one} ORDER BY active DESC, conversation_id DESC) AS number,
            SUM(own_unread) OVER (PARTITION BY {one}) AS unread
     FROM ({listed}) AS listed
     WHERE {one} IS NOT NULL
 """
-CONVERSATIONS = WANTED.format(one="conversation_id", listed=LISTED)
-PERSONS = WANTED.format(one="peer", listed=LISTED)
+CONVERSATIONS_SQL = RANKED_SQL.format(one="conversation_id", listed=CANDIDATES_SQL)
+PERSONS_SQL = RANKED_SQL.format(one="peer", listed=CANDIDATES_SQL)
 
 
-def page(tx: Tx, wanted: str, limit: int, skipped: int, **filters: Any) -> tuple[list[Row], int]:
+def list_page(tx: Tx, wanted: str, limit: int, skipped: int, **filters: Any) -> tuple[list[Row], int]:
     """Return a page of CONVERSATIONS or PERSONS, the last active first, and how many there are in all."""
-    rows = tx.all(
+    rows = tx.fetch_all(
         f"""
         SELECT found.active, found.unread, found.total, c.conversation_id, c.public_id, c.kind, c.archived_at, t.state,
-               x.user_id AS peer, x.kind AS peers, {NAME} AS name, COALESCE(a.phone, '') AS phone,
+               x.user_id AS peer, x.kind AS peers, {DISPLAY_NAME_SQL} AS name, COALESCE(a.phone, '') AS phone,
                COALESCE(a.photo_key, d.photo_key, '') AS photo_key,
                m.tick, m.tag, m.type, m.withdrawn_at, m.object_key, m.content, m.extra
         FROM (
@@ -74,4 +74,4 @@ def page(tx: Tx, wanted: str, limit: int, skipped: int, **filters: Any) -> tuple
     )
     if rows or not skipped:
         return rows, rows[0]["total"] if rows else 0
-    return [], int(tx.value(f"SELECT COUNT(*) FROM ({wanted}) AS found WHERE number = 1", **filters))
+    return [], int(tx.fetch_value(f"SELECT COUNT(*) FROM ({wanted}) AS found WHERE number = 1", **filters))

@@ -6,28 +6,28 @@ from chalicelib.adapters.mysql import Row
 from chalicelib.files import links
 from chalicelib.helpdesk import list_store
 from chalicelib.helpdesk.list_models import ListAsked, Listed
-from chalicelib.helpdesk.message_views import extra_of
-from chalicelib.helpdesk.models import STAFF, USER
-from chalicelib.http.routing import Counted
+from chalicelib.helpdesk.message_views import parse_extra
+from chalicelib.helpdesk.models import USER_TYPE_STAFF, USER_TYPE_USER
+from chalicelib.http.routing import CountedResult
 from chalicelib.identity.callers import PATIENT, Caller
 from chalicelib.messaging import ids
 from chalicelib.messaging.models import IMAGE
 from chalicelib.people import formatting
 
-KINDS = {"notice": 1, "direct": 2, "consult": 2, "desk": 3}  # msgType; else 4
-BETWEEN_USERS, WITH_STAFF, AMONG_MANY = 1, 2, 3  # conversationType
+MSG_TYPE_BY_KIND = {"notice": 1, "direct": 2, "consult": 2, "desk": 3}  # msgType; else 4
+CONVERSATION_TYPE_USERS, CONVERSATION_TYPE_STAFF, CONVERSATION_TYPE_GROUP = 1, 2, 3  # conversationType
 
 
-def conversations(caller: Caller, asked: ListAsked) -> Counted[list[Listed]]:
-    return _listed(caller, asked, list_store.CONVERSATIONS)
+def list_conversations(caller: Caller, asked: ListAsked) -> CountedResult[list[Listed]]:
+    return _list_page(caller, asked, list_store.CONVERSATIONS_SQL)
 
 
-def people(caller: Caller, asked: ListAsked) -> Counted[list[Listed]]:
+def list_people(caller: Caller, asked: ListAsked) -> CountedResult[list[Listed]]:
     """Each person once, with what is unread in all conversations of the two."""
-    return _listed(caller, asked, list_store.PERSONS)
+    return _list_page(caller, asked, list_store.PERSONS_SQL)
 
 
-def _listed(caller: Caller, asked: ListAsked, wanted: str) -> Counted[list[Listed]]:
+def _list_page(caller: Caller, asked: ListAsked, wanted: str) -> CountedResult[list[Listed]]:
     filters = {
         "tenant_id": caller.tenant_id,
         "principal": caller.principal.encode(),
@@ -40,30 +40,33 @@ def _listed(caller: Caller, asked: ListAsked, wanted: str) -> Counted[list[Liste
         "served": asked.isArtificial,
         "visitors": asked.isTourist,
     }
-    rows, total = mysql.autocommit(
-        lambda tx: list_store.page(tx, wanted, limit=asked.limit, skipped=asked.skipped, **filters)
+    rows, total = mysql.run_autocommit(
+        lambda tx: list_store.list_page(tx, wanted, limit=asked.limit, skipped=asked.offset, **filters)
     )
-    return Counted(data=[_entry(caller, row) for row in rows], count=total)
+    return CountedResult(data=[_build_entry(caller, row) for row in rows], count=total)
 
 
-def _entry(caller: Caller, row: Row) -> Listed:
-    kind, with_staff = KINDS.get(row["kind"], 4), "staff" in (row["peers"], caller.kind != PATIENT and "staff")
-    between = WITH_STAFF if with_staff or kind != 2 else BETWEEN_USERS
-    said = {} if row["withdrawn_at"] else extra_of(row["extra"] or "")
+def _build_entry(caller: Caller, row: Row) -> Listed:
+    kind, with_staff = (
+        MSG_TYPE_BY_KIND.get(row["kind"], 4),
+        "staff" in (row["peers"], caller.role != PATIENT and "staff"),
+    )
+    between = CONVERSATION_TYPE_STAFF if with_staff or kind != 2 else CONVERSATION_TYPE_USERS
+    said = {} if row["withdrawn_at"] else parse_extra(row["extra"] or "")
     return {
         "sessionId": row["public_id"].decode(),
         "chatGroupId": str(row["conversation_id"]) if kind == 4 else "",
         "msgType": kind,
-        "conversationType": AMONG_MANY if kind == 4 else between,
+        "conversationType": CONVERSATION_TYPE_GROUP if kind == 4 else between,
         "state": "closed" if row["archived_at"] else row["state"] or "open",
         "userId": str(row["peer"] or ""),
-        "userType": {"staff": STAFF, "patient": USER}.get(row["peers"]),
+        "userType": {"staff": USER_TYPE_STAFF, "patient": USER_TYPE_USER}.get(row["peers"]),
         "name": row["name"] or "",
-        "phone": formatting.masked(row["phone"]) if row["phone"] else "",
-        "photo": links.signed(row["photo_key"].decode()) if row["photo_key"] else "",
+        "phone": formatting.mask_phone(row["phone"]) if row["phone"] else "",
+        "photo": links.sign(row["photo_key"].decode()) if row["photo_key"] else "",
         "unread": int(row["unread"]),
         "lastMessageId": ids.encode(row["tick"], row["tag"]) if row["tick"] else "",
         "lastMessage": "" if row["withdrawn_at"] else str(said.get("caption", row["content"] or "")),
         "lastItemType": IMAGE if row["object_key"] else row["type"] or 0,
-        "lastTime": clock.wire(row["active"]),
+        "lastTime": clock.format_wire_time(row["active"]),
     }

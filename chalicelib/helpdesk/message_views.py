@@ -9,58 +9,60 @@ from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row
 from chalicelib.files import links
 from chalicelib.helpdesk import chats, store
-from chalicelib.helpdesk.chats import HOSPITAL
-from chalicelib.helpdesk.models import STAFF, SYSTEM, USER, Entry
-from chalicelib.helpdesk.store import Room
+from chalicelib.helpdesk.chats import HOSPITAL_PRINCIPAL
+from chalicelib.helpdesk.models import USER_TYPE_STAFF, USER_TYPE_SYSTEM, USER_TYPE_USER, Entry
+from chalicelib.helpdesk.store import Conversation
 from chalicelib.identity import session_names
 from chalicelib.identity.callers import Caller
 from chalicelib.messaging.models import IMAGE, Message
 
-NOBODY: Row = {"kind": "patient", "name": ""}  # a user of the hospital's own system
-HOSPITALS: Row = {"kind": "hospital", "name": "医院"}
-TYPES = {"staff": STAFF, "patient": USER, "hospital": SYSTEM}
+UNKNOWN_SENDER: Row = {"kind": "patient", "name": ""}  # a user of the hospital's own system
+HOSPITAL_SENDER: Row = {"kind": "hospital", "name": "医院"}
+USER_TYPE_BY_KIND = {"staff": USER_TYPE_STAFF, "patient": USER_TYPE_USER, "hospital": USER_TYPE_SYSTEM}
 
 
-def entries(caller: Caller, room: Room, messages: Sequence[Message]) -> list[Entry]:
+def build_entries(caller: Caller, room: Conversation, messages: Sequence[Message]) -> list[Entry]:
     """Return messages of one conversation, in their order, with their senders' names and what the caller thinks of
     each."""
     if not messages:
         return []
-    people = senders(caller.tenant_id, {message.sender for message in messages})
+    people = get_senders(caller.tenant_id, {message.sender for message in messages})
     seqs = [message.seq for message in messages]
-    thought = mysql.autocommit(lambda tx: store.appraised(tx, room.conversation_id, caller.user_id, seqs))
-    return [_entry(caller, room, message, people[message.sender], thought.get(message.seq, 0)) for message in messages]
+    thought = mysql.run_autocommit(lambda tx: store.get_appraisals(tx, room.conversation_id, caller.user_id, seqs))
+    return [
+        _build_entry(caller, room, message, people[message.sender], thought.get(message.seq, 0)) for message in messages
+    ]
 
 
-def senders(tenant_id: int, principals: Iterable[str]) -> dict[str, Row]:
+def get_senders(tenant_id: int, principals: Iterable[str]) -> dict[str, Row]:
     """Return kind and name of each."""
-    ids = {one: person for one in principals if (person := chats.person(one.removeprefix("user:")))}
-    found = mysql.autocommit(lambda tx: store.persons(tx, tenant_id, set(ids.values()))) if ids else {}
-    known = {principal: found.get(user_id, NOBODY) for principal, user_id in ids.items()}
-    return {**dict.fromkeys(principals, NOBODY), HOSPITAL: HOSPITALS, **known}
+    ids = {one: person for one in principals if (person := chats.parse_user_id(one.removeprefix("user:")))}
+    found = mysql.run_autocommit(lambda tx: store.get_people(tx, tenant_id, set(ids.values()))) if ids else {}
+    known = {principal: found.get(user_id, UNKNOWN_SENDER) for principal, user_id in ids.items()}
+    return {**dict.fromkeys(principals, UNKNOWN_SENDER), HOSPITAL_PRINCIPAL: HOSPITAL_SENDER, **known}
 
 
-def extra_of(text: str) -> dict[str, Any]:
+def parse_extra(text: str) -> dict[str, Any]:
     """What the messagecenter put beside a message; {} for one that came by another protocol."""
     return dict(json.loads(text)) if text else {}
 
 
-def _entry(caller: Caller, room: Room, message: Message, sender: Row, thought: int) -> Entry:
-    extra = extra_of(message.extra)
+def _build_entry(caller: Caller, room: Conversation, message: Message, sender: Row, thought: int) -> Entry:
+    extra = parse_extra(message.extra)
     return {
         "messageId": message.id,
         "sessionId": room.public_id,
-        "sendId": session_names.shown(message.sender),
+        "sendId": session_names.format_principal(message.sender),
         "sendName": sender["name"] or "",
-        "sendType": SYSTEM if "note" in extra else TYPES[sender["kind"]],
+        "sendType": USER_TYPE_SYSTEM if "note" in extra else USER_TYPE_BY_KIND[sender["kind"]],
         "isSelf": message.sender == caller.principal,
         "title": extra.get("title", ""),
         "content": extra.get("caption", message.content),
-        "link": links.signed(message.object_key) if message.object_key else extra.get("link", ""),
+        "link": links.sign(message.object_key) if message.object_key else extra.get("link", ""),
         "item": extra.get("item", 0),
         "type": extra.get("type", 0),
         "itemType": IMAGE if message.object_key else message.type,
-        "createTime": clock.wire(message.sent_at),
+        "createTime": clock.format_wire_time(message.sent_at),
         "isWithdrawn": message.withdrawn,
         "appraise": thought,
     }

@@ -16,27 +16,31 @@ from chalicelib.http.fields import (
     ID_LIMIT,
     Id,
     MessageId,
-    MessageIdIfAny,
+    OptionalMessageId,
     PageSize,
     PublicId,
-    Whole,
-    Wire,
-    one_of,
-    whole,
+    SafeInt,
+    WireModel,
+    build_enum_schema,
+    parse_int,
 )
-from chalicelib.http.routing import Counted
+from chalicelib.http.routing import CountedResult
 
-SESSION, MESSAGE, MOMENT = "87ba7679-b682-47e7-8499-0385dda22b66", "EDCZL-SY32-243Y-VWQ", "2026-01-05 09:30:00"
-STAFF, USER, SYSTEM = 1, 2, 3  # userType, sendType
-MOST = 100  # receivers of one request
+EXAMPLE_SESSION_ID, EXAMPLE_MESSAGE_ID, EXAMPLE_TIME = (
+    "87ba7679-b682-47e7-8499-0385dda22b66",
+    "EDCZL-SY32-243Y-VWQ",
+    "2026-01-05 09:30:00",
+)
+USER_TYPE_STAFF, USER_TYPE_USER, USER_TYPE_SYSTEM = 1, 2, 3  # userType, sendType
+MAX_RECEIVERS = 100  # receivers of one request
 
 
-class Asked(Wire):
+class MessagecenterRequest(WireModel):
     """A request. An optional field that is null, "" or 0 is not given: clients in Go send all fields they know."""
 
     @model_validator(mode="before")
     @classmethod
-    def _without_zeros(cls, fields: Any) -> Any:
+    def _drop_zero_fields(cls, fields: Any) -> Any:
         if not isinstance(fields, dict):
             return fields
         wanted = {name for name, field in cls.model_fields.items() if field.is_required()}
@@ -56,15 +60,15 @@ def _is_zero(value: Any) -> bool:
     return value is None or value == "" or (type(value) is int and value == 0)
 
 
-def _text(value: Any) -> Any:
+def _int_to_text(value: Any) -> Any:
     is_number = isinstance(value, int) and not isinstance(value, bool)
     return str(value) if is_number and 0 <= value < ID_LIMIT else value
 
 
-Party = Annotated[
+PartyId = Annotated[
     str,
     Field(max_length=64, pattern="^[0-9A-Za-z-]*$"),
-    BeforeValidator(_text),
+    BeforeValidator(_int_to_text),
     WithJsonSchema(
         {
             "anyOf": [
@@ -76,68 +80,68 @@ Party = Annotated[
 ]
 """A person by their user id, or a session by its sessionId; a number stands for its text."""
 
-PartyIfAny = Annotated[Party, AfterValidator(lambda text: "" if text == "0" else text)]
+OptionalPartyId = Annotated[PartyId, AfterValidator(lambda text: "" if text == "0" else text)]
 """0 names nobody, also as text."""
 
-TypeIfAny = Annotated[Literal[0, 1, 2, 3], BeforeValidator(whole), one_of(0, 1, 2, 3)]
+OptionalTypeCode = Annotated[Literal[0, 1, 2, 3], BeforeValidator(parse_int), build_enum_schema(0, 1, 2, 3)]
 UserType = Annotated[
     Literal[1, 2, 3],
-    BeforeValidator(whole),
-    one_of(1, 2, 3),
+    BeforeValidator(parse_int),
+    build_enum_schema(1, 2, 3),
     Field(description="1 客服，2 用户，3 系统；是谁以登录身份为准", examples=[2]),
 ]
-MsgType = Annotated[Literal[1, 2, 3, 4], BeforeValidator(whole), one_of(1, 2, 3, 4)]
-OwnType = Annotated[Literal[1, 2, 3], BeforeValidator(whole), one_of(1, 2, 3)]
-Line = Annotated[str, Field(max_length=128, pattern=r"^[^\x00-\x1f\x7f]*$")]
-Text = Annotated[str, Field(max_length=4000, pattern=r"^[^\x00]*$")]
-Words = Annotated[str, Field(max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$")]
-Link = Annotated[str, Field(max_length=1024, pattern=r"^((https?://|/)[^\s\x00-\x1f\x7f]*)?$")]
+MsgType = Annotated[Literal[1, 2, 3, 4], BeforeValidator(parse_int), build_enum_schema(1, 2, 3, 4)]
+OwnType = Annotated[Literal[1, 2, 3], BeforeValidator(parse_int), build_enum_schema(1, 2, 3)]
+LineText = Annotated[str, Field(max_length=128, pattern=r"^[^\x00-\x1f\x7f]*$")]
+MessageText = Annotated[str, Field(max_length=4000, pattern=r"^[^\x00]*$")]
+ShortText = Annotated[str, Field(max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$")]
+LinkUrl = Annotated[str, Field(max_length=1024, pattern=r"^((https?://|/)[^\s\x00-\x1f\x7f]*)?$")]
 
 
-class CountAsked(Asked):
+class CountAsked(MessagecenterRequest):
     userType: UserType
 
 
-class Unread(Counted[int]):
+class UnreadTotal(CountedResult[int]):
     data: int = Field(examples=[1])
 
 
-class Draft(Asked):
+class Draft(MessagecenterRequest):
     ownType: OwnType = Field(
         description="1 个人，2 企业（患者：发给医院客服；员工：以医院名义通知），3 群", examples=[1]
     )
-    title: Line = Field(examples=["咨询"])
-    content: Text = Field(description="有 link 的图片可为空", examples=["您好，请问明天几点可以抽血？"])
-    item: Whole = Field(description="业务对象，由客户端自定，原样返回", examples=[0])
-    type: Whole = Field(description="业务事件，由客户端自定，原样返回", examples=[0])
-    link: Link = Field(description="http(s) 地址或以 / 开头的页面，可为空", examples=[""])
-    itemType: Annotated[Whole, Field(ge=0, le=255)] = Field(description="0 文本，1 图片，2 链接卡片", examples=[0])
-    sendId: PartyIfAny = Field("", description="可不填；若填写，须是本人")
-    receiveId: PartyIfAny = Field("", description="用户编号，或本人所在会话的 sessionId", examples=["3"])
-    receiverIds: list[PartyIfAny] = Field([], max_length=MOST)
-    groupIds: list[PartyIfAny] = Field([], max_length=MOST)
+    title: LineText = Field(examples=["咨询"])
+    content: MessageText = Field(description="有 link 的图片可为空", examples=["您好，请问明天几点可以抽血？"])
+    item: SafeInt = Field(description="业务对象，由客户端自定，原样返回", examples=[0])
+    type: SafeInt = Field(description="业务事件，由客户端自定，原样返回", examples=[0])
+    link: LinkUrl = Field(description="http(s) 地址或以 / 开头的页面，可为空", examples=[""])
+    itemType: Annotated[SafeInt, Field(ge=0, le=255)] = Field(description="0 文本，1 图片，2 链接卡片", examples=[0])
+    sendId: OptionalPartyId = Field("", description="可不填；若填写，须是本人")
+    receiveId: OptionalPartyId = Field("", description="用户编号，或本人所在会话的 sessionId", examples=["3"])
+    receiverIds: list[OptionalPartyId] = Field([], max_length=MAX_RECEIVERS)
+    groupIds: list[OptionalPartyId] = Field([], max_length=MAX_RECEIVERS)
 
 
 class Added(TypedDict):
-    messageId: Annotated[str, Field(examples=[MESSAGE])]
-    sessionId: Annotated[str, Field(examples=[SESSION])]
+    messageId: Annotated[str, Field(examples=[EXAMPLE_MESSAGE_ID])]
+    sessionId: Annotated[str, Field(examples=[EXAMPLE_SESSION_ID])]
     receiveId: Annotated[str, Field(description="收信人或群", examples=["3"])]
-    createTime: Annotated[str, Field(examples=[MOMENT])]
+    createTime: Annotated[str, Field(examples=[EXAMPLE_TIME])]
 
 
-class MessagesAsked(Asked):
+class MessagesAsked(MessagecenterRequest):
     msgType: MsgType = Field(description="1 通知，2 个人会话，3 客服会话，4 群", examples=[2])
     userType: UserType
-    sendId: PartyIfAny = Field("", description="对方；患者看自己的客服会话时可不填", examples=["3"])
-    lastId: MessageIdIfAny = Field(None, description="只取比它早的", examples=[""])
+    sendId: OptionalPartyId = Field("", description="对方；患者看自己的客服会话时可不填", examples=["3"])
+    lastId: OptionalMessageId = Field(None, description="只取比它早的", examples=[""])
     pageSize: PageSize = Field(examples=[10])
     sort: Literal["", "asc", "desc"] = Field("", description="本页的次序，默认从新到旧", examples=["desc"])
-    chatGroupId: PartyIfAny = Field("", description="群：会话编号，数字或其文本亦可", examples=[""])
+    chatGroupId: OptionalPartyId = Field("", description="群：会话编号，数字或其文本亦可", examples=[""])
 
 
 class Entry(TypedDict):
-    messageId: Annotated[str, Field(examples=[MESSAGE])]
-    sessionId: Annotated[str, Field(examples=[SESSION])]
+    messageId: Annotated[str, Field(examples=[EXAMPLE_MESSAGE_ID])]
+    sessionId: Annotated[str, Field(examples=[EXAMPLE_SESSION_ID])]
     sendId: Annotated[str, Field(description="0 为医院", examples=["3"])]
     sendName: Annotated[str, Field(examples=["客服小李"])]
     sendType: Annotated[int, Field(description="1 客服，2 用户，3 系统", examples=[1])]
@@ -148,53 +152,53 @@ class Entry(TypedDict):
     item: Annotated[int, Field(examples=[0])]
     type: Annotated[int, Field(examples=[0])]
     itemType: Annotated[int, Field(description="0 文本，1 图片，2 链接卡片", examples=[0])]
-    createTime: Annotated[str, Field(examples=[MOMENT])]
+    createTime: Annotated[str, Field(examples=[EXAMPLE_TIME])]
     isWithdrawn: Annotated[bool, Field(examples=[False])]
     appraise: Annotated[int, Field(description="本人的评价：-1、1，0 未评价", examples=[0])]
 
 
-class SessionAsked(Asked):
+class SessionAsked(MessagecenterRequest):
     msgType: MsgType = Field(description="2 个人会话，3 客服会话，4 群", examples=[2])
     userType: UserType
-    receiveId: PartyIfAny = Field("", description="对方或群；患者找客服时可不填", examples=["3"])
-    receiveEntId: PartyIfAny = Field("", description="可不填；若填写，须是本医院")
+    receiveId: OptionalPartyId = Field("", description="对方或群；患者找客服时可不填", examples=["3"])
+    receiveEntId: OptionalPartyId = Field("", description="可不填；若填写，须是本医院")
     receiveAppId: str = Field("", max_length=64)
-    customerserviceName: Words = Field("", description="想找的科室或服务，同 obtainShunt 的 type")
+    customerserviceName: ShortText = Field("", description="想找的科室或服务，同 obtainShunt 的 type")
 
 
-class SessionClosing(Asked):
-    sessionId: PublicId = Field(examples=[SESSION])
+class SessionClosing(MessagecenterRequest):
+    sessionId: PublicId = Field(examples=[EXAMPLE_SESSION_ID])
 
 
-class ShuntAsked(Asked):
-    type: Words = Field(description="科室或服务，空为不限", examples=["检查预约"])
+class ShuntAsked(MessagecenterRequest):
+    type: ShortText = Field(description="科室或服务，空为不限", examples=["检查预约"])
 
 
-class ReadAsked(Asked):
-    sendId: Party = Field(description="对方的用户编号，或会话的 sessionId；0 为医院的通知", examples=["3"])
-    userType: TypeIfAny = 0
-    sendType: TypeIfAny = 0
+class ReadAsked(MessagecenterRequest):
+    sendId: PartyId = Field(description="对方的用户编号，或会话的 sessionId；0 为医院的通知", examples=["3"])
+    userType: OptionalTypeCode = 0
+    sendType: OptionalTypeCode = 0
 
 
-class Withdrawing(Asked):
-    messageId: MessageId = Field(examples=[MESSAGE])
+class Withdrawing(MessagecenterRequest):
+    messageId: MessageId = Field(examples=[EXAMPLE_MESSAGE_ID])
     userType: UserType
-    senderId: Whole = 0
-    recipientId: Whole = 0
-    conversationType: TypeIfAny = 0
-    chatGroupId: Whole = 0
+    senderId: SafeInt = 0
+    recipientId: SafeInt = 0
+    conversationType: OptionalTypeCode = 0
+    chatGroupId: SafeInt = 0
 
 
-class Appraisal(Asked):
-    messageId: MessageId = Field(examples=[MESSAGE])
-    appraise: Annotated[Literal[-1, 1], BeforeValidator(whole), one_of(-1, 1)] = Field(examples=[1])
+class Appraisal(MessagecenterRequest):
+    messageId: MessageId = Field(examples=[EXAMPLE_MESSAGE_ID])
+    appraise: Annotated[Literal[-1, 1], BeforeValidator(parse_int), build_enum_schema(-1, 1)] = Field(examples=[1])
 
 
-class PostAsked(Asked):
+class PostAsked(MessagecenterRequest):
     positionId: Id = Field(examples=["1"])
 
 
-class PeerPost(Asked):
+class PeerPost(MessagecenterRequest):
     youPositionId: Id = Field(examples=["1"])
 
 
@@ -211,13 +215,13 @@ class Card(TypedDict):
 
 
 class Pair(TypedDict):
-    sessionId: Annotated[str, Field(examples=[SESSION])]
+    sessionId: Annotated[str, Field(examples=[EXAMPLE_SESSION_ID])]
     mine: Card
     yours: Card
 
 
 class Session(TypedDict):
-    sessionId: Annotated[str, Field(examples=[SESSION])]
+    sessionId: Annotated[str, Field(examples=[EXAMPLE_SESSION_ID])]
     state: Annotated[str, Field(description="waiting 排队，open 进行中，closed 已结束", examples=["open"])]
     place: Annotated[int, Field(description="排队时的位置，从 1 起；否则 0", examples=[0])]
     agent: Annotated[Card | None, Field(description="客服会话中接待的人")]

@@ -3,77 +3,84 @@
 from chalicelib import errors
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row, Tx
-from chalicelib.errors import Refused
+from chalicelib.errors import ApiError
 from chalicelib.files import links
 from chalicelib.helpdesk import assignment, chats, queue_store, store
-from chalicelib.helpdesk.assignment import Seats
+from chalicelib.helpdesk.assignment import ChangedParticipants
 from chalicelib.helpdesk.models import Card, Pair, PeerPost, PostAsked
 from chalicelib.helpdesk.post_models import Duty, Post, PostKept, PostSaved
-from chalicelib.http.routing import Counted
+from chalicelib.http.routing import CountedResult
 from chalicelib.identity.callers import Caller
 from chalicelib.people import departments, posts
 
 
-def of_post(caller: Caller, asked: PostAsked) -> Card:
-    """Refused 404 where the tenant has no such post, or its holder was locked out."""
-    return _card(_post(caller, asked.positionId))
+def get_for_post(caller: Caller, asked: PostAsked) -> Card:
+    """ApiError 404 where the tenant has no such post, or its holder was locked out."""
+    return _build_card(_get_post(caller, asked.positionId))
 
 
-def conversation(caller: Caller, asked: PeerPost) -> Pair:
+def open_conversation(caller: Caller, asked: PeerPost) -> Pair:
     """Return the chat between the caller and who holds a post, made if there is none, with both cards."""
-    yours = _post(caller, asked.youPositionId)
+    yours = _get_post(caller, asked.youPositionId)
     if yours["user_id"] == caller.user_id:
-        raise Refused(errors.CONFLICT, "youPositionId：不能与本人会话")
-    pair = chats.direct(caller.user_id, yours["user_id"])
-    session_id = chats.opened(caller.tenant_id, chats.DIRECT, [pair])[pair]
-    own = mysql.autocommit(lambda tx: posts.card(tx, caller.tenant_id, caller.post_id)) if caller.post_id else None
-    mine = _card(own) if own else _of_nobody_in_particular(caller.tenant_id, caller.user_id)
-    return {"sessionId": session_id, "mine": mine, "yours": _card(yours)}
+        raise ApiError(errors.CONFLICT, "youPositionId：不能与本人会话")
+    pair = chats.build_direct_pair(caller.user_id, yours["user_id"])
+    session_id = chats.get_or_create(caller.tenant_id, chats.DIRECT, [pair])[pair]
+    own = (
+        mysql.run_autocommit(lambda tx: posts.find_card(tx, caller.tenant_id, caller.post_id))
+        if caller.post_id
+        else None
+    )
+    mine = _build_card(own) if own else _build_card_without_post(caller.tenant_id, caller.user_id)
+    return {"sessionId": session_id, "mine": mine, "yours": _build_card(yours)}
 
 
-def of_staff(tenant_id: int, user_id: int) -> Card:
+def get_for_staff(tenant_id: int, user_id: int) -> Card:
     """The card of a member of staff, by the post they hold if they do."""
-    row = mysql.autocommit(lambda tx: posts.card_of(tx, tenant_id, user_id))
-    return _card(row) if row else _of_nobody_in_particular(tenant_id, user_id)
+    row = mysql.run_autocommit(lambda tx: posts.find_card_by_user(tx, tenant_id, user_id))
+    return _build_card(row) if row else _build_card_without_post(tenant_id, user_id)
 
 
-def save(caller: Caller, saved: PostSaved) -> PostKept:
-    """Make a post for a member of staff, or change one. Refused 404 for a post, person or department that is not there,
+def save_post(caller: Caller, saved: PostSaved) -> PostKept:
+    """Make a post for a member of staff, or change one. ApiError 404 for a post, person or department that is not
+    there,
     409 where they hold another one. Who waits is let in where there is room now."""
     tenant_id = caller.tenant_id
-    about = posts.About(title=saved.title, dept_id=saved.deptId, skill=saved.skill, cap=saved.cap)
+    about = posts.PostSettings(title=saved.title, dept_id=saved.deptId, skill=saved.skill, cap=saved.cap)
 
-    def work(tx: Tx, _: int, seats: Seats) -> int:
+    def work(tx: Tx, _: int, seats: ChangedParticipants) -> int:
         if saved.deptId and not departments.exists(tx, tenant_id, saved.deptId):
-            raise Refused(errors.NOT_FOUND, "科室不存在")
-        post_id = _changed(tx, caller, saved, about) if saved.positionId else _created(tx, caller, saved, about)
-        assignment.let_in(tx, tenant_id, seats)
+            raise ApiError(errors.NOT_FOUND, "科室不存在")
+        post_id = _update_post(tx, caller, saved, about) if saved.positionId else _create_post(tx, caller, saved, about)
+        assignment.assign_waiting(tx, tenant_id, seats)
         return post_id
 
     try:
-        return PostKept(positionId=str(assignment.at_the_desk(tenant_id, work)))
-    except mysql.Duplicate:
-        raise Refused(errors.CONFLICT, "userId：已有岗位") from None
+        return PostKept(positionId=str(assignment.run_under_desk_lock(tenant_id, work)))
+    except mysql.DuplicateKeyError:
+        raise ApiError(errors.CONFLICT, "userId：已有岗位") from None
 
 
 def set_duty(caller: Caller, asked: Duty) -> None:
     """Who is on duty is given patients; sessions that are open stay with who goes off duty."""
 
-    def work(tx: Tx, _: int, seats: Seats) -> None:
-        if not posts.set_duty(tx, caller.tenant_id, asked.positionId, asked.onDuty, caller.user_id):
-            raise _missing()
-        assignment.let_in(tx, caller.tenant_id, seats)
+    def work(tx: Tx, _: int, seats: ChangedParticipants) -> None:
+        if not posts.set_on_duty(tx, caller.tenant_id, asked.positionId, asked.onDuty, caller.user_id):
+            raise _build_not_found_error()
+        assignment.assign_waiting(tx, caller.tenant_id, seats)
 
-    assignment.at_the_desk(caller.tenant_id, work)
+    assignment.run_under_desk_lock(caller.tenant_id, work)
 
 
-def listed(caller: Caller) -> Counted[list[Post]]:
+def list_posts(caller: Caller) -> CountedResult[list[Post]]:
     """All posts, with how many sessions of the desk each has open."""
-    rows = mysql.autocommit(lambda tx: posts.list_all(tx, caller.tenant_id))
-    agents = {one["post_id"]: one for one in mysql.autocommit(lambda tx: queue_store.agents(tx, caller.tenant_id))}
+    rows = mysql.run_autocommit(lambda tx: posts.list_all(tx, caller.tenant_id))
+    agents = {
+        one["post_id"]: one for one in mysql.run_autocommit(lambda tx: queue_store.list_agents(tx, caller.tenant_id))
+    }
     found: list[Post] = [
         {
-            **_card(row),
+            **_build_card(row),
             "deptId": str(row["dept_id"] or ""),
             "skill": row["skill"],
             "cap": row["cap"],
@@ -81,51 +88,51 @@ def listed(caller: Caller) -> Counted[list[Post]]:
         }
         for row in rows
     ]
-    return Counted(data=found, count=len(found))
+    return CountedResult(data=found, count=len(found))
 
 
-def _created(tx: Tx, caller: Caller, saved: PostSaved, about: posts.About) -> int:
-    people = store.persons(tx, caller.tenant_id, [saved.userId]) if saved.userId else {}
+def _create_post(tx: Tx, caller: Caller, saved: PostSaved, about: posts.PostSettings) -> int:
+    people = store.get_people(tx, caller.tenant_id, [saved.userId]) if saved.userId else {}
     person = people.get(saved.userId or 0)
     if person is None or person["kind"] != "staff" or person["disabled"]:
-        raise Refused(errors.NOT_FOUND, "userId：员工不存在")
+        raise ApiError(errors.NOT_FOUND, "userId：员工不存在")
     return posts.create(tx, caller.tenant_id, person["user_id"], about, caller.user_id)
 
 
-def _changed(tx: Tx, caller: Caller, saved: PostSaved, about: posts.About) -> int:
+def _update_post(tx: Tx, caller: Caller, saved: PostSaved, about: posts.PostSettings) -> int:
     post_id = saved.positionId or 0
-    if saved.userId not in (None, posts.holder(tx, caller.tenant_id, post_id)):
-        raise Refused(errors.NOT_FOUND, "userId：不是该岗位的员工")
-    if not posts.change(tx, caller.tenant_id, post_id, about, caller.user_id):
-        raise _missing()
+    if saved.userId not in (None, posts.find_holder_id(tx, caller.tenant_id, post_id)):
+        raise ApiError(errors.NOT_FOUND, "userId：不是该岗位的员工")
+    if not posts.update(tx, caller.tenant_id, post_id, about, caller.user_id):
+        raise _build_not_found_error()
     return post_id
 
 
-def _post(caller: Caller, post_id: int) -> Row:
-    row = mysql.autocommit(lambda tx: posts.card(tx, caller.tenant_id, post_id))
+def _get_post(caller: Caller, post_id: int) -> Row:
+    row = mysql.run_autocommit(lambda tx: posts.find_card(tx, caller.tenant_id, post_id))
     if row is None:
-        raise _missing()
+        raise _build_not_found_error()
     return row
 
 
-def _missing() -> Refused:
-    return Refused(errors.NOT_FOUND, "岗位不存在")
+def _build_not_found_error() -> ApiError:
+    return ApiError(errors.NOT_FOUND, "岗位不存在")
 
 
-def _card(row: Row) -> Card:
+def _build_card(row: Row) -> Card:
     return {
         "positionId": str(row["post_id"]),
         "userId": str(row["user_id"]),
         "title": row["title"],
         "name": row["name"],
-        "photo": links.signed(row["photo_key"].decode()) if row["photo_key"] else "",
+        "photo": links.sign(row["photo_key"].decode()) if row["photo_key"] else "",
         "department": row["department"],
         "onDuty": bool(row["on_duty"]),
     }
 
 
-def _of_nobody_in_particular(tenant_id: int, user_id: int) -> Card:
-    person = mysql.autocommit(lambda tx: store.persons(tx, tenant_id, [user_id])).get(user_id, {})
+def _build_card_without_post(tenant_id: int, user_id: int) -> Card:
+    person = mysql.run_autocommit(lambda tx: store.get_people(tx, tenant_id, [user_id])).get(user_id, {})
     return {
         "positionId": "0",
         "userId": str(user_id),

@@ -4,24 +4,24 @@ from typing import Annotated
 
 from pydantic import Field, StrictBool
 
-from chalicelib.helpdesk.models import Card, Words
-from chalicelib.http.fields import Id, IdIfAny, IdText, Name, Whole, Wire
+from chalicelib.helpdesk.models import Card, ShortText
+from chalicelib.http.fields import Id, IdText, Name, OptionalId, SafeInt, WireModel
 
 
-class PostSaved(Wire):
-    positionId: IdIfAny = Field(None, description="为空则新建", examples=[""])
-    userId: IdIfAny = Field(None, description="新建时必填；岗位不能换人", examples=["5"])
+class PostSaved(WireModel):
+    positionId: OptionalId = Field(None, description="为空则新建", examples=[""])
+    userId: OptionalId = Field(None, description="新建时必填；岗位不能换人", examples=["5"])
     title: Name = Field(examples=["导诊"])
-    deptId: IdIfAny = Field(None, examples=[""])
-    skill: Words = Field("", description="患者可以指定的服务，空为不限", examples=["检查预约"])
-    cap: Annotated[Whole, Field(ge=0, le=200)] = Field(5, description="同时接待的人数上限", examples=[5])
+    deptId: OptionalId = Field(None, examples=[""])
+    skill: ShortText = Field("", description="患者可以指定的服务，空为不限", examples=["检查预约"])
+    cap: Annotated[SafeInt, Field(ge=0, le=200)] = Field(5, description="同时接待的人数上限", examples=[5])
 
 
-class PostKept(Wire):
+class PostKept(WireModel):
     positionId: IdText = Field(examples=["1"])
 
 
-class Duty(Wire):
+class Duty(WireModel):
     positionId: Id = Field(examples=["1"])
     onDuty: StrictBool = Field(examples=[True])
 

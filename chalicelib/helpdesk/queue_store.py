@@ -3,22 +3,22 @@
 from chalicelib.adapters.mysql import Row, Tx
 
 WAITING, OPEN, CLOSED = "waiting", "open", "closed"
-LOOKED_AT = 200  # of those who wait, by who lets them in
+MAX_WAITING_ROWS = 200  # of those who wait, by who lets them in
 
 
-def hold(tx: Tx, tenant_id: int) -> int:
+def lock_desk(tx: Tx, tenant_id: int) -> int:
     """Lock the hospital's desk until the commit, and return a ticket above all before it."""
-    tx.run(
+    tx.execute(
         """
         INSERT INTO desks (tenant_id, tickets) VALUES (%(tenant_id)s, 1)
         ON DUPLICATE KEY UPDATE tickets = tickets + 1
         """,
         tenant_id=tenant_id,
     )
-    return int(tx.value("SELECT tickets FROM desks WHERE tenant_id = %(tenant_id)s", tenant_id=tenant_id))
+    return int(tx.fetch_value("SELECT tickets FROM desks WHERE tenant_id = %(tenant_id)s", tenant_id=tenant_id))
 
 
-CHAT = """
+CHAT_SQL = """
     SELECT t.conversation_id, t.session_id, t.user_id, t.state, t.ticket, t.skill, t.agent_id, t.begun_seq, c.last_seq,
            c.archived_at IS NOT NULL AS archived, s.disabled_at IS NOT NULL AS agent_gone
     FROM chats t
@@ -27,27 +27,30 @@ CHAT = """
 """
 
 
-def find(tx: Tx, tenant_id: int, user_id: int) -> Row | None:
+def find_chat(tx: Tx, tenant_id: int, user_id: int) -> Row | None:
     """Return a patient's chat with the desk: conversation_id, session_id, user_id, state, ticket, skill, agent_id,
     begun_seq, last_seq, archived, and agent_gone, whether who served was locked out."""
-    return tx.one(
-        f"{CHAT} WHERE t.tenant_id = %(tenant_id)s AND t.kind = 'desk' AND t.user_id = %(user_id)s AND t.peer_id = 0",
+    return tx.fetch_one(
+        f"""
+        {CHAT_SQL}
+        WHERE t.tenant_id = %(tenant_id)s AND t.kind = 'desk' AND t.user_id = %(user_id)s AND t.peer_id = 0
+        """,
         tenant_id=tenant_id,
         user_id=user_id,
     )
 
 
-def of_session(tx: Tx, tenant_id: int, session_id: str) -> Row | None:
+def find_chat_by_session(tx: Tx, tenant_id: int, session_id: str) -> Row | None:
     """Return the same of the desk's chat with this id."""
-    return tx.one(
-        f"{CHAT} WHERE t.session_id = %(session_id)s AND t.tenant_id = %(tenant_id)s AND t.kind = 'desk'",
+    return tx.fetch_one(
+        f"{CHAT_SQL} WHERE t.session_id = %(session_id)s AND t.tenant_id = %(tenant_id)s AND t.kind = 'desk'",
         tenant_id=tenant_id,
         session_id=session_id.encode(),
     )
 
 
 def enqueue(tx: Tx, conversation_id: int, ticket: int, skill: str, begun_seq: int, app_id: str) -> None:
-    tx.run(
+    tx.execute(
         """
         UPDATE chats
         SET state = 'waiting', ticket = %(ticket)s, skill = %(skill)s, begun_seq = %(begun_seq)s, app_id = %(app_id)s
@@ -61,8 +64,8 @@ def enqueue(tx: Tx, conversation_id: int, ticket: int, skill: str, begun_seq: in
     )
 
 
-def serve(tx: Tx, conversation_id: int, agent_id: int) -> None:
-    tx.run(
+def assign_agent(tx: Tx, conversation_id: int, agent_id: int) -> None:
+    tx.execute(
         "UPDATE chats SET state = 'open', agent_id = %(agent_id)s WHERE conversation_id = %(conversation_id)s",
         conversation_id=conversation_id,
         agent_id=agent_id,
@@ -72,14 +75,14 @@ def serve(tx: Tx, conversation_id: int, agent_id: int) -> None:
 def close(tx: Tx, conversation_id: int) -> bool:
     """False where it was closed already."""
     return bool(
-        tx.run(
+        tx.execute(
             "UPDATE chats SET state = 'closed' WHERE conversation_id = %(conversation_id)s AND state <> 'closed'",
             conversation_id=conversation_id,
         )
     )
 
 
-AGENTS = """
+AGENTS_SQL = """
     SELECT p.post_id, p.user_id, p.skill, p.dept_id, COALESCE(e.name, '') AS department, p.cap, p.idle_since,
            p.on_duty AND s.disabled_at IS NULL AS on_duty, s.disabled_at IS NOT NULL AS gone,
            (
@@ -94,15 +97,15 @@ AGENTS = """
 """
 
 
-def agents(tx: Tx, tenant_id: int) -> list[Row]:
+def list_agents(tx: Tx, tenant_id: int) -> list[Row]:
     """Return all posts: post_id, user_id, skill, dept_id, department, cap, idle_since, on_duty, gone (locked out), and
     how many they are serving; exact under the desk's lock."""
-    return tx.all(AGENTS, tenant_id=tenant_id)
+    return tx.fetch_all(AGENTS_SQL, tenant_id=tenant_id)
 
 
-def waiting(tx: Tx, tenant_id: int, left_out: list[str]) -> list[Row]:
+def list_waiting(tx: Tx, tenant_id: int, left_out: list[str]) -> list[Row]:
     """Return those who wait, but not for one of these skills, who came first before the others."""
-    return tx.all(
+    return tx.fetch_all(
         """
         SELECT t.conversation_id, t.session_id, t.user_id, t.skill, t.ticket, t.agent_id, t.begun_seq
         FROM chats t JOIN conversations c ON c.conversation_id = t.conversation_id AND c.archived_at IS NULL
@@ -111,14 +114,14 @@ def waiting(tx: Tx, tenant_id: int, left_out: list[str]) -> list[Row]:
         """,
         tenant_id=tenant_id,
         left_out=left_out or ["\n"],  # which no skill is
-        limit=LOOKED_AT,
+        limit=MAX_WAITING_ROWS,
     )
 
 
-def place(tx: Tx, tenant_id: int, ticket: int, skill: str) -> int:
+def get_queue_position(tx: Tx, tenant_id: int, ticket: int, skill: str) -> int:
     """Return how many wait up to this ticket, itself among them, for the same or for nobody in particular."""
     return int(
-        tx.value(
+        tx.fetch_value(
             """
             SELECT COUNT(*)
             FROM chats t JOIN conversations c ON c.conversation_id = t.conversation_id AND c.archived_at IS NULL

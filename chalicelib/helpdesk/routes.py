@@ -19,30 +19,30 @@ from chalicelib.helpdesk.models import (
     SessionAsked,
     SessionClosing,
     ShuntAsked,
-    Unread,
+    UnreadTotal,
     Withdrawing,
 )
 from chalicelib.helpdesk.post_models import Duty, Post, PostKept, PostSaved
-from chalicelib.http.routing import Acting, Counted, Key, Routes
+from chalicelib.http.routing import ActingCaller, CountedResult, IdempotencyKeyHeader, Routes
 from chalicelib.identity.callers import ADMIN, DOCTOR, PATIENT, SERVICE, SERVICE_STAFF, Caller
 
-EVERYBODY = (PATIENT, DOCTOR, SERVICE_STAFF, ADMIN, SERVICE)
-DESK_ADMINS = (SERVICE_STAFF, ADMIN)
+ALL_ROLES = (PATIENT, DOCTOR, SERVICE_STAFF, ADMIN, SERVICE)
+DESK_ADMIN_ROLES = (SERVICE_STAFF, ADMIN)
 
 routes = Routes(__name__)
 
 
-@routes.post("/message/messageCount", callers=EVERYBODY, refusals=[NOT_FOUND])
-def message_count(caller: Acting, body: CountAsked) -> Unread:
+@routes.post("/message/messageCount", callers=ALL_ROLES, refusals=[NOT_FOUND])
+def message_count(caller: ActingCaller, body: CountAsked) -> UnreadTotal:
     """未读消息数
 
     Of the caller, in conversations of all kinds.
     """
-    return messages.count(caller, body)
+    return messages.count_unread(caller, body)
 
 
-@routes.post("/message/messageAdd", callers=EVERYBODY, refusals=[NOT_FOUND, CONFLICT])
-def message_add(caller: Acting, body: Draft, key: Key) -> Counted[list[Added]]:
+@routes.post("/message/messageAdd", callers=ALL_ROLES, refusals=[NOT_FOUND, CONFLICT])
+def message_add(caller: ActingCaller, body: Draft, key: IdempotencyKeyHeader) -> CountedResult[list[Added]]:
     """发送消息
 
     To persons (ownType 1: receiveId, receiverIds), to groups (3: groupIds), or (2) from a patient to the hospital's
@@ -50,78 +50,78 @@ def message_add(caller: Acting, body: Draft, key: Key) -> Counted[list[Added]]:
     session is closed; a patient's message opens it again. Sent again with the same Idempotency-Key it is the same
     message; with another content or other receivers, 409.
     """
-    return messages.add(caller, body, key)
+    return messages.send(caller, body, key)
 
 
-@routes.post("/message/findMessage", callers=EVERYBODY, refusals=[NOT_FOUND])
-def find_message(caller: Acting, body: MessagesAsked) -> Counted[list[Entry]]:
+@routes.post("/message/findMessage", callers=ALL_ROLES, refusals=[NOT_FOUND])
+def find_message(caller: ActingCaller, body: MessagesAsked) -> CountedResult[list[Entry]]:
     """查询消息
 
     Those older than lastId, or the newest, which count as read. count is how many the conversation has.
     """
-    return messages.find(caller, body)
+    return messages.list_page(caller, body)
 
 
-@routes.post("/message/userList", callers=EVERYBODY, refusals=[NOT_FOUND])
-def user_list(caller: Acting, body: ListAsked) -> Counted[list[Listed]]:
+@routes.post("/message/userList", callers=ALL_ROLES, refusals=[NOT_FOUND])
+def user_list(caller: ActingCaller, body: ListAsked) -> CountedResult[list[Listed]]:
     """联系人列表
 
     Each person with whom the caller has a conversation, the last active first, with the last message of the two.
     """
-    return lists.people(caller, body)
+    return lists.list_people(caller, body)
 
 
-@routes.post("/message/conversationList", callers=EVERYBODY, refusals=[NOT_FOUND])
-def conversation_list(caller: Acting, body: ListAsked) -> Counted[list[Listed]]:
+@routes.post("/message/conversationList", callers=ALL_ROLES, refusals=[NOT_FOUND])
+def conversation_list(caller: ActingCaller, body: ListAsked) -> CountedResult[list[Listed]]:
     """会话列表
 
     The caller's conversations of all kinds, the last active first.
     """
-    return lists.conversations(caller, body)
+    return lists.list_conversations(caller, body)
 
 
-@routes.post("/message/createChatSession", callers=EVERYBODY, refusals=[NOT_FOUND, CONFLICT])
-def create_chat_session(caller: Acting, body: SessionAsked) -> Session:
+@routes.post("/message/createChatSession", callers=ALL_ROLES, refusals=[NOT_FOUND, CONFLICT])
+def create_chat_session(caller: ActingCaller, body: SessionAsked) -> Session:
     """创建或打开会话
 
     With a person (msgType 2), with the desk (3), or a group that the caller is in (4). A patient at the desk is given
     an agent as by obtainShunt; staff who name a patient serve them themselves, 409 without a post, above its cap, and
     where somebody else on duty does. What was closed is open again.
     """
-    return sessions.create(caller, body)
+    return sessions.get_or_create(caller, body)
 
 
-@routes.post("/message/closeChatSession", callers=EVERYBODY, refusals=[NOT_FOUND, CONFLICT])
-def close_chat_session(caller: Acting, body: SessionClosing) -> None:
+@routes.post("/message/closeChatSession", callers=ALL_ROLES, refusals=[NOT_FOUND, CONFLICT])
+def close_chat_session(caller: ActingCaller, body: SessionClosing) -> None:
     """结束会话
 
     By either side; a note is its last message. It can be read, and at the desk the next who waits is let in.
     """
-    queue.close(caller, body)
+    queue.close_session(caller, body)
 
 
-@routes.post("/message/obtainShunt", callers=EVERYBODY, refusals=[NOT_FOUND, CONFLICT])
-def obtain_shunt(caller: Acting, body: ShuntAsked) -> Session:
+@routes.post("/message/obtainShunt", callers=ALL_ROLES, refusals=[NOT_FOUND, CONFLICT])
+def obtain_shunt(caller: ActingCaller, body: ShuntAsked) -> Session:
     """客服分流
 
     For a patient: the agent who served them last, else who serves the fewest, else who has been idle longest, of those
     who are on duty, have room and do what is asked for (type: a skill or a department; anybody where nobody does it).
     Where there is none, the place in the queue. Asked again it is the same session or place.
     """
-    return queue.obtain(caller, body.type)
+    return queue.request_agent(caller, body.type)
 
 
-@routes.post("/message/updateReadById", callers=EVERYBODY, refusals=[NOT_FOUND])
-def update_read_by_id(caller: Acting, body: ReadAsked) -> None:
+@routes.post("/message/updateReadById", callers=ALL_ROLES, refusals=[NOT_FOUND])
+def update_read_by_id(caller: ActingCaller, body: ReadAsked) -> None:
     """标记已读
 
     Everything that somebody has sent to the caller; they are told at /notify.
     """
-    messages.read(caller, body)
+    messages.mark_read(caller, body)
 
 
-@routes.post("/message/withdrawMessage", callers=EVERYBODY, refusals=[NOT_FOUND])
-def withdraw_message(caller: Acting, body: Withdrawing) -> None:
+@routes.post("/message/withdrawMessage", callers=ALL_ROLES, refusals=[NOT_FOUND])
+def withdraw_message(caller: ActingCaller, body: Withdrawing) -> None:
     """撤回消息
 
     The sender within two minutes, an admin at any time; 404 else. Its place stays.
@@ -129,8 +129,8 @@ def withdraw_message(caller: Acting, body: Withdrawing) -> None:
     withdrawals_and_ratings.withdraw(caller, body)
 
 
-@routes.post("/message/appraiseMessage", callers=EVERYBODY, refusals=[NOT_FOUND, CONFLICT])
-def appraise_message(caller: Acting, body: Appraisal) -> None:
+@routes.post("/message/appraiseMessage", callers=ALL_ROLES, refusals=[NOT_FOUND, CONFLICT])
+def appraise_message(caller: ActingCaller, body: Appraisal) -> None:
     """评价消息
 
     Once for each reader, who may change it; 409 for one's own message.
@@ -138,32 +138,32 @@ def appraise_message(caller: Acting, body: Appraisal) -> None:
     withdrawals_and_ratings.appraise(caller, body)
 
 
-@routes.post("/message/oneUserPosition", callers=EVERYBODY, refusals=[NOT_FOUND])
-def one_user_position(caller: Acting, body: PostAsked) -> Card:
+@routes.post("/message/oneUserPosition", callers=ALL_ROLES, refusals=[NOT_FOUND])
+def one_user_position(caller: ActingCaller, body: PostAsked) -> Card:
     """岗位名片"""
-    return post_cards.of_post(caller, body)
+    return post_cards.get_for_post(caller, body)
 
 
-@routes.post("/message/oneUserConversation", callers=EVERYBODY, refusals=[NOT_FOUND, CONFLICT])
-def one_user_conversation(caller: Acting, body: PeerPost) -> Pair:
+@routes.post("/message/oneUserConversation", callers=ALL_ROLES, refusals=[NOT_FOUND, CONFLICT])
+def one_user_conversation(caller: ActingCaller, body: PeerPost) -> Pair:
     """首次会话
 
     The chat between the caller (by the post of the header positionId, 0 for none) and who holds the other post, made
     once, with both cards.
     """
-    return post_cards.conversation(caller, body)
+    return post_cards.open_conversation(caller, body)
 
 
-@routes.post("/message/savePost", callers=DESK_ADMINS, refusals=[NOT_FOUND, CONFLICT])
+@routes.post("/message/savePost", callers=DESK_ADMIN_ROLES, refusals=[NOT_FOUND, CONFLICT])
 def save_post(caller: Caller, body: PostSaved) -> PostKept:
     """岗位保存
 
     Each member of staff holds one post at most. Who waits at the desk is let in where a higher cap makes room.
     """
-    return post_cards.save(caller, body)
+    return post_cards.save_post(caller, body)
 
 
-@routes.post("/message/setDuty", callers=DESK_ADMINS, refusals=[NOT_FOUND])
+@routes.post("/message/setDuty", callers=DESK_ADMIN_ROLES, refusals=[NOT_FOUND])
 def set_duty(caller: Caller, body: Duty) -> None:
     """岗位上下班
 
@@ -172,10 +172,10 @@ def set_duty(caller: Caller, body: Duty) -> None:
     post_cards.set_duty(caller, body)
 
 
-@routes.post("/message/postList", callers=DESK_ADMINS)
-def post_list(caller: Caller) -> Counted[list[Post]]:
+@routes.post("/message/postList", callers=DESK_ADMIN_ROLES)
+def post_list(caller: Caller) -> CountedResult[list[Post]]:
     """岗位列表
 
     With how many sessions of the desk each has open.
     """
-    return post_cards.listed(caller)
+    return post_cards.list_posts(caller)

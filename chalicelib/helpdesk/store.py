@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.messaging import ids
 
-ROOM = "c.conversation_id, c.public_id, c.kind, c.last_seq, c.archived_at IS NOT NULL AS archived"
-NAME = """
+CONVERSATION_COLUMNS = "c.conversation_id, c.public_id, c.kind, c.last_seq, c.archived_at IS NOT NULL AS archived"
+DISPLAY_NAME_SQL = """
     COALESCE(s.name, NULLIF(a.name, ''),
              (SELECT m.name FROM members m WHERE m.user_id = a.user_id ORDER BY m.is_default DESC, m.member_id LIMIT 1))
 """
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class Conversation:
     """A conversation in which somebody has a seat."""
 
     conversation_id: int
@@ -24,12 +24,12 @@ class Room:
     archived: bool
 
 
-def rooms(tx: Tx, tenant_id: int, principal: str, named: Collection[str]) -> list[Room]:
+def list_conversations(tx: Tx, tenant_id: int, principal: str, named: Collection[str]) -> list[Conversation]:
     """Find conversations through the principal's seat, each by its public id or, as text, its number."""
     numbers = [int(one) for one in named if one.isascii() and one.isdigit() and len(one) < 16]
-    rows = tx.all(
+    rows = tx.fetch_all(
         f"""
-        SELECT {ROOM} FROM conversations c JOIN participants p
+        SELECT {CONVERSATION_COLUMNS} FROM conversations c JOIN participants p
             ON p.conversation_id = c.conversation_id AND p.principal = %(principal)s AND p.left_at IS NULL
         WHERE c.tenant_id = %(tenant_id)s AND (c.public_id IN %(names)s OR c.conversation_id IN %(numbers)s)
         """,
@@ -38,14 +38,15 @@ def rooms(tx: Tx, tenant_id: int, principal: str, named: Collection[str]) -> lis
         names=sorted(one.encode() for one in named),
         numbers=numbers or [0],
     )
-    return [_room(row) for row in rows]
+    return [_build_conversation(row) for row in rows]
 
 
-def chat(tx: Tx, tenant_id: int, principal: str, kind: str, user_id: int, peer_id: int) -> Room | None:
+def find_chat(tx: Tx, tenant_id: int, principal: str, kind: str, user_id: int, peer_id: int) -> Conversation | None:
     """Find a chat through the principal's seat."""
-    row = tx.one(
+    row = tx.fetch_one(
         f"""
-        SELECT {ROOM} FROM chats t JOIN conversations c ON c.conversation_id = t.conversation_id JOIN participants p
+        SELECT {CONVERSATION_COLUMNS}
+        FROM chats t JOIN conversations c ON c.conversation_id = t.conversation_id JOIN participants p
             ON p.conversation_id = c.conversation_id AND p.principal = %(principal)s AND p.left_at IS NULL
         WHERE t.tenant_id = %(tenant_id)s AND t.kind = %(kind)s AND t.user_id = %(user_id)s AND t.peer_id = %(peer_id)s
         """,
@@ -55,12 +56,14 @@ def chat(tx: Tx, tenant_id: int, principal: str, kind: str, user_id: int, peer_i
         user_id=user_id,
         peer_id=peer_id,
     )
-    return _room(row) if row else None
+    return _build_conversation(row) if row else None
 
 
-def chats(tx: Tx, tenant_id: int, kind: str, pairs: Collection[tuple[int, int]]) -> dict[tuple[int, int], str]:
+def get_session_ids(
+    tx: Tx, tenant_id: int, kind: str, pairs: Collection[tuple[int, int]]
+) -> dict[tuple[int, int], str]:
     """Return the public ids of those of the chats that there are, by (user_id, peer_id)."""
-    rows = tx.all(
+    rows = tx.fetch_all(
         """
         SELECT user_id, peer_id, session_id FROM chats
         WHERE tenant_id = %(tenant_id)s AND kind = %(kind)s AND (user_id, peer_id) IN %(pairs)s
@@ -75,8 +78,8 @@ def chats(tx: Tx, tenant_id: int, kind: str, pairs: Collection[tuple[int, int]])
 def insert_chat(
     tx: Tx, tenant_id: int, conversation_id: int, session_id: str, kind: str, pair: tuple[int, int], now: int
 ) -> None:
-    """Raises mysql.Duplicate("pair") where there is one already."""
-    tx.run(
+    """Raises mysql.DuplicateKeyError("pair") where there is one already."""
+    tx.execute(
         """
         INSERT INTO chats (conversation_id, tenant_id, session_id, kind, user_id, peer_id, created_at)
         VALUES (%(conversation_id)s, %(tenant_id)s, %(session_id)s, %(kind)s, %(user_id)s, %(peer_id)s, %(now)s)
@@ -91,10 +94,10 @@ def insert_chat(
     )
 
 
-def met_at_the_desk(tx: Tx, tenant_id: int, user_id: int, others: Collection[int]) -> dict[int, str]:
+def get_desk_session_ids(tx: Tx, tenant_id: int, user_id: int, others: Collection[int]) -> dict[int, str]:
     """Return the public ids of the desk's chats in which one of the others serves somebody, or is served by them, by
     the other's user id."""
-    rows = tx.all(
+    rows = tx.fetch_all(
         """
         SELECT agent_id AS other, session_id FROM chats
         WHERE tenant_id = %(tenant_id)s AND kind = 'desk' AND user_id = %(user_id)s AND peer_id = 0
@@ -111,11 +114,11 @@ def met_at_the_desk(tx: Tx, tenant_id: int, user_id: int, others: Collection[int
     return {row["other"]: row["session_id"].decode() for row in rows}
 
 
-def between(tx: Tx, tenant_id: int, principal: str, other: str) -> list[Room]:
+def list_shared_conversations(tx: Tx, tenant_id: int, principal: str, other: str) -> list[Conversation]:
     """Return the chats in which both sit, or the other one has sat; groups are none."""
-    rows = tx.all(
+    rows = tx.fetch_all(
         f"""
-        SELECT {ROOM}
+        SELECT {CONVERSATION_COLUMNS}
         FROM participants q
         JOIN conversations c ON c.conversation_id = q.conversation_id AND c.kind IN ('direct', 'desk', 'consult')
         JOIN participants p
@@ -127,14 +130,14 @@ def between(tx: Tx, tenant_id: int, principal: str, other: str) -> list[Room]:
         principal=principal.encode(),
         other=other.encode(),
     )
-    return [_room(row) for row in rows]
+    return [_build_conversation(row) for row in rows]
 
 
-def persons(tx: Tx, tenant_id: int, user_ids: Collection[int]) -> dict[int, Row]:
+def get_people(tx: Tx, tenant_id: int, user_ids: Collection[int]) -> dict[int, Row]:
     """Return kind (patient or staff), name and disabled of those of the ids that are people of the tenant."""
-    rows = tx.all(
+    rows = tx.fetch_all(
         f"""
-        SELECT p.user_id, p.kind, {NAME} AS name, s.disabled_at IS NOT NULL AS disabled
+        SELECT p.user_id, p.kind, {DISPLAY_NAME_SQL} AS name, s.disabled_at IS NOT NULL AS disabled
         FROM people p
         LEFT JOIN accounts a ON a.user_id = p.user_id
         LEFT JOIN staff s ON s.user_id = p.user_id
@@ -146,10 +149,10 @@ def persons(tx: Tx, tenant_id: int, user_ids: Collection[int]) -> dict[int, Row]
     return {row["user_id"]: row for row in rows}
 
 
-def unread(tx: Tx, tenant_id: int, principal: str) -> int:
+def count_unread(tx: Tx, tenant_id: int, principal: str) -> int:
     """Return how many messages, in all conversations, somebody has not read. What they took off their list is not
     counted until it comes back."""
-    found = tx.value(
+    found = tx.fetch_value(
         """
         SELECT SUM(GREATEST(c.last_seq - p.read_seq - p.own_since, 0))
         FROM participants p JOIN conversations c ON c.conversation_id = p.conversation_id
@@ -162,9 +165,9 @@ def unread(tx: Tx, tenant_id: int, principal: str) -> int:
     return int(found or 0)
 
 
-def sent_by(tx: Tx, tenant_id: int, senders: Collection[str], endpoint: str, retry_key: str) -> str:
+def find_sender(tx: Tx, tenant_id: int, senders: Collection[str], endpoint: str, retry_key: str) -> str:
     """Return which of these has sent something under a key, "" where none has."""
-    found: bytes | None = tx.value(
+    found: bytes | None = tx.fetch_value(
         """
         SELECT sender FROM messages
         WHERE tenant_id = %(tenant_id)s AND sender IN %(senders)s AND endpoint = %(endpoint)s
@@ -178,11 +181,11 @@ def sent_by(tx: Tx, tenant_id: int, senders: Collection[str], endpoint: str, ret
     return found.decode() if found else ""
 
 
-def message(tx: Tx, tenant_id: int, message_id: str, principal: str) -> Row | None:
+def find_message(tx: Tx, tenant_id: int, message_id: str, principal: str) -> Row | None:
     """Find a message through the principal's seat ("" needs none): conversation_id, seq, public_id, sender,
     extra and withdrawn."""
     tick, tag = ids.decode(message_id)
-    return tx.one(
+    return tx.fetch_one(
         """
         SELECT m.conversation_id, m.seq, c.public_id, m.sender, m.extra,
                m.withdrawn_at IS NOT NULL AS withdrawn
@@ -200,8 +203,8 @@ def message(tx: Tx, tenant_id: int, message_id: str, principal: str) -> Row | No
     )
 
 
-def appraise(tx: Tx, tenant_id: int, user_id: int, message: Row, appraise: int, now: int) -> None:
-    tx.run(
+def upsert_appraisal(tx: Tx, tenant_id: int, user_id: int, message: Row, appraise: int, now: int) -> None:
+    tx.execute(
         """
         INSERT INTO appraisals (conversation_id, seq, user_id, tenant_id, appraise, at)
         VALUES (%(conversation_id)s, %(seq)s, %(user_id)s, %(tenant_id)s, %(appraise)s, %(now)s)
@@ -216,9 +219,9 @@ def appraise(tx: Tx, tenant_id: int, user_id: int, message: Row, appraise: int, 
     )
 
 
-def appraised(tx: Tx, conversation_id: int, user_id: int, seqs: Iterable[int]) -> dict[int, int]:
+def get_appraisals(tx: Tx, conversation_id: int, user_id: int, seqs: Iterable[int]) -> dict[int, int]:
     """Return what somebody thinks of these messages, by seq."""
-    rows = tx.all(
+    rows = tx.fetch_all(
         """
         SELECT seq, appraise FROM appraisals
         WHERE conversation_id = %(conversation_id)s AND seq IN %(seqs)s AND user_id = %(user_id)s
@@ -230,5 +233,7 @@ def appraised(tx: Tx, conversation_id: int, user_id: int, seqs: Iterable[int]) -
     return {row["seq"]: row["appraise"] for row in rows}
 
 
-def _room(row: Row) -> Room:
-    return Room(row["conversation_id"], row["public_id"].decode(), row["kind"], row["last_seq"], bool(row["archived"]))
+def _build_conversation(row: Row) -> Conversation:
+    return Conversation(
+        row["conversation_id"], row["public_id"].decode(), row["kind"], row["last_seq"], bool(row["archived"])
+    )

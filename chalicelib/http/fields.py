@@ -20,33 +20,33 @@ from chalicelib.messaging import ids
 
 T = TypeVar("T")
 ID_LIMIT = 2**53  # JavaScript clients hold larger integers inexactly
-_WHOLE = re.compile(r"-?[0-9]{1,16}")
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_INTEGER_PATTERN = re.compile(r"-?[0-9]{1,16}")
+_DATE_PATTERN = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
-class Wire(BaseModel):
+class WireModel(BaseModel):
     """A request or an answer. Unknown request fields are ignored, as the documents' clients expect."""
 
     # A model is built when it is first used: a group has dozens, a cold start's first request needs two.
     model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True, defer_build=True)
 
 
-def given(model: type[Wire], query: Mapping[str, str]) -> dict[str, str]:
+def drop_empty_optional(model: type[WireModel], query: Mapping[str, str]) -> dict[str, str]:
     """Leave out what is empty and optional: a page sends an empty text for what it does not have."""
     needed = {name for name, field in model.model_fields.items() if field.is_required()}
     return {name: text for name, text in query.items() if text or name in needed}
 
 
-def whole(value: Any) -> Any:
+def parse_int(value: Any) -> Any:
     """Take 12 and "12" alike, and nothing else: pydantic alone would also take true, "1_2" and 12.0."""
-    if isinstance(value, str) and _WHOLE.fullmatch(value):
+    if isinstance(value, str) and _INTEGER_PATTERN.fullmatch(value):
         return int(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     raise ValueError("必须是整数")
 
 
-def _shown(text: str) -> str:
+def _require_visible_text(text: str) -> str:
     if not text.strip():
         raise ValueError("不能为空")
     if "\x00" in text:
@@ -54,31 +54,31 @@ def _shown(text: str) -> str:
     return text
 
 
-def _date(value: Any) -> Any:
+def _require_iso_date(value: Any) -> Any:
     """Only yyyy-MM-dd: pydantic alone would also take a moment, and seconds since 1970."""
-    if isinstance(value, str) and not _DATE.fullmatch(value):
+    if isinstance(value, str) and not _DATE_PATTERN.fullmatch(value):
         raise ValueError("格式应为 yyyy-MM-dd")
     return None if isinstance(value, int | float) else value
 
 
-def _past(day: date) -> date:
+def _require_not_future(day: date) -> date:
     if day > clock.today():
         raise ValueError("不能晚于今天")
     return day
 
 
-def if_any(value: Any) -> Any:
+def empty_to_none(value: Any) -> Any:
     return None if value == "" else value
 
 
-def _as_text(value: Any) -> Any:
+def _int_to_text(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-Whole = Annotated[int, Field(gt=-ID_LIMIT, lt=ID_LIMIT), BeforeValidator(whole)]
+SafeInt = Annotated[int, Field(gt=-ID_LIMIT, lt=ID_LIMIT), BeforeValidator(parse_int)]
 Id = Annotated[
     int,
-    BeforeValidator(whole),
+    BeforeValidator(parse_int),
     Field(gt=0, lt=ID_LIMIT),
     WithJsonSchema(
         {
@@ -91,9 +91,9 @@ Id = Annotated[
 ]
 """An entity's id in a request: a decimal integer, as a number or as text."""
 
-IdIfAny = Annotated[
+OptionalId = Annotated[
     Id | None,
-    BeforeValidator(if_any),
+    BeforeValidator(empty_to_none),
     WithJsonSchema(
         {
             "anyOf": [
@@ -109,38 +109,38 @@ IdText = Annotated[str, BeforeValidator(str)]
 """An entity's id in an answer: always text."""
 
 # No NUL, and one character at least that can be seen: as _shown has it, in the words of JSON Schema.
-SHOWN = r"^[^\x00]*[^\s\x00\x1c-\x1f\x85\ufeff][^\x00]*$"
-NAMED = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f\x85\ufeff][^\x00-\x1f\x7f]*$"
+VISIBLE_TEXT_PATTERN = r"^[^\x00]*[^\s\x00\x1c-\x1f\x85\ufeff][^\x00]*$"
+NAME_PATTERN = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f\x85\ufeff][^\x00-\x1f\x7f]*$"
 ChatText = Annotated[
     str,
     Field(min_length=1, max_length=4000),
-    AfterValidator(_shown),
-    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 4000, "pattern": SHOWN}),
+    AfterValidator(_require_visible_text),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 4000, "pattern": VISIBLE_TEXT_PATTERN}),
 ]
 """1–4,000 characters, of which one can be seen; kept as written."""
 
-PageSize = Annotated[int, Field(ge=1, lt=ID_LIMIT), BeforeValidator(whole), AfterValidator(lambda n: min(n, 100))]
+PageSize = Annotated[int, Field(ge=1, lt=ID_LIMIT), BeforeValidator(parse_int), AfterValidator(lambda n: min(n, 100))]
 """Entries of a page; above 100 is taken as 100."""
 
-PageNum = Annotated[int, Field(ge=1, lt=ID_LIMIT), BeforeValidator(whole)]
+PageNum = Annotated[int, Field(ge=1, lt=ID_LIMIT), BeforeValidator(parse_int)]
 
-RetryKey = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[\x21-\x7e]+$")]
+IdempotencyKey = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[\x21-\x7e]+$")]
 """What a client names a write by, so that sending it again is the same write."""
 
-CURSOR = r"^[0-9a-f]{1,32}\.[0-9]{1,15}$"
-Cursor = Annotated[str, Field(pattern=CURSOR, examples=["4f1c20aa9b3e77d0.12"])]
+CURSOR_PATTERN = r"^[0-9a-f]{1,32}\.[0-9]{1,15}$"
+Cursor = Annotated[str, Field(pattern=CURSOR_PATTERN, examples=["4f1c20aa9b3e77d0.12"])]
 """A position in a feed, as the server said it."""
 
-CursorIfAny = Annotated[
+OptionalCursor = Annotated[
     Cursor | None,
-    BeforeValidator(if_any),
+    BeforeValidator(empty_to_none),
     WithJsonSchema({"type": ["string", "null"], "pattern": r"^([0-9a-f]{1,32}\.[0-9]{1,15})?$"}),
 ]
 
 Phone = Annotated[str, Field(pattern=r"^1[3-9][0-9]{9}$", examples=["13800000001"])]
 """A mobile number of mainland China."""
 
-PhoneIfAny = Annotated[str, Field(pattern=r"^(1[3-9][0-9]{9})?$", examples=["13800000001"])]
+OptionalPhone = Annotated[str, Field(pattern=r"^(1[3-9][0-9]{9})?$", examples=["13800000001"])]
 
 Password = Annotated[str, Field(min_length=8, max_length=72, examples=["Demo-12345"])]
 """A new one; who signs in with an old one may have fewer characters."""
@@ -149,57 +149,59 @@ Name = Annotated[
     str,
     Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$"),
     AfterValidator(str.strip),
-    AfterValidator(_shown),
-    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 64, "pattern": NAMED}),
+    AfterValidator(_require_visible_text),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 64, "pattern": NAME_PATTERN}),
 ]
 """What somebody or something is called: one line, without the space around it."""
 
 
-def one_of(*choices: int) -> Any:
+def build_enum_schema(*choices: int) -> Any:
     """Return what has a choice marked Literal taken as a number or as its text."""
     return WithJsonSchema({"enum": [*choices, *map(str, choices)]})
 
 
-Gender = Annotated[Literal[0, 1, 2, 9], BeforeValidator(whole), one_of(0, 1, 2, 9)]
+Gender = Annotated[Literal[0, 1, 2, 9], BeforeValidator(parse_int), build_enum_schema(0, 1, 2, 9)]
 """0 unknown, 1 male, 2 female, 9 unspecified."""
 
-Relation = Annotated[Literal[1, 2, 3, 4, 5, 9], BeforeValidator(whole), one_of(1, 2, 3, 4, 5, 9)]
+Relation = Annotated[Literal[1, 2, 3, 4, 5, 9], BeforeValidator(parse_int), build_enum_schema(1, 2, 3, 4, 5, 9)]
 """1 oneself, 2 spouse, 3 parent, 4 child, 5 other kin, 9 other."""
 
-Date = Annotated[date, BeforeValidator(_date)]
-Birthday = Annotated[Date, AfterValidator(_past)]
+Date = Annotated[date, BeforeValidator(_require_iso_date)]
+Birthday = Annotated[Date, AfterValidator(_require_not_future)]
 
-SessionId = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[\x21-\x7e]+$"), BeforeValidator(_as_text)]
+SessionId = Annotated[
+    str, Field(min_length=1, max_length=128, pattern=r"^[\x21-\x7e]+$"), BeforeValidator(_int_to_text)
+]
 """A participant as document 004 names one: visible ASCII; a number stands for its text."""
 
 PublicId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[0-9A-Za-z-]+$")]
 """session_no, session_id, conversation_id: one public string under all protocols."""
 
-MessageId = Annotated[str, Field(pattern=ids.PATTERN)]
+MessageId = Annotated[str, Field(pattern=ids.MESSAGE_ID_PATTERN)]
 
-PublicIdIfAny = Annotated[
+OptionalPublicId = Annotated[
     PublicId | None,
-    BeforeValidator(if_any),
+    BeforeValidator(empty_to_none),
     WithJsonSchema({"type": ["string", "null"], "maxLength": 64, "pattern": "^[0-9A-Za-z-]*$"}),
 ]
-MessageIdIfAny = Annotated[
+OptionalMessageId = Annotated[
     MessageId | None,
-    BeforeValidator(if_any),
-    WithJsonSchema({"type": ["string", "null"], "pattern": f"^({ids.PATTERN.strip('^$')})?$"}),
+    BeforeValidator(empty_to_none),
+    WithJsonSchema({"type": ["string", "null"], "pattern": f"^({ids.MESSAGE_ID_PATTERN.strip('^$')})?$"}),
 ]
 """The pages send an empty text for what they do not have yet."""
 
 
-class PageAsked(Wire):
+class PageQuery(WireModel):
     page_num: PageNum = Field(1, examples=[1])
     page_size: PageSize = Field(10, examples=[10])
 
     @property
-    def skipped(self) -> int:
+    def offset(self) -> int:
         return (self.page_num - 1) * self.page_size
 
 
-class Page(Wire, Generic[T]):
+class Page(WireModel, Generic[T]):
     page_num: int = Field(examples=[1])
     page_size: int = Field(examples=[10])
     total: int = Field(examples=[1])
@@ -207,15 +209,15 @@ class Page(Wire, Generic[T]):
     list: list[T]
 
     @classmethod
-    def of(cls, asked: PageAsked, total: int, entries: Sequence[T]) -> "Page[T]":
+    def build(cls, asked: PageQuery, total: int, entries: Sequence[T]) -> "Page[T]":
         pages = -(-total // asked.page_size)
         return cls(page_num=asked.page_num, page_size=asked.page_size, total=total, pages=pages, list=[*entries])
 
 
-BODY, NOT_JSON = "请求体", "不是合法的 JSON"
-_REASONS = {
+BODY_LABEL, INVALID_JSON_TEXT = "请求体", "不是合法的 JSON"
+_REASON_BY_ERROR_TYPE = {
     "missing": "必填",
-    "json_invalid": NOT_JSON,
+    "json_invalid": INVALID_JSON_TEXT,
     "model_type": "必须是 JSON 对象",
     "string_type": "必须是文本",
     "string_too_short": "不能少于 {min_length} 个字符",
@@ -235,16 +237,22 @@ _REASONS = {
 }
 
 
-def explain(error: ValidationError, whole: str = "") -> str:
+def format_validation_error(error: ValidationError, whole: str = "") -> str:
     """Name up to five bad fields and what is wrong with each, in Chinese; never the value itself.
 
     `whole` is the name of what was validated, said where no field of it is to blame.
     """
-    return "；".join(_reason(problem, whole) for problem in error.errors(include_url=False, include_input=False)[:5])
+    return "；".join(
+        _format_problem(problem, whole) for problem in error.errors(include_url=False, include_input=False)[:5]
+    )
 
 
-def _reason(problem: Any, whole: str) -> str:
+def _format_problem(problem: Any, whole: str) -> str:
     kind, context = problem["type"], problem.get("ctx", {})
-    why = str(context["error"]) if kind == "value_error" else _REASONS.get(kind, "格式不正确").format(**context)
+    why = (
+        str(context["error"])
+        if kind == "value_error"
+        else _REASON_BY_ERROR_TYPE.get(kind, "格式不正确").format(**context)
+    )
     field = ".".join(str(part) for part in problem["loc"]) or whole
     return f"{field}：{why}" if field else why

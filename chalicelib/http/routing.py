@@ -24,34 +24,55 @@ from chalice.app import Blueprint, CORSConfig, Request, Response
 from pydantic import TypeAdapter, ValidationError
 
 from chalicelib import clock, errors, logs
-from chalicelib.errors import Kind, Refused
+from chalicelib.errors import ApiError, ErrorKind
 from chalicelib.http import envelopes
-from chalicelib.http.bodies import Delivery, Raw, RawResponse, Upload, uploaded
-from chalicelib.http.envelopes import Counted
-from chalicelib.http.fields import BODY, NOT_JSON, RetryKey, explain, given
+from chalicelib.http.bodies import RawContent, RawRequest, RawResponse, RequestFile, parse_upload
+from chalicelib.http.envelopes import CountedResult
+from chalicelib.http.fields import (
+    BODY_LABEL,
+    INVALID_JSON_TEXT,
+    IdempotencyKey,
+    drop_empty_optional,
+    format_validation_error,
+)
 from chalicelib.identity import acting_user, callers
 from chalicelib.identity.callers import Caller
 from chalicelib.settings import settings
 
 logger = logging.getLogger(__name__)
 
-__all__ = ["Acting", "Counted", "Delivery", "Endpoint", "Key", "LastEvent", "Raw", "Routes", "Upload", "Visitor"]
+__all__ = [
+    "ActingCaller",
+    "CountedResult",
+    "Endpoint",
+    "IdempotencyKeyHeader",
+    "LastEventIdHeader",
+    "OptionalTenantCaller",
+    "RawContent",
+    "RawRequest",
+    "RequestFile",
+    "Routes",
+]
 
 View = Callable[..., Any]
-Visitor = Annotated[Caller, "of tenant 0, which has nothing, where nobody knows of which; other endpoints answer 400"]
-Acting = Annotated[Caller, "as the messagecenter's headers name them: identity/acting_user.py"]
-Key = Annotated[RetryKey | None, "Idempotency-Key"]
-LastEvent = Annotated[str | None, "Last-Event-ID"]
-_KEY: TypeAdapter[str | None] = TypeAdapter(Key)  # made once: making one takes longer than a whole read
-_GIVEN = {
+OptionalTenantCaller = Annotated[
+    Caller, "of tenant 0, which has nothing, where nobody knows of which; other endpoints answer 400"
+]
+ActingCaller = Annotated[Caller, "as the messagecenter's headers name them: identity/acting_user.py"]
+IdempotencyKeyHeader = Annotated[IdempotencyKey | None, "Idempotency-Key"]
+LastEventIdHeader = Annotated[str | None, "Last-Event-ID"]
+_IDEMPOTENCY_KEY_ADAPTER: TypeAdapter[str | None] = TypeAdapter(
+    IdempotencyKeyHeader
+)  # made once: making one takes longer than a whole read
+_PARAMETER_LABELS = {
     "caller": "",
-    "body": BODY,
+    "body": BODY_LABEL,
     "query": "",
     "key": "Idempotency-Key",
     "last_event": "Last-Event-ID",
     "time_left": "",
     "upload": "file",
-    "delivery": BODY,
+    "delivery": BODY_LABEL,
 }  # and what a refusal calls it
 
 CORS = CORSConfig(
@@ -63,7 +84,7 @@ CORS = CORSConfig(
     expose_headers=["X-Request-Id", "Retry-After"],
     max_age=600,
 )
-HEADERS = {
+DEFAULT_HEADERS = {
     "Content-Type": "application/json; charset=utf-8",
     "Cache-Control": "no-store",
     **CORS.get_access_control_headers(),
@@ -77,21 +98,21 @@ class Endpoint:
     method: str
     path: str
     callers: frozenset[str]
-    refusals: tuple[Kind, ...]  # beyond those that any endpoint may answer
+    error_kinds: tuple[ErrorKind, ...]  # beyond those that any endpoint may answer
     view: View
-    wants: dict[str, Any]
-    returns: Any
-    raw: str  # content type of those of its answers that are Raw, "" where none is
+    parameters: dict[str, Any]
+    return_type: Any
+    raw_content_type: str  # content type of those of its answers that are Raw, "" where none is
 
     # Made at an endpoint's first request, as its models are (wire.Wire): a cold start serves one of many.
     @cached_property
-    def answer(self) -> TypeAdapter[Any]:
-        return TypeAdapter(self.returns)
+    def response_adapter(self) -> TypeAdapter[Any]:
+        return TypeAdapter(self.return_type)
 
     @cached_property
-    def parts(self) -> dict[str, TypeAdapter[Any]]:
+    def path_adapters(self) -> dict[str, TypeAdapter[Any]]:
         """Of its path."""
-        return {name: TypeAdapter(kind) for name, kind in self.wants.items() if name not in _GIVEN}
+        return {name: TypeAdapter(kind) for name, kind in self.parameters.items() if name not in _PARAMETER_LABELS}
 
 
 class Routes(Blueprint):
@@ -102,27 +123,27 @@ class Routes(Blueprint):
         self.endpoints: list[Endpoint] = []
 
     def get(
-        self, path: str, *, callers: Iterable[str], refusals: Iterable[Kind] = (), raw: str = ""
+        self, path: str, *, callers: Iterable[str], refusals: Iterable[ErrorKind] = (), raw: str = ""
     ) -> Callable[[View], View]:
-        return lambda view: self._declare("GET", path, frozenset(callers), tuple(refusals), view, raw)
+        return lambda view: self._add_endpoint("GET", path, frozenset(callers), tuple(refusals), view, raw)
 
     def post(
-        self, path: str, *, callers: Iterable[str], refusals: Iterable[Kind] = (), raw: str = ""
+        self, path: str, *, callers: Iterable[str], refusals: Iterable[ErrorKind] = (), raw: str = ""
     ) -> Callable[[View], View]:
-        return lambda view: self._declare("POST", path, frozenset(callers), tuple(refusals), view, raw)
+        return lambda view: self._add_endpoint("POST", path, frozenset(callers), tuple(refusals), view, raw)
 
-    def _declare(
-        self, method: str, path: str, who: frozenset[str], refusals: tuple[Kind, ...], view: View, raw: str
+    def _add_endpoint(
+        self, method: str, path: str, who: frozenset[str], refusals: tuple[ErrorKind, ...], view: View, raw: str
     ) -> View:
         wants = get_type_hints(view, include_extras=True)
         returns = wants.pop("return")
-        others = [one for one in get_args(returns) if one is not Raw]
-        returns = Union[tuple(others)] if Raw in get_args(returns) else returns  # noqa: UP007  # made, not written
+        others = [one for one in get_args(returns) if one is not RawContent]
+        returns = Union[tuple(others)] if RawContent in get_args(returns) else returns  # noqa: UP007  # made, not written
         endpoint = Endpoint(method, path, who, refusals, view, wants, returns, raw)
         self.endpoints.append(endpoint)
 
         def serve(**path_parameters: str) -> Response:
-            return _serve(endpoint, self.current_request, path_parameters)
+            return _handle_request(endpoint, self.current_request, path_parameters)
 
         # A GET has no body, so whatever Content-Type a client gives it means nothing; a file may be of any.
         content_types = ["application/json"] if method == "POST" and not wants.keys() & {"upload", "delivery"} else []
@@ -131,48 +152,50 @@ class Routes(Blueprint):
         return view
 
 
-def _serve(endpoint: Endpoint, request: Request, path_parameters: dict[str, str]) -> Response:
+def _handle_request(endpoint: Endpoint, request: Request, path_parameters: dict[str, str]) -> Response:
     try:
-        caller = _caller(endpoint, request)
-        arguments = {name: _read(endpoint, name, caller, request, path_parameters) for name in endpoint.wants}
+        caller = _identify_caller(endpoint, request)
+        arguments = {
+            name: _parse_parameter(endpoint, name, caller, request, path_parameters) for name in endpoint.parameters
+        }
         answer = endpoint.view(**arguments)
-        if isinstance(answer, Raw):
+        if isinstance(answer, RawContent):
             return RawResponse(answer)
-        data = endpoint.answer.dump_json(answer, by_alias=True)
-    except Refused as refused:
+        data = endpoint.response_adapter.dump_json(answer, by_alias=True)
+    except ApiError as refused:
         if refused.kind is errors.UNAVAILABLE:
-            logger.warning("unavailable", extra={"ids": logs.cause(refused.__cause__ or refused)})
-        return refusal(refused, endpoint.path)
+            logger.warning("unavailable", extra={"ids": logs.describe_error(refused.__cause__ or refused)})
+        return build_error_response(refused, endpoint.path)
     except Exception:
         logger.exception("unhandled")
-        return refusal(Refused(errors.INTERNAL), endpoint.path)
-    return Response(envelopes.success(endpoint.path, data.decode(), isinstance(answer, Counted)))
+        return build_error_response(ApiError(errors.INTERNAL), endpoint.path)
+    return Response(envelopes.wrap_success(endpoint.path, data.decode(), isinstance(answer, CountedResult)))
 
 
-def _caller(endpoint: Endpoint, request: Request) -> Caller:
+def _identify_caller(endpoint: Endpoint, request: Request) -> Caller:
     try:
-        caller = callers.identify(_headers(endpoint, request), endpoint.callers, _address(request))
-    except Refused as refused:
-        if endpoint.wants.get("caller") != Visitor or refused.kind is not errors.BAD_PARAMETER:
+        caller = callers.identify(_get_auth_headers(endpoint, request), endpoint.callers, _get_client_address(request))
+    except ApiError as refused:
+        if endpoint.parameters.get("caller") != OptionalTenantCaller or refused.kind is not errors.BAD_PARAMETER:
             raise
         caller = Caller(0, callers.PUBLIC)
-    if endpoint.wants.get("caller") == Acting:
-        caller = acting_user.named(caller, request.headers)
+    if endpoint.parameters.get("caller") == ActingCaller:
+        caller = acting_user.resolve_caller(caller, request.headers)
     logs.bind(tenant_id=caller.tenant_id, principal=caller.principal)
     return caller
 
 
-def _headers(endpoint: Endpoint, request: Request) -> Mapping[str, str]:
+def _get_auth_headers(endpoint: Endpoint, request: Request) -> Mapping[str, str]:
     """A query that has a token may sign in by it: a browser's EventSource sends no headers of ours."""
     query: Mapping[str, str] = request.query_params or {}
-    token = query.get("token", "") if "token" in getattr(endpoint.wants.get("query"), "model_fields", ()) else ""
-    if not token or callers.bearer(request.headers):
+    token = query.get("token", "") if "token" in getattr(endpoint.parameters.get("query"), "model_fields", ()) else ""
+    if not token or callers.get_token(request.headers):
         headers: Mapping[str, str] = request.headers
         return headers
     return {**{name.lower(): value for name, value in request.headers.items()}, "token": token}
 
 
-def _address(request: Request) -> str:
+def _get_client_address(request: Request) -> str:
     """The client's address: API Gateway's word, or what the outermost trusted proxy before it has seen."""
     forwarded = [part.strip() for part in request.headers.get("x-forwarded-for", "").split(",")]
     if settings.trusted_proxies and len(forwarded) > settings.trusted_proxies:
@@ -180,70 +203,76 @@ def _address(request: Request) -> str:
     return str(request.context.get("identity", {}).get("sourceIp", ""))
 
 
-def _read(endpoint: Endpoint, name: str, caller: Caller, request: Request, path_parameters: dict[str, str]) -> Any:
+def _parse_parameter(
+    endpoint: Endpoint, name: str, caller: Caller, request: Request, path_parameters: dict[str, str]
+) -> Any:
     try:
         match name:
             case "caller":
                 return caller
             case "body":
-                body = _body(request) or b"{}"
-                model = endpoint.wants[name].model_validate_json(body)
+                body = _read_body(request) or b"{}"
+                model = endpoint.parameters[name].model_validate_json(body)
                 if b"tenantId" in body:
-                    callers.same_tenant(str(json.loads(body).get("tenantId", "")), caller)
+                    callers.require_same_tenant(str(json.loads(body).get("tenantId", "")), caller)
                 return model
             case "query":
                 query = dict(request.query_params or {})
-                callers.same_tenant(query.get("tenantId", ""), caller)
-                return endpoint.wants[name].model_validate(given(endpoint.wants[name], query))
+                callers.require_same_tenant(query.get("tenantId", ""), caller)
+                return endpoint.parameters[name].model_validate(drop_empty_optional(endpoint.parameters[name], query))
             case "upload":
-                return uploaded(request.headers.get("content-type", ""), _body(request))
+                return parse_upload(request.headers.get("content-type", ""), _read_body(request))
             case "delivery":
-                return Delivery({key.lower(): value for key, value in request.headers.items()}, _body(request))
+                return RawRequest({key.lower(): value for key, value in request.headers.items()}, _read_body(request))
             case "last_event":
                 return request.headers.get("last-event-id")
             case "time_left":
                 function: Any = request.lambda_context
                 return function.get_remaining_time_in_millis() / 1000
             case "key":
-                return _KEY.validate_python(request.headers.get("idempotency-key"))
-        return endpoint.parts[name].validate_python(unquote(path_parameters[name]))  # API Gateway leaves them encoded
+                return _IDEMPOTENCY_KEY_ADAPTER.validate_python(request.headers.get("idempotency-key"))
+        return endpoint.path_adapters[name].validate_python(
+            unquote(path_parameters[name])
+        )  # API Gateway leaves them encoded
     except ValidationError as error:
-        raise Refused(errors.BAD_PARAMETER, explain(error, _GIVEN.get(name, name))) from None
+        raise ApiError(
+            errors.BAD_PARAMETER, format_validation_error(error, _PARAMETER_LABELS.get(name, name))
+        ) from None
 
 
-def _body(request: Request) -> bytes:
+def _read_body(request: Request) -> bytes:
     try:
         body = request.raw_body
     except ValueError:  # no base64, or half a surrogate pair
-        raise Refused(errors.BAD_PARAMETER, f"{BODY}：{NOT_JSON}") from None
-    if len(body) > settings.body_limit:
-        raise Refused(errors.TOO_LARGE)
+        raise ApiError(errors.BAD_PARAMETER, f"{BODY_LABEL}：{INVALID_JSON_TEXT}") from None
+    if len(body) > settings.max_body_bytes:
+        raise ApiError(errors.TOO_LARGE)
     return body.encode() if isinstance(body, str) else body
 
 
-def refusal(refused: Refused, path: str) -> Response:
+def build_error_response(refused: ApiError, path: str) -> Response:
     logs.bind(code=refused.kind.code)
-    response = Response(envelopes.refusal(path, refused.kind, refused.text), status_code=refused.kind.status)
+    response = Response(envelopes.wrap_error(path, refused.kind, refused.text), status_code=refused.kind.status)
     if refused.retry_after:
         response.headers["Retry-After"] = str(refused.retry_after)
     return response
 
 
-def gateway_error(status: int) -> tuple[dict[str, str], str]:
+def build_gateway_error(status: int) -> tuple[dict[str, str], str]:
     """Return headers and body of an error that API Gateway makes before any function runs, whatever the path."""
     retry = {"Retry-After": "1"} if status in (429, 503) else {}
-    return HEADERS | retry, envelopes.refusal_anywhere(errors.of_status(status))
+    return DEFAULT_HEADERS | retry, envelopes.wrap_error_for_any_path(errors.get_kind_by_status(status))
 
 
-def door(request: Request, answer: Callable[[Request], Response]) -> Response:
+def wrap_request(request: Request, answer: Callable[[Request], Response]) -> Response:
     """Middleware around every request: ids, log line, and our envelope on what Chalice refuses by itself."""
     started = clock.monotonic()
     request_id = str(request.context.get("requestId") or getattr(request.lambda_context, "aws_request_id", ""))
-    logs.start(request_id=request_id, method=request.method, route=request.path)
+    logs.start_context(request_id=request_id, method=request.method, route=request.path)
     response = answer(request)
     if isinstance(response.body, dict):  # Chalice's own {"Code": …, "Message": …}: our answers are text
-        response.body = envelopes.refusal(request.path, errors.of_status(response.status_code))
-    response.headers = {**HEADERS, **response.headers, "X-Request-Id": request_id}
+        response.body = envelopes.wrap_error(request.path, errors.get_kind_by_status(response.status_code))
+    response.headers = {**DEFAULT_HEADERS, **response.headers, "X-Request-Id": request_id}
     took = round((clock.monotonic() - started) * 1000, 1)
     logger.info("request", extra={"ids": {"status": response.status_code, "ms": took}})
     return response

@@ -11,32 +11,32 @@ from typing import Any
 from pydantic import ValidationError
 
 from chalicelib import clock, errors, logs
-from chalicelib.errors import Refused
+from chalicelib.errors import ApiError
 
 logger = logging.getLogger(__name__)
 
 
-def answer(event: Any, name: str) -> dict[str, Any]:
+def handle_event(event: Any, name: str) -> dict[str, Any]:
     """Do what `ws` has for an event (connect, hear, disconnect); return what API Gateway wants to know."""
     started = clock.monotonic()
     whole: dict[str, Any] = event.to_dict()
-    logs.start(request_id=whole["requestContext"].get("requestId", ""), route=f"ws {name}")
+    logs.start_context(request_id=whole["requestContext"].get("requestId", ""), route=f"ws {name}")
     # Imported here: the other functions of this bundle speak no WebSocket.
     work = getattr(import_module("chalicelib.gateway.notify.ws"), name)
-    status = _done(lambda: work(event.connection_id, whole))
+    status = _run_handler(lambda: work(event.connection_id, whole))
     took = round((clock.monotonic() - started) * 1000, 1)
     logger.info("websocket", extra={"ids": {"status": status, "ms": took}})
     return {"statusCode": status}
 
 
-def _done(work: Callable[[], None]) -> int:
+def _run_handler(work: Callable[[], None]) -> int:
     try:
         work()
     except ValidationError:
         return errors.BAD_PARAMETER.status
-    except Refused as refused:
+    except ApiError as refused:
         if refused.kind is errors.UNAVAILABLE:
-            logger.warning("unavailable", extra={"ids": logs.cause(refused.__cause__ or refused)})
+            logger.warning("unavailable", extra={"ids": logs.describe_error(refused.__cause__ or refused)})
         return refused.kind.status
     except Exception:
         logger.exception("unhandled")

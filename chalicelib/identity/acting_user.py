@@ -11,59 +11,63 @@ from dataclasses import replace
 
 from chalicelib import errors
 from chalicelib.adapters import mysql
-from chalicelib.errors import Refused
+from chalicelib.errors import ApiError
 from chalicelib.identity.callers import PATIENT, SERVICE, Caller
 from chalicelib.people import persons, posts, tenants
 
-_NUMBER = re.compile("0|[1-9][0-9]{0,14}")
-_APP_ID = re.compile(r"[\x21-\x7e]{0,64}")
+_ID_PATTERN = re.compile("0|[1-9][0-9]{0,14}")
+_APP_ID_PATTERN = re.compile(r"[\x21-\x7e]{0,64}")
 
 
-def named(caller: Caller, headers: Mapping[str, str]) -> Caller:
+def resolve_caller(caller: Caller, headers: Mapping[str, str]) -> Caller:
     """Return who acts, with their post and application. headers are case-insensitive by name.
 
-    Refused 400 for a header that is none, 401 for a key without a person, 403 for somebody else's name, 404 for a key's
+    ApiError 400 for a header that is none, 401 for a key without a person, 403 for somebody else's name, 404 for a
+    key's
     person or post that is not there.
     """
-    user_id, staff_id, post_id = (_number(headers, name) for name in ("newUserId", "entUserId", "positionId"))
-    _same_tenant(caller, headers.get("entid", ""))
-    if caller.kind == SERVICE:
-        caller, post_id = _believed(caller, user_id, staff_id, post_id)
-    elif {user_id, staff_id} - {0, caller.user_id} or (staff_id and caller.kind == PATIENT):
-        raise Refused(errors.NOT_ALLOWED, "请求头中的用户与登录身份不符")
-    if post_id and mysql.autocommit(lambda tx: posts.holder(tx, caller.tenant_id, post_id)) != caller.user_id:
-        raise Refused(errors.NOT_ALLOWED, "positionId：不是本人的岗位")
+    user_id, staff_id, post_id = (_parse_id_header(headers, name) for name in ("newUserId", "entUserId", "positionId"))
+    _require_same_tenant(caller, headers.get("entid", ""))
+    if caller.role == SERVICE:
+        caller, post_id = _resolve_named_user(caller, user_id, staff_id, post_id)
+    elif {user_id, staff_id} - {0, caller.user_id} or (staff_id and caller.role == PATIENT):
+        raise ApiError(errors.NOT_ALLOWED, "请求头中的用户与登录身份不符")
+    if (
+        post_id
+        and mysql.run_autocommit(lambda tx: posts.find_holder_id(tx, caller.tenant_id, post_id)) != caller.user_id
+    ):
+        raise ApiError(errors.NOT_ALLOWED, "positionId：不是本人的岗位")
     app_id = headers.get("appid", "")
-    if not _APP_ID.fullmatch(app_id):
-        raise Refused(errors.BAD_PARAMETER, "appId：格式不正确")
+    if not _APP_ID_PATTERN.fullmatch(app_id):
+        raise ApiError(errors.BAD_PARAMETER, "appId：格式不正确")
     return replace(caller, post_id=post_id, app_id=app_id)
 
 
-def _number(headers: Mapping[str, str], name: str) -> int:
+def _parse_id_header(headers: Mapping[str, str], name: str) -> int:
     text = headers.get(name.lower(), "").strip() or "0"
-    if not _NUMBER.fullmatch(text):
-        raise Refused(errors.BAD_PARAMETER, f"{name}：必须是整数")
+    if not _ID_PATTERN.fullmatch(text):
+        raise ApiError(errors.BAD_PARAMETER, f"{name}：必须是整数")
     return int(text)
 
 
-def _same_tenant(caller: Caller, ent_id: str) -> None:
+def _require_same_tenant(caller: Caller, ent_id: str) -> None:
     if ent_id in ("", "0", str(caller.tenant_id)):
         return
     named = ent_id.encode("utf-8", "replace")[:64].decode("utf-8", "replace")
-    if mysql.autocommit(lambda tx: tenants.find_by_external_id(tx, named)) != caller.tenant_id:
-        raise Refused(errors.NOT_ALLOWED, "entId：租户与登录身份不符")
+    if mysql.run_autocommit(lambda tx: tenants.find_by_external_id(tx, named)) != caller.tenant_id:
+        raise ApiError(errors.NOT_ALLOWED, "entId：租户与登录身份不符")
 
 
-def _believed(caller: Caller, user_id: int, staff_id: int, post_id: int) -> tuple[Caller, int]:
+def _resolve_named_user(caller: Caller, user_id: int, staff_id: int, post_id: int) -> tuple[Caller, int]:
     """The person whom a trusted upstream names; a post alone names its holder."""
     if user_id and staff_id and user_id != staff_id:
-        raise Refused(errors.BAD_PARAMETER, "newUserId 与 entUserId：不是同一人")
+        raise ApiError(errors.BAD_PARAMETER, "newUserId 与 entUserId：不是同一人")
     who = user_id or staff_id
     if not who and post_id:
-        who = mysql.autocommit(lambda tx: posts.holder(tx, caller.tenant_id, post_id)) or 0
+        who = mysql.run_autocommit(lambda tx: posts.find_holder_id(tx, caller.tenant_id, post_id)) or 0
     elif not who:
-        raise Refused(errors.TOKEN, "内部密钥须以 newUserId 或 entUserId 指明用户")
-    kind = mysql.autocommit(lambda tx: persons.caller_kind(tx, caller.tenant_id, who))
+        raise ApiError(errors.TOKEN, "内部密钥须以 newUserId 或 entUserId 指明用户")
+    kind = mysql.run_autocommit(lambda tx: persons.find_role(tx, caller.tenant_id, who))
     if kind is None or (staff_id and kind == PATIENT):
-        raise Refused(errors.NOT_FOUND, "用户不存在")
-    return replace(caller, kind=kind, principal=f"user:{who}"), post_id
+        raise ApiError(errors.NOT_FOUND, "用户不存在")
+    return replace(caller, role=kind, principal=f"user:{who}"), post_id

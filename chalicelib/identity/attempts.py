@@ -9,49 +9,49 @@ whatever is tried elsewhere (docs/decisions/0016).
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
-from chalicelib.errors import Refused
+from chalicelib.errors import ApiError
 
-TRIES = 5  # of one phone from one address
-TRIES_OF_PHONE = 20  # from all addresses, those that are not known
-TRIES_OF_ADDRESS = 100  # of all phones: a hospital's Wi-Fi is one address
-LOCK = 15 * 60 * clock.SECOND
-KNOWN = 60 * clock.DAY  # after its owner last signed in from there, an address is no longer known
-TOO_MANY = "尝试次数过多，请15分钟后再试"
-WAYS_OUT = {"patient": "，或用短信验证码重置密码", "staff": "，或请管理员重置密码"}
-
-
-def take(tenant_id: int, subject: str, tries: int = TRIES) -> None:
-    """Spend one try before the guess is looked at. Refused 429 where none is left."""
-    if not _spent(tenant_id, subject, tries):
-        raise _locked()
+MAX_TRIES = 5  # of one phone from one address
+MAX_TRIES_PER_PHONE = 20  # from all addresses, those that are not known
+MAX_TRIES_PER_ADDRESS = 100  # of all phones: a hospital's Wi-Fi is one address
+LOCKOUT_DURATION = 15 * 60 * clock.SECOND
+KNOWN_ADDRESS_LIFETIME = 60 * clock.DAY  # after its owner last signed in from there, an address is no longer known
+TOO_MANY_TRIES_TEXT = "尝试次数过多，请15分钟后再试"
+RESET_HINT_BY_REALM = {"patient": "，或用短信验证码重置密码", "staff": "，或请管理员重置密码"}
 
 
-def guess(tenant_id: int, realm: str, phone: str, address: str) -> None:
-    """Spend a try at the password of a phone, from an address. Refused 429. `realm` keeps staff and patients apart.
+def consume_try(tenant_id: int, subject: str, tries: int = MAX_TRIES) -> None:
+    """Spend one try before the guess is looked at. ApiError 429 where none is left."""
+    if not _consume_in_transaction(tenant_id, subject, tries):
+        raise _build_lockout_error()
+
+
+def consume_password_try(tenant_id: int, realm: str, phone: str, address: str) -> None:
+    """Spend a try at the password of a phone, from an address. ApiError 429. `realm` keeps staff and patients apart.
 
     It is as much work for a known address as for another: its time tells nothing of the phone.
     """
     pair = f"{realm}:{phone}:{address}"
-    if not _spent(tenant_id, pair, TRIES):
-        raise _locked(WAYS_OUT[realm])
-    known = mysql.autocommit(lambda tx: _known(tx, tenant_id, pair.encode()))
-    if not _spent(tenant_id, f"{realm}:{phone}", TRIES_OF_PHONE) and not known:
-        raise _locked(WAYS_OUT[realm])
-    take(tenant_id, f"{realm}::{address}", TRIES_OF_ADDRESS)
+    if not _consume_in_transaction(tenant_id, pair, MAX_TRIES):
+        raise _build_lockout_error(RESET_HINT_BY_REALM[realm])
+    known = mysql.run_autocommit(lambda tx: _is_known_address(tx, tenant_id, pair.encode()))
+    if not _consume_in_transaction(tenant_id, f"{realm}:{phone}", MAX_TRIES_PER_PHONE) and not known:
+        raise _build_lockout_error(RESET_HINT_BY_REALM[realm])
+    consume_try(tenant_id, f"{realm}::{address}", MAX_TRIES_PER_ADDRESS)
 
 
-def guessed(tenant_id: int, realm: str, phone: str, address: str) -> None:
+def record_success(tenant_id: int, realm: str, phone: str, address: str) -> None:
     """It was right, or the password was reset by code: the address is known, the phone's failures no longer count, and
     of the address's those of others alone."""
-    mysql.autocommit(lambda tx: _know(tx, tenant_id, f"{realm}:{phone}:{address}".encode()))
-    forgive(tenant_id, f"{realm}:{phone}")
-    give_back(tenant_id, f"{realm}::{address}")
+    mysql.run_autocommit(lambda tx: _remember_address(tx, tenant_id, f"{realm}:{phone}:{address}".encode()))
+    clear_failures(tenant_id, f"{realm}:{phone}")
+    restore_try(tenant_id, f"{realm}::{address}")
 
 
 def unlock(tenant_id: int, realm: str, phone: str) -> None:
     """Somebody who may has given the phone's owner a new password: no failure counts, from whichever address."""
-    mysql.autocommit(
-        lambda tx: tx.run(
+    mysql.run_autocommit(
+        lambda tx: tx.execute(
             """
             UPDATE attempts SET failures = 0
             WHERE tenant_id = %(tenant_id)s AND (subject = %(phone)s OR subject LIKE %(from_anywhere)s)
@@ -63,10 +63,10 @@ def unlock(tenant_id: int, realm: str, phone: str) -> None:
     )
 
 
-def give_back(tenant_id: int, subject: str) -> None:
+def restore_try(tenant_id: int, subject: str) -> None:
     """Return one try, which was no failure."""
-    mysql.autocommit(
-        lambda tx: tx.run(
+    mysql.run_autocommit(
+        lambda tx: tx.execute(
             """
             UPDATE attempts SET failures = failures - 1
             WHERE tenant_id = %(tenant_id)s AND subject = %(subject)s AND failures > 0
@@ -77,10 +77,10 @@ def give_back(tenant_id: int, subject: str) -> None:
     )
 
 
-def forgive(tenant_id: int, subject: str) -> None:
+def clear_failures(tenant_id: int, subject: str) -> None:
     """The guess was right: what went before it no longer counts."""
-    mysql.autocommit(
-        lambda tx: tx.run(
+    mysql.run_autocommit(
+        lambda tx: tx.execute(
             "DELETE FROM attempts WHERE tenant_id = %(tenant_id)s AND subject = %(subject)s",
             tenant_id=tenant_id,
             subject=subject.encode(),
@@ -88,17 +88,19 @@ def forgive(tenant_id: int, subject: str) -> None:
     )
 
 
-def _locked(way_out: str = "") -> Refused:
-    return Refused(errors.TOO_MANY_REQUESTS, TOO_MANY + way_out, retry_after=LOCK // clock.SECOND)
+def _build_lockout_error(way_out: str = "") -> ApiError:
+    return ApiError(
+        errors.TOO_MANY_REQUESTS, TOO_MANY_TRIES_TEXT + way_out, retry_after=LOCKOUT_DURATION // clock.SECOND
+    )
 
 
-def _spent(tenant_id: int, subject: str, tries: int) -> bool:
-    return mysql.transact(lambda tx: _take(tx, tenant_id, subject.encode(), tries))
+def _consume_in_transaction(tenant_id: int, subject: str, tries: int) -> bool:
+    return mysql.run_transaction(lambda tx: _consume_try(tx, tenant_id, subject.encode(), tries))
 
 
-def _take(tx: Tx, tenant_id: int, subject: bytes, tries: int) -> bool:
+def _consume_try(tx: Tx, tenant_id: int, subject: bytes, tries: int) -> bool:
     now = clock.now()
-    tx.run(
+    tx.execute(
         """
         INSERT INTO attempts (tenant_id, subject, failures, since) VALUES (%(tenant_id)s, %(subject)s, 0, %(now)s)
         ON DUPLICATE KEY UPDATE failures = IF(since < %(expired)s, 0, failures)
@@ -106,9 +108,9 @@ def _take(tx: Tx, tenant_id: int, subject: bytes, tries: int) -> bool:
         tenant_id=tenant_id,
         subject=subject,
         now=now,
-        expired=now - LOCK,
+        expired=now - LOCKOUT_DURATION,
     )
-    taken = tx.run(
+    taken = tx.execute(
         """
         UPDATE attempts SET failures = failures + 1, since = %(now)s
         WHERE tenant_id = %(tenant_id)s AND subject = %(subject)s AND failures < %(tries)s
@@ -121,8 +123,8 @@ def _take(tx: Tx, tenant_id: int, subject: bytes, tries: int) -> bool:
     return taken == 1
 
 
-def _known(tx: Tx, tenant_id: int, subject: bytes) -> bool:
-    until = tx.value(
+def _is_known_address(tx: Tx, tenant_id: int, subject: bytes) -> bool:
+    until = tx.fetch_value(
         "SELECT known_until FROM attempts WHERE tenant_id = %(tenant_id)s AND subject = %(subject)s",
         tenant_id=tenant_id,
         subject=subject,
@@ -130,9 +132,9 @@ def _known(tx: Tx, tenant_id: int, subject: bytes) -> bool:
     return until is not None and until > clock.now()
 
 
-def _know(tx: Tx, tenant_id: int, subject: bytes) -> None:
+def _remember_address(tx: Tx, tenant_id: int, subject: bytes) -> None:
     now = clock.now()
-    tx.run(
+    tx.execute(
         """
         INSERT INTO attempts (tenant_id, subject, failures, since, known_until)
         VALUES (%(tenant_id)s, %(subject)s, 0, %(now)s, %(until)s)
@@ -141,5 +143,5 @@ def _know(tx: Tx, tenant_id: int, subject: bytes) -> None:
         tenant_id=tenant_id,
         subject=subject,
         now=now,
-        until=now + KNOWN,
+        until=now + KNOWN_ADDRESS_LIFETIME,
     )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from chalicelib import errors
-from chalicelib.errors import Refused
+from chalicelib.errors import ApiError
 from chalicelib.identity import internal_keys, tokens
 from chalicelib.people import tenants
 
@@ -15,8 +15,8 @@ SERVICE_STAFF = "service_staff"
 ADMIN = "admin"
 SESSION = "session"  # somebody else's user, known to us by an id alone
 SERVICE = "service"  # a hospital's own system, by internal key
-PARTICIPANTS = (PATIENT, DOCTOR, SERVICE_STAFF, ADMIN, SESSION)  # who may talk and listen
-KINDS = (PUBLIC, PATIENT, DOCTOR, SERVICE_STAFF, ADMIN, SESSION, SERVICE)
+PARTICIPANT_ROLES = (PATIENT, DOCTOR, SERVICE_STAFF, ADMIN, SESSION)  # who may talk and listen
+ALL_ROLES = (PUBLIC, PATIENT, DOCTOR, SERVICE_STAFF, ADMIN, SESSION, SERVICE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +24,11 @@ class Caller:
     """principal names one person or session inside the tenant: user:12 or session:abc; "" if nobody in particular."""
 
     tenant_id: int
-    kind: str
+    role: str
     principal: str = ""
     platform: int = 0
     address: str = ""  # where the request came from
-    token: str = ""  # the hash of the token it came with, as hexadecimal text
+    token_hash_hex: str = ""  # the hash of the token it came with, as hexadecimal text
     post_id: int = 0  # what a member of staff says they act as, 0 nothing in particular
     app_id: str = ""  # through which application, as the client says
 
@@ -39,49 +39,49 @@ class Caller:
 
 
 def identify(headers: Mapping[str, str], allowed: frozenset[str], address: str = "") -> Caller:
-    """Return the caller. Refused 401 without a live token or key, 403 where the kind or tenant does not fit.
+    """Return the caller. ApiError 401 without a live token or key, 403 where the kind or tenant does not fit.
 
     headers are case-insensitive by name.
     """
     if PUBLIC in allowed:
-        return _visitor(headers, address)
+        return _identify_visitor(headers, address)
     if SERVICE in allowed and "x-internal-key" in headers:
-        caller = Caller(internal_keys.tenant_of(headers["x-internal-key"]), SERVICE)
+        caller = Caller(internal_keys.authenticate(headers["x-internal-key"]), SERVICE)
     else:
-        caller = _signed_in(headers, address)
-    if caller.kind not in allowed:
-        raise Refused(errors.NOT_ALLOWED)
-    same_tenant(headers.get("tenantid", ""), caller)
+        caller = _authenticate_token(headers, address)
+    if caller.role not in allowed:
+        raise ApiError(errors.NOT_ALLOWED)
+    require_same_tenant(headers.get("tenantid", ""), caller)
     return caller
 
 
-def bearer(headers: Mapping[str, str]) -> str:
+def get_token(headers: Mapping[str, str]) -> str:
     """Return the token of a request, "" if it has none."""
     scheme, _, credential = headers.get("authorization", "").partition(" ")
     return headers.get("token", "") or (credential.strip() if scheme.lower() == "bearer" else "")
 
 
-def _signed_in(headers: Mapping[str, str], address: str) -> Caller:
-    token = bearer(headers)
-    session = tokens.look_up(token)
+def _authenticate_token(headers: Mapping[str, str], address: str) -> Caller:
+    token = get_token(headers)
+    session = tokens.find_session(token)
     if session is None:
-        raise Refused(errors.TOKEN)
-    known = (session.tenant_id, session.kind, session.principal, session.platform)
-    return Caller(*known, address=address, token=tokens.hashed(token).hex())
+        raise ApiError(errors.TOKEN)
+    known = (session.tenant_id, session.role, session.principal, session.platform)
+    return Caller(*known, address=address, token_hash_hex=tokens.hash_token(token).hex())
 
 
-def _visitor(headers: Mapping[str, str], address: str) -> Caller:
+def _identify_visitor(headers: Mapping[str, str], address: str) -> Caller:
     """A live token rules; a dead one must not keep its owner from signing in again."""
-    session = tokens.look_up(bearer(headers))
+    session = tokens.find_session(get_token(headers))
     if session is None:
-        tenant_id = tenants.of_visitor(headers.get("tenantid", ""), headers.get("host", ""))
+        tenant_id = tenants.get_for_visitor(headers.get("tenantid", ""), headers.get("host", ""))
         return Caller(tenant_id, PUBLIC, address=address)
     caller = Caller(session.tenant_id, PUBLIC, session.principal, session.platform, address)
-    same_tenant(headers.get("tenantid", ""), caller)
+    require_same_tenant(headers.get("tenantid", ""), caller)
     return caller
 
 
-def same_tenant(named: str, caller: Caller) -> None:
-    """Refused 403 where a request names another tenant than its caller's; "" names none."""
+def require_same_tenant(named: str, caller: Caller) -> None:
+    """ApiError 403 where a request names another tenant than its caller's; "" names none."""
     if named and named != str(caller.tenant_id):
-        raise Refused(errors.NOT_ALLOWED, "租户与登录身份不符")
+        raise ApiError(errors.NOT_ALLOWED, "租户与登录身份不符")

@@ -6,35 +6,42 @@ import hmac
 import secrets
 
 # 16 MB and a quarter of a second: of OWASP's equal choices the one (N=2^14, r=8, p=5) that fits the smallest Lambda.
-N, R, P = 2**14, 8, 5
+SCRYPT_N, SCRYPT_R, SCRYPT_P = 2**14, 8, 5
 
 
-def hashed(password: str) -> bytes:
+def hash_password(password: str) -> bytes:
     """Return scrypt$N$r$p$salt$hash."""
     salt = secrets.token_bytes(16)
     return b"$".join(
         [
             b"scrypt",
-            *(str(n).encode() for n in (N, R, P)),
-            _text(salt),
-            _text(_derive(password, salt, N, R, P)),
+            *(str(n).encode() for n in (SCRYPT_N, SCRYPT_R, SCRYPT_P)),
+            _encode_base64(salt),
+            _encode_base64(_derive_key(password, salt, SCRYPT_N, SCRYPT_R, SCRYPT_P)),
         ]
     )
 
 
 def matches(password: str, stored: bytes | None) -> bool:
     """Compare in constant time. An unknown person (None) costs as much as a wrong password."""
-    _, n, r, p, salt, expected = (stored or _NOBODY).split(b"$")
-    derived = _derive(password, base64.b64decode(salt), int(n), int(r), int(p))
+    _, n, r, p, salt, expected = (stored or _PLACEHOLDER_HASH).split(b"$")
+    derived = _derive_key(password, base64.b64decode(salt), int(n), int(r), int(p))
     return hmac.compare_digest(derived, base64.b64decode(expected)) and stored is not None
 
 
-def _derive(password: str, salt: bytes, n: int, r: int, p: int) -> bytes:
+def _derive_key(password: str, salt: bytes, n: int, r: int, p: int) -> bytes:
     return hashlib.scrypt(password.encode(), salt=salt, n=n, r=r, p=p, maxmem=256 * n * r, dklen=32)
 
 
-def _text(raw: bytes) -> bytes:
+def _encode_base64(raw: bytes) -> bytes:
     return base64.b64encode(raw)
 
 
-_NOBODY = b"$".join([b"scrypt", *(str(n).encode() for n in (N, R, P)), _text(b"\0" * 16), _text(b"\0" * 32)])
+_PLACEHOLDER_HASH = b"$".join(
+    [
+        b"scrypt",
+        *(str(n).encode() for n in (SCRYPT_N, SCRYPT_R, SCRYPT_P)),
+        _encode_base64(b"\0" * 16),
+        _encode_base64(b"\0" * 32),
+    ]
+)

@@ -14,7 +14,7 @@ from chalicelib.identity import internal_keys, passwords
 from chalicelib.people import staff, tenants
 
 
-class Hospital(BaseModel):
+class HospitalSpec(BaseModel):
     """What an operator says of it. external_id is what its own systems call it (entId), and names it when repeated."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -27,7 +27,7 @@ class Hospital(BaseModel):
     new_internal_key: bool = False  # also where there is one; of the older ones the newest stays alive
 
 
-class Founded(BaseModel):
+class ProvisionedHospital(BaseModel):
     """internal_key and admin_password are told once, when they are made; "" for what was there before."""
 
     tenant_id: str
@@ -36,13 +36,13 @@ class Founded(BaseModel):
     admin_password: str
 
 
-def found(hospital: Hospital) -> Founded:
-    """Make what is not there yet. Raises mysql.Duplicate("PRIMARY") for a host that another hospital has."""
+def provision_hospital(hospital: HospitalSpec) -> ProvisionedHospital:
+    """Make what is not there yet. Raises mysql.DuplicateKeyError("PRIMARY") for a host that another hospital has."""
     password = secrets.token_urlsafe(12)
-    hashed = passwords.hashed(password)
-    tenant_id, admin_id, new = mysql.transact(lambda tx: _made(tx, hospital, hashed))
-    wanted = hospital.new_internal_key or not mysql.autocommit(lambda tx: internal_keys.has_one(tx, tenant_id))
-    return Founded(
+    hashed = passwords.hash_password(password)
+    tenant_id, admin_id, new = mysql.run_transaction(lambda tx: _get_or_create_tenant(tx, hospital, hashed))
+    wanted = hospital.new_internal_key or not mysql.run_autocommit(lambda tx: internal_keys.has_live_key(tx, tenant_id))
+    return ProvisionedHospital(
         tenant_id=str(tenant_id),
         internal_key=internal_keys.issue(tenant_id) if wanted else "",
         admin_id=str(admin_id),
@@ -50,7 +50,7 @@ def found(hospital: Hospital) -> Founded:
     )
 
 
-def _made(tx: Tx, hospital: Hospital, password_hash: bytes) -> tuple[int, int, bool]:
+def _get_or_create_tenant(tx: Tx, hospital: HospitalSpec, password_hash: bytes) -> tuple[int, int, bool]:
     tenant_id = tenants.find_by_external_id(tx, hospital.external_id)
     tenant_id = tenant_id or tenants.create(tx, hospital.name, hospital.external_id)
     for host in hospital.hosts:

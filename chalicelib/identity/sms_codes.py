@@ -13,28 +13,28 @@ from chalicelib import clock, errors
 from chalicelib.adapters import mysql, sms
 from chalicelib.adapters.mysql import Tx
 from chalicelib.crypto import field_encryption
-from chalicelib.errors import Refused
+from chalicelib.errors import ApiError
 from chalicelib.outbox import outbox
 from chalicelib.settings import settings
 
-SIGN_UP, RESET = "sign_up", "reset"
-LIFE = 5 * 60 * clock.SECOND
-PATIENCE = 30 * clock.SECOND  # a provider that fails is asked again so long: then somebody asks for another code
-TRIES = 5
-MINUTE, HOUR = 60, 3600  # seconds
-OF_PHONE = [(MINUTE, 1), (HOUR, 5), (24 * HOUR, 10)]
-WRONG = "verCode：验证码错误或已过期，请重新获取"
+SIGN_UP, RESET_PASSWORD = "sign_up", "reset"
+CODE_LIFETIME = 5 * 60 * clock.SECOND
+SEND_WINDOW = 30 * clock.SECOND  # a provider that fails is asked again so long: then somebody asks for another code
+MAX_TRIES = 5
+MINUTE_SECONDS, HOUR_SECONDS = 60, 3600  # seconds
+LIMITS_PER_PHONE = [(MINUTE_SECONDS, 1), (HOUR_SECONDS, 5), (24 * HOUR_SECONDS, 10)]
+WRONG_CODE_TEXT = "verCode：验证码错误或已过期，请重新获取"
 
 
-def ask(tenant_id: int, phone: str, purpose: str, address: str) -> None:
-    """Promise a code to a phone. Refused 429 above the limits, 503 where no SMS provider is set up."""
+def request_code(tenant_id: int, phone: str, purpose: str, address: str) -> None:
+    """Promise a code to a phone. ApiError 429 above the limits, 503 where no SMS provider is set up."""
     if not settings.sms.provider:
-        raise Refused(errors.UNAVAILABLE, "短信服务未开通")
-    mysql.transact(lambda tx: _ask(tx, tenant_id, phone, purpose, address))
-    outbox.nudge(outside=True)
+        raise ApiError(errors.UNAVAILABLE, "短信服务未开通")
+    mysql.run_transaction(lambda tx: _insert_request(tx, tenant_id, phone, purpose, address))
+    outbox.wake_worker(outside=True)
 
 
-def deliver(tenant_id: int, payload: dict[str, Any]) -> None:
+def generate_and_send(tenant_id: int, payload: dict[str, Any]) -> None:
     """The job: draw a code, keep its hash, send it. A code for a reset goes to who has an account alone.
 
     For who has none a hash of nothing is kept: a guess at it is as much work, and never right.
@@ -43,28 +43,28 @@ def deliver(tenant_id: int, payload: dict[str, Any]) -> None:
     if clock.now() > payload["until"]:  # who waited so long asks again
         return
     code = f"{secrets.randbelow(1_000_000):06d}"
-    goes = purpose != RESET or mysql.autocommit(lambda tx: _has_account(tx, tenant_id, phone))
-    kept = _hashed(tenant_id, phone, purpose, code) if goes else secrets.token_bytes(32)
-    mysql.autocommit(lambda tx: _keep(tx, tenant_id, phone, purpose, kept))
+    goes = purpose != RESET_PASSWORD or mysql.run_autocommit(lambda tx: _has_account(tx, tenant_id, phone))
+    kept = _hash_code(tenant_id, phone, purpose, code) if goes else secrets.token_bytes(32)
+    mysql.run_autocommit(lambda tx: _upsert_code(tx, tenant_id, phone, purpose, kept))
     if goes:
         sms.send(phone, code)
 
 
-def check(tenant_id: int, phone: str, purpose: str, code: str) -> bytes:
-    """Return what use() wants of a right code. Refused 400 for a wrong one, or after five of them."""
-    kept = _hashed(tenant_id, phone, purpose, code)
-    if not mysql.autocommit(lambda tx: _try(tx, tenant_id, phone, purpose)):
-        raise Refused(errors.BAD_PARAMETER, WRONG)
-    found = mysql.autocommit(lambda tx: _find(tx, tenant_id, phone, purpose))
+def verify(tenant_id: int, phone: str, purpose: str, code: str) -> bytes:
+    """Return what use() wants of a right code. ApiError 400 for a wrong one, or after five of them."""
+    kept = _hash_code(tenant_id, phone, purpose, code)
+    if not mysql.run_autocommit(lambda tx: _consume_try(tx, tenant_id, phone, purpose)):
+        raise ApiError(errors.BAD_PARAMETER, WRONG_CODE_TEXT)
+    found = mysql.run_autocommit(lambda tx: _find_code_hash(tx, tenant_id, phone, purpose))
     if found is None or not hmac.compare_digest(found, kept):
-        raise Refused(errors.BAD_PARAMETER, WRONG)
-    mysql.autocommit(lambda tx: _forgive(tx, tenant_id, phone, purpose, kept))
+        raise ApiError(errors.BAD_PARAMETER, WRONG_CODE_TEXT)
+    mysql.run_autocommit(lambda tx: _restore_try(tx, tenant_id, phone, purpose, kept))
     return kept
 
 
-def use(tx: Tx, tenant_id: int, phone: str, purpose: str, checked: bytes) -> None:
-    """Use a code up, with what it is good for. Refused 400 where somebody was faster."""
-    used = tx.run(
+def consume(tx: Tx, tenant_id: int, phone: str, purpose: str, checked: bytes) -> None:
+    """Use a code up, with what it is good for. ApiError 400 where somebody was faster."""
+    used = tx.execute(
         """
         DELETE FROM codes
         WHERE tenant_id = %(tenant_id)s AND phone = %(phone)s AND purpose = %(purpose)s AND code_hash = %(checked)s
@@ -75,16 +75,18 @@ def use(tx: Tx, tenant_id: int, phone: str, purpose: str, checked: bytes) -> Non
         checked=checked,
     )
     if not used:
-        raise Refused(errors.BAD_PARAMETER, WRONG)
+        raise ApiError(errors.BAD_PARAMETER, WRONG_CODE_TEXT)
 
 
-def _ask(tx: Tx, tenant_id: int, phone: str, purpose: str, address: str) -> None:
+def _insert_request(tx: Tx, tenant_id: int, phone: str, purpose: str, address: str) -> None:
     # One at a time for each hospital: what is counted stays true until the commit, a millisecond later.
-    tx.value("SELECT 1 FROM tenants WHERE tenant_id = %(tenant_id)s FOR UPDATE", tenant_id=tenant_id)
+    tx.fetch_value("SELECT 1 FROM tenants WHERE tenant_id = %(tenant_id)s FOR UPDATE", tenant_id=tenant_id)
     now = clock.now()
-    limits = [("phone", phone, *limit) for limit in OF_PHONE] + [("address", address, HOUR, settings.codes_of_address)]
+    limits = [("phone", phone, *limit) for limit in LIMITS_PER_PHONE] + [
+        ("address", address, HOUR_SECONDS, settings.hourly_codes_per_address)
+    ]
     for column, subject, seconds, most in limits:
-        row = tx.one(
+        row = tx.fetch_one(
             f"""
             SELECT COUNT(*) AS number, COALESCE(MIN(asked_at), 0) AS first FROM code_requests
             WHERE tenant_id = %(tenant_id)s AND {column} = %(subject)s AND asked_at > %(since)s
@@ -95,8 +97,8 @@ def _ask(tx: Tx, tenant_id: int, phone: str, purpose: str, address: str) -> None
         )
         if row and row["number"] >= most:
             wait = seconds - (now - row["first"]) // clock.SECOND
-            raise Refused(errors.TOO_MANY_REQUESTS, "验证码发送太频繁，请稍后再试", retry_after=max(wait, 1))
-    tx.run(
+            raise ApiError(errors.TOO_MANY_REQUESTS, "验证码发送太频繁，请稍后再试", retry_after=max(wait, 1))
+    tx.execute(
         """
         INSERT INTO code_requests (tenant_id, phone, address, asked_at)
         VALUES (%(tenant_id)s, %(phone)s, %(address)s, %(now)s)
@@ -106,11 +108,11 @@ def _ask(tx: Tx, tenant_id: int, phone: str, purpose: str, address: str) -> None
         address=address.encode()[:64],
         now=now,
     )
-    outbox.put(tx, tenant_id, "code", {"phone": phone, "purpose": purpose, "until": now + PATIENCE})
+    outbox.enqueue(tx, tenant_id, "code", {"phone": phone, "purpose": purpose, "until": now + SEND_WINDOW})
 
 
 def _has_account(tx: Tx, tenant_id: int, phone: str) -> bool:
-    found = tx.value(
+    found = tx.fetch_value(
         "SELECT 1 FROM accounts WHERE tenant_id = %(tenant_id)s AND phone = %(phone)s",
         tenant_id=tenant_id,
         phone=phone,
@@ -118,8 +120,8 @@ def _has_account(tx: Tx, tenant_id: int, phone: str) -> bool:
     return found is not None
 
 
-def _keep(tx: Tx, tenant_id: int, phone: str, purpose: str, kept: bytes) -> None:
-    tx.run(
+def _upsert_code(tx: Tx, tenant_id: int, phone: str, purpose: str, kept: bytes) -> None:
+    tx.execute(
         """
         INSERT INTO codes (tenant_id, phone, purpose, code_hash, expires_at)
         VALUES (%(tenant_id)s, %(phone)s, %(purpose)s, %(kept)s, %(expires_at)s)
@@ -129,36 +131,36 @@ def _keep(tx: Tx, tenant_id: int, phone: str, purpose: str, kept: bytes) -> None
         phone=phone,
         purpose=purpose,
         kept=kept,
-        expires_at=clock.now() + LIFE,
+        expires_at=clock.now() + CODE_LIFETIME,
     )
 
 
-def _try(tx: Tx, tenant_id: int, phone: str, purpose: str) -> bool:
-    taken = tx.run(
-        f"UPDATE codes SET tries = tries + 1 {OF} AND tries < %(most)s AND expires_at > %(now)s",
+def _consume_try(tx: Tx, tenant_id: int, phone: str, purpose: str) -> bool:
+    taken = tx.execute(
+        f"UPDATE codes SET tries = tries + 1 {WHERE_CODE_SQL} AND tries < %(most)s AND expires_at > %(now)s",
         tenant_id=tenant_id,
         phone=phone,
         purpose=purpose,
-        most=TRIES,
+        most=MAX_TRIES,
         now=clock.now(),
     )
     return taken == 1
 
 
-OF = "WHERE tenant_id = %(tenant_id)s AND phone = %(phone)s AND purpose = %(purpose)s"
+WHERE_CODE_SQL = "WHERE tenant_id = %(tenant_id)s AND phone = %(phone)s AND purpose = %(purpose)s"
 
 
-def _find(tx: Tx, tenant_id: int, phone: str, purpose: str) -> bytes | None:
-    found: bytes | None = tx.value(
-        f"SELECT code_hash FROM codes {OF}", tenant_id=tenant_id, phone=phone, purpose=purpose
+def _find_code_hash(tx: Tx, tenant_id: int, phone: str, purpose: str) -> bytes | None:
+    found: bytes | None = tx.fetch_value(
+        f"SELECT code_hash FROM codes {WHERE_CODE_SQL}", tenant_id=tenant_id, phone=phone, purpose=purpose
     )
     return found
 
 
-def _forgive(tx: Tx, tenant_id: int, phone: str, purpose: str, kept: bytes) -> None:
+def _restore_try(tx: Tx, tenant_id: int, phone: str, purpose: str, kept: bytes) -> None:
     """A right guess is none: the same code comes again with the new password."""
-    tx.run(
-        f"UPDATE codes SET tries = tries - 1 {OF} AND code_hash = %(kept)s AND tries > 0",
+    tx.execute(
+        f"UPDATE codes SET tries = tries - 1 {WHERE_CODE_SQL} AND code_hash = %(kept)s AND tries > 0",
         tenant_id=tenant_id,
         phone=phone,
         purpose=purpose,
@@ -166,5 +168,5 @@ def _forgive(tx: Tx, tenant_id: int, phone: str, purpose: str, kept: bytes) -> N
     )
 
 
-def _hashed(tenant_id: int, phone: str, purpose: str, code: str) -> bytes:
-    return field_encryption.blind(tenant_id, f"code:{purpose}:{phone}", code)
+def _hash_code(tenant_id: int, phone: str, purpose: str, code: str) -> bytes:
+    return field_encryption.compute_blind_index(tenant_id, f"code:{purpose}:{phone}", code)

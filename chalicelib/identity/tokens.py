@@ -20,26 +20,26 @@ from chalicelib.settings import settings
 class Session:
     tenant_id: int
     principal: str
-    kind: str
+    role: str
     platform: int
     expires_at: int
 
 
 def issue(tenant_id: int, principal: str, kind: str, platform: int = 0) -> str:
     """Return a new token: 43 URL-safe characters, known to its owner alone."""
-    return mysql.autocommit(lambda tx: issue_with(tx, tenant_id, principal, kind, platform))
+    return mysql.run_autocommit(lambda tx: issue_in_transaction(tx, tenant_id, principal, kind, platform))
 
 
-def issue_with(tx: Tx, tenant_id: int, principal: str, kind: str, platform: int = 0) -> str:
+def issue_in_transaction(tx: Tx, tenant_id: int, principal: str, kind: str, platform: int = 0) -> str:
     """The same, in the transaction that has looked whether they may have one."""
     token = secrets.token_urlsafe(32)
     now = clock.now()
-    tx.run(
+    tx.execute(
         """
         INSERT INTO tokens (token_hash, tenant_id, principal, kind, platform, created_at, expires_at)
         VALUES (%(token_hash)s, %(tenant_id)s, %(principal)s, %(kind)s, %(platform)s, %(now)s, %(expires_at)s)
         """,
-        token_hash=hashed(token),
+        token_hash=hash_token(token),
         tenant_id=tenant_id,
         principal=principal.encode(),
         kind=kind,
@@ -50,34 +50,34 @@ def issue_with(tx: Tx, tenant_id: int, principal: str, kind: str, platform: int 
     return token
 
 
-def look_up(token: str) -> Session | None:
+def find_session(token: str) -> Session | None:
     """Return the live session of a token, or None."""
     if not token:
         return None
-    return of_hash(hashed(token))
+    return find_session_by_hash(hash_token(token))
 
 
-def of_hash(token_hash: bytes) -> Session | None:
+def find_session_by_hash(token_hash: bytes) -> Session | None:
     """Return the live session of a token that is known by its hash alone."""
-    session = _copied(token_hash) or _stored(token_hash)
+    session = _find_cached_session(token_hash) or _find_stored_session(token_hash)
     return session if session and session.expires_at > clock.now() else None
 
 
-def revoke_hash(token_hash: bytes) -> None:
+def revoke_by_hash(token_hash: bytes) -> None:
     """End the session of a token that is known by its hash. Twice, or one that never was, changes nothing."""
-    mysql.autocommit(
-        lambda tx: tx.run(
+    mysql.run_autocommit(
+        lambda tx: tx.execute(
             "UPDATE tokens SET revoked_at = %(now)s WHERE token_hash = %(hashed)s AND revoked_at IS NULL",
             now=clock.now(),
             hashed=token_hash,
         )
     )
-    cache.bury(_key(token_hash))
+    cache.write_tombstone(_build_cache_key(token_hash))
 
 
 def revoke_all(tx: Tx, tenant_id: int, principal: str) -> None:
     """End every session of a person. After the commit: reconsider()."""
-    tx.run(
+    tx.execute(
         """
         UPDATE tokens SET revoked_at = %(now)s
         WHERE tenant_id = %(tenant_id)s AND principal = %(principal)s AND revoked_at IS NULL
@@ -88,10 +88,10 @@ def revoke_all(tx: Tx, tenant_id: int, principal: str) -> None:
     )
 
 
-def reconsider(tenant_id: int, principal: str) -> None:
+def invalidate_cached_sessions(tenant_id: int, principal: str) -> None:
     """MySQL says something else of this person than a minute ago: have each of their tokens read from there."""
-    rows = mysql.autocommit(
-        lambda tx: tx.all(
+    rows = mysql.run_autocommit(
+        lambda tx: tx.fetch_all(
             """
             SELECT token_hash FROM tokens
             WHERE tenant_id = %(tenant_id)s AND principal = %(principal)s AND expires_at > %(now)s
@@ -102,26 +102,26 @@ def reconsider(tenant_id: int, principal: str) -> None:
         )
     )
     for row in rows:
-        cache.bury(_key(row["token_hash"]))
+        cache.write_tombstone(_build_cache_key(row["token_hash"]))
 
 
-def hashed(token: str) -> bytes:
+def hash_token(token: str) -> bytes:
     """What a token is known by: who reads it can sign nobody in."""
     return hashlib.sha256(token.encode("utf-8", "replace")).digest()
 
 
-def _key(hashed: bytes) -> str:
+def _build_cache_key(hashed: bytes) -> str:
     return f"token:1:{{{hashed.hex()}}}"  # 1: another shape of the copy has another number
 
 
-def _copied(hashed: bytes) -> Session | None:
-    copy = cache.read(_key(hashed))
+def _find_cached_session(hashed: bytes) -> Session | None:
+    copy = cache.read(_build_cache_key(hashed))
     return Session(*json.loads(copy)) if copy and copy != cache.TOMBSTONE else None
 
 
-def _stored(hashed: bytes) -> Session | None:
-    row = mysql.autocommit(
-        lambda tx: tx.one(
+def _find_stored_session(hashed: bytes) -> Session | None:
+    row = mysql.run_autocommit(
+        lambda tx: tx.fetch_one(
             """
             SELECT t.tenant_id, t.principal, COALESCE(s.role, t.kind) AS kind, t.platform, t.expires_at
             FROM tokens t
@@ -136,6 +136,6 @@ def _stored(hashed: bytes) -> Session | None:
         return None
     principal = row["principal"].decode()
     session = Session(row["tenant_id"], principal, row["kind"], row["platform"], row["expires_at"])
-    copy = [session.tenant_id, principal, session.kind, session.platform, session.expires_at]
-    cache.write(_key(hashed), json.dumps(copy))
+    copy = [session.tenant_id, principal, session.role, session.platform, session.expires_at]
+    cache.write(_build_cache_key(hashed), json.dumps(copy))
     return session

@@ -4,42 +4,42 @@ from typing import Literal
 
 from pydantic import Field
 
-from chalicelib.http.fields import ChatText, Id, IdIfAny, IdText, PageSize, RetryKey, Wire
+from chalicelib.http.fields import ChatText, Id, IdempotencyKey, IdText, OptionalId, PageSize, WireModel
 
-TEXT = "本院国庆节期间门诊照常。"
+EXAMPLE_TEXT = "本院国庆节期间门诊照常。"
 
 
-class Receiver(Wire):
+class Receiver(WireModel):
     user_id: Id = Field(examples=["1"])
 
 
-class Sending(Wire):
+class Sending(WireModel):
     tenantId: Id = Field(description="须是发送者所在的租户", examples=["1"])
-    msg_text: ChatText = Field(examples=[TEXT])
+    msg_text: ChatText = Field(examples=[EXAMPLE_TEXT])
     user_list: list[Receiver] = Field(min_length=1, max_length=1000, examples=[[{"user_id": "1"}]])
-    client_msg_id: RetryKey | None = None
+    client_msg_id: IdempotencyKey | None = None
 
 
-class Asked(Wire):
+class MessageListQuery(WireModel):
     status: Literal["unread", "read", "all"] = Field("unread", description="不填：未读", examples=["unread"])
     page_size: PageSize = Field(100, examples=[20])
-    msg_id: IdIfAny = Field(None, description="返回比这一条更早的；不填：最新的", examples=[""])
+    msg_id: OptionalId = Field(None, description="返回比这一条更早的；不填：最新的", examples=[""])
 
 
-class SiteMessage(Wire):
+class SiteMessage(WireModel):
     msg_id: IdText = Field(examples=["12"])
-    msg_text: str = Field(examples=[TEXT])
+    msg_text: str = Field(examples=[EXAMPLE_TEXT])
     msg_date: str = Field(examples=["2026-01-05 09:30:00"])
     is_read: bool = Field(examples=[False])
 
 
-class UnreadCount(Wire):
+class UnreadCount(WireModel):
     count: int = Field(examples=[3])
 
 
-class MessageRead(Wire):
+class MessageRead(WireModel):
     msg_id: Id = Field(examples=["12"])
 
 
-class AllRead(Wire):
+class AllRead(WireModel):
     user_id: Id = Field(alias="userId", description="须是登录者本人", examples=["1"])

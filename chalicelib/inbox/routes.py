@@ -1,18 +1,18 @@
 """The site messages (站内消息) of document 000."""
 
 from chalicelib.errors import CONFLICT, NOT_FOUND
-from chalicelib.http.routing import Key, Routes
+from chalicelib.http.routing import IdempotencyKeyHeader, Routes
 from chalicelib.identity.callers import ADMIN, DOCTOR, PATIENT, SERVICE, SERVICE_STAFF, Caller
 from chalicelib.inbox import messages
-from chalicelib.inbox.models import AllRead, Asked, MessageRead, Sending, SiteMessage, UnreadCount
+from chalicelib.inbox.models import AllRead, MessageListQuery, MessageRead, Sending, SiteMessage, UnreadCount
 
 routes = Routes(__name__)
-STAFF = [DOCTOR, SERVICE_STAFF, ADMIN]
-READERS = [PATIENT, *STAFF]
+STAFF_ROLES = [DOCTOR, SERVICE_STAFF, ADMIN]
+READER_ROLES = [PATIENT, *STAFF_ROLES]
 
 
-@routes.post("/msg_service/msg/send", callers=[*STAFF, SERVICE], refusals=[NOT_FOUND, CONFLICT])
-def send(caller: Caller, body: Sending, key: Key) -> None:
+@routes.post("/msg_service/msg/send", callers=[*STAFF_ROLES, SERVICE], refusals=[NOT_FOUND, CONFLICT])
+def send(caller: Caller, body: Sending, key: IdempotencyKeyHeader) -> None:
     """发送消息
 
     To at most 1,000 people of the hospital, patients or staff; where one is unknown, nobody is sent anything. Each is
@@ -21,8 +21,8 @@ def send(caller: Caller, body: Sending, key: Key) -> None:
     messages.send(caller, body, key)
 
 
-@routes.get("/msg_service/msg/list", callers=READERS)
-def list_own(caller: Caller, query: Asked) -> list[SiteMessage]:
+@routes.get("/msg_service/msg/list", callers=READER_ROLES)
+def list_own(caller: Caller, query: MessageListQuery) -> list[SiteMessage]:
     """获取消息列表
 
     The caller's own, the newest first. Listing does not count as reading.
@@ -30,7 +30,7 @@ def list_own(caller: Caller, query: Asked) -> list[SiteMessage]:
     return messages.list_own(caller, query)
 
 
-@routes.get("/msg_service/msg/unread_count", callers=READERS)
+@routes.get("/msg_service/msg/unread_count", callers=READER_ROLES)
 def unread_count(caller: Caller) -> UnreadCount:
     """未读消息数
 
@@ -39,16 +39,16 @@ def unread_count(caller: Caller) -> UnreadCount:
     return messages.count_unread(caller)
 
 
-@routes.post("/msg_service/msg/set_read", callers=READERS, refusals=[NOT_FOUND])
+@routes.post("/msg_service/msg/set_read", callers=READER_ROLES, refusals=[NOT_FOUND])
 def set_read(caller: Caller, body: MessageRead) -> None:
     """消息改为已读"""
-    messages.set_read(caller, body)
+    messages.mark_read(caller, body)
 
 
-@routes.post("/msg_service/msg/all_set_read", callers=READERS)
+@routes.post("/msg_service/msg/all_set_read", callers=READER_ROLES)
 def all_set_read(caller: Caller, body: AllRead) -> None:
     """消息全部改为已读
 
     What was there when it was asked; what arrives meanwhile stays unread.
     """
-    messages.set_all_read(caller, body)
+    messages.mark_all_read(caller, body)

@@ -5,9 +5,9 @@ from collections.abc import Collection
 from chalicelib.adapters.mysql import Row, Tx
 
 
-def listed(tx: Tx, tenant_id: int, user_id: int, is_read: bool | None, before: int, limit: int) -> list[Row]:
+def list_messages(tx: Tx, tenant_id: int, user_id: int, is_read: bool | None, before: int, limit: int) -> list[Row]:
     """Return message_id, text, sent_at and is_read, the newest first; is_read None is all of them."""
-    return tx.all(
+    return tx.fetch_all(
         f"""
         SELECT d.message_id, m.text, m.sent_at, d.is_read
         FROM site_deliveries d STRAIGHT_JOIN site_messages m ON m.message_id = d.message_id
@@ -24,7 +24,7 @@ def listed(tx: Tx, tenant_id: int, user_id: int, is_read: bool | None, before: i
 
 
 def count_unread(tx: Tx, tenant_id: int, user_id: int) -> int:
-    count: int = tx.value(
+    count: int = tx.fetch_value(
         """
         SELECT COUNT(*) FROM site_deliveries
         WHERE tenant_id = %(tenant_id)s AND user_id = %(user_id)s AND is_read = 0
@@ -35,9 +35,9 @@ def count_unread(tx: Tx, tenant_id: int, user_id: int) -> int:
     return count
 
 
-def unread(tx: Tx, tenant_id: int, user_id: int) -> list[int]:
+def list_unread_ids(tx: Tx, tenant_id: int, user_id: int) -> list[int]:
     """Return the ids of all that is unread."""
-    rows = tx.all(
+    rows = tx.fetch_all(
         """
         SELECT message_id FROM site_deliveries
         WHERE tenant_id = %(tenant_id)s AND user_id = %(user_id)s AND is_read = 0 ORDER BY message_id
@@ -48,9 +48,9 @@ def unread(tx: Tx, tenant_id: int, user_id: int) -> list[int]:
     return [row["message_id"] for row in rows]
 
 
-def was_sent(tx: Tx, tenant_id: int, sender: str, retry_key: str, text: str, user_ids: Collection[int]) -> bool:
+def is_same_message(tx: Tx, tenant_id: int, sender: str, retry_key: str, text: str, user_ids: Collection[int]) -> bool:
     """Whether what a retry key names is this text for just these people."""
-    row = tx.one(
+    row = tx.fetch_one(
         """
         SELECT m.text, m.receivers, (
             SELECT COUNT(*) FROM site_deliveries d

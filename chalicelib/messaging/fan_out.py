@@ -4,29 +4,33 @@ from typing import Any
 
 from chalicelib.adapters import mysql, redis
 from chalicelib.messaging import feed, frames, reading_store, sockets
-from chalicelib.messaging.models import Message, Written
+from chalicelib.messaging.models import Message, StoredMessage
 
-AT_ONCE = 100  # feeds of one round trip
+BATCH_SIZE = 100  # feeds of one round trip
 
 
-def run(tenant_id: int, payload: dict[str, Any]) -> None:
-    """Raises redis.Down: then it is done again."""
+def notify_large_conversation(tenant_id: int, payload: dict[str, Any]) -> None:
+    """Raises redis.RedisUnavailableError: then it is done again."""
     public_id = payload["conversation"]
-    found = mysql.autocommit(lambda tx: reading_store.one(tx, tenant_id, public_id, payload["seq"]))
+    found = mysql.run_autocommit(lambda tx: reading_store.find_message(tx, tenant_id, public_id, payload["seq"]))
     if found is None:
         return
     message, prev_id, principals = found
-    written = Written(message, prev_id, 0, principals)
-    event = (feed.withdrawn if payload["kind"] == "withdrawn" else feed.message)(public_id, written)
-    tell(tenant_id, principals, event, message)
+    written = StoredMessage(message, prev_id, 0, principals)
+    event = (feed.build_withdrawn_event if payload["kind"] == "withdrawn" else feed.build_message_event)(
+        public_id, written
+    )
+    notify(tenant_id, principals, event, message)
 
 
-def tell(tenant_id: int, principals: list[str], event: dict[str, Any], message: Message | None = None) -> None:
+def notify(tenant_id: int, principals: list[str], event: dict[str, Any], message: Message | None = None) -> None:
     """Put an event into the feed of each, and write it to their open WebSockets; `message` is what it is about.
 
-    Raises redis.Down: those who were told already are told again with the rest.
+    Raises redis.RedisUnavailableError: those who were told already are told again with the rest.
     """
-    for start in range(0, len(principals), AT_ONCE):
-        some = principals[start : start + AT_ONCE]
-        answers = redis.run_all(feed.emitting(tenant_id, some, event), insist=True)
-        sockets.push(tenant_id, frames.parcels(feed.told(some, event, answers), message))
+    for start in range(0, len(principals), BATCH_SIZE):
+        some = principals[start : start + BATCH_SIZE]
+        answers = redis.run_scripts(feed.build_publish_calls(tenant_id, some, event), insist=True)
+        sockets.push_frames(
+            tenant_id, frames.build_outgoing_frames(feed.parse_published_events(some, event, answers), message)
+        )

@@ -9,16 +9,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from chalicelib.adapters.redis import Call, Script
+from chalicelib.adapters.redis import Script, ScriptCall
 from chalicelib.messaging import ids
-from chalicelib.messaging.models import Written
+from chalicelib.messaging.models import StoredMessage
 
-KEPT = 500  # events
-LIFE = 7 * 86_400  # seconds
+MAX_STREAM_LENGTH = 500  # events
+TTL_SECONDS = 7 * 86_400  # seconds
 
 # KEYS: 1 head (server, generation, count), 2 stream. ARGV: a generation for a stream begun
 # here.
-_BEGUN = """
+_INIT_STREAM_LUA = """
     local head = redis.call('HMGET', KEYS[1], 'server', 'generation', 'count')
     if head[1] ~= server or (head[3] ~= '0' and redis.call('XLEN', KEYS[2]) == 0) then
         redis.call('DEL', KEYS[1], KEYS[2])
@@ -27,11 +27,11 @@ _BEGUN = """
     end
 """
 # KEYS: … 3 the copy of who listens (sockets.py). ARGV: … 2 event. Answers generation, counter, the copy or nothing.
-_EMIT = Script(f"""{_BEGUN}
+_PUBLISH_SCRIPT = Script(f"""{_INIT_STREAM_LUA}
     local count = redis.call('HINCRBY', KEYS[1], 'count', 1)
-    redis.call('XADD', KEYS[2], 'MAXLEN', {KEPT}, count .. '-0', 'event', ARGV[2])
-    redis.call('EXPIRE', KEYS[1], {LIFE})
-    redis.call('EXPIRE', KEYS[2], {LIFE})
+    redis.call('XADD', KEYS[2], 'MAXLEN', {MAX_STREAM_LENGTH}, count .. '-0', 'event', ARGV[2])
+    redis.call('EXPIRE', KEYS[1], {TTL_SECONDS})
+    redis.call('EXPIRE', KEYS[2], {TTL_SECONDS})
     local listening = redis.call('GET', KEYS[3])
     local ours = listening and string.sub(listening, 1, #server) == server
     return {{head[2], count, ours and string.sub(listening, #server + 1)}}
@@ -40,14 +40,14 @@ _EMIT = Script(f"""{_BEGUN}
 # limit.
 # Answers generation, counter of the head, counter to go on from, gap (0, 1; 2 for a token that has not come anywhere
 # yet, or whose place was lost), then counter and event of each.
-_READ = Script(f"""{_BEGUN}
+_READ_SCRIPT = Script(f"""{_INIT_STREAM_LUA}
     local generation, after, gap = ARGV[2], ARGV[3], 0
     if generation == '' then
         local kept = redis.call('GET', KEYS[3])
         if kept then generation, after = string.match(kept, '^(%w+)%.(%d+)$')
         else generation, after, gap = head[2], head[3], 2 end
     end
-    redis.call('EXPIRE', KEYS[1], {LIFE})
+    redis.call('EXPIRE', KEYS[1], {TTL_SECONDS})
     local last = tonumber(head[3])
     after = tonumber(after)
     if generation ~= head[2] or after > last or after < last - redis.call('XLEN', KEYS[2]) then after, gap = last, 1 end
@@ -59,21 +59,21 @@ _READ = Script(f"""{_BEGUN}
     return answer
 """)
 # KEYS: 1 how far a token has come. ARGV: cursor.
-_PLACE = Script(f"redis.call('SET', KEYS[1], ARGV[1], 'EX', {LIFE})")
+_SET_POSITION_SCRIPT = Script(f"redis.call('SET', KEYS[1], ARGV[1], 'EX', {TTL_SECONDS})")
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class PublishedEvent:
     """An event as it went into one principal's stream."""
 
     principal: str
     event: dict[str, Any]
     cursor: str
-    listening: str | None  # the copy of who listens, None where Redis has none
+    cached_sockets: str | None  # the copy of who listens, None where Redis has none
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class FeedPage:
     """A part of a stream, and the cursor behind it. gap: something before it is lost, history has it.
 
     placeless: perhaps, for nothing is known of how far that token has come.
@@ -82,74 +82,78 @@ class Stretch:
     events: list[tuple[str, dict[str, Any]]]  # each with its own cursor
     cursor: str
     gap: bool
-    placeless: bool
+    position_unknown: bool
 
 
-def message(public_id: str, written: Written) -> dict[str, Any]:
+def build_message_event(public_id: str, written: StoredMessage) -> dict[str, Any]:
     """An event names its message and does not hold it: what was withdrawn must not be found in a stream."""
-    return _of_message("message", public_id, written)
+    return _build_event("message", public_id, written)
 
 
-def withdrawn(public_id: str, written: Written) -> dict[str, Any]:
+def build_withdrawn_event(public_id: str, written: StoredMessage) -> dict[str, Any]:
     """A message is no longer to be shown."""
-    return _of_message("withdrawn", public_id, written)
+    return _build_event("withdrawn", public_id, written)
 
 
-def read(public_id: str, message_id: str, principal: str, at: int) -> dict[str, Any]:
+def build_read_event(public_id: str, message_id: str, principal: str, at: int) -> dict[str, Any]:
     """A participant has read everything up to a message."""
     return {"kind": "read", "conversation": public_id, "id": message_id, "from": principal, "at": at}
 
 
-def notice(kind: int, content: dict[str, Any], at: int) -> dict[str, Any]:
+def build_application_event(kind: int, content: dict[str, Any], at: int) -> dict[str, Any]:
     """An event that is no message: a type above 1099, and what it says. It must hold nothing that is not theirs."""
     return {"kind": "notice", "type": kind, "content": content, "at": at}
 
 
-def _of_message(kind: str, public_id: str, written: Written) -> dict[str, Any]:
+def _build_event(kind: str, public_id: str, written: StoredMessage) -> dict[str, Any]:
     one = written.message
     return {"kind": kind, "conversation": public_id, "seq": one.seq, "id": one.id, "prev_id": written.prev_id}
 
 
-def emitting(tenant_id: int, principals: Iterable[str], event: dict[str, Any]) -> list[Call]:
+def build_publish_calls(tenant_id: int, principals: Iterable[str], event: dict[str, Any]) -> list[ScriptCall]:
     """Return the scripts that tell these principals; `told` reads what they answer."""
     text = json.dumps(event, ensure_ascii=False, separators=(",", ":"))
-    return [(_EMIT, keys(tenant_id, principal), [ids.nonce(), text]) for principal in principals]
-
-
-def told(principals: Iterable[str], event: dict[str, Any], answers: Iterable[Any]) -> list[Told]:
     return [
-        Told(principal, event, f"{generation}.{count}", listening)
+        (_PUBLISH_SCRIPT, build_keys(tenant_id, principal), [ids.generate_nonce(), text]) for principal in principals
+    ]
+
+
+def parse_published_events(
+    principals: Iterable[str], event: dict[str, Any], answers: Iterable[Any]
+) -> list[PublishedEvent]:
+    return [
+        PublishedEvent(principal, event, f"{generation}.{count}", listening)
         for principal, (generation, count, listening) in zip(principals, answers, strict=True)
     ]
 
 
-def reading(tenant_id: int, principal: str, cursor: str, token: str, limit: int) -> Call:
+def build_read_call(tenant_id: int, principal: str, cursor: str, token: str, limit: int) -> ScriptCall:
     """Return the script that reads on from a cursor, "" for where the token has come to; `stretch` reads its answer."""
     generation, _, count = cursor.partition(".")
-    where = [*keys(tenant_id, principal)[:2], _place(tenant_id, principal, token)]
-    return _READ, where, [ids.nonce(), generation, count, limit]
+    where = [*build_keys(tenant_id, principal)[:2], _build_position_key(tenant_id, principal, token)]
+    return _READ_SCRIPT, where, [ids.generate_nonce(), generation, count, limit]
 
 
-def stretch(answer: list[Any]) -> Stretch:
+def parse_page(answer: list[Any]) -> FeedPage:
     generation, _, after, gap, *rest = answer
     events = [(f"{generation}.{count}", json.loads(text)) for count, text in zip(rest[::2], rest[1::2], strict=True)]
-    return Stretch(events, events[-1][0] if events else f"{generation}.{after}", gap == 1, gap == 2)
+    return FeedPage(events, events[-1][0] if events else f"{generation}.{after}", gap == 1, gap == 2)
 
 
-def head(answer: list[Any]) -> str:
+def parse_end_cursor(answer: list[Any]) -> str:
     """Return the cursor behind the whole stream, from what `reading` was answered."""
     return f"{answer[0]}.{answer[1]}"
 
 
-def placing(tenant_id: int, principal: str, token: str, cursor: str) -> Call:
+def build_set_position_call(tenant_id: int, principal: str, token: str, cursor: str) -> ScriptCall:
     """Return the script that keeps how far a token has come."""
-    return _PLACE, [_place(tenant_id, principal, token)], [cursor]
+    return _SET_POSITION_SCRIPT, [_build_position_key(tenant_id, principal, token)], [cursor]
 
 
-def _place(tenant_id: int, principal: str, token: str) -> str:
+def _build_position_key(tenant_id: int, principal: str, token: str) -> str:
     return f"feed:2:{{{tenant_id}:{principal}}}:place:{token}"
 
 
-def keys(tenant_id: int, principal: str) -> list[str]:
+def build_keys(tenant_id: int, principal: str) -> list[str]:
     """A principal is named inside its tenant: two hospitals may each have a session:abc."""
     return [f"feed:2:{{{tenant_id}:{principal}}}:{part}" for part in ("head", "stream", "sockets")]

@@ -11,28 +11,28 @@ import secrets
 import uuid
 
 ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"  # without 0, 1, I, O
-PATTERN = r"^[2-9A-HJ-NP-Z]{5}-[2-9A-HJ-NP-Z]{4}-[2-9A-HJ-NP-Z]{4}-[2-9A-HJ-NP-Z]{3}$"
+MESSAGE_ID_PATTERN = r"^[2-9A-HJ-NP-Z]{5}-[2-9A-HJ-NP-Z]{4}-[2-9A-HJ-NP-Z]{4}-[2-9A-HJ-NP-Z]{3}$"
 TAG_BITS = 26
-END = 1 << 54  # above every tick
-_VALUES = {letter: value for value, letter in enumerate(ALPHABET)}
+TICK_LIMIT = 1 << 54  # above every tick
+_LETTER_VALUES = {letter: value for value, letter in enumerate(ALPHABET)}
 
 
-def new_conversation() -> str:
+def generate_public_id() -> str:
     """Return a public id that nobody can guess."""
     return str(uuid.uuid4())
 
 
-def nonce() -> str:
+def generate_nonce() -> str:
     return secrets.token_hex(8)
 
 
-def tag(public_id: str, conversation_type: int) -> int:
+def compute_tag(public_id: str, conversation_type: int) -> int:
     """Return the part of a message id that its conversation gives it."""
     digest = hashlib.sha256(public_id.encode()).digest()
     return conversation_type << 22 | int.from_bytes(digest[:3], "big") >> 2
 
 
-def first_tick(now: int) -> int:
+def compute_first_tick(now: int) -> int:
     """Return the lowest tick of the millisecond that `now` (microseconds) lies in."""
     return now // 1000 << 12
 
@@ -45,9 +45,9 @@ def encode(tick: int, tag: int) -> str:
 
 def decode(message_id: str) -> tuple[int, int]:
     """Return (tick, tag). ValueError for what is no message id."""
-    if not re.fullmatch(PATTERN, message_id):
+    if not re.fullmatch(MESSAGE_ID_PATTERN, message_id):
         raise ValueError(message_id)
     value = 0
     for letter in message_id.replace("-", ""):
-        value = value << 5 | _VALUES[letter]
+        value = value << 5 | _LETTER_VALUES[letter]
     return value >> TAG_BITS, value & (1 << TAG_BITS) - 1

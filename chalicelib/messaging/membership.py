@@ -12,13 +12,13 @@ from collections.abc import Callable, Mapping
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql, redis
 from chalicelib.adapters.mysql import Tx
-from chalicelib.errors import Refused
+from chalicelib.errors import ApiError
 from chalicelib.messaging import ids, membership_store, recent_cache, store
-from chalicelib.messaging.models import Detail
+from chalicelib.messaging.models import ConversationSummary
 
-CLIENT = "client"  # made by a participant: whoever knows the id may join
-SERVICE = "service"  # made by a hospital's own system, which alone seats people
-FULL = 500  # participants
+KIND_CLIENT = "client"  # made by a participant: whoever knows the id may join
+KIND_SERVICE = "service"  # made by a hospital's own system, which alone seats people
+MAX_PARTICIPANTS = 500  # participants
 
 
 def create(
@@ -26,91 +26,93 @@ def create(
 ) -> str:
     """Return the public id of a new conversation, the same one each time for one creator and key.
 
-    Refused 409 where the key made another one.
+    ApiError 409 where the key made another one.
     """
     asked = json.dumps([kind, conversation_type, sorted(principals)])
     made_of = hashlib.sha256(asked.encode()).digest()
 
     def make(tx: Tx) -> str:
-        public_id = ids.new_conversation()
+        public_id = ids.generate_public_id()
         made = (tenant_id, public_id, kind, principals, clock.now(), conversation_type)
-        membership_store.name(tx, store.create(tx, *made), creator, retry_key, made_of)
+        membership_store.set_creator(tx, store.create_conversation(tx, *made), creator, retry_key, made_of)
         return public_id
 
     try:
-        return mysql.transact(make)
-    except mysql.Duplicate:
+        return mysql.run_transaction(make)
+    except mysql.DuplicateKeyError:
         if retry_key is None:
             raise
-    found = mysql.autocommit(lambda tx: membership_store.find_made(tx, tenant_id, creator, retry_key))
+    found = mysql.run_autocommit(lambda tx: membership_store.find_by_idempotency_key(tx, tenant_id, creator, retry_key))
     if found is None or found[1] != made_of:
-        raise Refused(errors.CONFLICT, "Idempotency-Key：已用于另一个会话")
+        raise ApiError(errors.CONFLICT, "Idempotency-Key：已用于另一个会话")
     return found[0]
 
 
 def join(tenant_id: int, public_id: str, principal: str) -> None:
     """Take a seat by knowing the id. Who sits there already stays as they are.
 
-    Refused 404 for what cannot be joined so, 403 where archived and for who was put out, 409 where it is full.
+    ApiError 404 for what cannot be joined so, 403 where archived and for who was put out, 409 where it is full.
     """
-    conversation_id = _found(tenant_id, public_id, (CLIENT,))
+    conversation_id = _require_conversation(tenant_id, public_id, (KIND_CLIENT,))
 
     def sit(tx: Tx) -> None:
         now = clock.now()
-        conversation = membership_store.hold(tx, conversation_id)
-        seat = membership_store.hold_seats(tx, tenant_id, conversation_id, [principal], now)[principal]
+        conversation = membership_store.lock_conversation(tx, conversation_id)
+        seat = membership_store.insert_and_lock_participants(tx, tenant_id, conversation_id, [principal], now)[
+            principal
+        ]
         if seat["left_at"] is None:
             return
         if seat["kicked_at"] is not None:
-            raise Refused(errors.NOT_ALLOWED, "您已被移出该会话，不能再加入")
+            raise ApiError(errors.NOT_ALLOWED, "您已被移出该会话，不能再加入")
         if conversation["archived_at"] is not None:
-            raise Refused(errors.NOT_ALLOWED, "会话已归档，不能加入")
-        _sit(tx, conversation_id, [principal], conversation["last_seq"], now)
+            raise ApiError(errors.NOT_ALLOWED, "会话已归档，不能加入")
+        _set_joined_within_limit(tx, conversation_id, [principal], conversation["last_seq"], now)
 
-    _change(public_id, [principal], sit)
+    _apply_change(public_id, [principal], sit)
 
 
 def leave(tenant_id: int, public_id: str, principal: str) -> None:
-    """Give up one's seat; who has left already may say so again. Refused 404 for who never had one, and where only
+    """Give up one's seat; who has left already may say so again. ApiError 404 for who never had one, and where only
     the hospital seats people."""
-    conversation_id = _found(tenant_id, public_id, (CLIENT,))
+    conversation_id = _require_conversation(tenant_id, public_id, (KIND_CLIENT,))
 
     def stand(tx: Tx) -> None:
-        membership_store.hold(tx, conversation_id)
-        if not membership_store.hold_own_seats(tx, conversation_id, [principal]):
-            raise _missing()
-        membership_store.stand(tx, conversation_id, [principal], clock.now(), kicked=False)
+        membership_store.lock_conversation(tx, conversation_id)
+        if not membership_store.lock_participants(tx, conversation_id, [principal]):
+            raise _build_not_found_error()
+        membership_store.set_left(tx, conversation_id, [principal], clock.now(), kicked=False)
 
-    _change(public_id, [principal], stand)
+    _apply_change(public_id, [principal], stand)
 
 
-def seat(tenant_id: int, public_id: str, principals: list[str]) -> None:
-    """The hospital seats people, also those it has put out. Refused 404, or 409 where not all of them find room."""
-    conversation_id = _found(tenant_id, public_id, (CLIENT, SERVICE))
+def add_participants(tenant_id: int, public_id: str, principals: list[str]) -> None:
+    """The hospital seats people, also those it has put out. ApiError 404, or 409 where not all of them find room."""
+    conversation_id = _require_conversation(tenant_id, public_id, (KIND_CLIENT, KIND_SERVICE))
 
     def sit(tx: Tx) -> None:
         now = clock.now()
-        conversation = membership_store.hold(tx, conversation_id)
-        membership_store.hold_seats(tx, tenant_id, conversation_id, principals, now)
-        _sit(tx, conversation_id, principals, conversation["last_seq"], now)
+        conversation = membership_store.lock_conversation(tx, conversation_id)
+        membership_store.insert_and_lock_participants(tx, tenant_id, conversation_id, principals, now)
+        _set_joined_within_limit(tx, conversation_id, principals, conversation["last_seq"], now)
 
-    _change(public_id, principals, sit)
+    _apply_change(public_id, principals, sit)
 
 
-def put_out(tenant_id: int, public_id: str, principals: list[str]) -> None:
+def remove_participants(tenant_id: int, public_id: str, principals: list[str]) -> None:
     """The hospital takes people's seats away: they read and hear nothing more. Strangers among them change nothing."""
-    conversation_id = _found(tenant_id, public_id, (CLIENT, SERVICE))
+    conversation_id = _require_conversation(tenant_id, public_id, (KIND_CLIENT, KIND_SERVICE))
 
     def stand(tx: Tx) -> None:
-        membership_store.hold(tx, conversation_id)
-        membership_store.hold_own_seats(tx, conversation_id, principals)
-        membership_store.stand(tx, conversation_id, principals, clock.now(), kicked=True)
+        membership_store.lock_conversation(tx, conversation_id)
+        membership_store.lock_participants(tx, conversation_id, principals)
+        membership_store.set_left(tx, conversation_id, principals, clock.now(), kicked=True)
 
-    _change(public_id, principals, stand)
+    _apply_change(public_id, principals, stand)
 
 
-def archive(tenant_id: int, public_ids: list[str], archived: bool) -> None:
-    """Close conversations to new messages, or open them again: all of them, or Refused 404.
+def set_archived(tenant_id: int, public_ids: list[str], archived: bool) -> None:
+    """Close conversations to new messages, or open them again: all of them, or ApiError 404.
 
     No reader needs to hear of it: a send asks MySQL.
     """
@@ -118,49 +120,52 @@ def archive(tenant_id: int, public_ids: list[str], archived: bool) -> None:
 
     def change(tx: Tx) -> None:
         at = clock.now() if archived else None
-        if membership_store.archive(tx, tenant_id, wanted, (CLIENT, SERVICE), at) < len(wanted):
-            raise _missing()
+        if membership_store.set_archived(tx, tenant_id, wanted, (KIND_CLIENT, KIND_SERVICE), at) < len(wanted):
+            raise _build_not_found_error()
 
-    mysql.transact(change)
+    mysql.run_transaction(change)
 
 
-def reseated(seats: Mapping[str, list[str]]) -> None:
+def invalidate_participants(seats: Mapping[str, list[str]]) -> None:
     """Seats, by public id, were taken or given up in a transaction that has committed: no tail shows them as before."""
-    calls = [recent_cache.unseating(public_id, ids.nonce(), principals) for public_id, principals in seats.items()]
-    if redis.attempt_all(calls, insist=True) is None:
+    calls = [
+        recent_cache.build_forget_participants_call(public_id, ids.generate_nonce(), principals)
+        for public_id, principals in seats.items()
+    ]
+    if redis.try_scripts(calls, insist=True) is None:
         for public_id in seats:
-            recent_cache.doubt(public_id)
+            recent_cache.distrust(public_id)
 
 
-def joined(tenant_id: int, principal: str) -> list[str]:
+def list_joined(tenant_id: int, principal: str) -> list[str]:
     """Return the public ids of all conversations that a principal takes part in, of whatever kind."""
-    return mysql.autocommit(lambda tx: membership_store.joined(tx, tenant_id, principal))
+    return mysql.run_autocommit(lambda tx: membership_store.list_joined(tx, tenant_id, principal))
 
 
-def detail(tenant_id: int, public_id: str, principal: str) -> Detail | None:
+def find_summary(tenant_id: int, public_id: str, principal: str) -> ConversationSummary | None:
     """Return what a participant may know of a conversation; None for anybody else."""
-    return mysql.autocommit(lambda tx: membership_store.detail(tx, tenant_id, public_id, principal))
+    return mysql.run_autocommit(lambda tx: membership_store.find_summary(tx, tenant_id, public_id, principal))
 
 
-def _found(tenant_id: int, public_id: str, kinds: tuple[str, ...]) -> int:
-    found = mysql.autocommit(lambda tx: membership_store.find(tx, tenant_id, public_id, kinds))
+def _require_conversation(tenant_id: int, public_id: str, kinds: tuple[str, ...]) -> int:
+    found = mysql.run_autocommit(lambda tx: membership_store.find_conversation_id(tx, tenant_id, public_id, kinds))
     if found is None:
-        raise _missing()
+        raise _build_not_found_error()
     return found
 
 
-def _missing() -> Refused:
-    return Refused(errors.NOT_FOUND, "会话不存在")
+def _build_not_found_error() -> ApiError:
+    return ApiError(errors.NOT_FOUND, "会话不存在")
 
 
-def _sit(tx: Tx, conversation_id: int, principals: list[str], last_seq: int, now: int) -> None:
-    membership_store.sit(tx, conversation_id, principals, last_seq, now)
-    if membership_store.count(tx, conversation_id) > FULL:
-        raise Refused(errors.CONFLICT, f"会话成员已满，最多 {FULL} 人")
+def _set_joined_within_limit(tx: Tx, conversation_id: int, principals: list[str], last_seq: int, now: int) -> None:
+    membership_store.set_joined(tx, conversation_id, principals, last_seq, now)
+    if membership_store.count_participants(tx, conversation_id) > MAX_PARTICIPANTS:
+        raise ApiError(errors.CONFLICT, f"会话成员已满，最多 {MAX_PARTICIPANTS} 人")
 
 
-def _change(public_id: str, principals: list[str], change: Callable[[Tx], None]) -> None:
-    writer = ids.nonce()
-    recent_cache.marked(public_id, writer, lambda: mysql.transact(change))
-    if not redis.attempt(*recent_cache.unseating(public_id, writer, principals), insist=True):
-        recent_cache.doubt(public_id)
+def _apply_change(public_id: str, principals: list[str], change: Callable[[Tx], None]) -> None:
+    writer = ids.generate_nonce()
+    recent_cache.run_with_write_intent(public_id, writer, lambda: mysql.run_transaction(change))
+    if not redis.try_script(*recent_cache.build_forget_participants_call(public_id, writer, principals), insist=True):
+        recent_cache.distrust(public_id)

@@ -2,12 +2,12 @@
 
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.messaging import ids
-from chalicelib.messaging.models import Detail
+from chalicelib.messaging.models import ConversationSummary
 
 
-def find(tx: Tx, tenant_id: int, public_id: str, kinds: tuple[str, ...]) -> int | None:
+def find_conversation_id(tx: Tx, tenant_id: int, public_id: str, kinds: tuple[str, ...]) -> int | None:
     """Return the conversation_id of a tenant's conversation of these kinds."""
-    found: int | None = tx.value(
+    found: int | None = tx.fetch_value(
         """
         SELECT conversation_id FROM conversations
         WHERE public_id = %(public_id)s AND tenant_id = %(tenant_id)s AND kind IN %(kinds)s
@@ -19,9 +19,9 @@ def find(tx: Tx, tenant_id: int, public_id: str, kinds: tuple[str, ...]) -> int 
     return found
 
 
-def name(tx: Tx, conversation_id: int, creator: str, retry_key: str | None, made_of: bytes) -> None:
-    """Say who made a conversation. Raises mysql.Duplicate("resend") where they made one under that key."""
-    tx.run(
+def set_creator(tx: Tx, conversation_id: int, creator: str, retry_key: str | None, made_of: bytes) -> None:
+    """Say who made a conversation. Raises mysql.DuplicateKeyError("resend") where they made one under that key."""
+    tx.execute(
         """
         UPDATE conversations SET creator = %(creator)s, retry_key = %(retry_key)s, made_of = %(made_of)s
         WHERE conversation_id = %(conversation_id)s
@@ -33,9 +33,9 @@ def name(tx: Tx, conversation_id: int, creator: str, retry_key: str | None, made
     )
 
 
-def find_made(tx: Tx, tenant_id: int, creator: str, retry_key: str) -> tuple[str, bytes] | None:
+def find_by_idempotency_key(tx: Tx, tenant_id: int, creator: str, retry_key: str) -> tuple[str, bytes] | None:
     """Return the public id of what was made under a key, and what it was made of."""
-    row = tx.one(
+    row = tx.fetch_one(
         """
         SELECT public_id, made_of FROM conversations
         WHERE tenant_id = %(tenant_id)s AND creator = %(creator)s AND retry_key = %(retry_key)s
@@ -47,10 +47,12 @@ def find_made(tx: Tx, tenant_id: int, creator: str, retry_key: str) -> tuple[str
     return (row["public_id"].decode(), row["made_of"]) if row else None
 
 
-def hold_seats(tx: Tx, tenant_id: int, conversation_id: int, principals: list[str], now: int) -> dict[str, Row]:
+def insert_and_lock_participants(
+    tx: Tx, tenant_id: int, conversation_id: int, principals: list[str], now: int
+) -> dict[str, Row]:
     """Lock these principals' seats, and return them; who has none gets one that nobody sits in."""
     seat = {"conversation_id": conversation_id, "tenant_id": tenant_id, "now": now}
-    tx.many(
+    tx.execute_many(
         """
         INSERT INTO participants (conversation_id, principal, tenant_id, joined_at, left_at)
         VALUES (%(conversation_id)s, %(principal)s, %(tenant_id)s, %(now)s, %(now)s)
@@ -58,12 +60,12 @@ def hold_seats(tx: Tx, tenant_id: int, conversation_id: int, principals: list[st
         """,
         [{**seat, "principal": principal.encode()} for principal in sorted(principals)],
     )
-    return hold_own_seats(tx, conversation_id, principals)
+    return lock_participants(tx, conversation_id, principals)
 
 
-def hold_own_seats(tx: Tx, conversation_id: int, principals: list[str]) -> dict[str, Row]:
+def lock_participants(tx: Tx, conversation_id: int, principals: list[str]) -> dict[str, Row]:
     """Lock the seats that these principals have or had, and return them."""
-    rows = tx.all(
+    rows = tx.fetch_all(
         """
         SELECT principal, left_at, kicked_at FROM participants
         WHERE conversation_id = %(conversation_id)s AND principal IN %(principals)s
@@ -75,9 +77,9 @@ def hold_own_seats(tx: Tx, conversation_id: int, principals: list[str]) -> dict[
     return {row["principal"].decode(): row for row in rows}
 
 
-def hold(tx: Tx, conversation_id: int) -> Row:
+def lock_conversation(tx: Tx, conversation_id: int) -> Row:
     """Lock the conversation, which is done before any of its seats."""
-    row = tx.one(
+    row = tx.fetch_one(
         "SELECT last_seq, archived_at FROM conversations WHERE conversation_id = %(conversation_id)s FOR UPDATE",
         conversation_id=conversation_id,
     )
@@ -85,9 +87,9 @@ def hold(tx: Tx, conversation_id: int) -> Row:
     return row
 
 
-def sit(tx: Tx, conversation_id: int, principals: list[str], last_seq: int, now: int) -> None:
+def set_joined(tx: Tx, conversation_id: int, principals: list[str], last_seq: int, now: int) -> None:
     """Seat those who do not sit; what was said before is not unread for them."""
-    tx.run(
+    tx.execute(
         """
         UPDATE participants
         SET left_at = NULL, kicked_at = NULL, joined_at = %(now)s, read_seq = %(last_seq)s, own_since = 0,
@@ -101,8 +103,8 @@ def sit(tx: Tx, conversation_id: int, principals: list[str], last_seq: int, now:
     )
 
 
-def stand(tx: Tx, conversation_id: int, principals: list[str], now: int, kicked: bool) -> None:
-    tx.run(
+def set_left(tx: Tx, conversation_id: int, principals: list[str], now: int, kicked: bool) -> None:
+    tx.execute(
         """
         UPDATE participants
         SET left_at = COALESCE(left_at, %(now)s), kicked_at = IF(%(kicked)s, %(now)s, kicked_at)
@@ -115,19 +117,19 @@ def stand(tx: Tx, conversation_id: int, principals: list[str], now: int, kicked:
     )
 
 
-def count(tx: Tx, conversation_id: int) -> int:
+def count_participants(tx: Tx, conversation_id: int) -> int:
     """Return how many sit there; exact under the conversation's lock."""
     return int(
-        tx.value(
+        tx.fetch_value(
             "SELECT COUNT(*) FROM participants WHERE conversation_id = %(conversation_id)s AND left_at IS NULL",
             conversation_id=conversation_id,
         )
     )
 
 
-def archive(tx: Tx, tenant_id: int, public_ids: list[str], kinds: tuple[str, ...], archived_at: int | None) -> int:
+def set_archived(tx: Tx, tenant_id: int, public_ids: list[str], kinds: tuple[str, ...], archived_at: int | None) -> int:
     """Archive conversations, or with None open them again; return how many of them there are."""
-    return tx.run(
+    return tx.execute(
         """
         UPDATE conversations
         SET archived_at = IF(%(archived_at)s IS NULL, NULL, COALESCE(archived_at, %(archived_at)s))
@@ -140,9 +142,9 @@ def archive(tx: Tx, tenant_id: int, public_ids: list[str], kinds: tuple[str, ...
     )
 
 
-def joined(tx: Tx, tenant_id: int, principal: str) -> list[str]:
+def list_joined(tx: Tx, tenant_id: int, principal: str) -> list[str]:
     """Return the public ids of all conversations that a principal sits in, the youngest conversation first."""
-    rows = tx.all(
+    rows = tx.fetch_all(
         """
         SELECT c.public_id
         FROM participants p JOIN conversations c ON c.conversation_id = p.conversation_id
@@ -155,9 +157,9 @@ def joined(tx: Tx, tenant_id: int, principal: str) -> list[str]:
     return [row["public_id"].decode() for row in rows]
 
 
-def detail(tx: Tx, tenant_id: int, public_id: str, principal: str) -> Detail | None:
+def find_summary(tx: Tx, tenant_id: int, public_id: str, principal: str) -> ConversationSummary | None:
     """Return what a participant may know of a conversation; None for somebody who does not sit there."""
-    row = tx.one(
+    row = tx.fetch_one(
         """
         SELECT c.type, c.archived_at IS NOT NULL AS archived,
                p.hidden_seq > 0 AND c.last_seq <= p.hidden_seq AS hidden, m.tick, m.tag, m.sender, m.sent_at
@@ -174,4 +176,4 @@ def detail(tx: Tx, tenant_id: int, public_id: str, principal: str) -> Detail | N
     if row is None:
         return None
     last = (ids.encode(row["tick"], row["tag"]), row["sender"].decode(), row["sent_at"]) if row["tick"] else None
-    return Detail(row["type"], bool(row["archived"]), bool(row["hidden"]), last)
+    return ConversationSummary(row["type"], bool(row["archived"]), bool(row["hidden"]), last)

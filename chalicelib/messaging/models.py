@@ -8,18 +8,18 @@ TEXT, IMAGE = 0, 1
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class NewMessage:
     """A message about to be sent. retry_key is unique for one sender and endpoint."""
 
     content: str
     endpoint: str
-    retry_key: str | None = None
+    idempotency_key: str | None = None
     type: int = TEXT
     object_key: str = ""
     status: int = 0  # the client's own
-    answers: bool = False  # a doctor's: a patient who is away is told of it at WeChat
+    notify_if_unread: bool = False  # a doctor's: a patient who is away is told of it at WeChat
     extra: str = ""  # the client's own too, beside the content
-    closes: bool = False  # the conversation: nothing is said after it
+    closes_conversation: bool = False  # the conversation: nothing is said after it
 
 
 class Message(NamedTuple):
@@ -36,30 +36,30 @@ class Message(NamedTuple):
     status: int = 0  # the client's own
     extra: str = ""  # the client's own too
 
-    def record(self) -> str:
+    def to_record(self) -> str:
         """The form kept in Redis: neutral of protocols and readers."""
         return json.dumps(self, ensure_ascii=False, separators=(",", ":"))
 
     @classmethod
-    def of_records(cls, records: list[str]) -> tuple["Message", ...]:
+    def from_records(cls, records: list[str]) -> tuple["Message", ...]:
         """Read many at once: to begin with each anew takes longer than to read it."""
         return tuple(map(cls._make, json.loads(f"[{','.join(records)}]")))
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class StoredMessage:
     """A message as its transaction left it, and who must hear of it."""
 
     message: Message
     prev_id: str  # the message before it, "" if it is the first
     changes: int
-    principals: list[str]  # participants, itself included, if they are few enough to tell them at once
-    changed: bool = False  # a message that was there: the last of the changes
-    many: bool = False  # participants: the outbox has promised to tell them
+    recipients: list[str]  # participants, itself included, if they are few enough to tell them at once
+    counts_as_change: bool = False  # a message that was there: the last of the changes
+    is_large_conversation: bool = False  # participants: the outbox has promised to tell them
 
 
 @dataclass(frozen=True, slots=True)
-class Seat:
+class ParticipantState:
     """One participant's own state in a conversation."""
 
     principal: str
@@ -67,7 +67,7 @@ class Seat:
     own_since: int
     hidden_seq: int
 
-    def unread(self, last_seq: int) -> int:
+    def count_unread(self, last_seq: int) -> int:
         return max(last_seq - self.read_seq - self.own_since, 0)
 
 
@@ -79,17 +79,17 @@ class Snapshot:
     last_seq: int
     changes: int
     messages: list[Message]
-    seats: list[Seat]
+    participants: list[ParticipantState]
 
-    def seat(self, principal: str) -> Seat | None:
-        return next((seat for seat in self.seats if seat.principal == principal), None)
+    def find_participant(self, principal: str) -> ParticipantState | None:
+        return next((seat for seat in self.participants if seat.principal == principal), None)
 
 
 @dataclass(frozen=True, slots=True)
-class Detail:
+class ConversationSummary:
     """What a participant may know of a conversation beside its messages."""
 
     type: int  # the gateway's conversation_type
     archived: bool
     hidden: bool  # off this participant's list until its next message
-    last: tuple[str, str, int] | None  # id, sender and time of the newest message
+    last_message: tuple[str, str, int] | None  # id, sender and time of the newest message

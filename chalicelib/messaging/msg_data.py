@@ -11,7 +11,7 @@ from chalicelib.identity import session_names
 from chalicelib.messaging.models import Message
 
 WITHDRAWN_STATUS = -1
-WITHDRAWN, READ = 1000, 1001  # types of events; those of other parts of the system are above 1099
+WITHDRAWN_EVENT, READ_EVENT = 1000, 1001  # types of events; those of other parts of the system are above 1099
 
 
 class MsgData(TypedDict):
@@ -29,28 +29,28 @@ class Delivered(MsgData):
     Cursor: Annotated[str, Field(description="本条之后的位置", examples=["4f1c20aa9b3e77d0.12"])]
 
 
-def of_message(public_id: str, message: Message) -> MsgData:
+def build_msg_data(public_id: str, message: Message) -> MsgData:
     return {
         "MsgId": message.id,
         "ConversationID": public_id,
-        "FromSession": session_names.shown(message.sender),
+        "FromSession": session_names.format_principal(message.sender),
         "SendTime": message.sent_at,
         "Status": WITHDRAWN_STATUS if message.withdrawn else message.status,
         "Type": message.type,
-        "Content": links.signed(message.object_key) if message.object_key else message.content,
+        "Content": links.sign(message.object_key) if message.object_key else message.content,
     }
 
 
-def delivered(public_id: str, message: Message, prev_id: str, cursor: str) -> Delivered:
-    return {**of_message(public_id, message), "PreId": prev_id, "Cursor": cursor}
+def build_delivered_message(public_id: str, message: Message, prev_id: str, cursor: str) -> Delivered:
+    return {**build_msg_data(public_id, message), "PreId": prev_id, "Cursor": cursor}
 
 
-def event(kind: int, event: dict[str, Any], content: dict[str, Any], cursor: str) -> Delivered:
+def build_delivered_event(kind: int, event: dict[str, Any], content: dict[str, Any], cursor: str) -> Delivered:
     """What is no message: its content is JSON."""
     return {
         "MsgId": event.get("id", ""),
         "ConversationID": event.get("conversation", ""),
-        "FromSession": session_names.shown(event.get("from", "")),
+        "FromSession": session_names.format_principal(event.get("from", "")),
         "SendTime": event.get("at", 0),
         "Status": 0,
         "Type": kind,

@@ -2,17 +2,17 @@
 
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.messaging import ids
-from chalicelib.messaging.message_jobs import TOLD_AT_ONCE
-from chalicelib.messaging.models import Message, Seat, Snapshot
-from chalicelib.messaging.store import message, told_at_once
+from chalicelib.messaging.message_jobs import MAX_INLINE_RECIPIENTS
+from chalicelib.messaging.models import Message, ParticipantState, Snapshot
+from chalicelib.messaging.store import list_inline_recipients, parse_message
 
-SEATED = 20  # participants whose seats a snapshot brings along, the reader's own first
+MAX_SNAPSHOT_PARTICIPANTS = 20  # participants whose seats a snapshot brings along, the reader's own first
 
 
-def snapshot(tx: Tx, public_id: str, principal: str, limit: int) -> Snapshot:
+def fetch_snapshot(tx: Tx, public_id: str, principal: str, limit: int) -> Snapshot:
     """Read a conversation's end in one round trip. One that does not exist is empty."""
     # All three as of one moment: a message that only the seats know of would be counted twice when it arrives.
-    *_, heads, messages, seats, _ = tx.packet(
+    *_, heads, messages, seats, _ = tx.execute_packet(
         """
         SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;
         START TRANSACTION READ ONLY;
@@ -31,15 +31,19 @@ def snapshot(tx: Tx, public_id: str, principal: str, limit: int) -> Snapshot:
         public_id=public_id.encode(),
         principal=principal.encode(),
         limit=limit,
-        seated=SEATED,
+        seated=MAX_SNAPSHOT_PARTICIPANTS,
     )
     head: Row = heads[0] if heads else {"tenant_id": 0, "last_seq": 0, "changes": 0}
-    return Snapshot(**head, messages=[message(row) for row in messages], seats=[_seat(row) for row in seats])
+    return Snapshot(
+        **head,
+        messages=[parse_message(row) for row in messages],
+        participants=[_parse_participant(row) for row in seats],
+    )
 
 
-def head(tx: Tx, public_id: str, principal: str) -> tuple[int, int, Seat | None]:
+def fetch_head(tx: Tx, public_id: str, principal: str) -> tuple[int, int, ParticipantState | None]:
     """Return last_seq, changes and the principal's seat; zeros for no such conversation."""
-    row = tx.one(
+    row = tx.fetch_one(
         """
         SELECT c.last_seq, c.changes, p.principal, p.read_seq, p.own_since, p.hidden_seq
         FROM conversations c
@@ -52,12 +56,12 @@ def head(tx: Tx, public_id: str, principal: str) -> tuple[int, int, Seat | None]
     )
     if row is None:
         return 0, 0, None
-    return row["last_seq"], row["changes"], _seat(row) if row["principal"] else None
+    return row["last_seq"], row["changes"], _parse_participant(row) if row["principal"] else None
 
 
-def snapshots(tx: Tx, public_ids: list[str], principal: str) -> dict[str, Snapshot]:
+def fetch_snapshots(tx: Tx, public_ids: list[str], principal: str) -> dict[str, Snapshot]:
     """Read the newest message of many conversations, and the principal's seat in each, in one round trip."""
-    rows = tx.all(
+    rows = tx.fetch_all(
         """
         SELECT c.public_id, c.tenant_id, c.last_seq, c.changes, p.principal, p.read_seq, p.own_since, p.hidden_seq,
                m.seq, m.tick, m.tag, m.sender, m.type, m.content, m.object_key, m.sent_at, m.withdrawn_at, m.status,
@@ -72,16 +76,20 @@ def snapshots(tx: Tx, public_ids: list[str], principal: str) -> dict[str, Snapsh
     )
     return {
         row["public_id"].decode(): Snapshot(
-            row["tenant_id"], row["last_seq"], row["changes"], [message(row)] if row["seq"] else [], [_seat(row)]
+            row["tenant_id"],
+            row["last_seq"],
+            row["changes"],
+            [parse_message(row)] if row["seq"] else [],
+            [_parse_participant(row)],
         )
         for row in rows
     }
 
 
-def older(tx: Tx, public_id: str, message_id: str, limit: int) -> list[Message] | None:
+def list_older(tx: Tx, public_id: str, message_id: str, limit: int) -> list[Message] | None:
     """Return messages strictly older than the given one, newest first; None where it is not of this conversation."""
     tick, tag = ids.decode(message_id)
-    at = tx.one(
+    at = tx.fetch_one(
         """
         SELECT m.conversation_id, m.seq
         FROM messages m JOIN conversations c ON c.conversation_id = m.conversation_id
@@ -93,7 +101,7 @@ def older(tx: Tx, public_id: str, message_id: str, limit: int) -> list[Message] 
     )
     if at is None:
         return None
-    rows = tx.all(
+    rows = tx.fetch_all(
         """
         SELECT seq, tick, tag, sender, type, content, object_key, sent_at, withdrawn_at, status, extra
         FROM messages
@@ -103,16 +111,16 @@ def older(tx: Tx, public_id: str, message_id: str, limit: int) -> list[Message] 
         **at,
         limit=limit,
     )
-    return [message(row) for row in rows]
+    return [parse_message(row) for row in rows]
 
 
-def bounds(tx: Tx, tenant_id: int, public_id: str, principal: str, low: str, high: str) -> Row | None:
+def find_range_bounds(tx: Tx, tenant_id: int, public_id: str, principal: str, low: str, high: str) -> Row | None:
     """Find where a participant's span lies: conversation_id, low and high as seqs, 0 for a message that is not there.
 
     None for somebody who does not sit there; an empty id is an open end.
     """
     ends = {"low": ids.decode(low) if low else (0, 0), "high": ids.decode(high) if high else (0, 0)}
-    return tx.one(
+    return tx.fetch_one(
         """
         SELECT c.conversation_id,
                IF(%(low_tick)s = 0, 1, COALESCE(low.seq, 0)) AS low,
@@ -133,9 +141,9 @@ def bounds(tx: Tx, tenant_id: int, public_id: str, principal: str, low: str, hig
     )
 
 
-def span(tx: Tx, conversation_id: int, low: int, high: int, limit: int, newest_first: bool) -> list[Message]:
+def list_range(tx: Tx, conversation_id: int, low: int, high: int, limit: int, newest_first: bool) -> list[Message]:
     """Return the messages from seq low to seq high, both included, as many as the limit lets pass."""
-    rows = tx.all(
+    rows = tx.fetch_all(
         f"""
         SELECT seq, tick, tag, sender, type, content, object_key, sent_at, withdrawn_at, status, extra
         FROM messages
@@ -147,12 +155,12 @@ def span(tx: Tx, conversation_id: int, low: int, high: int, limit: int, newest_f
         high=high,
         limit=limit,
     )
-    return [message(row) for row in rows]
+    return [parse_message(row) for row in rows]
 
 
-def one(tx: Tx, tenant_id: int, public_id: str, seq: int) -> tuple[Message, str, list[str]] | None:
+def find_message(tx: Tx, tenant_id: int, public_id: str, seq: int) -> tuple[Message, str, list[str]] | None:
     """Return a message, the id of the one before it ("" for the first), and who takes part."""
-    rows = tx.all(
+    rows = tx.fetch_all(
         """
         SELECT m.seq, m.tick, m.tag, m.sender, m.type, m.content, m.object_key, m.sent_at, m.withdrawn_at, m.status,
                m.extra
@@ -166,18 +174,20 @@ def one(tx: Tx, tenant_id: int, public_id: str, seq: int) -> tuple[Message, str,
     )
     if not rows or rows[0]["seq"] != seq:
         return None
-    participants = tx.all(
+    participants = tx.fetch_all(
         """
         SELECT p.principal FROM conversations c JOIN participants p ON p.conversation_id = c.conversation_id
         WHERE c.public_id = %(public_id)s AND p.left_at IS NULL
         """,
         public_id=public_id.encode(),
     )
-    prev_id = message(rows[1]).id if len(rows) > 1 else ""
-    return message(rows[0]), prev_id, [row["principal"].decode() for row in participants]
+    prev_id = parse_message(rows[1]).id if len(rows) > 1 else ""
+    return parse_message(rows[0]), prev_id, [row["principal"].decode() for row in participants]
 
 
-def move_read(tx: Tx, public_id: str, principal: str, seq: int) -> tuple[Seat, list[str]] | None:
+def advance_read_position(
+    tx: Tx, public_id: str, principal: str, seq: int
+) -> tuple[ParticipantState, list[str]] | None:
     """Move a read position forward, count the own messages after it, and return the seat as it is then, and who is to
     be told: the participants, nobody where it did not move or they are many.
 
@@ -185,7 +195,7 @@ def move_read(tx: Tx, public_id: str, principal: str, seq: int) -> tuple[Seat, l
     ROW_COUNT() is -1 where the client has gone, and the packet goes on without it (see store.append). Here it decides
     no more than what is answered, and then nobody reads the answer.
     """
-    *_, rows, others, _ = tx.packet(
+    *_, rows, others, _ = tx.execute_packet(
         """
         SET @conversation = NULL;
         SELECT conversation_id INTO @conversation FROM conversations WHERE public_id = %(public_id)s;
@@ -208,14 +218,14 @@ def move_read(tx: Tx, public_id: str, principal: str, seq: int) -> tuple[Seat, l
         public_id=public_id.encode(),
         principal=principal.encode(),
         seq=seq,
-        most=TOLD_AT_ONCE + 1,
+        most=MAX_INLINE_RECIPIENTS + 1,
     )
-    return (_seat(rows[0]), told_at_once(others)) if rows else None
+    return (_parse_participant(rows[0]), list_inline_recipients(others)) if rows else None
 
 
-def hide(tx: Tx, public_id: str, principal: str) -> Seat | None:
+def hide(tx: Tx, public_id: str, principal: str) -> ParticipantState | None:
     """Take the entry off the principal's list up to the newest message; None for no participant."""
-    *_, rows, _ = tx.packet(
+    *_, rows, _ = tx.execute_packet(
         """
         SET @conversation = NULL;
         SELECT conversation_id, last_seq INTO @conversation, @last_seq
@@ -230,8 +240,8 @@ def hide(tx: Tx, public_id: str, principal: str) -> Seat | None:
         public_id=public_id.encode(),
         principal=principal.encode(),
     )
-    return _seat(rows[0]) if rows else None
+    return _parse_participant(rows[0]) if rows else None
 
 
-def _seat(row: Row) -> Seat:
-    return Seat(row["principal"].decode(), row["read_seq"], row["own_since"], row["hidden_seq"])
+def _parse_participant(row: Row) -> ParticipantState:
+    return ParticipantState(row["principal"].decode(), row["read_seq"], row["own_since"], row["hidden_seq"])

@@ -15,135 +15,139 @@ from typing import Any, TypeVar
 
 from chalicelib import clock, errors
 from chalicelib.adapters import redis
-from chalicelib.adapters.redis import Call
-from chalicelib.errors import Refused
+from chalicelib.adapters.redis import ScriptCall
+from chalicelib.errors import ApiError
 from chalicelib.messaging import ids, recent_cache_scripts
-from chalicelib.messaging.models import Message, Seat, Snapshot, Written
-from chalicelib.messaging.recent_cache_scripts import BELIEVED, KEPT
+from chalicelib.messaging.models import Message, ParticipantState, Snapshot, StoredMessage
+from chalicelib.messaging.recent_cache_scripts import MAX_MESSAGES, TRUST_SECONDS
 
-__all__ = ["BELIEVED", "KEPT"]
+__all__ = ["MAX_MESSAGES", "TRUST_SECONDS"]
 
 T = TypeVar("T")
 
-SHAPE = 3  # of what is kept; a deployment that changes it, or a script, must not meet what the one before has left
+SCHEMA_VERSION = (
+    3  # of what is kept; a deployment that changes it, or a script, must not meet what the one before has left
+)
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class CacheView:
     """What a reader found: `whole` can be believed, `stale` once MySQL agrees with it, `broken` not at all."""
 
     verdict: str
     version: str
-    at: int  # the server's time, milliseconds
-    doubted: float | None  # when this process stops doubting the tail, whatever it holds; None if it does not
+    server_time_ms: int  # the server's time, milliseconds
+    distrusted_until: float | None  # when this process stops doubting the tail, whatever it holds; None if it does not
     tenant_id: int = 0
     last_seq: int = 0
     changes: int = 0
-    seat: Seat | None = None  # None where the tail does not hold it: whether there is one, MySQL must say
+    participant: ParticipantState | None = (
+        None  # None where the tail does not hold it: whether there is one, MySQL must say
+    )
     messages: tuple[Message, ...] = ()  # newest first
 
 
-def marked(public_id: str, writer: str, work: Callable[[], T]) -> T:
+def run_with_write_intent(public_id: str, writer: str, work: Callable[[], T]) -> T:
     """Do a write under a mark, which goes where nothing was committed."""
-    mark(public_id, writer)
+    add_write_intent(public_id, writer)
     try:
         return work()
-    except Refused as refused:
+    except ApiError as refused:
         if refused.kind is not errors.UNAVAILABLE:  # then it may be committed: the mark keeps readers with MySQL
-            unmark(public_id, writer)
+            remove_write_intent(public_id, writer)
         raise
 
 
-def mark(public_id: str, writer: str) -> bool:
+def add_write_intent(public_id: str, writer: str) -> bool:
     """Say that a writer is about to commit; return whether Redis heard it."""
-    return redis.attempt(recent_cache_scripts.MARK, _keys(public_id), [writer])
+    return redis.try_script(recent_cache_scripts.ADD_WRITE_INTENT, _build_keys(public_id), [writer])
 
 
-def unmark(public_id: str, writer: str) -> None:
+def remove_write_intent(public_id: str, writer: str) -> None:
     """The writer committed nothing."""
-    redis.attempt(recent_cache_scripts.UNMARK, _keys(public_id), [writer], insist=True)
+    redis.try_script(recent_cache_scripts.REMOVE_WRITE_INTENT, _build_keys(public_id), [writer], insist=True)
 
 
-def publishing(public_id: str, writer: str, written: Written, sender: str) -> Call:
+def build_publish_call(public_id: str, writer: str, written: StoredMessage, sender: str) -> ScriptCall:
     """Show a committed message and clear its writer's mark. Doing so twice changes nothing.
 
     sender counts the message as its own; "" for a message that was there before.
     """
     message = written.message
-    arguments = [writer, message.seq, message.record(), written.changes, int(written.changed), sender]
-    return recent_cache_scripts.PUBLISH, _keys(public_id), arguments
+    arguments = [writer, message.seq, message.to_record(), written.changes, int(written.counts_as_change), sender]
+    return recent_cache_scripts.PUBLISH, _build_keys(public_id), arguments
 
 
-def reading(public_id: str, limit: int, principal: str, nonce: str) -> Call:
+def build_read_call(public_id: str, limit: int, principal: str, nonce: str) -> ScriptCall:
     """Return the script whose answer `view` reads, to be run with others."""
-    return recent_cache_scripts.READ, _keys(public_id), [limit, principal, nonce]
+    return recent_cache_scripts.READ, _build_keys(public_id), [limit, principal, nonce]
 
 
-def view(public_id: str, principal: str, answer: list[Any]) -> View:
+def parse_view(public_id: str, principal: str, answer: list[Any]) -> CacheView:
     """Read a READ's answer. A tail that this process doubts is broken."""
     verdict, version, at, *rest = answer
-    doubted = _doubted.get(public_id)
+    doubted = _distrusted_until.get(public_id)
     if verdict == "broken" or (doubted and doubted > clock.monotonic()):
-        return View("broken", version, int(at), doubted)
+        return CacheView("broken", version, int(at), doubted)
     tenant_id, last_seq, changes = (int(number) for number in rest[:3])
-    seat = Seat(principal, *(int(number) for number in rest[3:6])) if rest[3] else None
-    messages = Message.of_records(rest[6:])
-    return View(verdict, version, int(at), None, tenant_id, last_seq, changes, seat, messages)
+    seat = ParticipantState(principal, *(int(number) for number in rest[3:6])) if rest[3] else None
+    messages = Message.from_records(rest[6:])
+    return CacheView(verdict, version, int(at), None, tenant_id, last_seq, changes, seat, messages)
 
 
-def confirming(public_id: str, seen: View, seat: Seat) -> Call:
+def build_confirm_call(public_id: str, seen: CacheView, seat: ParticipantState) -> ScriptCall:
     """MySQL agrees with what was seen of the log, and has this seat; answers None where the tail changed since."""
-    arguments = [seen.version, seen.at, seat.principal, seat.read_seq, seat.own_since, seat.hidden_seq]
-    return recent_cache_scripts.CONFIRM, _keys(public_id), arguments
+    arguments = [seen.version, seen.server_time_ms, seat.principal, seat.read_seq, seat.own_since, seat.hidden_seq]
+    return recent_cache_scripts.CONFIRM, _build_keys(public_id), arguments
 
 
-def refilling(public_id: str, seen: View, found: Snapshot) -> Call:
+def build_refill_call(public_id: str, seen: CacheView, found: Snapshot) -> ScriptCall:
     """Replace a tail that could not be believed by what MySQL has; answers None where it changed since it was seen."""
-    seats = [part for s in found.seats for part in (s.principal, s.read_seq, s.own_since, s.hidden_seq)]
-    records = [part for message in found.messages for part in (message.seq, message.record())]
-    head = [seen.version, seen.at, found.tenant_id, found.last_seq, found.changes, len(found.seats)]
-    return recent_cache_scripts.REFILL, _keys(public_id), [*head, *seats, *records]
+    seats = [part for s in found.participants for part in (s.principal, s.read_seq, s.own_since, s.hidden_seq)]
+    records = [part for message in found.messages for part in (message.seq, message.to_record())]
+    head = [seen.version, seen.server_time_ms, found.tenant_id, found.last_seq, found.changes, len(found.participants)]
+    return recent_cache_scripts.REFILL, _build_keys(public_id), [*head, *seats, *records]
 
 
-def reseat(public_id: str, version: str, seat: Seat) -> None:
+def set_participant(public_id: str, version: str, seat: ParticipantState) -> None:
     """A seat changed in MySQL."""
-    if not redis.attempt(*reseating(public_id, version, seat)):
-        doubt(public_id)
+    if not redis.try_script(*build_set_participant_call(public_id, version, seat)):
+        distrust(public_id)
 
 
-def reseating(public_id: str, version: str, seat: Seat) -> Call:
+def build_set_participant_call(public_id: str, version: str, seat: ParticipantState) -> ScriptCall:
     """Return the script that `reseat` runs, to be run with others."""
-    arguments = [version, ids.nonce(), seat.principal, seat.read_seq, seat.own_since, seat.hidden_seq]
-    return recent_cache_scripts.RESEAT, _keys(public_id), arguments
+    arguments = [version, ids.generate_nonce(), seat.principal, seat.read_seq, seat.own_since, seat.hidden_seq]
+    return recent_cache_scripts.SET_PARTICIPANT, _build_keys(public_id), arguments
 
 
-def unseating(public_id: str, writer: str, principals: list[str]) -> Call:
+def build_forget_participants_call(public_id: str, writer: str, principals: list[str]) -> ScriptCall:
     """Forget seats that were taken or given up, and clear that writer's mark."""
-    return recent_cache_scripts.UNSEAT, _keys(public_id), [writer, *principals]
+    return recent_cache_scripts.FORGET_PARTICIPANTS, _build_keys(public_id), [writer, *principals]
 
 
 # Tails that may not hold what this process has learned from MySQL - Redis was out of its reach, or its refill came too
 # late - and when each is no longer doubted. A reader here must not be shown less than before.
-_doubted: dict[str, float] = {}  # the oldest first
+_distrusted_until: dict[str, float] = {}  # the oldest first
 _lock = Lock()
 
 
-def doubt(public_id: str) -> None:
+def distrust(public_id: str) -> None:
     """Believe this tail only after a refill, or when every reader has compared it with MySQL anyway."""
     now = clock.monotonic()
     with _lock:
-        _doubted.pop(public_id, None)
-        _doubted[public_id] = now + 2 * BELIEVED
-        while _doubted[oldest := next(iter(_doubted))] < now:
-            del _doubted[oldest]
+        _distrusted_until.pop(public_id, None)
+        _distrusted_until[public_id] = now + 2 * TRUST_SECONDS
+        while _distrusted_until[oldest := next(iter(_distrusted_until))] < now:
+            del _distrusted_until[oldest]
 
 
-def believe(public_id: str, seen: View) -> None:
+def trust(public_id: str, seen: CacheView) -> None:
     """Redis now holds what MySQL told after this look; a doubt that is younger stays."""
     with _lock:
-        if seen.doubted and _doubted.get(public_id) == seen.doubted:
-            del _doubted[public_id]
+        if seen.distrusted_until and _distrusted_until.get(public_id) == seen.distrusted_until:
+            del _distrusted_until[public_id]
 
 
-def _keys(public_id: str) -> list[str]:
-    return [f"log:{SHAPE}:{{{public_id}}}:{part}" for part in ("state", "tail", "marks")]
+def _build_keys(public_id: str) -> list[str]:
+    return [f"log:{SCHEMA_VERSION}:{{{public_id}}}:{part}" for part in ("state", "tail", "marks")]

@@ -6,7 +6,7 @@ from chalicelib.adapters.mysql import Row, Tx
 def insert(
     tx: Tx, connection_id: str, tenant_id: int, principal: str, token_hash: bytes, events: bool, now: int
 ) -> None:
-    tx.run(
+    tx.execute(
         """
         INSERT INTO sockets (connection_id, tenant_id, principal, token_hash, events, opened_at)
         VALUES (%(connection_id)s, %(tenant_id)s, %(principal)s, %(token_hash)s, %(events)s, %(now)s)
@@ -21,7 +21,7 @@ def insert(
 
 
 def find(tx: Tx, connection_id: str) -> Row | None:
-    return tx.one(
+    return tx.fetch_one(
         """
         SELECT connection_id, tenant_id, principal, token_hash, events, opened_at FROM sockets
         WHERE connection_id = %(connection_id)s
@@ -30,9 +30,9 @@ def find(tx: Tx, connection_id: str) -> Row | None:
     )
 
 
-def of_principals(tx: Tx, tenant_id: int, principals: list[str]) -> list[Row]:
+def list_by_principals(tx: Tx, tenant_id: int, principals: list[str]) -> list[Row]:
     """Return connection_id, principal and events of every socket that these have open."""
-    return tx.all(
+    return tx.fetch_all(
         """
         SELECT connection_id, principal, events FROM sockets
         WHERE tenant_id = %(tenant_id)s AND principal IN %(principals)s
@@ -44,7 +44,7 @@ def of_principals(tx: Tx, tenant_id: int, principals: list[str]) -> list[Row]:
 
 def delete(tx: Tx, connection_id: str, before: int) -> Row | None:
     """Forget a socket that was opened before an instant; return whose it was."""
-    row = tx.one(
+    row = tx.fetch_one(
         """
         SELECT tenant_id, principal FROM sockets
         WHERE connection_id = %(connection_id)s AND opened_at < %(before)s FOR UPDATE
@@ -53,13 +53,13 @@ def delete(tx: Tx, connection_id: str, before: int) -> Row | None:
         before=before,
     )
     if row:
-        tx.run("DELETE FROM sockets WHERE connection_id = %(connection_id)s", connection_id=connection_id.encode())
+        tx.execute("DELETE FROM sockets WHERE connection_id = %(connection_id)s", connection_id=connection_id.encode())
     return row
 
 
-def dead(tx: Tx, now: int, oldest: int, limit: int) -> list[Row]:
+def list_expired(tx: Tx, now: int, oldest: int, limit: int) -> list[Row]:
     """Return sockets whose token lives no more, or that are too old to be open."""
-    return tx.all(
+    return tx.fetch_all(
         """
         SELECT s.connection_id, s.opened_at FROM sockets s
         LEFT JOIN tokens t ON t.token_hash = s.token_hash AND t.revoked_at IS NULL AND t.expires_at > %(now)s

@@ -4,17 +4,17 @@ import json
 
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.messaging import ids
-from chalicelib.messaging.message_jobs import CROWD, LEFT_UNREAD, TOLD_AT_ONCE
-from chalicelib.messaging.models import Draft, Message, Written
+from chalicelib.messaging.message_jobs import ENQUEUE_FAN_OUT, ENQUEUE_UNREAD_NOTIFICATION, MAX_INLINE_RECIPIENTS
+from chalicelib.messaging.models import Message, NewMessage, StoredMessage
 from chalicelib.outbox import store as notices
 
-PARTICIPANTS = f"""
+SELECT_RECIPIENTS = f"""
     SELECT principal FROM participants
-    WHERE conversation_id = %(conversation_id)s AND left_at IS NULL LIMIT {TOLD_AT_ONCE + 1}
+    WHERE conversation_id = %(conversation_id)s AND left_at IS NULL LIMIT {MAX_INLINE_RECIPIENTS + 1}
 """
 
 
-def create(
+def create_conversation(
     tx: Tx, tenant_id: int, public_id: str, kind: str, principals: list[str], now: int, conversation_type: int = 0
 ) -> int:
     """Open a conversation and seat its participants; return conversation_id."""
@@ -27,11 +27,11 @@ def create(
         public_id=public_id.encode(),
         kind=kind,
         type=conversation_type,
-        tag=ids.tag(public_id, conversation_type),
+        tag=ids.compute_tag(public_id, conversation_type),
         now=now,
     )
     seat = {"conversation_id": conversation_id, "tenant_id": tenant_id, "now": now}
-    tx.many(
+    tx.execute_many(
         """
         INSERT INTO participants (conversation_id, principal, tenant_id, joined_at)
         VALUES (%(conversation_id)s, %(principal)s, %(tenant_id)s, %(now)s)
@@ -42,8 +42,8 @@ def create(
 
 
 def append(
-    tx: Tx, tenant_id: int, kind: str | None, public_id: str, sender: str, draft: Draft, now: int
-) -> Written | None:
+    tx: Tx, tenant_id: int, kind: str | None, public_id: str, sender: str, draft: NewMessage, now: int
+) -> StoredMessage | None:
     """Number and store a message in one round trip, and promise to tell those who take part where they are many.
 
     None unless the sender may write there, in one of that kind.
@@ -54,9 +54,10 @@ def append(
     GREATEST of both kinds a DECIMAL.)
     No step asks ROW_COUNT() for what the one before did: where the client has gone, a server goes on with the packet,
     COMMIT and all, and ROW_COUNT() is -1 after the first answer that it could not send.
-    Raises mysql.Duplicate("resend") for a retry key that is stored already, and ("message_id") for a clash of ids.
+    Raises mysql.DuplicateKeyError("resend") for a retry key that is stored already, and ("message_id") for a clash of
+    ids.
     """
-    *_, rows, _ = tx.packet(
+    *_, rows, _ = tx.execute_packet(
         f"""
         SET @seq = NULL;
         START TRANSACTION;
@@ -80,10 +81,11 @@ def append(
         SET c.last_seq = @seq, c.prev_tick = @prev_tick, c.last_tick = @tick, p.own_since = p.own_since + 1,
             c.archived_at = IF(%(closes)s, %(now)s, NULL)
         WHERE c.conversation_id = @conversation AND @seq IS NOT NULL;
-        {CROWD if kind != "consult" else ""}
-        {LEFT_UNREAD if draft.answers else ""}
+        {ENQUEUE_FAN_OUT if kind != "consult" else ""}
+        {ENQUEUE_UNREAD_NOTIFICATION if draft.notify_if_unread else ""}
         SELECT CONCAT_WS(' ', @seq, @tick, @prev_tick, @tag, @changes) AS head, principal FROM participants
-        WHERE conversation_id = @conversation AND @seq IS NOT NULL AND left_at IS NULL LIMIT {TOLD_AT_ONCE + 1};
+        WHERE conversation_id = @conversation AND @seq IS NOT NULL AND left_at IS NULL
+        LIMIT {MAX_INLINE_RECIPIENTS + 1};
         COMMIT
         """,
         tenant_id=tenant_id,
@@ -91,14 +93,14 @@ def append(
         public_id=public_id.encode(),
         sender=sender.encode(),
         endpoint=draft.endpoint,
-        retry_key=draft.retry_key.encode() if draft.retry_key else None,
+        retry_key=draft.idempotency_key.encode() if draft.idempotency_key else None,
         type=draft.type,
         content=draft.content,
         object_key=draft.object_key.encode(),
         status=draft.status,
         extra=draft.extra,
-        closes=draft.closes,
-        tick=ids.first_tick(now),
+        closes=draft.closes_conversation,
+        tick=ids.compute_first_tick(now),
         now=now,
     )
     if not rows:
@@ -108,13 +110,17 @@ def append(
     said = (draft.type, draft.content, draft.object_key, now)
     message = Message(seq, message_id, sender, *said, status=draft.status, extra=draft.extra)
     prev_id = ids.encode(prev_tick, tag) if seq > 1 else ""
-    return Written(message, prev_id, changes, told_at_once(rows), many=len(rows) > TOLD_AT_ONCE)
+    return StoredMessage(
+        message, prev_id, changes, list_inline_recipients(rows), is_large_conversation=len(rows) > MAX_INLINE_RECIPIENTS
+    )
 
 
-def find_sent(tx: Tx, tenant_id: int, sender: str, draft: Draft) -> tuple[str, str, str, str, Written] | None:
+def find_by_idempotency_key(
+    tx: Tx, tenant_id: int, sender: str, draft: NewMessage
+) -> tuple[str, str, str, str, StoredMessage] | None:
     """Return what a retry key names: public id, and text, object and extra as they were sent; the message as it is
     now."""
-    row = tx.one(
+    row = tx.fetch_one(
         """
         SELECT c.public_id, c.changes, m.conversation_id, m.seq, m.tick, m.tag, m.sender, m.type, m.content,
                m.object_key, m.sent_at, m.withdrawn_at, m.status, m.extra, before_it.tick AS prev_tick
@@ -128,19 +134,19 @@ def find_sent(tx: Tx, tenant_id: int, sender: str, draft: Draft) -> tuple[str, s
         tenant_id=tenant_id,
         sender=sender.encode(),
         endpoint=draft.endpoint,
-        retry_key=(draft.retry_key or "").encode(),
+        retry_key=(draft.idempotency_key or "").encode(),
     )
     if row is None:
         return None
     prev_id = ids.encode(row["prev_tick"], row["tag"]) if row["prev_tick"] else ""
-    principals = told_at_once(tx.all(PARTICIPANTS, conversation_id=row["conversation_id"]))
-    written = Written(message(row), prev_id, row["changes"], principals)
+    principals = list_inline_recipients(tx.fetch_all(SELECT_RECIPIENTS, conversation_id=row["conversation_id"]))
+    written = StoredMessage(parse_message(row), prev_id, row["changes"], principals)
     return row["public_id"].decode(), row["content"], row["object_key"].decode(), row["extra"], written
 
 
 def is_archived(tx: Tx, tenant_id: int, kind: str | None, public_id: str, principal: str) -> bool:
     """True for an archived conversation (of that kind) that the principal takes part in."""
-    found = tx.value(
+    found = tx.fetch_value(
         """
         SELECT 1
         FROM conversations c JOIN participants p ON p.conversation_id = c.conversation_id
@@ -158,13 +164,13 @@ def is_archived(tx: Tx, tenant_id: int, kind: str | None, public_id: str, princi
 
 def withdraw(
     tx: Tx, tenant_id: int, public_id: str, message_id: str, principal: str, since: int, now: int
-) -> Written | None:
+) -> StoredMessage | None:
     """Withdraw a message and count the change; None unless it is the principal's own, sent after `since`.
 
     principal "" withdraws anybody's. Withdrawing twice changes nothing and answers the same.
     """
     tick, tag = ids.decode(message_id)
-    row = tx.one(
+    row = tx.fetch_one(
         """
         SELECT m.conversation_id, m.seq, m.tick, m.tag, m.sender, m.type, m.content, m.object_key, m.sent_at,
                m.withdrawn_at, m.status, m.extra
@@ -183,28 +189,30 @@ def withdraw(
     at = {"conversation_id": row["conversation_id"], "seq": row["seq"]}
     first_time = row["withdrawn_at"] is None
     if first_time:
-        tx.run("UPDATE conversations SET changes = changes + 1 WHERE conversation_id = %(conversation_id)s", **at)
-        tx.run(
+        tx.execute("UPDATE conversations SET changes = changes + 1 WHERE conversation_id = %(conversation_id)s", **at)
+        tx.execute(
             "UPDATE messages SET withdrawn_at = %(now)s WHERE conversation_id = %(conversation_id)s AND seq = %(seq)s",
             **at,
             now=now,
         )
-    changes = tx.value("SELECT changes FROM conversations WHERE conversation_id = %(conversation_id)s", **at)
-    rows = tx.all(PARTICIPANTS, **at)
-    many = len(rows) > TOLD_AT_ONCE
+    changes = tx.fetch_value("SELECT changes FROM conversations WHERE conversation_id = %(conversation_id)s", **at)
+    rows = tx.fetch_all(SELECT_RECIPIENTS, **at)
+    many = len(rows) > MAX_INLINE_RECIPIENTS
     if many and first_time:
         promised = json.dumps({"kind": "withdrawn", "conversation": public_id, "seq": row["seq"]})
         notices.insert(tx, tenant_id, "fan_out", None, promised, now)
-    gone = message({**row, "withdrawn_at": now})
-    return Written(gone, "", changes, told_at_once(rows), changed=first_time, many=many)
+    gone = parse_message({**row, "withdrawn_at": now})
+    return StoredMessage(
+        gone, "", changes, list_inline_recipients(rows), counts_as_change=first_time, is_large_conversation=many
+    )
 
 
-def told_at_once(rows: list[Row]) -> list[str]:
+def list_inline_recipients(rows: list[Row]) -> list[str]:
     """The participants, or none of them where they are too many."""
-    return [row["principal"].decode() for row in rows] if len(rows) <= TOLD_AT_ONCE else []
+    return [row["principal"].decode() for row in rows] if len(rows) <= MAX_INLINE_RECIPIENTS else []
 
 
-def message(row: Row) -> Message:
+def parse_message(row: Row) -> Message:
     """A row of messages as participants may see it."""
     withdrawn = row["withdrawn_at"] is not None
     return Message(

@@ -5,6 +5,11 @@ from typing import Any
 from chalicelib.messaging import fan_out, feed
 
 
-def run(tenant_id: int, payload: dict[str, Any]) -> None:
-    """payload: principals, type (above 1099), content (nothing but theirs), at. Raises redis.Down: then again."""
-    fan_out.tell(tenant_id, payload["principals"], feed.notice(payload["type"], payload["content"], payload["at"]))
+def publish_event(tenant_id: int, payload: dict[str, Any]) -> None:
+    """payload: principals, type (above 1099), content (nothing but theirs), at. Raises redis.RedisUnavailableError:
+    then again."""
+    fan_out.notify(
+        tenant_id,
+        payload["principals"],
+        feed.build_application_event(payload["type"], payload["content"], payload["at"]),
+    )

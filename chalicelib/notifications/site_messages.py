@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from chalicelib.adapters.mysql import Tx
 
-SYSTEM = "system"  # the sender of what nobody wrote
+SYSTEM_SENDER = "system"  # the sender of what nobody wrote
 
 
 def insert(
@@ -12,7 +12,7 @@ def insert(
 ) -> int:
     """Deliver a text to these people, each named once; return its message_id.
 
-    Raises mysql.Duplicate("resend") where the sender has used the key already.
+    Raises mysql.DuplicateKeyError("resend") where the sender has used the key already.
     """
     message_id = tx.insert(
         """
@@ -26,7 +26,7 @@ def insert(
         receivers=len(user_ids),
         now=now,
     )
-    tx.many(
+    tx.execute_many(
         """
         INSERT INTO site_deliveries (tenant_id, user_id, message_id)
         VALUES (%(tenant_id)s, %(user_id)s, %(message_id)s)
@@ -38,7 +38,7 @@ def insert(
 
 def mark_read(tx: Tx, tenant_id: int, user_id: int, message_ids: Collection[int], now: int) -> int:
     """Return how many of these the person has, whether or not they had been read before."""
-    return tx.run(
+    return tx.execute(
         """
         UPDATE site_deliveries SET is_read = 1, read_at = COALESCE(read_at, %(now)s)
         WHERE tenant_id = %(tenant_id)s AND user_id = %(user_id)s AND message_id IN %(message_ids)s

@@ -24,96 +24,96 @@ from chalicelib import clock, logs
 from chalicelib.adapters import mysql
 from chalicelib.adapters.aws import lambdas
 from chalicelib.adapters.mysql import Row, Tx
-from chalicelib.errors import Refused
+from chalicelib.errors import ApiError
 from chalicelib.outbox import store
-from chalicelib.outbox.jobs import JOBS, OUTSIDE, URGENT
+from chalicelib.outbox.jobs import EXTERNAL_JOBS, JOB_FUNCTIONS, URGENT_JOBS
 from chalicelib.settings import settings
 
 logger = logging.getLogger(__name__)
 
-BATCH = 50
-BUDGET = 40.0  # seconds after which no further row is begun: the next run goes on
+BATCH_SIZE = 50
+RUN_BUDGET_SECONDS = 40.0  # seconds after which no further row is begun: the next run goes on
 LEASE = 60 * clock.SECOND  # what takes longer than this is begun anew by somebody else
-FIRST_WAIT, LONGEST_WAIT = 5 * clock.SECOND, 3600 * clock.SECOND  # doubled after each failure
-TRIES = 21  # half a day
-KEPT = 30 * clock.DAY
-HASTE = 60 * clock.SECOND  # what is urgent is so, after it was due
+INITIAL_BACKOFF, MAX_BACKOFF = 5 * clock.SECOND, 3600 * clock.SECOND  # doubled after each failure
+MAX_ATTEMPTS = 21  # half a day
+RETENTION = 30 * clock.DAY
+URGENT_WINDOW = 60 * clock.SECOND  # what is urgent is so, after it was due
 # The function is Chalice's handler of a schedule, and reads what EventBridge would say.
-NUDGE: dict[str, Any] = {**dict.fromkeys(("version", "account", "region", "id", "time"), ""), "source": "nudge"}
-NUDGE |= {"detail-type": "", "detail": {}, "resources": []}
+WAKE_EVENT: dict[str, Any] = {**dict.fromkeys(("version", "account", "region", "id", "time"), ""), "source": "nudge"}
+WAKE_EVENT |= {"detail-type": "", "detail": {}, "resources": []}
 
 
-def put(tx: Tx, tenant_id: int, job: str, payload: Mapping[str, Any], once: str | None = None) -> None:
+def enqueue(tx: Tx, tenant_id: int, job: str, payload: Mapping[str, Any], once: str | None = None) -> None:
     """Promise a job. `once` (up to 128 bytes) names what happens once for the tenant, however often it is caused."""
     store.insert(tx, tenant_id, job, once, json.dumps(payload, ensure_ascii=False), clock.now())
 
 
-def nudge(outside: bool = False) -> None:
+def wake_worker(outside: bool = False) -> None:
     """Have somebody look at a lane now. Where that fails, whoever looks each minute finds it."""
-    function = settings.outside_function if outside else settings.outbox_function
+    function = settings.external_outbox_function if outside else settings.outbox_function
     if not function:
         if not settings.in_lambda:  # whose threads stand still after the answer
             _workers[outside].wake()
         return
     try:
-        lambdas.invoke(function, NUDGE)
-    except Refused as refused:
-        logger.warning("outbox not nudged", extra={"ids": logs.cause(refused.__cause__ or refused)})
+        lambdas.invoke(function, WAKE_EVENT)
+    except ApiError as refused:
+        logger.warning("outbox not nudged", extra={"ids": logs.describe_error(refused.__cause__ or refused)})
 
 
-def run(outside: bool = False) -> int:
+def run_due_jobs(outside: bool = False) -> int:
     """Do what is due in a lane; return how many rows were done. Safe to run twice, also at once."""
     started, done = clock.monotonic(), 0
-    claimed = BATCH
+    claimed = BATCH_SIZE
     while claimed:
         claimed = 0
-        for row in mysql.autocommit(lambda tx: _due(tx, outside)):
-            if clock.monotonic() - started > BUDGET:
+        for row in mysql.run_autocommit(lambda tx: _list_due(tx, outside)):
+            if clock.monotonic() - started > RUN_BUDGET_SECONDS:
                 return done
-            if _claimed(row):  # one at a time, so that the lease is for its own work alone
+            if _claim(row):  # one at a time, so that the lease is for its own work alone
                 claimed += 1
-                done += _done(row)
+                done += _run_job(row)
                 if outside:  # which took its time: what is urgent may have come
                     break
-    mysql.autocommit(lambda tx: store.forget(tx, clock.now() - KEPT, 1_000))
+    mysql.run_autocommit(lambda tx: store.delete_finished(tx, clock.now() - RETENTION, 1_000))
     return done
 
 
-def _due(tx: Tx, outside: bool) -> list[Row]:
+def _list_due(tx: Tx, outside: bool) -> list[Row]:
     if not outside:
-        return store.due(tx, clock.now(), OUTSIDE, False, BATCH)
+        return store.list_due(tx, clock.now(), EXTERNAL_JOBS, False, BATCH_SIZE)
     # Of what has waited longer nobody is in haste any more; and so a long queue is not looked through for each row.
-    urgent = store.due(tx, clock.now(), URGENT, True, BATCH, since=clock.now() - HASTE)
-    return urgent + store.due(tx, clock.now(), OUTSIDE, True, BATCH)
+    urgent = store.list_due(tx, clock.now(), URGENT_JOBS, True, BATCH_SIZE, since=clock.now() - URGENT_WINDOW)
+    return urgent + store.list_due(tx, clock.now(), EXTERNAL_JOBS, True, BATCH_SIZE)
 
 
-def _claimed(row: Row) -> bool:
-    return mysql.autocommit(lambda tx: store.claim(tx, row, clock.now() + LEASE))
+def _claim(row: Row) -> bool:
+    return mysql.run_autocommit(lambda tx: store.claim(tx, row, clock.now() + LEASE))
 
 
-def _done(row: Row) -> bool:
+def _run_job(row: Row) -> bool:
     late = max(clock.now() - row["due_at"], 0) // clock.SECOND
     ids = {**{name: row[name] for name in ("tenant_id", "job", "outbox_id")}, "try": row["tries"] + 1, "late": late}
     try:
-        if row["tries"] >= TRIES:
+        if row["tries"] >= MAX_ATTEMPTS:
             raise RuntimeError("whoever began it died at it")
-        module, _, name = JOBS[row["job"]].partition(":")
+        module, _, name = JOB_FUNCTIONS[row["job"]].partition(":")
         getattr(import_module(module), name)(row["tenant_id"], json.loads(row["payload"]))
     except Exception as error:
-        _failed(row, {**ids, **logs.cause(error)})
+        _record_failure(row, {**ids, **logs.describe_error(error)})
         return False
-    mysql.autocommit(lambda tx: store.finish(tx, row, clock.now()))
+    mysql.run_autocommit(lambda tx: store.finish(tx, row, clock.now()))
     logger.info("job done", extra={"ids": ids})
     return True
 
 
-def _failed(row: Row, ids: dict[str, Any]) -> None:
-    if row["tries"] + 1 < TRIES:
-        wait = min(FIRST_WAIT << row["tries"], LONGEST_WAIT)
-        mysql.autocommit(lambda tx: store.postpone(tx, row["outbox_id"], clock.now() + wait))
+def _record_failure(row: Row, ids: dict[str, Any]) -> None:
+    if row["tries"] + 1 < MAX_ATTEMPTS:
+        wait = min(INITIAL_BACKOFF << row["tries"], MAX_BACKOFF)
+        mysql.run_autocommit(lambda tx: store.postpone(tx, row["outbox_id"], clock.now() + wait))
         logger.warning("job failed", exc_info=True, extra={"ids": ids})
     else:
-        mysql.autocommit(lambda tx: store.park(tx, row["outbox_id"], clock.now()))
+        mysql.run_autocommit(lambda tx: store.dead_letter(tx, row["outbox_id"], clock.now()))
         logger.error("job given up", exc_info=True, extra={"ids": ids})
 
 
@@ -121,28 +121,28 @@ class _Worker:
     """Where there is no other function to do it: a thread for each lane, that ends when nothing is due."""
 
     def __init__(self, outside: bool) -> None:
-        self._outside = outside
+        self._queue = outside
         self._lock = threading.Lock()
-        self._working = self._again = False
+        self._running = self._rerun_requested = False
 
     def wake(self) -> None:
         with self._lock:
-            self._again = True
-            if not self._working:
-                self._working = True
-                threading.Thread(target=self._work, name="outbox", daemon=True).start()
+            self._rerun_requested = True
+            if not self._running:
+                self._running = True
+                threading.Thread(target=self._run, name="outbox", daemon=True).start()
 
-    def _work(self) -> None:
-        while self._wanted():
+    def _run(self) -> None:
+        while self._take_request():
             try:
-                run(self._outside)
+                run_due_jobs(self._queue)
             except Exception:
                 logger.exception("outbox not run")
 
-    def _wanted(self) -> bool:
+    def _take_request(self) -> bool:
         with self._lock:
-            self._working, self._again = self._again, False
-            return self._working
+            self._running, self._rerun_requested = self._rerun_requested, False
+            return self._running
 
 
 _workers = {outside: _Worker(outside) for outside in (False, True)}

@@ -7,7 +7,7 @@ from chalicelib.adapters.mysql import Row, Tx
 
 def insert(tx: Tx, tenant_id: int, job: str, once: str | None, payload: str, now: int) -> None:
     """One that is there already under the same name stays as it is."""
-    tx.run(
+    tx.execute(
         """
         INSERT INTO outbox (tenant_id, job, once, payload, due_at, created_at)
         VALUES (%(tenant_id)s, %(job)s, %(once)s, %(payload)s, %(now)s, %(now)s)
@@ -21,12 +21,12 @@ def insert(tx: Tx, tenant_id: int, job: str, once: str | None, payload: str, now
     )
 
 
-def due(tx: Tx, now: int, jobs: Collection[str], among: bool, limit: int, since: int = 0) -> list[Row]:
+def list_due(tx: Tx, now: int, jobs: Collection[str], among: bool, limit: int, since: int = 0) -> list[Row]:
     """Return the rows that wait, of these jobs (`among`) or of all others, the longest due first.
 
     `since` leaves out what was due before.
     """
-    return tx.all(
+    return tx.fetch_all(
         """
         SELECT outbox_id, tenant_id, job, once, payload, due_at, tries FROM outbox
         WHERE waiting = 1 AND due_at BETWEEN %(since)s AND %(now)s AND (job IN %(jobs)s) = %(among)s
@@ -42,7 +42,7 @@ def due(tx: Tx, now: int, jobs: Collection[str], among: bool, limit: int, since:
 
 def claim(tx: Tx, row: Row, until: int) -> bool:
     """Take a row as it was seen; False where somebody else was faster."""
-    taken = tx.run(
+    taken = tx.execute(
         """
         UPDATE outbox SET due_at = %(until)s, tries = tries + 1
         WHERE outbox_id = %(outbox_id)s AND waiting = 1 AND due_at = %(due_at)s AND tries = %(tries)s
@@ -58,9 +58,9 @@ def claim(tx: Tx, row: Row, until: int) -> bool:
 def finish(tx: Tx, row: Row, now: int) -> None:
     """It goes, unless it has a name: that stays, and keeps it from being promised anew."""
     if row["once"] is None:
-        tx.run("DELETE FROM outbox WHERE outbox_id = %(outbox_id)s AND waiting = 1", outbox_id=row["outbox_id"])
+        tx.execute("DELETE FROM outbox WHERE outbox_id = %(outbox_id)s AND waiting = 1", outbox_id=row["outbox_id"])
         return
-    tx.run(
+    tx.execute(
         "UPDATE outbox SET waiting = NULL, done_at = %(now)s WHERE outbox_id = %(outbox_id)s AND waiting = 1",
         outbox_id=row["outbox_id"],
         now=now,
@@ -68,21 +68,21 @@ def finish(tx: Tx, row: Row, now: int) -> None:
 
 
 def postpone(tx: Tx, outbox_id: int, until: int) -> None:
-    tx.run(
+    tx.execute(
         "UPDATE outbox SET due_at = %(until)s WHERE outbox_id = %(outbox_id)s AND waiting = 1",
         outbox_id=outbox_id,
         until=until,
     )
 
 
-def park(tx: Tx, outbox_id: int, now: int) -> None:
-    tx.run(
+def dead_letter(tx: Tx, outbox_id: int, now: int) -> None:
+    tx.execute(
         "UPDATE outbox SET waiting = NULL, parked_at = %(now)s WHERE outbox_id = %(outbox_id)s AND waiting = 1",
         outbox_id=outbox_id,
         now=now,
     )
 
 
-def forget(tx: Tx, before: int, limit: int) -> None:
+def delete_finished(tx: Tx, before: int, limit: int) -> None:
     """Rows that were done long ago go."""
-    tx.run("DELETE FROM outbox WHERE done_at < %(before)s LIMIT %(limit)s", before=before, limit=limit)
+    tx.execute("DELETE FROM outbox WHERE done_at < %(before)s LIMIT %(limit)s", before=before, limit=limit)

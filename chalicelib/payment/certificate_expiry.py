@@ -12,33 +12,33 @@ from chalicelib.adapters.mysql import Row, Tx
 
 logger = logging.getLogger(__name__)
 
-NOTICE = 30 * clock.DAY  # WeChat gives out a new one so long before
+EXPIRY_WARNING_PERIOD = 30 * clock.DAY  # WeChat gives out a new one so long before
 
 
-def watch() -> None:
+def log_expiring() -> None:
     """Log an error, which wakes somebody, for each account in use that has a certificate about to end."""
-    for row in mysql.autocommit(_in_use):
-        for what, until in _ends(row):
-            if until - clock.now() < NOTICE:
-                ids = {"tenant_id": row["tenant_id"], "mch_id": row["mch_id"], "until": clock.wire(until)}
+    for row in mysql.run_autocommit(_list_active_merchants):
+        for what, until in _list_expiries(row):
+            if until - clock.now() < EXPIRY_WARNING_PERIOD:
+                ids = {"tenant_id": row["tenant_id"], "mch_id": row["mch_id"], "until": clock.format_wire_time(until)}
                 logger.error(f"{what} ends", extra={"ids": ids})
 
 
-def end(certificate: str) -> int:
+def parse_expiry(certificate: str) -> int:
     """Return when a certificate (PEM) is over."""
     from cryptography.x509 import load_pem_x509_certificate
 
     return int(load_pem_x509_certificate(certificate.encode()).not_valid_after_utc.timestamp()) * clock.SECOND
 
 
-def _in_use(tx: Tx) -> list[Row]:
-    return tx.all("SELECT tenant_id, mch_id, certificate, public_keys FROM wechat_merchants WHERE in_use = 1")
+def _list_active_merchants(tx: Tx) -> list[Row]:
+    return tx.fetch_all("SELECT tenant_id, mch_id, certificate, public_keys FROM wechat_merchants WHERE in_use = 1")
 
 
-def _ends(row: Row) -> list[tuple[str, int]]:
+def _list_expiries(row: Row) -> list[tuple[str, int]]:
     """Of WeChat's, old ones stay beside the new: the last counts, and none where there is a key, which never ends."""
     theirs = list(json.loads(row["public_keys"]).values())
-    own = [("merchant certificate", end(row["certificate"]))] if row["certificate"] else []
+    own = [("merchant certificate", parse_expiry(row["certificate"]))] if row["certificate"] else []
     if not theirs or any("BEGIN CERTIFICATE" not in pem for pem in theirs):
         return own
-    return [*own, ("platform certificate", max(map(end, theirs)))]
+    return [*own, ("platform certificate", max(map(parse_expiry, theirs)))]

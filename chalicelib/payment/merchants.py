@@ -7,56 +7,56 @@ from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.adapters.wechat_pay.types import Merchant
 from chalicelib.crypto import field_encryption
-from chalicelib.errors import Refused
+from chalicelib.errors import ApiError
 from chalicelib.settings import settings
 from chalicelib.wechat_account import account
 
 TABLE = "wechat_merchants"
 COLUMNS = "mch_id, in_use, version, sign_type, key_sealed, serial, private_key_sealed, certificate, public_keys"
-NOTICES = "/pati_service/wechat/pay"
+NOTIFY_PATH = "/pati_service/wechat/pay"
 
 
-def current(tenant_id: int) -> Merchant | None:
+def find_active(tenant_id: int) -> Merchant | None:
     """Return the account that patients pay through now, None where payment is not set up."""
-    ours = mysql.autocommit(lambda tx: account.get(tx, tenant_id))
-    row = mysql.autocommit(lambda tx: in_use(tx, tenant_id))
-    return opened(tenant_id, row, ours["app_id"]) if ours and row and settings.public_url else None
+    ours = mysql.run_autocommit(lambda tx: account.find_row(tx, tenant_id))
+    row = mysql.run_autocommit(lambda tx: find_active_row(tx, tenant_id))
+    return decrypt_row(tenant_id, row, ours["app_id"]) if ours and row and settings.public_url else None
 
 
-def of(payment: Row) -> Merchant:
-    """Return the account that an order was made at, as it is set up now. Refused 404 where it is gone."""
+def get_for_payment(payment: Row) -> Merchant:
+    """Return the account that an order was made at, as it is set up now. ApiError 404 where it is gone."""
     tenant_id, mch_id = payment["tenant_id"], payment["mch_id"]
-    row = mysql.autocommit(lambda tx: one(tx, tenant_id, mch_id))
+    row = mysql.run_autocommit(lambda tx: find_row(tx, tenant_id, mch_id))
     if row is None:
-        raise Refused(errors.NOT_FOUND, "微信支付商户不存在")
-    return opened(tenant_id, row, payment["app_id"])
+        raise ApiError(errors.NOT_FOUND, "微信支付商户不存在")
+    return decrypt_row(tenant_id, row, payment["app_id"])
 
 
-def every(tenant_id: int) -> list[Merchant]:
+def list_all(tenant_id: int) -> list[Merchant]:
     """Return all of a hospital's accounts, the one in use first."""
-    rows = mysql.autocommit(lambda tx: _listed(tx, tenant_id))
-    return [opened(tenant_id, row) for row in rows]
+    rows = mysql.run_autocommit(lambda tx: _list_rows(tx, tenant_id))
+    return [decrypt_row(tenant_id, row) for row in rows]
 
 
-def notify_url(tenant_id: int, what: str) -> str:
+def build_notify_url(tenant_id: int, what: str) -> str:
     """Return where WeChat tells of payments (notify) or refunds (refund_notify), "" where the world cannot find us."""
-    return f"{settings.public_url}{NOTICES}/{what}/{tenant_id}" if settings.public_url else ""
+    return f"{settings.public_url}{NOTIFY_PATH}/{what}/{tenant_id}" if settings.public_url else ""
 
 
-def hold(tx: Tx, tenant_id: int) -> None:
+def lock_tenant(tx: Tx, tenant_id: int) -> None:
     """Change a hospital's accounts one at a time: of two at once one would write its keys into the other's row."""
-    tx.value("SELECT 1 FROM tenants WHERE tenant_id = %(tenant_id)s FOR UPDATE", tenant_id=tenant_id)
+    tx.fetch_value("SELECT 1 FROM tenants WHERE tenant_id = %(tenant_id)s FOR UPDATE", tenant_id=tenant_id)
 
 
-def in_use(tx: Tx, tenant_id: int) -> Row | None:
-    return tx.one(
+def find_active_row(tx: Tx, tenant_id: int) -> Row | None:
+    return tx.fetch_one(
         f"SELECT {COLUMNS} FROM wechat_merchants WHERE tenant_id = %(tenant_id)s AND in_use = 1",
         tenant_id=tenant_id,
     )
 
 
-def one(tx: Tx, tenant_id: int, mch_id: str) -> Row | None:
-    return tx.one(
+def find_row(tx: Tx, tenant_id: int, mch_id: str) -> Row | None:
+    return tx.fetch_one(
         f"SELECT {COLUMNS} FROM wechat_merchants WHERE tenant_id = %(tenant_id)s AND mch_id = %(mch_id)s",
         tenant_id=tenant_id,
         mch_id=mch_id,
@@ -65,8 +65,8 @@ def one(tx: Tx, tenant_id: int, mch_id: str) -> Row | None:
 
 def save(tx: Tx, tenant_id: int, merchant: Merchant, by: int, now: int) -> None:
     """Have patients pay through this account from now on, in a transaction that holds the hospital's."""
-    tx.run("UPDATE wechat_merchants SET in_use = NULL WHERE tenant_id = %(tenant_id)s", tenant_id=tenant_id)
-    tx.run(
+    tx.execute("UPDATE wechat_merchants SET in_use = NULL WHERE tenant_id = %(tenant_id)s", tenant_id=tenant_id)
+    tx.execute(
         """
         INSERT INTO wechat_merchants (tenant_id, mch_id, in_use, version, sign_type, key_sealed, serial,
                                       private_key_sealed, certificate, public_keys, changed_by, changed_at)
@@ -80,9 +80,9 @@ def save(tx: Tx, tenant_id: int, merchant: Merchant, by: int, now: int) -> None:
         mch_id=merchant.mch_id,
         version=merchant.version,
         sign_type=merchant.sign_type,
-        key_sealed=field_encryption.seal(tenant_id, f"{TABLE}.key", int(merchant.mch_id), merchant.key),
+        key_sealed=field_encryption.encrypt(tenant_id, f"{TABLE}.key", int(merchant.mch_id), merchant.key),
         serial=merchant.serial,
-        private_key_sealed=field_encryption.seal(
+        private_key_sealed=field_encryption.encrypt(
             tenant_id, f"{TABLE}.private", int(merchant.mch_id), merchant.private_key
         ),
         certificate=merchant.certificate,
@@ -92,8 +92,8 @@ def save(tx: Tx, tenant_id: int, merchant: Merchant, by: int, now: int) -> None:
     )
 
 
-def _listed(tx: Tx, tenant_id: int) -> list[Row]:
-    return tx.all(
+def _list_rows(tx: Tx, tenant_id: int) -> list[Row]:
+    return tx.fetch_all(
         f"""
         SELECT {COLUMNS} FROM wechat_merchants WHERE tenant_id = %(tenant_id)s
         ORDER BY in_use DESC, changed_at DESC LIMIT 5
@@ -102,16 +102,16 @@ def _listed(tx: Tx, tenant_id: int) -> list[Row]:
     )
 
 
-def opened(tenant_id: int, row: Row, app_id: str = "") -> Merchant:
+def decrypt_row(tenant_id: int, row: Row, app_id: str = "") -> Merchant:
     number = int(row["mch_id"])
     return Merchant(
         appid=app_id,
         mch_id=row["mch_id"],
         version=row["version"],
         sign_type=row["sign_type"],
-        key=field_encryption.unseal(tenant_id, f"{TABLE}.key", number, row["key_sealed"]),
+        key=field_encryption.decrypt(tenant_id, f"{TABLE}.key", number, row["key_sealed"]),
         serial=row["serial"],
-        private_key=field_encryption.unseal(tenant_id, f"{TABLE}.private", number, row["private_key_sealed"]),
+        private_key=field_encryption.decrypt(tenant_id, f"{TABLE}.private", number, row["private_key_sealed"]),
         certificate=row["certificate"],
         public_keys=json.loads(row["public_keys"]),
     )

@@ -4,13 +4,13 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from chalicelib.http.fields import Id, Wire, if_any
+from chalicelib.http.fields import Id, WireModel, empty_to_none
 
-MASK = "****"  # what a shown key begins with
+MASK_PREFIX = "****"  # what a shown key begins with
 
-OpenId = Annotated[
+OptionalOpenId = Annotated[
     Annotated[str, Field(pattern=r"^[0-9A-Za-z_-]{1,128}$")] | None,
-    BeforeValidator(if_any),
+    BeforeValidator(empty_to_none),
     WithJsonSchema({"type": ["string", "null"], "pattern": "^[0-9A-Za-z_-]{0,128}$"}),
 ]
 
@@ -20,12 +20,12 @@ TenantId = Annotated[
 ]  # in a path
 
 
-class OrderAsked(Wire):
+class OrderAsked(WireModel):
     appo_id: Id = Field(description="预约 id（bookId）", examples=[12])
-    open_id: OpenId = Field(None, description="可省略：则用本次登录由微信网页授权得到的 openid")
+    open_id: OptionalOpenId = Field(None, description="可省略：则用本次登录由微信网页授权得到的 openid")
 
 
-class Ordered(Wire):
+class Ordered(WireModel):
     is_success: bool = Field(description="请求已到达微信并得到回答；业务是否成功看 error_code", examples=[True])
     trade_type: Literal["JSAPI"] = "JSAPI"
     prepay_id: str = Field(
@@ -45,7 +45,7 @@ class Ordered(Wire):
     app_id: str = Field(default="", description="paysign 要的 appId", examples=["wxd930ea5d5a258f4f"])
 
 
-class PaySignAsked(Wire):
+class PaySignAsked(WireModel):
     agencyId: Id = Field(examples=[1])
     tenantId: Id = Field(examples=[1])
     appId: str = Field(pattern=r"^wx[0-9A-Za-z]{4,30}$", examples=["wxd930ea5d5a258f4f"])
@@ -55,27 +55,29 @@ class PaySignAsked(Wire):
     signType: Literal["RSA", "MD5", "HMAC-SHA256"] = Field(examples=["RSA"])
 
 
-class PaySign(Wire):
+class PaySign(WireModel):
     paySign: str = Field(examples=["oR9d8PuhnIc+YZ8cBHFCwfgpaK9gd7vaRvkYD7rthRAZ"])
 
 
 Pem = Annotated[str, Field(max_length=8000, pattern=r"^[\n\r -~]*$")]
-Serial = Annotated[str, Field(pattern=r"^[0-9A-Za-z_]{0,64}$", examples=["5157F09EFDC096DE15EBE81A47057A7200000000"])]
+CertificateSerial = Annotated[
+    str, Field(pattern=r"^[0-9A-Za-z_]{0,64}$", examples=["5157F09EFDC096DE15EBE81A47057A7200000000"])
+]
 
 
-PublicPem = Annotated[str, Field(max_length=3000, pattern=r"^[\n\r -~]*$")]  # ten of them fit into their column
+PublicKeyPem = Annotated[str, Field(max_length=3000, pattern=r"^[\n\r -~]*$")]  # ten of them fit into their column
 
 
-class PublicKey(Wire):
+class PublicKey(WireModel):
     serial: str = Field(
         pattern=r"^[0-9A-Za-z_]{1,64}$",
         description="PUB_KEY_ID_…，或平台证书序列号",
         examples=["PUB_KEY_ID_0114232134912410000000000000"],
     )
-    pem: PublicPem = Field(examples=["-----BEGIN PUBLIC KEY-----\nMIIB...\n-----END PUBLIC KEY-----"])
+    pem: PublicKeyPem = Field(examples=["-----BEGIN PUBLIC KEY-----\nMIIB...\n-----END PUBLIC KEY-----"])
 
 
-class PayConf(Wire):
+class PayConf(WireModel):
     """All "" where nothing was saved."""
 
     mch_id: str = Field(default="", examples=["1900006891"])
@@ -93,7 +95,7 @@ class PayConf(Wire):
     )
 
 
-class PayConfSaved(Wire):
+class PayConfSaved(WireModel):
     """A key that comes back as it was shown (it begins with ****) stays as it is."""
 
     mch_id: str = Field(pattern=r"^[1-9][0-9]{7,9}$", description="商户号", examples=["1900006891"])
@@ -104,7 +106,7 @@ class PayConfSaved(Wire):
         description="APIv3 密钥；v2：API 密钥。32 位字母数字",
         examples=["0123456789abcdef0123456789abcdef"],
     )
-    serial: Serial = Field(default="", description="商户证书序列号；v3 必填")
+    serial: CertificateSerial = Field(default="", description="商户证书序列号；v3 必填")
     private_key: Pem = Field(default="", description="商户私钥（PEM）；必填")
     certificate: Pem = Field(default="", description="商户证书（PEM）；v2 必填：退款要用")
     public_keys: list[PublicKey] = Field([], max_length=10, description="微信支付公钥或平台证书；v3 必填")

@@ -10,8 +10,8 @@ from chalicelib.outbox import outbox
 PAID, REFUNDED = 1300, 1301  # types of events at /notify
 
 
-def tell(tx: Tx, payment: Row, kind: int) -> None:
+def enqueue(tx: Tx, payment: Row, kind: int) -> None:
     """After the commit: outbox.nudge()."""
     told = {name: payment[name] for name in ("user_id", "book_id", "fee", "payment_id")}
     told |= {"type": kind, "at": clock.now()}
-    outbox.put(tx, payment["tenant_id"], "tell_payment", told, once=f"payment:{payment['payment_id']}:{kind}")
+    outbox.enqueue(tx, payment["tenant_id"], "tell_payment", told, once=f"payment:{payment['payment_id']}:{kind}")

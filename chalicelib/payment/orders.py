@@ -12,11 +12,11 @@ from chalicelib import clock, errors
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.adapters.wechat_pay import client as wechat_pay
-from chalicelib.adapters.wechat_pay.types import Answer, Merchant, Order, Unreachable
+from chalicelib.adapters.wechat_pay.types import Merchant, Order, OrderResult, WechatPayUnavailableError
 from chalicelib.billing import bookings as dues
 from chalicelib.billing import ledger
 from chalicelib.crypto import field_encryption
-from chalicelib.errors import Refused
+from chalicelib.errors import ApiError
 from chalicelib.identity.callers import Caller
 from chalicelib.outbox import outbox
 from chalicelib.payment import merchants, store
@@ -25,131 +25,134 @@ from chalicelib.wechat_account import openids
 
 logger = logging.getLogger(__name__)
 
-LIFE = 2 * 3600 * clock.SECOND  # of a prepay_id
-SHORTEST = 90 * clock.SECOND  # WeChat takes no order that ends within a minute
-FIRST_CHECK = 60 * clock.SECOND
-MOST, WHILE = 10, 600 * clock.SECOND  # orders of a booking in that time: each payer's is another
+PREPAY_LIFETIME = 2 * 3600 * clock.SECOND  # of a prepay_id
+MIN_ORDER_LIFETIME = 90 * clock.SECOND  # WeChat takes no order that ends within a minute
+FIRST_CHECK_DELAY = 60 * clock.SECOND
+MAX_ORDERS_PER_WINDOW, ORDER_WINDOW = (
+    10,
+    600 * clock.SECOND,
+)  # orders of a booking in that time: each payer's is another
 DESCRIPTION = "挂号费"
 
 
-def order(caller: Caller, asked: OrderAsked) -> Ordered:
-    """Refused 404 for another's booking, and without an account at WeChat Pay; 400 without the payer's openid; 409 for
+def get_or_create(caller: Caller, asked: OrderAsked) -> Ordered:
+    """ApiError 404 for another's booking, and without an account at WeChat Pay; 400 without the payer's openid; 409 for
     what is paid, cancelled, missed, or too late to be paid; 429 for the eleventh order of a booking in ten minutes; 503
     where WeChat does not answer: then the same again."""
-    field_encryption.ready()
-    merchant = merchants.current(caller.tenant_id)
-    open_id = asked.open_id or _known(caller, merchant)
-    payment = mysql.transact(lambda tx: _order(tx, caller, asked.appo_id, merchant, open_id))
+    field_encryption.preload_keys()
+    merchant = merchants.find_active(caller.tenant_id)
+    open_id = asked.open_id or _find_openid(caller, merchant)
+    payment = mysql.run_transaction(lambda tx: _get_or_create_order(tx, caller, asked.appo_id, merchant, open_id))
     if payment is None or merchant is None:
-        outbox.nudge()
+        outbox.wake_worker()
         return Ordered(is_success=True, agency_id=str(caller.tenant_id))
     if payment["prepay_id"]:
-        return _answer(payment)
-    answer = _asked(caller, merchant, payment)
-    prepared = mysql.transact(lambda tx: _answered(tx, payment, answer))
-    return _answer(prepared) if prepared["prepay_id"] else _failed(answer)
+        return _build_success(payment)
+    answer = _request_prepay(caller, merchant, payment)
+    prepared = mysql.run_transaction(lambda tx: _record_result(tx, payment, answer))
+    return _build_success(prepared) if prepared["prepay_id"] else _build_failure(answer)
 
 
-def _known(caller: Caller, merchant: Merchant | None) -> str:
+def _find_openid(caller: Caller, merchant: Merchant | None) -> str:
     if merchant is None:
         return ""
-    token, app_id = bytes.fromhex(caller.token), merchant.appid
-    return mysql.autocommit(lambda tx: openids.of_session(tx, caller.tenant_id, token, app_id))
+    token, app_id = bytes.fromhex(caller.token_hash_hex), merchant.appid
+    return mysql.run_autocommit(lambda tx: openids.find_for_session(tx, caller.tenant_id, token, app_id))
 
 
-def _order(tx: Tx, caller: Caller, book_id: int, merchant: Merchant | None, open_id: str) -> Row | None:
+def _get_or_create_order(tx: Tx, caller: Caller, book_id: int, merchant: Merchant | None, open_id: str) -> Row | None:
     """Return the live order; None where nothing is to be paid."""
-    booking = dues.find(tx, caller.tenant_id, book_id)
+    booking = dues.find_for_update(tx, caller.tenant_id, book_id)
     if booking is None or booking["user_id"] != caller.user_id:
-        raise Refused(errors.NOT_FOUND, "预约不存在")
-    _payable(booking)
+        raise ApiError(errors.NOT_FOUND, "预约不存在")
+    _require_payable(booking)
     if not booking["fee"]:
-        store.settle(tx, store.settlement(tx, booking), None)
-        dues.pay(tx, booking)
+        store.settle(tx, store.get_or_create_settlement(tx, booking), None)
+        dues.mark_paid(tx, booking)
         return None
     if merchant is None:
-        raise Refused(errors.NOT_FOUND, "微信支付尚未配置")
+        raise ApiError(errors.NOT_FOUND, "微信支付尚未配置")
     if not open_id:
-        raise Refused(errors.BAD_PARAMETER, "open_id：必填")
+        raise ApiError(errors.BAD_PARAMETER, "open_id：必填")
     fields = {"app_id": merchant.appid, "mch_id": merchant.mch_id, "open_id": open_id.encode()}
-    there = store.live(tx, caller.tenant_id, book_id)
-    if there and _is_good(there, {**fields, "sign_type": merchant.sign_type}):
+    there = store.find_live(tx, caller.tenant_id, book_id)
+    if there and _is_reusable(there, {**fields, "sign_type": merchant.sign_type}):
         return there
-    if store.made_since(tx, caller.tenant_id, book_id, clock.now() - WHILE) >= MOST:
-        raise Refused(errors.TOO_MANY_REQUESTS, "下单太频繁，请稍后再试", retry_after=WHILE // clock.SECOND)
+    if store.count_since(tx, caller.tenant_id, book_id, clock.now() - ORDER_WINDOW) >= MAX_ORDERS_PER_WINDOW:
+        raise ApiError(errors.TOO_MANY_REQUESTS, "下单太频繁，请稍后再试", retry_after=ORDER_WINDOW // clock.SECOND)
     if there:
-        store.retire(tx, there["payment_id"])
-    return _made(tx, booking, {**fields, "sign_type": merchant.sign_type})
+        store.supersede(tx, there["payment_id"])
+    return _insert_order(tx, booking, {**fields, "sign_type": merchant.sign_type})
 
 
-def _payable(booking: Row) -> None:
+def _require_payable(booking: Row) -> None:
     if booking["charge"] == dues.PAID:
-        raise Refused(errors.CONFLICT, "该预约已支付")
-    if not dues.is_owed(booking):
-        raise Refused(errors.CONFLICT, "该预约已取消或已失约，不能支付")
+        raise ApiError(errors.CONFLICT, "该预约已支付")
+    if not dues.is_payable(booking):
+        raise ApiError(errors.CONFLICT, "该预约已取消或已失约，不能支付")
     if booking["pay_by"] is not None and booking["pay_by"] <= clock.now():
-        raise Refused(errors.CONFLICT, "已超过支付时限，请重新预约")
+        raise ApiError(errors.CONFLICT, "已超过支付时限，请重新预约")
 
 
-def _is_good(payment: Row, wanted: dict[str, Any]) -> bool:
+def _is_reusable(payment: Row, wanted: dict[str, Any]) -> bool:
     """Whether an order can still be paid, by the same person, through the same account."""
     return payment["expires_at"] > clock.now() and all(payment[name] == value for name, value in wanted.items())
 
 
-def _made(tx: Tx, booking: Row, fields: dict[str, Any]) -> Row:
+def _insert_order(tx: Tx, booking: Row, fields: dict[str, Any]) -> Row:
     now = clock.now()
-    last = min(now + LIFE, booking["pay_by"] or now + LIFE)
+    last = min(now + PREPAY_LIFETIME, booking["pay_by"] or now + PREPAY_LIFETIME)
     fields = {
         **fields,
         **{name: booking[name] for name in ("tenant_id", "book_id", "user_id", "fee")},
-        "settlement_id": store.settlement(tx, booking),
+        "settlement_id": store.get_or_create_settlement(tx, booking),
         "out_trade_no": f"{clock.today():%Y%m%d}{secrets.token_hex(10)}",
-        "expires_at": max(last, now + SHORTEST),
-        "check_at": now + FIRST_CHECK,
+        "expires_at": max(last, now + MIN_ORDER_LIFETIME),
+        "check_at": now + FIRST_CHECK_DELAY,
     }
-    payment = store.locked(tx, booking["tenant_id"], store.insert(tx, fields))
-    ledger.note(tx, payment, "asked", "order")
+    payment = store.get_for_update(tx, booking["tenant_id"], store.insert(tx, fields))
+    ledger.record(tx, payment, "asked", "order")
     return payment
 
 
-def _asked(caller: Caller, merchant: Merchant, payment: Row) -> Answer:
+def _request_prepay(caller: Caller, merchant: Merchant, payment: Row) -> OrderResult:
     order = Order(
         out_trade_no=payment["out_trade_no"],
         description=DESCRIPTION,
         fee=payment["fee"],
         open_id=payment["open_id"].decode(),
-        notify_url=merchants.notify_url(caller.tenant_id, "notify"),
+        notify_url=merchants.build_notify_url(caller.tenant_id, "notify"),
         expires_at=payment["expires_at"],
         **({"client_ip": caller.address} if caller.address else {}),
     )
     try:
         return wechat_pay.prepay(merchant, order)
-    except Unreachable as unreachable:
-        raise Refused(errors.UNAVAILABLE, "微信支付暂时不可用，请稍后再试", retry_after=5) from unreachable
+    except WechatPayUnavailableError as unreachable:
+        raise ApiError(errors.UNAVAILABLE, "微信支付暂时不可用，请稍后再试", retry_after=5) from unreachable
 
 
-def _answered(tx: Tx, payment: Row, answer: Answer) -> Row:
+def _record_result(tx: Tx, payment: Row, answer: OrderResult) -> Row:
     """Keep what WeChat has answered, unless another request was answered first; return the order."""
-    booking = dues.find(tx, payment["tenant_id"], payment["book_id"])
-    now = store.locked(tx, payment["tenant_id"], payment["payment_id"])
+    booking = dues.find_for_update(tx, payment["tenant_id"], payment["book_id"])
+    now = store.get_for_update(tx, payment["tenant_id"], payment["payment_id"])
     if answer.error_code:
-        if not now["prepay_id"] and now["live"] and now["state"] == store.ASKED:
-            store.retire(tx, now["payment_id"])
-            ledger.note(tx, now, "refused", "order", answer.error_code)
+        if not now["prepay_id"] and now["live"] and now["state"] == store.PENDING:
+            store.supersede(tx, now["payment_id"])
+            ledger.record(tx, now, "refused", "order", answer.error_code)
             logger.warning("order refused", extra={"ids": {"provider_code": answer.error_code}})
         return now
-    if booking is None or not dues.is_owed(booking):  # paid through the other answer, or cancelled meanwhile
-        raise Refused(errors.CONFLICT, "该预约已支付或已取消")
+    if booking is None or not dues.is_payable(booking):  # paid through the other answer, or cancelled meanwhile
+        raise ApiError(errors.CONFLICT, "该预约已支付或已取消")
     if not now["live"]:  # another payer's took its place meanwhile, or WeChat refused it to another request
-        raise Refused(errors.CONFLICT, "已有另一订单，请重新下单")
+        raise ApiError(errors.CONFLICT, "已有另一订单，请重新下单")
     if now["prepay_id"]:
         return now
-    store.prepare(tx, now["payment_id"], answer.prepay_id)
-    ledger.note(tx, now, "prepared", "order")
+    store.set_prepay_id(tx, now["payment_id"], answer.prepay_id)
+    ledger.record(tx, now, "prepared", "order")
     return {**now, "prepay_id": answer.prepay_id}
 
 
-def _answer(payment: Row) -> Ordered:
+def _build_success(payment: Row) -> Ordered:
     return Ordered(
         is_success=True,
         prepay_id=payment["prepay_id"],
@@ -162,5 +165,5 @@ def _answer(payment: Row) -> Ordered:
     )
 
 
-def _failed(answer: Answer) -> Ordered:
+def _build_failure(answer: OrderResult) -> Ordered:
     return Ordered(is_success=True, error_code="FAIL", error_msg=answer.error_msg or answer.error_code)

@@ -8,20 +8,20 @@ from chalicelib import errors
 from chalicelib.adapters import mysql
 from chalicelib.adapters.wechat_pay import client as wechat_pay
 from chalicelib.crypto import field_encryption
-from chalicelib.errors import Refused
+from chalicelib.errors import ApiError
 from chalicelib.identity.callers import Caller
 from chalicelib.payment import merchants, store
 from chalicelib.payment.models import PaySign, PaySignAsked
 
 
 def sign(caller: Caller, asked: PaySignAsked) -> PaySign:
-    """Refused 404 for what is not the caller's own live order, 400 where it was made for another kind of signature."""
-    field_encryption.ready()
+    """ApiError 404 for what is not the caller's own live order, 400 where it was made for another kind of signature."""
+    field_encryption.preload_keys()
     own = (caller.tenant_id, caller.user_id, asked.appId, asked.prepayId)
-    payment = mysql.autocommit(lambda tx: store.signable(tx, *own))
-    merchant = merchants.of({**payment, "tenant_id": caller.tenant_id}) if payment else None
+    payment = mysql.run_autocommit(lambda tx: store.find_signable(tx, *own))
+    merchant = merchants.get_for_payment({**payment, "tenant_id": caller.tenant_id}) if payment else None
     if payment is None or merchant is None or merchant.sign_type != payment["sign_type"]:  # set up anew meanwhile
-        raise Refused(errors.NOT_FOUND, "订单不存在、已支付或已失效")
+        raise ApiError(errors.NOT_FOUND, "订单不存在、已支付或已失效")
     if asked.signType != payment["sign_type"]:
-        raise Refused(errors.BAD_PARAMETER, f"signType：必须是 {payment['sign_type']}")
-    return PaySign(paySign=wechat_pay.page_signature(merchant, payment["prepay_id"], asked.timeStamp, asked.nonceStr))
+        raise ApiError(errors.BAD_PARAMETER, f"signType：必须是 {payment['sign_type']}")
+    return PaySign(paySign=wechat_pay.sign_page(merchant, payment["prepay_id"], asked.timeStamp, asked.nonceStr))

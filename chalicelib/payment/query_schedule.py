@@ -2,21 +2,21 @@
 
 from chalicelib import clock
 
-FIRST, LONGEST = 60 * clock.SECOND, 3600 * clock.SECOND
-OFTEN = 300 * clock.SECOND  # while an order can be paid: a patient waits
-BEFORE_END = 20 * clock.SECOND  # a last look before an unpaid booking is released
+MIN_INTERVAL, MAX_INTERVAL = 60 * clock.SECOND, 3600 * clock.SECOND
+PAYABLE_ORDER_INTERVAL = 300 * clock.SECOND  # while an order can be paid: a patient waits
+FINAL_CHECK_MARGIN = 20 * clock.SECOND  # a last look before an unpaid booking is released
 
 
-def next_after(checks: int) -> int:
+def compute_next_check(checks: int) -> int:
     """Return when to ask again after so many times: the distance doubles up to an hour."""
-    return clock.now() + min(FIRST << min(checks, 10), LONGEST)
+    return clock.now() + min(MIN_INTERVAL << min(checks, 10), MAX_INTERVAL)
 
 
-def next_of_order(checks: int, expires_at: int) -> int:
+def compute_next_order_check(checks: int, expires_at: int) -> int:
     """The same for an order: at least every five minutes while it can be paid, and just before it cannot."""
     now = clock.now()
     if expires_at <= now:
-        return next_after(checks)
-    soon = min(now + OFTEN, next_after(checks))
-    last = expires_at - BEFORE_END
+        return compute_next_check(checks)
+    soon = min(now + PAYABLE_ORDER_INTERVAL, compute_next_check(checks))
+    last = expires_at - FINAL_CHECK_MARGIN
     return last if now < last < soon else soon

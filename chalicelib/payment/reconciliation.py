@@ -11,94 +11,96 @@ from chalicelib import clock, logs
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.adapters.wechat_pay import client as wechat_pay
-from chalicelib.adapters.wechat_pay.types import Merchant, Trade, Unreachable
+from chalicelib.adapters.wechat_pay.types import Merchant, Trade, WechatPayUnavailableError
 from chalicelib.billing import bookings as dues
 from chalicelib.billing import ledger
 from chalicelib.crypto import field_encryption
-from chalicelib.errors import Refused
+from chalicelib.errors import ApiError
 from chalicelib.outbox import outbox
 from chalicelib.payment import merchants, query_schedule, refund_store, refunds, settlements, store
 
 logger = logging.getLogger(__name__)
 
-BATCH = 50
-BUDGET = 15.0  # seconds after which nothing more of a kind is begun: the next run goes on
-GONE = ("CLOSED", "REVOKED", "")  # no money came, and none can; "": WeChat has no such order
+BATCH_SIZE = 50
+BUDGET_SECONDS = 15.0  # seconds after which nothing more of a kind is begun: the next run goes on
+UNPAYABLE_STATES = ("CLOSED", "REVOKED", "")  # no money came, and none can; "": WeChat has no such order
 
 
 def run() -> int:
     """Return how many orders and refunds were looked at. Each kind has its time: neither waits for the other."""
-    done = _each(store.due, check) + _each(refund_store.due, refunds.pay_back)
+    done = _process_all(store.list_due, check_order) + _process_all(refund_store.list_due, refunds.process)
     if done:
-        outbox.nudge()
-        outbox.nudge(outside=True)
+        outbox.wake_worker()
+        outbox.wake_worker(outside=True)
     return done
 
 
-def check(payment: Row) -> None:
+def check_order(payment: Row) -> None:
     """Settle an order that was paid, close one that nobody can or should pay any more."""
-    until = query_schedule.next_of_order(payment["checks"], payment["expires_at"])
-    if not mysql.autocommit(lambda tx: store.claim(tx, payment, until)):
+    until = query_schedule.compute_next_order_check(payment["checks"], payment["expires_at"])
+    if not mysql.run_autocommit(lambda tx: store.claim(tx, payment, until)):
         return
-    field_encryption.ready()
-    merchant = merchants.of(payment)
-    trade = wechat_pay.query(merchant, payment["out_trade_no"])
+    field_encryption.preload_keys()
+    merchant = merchants.get_for_payment(payment)
+    trade = wechat_pay.query_order(merchant, payment["out_trade_no"])
     if trade.state == "SUCCESS":
-        _paid(payment, trade)
+        _settle(payment, trade)
     elif trade.state == "REFUND":  # by hand, at WeChat's merchant platform: we had not even heard that it was paid
         logger.error("paid and refunded elsewhere", extra={"ids": {"payment_id": payment["payment_id"]}})
-        _closed(payment, "", store.PAID, "refunded")  # as paid: a notice of that, which may still come, counts nothing
-    elif _is_over(payment):
-        _end(payment, merchant, trade)
+        _mark_closed(
+            payment, "", store.PAID, "refunded"
+        )  # as paid: a notice of that, which may still come, counts nothing
+    elif _should_close(payment):
+        _close_order(payment, merchant, trade)
 
 
-def _each(find: Callable[[Tx, int], list[Row]], look: Callable[[Row], None]) -> int:
+def _process_all(find: Callable[[Tx, int], list[Row]], look: Callable[[Row], None]) -> int:
     started, done = clock.monotonic(), 0
-    while found := mysql.autocommit(lambda tx: find(tx, BATCH)):
+    while found := mysql.run_autocommit(lambda tx: find(tx, BATCH_SIZE)):
         for row in found:
-            if clock.monotonic() - started > BUDGET:
+            if clock.monotonic() - started > BUDGET_SECONDS:
                 return done
-            _looked(look, row)
+            _process_one(look, row)
             done += 1
     return done
 
 
-def _looked(look: Callable[[Row], None], row: Row) -> None:
+def _process_one(look: Callable[[Row], None], row: Row) -> None:
     ids = {name: row[name] for name in ("tenant_id", "payment_id")}
     try:
         look(row)
-    except (Unreachable, Refused) as error:
-        logger.warning("not answered", extra={"ids": {**ids, **logs.cause(error), "why": str(error)}})
+    except (WechatPayUnavailableError, ApiError) as error:
+        logger.warning("not answered", extra={"ids": {**ids, **logs.describe_error(error), "why": str(error)}})
     except Exception as error:  # one hospital's broken key must not keep the others from their money
-        logger.error("reconciliation failed", exc_info=True, extra={"ids": {**ids, **logs.cause(error)}})
+        logger.error("reconciliation failed", exc_info=True, extra={"ids": {**ids, **logs.describe_error(error)}})
 
 
-def _paid(payment: Row, trade: Trade) -> None:
+def _settle(payment: Row, trade: Trade) -> None:
     if (trade.fee, trade.currency or "CNY") != (payment["fee"], "CNY"):
         logger.error("paid another sum", extra={"ids": {"payment_id": payment["payment_id"], "fee": trade.fee}})
         return
     at = trade.paid_at or clock.now()
-    mysql.transact(lambda tx: settlements.settle(tx, payment, trade.transaction_id, at, "query"))
+    mysql.run_transaction(lambda tx: settlements.settle(tx, payment, trade.transaction_id, at, "query"))
 
 
-def _is_over(payment: Row) -> bool:
+def _should_close(payment: Row) -> bool:
     """Whether an order should be paid no more: too late, another took its place, or the booking wants no money."""
-    return payment["expires_at"] <= clock.now() or payment["live"] is None or not dues.is_owed(payment)
+    return payment["expires_at"] <= clock.now() or payment["live"] is None or not dues.is_payable(payment)
 
 
-def _end(payment: Row, merchant: Merchant, trade: Trade) -> None:
-    if trade.state not in GONE:
-        answer = wechat_pay.close(merchant, payment["out_trade_no"])
+def _close_order(payment: Row, merchant: Merchant, trade: Trade) -> None:
+    if trade.state not in UNPAYABLE_STATES:
+        answer = wechat_pay.close_order(merchant, payment["out_trade_no"])
         if answer.error_code:  # it is being paid just now, or is too young to be closed: asked again
             ids = {"payment_id": payment["payment_id"], "provider_code": answer.error_code}
             logger.warning("order not closed", extra={"ids": ids})
             return
-    _closed(payment, trade.state)
+    _mark_closed(payment, trade.state)
 
 
-def _closed(payment: Row, detail: str, state: str = store.CLOSED, became: str = "closed") -> None:
+def _mark_closed(payment: Row, detail: str, state: str = store.CLOSED, became: str = "closed") -> None:
     def close(tx: Tx) -> None:
         if store.close(tx, payment["payment_id"], state):
-            ledger.note(tx, payment, became, "query", detail)
+            ledger.record(tx, payment, became, "query", detail)
 
-    mysql.transact(close)
+    mysql.run_transaction(close)

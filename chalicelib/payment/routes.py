@@ -1,13 +1,13 @@
 """Paying for bookings through WeChat Pay (document 003): what patients' pages ask, and what WeChat tells."""
 
 from chalicelib.errors import CONFLICT, NOT_FOUND, SIGNATURE, TOO_MANY_REQUESTS
-from chalicelib.http.routing import Delivery, Raw, Routes, Visitor
+from chalicelib.http.routing import OptionalTenantCaller, RawContent, RawRequest, Routes
 from chalicelib.identity.callers import ADMIN, PATIENT, PUBLIC, Caller
 from chalicelib.payment import merchant_settings, orders, page_signatures, webhooks
 from chalicelib.payment.models import OrderAsked, Ordered, PayConf, PayConfSaved, PaySign, PaySignAsked, TenantId
 
 routes = Routes(__name__)
-TOLD = "text/xml"
+XML_CONTENT_TYPE = "text/xml"
 
 
 @routes.post(
@@ -19,7 +19,7 @@ def appo_order(caller: Caller, body: OrderAsked) -> Ordered:
     Asked again for the same booking, it is the same order while that can be paid. Without a fee nothing is to be paid:
     the booking is paid at once, and prepay_id is "".
     """
-    return orders.order(caller, body)
+    return orders.get_or_create(caller, body)
 
 
 @routes.post("/pati_service/wx/jsapi/paysign", callers=[PATIENT], refusals=[NOT_FOUND])
@@ -31,21 +31,29 @@ def sign_payment(caller: Caller, body: PaySignAsked) -> PaySign:
     return page_signatures.sign(caller, body)
 
 
-@routes.post("/pati_service/wechat/pay/notify/{tenantId}", callers=[PUBLIC], refusals=[NOT_FOUND, SIGNATURE], raw=TOLD)
-def told_of_payment(caller: Visitor, tenantId: TenantId, delivery: Delivery) -> Raw:  # noqa: ARG001  # the signature says who
+@routes.post(
+    "/pati_service/wechat/pay/notify/{tenantId}",
+    callers=[PUBLIC],
+    refusals=[NOT_FOUND, SIGNATURE],
+    raw=XML_CONTENT_TYPE,
+)
+def told_of_payment(caller: OptionalTenantCaller, tenantId: TenantId, delivery: RawRequest) -> RawContent:  # noqa: ARG001  # the signature says who
     """微信支付结果通知
 
     For WeChat Pay alone, which signs what it says. v3 is answered with an empty body, v2 with its XML.
     """
-    return webhooks.paid(tenantId, delivery)
+    return webhooks.handle_payment(tenantId, delivery)
 
 
 @routes.post(
-    "/pati_service/wechat/pay/refund_notify/{tenantId}", callers=[PUBLIC], refusals=[NOT_FOUND, SIGNATURE], raw=TOLD
+    "/pati_service/wechat/pay/refund_notify/{tenantId}",
+    callers=[PUBLIC],
+    refusals=[NOT_FOUND, SIGNATURE],
+    raw=XML_CONTENT_TYPE,
 )
-def told_of_refund(caller: Visitor, tenantId: TenantId, delivery: Delivery) -> Raw:  # noqa: ARG001  # as above
+def told_of_refund(caller: OptionalTenantCaller, tenantId: TenantId, delivery: RawRequest) -> RawContent:  # noqa: ARG001  # as above
     """微信退款结果通知"""
-    return webhooks.refunded(tenantId, delivery)
+    return webhooks.handle_refund(tenantId, delivery)
 
 
 @routes.get("/pati_service/wechat/pay_conf", callers=[ADMIN])
@@ -54,7 +62,7 @@ def get_pay_conf(caller: Caller) -> PayConf:
 
     Of the key only the last four characters are shown, of the private key none. All is "" where nothing was saved.
     """
-    return merchant_settings.shown(caller)
+    return merchant_settings.get(caller)
 
 
 @routes.post("/pati_service/wechat/pay_conf", callers=[ADMIN])

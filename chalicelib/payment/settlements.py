@@ -14,16 +14,16 @@ def settle(tx: Tx, payment: Row, transaction_id: str, paid_at: int, told_by: str
 
     False where it was counted before. After the commit: outbox.nudge() of both lanes.
     """
-    booking = dues.find(tx, payment["tenant_id"], payment["book_id"])
-    now = store.locked(tx, payment["tenant_id"], payment["payment_id"])
+    booking = dues.find_for_update(tx, payment["tenant_id"], payment["book_id"])
+    now = store.get_for_update(tx, payment["tenant_id"], payment["payment_id"])
     if now["state"] == store.PAID:
         return False
-    store.pay(tx, now["payment_id"], transaction_id, paid_at)
-    ledger.note(tx, now, "paid", told_by, transaction_id)
-    if booking and dues.is_owed(booking):
-        dues.pay(tx, booking)
+    store.mark_paid(tx, now["payment_id"], transaction_id, paid_at)
+    ledger.record(tx, now, "paid", told_by, transaction_id)
+    if booking and dues.is_payable(booking):
+        dues.mark_paid(tx, booking)
         store.settle(tx, now["settlement_id"], now["payment_id"])
-        notifications.tell(tx, now, notifications.PAID)
+        notifications.enqueue(tx, now, notifications.PAID)
     else:
-        refunds_due.owe(tx, now, "twice" if booking and booking["charge"] == dues.PAID else "late")
+        refunds_due.enqueue_payment_refund(tx, now, "twice" if booking and booking["charge"] == dues.PAID else "late")
     return True

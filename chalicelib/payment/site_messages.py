@@ -8,18 +8,21 @@ from chalicelib.adapters import mysql
 from chalicelib.notifications import event_push, site_messages
 from chalicelib.payment import notifications
 
-TEXTS = {
+MESSAGE_TEXTS = {
     notifications.PAID: "支付成功：挂号费 {yuan} 元，预约编号 {book_id}。",
     notifications.REFUNDED: "退款成功：挂号费 {yuan} 元已原路退回，预约编号 {book_id}。",
 }
 
 
-def run(tenant_id: int, payload: dict[str, Any]) -> None:
-    """payload: user_id, book_id, payment_id, fee, type, at. Run again, it is one site message. Raises redis.Down."""
+def notify_holder(tenant_id: int, payload: dict[str, Any]) -> None:
+    """payload: user_id, book_id, payment_id, fee, type, at. Run again, it is one site message. Raises
+    redis.RedisUnavailableError."""
     user_id, book_id, kind, at = (payload[name] for name in ("user_id", "book_id", "type", "at"))
-    text = TEXTS[kind].format(yuan=f"{Decimal(payload['fee']) / 100:.2f}", book_id=book_id)
+    text = MESSAGE_TEXTS[kind].format(yuan=f"{Decimal(payload['fee']) / 100:.2f}", book_id=book_id)
     key = f"payment:{payload['payment_id']}:{kind}"
-    with suppress(mysql.Duplicate):  # it is there already
-        mysql.transact(lambda tx: site_messages.insert(tx, tenant_id, site_messages.SYSTEM, key, text, [user_id], at))
+    with suppress(mysql.DuplicateKeyError):  # it is there already
+        mysql.run_transaction(
+            lambda tx: site_messages.insert(tx, tenant_id, site_messages.SYSTEM_SENDER, key, text, [user_id], at)
+        )
     told = {"type": kind, "content": {"bookId": str(book_id)}, "at": at}
-    event_push.run(tenant_id, {"principals": [f"user:{user_id}"], **told})
+    event_push.publish_event(tenant_id, {"principals": [f"user:{user_id}"], **told})

@@ -5,26 +5,26 @@ from typing import Any
 from chalicelib import clock
 from chalicelib.adapters.mysql import Row, Tx
 
-ASKED, PAID, CLOSED = "asked", "paid", "closed"
+PENDING, PAID, CLOSED = "asked", "paid", "closed"
 
-PAYMENT = """
+SELECT_PAYMENT = """
     SELECT payment_id, tenant_id, settlement_id, book_id, user_id, out_trade_no, app_id, mch_id, sign_type, open_id,
            fee, state, live, prepay_id, transaction_id, expires_at, check_at, checks
     FROM payments
 """
 
 
-def settlement(tx: Tx, booking: Row) -> int:
+def get_or_create_settlement(tx: Tx, booking: Row) -> int:
     """Return the settlement of a locked booking; charge and settlement are made where they are not there."""
-    made: int | None = tx.value(
+    made: int | None = tx.fetch_value(
         "SELECT settlement_id FROM settlements WHERE book_id = %(book_id)s AND tenant_id = %(tenant_id)s",
         book_id=booking["book_id"],
         tenant_id=booking["tenant_id"],
     )
-    return made or _charge(tx, {**booking, "now": clock.now()})
+    return made or _insert_charge_and_settlement(tx, {**booking, "now": clock.now()})
 
 
-def _charge(tx: Tx, fields: dict[str, Any]) -> int:
+def _insert_charge_and_settlement(tx: Tx, fields: dict[str, Any]) -> int:
     charge_id = tx.insert(
         """
         INSERT INTO charges (tenant_id, book_id, user_id, pati_id, fee, created_at)
@@ -43,7 +43,7 @@ def _charge(tx: Tx, fields: dict[str, Any]) -> int:
 
 
 def settle(tx: Tx, settlement_id: int, payment_id: int | None) -> None:
-    tx.run(
+    tx.execute(
         """
         UPDATE settlements SET payment_id = %(payment_id)s, settled_at = %(now)s
         WHERE settlement_id = %(settlement_id)s
@@ -68,19 +68,19 @@ def insert(tx: Tx, fields: dict[str, Any]) -> int:
     )
 
 
-def live(tx: Tx, tenant_id: int, book_id: int) -> Row | None:
+def find_live(tx: Tx, tenant_id: int, book_id: int) -> Row | None:
     """Return the order by which a booking is to be paid, or was."""
-    return tx.one(
-        f"{PAYMENT} WHERE book_id = %(book_id)s AND live = 1 AND tenant_id = %(tenant_id)s",
+    return tx.fetch_one(
+        f"{SELECT_PAYMENT} WHERE book_id = %(book_id)s AND live = 1 AND tenant_id = %(tenant_id)s",
         book_id=book_id,
         tenant_id=tenant_id,
     )
 
 
-def made_since(tx: Tx, tenant_id: int, book_id: int, since: int) -> int:
+def count_since(tx: Tx, tenant_id: int, book_id: int, since: int) -> int:
     """Return how many orders of a booking were made since then."""
     return int(
-        tx.value(
+        tx.fetch_value(
             """
             SELECT COUNT(*) FROM payments
             WHERE book_id = %(book_id)s AND tenant_id = %(tenant_id)s AND created_at > %(since)s
@@ -92,10 +92,10 @@ def made_since(tx: Tx, tenant_id: int, book_id: int, since: int) -> int:
     )
 
 
-def locked(tx: Tx, tenant_id: int, payment_id: int) -> Row:
+def get_for_update(tx: Tx, tenant_id: int, payment_id: int) -> Row:
     """Return an order, locked until the commit. The booking's lock is taken before."""
-    row = tx.one(
-        f"{PAYMENT} WHERE payment_id = %(payment_id)s AND tenant_id = %(tenant_id)s FOR UPDATE",
+    row = tx.fetch_one(
+        f"{SELECT_PAYMENT} WHERE payment_id = %(payment_id)s AND tenant_id = %(tenant_id)s FOR UPDATE",
         payment_id=payment_id,
         tenant_id=tenant_id,
     )
@@ -103,17 +103,17 @@ def locked(tx: Tx, tenant_id: int, payment_id: int) -> Row:
     return row
 
 
-def by_number(tx: Tx, tenant_id: int, out_trade_no: str) -> Row | None:
-    return tx.one(
-        f"{PAYMENT} WHERE out_trade_no = %(out_trade_no)s AND tenant_id = %(tenant_id)s",
+def find_by_trade_no(tx: Tx, tenant_id: int, out_trade_no: str) -> Row | None:
+    return tx.fetch_one(
+        f"{SELECT_PAYMENT} WHERE out_trade_no = %(out_trade_no)s AND tenant_id = %(tenant_id)s",
         out_trade_no=out_trade_no,
         tenant_id=tenant_id,
     )
 
 
-def signable(tx: Tx, tenant_id: int, user_id: int, app_id: str, prepay_id: str) -> Row | None:
+def find_signable(tx: Tx, tenant_id: int, user_id: int, app_id: str, prepay_id: str) -> Row | None:
     """Return an account's own order that can still be paid, for a booking that is still to be."""
-    return tx.one(
+    return tx.fetch_one(
         """
         SELECT p.app_id, p.mch_id, p.sign_type, p.prepay_id
         FROM payments p JOIN bookings b ON b.book_id = p.book_id AND b.tenant_id = p.tenant_id
@@ -129,25 +129,25 @@ def signable(tx: Tx, tenant_id: int, user_id: int, app_id: str, prepay_id: str) 
     )
 
 
-def prepare(tx: Tx, payment_id: int, prepay_id: str) -> None:
-    tx.run(
+def set_prepay_id(tx: Tx, payment_id: int, prepay_id: str) -> None:
+    tx.execute(
         "UPDATE payments SET prepay_id = %(prepay_id)s WHERE payment_id = %(payment_id)s",
         payment_id=payment_id,
         prepay_id=prepay_id,
     )
 
 
-def retire(tx: Tx, payment_id: int) -> None:
+def supersede(tx: Tx, payment_id: int) -> None:
     """Let another order take its place; what becomes of it is asked for at once."""
-    tx.run(
+    tx.execute(
         "UPDATE payments SET live = NULL, check_at = %(now)s WHERE payment_id = %(payment_id)s",
         payment_id=payment_id,
         now=clock.now(),
     )
 
 
-def pay(tx: Tx, payment_id: int, transaction_id: str, paid_at: int) -> None:
-    tx.run(
+def mark_paid(tx: Tx, payment_id: int, transaction_id: str, paid_at: int) -> None:
+    tx.execute(
         """
         UPDATE payments SET state = 'paid', transaction_id = %(transaction_id)s, paid_at = %(paid_at)s
         WHERE payment_id = %(payment_id)s
@@ -160,7 +160,7 @@ def pay(tx: Tx, payment_id: int, transaction_id: str, paid_at: int) -> None:
 
 def close(tx: Tx, payment_id: int, state: str = CLOSED) -> bool:
     """False where money came, or it was closed before."""
-    changed = tx.run(
+    changed = tx.execute(
         "UPDATE payments SET state = %(state)s, live = NULL WHERE payment_id = %(payment_id)s AND state = 'asked'",
         payment_id=payment_id,
         state=state,
@@ -168,9 +168,9 @@ def close(tx: Tx, payment_id: int, state: str = CLOSED) -> bool:
     return changed == 1
 
 
-def due(tx: Tx, limit: int) -> list[Row]:
+def list_due(tx: Tx, limit: int) -> list[Row]:
     """Return orders of all tenants whose fate is to be asked for, with the status and charge of their bookings."""
-    return tx.all(
+    return tx.fetch_all(
         """
         SELECT p.payment_id, p.tenant_id, p.book_id, p.out_trade_no, p.app_id, p.mch_id, p.sign_type, p.fee, p.live,
                p.expires_at, p.check_at, p.checks, b.status, b.charge
@@ -184,7 +184,7 @@ def due(tx: Tx, limit: int) -> list[Row]:
 
 def claim(tx: Tx, row: Row, until: int) -> bool:
     """Take an order as it was seen; False where somebody else was faster."""
-    taken = tx.run(
+    taken = tx.execute(
         """
         UPDATE payments SET check_at = %(until)s, checks = checks + 1
         WHERE payment_id = %(payment_id)s AND check_at = %(check_at)s AND checks = %(checks)s AND state = 'asked'

@@ -7,13 +7,14 @@ from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.people import persons
 
 AVATAR = "avatar"  # the place of an upload that becomes its uploader's picture
-MOST_MEMBERS = 10
+MAX_MEMBERS = 10
 
 
 def create(tx: Tx, tenant_id: int, phone: str, password_hash: bytes) -> int:
-    """Return the new account's user_id. Raises mysql.Duplicate("phone") where the tenant has the phone already."""
-    user_id = persons.number(tx, tenant_id, "patient")
-    tx.run(
+    """Return the new account's user_id. Raises mysql.DuplicateKeyError("phone") where the tenant has the phone
+    already."""
+    user_id = persons.create(tx, tenant_id, "patient")
+    tx.execute(
         """
         INSERT INTO accounts (user_id, tenant_id, phone, password_hash, created_at)
         VALUES (%(user_id)s, %(tenant_id)s, %(phone)s, %(password_hash)s, %(now)s)
@@ -40,7 +41,8 @@ def add_member(
     is_default: bool = False,
     pati_id: int | None = None,
 ) -> int:
-    """Return the new member_id. Raises mysql.Duplicate("patient") where the account has that patient already."""
+    """Return the new member_id. Raises mysql.DuplicateKeyError("patient") where the account has that patient
+    already."""
     return tx.insert(
         """
         INSERT INTO members
@@ -64,7 +66,7 @@ def add_member(
 
 def find_by_phone(tx: Tx, tenant_id: int, phone: str) -> int | None:
     """Return the user_id of the account that signs in with this phone."""
-    found: int | None = tx.value(
+    found: int | None = tx.fetch_value(
         "SELECT user_id FROM accounts WHERE tenant_id = %(tenant_id)s AND phone = %(phone)s",
         tenant_id=tenant_id,
         phone=phone,
@@ -72,9 +74,9 @@ def find_by_phone(tx: Tx, tenant_id: int, phone: str) -> int | None:
     return found
 
 
-def password_of(tx: Tx, tenant_id: int, phone: str) -> tuple[int, bytes] | None:
+def find_password_hash(tx: Tx, tenant_id: int, phone: str) -> tuple[int, bytes] | None:
     """Return user_id and password hash of the account that signs in with this phone."""
-    row = tx.one(
+    row = tx.fetch_one(
         "SELECT user_id, password_hash FROM accounts WHERE tenant_id = %(tenant_id)s AND phone = %(phone)s",
         tenant_id=tenant_id,
         phone=phone,
@@ -84,7 +86,7 @@ def password_of(tx: Tx, tenant_id: int, phone: str) -> tuple[int, bytes] | None:
 
 def set_password(tx: Tx, tenant_id: int, user_id: int, password_hash: bytes, instead_of: bytes | None = None) -> bool:
     """False where the hash is no longer the one that was looked at (`instead_of`)."""
-    changed = tx.run(
+    changed = tx.execute(
         """
         UPDATE accounts SET password_hash = %(password_hash)s
         WHERE user_id = %(user_id)s AND tenant_id = %(tenant_id)s
@@ -100,7 +102,7 @@ def set_password(tx: Tx, tenant_id: int, user_id: int, password_hash: bytes, ins
 
 def get(tx: Tx, tenant_id: int, user_id: int, to_change: bool = False) -> Row:
     """Return phone, password_hash, name, gender, birthday and photo_key; locked until the commit where asked for."""
-    row = tx.one(
+    row = tx.fetch_one(
         f"""
         SELECT phone, password_hash, name, gender, birthday, photo_key FROM accounts
         WHERE user_id = %(user_id)s AND tenant_id = %(tenant_id)s {"FOR UPDATE" if to_change else ""}
@@ -112,9 +114,9 @@ def get(tx: Tx, tenant_id: int, user_id: int, to_change: bool = False) -> Row:
     return row
 
 
-def describe(tx: Tx, tenant_id: int, user_id: int, name: str, gender: int, birthday: date) -> None:
+def update_profile(tx: Tx, tenant_id: int, user_id: int, name: str, gender: int, birthday: date) -> None:
     """What somebody says of themselves."""
-    tx.run(
+    tx.execute(
         """
         UPDATE accounts SET name = %(name)s, gender = %(gender)s, birthday = %(birthday)s
         WHERE user_id = %(user_id)s AND tenant_id = %(tenant_id)s
@@ -127,9 +129,9 @@ def describe(tx: Tx, tenant_id: int, user_id: int, name: str, gender: int, birth
     )
 
 
-def wear(tx: Tx, file_id: int) -> None:
+def set_avatar(tx: Tx, file_id: int) -> None:
     """Make an uploaded picture, once confirmed, the avatar of its uploader, unless a later one is that already."""
-    worn = tx.one(
+    worn = tx.fetch_one(
         """
         SELECT f.tenant_id, f.uploader, f.object_key FROM files f
         WHERE f.file_id = %(file_id)s AND f.object_key IS NOT NULL AND NOT EXISTS (
@@ -141,7 +143,7 @@ def wear(tx: Tx, file_id: int) -> None:
         file_id=file_id,
     )
     if worn:
-        tx.run(
+        tx.execute(
             """
             UPDATE accounts SET photo_key = %(object_key)s
             WHERE user_id = %(user_id)s AND tenant_id = %(tenant_id)s
@@ -152,9 +154,9 @@ def wear(tx: Tx, file_id: int) -> None:
         )
 
 
-def members_of(tx: Tx, tenant_id: int, user_id: int) -> list[Row]:
+def list_members_with_patients(tx: Tx, tenant_id: int, user_id: int) -> list[Row]:
     """Return an account's members as they are listed, the default one first; id_sealed is their patient file's."""
-    return tx.all(
+    return tx.fetch_all(
         """
         SELECT m.member_id, m.pati_id, m.name, m.gender, m.birthday, m.phone, m.is_default, p.id_sealed
         FROM members m LEFT JOIN patients p ON p.pati_id = m.pati_id AND p.tenant_id = m.tenant_id
@@ -166,6 +168,8 @@ def members_of(tx: Tx, tenant_id: int, user_id: int) -> list[Row]:
     )
 
 
-def list_members(tx: Tx, user_id: int) -> list[Row]:
+def list_member_names(tx: Tx, user_id: int) -> list[Row]:
     """Return member_id and name of an account's members, the first made first."""
-    return tx.all("SELECT member_id, name FROM members WHERE user_id = %(user_id)s ORDER BY member_id", user_id=user_id)
+    return tx.fetch_all(
+        "SELECT member_id, name FROM members WHERE user_id = %(user_id)s ORDER BY member_id", user_id=user_id
+    )

@@ -6,7 +6,7 @@ import zlib
 
 # Widths of bar, space, bar … of each symbol (ISO/IEC 15417); the last three start code set A, B and C. Code set B
 # holds visible ASCII, in the order of ASCII.
-_TABLE = """
+_SYMBOL_TABLE = """
     212222 222122 222221 121223 121322 131222 122213 122312 132212 221213 221312 231212 112232 122132 122231 113222
     123122 123221 223211 221132 221231 213212 223112 312131 311222 321122 321221 312212 322112 322211 212123 212321
     232121 111323 131123 131321 112313 132113 132311 211313 231113 231311 112133 112331 132131 113123 113321 133121
@@ -15,31 +15,35 @@ _TABLE = """
     111242 121142 121241 114212 124112 124211 411212 421112 421211 212141 214121 412121 111143 111341 131141 114113
     114311 411113 411311 113141 114131 311141 411131 211412 211214 211232
 """
-_SYMBOLS = _TABLE.split()
+_SYMBOLS = _SYMBOL_TABLE.split()
 _START_B, _STOP = 104, "2331112"
-MODULE, HEIGHT, QUIET = 2, 80, 10  # pixels of the thinnest bar, pixels, thinnest bars left white at each side
+MODULE_PIXELS, HEIGHT_PIXELS, QUIET_ZONE_MODULES = (
+    2,
+    80,
+    10,
+)  # pixels of the thinnest bar, pixels, thinnest bars left white at each side
 
 
-def png(text: str) -> bytes:
+def render_png(text: str) -> bytes:
     """Return the bar code of visible ASCII."""
     values = [_START_B, *(ord(letter) - 32 for letter in text)]
     check = (_START_B + sum(place * value for place, value in enumerate(values))) % 103
     widths = "".join([*(_SYMBOLS[value] for value in [*values, check]), _STOP])
     bars = "".join("01"[place % 2] * int(width) for place, width in enumerate(widths))
-    return _picture("1" * QUIET + bars + "1" * QUIET)
+    return _encode_png("1" * QUIET_ZONE_MODULES + bars + "1" * QUIET_ZONE_MODULES)
 
 
-def embedded(text: str) -> str:
+def render_base64(text: str) -> str:
     """Return the same as base64, as the documents put it into answers."""
-    return base64.b64encode(png(text)).decode()
+    return base64.b64encode(render_png(text)).decode()
 
 
-def _picture(modules: str) -> bytes:
+def _encode_png(modules: str) -> bytes:
     """Return a PNG of one row of modules (0 black, 1 white), drawn high: one bit for a pixel, grey."""
-    bits = "".join(module * MODULE for module in modules)
+    bits = "".join(module * MODULE_PIXELS for module in modules)
     row = int(bits.ljust(-(-len(bits) // 8) * 8, "1"), 2).to_bytes(-(-len(bits) // 8), "big")
-    header = struct.pack(">IIBBBBB", len(bits), HEIGHT, 1, 0, 0, 0, 0)
-    parts = [(b"IHDR", header), (b"IDAT", zlib.compress(HEIGHT * (b"\x00" + row))), (b"IEND", b"")]
+    header = struct.pack(">IIBBBBB", len(bits), HEIGHT_PIXELS, 1, 0, 0, 0, 0)
+    parts = [(b"IHDR", header), (b"IDAT", zlib.compress(HEIGHT_PIXELS * (b"\x00" + row))), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts
     )

@@ -15,7 +15,7 @@ class Department:
 
 
 def create(tx: Tx, tenant_id: int, name: str, sort: int = 0) -> int:
-    """Return the new dept_id. Raises mysql.Duplicate("name") where the tenant has the name already."""
+    """Return the new dept_id. Raises mysql.DuplicateKeyError("name") where the tenant has the name already."""
     return tx.insert(
         """
         INSERT INTO departments (tenant_id, name, sort, created_at)
@@ -28,9 +28,9 @@ def create(tx: Tx, tenant_id: int, name: str, sort: int = 0) -> int:
     )
 
 
-def find(tx: Tx, tenant_id: int, dept_id: int) -> Department | None:
+def find_for_update(tx: Tx, tenant_id: int, dept_id: int) -> Department | None:
     """Return one of the tenant's departments, to be changed in this transaction."""
-    row = tx.one(
+    row = tx.fetch_one(
         """
         SELECT name, sort, introduction, photo_key FROM departments
         WHERE dept_id = %(dept_id)s AND tenant_id = %(tenant_id)s FOR UPDATE
@@ -38,12 +38,12 @@ def find(tx: Tx, tenant_id: int, dept_id: int) -> Department | None:
         dept_id=dept_id,
         tenant_id=tenant_id,
     )
-    return department(row) if row else None
+    return build_department(row) if row else None
 
 
-def change(tx: Tx, tenant_id: int, dept_id: int, changed: Department) -> None:
-    """Raises mysql.Duplicate("name") where another has the name."""
-    tx.run(
+def update(tx: Tx, tenant_id: int, dept_id: int, changed: Department) -> None:
+    """Raises mysql.DuplicateKeyError("name") where another has the name."""
+    tx.execute(
         """
         UPDATE departments
         SET name = %(name)s, sort = %(sort)s, introduction = %(introduction)s, photo_key = %(photo_key)s
@@ -60,7 +60,7 @@ def change(tx: Tx, tenant_id: int, dept_id: int, changed: Department) -> None:
 
 def exists(tx: Tx, tenant_id: int, dept_id: int) -> bool:
     return bool(
-        tx.value(
+        tx.fetch_value(
             "SELECT 1 FROM departments WHERE dept_id = %(dept_id)s AND tenant_id = %(tenant_id)s",
             dept_id=dept_id,
             tenant_id=tenant_id,
@@ -70,7 +70,7 @@ def exists(tx: Tx, tenant_id: int, dept_id: int) -> bool:
 
 def list_all(tx: Tx, tenant_id: int) -> list[Row]:
     """Return dept_id and every column of a Department, in the tenant's order."""
-    return tx.all(
+    return tx.fetch_all(
         """
         SELECT dept_id, name, sort, introduction, photo_key FROM departments
         WHERE tenant_id = %(tenant_id)s ORDER BY sort, dept_id
@@ -79,7 +79,7 @@ def list_all(tx: Tx, tenant_id: int) -> list[Row]:
     )
 
 
-def department(row: Row) -> Department:
+def build_department(row: Row) -> Department:
     """Return the department in a row that has every column of one, whatever else it has."""
     return Department(
         name=row["name"], sort=row["sort"], introduction=row["introduction"], photo_key=row["photo_key"].decode()

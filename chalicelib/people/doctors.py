@@ -5,7 +5,7 @@ from typing import Any
 
 from chalicelib.adapters.mysql import Tx
 
-TITLES = {"0": "医士", "1": "医师", "2": "主治医师", "3": "副主任医师", "4": "主任医师"}  # by duty_code
+TITLE_BY_DUTY_CODE = {"0": "医士", "1": "医师", "2": "主治医师", "3": "副主任医师", "4": "主任医师"}  # by duty_code
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,13 +19,13 @@ class Profile:
     sort: int = 0  # the smallest comes first
 
     @property
-    def shown_title(self) -> str:
-        return self.title or TITLES.get(self.duty_code, "")
+    def display_title(self) -> str:
+        return self.title or TITLE_BY_DUTY_CODE.get(self.duty_code, "")
 
 
-def add(tx: Tx, tenant_id: int, user_id: int, duty_code: str = "", dept_id: int | None = None) -> None:
+def ensure_profile(tx: Tx, tenant_id: int, user_id: int, duty_code: str = "", dept_id: int | None = None) -> None:
     """Give a doctor an empty profile; one that is there stays as it is."""
-    tx.run(
+    tx.execute(
         """
         INSERT INTO doctors (user_id, tenant_id, dept_id, duty_code, introduction)
         VALUES (%(user_id)s, %(tenant_id)s, %(dept_id)s, %(duty_code)s, '')
@@ -38,9 +38,9 @@ def add(tx: Tx, tenant_id: int, user_id: int, duty_code: str = "", dept_id: int 
     )
 
 
-def find(tx: Tx, tenant_id: int, user_id: int) -> Profile | None:
+def find_for_update(tx: Tx, tenant_id: int, user_id: int) -> Profile | None:
     """Return the profile of one of the tenant's doctors, to be changed in this transaction."""
-    row = tx.one(
+    row = tx.fetch_one(
         """
         SELECT p.dept_id, p.duty_code, p.title, p.photo_key, p.expert, p.introduction, p.sort
         FROM doctors p JOIN staff s ON s.user_id = p.user_id AND s.role = 'doctor'
@@ -49,11 +49,11 @@ def find(tx: Tx, tenant_id: int, user_id: int) -> Profile | None:
         user_id=user_id,
         tenant_id=tenant_id,
     )
-    return profile(row) if row else None
+    return build_profile(row) if row else None
 
 
-def save(tx: Tx, tenant_id: int, user_id: int, changed: Profile) -> None:
-    tx.run(
+def update(tx: Tx, tenant_id: int, user_id: int, changed: Profile) -> None:
+    tx.execute(
         """
         UPDATE doctors
         SET dept_id = %(dept_id)s, duty_code = %(duty_code)s, title = %(title)s, photo_key = %(photo_key)s,
@@ -72,7 +72,7 @@ def save(tx: Tx, tenant_id: int, user_id: int, changed: Profile) -> None:
     )
 
 
-def profile(row: dict[str, Any]) -> Profile:
+def build_profile(row: dict[str, Any]) -> Profile:
     """Return the profile in a row that has every column of one, whatever else it has."""
     fields = {name: row[name] for name in Profile.__dataclass_fields__}
     return Profile(**{**fields, "photo_key": fields["photo_key"].decode()})

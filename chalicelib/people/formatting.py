@@ -3,7 +3,7 @@
 from datetime import date
 
 
-def age(birthday: str, today: date) -> str:
+def format_age(birthday: str, today: date) -> str:
     """Return 36岁, under three years 1岁2个月, under a year 5个月, under a month 12天; "" if unknown.
 
     birthday is yyyy-MM-dd or "".
@@ -20,6 +20,6 @@ def age(birthday: str, today: date) -> str:
     return f"{months}个月" if months else f"{(today - born).days}天"
 
 
-def masked(phone: str) -> str:
+def mask_phone(phone: str) -> str:
     """Return 138****0001."""
     return f"{phone[:3]}****{phone[-4:]}" if len(phone) >= 11 else "*" * len(phone)

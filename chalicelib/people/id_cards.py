@@ -8,20 +8,20 @@ from datetime import date
 
 from chalicelib import clock
 
-_FORM = re.compile(r"[1-9][0-9]{16}[0-9X]")
-_CHECKS = "10X98765432"  # by the sum's remainder of 11 (ISO 7064, MOD 11-2)
+_PATTERN = re.compile(r"[1-9][0-9]{16}[0-9X]")
+_CHECK_CHARACTERS = "10X98765432"  # by the sum's remainder of 11 (ISO 7064, MOD 11-2)
 MALE, FEMALE = 1, 2
 
 
-def checked(number: str) -> str:
+def normalize(number: str) -> str:
     """Return the number as it is kept, with a capital X. ValueError says in Chinese what is wrong."""
     number = number.strip().upper()
-    if not _FORM.fullmatch(number):
+    if not _PATTERN.fullmatch(number):
         raise ValueError("身份证号码应为18位")
-    if check(number[:17]) != number[17]:
+    if compute_check_character(number[:17]) != number[17]:
         raise ValueError("身份证号码有误")
     try:
-        born = birthday(number)
+        born = parse_birthday(number)
     except ValueError:
         raise ValueError("身份证号码中的出生日期有误") from None
     if born > clock.today():
@@ -29,22 +29,22 @@ def checked(number: str) -> str:
     return number
 
 
-def check(digits: str) -> str:
+def compute_check_character(digits: str) -> str:
     """Return the last character of the number that begins with these 17 digits."""
-    return _CHECKS[sum(int(digit) << (17 - place) for place, digit in enumerate(digits)) % 11]
+    return _CHECK_CHARACTERS[sum(int(digit) << (17 - place) for place, digit in enumerate(digits)) % 11]
 
 
-def birthday(number: str) -> date:
+def parse_birthday(number: str) -> date:
     return date(int(number[6:10]), int(number[10:12]), int(number[12:14]))
 
 
-def gender(number: str) -> int:
+def parse_gender(number: str) -> int:
     return MALE if int(number[16]) % 2 else FEMALE
 
 
-def agree(number: str, born: date | None, said: int) -> None:
+def require_match(number: str, born: date | None, said: int) -> None:
     """ValueError where a checked number tells another birthday, or another sex where one was said (1 or 2)."""
-    if born != birthday(number):
+    if born != parse_birthday(number):
         raise ValueError("出生日期与身份证号码不一致")
-    if said in (MALE, FEMALE) and said != gender(number):
+    if said in (MALE, FEMALE) and said != parse_gender(number):
         raise ValueError("性别与身份证号码不一致")

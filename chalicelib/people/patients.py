@@ -8,23 +8,23 @@ from chalicelib import clock, errors
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.crypto import field_encryption
-from chalicelib.errors import Refused
+from chalicelib.errors import ApiError
 
-TABLE = "patients"
-ID_CARD = "99"  # 身份证
+TABLE_NAME = "patients"
+ID_CARD_TYPE = "99"  # 身份证
 
 
 @dataclass(frozen=True, slots=True)
 class IdNumber:
     """A document's number and what it is found by."""
 
-    kind: str
+    id_type: str
     number: str
-    blind: bytes
+    blind_index: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Details:
+class PatientDetails:
     """What a file says of a person."""
 
     name: str
@@ -65,98 +65,106 @@ class Patient:
     created_at: int
 
 
-def id_number(tenant_id: int, number: str, kind: str = ID_CARD) -> IdNumber:
+def build_id_number(tenant_id: int, number: str, kind: str = ID_CARD_TYPE) -> IdNumber:
     """Make a number ready to be filed or looked up. To be called before a transaction: see crypto/field_encryption.py.
 
     `kind` 01 is 99 by another name; the number is one that id_cards.checked returned, or another document's.
     """
-    kind = ID_CARD if kind == "01" else kind
-    return IdNumber(kind, number, field_encryption.blind(tenant_id, f"id:{kind}", number))
+    kind = ID_CARD_TYPE if kind == "01" else kind
+    return IdNumber(kind, number, field_encryption.compute_blind_index(tenant_id, f"id:{kind}", number))
 
 
-def find_or_create(tx: Tx, tenant_id: int, details: Details, filed_by: int, retry_key: str | None = None) -> int:
+def get_or_create(tx: Tx, tenant_id: int, details: PatientDetails, filed_by: int, retry_key: str | None = None) -> int:
     """Return the pati_id of the person with this ID number, filed now if need be; without a number always a new one.
 
-    Refused 409 where the number is filed under another name. What a found file says stays as it is.
+    ApiError 409 where the number is filed under another name. What a found file says stays as it is.
     """
-    found = find(tx, tenant_id, details.name, details.id_number)
+    found = find_by_id_number(tx, tenant_id, details.name, details.id_number)
     if found:
         return found
     try:
-        return _create(tx, tenant_id, details, filed_by, retry_key)
-    except mysql.Duplicate as duplicate:  # somebody else filed the same number meanwhile
-        found = find(tx, tenant_id, details.name, details.id_number) if duplicate.key == "id_number" else None
+        return _insert(tx, tenant_id, details, filed_by, retry_key)
+    except mysql.DuplicateKeyError as duplicate:  # somebody else filed the same number meanwhile
+        found = (
+            find_by_id_number(tx, tenant_id, details.name, details.id_number) if duplicate.key == "id_number" else None
+        )
         if not found:
             raise
         return found
 
 
-def find(tx: Tx, tenant_id: int, name: str, known: IdNumber | None) -> int | None:
-    """Return the pati_id of the file with this number. Refused 409 where it is filed under another name."""
+def find_by_id_number(tx: Tx, tenant_id: int, name: str, known: IdNumber | None) -> int | None:
+    """Return the pati_id of the file with this number. ApiError 409 where it is filed under another name."""
     if known is None:
         return None
-    row = tx.one(
+    row = tx.fetch_one(
         """
         SELECT pati_id, name FROM patients
         WHERE tenant_id = %(tenant_id)s AND id_type = %(id_type)s AND id_blind = %(id_blind)s
         """,
         tenant_id=tenant_id,
-        id_type=known.kind,
-        id_blind=known.blind,
+        id_type=known.id_type,
+        id_blind=known.blind_index,
     )
     if row and row["name"] != name:
-        raise Refused(errors.CONFLICT, "该证件号码已用另一姓名建档")
+        raise ApiError(errors.CONFLICT, "该证件号码已用另一姓名建档")
     return int(row["pati_id"]) if row else None
 
 
 def get(tx: Tx, tenant_id: int, pati_id: int, to_change: bool = False) -> Patient:
-    """Return a file, locked until the commit where it is to be changed. Refused 404 where the tenant has none."""
-    row = tx.one(
-        f"{FILE} WHERE pati_id = %(pati_id)s AND tenant_id = %(tenant_id)s {'FOR UPDATE' if to_change else ''}",
+    """Return a file, locked until the commit where it is to be changed. ApiError 404 where the tenant has none."""
+    row = tx.fetch_one(
+        f"""
+        {SELECT_PATIENT_SQL}
+        WHERE pati_id = %(pati_id)s AND tenant_id = %(tenant_id)s {"FOR UPDATE" if to_change else ""}
+        """,
         pati_id=pati_id,
         tenant_id=tenant_id,
     )
-    return _patient(row)
+    return _require_patient(row)
 
 
-def filed_with(tx: Tx, tenant_id: int, filed_by: int, retry_key: str) -> Patient:
+def get_by_idempotency_key(tx: Tx, tenant_id: int, filed_by: int, retry_key: str) -> Patient:
     """Return the file that somebody made with this retry key."""
-    row = tx.one(
-        f"{FILE} WHERE tenant_id = %(tenant_id)s AND filed_by = %(filed_by)s AND retry_key = %(retry_key)s",
+    row = tx.fetch_one(
+        f"""
+        {SELECT_PATIENT_SQL}
+        WHERE tenant_id = %(tenant_id)s AND filed_by = %(filed_by)s AND retry_key = %(retry_key)s
+        """,
         tenant_id=tenant_id,
         filed_by=filed_by,
         retry_key=retry_key.encode(),
     )
-    return _patient(row)
+    return _require_patient(row)
 
 
-FILE = """
+SELECT_PATIENT_SQL = """
     SELECT tenant_id, pati_id, name, gender, birthday, phone, id_type, id_sealed, province, city, county, address,
            cont_name, cont_relation, cont_phone, photo_key, trea_id, created_at
     FROM patients
 """
 
 
-def _patient(row: Row | None) -> Patient:
+def _require_patient(row: Row | None) -> Patient:
     if row is None:
-        raise Refused(errors.NOT_FOUND, "患者不存在")
+        raise ApiError(errors.NOT_FOUND, "患者不存在")
     return Patient(**{**row, "photo_key": row["photo_key"].decode()})
 
 
-def number_of(patient: Patient) -> str:
+def get_id_number(patient: Patient) -> str:
     """Return the whole ID number, "" where the file has none."""
-    return unsealed(patient.tenant_id, patient.pati_id, patient.id_sealed)
+    return decrypt_id_number(patient.tenant_id, patient.pati_id, patient.id_sealed)
 
 
-def unsealed(tenant_id: int, pati_id: int, id_sealed: bytes | None) -> str:
-    return field_encryption.unseal(tenant_id, TABLE, pati_id, id_sealed) if id_sealed else ""
+def decrypt_id_number(tenant_id: int, pati_id: int, id_sealed: bytes | None) -> str:
+    return field_encryption.decrypt(tenant_id, TABLE_NAME, pati_id, id_sealed) if id_sealed else ""
 
 
-def change(tx: Tx, tenant_id: int, pati_id: int, details: Details) -> None:
-    """Replace what a file says. Refused 404 for another tenant's, 409 where another file has the ID number."""
+def update(tx: Tx, tenant_id: int, pati_id: int, details: PatientDetails) -> None:
+    """Replace what a file says. ApiError 404 for another tenant's, 409 where another file has the ID number."""
     known = details.id_number
     try:
-        changed = tx.run(
+        changed = tx.execute(
             """
             UPDATE patients
             SET name = %(name)s, gender = %(gender)s, birthday = %(birthday)s, phone = %(phone)s, id_type = %(id_type)s,
@@ -165,21 +173,21 @@ def change(tx: Tx, tenant_id: int, pati_id: int, details: Details) -> None:
                 cont_relation = %(cont_relation)s, cont_phone = %(cont_phone)s, changed_at = %(now)s
             WHERE pati_id = %(pati_id)s AND tenant_id = %(tenant_id)s
             """,
-            **_columns(details),
-            id_sealed=field_encryption.seal(tenant_id, TABLE, pati_id, known.number) if known else None,
+            **_build_columns(details),
+            id_sealed=field_encryption.encrypt(tenant_id, TABLE_NAME, pati_id, known.number) if known else None,
             now=clock.now(),
             pati_id=pati_id,
             tenant_id=tenant_id,
         )
-    except mysql.Duplicate:
-        raise Refused(errors.CONFLICT, "该证件号码已建档") from None
+    except mysql.DuplicateKeyError:
+        raise ApiError(errors.CONFLICT, "该证件号码已建档") from None
     if not changed:
-        raise Refused(errors.NOT_FOUND, "患者不存在")
+        raise ApiError(errors.NOT_FOUND, "患者不存在")
 
 
-def visited(tx: Tx, tenant_id: int, pati_id: int, trea_id: int) -> None:
+def set_latest_visit(tx: Tx, tenant_id: int, pati_id: int, trea_id: int) -> None:
     """Note the latest registered visit."""
-    tx.run(
+    tx.execute(
         "UPDATE patients SET trea_id = %(trea_id)s WHERE pati_id = %(pati_id)s AND tenant_id = %(tenant_id)s",
         trea_id=trea_id,
         pati_id=pati_id,
@@ -187,7 +195,7 @@ def visited(tx: Tx, tenant_id: int, pati_id: int, trea_id: int) -> None:
     )
 
 
-def _create(tx: Tx, tenant_id: int, details: Details, filed_by: int, retry_key: str | None) -> int:
+def _insert(tx: Tx, tenant_id: int, details: PatientDetails, filed_by: int, retry_key: str | None) -> int:
     pati_id = tx.insert(
         """
         INSERT INTO patients
@@ -198,30 +206,30 @@ def _create(tx: Tx, tenant_id: int, details: Details, filed_by: int, retry_key: 
              %(city)s, %(county)s, %(address)s, %(cont_name)s, %(cont_relation)s, %(cont_phone)s, %(filed_by)s,
              %(retry_key)s, %(now)s, %(now)s)
         """,
-        **_columns(details),
+        **_build_columns(details),
         tenant_id=tenant_id,
         filed_by=filed_by,
         retry_key=retry_key.encode() if retry_key else None,
         now=clock.now(),
     )
     if details.id_number:  # sealed for its row, so the row must be there first
-        tx.run(
+        tx.execute(
             "UPDATE patients SET id_sealed = %(id_sealed)s WHERE pati_id = %(pati_id)s",
-            id_sealed=field_encryption.seal(tenant_id, TABLE, pati_id, details.id_number.number),
+            id_sealed=field_encryption.encrypt(tenant_id, TABLE_NAME, pati_id, details.id_number.number),
             pati_id=pati_id,
         )
     return pati_id
 
 
-def _columns(details: Details) -> dict[str, Any]:
+def _build_columns(details: PatientDetails) -> dict[str, Any]:
     known = details.id_number
     return {
         "name": details.name,
         "gender": details.gender,
         "birthday": details.birthday,
         "phone": details.phone,
-        "id_type": known.kind if known else "",
-        "id_blind": known.blind if known else None,
+        "id_type": known.id_type if known else "",
+        "id_blind": known.blind_index if known else None,
         "province": details.province,
         "city": details.city,
         "county": details.county,

@@ -6,9 +6,9 @@ from chalicelib import clock
 from chalicelib.adapters.mysql import Row, Tx
 
 
-def holder(tx: Tx, tenant_id: int, post_id: int) -> int | None:
+def find_holder_id(tx: Tx, tenant_id: int, post_id: int) -> int | None:
     """Return the user_id of who holds one of the tenant's posts."""
-    found: int | None = tx.value(
+    found: int | None = tx.fetch_value(
         "SELECT user_id FROM posts WHERE post_id = %(post_id)s AND tenant_id = %(tenant_id)s",
         post_id=post_id,
         tenant_id=tenant_id,
@@ -17,7 +17,7 @@ def holder(tx: Tx, tenant_id: int, post_id: int) -> int | None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class About:
+class PostSettings:
     """What an admin sets of a post."""
 
     title: str
@@ -26,8 +26,8 @@ class About:
     cap: int  # open sessions of the desk at once
 
 
-def create(tx: Tx, tenant_id: int, user_id: int, about: About, by: int) -> int:
-    """Return the new post_id. Raises mysql.Duplicate("holder") where they hold one already."""
+def create(tx: Tx, tenant_id: int, user_id: int, about: PostSettings, by: int) -> int:
+    """Return the new post_id. Raises mysql.DuplicateKeyError("holder") where they hold one already."""
     return tx.insert(
         """
         INSERT INTO posts (tenant_id, user_id, title, dept_id, skill, cap, changed_by, changed_at)
@@ -41,10 +41,10 @@ def create(tx: Tx, tenant_id: int, user_id: int, about: About, by: int) -> int:
     )
 
 
-def change(tx: Tx, tenant_id: int, post_id: int, about: About, by: int) -> bool:
+def update(tx: Tx, tenant_id: int, post_id: int, about: PostSettings, by: int) -> bool:
     """False where the tenant has no such post."""
     return bool(
-        tx.run(
+        tx.execute(
             """
             UPDATE posts
             SET title = %(title)s, dept_id = %(dept_id)s, skill = %(skill)s, cap = %(cap)s, changed_by = %(by)s,
@@ -60,10 +60,10 @@ def change(tx: Tx, tenant_id: int, post_id: int, about: About, by: int) -> bool:
     )
 
 
-def set_duty(tx: Tx, tenant_id: int, post_id: int, on_duty: bool, by: int) -> bool:
+def set_on_duty(tx: Tx, tenant_id: int, post_id: int, on_duty: bool, by: int) -> bool:
     """False where the tenant has no such post. Who comes on duty is idle from then on."""
     return bool(
-        tx.run(
+        tx.execute(
             """
             UPDATE posts
             SET idle_since = IF(%(on_duty)s AND NOT on_duty, %(now)s, idle_since), on_duty = %(on_duty)s,
@@ -79,9 +79,9 @@ def set_duty(tx: Tx, tenant_id: int, post_id: int, on_duty: bool, by: int) -> bo
     )
 
 
-def rest(tx: Tx, tenant_id: int, user_id: int) -> None:
+def mark_idle(tx: Tx, tenant_id: int, user_id: int) -> None:
     """A session of the desk was begun or ended with them: from now on they are idle."""
-    tx.run(
+    tx.execute(
         "UPDATE posts SET idle_since = %(now)s WHERE tenant_id = %(tenant_id)s AND user_id = %(user_id)s",
         tenant_id=tenant_id,
         user_id=user_id,
@@ -89,7 +89,7 @@ def rest(tx: Tx, tenant_id: int, user_id: int) -> None:
     )
 
 
-CARD = """
+SELECT_CARD_SQL = """
     SELECT p.post_id, p.user_id, p.title, s.name, COALESCE(d.photo_key, '') AS photo_key,
            COALESCE(e.name, '') AS department, p.dept_id, p.skill, p.cap,
            p.on_duty AND s.disabled_at IS NULL AS on_duty
@@ -100,20 +100,20 @@ CARD = """
 """
 
 
-def card(tx: Tx, tenant_id: int, post_id: int) -> Row | None:
+def find_card(tx: Tx, tenant_id: int, post_id: int) -> Row | None:
     """Return what a post shows: post_id, user_id, title, name, photo_key, department, on_duty, and dept_id, skill and
     cap; None also where its holder was locked out."""
-    return tx.one(
-        f"{CARD} WHERE p.post_id = %(post_id)s AND p.tenant_id = %(tenant_id)s AND s.disabled_at IS NULL",
+    return tx.fetch_one(
+        f"{SELECT_CARD_SQL} WHERE p.post_id = %(post_id)s AND p.tenant_id = %(tenant_id)s AND s.disabled_at IS NULL",
         post_id=post_id,
         tenant_id=tenant_id,
     )
 
 
-def card_of(tx: Tx, tenant_id: int, user_id: int) -> Row | None:
+def find_card_by_user(tx: Tx, tenant_id: int, user_id: int) -> Row | None:
     """Return the same of the post that a member of staff holds."""
-    return tx.one(
-        f"{CARD} WHERE p.user_id = %(user_id)s AND p.tenant_id = %(tenant_id)s",
+    return tx.fetch_one(
+        f"{SELECT_CARD_SQL} WHERE p.user_id = %(user_id)s AND p.tenant_id = %(tenant_id)s",
         user_id=user_id,
         tenant_id=tenant_id,
     )
@@ -121,4 +121,4 @@ def card_of(tx: Tx, tenant_id: int, user_id: int) -> Row | None:
 
 def list_all(tx: Tx, tenant_id: int) -> list[Row]:
     """Return the same of all posts, the first made first."""
-    return tx.all(f"{CARD} WHERE p.tenant_id = %(tenant_id)s ORDER BY p.post_id", tenant_id=tenant_id)
+    return tx.fetch_all(f"{SELECT_CARD_SQL} WHERE p.tenant_id = %(tenant_id)s ORDER BY p.post_id", tenant_id=tenant_id)

@@ -6,7 +6,7 @@ from typing import Any
 from chalicelib import errors
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row, Tx
-from chalicelib.errors import Refused
+from chalicelib.errors import ApiError
 from chalicelib.files import confirmation, file_types, links, upload_forms
 from chalicelib.identity.callers import Caller
 from chalicelib.people import departments
@@ -14,11 +14,13 @@ from chalicelib.staff.staff_models import Department, DepartmentPhotoWanted, Dep
 
 
 def list_all(caller: Caller) -> list[Department]:
-    return [_listed(row) for row in mysql.autocommit(lambda tx: departments.list_all(tx, caller.tenant_id))]
+    return [
+        _build_department(row) for row in mysql.run_autocommit(lambda tx: departments.list_all(tx, caller.tenant_id))
+    ]
 
 
 def save(caller: Caller, saved: DepartmentSaved) -> SavedDepartment:
-    """Create, or change where dept_id says which. Refused 409 where the tenant has the name already, and for a photo
+    """Create, or change where dept_id says which. ApiError 409 where the tenant has the name already, and for a photo
     that is not uploaded; 404 for no department or photo of this tenant."""
     given: dict[str, Any] = {"name": saved.name}
     if "order" in saved.model_fields_set:
@@ -26,52 +28,54 @@ def save(caller: Caller, saved: DepartmentSaved) -> SavedDepartment:
     if "introduction" in saved.model_fields_set:
         given["introduction"] = saved.introduction
     if "photo_file_id" in saved.model_fields_set:
-        given["photo_key"] = _photo(caller, saved)
+        given["photo_key"] = _get_photo_key(caller, saved)
     try:
-        dept_id = mysql.transact(lambda tx: _save(tx, caller.tenant_id, saved, given))
-    except mysql.Duplicate:
-        raise Refused(errors.CONFLICT, "科室名称已存在") from None
+        dept_id = mysql.run_transaction(lambda tx: _create_or_update(tx, caller.tenant_id, saved, given))
+    except mysql.DuplicateKeyError:
+        raise ApiError(errors.CONFLICT, "科室名称已存在") from None
     return SavedDepartment(dept_id=str(dept_id))
 
 
-def photo_form(caller: Caller, wanted: DepartmentPhotoWanted) -> PhotoForm:
+def create_photo_form(caller: Caller, wanted: DepartmentPhotoWanted) -> PhotoForm:
     """Return a form for one picture of a department; `save` then makes it the photo."""
-    kind = file_types.picture(wanted.file_extension, wanted.file_type, wanted.file_size)
-    if not mysql.autocommit(lambda tx: departments.exists(tx, caller.tenant_id, wanted.dept_id)):
-        raise Refused(errors.NOT_FOUND, "科室不存在")
+    kind = file_types.require_picture_kind(wanted.file_extension, wanted.file_type, wanted.file_size)
+    if not mysql.run_autocommit(lambda tx: departments.exists(tx, caller.tenant_id, wanted.dept_id)):
+        raise ApiError(errors.NOT_FOUND, "科室不存在")
     ticket = upload_forms.issue(
-        *(caller.tenant_id, caller.principal, _place(wanted.dept_id)),
+        *(caller.tenant_id, caller.principal, _format_place(wanted.dept_id)),
         *(kind, wanted.file_type, wanted.file_size),
     )
     return PhotoForm(url=ticket.form.url, file_id=str(ticket.file_id), fields=ticket.form.fields)
 
 
-def _save(tx: Tx, tenant_id: int, saved: DepartmentSaved, given: dict[str, Any]) -> int:
+def _create_or_update(tx: Tx, tenant_id: int, saved: DepartmentSaved, given: dict[str, Any]) -> int:
     dept_id = saved.dept_id or departments.create(tx, tenant_id, saved.name)
-    department = departments.find(tx, tenant_id, dept_id)
+    department = departments.find_for_update(tx, tenant_id, dept_id)
     if department is None:
-        raise Refused(errors.NOT_FOUND, "科室不存在")
-    departments.change(tx, tenant_id, dept_id, replace(department, **given))
+        raise ApiError(errors.NOT_FOUND, "科室不存在")
+    departments.update(tx, tenant_id, dept_id, replace(department, **given))
     return dept_id
 
 
-def _photo(caller: Caller, saved: DepartmentSaved) -> str:
+def _get_photo_key(caller: Caller, saved: DepartmentSaved) -> str:
     if saved.photo_file_id is None:
         return ""
-    place = _place(saved.dept_id)  # of a new one there can be no upload yet
-    return confirmation.ready_for_message(caller.tenant_id, caller.principal, place, saved.photo_file_id).object_key
+    place = _format_place(saved.dept_id)  # of a new one there can be no upload yet
+    return confirmation.confirm_upload_for_place(
+        caller.tenant_id, caller.principal, place, saved.photo_file_id
+    ).object_key
 
 
-def _place(dept_id: int | None) -> str:
+def _format_place(dept_id: int | None) -> str:
     return f"department:{dept_id}"
 
 
-def _listed(row: Row) -> Department:
-    one = departments.department(row)
+def _build_department(row: Row) -> Department:
+    one = departments.build_department(row)
     return Department(
         dept_id=row["dept_id"],
         name=one.name,
         order=one.sort,
         introduction=one.introduction,
-        photo_url=links.signed(one.photo_key) if one.photo_key else "",
+        photo_url=links.sign(one.photo_key) if one.photo_key else "",
     )

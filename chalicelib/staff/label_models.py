@@ -4,27 +4,37 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from chalicelib.http.fields import Id, IdIfAny, IdText, Name, PageNum, PageSize, Wire, one_of, whole
+from chalicelib.http.fields import (
+    Id,
+    IdText,
+    Name,
+    OptionalId,
+    PageNum,
+    PageSize,
+    WireModel,
+    build_enum_schema,
+    parse_int,
+)
 
-LabelType = Annotated[Literal[1, 2], BeforeValidator(whole), one_of(1, 2)]
+LabelType = Annotated[Literal[1, 2], BeforeValidator(parse_int), build_enum_schema(1, 2)]
 
 
-class LabelsAsked(Wire):
+class LabelQuery(WireModel):
     label_type: LabelType = Field(description="1 分组，2 标签", examples=[1])
 
 
-class CountsAsked(LabelsAsked):
+class LabelCountQuery(LabelQuery):
     order_type: LabelType = Field(description="1 按序号升序，2 降序", examples=[1])
     page_size: PageSize | None = Field(None, description="与 page_num 都为空：全部", examples=[10])
     page_num: PageNum | None = Field(None, examples=[1])
 
 
-class Label(Wire):
+class Label(WireModel):
     label_name: str = Field(examples=["高血压"])
     label_id: IdText = Field(examples=["1"])
 
 
-class Labels(Wire):
+class Labels(WireModel):
     list: list[Label]
 
 
@@ -34,7 +44,7 @@ class CountedLabel(Label):
     create_time: int = Field(description="毫秒", examples=[1767576600000])
 
 
-class CountedLabels(Wire):
+class CountedLabels(WireModel):
     page_num: int = Field(examples=[1])
     page_size: int = Field(examples=[10])
     total: int = Field(examples=[1])
@@ -43,10 +53,10 @@ class CountedLabels(Wire):
     list: list[CountedLabel]
 
 
-class LabelSaved(LabelsAsked):
+class LabelSaved(LabelQuery):
     label_name: Name = Field(examples=["高血压"])
-    label_id: IdIfAny = Field(None, description="空：新增", examples=[""])
+    label_id: OptionalId = Field(None, description="空：新增", examples=[""])
 
 
-class LabelDeleted(LabelsAsked):
+class LabelDeleted(LabelQuery):
     label_id: Id = Field(examples=["1"])

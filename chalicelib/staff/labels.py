@@ -3,44 +3,44 @@
 from chalicelib import errors
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
-from chalicelib.errors import Refused
+from chalicelib.errors import ApiError
 from chalicelib.identity.callers import Caller
 from chalicelib.staff import store
 from chalicelib.staff.label_models import (
     CountedLabel,
     CountedLabels,
-    CountsAsked,
     Label,
+    LabelCountQuery,
     LabelDeleted,
+    LabelQuery,
     Labels,
-    LabelsAsked,
     LabelSaved,
 )
 
 GROUP, LABEL = 1, 2
-WORDS = {GROUP: "分组", LABEL: "标签"}
+LABEL_TYPE_NAMES = {GROUP: "分组", LABEL: "标签"}
 
 
-def list_all(caller: Caller, asked: LabelsAsked) -> Labels:
-    rows = mysql.autocommit(lambda tx: store.labels(tx, caller.tenant_id, asked.label_type))
+def list_all(caller: Caller, asked: LabelQuery) -> Labels:
+    rows = mysql.run_autocommit(lambda tx: store.list_labels(tx, caller.tenant_id, asked.label_type))
     return Labels(list=[Label(label_name=row["name"], label_id=row["label_id"]) for row in rows])
 
 
-def list_counted(caller: Caller, asked: CountsAsked) -> CountedLabels:
+def list_with_counts(caller: Caller, asked: LabelCountQuery) -> CountedLabels:
     """Return a page, or everything where neither page nor size is given."""
     everything = asked.page_num is None and asked.page_size is None
-    num, size = asked.page_num or 1, asked.page_size or (store.MOST if everything else 10)
+    num, size = asked.page_num or 1, asked.page_size or (store.MAX_LABELS_PER_TYPE if everything else 10)
     limits = ((num - 1) * size, size)
-    counted = mysql.autocommit(
-        lambda tx: store.counted_labels(tx, caller.tenant_id, asked.label_type, asked.order_type == 2, limits)
+    counted = mysql.run_autocommit(
+        lambda tx: store.list_labels_with_counts(tx, caller.tenant_id, asked.label_type, asked.order_type == 2, limits)
     )
-    size = counted.total if everything else size
+    size = counted.total_labels if everything else size
     return CountedLabels(
         page_num=num,
         page_size=size,
-        total=counted.total,
-        pages=-(-counted.total // size) if size else 0,
-        person_numbers=counted.patients,
+        total=counted.total_labels,
+        pages=-(-counted.total_labels // size) if size else 0,
+        person_numbers=counted.total_patients,
         list=[
             CountedLabel(
                 label_name=row["name"],
@@ -55,39 +55,41 @@ def list_counted(caller: Caller, asked: CountsAsked) -> CountedLabels:
 
 
 def save(caller: Caller, saved: LabelSaved) -> None:
-    """Create, or rename where label_id says which. Refused 409 where the tenant has the name already."""
+    """Create, or rename where label_id says which. ApiError 409 where the tenant has the name already."""
     try:
-        found = mysql.transact(lambda tx: _save(tx, caller, saved))
-    except mysql.Duplicate:
-        raise Refused(errors.CONFLICT, f"{WORDS[saved.label_type]}名称已存在") from None
+        found = mysql.run_transaction(lambda tx: _create_or_rename(tx, caller, saved))
+    except mysql.DuplicateKeyError:
+        raise ApiError(errors.CONFLICT, f"{LABEL_TYPE_NAMES[saved.label_type]}名称已存在") from None
     if not found:
-        raise Refused(errors.NOT_FOUND, f"{WORDS[saved.label_type]}不存在")
+        raise ApiError(errors.NOT_FOUND, f"{LABEL_TYPE_NAMES[saved.label_type]}不存在")
 
 
 def delete(caller: Caller, deleted: LabelDeleted) -> None:
     """Take a group or label off all its patients, and away."""
-    if not mysql.transact(lambda tx: store.delete_label(tx, caller.tenant_id, deleted.label_type, deleted.label_id)):
-        raise Refused(errors.NOT_FOUND, f"{WORDS[deleted.label_type]}不存在")
+    if not mysql.run_transaction(
+        lambda tx: store.delete_label(tx, caller.tenant_id, deleted.label_type, deleted.label_id)
+    ):
+        raise ApiError(errors.NOT_FOUND, f"{LABEL_TYPE_NAMES[deleted.label_type]}不存在")
 
 
-def put(tx: Tx, tenant_id: int, pati_id: int, label_type: int, label_ids: list[int]) -> None:
+def set_patient_labels(tx: Tx, tenant_id: int, pati_id: int, label_type: int, label_ids: list[int]) -> None:
     """Have a patient, whose row is locked, under these labels, or in this group, and in none but these.
 
-    Refused 404 for one that is not there.
+    ApiError 404 for one that is not there.
     """
-    had = {row["label_id"] for row in store.labels_of(tx, pati_id) if row["label_type"] == label_type}
+    had = {row["label_id"] for row in store.list_patient_labels(tx, pati_id) if row["label_type"] == label_type}
     gone, new = had - set(label_ids), set(label_ids) - had
     for label_id in sorted(gone | new):  # in one order, so that no two wait for each other
-        there = store.count_more(tx, tenant_id, label_type, label_id, 1 if label_id in new else -1)
+        there = store.adjust_person_number(tx, tenant_id, label_type, label_id, 1 if label_id in new else -1)
         if label_id in new and not there:
-            raise Refused(errors.NOT_FOUND, f"{WORDS[label_type]}不存在")
+            raise ApiError(errors.NOT_FOUND, f"{LABEL_TYPE_NAMES[label_type]}不存在")
     for label_id in gone:
-        store.take_off(tx, pati_id, label_id)
+        store.delete_patient_label(tx, pati_id, label_id)
     for label_id in new:
-        store.put_under(tx, tenant_id, pati_id, label_id, label_type == GROUP)
+        store.insert_patient_label(tx, tenant_id, pati_id, label_id, label_type == GROUP)
 
 
-def _save(tx: Tx, caller: Caller, saved: LabelSaved) -> bool:
+def _create_or_rename(tx: Tx, caller: Caller, saved: LabelSaved) -> bool:
     if saved.label_id is None:
         store.insert_label(tx, caller.tenant_id, saved.label_type, saved.label_name, caller.user_id)
         return True

@@ -7,11 +7,11 @@ from typing import Any
 
 from chalicelib.adapters.mysql import Row, Tx
 
-Listed = tuple[int, list[Row]]
-Limits = tuple[int, int]
+CountedRows = tuple[int, list[Row]]
+OffsetAndLimit = tuple[int, int]
 
 
-def patients(
+def list_patients(
     tx: Tx,
     tenant_id: int,
     *,
@@ -19,11 +19,11 @@ def patients(
     phone: str,
     id_blind: bytes | None,
     label_id: int | None,
-    limits: Limits,
-) -> Listed:
+    limits: OffsetAndLimit,
+) -> CountedRows:
     """Return files, the newest first; of those whose name begins so."""
     labelled = "JOIN adm_pati_label_rela r ON r.pati_id = p.pati_id AND r.label_id = %(label_id)s"
-    return _listed(
+    return _fetch_page(
         tx,
         "p.pati_id, p.name, p.gender, p.birthday, p.phone, p.created_at",
         f"""
@@ -36,16 +36,16 @@ def patients(
         "p.pati_id DESC",
         limits,
         tenant_id=tenant_id,
-        name=_escaped(name or "") + "%",
+        name=_escape_like(name or "") + "%",
         phone=phone,
         id_blind=id_blind,
         label_id=label_id,
     )
 
 
-def staff(tx: Tx, tenant_id: int, name: str | None, role: str | None, limits: Limits) -> Listed:
+def list_staff(tx: Tx, tenant_id: int, name: str | None, role: str | None, limits: OffsetAndLimit) -> CountedRows:
     """Return members of staff, the first made first; of those whose name contains it."""
-    return _listed(
+    return _fetch_page(
         tx,
         "user_id, name, role, phone, disabled_at, created_at",
         f"""
@@ -55,14 +55,14 @@ def staff(tx: Tx, tenant_id: int, name: str | None, role: str | None, limits: Li
         "user_id",
         limits,
         tenant_id=tenant_id,
-        name=containing(name),
+        name=build_contains_pattern(name),
         role=role,
     )
 
 
-def doctors(tx: Tx, tenant_id: int, name: str | None, limits: Limits) -> Listed:
+def list_doctors(tx: Tx, tenant_id: int, name: str | None, limits: OffsetAndLimit) -> CountedRows:
     """Return the profiles of working doctors in the tenant's order; of those whose name contains it."""
-    return _listed(
+    return _fetch_page(
         tx,
         """
         s.user_id, s.name, p.dept_id, p.duty_code, p.title, p.photo_key, p.expert, p.introduction, p.sort
@@ -74,13 +74,15 @@ def doctors(tx: Tx, tenant_id: int, name: str | None, limits: Limits) -> Listed:
         "p.sort, p.user_id",
         limits,
         tenant_id=tenant_id,
-        name=containing(name),
+        name=build_contains_pattern(name),
     )
 
 
-def accesses(tx: Tx, tenant_id: int, pati_id: int | None, user_id: int | None, limits: Limits) -> Listed:
+def list_accesses(
+    tx: Tx, tenant_id: int, pati_id: int | None, user_id: int | None, limits: OffsetAndLimit
+) -> CountedRows:
     """Return who read or changed which file, the latest first."""
-    return _listed(
+    return _fetch_page(
         tx,
         """
         a.entry_id, a.at, a.user_id, a.pati_id, a.action,
@@ -99,18 +101,18 @@ def accesses(tx: Tx, tenant_id: int, pati_id: int | None, user_id: int | None, l
     )
 
 
-def containing(part: str | None) -> str:
+def build_contains_pattern(part: str | None) -> str:
     """Return a LIKE pattern for what contains `part`."""
-    return f"%{_escaped(part or '')}%"
+    return f"%{_escape_like(part or '')}%"
 
 
-def _escaped(part: str) -> str:
+def _escape_like(part: str) -> str:
     """LIKE's own wildcards become plain letters."""
     return part.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
-def _listed(tx: Tx, columns: str, rows: str, order: str, limits: Limits, **params: Any) -> Listed:
-    [total], found = tx.packet(
+def _fetch_page(tx: Tx, columns: str, rows: str, order: str, limits: OffsetAndLimit, **params: Any) -> CountedRows:
+    [total], found = tx.execute_packet(
         f"SELECT COUNT(*) AS n FROM {rows}; SELECT {columns} FROM {rows} ORDER BY {order} LIMIT %(skipped)s, %(taken)s",
         skipped=limits[0],
         taken=limits[1],

@@ -2,18 +2,18 @@
 
 from chalicelib.errors import BAD_CREDENTIALS, CONFLICT, NOT_FOUND, TOO_MANY_REQUESTS
 from chalicelib.http.fields import Page
-from chalicelib.http.routing import Key, Raw, Routes
+from chalicelib.http.routing import IdempotencyKeyHeader, RawContent, Routes
 from chalicelib.identity.callers import ADMIN, DOCTOR, PATIENT, PUBLIC, SERVICE_STAFF, Caller
 from chalicelib.staff import bar_codes, department_admin, doctor_admin, labels, patient_files, sign_in, staff_admin
-from chalicelib.staff.label_models import CountedLabels, CountsAsked, LabelDeleted, Labels, LabelsAsked, LabelSaved
-from chalicelib.staff.models import MemberAsked, SignedInStaff, StaffSignIn
+from chalicelib.staff.label_models import CountedLabels, LabelCountQuery, LabelDeleted, LabelQuery, Labels, LabelSaved
+from chalicelib.staff.models import MemberQuery, SignedInStaff, StaffSignIn
 from chalicelib.staff.patient_models import (
     Access,
-    AccessAsked,
+    AccessLogQuery,
     ListedPatient,
-    PatientAsked,
     PatientInfo,
-    PatientsAsked,
+    PatientListQuery,
+    PatientQuery,
     PatientSaved,
     SavedPatient,
 )
@@ -22,26 +22,26 @@ from chalicelib.staff.staff_models import (
     Department,
     DepartmentPhotoWanted,
     DepartmentSaved,
+    DoctorListQuery,
     DoctorProfile,
-    DoctorProfilesAsked,
-    DoctorsAsked,
+    DoctorProfileListQuery,
     DoctorSaved,
     ListedDoctor,
     ListedStaff,
     PhotoForm,
     PhotoWanted,
     SavedDepartment,
-    StaffAsked,
     StaffCreated,
     StaffId,
+    StaffListQuery,
     StaffPassword,
     StaffRole,
 )
 
 routes = Routes(__name__)
-STAFF = [DOCTOR, SERVICE_STAFF, ADMIN]
-DESK = [SERVICE_STAFF, ADMIN]
-GONE_OR_TAKEN = [NOT_FOUND, CONFLICT]
+STAFF_ROLES = [DOCTOR, SERVICE_STAFF, ADMIN]
+DESK_ROLES = [SERVICE_STAFF, ADMIN]
+NOT_FOUND_OR_CONFLICT = [NOT_FOUND, CONFLICT]
 
 
 @routes.post("/pati_service/manager_service/login", callers=[PUBLIC], refusals=[BAD_CREDENTIALS, TOO_MANY_REQUESTS])
@@ -51,25 +51,25 @@ def login(caller: Caller, body: StaffSignIn) -> SignedInStaff:
     Staff sign in with phone and password (an endpoint of ours: the documents leave it to a system we do not have).
     Five failures of one phone from one address lock it for 15 minutes.
     """
-    return sign_in.with_password(caller, body)
+    return sign_in.authenticate(caller, body)
 
 
-@routes.get("/pati_service/manager_service/list", callers=STAFF)
-def list_labels(caller: Caller, query: LabelsAsked) -> Labels:
+@routes.get("/pati_service/manager_service/list", callers=STAFF_ROLES)
+def list_labels(caller: Caller, query: LabelQuery) -> Labels:
     """查询患者服务分组或标签"""
     return labels.list_all(caller, query)
 
 
-@routes.get("/pati_service/manager_service/list_person_count", callers=STAFF)
-def list_person_count(caller: Caller, query: CountsAsked) -> CountedLabels:
+@routes.get("/pati_service/manager_service/list_person_count", callers=STAFF_ROLES)
+def list_person_count(caller: Caller, query: LabelCountQuery) -> CountedLabels:
     """查询患者服务分组或标签(带人数)
 
     Without page_num and page_size: everything. person_numbers counts all patients of the hospital.
     """
-    return labels.list_counted(caller, query)
+    return labels.list_with_counts(caller, query)
 
 
-@routes.post("/pati_service/manager_service/save_group_label", callers=DESK, refusals=GONE_OR_TAKEN)
+@routes.post("/pati_service/manager_service/save_group_label", callers=DESK_ROLES, refusals=NOT_FOUND_OR_CONFLICT)
 def save_group_label(caller: Caller, body: LabelSaved) -> None:
     """新增和修改患者服务分组和标签
 
@@ -78,7 +78,7 @@ def save_group_label(caller: Caller, body: LabelSaved) -> None:
     labels.save(caller, body)
 
 
-@routes.post("/pati_service/manager_service/del_group_label", callers=DESK, refusals=[NOT_FOUND])
+@routes.post("/pati_service/manager_service/del_group_label", callers=DESK_ROLES, refusals=[NOT_FOUND])
 def del_group_label(caller: Caller, body: LabelDeleted) -> None:
     """删除患者服务分组和标签
 
@@ -87,17 +87,17 @@ def del_group_label(caller: Caller, body: LabelDeleted) -> None:
     labels.delete(caller, body)
 
 
-@routes.get("/pati_service/manager_service/pati_info", callers=STAFF, refusals=[NOT_FOUND])
-def pati_info(caller: Caller, query: PatientAsked) -> PatientInfo:
+@routes.get("/pati_service/manager_service/pati_info", callers=STAFF_ROLES, refusals=[NOT_FOUND])
+def pati_info(caller: Caller, query: PatientQuery) -> PatientInfo:
     """查询患者信息
 
     The whole file, nothing masked. That it was opened, by whom and when, is kept for ever.
     """
-    return patient_files.info(caller, query.pati_id)
+    return patient_files.get_info(caller, query.pati_id)
 
 
-@routes.post("/pati_service/manager_service/patient", callers=STAFF, refusals=GONE_OR_TAKEN)
-def patient(caller: Caller, body: PatientSaved, key: Key) -> SavedPatient:
+@routes.post("/pati_service/manager_service/patient", callers=STAFF_ROLES, refusals=NOT_FOUND_OR_CONFLICT)
+def patient(caller: Caller, body: PatientSaved, key: IdempotencyKeyHeader) -> SavedPatient:
     """患者服务建档
 
     Without pati_id a new file, or the one that has this ID number (409 if under another name). With pati_id that file
@@ -106,8 +106,8 @@ def patient(caller: Caller, body: PatientSaved, key: Key) -> SavedPatient:
     return patient_files.save(caller, body, key)
 
 
-@routes.get("/pati_service/manager_service/patient_list", callers=STAFF)
-def patient_list(caller: Caller, query: PatientsAsked) -> Page[ListedPatient]:
+@routes.get("/pati_service/manager_service/patient_list", callers=STAFF_ROLES)
+def patient_list(caller: Caller, query: PatientListQuery) -> Page[ListedPatient]:
     """查找患者
 
     By the beginning of the name, the whole phone or 身份证 number, or a group or label. Phones are masked.
@@ -116,12 +116,12 @@ def patient_list(caller: Caller, query: PatientsAsked) -> Page[ListedPatient]:
 
 
 @routes.get("/pati_service/manager_service/access_log", callers=[ADMIN])
-def access_log(caller: Caller, query: AccessAsked) -> Page[Access]:
+def access_log(caller: Caller, query: AccessLogQuery) -> Page[Access]:
     """查询患者档案的查阅记录
 
     Who opened or changed which patient's file, the latest first.
     """
-    return patient_files.accesses(caller, query)
+    return patient_files.list_accesses(caller, query)
 
 
 @routes.get(
@@ -130,16 +130,16 @@ def access_log(caller: Caller, query: AccessAsked) -> Page[Access]:
     refusals=[NOT_FOUND],
     raw="image/png",
 )
-def query_bar_code(caller: Caller, query: MemberAsked) -> Raw:
+def query_bar_code(caller: Caller, query: MemberQuery) -> RawContent:
     """微信用户信息条形码查询
 
     The number of a member's patient file as a Code 128 bar code. Patients see their own members', staff everybody's.
     """
-    return bar_codes.bar_code_of(caller, query.member_id)
+    return bar_codes.get_bar_code(caller, query.member_id)
 
 
-@routes.get("/pati_service/manager_service/doctor_list", callers=[PATIENT, *STAFF])
-def doctor_list(caller: Caller, query: DoctorsAsked) -> Page[ListedDoctor]:
+@routes.get("/pati_service/manager_service/doctor_list", callers=[PATIENT, *STAFF_ROLES])
+def doctor_list(caller: Caller, query: DoctorListQuery) -> Page[ListedDoctor]:
     """咨询时医生列表
 
     Working doctors in the hospital's order; with doctor_name those whose name contains it.
@@ -148,7 +148,7 @@ def doctor_list(caller: Caller, query: DoctorsAsked) -> Page[ListedDoctor]:
 
 
 @routes.get("/pati_service/manager_service/staff_list", callers=[ADMIN])
-def staff_list(caller: Caller, query: StaffAsked) -> Page[ListedStaff]:
+def staff_list(caller: Caller, query: StaffListQuery) -> Page[ListedStaff]:
     """员工列表"""
     return staff_admin.search(caller, query)
 
@@ -159,7 +159,7 @@ def create_staff(caller: Caller, body: StaffCreated) -> CreatedStaff:
     return staff_admin.create(caller, body)
 
 
-@routes.post("/pati_service/manager_service/staff_role", callers=[ADMIN], refusals=GONE_OR_TAKEN)
+@routes.post("/pati_service/manager_service/staff_role", callers=[ADMIN], refusals=NOT_FOUND_OR_CONFLICT)
 def staff_role(caller: Caller, body: StaffRole) -> None:
     """更改员工角色
 
@@ -168,7 +168,7 @@ def staff_role(caller: Caller, body: StaffRole) -> None:
     staff_admin.change_role(caller, body)
 
 
-@routes.post("/pati_service/manager_service/staff_disable", callers=[ADMIN], refusals=GONE_OR_TAKEN)
+@routes.post("/pati_service/manager_service/staff_disable", callers=[ADMIN], refusals=NOT_FOUND_OR_CONFLICT)
 def staff_disable(caller: Caller, body: StaffId) -> None:
     """停用员工
 
@@ -192,13 +192,13 @@ def staff_password(caller: Caller, body: StaffPassword) -> None:
     staff_admin.reset_password(caller, body)
 
 
-@routes.get("/pati_service/manager_service/departments", callers=STAFF)
+@routes.get("/pati_service/manager_service/departments", callers=STAFF_ROLES)
 def list_departments(caller: Caller) -> list[Department]:
     """科室列表"""
     return department_admin.list_all(caller)
 
 
-@routes.post("/pati_service/manager_service/save_department", callers=[ADMIN], refusals=GONE_OR_TAKEN)
+@routes.post("/pati_service/manager_service/save_department", callers=[ADMIN], refusals=NOT_FOUND_OR_CONFLICT)
 def save_department(caller: Caller, body: DepartmentSaved) -> SavedDepartment:
     """新增和修改科室
 
@@ -213,16 +213,16 @@ def department_photo(caller: Caller, body: DepartmentPhotoWanted) -> PhotoForm:
 
     Post `fields` to `url` as they are, then `file`, last; then name file_id in save_department.
     """
-    return department_admin.photo_form(caller, body)
+    return department_admin.create_photo_form(caller, body)
 
 
 @routes.get("/pati_service/manager_service/doctor_profiles", callers=[ADMIN])
-def doctor_profiles(caller: Caller, query: DoctorProfilesAsked) -> Page[DoctorProfile]:
+def doctor_profiles(caller: Caller, query: DoctorProfileListQuery) -> Page[DoctorProfile]:
     """医生资料"""
-    return doctor_admin.profiles(caller, query)
+    return doctor_admin.list_profiles(caller, query)
 
 
-@routes.post("/pati_service/manager_service/save_doctor", callers=[ADMIN], refusals=GONE_OR_TAKEN)
+@routes.post("/pati_service/manager_service/save_doctor", callers=[ADMIN], refusals=NOT_FOUND_OR_CONFLICT)
 def save_doctor(caller: Caller, body: DoctorSaved) -> None:
     """修改医生资料
 
@@ -237,4 +237,4 @@ def doctor_photo(caller: Caller, body: PhotoWanted) -> PhotoForm:
 
     Post `fields` to `url` as they are, then `file`, last; then name file_id in save_doctor.
     """
-    return doctor_admin.photo_form(caller, body)
+    return doctor_admin.create_photo_form(caller, body)

@@ -4,68 +4,80 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from chalicelib.http.fields import Id, IdIfAny, IdText, Name, PageAsked, PageNum, PageSize, Password, Phone, Whole, Wire
+from chalicelib.http.fields import (
+    Id,
+    IdText,
+    Name,
+    OptionalId,
+    PageNum,
+    PageQuery,
+    PageSize,
+    Password,
+    Phone,
+    SafeInt,
+    WireModel,
+)
 
 Role = Literal["doctor", "service_staff", "admin"]
-Order = Annotated[Whole, Field(ge=0, le=1_000_000)]
+SortOrder = Annotated[SafeInt, Field(ge=0, le=1_000_000)]
 DutyCode = Annotated[Literal["", "0", "1", "2", "3", "4"], BeforeValidator(lambda v: str(v) if v in range(5) else v)]
 Introduction = Annotated[str, Field(max_length=4000, pattern=r"^[^\x00]*$")]
-ROLES = "doctor 医生，service_staff 客服，admin 管理员"
-DUTIES = "0 医士，1 医师，2 主治医师，3 副主任医师，4 主任医师"
+ROLE_DESCRIPTION = "doctor 医生，service_staff 客服，admin 管理员"
+DUTY_CODE_DESCRIPTION = "0 医士，1 医师，2 主治医师，3 副主任医师，4 主任医师"
 
 
-class StaffAsked(PageAsked):
+class StaffListQuery(PageQuery):
     name: str | None = Field(None, description="姓名中的字", max_length=64)
-    role: Role | None = Field(None, description=ROLES)
+    role: Role | None = Field(None, description=ROLE_DESCRIPTION)
 
 
-class ListedStaff(Wire):
+class ListedStaff(WireModel):
     user_id: IdText = Field(examples=["3"])
     name: str = Field(examples=["陈医生"])
-    role: str = Field(description=ROLES, examples=["doctor"])
+    role: str = Field(description=ROLE_DESCRIPTION, examples=["doctor"])
     phone: str = Field(examples=["139****0001"])
     disabled: bool = Field(examples=[False])
     create_time: str = Field(examples=["2026-01-05 09:30:00"])
 
 
-class StaffCreated(Wire):
+class StaffCreated(WireModel):
     name: Name = Field(examples=["赵医生"])
     phone: Phone = Field(examples=["13900000009"])
-    role: Role = Field(description=ROLES, examples=["doctor"])
+    role: Role = Field(description=ROLE_DESCRIPTION, examples=["doctor"])
     password: Password
 
 
-class StaffId(Wire):
+class StaffId(WireModel):
     user_id: Id = Field(examples=["1024"])
 
 
-class CreatedStaff(Wire):
+class CreatedStaff(WireModel):
     user_id: IdText = Field(examples=["3"])
 
 
 class StaffRole(StaffId):
-    role: Role = Field(description=ROLES, examples=["doctor"])
+    role: Role = Field(description=ROLE_DESCRIPTION, examples=["doctor"])
 
 
 class StaffPassword(StaffId):
     password: Password
 
 
-class DepartmentSaved(Wire):
+class DepartmentSaved(WireModel):
     """Beyond the name, what is left out stays as it is."""
 
-    dept_id: IdIfAny = Field(None, description="空：新增", examples=[""])
+    dept_id: OptionalId = Field(None, description="空：新增", examples=[""])
     name: Name = Field(examples=["内科"])
-    order: Order = Field(0, description="小的在前", examples=[1])
+    order: SortOrder = Field(0, description="小的在前", examples=[1])
     introduction: Introduction = Field("", examples=["擅长呼吸系统常见病。"])
-    photo_file_id: IdIfAny = Field(None, description="department_photo 的 file_id，已上传；空：没有照片")
+    photo_file_id: OptionalId = Field(None, description="department_photo 的 file_id，已上传；空：没有照片")
 
 
-class SavedDepartment(Wire):
+class SavedDepartment(WireModel):
     dept_id: IdText = Field(examples=["1"])
 
 
-class Department(Wire):
+class Department(WireModel):
     dept_id: IdText = Field(examples=["1"])
     name: str = Field(examples=["内科"])
     order: int = Field(examples=[1])
@@ -73,16 +85,16 @@ class Department(Wire):
     photo_url: str = Field(description="30 分钟有效", examples=[""])
 
 
-class DoctorAsked(Wire):
+class DoctorId(WireModel):
     doctor_id: Id = Field(examples=["3"])
 
 
-class DoctorProfile(Wire):
+class DoctorProfile(WireModel):
     doctor_id: IdText = Field(examples=["3"])
     doctor_name: str = Field(examples=["陈医生"])
     dept_id: str = Field(examples=["1"])
     dept_name: str = Field(examples=["内科"])
-    duty_code: str = Field(description=DUTIES, examples=["4"])
+    duty_code: str = Field(description=DUTY_CODE_DESCRIPTION, examples=["4"])
     title: str = Field(examples=["主任医师"])
     photo_url: str = Field(description="30 分钟有效", examples=[""])
     expert: str = Field(examples=["呼吸系统疾病"])
@@ -90,50 +102,50 @@ class DoctorProfile(Wire):
     order: int = Field(examples=[1])
 
 
-class DoctorSaved(DoctorAsked):
+class DoctorSaved(DoctorId):
     """What is left out stays as it is."""
 
-    dept_id: IdIfAny = Field(None, description="空：不属于任何科室")
-    duty_code: DutyCode = Field("", description=DUTIES, examples=["4"])
+    dept_id: OptionalId = Field(None, description="空：不属于任何科室")
+    duty_code: DutyCode = Field("", description=DUTY_CODE_DESCRIPTION, examples=["4"])
     title: str = Field("", description="空：按 duty_code", max_length=64, pattern=r"^[^\x00]*$", examples=["主任医师"])
-    photo_file_id: IdIfAny = Field(None, description="doctor_photo 的 file_id，已上传；空：没有照片")
+    photo_file_id: OptionalId = Field(None, description="doctor_photo 的 file_id，已上传；空：没有照片")
     expert: str = Field("", max_length=255, pattern=r"^[^\x00]*$", examples=["呼吸系统疾病"])
     introduction: Introduction = Field("", examples=["从医二十年。"])
-    order: Order = Field(0, description="小的在前", examples=[1])
+    order: SortOrder = Field(0, description="小的在前", examples=[1])
 
 
-class Picture(Wire):
-    file_size: Annotated[Whole, Field(ge=1)] | None = Field(None, description="字节数", examples=[48213])
+class PictureMetadata(WireModel):
+    file_size: Annotated[SafeInt, Field(ge=1)] | None = Field(None, description="字节数", examples=[48213])
     file_extension: str = Field(min_length=1, max_length=8, pattern=r"^[0-9A-Za-z]+$", examples=["jpg"])
     file_type: str = Field(description="Content-Type，须与扩展名相符", max_length=64, examples=["image/jpeg"])
 
 
-class PhotoWanted(Picture):
+class PhotoWanted(PictureMetadata):
     doctor_id: Id = Field(examples=["3"])
 
 
-class DepartmentPhotoWanted(Picture):
+class DepartmentPhotoWanted(PictureMetadata):
     dept_id: Id = Field(examples=["1"])
 
 
-class PhotoForm(Wire):
+class PhotoForm(WireModel):
     url: str
     file_id: IdText = Field(examples=["17"])
     fields: dict[str, str] = Field(description="完整的表单：原样提交所有字段，最后加上 file；15 分钟内有效")
 
 
-class DoctorProfilesAsked(PageAsked):
+class DoctorProfileListQuery(PageQuery):
     doctor_name: str | None = Field(None, description="姓名中的字", max_length=64, examples=["陈"])
 
 
-class DoctorsAsked(DoctorProfilesAsked):
+class DoctorListQuery(DoctorProfileListQuery):
     """Both are required here: the protocol says so."""
 
     page_num: PageNum = Field(examples=[1])
     page_size: PageSize = Field(examples=[10])
 
 
-class ListedDoctor(Wire):
+class ListedDoctor(WireModel):
     doctor_id: IdText = Field(examples=["3"])
     doctor_name: str = Field(examples=["陈医生"])
     doctor_photo_url: str = Field(examples=[""])

@@ -5,19 +5,19 @@ from dataclasses import dataclass
 from chalicelib import clock
 from chalicelib.adapters.mysql import Row, Tx
 
-MOST = 10_000  # labels of one type that a tenant could have
+MAX_LABELS_PER_TYPE = 10_000  # labels of one type that a tenant could have
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
-    total: int  # labels of this type
-    patients: int  # of the tenant, labelled or not
+class LabelPage:
+    total_labels: int  # labels of this type
+    total_patients: int  # of the tenant, labelled or not
     labels: list[Row]
 
 
-def labels(tx: Tx, tenant_id: int, label_type: int) -> list[Row]:
+def list_labels(tx: Tx, tenant_id: int, label_type: int) -> list[Row]:
     """Return label_id and name, in the order of creation."""
-    return tx.all(
+    return tx.fetch_all(
         """
         SELECT label_id, name FROM adm_group_label
         WHERE tenant_id = %(tenant_id)s AND label_type = %(label_type)s ORDER BY label_id
@@ -27,32 +27,38 @@ def labels(tx: Tx, tenant_id: int, label_type: int) -> list[Row]:
     )
 
 
-def counted_labels(tx: Tx, tenant_id: int, label_type: int, newest_first: bool, limits: tuple[int, int]) -> Counted:
+def list_labels_with_counts(
+    tx: Tx, tenant_id: int, label_type: int, newest_first: bool, limits: tuple[int, int]
+) -> LabelPage:
     """Return a page of labels (skipped, taken) with the patients under each, and the counts of all."""
-    [total], [patients], found = tx.packet(
-        f"{TOTAL}; {PATIENTS}; {COUNTED} ORDER BY l.label_id {'DESC' if newest_first else 'ASC'} {TAKEN}",
+    [total], [patients], found = tx.execute_packet(
+        f"""
+        {LABEL_COUNT_SQL};
+        {PATIENT_COUNT_SQL};
+        {LABELS_WITH_COUNTS_SQL} ORDER BY l.label_id {"DESC" if newest_first else "ASC"} {LIMIT_SQL}
+        """,
         tenant_id=tenant_id,
         label_type=label_type,
         skipped=limits[0],
         taken=limits[1],
     )
-    return Counted(total["n"], patients["n"], found)
+    return LabelPage(total["n"], patients["n"], found)
 
 
-TOTAL = """
+LABEL_COUNT_SQL = """
     SELECT COUNT(*) AS n FROM adm_group_label WHERE tenant_id = %(tenant_id)s AND label_type = %(label_type)s
 """
-PATIENTS = "SELECT COUNT(*) AS n FROM patients WHERE tenant_id = %(tenant_id)s"
-COUNTED = """
+PATIENT_COUNT_SQL = "SELECT COUNT(*) AS n FROM patients WHERE tenant_id = %(tenant_id)s"
+LABELS_WITH_COUNTS_SQL = """
     SELECT l.label_id, l.name, l.created_at, COALESCE(s.name, '') AS user_name, l.person_number
     FROM adm_group_label l LEFT JOIN staff s ON s.user_id = l.created_by
     WHERE l.tenant_id = %(tenant_id)s AND l.label_type = %(label_type)s
 """
-TAKEN = "LIMIT %(skipped)s, %(taken)s"
+LIMIT_SQL = "LIMIT %(skipped)s, %(taken)s"
 
 
 def insert_label(tx: Tx, tenant_id: int, label_type: int, name: str, created_by: int) -> int:
-    """Raises mysql.Duplicate("name") where the tenant has one of this type and name."""
+    """Raises mysql.DuplicateKeyError("name") where the tenant has one of this type and name."""
     return tx.insert(
         """
         INSERT INTO adm_group_label (tenant_id, label_type, name, created_by, created_at)
@@ -67,9 +73,9 @@ def insert_label(tx: Tx, tenant_id: int, label_type: int, name: str, created_by:
 
 
 def rename_label(tx: Tx, tenant_id: int, label_type: int, label_id: int, name: str) -> bool:
-    """False where there is no such label. Raises mysql.Duplicate("name") where another has the name."""
+    """False where there is no such label. Raises mysql.DuplicateKeyError("name") where another has the name."""
     return bool(
-        tx.run(
+        tx.execute(
             """
             UPDATE adm_group_label SET name = %(name)s
             WHERE label_id = %(label_id)s AND tenant_id = %(tenant_id)s AND label_type = %(label_type)s
@@ -84,7 +90,7 @@ def rename_label(tx: Tx, tenant_id: int, label_type: int, label_id: int, name: s
 
 def delete_label(tx: Tx, tenant_id: int, label_type: int, label_id: int) -> bool:
     """Delete it, then what hangs on it: who puts a patient under it meanwhile waits for its row. False if not there."""
-    deleted = tx.run(
+    deleted = tx.execute(
         """
         DELETE FROM adm_group_label
         WHERE label_id = %(label_id)s AND tenant_id = %(tenant_id)s AND label_type = %(label_type)s
@@ -94,17 +100,17 @@ def delete_label(tx: Tx, tenant_id: int, label_type: int, label_id: int) -> bool
         label_type=label_type,
     )
     if deleted:
-        tx.run("DELETE FROM adm_pati_label_rela WHERE label_id = %(label_id)s", label_id=label_id)
+        tx.execute("DELETE FROM adm_pati_label_rela WHERE label_id = %(label_id)s", label_id=label_id)
     return bool(deleted)
 
 
-def count_more(tx: Tx, tenant_id: int, label_type: int, label_id: int, more: int) -> bool:
+def adjust_person_number(tx: Tx, tenant_id: int, label_type: int, label_id: int, more: int) -> bool:
     """Count patients more, or less, under a label, and keep it from being deleted before the commit.
 
     False where the tenant has no such label.
     """
     return bool(
-        tx.run(
+        tx.execute(
             """
             UPDATE adm_group_label SET person_number = person_number + %(more)s
             WHERE label_id = %(label_id)s AND tenant_id = %(tenant_id)s AND label_type = %(label_type)s
@@ -117,8 +123,8 @@ def count_more(tx: Tx, tenant_id: int, label_type: int, label_id: int, more: int
     )
 
 
-def put_under(tx: Tx, tenant_id: int, pati_id: int, label_id: int, group: bool) -> None:
-    tx.run(
+def insert_patient_label(tx: Tx, tenant_id: int, pati_id: int, label_id: int, group: bool) -> None:
+    tx.execute(
         """
         INSERT INTO adm_pati_label_rela (label_id, pati_id, tenant_id, is_group)
         VALUES (%(label_id)s, %(pati_id)s, %(tenant_id)s, %(is_group)s)
@@ -130,17 +136,17 @@ def put_under(tx: Tx, tenant_id: int, pati_id: int, label_id: int, group: bool) 
     )
 
 
-def take_off(tx: Tx, pati_id: int, label_id: int) -> None:
-    tx.run(
+def delete_patient_label(tx: Tx, pati_id: int, label_id: int) -> None:
+    tx.execute(
         "DELETE FROM adm_pati_label_rela WHERE label_id = %(label_id)s AND pati_id = %(pati_id)s",
         label_id=label_id,
         pati_id=pati_id,
     )
 
 
-def labels_of(tx: Tx, pati_id: int) -> list[Row]:
+def list_patient_labels(tx: Tx, pati_id: int) -> list[Row]:
     """Return label_id, label_type and name of a patient's group and labels, in the order of creation."""
-    return tx.all(
+    return tx.fetch_all(
         """
         SELECT l.label_id, l.label_type, l.name
         FROM adm_pati_label_rela r JOIN adm_group_label l ON l.label_id = r.label_id
@@ -150,9 +156,9 @@ def labels_of(tx: Tx, pati_id: int) -> list[Row]:
     )
 
 
-def patient_of_member(tx: Tx, tenant_id: int, member_id: int, user_id: int | None) -> int | None:
+def find_patient_of_member(tx: Tx, tenant_id: int, member_id: int, user_id: int | None) -> int | None:
     """Return a member's pati_id; None where there is none, or where a user_id is given and the member is another's."""
-    found: int | None = tx.value(
+    found: int | None = tx.fetch_value(
         """
         SELECT pati_id FROM members
         WHERE member_id = %(member_id)s AND tenant_id = %(tenant_id)s
@@ -165,8 +171,8 @@ def patient_of_member(tx: Tx, tenant_id: int, member_id: int, user_id: int | Non
     return found
 
 
-def note_access(tx: Tx, tenant_id: int, user_id: int, pati_id: int, action: str) -> None:
-    tx.run(
+def insert_access(tx: Tx, tenant_id: int, user_id: int, pati_id: int, action: str) -> None:
+    tx.execute(
         """
         INSERT INTO patient_access (tenant_id, user_id, pati_id, action, at)
         VALUES (%(tenant_id)s, %(user_id)s, %(pati_id)s, %(action)s, %(now)s)

@@ -4,88 +4,92 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
-from chalicelib.http.fields import Wire, one_of, whole
+from chalicelib.http.fields import WireModel, build_enum_schema, parse_int
 
-KINDS = "0 取镜通知，1 预约挂号成功，2 预约挂号取消，3 挂号成功，4 复诊提醒，5 医生回复提醒，6 加工订单进度提醒"
-MASK = "****"  # what a shown secret begins with
-LABEL = "[0-9A-Za-z](?:[0-9A-Za-z-]{0,61}[0-9A-Za-z])?"
-SITE = rf"^(?:https://)?{LABEL}(?:\.{LABEL})+(?:/[0-9A-Za-z._~%-]*)*$"
+TEMPLATE_TYPE_DESCRIPTION = (
+    "0 取镜通知，1 预约挂号成功，2 预约挂号取消，3 挂号成功，4 复诊提醒，5 医生回复提醒，6 加工订单进度提醒"
+)
+MASK_PREFIX = "****"  # what a shown secret begins with
+DOMAIN_LABEL_PATTERN = "[0-9A-Za-z](?:[0-9A-Za-z-]{0,61}[0-9A-Za-z])?"
+AUTH_URL_PATTERN = rf"^(?:https://)?{DOMAIN_LABEL_PATTERN}(?:\.{DOMAIN_LABEL_PATTERN})+(?:/[0-9A-Za-z._~%-]*)*$"
 
 AppId = Annotated[str, Field(pattern=r"^wx[0-9A-Za-z]{4,30}$", examples=["wxd930ea5d5a258f4f"])]
-Secret = Annotated[
+AppSecret = Annotated[
     str, Field(max_length=128, pattern=r"^(?:\*{4,}[^*\s]{0,4}|[!-)+-~]+)$", examples=["0123456789abcdef"])
 ]
-Site = Annotated[str, Field(max_length=255, pattern=SITE, examples=["https://h5.example.com"])]
-TemplateType = Annotated[Literal[0, 1, 2, 3, 4, 5, 6], BeforeValidator(whole), one_of(*range(7))]
-Address = Annotated[str, Field(min_length=1, max_length=2048, examples=["https://h5.example.com/book?dept=1"])]
+AuthUrl = Annotated[str, Field(max_length=255, pattern=AUTH_URL_PATTERN, examples=["https://h5.example.com"])]
+TemplateType = Annotated[Literal[0, 1, 2, 3, 4, 5, 6], BeforeValidator(parse_int), build_enum_schema(*range(7))]
+PageUrl = Annotated[str, Field(min_length=1, max_length=2048, examples=["https://h5.example.com/book?dept=1"])]
 TemplateId = Annotated[
     str, Field(pattern=r"^[0-9A-Za-z_-]{0,64}$", examples=["ngqIpbwh8bUfcSsECmogfXcV14J0tQlEpBO27izEYtY"])
 ]
 
 
-class Conf(Wire):
+class Conf(WireModel):
     app_id: str = Field(examples=["wxd930ea5d5a258f4f"])
     app_secret: str = Field(description="只显示末 4 位", examples=["********cdef"])
     auth_url: str = Field(examples=["https://h5.example.com"])
 
 
-class ConfSaved(Wire):
+class ConfSaved(WireModel):
     app_id: AppId
-    app_secret: Secret = Field(description="原样送回所显示的（以 **** 开头）：不变")
-    auth_url: Site = Field(description="网页授权域名，https")
+    app_secret: AppSecret = Field(description="原样送回所显示的（以 **** 开头）：不变")
+    auth_url: AuthUrl = Field(description="网页授权域名，https")
 
 
-class MenuUrls(Wire):
+class MenuUrls(WireModel):
     book_url: str = Field(examples=["https://h5.example.com/book"])
     personal_center_url: str = Field(examples=["https://h5.example.com/personal"])
     chat_url: str = Field(examples=["https://h5.example.com/chat"])
 
 
-class Template(Wire):
-    wech_temp_type: int = Field(description=KINDS, examples=[1])
+class Template(WireModel):
+    wech_temp_type: int = Field(description=TEMPLATE_TYPE_DESCRIPTION, examples=[1])
     wech_temp_id: str = Field(examples=["ngqIpbwh8bUfcSsECmogfXcV14J0tQlEpBO27izEYtY"])
 
 
-class TemplateSaved(Wire):
-    wech_temp_type: TemplateType = Field(description=KINDS, examples=[1])
+class TemplateSaved(WireModel):
+    wech_temp_type: TemplateType = Field(description=TEMPLATE_TYPE_DESCRIPTION, examples=[1])
     wech_temp_id: TemplateId = Field(description="空：不再发送这一类消息")
 
 
-def _line(text: str) -> str:
+def _reject_nul(text: str) -> str:
     if "\x00" in text:
         raise ValueError("含有不允许的字符")
     return text
 
 
-Notice = Annotated[
+BookingInstructions = Annotated[
     str,
     Field(max_length=2000),
-    AfterValidator(_line),
+    AfterValidator(_reject_nul),
     WithJsonSchema({"type": "string", "maxLength": 2000, "pattern": r"^[^\x00]*$"}),
 ]
 Hotline = Annotated[str, Field(pattern=r"^[0-9+() -]{0,32}$", examples=["010-12345678"])]
 
 
-class ServiceInfo(Wire):
+class ServiceInfo(WireModel):
     appo_notice: str = Field(examples=["请于就诊前 15 分钟到分诊台报到。"])
     phone: str = Field(examples=["010-12345678"])
 
 
-class ServiceInfoSaved(Wire):
+class ServiceInfoSaved(WireModel):
     """What is left out stays as it is."""
 
-    appo_notice: Notice | None = Field(None, description="预约须知", examples=["请于就诊前 15 分钟到分诊台报到。"])
+    appo_notice: BookingInstructions | None = Field(
+        None, description="预约须知", examples=["请于就诊前 15 分钟到分诊台报到。"]
+    )
     phone: Hotline | None = Field(None, description="客服热线")
 
 
 FileName = Annotated[str, Field(examples=["MP_verify_0a1B2c3D4e5F6g7H.txt"])]
 
 
-class FileNamed(Wire):
+class FileNameQuery(WireModel):
     file_name: str = Field("", description="请求体就是文件时：文件名", examples=["MP_verify_0a1B2c3D4e5F6g7H.txt"])
 
 
-class TemplateShown(Wire):
+class TemplateShown(WireModel):
     templateId: str = Field(examples=["ngqIpbwh8bUfcSsECmogfXcV14J0tQlEpBO27izEYtY"])
     title: str = Field(examples=["预约挂号成功通知"])
     primaryIndustry: str = Field(examples=["医疗护理"])
@@ -94,15 +98,15 @@ class TemplateShown(Wire):
     example: str = Field(examples=["就诊人：张三\n就诊时间：2026-01-05 09:30"])
 
 
-class Templates(Wire):
+class Templates(WireModel):
     templateList: list[TemplateShown]
 
 
-class SignatureAsked(Wire):
-    url: Address = Field(description="当前页面的地址；# 及其后的部分不参与签名")
+class SignatureAsked(WireModel):
+    url: PageUrl = Field(description="当前页面的地址；# 及其后的部分不参与签名")
 
 
-class Signature(Wire):
+class Signature(WireModel):
     appId: str = Field(examples=["wxd930ea5d5a258f4f"])
     nonceStr: str = Field(examples=["5e2f9c0b7a1d4836"])
     timestamp: str = Field(description="秒", examples=["1767576600"])
@@ -110,20 +114,20 @@ class Signature(Wire):
     signature: str = Field(examples=["0f9de62fce790f9a083d5c99e95740ceb90c27ed"])
 
 
-class OAuthAsked(Wire):
-    redirect_uri: Address | None = Field(None, description="授权后回到的页面，本院域名下；空：auth_url")
+class OAuthUrlQuery(WireModel):
+    redirect_uri: PageUrl | None = Field(None, description="授权后回到的页面，本院域名下；空：auth_url")
 
 
-class OAuthUrl(Wire):
+class OAuthUrl(WireModel):
     url: str = Field(description="让微信打开它；10 分钟内有效，只能用一次", examples=[""])
 
 
-class OAuthReturned(Wire):
+class OAuthCallbackQuery(WireModel):
     """As WeChat puts them into the query string of the page."""
 
     code: str = Field(pattern=r"^[0-9A-Za-z_-]{1,512}$", examples=["041aBcDe2fGhIj3kLmNo4pQrSt0aBcDf"])
     state: str = Field(pattern=r"^[0-9A-Za-z]{1,128}$", examples=["5e2f9c0b7a1d48365e2f9c0b7a1d4836"])
 
 
-class Known(Wire):
+class Known(WireModel):
     open_id: str = Field(examples=["oUpF8uMuAJO_M2pxb1Q9zNjWeS6o"])

@@ -9,50 +9,52 @@ import secrets
 
 from chalicelib import errors
 from chalicelib.adapters import mysql, wechat_api
-from chalicelib.adapters.wechat_api import Refusal
-from chalicelib.errors import Refused
+from chalicelib.adapters.wechat_api import WechatApiError
+from chalicelib.errors import ApiError
 from chalicelib.identity.callers import Caller
 from chalicelib.wechat import page_signatures
-from chalicelib.wechat.models import Known, OAuthAsked, OAuthReturned, OAuthUrl
+from chalicelib.wechat.models import Known, OAuthCallbackQuery, OAuthUrl, OAuthUrlQuery
 from chalicelib.wechat_account import account, credentials, openids
-from chalicelib.wechat_account.account import Account
+from chalicelib.wechat_account.account import OfficialAccount
 
-SPENT = frozenset({40029, 40163, 42003})  # a code that is none, was used, or is too old
+INVALID_CODE_ERRCODES = frozenset({40029, 40163, 42003})  # a code that is none, was used, or is too old
 
 
-def url(caller: Caller, asked: OAuthAsked) -> OAuthUrl:
-    """Return where to send a visitor. Refused 400 for a page of others', 404 without an account."""
-    ours = account.required(caller.tenant_id)
-    page = page_signatures.own_page(ours, asked.redirect_uri or ours.pages, "redirect_uri")
+def create_authorize_url(caller: Caller, asked: OAuthUrlQuery) -> OAuthUrl:
+    """Return where to send a visitor. ApiError 400 for a page of others', 404 without an account."""
+    ours = account.require(caller.tenant_id)
+    page = page_signatures.require_own_page(ours, asked.redirect_uri or ours.base_url, "redirect_uri")
     state = secrets.token_hex(16)
-    mysql.autocommit(lambda tx: openids.expect(tx, caller.tenant_id, _session(caller), ours.app_id, state))
-    return OAuthUrl(url=wechat_api.authorize_url(ours.app_id, page, state))
+    mysql.run_autocommit(
+        lambda tx: openids.insert_state(tx, caller.tenant_id, _get_token_hash(caller), ours.app_id, state)
+    )
+    return OAuthUrl(url=wechat_api.build_authorize_url(ours.app_id, page, state))
 
 
-def callback(caller: Caller, returned: OAuthReturned) -> Known:
-    """Bind who the code stands for to the caller's session. Refused 400 for a state or code that is not good."""
-    ours = account.required(caller.tenant_id)
-    expected = (caller.tenant_id, _session(caller), ours.app_id, returned.state)
-    if not mysql.autocommit(lambda tx: openids.use(tx, *expected)):
-        raise Refused(errors.BAD_PARAMETER, "state：无效、已过期或已使用，请重新授权")
-    openid = _openid(ours, returned.code)
+def handle_callback(caller: Caller, returned: OAuthCallbackQuery) -> Known:
+    """Bind who the code stands for to the caller's session. ApiError 400 for a state or code that is not good."""
+    ours = account.require(caller.tenant_id)
+    expected = (caller.tenant_id, _get_token_hash(caller), ours.app_id, returned.state)
+    if not mysql.run_autocommit(lambda tx: openids.consume_state(tx, *expected)):
+        raise ApiError(errors.BAD_PARAMETER, "state：无效、已过期或已使用，请重新授权")
+    openid = _fetch_openid(ours, returned.code)
     if not openid:
-        raise Refused(errors.BAD_PARAMETER, "code：当前为网页快照，请点击右下角“使用完整服务”后重新授权")
-    bound = (caller.tenant_id, caller.user_id, _session(caller), ours.app_id, openid)
-    mysql.transact(lambda tx: openids.bind(tx, *bound))
+        raise ApiError(errors.BAD_PARAMETER, "code：当前为网页快照，请点击右下角“使用完整服务”后重新授权")
+    bound = (caller.tenant_id, caller.user_id, _get_token_hash(caller), ours.app_id, openid)
+    mysql.run_transaction(lambda tx: openids.bind(tx, *bound))
     return Known(open_id=openid)
 
 
-def _openid(ours: Account, code: str) -> str:
-    with credentials.asking():
+def _fetch_openid(ours: OfficialAccount, code: str) -> str:
+    with credentials.translate_errors():
         try:
-            return wechat_api.openid_of(ours.app_id, ours.secret, code)
-        except Refusal as refusal:
-            if refusal.number not in SPENT:
+            return wechat_api.fetch_openid(ours.app_id, ours.secret, code)
+        except WechatApiError as refusal:
+            if refusal.errcode not in INVALID_CODE_ERRCODES:
                 raise
-            raise Refused(errors.BAD_PARAMETER, "code：无效或已使用，请重新授权") from refusal
+            raise ApiError(errors.BAD_PARAMETER, "code：无效或已使用，请重新授权") from refusal
 
 
-def _session(caller: Caller) -> bytes:
+def _get_token_hash(caller: Caller) -> bytes:
     """What the caller's token is known by."""
-    return bytes.fromhex(caller.token)
+    return bytes.fromhex(caller.token_hash_hex)

@@ -1,19 +1,19 @@
 """A hospital's WeChat official account: its configuration, and what its pages ask (document 003)."""
 
 from chalicelib.errors import CONFLICT, NOT_FOUND
-from chalicelib.http.routing import Raw, Routes, Upload, Visitor
+from chalicelib.http.routing import OptionalTenantCaller, RawContent, RequestFile, Routes
 from chalicelib.identity.callers import ADMIN, PATIENT, PUBLIC, Caller
 from chalicelib.wechat import account_settings, auth_files, oauth, page_signatures, service_info, template_settings
 from chalicelib.wechat.models import (
     Conf,
     ConfSaved,
     FileName,
-    FileNamed,
+    FileNameQuery,
     Known,
     MenuUrls,
-    OAuthAsked,
-    OAuthReturned,
+    OAuthCallbackQuery,
     OAuthUrl,
+    OAuthUrlQuery,
     ServiceInfo,
     ServiceInfoSaved,
     Signature,
@@ -32,7 +32,7 @@ def get_conf(caller: Caller) -> Conf:
 
     Of the secret only the last four characters are shown. Everything is "" where nothing was saved.
     """
-    return account_settings.shown(caller)
+    return account_settings.get(caller)
 
 
 @routes.post("/pati_service/wechat/conf", callers=[ADMIN], refusals=[CONFLICT])
@@ -47,7 +47,7 @@ def save_conf(caller: Caller, body: ConfSaved) -> None:
 @routes.get("/pati_service/wechat/menu_url", callers=[ADMIN])
 def menu_url(caller: Caller) -> MenuUrls:
     """微信配置菜单对应url获取"""
-    return account_settings.menu_urls(caller)
+    return account_settings.get_menu_urls(caller)
 
 
 @routes.get("/pati_service/wechat/template_id", callers=[ADMIN])
@@ -56,7 +56,7 @@ def list_template_ids(caller: Caller) -> list[Template]:
 
     The kinds of message that are sent.
     """
-    return template_settings.listed(caller)
+    return template_settings.list_all(caller)
 
 
 @routes.post("/pati_service/wechat/template_id", callers=[ADMIN])
@@ -74,11 +74,13 @@ def list_templates(caller: Caller) -> Templates:
 
     As WeChat has them at this moment.
     """
-    return template_settings.of_account(caller)
+    return template_settings.list_at_wechat(caller)
 
 
-@routes.get("/pati_service/wechat/auth_file/download", callers=[ADMIN], refusals=[NOT_FOUND], raw=auth_files.TEXT)
-def download_auth_file(caller: Caller) -> Raw:
+@routes.get(
+    "/pati_service/wechat/auth_file/download", callers=[ADMIN], refusals=[NOT_FOUND], raw=auth_files.CONTENT_TYPE
+)
+def download_auth_file(caller: Caller) -> RawContent:
     """微信配置网页授权文件下载
 
     The one that was uploaded last.
@@ -87,7 +89,7 @@ def download_auth_file(caller: Caller) -> Raw:
 
 
 @routes.post("/pati_service/wechat/auth_file/upload", callers=[ADMIN])
-def upload_auth_file(caller: Caller, upload: Upload, query: FileNamed) -> None:
+def upload_auth_file(caller: Caller, upload: RequestFile, query: FileNameQuery) -> None:
     """微信配置网页授权文件上传
 
     As the one file of a multipart form, or the file itself with `file_name` in the query string. Named
@@ -96,19 +98,19 @@ def upload_auth_file(caller: Caller, upload: Upload, query: FileNamed) -> None:
     auth_files.upload(caller, upload, query)
 
 
-@routes.get("/{file_name}", callers=[PUBLIC], refusals=[NOT_FOUND], raw=auth_files.TEXT)
-def root_file(caller: Visitor, file_name: FileName) -> Raw:
+@routes.get("/{file_name}", callers=[PUBLIC], refusals=[NOT_FOUND], raw=auth_files.CONTENT_TYPE)
+def root_file(caller: OptionalTenantCaller, file_name: FileName) -> RawContent:
     """微信域名校验文件
 
     MP_verify_….txt at the root of a domain, as WeChat asks for it. Anything else there is 404.
     """
-    return auth_files.at_the_root(caller, file_name)
+    return auth_files.get_root_file(caller, file_name)
 
 
 @routes.get("/pati_service/wechat/service_info", callers=[PUBLIC])
 def get_service_info(caller: Caller) -> ServiceInfo:
     """预约须知和客服热线"""
-    return service_info.shown(caller)
+    return service_info.get(caller)
 
 
 @routes.post("/pati_service/wechat/service_info", callers=[ADMIN])
@@ -126,23 +128,23 @@ def sign_page(caller: Caller, body: SignatureAsked) -> Signature:
 
     For an https page of the hospital's own domains: that of auth_url, and its registered hosts.
     """
-    return page_signatures.page(caller, body)
+    return page_signatures.sign_page(caller, body)
 
 
 @routes.get("/pati_service/wechat/oauth/url", callers=[PATIENT], refusals=[NOT_FOUND])
-def oauth_url(caller: Caller, query: OAuthAsked) -> OAuthUrl:
+def oauth_url(caller: Caller, query: OAuthUrlQuery) -> OAuthUrl:
     """微信网页授权地址
 
     Send the visitor there: WeChat sends them back to redirect_uri with `code` and `state`, and asks them nothing.
     """
-    return oauth.url(caller, query)
+    return oauth.create_authorize_url(caller, query)
 
 
 @routes.get("/pati_service/wechat/oauth/callback", callers=[PATIENT], refusals=[NOT_FOUND])
-def oauth_callback(caller: Caller, query: OAuthReturned) -> Known:
+def oauth_callback(caller: Caller, query: OAuthCallbackQuery) -> Known:
     """微信网页授权回调
 
     The page hands over `code` and `state` as WeChat gave them to it, with the token that fetched the address. From then
     on this session, and messages to its account, know the visitor's openid.
     """
-    return oauth.callback(caller, query)
+    return oauth.handle_callback(caller, query)

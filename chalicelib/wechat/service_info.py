@@ -7,21 +7,21 @@ from chalicelib.identity.callers import Caller
 from chalicelib.wechat import store
 from chalicelib.wechat.models import ServiceInfo, ServiceInfoSaved
 
-NOTHING = {"appo_notice": "", "phone": ""}
+DEFAULTS = {"appo_notice": "", "phone": ""}
 
 
-def shown(caller: Caller) -> ServiceInfo:
-    return ServiceInfo(**mysql.autocommit(lambda tx: store.service_info(tx, caller.tenant_id)) or NOTHING)
+def get(caller: Caller) -> ServiceInfo:
+    return ServiceInfo(**mysql.run_autocommit(lambda tx: store.find_service_info(tx, caller.tenant_id)) or DEFAULTS)
 
 
 def save(caller: Caller, saved: ServiceInfoSaved) -> None:
     """Change what is given; what is left out stays as it is."""
-    mysql.transact(lambda tx: _save(tx, caller, saved))
+    mysql.run_transaction(lambda tx: _save(tx, caller, saved))
 
 
 def _save(tx: Tx, caller: Caller, saved: ServiceInfoSaved) -> None:
     # The tenant's row, which is always there: two who save different fields for the first time keep both.
-    tx.value("SELECT 1 FROM tenants WHERE tenant_id = %(tenant_id)s FOR UPDATE", tenant_id=caller.tenant_id)
-    before = store.service_info(tx, caller.tenant_id) or NOTHING
+    tx.fetch_value("SELECT 1 FROM tenants WHERE tenant_id = %(tenant_id)s FOR UPDATE", tenant_id=caller.tenant_id)
+    before = store.find_service_info(tx, caller.tenant_id) or DEFAULTS
     changed = {**before, **saved.model_dump(exclude_none=True)}
     store.save_service_info(tx, caller.tenant_id, **changed, by=caller.user_id, now=clock.now())

@@ -3,16 +3,16 @@
 from chalicelib.adapters.mysql import Row, Tx
 
 
-def service_info(tx: Tx, tenant_id: int) -> Row | None:
+def find_service_info(tx: Tx, tenant_id: int) -> Row | None:
     """Return appo_notice and phone."""
-    return tx.one(
+    return tx.fetch_one(
         "SELECT appo_notice, phone FROM service_info WHERE tenant_id = %(tenant_id)s",
         tenant_id=tenant_id,
     )
 
 
 def save_service_info(tx: Tx, tenant_id: int, appo_notice: str, phone: str, by: int, now: int) -> None:
-    tx.run(
+    tx.execute(
         """
         INSERT INTO service_info (tenant_id, appo_notice, phone, changed_by, changed_at)
         VALUES (%(tenant_id)s, %(appo_notice)s, %(phone)s, %(by)s, %(now)s)
@@ -28,7 +28,7 @@ def save_service_info(tx: Tx, tenant_id: int, appo_notice: str, phone: str, by: 
 
 
 def save_file(tx: Tx, tenant_id: int, file_name: str, content: bytes, by: int, now: int) -> None:
-    tx.run(
+    tx.execute(
         """
         INSERT INTO bas_tenant_wechat_webauth (tenant_id, file_name, content, uploaded_by, uploaded_at)
         VALUES (%(tenant_id)s, %(file_name)s, %(content)s, %(by)s, %(now)s)
@@ -42,9 +42,9 @@ def save_file(tx: Tx, tenant_id: int, file_name: str, content: bytes, by: int, n
     )
 
 
-def newest_file(tx: Tx, tenant_id: int) -> Row | None:
+def find_newest_file(tx: Tx, tenant_id: int) -> Row | None:
     """Return file_name and content of what was uploaded last."""
-    return tx.one(
+    return tx.fetch_one(
         """
         SELECT file_name, content FROM bas_tenant_wechat_webauth
         WHERE tenant_id = %(tenant_id)s ORDER BY uploaded_at DESC, file_name LIMIT 1
@@ -53,8 +53,8 @@ def newest_file(tx: Tx, tenant_id: int) -> Row | None:
     )
 
 
-def file(tx: Tx, tenant_id: int, file_name: str) -> bytes | None:
-    found: bytes | None = tx.value(
+def find_file(tx: Tx, tenant_id: int, file_name: str) -> bytes | None:
+    found: bytes | None = tx.fetch_value(
         """
         SELECT content FROM bas_tenant_wechat_webauth
         WHERE tenant_id = %(tenant_id)s AND file_name = %(file_name)s

@@ -7,15 +7,15 @@ from chalicelib.wechat.models import Template, Templates, TemplateSaved, Templat
 from chalicelib.wechat_account import account, credentials, templates
 
 
-def listed(caller: Caller) -> list[Template]:
-    return [Template(**row) for row in mysql.autocommit(lambda tx: templates.listed(tx, caller.tenant_id))]
+def list_all(caller: Caller) -> list[Template]:
+    return [Template(**row) for row in mysql.run_autocommit(lambda tx: templates.list_all(tx, caller.tenant_id))]
 
 
-def of_account(caller: Caller) -> Templates:
-    """Return the templates that the account has at WeChat. Refused 404 without an account."""
-    ours = account.required(caller.tenant_id)
-    with credentials.asking():
-        found = credentials.with_token(ours, wechat_api.private_templates)
+def list_at_wechat(caller: Caller) -> Templates:
+    """Return the templates that the account has at WeChat. ApiError 404 without an account."""
+    ours = account.require(caller.tenant_id)
+    with credentials.translate_errors():
+        found = credentials.call_with_token(ours, wechat_api.fetch_private_templates)
     shown = [
         TemplateShown(
             templateId=one["template_id"],
@@ -32,4 +32,4 @@ def of_account(caller: Caller) -> Templates:
 
 def save(caller: Caller, saved: TemplateSaved) -> None:
     chosen = (caller.tenant_id, saved.wech_temp_type, saved.wech_temp_id)
-    mysql.autocommit(lambda tx: templates.save(tx, *chosen, caller.user_id, clock.now()))
+    mysql.run_autocommit(lambda tx: templates.save(tx, *chosen, caller.user_id, clock.now()))

@@ -8,9 +8,9 @@ https://developers.weixin.qq.com/doc/service/guide/product/template_message/Temp
 import re
 from collections.abc import Mapping
 
-FIELD = re.compile(r"([^\n{}：:]*)[：:]?[ \t]*\{\{(\w+)\.DATA\}\}")
+FIELD_PATTERN = re.compile(r"([^\n{}：:]*)[：:]?[ \t]*\{\{(\w+)\.DATA\}\}")
 # What a label asks for; the first that fits. "what" where none does.
-MEANINGS = [
+LABEL_MEANINGS = [
     (re.compile(pattern), meaning)
     for pattern, meaning in (
         ("医院|机构|院区", "hospital"),
@@ -25,38 +25,38 @@ MEANINGS = [
         ("费|金额", "fee"),
     )
 ]
-NOTHING = "无"
-LIMITS = {"thing": 20, "name": 10}  # characters
-MOST = 200  # of any other
+EMPTY_VALUE = "无"
+MAX_CHARS_BY_KIND = {"thing": 20, "name": 10}  # characters
+DEFAULT_MAX_CHARS = 200  # of any other
 
 
-def filled(content: str, values: Mapping[str, str]) -> dict[str, dict[str, str]]:
+def build_data(content: str, values: Mapping[str, str]) -> dict[str, dict[str, str]]:
     """Return the data of a message by a template of this content. values: what is known, by MEANINGS, and "what"."""
-    return {name: {"value": _written(name, label, values)} for label, name in FIELD.findall(content)}
+    return {name: {"value": _format_value(name, label, values)} for label, name in FIELD_PATTERN.findall(content)}
 
 
-def without_constants(data: Mapping[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+def clear_constants(data: Mapping[str, dict[str, str]]) -> dict[str, dict[str, str]]:
     """Return the same without a value where WeChat takes only what it has approved for this template, or nothing."""
-    return {name: {"value": ""} if _kind(name) == "const" else one for name, one in data.items()}
+    return {name: {"value": ""} if _parse_kind(name) == "const" else one for name, one in data.items()}
 
 
-def _written(name: str, label: str, values: Mapping[str, str]) -> str:
-    kind = _kind(name)
+def _format_value(name: str, label: str, values: Mapping[str, str]) -> str:
+    kind = _parse_kind(name)
     if kind in ("time", "date"):
         return values["time"]
-    text = values.get(_meaning(label)) or NOTHING
+    text = values.get(_get_meaning(label)) or EMPTY_VALUE
     if kind in ("character_string", "letter"):
         return re.sub(r"[^\x21-\x7e]", "", text)[:32] or values.get("code") or "-"
     if kind in ("number", "amount", "phone_number"):
         return re.sub(r"[^0-9.]", "", text)[:16] or "0"
     if kind == "phrase":
-        return re.sub("[^\u4e00-\u9fff]", "", text)[:5] or NOTHING
-    return text[: LIMITS.get(kind, MOST)]
+        return re.sub("[^\u4e00-\u9fff]", "", text)[:5] or EMPTY_VALUE
+    return text[: MAX_CHARS_BY_KIND.get(kind, DEFAULT_MAX_CHARS)]
 
 
-def _kind(name: str) -> str:
+def _parse_kind(name: str) -> str:
     return name.rstrip("0123456789")
 
 
-def _meaning(label: str) -> str:
-    return next((meaning for pattern, meaning in MEANINGS if pattern.search(label)), "what")
+def _get_meaning(label: str) -> str:
+    return next((meaning for pattern, meaning in LABEL_MEANINGS if pattern.search(label)), "what")

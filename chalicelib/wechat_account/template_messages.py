@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from chalicelib.adapters import cache, mysql, wechat_api
-from chalicelib.adapters.wechat_api import Refusal
+from chalicelib.adapters.wechat_api import WechatApiError
 from chalicelib.people import tenants
 from chalicelib.wechat_account import account, credentials, openids, template_fields, templates
-from chalicelib.wechat_account.account import Account
+from chalicelib.wechat_account.account import OfficialAccount
 
 logger = logging.getLogger(__name__)
 
 # Trying again would not help: no such openid or template, who does not follow the account or wants none, bad fields.
-BAD_FIELD = 47003
-FINAL = frozenset({40003, 40037, 43004, 43101, BAD_FIELD})
-CONTENT_LIFE = 600  # seconds that what a template says is kept
+INVALID_FIELD_ERRCODE = 47003
+PERMANENT_ERRCODES = frozenset({40003, 40037, 43004, 43101, INVALID_FIELD_ERRCODE})
+CONTENT_TTL_SECONDS = 600  # seconds that what a template says is kept
 
 
 def send(tenant_id: int, user_id: int, kind: int, values: Mapping[str, str], page: str, once: str) -> None:
@@ -24,51 +24,51 @@ def send(tenant_id: int, user_id: int, kind: int, values: Mapping[str, str], pag
 
     Nothing is sent where the hospital has no account or no template for this kind, or does not know the holder's
     openid; nor, within ten minutes, a second time under the same `once`. What trying again would not mend is logged.
-    Raises Refusal and Refused: then again.
+    Raises Refusal and ApiError: then again.
     """
     ours = account.find(tenant_id)
     if ours is None:
         return
-    template_id = mysql.autocommit(lambda tx: templates.of_kind(tx, tenant_id, kind))
-    openid = mysql.autocommit(lambda tx: openids.of_account(tx, tenant_id, user_id, ours.app_id))
+    template_id = mysql.run_autocommit(lambda tx: templates.find_id(tx, tenant_id, kind))
+    openid = mysql.run_autocommit(lambda tx: openids.find_for_account(tx, tenant_id, user_id, ours.app_id))
     if not (template_id and openid):
         return
     try:
-        content = _content(ours, template_id)
-        named = {"hospital": mysql.autocommit(lambda tx: tenants.name(tx, tenant_id)), **values}
+        content = _get_content(ours, template_id)
+        named = {"hospital": mysql.run_autocommit(lambda tx: tenants.get_name(tx, tenant_id)), **values}
         message = {
             "touser": openid,
             "template_id": template_id,
-            "url": ours.pages + page,
+            "url": ours.base_url + page,
             "client_msg_id": hashlib.sha256(f"{tenant_id}:{once}".encode()).hexdigest()[:32],
-            "data": template_fields.filled(content, named),
+            "data": template_fields.build_data(content, named),
         }
-        _send(ours, message)
-    except Refusal as refusal:
-        if refusal.number not in FINAL:
+        _send_with_fallback(ours, message)
+    except WechatApiError as refusal:
+        if refusal.errcode not in PERMANENT_ERRCODES:
             raise
-        logger.warning("wechat message refused", extra={"ids": {"kind": kind, "number": refusal.number}})
+        logger.warning("wechat message refused", extra={"ids": {"kind": kind, "number": refusal.errcode}})
 
 
-def _send(ours: Account, message: Mapping[str, Any]) -> None:
+def _send_with_fallback(ours: OfficialAccount, message: Mapping[str, Any]) -> None:
     """Once more without what WeChat may not have approved: what a hospital's template takes there, nobody can ask."""
-    plain = template_fields.without_constants(message["data"])
+    plain = template_fields.clear_constants(message["data"])
     try:
-        credentials.with_token(ours, lambda token: wechat_api.send_template(token, dict(message)))
-    except Refusal as refusal:
-        if refusal.number != BAD_FIELD or plain == message["data"]:
+        credentials.call_with_token(ours, lambda token: wechat_api.send_template(token, dict(message)))
+    except WechatApiError as refusal:
+        if refusal.errcode != INVALID_FIELD_ERRCODE or plain == message["data"]:
             raise
-        credentials.with_token(ours, lambda token: wechat_api.send_template(token, {**message, "data": plain}))
+        credentials.call_with_token(ours, lambda token: wechat_api.send_template(token, {**message, "data": plain}))
 
 
-def _content(ours: Account, template_id: str) -> str:
+def _get_content(ours: OfficialAccount, template_id: str) -> str:
     """Return what a template says. Raises Refusal(40037) where the account does not have it."""
     key = f"wechat:2:{{{ours.tenant_id}:{ours.app_id}}}:content:{template_id}"
     content = cache.read(key)
     if content is None:
-        found = credentials.with_token(ours, wechat_api.private_templates)
+        found = credentials.call_with_token(ours, wechat_api.fetch_private_templates)
         content = next((one["content"] for one in found if one["template_id"] == template_id), None)
         if content is None:
-            raise Refusal(40037)
-        cache.write(key, content, CONTENT_LIFE)
+            raise WechatApiError(40037)
+        cache.write(key, content, CONTENT_TTL_SECONDS)
     return content

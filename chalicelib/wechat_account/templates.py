@@ -2,12 +2,12 @@
 
 from chalicelib.adapters.mysql import Row, Tx
 
-PICK_UP, BOOKED, CANCELLED, REGISTERED, REVISIT, ANSWERED, WORK = range(7)  # wech_temp_type of document 003
+PICK_UP, BOOKED, CANCELLED, REGISTERED, REVISIT, DOCTOR_REPLY, WORK_ORDER = range(7)  # wech_temp_type of document 003
 
 
-def listed(tx: Tx, tenant_id: int) -> list[Row]:
+def list_all(tx: Tx, tenant_id: int) -> list[Row]:
     """Return wech_temp_type and wech_temp_id of each kind that is sent."""
-    return tx.all(
+    return tx.fetch_all(
         """
         SELECT wech_temp_type, wech_temp_id FROM bas_tenant_wechat_template
         WHERE tenant_id = %(tenant_id)s ORDER BY wech_temp_type
@@ -16,9 +16,9 @@ def listed(tx: Tx, tenant_id: int) -> list[Row]:
     )
 
 
-def of_kind(tx: Tx, tenant_id: int, kind: int) -> str:
+def find_id(tx: Tx, tenant_id: int, kind: int) -> str:
     """Return a template's id, "" where the hospital does not send this kind."""
-    found: str | None = tx.value(
+    found: str | None = tx.fetch_value(
         """
         SELECT wech_temp_id FROM bas_tenant_wechat_template
         WHERE tenant_id = %(tenant_id)s AND wech_temp_type = %(kind)s
@@ -32,7 +32,7 @@ def of_kind(tx: Tx, tenant_id: int, kind: int) -> str:
 def save(tx: Tx, tenant_id: int, kind: int, template_id: str, by: int, now: int) -> None:
     """Have a kind sent by another template; without one it is sent no more."""
     if not template_id:
-        tx.run(
+        tx.execute(
             """
             DELETE FROM bas_tenant_wechat_template
             WHERE tenant_id = %(tenant_id)s AND wech_temp_type = %(kind)s
@@ -41,7 +41,7 @@ def save(tx: Tx, tenant_id: int, kind: int, template_id: str, by: int, now: int)
             kind=kind,
         )
         return
-    tx.run(
+    tx.execute(
         """
         INSERT INTO bas_tenant_wechat_template (tenant_id, wech_temp_type, wech_temp_id, changed_by, changed_at)
         VALUES (%(tenant_id)s, %(kind)s, %(template_id)s, %(by)s, %(now)s)

@@ -21,7 +21,7 @@ def inbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inbox:
     """inbox(phone, number): wait until so many codes have come, and return all of that phone."""
     file = tmp_path / "sms"
     file.touch()
-    monkeypatch.setattr(sms, "settings", replace(settings, sms=replace(settings.sms, file=str(file))))
+    monkeypatch.setattr(sms, "settings", replace(settings, sms=replace(settings.sms, file_path=str(file))))
 
     def read(phone: str) -> list[str]:
         lines = [line.split() for line in file.read_text("utf-8").splitlines()]

@@ -32,7 +32,7 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
 @pytest.fixture
 def many_connections(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mysql, "settings", replace(settings, database_wait=60))  # they queue for 16
+    monkeypatch.setattr(mysql, "settings", replace(settings, database_wait_seconds=60))  # they queue for 16
 
 
 @pytest.mark.store
@@ -42,7 +42,7 @@ def test_a_hundred_requests_at_once_send_one_sms(hospital: Hospital, inbox: Inbo
         answers = list(pool.map(lambda _: ask_code(hospital), range(100)))
     assert sorted(answer.status for answer in answers) == [200] + [429] * 99
     inbox(PHONE)
-    outbox.run(outside=True)
+    outbox.run_due_jobs(outside=True)
     assert len(inbox(PHONE)) == 1
 
 
@@ -51,7 +51,7 @@ def test_of_two_requests_the_second_waits_to_be_counted(
     hospital: Hospital, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first has been counted and not committed, when the second comes."""
-    real, second = outbox.put, list[Any]()
+    real, second = outbox.enqueue, list[Any]()
     with ThreadPoolExecutor(1) as pool:
 
         def slowly(*arguments: Any) -> None:
@@ -60,7 +60,7 @@ def test_of_two_requests_the_second_waits_to_be_counted(
                 wait_until(lambda: second[0].done() or somebody_waits())
             real(*arguments)
 
-        monkeypatch.setattr(outbox, "put", slowly)
+        monkeypatch.setattr(outbox, "enqueue", slowly)
         assert ask_code(hospital).status == 200
         assert second[0].result().status == 429
     assert inbox(PHONE)
@@ -94,7 +94,7 @@ def test_both_purposes_count_for_one_phone(hospital: Hospital, inbox: Inbox) -> 
 
 @pytest.mark.usefixtures("inbox")
 def test_an_address_may_ask_for_so_many_an_hour(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sms_codes, "settings", replace(settings, codes_of_address=3))
+    monkeypatch.setattr(sms_codes, "settings", replace(settings, hourly_codes_per_address=3))
     phones = [f"1380000010{n}" for n in range(5)]
     assert [ask_code(hospital, phone).status for phone in phones] == [200] * 3 + [429] * 2
     assert ask_code(hospital, phones[4], address="203.0.113.8").status == 200
@@ -110,7 +110,7 @@ def test_a_flushed_redis_gives_no_more_of_them(hospital: Hospital, inbox: Inbox)
     [code] = inbox(PHONE)
     for _ in range(5):
         assert register(hospital, other_than(code)).status == 400
-    redis.client().flushall()
+    redis.get_client().flushall()
     assert ask_code(hospital).status == 429
     assert register(hospital, code).status == 400
 
@@ -171,7 +171,9 @@ def test_a_code_for_one_thing_is_none_for_another(hospital: Hospital, inbox: Inb
 def test_no_code_and_no_hash_of_a_known_key_is_kept(hospital: Hospital, inbox: Inbox) -> None:
     ask_code(hospital)
     [code] = inbox(PHONE)
-    rows = mysql.autocommit(lambda tx: tx.all("SELECT * FROM codes WHERE tenant_id = %(id)s", id=hospital.tenant_id))
+    rows = mysql.run_autocommit(
+        lambda tx: tx.fetch_all("SELECT * FROM codes WHERE tenant_id = %(id)s", id=hospital.tenant_id)
+    )
     assert rows
     assert code not in str([{**row, "expires_at": 0} for row in rows])
 
@@ -180,16 +182,16 @@ def test_a_code_that_was_sent_leaves_nothing_in_the_outbox(hospital: Hospital, i
     ask_code(hospital)
     assert inbox(PHONE)
     promised = "SELECT COUNT(*) FROM outbox WHERE tenant_id = %(id)s"
-    wait_until(lambda: mysql.autocommit(lambda tx: tx.value(promised, id=hospital.tenant_id)) == 0)
+    wait_until(lambda: mysql.run_autocommit(lambda tx: tx.fetch_value(promised, id=hospital.tenant_id)) == 0)
 
 
 def test_a_provider_that_fails_is_asked_again_with_another_code(
     hospital: Hospital, inbox: Inbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.handler.setFormatter(logs.JsonLines())
+    caplog.handler.setFormatter(logs.JsonFormatter())
 
     def fail(*_: str) -> None:
-        raise sms.Failed("isv.BUSINESS_LIMIT_CONTROL")
+        raise sms.SmsError("isv.BUSINESS_LIMIT_CONTROL")
 
     with monkeypatch.context() as broken:
         broken.setitem(sms.PROVIDERS, "file", fail)
@@ -197,14 +199,16 @@ def test_a_provider_that_fails_is_asked_again_with_another_code(
         wait_until(lambda: '"provider_code": "isv.BUSINESS_LIMIT_CONTROL"' in caplog.text)
     in_10_s = clock.now() + 10 * clock.SECOND
     monkeypatch.setattr(clock, "now", lambda: in_10_s)
-    outbox.run(outside=True)
+    outbox.run_due_jobs(outside=True)
     [code] = inbox(PHONE)
     assert register(hospital, code).status == 200
 
 
 def test_a_code_that_is_late_is_not_sent(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sms, "send", lambda *_: pytest.fail("nobody waits for it any more"))
-    sms_codes.deliver(hospital.tenant_id, {"phone": PHONE, "purpose": sms_codes.SIGN_UP, "until": clock.now() - 1})
+    sms_codes.generate_and_send(
+        hospital.tenant_id, {"phone": PHONE, "purpose": sms_codes.SIGN_UP, "until": clock.now() - 1}
+    )
 
 
 @both_paths
@@ -237,11 +241,11 @@ def test_what_no_longer_counts_is_swept_after_a_day(hospital: Hospital, inbox: I
 
     def rows() -> int:
         sql = f"{counted} WHERE tenant_id = %(id)s"
-        return int(mysql.autocommit(lambda tx: tx.value(sql, id=hospital.tenant_id)))
+        return int(mysql.run_autocommit(lambda tx: tx.fetch_value(sql, id=hospital.tenant_id)))
 
     later(23 * 60)
-    cleanup.sweep()
+    cleanup.delete_expired()
     assert rows() == 2
     later(24 * 60 + 6)
-    cleanup.sweep()
+    cleanup.delete_expired()
     assert rows() == 0

@@ -18,7 +18,7 @@ from tests.wire import get, post
 def newcomer(hospital: Hospital) -> Person:
     """Signed up, and has no member yet."""
     person = patient(hospital.tenant_id, "13800000088", "新来的")
-    mysql.autocommit(lambda tx: tx.run("DELETE FROM members WHERE user_id = %(id)s", id=person.user_id))
+    mysql.run_autocommit(lambda tx: tx.execute("DELETE FROM members WHERE user_id = %(id)s", id=person.user_id))
     return person
 
 
@@ -36,7 +36,7 @@ def test_the_first_member_is_the_default_and_has_a_file(newcomer: Person) -> Non
         "IDNo": number,
         "phone": "13800000001",
         "defaultMember": True,
-        "patiImg": base64.b64encode(bar_code.png(pati_id)).decode(),
+        "patiImg": base64.b64encode(bar_code.render_png(pati_id)).decode(),
     }
     assert one["age"].endswith("岁")
 
@@ -125,10 +125,10 @@ def test_an_x_may_be_small(lin: Person) -> None:
 def test_the_number_is_sealed(lin: Person) -> None:
     number = woman()
     add(lin, number)
-    rows = mysql.autocommit(
+    rows = mysql.run_autocommit(
         lambda tx: (
-            tx.all("SELECT * FROM patients WHERE tenant_id = %(id)s", id=lin.tenant_id)
-            + tx.all("SELECT * FROM members WHERE tenant_id = %(id)s", id=lin.tenant_id)
+            tx.fetch_all("SELECT * FROM patients WHERE tenant_id = %(id)s", id=lin.tenant_id)
+            + tx.fetch_all("SELECT * FROM members WHERE tenant_id = %(id)s", id=lin.tenant_id)
         )
     )
     assert number not in str(rows)

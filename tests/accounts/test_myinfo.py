@@ -6,7 +6,7 @@ import pytest
 
 from chalicelib.adapters import mysql
 from chalicelib.adapters.aws import s3
-from chalicelib.errors import UNAVAILABLE, Refused
+from chalicelib.errors import UNAVAILABLE, ApiError
 from chalicelib.files import confirmation
 from chalicelib.settings import settings
 from tests.accounts.desk import MYINFO, PICTURE, add, members
@@ -65,7 +65,7 @@ def test_what_one_says_of_oneself_is_shown_and_changes_no_member(lin: Person) ->
 
 def test_a_new_account_has_said_nothing(hospital: Hospital) -> None:
     person = patient(hospital.tenant_id, "13800000088", "新来的")
-    mysql.autocommit(lambda tx: tx.run("DELETE FROM members WHERE user_id = %(id)s", id=person.user_id))
+    mysql.run_autocommit(lambda tx: tx.execute("DELETE FROM members WHERE user_id = %(id)s", id=person.user_id))
     mine = info(person)
     assert (mine["name"], mine["gender"], mine["birthday"], mine["age"], mine["pati_id"]) == ("", 0, None, "", "")
 
@@ -116,7 +116,7 @@ def test_the_next_one_takes_its_place(lin: Person) -> None:
 def test_s3s_own_word_is_enough_and_the_doctor_sees_it(lin: Person, chen: Person) -> None:
     chat.ask(lin, chen, "您好", key="k1")
     data = upload(lin)
-    confirmation.arrived(settings.s3_bucket, data["key"])
+    confirmation.handle_object_created(settings.s3_bucket, data["key"])
     [session] = get(chat.DOCTOR_SESSIONS, chen.token, page_size=10).data
     assert forms.ask("GET", session["member_photo_url"]).body == PNG
 
@@ -125,7 +125,7 @@ def test_s3s_own_word_is_enough_and_the_doctor_sees_it(lin: Person, chen: Person
 def test_an_older_picture_that_is_told_of_late_stays_off(lin: Person) -> None:
     first, second = upload(lin), upload(lin, GOOD["jpg"], file_extension="jpg", file_type="image/jpeg")
     for form_of in (second, first):
-        confirmation.arrived(settings.s3_bucket, form_of["key"])
+        confirmation.handle_object_created(settings.s3_bucket, form_of["key"])
     assert picture(lin) == GOOD["jpg"]
 
 
@@ -143,10 +143,10 @@ def test_what_is_no_picture_is_no_avatar(lin: Person) -> None:
 
 def test_without_s3_the_rest_is_shown(lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     def down(*_: object) -> Any:
-        raise Refused(UNAVAILABLE)
+        raise ApiError(UNAVAILABLE)
 
     upload(lin)
-    monkeypatch.setattr(s3, "look", down)
+    monkeypatch.setattr(s3, "find_preview", down)
     assert info(lin)["name"] == "林小雨"
 
 

@@ -48,9 +48,9 @@ def change(person: Person, old: str, new: str = NEW) -> Any:
 def test_a_patient_signs_in(hospital: Hospital) -> None:
     data = sign_in(hospital, hospital.lin.phone, PASSWORD).data
     assert data["userId"] == str(hospital.lin.user_id)
-    session = tokens.look_up(data["token"])
+    session = tokens.find_session(data["token"])
     assert session is not None
-    assert (session.principal, session.kind) == (hospital.lin.principal, "patient")
+    assert (session.principal, session.role) == (hospital.lin.principal, "patient")
     assert alive(hospital.lin.token), "the other session goes on"
 
 
@@ -67,7 +67,7 @@ def test_an_unknown_phone_and_a_wrong_password_are_one_answer_at_one_cost(
 def test_a_hundred_guesses_at_once_are_five(
     hospital: Hospital, derived: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mysql, "settings", replace(settings, database_wait=60))
+    monkeypatch.setattr(mysql, "settings", replace(settings, database_wait_seconds=60))
     with ThreadPoolExecutor(100) as pool:
         answers = list(pool.map(lambda n: sign_in(hospital, hospital.lin.phone, f"guess {n}"), range(100)))
     assert sorted(answer.status for answer in answers) == [401] * 5 + [429] * 95
@@ -77,7 +77,7 @@ def test_a_hundred_guesses_at_once_are_five(
 
 def test_who_signs_in_well_uses_up_nothing(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
     """A hospital's Wi-Fi is one address."""
-    monkeypatch.setattr(attempts, "TRIES_OF_ADDRESS", 3)
+    monkeypatch.setattr(attempts, "MAX_TRIES_PER_ADDRESS", 3)
     for _ in range(3):
         assert sign_in(hospital, hospital.lin.phone, PASSWORD).status == 200
         assert change(hospital.wang, PASSWORD, PASSWORD).status == 200

@@ -23,9 +23,9 @@ def code(hospital: Hospital, inbox: Inbox) -> str:
 
 def test_who_has_the_phone_gets_an_account_and_is_signed_in(hospital: Hospital, code: str) -> None:
     data = register(hospital, code).data
-    session = tokens.look_up(data["token"])
+    session = tokens.find_session(data["token"])
     assert session is not None
-    assert (session.tenant_id, session.principal, session.kind) == (
+    assert (session.tenant_id, session.principal, session.role) == (
         hospital.tenant_id,
         f"user:{data['userId']}",
         "patient",
@@ -59,7 +59,7 @@ def test_two_sign_ups_at_once_are_one_account(hospital: Hospital, code: str) -> 
     statuses = at_once(once, [(hospital.tenant_id, code)] * 8)
     assert sorted(statuses) == [200] + [400] * 7
     number = "SELECT COUNT(*) FROM accounts WHERE tenant_id = %(id)s AND phone = %(phone)s"
-    assert mysql.autocommit(lambda tx: tx.value(number, id=hospital.tenant_id, phone=PHONE)) == 1
+    assert mysql.run_autocommit(lambda tx: tx.fetch_value(number, id=hospital.tenant_id, phone=PHONE)) == 1
 
 
 def test_a_code_of_one_hospital_is_none_at_another(hospital: Hospital, elsewhere: Hospital, code: str) -> None:

@@ -42,7 +42,7 @@ def test_a_reset_ends_all_sessions_at_once(hospital: Hospital, lin: Person, code
     assert alive(other)
     assert reset(hospital, code) == 200
     if flushed:
-        redis.client().flushall()
+        redis.get_client().flushall()
     assert not alive(lin.token)
     assert not alive(other)
     assert alive(hospital.wang.token)
@@ -52,16 +52,16 @@ def test_a_reset_that_redis_does_not_hear_ends_them_when_their_copies_do(
     hospital: Hospital, lin: Person, code: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
-        raise redis.Down("cut")
+        raise redis.RedisUnavailableError("cut")
 
     assert alive(lin.token)
     with monkeypatch.context() as cut:
-        cut.setattr(redis, "_call", refuse)
+        cut.setattr(redis, "_call_driver", refuse)
         assert reset(hospital, code) == 200
         assert not alive(lin.token), "here, at once: MySQL is asked"
-    [key] = redis.client().keys(f"*{tokens.hashed(lin.token).hex()}*")
-    assert 0 < redis.client().ttl(key) <= cache.LIFE == 60
-    redis.client().delete(key)
+    [key] = redis.get_client().keys(f"*{tokens.hash_token(lin.token).hex()}*")
+    assert 0 < redis.get_client().ttl(key) <= cache.TTL_SECONDS == 60
+    redis.get_client().delete(key)
     assert not alive(lin.token)
 
 

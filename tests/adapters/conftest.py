@@ -13,13 +13,13 @@ from devstack.wechat_pay import WeChatPay
 @pytest.fixture
 def beds() -> Iterator[None]:
     """A ward of three beds: 1 and 2 are free, 3 is Lin's."""
-    mysql.autocommit(_make)
+    mysql.run_autocommit(_make)
     yield
-    mysql.autocommit(lambda tx: tx.run("DROP TABLE beds"))
+    mysql.run_autocommit(lambda tx: tx.execute("DROP TABLE beds"))
 
 
 def _make(tx: Tx) -> None:
-    tx.run(
+    tx.execute(
         """
         CREATE TABLE beds (
             bed_id  INT PRIMARY KEY AUTO_INCREMENT,
@@ -28,13 +28,13 @@ def _make(tx: Tx) -> None:
         ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci
         """
     )
-    tx.run("INSERT INTO beds (person) VALUES (NULL), (NULL), ('林小雨')")
+    tx.execute("INSERT INTO beds (person) VALUES (NULL), (NULL), ('林小雨')")
 
 
 @pytest.fixture
 def outside() -> Iterator[Connection]:
     """Another program's connection to the same database."""
-    connection = mysql._open()
+    connection = mysql._connect()
     yield connection
     connection.close()
 

@@ -6,7 +6,7 @@ import pytest
 
 from chalicelib import clock
 from chalicelib.adapters.wechat_pay import client as wechat_pay
-from chalicelib.adapters.wechat_pay.client import Merchant, Order, Refund
+from chalicelib.adapters.wechat_pay.client import Merchant, Order, RefundResult
 from devstack.wechat_pay import WeChatPay
 
 Kind = tuple[str, str]
@@ -16,8 +16,8 @@ SITE = "https://api.renhe.example/pay/1"
 LATER = 600 * clock.SECOND
 CALLS: dict[str, Callable[[Merchant], object]] = {
     "prepay": lambda merchant: wechat_pay.prepay(merchant, order()),
-    "query": lambda merchant: wechat_pay.query(merchant, NUMBER),
-    "close": lambda merchant: wechat_pay.close(merchant, NUMBER),
+    "query": lambda merchant: wechat_pay.query_order(merchant, NUMBER),
+    "close": lambda merchant: wechat_pay.close_order(merchant, NUMBER),
     "refund": lambda merchant: back(merchant),
     "query_refund": lambda merchant: wechat_pay.query_refund(merchant, REFUND),
 }
@@ -41,5 +41,5 @@ def paid(pay: WeChatPay, kind: Kind) -> Merchant:
     return merchant
 
 
-def back(merchant: Merchant, fee: int = 1500, total: int = 1500, number: str = REFUND) -> Refund:
+def back(merchant: Merchant, fee: int = 1500, total: int = 1500, number: str = REFUND) -> RefundResult:
     return wechat_pay.refund(merchant, NUMBER, number, fee, total, "医生停诊，退号", SITE)

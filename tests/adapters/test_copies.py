@@ -13,7 +13,7 @@ def key() -> str:
 
 
 def server_id() -> str:
-    return str(redis.client().info("server")["run_id"])
+    return str(redis.get_client().info("server")["run_id"])
 
 
 def test_a_copy_reads_as_it_was_written(key: str) -> None:
@@ -27,7 +27,7 @@ def test_what_was_never_copied_is_not_there(key: str) -> None:
 
 def test_a_copy_lives_a_minute(key: str) -> None:
     cache.write(key, "x")
-    assert 0 < redis.client().ttl(key) <= 60
+    assert 0 < redis.get_client().ttl(key) <= 60
 
 
 def test_a_second_copy_does_not_replace_the_first(key: str) -> None:
@@ -38,29 +38,32 @@ def test_a_second_copy_does_not_replace_the_first(key: str) -> None:
 
 def test_a_tombstone_covers_a_copy_and_outlives_any(key: str) -> None:
     cache.write(key, "alive")
-    cache.bury(key)
+    cache.write_tombstone(key)
     assert cache.read(key) == cache.TOMBSTONE
-    assert redis.client().ttl(key) > 60
+    assert redis.get_client().ttl(key) > 60
 
 
 def test_no_copy_covers_a_tombstone(key: str) -> None:
-    cache.bury(key)
+    cache.write_tombstone(key)
     cache.write(key, "read before the burial")
     assert cache.read(key) == cache.TOMBSTONE
 
 
 def test_a_copy_that_another_server_made_is_not_believed(key: str) -> None:
-    redis.client().set(key, f"{'0' * 40}alive")
+    redis.get_client().set(key, f"{'0' * 40}alive")
     assert cache.read(key) is None
-    redis.client().set(key, f"{server_id()}alive")
+    redis.get_client().set(key, f"{server_id()}alive")
     assert cache.read(key) == "alive"
 
 
 def test_a_copy_that_names_no_server_is_not_believed(key: str) -> None:
-    redis.client().set(key, "alive")
+    redis.get_client().set(key, "alive")
     assert cache.read(key) is None
 
 
 def test_several_copies_are_read_in_one_round_trip(key: str) -> None:
     cache.write(key, "here")
-    assert redis.run_all([cache.reading(key), cache.reading(f"test:{{{uuid.uuid4()}}}")]) == ["here", None]
+    assert redis.run_scripts([cache.build_read_call(key), cache.build_read_call(f"test:{{{uuid.uuid4()}}}")]) == [
+        "here",
+        None,
+    ]

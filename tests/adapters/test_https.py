@@ -10,4 +10,4 @@ def test_a_certificate_without_its_key_is_none() -> None:
     certificate = wechat_pay_keys.certificate_pem("merchant")
     for wrong in (certificate, certificate + wechat_pay_keys.private_pem("somebody"), "none"):
         with pytest.raises(ValueError, match="no certificate"):
-            https.call("GET", "https://localhost:9/", {}, timeout=5, certificate=wrong)
+            https.send_request("GET", "https://localhost:9/", {}, timeout=5, certificate=wrong)

@@ -14,7 +14,7 @@ import pytest
 
 from chalicelib import clock
 from chalicelib.adapters.aws import kms, sigv4
-from chalicelib.errors import UNAVAILABLE, Refused
+from chalicelib.errors import UNAVAILABLE, ApiError
 from chalicelib.settings import settings
 
 boto3, moto, auth, awsrequest, credentials = (  # none of them has types
@@ -93,19 +93,19 @@ def test_kms_opens_what_it_wrapped(wrapped: str) -> None:
 
 
 def test_kms_opens_nothing_for_another_purpose(wrapped: str) -> None:
-    with pytest.raises(kms.Failed):
+    with pytest.raises(kms.KmsError):
         kms.decrypt(wrapped, {"zhenxun": "2027"})
 
 
 def test_kms_opens_nothing_for_somebody_elses_signature(wrapped: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kms, "settings", replace(vars(kms)["settings"], secret_key="guessed"))
-    with pytest.raises(kms.Failed):
+    with pytest.raises(kms.KmsError):
         kms.decrypt(wrapped, CONTEXT)
 
 
 def test_a_kms_that_is_not_there_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     place(monkeypatch, "http://127.0.0.1:1")
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(ApiError) as refused:
         kms.decrypt("AQID", CONTEXT)
     assert refused.value.kind is UNAVAILABLE
 
@@ -113,12 +113,12 @@ def test_a_kms_that_is_not_there_is_unavailable(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize("token", ["", TOKEN])
 def test_headers_are_signed_as_the_sdk_signs_them(monkeypatch: pytest.MonkeyPatch, token: str) -> None:
     monkeypatch.setattr(clock, "now", lambda: 1_767_576_600 * clock.SECOND)
-    at = sigv4.stamp(clock.now())
+    at = sigv4.format_timestamp(clock.now())
     frozen = datetime.strptime(at, "%Y%m%dT%H%M%SZ")
     monkeypatch.setattr(auth, "get_current_datetime", lambda: frozen)
     headers = {"content-type": "application/x-amz-json-1.1", "x-amz-target": "TrentService.Decrypt"}
-    keys = sigv4.Keys(ACCESS, SECRET, token, REGION, "kms")
-    ours = sigv4.authorized(keys, at, "kms.cn-north-1.amazonaws.com.cn", headers, b"{}")
+    keys = sigv4.SigningCredentials(ACCESS, SECRET, token, REGION, "kms")
+    ours = sigv4.sign_headers(keys, at, "kms.cn-north-1.amazonaws.com.cn", headers, b"{}")
     request = awsrequest.AWSRequest("POST", "https://kms.cn-north-1.amazonaws.com.cn/", dict(headers), b"{}")
     auth.SigV4Auth(credentials.Credentials(ACCESS, SECRET, token or None), "kms", REGION).add_auth(request)
     assert ours["authorization"] == request.headers["Authorization"]
@@ -126,6 +126,6 @@ def test_headers_are_signed_as_the_sdk_signs_them(monkeypatch: pytest.MonkeyPatc
 
 def test_hosts_follow_the_partition(monkeypatch: pytest.MonkeyPatch) -> None:
     place(monkeypatch, "")
-    assert kms._origin() == "https://kms.cn-north-1.amazonaws.com.cn"
+    assert kms._get_origin() == "https://kms.cn-north-1.amazonaws.com.cn"
     monkeypatch.setattr(kms, "settings", replace(vars(kms)["settings"], region="ap-southeast-1"))
-    assert kms._origin() == "https://kms.ap-southeast-1.amazonaws.com"
+    assert kms._get_origin() == "https://kms.ap-southeast-1.amazonaws.com"

@@ -13,7 +13,7 @@ from botocore import auth, awsrequest, credentials
 from app import run_outbox
 from chalicelib import clock
 from chalicelib.adapters.aws import lambdas
-from chalicelib.errors import UNAVAILABLE, Refused
+from chalicelib.errors import UNAVAILABLE, ApiError
 from chalicelib.outbox import outbox
 from chalicelib.settings import settings
 
@@ -43,7 +43,7 @@ def origin(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         lambda_endpoint_url=place,
         session_token="role/token=",
         outbox_function="a-RunOutbox-1",
-        outside_function="a-RunOutboxOutside-1",
+        external_outbox_function="a-RunOutboxOutside-1",
     )
     monkeypatch.setattr(lambdas, "settings", changed)
     monkeypatch.setattr(outbox, "settings", changed)
@@ -57,7 +57,7 @@ def origin(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def test_it_is_started_without_being_waited_for(origin: str, monkeypatch: pytest.MonkeyPatch) -> None:
     now = clock.now()
     monkeypatch.setattr(clock, "now", lambda: now)
-    outbox.nudge()
+    outbox.wake_worker()
     [(path, headers, body)] = asked
     assert path == "/2015-03-31/functions/a-RunOutbox-1/invocations"
     assert headers["x-amz-invocation-type"] == "Event"
@@ -72,12 +72,12 @@ def test_it_is_started_without_being_waited_for(origin: str, monkeypatch: pytest
 
 @pytest.mark.usefixtures("origin")
 def test_each_lane_has_its_own() -> None:
-    outbox.nudge(outside=True)
+    outbox.wake_worker(outside=True)
     assert [path.split("/")[3] for path, _, _ in asked] == ["a-RunOutboxOutside-1"]
 
 
 def test_what_it_is_told_is_what_the_function_reads() -> None:
-    run_outbox(outbox.NUDGE, None)
+    run_outbox(outbox.WAKE_EVENT, None)
 
 
 @pytest.mark.parametrize("answer", [403, 404, 429, 500])
@@ -86,8 +86,8 @@ def test_a_function_that_was_not_started_is_found_by_the_next_look(
 ) -> None:
     assert origin
     status[0] = answer
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(ApiError) as refused:
         lambdas.invoke("a", {})
     assert refused.value.kind is UNAVAILABLE
-    outbox.nudge()
+    outbox.wake_worker()
     assert [record.message for record in caplog.records] == ["outbox not nudged"]

@@ -16,7 +16,7 @@ from redis import RedisCluster
 
 from chalicelib import clock
 from chalicelib.adapters import redis
-from chalicelib.adapters.redis import Down, Script
+from chalicelib.adapters.redis import RedisUnavailableError, Script
 from chalicelib.settings import Settings, settings
 from tests.faults.proxy import Proxy
 
@@ -30,12 +30,12 @@ TWO_SLOTS = Script("redis.call('SET', KEYS[1], '1') redis.call('SET', KEYS[2], '
 @pytest.fixture(autouse=True, params=[False, True], ids=["one shard", "several"])
 def client_of_its_own(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(redis, "settings", replace(settings, redis_cluster=request.param))
-    monkeypatch.setattr(redis, "_spared", {})
-    redis.client.cache_clear()
+    monkeypatch.setattr(redis, "_backoff_until", {})
+    redis.get_client.cache_clear()
     yield
-    if redis.client.cache_info().currsize:
-        redis.client().close()
-    redis.client.cache_clear()
+    if redis.get_client.cache_info().currsize:
+        redis.get_client().close()
+    redis.get_client.cache_clear()
     if request.param:
         collect_sockets()
 
@@ -70,9 +70,9 @@ def taken(server: socket) -> bool:
     return True
 
 
-def point_at(monkeypatch: pytest.MonkeyPatch, port: int, timeout: float = settings.redis_timeout) -> None:
+def point_at(monkeypatch: pytest.MonkeyPatch, port: int, timeout: float = settings.redis_timeout_seconds) -> None:
     known: Settings = vars(redis)["settings"]
-    there = replace(known, redis_url=f"redis://127.0.0.1:{port}/0", redis_timeout=timeout)
+    there = replace(known, redis_url=f"redis://127.0.0.1:{port}/0", redis_timeout_seconds=timeout)
     monkeypatch.setattr(redis, "settings", there)
 
 
@@ -82,42 +82,42 @@ def key(tag: str = "") -> str:
 
 def test_a_script_answers_its_caller() -> None:
     where = key()
-    assert redis.run(ECHO, [where], ["体温"]) == [where, "体温"]
+    assert redis.run_script(ECHO, [where], ["体温"]) == [where, "体温"]
 
 
 def test_scripts_of_several_slots_share_one_round_trip() -> None:
     keys = [key() for _ in range(20)]
-    answers = redis.run_all([(ECHO, [where], [n]) for n, where in enumerate(keys)])
+    answers = redis.run_scripts([(ECHO, [where], [n]) for n, where in enumerate(keys)])
     assert answers == [[where, str(n)] for n, where in enumerate(keys)]
 
 
 def test_no_scripts_are_no_answers() -> None:
-    assert redis.run_all([]) == []
+    assert redis.run_scripts([]) == []
 
 
 def test_a_script_over_two_slots_is_refused() -> None:
     one, other = "test:{a}", "test:{b}"  # named, for two that are drawn may fall into one slot
-    with pytest.raises(Down):
-        redis.run(TWO_SLOTS, [one, other], [])
-    with pytest.raises(Down):
-        redis.run_all([(TWO_SLOTS, [one, other], [])])
-    assert redis.client().get(one) is None
+    with pytest.raises(RedisUnavailableError):
+        redis.run_script(TWO_SLOTS, [one, other], [])
+    with pytest.raises(RedisUnavailableError):
+        redis.run_scripts([(TWO_SLOTS, [one, other], [])])
+    assert redis.get_client().get(one) is None
 
 
 def test_a_forgotten_script_is_sent_again() -> None:
-    redis.run(ECHO, [key()], [0])
-    redis.client().script_flush()
+    redis.run_script(ECHO, [key()], [0])
+    redis.get_client().script_flush()
     where = key()
-    assert redis.run(ECHO, [where], ["在"]) == [where, "在"]
+    assert redis.run_script(ECHO, [where], ["在"]) == [where, "在"]
 
 
 def test_forgotten_scripts_of_a_round_trip_are_sent_again_and_no_others() -> None:
     count, echo = key(), key()
     counting = Script("return redis.call('INCR', KEYS[1])")
-    redis.run_all([(ECHO, [echo], [0]), (counting, [count], [])])
-    redis.client().script_flush()
-    redis.client().script_load(counting.body)  # ECHO alone is missing
-    assert redis.run_all([(ECHO, [echo], ["在"]), (counting, [count], [])]) == [[echo, "在"], 2]
+    redis.run_scripts([(ECHO, [echo], [0]), (counting, [count], [])])
+    redis.get_client().script_flush()
+    redis.get_client().script_load(counting.body)  # ECHO alone is missing
+    assert redis.run_scripts([(ECHO, [echo], ["在"]), (counting, [count], [])]) == [[echo, "在"], 2]
 
 
 def test_what_a_server_would_not_do_now_is_asked_again_and_nothing_else() -> None:
@@ -126,31 +126,31 @@ def test_what_a_server_would_not_do_now_is_asked_again_and_nothing_else() -> Non
     busy = Script(
         "if redis.call('INCR', KEYS[1]) == 1 then return redis.error_reply('TRYAGAIN moving') end return 'done'"
     )
-    assert redis.run_all([(busy, [moving], []), (counting, [count], [])]) == ["done", 1]
+    assert redis.run_scripts([(busy, [moving], []), (counting, [count], [])]) == ["done", 1]
 
 
 def test_after_a_time_out_no_answer_is_taken_for_that_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redis, "SPARE", 0)
+    monkeypatch.setattr(redis, "BACKOFF_SECONDS", 0)
     slow = Script("local n = 0 for i = 1, 4e7 do n = n + i end return 'late'")
     monkeypatch.setattr(redis, "settings", replace(vars(redis)["settings"], redis_timeout=0.05))
-    with pytest.raises(Down):
-        redis.run(slow, [key()], [])
+    with pytest.raises(RedisUnavailableError):
+        redis.run_script(slow, [key()], [])
     for where in (key() for _ in range(100)):  # until the server has come to the end of it
-        with suppress(Down):
-            assert redis.run(ECHO, [where], ["在"]) == [where, "在"]
+        with suppress(RedisUnavailableError):
+            assert redis.run_script(ECHO, [where], ["在"]) == [where, "在"]
             return
     pytest.fail("the server never answered again")
 
 
 def test_a_broken_script_among_others_is_down_for_the_reader() -> None:
     where = key()
-    with pytest.raises(Down, match="ResponseError"):
-        redis.run_all([(REMEMBER, [where], ["在"]), (BROKEN, [key()], [])])
-    assert redis.client().get(where) == "在"
+    with pytest.raises(RedisUnavailableError, match="ResponseError"):
+        redis.run_scripts([(REMEMBER, [where], ["在"]), (BROKEN, [key()], [])])
+    assert redis.get_client().get(where) == "在"
 
 
 def test_a_script_knows_the_server_it_runs_on() -> None:
-    assert redis.run(SERVER, [key()], []) == redis.client().info("server")["run_id"]
+    assert redis.run_script(SERVER, [key()], []) == redis.get_client().info("server")["run_id"]
 
 
 def test_where_nobody_listens_redis_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,8 +162,8 @@ def test_where_nobody_listens_redis_is_down(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_silent_server_is_asked_once_and_given_up_after_the_time_out(silence: Callable[[], int]) -> None:
     started = time.monotonic()
-    with pytest.raises(Down):
-        redis.run(ECHO, [key()], [0])
+    with pytest.raises(RedisUnavailableError):
+        redis.run_script(ECHO, [key()], [0])
     assert time.monotonic() - started >= vars(redis)["settings"].redis_timeout
     assert silence() == 1
 
@@ -175,21 +175,21 @@ def test_a_server_that_falls_silent_is_not_asked_over_another_connection(monkeyp
         follow = RedisCluster.from_url
         over_line = partial(follow, address_remap=lambda _: ("127.0.0.1", line.port))
         monkeypatch.setattr(RedisCluster, "from_url", over_line)
-        redis.run(ECHO, [key()], [0])
+        redis.run_script(ECHO, [key()], [0])
         line.deafen()
         before = line.connected
-        with pytest.raises(Down):
-            redis.run_all([(ECHO, [key()], [0]), (ECHO, [key()], [0])])
+        with pytest.raises(RedisUnavailableError):
+            redis.run_scripts([(ECHO, [key()], [0]), (ECHO, [key()], [0])])
         assert line.connected == before
 
 
 def test_a_server_that_was_silent_is_spared_for_a_while_except_by_who_insists(
     silence: Callable[[], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redis, "SPARE", 60)
+    monkeypatch.setattr(redis, "BACKOFF_SECONDS", 60)
     assert_down()
     assert silence() == 1
-    assert not redis.attempt(ECHO, [key()], [0], insist=True)
+    assert not redis.try_script(ECHO, [key()], [0], insist=True)
     assert silence() == 1
     later = clock.monotonic() + 61
     monkeypatch.setattr(clock, "monotonic", lambda: later)
@@ -204,25 +204,25 @@ def test_a_server_that_refuses_at_once_is_not_spared(monkeypatch: pytest.MonkeyP
         assert_down()
         unused.listen()
         unused.settimeout(5)
-        with pytest.raises(Down):
-            redis.run(ECHO, [key()], [0])
+        with pytest.raises(RedisUnavailableError):
+            redis.run_script(ECHO, [key()], [0])
         unused.accept()[0].close()
 
 
 def assert_down() -> None:
-    with pytest.raises(Down):
-        redis.run(ECHO, [key()], [0])
-    with pytest.raises(Down):
-        redis.run_all([(ECHO, [key()], [0])])
+    with pytest.raises(RedisUnavailableError):
+        redis.run_script(ECHO, [key()], [0])
+    with pytest.raises(RedisUnavailableError):
+        redis.run_scripts([(ECHO, [key()], [0])])
 
 
 def test_what_can_be_done_without_is_only_told(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert redis.attempt(REMEMBER, [key()], ["在"])
+    assert redis.try_script(REMEMBER, [key()], ["在"])
     with socket() as unused:
         unused.bind(("127.0.0.1", 0))
         point_at(monkeypatch, unused.getsockname()[1])
-        redis.client.cache_clear()
-        assert not redis.attempt(REMEMBER, [key()], ["在"])
+        redis.get_client.cache_clear()
+        assert not redis.try_script(REMEMBER, [key()], ["在"])
     assert [record.message for record in caplog.records] == ["redis not reached"]

@@ -16,7 +16,7 @@ import pytest
 
 from chalicelib import clock
 from chalicelib.adapters.aws import s3, sigv4
-from chalicelib.errors import UNAVAILABLE, Refused
+from chalicelib.errors import UNAVAILABLE, ApiError
 from chalicelib.settings import settings
 
 boto3, auth, signers, config = (  # none of them has types
@@ -90,7 +90,7 @@ def test_a_form_is_the_sdks_form_byte_for_byte(where: Where) -> None:
         Conditions=[{"Content-Type": "image/jpeg"}, ["content-length-range", 1, 2048]],
         ExpiresIn=900,
     )
-    ours = s3.form(KEY, "image/jpeg", 1, 2048, 900)
+    ours = s3.build_upload_form(KEY, "image/jpeg", 1, 2048, 900)
     assert json.loads(base64.b64decode(ours.fields["policy"])) == json.loads(
         base64.b64decode(theirs["fields"]["policy"])
     )
@@ -101,12 +101,12 @@ def test_a_form_is_the_sdks_form_byte_for_byte(where: Where) -> None:
 @pytest.mark.parametrize("key", [KEY, "12/files/名 字+&=?#%20~.pdf"])
 def test_a_link_is_the_sdks_link(where: Where, key: str) -> None:
     parameters = {"Bucket": "hospital-files", "Key": key}
-    same(s3.link(key, 1800), sdk(where).generate_presigned_url("get_object", parameters, ExpiresIn=1800))
+    same(s3.presign_download(key, 1800), sdk(where).generate_presigned_url("get_object", parameters, ExpiresIn=1800))
 
 
 def test_a_deleting_link_is_the_sdks_link(where: Where) -> None:
     parameters = {"Bucket": "hospital-files", "Key": KEY}
-    ours = s3._presigned("DELETE", KEY, 60)
+    ours = s3._presign_url("DELETE", KEY, 60)
     same(ours, sdk(where).generate_presigned_url("delete_object", parameters, ExpiresIn=60))
 
 
@@ -118,21 +118,23 @@ def same(ours: str, theirs: str) -> None:
 
 def test_hosts_follow_the_partition(monkeypatch: pytest.MonkeyPatch) -> None:
     place(monkeypatch, GLOBAL)
-    assert s3.link("a", 1).startswith("https://hospital-files.s3.ap-southeast-1.amazonaws.com/a?")
+    assert s3.presign_download("a", 1).startswith("https://hospital-files.s3.ap-southeast-1.amazonaws.com/a?")
     place(monkeypatch, WHERES["China"])
-    assert s3.link("a", 1).startswith("https://hospital-files.s3.cn-northwest-1.amazonaws.com.cn/a?")
+    assert s3.presign_download("a", 1).startswith("https://hospital-files.s3.cn-northwest-1.amazonaws.com.cn/a?")
 
 
 def test_a_link_signs_as_the_manual_does() -> None:
     """The example of https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html"""
-    keys = sigv4.Keys("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "", "us-east-1", "s3")
+    keys = sigv4.SigningCredentials(
+        "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "", "us-east-1", "s3"
+    )
     origin = "https://examplebucket.s3.amazonaws.com"
-    link = sigv4.presigned(keys, "20130524T000000Z", 86400, "GET", origin, "/test.txt")
+    link = sigv4.presign_url(keys, "20130524T000000Z", 86400, "GET", origin, "/test.txt")
     assert link.endswith("aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404")
 
 
 def test_keys_are_not_printed() -> None:
-    assert "EXAMPLEKEY" not in repr(sigv4.Keys("AKIA", "EXAMPLEKEY", "EXAMPLEKEY", "us-east-1", "s3"))
+    assert "EXAMPLEKEY" not in repr(sigv4.SigningCredentials("AKIA", "EXAMPLEKEY", "EXAMPLEKEY", "us-east-1", "s3"))
     assert "EXAMPLEKEY" not in repr(replace(settings, secret_key="EXAMPLEKEY", session_token="EXAMPLEKEY"))
 
 
@@ -162,15 +164,15 @@ def test_an_s3_that_forbids_is_a_fault_of_ours(monkeypatch: pytest.MonkeyPatch) 
     """Without s3:ListBucket S3 says 403 where there is no object: that must not look like a file not uploaded yet."""
     with answering(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n") as port:
         local(monkeypatch, port)
-        with pytest.raises(s3.Failed):
-            s3.look(KEY, 16)
+        with pytest.raises(s3.S3Error):
+            s3.find_preview(KEY, 16)
 
 
 def test_a_copy_that_fails_after_its_200_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     body = b"<?xml version='1.0'?><Error><Code>InternalError</Code></Error>"
     with answering(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)) as port:
         local(monkeypatch, port)
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(ApiError) as refused:
             s3.copy(KEY, '"e"', "b", "image/jpeg")
     assert refused.value.kind is UNAVAILABLE
 
@@ -186,20 +188,20 @@ def test_an_error_that_names_no_key_leaves_everything_undecided(monkeypatch: pyt
     body = b"<DeleteResult><Error><Code>SlowDown</Code></Error></DeleteResult>"
     with answering(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)) as port:
         local(monkeypatch, port)
-        with pytest.raises(s3.Failed):
+        with pytest.raises(s3.S3Error):
             s3.delete(["a"])
 
 
 def expect_unavailable(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
     local(monkeypatch, port)
-    with pytest.raises(Refused) as refused:
-        s3.look(KEY, 16)
+    with pytest.raises(ApiError) as refused:
+        s3.find_preview(KEY, 16)
     assert refused.value.kind is UNAVAILABLE
     assert refused.value.retry_after
 
 
 def local(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
-    changed = replace(settings, s3_endpoint_url=f"http://127.0.0.1:{port}", s3_timeout=0.2)
+    changed = replace(settings, s3_endpoint_url=f"http://127.0.0.1:{port}", s3_timeout_seconds=0.2)
     monkeypatch.setattr(s3, "settings", changed)
 
 

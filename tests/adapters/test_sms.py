@@ -14,7 +14,7 @@ import pytest
 
 from chalicelib import logs
 from chalicelib.adapters import sms, sms_signing
-from chalicelib.errors import UNAVAILABLE, Refused
+from chalicelib.errors import UNAVAILABLE, ApiError
 from chalicelib.settings import settings
 
 SECRET = "Gu5t9xGARNpq86cd98joQYCN3EXAMPLE"
@@ -82,8 +82,8 @@ def set_up(provider: Provider, name: str, monkeypatch: pytest.MonkeyPatch) -> Pr
         key_id="AKID",
         key_secret=SECRET,
         app_id="1400006666",
-        sign="仁和医院",
-        template="SMS_154950909",
+        sign_name="仁和医院",
+        template_id="SMS_154950909",
         endpoint_url=provider.url,
     )
     for module in (sms, sms_signing):
@@ -135,7 +135,7 @@ def test_aliyuns_published_signature() -> None:
     }
     query = "ImageId=win2019_1809_x64_dtc_zh-cn_40G_alibase_20230811.vhd&RegionId=cn-shanghai"
     expected = "06563a9e1b43f5dfe96b81484da74bceab24a1d853912eee15083a6f0f3283c0"
-    assert sms_signing._acs3("POST", query, headers, "YourAccessKeySecret") == expected
+    assert sms_signing._compute_acs3_signature("POST", query, headers, "YourAccessKeySecret") == expected
 
 
 def test_tencents_published_signature() -> None:
@@ -143,7 +143,7 @@ def test_tencents_published_signature() -> None:
     body = rb'{"Limit": 1, "Filters": [{"Values": ["\u672a\u547d\u540d"], "Name": "instance-name"}]}'
     place = ("cvm.tencentcloudapi.com", "DescribeInstances", "cvm", body, "2019-02-25", "1551113065")
     expected = "be4f67d323c78ab9acb7395e43c0dbcf822a9cfac32fea2449a7bc7726b770a3"
-    assert sms_signing._tc3(*place, "Gu5t9xGARNpq86cd98joQYCN3*******") == expected
+    assert sms_signing._compute_tc3_signature(*place, "Gu5t9xGARNpq86cd98joQYCN3*******") == expected
 
 
 def test_aliyun_sends_the_code(aliyun: Provider) -> None:
@@ -193,14 +193,14 @@ def test_a_refusal_is_a_failure_that_says_why(
 ) -> None:
     provider.check, provider.answer = {"aliyun": acs3, "tencent": tc3}[name], answer
     set_up(provider, name, monkeypatch)
-    with pytest.raises(sms.Failed) as failed:
+    with pytest.raises(sms.SmsError) as failed:
         sms.send("13800000001", "042917")
     assert failed.value.provider_code == code
-    assert logs.cause(failed.value) == {"error": "sms.Failed", "provider_code": code}
+    assert logs.describe_error(failed.value) == {"error": "sms.Failed", "provider_code": code}
 
 
 def test_a_provider_that_is_down_may_be_asked_again(aliyun: Provider) -> None:
     aliyun.status = 503
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(ApiError) as refused:
         sms.send("13800000001", "042917")
     assert refused.value.kind is UNAVAILABLE

@@ -9,7 +9,7 @@ from chalicelib import clock
 from chalicelib.adapters import https
 from chalicelib.adapters.wechat_pay import api_v2, api_v3
 from chalicelib.adapters.wechat_pay import client as wechat_pay
-from chalicelib.adapters.wechat_pay.client import Answer, Refund, Trade, Unreachable
+from chalicelib.adapters.wechat_pay.client import OrderResult, RefundResult, Trade, WechatPayUnavailableError
 from devstack import wechat_pay_keys
 from devstack.wechat_pay import WeChatPay
 from tests.adapters.paying import CALLS, NUMBER, REFUND, Kind, back, each_call, each_kind, merchant_of, order, paid
@@ -19,12 +19,12 @@ from tests.adapters.paying import CALLS, NUMBER, REFUND, Kind, back, each_call, 
 def test_lin_orders_and_pays(pay: WeChatPay, kind: Kind) -> None:
     merchant = merchant_of(pay, kind)
     answer = wechat_pay.prepay(merchant, order())
-    assert answer == Answer(prepay_id=pay.orders[NUMBER].prepay_id)
+    assert answer == OrderResult(prepay_id=pay.orders[NUMBER].prepay_id)
     assert pay.orders[NUMBER].description == order().description
-    assert wechat_pay.query(merchant, NUMBER).state == "NOTPAY"
+    assert wechat_pay.query_order(merchant, NUMBER).state == "NOTPAY"
     done = pay.pay(NUMBER)
     whole = clock.SECOND * (done.paid_at // clock.SECOND)
-    assert wechat_pay.query(merchant, NUMBER) == Trade(
+    assert wechat_pay.query_order(merchant, NUMBER) == Trade(
         "SUCCESS", done.transaction_id, 1500, "CNY", whole, order().open_id
     )
 
@@ -53,34 +53,34 @@ def test_a_long_description_is_cut_and_not_within_a_letter(pay: WeChatPay, kind:
 def test_a_closed_order_cannot_be_paid_and_a_paid_one_not_closed(pay: WeChatPay, kind: Kind) -> None:
     merchant = merchant_of(pay, kind)
     wechat_pay.prepay(merchant, order())
-    assert wechat_pay.close(merchant, NUMBER) == Answer()
-    assert wechat_pay.query(merchant, NUMBER).state == "CLOSED"
+    assert wechat_pay.close_order(merchant, NUMBER) == OrderResult()
+    assert wechat_pay.query_order(merchant, NUMBER).state == "CLOSED"
     assert "CLOSED" in wechat_pay.prepay(merchant, order()).error_code
     other = "Appo20260105000002"
     wechat_pay.prepay(merchant, order(other))
     pay.pay(other)
-    assert wechat_pay.close(merchant, other).error_code == "ORDERPAID"
+    assert wechat_pay.close_order(merchant, other).error_code == "ORDERPAID"
 
 
 @each_kind
 def test_money_goes_back_once_however_often_it_is_asked(pay: WeChatPay, kind: Kind) -> None:
     merchant = paid(pay, kind)
     first = back(merchant)
-    assert first == back(merchant) == Refund("PROCESSING", pay.refunds[REFUND].refund_id, 1500)
-    assert wechat_pay.query(merchant, NUMBER).state == "REFUND"
+    assert first == back(merchant) == RefundResult("PROCESSING", pay.refunds[REFUND].refund_id, 1500)
+    assert wechat_pay.query_order(merchant, NUMBER).state == "REFUND"
     assert back(merchant, fee=1, number="Back20260105000002").error_code == "INVALID_REQUEST"
     assert back(merchant, total=1600, number="Back20260105000002").state == ""
     for state in ("SUCCESS", "CLOSED", "ABNORMAL"):
         pay.settle(REFUND, state)
-        assert wechat_pay.query_refund(merchant, REFUND) == Refund(state, first.refund_id, 1500)
+        assert wechat_pay.query_refund(merchant, REFUND) == RefundResult(state, first.refund_id, 1500)
 
 
 @each_kind
 def test_what_wechat_does_not_know_is_told_apart(pay: WeChatPay, kind: Kind) -> None:
     merchant = merchant_of(pay, kind)
-    assert wechat_pay.query(merchant, NUMBER) == Trade("")
-    assert wechat_pay.query_refund(merchant, REFUND) == Refund("")
-    assert "EXIST" in wechat_pay.close(merchant, NUMBER).error_code
+    assert wechat_pay.query_order(merchant, NUMBER) == Trade("")
+    assert wechat_pay.query_refund(merchant, REFUND) == RefundResult("")
+    assert "EXIST" in wechat_pay.close_order(merchant, NUMBER).error_code
 
 
 @each_kind
@@ -88,11 +88,11 @@ def test_a_refusal_is_told_and_who_only_asks_has_no_answer(pay: WeChatPay, kind:
     merchant = paid(pay, kind)
     pay.failing = dict.fromkeys(CALLS, "NOAUTH")
     assert wechat_pay.prepay(merchant, order()).error_code == "NOAUTH"
-    assert wechat_pay.close(merchant, NUMBER).error_code == "NOAUTH"
+    assert wechat_pay.close_order(merchant, NUMBER).error_code == "NOAUTH"
     assert (back(merchant).state, back(merchant).error_code) == ("", "NOAUTH")
     assert "不行" in back(merchant).error_msg
     for ask in ("query", "query_refund"):
-        with pytest.raises(Unreachable):
+        with pytest.raises(WechatPayUnavailableError):
             CALLS[ask](merchant)
 
 
@@ -102,7 +102,7 @@ def test_an_answer_that_somebody_else_has_signed_is_none(pay: WeChatPay, kind: K
     merchant = paid(pay, kind)
     back(merchant)
     pay.lying = True
-    with pytest.raises(Unreachable):
+    with pytest.raises(WechatPayUnavailableError):
         CALLS[call](merchant)
 
 
@@ -112,7 +112,7 @@ def test_an_answer_that_somebody_else_has_signed_is_none(pay: WeChatPay, kind: K
 def test_nonsense_is_no_answer(pay: WeChatPay, kind: Kind, call: str, failing: str | int) -> None:
     merchant = paid(pay, kind)
     pay.failing[call] = failing
-    with pytest.raises(Unreachable):
+    with pytest.raises(WechatPayUnavailableError):
         CALLS[call](merchant)
 
 
@@ -123,7 +123,7 @@ def test_no_answer_in_time_is_none(pay: WeChatPay, kind: Kind, call: str, monkey
     for version in (api_v2, api_v3):
         monkeypatch.setattr(version, "TIMEOUT", 0.05)
     pay.open.clear()
-    with pytest.raises(Unreachable):
+    with pytest.raises(WechatPayUnavailableError):
         CALLS[call](merchant)
 
 
@@ -132,7 +132,7 @@ def test_nobody_there_is_no_answer(pay: WeChatPay, kind: Kind, monkeypatch: pyte
     merchant = merchant_of(pay, kind)
     for version in (api_v2, api_v3):
         monkeypatch.setattr(version, "settings", replace(version.settings, wechat_pay_url="http://127.0.0.1:9"))
-    with pytest.raises(Unreachable):
+    with pytest.raises(WechatPayUnavailableError):
         wechat_pay.prepay(merchant, order())
 
 
@@ -141,7 +141,7 @@ def test_nobody_there_is_no_answer(pay: WeChatPay, kind: Kind, monkeypatch: pyte
 def test_v2_may_not_know_itself(pay: WeChatPay, call: str, code: str) -> None:
     merchant = paid(pay, ("v2", "MD5"))
     pay.failing[call] = code
-    with pytest.raises(Unreachable):
+    with pytest.raises(WechatPayUnavailableError):
         CALLS[call](merchant)
 
 
@@ -151,20 +151,20 @@ def test_an_answer_about_another_order_is_none(pay: WeChatPay, kind: Kind) -> No
     back(merchant)
     pay.orders["Appo20260105000002"] = pay.orders[NUMBER]
     pay.refunds["Back20260105000002"] = pay.refunds[REFUND]
-    with pytest.raises(Unreachable):
-        wechat_pay.query(merchant, "Appo20260105000002")
-    with pytest.raises(Unreachable):
+    with pytest.raises(WechatPayUnavailableError):
+        wechat_pay.query_order(merchant, "Appo20260105000002")
+    with pytest.raises(WechatPayUnavailableError):
         wechat_pay.query_refund(merchant, "Back20260105000002")
-    with pytest.raises(Unreachable):
+    with pytest.raises(WechatPayUnavailableError):
         back(merchant, number="Back20260105000002")
 
 
 def test_an_answer_about_another_merchants_order_is_none(pay: WeChatPay, monkeypatch: pytest.MonkeyPatch) -> None:
     merchant = merchant_of(pay, ("v3", "RSA"))
     told = {"mchid": "1900009999", "out_trade_no": NUMBER, "trade_state": "SUCCESS"}
-    monkeypatch.setattr(api_v3, "_asked", lambda *_: (200, told))
-    with pytest.raises(Unreachable):
-        wechat_pay.query(merchant, NUMBER)
+    monkeypatch.setattr(api_v3, "_call", lambda *_: (200, told))
+    with pytest.raises(WechatPayUnavailableError):
+        wechat_pay.query_order(merchant, NUMBER)
 
 
 @each_kind
@@ -174,8 +174,8 @@ def test_a_merchant_with_a_wrong_key_learns_it(pay: WeChatPay, kind: Kind) -> No
     answer = wechat_pay.prepay(wrong, order())
     assert answer.error_code == ("SIGN_ERROR" if kind[0] == "v3" else "FAIL")
     assert pay.orders == {}
-    with pytest.raises(Unreachable):
-        wechat_pay.query(wrong, NUMBER)
+    with pytest.raises(WechatPayUnavailableError):
+        wechat_pay.query_order(wrong, NUMBER)
 
 
 def test_answers_are_believed_by_key_and_by_certificate_of_those_that_are_set_up(pay: WeChatPay) -> None:
@@ -186,19 +186,19 @@ def test_answers_are_believed_by_key_and_by_certificate_of_those_that_are_set_up
         lacking = replace(
             merchant, public_keys={one: pem for one, pem in merchant.public_keys.items() if one != serial}
         )
-        with pytest.raises(Unreachable):
+        with pytest.raises(WechatPayUnavailableError):
             wechat_pay.prepay(lacking, order())
 
 
 def test_v3_is_asked_to_answer_by_its_key_and_is_told_who_asks(pay: WeChatPay, monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[dict[str, Any]] = []
-    call = https.call
+    call = https.send_request
 
     def heard(*asked: Any, **rest: Any) -> Any:
         sent.append({**asked[2], "body": asked[3]})
         return call(*asked, **rest)
 
-    monkeypatch.setattr(https, "call", heard)
+    monkeypatch.setattr(https, "send_request", heard)
     merchant = merchant_of(pay, ("v3", "RSA"))
     wechat_pay.prepay(merchant, order())
     assert sent[0]["Wechatpay-Serial"] == wechat_pay_keys.KEY
@@ -212,8 +212,8 @@ def test_v3_is_asked_to_answer_by_its_key_and_is_told_who_asks(pay: WeChatPay, m
 
 def test_v3_is_not_closed_where_the_patient_is_just_paying(pay: WeChatPay, monkeypatch: pytest.MonkeyPatch) -> None:
     merchant = merchant_of(pay, ("v3", "RSA"))
-    monkeypatch.setattr(api_v3, "_asked", lambda *_: (202, {"code": "USERPAYING", "message": "支付中"}))
-    assert wechat_pay.close(merchant, NUMBER) == Answer("USERPAYING", "支付中")
+    monkeypatch.setattr(api_v3, "_call", lambda *_: (202, {"code": "USERPAYING", "message": "支付中"}))
+    assert wechat_pay.close_order(merchant, NUMBER) == OrderResult("USERPAYING", "支付中")
 
 
 def test_v2_gives_no_money_back_without_the_merchants_certificate(pay: WeChatPay) -> None:
@@ -227,9 +227,9 @@ def test_that_all_went_back_is_believed_where_it_is_signed(pay: WeChatPay, monke
     v2, v3 = merchant_of(pay, ("v2", "MD5")), merchant_of(pay, ("v3", "RSA"))
     signed = {"return_code": "SUCCESS", "result_code": "FAIL", "err_code": "ERROR", "err_code_des": text}
     for said, believed in ((signed, True), ({"return_code": "FAIL", "return_msg": text}, False)):
-        monkeypatch.setattr(api_v2, "_asked", lambda *_, said=said, **__: said)
-        assert back(v2).is_needless is believed
+        monkeypatch.setattr(api_v2, "_call", lambda *_, said=said, **__: said)
+        assert back(v2).is_already_refunded is believed
     for status, believed in ((400, True), (403, True), (401, False), (429, False)):
         told = (status, {"code": "INVALID_REQUEST", "message": text})
-        monkeypatch.setattr(api_v3, "_asked", lambda *_, told=told: told)
-        assert back(v3).is_needless is believed
+        monkeypatch.setattr(api_v3, "_call", lambda *_, told=told: told)
+        assert back(v3).is_already_refunded is believed

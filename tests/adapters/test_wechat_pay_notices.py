@@ -11,7 +11,7 @@ import pytest
 from chalicelib import clock
 from chalicelib.adapters.wechat_pay import client as wechat_pay
 from chalicelib.adapters.wechat_pay import rsa_crypto
-from chalicelib.adapters.wechat_pay.client import BadNotice, Merchant, Notice
+from chalicelib.adapters.wechat_pay.client import InvalidNotificationError, Merchant, Notification
 from devstack import wechat_pay_keys, wechat_pay_wire_v3
 from devstack.wechat_pay import Signed, WeChatPay
 from tests.adapters.paying import NUMBER, REFUND, back, order, paid
@@ -31,12 +31,12 @@ def notice(pay: WeChatPay, merchant: Merchant) -> Signed:
     return pay.paid_notice(NUMBER)
 
 
-def read(merchant: Merchant, notice: Signed, now: int = 0) -> Notice:
-    return wechat_pay.read_notice(merchant, *notice, now or clock.now())
+def read(merchant: Merchant, notice: Signed, now: int = 0) -> Notification:
+    return wechat_pay.parse_notification(merchant, *notice, now or clock.now())
 
 
 def refused(merchant: Merchant, notice: Signed, now: int = 0) -> int:
-    with pytest.raises(BadNotice) as error:
+    with pytest.raises(InvalidNotificationError) as error:
         read(merchant, notice, now)
     return error.value.status
 
@@ -80,7 +80,7 @@ def test_lins_payment_is_read(pay: WeChatPay, merchant: Merchant, notice: Signed
     made = pay.orders[NUMBER]
     whole = clock.SECOND * (made.paid_at // clock.SECOND)
     said = (merchant.mch_id, 1500, "CNY", "SUCCESS", whole, merchant.appid, order().open_id)
-    assert read(merchant, notice) == Notice("paid", NUMBER, made.transaction_id, *said)
+    assert read(merchant, notice) == Notification("paid", NUMBER, made.transaction_id, *said)
 
 
 @pytest.mark.parametrize("state", ["SUCCESS", "ABNORMAL", "CLOSED"])
@@ -89,9 +89,9 @@ def test_her_refund_is_read(pay: WeChatPay, merchant: Merchant, state: str) -> N
     made = pay.settle(REFUND, state)
     at = clock.SECOND * (made.settled_at // clock.SECOND) if state == "SUCCESS" else 0
     said = read(merchant, pay.refund_notice(REFUND))
-    assert (said.kind, said.state, said.fee, said.at) == ("refunded", state, 500, at)
+    assert (said.kind, said.state, said.fee, said.occurred_at) == ("refunded", state, 500, at)
     assert (said.out_refund_no, said.refund_id, said.out_trade_no) == (REFUND, made.refund_id, NUMBER)
-    assert (said.mch_id, said.signed) == (merchant.mch_id, True)
+    assert (said.mch_id, said.is_signed) == (merchant.mch_id, True)
 
 
 def test_the_same_notice_again_is_read_again(merchant: Merchant, notice: Signed) -> None:
@@ -175,13 +175,13 @@ def test_no_key_is_asked_for_when_a_serial_is_not_known(pay: WeChatPay, merchant
 def test_what_makes_no_sense_is_refused_before_anything_is_computed(
     merchant: Merchant, notice: Signed, body: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rsa_crypto, "_public_key", lambda _: pytest.fail("a signature was looked at"))
+    monkeypatch.setattr(rsa_crypto, "_load_public_key", lambda _: pytest.fail("a signature was looked at"))
     assert refused(merchant, (notice[0], body)) == 400
 
 
 def test_a_huge_notice_is_refused_before_it_is_read(merchant: Merchant, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(json, "loads", lambda _: pytest.fail("it was read"))
-    assert refused(merchant, ({}, b" " * (wechat_pay.NOTICE_LIMIT + 1))) == 400
+    assert refused(merchant, ({}, b" " * (wechat_pay.MAX_NOTIFICATION_BYTES + 1))) == 400
 
 
 def test_wechats_own_word_of_another_kind_is_refused(pay: WeChatPay, merchant: Merchant, notice: Signed) -> None:
@@ -222,4 +222,4 @@ def test_a_sealed_word_that_lacks_something_is_refused(
 
 
 def test_it_is_acknowledged_by_nothing(merchant: Merchant) -> None:
-    assert wechat_pay.acknowledgement(merchant) == ("application/json", b"")
+    assert wechat_pay.build_acknowledgement(merchant) == ("application/json", b"")

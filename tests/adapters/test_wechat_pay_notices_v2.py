@@ -7,7 +7,7 @@ import pytest
 
 from chalicelib import clock
 from chalicelib.adapters.wechat_pay import client as wechat_pay
-from chalicelib.adapters.wechat_pay.client import BadNotice, Merchant, Notice
+from chalicelib.adapters.wechat_pay.client import InvalidNotificationError, Merchant, Notification
 from devstack import wechat_pay_wire_v2
 from devstack.wechat_pay import WeChatPay
 from tests.adapters.paying import NUMBER, REFUND, back, order, paid
@@ -20,12 +20,12 @@ def merchant(pay: WeChatPay, request: pytest.FixtureRequest) -> Merchant:
     return paid(pay, ("v2", request.param))
 
 
-def read(merchant: Merchant, body: bytes) -> Notice:
-    return wechat_pay.read_notice(merchant, {}, body, clock.now())
+def read(merchant: Merchant, body: bytes) -> Notification:
+    return wechat_pay.parse_notification(merchant, {}, body, clock.now())
 
 
 def refused(merchant: Merchant, body: bytes) -> int:
-    with pytest.raises(BadNotice) as error:
+    with pytest.raises(InvalidNotificationError) as error:
         read(merchant, body)
     return error.value.status
 
@@ -62,7 +62,7 @@ def test_lins_payment_is_read(pay: WeChatPay, merchant: Merchant) -> None:
     made = pay.orders[NUMBER]
     whole = clock.SECOND * (made.paid_at // clock.SECOND)
     told = (merchant.mch_id, 1500, "CNY", "SUCCESS", whole, merchant.appid, order().open_id)
-    assert read(merchant, pay.paid_notice(NUMBER)[1]) == Notice("paid", NUMBER, made.transaction_id, *told)
+    assert read(merchant, pay.paid_notice(NUMBER)[1]) == Notification("paid", NUMBER, made.transaction_id, *told)
 
 
 @pytest.mark.parametrize("state", ["SUCCESS", "ABNORMAL", "CLOSED"])
@@ -71,9 +71,9 @@ def test_her_refund_is_read_and_known_not_to_be_signed(pay: WeChatPay, merchant:
     made = pay.settle(REFUND, state)
     at = clock.SECOND * (made.settled_at // clock.SECOND) if state == "SUCCESS" else 0
     told = read(merchant, pay.refund_notice(REFUND)[1])
-    assert (told.kind, told.state, told.fee, told.at) == ("refunded", state, 500, at)
+    assert (told.kind, told.state, told.fee, told.occurred_at) == ("refunded", state, 500, at)
     assert (told.out_refund_no, told.refund_id, told.out_trade_no) == (REFUND, made.refund_id, NUMBER)
-    assert (told.mch_id, told.appid, told.signed) == (merchant.mch_id, merchant.appid, False)
+    assert (told.mch_id, told.appid, told.is_signed) == (merchant.mch_id, merchant.appid, False)
 
 
 def test_the_same_notice_again_is_read_again(pay: WeChatPay, merchant: Merchant) -> None:
@@ -130,7 +130,7 @@ def test_what_somebody_has_changed_proves_nothing(pay: WeChatPay, merchant: Merc
         lambda body: body.decode().encode("utf-16"),
         lambda body: body.replace(b"</xml>", b"".join(b"<a%d/>" % one for one in range(400)) + b"</xml>"),
         lambda body: body.replace(b"</xml>", b"<a>" * 5000 + b"</a>" * 5000 + b"</xml>"),
-        lambda body: body.replace(b"</xml>", b" " * wechat_pay.NOTICE_LIMIT + b"</xml>"),
+        lambda body: body.replace(b"</xml>", b" " * wechat_pay.MAX_NOTIFICATION_BYTES + b"</xml>"),
         lambda _: b"",
         lambda _: b"<xml/>",
         lambda _: b"<xml>hello</xml>",
@@ -192,5 +192,5 @@ def test_a_signed_word_that_makes_no_sense_is_refused(merchant: Merchant, fields
 
 
 def test_it_is_acknowledged_in_xml(merchant: Merchant) -> None:
-    content_type, body = wechat_pay.acknowledgement(merchant)
+    content_type, body = wechat_pay.build_acknowledgement(merchant)
     assert (content_type, body.count(b"SUCCESS")) == ("text/xml", 1)

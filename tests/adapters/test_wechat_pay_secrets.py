@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib import clock
 from chalicelib.adapters.wechat_pay import client as wechat_pay
-from chalicelib.adapters.wechat_pay.client import Unreachable
+from chalicelib.adapters.wechat_pay.client import WechatPayUnavailableError
 from devstack.wechat_pay import WeChatPay
 from tests.adapters.paying import CALLS, NUMBER, Kind, back, each_kind, paid
 
@@ -25,12 +25,12 @@ def test_no_key_is_told_to_logs_or_in_what_is_raised(
         for call in CALLS.values():
             try:
                 told.append(repr(call(merchant)))
-            except Unreachable as error:
+            except WechatPayUnavailableError as error:
                 told.append(repr(error) + repr(error.__cause__))
     for notice in (pay.paid_notice(NUMBER), ({}, b"<xml></xml>"), ({}, b"{}")):
         try:
-            told.append(repr(wechat_pay.read_notice(merchant, *notice, clock.now())))
-        except wechat_pay.BadNotice as error:
+            told.append(repr(wechat_pay.parse_notification(merchant, *notice, clock.now())))
+        except wechat_pay.InvalidNotificationError as error:
             told.append(repr(error) + repr(error.__cause__))
     secrets = [merchant.key, *merchant.private_key.splitlines()[1:-1]]
     assert [one for one in secrets if one in caplog.text or any(one in text for text in told)] == []

@@ -64,7 +64,7 @@ def gateway(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateway]:
     gateway.port = server.server_address[1]
     url = f"http://127.0.0.1:{gateway.port}/api"
     keys = replace(settings, access_key="AKID", secret_key="secret", session_token="session", region="cn-northwest-1")
-    monkeypatch.setattr(ws_push, "settings", replace(keys, ws_endpoint_url=url, ws_timeout=0.5))
+    monkeypatch.setattr(ws_push, "settings", replace(keys, ws_endpoint_url=url, ws_timeout_seconds=0.5))
     yield gateway
     gateway.go.set()
     server.shutdown()
@@ -109,7 +109,7 @@ def test_one_that_has_gone_is_no_failure(gateway: Gateway) -> None:
 @pytest.mark.parametrize("status", [400, 403, 413, 429, 500, 503])
 def test_a_refusal_is_a_failure(gateway: Gateway, status: int) -> None:
     gateway.answers["busy"] = status
-    with pytest.raises(ws_push.Failed) as failed:
+    with pytest.raises(ws_push.PushError) as failed:
         ws_push.post("busy", "x")
     assert failed.value.status == status
     assert ws_push.post_all([("busy", "x")], 5) == [], "it may be there"
@@ -125,7 +125,7 @@ def test_who_is_slow_is_not_waited_for(gateway: Gateway) -> None:
 
 def test_a_time_out_is_a_failure_and_not_tried_again(gateway: Gateway) -> None:
     gateway.slow.add("slow")
-    with pytest.raises(ws_push.Failed) as failed:
+    with pytest.raises(ws_push.PushError) as failed:
         ws_push.post("slow", "x")
     assert failed.value.status == 0
     assert len(gateway.asked) == 1
@@ -134,7 +134,7 @@ def test_a_time_out_is_a_failure_and_not_tried_again(gateway: Gateway) -> None:
 def test_lines_are_kept_and_one_that_died_meanwhile_is_opened_again(gateway: Gateway) -> None:
     for _ in range(20):
         ws_push.post("here", "x")
-    assert gateway.lines <= ws_push.AT_ONCE
+    assert gateway.lines <= ws_push.MAX_WORKERS
     gateway.hang_up = True
     for _ in range(40):
         assert ws_push.post("here", "x")
@@ -143,5 +143,5 @@ def test_lines_are_kept_and_one_that_died_meanwhile_is_opened_again(gateway: Gat
 
 def test_nobody_there_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ws_push, "settings", replace(settings, ws_endpoint_url="http://127.0.0.1:1"))
-    with pytest.raises(ws_push.Failed):
+    with pytest.raises(ws_push.PushError):
         ws_push.post("abc", "x")

@@ -24,7 +24,7 @@ WHAT = f"林小雨，{day(1)} 09:00，呼吸内科 陈医生"
 @pytest.fixture(autouse=True)
 def by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is promised waits for the test."""
-    monkeypatch.setattr(outbox, "nudge", lambda **_: None)
+    monkeypatch.setattr(outbox, "wake_worker", lambda **_: None)
 
 
 def promised(ward: Ward) -> list[dict[str, Any]]:
@@ -33,7 +33,7 @@ def promised(ward: Ward) -> list[dict[str, Any]]:
 
 def announce(ward: Ward) -> None:
     for payload in promised(ward):
-        site_messages.run(ward.hospital.tenant_id, payload)
+        site_messages.notify_holder(ward.hospital.tenant_id, payload)
 
 
 def test_lin_finds_her_booking_in_her_inbox(ward: Ward, lin: Person, wang: Person) -> None:
@@ -50,7 +50,7 @@ def test_lin_finds_her_booking_in_her_inbox(ward: Ward, lin: Person, wang: Perso
 def test_the_outbox_does_it(ward: Ward, lin: Person) -> None:
     ward.booked(lin, ward.schedule())
     while not texts(lin):
-        assert outbox.run(), "whatever other tests have promised is done before"
+        assert outbox.run_due_jobs(), "whatever other tests have promised is done before"
 
 
 def test_done_again_it_is_one_site_message(ward: Ward, lin: Person) -> None:
@@ -85,7 +85,7 @@ def do_not_come(_: Ward, __: Person, ___: str, patch: pytest.MonkeyPatch) -> Non
 def be_reminded(_: Ward, __: Person, ___: str, patch: pytest.MonkeyPatch) -> None:
     with patch.context() as later:
         stopped_clock(later, "18:00")
-        scheduled.remind()
+        scheduled.send_reminders()
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_each_whose_half_day_is_stopped_is_told_of_their_own(ward: Ward, lin: Pe
         ward.booked(who, schedule_id, serial_no)
     ward.stop(schedule_id)
     while len(promised(ward)) < 4:
-        assert outbox.run()
+        assert outbox.run_due_jobs()
     announce(ward)
     stopped = "因停诊，您的预约已取消：{}。给您带来不便，敬请谅解。"
     assert texts(lin)[0] == stopped.format(WHAT)
@@ -122,7 +122,7 @@ def test_each_whose_half_day_is_stopped_is_told_of_their_own(ward: Ward, lin: Pe
 
 def test_every_kind_of_event_has_its_words() -> None:
     kinds = [value for name, value in vars(notifications).items() if name.isupper() and isinstance(value, int)]
-    assert sorted(site_messages.TEXTS) == sorted(kinds)
+    assert sorted(site_messages.MESSAGE_TEXTS) == sorted(kinds)
 
 
 def test_while_redis_is_away_the_inbox_has_it_and_the_event_comes_when_it_is_back(
@@ -130,17 +130,17 @@ def test_while_redis_is_away_the_inbox_has_it_and_the_event_comes_when_it_is_bac
 ) -> None:
     ward.booked(lin, ward.schedule())
     with monkeypatch.context() as cut:
-        cut.setattr(redis, "_call", away)
-        with pytest.raises(redis.Down):
+        cut.setattr(redis, "_call_driver", away)
+        with pytest.raises(redis.RedisUnavailableError):
             announce(ward)
     assert len(listed(lin)) == 1
     announce(ward)
-    _, stream, _ = feed.keys(lin.tenant_id, lin.principal)
-    assert len(redis.client().xrange(stream)) == len(listed(lin)) == 1
+    _, stream, _ = feed.build_keys(lin.tenant_id, lin.principal)
+    assert len(redis.get_client().xrange(stream)) == len(listed(lin)) == 1
 
 
 def away(*_: Any) -> Any:
-    raise redis.Down("cut")
+    raise redis.RedisUnavailableError("cut")
 
 
 def test_another_hospitals_bookings_stay_there(ward: Ward, other: Ward) -> None:

@@ -40,7 +40,7 @@ def test_two_who_change_different_rules_at_once_both_do(
 ) -> None:
     if before:
         ward.rules(**before)
-    about, go, save = Event(), Event(), rule_store.save
+    about, go, save = Event(), Event(), rule_store.update
 
     def waits(*arguments: Any) -> None:
         if not about.is_set():
@@ -48,7 +48,7 @@ def test_two_who_change_different_rules_at_once_both_do(
             assert go.wait(10)
         save(*arguments)
 
-    monkeypatch.setattr(rule_store, "save", waits)
+    monkeypatch.setattr(rule_store, "update", waits)
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(ward.rules, pay_minutes=30)
         assert about.wait(10)

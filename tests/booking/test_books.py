@@ -20,7 +20,7 @@ def books(person: Person, **query: Any) -> dict[str, Any]:
 
 
 def paid(book_id: str) -> None:
-    mysql.autocommit(lambda tx: tx.run("UPDATE bookings SET charge = 2 WHERE book_id = %(id)s", id=book_id))
+    mysql.run_autocommit(lambda tx: tx.execute("UPDATE bookings SET charge = 2 WHERE book_id = %(id)s", id=book_id))
 
 
 def test_bookings_are_listed_the_newest_first(ward: Ward, lin: Person, wang: Person) -> None:
@@ -57,11 +57,11 @@ def test_a_bad_page_is_named(lin: Person, wrong: dict[str, Any]) -> None:
 
 
 def test_a_booking_is_shown_whole(ward: Ward, lin: Person) -> None:
-    number = "11019919900517002" + id_cards.check("11019919900517002")
-    known = patients.id_number(lin.tenant_id, number)
-    details = patients.Details(name="林小雨", gender=2, birthday=date(1990, 5, 17), phone="", id_number=known)
+    number = "11019919900517002" + id_cards.compute_check_character("11019919900517002")
+    known = patients.build_id_number(lin.tenant_id, number)
+    details = patients.PatientDetails(name="林小雨", gender=2, birthday=date(1990, 5, 17), phone="", id_number=known)
     [pati_id] = [row["pati_id"] for row in rows("members", ward.hospital) if row["member_id"] == lin.member_id]
-    mysql.transact(lambda tx: patients.change(tx, lin.tenant_id, pati_id, details))
+    mysql.run_transaction(lambda tx: patients.update(tx, lin.tenant_id, pati_id, details))
     book_id = ward.booked(lin, ward.schedule(), 3)
     found = ward.book(lin, book_id).data
     [row] = rows("bookings", ward.hospital)
@@ -80,9 +80,9 @@ def test_a_booking_is_shown_whole(ward: Ward, lin: Person) -> None:
         "treaArea": "A 区",
         "memberName": "林小雨",
         "memberGender": "女",
-        "memberAge": formatting.age("1990-05-17", clock.today()),
+        "memberAge": formatting.format_age("1990-05-17", clock.today()),
         "memberIDNo": number,
-        "bookTime": clock.wire(row["created_at"]),
+        "bookTime": clock.format_wire_time(row["created_at"]),
         "visiCharge": 1,
         "cancelReason": "",
     }
@@ -104,7 +104,7 @@ def test_anothers_booking_does_not_exist(ward: Ward, other: Ward, lin: Person, w
         assert ward.book(person, book_id).status == 404
         assert ward.cancel(person, book_id).status == 404
     tenant_id = other.hospital.tenant_id
-    assert mysql.transact(lambda tx: dues.find(tx, tenant_id, int(book_id))) is None
+    assert mysql.run_transaction(lambda tx: dues.find_for_update(tx, tenant_id, int(book_id))) is None
     assert ward.book(lin, 999_999_999).status == 404
     assert ward.status(lin, book_id) == 0
 
@@ -119,7 +119,7 @@ def test_a_bad_number_is_named(ward: Ward, lin: Person, book_id: Any) -> None:
 def test_a_cancelled_booking_says_why(ward: Ward, lin: Person) -> None:
     own, theirs = ward.booked(lin, ward.schedule()), ward.booked(lin, ward.schedule(date=day(2)))
     assert post(f"{BOOK}/book/cancel", lin.token, book_id=int(own)).status == 200, "by the other name, as a number"
-    stopped_schedules.cancel(lin.tenant_id, int(theirs), ward.hospital.desk.user_id)
+    stopped_schedules.cancel_booking(lin.tenant_id, int(theirs), ward.hospital.desk.user_id)
     assert [(one["bookStatus"], one["cancelReason"]) for one in books(lin)["list"]] == [(1, "stopped"), (1, "patient")]
     assert ward.book(lin, theirs).data["cancelReason"] == "stopped"
 

@@ -20,7 +20,7 @@ CONTRACTS = {
 
 
 def test_departments_come_in_the_hospitals_order(ward: Ward, other: Ward) -> None:
-    first = mysql.transact(lambda tx: departments.create(tx, ward.hospital.tenant_id, "儿科", -1))
+    first = mysql.run_transaction(lambda tx: departments.create(tx, ward.hospital.tenant_id, "儿科", -1))
     assert ward.look("depts").data == [
         {"deptId": str(first), "deptName": "儿科"},
         {"deptId": str(ward.dept_id), "deptName": "呼吸内科"},
@@ -30,7 +30,7 @@ def test_departments_come_in_the_hospitals_order(ward: Ward, other: Ward) -> Non
 
 def test_a_day_has_a_row_for_each_doctor_and_type(ward: Ward) -> None:
     profile = Profile(duty_code="4", introduction="从医二十年。", sort=2)
-    mysql.transact(lambda tx: doctors.save(tx, ward.hospital.tenant_id, ward.hospital.chen.user_id, profile))
+    mysql.run_transaction(lambda tx: doctors.update(tx, ward.hospital.tenant_id, ward.hospital.chen.user_id, profile))
     ward.schedule()
     ward.schedule(**{**AFTERNOON, "bookfee": 10})
     ward.schedule(doctor_id=ward.hospital.zhou.user_id)
@@ -152,7 +152,7 @@ def test_what_is_left_of_the_coming_days(ward: Ward) -> None:
 def test_a_doctor_who_left_is_shown_no_more(ward: Ward) -> None:
     schedule_id = ward.schedule()
     chen = ward.hospital.chen
-    mysql.transact(lambda tx: staff.set_disabled(tx, chen.tenant_id, chen.user_id, True))
+    mysql.run_transaction(lambda tx: staff.set_disabled(tx, chen.tenant_id, chen.user_id, True))
     assert ward.look("schedule_by_date", deptId=ward.dept_id, date=day(1)).data["list"] == []
     assert ward.look("schedule_by_doctor", deptId=ward.dept_id).data["list"] == []
     for path, query in (
@@ -167,7 +167,7 @@ def test_a_doctor_who_came_after_the_cards_were_read_is_shown_the_next_time(ward
     ward.schedule()
     ward.schedule(doctor_id="")
     forget = "DELETE FROM doctors WHERE user_id = %(id)s"  # as if the profile were written between the two readings
-    mysql.autocommit(lambda tx: tx.run(forget, id=ward.hospital.chen.user_id))
+    mysql.run_autocommit(lambda tx: tx.execute(forget, id=ward.hospital.chen.user_id))
     for path in ("schedule_by_date", "schedule_by_doctor"):
         found = ward.look(path, deptId=ward.dept_id, date=day(1)).data["list"]
         assert [one["doctorName"] for one in found] == [""]

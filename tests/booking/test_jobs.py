@@ -22,7 +22,7 @@ pytestmark = pytest.mark.store
 def aged(book_id: str, minutes: int) -> None:
     """Let a booking have been made so long ago."""
     age = "UPDATE bookings SET created_at = created_at - %(ago)s, pay_by = pay_by - %(ago)s WHERE book_id = %(id)s"
-    mysql.autocommit(lambda tx: tx.run(age, ago=minutes * 60 * clock.SECOND, id=book_id))
+    mysql.run_autocommit(lambda tx: tx.execute(age, ago=minutes * 60 * clock.SECOND, id=book_id))
 
 
 def kinds(ward: Ward) -> list[int]:
@@ -50,10 +50,10 @@ def test_what_is_paid_free_or_not_demanded_is_kept(ward: Ward, other: Ward, lin:
     ward.rules(pay_minutes=30)
     paid, free = ward.booked(lin, ward.schedule()), ward.booked(wang, ward.schedule(**{**AFTERNOON, "bookfee": 0}))
     elsewhere = other.booked(other.hospital.lin, other.schedule())
-    mysql.autocommit(lambda tx: tx.run("UPDATE bookings SET charge = 2 WHERE book_id = %(id)s", id=paid))
+    mysql.run_autocommit(lambda tx: tx.execute("UPDATE bookings SET charge = 2 WHERE book_id = %(id)s", id=paid))
     for book_id in (paid, free, elsewhere):
         aged(book_id, 999)
-    scheduled.release_unpaid()
+    scheduled.cancel_unpaid()
     assert [ward.status(lin, paid), ward.status(wang, free), other.status(other.hospital.lin, elsewhere)] == [0, 0, 0]
 
 
@@ -65,12 +65,12 @@ def test_who_booked_keeps_the_time_to_pay_that_was_theirs(ward: Ward, lin: Perso
     ward.rules(pay_minutes=1)
     for book_id in (before, after):
         aged(book_id, 59)
-    scheduled.release_unpaid()
+    scheduled.cancel_unpaid()
     assert [ward.status(lin, before), ward.status(wang, after)] == [0, 0]
     ward.rules(pay_minutes=0)
     for book_id in (before, after):
         aged(book_id, 1)
-    scheduled.release_unpaid()
+    scheduled.cancel_unpaid()
     assert [ward.status(lin, before), ward.status(wang, after)] == [0, 1]
 
 
@@ -93,10 +93,10 @@ def test_who_did_not_come_is_marked_when_the_day_is_over(
 def test_nobody_has_missed_what_was_stopped(
     ward: Ward, lin: Person, wang: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox, "nudge", lambda **_: None)  # the job that cancels has not come so far
+    monkeypatch.setattr(outbox, "wake_worker", lambda **_: None)  # the job that cancels has not come so far
     stopped, held = ward.schedule(), ward.schedule(doctor_id="")
     first, second = ward.booked(lin, stopped), ward.booked(wang, held)
-    mysql.autocommit(lambda tx: tx.run("UPDATE bookings SET charge = 2 WHERE book_id = %(id)s", id=first))
+    mysql.run_autocommit(lambda tx: tx.execute("UPDATE bookings SET charge = 2 WHERE book_id = %(id)s", id=first))
     ward.stop(stopped)
     stopped_clock(monkeypatch, "00:30", ahead=2)
     for _ in range(2):
@@ -122,7 +122,7 @@ def test_who_missed_too_often_books_no_more(
     monkeypatch.undo()
     stopped_clock(monkeypatch, "08:00", ahead=29)  # a token lives 30 days
     ago = "UPDATE bookings SET day = day - INTERVAL 64 DAY WHERE status = 3 AND tenant_id = %(id)s"
-    mysql.autocommit(lambda tx: tx.run(ago, id=lin.tenant_id))
+    mysql.run_autocommit(lambda tx: tx.execute(ago, id=lin.tenant_id))
     assert ward.submit(lin, ward.schedule()).status == 200, "it is 90 days ago"
 
 
@@ -147,7 +147,7 @@ def test_who_comes_tomorrow_is_reminded_in_the_evening(
 def test_what_was_cancelled_or_registered_since_it_was_found_is_left_alone(
     ward: Ward, lin: Person, monkeypatch: pytest.MonkeyPatch, what: str, became: int
 ) -> None:
-    monkeypatch.setattr(outbox, "nudge", lambda **_: None)
+    monkeypatch.setattr(outbox, "wake_worker", lambda **_: None)
     ward.rules(pay_minutes=30)
     schedule_id = ward.schedule()
     book_id = ward.booked(lin, schedule_id)
@@ -160,22 +160,22 @@ def test_what_was_cancelled_or_registered_since_it_was_found_is_left_alone(
     def found(*arguments: Any) -> Any:
         rows = look(*arguments)
         change = "UPDATE bookings SET status = %(became)s WHERE book_id = %(id)s"
-        mysql.autocommit(lambda tx: tx.run(change, became=became, id=book_id))
+        mysql.run_autocommit(lambda tx: tx.execute(change, became=became, id=book_id))
         return rows
 
     monkeypatch.setattr(job_store, name, found)
     stopped_clock(monkeypatch, "18:00", ahead=2 if name == "over" else 0)
     job: dict[str, Callable[[], Any]] = {
-        "unpaid": scheduled.release_unpaid,
-        "to_remind": scheduled.remind,
+        "unpaid": scheduled.cancel_unpaid,
+        "to_remind": scheduled.send_reminders,
         "over": scheduled.mark_missed,
-        "booked": lambda: stopped_schedules.run(lin.tenant_id, {"schedule_id": int(schedule_id), "by": 1}),
+        "booked": lambda: stopped_schedules.cancel_bookings(lin.tenant_id, {"schedule_id": int(schedule_id), "by": 1}),
     }
     job[name]()
     assert (ward.status(lin, book_id), kinds(ward)) == (became, [])
 
 
-@pytest.mark.parametrize("job", [scheduled.release_unpaid, scheduled.remind, scheduled.mark_missed])
+@pytest.mark.parametrize("job", [scheduled.cancel_unpaid, scheduled.send_reminders, scheduled.mark_missed])
 def test_two_at_once_tell_once(
     ward: Ward, lin: Person, wang: Person, job: Callable[[], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:

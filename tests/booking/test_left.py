@@ -16,22 +16,22 @@ def key(ward: Ward, schedule_id: str) -> str:
     return f"slots:1:{{{ward.hospital.tenant_id}:{ward.dept_id}}}:{schedule_id}"
 
 
-def aged(ward: Ward, schedule_id: str, seconds: int = availability.BELIEVED) -> None:
+def aged(ward: Ward, schedule_id: str, seconds: int = availability.TRUST_SECONDS) -> None:
     """Let the view have been compared with MySQL so long ago."""
-    redis.client().hincrby(key(ward, schedule_id), "at", -seconds)
+    redis.get_client().hincrby(key(ward, schedule_id), "at", -seconds)
 
 
 @pytest.fixture
 def compared(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """A list that grows each time MySQL is asked what is sold."""
     asked: list[int] = []
-    taken = calendar_store.taken
+    taken = calendar_store.get_reserved_slots
 
     def counted(*arguments: Any) -> Any:
         asked.append(1)
         return taken(*arguments)
 
-    monkeypatch.setattr(calendar_store, "taken", counted)
+    monkeypatch.setattr(calendar_store, "get_reserved_slots", counted)
     return asked
 
 
@@ -51,9 +51,9 @@ def test_a_view_is_believed_and_follows_sales_without_mysql(
 @pytest.mark.parametrize(
     "lose",
     [
-        lambda _: redis.client().flushall(),
-        lambda where: redis.client().hset(where, "server", "another"),
-        lambda where: redis.client().hdel(where, "taken"),
+        lambda _: redis.get_client().flushall(),
+        lambda where: redis.get_client().hset(where, "server", "another"),
+        lambda where: redis.get_client().hdel(where, "taken"),
     ],
 )
 def test_a_view_that_was_lost_is_made_anew(
@@ -73,7 +73,7 @@ def test_a_view_that_missed_a_sale_is_mended_within_ten_seconds_and_sells_nothin
 ) -> None:
     schedule_id = ward.schedule()
     ward.left(schedule_id)
-    monkeypatch.setattr(availability, "sold", lambda _: None)  # as if Redis could not be reached just then
+    monkeypatch.setattr(availability, "mark_reserved", lambda _: None)  # as if Redis could not be reached just then
     ward.booked(lin, schedule_id, 2)
     assert ward.left(schedule_id) == [1, 2, 3, 4]
     assert ward.submit(wang, schedule_id, 2).error == "2号已被预约，还可预约：1号 08:00、3号 10:00、4号 11:00"
@@ -94,14 +94,14 @@ def test_a_refill_that_looked_before_a_sale_changes_nothing(ward: Ward, lin: Per
     schedule_id = ward.schedule()
     ward.cancel(wang, ward.booked(wang, schedule_id, 1))  # which the refill has seen
     where, tenant_id = key(ward, schedule_id), ward.hospital.tenant_id
-    row = mysql.autocommit(lambda tx: schedule_store.find(tx, tenant_id, int(schedule_id)))
+    row = mysql.run_autocommit(lambda tx: schedule_store.find(tx, tenant_id, int(schedule_id)))
     assert row is not None
-    schedule = slots.schedule(row)
-    [(version, text)] = availability._seen([where])
+    schedule = slots.parse_schedule(row)
+    [(version, text)] = availability._read_views([where])
     assert text == ""
     ward.booked(lin, schedule_id, 2)
-    redis.run(availability._REFILL, [where], [version, "0000"])
-    assert availability.free(tenant_id, [schedule]) == {int(schedule_id): [1, 3, 4]}
+    redis.run_script(availability._REFILL_SCRIPT, [where], [version, "0000"])
+    assert availability.get_free_slots(tenant_id, [schedule]) == {int(schedule_id): [1, 3, 4]}
 
 
 def test_without_redis_mysql_is_asked(ward: Ward, lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,8 +109,8 @@ def test_without_redis_mysql_is_asked(ward: Ward, lin: Person, monkeypatch: pyte
     ward.booked(lin, schedule_id, 2)
 
     def down(*_: Any, **__: Any) -> Any:
-        raise redis.Down("away")
+        raise redis.RedisUnavailableError("away")
 
-    monkeypatch.setattr(redis, "run_all", down)
+    monkeypatch.setattr(redis, "run_scripts", down)
     assert ward.left(schedule_id) == [1, 3, 4]
     assert ward.status(lin, ward.booked(lin, ward.schedule(date=day(2)))) == 0

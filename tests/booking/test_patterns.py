@@ -100,14 +100,14 @@ def test_many_who_make_it_at_once_make_it_once(ward: Ward) -> None:
 def test_who_ends_a_pattern_waits_for_who_is_making_its_weeks(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
     pattern_id = int(save(ward).data["pattern_id"])
     ward.rules(weeks_ahead=5)
-    about, go, settled = Event(), Event(), pattern_store.settled
+    about, go, settled = Event(), Event(), pattern_store.list_days_to_skip
 
     def waits(*arguments: Any) -> set[date]:
         about.set()
         assert go.wait(10)
         return settled(*arguments)
 
-    monkeypatch.setattr(pattern_store, "settled", waits)
+    monkeypatch.setattr(pattern_store, "list_days_to_skip", waits)
     with ThreadPoolExecutor(2) as pool:
         making = pool.submit(patterns.expand, ward.hospital.tenant_id, pattern_id)
         assert about.wait(10)
@@ -122,14 +122,14 @@ def test_who_ends_a_pattern_waits_for_who_is_making_its_weeks(ward: Ward, monkey
 def test_who_stops_a_half_day_waits_for_who_is_making_the_weeks(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
     own = ward.schedule(date=day(2))
     pattern_id = int(save(ward).data["pattern_id"])
-    about, go, insert = Event(), Event(), schedule_store.insert_of_pattern
+    about, go, insert = Event(), Event(), schedule_store.insert_from_pattern
 
     def waits(*arguments: Any) -> bool:
         about.set()
         assert go.wait(10)
         return insert(*arguments)
 
-    monkeypatch.setattr(schedule_store, "insert_of_pattern", waits)
+    monkeypatch.setattr(schedule_store, "insert_from_pattern", waits)
     with ThreadPoolExecutor(2) as pool:
         making = pool.submit(patterns.expand, ward.hospital.tenant_id, pattern_id)
         assert about.wait(10)
@@ -149,7 +149,7 @@ def test_a_half_day_that_has_a_schedule_is_left_alone(ward: Ward) -> None:
 def test_a_stopped_day_is_not_made_again(ward: Ward) -> None:
     save(ward)
     stop = "UPDATE schedules SET live = NULL, stopped_at = 1 WHERE tenant_id = %(id)s AND day = %(day)s"
-    mysql.autocommit(lambda tx: tx.run(stop, id=ward.hospital.tenant_id, day=day(9)))
+    mysql.run_autocommit(lambda tx: tx.execute(stop, id=ward.hospital.tenant_id, day=day(9)))
     patterns.expand_all()
     assert made(ward).count(day(9)) == 1
 

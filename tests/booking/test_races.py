@@ -77,16 +77,16 @@ def test_the_database_itself_holds_what_is_sold(ward: Ward, other: Ward, same: t
         row = {**ids, "serial_no": number, "dept_id": of.dept_id, "day": day(1), "half": "PM", "slot_time": "08:00"}
         row |= {"type": 0, "fee": 0, "area": "", "book_code": f"20360107{number:06}", "pay_by": None}
         row |= {"retry_key": f"k{number}".encode(), **fields}
-        return mysql.transact(lambda tx: booking_store.insert(tx, tenant_id, row))
+        return mysql.run_transaction(lambda tx: booking_store.insert(tx, tenant_id, row))
 
     first = sold(ward, 1, half="AM")
     taken = {name: rows("bookings", ward.hospital)[0][name] for name in same}
-    with pytest.raises(mysql.Duplicate) as refused:
+    with pytest.raises(mysql.DuplicateKeyError) as refused:
         sold(ward, 2, **taken)
     assert refused.value.key == key
     if key != "slot":  # a schedule is one hospital's
         sold(other, 3, **taken)
-    mysql.transact(lambda tx: booking_store.cancel(tx, first, "patient", None))
+    mysql.run_transaction(lambda tx: booking_store.cancel(tx, first, "patient", None))
     if key not in ("book_code", "resend"):  # which are never another's
         sold(ward, 4, **taken)
 

@@ -83,7 +83,7 @@ def test_what_is_cancelled_or_anothers_is_not_registered(ward: Ward, other: Ward
 def test_nobody_is_registered_for_what_was_stopped(
     ward: Ward, lin: Person, wang: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox, "nudge", lambda **_: None)  # the job that cancels comes later
+    monkeypatch.setattr(outbox, "wake_worker", lambda **_: None)  # the job that cancels comes later
     schedule_id = ward.schedule(date=day(0))
     came, late = ward.booked(lin, schedule_id, 1), ward.booked(wang, schedule_id, 2)
     ward.register(book_id=came)
@@ -145,7 +145,7 @@ def test_the_days_list_is_by_time_and_masked(ward: Ward, lin: Person, wang: Pers
         "pati_id": str(row["pati_id"]),
         "pati_name": "林小雨",
         "pati_gender": 2,
-        "pati_age": formatting.age("1990-05-17", clock.today()),
+        "pati_age": formatting.format_age("1990-05-17", clock.today()),
         "pati_phone": "138****0001",
         "visi_charge": 1,
     }
@@ -161,7 +161,7 @@ def test_doctors_see_who_comes_to_their_departments_general_clinic(
     elsewhere = wards.ward(ward.hospital, "儿科")
     for doctor, dept_id in ((chen, ward.dept_id), (zhou, elsewhere.dept_id)):
         profile = Profile(dept_id=dept_id)
-        mysql.transact(lambda tx: doctors.save(tx, doctor.tenant_id, doctor.user_id, profile))  # noqa: B023  # at once
+        mysql.run_transaction(lambda tx: doctors.update(tx, doctor.tenant_id, doctor.user_id, profile))  # noqa: B023  # at once
     own = ward.booked(lin, ward.schedule())
     clinics = ward.booked(wang, ward.schedule(**{**AFTERNOON, "doctor_id": ""}))
     other.booked(other.hospital.lin, other.schedule(doctor_id=""))

@@ -192,18 +192,18 @@ def test_a_week_is_listed_without_reading_the_years_before(ward: Ward) -> None:
     week, tenant_id = (clock.today() + timedelta(1), clock.today() + timedelta(7)), ward.hospital.tenant_id
 
     def read(tx: Tx) -> int:
-        rows = tx.all("SHOW SESSION STATUS LIKE 'Handler_read%'")
+        rows = tx.fetch_all("SHOW SESSION STATUS LIKE 'Handler_read%'")
         return sum(int(row["Value"]) for row in rows)
 
     def listed_once(tx: Tx) -> tuple[int, int]:
         before = read(tx)
-        total, _ = schedule_store.listed(tx, tenant_id, None, None, week, (0, 10))
+        total, _ = schedule_store.list_page(tx, tenant_id, None, None, week, (0, 10))
         return total, read(tx) - before
 
     for doubled in range(11):
-        mysql.autocommit(lambda tx: tx.run(begun, days=2**doubled, tenant_id=tenant_id))  # noqa: B023  # at once
-    mysql.autocommit(lambda tx: tx.all("ANALYZE TABLE schedules"))
-    total, rows_read = mysql.autocommit(listed_once)
+        mysql.run_autocommit(lambda tx: tx.execute(begun, days=2**doubled, tenant_id=tenant_id))  # noqa: B023  # at once
+    mysql.run_autocommit(lambda tx: tx.fetch_all("ANALYZE TABLE schedules"))
+    total, rows_read = mysql.run_autocommit(listed_once)
     assert total == 1
     assert rows_read < 200, "of two thousand"
 

@@ -22,13 +22,13 @@ pytestmark = pytest.mark.store
 @pytest.fixture(autouse=True)
 def by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is promised waits for the test."""
-    monkeypatch.setattr(outbox, "nudge", lambda **_: None)
+    monkeypatch.setattr(outbox, "wake_worker", lambda **_: None)
 
 
 def cascade(hospital: Hospital) -> None:
     """Do what was promised first, however often it has been done."""
     [promised, *_] = [row["payload"] for row in rows("outbox", hospital) if row["job"] == "stop_schedule"]
-    stopped_schedules.run(hospital.tenant_id, json.loads(promised))
+    stopped_schedules.cancel_bookings(hospital.tenant_id, json.loads(promised))
 
 
 def test_a_stopped_half_day_is_neither_shown_nor_sold(ward: Ward, lin: Person) -> None:
@@ -47,7 +47,7 @@ def test_a_stopped_half_day_is_neither_shown_nor_sold(ward: Ward, lin: Person) -
 def test_who_has_booked_is_cancelled_told_and_refunded(ward: Ward, lin: Person, wang: Person) -> None:
     schedule_id = ward.schedule()
     first, second = int(ward.booked(lin, schedule_id, 1)), int(ward.booked(wang, schedule_id, 2))
-    mysql.autocommit(lambda tx: tx.run("UPDATE bookings SET charge = 2 WHERE book_id = %(id)s", id=first))
+    mysql.run_autocommit(lambda tx: tx.execute("UPDATE bookings SET charge = 2 WHERE book_id = %(id)s", id=first))
     ward.stop(schedule_id)
     for _ in range(2):
         cascade(ward.hospital)
@@ -126,7 +126,7 @@ def test_what_is_registered_or_was_cancelled_stays(ward: Ward, lin: Person, wang
     schedule_id = ward.schedule()
     first, second = ward.booked(lin, schedule_id, 1), ward.booked(wang, schedule_id, 2)
     ward.cancel(wang, second)
-    mysql.autocommit(lambda tx: tx.run("UPDATE bookings SET status = 2 WHERE book_id = %(id)s", id=first))
+    mysql.run_autocommit(lambda tx: tx.execute("UPDATE bookings SET status = 2 WHERE book_id = %(id)s", id=first))
     ward.stop(schedule_id)
     cascade(ward.hospital)
     assert ward.status(lin, first) == 2
@@ -182,4 +182,4 @@ def fill(ward: Ward, schedule_id: int, number: int) -> None:
         VALUES (%(tenant_id)s, %(schedule_id)s, %(n)s, %(user_id)s, %(user_id)s, %(user_id)s, %(dept_id)s, %(day)s,
                 'AM', '08:00', 0, 0, '', %(code)s, %(now)s, %(now)s)
     """
-    mysql.transact(lambda tx: tx.many(insert, values))
+    mysql.run_transaction(lambda tx: tx.execute_many(insert, values))

@@ -34,13 +34,13 @@ def test_a_day_on_which_everything_happens_at_once(ward: Ward, monkeypatch: pyte
     random.Random(3).shuffle(calls)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         working = [
-            pool.submit(work) for work in [scheduled.release_unpaid, scheduled.mark_missed, patterns.expand_all] * 3
+            pool.submit(work) for work in [scheduled.cancel_unpaid, scheduled.mark_missed, patterns.expand_all] * 3
         ]
         answers = list(pool.map(lambda call: call(), calls))
         for one in working:
             one.result()
     assert {one.status for one in answers} <= {200, 404, 409}
-    stopped_schedules.run(ward.hospital.tenant_id, {"schedule_id": int(halves[3]), "by": 1})
+    stopped_schedules.cancel_bookings(ward.hospital.tenant_id, {"schedule_id": int(halves[3]), "by": 1})
     assert wrong(ward, int(halves[3])) == []
 
 

@@ -214,7 +214,7 @@ def test_what_is_over_or_not_offered_yet_is_refused(ward: Ward, lin: Person, mon
 def test_a_doctor_who_left_is_not_booked(ward: Ward, lin: Person, wang: Person) -> None:
     schedule_id, chen = ward.schedule(), ward.hospital.chen
     book_id = ward.booked(lin, schedule_id)
-    mysql.transact(lambda tx: staff.set_disabled(tx, chen.tenant_id, chen.user_id, True))
+    mysql.run_transaction(lambda tx: staff.set_disabled(tx, chen.tenant_id, chen.user_id, True))
     for answer in (ward.submit(wang, schedule_id, 2), presubmit(wang, schedule_id, 2)):
         assert (answer.status, answer.error) == (409, "该排班已停诊")
     assert ward.booked(lin, schedule_id) == book_id, "the same request again"

@@ -87,7 +87,7 @@ class Ward:
 
 
 def ward(hospital: Hospital, name: str = "呼吸内科") -> Ward:
-    dept_id = mysql.transact(lambda tx: departments.create(tx, hospital.tenant_id, name))
+    dept_id = mysql.run_transaction(lambda tx: departments.create(tx, hospital.tenant_id, name))
     people.file(hospital.lin, "林小雨")
     people.file(hospital.wang, "王强")
     return Ward(hospital, dept_id)
@@ -113,7 +113,7 @@ def second_account(ward: Ward, whose: Person, phone: str = "13600000001") -> Per
         UPDATE members SET pati_id = (SELECT pati_id FROM (SELECT pati_id FROM members WHERE member_id = %(of)s) m)
         WHERE member_id = %(member_id)s
     """
-    mysql.autocommit(lambda tx: tx.run(link, of=whose.member_id, member_id=person.member_id))
+    mysql.run_autocommit(lambda tx: tx.execute(link, of=whose.member_id, member_id=person.member_id))
     return person
 
 
@@ -127,6 +127,6 @@ def weekday(ahead: int) -> int:
 
 
 def rows(table: str, hospital: Hospital) -> list[Row]:
-    return mysql.autocommit(
-        lambda tx: tx.all(f"SELECT * FROM {table} WHERE tenant_id = %(id)s ORDER BY 1", id=hospital.tenant_id)
+    return mysql.run_autocommit(
+        lambda tx: tx.fetch_all(f"SELECT * FROM {table} WHERE tenant_id = %(id)s ORDER BY 1", id=hospital.tenant_id)
     )

@@ -121,7 +121,7 @@ def test_a_page_is_told_that_redis_was_flushed_and_reads_history(page: Page, guo
     wait_until(page, has_heard(1))
     network.cut()
     say(guo, 2, 3)
-    redis.client().flushall()
+    redis.get_client().flushall()
     network.mend()
     state = wait_until(page, has_heard(3))
     assert all(state[way]["gaps"] for way in WAYS)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from app import CORE, GROUPS, app
-from chalicelib.outbox.jobs import JOBS, OUTSIDE
+from chalicelib.outbox.jobs import EXTERNAL_JOBS, JOB_FUNCTIONS
 from infra.functions import OUTSIDE as RUN_OUTSIDE
 from infra.functions import named, of_group
 from tests.bundle.cloudformation import functions, resolved, resources, strings
@@ -94,8 +94,8 @@ def jobs_modules(job: str) -> set[str]:
         if isinstance(node, ast.FunctionDef) and node.name == job:
             texts = {one.value for one in ast.walk(node) if isinstance(one, ast.Constant)}
             found = {*imports(node), *(str(one) for one in texts if str(one).startswith("chalicelib."))}
-            lane = {name for name in JOBS if (name in OUTSIDE) is (job == RUN_OUTSIDE)}
-            promised = {JOBS[name].partition(":")[0] for name in lane}
+            lane = {name for name in JOB_FUNCTIONS if (name in EXTERNAL_JOBS) is (job == RUN_OUTSIDE)}
+            promised = {JOB_FUNCTIONS[name].partition(":")[0] for name in lane}
             return found | promised if "chalicelib.outbox.outbox" in found else found
     raise AssertionError(f"app.py has no {job}")
 

@@ -77,8 +77,8 @@ def test_what_the_database_logs_is_not_kept_for_ever() -> None:
 
 def test_the_database_starts_with_the_settings_that_connections_ask_for() -> None:
     parameters = only("data", "AWS::RDS::DBParameterGroup")["Parameters"]
-    assert [mode for mode in parameters["sql_mode"].split(",") if mode not in mysql.SESSION] == []
-    assert parameters["transaction_isolation"].replace("-", " ") in mysql.SESSION
+    assert [mode for mode in parameters["sql_mode"].split(",") if mode not in mysql.SESSION_SQL] == []
+    assert parameters["transaction_isolation"].replace("-", " ") in mysql.SESSION_SQL
     assert parameters["innodb_flush_log_at_trx_commit"] == parameters["sync_binlog"] == "1"
 
 

@@ -96,21 +96,21 @@ def test_what_is_deleted_is_off_its_patients_and_its_name_is_free(hospital: Hosp
     assert (found["pati_group_id"], found["pati_group_name"], found["list"]) == ("", "", [])
     assert names(desk.labels(hospital.desk)) == []
     count = "SELECT COUNT(*) FROM adm_pati_label_rela WHERE tenant_id = %(id)s"
-    assert mysql.autocommit(lambda tx: tx.value(count, id=hospital.tenant_id)) == 0
+    assert mysql.run_autocommit(lambda tx: tx.fetch_value(count, id=hospital.tenant_id)) == 0
     assert desk.label(hospital.desk, "高血压") != label
 
 
 def test_a_label_that_goes_while_a_patient_is_put_under_it_is_not_there(
     hospital: Hospital, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    label_id, real = desk.label(hospital.desk, "高血压"), store.labels_of
+    label_id, real = desk.label(hospital.desk, "高血压"), store.list_patient_labels
 
     def gone_meanwhile(tx: mysql.Tx, pati_id: int) -> Any:
-        monkeypatch.setattr(store, "labels_of", real)
+        monkeypatch.setattr(store, "list_patient_labels", real)
         assert desk.delete_label(hospital.desk, label_id).status == 200
         return real(tx, pati_id)
 
-    monkeypatch.setattr(store, "labels_of", gone_meanwhile)
+    monkeypatch.setattr(store, "list_patient_labels", gone_meanwhile)
     assert desk.save(hospital.desk, list=under(label_id)).error == "标签不存在"
     assert desk.counts(hospital.desk).data["person_numbers"] == 0
 

@@ -112,15 +112,22 @@ def test_both_types_must_be_given(hospital: Hospital, name: str) -> None:
 
 
 @pytest.mark.store
-@pytest.mark.parametrize("sql", [store.TOTAL, store.PATIENTS, f"{store.COUNTED} ORDER BY l.label_id DESC LIMIT 0, 10"])
+@pytest.mark.parametrize(
+    "sql",
+    [
+        store.LABEL_COUNT_SQL,
+        store.PATIENT_COUNT_SQL,
+        f"{store.LABELS_WITH_COUNTS_SQL} ORDER BY l.label_id DESC LIMIT 0, 10",
+    ],
+)
 def test_no_table_is_read_without_an_index(hospital: Hospital, sql: str) -> None:
     def explained(tx: mysql.Tx) -> list[mysql.Row]:
         for number in range(50):  # of a handful it is cheaper to read all
             store.insert_label(tx, hospital.tenant_id, 1, f"分组{number}", hospital.desk.user_id)
-        tx.run("ANALYZE TABLE patients, adm_group_label, adm_pati_label_rela, staff")
-        return tx.all(f"EXPLAIN FORMAT=TRADITIONAL {sql}", tenant_id=hospital.tenant_id, label_type=1)
+        tx.execute("ANALYZE TABLE patients, adm_group_label, adm_pati_label_rela, staff")
+        return tx.fetch_all(f"EXPLAIN FORMAT=TRADITIONAL {sql}", tenant_id=hospital.tenant_id, label_type=1)
 
-    plan = mysql.autocommit(explained)
+    plan = mysql.run_autocommit(explained)
     assert plan
     for step in plan:
         assert step["key"], step

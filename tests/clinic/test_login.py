@@ -38,10 +38,10 @@ def test_staff_of_every_role_sign_in_with_phone_and_password(hospital: Hospital)
     for person, role, name in staff:
         data = sign_in(hospital, person.phone).data
         assert data == {"userId": str(person.user_id), "token": data["token"], "role": role, "name": name}
-        session = tokens.look_up(data["token"])
+        session = tokens.find_session(data["token"])
         assert session is not None
         assert (session.tenant_id, session.principal) == (hospital.tenant_id, person.principal)
-        assert session.kind == role
+        assert session.role == role
 
 
 def test_doctor_chen_answers_with_the_token_he_signed_in_for(hospital: Hospital) -> None:
@@ -56,8 +56,8 @@ def test_doctor_chen_answers_with_the_token_he_signed_in_for(hospital: Hospital)
 def test_signing_in_twice_gives_two_tokens_that_both_live(hospital: Hospital) -> None:
     first, second = (sign_in(hospital, hospital.chen.phone).data["token"] for _ in range(2))
     assert first != second
-    assert tokens.look_up(first)
-    assert tokens.look_up(second)
+    assert tokens.find_session(first)
+    assert tokens.find_session(second)
 
 
 def test_an_unknown_phone_and_a_wrong_password_are_one_answer(
@@ -94,7 +94,7 @@ def test_a_sign_in_that_meets_a_reset_waits_for_it(hospital: Hospital, monkeypat
 
 def test_disabled_staff_do_not_sign_in(hospital: Hospital) -> None:
     disable = "UPDATE staff SET disabled_at = 1 WHERE user_id = %(id)s"
-    mysql.autocommit(lambda tx: tx.run(disable, id=hospital.chen.user_id))
+    mysql.run_autocommit(lambda tx: tx.execute(disable, id=hospital.chen.user_id))
     answer = sign_in(hospital, hospital.chen.phone)
     assert (answer.status, answer.code) == (401, 10102)
 

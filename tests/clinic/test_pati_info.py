@@ -33,8 +33,8 @@ def test_the_one_file_that_was_opened_is_whole(hospital: Hospital) -> None:
 def test_a_photo_and_the_latest_visit_are_shown(hospital: Hospital) -> None:
     pati_id = int(desk.file(hospital.desk))
     photo = "UPDATE patients SET photo_key = '1/files/a.jpg' WHERE pati_id = %(id)s"
-    mysql.autocommit(lambda tx: tx.run(photo, id=pati_id))
-    mysql.autocommit(lambda tx: patients.visited(tx, hospital.tenant_id, pati_id, 12))
+    mysql.run_autocommit(lambda tx: tx.execute(photo, id=pati_id))
+    mysql.run_autocommit(lambda tx: patients.set_latest_visit(tx, hospital.tenant_id, pati_id, 12))
     found = desk.info(hospital.desk, pati_id).data
     assert "/1/files/a.jpg?" in found["pati_photo"]
     assert found["trea_id"] == "12"
@@ -81,9 +81,9 @@ def test_a_file_is_not_shown_where_the_log_cannot_be_written(
     pati_id = desk.file(hospital.desk)
 
     def full(*_: Any) -> None:
-        raise mysql.Failed(1114, "The table 'patient_access' is full")
+        raise mysql.StatementError(1114, "The table 'patient_access' is full")
 
-    monkeypatch.setattr(store, "note_access", full)
+    monkeypatch.setattr(store, "insert_access", full)
     answer = desk.info(hospital.chen, pati_id)
     assert (answer.status, answer.code) == (500, 10002)
     assert desk.save(hospital.chen, pati_id=pati_id, pati_name="林晓雨").status == 500

@@ -149,16 +149,16 @@ def test_a_patient_is_in_one_group_whoever_else_moves_them(hospital: Hospital) -
 def test_nobody_else_changes_a_file_between_its_reading_and_its_writing(
     hospital: Hospital, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pati_id, real, locked = desk.file(hospital.desk), patients.change, []
+    pati_id, real, locked = desk.file(hospital.desk), patients.update, []
 
     def change(*arguments: Any) -> None:
         look = "SELECT pati_id FROM patients WHERE pati_id = %(id)s FOR UPDATE NOWAIT"
-        with pytest.raises(mysql.Failed) as failed:
-            mysql.apart(lambda tx: tx.all(look, id=pati_id), 5)
+        with pytest.raises(mysql.StatementError) as failed:
+            mysql.run_on_own_connection(lambda tx: tx.fetch_all(look, id=pati_id), 5)
         locked.append(failed.value.number)
         real(*arguments)
 
-    monkeypatch.setattr(patients, "change", change)
+    monkeypatch.setattr(patients, "update", change)
     assert desk.save(hospital.desk, pati_id=pati_id, pati_name="林晓雨").status == 200
     assert len(locked) == 1
 

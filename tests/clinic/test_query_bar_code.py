@@ -68,8 +68,8 @@ def test_a_bad_member_id_is_refused_by_name(lin: Person, member_id: str) -> None
 
 @pytest.mark.parametrize("text", ["1", "1234567890123456", "A-z 9~!"])
 def test_a_scanner_reads_what_was_drawn(text: str) -> None:
-    assert bar_codes.read(bar_code.png(text)) == text
-    assert bar_codes.read(base64.b64decode(bar_code.embedded(text))) == text
+    assert bar_codes.read(bar_code.render_png(text)) == text
+    assert bar_codes.read(base64.b64decode(bar_code.render_base64(text))) == text
 
 
 def test_the_symbols_are_those_of_the_standard() -> None:

@@ -42,7 +42,7 @@ def asks_as_doctor(token: str) -> int:
 
 
 def copied(token: str) -> str | None:
-    return cache.read(tokens._key(tokens.hashed(token)))
+    return cache.read(tokens._build_cache_key(tokens.hash_token(token)))
 
 
 def test_a_new_doctor_signs_in_and_is_listed_to_patients(hospital: Hospital) -> None:
@@ -140,7 +140,7 @@ def test_disabled_is_locked_out_at_once_and_enabled_is_back(hospital: Hospital) 
     for _ in range(2):
         assert do(hospital.admin, "disable", hospital.chen.user_id).data is None
         assert asks_as_doctor(hospital.chen.token) == 401
-    redis.client().flushdb()
+    redis.get_client().flushdb()
     assert asks_as_doctor(hospital.chen.token) == 401
     assert sign_in(hospital, hospital.chen.phone, PASSWORD).status == 401
     assert do(hospital.admin, "enable", hospital.chen.user_id).data is None
@@ -159,7 +159,7 @@ def test_who_read_a_token_before_the_role_changed_does_not_keep_the_old_one(
         real(key, text)
 
     monkeypatch.setattr(cache, "write", changed_meanwhile)
-    tokens.look_up(hospital.chen.token)
+    tokens.find_session(hospital.chen.token)
     assert asks_as_doctor(hospital.chen.token) == 403
 
 
@@ -169,7 +169,7 @@ def test_a_new_password_ends_every_session_begun_with_the_old_one(hospital: Hosp
     assert do(hospital.admin, "password", hospital.chen.user_id, password="New-123456").data is None
     for _ in range(2):
         assert (asks_as_doctor(hospital.chen.token), asks_as_doctor(other)) == (401, 401)
-        redis.client().flushdb()
+        redis.get_client().flushdb()
     assert sign_in(hospital, hospital.chen.phone, PASSWORD).status == 401
     assert asks_as_doctor(sign_in(hospital, hospital.chen.phone, "New-123456").data["token"]) == 200
     assert asks_as_doctor(hospital.zhou.token) == 200, "and nobody else's"

@@ -98,10 +98,10 @@ def test_a_stranger_reads_nothing(lin: Person, wang: Person, chen: Person, zhou:
 
 
 def test_a_strangers_reading_leaves_nothing_in_redis(lin: Person, chen: Person, zhou: Person) -> None:
-    redis.client().flushall()
+    redis.get_client().flushall()
     assert seen_by_doctor(zhou, opened(lin, chen)).status == 404
     assert seen_by_doctor(zhou, "no-such-session").status == 404
-    kept = [key for key in redis.client().keys("log:*") if redis.client().ttl(key) > 60]
+    kept = [key for key in redis.get_client().keys("log:*") if redis.get_client().ttl(key) > 60]
     assert kept == []
 
 

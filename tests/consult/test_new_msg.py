@@ -31,7 +31,7 @@ def test_the_newest_message_is_the_first_of_the_list(lin: Person, chen: Person) 
     for flush in (False, True):
         reply(chen, session_no, "二")
         if flush:
-            redis.client().flushall()
+            redis.get_client().flushall()
         assert newest_of_patient(lin, session_no).data == seen_by_patient(lin, session_no).data[0]
         assert newest_of_doctor(chen, session_no).data == seen_by_doctor(chen, session_no).data[0]
 

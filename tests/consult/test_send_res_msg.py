@@ -61,10 +61,12 @@ def test_links_are_signed_when_read_and_never_kept(lin: Person, chen: Person) ->
     session_no = opened(lin, chen)
     show(lin, chen, uploaded(lin, session_no))
     seen_by_patient(lin, session_no)
-    kept = " ".join(redis.client().zrange(f"log:3:{{{session_no}}}:tail", 0, -1))
+    kept = " ".join(redis.get_client().zrange(f"log:3:{{{session_no}}}:tail", 0, -1))
     assert "files/" in kept
     assert "X-Amz-Signature" not in kept
-    in_mysql = mysql.autocommit(lambda tx: tx.value("SELECT COUNT(*) FROM messages WHERE object_key LIKE '%%Amz%%'"))
+    in_mysql = mysql.run_autocommit(
+        lambda tx: tx.fetch_value("SELECT COUNT(*) FROM messages WHERE object_key LIKE '%%Amz%%'")
+    )
     assert in_mysql == 0
 
 

@@ -23,7 +23,7 @@ def test_one_side_puts_a_session_away_and_the_other_keeps_it(lin: Person, chen: 
     assert post(PATIENT_DEL, lin.token, session_id=session_no).data is None
     assert sessions_of_patient(lin) == []
     assert len(sessions_of_doctor(chen)) == 1
-    redis.client().flushall()
+    redis.get_client().flushall()
     assert sessions_of_patient(lin) == []
     assert len(sessions_of_doctor(chen)) == 1
 

@@ -117,14 +117,14 @@ def test_a_doctors_list_has_pages(hospital: Hospital, chen: Person) -> None:
 def test_a_list_too_long_to_keep_has_the_same_pages(
     hospital: Hospital, chen: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session_cache, "FEW", 1)
+    monkeypatch.setattr(session_cache, "MAX_CACHED_SESSIONS", 1)
     test_a_doctors_list_has_pages(hospital, chen)
 
 
 def test_a_long_list_is_read_by_its_doctor(hospital: Hospital, chen: Person) -> None:
     """Whatever the database chooses first, it begins with one doctor's rows and never with a whole table."""
     ask(hospital.lin, chen, "您好")
-    with_plan = mysql.autocommit(lambda tx: _plan(tx, chen.user_id))
+    with_plan = mysql.run_autocommit(lambda tx: _plan(tx, chen.user_id))
     assert {row["table"] for row in with_plan} >= {"s", "c", "seat"}
     assert [row["table"] for row in with_plan if row["type"] in ("ALL", "index")] == []
 
@@ -138,8 +138,8 @@ def _plan(tx: Tx, doctor_id: int) -> list[Row]:
         return real(sql, args)
 
     with patch.object(tx._cursor, "execute", execute):
-        store.recent_cards(tx, doctor_id, (ids.END, 0), 20)
-    return tx.all(f"EXPLAIN {asked[0].replace('%', '%%')}")
+        store.list_recent_by_doctor(tx, doctor_id, (ids.TICK_LIMIT, 0), 20)
+    return tx.fetch_all(f"EXPLAIN {asked[0].replace('%', '%%')}")
 
 
 def test_lists_are_the_same_after_a_flush(lin: Person, chen: Person, zhou: Person) -> None:
@@ -147,7 +147,7 @@ def test_lists_are_the_same_after_a_flush(lin: Person, chen: Person, zhou: Perso
     ask(lin, zhou, "二")
     reply(chen, session_no, "三")
     before = sessions_of_patient(lin), sessions_of_doctor(chen)
-    redis.client().flushall()
+    redis.get_client().flushall()
     assert (sessions_of_patient(lin), sessions_of_doctor(chen)) == before
 
 

@@ -12,7 +12,7 @@ from tests.people import Hospital
 def test_each_department_has_half_days_to_book_and_a_second_start_adds_none(hospital: Hospital) -> None:
     tenant_id = hospital.tenant_id
     ids = [
-        mysql.transact(partial(departments.create, tenant_id=tenant_id, name=one["dept"]))
+        mysql.run_transaction(partial(departments.create, tenant_id=tenant_id, name=one["dept"]))
         for one in demo_booking.OFFERED
     ]
     for _ in range(2):

@@ -6,15 +6,15 @@ from time import monotonic
 
 from chalicelib.adapters import mysql, redis
 from chalicelib.messaging import ids
-from chalicelib.messaging.recent_cache_scripts import BELIEVED, MARK_LIFE
+from chalicelib.messaging.recent_cache_scripts import TRUST_SECONDS, WRITE_INTENT_SECONDS
 from tests.faults.checker import Entry
 from tests.faults.sides import Side, page_of
 from tests.messaging.conftest import keys
 
 
 def stored(session_no: str) -> list[Entry]:
-    rows = mysql.autocommit(
-        lambda tx: tx.all(
+    rows = mysql.run_autocommit(
+        lambda tx: tx.fetch_all(
             """
             SELECT m.seq, m.tick, m.tag, m.content, m.withdrawn_at
             FROM messages m JOIN conversations c ON c.conversation_id = m.conversation_id
@@ -38,23 +38,23 @@ def wait_until(true: Callable[[], bool]) -> None:
 
 def somebody_waits() -> bool:
     """For a row that another transaction has locked."""
-    waits = mysql.autocommit(lambda tx: tx.one("SHOW GLOBAL STATUS LIKE 'Innodb_row_lock_current_waits'"))
+    waits = mysql.run_autocommit(lambda tx: tx.fetch_one("SHOW GLOBAL STATUS LIKE 'Innodb_row_lock_current_waits'"))
     return waits is not None and waits["Value"] != "0"
 
 
-def ten_seconds_later(session_no: str, seconds: int = BELIEVED + 1) -> None:
+def ten_seconds_later(session_no: str, seconds: int = TRUST_SECONDS + 1) -> None:
     """As if Redis had been compared with MySQL so long ago."""
     state = keys(session_no)[0]
-    for field in redis.client().hkeys(state):
+    for field in redis.get_client().hkeys(state):
         if field.startswith("checked"):
-            redis.client().hincrby(state, field, -seconds * 1000)
+            redis.get_client().hincrby(state, field, -seconds * 1000)
 
 
 def minute_later(session_no: str) -> None:
     """As if every open mark were a minute older."""
     marks = keys(session_no)[2]
-    for writer in redis.client().zrange(marks, 0, -1):
-        redis.client().zincrby(marks, -(MARK_LIFE + 1), writer)
+    for writer in redis.get_client().zrange(marks, 0, -1):
+        redis.get_client().zincrby(marks, -(WRITE_INTENT_SECONDS + 1), writer)
 
 
 def wrong_at_rest(sides: Iterable[Side]) -> list[str]:
@@ -84,8 +84,8 @@ def history(side: Side) -> list[tuple[str, str]]:
 
 def unread_of(side: Side) -> int:
     """Counted, not as it is kept."""
-    count: int = mysql.autocommit(
-        lambda tx: tx.value(
+    count: int = mysql.run_autocommit(
+        lambda tx: tx.fetch_value(
             """
             SELECT COUNT(*)
             FROM messages m

@@ -33,6 +33,6 @@ def line() -> Iterator[Proxy]:
     """What this process's connections to MySQL run over."""
     with Proxy(urlsplit(settings.database_url).port or 3306) as line, pytest.MonkeyPatch.context() as patch:
         patch.setattr(mysql, "settings", replace(settings, database_url=through(settings.database_url, line)))
-        patch.setattr(mysql, "_idle", [])
+        patch.setattr(mysql, "_idle_connections", [])
         yield line
-        mysql._forget(None)
+        mysql._discard_connections(None)

@@ -24,7 +24,7 @@ class Served:
     @contextmanager
     def request(self, process: int, trouble: list[str], dies: bool = False) -> Iterator[None]:
         """Whatever is asked here, that process answers; `heard` tells afterwards whether Redis heard all of it."""
-        call, self.heard = redis._call, True
+        call, self.heard = redis._call_driver, True
         fate = repeat("lost") if self.cut[process] else iter(trouble)
         self.cut[process] = max(self.cut[process] - 1, 0)
 
@@ -32,10 +32,10 @@ class Served:
             what = next(fate, "")
             answer = None if what == "lost" else call(*arguments)
             if what:
-                raise redis.Down(what)
+                raise redis.RedisUnavailableError(what)
             return answer
 
-        def unheard(public_id: str, doubt: Any = recent_cache.doubt) -> None:
+        def unheard(public_id: str, doubt: Any = recent_cache.distrust) -> None:
             self.heard = False
             doubt(public_id)
 
@@ -43,11 +43,11 @@ class Served:
             raise Died
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(redis, "_call", troubled)
-            patch.setattr(recent_cache, "_doubted", self.doubted[process])
-            patch.setattr(recent_cache, "doubt", unheard)
+            patch.setattr(redis, "_call_driver", troubled)
+            patch.setattr(recent_cache, "_distrusted_until", self.doubted[process])
+            patch.setattr(recent_cache, "distrust", unheard)
             if dies:
-                patch.setattr(log, "_show", die)
+                patch.setattr(log, "_publish", die)
             with pytest.raises(Died) if dies else nullcontext():
                 yield
 

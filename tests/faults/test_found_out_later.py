@@ -8,9 +8,9 @@ import pytest
 from chalicelib import clock
 from chalicelib.adapters import mysql, redis
 from chalicelib.adapters.mysql import Tx
-from chalicelib.errors import Refused
+from chalicelib.errors import ApiError
 from chalicelib.messaging import log, reading, reading_store, recent_cache
-from chalicelib.messaging.models import Draft, Snapshot
+from chalicelib.messaging.models import NewMessage, Snapshot
 from tests.faults.aftermath import ten_seconds_later, wait_until
 from tests.faults.held_still import another_process, listed, refuse
 from tests.messaging.conftest import Say, keys, read, unread
@@ -26,7 +26,7 @@ def test_a_deletion_without_redis_is_known_after_ten_seconds(
     read(conversation, chen)
     if same_process:
         with monkeypatch.context() as cut:
-            cut.setattr(redis, "_call", refuse)
+            cut.setattr(redis, "_call_driver", refuse)
             reading.hide(conversation, lin.principal)
     else:
         with another_process(monkeypatch, cut=True):
@@ -41,7 +41,7 @@ def test_a_position_moved_without_redis_is_known_after_ten_seconds(
     conversation: str, lin: Person, chen: Person, say: Say, monkeypatch: pytest.MonkeyPatch, again: str
 ) -> None:
     say("一", chen)
-    reading.newest(conversation, lin.principal, 10)
+    reading.fetch_newest_page(conversation, lin.principal, 10)
     with another_process(monkeypatch, cut=True):
         read(conversation, lin)
     ten_seconds_later(conversation)
@@ -53,8 +53,8 @@ def test_a_position_moved_without_redis_is_known_after_ten_seconds(
 def test_a_resend_after_the_tail_was_lost_counts_once(conversation: str, lin: Person, chen: Person, say: Say) -> None:
     say("一", lin, "k1")
     say("二", chen)
-    reading.newest(conversation, lin.principal, 10)
-    redis.client().delete(keys(conversation)[1])
+    reading.fetch_newest_page(conversation, lin.principal, 10)
+    redis.get_client().delete(keys(conversation)[1])
     say("一", lin, "k1")
     say("三", lin, "k3")
     assert unread(conversation, lin) == 1
@@ -64,16 +64,16 @@ def test_a_message_whose_mark_was_not_heard_counts_once(
     conversation: str, lin: Person, chen: Person, say: Say, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     say("一", chen)
-    page, _ = reading.newest(conversation, lin.principal, 10)
-    show = log._show
+    page, _ = reading.fetch_newest_page(conversation, lin.principal, 10)
+    show = log._publish
 
     def read_before(*arguments: Any) -> None:
-        reading.read_up_to(conversation, page)  # counts her own message, which is committed
+        reading.mark_read(conversation, page)  # counts her own message, which is committed
         show(*arguments)
 
     with monkeypatch.context() as blink:
-        blink.setattr(recent_cache, "mark", lambda *_: False)
-        blink.setattr(log, "_show", read_before)
+        blink.setattr(recent_cache, "add_write_intent", lambda *_: False)
+        blink.setattr(log, "_publish", read_before)
         say("二", lin)
     say("三", chen)
     assert unread(conversation, lin) == 1
@@ -106,8 +106,8 @@ def test_a_refused_send_leaves_the_tail_believed(
     conversation: str, lin: Person, wang: Person, mysql_reads: list[str]
 ) -> None:
     read(conversation, lin)
-    with pytest.raises(Refused):
-        log.append(wang.tenant_id, "direct", conversation, wang.principal, Draft("我", "t"))
+    with pytest.raises(ApiError):
+        log.append(wang.tenant_id, "direct", conversation, wang.principal, NewMessage("我", "t"))
     mysql_reads.clear()
     assert read(conversation, lin) == []
     assert mysql_reads == []
@@ -121,22 +121,22 @@ def test_a_snapshot_is_of_one_moment(conversation: str, lin: Person, say: Say) -
 
     def slowly(tx: Tx) -> Snapshot:
         waiting = Tx(tx._cursor)
-        waiting.packet = lambda sql, **params: tx.packet(  # type: ignore[method-assign]  # of this one alone
+        waiting.execute_packet = lambda sql, **params: tx.execute_packet(  # type: ignore[method-assign]  # of this one alone
             sql.replace("m.withdrawn_at", f"m.withdrawn_at, GET_LOCK('{name}', 10) AS held"), **params
         )
-        return reading_store.snapshot(waiting, conversation, lin.principal, 200)
+        return reading_store.fetch_snapshot(waiting, conversation, lin.principal, 200)
 
     def hold(tx: Tx) -> Snapshot:
-        assert tx.value("SELECT GET_LOCK(%(name)s, 0)", name=name) == 1
-        reader = another.submit(mysql.apart, slowly, 10)
-        wait_until(lambda: tx.value(WAITING, asked=f"%GET_LOCK('{name}%") == 1)
+        assert tx.fetch_value("SELECT GET_LOCK(%(name)s, 0)", name=name) == 1
+        reader = another.submit(mysql.run_on_own_connection, slowly, 10)
+        wait_until(lambda: tx.fetch_value(WAITING, asked=f"%GET_LOCK('{name}%") == 1)
         say("二", lin)
-        tx.value("SELECT RELEASE_LOCK(%(name)s)", name=name)
+        tx.fetch_value("SELECT RELEASE_LOCK(%(name)s)", name=name)
         return reader.result(10)
 
     with ThreadPoolExecutor(1) as another:
-        found = mysql.apart(hold, 10)
-    seat = found.seat(lin.principal)
+        found = mysql.run_on_own_connection(hold, 10)
+    seat = found.find_participant(lin.principal)
     assert seat
     assert (found.last_seq, seat.own_since) == (len(found.messages), len(found.messages))
 

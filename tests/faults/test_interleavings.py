@@ -18,10 +18,10 @@ def test_a_send_that_reaches_redis_after_its_withdrawal_leaves_the_text_withdraw
     read(conversation, chen)
     late: list[tuple[Any, ...]] = []
     with monkeypatch.context() as slow:
-        slow.setattr(log, "_show", lambda *arguments: late.append(arguments))
+        slow.setattr(log, "_publish", lambda *arguments: late.append(arguments))
         wrong = say("说错了", lin)
     log.withdraw(lin.tenant_id, conversation, wrong.id, lin.principal)
-    log._show(*late[0])
+    log._publish(*late[0])
     assert read(conversation, chen) == [""]
 
 
@@ -30,14 +30,14 @@ def test_a_resend_that_a_withdrawal_overtakes_leaves_the_text_withdrawn(
 ) -> None:
     wrong = say("说错了", lin, "k1")
     read(conversation, chen)
-    found = log._sent_before
+    found = log._find_duplicate
 
     def overtaken(*arguments: Any) -> Any:
         sent = found(*arguments)
         log.withdraw(lin.tenant_id, conversation, wrong.id, lin.principal)
         return sent
 
-    monkeypatch.setattr(log, "_sent_before", overtaken)
+    monkeypatch.setattr(log, "_find_duplicate", overtaken)
     say("说错了", lin, "k1")
     assert read(conversation, chen) == [""]
 
@@ -75,10 +75,10 @@ def test_a_refill_read_before_a_deletion_does_not_undo_it(
     conversation: str, lin: Person, chen: Person, say: Say
 ) -> None:
     say("一", chen)
-    redis.client().flushall()
+    redis.get_client().flushall()
     seen, before = look(conversation, chen), in_mysql(conversation, chen)
     reading.hide(conversation, lin.principal)
-    redis.run(*recent_cache.refilling(conversation, seen, before))
+    redis.run_script(*recent_cache.build_refill_call(conversation, seen, before))
     assert not listed(conversation, lin)
 
 
@@ -86,10 +86,10 @@ def test_a_refill_read_before_a_page_does_not_make_it_unread(
     conversation: str, lin: Person, chen: Person, say: Say
 ) -> None:
     say("一", chen)
-    redis.client().flushall()
+    redis.get_client().flushall()
     seen, before = look(conversation, chen), in_mysql(conversation, chen)
     read(conversation, lin)
-    redis.run(*recent_cache.refilling(conversation, seen, before))
+    redis.run_script(*recent_cache.build_refill_call(conversation, seen, before))
     assert unread(conversation, lin) == 0
 
 
@@ -97,12 +97,12 @@ def test_a_late_position_does_not_undo_a_deletion(
     conversation: str, lin: Person, chen: Person, say: Say, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     say("一", chen)
-    reading.heads([conversation], lin.principal)
+    reading.fetch_newest_pages([conversation], lin.principal)
     with late_position(monkeypatch) as late:
         read(conversation, lin)
     reading.hide(conversation, lin.principal)
     assert not listed(conversation, lin)
-    redis.run(*late[0])
+    redis.run_script(*late[0])
     assert not listed(conversation, lin)
 
 
@@ -113,18 +113,18 @@ def test_what_a_reader_saw_stays_seen_when_its_refill_comes_too_late(
     read(conversation, lin)
     with another_process(monkeypatch, cut=True):
         say("一", chen)
-    recent_cache.mark(conversation, "refused 1")
-    refilling = recent_cache.refilling
+    recent_cache.add_write_intent(conversation, "refused 1")
+    refilling = recent_cache.build_refill_call
 
     def late(*arguments: Any) -> Any:
-        recent_cache.mark(conversation, "refused 2")
+        recent_cache.add_write_intent(conversation, "refused 2")
         return refilling(*arguments)
 
     with monkeypatch.context() as slow:
-        slow.setattr(recent_cache, "refilling", late)
+        slow.setattr(recent_cache, "build_refill_call", late)
         assert newest(conversation, lin) == ["一"]
     for writer in ("refused 1", "refused 2"):
-        recent_cache.unmark(conversation, writer)
+        recent_cache.remove_write_intent(conversation, writer)
     assert newest(conversation, lin) == ["一"]
 
 

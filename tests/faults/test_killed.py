@@ -128,9 +128,9 @@ def test_a_reader_is_killed_before_redis_hears_of_its_seat(
     conversation: str, lin: Person, chen: Person, say: Say, die: Die, work: str
 ) -> None:
     say("一", lin)
-    reading.newest(conversation, chen.principal, 10)
+    reading.fetch_newest_page(conversation, chen.principal, 10)
     die("between MySQL and the seat", work, chen)
     aftermath.ten_seconds_later(conversation)
-    seat = reading.heads([conversation], chen.principal)[conversation].seat
+    seat = reading.fetch_newest_pages([conversation], chen.principal)[conversation].participant
     assert seat
     assert (seat.read_seq, seat.hidden_seq) == ((1, 0) if work == "read" else (0, 1))

@@ -10,7 +10,7 @@ from pymysql.cursors import DictCursor
 
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql
-from chalicelib.errors import Refused
+from chalicelib.errors import ApiError
 from chalicelib.messaging import log
 from devstack.control import Control
 from tests.consult import chat
@@ -38,7 +38,7 @@ def test_an_answer_that_was_lost_after_the_commit_is_asked_for_again(line: Proxy
 @pytest.fixture
 def bystander() -> Iterator[DictCursor]:
     """A connection to MySQL that does not run over the line."""
-    connection = mysql._open()
+    connection = mysql._connect()
     with connection.cursor() as cursor:
         yield cursor
     connection.close()
@@ -54,7 +54,7 @@ def test_a_writer_who_is_gone_when_the_number_is_drawn_leaves_no_gap(
         sent = pool.submit(say, "发烧两天了", key="k1")
         aftermath.wait_until(aftermath.somebody_waits)
         line.cut()
-        with pytest.raises(Refused):
+        with pytest.raises(ApiError):
             sent.result()
     bystander.execute("ROLLBACK")
     line.mend()
@@ -69,7 +69,7 @@ def test_a_withdrawal_whose_answer_was_lost_is_seen_by_all(
 ) -> None:
     wrong = say("说错了", lin)
     read(conversation, chen)
-    with line.losing_the_answer_to(b"COMMIT") as lost, pytest.raises(Refused) as refused:
+    with line.losing_the_answer_to(b"COMMIT") as lost, pytest.raises(ApiError) as refused:
         log.withdraw(lin.tenant_id, conversation, wrong.id, lin.principal)
     assert lost.is_set()
     assert refused.value.kind is errors.UNAVAILABLE
@@ -113,8 +113,10 @@ def test_connections_that_went_silent_while_idle_cost_one_time_out(
     line: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As after a failover, when nobody says that the old server is gone."""
-    connections = [mysql._open() for _ in range(3)]
-    mysql._idle.extend((clock.monotonic() - mysql.IDLE, connection) for connection in connections)
+    connections = [mysql._connect() for _ in range(3)]
+    mysql._idle_connections.extend(
+        (clock.monotonic() - mysql.PING_AFTER_SECONDS, connection) for connection in connections
+    )
     for connection in connections:
         vars(connection)["_read_timeout"] = 0.1
     asked: list[object] = []
@@ -129,8 +131,8 @@ def test_connections_that_went_silent_while_idle_cost_one_time_out(
     monkeypatch.setattr(
         mysql, "settings", replace(vars(mysql)["settings"], database_url="mysql://root@127.0.0.1:1/zhenxun")
     )
-    with pytest.raises(Refused):
-        mysql.autocommit(lambda tx: tx.value("SELECT 1"))
+    with pytest.raises(ApiError):
+        mysql.run_autocommit(lambda tx: tx.fetch_value("SELECT 1"))
     assert len(asked) == 1
     assert not any(connection.open for connection in connections)
 
@@ -143,6 +145,6 @@ class JustTaken(list[object]):
 
 
 def test_two_threads_that_reach_for_the_last_idle_connection_are_both_served(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mysql, "_idle", JustTaken())
-    assert mysql.autocommit(lambda tx: tx.value("SELECT 1")) == 1
-    mysql._forget(None)
+    monkeypatch.setattr(mysql, "_idle_connections", JustTaken())
+    assert mysql.run_autocommit(lambda tx: tx.fetch_value("SELECT 1")) == 1
+    mysql._discard_connections(None)

@@ -37,28 +37,28 @@ def test_a_refill_that_looked_before_a_restart_from_an_older_copy_changes_nothin
 ) -> None:
     """The copy holds the very version that the reader saw."""
     say("一")
-    redis.client().delete(keys(conversation)[0])
-    answer = redis.run(*recent_cache.reading(conversation, 100, lin.principal, "nonce"))
-    seen = recent_cache.view(conversation, lin.principal, answer)
-    found = mysql.autocommit(lambda tx: reading_store.snapshot(tx, conversation, lin.principal, 200))
+    redis.get_client().delete(keys(conversation)[0])
+    answer = redis.run_script(*recent_cache.build_read_call(conversation, 100, lin.principal, "nonce"))
+    seen = recent_cache.parse_view(conversation, lin.principal, answer)
+    found = mysql.run_autocommit(lambda tx: reading_store.fetch_snapshot(tx, conversation, lin.principal, 200))
     copy = servers.copied(control.redis)
     say("二")
     servers.restore(control.redis, copy)
-    redis.run(*recent_cache.refilling(conversation, seen, found))
+    redis.run_script(*recent_cache.build_refill_call(conversation, seen, found))
     assert read(conversation, lin) == ["二", "一"]
 
 
 def flush(crew: Crew) -> None:
     for _ in range(4):
-        redis.client().flushall()
+        redis.get_client().flushall()
         crew.after(25)
 
 
 def pick_at_keys(crew: Crew, chance: random.Random) -> None:
     for _ in range(20):
-        keys = sorted(redis.client().keys("*"))
+        keys = sorted(redis.get_client().keys("*"))
         for key in chance.sample(keys, len(keys) // 2):
-            redis.client().delete(key)
+            redis.get_client().delete(key)
         crew.after(5)
 
 

@@ -23,29 +23,29 @@ def line(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     """What this process's connections to Redis run over. What a busy machine takes is not yet silence, and longer than
     a test takes is a server spared, though not as long as a tail is doubted."""
     with Proxy(urlsplit(settings.redis_url).port or 0) as line:
-        over_line = replace(settings, redis_url=through(settings.redis_url, line), redis_timeout=1.0)
+        over_line = replace(settings, redis_url=through(settings.redis_url, line), redis_timeout_seconds=1.0)
         monkeypatch.setattr(redis, "settings", over_line)
-        monkeypatch.setattr(redis, "SPARE", 15)
-        redis.client.cache_clear()
+        monkeypatch.setattr(redis, "BACKOFF_SECONDS", 15)
+        redis.get_client.cache_clear()
         yield line
-        redis.client().close()
-        redis.client.cache_clear()
+        redis.get_client().close()
+        redis.get_client.cache_clear()
 
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Each time that Redis was waited for in vain."""
     waited: list[str] = []
-    call = redis._call
+    call = redis._call_driver
 
     def counted(*arguments: Any) -> Any:
         try:
             return call(*arguments)
-        except redis.Down as down:
+        except redis.RedisUnavailableError as down:
             waited.append(str(down))
             raise
 
-    monkeypatch.setattr(redis, "_call", counted)
+    monkeypatch.setattr(redis, "_call_driver", counted)
     return waited
 
 
@@ -63,7 +63,7 @@ def test_a_read_waits_once_and_a_send_twice(
     line.deafen()
     assert chat.texts(chat.seen_by_doctor(chen, session_no)) == ["一"]
     assert waits == ["TimeoutError"]
-    later(monkeypatch, redis.SPARE)
+    later(monkeypatch, redis.BACKOFF_SECONDS)
     assert chat.ask(lin, chen, "二", session_no=session_no).status == 200
     assert waits == ["TimeoutError"] * 3  # the last of them to publish, which is always tried
     assert chat.texts(chat.seen_by_doctor(chen, session_no)) == ["二", "一"]
@@ -81,7 +81,7 @@ def test_who_has_waited_asks_again_a_second_later(
     mysql_reads.clear()
     assert read(conversation, lin) == ["一"]
     assert mysql_reads == ["snapshot"]
-    later(monkeypatch, redis.SPARE)
+    later(monkeypatch, redis.BACKOFF_SECONDS)
     read(conversation, lin)
     mysql_reads.clear()
     assert read(conversation, lin) == ["一"]
@@ -102,8 +102,8 @@ def test_what_is_sent_while_redis_is_spared_is_published_all_the_same(
     read(conversation, lin)
     line.mend()
     say("一", lin)
-    monkeypatch.setattr(recent_cache, "_doubted", {})  # as another process, which was not cut off
-    monkeypatch.setattr(redis, "_spared", {})
+    monkeypatch.setattr(recent_cache, "_distrusted_until", {})  # as another process, which was not cut off
+    monkeypatch.setattr(redis, "_backoff_until", {})
     mysql_reads.clear()
     assert read(conversation, chen) == ["一"]
     assert mysql_reads == []

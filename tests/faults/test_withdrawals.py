@@ -15,7 +15,7 @@ def test_withdrawals_race_refills_and_resends(crew: Crew, hospital: Hospital) ->
     def lose_tails() -> None:
         while not over.wait(0.05):
             for side in crew.sides[::2]:
-                redis.client().delete(keys(side.session_no)[0])
+                redis.get_client().delete(keys(side.session_no)[0])
 
     with crew.storm(hospital, pace=0.1, withdraw_every=1, delay=0.03):
         loser = Thread(target=lose_tails)

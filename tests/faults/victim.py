@@ -15,7 +15,7 @@ from pymysql.connections import Connection
 
 from chalicelib.adapters import mysql
 from chalicelib.messaging import log, reading, recent_cache, store
-from chalicelib.messaging.models import Draft
+from chalicelib.messaging.models import NewMessage
 from tests import overheard
 
 # Where death comes: on entering this function for the n-th time.
@@ -31,7 +31,7 @@ POINTS: dict[str, tuple[Any, str, int]] = {
 
 
 def send(job: dict[str, Any]) -> None:
-    draft = Draft(job["text"], "t", job["key"])
+    draft = NewMessage(job["text"], "t", job["key"])
     log.append(job["tenant_id"], "direct", job["conversation"], job["principal"], draft)
 
 
@@ -40,8 +40,8 @@ def withdraw(job: dict[str, Any]) -> None:
 
 
 def read(job: dict[str, Any]) -> None:
-    page, _ = reading.newest(job["conversation"], job["principal"], 100)
-    reading.read_up_to(job["conversation"], page)
+    page, _ = reading.fetch_newest_page(job["conversation"], job["principal"], 100)
+    reading.mark_read(job["conversation"], page)
 
 
 def hide(job: dict[str, Any]) -> None:
@@ -69,7 +69,9 @@ def main() -> None:
     for line in sys.stdin:
         job = json.loads(line)
         if not os.fork():
-            mysql.autocommit(lambda tx: tx.value("SELECT 1"))  # so that the next answer is the one it waits for
+            mysql.run_autocommit(
+                lambda tx: tx.fetch_value("SELECT 1")
+            )  # so that the next answer is the one it waits for
             lay_in_wait(job["point"])
             WORK[job["work"]](job)
             os._exit(0)

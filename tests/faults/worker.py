@@ -18,7 +18,7 @@ from time import monotonic
 from typing import Any, TextIO
 
 from chalicelib.adapters import redis
-from chalicelib.errors import Refused
+from chalicelib.errors import ApiError
 from chalicelib.messaging import log
 from tests import overheard
 from tests.faults.sides import Side, page_of
@@ -50,7 +50,7 @@ class SlowLine:
     def __init__(self) -> None:
         self.delay = 0.0  # seconds, at most
         self.chance = random.Random(7)
-        self.call = redis._call
+        self.call = redis._call_driver
         vars(redis)["_call"] = self.slowly
 
     def slowly(self, *arguments: Any) -> Any:
@@ -111,7 +111,7 @@ class Storm:
             UNHEARD.of.this_write = False
             log.withdraw(side.me.tenant_id, side.session_no, id, side.me.principal)
             acked = monotonic()
-        except Refused:
+        except ApiError:
             return
         finally:
             again.join()

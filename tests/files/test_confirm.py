@@ -7,11 +7,11 @@ import pytest
 from app import file_arrived
 from chalicelib import errors
 from chalicelib.adapters.aws import s3
-from chalicelib.adapters.aws.s3 import Seen
-from chalicelib.errors import Kind, Refused
+from chalicelib.adapters.aws.s3 import ObjectPreview
+from chalicelib.errors import ApiError, ErrorKind
 from chalicelib.files import confirmation, links
-from chalicelib.files.file_types import CHAT
-from chalicelib.files.models import File, Ticket
+from chalicelib.files.file_types import CHAT_EXTENSIONS
+from chalicelib.files.models import File, UploadTicket
 from chalicelib.settings import settings
 from tests.files import forms
 from tests.files.samples import BAD, sized
@@ -19,26 +19,26 @@ from tests.files.uploading import PLACE, asked, object_key, put, there, upload_k
 from tests.people import Hospital, Person
 
 
-def confirmed(person: Person, ticket: Ticket) -> File:
-    return confirmation.uploaded(person.tenant_id, person.principal, ticket.file_id)
+def confirmed(person: Person, ticket: UploadTicket) -> File:
+    return confirmation.confirm_own_upload(person.tenant_id, person.principal, ticket.file_id)
 
 
-def for_message(person: Person, ticket: Ticket, place: str = PLACE) -> File:
-    return confirmation.ready_for_message(person.tenant_id, person.principal, place, ticket.file_id)
+def for_message(person: Person, ticket: UploadTicket, place: str = PLACE) -> File:
+    return confirmation.confirm_upload_for_place(person.tenant_id, person.principal, place, ticket.file_id)
 
 
-def expect_refused(kind: Kind, work: Callable[..., object], *arguments: object) -> Refused:
-    with pytest.raises(Refused) as refused:
+def expect_refused(kind: ErrorKind, work: Callable[..., object], *arguments: object) -> ApiError:
+    with pytest.raises(ApiError) as refused:
         work(*arguments)
     assert refused.value.kind is kind
     return refused.value
 
 
-@pytest.mark.parametrize("extension", CHAT)
+@pytest.mark.parametrize("extension", CHAT_EXTENSIONS)
 def test_an_uploaded_file_is_there_for_who_has_its_link(lin: Person, extension: str) -> None:
     ticket = uploaded(lin, extension)
     file = confirmed(lin, ticket)
-    reply = forms.ask("GET", links.signed(file.object_key))
+    reply = forms.ask("GET", links.sign(file.object_key))
     assert (reply.status, reply.body) == (200, sized(extension, 100))
     assert reply.headers["content-type"] == file.content_type
     assert (file.file_id, file.size) == (ticket.file_id, 100)
@@ -82,7 +82,7 @@ def test_the_right_file_may_follow_the_wrong_one(lin: Person) -> None:
 
 def test_an_object_of_another_size_is_refused_whoever_put_it_there(lin: Person) -> None:
     ticket, other = asked(lin, size=101), upload_key(uploaded(lin))
-    seen = s3.look(other, 1)
+    seen = s3.find_preview(other, 1)
     assert seen
     assert s3.copy(other, seen.etag, upload_key(ticket), "image/jpeg")
     expect_refused(errors.CONFLICT, confirmed, lin, ticket)
@@ -90,14 +90,14 @@ def test_an_object_of_another_size_is_refused_whoever_put_it_there(lin: Person) 
 
 def test_a_file_that_is_replaced_while_it_is_looked_at_is_refused(lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is kept is what was looked at, and nothing that came a moment later."""
-    ticket, look = uploaded(lin), s3.look
+    ticket, look = uploaded(lin), s3.find_preview
 
-    def then_replaced(key: str, count: int) -> Seen | None:
+    def then_replaced(key: str, count: int) -> ObjectPreview | None:
         seen = look(key, count)
         put(ticket, b"<html>")
         return seen
 
-    monkeypatch.setattr(s3, "look", then_replaced)
+    monkeypatch.setattr(s3, "find_preview", then_replaced)
     expect_refused(errors.CONFLICT, confirmed, lin, ticket)
     assert object_key(ticket.file_id) is None
 
@@ -176,7 +176,7 @@ def dies(*_: object) -> None:
 def test_a_crash_after_the_copy_costs_nothing(lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     ticket = uploaded(lin)
     with monkeypatch.context() as crash:
-        crash.setattr(confirmation, "_recorded", dies)
+        crash.setattr(confirmation, "_record_copy", dies)
         with pytest.raises(ZeroDivisionError):
             confirmed(lin, ticket)
     assert there(confirmed(lin, ticket).object_key) == sized("jpg", 100)

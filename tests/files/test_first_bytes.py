@@ -2,56 +2,56 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.errors import Refused
+from chalicelib.errors import ApiError
 from chalicelib.files import file_types
-from chalicelib.files.file_types import BY_EXTENSION, CHAT, MB
+from chalicelib.files.file_types import CHAT_EXTENSIONS, KINDS_BY_EXTENSION, MB
 from tests.files.samples import ALSO_GOOD, BAD, GOOD
 
 
 def test_there_is_a_sample_of_every_kind() -> None:
-    assert set(GOOD) == set(CHAT)
+    assert set(GOOD) == set(CHAT_EXTENSIONS)
 
 
 @pytest.mark.parametrize(("extension", "first"), [*GOOD.items(), *ALSO_GOOD])
 def test_a_file_is_known_by_its_first_bytes(extension: str, first: bytes) -> None:
-    assert BY_EXTENSION[extension].is_one(first)
+    assert KINDS_BY_EXTENSION[extension].matches(first)
 
 
 @pytest.mark.parametrize(("extension", "first"), BAD)
 def test_what_only_pretends_is_not_taken(extension: str, first: bytes) -> None:
-    assert not BY_EXTENSION[extension].is_one(first)
+    assert not KINDS_BY_EXTENSION[extension].matches(first)
 
 
-@pytest.mark.parametrize("extension", CHAT)
+@pytest.mark.parametrize("extension", CHAT_EXTENSIONS)
 def test_no_file_is_of_two_kinds(extension: str) -> None:
     """The two names of JPEG are one kind, and sound and film may share their container."""
     kin = [{"jpg", "jpeg"}, {"m4a", "mp4"}]
-    others = [one for one in CHAT if one != extension and {one, extension} not in kin]
-    assert [one for one in others if BY_EXTENSION[one].is_one(GOOD[extension])] == []
+    others = [one for one in CHAT_EXTENSIONS if one != extension and {one, extension} not in kin]
+    assert [one for one in others if KINDS_BY_EXTENSION[one].matches(GOOD[extension])] == []
 
 
 @given(st.binary(max_size=64))
 def test_any_bytes_can_be_looked_at(first: bytes) -> None:
-    assert {kind.is_one(first) for kind in file_types.KINDS} <= {True, False}
+    assert {kind.matches(first) for kind in file_types.FILE_KINDS} <= {True, False}
 
 
 @given(st.text(min_size=4))
 def test_a_text_is_none_of_them(text: str) -> None:
     marks = ("ID3", "GIF8", "%PDF-", "#!AMR", "RIFF")
     if not text.startswith(marks):
-        assert [kind.extension for kind in file_types.KINDS if kind.is_one(text.encode())] == []
+        assert [kind.extension for kind in file_types.FILE_KINDS if kind.matches(text.encode())] == []
 
 
 @pytest.mark.parametrize(
     ("extension", "content_type", "size"),
     [
-        *((kind.extension, name, kind.limit) for kind in file_types.KINDS for name in kind.content_types),
+        *((kind.extension, name, kind.max_bytes) for kind in file_types.FILE_KINDS for name in kind.content_types),
         ("JPG", "Image/JPEG", 1),
         ("png", "image/png", None),
     ],
 )
 def test_what_browsers_say_agrees(extension: str, content_type: str, size: int | None) -> None:
-    assert file_types.agreed(CHAT, extension, content_type, size).extension == extension.lower()
+    assert file_types.require_kind(CHAT_EXTENSIONS, extension, content_type, size).extension == extension.lower()
 
 
 @pytest.mark.parametrize(
@@ -72,5 +72,5 @@ def test_what_browsers_say_agrees(extension: str, content_type: str, size: int |
     ],
 )
 def test_what_does_not_agree_is_refused_by_name(extension: str, content_type: str, size: int, field: str) -> None:
-    with pytest.raises(Refused, match=f"^{field}："):
-        file_types.agreed(CHAT, extension, content_type, size)
+    with pytest.raises(ApiError, match=f"^{field}："):
+        file_types.require_kind(CHAT_EXTENSIONS, extension, content_type, size)

@@ -16,7 +16,7 @@ import pytest
 
 from chalicelib import clock
 from chalicelib.adapters.aws import s3, sigv4
-from chalicelib.adapters.aws.s3 import Form
+from chalicelib.adapters.aws.s3 import UploadForm
 from chalicelib.settings import Settings, settings
 from tests.files.aws_rules import Bucket, objections
 from tests.files.forms import Reply, post
@@ -28,8 +28,8 @@ Fields = dict[str, str]
 Change = Callable[[Fields], object]
 
 
-def made(smallest: int = 1, largest: int = LIMIT) -> Form:
-    return s3.form(f"1/uploads/{secrets.token_urlsafe(9)}.jpg", "image/jpeg", smallest, largest, LIFE)
+def made(smallest: int = 1, largest: int = LIMIT) -> UploadForm:
+    return s3.build_upload_form(f"1/uploads/{secrets.token_urlsafe(9)}.jpg", "image/jpeg", smallest, largest, LIFE)
 
 
 def objected(fields: Fields, content: bytes | None, bucket: Bucket = BUCKET) -> list[str]:
@@ -37,21 +37,21 @@ def objected(fields: Fields, content: bytes | None, bucket: Bucket = BUCKET) -> 
     return objections(bucket, list(fields.items()), None if content is None else len(content), now)
 
 
-def expect_refused(form: Form, fields: Fields, content: bytes | None, bucket: Bucket = BUCKET) -> Reply:
+def expect_refused(form: UploadForm, fields: Fields, content: bytes | None, bucket: Bucket = BUCKET) -> Reply:
     reply = post(form.url, list(fields.items()), content)
     assert reply.status in (400, 403), reply
     assert objected(fields, content, bucket) != []
     for key in {form.fields["key"], fields.get("key", "")} - {""}:
-        assert s3.look(key, 1) is None
+        assert s3.find_preview(key, 1) is None
     return reply
 
 
-def expect_taken(form: Form, content: bytes, bucket: Bucket = BUCKET) -> None:
+def expect_taken(form: UploadForm, content: bytes, bucket: Bucket = BUCKET) -> None:
     assert objected(form.fields, content, bucket) == []
     assert post(form.url, list(form.fields.items()), content).status == 204
-    seen = s3.look(form.fields["key"], 4)
+    seen = s3.find_preview(form.fields["key"], 4)
     assert seen
-    assert (seen.size, seen.first) == (len(content), content[:4])
+    assert (seen.size, seen.first_bytes) == (len(content), content[:4])
 
 
 @pytest.mark.parametrize("size", [1, 100, LIMIT])

@@ -13,7 +13,7 @@ from tests.people import Person
 
 @pytest.fixture
 def key(lin: Person) -> str:
-    return confirmation.uploaded(lin.tenant_id, lin.principal, uploaded(lin).file_id).object_key
+    return confirmation.confirm_own_upload(lin.tenant_id, lin.principal, uploaded(lin).file_id).object_key
 
 
 def ago(monkeypatch: pytest.MonkeyPatch, minutes: float, key: str) -> str:
@@ -21,7 +21,7 @@ def ago(monkeypatch: pytest.MonkeyPatch, minutes: float, key: str) -> str:
     then = clock.now() - int(minutes * 60) * clock.SECOND
     with monkeypatch.context() as earlier:
         earlier.setattr(clock, "now", lambda: then)
-        return links.signed(key)
+        return links.sign(key)
 
 
 def test_a_link_works_for_half_an_hour(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
@@ -34,8 +34,8 @@ def test_a_link_expires(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
 
 
 def test_a_link_to_one_object_opens_no_other(lin: Person, key: str) -> None:
-    other = confirmation.uploaded(lin.tenant_id, lin.principal, uploaded(lin).file_id).object_key
-    assert ask("GET", links.signed(key).replace(key, other)).status == 403
+    other = confirmation.confirm_own_upload(lin.tenant_id, lin.principal, uploaded(lin).file_id).object_key
+    assert ask("GET", links.sign(key).replace(key, other)).status == 403
 
 
 @pytest.mark.parametrize(
@@ -47,20 +47,20 @@ def test_a_link_to_one_object_opens_no_other(lin: Person, key: str) -> None:
     ],
 )
 def test_a_bent_link_opens_nothing(key: str, was: str, becomes: str) -> None:
-    link = links.signed(key)
+    link = links.sign(key)
     assert was in link
     assert ask("GET", link.replace(was, becomes)).status in (400, 403)
 
 
 def test_a_link_only_reads(key: str) -> None:
-    link = links.signed(key)
+    link = links.sign(key)
     assert ask("DELETE", link).status == 403
     assert ask("PUT", link, body=b"mine now").status == 403
     assert ask("GET", link).body == sized("jpg", 100)
 
 
 def test_nobody_reads_or_lists_without_a_link(key: str) -> None:
-    url = urlsplit(links.signed(key))
+    url = urlsplit(links.sign(key))
     plain = f"{url.scheme}://{url.netloc}{url.path}"
     assert ask("GET", plain).status == 403
     assert ask("GET", plain.removesuffix(key)).status == 403
@@ -69,6 +69,6 @@ def test_nobody_reads_or_lists_without_a_link(key: str) -> None:
 def test_a_page_of_links_hashes_the_days_key_once(monkeypatch: pytest.MonkeyPatch) -> None:
     now = clock.now()
     monkeypatch.setattr(clock, "now", lambda: now)
-    sigv4._signing_key.cache_clear()
-    assert len({links.signed(f"1/files/{n}.jpg") for n in range(100)}) == 100
-    assert sigv4._signing_key.cache_info().misses == 1
+    sigv4._derive_signing_key.cache_clear()
+    assert len({links.sign(f"1/files/{n}.jpg") for n in range(100)}) == 100
+    assert sigv4._derive_signing_key.cache_info().misses == 1

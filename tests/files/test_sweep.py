@@ -7,9 +7,9 @@ from app import sweep_files
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql
 from chalicelib.adapters.aws import s3
-from chalicelib.errors import Refused
+from chalicelib.errors import ApiError
 from chalicelib.files import cleanup, confirmation
-from chalicelib.files.models import Ticket
+from chalicelib.files.models import UploadTicket
 from chalicelib.settings import settings
 from tests.files.samples import sized
 from tests.files.uploading import asked, exists, there, upload_key, uploaded
@@ -23,14 +23,16 @@ HOUR = 3600 * clock.SECOND
 def nothing_older() -> Iterator[None]:
     """What other tests left must not be counted here, nor what is left here by others."""
     yield
-    mysql.autocommit(lambda tx: tx.run("DELETE FROM files WHERE created_at < %(then)s", then=clock.now() - HOUR))
+    mysql.run_autocommit(
+        lambda tx: tx.execute("DELETE FROM files WHERE created_at < %(then)s", then=clock.now() - HOUR)
+    )
 
 
-def aged(ticket: Ticket, hours: float = 25) -> Ticket:
+def aged(ticket: UploadTicket, hours: float = 25) -> UploadTicket:
     """The form was made some hours ago."""
     then = clock.now() - int(hours * HOUR)
     sql = "UPDATE files SET created_at = %(then)s WHERE file_id = %(file_id)s"
-    mysql.autocommit(lambda tx: tx.run(sql, then=then, file_id=ticket.file_id))
+    mysql.run_autocommit(lambda tx: tx.execute(sql, then=then, file_id=ticket.file_id))
     return ticket
 
 
@@ -61,31 +63,31 @@ def test_within_a_day_it_stays(lin: Person) -> None:
 
 def test_a_file_stays_and_only_what_it_was_copied_from_goes(lin: Person) -> None:
     ticket = aged(uploaded(lin))
-    file = confirmation.uploaded(lin.tenant_id, lin.principal, ticket.file_id)
+    file = confirmation.confirm_own_upload(lin.tenant_id, lin.principal, ticket.file_id)
     run()
     assert there(upload_key(ticket)) is None
     assert there(file.object_key) == sized("jpg", 100)
-    assert confirmation.uploaded(lin.tenant_id, lin.principal, ticket.file_id) == file
+    assert confirmation.confirm_own_upload(lin.tenant_id, lin.principal, ticket.file_id) == file
 
 
 def test_sweeping_again_finds_nothing_to_do(lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    confirmation.uploaded(lin.tenant_id, lin.principal, aged(uploaded(lin)).file_id)
+    confirmation.confirm_own_upload(lin.tenant_id, lin.principal, aged(uploaded(lin)).file_id)
     aged(uploaded(lin))
-    assert cleanup.sweep() == 1
+    assert cleanup.delete_expired_uploads() == 1
     monkeypatch.setattr(s3, "delete", lambda _: pytest.fail("there is nothing left to delete"))
-    assert cleanup.sweep() == 0
+    assert cleanup.delete_expired_uploads() == 0
 
 
 def test_a_file_confirmed_while_the_sweep_runs_is_not_deleted(lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     ticket, delete = aged(uploaded(lin)), s3.delete
 
     def confirmed_first(keys: list[str]) -> set[str]:
-        confirmation.uploaded(lin.tenant_id, lin.principal, ticket.file_id)
+        confirmation.confirm_own_upload(lin.tenant_id, lin.principal, ticket.file_id)
         return delete(keys)
 
     monkeypatch.setattr(s3, "delete", confirmed_first)
-    assert cleanup.sweep() == 0
-    file = confirmation.uploaded(lin.tenant_id, lin.principal, ticket.file_id)
+    assert cleanup.delete_expired_uploads() == 0
+    file = confirmation.confirm_own_upload(lin.tenant_id, lin.principal, ticket.file_id)
     assert there(file.object_key) == sized("jpg", 100)
 
 
@@ -98,12 +100,12 @@ def test_an_upload_swept_while_it_is_confirmed_is_gone_with_its_copy(
     def swept_after(source: str, etag: str, target: str, content_type: str) -> bool:
         copied.append(target)
         done = copy(source, etag, target, content_type)
-        cleanup.sweep()
+        cleanup.delete_expired_uploads()
         return done
 
     monkeypatch.setattr(s3, "copy", swept_after)
-    with pytest.raises(Refused) as refused:
-        confirmation.uploaded(lin.tenant_id, lin.principal, ticket.file_id)
+    with pytest.raises(ApiError) as refused:
+        confirmation.confirm_own_upload(lin.tenant_id, lin.principal, ticket.file_id)
     assert refused.value.kind is errors.NOT_FOUND
     assert [there(key) for key in copied] == [None]
 
@@ -112,44 +114,44 @@ def test_while_s3_is_gone_the_rows_stay_for_the_next_run(lin: Person, monkeypatc
     ticket = aged(uploaded(lin))
     with monkeypatch.context() as gone:
         gone.setattr(s3, "settings", replace(settings, s3_endpoint_url="http://127.0.0.1:9"))
-        with pytest.raises(Refused):
+        with pytest.raises(ApiError):
             run()
     assert exists(ticket.file_id)
-    assert cleanup.sweep() == 1
+    assert cleanup.delete_expired_uploads() == 1
 
 
 def test_an_object_that_s3_keeps_is_passed_over_and_tried_again_by_the_next_run(
     lin: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cleanup, "BATCH", 2)
+    monkeypatch.setattr(cleanup, "BATCH_SIZE", 2)
     tickets, delete = [aged(uploaded(lin)) for _ in range(5)], s3.delete
     locked = upload_key(tickets[0])
     with monkeypatch.context() as lock:
         lock.setattr(s3, "delete", lambda keys: delete([key for key in keys if key != locked]) | {locked} & set(keys))
-        assert cleanup.sweep() == 4
+        assert cleanup.delete_expired_uploads() == 4
     assert [exists(ticket.file_id) for ticket in tickets] == [True] + [False] * 4
-    assert cleanup.sweep() == 1
+    assert cleanup.delete_expired_uploads() == 1
 
 
 def test_more_than_a_batch_goes_in_one_run(lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cleanup, "BATCH", 3)
+    monkeypatch.setattr(cleanup, "BATCH_SIZE", 3)
     for _ in range(7):
         aged(asked(lin))
-    assert cleanup.sweep() == 7
+    assert cleanup.delete_expired_uploads() == 7
 
 
 def test_a_run_ends_in_time_and_the_next_goes_on(lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cleanup, "BATCH", 1)
-    monkeypatch.setattr(cleanup, "BUDGET", 0.0)
+    monkeypatch.setattr(cleanup, "BATCH_SIZE", 1)
+    monkeypatch.setattr(cleanup, "TIME_BUDGET_SECONDS", 0.0)
     aged(asked(lin))
-    assert cleanup.sweep() == 0
-    monkeypatch.setattr(cleanup, "BUDGET", 8.0)
-    assert cleanup.sweep() == 1
+    assert cleanup.delete_expired_uploads() == 0
+    monkeypatch.setattr(cleanup, "TIME_BUDGET_SECONDS", 8.0)
+    assert cleanup.delete_expired_uploads() == 1
 
 
 def test_two_sweeps_at_once_count_each_upload_once(lin: Person) -> None:
     tickets = [aged(uploaded(lin)) for _ in range(20)]
-    kept = confirmation.uploaded(lin.tenant_id, lin.principal, tickets[0].file_id)
-    assert sum(at_once(cleanup.sweep, [(), ()])) == 19
+    kept = confirmation.confirm_own_upload(lin.tenant_id, lin.principal, tickets[0].file_id)
+    assert sum(at_once(cleanup.delete_expired_uploads, [(), ()])) == 19
     assert there(kept.object_key) == sized("jpg", 100)
     assert [exists(ticket.file_id) for ticket in tickets] == [True] + [False] * 19

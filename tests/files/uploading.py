@@ -3,7 +3,7 @@
 from chalicelib.adapters import mysql
 from chalicelib.adapters.aws import s3
 from chalicelib.files import file_types, magic_numbers, upload_forms
-from chalicelib.files.models import Ticket
+from chalicelib.files.models import UploadTicket
 from tests.files.forms import post
 from tests.files.samples import sized
 from tests.people import Person
@@ -11,39 +11,43 @@ from tests.people import Person
 PLACE = "1f0c8e9e-6f3b-4c0e-9f57-0d6c2f3f7a11"
 
 
-def asked(person: Person, extension: str = "jpg", size: int | None = None, place: str = PLACE) -> Ticket:
+def asked(person: Person, extension: str = "jpg", size: int | None = None, place: str = PLACE) -> UploadTicket:
     """Ask for a form and upload nothing yet."""
-    kind = file_types.BY_EXTENSION[extension]
+    kind = file_types.KINDS_BY_EXTENSION[extension]
     return upload_forms.issue(person.tenant_id, person.principal, place, kind, kind.content_types[0], size)
 
 
-def uploaded(person: Person, extension: str = "jpg", content: bytes | None = None, place: str = PLACE) -> Ticket:
+def uploaded(person: Person, extension: str = "jpg", content: bytes | None = None, place: str = PLACE) -> UploadTicket:
     """Ask for a form and post a file with it: a good one, unless it is given."""
     ticket = asked(person, extension, place=place)
     put(ticket, sized(extension, 100) if content is None else content)
     return ticket
 
 
-def put(ticket: Ticket, content: bytes) -> None:
+def put(ticket: UploadTicket, content: bytes) -> None:
     assert post(ticket.form.url, list(ticket.form.fields.items()), content).status == 204
 
 
 def there(key: str) -> bytes | None:
     """Return how an object begins; None where there is none."""
-    seen = s3.look(key, magic_numbers.ENOUGH)
-    return seen.first if seen else None
+    seen = s3.find_preview(key, magic_numbers.SNIFF_BYTES)
+    return seen.first_bytes if seen else None
 
 
-def upload_key(ticket: Ticket) -> str:
+def upload_key(ticket: UploadTicket) -> str:
     return ticket.form.fields["key"]
 
 
 def object_key(file_id: int) -> str | None:
     """Return the key of a confirmed file; None while it waits. Fails where the row is gone."""
-    row = mysql.autocommit(lambda tx: tx.one("SELECT object_key FROM files WHERE file_id = %(id)s", id=file_id))
+    row = mysql.run_autocommit(
+        lambda tx: tx.fetch_one("SELECT object_key FROM files WHERE file_id = %(id)s", id=file_id)
+    )
     assert row is not None
     return row["object_key"].decode() if row["object_key"] else None
 
 
 def exists(file_id: int) -> bool:
-    return bool(mysql.autocommit(lambda tx: tx.value("SELECT 1 FROM files WHERE file_id = %(id)s", id=file_id)))
+    return bool(
+        mysql.run_autocommit(lambda tx: tx.fetch_value("SELECT 1 FROM files WHERE file_id = %(id)s", id=file_id))
+    )

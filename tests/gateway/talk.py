@@ -113,6 +113,6 @@ def joined(who: Anybody, conversation: str) -> bool:
 
 
 def unread(who: Anybody, conversation: str) -> int:
-    page = reading.heads([conversation], who.principal)[conversation]
-    assert page.seat
-    return page.seat.unread(page.last_seq)
+    page = reading.fetch_newest_pages([conversation], who.principal)[conversation]
+    assert page.participant
+    return page.participant.count_unread(page.last_seq)

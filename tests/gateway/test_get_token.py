@@ -18,7 +18,7 @@ def token_for(hospital: Hospital, session: Any, **more: Any) -> Answer:
 
 
 def session_of(answer: Answer) -> Session:
-    session = tokens.look_up(answer.data)
+    session = tokens.find_session(answer.data)
     assert session is not None
     return session
 
@@ -26,7 +26,7 @@ def session_of(answer: Answer) -> Session:
 def test_a_visitor_of_another_system_gets_a_token_of_its_own(hospital: Hospital) -> None:
     session = session_of(token_for(hospital, "50864896-8136-4a43-8a48-1d3325a7f78f"))
     assert session.tenant_id == hospital.tenant_id
-    assert (session.kind, session.platform) == ("session", 0)
+    assert (session.role, session.platform) == ("session", 0)
     assert session.principal == "session:50864896-8136-4a43-8a48-1d3325a7f78f"
 
 
@@ -46,7 +46,7 @@ def test_the_number_of_a_person_gives_that_persons_own_rights(hospital: Hospital
     }
     for person, role in roles.items():
         session = session_of(token_for(hospital, shape.format(person.user_id)))
-        assert (session.principal, session.kind) == (person.principal, role)
+        assert (session.principal, session.role) == (person.principal, role)
 
 
 def test_a_number_stands_for_its_text(hospital: Hospital) -> None:
@@ -75,7 +75,7 @@ def test_a_number_that_nobody_has_is_not_found(hospital: Hospital, session: str)
 
 def test_disabled_staff_get_none(hospital: Hospital) -> None:
     disable = "UPDATE staff SET disabled_at = 1 WHERE user_id = %(id)s"
-    mysql.autocommit(lambda tx: tx.run(disable, id=hospital.chen.user_id))
+    mysql.run_autocommit(lambda tx: tx.execute(disable, id=hospital.chen.user_id))
     assert token_for(hospital, str(hospital.chen.user_id)).status == 404
     assert token_for(hospital, str(hospital.zhou.user_id)).status == 200
 
@@ -84,7 +84,7 @@ def test_disabled_staff_get_none(hospital: Hospital) -> None:
 def test_what_is_not_exactly_a_number_is_nobody_of_ours(hospital: Hospital, shape: str) -> None:
     outside = shape.format(hospital.lin.user_id)
     session = session_of(token_for(hospital, outside))
-    assert (session.kind, session.principal) == ("session", f"session:{outside}")
+    assert (session.role, session.principal) == ("session", f"session:{outside}")
 
 
 @pytest.mark.parametrize("session", ["user:", "a", "!", "~", "a" * 128, "o%27Brien;--", "session:abc"])

@@ -74,7 +74,7 @@ def test_an_empty_end_is_open(guo: Visitor, talk: Talk) -> None:
 def test_a_range_is_at_most_five_hundred_from_where_its_order_begins(
     guo: Visitor, talk: Talk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chalicelib.gateway.messages.MOST", 5)
+    monkeypatch.setattr("chalicelib.gateway.messages.MAX_RANGE_SIZE", 5)
     conversation, _ = talk
     assert contents(asked(guo, RANGE, conversation)) == said(0, 1, 2, 3, 4)
     assert contents(asked(guo, RANGE, conversation, desc=True)) == said(69, 68, 67, 66, 65)

@@ -186,7 +186,7 @@ def visitor_of(number: int) -> str:
 def test_all_of_them_find_room_or_none(
     hospital: Hospital, guo: Visitor, han: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(membership, "FULL", 2)
+    monkeypatch.setattr(membership, "MAX_PARTICIPANTS", 2)
     conversation = seated(hospital, guo)
     assert bring(hospital, conversation, han, visitor(hospital, "third")).status == 409
     assert not joined(han, conversation)

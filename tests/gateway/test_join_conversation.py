@@ -88,7 +88,7 @@ def test_who_comes_back_has_nothing_unread_and_reads_it_all(guo: Visitor, han: V
 
 def test_a_full_conversation_takes_nobody_in(hospital: Hospital, guo: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten at once find room for three."""
-    monkeypatch.setattr(membership, "FULL", 4)
+    monkeypatch.setattr(membership, "MAX_PARTICIPANTS", 4)
     conversation = made(guo)
     people = [visitor(hospital, f"visitor-{number}") for number in range(10)]
     with ThreadPoolExecutor(10) as pool:

@@ -32,17 +32,17 @@ def test_a_refill_read_before_a_kick_does_not_let_back_in(
     hospital: Hospital, guo: Visitor, han: Visitor, conversation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Han's reader has asked MySQL, and comes to Redis after Han was put out."""
-    redis.client().flushall()
-    refilling = recent_cache.refilling
+    redis.get_client().flushall()
+    refilling = recent_cache.build_refill_call
 
     def late(*arguments: Any) -> Any:
         with monkeypatch.context() as now:
-            now.setattr(recent_cache, "refilling", refilling)
+            now.setattr(recent_cache, "build_refill_call", refilling)
             kick(hospital, conversation, han)
         return refilling(*arguments)
 
     with monkeypatch.context() as slow:
-        slow.setattr(recent_cache, "refilling", late)
+        slow.setattr(recent_cache, "build_refill_call", late)
         assert contents(last_30(han, conversation)) == ["一", "二"]  # it began before
     assert last_30(han, conversation).status == 404
     assert contents(last_30(guo, conversation)) == ["一", "二"]
@@ -52,14 +52,14 @@ def test_a_seat_confirmed_before_a_kick_does_not_let_back_in(
     hospital: Hospital, han: Visitor, conversation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ten_seconds_later(conversation)
-    confirming = recent_cache.confirming
+    confirming = recent_cache.build_confirm_call
 
     def late(*arguments: Any) -> Any:
         kick(hospital, conversation, han)
         return confirming(*arguments)
 
     with monkeypatch.context() as slow:
-        slow.setattr(recent_cache, "confirming", late)
+        slow.setattr(recent_cache, "build_confirm_call", late)
         last_30(han, conversation)
     assert last_30(han, conversation).status == 404
 
@@ -71,7 +71,7 @@ def test_a_position_moved_before_a_kick_does_not_let_back_in(
     with late_position(monkeypatch) as late:
         last_30(han, conversation)
     kick(hospital, conversation, han)
-    redis.run(*late[0])
+    redis.run_script(*late[0])
     assert last_30(han, conversation).status == 404
 
 
@@ -90,27 +90,29 @@ def test_who_put_out_without_redis_does_not_let_back_in_when_redis_is_there_agai
     hospital: Hospital, han: Visitor, conversation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as cut:
-        cut.setattr(redis, "_call", lambda *_: refuse())
+        cut.setattr(redis, "_call_driver", lambda *_: refuse())
         kick(hospital, conversation, han)
     assert last_30(han, conversation).status == 404
 
 
 def refuse() -> None:
-    raise redis.Down("cut")
+    raise redis.RedisUnavailableError("cut")
 
 
 def test_a_kick_whose_second_word_is_lost_is_held_by_its_mark(
     hospital: Hospital, guo: Visitor, han: Visitor, conversation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with another_process(monkeypatch):
-        monkeypatch.setattr(redis, "attempt", lose_unseating(redis.attempt))
+        monkeypatch.setattr(redis, "try_script", lose_unseating(redis.try_script))
         kick(hospital, conversation, han)
     assert last_30(han, conversation).status == 404
     assert contents(last_30(guo, conversation)) == ["一", "二"]
 
 
 def lose_unseating(attempt: Callable[..., bool]) -> Callable[..., bool]:
-    return lambda script, *rest, **more: script is not recent_cache_scripts.UNSEAT and attempt(script, *rest, **more)
+    return lambda script, *rest, **more: (
+        script is not recent_cache_scripts.FORGET_PARTICIPANTS and attempt(script, *rest, **more)
+    )
 
 
 @pytest.mark.parametrize("flush", [False, True])
@@ -122,7 +124,7 @@ def test_who_comes_back_has_read_what_was_said_meanwhile(
     sent(guo, conversation, "四", "五")
     bring(hospital, conversation, han)
     if flush:
-        redis.client().flushall()
+        redis.get_client().flushall()
     assert unread(han, conversation) == 0
     sent(guo, conversation, "六")
     sent(han, conversation, "七")
@@ -135,10 +137,10 @@ def test_a_page_read_before_leaving_does_not_count_after_coming_back(
     guo: Visitor, han: Visitor, conversation: str
 ) -> None:
     sent(guo, conversation, "三")
-    page, _ = reading.newest(conversation, han.principal, 30)
+    page, _ = reading.fetch_newest_page(conversation, han.principal, 30)
     leave(han, conversation)
     sent(guo, conversation, "四")
-    reading.read_up_to(conversation, page)
+    reading.mark_read(conversation, page)
     join(han, conversation)
     assert unread(han, conversation) == 0
 
@@ -170,6 +172,6 @@ def test_a_change_that_was_refused_leaves_no_mark_and_no_seat(hospital: Hospital
     conversation = made(guo)
     archive(hospital, conversation)
     assert join(han, conversation).status == 403
-    assert redis.client().zcard(f"log:3:{{{conversation}}}:marks") == 0
+    assert redis.get_client().zcard(f"log:3:{{{conversation}}}:marks") == 0
     seats = "SELECT COUNT(*) FROM participants WHERE tenant_id = %(tenant_id)s"
-    assert mysql.autocommit(lambda tx: tx.value(seats, tenant_id=hospital.tenant_id)) == 1
+    assert mysql.run_autocommit(lambda tx: tx.fetch_value(seats, tenant_id=hospital.tenant_id)) == 1

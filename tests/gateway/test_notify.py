@@ -24,7 +24,7 @@ __all__ = ["conversation"]
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever listens is kept waiting for as long as anybody is."""
-    monkeypatch.setattr(listening, "settings", replace(settings, poll_seconds=20))
+    monkeypatch.setattr(listening, "settings", replace(settings, long_poll_seconds=20))
 
 
 def test_a_poll_brings_the_next_message_and_null_where_there_is_none(
@@ -99,25 +99,25 @@ def test_who_waits_holds_no_connection_to_mysql(
 ) -> None:
     assert conversation
     free: list[int] = []
-    wait = redis.wait
+    wait = redis.wait_for_stream
 
     def waiting(*arguments: Any) -> None:
-        free.append(mysql._places._value)
+        free.append(mysql._pool_slots._value)
         wait(*arguments)
 
-    monkeypatch.setattr(redis, "wait", waiting)
+    monkeypatch.setattr(redis, "wait_for_stream", waiting)
     poll(han.token)
-    assert set(free) == {settings.database_pool}
+    assert set(free) == {settings.database_pool_size}
 
 
 def test_nobody_is_kept_longer_than_the_function_has(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listening, "settings", replace(settings, poll_seconds=20))
+    monkeypatch.setattr(listening, "settings", replace(settings, long_poll_seconds=20))
     waits: list[float] = []
-    monkeypatch.setattr(delivery, "awaited", lambda _who, _limit, seconds, _tell: waits.append(seconds))
+    monkeypatch.setattr(delivery, "wait_for_events", lambda _who, _limit, seconds, _tell: waits.append(seconds))
     asked: Any = type("Asked", (), {"events": ""})
     caller: Any = type("Caller", (), {"tenant_id": 1, "principal": "user:1", "token": ""})
     for left in (29.0, 10.0, 2.0):
-        listening.awaited(caller, asked, "", 1, left)
+        listening.wait_for_events(caller, asked, "", 1, left)
     assert waits == [20, 7, 0]
 
 

@@ -15,11 +15,11 @@ __all__ = ["conversation"]
 
 
 def lost(who: Visitor) -> None:
-    redis.client().delete(*feed.keys(who.tenant_id, f"session:{who.session}"))
+    redis.get_client().delete(*feed.build_keys(who.tenant_id, f"session:{who.session}"))
 
 
 def cut_short(who: Visitor) -> None:
-    redis.client().xtrim(feed.keys(who.tenant_id, f"session:{who.session}")[1], maxlen=1, approximate=False)
+    redis.get_client().xtrim(feed.build_keys(who.tenant_id, f"session:{who.session}")[1], maxlen=1, approximate=False)
 
 
 @pytest.mark.parametrize("lose", [lost, cut_short])
@@ -54,7 +54,7 @@ def test_what_was_never_said_here_as_an_events_id_is_a_gap(han: Visitor, convers
 
 def test_a_flushed_redis_is_told_as_a_gap_also_without_a_cursor(guo: Visitor, han: Visitor, conversation: str) -> None:
     send(guo, conversation, "一")
-    redis.client().flushall()
+    redis.get_client().flushall()
     send(guo, conversation, "二")
     assert heard(han.token)[2] is True
     send(guo, conversation, "三")
@@ -68,14 +68,14 @@ def test_who_takes_one_message_at_a_time_is_told_of_a_possible_gap_with_the_next
     conversation = made(guo)
     join(han, conversation)
     assert poll(han.token).data is None
-    wait = redis.wait
+    wait = redis.wait_for_stream
 
     def said_meanwhile(*arguments: Any) -> None:
         send(guo, conversation, "一", "k1")
         wait(*arguments)
 
-    redis.client().flushall()
-    monkeypatch.setattr(redis, "wait", said_meanwhile)
+    redis.get_client().flushall()
+    monkeypatch.setattr(redis, "wait_for_stream", said_meanwhile)
     answer = poll(han.token).data
     assert (answer["Content"], answer["gap"]) == ("一", True)
 
@@ -91,17 +91,17 @@ def test_old_messages_of_a_long_conversation_are_delivered_whole(guo: Visitor, h
 
 def test_without_redis_a_listener_is_asked_to_come_back(han: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*_: Any, **__: Any) -> Any:
-        raise redis.Down("cut")
+        raise redis.RedisUnavailableError("cut")
 
-    monkeypatch.setattr(redis, "_call", refused)
+    monkeypatch.setattr(redis, "_call_driver", refused)
     answer = poll(han.token)
     assert (answer.status, answer.headers["Retry-After"]) == (503, "2")
 
 
 def test_without_redis_an_event_source_is_not_made_to_give_up(han: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*_: Any, **__: Any) -> Any:
-        raise redis.Down("cut")
+        raise redis.RedisUnavailableError("cut")
 
-    monkeypatch.setattr(redis, "_call", refused)
+    monkeypatch.setattr(redis, "_call_driver", refused)
     answer = call("GET", "/notify", query={"token": han.token, "protoc": "sse"})
     assert (answer.status, answer.content) == (200, b"retry: 2000\n\n")

@@ -145,9 +145,9 @@ class Room(Served):
 
     def disturb(self, what: str) -> None:
         if what == "flush":
-            redis.client().flushall()
+            redis.get_client().flushall()
         elif what in PARTS:
-            redis.client().delete(keys(self.conversation)[PARTS.index(what)])
+            redis.get_client().delete(keys(self.conversation)[PARTS.index(what)])
         else:
             if what == "a minute":
                 aftermath.minute_later(self.conversation)

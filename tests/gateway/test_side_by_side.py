@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from chalicelib.adapters import mysql
-from chalicelib.adapters.mysql_statements import DEADLOCK
+from chalicelib.adapters.mysql_statements import ER_LOCK_DEADLOCK
 from chalicelib.messaging import membership, membership_store
 from tests.faults.aftermath import somebody_waits, wait_until
 from tests.gateway.talk import (
@@ -82,7 +82,7 @@ def test_a_join_waits_for_the_kick_that_came_first(
     hospital: Hospital, han: Visitor, conversation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The kick holds Han's seat and has not committed; what Han does then is done after it."""
-    stand = membership_store.stand
+    stand = membership_store.set_left
     with ThreadPoolExecutor(1) as pool:
         waiting: list[Any] = []
 
@@ -91,7 +91,7 @@ def test_a_join_waits_for_the_kick_that_came_first(
             if not waiting:
                 waiting.append(pool.submit(join, han, conversation))
 
-        monkeypatch.setattr(membership_store, "stand", slowly)
+        monkeypatch.setattr(membership_store, "set_left", slowly)
         kick(hospital, conversation, han)
         assert waiting[0].result().status == 403
     assert not joined(han, conversation)
@@ -101,8 +101,8 @@ def test_of_two_who_want_the_last_seat_one_waits_and_is_refused(
     hospital: Hospital, han: Visitor, guo: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first has counted the seats and not committed, when the second comes to count them."""
-    monkeypatch.setattr(membership, "FULL", 2)
-    conversation, count = made(guo), membership_store.count
+    monkeypatch.setattr(membership, "MAX_PARTICIPANTS", 2)
+    conversation, count = made(guo), membership_store.count_participants
     with ThreadPoolExecutor(1) as pool:
         second: list[Any] = []
 
@@ -113,7 +113,7 @@ def test_of_two_who_want_the_last_seat_one_waits_and_is_refused(
                 wait_until(lambda: second[0].done() or somebody_waits())
             return counted
 
-        monkeypatch.setattr(membership_store, "count", slowly)
+        monkeypatch.setattr(membership_store, "count_participants", slowly)
         assert join(han, conversation).status == 200
         assert second[0].result().status == 409
 
@@ -126,7 +126,7 @@ def test_sends_and_changes_of_seats_do_not_deadlock(
     with ThreadPoolExecutor(len(jobs)) as pool:
         list(pool.map(lambda job: take_part(job[0], job[1], conversation, hospital), jobs))
     again = [record for record in caplog.records if record.getMessage() == "run again"]
-    assert [record for record in again if record.__dict__["ids"]["mysql_error"] == DEADLOCK] == []
+    assert [record for record in again if record.__dict__["ids"]["mysql_error"] == ER_LOCK_DEADLOCK] == []
 
 
 def test_the_seats_of_a_crowd_are_locked_in_one_order(hospital: Hospital, guo: Visitor, han: Visitor) -> None:
@@ -134,9 +134,9 @@ def test_the_seats_of_a_crowd_are_locked_in_one_order(hospital: Hospital, guo: V
     conversation = seated(hospital, guo, han)
     at_once(shuffle, [(hospital.tenant_id, conversation, crowd) for crowd in CROWDS])
     with_all = [f"session:{number}x" for number in range(40)]
-    membership.seat(hospital.tenant_id, conversation, with_all)
+    membership.add_participants(hospital.tenant_id, conversation, with_all)
     rows = "SELECT COUNT(*) FROM participants WHERE tenant_id = %(tenant_id)s AND left_at IS NULL"
-    assert mysql.autocommit(lambda tx: tx.value(rows, tenant_id=hospital.tenant_id)) == 42
+    assert mysql.run_autocommit(lambda tx: tx.fetch_value(rows, tenant_id=hospital.tenant_id)) == 42
 
 
 CROWDS = [[f"session:{number}x" for number in order] for order in (range(40), range(39, -1, -1))] * 2
@@ -144,5 +144,5 @@ CROWDS = [[f"session:{number}x" for number in order] for order in (range(40), ra
 
 def shuffle(tenant_id: int, conversation: str, crowd: list[str]) -> None:
     for _ in range(5):
-        membership.seat(tenant_id, conversation, crowd)
-        membership.put_out(tenant_id, conversation, crowd)
+        membership.add_participants(tenant_id, conversation, crowd)
+        membership.remove_participants(tenant_id, conversation, crowd)

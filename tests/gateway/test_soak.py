@@ -20,7 +20,7 @@ def weathered(hospital: Hospital, logs: Path, listeners: int, senders: int, each
         people = storm.made(hospital, to_hear, to_speak, listeners, senders, each)
         people.begin()
         people.after(0.3)
-        redis.client().flushall()
+        redis.get_client().flushall()
         people.after(0.5)
         to_hear.restart()
         people.after(0.7)

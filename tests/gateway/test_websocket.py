@@ -82,7 +82,7 @@ def test_a_new_token_is_told_that_it_may_have_missed_something(url: str, hospita
 def test_a_lost_feed_is_told_as_a_gap(url: str, guo: Visitor, han: Visitor, conversation: str) -> None:
     _, cursor, _ = heard(han.token)
     sent(guo, conversation, "一")
-    redis.client().flushall()
+    redis.get_client().flushall()
     with listening(url, han.token, after=cursor) as page:
         assert page.ready()[1]["gap"]
         sent(guo, conversation, "二")

@@ -75,8 +75,8 @@ def test_a_dead_tokens_socket_is_closed_by_the_sweep(url: str, guo: Visitor, han
     with listening(url, han.token) as page, listening(url, guo.token) as other:
         for one in (page, other):
             one.ready()
-        tokens.revoke_hash(tokens.hashed(han.token))
-        assert sockets.sweep() == 1
+        tokens.revoke_by_hash(tokens.hash_token(han.token))
+        assert sockets.close_expired() == 1
         with pytest.raises(ConnectionClosed):
             page.next()
         assert other.ask("ping")["code"] == 0
@@ -86,7 +86,7 @@ def test_a_dead_tokens_socket_is_closed_by_the_sweep(url: str, guo: Visitor, han
 def test_a_dead_token_can_do_nothing_before_the_sweep(url: str, guo: Visitor, conversation: str) -> None:
     with listening(url, guo.token) as page:
         page.ready()
-        tokens.revoke_hash(tokens.hashed(guo.token))
+        tokens.revoke_by_hash(tokens.hash_token(guo.token))
         with pytest.raises(ConnectionClosed):
             page.ask("send_msg", conversation_id=conversation, content="您好")
 
@@ -107,7 +107,7 @@ def test_a_socket_that_vanished_is_forgotten_when_it_is_written_to(
         monkeypatch.setattr(websocket, "_open", {})
         sent(guo, conversation, "一")
         assert stored(han) == 1, "it may only just have been asked for"
-        later = clock.now() + sockets.YOUNG
+        later = clock.now() + sockets.CONNECT_GRACE
         monkeypatch.setattr(clock, "now", lambda: later)
         sent(guo, conversation, "二")
     assert stored(han) == 0
@@ -116,7 +116,7 @@ def test_a_socket_that_vanished_is_forgotten_when_it_is_written_to(
 def test_a_listener_whose_line_is_stuck_holds_up_nobody(
     url: str, guo: Visitor, han: Visitor, conversation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, stuck, free, late = ws_push._call, Event(), Event(), Event()
+    real, stuck, free, late = ws_push._send_request, Event(), Event(), Event()
 
     def slowly(method: str, connection_id: str, body: bytes = b"") -> int:
         if connection_id == hans:
@@ -129,7 +129,7 @@ def test_a_listener_whose_line_is_stuck_holds_up_nobody(
         page.ready()
         slow.ready()
         [hans] = connections(han)
-        monkeypatch.setattr(ws_push, "_call", slowly)
+        monkeypatch.setattr(ws_push, "_send_request", slowly)
         assert send(guo, conversation, "您好").status == 200
         assert page.message()["Content"] == "您好"
         assert stuck.is_set()
@@ -139,7 +139,7 @@ def test_a_listener_whose_line_is_stuck_holds_up_nobody(
 
 
 def connections(who: Visitor) -> list[str]:
-    rows = mysql.autocommit(lambda tx: socket_store.of_principals(tx, who.tenant_id, [who.principal]))
+    rows = mysql.run_autocommit(lambda tx: socket_store.list_by_principals(tx, who.tenant_id, [who.principal]))
     return [row["connection_id"].decode() for row in rows]
 
 
@@ -149,18 +149,18 @@ def stored(who: Visitor) -> int:
 
 def test_a_sweep_that_is_not_heard_comes_again(url: str, han: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_: str) -> bool:
-        raise ws_push.Failed(503)
+        raise ws_push.PushError(503)
 
     with listening(url, han.token) as page:
         page.ready()
-        tokens.revoke_hash(tokens.hashed(han.token))
+        tokens.revoke_by_hash(tokens.hash_token(han.token))
         with monkeypatch.context() as broken:
             broken.setattr(ws_push, "close", fail)
-            sockets.sweep()
+            sockets.close_expired()
             assert stored(han) == 1
-            later = clock.now() + sockets.OLDEST
+            later = clock.now() + sockets.MAX_CONNECTION_AGE
             broken.setattr(clock, "now", lambda: later)
-            sockets.sweep()
+            sockets.close_expired()
             assert stored(han) == 0, "API Gateway has ended it long ago"
 
 
@@ -171,22 +171,22 @@ def test_a_backlog_that_is_sent_twice_is_the_same(url: str, guo: Visitor, han: V
     with listening(url, han.token) as page:
         [one], where = page.ready()
         [connection_id] = connections(han)
-        backlog.run(han.tenant_id, {"connection": connection_id, "after": ""})
+        backlog.send_on_connect(han.tenant_id, {"connection": connection_id, "after": ""})
         assert page.ready() == ([one], where)
 
 
 def test_a_backlog_for_who_has_left_already_is_done(hospital: Hospital, url: str) -> None:
     assert url
-    backlog.run(hospital.tenant_id, {"connection": "nobody", "after": ""})
+    backlog.send_on_connect(hospital.tenant_id, {"connection": "nobody", "after": ""})
 
 
 def test_a_backlog_for_who_left_without_a_word_holds_up_nobody(
     han: Visitor, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert url
-    known = ("of-a-server-that-was-killed", han.tenant_id, han.principal, tokens.hashed(han.token), False)
-    long_ago = clock.now() - sockets.YOUNG - clock.SECOND
-    mysql.autocommit(lambda tx: socket_store.insert(tx, *known, long_ago))
-    monkeypatch.setattr(clock, "pause", lambda _: pytest.fail("it does not come any more"))
-    backlog.run(han.tenant_id, {"connection": known[0], "after": ""})
+    known = ("of-a-server-that-was-killed", han.tenant_id, han.principal, tokens.hash_token(han.token), False)
+    long_ago = clock.now() - sockets.CONNECT_GRACE - clock.SECOND
+    mysql.run_autocommit(lambda tx: socket_store.insert(tx, *known, long_ago))
+    monkeypatch.setattr(clock, "sleep", lambda _: pytest.fail("it does not come any more"))
+    backlog.send_on_connect(han.tenant_id, {"connection": known[0], "after": ""})
     assert stored(han) == 0

@@ -100,8 +100,8 @@ def served_by(answer: Answer) -> str:
 
 
 def rows(table: str, hospital: Hospital) -> list[Row]:
-    return mysql.autocommit(
-        lambda tx: tx.all(f"SELECT * FROM {table} WHERE tenant_id = %(id)s ORDER BY 1", id=hospital.tenant_id)
+    return mysql.run_autocommit(
+        lambda tx: tx.fetch_all(f"SELECT * FROM {table} WHERE tenant_id = %(id)s ORDER BY 1", id=hospital.tenant_id)
     )
 
 

@@ -37,7 +37,7 @@ def test_closing_lets_the_first_in_and_both_are_told(
     add(wang, "我先来的", ownType=2)
     heard(wang.token, events=1)
     assert close(li, session).data is None
-    outbox.run()
+    outbox.run_due_jobs()
     [event] = heard(wang.token, events=1)[0]
     assert (event["Type"], event["Content"]) == (1400, f'{{"sessionId":"{waiting[0]}"}}')
     assert served_by(shunt(wang)) == "客服小李"
@@ -104,7 +104,7 @@ def test_who_left_the_queue_in_a_request_that_died_waits_no_longer(
     session = shunt(lin).data["sessionId"]
     shunt(wang)
     with monkeypatch.context() as dying:
-        dying.setattr(shunt_module, "at_the_desk", lambda *_: 1 / 0)
+        dying.setattr(shunt_module, "run_under_desk_lock", lambda *_: 1 / 0)
         assert close(lin, session).status == 500
     assert served_by(shunt(wang)) == "1"
     desk.post(li)

@@ -72,7 +72,7 @@ def test_an_end_that_was_cut_short_burdens_nobody(desk: Desk, lin: Person, wang:
     """The function died after the note, before the desk heard of it."""
     desk.post(li, cap=1)
     session = shunt(lin).data["sessionId"]
-    log.append(lin.tenant_id, "desk", session, li.principal, desks.CLOSING)
+    log.append(lin.tenant_id, "desk", session, li.principal, desks.CLOSING_MESSAGE)
     assert desk.open() == {"客服小李": 0}
     assert served_by(shunt(wang)) == "客服小李"
     assert close(li, session).status == 200, "and it may be ended again"
@@ -99,14 +99,14 @@ def test_who_loses_their_seat_while_they_ask_reads_nothing(
     shunt(lin)
     add(lin, "您好", ownType=2)
     desk.duty(first, on=False)
-    meant = messages._meant
+    meant = messages._resolve_conversation
 
     def taken_over(*asked: Any) -> Any:
         room = meant(*asked)
         assert served_by(create(sun, 3, receiveId=lin.user_id)) == "客服小孙"
         return room
 
-    monkeypatch.setattr(messages, "_meant", taken_over)
+    monkeypatch.setattr(messages, "_resolve_conversation", taken_over)
     assert find(li, 3, sendId=lin.user_id).status == 404
 
 
@@ -116,7 +116,7 @@ def test_what_was_said_before_an_end_that_was_cut_short_is_not_unread(
     first, _ = desk.post(li), desk.post(sun)
     session = str(shunt(lin).data["sessionId"])
     add(lin, "您好", ownType=2)
-    log.append(lin.tenant_id, "desk", session, li.principal, desks.CLOSING)
+    log.append(lin.tenant_id, "desk", session, li.principal, desks.CLOSING_MESSAGE)
     desk.duty(first, on=False)
     assert (served_by(shunt(lin)), count(sun)) == ("客服小孙", 0)
 

@@ -127,7 +127,7 @@ def test_somebody_or_a_session_is_left_out(visited: Hospital) -> None:
 
 
 def test_times_are_of_the_last_activity_in_shanghai(lin: Person, chen: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    at = clock.instant(clock.today()) + 10 * 3600 * clock.SECOND
+    at = clock.to_instant(clock.today()) + 10 * 3600 * clock.SECOND
     monkeypatch.setattr(clock, "now", lambda: at)
     told(lin, chen, "十点")
     day = clock.today().isoformat()
@@ -170,16 +170,16 @@ def test_what_was_taken_off_the_list_comes_back_with_the_next_message(hospital: 
 def explained(sql: str, filters: dict[str, Any]) -> list[Row]:
     """In the one table that both servers can draw: by default on MariaDB, on MySQL where it is asked for."""
     try:
-        return mysql.autocommit(lambda tx: tx.all(f"EXPLAIN FORMAT=TRADITIONAL {sql}", **filters))
-    except mysql.Failed:
-        return mysql.autocommit(lambda tx: tx.all(f"EXPLAIN {sql}", **filters))
+        return mysql.run_autocommit(lambda tx: tx.fetch_all(f"EXPLAIN FORMAT=TRADITIONAL {sql}", **filters))
+    except mysql.StatementError:
+        return mysql.run_autocommit(lambda tx: tx.fetch_all(f"EXPLAIN {sql}", **filters))
 
 
 def test_a_list_is_one_query_through_the_callers_seats(visited: Hospital) -> None:
     """However many conversations: and no table is read from end to end for it."""
     filters = {"tenant_id": visited.tenant_id, "principal": visited.desk.principal.encode(), "since": 0, "until": 2**53}
     filters |= {"phone": "", "name": "", "left_out": "", "query": 0, "served": 0, "visitors": 0}
-    plan = explained(list_store.CONVERSATIONS, filters)
+    plan = explained(list_store.CONVERSATIONS_SQL, filters)
     tables = {row["table"]: row for row in plan if row["table"] and not row["table"].startswith("<")}
     keys = {table: row["key"] for table, row in tables.items() if table in ("p", "c", "q", "x", "a", "s", "m", "t")}
     assert keys["p"] == "joined"

@@ -161,15 +161,15 @@ def test_a_patients_message_that_meets_the_end_opens_the_session_again(
     desk: Desk, lin: Person, li: Person, monkeypatch: pytest.MonkeyPatch, own_type: int
 ) -> None:
     desk.post(li)
-    session, found = shunt(lin).data["sessionId"], recipients.found
+    session, found = shunt(lin).data["sessionId"], recipients.resolve
 
     def found_open(*asked: Any, **more: Any) -> Any:
-        monkeypatch.setattr(recipients, "found", found)
+        monkeypatch.setattr(recipients, "resolve", found)
         places = found(*asked, **more)
         assert close(li, session).status == 200
         return places
 
-    monkeypatch.setattr(recipients, "found", found_open)
+    monkeypatch.setattr(recipients, "resolve", found_open)
     assert add(lin, "还有一事", ownType=own_type, receiveId=session).status == 200
     assert contents(find(lin, 3)) == ["还有一事", "会话已结束"]
     assert desk.open() == {"客服小李": 1}

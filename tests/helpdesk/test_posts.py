@@ -26,7 +26,7 @@ def disable(hospital: Hospital, who: Person) -> None:
 
 
 def test_everybody_of_the_hospital_sees_the_card_of_a_post(hospital: Hospital, desk: Desk) -> None:
-    dept = mysql.transact(lambda tx: departments.create(tx, hospital.tenant_id, "呼吸内科"))
+    dept = mysql.run_transaction(lambda tx: departments.create(tx, hospital.tenant_id, "呼吸内科"))
     position = desk.post(hospital.chen, deptId=dept, on_duty=False)
     for who in (hospital.lin, hospital.zhou, hospital.desk, hospital.admin):
         assert card(who, int(position)).data == {

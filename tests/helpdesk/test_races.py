@@ -23,9 +23,9 @@ def crowd(hospital: Hospital, size: int) -> list[Person]:
     """Patients without a name, who are quicker to make."""
 
     def create(tx: Tx) -> int:
-        return persons.number(tx, hospital.tenant_id, "patient")
+        return persons.create(tx, hospital.tenant_id, "patient")
 
-    ids = [mysql.transact(create) for _ in range(size)]
+    ids = [mysql.run_transaction(create) for _ in range(size)]
     return [
         Person(hospital.tenant_id, one, "", tokens.issue(hospital.tenant_id, f"user:{one}", "patient")) for one in ids
     ]
@@ -74,7 +74,7 @@ def test_two_who_have_both_seen_the_last_place_free_do_not_both_get_it(
         close(one, shunt(one).data["sessionId"])
     inside: list[int] = []
     together: list[int] = []
-    original = queue_store.agents
+    original = queue_store.list_agents
 
     def looked(tx: Tx, tenant_id: int) -> list[Row]:
         inside.append(1)
@@ -85,7 +85,7 @@ def test_two_who_have_both_seen_the_last_place_free_do_not_both_get_it(
         inside.pop()
         return found
 
-    monkeypatch.setattr(queue_store, "agents", looked)
+    monkeypatch.setattr(queue_store, "list_agents", looked)
     answers = at_once([lambda: shunt(lin), lambda: shunt(wang)])
     assert sorted(served_by(one) for one in answers) == ["1", "客服小李"]
     assert max(together) == 1

@@ -17,7 +17,7 @@ __all__ = ["trips"]
 @pytest.fixture(autouse=True)
 def promised(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is promised is another function's to do."""
-    monkeypatch.setattr(outbox, "nudge", lambda: None)
+    monkeypatch.setattr(outbox, "wake_worker", lambda: None)
 
 
 def test_the_lists_take_one_trip_however_many_chats_there_are(trips: Trips, hospital: Hospital) -> None:

@@ -83,7 +83,7 @@ def test_a_patient_asks_for_a_skill_or_a_department(
 
 
 def department(hospital: Hospital, name: str) -> int:
-    return mysql.transact(lambda tx: departments.create(tx, hospital.tenant_id, name))
+    return mysql.run_transaction(lambda tx: departments.create(tx, hospital.tenant_id, name))
 
 
 def test_a_higher_cap_or_coming_on_duty_lets_in_who_waits(

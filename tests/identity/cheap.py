@@ -8,9 +8,9 @@ from tests import people
 
 def cheapen(patch: pytest.MonkeyPatch) -> None:
     """Everybody made after this, and nobody, has a hash of a thousandth of the cost."""
-    patch.setattr(passwords, "N", 2**4)
-    patch.setattr(people, "_HASH", passwords.hashed(people.PASSWORD))
-    patch.setattr(passwords, "_NOBODY", passwords.hashed("nobody's"))
+    patch.setattr(passwords, "SCRYPT_N", 2**4)
+    patch.setattr(people, "_HASH", passwords.hash_password(people.PASSWORD))
+    patch.setattr(passwords, "_PLACEHOLDER_HASH", passwords.hash_password("nobody's"))
 
 
 @pytest.fixture

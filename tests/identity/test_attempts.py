@@ -62,7 +62,7 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 def test_a_hundred_guesses_at_once_are_five(
     hospital: Hospital, looked_at: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mysql, "settings", replace(settings, database_wait=60))  # they queue for 16 connections
+    monkeypatch.setattr(mysql, "settings", replace(settings, database_wait_seconds=60))  # they queue for 16 connections
     chen = hospital.chen
     with ThreadPoolExecutor(100) as pool:
         answers = list(pool.map(lambda n: sign_in(chen, f"guess {n}"), range(100)))
@@ -118,7 +118,7 @@ def test_a_refused_try_does_not_make_the_lock_longer(hospital: Hospital, later: 
 
 def test_a_flushed_redis_gives_no_more_tries(hospital: Hospital) -> None:
     statuses(hospital.chen, 5)
-    redis.client().flushdb()
+    redis.get_client().flushdb()
     assert statuses(hospital.chen, 1, PASSWORD) == [429]
 
 
@@ -137,19 +137,19 @@ def test_neither_another_person_nor_another_hospital_is_locked(hospital: Hospita
 
 
 def test_forgiving_who_never_failed_changes_nothing(hospital: Hospital) -> None:
-    attempts.forgive(hospital.tenant_id, "staff:nobody")
+    attempts.clear_failures(hospital.tenant_id, "staff:nobody")
     sql = "SELECT COUNT(*) FROM attempts WHERE tenant_id = %(id)s"
-    assert mysql.autocommit(lambda tx: tx.value(sql, id=hospital.tenant_id)) == 0
+    assert mysql.run_autocommit(lambda tx: tx.fetch_value(sql, id=hospital.tenant_id)) == 0
 
 
 def test_one_phone_is_not_guessed_at_from_many_addresses(hospital: Hospital) -> None:
-    tries = attempts.TRIES_OF_PHONE
+    tries = attempts.MAX_TRIES_PER_PHONE
     answers = [sign_in(hospital.chen, address=f"198.51.100.{n}").status for n in range(tries + 3)]
     assert answers == [401] * tries + [429] * 3
 
 
 def test_one_address_does_not_guess_at_many_phones(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attempts, "TRIES_OF_ADDRESS", 7)
+    monkeypatch.setattr(attempts, "MAX_TRIES_PER_ADDRESS", 7)
     strangers = [Person(hospital.tenant_id, 0, f"1370000000{n}", "") for n in range(9)]
     assert [sign_in(stranger).status for stranger in strangers] == [401] * 7 + [429] * 2
     assert sign_in(hospital.chen, PASSWORD, address="198.51.100.9").status == 200

@@ -44,7 +44,7 @@ def test_the_first_administrator_signs_in_with_the_password_that_was_told() -> N
 def test_its_systems_and_its_pages_are_known() -> None:
     hospital = asked()
     made = founded(hospital)
-    assert internal_keys.tenant_of(made["internal_key"]) == int(made["tenant_id"])
+    assert internal_keys.authenticate(made["internal_key"]) == int(made["tenant_id"])
     body = {"phone": "13900000003", "password": made["admin_password"]}
     assert post(LOGIN, headers={"Host": hospital["hosts"][0]}, **body).status == 200
 
@@ -59,17 +59,17 @@ def test_founding_again_changes_nothing_and_tells_no_secret() -> None:
 def test_another_internal_key_leaves_the_one_before_alive() -> None:
     hospital = asked()
     first, second = founded(hospital), founded({**hospital, "new_internal_key": True})
-    assert internal_keys.tenant_of(first["internal_key"]) == internal_keys.tenant_of(second["internal_key"])
+    assert internal_keys.authenticate(first["internal_key"]) == internal_keys.authenticate(second["internal_key"])
 
 
 def test_a_host_of_another_hospital_is_refused_and_nothing_is_made() -> None:
     hosts = asked()["hosts"]
     founded(asked(hosts=hosts))
     thief = asked(hosts=hosts)
-    with pytest.raises(mysql.Duplicate):
+    with pytest.raises(mysql.DuplicateKeyError):
         founded(thief)
     sql = "SELECT COUNT(*) FROM tenants WHERE external_id = %(id)s"
-    assert mysql.autocommit(lambda tx: tx.value(sql, id=thief["external_id"].encode())) == 0
+    assert mysql.run_autocommit(lambda tx: tx.fetch_value(sql, id=thief["external_id"].encode())) == 0
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ def token_by(key: str) -> Answer:
 
 
 def test_a_key_opens_the_inner_door_of_its_tenant(hospital: Hospital) -> None:
-    assert internal_keys.tenant_of(hospital.internal_key) == hospital.tenant_id
+    assert internal_keys.authenticate(hospital.internal_key) == hospital.tenant_id
     assert token_by(hospital.internal_key).status == 200
 
 
@@ -42,12 +42,12 @@ def test_another_tenants_new_keys_retire_none_of_ours(hospital: Hospital, elsewh
 def test_a_key_of_the_hospitals_own_choice_works(hospital: Hospital) -> None:
     chosen = f"demo-{hospital.tenant_id}"
     assert internal_keys.issue(hospital.tenant_id, chosen) == chosen
-    assert internal_keys.tenant_of(chosen) == hospital.tenant_id
+    assert internal_keys.authenticate(chosen) == hospital.tenant_id
 
 
 def test_only_the_hash_is_stored(hospital: Hospital) -> None:
-    rows = mysql.autocommit(
-        lambda tx: tx.all("SELECT * FROM internal_keys WHERE tenant_id = %(id)s", id=hospital.tenant_id)
+    rows = mysql.run_autocommit(
+        lambda tx: tx.fetch_all("SELECT * FROM internal_keys WHERE tenant_id = %(id)s", id=hospital.tenant_id)
     )
     assert [row["key_hash"] for row in rows] == [hashlib.sha256(hospital.internal_key.encode()).digest()]
 

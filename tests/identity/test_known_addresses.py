@@ -60,7 +60,7 @@ def sign_in(path: str, owner: Person, address: str, password: str = PASSWORD) ->
 
 def strangers_try(path: str, owner: Person) -> None:
     """From so many addresses that no more is let in from elsewhere."""
-    tries = attempts.TRIES_OF_PHONE
+    tries = attempts.MAX_TRIES_PER_PHONE
     wrong = [sign_in(path, owner, f"198.51.100.{n}", "wrong").status for n in range(tries + 1)]
     assert wrong == [401] * tries + [429]
 
@@ -98,7 +98,7 @@ def test_an_address_is_known_for_sixty_days(path: str, owner: Person, later: Lat
     sign_in(path, owner, HOME)
     for days, status in ((59, 200), (59 + 61, 429)):
         later(days)
-        cleanup.sweep()
+        cleanup.delete_expired()
         strangers_try(path, owner)
         assert sign_in(path, owner, HOME).status == status
 
@@ -108,10 +108,10 @@ def test_what_is_no_longer_known_goes(owner: Person, path: str, later: Later) ->
     sign_in(path, owner, HOME)
     for days, left in ((59, 1), (61, 0)):
         later(days)
-        cleanup.sweep()
+        cleanup.delete_expired()
         subjects = "SELECT COUNT(*) FROM attempts WHERE tenant_id = %(id)s AND subject LIKE %(phone)s"
         phone = f"%{owner.phone}%".encode()
-        rows = mysql.autocommit(lambda tx: tx.value(subjects, id=owner.tenant_id, phone=phone))  # noqa: B023  # called in this round
+        rows = mysql.run_autocommit(lambda tx: tx.fetch_value(subjects, id=owner.tenant_id, phone=phone))  # noqa: B023  # called in this round
         assert rows == left
 
 
@@ -130,7 +130,7 @@ def test_a_reset_by_code_opens_and_keeps_open(hospital: Hospital, inbox: Inbox) 
 def test_an_admin_opens_it_for_staff(hospital: Hospital) -> None:
     chen = hospital.chen
     assert [sign_in(STAFF, chen, AWAY, "wrong").status for _ in range(6)][-1] == 429
-    with_others = attempts.TRIES_OF_PHONE - attempts.TRIES
+    with_others = attempts.MAX_TRIES_PER_PHONE - attempts.MAX_TRIES
     assert [sign_in(STAFF, chen, f"198.51.100.{n}", "wrong").status for n in range(with_others + 1)][-1] == 429
     sign_in(STAFF, hospital.zhou, AWAY, "wrong")
     assert reset_by_admin(hospital, chen) == 200

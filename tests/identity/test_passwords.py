@@ -30,7 +30,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("password", ["Demo-12345", "密码😷", " ", "a" * 72, "a\x00b"])
 @pytest.mark.usefixtures("cheap_hashes")
 def test_a_password_matches_its_hash_and_no_other_does(password: str) -> None:
-    stored = passwords.hashed(password)
+    stored = passwords.hash_password(password)
     assert passwords.matches(password, stored)
     assert not passwords.matches(password + "x", stored)
     assert password.encode() not in stored
@@ -38,12 +38,12 @@ def test_a_password_matches_its_hash_and_no_other_does(password: str) -> None:
 
 @pytest.mark.usefixtures("cheap_hashes")
 def test_two_people_with_one_password_have_two_hashes() -> None:
-    assert passwords.hashed("Demo-12345") != passwords.hashed("Demo-12345")
+    assert passwords.hash_password("Demo-12345") != passwords.hash_password("Demo-12345")
 
 
 @pytest.mark.usefixtures("cheap_hashes")
 def test_a_hash_fits_its_column() -> None:
-    assert len(passwords.hashed("密" * 72)) <= 200
+    assert len(passwords.hash_password("密" * 72)) <= 200
 
 
 @pytest.mark.usefixtures("cheap_hashes")
@@ -71,10 +71,10 @@ def test_a_hash_is_read_by_its_own_parameters(asked: list[dict[str, Any]]) -> No
 
 
 def test_parameters_may_grow(asked: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passwords, "N", 2**4)
-    before = passwords.hashed("Demo-12345")
-    monkeypatch.setattr(passwords, "N", 2**5)
-    after = passwords.hashed("Demo-12345")
+    monkeypatch.setattr(passwords, "SCRYPT_N", 2**4)
+    before = passwords.hash_password("Demo-12345")
+    monkeypatch.setattr(passwords, "SCRYPT_N", 2**5)
+    after = passwords.hash_password("Demo-12345")
     assert passwords.matches("Demo-12345", before)
     assert passwords.matches("Demo-12345", after)
     assert [call["n"] for call in asked] == [2**4, 2**5, 2**4, 2**5]

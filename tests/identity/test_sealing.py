@@ -11,7 +11,7 @@ import pytest
 
 from chalicelib.adapters.aws import kms
 from chalicelib.crypto import field_encryption
-from chalicelib.crypto.field_encryption import Unopened
+from chalicelib.crypto.field_encryption import DecryptionError
 from chalicelib.settings import settings
 
 NUMBER = "11010519491231002X"
@@ -27,64 +27,67 @@ def use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Use]:
         file = tmp_path / "keys"
         file.write_text("\n".join(pairs))
         monkeypatch.setattr(field_encryption, "settings", replace(settings, data_keys_file=str(file)))
-        field_encryption._keys.cache_clear()
+        field_encryption._get_data_keys.cache_clear()
 
     yield use
-    field_encryption._keys.cache_clear()
+    field_encryption._get_data_keys.cache_clear()
 
 
 def test_what_is_sealed_opens_again_and_shows_nothing() -> None:
-    sealed = field_encryption.seal(1, "patients", 7, NUMBER)
-    assert field_encryption.unseal(1, "patients", 7, sealed) == NUMBER
+    sealed = field_encryption.encrypt(1, "patients", 7, NUMBER)
+    assert field_encryption.decrypt(1, "patients", 7, sealed) == NUMBER
     assert NUMBER.encode() not in sealed
-    assert field_encryption.seal(1, "patients", 7, NUMBER) != sealed
+    assert field_encryption.encrypt(1, "patients", 7, NUMBER) != sealed
 
 
 @pytest.mark.parametrize("place", [(2, "patients", 7), (1, "members", 7), (1, "patients", 8)])
 def test_a_value_that_was_moved_does_not_open(place: tuple[int, str, int]) -> None:
-    with pytest.raises(Unopened):
-        field_encryption.unseal(*place, field_encryption.seal(1, "patients", 7, NUMBER))
+    with pytest.raises(DecryptionError):
+        field_encryption.decrypt(*place, field_encryption.encrypt(1, "patients", 7, NUMBER))
 
 
 def test_a_value_that_was_changed_does_not_open() -> None:
-    sealed = field_encryption.seal(1, "patients", 7, NUMBER)
+    sealed = field_encryption.encrypt(1, "patients", 7, NUMBER)
     for place in range(len(sealed)):
         changed = sealed[:place] + bytes([sealed[place] ^ 1]) + sealed[place + 1 :]
-        with pytest.raises(Unopened):
-            field_encryption.unseal(1, "patients", 7, changed)
+        with pytest.raises(DecryptionError):
+            field_encryption.decrypt(1, "patients", 7, changed)
     for part in (b"", b":", sealed[:10], sealed[:-1], b"index" + sealed[sealed.index(b":") :]):
-        with pytest.raises(Unopened):
-            field_encryption.unseal(1, "patients", 7, part)
+        with pytest.raises(DecryptionError):
+            field_encryption.decrypt(1, "patients", 7, part)
 
 
 def test_after_a_rotation_the_new_key_seals_and_the_old_one_opens(use: Use) -> None:
     use(OLD, INDEX)
-    old, found_by = field_encryption.seal(1, "patients", 7, NUMBER), field_encryption.blind(1, "id:99", NUMBER)
+    old, found_by = (
+        field_encryption.encrypt(1, "patients", 7, NUMBER),
+        field_encryption.compute_blind_index(1, "id:99", NUMBER),
+    )
     use(OLD, NEW, INDEX)
-    new = field_encryption.seal(1, "patients", 7, NUMBER)
+    new = field_encryption.encrypt(1, "patients", 7, NUMBER)
     assert (old[:5], new[:5]) == (b"2025:", b"2026:")
-    assert [field_encryption.unseal(1, "patients", 7, one) for one in (old, new)] == [NUMBER, NUMBER]
-    assert field_encryption.blind(1, "id:99", NUMBER) == found_by
+    assert [field_encryption.decrypt(1, "patients", 7, one) for one in (old, new)] == [NUMBER, NUMBER]
+    assert field_encryption.compute_blind_index(1, "id:99", NUMBER) == found_by
     use(NEW, INDEX)
-    with pytest.raises(Unopened):
-        field_encryption.unseal(1, "patients", 7, old)
+    with pytest.raises(DecryptionError):
+        field_encryption.decrypt(1, "patients", 7, old)
 
 
 def test_two_keys_do_not_open_each_others_values(use: Use) -> None:
     use(OLD, NEW, INDEX)
-    sealed = field_encryption.seal(1, "patients", 7, NUMBER)
-    with pytest.raises(Unopened):
-        field_encryption.unseal(1, "patients", 7, b"2025" + sealed[4:])
+    sealed = field_encryption.encrypt(1, "patients", 7, NUMBER)
+    with pytest.raises(DecryptionError):
+        field_encryption.decrypt(1, "patients", 7, b"2025" + sealed[4:])
 
 
 def test_a_blind_index_differs_by_tenant_purpose_and_text() -> None:
     every = {
-        field_encryption.blind(*one)
+        field_encryption.compute_blind_index(*one)
         for one in [(1, "id:99", "a"), (2, "id:99", "a"), (1, "id:03", "a"), (1, "id:99", "b")]
     }
     assert len(every) == 4
     assert {len(one) for one in every} == {32}
-    assert field_encryption.blind(1, "id:99", "a") in every
+    assert field_encryption.compute_blind_index(1, "id:99", "a") in every
 
 
 def test_kms_is_asked_once_in_the_life_of_a_process(monkeypatch: pytest.MonkeyPatch, use: Use) -> None:
@@ -99,8 +102,8 @@ def test_kms_is_asked_once_in_the_life_of_a_process(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(
         field_encryption, "settings", replace(settings, data_keys="2026:AQID index:BQID", data_keys_file="")
     )
-    field_encryption.ready()
-    assert field_encryption.unseal(1, "patients", 7, field_encryption.seal(1, "patients", 7, NUMBER)) == NUMBER
+    field_encryption.preload_keys()
+    assert field_encryption.decrypt(1, "patients", 7, field_encryption.encrypt(1, "patients", 7, NUMBER)) == NUMBER
     assert asked == [("AQID", {"zhenxun": "2026"}), ("BQID", {"zhenxun": "index"})]
 
 

@@ -29,7 +29,7 @@ def register() -> Callable[[Hospital], str]:
     def registered(hospital: Hospital) -> str:
         host = f"{uuid.uuid4()}.example.com"
         sql = "INSERT INTO tenant_hosts (host, tenant_id) VALUES (%(host)s, %(tenant_id)s)"
-        mysql.autocommit(lambda tx: tx.run(sql, host=host.encode(), tenant_id=hospital.tenant_id))
+        mysql.run_autocommit(lambda tx: tx.execute(sql, host=host.encode(), tenant_id=hospital.tenant_id))
         return host
 
     return registered
@@ -60,7 +60,7 @@ def test_where_nothing_tells_the_visitor_must() -> None:
 
 
 def test_the_only_hospital_there_is_needs_no_name(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tenants, "_only", lambda _: hospital.tenant_id)
+    monkeypatch.setattr(tenants, "_find_only_tenant", lambda _: hospital.tenant_id)
     assert sign_in(Host="unknown.example.com").data["userId"] == str(hospital.chen.user_id)
     assert sign_in(tenantId="999999999999").status == 400
 
@@ -75,7 +75,7 @@ def test_the_only_hospital_is_the_only_row() -> None:
         def all(self, sql: str, **params: object) -> list[mysql.Row]:  # noqa: ARG002  # mysql.Tx's signature
             return [{"tenant_id": n} for n in range(1, 1 + self.count)]
 
-    assert [tenants._only(Tenants(count)) for count in range(3)] == [None, 1, None]
+    assert [tenants._find_only_tenant(Tenants(count)) for count in range(3)] == [None, 1, None]
 
 
 @pytest.mark.parametrize("named", ["0", "999999999999", "9" * 30, "-1", "1.0", "一", "²", "x", " ", "1 OR 1=1"])

@@ -36,15 +36,15 @@ def no_redis(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         unused.bind(("127.0.0.1", 0))
         url = f"redis://127.0.0.1:{unused.getsockname()[1]}/0"
         here.setattr(redis, "settings", replace(settings, redis_url=url))
-        redis.client.cache_clear()
+        redis.get_client.cache_clear()
         yield
-    redis.client.cache_clear()
+    redis.get_client.cache_clear()
 
 
 def test_a_token_carries_what_it_was_issued_for(hospital: Hospital) -> None:
     token = tokens.issue(hospital.tenant_id, "session:访客一", "session", platform=3)
     for _ in range(2):  # from MySQL, then from the copy
-        session = tokens.look_up(token)
+        session = tokens.find_session(token)
         assert session is not None
         assert session.expires_at > clock.now()
         assert session == Session(hospital.tenant_id, "session:访客一", "session", 3, session.expires_at)
@@ -58,19 +58,19 @@ def test_no_two_tokens_are_alike(hospital: Hospital) -> None:
 
 def test_a_token_is_stored_nowhere(lin: Person) -> None:
     assert status(lin.token) == 400
-    columns = mysql.autocommit(
-        lambda tx: tx.all(
+    columns = mysql.run_autocommit(
+        lambda tx: tx.fetch_all(
             "SELECT table_name AS t, column_name AS c FROM information_schema.columns WHERE table_schema = DATABASE()"
         )
     )
     for column in columns:
         sql = f"SELECT COUNT(*) FROM `{column['t']}` WHERE CAST(`{column['c']}` AS BINARY) LIKE %(token)s"
-        assert mysql.autocommit(partial(Tx.value, sql=sql, token=f"%{lin.token}%")) == 0
+        assert mysql.run_autocommit(partial(Tx.fetch_value, sql=sql, token=f"%{lin.token}%")) == 0
     assert lin.token not in "".join(everything_in_redis())
 
 
 def everything_in_redis() -> Iterator[str]:
-    client = redis.client()
+    client = redis.get_client()
     read = {
         "string": client.get,
         "hash": client.hgetall,
@@ -84,43 +84,43 @@ def everything_in_redis() -> Iterator[str]:
 
 def test_the_copy_is_of_the_hash_alone(lin: Person) -> None:
     assert status(lin.token) == 400
-    assert redis.client().get(key_of(lin.token))
+    assert redis.get_client().get(key_of(lin.token))
 
 
 def test_flushing_redis_signs_nobody_out(lin: Person) -> None:
     assert status(lin.token) == 400
-    redis.client().flushdb()
+    redis.get_client().flushdb()
     assert status(lin.token) == 400
 
 
 @pytest.mark.usefixtures("no_redis")
 def test_without_redis_a_token_lives_and_dies_as_ever(lin: Person) -> None:
     assert status(lin.token) == 400
-    tokens.revoke_hash(tokens.hashed(lin.token))
+    tokens.revoke_by_hash(tokens.hash_token(lin.token))
     assert status(lin.token) == 401
 
 
 def test_a_token_read_from_its_copy_does_not_ask_mysql(lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    session = tokens.look_up(lin.token)
-    monkeypatch.setattr(mysql, "autocommit", None)
-    assert tokens.look_up(lin.token) == session
+    session = tokens.find_session(lin.token)
+    monkeypatch.setattr(mysql, "run_autocommit", None)
+    assert tokens.find_session(lin.token) == session
 
 
 def test_a_revoked_token_is_dead_at_once_although_it_was_copied(lin: Person) -> None:
     assert status(lin.token) == 400
-    tokens.revoke_hash(tokens.hashed(lin.token))
+    tokens.revoke_by_hash(tokens.hash_token(lin.token))
     assert status(lin.token) == 401
 
 
 def test_a_revoked_token_stays_dead_when_redis_is_flushed(lin: Person) -> None:
-    tokens.revoke_hash(tokens.hashed(lin.token))
-    redis.client().flushdb()
+    tokens.revoke_by_hash(tokens.hash_token(lin.token))
+    redis.get_client().flushdb()
     assert status(lin.token) == 401
 
 
 def test_revoking_twice_or_what_never_was_changes_nothing(lin: Person, wang: Person) -> None:
     for token in (lin.token, lin.token, "never was"):
-        tokens.revoke_hash(tokens.hashed(token))
+        tokens.revoke_by_hash(tokens.hash_token(token))
     assert (status(lin.token), status(wang.token)) == (401, 400)
 
 
@@ -130,23 +130,23 @@ def test_who_read_a_token_before_it_was_revoked_does_not_revive_it(
     real = cache.write
 
     def revoked_meanwhile(key: str, text: str) -> None:
-        tokens.revoke_hash(tokens.hashed(lin.token))
+        tokens.revoke_by_hash(tokens.hash_token(lin.token))
         real(key, text)
 
     monkeypatch.setattr(cache, "write", revoked_meanwhile)
-    assert tokens.look_up(lin.token) is not None  # it was alive when MySQL was asked
+    assert tokens.find_session(lin.token) is not None  # it was alive when MySQL was asked
     monkeypatch.undo()
-    assert tokens.look_up(lin.token) is None
-    assert redis.client().ttl(key_of(lin.token)) > cache.LIFE
+    assert tokens.find_session(lin.token) is None
+    assert redis.get_client().ttl(key_of(lin.token)) > cache.TTL_SECONDS
 
 
 def test_a_copy_that_came_back_with_another_server_is_not_believed(lin: Person) -> None:
     assert status(lin.token) == 400
-    copy = str(redis.client().get(key_of(lin.token)))
-    server = str(redis.client().info("server")["run_id"])
+    copy = str(redis.get_client().get(key_of(lin.token)))
+    server = str(redis.get_client().info("server")["run_id"])
     assert copy.startswith(server)
-    tokens.revoke_hash(tokens.hashed(lin.token))
-    redis.client().set(key_of(lin.token), copy.replace(server, "0" * 40))
+    tokens.revoke_by_hash(tokens.hash_token(lin.token))
+    redis.get_client().set(key_of(lin.token), copy.replace(server, "0" * 40))
     assert status(lin.token) == 401
 
 
@@ -156,7 +156,7 @@ def test_a_token_dies_of_age(lin: Person, monkeypatch: pytest.MonkeyPatch) -> No
     assert status(lin.token) == 400
     monkeypatch.setattr(clock, "now", lambda: born + settings.token_days * clock.DAY)
     assert status(lin.token) == 401
-    redis.client().flushdb()
+    redis.get_client().flushdb()
     assert status(lin.token) == 401
 
 
@@ -168,14 +168,14 @@ def test_what_is_no_token_signs_nobody_in(token: str) -> None:
 def test_disabled_staff_are_signed_out_within_the_minute_of_a_copy(hospital: Hospital) -> None:
     chen = hospital.chen
     disable = "UPDATE staff SET disabled_at = 1 WHERE user_id = %(id)s"
-    mysql.autocommit(lambda tx: tx.run(disable, id=chen.user_id))
-    redis.client().delete(key_of(chen.token))
-    assert tokens.look_up(chen.token) is None
+    mysql.run_autocommit(lambda tx: tx.execute(disable, id=chen.user_id))
+    redis.get_client().delete(key_of(chen.token))
+    assert tokens.find_session(chen.token) is None
 
 
 def test_a_token_has_the_role_of_today(hospital: Hospital) -> None:
     change = "UPDATE staff SET role = 'admin' WHERE user_id = %(id)s"
-    mysql.autocommit(lambda tx: tx.run(change, id=hospital.desk.user_id))
-    session = tokens.look_up(hospital.desk.token)
+    mysql.run_autocommit(lambda tx: tx.execute(change, id=hospital.desk.user_id))
+    session = tokens.find_session(hospital.desk.token)
     assert session is not None
-    assert session.kind == "admin"
+    assert session.role == "admin"

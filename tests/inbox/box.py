@@ -55,4 +55,6 @@ def body(tenant_id: int, text: Any, receivers: tuple[Person, ...], fields: dict[
 
 
 def stored(table: str, tenant_id: int) -> list[Row]:
-    return mysql.autocommit(lambda tx: tx.all(f"SELECT * FROM {table} WHERE tenant_id = %(id)s", id=tenant_id))
+    return mysql.run_autocommit(
+        lambda tx: tx.fetch_all(f"SELECT * FROM {table} WHERE tenant_id = %(id)s", id=tenant_id)
+    )

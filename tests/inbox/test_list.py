@@ -101,11 +101,13 @@ def test_a_hundred_thousand_old_ones_are_not_looked_at(hospital: Hospital, lin: 
         if status == "read":
             set_read(lin, listed(lin, page_size=1)[0]["msg_id"])
     who, is_read = (lin.tenant_id, lin.user_id), {"unread": False, "read": True, "all": None}[status]
-    found, read = mysql.autocommit(lambda tx: counted(tx, lambda: store.listed(tx, *who, is_read, ID_LIMIT, 20)))
+    found, read = mysql.run_autocommit(
+        lambda tx: counted(tx, lambda: store.list_messages(tx, *who, is_read, ID_LIMIT, 20))
+    )
     assert [row["text"] for row in found] == [str(number) for number in reversed(range(20))]
     assert read <= 50
     if status == "unread":
-        count, read = mysql.autocommit(lambda tx: counted(tx, lambda: store.count_unread(tx, *who)))
+        count, read = mysql.run_autocommit(lambda tx: counted(tx, lambda: store.count_unread(tx, *who)))
         assert count == 20
         assert read <= 30
 
@@ -114,7 +116,7 @@ def counted(tx: Tx, ask: Any) -> tuple[Any, int]:
     """Return what was asked, and how many rows were read for it."""
 
     def so_far() -> int:
-        return sum(int(row["Value"]) for row in tx.all("SHOW SESSION STATUS LIKE 'Handler_read%'"))
+        return sum(int(row["Value"]) for row in tx.fetch_all("SHOW SESSION STATUS LIKE 'Handler_read%'"))
 
     first = so_far()
     looking = so_far() - first  # costs reads itself
@@ -127,8 +129,8 @@ def grow(person: Person, is_read: bool) -> None:
     digits = " UNION ALL ".join(f"SELECT {digit} AS n" for digit in range(10))
     places = " CROSS JOIN ".join(f"({digits}) AS d{place}" for place in range(5))
     number = " + ".join(f"d{place}.n * {10**place}" for place in range(5))
-    mysql.autocommit(
-        lambda tx: tx.run(
+    mysql.run_autocommit(
+        lambda tx: tx.execute(
             f"""
             INSERT INTO site_deliveries (tenant_id, user_id, message_id, is_read)
             SELECT %(tenant_id)s, %(user_id)s, -1 - ({number}), %(is_read)s FROM {places}

@@ -14,7 +14,7 @@ __all__ = ["trips"]
 
 
 def test_the_inbox(trips: Trips, hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox, "nudge", lambda: None)
+    monkeypatch.setattr(outbox, "wake_worker", lambda: None)
     lin, desk = hospital.lin, hospital.desk
     for number in range(30):
         box.send(desk, str(number), lin)

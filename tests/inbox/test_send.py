@@ -179,7 +179,7 @@ def test_who_does_not_ask_for_events_hears_nothing(hospital: Hospital, lin: Pers
 
 
 def test_what_was_refused_is_told_to_nobody(hospital: Hospital, lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox, "nudge", lambda: None)
+    monkeypatch.setattr(outbox, "wake_worker", lambda: None)
     send(hospital.desk, "x", lin, user_list=[{"user_id": lin.user_id}, {"user_id": 2**52}])
     assert promised(hospital) == []
     send(hospital.desk, "明日停水", lin, key="k1")

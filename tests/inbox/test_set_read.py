@@ -48,7 +48,7 @@ def test_anothers_does_not_exist(hospital: Hospital, elsewhere: Hospital, lin: P
 def test_all_that_is_there_is_read(
     hospital: Hospital, lin: Person, wang: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(messages, "AT_ONCE", 2)
+    monkeypatch.setattr(messages, "MARK_READ_BATCH_SIZE", 2)
     for number in range(5):
         send(hospital.desk, str(number), lin, wang)
     for user_id in (lin.user_id, str(lin.user_id)):

@@ -101,7 +101,7 @@ def test_who_sends_the_same_key_waits_for_the_first(hospital: Hospital, lin: Per
 def test_where_the_first_breaks_off_the_second_sends_it(
     hospital: Hospital, lin: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    there, go, put = Event(), Event(), outbox.put
+    there, go, put = Event(), Event(), outbox.enqueue
 
     def breaks(*arguments: Any) -> None:
         if not there.is_set():
@@ -110,7 +110,7 @@ def test_where_the_first_breaks_off_the_second_sends_it(
             raise Held
         put(*arguments)
 
-    monkeypatch.setattr(outbox, "put", breaks)
+    monkeypatch.setattr(outbox, "enqueue", breaks)
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(send, hospital.desk, "明日停水", lin, key="k1")
         assert there.wait(10)

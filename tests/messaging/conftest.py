@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib.adapters import mysql, redis
 from chalicelib.messaging import ids, log, reading, reading_store, store
-from chalicelib.messaging.models import Draft, Message
+from chalicelib.messaging.models import Message, NewMessage
 from tests.people import Hospital, Person
 
 Say = Callable[..., Message]
@@ -16,15 +16,15 @@ Say = Callable[..., Message]
 
 @pytest.fixture
 def conversation(hospital: Hospital) -> str:
-    public_id, members = ids.new_conversation(), [hospital.lin.principal, hospital.chen.principal]
-    mysql.transact(lambda tx: store.create(tx, hospital.tenant_id, public_id, "direct", members, 1))
+    public_id, members = ids.generate_public_id(), [hospital.lin.principal, hospital.chen.principal]
+    mysql.run_transaction(lambda tx: store.create_conversation(tx, hospital.tenant_id, public_id, "direct", members, 1))
     return public_id
 
 
 @pytest.fixture
 def say(lin: Person, conversation: str) -> Say:
     def say(text: str, who: Person = lin, key: str | None = None) -> Message:
-        return log.append(who.tenant_id, "direct", conversation, who.principal, Draft(text, "t", key))
+        return log.append(who.tenant_id, "direct", conversation, who.principal, NewMessage(text, "t", key))
 
     return say
 
@@ -49,12 +49,12 @@ def redis_is_cut(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A context in which this process cannot reach Redis."""
 
     def refused(*_: Any) -> Any:
-        raise redis.Down("cut")
+        raise redis.RedisUnavailableError("cut")
 
     def cut() -> Any:
         context = monkeypatch.context()
         patch = context.__enter__()
-        patch.setattr(redis, "_call", refused)
+        patch.setattr(redis, "_call_driver", refused)
         return context
 
     return cut
@@ -62,15 +62,15 @@ def redis_is_cut(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def read(conversation: str, who: Person, limit: int = 100) -> list[str]:
     """Read the newest page as its participant does, which moves the read position."""
-    page, _ = reading.newest(conversation, who.principal, limit)
-    reading.read_up_to(conversation, page)
+    page, _ = reading.fetch_newest_page(conversation, who.principal, limit)
+    reading.mark_read(conversation, page)
     return [message.content for message in page.messages]
 
 
 def unread(conversation: str, who: Person) -> int:
-    page = reading.heads([conversation], who.principal)[conversation]
-    assert page.seat
-    return page.seat.unread(page.last_seq)
+    page = reading.fetch_newest_pages([conversation], who.principal)[conversation]
+    assert page.participant
+    return page.participant.count_unread(page.last_seq)
 
 
 def keys(conversation: str) -> list[str]:

@@ -10,9 +10,9 @@ import pytest
 from chalicelib import errors
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
-from chalicelib.errors import Refused
+from chalicelib.errors import ApiError
 from chalicelib.messaging import ids, log, membership, membership_store, store
-from chalicelib.messaging.models import Draft
+from chalicelib.messaging.models import NewMessage
 from chalicelib.outbox import outbox
 from tests.faults.aftermath import wait_until
 from tests.people import Hospital
@@ -33,8 +33,8 @@ def say(hospital: Hospital, conversation: str) -> Callable[[], int]:
 
     def say() -> int:
         try:
-            return log.append(hospital.tenant_id, None, conversation, HAN, Draft("我", "t")).seq
-        except Refused as refused:
+            return log.append(hospital.tenant_id, None, conversation, HAN, NewMessage("我", "t")).seq
+        except ApiError as refused:
             return {errors.NOT_FOUND: 0, errors.NOT_ALLOWED: -1}[refused.kind]
 
     return say
@@ -47,34 +47,38 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 
 def opened(hospital: Hospital, *principals: str) -> str:
-    public_id = ids.new_conversation()
-    mysql.transact(lambda tx: store.create(tx, hospital.tenant_id, public_id, "client", list(principals), 1))
+    public_id = ids.generate_public_id()
+    mysql.run_transaction(
+        lambda tx: store.create_conversation(tx, hospital.tenant_id, public_id, "client", list(principals), 1)
+    )
     return public_id
 
 
 def rows(tx: Tx, hospital: Hospital) -> list[Any]:
     """All that a message changes."""
     return [
-        tx.all("SELECT * FROM conversations WHERE tenant_id = %(id)s ORDER BY conversation_id", id=hospital.tenant_id),
-        tx.all("SELECT * FROM participants WHERE tenant_id = %(id)s ORDER BY 1, 2", id=hospital.tenant_id),
-        tx.all("SELECT * FROM messages WHERE tenant_id = %(id)s ORDER BY 1, 2", id=hospital.tenant_id),
-        tx.all("SELECT * FROM outbox WHERE tenant_id = %(id)s", id=hospital.tenant_id),
+        tx.fetch_all(
+            "SELECT * FROM conversations WHERE tenant_id = %(id)s ORDER BY conversation_id", id=hospital.tenant_id
+        ),
+        tx.fetch_all("SELECT * FROM participants WHERE tenant_id = %(id)s ORDER BY 1, 2", id=hospital.tenant_id),
+        tx.fetch_all("SELECT * FROM messages WHERE tenant_id = %(id)s ORDER BY 1, 2", id=hospital.tenant_id),
+        tx.fetch_all("SELECT * FROM outbox WHERE tenant_id = %(id)s", id=hospital.tenant_id),
     ]
 
 
 def waiting() -> int:
     """How many wait for a row that another transaction has locked."""
-    row = mysql.autocommit(lambda tx: tx.one("SHOW GLOBAL STATUS LIKE 'Innodb_row_lock_current_waits'"))
+    row = mysql.run_autocommit(lambda tx: tx.fetch_one("SHOW GLOBAL STATUS LIKE 'Innodb_row_lock_current_waits'"))
     return int(row["Value"]) if row else 0
 
 
 @contextmanager
 def holding(sql: str, **named: Any) -> Iterator[None]:
     """Another connection has done this, and commits at the end."""
-    connection = mysql._open()
+    connection = mysql._connect()
     try:
         connection.begin()
-        Tx(connection.cursor()).run(sql, **named)
+        Tx(connection.cursor()).execute(sql, **named)
         yield
         connection.commit()
     finally:
@@ -105,7 +109,7 @@ def test_a_message_that_waits_for_a_kick_is_refused(
 ) -> None:
     assert say() == 1
     late = in_the_midst_of("stand", say)
-    membership.put_out(hospital.tenant_id, conversation, [HAN])
+    membership.remove_participants(hospital.tenant_id, conversation, [HAN])
     assert late[0].result() == 0
     assert last_seq(conversation) == 1
 
@@ -114,7 +118,7 @@ def test_a_message_that_waits_for_the_archive_is_refused(
     hospital: Hospital, conversation: str, say: Callable[[], int], in_the_midst_of: Any
 ) -> None:
     late = in_the_midst_of("archive", say)
-    membership.archive(hospital.tenant_id, [conversation], archived=True)
+    membership.set_archived(hospital.tenant_id, [conversation], archived=True)
     assert late[0].result() == -1
     assert last_seq(conversation) == 0
 
@@ -122,10 +126,10 @@ def test_a_message_that_waits_for_the_archive_is_refused(
 def test_a_message_that_waits_for_its_sender_to_be_brought_back_is_stored(
     hospital: Hospital, conversation: str, say: Callable[[], int], in_the_midst_of: Any
 ) -> None:
-    membership.put_out(hospital.tenant_id, conversation, [HAN])
+    membership.remove_participants(hospital.tenant_id, conversation, [HAN])
     assert say() == 0
     late = in_the_midst_of("sit", say)
-    membership.seat(hospital.tenant_id, conversation, [HAN])
+    membership.add_participants(hospital.tenant_id, conversation, [HAN])
     assert late[0].result() == 1
 
 
@@ -136,7 +140,7 @@ def test_a_kick_waits_for_the_message_that_came_first(
     with holding("UPDATE participants SET read_seq = 0 WHERE principal = %(han)s", han=HAN.encode()):
         message = pool.submit(say)
         wait_until(lambda: waiting() == 1)
-        kick = pool.submit(membership.put_out, hospital.tenant_id, conversation, [HAN])
+        kick = pool.submit(membership.remove_participants, hospital.tenant_id, conversation, [HAN])
         wait_until(lambda: waiting() == 2)
         assert not message.done()
         assert not kick.done()
@@ -148,8 +152,8 @@ def test_a_kick_waits_for_the_message_that_came_first(
 
 def last_seq(conversation: str) -> int:
     """Which is also how many there are."""
-    counted = mysql.autocommit(
-        lambda tx: tx.all(
+    counted = mysql.run_autocommit(
+        lambda tx: tx.fetch_all(
             """
             SELECT last_seq, COUNT(seq) AS there
             FROM conversations c LEFT JOIN messages m ON m.conversation_id = c.conversation_id
@@ -167,61 +171,61 @@ def test_who_may_not_write_changes_nothing_whatever_the_connection_did_before(
     hospital: Hospital, elsewhere: Hospital, conversation: str, before: str
 ) -> None:
     other = opened(hospital, HAN)
-    here, draft = hospital.tenant_id, Draft("我", "t", "k1")
-    connection = mysql.autocommit(lambda tx: tx.value("SELECT CONNECTION_ID()"))
-    assert mysql.autocommit(lambda tx: store.append(tx, here, None, conversation, HAN, draft, 1))
+    here, draft = hospital.tenant_id, NewMessage("我", "t", "k1")
+    connection = mysql.run_autocommit(lambda tx: tx.fetch_value("SELECT CONNECTION_ID()"))
+    assert mysql.run_autocommit(lambda tx: store.append(tx, here, None, conversation, HAN, draft, 1))
     if before == "refused half-way":
-        with pytest.raises(mysql.Duplicate):
-            mysql.autocommit(lambda tx: store.append(tx, here, None, other, HAN, draft, 1))
+        with pytest.raises(mysql.DuplicateKeyError):
+            mysql.run_autocommit(lambda tx: store.append(tx, here, None, other, HAN, draft, 1))
 
     def try_all(tx: Tx) -> None:
-        assert tx.value("SELECT CONNECTION_ID()") == connection
+        assert tx.fetch_value("SELECT CONNECTION_ID()") == connection
         left = rows(tx, hospital)
         for tenant_id, kind, public_id, sender in (
             (here, None, other, GUO),
             (here, None, other, "session:HAN"),
             (here, "consult", other, HAN),
             (elsewhere.tenant_id, None, other, HAN),
-            (here, None, ids.new_conversation(), HAN),
+            (here, None, ids.generate_public_id(), HAN),
         ):
-            assert store.append(tx, tenant_id, kind, public_id, sender, Draft("我", "t"), 2) is None
+            assert store.append(tx, tenant_id, kind, public_id, sender, NewMessage("我", "t"), 2) is None
         assert rows(tx, hospital) == left
 
-    mysql.autocommit(try_all)
+    mysql.run_autocommit(try_all)
 
 
 @pytest.mark.parametrize(("seated", "left", "promised"), [(20, 0, 0), (21, 1, 0), (21, 0, 1)])
 def test_the_twenty_first_who_sits_there_is_told_later(
     hospital: Hospital, seated: int, left: int, promised: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox, "nudge", lambda: None)
+    monkeypatch.setattr(outbox, "wake_worker", lambda: None)
     crowd = [f"session:{number}" for number in range(seated)]
     conversation = opened(hospital, *crowd)
     for who in crowd[seated - left :]:
         membership.leave(hospital.tenant_id, conversation, who)
-    draft = Draft("一", "t", "k1")
+    draft = NewMessage("一", "t", "k1")
     for _ in range(2):
         log.append(hospital.tenant_id, None, conversation, crowd[0], draft)
     count = "SELECT COUNT(*) FROM outbox WHERE tenant_id = %(id)s AND job = 'fan_out'"
-    assert mysql.autocommit(lambda tx: tx.value(count, id=hospital.tenant_id)) == promised
+    assert mysql.run_autocommit(lambda tx: tx.fetch_value(count, id=hospital.tenant_id)) == promised
 
 
 def test_ids_go_on_where_the_clock_goes_back_and_a_clash_of_ids_is_another(hospital: Hospital) -> None:
     """Two conversations whose ids have one tag draw the same tick."""
     one, other = opened(hospital, HAN), opened(hospital, HAN)
-    mysql.autocommit(
-        lambda tx: tx.run("UPDATE conversations SET tag = 5 WHERE tenant_id = %(t)s", t=hospital.tenant_id)
+    mysql.run_autocommit(
+        lambda tx: tx.execute("UPDATE conversations SET tag = 5 WHERE tenant_id = %(t)s", t=hospital.tenant_id)
     )
 
     def stored(public_id: str, now: int) -> str:
-        written = mysql.autocommit(
-            lambda tx: store.append(tx, hospital.tenant_id, None, public_id, HAN, Draft("我", "t"), now)
+        written = mysql.run_autocommit(
+            lambda tx: store.append(tx, hospital.tenant_id, None, public_id, HAN, NewMessage("我", "t"), now)
         )
         assert written
         return written.message.id
 
     first = stored(one, 2_000_000)
-    with pytest.raises(mysql.Duplicate, match="message_id"):
+    with pytest.raises(mysql.DuplicateKeyError, match="message_id"):
         stored(other, 2_000_000)
     assert stored(one, 1_000_000) > first
     assert (last_seq(one), last_seq(other)) == (2, 0)

@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib.adapters import mysql, redis
 from chalicelib.messaging import feed, ids, log, store
-from chalicelib.messaging.models import Draft
+from chalicelib.messaging.models import NewMessage
 from chalicelib.outbox import outbox
 from tests.people import Hospital
 
@@ -18,39 +18,41 @@ MANY = 60
 @pytest.fixture(autouse=True)
 def nobody_nudges(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Who tells them is this test, when it says so."""
-    mysql.autocommit(lambda tx: tx.run("DELETE FROM outbox"))
-    monkeypatch.setattr(outbox, "nudge", lambda: None)
+    mysql.run_autocommit(lambda tx: tx.execute("DELETE FROM outbox"))
+    monkeypatch.setattr(outbox, "wake_worker", lambda: None)
     yield
-    mysql.autocommit(lambda tx: tx.run("DELETE FROM outbox"))
+    mysql.run_autocommit(lambda tx: tx.execute("DELETE FROM outbox"))
 
 
 @pytest.fixture
 def crowd(hospital: Hospital) -> str:
-    public_id, members = ids.new_conversation(), [f"session:{number}" for number in range(MANY)]
-    mysql.transact(lambda tx: store.create(tx, hospital.tenant_id, public_id, "service", members, 1))
+    public_id, members = ids.generate_public_id(), [f"session:{number}" for number in range(MANY)]
+    mysql.run_transaction(
+        lambda tx: store.create_conversation(tx, hospital.tenant_id, public_id, "service", members, 1)
+    )
     return public_id
 
 
 def say(hospital: Hospital, crowd: str, text: str, key: str | None = None) -> str:
-    return log.append(hospital.tenant_id, None, crowd, "session:0", Draft(text, "t", key)).id
+    return log.append(hospital.tenant_id, None, crowd, "session:0", NewMessage(text, "t", key)).id
 
 
 def told(hospital: Hospital, number: int) -> list[dict[str, Any]]:
-    _, stream, _ = feed.keys(hospital.tenant_id, f"session:{number}")
-    return [json.loads(fields["event"]) for _, fields in redis.client().xrange(stream)]
+    _, stream, _ = feed.build_keys(hospital.tenant_id, f"session:{number}")
+    return [json.loads(fields["event"]) for _, fields in redis.get_client().xrange(stream)]
 
 
 def test_everybody_is_told_once_in_order_with_the_message_before(hospital: Hospital, crowd: str) -> None:
     first, second = say(hospital, crowd, "一"), say(hospital, crowd, "二")
     assert told(hospital, 1) == []
-    assert outbox.run() == 2
+    assert outbox.run_due_jobs() == 2
     for number in range(MANY):
         assert [(event["id"], event["prev_id"]) for event in told(hospital, number)] == [(first, ""), (second, first)]
 
 
 def test_a_resend_promises_nothing_anew(hospital: Hospital, crowd: str) -> None:
     assert say(hospital, crowd, "一", "k1") == say(hospital, crowd, "一", "k1")
-    assert outbox.run() == 1
+    assert outbox.run_due_jobs() == 1
     assert len(told(hospital, 1)) == 1
 
 
@@ -58,8 +60,8 @@ def test_a_withdrawal_is_told_too(hospital: Hospital, crowd: str) -> None:
     message_id = say(hospital, crowd, "说错了")
     for _ in range(2):
         log.withdraw(hospital.tenant_id, crowd, message_id, "session:0")
-    promised = mysql.autocommit(lambda tx: tx.all("SELECT payload FROM outbox"))
-    assert len(promised) == outbox.run() == 2
+    promised = mysql.run_autocommit(lambda tx: tx.fetch_all("SELECT payload FROM outbox"))
+    assert len(promised) == outbox.run_due_jobs() == 2
     assert [event["kind"] for event in told(hospital, MANY - 1)] == ["message", "withdrawn"]
     assert "说错了" not in str(promised)
 
@@ -67,17 +69,17 @@ def test_a_withdrawal_is_told_too(hospital: Hospital, crowd: str) -> None:
 def test_where_redis_is_away_they_are_told_when_it_is_back(hospital: Hospital, crowd: str, redis_is_cut: Any) -> None:
     say(hospital, crowd, "一")
     cut = redis_is_cut()
-    assert outbox.run() == 0
+    assert outbox.run_due_jobs() == 0
     cut.__exit__(None, None, None)
-    mysql.autocommit(lambda tx: tx.run("UPDATE outbox SET due_at = 0"))
-    assert outbox.run() == 1
+    mysql.run_autocommit(lambda tx: tx.execute("UPDATE outbox SET due_at = 0"))
+    assert outbox.run_due_jobs() == 1
     assert len(told(hospital, 5)) == 1
 
 
 def test_a_few_are_told_at_once_and_nothing_is_promised(hospital: Hospital) -> None:
-    public_id = ids.new_conversation()
+    public_id = ids.generate_public_id()
     few = [f"session:{number}" for number in range(20)]
-    mysql.transact(lambda tx: store.create(tx, hospital.tenant_id, public_id, "service", few, 1))
+    mysql.run_transaction(lambda tx: store.create_conversation(tx, hospital.tenant_id, public_id, "service", few, 1))
     say(hospital, public_id, "一")
     assert len(told(hospital, 19)) == 1
-    assert mysql.autocommit(lambda tx: tx.value("SELECT COUNT(*) FROM outbox")) == 0
+    assert mysql.run_autocommit(lambda tx: tx.fetch_value("SELECT COUNT(*) FROM outbox")) == 0

@@ -4,19 +4,19 @@ from typing import Any
 
 from chalicelib.adapters import mysql, redis
 from chalicelib.messaging import feed, ids, log, store
-from chalicelib.messaging.models import Draft
+from chalicelib.messaging.models import NewMessage
 from tests.messaging.conftest import Say
 from tests.people import Hospital, Person
 
 
 def events(who: Person) -> list[tuple[str, dict[str, Any]]]:
-    _, stream, _ = feed.keys(who.tenant_id, who.principal)
-    return [(at, json.loads(fields["event"])) for at, fields in redis.client().xrange(stream)]
+    _, stream, _ = feed.build_keys(who.tenant_id, who.principal)
+    return [(at, json.loads(fields["event"])) for at, fields in redis.get_client().xrange(stream)]
 
 
 def generation(who: Person) -> str:
-    head, *_ = feed.keys(who.tenant_id, who.principal)
-    return str(redis.client().hget(head, "generation"))
+    head, *_ = feed.build_keys(who.tenant_id, who.principal)
+    return str(redis.get_client().hget(head, "generation"))
 
 
 def test_every_participant_is_told_in_order(conversation: str, lin: Person, chen: Person, say: Say) -> None:
@@ -30,18 +30,18 @@ def test_every_participant_is_told_in_order(conversation: str, lin: Person, chen
 
 def test_a_stream_never_holds_what_was_said(lin: Person, say: Say) -> None:
     say("私密", lin)
-    _, stream, _ = feed.keys(lin.tenant_id, lin.principal)
-    assert "私密" not in str(redis.client().xrange(stream))
+    _, stream, _ = feed.build_keys(lin.tenant_id, lin.principal)
+    assert "私密" not in str(redis.get_client().xrange(stream))
 
 
 def test_the_same_name_in_two_hospitals_is_two_people(hospital: Hospital, elsewhere: Hospital) -> None:
     for place in (hospital, elsewhere):
-        public_id = ids.new_conversation()
-        abc = partial(store.create, tenant_id=place.tenant_id, principals=["session:abc"])
-        mysql.transact(partial(abc, public_id=public_id, kind="direct", now=1))
-        log.append(place.tenant_id, "direct", public_id, "session:abc", Draft("我", "t"))
+        public_id = ids.generate_public_id()
+        abc = partial(store.create_conversation, tenant_id=place.tenant_id, principals=["session:abc"])
+        mysql.run_transaction(partial(abc, public_id=public_id, kind="direct", now=1))
+        log.append(place.tenant_id, "direct", public_id, "session:abc", NewMessage("我", "t"))
     for place in (hospital, elsewhere):
-        assert redis.client().xlen(feed.keys(place.tenant_id, "session:abc")[1]) == 1
+        assert redis.get_client().xlen(feed.build_keys(place.tenant_id, "session:abc")[1]) == 1
 
 
 def test_a_stranger_is_told_nothing(wang: Person, lin: Person, say: Say) -> None:
@@ -59,7 +59,7 @@ def test_a_withdrawal_is_told_without_the_text(conversation: str, lin: Person, c
 def test_a_flushed_stream_begins_another_generation(lin: Person, say: Say) -> None:
     say("一", lin)
     before = generation(lin)
-    redis.client().flushall()
+    redis.get_client().flushall()
     say("二", lin)
     assert generation(lin) != before
     assert [at for at, _ in events(lin)] == ["1-0"]
@@ -68,14 +68,14 @@ def test_a_flushed_stream_begins_another_generation(lin: Person, say: Say) -> No
 def test_a_stream_that_another_server_left_begins_another_generation(lin: Person, say: Say) -> None:
     say("一", lin)
     before = generation(lin)
-    redis.client().hset(feed.keys(lin.tenant_id, lin.principal)[0], "server", "0" * 40)
+    redis.get_client().hset(feed.build_keys(lin.tenant_id, lin.principal)[0], "server", "0" * 40)
     say("二", lin)
     assert generation(lin) != before
 
 
 def test_a_stream_is_bounded(lin: Person, say: Say) -> None:
-    for n in range(feed.KEPT + 3):
+    for n in range(feed.MAX_STREAM_LENGTH + 3):
         say(str(n), lin)
     told = events(lin)
-    assert len(told) == feed.KEPT
-    assert told[-1][0] == f"{feed.KEPT + 3}-0"
+    assert len(told) == feed.MAX_STREAM_LENGTH
+    assert told[-1][0] == f"{feed.MAX_STREAM_LENGTH + 3}-0"

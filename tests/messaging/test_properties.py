@@ -11,7 +11,7 @@ from itertools import count
 import pytest
 
 from chalicelib.adapters import redis
-from chalicelib.errors import Refused
+from chalicelib.errors import ApiError
 from chalicelib.messaging import log
 from tests import people
 from tests.consult import chat
@@ -54,7 +54,7 @@ class Chat(Served):
     @contextmanager
     def reading(self, process: int, trouble: list[str]) -> Iterator[None]:
         """Without Redis, or while a mark is open, what is shown comes from MySQL."""
-        if self.cut[process] or (not trouble and redis.client().zcard(keys(self.session_no)[2])):
+        if self.cut[process] or (not trouble and redis.get_client().zcard(keys(self.session_no)[2])):
             self.model.known[process].learn(self.model.truth)
         with self.request(process, trouble):
             yield
@@ -86,7 +86,7 @@ class Chat(Served):
     def withdraw(self, number: int, process: int, trouble: list[str], dies: bool, by_the_other: bool) -> None:
         _, said = self.said(number)
         who = self.sides[said.sender ^ by_the_other].me
-        refused = pytest.raises(Refused) if by_the_other else nullcontext()
+        refused = pytest.raises(ApiError) if by_the_other else nullcontext()
         with self.request(process, trouble, dies and not by_the_other), refused:
             log.withdraw(who.tenant_id, self.session_no, said.id, who.principal)
         if not by_the_other:
@@ -127,9 +127,9 @@ class Chat(Served):
 
     def disturb(self, what: str) -> None:
         if what == "flush":
-            redis.client().flushall()
+            redis.get_client().flushall()
         elif what in PARTS:
-            redis.client().delete(keys(self.session_no)[PARTS.index(what)])
+            redis.get_client().delete(keys(self.session_no)[PARTS.index(what)])
         else:
             if what == "a minute":
                 aftermath.minute_later(self.session_no)

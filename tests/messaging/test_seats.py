@@ -28,7 +28,7 @@ def test_unread_is_the_same_after_a_flush(conversation: str, lin: Person, chen: 
     say("二", chen)
     say("三", lin)
     before = unread(conversation, lin), unread(conversation, chen)
-    redis.client().flushall()
+    redis.get_client().flushall()
     assert (unread(conversation, lin), unread(conversation, chen)) == before == (1, 2)
 
 
@@ -44,16 +44,16 @@ def test_reading_writes_only_where_the_position_moves(
 ) -> None:
     say("一", chen)
     read(conversation, lin)
-    monkeypatch.setattr(mysql, "autocommit", lambda _: 1 / 0)
+    monkeypatch.setattr(mysql, "run_autocommit", lambda _: 1 / 0)
     assert read(conversation, lin) == ["一"]
 
 
 def test_a_position_never_goes_back(conversation: str, lin: Person, chen: Person, say: Say) -> None:
     say("一", chen)
-    early, _ = reading.newest(conversation, lin.principal, 10)
+    early, _ = reading.fetch_newest_page(conversation, lin.principal, 10)
     say("二", chen)
     read(conversation, lin)
-    reading.read_up_to(conversation, early)
+    reading.mark_read(conversation, early)
     assert unread(conversation, lin) == 0
 
 
@@ -61,11 +61,11 @@ def test_own_messages_after_the_page_that_was_read_are_not_unread(
     conversation: str, lin: Person, chen: Person, say: Say
 ) -> None:
     say("一", chen)
-    page, _ = reading.newest(conversation, lin.principal, 10)
+    page, _ = reading.fetch_newest_page(conversation, lin.principal, 10)
     say("二", lin)
-    reading.read_up_to(conversation, page)
+    reading.mark_read(conversation, page)
     assert unread(conversation, lin) == 0
-    redis.client().flushall()
+    redis.get_client().flushall()
     assert unread(conversation, lin) == 0
 
 
@@ -76,19 +76,19 @@ def test_a_hidden_entry_stays_hidden_until_the_next_message(
     reading.hide(conversation, lin.principal)
     for flush in (False, True):
         if flush:
-            redis.client().flushall()
-        pages = [reading.heads([conversation], person.principal)[conversation] for person in (lin, chen)]
-        assert [page.seat and page.last_seq > page.seat.hidden_seq for page in pages] == [False, True]
+            redis.get_client().flushall()
+        pages = [reading.fetch_newest_pages([conversation], person.principal)[conversation] for person in (lin, chen)]
+        assert [page.participant and page.last_seq > page.participant.hidden_seq for page in pages] == [False, True]
 
 
 def test_many_heads_are_one_query_after_a_flush_and_none_after_that(
     conversation: str, lin: Person, say: Say, mysql_reads: list[str]
 ) -> None:
     say("一", lin)
-    redis.client().flushall()
-    reading.heads([conversation], lin.principal)
+    redis.get_client().flushall()
+    reading.fetch_newest_pages([conversation], lin.principal)
     assert mysql_reads == ["snapshots"]
-    assert reading.heads([conversation], lin.principal)[conversation].messages[0].content == "一"
+    assert reading.fetch_newest_pages([conversation], lin.principal)[conversation].messages[0].content == "一"
     assert mysql_reads == ["snapshots"]
 
 
@@ -98,8 +98,8 @@ def test_a_list_that_comes_after_a_page_leaves_the_page_whole(
     say("一", lin)
     say("二", lin)
     read(conversation, lin)
-    redis.client().hincrby(keys(conversation)[0], "checked", -60_000)
-    reading.heads([conversation], lin.principal)
+    redis.get_client().hincrby(keys(conversation)[0], "checked", -60_000)
+    reading.fetch_newest_pages([conversation], lin.principal)
     mysql_reads.clear()
     assert read(conversation, lin) == ["二", "一"]
     assert mysql_reads == []

@@ -21,8 +21,8 @@ def send_with_keys(lin: Person, chen: Person) -> list[str]:
 
 
 def stored(session_no: str) -> list[tuple[int, str]]:
-    rows = mysql.autocommit(
-        lambda tx: tx.all(
+    rows = mysql.run_autocommit(
+        lambda tx: tx.fetch_all(
             """
             SELECT m.seq, m.content
             FROM messages m JOIN conversations c ON c.conversation_id = m.conversation_id

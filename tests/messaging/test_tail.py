@@ -6,22 +6,22 @@ import pytest
 
 from chalicelib.adapters import mysql, redis
 from chalicelib.messaging import ids, log, reading_store, recent_cache
-from chalicelib.messaging.models import Draft, Message, Snapshot, Written
+from chalicelib.messaging.models import Message, NewMessage, Snapshot, StoredMessage
 from tests.messaging.conftest import Say, keys, read
 from tests.people import Hospital, Person
 
 
-def look(conversation: str, who: Person) -> recent_cache.View:
-    call = recent_cache.reading(conversation, 100, who.principal, ids.nonce())
-    return recent_cache.view(conversation, who.principal, redis.run(*call))
+def look(conversation: str, who: Person) -> recent_cache.CacheView:
+    call = recent_cache.build_read_call(conversation, 100, who.principal, ids.generate_nonce())
+    return recent_cache.parse_view(conversation, who.principal, redis.run_script(*call))
 
 
-def refill(conversation: str, seen: recent_cache.View, found: Snapshot) -> None:
-    redis.run(*recent_cache.refilling(conversation, seen, found))
+def refill(conversation: str, seen: recent_cache.CacheView, found: Snapshot) -> None:
+    redis.run_script(*recent_cache.build_refill_call(conversation, seen, found))
 
 
 def in_mysql(conversation: str, who: Person) -> Snapshot:
-    return mysql.autocommit(lambda tx: reading_store.snapshot(tx, conversation, who.principal, 200))
+    return mysql.run_autocommit(lambda tx: reading_store.fetch_snapshot(tx, conversation, who.principal, 200))
 
 
 def test_the_newest_page_comes_from_redis_alone(
@@ -40,7 +40,7 @@ def test_whatever_key_is_deleted_nothing_is_missing(conversation: str, lin: Pers
     read(conversation, lin)
     say("一")
     say("二")
-    redis.client().delete(keys(conversation)[part])
+    redis.get_client().delete(keys(conversation)[part])
     assert read(conversation, lin) == ["二", "一"]
     say("三")
     assert read(conversation, lin) == ["三", "二", "一"]
@@ -48,7 +48,7 @@ def test_whatever_key_is_deleted_nothing_is_missing(conversation: str, lin: Pers
 
 def test_a_flushed_redis_is_filled_again(conversation: str, lin: Person, say: Say, mysql_reads: list[str]) -> None:
     say("一")
-    redis.client().flushall()
+    redis.get_client().flushall()
     assert read(conversation, lin) == ["一"]
     mysql_reads.clear()
     assert read(conversation, lin) == ["一"]
@@ -59,14 +59,14 @@ def test_a_tail_with_a_hole_is_not_believed(conversation: str, lin: Person, say:
     read(conversation, lin)
     for text in ("一", "二", "三"):
         say(text)
-    redis.client().zremrangebyscore(keys(conversation)[1], 2, 2)
+    redis.get_client().zremrangebyscore(keys(conversation)[1], 2, 2)
     assert read(conversation, lin) == ["三", "二", "一"]
 
 
 def test_a_tail_that_another_server_made_is_not_believed(conversation: str, lin: Person, say: Say) -> None:
     read(conversation, lin)
     say("一")
-    client, (state, kept, _) = redis.client(), keys(conversation)
+    client, (state, kept, _) = redis.get_client(), keys(conversation)
     older, fields = client.zrange(kept, 0, -1, withscores=True), client.hgetall(state)
     say("二")
     client.delete(kept)
@@ -80,7 +80,7 @@ def test_an_open_mark_sends_readers_to_mysql(
 ) -> None:
     """The writer dies between its commit and Redis."""
     read(conversation, lin)
-    monkeypatch.setattr(log, "_show", lambda *_: None)
+    monkeypatch.setattr(log, "_publish", lambda *_: None)
     say("一")
     assert read(conversation, lin) == ["一"]
 
@@ -88,11 +88,11 @@ def test_an_open_mark_sends_readers_to_mysql(
 def test_a_dead_writers_mark_falls_after_a_minute(
     conversation: str, lin: Person, say: Say, mysql_reads: list[str]
 ) -> None:
-    recent_cache.mark(conversation, "dead")
+    recent_cache.add_write_intent(conversation, "dead")
     say("一")
     read(conversation, lin)
-    assert redis.client().zscore(keys(conversation)[2], "dead")
-    redis.client().zadd(keys(conversation)[2], {"dead": 1})
+    assert redis.get_client().zscore(keys(conversation)[2], "dead")
+    redis.get_client().zadd(keys(conversation)[2], {"dead": 1})
     read(conversation, lin)
     mysql_reads.clear()
     assert read(conversation, lin) == ["一"]
@@ -101,8 +101,8 @@ def test_a_dead_writers_mark_falls_after_a_minute(
 
 def test_a_writer_who_was_refused_leaves_no_mark(hospital: Hospital, conversation: str) -> None:
     with pytest.raises(Exception, match="会话不存在"):
-        log.append(hospital.tenant_id, "direct", conversation, hospital.wang.principal, Draft("我", "t"))
-    assert redis.client().zcard(keys(conversation)[2]) == 0
+        log.append(hospital.tenant_id, "direct", conversation, hospital.wang.principal, NewMessage("我", "t"))
+    assert redis.get_client().zcard(keys(conversation)[2]) == 0
 
 
 def test_after_ten_seconds_a_tail_is_compared_with_mysql(
@@ -110,7 +110,7 @@ def test_after_ten_seconds_a_tail_is_compared_with_mysql(
 ) -> None:
     say("一")
     read(conversation, lin)
-    redis.client().hincrby(keys(conversation)[0], "checked", -(recent_cache.BELIEVED + 1) * 1000)
+    redis.get_client().hincrby(keys(conversation)[0], "checked", -(recent_cache.TRUST_SECONDS + 1) * 1000)
     mysql_reads.clear()
     assert read(conversation, lin) == read(conversation, lin) == ["一"]
     assert mysql_reads == ["head"]
@@ -121,10 +121,10 @@ def test_a_comparison_finds_what_a_writer_without_redis_wrote(
 ) -> None:
     read(conversation, lin)
     with monkeypatch.context() as elsewhere:  # another process, which reaches MySQL alone
-        elsewhere.setattr(redis, "run_all", lambda calls, *_, **__: [["0", 1, None]] * len(calls))
+        elsewhere.setattr(redis, "run_scripts", lambda calls, *_, **__: [["0", 1, None]] * len(calls))
         say("一", chen)
     assert read(conversation, lin) == []
-    redis.client().hincrby(keys(conversation)[0], "checked", -(recent_cache.BELIEVED + 1) * 1000)
+    redis.get_client().hincrby(keys(conversation)[0], "checked", -(recent_cache.TRUST_SECONDS + 1) * 1000)
     assert read(conversation, lin) == ["一"]
 
 
@@ -141,7 +141,7 @@ def test_what_a_process_knows_better_than_redis_it_does_not_unlearn(
 
 def test_a_late_refill_does_not_cover_what_was_written_meanwhile(conversation: str, lin: Person, say: Say) -> None:
     say("一")
-    redis.client().delete(keys(conversation)[0])
+    redis.get_client().delete(keys(conversation)[0])
     seen, before = look(conversation, lin), in_mysql(conversation, lin)
     say("二")
     refill(conversation, seen, before)
@@ -150,7 +150,7 @@ def test_a_late_refill_does_not_cover_what_was_written_meanwhile(conversation: s
 
 def test_a_late_refill_does_not_bring_back_a_withdrawn_text(conversation: str, lin: Person, say: Say) -> None:
     message = say("说错了")
-    redis.client().delete(keys(conversation)[0])
+    redis.get_client().delete(keys(conversation)[0])
     seen, before = look(conversation, lin), in_mysql(conversation, lin)
     log.withdraw(lin.tenant_id, conversation, message.id, lin.principal)
     refill(conversation, seen, before)
@@ -159,10 +159,10 @@ def test_a_late_refill_does_not_bring_back_a_withdrawn_text(conversation: str, l
 
 def test_a_refill_read_before_two_flushes_changes_nothing(conversation: str, lin: Person, say: Say) -> None:
     """The version after a flush is never the one before it."""
-    redis.client().flushall()
+    redis.get_client().flushall()
     seen, before = look(conversation, lin), in_mysql(conversation, lin)
     say("一")
-    redis.client().flushall()
+    redis.get_client().flushall()
     look(conversation, lin)
     refill(conversation, seen, before)
     assert read(conversation, lin) == ["一"]
@@ -172,7 +172,7 @@ def test_of_two_refills_the_one_that_read_less_loses(conversation: str, lin: Per
     say("一")
     less = in_mysql(conversation, lin)
     say("二")
-    redis.client().flushall()
+    redis.get_client().flushall()
     seen = look(conversation, lin)
     refill(conversation, seen, in_mysql(conversation, lin))
     refill(conversation, seen, less)
@@ -183,11 +183,15 @@ def test_messages_that_arrive_out_of_order_wait_for_the_missing_one(conversation
     """Two writers commit 1 and 2; the second reaches Redis first."""
     assert read(conversation, lin) == []
     for writer in ("w1", "w2"):
-        recent_cache.mark(conversation, writer)
+        recent_cache.add_write_intent(conversation, writer)
     first, second = (Message(n, str(n), lin.principal, 0, str(n), "", n) for n in (1, 2))
-    redis.run(*recent_cache.publishing(conversation, "w2", Written(second, "", 0, []), lin.principal))
+    redis.run_script(
+        *recent_cache.build_publish_call(conversation, "w2", StoredMessage(second, "", 0, []), lin.principal)
+    )
     assert look(conversation, lin).verdict == "broken"
-    redis.run(*recent_cache.publishing(conversation, "w1", Written(first, "", 0, []), lin.principal))
+    redis.run_script(
+        *recent_cache.build_publish_call(conversation, "w1", StoredMessage(first, "", 0, []), lin.principal)
+    )
     assert [message.content for message in look(conversation, lin).messages] == ["2", "1"]
 
 
@@ -199,7 +203,7 @@ def test_without_redis_the_service_goes_on(conversation: str, lin: Person, say: 
 
 def test_a_long_log_keeps_its_newest_two_hundred_in_redis(conversation: str, lin: Person, say: Say) -> None:
     read(conversation, lin)
-    for n in range(recent_cache.KEPT + 5):
+    for n in range(recent_cache.MAX_MESSAGES + 5):
         say(str(n))
-    assert redis.client().zcard(keys(conversation)[1]) == recent_cache.KEPT
-    assert read(conversation, lin, 2) == [str(recent_cache.KEPT + 4), str(recent_cache.KEPT + 3)]
+    assert redis.get_client().zcard(keys(conversation)[1]) == recent_cache.MAX_MESSAGES
+    assert read(conversation, lin, 2) == [str(recent_cache.MAX_MESSAGES + 4), str(recent_cache.MAX_MESSAGES + 3)]

@@ -2,7 +2,7 @@ import pytest
 
 from chalicelib import clock
 from chalicelib.adapters import mysql, redis
-from chalicelib.errors import Refused
+from chalicelib.errors import ApiError
 from chalicelib.messaging import log, reading
 from tests.messaging.conftest import Say, read, unread
 from tests.people import Person
@@ -15,18 +15,18 @@ def test_a_withdrawn_message_keeps_its_place_and_loses_its_text(
     say("嗯？", chen)
     log.withdraw(lin.tenant_id, conversation, wrong.id, lin.principal)
     assert read(conversation, chen) == ["嗯？", ""]
-    redis.client().flushall()
+    redis.get_client().flushall()
     assert read(conversation, chen) == ["嗯？", ""]
     later = say("好", chen)
-    assert [m.content for m in reading.older(conversation, later.id, 10)] == ["嗯？", ""]
-    assert [m.withdrawn for m in reading.older(conversation, later.id, 10)] == [False, True]
+    assert [m.content for m in reading.list_older(conversation, later.id, 10)] == ["嗯？", ""]
+    assert [m.withdrawn for m in reading.list_older(conversation, later.id, 10)] == [False, True]
 
 
 def test_the_text_stays_for_audit(conversation: str, lin: Person, say: Say) -> None:
     wrong = say("说错了", lin)
     log.withdraw(lin.tenant_id, conversation, wrong.id, lin.principal)
     kept = "SELECT m.content FROM messages m WHERE m.sender = %(lin)s"
-    assert mysql.autocommit(lambda tx: tx.value(kept, lin=lin.principal.encode())) == "说错了"
+    assert mysql.run_autocommit(lambda tx: tx.fetch_value(kept, lin=lin.principal.encode())) == "说错了"
 
 
 def test_withdrawing_twice_changes_nothing(conversation: str, lin: Person, chen: Person, say: Say) -> None:
@@ -40,8 +40,8 @@ def test_after_two_minutes_only_an_administrator_may(
     conversation: str, lin: Person, say: Say, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wrong, now = say("说错了", lin), clock.now()
-    monkeypatch.setattr(clock, "now", lambda: now + log.REGRET)
-    with pytest.raises(Refused, match="2分钟"):
+    monkeypatch.setattr(clock, "now", lambda: now + log.WITHDRAWAL_WINDOW)
+    with pytest.raises(ApiError, match="2分钟"):
         log.withdraw(lin.tenant_id, conversation, wrong.id, lin.principal)
     assert read(conversation, lin) == ["说错了"]
     log.withdraw(lin.tenant_id, conversation, wrong.id, "")
@@ -50,7 +50,7 @@ def test_after_two_minutes_only_an_administrator_may(
 
 def test_nobody_withdraws_what_another_said(conversation: str, lin: Person, chen: Person, say: Say) -> None:
     message = say("一", lin)
-    with pytest.raises(Refused):
+    with pytest.raises(ApiError):
         log.withdraw(lin.tenant_id, conversation, message.id, chen.principal)
     assert read(conversation, lin) == ["一"]
 
@@ -64,6 +64,6 @@ def test_a_resend_does_not_bring_a_withdrawn_text_back(conversation: str, lin: P
 
 def test_a_refused_withdrawal_leaves_no_mark(conversation: str, lin: Person, chen: Person, say: Say) -> None:
     message = say("一", lin)
-    with pytest.raises(Refused):
+    with pytest.raises(ApiError):
         log.withdraw(lin.tenant_id, conversation, message.id, chen.principal)
-    assert redis.client().zcard(f"log:3:{{{conversation}}}:marks") == 0
+    assert redis.get_client().zcard(f"log:3:{{{conversation}}}:marks") == 0

@@ -37,7 +37,7 @@ class Provider:
 
 @pytest.fixture
 def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[Provider]:
-    mysql.autocommit(lambda tx: tx.run("DELETE FROM outbox"))
+    mysql.run_autocommit(lambda tx: tx.execute("DELETE FROM outbox"))
     provider = Provider()
     with monkeypatch.context() as patch:
         patch.setitem(sms.PROVIDERS, "file", provider.send)
@@ -74,10 +74,12 @@ def test_many_are_told_while_the_sms_provider_hangs(
 
 
 def test_each_look_does_its_own_lane(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
-    mysql.autocommit(lambda tx: tx.run("DELETE FROM outbox"))
-    monkeypatch.setattr(outbox, "nudge", lambda **_: None)
+    mysql.run_autocommit(lambda tx: tx.execute("DELETE FROM outbox"))
+    monkeypatch.setattr(outbox, "wake_worker", lambda **_: None)
     ask_code(hospital)
-    mysql.transact(lambda tx: outbox.put(tx, hospital.tenant_id, "backlog", {"connection": "nobody", "after": ""}))
+    mysql.run_transaction(
+        lambda tx: outbox.enqueue(tx, hospital.tenant_id, "backlog", {"connection": "nobody", "after": ""})
+    )
     assert waiting() == ["code", "backlog"]
     run_outbox(said(), None)
     assert waiting() == ["code"]
@@ -89,7 +91,7 @@ def test_a_code_does_not_wait_behind_a_slow_wechat(
     hospital: Hospital, hanging: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In thirty seconds nobody wants it any more, and the messages of an evening take minutes."""
-    monkeypatch.setattr(outbox, "nudge", lambda **_: None)
+    monkeypatch.setattr(outbox, "wake_worker", lambda **_: None)
     hanging.answers.set()
     done: list[bool] = []
 
@@ -99,12 +101,14 @@ def test_a_code_does_not_wait_behind_a_slow_wechat(
             ask_code(hospital)
         done.append(hanging.answered.is_set())
 
-    monkeypatch.setattr(unread_reminder, "run", tell)
+    monkeypatch.setattr(unread_reminder, "notify_unread_reply", tell)
     for _ in range(3):
-        mysql.transact(lambda tx: outbox.put(tx, hospital.tenant_id, "wechat_answer", {}))
-    assert outbox.run(outside=True) == 4
+        mysql.run_transaction(lambda tx: outbox.enqueue(tx, hospital.tenant_id, "wechat_answer", {}))
+    assert outbox.run_due_jobs(outside=True) == 4
     assert done == [False, True, True]
 
 
 def waiting() -> list[str]:
-    return [row["job"] for row in mysql.autocommit(lambda tx: tx.all("SELECT job FROM outbox ORDER BY outbox_id"))]
+    return [
+        row["job"] for row in mysql.run_autocommit(lambda tx: tx.fetch_all("SELECT job FROM outbox ORDER BY outbox_id"))
+    ]

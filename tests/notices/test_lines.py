@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from chalicelib import clock
-from chalicelib.adapters.wechat_api import Refusal
-from chalicelib.logs import JsonLines
+from chalicelib.adapters.wechat_api import WechatApiError
+from chalicelib.logs import JsonFormatter
 from chalicelib.outbox import outbox
 from tests.metric_filters import fits, pattern
 from tests.notices.test_outbox import a_job, failing, later, promise
@@ -18,7 +18,7 @@ __all__ = ["a_job"]
 
 
 def lines(caplog: pytest.LogCaptureFixture, event: str) -> list[dict[str, Any]]:
-    told = [json.loads(JsonLines().format(one)) for one in caplog.records]
+    told = [json.loads(JsonFormatter().format(one)) for one in caplog.records]
     return [one for one in told if one["event"] == event]
 
 
@@ -26,7 +26,7 @@ def test_a_line_tells_whose_job_was_done_and_how_late(hospital: Hospital, caplog
     caplog.set_level("INFO")
     promise(hospital)
     later(400 * clock.SECOND)
-    outbox.run()
+    outbox.run_due_jobs()
     (line,) = lines(caplog, "job done")
     assert (line["tenant_id"], line["job"], line["try"]) == (hospital.tenant_id, "test", 1)
     assert 400 <= line["late"] < 460
@@ -39,14 +39,14 @@ def test_a_job_that_fails_wakes_somebody_after_ten_minutes_and_when_it_is_given_
 ) -> None:
     promise(hospital)
     failing.append(ConnectionError())
-    for _ in range(outbox.TRIES):
-        outbox.run()
+    for _ in range(outbox.MAX_ATTEMPTS):
+        outbox.run_due_jobs()
         later(3600 * clock.SECOND)
     failed, (given_up,) = lines(caplog, "job failed"), lines(caplog, "job given up")
     assert {one["tenant_id"] for one in [*failed, given_up]} == {hospital.tenant_id}
     waking = [one["try"] for one in failed if fits(pattern("JobsFailing"), one)]
-    assert waking == [*range(8, outbox.TRIES)]
-    assert sum(min(outbox.FIRST_WAIT << n, outbox.LONGEST_WAIT) for n in range(7)) >= 600 * clock.SECOND
+    assert waking == [*range(8, outbox.MAX_ATTEMPTS)]
+    assert sum(min(outbox.INITIAL_BACKOFF << n, outbox.MAX_BACKOFF) for n in range(7)) >= 600 * clock.SECOND
     assert fits(pattern("ErrorsLogged"), given_up)
 
 
@@ -55,8 +55,8 @@ def test_a_hospital_that_wechat_refuses_is_seen_and_a_patient_who_does_not_follo
 ) -> None:
     for number, waking in ((40164, True), (40125, True), (43004, False)):
         caplog.clear()
-        failing[:] = [Refusal(number)]
+        failing[:] = [WechatApiError(number)]
         promise(hospital, job="test-outside")
-        outbox.run(outside=True)
+        outbox.run_due_jobs(outside=True)
         (line,) = lines(caplog, "job failed")
         assert (line["number"], fits(pattern("WechatRefusing"), line)) == (number, waking)

@@ -8,9 +8,9 @@ from threading import Barrier
 import pytest
 
 from chalicelib.adapters import mysql
-from chalicelib.errors import CONFLICT, NOT_FOUND, Kind, Refused
+from chalicelib.errors import CONFLICT, NOT_FOUND, ApiError, ErrorKind
 from chalicelib.people import patients
-from chalicelib.people.patients import Details
+from chalicelib.people.patients import PatientDetails
 from tests.patients.cards import woman
 from tests.people import Hospital
 
@@ -19,21 +19,21 @@ pytestmark = pytest.mark.store
 NUMBER = woman()
 
 
-def lin(tenant_id: int, number: str = NUMBER, name: str = "林小雨") -> Details:
-    known = patients.id_number(tenant_id, number) if number else None
-    return Details(name=name, gender=2, birthday=date(1990, 5, 17), phone="13800000001", id_number=known)
+def lin(tenant_id: int, number: str = NUMBER, name: str = "林小雨") -> PatientDetails:
+    known = patients.build_id_number(tenant_id, number) if number else None
+    return PatientDetails(name=name, gender=2, birthday=date(1990, 5, 17), phone="13800000001", id_number=known)
 
 
-def filed(tenant_id: int, details: Details, by: int = 1, key: str | None = None) -> int:
-    return mysql.transact(lambda tx: patients.find_or_create(tx, tenant_id, details, by, key))
+def filed(tenant_id: int, details: PatientDetails, by: int = 1, key: str | None = None) -> int:
+    return mysql.run_transaction(lambda tx: patients.get_or_create(tx, tenant_id, details, by, key))
 
 
 def read(tenant_id: int, pati_id: int) -> patients.Patient:
-    return mysql.autocommit(lambda tx: patients.get(tx, tenant_id, pati_id))
+    return mysql.run_autocommit(lambda tx: patients.get(tx, tenant_id, pati_id))
 
 
-def refused(kind: Kind) -> "pytest.RaisesExc[Refused]":
-    return pytest.RaisesExc(Refused, check=lambda error: error.kind is kind)
+def refused(kind: ErrorKind) -> "pytest.RaisesExc[ApiError]":
+    return pytest.RaisesExc(ApiError, check=lambda error: error.kind is kind)
 
 
 def test_a_file_says_what_was_filed_and_opens_its_number(hospital: Hospital) -> None:
@@ -41,12 +41,12 @@ def test_a_file_says_what_was_filed_and_opens_its_number(hospital: Hospital) -> 
     found = read(hospital.tenant_id, pati_id)
     assert (found.name, found.gender, found.birthday) == ("林小雨", 2, date(1990, 5, 17))
     assert (found.province, found.cont_relation, found.photo_key, found.trea_id) == ("北京市", 2, "", None)
-    assert (found.id_type, patients.number_of(found)) == ("99", NUMBER)
+    assert (found.id_type, patients.get_id_number(found)) == ("99", NUMBER)
 
 
 def test_the_number_itself_is_nowhere_in_the_table(hospital: Hospital) -> None:
     pati_id = filed(hospital.tenant_id, lin(hospital.tenant_id))
-    row = mysql.autocommit(lambda tx: tx.one("SELECT * FROM patients WHERE pati_id = %(id)s", id=pati_id))
+    row = mysql.run_autocommit(lambda tx: tx.fetch_one("SELECT * FROM patients WHERE pati_id = %(id)s", id=pati_id))
     assert row
     assert NUMBER not in str(row)
     assert NUMBER.encode() not in row["id_sealed"]
@@ -60,7 +60,7 @@ def test_the_same_number_is_the_same_person(hospital: Hospital) -> None:
 
 def test_01_and_99_are_one_kind_of_document(hospital: Hospital) -> None:
     first = filed(hospital.tenant_id, lin(hospital.tenant_id))
-    older = replace(lin(hospital.tenant_id), id_number=patients.id_number(hospital.tenant_id, NUMBER, "01"))
+    older = replace(lin(hospital.tenant_id), id_number=patients.build_id_number(hospital.tenant_id, NUMBER, "01"))
     assert filed(hospital.tenant_id, older) == first
 
 
@@ -76,13 +76,15 @@ def test_another_hospital_has_a_file_of_its_own(hospital: Hospital, elsewhere: H
     with refused(NOT_FOUND):
         read(elsewhere.tenant_id, here)
     with refused(NOT_FOUND):
-        mysql.transact(lambda tx: patients.change(tx, elsewhere.tenant_id, here, lin(elsewhere.tenant_id, woman())))
+        mysql.run_transaction(
+            lambda tx: patients.update(tx, elsewhere.tenant_id, here, lin(elsewhere.tenant_id, woman()))
+        )
 
 
 def test_people_without_a_number_are_not_taken_for_each_other(hospital: Hospital) -> None:
     first, second = (filed(hospital.tenant_id, lin(hospital.tenant_id, "")) for _ in range(2))
     assert first != second
-    assert patients.number_of(read(hospital.tenant_id, first)) == ""
+    assert patients.get_id_number(read(hospital.tenant_id, first)) == ""
 
 
 @pytest.mark.parametrize("side_by_side", range(3))
@@ -99,7 +101,7 @@ def test_filed_by_eight_at_once_it_is_one_file(hospital: Hospital, side_by_side:
 
 def test_a_retry_key_is_refused_twice_even_without_a_number(hospital: Hospital) -> None:
     filed(hospital.tenant_id, lin(hospital.tenant_id, ""), 1, "k")
-    with pytest.raises(mysql.Duplicate) as duplicate:
+    with pytest.raises(mysql.DuplicateKeyError) as duplicate:
         filed(hospital.tenant_id, lin(hospital.tenant_id, ""), 1, "k")
     assert duplicate.value.key == "resend"
     filed(hospital.tenant_id, lin(hospital.tenant_id, ""), 2, "k")
@@ -107,23 +109,23 @@ def test_a_retry_key_is_refused_twice_even_without_a_number(hospital: Hospital) 
 
 def test_a_file_that_is_changed_seals_its_new_number(hospital: Hospital) -> None:
     pati_id, other = filed(hospital.tenant_id, lin(hospital.tenant_id)), woman()
-    mysql.transact(
-        lambda tx: patients.change(tx, hospital.tenant_id, pati_id, lin(hospital.tenant_id, other, "林晓雨"))
+    mysql.run_transaction(
+        lambda tx: patients.update(tx, hospital.tenant_id, pati_id, lin(hospital.tenant_id, other, "林晓雨"))
     )
     found = read(hospital.tenant_id, pati_id)
-    assert (found.name, patients.number_of(found)) == ("林晓雨", other)
-    mysql.transact(lambda tx: patients.change(tx, hospital.tenant_id, pati_id, lin(hospital.tenant_id, "")))
-    assert patients.number_of(read(hospital.tenant_id, pati_id)) == ""
+    assert (found.name, patients.get_id_number(found)) == ("林晓雨", other)
+    mysql.run_transaction(lambda tx: patients.update(tx, hospital.tenant_id, pati_id, lin(hospital.tenant_id, "")))
+    assert patients.get_id_number(read(hospital.tenant_id, pati_id)) == ""
 
 
 def test_nobody_takes_the_number_of_another_file(hospital: Hospital) -> None:
     filed(hospital.tenant_id, lin(hospital.tenant_id))
     other = filed(hospital.tenant_id, lin(hospital.tenant_id, woman(), "王小雨"))
     with refused(CONFLICT):
-        mysql.transact(lambda tx: patients.change(tx, hospital.tenant_id, other, lin(hospital.tenant_id)))
+        mysql.run_transaction(lambda tx: patients.update(tx, hospital.tenant_id, other, lin(hospital.tenant_id)))
 
 
 def test_the_latest_visit_is_noted(hospital: Hospital) -> None:
     pati_id = filed(hospital.tenant_id, lin(hospital.tenant_id))
-    mysql.transact(lambda tx: patients.visited(tx, hospital.tenant_id, pati_id, 77))
+    mysql.run_transaction(lambda tx: patients.set_latest_visit(tx, hospital.tenant_id, pati_id, 77))
     assert read(hospital.tenant_id, pati_id).trea_id == 77

@@ -18,10 +18,10 @@ from tests.people import Hospital
 
 @pytest.fixture
 def pay(monkeypatch: pytest.MonkeyPatch) -> Iterator[WeChatPay]:
-    monkeypatch.setattr(outbox, "nudge", lambda *_, **__: None)
+    monkeypatch.setattr(outbox, "wake_worker", lambda *_, **__: None)
     with fake.standing_in() as running:
         yield running
-    mysql.autocommit(lambda tx: tx.run("DELETE FROM outbox WHERE waiting = 1"))
+    mysql.run_autocommit(lambda tx: tx.execute("DELETE FROM outbox WHERE waiting = 1"))
 
 
 @pytest.fixture

@@ -25,7 +25,9 @@ pytestmark = pytest.mark.store
 def shifted(book_id: str, **columns: Any) -> None:
     """Write into a booking what else takes days."""
     names = ", ".join(f"{name} = %({name})s" for name in columns)
-    mysql.autocommit(lambda tx: tx.run(f"UPDATE bookings SET {names} WHERE book_id = %(id)s", id=book_id, **columns))
+    mysql.run_autocommit(
+        lambda tx: tx.execute(f"UPDATE bookings SET {names} WHERE book_id = %(id)s", id=book_id, **columns)
+    )
 
 
 def test_lin_orders_what_her_booking_costs(till: Till, pay: WeChatPay) -> None:
@@ -127,8 +129,8 @@ def test_the_sessions_own_openid_is_taken(till: Till, pay: WeChatPay, lin: Perso
     for nobody in ("", None):
         answer = till.order(book_id, open_id=nobody)
         assert (answer.status, answer.error) == (400, "open_id：必填")
-    token = tokens.hashed(lin.token)
-    mysql.transact(lambda tx: openids.bind(tx, lin.tenant_id, lin.user_id, token, APP_ID, "oLins"))
+    token = tokens.hash_token(lin.token)
+    mysql.run_transaction(lambda tx: openids.bind(tx, lin.tenant_id, lin.user_id, token, APP_ID, "oLins"))
     found = till.order(book_id, open_id=None).data
     assert pay.orders[found["out_trade_no"]].open_id == "oLins"
 
@@ -201,5 +203,5 @@ def test_a_booking_has_ten_orders_in_ten_minutes(till: Till, pay: WeChatPay) -> 
     other = till.booked(date=day(2))
     till.ordered(other)
     ago = "UPDATE payments SET created_at = created_at - 600000000 WHERE book_id = %(id)s"
-    mysql.autocommit(lambda tx: tx.run(ago, id=book_id))
+    mysql.run_autocommit(lambda tx: tx.execute(ago, id=book_id))
     assert till.order(book_id, open_id="oEleventh").status == 200

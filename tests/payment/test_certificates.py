@@ -9,7 +9,7 @@ from app import watch_certificates
 from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.adapters.wechat_pay.types import V2
-from chalicelib.logs import JsonLines
+from chalicelib.logs import JsonFormatter
 from devstack import wechat_pay_keys
 from devstack.wechat_pay import WeChatPay
 from tests.files.test_sweep import said
@@ -28,14 +28,14 @@ def told(hospital: Hospital, caplog: pytest.LogCaptureFixture, now: int) -> list
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(clock, "now", lambda: now)
         watch_certificates(said(), None)
-    lines: list[dict[str, Any]] = [json.loads(JsonLines().format(one)) for one in caplog.records]
+    lines: list[dict[str, Any]] = [json.loads(JsonFormatter().format(one)) for one in caplog.records]
     return [(one["level"], one["event"]) for one in lines if one.get("tenant_id") == hospital.tenant_id]
 
 
 def keep(till: Till, *pems: str) -> None:
     keys = json.dumps({str(number): pem for number, pem in enumerate(pems)})
     sql = "UPDATE wechat_merchants SET public_keys = %(keys)s WHERE tenant_id = %(id)s"
-    mysql.autocommit(lambda tx: tx.run(sql, keys=keys, id=till.tenant_id))
+    mysql.run_autocommit(lambda tx: tx.execute(sql, keys=keys, id=till.tenant_id))
 
 
 def test_somebody_is_told_a_month_before_refunds_stop(

@@ -6,7 +6,7 @@ import pytest
 
 from chalicelib.adapters import mysql
 from chalicelib.adapters.wechat_pay import client as wechat_pay
-from chalicelib.adapters.wechat_pay.types import V2, V3, Refund
+from chalicelib.adapters.wechat_pay.types import V2, V3, RefundResult
 from chalicelib.payment import merchants, notifications, reconciliation, refund_store, refunds
 from chalicelib.settings import settings
 from devstack.wechat_pay import WeChatPay
@@ -58,7 +58,7 @@ def test_a_refund_that_wechat_has_closed_is_sent_by_another_number(
     till.ward.cancel(hospital.lin, book_id)
     till.pay_back()
     [first] = pay.refunds
-    seen = mysql.autocommit(lambda tx: refund_store.by_number(tx, till.tenant_id, first))
+    seen = mysql.run_autocommit(lambda tx: refund_store.find_by_refund_no(tx, till.tenant_id, first))
     assert seen
     pay.settle(first, "CLOSED")
     for _ in range(2):
@@ -69,7 +69,9 @@ def test_a_refund_that_wechat_has_closed_is_sent_by_another_number(
     assert [one.state for one in pay.refunds.values()] == ["CLOSED", "PROCESSING"]
     assert ("closed", "query") in till.ledger()
     assert [one.levelname for one in caplog.records if "closed" in one.message] == ["ERROR"]
-    mysql.transact(lambda tx: refunds.become(tx, seen, Refund("CLOSED"), "notice"))  # said of the first, and late
+    mysql.run_transaction(
+        lambda tx: refunds.apply_result(tx, seen, RefundResult("CLOSED"), "notice")
+    )  # said of the first, and late
     for number, status in ((first, 200), ("20360107Rfffffffffffffffffff", 404)):
         late = replace(pay.refunds[first], out_refund_no=number, state="CLOSED" if number == first else "SUCCESS")
         pay.refunds[number] = late
@@ -91,7 +93,7 @@ def test_money_goes_back_though_every_promise_was_lost(till: Till, pay: WeChatPa
         pay.pay(number)
         assert till.told(pay.paid_notice(number)).status == 200
     till.ward.cancel(till.hospital.lin, book_id)
-    mysql.autocommit(lambda tx: tx.run("DELETE FROM outbox WHERE tenant_id = %(id)s", id=till.tenant_id))
+    mysql.run_autocommit(lambda tx: tx.execute("DELETE FROM outbox WHERE tenant_id = %(id)s", id=till.tenant_id))
     reconciliation.run()
     assert [(one["reason"], one["state"]) for one in till.refunds(book_id)] == [("twice", "sent"), ("patient", "sent")]
     assert [one.fee for one in pay.refunds.values()] == [1250, 1250]
@@ -102,7 +104,7 @@ def test_what_was_promised_without_a_row_goes_back(till: Till, pay: WeChatPay) -
     book_id = till.booked()
     till.paid(book_id)
     till.ward.cancel(till.hospital.lin, book_id)
-    mysql.autocommit(lambda tx: tx.run("DELETE FROM refunds WHERE tenant_id = %(id)s", id=till.tenant_id))
+    mysql.run_autocommit(lambda tx: tx.execute("DELETE FROM refunds WHERE tenant_id = %(id)s", id=till.tenant_id))
     till.pay_back()
     assert [one["state"] for one in till.refunds(book_id)] == ["sent"]
     assert len(pay.refunds) == 1
@@ -120,7 +122,7 @@ def test_what_a_person_has_paid_back_at_wechat_is_not_asked_for_for_ever(
     pay.failing["refund"] = "NOT_ENOUGH"
     till.pay_back()
     pay.failing.clear()
-    merchant = merchants.of(payment)
+    merchant = merchants.get_for_payment(payment)
     wechat_pay.refund(merchant, payment["out_trade_no"], "ByHand0001", 1250, 1250, "退款", "")
     for _ in range(2):
         till.minute_later()

@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib import clock
 from chalicelib.adapters.wechat_pay.types import HMAC, MD5, RSA, V2, V3
-from chalicelib.logs import JsonLines
+from chalicelib.logs import JsonFormatter
 from chalicelib.payment import notifications
 from devstack import wechat_pay_keys
 from devstack import wechat_pay_wire_v3 as wire
@@ -105,7 +105,7 @@ def test_what_is_not_signed_by_wechat_is_refused(till: Till, pay: WeChatPay, cap
         answer = till.told(notice)
         assert (answer.status, answer.code, answer.error) == (401, 10103, "签名验证失败")
     assert unchanged(till, book_id)
-    logged = "".join(map(JsonLines().format, caplog.records))
+    logged = "".join(map(JsonFormatter().format, caplog.records))
     assert "notice refused" in logged
     for secret in (headers["Wechatpay-Signature"], till.merchant.key, till.payments(book_id)[0]["out_trade_no"]):
         assert secret not in logged

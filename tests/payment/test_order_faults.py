@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from chalicelib.adapters.wechat_pay import client as wechat_pay
-from chalicelib.adapters.wechat_pay.types import Answer, Unreachable
+from chalicelib.adapters.wechat_pay.types import OrderResult, WechatPayUnavailableError
 from chalicelib.payment import reconciliation, store
 from devstack.wechat_pay import WeChatPay
 from tests.booking.ward import rows
@@ -47,7 +47,7 @@ def test_wechat_did_it_and_its_answer_was_lost(till: Till, pay: WeChatPay, monke
 
     def lost(*arguments: Any) -> Any:
         prepay(*arguments)
-        raise Unreachable("no answer in time")
+        raise WechatPayUnavailableError("no answer in time")
 
     with monkeypatch.context() as patched:
         patched.setattr(wechat_pay, "prepay", lost)
@@ -156,10 +156,10 @@ def test_an_order_that_wechat_refuses_to_a_second_request_is_still_the_firsts(
 ) -> None:
     book_id, prepay = till.booked(), wechat_pay.prepay
 
-    def second(*_: Any) -> Answer:
+    def second(*_: Any) -> OrderResult:
         monkeypatch.setattr(wechat_pay, "prepay", prepay)
         till.ordered(book_id)  # the first is answered meanwhile
-        return Answer("OUT_TRADE_NO_USED")
+        return OrderResult("OUT_TRADE_NO_USED")
 
     monkeypatch.setattr(wechat_pay, "prepay", second)
     order = till.ordered(book_id)

@@ -85,7 +85,7 @@ def test_accounts_that_are_saved_at_once_keep_each_their_own_keys(
         held.go.set()
         assert (one.result().status, other.result().status) == (200, 200)
     stored = {row["mch_id"]: row for row in rows("wechat_merchants", hospital)}
-    keys = {mch_id: merchants.opened(hospital.tenant_id, row).key for mch_id, row in stored.items()}
+    keys = {mch_id: merchants.decrypt_row(hospital.tenant_id, row).key for mch_id, row in stored.items()}
     assert keys == {saved["mch_id"]: saved["key"] for saved in (first, second)}
     assert [stored[saved["mch_id"]]["in_use"] for saved in (first, second)] == [None, 1]
 

@@ -102,7 +102,7 @@ def test_an_order_that_another_took_the_place_of_is_not_signed(till: Till) -> No
 def test_what_was_paid_at_the_desk_is_not_signed(till: Till) -> None:
     book_id = till.booked()
     order = till.ordered(book_id)
-    mysql.autocommit(lambda tx: tx.run("UPDATE bookings SET charge = 2 WHERE book_id = %(id)s", id=book_id))
+    mysql.run_autocommit(lambda tx: tx.execute("UPDATE bookings SET charge = 2 WHERE book_id = %(id)s", id=book_id))
     assert till.sign(order).status == 404
 
 

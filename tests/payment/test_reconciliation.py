@@ -10,7 +10,7 @@ from app import reconcile_payments
 from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.adapters.wechat_pay import client as wechat_pay
-from chalicelib.adapters.wechat_pay.types import V2, Answer, Trade
+from chalicelib.adapters.wechat_pay.types import V2, OrderResult, Trade
 from chalicelib.payment import query_schedule, reconciliation
 from devstack.wechat_pay import WeChatPay
 from tests.booking.ward import rows
@@ -106,12 +106,12 @@ def test_money_that_is_told_of_while_its_order_is_closed_stays_counted(
     number = till.ordered(book_id)["out_trade_no"]
     till.hour_later()
 
-    def told_meanwhile(*_: Any) -> Answer:
+    def told_meanwhile(*_: Any) -> OrderResult:
         pay.pay(number)
         assert till.told(pay.paid_notice(number)).status == 200
-        return Answer()
+        return OrderResult()
 
-    monkeypatch.setattr(wechat_pay, "close", told_meanwhile)
+    monkeypatch.setattr(wechat_pay, "close_order", told_meanwhile)
     reconciliation.run()
     assert (till.charge(book_id), till.payments(book_id)[0]["state"]) == ((0, 2), "paid")
     assert till.ledger()[-1] == ("paid", "notice")
@@ -152,7 +152,7 @@ def test_another_sum_is_counted_for_nobody(till: Till, pay: WeChatPay, caplog: p
 def test_another_currency_is_counted_for_nobody(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
     book_id = till.booked()
     till.pays(book_id)
-    monkeypatch.setattr(wechat_pay, "query", lambda *_: Trade("SUCCESS", "42", 1250, "USD"))
+    monkeypatch.setattr(wechat_pay, "query_order", lambda *_: Trade("SUCCESS", "42", 1250, "USD"))
     till.minute_later()
     reconciliation.run()
     assert till.charge(book_id) == (0, 1)
@@ -183,7 +183,7 @@ def test_one_hospitals_broken_key_keeps_no_other_from_its_money(
     broken.pays(theirs)
     till.pays(book_id)
     spoil = "UPDATE wechat_merchants SET key_sealed = 'x' WHERE tenant_id = %(id)s"
-    mysql.autocommit(lambda tx: tx.run(spoil, id=elsewhere.tenant_id))
+    mysql.run_autocommit(lambda tx: tx.execute(spoil, id=elsewhere.tenant_id))
     for one in (broken, till):
         one.minute_later()
     reconciliation.run()
@@ -206,8 +206,8 @@ def test_while_wechat_is_away_it_is_asked_again_later(till: Till, pay: WeChatPay
 
 def test_it_is_asked_less_and_less_but_before_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clock, "now", lambda: 0)
-    minutes = [query_schedule.next_after(number) // clock.SECOND // 60 for number in range(9)]
+    minutes = [query_schedule.compute_next_check(number) // clock.SECOND // 60 for number in range(9)]
     assert minutes == [1, 2, 4, 8, 16, 32, 60, 60, 60]
-    assert query_schedule.next_of_order(9, 3600 * clock.SECOND) == 300 * clock.SECOND
-    assert query_schedule.next_of_order(9, 240 * clock.SECOND) == 220 * clock.SECOND
-    assert query_schedule.next_of_order(9, 0) == 3600 * clock.SECOND
+    assert query_schedule.compute_next_order_check(9, 3600 * clock.SECOND) == 300 * clock.SECOND
+    assert query_schedule.compute_next_order_check(9, 240 * clock.SECOND) == 220 * clock.SECOND
+    assert query_schedule.compute_next_order_check(9, 0) == 3600 * clock.SECOND

@@ -8,9 +8,9 @@ import pytest
 
 from chalicelib.adapters import mysql
 from chalicelib.adapters.wechat_pay import client as wechat_pay
-from chalicelib.adapters.wechat_pay.types import HMAC, V2, V3, Unreachable
+from chalicelib.adapters.wechat_pay.types import HMAC, V2, V3, WechatPayUnavailableError
 from chalicelib.booking.reservations import stopped_schedules
-from chalicelib.outbox.jobs import JOBS, OUTSIDE
+from chalicelib.outbox.jobs import EXTERNAL_JOBS, JOB_FUNCTIONS
 from chalicelib.payment import notifications, reconciliation, refund_store, refunds
 from devstack.wechat_pay import WeChatPay
 from tests.booking.ward import rows
@@ -51,8 +51,8 @@ def test_who_cancels_a_paid_booking_has_the_money_back(till: Till, pay: WeChatPa
 
 
 def test_money_goes_back_in_the_lane_of_what_calls_others() -> None:
-    assert "refund" in OUTSIDE
-    assert "tell_payment" in JOBS.keys() - OUTSIDE
+    assert "refund" in EXTERNAL_JOBS
+    assert "tell_payment" in JOB_FUNCTIONS.keys() - EXTERNAL_JOBS
 
 
 def test_a_stopped_clinic_pays_back_who_has_paid(till: Till, pay: WeChatPay) -> None:
@@ -61,7 +61,7 @@ def test_a_stopped_clinic_pays_back_who_has_paid(till: Till, pay: WeChatPay) -> 
     till.paid(book_id)
     till.ward.stop(schedule_id)
     for payload in till.promised("stop_schedule"):
-        stopped_schedules.run(till.tenant_id, payload)
+        stopped_schedules.cancel_bookings(till.tenant_id, payload)
     till.pay_back()
     assert [one["reason"] for one in till.refunds(book_id)] == ["stopped"]
     assert len(pay.refunds) == 1
@@ -91,12 +91,12 @@ def test_who_has_seen_a_refund_that_another_took_leaves_it(till: Till, pay: WeCh
     till.pay_back()
     till.minute_later()
     pay.failing.clear()
-    [seen] = mysql.autocommit(lambda tx: refund_store.due_of(tx, till.tenant_id, int(book_id)))
+    [seen] = mysql.run_autocommit(lambda tx: refund_store.list_due_of_booking(tx, till.tenant_id, int(book_id)))
     pay.open.clear()
     with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(refunds.pay_back, seen)
+        first = pool.submit(refunds.process, seen)
         wait_until(lambda: till.refunds(book_id)[0]["checks"] == 2)
-        refunds.pay_back(seen)  # while WeChat answers nobody: it asks nothing
+        refunds.process(seen)  # while WeChat answers nobody: it asks nothing
         assert not first.done()
         pay.open.set()
         first.result()
@@ -129,7 +129,7 @@ def test_a_refund_whose_answer_was_lost_is_not_made_twice(
 
     def lost(*arguments: Any) -> Any:
         refund(*arguments)
-        raise Unreachable("no answer in time")
+        raise WechatPayUnavailableError("no answer in time")
 
     with monkeypatch.context() as patched:
         patched.setattr(wechat_pay, "refund", lost)
@@ -243,7 +243,7 @@ def test_a_notice_of_another_refund_is_refused(till: Till, pay: WeChatPay) -> No
 
 def test_what_was_paid_at_the_desk_is_left_to_the_desk(till: Till, pay: WeChatPay) -> None:
     book_id = till.booked()
-    mysql.autocommit(lambda tx: tx.run("UPDATE bookings SET charge = 2 WHERE book_id = %(id)s", id=book_id))
+    mysql.run_autocommit(lambda tx: tx.execute("UPDATE bookings SET charge = 2 WHERE book_id = %(id)s", id=book_id))
     till.ward.cancel(till.hospital.lin, book_id)
     till.pay_back()
     assert (pay.calls["refund"], till.refunds(book_id)) == (0, [])

@@ -26,7 +26,7 @@ def late(till: Till) -> tuple[str, Signed]:
     book_id = till.booked()
     notice = till.pays(book_id)
     over = "UPDATE bookings SET pay_by = %(now)s WHERE book_id = %(id)s"
-    mysql.autocommit(lambda tx: tx.run(over, now=clock.now() - 1, id=book_id))
+    mysql.run_autocommit(lambda tx: tx.execute(over, now=clock.now() - 1, id=book_id))
     return book_id, notice
 
 
@@ -57,7 +57,7 @@ def test_who_pays_while_it_is_about_to_be_released_keeps_it(
     held = Held(monkeypatch, dues, "pay")
     told = pool.submit(till.told, notice)
     assert held.about.wait(10)
-    released = pool.submit(scheduled.release_unpaid)
+    released = pool.submit(scheduled.cancel_unpaid)
     wait_until(somebody_waits)
     held.go.set()
     assert (told.result().status, released.exception()) == (200, None)
@@ -69,7 +69,7 @@ def test_money_that_comes_while_it_is_released_goes_back(
 ) -> None:
     book_id, notice = late
     held = Held(monkeypatch, booking_store, "cancel")
-    released = pool.submit(scheduled.release_unpaid)
+    released = pool.submit(scheduled.cancel_unpaid)
     assert held.about.wait(10)
     told = pool.submit(till.told, notice)
     wait_until(somebody_waits)

@@ -97,11 +97,11 @@ class Till:
     def pay_back(self) -> None:
         """Have the outbox's outside lane do what was promised."""
         for payload in self.promised("refund"):
-            refunds.run(self.tenant_id, payload)
+            refunds.refund_booking(self.tenant_id, payload)
 
     def announce(self) -> None:
         for payload in self.promised("tell_payment"):
-            site_messages.run(self.tenant_id, payload)
+            site_messages.notify_holder(self.tenant_id, payload)
 
     def messages(self, person: Person) -> list[str]:
         return [one["msg_text"] for one in get("/msg_service/msg/list", person.token).data]
@@ -116,7 +116,7 @@ class Till:
             self._run(f"UPDATE {table} SET check_at = check_at - 3600000000 WHERE tenant_id = %(id)s")
 
     def _run(self, sql: str) -> None:
-        mysql.autocommit(lambda tx: tx.run(sql, id=self.tenant_id))
+        mysql.run_autocommit(lambda tx: tx.execute(sql, id=self.tenant_id))
 
 
 def wanted(merchant: Merchant, **fields: Any) -> dict[str, Any]:

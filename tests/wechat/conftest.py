@@ -32,7 +32,7 @@ def known(hospital: Hospital, wechat: WeChat) -> Hospital:
 @pytest.fixture
 def ward(known: Hospital, monkeypatch: pytest.MonkeyPatch) -> Ward:
     """Of a hospital that sends every kind, and knows Lin at WeChat. What is promised waits for the test."""
-    monkeypatch.setattr(outbox, "nudge", lambda **_: None)
+    monkeypatch.setattr(outbox, "wake_worker", lambda **_: None)
     for kind, template_id in demo_wechat.SENT.items():
         telling.choose(known, kind, template_id)
     telling.bind(known.lin, telling.LINS)

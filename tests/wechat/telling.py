@@ -22,8 +22,8 @@ def choose(hospital: Hospital, kind: int, template_id: str) -> None:
 
 
 def bind(person: Person, openid: str) -> None:
-    token = tokens.hashed(person.token)
-    mysql.transact(lambda tx: openids.bind(tx, person.tenant_id, person.user_id, token, APP_ID, openid))
+    token = tokens.hash_token(person.token)
+    mysql.run_transaction(lambda tx: openids.bind(tx, person.tenant_id, person.user_id, token, APP_ID, openid))
 
 
 def promised(ward: Ward, job: str) -> list[dict[str, Any]]:
@@ -33,13 +33,13 @@ def promised(ward: Ward, job: str) -> list[dict[str, Any]]:
 def announce(ward: Ward) -> list[dict[str, Any]]:
     """Have our own lane do its work; return what it has promised to the other."""
     for payload in promised(ward, "tell_booking"):
-        site_messages.run(ward.hospital.tenant_id, payload)
+        site_messages.notify_holder(ward.hospital.tenant_id, payload)
     return promised(ward, "wechat_booking")
 
 
 def deliver(ward: Ward) -> None:
     for payload in announce(ward):
-        wechat_messages.run(ward.hospital.tenant_id, payload)
+        wechat_messages.send_booking_message(ward.hospital.tenant_id, payload)
 
 
 def shown(message: dict[str, Any]) -> dict[str, str]:

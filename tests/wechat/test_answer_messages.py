@@ -9,7 +9,7 @@ from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.consult import store, unread_reminder
 from chalicelib.messaging import log
-from chalicelib.messaging.message_jobs import AWAY
+from chalicelib.messaging.message_jobs import UNREAD_NOTIFICATION_DELAY
 from chalicelib.outbox import outbox
 from devstack import demo_wechat
 from devstack.wechat import WeChat
@@ -31,7 +31,7 @@ def promised(hospital: Hospital) -> list[dict[str, Any]]:
 
 def deliver(hospital: Hospital) -> None:
     for payload in promised(hospital):
-        unread_reminder.run(hospital.tenant_id, payload)
+        unread_reminder.notify_unread_reply(hospital.tenant_id, payload)
 
 
 @pytest.fixture
@@ -56,12 +56,12 @@ def test_lin_is_told_that_doctor_chen_has_answered(
 def test_she_has_a_minute_to_read_it(
     session_no: str, hospital: Hospital, chen: Person, wechat: WeChat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mysql.autocommit(lambda tx: tx.run("DELETE FROM outbox"))
+    mysql.run_autocommit(lambda tx: tx.execute("DELETE FROM outbox"))
     reply(chen, session_no, "多少度？")
-    assert outbox.run(outside=True) == 0
-    later = clock.now() + AWAY + clock.SECOND
+    assert outbox.run_due_jobs(outside=True) == 0
+    later = clock.now() + UNREAD_NOTIFICATION_DELAY + clock.SECOND
     monkeypatch.setattr(clock, "now", lambda: later)
-    assert (outbox.run(), outbox.run(outside=True)) == (0, 1)
+    assert (outbox.run_due_jobs(), outbox.run_due_jobs(outside=True)) == (0, 1)
     assert len(wechat.sent) == len(promised(hospital)) == 1
 
 
@@ -174,8 +174,8 @@ def test_what_was_promised_by_another_hospital_is_nothing_here(
 ) -> None:
     reply(chen, session_no, "多少度？")
     [payload] = promised(hospital)
-    assert mysql.autocommit(lambda tx: store.left_unread(tx, elsewhere.tenant_id, payload)) is None
-    unread_reminder.run(elsewhere.tenant_id, payload)
+    assert mysql.run_autocommit(lambda tx: store.find_unread_reply(tx, elsewhere.tenant_id, payload)) is None
+    unread_reminder.notify_unread_reply(elsewhere.tenant_id, payload)
     assert wechat.sent == []
 
 

@@ -50,7 +50,7 @@ def test_a_form_may_have_other_fields_and_quote_its_boundary(hospital: Hospital)
 def test_anybody_reads_it_at_the_root_of_the_domain(hospital: Hospital, elsewhere: Hospital) -> None:
     upload(hospital.admin)
     host = f"h5-{hospital.tenant_id}.renhe.example"
-    mysql.transact(lambda tx: tenants.add_host(tx, hospital.tenant_id, host))
+    mysql.run_transaction(lambda tx: tenants.add_host(tx, hospital.tenant_id, host))
     answer = get(f"/{NAME}", headers={"Host": host})
     assert answer.content == CONTENT
     assert answer.headers["Content-Type"].startswith("text/plain")
@@ -130,7 +130,7 @@ def test_a_file_has_at_most_a_kilobyte(hospital: Hospital) -> None:
     assert upload(hospital.admin, b"a" * 1024).status == 200
     assert upload(hospital.admin, b"b" * 1025).status == 413
     assert send_bytes(UPLOAD, hospital.admin, b"b" * 1025, "text/plain", file_name=NAME).status == 413
-    assert send_bytes(UPLOAD, hospital.admin, b"b" * (settings.body_limit + 1), FORM).status == 413
+    assert send_bytes(UPLOAD, hospital.admin, b"b" * (settings.max_body_bytes + 1), FORM).status == 413
     assert kept(hospital) == [(NAME, b"a" * 1024)]
 
 

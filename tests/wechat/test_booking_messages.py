@@ -62,10 +62,10 @@ def test_she_is_told_that_a_half_day_was_stopped(ward: Ward, lin: Person, wechat
     schedule_id = ward.schedule()
     ward.booked(lin, schedule_id)
     ward.stop(schedule_id)
-    mysql.autocommit(lambda tx: tx.run("DELETE FROM outbox WHERE job NOT IN ('stop_schedule', 'tell_booking')"))
-    outbox.run()
+    mysql.run_autocommit(lambda tx: tx.execute("DELETE FROM outbox WHERE job NOT IN ('stop_schedule', 'tell_booking')"))
+    outbox.run_due_jobs()
     for payload in promised(ward, "wechat_booking"):
-        wechat_messages.run(ward.hospital.tenant_id, payload)
+        wechat_messages.send_booking_message(ward.hospital.tenant_id, payload)
     assert [shown(one)["thing4"] for one in wechat.sent] == ["停诊"], "that she had booked is true no more"
 
 
@@ -83,8 +83,8 @@ def test_she_is_told_that_she_is_registered(
 def test_she_is_reminded_of_a_visit(ward: Ward, lin: Person, wechat: WeChat) -> None:
     book_id = int(ward.booked(lin, ward.schedule()))
     booking = {"book_id": book_id, "user_id": lin.user_id, "tenant_id": lin.tenant_id}
-    mysql.autocommit(lambda tx: tx.run("DELETE FROM outbox WHERE tenant_id = %(id)s", id=lin.tenant_id))
-    mysql.transact(lambda tx: notifications.tell(tx, booking, notifications.REMINDED))
+    mysql.run_autocommit(lambda tx: tx.execute("DELETE FROM outbox WHERE tenant_id = %(id)s", id=lin.tenant_id))
+    mysql.run_transaction(lambda tx: notifications.enqueue(tx, booking, notifications.REMINDED))
     deliver(ward)
     [message] = wechat.sent
     assert shown(message) == {"name1": "林小雨", "name2": "陈医生", "date3": f"{said(day(1))} 08:00"}
@@ -97,17 +97,17 @@ def test_what_comes_after_the_visit_has_begun_is_not_told(
     """As after a WeChat that was away all night."""
     booked = {"book_id": int(ward.booked(lin, ward.schedule())), "user_id": lin.user_id, "type": told}
     stopped_clock(monkeypatch, "08:00", ahead=1)
-    wechat_messages.run(lin.tenant_id, booked)
+    wechat_messages.send_booking_message(lin.tenant_id, booked)
     assert wechat.sent == []
     stopped_clock(monkeypatch, "07:59")
-    wechat_messages.run(lin.tenant_id, booked)
+    wechat_messages.send_booking_message(lin.tenant_id, booked)
     assert len(wechat.sent) == 1
 
 
 def test_a_missed_visit_is_told_at_no_wechat(ward: Ward, lin: Person) -> None:
     booking = {"book_id": int(ward.booked(lin, ward.schedule())), "user_id": lin.user_id, "tenant_id": lin.tenant_id}
-    mysql.autocommit(lambda tx: tx.run("DELETE FROM outbox WHERE tenant_id = %(id)s", id=lin.tenant_id))
-    mysql.transact(lambda tx: notifications.tell(tx, booking, notifications.MISSED))
+    mysql.run_autocommit(lambda tx: tx.execute("DELETE FROM outbox WHERE tenant_id = %(id)s", id=lin.tenant_id))
+    mysql.run_transaction(lambda tx: notifications.enqueue(tx, booking, notifications.MISSED))
     assert announce(ward) == []
 
 
@@ -137,7 +137,7 @@ def test_who_is_not_known_at_wechat_is_told_nothing_there(ward: Ward, wang: Pers
 
 def test_who_has_signed_out_is_told_nothing_there(ward: Ward, lin: Person, wechat: WeChat) -> None:
     ward.booked(lin, ward.schedule())
-    tokens.revoke_hash(tokens.hashed(lin.token))
+    tokens.revoke_by_hash(tokens.hash_token(lin.token))
     deliver(ward)
     assert wechat.sent == []
 
@@ -154,11 +154,13 @@ def test_a_template_or_an_account_that_went_meanwhile_is_no_failure(ward: Ward, 
     choose(ward.hospital, 1, "")
     deliver(ward)
     choose(ward.hospital, 1, demo_wechat.SENT[1])
-    mysql.autocommit(lambda tx: tx.run("DELETE FROM bas_tenant_wechat_mp WHERE tenant_id = %(id)s", id=lin.tenant_id))
+    mysql.run_autocommit(
+        lambda tx: tx.execute("DELETE FROM bas_tenant_wechat_mp WHERE tenant_id = %(id)s", id=lin.tenant_id)
+    )
     deliver(ward)
     assert wechat.sent == []
 
 
 def test_what_is_told_by_a_template_is_what_is_told() -> None:
-    assert notifications.TEMPLATES.keys() == wechat_messages.TOLD.keys()
-    assert set(notifications.TEMPLATES.values()) == demo_wechat.SENT.keys() - {5}
+    assert notifications.WECHAT_TEMPLATES.keys() == wechat_messages.STATUS_AND_LABEL.keys()
+    assert set(notifications.WECHAT_TEMPLATES.values()) == demo_wechat.SENT.keys() - {5}

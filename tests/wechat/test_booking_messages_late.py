@@ -6,9 +6,9 @@ import pytest
 
 from chalicelib import clock
 from chalicelib.adapters import mysql, wechat_api
-from chalicelib.adapters.wechat_api import Refusal
+from chalicelib.adapters.wechat_api import WechatApiError
 from chalicelib.booking.jobs import wechat_messages
-from chalicelib.errors import Refused
+from chalicelib.errors import ApiError
 from chalicelib.outbox import outbox
 from devstack import demo_wechat
 from devstack.wechat import WeChat
@@ -58,7 +58,7 @@ def test_a_template_that_was_chosen_later_is_asked_for_once(ward: Ward, lin: Per
 def test_what_may_mend_is_tried_again(ward: Ward, lin: Person, wechat: WeChat, number: int) -> None:
     wechat.failing[SEND] = number
     ward.booked(lin, ward.schedule())
-    with pytest.raises(Refusal):
+    with pytest.raises(WechatApiError):
         deliver(ward)
     wechat.failing.clear()
     deliver(ward)
@@ -68,10 +68,10 @@ def test_what_may_mend_is_tried_again(ward: Ward, lin: Person, wechat: WeChat, n
 def test_a_wechat_that_hangs_fails_no_request_and_is_asked_again(
     ward: Ward, lin: Person, wechat: WeChat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wechat_api, "TIMEOUT", 0.2)
+    monkeypatch.setattr(wechat_api, "TIMEOUT_SECONDS", 0.2)
     wechat.open.clear()
     assert ward.submit(lin, ward.schedule()).status == 200
-    with pytest.raises(Refused):
+    with pytest.raises(ApiError):
         deliver(ward)
     wechat.open.set()
     configure(ward.hospital)
@@ -82,23 +82,23 @@ def test_a_wechat_that_hangs_fails_no_request_and_is_asked_again(
 def test_the_outbox_tries_again_by_itself(
     ward: Ward, lin: Person, wechat: WeChat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mysql.autocommit(lambda tx: tx.run("DELETE FROM outbox"))
+    mysql.run_autocommit(lambda tx: tx.execute("DELETE FROM outbox"))
     wechat.failing[SEND] = -1
     ward.booked(lin, ward.schedule())
-    outbox.run()
-    assert outbox.run(outside=True) == 0
+    outbox.run_due_jobs()
+    assert outbox.run_due_jobs(outside=True) == 0
     [waiting] = [one for one in rows("outbox", ward.hospital) if one["job"] == "wechat_booking"]
     assert (waiting["waiting"], waiting["tries"]) == (1, 1)
     wechat.failing.clear()
-    later = clock.now() + outbox.FIRST_WAIT + clock.SECOND
+    later = clock.now() + outbox.INITIAL_BACKOFF + clock.SECOND
     monkeypatch.setattr(clock, "now", lambda: later)
-    assert outbox.run(outside=True) == 1
+    assert outbox.run_due_jobs(outside=True) == 1
     assert len(wechat.sent) == 1
 
 
 def test_the_outbox_is_asked_to_begin_at_once(ward: Ward, lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     begun: list[bool] = []
-    monkeypatch.setattr(outbox, "nudge", lambda outside=False: begun.append(outside))
+    monkeypatch.setattr(outbox, "wake_worker", lambda outside=False: begun.append(outside))
     ward.booked(lin, ward.schedule())
     assert begun == [False]
     announce(ward)
@@ -119,5 +119,5 @@ def test_a_token_that_ran_out_is_replaced(ward: Ward, lin: Person, wechat: WeCha
 def test_two_jobs_at_once_are_one_message(ward: Ward, lin: Person, wechat: WeChat) -> None:
     ward.booked(lin, ward.schedule())
     [payload] = announce(ward)
-    at_once([lambda: wechat_messages.run(lin.tenant_id, payload)] * 4)
+    at_once([lambda: wechat_messages.send_booking_message(lin.tenant_id, payload)] * 4)
     assert len(wechat.sent) == 1

@@ -21,7 +21,7 @@ SHOWN = f"********{SECRET[-4:]}"
 
 
 def secret(hospital: Hospital) -> str:
-    return account.required(hospital.tenant_id).secret
+    return account.require(hospital.tenant_id).secret
 
 
 def test_nothing_is_configured_at_first(hospital: Hospital) -> None:
@@ -40,8 +40,8 @@ def test_the_database_holds_no_secret(hospital: Hospital, elsewhere: Hospital) -
     configure(hospital)
     [row] = rows("bas_tenant_wechat_mp", hospital)
     assert SECRET.encode() not in row["secret_sealed"]
-    with pytest.raises(field_encryption.Unopened):
-        field_encryption.unseal(elsewhere.tenant_id, account.TABLE, elsewhere.tenant_id, row["secret_sealed"])
+    with pytest.raises(field_encryption.DecryptionError):
+        field_encryption.decrypt(elsewhere.tenant_id, account.TABLE, elsewhere.tenant_id, row["secret_sealed"])
 
 
 def test_a_masked_secret_that_comes_back_stays(hospital: Hospital) -> None:
@@ -72,7 +72,7 @@ def test_saving_twice_is_saving_once(hospital: Hospital) -> None:
 def test_two_who_save_at_once_leave_one_whole_configuration(hospital: Hospital) -> None:
     both = [{"app_id": f"wx000000000000000{n}", "app_secret": f"secret-number-{n}-of-2"} for n in (1, 2)]
     assert [one.status for one in at_once([partial(configure, hospital, **one) for one in both])] == [200, 200]
-    found = account.required(hospital.tenant_id)
+    found = account.require(hospital.tenant_id)
     assert {"app_id": found.app_id, "app_secret": found.secret} in both
 
 
@@ -98,7 +98,7 @@ def test_each_hospital_has_its_own(hospital: Hospital, elsewhere: Hospital) -> N
 
 def test_a_domain_of_another_hospital_is_refused(hospital: Hospital, elsewhere: Hospital) -> None:
     host = f"h5-{elsewhere.tenant_id}.example"
-    mysql.transact(lambda tx: tenants.add_host(tx, elsewhere.tenant_id, host))
+    mysql.run_transaction(lambda tx: tenants.add_host(tx, elsewhere.tenant_id, host))
     answer = configure(hospital, auth_url=f"https://{host.upper()}/h5")
     assert (answer.status, answer.error) == (409, "auth_url：该域名属于其他租户")
     assert rows("bas_tenant_wechat_mp", hospital) == []

@@ -46,12 +46,12 @@ KNOWN = {
     ],
 )
 def test_a_field_is_filled_by_its_label_and_its_kind(label: str, field: str, text: str) -> None:
-    assert template_fields.filled(f"{label}：{{{{{field}.DATA}}}}", KNOWN) == {field: {"value": text}}
+    assert template_fields.build_data(f"{label}：{{{{{field}.DATA}}}}", KNOWN) == {field: {"value": text}}
 
 
 def test_every_field_of_a_template_is_filled() -> None:
     content = "{{first.DATA}}\n就诊人: {{thing1.DATA}}\n\n就诊时间：{{time2.DATA}}\n{{remark.DATA}}"
-    assert {name: one["value"] for name, one in template_fields.filled(content, KNOWN).items()} == {
+    assert {name: one["value"] for name, one in template_fields.build_data(content, KNOWN).items()} == {
         "first": "预约成功",
         "thing1": "林小雨",
         "time2": "2026年1月5日 09:30",
@@ -62,9 +62,9 @@ def test_every_field_of_a_template_is_filled() -> None:
 def test_what_is_too_long_is_cut() -> None:
     long = {**KNOWN, "patient": "林" * 64}
     kinds = {"thing1": 20, "name2": 10, "phrase3": 5, "keyword4": 64}
-    found = template_fields.filled("\n".join(f"患者：{{{{{name}.DATA}}}}" for name in kinds), long)
+    found = template_fields.build_data("\n".join(f"患者：{{{{{name}.DATA}}}}" for name in kinds), long)
     assert {name: len(one["value"]) for name, one in found.items()} == kinds
 
 
 def test_a_template_without_fields_has_none() -> None:
-    assert template_fields.filled("您好，请及时就诊。{{}}", KNOWN) == {}
+    assert template_fields.build_data("您好，请及时就诊。{{}}", KNOWN) == {}

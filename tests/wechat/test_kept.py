@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from chalicelib.adapters import redis
-from chalicelib.adapters.wechat_api import Issued, Refusal
-from chalicelib.errors import Refused
+from chalicelib.adapters.wechat_api import IssuedCredential, WechatApiError
+from chalicelib.errors import ApiError
 from chalicelib.wechat_account import account, credential_cache, credentials
 from devstack import wechat as fake
 from devstack.wechat import WeChat
@@ -26,11 +26,11 @@ EACH = 13  # threads of each process
 def tickets(tenant_id: int, url: str) -> list[str]:
     """In another process: ask as that many requests in the same moment."""
     fake.point_at(url)
-    ours, start = account.required(tenant_id), Barrier(EACH)
+    ours, start = account.require(tenant_id), Barrier(EACH)
 
     def ask(_: int) -> str:
         start.wait(20)
-        return credentials.ticket(ours)
+        return credentials.get_ticket(ours)
 
     with ThreadPoolExecutor(EACH) as pool:
         return list(pool.map(ask, range(EACH)))
@@ -49,15 +49,15 @@ def slow() -> Iterator[Event]:
     event.set()
 
 
-def read(key: str, ask: Callable[[], Issued], instead_of: str = "") -> str:
-    return credential_cache.read(1, key, ask, instead_of)
+def read(key: str, ask: Callable[[], IssuedCredential], instead_of: str = "") -> str:
+    return credential_cache.get_or_fetch(1, key, ask, instead_of)
 
 
-def once(text: str, life: int = 7200) -> Issued:
-    return Issued(text, life)
+def once(text: str, life: int = 7200) -> IssuedCredential:
+    return IssuedCredential(text, life)
 
 
-def never() -> Issued:
+def never() -> IssuedCredential:
     raise AssertionError("it is kept")
 
 
@@ -72,7 +72,7 @@ def test_a_hundred_who_ask_at_once_make_one_call(known: Hospital, wechat: WeChat
 def test_it_is_kept_until_five_minutes_before_it_ends(key: str) -> None:
     assert read(key, lambda: once("first")) == "first"
     assert read(key, never) == "first"
-    assert 6_890_000 < redis.client().pttl(key) <= 6_900_000
+    assert 6_890_000 < redis.get_client().pttl(key) <= 6_900_000
 
 
 def test_what_ends_within_five_minutes_is_not_kept(key: str) -> None:
@@ -81,17 +81,17 @@ def test_what_ends_within_five_minutes_is_not_kept(key: str) -> None:
 
 
 def test_a_flushed_redis_is_one_more_call(known: Hospital, wechat: WeChat) -> None:
-    ours = account.required(known.tenant_id)
-    first = credentials.ticket(ours)
-    redis.client().flushall()
-    assert credentials.ticket(ours) == first
+    ours = account.require(known.tenant_id)
+    first = credentials.get_ticket(ours)
+    redis.get_client().flushall()
+    assert credentials.get_ticket(ours) == first
     assert wechat.calls == {TOKEN: 2, TICKET: 2}
 
 
 def test_without_redis_each_asks_for_itself(known: Hospital, wechat: WeChat, redis_is_cut: Any) -> None:
-    ours = account.required(known.tenant_id)
+    ours = account.require(known.tenant_id)
     cut = redis_is_cut()
-    found = [credentials.ticket(ours) for _ in range(2)]
+    found = [credentials.get_ticket(ours) for _ in range(2)]
     cut.__exit__(None, None, None)
     assert found == [wechat.tickets[APP_ID]] * 2
     assert wechat.calls == {TOKEN: 2, TICKET: 2}
@@ -100,7 +100,7 @@ def test_without_redis_each_asks_for_itself(known: Hospital, wechat: WeChat, red
 def test_who_was_slow_writes_over_nothing(key: str, slow: Event) -> None:
     begun = Event()
 
-    def late() -> Issued:
+    def late() -> IssuedCredential:
         begun.set()
         assert slow.wait(20)
         return once("late")
@@ -108,7 +108,7 @@ def test_who_was_slow_writes_over_nothing(key: str, slow: Event) -> None:
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(read, key, late)
         assert begun.wait(10)
-        redis.client().delete(f"{key}:lease")  # it has run out
+        redis.get_client().delete(f"{key}:lease")  # it has run out
         assert read(key, lambda: once("in time")) == "in time"
         slow.set()
         assert waiting.result(10) == "late"
@@ -116,45 +116,45 @@ def test_who_was_slow_writes_over_nothing(key: str, slow: Event) -> None:
 
 
 def test_who_was_slow_does_not_end_anothers_lease(key: str, slow: Event) -> None:
-    def late() -> Issued:
-        redis.client().set(f"{key}:lease", "another")
-        raise Refusal(-1)
+    def late() -> IssuedCredential:
+        redis.get_client().set(f"{key}:lease", "another")
+        raise WechatApiError(-1)
 
     assert not slow.is_set()
-    with pytest.raises(Refusal):
+    with pytest.raises(WechatApiError):
         read(key, late)
-    assert redis.client().get(f"{key}:lease") == "another"
-    assert redis.client().get(f"{key}:failed") is None
+    assert redis.get_client().get(f"{key}:lease") == "another"
+    assert redis.get_client().get(f"{key}:failed") is None
 
 
 def test_the_lease_of_who_died_runs_out(key: str) -> None:
-    def dies() -> Issued:
+    def dies() -> IssuedCredential:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         read(key, dies)
-    assert 0 < redis.client().pttl(f"{key}:lease") <= credential_cache.LEASE
-    redis.client().delete(f"{key}:lease")
+    assert 0 < redis.get_client().pttl(f"{key}:lease") <= credential_cache.LEASE_MILLISECONDS
+    redis.get_client().delete(f"{key}:lease")
     assert read(key, lambda: once("next")) == "next"
 
 
 def test_who_waits_in_vain_is_told_to_come_again(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(credential_cache, "PATIENCE", 0.0)
-    redis.client().set(f"{key}:lease", "somebody", px=5_000)
-    with pytest.raises(Refused) as refused:
+    monkeypatch.setattr(credential_cache, "WAIT_TIMEOUT_SECONDS", 0.0)
+    redis.get_client().set(f"{key}:lease", "somebody", px=5_000)
+    with pytest.raises(ApiError) as refused:
         read(key, never)
     assert refused.value.retry_after == 2
 
 
 def test_others_hear_of_a_failure_without_asking(key: str) -> None:
-    def refuses() -> Issued:
-        raise Refusal(40164)
+    def refuses() -> IssuedCredential:
+        raise WechatApiError(40164)
 
     for ask in (refuses, never):
-        with pytest.raises(Refusal) as refusal:
+        with pytest.raises(WechatApiError) as refusal:
             read(key, ask)
-        assert refusal.value.number == 40164
-    assert 0 < redis.client().pttl(f"{key}:failed") <= credential_cache.PAUSE
+        assert refusal.value.errcode == 40164
+    assert 0 < redis.get_client().pttl(f"{key}:failed") <= credential_cache.FAILURE_TTL_MILLISECONDS
 
 
 def test_what_is_good_no_more_is_replaced_once(key: str) -> None:
@@ -176,7 +176,7 @@ def test_who_does_not_know_that_it_is_useless_cannot_bring_it_back(key: str, slo
     begun = Event()
     read(key, lambda: once("first"))
 
-    def anew() -> Issued:
+    def anew() -> IssuedCredential:
         begun.set()
         assert slow.wait(20)
         return once("second")
@@ -191,8 +191,8 @@ def test_who_does_not_know_that_it_is_useless_cannot_bring_it_back(key: str, slo
 
 
 def test_redis_holds_no_token_and_no_ticket(known: Hospital, wechat: WeChat) -> None:
-    credentials.ticket(account.required(known.tenant_id))
-    held = [redis.client().get(name) for name in redis.client().scan_iter(f"wechat:*:{{{known.tenant_id}:*")]
+    credentials.get_ticket(account.require(known.tenant_id))
+    held = [redis.get_client().get(name) for name in redis.get_client().scan_iter(f"wechat:*:{{{known.tenant_id}:*")]
     assert len(held) == 2
     for secret in (wechat.tokens[APP_ID], wechat.tickets[APP_ID]):
         assert secret not in str(held)
@@ -200,11 +200,11 @@ def test_redis_holds_no_token_and_no_ticket(known: Hospital, wechat: WeChat) -> 
 
 def test_what_cannot_be_opened_is_asked_for(key: str) -> None:
     for text in ("no seal", "2026:AAAA", ""):
-        redis.client().set(key, text)
+        redis.get_client().set(key, text)
         assert read(key, lambda: once("first")) == "first"
         assert read(key, never) == "first"
 
 
 def test_what_is_another_hospitals_does_not_open(key: str) -> None:
-    assert credential_cache.read(2, key, lambda: once("theirs")) == "theirs"
-    assert credential_cache.read(1, key, lambda: once("ours")) == "ours"
+    assert credential_cache.get_or_fetch(2, key, lambda: once("theirs")) == "theirs"
+    assert credential_cache.get_or_fetch(1, key, lambda: once("ours")) == "ours"

@@ -44,7 +44,7 @@ def bind(person: Person, wechat: WeChat, openid: str = LINS) -> None:
 
 def bound(person: Person, app_id: str = APP_ID) -> str:
     """The openid that messages to the account go to."""
-    return mysql.autocommit(lambda tx: openids.of_account(tx, person.tenant_id, person.user_id, app_id))
+    return mysql.run_autocommit(lambda tx: openids.find_for_account(tx, person.tenant_id, person.user_id, app_id))
 
 
 def second_session(person: Person) -> Person:
@@ -105,7 +105,7 @@ def test_a_state_that_nobody_gave_out_or_that_is_old_is_none(
 ) -> None:
     told = returned(begin(known.lin), wechat)
     assert finish(known.lin, told, state="0" * 32).status == 400
-    later = clock.now() + openids.STATE_LIFE + clock.SECOND
+    later = clock.now() + openids.STATE_LIFETIME + clock.SECOND
     monkeypatch.setattr(clock, "now", lambda: later)
     assert finish(known.lin, told).status == 400
     assert wechat.calls["/sns/oauth2/access_token"] == 0
@@ -119,7 +119,7 @@ def test_a_state_is_not_good_for_another_account_of_the_hospital(known: Hospital
 
 def test_the_database_holds_no_state(known: Hospital) -> None:
     state = parse_qs(urlsplit(begin(known.lin)).query)["state"][0]
-    kept = mysql.autocommit(lambda tx: tx.all("SELECT * FROM wechat_states"))
+    kept = mysql.run_autocommit(lambda tx: tx.fetch_all("SELECT * FROM wechat_states"))
     assert kept
     assert state not in str(kept)
 
@@ -153,7 +153,7 @@ def test_a_wechat_that_fails_is_503_and_binds_nothing(
     wechat.failing["/sns/oauth2/access_token"] = 40125
     assert finish(known.lin, returned(begin(known.lin), wechat)).error == "微信服务暂时不可用（微信错误码 40125）"
     wechat.failing.clear()
-    monkeypatch.setattr(wechat_api, "TIMEOUT", 0.2)
+    monkeypatch.setattr(wechat_api, "TIMEOUT_SECONDS", 0.2)
     wechat.open.clear()
     assert finish(known.lin, returned(begin(known.lin), wechat)).status == 503
     wechat.open.set()
@@ -182,9 +182,9 @@ def test_an_account_is_told_at_its_newest_wechat_that_is_signed_in(known: Hospit
     bind(known.lin, wechat, LINS)
     bind(phone, wechat, WANGS)
     assert bound(known.lin) == WANGS
-    tokens.revoke_hash(tokens.hashed(phone.token))
+    tokens.revoke_by_hash(tokens.hash_token(phone.token))
     assert bound(known.lin) == LINS
-    tokens.revoke_hash(tokens.hashed(known.lin.token))
+    tokens.revoke_by_hash(tokens.hash_token(known.lin.token))
     assert bound(known.lin) == ""
 
 

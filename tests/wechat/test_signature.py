@@ -37,7 +37,7 @@ def test_wechats_own_example() -> None:
     ticket = "sM4AOVdWfPE4DxkXGEs8VMCPGGVi4C3VM0P37wVUCFvkVAy_90u5h9nbSlYy3-Sl-HhTdfl2fzFy1AOcHKP7qg"
     page = "http://mp.weixin.qq.com?params=value"
     expected = "0f9de62fce790f9a083d5c99e95740ceb90c27ed"
-    assert page_signatures.signed(ticket, "Wm3WZYTPz0wzccnW", "1414587457", page) == expected
+    assert page_signatures.compute_signature(ticket, "Wm3WZYTPz0wzccnW", "1414587457", page) == expected
 
 
 def test_a_page_of_the_hospital_is_signed_for(known: Hospital, wechat: WeChat) -> None:
@@ -62,7 +62,7 @@ def test_every_page_of_the_domain_is_the_hospitals(known: Hospital, url: str) ->
 def test_so_is_a_page_of_a_registered_host(known: Hospital, elsewhere: Hospital) -> None:
     ours, theirs = f"a{known.tenant_id}.example", f"a{elsewhere.tenant_id}.example"
     for hospital, host in ((known, ours), (elsewhere, theirs)):
-        mysql.transact(partial(tenants.add_host, tenant_id=hospital.tenant_id, host=host))
+        mysql.run_transaction(partial(tenants.add_host, tenant_id=hospital.tenant_id, host=host))
     assert sign(known, f"https://{ours}/x").status == 200
     assert sign(known, f"https://{theirs}/x").status == 400
 
@@ -120,7 +120,7 @@ def test_many_signatures_are_one_ticket(known: Hospital, wechat: WeChat) -> None
 
 
 def test_a_wechat_that_hangs_is_503_and_heals(known: Hospital, wechat: WeChat, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wechat_api, "TIMEOUT", 0.2)
+    monkeypatch.setattr(wechat_api, "TIMEOUT_SECONDS", 0.2)
     wechat.open.clear()
     answer = sign(known)
     assert (answer.status, answer.code, answer.headers["Retry-After"]) == (503, 10007, "2")

@@ -12,28 +12,30 @@ from chalicelib.adapters import https
 from chalicelib.adapters.aws import sigv4
 from chalicelib.settings import settings
 
-TIMEOUT = 3.0  # seconds
+TIMEOUT_SECONDS = 3.0  # seconds
 
 
-class Failed(Exception):
+class KmsError(Exception):
     """KMS would not decrypt: rights or settings are wrong, or this was wrapped by another key."""
 
 
 def decrypt(wrapped: str, context: dict[str, str]) -> bytes:
     """Return what a ciphertext (base64) holds that was made with the same encryption context.
 
-    Refused(UNAVAILABLE) where KMS cannot be reached.
+    ApiError(UNAVAILABLE) where KMS cannot be reached.
     """
     body = json.dumps({"CiphertextBlob": wrapped, "EncryptionContext": context}).encode()
     headers = {"content-type": "application/x-amz-json-1.1", "x-amz-target": "TrentService.Decrypt"}
-    keys = sigv4.Keys(settings.access_key, settings.secret_key, settings.session_token, settings.region, "kms")
-    origin = _origin()
-    signed = sigv4.authorized(keys, sigv4.stamp(clock.now()), origin.partition("://")[2], headers, body)
-    status, _, answer = https.call("POST", f"{origin}/", signed, body, timeout=TIMEOUT)
+    keys = sigv4.SigningCredentials(
+        settings.access_key, settings.secret_key, settings.session_token, settings.region, "kms"
+    )
+    origin = _get_origin()
+    signed = sigv4.sign_headers(keys, sigv4.format_timestamp(clock.now()), origin.partition("://")[2], headers, body)
+    status, _, answer = https.send_request("POST", f"{origin}/", signed, body, timeout=TIMEOUT_SECONDS)
     if status != 200:
-        raise Failed(f"decrypting answered {status}")
+        raise KmsError(f"decrypting answered {status}")
     return base64.b64decode(json.loads(answer)["Plaintext"])
 
 
-def _origin() -> str:
-    return settings.kms_endpoint_url.rstrip("/") or f"https://kms.{settings.region}.{sigv4.domain(settings.region)}"
+def _get_origin() -> str:
+    return settings.kms_endpoint_url.rstrip("/") or f"https://kms.{settings.region}.{sigv4.get_domain(settings.region)}"

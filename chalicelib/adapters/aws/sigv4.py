@@ -16,7 +16,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Keys:
+class SigningCredentials:
     """Who signs, and for which service of which region."""
 
     access_key: str
@@ -26,34 +26,34 @@ class Keys:
     service: str
 
 
-def domain(region: str) -> str:
+def get_domain(region: str) -> str:
     """Return what the names of a region's hosts end with: they follow the partition."""
     return "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
 
 
-def stamp(instant: int) -> str:
+def format_timestamp(instant: int) -> str:
     """Return microseconds since 1970 as AWS writes an instant: 20130524T000000Z."""
-    return _stamp(instant // 1_000_000)
+    return _format_seconds(instant // 1_000_000)
 
 
 @lru_cache(maxsize=8)
-def _stamp(second: int) -> str:
+def _format_seconds(second: int) -> str:
     return (EPOCH + timedelta(seconds=second)).strftime("%Y%m%dT%H%M%SZ")
 
 
-def credential(keys: Keys, at: str) -> str:
+def build_credential(keys: SigningCredentials, at: str) -> str:
     """Return whose signature it is and what for, as forms and links say it. `at` is a stamp."""
     return f"{keys.access_key}/{at[:8]}/{keys.region}/{keys.service}/aws4_request"
 
 
-def signature(keys: Keys, at: str, text: str) -> str:
+def compute_signature(keys: SigningCredentials, at: str, text: str) -> str:
     """Return the signature of a text in hexadecimal."""
-    key = _signing_key(keys.secret_key, at[:8], keys.region, keys.service)
+    key = _derive_signing_key(keys.secret_key, at[:8], keys.region, keys.service)
     return hmac.digest(key, text.encode(), "sha256").hex()
 
 
-def presigned(
-    keys: Keys,
+def presign_url(
+    keys: SigningCredentials,
     at: str,
     life: int,
     method: str,
@@ -69,16 +69,18 @@ def presigned(
     path = quote(path, safe="/")
     signed = {"host": origin.partition("://")[2], **(headers or {})}
     names = sorted(signed)
-    asked = _query(keys, at, life, ";".join(names), tuple((query or {}).items()))
+    asked = _build_query(keys, at, life, ";".join(names), tuple((query or {}).items()))
     lines = [method, path, asked, *(f"{name}:{signed[name]}" for name in names)]
     lines += ["", ";".join(names), "UNSIGNED-PAYLOAD"]
     digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
-    scope = credential(keys, at).partition("/")[2]
-    return f"{origin}{path}?{asked}&X-Amz-Signature=" + signature(keys, at, f"{ALGORITHM}\n{at}\n{scope}\n{digest}")
+    scope = build_credential(keys, at).partition("/")[2]
+    return f"{origin}{path}?{asked}&X-Amz-Signature=" + compute_signature(
+        keys, at, f"{ALGORITHM}\n{at}\n{scope}\n{digest}"
+    )
 
 
-def authorized(
-    keys: Keys,
+def sign_headers(
+    keys: SigningCredentials,
     at: str,
     host: str,
     headers: Mapping[str, str],
@@ -96,18 +98,18 @@ def authorized(
     lines = [method, quote(path, safe="/~"), "", *(f"{name}:{signed[name]}" for name in sorted(signed))]
     lines += ["", names, hashlib.sha256(body).hexdigest()]
     digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
-    signer = credential(keys, at)
+    signer = build_credential(keys, at)
     scope = signer.partition("/")[2]
-    seal = signature(keys, at, f"{ALGORITHM}\n{at}\n{scope}\n{digest}")
+    seal = compute_signature(keys, at, f"{ALGORITHM}\n{at}\n{scope}\n{digest}")
     return {**signed, "authorization": f"{ALGORITHM} Credential={signer}, SignedHeaders={names}, Signature={seal}"}
 
 
 @lru_cache(maxsize=8)
-def _query(keys: Keys, at: str, life: int, names: str, query: tuple[tuple[str, str], ...]) -> str:
+def _build_query(keys: SigningCredentials, at: str, life: int, names: str, query: tuple[tuple[str, str], ...]) -> str:
     """The links of one page differ in their paths alone: a role's token is long, and encoded once for all of them."""
     asked = {
         "X-Amz-Algorithm": ALGORITHM,
-        "X-Amz-Credential": credential(keys, at),
+        "X-Amz-Credential": build_credential(keys, at),
         "X-Amz-Date": at,
         "X-Amz-Expires": str(life),
         "X-Amz-SignedHeaders": names,
@@ -118,7 +120,7 @@ def _query(keys: Keys, at: str, life: int, names: str, query: tuple[tuple[str, s
 
 
 @lru_cache(maxsize=8)
-def _signing_key(secret_key: str, day: str, region: str, service: str) -> bytes:
+def _derive_signing_key(secret_key: str, day: str, region: str, service: str) -> bytes:
     """The day's key: four of the five hashes of a signature are the same until midnight UTC."""
     key = f"AWS4{secret_key}".encode()
     for part in (day, region, service, "aws4_request"):

@@ -10,19 +10,19 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from chalicelib import clock
-from chalicelib.adapters.wechat_pay.types import BadNotice, Merchant
+from chalicelib.adapters.wechat_pay.types import InvalidNotificationError, Merchant
 
 if TYPE_CHECKING:  # 0.1 s of cold start, for who pays alone
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
-FRESH = 300 * clock.SECOND
+MAX_CLOCK_SKEW = 300 * clock.SECOND
 
 
 def sign(private_key: str, message: bytes) -> str:
     from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
     from cryptography.hazmat.primitives.hashes import SHA256
 
-    return base64.b64encode(_private_key(private_key).sign(message, PKCS1v15(), SHA256())).decode()
+    return base64.b64encode(_load_private_key(private_key).sign(message, PKCS1v15(), SHA256())).decode()
 
 
 def verify(merchant: Merchant, headers: Mapping[str, str], body: bytes, now: int) -> None:
@@ -35,33 +35,33 @@ def verify(merchant: Merchant, headers: Mapping[str, str], body: bytes, now: int
     said = [theirs.get(f"wechatpay-{name}", "") for name in ("serial", "timestamp", "nonce", "signature")]
     serial, time_stamp, nonce, signature = said
     if serial not in merchant.public_keys:
-        raise BadNotice("a serial that is not set up")
+        raise InvalidNotificationError("a serial that is not set up")
     try:
-        key = _public_key(merchant.public_keys[serial])
+        key = _load_public_key(merchant.public_keys[serial])
         signed = f"{time_stamp}\n{nonce}\n".encode() + body + b"\n"
         key.verify(base64.b64decode(signature, validate=True), signed, PKCS1v15(), SHA256())
     except (InvalidSignature, ValueError) as error:
-        raise BadNotice("not WeChat's signature") from error
-    if not re.fullmatch(r"[0-9]{1,12}", time_stamp) or abs(int(time_stamp) * clock.SECOND - now) > FRESH:
-        raise BadNotice("not of these five minutes")
+        raise InvalidNotificationError("not WeChat's signature") from error
+    if not re.fullmatch(r"[0-9]{1,12}", time_stamp) or abs(int(time_stamp) * clock.SECOND - now) > MAX_CLOCK_SKEW:
+        raise InvalidNotificationError("not of these five minutes")
 
 
-def opened(merchant: Merchant, sealed: Mapping[str, str]) -> bytes:
+def decrypt_resource(merchant: Merchant, sealed: Mapping[str, str]) -> bytes:
     """Return what stands in a notice's `resource`. Raises BadNotice."""
     from cryptography.exceptions import InvalidTag
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
     if sealed["algorithm"] != "AEAD_AES_256_GCM" or len(merchant.key.encode()) != 32:
-        raise BadNotice("sealed in another way")
+        raise InvalidNotificationError("sealed in another way")
     try:
         nonce, bound = sealed["nonce"].encode(), sealed["associated_data"].encode()
         return AESGCM(merchant.key.encode()).decrypt(nonce, base64.b64decode(sealed["ciphertext"]), bound)
     except (InvalidTag, ValueError) as error:
-        raise BadNotice("sealed with another key") from error
+        raise InvalidNotificationError("sealed with another key") from error
 
 
 @lru_cache(maxsize=32)  # reading a key costs more than using it
-def _private_key(pem: str) -> "RSAPrivateKey":
+def _load_private_key(pem: str) -> "RSAPrivateKey":
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
@@ -72,7 +72,7 @@ def _private_key(pem: str) -> "RSAPrivateKey":
 
 
 @lru_cache(maxsize=64)
-def _public_key(pem: str) -> "RSAPublicKey":
+def _load_public_key(pem: str) -> "RSAPublicKey":
     """Of a public key, or of a certificate."""
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
     from cryptography.hazmat.primitives.serialization import load_pem_public_key

@@ -5,13 +5,13 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 
-from chalicelib.adapters.wechat_pay.types import HMAC, BadNotice, Merchant
-from chalicelib.adapters.wechat_pay.xml import Malformed, fields_of
+from chalicelib.adapters.wechat_pay.types import HMAC, InvalidNotificationError, Merchant
+from chalicelib.adapters.wechat_pay.xml import MalformedXmlError, parse_fields
 
 Fields = Mapping[str, str]
 
 
-def signature(merchant: Merchant, fields: Fields) -> str:
+def sign(merchant: Merchant, fields: Fields) -> str:
     """Sign all fields that are not empty, but `sign`, by name; 32 or 64 hex digits in upper case."""
     said = "&".join(f"{name}={fields[name]}" for name in sorted(fields) if fields[name] and name != "sign")
     signed, key = f"{said}&key={merchant.key}".encode(), merchant.key.encode()
@@ -20,12 +20,12 @@ def signature(merchant: Merchant, fields: Fields) -> str:
     return hashlib.md5(signed, usedforsecurity=False).hexdigest().upper()
 
 
-def signed(merchant: Merchant, fields: Fields) -> bool:
+def has_valid_signature(merchant: Merchant, fields: Fields) -> bool:
     """Whether the fields bear their signature, by the merchant's own sign_type."""
-    return hmac.compare_digest(fields.get("sign", "").encode(), signature(merchant, fields).encode())
+    return hmac.compare_digest(fields.get("sign", "").encode(), sign(merchant, fields).encode())
 
 
-def opened(merchant: Merchant, sealed: str) -> Fields:
+def decrypt_refund_info(merchant: Merchant, sealed: str) -> Fields:
     """AES-256-ECB, which proves nothing: whoever has seen notices can put their blocks together anew."""
     from cryptography.hazmat.primitives.ciphers import Cipher
     from cryptography.hazmat.primitives.ciphers.algorithms import AES
@@ -36,6 +36,6 @@ def opened(merchant: Merchant, sealed: str) -> Fields:
     decryptor, unpadder = Cipher(AES(key), ECB()).decryptor(), PKCS7(128).unpadder()
     try:
         padded = decryptor.update(base64.b64decode(sealed)) + decryptor.finalize()
-        return fields_of(unpadder.update(padded) + unpadder.finalize(), "root")
-    except (ValueError, Malformed) as error:
-        raise BadNotice("sealed with another key") from error
+        return parse_fields(unpadder.update(padded) + unpadder.finalize(), "root")
+    except (ValueError, MalformedXmlError) as error:
+        raise InvalidNotificationError("sealed with another key") from error

@@ -10,19 +10,21 @@ V2, V3 = "v2", "v3"
 RSA, MD5, HMAC = "RSA", "MD5", "HMAC-SHA256"
 SUCCESS = "SUCCESS"
 PAID, REFUNDED = "paid", "refunded"
-ALL_BACK = "已全额退款"  # in the text of a refusal: its codes (v2 ERROR, v3 INVALID_REQUEST) say other things as well
+ALREADY_REFUNDED_TEXT = (
+    "已全额退款"  # in the text of a refusal: its codes (v2 ERROR, v3 INVALID_REQUEST) say other things as well
+)
 
 
-class Unreachable(Exception):
+class WechatPayUnavailableError(Exception):
     """No answer in time, or none that can be believed: whether it was done is unknown, and is to be asked for."""
 
 
-class BadNotice(Exception):
+class InvalidNotificationError(Exception):
     """A notice that is none. `status` is the HTTP answer: 401 where nothing proves it, 400 where it makes no sense."""
 
     def __init__(self, why: str, status: int = 401) -> None:
         super().__init__(why)
-        self.why = why
+        self.reason = why
         self.status = status
 
 
@@ -54,7 +56,7 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class OrderResult:
     """`error_code` is "" where it was done, else WeChat's own word: nothing was done."""
 
     error_code: str = ""
@@ -78,7 +80,7 @@ class Trade:
 
 
 @dataclass(frozen=True, slots=True)
-class Refund:
+class RefundResult:
     """`state` is SUCCESS, PROCESSING, CLOSED (no money moved), ABNORMAL (by hand, at WeChat's merchant platform) or "".
 
     "" is a refund that was refused (`error_code` says why) or, when asked for, that WeChat does not know. `is_needless`
@@ -90,11 +92,11 @@ class Refund:
     fee: int = 0  # 0 where it is not said
     error_code: str = ""
     error_msg: str = ""
-    is_needless: bool = False
+    is_already_refunded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
+class Notification:
     """What WeChat tells of its own accord. Whoever acts on it compares mch_id, appid, fee and currency first."""
 
     kind: str  # PAID or REFUNDED
@@ -104,17 +106,19 @@ class Notice:
     fee: int  # paid, or gone back
     currency: str
     state: str  # as of Trade, or as of Refund
-    at: int  # 0 where it is not said
+    occurred_at: int  # 0 where it is not said
     appid: str = ""  # "" in v3's notices of refunds, which have none
     open_id: str = ""
     out_refund_no: str = ""  # these two of REFUNDED alone
     refund_id: str = ""
-    signed: bool = True  # False in v2's notices of refunds, which are only encrypted: ask query_refund before believing
+    is_signed: bool = (
+        True  # False in v2's notices of refunds, which are only encrypted: ask query_refund before believing
+    )
 
 
-def made(make: Callable[[], T]) -> T:
+def parse_response(make: Callable[[], T]) -> T:
     """Return what is made of an answer. Raises Unreachable where it makes no sense."""
     try:
         return make()
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise Unreachable("makes no sense") from error
+        raise WechatPayUnavailableError("makes no sense") from error

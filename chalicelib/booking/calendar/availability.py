@@ -14,31 +14,31 @@ from chalicelib.booking.calendar import calendar_store
 from chalicelib.booking.schedules.slots import Schedule
 from chalicelib.messaging import ids
 
-BELIEVED, LIFE = 10, 60  # seconds
+TRUST_SECONDS, TTL_SECONDS = 10, 60  # seconds
 
 # Answers for each key its version ("" for none) and its text ("" if not believed).
-_READ = Script(f"""
+_READ_SCRIPT = Script(f"""
     local now, answer = tonumber(redis.call('TIME')[1]), {{}}
     for _, key in ipairs(KEYS) do
         local view = redis.call('HMGET', key, 'version', 'server', 'at', 'taken')
-        local believed = view[2] == server and now - tonumber(view[3]) < {BELIEVED}
+        local believed = view[2] == server and now - tonumber(view[3]) < {TRUST_SECONDS}
         table.insert(answer, view[1] or '')
         table.insert(answer, believed and view[4] or '')
     end
     return answer
 """)
 # ARGV: for each key the version that was seen before MySQL was read, and the text.
-_REFILL = Script(f"""
+_REFILL_SCRIPT = Script(f"""
     local now = redis.call('TIME')[1]
     for i, key in ipairs(KEYS) do
         if (redis.call('HGET', key, 'version') or '') == ARGV[2 * i - 1] then
             redis.call('HSET', key, 'server', server, 'at', now, 'taken', ARGV[2 * i])
-            redis.call('EXPIRE', key, {LIFE})
+            redis.call('EXPIRE', key, {TTL_SECONDS})
         end
     end
 """)
 # ARGV: a version that nobody has seen, a slot's number, 1 for sold and 0 for free.
-_CHANGE = Script(f"""
+_UPDATE_SCRIPT = Script(f"""
     redis.call('HSET', KEYS[1], 'version', ARGV[1])
     local taken, at = redis.call('HGET', KEYS[1], 'taken'), tonumber(ARGV[2])
     if taken and at <= #taken then
@@ -46,62 +46,64 @@ _CHANGE = Script(f"""
     elseif taken then  -- it was made when the schedule had fewer slots
         redis.call('HDEL', KEYS[1], 'taken')
     end
-    redis.call('EXPIRE', KEYS[1], {LIFE})
+    redis.call('EXPIRE', KEYS[1], {TTL_SECONDS})
 """)
 
 
-def free(tenant_id: int, schedules: Sequence[Schedule]) -> dict[int, list[int]]:
+def get_free_slots(tenant_id: int, schedules: Sequence[Schedule]) -> dict[int, list[int]]:
     """Return the free slots of schedules of one department, by schedule_id."""
-    keys = [_key(tenant_id, one.dept_id, one.schedule_id) for one in schedules]
-    seen = _seen(keys)
-    taken = {one.schedule_id: _numbers(text) for one, (_, text) in zip(schedules, seen, strict=True) if text}
+    keys = [_build_key(tenant_id, one.dept_id, one.schedule_id) for one in schedules]
+    seen = _read_views(keys)
+    taken = {one.schedule_id: _parse_bitmap(text) for one, (_, text) in zip(schedules, seen, strict=True) if text}
     unknown = [at for at, one in enumerate(schedules) if one.schedule_id not in taken]
     if unknown:
-        sold = _sold(tenant_id, [schedules[at] for at in unknown])
-        texts = [(seen[at][0], _text(schedules[at], sold[schedules[at].schedule_id])) for at in unknown]
-        redis.attempt(_REFILL, [keys[at] for at in unknown], [part for one in texts for part in one])
+        sold = _load_reserved(tenant_id, [schedules[at] for at in unknown])
+        texts = [(seen[at][0], _format_bitmap(schedules[at], sold[schedules[at].schedule_id])) for at in unknown]
+        redis.try_script(_REFILL_SCRIPT, [keys[at] for at in unknown], [part for one in texts for part in one])
         taken |= sold
-    return {one.schedule_id: one.free(taken[one.schedule_id]) for one in schedules}
+    return {one.schedule_id: one.list_free_slots(taken[one.schedule_id]) for one in schedules}
 
 
-def sold(booking: Row) -> None:
+def mark_reserved(booking: Row) -> None:
     """After the commit that sold a slot."""
-    _changed(booking, 1)
+    _update_slot(booking, 1)
 
 
-def freed(booking: Row) -> None:
+def mark_free(booking: Row) -> None:
     """After the commit that cancelled a booking."""
-    _changed(booking, 0)
+    _update_slot(booking, 0)
 
 
-def _changed(booking: Row, taken: int) -> None:
-    key = _key(booking["tenant_id"], booking["dept_id"], booking["schedule_id"])
-    redis.attempt(_CHANGE, [key], [ids.nonce(), booking["serial_no"], taken])
+def _update_slot(booking: Row, taken: int) -> None:
+    key = _build_key(booking["tenant_id"], booking["dept_id"], booking["schedule_id"])
+    redis.try_script(_UPDATE_SCRIPT, [key], [ids.generate_nonce(), booking["serial_no"], taken])
 
 
-def _seen(keys: list[str]) -> list[tuple[str, str]]:
+def _read_views(keys: list[str]) -> list[tuple[str, str]]:
     """Return version and text of each."""
     if not keys:
         return []
     try:
-        answer = redis.run(_READ, keys, [])
-    except redis.Down:
+        answer = redis.run_script(_READ_SCRIPT, keys, [])
+    except redis.RedisUnavailableError:
         return [("", "")] * len(keys)
     return list(zip(answer[::2], answer[1::2], strict=True))
 
 
-def _sold(tenant_id: int, schedules: Sequence[Schedule]) -> dict[int, frozenset[int]]:
-    return mysql.autocommit(lambda tx: calendar_store.taken(tx, tenant_id, [one.schedule_id for one in schedules]))
+def _load_reserved(tenant_id: int, schedules: Sequence[Schedule]) -> dict[int, frozenset[int]]:
+    return mysql.run_autocommit(
+        lambda tx: calendar_store.get_reserved_slots(tx, tenant_id, [one.schedule_id for one in schedules])
+    )
 
 
-def _numbers(text: str) -> frozenset[int]:
+def _parse_bitmap(text: str) -> frozenset[int]:
     return frozenset(at for at, slot in enumerate(text, 1) if slot == "1")
 
 
-def _text(schedule: Schedule, taken: frozenset[int]) -> str:
+def _format_bitmap(schedule: Schedule, taken: frozenset[int]) -> str:
     return "".join("1" if one in taken else "0" for one in range(1, schedule.slots + 1))
 
 
-def _key(tenant_id: int, dept_id: int, schedule_id: int) -> str:
+def _build_key(tenant_id: int, dept_id: int, schedule_id: int) -> str:
     """Those of a department lie together, so that one script reads a whole calendar."""
     return f"slots:1:{{{tenant_id}:{dept_id}}}:{schedule_id}"

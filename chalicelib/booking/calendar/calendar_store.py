@@ -8,22 +8,22 @@ from dataclasses import dataclass
 from datetime import date
 
 from chalicelib.adapters.mysql import Row, Tx
-from chalicelib.booking.schedules.rule_store import RULES
-from chalicelib.booking.schedules.schedule_store import COLUMNS, ONE, WORKS
+from chalicelib.booking.schedules.rule_store import SELECT_RULES
+from chalicelib.booking.schedules.schedule_store import DOCTOR_ACTIVE_CONDITION, SCHEDULE_COLUMNS, SELECT_SCHEDULE
 from chalicelib.people import departments
 from chalicelib.people.departments import Department
 
-DEPARTMENT = """
+SELECT_DEPARTMENT = """
     SELECT name, sort, introduction, photo_key FROM departments
     WHERE dept_id = %(dept_id)s AND tenant_id = %(tenant_id)s
 """
-OFFERED = f"""
+BOOKABLE_SCHEDULES = f"""
     schedules x WHERE x.tenant_id = %(tenant_id)s AND x.dept_id = %(dept_id)s AND x.day BETWEEN %(first)s AND %(last)s
       AND x.day <= CAST(%(today)s AS DATE) + INTERVAL COALESCE(
           (SELECT r.days_ahead FROM booking_rules r WHERE r.tenant_id = %(tenant_id)s), %(days_ahead)s) DAY
-      AND x.live = 1 AND {WORKS}
+      AND x.live = 1 AND {DOCTOR_ACTIVE_CONDITION}
 """
-CARD = """
+SELECT_DOCTORS = """
     SELECT s.user_id, s.name, p.dept_id, p.duty_code, p.title, p.photo_key, p.expert, p.introduction, p.sort
     FROM doctors p JOIN staff s ON s.user_id = p.user_id AND s.role = 'doctor' AND s.disabled_at IS NULL
     WHERE p.tenant_id = %(tenant_id)s AND p.user_id
@@ -31,32 +31,36 @@ CARD = """
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class CalendarRows:
     """What a department offers between two days, as far as it can be booked."""
 
     department: Department | None  # None where the tenant has none of that number
     rules: Row | None
     schedules: list[Row]  # by day and half
-    cards: dict[int, Row]  # names and profiles of working doctors, by user_id, in the tenant's order
+    doctor_rows: dict[int, Row]  # names and profiles of working doctors, by user_id, in the tenant's order
 
 
-def offer(
+def load_for_doctor(
     tx: Tx, tenant_id: int, dept_id: int, days: tuple[date, date], known: tuple[date, int], doctor_id: int | None
-) -> Offer:
+) -> CalendarRows:
     """Return what one doctor offers, or the general clinic (None). known: today, and how many days after it can be
     booked in a hospital without rules."""
-    schedules = f"SELECT {COLUMNS} FROM {OFFERED} AND x.doctor_id <=> %(doctor_id)s ORDER BY x.day, x.half"
-    return _offer(tx, f"{CARD} = %(doctor_id)s", schedules, tenant_id, dept_id, days, known, doctor_id)
+    schedules = (
+        f"SELECT {SCHEDULE_COLUMNS} FROM {BOOKABLE_SCHEDULES} AND x.doctor_id <=> %(doctor_id)s ORDER BY x.day, x.half"
+    )
+    return _load(tx, f"{SELECT_DOCTORS} = %(doctor_id)s", schedules, tenant_id, dept_id, days, known, doctor_id)
 
 
-def offer_of_all(tx: Tx, tenant_id: int, dept_id: int, days: tuple[date, date], known: tuple[date, int]) -> Offer:
+def load_for_department(
+    tx: Tx, tenant_id: int, dept_id: int, days: tuple[date, date], known: tuple[date, int]
+) -> CalendarRows:
     """Return the same of all the department's doctors and its general clinic."""
-    cards = f"{CARD} IN (SELECT x.doctor_id FROM {OFFERED}) ORDER BY p.sort, p.user_id"
-    schedules = f"SELECT {COLUMNS} FROM {OFFERED} ORDER BY x.day, x.half, x.schedule_id"
-    return _offer(tx, cards, schedules, tenant_id, dept_id, days, known)
+    cards = f"{SELECT_DOCTORS} IN (SELECT x.doctor_id FROM {BOOKABLE_SCHEDULES}) ORDER BY p.sort, p.user_id"
+    schedules = f"SELECT {SCHEDULE_COLUMNS} FROM {BOOKABLE_SCHEDULES} ORDER BY x.day, x.half, x.schedule_id"
+    return _load(tx, cards, schedules, tenant_id, dept_id, days, known)
 
 
-def _offer(
+def _load(
     tx: Tx,
     cards: str,
     schedules: str,
@@ -65,9 +69,9 @@ def _offer(
     days: tuple[date, date],
     known: tuple[date, int],
     doctor_id: int | None = None,
-) -> Offer:
-    dept, rules, found, rows = tx.packet(
-        f"{DEPARTMENT};{RULES};{cards};{schedules}",
+) -> CalendarRows:
+    dept, rules, found, rows = tx.execute_packet(
+        f"{SELECT_DEPARTMENT};{SELECT_RULES};{cards};{schedules}",
         tenant_id=tenant_id,
         dept_id=dept_id,
         first=days[0],
@@ -79,19 +83,23 @@ def _offer(
     by_id = {row["user_id"]: row for row in found}
     whose = {None, *by_id}  # a doctor may have come after the cards were read
     kept = [row for row in rows if row["doctor_id"] in whose]
-    return Offer(departments.department(dept[0]) if dept else None, rules[0] if rules else None, kept, by_id)
+    return CalendarRows(
+        departments.build_department(dept[0]) if dept else None, rules[0] if rules else None, kept, by_id
+    )
 
 
-def one(tx: Tx, tenant_id: int, schedule_id: int) -> tuple[Row | None, Row | None]:
+def find_schedule_and_rules(tx: Tx, tenant_id: int, schedule_id: int) -> tuple[Row | None, Row | None]:
     """Return a schedule, also a stopped one, and the rules."""
-    schedules, rules = tx.packet(f"{ONE};{RULES}", tenant_id=tenant_id, schedule_id=schedule_id)
+    schedules, rules = tx.execute_packet(
+        f"{SELECT_SCHEDULE};{SELECT_RULES}", tenant_id=tenant_id, schedule_id=schedule_id
+    )
     return schedules[0] if schedules else None, rules[0] if rules else None
 
 
-def names(tx: Tx, tenant_id: int, dept_id: int, doctor_id: int | None) -> tuple[str, str]:
+def get_names(tx: Tx, tenant_id: int, dept_id: int, doctor_id: int | None) -> tuple[str, str]:
     """Return what a department and a doctor are called, "" for none."""
-    found, staff = tx.packet(
-        f"{DEPARTMENT}; SELECT name FROM staff WHERE user_id = %(doctor_id)s AND tenant_id = %(tenant_id)s",
+    found, staff = tx.execute_packet(
+        f"{SELECT_DEPARTMENT}; SELECT name FROM staff WHERE user_id = %(doctor_id)s AND tenant_id = %(tenant_id)s",
         tenant_id=tenant_id,
         dept_id=dept_id,
         doctor_id=doctor_id,
@@ -99,10 +107,10 @@ def names(tx: Tx, tenant_id: int, dept_id: int, doctor_id: int | None) -> tuple[
     return found[0]["name"] if found else "", staff[0]["name"] if staff else ""
 
 
-def taken(tx: Tx, tenant_id: int, schedule_ids: Iterable[int]) -> dict[int, frozenset[int]]:
+def get_reserved_slots(tx: Tx, tenant_id: int, schedule_ids: Iterable[int]) -> dict[int, frozenset[int]]:
     """Return the sold slots of each schedule."""
     found: dict[int, set[int]] = {one: set() for one in schedule_ids}
-    for row in tx.all(
+    for row in tx.fetch_all(
         """
         SELECT schedule_id, serial_no FROM bookings
         WHERE schedule_id IN %(schedule_ids)s AND live = 1 AND tenant_id = %(tenant_id)s

@@ -8,7 +8,7 @@ from chalicelib.adapters.mysql import Row, Tx
 
 def find(tx: Tx, tenant_id: int, book_id: int | None, book_code: str | None) -> Row | None:
     """Return book_id, pati_id and schedule_id of a booking by its number, or by its code where there is no number."""
-    return tx.one(
+    return tx.fetch_one(
         f"""
         SELECT book_id, pati_id, schedule_id FROM bookings WHERE tenant_id = %(tenant_id)s
           AND {"book_id = %(book_id)s" if book_id else "book_code = %(book_code)s"}
@@ -21,7 +21,7 @@ def find(tx: Tx, tenant_id: int, book_id: int | None, book_code: str | None) -> 
 
 def register(tx: Tx, book_id: int, by: int) -> None:
     """Register a booking that dues.find has locked."""
-    tx.run(
+    tx.execute(
         "UPDATE bookings SET status = 2, changed_by = %(by)s, changed_at = %(now)s WHERE book_id = %(book_id)s",
         book_id=book_id,
         by=by,
@@ -29,7 +29,7 @@ def register(tx: Tx, book_id: int, by: int) -> None:
     )
 
 
-def of_day(
+def list_day(
     tx: Tx,
     tenant_id: int,
     day: date,
@@ -52,7 +52,7 @@ def of_day(
           {"AND b.dept_id = %(dept_id)s" if dept_id else ""} {"AND b.doctor_id = %(doctor_id)s" if doctor_id else ""}
           {own if seen_by else ""}
     """
-    [total], found = tx.packet(
+    [total], found = tx.execute_packet(
         f"""
         SELECT COUNT(*) AS n {rows};
         SELECT b.book_id, b.book_code, b.status, b.slot_time, b.serial_no, b.type, b.charge, b.pati_id,

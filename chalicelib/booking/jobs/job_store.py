@@ -6,9 +6,9 @@ from chalicelib import clock
 from chalicelib.adapters.mysql import Row, Tx
 
 
-def unpaid(tx: Tx, now: int, limit: int) -> list[Row]:
+def list_unpaid_overdue(tx: Tx, now: int, limit: int) -> list[Row]:
     """Return tenant_id and book_id of bookings of all tenants that were to be paid by now and are not."""
-    return tx.all(
+    return tx.fetch_all(
         """
         SELECT tenant_id, book_id FROM bookings WHERE status = 0 AND charge = 1 AND pay_by <= %(now)s
         ORDER BY pay_by LIMIT %(limit)s
@@ -18,9 +18,9 @@ def unpaid(tx: Tx, now: int, limit: int) -> list[Row]:
     )
 
 
-def over(tx: Tx, today: date, limit: int) -> list[Row]:
+def list_unattended(tx: Tx, today: date, limit: int) -> list[Row]:
     """Return bookings of all tenants that nobody came for, and whose day is over; stopped_by where that was stopped."""
-    return tx.all(
+    return tx.fetch_all(
         """
         SELECT b.book_id, b.tenant_id, b.user_id, x.stopped_by
         FROM bookings b JOIN schedules x ON x.schedule_id = b.schedule_id
@@ -31,9 +31,9 @@ def over(tx: Tx, today: date, limit: int) -> list[Row]:
     )
 
 
-def miss(tx: Tx, book_id: int) -> bool:
+def mark_missed(tx: Tx, book_id: int) -> bool:
     """False where it waits no more."""
-    changed = tx.run(
+    changed = tx.execute(
         "UPDATE bookings SET status = 3, changed_at = %(now)s WHERE book_id = %(book_id)s AND status = 0",
         book_id=book_id,
         now=clock.now(),
@@ -41,9 +41,9 @@ def miss(tx: Tx, book_id: int) -> bool:
     return changed == 1
 
 
-def to_remind(tx: Tx, day: date, limit: int) -> list[Row]:
+def list_unreminded(tx: Tx, day: date, limit: int) -> list[Row]:
     """Return bookings of all tenants for a day whose holder has not been reminded."""
-    return tx.all(
+    return tx.fetch_all(
         """
         SELECT book_id, tenant_id, user_id FROM bookings
         WHERE status = 0 AND day = %(day)s AND reminded_at IS NULL ORDER BY book_id LIMIT %(limit)s
@@ -53,9 +53,9 @@ def to_remind(tx: Tx, day: date, limit: int) -> list[Row]:
     )
 
 
-def remind(tx: Tx, book_id: int) -> bool:
+def mark_reminded(tx: Tx, book_id: int) -> bool:
     """False where it waits no more, or somebody else reminds."""
-    changed = tx.run(
+    changed = tx.execute(
         """
         UPDATE bookings SET reminded_at = %(now)s
         WHERE book_id = %(book_id)s AND status = 0 AND reminded_at IS NULL

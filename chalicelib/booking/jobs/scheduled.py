@@ -13,13 +13,13 @@ from chalicelib.booking.jobs import job_store
 from chalicelib.booking.reservations import cancellation, notifications, stopped_schedules
 from chalicelib.outbox import outbox
 
-BATCH = 200
-EVENING = "18:00"  # from then on who comes tomorrow is reminded
+BATCH_SIZE = 200
+REMINDERS_START_TIME = "18:00"  # from then on who comes tomorrow is reminded
 
 
-def release_unpaid() -> int:
+def cancel_unpaid() -> int:
     """Cancel what was not paid in time, where the hospital demanded that when it was booked; return how many."""
-    return _each(lambda tx: job_store.unpaid(tx, clock.now(), BATCH), _released)
+    return _process_all(lambda tx: job_store.list_unpaid_overdue(tx, clock.now(), BATCH_SIZE), _cancel_unpaid_booking)
 
 
 def mark_missed() -> int:
@@ -27,54 +27,56 @@ def mark_missed() -> int:
 
     Where the clinic was stopped and its job has not come so far, it is cancelled for that: nobody missed it.
     """
-    return _each(lambda tx: job_store.over(tx, clock.today(), BATCH), _missed)
+    return _process_all(lambda tx: job_store.list_unattended(tx, clock.today(), BATCH_SIZE), _mark_missed_booking)
 
 
-def remind() -> int:
+def send_reminders() -> int:
     """In the evening, remind who comes tomorrow; return how many."""
-    if clock.wire(clock.now())[11:16] < EVENING:
+    if clock.format_wire_time(clock.now())[11:16] < REMINDERS_START_TIME:
         return 0
     tomorrow = clock.today() + timedelta(1)
-    return _each(lambda tx: job_store.to_remind(tx, tomorrow, BATCH), _reminded)
+    return _process_all(lambda tx: job_store.list_unreminded(tx, tomorrow, BATCH_SIZE), _remind_holder)
 
 
-def _each(find: Callable[[Tx], list[Row]], change: Callable[[Row], bool]) -> int:
+def _process_all(find: Callable[[Tx], list[Row]], change: Callable[[Row], bool]) -> int:
     done = 0
-    while found := mysql.autocommit(find):
+    while found := mysql.run_autocommit(find):
         for row in found:
             done += change(row)
     if done:
-        outbox.nudge()
+        outbox.wake_worker()
     return done
 
 
-def _released(row: Row) -> bool:
-    booking = mysql.transact(lambda tx: _cancelled(tx, row["tenant_id"], row["book_id"]))
+def _cancel_unpaid_booking(row: Row) -> bool:
+    booking = mysql.run_transaction(lambda tx: _cancel_if_unpaid(tx, row["tenant_id"], row["book_id"]))
     if booking:
-        availability.freed(booking)
+        availability.mark_free(booking)
     return booking is not None
 
 
-def _cancelled(tx: Tx, tenant_id: int, book_id: int) -> Row | None:
-    booking = dues.find(tx, tenant_id, book_id)
+def _cancel_if_unpaid(tx: Tx, tenant_id: int, book_id: int) -> Row | None:
+    booking = dues.find_for_update(tx, tenant_id, book_id)
     if booking is None or (booking["status"], booking["charge"]) != (dues.BOOKED, dues.UNPAID):  # paid just now
         return None
     cancellation.cancel(tx, booking, "unpaid", None, notifications.RELEASED)
     return booking
 
 
-def _missed(row: Row) -> bool:
+def _mark_missed_booking(row: Row) -> bool:
     if row["stopped_by"]:
-        return stopped_schedules.cancel(row["tenant_id"], row["book_id"], row["stopped_by"])
-    return mysql.transact(lambda tx: _changed(tx, row, job_store.miss, notifications.MISSED))
+        return stopped_schedules.cancel_booking(row["tenant_id"], row["book_id"], row["stopped_by"])
+    return mysql.run_transaction(lambda tx: _update_and_notify(tx, row, job_store.mark_missed, notifications.MISSED))
 
 
-def _reminded(row: Row) -> bool:
-    return mysql.transact(lambda tx: _changed(tx, row, job_store.remind, notifications.REMINDED))
+def _remind_holder(row: Row) -> bool:
+    return mysql.run_transaction(
+        lambda tx: _update_and_notify(tx, row, job_store.mark_reminded, notifications.REMINDED)
+    )
 
 
-def _changed(tx: Tx, row: Row, change: Callable[[Tx, int], bool], told: int) -> bool:
+def _update_and_notify(tx: Tx, row: Row, change: Callable[[Tx, int], bool], told: int) -> bool:
     changed = change(tx, row["book_id"])
     if changed:
-        notifications.tell(tx, row, told)
+        notifications.enqueue(tx, row, told)
     return changed

@@ -11,7 +11,7 @@ from chalicelib.notifications import event_push, site_messages
 from chalicelib.outbox import outbox
 from chalicelib.wechat_account import templates
 
-TEXTS = {
+MESSAGE_TEXTS = {
     notifications.BOOKED: "预约成功：{what}。{where}请按时就诊。",
     notifications.CANCELLED: "您已取消预约：{what}。",
     notifications.STOPPED: "因停诊，您的预约已取消：{what}。给您带来不便，敬请谅解。",
@@ -22,36 +22,39 @@ TEXTS = {
 }
 
 
-def run(tenant_id: int, payload: dict[str, Any]) -> None:
-    """payload: book_id, user_id, type, at. Run again, it is one site message. Raises redis.Down: then again."""
+def notify_holder(tenant_id: int, payload: dict[str, Any]) -> None:
+    """payload: book_id, user_id, type, at. Run again, it is one site message. Raises redis.RedisUnavailableError:
+    then again."""
     user_id, book_id, kind, at = (payload[name] for name in ("user_id", "book_id", "type", "at"))
-    booking = mysql.autocommit(lambda tx: booking_store.one(tx, tenant_id, user_id, book_id))
+    booking = mysql.run_autocommit(lambda tx: booking_store.find_own(tx, tenant_id, user_id, book_id))
     if booking:
-        _write(tenant_id, payload, _text(booking, kind))
+        _insert_message(tenant_id, payload, _format_text(booking, kind))
     told = {"type": kind, "content": {"bookId": str(book_id)}, "at": at}
-    event_push.run(tenant_id, {"principals": [f"user:{user_id}"], **told})
+    event_push.publish_event(tenant_id, {"principals": [f"user:{user_id}"], **told})
 
 
-def _write(tenant_id: int, payload: dict[str, Any], text: str) -> None:
+def _insert_message(tenant_id: int, payload: dict[str, Any], text: str) -> None:
     """Write the site message, and promise the one to WeChat where the hospital sends that kind."""
     user_id, kind = payload["user_id"], payload["type"]
     key = f"booking:{payload['book_id']}:{kind}"
 
     def insert(tx: Tx) -> bool:
-        site_messages.insert(tx, tenant_id, site_messages.SYSTEM, key, text, [user_id], payload["at"])
-        if kind not in notifications.TEMPLATES or not templates.of_kind(tx, tenant_id, notifications.TEMPLATES[kind]):
+        site_messages.insert(tx, tenant_id, site_messages.SYSTEM_SENDER, key, text, [user_id], payload["at"])
+        if kind not in notifications.WECHAT_TEMPLATES or not templates.find_id(
+            tx, tenant_id, notifications.WECHAT_TEMPLATES[kind]
+        ):
             return False
-        outbox.put(tx, tenant_id, "wechat_booking", payload, once=key)
+        outbox.enqueue(tx, tenant_id, "wechat_booking", payload, once=key)
         return True
 
-    with suppress(mysql.Duplicate):  # it is there already
-        if mysql.transact(insert):
-            outbox.nudge(outside=True)
+    with suppress(mysql.DuplicateKeyError):  # it is there already
+        if mysql.run_transaction(insert):
+            outbox.wake_worker(outside=True)
 
 
-def _text(booking: Row, kind: int) -> str:
-    when = f"{booking['day']} {slots.shown(booking['slot_time'])}"
+def _format_text(booking: Row, kind: int) -> str:
+    when = f"{booking['day']} {slots.format_time(booking['slot_time'])}"
     doctor = f"{booking['dept_name']} {booking['doctor_name']}".strip()
     where = f"候诊地点：{booking['area']}。" if booking["area"] else ""
     what = f"{booking['member_name']}，{when}，{doctor}"
-    return TEXTS[kind].format(what=what, where=where, serial_no=booking["serial_no"])
+    return MESSAGE_TEXTS[kind].format(what=what, where=where, serial_no=booking["serial_no"])

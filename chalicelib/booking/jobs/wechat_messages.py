@@ -10,49 +10,53 @@ from chalicelib.billing import money
 from chalicelib.booking.reservations import booking_store, notifications
 from chalicelib.booking.schedules import slots
 from chalicelib.wechat_account import template_messages
-from chalicelib.wechat_account.account import PERSONAL
+from chalicelib.wechat_account.account import PERSONAL_PATH
 
 # Which state of the booking is told, and what it is called.
-CANCELLED = (dues.CANCELLED, "预约取消")
-TOLD = {
+CANCELLED_STATUS_AND_LABEL = (dues.CANCELLED, "预约取消")
+STATUS_AND_LABEL = {
     notifications.BOOKED: (dues.BOOKED, "预约成功"),
-    notifications.CANCELLED: CANCELLED,
-    notifications.STOPPED: CANCELLED,
-    notifications.RELEASED: CANCELLED,
+    notifications.CANCELLED: CANCELLED_STATUS_AND_LABEL,
+    notifications.STOPPED: CANCELLED_STATUS_AND_LABEL,
+    notifications.RELEASED: CANCELLED_STATUS_AND_LABEL,
     notifications.REGISTERED: (dues.REGISTERED, "挂号成功"),
     notifications.REMINDED: (dues.BOOKED, "就诊提醒"),
 }
-REASONS = {notifications.CANCELLED: "患者取消", notifications.STOPPED: "停诊", notifications.RELEASED: "未按时支付"}
+CANCELLATION_REASONS = {
+    notifications.CANCELLED: "患者取消",
+    notifications.STOPPED: "停诊",
+    notifications.RELEASED: "未按时支付",
+}
 
 
-def run(tenant_id: int, payload: dict[str, Any]) -> None:
+def send_booking_message(tenant_id: int, payload: dict[str, Any]) -> None:
     """payload: book_id, user_id, type. What is true no more is not told. Raises what messages.send does: then again."""
     user_id, book_id, told = (payload[name] for name in ("user_id", "book_id", "type"))
-    booking = mysql.autocommit(lambda tx: booking_store.one(tx, tenant_id, user_id, book_id))
-    if booking is None or not _is_so(booking, told):
+    booking = mysql.run_autocommit(lambda tx: booking_store.find_own(tx, tenant_id, user_id, book_id))
+    if booking is None or not _is_current(booking, told):
         return
-    values = {**_values(booking), "what": TOLD[told][1], "reason": REASONS.get(told, "")}
+    values = {**_build_values(booking), "what": STATUS_AND_LABEL[told][1], "reason": CANCELLATION_REASONS.get(told, "")}
     template_messages.send(
-        tenant_id, user_id, notifications.TEMPLATES[told], values, PERSONAL, f"booking:{book_id}:{told}"
+        tenant_id, user_id, notifications.WECHAT_TEMPLATES[told], values, PERSONAL_PATH, f"booking:{book_id}:{told}"
     )
 
 
-def _is_so(booking: Row, told: int) -> bool:
+def _is_current(booking: Row, told: int) -> bool:
     """Whether it still is: a visit whose hour has come is neither announced nor called to mind."""
-    over = clock.now() >= clock.instant(booking["day"], booking["slot_time"])
-    return bool(booking["status"] == TOLD[told][0]) and not (
+    over = clock.now() >= clock.to_instant(booking["day"], booking["slot_time"])
+    return bool(booking["status"] == STATUS_AND_LABEL[told][0]) and not (
         told in (notifications.BOOKED, notifications.REMINDED) and over
     )
 
 
-def _values(booking: Row) -> dict[str, str]:
+def _build_values(booking: Row) -> dict[str, str]:
     return {
         "patient": booking["member_name"],
         "doctor": booking["doctor_name"] or "普通门诊",
         "dept": booking["dept_name"],
-        "time": f"{clock.in_words(booking['day'])} {slots.shown(booking['slot_time'])}",
+        "time": f"{clock.format_chinese_date(booking['day'])} {slots.format_time(booking['slot_time'])}",
         "code": booking["book_code"],
         "serial": str(booking["serial_no"]),
         "area": booking["area"],
-        "fee": f"{money.yuan(booking['fee']):.2f}",
+        "fee": f"{money.to_yuan(booking['fee']):.2f}",
     }

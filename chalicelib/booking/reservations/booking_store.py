@@ -6,13 +6,13 @@ from typing import Any
 
 from chalicelib import clock
 from chalicelib.adapters.mysql import Row, Tx
-from chalicelib.booking.schedules.rule_store import RULES
-from chalicelib.booking.schedules.schedule_store import ONE
+from chalicelib.booking.schedules.rule_store import SELECT_RULES
+from chalicelib.booking.schedules.schedule_store import SELECT_SCHEDULE
 
 
-def member(tx: Tx, tenant_id: int, user_id: int, member_id: int) -> Row | None:
+def find_member(tx: Tx, tenant_id: int, user_id: int, member_id: int) -> Row | None:
     """Return pati_id of an account's own member; None for another's."""
-    return tx.one(
+    return tx.fetch_one(
         """
         SELECT pati_id FROM members
         WHERE member_id = %(member_id)s AND tenant_id = %(tenant_id)s AND user_id = %(user_id)s
@@ -23,44 +23,44 @@ def member(tx: Tx, tenant_id: int, user_id: int, member_id: int) -> Row | None:
     )
 
 
-PERSON = "SELECT 1 FROM patients WHERE pati_id = %(pati_id)s AND tenant_id = %(tenant_id)s FOR UPDATE"
-HOLDER = """
+LOCK_PATIENT = "SELECT 1 FROM patients WHERE pati_id = %(pati_id)s AND tenant_id = %(tenant_id)s FOR UPDATE"
+SELECT_SLOT_HOLDER = """
     SELECT book_id, user_id, member_id FROM bookings
     WHERE schedule_id = %(schedule_id)s AND serial_no = %(serial_no)s AND live = 1 AND tenant_id = %(tenant_id)s
 """
-SENT = """
+SELECT_BY_IDEMPOTENCY_KEY = """
     SELECT book_id, schedule_id, serial_no, member_id FROM bookings
     WHERE tenant_id = %(tenant_id)s AND user_id = %(user_id)s AND retry_key = %(retry_key)s
 """
-THAT_DAY = """
+SELECT_SAME_DAY = """
     SELECT b.half, b.doctor_id FROM schedules x
     JOIN bookings b ON b.tenant_id = x.tenant_id AND b.pati_id = %(pati_id)s AND b.day = x.day AND b.live = 1
     WHERE x.schedule_id = %(schedule_id)s AND x.tenant_id = %(tenant_id)s
 """
-MADE = """
+COUNT_CREATED_SINCE = """
     SELECT COUNT(*) AS n FROM bookings
     WHERE tenant_id = %(tenant_id)s AND pati_id = %(pati_id)s AND created_at >= %(midnight)s
 """
-MISSED = """
+COUNT_MISSED_SINCE = """
     SELECT COUNT(*) AS n FROM bookings
     WHERE tenant_id = %(tenant_id)s AND pati_id = %(pati_id)s AND status = 3 AND day >= %(first)s
 """
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class BookingContext:
     """What is known of a slot and of the person who wants it, while others are kept from changing it."""
 
     schedule: Row | None
-    sent: Row | None  # book_id, schedule_id, serial_no and member_id of what this request's key has made
-    holder: Row | None  # book_id, user_id and member_id of who has the slot
+    earlier_booking: Row | None  # book_id, schedule_id, serial_no and member_id of what this request's key has made
+    slot_holder: Row | None  # book_id, user_id and member_id of who has the slot
     rules: Row | None
-    that_day: list[Row]  # half and doctor_id of what the person has booked for that day
-    made: int  # bookings that were made for the person since midnight, the cancelled among them
-    missed: int  # since a day
+    same_day_bookings: list[Row]  # half and doctor_id of what the person has booked for that day
+    created_today_count: int  # bookings that were made for the person since midnight, the cancelled among them
+    missed_count: int  # since a day
 
 
-def want(
+def lock_booking_context(
     tx: Tx,
     tenant_id: int,
     user_id: int,
@@ -70,11 +70,20 @@ def want(
     serial_no: int,
     midnight: int,
     missed_since: date,
-) -> Wanted:
+) -> BookingContext:
     """Lock a person, so that what is counted stays true, and share the lock of a schedule: nobody changes or stops it
     before the commit. In one round trip: while it lasts, others of that person wait."""
-    statements = (PERSON, f"{ONE} LOCK IN SHARE MODE", SENT, HOLDER, RULES, THAT_DAY, MADE, MISSED)
-    _, schedule, sent, holder, rules, that_day, [made], [missed] = tx.packet(
+    statements = (
+        LOCK_PATIENT,
+        f"{SELECT_SCHEDULE} LOCK IN SHARE MODE",
+        SELECT_BY_IDEMPOTENCY_KEY,
+        SELECT_SLOT_HOLDER,
+        SELECT_RULES,
+        SELECT_SAME_DAY,
+        COUNT_CREATED_SINCE,
+        COUNT_MISSED_SINCE,
+    )
+    _, schedule, sent, holder, rules, that_day, [made], [missed] = tx.execute_packet(
         ";".join(statements),
         tenant_id=tenant_id,
         user_id=user_id,
@@ -85,35 +94,44 @@ def want(
         midnight=midnight,
         first=missed_since,
     )
-    return Wanted(_first(schedule), _first(sent), _first(holder), _first(rules), that_day, made["n"], missed["n"])
+    return BookingContext(
+        _get_first_row(schedule),
+        _get_first_row(sent),
+        _get_first_row(holder),
+        _get_first_row(rules),
+        that_day,
+        made["n"],
+        missed["n"],
+    )
 
 
-def _first(rows: list[Row]) -> Row | None:
+def _get_first_row(rows: list[Row]) -> Row | None:
     return rows[0] if rows else None
 
 
-def hold_person(tx: Tx, tenant_id: int, pati_id: int) -> None:
+def lock_patient(tx: Tx, tenant_id: int, pati_id: int) -> None:
     """Let nobody else book for a person before the commit. The first lock taken."""
-    tx.one(PERSON, pati_id=pati_id, tenant_id=tenant_id)
+    tx.fetch_one(LOCK_PATIENT, pati_id=pati_id, tenant_id=tenant_id)
 
 
-def sent(tx: Tx, tenant_id: int, user_id: int, retry_key: str) -> Row | None:
+def find_by_idempotency_key(tx: Tx, tenant_id: int, user_id: int, retry_key: str) -> Row | None:
     """Return what a request's key has made: book_id, schedule_id, serial_no and member_id."""
-    return tx.one(SENT, tenant_id=tenant_id, user_id=user_id, retry_key=retry_key.encode())
+    return tx.fetch_one(SELECT_BY_IDEMPOTENCY_KEY, tenant_id=tenant_id, user_id=user_id, retry_key=retry_key.encode())
 
 
-def holder(tx: Tx, tenant_id: int, schedule_id: int, serial_no: int) -> Row | None:
+def find_slot_holder(tx: Tx, tenant_id: int, schedule_id: int, serial_no: int) -> Row | None:
     """Return who has a slot: book_id, user_id and member_id."""
-    return tx.one(HOLDER, schedule_id=schedule_id, serial_no=serial_no, tenant_id=tenant_id)
+    return tx.fetch_one(SELECT_SLOT_HOLDER, schedule_id=schedule_id, serial_no=serial_no, tenant_id=tenant_id)
 
 
-def that_day(tx: Tx, tenant_id: int, pati_id: int, schedule_id: int) -> list[Row]:
+def list_same_day(tx: Tx, tenant_id: int, pati_id: int, schedule_id: int) -> list[Row]:
     """Return half and doctor_id of what a person has booked for the day of a schedule."""
-    return tx.all(THAT_DAY, tenant_id=tenant_id, pati_id=pati_id, schedule_id=schedule_id)
+    return tx.fetch_all(SELECT_SAME_DAY, tenant_id=tenant_id, pati_id=pati_id, schedule_id=schedule_id)
 
 
 def insert(tx: Tx, tenant_id: int, fields: dict[str, Any]) -> int:
-    """Sell a slot: return the new book_id. Raises mysql.Duplicate: "slot" where it is sold, "persons_half_day" and
+    """Sell a slot: return the new book_id. Raises mysql.DuplicateKeyError: "slot" where it is sold,
+    "persons_half_day" and
     "persons_doctor" where the person has another, "resend" for a key that has made one, "book_code" where that is
     taken."""
     return tx.insert(
@@ -132,7 +150,7 @@ def insert(tx: Tx, tenant_id: int, fields: dict[str, Any]) -> int:
     )
 
 
-BOOKING = """
+SELECT_BOOKING = """
     SELECT b.book_id, b.tenant_id, b.schedule_id, b.serial_no, b.user_id, b.pati_id, b.dept_id, b.doctor_id, b.day,
            b.slot_time, b.type, b.fee, b.area, b.book_code, b.status, b.charge, b.cancelled_for,
            b.created_at,
@@ -143,13 +161,13 @@ BOOKING = """
 """
 
 
-def listed(tx: Tx, tenant_id: int, user_id: int, limits: tuple[int, int]) -> tuple[int, list[Row]]:
+def list_page(tx: Tx, tenant_id: int, user_id: int, limits: tuple[int, int]) -> tuple[int, list[Row]]:
     """Return how many bookings an account has, and one page (skipped, taken), the newest first."""
     mine = "WHERE b.tenant_id = %(tenant_id)s AND b.user_id = %(user_id)s"
-    [total], found = tx.packet(
+    [total], found = tx.execute_packet(
         f"""
         SELECT COUNT(*) AS n FROM bookings b {mine};
-        {BOOKING} {mine} ORDER BY b.book_id DESC LIMIT %(skipped)s, %(taken)s
+        {SELECT_BOOKING} {mine} ORDER BY b.book_id DESC LIMIT %(skipped)s, %(taken)s
         """,
         tenant_id=tenant_id,
         user_id=user_id,
@@ -159,10 +177,10 @@ def listed(tx: Tx, tenant_id: int, user_id: int, limits: tuple[int, int]) -> tup
     return total["n"], found
 
 
-def one(tx: Tx, tenant_id: int, user_id: int, book_id: int) -> Row | None:
+def find_own(tx: Tx, tenant_id: int, user_id: int, book_id: int) -> Row | None:
     """Return an account's own booking."""
-    return tx.one(
-        f"{BOOKING} WHERE b.book_id = %(book_id)s AND b.tenant_id = %(tenant_id)s AND b.user_id = %(user_id)s",
+    return tx.fetch_one(
+        f"{SELECT_BOOKING} WHERE b.book_id = %(book_id)s AND b.tenant_id = %(tenant_id)s AND b.user_id = %(user_id)s",
         book_id=book_id,
         tenant_id=tenant_id,
         user_id=user_id,
@@ -171,7 +189,7 @@ def one(tx: Tx, tenant_id: int, user_id: int, book_id: int) -> Row | None:
 
 def cancel(tx: Tx, book_id: int, reason: str, by: int | None) -> None:
     """Cancel a booking that dues has locked; its slot is free again."""
-    tx.run(
+    tx.execute(
         """
         UPDATE bookings
         SET status = 1, live = NULL, cancelled_for = %(reason)s, changed_by = %(by)s, changed_at = %(now)s
@@ -184,9 +202,9 @@ def cancel(tx: Tx, book_id: int, reason: str, by: int | None) -> None:
     )
 
 
-def booked(tx: Tx, tenant_id: int, schedule_id: int, limit: int) -> list[int]:
+def list_booked_ids(tx: Tx, tenant_id: int, schedule_id: int, limit: int) -> list[int]:
     """Return bookings of a schedule that wait for their day."""
-    rows = tx.all(
+    rows = tx.fetch_all(
         """
         SELECT book_id FROM bookings
         WHERE schedule_id = %(schedule_id)s AND live = 1 AND status = 0 AND tenant_id = %(tenant_id)s

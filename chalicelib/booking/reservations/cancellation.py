@@ -10,19 +10,19 @@ from chalicelib.booking.calendar import availability
 from chalicelib.booking.reservations import booking_store, notifications
 from chalicelib.booking.reservations.models import BookId
 from chalicelib.booking.schedules import rules
-from chalicelib.errors import Refused
+from chalicelib.errors import ApiError
 from chalicelib.identity.callers import Caller
 from chalicelib.outbox import outbox
 
 
-def by_patient(caller: Caller, which: BookId) -> None:
-    """One that is cancelled stays so. Refused 404 for another's, 409 once registered, missed or too late."""
-    booking = mysql.transact(lambda tx: _by_patient(tx, caller, which.book_id))
+def cancel_own(caller: Caller, which: BookId) -> None:
+    """One that is cancelled stays so. ApiError 404 for another's, 409 once registered, missed or too late."""
+    booking = mysql.run_transaction(lambda tx: _cancel_own(tx, caller, which.book_id))
     if booking:
-        availability.freed(booking)
-        outbox.nudge()
+        availability.mark_free(booking)
+        outbox.wake_worker()
         if booking["charge"] == PAID:
-            outbox.nudge(outside=True)
+            outbox.wake_worker(outside=True)
 
 
 def cancel(tx: Tx, booking: Row, reason: str, by: int | None, told: int) -> None:
@@ -30,21 +30,21 @@ def cancel(tx: Tx, booking: Row, reason: str, by: int | None, told: int) -> None
     left.freed(), outbox.nudge()."""
     booking_store.cancel(tx, booking["book_id"], reason, by)
     if booking["charge"] == PAID and booking["fee"]:
-        refunds_due.pay_back(tx, booking, reason)
-    notifications.tell(tx, booking, told)
+        refunds_due.enqueue_booking_refund(tx, booking, reason)
+    notifications.enqueue(tx, booking, told)
 
 
-def _by_patient(tx: Tx, caller: Caller, book_id: int) -> Row | None:
-    booking = dues.find(tx, caller.tenant_id, book_id)
+def _cancel_own(tx: Tx, caller: Caller, book_id: int) -> Row | None:
+    booking = dues.find_for_update(tx, caller.tenant_id, book_id)
     if booking is None or booking["user_id"] != caller.user_id:
-        raise Refused(errors.NOT_FOUND, "预约不存在")
+        raise ApiError(errors.NOT_FOUND, "预约不存在")
     if booking["status"] == CANCELLED:
         return None
     if booking["status"] != BOOKED:
-        raise Refused(errors.CONFLICT, "该预约已挂号或已失约，不能取消")
-    minutes = rules.of(tx, caller.tenant_id).cancel_minutes
-    if clock.now() >= clock.instant(booking["day"], booking["slot_time"]) - minutes * 60 * clock.SECOND:
+        raise ApiError(errors.CONFLICT, "该预约已挂号或已失约，不能取消")
+    minutes = rules.load(tx, caller.tenant_id).cancel_minutes
+    if clock.now() >= clock.to_instant(booking["day"], booking["slot_time"]) - minutes * 60 * clock.SECOND:
         until = f"就诊前 {minutes} 分钟" if minutes else "就诊时间"
-        raise Refused(errors.CONFLICT, f"已过{until}，不能取消")
+        raise ApiError(errors.CONFLICT, f"已过{until}，不能取消")
     cancel(tx, booking, "patient", caller.user_id, notifications.CANCELLED)
     return booking

@@ -11,7 +11,7 @@ from chalicelib.wechat_account import templates
 # Types of events at /notify.
 BOOKED, CANCELLED, STOPPED, RELEASED, REGISTERED, MISSED, REMINDED = range(1100, 1107)
 # By which kind of its templates a hospital tells of it at WeChat.
-TEMPLATES = {
+WECHAT_TEMPLATES = {
     BOOKED: templates.BOOKED,
     CANCELLED: templates.CANCELLED,
     STOPPED: templates.CANCELLED,
@@ -21,7 +21,7 @@ TEMPLATES = {
 }
 
 
-def tell(tx: Tx, booking: Row, kind: int) -> None:
+def enqueue(tx: Tx, booking: Row, kind: int) -> None:
     """After the commit: outbox.nudge()."""
     told = {"user_id": booking["user_id"], "book_id": booking["book_id"], "type": kind, "at": clock.now()}
-    outbox.put(tx, booking["tenant_id"], "tell_booking", told, once=f"booking:{booking['book_id']}:{kind}")
+    outbox.enqueue(tx, booking["tenant_id"], "tell_booking", told, once=f"booking:{booking['book_id']}:{kind}")

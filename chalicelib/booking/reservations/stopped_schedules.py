@@ -14,50 +14,52 @@ from chalicelib.booking.calendar import availability
 from chalicelib.booking.reservations import booking_store, cancellation, notifications
 from chalicelib.booking.schedules import schedule_store
 from chalicelib.booking.schedules.models import ScheduleId
-from chalicelib.errors import Refused
+from chalicelib.errors import ApiError
 from chalicelib.identity.callers import Caller
 from chalicelib.outbox import outbox
 
-BATCH = 100
+BATCH_SIZE = 100
 
 
 def stop(caller: Caller, which: ScheduleId) -> None:
-    """One that is stopped stays so. Refused 404 for another tenant's, 409 for a day that is over."""
-    mysql.transact(lambda tx: _stop(tx, caller, which.schedule_id))
-    outbox.nudge()
+    """One that is stopped stays so. ApiError 404 for another tenant's, 409 for a day that is over."""
+    mysql.run_transaction(lambda tx: _stop(tx, caller, which.schedule_id))
+    outbox.wake_worker()
 
 
-def run(tenant_id: int, payload: dict[str, Any]) -> None:
+def cancel_bookings(tenant_id: int, payload: dict[str, Any]) -> None:
     """The job: cancel what was booked. What is registered stays."""
     schedule_id = payload["schedule_id"]
-    while booked := mysql.autocommit(lambda tx: booking_store.booked(tx, tenant_id, schedule_id, BATCH)):
+    while booked := mysql.run_autocommit(
+        lambda tx: booking_store.list_booked_ids(tx, tenant_id, schedule_id, BATCH_SIZE)
+    ):
         for book_id in booked:
-            cancel(tenant_id, book_id, payload["by"])
-    outbox.nudge()
-    outbox.nudge(outside=True)  # where something is to be paid back
+            cancel_booking(tenant_id, book_id, payload["by"])
+    outbox.wake_worker()
+    outbox.wake_worker(outside=True)  # where something is to be paid back
 
 
-def cancel(tenant_id: int, book_id: int, by: int) -> bool:
+def cancel_booking(tenant_id: int, book_id: int, by: int) -> bool:
     """False where it waits no more. Afterwards: outbox.nudge()."""
-    booking = mysql.transact(lambda tx: _cancel(tx, tenant_id, book_id, by))
+    booking = mysql.run_transaction(lambda tx: _cancel_if_booked(tx, tenant_id, book_id, by))
     if booking:
-        availability.freed(booking)
+        availability.mark_free(booking)
     return booking is not None
 
 
 def _stop(tx: Tx, caller: Caller, schedule_id: int) -> None:
     row = schedule_store.find(tx, caller.tenant_id, schedule_id, "FOR UPDATE")
     if row is None:
-        raise Refused(errors.NOT_FOUND, "排班不存在")
+        raise ApiError(errors.NOT_FOUND, "排班不存在")
     if row["day"] < clock.today():
-        raise Refused(errors.CONFLICT, "该排班已结束")
+        raise ApiError(errors.CONFLICT, "该排班已结束")
     schedule_store.stop(tx, caller.tenant_id, schedule_id, caller.user_id)
     # Each time anew: where an earlier job was given up, stopping again is how to have it done.
-    outbox.put(tx, caller.tenant_id, "stop_schedule", {"schedule_id": schedule_id, "by": caller.user_id})
+    outbox.enqueue(tx, caller.tenant_id, "stop_schedule", {"schedule_id": schedule_id, "by": caller.user_id})
 
 
-def _cancel(tx: Tx, tenant_id: int, book_id: int, by: int) -> Row | None:
-    booking = dues.find(tx, tenant_id, book_id)
+def _cancel_if_booked(tx: Tx, tenant_id: int, book_id: int, by: int) -> Row | None:
+    booking = dues.find_for_update(tx, tenant_id, book_id)
     if booking is None or booking["status"] != dues.BOOKED:  # the patient, or another run, was faster
         return None
     cancellation.cancel(tx, booking, "stopped", by, notifications.STOPPED)

@@ -5,65 +5,75 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from chalicelib.billing.money import YuanAsked
-from chalicelib.http.fields import Date, Id, IdIfAny, IdText, PageAsked, Whole, Wire, one_of, whole
+from chalicelib.billing.money import YuanAmount
+from chalicelib.http.fields import (
+    Date,
+    Id,
+    IdText,
+    OptionalId,
+    PageQuery,
+    SafeInt,
+    WireModel,
+    build_enum_schema,
+    parse_int,
+)
 
-TYPE = "0 普通，1 专家"
-HALVES = "AM 上午，PM 下午"
+TYPE_DESCRIPTION = "0 普通，1 专家"
+HALF_DESCRIPTION = "AM 上午，PM 下午"
 Half = Literal["AM", "PM"]
-Type = Annotated[Literal[0, 1], BeforeValidator(whole), one_of(0, 1)]
-Weekday = Annotated[Literal[1, 2, 3, 4, 5, 6, 7], BeforeValidator(whole), one_of(1, 2, 3, 4, 5, 6, 7)]
+ScheduleType = Annotated[Literal[0, 1], BeforeValidator(parse_int), build_enum_schema(0, 1)]
+Weekday = Annotated[Literal[1, 2, 3, 4, 5, 6, 7], BeforeValidator(parse_int), build_enum_schema(1, 2, 3, 4, 5, 6, 7)]
 Area = Annotated[str, Field(max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$")]
 ClockTime = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", examples=["08:00"])]
 
 
-def since_midnight(time: str) -> timedelta:
+def parse_clock_time(time: str) -> timedelta:
     return timedelta(hours=int(time[:2]), minutes=int(time[3:]))
 
 
-class HalfDay(Wire):
+class ScheduleFields(WireModel):
     """What a schedule and a pattern have in common."""
 
     dept_id: Id = Field(examples=["1"])
-    doctor_id: IdIfAny = Field(None, description="空：科室的普通门诊", examples=["3"])
-    half: Half = Field(description=HALVES, examples=["AM"])
-    type: Type = Field(0, description=TYPE, examples=[1])
-    bookfee: YuanAsked = Field(0, description="元", examples=[12.5])
+    doctor_id: OptionalId = Field(None, description="空：科室的普通门诊", examples=["3"])
+    half: Half = Field(description=HALF_DESCRIPTION, examples=["AM"])
+    type: ScheduleType = Field(0, description=TYPE_DESCRIPTION, examples=[1])
+    bookfee: YuanAmount = Field(0, description="元", examples=[12.5])
     area: Area = Field("", description="候诊地点", examples=["门诊楼二层 A 区"])
     begin: ClockTime = Field(examples=["08:00"])
     end: ClockTime = Field(examples=["12:00"])
-    slots: Annotated[Whole, Field(ge=1, le=500)] = Field(description="号源数", examples=[20])
+    slots: Annotated[SafeInt, Field(ge=1, le=500)] = Field(description="号源数", examples=[20])
 
 
-class ScheduleSaved(HalfDay):
-    schedule_id: IdIfAny = Field(None, description="空：新增", examples=[""])
+class ScheduleSaved(ScheduleFields):
+    schedule_id: OptionalId = Field(None, description="空：新增", examples=[""])
     date: Date = Field(examples=["2036-01-07"])
 
 
-class SavedSchedule(Wire):
+class SavedSchedule(WireModel):
     schedule_id: IdText = Field(examples=["12"])
 
 
-class ScheduleId(Wire):
+class ScheduleId(WireModel):
     schedule_id: Id = Field(examples=["12"])
 
 
-class SchedulesAsked(PageAsked):
-    dept_id: IdIfAny = Field(None, examples=["1"])
-    doctor_id: IdIfAny = Field(None, examples=["3"])
+class SchedulesQuery(PageQuery):
+    dept_id: OptionalId = Field(None, examples=["1"])
+    doctor_id: OptionalId = Field(None, examples=["3"])
     from_date: Date = Field(examples=["2036-01-05"])
     to_date: Date = Field(examples=["2036-01-11"])
 
 
-class ListedHalfDay(Wire):
+class ListedScheduleFields(WireModel):
     """What both have in common where they are listed."""
 
     dept_id: IdText = Field(examples=["1"])
     dept_name: str = Field(examples=["内科"])
     doctor_id: str = Field(description="空：普通门诊", examples=["3"])
     doctor_name: str = Field(examples=["陈医生"])
-    half: str = Field(description=HALVES, examples=["AM"])
-    type: int = Field(description=TYPE, examples=[1])
+    half: str = Field(description=HALF_DESCRIPTION, examples=["AM"])
+    type: int = Field(description=TYPE_DESCRIPTION, examples=[1])
     bookfee: float = Field(description="元", examples=[12.5])
     area: str = Field(examples=["门诊楼二层 A 区"])
     begin: str = Field(examples=["08:00"])
@@ -71,50 +81,50 @@ class ListedHalfDay(Wire):
     slots: int = Field(examples=[20])
 
 
-class ListedSchedule(ListedHalfDay):
+class ListedSchedule(ListedScheduleFields):
     schedule_id: IdText = Field(examples=["12"])
     date: str = Field(examples=["2036-01-07"])
     booked: int = Field(description="已预约", examples=[3])
     stopped: bool = Field(description="已停诊", examples=[False])
 
 
-class PatternSaved(HalfDay):
+class PatternSaved(ScheduleFields):
     weekday: Weekday = Field(description="1 周一至 7 周日", examples=[1])
 
 
-class SavedPattern(Wire):
+class SavedPattern(WireModel):
     pattern_id: IdText = Field(examples=["5"])
     made: int = Field(description="随即生成的排班数", examples=[4])
 
 
-class PatternId(Wire):
+class PatternId(WireModel):
     pattern_id: Id = Field(examples=["5"])
 
 
-class PatternsAsked(PageAsked):
-    dept_id: IdIfAny = Field(None, examples=["1"])
-    doctor_id: IdIfAny = Field(None, examples=["3"])
+class PatternsQuery(PageQuery):
+    dept_id: OptionalId = Field(None, examples=["1"])
+    doctor_id: OptionalId = Field(None, examples=["3"])
 
 
-class ListedPattern(ListedHalfDay):
+class ListedPattern(ListedScheduleFields):
     pattern_id: IdText = Field(examples=["5"])
     weekday: int = Field(description="1 周一至 7 周日", examples=[1])
 
 
-class BookingRules(Wire):
+class BookingRules(WireModel):
     """What is left out stays as it is."""
 
-    days_ahead: Annotated[Whole, Field(ge=0, le=180)] = Field(14, description="可预约今天起多少天", examples=[14])
-    cancel_minutes: Annotated[Whole, Field(ge=0, le=10_080)] = Field(
+    days_ahead: Annotated[SafeInt, Field(ge=0, le=180)] = Field(14, description="可预约今天起多少天", examples=[14])
+    cancel_minutes: Annotated[SafeInt, Field(ge=0, le=10_080)] = Field(
         0, description="就诊前多少分钟截止取消", examples=[30]
     )
-    daily_limit: Annotated[Whole, Field(ge=0, le=100)] = Field(
+    daily_limit: Annotated[SafeInt, Field(ge=0, le=100)] = Field(
         5, description="每人每天最多预约次数（含已取消），0 不限", examples=[5]
     )
-    pay_minutes: Annotated[Whole, Field(ge=0, le=10_080)] = Field(
+    pay_minutes: Annotated[SafeInt, Field(ge=0, le=10_080)] = Field(
         0, description="多少分钟未支付即释放，0 不释放", examples=[30]
     )
-    missed_limit: Annotated[Whole, Field(ge=0, le=100)] = Field(
+    missed_limit: Annotated[SafeInt, Field(ge=0, le=100)] = Field(
         3, description="90 天内爽约多少次后不能预约，0 不限", examples=[3]
     )
-    weeks_ahead: Annotated[Whole, Field(ge=1, le=26)] = Field(4, description="每周排班提前生成的周数", examples=[4])
+    weeks_ahead: Annotated[SafeInt, Field(ge=1, le=26)] = Field(4, description="每周排班提前生成的周数", examples=[4])

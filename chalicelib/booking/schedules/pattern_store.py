@@ -5,16 +5,16 @@ from typing import Any
 
 from chalicelib import clock
 from chalicelib.adapters.mysql import Row, Tx
-from chalicelib.booking.schedules.schedule_store import NAMES
+from chalicelib.booking.schedules.schedule_store import NAME_COLUMNS
 
-COLUMNS = """
+PATTERN_COLUMNS = """
     pattern_id, tenant_id, dept_id, doctor_id, clinic_id, weekday, half, type, fee, area, begins, ends, slots,
     created_by
 """
 
 
 def insert(tx: Tx, tenant_id: int, fields: dict[str, Any], user_id: int) -> int:
-    """Return the new pattern_id. Raises mysql.Duplicate where that half-day of the week has a pattern."""
+    """Return the new pattern_id. Raises mysql.DuplicateKeyError where that half-day of the week has a pattern."""
     return tx.insert(
         """
         INSERT INTO schedule_patterns (tenant_id, dept_id, doctor_id, clinic_id, weekday, half, type, fee, area, begins,
@@ -29,7 +29,7 @@ def insert(tx: Tx, tenant_id: int, fields: dict[str, Any], user_id: int) -> int:
     )
 
 
-def listed(
+def list_page(
     tx: Tx, tenant_id: int, dept_id: int | None, doctor_id: int | None, limits: tuple[int, int]
 ) -> tuple[int, list[Row]]:
     """Return how many living patterns a tenant has, and one page (skipped, taken) in the order of the week."""
@@ -37,10 +37,10 @@ def listed(
         schedule_patterns x WHERE x.tenant_id = %(tenant_id)s AND x.live = 1
           {"AND x.dept_id = %(dept_id)s" if dept_id else ""} {"AND x.doctor_id = %(doctor_id)s" if doctor_id else ""}
     """
-    [total], found = tx.packet(
+    [total], found = tx.execute_packet(
         f"""
         SELECT COUNT(*) AS n FROM {rows};
-        SELECT {COLUMNS}, {NAMES} FROM {rows}
+        SELECT {PATTERN_COLUMNS}, {NAME_COLUMNS} FROM {rows}
         ORDER BY x.weekday, x.half, x.dept_id, x.doctor_id, x.pattern_id LIMIT %(skipped)s, %(taken)s
         """,
         tenant_id=tenant_id,
@@ -52,16 +52,16 @@ def listed(
     return total["n"], found
 
 
-def every(tx: Tx) -> list[Row]:
+def list_all(tx: Tx) -> list[Row]:
     """Return tenant_id and pattern_id of all tenants' living patterns."""
-    return tx.all("SELECT tenant_id, pattern_id FROM schedule_patterns WHERE live = 1 ORDER BY pattern_id")
+    return tx.fetch_all("SELECT tenant_id, pattern_id FROM schedule_patterns WHERE live = 1 ORDER BY pattern_id")
 
 
-def find(tx: Tx, tenant_id: int, pattern_id: int) -> Row | None:
+def find_for_share(tx: Tx, tenant_id: int, pattern_id: int) -> Row | None:
     """Return a living pattern, kept from being ended before the commit."""
-    return tx.one(
+    return tx.fetch_one(
         f"""
-        SELECT {COLUMNS} FROM schedule_patterns
+        SELECT {PATTERN_COLUMNS} FROM schedule_patterns
         WHERE pattern_id = %(pattern_id)s AND tenant_id = %(tenant_id)s AND live = 1 LOCK IN SHARE MODE
         """,
         pattern_id=pattern_id,
@@ -69,7 +69,7 @@ def find(tx: Tx, tenant_id: int, pattern_id: int) -> Row | None:
     )
 
 
-def settled(tx: Tx, pattern_id: int, today: date) -> set[date]:
+def list_days_to_skip(tx: Tx, pattern_id: int, today: date) -> set[date]:
     """Return the days that a pattern leaves alone: those it has made a schedule for, and the coming ones whose half-day
     was stopped, whoever had made it, since the pattern is there. What is not stopped is kept so until the commit."""
     half_days = """
@@ -78,7 +78,7 @@ def settled(tx: Tx, pattern_id: int, today: date) -> set[date]:
             AND x.half = p.half AND x.day >= %(today)s
         WHERE p.pattern_id = %(pattern_id)s
     """
-    _, rows = tx.packet(
+    _, rows = tx.execute_packet(
         f"""
         SELECT x.schedule_id FROM {half_days} AND x.live = 1 LOCK IN SHARE MODE;
         SELECT day FROM schedules WHERE pattern_id = %(pattern_id)s
@@ -93,7 +93,7 @@ def settled(tx: Tx, pattern_id: int, today: date) -> set[date]:
 def end(tx: Tx, tenant_id: int, pattern_id: int) -> bool:
     """False where the tenant has no such pattern; one that has ended stays so."""
     return bool(
-        tx.run(
+        tx.execute(
             """
             UPDATE schedule_patterns SET live = NULL
             WHERE pattern_id = %(pattern_id)s AND tenant_id = %(tenant_id)s

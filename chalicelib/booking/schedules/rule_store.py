@@ -4,19 +4,19 @@ from typing import Any
 
 from chalicelib.adapters.mysql import Row, Tx
 
-RULES = """
+SELECT_RULES = """
     SELECT days_ahead, cancel_minutes, daily_limit, pay_minutes, missed_limit, weeks_ahead
     FROM booking_rules WHERE tenant_id = %(tenant_id)s
 """
 
 
 def find(tx: Tx, tenant_id: int) -> Row | None:
-    return tx.one(RULES, tenant_id=tenant_id)
+    return tx.fetch_one(SELECT_RULES, tenant_id=tenant_id)
 
 
-def ensure(tx: Tx, tenant_id: int, rules: dict[str, Any], user_id: int, now: int) -> None:
+def insert_if_absent(tx: Tx, tenant_id: int, rules: dict[str, Any], user_id: int, now: int) -> None:
     """A row that is there stays as it is. It is locked until the commit either way."""
-    tx.run(
+    tx.execute(
         """
         INSERT INTO booking_rules (tenant_id, days_ahead, cancel_minutes, daily_limit, pay_minutes, missed_limit,
                                    weeks_ahead, changed_by, changed_at)
@@ -31,8 +31,8 @@ def ensure(tx: Tx, tenant_id: int, rules: dict[str, Any], user_id: int, now: int
     )
 
 
-def save(tx: Tx, tenant_id: int, rules: dict[str, Any], user_id: int, now: int) -> None:
-    tx.run(
+def update(tx: Tx, tenant_id: int, rules: dict[str, Any], user_id: int, now: int) -> None:
+    tx.execute(
         """
         UPDATE booking_rules
         SET days_ahead = %(days_ahead)s, cancel_minutes = %(cancel_minutes)s, daily_limit = %(daily_limit)s,

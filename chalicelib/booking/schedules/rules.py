@@ -8,10 +8,10 @@ from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.booking.schedules import rule_store
 from chalicelib.booking.schedules.models import BookingRules
-from chalicelib.errors import Refused
+from chalicelib.errors import ApiError
 from chalicelib.identity.callers import Caller
 
-MISSED_WITHIN = 90  # days
+MISSED_WINDOW_DAYS = 90  # days
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,39 +24,39 @@ class Rules:
     weeks_ahead: int = 4  # so far patterns are made into schedules
 
 
-def of(tx: Tx, tenant_id: int) -> Rules:
-    return read(rule_store.find(tx, tenant_id))
+def load(tx: Tx, tenant_id: int) -> Rules:
+    return parse_row(rule_store.find(tx, tenant_id))
 
 
-def read(row: Row | None) -> Rules:
+def parse_row(row: Row | None) -> Rules:
     """Return the rules in a row of store_rules; a hospital that has none has the defaults."""
     return Rules(**row) if row else Rules()
 
 
-def last_day(rules: Rules) -> date:
+def get_last_bookable_day(rules: Rules) -> date:
     """Return the last day that can be booked."""
     return clock.today() + timedelta(rules.days_ahead)
 
 
-def bookable(rules: Rules, day: date, field: str) -> date:
-    """Return a day that can be booked. Refused 400 for one that is over, or not yet offered."""
+def require_bookable_day(rules: Rules, day: date, field: str) -> date:
+    """Return a day that can be booked. ApiError 400 for one that is over, or not yet offered."""
     if day < clock.today():
-        raise Refused(errors.BAD_PARAMETER, f"{field}：不能早于今天")
-    if day > last_day(rules):
-        raise Refused(errors.BAD_PARAMETER, f"{field}：只能预约今天起 {rules.days_ahead} 天内的号源")
+        raise ApiError(errors.BAD_PARAMETER, f"{field}：不能早于今天")
+    if day > get_last_bookable_day(rules):
+        raise ApiError(errors.BAD_PARAMETER, f"{field}：只能预约今天起 {rules.days_ahead} 天内的号源")
     return day
 
 
-def shown(caller: Caller) -> BookingRules:
-    return BookingRules(**asdict(mysql.autocommit(lambda tx: of(tx, caller.tenant_id))))
+def get(caller: Caller) -> BookingRules:
+    return BookingRules(**asdict(mysql.run_autocommit(lambda tx: load(tx, caller.tenant_id))))
 
 
 def save(caller: Caller, saved: BookingRules) -> None:
     """Change what is given; what is left out stays as it is. Who has booked keeps the time in which they are to pay."""
-    mysql.transact(lambda tx: _save(tx, caller, saved))
+    mysql.run_transaction(lambda tx: _save(tx, caller, saved))
 
 
 def _save(tx: Tx, caller: Caller, saved: BookingRules) -> None:
-    rule_store.ensure(tx, caller.tenant_id, asdict(Rules()), caller.user_id, clock.now())
-    changed = {**asdict(of(tx, caller.tenant_id)), **saved.model_dump(exclude_unset=True)}
-    rule_store.save(tx, caller.tenant_id, changed, caller.user_id, clock.now())
+    rule_store.insert_if_absent(tx, caller.tenant_id, asdict(Rules()), caller.user_id, clock.now())
+    changed = {**asdict(load(tx, caller.tenant_id)), **saved.model_dump(exclude_unset=True)}
+    rule_store.update(tx, caller.tenant_id, changed, caller.user_id, clock.now())

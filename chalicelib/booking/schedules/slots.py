@@ -26,18 +26,18 @@ class Schedule:
     stopped_at: int | None
     works: int  # 0: its doctor has left
 
-    def time(self, serial_no: int) -> str:
+    def get_slot_time(self, serial_no: int) -> str:
         """Return when a slot begins: 09:00."""
-        return shown(self.begins + (serial_no - 1) * (self.ends - self.begins) / self.slots)
+        return format_time(self.begins + (serial_no - 1) * (self.ends - self.begins) / self.slots)
 
-    def moment(self, serial_no: int) -> str:
+    def get_slot_datetime(self, serial_no: int) -> str:
         """Return the same with the day, as the wire writes it: 2026-01-05 09:00:00."""
-        return f"{self.day} {self.time(serial_no)}:00"
+        return f"{self.day} {self.get_slot_time(serial_no)}:00"
 
     def is_past(self, serial_no: int) -> bool:
-        return self.moment(serial_no) <= clock.wire(clock.now())
+        return self.get_slot_datetime(serial_no) <= clock.format_wire_time(clock.now())
 
-    def free(self, taken: frozenset[int]) -> list[int]:
+    def list_free_slots(self, taken: frozenset[int]) -> list[int]:
         """Return the slots that nobody has and whose time has not come."""
         if self.stopped_at or not self.works:
             return []
@@ -45,13 +45,13 @@ class Schedule:
         return left if self.day > clock.today() else [one for one in left if not self.is_past(one)]
 
 
-def schedule(row: Row) -> Schedule:
+def parse_schedule(row: Row) -> Schedule:
     """Return the schedule in a row that has every column of one, whatever else it has."""
     fields: dict[str, Any] = {name: row[name] for name in Schedule.__dataclass_fields__}
     return Schedule(**fields)
 
 
-def shown(time: timedelta) -> str:
+def format_time(time: timedelta) -> str:
     """Return a clock time as the wire writes it: 09:00."""
     minutes = int(time.total_seconds()) // 60
     return f"{minutes // 60:02d}:{minutes % 60:02d}"

@@ -13,13 +13,13 @@ from pydantic import Field, PlainValidator, ValidationError
 from chalicelib import errors, logs
 from chalicelib.adapters import mysql, redis
 from chalicelib.adapters.aws import ws_push
-from chalicelib.errors import Refused
+from chalicelib.errors import ApiError
 from chalicelib.gateway import messages
 from chalicelib.gateway.models import Text
-from chalicelib.gateway.notify.models import Listening
-from chalicelib.http.fields import BODY, ID_LIMIT, Cursor, Wire, explain, given
+from chalicelib.gateway.notify.models import ListenQuery
+from chalicelib.http.fields import BODY_LABEL, ID_LIMIT, Cursor, WireModel, drop_empty_optional, format_validation_error
 from chalicelib.identity import callers, tokens
-from chalicelib.identity.callers import PARTICIPANTS, Caller
+from chalicelib.identity.callers import PARTICIPANT_ROLES, Caller
 from chalicelib.messaging import backlog, delivery, sockets
 from chalicelib.messaging.sockets import Socket
 from chalicelib.outbox import outbox
@@ -30,7 +30,7 @@ Event = dict[str, Any]
 Answer = dict[str, Any]
 
 
-def _own(id: object) -> str | int:
+def _validate_request_id(id: object) -> str | int:
     if isinstance(id, str) and len(id) <= 128:
         return id
     if isinstance(id, int) and not isinstance(id, bool) and -ID_LIMIT < id < ID_LIMIT:
@@ -38,84 +38,84 @@ def _own(id: object) -> str | int:
     raise ValueError("应为不超过 128 个字符的文本，或绝对值小于 2^53 的整数")
 
 
-class Said(Wire):
+class ActionRequest(WireModel):
     """What every action has. `id` is the client's own, by which it knows the answer."""
 
     action: str = Field("", max_length=32)
-    id: Annotated[str | int, PlainValidator(_own)] = ""
+    id: Annotated[str | int, PlainValidator(_validate_request_id)] = ""
 
 
-class Place(Wire):
+class CursorRequest(WireModel):
     cursor: Cursor
 
 
 def connect(connection_id: str, event: Event) -> None:
-    """Let somebody listen. Refused 400, 401, 403; raises ValidationError."""
-    asked = Listening.model_validate(given(Listening, event.get("queryStringParameters") or {}))
+    """Let somebody listen. ApiError 400, 401, 403; raises ValidationError."""
+    asked = ListenQuery.model_validate(drop_empty_optional(ListenQuery, event.get("queryStringParameters") or {}))
     if asked.protoc != "ws":
-        raise Refused(errors.PROTOCOL)
-    caller = callers.identify({"token": asked.token}, frozenset(PARTICIPANTS))
+        raise ApiError(errors.PROTOCOL)
+    caller = callers.identify({"token": asked.token}, frozenset(PARTICIPANT_ROLES))
     logs.bind(tenant_id=caller.tenant_id, principal=caller.principal)
-    socket = Socket(caller.tenant_id, caller.principal, bytes.fromhex(caller.token), asked.events == "1")
+    socket = Socket(caller.tenant_id, caller.principal, bytes.fromhex(caller.token_hash_hex), asked.events == "1")
 
     def open_up(tx: mysql.Tx) -> None:
-        sockets.opened(connection_id, socket, tx)
-        outbox.put(tx, socket.tenant_id, "backlog", {"connection": connection_id, "after": asked.after or ""})
+        sockets.register(connection_id, socket, tx)
+        outbox.enqueue(tx, socket.tenant_id, "backlog", {"connection": connection_id, "after": asked.after or ""})
 
-    mysql.transact(open_up)
-    sockets.outdate(socket.tenant_id, socket.principal)
-    outbox.nudge()
+    mysql.run_transaction(open_up)
+    sockets.invalidate_cache(socket.tenant_id, socket.principal)
+    outbox.wake_worker()
 
 
-def hear(connection_id: str, event: Event) -> None:
+def handle_message(connection_id: str, event: Event) -> None:
     """Do what a client says and answer it on the WebSocket. One whose token has died is closed."""
     socket = sockets.find(connection_id)
-    session = tokens.of_hash(socket.token_hash) if socket else None
+    session = tokens.find_session_by_hash(socket.token_hash) if socket else None
     if socket is None or session is None:
         sockets.close(connection_id)
         return
-    caller = Caller(socket.tenant_id, session.kind, socket.principal, session.platform)
+    caller = Caller(socket.tenant_id, session.role, socket.principal, session.platform)
     logs.bind(tenant_id=caller.tenant_id, principal=caller.principal)
     try:
-        answer = _answered(connection_id, socket, caller, event.get("body") or "")
-        ws_push.post(connection_id, sockets.encoded(answer))
-    except ws_push.Failed as failed:  # what was said is done; who hears no answer says it again
+        answer = _handle_action(connection_id, socket, caller, event.get("body") or "")
+        ws_push.post(connection_id, sockets.encode_frame(answer))
+    except ws_push.PushError as failed:  # what was said is done; who hears no answer says it again
         logger.warning("socket not answered", extra={"ids": {"status": failed.status}})
 
 
 def disconnect(connection_id: str, _event: Event) -> None:
-    sockets.closed(connection_id)
+    sockets.unregister(connection_id)
 
 
-def _answered(connection_id: str, socket: Socket, caller: Caller, text: str) -> Answer:
+def _handle_action(connection_id: str, socket: Socket, caller: Caller, text: str) -> Answer:
     said: Answer = {"action": "", "id": ""}
     try:
-        said = Said.model_validate_json(text).model_dump()
-        data = _done(said["action"], connection_id, socket, caller, text)
+        said = ActionRequest.model_validate_json(text).model_dump()
+        data = _run_action(said["action"], connection_id, socket, caller, text)
         return {**said, **({"action": "pong"} if said["action"] == "ping" else {}), "code": 0, "data": data}
     except ValidationError as error:
-        refused = Refused(errors.BAD_PARAMETER, explain(error, BODY))
-    except redis.Down:
-        refused = Refused(errors.UNAVAILABLE)
-    except Refused as error:
+        refused = ApiError(errors.BAD_PARAMETER, format_validation_error(error, BODY_LABEL))
+    except redis.RedisUnavailableError:
+        refused = ApiError(errors.UNAVAILABLE)
+    except ApiError as error:
         refused = error
-    except ws_push.Failed:
+    except ws_push.PushError:
         raise
     except Exception:
         logger.exception("unhandled")
-        refused = Refused(errors.INTERNAL)
+        refused = ApiError(errors.INTERNAL)
     return {**said, "code": refused.kind.code, "error": refused.text}
 
 
-def _done(action: str, connection_id: str, socket: Socket, caller: Caller, text: str) -> object:
+def _run_action(action: str, connection_id: str, socket: Socket, caller: Caller, text: str) -> object:
     match action:
         case "send_msg":
             return messages.send(caller, Text.model_validate_json(text), None).model_dump()
         case "ack":
-            delivery.place(backlog.listening(socket), Place.model_validate_json(text).cursor)
+            delivery.save_position(backlog.build_listener(socket), CursorRequest.model_validate_json(text).cursor)
             return None
         case "resume":
-            return backlog.send(connection_id, socket, Place.model_validate_json(text).cursor)
+            return backlog.send_events(connection_id, socket, CursorRequest.model_validate_json(text).cursor)
         case "ping":
-            return {"cursor": delivery.newest(backlog.listening(socket))}
-    raise Refused(errors.BAD_PARAMETER, "action：应为 send_msg、ack、resume 或 ping")
+            return {"cursor": delivery.get_end_cursor(backlog.build_listener(socket))}
+    raise ApiError(errors.BAD_PARAMETER, "action：应为 send_msg、ack、resume 或 ping")

@@ -22,7 +22,7 @@ LOST = (OSError, HTTPException, WebSocketException)  # connections
 Message = dict[str, Any]
 
 
-class Refused(Exception):
+class ApiError(Exception):
     """An answer that is none of those that a page may be given here."""
 
 
@@ -108,7 +108,7 @@ class Listener:
         if answer.status == 503:
             raise HTTPException(text)
         if answer.status != 200:
-            raise Refused(f"{path}: {answer.status} {text}")
+            raise ApiError(f"{path}: {answer.status} {text}")
         return text
 
     def hang_up(self) -> None:
