@@ -168,6 +168,6 @@ def file_arrived(event: Any) -> None:
 
 
 if settings.chalice_cli:  # the chalice command, never a Lambda: see docs/development.md
-    from devstack.server import mend_chalice_local
+    from devstack.apigateway.server import patch_chalice_local
 
-    mend_chalice_local()
+    patch_chalice_local()

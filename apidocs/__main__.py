@@ -6,31 +6,31 @@ from pathlib import Path
 from apidocs import error_list, openapi
 
 DOCS = Path(__file__).parent.parent / "docs"
-MADE = {"openapi.json": openapi.text, "errors.md": error_list.text}
+GENERATED = {"openapi.json": openapi.render, "errors.md": error_list.render}
 
 
 def main(arguments: list[str]) -> int:
     if arguments not in ([], ["--check"]):
         sys.stderr.write("usage: python -m apidocs [--check]\n")
         return 2
-    return check(DOCS) if arguments else write(DOCS)
+    return check_files(DOCS) if arguments else write_files(DOCS)
 
 
-def write(folder: Path) -> int:
-    for name, make in MADE.items():
+def write_files(folder: Path) -> int:
+    for name, make in GENERATED.items():
         (folder / name).write_text(make(), "utf-8")
     return 0
 
 
-def check(folder: Path) -> int:
+def check_files(folder: Path) -> int:
     """Return 1, and name the files, where what is written is not what the code says now."""
-    stale = [name for name, make in MADE.items() if _written(folder / name) != make()]
+    stale = [name for name, make in GENERATED.items() if _read(folder / name) != make()]
     for name in stale:
         sys.stderr.write(f"docs/{name} is stale: run `python -m apidocs`\n")
     return 1 if stale else 0
 
 
-def _written(path: Path) -> str:
+def _read(path: Path) -> str:
     return path.read_text("utf-8") if path.exists() else ""
 
 

@@ -16,7 +16,7 @@ from chalicelib.http import envelopes
 
 Operation = schemathesis.APIOperation[Any, Any, Any, Any]
 Case = schemathesis.Case[Any]
-Informed = Callable[[dict[str, Any], str], dict[str, Any]]  # fields, and the path that wants them
+InsertIds = Callable[[dict[str, Any], str], dict[str, Any]]  # fields, and the path that wants them
 
 CHECKS = [
     not_a_server_error,
@@ -26,17 +26,17 @@ CHECKS = [
     documented.response_schema_conformance,
     documented.negative_data_rejection,
 ]
-CONFIG = {
+SCHEMATHESIS_CONFIG = {
     # A request that fits the schemas may still name what is not there; but it is never called badly written.
     "checks": {"positive_data_acceptance": {"expected-statuses": [200, 404, 409, 401, 429]}},
     "generation": {"with-security-parameters": False},  # whoever asks is real, or is nobody on purpose
     "phases": {"coverage": {"unexpected-methods": ["GET", "POST", "PUT", "PATCH", "DELETE"]}},
     "output": {"sanitization": {"enabled": False}},  # the tokens open nothing but a test's own hospital
 }
-PATIENTS = "/pati_service/patient_service"
-TOLD_BY_WECHAT = [f"/pati_service/wechat/pay/{one}/{{tenantId}}" for one in ("notify", "refund_notify")]
+PATIENT_SERVICE_PATH = "/pati_service/patient_service"
+PAYMENT_NOTIFICATION_PATHS = [f"/pati_service/wechat/pay/{one}/{{tenantId}}" for one in ("notify", "refund_notify")]
 # Operations that nobody enters with what their example names, and what they want.
-NEEDS_MORE = {
+EXAMPLE_PRECONDITIONS = {
     "/msg_service/msg/doctor/send_res_msg": "a file that the doctor uploaded",
     **dict.fromkeys(("/join_conversation", "/leave_conversation"), "a conversation that a participant made"),
     **dict.fromkeys(("/inner/join_conversation", "/inner/kickout_conversation"), "a conversation of the gateway"),
@@ -50,13 +50,15 @@ NEEDS_MORE = {
     "/pati_service/book_service/pay/appo_order": "a booking that is to be paid",
     "/pati_service/wx/jsapi/paysign": "an order at WeChat Pay",
     "/pati_service/wechat/pay_conf": "the keys of an account",
-    **dict.fromkeys(TOLD_BY_WECHAT, "what WeChat Pay has signed"),
-    **dict.fromkeys((f"{PATIENTS}/register", f"{PATIENTS}/reset_password"), "a code that was sent"),
-    f"{PATIENTS}/reset_password/phone_identifying_code_validate": "a code that was sent",
-    f"{PATIENTS}/reset_password/phone_identifying_code": "a telephone that was sent no code a moment ago",
+    **dict.fromkeys(PAYMENT_NOTIFICATION_PATHS, "what WeChat Pay has signed"),
+    **dict.fromkeys(
+        (f"{PATIENT_SERVICE_PATH}/register", f"{PATIENT_SERVICE_PATH}/reset_password"), "a code that was sent"
+    ),
+    f"{PATIENT_SERVICE_PATH}/reset_password/phone_identifying_code_validate": "a code that was sent",
+    f"{PATIENT_SERVICE_PATH}/reset_password/phone_identifying_code": "a telephone that was sent no code a moment ago",
 }
 # Operations whose schemas cannot say all that a request must keep to, and what else there is.
-MORE_THAN_SCHEMAS = {
+RULES_BEYOND_SCHEMAS = {
     f"/msg_service/msg/{path}": "file_type and file_size agree with file_extension"
     for path in ("file/pre_upload", "doctor/file/pre_upload")
 } | {
@@ -65,16 +67,16 @@ MORE_THAN_SCHEMAS = {
     "/pati_service/manager_service/doctor_photo": "file_type and file_size agree with file_extension",
     "/pati_service/manager_service/department_photo": "file_type and file_size agree with file_extension",
     "/pati_service/manager_service/patient": "the ID number is one, and agrees with birthday and gender",
-    f"{PATIENTS}/member": "the ID number is one, and agrees with birthday and gender",
-    f"{PATIENTS}/myinfo": "birthday is not in the future",
-    f"{PATIENTS}/myinfo/upload_picture": "file_type and file_size agree with file_extension",
-    f"{PATIENTS}/change_password": "oldPassword is the old password",
+    f"{PATIENT_SERVICE_PATH}/member": "the ID number is one, and agrees with birthday and gender",
+    f"{PATIENT_SERVICE_PATH}/myinfo": "birthday is not in the future",
+    f"{PATIENT_SERVICE_PATH}/myinfo/upload_picture": "file_type and file_size agree with file_extension",
+    f"{PATIENT_SERVICE_PATH}/change_password": "oldPassword is the old password",
     **{
-        f"{PATIENTS}/{path}": "verCode is the one that was sent"
+        f"{PATIENT_SERVICE_PATH}/{path}": "verCode is the one that was sent"
         for path in ("register", "reset_password", "reset_password/phone_identifying_code_validate")
     },
 }
-MORE_THAN_SCHEMAS |= {
+RULES_BEYOND_SCHEMAS |= {
     "/msg_service/msg/send": "tenantId is the caller's own",
     "/msg_service/msg/all_set_read": "userId is the caller's own",
     "/pati_service/tenant_service/schedule": "date can be booked",
@@ -85,17 +87,17 @@ MORE_THAN_SCHEMAS |= {
     "/pati_service/manager_service/save_schedule_pattern": "the times are a half-day's",
     "/pati_service/manager_service/register_booking": "book_id or book_code is given",
 }
-MORE_THAN_SCHEMAS |= {
+RULES_BEYOND_SCHEMAS |= {
     "/pati_service/wechat/auth_file/upload": "the file is named MP_verify_….txt, and has at most 1 KB",
     "/pati_service/wechat/oauth/url": "redirect_uri is a page of the hospital's",
     "/pati_service/wechat/oauth/callback": "state was given out, and code by WeChat",
     "/pati_service/wx/jsapi/signature": "url is a page of the hospital's",
-    **dict.fromkeys(TOLD_BY_WECHAT, "WeChat Pay has signed it"),
+    **dict.fromkeys(PAYMENT_NOTIFICATION_PATHS, "WeChat Pay has signed it"),
     "/pati_service/wechat/pay_conf": "the keys are keys, and of the version",
     "/pati_service/wx/jsapi/paysign": "tenantId is the caller's own",
     "/pati_service/wechat/conf": "app_secret is no mask where none was saved",
 }
-MORE_THAN_SCHEMAS |= {
+RULES_BEYOND_SCHEMAS |= {
     "/message/messageAdd": "some receiver is named, sendId is the caller's own, and the text fits what it is",
     "/message/findMessage": "sendId or chatGroupId is given where msgType wants it, and lastId is of that conversation",
     "/message/createChatSession": "receiveId is given where msgType wants it",
@@ -103,35 +105,35 @@ MORE_THAN_SCHEMAS |= {
     **dict.fromkeys(("/message/userList", "/message/conversationList"), "startTime and endTime are moments"),
 }
 # What a public operation answers who comes from nowhere, where that is no 400.
-FROM_NOWHERE = {"/{file_name}": 404, **dict.fromkeys(TOLD_BY_WECHAT, 404)}
+UNKNOWN_TENANT_STATUS = {"/{file_name}": 404, **dict.fromkeys(PAYMENT_NOTIFICATION_PATHS, 404)}
 # What is answered a body that makes no sense, where that is no 400: a hospital that takes no payments, a long notice.
-NONSENSE = {path: {404, 413} for path in TOLD_BY_WECHAT}
-PLACES = {"path": "path_parameters", "query": "query", "body": "body"}
-STATUS_OF = {kind.code: kind.status for kind in KINDS}
+MALFORMED_BODY_STATUSES = {path: {404, 413} for path in PAYMENT_NOTIFICATION_PATHS}
+CASE_ARGUMENTS = {"path": "path_parameters", "query": "query", "body": "body"}
+STATUS_BY_CODE = {kind.code: kind.status for kind in KINDS}
 
 
-def operations() -> list[Operation]:
-    document = openapi.document()
+def list_operations() -> list[Operation]:
+    document = openapi.build_document()
     for described in (one for methods in document["paths"].values() for one in methods.values()):
         described["parameters"] = [
-            one for one in described["parameters"] if one not in (openapi.TENANT, *openapi.ACTING)
+            one for one in described["parameters"] if one not in (openapi.TENANT_HEADER, *openapi.ACTING_HEADERS)
         ]
-    schema = schemathesis.openapi.from_dict(document, config=schemathesis.Config.from_dict(CONFIG))
+    schema = schemathesis.openapi.from_dict(document, config=schemathesis.Config.from_dict(SCHEMATHESIS_CONFIG))
     return [found.ok() for found in schema.get_all_operations() if isinstance(found, Ok)]
 
 
-def example(operation: Operation, informed: Informed) -> Case:
+def build_example(operation: Operation, informed: InsertIds) -> Case:
     """The operation's own example, with its required parameters; `informed` puts in ids that exist."""
     described = operation.definition.raw
-    values: dict[str, Any] = {place: {} for place in PLACES}
+    values: dict[str, Any] = {place: {} for place in CASE_ARGUMENTS}
     for parameter in described["parameters"]:
-        if parameter["required"] and parameter["in"] in PLACES:
+        if parameter["required"] and parameter["in"] in CASE_ARGUMENTS:
             values[parameter["in"]][parameter["name"]] = parameter["schema"]["examples"][0]
     content = described.get("requestBody", {}).get("content", {})
     if "application/json" in content:
         values["body"] = content["application/json"]["example"]
     arguments: dict[str, Any] = {
-        PLACES[place]: informed(given, operation.path) for place, given in values.items() if given
+        CASE_ARGUMENTS[place]: informed(given, operation.path) for place, given in values.items() if given
     }
     if len(content) > 1 and "application/json" in content:
         arguments |= {"media_type": "application/json"}
@@ -140,18 +142,18 @@ def example(operation: Operation, informed: Informed) -> Case:
     return operation.Case(**arguments)
 
 
-def whole_numbers(value: Any) -> Any:
+def convert_whole_floats(value: Any) -> Any:
     """12.0 is an integer to JSON Schema, and not to us: no client writes one like that."""
     if isinstance(value, dict):
-        return {name: whole_numbers(one) for name, one in value.items()}
+        return {name: convert_whole_floats(one) for name, one in value.items()}
     if isinstance(value, list):
-        return [whole_numbers(one) for one in value]
+        return [convert_whole_floats(one) for one in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def check(case: Case, answer: schemathesis.Response, headers: dict[str, str]) -> None:
+def check_response(case: Case, answer: schemathesis.Response, headers: dict[str, str]) -> None:
     """Raises AssertionError, or schemathesis's FailureGroup."""
-    checks = CHECKS if case.operation.path in MORE_THAN_SCHEMAS else [*CHECKS, documented.positive_data_acceptance]
+    checks = CHECKS if case.operation.path in RULES_BEYOND_SCHEMAS else [*CHECKS, documented.positive_data_acceptance]
     if isinstance(case.body, NotSet) and case.operation.definition.raw.get("requestBody", {}).get("required") is False:
         checks = [one for one in checks if one is not documented.negative_data_rejection]  # to it, that is wrong
     case.validate_response(answer, checks=checks, headers=headers)
@@ -165,15 +167,15 @@ def check_envelope(path: str, status: int, headers: Any, content: bytes) -> None
     body = json.loads(content)
     assert status < 500, body
     if {"code", "error_code"} <= body.keys():  # API Gateway's own errors wear both
-        assert STATUS_OF[body["code"]] == status, body
+        assert STATUS_BY_CODE[body["code"]] == status, body
     elif envelopes.is_messagecenter_path(path):
         assert body.keys() == {"error_code", "error_msg", "data", "count"}, body
-        assert STATUS_OF.get(body["error_code"], 200) == status, body
+        assert STATUS_BY_CODE.get(body["error_code"], 200) == status, body
         assert bool(body["error_msg"]) is (status != 200), body
     elif status == 200:
         assert body.keys() == {"code", "data"}, body
         assert body["code"] == 0, body
     else:
         assert body.keys() == {"code", "error"}, body
-        assert STATUS_OF[body["code"]] == status, body
+        assert STATUS_BY_CODE[body["code"]] == status, body
         assert body["error"], body

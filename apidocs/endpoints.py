@@ -21,14 +21,14 @@ from chalicelib.errors import (
 from chalicelib.http.routing import Endpoint
 from chalicelib.identity.callers import PUBLIC
 
-ANYWHERE = (BAD_PARAMETER, NOT_ALLOWED, TOO_MANY_REQUESTS, INTERNAL, UNAVAILABLE, TIMED_OUT)
-WITH_BODY = (TOO_LARGE, UNSUPPORTED_MEDIA)
+COMMON_ERRORS = (BAD_PARAMETER, NOT_ALLOWED, TOO_MANY_REQUESTS, INTERNAL, UNAVAILABLE, TIMED_OUT)
+BODY_ERRORS = (TOO_LARGE, UNSUPPORTED_MEDIA)
 # Tags and operation ids are published: generated clients are named after them, whatever a package is called.
 PUBLISHED_NAMES = {"staff": "clinic"}
 
 
 @dataclass(frozen=True)
-class Documented:
+class DocumentedEndpoint:
     group: str
     endpoint: Endpoint
 
@@ -39,28 +39,28 @@ class Documented:
 
     @property
     def title(self) -> str:
-        return self._told[0].strip()
+        return self._docstring_parts[0].strip()
 
     @property
     def description(self) -> str:
-        return self._told[2].strip()
+        return self._docstring_parts[2].strip()
 
     @property
-    def _told(self) -> tuple[str, str, str]:
+    def _docstring_parts(self) -> tuple[str, str, str]:
         return (inspect.getdoc(self.endpoint.view) or "").partition("\n")
 
-    def refusals(self) -> list[ErrorKind]:
+    def list_errors(self) -> list[ErrorKind]:
         """Every refusal it may answer: its own, and those that any endpoint of its sort may answer."""
-        kinds = {*ANYWHERE, *self.endpoint.error_kinds}
+        kinds = {*COMMON_ERRORS, *self.endpoint.error_kinds}
         if PUBLIC not in self.endpoint.callers:
             kinds.add(TOKEN)
         if self.endpoint.method == "POST":
-            kinds.update(WITH_BODY)
+            kinds.update(BODY_ERRORS)
         return sorted(kinds, key=lambda kind: (kind.status, kind.code))
 
 
-def every() -> Iterator[Documented]:
+def iter_endpoints() -> Iterator[DocumentedEndpoint]:
     """All endpoints, group by group, in the order of their declaration."""
     for group in GROUPS:
         for endpoint in import_module(f"chalicelib.{group}.routes").routes.endpoints:
-            yield Documented(PUBLISHED_NAMES.get(group, group), endpoint)
+            yield DocumentedEndpoint(PUBLISHED_NAMES.get(group, group), endpoint)

@@ -1,11 +1,11 @@
 """docs/errors.md: every refusal there is, and who answers it."""
 
 from apidocs import endpoints
-from apidocs.endpoints import Documented
-from apidocs.responses import NAMES
+from apidocs.endpoints import DocumentedEndpoint
+from apidocs.responses import ERROR_NAMES
 from chalicelib.errors import KINDS, METHOD_NOT_ALLOWED, TOKEN, ErrorKind
 
-HEAD = """# Errors
+HEADER = """# Errors
 
 Made by `python -m apidocs` from `chalicelib/errors.py` and the routes: do not edit.
 
@@ -22,19 +22,21 @@ answered the same way each time.
 """
 
 
-def text() -> str:
-    every = list(endpoints.every())
-    return HEAD + "".join(_row(kind, every) for kind in sorted(KINDS, key=lambda kind: kind.code))
+def render() -> str:
+    every = list(endpoints.iter_endpoints())
+    return HEADER + "".join(_format_row(kind, every) for kind in sorted(KINDS, key=lambda kind: kind.code))
 
 
-def _row(kind: ErrorKind, every: list[Documented]) -> str:
-    return f"| {kind.code} | {kind.status} | {NAMES[kind.code]} | {kind.text} | {_answered_by(kind, every)} |\n"
+def _format_row(kind: ErrorKind, every: list[DocumentedEndpoint]) -> str:
+    return (
+        f"| {kind.code} | {kind.status} | {ERROR_NAMES[kind.code]} | {kind.text} | {_format_endpoints(kind, every)} |\n"
+    )
 
 
-def _answered_by(kind: ErrorKind, every: list[Documented]) -> str:
-    if kind in endpoints.ANYWHERE:
+def _format_endpoints(kind: ErrorKind, every: list[DocumentedEndpoint]) -> str:
+    if kind in endpoints.COMMON_ERRORS:
         return "any endpoint"
-    if kind in endpoints.WITH_BODY:
+    if kind in endpoints.BODY_ERRORS:
         return "any endpoint with a body"
     if kind is METHOD_NOT_ALLOWED:
         return "an event with a method its path does not have; over HTTP API Gateway answers such a request with 404"

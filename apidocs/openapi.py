@@ -5,17 +5,17 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 from apidocs import endpoints, examples, responses
-from apidocs.endpoints import Documented
+from apidocs.endpoints import DocumentedEndpoint
 from apidocs.responses import Json
-from apidocs.schemas import Schemas, without_null
+from apidocs.schemas import Schemas, remove_null
 from chalicelib.http import envelopes
 from chalicelib.http.routing import ActingCaller, CountedResult, RawContent
 from chalicelib.identity.callers import ADMIN, ALL_ROLES, DOCTOR, PATIENT, PUBLIC, SERVICE, SERVICE_STAFF, SESSION
 
 # Any other argument of a view is a path parameter.
-VIEW_NAMES = ("caller", "body", "query", "key", "last_event", "time_left", "upload", "delivery")
+VIEW_PARAMETERS = ("caller", "body", "query", "key", "last_event", "time_left", "upload", "delivery")
 
-CALLERS = {
+CALLER_LABELS = {
     PUBLIC: "任何人（无需登录）",
     PATIENT: "患者",
     DOCTOR: "医生",
@@ -35,24 +35,24 @@ GROUP_TITLES = {
     "wechat": "微信公众号（003）",
     "clinic": "医院工作人员（003）",
 }
-SECURITY: Json = {
+SECURITY_SCHEMES: Json = {
     "token": {"type": "apiKey", "in": "header", "name": "token", "description": "登录后得到的 token"},
     "bearer": {"type": "http", "scheme": "bearer", "description": "同一个 token，写作 Authorization: Bearer …"},
     "internalKey": {"type": "apiKey", "in": "header", "name": "X-Internal-Key", "description": "属于一个租户"},
 }
-TENANT: Json = {
+TENANT_HEADER: Json = {
     "name": "tenantId",
     "in": "header",
     "required": False,
     "description": "租户。可省略：则看访问的域名，或系统中仅有的一个租户",
     "schema": {"type": "string", "pattern": "^[0-9]{1,16}$", "examples": ["1"]},
 }
-KEY: Json = {
+IDEMPOTENCY_KEY_HEADER: Json = {
     "name": "Idempotency-Key",
     "in": "header",
     "description": "重试时带上同一个值，只会执行一次；同值而内容不同则 409",
 }
-ACTING: list[Json] = [
+ACTING_HEADERS: list[Json] = [
     {"name": name, "in": "header", "required": False, "description": told, "schema": schema}
     for name, told, schema in (
         (
@@ -66,25 +66,29 @@ ACTING: list[Json] = [
         ("appId", "来自哪个应用", {"type": "string", "maxLength": 64}),
     )
 ]
-FILE: Json = {"type": "string", "format": "binary", "minLength": 1}
-UPLOAD: Json = {
+FILE_SCHEMA: Json = {"type": "string", "format": "binary", "minLength": 1}
+UPLOAD_BODY: Json = {
     "required": True,
     "content": {
         "multipart/form-data": {
-            "schema": {"type": "object", "properties": {"file": FILE}, "required": ["file"]},
+            "schema": {"type": "object", "properties": {"file": FILE_SCHEMA}, "required": ["file"]},
         },
-        "application/octet-stream": {"schema": FILE},
+        "application/octet-stream": {"schema": FILE_SCHEMA},
     },
 }
-NOTICE: Json = {"id": "EV-2018022511223320873", "event_type": "TRANSACTION.SUCCESS", "resource": {"ciphertext": "…"}}
-DELIVERY: Json = {
+PAYMENT_NOTIFICATION_EXAMPLE: Json = {
+    "id": "EV-2018022511223320873",
+    "event_type": "TRANSACTION.SUCCESS",
+    "resource": {"ciphertext": "…"},
+}
+PAYMENT_NOTIFICATION_BODY: Json = {
     "required": True,
     "content": {
-        "application/json": {"schema": {"type": "object"}, "example": NOTICE},
+        "application/json": {"schema": {"type": "object"}, "example": PAYMENT_NOTIFICATION_EXAMPLE},
         "text/xml": {"schema": {"type": "string"}},
     },
 }
-ABOUT = """诊讯：多租户的医院患者服务、医患沟通与消息网关。
+DESCRIPTION = """诊讯：多租户的医院患者服务、医患沟通与消息网关。
 
 - 成功：`{"code":0,"data":…}`；失败：`{"code":N,"error":"…"}`，没有 `data`。
 - 消息中心（`/message/…`）：成功 `{"error_code":0,"error_msg":"","data":…,"count":N}`，失败同形，`data` 为 null；
@@ -97,20 +101,20 @@ ABOUT = """诊讯：多租户的医院患者服务、医患沟通与消息网关
 """
 
 
-def text() -> str:
-    return json.dumps(document(), ensure_ascii=False, indent=2) + "\n"
+def render() -> str:
+    return json.dumps(build_document(), ensure_ascii=False, indent=2) + "\n"
 
 
-def document() -> Json:
-    every = list(endpoints.every())
-    schemas = Schemas(_types(every))
+def build_document() -> Json:
+    every = list(endpoints.iter_endpoints())
+    schemas = Schemas(_iter_types(every))
     paths: Json = {}
     for one in every:
-        paths.setdefault(one.endpoint.path, {})[one.endpoint.method.lower()] = _operation(one, schemas)
-    refusals = responses.shared(every)
+        paths.setdefault(one.endpoint.path, {})[one.endpoint.method.lower()] = _build_operation(one, schemas)
+    refusals = responses.build_shared_errors(every)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "诊讯 Zhenxun API", "version": "1.0.0", "description": ABOUT},
+        "info": {"title": "诊讯 Zhenxun API", "version": "1.0.0", "description": DESCRIPTION},
         "servers": [{"url": "/"}],
         "tags": [
             {"name": name, "description": GROUP_TITLES[name]} for name in dict.fromkeys(one.group for one in every)
@@ -118,18 +122,18 @@ def document() -> Json:
         "paths": paths,
         "components": {
             "schemas": {
-                "Refusal": responses.REFUSAL,
-                "MessagecenterRefusal": responses.CENTERS_REFUSAL,
-                **schemas.used_by(paths),
+                "Refusal": responses.ERROR_SCHEMA,
+                "MessagecenterRefusal": responses.MESSAGECENTER_ERROR_SCHEMA,
+                **schemas.find_used(paths),
             },
             "responses": refusals,
             "headers": responses.HEADERS,
-            "securitySchemes": SECURITY,
+            "securitySchemes": SECURITY_SCHEMES,
         },
     }
 
 
-def _types(every: list[Documented]) -> Iterator[tuple[str, Literal["validation", "serialization"], Any]]:
+def _iter_types(every: list[DocumentedEndpoint]) -> Iterator[tuple[str, Literal["validation", "serialization"], Any]]:
     for one in every:
         for name, kind in one.endpoint.parameters.items():
             if name not in ("caller", "time_left", "upload", "delivery"):
@@ -137,35 +141,35 @@ def _types(every: list[Documented]) -> Iterator[tuple[str, Literal["validation",
         yield f"{one.id}.answer", "serialization", one.endpoint.response_adapter
 
 
-def _operation(one: Documented, schemas: Schemas) -> Json:
+def _build_operation(one: DocumentedEndpoint, schemas: Schemas) -> Json:
     operation: Json = {
         "tags": [one.group],
         "summary": one.title,
-        "description": f"{one.description}\n\n{_who(one)}".strip(),
+        "description": f"{one.description}\n\n{_format_callers(one)}".strip(),
         "operationId": one.id,
-        "security": _security(one),
-        "parameters": _parameters(one, schemas),
+        "security": _build_security(one),
+        "parameters": _build_parameters(one, schemas),
     }
     if "body" in one.endpoint.parameters:
-        operation["requestBody"] = _body(schemas, schemas.of(f"{one.id}.body"))
+        operation["requestBody"] = _build_request_body(schemas, schemas.get(f"{one.id}.body"))
     if "upload" in one.endpoint.parameters:
-        operation["requestBody"] = UPLOAD
+        operation["requestBody"] = UPLOAD_BODY
     if "delivery" in one.endpoint.parameters:
-        operation["requestBody"] = DELIVERY
-    operation["responses"] = {"200": _success(one, schemas), **responses.refusals(one)}
+        operation["requestBody"] = PAYMENT_NOTIFICATION_BODY
+    operation["responses"] = {"200": _build_success(one, schemas), **responses.build_error_references(one)}
     return operation
 
 
-def _success(one: Documented, schemas: Schemas) -> Json:
+def _build_success(one: DocumentedEndpoint, schemas: Schemas) -> Json:
     if one.endpoint.return_type is RawContent:
-        return responses.raw(one.endpoint.raw_content_type)
-    answer = schemas.of(f"{one.id}.answer")
-    fields, example = {"data": answer}, {"data": examples.of(schemas, answer)}
+        return responses.build_raw(one.endpoint.raw_content_type)
+    answer = schemas.get(f"{one.id}.answer")
+    fields, example = {"data": answer}, {"data": examples.build(schemas, answer)}
     if _is_counted(one.endpoint.return_type):
-        fields, example = schemas.resolved(answer)["properties"], example["data"]
+        fields, example = schemas.resolve(answer)["properties"], example["data"]
     elif envelopes.is_messagecenter_path(one.endpoint.path):
         fields, example = {**fields, "count": {"const": 0}}, {**example, "count": 0}
-    success = responses.success(one.endpoint.path, fields, example)
+    success = responses.build_success(one.endpoint.path, fields, example)
     success["content"] |= {one.endpoint.raw_content_type: {}} if one.endpoint.raw_content_type else {}
     return success
 
@@ -174,57 +178,59 @@ def _is_counted(returns: Any) -> bool:
     return isinstance(returns, type) and issubclass(returns, CountedResult)
 
 
-def _who(one: Documented) -> str:
-    return "可调用：" + "、".join(CALLERS[kind] for kind in ALL_ROLES if kind in one.endpoint.callers)
+def _format_callers(one: DocumentedEndpoint) -> str:
+    return "可调用：" + "、".join(CALLER_LABELS[kind] for kind in ALL_ROLES if kind in one.endpoint.callers)
 
 
-def _security(one: Documented) -> list[Json]:
+def _build_security(one: DocumentedEndpoint) -> list[Json]:
     if PUBLIC in one.endpoint.callers:
         return []
     schemes = ["token", "bearer"] if one.endpoint.callers - {SERVICE} else []
     return [{scheme: []} for scheme in [*schemes, *(["internalKey"] if SERVICE in one.endpoint.callers else [])]]
 
 
-def _parameters(one: Documented, schemas: Schemas) -> list[Json]:
+def _build_parameters(one: DocumentedEndpoint, schemas: Schemas) -> list[Json]:
     parameters = []
     if PUBLIC in one.endpoint.callers:
-        parameters.append(TENANT)
+        parameters.append(TENANT_HEADER)
     if one.endpoint.parameters.get("caller") == ActingCaller:
-        parameters += ACTING
+        parameters += ACTING_HEADERS
     for name in one.endpoint.parameters:
-        if name not in VIEW_NAMES:
-            schema = schemas.of(f"{one.id}.{name}")
+        if name not in VIEW_PARAMETERS:
+            schema = schemas.get(f"{one.id}.{name}")
             parameters.append({"name": name, "in": "path", "required": True, "schema": schema})
     if "query" in one.endpoint.parameters:
-        parameters += _query(schemas, schemas.of(f"{one.id}.query"))
+        parameters += _build_query_parameters(schemas, schemas.get(f"{one.id}.query"))
     if "last_event" in one.endpoint.parameters:
-        schema = without_null(schemas.of(f"{one.id}.last_event"))
+        schema = remove_null(schemas.get(f"{one.id}.last_event"))
         parameters.append({"name": "Last-Event-ID", "in": "header", "required": False, "schema": schema})
     if "key" in one.endpoint.parameters:
-        schema = schemas.of(f"{one.id}.key")
-        parameters.append({**KEY, "required": without_null(schema) == schema, "schema": without_null(schema)})
+        schema = schemas.get(f"{one.id}.key")
+        parameters.append(
+            {**IDEMPOTENCY_KEY_HEADER, "required": remove_null(schema) == schema, "schema": remove_null(schema)}
+        )
     return parameters
 
 
-def _query(schemas: Schemas, schema: Json) -> Iterator[Json]:
-    model = schemas.resolved(schema)
+def _build_query_parameters(schemas: Schemas, schema: Json) -> Iterator[Json]:
+    model = schemas.resolve(schema)
     for name, field in model["properties"].items():
-        field, required = without_null(field), name in model.get("required", [])
+        field, required = remove_null(field), name in model.get("required", [])
         told = {"description": field["description"]} if "description" in field else {}
         schema = {key: value for key, value in field.items() if key != "description"}
-        schema = schema if required else _or_empty(schema)
+        schema = schema if required else _allow_empty(schema)
         yield {"name": name, "in": "query", "required": required, **told, "schema": schema}
 
 
-def _or_empty(schema: Json) -> Json:
+def _allow_empty(schema: Json) -> Json:
     """wire.given has it as not given."""
     said = {key: value for key, value in schema.items() if key in ("title", "default", "examples")}
     wanted = {key: value for key, value in schema.items() if key not in said}
     return {"anyOf": [*wanted.get("anyOf", [wanted]), {"type": "string", "maxLength": 0}], **said}
 
 
-def _body(schemas: Schemas, schema: Json) -> Json:
+def _build_request_body(schemas: Schemas, schema: Json) -> Json:
     """An empty body is taken as {}."""
-    needed = bool(schemas.resolved(schema).get("required"))
-    content = {"schema": schema, "example": examples.request(schemas, schema)}
+    needed = bool(schemas.resolve(schema).get("required"))
+    content = {"schema": schema, "example": examples.build_request(schemas, schema)}
     return {"required": needed, "content": {"application/json": content}}

@@ -4,15 +4,15 @@ import json
 from itertools import groupby
 from typing import Any
 
-from apidocs.endpoints import Documented
+from apidocs.endpoints import DocumentedEndpoint
 from chalicelib import errors
 from chalicelib.errors import ErrorKind
 from chalicelib.http import envelopes
 
 Json = dict[str, Any]
 
-NAMES = {kind.code: name for name, kind in vars(errors).items() if isinstance(kind, ErrorKind)}
-RETRIED = {429, 503}
+ERROR_NAMES = {kind.code: name for name, kind in vars(errors).items() if isinstance(kind, ErrorKind)}
+RETRYABLE_STATUSES = {429, 503}
 
 HEADERS: Json = {
     "RequestId": {
@@ -25,7 +25,7 @@ HEADERS: Json = {
         "schema": {"type": "integer", "minimum": 1, "examples": [2]},
     },
 }
-REFUSAL: Json = {
+ERROR_SCHEMA: Json = {
     "type": "object",
     "description": "失败：没有 data",
     "properties": {
@@ -37,7 +37,7 @@ REFUSAL: Json = {
 }
 
 
-CENTERS_REFUSAL: Json = {
+MESSAGECENTER_ERROR_SCHEMA: Json = {
     "type": "object",
     "description": "消息中心的失败",
     "properties": {
@@ -51,12 +51,12 @@ CENTERS_REFUSAL: Json = {
 }
 
 
-def raw(content_type: str) -> Json:
+def build_raw(content_type: str) -> Json:
     """An answer in no envelope."""
-    return {"description": "成功", "headers": _headers(200), "content": {content_type: {}}}
+    return {"description": "成功", "headers": _build_headers(200), "content": {content_type: {}}}
 
 
-def success(path: str, fields: Json, example: Any) -> Json:
+def build_success(path: str, fields: Json, example: Any) -> Json:
     """`fields`, and the example, are those of the envelope beside the code: data, and on the messagecenter's paths
     count."""
     said: Json = {"error_code": 0, "error_msg": ""} if envelopes.is_messagecenter_path(path) else {"code": 0}
@@ -69,67 +69,67 @@ def success(path: str, fields: Json, example: Any) -> Json:
     }
     return {
         "description": "成功",
-        "headers": _headers(200),
+        "headers": _build_headers(200),
         "content": {"application/json": {"schema": envelope, "example": {**said, **example}}},
     }
 
 
-def refusals(documented: Documented) -> Json:
+def build_error_references(documented: DocumentedEndpoint) -> Json:
     """Its refusals by HTTP status, as references to `shared`."""
-    center = _is_centers(documented)
+    center = _is_messagecenter(documented)
     return {
-        str(status): {"$ref": f"#/components/responses/{_name(kinds, center)}"}
-        for status, kinds in _by_status(documented)
+        str(status): {"$ref": f"#/components/responses/{_build_name(kinds, center)}"}
+        for status, kinds in _group_by_status(documented)
     }
 
 
-def shared(every: list[Documented]) -> Json:
+def build_shared_errors(every: list[DocumentedEndpoint]) -> Json:
     """Each set of refusals that some endpoint answers with one status, described once."""
     sets = {
-        _name(kinds, _is_centers(one)): (status, kinds, _is_centers(one))
+        _build_name(kinds, _is_messagecenter(one)): (status, kinds, _is_messagecenter(one))
         for one in every
-        for status, kinds in _by_status(one)
+        for status, kinds in _group_by_status(one)
     }
-    return {name: _refusal(*found) for name, found in sorted(sets.items())}
+    return {name: _build_error(*found) for name, found in sorted(sets.items())}
 
 
-def _is_centers(documented: Documented) -> bool:
+def _is_messagecenter(documented: DocumentedEndpoint) -> bool:
     return envelopes.is_messagecenter_path(documented.endpoint.path)
 
 
-def _by_status(documented: Documented) -> list[tuple[int, list[ErrorKind]]]:
-    return [(status, list(kinds)) for status, kinds in groupby(documented.refusals(), key=lambda kind: kind.status)]
+def _group_by_status(documented: DocumentedEndpoint) -> list[tuple[int, list[ErrorKind]]]:
+    return [(status, list(kinds)) for status, kinds in groupby(documented.list_errors(), key=lambda kind: kind.status)]
 
 
-def _name(kinds: list[ErrorKind], center: bool) -> str:
-    return ("messagecenter-" if center else "") + "-".join(NAMES[kind.code] for kind in kinds)
+def _build_name(kinds: list[ErrorKind], center: bool) -> str:
+    return ("messagecenter-" if center else "") + "-".join(ERROR_NAMES[kind.code] for kind in kinds)
 
 
-def _refusal(status: int, kinds: list[ErrorKind], center: bool) -> Json:
+def _build_error(status: int, kinds: list[ErrorKind], center: bool) -> Json:
     codes = {"enum": [kind.code for kind in kinds]}
     schema = {"$ref": "#/components/schemas/Refusal", "properties": {"code": codes}}
     if center:
         schema = {"$ref": "#/components/schemas/MessagecenterRefusal", "properties": {"error_code": codes}}
     return {
         "description": "；".join(f"{kind.code} {kind.text}" for kind in kinds),
-        "headers": _headers(status),
+        "headers": _build_headers(status),
         "content": {
             "application/json": {
                 "schema": schema,
-                "examples": {NAMES[kind.code]: {"value": _example(kind, center)} for kind in kinds},
+                "examples": {ERROR_NAMES[kind.code]: {"value": _build_example(kind, center)} for kind in kinds},
             }
         },
     }
 
 
-def _headers(status: int) -> Json:
+def _build_headers(status: int) -> Json:
     headers = {"X-Request-Id": {"$ref": "#/components/headers/RequestId"}}
-    if status in RETRIED:
+    if status in RETRYABLE_STATUSES:
         headers["Retry-After"] = {"$ref": "#/components/headers/RetryAfter"}
     return headers
 
 
-def _example(kind: ErrorKind, center: bool) -> Json:
+def _build_example(kind: ErrorKind, center: bool) -> Json:
     text = "phone：必填" if kind is errors.BAD_PARAMETER else kind.text
     example: Json = json.loads(envelopes.wrap_error(envelopes.MESSAGECENTER_PREFIX if center else "", kind, text))
     return example

@@ -9,18 +9,18 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaV
 from pydantic_core import core_schema
 
 Schema = dict[str, Any]
-REF = "#/components/schemas/"
+REF_PREFIX = "#/components/schemas/"
 
 
 # Pydantic leaves these as they are where a validator stands between them and the type.
-LIMITS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
+JSON_SCHEMA_LIMITS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
 
 
 class WireSchema(GenerateJsonSchema):
     """Pydantic's own, without titles that repeat the name, and with an answer's keys all present, as they are."""
 
     def generate_inner(self, schema: Any) -> JsonSchemaValue:
-        return {LIMITS.get(name, name): value for name, value in super().generate_inner(schema).items()}
+        return {JSON_SCHEMA_LIMITS.get(name, name): value for name, value in super().generate_inner(schema).items()}
 
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002  # Pydantic's signature
         return False
@@ -36,7 +36,7 @@ class WireSchema(GenerateJsonSchema):
 
     def model_field_schema(self, schema: core_schema.ModelField) -> JsonSchemaValue:
         described = super().model_field_schema(schema)
-        others = _spellings(schema.get("validation_alias"))[1:]
+        others = _list_aliases(schema.get("validation_alias"))[1:]
         if self.mode == "validation" and others:
             also = "也接受 " + "、".join(f"`{name}`" for name in others)
             told = described.get("description")
@@ -51,47 +51,49 @@ class Schemas:
         inputs: list[tuple[str, JsonSchemaMode, TypeAdapter[Any]]] = [
             (key, mode, kind if isinstance(kind, TypeAdapter) else TypeAdapter(kind)) for key, mode, kind in types
         ]
-        schemas, shared = TypeAdapter.json_schemas(inputs, ref_template=REF + "{model}", schema_generator=WireSchema)
+        schemas, shared = TypeAdapter.json_schemas(
+            inputs, ref_template=REF_PREFIX + "{model}", schema_generator=WireSchema
+        )
         self._of: dict[str, Schema] = {str(key): dict(schema) for (key, _), schema in schemas.items()}
         self.shared: dict[str, Schema] = shared.get("$defs", {})
 
-    def of(self, key: str) -> Schema:
+    def get(self, key: str) -> Schema:
         return self._of[key]
 
-    def resolved(self, schema: Schema) -> Schema:
+    def resolve(self, schema: Schema) -> Schema:
         """The schema itself where this one only points at it."""
         while "$ref" in schema:
-            schema = {**self.shared[schema["$ref"].removeprefix(REF)], **_without(schema, "$ref")}
+            schema = {**self.shared[schema["$ref"].removeprefix(REF_PREFIX)], **_remove_key(schema, "$ref")}
         return schema
 
-    def used_by(self, document: Any) -> dict[str, Schema]:
+    def find_used(self, document: Any) -> dict[str, Schema]:
         """Those shared schemas that a document points at, and those that they point at in turn."""
         found: dict[str, Schema] = {}
         asked = [document]
         while asked:
             text = json.dumps(asked.pop())
             for name, schema in self.shared.items():
-                if name not in found and f'"{REF}{name}"' in text:
+                if name not in found and f'"{REF_PREFIX}{name}"' in text:
                     found[name] = schema
                     asked.append(schema)
         return dict(sorted(found.items()))
 
 
-def without_null(schema: Schema) -> Schema:
+def remove_null(schema: Schema) -> Schema:
     """For headers and query strings, which have no null: leaving the field out says the same."""
     options = [option for option in schema.get("anyOf", []) if option != {"type": "null"}]
     if len(options) == 1:
-        schema = {**options[0], **_without(schema, "anyOf")}
+        schema = {**options[0], **_remove_key(schema, "anyOf")}
     elif options:
         schema = {**schema, "anyOf": options}
-    return _without(schema, "default") if schema.get("default", "") is None else schema
+    return _remove_key(schema, "default") if schema.get("default", "") is None else schema
 
 
-def _without(schema: Schema, name: str) -> Schema:
+def _remove_key(schema: Schema, name: str) -> Schema:
     return {key: value for key, value in schema.items() if key != name}
 
 
-def _spellings(alias: Any) -> list[str]:
+def _list_aliases(alias: Any) -> list[str]:
     """Pydantic writes one alias as text, and several as a list of paths."""
     if not isinstance(alias, list):
         return [alias] if alias else []

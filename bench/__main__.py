@@ -2,7 +2,7 @@
 
 import sys
 
-from bench import booking, chat, coldstart, grow, helpdesk, inbox, labels, notify, payment, signin, smoke, soak
+from bench import booking, chat, coldstart, helpdesk, inbox, labels, notify, payment, signin, smoke, soak, table_growth
 
 COMMANDS = {
     "chat": chat.main,
@@ -26,7 +26,7 @@ def main(all_arguments: list[str]) -> int:
         sys.stderr.write(f"bin/bench: no benchmark {name!r}; there is {', '.join(COMMANDS)}\n")
         return 2
     if name == "chat" and "--grow" in arguments:
-        return grow.main([one for one in arguments if one != "--grow"])
+        return table_growth.main([one for one in arguments if one != "--grow"])
     return COMMANDS[name](arguments)
 
 

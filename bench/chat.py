@@ -8,53 +8,53 @@ from multiprocessing import get_context
 from typing import Any
 
 from bench import machine
-from bench.console import say
-from bench.crew import Crew, Measured
+from bench.chat_cases import Case, build_cases
+from bench.chat_worker import Worker
+from bench.console import print_line
 from bench.machine import Servers
-from bench.rows import Row, rows
-from bench.worker import Worker
+from bench.process_pool import Measurement, ProcessPool
 from chalicelib import migrations
 
-SLICES = 8  # of the handler and of the floor, in turn, so that both see the same machine
+SLICE_COUNT = 8  # of the handler and of the floor, in turn, so that both see the same machine
 
 
 @dataclass
-class Loaded(Measured):
+class LoadMeasurement(Measurement):
     """With what the machine spent on it."""
 
-    wall: float = 0.0
-    servers: float = 0.0  # seconds of CPU
-    others: float = 0.0  # seconds of CPU that no process of this benchmark used
+    wall_seconds: float = 0.0
+    server_cpu_seconds: float = 0.0  # seconds of CPU
+    other_cpu_seconds: float = 0.0  # seconds of CPU that no process of this benchmark used
 
     @property
-    def cpu(self) -> float:
+    def cpu_microseconds(self) -> float:
         """Microseconds of the asking process for each request."""
-        return sum(part.cpu for part in self.slices) / len(self.times) * 1e6
+        return sum(part.cpu for part in self.slices) / len(self.durations) * 1e6
 
 
 def main(arguments: list[str]) -> int:
-    options = _options(arguments)
-    found = [row for row in rows(options.sessions) if options.only in row.name]
-    ours = machine.servers()
-    say(machine.described(ours))
-    _in_a_process(migrations.migrate)
-    crew = Crew(max(options.processes), lambda number: Worker(number, options.sessions, found))
-    [shared] = crew.ask(1, "whose")
-    crew.ask(max(options.processes), "meet", shared)
-    say(HEAD)
+    options = _parse_arguments(arguments)
+    found = [row for row in build_cases(options.sessions) if options.only in row.name]
+    ours = machine.find_servers()
+    print_line(machine.describe(ours))
+    _run_in_process(migrations.migrate)
+    crew = ProcessPool(max(options.processes), lambda number: Worker(number, options.sessions, found))
+    [shared] = crew.call(1, "whose")
+    crew.call(max(options.processes), "meet", shared)
+    print_line(TABLE_HEADER)
     for row in found:
-        trips = crew.ask_each("prepare", row.name)  # one by one: some meet in one conversation
-        say(f"{row.name}: {trips[-1]}")
+        trips = crew.call_each("prepare", row.name)  # one by one: some meet in one conversation
+        print_line(f"{row.name}: {trips[-1]}")
         for processes in options.processes:
-            handler, bare = _measured(crew, row, processes, options.seconds, ours)
-            say(_line(row, processes, handler, bare))
-    stored = [sum(counts) for counts in zip(*crew.ask(max(options.processes), "stored"), strict=True)]
-    say(f"\n{stored[0]} messages are stored of {stored[1]} acknowledged.")
-    crew.dismiss()
+            handler, bare = _measure(crew, row, processes, options.seconds, ours)
+            print_line(_format_line(row, processes, handler, bare))
+    stored = [sum(counts) for counts in zip(*crew.call(max(options.processes), "stored"), strict=True)]
+    print_line(f"\n{stored[0]} messages are stored of {stored[1]} acknowledged.")
+    crew.stop()
     return 0 if stored[0] >= stored[1] else 1
 
 
-def _options(arguments: list[str]) -> argparse.Namespace:
+def _parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bin/bench chat", description=__doc__)
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 8, 32], metavar="N")
     parser.add_argument("--seconds", type=float, default=4, help="of each figure, and as many of its floor")
@@ -64,7 +64,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _in_a_process(work: Callable[[], Any]) -> None:
+def _run_in_process(work: Callable[[], Any]) -> None:
     process = get_context("fork").Process(target=work)
     process.start()
     process.join()
@@ -72,44 +72,50 @@ def _in_a_process(work: Callable[[], Any]) -> None:
         raise SystemExit(process.exitcode)
 
 
-def _measured(crew: Crew, row: Row, processes: int, seconds: float, ours: Servers) -> tuple[Loaded, Loaded]:
-    handler, bare = Loaded(), Loaded()
-    crew.ask(processes, "run", row.name, False, 0.0, min(seconds, 0.5))
-    for turn in range(SLICES):
+def _measure(
+    crew: ProcessPool, row: Case, processes: int, seconds: float, ours: Servers
+) -> tuple[LoadMeasurement, LoadMeasurement]:
+    handler, bare = LoadMeasurement(), LoadMeasurement()
+    crew.call(processes, "run", row.name, False, 0.0, min(seconds, 0.5))
+    for turn in range(SLICE_COUNT):
         for measured in (handler, bare) if turn % 2 else (bare, handler):
-            before, busy, began = ours.cpu(), machine.busy(), time.monotonic()
-            slices = crew.ask(processes, "run", row.name, measured is bare, began + 0.01, seconds / SLICES)
-            servers = ours.cpu() - before
+            before, busy, began = ours.get_cpu_seconds(), machine.get_busy_seconds(), time.monotonic()
+            slices = crew.call(processes, "run", row.name, measured is bare, began + 0.01, seconds / SLICE_COUNT)
+            servers = ours.get_cpu_seconds() - before
             measured.slices += slices
-            measured.servers += servers
-            measured.wall += time.monotonic() - began
-            measured.others += machine.busy() - busy - servers - sum(one.cpu for one in slices)
+            measured.server_cpu_seconds += servers
+            measured.wall_seconds += time.monotonic() - began
+            measured.other_cpu_seconds += machine.get_busy_seconds() - busy - servers - sum(one.cpu for one in slices)
     return handler, bare
 
 
-HEAD = f"""
+TABLE_HEADER = f"""
 Each row with its round trips: M a packet to MySQL, R3 three commands to Redis.
 {"":>9}|{"through the handler":^43}|{"its floor":^24}|{"p50 to":>7}|{"others":>7}
 {"processes":>9}|{"req/s":>7}{"p50 ms":>8}{"p99 ms":>8}{"CPU µs":>8}{"+ servers":>11} |\
 {"req/s":>7}{"p50 ms":>8}{"CPU µs":>8} |{"floor":>7}|{"CPU":>7}"""
 
 
-def _line(row: Row, processes: int, handler: Loaded, bare: Loaded) -> str:
-    p50, floor = handler.percent(50), bare.percent(50)
-    rate, ratio = handler.rate(processes), p50 / floor
-    others = (handler.others + bare.others) / (handler.wall + bare.wall) / machine.cores()
-    line = (
-        f"{processes:>9}|{rate:>7.0f}{p50:>8.2f}{handler.percent(99):>8.2f}{handler.cpu:>8.0f}"
-        f"{handler.servers / len(handler.times) * 1e6:>11.0f} |"
-        f"{bare.rate(processes):>7.0f}{floor:>8.2f}{bare.cpu:>8.0f} |{ratio:>7.2f}|{others:>7.0%}"
+def _format_line(row: Case, processes: int, handler: LoadMeasurement, bare: LoadMeasurement) -> str:
+    p50, floor = handler.get_percentile_ms(50), bare.get_percentile_ms(50)
+    rate, ratio = handler.get_rate(processes), p50 / floor
+    others = (
+        (handler.other_cpu_seconds + bare.other_cpu_seconds)
+        / (handler.wall_seconds + bare.wall_seconds)
+        / machine.get_core_count()
     )
-    refused = f"  {handler.refused} refused" if handler.refused else ""
-    return line + _aim(row, processes, ratio, rate) + refused
+    line = (
+        f"{processes:>9}|{rate:>7.0f}{p50:>8.2f}{handler.get_percentile_ms(99):>8.2f}{handler.cpu_microseconds:>8.0f}"
+        f"{handler.server_cpu_seconds / len(handler.durations) * 1e6:>11.0f} |"
+        f"{bare.get_rate(processes):>7.0f}{floor:>8.2f}{bare.cpu_microseconds:>8.0f} |{ratio:>7.2f}|{others:>7.0%}"
+    )
+    refused = f"  {handler.failures} refused" if handler.failures else ""
+    return line + _format_target(row, processes, ratio, rate) + refused
 
 
-def _aim(row: Row, processes: int, ratio: float, rate: float) -> str:
-    if processes == 1 and row.ratio:
-        return f"  aim: ratio ≤ {row.ratio}{'' if ratio <= row.ratio else ' MISSED'}"
-    if processes == 8 and row.rate:
-        return f"  aim: ≥ {row.rate}/s{'' if rate >= row.rate else ' MISSED'}"
+def _format_target(row: Case, processes: int, ratio: float, rate: float) -> str:
+    if processes == 1 and row.max_ratio:
+        return f"  aim: ratio ≤ {row.max_ratio}{'' if ratio <= row.max_ratio else ' MISSED'}"
+    if processes == 8 and row.min_rate:
+        return f"  aim: ≥ {row.min_rate}/s{'' if rate >= row.min_rate else ' MISSED'}"
     return ""

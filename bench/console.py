@@ -2,19 +2,19 @@
 
 import os
 
-_shown = os.fdopen(os.dup(1), "w")
+_output = os.fdopen(os.dup(1), "w")
 
 
-def say(text: str) -> None:
-    _shown.write(f"{text}\n")
-    _shown.flush()
+def print_line(text: str) -> None:
+    _output.write(f"{text}\n")
+    _output.flush()
 
 
-def into(file: int) -> None:
+def redirect_to(file: int) -> None:
     """From here on they go to this open file instead."""
-    os.dup2(file, _shown.fileno())
+    os.dup2(file, _output.fileno())
 
 
-def hush() -> None:
+def silence_app_logs() -> None:
     """From here on the app's log lines are still made and written, but go nowhere."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

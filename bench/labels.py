@@ -11,22 +11,22 @@ from typing import Any
 
 from app import app
 from bench import machine
-from bench.console import hush, say
-from bench.events import Context, get
-from bench.tables import insert
+from bench.console import print_line, silence_app_logs
+from bench.lambda_events import LambdaContext, build_get
+from bench.tables import insert_rows
 from chalicelib import clock, migrations
 from chalicelib.adapters import mysql
 from chalicelib.people import tenants
 from chalicelib.staff import store
-from tests import people
-from tests.people import Person
+from tests.support import factories
+from tests.support.factories import Person
 
-GROUPS, LABELS, LABELS_EACH = 10, 40, 3
-AIM = 50.0  # ms
-FAMILY, GIVEN = "王李张刘陈杨黄赵吴周徐孙马朱胡郭何林高罗", "伟芳娜敏静丽强磊军洋勇艳杰娟涛明超秀霞平刚桂英"
-ROOT = "/pati_service/manager_service"
-CONTEXT = Context()
-ASKED: dict[str, dict[str, Any]] = {
+GROUP_COUNT, LABEL_COUNT, LABELS_PER_PATIENT = 10, 40, 3
+MAX_P50_MS = 50.0  # ms
+FAMILY_NAMES, GIVEN_NAMES = "王李张刘陈杨黄赵吴周徐孙马朱胡郭何林高罗", "伟芳娜敏静丽强磊军洋勇艳杰娟涛明超秀霞平刚桂英"
+STAFF_PATH = "/pati_service/manager_service"
+CONTEXT = LambdaContext()
+QUERIES: dict[str, dict[str, Any]] = {
     "groups, first page": {
         "path": "list_person_count",
         "label_type": 1,
@@ -51,18 +51,18 @@ ASKED: dict[str, dict[str, Any]] = {
 
 
 def main(arguments: list[str]) -> int:
-    options = _options(arguments)
-    say(machine.described(machine.servers()))
-    hush()
+    options = _parse_arguments(arguments)
+    print_line(machine.describe(machine.find_servers()))
+    silence_app_logs()
     migrations.migrate()
-    admin = _hospital(options.patients, options.doctors)
-    say(f"\n{options.patients} patients, {options.doctors} doctors\n{'':24}{'p50 ms':>10}{'p99 ms':>10}")
-    slow = [name for name, query in ASKED.items() if _measured(name, admin, query, options.samples) > AIM]
-    say(f"aim: a p50 of at most {AIM:.0f} ms" + (f"; MISSED: {', '.join(slow)}" if slow else ", met"))
+    admin = _create_hospital(options.patients, options.doctors)
+    print_line(f"\n{options.patients} patients, {options.doctors} doctors\n{'':24}{'p50 ms':>10}{'p99 ms':>10}")
+    slow = [name for name, query in QUERIES.items() if _measure(name, admin, query, options.samples) > MAX_P50_MS]
+    print_line(f"aim: a p50 of at most {MAX_P50_MS:.0f} ms" + (f"; MISSED: {', '.join(slow)}" if slow else ", met"))
     return 1 if slow else 0
 
 
-def _options(arguments: list[str]) -> argparse.Namespace:
+def _parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bin/bench labels", description=__doc__)
     parser.add_argument("--patients", type=int, default=100_000)
     parser.add_argument("--doctors", type=int, default=5_000)
@@ -70,8 +70,10 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _measured(name: str, admin: Person, query: dict[str, Any], samples: int) -> float:
-    event = get(f"{ROOT}/{query['path']}", admin.token, **{key: query[key] for key in query if key != "path"})
+def _measure(name: str, admin: Person, query: dict[str, Any], samples: int) -> float:
+    event = build_get(
+        f"{STAFF_PATH}/{query['path']}", admin.token, **{key: query[key] for key in query if key != "path"}
+    )
     times = []
     for _ in range(samples):
         began = time.perf_counter()
@@ -79,22 +81,22 @@ def _measured(name: str, admin: Person, query: dict[str, Any], samples: int) -> 
         times.append((time.perf_counter() - began) * 1000)
         if answer["statusCode"] != 200 or not json.loads(answer["body"])["data"]["list"]:
             raise ValueError(f"{name}: {answer['statusCode']}")
-    say(f"{name:24}{median(times):>10.1f}{quantiles(times, n=100)[98]:>10.1f}")
+    print_line(f"{name:24}{median(times):>10.1f}{quantiles(times, n=100)[98]:>10.1f}")
     return median(times)
 
 
-def _hospital(patients: int, doctors: int) -> Person:
+def _create_hospital(patients: int, doctors: int) -> Person:
     tenant_id = mysql.run_transaction(lambda tx: tenants.create(tx, "仁和医院"))
-    admin = people.worker(tenant_id, "13900000001", "管理员", "admin")
-    names = [(label_type, n) for label_type, count in ((1, GROUPS), (2, LABELS)) for n in range(count)]
+    admin = factories.create_staff(tenant_id, "13900000001", "管理员", "admin")
+    names = [(label_type, n) for label_type, count in ((1, GROUP_COUNT), (2, LABEL_COUNT)) for n in range(count)]
     made: dict[int, list[int]] = {1: [], 2: []}
     for label_type, n in names:
-        label = partial(_label, admin=admin, label_type=label_type, number=n)
+        label = partial(_create_label, admin=admin, label_type=label_type, number=n)
         made[label_type].append(mysql.run_transaction(label))
     now, born = clock.now(), date(1980, 1, 1)
-    insert(
+    insert_rows(
         "patients (tenant_id, name, gender, birthday, phone, created_at, changed_at)",
-        [(tenant_id, _name(), 1 + n % 2, born, f"138{n:08}", now, now) for n in range(patients)],
+        [(tenant_id, _build_name(), 1 + n % 2, born, f"138{n:08}", now, now) for n in range(patients)],
     )
     first = mysql.run_autocommit(
         lambda tx: tx.fetch_value("SELECT MIN(pati_id) FROM patients WHERE tenant_id = %(t)s", t=tenant_id)
@@ -102,27 +104,27 @@ def _hospital(patients: int, doctors: int) -> Person:
     rows: list[tuple[Any, ...]] = []
     for pati_id in range(first, first + patients):
         rows.append((random.choice(made[1]), pati_id, tenant_id, 1))
-        rows += [(one, pati_id, tenant_id, None) for one in random.sample(made[2], LABELS_EACH)]
-    insert(
+        rows += [(one, pati_id, tenant_id, None) for one in random.sample(made[2], LABELS_PER_PATIENT)]
+    insert_rows(
         "adm_pati_label_rela (label_id, pati_id, tenant_id, is_group)", sorted(rows, key=lambda row: (row[0], row[1]))
     )
     counted = "(SELECT COUNT(*) FROM adm_pati_label_rela r WHERE r.label_id = adm_group_label.label_id)"
     mysql.run_autocommit(lambda tx: tx.execute(f"UPDATE adm_group_label SET person_number = {counted}"))
     base = 10_000_000
-    insert(
+    insert_rows(
         "staff (user_id, tenant_id, role, phone, password_hash, name, created_at)",
-        [(base + n, tenant_id, "doctor", f"137{n:08}", b"", _name(), now) for n in range(doctors)],
+        [(base + n, tenant_id, "doctor", f"137{n:08}", b"", _build_name(), now) for n in range(doctors)],
     )
-    insert(
+    insert_rows(
         "doctors (user_id, tenant_id, duty_code, introduction, sort)",
         [(base + n, tenant_id, "2", "从医二十年。" * 20, random.randrange(100)) for n in range(doctors)],
     )
     return admin
 
 
-def _label(tx: mysql.Tx, admin: Person, label_type: int, number: int) -> int:
+def _create_label(tx: mysql.Tx, admin: Person, label_type: int, number: int) -> int:
     return store.insert_label(tx, admin.tenant_id, label_type, f"名称{number}", admin.user_id)
 
 
-def _name() -> str:
-    return random.choice(FAMILY) + "".join(random.choices(GIVEN, k=random.randint(1, 2)))
+def _build_name() -> str:
+    return random.choice(FAMILY_NAMES) + "".join(random.choices(GIVEN_NAMES, k=random.randint(1, 2)))

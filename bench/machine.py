@@ -9,9 +9,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 LIBRARIES = ("chalice", "pydantic", "pymysql", "redis", "hiredis")
-IDLE = 0.1  # of the machine: above it, figures are another's too
-LOOK = 1.0  # seconds for which the machine is looked at before the figures
-TICK = 1 / os.sysconf("SC_CLK_TCK")
+MAX_IDLE_LOAD = 0.1  # of the machine: above it, figures are another's too
+OBSERVATION_SECONDS = 1.0  # seconds for which the machine is looked at before the figures
+CLOCK_TICK_SECONDS = 1 / os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
@@ -21,59 +21,59 @@ class Servers:
     labels: str
     pids: list[int]
 
-    def cpu(self) -> float:
+    def get_cpu_seconds(self) -> float:
         """Return the seconds of CPU that they have used; 0 where that cannot be read."""
-        return sum(_cpu(pid) for pid in self.pids)
+        return sum(_get_cpu_seconds(pid) for pid in self.pids)
 
 
-def servers() -> Servers:
+def find_servers() -> Servers:
     file = Path(os.environ.get("DEVSTACK_CONTROL", ""))
     known = json.loads(file.read_text()) if file.is_file() else {}
     found = [known[name] for name in ("mysql", "redis") if name in known]
-    labels = [f"{one['label']} {_flags(one['argv'])}".strip() for one in found]
+    labels = [f"{one['label']} {_format_flags(one['argv'])}".strip() for one in found]
     return Servers(" · ".join(labels) or "database and cache run elsewhere", [one["pid"] for one in found])
 
 
-def busy() -> float:
+def get_busy_seconds() -> float:
     """Return the seconds of CPU that the whole machine has used since it began, 0 where that cannot be read."""
     try:
         words = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
     except OSError:
         return 0.0
     user, nice, system, _idle, _waiting, irq, softirq, steal = (int(word) for word in words)
-    return (user + nice + system + irq + softirq + steal) * TICK
+    return (user + nice + system + irq + softirq + steal) * CLOCK_TICK_SECONDS
 
 
-def described(found: Servers) -> str:
+def describe(found: Servers) -> str:
     """Say what the figures below were measured on, with a warning where the machine has other work."""
-    began, at = busy(), time.monotonic()
-    time.sleep(LOOK)
-    others = (busy() - began) / (time.monotonic() - at) / cores()
+    began, at = get_busy_seconds(), time.monotonic()
+    time.sleep(OBSERVATION_SECONDS)
+    others = (get_busy_seconds() - began) / (time.monotonic() - at) / get_core_count()
     libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
     lines = [
-        f"{_processor()}, {cores()} cores, {platform.system()} {platform.release()}",
+        f"{_get_processor_name()}, {get_core_count()} cores, {platform.system()} {platform.release()}",
         f"Python {platform.python_version()}, {libraries}",
         found.labels,
         f"load average {' '.join(f'{one:.2f}' for one in os.getloadavg())}, {others:.0%} of the machine in use",
     ]
-    if others > IDLE:
+    if others > MAX_IDLE_LOAD:
         lines.append("WARNING: the machine is not idle. Compare the ratios, not the times.")
     return "\n".join(lines)
 
 
-def cores() -> int:
+def get_core_count() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _cpu(pid: int) -> float:
+def _get_cpu_seconds(pid: int) -> float:
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return 0.0
-    return (int(fields[11]) + int(fields[12])) * TICK
+    return (int(fields[11]) + int(fields[12])) * CLOCK_TICK_SECONDS
 
 
-def _processor() -> str:
+def _get_processor_name() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -81,6 +81,6 @@ def _processor() -> str:
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
 
 
-def _flags(argv: list[str]) -> str:
+def _format_flags(argv: list[str]) -> str:
     wanted = ("--innodb-flush-log-at-trx-commit=",)
     return " ".join(word.removeprefix("--") for word in argv if word.startswith(wanted))

@@ -3,18 +3,18 @@
 import argparse
 from typing import Any
 
-from bench import alone
-from bench.alone import Asking, Row
-from bench.events import post
-from bench.rows import Event
-from bench.tables import Kept, counted
+from bench import single_process
+from bench.chat_cases import Event
+from bench.lambda_events import build_post
+from bench.single_process import Case, SingleProcessRun
+from bench.tables import TableSnapshot, build_row_counter
 from chalicelib.billing import bookings as dues
-from devstack import wechat_pay
-from tests import people
-from tests.booking import ward as wards
-from tests.payment import till as tills
-from tests.payment.till import OPENID, ORDER, Till
-from tests.people import Person
+from devstack.fakes import wechat_pay
+from tests.support import booking_client as wards
+from tests.support import factories
+from tests.support import payment_client as tills
+from tests.support.factories import Person
+from tests.support.payment_client import OPENID, ORDER_PATH, Checkout
 
 TABLES = ("bookings", "charges", "settlements", "payments", "payment_ledger", "outbox")
 
@@ -23,50 +23,50 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="bin/bench payment", description=__doc__)
     parser.add_argument("--samples", type=int, default=50, help="bookings, each ordered and paid once in a round")
     options = parser.parse_args(arguments)
-    alone.begun()
-    with wechat_pay.standing_in() as pay:
-        till = tills.opened(people.hospital(), pay)
-        booked = _booked(till, options.samples)
-        asking = Asking()
-        asking.measure(_orders(till, booked))
-        asking.measure(_again(booked))
-        asking.measure(_notices(till, booked))
+    single_process.prepare()
+    with wechat_pay.replace_real_server() as pay:
+        till = tills.create_checkout(factories.create_hospital(), pay)
+        booked = _create_bookings(till, options.samples)
+        asking = SingleProcessRun()
+        asking.measure(_build_orders(till, booked))
+        asking.measure(_build_repeated_orders(booked))
+        asking.measure(_build_notifications(till, booked))
     return 0
 
 
-def _booked(till: Till, number: int) -> dict[str, Person]:
+def _create_bookings(till: Checkout, number: int) -> dict[str, Person]:
     """Return who is to pay which booking."""
-    schedule_id = till.ward.schedule(slots=240, begin="07:00", end="11:00")
-    buyers = [wards.patient(till.ward, one) for one in range(number)]
-    return {till.ward.booked(one, schedule_id, serial_no): one for serial_no, one in enumerate(buyers, 1)}
+    schedule_id = till.department.create_schedule(slots=240, begin="07:00", end="11:00")
+    buyers = [wards.create_patient(till.department, one) for one in range(number)]
+    return {till.department.book_slot(one, schedule_id, serial_no): one for serial_no, one in enumerate(buyers, 1)}
 
 
-def _asked(booked: dict[str, Person]) -> list[Event]:
-    return [post(ORDER, one.token, "", appo_id=book_id, open_id=OPENID) for book_id, one in booked.items()]
+def _build_order_events(booked: dict[str, Person]) -> list[Event]:
+    return [build_post(ORDER_PATH, one.token, "", appo_id=book_id, open_id=OPENID) for book_id, one in booked.items()]
 
 
-def _orders(till: Till, booked: dict[str, Person]) -> Row:
+def _build_orders(till: Checkout, booked: dict[str, Person]) -> Case:
     """The stand-in is a thread of this process: its time is in both, the handler's and the floor's."""
-    kept = Kept(till.tenant_id, *TABLES)
-    done = counted(till.tenant_id, "payments", "prepay_id <> ''")
-    return Row("order", _asked(booked), _prepaid, before=kept.back, done=done)
+    kept = TableSnapshot(till.tenant_id, *TABLES)
+    done = build_row_counter(till.tenant_id, "payments", "prepay_id <> ''")
+    return Case("order", _build_order_events(booked), _has_prepay_id, prepare=kept.restore, count_done=done)
 
 
-def _again(booked: dict[str, Person]) -> Row:
+def _build_repeated_orders(booked: dict[str, Person]) -> Case:
     """Each has an order by now: the handler has had the last turn."""
-    return Row("order, asked again", _asked(booked), _prepaid)
+    return Case("order, asked again", _build_order_events(booked), _has_prepay_id)
 
 
-def _prepaid(answer: Any) -> bool:
+def _has_prepay_id(answer: Any) -> bool:
     return bool(answer["data"]["prepay_id"])
 
 
-def _notices(till: Till, booked: dict[str, Person]) -> Row:
+def _build_notifications(till: Checkout, booked: dict[str, Person]) -> Case:
     """WeChat tells that each has paid."""
-    numbers = [till.payments(book_id)[-1]["out_trade_no"] for book_id in booked]
+    numbers = [till.list_payments(book_id)[-1]["out_trade_no"] for book_id in booked]
     for number in numbers:
-        till.pay.pay(number)
-    kept = Kept(till.tenant_id, *TABLES)
-    done = counted(till.tenant_id, "bookings", f"charge = {dues.PAID}")
-    events = [till.delivery(till.pay.paid_notice(number)) for number in numbers]
-    return Row("notice of a payment", events, before=kept.back, done=done)
+        till.wechat_pay.pay(number)
+    kept = TableSnapshot(till.tenant_id, *TABLES)
+    done = build_row_counter(till.tenant_id, "bookings", f"charge = {dues.PAID}")
+    events = [till.build_notification_event(till.wechat_pay.build_payment_notification(number)) for number in numbers]
+    return Case("notice of a payment", events, prepare=kept.restore, count_done=done)

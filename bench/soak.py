@@ -6,27 +6,27 @@ import time
 from pathlib import Path
 
 from bench import machine
-from bench.console import hush, say
+from bench.console import print_line, silence_app_logs
 from chalicelib import migrations
-from tests import people
 from tests.gateway.test_soak import weathered
+from tests.support import factories
 
 
 def main(arguments: list[str]) -> int:
-    options = _options(arguments)
-    say(machine.described(machine.servers()))
-    hush()
+    options = _parse_arguments(arguments)
+    print_line(machine.describe(machine.find_servers()))
+    silence_app_logs()
     migrations.migrate()
     begun = time.monotonic()
     with tempfile.TemporaryDirectory() as logs:
-        storm = weathered(people.hospital(), Path(logs), options.listeners, options.senders, options.each)
-    say(f"\n{time.monotonic() - begun:.0f} s\n{storm.figures()}")
-    complaints = storm.complaints()
-    say("\n".join(complaints[:50]) or "Everybody has heard everything once.")
+        storm = weathered(factories.create_hospital(), Path(logs), options.listeners, options.senders, options.each)
+    print_line(f"\n{time.monotonic() - begun:.0f} s\n{storm.format_figures()}")
+    complaints = storm.find_problems()
+    print_line("\n".join(complaints[:50]) or "Everybody has heard everything once.")
     return 1 if complaints else 0
 
 
-def _options(arguments: list[str]) -> argparse.Namespace:
+def _parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bin/bench soak", description=__doc__)
     parser.add_argument("--listeners", type=int, default=200)
     parser.add_argument("--senders", type=int, default=20)

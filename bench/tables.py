@@ -7,45 +7,45 @@ from typing import Any
 from chalicelib.adapters import mysql
 
 
-def insert(into: str, rows: Sequence[Sequence[Any]], at_once: int = 5_000) -> None:
+def insert_rows(into: str, rows: Sequence[Sequence[Any]], at_once: int = 5_000) -> None:
     """`into` is a table with the names of its columns: `desks (tenant_id, tickets)`."""
     places = ", ".join(["%s"] * len(rows[0]))
-    with _line().cursor() as cursor:
+    with _get_connection().cursor() as cursor:
         for begin in range(0, len(rows), at_once):
             cursor.executemany(f"INSERT INTO {into} VALUES ({places})", rows[begin : begin + at_once])
         cursor.execute(f"ANALYZE TABLE {into.partition(' ')[0]}")
 
 
 @cache
-def _line() -> Any:
+def _get_connection() -> Any:
     """A connection of this process: for each that it opens, PyMySQL reads all root certificates, which takes longer
     than what is asked here."""
     return mysql._connect(60)  # as the bundle opens its own
 
 
-class Kept:
+class TableSnapshot:
     """What a hospital has in these tables now."""
 
     def __init__(self, tenant_id: int, *tables: str) -> None:
         self.tenant_id = tenant_id
-        self.rows = {table: self._of(table) for table in tables}
+        self.rows = {table: self._read(table) for table in tables}
 
-    def back(self) -> None:
+    def restore(self) -> None:
         """Put it back: what was written since is gone, what was changed is as it was."""
         for table, rows in self.rows.items():
-            self._clear(table)
+            self._delete(table)
             if rows:
-                insert(f"{table} ({', '.join(rows[0])})", [list(row.values()) for row in rows])
+                insert_rows(f"{table} ({', '.join(rows[0])})", [list(row.values()) for row in rows])
 
-    def _of(self, table: str) -> list[mysql.Row]:
+    def _read(self, table: str) -> list[mysql.Row]:
         select = f"SELECT * FROM {table} WHERE tenant_id = %(id)s"
         return mysql.run_autocommit(lambda tx: tx.fetch_all(select, id=self.tenant_id))
 
-    def _clear(self, table: str) -> None:
+    def _delete(self, table: str) -> None:
         mysql.run_autocommit(lambda tx: tx.execute(f"DELETE FROM {table} WHERE tenant_id = %(id)s", id=self.tenant_id))
 
 
-def counted(tenant_id: int, table: str, where: str = "1") -> Callable[[], int]:
+def build_row_counter(tenant_id: int, table: str, where: str = "1") -> Callable[[], int]:
     """Return what counts a hospital's rows."""
     count = f"SELECT COUNT(*) FROM {table} WHERE tenant_id = %(id)s AND {where}"
     return lambda: int(mysql.run_autocommit(lambda tx: tx.fetch_value(count, id=tenant_id)))

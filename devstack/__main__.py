@@ -4,27 +4,27 @@ import signal
 import sys
 from types import FrameType
 
-from devstack import commands
-from devstack.say import Refusal, line
+from devstack.cli import commands
+from devstack.console import CommandError, print_line
 
 
 def main() -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, leave)
+        signal.signal(number, exit_on_signal)
     name, *arguments = sys.argv[1:] or [""]
-    if name not in commands.ALL:
-        line(f"devstack: no command {name!r}; there is {', '.join(commands.ALL)}")
+    if name not in commands.COMMANDS:
+        print_line(f"devstack: no command {name!r}; there is {', '.join(commands.COMMANDS)}")
         return 2
     try:
-        return commands.ALL[name](arguments)
-    except Refusal as refusal:
-        line(f"\nbin/{name}: {refusal}")
+        return commands.COMMANDS[name](arguments)
+    except CommandError as refusal:
+        print_line(f"\nbin/{name}: {refusal}")
         return 1
     except KeyboardInterrupt:
         return 130
 
 
-def leave(number: int, _frame: FrameType | None) -> None:
+def exit_on_signal(number: int, _frame: FrameType | None) -> None:
     """Ends through every `finally`, so that nothing is left running."""
     sys.exit(128 + number)
 

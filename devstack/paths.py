@@ -12,7 +12,7 @@ RUN = LOCAL / "run"
 DEV = LOCAL / "dev"
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_atomically(path: Path, text: str) -> None:
     """Readers see the old text or the new, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.{os.getpid()}.draft")
@@ -21,7 +21,7 @@ def write_whole(path: Path, text: str) -> None:
 
 
 @contextlib.contextmanager
-def locked(path: Path, busy: Callable[[], None]) -> Iterator[None]:
+def hold_lock(path: Path, busy: Callable[[], None]) -> Iterator[None]:
     """Holds an exclusive lock, which dies with the process; calls busy() once if somebody else has it, then waits."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as handle:

@@ -6,14 +6,14 @@ from typing import Any
 
 from chalicelib.http import bodies
 from infra import responses
-from infra.functions import of_group
+from infra.functions import get_group_resource
 
 Json = dict[str, Any]
 Routes = Mapping[tuple[str, str], str]  # (path, method) to the group that serves it
 
-LOG_DAYS = 180  # the Cybersecurity Law of China wants six months
+LOG_RETENTION_DAYS = 180  # the Cybersecurity Law of China wants six months
 
-ACCESS_LOG = {
+ACCESS_LOG_FIELDS = {
     "request_id": "requestId",
     "at": "requestTimeEpoch",
     "address": "identity.sourceIp",
@@ -27,48 +27,48 @@ ACCESS_LOG = {
 }
 
 
-def resources(routes: Routes, core: str) -> Json:
-    log = {"LogGroupName": {"Fn::Sub": "/aws/apigateway/${AWS::StackName}"}, "RetentionInDays": LOG_DAYS}
+def build_resources(routes: Routes, core: str) -> Json:
+    log = {"LogGroupName": {"Fn::Sub": "/aws/apigateway/${AWS::StackName}"}, "RetentionInDays": LOG_RETENTION_DAYS}
     return {
-        "RestAPI": {"Properties": _rest_api(routes, core)},
+        "RestAPI": {"Properties": _build_rest_api(routes, core)},
         "AccessLogGroup": {"Type": "AWS::Logs::LogGroup", "Properties": log},
-        **_domain(),
+        **_build_domain(),
     }
 
 
-def _rest_api(routes: Routes, core: str) -> Json:
+def _build_rest_api(routes: Routes, core: str) -> Json:
     rate = {"ThrottlingRateLimit": {"Ref": "RequestsPerSecond"}, "ThrottlingBurstLimit": {"Ref": "RequestsPerSecond"}}
     quiet = {"LoggingLevel": "OFF", "DataTraceEnabled": False}  # API Gateway's own log would hold bodies and tokens
     return {
         "Name": {"Ref": "AWS::StackName"},  # what its metrics are called
         "OpenApiVersion": "2.0",  # else SAM makes a second stage, named Stage
         "DefinitionBody": {
-            "paths": _paths(routes, core),
+            "paths": _build_paths(routes, core),
             "x-amazon-apigateway-binary-media-types": bodies.BINARY_TYPES,
-            "x-amazon-apigateway-gateway-responses": responses.gateway_responses(),
+            "x-amazon-apigateway-gateway-responses": responses.build_gateway_responses(),
         },
         "AccessLogSetting": {
             "DestinationArn": {"Fn::GetAtt": ["AccessLogGroup", "Arn"]},
-            "Format": json.dumps({name: f"$context.{value}" for name, value in ACCESS_LOG.items()}),
+            "Format": json.dumps({name: f"$context.{value}" for name, value in ACCESS_LOG_FIELDS.items()}),
         },
         "MethodSettings": [{"HttpMethod": "*", "ResourcePath": "/*", **rate, **quiet}],
     }
 
 
-def _paths(routes: Routes, core: str) -> Json:
-    paths = responses.preflights(path for path, _ in routes)
+def _build_paths(routes: Routes, core: str) -> Json:
+    paths = responses.build_preflights(path for path, _ in routes)
     for (path, method), group in routes.items():
-        uri = {"Fn::Sub": _invocation(of_group(group, core))}
+        uri = {"Fn::Sub": _build_invocation_arn(get_group_resource(group, core))}
         paths[path][method.lower()] = {"x-amazon-apigateway-integration": {"uri": uri}}
     return paths
 
 
-def _invocation(name: str) -> str:
+def _build_invocation_arn(name: str) -> str:
     lambdas = "arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions"
     return f"{lambdas}/${{{name}.Arn}}/invocations"
 
 
-def _domain() -> Json:
+def _build_domain() -> Json:
     """Chalice would make this from config.json: a host's name in the repository, and a mapping that races its stage."""
     name = {
         "DomainName": {"Ref": "DomainName"},

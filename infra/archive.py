@@ -10,14 +10,14 @@ from pathlib import Path
 # glibc of the machines that Lambda runs each Python on: Amazon Linux 2, then 2023.
 GLIBC_MINOR = {(3, 11): 26, (3, 12): 34, (3, 13): 34}
 MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
-EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can hold
-UNPACKED = "/var/task"  # where Lambda unpacks it: the path in stack traces
+ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can hold
+LAMBDA_ROOT = "/var/task"  # where Lambda unpacks it: the path in stack traces
 
 # Neither the order of a set nor a stray cache of the developer's own Python finds its way into the result.
-DETERMINISTIC = {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
+DETERMINISTIC_ENVIRONMENT = {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-def install(requirements: Path, tree: Path, architecture: str) -> None:
+def install_requirements(requirements: Path, tree: Path, architecture: str) -> None:
     """Unpack the wheels that Lambda needs. Raises CalledProcessError where one is missing or is not as locked.
 
     Not Chalice's builder: it fetches the wheels of another machine by name alone, whatever hashes the lock wants.
@@ -32,14 +32,14 @@ def install(requirements: Path, tree: Path, architecture: str) -> None:
     shutil.rmtree(tree / "bin", ignore_errors=True)
 
 
-def finish(chalice_zip: Path, tree: Path, target: Path) -> None:
+def write_archive(chalice_zip: Path, tree: Path, target: Path) -> None:
     """Add what Chalice packed to the dependencies in `tree`, compile it all, and write the zip."""
     with zipfile.ZipFile(chalice_zip) as packed:
         packed.extractall(tree)
     _compile(tree)
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in sorted(path for path in tree.rglob("*") if path.is_file()):
-            archive.writestr(_entry(path.relative_to(tree).as_posix()), path.read_bytes())
+            archive.writestr(_build_entry(path.relative_to(tree).as_posix()), path.read_bytes())
 
 
 def _compile(tree: Path) -> None:
@@ -48,12 +48,12 @@ def _compile(tree: Path) -> None:
     Unchecked: importing compares them with nothing. sys.executable is of the Python that Lambda runs, see bundle.py.
     """
     python = [sys.executable, "-m", "compileall", "-q", "-f", "--invalidation-mode", "unchecked-hash"]
-    command = [*python, "-s", str(tree), "-p", UNPACKED, str(tree)]
-    subprocess.run(command, check=True, env={**os.environ, **DETERMINISTIC})
+    command = [*python, "-s", str(tree), "-p", LAMBDA_ROOT, str(tree)]
+    subprocess.run(command, check=True, env={**os.environ, **DETERMINISTIC_ENVIRONMENT})
 
 
-def _entry(name: str) -> zipfile.ZipInfo:
-    entry = zipfile.ZipInfo(name, EPOCH)
+def _build_entry(name: str) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(name, ZIP_EPOCH)
     entry.create_system = 3  # Unix, whatever packs it
     entry.external_attr = 0o100644 << 16
     entry.compress_type = zipfile.ZIP_DEFLATED

@@ -11,39 +11,39 @@ from infra.functions import MIGRATE
 
 Json = dict[str, Any]
 
-LONGEST = 900  # seconds: the most that Lambda allows, and more than migrate has
+TIMEOUT_SECONDS = 900  # seconds: the most that Lambda allows, and more than migrate has
 
 
-def resources(runtime: str, sources: str, log_days: int) -> Json:
+def build_resources(runtime: str, sources: str, log_days: int) -> Json:
     """`sources` is a digest of what is packaged."""
     change = {
         "ServiceToken": {"Fn::GetAtt": ["Migrator", "Arn"]},
-        "ServiceTimeout": LONGEST + 60,
+        "ServiceTimeout": TIMEOUT_SECONDS + 60,
         "Function": {"Ref": MIGRATE},
         "Sources": sources,
     }
     log = {"LogGroupName": {"Fn::Sub": "/aws/lambda/${Migrator}"}, "RetentionInDays": log_days}
     return {
         "Migrated": {"Type": "Custom::Migration", "DependsOn": "MigratorLogGroup", "Properties": change},
-        "Migrator": {"Type": "AWS::Lambda::Function", "Properties": _migrator(runtime)},
+        "Migrator": {"Type": "AWS::Lambda::Function", "Properties": _build_migrator(runtime)},
         "MigratorLogGroup": {"Type": "AWS::Logs::LogGroup", "Properties": log},
-        "MigratorRole": {"Type": "AWS::IAM::Role", "Properties": _role()},
+        "MigratorRole": {"Type": "AWS::IAM::Role", "Properties": _build_role()},
     }
 
 
-def _migrator(runtime: str) -> Json:
+def _build_migrator(runtime: str) -> Json:
     return {
         "Runtime": runtime,
         "Architectures": ["arm64"],
         "Handler": "index.handler",
         "Code": {"ZipFile": Path(__file__).with_name("migrator.py").read_text("utf-8")},
         "Role": {"Fn::GetAtt": ["MigratorRole", "Arn"]},
-        "Timeout": LONGEST,
+        "Timeout": TIMEOUT_SECONDS,
         "MemorySize": 256,
     }
 
 
-def _role() -> Json:
+def _build_role() -> Json:
     logs = "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:/aws/lambda/${AWS::StackName}-*"
     may = [
         {"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": {"Fn::GetAtt": [MIGRATE, "Arn"]}},

@@ -10,26 +10,26 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-PATIENCE = Config(read_timeout=870, retries={"max_attempts": 0})
+CLIENT_CONFIG = Config(read_timeout=870, retries={"max_attempts": 0})
 
 
 def handler(event: dict[str, Any], _context: object) -> None:
     try:
-        failure = "" if event["RequestType"] == "Delete" else migrate(event["ResourceProperties"]["Function"])
+        failure = "" if event["RequestType"] == "Delete" else invoke_migrate(event["ResourceProperties"]["Function"])
     except Exception as error:  # an unanswered CloudFormation waits until its own time-out
         failure = f"{type(error).__name__}: {error}"
-    answer(event, failure)
+    send_response(event, failure)
 
 
-def migrate(function: str) -> str:
+def invoke_migrate(function: str) -> str:
     """Return what went wrong, "" if nothing did."""
-    done = boto3.client("lambda", config=PATIENCE).invoke(FunctionName=function, Payload=b"{}")
+    done = boto3.client("lambda", config=CLIENT_CONFIG).invoke(FunctionName=function, Payload=b"{}")
     outcome = done["Payload"].read().decode()
     print(outcome)  # noqa: T201  # this is the function's log
     return outcome if "FunctionError" in done else ""
 
 
-def answer(event: dict[str, Any], failure: str) -> None:
+def send_response(event: dict[str, Any], failure: str) -> None:
     body = {
         "Status": "FAILED" if failure else "SUCCESS",
         "Reason": failure[:1000],

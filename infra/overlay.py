@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from infra import api, function_alarms, functions, migration, websocket
-from infra.api import LOG_DAYS
+from infra.api import LOG_RETENTION_DAYS
 from infra.functions import MIGRATE
 
 Json = dict[str, Any]
@@ -20,36 +20,36 @@ class Sitemap:
 
     routes: api.Routes
     groups: tuple[str, ...]
-    core: str  # the group on Chalice's API handler
+    api_handler_group: str  # the group on Chalice's API handler
     sockets: tuple[str, ...]  # the functions of API Gateway's WebSocket events
     jobs: Mapping[str, Json]  # what runs by itself, by name: the pattern of its events, {} for a schedule
     rates: Mapping[str, str]  # the schedules of those that have one
 
 
-def overlay(stage: str, sitemap: Sitemap, runtime: str, sources: str) -> Json:
+def build_overlay(stage: str, sitemap: Sitemap, runtime: str, sources: str) -> Json:
     """`sources` is a digest of what is packaged: another one migrates."""
-    groups = {functions.of_group(group, sitemap.core): group for group in sitemap.groups}
-    sockets = {functions.named(one): one for one in sitemap.sockets}
-    jobs = {functions.named(job): job for job in sitemap.jobs}
-    rates = {functions.named(job): rate for job, rate in sitemap.rates.items()}
+    groups = {functions.get_group_resource(group, sitemap.api_handler_group): group for group in sitemap.groups}
+    sockets = {functions.get_resource_name(one): one for one in sitemap.sockets}
+    jobs = {functions.get_resource_name(job): job for job in sitemap.jobs}
+    rates = {functions.get_resource_name(job): rate for job, rate in sitemap.rates.items()}
     api_log = {"LogGroupName": {"Fn::Sub": "/aws/lambda/${APIHandler}"}}  # Chalice names a resource that is not there
     return {
-        "Parameters": _parameters(stage),
+        "Parameters": _build_parameters(stage),
         "Conditions": {
             "HasDomain": {"Fn::Not": [{"Fn::Equals": [{"Ref": "DomainName"}, ""]}]},
             "HasSocketDomain": {"Fn::Not": [{"Fn::Equals": [{"Ref": "SocketDomainName"}, ""]}]},
         },
         "Resources": {
-            **api.resources(sitemap.routes, sitemap.core),
-            **websocket.resources(),
+            **api.build_resources(sitemap.routes, sitemap.api_handler_group),
+            **websocket.build_resources(),
             "ApiHandlerLogGroup": {"Properties": api_log},
-            **{name: functions.serving(group) for name, group in groups.items()},
-            **{f"{name}InvokePermission": functions.permission(name) for name in groups},
-            **{name: functions.serving(one) for name, one in sockets.items()},
-            **{name: functions.working(job, sitemap.jobs[job]) for name, job in jobs.items()},
-            MIGRATE: functions.migrating(),
-            **migration.resources(runtime, sources, LOG_DAYS),
-            **function_alarms.resources(groups, sockets, jobs, rates),
+            **{name: functions.build_group_function(group) for name, group in groups.items()},
+            **{f"{name}InvokePermission": functions.build_invoke_permission(name) for name in groups},
+            **{name: functions.build_group_function(one) for name, one in sockets.items()},
+            **{name: functions.build_job_function(job, sitemap.jobs[job]) for name, job in jobs.items()},
+            MIGRATE: functions.build_migrate_function(),
+            **migration.build_resources(runtime, sources, LOG_RETENTION_DAYS),
+            **function_alarms.build_resources(groups, sockets, jobs, rates),
         },
         "Outputs": {
             "MigrateFunction": {"Value": {"Ref": MIGRATE}},
@@ -67,7 +67,7 @@ def overlay(stage: str, sitemap: Sitemap, runtime: str, sources: str) -> Json:
     }
 
 
-def _parameters(stage: str) -> Json:
+def _build_parameters(stage: str) -> Json:
     """Name: default and meaning. docs/deployment.md says more."""
     texts = {
         "Environment": (f"zhenxun-{stage}", "Prefix of the values that the stacks of infra/ export"),

@@ -7,8 +7,8 @@ from chalicelib.http import routing
 
 Json = dict[str, Any]
 
-REQUEST_ID = "context.requestId"  # the id that the functions answer and log too
-RETRY_AFTER = 1  # seconds
+REQUEST_ID_EXPRESSION = "context.requestId"  # the id that the functions answer and log too
+RETRY_AFTER_SECONDS = 1  # seconds
 
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
 # No route of ours asks for a signature, a key or an authorizer, so API Gateway looks for one, and misses it or
@@ -37,18 +37,18 @@ STATUSES = {
 
 # The rest keeps the status that API Gateway chose: setting one here would change it for every type. What is left of
 # 4XX is a 403 (IncompleteSignatureException: an Authorization header at a path that does not exist).
-DEFAULTS = {"DEFAULT_4XX": 403, "DEFAULT_5XX": 500}
+DEFAULT_STATUSES = {"DEFAULT_4XX": 403, "DEFAULT_5XX": 500}
 
 
-def gateway_responses() -> Json:
+def build_gateway_responses() -> Json:
     """The document's x-amazon-apigateway-gateway-responses."""
-    named = {kind: {"statusCode": status, **_answer(status)} for kind, status in STATUSES.items()}
-    return {**named, **{kind: _answer(status) for kind, status in DEFAULTS.items()}}
+    named = {kind: {"statusCode": status, **_build_response(status)} for kind, status in STATUSES.items()}
+    return {**named, **{kind: _build_response(status) for kind, status in DEFAULT_STATUSES.items()}}
 
 
-def preflights(paths: Iterable[str]) -> Json:
+def build_preflights(paths: Iterable[str]) -> Json:
     """Chalice writes OPTIONS from the routes' CORS; what it lacks is the id that every answer carries."""
-    parameters = {"method.response.header.X-Request-Id": REQUEST_ID}
+    parameters = {"method.response.header.X-Request-Id": REQUEST_ID_EXPRESSION}
     options = {
         "responses": {"200": {"headers": {"X-Request-Id": {"type": "string"}}}},
         "x-amazon-apigateway-integration": {"responses": {"default": {"responseParameters": parameters}}},
@@ -56,12 +56,12 @@ def preflights(paths: Iterable[str]) -> Json:
     return {path: {"options": options} for path in paths}
 
 
-def _answer(status: int) -> Json:
+def _build_response(status: int) -> Json:
     headers, body = routing.build_gateway_error(status)
     if status in (429, 503):
-        headers["Retry-After"] = str(RETRY_AFTER)
+        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     constants = {f"gatewayresponse.header.{name}": f"'{value}'" for name, value in headers.items()}
     return {
-        "responseParameters": {**constants, "gatewayresponse.header.X-Request-Id": REQUEST_ID},
+        "responseParameters": {**constants, "gatewayresponse.header.X-Request-Id": REQUEST_ID_EXPRESSION},
         "responseTemplates": {"application/json": body},
     }

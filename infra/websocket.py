@@ -3,11 +3,11 @@
 import json
 from typing import Any
 
-from infra.api import LOG_DAYS
+from infra.api import LOG_RETENTION_DAYS
 
 Json = dict[str, Any]
 
-ACCESS_LOG = {
+ACCESS_LOG_FIELDS = {
     "request_id": "requestId",
     "at": "requestTimeEpoch",
     "address": "identity.sourceIp",
@@ -19,29 +19,32 @@ ACCESS_LOG = {
 }
 
 
-def resources() -> Json:
-    log = {"LogGroupName": {"Fn::Sub": "/aws/apigateway/${AWS::StackName}-websocket"}, "RetentionInDays": LOG_DAYS}
+def build_resources() -> Json:
+    log = {
+        "LogGroupName": {"Fn::Sub": "/aws/apigateway/${AWS::StackName}-websocket"},
+        "RetentionInDays": LOG_RETENTION_DAYS,
+    }
     return {
         "WebsocketAPI": {"Properties": {"Name": {"Fn::Sub": "${AWS::StackName}-websocket"}}},
-        "WebsocketAPIStage": {"Properties": _stage()},
+        "WebsocketAPIStage": {"Properties": _build_stage()},
         "SocketAccessLogGroup": {"Type": "AWS::Logs::LogGroup", "Properties": log},
-        **_domain(),
+        **_build_domain(),
     }
 
 
-def _stage() -> Json:
+def _build_stage() -> Json:
     rate = {"ThrottlingRateLimit": {"Ref": "RequestsPerSecond"}, "ThrottlingBurstLimit": {"Ref": "RequestsPerSecond"}}
     quiet = {"LoggingLevel": "OFF", "DataTraceEnabled": False}  # API Gateway's own log would hold texts and tokens
     return {
         "AccessLogSettings": {
             "DestinationArn": {"Fn::GetAtt": ["SocketAccessLogGroup", "Arn"]},
-            "Format": json.dumps({name: f"$context.{value}" for name, value in ACCESS_LOG.items()}),
+            "Format": json.dumps({name: f"$context.{value}" for name, value in ACCESS_LOG_FIELDS.items()}),
         },
         "DefaultRouteSettings": {**rate, **quiet},
     }
 
 
-def _domain() -> Json:
+def _build_domain() -> Json:
     """A REST API and a WebSocket API cannot share a name."""
     configuration = {
         "CertificateArn": {"Ref": "CertificateArn"},

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import pytest
 
 from chalicelib import migrations
-from tests import people
-from tests.overheard import FOUND, LISTENER, listen
-from tests.people import Hospital, Person
+from tests.support import factories
+from tests.support.factories import Hospital, Person
+from tests.support.log_privacy import HANDLER, VIOLATIONS_FILE, install_handler
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -22,23 +22,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def overheard() -> Iterator[None]:
-    FOUND.unlink(missing_ok=True)
-    listen()
+def log_privacy() -> Iterator[None]:
+    VIOLATIONS_FILE.unlink(missing_ok=True)
+    install_handler()
     yield
-    logging.root.removeHandler(LISTENER)
-    FOUND.unlink(missing_ok=True)
+    logging.root.removeHandler(HANDLER)
+    VIOLATIONS_FILE.unlink(missing_ok=True)
 
 
 @pytest.fixture
 def hospital() -> Hospital:
-    return people.hospital()
+    return factories.create_hospital()
 
 
 @pytest.fixture
-def elsewhere() -> Hospital:
+def other_hospital() -> Hospital:
     """Another tenant, with people of the same kinds."""
-    return people.hospital("别处医院")
+    return factories.create_hospital("别处医院")
 
 
 @pytest.fixture

@@ -16,10 +16,10 @@ from pydantic.fields import FieldInfo
 
 from apidocs import endpoints
 from chalicelib.http.routing import CORS, Endpoint
-from tests import contract_check
-from tests.contract_check import CONTRACT, Entry, Field
+from tests.support import contract
+from tests.support.contract import CONTRACT, Entry, Field
 
-DECLARED = {(one.endpoint.method, one.endpoint.path): one.endpoint for one in endpoints.every()}
+DECLARED = {(one.endpoint.method, one.endpoint.path): one.endpoint for one in endpoints.iter_endpoints()}
 BUILT = [entry for entry in CONTRACT if (entry["method"], entry["path"]) in DECLARED]
 MISSING = [entry for entry in CONTRACT if entry not in BUILT]
 
@@ -79,7 +79,7 @@ def test_a_request_has_the_fields_of_the_contract(entry: Entry) -> None:
 def test_an_answer_has_the_fields_of_the_contract(entry: Entry) -> None:
     endpoint = DECLARED[entry["method"], entry["path"]]
     schema = endpoint.response_adapter.json_schema(mode="serialization")
-    assert list(contract_check.schema_problems(entry, schema, endpoint.raw_content_type)) == []
+    assert list(contract.find_schema_problems(entry, schema, endpoint.raw_content_type)) == []
 
 
 def test_a_browser_may_send_every_header_of_the_contract() -> None:
@@ -110,14 +110,14 @@ DETAILS = {
     ],
 )
 def test_an_answer_that_breaks_the_contract_is_noticed(changed: dict[str, Any], problem: str) -> None:
-    contract_check.check_answer("POST", DETAIL, DETAILS)
+    contract.check_answer("POST", DETAIL, DETAILS)
     with pytest.raises(AssertionError, match=re.escape(problem)):
-        contract_check.check_answer("POST", DETAIL, {**DETAILS, **changed})
+        contract.check_answer("POST", DETAIL, {**DETAILS, **changed})
 
 
 def test_a_field_that_an_answer_lacks_is_noticed() -> None:
     with pytest.raises(AssertionError, match=re.escape("data.IsDelete: missing")):
-        contract_check.check_answer("POST", DETAIL, {key: DETAILS[key] for key in DETAILS if key != "IsDelete"})
+        contract.check_answer("POST", DETAIL, {key: DETAILS[key] for key in DETAILS if key != "IsDelete"})
 
 
 def request_problems(endpoint: Endpoint, field: Field) -> Iterator[str]:

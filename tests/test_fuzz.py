@@ -14,19 +14,19 @@ from chalicelib.errors import ApiError
 from chalicelib.gateway import internal
 from chalicelib.gateway.notify import listening
 from chalicelib.settings import settings
-from devstack import fuzz
-from tests.identity.cheap import cheapen
+from devstack.fuzz import runner
+from tests.support.fast_passwords import use_fast_hashes
 
-OPERATIONS = conformance.operations()
+OPERATIONS = conformance.list_operations()
 
 
 @pytest.fixture(scope="module")
-def door() -> Iterator[fuzz.Door]:
+def door() -> Iterator[runner.FuzzClient]:
     """A hash costs little, and a poll to which nothing comes is soon over: their answers are the same."""
-    with pytest.MonkeyPatch.context() as patch, fuzz.served() as url:
-        cheapen(patch)
+    with pytest.MonkeyPatch.context() as patch, runner.run_app() as url:
+        use_fast_hashes(patch)
         patch.setattr(listening, "settings", replace(settings, long_poll_seconds=0.01))
-        yield fuzz.Door(url)
+        yield runner.FuzzClient(url)
 
 
 def test_every_endpoint_is_tried() -> None:
@@ -35,8 +35,8 @@ def test_every_endpoint_is_tried() -> None:
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.label)
-def test_every_answer_is_as_documented(door: fuzz.Door, operation: Operation) -> None:
-    fuzz.attack(door, operation, examples=20, number=1)
+def test_every_answer_is_as_documented(door: runner.FuzzClient, operation: Operation) -> None:
+    runner.fuzz_operation(door, operation, examples=20, number=1)
 
 
 def fails(*_: Any) -> Any:
@@ -49,9 +49,9 @@ def refuses(*_: Any) -> Any:
 
 @pytest.mark.parametrize("broken", [fails, refuses])
 def test_an_answer_that_is_not_documented_is_noticed(
-    door: fuzz.Door, broken: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    door: runner.FuzzClient, broken: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(internal, "issue_token", broken)
     operation = next(operation for operation in OPERATIONS if operation.path == "/inner/get_token")
     with pytest.raises((AssertionError, BaseExceptionGroup)):
-        fuzz.attack(door, operation, examples=1, number=1)
+        runner.fuzz_operation(door, operation, examples=1, number=1)

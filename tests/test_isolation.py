@@ -19,13 +19,13 @@ from chalicelib.gateway.notify import listening
 from chalicelib.identity import callers, tokens
 from chalicelib.outbox import outbox
 from chalicelib.settings import settings
-from tests import people
-from tests.belongings import OF_A_PERSON, owned
-from tests.contract_check import CONTRACT
-from tests.gateway.talk import visitor
-from tests.operations import KINDS, Fields, Operation, kind_of, operations
-from tests.people import Hospital
-from tests.wire import Answer, call
+from tests.support import factories
+from tests.support.client import Answer, call
+from tests.support.contract import CONTRACT
+from tests.support.factories import Hospital
+from tests.support.gateway_client import create_external_user
+from tests.support.openapi_operations import ID_KINDS, Fields, Operation, get_id_kind, list_operations
+from tests.support.owned_ids import PERSONAL_KINDS, create_ids
 
 ABSENT = {
     **dict.fromkeys(("consult", "chat", "conversation", "group"), "87ba7679-b682-47e7-8499-0385dda22b66"),
@@ -60,25 +60,30 @@ def world() -> Iterator[World]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(listening, "settings", replace(settings, long_poll_seconds=0.01))
         patch.setattr(outbox, "wake_worker", lambda *_, **__: None)
-        here, elsewhere = people.hospital(), people.hospital("别处医院")
+        here, elsewhere = factories.create_hospital(), factories.create_hospital("别处医院")
         staff = {callers.DOCTOR: here.chen, callers.SERVICE_STAFF: here.desk, callers.ADMIN: here.admin}
-        own = {callers.PATIENT: here.lin.token, callers.SESSION: visitor(here, "guo").token}
+        own = {callers.PATIENT: here.lin.token, callers.SESSION: create_external_user(here, "guo").token}
         own |= {kind: one.token for kind, one in staff.items()}
         headers: dict[str, dict[str, str]] = {kind: {"token": token} for kind, token in own.items()}
         headers |= {
             callers.SERVICE: {"X-Internal-Key": here.internal_key},
             callers.PUBLIC: {"tenantId": str(here.tenant_id)},
         }
-        lins = owned(here, here.lin, here.chen, "", "")
-        neighbours = owned(here, here.wang, here.zhou, BETWEEN, "")
+        lins = create_ids(here, here.lin, here.chen, "", "")
+        neighbours = create_ids(here, here.wang, here.zhou, BETWEEN, "")
         yield World(
-            lins, neighbours, owned(elsewhere, elsewhere.lin, elsewhere.chen, ABROAD, ABROAD), headers, here, elsewhere
+            lins,
+            neighbours,
+            create_ids(elsewhere, elsewhere.lin, elsewhere.chen, ABROAD, ABROAD),
+            headers,
+            here,
+            elsewhere,
         )
 
 
 def value(operation: Operation, field: str, world: World, named: str) -> Any:
     """A field that names this: a list names one's own first."""
-    own = world.own[kind_of(operation, field)][0]
+    own = world.own[get_id_kind(operation, field)][0]
     if field in ("conversation_ids", "sessions", "receiverIds", "groupIds"):
         return [own, named] if field != "receiverIds" else [world.own["doctor"][0], named]
     if field == "user_list":
@@ -90,7 +95,7 @@ def value(operation: Operation, field: str, world: World, named: str) -> Any:
 
 def asked(world: World, operation: Operation, headers: dict[str, str], **different: Any) -> Answer:
     """The example, about what is the caller's own, but for these fields."""
-    own = {name: world.own[kind_of(operation, name)][0] for name in operation.example if name in KINDS}
+    own = {name: world.own[get_id_kind(operation, name)][0] for name in operation.example if name in ID_KINDS}
     fields = {
         name: value(operation, name, world, own[name]) if name in own else one
         for name, one in operation.example.items()
@@ -98,9 +103,9 @@ def asked(world: World, operation: Operation, headers: dict[str, str], **differe
     fields |= {"date": (clock.today() + timedelta(3)).isoformat()} if "date" in fields else {}
     fields |= different
     path = operation.path
-    for name in [name for name, place in operation.places.items() if place == "path"]:
+    for name in [name for name, place in operation.parameter_locations.items() if place == "path"]:
         path = path.replace(f"{{{name}}}", str(fields.pop(name)))
-    query = {name: fields.pop(name) for name in operation.places if name in fields}
+    query = {name: fields.pop(name) for name in operation.parameter_locations if name in fields}
     body = json.dumps(fields) if operation.method == "POST" else None
     return call(operation.method, path, headers=headers, query=query, body=body)
 
@@ -137,8 +142,8 @@ def changed(before: dict[str, list[Any]], after: dict[str, list[Any]]) -> list[s
     return [name for name in before if before[name] != after[name]]
 
 
-CASES = operations()
-NAMING = [one for one in CASES if one.fields]
+CASES = list_operations()
+NAMING = [one for one in CASES if one.id_fields]
 
 
 def test_every_endpoint_of_the_contract_is_asked() -> None:
@@ -151,7 +156,7 @@ def test_what_is_anothers_is_answered_like_what_never_was(world: World, operatio
     abroad, here = rows(world.elsewhere.tenant_id, {"outbox"}), rows(world.hospital.tenant_id, NOISE)
     wrong, statuses = [], set()
     for caller, field, named in foreign(world, operation):
-        nobodys = ABSENT.get(kind_of(operation, field), NOBODYS)
+        nobodys = ABSENT.get(get_id_kind(operation, field), NOBODYS)
         never = named_by(world, operation, caller, field, nobodys)
         theirs = named_by(world, operation, caller, field, named)
         statuses.add(theirs.status)
@@ -166,10 +171,10 @@ def test_what_is_anothers_is_answered_like_what_never_was(world: World, operatio
 def foreign(world: World, operation: Operation) -> Iterator[tuple[str, str, str]]:
     """Each caller, each field that names something, and each id that is not theirs to name."""
     for caller in operation.callers:
-        for field in operation.fields:
-            kind = kind_of(operation, field)
+        for field in operation.id_fields:
+            kind = get_id_kind(operation, field)
             yield from ((caller, field, named) for named in world.foreign[kind])
-            personal = kind in OF_A_PERSON or (kind == "patient" and caller == callers.PATIENT)
+            personal = kind in PERSONAL_KINDS or (kind == "patient" and caller == callers.PATIENT)
             if personal and caller in (callers.PATIENT, callers.DOCTOR) and (operation.path, field) not in JOINED:
                 yield from ((caller, field, named) for named in world.neighbours[kind])
 

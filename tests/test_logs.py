@@ -14,9 +14,9 @@ from chalicelib import logs
 from chalicelib.adapters import mysql
 from chalicelib.crypto import field_encryption
 from chalicelib.settings import settings
-from tests.patients.cards import card
-from tests.people import PASSWORD, Hospital
-from tests.wire import get, post
+from tests.support.client import get, post
+from tests.support.factories import PASSWORD, Hospital
+from tests.support.id_numbers import build_id_number
 
 logger = logging.getLogger("test")
 
@@ -145,7 +145,7 @@ def test_a_whole_chat_leaves_ids_in_the_log_and_no_words(hospital: Hospital, out
 def test_a_patient_file_leaves_nothing_of_the_patient_in_the_log(
     hospital: Hospital, out: StringIO, lines: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    desk, number = hospital.desk, card()
+    desk, number = hospital.desk, build_id_number()
     form: dict[str, Any] = {
         "pati_name": "林小雨",
         "pati_gender": 2,

@@ -13,19 +13,19 @@ from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 
 from apidocs import __main__ as command
 from apidocs import endpoints, error_list, openapi
-from apidocs.endpoints import Documented
+from apidocs.endpoints import DocumentedEndpoint
 from apidocs.responses import Json
 from app import app
 from chalicelib import errors
 from chalicelib.http.routing import RawContent
 from chalicelib.identity.callers import PUBLIC, SERVICE
 
-DOCUMENT = openapi.document()
-EVERY = list(endpoints.every())
+DOCUMENT = openapi.build_document()
+EVERY = list(endpoints.iter_endpoints())
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
 
-def operation(one: Documented) -> Json:
+def operation(one: DocumentedEndpoint) -> Json:
     described: Json = DOCUMENT["paths"][one.endpoint.path][one.endpoint.method.lower()]
     return described
 
@@ -39,7 +39,7 @@ each_endpoint = pytest.mark.parametrize("one", EVERY, ids=lambda one: one.id)
 
 
 def test_the_document_is_openapi_3_1() -> None:
-    validate(json.loads(openapi.text()), cls=OpenAPIV31SpecValidator)
+    validate(json.loads(openapi.render()), cls=OpenAPIV31SpecValidator)
 
 
 def test_every_route_of_the_app_is_documented_and_nothing_else() -> None:
@@ -54,14 +54,14 @@ def test_what_is_written_is_what_the_code_says() -> None:
 
 @pytest.mark.parametrize("name", ["openapi.json", "errors.md"])
 def test_a_stale_file_is_named(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert command.write(tmp_path) == 0
+    assert command.write_files(tmp_path) == 0
     (tmp_path / name).write_text("yesterday's")
-    assert command.check(tmp_path) == 1
+    assert command.check_files(tmp_path) == 1
     assert capsys.readouterr().err == f"docs/{name} is stale: run `python -m apidocs`\n"
 
 
 def test_a_missing_file_is_stale(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert command.check(tmp_path) == 1
+    assert command.check_files(tmp_path) == 1
     assert len(capsys.readouterr().err.splitlines()) == 2
 
 
@@ -69,17 +69,17 @@ def test_another_process_writes_the_same_bytes(tmp_path: Path) -> None:
     """Sets have another order there."""
     code = "import sys; from pathlib import Path; from apidocs.__main__ import write; write(Path(sys.argv[1]))"
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, cwd=command.DOCS.parent)
-    assert (tmp_path / "openapi.json").read_text("utf-8") == openapi.text()
-    assert (tmp_path / "errors.md").read_text("utf-8") == error_list.text()
+    assert (tmp_path / "openapi.json").read_text("utf-8") == openapi.render()
+    assert (tmp_path / "errors.md").read_text("utf-8") == error_list.render()
 
 
 def test_chinese_is_readable() -> None:
-    assert not re.search(r"(?<!\\)\\u", openapi.text())
-    assert "登录" in openapi.text()
+    assert not re.search(r"(?<!\\)\\u", openapi.render())
+    assert "登录" in openapi.render()
 
 
 @each_endpoint
-def test_an_endpoint_says_what_it_is(one: Documented) -> None:
+def test_an_endpoint_says_what_it_is(one: DocumentedEndpoint) -> None:
     described = operation(one)
     assert CHINESE.search(described["summary"])
     assert described["tags"] == [one.group]
@@ -87,20 +87,20 @@ def test_an_endpoint_says_what_it_is(one: Documented) -> None:
 
 
 @each_endpoint
-def test_an_endpoint_says_how_to_sign_in(one: Documented) -> None:
+def test_an_endpoint_says_how_to_sign_in(one: DocumentedEndpoint) -> None:
     schemes = {name for requirement in operation(one)["security"] for name in requirement}
     if PUBLIC in one.endpoint.callers:
         assert schemes == set()
-        assert openapi.TENANT in operation(one)["parameters"]
+        assert openapi.TENANT_HEADER in operation(one)["parameters"]
     else:
         assert ("internalKey" in schemes) == (SERVICE in one.endpoint.callers)
         assert ({"token", "bearer"} <= schemes) == bool(one.endpoint.callers - {SERVICE})
 
 
 @each_endpoint
-def test_an_endpoint_lists_each_refusal_with_its_code_and_an_example(one: Documented) -> None:
+def test_an_endpoint_lists_each_refusal_with_its_code_and_an_example(one: DocumentedEndpoint) -> None:
     responses = operation(one)["responses"]
-    for kind in one.refusals():
+    for kind in one.list_errors():
         reference = responses[str(kind.status)]["$ref"].rpartition("/")[2]
         refusal = DOCUMENT["components"]["responses"][reference]
         content = refusal["content"]["application/json"]
@@ -110,11 +110,11 @@ def test_an_endpoint_lists_each_refusal_with_its_code_and_an_example(one: Docume
         assert kind.code in {example["value"][code] for example in content["examples"].values()}
         assert "X-Request-Id" in refusal["headers"]
         assert ("Retry-After" in refusal["headers"]) == (kind.status in (429, 503))
-    assert set(responses) == {"200"} | {str(kind.status) for kind in one.refusals()}
+    assert set(responses) == {"200"} | {str(kind.status) for kind in one.list_errors()}
 
 
 @each_endpoint
-def test_the_examples_of_an_endpoint_fit_its_schemas(one: Documented) -> None:
+def test_the_examples_of_an_endpoint_fit_its_schemas(one: DocumentedEndpoint) -> None:
     described = operation(one)
     answer = described["responses"]["200"]["content"].get("application/json")
     assert (answer is None) == (one.endpoint.return_type is RawContent)
@@ -136,7 +136,7 @@ def test_the_examples_of_refusals_fit_their_schemas() -> None:
 
 
 @each_endpoint
-def test_every_required_field_of_a_request_has_an_example(one: Documented) -> None:
+def test_every_required_field_of_a_request_has_an_example(one: DocumentedEndpoint) -> None:
     wanted = [p["schema"] for p in operation(one)["parameters"] if p["required"] and p["in"] != "path"]
     for name in one.endpoint.parameters:
         if name == "body":
@@ -147,8 +147,8 @@ def test_every_required_field_of_a_request_has_an_example(one: Documented) -> No
 
 
 def test_limits_are_written_in_the_words_of_json_schema() -> None:
-    assert re.findall(r'"(?:ge|le|gt|lt|multiple_of|min_length|max_length)":.*', openapi.text()) == []
-    assert '"minimum": 1' in openapi.text()
+    assert re.findall(r'"(?:ge|le|gt|lt|multiple_of|min_length|max_length)":.*', openapi.render()) == []
+    assert '"minimum": 1' in openapi.render()
 
 
 def test_every_code_has_its_line_in_the_error_list() -> None:

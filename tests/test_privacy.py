@@ -7,23 +7,23 @@ from pathlib import Path
 
 import pytest
 
-from tests import overheard
-from tests.gateway.soak import gateway
-from tests.identity.cheap import cheap_hashes
-from tests.overheard import LISTENER, TELLING, telling
-from tests.patients.cards import card
-from tests.people import PASSWORD, Hospital
-from tests.processes import at_once
-from tests.wire import post
+from tests.support import log_privacy
+from tests.support.client import post
+from tests.support.factories import PASSWORD, Hospital
+from tests.support.fast_passwords import fast_hashes
+from tests.support.id_numbers import build_id_number
+from tests.support.log_privacy import HANDLER, PERSONAL_DATA, list_violations
+from tests.support.processes import run_in_processes
+from tests.support.soak import server_process
 
-__all__ = ["cheap_hashes"]
+__all__ = ["fast_hashes"]
 
 
 @pytest.mark.parametrize(
     "text",
     [
         "电话 13800000001",
-        card(),
+        build_id_number(),
         f'{{"password":"{PASSWORD}"}}',
         "林小雨",
         "tD6Dr3MrkIFOSLbrVoBbNnHWG9Y6wfP7PMzzzslcqVM",
@@ -37,7 +37,7 @@ __all__ = ["cheap_hashes"]
     ],
 )
 def test_what_tells_something_is_noticed(text: str) -> None:
-    assert TELLING.search(f'{{"event": "{text}"}}')
+    assert PERSONAL_DATA.search(f'{{"event": "{text}"}}')
 
 
 @pytest.mark.parametrize(
@@ -48,23 +48,23 @@ def test_what_tells_something_is_noticed(text: str) -> None:
     ],
 )
 def test_what_tells_nothing_is_not(text: str) -> None:
-    assert not TELLING.search(f'{{"event": "{text}"}}')
+    assert not PERSONAL_DATA.search(f'{{"event": "{text}"}}')
 
 
 @pytest.mark.usefixtures("cheap_hashes")
 def test_no_line_of_this_run_tells_anything(hospital: Hospital) -> None:
     where = {"tenantId": str(hospital.tenant_id)}
     post("/pati_service/patient_service/login", headers=where, phone=hospital.lin.phone, password=PASSWORD)
-    assert LISTENER.heard > 0
-    assert telling() == []
+    assert HANDLER.line_count > 0
+    assert list_violations() == []
 
 
 @pytest.fixture
 def found() -> Iterator[None]:
     """What is told on purpose is forgotten again."""
-    before = overheard.FOUND.read_bytes() if overheard.FOUND.exists() else b""
+    before = log_privacy.VIOLATIONS_FILE.read_bytes() if log_privacy.VIOLATIONS_FILE.exists() else b""
     yield
-    overheard.FOUND.write_bytes(before)
+    log_privacy.VIOLATIONS_FILE.write_bytes(before)
 
 
 def blurt(text: str) -> int:
@@ -74,13 +74,13 @@ def blurt(text: str) -> int:
 
 @pytest.mark.usefixtures("found")
 def test_a_process_of_a_test_is_heard_too() -> None:
-    assert at_once(blurt, [("电话 13800000001",)]) != [os.getpid()]
-    assert "电话 13800000001" in telling()[-1]
+    assert run_in_processes(blurt, [("电话 13800000001",)]) != [os.getpid()]
+    assert "电话 13800000001" in list_violations()[-1]
 
 
 @pytest.mark.usefixtures("found")
 def test_a_server_that_a_test_starts_is_heard_too(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    with gateway.serving(log):
+    with server_process.run_server(log):
         log.write_text("SMS 042917\n")
-    assert telling()[-1] == "SMS 042917"
+    assert list_violations()[-1] == "SMS 042917"

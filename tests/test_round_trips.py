@@ -19,16 +19,23 @@ from chalicelib.identity import sms_codes
 from chalicelib.messaging import ids
 from chalicelib.outbox import outbox
 from chalicelib.settings import settings
-from tests import people
-from tests.accounts.desk import RESET, VALIDATE, sign_in, visit
-from tests.booking import ward as wards
-from tests.consult.chat import ask, opened, reply, seen_by_doctor, seen_by_patient, sessions_of_doctor
-from tests.gateway.talk import asked, send
-from tests.identity.cheap import cheap_hashes
-from tests.people import Hospital, Person
-from tests.wire import get
+from tests.support import booking_client as wards
+from tests.support import factories
+from tests.support.accounts_client import RESET, VALIDATE, post_as_visitor, sign_in
+from tests.support.client import get
+from tests.support.consult_client import (
+    create_session,
+    list_as_doctor,
+    list_as_patient,
+    list_doctor_sessions,
+    send_as_doctor,
+    send_as_patient,
+)
+from tests.support.factories import Hospital, Person
+from tests.support.fast_passwords import fast_hashes
+from tests.support.gateway_client import call_on_conversation, send
 
-__all__ = ["cheap_hashes"]
+__all__ = ["fast_hashes"]
 PORTS = {urlsplit(settings.database_url).port or 3306: "mysql", urlsplit(settings.redis_url).port or 6379: "redis"}
 
 
@@ -87,37 +94,39 @@ def trips(monkeypatch: pytest.MonkeyPatch) -> Iterator[Trips]:
 @pytest.fixture
 def session(lin: Person, chen: Person) -> str:
     """A consultation in which both sides have just spoken and read: connections are open, copies are made."""
-    session_no = opened(lin, chen)
+    session_no = create_session(lin, chen)
     for number in range(25):
-        ask(lin, chen, f"问{number}", session_no=session_no)
-        reply(chen, session_no, f"答{number}")
-    seen_by_patient(lin, session_no)
-    seen_by_doctor(chen, session_no)
+        send_as_patient(lin, chen, f"问{number}", session_no=session_no)
+        send_as_doctor(chen, session_no, f"答{number}")
+    list_as_patient(lin, session_no)
+    list_as_doctor(chen, session_no)
     return session_no
 
 
 def test_what_lin_sends_takes_two_trips_to_mysql_and_three_to_redis(
     trips: Trips, lin: Person, chen: Person, session: str
 ) -> None:
-    mysql, redis = trips.of(lambda: ask(lin, chen, "还是发烧", key=ids.generate_nonce(), session_no=session))
+    mysql, redis = trips.of(
+        lambda: send_as_patient(lin, chen, "还是发烧", key=ids.generate_nonce(), session_no=session)
+    )
     assert mysql <= 2
     assert redis <= 3
 
 
 def test_what_chen_sends_takes_one_trip_to_mysql_and_three_to_redis(trips: Trips, chen: Person, session: str) -> None:
-    mysql, redis = trips.of(lambda: reply(chen, session, "明天来复查", key=ids.generate_nonce()))
+    mysql, redis = trips.of(lambda: send_as_doctor(chen, session, "明天来复查", key=ids.generate_nonce()))
     assert mysql <= 1
     assert redis <= 3
 
 
 def test_a_resend_takes_three_more_trips_to_mysql(trips: Trips, lin: Person, chen: Person, session: str) -> None:
     """The transaction that the unique index refuses, its rollback, then what was sent and who must hear of it."""
-    ask(lin, chen, "还是发烧", key="k1", session_no=session)
-    mysql, redis = trips.of(lambda: ask(lin, chen, "还是发烧", key="k1", session_no=session))
+    send_as_patient(lin, chen, "还是发烧", key="k1", session_no=session)
+    mysql, redis = trips.of(lambda: send_as_patient(lin, chen, "还是发烧", key="k1", session_no=session))
     assert mysql <= 5
     assert redis <= 3
-    reply(chen, session, "明天来复查", key="k1")
-    mysql, redis = trips.of(lambda: reply(chen, session, "明天来复查", key="k1"))
+    send_as_doctor(chen, session, "明天来复查", key="k1")
+    mysql, redis = trips.of(lambda: send_as_doctor(chen, session, "明天来复查", key="k1"))
     assert mysql <= 4
     assert redis <= 3
 
@@ -125,20 +134,21 @@ def test_a_resend_takes_three_more_trips_to_mysql(trips: Trips, lin: Person, che
 def test_the_newest_page_takes_two_trips_to_redis_when_nothing_is_new(
     trips: Trips, lin: Person, chen: Person, session: str
 ) -> None:
-    assert trips.of(lambda: seen_by_patient(lin, session, page_size=20)) == (0, 2)
-    assert trips.of(lambda: seen_by_doctor(chen, session, page_size=20)) == (0, 2)
+    assert trips.of(lambda: list_as_patient(lin, session, page_size=20)) == (0, 2)
+    assert trips.of(lambda: list_as_doctor(chen, session, page_size=20)) == (0, 2)
 
 
 def test_moving_the_read_position_takes_one_trip_more_to_each(
     trips: Trips, lin: Person, chen: Person, session: str
 ) -> None:
     mysql, redis = trips.of(
-        lambda: seen_by_patient(lin, session, page_size=20), before=lambda: reply(chen, session, "好些了吗？")
+        lambda: list_as_patient(lin, session, page_size=20), before=lambda: send_as_doctor(chen, session, "好些了吗？")
     )
     assert mysql <= 1
     assert redis <= 3
     mysql, redis = trips.of(
-        lambda: seen_by_doctor(chen, session, page_size=20), before=lambda: ask(lin, chen, "好多了", session_no=session)
+        lambda: list_as_doctor(chen, session, page_size=20),
+        before=lambda: send_as_patient(lin, chen, "好多了", session_no=session),
     )
     assert mysql <= 1
     assert redis <= 3
@@ -146,10 +156,12 @@ def test_moving_the_read_position_takes_one_trip_more_to_each(
 
 def test_eighty_sessions_take_three_trips_to_redis(trips: Trips, hospital: Hospital, chen: Person) -> None:
     for number in range(80):
-        ask(people.patient(hospital.tenant_id, f"1370000{number:04d}", f"患者{number}"), chen, "医生您好")
+        send_as_patient(
+            factories.create_patient(hospital.tenant_id, f"1370000{number:04d}", f"患者{number}"), chen, "医生您好"
+        )
     cache.get_client().delete(f"consults:1:{{{chen.principal}}}")  # for 15 s after a new session its list is not copied
-    assert len(sessions_of_doctor(chen)) == 80
-    mysql, redis = trips.of(lambda: sessions_of_doctor(chen))
+    assert len(list_doctor_sessions(chen)) == 80
+    mysql, redis = trips.of(lambda: list_doctor_sessions(chen))
     assert mysql == 0
     assert redis <= 3
 
@@ -160,7 +172,7 @@ def test_the_gateways_newest_messages_take_two_trips_to_redis(
     """The token and the tail: which conversation it is and who sits there, the tail knows too."""
     for what in ("get_conversation_last_30_msg", "get_conversation_lastone_msg", "get_lastone_msgid"):
         for who in (lin, chen):
-            assert trips.of(partial(asked, who, what, session)) == (0, 2)
+            assert trips.of(partial(call_on_conversation, who, what, session)) == (0, 2)
 
 
 def test_what_is_sent_through_the_gateway_takes_one_trip_to_mysql_and_three_to_redis(
@@ -172,19 +184,21 @@ def test_what_is_sent_through_the_gateway_takes_one_trip_to_mysql_and_three_to_r
 
 
 def test_a_stretch_of_the_gateways_history_takes_two_trips_to_mysql(trips: Trips, lin: Person, session: str) -> None:
-    [newest] = asked(lin, "get_conversation_lastone_msg", session).data["Msg"]
-    mysql, redis = trips.of(lambda: asked(lin, "get_conversation_30msg_before_the_id", session, msg_id=newest["MsgId"]))
+    [newest] = call_on_conversation(lin, "get_conversation_lastone_msg", session).data["Msg"]
+    mysql, redis = trips.of(
+        lambda: call_on_conversation(lin, "get_conversation_30msg_before_the_id", session, msg_id=newest["MsgId"])
+    )
     assert mysql <= 2
     assert redis <= 2  # the token, and whether the tail knows what was said just now
 
 
 def test_a_page_of_history_takes_no_more_trips_the_longer_it_is(trips: Trips, lin: Person, session: str) -> None:
-    oldest = seen_by_patient(lin, session, page_size=20).data[-1]["msg_id"]
-    few = trips.of(lambda: seen_by_patient(lin, session, page_size=2, msg_id=oldest))
-    many = trips.of(lambda: seen_by_patient(lin, session, page_size=30, msg_id=oldest))
+    oldest = list_as_patient(lin, session, page_size=20).data[-1]["msg_id"]
+    few = trips.of(lambda: list_as_patient(lin, session, page_size=2, msg_id=oldest))
+    many = trips.of(lambda: list_as_patient(lin, session, page_size=30, msg_id=oldest))
     assert few == many
     assert many <= (3, 1)
-    assert len(seen_by_patient(lin, session, page_size=30, msg_id=oldest).data) == 30
+    assert len(list_as_patient(lin, session, page_size=30, msg_id=oldest).data) == 30
 
 
 def test_a_guess_at_a_code_costs_the_same_for_a_phone_without_an_account(trips: Trips, hospital: Hospital) -> None:
@@ -194,7 +208,7 @@ def test_a_guess_at_a_code_costs_the_same_for_a_phone_without_an_account(trips: 
         for phone in (hospital.lin.phone, "13899999999"):
             asked_for = {"phone": phone, "purpose": sms_codes.RESET_PASSWORD, "until": clock.now() + clock.DAY}
             sms_codes.generate_and_send(hospital.tenant_id, asked_for)
-            guess = partial(visit, hospital, path, phone=phone, verCode="000000", newPassword="Anderes-12345")
+            guess = partial(post_as_visitor, hospital, path, phone=phone, verCode="000000", newPassword="Anderes-12345")
             costs.append([trips.of(guess) for _ in range(2)])  # three times each
         assert costs[0] == costs[1], path
         assert costs[0][0] > costs[0][1], path
@@ -203,7 +217,7 @@ def test_a_guess_at_a_code_costs_the_same_for_a_phone_without_an_account(trips: 
 @pytest.mark.usefixtures("cheap_hashes")
 def test_a_wrong_password_costs_the_same_whatever_is_known_of_the_phone(trips: Trips, hospital: Hospital) -> None:
     """Of Lin also the address, of Wang the account alone, of the last nothing."""
-    assert sign_in(hospital, hospital.lin.phone, people.PASSWORD).status == 200
+    assert sign_in(hospital, hospital.lin.phone, factories.PASSWORD).status == 200
     phones = (hospital.lin.phone, hospital.wang.phone, "13899999999")
     costs = {trips.of(partial(sign_in, hospital, phone, "wrong")) for phone in phones}
     assert len(costs) == 1
@@ -211,9 +225,9 @@ def test_a_wrong_password_costs_the_same_whatever_is_known_of_the_phone(trips: T
 
 def test_booking(trips: Trips, hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox, "wake_worker", lambda: None)  # what is promised is another function's to do
-    ward = wards.ward(hospital)
-    ward.rules(daily_limit=0)
-    lin, wang, schedule_id = hospital.lin, hospital.wang, ward.schedule()
+    ward = wards.create_department(hospital)
+    ward.save_rules(daily_limit=0)
+    lin, wang, schedule_id = hospital.lin, hospital.wang, ward.create_schedule()
     held: list[str] = []
 
     def give_back() -> None:
@@ -221,22 +235,22 @@ def test_booking(trips: Trips, hospital: Hospital, monkeypatch: pytest.MonkeyPat
         ward.cancel(lin, held.pop())
 
     # The member; BEGIN, everything that must be true, the slot, the promise, COMMIT. Then what others are shown.
-    assert trips.of(lambda: held.append(ward.booked(lin, schedule_id, 1)), before=give_back) == (6, 2)
+    assert trips.of(lambda: held.append(ward.book_slot(lin, schedule_id, 1)), before=give_back) == (6, 2)
     assert trips.of(lambda: ward.submit(wang, schedule_id, 1)) == (5, 1), "refused: the member, BEGIN, …, ROLLBACK"
 
 
 def test_looking_at_the_calendar(trips: Trips, hospital: Hospital) -> None:
-    ward = wards.ward(hospital)
-    ids = [ward.schedule(date=wards.day(ahead)) for ahead in range(1, 8)]
+    ward = wards.create_department(hospital)
+    ids = [ward.create_schedule(date=wards.get_iso_date(ahead)) for ahead in range(1, 8)]
     asked = {"deptId": ward.dept_id, "doctorId": hospital.chen.user_id}
     paths: dict[str, dict[str, Any]] = {
         "schedule/info": asked,
-        "schedule": {**asked, "date": wards.day(1)},
-        "schedule_by_date": {"deptId": ward.dept_id, "date": wards.day(1)},
+        "schedule": {**asked, "date": wards.get_iso_date(1)},
+        "schedule_by_date": {"deptId": ward.dept_id, "date": wards.get_iso_date(1)},
         "schedule_by_doctor": {"deptId": ward.dept_id},
         "schedule/left_appo": {"scheduleId": ids[0]},
     }
     for path, query in paths.items():
-        look = partial(get, f"{wards.VISIT}/{path}", hospital.lin.token, **query)
+        look = partial(get, f"{wards.PUBLIC_PATH}/{path}", hospital.lin.token, **query)
         look()
         assert trips.of(look) == (1, 2), path

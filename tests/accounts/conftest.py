@@ -8,16 +8,16 @@ import pytest
 
 from chalicelib.adapters import sms
 from chalicelib.settings import settings
-from tests.faults.aftermath import wait_until
-from tests.identity.cheap import cheap_hashes
+from tests.support.fast_passwords import fast_hashes
+from tests.support.faults.final_state import wait_until
 
-__all__ = ["cheap_hashes"]
+__all__ = ["fast_hashes"]
 
-Inbox = Callable[..., list[str]]
+ReadSms = Callable[..., list[str]]
 
 
 @pytest.fixture
-def inbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inbox:
+def read_sms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ReadSms:
     """inbox(phone, number): wait until so many codes have come, and return all of that phone."""
     file = tmp_path / "sms"
     file.touch()

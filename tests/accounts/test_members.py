@@ -7,25 +7,25 @@ import pytest
 
 from chalicelib.adapters import mysql
 from chalicelib.people import bar_code
-from tests.accounts.desk import MEMBER, MEMBERS, add, members
-from tests.patients.cards import card, woman
-from tests.people import Hospital, Person, patient
-from tests.processes import at_once
-from tests.wire import get, post
+from tests.support.accounts_client import MEMBER, MEMBERS, add_member, list_members
+from tests.support.client import get, post
+from tests.support.factories import Hospital, Person, create_patient
+from tests.support.id_numbers import build_id_number, build_unused_id_number
+from tests.support.processes import run_in_processes
 
 
 @pytest.fixture
 def newcomer(hospital: Hospital) -> Person:
     """Signed up, and has no member yet."""
-    person = patient(hospital.tenant_id, "13800000088", "新来的")
+    person = create_patient(hospital.tenant_id, "13800000088", "新来的")
     mysql.run_autocommit(lambda tx: tx.execute("DELETE FROM members WHERE user_id = %(id)s", id=person.user_id))
     return person
 
 
 def test_the_first_member_is_the_default_and_has_a_file(newcomer: Person) -> None:
-    number = woman()
-    member_id = add(newcomer, number).data["memberId"]
-    [one] = members(newcomer)
+    number = build_unused_id_number()
+    member_id = add_member(newcomer, number).data["memberId"]
+    [one] = list_members(newcomer)
     pati_id = one["bindPatiId"]
     assert one == {
         "memberId": member_id,
@@ -42,89 +42,92 @@ def test_the_first_member_is_the_default_and_has_a_file(newcomer: Person) -> Non
 
 
 def test_the_next_one_is_not_the_default(newcomer: Person) -> None:
-    first, second = (add(newcomer, woman()).data["memberId"] for _ in range(2))
-    assert [(one["memberId"], one["defaultMember"]) for one in members(newcomer)] == [(first, True), (second, False)]
+    first, second = (add_member(newcomer, build_unused_id_number()).data["memberId"] for _ in range(2))
+    assert [(one["memberId"], one["defaultMember"]) for one in list_members(newcomer)] == [
+        (first, True),
+        (second, False),
+    ]
 
 
 @pytest.mark.store
 def test_adding_somebody_again_is_the_same_member(newcomer: Person) -> None:
-    number = woman()
-    assert add(newcomer, number).data == add(newcomer, number).data
-    assert len(members(newcomer)) == 1
+    number = build_unused_id_number()
+    assert add_member(newcomer, number).data == add_member(newcomer, number).data
+    assert len(list_members(newcomer)) == 1
 
 
 @pytest.mark.store
 def test_two_accounts_share_a_persons_file_and_not_the_member(lin: Person, wang: Person) -> None:
-    number = woman()
-    one, other = add(lin, number).data["memberId"], add(wang, number).data["memberId"]
+    number = build_unused_id_number()
+    one, other = add_member(lin, number).data["memberId"], add_member(wang, number).data["memberId"]
     assert one != other
-    assert members(lin)[-1]["bindPatiId"] == members(wang)[-1]["bindPatiId"]
+    assert list_members(lin)[-1]["bindPatiId"] == list_members(wang)[-1]["bindPatiId"]
 
 
 def test_another_hospital_files_by_itself(lin: Person, elsewhere: Hospital) -> None:
-    number = woman()
-    add(lin, number)
-    add(elsewhere.lin, number)
-    assert members(lin)[-1]["bindPatiId"] != members(elsewhere.lin)[-1]["bindPatiId"]
+    number = build_unused_id_number()
+    add_member(lin, number)
+    add_member(elsewhere.lin, number)
+    assert list_members(lin)[-1]["bindPatiId"] != list_members(elsewhere.lin)[-1]["bindPatiId"]
 
 
 @pytest.mark.store
 def test_a_number_filed_under_another_name_is_refused(lin: Person, wang: Person) -> None:
-    number = woman()
-    add(lin, number)
-    answer = add(wang, number, name="林大雨")
+    number = build_unused_id_number()
+    add_member(lin, number)
+    answer = add_member(wang, number, name="林大雨")
     assert (answer.status, answer.code) == (409, 10005)
-    assert len(members(wang)) == 1
+    assert len(list_members(wang)) == 1
 
 
 def test_names_are_not_tried_out(lin: Person, wang: Person) -> None:
-    number = woman()
-    add(lin, number)
-    wrong = [add(wang, number, name=f"林{n}").status for n in range(11)]
+    number = build_unused_id_number()
+    add_member(lin, number)
+    wrong = [add_member(wang, number, name=f"林{n}").status for n in range(11)]
     assert wrong == [409] * 10 + [429]
-    assert add(wang, number).status == 429
-    assert add(lin, woman()).status == 200
+    assert add_member(wang, number).status == 429
+    assert add_member(lin, build_unused_id_number()).status == 200
 
 
 @pytest.mark.store
 def test_at_most_ten(newcomer: Person) -> None:
-    numbers = [woman() for _ in range(11)]
-    assert [add(newcomer, number).status for number in numbers] == [200] * 10 + [409]
-    assert add(newcomer, numbers[0]).status == 200, "who is there already"
-    assert len(members(newcomer)) == 10
+    numbers = [build_unused_id_number() for _ in range(11)]
+    assert [add_member(newcomer, number).status for number in numbers] == [200] * 10 + [409]
+    assert add_member(newcomer, numbers[0]).status == 200, "who is there already"
+    assert len(list_members(newcomer)) == 10
 
 
 def added(person: Person, number: str) -> tuple[int, str]:
-    answer = add(person, number)
+    answer = add_member(person, number)
     return answer.status, answer.data["memberId"] if answer.status == 200 else ""
 
 
 @pytest.mark.store
 def test_one_number_filed_by_many_at_once_is_one_file(hospital: Hospital, newcomer: Person) -> None:
-    number = woman()
+    number = build_unused_id_number()
     people = [newcomer, hospital.lin, hospital.wang] * 3
-    answers = at_once(added, [(person, number) for person in people])
+    answers = run_in_processes(added, [(person, number) for person in people])
     assert {status for status, _ in answers} == {200}
     assert len({member for _, member in answers}) == 3
-    assert len({members(person)[-1]["bindPatiId"] for person in people}) == 1
+    assert len({list_members(person)[-1]["bindPatiId"] for person in people}) == 1
 
 
 @pytest.mark.store
 def test_many_at_once_are_not_more_than_ten(newcomer: Person) -> None:
-    answers = at_once(added, [(newcomer, woman()) for _ in range(14)])
+    answers = run_in_processes(added, [(newcomer, build_unused_id_number()) for _ in range(14)])
     assert sorted(status for status, _ in answers) == [200] * 10 + [409] * 4
-    assert [one["defaultMember"] for one in members(newcomer)] == [True] + [False] * 9
+    assert [one["defaultMember"] for one in list_members(newcomer)] == [True] + [False] * 9
 
 
 def test_an_x_may_be_small(lin: Person) -> None:
-    number = next(one for order in range(2, 400, 2) if (one := card(order=order)).endswith("X"))
-    add(lin, number.lower())
-    assert members(lin)[-1]["IDNo"] == number
+    number = next(one for order in range(2, 400, 2) if (one := build_id_number(order=order)).endswith("X"))
+    add_member(lin, number.lower())
+    assert list_members(lin)[-1]["IDNo"] == number
 
 
 def test_the_number_is_sealed(lin: Person) -> None:
-    number = woman()
-    add(lin, number)
+    number = build_unused_id_number()
+    add_member(lin, number)
     rows = mysql.run_autocommit(
         lambda tx: (
             tx.fetch_all("SELECT * FROM patients WHERE tenant_id = %(id)s", id=lin.tenant_id)
@@ -135,16 +138,16 @@ def test_the_number_is_sealed(lin: Person) -> None:
 
 
 def test_a_member_without_a_file_is_listed(lin: Person) -> None:
-    [one] = members(lin)
+    [one] = list_members(lin)
     assert (one["bindPatiId"], one["IDNo"], one["patiImg"]) == ("", "", "")
 
 
 def test_nobody_sees_anothers_members(lin: Person, wang: Person) -> None:
-    add(lin, woman())
+    add_member(lin, build_unused_id_number())
     assert len(get(MEMBERS, wang.token).data) == 1
 
 
-NUMBER = card()
+NUMBER = build_id_number()
 WRONG: list[tuple[str, Any, str]] = [
     *(("name", value, "name") for value in (None, "", "  ", "名" * 65, "a\nb", 7)),
     *(("gender", value, "gender") for value in (None, 3, "男", True, -1)),
@@ -162,11 +165,11 @@ WRONG: list[tuple[str, Any, str]] = [
 
 @pytest.mark.parametrize(("field", "value", "named"), WRONG)
 def test_a_bad_field_is_refused_by_name_and_adds_nobody(lin: Person, field: str, value: Any, named: str) -> None:
-    answer = add(lin, NUMBER, **{field: value})
+    answer = add_member(lin, NUMBER, **{field: value})
     assert (answer.status, answer.code) == (400, 10001)
     assert answer.error.startswith(f"{named}：")
     assert NUMBER not in answer.error
-    assert len(members(lin)) == 1
+    assert len(list_members(lin)) == 1
 
 
 def test_all_fields_must_be_given(lin: Person) -> None:

@@ -9,15 +9,14 @@ from chalicelib.adapters.aws import s3
 from chalicelib.errors import UNAVAILABLE, ApiError
 from chalicelib.files import confirmation
 from chalicelib.settings import settings
-from tests.accounts.desk import MYINFO, PICTURE, add, members
-from tests.consult import chat
-from tests.files import forms
-from tests.files.samples import GOOD, sized
-from tests.patients.cards import woman
-from tests.people import Hospital, Person, file, patient
-from tests.wire import Answer, get, post
+from tests.support import consult_client, multipart_forms
+from tests.support.accounts_client import MYINFO, PICTURE, add_member, list_members
+from tests.support.client import Answer, get, post
+from tests.support.factories import Hospital, Person, create_patient, create_patient_file
+from tests.support.file_samples import VALID, build_file
+from tests.support.id_numbers import build_unused_id_number
 
-PNG = sized("png", 120)
+PNG = build_file("png", 120)
 
 
 def info(person: Person) -> Any:
@@ -34,37 +33,37 @@ def form(person: Person, **changed: Any) -> Answer:
 
 def upload(person: Person, content: bytes = PNG, **changed: Any) -> Any:
     data = form(person, **changed).data
-    assert forms.post(data["url"], list(data["fields"].items()), content).status == 204
+    assert multipart_forms.post_form(data["url"], list(data["fields"].items()), content).status == 204
     return data
 
 
 def picture(person: Person) -> bytes:
     url = info(person)["avatar"]
-    return forms.ask("GET", url).body if url else b""
+    return multipart_forms.send_request("GET", url).body if url else b""
 
 
 def test_the_default_member_speaks_for_who_has_said_nothing(lin: Person) -> None:
-    pati_id = file(lin)
+    pati_id = create_patient_file(lin)
     mine = info(lin)
     assert (mine["phone"], mine["name"], mine["gender"]) == (lin.phone, "林小雨", 2)
-    assert (mine["pati_id"], mine["pati_img"]) == (str(pati_id), members(lin)[0]["patiImg"])
+    assert (mine["pati_id"], mine["pati_img"]) == (str(pati_id), list_members(lin)[0]["patiImg"])
     assert mine["avatar"] == ""
-    assert mine["age"] == members(lin)[0]["age"]
+    assert mine["age"] == list_members(lin)[0]["age"]
 
 
 def test_what_one_says_of_oneself_is_shown_and_changes_no_member(lin: Person) -> None:
-    before = members(lin)
+    before = list_members(lin)
     assert save(lin).data is None
     mine = info(lin)
     assert (mine["name"], mine["gender"], mine["birthday"]) == ("小雨", 2, "1990-05-17")
     assert save(lin, name="雨", gender=9, birthday="1991-01-01").status == 200
     mine = info(lin)
     assert (mine["name"], mine["gender"], mine["birthday"]) == ("雨", 9, "1991-01-01")
-    assert members(lin) == before
+    assert list_members(lin) == before
 
 
 def test_a_new_account_has_said_nothing(hospital: Hospital) -> None:
-    person = patient(hospital.tenant_id, "13800000088", "新来的")
+    person = create_patient(hospital.tenant_id, "13800000088", "新来的")
     mysql.run_autocommit(lambda tx: tx.execute("DELETE FROM members WHERE user_id = %(id)s", id=person.user_id))
     mine = info(person)
     assert (mine["name"], mine["gender"], mine["birthday"], mine["age"], mine["pati_id"]) == ("", 0, None, "", "")
@@ -77,7 +76,7 @@ def test_each_sees_and_changes_their_own(lin: Person, wang: Person) -> None:
 
 def test_the_file_shown_is_the_default_members(wang: Person) -> None:
     assert info(wang)["pati_id"] == ""
-    add(wang, woman())
+    add_member(wang, build_unused_id_number())
     assert info(wang)["pati_id"] == "", "the first member has no file"
 
 
@@ -109,24 +108,24 @@ def test_an_uploaded_picture_becomes_the_avatar(lin: Person) -> None:
 def test_the_next_one_takes_its_place(lin: Person) -> None:
     upload(lin)
     assert picture(lin) == PNG
-    upload(lin, GOOD["jpg"], file_extension="jpg", file_type="image/jpeg")
-    assert picture(lin) == GOOD["jpg"]
+    upload(lin, VALID["jpg"], file_extension="jpg", file_type="image/jpeg")
+    assert picture(lin) == VALID["jpg"]
 
 
 def test_s3s_own_word_is_enough_and_the_doctor_sees_it(lin: Person, chen: Person) -> None:
-    chat.ask(lin, chen, "您好", key="k1")
+    consult_client.send_as_patient(lin, chen, "您好", key="k1")
     data = upload(lin)
     confirmation.handle_object_created(settings.s3_bucket, data["key"])
-    [session] = get(chat.DOCTOR_SESSIONS, chen.token, page_size=10).data
-    assert forms.ask("GET", session["member_photo_url"]).body == PNG
+    [session] = get(consult_client.DOCTOR_SESSIONS, chen.token, page_size=10).data
+    assert multipart_forms.send_request("GET", session["member_photo_url"]).body == PNG
 
 
 @pytest.mark.store
 def test_an_older_picture_that_is_told_of_late_stays_off(lin: Person) -> None:
-    first, second = upload(lin), upload(lin, GOOD["jpg"], file_extension="jpg", file_type="image/jpeg")
+    first, second = upload(lin), upload(lin, VALID["jpg"], file_extension="jpg", file_type="image/jpeg")
     for form_of in (second, first):
         confirmation.handle_object_created(settings.s3_bucket, form_of["key"])
-    assert picture(lin) == GOOD["jpg"]
+    assert picture(lin) == VALID["jpg"]
 
 
 def test_a_form_that_was_not_used_changes_nothing(lin: Person) -> None:

@@ -10,18 +10,10 @@ import pytest
 from chalicelib.adapters import mysql
 from chalicelib.identity import attempts, tokens
 from chalicelib.settings import settings
-from tests.accounts.desk import (
-    CHANGE,
-    LOGIN,
-    LOGOUT,
-    RESET,
-    VALIDATE,
-    alive,
-    sign_in,
-)
-from tests.people import PASSWORD, Hospital, Person, patient
-from tests.processes import at_once
-from tests.wire import post
+from tests.support.accounts_client import CHANGE, LOGIN, LOGOUT, RESET, VALIDATE, is_token_valid, sign_in
+from tests.support.client import post
+from tests.support.factories import PASSWORD, Hospital, Person, create_patient
+from tests.support.processes import run_in_processes
 
 pytestmark = pytest.mark.usefixtures("cheap_hashes")
 NEW = "Anderes-12345"
@@ -51,7 +43,7 @@ def test_a_patient_signs_in(hospital: Hospital) -> None:
     session = tokens.find_session(data["token"])
     assert session is not None
     assert (session.principal, session.role) == (hospital.lin.principal, "patient")
-    assert alive(hospital.lin.token), "the other session goes on"
+    assert is_token_valid(hospital.lin.token), "the other session goes on"
 
 
 def test_an_unknown_phone_and_a_wrong_password_are_one_answer_at_one_cost(
@@ -85,7 +77,7 @@ def test_who_signs_in_well_uses_up_nothing(hospital: Hospital, monkeypatch: pyte
 
 
 def test_staff_do_not_sign_in_here_nor_patients_of_another_hospital(hospital: Hospital, elsewhere: Hospital) -> None:
-    patient(elsewhere.tenant_id, "13800000055", "外院患者")
+    create_patient(elsewhere.tenant_id, "13800000055", "外院患者")
     assert sign_in(hospital, hospital.chen.phone, PASSWORD).status == 401
     assert sign_in(hospital, "13800000055", PASSWORD).status == 401
     assert sign_in(elsewhere, "13800000055", PASSWORD).status == 200
@@ -94,8 +86,8 @@ def test_staff_do_not_sign_in_here_nor_patients_of_another_hospital(hospital: Ho
 def test_signing_out_ends_this_session_alone(hospital: Hospital, lin: Person) -> None:
     other = sign_in(hospital, lin.phone, PASSWORD).data["token"]
     assert post(LOGOUT, lin.token).data is None
-    assert not alive(lin.token)
-    assert alive(other)
+    assert not is_token_valid(lin.token)
+    assert is_token_valid(other)
     assert post(LOGOUT, lin.token).status == 401
 
 
@@ -103,8 +95,8 @@ def test_signing_out_ends_this_session_alone(hospital: Hospital, lin: Person) ->
 def test_a_changed_password_ends_no_session(hospital: Hospital, lin: Person) -> None:
     other = sign_in(hospital, lin.phone, PASSWORD).data["token"]
     assert change(lin, PASSWORD).data is None
-    assert alive(lin.token)
-    assert alive(other)
+    assert is_token_valid(lin.token)
+    assert is_token_valid(other)
     assert sign_in(hospital, lin.phone, PASSWORD).status == 401
     assert sign_in(hospital, lin.phone, NEW).status == 200
 
@@ -123,7 +115,7 @@ def changed(token: str, new: str) -> int:
 @pytest.mark.store
 def test_of_two_changes_at_once_one_counts(hospital: Hospital, lin: Person) -> None:
     news = [f"Anderes-{n}2345" for n in range(4)]
-    statuses = at_once(changed, [(lin.token, new) for new in news])
+    statuses = run_in_processes(changed, [(lin.token, new) for new in news])
     assert statuses.count(200) == 1
     assert set(statuses) <= {200, 400, 409}
     right = [new for new in news if sign_in(hospital, lin.phone, new).status == 200]

@@ -6,19 +6,28 @@ import pytest
 
 from chalicelib.adapters import mysql
 from chalicelib.identity import tokens
-from tests.accounts.conftest import Inbox
-from tests.accounts.desk import MEMBERS, PHONE, REGISTER, ask_code, at, register, sign_in, visit
-from tests.people import Hospital
-from tests.processes import at_once
-from tests.wire import get, post
+from tests.accounts.conftest import ReadSms
+from tests.support.accounts_client import (
+    MEMBERS,
+    REGISTER,
+    UNUSED_PHONE,
+    build_tenant_header,
+    post_as_visitor,
+    register,
+    request_code,
+    sign_in,
+)
+from tests.support.client import get, post
+from tests.support.factories import Hospital
+from tests.support.processes import run_in_processes
 
 pytestmark = pytest.mark.usefixtures("cheap_hashes")
 
 
 @pytest.fixture
-def code(hospital: Hospital, inbox: Inbox) -> str:
-    ask_code(hospital)
-    return inbox(PHONE)[0]
+def code(hospital: Hospital, inbox: ReadSms) -> str:
+    request_code(hospital)
+    return inbox(UNUSED_PHONE)[0]
 
 
 def test_who_has_the_phone_gets_an_account_and_is_signed_in(hospital: Hospital, code: str) -> None:
@@ -31,7 +40,7 @@ def test_who_has_the_phone_gets_an_account_and_is_signed_in(hospital: Hospital, 
         "patient",
     )
     assert get(MEMBERS, data["token"]).data == []
-    assert sign_in(hospital, PHONE, "Neues-12345").data["userId"] == data["userId"]
+    assert sign_in(hospital, UNUSED_PHONE, "Neues-12345").data["userId"] == data["userId"]
 
 
 def test_a_code_is_used_once(hospital: Hospital, code: str) -> None:
@@ -39,10 +48,10 @@ def test_a_code_is_used_once(hospital: Hospital, code: str) -> None:
     assert register(hospital, code).status == 400
 
 
-def test_a_phone_that_has_an_account_is_told_so_only_with_its_code(hospital: Hospital, inbox: Inbox) -> None:
+def test_a_phone_that_has_an_account_is_told_so_only_with_its_code(hospital: Hospital, inbox: ReadSms) -> None:
     phone = hospital.lin.phone
     assert register(hospital, "000000", phone).status == 400
-    assert ask_code(hospital, phone).status == 200
+    assert request_code(hospital, phone).status == 200
     [code] = inbox(phone)
     answer = register(hospital, code, phone)
     assert (answer.status, answer.code) == (409, 10005)
@@ -50,16 +59,18 @@ def test_a_phone_that_has_an_account_is_told_so_only_with_its_code(hospital: Hos
 
 
 def once(tenant_id: int, code: str) -> int:
-    answer = post(REGISTER, headers={"tenantId": str(tenant_id)}, phone=PHONE, verCode=code, password="Neues-12345")
+    answer = post(
+        REGISTER, headers={"tenantId": str(tenant_id)}, phone=UNUSED_PHONE, verCode=code, password="Neues-12345"
+    )
     return answer.status
 
 
 @pytest.mark.store
 def test_two_sign_ups_at_once_are_one_account(hospital: Hospital, code: str) -> None:
-    statuses = at_once(once, [(hospital.tenant_id, code)] * 8)
+    statuses = run_in_processes(once, [(hospital.tenant_id, code)] * 8)
     assert sorted(statuses) == [200] + [400] * 7
     number = "SELECT COUNT(*) FROM accounts WHERE tenant_id = %(id)s AND phone = %(phone)s"
-    assert mysql.run_autocommit(lambda tx: tx.fetch_value(number, id=hospital.tenant_id, phone=PHONE)) == 1
+    assert mysql.run_autocommit(lambda tx: tx.fetch_value(number, id=hospital.tenant_id, phone=UNUSED_PHONE)) == 1
 
 
 def test_a_code_of_one_hospital_is_none_at_another(hospital: Hospital, elsewhere: Hospital, code: str) -> None:
@@ -67,11 +78,13 @@ def test_a_code_of_one_hospital_is_none_at_another(hospital: Hospital, elsewhere
     assert register(hospital, code).status == 200
 
 
-def test_one_phone_may_have_an_account_at_each_hospital(hospital: Hospital, elsewhere: Hospital, inbox: Inbox) -> None:
+def test_one_phone_may_have_an_account_at_each_hospital(
+    hospital: Hospital, elsewhere: Hospital, inbox: ReadSms
+) -> None:
     users = []
     for number, one in enumerate((hospital, elsewhere), 1):
-        ask_code(one)
-        users.append(register(one, inbox(PHONE, number)[-1]).data["userId"])
+        request_code(one)
+        users.append(register(one, inbox(UNUSED_PHONE, number)[-1]).data["userId"])
     assert users[0] != users[1]
 
 
@@ -86,7 +99,9 @@ def test_one_phone_may_have_an_account_at_each_hospital(hospital: Hospital, else
 def test_a_bad_field_is_refused_by_name_and_uses_nothing_up(
     hospital: Hospital, code: str, field: str, value: Any
 ) -> None:
-    answer = visit(hospital, REGISTER, **{"phone": PHONE, "verCode": code, "password": "Neues-12345", field: value})
+    answer = post_as_visitor(
+        hospital, REGISTER, **{"phone": UNUSED_PHONE, "verCode": code, "password": "Neues-12345", field: value}
+    )
     assert (answer.status, answer.code) == (400, 10001)
     assert answer.error.startswith(f"{field}：")
     assert "Neues-12345" not in answer.error
@@ -94,5 +109,5 @@ def test_a_bad_field_is_refused_by_name_and_uses_nothing_up(
 
 
 def test_all_fields_must_be_given(hospital: Hospital) -> None:
-    answer = post(REGISTER, headers=at(hospital))
+    answer = post(REGISTER, headers=build_tenant_header(hospital))
     assert answer.error == "phone：必填；verCode：必填；password：必填"

@@ -6,19 +6,19 @@ import pytest
 
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Connection, Tx
-from devstack import wechat_pay
-from devstack.wechat_pay import WeChatPay
+from devstack.fakes import wechat_pay
+from devstack.fakes.wechat_pay import WeChatPay
 
 
 @pytest.fixture
-def beds() -> Iterator[None]:
+def beds_table() -> Iterator[None]:
     """A ward of three beds: 1 and 2 are free, 3 is Lin's."""
-    mysql.run_autocommit(_make)
+    mysql.run_autocommit(_create_table)
     yield
     mysql.run_autocommit(lambda tx: tx.execute("DROP TABLE beds"))
 
 
-def _make(tx: Tx) -> None:
+def _create_table(tx: Tx) -> None:
     tx.execute(
         """
         CREATE TABLE beds (
@@ -32,7 +32,7 @@ def _make(tx: Tx) -> None:
 
 
 @pytest.fixture
-def outside() -> Iterator[Connection]:
+def other_connection() -> Iterator[Connection]:
     """Another program's connection to the same database."""
     connection = mysql._connect()
     yield connection
@@ -42,5 +42,5 @@ def outside() -> Iterator[Connection]:
 @pytest.fixture
 def pay() -> Iterator[WeChatPay]:
     """A WeChat Pay that this process takes for the real one."""
-    with wechat_pay.standing_in() as running:
+    with wechat_pay.replace_real_server() as running:
         yield running

@@ -3,11 +3,11 @@
 import pytest
 
 from chalicelib.adapters import https
-from devstack import wechat_pay_keys
+from devstack.fakes import wechat_pay_keys
 
 
 def test_a_certificate_without_its_key_is_none() -> None:
-    certificate = wechat_pay_keys.certificate_pem("merchant")
-    for wrong in (certificate, certificate + wechat_pay_keys.private_pem("somebody"), "none"):
+    certificate = wechat_pay_keys.get_certificate_pem("merchant")
+    for wrong in (certificate, certificate + wechat_pay_keys.get_private_pem("somebody"), "none"):
         with pytest.raises(ValueError, match="no certificate"):
             https.send_request("GET", "https://localhost:9/", {}, timeout=5, certificate=wrong)

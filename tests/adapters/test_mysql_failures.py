@@ -15,9 +15,9 @@ from chalicelib.adapters.mysql import Connection, StatementError, Tx
 from chalicelib.adapters.mysql_statements import ER_LOCK_DEADLOCK, ER_LOCK_WAIT_TIMEOUT
 from chalicelib.errors import ApiError
 from chalicelib.settings import settings
-from devstack.control import attach
-from tests.people import Hospital
-from tests.wire import post
+from devstack.services.control import attach
+from tests.support.client import post
+from tests.support.factories import Hospital
 
 pytestmark = pytest.mark.store
 

@@ -18,7 +18,7 @@ from chalicelib import clock
 from chalicelib.adapters import redis
 from chalicelib.adapters.redis import RedisUnavailableError, Script
 from chalicelib.settings import Settings, settings
-from tests.faults.proxy import Proxy
+from tests.support.faults.tcp_proxy import Proxy
 
 ECHO = Script("return {KEYS[1], ARGV[1]}")
 SERVER = Script("return server")
@@ -176,11 +176,11 @@ def test_a_server_that_falls_silent_is_not_asked_over_another_connection(monkeyp
         over_line = partial(follow, address_remap=lambda _: ("127.0.0.1", line.port))
         monkeypatch.setattr(RedisCluster, "from_url", over_line)
         redis.run_script(ECHO, [key()], [0])
-        line.deafen()
-        before = line.connected
+        line.swallow_packets()
+        before = line.connection_count
         with pytest.raises(RedisUnavailableError):
             redis.run_scripts([(ECHO, [key()], [0]), (ECHO, [key()], [0])])
-        assert line.connected == before
+        assert line.connection_count == before
 
 
 def test_a_server_that_was_silent_is_spared_for_a_while_except_by_who_insists(

@@ -9,25 +9,32 @@ import pytest
 from chalicelib import clock
 from chalicelib.adapters.wechat_pay import client as wechat_pay
 from chalicelib.adapters.wechat_pay.client import WechatPayUnavailableError
-from devstack.wechat_pay import WeChatPay
-from tests.adapters.paying import CALLS, NUMBER, Kind, back, each_kind, paid
+from devstack.fakes.wechat_pay import WeChatPay
+from tests.support.wechat_pay_orders import (
+    CALLS,
+    OUT_TRADE_NO,
+    MerchantKind,
+    create_paid_order,
+    parametrize_kinds,
+    request_refund,
+)
 
 
-@each_kind
+@parametrize_kinds
 def test_no_key_is_told_to_logs_or_in_what_is_raised(
-    pay: WeChatPay, kind: Kind, caplog: pytest.LogCaptureFixture
+    pay: WeChatPay, kind: MerchantKind, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    merchant = paid(pay, kind)
-    back(merchant)
+    merchant = create_paid_order(pay, kind)
+    request_refund(merchant)
     told = [repr(merchant), str(merchant)]
-    for pay.lying in (False, True):
+    for pay.signs_with_wrong_key in (False, True):
         for call in CALLS.values():
             try:
                 told.append(repr(call(merchant)))
             except WechatPayUnavailableError as error:
                 told.append(repr(error) + repr(error.__cause__))
-    for notice in (pay.paid_notice(NUMBER), ({}, b"<xml></xml>"), ({}, b"{}")):
+    for notice in (pay.build_payment_notification(OUT_TRADE_NO), ({}, b"<xml></xml>"), ({}, b"{}")):
         try:
             told.append(repr(wechat_pay.parse_notification(merchant, *notice, clock.now())))
         except wechat_pay.InvalidNotificationError as error:

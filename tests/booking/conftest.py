@@ -2,17 +2,17 @@
 
 import pytest
 
-from tests.booking import ward as wards
-from tests.booking.ward import Ward
-from tests.people import Hospital
+from tests.support import booking_client as wards
+from tests.support.booking_client import BookingDepartment
+from tests.support.factories import Hospital
 
 
 @pytest.fixture
-def ward(hospital: Hospital) -> Ward:
-    return wards.ward(hospital)
+def department(hospital: Hospital) -> BookingDepartment:
+    return wards.create_department(hospital)
 
 
 @pytest.fixture
-def other(elsewhere: Hospital) -> Ward:
+def other_department(elsewhere: Hospital) -> BookingDepartment:
     """Another tenant's."""
-    return wards.ward(elsewhere)
+    return wards.create_department(elsewhere)

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from chalicelib.booking.schedules import rule_store
-from tests.booking.ward import DESK, Ward
-from tests.faults.aftermath import somebody_waits, wait_until
-from tests.wire import get
+from tests.support.booking_client import STAFF_PATH, BookingDepartment
+from tests.support.client import get
+from tests.support.faults.final_state import is_row_lock_waiting, wait_until
 
 DEFAULTS = {
     "days_ahead": 14,
@@ -21,14 +21,16 @@ DEFAULTS = {
 }
 
 
-def shown(ward: Ward) -> dict[str, Any]:
-    return dict(get(f"{DESK}/booking_rules", ward.hospital.chen.token).data)
+def shown(ward: BookingDepartment) -> dict[str, Any]:
+    return dict(get(f"{STAFF_PATH}/booking_rules", ward.hospital.chen.token).data)
 
 
-def test_a_hospital_begins_with_the_defaults_and_changes_what_it_names(ward: Ward, other: Ward) -> None:
+def test_a_hospital_begins_with_the_defaults_and_changes_what_it_names(
+    ward: BookingDepartment, other: BookingDepartment
+) -> None:
     assert shown(ward) == DEFAULTS
     for _ in range(2):
-        assert ward.rules(pay_minutes=30, missed_limit="0").data is None
+        assert ward.save_rules(pay_minutes=30, missed_limit="0").data is None
     assert shown(ward) == {**DEFAULTS, "pay_minutes": 30, "missed_limit": 0}
     assert shown(other) == DEFAULTS
 
@@ -36,10 +38,10 @@ def test_a_hospital_begins_with_the_defaults_and_changes_what_it_names(ward: War
 @pytest.mark.store
 @pytest.mark.parametrize("before", [{}, {"weeks_ahead": 2}])
 def test_two_who_change_different_rules_at_once_both_do(
-    ward: Ward, monkeypatch: pytest.MonkeyPatch, before: dict[str, int]
+    ward: BookingDepartment, monkeypatch: pytest.MonkeyPatch, before: dict[str, int]
 ) -> None:
     if before:
-        ward.rules(**before)
+        ward.save_rules(**before)
     about, go, save = Event(), Event(), rule_store.update
 
     def waits(*arguments: Any) -> None:
@@ -50,10 +52,10 @@ def test_two_who_change_different_rules_at_once_both_do(
 
     monkeypatch.setattr(rule_store, "update", waits)
     with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(ward.rules, pay_minutes=30)
+        first = pool.submit(ward.save_rules, pay_minutes=30)
         assert about.wait(10)
-        second = pool.submit(ward.rules, daily_limit=9)
-        wait_until(somebody_waits)
+        second = pool.submit(ward.save_rules, daily_limit=9)
+        wait_until(is_row_lock_waiting)
         go.set()
         assert (first.result().status, second.result().status) == (200, 200)
     assert shown(ward) == {**DEFAULTS, **before, "pay_minutes": 30, "daily_limit": 9}
@@ -61,7 +63,7 @@ def test_two_who_change_different_rules_at_once_both_do(
 
 @pytest.mark.parametrize("name", DEFAULTS)
 @pytest.mark.parametrize("value", [-1, 100_000, "x", 1.5, None, True])
-def test_a_bad_rule_changes_nothing(ward: Ward, name: str, value: Any) -> None:
-    answer = ward.rules(**{"days_ahead": 3, name: value})
+def test_a_bad_rule_changes_nothing(ward: BookingDepartment, name: str, value: Any) -> None:
+    answer = ward.save_rules(**{"days_ahead": 3, name: value})
     assert (answer.status, answer.code, answer.error.partition("：")[0]) == (400, 10001, name)
     assert shown(ward) == DEFAULTS

@@ -7,8 +7,8 @@ import pytest
 from chalicelib.adapters import mysql
 from chalicelib.people import departments, doctors, staff
 from chalicelib.people.doctors import Profile
-from tests.booking.ward import AFTERNOON, Ward, day, stopped_clock
-from tests.people import Person
+from tests.support.booking_client import AFTERNOON, BookingDepartment, freeze_clock, get_iso_date
+from tests.support.factories import Person
 
 CONTRACTS = {
     "dept_id": "deptId",
@@ -19,23 +19,23 @@ CONTRACTS = {
 }
 
 
-def test_departments_come_in_the_hospitals_order(ward: Ward, other: Ward) -> None:
+def test_departments_come_in_the_hospitals_order(ward: BookingDepartment, other: BookingDepartment) -> None:
     first = mysql.run_transaction(lambda tx: departments.create(tx, ward.hospital.tenant_id, "儿科", -1))
-    assert ward.look("depts").data == [
+    assert ward.get_public("depts").data == [
         {"deptId": str(first), "deptName": "儿科"},
         {"deptId": str(ward.dept_id), "deptName": "呼吸内科"},
     ]
-    assert [one["deptId"] for one in other.look("depts").data] == [str(other.dept_id)]
+    assert [one["deptId"] for one in other.get_public("depts").data] == [str(other.dept_id)]
 
 
-def test_a_day_has_a_row_for_each_doctor_and_type(ward: Ward) -> None:
+def test_a_day_has_a_row_for_each_doctor_and_type(ward: BookingDepartment) -> None:
     profile = Profile(duty_code="4", introduction="从医二十年。", sort=2)
     mysql.run_transaction(lambda tx: doctors.update(tx, ward.hospital.tenant_id, ward.hospital.chen.user_id, profile))
-    ward.schedule()
-    ward.schedule(**{**AFTERNOON, "bookfee": 10})
-    ward.schedule(doctor_id=ward.hospital.zhou.user_id)
-    ward.schedule(doctor_id="", type=0, bookfee=0)
-    page = ward.look("schedule_by_date", deptId=ward.dept_id, date=day(1)).data
+    ward.create_schedule()
+    ward.create_schedule(**{**AFTERNOON, "bookfee": 10})
+    ward.create_schedule(doctor_id=ward.hospital.zhou.user_id)
+    ward.create_schedule(doctor_id="", type=0, bookfee=0)
+    page = ward.get_public("schedule_by_date", deptId=ward.dept_id, date=get_iso_date(1)).data
     assert [one["doctorName"] for one in page["list"]] == ["", "周医生", "陈医生"]
     assert page["list"][2] == {
         "doctorId": str(ward.hospital.chen.user_id),
@@ -47,142 +47,150 @@ def test_a_day_has_a_row_for_each_doctor_and_type(ward: Ward) -> None:
         "deptName": "呼吸内科",
         "deptAvatar": "",
         "deptDesp": "",
-        "date": day(1),
+        "date": get_iso_date(1),
         "type": 1,
         "status": 1,
         "bookfee": 10,
     }
-    second = ward.look("schedule_by_date", deptId=ward.dept_id, date=day(1), pageNo=2, pageSize=2).data
+    second = ward.get_public("schedule_by_date", deptId=ward.dept_id, date=get_iso_date(1), pageNo=2, pageSize=2).data
     assert (second["page_num"], second["total"], second["pages"]) == (2, 3, 2)
     assert second["list"] == page["list"][2:]
-    beyond = ward.look("schedule_by_date", deptId=ward.dept_id, date=day(1), pageNo=9).data
+    beyond = ward.get_public("schedule_by_date", deptId=ward.dept_id, date=get_iso_date(1), pageNo=9).data
     assert (beyond["total"], beyond["list"]) == (3, [])
-    ward.schedule(**{**AFTERNOON, "date": day(2), "type": 0})
-    ward.schedule(date=day(2))
-    found = ward.look("schedule_by_date", deptId=ward.dept_id, date=day(2)).data["list"]
+    ward.create_schedule(**{**AFTERNOON, "date": get_iso_date(2), "type": 0})
+    ward.create_schedule(date=get_iso_date(2))
+    found = ward.get_public("schedule_by_date", deptId=ward.dept_id, date=get_iso_date(2)).data["list"]
     assert [one["type"] for one in found] == [0, 1]
 
 
-def test_doctors_are_listed_who_can_be_booked_within_the_days(ward: Ward) -> None:
-    ward.schedule(date=day(14))
-    ward.schedule(doctor_id=ward.hospital.zhou.user_id, date=day(15))
-    found = ward.look("schedule_by_doctor", deptId=ward.dept_id).data["list"]
+def test_doctors_are_listed_who_can_be_booked_within_the_days(ward: BookingDepartment) -> None:
+    ward.create_schedule(date=get_iso_date(14))
+    ward.create_schedule(doctor_id=ward.hospital.zhou.user_id, date=get_iso_date(15))
+    found = ward.get_public("schedule_by_doctor", deptId=ward.dept_id).data["list"]
     assert [(one["doctorName"], one["status"], one["deptPortrait"]) for one in found] == [("陈医生", 1, "")]
 
 
-def test_a_doctor_who_is_full_in_the_morning_can_be_booked_in_the_afternoon(ward: Ward, lin: Person) -> None:
-    morning = ward.schedule(slots=1)
-    ward.schedule(**AFTERNOON)
-    ward.booked(lin, morning)
-    assert ward.look("schedule_by_date", deptId=ward.dept_id, date=day(1)).data["list"][0]["status"] == 1
-    assert ward.look("schedule_by_doctor", deptId=ward.dept_id).data["list"][0]["status"] == 1
+def test_a_doctor_who_is_full_in_the_morning_can_be_booked_in_the_afternoon(
+    ward: BookingDepartment, lin: Person
+) -> None:
+    morning = ward.create_schedule(slots=1)
+    ward.create_schedule(**AFTERNOON)
+    ward.book_slot(lin, morning)
+    assert ward.get_public("schedule_by_date", deptId=ward.dept_id, date=get_iso_date(1)).data["list"][0]["status"] == 1
+    assert ward.get_public("schedule_by_doctor", deptId=ward.dept_id).data["list"][0]["status"] == 1
 
 
-def test_a_day_has_two_halves(ward: Ward) -> None:
-    morning = ward.schedule()
+def test_a_day_has_two_halves(ward: BookingDepartment) -> None:
+    morning = ward.create_schedule()
     asked = {"deptId": ward.dept_id, "doctorId": ward.hospital.chen.user_id}
-    assert ward.look("schedule", **asked, date=day(1)).data == {
-        "date": day(1),
+    assert ward.get_public("schedule", **asked, date=get_iso_date(1)).data == {
+        "date": get_iso_date(1),
         "scheduleAM": {"scheduleId": morning, "type": 1, "bookfee": 12.5, "leftCount": 4, "scheAdderss": "A 区"},
         "schedulePM": None,
     }
-    assert ward.look("schedule", **asked).data == {"date": day(0), "scheduleAM": None, "schedulePM": None}
-    assert ward.look("schedule", deptId=ward.dept_id, doctorId="", date=day(1)).data["scheduleAM"] is None
+    assert ward.get_public("schedule", **asked).data == {
+        "date": get_iso_date(0),
+        "scheduleAM": None,
+        "schedulePM": None,
+    }
+    assert (
+        ward.get_public("schedule", deptId=ward.dept_id, doctorId="", date=get_iso_date(1)).data["scheduleAM"] is None
+    )
 
 
-def test_what_a_page_does_not_have_it_leaves_out_or_sends_empty(ward: Ward) -> None:
-    ward.schedule()
+def test_what_a_page_does_not_have_it_leaves_out_or_sends_empty(ward: BookingDepartment) -> None:
+    ward.create_schedule()
     asked = {"deptId": ward.dept_id, "doctorId": ward.hospital.chen.user_id}
     for path, name in (("schedule", "date"), ("schedule/info", "days")):
-        assert ward.look(path, **asked, **{name: ""}).data == ward.look(path, **asked).data
+        assert ward.get_public(path, **asked, **{name: ""}).data == ward.get_public(path, **asked).data
 
 
-def test_a_field_is_taken_by_either_of_its_names(ward: Ward) -> None:
-    schedule_id, chen = ward.schedule(), ward.hospital.chen.user_id
+def test_a_field_is_taken_by_either_of_its_names(ward: BookingDepartment) -> None:
+    schedule_id, chen = ward.create_schedule(), ward.hospital.chen.user_id
     page = {"page_num": 1, "page_size": 5}
     for path, query in (
-        ("schedule_by_date", {"dept_id": ward.dept_id, "date": day(1), **page}),
+        ("schedule_by_date", {"dept_id": ward.dept_id, "date": get_iso_date(1), **page}),
         ("schedule_by_doctor", {"dept_id": ward.dept_id, **page}),
-        ("schedule", {"dept_id": ward.dept_id, "doctor_id": chen, "date": day(1)}),
+        ("schedule", {"dept_id": ward.dept_id, "doctor_id": chen, "date": get_iso_date(1)}),
         ("schedule/left_appo", {"schedule_id": schedule_id}),
         ("schedule/info", {"dept_id": ward.dept_id, "doctor_id": chen, "days": 9}),
     ):
         contracts = {CONTRACTS.get(name, name): value for name, value in query.items()}
-        assert ward.look(path, **query).data == ward.look(path, **contracts).data
+        assert ward.get_public(path, **query).data == ward.get_public(path, **contracts).data
 
 
-def test_slots_divide_the_half_day(ward: Ward) -> None:
-    found = ward.look("schedule/left_appo", scheduleId=ward.schedule(slots=7)).data
+def test_slots_divide_the_half_day(ward: BookingDepartment) -> None:
+    found = ward.get_public("schedule/left_appo", scheduleId=ward.create_schedule(slots=7)).data
     assert [one["time"] for one in found] == ["08:00", "08:34", "09:08", "09:42", "10:17", "10:51", "11:25"]
     assert [one["serialNo"] for one in found] == [1, 2, 3, 4, 5, 6, 7]
 
 
-def test_slots_whose_time_has_come_are_left_no_more(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
-    schedule_id = ward.schedule(date=day(0))
-    stopped_clock(monkeypatch, "07:59")
-    assert ward.left(schedule_id) == [1, 2, 3, 4]
-    stopped_clock(monkeypatch, "10:00")
-    assert ward.left(schedule_id) == [4]
-    stopped_clock(monkeypatch, "11:00")
-    assert ward.left(schedule_id) == []
+def test_slots_whose_time_has_come_are_left_no_more(ward: BookingDepartment, monkeypatch: pytest.MonkeyPatch) -> None:
+    schedule_id = ward.create_schedule(date=get_iso_date(0))
+    freeze_clock(monkeypatch, "07:59")
+    assert ward.list_free_serial_nos(schedule_id) == [1, 2, 3, 4]
+    freeze_clock(monkeypatch, "10:00")
+    assert ward.list_free_serial_nos(schedule_id) == [4]
+    freeze_clock(monkeypatch, "11:00")
+    assert ward.list_free_serial_nos(schedule_id) == []
     asked = {"deptId": ward.dept_id, "doctorId": ward.hospital.chen.user_id}
-    assert ward.look("schedule", **asked).data["scheduleAM"]["leftCount"] == 0
-    assert ward.look("schedule_by_doctor", deptId=ward.dept_id).data["list"][0]["status"] == 2
+    assert ward.get_public("schedule", **asked).data["scheduleAM"]["leftCount"] == 0
+    assert ward.get_public("schedule_by_doctor", deptId=ward.dept_id).data["list"][0]["status"] == 2
 
 
-def test_what_is_left_of_the_coming_days(ward: Ward) -> None:
+def test_what_is_left_of_the_coming_days(ward: BookingDepartment) -> None:
     for ahead in (0, 1, 3, 8, 15):
-        ward.schedule(date=day(ahead))
-    ward.schedule(**AFTERNOON)
+        ward.create_schedule(date=get_iso_date(ahead))
+    ward.create_schedule(**AFTERNOON)
     asked = {"deptId": ward.dept_id, "doctorId": ward.hospital.chen.user_id}
 
     def left(**query: Any) -> list[tuple[str, int]]:
-        [one] = ward.look("schedule/info", **asked, **query).data
+        [one] = ward.get_public("schedule/info", **asked, **query).data
         assert one["doctorName"] == "陈医生"
         return [(entry["date"], entry["leftCount"]) for entry in one["leftBookCountList"]]
 
-    assert left() == [(day(1), 7), (day(3), 4)]
-    assert left(days=30) == [(day(1), 7), (day(3), 4), (day(8), 4)]
-    ward.rules(days_ahead=15)
-    assert left(days=30)[-1] == (day(15), 4)
-    [clinic] = ward.look("schedule/info", deptId=ward.dept_id).data
+    assert left() == [(get_iso_date(1), 7), (get_iso_date(3), 4)]
+    assert left(days=30) == [(get_iso_date(1), 7), (get_iso_date(3), 4), (get_iso_date(8), 4)]
+    ward.save_rules(days_ahead=15)
+    assert left(days=30)[-1] == (get_iso_date(15), 4)
+    [clinic] = ward.get_public("schedule/info", deptId=ward.dept_id).data
     assert (clinic["doctorId"], clinic["leftBookCountList"]) == ("", [])
 
 
-def test_a_doctor_who_left_is_shown_no_more(ward: Ward) -> None:
-    schedule_id = ward.schedule()
+def test_a_doctor_who_left_is_shown_no_more(ward: BookingDepartment) -> None:
+    schedule_id = ward.create_schedule()
     chen = ward.hospital.chen
     mysql.run_transaction(lambda tx: staff.set_disabled(tx, chen.tenant_id, chen.user_id, True))
-    assert ward.look("schedule_by_date", deptId=ward.dept_id, date=day(1)).data["list"] == []
-    assert ward.look("schedule_by_doctor", deptId=ward.dept_id).data["list"] == []
+    assert ward.get_public("schedule_by_date", deptId=ward.dept_id, date=get_iso_date(1)).data["list"] == []
+    assert ward.get_public("schedule_by_doctor", deptId=ward.dept_id).data["list"] == []
     for path, query in (
-        ("schedule", {"deptId": ward.dept_id, "doctorId": chen.user_id, "date": day(1)}),
+        ("schedule", {"deptId": ward.dept_id, "doctorId": chen.user_id, "date": get_iso_date(1)}),
         ("schedule/info", {"deptId": ward.dept_id, "doctorId": chen.user_id}),
     ):
-        assert ward.look(path, **query).status == 404
-    assert ward.left(schedule_id) == []
+        assert ward.get_public(path, **query).status == 404
+    assert ward.list_free_serial_nos(schedule_id) == []
 
 
-def test_a_doctor_who_came_after_the_cards_were_read_is_shown_the_next_time(ward: Ward) -> None:
-    ward.schedule()
-    ward.schedule(doctor_id="")
+def test_a_doctor_who_came_after_the_cards_were_read_is_shown_the_next_time(ward: BookingDepartment) -> None:
+    ward.create_schedule()
+    ward.create_schedule(doctor_id="")
     forget = "DELETE FROM doctors WHERE user_id = %(id)s"  # as if the profile were written between the two readings
     mysql.run_autocommit(lambda tx: tx.execute(forget, id=ward.hospital.chen.user_id))
     for path in ("schedule_by_date", "schedule_by_doctor"):
-        found = ward.look(path, deptId=ward.dept_id, date=day(1)).data["list"]
+        found = ward.get_public(path, deptId=ward.dept_id, date=get_iso_date(1)).data["list"]
         assert [one["doctorName"] for one in found] == [""]
 
 
 @pytest.mark.parametrize(
     ("path", "query", "field"),
     [
-        ("schedule_by_date", {"date": day(1)}, "deptId"),
+        ("schedule_by_date", {"date": get_iso_date(1)}, "deptId"),
         ("schedule_by_date", {"deptId": 1}, "date"),
-        ("schedule_by_date", {"deptId": "x", "date": day(1)}, "deptId"),
+        ("schedule_by_date", {"deptId": "x", "date": get_iso_date(1)}, "deptId"),
         ("schedule_by_date", {"deptId": 1, "date": "2026-02-30"}, "date"),
         ("schedule_by_date", {"deptId": 1, "date": "明天"}, "date"),
-        ("schedule_by_date", {"deptId": 1, "date": day(1), "pageNo": 0}, "pageNo"),
-        ("schedule_by_date", {"deptId": 1, "date": day(1), "pageSize": "x"}, "pageSize"),
+        ("schedule_by_date", {"deptId": 1, "date": get_iso_date(1), "pageNo": 0}, "pageNo"),
+        ("schedule_by_date", {"deptId": 1, "date": get_iso_date(1), "pageSize": "x"}, "pageSize"),
         ("schedule_by_doctor", {}, "deptId"),
         ("schedule", {"deptId": ""}, "deptId"),
         ("schedule", {"deptId": 1, "doctorId": "x"}, "doctorId"),
@@ -194,25 +202,28 @@ def test_a_doctor_who_came_after_the_cards_were_read_is_shown_the_next_time(ward
         ("schedule/info", {"deptId": 1, "days": 181}, "days"),
     ],
 )
-def test_a_bad_field_is_named(ward: Ward, path: str, query: dict[str, Any], field: str) -> None:
-    answer = ward.look(path, **query)
+def test_a_bad_field_is_named(ward: BookingDepartment, path: str, query: dict[str, Any], field: str) -> None:
+    answer = ward.get_public(path, **query)
     assert (answer.status, answer.code) == (400, 10001)
     assert answer.error.startswith(f"{field}：")
 
 
-def test_days_that_cannot_be_booked_are_refused(ward: Ward) -> None:
+def test_days_that_cannot_be_booked_are_refused(ward: BookingDepartment) -> None:
     for path in ("schedule_by_date", "schedule"):
         for ahead, why in ((-1, "date：不能早于今天"), (15, "date：只能预约今天起 14 天内的号源")):
-            answer = ward.look(path, deptId=ward.dept_id, date=day(ahead))
+            answer = ward.get_public(path, deptId=ward.dept_id, date=get_iso_date(ahead))
             assert (answer.status, answer.error) == (400, why)
-        assert ward.look(path, deptId=ward.dept_id, date=day(14)).status == 200
-    assert (ward.left(ward.schedule(date=day(15))), ward.left(ward.schedule(date=day(14)))) == ([], [1, 2, 3, 4])
+        assert ward.get_public(path, deptId=ward.dept_id, date=get_iso_date(14)).status == 200
+    assert (
+        ward.list_free_serial_nos(ward.create_schedule(date=get_iso_date(15))),
+        ward.list_free_serial_nos(ward.create_schedule(date=get_iso_date(14))),
+    ) == ([], [1, 2, 3, 4])
 
 
-def test_what_is_anothers_does_not_exist(ward: Ward, other: Ward) -> None:
-    schedule_id = other.schedule()
+def test_what_is_anothers_does_not_exist(ward: BookingDepartment, other: BookingDepartment) -> None:
+    schedule_id = other.create_schedule()
     for path, query in (
-        ("schedule_by_date", {"deptId": other.dept_id, "date": day(1)}),
+        ("schedule_by_date", {"deptId": other.dept_id, "date": get_iso_date(1)}),
         ("schedule_by_doctor", {"deptId": other.dept_id}),
         ("schedule", {"deptId": other.dept_id}),
         ("schedule", {"deptId": ward.dept_id, "doctorId": other.hospital.chen.user_id}),
@@ -220,5 +231,5 @@ def test_what_is_anothers_does_not_exist(ward: Ward, other: Ward) -> None:
         ("schedule/info", {"deptId": other.dept_id}),
         ("schedule/info", {"deptId": ward.dept_id, "doctorId": other.hospital.chen.user_id}),
     ):
-        answer = ward.look(path, **query)
+        answer = ward.get_public(path, **query)
         assert (answer.status, answer.code) == (404, 10004)

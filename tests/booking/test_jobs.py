@@ -12,9 +12,9 @@ from chalicelib.adapters import mysql
 from chalicelib.booking.jobs import job_store, scheduled
 from chalicelib.booking.reservations import notifications, stopped_schedules
 from chalicelib.outbox import outbox
-from tests.booking.ward import AFTERNOON, Ward, day, rows, stopped_clock
 from tests.files.test_sweep import said
-from tests.people import Person
+from tests.support.booking_client import AFTERNOON, BookingDepartment, freeze_clock, get_iso_date, list_rows
+from tests.support.factories import Person
 
 pytestmark = pytest.mark.store
 
@@ -25,135 +25,146 @@ def aged(book_id: str, minutes: int) -> None:
     mysql.run_autocommit(lambda tx: tx.execute(age, ago=minutes * 60 * clock.SECOND, id=book_id))
 
 
-def kinds(ward: Ward) -> list[int]:
-    return [kind for _, kind, _ in ward.told() if kind != notifications.BOOKED]
+def kinds(ward: BookingDepartment) -> list[int]:
+    return [kind for _, kind, _ in ward.list_notification_jobs() if kind != notifications.BOOKED]
 
 
-def test_what_is_not_paid_in_time_is_released_and_can_be_sold(ward: Ward, lin: Person, wang: Person) -> None:
-    ward.rules(pay_minutes=30)
-    schedule_id = ward.schedule(slots=1)
-    book_id = ward.booked(lin, schedule_id)
+def test_what_is_not_paid_in_time_is_released_and_can_be_sold(
+    ward: BookingDepartment, lin: Person, wang: Person
+) -> None:
+    ward.save_rules(pay_minutes=30)
+    schedule_id = ward.create_schedule(slots=1)
+    book_id = ward.book_slot(lin, schedule_id)
     aged(book_id, 29)
     release_unpaid(said(), None)
-    assert ward.status(lin, book_id) == 0
+    assert ward.get_status(lin, book_id) == 0
     aged(book_id, 1)
     for _ in range(2):
         release_unpaid(said(), None)
-    assert ward.status(lin, book_id) == 1
+    assert ward.get_status(lin, book_id) == 1
     assert kinds(ward) == [notifications.RELEASED]
-    assert ward.left(schedule_id) == [1]
-    ward.booked(wang, schedule_id)
-    assert rows("refunds_due", ward.hospital) == []
+    assert ward.list_free_serial_nos(schedule_id) == [1]
+    ward.book_slot(wang, schedule_id)
+    assert list_rows("refunds_due", ward.hospital) == []
 
 
-def test_what_is_paid_free_or_not_demanded_is_kept(ward: Ward, other: Ward, lin: Person, wang: Person) -> None:
-    ward.rules(pay_minutes=30)
-    paid, free = ward.booked(lin, ward.schedule()), ward.booked(wang, ward.schedule(**{**AFTERNOON, "bookfee": 0}))
-    elsewhere = other.booked(other.hospital.lin, other.schedule())
+def test_what_is_paid_free_or_not_demanded_is_kept(
+    ward: BookingDepartment, other: BookingDepartment, lin: Person, wang: Person
+) -> None:
+    ward.save_rules(pay_minutes=30)
+    paid, free = (
+        ward.book_slot(lin, ward.create_schedule()),
+        ward.book_slot(wang, ward.create_schedule(**{**AFTERNOON, "bookfee": 0})),
+    )
+    elsewhere = other.book_slot(other.hospital.lin, other.create_schedule())
     mysql.run_autocommit(lambda tx: tx.execute("UPDATE bookings SET charge = 2 WHERE book_id = %(id)s", id=paid))
     for book_id in (paid, free, elsewhere):
         aged(book_id, 999)
     scheduled.cancel_unpaid()
-    assert [ward.status(lin, paid), ward.status(wang, free), other.status(other.hospital.lin, elsewhere)] == [0, 0, 0]
+    assert [
+        ward.get_status(lin, paid),
+        ward.get_status(wang, free),
+        other.get_status(other.hospital.lin, elsewhere),
+    ] == [0, 0, 0]
 
 
-def test_who_booked_keeps_the_time_to_pay_that_was_theirs(ward: Ward, lin: Person, wang: Person) -> None:
-    schedule_id = ward.schedule()
-    before = ward.booked(lin, schedule_id, 1)
-    ward.rules(pay_minutes=60)
-    after = ward.booked(wang, schedule_id, 2)
-    ward.rules(pay_minutes=1)
+def test_who_booked_keeps_the_time_to_pay_that_was_theirs(ward: BookingDepartment, lin: Person, wang: Person) -> None:
+    schedule_id = ward.create_schedule()
+    before = ward.book_slot(lin, schedule_id, 1)
+    ward.save_rules(pay_minutes=60)
+    after = ward.book_slot(wang, schedule_id, 2)
+    ward.save_rules(pay_minutes=1)
     for book_id in (before, after):
         aged(book_id, 59)
     scheduled.cancel_unpaid()
-    assert [ward.status(lin, before), ward.status(wang, after)] == [0, 0]
-    ward.rules(pay_minutes=0)
+    assert [ward.get_status(lin, before), ward.get_status(wang, after)] == [0, 0]
+    ward.save_rules(pay_minutes=0)
     for book_id in (before, after):
         aged(book_id, 1)
     scheduled.cancel_unpaid()
-    assert [ward.status(lin, before), ward.status(wang, after)] == [0, 1]
+    assert [ward.get_status(lin, before), ward.get_status(wang, after)] == [0, 1]
 
 
 def test_who_did_not_come_is_marked_when_the_day_is_over(
-    ward: Ward, lin: Person, wang: Person, monkeypatch: pytest.MonkeyPatch
+    ward: BookingDepartment, lin: Person, wang: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    schedule_id = ward.schedule()
-    missed, cancelled = ward.booked(lin, schedule_id, 1), ward.booked(wang, schedule_id, 2)
+    schedule_id = ward.create_schedule()
+    missed, cancelled = ward.book_slot(lin, schedule_id, 1), ward.book_slot(wang, schedule_id, 2)
     ward.cancel(wang, cancelled)
-    stopped_clock(monkeypatch, "23:59", ahead=1)
+    freeze_clock(monkeypatch, "23:59", ahead=1)
     scheduled.mark_missed()
-    assert ward.status(lin, missed) == 0
-    stopped_clock(monkeypatch, "00:01", ahead=1)
+    assert ward.get_status(lin, missed) == 0
+    freeze_clock(monkeypatch, "00:01", ahead=1)
     for _ in range(2):
         keep_bookings(said(), None)
-    assert (ward.status(lin, missed), ward.status(wang, cancelled)) == (3, 1)
+    assert (ward.get_status(lin, missed), ward.get_status(wang, cancelled)) == (3, 1)
     assert kinds(ward).count(notifications.MISSED) == 1
 
 
 def test_nobody_has_missed_what_was_stopped(
-    ward: Ward, lin: Person, wang: Person, monkeypatch: pytest.MonkeyPatch
+    ward: BookingDepartment, lin: Person, wang: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outbox, "wake_worker", lambda **_: None)  # the job that cancels has not come so far
-    stopped, held = ward.schedule(), ward.schedule(doctor_id="")
-    first, second = ward.booked(lin, stopped), ward.booked(wang, held)
+    stopped, held = ward.create_schedule(), ward.create_schedule(doctor_id="")
+    first, second = ward.book_slot(lin, stopped), ward.book_slot(wang, held)
     mysql.run_autocommit(lambda tx: tx.execute("UPDATE bookings SET charge = 2 WHERE book_id = %(id)s", id=first))
-    ward.stop(stopped)
-    stopped_clock(monkeypatch, "00:30", ahead=2)
+    ward.stop_schedule(stopped)
+    freeze_clock(monkeypatch, "00:30", ahead=2)
     for _ in range(2):
         scheduled.mark_missed()
-    assert [ward.status(lin, first), ward.status(wang, second)] == [1, 3]
+    assert [ward.get_status(lin, first), ward.get_status(wang, second)] == [1, 3]
     assert kinds(ward) == [notifications.STOPPED, notifications.MISSED]
-    assert [str(row["book_id"]) for row in rows("refunds_due", ward.hospital)] == [first]
+    assert [str(row["book_id"]) for row in list_rows("refunds_due", ward.hospital)] == [first]
 
 
 def test_who_missed_too_often_books_no_more(
-    ward: Ward, lin: Person, wang: Person, monkeypatch: pytest.MonkeyPatch
+    ward: BookingDepartment, lin: Person, wang: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ward.rules(missed_limit=2)
+    ward.save_rules(missed_limit=2)
     for ahead in (1, 2):
-        ward.booked(lin, ward.schedule(date=day(ahead)))
-    stopped_clock(monkeypatch, "08:00", ahead=3)
+        ward.book_slot(lin, ward.create_schedule(date=get_iso_date(ahead)))
+    freeze_clock(monkeypatch, "08:00", ahead=3)
     scheduled.mark_missed()
-    schedule_id = ward.schedule()
+    schedule_id = ward.create_schedule()
     answer = ward.submit(lin, schedule_id)
     assert (answer.status, answer.code) == (403, 10003)
     assert answer.error == "就诊人 90 天内已失约 2 次，暂时不能预约"
     assert ward.submit(wang, schedule_id).status == 200
     monkeypatch.undo()
-    stopped_clock(monkeypatch, "08:00", ahead=29)  # a token lives 30 days
+    freeze_clock(monkeypatch, "08:00", ahead=29)  # a token lives 30 days
     ago = "UPDATE bookings SET day = day - INTERVAL 64 DAY WHERE status = 3 AND tenant_id = %(id)s"
     mysql.run_autocommit(lambda tx: tx.execute(ago, id=lin.tenant_id))
-    assert ward.submit(lin, ward.schedule()).status == 200, "it is 90 days ago"
+    assert ward.submit(lin, ward.create_schedule()).status == 200, "it is 90 days ago"
 
 
 def test_who_comes_tomorrow_is_reminded_in_the_evening(
-    ward: Ward, lin: Person, wang: Person, monkeypatch: pytest.MonkeyPatch
+    ward: BookingDepartment, lin: Person, wang: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    schedule_id = ward.schedule()
-    ward.booked(lin, schedule_id, 1)
-    ward.cancel(wang, ward.booked(wang, schedule_id, 2))
-    ward.booked(wang, ward.schedule(date=day(2)))
-    stopped_clock(monkeypatch, "17:59")
+    schedule_id = ward.create_schedule()
+    ward.book_slot(lin, schedule_id, 1)
+    ward.cancel(wang, ward.book_slot(wang, schedule_id, 2))
+    ward.book_slot(wang, ward.create_schedule(date=get_iso_date(2)))
+    freeze_clock(monkeypatch, "17:59")
     keep_bookings(said(), None)
     assert notifications.REMINDED not in kinds(ward)
-    stopped_clock(monkeypatch, "18:00")
+    freeze_clock(monkeypatch, "18:00")
     for _ in range(2):
         keep_bookings(said(), None)
-    assert [one[0] for one in ward.told() if one[1] == notifications.REMINDED] == [lin.user_id]
+    assert [one[0] for one in ward.list_notification_jobs() if one[1] == notifications.REMINDED] == [lin.user_id]
 
 
 @pytest.mark.parametrize("became", [1, 2])
 @pytest.mark.parametrize("what", ["unpaid", "to_remind", "over", "over and stopped", "booked and stopped"])
 def test_what_was_cancelled_or_registered_since_it_was_found_is_left_alone(
-    ward: Ward, lin: Person, monkeypatch: pytest.MonkeyPatch, what: str, became: int
+    ward: BookingDepartment, lin: Person, monkeypatch: pytest.MonkeyPatch, what: str, became: int
 ) -> None:
     monkeypatch.setattr(outbox, "wake_worker", lambda **_: None)
-    ward.rules(pay_minutes=30)
-    schedule_id = ward.schedule()
-    book_id = ward.booked(lin, schedule_id)
+    ward.save_rules(pay_minutes=30)
+    schedule_id = ward.create_schedule()
+    book_id = ward.book_slot(lin, schedule_id)
     aged(book_id, 60)
     if "stopped" in what:
-        ward.stop(schedule_id)
+        ward.stop_schedule(schedule_id)
     name = what.partition(" ")[0]
     look = getattr(job_store, name)
 
@@ -164,7 +175,7 @@ def test_what_was_cancelled_or_registered_since_it_was_found_is_left_alone(
         return rows
 
     monkeypatch.setattr(job_store, name, found)
-    stopped_clock(monkeypatch, "18:00", ahead=2 if name == "over" else 0)
+    freeze_clock(monkeypatch, "18:00", ahead=2 if name == "over" else 0)
     job: dict[str, Callable[[], Any]] = {
         "unpaid": scheduled.cancel_unpaid,
         "to_remind": scheduled.send_reminders,
@@ -172,18 +183,18 @@ def test_what_was_cancelled_or_registered_since_it_was_found_is_left_alone(
         "booked": lambda: stopped_schedules.cancel_bookings(lin.tenant_id, {"schedule_id": int(schedule_id), "by": 1}),
     }
     job[name]()
-    assert (ward.status(lin, book_id), kinds(ward)) == (became, [])
+    assert (ward.get_status(lin, book_id), kinds(ward)) == (became, [])
 
 
 @pytest.mark.parametrize("job", [scheduled.cancel_unpaid, scheduled.send_reminders, scheduled.mark_missed])
 def test_two_at_once_tell_once(
-    ward: Ward, lin: Person, wang: Person, job: Callable[[], object], monkeypatch: pytest.MonkeyPatch
+    ward: BookingDepartment, lin: Person, wang: Person, job: Callable[[], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ward.rules(pay_minutes=30)
-    schedule_id = ward.schedule()
+    ward.save_rules(pay_minutes=30)
+    schedule_id = ward.create_schedule()
     for person, slot in ((lin, 1), (wang, 2)):
-        aged(ward.booked(person, schedule_id, slot), 24 * 60)  # unpaid by this evening, whatever the hour now
-    stopped_clock(monkeypatch, "18:00", ahead=2 if job is scheduled.mark_missed else 0)
+        aged(ward.book_slot(person, schedule_id, slot), 24 * 60)  # unpaid by this evening, whatever the hour now
+    freeze_clock(monkeypatch, "18:00", ahead=2 if job is scheduled.mark_missed else 0)
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: job(), range(4)))
     assert len(kinds(ward)) == 2

@@ -9,50 +9,58 @@ import pytest
 
 from chalicelib.adapters import mysql
 from chalicelib.booking.schedules import pattern_store, patterns, schedule_store
-from tests.booking.ward import AFTERNOON, DESK, MORNING, Ward, day, rows, weekday
-from tests.faults.aftermath import somebody_waits, wait_until
-from tests.wire import Answer, get, post
+from tests.support.booking_client import (
+    AFTERNOON,
+    MORNING,
+    STAFF_PATH,
+    BookingDepartment,
+    get_iso_date,
+    get_weekday,
+    list_rows,
+)
+from tests.support.client import Answer, get, post
+from tests.support.faults.final_state import is_row_lock_waiting, wait_until
 
 
-def save(ward: Ward, **fields: Any) -> Answer:
-    known = {"dept_id": ward.dept_id, "doctor_id": ward.hospital.chen.user_id, "weekday": weekday(2), **MORNING}
-    return post(f"{DESK}/save_schedule_pattern", ward.hospital.desk.token, **{**known, **fields})
+def save(ward: BookingDepartment, **fields: Any) -> Answer:
+    known = {"dept_id": ward.dept_id, "doctor_id": ward.hospital.chen.user_id, "weekday": get_weekday(2), **MORNING}
+    return post(f"{STAFF_PATH}/save_schedule_pattern", ward.hospital.desk.token, **{**known, **fields})
 
 
-def end(ward: Ward, pattern_id: Any) -> Answer:
-    return post(f"{DESK}/end_schedule_pattern", ward.hospital.desk.token, pattern_id=pattern_id)
+def end(ward: BookingDepartment, pattern_id: Any) -> Answer:
+    return post(f"{STAFF_PATH}/end_schedule_pattern", ward.hospital.desk.token, pattern_id=pattern_id)
 
 
-def search(ward: Ward, **query: Any) -> Answer:
-    return get(f"{DESK}/schedule_patterns", ward.hospital.chen.token, **query)
+def search(ward: BookingDepartment, **query: Any) -> Answer:
+    return get(f"{STAFF_PATH}/schedule_patterns", ward.hospital.chen.token, **query)
 
 
-def listed(ward: Ward, **query: Any) -> list[dict[str, Any]]:
+def listed(ward: BookingDepartment, **query: Any) -> list[dict[str, Any]]:
     return list(search(ward, **query).data["list"])
 
 
-def made(ward: Ward) -> list[str]:
-    found: list[date] = [row["day"] for row in rows("schedules", ward.hospital)]
+def made(ward: BookingDepartment) -> list[str]:
+    found: list[date] = [row["day"] for row in list_rows("schedules", ward.hospital)]
     return sorted(one.isoformat() for one in found)
 
 
-def test_a_pattern_makes_its_coming_weeks_at_once(ward: Ward) -> None:
+def test_a_pattern_makes_its_coming_weeks_at_once(ward: BookingDepartment) -> None:
     saved = save(ward).data
     assert saved["made"] == 4
-    assert made(ward) == [day(2), day(9), day(16), day(23)]
+    assert made(ward) == [get_iso_date(2), get_iso_date(9), get_iso_date(16), get_iso_date(23)]
     [one] = listed(ward)
     assert one == {
         "pattern_id": saved["pattern_id"],
         "dept_id": str(ward.dept_id),
         "dept_name": "呼吸内科",
-        "weekday": weekday(2),
+        "weekday": get_weekday(2),
         **MORNING,
         "doctor_id": str(ward.hospital.chen.user_id),
         "doctor_name": "陈医生",
     }
 
 
-def test_patterns_are_listed_in_the_order_of_the_week_and_narrowed(ward: Ward) -> None:
+def test_patterns_are_listed_in_the_order_of_the_week_and_narrowed(ward: BookingDepartment) -> None:
     zhou = ward.hospital.zhou.user_id
     for fields in ({"weekday": 5}, {"weekday": 1, "doctor_id": zhou}, {"weekday": 1, "doctor_id": ""}, {"weekday": 3}):
         save(ward, **fields)
@@ -66,30 +74,30 @@ def test_patterns_are_listed_in_the_order_of_the_week_and_narrowed(ward: Ward) -
 
 
 @pytest.mark.parametrize("wrong", [{"dept_id": "x"}, {"doctor_id": 0}, {"page_num": 0}, {"page_size": "x"}])
-def test_a_bad_field_of_the_list_is_named(ward: Ward, wrong: dict[str, Any]) -> None:
+def test_a_bad_field_of_the_list_is_named(ward: BookingDepartment, wrong: dict[str, Any]) -> None:
     answer = search(ward, **wrong)
     assert (answer.status, answer.code, answer.error.partition("：")[0]) == (400, 10001, next(iter(wrong)))
 
 
-def test_a_pattern_of_todays_weekday_begins_next_week(ward: Ward) -> None:
-    save(ward, weekday=weekday(0))
-    assert made(ward) == [day(7), day(14), day(21), day(28)]
+def test_a_pattern_of_todays_weekday_begins_next_week(ward: BookingDepartment) -> None:
+    save(ward, weekday=get_weekday(0))
+    assert made(ward) == [get_iso_date(7), get_iso_date(14), get_iso_date(21), get_iso_date(28)]
 
 
-def test_making_it_again_adds_nothing_and_a_longer_reach_adds_the_rest(ward: Ward) -> None:
+def test_making_it_again_adds_nothing_and_a_longer_reach_adds_the_rest(ward: BookingDepartment) -> None:
     save(ward)
     patterns.expand_all()
     assert len(made(ward)) == 4
-    assert ward.rules(weeks_ahead=6).status == 200
+    assert ward.save_rules(weeks_ahead=6).status == 200
     patterns.expand_all()
-    assert made(ward)[-1] == day(37)
+    assert made(ward)[-1] == get_iso_date(37)
     assert len(made(ward)) == 6
 
 
 @pytest.mark.store
-def test_many_who_make_it_at_once_make_it_once(ward: Ward) -> None:
+def test_many_who_make_it_at_once_make_it_once(ward: BookingDepartment) -> None:
     pattern_id = int(save(ward).data["pattern_id"])
-    ward.rules(weeks_ahead=20)
+    ward.save_rules(weeks_ahead=20)
     with ThreadPoolExecutor(6) as pool:
         counts = list(pool.map(lambda _: patterns.expand(ward.hospital.tenant_id, pattern_id), range(6)))
     assert sum(counts) == 16
@@ -97,9 +105,11 @@ def test_many_who_make_it_at_once_make_it_once(ward: Ward) -> None:
 
 
 @pytest.mark.store
-def test_who_ends_a_pattern_waits_for_who_is_making_its_weeks(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_ends_a_pattern_waits_for_who_is_making_its_weeks(
+    ward: BookingDepartment, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pattern_id = int(save(ward).data["pattern_id"])
-    ward.rules(weeks_ahead=5)
+    ward.save_rules(weeks_ahead=5)
     about, go, settled = Event(), Event(), pattern_store.list_days_to_skip
 
     def waits(*arguments: Any) -> set[date]:
@@ -112,15 +122,17 @@ def test_who_ends_a_pattern_waits_for_who_is_making_its_weeks(ward: Ward, monkey
         making = pool.submit(patterns.expand, ward.hospital.tenant_id, pattern_id)
         assert about.wait(10)
         ended = pool.submit(end, ward, pattern_id)
-        wait_until(somebody_waits)
+        wait_until(is_row_lock_waiting)
         go.set()
         assert (making.result(), ended.result().status) == (1, 200)
     assert patterns.expand(ward.hospital.tenant_id, pattern_id) == 0
 
 
 @pytest.mark.store
-def test_who_stops_a_half_day_waits_for_who_is_making_the_weeks(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
-    own = ward.schedule(date=day(2))
+def test_who_stops_a_half_day_waits_for_who_is_making_the_weeks(
+    ward: BookingDepartment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = ward.create_schedule(date=get_iso_date(2))
     pattern_id = int(save(ward).data["pattern_id"])
     about, go, insert = Event(), Event(), schedule_store.insert_from_pattern
 
@@ -133,59 +145,59 @@ def test_who_stops_a_half_day_waits_for_who_is_making_the_weeks(ward: Ward, monk
     with ThreadPoolExecutor(2) as pool:
         making = pool.submit(patterns.expand, ward.hospital.tenant_id, pattern_id)
         assert about.wait(10)
-        stopped = pool.submit(ward.stop, own)
-        wait_until(somebody_waits)
+        stopped = pool.submit(ward.stop_schedule, own)
+        wait_until(is_row_lock_waiting)
         go.set()
         assert (making.result(), stopped.result().status) == (0, 200)
     assert patterns.expand(ward.hospital.tenant_id, pattern_id) == 0
 
 
-def test_a_half_day_that_has_a_schedule_is_left_alone(ward: Ward) -> None:
-    own = ward.schedule(date=day(9), slots=1)
+def test_a_half_day_that_has_a_schedule_is_left_alone(ward: BookingDepartment) -> None:
+    own = ward.create_schedule(date=get_iso_date(9), slots=1)
     assert save(ward).data["made"] == 3
-    assert [row["slots"] for row in rows("schedules", ward.hospital) if str(row["schedule_id"]) == own] == [1]
+    assert [row["slots"] for row in list_rows("schedules", ward.hospital) if str(row["schedule_id"]) == own] == [1]
 
 
-def test_a_stopped_day_is_not_made_again(ward: Ward) -> None:
+def test_a_stopped_day_is_not_made_again(ward: BookingDepartment) -> None:
     save(ward)
     stop = "UPDATE schedules SET live = NULL, stopped_at = 1 WHERE tenant_id = %(id)s AND day = %(day)s"
-    mysql.run_autocommit(lambda tx: tx.execute(stop, id=ward.hospital.tenant_id, day=day(9)))
+    mysql.run_autocommit(lambda tx: tx.execute(stop, id=ward.hospital.tenant_id, day=get_iso_date(9)))
     patterns.expand_all()
-    assert made(ward).count(day(9)) == 1
+    assert made(ward).count(get_iso_date(9)) == 1
 
 
-def test_a_half_day_that_was_stopped_stays_so_whatever_had_made_it(ward: Ward) -> None:
-    first, own = save(ward).data["pattern_id"], ward.schedule(date=day(30))
+def test_a_half_day_that_was_stopped_stays_so_whatever_had_made_it(ward: BookingDepartment) -> None:
+    first, own = save(ward).data["pattern_id"], ward.create_schedule(date=get_iso_date(30))
     end(ward, first)
     assert save(ward, slots=9).data["made"] == 0, "the weeks have what the first one made"
-    ward.rules(weeks_ahead=6)
-    [_, second, *_] = rows("schedules", ward.hospital)
+    ward.save_rules(weeks_ahead=6)
+    [_, second, *_] = list_rows("schedules", ward.hospital)
     for schedule_id in (own, second["schedule_id"]):
-        ward.stop(schedule_id)
+        ward.stop_schedule(schedule_id)
     patterns.expand_all()
-    live = [row["day"].isoformat() for row in rows("schedules", ward.hospital) if row["live"]]
-    assert sorted(live) == [day(2), day(16), day(23), day(37)]
+    live = [row["day"].isoformat() for row in list_rows("schedules", ward.hospital) if row["live"]]
+    assert sorted(live) == [get_iso_date(2), get_iso_date(16), get_iso_date(23), get_iso_date(37)]
 
 
-def test_a_new_pattern_takes_the_place_of_what_was_stopped_before(ward: Ward) -> None:
+def test_a_new_pattern_takes_the_place_of_what_was_stopped_before(ward: BookingDepartment) -> None:
     end(ward, save(ward).data["pattern_id"])
-    for row in rows("schedules", ward.hospital):
-        ward.stop(row["schedule_id"])
+    for row in list_rows("schedules", ward.hospital):
+        ward.stop_schedule(row["schedule_id"])
     assert save(ward, slots=9).data["made"] == 4
 
 
-def test_what_others_stopped_is_made(ward: Ward, other: Ward) -> None:
+def test_what_others_stopped_is_made(ward: BookingDepartment, other: BookingDepartment) -> None:
     save(ward)
-    ward.rules(weeks_ahead=5)
+    ward.save_rules(weeks_ahead=5)
     for of, doctor_id in ((ward, ward.hospital.zhou.user_id), (ward, ""), (other, other.hospital.chen.user_id)):
-        of.stop(of.schedule(date=day(30), doctor_id=doctor_id))
-    ward.stop(ward.schedule(**{**AFTERNOON, "date": day(30)}))
+        of.stop_schedule(of.create_schedule(date=get_iso_date(30), doctor_id=doctor_id))
+    ward.stop_schedule(ward.create_schedule(**{**AFTERNOON, "date": get_iso_date(30)}))
     patterns.expand_all()
-    live = [row["day"].isoformat() for row in rows("schedules", ward.hospital) if row["live"]]
-    assert day(30) in live
+    live = [row["day"].isoformat() for row in list_rows("schedules", ward.hospital) if row["live"]]
+    assert get_iso_date(30) in live
 
 
-def test_a_half_day_of_the_week_has_one_pattern_until_it_ends(ward: Ward) -> None:
+def test_a_half_day_of_the_week_has_one_pattern_until_it_ends(ward: BookingDepartment) -> None:
     pattern_id = save(ward).data["pattern_id"]
     assert save(ward).error == "该半天已有每周排班"
     for _ in range(2):
@@ -197,7 +209,7 @@ def test_a_half_day_of_the_week_has_one_pattern_until_it_ends(ward: Ward) -> Non
 
 
 @pytest.mark.store
-def test_eight_who_save_one_pattern_at_once_make_one(ward: Ward) -> None:
+def test_eight_who_save_one_pattern_at_once_make_one(ward: BookingDepartment) -> None:
     start = Barrier(8)
 
     def saved(_: int) -> int:
@@ -217,19 +229,19 @@ def test_eight_who_save_one_pattern_at_once_make_one(ward: Ward) -> None:
         *(({"slots": 0}, "slots"), ({"end": "07:00"}, "end"), ({"bookfee": -1}, "bookfee"), ({"type": 2}, "type")),
     ],
 )
-def test_a_bad_field_is_named_and_makes_nothing(ward: Ward, fields: dict[str, Any], field: str) -> None:
+def test_a_bad_field_is_named_and_makes_nothing(ward: BookingDepartment, fields: dict[str, Any], field: str) -> None:
     answer = save(ward, **fields)
     assert (answer.status, answer.code, answer.error.partition("：")[0]) == (400, 10001, field)
     assert (listed(ward), made(ward)) == ([], [])
 
 
 @pytest.mark.parametrize("pattern_id", ["x", "", None, 0])
-def test_what_to_end_is_named(ward: Ward, pattern_id: Any) -> None:
+def test_what_to_end_is_named(ward: BookingDepartment, pattern_id: Any) -> None:
     answer = end(ward, pattern_id)
     assert (answer.status, answer.error.partition("：")[0]) == (400, "pattern_id")
 
 
-def test_what_is_anothers_does_not_exist(ward: Ward, other: Ward) -> None:
+def test_what_is_anothers_does_not_exist(ward: BookingDepartment, other: BookingDepartment) -> None:
     theirs = save(other).data["pattern_id"]
     assert end(ward, theirs).status == end(ward, 999_999_999).status == 404
     assert save(ward, dept_id=other.dept_id).status == 404

@@ -11,87 +11,101 @@ from chalicelib.booking.reservations import notifications
 from chalicelib.outbox import outbox
 from chalicelib.people import doctors, formatting
 from chalicelib.people.doctors import Profile
-from tests.booking import ward as wards
-from tests.booking.ward import AFTERNOON, BOOK, DESK, Ward, day, rows, stopped_clock
-from tests.people import Person
-from tests.wire import Answer, get
+from tests.support import booking_client as wards
+from tests.support.booking_client import (
+    AFTERNOON,
+    BOOKING_PATH,
+    STAFF_PATH,
+    BookingDepartment,
+    freeze_clock,
+    get_iso_date,
+    list_rows,
+)
+from tests.support.client import Answer, get
+from tests.support.factories import Person
 
 
 def listed(person: Person, **query: Any) -> Answer:
-    return get(f"{DESK}/day_bookings", person.token, **{"date": day(0), **query})
+    return get(f"{STAFF_PATH}/day_bookings", person.token, **{"date": get_iso_date(0), **query})
 
 
 @pytest.fixture
 def morning(monkeypatch: pytest.MonkeyPatch) -> None:
     """Today at 07:00."""
-    stopped_clock(monkeypatch, "07:00")
+    freeze_clock(monkeypatch, "07:00")
 
 
 @pytest.mark.usefixtures("morning")
-def test_a_patient_who_has_come_is_registered_by_number_or_code(ward: Ward, lin: Person, wang: Person) -> None:
-    schedule_id = ward.schedule(date=day(0))
-    first, second = ward.booked(lin, schedule_id, 2), ward.booked(wang, schedule_id, 3)
-    code = ward.book(wang, second).data["bookCode"]
+def test_a_patient_who_has_come_is_registered_by_number_or_code(
+    ward: BookingDepartment, lin: Person, wang: Person
+) -> None:
+    schedule_id = ward.create_schedule(date=get_iso_date(0))
+    first, second = ward.book_slot(lin, schedule_id, 2), ward.book_slot(wang, schedule_id, 3)
+    code = ward.get_booking(wang, second).data["bookCode"]
     for _ in range(2):  # the same request twice
         assert ward.register(book_id=first).data == {"book_id": first, "visi_serialno": "2"}
         assert ward.register(book_code=code).data == {"book_id": second, "visi_serialno": "3"}
-    found = get(f"{BOOK}/books", lin.token).data["list"]
+    found = get(f"{BOOKING_PATH}/books", lin.token).data["list"]
     assert [(one["bookStatus"], one["visiSerialno"]) for one in found] == [(2, "2")]
-    assert str(rows("patients", ward.hospital)[0]["trea_id"]) == first
-    registered = [one for one in ward.told() if one[1] == notifications.REGISTERED]
+    assert str(list_rows("patients", ward.hospital)[0]["trea_id"]) == first
+    registered = [one for one in ward.list_notification_jobs() if one[1] == notifications.REGISTERED]
     assert len(registered) == len(set(registered)) == 2
     assert ward.cancel(lin, first).error == "该预约已挂号或已失约，不能取消"
 
 
-def test_only_on_the_day_itself(ward: Ward, lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    book_id = ward.booked(lin, ward.schedule())
-    assert ward.register(book_id=book_id).error == f"只能在就诊当天（{day(1)}）挂号"
-    stopped_clock(monkeypatch, "23:59", ahead=1)
+def test_only_on_the_day_itself(ward: BookingDepartment, lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    book_id = ward.book_slot(lin, ward.create_schedule())
+    assert ward.register(book_id=book_id).error == f"只能在就诊当天（{get_iso_date(1)}）挂号"
+    freeze_clock(monkeypatch, "23:59", ahead=1)
     assert ward.register(book_id=book_id).status == 200, "who is late is received"
 
 
-def test_who_comes_the_day_after_is_not_received(ward: Ward, lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    book_id = ward.booked(lin, ward.schedule())
-    stopped_clock(monkeypatch, "00:00", ahead=2)
-    assert ward.register(book_id=book_id).error == f"只能在就诊当天（{day(-1)}）挂号"
+def test_who_comes_the_day_after_is_not_received(
+    ward: BookingDepartment, lin: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book_id = ward.book_slot(lin, ward.create_schedule())
+    freeze_clock(monkeypatch, "00:00", ahead=2)
+    assert ward.register(book_id=book_id).error == f"只能在就诊当天（{get_iso_date(-1)}）挂号"
 
 
 @pytest.mark.usefixtures("morning")
 def test_two_hospitals_may_give_the_same_code(
-    ward: Ward, other: Ward, lin: Person, monkeypatch: pytest.MonkeyPatch
+    ward: BookingDepartment, other: BookingDepartment, lin: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("secrets.randbelow", lambda _: 7)
-    theirs = other.booked(other.hospital.lin, other.schedule(date=day(0)))
-    own = ward.booked(lin, ward.schedule(date=day(0)))
-    code = ward.book(lin, own).data["bookCode"]
-    assert code == other.book(other.hospital.lin, theirs).data["bookCode"]
+    theirs = other.book_slot(other.hospital.lin, other.create_schedule(date=get_iso_date(0)))
+    own = ward.book_slot(lin, ward.create_schedule(date=get_iso_date(0)))
+    code = ward.get_booking(lin, own).data["bookCode"]
+    assert code == other.get_booking(other.hospital.lin, theirs).data["bookCode"]
     assert [of.register(book_code=code).data["book_id"] for of in (ward, other)] == [own, theirs]
 
 
 @pytest.mark.usefixtures("morning")
-def test_what_is_cancelled_or_anothers_is_not_registered(ward: Ward, other: Ward, lin: Person) -> None:
-    book_id = ward.booked(lin, ward.schedule(date=day(0)))
+def test_what_is_cancelled_or_anothers_is_not_registered(
+    ward: BookingDepartment, other: BookingDepartment, lin: Person
+) -> None:
+    book_id = ward.book_slot(lin, ward.create_schedule(date=get_iso_date(0)))
     ward.cancel(lin, book_id)
     assert ward.register(book_id=book_id).error == "该预约已取消或已失约"
-    theirs = other.booked(other.hospital.lin, other.schedule(date=day(0)))
+    theirs = other.book_slot(other.hospital.lin, other.create_schedule(date=get_iso_date(0)))
     assert ward.register(book_id=theirs).status == 404
-    assert ward.register(book_code=other.book(other.hospital.lin, theirs).data["bookCode"]).status == 404
-    assert other.status(other.hospital.lin, theirs) == 0
+    assert ward.register(book_code=other.get_booking(other.hospital.lin, theirs).data["bookCode"]).status == 404
+    assert other.get_status(other.hospital.lin, theirs) == 0
 
 
 @pytest.mark.usefixtures("morning")
 def test_nobody_is_registered_for_what_was_stopped(
-    ward: Ward, lin: Person, wang: Person, monkeypatch: pytest.MonkeyPatch
+    ward: BookingDepartment, lin: Person, wang: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outbox, "wake_worker", lambda **_: None)  # the job that cancels comes later
-    schedule_id = ward.schedule(date=day(0))
-    came, late = ward.booked(lin, schedule_id, 1), ward.booked(wang, schedule_id, 2)
+    schedule_id = ward.create_schedule(date=get_iso_date(0))
+    came, late = ward.book_slot(lin, schedule_id, 1), ward.book_slot(wang, schedule_id, 2)
     ward.register(book_id=came)
-    ward.stop(schedule_id)
+    ward.stop_schedule(schedule_id)
     answer = ward.register(book_id=late)
     assert (answer.status, answer.error) == (409, "该排班已停诊")
     assert ward.register(book_id=came).status == 200, "who was registered stays so"
-    assert [ward.status(lin, came), ward.status(wang, late)] == [2, 0]
+    assert [ward.get_status(lin, came), ward.get_status(wang, late)] == [2, 0]
 
 
 @pytest.mark.parametrize(
@@ -102,12 +116,12 @@ def test_nobody_is_registered_for_what_was_stopped(
         *(({"book_code": "12"}, "book_code"), ({"book_code": "x" * 14}, "book_code"), ({"book_code": 1}, "book_code")),
     ],
 )
-def test_a_bad_field_is_named(ward: Ward, which: dict[str, Any], field: str) -> None:
+def test_a_bad_field_is_named(ward: BookingDepartment, which: dict[str, Any], field: str) -> None:
     answer = ward.register(**which)
     assert (answer.status, answer.code, answer.error.partition("：")[0]) == (400, 10001, field)
 
 
-def test_what_there_is_not_is_not_registered(ward: Ward) -> None:
+def test_what_there_is_not_is_not_registered(ward: BookingDepartment) -> None:
     for which in ({"book_id": 999_999_999}, {"bookCode": "2" * 14}, {"appo_id": "999999999"}):
         answer = ward.register(**which)
         assert (answer.status, answer.error) == (404, "预约不存在")
@@ -115,24 +129,26 @@ def test_what_there_is_not_is_not_registered(ward: Ward) -> None:
 
 @pytest.mark.store
 @pytest.mark.usefixtures("morning")
-def test_registering_and_cancelling_at_once_end_in_one_of_the_two(ward: Ward, lin: Person, wang: Person) -> None:
-    schedule_id = ward.schedule(date=day(0))
+def test_registering_and_cancelling_at_once_end_in_one_of_the_two(
+    ward: BookingDepartment, lin: Person, wang: Person
+) -> None:
+    schedule_id = ward.create_schedule(date=get_iso_date(0))
     for person, slot in ((lin, 1), (wang, 2)):
-        book_id = ward.booked(person, schedule_id, slot)
+        book_id = ward.book_slot(person, schedule_id, slot)
         with ThreadPoolExecutor(6) as pool:
             registered = [pool.submit(ward.register, book_id=book_id) for _ in range(3)]
             cancelled = [pool.submit(ward.cancel, person, book_id) for _ in range(3)]
             results = {one.result().status for one in registered}, {one.result().status for one in cancelled}
-        assert results == (({200}, {409}) if ward.status(person, book_id) == 2 else ({409}, {200}))
-    assert len([one for one in ward.told() if one[1] != notifications.BOOKED]) == 2
+        assert results == (({200}, {409}) if ward.get_status(person, book_id) == 2 else ({409}, {200}))
+    assert len([one for one in ward.list_notification_jobs() if one[1] != notifications.BOOKED]) == 2
 
 
-def test_the_days_list_is_by_time_and_masked(ward: Ward, lin: Person, wang: Person) -> None:
-    schedule_id = ward.schedule()
-    second, first = ward.booked(wang, schedule_id, 3), ward.booked(lin, schedule_id, 2)
-    found = listed(ward.hospital.chen, date=day(1)).data
+def test_the_days_list_is_by_time_and_masked(ward: BookingDepartment, lin: Person, wang: Person) -> None:
+    schedule_id = ward.create_schedule()
+    second, first = ward.book_slot(wang, schedule_id, 3), ward.book_slot(lin, schedule_id, 2)
+    found = listed(ward.hospital.chen, date=get_iso_date(1)).data
     assert [one["book_id"] for one in found["list"]] == [first, second]
-    [row] = [row for row in rows("bookings", ward.hospital) if str(row["book_id"]) == first]
+    [row] = [row for row in list_rows("bookings", ward.hospital) if str(row["book_id"]) == first]
     assert found["list"][0] == {
         "book_id": first,
         "book_code": row["book_code"],
@@ -150,45 +166,47 @@ def test_the_days_list_is_by_time_and_masked(ward: Ward, lin: Person, wang: Pers
         "visi_charge": 1,
     }
     ward.cancel(lin, first)
-    page = listed(ward.hospital.desk, date=day(1), page_size=1).data
+    page = listed(ward.hospital.desk, date=get_iso_date(1), page_size=1).data
     assert (page["total"], page["list"][0]["book_id"]) == (1, second)
 
 
 def test_doctors_see_who_comes_to_their_departments_general_clinic(
-    ward: Ward, other: Ward, lin: Person, wang: Person
+    ward: BookingDepartment, other: BookingDepartment, lin: Person, wang: Person
 ) -> None:
     chen, zhou, desk = ward.hospital.chen, ward.hospital.zhou, ward.hospital.desk
-    elsewhere = wards.ward(ward.hospital, "儿科")
+    elsewhere = wards.create_department(ward.hospital, "儿科")
     for doctor, dept_id in ((chen, ward.dept_id), (zhou, elsewhere.dept_id)):
         profile = Profile(dept_id=dept_id)
         mysql.run_transaction(lambda tx: doctors.update(tx, doctor.tenant_id, doctor.user_id, profile))  # noqa: B023  # at once
-    own = ward.booked(lin, ward.schedule())
-    clinics = ward.booked(wang, ward.schedule(**{**AFTERNOON, "doctor_id": ""}))
-    other.booked(other.hospital.lin, other.schedule(doctor_id=""))
+    own = ward.book_slot(lin, ward.create_schedule())
+    clinics = ward.book_slot(wang, ward.create_schedule(**{**AFTERNOON, "doctor_id": ""}))
+    other.book_slot(other.hospital.lin, other.create_schedule(doctor_id=""))
 
     def seen(person: Person, **query: Any) -> list[str]:
-        return [one["book_id"] for one in listed(person, date=day(1), **query).data["list"]]
+        return [one["book_id"] for one in listed(person, date=get_iso_date(1), **query).data["list"]]
 
     assert [seen(one) for one in (chen, zhou, desk)] == [[own, clinics], [], [own, clinics]]
     assert seen(chen, doctor_id=chen.user_id) == [own]
     assert seen(zhou, dept_id=ward.dept_id) == []
 
 
-def test_doctors_see_their_own_day_and_the_desk_everybodys(ward: Ward, other: Ward, lin: Person, wang: Person) -> None:
-    ward.booked(lin, ward.schedule())
-    ward.booked(wang, ward.schedule(**{**AFTERNOON, "doctor_id": ""}))
+def test_doctors_see_their_own_day_and_the_desk_everybodys(
+    ward: BookingDepartment, other: BookingDepartment, lin: Person, wang: Person
+) -> None:
+    ward.book_slot(lin, ward.create_schedule())
+    ward.book_slot(wang, ward.create_schedule(**{**AFTERNOON, "doctor_id": ""}))
     chen, zhou, desk = ward.hospital.chen, ward.hospital.zhou, ward.hospital.desk
-    assert [listed(one, date=day(1)).data["total"] for one in (chen, zhou, desk)] == [1, 0, 2]
-    assert listed(zhou, date=day(1), doctor_id=chen.user_id).status == 404
-    assert listed(desk, date=day(1), doctor_id=chen.user_id).data["total"] == 1
-    assert listed(desk, date=day(1), dept_id=ward.dept_id).data["total"] == 2
-    assert listed(desk, date=day(1), dept_id=999_999_999).data["total"] == 0
-    assert listed(other.hospital.desk, date=day(1)).data["total"] == 0
+    assert [listed(one, date=get_iso_date(1)).data["total"] for one in (chen, zhou, desk)] == [1, 0, 2]
+    assert listed(zhou, date=get_iso_date(1), doctor_id=chen.user_id).status == 404
+    assert listed(desk, date=get_iso_date(1), doctor_id=chen.user_id).data["total"] == 1
+    assert listed(desk, date=get_iso_date(1), dept_id=ward.dept_id).data["total"] == 2
+    assert listed(desk, date=get_iso_date(1), dept_id=999_999_999).data["total"] == 0
+    assert listed(other.hospital.desk, date=get_iso_date(1)).data["total"] == 0
 
 
 @pytest.mark.parametrize(
     "wrong", [{"date": ""}, {"date": "x"}, {"dept_id": "x"}, {"doctor_id": 0}, {"page_num": 0}, {"page_size": "x"}]
 )
-def test_a_bad_field_of_the_list_is_named(ward: Ward, wrong: dict[str, Any]) -> None:
+def test_a_bad_field_of_the_list_is_named(ward: BookingDepartment, wrong: dict[str, Any]) -> None:
     answer = listed(ward.hospital.desk, **wrong)
     assert (answer.status, answer.code, answer.error.partition("：")[0]) == (400, 10001, next(iter(wrong)))

@@ -11,10 +11,10 @@ from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.booking.reservations import booking_store, notifications, stopped_schedules
 from chalicelib.outbox import outbox
-from tests.booking.ward import Ward, day, patient, rows, stopped_clock
-from tests.faults.aftermath import wait_until
-from tests.gateway import hearing
-from tests.people import Hospital, Person
+from tests.support import notify_client
+from tests.support.booking_client import BookingDepartment, create_patient, freeze_clock, get_iso_date, list_rows
+from tests.support.factories import Hospital, Person
+from tests.support.faults.final_state import wait_until
 
 pytestmark = pytest.mark.store
 
@@ -27,43 +27,43 @@ def by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def cascade(hospital: Hospital) -> None:
     """Do what was promised first, however often it has been done."""
-    [promised, *_] = [row["payload"] for row in rows("outbox", hospital) if row["job"] == "stop_schedule"]
+    [promised, *_] = [row["payload"] for row in list_rows("outbox", hospital) if row["job"] == "stop_schedule"]
     stopped_schedules.cancel_bookings(hospital.tenant_id, json.loads(promised))
 
 
-def test_a_stopped_half_day_is_neither_shown_nor_sold(ward: Ward, lin: Person) -> None:
-    schedule_id = ward.schedule()
+def test_a_stopped_half_day_is_neither_shown_nor_sold(ward: BookingDepartment, lin: Person) -> None:
+    schedule_id = ward.create_schedule()
     for _ in range(2):
-        assert ward.stop(schedule_id).data is None
+        assert ward.stop_schedule(schedule_id).data is None
     answer = ward.submit(lin, schedule_id)
     assert (answer.status, answer.error) == (409, "该排班已停诊")
-    assert ward.left(schedule_id) == []
-    asked = {"deptId": ward.dept_id, "doctorId": ward.hospital.chen.user_id, "date": day(1)}
-    assert ward.look("schedule", **asked).data["scheduleAM"] is None
-    assert ward.save(schedule_id=schedule_id).error == "该排班已停诊"
-    assert ward.submit(lin, ward.schedule()).status == 200, "another may take its place"
+    assert ward.list_free_serial_nos(schedule_id) == []
+    asked = {"deptId": ward.dept_id, "doctorId": ward.hospital.chen.user_id, "date": get_iso_date(1)}
+    assert ward.get_public("schedule", **asked).data["scheduleAM"] is None
+    assert ward.save_schedule(schedule_id=schedule_id).error == "该排班已停诊"
+    assert ward.submit(lin, ward.create_schedule()).status == 200, "another may take its place"
 
 
-def test_who_has_booked_is_cancelled_told_and_refunded(ward: Ward, lin: Person, wang: Person) -> None:
-    schedule_id = ward.schedule()
-    first, second = int(ward.booked(lin, schedule_id, 1)), int(ward.booked(wang, schedule_id, 2))
+def test_who_has_booked_is_cancelled_told_and_refunded(ward: BookingDepartment, lin: Person, wang: Person) -> None:
+    schedule_id = ward.create_schedule()
+    first, second = int(ward.book_slot(lin, schedule_id, 1)), int(ward.book_slot(wang, schedule_id, 2))
     mysql.run_autocommit(lambda tx: tx.execute("UPDATE bookings SET charge = 2 WHERE book_id = %(id)s", id=first))
-    ward.stop(schedule_id)
+    ward.stop_schedule(schedule_id)
     for _ in range(2):
         cascade(ward.hospital)
-    assert (ward.status(lin, first), ward.status(wang, second)) == (1, 1)
-    stopped = [one for one in ward.told() if one[1] == notifications.STOPPED]
+    assert (ward.get_status(lin, first), ward.get_status(wang, second)) == (1, 1)
+    stopped = [one for one in ward.list_notification_jobs() if one[1] == notifications.STOPPED]
     assert stopped == [(lin.user_id, notifications.STOPPED, first), (wang.user_id, notifications.STOPPED, second)]
-    [due] = rows("refunds_due", ward.hospital)
+    [due] = list_rows("refunds_due", ward.hospital)
     assert (due["book_id"], due["reason"]) == (first, "stopped")
 
 
 def test_a_cascade_over_200_bookings_that_breaks_off_tells_each_patient_once(
-    ward: Ward, monkeypatch: pytest.MonkeyPatch
+    ward: BookingDepartment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    schedule_id = ward.schedule(slots=200)
+    schedule_id = ward.create_schedule(slots=200)
     fill(ward, int(schedule_id), 200)
-    ward.stop(schedule_id)
+    ward.stop_schedule(schedule_id)
     breaks = iter([37, 80, 1])
     cancel = booking_store.cancel
 
@@ -84,76 +84,84 @@ def test_a_cascade_over_200_bookings_that_breaks_off_tells_each_patient_once(
         with pytest.raises(SystemExit):
             cascade(ward.hospital)
     monkeypatch.setattr(booking_store, "cancel", cancel)
-    assert len(ward.told()) == 36 + 79
+    assert len(ward.list_notification_jobs()) == 36 + 79
     with ThreadPoolExecutor(3) as pool:  # and then three at once
         list(pool.map(cascade, [ward.hospital] * 3))
-    told = [one for one in ward.told() if one[1] == notifications.STOPPED]
+    told = [one for one in ward.list_notification_jobs() if one[1] == notifications.STOPPED]
     assert len(told) == len(set(told)) == 200
-    assert {row["status"] for row in rows("bookings", ward.hospital)} == {1}
+    assert {row["status"] for row in list_rows("bookings", ward.hospital)} == {1}
 
 
-def test_four_who_stop_it_at_once_tell_each_patient_once(ward: Ward, lin: Person) -> None:
-    schedule_id = ward.schedule()
-    book_id = int(ward.booked(lin, schedule_id))
+def test_four_who_stop_it_at_once_tell_each_patient_once(ward: BookingDepartment, lin: Person) -> None:
+    schedule_id = ward.create_schedule()
+    book_id = int(ward.book_slot(lin, schedule_id))
     start = Barrier(4)
 
     def stop(_: int) -> int:
         start.wait()
-        return ward.stop(schedule_id).status
+        return ward.stop_schedule(schedule_id).status
 
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(stop, range(4))) == [200] * 4
         list(pool.map(cascade, [ward.hospital] * 4))
-    assert ward.told()[1:] == [(lin.user_id, notifications.STOPPED, book_id)]
+    assert ward.list_notification_jobs()[1:] == [(lin.user_id, notifications.STOPPED, book_id)]
 
 
-def test_who_books_while_it_is_stopped_is_refused_or_cancelled(ward: Ward) -> None:
-    crowd = [patient(ward, number) for number in range(8)]
-    schedule_id = ward.schedule(slots=8)
+def test_who_books_while_it_is_stopped_is_refused_or_cancelled(ward: BookingDepartment) -> None:
+    crowd = [create_patient(ward, number) for number in range(8)]
+    schedule_id = ward.create_schedule(slots=8)
     with ThreadPoolExecutor(9) as pool:
         sold = [pool.submit(ward.submit, one, schedule_id, at) for at, one in enumerate(crowd, 1)]
-        stopped = pool.submit(ward.stop, schedule_id)
+        stopped = pool.submit(ward.stop_schedule, schedule_id)
         answers = [one.result() for one in sold]
         assert stopped.result().status == 200
     assert {one.error for one in answers if one.status != 200} <= {"该排班已停诊"}
-    assert len([one for one in answers if one.status == 200]) == len(rows("bookings", ward.hospital))
+    assert len([one for one in answers if one.status == 200]) == len(list_rows("bookings", ward.hospital))
     cascade(ward.hospital)
-    assert all(row["status"] == 1 for row in rows("bookings", ward.hospital))
-    assert len([one for one in ward.told() if one[1] == notifications.STOPPED]) == len(rows("bookings", ward.hospital))
+    assert all(row["status"] == 1 for row in list_rows("bookings", ward.hospital))
+    assert len([one for one in ward.list_notification_jobs() if one[1] == notifications.STOPPED]) == len(
+        list_rows("bookings", ward.hospital)
+    )
 
 
-def test_what_is_registered_or_was_cancelled_stays(ward: Ward, lin: Person, wang: Person) -> None:
-    schedule_id = ward.schedule()
-    first, second = ward.booked(lin, schedule_id, 1), ward.booked(wang, schedule_id, 2)
+def test_what_is_registered_or_was_cancelled_stays(ward: BookingDepartment, lin: Person, wang: Person) -> None:
+    schedule_id = ward.create_schedule()
+    first, second = ward.book_slot(lin, schedule_id, 1), ward.book_slot(wang, schedule_id, 2)
     ward.cancel(wang, second)
     mysql.run_autocommit(lambda tx: tx.execute("UPDATE bookings SET status = 2 WHERE book_id = %(id)s", id=first))
-    ward.stop(schedule_id)
+    ward.stop_schedule(schedule_id)
     cascade(ward.hospital)
-    assert ward.status(lin, first) == 2
-    assert [kind for _, kind, _ in ward.told()] == [notifications.BOOKED, notifications.BOOKED, notifications.CANCELLED]
+    assert ward.get_status(lin, first) == 2
+    assert [kind for _, kind, _ in ward.list_notification_jobs()] == [
+        notifications.BOOKED,
+        notifications.BOOKED,
+        notifications.CANCELLED,
+    ]
 
 
 def test_anothers_does_not_exist_and_what_is_over_is_not_stopped(
-    ward: Ward, other: Ward, monkeypatch: pytest.MonkeyPatch
+    ward: BookingDepartment, other: BookingDepartment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    theirs, own = other.schedule(), ward.schedule()
-    assert ward.stop(theirs).status == ward.stop(999_999_999).status == 404
+    theirs, own = other.create_schedule(), ward.create_schedule()
+    assert ward.stop_schedule(theirs).status == ward.stop_schedule(999_999_999).status == 404
     for schedule_id in ("x", None, 0):
-        answer = ward.stop(schedule_id)
+        answer = ward.stop_schedule(schedule_id)
         assert (answer.status, answer.error.partition("：")[0]) == (400, "schedule_id")
-    stopped_clock(monkeypatch, "00:00", ahead=2)
-    assert ward.stop(own).error == "该排班已结束"
-    assert {row["stopped_at"] for one in (ward, other) for row in rows("schedules", one.hospital)} == {None}
+    freeze_clock(monkeypatch, "00:00", ahead=2)
+    assert ward.stop_schedule(own).error == "该排班已结束"
+    assert {row["stopped_at"] for one in (ward, other) for row in list_rows("schedules", one.hospital)} == {None}
 
 
-def test_lin_hears_of_her_booking_where_she_listens(ward: Ward, lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lin_hears_of_her_booking_where_she_listens(
+    ward: BookingDepartment, lin: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.undo()
-    hearing.heard(lin.token, events=1)  # from here on
-    schedule_id = ward.schedule()
-    book_id = ward.booked(lin, schedule_id)
-    ward.stop(schedule_id)
-    wait_until(lambda: len(rows("outbox", ward.hospital)) == 2 and all_done(ward.hospital))
-    events, _, _ = hearing.heard(lin.token, events=1)
+    notify_client.poll_messages(lin.token, events=1)  # from here on
+    schedule_id = ward.create_schedule()
+    book_id = ward.book_slot(lin, schedule_id)
+    ward.stop_schedule(schedule_id)
+    wait_until(lambda: len(list_rows("outbox", ward.hospital)) == 2 and all_done(ward.hospital))
+    events, _, _ = notify_client.poll_messages(lin.token, events=1)
     assert [(one["Type"], one["Content"]) for one in events] == [
         (notifications.BOOKED, f'{{"bookId":"{book_id}"}}'),
         (notifications.STOPPED, f'{{"bookId":"{book_id}"}}'),
@@ -161,10 +169,10 @@ def test_lin_hears_of_her_booking_where_she_listens(ward: Ward, lin: Person, mon
 
 
 def all_done(hospital: Hospital) -> bool:
-    return all(row["done_at"] for row in rows("outbox", hospital))
+    return all(row["done_at"] for row in list_rows("outbox", hospital))
 
 
-def fill(ward: Ward, schedule_id: int, number: int) -> None:
+def fill(ward: BookingDepartment, schedule_id: int, number: int) -> None:
     """Sell the first slots of a schedule, each to a person of its own."""
     one = {
         "tenant_id": ward.hospital.tenant_id,
@@ -173,7 +181,7 @@ def fill(ward: Ward, schedule_id: int, number: int) -> None:
         "now": clock.now(),
     }
     values = [
-        {**one, "n": n, "user_id": 10_000_000 + n, "code": f"20360107{n:06d}", "day": day(1)}
+        {**one, "n": n, "user_id": 10_000_000 + n, "code": f"20360107{n:06d}", "day": get_iso_date(1)}
         for n in range(1, number + 1)
     ]
     insert = """

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bundle.cloudformation import Template
+from tests.support.cloudformation import Template
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,7 +36,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Two packages of the same sources: one as anybody would make it, one from elsewhere in a shell with a past."""
     folder = tmp_path_factory.mktemp("packages")
     past = {"GROUP": "consult", "PYTHONHASHSEED": "7", "AWS_DEFAULT_REGION": "eu-west-1", "LOG_LEVEL": "DEBUG"}
-    runs = [_start(folder / "one", ROOT, {}), _start(folder / "two", folder, past)]
+    runs = [_start_packaging(folder / "one", ROOT, {}), _start_packaging(folder / "two", folder, past)]
     for run in runs:
         said, _ = run.communicate(timeout=300)
         assert run.returncode == 0, said
@@ -57,7 +57,7 @@ def package(packages: list[Path], tmp_path_factory: pytest.TempPathFactory) -> P
     return Package(json.loads(sam.read_text("utf-8")), sam, packed, names, code, libraries)
 
 
-def _start(out: Path, cwd: Path, variables: dict[str, str]) -> "subprocess.Popen[str]":
+def _start_packaging(out: Path, cwd: Path, variables: dict[str, str]) -> "subprocess.Popen[str]":
     command = [sys.executable, str(ROOT / "bundle.py"), "prod", str(out)]
     environment = {**os.environ, **variables}
     return subprocess.Popen(

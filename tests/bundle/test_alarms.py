@@ -1,4 +1,5 @@
-"""Who is woken, for what, and what the runbook says of it. Lines that fit the filters: tests/notices/test_lines.py."""
+"""Who is woken, for what, and what the runbook says of it. Lines that fit the filters:
+tests/outbox/test_job_logs.py."""
 
 import re
 from fnmatch import fnmatchcase
@@ -6,25 +7,25 @@ from fnmatch import fnmatchcase
 import pytest
 
 from app import app
-from infra.functions import named
-from tests.bundle.cloudformation import ROOT, Template, functions, read, resources
+from infra.functions import get_resource_name
 from tests.bundle.conftest import Package
+from tests.support.cloudformation import ROOT, Template, find_functions, find_resources, read_stack
 
 LANES = {"RunOutbox", "RunOutboxOutside"}
-JOBS = {named(job.name) for job in app.event_sources}
-SOCKETS = {named(handler.name) for handler in app.websocket_handlers.values()}
+JOBS = {get_resource_name(job.name) for job in app.event_sources}
+SOCKETS = {get_resource_name(handler.name) for handler in app.websocket_handlers.values()}
 EVENTS = {"FileArrived"}  # what comes only when somebody uploads
 
 
 def alarms(package: Package) -> Template:
-    return {name: one["Properties"] for name, one in resources(package.template, "AWS::CloudWatch::Alarm").items()}
+    return {name: one["Properties"] for name, one in find_resources(package.template, "AWS::CloudWatch::Alarm").items()}
 
 
 def watched(package: Package, alarm: str) -> set[str]:
     """The functions whose logs an alarm reads; each filter counts for it what it looks at."""
     wanted = alarms(package)[alarm]
     found = set()
-    for filtered in resources(package.template, "AWS::Logs::MetricFilter").values():
+    for filtered in find_resources(package.template, "AWS::Logs::MetricFilter").values():
         [counted] = filtered["Properties"]["MetricTransformations"]
         if counted["MetricName"] == alarm:
             assert (wanted["MetricName"], wanted["Namespace"]) == (alarm, counted["MetricNamespace"])
@@ -34,10 +35,10 @@ def watched(package: Package, alarm: str) -> set[str]:
 
 
 def test_somebody_is_told_when_the_api_or_a_function_fails(package: Package) -> None:
-    every = set(functions(package.template)) - {"Migrate"}  # the deployment itself says how that went
+    every = set(find_functions(package.template)) - {"Migrate"}  # the deployment itself says how that went
     serving = {
         one["Properties"]["FunctionName"]["Ref"]
-        for one in resources(package.template, "AWS::Lambda::Permission").values()
+        for one in find_resources(package.template, "AWS::Lambda::Permission").values()
     }
     wanted = {
         *(f"{name}Crashing" for name in every),
@@ -69,7 +70,10 @@ def test_what_no_crash_tells_is_read_from_the_logs_of_those_that_know(package: P
     assert watched(package, "JobsFailing") == LANES
     assert watched(package, "WechatRefusing") == {"Wechat", "RunOutboxOutside"}
     assert [watched(package, f"{lane}Late") for lane in sorted(LANES)] == [{lane} for lane in sorted(LANES)]
-    assert len(resources(package.template, "AWS::Logs::MetricFilter")) == len({*JOBS, *SOCKETS, "Payment"}) + 2 + 2 + 2
+    assert (
+        len(find_resources(package.template, "AWS::Logs::MetricFilter"))
+        == len({*JOBS, *SOCKETS, "Payment"}) + 2 + 2 + 2
+    )
 
 
 def test_a_job_that_does_not_run_is_missed(package: Package) -> None:
@@ -94,11 +98,11 @@ def test_each_alarm_has_its_entry_in_the_runbook_and_each_entry_an_alarm(package
     text = (ROOT / "docs" / "runbook.md").read_text("utf-8")
     rows = re.findall(r"^\| (`[^|]+`) \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", text, re.MULTILINE)
     entries = [name for first, *_ in rows for name in re.findall(r"`([^`]+)`", first)]
-    names = {*alarms(package), *resources(read(ROOT / "infra" / "alarms.yaml"), "AWS::CloudWatch::Alarm")}
+    names = {*alarms(package), *find_resources(read_stack(ROOT / "infra" / "alarms.yaml"), "AWS::CloudWatch::Alarm")}
     assert [name for name in names if not any(fnmatchcase(name, one) for one in entries)] == []
     assert [one for one in entries if not any(fnmatchcase(name, one) for name in names)] == []
 
 
 def test_the_concurrency_that_is_kept_for_functions_is_what_the_documentation_says(package: Package) -> None:
-    kept = sum(one.get("ReservedConcurrentExecutions", 0) for one in functions(package.template).values())
+    kept = sum(one.get("ReservedConcurrentExecutions", 0) for one in find_functions(package.template).values())
     assert f"({kept} are reserved" in (ROOT / "docs" / "deployment.md").read_text("utf-8")

@@ -84,7 +84,7 @@ def test_a_wheel_that_is_not_as_locked_stops_the_build(tmp_path: Path, capfd: py
     forged = tmp_path / "requirements.txt"
     forged.write_text(f"{lock[0]} --hash=sha256:{'0' * 64}\n")
     with pytest.raises(subprocess.CalledProcessError):
-        archive.install(forged, tmp_path / "tree", "arm64")
+        archive.install_requirements(forged, tmp_path / "tree", "arm64")
     assert "DO NOT MATCH THE HASHES" in capfd.readouterr().err
 
 

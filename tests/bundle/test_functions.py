@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from app import CORE, GROUPS, app
-from infra.functions import API_HANDLER, MIGRATE, named, of_group
-from tests.bundle.cloudformation import functions, operations, resolved, resources, target
+from infra.functions import API_HANDLER, MIGRATE, get_group_resource, get_resource_name
 from tests.bundle.conftest import Package
+from tests.support.cloudformation import find_functions, find_operations, find_resources, find_target_function, resolve
 
 PROBE = """
 import json, sys
@@ -21,7 +21,7 @@ import app
 module, _, name = sys.argv[1].rpartition(".")
 assert callable(getattr(sys.modules[module], name))
 routes = [[path, method] for path, methods in app.app.routes.items() for method in methods]
-wire = sys.modules.get("chalicelib.wire")
+wire = sys.modules.get("chalicelib.http.fields")
 models = wire.Wire.__subclasses__() if wire else []
 for one in models:
     models += one.__subclasses__()
@@ -29,9 +29,9 @@ generic = [one for one in models if one.__pydantic_generic_metadata__["parameter
 built = [one.__name__ for one in models if one.__pydantic_complete__ and one not in generic]
 print(json.dumps([routes, built, {name: getattr(one, "__file__", None) or "" for name, one in sys.modules.items()}]))
 """
-OWNERS = {of_group(group, CORE): group for group in GROUPS}
-SOCKETS = [named(handler.name) for handler in app.websocket_handlers.values()]
-JOBS = [named(job.name) for job in app.event_sources]
+OWNERS = {get_group_resource(group, CORE): group for group in GROUPS}
+SOCKETS = [get_resource_name(handler.name) for handler in app.websocket_handlers.values()]
+JOBS = [get_resource_name(job.name) for job in app.event_sources]
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def seen(package: Package) -> Callable[[str], Seen]:
 
     @cache
     def one(name: str) -> Seen:
-        properties = resolved(functions(package.template)[name], package.template)
+        properties = resolve(find_functions(package.template)[name], package.template)
         variables = properties["Environment"]["Variables"]
         assert all(isinstance(value, str) for value in variables.values())
         path = str(package.libraries)  # and, with -S, nothing else that is installed here
@@ -62,31 +62,33 @@ def seen(package: Package) -> Callable[[str], Seen]:
 
 
 def test_there_is_a_function_for_each_group_and_job_and_one_that_migrates(package: Package) -> None:
-    assert set(functions(package.template)) == {*OWNERS, *SOCKETS, *JOBS, MIGRATE}
+    assert set(find_functions(package.template)) == {*OWNERS, *SOCKETS, *JOBS, MIGRATE}
 
 
 @pytest.mark.parametrize("name", OWNERS)
 def test_a_function_serves_what_is_sent_to_it_and_nothing_else(
     package: Package, seen: Callable[[str], Seen], name: str
 ) -> None:
-    assert seen(name).routes == {route for route, one in operations(package.template).items() if target(one) == name}
+    assert seen(name).routes == {
+        route for route, one in find_operations(package.template).items() if find_target_function(one) == name
+    }
 
 
 def test_every_route_reaches_a_function(package: Package) -> None:
     """Whole: a merge could also leave an operation that has an address and nothing else."""
-    sent = {route: one for route, one in operations(package.template).items() if route[1] != "OPTIONS"}
+    sent = {route: one for route, one in find_operations(package.template).items() if route[1] != "OPTIONS"}
     assert set(sent) == {(path, method) for path, methods in app.routes.items() for method in methods}
     whole = {"type": "aws_proxy", "httpMethod": "POST"}
     integrations = {route: one["x-amazon-apigateway-integration"] for route, one in sent.items()}
     assert [route for route, one in integrations.items() if not whole.items() <= one.items()] == []
-    assert {target(one) for one in sent.values()} <= set(OWNERS)
+    assert {find_target_function(one) for one in sent.values()} <= set(OWNERS)
 
 
 def test_the_api_may_call_each_function_and_nobody_else_may(package: Package) -> None:
-    allowed = [one["Properties"] for one in resources(package.template, "AWS::Lambda::Permission").values()]
+    allowed = [one["Properties"] for one in find_resources(package.template, "AWS::Lambda::Permission").values()]
     assert sorted(one["FunctionName"]["Ref"] for one in allowed) == sorted([*OWNERS, *SOCKETS])
     assert {one["Principal"] for one in allowed} == {"apigateway.amazonaws.com"}
-    arns = {one["FunctionName"]["Ref"]: resolved(one["SourceArn"], package.template) for one in allowed}
+    arns = {one["FunctionName"]["Ref"]: resolve(one["SourceArn"], package.template) for one in allowed}
     assert {arns[name] for name in OWNERS} == {"arn:aws-cn:execute-api:cn-northwest-1:1:restapi/*"}
     assert {arns[name] for name in SOCKETS} == {"arn:aws-cn:execute-api:cn-northwest-1:1:websocketapi/*"}
 
@@ -97,9 +99,9 @@ def test_what_nobody_asks_over_http_serves_nothing(seen: Callable[[str], Seen], 
 
 
 def test_a_job_hears_of_our_own_bucket_alone(package: Package) -> None:
-    listening = [event for one in functions(package.template).values() for event in one.get("Events", {}).values()]
+    listening = [event for one in find_functions(package.template).values() for event in one.get("Events", {}).values()]
     patterns = [event["Properties"]["Pattern"] for event in listening if event["Type"] == "CloudWatchEvent"]
-    uploads = [resolved(one["detail"], package.template) for one in patterns if one["source"] == ["aws.s3"]]
+    uploads = [resolve(one["detail"], package.template) for one in patterns if one["source"] == ["aws.s3"]]
     assert [one["bucket"] for one in uploads] == [{"name": ["exported-bucket"]}]
 
 
@@ -125,12 +127,12 @@ def test_a_cold_start_builds_no_model_that_nobody_has_asked_for(seen: Callable[[
 
 
 def test_requests_that_wait_get_the_whole_time_that_api_gateway_gives(package: Package) -> None:
-    waiting = functions(package.template)[API_HANDLER]
+    waiting = find_functions(package.template)[API_HANDLER]
     assert (waiting["Timeout"], waiting["ReservedConcurrentExecutions"]) == (29, 200)
 
 
 def test_functions_sit_in_the_private_network_and_wait_for_the_migration(package: Package) -> None:
-    for name, properties in functions(package.template).items():
+    for name, properties in find_functions(package.template).items():
         assert len(properties["VpcConfig"]["SubnetIds"]) == 2
         assert (package.template["Resources"][name].get("DependsOn") == "Migrated") is (name != MIGRATE)
 
@@ -138,6 +140,6 @@ def test_functions_sit_in_the_private_network_and_wait_for_the_migration(package
 def test_open_websockets_are_written_to_where_clients_have_them(package: Package) -> None:
     stage = package.template["Resources"]["WebsocketAPIStage"]["Properties"]
     for name in [*OWNERS, *SOCKETS, *JOBS]:
-        variables = resolved(functions(package.template)[name]["Environment"]["Variables"], package.template)
+        variables = resolve(find_functions(package.template)[name]["Environment"]["Variables"], package.template)
         host = "websocketapi.execute-api.cn-northwest-1.amazonaws.com.cn"
         assert variables["WS_ENDPOINT_URL"] == f"https://{host}/{stage['StageName']}"

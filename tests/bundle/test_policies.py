@@ -10,15 +10,17 @@ import pytest
 
 from app import CORE, GROUPS, app
 from chalicelib.outbox.jobs import EXTERNAL_JOBS, JOB_FUNCTIONS
-from infra.functions import OUTSIDE as RUN_OUTSIDE
-from infra.functions import named, of_group
-from tests.bundle.cloudformation import functions, resolved, resources, strings
+from infra.functions import EXTERNAL_OUTBOX as RUN_OUTSIDE
+from infra.functions import get_group_resource, get_resource_name
 from tests.bundle.conftest import ROOT, Package
+from tests.support.cloudformation import find_functions, find_resources, iter_strings, resolve
 
 POLICIES = sorted((ROOT / ".chalice").glob("policy*.json"))
-SERVING = {of_group(group, CORE): f"chalicelib.{group}.routes" for group in GROUPS}
-SERVING |= {named(handler.name): "chalicelib.gateway.notify.ws" for handler in app.websocket_handlers.values()}
-WORKING = {named(job): job for job in ("migrate", *(one.name for one in app.event_sources))}
+SERVING = {get_group_resource(group, CORE): f"chalicelib.{group}.routes" for group in GROUPS}
+SERVING |= {
+    get_resource_name(handler.name): "chalicelib.gateway.notify.ws" for handler in app.websocket_handlers.values()
+}
+WORKING = {get_resource_name(job): job for job in ("migrate", *(one.name for one in app.event_sources))}
 # Actions whose resource must be "*": EC2 knows no other for network interfaces that are not there yet.
 ANYWHERE = "ec2:"
 SERVICES = {"s3": "s3", "kms": "kms", "lambda": "lambdas", "execute-api": "ws_push"}
@@ -33,7 +35,7 @@ def statements(policy: dict[str, Any]) -> list[dict[str, Any]]:
 
 def allowed(package: Package, name: str) -> list[dict[str, Any]]:
     """What the role of a function allows it."""
-    role = package.template["Resources"][functions(package.template)[name]["Role"]["Fn::GetAtt"][0]]
+    role = package.template["Resources"][find_functions(package.template)[name]["Role"]["Fn::GetAtt"][0]]
     documents = [one["PolicyDocument"] for one in role["Properties"]["Policies"]]
     return [one for document in documents for one in statements(document) if one["Effect"] == "Allow"]
 
@@ -69,7 +71,7 @@ def test_a_policy_names_each_action_and_the_things_it_may_be_done_to(path: Path)
     assert not [key for one in every for key in one if key.startswith("Not")]
     anything = [action for one in every if one["Resource"] == "*" for action in one["Action"]]
     assert [action for action in anything if not action.startswith(ANYWHERE)] == []
-    named = [text for one in every if one["Resource"] != "*" for text in strings(one["Resource"])]
+    named = [text for one in every if one["Resource"] != "*" for text in iter_strings(one["Resource"])]
     assert [text for text in named if text.startswith("arn:") and not text.startswith("arn:${AWS::Partition}:")] == []
 
 
@@ -112,11 +114,11 @@ def test_a_service_is_for_the_functions_whose_code_uses_it(package: Package, nam
 
 
 def test_who_tells_another_function_to_begin_may(package: Package) -> None:
-    for name, properties in functions(package.template).items():
+    for name, properties in find_functions(package.template).items():
         variables = properties["Environment"]["Variables"]
         told = [variables[one] for one in ("OUTBOX_FUNCTION", "OUTSIDE_FUNCTION") if one in variables]
         may = [
-            resolved(one["Resource"], package.template)
+            resolve(one["Resource"], package.template)
             for one in allowed(package, name)
             if "lambda:InvokeFunction" in one["Action"]
         ]
@@ -132,6 +134,6 @@ def test_uploads_and_files_lie_where_the_policies_say() -> None:
 
 
 def test_no_two_functions_share_a_role(package: Package) -> None:
-    roles = [one["Role"]["Fn::GetAtt"][0] for one in functions(package.template).values()]
+    roles = [one["Role"]["Fn::GetAtt"][0] for one in find_functions(package.template).values()]
     assert len(set(roles)) == len(roles)
-    assert set(resources(package.template, "AWS::IAM::Role")) == {*roles, "MigratorRole"}
+    assert set(find_resources(package.template, "AWS::IAM::Role")) == {*roles, "MigratorRole"}

@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 
 from chalicelib.adapters import mysql
-from tests.bundle.cloudformation import STACKS, imports, read, resources
 from tests.bundle.conftest import Package
+from tests.support.cloudformation import STACKS, find_resources, iter_imports, read_stack
 
-TEMPLATES = {path.stem: read(path) for path in STACKS}
+TEMPLATES = {path.stem: read_stack(path) for path in STACKS}
 
 
 def only(stack: str, kind: str) -> dict[str, Any]:
-    (one,) = resources(TEMPLATES[stack], kind).values()
+    (one,) = find_resources(TEMPLATES[stack], kind).values()
     return dict(one["Properties"])
 
 
@@ -23,23 +23,23 @@ def exports(stack: str) -> set[str]:
 
 def test_the_bundle_imports_only_what_a_stack_exports(package: Package) -> None:
     every = set().union(*map(exports, TEMPLATES))
-    assert set(imports(package.template)) <= every
-    assert set(imports(list(TEMPLATES.values()))) <= every
+    assert set(iter_imports(package.template)) <= every
+    assert set(iter_imports(list(TEMPLATES.values()))) <= every
 
 
 def test_the_stacks_can_be_made_in_the_order_that_the_documentation_gives() -> None:
     made: set[str] = set()
     for stack in ("account", "network", "storage", "data", "alarms"):
-        assert set(imports(TEMPLATES[stack])) <= made
+        assert set(iter_imports(TEMPLATES[stack])) <= made
         made |= exports(stack)
     assert {path.stem for path in STACKS} == {"account", "network", "storage", "data", "alarms"}
 
 
 def test_functions_leave_by_fixed_addresses_and_data_by_none() -> None:
     network = TEMPLATES["network"]["Resources"]
-    nats = resources(TEMPLATES["network"], "AWS::EC2::NatGateway").values()
+    nats = find_resources(TEMPLATES["network"], "AWS::EC2::NatGateway").values()
     assert {one["Properties"]["AllocationId"]["Fn::GetAtt"][0] for one in nats} == {"AddressA", "AddressB"}
-    routes = [one["Properties"] for one in resources(TEMPLATES["network"], "AWS::EC2::Route").values()]
+    routes = [one["Properties"] for one in find_resources(TEMPLATES["network"], "AWS::EC2::Route").values()]
     ways = {one["RouteTableId"]["Ref"]: set(one) & {"NatGatewayId", "GatewayId"} for one in routes}
     assert ways == {
         "GatewayRoutes": {"GatewayId"},
@@ -62,7 +62,7 @@ def test_the_database_survives_a_zone_and_speaks_only_tls() -> None:
 def test_what_the_database_logs_is_not_kept_for_ever() -> None:
     """RDS makes a log group that is not there, without an end; and a slow statement is logged with its values."""
     database = TEMPLATES["data"]["Resources"]["Database"]
-    groups = resources(TEMPLATES["data"], "AWS::Logs::LogGroup")
+    groups = find_resources(TEMPLATES["data"], "AWS::Logs::LogGroup")
     assert set(database["DependsOn"]) == set(groups), "else RDS is there first"
     assert database["Properties"]["DBInstanceIdentifier"] == {"Ref": "Environment"}
     kept = {
@@ -102,7 +102,7 @@ def test_the_bucket_is_private_encrypted_and_forgets_what_was_never_finished() -
 
 
 def test_every_alarm_on_the_data_wakes_somebody_and_says_what_to_do() -> None:
-    alarms = [one["Properties"] for one in resources(TEMPLATES["alarms"], "AWS::CloudWatch::Alarm").values()]
+    alarms = [one["Properties"] for one in find_resources(TEMPLATES["alarms"], "AWS::CloudWatch::Alarm").values()]
     metrics = {one["MetricName"] for one in alarms}
     assert {"CPUUtilization", "DatabaseConnections", "FreeStorageSpace", "Evictions"} <= metrics
     assert all(one["AlarmActions"] == one["OKActions"] == [{"Ref": "Alarms"}] for one in alarms)

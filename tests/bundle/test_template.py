@@ -11,18 +11,18 @@ from samtranslator.translator.arn_generator import ArnGenerator
 from samtranslator.translator.transform import transform
 
 from chalicelib.adapters import sms
-from tests.bundle.cloudformation import (
+from tests.bundle.conftest import Package
+from tests.support.cloudformation import (
     REGIONS,
     STACKS,
     Template,
-    functions,
-    operations,
-    read,
-    resolved,
-    resources,
-    strings,
+    find_functions,
+    find_operations,
+    find_resources,
+    iter_strings,
+    read_stack,
+    resolve,
 )
-from tests.bundle.conftest import Package
 
 RESOURCES_OF_AN_API = 300  # API Gateway's quota
 SERVICES = {f"{name}.amazonaws.com" for name in ("apigateway", "events", "lambda")}  # principals: in China too
@@ -38,7 +38,7 @@ def expanded(package: Package, region: str, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("AWS_DEFAULT_REGION", region)
     monkeypatch.setattr(ArnGenerator, "BOTO_SESSION_REGION_NAME", None)
     template = json.loads(package.sam.read_text("utf-8"))
-    for properties in functions(template).values():
+    for properties in find_functions(template).values():
         properties["CodeUri"] = "s3://packages/deployment.zip"  # as `aws cloudformation package` leaves it
     policies = type("Policies", (), {"load": lambda _: {}})()
     return dict(transform(template, {}, policies))
@@ -58,21 +58,21 @@ def test_the_transform_makes_one_api_with_one_stage(
     package: Package, region: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     template = expanded(package, region, monkeypatch)
-    (api,) = resources(template, "AWS::ApiGateway::RestApi").values()
-    (name,) = resources(template, "AWS::ApiGateway::Stage")
+    (api,) = find_resources(template, "AWS::ApiGateway::RestApi").values()
+    (name,) = find_resources(template, "AWS::ApiGateway::Stage")
     assert template["Resources"][name]["Properties"]["StageName"] == "api"
-    assert "Stage" not in str(resources(template, "AWS::ApiGateway::Deployment"))
-    assert set(api["Properties"]["Body"]["paths"]) == {path for path, _ in operations(package.template)}
+    assert "Stage" not in str(find_resources(template, "AWS::ApiGateway::Deployment"))
+    assert set(api["Properties"]["Body"]["paths"]) == {path for path, _ in find_operations(package.template)}
     assert template["Resources"]["ApiDomainMapping"]["Properties"]["Stage"] == {"Ref": name}
-    runs = {one["Properties"]["Runtime"] for one in resources(template, "AWS::Lambda::Function").values()}
+    runs = {one["Properties"]["Runtime"] for one in find_resources(template, "AWS::Lambda::Function").values()}
     assert runs == {f"python{sys.version_info[0]}.{sys.version_info[1]}"}
 
 
 @pytest.mark.parametrize("region", REGIONS)
 def test_hosts_and_arns_are_of_the_partition(package: Package, region: str, monkeypatch: pytest.MonkeyPatch) -> None:
     partition, suffix = REGIONS[region]
-    for template in [expanded(package, region, monkeypatch), *map(read, STACKS)]:
-        texts = list(strings(resolved({**template, "Parameters": None}, template, region)))
+    for template in [expanded(package, region, monkeypatch), *map(read_stack, STACKS)]:
+        texts = list(iter_strings(resolve({**template, "Parameters": None}, template, region)))
         arns = [arn for text in texts for arn in re.findall(r"arn:[^:]*:", text)]
         assert set(arns) <= {f"arn:{partition}:"}
         hosts = {host for text in texts for host in re.findall(r"[\w.-]*amazonaws\.com[\w.]*", text)}
@@ -82,30 +82,30 @@ def test_hosts_and_arns_are_of_the_partition(package: Package, region: str, monk
 def test_bytes_pass_the_gateway_whatever_a_browser_accepts(package: Package) -> None:
     body = package.template["Resources"]["RestAPI"]["Properties"]["DefinitionBody"]
     assert body["x-amazon-apigateway-binary-media-types"] == ["*/*"]
-    for (_, method), one in operations(package.template).items():
+    for (_, method), one in find_operations(package.template).items():
         if method == "OPTIONS":  # else API Gateway takes its own empty answer for bytes, and fails
             assert one["x-amazon-apigateway-integration"]["contentHandling"] == "CONVERT_TO_TEXT"
 
 
 def test_the_api_stays_under_its_quota(package: Package) -> None:
-    parts = [path.strip("/").split("/") for path, _ in operations(package.template)]
+    parts = [path.strip("/").split("/") for path, _ in find_operations(package.template)]
     tree = {"/".join(path[:depth]) for path in parts for depth in range(len(path) + 1)}
     assert len(tree) <= RESOURCES_OF_AN_API
 
 
 def test_no_secret_host_or_account_stands_in_the_package(package: Package) -> None:
-    for properties in functions(package.template).values():
-        url = resolved(properties["Environment"]["Variables"]["DATABASE_URL"], package.template)
+    for properties in find_functions(package.template).values():
+        url = resolve(properties["Environment"]["Variables"]["DATABASE_URL"], package.template)
         assert re.fullmatch(r"mysql://zhenxun:\{\{resolve:secretsmanager:[\w:-]+\}\}@[\w-]+:3306/zhenxun\?tls=1", url)
     text = package.sam.read_text("utf-8") + "".join(path.read_text("utf-8") for path in STACKS)
     assert re.findall(r"(?<![\w.])\d{12}(?!\w)|\bAKIA\w+|\b(?:subnet|sg|vpc)-[0-9a-f]{8,}\b", text) == []
 
 
 def test_logs_are_kept_for_six_months_and_hold_no_query_string(package: Package) -> None:
-    logs = resources(package.template, "AWS::Logs::LogGroup")
+    logs = find_resources(package.template, "AWS::Logs::LogGroup")
     assert {one["Properties"]["RetentionInDays"] for one in logs.values()} == {180}
     names = [one["Properties"]["LogGroupName"]["Fn::Sub"] for one in logs.values()]
-    expected = {f"/aws/lambda/${{{name}}}" for name in [*functions(package.template), "Migrator"]}
+    expected = {f"/aws/lambda/${{{name}}}" for name in [*find_functions(package.template), "Migrator"]}
     assert set(names) == {*expected, "/aws/apigateway/${AWS::StackName}", "/aws/apigateway/${AWS::StackName}-websocket"}
     api = package.template["Resources"]["RestAPI"]["Properties"]
     assert re.search(r"querystring|\.path\b|header|body", api["AccessLogSetting"]["Format"].lower()) is None

@@ -4,30 +4,30 @@ from typing import Any
 import pytest
 
 from chalicelib.adapters import redis
-from tests.consult.chat import (
+from tests.support.client import get
+from tests.support.consult_client import (
     DOCTOR_LIST,
     PATIENT_LIST,
-    ask,
-    opened,
-    reply,
-    seen_by_doctor,
-    seen_by_patient,
-    texts,
+    create_session,
+    list_as_doctor,
+    list_as_patient,
+    list_texts,
+    send_as_doctor,
+    send_as_patient,
 )
-from tests.people import Hospital, Person, add_member
-from tests.wire import get
+from tests.support.factories import Hospital, Person, add_member
 
 
 def test_each_side_sees_who_spoke(lin: Person, chen: Person) -> None:
-    session_no = ask(lin, chen, "我发烧了").data["session_no"]
-    reply(chen, session_no, "多少度？")
-    assert [m["from_to"] for m in seen_by_patient(lin, session_no).data] == [1, 0]
-    assert [m["from_to"] for m in seen_by_doctor(chen, session_no).data] == [0, 1]
+    session_no = send_as_patient(lin, chen, "我发烧了").data["session_no"]
+    send_as_doctor(chen, session_no, "多少度？")
+    assert [m["from_to"] for m in list_as_patient(lin, session_no).data] == [1, 0]
+    assert [m["from_to"] for m in list_as_doctor(chen, session_no).data] == [0, 1]
 
 
 def test_a_patient_sees_the_doctors_card_on_every_message(lin: Person, chen: Person) -> None:
-    sent = ask(lin, chen, "我发烧了").data
-    [message] = seen_by_patient(lin, sent["session_no"]).data
+    sent = send_as_patient(lin, chen, "我发烧了").data
+    [message] = list_as_patient(lin, sent["session_no"]).data
     assert message == {
         "msg_id": sent["msg_id"],
         "msg_date": sent["msg_date"],
@@ -44,17 +44,17 @@ def test_a_patient_sees_the_doctors_card_on_every_message(lin: Person, chen: Per
 
 
 def test_a_new_session_is_empty(lin: Person, chen: Person) -> None:
-    session_no = opened(lin, chen)
-    assert seen_by_patient(lin, session_no).data == seen_by_doctor(chen, session_no).data == []
+    session_no = create_session(lin, chen)
+    assert list_as_patient(lin, session_no).data == list_as_doctor(chen, session_no).data == []
 
 
 def test_pages_go_back_to_the_first_message(lin: Person, chen: Person) -> None:
-    session_no = opened(lin, chen)
+    session_no = create_session(lin, chen)
     for n in range(7):
-        ask(lin, chen, str(n))
+        send_as_patient(lin, chen, str(n))
     pages: list[list[str]] = []
     older_than: dict[str, str] = {}
-    while page := seen_by_doctor(chen, session_no, 3, **older_than).data:
+    while page := list_as_doctor(chen, session_no, 3, **older_than).data:
         pages.append([message["message"] for message in page])
         older_than = {"msg_id": page[-1]["msg_id"]}
     assert pages == [["6", "5", "4"], ["3", "2", "1"], ["0"]]
@@ -64,70 +64,70 @@ def test_pages_go_back_to_the_first_message(lin: Person, chen: Person) -> None:
 def test_the_older_page_may_be_asked_for_in_each_of_the_documents_spellings(
     lin: Person, chen: Person, spelling: str
 ) -> None:
-    ask(lin, chen, "一")
-    second = ask(lin, chen, "二").data
-    assert texts(seen_by_patient(lin, second["session_no"], **{spelling: second["msg_id"]})) == ["一"]
+    send_as_patient(lin, chen, "一")
+    second = send_as_patient(lin, chen, "二").data
+    assert list_texts(list_as_patient(lin, second["session_no"], **{spelling: second["msg_id"]})) == ["一"]
 
 
 def test_of_several_spellings_the_one_that_says_something_counts(lin: Person, chen: Person) -> None:
-    ask(lin, chen, "一")
-    second = ask(lin, chen, "二").data
+    send_as_patient(lin, chen, "一")
+    second = send_as_patient(lin, chen, "二").data
     asked: dict[str, Any] = {"msg_id": "", "last_msg_id": second["msg_id"], "last_message_id": ""}
-    assert texts(seen_by_patient(lin, second["session_no"], **asked)) == ["一"]
-    assert texts(seen_by_doctor(chen, second["session_no"], **asked)) == ["一"]
+    assert list_texts(list_as_patient(lin, second["session_no"], **asked)) == ["一"]
+    assert list_texts(list_as_doctor(chen, second["session_no"], **asked)) == ["一"]
 
 
 def test_an_empty_msg_id_is_the_first_page(lin: Person, chen: Person) -> None:
-    session_no = ask(lin, chen, "一").data["session_no"]
-    assert texts(seen_by_patient(lin, session_no, msg_id="")) == ["一"]
+    session_no = send_as_patient(lin, chen, "一").data["session_no"]
+    assert list_texts(list_as_patient(lin, session_no, msg_id="")) == ["一"]
 
 
 def test_a_page_above_a_hundred_is_a_hundred(lin: Person, chen: Person) -> None:
-    session_no = opened(lin, chen)
+    session_no = create_session(lin, chen)
     for n in range(103):
-        ask(lin, chen, str(n))
-    assert len(seen_by_patient(lin, session_no, 5000).data) == 100
+        send_as_patient(lin, chen, str(n))
+    assert len(list_as_patient(lin, session_no, 5000).data) == 100
 
 
 def test_a_stranger_reads_nothing(lin: Person, wang: Person, chen: Person, zhou: Person) -> None:
-    sent = ask(lin, chen, "私密").data
-    assert seen_by_patient(wang, sent["session_no"]).status == 404
-    assert seen_by_patient(wang, sent["session_no"], member_id=lin.member_id).status == 404
-    assert seen_by_doctor(zhou, sent["session_no"]).status == 404
-    assert seen_by_doctor(zhou, sent["session_no"], msg_id=sent["msg_id"]).status == 404
+    sent = send_as_patient(lin, chen, "私密").data
+    assert list_as_patient(wang, sent["session_no"]).status == 404
+    assert list_as_patient(wang, sent["session_no"], member_id=lin.member_id).status == 404
+    assert list_as_doctor(zhou, sent["session_no"]).status == 404
+    assert list_as_doctor(zhou, sent["session_no"], msg_id=sent["msg_id"]).status == 404
 
 
 def test_a_strangers_reading_leaves_nothing_in_redis(lin: Person, chen: Person, zhou: Person) -> None:
     redis.get_client().flushall()
-    assert seen_by_doctor(zhou, opened(lin, chen)).status == 404
-    assert seen_by_doctor(zhou, "no-such-session").status == 404
+    assert list_as_doctor(zhou, create_session(lin, chen)).status == 404
+    assert list_as_doctor(zhou, "no-such-session").status == 404
     kept = [key for key in redis.get_client().keys("log:*") if redis.get_client().ttl(key) > 60]
     assert kept == []
 
 
 def test_another_tenant_reads_nothing(lin: Person, chen: Person, elsewhere: Hospital) -> None:
-    session_no = ask(lin, chen, "私密").data["session_no"]
-    assert seen_by_doctor(elsewhere.chen, session_no).status == 404
-    assert seen_by_patient(elsewhere.lin, session_no).status == 404
+    session_no = send_as_patient(lin, chen, "私密").data["session_no"]
+    assert list_as_doctor(elsewhere.chen, session_no).status == 404
+    assert list_as_patient(elsewhere.lin, session_no).status == 404
 
 
 def test_a_session_belongs_to_one_member_of_the_account(lin: Person, chen: Person) -> None:
     child = add_member(lin, "林小宝")
-    session_no = ask(lin, chen, "私密").data["session_no"]
-    assert seen_by_patient(lin, session_no, member_id=child).status == 404
+    session_no = send_as_patient(lin, chen, "私密").data["session_no"]
+    assert list_as_patient(lin, session_no, member_id=child).status == 404
 
 
 def test_a_message_of_another_session_opens_no_page(lin: Person, wang: Person, chen: Person) -> None:
-    elsewhere = ask(wang, chen, "别处").data["msg_id"]
-    session_no = ask(lin, chen, "这里").data["session_no"]
-    answer = seen_by_doctor(chen, session_no, msg_id=elsewhere)
+    elsewhere = send_as_patient(wang, chen, "别处").data["msg_id"]
+    session_no = send_as_patient(lin, chen, "这里").data["session_no"]
+    answer = list_as_doctor(chen, session_no, msg_id=elsewhere)
     assert (answer.status, answer.code) == (400, 10001)
     assert answer.error.startswith("msg_id")
 
 
 def test_a_session_that_never_was_is_not_found(lin: Person, chen: Person) -> None:
-    assert seen_by_patient(lin, "no-such-session").status == 404
-    assert seen_by_doctor(chen, "no-such-session").status == 404
+    assert list_as_patient(lin, "no-such-session").status == 404
+    assert list_as_doctor(chen, "no-such-session").status == 404
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_a_session_that_never_was_is_not_found(lin: Person, chen: Person) -> Non
 )
 def test_a_bad_field_is_refused_by_name(lin: Person, chen: Person, field: str, bad: str | None) -> None:
     query: dict[str, Any] = {
-        "session_no": opened(lin, chen),
+        "session_no": create_session(lin, chen),
         "page_size": "10",
         "member_id": str(lin.member_id),
         field: bad,
@@ -165,7 +165,7 @@ def test_a_bad_field_is_refused_by_name(lin: Person, chen: Person, field: str, b
 
 
 def test_only_the_two_sides_have_lists(hospital: Hospital) -> None:
-    session_no = opened(hospital.lin, hospital.chen)
+    session_no = create_session(hospital.lin, hospital.chen)
     query: dict[str, Any] = {"session_no": session_no, "page_size": 10, "member_id": hospital.lin.member_id}
     for person in (hospital.chen, hospital.desk, hospital.admin):
         assert get(PATIENT_LIST, person.token, **query).status == 403

@@ -5,11 +5,17 @@ import pytest
 
 from chalicelib.adapters import mysql, redis
 from chalicelib.messaging import log
-from tests.consult.chat import ask, opened, seen_by_doctor, seen_by_patient, sessions_of_doctor
-from tests.files import forms
-from tests.files.samples import GOOD
-from tests.people import Hospital, Person
-from tests.wire import Answer, post
+from tests.support import multipart_forms
+from tests.support.client import Answer, post
+from tests.support.consult_client import (
+    create_session,
+    list_as_doctor,
+    list_as_patient,
+    list_doctor_sessions,
+    send_as_patient,
+)
+from tests.support.factories import Hospital, Person
+from tests.support.file_samples import VALID
 
 PRE_UPLOAD = "/msg_service/msg/file/pre_upload"
 PATIENT_FILE = "/msg_service/msg/patient/send_res_msg"
@@ -21,10 +27,10 @@ def announced(person: Person, session_no: str) -> dict[str, Any]:
     return dict(post(PRE_UPLOAD, person.token, **fields).data)
 
 
-def uploaded(person: Person, session_no: str, content: bytes = GOOD["jpg"]) -> int:
+def uploaded(person: Person, session_no: str, content: bytes = VALID["jpg"]) -> int:
     """Upload a picture and return its file_id."""
     form = announced(person, session_no)
-    assert forms.post(form["url"], list(form["fields"].items()), content).status == 204
+    assert multipart_forms.post_form(form["url"], list(form["fields"].items()), content).status == 204
     return int(form["fileId"])
 
 
@@ -39,28 +45,28 @@ def show_as_doctor(doctor: Person, session_no: str, file_id: object) -> Answer:
 
 
 def test_a_picture_is_seen_by_both_sides(lin: Person, chen: Person) -> None:
-    session_no = opened(lin, chen)
+    session_no = create_session(lin, chen)
     sent = show(lin, chen, uploaded(lin, session_no)).data
     assert sent["session_no"] == session_no
-    assert forms.ask("GET", sent["file_url"]).body == GOOD["jpg"]
-    for [message] in (seen_by_patient(lin, session_no).data, seen_by_doctor(chen, session_no).data):
+    assert multipart_forms.send_request("GET", sent["file_url"]).body == VALID["jpg"]
+    for [message] in (list_as_patient(lin, session_no).data, list_as_doctor(chen, session_no).data):
         assert (message["msg_id"], message["msg_type"], message["message"]) == (sent["msg_id"], 1, "")
-        assert forms.ask("GET", message["res_url"]).body == GOOD["jpg"]
-    assert sessions_of_doctor(chen)[0]["last_message_type"] == 1
-    assert sessions_of_doctor(chen)[0]["last_message"] == ""
+        assert multipart_forms.send_request("GET", message["res_url"]).body == VALID["jpg"]
+    assert list_doctor_sessions(chen)[0]["last_message_type"] == 1
+    assert list_doctor_sessions(chen)[0]["last_message"] == ""
 
 
 def test_a_doctor_shows_a_picture(lin: Person, chen: Person) -> None:
-    session_no = opened(lin, chen)
+    session_no = create_session(lin, chen)
     sent = show_as_doctor(chen, session_no, uploaded(chen, session_no)).data
-    assert forms.ask("GET", sent["res_url"]).body == GOOD["jpg"]
-    assert seen_by_patient(lin, session_no).data[0]["from_to"] == 1
+    assert multipart_forms.send_request("GET", sent["res_url"]).body == VALID["jpg"]
+    assert list_as_patient(lin, session_no).data[0]["from_to"] == 1
 
 
 def test_links_are_signed_when_read_and_never_kept(lin: Person, chen: Person) -> None:
-    session_no = opened(lin, chen)
+    session_no = create_session(lin, chen)
     show(lin, chen, uploaded(lin, session_no))
-    seen_by_patient(lin, session_no)
+    list_as_patient(lin, session_no)
     kept = " ".join(redis.get_client().zrange(f"log:3:{{{session_no}}}:tail", 0, -1))
     assert "files/" in kept
     assert "X-Amz-Signature" not in kept
@@ -71,34 +77,34 @@ def test_links_are_signed_when_read_and_never_kept(lin: Person, chen: Person) ->
 
 
 def test_a_resend_is_the_same_message(lin: Person, chen: Person) -> None:
-    file_id = uploaded(lin, opened(lin, chen))
+    file_id = uploaded(lin, create_session(lin, chen))
     with ThreadPoolExecutor(4) as pool:
         sent = [answer.data["msg_id"] for answer in pool.map(lambda _: show(lin, chen, file_id, "k1"), range(8))]
     assert len(set(sent)) == 1
 
 
 def test_a_key_of_another_picture_is_a_conflict(lin: Person, chen: Person) -> None:
-    session_no = opened(lin, chen)
+    session_no = create_session(lin, chen)
     show(lin, chen, uploaded(lin, session_no), "k1")
-    assert show(lin, chen, uploaded(lin, session_no, GOOD["jpg"] + b"2"), "k1").status == 409
+    assert show(lin, chen, uploaded(lin, session_no, VALID["jpg"] + b"2"), "k1").status == 409
 
 
 def test_a_picture_that_was_not_uploaded_is_not_sent(lin: Person, chen: Person) -> None:
-    session_no = opened(lin, chen)
+    session_no = create_session(lin, chen)
     answer = show(lin, chen, announced(lin, session_no)["fileId"])
     assert (answer.status, answer.code) == (409, 10005)
-    assert seen_by_patient(lin, session_no).data == []
+    assert list_as_patient(lin, session_no).data == []
 
 
 def test_a_web_page_is_no_picture(lin: Person, chen: Person) -> None:
-    session_no = opened(lin, chen)
+    session_no = create_session(lin, chen)
     assert show(lin, chen, uploaded(lin, session_no, b"<html>")).status == 409
-    assert seen_by_patient(lin, session_no).data == []
+    assert list_as_patient(lin, session_no).data == []
 
 
 def test_nobody_sends_anothers_upload(hospital: Hospital, elsewhere: Hospital) -> None:
     lin, wang, chen, zhou = hospital.lin, hospital.wang, hospital.chen, hospital.zhou
-    session_no = opened(lin, chen)
+    session_no = create_session(lin, chen)
     file_id = uploaded(lin, session_no)
     assert show(wang, chen, file_id).status == 404
     assert show_as_doctor(chen, session_no, file_id).status == 404
@@ -109,16 +115,16 @@ def test_nobody_sends_anothers_upload(hospital: Hospital, elsewhere: Hospital) -
 
 
 def test_a_withdrawn_picture_is_not_signed_again(lin: Person, chen: Person) -> None:
-    session_no = opened(lin, chen)
+    session_no = create_session(lin, chen)
     sent = show(lin, chen, uploaded(lin, session_no)).data
     log.withdraw(lin.tenant_id, session_no, sent["msg_id"], lin.principal)
-    [message] = seen_by_doctor(chen, session_no).data
+    [message] = list_as_doctor(chen, session_no).data
     assert (message["res_url"], message["message"], message["withdrawn"]) == ("", "", True)
 
 
 @pytest.mark.parametrize("bad", [None, "", "x", 0, -1, True, 1.5])
 def test_a_bad_file_id_is_refused(lin: Person, chen: Person, bad: object) -> None:
-    session_no = opened(lin, chen)
+    session_no = create_session(lin, chen)
     for answer in (show(lin, chen, bad), show_as_doctor(chen, session_no, bad)):
         assert (answer.status, answer.code) == (400, 10001)
         assert answer.error.startswith("file_id")
@@ -126,7 +132,7 @@ def test_a_bad_file_id_is_refused(lin: Person, chen: Person, bad: object) -> Non
 
 def test_each_side_shows_by_its_own_path(hospital: Hospital) -> None:
     lin, chen = hospital.lin, hospital.chen
-    session_no = ask(lin, chen, "一").data["session_no"]
+    session_no = send_as_patient(lin, chen, "一").data["session_no"]
     fields = {"member_id": lin.member_id, "doctor_id": chen.user_id, "file_id": 1, "session_no": session_no}
     for person in (chen, hospital.desk, hospital.admin):
         assert post(PATIENT_FILE, person.token, **fields).status == 403

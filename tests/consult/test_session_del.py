@@ -3,61 +3,61 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from chalicelib.adapters import redis
-from tests.consult.chat import (
+from tests.support.client import post
+from tests.support.consult_client import (
     DOCTOR_DEL,
     PATIENT_DEL,
-    ask,
-    opened,
-    reply,
-    seen_by_patient,
-    sessions_of_doctor,
-    sessions_of_patient,
-    texts,
+    create_session,
+    list_as_patient,
+    list_doctor_sessions,
+    list_patient_sessions,
+    list_texts,
+    send_as_doctor,
+    send_as_patient,
 )
-from tests.people import Hospital, Person
-from tests.wire import post
+from tests.support.factories import Hospital, Person
 
 
 def test_one_side_puts_a_session_away_and_the_other_keeps_it(lin: Person, chen: Person) -> None:
-    session_no = ask(lin, chen, "一").data["session_no"]
+    session_no = send_as_patient(lin, chen, "一").data["session_no"]
     assert post(PATIENT_DEL, lin.token, session_id=session_no).data is None
-    assert sessions_of_patient(lin) == []
-    assert len(sessions_of_doctor(chen)) == 1
+    assert list_patient_sessions(lin) == []
+    assert len(list_doctor_sessions(chen)) == 1
     redis.get_client().flushall()
-    assert sessions_of_patient(lin) == []
-    assert len(sessions_of_doctor(chen)) == 1
+    assert list_patient_sessions(lin) == []
+    assert len(list_doctor_sessions(chen)) == 1
 
 
 def test_it_comes_back_with_the_next_message_and_all_that_was_said(lin: Person, chen: Person) -> None:
-    session_no = ask(lin, chen, "一").data["session_no"]
+    session_no = send_as_patient(lin, chen, "一").data["session_no"]
     post(PATIENT_DEL, lin.token, session_id=session_no)
     post(DOCTOR_DEL, chen.token, session_id=session_no)
-    assert sessions_of_doctor(chen) == []
-    reply(chen, session_no, "二")
-    assert len(sessions_of_patient(lin)) == len(sessions_of_doctor(chen)) == 1
-    assert texts(seen_by_patient(lin, session_no)) == ["二", "一"]
+    assert list_doctor_sessions(chen) == []
+    send_as_doctor(chen, session_no, "二")
+    assert len(list_patient_sessions(lin)) == len(list_doctor_sessions(chen)) == 1
+    assert list_texts(list_as_patient(lin, session_no)) == ["二", "一"]
 
 
 def test_putting_it_away_twice_is_putting_it_away(lin: Person, chen: Person) -> None:
-    session_no = ask(lin, chen, "一").data["session_no"]
+    session_no = send_as_patient(lin, chen, "一").data["session_no"]
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda _: post(PATIENT_DEL, lin.token, session_id=session_no).status, range(8)))
     assert answers == [200] * 8
-    assert sessions_of_patient(lin) == []
+    assert list_patient_sessions(lin) == []
 
 
 def test_an_empty_session_may_be_put_away(lin: Person, chen: Person) -> None:
-    assert post(PATIENT_DEL, lin.token, session_id=opened(lin, chen)).status == 200
+    assert post(PATIENT_DEL, lin.token, session_id=create_session(lin, chen)).status == 200
 
 
 def test_a_stranger_puts_nothing_away(hospital: Hospital, elsewhere: Hospital) -> None:
-    session_no = ask(hospital.lin, hospital.chen, "一").data["session_no"]
+    session_no = send_as_patient(hospital.lin, hospital.chen, "一").data["session_no"]
     for patient in (hospital.wang, elsewhere.lin):
         assert post(PATIENT_DEL, patient.token, session_id=session_no).status == 404
     for doctor in (hospital.zhou, elsewhere.chen):
         assert post(DOCTOR_DEL, doctor.token, session_id=session_no).status == 404
     assert post(PATIENT_DEL, hospital.lin.token, session_id="no-such-session").status == 404
-    assert len(sessions_of_patient(hospital.lin)) == len(sessions_of_doctor(hospital.chen)) == 1
+    assert len(list_patient_sessions(hospital.lin)) == len(list_doctor_sessions(hospital.chen)) == 1
 
 
 @pytest.mark.parametrize("bad", [None, "", 5, "带中文", "x" * 65])
@@ -69,7 +69,7 @@ def test_a_bad_session_id_is_refused(lin: Person, chen: Person, bad: object) -> 
 
 
 def test_each_side_deletes_by_its_own_path(hospital: Hospital) -> None:
-    session_no = opened(hospital.lin, hospital.chen)
+    session_no = create_session(hospital.lin, hospital.chen)
     for person in (hospital.chen, hospital.desk, hospital.admin):
         assert post(PATIENT_DEL, person.token, session_id=session_no).status == 403
     for person in (hospital.lin, hospital.desk, hospital.admin):

@@ -7,29 +7,29 @@ from chalicelib.adapters import mysql, redis
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.consult import session_cache, store
 from chalicelib.messaging import ids
-from tests import people
-from tests.consult.chat import (
+from tests.support import factories
+from tests.support.client import get
+from tests.support.consult_client import (
     DOCTOR_NEW_SESSION,
     DOCTOR_SESSIONS,
     PATIENT_NEW_SESSION,
     PATIENT_SESSIONS,
-    ask,
-    opened,
-    reply,
-    seen_by_doctor,
-    seen_by_patient,
-    sessions_of_doctor,
-    sessions_of_patient,
+    create_session,
+    list_as_doctor,
+    list_as_patient,
+    list_doctor_sessions,
+    list_patient_sessions,
+    send_as_doctor,
+    send_as_patient,
 )
-from tests.people import Hospital, Person
-from tests.wire import get
+from tests.support.factories import Hospital, Person
 
 
 def test_a_patient_sees_sessions_by_their_last_message(lin: Person, chen: Person, zhou: Person) -> None:
-    with_chen = ask(lin, chen, "一").data
-    with_zhou = ask(lin, zhou, "二").data
-    answer = reply(chen, with_chen["session_no"], "三").data
-    first, second = sessions_of_patient(lin)
+    with_chen = send_as_patient(lin, chen, "一").data
+    with_zhou = send_as_patient(lin, zhou, "二").data
+    answer = send_as_doctor(chen, with_chen["session_no"], "三").data
+    first, second = list_patient_sessions(lin)
     assert first == {
         "session_id": with_chen["session_no"],
         "session_no": with_chen["session_no"],
@@ -50,8 +50,8 @@ def test_a_patient_sees_sessions_by_their_last_message(lin: Person, chen: Person
 
 
 def test_a_doctor_sees_who_asks_with_the_phone_masked(lin: Person, chen: Person) -> None:
-    sent = ask(lin, chen, "我发烧了").data
-    assert sessions_of_doctor(chen) == [
+    sent = send_as_patient(lin, chen, "我发烧了").data
+    assert list_doctor_sessions(chen) == [
         {
             "session_id": sent["session_no"],
             "session_no": sent["session_no"],
@@ -71,44 +71,44 @@ def test_a_doctor_sees_who_asks_with_the_phone_masked(lin: Person, chen: Person)
 
 
 def test_reading_takes_the_unread_away(lin: Person, chen: Person) -> None:
-    session_no = ask(lin, chen, "一").data["session_no"]
-    reply(chen, session_no, "二")
-    assert (sessions_of_patient(lin)[0]["unread"], sessions_of_doctor(chen)[0]["unread"]) == (1, 1)
-    seen_by_patient(lin, session_no)
-    seen_by_doctor(chen, session_no)
-    assert (sessions_of_patient(lin)[0]["unread"], sessions_of_doctor(chen)[0]["unread"]) == (0, 0)
+    session_no = send_as_patient(lin, chen, "一").data["session_no"]
+    send_as_doctor(chen, session_no, "二")
+    assert (list_patient_sessions(lin)[0]["unread"], list_doctor_sessions(chen)[0]["unread"]) == (1, 1)
+    list_as_patient(lin, session_no)
+    list_as_doctor(chen, session_no)
+    assert (list_patient_sessions(lin)[0]["unread"], list_doctor_sessions(chen)[0]["unread"]) == (0, 0)
 
 
 def test_a_session_is_listed_from_its_first_message_on(lin: Person, chen: Person) -> None:
-    opened(lin, chen)
-    assert sessions_of_patient(lin) == sessions_of_doctor(chen) == []
-    ask(lin, chen, "在吗")
-    assert len(sessions_of_patient(lin)) == len(sessions_of_doctor(chen)) == 1
+    create_session(lin, chen)
+    assert list_patient_sessions(lin) == list_doctor_sessions(chen) == []
+    send_as_patient(lin, chen, "在吗")
+    assert len(list_patient_sessions(lin)) == len(list_doctor_sessions(chen)) == 1
 
 
 def test_a_new_session_appears_at_once_in_a_list_that_was_just_read(lin: Person, chen: Person, zhou: Person) -> None:
-    ask(lin, chen, "一")
-    assert len(sessions_of_patient(lin)) == 1
-    ask(lin, zhou, "二")
-    assert len(sessions_of_patient(lin)) == 2
-    assert len(sessions_of_doctor(zhou)) == 1
+    send_as_patient(lin, chen, "一")
+    assert len(list_patient_sessions(lin)) == 1
+    send_as_patient(lin, zhou, "二")
+    assert len(list_patient_sessions(lin)) == 2
+    assert len(list_doctor_sessions(zhou)) == 1
 
 
 def test_a_patient_finds_a_doctor_by_part_of_the_name(lin: Person, chen: Person, zhou: Person) -> None:
-    ask(lin, chen, "一")
-    ask(lin, zhou, "二")
-    assert [s["doctor_name"] for s in sessions_of_patient(lin, doctor_name="陈")] == ["陈医生"]
-    assert len(sessions_of_patient(lin, doctor_name="")) == 2
-    assert sessions_of_patient(lin, doctor_name="%") == []
+    send_as_patient(lin, chen, "一")
+    send_as_patient(lin, zhou, "二")
+    assert [s["doctor_name"] for s in list_patient_sessions(lin, doctor_name="陈")] == ["陈医生"]
+    assert len(list_patient_sessions(lin, doctor_name="")) == 2
+    assert list_patient_sessions(lin, doctor_name="%") == []
 
 
 def test_a_doctors_list_has_pages(hospital: Hospital, chen: Person) -> None:
-    patients = [people.patient(hospital.tenant_id, f"1370000000{n}", f"病人{n}") for n in range(5)]
+    patients = [factories.create_patient(hospital.tenant_id, f"1370000000{n}", f"病人{n}") for n in range(5)]
     for patient in patients:
-        ask(patient, chen, "您好")
+        send_as_patient(patient, chen, "您好")
     pages: list[list[str]] = []
     older_than: dict[str, str] = {}
-    while page := sessions_of_doctor(chen, 2, **older_than):
+    while page := list_doctor_sessions(chen, 2, **older_than):
         pages.append([session["member_name"] for session in page])
         older_than = {"msg_id": page[-1]["last_msg_id"]}
     assert pages == [["病人4", "病人3"], ["病人2", "病人1"], ["病人0"]]
@@ -123,7 +123,7 @@ def test_a_list_too_long_to_keep_has_the_same_pages(
 
 def test_a_long_list_is_read_by_its_doctor(hospital: Hospital, chen: Person) -> None:
     """Whatever the database chooses first, it begins with one doctor's rows and never with a whole table."""
-    ask(hospital.lin, chen, "您好")
+    send_as_patient(hospital.lin, chen, "您好")
     with_plan = mysql.run_autocommit(lambda tx: _plan(tx, chen.user_id))
     assert {row["table"] for row in with_plan} >= {"s", "c", "seat"}
     assert [row["table"] for row in with_plan if row["type"] in ("ALL", "index")] == []
@@ -143,27 +143,27 @@ def _plan(tx: Tx, doctor_id: int) -> list[Row]:
 
 
 def test_lists_are_the_same_after_a_flush(lin: Person, chen: Person, zhou: Person) -> None:
-    session_no = ask(lin, chen, "一").data["session_no"]
-    ask(lin, zhou, "二")
-    reply(chen, session_no, "三")
-    before = sessions_of_patient(lin), sessions_of_doctor(chen)
+    session_no = send_as_patient(lin, chen, "一").data["session_no"]
+    send_as_patient(lin, zhou, "二")
+    send_as_doctor(chen, session_no, "三")
+    before = list_patient_sessions(lin), list_doctor_sessions(chen)
     redis.get_client().flushall()
-    assert (sessions_of_patient(lin), sessions_of_doctor(chen)) == before
+    assert (list_patient_sessions(lin), list_doctor_sessions(chen)) == before
 
 
 def test_the_newest_session_is_the_first_of_the_list(lin: Person, chen: Person, zhou: Person) -> None:
     assert get(PATIENT_NEW_SESSION, lin.token).data is None
     assert get(DOCTOR_NEW_SESSION, chen.token).data is None
-    ask(lin, chen, "一")
-    ask(lin, zhou, "二")
-    assert get(PATIENT_NEW_SESSION, lin.token).data == sessions_of_patient(lin)[0]
-    assert get(DOCTOR_NEW_SESSION, chen.token).data == sessions_of_doctor(chen)[0]
+    send_as_patient(lin, chen, "一")
+    send_as_patient(lin, zhou, "二")
+    assert get(PATIENT_NEW_SESSION, lin.token).data == list_patient_sessions(lin)[0]
+    assert get(DOCTOR_NEW_SESSION, chen.token).data == list_doctor_sessions(chen)[0]
 
 
 def test_nobody_sees_anothers_sessions(hospital: Hospital, elsewhere: Hospital) -> None:
-    ask(hospital.lin, hospital.chen, "私密")
-    assert sessions_of_patient(hospital.wang) == sessions_of_doctor(hospital.zhou) == []
-    assert sessions_of_patient(elsewhere.lin) == sessions_of_doctor(elsewhere.chen) == []
+    send_as_patient(hospital.lin, hospital.chen, "私密")
+    assert list_patient_sessions(hospital.wang) == list_doctor_sessions(hospital.zhou) == []
+    assert list_patient_sessions(elsewhere.lin) == list_doctor_sessions(elsewhere.chen) == []
 
 
 @pytest.mark.parametrize(
@@ -179,8 +179,8 @@ def test_a_bad_field_is_refused_by_name(chen: Person, field: str, bad: str | Non
 
 
 def test_an_empty_msg_id_is_the_first_page(lin: Person, chen: Person) -> None:
-    ask(lin, chen, "一")
-    assert len(sessions_of_doctor(chen, msg_id="")) == 1
+    send_as_patient(lin, chen, "一")
+    assert len(list_doctor_sessions(chen, msg_id="")) == 1
 
 
 def test_a_name_is_not_endless(lin: Person) -> None:

@@ -11,22 +11,22 @@ import pytest
 
 from chalicelib.adapters.aws import s3
 from chalicelib.settings import settings
-from tests.consult.chat import opened
-from tests.files import forms
-from tests.files.samples import GOOD, sized
-from tests.people import Hospital, Person, add_member
-from tests.wire import Answer, post
+from tests.support import multipart_forms
+from tests.support.client import Answer, post
+from tests.support.consult_client import create_session
+from tests.support.factories import Hospital, Person, add_member
+from tests.support.file_samples import VALID, build_file
 
 PATHS = ["/msg_service/msg/file/pre_upload", "/msg_service/msg/doctor/file/pre_upload"]
 ACCESS = "/msg_service/msg/doctor/file/upload_access"
-JPEG = sized("jpg", 100)
+JPEG = build_file("jpg", 100)
 
 on_both_paths = pytest.mark.parametrize("path", PATHS)
 
 
 @pytest.fixture
 def session_no(lin: Person, chen: Person) -> str:
-    return opened(lin, chen)
+    return create_session(lin, chen)
 
 
 def asked(person: Person, session_no: str, path: str = PATHS[0], **changed: Any) -> Answer:
@@ -37,7 +37,7 @@ def asked(person: Person, session_no: str, path: str = PATHS[0], **changed: Any)
 def uploaded(person: Person, session_no: str, content: bytes = JPEG, **changed: Any) -> int:
     """Return the file_id of a form that a file was posted with."""
     form = asked(person, session_no, **changed).data
-    assert forms.post(form["url"], list(form["fields"].items()), content).status == 204
+    assert multipart_forms.post_form(form["url"], list(form["fields"].items()), content).status == 204
     return int(form["fileId"])
 
 
@@ -52,7 +52,7 @@ def test_both_sides_upload_a_picture_and_see_it(hospital: Hospital, session_no: 
     file_id = uploaded(person, session_no, path=path, file_size=100)
     ready = access(person, str(file_id)).data
     assert ready["file_id"] == str(file_id)
-    shown = forms.ask("GET", ready["res_url"])
+    shown = multipart_forms.send_request("GET", ready["res_url"])
     assert (shown.status, shown.headers["content-type"], shown.body) == (200, "image/jpeg", JPEG)
 
 
@@ -102,12 +102,14 @@ def test_the_session_may_be_named_as_elsewhere(lin: Person, session_no: str, spe
     assert post(PATHS[0], lin.token, **wanted).data["fileId"]
 
 
-@pytest.mark.parametrize("extension", GOOD)
+@pytest.mark.parametrize("extension", VALID)
 def test_every_kind_of_file_can_be_uploaded(lin: Person, session_no: str, extension: str) -> None:
     types = {"pdf": "application/pdf", "amr": "audio/amr", "mp3": "audio/mpeg", "m4a": "audio/mp4", "mp4": "video/mp4"}
     file_type = types.get(extension, f"image/{extension.replace('jpg', 'jpeg')}")
-    file_id = uploaded(lin, session_no, sized(extension, 64), file_extension=extension, file_type=file_type)
-    assert forms.ask("GET", access(lin, file_id).data["res_url"]).headers["content-type"] == file_type
+    file_id = uploaded(lin, session_no, build_file(extension, 64), file_extension=extension, file_type=file_type)
+    assert (
+        multipart_forms.send_request("GET", access(lin, file_id).data["res_url"]).headers["content-type"] == file_type
+    )
 
 
 @on_both_paths
@@ -215,7 +217,7 @@ def test_a_bad_file_id_is_refused_by_name(lin: Person, bad: object) -> None:
 
 def test_a_session_of_another_member_of_the_account_is_the_accounts_own(lin: Person, chen: Person) -> None:
     child = replace(lin, member_id=add_member(lin, "林小宝"))
-    assert asked(lin, opened(child, chen)).status == 200
+    assert asked(lin, create_session(child, chen)).status == 200
 
 
 def test_while_s3_is_gone_forms_are_made_and_confirming_waits(
@@ -231,5 +233,7 @@ def test_while_s3_is_gone_forms_are_made_and_confirming_waits(
 
 def test_a_file_is_served_by_the_usual_name_of_its_type(lin: Person, session_no: str) -> None:
     recording: dict[str, Any] = {"file_extension": "m4a", "file_type": "audio/x-m4a"}
-    file_id = uploaded(lin, session_no, GOOD["m4a"], **recording)
-    assert forms.ask("GET", access(lin, file_id).data["res_url"]).headers["content-type"] == "audio/mp4"
+    file_id = uploaded(lin, session_no, VALID["m4a"], **recording)
+    assert (
+        multipart_forms.send_request("GET", access(lin, file_id).data["res_url"]).headers["content-type"] == "audio/mp4"
+    )

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from devstack import banner, demo, server
+from devstack.apigateway import server
+from devstack.cli import banner
+from devstack.demo import seed
 
 
 def request_of(command: str) -> urllib.request.Request:
@@ -29,15 +31,15 @@ def paste(command: str) -> dict[str, Any]:
 
 def test_the_three_commands_work_in_their_order(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(banner, "LOCAL", tmp_path)
-    monkeypatch.setattr(demo, "FILE", tmp_path / "demo.json")
-    running = server.serving("127.0.0.1", 0).server
+    monkeypatch.setattr(seed, "DEMO_FILE", tmp_path / "demo.json")
+    running = server.create_server("127.0.0.1", 0).server
     base = f"http://127.0.0.1:{running.server_address[1]}"
     monkeypatch.setattr(sys, "argv", ["demo", "--base-url", base])
-    demo.main()
+    seed.main()
     thread = threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
-        commands = ["curl" + part.replace("\\\n", "") for part in banner.text().split("\ncurl")[1:]]
+        commands = ["curl" + part.replace("\\\n", "") for part in banner.format_banner().split("\ncurl")[1:]]
         sent, listed, answered = (paste(command) for command in commands)
     finally:
         running.shutdown()
@@ -49,10 +51,10 @@ def test_the_three_commands_work_in_their_order(monkeypatch: pytest.MonkeyPatch,
 
 def test_every_demo_person_is_shown_with_phone_and_token(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(banner, "LOCAL", tmp_path)
-    monkeypatch.setattr(demo, "FILE", tmp_path / "demo.json")
+    monkeypatch.setattr(seed, "DEMO_FILE", tmp_path / "demo.json")
     monkeypatch.setattr(sys, "argv", ["demo"])
-    demo.main()
-    told, made = banner.text(), json.loads((tmp_path / "demo.json").read_text("utf-8"))
+    seed.main()
+    told, made = banner.format_banner(), json.loads((tmp_path / "demo.json").read_text("utf-8"))
     for kind in ("patients", "doctors", "staff"):
         for person in made[kind]:
             assert person["phone"] in told

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from devstack import chromium, debian
-from devstack.say import Refusal
+from devstack.console import CommandError
+from devstack.install import chromium, debian
 
 RUNS, FAILS = "#!/bin/sh\nexit 0\n", "#!/bin/sh\nexit 127\n"
 
@@ -29,11 +29,11 @@ def program(where: Path, text: str) -> str:
 def test_the_one_on_path_is_taken(path: Path) -> None:
     program(path / "chromium", FAILS)
     chrome = program(path / "google-chrome", RUNS)
-    assert chromium.prepare() == {chromium.PROGRAM: chrome, chromium.LIBRARIES: ""}
+    assert chromium.prepare() == {chromium.PROGRAM_VARIABLE: chrome, chromium.LIBRARIES_VARIABLE: ""}
 
 
 def test_without_any_the_reason_is_told() -> None:
-    with pytest.raises(Refusal, match="no apt-get"):
+    with pytest.raises(CommandError, match="no apt-get"):
         chromium.prepare()
 
 
@@ -45,12 +45,15 @@ def test_debians_is_unpacked_and_brings_its_libraries(
     own = program(root / "usr/lib/chromium/chromium", text)
     for library in ("usr/lib/x86_64-linux-gnu/libgtk.so.3", "usr/lib/chromium/libGLESv2.so"):
         program(root / library, "")
-    monkeypatch.setattr(debian, "available", lambda: True)
-    monkeypatch.setattr(debian, "unpacked", lambda package: root if package == "chromium" else None)
+    monkeypatch.setattr(debian, "is_available", lambda: True)
+    monkeypatch.setattr(debian, "unpack_package", lambda package: root if package == "chromium" else None)
     if text == FAILS:
-        with pytest.raises(Refusal, match="does not run"):
+        with pytest.raises(CommandError, match="does not run"):
             chromium.prepare()
         return
     found = chromium.prepare()
-    assert found[chromium.PROGRAM] == own
-    assert found[chromium.LIBRARIES].split(":") == [f"{root}/usr/lib/chromium", f"{root}/usr/lib/x86_64-linux-gnu"]
+    assert found[chromium.PROGRAM_VARIABLE] == own
+    assert found[chromium.LIBRARIES_VARIABLE].split(":") == [
+        f"{root}/usr/lib/chromium",
+        f"{root}/usr/lib/x86_64-linux-gnu",
+    ]

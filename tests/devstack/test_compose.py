@@ -7,10 +7,10 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from devstack import compose, mariadb
 from devstack.paths import ROOT
+from devstack.services import compose, mariadb
 
-FILE = yaml.safe_load((ROOT / compose.FILE).read_text("utf-8"))
+FILE = yaml.safe_load((ROOT / compose.COMPOSE_FILE).read_text("utf-8"))
 SERVICES: dict[str, dict[str, Any]] = FILE["services"]
 CLAIMS = [
     *((compose.CONTAINERS[name], url) for name, url in compose.URLS.items()),

@@ -7,10 +7,10 @@ import pymysql
 import pytest
 import redis
 
-from devstack import control, mariadb, service, valkey
-from devstack.control import Control, Handle
-from devstack.readiness import READY
-from devstack.say import Refusal
+from devstack.console import CommandError
+from devstack.services import control, mariadb, service, valkey
+from devstack.services.control import Control, ServiceHandle
+from devstack.services.readiness import READINESS_CHECKS
 
 
 @pytest.fixture(scope="module")
@@ -25,11 +25,11 @@ def ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Control]:
     try:
         for name, one in services.items():
             service.start(one)
-            service.await_ready(one, READY[name])
-        control.save(file, services)
-        yield Control(*(Handle(file, name) for name in ("mysql", "redis", "s3")))
+            service.await_ready(one, READINESS_CHECKS[name])
+        control.save_services(file, services)
+        yield Control(*(ServiceHandle(file, name) for name in ("mysql", "redis", "s3")))
     finally:
-        for one in (control.load(file) if file.exists() else services).values():
+        for one in (control.load_services(file) if file.exists() else services).values():
             service.stop(one)
 
 
@@ -69,5 +69,5 @@ def test_a_killed_cache_comes_back_with_its_data_or_empty(ours: Control) -> None
 
 
 def test_a_service_that_runs_is_not_started_twice(ours: Control) -> None:
-    with pytest.raises(Refusal, match="kill it first"):
+    with pytest.raises(CommandError, match="kill it first"):
         ours.redis.start()

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from devstack import debian
-from devstack.say import Refusal
+from devstack.console import CommandError
+from devstack.install import debian
 
 PLAN = """\
 Reading package lists...
@@ -27,7 +27,7 @@ class FakeApt:
     def __call__(self, *arguments: str, env: dict[str, str], cwd: Path | None = None) -> str:
         self.asked.append(arguments[0])
         if not self.lists_serve and "APT_CONFIG" not in env:
-            raise Refusal("Unable to locate package")
+            raise CommandError("Unable to locate package")
         if arguments[0] == "download":
             assert cwd
             self.downloaded = [one for one in arguments[1:] if not one.startswith("-")]
@@ -37,7 +37,7 @@ class FakeApt:
 @pytest.fixture(autouse=True)
 def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("APT_CONFIG", raising=False)
-    monkeypatch.setattr(debian, "FOLDER", tmp_path)
+    monkeypatch.setattr(debian, "PACKAGES_FOLDER", tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -46,23 +46,23 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 )
 def test_what_is_missing_is_fetched_once(monkeypatch: pytest.MonkeyPatch, lists_serve: bool, asked: list[str]) -> None:
     apt = FakeApt(lists_serve)
-    monkeypatch.setattr(debian, "apt", apt)
-    debian.unpacked("server-core")
-    debian.unpacked("server-core")
+    monkeypatch.setattr(debian, "run_apt", apt)
+    debian.unpack_package("server-core")
+    debian.unpack_package("server-core")
     assert apt.asked == asked
     assert apt.downloaded == ["libaio1", "server-core"], "and no Perl"
 
 
 def test_an_interrupted_fetch_is_done_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "server-core" / "usr" / "half").mkdir(parents=True)
-    monkeypatch.setattr(debian, "apt", FakeApt(lists_serve=True))
-    target = debian.unpacked("server-core")
+    monkeypatch.setattr(debian, "run_apt", FakeApt(lists_serve=True))
+    target = debian.unpack_package("server-core")
     assert not (target / "usr" / "half").exists()
     assert (target / "done").exists()
 
 
 def test_private_lists_leave_the_machines_alone(tmp_path: Path) -> None:
-    env = debian.private_apt(tmp_path / "apt")
+    env = debian.build_private_apt_environment(tmp_path / "apt")
     settings = Path(env["APT_CONFIG"]).read_text()
     assert f'Dir::State::lists "{tmp_path}/apt/lists"' in settings
     assert f'Dir::Cache "{tmp_path}/apt/cache"' in settings
@@ -71,8 +71,8 @@ def test_private_lists_leave_the_machines_alone(tmp_path: Path) -> None:
 
 def test_nothing_comes_from_sid_unverified(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(debian, "KEYRING", tmp_path / "no keys")
-    with pytest.raises(Refusal, match="verified"):
-        debian.unpacked_from_sid("mysql-server-core")
+    with pytest.raises(CommandError, match="verified"):
+        debian.unpack_from_sid("mysql-server-core")
     assert "signed-by=" in next(
-        Path(line.split('"')[1]).read_text() for line in debian.of_sid(tmp_path) if "sourcelist" in line
+        Path(line.split('"')[1]).read_text() for line in debian.build_sid_settings(tmp_path) if "sourcelist" in line
     )

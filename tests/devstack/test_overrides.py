@@ -2,18 +2,18 @@
 
 import pytest
 
-from devstack import appenv, overrides, s3
-from devstack.say import Refusal
+from devstack.console import CommandError
+from devstack.services import app_environment, overrides, s3
 
 
 @pytest.fixture(autouse=True)
 def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (*overrides.SHAPES, "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+    for name in (*overrides.EXPECTED_URLS, "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name, raising=False)
 
 
 def test_what_is_not_set_is_not_elsewhere() -> None:
-    assert overrides.read(tests=False) == {}
+    assert overrides.read_urls(tests=False) == {}
 
 
 def test_the_app_uses_them_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,13 +24,13 @@ def test_the_app_uses_them_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     }
     for name, url in urls.items():
         monkeypatch.setenv(name, url)
-    assert overrides.read(tests=False) == urls
+    assert overrides.read_urls(tests=False) == urls
 
 
 @pytest.mark.parametrize(("named", "used"), [("hospital", "hospital_test"), ("hospital_test", "hospital_test")])
 def test_tests_never_touch_the_developers_database(monkeypatch: pytest.MonkeyPatch, named: str, used: str) -> None:
     monkeypatch.setenv("DATABASE_URL", f"mysql://me:secret@localhost:3307/{named}?tls=1")
-    assert overrides.read(tests=True) == {"DATABASE_URL": f"mysql://me:secret@localhost:3307/{used}?tls=1"}
+    assert overrides.read_urls(tests=True) == {"DATABASE_URL": f"mysql://me:secret@localhost:3307/{used}?tls=1"}
 
 
 @pytest.mark.parametrize("tests", [True, False])
@@ -46,13 +46,13 @@ def test_nothing_away_from_this_machine_is_filled_or_emptied(
     monkeypatch: pytest.MonkeyPatch, name: str, url: str, tests: bool
 ) -> None:
     monkeypatch.setenv(name, url)
-    with pytest.raises(Refusal, match="away from this machine"):
-        overrides.read(tests=tests)
+    with pytest.raises(CommandError, match="away from this machine"):
+        overrides.read_urls(tests=tests)
 
 
 def test_tests_keep_to_redis_database_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1/0")
-    assert overrides.read(tests=True) == {"REDIS_URL": "redis://127.0.0.1/1"}
+    assert overrides.read_urls(tests=True) == {"REDIS_URL": "redis://127.0.0.1/1"}
 
 
 @pytest.mark.parametrize(
@@ -71,8 +71,8 @@ def test_a_url_that_cannot_work_is_refused_with_an_example(
     monkeypatch: pytest.MonkeyPatch, name: str, url: str
 ) -> None:
     monkeypatch.setenv(name, url)
-    with pytest.raises(Refusal, match=f"{name} should look like"):
-        overrides.read(tests=False)
+    with pytest.raises(CommandError, match=f"{name} should look like"):
+        overrides.read_urls(tests=False)
 
 
 def test_the_developers_aws_credentials_do_not_reach_the_app(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,12 +80,12 @@ def test_the_developers_aws_credentials_do_not_reach_the_app(monkeypatch: pytest
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "real")
     monkeypatch.setenv("AWS_SESSION_TOKEN", "real")
     monkeypatch.setenv("AWS_PROFILE", "production")
-    env = appenv.of("venv", {}, tests=False)
-    assert (env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"]) == (s3.KEY, s3.SECRET)
+    env = app_environment.build("venv", {}, tests=False)
+    assert (env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"]) == (s3.ACCESS_KEY_ID, s3.SECRET_ACCESS_KEY)
     assert not {"AWS_SESSION_TOKEN", "AWS_PROFILE"} & env.keys()
 
 
 def test_credentials_for_an_s3_of_the_developers_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("S3_ENDPOINT_URL", "https://localhost")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "theirs")
-    assert appenv.of("venv", {}, tests=False)["AWS_ACCESS_KEY_ID"] == "theirs"
+    assert app_environment.build("venv", {}, tests=False)["AWS_ACCESS_KEY_ID"] == "theirs"

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from devstack import processes
 from devstack.paths import ROOT
-from tests.faults.aftermath import wait_until
+from devstack.services import processes
+from tests.support.faults.final_state import wait_until
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(60)"]
 LAST_THREAD = """
@@ -55,9 +55,9 @@ def sleeper() -> Iterator["subprocess.Popen[bytes]"]:
 
 def gone_within(pid: int, seconds: float) -> bool:
     deadline = time.monotonic() + seconds
-    while processes.birth(pid) and time.monotonic() < deadline:
+    while processes.get_start_time(pid) and time.monotonic() < deadline:
         time.sleep(0.02)
-    return not processes.birth(pid)
+    return not processes.get_start_time(pid)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
@@ -68,7 +68,7 @@ def test_a_service_dies_with_a_parent_that_was_killed(tmp_path: Path) -> None:
     assert parent.stdout
     with parent.stdout:
         child = int(parent.stdout.readline())
-    assert processes.birth(child)
+    assert processes.get_start_time(child)
     parent.kill()
     parent.wait()
     assert gone_within(child, 5)
@@ -79,7 +79,7 @@ def test_who_works_for_a_test_at_once_with_others_does_not_outlive_it() -> None:
     assert done.returncode == -signal.SIGKILL
     workers = [int(word) for word in done.stdout.split()]
     assert workers
-    wait_until(lambda: not any(processes.birth(pid) for pid in workers))
+    wait_until(lambda: not any(processes.get_start_time(pid) for pid in workers))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux calls it a zombie as soon as its main thread has ended")
@@ -91,10 +91,10 @@ def test_a_process_is_not_gone_before_its_last_thread() -> None:
         with child.stdout:
             child.stdout.readline()
         wait_until(lambda: Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z")
-        born = processes.birth(child.pid)
+        born = processes.get_start_time(child.pid)
         assert born
         processes.end(child.pid, born)
-        assert not processes.birth(child.pid)
+        assert not processes.get_start_time(child.pid)
     finally:
         child.kill()
         child.wait()
@@ -106,7 +106,7 @@ def test_a_process_that_ignores_the_polite_signal_is_killed() -> None:
     assert child.stdout
     with child.stdout:
         child.stdout.readline()
-    processes.end(child.pid, processes.birth(child.pid), grace=0.2)
+    processes.end(child.pid, processes.get_start_time(child.pid), grace=0.2)
     assert child.wait(timeout=5) == -signal.SIGKILL
 
 
@@ -123,7 +123,7 @@ def test_what_a_dead_owner_left_is_cleared(
     left.mkdir()
     note = {
         "owner": [sleeper.pid, "another birth: the owner is dead"],
-        "children": [[sleeper.pid, processes.birth(sleeper.pid)]],
+        "children": [[sleeper.pid, processes.get_start_time(sleeper.pid)]],
         "folders": [str(left)],
     }
     (run_folder / "1.json").write_text(json.dumps(note))
@@ -136,7 +136,7 @@ def test_what_a_dead_owner_left_is_cleared(
 def test_what_a_living_owner_runs_is_left_alone(
     run_folder: Path, tmp_path: Path, sleeper: "subprocess.Popen[bytes]"
 ) -> None:
-    processes.record("tests", [sleeper.pid], [str(tmp_path)])
+    processes.record_children("tests", [sleeper.pid], [str(tmp_path)])
     processes.clear_stale()
     assert sleeper.poll() is None
     assert tmp_path.exists()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from devstack import python_env
+from devstack.install import python_env
 
 
 class FakeUv:
@@ -30,7 +30,7 @@ class FakeUv:
 @pytest.fixture
 def uv(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeUv:
     fake = FakeUv()
-    monkeypatch.setattr(python_env, "uv", fake)
+    monkeypatch.setattr(python_env, "run_uv", fake)
     monkeypatch.setattr(python_env, "LOCAL", tmp_path)
     monkeypatch.setattr(python_env, "ROOT", tmp_path)
     (tmp_path / "requirements-local.txt").write_text("redis==1\n")

@@ -13,8 +13,8 @@ from chalice.app import Chalice, CORSConfig, Response
 from chalice.config import Config
 from chalice.local import create_local_server
 
-from devstack import server as mended
-from devstack.gateway import REQUEST_LIMIT, Asked, body_of
+from devstack.apigateway import server as mended
+from devstack.apigateway.rest_api import MAX_REQUEST_BYTES, HttpRequest, encode_body
 
 
 def echo_app() -> Chalice:
@@ -47,7 +47,7 @@ def echo_app() -> Chalice:
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    mended.mend_chalice_local()
+    mended.patch_chalice_local()
     server = create_local_server(echo_app(), Config(), "127.0.0.1", 0).server
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -116,8 +116,8 @@ def test_a_binary_body_arrives_whole_whatever_the_case_of_its_header(client: HTT
     for name in ("content-type", "Content-Type", "CONTENT-TYPE"):
         answer, _ = ask(client, "POST", path, body=b"\xff\x00", headers={name: "application/octet-stream"})
         assert answer.status == 415, "the app takes JSON only, and is asked"
-    asked = Asked("POST", path, [("CONTENT-TYPE", "image/png; x=y")], b"\xff\x00", "127.0.0.1")
-    assert body_of(asked, ["image/png"]) == (base64.b64encode(b"\xff\x00").decode(), True)
+    asked = HttpRequest("POST", path, [("CONTENT-TYPE", "image/png; x=y")], b"\xff\x00", "127.0.0.1")
+    assert encode_body(asked, ["image/png"]) == (base64.b64encode(b"\xff\x00").decode(), True)
 
 
 def test_a_chunked_body_is_read(client: HTTPConnection) -> None:
@@ -150,7 +150,7 @@ def test_a_length_that_cannot_be_trusted_is_refused(port: int, headers: bytes) -
 
 
 def test_a_body_over_the_limit_is_refused_before_it_is_read(port: int) -> None:
-    head = f"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: {REQUEST_LIMIT + 1}\r\n\r\n".encode()
+    head = f"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: {MAX_REQUEST_BYTES + 1}\r\n\r\n".encode()
     answer = raw(port, head)  # and not a byte of it is sent
     assert answer.startswith(b"HTTP/1.1 413 ")
     assert b"Connection: close" in answer
@@ -158,7 +158,7 @@ def test_a_body_over_the_limit_is_refused_before_it_is_read(port: int) -> None:
 
 
 def test_a_client_that_asks_first_learns_it_without_sending(port: int) -> None:
-    head = f"POST /echo HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: {REQUEST_LIMIT + 1}\r\n\r\n"
+    head = f"POST /echo HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: {MAX_REQUEST_BYTES + 1}\r\n\r\n"
     assert raw(port, head.encode()).startswith(b"HTTP/1.1 413 ")
 
 
@@ -168,7 +168,7 @@ def test_chunks_over_the_limit_are_refused(client: HTTPConnection) -> None:
 
 
 def test_a_body_at_the_limit_is_taken(client: HTTPConnection) -> None:
-    answer, _ = ask(client, "POST", "/echo", body=b"x" * REQUEST_LIMIT, headers={"Content-Type": "text/plain"})
+    answer, _ = ask(client, "POST", "/echo", body=b"x" * MAX_REQUEST_BYTES, headers={"Content-Type": "text/plain"})
     assert answer.status == 415
 
 

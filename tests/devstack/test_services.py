@@ -8,7 +8,7 @@ import pymysql
 import pytest
 import redis
 
-from devstack import mariadb
+from devstack.services import mariadb
 
 
 def test_the_database_is_strict_and_reads_what_is_committed() -> None:
@@ -30,7 +30,7 @@ def test_a_database_keeps_its_temporary_tables_in_a_folder_of_its_own(tmp_path: 
     """Another server that starts with the same one deletes them, and a list that was being sorted fails."""
     server = mariadb.Server((), "MariaDB", {}, tmp_path)
     for folder in ("/tmp/zx-1", "/tmp/zx-2"):
-        assert f"--tmpdir={folder}" in mariadb.options(server, tmp_path, folder, 3306, durable=False)
+        assert f"--tmpdir={folder}" in mariadb.build_options(server, tmp_path, folder, 3306, durable=False)
 
 
 def test_a_script_over_two_slots_is_refused() -> None:

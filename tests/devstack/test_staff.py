@@ -2,17 +2,17 @@
 
 import pytest
 
-from devstack import staff
-from tests.clinic.desk import ROOT
-from tests.people import Hospital
-from tests.wire import post
+from devstack.cli import staff
+from tests.support.client import post
+from tests.support.factories import Hospital
+from tests.support.staff_client import STAFF_PATH
 
 
 def test_the_password_that_is_printed_signs_an_admin_in(hospital: Hospital, capsys: pytest.CaptureFixture[str]) -> None:
     phone, tenant = "13900000009", str(hospital.tenant_id)
     assert staff.main(["--phone", phone, "--name", "赵院长", "--tenant", tenant]) == 0
     password = capsys.readouterr().out.split()[-1]
-    signed_in = post(f"{ROOT}/login", headers={"tenantId": tenant}, phone=phone, password=password).data
+    signed_in = post(f"{STAFF_PATH}/login", headers={"tenantId": tenant}, phone=phone, password=password).data
     assert (signed_in["role"], signed_in["name"]) == ("admin", "赵院长")
 
 

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from devstack import processes, service, supervisor, valkey
-from devstack.say import Refusal
-from devstack.supervisor import Stack
+from devstack.console import CommandError
+from devstack.services import processes, service, supervisor, valkey
+from devstack.services.supervisor import Stack
 
 
 def test_a_service_whose_port_was_taken_meanwhile_gets_another(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(processes, "RUN", tmp_path / "run")
-    monkeypatch.setattr(supervisor, "VARIABLE", {"redis": "REDIS_URL"})
+    monkeypatch.setattr(supervisor, "URL_VARIABLES", {"redis": "REDIS_URL"})
     stack = Stack("venv-dev", tmp_path, tests=True)
     supervisor.prepare_redis(stack)
     with socket.socket() as squatter:
@@ -23,11 +23,11 @@ def test_a_service_whose_port_was_taken_meanwhile_gets_another(monkeypatch: pyte
             supervisor.start(stack)
             moved = stack.services["redis"]
             assert moved.port != squatter.getsockname()[1]
-            assert "PONG" in valkey.ask(moved.port, "PING")
-            assert stack.env()["REDIS_URL"] == moved.url
+            assert "PONG" in valkey.send_command(moved.port, "PING")
+            assert stack.build_env()["REDIS_URL"] == moved.url
         finally:
             supervisor.stop(stack)
-    assert not processes.birth(moved.pid)
+    assert not processes.get_start_time(moved.pid)
     assert not list((tmp_path / "run").iterdir())
 
 
@@ -35,14 +35,14 @@ def test_a_server_that_dies_says_why(tmp_path: Path) -> None:
     one = valkey.prepare("venv-dev", tmp_path, tmp_path / "log", durable=False)
     one.argv.append("--no-such-setting")
     service.start(one)
-    with pytest.raises(Refusal, match="no-such-setting"):
-        service.await_ready(one, valkey.ready)
+    with pytest.raises(CommandError, match="no-such-setting"):
+        service.await_ready(one, valkey.is_ready)
     service.stop(one)
 
 
 def test_a_second_ctrl_c_does_not_interrupt_the_stopping() -> None:
     before = signal.getsignal(signal.SIGINT)
-    with supervisor.undisturbed():
+    with supervisor.ignore_signals():
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGTERM)
     assert signal.getsignal(signal.SIGINT) is before
@@ -52,17 +52,17 @@ def test_a_failure_that_is_not_the_ports_is_told_and_moves_nothing(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def fails(stack: Stack) -> None:
-        supervisor.await_own(stack, "redis")
-        raise Refusal("a migration is broken")
+        supervisor.await_own_service(stack, "redis")
+        raise CommandError("a migration is broken")
 
     monkeypatch.setattr(processes, "RUN", tmp_path / "run")
-    monkeypatch.setattr(supervisor, "VARIABLE", {"redis": "REDIS_URL"})
-    monkeypatch.setattr(supervisor, "AWAIT", {"redis": fails})
+    monkeypatch.setattr(supervisor, "URL_VARIABLES", {"redis": "REDIS_URL"})
+    monkeypatch.setattr(supervisor, "AWAIT_FUNCTIONS", {"redis": fails})
     stack = Stack("venv-dev", tmp_path, tests=True)
     supervisor.prepare_redis(stack)
     first = stack.services["redis"].port
     try:
-        with pytest.raises(Refusal, match="a migration is broken"):
+        with pytest.raises(CommandError, match="a migration is broken"):
             supervisor.start(stack)
         assert stack.services["redis"].port == first
     finally:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from devstack import uv
-from devstack.say import Refusal
+from devstack.console import CommandError
+from devstack.install import uv
 
 
 def wheel(content: bytes) -> bytes:
@@ -20,38 +20,38 @@ def wheel(content: bytes) -> bytes:
 
 
 def test_a_wheel_with_another_hash_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
-    with pytest.raises(Refusal, match="SHA-256"):
-        uv.unpack(wheel(b"evil"), hashlib.sha256(wheel(b"good")).hexdigest(), tmp_path / "bin" / "uv")
+    with pytest.raises(CommandError, match="SHA-256"):
+        uv.unpack_binary(wheel(b"evil"), hashlib.sha256(wheel(b"good")).hexdigest(), tmp_path / "bin" / "uv")
     assert not (tmp_path / "bin").exists()
 
 
 def test_the_pinned_wheel_becomes_an_executable(tmp_path: Path) -> None:
     packed = wheel(f"#!/bin/sh\necho 'uv {uv.VERSION} (x86_64)'\n".encode())
-    uv.unpack(packed, hashlib.sha256(packed).hexdigest(), tmp_path / "bin" / "uv")
-    assert uv.version_of(str(tmp_path / "bin" / "uv")) == uv.VERSION
+    uv.unpack_binary(packed, hashlib.sha256(packed).hexdigest(), tmp_path / "bin" / "uv")
+    assert uv.read_version(str(tmp_path / "bin" / "uv")) == uv.VERSION
 
 
 def test_a_uv_of_another_version_is_not_ours(tmp_path: Path) -> None:
     other = tmp_path / "uv"
     other.write_text("#!/bin/sh\necho 'uv 0.1.0'\n")
     other.chmod(0o755)
-    assert uv.version_of(str(other)) == "0.1.0"
-    assert uv.version_of(str(tmp_path / "none")) == ""
+    assert uv.read_version(str(other)) == "0.1.0"
+    assert uv.read_version(str(tmp_path / "none")) == ""
 
 
 def test_a_mirror_with_relative_addresses_is_understood(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("UV_DEFAULT_INDEX", raising=False)
     monkeypatch.setenv("PIP_INDEX_URL", "https://mirror.example/simple/")
     listing = {"files": [{"filename": "uv.whl", "url": "../../packages/uv.whl"}]}
-    monkeypatch.setattr(uv, "read", lambda url, **_: json.dumps(listing if url.endswith("/simple/uv/") else {}))
-    assert uv.address("uv.whl") == "https://mirror.example/packages/uv.whl"
-    with pytest.raises(Refusal, match=r"has no other\.whl"):
-        uv.address("other.whl")
+    monkeypatch.setattr(uv, "download", lambda url, **_: json.dumps(listing if url.endswith("/simple/uv/") else {}))
+    assert uv.get_wheel_url("uv.whl") == "https://mirror.example/packages/uv.whl"
+    with pytest.raises(CommandError, match=r"has no other\.whl"):
+        uv.get_wheel_url("other.whl")
 
 
 def test_a_home_that_cannot_be_written_moves_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("UV_CACHE_DIR", raising=False)
     monkeypatch.setenv("HOME", "/proc/nobody")
-    assert uv.environment()["UV_CACHE_DIR"].endswith("/.local/cache")
+    assert uv.build_environment()["UV_CACHE_DIR"].endswith("/.local/cache")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert "UV_CACHE_DIR" not in uv.environment()
+    assert "UV_CACHE_DIR" not in uv.build_environment()

@@ -17,8 +17,8 @@ from chalice.local import create_local_server
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from devstack import server as mended
-from devstack import websocket
+from devstack.apigateway import server as mended
+from devstack.apigateway import websocket
 
 KEYS = {"aws_access_key_id": "k", "aws_secret_access_key": "s", "region_name": "cn-northwest-1"}
 
@@ -72,7 +72,7 @@ def port(seen: Seen) -> Iterator[int]:
     def closed(event: Any) -> None:
         seen.add(event)
 
-    mended.mend_chalice_local()
+    mended.patch_chalice_local()
     server = create_local_server(app, Config(), "127.0.0.1", 0).server
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
@@ -140,7 +140,7 @@ def expect_gone(ask: Callable[[], Any]) -> None:
 
 
 def test_more_than_api_gateway_takes_ends_the_connection(port: int, seen: Seen, manager: Any) -> None:
-    for text in ("x" * (websocket.FRAME_LIMIT + 1), iter(["x" * websocket.FRAME_LIMIT] * 5)):
+    for text in ("x" * (websocket.MAX_FRAME_BYTES + 1), iter(["x" * websocket.MAX_FRAME_BYTES] * 5)):
         with connect(f"ws://127.0.0.1:{port}/") as client:
             client.send(text)
             with pytest.raises(ConnectionClosed) as ended:
@@ -150,7 +150,7 @@ def test_more_than_api_gateway_takes_ends_the_connection(port: int, seen: Seen, 
     with connect(f"ws://127.0.0.1:{port}/"):
         connection = seen.of("$connect", 3)["requestContext"]["connectionId"]
         with pytest.raises(ClientError) as refused:
-            manager.post_to_connection(ConnectionId=connection, Data=b"x" * (websocket.MESSAGE_LIMIT + 1))
+            manager.post_to_connection(ConnectionId=connection, Data=b"x" * (websocket.MAX_MESSAGE_BYTES + 1))
         assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 413
 
 
@@ -171,7 +171,7 @@ def test_what_is_said_to_a_client_keeps_it_from_falling_silent(
 ) -> None:
     clock = SimpleNamespace(now=time.time())
     monkeypatch.setattr(websocket, "time", SimpleNamespace(time=lambda: clock.now))
-    monkeypatch.setattr(websocket, "IDLE", 0.1)
+    monkeypatch.setattr(websocket, "IDLE_SECONDS", 0.1)
     with connect(f"ws://127.0.0.1:{port}/") as client:
         connection = seen.of("$connect")["requestContext"]["connectionId"]
         for number in range(3):

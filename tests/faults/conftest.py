@@ -8,18 +8,18 @@ import pytest
 
 from chalicelib.adapters import mysql
 from chalicelib.settings import settings
-from devstack.control import Control, attach
-from tests.faults import crew as crews
-from tests.faults.crew import Crew, through
-from tests.faults.proxy import Proxy
-from tests.messaging.conftest import conversation, mysql_reads, redis_is_cut, say
+from devstack.services.control import Control, attach
+from tests.messaging.conftest import conversation, cut_redis, mysql_reads, send_message
+from tests.support.faults import worker_pool as crews
+from tests.support.faults.tcp_proxy import Proxy
+from tests.support.faults.worker_pool import WorkerPool, route_through
 
-__all__ = ["conversation", "mysql_reads", "redis_is_cut", "say"]
+__all__ = ["conversation", "cut_redis", "mysql_reads", "send_message"]
 
 
 @pytest.fixture(scope="package")
-def crew() -> Iterator[Crew]:
-    with crews.at_work() as crew:
+def worker_pool() -> Iterator[WorkerPool]:
+    with crews.run_workers() as crew:
         yield crew
 
 
@@ -29,10 +29,10 @@ def control() -> Control:
 
 
 @pytest.fixture
-def line() -> Iterator[Proxy]:
+def mysql_proxy() -> Iterator[Proxy]:
     """What this process's connections to MySQL run over."""
     with Proxy(urlsplit(settings.database_url).port or 3306) as line, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mysql, "settings", replace(settings, database_url=through(settings.database_url, line)))
+        patch.setattr(mysql, "settings", replace(settings, database_url=route_through(settings.database_url, line)))
         patch.setattr(mysql, "_idle_connections", [])
         yield line
         mysql._discard_connections(None)

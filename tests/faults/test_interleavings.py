@@ -6,30 +6,37 @@ import pytest
 
 from chalicelib.adapters import redis
 from chalicelib.messaging import log, reading, recent_cache
-from tests.faults.aftermath import ten_seconds_later
-from tests.faults.held_still import another_process, in_mysql, late_position, listed, look, newest
-from tests.messaging.conftest import Say, read, unread
-from tests.people import Person
+from tests.messaging.conftest import SendMessage, count_unread, read_newest
+from tests.support.factories import Person
+from tests.support.faults.final_state import age_cache
+from tests.support.faults.interleaving import (
+    as_other_process,
+    delay_read_positions,
+    is_listed,
+    list_newest,
+    read_cache_view,
+    read_mysql_snapshot,
+)
 
 
 def test_a_send_that_reaches_redis_after_its_withdrawal_leaves_the_text_withdrawn(
-    conversation: str, lin: Person, chen: Person, say: Say, monkeypatch: pytest.MonkeyPatch
+    conversation: str, lin: Person, chen: Person, say: SendMessage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read(conversation, chen)
+    read_newest(conversation, chen)
     late: list[tuple[Any, ...]] = []
     with monkeypatch.context() as slow:
         slow.setattr(log, "_publish", lambda *arguments: late.append(arguments))
         wrong = say("说错了", lin)
     log.withdraw(lin.tenant_id, conversation, wrong.id, lin.principal)
     log._publish(*late[0])
-    assert read(conversation, chen) == [""]
+    assert read_newest(conversation, chen) == [""]
 
 
 def test_a_resend_that_a_withdrawal_overtakes_leaves_the_text_withdrawn(
-    conversation: str, lin: Person, chen: Person, say: Say, monkeypatch: pytest.MonkeyPatch
+    conversation: str, lin: Person, chen: Person, say: SendMessage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wrong = say("说错了", lin, "k1")
-    read(conversation, chen)
+    read_newest(conversation, chen)
     found = log._find_duplicate
 
     def overtaken(*arguments: Any) -> Any:
@@ -39,79 +46,79 @@ def test_a_resend_that_a_withdrawal_overtakes_leaves_the_text_withdrawn(
 
     monkeypatch.setattr(log, "_find_duplicate", overtaken)
     say("说错了", lin, "k1")
-    assert read(conversation, chen) == [""]
+    assert read_newest(conversation, chen) == [""]
 
 
 @pytest.mark.parametrize("next_write", ["send", "withdrawal", "withdrawal again"])
 def test_a_withdrawal_without_redis_is_not_covered_up_by_the_next_write(
-    conversation: str, lin: Person, chen: Person, say: Say, monkeypatch: pytest.MonkeyPatch, next_write: str
+    conversation: str, lin: Person, chen: Person, say: SendMessage, monkeypatch: pytest.MonkeyPatch, next_write: str
 ) -> None:
     wrong, other = say("说错了", lin), say("嗯？", chen)
     if next_write == "withdrawal again":
         log.withdraw(lin.tenant_id, conversation, other.id, chen.principal)
-    read(conversation, chen)
-    with another_process(monkeypatch, cut=True):
+    read_newest(conversation, chen)
+    with as_other_process(monkeypatch, cut=True):
         log.withdraw(lin.tenant_id, conversation, wrong.id, lin.principal)
     if next_write == "send":
         say("好", chen)
     else:
         log.withdraw(lin.tenant_id, conversation, other.id, chen.principal)
-    ten_seconds_later(conversation)
-    assert "说错了" not in read(conversation, chen)
+    age_cache(conversation)
+    assert "说错了" not in read_newest(conversation, chen)
 
 
 def test_who_withdrew_without_redis_does_not_see_the_text_again(
-    conversation: str, lin: Person, say: Say, redis_is_cut: Any
+    conversation: str, lin: Person, say: SendMessage, redis_is_cut: Any
 ) -> None:
     wrong = say("说错了", lin)
-    read(conversation, lin)
+    read_newest(conversation, lin)
     cut = redis_is_cut()
     log.withdraw(lin.tenant_id, conversation, wrong.id, lin.principal)
     cut.__exit__(None, None, None)
-    assert read(conversation, lin) == [""]
+    assert read_newest(conversation, lin) == [""]
 
 
 def test_a_refill_read_before_a_deletion_does_not_undo_it(
-    conversation: str, lin: Person, chen: Person, say: Say
+    conversation: str, lin: Person, chen: Person, say: SendMessage
 ) -> None:
     say("一", chen)
     redis.get_client().flushall()
-    seen, before = look(conversation, chen), in_mysql(conversation, chen)
+    seen, before = read_cache_view(conversation, chen), read_mysql_snapshot(conversation, chen)
     reading.hide(conversation, lin.principal)
     redis.run_script(*recent_cache.build_refill_call(conversation, seen, before))
-    assert not listed(conversation, lin)
+    assert not is_listed(conversation, lin)
 
 
 def test_a_refill_read_before_a_page_does_not_make_it_unread(
-    conversation: str, lin: Person, chen: Person, say: Say
+    conversation: str, lin: Person, chen: Person, say: SendMessage
 ) -> None:
     say("一", chen)
     redis.get_client().flushall()
-    seen, before = look(conversation, chen), in_mysql(conversation, chen)
-    read(conversation, lin)
+    seen, before = read_cache_view(conversation, chen), read_mysql_snapshot(conversation, chen)
+    read_newest(conversation, lin)
     redis.run_script(*recent_cache.build_refill_call(conversation, seen, before))
-    assert unread(conversation, lin) == 0
+    assert count_unread(conversation, lin) == 0
 
 
 def test_a_late_position_does_not_undo_a_deletion(
-    conversation: str, lin: Person, chen: Person, say: Say, monkeypatch: pytest.MonkeyPatch
+    conversation: str, lin: Person, chen: Person, say: SendMessage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     say("一", chen)
     reading.fetch_newest_pages([conversation], lin.principal)
-    with late_position(monkeypatch) as late:
-        read(conversation, lin)
+    with delay_read_positions(monkeypatch) as late:
+        read_newest(conversation, lin)
     reading.hide(conversation, lin.principal)
-    assert not listed(conversation, lin)
+    assert not is_listed(conversation, lin)
     redis.run_script(*late[0])
-    assert not listed(conversation, lin)
+    assert not is_listed(conversation, lin)
 
 
 def test_what_a_reader_saw_stays_seen_when_its_refill_comes_too_late(
-    conversation: str, lin: Person, chen: Person, say: Say, monkeypatch: pytest.MonkeyPatch
+    conversation: str, lin: Person, chen: Person, say: SendMessage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One writer has no Redis; two more, who are refused, keep the reader's refill from taking effect."""
-    read(conversation, lin)
-    with another_process(monkeypatch, cut=True):
+    read_newest(conversation, lin)
+    with as_other_process(monkeypatch, cut=True):
         say("一", chen)
     recent_cache.add_write_intent(conversation, "refused 1")
     refilling = recent_cache.build_refill_call
@@ -122,19 +129,19 @@ def test_what_a_reader_saw_stays_seen_when_its_refill_comes_too_late(
 
     with monkeypatch.context() as slow:
         slow.setattr(recent_cache, "build_refill_call", late)
-        assert newest(conversation, lin) == ["一"]
+        assert list_newest(conversation, lin) == ["一"]
     for writer in ("refused 1", "refused 2"):
         recent_cache.remove_write_intent(conversation, writer)
-    assert newest(conversation, lin) == ["一"]
+    assert list_newest(conversation, lin) == ["一"]
 
 
 def test_a_list_seen_without_redis_stays_seen(
-    conversation: str, lin: Person, chen: Person, say: Say, monkeypatch: pytest.MonkeyPatch, redis_is_cut: Any
+    conversation: str, lin: Person, chen: Person, say: SendMessage, monkeypatch: pytest.MonkeyPatch, redis_is_cut: Any
 ) -> None:
-    read(conversation, lin)
-    with another_process(monkeypatch, cut=True):
+    read_newest(conversation, lin)
+    with as_other_process(monkeypatch, cut=True):
         say("一", chen)
     cut = redis_is_cut()
-    assert unread(conversation, lin) == 1
+    assert count_unread(conversation, lin) == 1
     cut.__exit__(None, None, None)
-    assert unread(conversation, lin) == 1
+    assert count_unread(conversation, lin) == 1

@@ -13,10 +13,18 @@ from chalicelib.files import confirmation, links
 from chalicelib.files.file_types import CHAT_EXTENSIONS
 from chalicelib.files.models import File, UploadTicket
 from chalicelib.settings import settings
-from tests.files import forms
-from tests.files.samples import BAD, sized
-from tests.files.uploading import PLACE, asked, object_key, put, there, upload_key, uploaded
-from tests.people import Hospital, Person
+from tests.support import multipart_forms
+from tests.support.factories import Hospital, Person
+from tests.support.file_samples import INVALID, build_file
+from tests.support.uploads import (
+    PLACE,
+    find_object_key,
+    find_object_start,
+    get_upload_key,
+    post_file,
+    request_form,
+    upload,
+)
 
 
 def confirmed(person: Person, ticket: UploadTicket) -> File:
@@ -36,130 +44,130 @@ def expect_refused(kind: ErrorKind, work: Callable[..., object], *arguments: obj
 
 @pytest.mark.parametrize("extension", CHAT_EXTENSIONS)
 def test_an_uploaded_file_is_there_for_who_has_its_link(lin: Person, extension: str) -> None:
-    ticket = uploaded(lin, extension)
+    ticket = upload(lin, extension)
     file = confirmed(lin, ticket)
-    reply = forms.ask("GET", links.sign(file.object_key))
-    assert (reply.status, reply.body) == (200, sized(extension, 100))
+    reply = multipart_forms.send_request("GET", links.sign(file.object_key))
+    assert (reply.status, reply.body) == (200, build_file(extension, 100))
     assert reply.headers["content-type"] == file.content_type
     assert (file.file_id, file.size) == (ticket.file_id, 100)
 
 
 def test_confirming_again_gives_the_same_file(lin: Person) -> None:
-    ticket = uploaded(lin)
+    ticket = upload(lin)
     assert confirmed(lin, ticket) == confirmed(lin, ticket)
 
 
 def test_what_was_confirmed_stays_whatever_is_uploaded_after_it(lin: Person) -> None:
     """The form works for a quarter of an hour, also after the picture was sent."""
-    ticket = uploaded(lin)
+    ticket = upload(lin)
     file = confirmed(lin, ticket)
-    put(ticket, b"something else")
-    assert there(file.object_key) == sized("jpg", 100)
+    post_file(ticket, b"something else")
+    assert find_object_start(file.object_key) == build_file("jpg", 100)
     assert confirmed(lin, ticket) == file
 
 
 def test_a_file_that_was_not_uploaded_is_a_conflict(lin: Person) -> None:
-    ticket = asked(lin)
+    ticket = request_form(lin)
     expect_refused(errors.CONFLICT, confirmed, lin, ticket)
-    put(ticket, sized("jpg", 100))
+    post_file(ticket, build_file("jpg", 100))
     assert confirmed(lin, ticket)
 
 
-@pytest.mark.parametrize(("extension", "content"), [one for one in BAD if one[1]])
+@pytest.mark.parametrize(("extension", "content"), [one for one in INVALID if one[1]])
 def test_other_content_never_becomes_a_file(lin: Person, extension: str, content: bytes) -> None:
-    ticket = uploaded(lin, extension, content)
+    ticket = upload(lin, extension, content)
     for _ in range(2):
         expect_refused(errors.CONFLICT, confirmed, lin, ticket)
-    assert object_key(ticket.file_id) is None
+    assert find_object_key(ticket.file_id) is None
 
 
 def test_the_right_file_may_follow_the_wrong_one(lin: Person) -> None:
-    ticket = uploaded(lin, content=b"wrong")
+    ticket = upload(lin, content=b"wrong")
     expect_refused(errors.CONFLICT, confirmed, lin, ticket)
-    put(ticket, sized("jpg", 100))
+    post_file(ticket, build_file("jpg", 100))
     assert confirmed(lin, ticket).size == 100
 
 
 def test_an_object_of_another_size_is_refused_whoever_put_it_there(lin: Person) -> None:
-    ticket, other = asked(lin, size=101), upload_key(uploaded(lin))
+    ticket, other = request_form(lin, size=101), get_upload_key(upload(lin))
     seen = s3.find_preview(other, 1)
     assert seen
-    assert s3.copy(other, seen.etag, upload_key(ticket), "image/jpeg")
+    assert s3.copy(other, seen.etag, get_upload_key(ticket), "image/jpeg")
     expect_refused(errors.CONFLICT, confirmed, lin, ticket)
 
 
 def test_a_file_that_is_replaced_while_it_is_looked_at_is_refused(lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is kept is what was looked at, and nothing that came a moment later."""
-    ticket, look = uploaded(lin), s3.find_preview
+    ticket, look = upload(lin), s3.find_preview
 
     def then_replaced(key: str, count: int) -> ObjectPreview | None:
         seen = look(key, count)
-        put(ticket, b"<html>")
+        post_file(ticket, b"<html>")
         return seen
 
     monkeypatch.setattr(s3, "find_preview", then_replaced)
     expect_refused(errors.CONFLICT, confirmed, lin, ticket)
-    assert object_key(ticket.file_id) is None
+    assert find_object_key(ticket.file_id) is None
 
 
 def test_a_file_belongs_to_its_uploader(hospital: Hospital, elsewhere: Hospital) -> None:
-    ticket = uploaded(hospital.lin)
+    ticket = upload(hospital.lin)
     for person in (hospital.wang, hospital.chen, elsewhere.lin, replace(hospital.lin, tenant_id=elsewhere.tenant_id)):
         expect_refused(errors.NOT_FOUND, confirmed, person, ticket)
     expect_refused(errors.NOT_FOUND, confirmed, hospital.lin, replace(ticket, file_id=2**52))
 
 
 def test_a_file_goes_into_the_conversation_it_was_uploaded_for(lin: Person) -> None:
-    ticket = uploaded(lin)
+    ticket = upload(lin)
     assert for_message(lin, ticket).file_id == ticket.file_id
     for place in ("another", PLACE.upper(), PLACE + " ", ""):
         expect_refused(errors.NOT_FOUND, for_message, lin, ticket, place)
 
 
 def test_only_its_uploader_sends_a_file(hospital: Hospital, elsewhere: Hospital) -> None:
-    ticket = uploaded(hospital.lin)
+    ticket = upload(hospital.lin)
     for person in (hospital.wang, hospital.chen, elsewhere.lin):
         expect_refused(errors.NOT_FOUND, for_message, person, ticket)
 
 
 def test_a_message_confirms_what_waits(lin: Person) -> None:
-    ticket = asked(lin)
+    ticket = request_form(lin)
     expect_refused(errors.CONFLICT, for_message, lin, ticket)
-    put(ticket, b"wrong")
+    post_file(ticket, b"wrong")
     expect_refused(errors.CONFLICT, for_message, lin, ticket)
-    put(ticket, sized("jpg", 100))
+    post_file(ticket, build_file("jpg", 100))
     assert for_message(lin, ticket) == confirmed(lin, ticket)
 
 
 def test_many_who_confirm_at_once_get_one_file(lin: Person) -> None:
-    ticket = uploaded(lin)
+    ticket = upload(lin)
     with ThreadPoolExecutor(8) as pool:
         files = set(pool.map(lambda _: confirmed(lin, ticket), range(16)))
     assert len(files) == 1
-    assert there(files.pop().object_key) == sized("jpg", 100)
+    assert find_object_start(files.pop().object_key) == build_file("jpg", 100)
 
 
 def test_of_two_contents_confirmed_at_once_one_is_the_file(lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     """While one request copies, the form is posted again and another request confirms that: the first to be recorded
     is the file for both, and the other copy goes."""
-    ticket, copy = uploaded(lin), s3.copy
+    ticket, copy = upload(lin), s3.copy
     copied: list[str] = []
 
     def overtaken(source: str, etag: str, target: str, content_type: str) -> bool:
         done = copy(source, etag, target, content_type)
         copied.append(target)
         if len(copied) == 1:
-            put(ticket, sized("jpg", 200))
+            post_file(ticket, build_file("jpg", 200))
             assert confirmed(lin, ticket).size == 200
         return done
 
     monkeypatch.setattr(s3, "copy", overtaken)
     assert confirmed(lin, ticket).size == 200
-    assert [there(key) is not None for key in copied] == [False, True]
+    assert [find_object_start(key) is not None for key in copied] == [False, True]
 
 
 def test_while_s3_is_gone_lin_is_asked_to_come_back(lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    ticket = uploaded(lin)
+    ticket = upload(lin)
     with monkeypatch.context() as gone:
         gone.setattr(s3, "settings", replace(settings, s3_endpoint_url="http://127.0.0.1:9"))
         refused = expect_refused(errors.UNAVAILABLE, confirmed, lin, ticket)
@@ -174,12 +182,12 @@ def dies(*_: object) -> None:
 
 
 def test_a_crash_after_the_copy_costs_nothing(lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    ticket = uploaded(lin)
+    ticket = upload(lin)
     with monkeypatch.context() as crash:
         crash.setattr(confirmation, "_record_copy", dies)
         with pytest.raises(ZeroDivisionError):
             confirmed(lin, ticket)
-    assert there(confirmed(lin, ticket).object_key) == sized("jpg", 100)
+    assert find_object_start(confirmed(lin, ticket).object_key) == build_file("jpg", 100)
 
 
 def arrive(key: str, bucket: str = settings.s3_bucket) -> None:
@@ -203,29 +211,29 @@ def arrive(key: str, bucket: str = settings.s3_bucket) -> None:
 
 
 def test_s3_itself_confirms_what_arrives(lin: Person) -> None:
-    ticket = uploaded(lin)
-    arrive(upload_key(ticket))
-    key = object_key(ticket.file_id)
+    ticket = upload(lin)
+    arrive(get_upload_key(ticket))
+    key = find_object_key(ticket.file_id)
     assert key
-    assert there(key) == sized("jpg", 100)
-    arrive(upload_key(ticket))
+    assert find_object_start(key) == build_file("jpg", 100)
+    arrive(get_upload_key(ticket))
     assert confirmed(lin, ticket).object_key == key
 
 
 def test_an_event_makes_no_file_of_the_wrong_content(lin: Person) -> None:
-    ticket = uploaded(lin, content=b"wrong")
-    arrive(upload_key(ticket))
-    assert object_key(ticket.file_id) is None
+    ticket = upload(lin, content=b"wrong")
+    arrive(get_upload_key(ticket))
+    assert find_object_key(ticket.file_id) is None
 
 
 def test_an_event_about_anything_else_changes_nothing(lin: Person) -> None:
-    ticket = uploaded(lin)
-    arrive(upload_key(ticket), bucket="another-bucket")
+    ticket = upload(lin)
+    arrive(get_upload_key(ticket), bucket="another-bucket")
     arrive("1/uploads/never-was.jpg")
-    assert object_key(ticket.file_id) is None
+    assert find_object_key(ticket.file_id) is None
 
 
 def test_an_event_comes_again_while_s3_is_gone(lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    ticket = uploaded(lin)
+    ticket = upload(lin)
     monkeypatch.setattr(s3, "settings", replace(settings, s3_endpoint_url="http://127.0.0.1:9"))
-    expect_refused(errors.UNAVAILABLE, arrive, upload_key(ticket))
+    expect_refused(errors.UNAVAILABLE, arrive, get_upload_key(ticket))

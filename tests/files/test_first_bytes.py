@@ -5,19 +5,19 @@ from hypothesis import strategies as st
 from chalicelib.errors import ApiError
 from chalicelib.files import file_types
 from chalicelib.files.file_types import CHAT_EXTENSIONS, KINDS_BY_EXTENSION, MB
-from tests.files.samples import ALSO_GOOD, BAD, GOOD
+from tests.support.file_samples import INVALID, VALID, VALID_VARIANTS
 
 
 def test_there_is_a_sample_of_every_kind() -> None:
-    assert set(GOOD) == set(CHAT_EXTENSIONS)
+    assert set(VALID) == set(CHAT_EXTENSIONS)
 
 
-@pytest.mark.parametrize(("extension", "first"), [*GOOD.items(), *ALSO_GOOD])
+@pytest.mark.parametrize(("extension", "first"), [*VALID.items(), *VALID_VARIANTS])
 def test_a_file_is_known_by_its_first_bytes(extension: str, first: bytes) -> None:
     assert KINDS_BY_EXTENSION[extension].matches(first)
 
 
-@pytest.mark.parametrize(("extension", "first"), BAD)
+@pytest.mark.parametrize(("extension", "first"), INVALID)
 def test_what_only_pretends_is_not_taken(extension: str, first: bytes) -> None:
     assert not KINDS_BY_EXTENSION[extension].matches(first)
 
@@ -27,7 +27,7 @@ def test_no_file_is_of_two_kinds(extension: str) -> None:
     """The two names of JPEG are one kind, and sound and film may share their container."""
     kin = [{"jpg", "jpeg"}, {"m4a", "mp4"}]
     others = [one for one in CHAT_EXTENSIONS if one != extension and {one, extension} not in kin]
-    assert [one for one in others if KINDS_BY_EXTENSION[one].matches(GOOD[extension])] == []
+    assert [one for one in others if KINDS_BY_EXTENSION[one].matches(VALID[extension])] == []
 
 
 @given(st.binary(max_size=64))

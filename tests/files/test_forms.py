@@ -1,6 +1,6 @@
 """A form is taken as it is and in no other way: by the S3 server, and by the rules that AWS documents.
 
-Each way of bending it is posted for real, and judged by tests/files/aws_rules.py; both must refuse it.
+Each way of bending it is posted for real, and judged by tests/support/s3_post_rules.py; both must refuse it.
 """
 
 import base64
@@ -18,9 +18,9 @@ from chalicelib import clock
 from chalicelib.adapters.aws import s3, sigv4
 from chalicelib.adapters.aws.s3 import UploadForm
 from chalicelib.settings import Settings, settings
-from tests.files.aws_rules import Bucket, objections
-from tests.files.forms import Reply, post
-from tests.files.samples import sized
+from tests.support.file_samples import build_file
+from tests.support.multipart_forms import Reply, post_form
+from tests.support.s3_post_rules import Bucket, find_objections
 
 LIFE, LIMIT = 900, 2048
 BUCKET = Bucket(settings.s3_bucket, settings.region, {settings.access_key: settings.secret_key}, {})
@@ -34,11 +34,11 @@ def made(smallest: int = 1, largest: int = LIMIT) -> UploadForm:
 
 def objected(fields: Fields, content: bytes | None, bucket: Bucket = BUCKET) -> list[str]:
     now = sigv4.EPOCH + timedelta(microseconds=clock.now())
-    return objections(bucket, list(fields.items()), None if content is None else len(content), now)
+    return find_objections(bucket, list(fields.items()), None if content is None else len(content), now)
 
 
 def expect_refused(form: UploadForm, fields: Fields, content: bytes | None, bucket: Bucket = BUCKET) -> Reply:
-    reply = post(form.url, list(fields.items()), content)
+    reply = post_form(form.url, list(fields.items()), content)
     assert reply.status in (400, 403), reply
     assert objected(fields, content, bucket) != []
     for key in {form.fields["key"], fields.get("key", "")} - {""}:
@@ -48,7 +48,7 @@ def expect_refused(form: UploadForm, fields: Fields, content: bytes | None, buck
 
 def expect_taken(form: UploadForm, content: bytes, bucket: Bucket = BUCKET) -> None:
     assert objected(form.fields, content, bucket) == []
-    assert post(form.url, list(form.fields.items()), content).status == 204
+    assert post_form(form.url, list(form.fields.items()), content).status == 204
     seen = s3.find_preview(form.fields["key"], 4)
     assert seen
     assert (seen.size, seen.first_bytes) == (len(content), content[:4])
@@ -56,20 +56,20 @@ def expect_taken(form: UploadForm, content: bytes, bucket: Bucket = BUCKET) -> N
 
 @pytest.mark.parametrize("size", [1, 100, LIMIT])
 def test_a_file_of_any_allowed_size_is_taken(size: int) -> None:
-    expect_taken(made(), sized("jpg", size))
+    expect_taken(made(), build_file("jpg", size))
 
 
 def test_a_file_of_exactly_the_announced_size_is_taken() -> None:
-    expect_taken(made(500, 500), sized("jpg", 500))
+    expect_taken(made(500, 500), build_file("jpg", 500))
 
 
 @pytest.mark.parametrize(
     ("sizes", "content"),
     [
-        pytest.param((1, LIMIT), sized("jpg", LIMIT + 1), id="too large"),
+        pytest.param((1, LIMIT), build_file("jpg", LIMIT + 1), id="too large"),
         pytest.param((1, LIMIT), b"", id="empty"),
-        pytest.param((500, 500), sized("jpg", 499), id="smaller than announced"),
-        pytest.param((500, 500), sized("jpg", 501), id="larger than announced"),
+        pytest.param((500, 500), build_file("jpg", 499), id="smaller than announced"),
+        pytest.param((500, 500), build_file("jpg", 501), id="larger than announced"),
         pytest.param((1, LIMIT), None, id="no file at all"),
     ],
 )
@@ -127,19 +127,19 @@ def test_a_bent_form_is_refused(bend: Change) -> None:
     form = made()
     fields = dict(form.fields)
     bend(fields)
-    expect_refused(form, fields, sized("jpg", 100))
+    expect_refused(form, fields, build_file("jpg", 100))
 
 
 @pytest.mark.parametrize("name", made().fields)
 def test_a_form_without_one_of_its_fields_is_refused(name: str) -> None:
     form = made()
-    expect_refused(form, {one: value for one, value in form.fields.items() if one != name}, sized("jpg", 100))
+    expect_refused(form, {one: value for one, value in form.fields.items() if one != name}, build_file("jpg", 100))
 
 
 def test_a_form_without_any_signature_is_refused() -> None:
     """The bucket is private: nobody posts into it without a form of ours."""
     form = made()
-    expect_refused(form, {"key": form.fields["key"], "Content-Type": "image/jpeg"}, sized("jpg", 100))
+    expect_refused(form, {"key": form.fields["key"], "Content-Type": "image/jpeg"}, build_file("jpg", 100))
 
 
 def test_a_form_works_for_fifteen_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,7 +147,7 @@ def test_a_form_works_for_fifteen_minutes(monkeypatch: pytest.MonkeyPatch) -> No
     with monkeypatch.context() as earlier:
         earlier.setattr(clock, "now", lambda: before)
         form = made()
-    expect_taken(form, sized("jpg", 100))
+    expect_taken(form, build_file("jpg", 100))
 
 
 def test_a_form_expires(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,21 +155,21 @@ def test_a_form_expires(monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as earlier:
         earlier.setattr(clock, "now", lambda: before)
         form = made()
-    expect_refused(form, form.fields, sized("jpg", 100))
+    expect_refused(form, form.fields, build_file("jpg", 100))
 
 
 def test_somebody_elses_keys_sign_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as theirs:
         signed_by(theirs, replace(settings, access_key="AKIAIOSFODNN7EXAMPLE", secret_key="not-our-secret"))
         form = made()
-    expect_refused(form, form.fields, sized("jpg", 100))
+    expect_refused(form, form.fields, build_file("jpg", 100))
 
 
 def test_a_guessed_secret_signs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as theirs:
         signed_by(theirs, replace(settings, secret_key="not-our-secret"))
         form = made()
-    expect_refused(form, form.fields, sized("jpg", 100))
+    expect_refused(form, form.fields, build_file("jpg", 100))
 
 
 def signed_by(monkeypatch: pytest.MonkeyPatch, changed: Settings) -> None:
@@ -187,17 +187,19 @@ def role(monkeypatch: pytest.MonkeyPatch) -> Bucket:
 
 
 def test_a_role_signs_forms_too(role: Bucket) -> None:
-    expect_taken(made(), sized("jpg", 100), role)
+    expect_taken(made(), build_file("jpg", 100), role)
 
 
 def test_a_roles_form_without_its_token_is_refused(role: Bucket) -> None:
     form = made()
-    expect_refused(form, {n: v for n, v in form.fields.items() if n != "x-amz-security-token"}, sized("jpg", 9), role)
+    expect_refused(
+        form, {n: v for n, v in form.fields.items() if n != "x-amz-security-token"}, build_file("jpg", 9), role
+    )
 
 
 def test_a_roles_form_with_another_token_is_refused(role: Bucket) -> None:
     form = made()
-    expect_refused(form, {**form.fields, "x-amz-security-token": "another"}, sized("jpg", 9), role)
+    expect_refused(form, {**form.fields, "x-amz-security-token": "another"}, build_file("jpg", 9), role)
 
 
 def test_every_field_has_its_condition_and_the_policy_says_nothing_else() -> None:

@@ -7,40 +7,47 @@ import pytest
 from chalicelib.adapters.aws import ws_push
 from chalicelib.messaging import sockets
 from chalicelib.settings import settings
-from devstack import server
-from tests.gateway.talk import Visitor, join, last_30, made, sent, visitor
+from devstack.apigateway import server
 from tests.messaging.conftest import mysql_reads
-from tests.people import Hospital
+from tests.support.factories import Hospital
+from tests.support.gateway_client import (
+    ExternalUser,
+    create_conversation,
+    create_external_user,
+    get_last_30,
+    join,
+    send_all,
+)
 
 __all__ = ["guo", "han", "mysql_reads"]
 
 
 @pytest.fixture
-def guo(hospital: Hospital) -> Visitor:
+def guo(hospital: Hospital) -> ExternalUser:
     """A user of the hospital's own system."""
-    return visitor(hospital, "guo-7f1a")
+    return create_external_user(hospital, "guo-7f1a")
 
 
 @pytest.fixture
-def han(hospital: Hospital) -> Visitor:
-    return visitor(hospital, "han-22c9")
+def han(hospital: Hospital) -> ExternalUser:
+    return create_external_user(hospital, "han-22c9")
 
 
 @pytest.fixture
-def conversation(guo: Visitor, han: Visitor) -> str:
+def conversation(guo: ExternalUser, han: ExternalUser) -> str:
     """Guo and Han are in it, have spoken and have read; Redis holds both seats."""
-    conversation = made(guo)
+    conversation = create_conversation(guo)
     join(han, conversation)
-    sent(guo, conversation, "一")
-    sent(han, conversation, "二")
+    send_all(guo, conversation, "一")
+    send_all(han, conversation, "二")
     for who in (guo, han, guo, han):
-        last_30(who, conversation)
+        get_last_30(who, conversation)
     return conversation
 
 
 @pytest.fixture(scope="package")
-def local_url() -> Iterator[str]:
-    local = server.serving("127.0.0.1", 0).server
+def server_url() -> Iterator[str]:
+    local = server.create_server("127.0.0.1", 0).server
     threading.Thread(target=local.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{local.server_address[1]}"
     local.shutdown()
@@ -48,7 +55,7 @@ def local_url() -> Iterator[str]:
 
 
 @pytest.fixture
-def url(local_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+def websocket_url(local_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """Where the whole app is served, and where it writes to open WebSockets."""
     for module in (sockets, ws_push):
         monkeypatch.setattr(module, "settings", replace(settings, ws_endpoint_url=local_url))

@@ -7,8 +7,8 @@ import pytest
 from chalicelib.adapters import mysql
 from chalicelib.identity import tokens
 from chalicelib.identity.tokens import Session
-from tests.people import Hospital
-from tests.wire import Answer, get, post
+from tests.support.client import Answer, get, post
+from tests.support.factories import Hospital
 
 PATH = "/inner/get_token"
 

@@ -5,10 +5,19 @@ from typing import Any
 import pytest
 
 from chalicelib.messaging import log
-from tests.faults.held_still import another_process
-from tests.gateway.talk import Visitor, asked, contents, join, made, send, sent, unread
-from tests.people import Person
-from tests.wire import post
+from tests.support.client import post
+from tests.support.factories import Person
+from tests.support.faults.interleaving import as_other_process
+from tests.support.gateway_client import (
+    ExternalUser,
+    call_on_conversation,
+    count_unread,
+    create_conversation,
+    join,
+    list_contents,
+    send,
+    send_all,
+)
 
 BEFORE, AFTER = "get_conversation_30msg_before_the_id", "get_conversation_30msg_after_the_id"
 RANGE, NEWEST = "get_conversation_msg_by_range", "get_conversation_last_30_msg"
@@ -17,10 +26,10 @@ LISTS = [BEFORE, AFTER, RANGE, NEWEST, LAST]
 
 
 @pytest.fixture
-def talk(guo: Visitor) -> tuple[str, list[str]]:
+def talk(guo: ExternalUser) -> tuple[str, list[str]]:
     """Guo counts to seventy; a conversation and the ids of its messages."""
-    conversation = made(guo)
-    return conversation, sent(guo, conversation, *map(str, range(70)))
+    conversation = create_conversation(guo)
+    return conversation, send_all(guo, conversation, *map(str, range(70)))
 
 
 Talk = tuple[str, list[str]]
@@ -30,151 +39,161 @@ def said(*numbers: int) -> list[str]:
     return [str(number) for number in numbers]
 
 
-def test_before_a_message_are_it_and_the_29_nearest(guo: Visitor, talk: Talk) -> None:
+def test_before_a_message_are_it_and_the_29_nearest(guo: ExternalUser, talk: Talk) -> None:
     conversation, ids = talk
-    assert contents(asked(guo, BEFORE, conversation, msg_id=ids[50])) == said(*range(21, 51))
-    assert contents(asked(guo, BEFORE, conversation, msg_id=ids[50], desc=True)) == said(*range(50, 20, -1))
-    assert contents(asked(guo, BEFORE, conversation, msg_id=ids[2])) == said(0, 1, 2)
-    assert contents(asked(guo, BEFORE, conversation, msg_id=ids[0])) == said(0)
+    assert list_contents(call_on_conversation(guo, BEFORE, conversation, msg_id=ids[50])) == said(*range(21, 51))
+    assert list_contents(call_on_conversation(guo, BEFORE, conversation, msg_id=ids[50], desc=True)) == said(
+        *range(50, 20, -1)
+    )
+    assert list_contents(call_on_conversation(guo, BEFORE, conversation, msg_id=ids[2])) == said(0, 1, 2)
+    assert list_contents(call_on_conversation(guo, BEFORE, conversation, msg_id=ids[0])) == said(0)
 
 
-def test_after_a_message_are_it_and_the_29_nearest(guo: Visitor, talk: Talk) -> None:
+def test_after_a_message_are_it_and_the_29_nearest(guo: ExternalUser, talk: Talk) -> None:
     conversation, ids = talk
-    assert contents(asked(guo, AFTER, conversation, msg_id=ids[10])) == said(*range(10, 40))
-    assert contents(asked(guo, AFTER, conversation, msg_id=ids[10], desc=True)) == said(*range(39, 9, -1))
-    assert contents(asked(guo, AFTER, conversation, msg_id=ids[68])) == said(68, 69)
-    assert contents(asked(guo, AFTER, conversation, msg_id=ids[69])) == said(69)
+    assert list_contents(call_on_conversation(guo, AFTER, conversation, msg_id=ids[10])) == said(*range(10, 40))
+    assert list_contents(call_on_conversation(guo, AFTER, conversation, msg_id=ids[10], desc=True)) == said(
+        *range(39, 9, -1)
+    )
+    assert list_contents(call_on_conversation(guo, AFTER, conversation, msg_id=ids[68])) == said(68, 69)
+    assert list_contents(call_on_conversation(guo, AFTER, conversation, msg_id=ids[69])) == said(69)
 
 
-def test_a_client_pages_through_it_all_and_misses_nothing(guo: Visitor, talk: Talk) -> None:
+def test_a_client_pages_through_it_all_and_misses_nothing(guo: ExternalUser, talk: Talk) -> None:
     conversation, ids = talk
     seen, at = [ids[0]], ids[0]
-    while len(page := asked(guo, AFTER, conversation, msg_id=at).data["Msg"]) > 1:
+    while len(page := call_on_conversation(guo, AFTER, conversation, msg_id=at).data["Msg"]) > 1:
         seen += [message["MsgId"] for message in page[1:]]
         at = seen[-1]
     assert seen == ids
 
 
-def test_a_range_includes_both_ends(guo: Visitor, talk: Talk) -> None:
+def test_a_range_includes_both_ends(guo: ExternalUser, talk: Talk) -> None:
     conversation, ids = talk
     ends = {"start_msg_id": ids[3], "end_msg_id": ids[6]}
-    assert contents(asked(guo, RANGE, conversation, **ends)) == said(3, 4, 5, 6)
-    assert contents(asked(guo, RANGE, conversation, **ends, desc=True)) == said(6, 5, 4, 3)
-    assert contents(asked(guo, RANGE, conversation, start_msg_id=ids[3], end_msg_id=ids[3])) == said(3)
-    assert contents(asked(guo, RANGE, conversation, start_msg_id=ids[6], end_msg_id=ids[3])) == []
+    assert list_contents(call_on_conversation(guo, RANGE, conversation, **ends)) == said(3, 4, 5, 6)
+    assert list_contents(call_on_conversation(guo, RANGE, conversation, **ends, desc=True)) == said(6, 5, 4, 3)
+    assert list_contents(
+        call_on_conversation(guo, RANGE, conversation, start_msg_id=ids[3], end_msg_id=ids[3])
+    ) == said(3)
+    assert list_contents(call_on_conversation(guo, RANGE, conversation, start_msg_id=ids[6], end_msg_id=ids[3])) == []
 
 
-def test_an_empty_end_is_open(guo: Visitor, talk: Talk) -> None:
+def test_an_empty_end_is_open(guo: ExternalUser, talk: Talk) -> None:
     conversation, ids = talk
-    assert contents(asked(guo, RANGE, conversation, start_msg_id=ids[67])) == said(67, 68, 69)
-    assert contents(asked(guo, RANGE, conversation, start_msg_id="", end_msg_id=ids[1])) == said(0, 1)
-    assert contents(asked(guo, RANGE, conversation, start_msg_id=None, end_msg_id="")) == said(*range(70))
+    assert list_contents(call_on_conversation(guo, RANGE, conversation, start_msg_id=ids[67])) == said(67, 68, 69)
+    assert list_contents(call_on_conversation(guo, RANGE, conversation, start_msg_id="", end_msg_id=ids[1])) == said(
+        0, 1
+    )
+    assert list_contents(call_on_conversation(guo, RANGE, conversation, start_msg_id=None, end_msg_id="")) == said(
+        *range(70)
+    )
 
 
 def test_a_range_is_at_most_five_hundred_from_where_its_order_begins(
-    guo: Visitor, talk: Talk, monkeypatch: pytest.MonkeyPatch
+    guo: ExternalUser, talk: Talk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("chalicelib.gateway.messages.MAX_RANGE_SIZE", 5)
     conversation, _ = talk
-    assert contents(asked(guo, RANGE, conversation)) == said(0, 1, 2, 3, 4)
-    assert contents(asked(guo, RANGE, conversation, desc=True)) == said(69, 68, 67, 66, 65)
+    assert list_contents(call_on_conversation(guo, RANGE, conversation)) == said(0, 1, 2, 3, 4)
+    assert list_contents(call_on_conversation(guo, RANGE, conversation, desc=True)) == said(69, 68, 67, 66, 65)
 
 
-def test_the_last_thirty(guo: Visitor, talk: Talk) -> None:
+def test_the_last_thirty(guo: ExternalUser, talk: Talk) -> None:
     conversation, _ = talk
-    assert contents(asked(guo, NEWEST, conversation)) == said(*range(40, 70))
-    assert contents(asked(guo, NEWEST, conversation, desc=True)) == said(*range(69, 39, -1))
+    assert list_contents(call_on_conversation(guo, NEWEST, conversation)) == said(*range(40, 70))
+    assert list_contents(call_on_conversation(guo, NEWEST, conversation, desc=True)) == said(*range(69, 39, -1))
 
 
-def test_the_last_one(guo: Visitor, talk: Talk) -> None:
+def test_the_last_one(guo: ExternalUser, talk: Talk) -> None:
     conversation, ids = talk
-    assert asked(guo, LAST_ID, conversation).data == {"MsgId": ids[-1]}
+    assert call_on_conversation(guo, LAST_ID, conversation).data == {"MsgId": ids[-1]}
     for desc in (False, True):
-        assert contents(asked(guo, LAST, conversation, desc=desc)) == ["69"]
+        assert list_contents(call_on_conversation(guo, LAST, conversation, desc=desc)) == ["69"]
 
 
-def test_where_nothing_was_said_there_is_nothing(guo: Visitor) -> None:
-    conversation = made(guo)
+def test_where_nothing_was_said_there_is_nothing(guo: ExternalUser) -> None:
+    conversation = create_conversation(guo)
     for path in (RANGE, NEWEST, LAST):
-        assert asked(guo, path, conversation).data == {"Msg": []}
-    assert asked(guo, LAST_ID, conversation).data == {"MsgId": ""}
+        assert call_on_conversation(guo, path, conversation).data == {"Msg": []}
+    assert call_on_conversation(guo, LAST_ID, conversation).data == {"MsgId": ""}
 
 
-def test_a_withdrawn_message_keeps_its_place_and_nothing_else(guo: Visitor) -> None:
-    conversation = made(guo)
+def test_a_withdrawn_message_keeps_its_place_and_nothing_else(guo: ExternalUser) -> None:
+    conversation = create_conversation(guo)
     wrong = str(send(guo, conversation, "说错了", status=5, type=9).data["MsgID"])
     log.withdraw(guo.tenant_id, conversation, wrong, guo.principal)
     for path in LISTS:
-        [message] = asked(guo, path, conversation, msg_id=wrong).data["Msg"]
+        [message] = call_on_conversation(guo, path, conversation, msg_id=wrong).data["Msg"]
         assert (message["MsgId"], message["Status"], message["Content"]) == (wrong, -1, "")
-    assert asked(guo, LAST_ID, conversation).data == {"MsgId": wrong}
+    assert call_on_conversation(guo, LAST_ID, conversation).data == {"MsgId": wrong}
 
 
 @pytest.mark.parametrize("path", [BEFORE, AFTER, RANGE])
-def test_the_message_of_another_conversation_is_refused(guo: Visitor, talk: Talk, path: str) -> None:
-    [other] = sent(guo, made(guo), "别处")
+def test_the_message_of_another_conversation_is_refused(guo: ExternalUser, talk: Talk, path: str) -> None:
+    [other] = send_all(guo, create_conversation(guo), "别处")
     for field in ("start_msg_id", "end_msg_id") if path == RANGE else ("msg_id",):
-        answer = asked(guo, path, talk[0], **{field: other})
+        answer = call_on_conversation(guo, path, talk[0], **{field: other})
         assert (answer.status, answer.code) == (400, 10001)
 
 
 @pytest.mark.parametrize("bad", ["x", 7, ["a"], "EDCZL-SY32-243Y-VW1"])
 @pytest.mark.parametrize("path", [BEFORE, AFTER, RANGE])
-def test_a_bad_message_id_is_refused(guo: Visitor, path: str, bad: object) -> None:
-    conversation = made(guo)
+def test_a_bad_message_id_is_refused(guo: ExternalUser, path: str, bad: object) -> None:
+    conversation = create_conversation(guo)
     for field in ("start_msg_id", "end_msg_id") if path == RANGE else ("msg_id",):
-        answer = asked(guo, path, conversation, **{field: bad})
+        answer = call_on_conversation(guo, path, conversation, **{field: bad})
         assert (answer.status, answer.code) == (400, 10001)
         assert answer.error.startswith(f"{field}：")
 
 
 @pytest.mark.parametrize("path", [BEFORE, AFTER])
-def test_a_message_id_is_wanted(guo: Visitor, path: str) -> None:
+def test_a_message_id_is_wanted(guo: ExternalUser, path: str) -> None:
     for absent in ({}, {"msg_id": ""}, {"msg_id": None}):
-        assert asked(guo, path, made(guo), **absent).status == 400
+        assert call_on_conversation(guo, path, create_conversation(guo), **absent).status == 400
 
 
 @pytest.mark.parametrize("bad", ["文", None, 7, []])
 @pytest.mark.parametrize("path", LISTS)
-def test_a_bad_order_is_refused(guo: Visitor, talk: Talk, path: str, bad: object) -> None:
-    answer = asked(guo, path, talk[0], msg_id=talk[1][0], desc=bad)
+def test_a_bad_order_is_refused(guo: ExternalUser, talk: Talk, path: str, bad: object) -> None:
+    answer = call_on_conversation(guo, path, talk[0], msg_id=talk[1][0], desc=bad)
     assert (answer.status, answer.code) == (400, 10001)
     assert answer.error.startswith("desc：")
 
 
 @pytest.mark.parametrize("path", [*LISTS, LAST_ID])
-def test_asking_again_is_answered_the_same(guo: Visitor, talk: Talk, path: str) -> None:
+def test_asking_again_is_answered_the_same(guo: ExternalUser, talk: Talk, path: str) -> None:
     body: dict[str, Any] = {"conversation_id": talk[0], "msg_id": talk[1][30]}
     assert post(f"/{path}", guo.token, **body).data == post(f"/{path}", guo.token, **body).data
 
 
-def test_the_last_thirty_count_as_read_and_nothing_else_does(guo: Visitor, lin: Person) -> None:
-    conversation = made(guo)
+def test_the_last_thirty_count_as_read_and_nothing_else_does(guo: ExternalUser, lin: Person) -> None:
+    conversation = create_conversation(guo)
     join(lin, conversation)
-    [message_id, *_] = sent(guo, conversation, "一", "二")
+    [message_id, *_] = send_all(guo, conversation, "一", "二")
     for path in (LAST, LAST_ID, BEFORE, AFTER, RANGE):
-        asked(lin, path, conversation, msg_id=message_id)
-    assert unread(lin, conversation) == 2
-    asked(lin, NEWEST, conversation)
-    assert unread(lin, conversation) == 0
+        call_on_conversation(lin, path, conversation, msg_id=message_id)
+    assert count_unread(lin, conversation) == 2
+    call_on_conversation(lin, NEWEST, conversation)
+    assert count_unread(lin, conversation) == 0
 
 
 @pytest.mark.parametrize("path", [AFTER, RANGE])
 def test_what_was_seen_in_a_stretch_stays_seen_in_the_newest_page(
-    guo: Visitor, han: Visitor, conversation: str, monkeypatch: pytest.MonkeyPatch, path: str
+    guo: ExternalUser, han: ExternalUser, conversation: str, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     """Han's process has no Redis: elsewhere the tail lags, and MySQL has told of it."""
-    [message_id] = sent(guo, conversation, "三")
-    with another_process(monkeypatch, cut=True):
-        sent(han, conversation, "四")
-    assert contents(asked(guo, path, conversation, msg_id=message_id))[-1] == "四"
-    assert contents(asked(guo, NEWEST, conversation))[-1] == "四"
+    [message_id] = send_all(guo, conversation, "三")
+    with as_other_process(monkeypatch, cut=True):
+        send_all(han, conversation, "四")
+    assert list_contents(call_on_conversation(guo, path, conversation, msg_id=message_id))[-1] == "四"
+    assert list_contents(call_on_conversation(guo, NEWEST, conversation))[-1] == "四"
 
 
 def test_a_stretch_that_redis_knows_leaves_the_newest_page_with_redis(
-    guo: Visitor, conversation: str, mysql_reads: list[str]
+    guo: ExternalUser, conversation: str, mysql_reads: list[str]
 ) -> None:
-    contents(asked(guo, RANGE, conversation))
+    list_contents(call_on_conversation(guo, RANGE, conversation))
     mysql_reads.clear()
-    assert contents(asked(guo, NEWEST, conversation)) == ["一", "二"]
+    assert list_contents(call_on_conversation(guo, NEWEST, conversation)) == ["一", "二"]
     assert mysql_reads == []

@@ -3,106 +3,114 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from chalicelib.messaging import membership
-from tests.consult.chat import opened
-from tests.gateway.talk import (
-    Visitor,
+from tests.support.consult_client import create_session
+from tests.support.factories import Hospital, Person
+from tests.support.gateway_client import (
+    ExternalUser,
+    add_participants,
     archive,
-    bring,
-    contents,
+    create_conversation,
+    create_conversation_of,
+    create_external_user,
+    get_last_30,
+    is_joined,
     join,
-    joined,
-    kick,
-    last_30,
     leave,
-    made,
-    seated,
+    list_contents,
+    remove_participants,
     send,
-    sent,
-    visitor,
+    send_all,
 )
-from tests.people import Hospital, Person
 
 
-def test_whoever_knows_the_id_may_join(guo: Visitor, lin: Person) -> None:
-    conversation = made(guo)
-    sent(guo, conversation, "有人吗")
+def test_whoever_knows_the_id_may_join(guo: ExternalUser, lin: Person) -> None:
+    conversation = create_conversation(guo)
+    send_all(guo, conversation, "有人吗")
     assert join(lin, conversation).data == {"ConversationId": conversation}
-    assert joined(lin, conversation)
+    assert is_joined(lin, conversation)
     send(lin, conversation, "我来了")
-    assert contents(last_30(lin, conversation)) == contents(last_30(guo, conversation)) == ["有人吗", "我来了"]
+    assert (
+        list_contents(get_last_30(lin, conversation))
+        == list_contents(get_last_30(guo, conversation))
+        == ["有人吗", "我来了"]
+    )
 
 
-def test_joining_twice_changes_nothing(guo: Visitor, han: Visitor) -> None:
-    conversation = made(guo)
+def test_joining_twice_changes_nothing(guo: ExternalUser, han: ExternalUser) -> None:
+    conversation = create_conversation(guo)
     answers = [join(han, conversation).data for _ in range(3)]
     assert answers == [{"ConversationId": conversation}] * 3
     assert join(guo, conversation).status == 200
 
 
-def test_what_the_hospital_made_is_not_joined_by_knowing_its_id(hospital: Hospital, guo: Visitor, han: Visitor) -> None:
-    conversation = seated(hospital, guo)
+def test_what_the_hospital_made_is_not_joined_by_knowing_its_id(
+    hospital: Hospital, guo: ExternalUser, han: ExternalUser
+) -> None:
+    conversation = create_conversation_of(hospital, guo)
     answer = join(han, conversation)
     assert (answer.status, answer.code) == (404, 10004)
     assert join(guo, conversation).status == 404
-    assert not joined(han, conversation)
+    assert not is_joined(han, conversation)
 
 
 def test_a_consultation_is_not_joined(lin: Person, chen: Person, wang: Person, zhou: Person) -> None:
-    session_no = opened(lin, chen)
+    session_no = create_session(lin, chen)
     for person in (wang, zhou, lin, chen):
         assert join(person, session_no).status == 404
-    assert last_30(wang, session_no).status == 404
+    assert get_last_30(wang, session_no).status == 404
 
 
-def test_an_archived_conversation_takes_nobody_in(hospital: Hospital, guo: Visitor, han: Visitor) -> None:
-    conversation = made(guo)
+def test_an_archived_conversation_takes_nobody_in(hospital: Hospital, guo: ExternalUser, han: ExternalUser) -> None:
+    conversation = create_conversation(guo)
     archive(hospital, conversation)
     answer = join(han, conversation)
     assert (answer.status, answer.code) == (403, 10003)
-    assert not joined(han, conversation)
+    assert not is_joined(han, conversation)
     assert join(guo, conversation).status == 200  # sits there already
 
 
-def test_who_was_put_out_does_not_come_back_alone(hospital: Hospital, guo: Visitor, han: Visitor) -> None:
-    conversation = made(guo)
+def test_who_was_put_out_does_not_come_back_alone(hospital: Hospital, guo: ExternalUser, han: ExternalUser) -> None:
+    conversation = create_conversation(guo)
     join(han, conversation)
-    kick(hospital, conversation, han)
+    remove_participants(hospital, conversation, han)
     answer = join(han, conversation)
     assert (answer.status, answer.code) == (403, 10003)
-    assert not joined(han, conversation)
-    assert bring(hospital, conversation, han).status == 200
+    assert not is_joined(han, conversation)
+    assert add_participants(hospital, conversation, han).status == 200
     leave(han, conversation)
     assert join(han, conversation).status == 200
 
 
-def test_who_comes_back_has_nothing_unread_and_reads_it_all(guo: Visitor, han: Visitor) -> None:
-    conversation = made(guo)
+def test_who_comes_back_has_nothing_unread_and_reads_it_all(guo: ExternalUser, han: ExternalUser) -> None:
+    conversation = create_conversation(guo)
     join(han, conversation)
-    sent(guo, conversation, "一")
+    send_all(guo, conversation, "一")
     leave(han, conversation)
-    sent(guo, conversation, "二")
+    send_all(guo, conversation, "二")
     join(han, conversation)
-    sent(guo, conversation, "三")
-    assert contents(last_30(han, conversation)) == ["一", "二", "三"]
+    send_all(guo, conversation, "三")
+    assert list_contents(get_last_30(han, conversation)) == ["一", "二", "三"]
 
 
-def test_a_full_conversation_takes_nobody_in(hospital: Hospital, guo: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_conversation_takes_nobody_in(
+    hospital: Hospital, guo: ExternalUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Ten at once find room for three."""
     monkeypatch.setattr(membership, "MAX_PARTICIPANTS", 4)
-    conversation = made(guo)
-    people = [visitor(hospital, f"visitor-{number}") for number in range(10)]
+    conversation = create_conversation(guo)
+    people = [create_external_user(hospital, f"visitor-{number}") for number in range(10)]
     with ThreadPoolExecutor(10) as pool:
         answers = list(pool.map(lambda person: join(person, conversation), people))
     assert sorted(answer.status for answer in answers) == [200] * 3 + [409] * 7
-    inside = [person for person in people if joined(person, conversation)]
+    inside = [person for person in people if is_joined(person, conversation)]
     assert len(inside) == 3
     leave(inside[0], conversation)
     assert sum(join(person, conversation).status == 200 for person in people) == 3
 
 
-def test_many_join_at_once(guo: Visitor, han: Visitor) -> None:
-    conversation = made(guo)
+def test_many_join_at_once(guo: ExternalUser, han: ExternalUser) -> None:
+    conversation = create_conversation(guo)
     with ThreadPoolExecutor(8) as pool:
         assert {answer.status for answer in pool.map(lambda _: join(han, conversation), range(16))} == {200}
     leave(han, conversation)
-    assert not joined(han, conversation)
+    assert not is_joined(han, conversation)

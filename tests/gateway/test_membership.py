@@ -7,29 +7,29 @@ import pytest
 
 from chalicelib.adapters import mysql, redis
 from chalicelib.messaging import reading, recent_cache, recent_cache_scripts
-from tests.faults.aftermath import ten_seconds_later
-from tests.faults.held_still import another_process, late_position
-from tests.gateway.talk import (
-    Visitor,
+from tests.support.factories import Hospital
+from tests.support.faults.final_state import age_cache
+from tests.support.faults.interleaving import as_other_process, delay_read_positions
+from tests.support.gateway_client import (
+    ExternalUser,
+    add_participants,
     archive,
-    bring,
-    contents,
+    count_unread,
+    create_conversation,
+    get_last_30,
     join,
-    kick,
-    last_30,
     leave,
-    made,
+    list_contents,
+    remove_participants,
     send,
-    sent,
-    unread,
+    send_all,
 )
-from tests.people import Hospital
 
 pytestmark = pytest.mark.store
 
 
 def test_a_refill_read_before_a_kick_does_not_let_back_in(
-    hospital: Hospital, guo: Visitor, han: Visitor, conversation: str, monkeypatch: pytest.MonkeyPatch
+    hospital: Hospital, guo: ExternalUser, han: ExternalUser, conversation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Han's reader has asked MySQL, and comes to Redis after Han was put out."""
     redis.get_client().flushall()
@@ -38,61 +38,61 @@ def test_a_refill_read_before_a_kick_does_not_let_back_in(
     def late(*arguments: Any) -> Any:
         with monkeypatch.context() as now:
             now.setattr(recent_cache, "build_refill_call", refilling)
-            kick(hospital, conversation, han)
+            remove_participants(hospital, conversation, han)
         return refilling(*arguments)
 
     with monkeypatch.context() as slow:
         slow.setattr(recent_cache, "build_refill_call", late)
-        assert contents(last_30(han, conversation)) == ["一", "二"]  # it began before
-    assert last_30(han, conversation).status == 404
-    assert contents(last_30(guo, conversation)) == ["一", "二"]
+        assert list_contents(get_last_30(han, conversation)) == ["一", "二"]  # it began before
+    assert get_last_30(han, conversation).status == 404
+    assert list_contents(get_last_30(guo, conversation)) == ["一", "二"]
 
 
 def test_a_seat_confirmed_before_a_kick_does_not_let_back_in(
-    hospital: Hospital, han: Visitor, conversation: str, monkeypatch: pytest.MonkeyPatch
+    hospital: Hospital, han: ExternalUser, conversation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ten_seconds_later(conversation)
+    age_cache(conversation)
     confirming = recent_cache.build_confirm_call
 
     def late(*arguments: Any) -> Any:
-        kick(hospital, conversation, han)
+        remove_participants(hospital, conversation, han)
         return confirming(*arguments)
 
     with monkeypatch.context() as slow:
         slow.setattr(recent_cache, "build_confirm_call", late)
-        last_30(han, conversation)
-    assert last_30(han, conversation).status == 404
+        get_last_30(han, conversation)
+    assert get_last_30(han, conversation).status == 404
 
 
 def test_a_position_moved_before_a_kick_does_not_let_back_in(
-    hospital: Hospital, guo: Visitor, han: Visitor, conversation: str, monkeypatch: pytest.MonkeyPatch
+    hospital: Hospital, guo: ExternalUser, han: ExternalUser, conversation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sent(guo, conversation, "三")
-    with late_position(monkeypatch) as late:
-        last_30(han, conversation)
-    kick(hospital, conversation, han)
+    send_all(guo, conversation, "三")
+    with delay_read_positions(monkeypatch) as late:
+        get_last_30(han, conversation)
+    remove_participants(hospital, conversation, han)
     redis.run_script(*late[0])
-    assert last_30(han, conversation).status == 404
+    assert get_last_30(han, conversation).status == 404
 
 
 def test_a_kick_that_redis_does_not_hear_of_holds_here_at_once_and_elsewhere_within_ten_seconds(
-    hospital: Hospital, han: Visitor, conversation: str, monkeypatch: pytest.MonkeyPatch
+    hospital: Hospital, han: ExternalUser, conversation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with another_process(monkeypatch, cut=True):
-        kick(hospital, conversation, han)
-        assert last_30(han, conversation).status == 404
+    with as_other_process(monkeypatch, cut=True):
+        remove_participants(hospital, conversation, han)
+        assert get_last_30(han, conversation).status == 404
     assert send(han, conversation, "我").status == 404
-    ten_seconds_later(conversation)
-    assert last_30(han, conversation).status == 404
+    age_cache(conversation)
+    assert get_last_30(han, conversation).status == 404
 
 
 def test_who_put_out_without_redis_does_not_let_back_in_when_redis_is_there_again(
-    hospital: Hospital, han: Visitor, conversation: str, monkeypatch: pytest.MonkeyPatch
+    hospital: Hospital, han: ExternalUser, conversation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as cut:
         cut.setattr(redis, "_call_driver", lambda *_: refuse())
-        kick(hospital, conversation, han)
-    assert last_30(han, conversation).status == 404
+        remove_participants(hospital, conversation, han)
+    assert get_last_30(han, conversation).status == 404
 
 
 def refuse() -> None:
@@ -100,13 +100,13 @@ def refuse() -> None:
 
 
 def test_a_kick_whose_second_word_is_lost_is_held_by_its_mark(
-    hospital: Hospital, guo: Visitor, han: Visitor, conversation: str, monkeypatch: pytest.MonkeyPatch
+    hospital: Hospital, guo: ExternalUser, han: ExternalUser, conversation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with another_process(monkeypatch):
+    with as_other_process(monkeypatch):
         monkeypatch.setattr(redis, "try_script", lose_unseating(redis.try_script))
-        kick(hospital, conversation, han)
-    assert last_30(han, conversation).status == 404
-    assert contents(last_30(guo, conversation)) == ["一", "二"]
+        remove_participants(hospital, conversation, han)
+    assert get_last_30(han, conversation).status == 404
+    assert list_contents(get_last_30(guo, conversation)) == ["一", "二"]
 
 
 def lose_unseating(attempt: Callable[..., bool]) -> Callable[..., bool]:
@@ -117,59 +117,65 @@ def lose_unseating(attempt: Callable[..., bool]) -> Callable[..., bool]:
 
 @pytest.mark.parametrize("flush", [False, True])
 def test_who_comes_back_has_read_what_was_said_meanwhile(
-    hospital: Hospital, guo: Visitor, han: Visitor, conversation: str, flush: bool
+    hospital: Hospital, guo: ExternalUser, han: ExternalUser, conversation: str, flush: bool
 ) -> None:
-    sent(guo, conversation, "三")
-    kick(hospital, conversation, han)
-    sent(guo, conversation, "四", "五")
-    bring(hospital, conversation, han)
+    send_all(guo, conversation, "三")
+    remove_participants(hospital, conversation, han)
+    send_all(guo, conversation, "四", "五")
+    add_participants(hospital, conversation, han)
     if flush:
         redis.get_client().flushall()
-    assert unread(han, conversation) == 0
-    sent(guo, conversation, "六")
-    sent(han, conversation, "七")
-    assert (unread(han, conversation), unread(guo, conversation)) == (1, 1)
-    assert contents(last_30(han, conversation))[-3:] == ["五", "六", "七"]
-    assert unread(han, conversation) == 0
+    assert count_unread(han, conversation) == 0
+    send_all(guo, conversation, "六")
+    send_all(han, conversation, "七")
+    assert (count_unread(han, conversation), count_unread(guo, conversation)) == (1, 1)
+    assert list_contents(get_last_30(han, conversation))[-3:] == ["五", "六", "七"]
+    assert count_unread(han, conversation) == 0
 
 
 def test_a_page_read_before_leaving_does_not_count_after_coming_back(
-    guo: Visitor, han: Visitor, conversation: str
+    guo: ExternalUser, han: ExternalUser, conversation: str
 ) -> None:
-    sent(guo, conversation, "三")
+    send_all(guo, conversation, "三")
     page, _ = reading.fetch_newest_page(conversation, han.principal, 30)
     leave(han, conversation)
-    sent(guo, conversation, "四")
+    send_all(guo, conversation, "四")
     reading.mark_read(conversation, page)
     join(han, conversation)
-    assert unread(han, conversation) == 0
+    assert count_unread(han, conversation) == 0
 
 
 def test_a_seat_that_the_tail_does_not_know_is_brought_by_one_look(
-    guo: Visitor, han: Visitor, conversation: str, mysql_reads: list[str]
+    guo: ExternalUser, han: ExternalUser, conversation: str, mysql_reads: list[str]
 ) -> None:
     """And leaves the others' where they are: a crowd does not fill the tail anew with each reader."""
     leave(han, conversation)
     join(han, conversation)
-    last_30(guo, conversation)
+    get_last_30(guo, conversation)
     mysql_reads.clear()
     for _ in range(3):
-        assert contents(last_30(han, conversation)) == contents(last_30(guo, conversation)) == ["一", "二"]
+        assert (
+            list_contents(get_last_30(han, conversation))
+            == list_contents(get_last_30(guo, conversation))
+            == ["一", "二"]
+        )
     assert mysql_reads == ["head"]
 
 
 def test_a_stranger_between_two_readers_leaves_the_tail_whole(
-    hospital: Hospital, guo: Visitor, conversation: str, mysql_reads: list[str]
+    hospital: Hospital, guo: ExternalUser, conversation: str, mysql_reads: list[str]
 ) -> None:
     for _ in range(2):
-        assert last_30(hospital.wang, conversation).status == 404
+        assert get_last_30(hospital.wang, conversation).status == 404
     mysql_reads.clear()
-    assert contents(last_30(guo, conversation)) == ["一", "二"]
+    assert list_contents(get_last_30(guo, conversation)) == ["一", "二"]
     assert mysql_reads == []
 
 
-def test_a_change_that_was_refused_leaves_no_mark_and_no_seat(hospital: Hospital, han: Visitor, guo: Visitor) -> None:
-    conversation = made(guo)
+def test_a_change_that_was_refused_leaves_no_mark_and_no_seat(
+    hospital: Hospital, han: ExternalUser, guo: ExternalUser
+) -> None:
+    conversation = create_conversation(guo)
     archive(hospital, conversation)
     assert join(han, conversation).status == 403
     assert redis.get_client().zcard(f"log:3:{{{conversation}}}:marks") == 0

@@ -12,11 +12,18 @@ from chalicelib.adapters import mysql, redis
 from chalicelib.gateway.notify import listening
 from chalicelib.messaging import delivery, log
 from chalicelib.settings import settings
-from tests.consult import chat
-from tests.gateway.hearing import NOTIFY, contents, conversation, heard, listen, poll
-from tests.gateway.talk import Visitor, join, kick, made, send, visitor
-from tests.people import Hospital, Person
-from tests.wire import call
+from tests.support import consult_client
+from tests.support.client import call
+from tests.support.factories import Hospital, Person
+from tests.support.gateway_client import (
+    ExternalUser,
+    create_conversation,
+    create_external_user,
+    join,
+    remove_participants,
+    send,
+)
+from tests.support.notify_client import NOTIFY_PATH, conversation, list_contents, poll, poll_messages, read_events
 
 __all__ = ["conversation"]
 
@@ -28,7 +35,7 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_poll_brings_the_next_message_and_null_where_there_is_none(
-    guo: Visitor, han: Visitor, conversation: str
+    guo: ExternalUser, han: ExternalUser, conversation: str
 ) -> None:
     first = send(guo, conversation, "在吗").data["MsgID"]
     second = send(guo, conversation, "有人吗").data["MsgID"]
@@ -39,53 +46,55 @@ def test_a_poll_brings_the_next_message_and_null_where_there_is_none(
     assert poll(han.token).data is None
 
 
-def test_what_one_said_oneself_is_there_too_for_ones_other_devices(guo: Visitor, conversation: str) -> None:
+def test_what_one_said_oneself_is_there_too_for_ones_other_devices(guo: ExternalUser, conversation: str) -> None:
     send(guo, conversation, "我")
-    assert contents(heard(guo.token)[0]) == ["我"]
+    assert list_contents(poll_messages(guo.token)[0]) == ["我"]
 
 
-def test_a_poll_for_several_brings_a_list_and_where_to_go_on(guo: Visitor, han: Visitor, conversation: str) -> None:
-    _, start, _ = heard(han.token)
+def test_a_poll_for_several_brings_a_list_and_where_to_go_on(
+    guo: ExternalUser, han: ExternalUser, conversation: str
+) -> None:
+    _, start, _ = poll_messages(han.token)
     for number in range(5):
         send(guo, conversation, str(number))
-    two, cursor, _ = heard(han.token, 2, after=start)
-    rest, end, _ = heard(han.token, after=cursor)
-    assert contents(two) + contents(rest) == ["0", "1", "2", "3", "4"]
+    two, cursor, _ = poll_messages(han.token, 2, after=start)
+    rest, end, _ = poll_messages(han.token, after=cursor)
+    assert list_contents(two) + list_contents(rest) == ["0", "1", "2", "3", "4"]
     assert two[-1]["Cursor"] == cursor
-    assert heard(han.token, after=end) == ([], end, False)
+    assert poll_messages(han.token, after=end) == ([], end, False)
 
 
 def test_a_cursor_brings_the_same_again_so_that_a_lost_answer_costs_nothing(
-    guo: Visitor, han: Visitor, conversation: str
+    guo: ExternalUser, han: ExternalUser, conversation: str
 ) -> None:
-    _, start, _ = heard(han.token)
+    _, start, _ = poll_messages(han.token)
     send(guo, conversation, "在吗")
-    assert heard(han.token, after=start) == heard(han.token, after=start)
+    assert poll_messages(han.token, after=start) == poll_messages(han.token, after=start)
 
 
 def test_without_a_cursor_each_token_has_a_place_of_its_own(
-    hospital: Hospital, guo: Visitor, han: Visitor, conversation: str
+    hospital: Hospital, guo: ExternalUser, han: ExternalUser, conversation: str
 ) -> None:
-    tablet = visitor(hospital, han.session).token
-    heard(tablet)
+    tablet = create_external_user(hospital, han.session).token
+    poll_messages(tablet)
     send(guo, conversation, "在吗")
-    assert contents(heard(han.token)[0]) == contents(heard(tablet)[0]) == ["在吗"]
-    assert heard(han.token)[0] == []
+    assert list_contents(poll_messages(han.token)[0]) == list_contents(poll_messages(tablet)[0]) == ["在吗"]
+    assert poll_messages(han.token)[0] == []
 
 
-def test_who_begins_to_listen_hears_what_comes_then(guo: Visitor, han: Visitor) -> None:
-    conversation = made(guo)
+def test_who_begins_to_listen_hears_what_comes_then(guo: ExternalUser, han: ExternalUser) -> None:
+    conversation = create_conversation(guo)
     join(han, conversation)
     send(guo, conversation, "before")
-    messages, cursor, gap = heard(han.token)
+    messages, cursor, gap = poll_messages(han.token)
     assert (messages, gap) == ([], True), "whether there was anything before, nobody knows: history does"
-    assert heard(han.token, after=cursor)[0::2] == ([], False)
+    assert poll_messages(han.token, after=cursor)[0::2] == ([], False)
     send(guo, conversation, "after")
-    assert contents(heard(han.token)[0]) == ["after"]
+    assert list_contents(poll_messages(han.token)[0]) == ["after"]
 
 
 @pytest.mark.usefixtures("patient")
-def test_who_waits_is_told_at_once(guo: Visitor, han: Visitor, conversation: str) -> None:
+def test_who_waits_is_told_at_once(guo: ExternalUser, han: ExternalUser, conversation: str) -> None:
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(poll, han.token)
         started = clock.monotonic()
@@ -95,7 +104,7 @@ def test_who_waits_is_told_at_once(guo: Visitor, han: Visitor, conversation: str
 
 
 def test_who_waits_holds_no_connection_to_mysql(
-    han: Visitor, conversation: str, monkeypatch: pytest.MonkeyPatch
+    han: ExternalUser, conversation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert conversation
     free: list[int] = []
@@ -122,9 +131,9 @@ def test_nobody_is_kept_longer_than_the_function_has(monkeypatch: pytest.MonkeyP
 
 
 def test_a_doctors_answer_arrives_at_the_patients_feed(lin: Person, chen: Person) -> None:
-    session_no = chat.opened(lin, chen)
-    heard(lin.token)
-    chat.reply(chen, session_no, "多喝水")
+    session_no = consult_client.create_session(lin, chen)
+    poll_messages(lin.token)
+    consult_client.send_as_doctor(chen, session_no, "多喝水")
     message = poll(lin.token).data
     assert (message["Content"], message["FromSession"], message["ConversationID"]) == (
         "多喝水",
@@ -133,73 +142,75 @@ def test_a_doctors_answer_arrives_at_the_patients_feed(lin: Person, chen: Person
     )
 
 
-def test_sse_is_a_stream_of_the_same_that_a_browser_resumes(guo: Visitor, han: Visitor, conversation: str) -> None:
-    events, last = listen(han.token)
+def test_sse_is_a_stream_of_the_same_that_a_browser_resumes(
+    guo: ExternalUser, han: ExternalUser, conversation: str
+) -> None:
+    events, last = read_events(han.token)
     assert (events, bool(last)) == ([], True)
     send(guo, conversation, "一\n二")
     send(guo, conversation, "三")
-    events, end = listen(han.token, last)
+    events, end = read_events(han.token, last)
     assert [(kind, data["Content"]) for kind, _, data in events] == [("message", "一\n二"), ("message", "三")]
     assert [at for _, at, _ in events] == [data["Cursor"] for _, _, data in events]
-    assert [data["Content"] for _, _, data in listen(han.token, events[0][1])[0]] == ["三"]
-    assert listen(han.token, end) == ([], end)
+    assert [data["Content"] for _, _, data in read_events(han.token, events[0][1])[0]] == ["三"]
+    assert read_events(han.token, end) == ([], end)
 
 
 def test_the_header_counts_for_more_than_the_address_that_a_browser_repeats(
-    guo: Visitor, han: Visitor, conversation: str
+    guo: ExternalUser, han: ExternalUser, conversation: str
 ) -> None:
-    _, start = listen(han.token)
+    _, start = read_events(han.token)
     send(guo, conversation, "一")
-    _, end = listen(han.token, start)
-    assert listen(han.token, end, after=start)[0] == []
+    _, end = read_events(han.token, start)
+    assert read_events(han.token, end, after=start)[0] == []
 
 
 def test_a_withdrawn_text_is_not_delivered(hospital: Hospital, lin: Person, chen: Person) -> None:
-    session_no = chat.opened(lin, chen)
-    heard(lin.token)
-    message_id = chat.reply(chen, session_no, "说错了").data["msg_id"]
+    session_no = consult_client.create_session(lin, chen)
+    poll_messages(lin.token)
+    message_id = consult_client.send_as_doctor(chen, session_no, "说错了").data["msg_id"]
     log.withdraw(hospital.tenant_id, session_no, message_id, chen.principal)
-    [told], _, _ = heard(lin.token)
+    [told], _, _ = poll_messages(lin.token)
     assert (told["MsgId"], told["Status"], told["Content"]) == (message_id, -1, "")
 
 
 def test_withdrawals_and_read_positions_go_to_who_asks_for_them(hospital: Hospital, lin: Person, chen: Person) -> None:
-    session_no = chat.opened(lin, chen)
-    _, start, _ = heard(lin.token)
-    message_id = chat.ask(lin, chen, "在吗").data["msg_id"]
-    chat.seen_by_doctor(chen, session_no)
-    chat.seen_by_doctor(chen, session_no)
+    session_no = consult_client.create_session(lin, chen)
+    _, start, _ = poll_messages(lin.token)
+    message_id = consult_client.send_as_patient(lin, chen, "在吗").data["msg_id"]
+    consult_client.list_as_doctor(chen, session_no)
+    consult_client.list_as_doctor(chen, session_no)
     log.withdraw(hospital.tenant_id, session_no, message_id, lin.principal)
-    told = [(one["Type"], one["FromSession"]) for one in heard(lin.token, after=start, events=1)[0]]
+    told = [(one["Type"], one["FromSession"]) for one in poll_messages(lin.token, after=start, events=1)[0]]
     assert told == [(0, str(lin.user_id)), (1001, str(chen.user_id)), (1000, "")]
-    _, *events = heard(lin.token, after=start, events=1)[0]
+    _, *events = poll_messages(lin.token, after=start, events=1)[0]
     assert {json.loads(one["Content"])["MsgId"] for one in events} == {message_id}
-    assert [one["Type"] for one in heard(lin.token, after=start)[0]] == [0]
+    assert [one["Type"] for one in poll_messages(lin.token, after=start)[0]] == [0]
 
 
 def test_who_was_put_out_hears_nothing_more_not_even_of_before(
-    hospital: Hospital, guo: Visitor, han: Visitor, conversation: str
+    hospital: Hospital, guo: ExternalUser, han: ExternalUser, conversation: str
 ) -> None:
     send(guo, conversation, "一")
-    kick(hospital, conversation, han)
+    remove_participants(hospital, conversation, han)
     send(guo, conversation, "二")
-    assert heard(han.token)[0] == []
+    assert poll_messages(han.token)[0] == []
 
 
-def test_a_stranger_hears_nothing(hospital: Hospital, guo: Visitor, conversation: str, lin: Person) -> None:
-    heard(lin.token)
+def test_a_stranger_hears_nothing(hospital: Hospital, guo: ExternalUser, conversation: str, lin: Person) -> None:
+    poll_messages(lin.token)
     send(guo, conversation, "一")
-    assert heard(lin.token)[0] == []
+    assert poll_messages(lin.token)[0] == []
     assert hospital
 
 
 def test_the_same_name_in_another_hospital_hears_nothing(
-    elsewhere: Hospital, guo: Visitor, han: Visitor, conversation: str
+    elsewhere: Hospital, guo: ExternalUser, han: ExternalUser, conversation: str
 ) -> None:
-    namesake = visitor(elsewhere, han.session).token
-    heard(namesake)
+    namesake = create_external_user(elsewhere, han.session).token
+    poll_messages(namesake)
     send(guo, conversation, "一")
-    assert heard(namesake)[0] == []
+    assert poll_messages(namesake)[0] == []
 
 
 @pytest.mark.parametrize(
@@ -214,14 +225,14 @@ def test_the_same_name_in_another_hospital_hears_nothing(
         ({"events": 2}, 10001),
     ],
 )
-def test_what_makes_no_sense_is_refused(han: Visitor, wrong: dict[str, Any], code: int) -> None:
+def test_what_makes_no_sense_is_refused(han: ExternalUser, wrong: dict[str, Any], code: int) -> None:
     answer = poll(han.token, **wrong)
     assert (answer.status, answer.code) == (400, code)
 
 
 def test_without_a_live_token_nobody_listens() -> None:
-    assert [call("GET", NOTIFY, query={"protoc": "poll"}).status, poll("guessed").status] == [401, 401]
+    assert [call("GET", NOTIFY_PATH, query={"protoc": "poll"}).status, poll("guessed").status] == [401, 401]
 
 
-def test_a_header_signs_in_as_well_and_counts_for_more(han: Visitor) -> None:
-    assert call("GET", NOTIFY, han.token, query={"token": "guessed", "protoc": "poll"}).status == 200
+def test_a_header_signs_in_as_well_and_counts_for_more(han: ExternalUser) -> None:
+    assert call("GET", NOTIFY_PATH, han.token, query={"token": "guessed", "protoc": "poll"}).status == 200

@@ -7,65 +7,70 @@ import pytest
 
 from chalicelib.adapters import redis
 from chalicelib.messaging import feed
-from tests.gateway.hearing import contents, conversation, heard, listen, poll
-from tests.gateway.talk import Visitor, join, made, send
-from tests.wire import call
+from tests.support.client import call
+from tests.support.gateway_client import ExternalUser, create_conversation, join, send
+from tests.support.notify_client import conversation, list_contents, poll, poll_messages, read_events
 
 __all__ = ["conversation"]
 
 
-def lost(who: Visitor) -> None:
+def lost(who: ExternalUser) -> None:
     redis.get_client().delete(*feed.build_keys(who.tenant_id, f"session:{who.session}"))
 
 
-def cut_short(who: Visitor) -> None:
+def cut_short(who: ExternalUser) -> None:
     redis.get_client().xtrim(feed.build_keys(who.tenant_id, f"session:{who.session}")[1], maxlen=1, approximate=False)
 
 
 @pytest.mark.parametrize("lose", [lost, cut_short])
 def test_where_the_stream_cannot_reach_back_the_gap_is_told(
-    guo: Visitor, han: Visitor, conversation: str, lose: Callable[[Visitor], None]
+    guo: ExternalUser, han: ExternalUser, conversation: str, lose: Callable[[ExternalUser], None]
 ) -> None:
-    _, start, _ = heard(han.token)
+    _, start, _ = poll_messages(han.token)
     for number in range(3):
         send(guo, conversation, str(number))
     lose(han)
-    messages, cursor, gap = heard(han.token, after=start)
+    messages, cursor, gap = poll_messages(han.token, after=start)
     assert (messages, gap) == ([], True)
     send(guo, conversation, "3")
-    assert (contents(heard(han.token, after=cursor)[0]), heard(han.token, after=cursor)[2]) == (["3"], False)
-    [(kind, _, data)], _ = listen(han.token, start)
+    assert (list_contents(poll_messages(han.token, after=cursor)[0]), poll_messages(han.token, after=cursor)[2]) == (
+        ["3"],
+        False,
+    )
+    [(kind, _, data)], _ = read_events(han.token, start)
     assert (kind, data["gap"]) == ("gap", True)
     assert poll(han.token, after=start).data["gap"] is True
 
 
-def test_a_cursor_ahead_of_the_stream_is_a_gap(han: Visitor, conversation: str) -> None:
+def test_a_cursor_ahead_of_the_stream_is_a_gap(han: ExternalUser, conversation: str) -> None:
     assert conversation
-    generation = heard(han.token)[1].partition(".")[0]
-    assert heard(han.token, after=f"{generation}.99")[2] is True
+    generation = poll_messages(han.token)[1].partition(".")[0]
+    assert poll_messages(han.token, after=f"{generation}.99")[2] is True
 
 
-def test_what_was_never_said_here_as_an_events_id_is_a_gap(han: Visitor, conversation: str) -> None:
+def test_what_was_never_said_here_as_an_events_id_is_a_gap(han: ExternalUser, conversation: str) -> None:
     assert conversation
-    [(kind, _, _)], last = listen(han.token, "12")
+    [(kind, _, _)], last = read_events(han.token, "12")
     assert kind == "gap"
-    assert listen(han.token, last) == ([], last)
+    assert read_events(han.token, last) == ([], last)
 
 
-def test_a_flushed_redis_is_told_as_a_gap_also_without_a_cursor(guo: Visitor, han: Visitor, conversation: str) -> None:
+def test_a_flushed_redis_is_told_as_a_gap_also_without_a_cursor(
+    guo: ExternalUser, han: ExternalUser, conversation: str
+) -> None:
     send(guo, conversation, "一")
     redis.get_client().flushall()
     send(guo, conversation, "二")
-    assert heard(han.token)[2] is True
+    assert poll_messages(han.token)[2] is True
     send(guo, conversation, "三")
-    messages, _, gap = heard(han.token)
-    assert (contents(messages), gap) == (["三"], False)
+    messages, _, gap = poll_messages(han.token)
+    assert (list_contents(messages), gap) == (["三"], False)
 
 
 def test_who_takes_one_message_at_a_time_is_told_of_a_possible_gap_with_the_next(
-    guo: Visitor, han: Visitor, monkeypatch: pytest.MonkeyPatch
+    guo: ExternalUser, han: ExternalUser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    conversation = made(guo)
+    conversation = create_conversation(guo)
     join(han, conversation)
     assert poll(han.token).data is None
     wait = redis.wait_for_stream
@@ -80,16 +85,18 @@ def test_who_takes_one_message_at_a_time_is_told_of_a_possible_gap_with_the_next
     assert (answer["Content"], answer["gap"]) == ("一", True)
 
 
-def test_old_messages_of_a_long_conversation_are_delivered_whole(guo: Visitor, han: Visitor, conversation: str) -> None:
-    _, start, _ = heard(han.token)
+def test_old_messages_of_a_long_conversation_are_delivered_whole(
+    guo: ExternalUser, han: ExternalUser, conversation: str
+) -> None:
+    _, start, _ = poll_messages(han.token)
     for number in range(130):
         send(guo, conversation, str(number))
-    first, cursor, _ = heard(han.token, after=start)
-    second, _, _ = heard(han.token, after=cursor)
-    assert contents(first + second) == [str(number) for number in range(130)]
+    first, cursor, _ = poll_messages(han.token, after=start)
+    second, _, _ = poll_messages(han.token, after=cursor)
+    assert list_contents(first + second) == [str(number) for number in range(130)]
 
 
-def test_without_redis_a_listener_is_asked_to_come_back(han: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_redis_a_listener_is_asked_to_come_back(han: ExternalUser, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*_: Any, **__: Any) -> Any:
         raise redis.RedisUnavailableError("cut")
 
@@ -98,7 +105,9 @@ def test_without_redis_a_listener_is_asked_to_come_back(han: Visitor, monkeypatc
     assert (answer.status, answer.headers["Retry-After"]) == (503, "2")
 
 
-def test_without_redis_an_event_source_is_not_made_to_give_up(han: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_redis_an_event_source_is_not_made_to_give_up(
+    han: ExternalUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refused(*_: Any, **__: Any) -> Any:
         raise redis.RedisUnavailableError("cut")
 

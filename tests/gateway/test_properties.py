@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from chalicelib.adapters import redis
-from tests.faults import aftermath
-from tests.faults.model import PROCESSES
-from tests.faults.served import Served
-from tests.faults.stories import PARTS, check_stories
-from tests.gateway import talk
-from tests.messaging.conftest import keys
-from tests.people import Hospital
+from tests.messaging.conftest import build_redis_keys
+from tests.support import gateway_client
+from tests.support.factories import Hospital
+from tests.support.faults import final_state
+from tests.support.faults.random_scenarios import REDIS_KEY_PARTS, check_scenarios
+from tests.support.faults.reference_model import PROCESSES
+from tests.support.faults.two_processes import TwoProcesses
 
 NAMES = ("guo", "han", "lin")
 RUNS = count()
@@ -49,15 +49,15 @@ class Known:
     gone: set[str] = field(default_factory=set)
 
 
-class Room(Served):
+class Room(TwoProcesses):
     """One conversation of Guo's, which Han and Lin may join."""
 
     def __init__(self, hospital: Hospital) -> None:
         super().__init__()
         run = next(RUNS)
         self.hospital = hospital
-        self.people = {name: talk.visitor(hospital, f"{name}-{run}") for name in NAMES}
-        self.conversation = talk.made(self.people["guo"])
+        self.people = {name: gateway_client.create_external_user(hospital, f"{name}-{run}") for name in NAMES}
+        self.conversation = gateway_client.create_conversation(self.people["guo"])
         self.log: list[str] = []  # who said each message: its number is what was said
         self.seats = {name: Seat() for name in NAMES}
         self.seats["guo"] = Seat(sits=True, had_one=True)
@@ -67,36 +67,36 @@ class Room(Served):
 
     def send(self, who: str, process: int, trouble: list[str]) -> None:
         with self.request(process, trouble):
-            status = talk.send(self.people[who], self.conversation, str(len(self.log))).status
+            status = gateway_client.send(self.people[who], self.conversation, str(len(self.log))).status
         sits = self.seats[who].sits
         assert status == (404 if not sits else 403 if self.archived else 200)
         if status == 200:
             self.log.append(who)
-            self.lags |= not self.heard
-            for known in self.known if self.heard else [self.known[process]]:
+            self.lags |= not self.published
+            for known in self.known if self.published else [self.known[process]]:
                 known.length = len(self.log)
 
     def read(self, who: str, process: int, trouble: list[str]) -> None:
         with self.request(process, trouble):
-            answer = talk.last_30(self.people[who], self.conversation)
+            answer = gateway_client.get_last_30(self.people[who], self.conversation)
         seat, known = self.seats[who], self.known[process]
         if answer.status == 404:
             assert not seat.sits
             known.gone.add(who)
             return
         assert seat.sits or who not in known.gone, f"{who} has gone, and reads"
-        shown = [int(content) for content in talk.contents(answer)]
+        shown = [int(content) for content in gateway_client.list_contents(answer)]
         length = shown[-1] + 1 if shown else 0
         assert known.length <= length <= len(self.log), f"shown {length}, known {known.length}"
         assert shown == list(range(length))[-30:]
         known.length = length
         if seat.sits:
             seat.read = max(seat.read, length)
-            self.lags |= not self.heard
+            self.lags |= not self.published
 
     def join(self, who: str, process: int, trouble: list[str]) -> None:
         with self.request(process, trouble):
-            status = talk.join(self.people[who], self.conversation).status
+            status = gateway_client.join(self.people[who], self.conversation).status
         seat = self.seats[who]
         assert status == (200 if seat.sits else 403 if seat.put_out or self.archived else 200)
         if status == 200:
@@ -104,32 +104,32 @@ class Room(Served):
 
     def leave(self, who: str, process: int, trouble: list[str]) -> None:
         with self.request(process, trouble):
-            status = talk.leave(self.people[who], self.conversation).status
+            status = gateway_client.leave(self.people[who], self.conversation).status
         assert status == (200 if self.seats[who].had_one else 404)
         if status == 200:
             self.stood(who, process)
 
     def put_out(self, who: str, process: int, trouble: list[str]) -> None:
         with self.request(process, trouble):
-            assert talk.kick(self.hospital, self.conversation, self.people[who]).status == 200
+            assert gateway_client.remove_participants(self.hospital, self.conversation, self.people[who]).status == 200
         self.seats[who].put_out = self.seats[who].had_one
         self.stood(who, process)
 
     def bring(self, who: str, process: int, trouble: list[str]) -> None:
         with self.request(process, trouble):
-            assert talk.bring(self.hospital, self.conversation, self.people[who]).status == 200
+            assert gateway_client.add_participants(self.hospital, self.conversation, self.people[who]).status == 200
         self.sat(who)
 
     def archive(self, process: int, trouble: list[str]) -> None:
         self.archived = not self.archived
         with self.request(process, trouble):
-            assert talk.archive(self.hospital, self.conversation, is_archive=self.archived).status == 200
+            assert gateway_client.archive(self.hospital, self.conversation, is_archive=self.archived).status == 200
 
     def look(self, who: str, process: int, trouble: list[str]) -> None:
         """What MySQL alone is asked for."""
         with self.request(process, trouble):
-            joined = talk.joined(self.people[who], self.conversation)
-            detail = talk.asked(self.people[who], "get_conversation_detail", self.conversation)
+            joined = gateway_client.is_joined(self.people[who], self.conversation)
+            detail = gateway_client.call_on_conversation(self.people[who], "get_conversation_detail", self.conversation)
         assert joined == (detail.status == 200) == self.seats[who].sits
         if joined:
             assert detail.data["IsArchive"] is self.archived
@@ -140,18 +140,18 @@ class Room(Served):
         if not self.seats[who].sits or self.lags:
             return
         with self.request(process, trouble):
-            unread = talk.unread(self.people[who], self.conversation)
+            unread = gateway_client.count_unread(self.people[who], self.conversation)
         assert unread == sum(sender != who for sender in self.log[self.seats[who].read :])
 
     def disturb(self, what: str) -> None:
         if what == "flush":
             redis.get_client().flushall()
-        elif what in PARTS:
-            redis.get_client().delete(keys(self.conversation)[PARTS.index(what)])
+        elif what in REDIS_KEY_PARTS:
+            redis.get_client().delete(build_redis_keys(self.conversation)[REDIS_KEY_PARTS.index(what)])
         else:
             if what == "a minute":
-                aftermath.minute_later(self.conversation)
-            aftermath.ten_seconds_later(self.conversation)
+                final_state.age_write_intents(self.conversation)
+            final_state.age_cache(self.conversation)
             self.everybody_knows()
 
     def end(self) -> None:
@@ -166,14 +166,14 @@ class Room(Served):
     def sat(self, who: str) -> None:
         if not self.seats[who].sits:
             self.seats[who] = Seat(sits=True, had_one=True, read=len(self.log))
-        self.lags |= not self.heard
+        self.lags |= not self.published
         for known in self.known:
             known.gone.discard(who)
 
     def stood(self, who: str, process: int) -> None:
         self.seats[who].sits = False
-        self.lags |= not self.heard
-        for known in self.known if self.heard else [self.known[process]]:
+        self.lags |= not self.published
+        for known in self.known if self.published else [self.known[process]]:
             known.gone.add(who)
 
     def everybody_knows(self) -> None:
@@ -184,4 +184,4 @@ class Room(Served):
 
 
 def test_every_answer_is_right(hospital: Hospital) -> None:
-    check_stories(Room, WEIGHTS, hospital)
+    check_scenarios(Room, WEIGHTS, hospital)

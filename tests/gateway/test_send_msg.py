@@ -3,93 +3,109 @@ from typing import Any
 
 import pytest
 
-from tests.gateway.talk import Visitor, archive, contents, join, last_30, leave, made, seated, send
-from tests.people import Hospital
-from tests.wire import post
+from tests.support.client import post
+from tests.support.factories import Hospital
+from tests.support.gateway_client import (
+    ExternalUser,
+    archive,
+    create_conversation,
+    create_conversation_of,
+    get_last_30,
+    join,
+    leave,
+    list_contents,
+    send,
+)
 
 
 @pytest.fixture
-def conversation(guo: Visitor, han: Visitor) -> str:
+def conversation(guo: ExternalUser, han: ExternalUser) -> str:
     """Guo made it, and Han joined."""
-    conversation = made(guo)
+    conversation = create_conversation(guo)
     assert join(han, conversation).status == 200
     return conversation
 
 
-def test_what_one_says_the_others_read(guo: Visitor, han: Visitor, conversation: str) -> None:
+def test_what_one_says_the_others_read(guo: ExternalUser, han: ExternalUser, conversation: str) -> None:
     message_id = send(guo, conversation, "在吗").data["MsgID"]
     assert send(guo, conversation, "在吗").data.keys() == {"MsgID"}
-    first, _ = last_30(han, conversation).data["Msg"]
+    first, _ = get_last_30(han, conversation).data["Msg"]
     assert (first["MsgId"], first["ConversationID"], first["FromSession"]) == (message_id, conversation, guo.session)
     assert (first["Status"], first["Type"], first["Content"]) == (0, 0, "在吗")
     assert first["SendTime"] > 1_700_000_000_000_000
 
 
-def test_staff_and_patients_are_named_by_their_number(hospital: Hospital, guo: Visitor) -> None:
-    conversation = seated(hospital, guo, hospital.lin, hospital.desk)
+def test_staff_and_patients_are_named_by_their_number(hospital: Hospital, guo: ExternalUser) -> None:
+    conversation = create_conversation_of(hospital, guo, hospital.lin, hospital.desk)
     send(hospital.lin, conversation, "我")
     send(hospital.desk, conversation, "您好")
-    names = [message["FromSession"] for message in last_30(guo, conversation).data["Msg"]]
+    names = [message["FromSession"] for message in get_last_30(guo, conversation).data["Msg"]]
     assert names == [str(hospital.lin.user_id), str(hospital.desk.user_id)]
 
 
-def test_status_and_type_are_the_clients_own(guo: Visitor, han: Visitor, conversation: str) -> None:
+def test_status_and_type_are_the_clients_own(guo: ExternalUser, han: ExternalUser, conversation: str) -> None:
     send(guo, conversation, '{"lat":30.2}', status=255, type=255)
     send(guo, conversation, "图", status=7, type=1)
     for _ in ("from MySQL, perhaps", "from Redis"):
-        seen = [(one["Status"], one["Type"], one["Content"]) for one in last_30(han, conversation).data["Msg"]]
+        seen = [(one["Status"], one["Type"], one["Content"]) for one in get_last_30(han, conversation).data["Msg"]]
         assert seen == [(255, 255, '{"lat":30.2}'), (7, 1, "图")]
 
 
-def test_a_resend_is_the_same_message(guo: Visitor, conversation: str) -> None:
+def test_a_resend_is_the_same_message(guo: ExternalUser, conversation: str) -> None:
     first, again = (send(guo, conversation, "在吗", "k1", status=3) for _ in range(2))
     assert first.data == again.data
-    assert contents(last_30(guo, conversation)) == ["在吗"]
+    assert list_contents(get_last_30(guo, conversation)) == ["在吗"]
 
 
-def test_client_msg_id_names_a_resend_too(guo: Visitor, conversation: str) -> None:
+def test_client_msg_id_names_a_resend_too(guo: ExternalUser, conversation: str) -> None:
     first, again = (send(guo, conversation, "在吗", client_msg_id="k1") for _ in range(2))
     assert first.data == again.data == send(guo, conversation, "在吗", "k1").data
 
 
 @pytest.mark.parametrize("other", [{"content": "不在"}, {"type": 2}, {"status": 2}])
-def test_the_same_key_with_something_else_is_a_conflict(guo: Visitor, conversation: str, other: dict[str, Any]) -> None:
+def test_the_same_key_with_something_else_is_a_conflict(
+    guo: ExternalUser, conversation: str, other: dict[str, Any]
+) -> None:
     send(guo, conversation, "在吗", "k1")
     answer = send(guo, conversation, key="k1", **{"content": "在吗", **other})
     assert (answer.status, answer.code) == (409, 10005)
-    assert contents(last_30(guo, conversation)) == ["在吗"]
+    assert list_contents(get_last_30(guo, conversation)) == ["在吗"]
 
 
-def test_the_same_key_to_another_conversation_is_a_conflict(guo: Visitor, conversation: str) -> None:
+def test_the_same_key_to_another_conversation_is_a_conflict(guo: ExternalUser, conversation: str) -> None:
     send(guo, conversation, "在吗", "k1")
-    assert send(guo, made(guo), "在吗", "k1").status == 409
+    assert send(guo, create_conversation(guo), "在吗", "k1").status == 409
 
 
-def test_one_key_sent_many_times_at_once_is_one_message(guo: Visitor, conversation: str) -> None:
+def test_one_key_sent_many_times_at_once_is_one_message(guo: ExternalUser, conversation: str) -> None:
     with ThreadPoolExecutor(8) as pool:
         ids = list(pool.map(lambda _: send(guo, conversation, "在吗", "k1").data["MsgID"], range(24)))
     assert len(set(ids)) == 1
-    assert contents(last_30(guo, conversation)) == ["在吗"]
+    assert list_contents(get_last_30(guo, conversation)) == ["在吗"]
 
 
-def test_an_archived_conversation_is_read_but_not_written(hospital: Hospital, guo: Visitor, conversation: str) -> None:
+def test_an_archived_conversation_is_read_but_not_written(
+    hospital: Hospital, guo: ExternalUser, conversation: str
+) -> None:
     send(guo, conversation, "在吗")
     archive(hospital, conversation)
     answer = send(guo, conversation, "还在吗")
     assert (answer.status, answer.code) == (403, 10003)
-    assert contents(last_30(guo, conversation)) == ["在吗"]
+    assert list_contents(get_last_30(guo, conversation)) == ["在吗"]
 
 
-def test_who_has_left_says_nothing_more(han: Visitor, conversation: str) -> None:
+def test_who_has_left_says_nothing_more(han: ExternalUser, conversation: str) -> None:
     leave(han, conversation)
     assert send(han, conversation, "还在").status == 404
 
 
-def test_a_resend_by_who_has_left_is_still_the_same_message(guo: Visitor, han: Visitor, conversation: str) -> None:
+def test_a_resend_by_who_has_left_is_still_the_same_message(
+    guo: ExternalUser, han: ExternalUser, conversation: str
+) -> None:
     first = send(han, conversation, "我走了", "k1").data
     leave(han, conversation)
     assert send(han, conversation, "我走了", "k1").data == first
-    assert contents(last_30(guo, conversation)) == ["我走了"]
+    assert list_contents(get_last_30(guo, conversation)) == ["我走了"]
 
 
 @pytest.mark.parametrize(
@@ -99,16 +115,16 @@ def test_a_resend_by_who_has_left_is_still_the_same_message(guo: Visitor, han: V
         *((name, bad) for name in ("type", "status") for bad in (-1, 256, "文", None, 1.5, True)),
     ],
 )
-def test_a_bad_field_is_refused(guo: Visitor, conversation: str, field: str, bad: object) -> None:
+def test_a_bad_field_is_refused(guo: ExternalUser, conversation: str, field: str, bad: object) -> None:
     body: dict[str, Any] = {"conversation_id": conversation, "content": "在吗", field: bad}
     answer = post("/send_msg", guo.token, **body)
     assert (answer.status, answer.code) == (400, 10001)
     assert answer.error.startswith(f"{field}：")
-    assert last_30(guo, conversation).data == {"Msg": []}
+    assert get_last_30(guo, conversation).data == {"Msg": []}
 
 
 @pytest.mark.parametrize("key", ["", "带中文", "x" * 129, "a b"])
-def test_a_bad_key_is_refused(guo: Visitor, conversation: str, key: str) -> None:
+def test_a_bad_key_is_refused(guo: ExternalUser, conversation: str, key: str) -> None:
     body: dict[str, Any] = {"conversation_id": conversation, "content": "在吗"}
     assert post("/send_msg", guo.token, {"Idempotency-Key": key}, **body).status == 400
     assert post("/send_msg", guo.token, client_msg_id=key, **body).status == 400

@@ -6,27 +6,34 @@ import pytest
 
 from chalicelib.adapters import redis
 from chalicelib.messaging import log
-from tests.consult import chat
-from tests.gateway.hearing import contents, heard
-from tests.gateway.socket_client import listening
-from tests.gateway.talk import Visitor, join, last_30, made, sent, visitor
-from tests.people import Hospital, Person
+from tests.support import consult_client
+from tests.support.factories import Hospital, Person
+from tests.support.gateway_client import (
+    ExternalUser,
+    create_conversation,
+    create_external_user,
+    get_last_30,
+    join,
+    send_all,
+)
+from tests.support.notify_client import list_contents, poll_messages
+from tests.support.websocket_client import open_websocket
 
 WHAT_AN_ID_IS = "id：应为不超过 128 个字符的文本，或绝对值小于 2^53 的整数"
 
 
 @pytest.fixture
-def conversation(guo: Visitor, han: Visitor) -> str:
-    conversation = made(guo)
+def conversation(guo: ExternalUser, han: ExternalUser) -> str:
+    conversation = create_conversation(guo)
     assert join(han, conversation).status == 200
     return conversation
 
 
-def test_what_is_said_is_pushed(url: str, guo: Visitor, han: Visitor, conversation: str) -> None:
-    with listening(url, han.token) as page:
-        assert page.ready()[0] == []
-        first, second = sent(guo, conversation, "您好", "在吗")
-        one, two = page.message(), page.message()
+def test_what_is_said_is_pushed(url: str, guo: ExternalUser, han: ExternalUser, conversation: str) -> None:
+    with open_websocket(url, han.token) as page:
+        assert page.receive_backlog()[0] == []
+        first, second = send_all(guo, conversation, "您好", "在吗")
+        one, two = page.receive_message(), page.receive_message()
     assert (one["MsgId"], one["Content"], one["ConversationID"]) == (first, "您好", conversation)
     assert (two["MsgId"], two["PreId"]) == (second, first)
     assert one["FromSession"] == "guo-7f1a"
@@ -34,98 +41,112 @@ def test_what_is_said_is_pushed(url: str, guo: Visitor, han: Visitor, conversati
 
 
 def test_the_sender_hears_it_too_and_so_does_each_device(
-    url: str, hospital: Hospital, guo: Visitor, han: Visitor, conversation: str
+    url: str, hospital: Hospital, guo: ExternalUser, han: ExternalUser, conversation: str
 ) -> None:
-    other = visitor(hospital, han.session)  # the same user, on another telephone
-    with listening(url, han.token) as one, listening(url, other.token) as two, listening(url, guo.token) as own:
+    other = create_external_user(hospital, han.session)  # the same user, on another telephone
+    with (
+        open_websocket(url, han.token) as one,
+        open_websocket(url, other.token) as two,
+        open_websocket(url, guo.token) as own,
+    ):
         for page in (one, two, own):
-            page.ready()
-        sent(guo, conversation, "您好")
-        assert [page.message()["Content"] for page in (one, two, own)] == ["您好"] * 3
+            page.receive_backlog()
+        send_all(guo, conversation, "您好")
+        assert [page.receive_message()["Content"] for page in (one, two, own)] == ["您好"] * 3
 
 
 def test_a_doctors_answer_in_a_consultation_is_pushed_to_the_patient(url: str, lin: Person, chen: Person) -> None:
-    session_no = chat.opened(lin, chen)
-    with listening(url, lin.token) as page:
-        page.ready()
-        chat.reply(chen, session_no, "多喝水", "k1")
-        assert page.message()["Content"] == "多喝水"
+    session_no = consult_client.create_session(lin, chen)
+    with open_websocket(url, lin.token) as page:
+        page.receive_backlog()
+        consult_client.send_as_doctor(chen, session_no, "多喝水", "k1")
+        assert page.receive_message()["Content"] == "多喝水"
 
 
-def test_the_backlog_comes_first(url: str, guo: Visitor, han: Visitor, conversation: str) -> None:
-    _, cursor, _ = heard(han.token)
-    sent(guo, conversation, *map(str, range(130)))
-    with listening(url, han.token, after=cursor) as page:
-        backlog, where = page.ready()
-    assert contents(backlog) == [str(number) for number in range(130)]
+def test_the_backlog_comes_first(url: str, guo: ExternalUser, han: ExternalUser, conversation: str) -> None:
+    _, cursor, _ = poll_messages(han.token)
+    send_all(guo, conversation, *map(str, range(130)))
+    with open_websocket(url, han.token, after=cursor) as page:
+        backlog, where = page.receive_backlog()
+    assert list_contents(backlog) == [str(number) for number in range(130)]
     assert where == {"cursor": backlog[-1]["Cursor"], "gap": False}
 
 
-def test_without_a_cursor_the_tokens_own_place_counts(url: str, guo: Visitor, han: Visitor, conversation: str) -> None:
-    heard(han.token)
-    sent(guo, conversation, "一")
-    with listening(url, han.token) as page:
-        [one], _ = page.ready()
-        assert page.ask("ack", cursor=one["Cursor"]) == {"action": "ack", "id": "q1", "code": 0, "data": None}
-    sent(guo, conversation, "二")
-    with listening(url, han.token) as page:
-        assert contents(page.ready()[0]) == ["二"]
-    with listening(url, han.token) as page:
-        assert contents(page.ready()[0]) == ["二"], "it was not acknowledged"
+def test_without_a_cursor_the_tokens_own_place_counts(
+    url: str, guo: ExternalUser, han: ExternalUser, conversation: str
+) -> None:
+    poll_messages(han.token)
+    send_all(guo, conversation, "一")
+    with open_websocket(url, han.token) as page:
+        [one], _ = page.receive_backlog()
+        assert page.call("ack", cursor=one["Cursor"]) == {"action": "ack", "id": "q1", "code": 0, "data": None}
+    send_all(guo, conversation, "二")
+    with open_websocket(url, han.token) as page:
+        assert list_contents(page.receive_backlog()[0]) == ["二"]
+    with open_websocket(url, han.token) as page:
+        assert list_contents(page.receive_backlog()[0]) == ["二"], "it was not acknowledged"
 
 
-def test_a_new_token_is_told_that_it_may_have_missed_something(url: str, hospital: Hospital, han: Visitor) -> None:
-    with listening(url, visitor(hospital, han.session).token) as page:
-        assert page.ready()[1]["gap"]
+def test_a_new_token_is_told_that_it_may_have_missed_something(url: str, hospital: Hospital, han: ExternalUser) -> None:
+    with open_websocket(url, create_external_user(hospital, han.session).token) as page:
+        assert page.receive_backlog()[1]["gap"]
 
 
-def test_a_lost_feed_is_told_as_a_gap(url: str, guo: Visitor, han: Visitor, conversation: str) -> None:
-    _, cursor, _ = heard(han.token)
-    sent(guo, conversation, "一")
+def test_a_lost_feed_is_told_as_a_gap(url: str, guo: ExternalUser, han: ExternalUser, conversation: str) -> None:
+    _, cursor, _ = poll_messages(han.token)
+    send_all(guo, conversation, "一")
     redis.get_client().flushall()
-    with listening(url, han.token, after=cursor) as page:
-        assert page.ready()[1]["gap"]
-        sent(guo, conversation, "二")
-        assert page.message()["Content"] == "二"
+    with open_websocket(url, han.token, after=cursor) as page:
+        assert page.receive_backlog()[1]["gap"]
+        send_all(guo, conversation, "二")
+        assert page.receive_message()["Content"] == "二"
 
 
-def test_resume_brings_what_is_behind_a_cursor(url: str, guo: Visitor, han: Visitor, conversation: str) -> None:
-    with listening(url, han.token) as page:
-        _, where = page.ready()
-        sent(guo, conversation, "一")
-        first = page.message()
-        answer = page.ask("resume", cursor=where["cursor"])
+def test_resume_brings_what_is_behind_a_cursor(
+    url: str, guo: ExternalUser, han: ExternalUser, conversation: str
+) -> None:
+    with open_websocket(url, han.token) as page:
+        _, where = page.receive_backlog()
+        send_all(guo, conversation, "一")
+        first = page.receive_message()
+        answer = page.call("resume", cursor=where["cursor"])
         assert answer["data"] == {"cursor": first["Cursor"], "gap": False}
-        assert page.unasked[-1] == first
+        assert page.unsolicited[-1] == first
 
 
-def test_events_are_pushed_to_who_asked_for_them(url: str, guo: Visitor, han: Visitor, conversation: str) -> None:
-    with listening(url, han.token, events=1) as all_of_it, listening(url, han.token) as messages:
+def test_events_are_pushed_to_who_asked_for_them(
+    url: str, guo: ExternalUser, han: ExternalUser, conversation: str
+) -> None:
+    with open_websocket(url, han.token, events=1) as all_of_it, open_websocket(url, han.token) as messages:
         for page in (all_of_it, messages):
-            page.ready()
-        [wrong] = sent(guo, conversation, "说错了")
+            page.receive_backlog()
+        [wrong] = send_all(guo, conversation, "说错了")
         log.withdraw(guo.tenant_id, conversation, wrong, guo.principal)
-        sent(guo, conversation, "好了")
-        assert [all_of_it.message()["Type"] for _ in range(3)] == [0, 1000, 0]
-        assert contents([messages.message() for _ in range(2)]) == ["说错了", "好了"]
+        send_all(guo, conversation, "好了")
+        assert [all_of_it.receive_message()["Type"] for _ in range(3)] == [0, 1000, 0]
+        assert list_contents([messages.receive_message() for _ in range(2)]) == ["说错了", "好了"]
 
 
-def test_a_message_sent_over_the_socket_is_one_message(url: str, guo: Visitor, han: Visitor, conversation: str) -> None:
+def test_a_message_sent_over_the_socket_is_one_message(
+    url: str, guo: ExternalUser, han: ExternalUser, conversation: str
+) -> None:
     what = {"conversation_id": conversation, "content": "您好", "client_msg_id": "m1"}
-    with listening(url, guo.token) as page:
-        page.ready()
-        answer, again = page.ask("send_msg", **what), page.ask("send_msg", **what)
+    with open_websocket(url, guo.token) as page:
+        page.receive_backlog()
+        answer, again = page.call("send_msg", **what), page.call("send_msg", **what)
     assert answer["code"] == 0
-    [one] = last_30(han, conversation).data["Msg"]
+    [one] = get_last_30(han, conversation).data["Msg"]
     assert answer["data"]["MsgID"] == again["data"]["MsgID"] == one["MsgId"]
 
 
-def test_ping_is_answered_with_the_newest_cursor(url: str, guo: Visitor, han: Visitor, conversation: str) -> None:
-    with listening(url, han.token) as page:
-        page.ready()
-        sent(guo, conversation, "您好")
-        newest = page.message()["Cursor"]
-        assert page.ask("ping") == {"action": "pong", "id": "q1", "code": 0, "data": {"cursor": newest}}
+def test_ping_is_answered_with_the_newest_cursor(
+    url: str, guo: ExternalUser, han: ExternalUser, conversation: str
+) -> None:
+    with open_websocket(url, han.token) as page:
+        page.receive_backlog()
+        send_all(guo, conversation, "您好")
+        newest = page.receive_message()["Cursor"]
+        assert page.call("ping") == {"action": "pong", "id": "q1", "code": 0, "data": {"cursor": newest}}
 
 
 @pytest.mark.parametrize(
@@ -141,36 +162,36 @@ def test_ping_is_answered_with_the_newest_cursor(url: str, guo: Visitor, han: Vi
     ],
 )
 def test_what_cannot_be_done_is_refused_and_the_socket_stays(
-    url: str, han: Visitor, said: dict[str, str], code: int
+    url: str, han: ExternalUser, said: dict[str, str], code: int
 ) -> None:
-    with listening(url, han.token) as page:
-        page.ready()
-        answer = page.ask(**said)
+    with open_websocket(url, han.token) as page:
+        page.receive_backlog()
+        answer = page.call(**said)
         assert answer["code"] == code
         assert answer["error"]
-        assert page.ask("ping")["code"] == 0
+        assert page.call("ping")["code"] == 0
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "您好"])
-def test_what_is_no_action_is_answered(url: str, han: Visitor, text: str) -> None:
-    with listening(url, han.token) as page:
-        page.ready()
-        page.line.send(text)
-        assert page.next()["code"] == 10001
+def test_what_is_no_action_is_answered(url: str, han: ExternalUser, text: str) -> None:
+    with open_websocket(url, han.token) as page:
+        page.receive_backlog()
+        page.connection.send(text)
+        assert page.receive()["code"] == 10001
 
 
 @pytest.mark.parametrize("id", [None, {}, [], True, 1.5, "x" * 129, 2**53, -(10**999)])
-def test_an_id_that_is_none_is_refused_by_name(url: str, han: Visitor, id: object) -> None:
-    with listening(url, han.token) as page:
-        page.ready()
-        page.line.send(json.dumps({"action": "ping", "id": id}))
+def test_an_id_that_is_none_is_refused_by_name(url: str, han: ExternalUser, id: object) -> None:
+    with open_websocket(url, han.token) as page:
+        page.receive_backlog()
+        page.connection.send(json.dumps({"action": "ping", "id": id}))
         refused = {"action": "", "id": "", "code": 10001, "error": WHAT_AN_ID_IS}
-        assert page.next() == refused
+        assert page.receive() == refused
 
 
 @pytest.mark.parametrize("id", ["", "q1", 0, -7, 2**53 - 1, "x" * 128])
-def test_an_answer_has_the_id_of_what_was_said(url: str, han: Visitor, id: object) -> None:
-    with listening(url, han.token) as page:
-        page.ready()
-        page.line.send(json.dumps({"action": "ping", "id": id}))
-        assert page.next()["id"] == id
+def test_an_answer_has_the_id_of_what_was_said(url: str, han: ExternalUser, id: object) -> None:
+    with open_websocket(url, han.token) as page:
+        page.receive_backlog()
+        page.connection.send(json.dumps({"action": "ping", "id": id}))
+        assert page.receive()["id"] == id

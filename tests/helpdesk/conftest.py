@@ -1,13 +1,13 @@
 import pytest
 
-from tests import people
-from tests.helpdesk.desk import Desk
-from tests.people import Hospital, Person
+from tests.support import factories
+from tests.support.factories import Hospital, Person
+from tests.support.helpdesk_client import HelpDesk
 
 
 @pytest.fixture
-def desk(hospital: Hospital) -> Desk:
-    return Desk(hospital)
+def help_desk(hospital: Hospital) -> HelpDesk:
+    return HelpDesk(hospital)
 
 
 @pytest.fixture
@@ -19,4 +19,4 @@ def li(hospital: Hospital) -> Person:
 @pytest.fixture
 def sun(hospital: Hospital) -> Person:
     """Another of the service desk."""
-    return people.worker(hospital.tenant_id, "13900000005", "客服小孙", "service_staff")
+    return factories.create_staff(hospital.tenant_id, "13900000005", "客服小孙", "service_staff")

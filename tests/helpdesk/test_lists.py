@@ -8,12 +8,21 @@ from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row
 from chalicelib.helpdesk import list_store
-from tests import people
-from tests.consult import chat
-from tests.gateway import talk
-from tests.helpdesk.desk import Desk, add, close, count, create, each_wrong, find, listed, shunt, told
-from tests.people import Hospital, Person
-from tests.wire import Answer, post
+from tests.support import consult_client, factories, gateway_client
+from tests.support.client import Answer, post
+from tests.support.factories import Hospital, Person
+from tests.support.helpdesk_client import (
+    HelpDesk,
+    add_message,
+    close_session,
+    create_session,
+    find_messages,
+    get_message_count,
+    list_conversations,
+    parametrize_invalid,
+    request_assignment,
+    send_all,
+)
 
 pytestmark = pytest.mark.store
 
@@ -24,9 +33,9 @@ def names(answer: Answer) -> list[str]:
 
 
 def test_an_entry_says_who_what_and_how_much_is_unread(lin: Person, chen: Person) -> None:
-    *_, last = told(lin, chen, "一", "二")
-    [entry] = listed(chen).data
-    assert entry["sessionId"] == create(chen, 2, receiveId=lin.user_id).data["sessionId"]
+    *_, last = send_all(lin, chen, "一", "二")
+    [entry] = list_conversations(chen).data
+    assert entry["sessionId"] == create_session(chen, 2, receiveId=lin.user_id).data["sessionId"]
     assert {name: entry[name] for name in entry if name not in ("sessionId", "lastTime")} == {
         "chatGroupId": "",
         "msgType": 2,
@@ -42,54 +51,56 @@ def test_an_entry_says_who_what_and_how_much_is_unread(lin: Person, chen: Person
         "lastMessage": "二",
         "lastItemType": 0,
     }
-    [entry] = listed(lin).data
+    [entry] = list_conversations(lin).data
     assert (entry["name"], entry["phone"], entry["unread"], entry["userType"]) == ("陈医生", "", 0, 1)
 
 
-def test_all_kinds_are_listed_the_last_active_first(hospital: Hospital, desk: Desk, lin: Person, chen: Person) -> None:
-    desk.post(hospital.desk)
-    shunt(lin)
-    told(chen, lin, "一")
-    group = talk.seated(hospital, lin, chen)
-    talk.sent(chen, group, "二")
-    chat.ask(lin, chen, "三")
-    add(hospital.desk, "四", ownType=2, receiveId=lin.user_id)
-    add(hospital.desk, "五", receiveId=lin.user_id)
-    entries = listed(lin).data
+def test_all_kinds_are_listed_the_last_active_first(
+    hospital: Hospital, desk: HelpDesk, lin: Person, chen: Person
+) -> None:
+    desk.create_post(hospital.desk)
+    request_assignment(lin)
+    send_all(chen, lin, "一")
+    group = gateway_client.create_conversation_of(hospital, lin, chen)
+    gateway_client.send_all(chen, group, "二")
+    consult_client.send_as_patient(lin, chen, "三")
+    add_message(hospital.desk, "四", ownType=2, receiveId=lin.user_id)
+    add_message(hospital.desk, "五", receiveId=lin.user_id)
+    entries = list_conversations(lin).data
     assert [(one["msgType"], one["lastMessage"]) for one in entries] == [
         *((3, "五"), (1, "四"), (2, "三"), (4, "二"), (2, "一"))
     ]
     assert [one["conversationType"] for one in entries] == [2, 2, 2, 3, 2]
-    assert sum(one["unread"] for one in entries) == count(lin) == 4
-    assert listed(hospital.wang).data == listed(hospital.zhou).data == []
+    assert sum(one["unread"] for one in entries) == get_message_count(lin) == 4
+    assert list_conversations(hospital.wang).data == list_conversations(hospital.zhou).data == []
 
 
 def test_people_are_listed_once_with_all_that_is_unread(
-    hospital: Hospital, desk: Desk, lin: Person, li: Person
+    hospital: Hospital, desk: HelpDesk, lin: Person, li: Person
 ) -> None:
-    desk.post(li)
-    shunt(lin)
-    session = create(lin, 2, receiveId=li.user_id).data["sessionId"]
-    add(lin, "在客服", receiveId=li.user_id)
-    add(lin, "私下", receiveId=session)
-    told(hospital.chen, li, "同事")
-    assert names(listed(li, "userList")) == ["陈医生", "林小雨"]
-    entry = listed(li, "userList").data[1]
+    desk.create_post(li)
+    request_assignment(lin)
+    session = create_session(lin, 2, receiveId=li.user_id).data["sessionId"]
+    add_message(lin, "在客服", receiveId=li.user_id)
+    add_message(lin, "私下", receiveId=session)
+    send_all(hospital.chen, li, "同事")
+    assert names(list_conversations(li, "userList")) == ["陈医生", "林小雨"]
+    entry = list_conversations(li, "userList").data[1]
     assert (entry["unread"], entry["lastMessage"], entry["userId"]) == (2, "私下", str(lin.user_id))
-    assert len(listed(li).data) == 3
+    assert len(list_conversations(li).data) == 3
 
 
 @pytest.fixture
-def visited(hospital: Hospital, desk: Desk, lin: Person, wang: Person, li: Person) -> Hospital:
+def visited(hospital: Hospital, desk: HelpDesk, lin: Person, wang: Person, li: Person) -> Hospital:
     """Li has served Lin, serves Wang, and has talked with Doctor Chen and in a group with a visitor."""
-    desk.post(li)
-    session = shunt(lin).data["sessionId"]
-    close(lin, session)
-    shunt(wang)
-    add(wang, "在吗", ownType=2)
-    find(li, 3, sendId=lin.user_id)
-    told(li, hospital.chen, "您好")
-    talk.seated(hospital, li, talk.visitor(hospital, "guo-7f1a"))
+    desk.create_post(li)
+    session = request_assignment(lin).data["sessionId"]
+    close_session(lin, session)
+    request_assignment(wang)
+    add_message(wang, "在吗", ownType=2)
+    find_messages(li, 3, sendId=lin.user_id)
+    send_all(li, hospital.chen, "您好")
+    gateway_client.create_conversation_of(hospital, li, gateway_client.create_external_user(hospital, "guo-7f1a"))
     return hospital
 
 
@@ -114,26 +125,26 @@ def visited(hospital: Hospital, desk: Desk, lin: Person, wang: Person, li: Perso
     ],
 )
 def test_a_filter_leaves_what_it_says(visited: Hospital, filters: dict[str, Any], left: list[str]) -> None:
-    assert sorted(names(listed(visited.desk, **filters))) == sorted(left)
+    assert sorted(names(list_conversations(visited.desk, **filters))) == sorted(left)
     people = [name for name in left if name]
-    assert sorted(names(listed(visited.desk, "userList", **filters))) == sorted(people)
+    assert sorted(names(list_conversations(visited.desk, "userList", **filters))) == sorted(people)
 
 
 def test_somebody_or_a_session_is_left_out(visited: Hospital) -> None:
     li, wang = visited.desk, visited.wang
-    session = find(li, 3, sendId=wang.user_id).data[0]["sessionId"]
+    session = find_messages(li, 3, sendId=wang.user_id).data[0]["sessionId"]
     for one in (str(wang.user_id), session):
-        assert sorted(names(listed(li, filtrationId=one))) == sorted(["", "陈医生", "林小雨"])
+        assert sorted(names(list_conversations(li, filtrationId=one))) == sorted(["", "陈医生", "林小雨"])
 
 
 def test_times_are_of_the_last_activity_in_shanghai(lin: Person, chen: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     at = clock.to_instant(clock.today()) + 10 * 3600 * clock.SECOND
     monkeypatch.setattr(clock, "now", lambda: at)
-    told(lin, chen, "十点")
+    send_all(lin, chen, "十点")
     day = clock.today().isoformat()
 
     def found(**times: str) -> bool:
-        return names(listed(chen, **times)) == ["林小雨"]
+        return names(list_conversations(chen, **times)) == ["林小雨"]
 
     assert found(startTime=day, endTime=day)
     assert found(startTime=f"{day} 10:00:00", endTime=f"{day} 10:00:00")
@@ -145,26 +156,26 @@ def test_times_are_of_the_last_activity_in_shanghai(lin: Person, chen: Person, m
 
 def test_pages_hold_everybody_once(hospital: Hospital, chen: Person) -> None:
     for number in range(5):
-        person = people.patient(hospital.tenant_id, f"1370000000{number}", f"患者{number}")
-        told(person, chen, "您好")
+        person = factories.create_patient(hospital.tenant_id, f"1370000000{number}", f"患者{number}")
+        send_all(person, chen, "您好")
     seen: list[str] = []
     for page in (1, 2, 3):
-        answer = listed(chen, page=page, size=2)
+        answer = list_conversations(chen, page=page, size=2)
         assert answer.body["count"] == 5
         seen += [one["name"] for one in answer.data]
     assert seen == [f"患者{number}" for number in (4, 3, 2, 1, 0)]
-    beyond = listed(chen, page=9, size=2)
+    beyond = list_conversations(chen, page=9, size=2)
     assert (beyond.data, beyond.body["count"]) == ([], 5)
-    assert len(listed(chen, page=0, size=0).data) == 5, "zeros are no wish"
+    assert len(list_conversations(chen, page=0, size=0).data) == 5, "zeros are no wish"
 
 
 def test_what_was_taken_off_the_list_comes_back_with_the_next_message(hospital: Hospital) -> None:
     lin, chen = hospital.lin, hospital.chen
-    session = chat.ask(lin, chen, "您好").data["session_no"]
-    post(chat.DOCTOR_DEL, chen.token, session_id=session)
-    assert listed(chen).data == []
-    chat.ask(lin, chen, "还在吗")
-    assert names(listed(chen)) == ["林小雨"]
+    session = consult_client.send_as_patient(lin, chen, "您好").data["session_no"]
+    post(consult_client.DOCTOR_DEL, chen.token, session_id=session)
+    assert list_conversations(chen).data == []
+    consult_client.send_as_patient(lin, chen, "还在吗")
+    assert names(list_conversations(chen)) == ["林小雨"]
 
 
 def explained(sql: str, filters: dict[str, Any]) -> list[Row]:
@@ -187,7 +198,7 @@ def test_a_list_is_one_query_through_the_callers_seats(visited: Hospital) -> Non
 
 
 @pytest.mark.parametrize("what", ["conversationList", "userList"])
-@each_wrong(
+@parametrize_invalid(
     {
         "userType": [0, "x", None],
         "phone": ["1380000", 13800000001, "x"],
@@ -203,5 +214,5 @@ def test_a_list_is_one_query_through_the_callers_seats(visited: Hospital) -> Non
     }
 )
 def test_a_bad_field_is_named(lin: Person, what: str, field: str, wrong: Any) -> None:
-    answer = listed(lin, what, **{field: wrong})
+    answer = list_conversations(lin, what, **{field: wrong})
     assert (answer.status, answer.code, answer.error.partition("：")[0]) == (400, 10001, field)

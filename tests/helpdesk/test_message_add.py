@@ -5,21 +5,33 @@ from typing import Any
 import pytest
 
 from chalicelib.helpdesk import recipients
-from tests.gateway import talk
-from tests.gateway.hearing import contents as said
-from tests.gateway.hearing import heard
-from tests.helpdesk.desk import Desk, add, close, contents, count, create, each_wrong, find, rows, shunt, told
-from tests.people import Hospital, Person
+from tests.support import gateway_client
+from tests.support.factories import Hospital, Person
+from tests.support.helpdesk_client import (
+    HelpDesk,
+    add_message,
+    close_session,
+    create_session,
+    find_messages,
+    get_message_count,
+    list_contents,
+    list_rows,
+    parametrize_invalid,
+    request_assignment,
+    send_all,
+)
+from tests.support.notify_client import list_contents as said
+from tests.support.notify_client import poll_messages
 
 pytestmark = pytest.mark.store
 
 
 def test_a_message_reaches_the_other_and_comes_back_as_it_was_sent(lin: Person, chen: Person) -> None:
     card: dict[str, Any] = {"title": "检查报告", "link": "https://example.com/r/1", "item": 7, "type": 3, "itemType": 2}
-    answer = add(lin, "请看", receiveId=chen.user_id, **card)
+    answer = add_message(lin, "请看", receiveId=chen.user_id, **card)
     [sent] = answer.data
     assert (sent["receiveId"], answer.body["count"]) == (str(chen.user_id), 1)
-    [entry] = find(chen, 2, sendId=str(lin.user_id)).data
+    [entry] = find_messages(chen, 2, sendId=str(lin.user_id)).data
     assert {name: entry[name] for name in card} == card
     assert entry["messageId"] == sent["messageId"]
     assert entry["sessionId"] == sent["sessionId"]
@@ -29,21 +41,21 @@ def test_a_message_reaches_the_other_and_comes_back_as_it_was_sent(lin: Person, 
 
 
 def test_both_hear_it_at_notify_and_read_it_in_the_gateways_history(lin: Person, chen: Person, wang: Person) -> None:
-    heard(lin.token), heard(chen.token)
-    [sent] = add(lin, "您好", receiveId=chen.user_id).data
-    add(chen, "请讲", receiveId=lin.user_id)
+    poll_messages(lin.token), poll_messages(chen.token)
+    [sent] = add_message(lin, "您好", receiveId=chen.user_id).data
+    add_message(chen, "请讲", receiveId=lin.user_id)
     for who in (lin, chen):
-        assert said(heard(who.token)[0]) == ["您好", "请讲"]
-        history = talk.last_30(who, sent["sessionId"]).data["Msg"]
+        assert said(poll_messages(who.token)[0]) == ["您好", "请讲"]
+        history = gateway_client.get_last_30(who, sent["sessionId"]).data["Msg"]
         assert [one["Content"] for one in history] == ["您好", "请讲"]
         assert history[0]["MsgId"] == sent["messageId"]
-    assert talk.last_30(wang, sent["sessionId"]).status == 404
+    assert gateway_client.get_last_30(wang, sent["sessionId"]).status == 404
 
 
 def test_what_is_said_at_the_gateway_is_found_here(lin: Person, chen: Person) -> None:
-    [sent] = add(lin, "您好", receiveId=chen.user_id).data
-    talk.sent(chen, sent["sessionId"], "从网关说")
-    newest = find(lin, 2, sendId=chen.user_id).data[0]
+    [sent] = add_message(lin, "您好", receiveId=chen.user_id).data
+    gateway_client.send_all(chen, sent["sessionId"], "从网关说")
+    newest = find_messages(lin, 2, sendId=chen.user_id).data[0]
     assert (newest["content"], newest["sendName"], newest["sendType"], newest["title"]) == (
         *("从网关说", "陈医生"),
         *(1, ""),
@@ -52,139 +64,142 @@ def test_what_is_said_at_the_gateway_is_found_here(lin: Person, chen: Person) ->
 
 def test_a_picture_is_its_link_to_the_gateway_and_keeps_its_text_here(lin: Person, chen: Person) -> None:
     picture: dict[str, Any] = {"itemType": 1, "link": "https://example.com/a.png"}
-    [sent] = add(lin, "伤口", receiveId=chen.user_id, **picture).data
-    [seen] = talk.last_30(chen, sent["sessionId"]).data["Msg"]
+    [sent] = add_message(lin, "伤口", receiveId=chen.user_id, **picture).data
+    [seen] = gateway_client.get_last_30(chen, sent["sessionId"]).data["Msg"]
     assert (seen["Type"], seen["Content"]) == (1, "https://example.com/a.png")
-    [entry] = find(chen, 2, sendId=lin.user_id).data
+    [entry] = find_messages(chen, 2, sendId=lin.user_id).data
     assert (entry["content"], entry["link"], entry["itemType"]) == ("伤口", picture["link"], 1)
-    answer = add(lin, "长" * 513, receiveId=chen.user_id, **picture)
+    answer = add_message(lin, "长" * 513, receiveId=chen.user_id, **picture)
     assert (answer.status, answer.error) == (400, "content：图片的说明不能超过 512 个字符")
 
 
 def test_a_session_may_be_named_instead_of_a_person(lin: Person, chen: Person) -> None:
-    session = create(lin, 2, receiveId=chen.user_id).data["sessionId"]
-    [one, other] = [add(lin, "您好", receiveId=name).data[0]["sessionId"] for name in (session, chen.user_id)]
+    session = create_session(lin, 2, receiveId=chen.user_id).data["sessionId"]
+    [one, other] = [add_message(lin, "您好", receiveId=name).data[0]["sessionId"] for name in (session, chen.user_id)]
     assert one == other == session
 
 
 def test_many_receivers_have_one_message_each(hospital: Hospital, chen: Person) -> None:
     asked = [str(one.user_id) for one in (hospital.lin, hospital.wang, hospital.lin)]
-    answer = add(chen, "明天停诊", receiveId=hospital.zhou.user_id, receiverIds=asked)
+    answer = add_message(chen, "明天停诊", receiveId=hospital.zhou.user_id, receiverIds=asked)
     assert answer.body["count"] == 3, "whoever is named twice is told once"
     for who in (hospital.lin, hospital.wang, hospital.zhou):
-        assert contents(find(who, 2, sendId=chen.user_id)) == ["明天停诊"]
+        assert list_contents(find_messages(who, 2, sendId=chen.user_id)) == ["明天停诊"]
 
 
 def test_where_one_receiver_is_unknown_nothing_is_sent(hospital: Hospital, chen: Person, elsewhere: Hospital) -> None:
     strangers = [elsewhere.lin.user_id, 999_999_999]
-    answer = add(chen, "您好", receiverIds=[hospital.lin.user_id, *strangers])
+    answer = add_message(chen, "您好", receiverIds=[hospital.lin.user_id, *strangers])
     named = "、".join(map(str, sorted(strangers)))
     assert (answer.status, answer.error) == (404, f"用户不存在：{named}")
-    assert rows("messages", hospital) == []
+    assert list_rows("messages", hospital) == []
 
 
 def test_a_patient_may_not_find_out_whether_another_patient_exists(
     lin: Person, wang: Person, elsewhere: Hospital
 ) -> None:
     for one in (wang.user_id, elsewhere.wang.user_id, lin.user_id, 999_999_999):
-        answer = add(lin, "您好", receiveId=one)
+        answer = add_message(lin, "您好", receiveId=one)
         assert (answer.status, answer.error) == (404, f"用户不存在：{one}")
 
 
 def test_groups_hear_it_where_one_is_a_member(hospital: Hospital, lin: Person, chen: Person, wang: Person) -> None:
-    ours, theirs = talk.seated(hospital, lin, chen), talk.seated(hospital, wang, chen)
-    [sent] = add(lin, "大家好", ownType=3, groupIds=[ours]).data
+    ours, theirs = (
+        gateway_client.create_conversation_of(hospital, lin, chen),
+        gateway_client.create_conversation_of(hospital, wang, chen),
+    )
+    [sent] = add_message(lin, "大家好", ownType=3, groupIds=[ours]).data
     assert (sent["sessionId"], sent["receiveId"]) == (ours, ours)
-    assert talk.contents(talk.last_30(chen, ours)) == ["大家好"]
-    assert add(lin, "大家好", ownType=3, groupIds=[ours, theirs]).status == 404
-    assert talk.contents(talk.last_30(chen, theirs)) == []
-    assert len(find(chen, 4, chatGroupId=ours).data) == 1, "nothing was sent to the other either"
-    both = add(chen, "通知", ownType=3, groupIds=[ours, theirs])
+    assert gateway_client.list_contents(gateway_client.get_last_30(chen, ours)) == ["大家好"]
+    assert add_message(lin, "大家好", ownType=3, groupIds=[ours, theirs]).status == 404
+    assert gateway_client.list_contents(gateway_client.get_last_30(chen, theirs)) == []
+    assert len(find_messages(chen, 4, chatGroupId=ours).data) == 1, "nothing was sent to the other either"
+    both = add_message(chen, "通知", ownType=3, groupIds=[ours, theirs])
     assert both.body["count"] == 2
 
 
 def test_an_archived_group_is_not_written_to(hospital: Hospital, lin: Person, chen: Person) -> None:
-    group = talk.seated(hospital, lin, chen)
-    talk.archive(hospital, group)
+    group = gateway_client.create_conversation_of(hospital, lin, chen)
+    gateway_client.archive(hospital, group)
     for who in (lin, chen):
-        assert add(who, "在吗", ownType=3, groupIds=[group]).status == 403
-    assert find(lin, 4, chatGroupId=group).status == 200
+        assert add_message(who, "在吗", ownType=3, groupIds=[group]).status == 403
+    assert find_messages(lin, 4, chatGroupId=group).status == 200
 
 
 def test_a_notice_is_the_hospitals_and_each_reads_their_own(hospital: Hospital, lin: Person, wang: Person) -> None:
     link: dict[str, Any] = {"itemType": 2, "title": "报告已出", "link": "/report/7", "item": 7}
-    answer = add(hospital.desk, "点击查看", ownType=2, receiverIds=[lin.user_id, wang.user_id], **link)
+    answer = add_message(hospital.desk, "点击查看", ownType=2, receiverIds=[lin.user_id, wang.user_id], **link)
     assert answer.body["count"] == 2
     for who in (lin, wang):
-        [entry] = find(who, 1).data
+        [entry] = find_messages(who, 1).data
         assert (entry["sendId"], entry["sendType"], entry["title"], entry["link"]) == ("0", 3, "报告已出", "/report/7")
-    assert find(hospital.desk, 1).status == 404
-    assert add(hospital.desk, "您好", ownType=2, receiveId=999_999_999).status == 404
-    assert count(lin) == 0, "it was read"
+    assert find_messages(hospital.desk, 1).status == 404
+    assert add_message(hospital.desk, "您好", ownType=2, receiveId=999_999_999).status == 404
+    assert get_message_count(lin) == 0, "it was read"
 
 
-def test_a_patients_message_to_the_hospital_opens_the_desk(desk: Desk, lin: Person, li: Person) -> None:
-    desk.post(li)
-    add(lin, "有人吗", ownType=2)
-    assert contents(find(li, 3, sendId=lin.user_id)) == ["有人吗"]
-    add(li, "您好", receiveId=lin.user_id)
-    assert contents(find(lin, 3)) == ["您好", "有人吗"]
-    assert desk.open() == {"客服小李": 1}
+def test_a_patients_message_to_the_hospital_opens_the_desk(desk: HelpDesk, lin: Person, li: Person) -> None:
+    desk.create_post(li)
+    add_message(lin, "有人吗", ownType=2)
+    assert list_contents(find_messages(li, 3, sendId=lin.user_id)) == ["有人吗"]
+    add_message(li, "您好", receiveId=lin.user_id)
+    assert list_contents(find_messages(lin, 3)) == ["您好", "有人吗"]
+    assert desk.list_open_counts() == {"客服小李": 1}
 
 
-def test_what_a_patient_says_while_waiting_is_unread_for_who_comes(desk: Desk, lin: Person, li: Person) -> None:
-    add(lin, "有人吗", ownType=2)
-    add(lin, "我想改期", ownType=2)
-    assert find(li, 3, sendId=lin.user_id).status == 404
-    desk.post(li)
-    assert count(li) == 2
-    assert contents(find(li, 3, sendId=lin.user_id)) == ["我想改期", "有人吗"]
+def test_what_a_patient_says_while_waiting_is_unread_for_who_comes(desk: HelpDesk, lin: Person, li: Person) -> None:
+    add_message(lin, "有人吗", ownType=2)
+    add_message(lin, "我想改期", ownType=2)
+    assert find_messages(li, 3, sendId=lin.user_id).status == 404
+    desk.create_post(li)
+    assert get_message_count(li) == 2
+    assert list_contents(find_messages(li, 3, sendId=lin.user_id)) == ["我想改期", "有人吗"]
 
 
 def test_the_agent_writes_to_no_closed_session_and_the_patient_opens_it_again(
-    desk: Desk, lin: Person, li: Person
+    desk: HelpDesk, lin: Person, li: Person
 ) -> None:
-    desk.post(li)
-    session = shunt(lin).data["sessionId"]
-    close(li, session)
-    answer = add(li, "还在吗", receiveId=lin.user_id)
+    desk.create_post(li)
+    session = request_assignment(lin).data["sessionId"]
+    close_session(li, session)
+    answer = add_message(li, "还在吗", receiveId=lin.user_id)
     assert (answer.status, answer.error) == (403, "会话已结束，不能发送消息")
-    assert [talk.send(one, session, "还在吗").status for one in (li, lin)] == [403, 403]
-    assert desk.open() == {"客服小李": 0}
-    assert contents(find(lin, 3)) == ["会话已结束"], "it can be read"
-    add(lin, "我又来了", receiveId=session)
-    assert (desk.open(), add(li, "您好", receiveId=session).status) == ({"客服小李": 1}, 200)
+    assert [gateway_client.send(one, session, "还在吗").status for one in (li, lin)] == [403, 403]
+    assert desk.list_open_counts() == {"客服小李": 0}
+    assert list_contents(find_messages(lin, 3)) == ["会话已结束"], "it can be read"
+    add_message(lin, "我又来了", receiveId=session)
+    assert (desk.list_open_counts(), add_message(li, "您好", receiveId=session).status) == ({"客服小李": 1}, 200)
 
 
 @pytest.mark.parametrize("own_type", [1, 2])
 def test_a_patients_message_that_meets_the_end_opens_the_session_again(
-    desk: Desk, lin: Person, li: Person, monkeypatch: pytest.MonkeyPatch, own_type: int
+    desk: HelpDesk, lin: Person, li: Person, monkeypatch: pytest.MonkeyPatch, own_type: int
 ) -> None:
-    desk.post(li)
-    session, found = shunt(lin).data["sessionId"], recipients.resolve
+    desk.create_post(li)
+    session, found = request_assignment(lin).data["sessionId"], recipients.resolve
 
     def found_open(*asked: Any, **more: Any) -> Any:
         monkeypatch.setattr(recipients, "resolve", found)
         places = found(*asked, **more)
-        assert close(li, session).status == 200
+        assert close_session(li, session).status == 200
         return places
 
     monkeypatch.setattr(recipients, "resolve", found_open)
-    assert add(lin, "还有一事", ownType=own_type, receiveId=session).status == 200
-    assert contents(find(lin, 3)) == ["还有一事", "会话已结束"]
-    assert desk.open() == {"客服小李": 1}
+    assert add_message(lin, "还有一事", ownType=own_type, receiveId=session).status == 200
+    assert list_contents(find_messages(lin, 3)) == ["还有一事", "会话已结束"]
+    assert desk.list_open_counts() == {"客服小李": 1}
 
 
 def test_a_patient_opens_a_closed_chat_with_a_person_again(lin: Person, chen: Person) -> None:
-    told(lin, chen, "您好")
-    session = create(lin, 2, receiveId=chen.user_id).data["sessionId"]
-    close(chen, session)
-    assert add(chen, "还在吗", receiveId=lin.user_id).status == 403
-    assert add(lin, "谢谢", receiveId=chen.user_id).status == 200
-    assert add(chen, "不客气", receiveId=lin.user_id).status == 200
+    send_all(lin, chen, "您好")
+    session = create_session(lin, 2, receiveId=chen.user_id).data["sessionId"]
+    close_session(chen, session)
+    assert add_message(chen, "还在吗", receiveId=lin.user_id).status == 403
+    assert add_message(lin, "谢谢", receiveId=chen.user_id).status == 200
+    assert add_message(chen, "不客气", receiveId=lin.user_id).status == 200
 
 
-@each_wrong(
+@parametrize_invalid(
     {
         "ownType": [0, 4, "x", None],
         "content": ["", "   ", 7, "x" * 4001, None],
@@ -201,33 +216,33 @@ def test_a_patient_opens_a_closed_chat_with_a_person_again(lin: Person, chen: Pe
 def test_a_bad_field_is_named_and_nothing_is_sent(
     hospital: Hospital, lin: Person, chen: Person, field: str, wrong: Any
 ) -> None:
-    answer = add(lin, **{"content": "您好", "receiveId": chen.user_id, field: wrong})
+    answer = add_message(lin, **{"content": "您好", "receiveId": chen.user_id, field: wrong})
     assert (answer.status, answer.code, answer.error.partition("：")[0].partition(".")[0]) == (400, 10001, field)
-    assert rows("messages", hospital) == []
+    assert list_rows("messages", hospital) == []
 
 
 def test_a_receiver_is_wanted(lin: Person, chen: Person) -> None:
-    assert add(lin, "您好").error == "receiveId：必填"
-    assert add(chen, "您好", ownType=2).error == "receiveId：必填"
-    assert add(lin, "您好", ownType=3, receiveId=chen.user_id).error == "groupIds：必填"
+    assert add_message(lin, "您好").error == "receiveId：必填"
+    assert add_message(chen, "您好", ownType=2).error == "receiveId：必填"
+    assert add_message(lin, "您好", ownType=3, receiveId=chen.user_id).error == "groupIds：必填"
 
 
 def test_nobody_speaks_as_somebody_else(lin: Person, chen: Person) -> None:
-    assert add(lin, "您好", receiveId=chen.user_id, sendId=str(lin.user_id)).status == 200
-    assert add(lin, "您好", receiveId=chen.user_id, sendId=str(chen.user_id)).status == 403
+    assert add_message(lin, "您好", receiveId=chen.user_id, sendId=str(lin.user_id)).status == 200
+    assert add_message(lin, "您好", receiveId=chen.user_id, sendId=str(chen.user_id)).status == 403
 
 
 def test_a_picture_needs_no_text(lin: Person, chen: Person) -> None:
     picture: dict[str, Any] = {"itemType": 1, "link": "https://example.com/a.png"}
-    assert add(lin, "", receiveId=chen.user_id, **picture).status == 200
-    [entry] = find(chen, 2, sendId=lin.user_id).data
+    assert add_message(lin, "", receiveId=chen.user_id, **picture).status == 200
+    [entry] = find_messages(chen, 2, sendId=lin.user_id).data
     assert (entry["content"], entry["link"]) == ("", picture["link"])
     for bad in ({"itemType": 1}, {"link": picture["link"]}, {**picture, "itemType": 2}):
-        assert add(lin, " ", receiveId=chen.user_id, **bad).error == "content：不能为空"
+        assert add_message(lin, " ", receiveId=chen.user_id, **bad).error == "content：不能为空"
 
 
 def test_what_finds_no_room_beside_the_text_is_refused(hospital: Hospital, lin: Person, chen: Person) -> None:
     long: dict[str, Any] = {"title": '"' * 128, "link": "https://" + "\\" * 1016, "itemType": 1}
-    answer = add(lin, "\x01" * 512, receiveId=chen.user_id, **long)
+    answer = add_message(lin, "\x01" * 512, receiveId=chen.user_id, **long)
     assert (answer.status, answer.error) == (400, "title、link、content：过长")
-    assert rows("messages", hospital) == []
+    assert list_rows("messages", hospital) == []

@@ -10,11 +10,22 @@ from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.helpdesk import queue_store, store
 from chalicelib.identity import tokens
 from chalicelib.people import persons
-from tests.faults.aftermath import somebody_waits, wait_until
-from tests.helpdesk.desk import Desk, add, ask, close, create, find, rows, served_by, shunt, told
-from tests.people import Hospital, Person
-from tests.processes import at_once as in_processes
-from tests.threads import at_once
+from tests.support.factories import Hospital, Person
+from tests.support.faults.final_state import is_row_lock_waiting, wait_until
+from tests.support.helpdesk_client import (
+    HelpDesk,
+    add_message,
+    call_messagecenter,
+    close_session,
+    create_session,
+    find_messages,
+    get_agent_or_place,
+    list_rows,
+    request_assignment,
+    send_all,
+)
+from tests.support.processes import run_in_processes as in_processes
+from tests.support.threads import run_in_threads
 
 pytestmark = pytest.mark.store
 
@@ -34,20 +45,20 @@ def crowd(hospital: Hospital, size: int) -> list[Person]:
 def asked(token: str) -> tuple[int, str, int]:
     """Run in a process of its own."""
     person = Person(0, 0, "", token)
-    answer = shunt(person)
+    answer = request_assignment(person)
     session = answer.data
     return answer.status, session["agent"]["name"] if session["agent"] else "", session["place"]
 
 
-def test_a_hundred_at_once_never_exceed_a_cap(hospital: Hospital, desk: Desk, li: Person, sun: Person) -> None:
+def test_a_hundred_at_once_never_exceed_a_cap(hospital: Hospital, desk: HelpDesk, li: Person, sun: Person) -> None:
     """From eight processes, each with connections of its own."""
-    desk.post(li, cap=7), desk.post(sun, cap=11)
+    desk.create_post(li, cap=7), desk.create_post(sun, cap=11)
     everybody = crowd(hospital, 100)
     answers = in_processes(asked, [(one.token,) for one in everybody])
     served = Counter(name for _, name, _ in answers)
     assert served == {"客服小李": 7, "客服小孙": 11, "": 82}
     assert sorted(place for _, name, place in answers if not name) == list(range(1, 83))
-    assert desk.open() == {"客服小李": 7, "客服小孙": 11}
+    assert desk.list_open_counts() == {"客服小李": 7, "客服小孙": 11}
 
 
 def meeting(monkeypatch: pytest.MonkeyPatch, module: object, name: str, number: int) -> None:
@@ -66,12 +77,12 @@ def meeting(monkeypatch: pytest.MonkeyPatch, module: object, name: str, number: 
 
 
 def test_two_who_have_both_seen_the_last_place_free_do_not_both_get_it(
-    desk: Desk, li: Person, lin: Person, wang: Person, monkeypatch: pytest.MonkeyPatch
+    desk: HelpDesk, li: Person, lin: Person, wang: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without the desk's lock both would be here at once, each with the same view of the load."""
-    desk.post(li, cap=1)
+    desk.create_post(li, cap=1)
     for one in (lin, wang):
-        close(one, shunt(one).data["sessionId"])
+        close_session(one, request_assignment(one).data["sessionId"])
     inside: list[int] = []
     together: list[int] = []
     original = queue_store.list_agents
@@ -81,40 +92,40 @@ def test_two_who_have_both_seen_the_last_place_free_do_not_both_get_it(
         together.append(len(inside))
         found = original(tx, tenant_id)
         if len(together) == 1:  # the other is here too, or at the lock
-            wait_until(lambda: somebody_waits() or len(together) > 1)
+            wait_until(lambda: is_row_lock_waiting() or len(together) > 1)
         inside.pop()
         return found
 
     monkeypatch.setattr(queue_store, "list_agents", looked)
-    answers = at_once([lambda: shunt(lin), lambda: shunt(wang)])
-    assert sorted(served_by(one) for one in answers) == ["1", "客服小李"]
+    answers = run_in_threads([lambda: request_assignment(lin), lambda: request_assignment(wang)])
+    assert sorted(get_agent_or_place(one) for one in answers) == ["1", "客服小李"]
     assert max(together) == 1
 
 
 def test_one_patient_ten_times_at_once_has_one_session_and_one_agent(
-    desk: Desk, li: Person, sun: Person, lin: Person
+    desk: HelpDesk, li: Person, sun: Person, lin: Person
 ) -> None:
-    desk.post(li, cap=5), desk.post(sun, cap=5)
-    answers = at_once([lambda: shunt(lin)] * 10)
-    assert len({(one.data["sessionId"], served_by(one)) for one in answers}) == 1
-    assert sum(desk.open().values()) == 1
+    desk.create_post(li, cap=5), desk.create_post(sun, cap=5)
+    answers = run_in_threads([lambda: request_assignment(lin)] * 10)
+    assert len({(one.data["sessionId"], get_agent_or_place(one)) for one in answers}) == 1
+    assert sum(desk.list_open_counts().values()) == 1
 
 
 def test_both_sides_close_at_once_and_one_is_let_in(
-    hospital: Hospital, desk: Desk, li: Person, lin: Person, monkeypatch: pytest.MonkeyPatch
+    hospital: Hospital, desk: HelpDesk, li: Person, lin: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both have seen the session open."""
-    desk.post(li, cap=1)
-    session = shunt(lin).data["sessionId"]
+    desk.create_post(li, cap=1)
+    session = request_assignment(lin).data["sessionId"]
     waiting = crowd(hospital, 3)
     for one in waiting:
-        shunt(one)
+        request_assignment(one)
     meeting(monkeypatch, store, "rooms", 2)
-    answers = at_once([lambda: close(li, session), lambda: close(lin, session)])
+    answers = run_in_threads([lambda: close_session(li, session), lambda: close_session(lin, session)])
     assert [one.status for one in answers] == [200, 200]
-    assert desk.open() == {"客服小李": 1}
-    assert [served_by(shunt(one)) for one in waiting] == ["客服小李", "1", "2"]
-    assert len([one for one in find(lin, 3).data if one["content"] == "会话已结束"]) == 1
+    assert desk.list_open_counts() == {"客服小李": 1}
+    assert [get_agent_or_place(request_assignment(one)) for one in waiting] == ["客服小李", "1", "2"]
+    assert len([one for one in find_messages(lin, 3).data if one["content"] == "会话已结束"]) == 1
 
 
 def test_a_chat_that_both_open_at_once_is_one(
@@ -122,39 +133,46 @@ def test_a_chat_that_both_open_at_once_is_one(
 ) -> None:
     """Both have seen that there is none yet."""
     meeting(monkeypatch, store, "chats", 2)
-    answers = at_once([lambda: create(lin, 2, receiveId=chen.user_id), lambda: create(chen, 2, receiveId=lin.user_id)])
+    answers = run_in_threads(
+        [lambda: create_session(lin, 2, receiveId=chen.user_id), lambda: create_session(chen, 2, receiveId=lin.user_id)]
+    )
     assert len({one.data["sessionId"] for one in answers}) == 1
-    assert len(rows("chats", hospital)) == len(rows("conversations", hospital)) == 1
+    assert len(list_rows("chats", hospital)) == len(list_rows("conversations", hospital)) == 1
 
 
 def test_one_key_eight_times_at_once_is_one_message(
     hospital: Hospital, lin: Person, wang: Person, chen: Person
 ) -> None:
     both = {"receiverIds": [lin.user_id, wang.user_id]}
-    answers = at_once([lambda: add(chen, "明天停诊", "k1", **both)] * 8)
+    answers = run_in_threads([lambda: add_message(chen, "明天停诊", "k1", **both)] * 8)
     assert len({str(one.data) for one in answers}) == 1
-    assert len(rows("messages", hospital)) == 2
+    assert len(list_rows("messages", hospital)) == 2
 
 
 def test_one_key_for_two_texts_at_once_is_one_message(hospital: Hospital, lin: Person, chen: Person) -> None:
-    create(chen, 2, receiveId=lin.user_id)
-    calls = [lambda: add(chen, "一", "k1", receiveId=lin.user_id), lambda: add(chen, "二", "k1", receiveId=lin.user_id)]
-    assert Counter(one.status for one in at_once(calls * 4)) == {200: 4, 409: 4}
-    assert len(rows("messages", hospital)) == 1
+    create_session(chen, 2, receiveId=lin.user_id)
+    calls = [
+        lambda: add_message(chen, "一", "k1", receiveId=lin.user_id),
+        lambda: add_message(chen, "二", "k1", receiveId=lin.user_id),
+    ]
+    assert Counter(one.status for one in run_in_threads(calls * 4)) == {200: 4, 409: 4}
+    assert len(list_rows("messages", hospital)) == 1
 
 
 def test_opinions_at_once_are_one(hospital: Hospital, lin: Person, chen: Person) -> None:
-    [sent] = told(chen, lin, "多喝水")
-    answers = at_once([lambda: ask(lin, "appraiseMessage", messageId=sent, appraise=1)] * 6)
+    [sent] = send_all(chen, lin, "多喝水")
+    answers = run_in_threads([lambda: call_messagecenter(lin, "appraiseMessage", messageId=sent, appraise=1)] * 6)
     assert {one.status for one in answers} == {200}
-    assert [one["appraise"] for one in rows("appraisals", hospital)] == [1]
+    assert [one["appraise"] for one in list_rows("appraisals", hospital)] == [1]
 
 
 def test_agents_who_reach_for_one_patient_at_once_do_not_both_have_them(
-    desk: Desk, li: Person, sun: Person, lin: Person
+    desk: HelpDesk, li: Person, sun: Person, lin: Person
 ) -> None:
-    desk.post(li, cap=1), desk.post(sun, cap=1)
-    close(lin, shunt(lin).data["sessionId"])
-    answers = at_once([lambda: create(li, 3, receiveId=lin.user_id), lambda: create(sun, 3, receiveId=lin.user_id)])
+    desk.create_post(li, cap=1), desk.create_post(sun, cap=1)
+    close_session(lin, request_assignment(lin).data["sessionId"])
+    answers = run_in_threads(
+        [lambda: create_session(li, 3, receiveId=lin.user_id), lambda: create_session(sun, 3, receiveId=lin.user_id)]
+    )
     assert Counter(one.status for one in answers) == {200: 1, 409: 1}
-    assert sum(desk.open().values()) == 1
+    assert sum(desk.list_open_counts().values()) == 1

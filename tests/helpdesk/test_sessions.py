@@ -4,37 +4,37 @@ from typing import Any
 
 import pytest
 
-from tests.gateway import talk
-from tests.helpdesk.desk import add, ask, close, create, rows
-from tests.people import Hospital, Person
+from tests.support import gateway_client
+from tests.support.factories import Hospital, Person
+from tests.support.helpdesk_client import add_message, call_messagecenter, close_session, create_session, list_rows
 
 pytestmark = pytest.mark.store
 
 
 def test_a_chat_with_a_person_is_opened_once_and_again_after_its_end(lin: Person, chen: Person) -> None:
-    first = create(lin, 2, receiveId=chen.user_id)
+    first = create_session(lin, 2, receiveId=chen.user_id)
     assert (first.data["state"], first.data["agent"]) == ("open", None)
     session = first.data["sessionId"]
-    assert create(chen, 2, receiveId=str(lin.user_id)).data["sessionId"] == session
-    close(chen, session)
-    assert add(chen, "您好", receiveId=lin.user_id).status == 403
-    assert create(chen, 2, receiveId=lin.user_id).data["sessionId"] == session
-    assert add(chen, "您好", receiveId=lin.user_id).status == 200
+    assert create_session(chen, 2, receiveId=str(lin.user_id)).data["sessionId"] == session
+    close_session(chen, session)
+    assert add_message(chen, "您好", receiveId=lin.user_id).status == 403
+    assert create_session(chen, 2, receiveId=lin.user_id).data["sessionId"] == session
+    assert add_message(chen, "您好", receiveId=lin.user_id).status == 200
 
 
 def test_a_group_is_found_by_its_members(hospital: Hospital, lin: Person, wang: Person) -> None:
-    group = talk.seated(hospital, lin)
-    assert create(lin, 4, receiveId=group).data["sessionId"] == group
-    assert create(wang, 4, receiveId=group).status == 404
+    group = gateway_client.create_conversation_of(hospital, lin)
+    assert create_session(lin, 4, receiveId=group).data["sessionId"] == group
+    assert create_session(wang, 4, receiveId=group).status == 404
 
 
 def test_no_session_is_opened_with_another_hospital(hospital: Hospital, lin: Person, elsewhere: Hospital) -> None:
     chen = hospital.chen.user_id
-    assert create(lin, 2, receiveId=chen, receiveEntId=elsewhere.tenant_id).status == 404
-    assert create(lin, 2, receiveId=chen, receiveEntId="nowhere").status == 404
-    assert create(lin, 2, receiveId=elsewhere.chen.user_id).status == 404
-    assert rows("chats", hospital) == []
-    assert create(lin, 2, receiveId=chen, receiveEntId=hospital.tenant_id).status == 200
+    assert create_session(lin, 2, receiveId=chen, receiveEntId=elsewhere.tenant_id).status == 404
+    assert create_session(lin, 2, receiveId=chen, receiveEntId="nowhere").status == 404
+    assert create_session(lin, 2, receiveId=elsewhere.chen.user_id).status == 404
+    assert list_rows("chats", hospital) == []
+    assert create_session(lin, 2, receiveId=chen, receiveEntId=hospital.tenant_id).status == 200
 
 
 @pytest.mark.parametrize(
@@ -59,15 +59,15 @@ def test_no_session_is_opened_with_another_hospital(hospital: Hospital, lin: Per
 def test_a_bad_field_is_named_and_opens_nothing(
     hospital: Hospital, what: str, fields: dict[str, Any], why: str
 ) -> None:
-    answer = ask(hospital.lin, what, **fields)
+    answer = call_messagecenter(hospital.lin, what, **fields)
     assert (answer.status, answer.code, answer.error.partition("：")[0]) == (400, 10001, why)
-    assert rows("chats", hospital) == []
+    assert list_rows("chats", hospital) == []
 
 
 def test_who_was_put_out_of_a_group_finds_it_no_more(hospital: Hospital, lin: Person, chen: Person) -> None:
-    group = talk.seated(hospital, lin, chen)
-    talk.sent(chen, group, "大家好")
-    talk.kick(hospital, group, lin)
-    assert create(lin, 4, receiveId=group).status == 404
-    assert ask(lin, "updateReadById", sendId=group).status == 404
-    assert add(lin, "在吗", ownType=3, groupIds=[group]).status == 404
+    group = gateway_client.create_conversation_of(hospital, lin, chen)
+    gateway_client.send_all(chen, group, "大家好")
+    gateway_client.remove_participants(hospital, group, lin)
+    assert create_session(lin, 4, receiveId=group).status == 404
+    assert call_messagecenter(lin, "updateReadById", sendId=group).status == 404
+    assert add_message(lin, "在吗", ownType=3, groupIds=[group]).status == 404

@@ -12,8 +12,8 @@ from chalicelib.adapters import mysql
 from chalicelib.http.routing import Endpoint
 from chalicelib.identity import callers, tokens
 from chalicelib.identity.callers import ADMIN, DOCTOR, PATIENT, PUBLIC, SERVICE, SERVICE_STAFF, SESSION, Caller
-from tests.people import PASSWORD, Hospital, Person
-from tests.wire import Answer, answered, check_envelope, event, get, post
+from tests.support.client import Answer, build_event, check_envelope, get, invoke, post
+from tests.support.factories import PASSWORD, Hospital, Person
 
 ENDPOINTS = [endpoint for group in GROUPS for endpoint in import_module(f"chalicelib.{group}.routes").routes.endpoints]
 PATIENTS_LIST = "/msg_service/msg/patient/msg_list"
@@ -24,9 +24,9 @@ GET_TOKEN = "/inner/get_token"
 def ask(endpoint: Endpoint, headers: dict[str, str]) -> Answer:
     """Ask an endpoint for nothing in particular."""
     content = {"Content-Type": "application/json"} if endpoint.method == "POST" else {}
-    request = event(endpoint.method, endpoint.path, headers | content, body="{}" if content else None)
+    request = build_event(endpoint.method, endpoint.path, headers | content, body="{}" if content else None)
     request["pathParameters"] = dict.fromkeys(endpoint.parameters, "1")
-    answer = answered(request)
+    answer = invoke(request)
     check_envelope(answer, endpoint.path)
     return answer
 

@@ -7,8 +7,8 @@ import pytest
 from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.identity import internal_keys
-from tests.people import Hospital
-from tests.wire import Answer, post
+from tests.support.client import Answer, post
+from tests.support.factories import Hospital
 
 
 def token_by(key: str) -> Answer:

@@ -9,15 +9,15 @@ import pytest
 from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.identity import attempts, cleanup
-from tests.accounts.conftest import Inbox, inbox
-from tests.accounts.desk import RESET, RESET_CODE, ask_code
-from tests.clinic.test_login import PATH as STAFF
-from tests.clinic.test_login import reset as reset_by_admin
-from tests.identity.cheap import cheap_hashes
-from tests.people import PASSWORD, Hospital, Person
-from tests.wire import Answer, answered, check_envelope, event
+from tests.accounts.conftest import ReadSms, read_sms
+from tests.staff.test_login import PATH as STAFF
+from tests.staff.test_login import reset as reset_by_admin
+from tests.support.accounts_client import RESET, RESET_CODE, request_code
+from tests.support.client import Answer, build_event, check_envelope, invoke
+from tests.support.factories import PASSWORD, Hospital, Person
+from tests.support.fast_passwords import fast_hashes
 
-__all__ = ["cheap_hashes", "inbox"]
+__all__ = ["fast_hashes", "read_sms"]
 pytestmark = [pytest.mark.store, pytest.mark.usefixtures("cheap_hashes")]
 
 PATIENTS = "/pati_service/patient_service/login"
@@ -47,9 +47,9 @@ def owner(hospital: Hospital, path: str) -> Person:
 
 def post_from(address: str, path: str, tenant_id: int, **body: Any) -> Answer:
     headers = {"tenantId": str(tenant_id), "Content-Type": "application/json"}
-    request = event("POST", path, headers, body=json.dumps(body))
+    request = build_event("POST", path, headers, body=json.dumps(body))
     request["requestContext"]["identity"]["sourceIp"] = address
-    answer = answered(request)
+    answer = invoke(request)
     check_envelope(answer)
     return answer
 
@@ -115,10 +115,10 @@ def test_what_is_no_longer_known_goes(owner: Person, path: str, later: Later) ->
         assert rows == left
 
 
-def test_a_reset_by_code_opens_and_keeps_open(hospital: Hospital, inbox: Inbox) -> None:
+def test_a_reset_by_code_opens_and_keeps_open(hospital: Hospital, inbox: ReadSms) -> None:
     lin = hospital.lin
     strangers_try(PATIENTS, lin)
-    ask_code(hospital, lin.phone, RESET_CODE)
+    request_code(hospital, lin.phone, RESET_CODE)
     [code] = inbox(lin.phone)
     body = {"phone": lin.phone, "verCode": code, "newPassword": NEW}
     assert post_from(AWAY, RESET, hospital.tenant_id, **body).status == 200

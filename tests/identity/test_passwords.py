@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from chalicelib.identity import passwords
-from tests import people
-from tests.identity.cheap import cheap_hashes
+from tests.support import factories
+from tests.support.fast_passwords import fast_hashes
 
-__all__ = ["cheap_hashes"]
+__all__ = ["fast_hashes"]
 _scrypt = hashlib.scrypt
 
 
@@ -54,7 +54,7 @@ def test_nobody_has_any_password() -> None:
 
 
 def test_nobody_costs_as_much_as_somebody(asked: list[dict[str, Any]]) -> None:
-    for somebody in (people._HASH, None):
+    for somebody in (factories._PASSWORD_HASH, None):
         passwords.matches("wrong", somebody)
     assert len(asked) == 2
     assert asked[0] == asked[1]

@@ -11,7 +11,7 @@ from chalicelib.identity import attempts, cleanup, tokens
 from chalicelib.settings import settings
 from chalicelib.wechat_account import openids
 from tests.files.test_sweep import said
-from tests.people import Person
+from tests.support.factories import Person
 
 
 def counted(table: str, tenant_id: int) -> int:

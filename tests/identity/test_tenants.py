@@ -7,11 +7,11 @@ import pytest
 
 from chalicelib.adapters import mysql
 from chalicelib.people import tenants
-from tests.identity.cheap import cheap_hashes
-from tests.people import Hospital
-from tests.wire import Answer, call
+from tests.support.client import Answer, call
+from tests.support.factories import Hospital
+from tests.support.fast_passwords import fast_hashes
 
-__all__ = ["cheap_hashes"]
+__all__ = ["fast_hashes"]
 pytestmark = pytest.mark.usefixtures("cheap_hashes")
 
 PATH = "/pati_service/manager_service/login"

@@ -14,8 +14,8 @@ from chalicelib.adapters.mysql import Tx
 from chalicelib.identity import tokens
 from chalicelib.identity.tokens import Session
 from chalicelib.settings import settings
-from tests.people import Hospital, Person
-from tests.wire import get
+from tests.support.client import get
+from tests.support.factories import Hospital, Person
 
 PATH = "/msg_service/msg/patient/msg_list"
 

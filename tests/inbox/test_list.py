@@ -8,42 +8,52 @@ from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.http.fields import ID_LIMIT
 from chalicelib.inbox import store
-from tests.gateway.talk import visitor
-from tests.inbox.box import MSG, listed, send, set_all_read, set_read, texts, unread_count
-from tests.people import Hospital, Person
-from tests.wire import get
+from tests.support.client import get
+from tests.support.factories import Hospital, Person
+from tests.support.gateway_client import create_external_user
+from tests.support.inbox_client import (
+    MESSAGE_PATH,
+    get_unread_count,
+    list_messages,
+    list_texts,
+    send,
+    set_all_read,
+    set_read,
+)
 
 pytestmark = pytest.mark.store
 OLD = 100_000
 
 
 def test_an_empty_inbox_is_an_empty_list(lin: Person) -> None:
-    assert listed(lin) == []
-    assert unread_count(lin) == 0
+    assert list_messages(lin) == []
+    assert get_unread_count(lin) == 0
 
 
 def test_the_unread_are_listed_the_newest_first_and_listing_is_not_reading(hospital: Hospital, lin: Person) -> None:
     for text in ("一", "二", "三"):
         send(hospital.desk, text, lin)
     for _ in range(2):
-        assert texts(lin) == ["三", "二", "一"]
-    newest = listed(lin)[0]
+        assert list_texts(lin) == ["三", "二", "一"]
+    newest = list_messages(lin)[0]
     assert newest["msg_id"].isdigit()
     assert newest["is_read"] is False
-    assert unread_count(lin) == 3
+    assert get_unread_count(lin) == 3
 
 
 def test_what_is_read_is_listed_where_it_is_asked_for(hospital: Hospital, lin: Person) -> None:
     for text in ("一", "二", "三"):
         send(hospital.desk, text, lin)
-    set_read(lin, listed(lin)[1]["msg_id"])
-    shown = {status: [(one["msg_text"], one["is_read"]) for one in listed(lin, status=status)] for status in STATES}
+    set_read(lin, list_messages(lin)[1]["msg_id"])
+    shown = {
+        status: [(one["msg_text"], one["is_read"]) for one in list_messages(lin, status=status)] for status in STATES
+    }
     assert shown == {
         "unread": [("三", False), ("一", False)],
         "read": [("二", True)],
         "all": [("三", False), ("二", True), ("一", False)],
     }
-    assert unread_count(lin) == 2
+    assert get_unread_count(lin) == 2
 
 
 STATES = ("unread", "read", "all")
@@ -56,7 +66,7 @@ def test_pages_go_on_where_the_last_one_ended(hospital: Hospital, lin: Person, s
     if status == "read":
         set_all_read(lin)
     pages, msg_id = [], ""
-    while page := listed(lin, status=status, page_size=2, msg_id=msg_id):
+    while page := list_messages(lin, status=status, page_size=2, msg_id=msg_id):
         pages.append([one["msg_text"] for one in page])
         msg_id = page[-1]["msg_id"]
     assert pages == [["4", "3"], ["2", "1"], ["0"]]
@@ -65,17 +75,17 @@ def test_pages_go_on_where_the_last_one_ended(hospital: Hospital, lin: Person, s
 def test_nobody_sees_what_is_anothers(hospital: Hospital, elsewhere: Hospital, lin: Person, wang: Person) -> None:
     send(hospital.desk, "给林", lin)
     send(elsewhere.desk, "别处", elsewhere.lin)
-    assert texts(lin, status="all") == ["给林"]
+    assert list_texts(lin, status="all") == ["给林"]
     for stranger in (wang, hospital.desk, hospital.admin, elsewhere.wang):
-        assert listed(stranger, status="all") == []
-        assert unread_count(stranger) == 0
+        assert list_messages(stranger, status="all") == []
+        assert get_unread_count(stranger) == 0
 
 
 @pytest.mark.parametrize("path", ["list", "unread_count"])
 def test_who_may_not(hospital: Hospital, path: str) -> None:
-    for token, status in (("", 401), ("nobody's", 401), (visitor(hospital, "guo").token, 403)):
-        assert get(f"{MSG}/{path}", token).status == status
-    assert get(f"{MSG}/{path}", headers={"X-Internal-Key": hospital.internal_key}).status == 401
+    for token, status in (("", 401), ("nobody's", 401), (create_external_user(hospital, "guo").token, 403)):
+        assert get(f"{MESSAGE_PATH}/{path}", token).status == status
+    assert get(f"{MESSAGE_PATH}/{path}", headers={"X-Internal-Key": hospital.internal_key}).status == 401
 
 
 @pytest.mark.parametrize(
@@ -87,7 +97,7 @@ def test_who_may_not(hospital: Hospital, path: str) -> None:
     ],
 )
 def test_a_bad_field_is_named(lin: Person, field: str, bad: Any) -> None:
-    answer = get(f"{MSG}/list", lin.token, **{field: bad})
+    answer = get(f"{MESSAGE_PATH}/list", lin.token, **{field: bad})
     assert (answer.status, answer.code) == (400, 10001)
     assert answer.error.startswith(f"{field}：")
 
@@ -99,7 +109,7 @@ def test_a_hundred_thousand_old_ones_are_not_looked_at(hospital: Hospital, lin: 
     for number in range(20):
         send(hospital.desk, str(number), lin)
         if status == "read":
-            set_read(lin, listed(lin, page_size=1)[0]["msg_id"])
+            set_read(lin, list_messages(lin, page_size=1)[0]["msg_id"])
     who, is_read = (lin.tenant_id, lin.user_id), {"unread": False, "read": True, "all": None}[status]
     found, read = mysql.run_autocommit(
         lambda tx: counted(tx, lambda: store.list_messages(tx, *who, is_read, ID_LIMIT, 20))

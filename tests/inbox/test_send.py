@@ -5,39 +5,46 @@ from typing import Any
 import pytest
 
 from chalicelib.outbox import outbox
-from tests import people
-from tests.faults.aftermath import wait_until
-from tests.gateway import hearing
-from tests.gateway.talk import visitor
-from tests.inbox.box import MSG, lock_out, send, send_as_system, set_all_read, stored, texts
-from tests.people import Hospital, Person
-from tests.wire import post
+from tests.support import factories, notify_client
+from tests.support.client import post
+from tests.support.factories import Hospital, Person
+from tests.support.faults.final_state import wait_until
+from tests.support.gateway_client import create_external_user
+from tests.support.inbox_client import (
+    MESSAGE_PATH,
+    disable_user,
+    list_rows,
+    list_texts,
+    send,
+    send_as_system,
+    set_all_read,
+)
 
 pytestmark = pytest.mark.store
 
 
 def test_who_is_named_has_it_and_nobody_else(hospital: Hospital, lin: Person, wang: Person, chen: Person) -> None:
     assert send(hospital.desk, "明日停水", lin, chen).data is None
-    assert (texts(lin), texts(chen)) == (["明日停水"], ["明日停水"])
-    assert texts(wang) == texts(hospital.zhou) == texts(hospital.desk) == []
+    assert (list_texts(lin), list_texts(chen)) == (["明日停水"], ["明日停水"])
+    assert list_texts(wang) == list_texts(hospital.zhou) == list_texts(hospital.desk) == []
 
 
 def test_staff_of_every_role_and_the_hospitals_own_system_may_send(hospital: Hospital, lin: Person) -> None:
     for number, sender in enumerate((hospital.chen, hospital.desk, hospital.admin)):
         assert send(sender, f"通知{number}", lin).status == 200
     assert send_as_system(hospital, "体检报告已出", lin).status == 200
-    assert texts(lin) == ["体检报告已出", "通知2", "通知1", "通知0"]
+    assert list_texts(lin) == ["体检报告已出", "通知2", "通知1", "通知0"]
 
 
 def test_nobody_else_may(hospital: Hospital, elsewhere: Hospital, lin: Person) -> None:
-    session = visitor(hospital, "guo-7f1a")
+    session = create_external_user(hospital, "guo-7f1a")
     fields: dict[str, Any] = {"tenantId": hospital.tenant_id, "msg_text": "x", "user_list": [{"user_id": lin.user_id}]}
     for token, status in (("", 401), ("nobody's", 401), (lin.token, 403), (session.token, 403)):
-        assert post(f"{MSG}/send", token, **fields).status == status
-    assert post(f"{MSG}/send", headers={"X-Internal-Key": "nobody's"}, **fields).status == 401
+        assert post(f"{MESSAGE_PATH}/send", token, **fields).status == status
+    assert post(f"{MESSAGE_PATH}/send", headers={"X-Internal-Key": "nobody's"}, **fields).status == 401
     assert send_as_system(elsewhere, "x", lin, tenantId=hospital.tenant_id).status == 403
     assert send(elsewhere.desk, "x", lin).status == send_as_system(elsewhere, "x", lin).status == 404
-    assert texts(lin) == []
+    assert list_texts(lin) == []
 
 
 def test_who_is_unknown_is_named_and_nobody_is_sent_anything(
@@ -52,20 +59,20 @@ def test_who_is_unknown_is_named_and_nobody_is_sent_anything(
         assert answer.error == f"用户不存在：{elsewhere.lin.user_id}、{nobody}"
     many = send(hospital.desk, "x", user_list=[{"user_id": nobody + n} for n in range(12)])
     assert many.error.endswith(f"、{nobody + 9} 等 12 人")
-    assert texts(lin) == []
-    assert stored("site_messages", hospital.tenant_id) == []
+    assert list_texts(lin) == []
+    assert list_rows("site_messages", hospital.tenant_id) == []
 
 
 def test_who_is_locked_out_is_sent_nothing_and_what_was_sent_before_is_answered_as_before(
     hospital: Hospital, lin: Person, chen: Person
 ) -> None:
     assert send(hospital.desk, "明日停水", lin, chen, key="k1").status == 200
-    lock_out(hospital, chen)
+    disable_user(hospital, chen)
     assert send(hospital.desk, "明日停水", lin, chen, key="k1").status == 200
     answer = send(hospital.desk, "后天停水", lin, chen)
     assert (answer.status, answer.error) == (404, f"用户不存在：{chen.user_id}")
-    assert texts(lin) == ["明日停水"]
-    lock_out(hospital, chen, "staff_enable")
+    assert list_texts(lin) == ["明日停水"]
+    disable_user(hospital, chen, "staff_enable")
     assert send(hospital.desk, "后天停水", lin, chen).status == 200
 
 
@@ -82,7 +89,7 @@ def test_a_bad_field_is_named(hospital: Hospital, lin: Person, field: str, bad: 
     answer = send(hospital.desk, "明日停水", lin, **{field: bad})
     assert (answer.status, answer.code) == (400, 10001)
     assert answer.error.startswith(field)
-    assert texts(lin) == []
+    assert list_texts(lin) == []
 
 
 @pytest.mark.parametrize("key", ["带中文".encode().decode("latin-1"), "a b", "x" * 129])
@@ -98,7 +105,7 @@ def test_another_tenant_in_the_body_is_refused(hospital: Hospital, elsewhere: Ho
 
 def test_who_is_named_twice_has_it_once(hospital: Hospital, lin: Person) -> None:
     send(hospital.desk, "明日停水", lin, lin)
-    assert texts(lin) == ["明日停水"]
+    assert list_texts(lin) == ["明日停水"]
 
 
 def test_a_text_is_kept_as_it_was_written(hospital: Hospital, lin: Person) -> None:
@@ -106,19 +113,19 @@ def test_a_text_is_kept_as_it_was_written(hospital: Hospital, lin: Person) -> No
     send(hospital.desk, written, lin)
     send(hospital.desk, "文" * 4000, lin)
     send(hospital.desk, "😷" * 4000, lin)
-    assert texts(lin) == ["😷" * 4000, "文" * 4000, written]
+    assert list_texts(lin) == ["😷" * 4000, "文" * 4000, written]
     assert send(hospital.desk, "😷" * 4001, lin).status == 400
 
 
 def test_a_thousand_people_are_one_text_and_a_row_each(hospital: Hospital) -> None:
-    crowd = [people.patient(hospital.tenant_id, f"1370000{number:04d}", "患者") for number in range(1000)]
-    hearing.heard(crowd[999].token, events=1)  # from here on
+    crowd = [factories.create_patient(hospital.tenant_id, f"1370000{number:04d}", "患者") for number in range(1000)]
+    notify_client.poll_messages(crowd[999].token, events=1)  # from here on
     send(hospital.admin, "明日停水", *crowd)
-    assert texts(crowd[0]) == texts(crowd[999]) == ["明日停水"]
+    assert list_texts(crowd[0]) == list_texts(crowd[999]) == ["明日停水"]
     wait_until(lambda: not promised(hospital))
-    assert len(hearing.heard(crowd[999].token, events=1)[0]) == 1
-    assert len(stored("site_messages", hospital.tenant_id)) == 1
-    assert len(stored("site_deliveries", hospital.tenant_id)) == 1000
+    assert len(notify_client.poll_messages(crowd[999].token, events=1)[0]) == 1
+    assert len(list_rows("site_messages", hospital.tenant_id)) == 1
+    assert len(list_rows("site_deliveries", hospital.tenant_id)) == 1000
 
 
 def test_a_retry_is_the_same_message_whatever_order_it_names_people_in(
@@ -129,8 +136,8 @@ def test_a_retry_is_the_same_message_whatever_order_it_names_people_in(
     for again in (send(hospital.desk, "明日停水", wang, lin, wang, key="k1"), first):
         assert again.body == first.body
     send(hospital.desk, "明日停水", lin, wang, client_msg_id="k1")
-    assert (texts(lin, status="all"), texts(wang)) == (["明日停水"], ["明日停水"])
-    assert texts(lin) == [], "what was read stays read"
+    assert (list_texts(lin, status="all"), list_texts(wang)) == (["明日停水"], ["明日停水"])
+    assert list_texts(lin) == [], "what was read stays read"
 
 
 def test_the_same_key_with_something_else_is_a_conflict(hospital: Hospital, lin: Person, wang: Person) -> None:
@@ -139,7 +146,7 @@ def test_the_same_key_with_something_else_is_a_conflict(hospital: Hospital, lin:
     for text, whom in others:
         answer = send(hospital.desk, text, *whom, key="k1")
         assert (answer.status, answer.code) == (409, 10005)
-    assert (texts(lin), texts(wang)) == (["明日停水"], [])
+    assert (list_texts(lin), list_texts(wang)) == (["明日停水"], [])
     send(hospital.desk, "请复查", lin, wang, key="k2")
     assert send(hospital.desk, "请复查", lin, key="k2").status == 409, "some of them are not all of them"
 
@@ -149,33 +156,33 @@ def test_a_key_is_its_senders_own(hospital: Hospital, elsewhere: Hospital, lin: 
         assert send(sender, f"通知{number}", lin, key="k1").status == 200
     assert send_as_system(hospital, "体检报告已出", lin, key="k1").status == 200
     assert send(elsewhere.desk, "别处", elsewhere.lin, key="k1").status == 200
-    assert len(texts(lin)) == 4
+    assert len(list_texts(lin)) == 4
 
 
 def test_without_a_key_equal_texts_are_two_messages(hospital: Hospital, lin: Person) -> None:
     for _ in range(2):
         send(hospital.desk, "明日停水", lin)
-    assert texts(lin) == ["明日停水"] * 2
+    assert list_texts(lin) == ["明日停水"] * 2
 
 
 def test_each_hears_of_it_once_where_they_listen(hospital: Hospital, lin: Person, wang: Person, chen: Person) -> None:
     for who in (lin, wang, chen):
-        hearing.heard(who.token, events=1)  # from here on
+        notify_client.poll_messages(who.token, events=1)  # from here on
     for _ in range(2):
         send(hospital.desk, "明日停水", lin, chen, key="k1")
     wait_until(lambda: not promised(hospital))
     for who in (lin, chen):
-        [event], _, _ = hearing.heard(who.token, events=1)
-        [row] = stored("site_messages", hospital.tenant_id)
+        [event], _, _ = notify_client.poll_messages(who.token, events=1)
+        [row] = list_rows("site_messages", hospital.tenant_id)
         assert (event["Type"], event["Content"]) == (1200, f'{{"msg_id":"{row["message_id"]}"}}')
-    assert hearing.heard(wang.token, events=1)[0] == []
+    assert notify_client.poll_messages(wang.token, events=1)[0] == []
 
 
 def test_who_does_not_ask_for_events_hears_nothing(hospital: Hospital, lin: Person) -> None:
-    hearing.heard(lin.token)
+    notify_client.poll_messages(lin.token)
     send(hospital.desk, "明日停水", lin)
     wait_until(lambda: not promised(hospital))
-    assert hearing.heard(lin.token)[0] == []
+    assert notify_client.poll_messages(lin.token)[0] == []
 
 
 def test_what_was_refused_is_told_to_nobody(hospital: Hospital, lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,4 +196,4 @@ def test_what_was_refused_is_told_to_nobody(hospital: Hospital, lin: Person, mon
 
 
 def promised(hospital: Hospital) -> list[Any]:
-    return stored("outbox", hospital.tenant_id)
+    return list_rows("outbox", hospital.tenant_id)

@@ -9,9 +9,9 @@ import pytest
 from chalicelib.adapters import mysql, redis
 from chalicelib.messaging import ids, log, reading, reading_store, store
 from chalicelib.messaging.models import Message, NewMessage
-from tests.people import Hospital, Person
+from tests.support.factories import Hospital, Person
 
-Say = Callable[..., Message]
+SendMessage = Callable[..., Message]
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def conversation(hospital: Hospital) -> str:
 
 
 @pytest.fixture
-def say(lin: Person, conversation: str) -> Say:
+def send_message(lin: Person, conversation: str) -> SendMessage:
     def say(text: str, who: Person = lin, key: str | None = None) -> Message:
         return log.append(who.tenant_id, "direct", conversation, who.principal, NewMessage(text, "t", key))
 
@@ -34,18 +34,18 @@ def mysql_reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the store's readings that took place."""
     seen: list[str] = []
     for name in ("snapshot", "snapshots", "head"):
-        noted = partial(_noted, seen, name, getattr(reading_store, name))
+        noted = partial(_record_call, seen, name, getattr(reading_store, name))
         monkeypatch.setattr(reading_store, name, noted)
     return seen
 
 
-def _noted(seen: list[str], name: str, real: Callable[..., Any], *arguments: Any) -> Any:
+def _record_call(seen: list[str], name: str, real: Callable[..., Any], *arguments: Any) -> Any:
     seen.append(name)
     return real(*arguments)
 
 
 @pytest.fixture
-def redis_is_cut(monkeypatch: pytest.MonkeyPatch) -> Any:
+def cut_redis(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A context in which this process cannot reach Redis."""
 
     def refused(*_: Any) -> Any:
@@ -60,18 +60,18 @@ def redis_is_cut(monkeypatch: pytest.MonkeyPatch) -> Any:
     return cut
 
 
-def read(conversation: str, who: Person, limit: int = 100) -> list[str]:
+def read_newest(conversation: str, who: Person, limit: int = 100) -> list[str]:
     """Read the newest page as its participant does, which moves the read position."""
     page, _ = reading.fetch_newest_page(conversation, who.principal, limit)
     reading.mark_read(conversation, page)
     return [message.content for message in page.messages]
 
 
-def unread(conversation: str, who: Person) -> int:
+def count_unread(conversation: str, who: Person) -> int:
     page = reading.fetch_newest_pages([conversation], who.principal)[conversation]
     assert page.participant
     return page.participant.count_unread(page.last_seq)
 
 
-def keys(conversation: str) -> list[str]:
+def build_redis_keys(conversation: str) -> list[str]:
     return [f"log:3:{{{conversation}}}:{part}" for part in ("state", "tail", "marks")]

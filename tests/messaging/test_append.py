@@ -14,8 +14,8 @@ from chalicelib.errors import ApiError
 from chalicelib.messaging import ids, log, membership, membership_store, store
 from chalicelib.messaging.models import NewMessage
 from chalicelib.outbox import outbox
-from tests.faults.aftermath import wait_until
-from tests.people import Hospital
+from tests.support.factories import Hospital
+from tests.support.faults.final_state import wait_until
 
 pytestmark = pytest.mark.store
 

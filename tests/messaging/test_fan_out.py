@@ -10,7 +10,7 @@ from chalicelib.adapters import mysql, redis
 from chalicelib.messaging import feed, ids, log, store
 from chalicelib.messaging.models import NewMessage
 from chalicelib.outbox import outbox
-from tests.people import Hospital
+from tests.support.factories import Hospital
 
 MANY = 60
 

@@ -5,8 +5,8 @@ from typing import Any
 from chalicelib.adapters import mysql, redis
 from chalicelib.messaging import feed, ids, log, store
 from chalicelib.messaging.models import NewMessage
-from tests.messaging.conftest import Say
-from tests.people import Hospital, Person
+from tests.messaging.conftest import SendMessage
+from tests.support.factories import Hospital, Person
 
 
 def events(who: Person) -> list[tuple[str, dict[str, Any]]]:
@@ -19,7 +19,7 @@ def generation(who: Person) -> str:
     return str(redis.get_client().hget(head, "generation"))
 
 
-def test_every_participant_is_told_in_order(conversation: str, lin: Person, chen: Person, say: Say) -> None:
+def test_every_participant_is_told_in_order(conversation: str, lin: Person, chen: Person, say: SendMessage) -> None:
     first, second = say("一", lin), say("二", chen)
     told = [
         ("1-0", {"kind": "message", "conversation": conversation, "seq": 1, "id": first.id, "prev_id": ""}),
@@ -28,7 +28,7 @@ def test_every_participant_is_told_in_order(conversation: str, lin: Person, chen
     assert events(lin) == events(chen) == told
 
 
-def test_a_stream_never_holds_what_was_said(lin: Person, say: Say) -> None:
+def test_a_stream_never_holds_what_was_said(lin: Person, say: SendMessage) -> None:
     say("私密", lin)
     _, stream, _ = feed.build_keys(lin.tenant_id, lin.principal)
     assert "私密" not in str(redis.get_client().xrange(stream))
@@ -44,19 +44,19 @@ def test_the_same_name_in_two_hospitals_is_two_people(hospital: Hospital, elsewh
         assert redis.get_client().xlen(feed.build_keys(place.tenant_id, "session:abc")[1]) == 1
 
 
-def test_a_stranger_is_told_nothing(wang: Person, lin: Person, say: Say) -> None:
+def test_a_stranger_is_told_nothing(wang: Person, lin: Person, say: SendMessage) -> None:
     say("一", lin)
     assert events(wang) == []
 
 
-def test_a_withdrawal_is_told_without_the_text(conversation: str, lin: Person, chen: Person, say: Say) -> None:
+def test_a_withdrawal_is_told_without_the_text(conversation: str, lin: Person, chen: Person, say: SendMessage) -> None:
     wrong = say("说错了", lin)
     log.withdraw(lin.tenant_id, conversation, wrong.id, lin.principal)
     (_, _), (_, told) = events(chen)
     assert (told["kind"], told["seq"], told["id"]) == ("withdrawn", 1, wrong.id)
 
 
-def test_a_flushed_stream_begins_another_generation(lin: Person, say: Say) -> None:
+def test_a_flushed_stream_begins_another_generation(lin: Person, say: SendMessage) -> None:
     say("一", lin)
     before = generation(lin)
     redis.get_client().flushall()
@@ -65,7 +65,7 @@ def test_a_flushed_stream_begins_another_generation(lin: Person, say: Say) -> No
     assert [at for at, _ in events(lin)] == ["1-0"]
 
 
-def test_a_stream_that_another_server_left_begins_another_generation(lin: Person, say: Say) -> None:
+def test_a_stream_that_another_server_left_begins_another_generation(lin: Person, say: SendMessage) -> None:
     say("一", lin)
     before = generation(lin)
     redis.get_client().hset(feed.build_keys(lin.tenant_id, lin.principal)[0], "server", "0" * 40)
@@ -73,7 +73,7 @@ def test_a_stream_that_another_server_left_begins_another_generation(lin: Person
     assert generation(lin) != before
 
 
-def test_a_stream_is_bounded(lin: Person, say: Say) -> None:
+def test_a_stream_is_bounded(lin: Person, say: SendMessage) -> None:
     for n in range(feed.MAX_STREAM_LENGTH + 3):
         say(str(n), lin)
     told = events(lin)

@@ -13,16 +13,15 @@ import pytest
 from chalicelib.adapters import redis
 from chalicelib.errors import ApiError
 from chalicelib.messaging import log
-from tests import people
-from tests.consult import chat
-from tests.faults import aftermath
-from tests.faults.model import PROCESSES, SIDES, Model, Said
-from tests.faults.served import Served
-from tests.faults.sides import Side
-from tests.faults.stories import PARTS, check_stories
-from tests.messaging.conftest import keys
-from tests.people import Hospital
-from tests.wire import get, post
+from tests.messaging.conftest import build_redis_keys
+from tests.support import consult_client, factories
+from tests.support.client import get, post
+from tests.support.factories import Hospital
+from tests.support.faults import final_state
+from tests.support.faults.participant import Participant
+from tests.support.faults.random_scenarios import REDIS_KEY_PARTS, check_scenarios
+from tests.support.faults.reference_model import PROCESSES, SIDES, ModelMessage, ReferenceModel
+from tests.support.faults.two_processes import TwoProcesses
 
 PHONES = count(13_700_000_000)
 # How often each thing happens; the names are those of the methods that do it.
@@ -40,26 +39,26 @@ WEIGHTS = {
 }
 
 
-class Chat(Served):
+class Chat(TwoProcesses):
     """One session, served by two processes."""
 
     def __init__(self, hospital: Hospital) -> None:
-        lin = people.patient(hospital.tenant_id, str(next(PHONES)), "林小雨")
-        chen = people.worker(hospital.tenant_id, str(next(PHONES)), "陈医生", "doctor")
-        self.session_no = chat.opened(lin, chen)
-        self.sides = [Side(self.session_no, lin, chen), Side(self.session_no, chen, chen)]
-        self.model = Model()
+        lin = factories.create_patient(hospital.tenant_id, str(next(PHONES)), "林小雨")
+        chen = factories.create_staff(hospital.tenant_id, str(next(PHONES)), "陈医生", "doctor")
+        self.session_no = consult_client.create_session(lin, chen)
+        self.sides = [Participant(self.session_no, lin, chen), Participant(self.session_no, chen, chen)]
+        self.model = ReferenceModel()
         super().__init__()
 
     @contextmanager
     def reading(self, process: int, trouble: list[str]) -> Iterator[None]:
         """Without Redis, or while a mark is open, what is shown comes from MySQL."""
-        if self.cut[process] or (not trouble and redis.get_client().zcard(keys(self.session_no)[2])):
-            self.model.known[process].learn(self.model.truth)
+        if self.cut[process] or (not trouble and redis.get_client().zcard(build_redis_keys(self.session_no)[2])):
+            self.model.known[process].merge(self.model.current)
         with self.request(process, trouble):
             yield
 
-    def said(self, number: int) -> tuple[int, Said]:
+    def said(self, number: int) -> tuple[int, ModelMessage]:
         if not self.model.log:
             self.send(number % 2, 0, [], False)
         at = number % len(self.model.log)
@@ -70,7 +69,7 @@ class Chat(Served):
         text = f"第{len(self.model.log) + 1}句"
         with self.request(process, trouble, dies):
             self.sides[side].send(text)
-        self.model.log.append(Said(aftermath.stored(self.session_no)[-1].id, side, text))
+        self.model.log.append(ModelMessage(final_state.list_stored(self.session_no)[-1].id, side, text))
         self.wrote(process, dies, len(self.model.log))
 
     def resend(self, number: int, process: int, trouble: list[str], another_text: bool) -> None:
@@ -95,53 +94,53 @@ class Chat(Served):
 
     def newest_page(self, side: int, process: int, size: int, trouble: list[str]) -> None:
         with self.reading(process, trouble):
-            answer = self.sides[side].page(size)
+            answer = self.sides[side].list_messages(size)
         length = self.model.check_page(process, side, answer.data, size)
-        self.model.sat(process, side, self.heard, read=length)
+        self.model.record_participant_change(process, side, self.published, read=length)
 
     def older_page(self, side: int, process: int, size: int, number: int, trouble: list[str]) -> None:
         at, said = self.said(number)
         with self.request(process, trouble):
-            answer = self.sides[side].page(size, msg_id=said.id)
-        self.model.check_older(process, side, answer.data, at, size)
+            answer = self.sides[side].list_messages(size, msg_id=said.id)
+        self.model.check_older_page(process, side, answer.data, at, size)
 
     def new_msg(self, side: int, process: int, trouble: list[str]) -> None:
         with self.reading(process, trouble):
-            answer = self.sides[side].newest()
+            answer = self.sides[side].get_newest()
         self.model.check_page(process, side, [answer.data] if answer.data else [], 1)
 
     def session_list(self, side: int, process: int, trouble: list[str], newest_alone: bool) -> None:
-        new_session = [chat.PATIENT_NEW_SESSION, chat.DOCTOR_NEW_SESSION][side]
+        new_session = [consult_client.PATIENT_NEW_SESSION, consult_client.DOCTOR_NEW_SESSION][side]
         with self.reading(process, trouble):
             if newest_alone:
                 entry = get(new_session, self.sides[side].me.token).data
             else:
-                [entry] = self.sides[side].listed().data or [None]
+                [entry] = self.sides[side].list_sessions().data or [None]
         self.model.check_entry(process, side, entry)
 
     def session_del(self, side: int, process: int, trouble: list[str]) -> None:
-        path = [chat.PATIENT_DEL, chat.DOCTOR_DEL][side]
+        path = [consult_client.PATIENT_DEL, consult_client.DOCTOR_DEL][side]
         with self.request(process, trouble):
             assert post(path, self.sides[side].me.token, session_id=self.session_no).status == 200
-        self.model.sat(process, side, self.heard, hidden=len(self.model.log))
+        self.model.record_participant_change(process, side, self.published, hidden=len(self.model.log))
 
     def disturb(self, what: str) -> None:
         if what == "flush":
             redis.get_client().flushall()
-        elif what in PARTS:
-            redis.get_client().delete(keys(self.session_no)[PARTS.index(what)])
+        elif what in REDIS_KEY_PARTS:
+            redis.get_client().delete(build_redis_keys(self.session_no)[REDIS_KEY_PARTS.index(what)])
         else:
             if what == "a minute":
-                aftermath.minute_later(self.session_no)
-            aftermath.ten_seconds_later(self.session_no)
-            self.model.everybody_knows()
+                final_state.age_write_intents(self.session_no)
+            final_state.age_cache(self.session_no)
+            self.model.publish_to_all()
 
     def wrote(self, process: int, died: bool, seq: int = 0) -> None:
         if died:
-            self.doubted[process] = {}
-            self.model.died(process)
+            self.distrusted[process] = {}
+            self.model.restart_process(process)
         else:
-            self.model.wrote(process, self.heard, seq)
+            self.model.record_write(process, self.published, seq)
 
     def end(self) -> None:
         self.cut = [0, 0]
@@ -153,4 +152,4 @@ class Chat(Served):
 
 
 def test_every_answer_is_right(hospital: Hospital) -> None:
-    check_stories(Chat, WEIGHTS, hospital)
+    check_scenarios(Chat, WEIGHTS, hospital)

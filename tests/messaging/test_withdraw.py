@@ -4,65 +4,67 @@ from chalicelib import clock
 from chalicelib.adapters import mysql, redis
 from chalicelib.errors import ApiError
 from chalicelib.messaging import log, reading
-from tests.messaging.conftest import Say, read, unread
-from tests.people import Person
+from tests.messaging.conftest import SendMessage, count_unread, read_newest
+from tests.support.factories import Person
 
 
 def test_a_withdrawn_message_keeps_its_place_and_loses_its_text(
-    conversation: str, lin: Person, chen: Person, say: Say
+    conversation: str, lin: Person, chen: Person, say: SendMessage
 ) -> None:
     wrong = say("说错了", lin)
     say("嗯？", chen)
     log.withdraw(lin.tenant_id, conversation, wrong.id, lin.principal)
-    assert read(conversation, chen) == ["嗯？", ""]
+    assert read_newest(conversation, chen) == ["嗯？", ""]
     redis.get_client().flushall()
-    assert read(conversation, chen) == ["嗯？", ""]
+    assert read_newest(conversation, chen) == ["嗯？", ""]
     later = say("好", chen)
     assert [m.content for m in reading.list_older(conversation, later.id, 10)] == ["嗯？", ""]
     assert [m.withdrawn for m in reading.list_older(conversation, later.id, 10)] == [False, True]
 
 
-def test_the_text_stays_for_audit(conversation: str, lin: Person, say: Say) -> None:
+def test_the_text_stays_for_audit(conversation: str, lin: Person, say: SendMessage) -> None:
     wrong = say("说错了", lin)
     log.withdraw(lin.tenant_id, conversation, wrong.id, lin.principal)
     kept = "SELECT m.content FROM messages m WHERE m.sender = %(lin)s"
     assert mysql.run_autocommit(lambda tx: tx.fetch_value(kept, lin=lin.principal.encode())) == "说错了"
 
 
-def test_withdrawing_twice_changes_nothing(conversation: str, lin: Person, chen: Person, say: Say) -> None:
+def test_withdrawing_twice_changes_nothing(conversation: str, lin: Person, chen: Person, say: SendMessage) -> None:
     wrong = say("说错了", lin)
     log.withdraw(lin.tenant_id, conversation, wrong.id, lin.principal)
     assert log.withdraw(lin.tenant_id, conversation, wrong.id, lin.principal).withdrawn
-    assert unread(conversation, chen) == 1
+    assert count_unread(conversation, chen) == 1
 
 
 def test_after_two_minutes_only_an_administrator_may(
-    conversation: str, lin: Person, say: Say, monkeypatch: pytest.MonkeyPatch
+    conversation: str, lin: Person, say: SendMessage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wrong, now = say("说错了", lin), clock.now()
     monkeypatch.setattr(clock, "now", lambda: now + log.WITHDRAWAL_WINDOW)
     with pytest.raises(ApiError, match="2分钟"):
         log.withdraw(lin.tenant_id, conversation, wrong.id, lin.principal)
-    assert read(conversation, lin) == ["说错了"]
+    assert read_newest(conversation, lin) == ["说错了"]
     log.withdraw(lin.tenant_id, conversation, wrong.id, "")
-    assert read(conversation, lin) == [""]
+    assert read_newest(conversation, lin) == [""]
 
 
-def test_nobody_withdraws_what_another_said(conversation: str, lin: Person, chen: Person, say: Say) -> None:
+def test_nobody_withdraws_what_another_said(conversation: str, lin: Person, chen: Person, say: SendMessage) -> None:
     message = say("一", lin)
     with pytest.raises(ApiError):
         log.withdraw(lin.tenant_id, conversation, message.id, chen.principal)
-    assert read(conversation, lin) == ["一"]
+    assert read_newest(conversation, lin) == ["一"]
 
 
-def test_a_resend_does_not_bring_a_withdrawn_text_back(conversation: str, lin: Person, chen: Person, say: Say) -> None:
+def test_a_resend_does_not_bring_a_withdrawn_text_back(
+    conversation: str, lin: Person, chen: Person, say: SendMessage
+) -> None:
     wrong = say("说错了", lin, "k1")
     log.withdraw(lin.tenant_id, conversation, wrong.id, lin.principal)
     assert say("说错了", lin, "k1").withdrawn
-    assert read(conversation, chen) == [""]
+    assert read_newest(conversation, chen) == [""]
 
 
-def test_a_refused_withdrawal_leaves_no_mark(conversation: str, lin: Person, chen: Person, say: Say) -> None:
+def test_a_refused_withdrawal_leaves_no_mark(conversation: str, lin: Person, chen: Person, say: SendMessage) -> None:
     message = say("一", lin)
     with pytest.raises(ApiError):
         log.withdraw(lin.tenant_id, conversation, message.id, chen.principal)

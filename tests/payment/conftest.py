@@ -9,21 +9,21 @@ import pytest
 
 from chalicelib.adapters import mysql
 from chalicelib.outbox import outbox
-from devstack import wechat_pay as fake
-from devstack.wechat_pay import WeChatPay
-from tests.payment import till as tills
-from tests.payment.till import Till
-from tests.people import Hospital
+from devstack.fakes import wechat_pay as fake
+from devstack.fakes.wechat_pay import WeChatPay
+from tests.support import payment_client as tills
+from tests.support.factories import Hospital
+from tests.support.payment_client import Checkout
 
 
 @pytest.fixture
 def pay(monkeypatch: pytest.MonkeyPatch) -> Iterator[WeChatPay]:
     monkeypatch.setattr(outbox, "wake_worker", lambda *_, **__: None)
-    with fake.standing_in() as running:
+    with fake.replace_real_server() as running:
         yield running
     mysql.run_autocommit(lambda tx: tx.execute("DELETE FROM outbox WHERE waiting = 1"))
 
 
 @pytest.fixture
-def till(hospital: Hospital, pay: WeChatPay) -> Till:
-    return tills.opened(hospital, pay)
+def checkout(hospital: Hospital, pay: WeChatPay) -> Checkout:
+    return tills.create_checkout(hospital, pay)

@@ -10,12 +10,12 @@ from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.adapters.wechat_pay.types import V2
 from chalicelib.logs import JsonFormatter
-from devstack import wechat_pay_keys
-from devstack.wechat_pay import WeChatPay
+from devstack.fakes import wechat_pay_keys
+from devstack.fakes.wechat_pay import WeChatPay
 from tests.files.test_sweep import said
-from tests.payment import till as tills
-from tests.payment.till import Till
-from tests.people import Hospital
+from tests.support import payment_client as tills
+from tests.support.factories import Hospital
+from tests.support.payment_client import Checkout
 
 pytestmark = pytest.mark.store
 
@@ -32,7 +32,7 @@ def told(hospital: Hospital, caplog: pytest.LogCaptureFixture, now: int) -> list
     return [(one["level"], one["event"]) for one in lines if one.get("tenant_id") == hospital.tenant_id]
 
 
-def keep(till: Till, *pems: str) -> None:
+def keep(till: Checkout, *pems: str) -> None:
     keys = json.dumps({str(number): pem for number, pem in enumerate(pems)})
     sql = "UPDATE wechat_merchants SET public_keys = %(keys)s WHERE tenant_id = %(id)s"
     mysql.run_autocommit(lambda tx: tx.execute(sql, keys=keys, id=till.tenant_id))
@@ -41,17 +41,17 @@ def keep(till: Till, *pems: str) -> None:
 def test_somebody_is_told_a_month_before_refunds_stop(
     hospital: Hospital, pay: WeChatPay, caplog: pytest.LogCaptureFixture
 ) -> None:
-    tills.opened(hospital, pay, V2)
+    tills.create_checkout(hospital, pay, V2)
     assert told(hospital, caplog, END - 31 * clock.DAY) == []
     assert told(hospital, caplog, END - 29 * clock.DAY) == [("ERROR", "merchant certificate ends")]
     assert told(hospital, caplog, END + clock.DAY) == [("ERROR", "merchant certificate ends")]
 
 
-def test_of_wechats_the_last_one_counts_and_a_key_never_ends(till: Till, caplog: pytest.LogCaptureFixture) -> None:
-    old, new = (wechat_pay_keys.certificate_pem("platform", year) for year in (2025, 2028))
+def test_of_wechats_the_last_one_counts_and_a_key_never_ends(till: Checkout, caplog: pytest.LogCaptureFixture) -> None:
+    old, new = (wechat_pay_keys.get_certificate_pem("platform", year) for year in (2025, 2028))
     keep(till, old)
     assert told(till.hospital, caplog, END) == [("ERROR", "platform certificate ends")]
     keep(till, old, new)
     assert told(till.hospital, caplog, END) == []
-    keep(till, old, wechat_pay_keys.public_pem("platform"))
+    keep(till, old, wechat_pay_keys.get_public_pem("platform"))
     assert told(till.hospital, caplog, END) == []

@@ -10,15 +10,15 @@ from chalicelib import clock
 from chalicelib.adapters.wechat_pay.types import HMAC, MD5, RSA, V2, V3
 from chalicelib.logs import JsonFormatter
 from chalicelib.payment import notifications
-from devstack import wechat_pay_keys
-from devstack import wechat_pay_wire_v3 as wire
-from devstack.wechat_pay import WeChatPay
-from tests.booking.ward import rows
-from tests.payment import till as tills
-from tests.payment.till import Till
-from tests.people import Hospital
-from tests.threads import at_once
-from tests.wire import post
+from devstack.fakes import wechat_pay_keys
+from devstack.fakes import wechat_pay_protocol_v3 as wire
+from devstack.fakes.wechat_pay import WeChatPay
+from tests.support import payment_client as tills
+from tests.support.booking_client import list_rows
+from tests.support.client import post
+from tests.support.factories import Hospital
+from tests.support.payment_client import Checkout
+from tests.support.threads import run_in_threads
 
 pytestmark = pytest.mark.store
 VERSIONS = [(V3, RSA), (V2, MD5), (V2, HMAC)]
@@ -26,72 +26,78 @@ VERSIONS = [(V3, RSA), (V2, MD5), (V2, HMAC)]
 
 @pytest.mark.parametrize(("version", "sign_type"), VERSIONS)
 def test_who_has_paid_is_booked_and_paid(hospital: Hospital, pay: WeChatPay, version: str, sign_type: str) -> None:
-    till = tills.opened(hospital, pay, version, sign_type)
-    book_id = till.booked()
-    answer = till.told(till.pays(book_id))
+    till = tills.create_checkout(hospital, pay, version, sign_type)
+    book_id = till.book_slot()
+    answer = till.deliver_notification(till.pay_without_notification(book_id))
     assert answer.status == 200
     if version == V3:
         assert answer.content == b""
     else:
         assert b"<return_code><![CDATA[SUCCESS]]></return_code>" in answer.content
         assert answer.headers["Content-Type"] == "text/xml"
-    [payment], [settlement] = till.payments(book_id), rows("settlements", hospital)
+    [payment], [settlement] = till.list_payments(book_id), list_rows("settlements", hospital)
     theirs = pay.orders[payment["out_trade_no"]]
-    assert till.charge(book_id) == (0, 2)
+    assert till.get_booking_state(book_id) == (0, 2)
     assert (payment["state"], payment["transaction_id"]) == ("paid", theirs.transaction_id)
     assert payment["paid_at"] // clock.SECOND == theirs.paid_at // clock.SECOND
     assert (settlement["payment_id"], bool(settlement["settled_at"])) == (payment["payment_id"], True)
-    assert till.ledger()[-1] == ("paid", "notice")
-    assert rows("refunds", hospital) == []
-    assert till.ward.book(hospital.lin, book_id).data["visiCharge"] == 2
+    assert till.list_ledger()[-1] == ("paid", "notice")
+    assert list_rows("refunds", hospital) == []
+    assert till.department.get_booking(hospital.lin, book_id).data["visiCharge"] == 2
 
 
-def test_lin_is_told_once(till: Till) -> None:
-    book_id = till.booked()
-    notice = till.pays(book_id)
+def test_lin_is_told_once(till: Checkout) -> None:
+    book_id = till.book_slot()
+    notice = till.pay_without_notification(book_id)
     for _ in range(2):
-        till.told(notice)
-        till.announce()
-    assert [one for one in till.messages(till.hospital.lin) if "支付" in one] == [
+        till.deliver_notification(notice)
+        till.run_notification_jobs()
+    assert [one for one in till.list_site_messages(till.hospital.lin) if "支付" in one] == [
         f"支付成功：挂号费 12.50 元，预约编号 {book_id}。"
     ]
-    assert [one["type"] for one in till.promised("tell_payment")] == [notifications.PAID]
+    assert [one["type"] for one in till.list_jobs("tell_payment")] == [notifications.PAID]
 
 
 @pytest.mark.parametrize(("version", "sign_type"), VERSIONS)
 def test_a_replay_answers_success_and_changes_nothing(
     hospital: Hospital, pay: WeChatPay, version: str, sign_type: str
 ) -> None:
-    till = tills.opened(hospital, pay, version, sign_type)
-    notice = till.pays(till.booked())
-    first = till.told(notice)
+    till = tills.create_checkout(hospital, pay, version, sign_type)
+    notice = till.pay_without_notification(till.book_slot())
+    first = till.deliver_notification(notice)
     tables = ("bookings", "payments", "settlements", "payment_ledger", "outbox", "refunds")
-    before = {table: rows(table, hospital) for table in tables}
-    second = till.told(notice)
+    before = {table: list_rows(table, hospital) for table in tables}
+    second = till.deliver_notification(notice)
     assert (second.status, second.content) == (first.status, first.content) == (200, first.content)
-    assert {table: rows(table, hospital) for table in tables} == before
+    assert {table: list_rows(table, hospital) for table in tables} == before
 
 
-def test_one_notice_eight_times_at_once_counts_once(till: Till) -> None:
-    book_id = till.booked()
-    notice = till.pays(book_id)
-    answers = at_once([lambda: till.told(notice)] * 8)
+def test_one_notice_eight_times_at_once_counts_once(till: Checkout) -> None:
+    book_id = till.book_slot()
+    notice = till.pay_without_notification(book_id)
+    answers = run_in_threads([lambda: till.deliver_notification(notice)] * 8)
     assert {one.status for one in answers} == {200}
-    assert [one for one in till.ledger() if one[0] == "paid"] == [("paid", "notice")]
-    assert (till.charge(book_id), till.refunds(book_id), len(till.promised("tell_payment"))) == ((0, 2), [], 1)
+    assert [one for one in till.list_ledger() if one[0] == "paid"] == [("paid", "notice")]
+    assert (till.get_booking_state(book_id), till.list_refunds(book_id), len(till.list_jobs("tell_payment"))) == (
+        (0, 2),
+        [],
+        1,
+    )
 
 
-def unchanged(till: Till, book_id: str) -> bool:
-    [payment] = till.payments(book_id)
-    return till.charge(book_id) == (0, 1) and payment["state"] == "asked"
+def unchanged(till: Checkout, book_id: str) -> bool:
+    [payment] = till.list_payments(book_id)
+    return till.get_booking_state(book_id) == (0, 1) and payment["state"] == "asked"
 
 
-def test_what_is_not_signed_by_wechat_is_refused(till: Till, pay: WeChatPay, caplog: pytest.LogCaptureFixture) -> None:
-    book_id = till.booked()
-    headers, body = till.pays(book_id)
-    forged = pay.paid_notice(till.payments(book_id)[0]["out_trade_no"])[0]
-    pay.lying = True
-    lies = pay.paid_notice(till.payments(book_id)[0]["out_trade_no"])
+def test_what_is_not_signed_by_wechat_is_refused(
+    till: Checkout, pay: WeChatPay, caplog: pytest.LogCaptureFixture
+) -> None:
+    book_id = till.book_slot()
+    headers, body = till.pay_without_notification(book_id)
+    forged = pay.build_payment_notification(till.list_payments(book_id)[0]["out_trade_no"])[0]
+    pay.signs_with_wrong_key = True
+    lies = pay.build_payment_notification(till.list_payments(book_id)[0]["out_trade_no"])
     wrong = [
         lies,
         (forged, body),  # the signature of another notice
@@ -102,41 +108,46 @@ def test_what_is_not_signed_by_wechat_is_refused(till: Till, pay: WeChatPay, cap
         (headers, json.dumps(json.loads(body)).encode() + b"\n"),
     ]
     for notice in wrong:
-        answer = till.told(notice)
+        answer = till.deliver_notification(notice)
         assert (answer.status, answer.code, answer.error) == (401, 10103, "签名验证失败")
     assert unchanged(till, book_id)
     logged = "".join(map(JsonFormatter().format, caplog.records))
     assert "notice refused" in logged
-    for secret in (headers["Wechatpay-Signature"], till.merchant.key, till.payments(book_id)[0]["out_trade_no"]):
+    for secret in (headers["Wechatpay-Signature"], till.merchant.key, till.list_payments(book_id)[0]["out_trade_no"]):
         assert secret not in logged
-    assert till.told((headers, body)).status == 200
+    assert till.deliver_notification((headers, body)).status == 200
 
 
 @pytest.mark.parametrize("minutes", [-6, 6])
-def test_an_old_notice_is_refused(till: Till, pay: WeChatPay, minutes: int) -> None:
-    book_id = till.booked()
-    till.pays(book_id)
-    number = till.payments(book_id)[0]["out_trade_no"]
-    stale = pay.paid_notice(number, clock.now() + minutes * 60 * clock.SECOND)
-    assert till.told(stale).status == 401
+def test_an_old_notice_is_refused(till: Checkout, pay: WeChatPay, minutes: int) -> None:
+    book_id = till.book_slot()
+    till.pay_without_notification(book_id)
+    number = till.list_payments(book_id)[0]["out_trade_no"]
+    stale = pay.build_payment_notification(number, clock.now() + minutes * 60 * clock.SECOND)
+    assert till.deliver_notification(stale).status == 401
     assert unchanged(till, book_id)
-    assert till.told(pay.paid_notice(number, clock.now() + minutes * 40 * clock.SECOND)).status == 200
+    assert (
+        till.deliver_notification(
+            pay.build_payment_notification(number, clock.now() + minutes * 40 * clock.SECOND)
+        ).status
+        == 200
+    )
 
 
-def test_a_platform_certificate_signs_as_well_as_the_key(till: Till, pay: WeChatPay) -> None:
-    pay.serial = wechat_pay_keys.CERTIFICATE
-    book_id = till.booked()
-    till.paid(book_id)
-    assert till.charge(book_id) == (0, 2)
+def test_a_platform_certificate_signs_as_well_as_the_key(till: Checkout, pay: WeChatPay) -> None:
+    pay.signing_serial = wechat_pay_keys.PLATFORM_CERTIFICATE_SERIAL
+    book_id = till.book_slot()
+    till.pay_and_notify(book_id)
+    assert till.get_booking_state(book_id) == (0, 2)
 
 
 @pytest.mark.parametrize("version", [V3, V2])
 def test_what_does_not_fit_its_order_is_refused(hospital: Hospital, pay: WeChatPay, version: str) -> None:
     """Signed by WeChat, and of another sum, account or order."""
-    till = tills.opened(hospital, pay, version)
-    book_id = till.booked()
-    till.pays(book_id)
-    number = till.payments(book_id)[0]["out_trade_no"]
+    till = tills.create_checkout(hospital, pay, version)
+    book_id = till.book_slot()
+    till.pay_without_notification(book_id)
+    number = till.list_payments(book_id)[0]["out_trade_no"]
     real = pay.orders[number]
     others: list[tuple[dict[str, Any], int]] = [
         ({"fee": 1249}, 400),
@@ -146,42 +157,51 @@ def test_what_does_not_fit_its_order_is_refused(hospital: Hospital, pay: WeChatP
     ]
     for changed, status in others:
         pay.orders[number] = replace(real, **changed)
-        assert till.told(pay.paid_notice(number)).status == status, changed
+        assert till.deliver_notification(pay.build_payment_notification(number)).status == status, changed
     assert unchanged(till, book_id)
     pay.orders[number] = real
-    assert till.told(pay.paid_notice(number)).status == 200
+    assert till.deliver_notification(pay.build_payment_notification(number)).status == 200
 
 
 @pytest.mark.parametrize("state", ["PAYERROR", "USERPAYING", "NOTPAY"])
-def test_a_notice_that_tells_of_no_success_counts_nothing(till: Till, pay: WeChatPay, state: str) -> None:
-    book_id = till.booked()
-    till.pays(book_id)
-    number = till.payments(book_id)[0]["out_trade_no"]
+def test_a_notice_that_tells_of_no_success_counts_nothing(till: Checkout, pay: WeChatPay, state: str) -> None:
+    book_id = till.book_slot()
+    till.pay_without_notification(book_id)
+    number = till.list_payments(book_id)[0]["out_trade_no"]
     pay.orders[number] = replace(pay.orders[number], state=state)
-    assert till.told(pay.paid_notice(number)).status == 200
+    assert till.deliver_notification(pay.build_payment_notification(number)).status == 200
     assert unchanged(till, book_id)
 
 
-def test_another_currency_is_refused(till: Till, pay: WeChatPay, monkeypatch: pytest.MonkeyPatch) -> None:
-    book_id = till.booked()
-    till.pays(book_id)
-    trade = wire._trade
+def test_another_currency_is_refused(till: Checkout, pay: WeChatPay, monkeypatch: pytest.MonkeyPatch) -> None:
+    book_id = till.book_slot()
+    till.pay_without_notification(book_id)
+    trade = wire._build_transaction
     amount = {"total": 1250, "currency": "USD"}
     with monkeypatch.context() as patched:
-        patched.setattr(wire, "_trade", lambda order: {**trade(order), "amount": amount})
-        assert till.told(pay.paid_notice(till.payments(book_id)[0]["out_trade_no"])).status == 400
+        patched.setattr(wire, "_build_transaction", lambda order: {**trade(order), "amount": amount})
+        assert (
+            till.deliver_notification(
+                pay.build_payment_notification(till.list_payments(book_id)[0]["out_trade_no"])
+            ).status
+            == 400
+        )
     assert unchanged(till, book_id)
 
 
-def test_a_notice_of_this_hospital_at_anothers_path_is_refused(till: Till, pay: WeChatPay, elsewhere: Hospital) -> None:
-    other = tills.opened(elsewhere, pay)
-    book_id = till.booked()
-    notice = till.pays(book_id)
-    assert till.told(notice, tenant_id=other.tenant_id).status == 401
-    assert post(tills.CONF, elsewhere.admin.token, **tills.wanted(till.merchant)).status == 200
-    assert till.told(notice, tenant_id=other.tenant_id).status == 404  # also where both share an account
-    assert till.told(notice, tills.REFUND_NOTIFY).status in (400, 404)
-    assert till.told(notice, tenant_id=999_999_999).status == 404
+def test_a_notice_of_this_hospital_at_anothers_path_is_refused(
+    till: Checkout, pay: WeChatPay, elsewhere: Hospital
+) -> None:
+    other = tills.create_checkout(elsewhere, pay)
+    book_id = till.book_slot()
+    notice = till.pay_without_notification(book_id)
+    assert till.deliver_notification(notice, tenant_id=other.tenant_id).status == 401
+    assert post(tills.CONF_PATH, elsewhere.admin.token, **tills.build_conf(till.merchant)).status == 200
+    assert (
+        till.deliver_notification(notice, tenant_id=other.tenant_id).status == 404
+    )  # also where both share an account
+    assert till.deliver_notification(notice, tills.REFUND_NOTIFY_PATH).status in (400, 404)
+    assert till.deliver_notification(notice, tenant_id=999_999_999).status == 404
     assert unchanged(till, book_id)
 
 
@@ -190,12 +210,12 @@ def test_a_notice_of_this_hospital_at_anothers_path_is_refused(till: Till, pay: 
 )
 @pytest.mark.parametrize("version", [V3, V2])
 def test_what_is_no_notice_is_refused(hospital: Hospital, pay: WeChatPay, version: str, body: bytes) -> None:
-    till = tills.opened(hospital, pay, version)
-    for path in (tills.NOTIFY, tills.REFUND_NOTIFY):
+    till = tills.create_checkout(hospital, pay, version)
+    for path in (tills.NOTIFY_PATH, tills.REFUND_NOTIFY_PATH):
         for kind in ("application/json", "text/xml", ""):
-            assert till.told(({"Content-Type": kind}, body), path).status in (400, 401)
+            assert till.deliver_notification(({"Content-Type": kind}, body), path).status in (400, 401)
 
 
-def test_a_notice_has_64_kilobytes_at_most(till: Till) -> None:
-    headers, body = till.pays(till.booked())
-    assert till.told((headers, body + b" " * 64 * 1024)).status == 413
+def test_a_notice_has_64_kilobytes_at_most(till: Checkout) -> None:
+    headers, body = till.pay_without_notification(till.book_slot())
+    assert till.deliver_notification((headers, body + b" " * 64 * 1024)).status == 413

@@ -8,10 +8,10 @@ import pytest
 from chalicelib.adapters.wechat_pay import client as wechat_pay
 from chalicelib.adapters.wechat_pay.types import OrderResult, WechatPayUnavailableError
 from chalicelib.payment import reconciliation, store
-from devstack.wechat_pay import WeChatPay
-from tests.booking.ward import rows
-from tests.faults.aftermath import wait_until
-from tests.payment.till import Till
+from devstack.fakes.wechat_pay import WeChatPay
+from tests.support.booking_client import list_rows
+from tests.support.faults.final_state import wait_until
+from tests.support.payment_client import Checkout
 
 pytestmark = pytest.mark.store
 
@@ -22,28 +22,28 @@ class Killed(BaseException):
 
 @pytest.mark.parametrize("failing", [500, ""])
 def test_where_wechat_cannot_be_reached_the_row_stays_and_is_asked_again(
-    till: Till, pay: WeChatPay, failing: Any
+    till: Checkout, pay: WeChatPay, failing: Any
 ) -> None:
-    book_id = till.booked()
-    pay.failing["prepay"] = failing
-    answer = till.order(book_id)
+    book_id = till.book_slot()
+    pay.failures["prepay"] = failing
+    answer = till.request_order(book_id)
     assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
-    [payment] = till.payments(book_id)
+    [payment] = till.list_payments(book_id)
     assert (payment["state"], payment["live"], payment["prepay_id"]) == ("asked", 1, "")
-    pay.failing.clear()
-    assert till.ordered(book_id)["out_trade_no"] == payment["out_trade_no"]
-    assert len(till.payments(book_id)) == 1
+    pay.failures.clear()
+    assert till.create_order(book_id)["out_trade_no"] == payment["out_trade_no"]
+    assert len(till.list_payments(book_id)) == 1
 
 
-def test_an_answer_that_is_not_wechats_is_none(till: Till, pay: WeChatPay) -> None:
-    book_id = till.booked()
-    pay.lying = True
-    assert till.order(book_id).status == 503
-    assert till.payments(book_id)[0]["prepay_id"] == ""
+def test_an_answer_that_is_not_wechats_is_none(till: Checkout, pay: WeChatPay) -> None:
+    book_id = till.book_slot()
+    pay.signs_with_wrong_key = True
+    assert till.request_order(book_id).status == 503
+    assert till.list_payments(book_id)[0]["prepay_id"] == ""
 
 
-def test_wechat_did_it_and_its_answer_was_lost(till: Till, pay: WeChatPay, monkeypatch: pytest.MonkeyPatch) -> None:
-    book_id, prepay = till.booked(), wechat_pay.prepay
+def test_wechat_did_it_and_its_answer_was_lost(till: Checkout, pay: WeChatPay, monkeypatch: pytest.MonkeyPatch) -> None:
+    book_id, prepay = till.book_slot(), wechat_pay.prepay
 
     def lost(*arguments: Any) -> Any:
         prepay(*arguments)
@@ -51,16 +51,16 @@ def test_wechat_did_it_and_its_answer_was_lost(till: Till, pay: WeChatPay, monke
 
     with monkeypatch.context() as patched:
         patched.setattr(wechat_pay, "prepay", lost)
-        assert till.order(book_id).status == 503
+        assert till.request_order(book_id).status == 503
     [theirs] = pay.orders.values()
-    assert till.ordered(book_id)["prepay_id"] == theirs.prepay_id
+    assert till.create_order(book_id)["prepay_id"] == theirs.prepay_id
     assert len(pay.orders) == 1
 
 
 def test_a_process_that_dies_between_row_and_call_leaves_a_row_to_go_on_with(
-    till: Till, pay: WeChatPay, monkeypatch: pytest.MonkeyPatch
+    till: Checkout, pay: WeChatPay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    book_id = till.booked()
+    book_id = till.book_slot()
 
     def killed(*_: Any) -> Any:
         raise Killed
@@ -68,101 +68,101 @@ def test_a_process_that_dies_between_row_and_call_leaves_a_row_to_go_on_with(
     with monkeypatch.context() as patched:
         patched.setattr(wechat_pay, "prepay", killed)
         with pytest.raises(Killed):
-            till.order(book_id)
-    [payment] = till.payments(book_id)
+            till.request_order(book_id)
+    [payment] = till.list_payments(book_id)
     assert (pay.orders, payment["state"]) == ({}, "asked")
-    till.minute_later()
+    till.make_checks_due()
     reconciliation.run()
-    assert till.payments(book_id)[0]["state"] == "asked"
-    assert till.ordered(book_id)["out_trade_no"] == payment["out_trade_no"]
+    assert till.list_payments(book_id)[0]["state"] == "asked"
+    assert till.create_order(book_id)["out_trade_no"] == payment["out_trade_no"]
 
 
-def test_what_nobody_goes_on_with_is_closed_when_it_is_over(till: Till, pay: WeChatPay) -> None:
-    book_id = till.booked()
-    pay.failing["prepay"] = 500
-    till.order(book_id)
-    till.hour_later()
+def test_what_nobody_goes_on_with_is_closed_when_it_is_over(till: Checkout, pay: WeChatPay) -> None:
+    book_id = till.book_slot()
+    pay.failures["prepay"] = 500
+    till.request_order(book_id)
+    till.expire_orders()
     reconciliation.run()
-    assert [(one["state"], one["live"]) for one in till.payments(book_id)] == [("closed", None)]
+    assert [(one["state"], one["live"]) for one in till.list_payments(book_id)] == [("closed", None)]
 
 
-def test_what_wechat_refuses_is_told_and_leaves_the_way_open(till: Till, pay: WeChatPay) -> None:
-    book_id = till.booked()
-    pay.failing["prepay"] = "NO_AUTH"
-    found = till.order(book_id).data
+def test_what_wechat_refuses_is_told_and_leaves_the_way_open(till: Checkout, pay: WeChatPay) -> None:
+    book_id = till.book_slot()
+    pay.failures["prepay"] = "NO_AUTH"
+    found = till.request_order(book_id).data
     assert (found["is_success"], found["error_code"]) == (True, "FAIL")
     assert found["error_msg"]
     empty = ("prepay_id", "out_trade_no", "nonce_str", "sign_type", "timestamp", "agency_id", "url")
     assert {found[name] for name in empty} == {""}
-    assert ("refused", "order") in till.ledger()
-    pay.failing.clear()
-    till.ordered(book_id)
-    assert [one["live"] for one in till.payments(book_id)] == [None, 1]
+    assert ("refused", "order") in till.list_ledger()
+    pay.failures.clear()
+    till.create_order(book_id)
+    assert [one["live"] for one in till.list_payments(book_id)] == [None, 1]
     reconciliation.run()
-    assert [one["state"] for one in till.payments(book_id)] == ["closed", "asked"]
+    assert [one["state"] for one in till.list_payments(book_id)] == ["closed", "asked"]
 
 
-def test_while_wechat_is_slow_nobody_waits_for_a_lock(till: Till, pay: WeChatPay) -> None:
+def test_while_wechat_is_slow_nobody_waits_for_a_lock(till: Checkout, pay: WeChatPay) -> None:
     """The booking can be cancelled meanwhile; then the answer is no order any more."""
-    book_id = till.booked()
-    pay.open.clear()
+    book_id = till.book_slot()
+    pay.accepting.clear()
     with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(till.order, book_id)
-        wait_until(lambda: bool(till.payments(book_id)))
-        assert till.ward.cancel(till.hospital.lin, book_id).status == 200
-        pay.open.set()
+        asked = pool.submit(till.request_order, book_id)
+        wait_until(lambda: bool(till.list_payments(book_id)))
+        assert till.department.cancel(till.hospital.lin, book_id).status == 200
+        pay.accepting.set()
         assert (asked.result().status, asked.result().error) == (409, "该预约已支付或已取消")
-    till.minute_later()
+    till.make_checks_due()
     reconciliation.run()
-    assert [one["state"] for one in till.payments(book_id)] == ["closed"]
+    assert [one["state"] for one in till.list_payments(book_id)] == ["closed"]
     assert [one.state for one in pay.orders.values()] == ["CLOSED"]
-    assert rows("refunds", till.hospital) == []
+    assert list_rows("refunds", till.hospital) == []
 
 
 def test_a_notice_that_comes_before_the_answer_counts(
-    till: Till, pay: WeChatPay, monkeypatch: pytest.MonkeyPatch
+    till: Checkout, pay: WeChatPay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    book_id, prepay = till.booked(), wechat_pay.prepay
+    book_id, prepay = till.book_slot(), wechat_pay.prepay
 
     def told_first(merchant: Any, order: Any) -> Any:
         answer = prepay(merchant, order)
         pay.pay(order.out_trade_no)
-        assert till.told(pay.paid_notice(order.out_trade_no)).status == 200
+        assert till.deliver_notification(pay.build_payment_notification(order.out_trade_no)).status == 200
         return answer
 
     monkeypatch.setattr(wechat_pay, "prepay", told_first)
-    assert till.order(book_id).status == 409
-    assert till.charge(book_id) == (0, 2)
-    assert [one["state"] for one in till.payments(book_id)] == [store.PAID]
+    assert till.request_order(book_id).status == 409
+    assert till.get_booking_state(book_id) == (0, 2)
+    assert [one["state"] for one in till.list_payments(book_id)] == [store.PAID]
 
 
-def test_an_order_that_lost_its_place_while_wechat_was_slow_is_not_answered(till: Till, pay: WeChatPay) -> None:
+def test_an_order_that_lost_its_place_while_wechat_was_slow_is_not_answered(till: Checkout, pay: WeChatPay) -> None:
     """Nobody could pay by it: it would not be signed."""
-    book_id = till.booked()
-    pay.open.clear()
+    book_id = till.book_slot()
+    pay.accepting.clear()
     with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(till.order, book_id)
-        wait_until(lambda: bool(till.payments(book_id)))
-        second = pool.submit(till.order, book_id, open_id="oUpF8uMEb4qRXf22hE3X68TekukE")
-        wait_until(lambda: len(till.payments(book_id)) == 2)
-        pay.open.set()
+        first = pool.submit(till.request_order, book_id)
+        wait_until(lambda: bool(till.list_payments(book_id)))
+        second = pool.submit(till.request_order, book_id, open_id="oUpF8uMEb4qRXf22hE3X68TekukE")
+        wait_until(lambda: len(till.list_payments(book_id)) == 2)
+        pay.accepting.set()
         assert (first.result().status, first.result().error) == (409, "已有另一订单，请重新下单")
-        assert till.sign(second.result().data).status == 200
-    assert [bool(one["prepay_id"]) for one in till.payments(book_id)] == [False, True]
+        assert till.request_signature(second.result().data).status == 200
+    assert [bool(one["prepay_id"]) for one in till.list_payments(book_id)] == [False, True]
 
 
 def test_an_order_that_wechat_refuses_to_a_second_request_is_still_the_firsts(
-    till: Till, monkeypatch: pytest.MonkeyPatch
+    till: Checkout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    book_id, prepay = till.booked(), wechat_pay.prepay
+    book_id, prepay = till.book_slot(), wechat_pay.prepay
 
     def second(*_: Any) -> OrderResult:
         monkeypatch.setattr(wechat_pay, "prepay", prepay)
-        till.ordered(book_id)  # the first is answered meanwhile
+        till.create_order(book_id)  # the first is answered meanwhile
         return OrderResult("OUT_TRADE_NO_USED")
 
     monkeypatch.setattr(wechat_pay, "prepay", second)
-    order = till.ordered(book_id)
-    assert [(one["live"], one["prepay_id"]) for one in till.payments(book_id)] == [(1, order["prepay_id"])]
-    assert till.sign(order).status == 200
-    assert ("refused", "order") not in till.ledger()
+    order = till.create_order(book_id)
+    assert [(one["live"], one["prepay_id"]) for one in till.list_payments(book_id)] == [(1, order["prepay_id"])]
+    assert till.request_signature(order).status == 200
+    assert ("refused", "order") not in till.list_ledger()

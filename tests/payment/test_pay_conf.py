@@ -8,83 +8,83 @@ import pytest
 from chalicelib.adapters.wechat_pay.types import HMAC, V2
 from chalicelib.crypto import field_encryption
 from chalicelib.payment import merchants
-from devstack import wechat_pay_keys
-from devstack.wechat_pay import WeChatPay
-from tests.booking.ward import rows
-from tests.faults.aftermath import somebody_waits, wait_until
-from tests.payment import till as tills
-from tests.payment.test_release import Held
-from tests.payment.till import CONF, Till, wanted
-from tests.people import Hospital
-from tests.wire import get, post
+from devstack.fakes import wechat_pay_keys
+from devstack.fakes.wechat_pay import WeChatPay
+from tests.payment.test_release_races import Held
+from tests.support import payment_client as tills
+from tests.support.booking_client import list_rows
+from tests.support.client import get, post
+from tests.support.factories import Hospital
+from tests.support.faults.final_state import is_row_lock_waiting, wait_until
+from tests.support.payment_client import CONF_PATH, Checkout, build_conf
 
 pytestmark = pytest.mark.store
 
 
-def test_what_is_saved_is_shown_without_its_secrets(till: Till) -> None:
+def test_what_is_saved_is_shown_without_its_secrets(till: Checkout) -> None:
     admin, merchant = till.hospital.admin, till.merchant
-    found = get(CONF, admin.token).data
+    found = get(CONF_PATH, admin.token).data
     assert (found["mch_id"], found["version"], found["sign_type"]) == (merchant.mch_id, "v3", "RSA")
     assert (found["key"], found["private_key"]) == (f"********{merchant.key[-4:]}", "********")
     assert {one["serial"]: one["pem"] for one in found["public_keys"]} == merchant.public_keys
-    assert found["notify_url"] == f"https://api.renhe.example{tills.NOTIFY}/{till.tenant_id}"
-    [row] = rows("wechat_merchants", till.hospital)
+    assert found["notify_url"] == f"https://api.renhe.example{tills.NOTIFY_PATH}/{till.tenant_id}"
+    [row] = list_rows("wechat_merchants", till.hospital)
     stored = b"".join(value if isinstance(value, bytes) else str(value).encode() for value in row.values())
     assert merchant.key.encode() not in stored
     assert b"PRIVATE KEY" not in stored
 
 
-def test_what_comes_back_as_it_was_shown_stays(till: Till) -> None:
-    shown = get(CONF, till.hospital.admin.token).data
-    assert post(CONF, till.hospital.admin.token, **shown).data is None
-    assert get(CONF, till.hospital.admin.token).data == shown
-    till.paid(till.booked())
+def test_what_comes_back_as_it_was_shown_stays(till: Checkout) -> None:
+    shown = get(CONF_PATH, till.hospital.admin.token).data
+    assert post(CONF_PATH, till.hospital.admin.token, **shown).data is None
+    assert get(CONF_PATH, till.hospital.admin.token).data == shown
+    till.pay_and_notify(till.book_slot())
 
 
 def test_nothing_is_shown_where_nothing_was_saved(hospital: Hospital, pay: WeChatPay) -> None:
-    found = get(CONF, hospital.admin.token).data
+    found = get(CONF_PATH, hospital.admin.token).data
     assert set(map(str, found.values())) == {"", "[]"}
-    answer = post(CONF, hospital.admin.token, **wanted(pay.merchant(), key="********0001"))
+    answer = post(CONF_PATH, hospital.admin.token, **build_conf(pay.add_merchant(), key="********0001"))
     assert (answer.status, answer.error) == (400, "key：必填")
 
 
-def test_a_key_of_one_version_is_none_of_the_other(till: Till) -> None:
+def test_a_key_of_one_version_is_none_of_the_other(till: Checkout) -> None:
     """WeChat has two secrets for an account, of one shape: whoever leaves the one masked had all else refused."""
-    other = {"version": "v2", "sign_type": HMAC, "certificate": wechat_pay_keys.certificate_pem("merchant")}
-    shown = {**get(CONF, till.hospital.admin.token).data, **other}
-    answer = post(CONF, till.hospital.admin.token, **shown)
+    other = {"version": "v2", "sign_type": HMAC, "certificate": wechat_pay_keys.get_certificate_pem("merchant")}
+    shown = {**get(CONF_PATH, till.hospital.admin.token).data, **other}
+    answer = post(CONF_PATH, till.hospital.admin.token, **shown)
     assert (answer.status, answer.error) == (400, "key：必填")
-    assert post(CONF, till.hospital.admin.token, **{**shown, "key": "0" * 32}).status == 200
+    assert post(CONF_PATH, till.hospital.admin.token, **{**shown, "key": "0" * 32}).status == 200
 
 
-def test_another_hospitals_is_another(till: Till, pay: WeChatPay, elsewhere: Hospital) -> None:
-    assert get(CONF, elsewhere.admin.token).data["mch_id"] == ""
-    tills.opened(elsewhere, pay, V2, HMAC)
-    assert get(CONF, till.hospital.admin.token).data["mch_id"] == till.merchant.mch_id
+def test_another_hospitals_is_another(till: Checkout, pay: WeChatPay, elsewhere: Hospital) -> None:
+    assert get(CONF_PATH, elsewhere.admin.token).data["mch_id"] == ""
+    tills.create_checkout(elsewhere, pay, V2, HMAC)
+    assert get(CONF_PATH, till.hospital.admin.token).data["mch_id"] == till.merchant.mch_id
 
 
-def test_an_account_that_is_used_again_keeps_its_keys(till: Till, pay: WeChatPay) -> None:
-    admin, first = till.hospital.admin, get(CONF, till.hospital.admin.token).data
-    assert post(CONF, admin.token, **wanted(pay.merchant(V2, HMAC))).status == 200
-    assert [row["in_use"] for row in rows("wechat_merchants", till.hospital)] == [None, 1]
-    assert post(CONF, admin.token, **first).status == 200
-    assert [row["in_use"] for row in rows("wechat_merchants", till.hospital)] == [1, None]
-    till.paid(till.booked())
+def test_an_account_that_is_used_again_keeps_its_keys(till: Checkout, pay: WeChatPay) -> None:
+    admin, first = till.hospital.admin, get(CONF_PATH, till.hospital.admin.token).data
+    assert post(CONF_PATH, admin.token, **build_conf(pay.add_merchant(V2, HMAC))).status == 200
+    assert [row["in_use"] for row in list_rows("wechat_merchants", till.hospital)] == [None, 1]
+    assert post(CONF_PATH, admin.token, **first).status == 200
+    assert [row["in_use"] for row in list_rows("wechat_merchants", till.hospital)] == [1, None]
+    till.pay_and_notify(till.book_slot())
 
 
 def test_accounts_that_are_saved_at_once_keep_each_their_own_keys(
     hospital: Hospital, pay: WeChatPay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first, second = (wanted(pay.merchant()) for _ in range(2))
+    first, second = (build_conf(pay.add_merchant()) for _ in range(2))
     held = Held(monkeypatch, field_encryption, "seal")
     with ThreadPoolExecutor(2) as pool:
-        one = pool.submit(post, CONF, hospital.admin.token, **first)
+        one = pool.submit(post, CONF_PATH, hospital.admin.token, **first)
         assert held.about.wait(10)
-        other = pool.submit(post, CONF, hospital.admin.token, **second)
-        wait_until(lambda: other.done() or somebody_waits())
+        other = pool.submit(post, CONF_PATH, hospital.admin.token, **second)
+        wait_until(lambda: other.done() or is_row_lock_waiting())
         held.go.set()
         assert (one.result().status, other.result().status) == (200, 200)
-    stored = {row["mch_id"]: row for row in rows("wechat_merchants", hospital)}
+    stored = {row["mch_id"]: row for row in list_rows("wechat_merchants", hospital)}
     keys = {mch_id: merchants.decrypt_row(hospital.tenant_id, row).key for mch_id, row in stored.items()}
     assert keys == {saved["mch_id"]: saved["key"] for saved in (first, second)}
     assert [stored[saved["mch_id"]]["in_use"] for saved in (first, second)] == [None, 1]
@@ -103,8 +103,8 @@ def test_accounts_that_are_saved_at_once_keep_each_their_own_keys(
         *(({"public_keys": value}, "public_keys") for value in ([], None, "x", [{"serial": "a", "pem": "x"}])),
     ],
 )
-def test_what_no_payment_could_be_made_with_is_refused(till: Till, fields: dict[str, Any], field: str) -> None:
-    body = wanted(till.merchant, **fields)
-    answer = post(CONF, till.hospital.admin.token, **body)
+def test_what_no_payment_could_be_made_with_is_refused(till: Checkout, fields: dict[str, Any], field: str) -> None:
+    body = build_conf(till.merchant, **fields)
+    answer = post(CONF_PATH, till.hospital.admin.token, **body)
     assert (answer.status, answer.error.startswith(field)) == (400, True), answer.body
-    assert get(CONF, till.hospital.admin.token).data["mch_id"] == till.merchant.mch_id
+    assert get(CONF_PATH, till.hospital.admin.token).data["mch_id"] == till.merchant.mch_id

@@ -9,34 +9,36 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from chalicelib.adapters import mysql
 from chalicelib.adapters.wechat_pay.types import HMAC, MD5, V2
-from devstack import wechat_pay_keys, wechat_pay_wire_v2
-from devstack.wechat_pay import WeChatPay
-from tests.payment import till as tills
-from tests.payment.till import NONCE, SIGN, STAMP, Till
-from tests.people import Hospital, Person
-from tests.wire import post
+from devstack.fakes import wechat_pay_keys, wechat_pay_protocol_v2
+from devstack.fakes.wechat_pay import WeChatPay
+from tests.support import payment_client as tills
+from tests.support.client import post
+from tests.support.factories import Hospital, Person
+from tests.support.payment_client import NONCE, SIGN_PATH, TIMESTAMP, Checkout
 
 pytestmark = pytest.mark.store
 
 
-def test_lins_order_is_signed_as_wechat_wants_it(till: Till) -> None:
-    order = till.ordered(till.booked())
-    signature = till.sign(order).data["paySign"]
-    message = f"{order['app_id']}\n{STAMP}\n{NONCE}\nprepay_id={order['prepay_id']}\n".encode()
-    key = wechat_pay_keys.public_key("merchant")
+def test_lins_order_is_signed_as_wechat_wants_it(till: Checkout) -> None:
+    order = till.create_order(till.book_slot())
+    signature = till.request_signature(order).data["paySign"]
+    message = f"{order['app_id']}\n{TIMESTAMP}\n{NONCE}\nprepay_id={order['prepay_id']}\n".encode()
+    key = wechat_pay_keys.get_public_key("merchant")
     key.verify(base64.b64decode(signature), message, padding.PKCS1v15(), SHA256())
-    assert till.sign(order).data["paySign"] == signature
+    assert till.request_signature(order).data["paySign"] == signature
 
 
 @pytest.mark.parametrize("sign_type", [MD5, HMAC])
 def test_v2_signs_with_the_orders_own_kind(hospital: Hospital, pay: WeChatPay, sign_type: str) -> None:
-    till = tills.opened(hospital, pay, V2, sign_type)
-    order = till.ordered(till.booked())
-    fields = {"appId": order["app_id"], "timeStamp": STAMP, "nonceStr": NONCE, "signType": sign_type}
+    till = tills.create_checkout(hospital, pay, V2, sign_type)
+    order = till.create_order(till.book_slot())
+    fields = {"appId": order["app_id"], "timeStamp": TIMESTAMP, "nonceStr": NONCE, "signType": sign_type}
     fields["package"] = f"prepay_id={order['prepay_id']}"
-    assert till.sign(order).data["paySign"] == wechat_pay_wire_v2.sign(till.merchant.key, fields, sign_type)
+    assert till.request_signature(order).data["paySign"] == wechat_pay_protocol_v2.compute_signature(
+        till.merchant.key, fields, sign_type
+    )
     other = {MD5: HMAC, HMAC: MD5}[sign_type]
-    assert till.sign(order, signType=other).error == f"signType：必须是 {sign_type}"
+    assert till.request_signature(order, signType=other).error == f"signType：必须是 {sign_type}"
 
 
 @pytest.mark.parametrize(
@@ -51,66 +53,66 @@ def test_v2_signs_with_the_orders_own_kind(hospital: Hospital, pay: WeChatPay, s
         ("tenantId", ["x", 0, None]),
     ],
 )
-def test_a_bad_field_is_named(till: Till, field: str, values: list[Any]) -> None:
-    order = till.ordered(till.booked())
+def test_a_bad_field_is_named(till: Checkout, field: str, values: list[Any]) -> None:
+    order = till.create_order(till.book_slot())
     for value in values:
-        answer = till.sign(order, **{field: value})
+        answer = till.request_signature(order, **{field: value})
         assert (answer.status, answer.error.partition("：")[0]) == (400, field), value
 
 
 def test_each_field_is_needed(lin: Person) -> None:
-    assert post(SIGN, lin.token).error.startswith("agencyId：必填")
+    assert post(SIGN_PATH, lin.token).error.startswith("agencyId：必填")
 
 
 def test_what_is_not_the_callers_own_order_is_not_signed(
-    till: Till, pay: WeChatPay, wang: Person, elsewhere: Hospital
+    till: Checkout, pay: WeChatPay, wang: Person, elsewhere: Hospital
 ) -> None:
-    order = till.ordered(till.booked())
-    other = tills.opened(elsewhere, pay)
-    assert till.sign(order, wang).status == 404
-    assert till.sign(order, other.hospital.lin).status == 404
-    assert till.sign(order, prepayId="wx0000").status == 404
-    assert till.sign(order, appId="wx0000000000000009").status == 404
-    assert till.sign(order, tenantId=elsewhere.tenant_id).status == 403
+    order = till.create_order(till.book_slot())
+    other = tills.create_checkout(elsewhere, pay)
+    assert till.request_signature(order, wang).status == 404
+    assert till.request_signature(order, other.hospital.lin).status == 404
+    assert till.request_signature(order, prepayId="wx0000").status == 404
+    assert till.request_signature(order, appId="wx0000000000000009").status == 404
+    assert till.request_signature(order, tenantId=elsewhere.tenant_id).status == 403
 
 
-def test_what_can_be_paid_no_more_is_not_signed(till: Till) -> None:
-    book_id = till.booked()
-    order = till.ordered(book_id)
-    till.hour_later()
-    assert till.sign(order).status == 404
-    again = till.ordered(book_id)
-    assert till.sign(again).status == 200
-    till.ward.cancel(till.hospital.lin, book_id)
-    assert till.sign(again).status == 404
+def test_what_can_be_paid_no_more_is_not_signed(till: Checkout) -> None:
+    book_id = till.book_slot()
+    order = till.create_order(book_id)
+    till.expire_orders()
+    assert till.request_signature(order).status == 404
+    again = till.create_order(book_id)
+    assert till.request_signature(again).status == 200
+    till.department.cancel(till.hospital.lin, book_id)
+    assert till.request_signature(again).status == 404
 
 
-def test_what_is_paid_is_not_signed_again(till: Till) -> None:
-    book_id = till.booked()
-    order = till.ordered(book_id)
-    till.paid(book_id)
-    assert till.sign(order).status == 404
+def test_what_is_paid_is_not_signed_again(till: Checkout) -> None:
+    book_id = till.book_slot()
+    order = till.create_order(book_id)
+    till.pay_and_notify(book_id)
+    assert till.request_signature(order).status == 404
 
 
-def test_an_order_that_another_took_the_place_of_is_not_signed(till: Till) -> None:
-    book_id = till.booked()
-    order = till.ordered(book_id)
-    another = till.order(book_id, open_id="oUpF8uMEb4qRXf22hE3X68TekukE").data
-    assert (till.sign(order).status, till.sign(another).status) == (404, 200)
+def test_an_order_that_another_took_the_place_of_is_not_signed(till: Checkout) -> None:
+    book_id = till.book_slot()
+    order = till.create_order(book_id)
+    another = till.request_order(book_id, open_id="oUpF8uMEb4qRXf22hE3X68TekukE").data
+    assert (till.request_signature(order).status, till.request_signature(another).status) == (404, 200)
 
 
-def test_what_was_paid_at_the_desk_is_not_signed(till: Till) -> None:
-    book_id = till.booked()
-    order = till.ordered(book_id)
+def test_what_was_paid_at_the_desk_is_not_signed(till: Checkout) -> None:
+    book_id = till.book_slot()
+    order = till.create_order(book_id)
     mysql.run_autocommit(lambda tx: tx.execute("UPDATE bookings SET charge = 2 WHERE book_id = %(id)s", id=book_id))
-    assert till.sign(order).status == 404
+    assert till.request_signature(order).status == 404
 
 
 def test_an_order_of_another_kind_of_signature_than_is_set_up_is_not_signed(hospital: Hospital, pay: WeChatPay) -> None:
-    till = tills.opened(hospital, pay, V2, MD5)
-    book_id = till.booked()
-    order = till.ordered(book_id)
-    newer = pay.merchant(V2, HMAC, appid=till.merchant.appid, mch_id=till.merchant.mch_id)
-    assert post(tills.CONF, hospital.admin.token, **tills.wanted(newer)).status == 200
-    assert till.sign(order).status == 404
-    assert till.sign(till.ordered(book_id)).status == 200
+    till = tills.create_checkout(hospital, pay, V2, MD5)
+    book_id = till.book_slot()
+    order = till.create_order(book_id)
+    newer = pay.add_merchant(V2, HMAC, appid=till.merchant.appid, mch_id=till.merchant.mch_id)
+    assert post(tills.CONF_PATH, hospital.admin.token, **tills.build_conf(newer)).status == 200
+    assert till.request_signature(order).status == 404
+    assert till.request_signature(till.create_order(book_id)).status == 200

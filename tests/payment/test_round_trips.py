@@ -2,27 +2,30 @@
 
 from functools import partial
 
-from tests.booking import ward as wards
-from tests.payment.till import Till
+from tests.support import booking_client as wards
+from tests.support.payment_client import Checkout
 from tests.test_round_trips import Trips, trips
 
 __all__ = ["trips"]
 TIMES = 3  # that the trips of each request are counted
 
 
-def test_paying(trips: Trips, till: Till) -> None:
-    schedule_id = till.ward.schedule()
-    patients = [wards.patient(till.ward, number) for number in range(TIMES)]
-    booked = [(till.ward.booked(one, schedule_id, number), one) for number, one in enumerate(patients, 1)]
-    orders = [partial(till.order, *one) for one in booked]
+def test_paying(trips: Trips, till: Checkout) -> None:
+    schedule_id = till.department.create_schedule()
+    patients = [wards.create_patient(till.department, number) for number in range(TIMES)]
+    booked = [(till.department.book_slot(one, schedule_id, number), one) for number, one in enumerate(patients, 1)]
+    orders = [partial(till.request_order, *one) for one in booked]
     new = iter(orders)
     # Account and merchant; BEGIN, booking, its orders, the rows, COMMIT; and again when WeChat has answered.
     assert trips.of(lambda: next(new)()) == (19, 1)
     assert trips.of(orders[0]) == (6, 1), "it is there"
-    assert till.pay.calls["prepay"] == TIMES
+    assert till.wechat_pay.calls["prepay"] == TIMES
 
-    numbers = [till.pay.pay(number).out_trade_no for number in list(till.pay.orders)]
-    notices = iter(map(till.pay.paid_notice, numbers))
-    assert trips.of(lambda: till.told(next(notices))) == (13, 0)
-    assert [till.charge(book_id) for book_id, _ in booked] == [(0, 2)] * TIMES
-    assert trips.of(lambda: till.told(till.pay.paid_notice(numbers[0]))) == (8, 0), "a copy: nothing is written"
+    numbers = [till.wechat_pay.pay(number).out_trade_no for number in list(till.wechat_pay.orders)]
+    notices = iter(map(till.wechat_pay.build_payment_notification, numbers))
+    assert trips.of(lambda: till.deliver_notification(next(notices))) == (13, 0)
+    assert [till.get_booking_state(book_id) for book_id, _ in booked] == [(0, 2)] * TIMES
+    assert trips.of(lambda: till.deliver_notification(till.wechat_pay.build_payment_notification(numbers[0]))) == (
+        8,
+        0,
+    ), "a copy: nothing is written"

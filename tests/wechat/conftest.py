@@ -5,35 +5,35 @@ from collections.abc import Iterator
 import pytest
 
 from chalicelib.outbox import outbox
-from devstack import demo_wechat
-from devstack import wechat as fake
-from devstack.wechat import WeChat
-from tests.booking import ward as wards
-from tests.booking.ward import Ward
-from tests.people import Hospital
-from tests.wechat import desk, telling
+from devstack.demo import wechat_account
+from devstack.fakes import wechat as fake
+from devstack.fakes.wechat import WeChat
+from tests.support import booking_client as wards
+from tests.support import wechat_client, wechat_notifications
+from tests.support.booking_client import BookingDepartment
+from tests.support.factories import Hospital
 
 
 @pytest.fixture
 def wechat() -> Iterator[WeChat]:
-    with fake.standing_in() as running:
-        running.accounts[desk.APP_ID] = desk.SECRET
+    with fake.replace_real_server() as running:
+        running.accounts[wechat_client.APP_ID] = wechat_client.SECRET
         yield running
 
 
 @pytest.fixture
-def known(hospital: Hospital, wechat: WeChat) -> Hospital:
+def configured_hospital(hospital: Hospital, wechat: WeChat) -> Hospital:
     """A hospital whose account is set up."""
     assert wechat.url
-    assert desk.configure(hospital).status == 200
+    assert wechat_client.configure(hospital).status == 200
     return hospital
 
 
 @pytest.fixture
-def ward(known: Hospital, monkeypatch: pytest.MonkeyPatch) -> Ward:
+def department(known: Hospital, monkeypatch: pytest.MonkeyPatch) -> BookingDepartment:
     """Of a hospital that sends every kind, and knows Lin at WeChat. What is promised waits for the test."""
     monkeypatch.setattr(outbox, "wake_worker", lambda **_: None)
-    for kind, template_id in demo_wechat.SENT.items():
-        telling.choose(known, kind, template_id)
-    telling.bind(known.lin, telling.LINS)
-    return wards.ward(known)
+    for kind, template_id in wechat_account.TEMPLATE_IDS.items():
+        wechat_notifications.save_template_id(known, kind, template_id)
+    wechat_notifications.bind_openid(known.lin, wechat_notifications.LIN_OPENID)
+    return wards.create_department(known)

@@ -9,11 +9,20 @@ from chalicelib.adapters import mysql
 from chalicelib.crypto import field_encryption
 from chalicelib.people import tenants
 from chalicelib.wechat_account import account
-from tests.booking.ward import rows
-from tests.people import Hospital
-from tests.threads import at_once
-from tests.wechat.desk import APP_ID, CONF, ROOT, SECRET, SITE, conf, configure, crossing
-from tests.wire import get, post
+from tests.support.booking_client import list_rows
+from tests.support.client import get, post
+from tests.support.factories import Hospital
+from tests.support.threads import run_in_threads
+from tests.support.wechat_client import (
+    APP_ID,
+    CONF_FIELDS,
+    SECRET,
+    SITE_URL,
+    WECHAT_PATH,
+    configure,
+    get_conf,
+    run_overlapping,
+)
 
 pytestmark = pytest.mark.store
 
@@ -25,20 +34,20 @@ def secret(hospital: Hospital) -> str:
 
 
 def test_nothing_is_configured_at_first(hospital: Hospital) -> None:
-    assert conf(hospital.admin) == {"app_id": "", "app_secret": "", "auth_url": ""}
-    urls = get(f"{ROOT}/menu_url", hospital.admin.token).data
+    assert get_conf(hospital.admin) == {"app_id": "", "app_secret": "", "auth_url": ""}
+    urls = get(f"{WECHAT_PATH}/menu_url", hospital.admin.token).data
     assert urls == {"book_url": "", "personal_center_url": "", "chat_url": ""}
 
 
 def test_an_admin_configures_it_and_sees_the_secret_masked(hospital: Hospital) -> None:
     assert configure(hospital).data is None
-    assert conf(hospital.admin) == {"app_id": APP_ID, "app_secret": SHOWN, "auth_url": SITE}
+    assert get_conf(hospital.admin) == {"app_id": APP_ID, "app_secret": SHOWN, "auth_url": SITE_URL}
     assert secret(hospital) == SECRET
 
 
 def test_the_database_holds_no_secret(hospital: Hospital, elsewhere: Hospital) -> None:
     configure(hospital)
-    [row] = rows("bas_tenant_wechat_mp", hospital)
+    [row] = list_rows("bas_tenant_wechat_mp", hospital)
     assert SECRET.encode() not in row["secret_sealed"]
     with pytest.raises(field_encryption.DecryptionError):
         field_encryption.decrypt(elsewhere.tenant_id, account.TABLE, elsewhere.tenant_id, row["secret_sealed"])
@@ -47,31 +56,31 @@ def test_the_database_holds_no_secret(hospital: Hospital, elsewhere: Hospital) -
 def test_a_masked_secret_that_comes_back_stays(hospital: Hospital) -> None:
     configure(hospital)
     assert configure(hospital, app_secret=SHOWN, auth_url="https://new.renhe.example").status == 200
-    assert (secret(hospital), conf(hospital.admin)["auth_url"]) == (SECRET, "https://new.renhe.example")
+    assert (secret(hospital), get_conf(hospital.admin)["auth_url"]) == (SECRET, "https://new.renhe.example")
 
 
 def test_another_secret_takes_the_place_of_the_first(hospital: Hospital) -> None:
     configure(hospital)
     configure(hospital, app_secret="short")
-    assert (secret(hospital), conf(hospital.admin)["app_secret"]) == ("short", "********")
+    assert (secret(hospital), get_conf(hospital.admin)["app_secret"]) == ("short", "********")
 
 
 def test_a_mask_is_no_secret_where_there_is_none(hospital: Hospital) -> None:
     answer = configure(hospital, app_secret="********")
     assert (answer.status, answer.error) == (400, "app_secret：必填")
-    assert rows("bas_tenant_wechat_mp", hospital) == []
+    assert list_rows("bas_tenant_wechat_mp", hospital) == []
 
 
 def test_saving_twice_is_saving_once(hospital: Hospital) -> None:
     configure(hospital)
     configure(hospital)
-    assert len(rows("bas_tenant_wechat_mp", hospital)) == 1
+    assert len(list_rows("bas_tenant_wechat_mp", hospital)) == 1
     assert secret(hospital) == SECRET
 
 
 def test_two_who_save_at_once_leave_one_whole_configuration(hospital: Hospital) -> None:
     both = [{"app_id": f"wx000000000000000{n}", "app_secret": f"secret-number-{n}-of-2"} for n in (1, 2)]
-    assert [one.status for one in at_once([partial(configure, hospital, **one) for one in both])] == [200, 200]
+    assert [one.status for one in run_in_threads([partial(configure, hospital, **one) for one in both])] == [200, 200]
     found = account.require(hospital.tenant_id)
     assert {"app_id": found.app_id, "app_secret": found.secret} in both
 
@@ -82,8 +91,8 @@ def test_a_new_secret_outlives_a_masked_one_that_was_on_its_way(
     configure(hospital)
     changes = partial(configure, hospital, app_secret="another-secret-of-theirs")
     keeps = partial(configure, hospital, app_secret=SHOWN, auth_url="https://new.renhe.example")
-    assert [one.status for one in crossing(monkeypatch, account, "save", changes, keeps)] == [200, 200]
-    assert (secret(hospital), conf(hospital.admin)["auth_url"]) == (
+    assert [one.status for one in run_overlapping(monkeypatch, account, "save", changes, keeps)] == [200, 200]
+    assert (secret(hospital), get_conf(hospital.admin)["auth_url"]) == (
         "another-secret-of-theirs",
         "https://new.renhe.example",
     )
@@ -91,9 +100,9 @@ def test_a_new_secret_outlives_a_masked_one_that_was_on_its_way(
 
 def test_each_hospital_has_its_own(hospital: Hospital, elsewhere: Hospital) -> None:
     configure(hospital)
-    assert conf(elsewhere.admin)["app_id"] == ""
+    assert get_conf(elsewhere.admin)["app_id"] == ""
     configure(elsewhere, app_id="wx0123456789abcdef", auth_url="https://h5.elsewhere.example")
-    assert conf(hospital.admin)["app_id"] == APP_ID
+    assert get_conf(hospital.admin)["app_id"] == APP_ID
 
 
 def test_a_domain_of_another_hospital_is_refused(hospital: Hospital, elsewhere: Hospital) -> None:
@@ -101,17 +110,17 @@ def test_a_domain_of_another_hospital_is_refused(hospital: Hospital, elsewhere: 
     mysql.run_transaction(lambda tx: tenants.add_host(tx, elsewhere.tenant_id, host))
     answer = configure(hospital, auth_url=f"https://{host.upper()}/h5")
     assert (answer.status, answer.error) == (409, "auth_url：该域名属于其他租户")
-    assert rows("bas_tenant_wechat_mp", hospital) == []
+    assert list_rows("bas_tenant_wechat_mp", hospital) == []
     assert configure(elsewhere, auth_url=f"https://{host}").status == 200
 
 
 @pytest.mark.parametrize("kind", ["lin", "chen", "desk"])
 def test_only_an_admin_may(hospital: Hospital, kind: str) -> None:
     person = getattr(hospital, kind)
-    assert get(f"{ROOT}/conf", person.token).status == 403
-    assert post(f"{ROOT}/conf", person.token, **CONF).status == 403
-    assert get(f"{ROOT}/menu_url", person.token).status == 403
-    assert post(f"{ROOT}/conf", **CONF).status == 401
+    assert get(f"{WECHAT_PATH}/conf", person.token).status == 403
+    assert post(f"{WECHAT_PATH}/conf", person.token, **CONF_FIELDS).status == 403
+    assert get(f"{WECHAT_PATH}/menu_url", person.token).status == 403
+    assert post(f"{WECHAT_PATH}/conf", **CONF_FIELDS).status == 401
 
 
 @pytest.mark.parametrize(
@@ -130,17 +139,17 @@ def test_a_bad_field_is_named_and_changes_nothing(hospital: Hospital, field: str
     configure(hospital)
     answer = configure(hospital, **{field: wrong})
     assert (answer.status, answer.error.partition("：")[0]) == (400, field)
-    missing = {name: value for name, value in CONF.items() if name != field}
-    assert post(f"{ROOT}/conf", hospital.admin.token, **missing).error == f"{field}：必填"
-    assert (secret(hospital), conf(hospital.admin)["auth_url"]) == (SECRET, SITE)
+    missing = {name: value for name, value in CONF_FIELDS.items() if name != field}
+    assert post(f"{WECHAT_PATH}/conf", hospital.admin.token, **missing).error == f"{field}：必填"
+    assert (secret(hospital), get_conf(hospital.admin)["auth_url"]) == (SECRET, SITE_URL)
 
 
-@pytest.mark.parametrize("auth_url", [SITE, f"{SITE}/", "h5.renhe.example"])
+@pytest.mark.parametrize("auth_url", [SITE_URL, f"{SITE_URL}/", "h5.renhe.example"])
 def test_the_menu_leads_to_the_pages(hospital: Hospital, auth_url: str) -> None:
     configure(hospital, auth_url=auth_url)
-    assert conf(hospital.admin)["auth_url"] == auth_url
-    assert get(f"{ROOT}/menu_url", hospital.admin.token).data == {
-        "book_url": f"{SITE}/book",
-        "personal_center_url": f"{SITE}/personal",
-        "chat_url": f"{SITE}/chat",
+    assert get_conf(hospital.admin)["auth_url"] == auth_url
+    assert get(f"{WECHAT_PATH}/menu_url", hospital.admin.token).data == {
+        "book_url": f"{SITE_URL}/book",
+        "personal_center_url": f"{SITE_URL}/personal",
+        "chat_url": f"{SITE_URL}/chat",
     }

@@ -11,17 +11,17 @@ from chalicelib import clock
 from chalicelib.adapters import mysql, wechat_api
 from chalicelib.identity import tokens
 from chalicelib.wechat_account import openids
-from devstack import wechat as fake
-from devstack.wechat import WeChat
-from tests.people import Hospital, Person
-from tests.threads import at_once
-from tests.wechat.desk import APP_ID, ROOT, SITE, configure, crossing
-from tests.wire import Answer, get
+from devstack.fakes import wechat as fake
+from devstack.fakes.wechat import WeChat
+from tests.support.client import Answer, get
+from tests.support.factories import Hospital, Person
+from tests.support.threads import run_in_threads
+from tests.support.wechat_client import APP_ID, SITE_URL, WECHAT_PATH, configure, run_overlapping
 
 pytestmark = pytest.mark.store
 
-URL, CALLBACK = f"{ROOT}/oauth/url", f"{ROOT}/oauth/callback"
-PAGE = f"{SITE}/book?dept=1"
+URL, CALLBACK = f"{WECHAT_PATH}/oauth/url", f"{WECHAT_PATH}/oauth/callback"
+PAGE = f"{SITE_URL}/book?dept=1"
 LINS, WANGS = "oUpF8uMuAJO_M2pxb1Q9zNjWeS6o", "oUpF8uMEb4qRXf22hE3X68TekukE"
 
 
@@ -31,7 +31,7 @@ def begin(person: Person, **query: Any) -> str:
 
 def returned(url: str, wechat: WeChat, openid: str = LINS) -> dict[str, str]:
     """What WeChat gives to the page when somebody has been there."""
-    return dict(parse_qsl(urlsplit(fake.back_from(url, wechat, openid)).query))
+    return dict(parse_qsl(urlsplit(fake.follow_oauth_redirect(url, wechat, openid)).query))
 
 
 def finish(person: Person, told: dict[str, str], **fields: Any) -> Answer:
@@ -68,14 +68,14 @@ def test_a_page_is_sent_to_wechat_and_back(known: Hospital, lin: Person, wechat:
 
 
 def test_without_a_page_it_comes_back_to_the_first(known: Hospital, wechat: WeChat) -> None:
-    assert parse_qs(urlsplit(begin(known.lin)).query)["redirect_uri"] == [SITE]
+    assert parse_qs(urlsplit(begin(known.lin)).query)["redirect_uri"] == [SITE_URL]
     assert wechat.calls.total() == 0
 
 
 def test_a_state_is_good_once(known: Hospital, wechat: WeChat) -> None:
     told = returned(begin(known.lin), wechat)
     assert finish(known.lin, told).status == 200
-    for code in (told["code"], wechat.code(APP_ID, WANGS)):
+    for code in (told["code"], wechat.issue_code(APP_ID, WANGS)):
         answer = finish(known.lin, told, code=code)
         assert (answer.status, answer.error.partition("：")[0]) == (400, "state")
     assert bound(known.lin) == LINS
@@ -83,7 +83,7 @@ def test_a_state_is_good_once(known: Hospital, wechat: WeChat) -> None:
 
 def test_of_two_who_hand_it_over_at_once_one_is_known(known: Hospital, wechat: WeChat) -> None:
     told = returned(begin(known.lin), wechat)
-    assert sorted(one.status for one in at_once([partial(finish, known.lin, told)] * 2)) == [200, 400]
+    assert sorted(one.status for one in run_in_threads([partial(finish, known.lin, told)] * 2)) == [200, 400]
     assert wechat.calls["/sns/oauth2/access_token"] == 1
 
 
@@ -127,7 +127,7 @@ def test_the_database_holds_no_state(known: Hospital) -> None:
 @pytest.mark.parametrize("code", ["nobodys", "used"])
 def test_a_code_that_wechat_does_not_know_is_refused(known: Hospital, wechat: WeChat, code: str) -> None:
     wechat.codes["used"] = (APP_ID, LINS)
-    wechat.used.add("used")
+    wechat.used_codes.add("used")
     answer = finish(known.lin, returned(begin(known.lin), wechat), code=code)
     assert (answer.status, answer.error) == (400, "code：无效或已使用，请重新授权")
     assert bound(known.lin) == ""
@@ -136,27 +136,27 @@ def test_a_code_that_wechat_does_not_know_is_refused(known: Hospital, wechat: We
 def test_a_page_that_is_only_looked_at_knows_nobody(known: Hospital, wechat: WeChat) -> None:
     """WeChat makes up an openid for it: what is sent there reaches nobody, and it can pay for nothing."""
     bind(known.lin, wechat)
-    wechat.snapshots.add(WANGS)
+    wechat.snapshot_openids.add(WANGS)
     answer = finish(known.lin, returned(begin(known.lin), wechat, WANGS))
     assert (answer.status, answer.error) == (400, "code：当前为网页快照，请点击右下角“使用完整服务”后重新授权")
     assert bound(known.lin) == LINS
 
 
 def test_a_code_that_is_too_old_is_the_callers_fault(known: Hospital, wechat: WeChat) -> None:
-    wechat.failing["/sns/oauth2/access_token"] = 42003
+    wechat.failures["/sns/oauth2/access_token"] = 42003
     assert finish(known.lin, returned(begin(known.lin), wechat)).status == 400
 
 
 def test_a_wechat_that_fails_is_503_and_binds_nothing(
     known: Hospital, wechat: WeChat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wechat.failing["/sns/oauth2/access_token"] = 40125
+    wechat.failures["/sns/oauth2/access_token"] = 40125
     assert finish(known.lin, returned(begin(known.lin), wechat)).error == "微信服务暂时不可用（微信错误码 40125）"
-    wechat.failing.clear()
+    wechat.failures.clear()
     monkeypatch.setattr(wechat_api, "TIMEOUT_SECONDS", 0.2)
-    wechat.open.clear()
+    wechat.accepting.clear()
     assert finish(known.lin, returned(begin(known.lin), wechat)).status == 503
-    wechat.open.set()
+    wechat.accepting.set()
     assert bound(known.lin) == ""
     bind(known.lin, wechat)
 
@@ -172,7 +172,7 @@ def test_two_accounts_that_bind_one_wechat_at_once_are_one(
     known: Hospital, wechat: WeChat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = [partial(finish, one, returned(begin(one), wechat)) for one in (known.lin, known.wang)]
-    answers = crossing(monkeypatch, openids, "_keep", first, second)
+    answers = run_overlapping(monkeypatch, openids, "_keep", first, second)
     assert [one.status for one in answers] == [200, 200]
     assert (bound(known.lin), bound(known.wang)) == ("", LINS)
 

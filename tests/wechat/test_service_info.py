@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 
 from chalicelib.wechat import store
-from tests.people import Hospital
-from tests.wechat.desk import ROOT, crossing
-from tests.wire import Answer, get, post
+from tests.support.client import Answer, get, post
+from tests.support.factories import Hospital
+from tests.support.wechat_client import WECHAT_PATH, run_overlapping
 
 pytestmark = pytest.mark.store
 
-PATH = f"{ROOT}/service_info"
+PATH = f"{WECHAT_PATH}/service_info"
 NOTICE, PHONE = "请于就诊前 15 分钟报到。\n节假日除外。", "010-12345678"
 
 
@@ -44,7 +44,7 @@ def test_what_is_left_out_stays(hospital: Hospital) -> None:
 
 def test_two_who_save_different_fields_at_once_keep_both(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
     both = (partial(save, hospital, appo_notice=NOTICE), partial(save, hospital, phone=PHONE))
-    answers = crossing(monkeypatch, store, "save_service_info", *both)
+    answers = run_overlapping(monkeypatch, store, "save_service_info", *both)
     assert [one.status for one in answers] == [200, 200]
     assert shown(hospital) == {"appo_notice": NOTICE, "phone": PHONE}
 

@@ -9,14 +9,14 @@ import pytest
 from chalicelib.adapters import mysql, wechat_api
 from chalicelib.people import tenants
 from chalicelib.wechat import page_signatures
-from devstack.wechat import WeChat
-from tests.people import Hospital
-from tests.threads import at_once
-from tests.wechat.desk import APP_ID, SITE, configure
-from tests.wire import Answer, post
+from devstack.fakes.wechat import WeChat
+from tests.support.client import Answer, post
+from tests.support.factories import Hospital
+from tests.support.threads import run_in_threads
+from tests.support.wechat_client import APP_ID, SITE_URL, configure
 
 PATH = "/pati_service/wx/jsapi/signature"
-PAGE = f"{SITE}/book?dept=1&from=menu"
+PAGE = f"{SITE_URL}/book?dept=1&from=menu"
 TOKEN, TICKET = "/cgi-bin/stable_token", "/cgi-bin/ticket/getticket"
 
 
@@ -54,7 +54,9 @@ def test_what_follows_the_number_sign_is_not_signed(known: Hospital, wechat: WeC
     assert is_signed(data, wechat.tickets[APP_ID])
 
 
-@pytest.mark.parametrize("url", [SITE, f"{SITE}/", "https://H5.Renhe.Example/x", f"{SITE}:443/x", f"{SITE}/医院?q=科"])
+@pytest.mark.parametrize(
+    "url", [SITE_URL, f"{SITE_URL}/", "https://H5.Renhe.Example/x", f"{SITE_URL}:443/x", f"{SITE_URL}/医院?q=科"]
+)
 def test_every_page_of_the_domain_is_the_hospitals(known: Hospital, url: str) -> None:
     assert sign(known, url).data["url"] == url
 
@@ -71,19 +73,25 @@ def test_so_is_a_page_of_a_registered_host(known: Hospital, elsewhere: Hospital)
     "url",
     [
         *("", "x", "/book", "http://h5.renhe.example/book", "https://", "https://evil.example/", "javascript:alert(1)"),
-        *(f"{SITE}.evil.example/", "https://evil-h5.renhe.example/", "https://x.h5.renhe.example/"),
+        *(f"{SITE_URL}.evil.example/", "https://evil-h5.renhe.example/", "https://x.h5.renhe.example/"),
         *(
-            f"{SITE}@evil.example/",
+            f"{SITE_URL}@evil.example/",
             "https://evil.example\\@h5.renhe.example/",
-            f"{SITE}:8443/",
-            f"{SITE}:@evil.example",
+            f"{SITE_URL}:8443/",
+            f"{SITE_URL}:@evil.example",
         ),
-        *(f"https://evil.example/?{SITE}", f"https://evil.example#{SITE}/", f"{SITE}/a b", f"{SITE}/\n", f" {SITE}/"),
-        *(f"{SITE}./", f"{SITE}:0443/", f"{SITE}:443@evil.example/"),
+        *(
+            f"https://evil.example/?{SITE_URL}",
+            f"https://evil.example#{SITE_URL}/",
+            f"{SITE_URL}/a b",
+            f"{SITE_URL}/\n",
+            f" {SITE_URL}/",
+        ),
+        *(f"{SITE_URL}./", f"{SITE_URL}:0443/", f"{SITE_URL}:443@evil.example/"),
         *("https:h5.renhe.example/", "https:/h5.renhe.example/", "https:///h5.renhe.example/"),
         *("https://@h5.renhe.example/", "https://h5．renhe.example/", "https://h5.renhe。example/"),
         *("https://h5.renhe.example%2F@evil.example/", "https://h5%2Erenhe.example/"),
-        *(f"{SITE}\\.evil.example", f"{SITE}/\x00", f"{SITE}/{'a' * 2048}", 12, None),
+        *(f"{SITE_URL}\\.evil.example", f"{SITE_URL}/\x00", f"{SITE_URL}/{'a' * 2048}", 12, None),
     ],
 )
 def test_no_other_page_is_signed_for(known: Hospital, wechat: WeChat, url: Any) -> None:
@@ -114,31 +122,31 @@ def test_a_hospital_signs_with_its_own_ticket(known: Hospital, elsewhere: Hospit
 
 
 def test_many_signatures_are_one_ticket(known: Hospital, wechat: WeChat) -> None:
-    answers = at_once([partial(sign, known)] * 20)
+    answers = run_in_threads([partial(sign, known)] * 20)
     assert all(is_signed(one.data, wechat.tickets[APP_ID]) for one in answers)
     assert wechat.calls == {TOKEN: 1, TICKET: 1}
 
 
 def test_a_wechat_that_hangs_is_503_and_heals(known: Hospital, wechat: WeChat, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wechat_api, "TIMEOUT_SECONDS", 0.2)
-    wechat.open.clear()
+    wechat.accepting.clear()
     answer = sign(known)
     assert (answer.status, answer.code, answer.headers["Retry-After"]) == (503, 10007, "2")
-    wechat.open.set()
+    wechat.accepting.set()
     configure(known)  # which begins anew, without the pause after a failure
     assert sign(known).status == 200
 
 
 @pytest.mark.parametrize("failing", [500, 404, ""])
 def test_a_wechat_that_makes_no_sense_is_503(known: Hospital, wechat: WeChat, failing: int | str) -> None:
-    wechat.failing[TICKET] = failing
+    wechat.failures[TICKET] = failing
     assert sign(known).status == 503
 
 
 def test_what_wechat_refuses_for_is_told_by_its_number(
     known: Hospital, wechat: WeChat, caplog: pytest.LogCaptureFixture
 ) -> None:
-    wechat.denied = True
+    wechat.ip_denied = True
     answer = sign(known)
     assert (answer.status, answer.error) == (503, "微信服务暂时不可用（微信错误码 40164）")
     [line] = [one for one in caplog.records if one.message == "unavailable"]
@@ -157,7 +165,7 @@ def test_a_refusal_is_not_asked_for_again_at_once_but_a_new_secret_is(known: Hos
 def test_no_secret_token_or_ticket_is_logged(known: Hospital, wechat: WeChat, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     sign(known)
-    wechat.denied = True
+    wechat.ip_denied = True
     configure(known)
     sign(known)
     told = "".join(f"{one.getMessage()}{one.__dict__}" for one in caplog.records)

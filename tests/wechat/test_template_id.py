@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from tests.people import Hospital, Person
-from tests.threads import at_once
-from tests.wechat.desk import ROOT
-from tests.wire import Answer, get, post
+from tests.support.client import Answer, get, post
+from tests.support.factories import Hospital, Person
+from tests.support.threads import run_in_threads
+from tests.support.wechat_client import WECHAT_PATH
 
 pytestmark = pytest.mark.store
 
-PATH = f"{ROOT}/template_id"
+PATH = f"{WECHAT_PATH}/template_id"
 FIRST, SECOND = "ngqIpbwh8bUfcSsECmogfXcV14J0tQlEpBO27izEYtY", "TM00015-_"
 
 
@@ -46,7 +46,7 @@ def test_without_a_template_a_kind_is_sent_no_more(hospital: Hospital) -> None:
 
 
 def test_two_who_save_at_once_leave_one(hospital: Hospital) -> None:
-    answers = at_once([partial(save, hospital.admin, 1, one) for one in (FIRST, SECOND)])
+    answers = run_in_threads([partial(save, hospital.admin, 1, one) for one in (FIRST, SECOND)])
     assert [one.status for one in answers] == [200, 200]
     assert saved(hospital.admin) in ([(1, FIRST)], [(1, SECOND)])
 

@@ -2,13 +2,13 @@
 
 import pytest
 
-from devstack.wechat import WeChat
-from devstack.wechat_rules import REGISTERED, TEMPLATES
-from tests.people import Hospital
-from tests.wechat.desk import APP_ID, ROOT
-from tests.wire import get
+from devstack.fakes.wechat import WeChat
+from devstack.fakes.wechat_endpoints import REGISTERED_TEMPLATE_ID, TEMPLATES
+from tests.support.client import get
+from tests.support.factories import Hospital
+from tests.support.wechat_client import APP_ID, WECHAT_PATH
 
-PATH = f"{ROOT}/templates"
+PATH = f"{WECHAT_PATH}/templates"
 LIST, TOKEN = "/cgi-bin/template/get_all_private_template", "/cgi-bin/stable_token"
 
 
@@ -27,7 +27,7 @@ def test_an_admin_sees_what_wechat_has(known: Hospital) -> None:
 
 def test_a_template_from_before_there_were_categories_has_industries(known: Hospital) -> None:
     found = {one["templateId"]: one for one in get(PATH, known.admin.token).data["templateList"]}
-    old = found[REGISTERED]
+    old = found[REGISTERED_TEMPLATE_ID]
     assert (old["primaryIndustry"], old["deputyIndustry"]) == ("医疗护理", "保健与卫生")
 
 
@@ -49,7 +49,7 @@ def test_only_an_admin_may(known: Hospital, kind: str) -> None:
 
 def test_a_token_that_wechat_does_not_know_is_replaced_once(known: Hospital, wechat: WeChat) -> None:
     get(PATH, known.admin.token)
-    wechat.expire()
+    wechat.expire_tokens()
     assert get(PATH, known.admin.token).status == 200
     assert (wechat.calls[TOKEN], wechat.calls[LIST]) == (2, 3)
 
@@ -58,7 +58,7 @@ def test_a_token_that_wechat_gives_out_and_does_not_know_is_made_anew(known: Hos
     """As after a forced refresh elsewhere: asked kindly, WeChat would give the same one."""
     get(PATH, known.admin.token)
     before = wechat.tokens[APP_ID]
-    wechat.unknown.add(before)
+    wechat.invalid_tokens.add(before)
     assert get(PATH, known.admin.token).status == 200
     assert wechat.tokens[APP_ID] != before
     assert wechat.calls[TOKEN] == 3
@@ -66,7 +66,7 @@ def test_a_token_that_wechat_gives_out_and_does_not_know_is_made_anew(known: Hos
 
 @pytest.mark.parametrize("number", [40001, 42001, 40014, 48001, 45009, -1])
 def test_a_wechat_that_goes_on_refusing_is_503(known: Hospital, wechat: WeChat, number: int) -> None:
-    wechat.failing[LIST] = number
+    wechat.failures[LIST] = number
     answer = get(PATH, known.admin.token)
     assert (answer.status, answer.error) == (503, f"微信服务暂时不可用（微信错误码 {number}）")
     assert wechat.calls[LIST] == (2 if number in (40001, 42001, 40014) else 1)

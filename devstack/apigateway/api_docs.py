@@ -1,0 +1,45 @@
+"""GET /docs: the API's description, readable. Swagger UI from its Python package; nothing is fetched from elsewhere."""
+
+import mimetypes
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from devstack.apigateway.rest_api import HttpRequest, HttpResponse, build_error
+from devstack.paths import ROOT
+
+DOCS_PAGE = """<!doctype html>
+<html lang="zh-CN">
+<head><meta charset="utf-8"><title>诊讯 API</title><link rel="stylesheet" href="/docs/swagger-ui.css"></head>
+<body><div id="api"></div>
+<script src="/docs/swagger-ui-bundle.js"></script>
+<script>SwaggerUIBundle({url: "/docs/openapi.json", dom_id: "#api", deepLinking: true, docExpansion: "none",
+  tryItOutEnabled: true, persistAuthorization: true});</script></body>
+</html>
+"""
+
+
+def find_page(asked: HttpRequest) -> HttpResponse | None:
+    """None where the request is not for the viewer."""
+    path = unquote(urlsplit(asked.target).path).rstrip("/")
+    if asked.method not in ("GET", "HEAD") or (path != "/docs" and not path.startswith("/docs/")):
+        return None
+    if path == "/docs":
+        return build_response("text/html; charset=utf-8", DOCS_PAGE.encode())
+    name = path.removeprefix("/docs/")
+    file = ROOT / "docs/openapi.json" if name == "openapi.json" else find_swagger_file(name)
+    if file is None or not file.is_file():
+        return build_error(404)
+    return build_response(mimetypes.guess_type(name)[0] or "application/octet-stream", file.read_bytes())
+
+
+def find_swagger_file(name: str) -> Path | None:
+    """A file of Swagger UI by its plain name. The package is not imported: it would want Flask."""
+    spec = find_spec("flask_swagger_ui")
+    if spec is None or spec.origin is None or "/" in name or name.startswith("."):
+        return None
+    return Path(spec.origin).parent / "dist" / name
+
+
+def build_response(kind: str, body: bytes) -> HttpResponse:
+    return HttpResponse(200, [("Content-Type", kind), ("Cache-Control", "no-cache")], body)

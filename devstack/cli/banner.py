@@ -1,0 +1,63 @@
+"""What bin/dev says when it is ready: who the demo people are, and three commands to paste."""
+
+import json
+from typing import Any
+
+from devstack.paths import LOCAL
+
+CHAT_COMMANDS = """A patient writes to a doctor; the doctor reads it, and answers:
+
+curl -s -w '\\n' -H 'token: {patient}' -H 'Content-Type: application/json' \\
+  -d '{{"member_id":"{member}","doctor_id":"{doctor}","message":"医生您好，我咳嗽三天了"}}' \\
+  {base}/msg_service/msg/patient/send_text_msg
+
+curl -s -w '\\n' -H 'token: {doctor_token}' \\
+  '{base}/msg_service/msg/doctor/msg_list?session_no={session}&page_size=10'
+
+curl -s -w '\\n' -H 'token: {doctor_token}' -H 'Content-Type: application/json' \\
+  -d '{{"session_no":"{session}","message":"您好，有发热吗？"}}' \\
+  {base}/msg_service/msg/doctor/send_text_msg
+"""
+
+
+def format_banner() -> str:
+    demo = json.loads((LOCAL / "demo.json").read_text("utf-8"))
+    people = "\n".join(format_person(kind, one) for kind in ("patients", "doctors", "staff") for one in demo[kind])
+    base = demo["base_url"]
+    title = f"诊讯  {base}   description of the API: {base}/docs   Ctrl-C stops everything"
+    return f"{title}\n\n{people}\n\n{format_chat_commands(demo)}"
+
+
+def find_base_url() -> str:
+    """Where the demo data was last served; '' where there is none."""
+    try:
+        return str(json.loads((LOCAL / "demo.json").read_text("utf-8"))["base_url"])
+    except (OSError, ValueError, KeyError):
+        return ""
+
+
+def format_person(kind: str, one: dict[str, Any]) -> str:
+    """One line: what they are, phone and password to sign in with, and a token that works now."""
+    role = one.get("role") or kind.removesuffix("s")
+    name = one.get("name") or "、".join(member["name"] for member in one.get("members", []))
+    return f"  {role:<14}{one['phone']}  {one['password']}  token {one['token']}  {name}"
+
+
+def format_chat_commands(demo: dict[str, Any]) -> str:
+    patient, doctor = demo["patients"][0], demo["doctors"][0]
+    return CHAT_COMMANDS.format(
+        base=demo["base_url"],
+        patient=patient["token"],
+        member=patient["members"][0]["member_id"],
+        doctor=doctor["doctor_id"],
+        doctor_token=doctor["token"],
+        session=demo["session_no"],
+    )
+
+
+def format_service_urls(env: dict[str, str]) -> str:
+    urls = "\n".join(f"  {name}={env[name]}" for name in ("DATABASE_URL", "REDIS_URL", "S3_ENDPOINT_URL"))
+    return (
+        f"\n{urls}\n\nIn another terminal:  set -a; . .local/env; set +a; .local/venv/bin/chalice local --port 8018\n"
+        "Ctrl-C stops everything."
+    )

@@ -1,0 +1,36 @@
+"""bin/check: everything that must hold before a change lands. bin/check NAME... runs those steps alone."""
+
+from collections.abc import Callable
+
+from devstack.cli import testing
+from devstack.console import CommandError, print_line
+from devstack.paths import ROOT
+
+TYPED_PATHS = ("app.py", "bundle.py", "chalicelib", "apidocs", "devstack", "infra", "bench", "tests")
+
+STEPS: dict[str, Callable[[], int]] = {
+    "lint": lambda: testing.run_without_services(["-m", "ruff", "check", "."]),
+    "format": lambda: testing.run_without_services(["-m", "ruff", "format", "--check", "."]),
+    "types": lambda: testing.run_without_services(
+        ["-m", "mypy", *(name for name in TYPED_PATHS if (ROOT / name).exists())]
+    ),
+    "documents": lambda: testing.write_api_docs(["--check"]),
+    "bench": lambda: testing.run_benchmarks(["--smoke"]),
+    "tests": lambda: testing.run_tests([]),
+    "mysql": lambda: testing.run_tests(["--mysql"]),
+    "browser": lambda: testing.run_tests(["--browser"]),
+}
+
+
+def run_checks(arguments: list[str]) -> int:
+    unknown = set(arguments) - STEPS.keys()
+    if unknown:
+        raise CommandError(f"no step {', '.join(sorted(unknown))}; there is {', '.join(STEPS)}")
+    results = {name: run_step(name) for name in arguments or STEPS}
+    print_line("\n" + "\n".join(f"  {name:<12}{'ok' if code == 0 else 'FAILED'}" for name, code in results.items()))
+    return max(map(abs, results.values()))
+
+
+def run_step(name: str) -> int:
+    print_line(f"\n== {name}")
+    return STEPS[name]()

@@ -1,0 +1,19 @@
+"""The commands of bin/ by name; each takes its arguments and returns its exit code."""
+
+from collections.abc import Callable
+
+from devstack.cli import check, dev, lock, testing
+
+COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "dev": dev.run_dev,
+    "test": testing.run_tests,
+    "check": check.run_checks,
+    "migrate": dev.migrate,
+    "seed": dev.seed,
+    "staff": dev.create_staff,
+    "openapi": testing.write_api_docs,
+    "package": testing.build_package,
+    "fuzz": testing.run_fuzz,
+    "bench": testing.run_benchmarks,
+    "lock": lock.compile_locks,
+}

@@ -1,0 +1,101 @@
+"""bin/test, and every other command that wants the development environment."""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+from devstack import parts
+from devstack.cli import foreground
+from devstack.console import CommandError, print_box, print_line, time_step
+from devstack.install import chromium, python_env
+from devstack.paths import LOCAL, hold_lock
+from devstack.services import mariadb, mysql_server
+from devstack.services.service import Service
+from devstack.services.supervisor import Stack, run_stack
+
+
+def run_tests(arguments: list[str]) -> int:
+    """bin/test [--mysql | --browser] [pytest's own arguments]"""
+    if "--mysql" in arguments:
+        return run_mysql_tests([one for one in arguments if one != "--mysql"])
+    if "--browser" in arguments:
+        return run_browser_tests([one for one in arguments if one != "--browser"])
+    if parts.is_whole_suite(arguments):
+        return parts.run_sharded(run_services, arguments)
+    with run_services() as env:
+        return foreground.run(["-m", "pytest", *arguments], env)
+
+
+def run_mysql_tests(arguments: list[str]) -> int:
+    """The tests that are marked `store`, against MySQL itself. Where there is none, says so loudly and passes."""
+    try:
+        with time_step("MySQL at hand"), hold_lock(LOCAL / "setup.lock", busy=report_waiting):
+            label = mariadb.ensure_template(mysql_server.get_server()).name
+    except CommandError as refusal:
+        reason = str(refusal).splitlines()[0][:100]
+        print_box("SKIPPED: the store tests did not run against MySQL itself.", reason, "Only MariaDB has been tested.")
+        return 0
+    print_line(f"  store tests on {label}")
+    if parts.is_whole_suite(arguments):
+        return parts.run_sharded(partial(run_services, mysql_server.prepare), ["-m", "store", *arguments])
+    with run_services(mysql_server.prepare) as env:
+        return foreground.run(["-m", "pytest", "-m", "store", *arguments], env)
+
+
+def run_browser_tests(arguments: list[str]) -> int:
+    """The pages of tests/browser, in a headless Chromium. Where there is none, says so loudly and passes."""
+    try:
+        with time_step("Chromium at hand"), hold_lock(LOCAL / "setup.lock", busy=report_waiting):
+            browser = chromium.prepare()
+    except CommandError as refusal:
+        print_box("SKIPPED: the pages did not run in a browser.", str(refusal).splitlines()[0][:100])
+        return 0
+    with run_services() as env:
+        return foreground.run(["-m", "pytest", "tests/browser", *arguments], {**env, **browser})
+
+
+@contextlib.contextmanager
+def run_services(mysql: Callable[..., Service] = mariadb.prepare) -> Iterator[dict[str, str]]:
+    """Services with fresh data, in a folder that goes afterwards; their environment."""
+    (LOCAL / "tests").mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=LOCAL / "tests"))
+    try:
+        with run_stack(Stack("venv-dev", folder, tests=True, mysql_factory=mysql)) as env:
+            yield env
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def run_fuzz(arguments: list[str]) -> int:
+    with run_services() as env:
+        return foreground.run(["-m", "devstack.fuzz.runner", *arguments], env)
+
+
+def run_benchmarks(arguments: list[str]) -> int:
+    """bin/bench NAME ... or --smoke: on a database that has each commit on disk before it answers, as in production."""
+    with run_services(lambda folder, log, database, _: mariadb.prepare(folder, log, database, durable=True)) as env:
+        patience = {} if "--smoke" in arguments else {"REDIS_TIMEOUT": os.environ.get("REDIS_TIMEOUT", "0.3")}
+        return foreground.run(["-m", "bench", *arguments], {**env, **patience})
+
+
+def write_api_docs(arguments: list[str]) -> int:
+    return run_without_services(["-m", "apidocs", *arguments])
+
+
+def build_package(arguments: list[str]) -> int:
+    return run_without_services(["bundle.py", *arguments])
+
+
+def run_without_services(arguments: list[str]) -> int:
+    with hold_lock(LOCAL / "setup.lock", busy=report_waiting):
+        python_env.ensure("venv-dev")
+    path = f"{LOCAL / 'venv-dev/bin'}:{os.environ.get('PATH', '/usr/bin:/bin')}"
+    return foreground.run(arguments, {**os.environ, "PATH": path})
+
+
+def report_waiting() -> None:
+    print_line("  waiting for another set-up to finish …")

@@ -1,0 +1,23 @@
+"""The account of a demo hospital at the WeChat Pay that bin/dev starts beside it."""
+
+from chalicelib import clock
+from chalicelib.adapters import mysql
+from chalicelib.adapters.mysql import Tx
+from chalicelib.adapters.wechat_pay.types import Merchant
+from chalicelib.crypto import field_encryption
+from chalicelib.payment import merchants
+from devstack.fakes import wechat_pay
+
+
+def seed(external_id: str, tenant_id: int, by: int) -> None:
+    """Set up what is not there yet, or has keys of another machine, in the name of a member of staff."""
+    field_encryption.preload_keys()
+    merchant = wechat_pay.create_demo_merchants()[1][external_id]
+    mysql.run_transaction(lambda tx: _seed(tx, tenant_id, merchant, by))
+
+
+def _seed(tx: Tx, tenant_id: int, merchant: Merchant, by: int) -> None:
+    merchants.lock_tenant(tx, tenant_id)
+    row = merchants.find_active_row(tx, tenant_id)
+    if row is None or merchants.decrypt_row(tenant_id, row, merchant.appid) != merchant:
+        merchants.save(tx, tenant_id, merchant, by, clock.now())

@@ -1,0 +1,42 @@
+"""What can be booked in a demo hospital: a doctor's mornings and another's afternoons, and a general clinic."""
+
+from datetime import timedelta
+from typing import Any
+
+from chalicelib.adapters import mysql
+from chalicelib.adapters.mysql import Tx
+from chalicelib.booking.schedules import pattern_store, patterns
+from chalicelib.people import departments
+
+MORNING = {"half": "AM", "begins": timedelta(hours=8), "ends": timedelta(hours=12), "slots": 20}
+AFTERNOON = {"half": "PM", "begins": timedelta(hours=14), "ends": timedelta(hours=17), "slots": 15}
+PATTERNS: list[dict[str, Any]] = [
+    {"dept": "呼吸内科", "doctor": "陈医生", "type": 1, "fee": 5000, "area": "门诊楼二层 A 区", **MORNING},
+    {"dept": "儿科", "doctor": "周医生", "type": 0, "fee": 1250, "area": "门诊楼一层 儿科候诊区", **AFTERNOON},
+    {"dept": "口腔科", "doctor": "", "type": 0, "fee": 0, "area": "门诊楼三层 口腔科", **MORNING},
+]
+
+
+def seed(tenant_id: int, by: int) -> None:
+    """Add weekly patterns where there are none."""
+    mysql.run_transaction(lambda tx: _seed(tx, tenant_id, by))
+
+
+def expand_patterns() -> None:
+    """Make the schedules of the coming weeks."""
+    patterns.expand_all()
+
+
+def _seed(tx: Tx, tenant_id: int, by: int) -> None:
+    there, _ = pattern_store.list_page(tx, tenant_id, None, None, (0, 1))
+    if there:
+        return
+    depts = {row["name"]: row["dept_id"] for row in departments.list_all(tx, tenant_id)}
+    staff = tx.fetch_all("SELECT user_id, name FROM staff WHERE tenant_id = %(id)s AND role = 'doctor'", id=tenant_id)
+    doctors = {row["name"]: row["user_id"] for row in staff}
+    for one in [one for one in PATTERNS if one["dept"] in depts]:
+        dept_id, doctor_id = depts[one["dept"]], doctors.get(one["doctor"])
+        fields = {name: one[name] for name in ("half", "begins", "ends", "slots", "type", "fee", "area")}
+        fields |= {"dept_id": dept_id, "doctor_id": doctor_id, "clinic_id": None if doctor_id else dept_id}
+        for weekday in range(1, 8):
+            pattern_store.insert(tx, tenant_id, {**fields, "weekday": weekday}, by)

@@ -1,0 +1,147 @@
+"""Demo data: two hospitals with people in them, and .local/demo.json that says who they are.
+
+python -m devstack.demo.seed [--base-url URL]: safe to run again; what is there stays, tokens that died are issued anew.
+"""
+
+import argparse
+import json
+from contextlib import suppress
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from chalicelib import clock
+from chalicelib.adapters import mysql
+from chalicelib.adapters.mysql import Tx
+from chalicelib.consult import sessions
+from chalicelib.consult.models import Pair
+from chalicelib.identity import internal_keys, passwords, tokens
+from chalicelib.identity.callers import PATIENT, Caller
+from chalicelib.notifications import site_messages
+from chalicelib.people import accounts, doctors, staff, tenants
+from devstack.demo import helpdesk, payment_account, records, schedules, wechat_account
+from devstack.paths import LOCAL, write_atomically
+
+DEMO_FILE = LOCAL / "demo.json"
+PASSWORD = "Demo-12345"
+HOSPITALS = {"demo": "仁和医院", "demo-other": "康宁医院"}
+PATIENTS = [
+    ("13800000001", [("林小雨", 2, date(1990, 5, 17), 1), ("林小宝", 1, date(2024, 9, 1), 4)]),
+    ("13800000002", [("王强", 1, date(1985, 1, 30), 1)]),
+]
+DOCTORS = [("13900000001", "陈医生", "4"), ("13900000002", "周医生", "2")]
+STAFF = [("13900000003", "管理员", "admin"), ("13900000004", "客服小李", "service_staff")]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--base-url", default="http://127.0.0.1:8018")
+    base_url = parser.parse_args().base_url
+    if not _is_current(base_url):
+        ours, other = (_seed_hospital(external_id, name) for external_id, name in HOSPITALS.items())
+        demo = {"base_url": base_url, **ours, "other_tenant": other}
+        write_atomically(DEMO_FILE, json.dumps(demo, ensure_ascii=False, indent=2) + "\n")
+    schedules.expand_patterns()
+
+
+def _is_current(base_url: str) -> bool:
+    """Whether the file speaks of this server and its tokens still live in this database."""
+    try:
+        demo = json.loads(Path(DEMO_FILE).read_text("utf-8"))
+        hospitals = [demo, demo["other_tenant"]]
+        people = [p for h in hospitals for kind in ("patients", "doctors", "staff") for p in h[kind]]
+    except (OSError, ValueError, KeyError):
+        return False
+    return demo["base_url"] == base_url and all(tokens.find_session(person["token"]) for person in people)
+
+
+def _seed_hospital(external_id: str, name: str) -> dict[str, Any]:
+    password_hash = passwords.hash_password(PASSWORD)
+    tenant_id, patients, doctors, others = mysql.run_transaction(
+        lambda tx: _create_people(tx, external_id, name, password_hash)
+    )
+    records.seed(tenant_id, by=int(others[-1]["staff_id"]))
+    schedules.seed(tenant_id, by=int(others[-1]["staff_id"]))
+    helpdesk.seed(tenant_id, by=int(others[0]["staff_id"]))
+    wechat_account.seed(external_id, tenant_id, by=int(others[0]["staff_id"]))
+    payment_account.seed(external_id, tenant_id, by=int(others[0]["staff_id"]))
+    _send_welcome_message(tenant_id, name, [int(person["user_id"]) for person in patients])
+    first, doctor = patients[0], doctors[0]
+    caller = Caller(tenant_id, PATIENT, f"user:{first['user_id']}")
+    pair = Pair(member_id=first["members"][0]["member_id"], doctor_id=doctor["doctor_id"])
+    return {
+        "tenant_id": str(tenant_id),
+        "internal_key": internal_keys.issue(tenant_id),
+        "patients": [_add_token(person, tenant_id, person["user_id"], PATIENT) for person in patients],
+        "doctors": [_add_token(person, tenant_id, person["doctor_id"], "doctor") for person in doctors],
+        "staff": [_add_token(person, tenant_id, person["staff_id"], person["role"]) for person in others],
+        "session_no": sessions.get_or_create_session_no(caller, pair),
+    }
+
+
+def _send_welcome_message(tenant_id: int, name: str, user_ids: list[int]) -> None:
+    text = f"欢迎来到{name}。预约、停诊和复诊的通知都会出现在这里。"
+    with suppress(mysql.DuplicateKeyError):
+        message = (site_messages.SYSTEM_SENDER, "welcome", text, user_ids, clock.now())
+        mysql.run_transaction(lambda tx: site_messages.insert(tx, tenant_id, *message))
+
+
+def _add_token(person: dict[str, Any], tenant_id: int, user_id: str, kind: str) -> dict[str, Any]:
+    return {**person, "password": PASSWORD, "token": tokens.issue(tenant_id, f"user:{user_id}", kind)}
+
+
+def _create_people(tx: Tx, external_id: str, name: str, password_hash: bytes) -> Any:
+    tenant_id = tenants.find_by_external_id(tx, external_id) or tenants.create(tx, name, external_id)
+    patients = [_get_or_create_patient(tx, tenant_id, phone, members, password_hash) for phone, members in PATIENTS]
+    doctors = [
+        {
+            "doctor_id": _get_or_create_staff(tx, tenant_id, phone, name, "doctor", password_hash, duty),
+            "name": name,
+            "phone": phone,
+        }
+        for phone, name, duty in DOCTORS
+    ]
+    others = [
+        {
+            "staff_id": _get_or_create_staff(tx, tenant_id, phone, name, role, password_hash),
+            "role": role,
+            "phone": phone,
+        }
+        for phone, name, role in STAFF
+    ]
+    return tenant_id, patients, doctors, others
+
+
+def _get_or_create_patient(
+    tx: Tx, tenant_id: int, phone: str, members: list[Any], password_hash: bytes
+) -> dict[str, Any]:
+    user_id = accounts.find_by_phone(tx, tenant_id, phone)
+    if user_id is None:
+        user_id = accounts.create(tx, tenant_id, phone, password_hash)
+        for name, gender, birthday, relation in members:
+            accounts.add_member(
+                *(tx, tenant_id, user_id, name),
+                gender=gender,
+                birthday=birthday,
+                phone=phone,
+                cont_relation=relation,
+                is_default=relation == 1,
+            )
+    named = [{"member_id": str(m["member_id"]), "name": m["name"]} for m in accounts.list_member_names(tx, user_id)]
+    return {"user_id": str(user_id), "phone": phone, "members": named}
+
+
+def _get_or_create_staff(
+    tx: Tx, tenant_id: int, phone: str, name: str, role: str, password_hash: bytes, duty_code: str = ""
+) -> str:
+    found = staff.find_by_phone(tx, tenant_id, phone)
+    if found:
+        return str(found.user_id)
+    user_id = staff.create(tx, tenant_id, role, phone, name, password_hash)
+    if role == "doctor":
+        doctors.ensure_profile(tx, tenant_id, user_id, duty_code)
+    return str(user_id)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""The WeChat account of a demo hospital, at the WeChat that bin/dev starts beside it."""
+
+from chalicelib import clock
+from chalicelib.adapters import mysql
+from chalicelib.adapters.mysql import Tx
+from chalicelib.crypto import field_encryption
+from chalicelib.wechat import store
+from chalicelib.wechat_account import account, templates
+from devstack.fakes import wechat_endpoints
+from devstack.fakes.wechat_endpoints import DEMO_ACCOUNTS
+
+SITE_URLS = {"demo": "https://h5.renhe.example", "demo-other": "https://h5.kangning.example"}
+TEMPLATE_IDS = {
+    templates.BOOKED: wechat_endpoints.BOOKED_TEMPLATE_ID,
+    templates.CANCELLED: wechat_endpoints.CANCELLED_TEMPLATE_ID,
+    templates.REGISTERED: wechat_endpoints.REGISTERED_TEMPLATE_ID,
+    templates.REVISIT: wechat_endpoints.REVISIT_TEMPLATE_ID,
+    templates.DOCTOR_REPLY: wechat_endpoints.ANSWERED_TEMPLATE_ID,
+}
+SERVICE_NOTICE, HOTLINE = "请于就诊前 15 分钟到分诊台报到。", "010-12345678"
+
+
+def seed(external_id: str, tenant_id: int, by: int) -> None:
+    """Set up what is not there yet, in the name of a member of staff."""
+    field_encryption.preload_keys()
+    mysql.run_transaction(lambda tx: _seed(tx, external_id, tenant_id, by))
+
+
+def _seed(tx: Tx, external_id: str, tenant_id: int, by: int) -> None:
+    if account.find_row(tx, tenant_id):
+        return
+    now, (app_id, secret) = clock.now(), DEMO_ACCOUNTS[external_id]
+    sealed = field_encryption.encrypt(tenant_id, account.TABLE, tenant_id, secret)
+    account.save(tx, tenant_id, app_id, sealed, SITE_URLS[external_id], by, now)
+    for kind, template_id in TEMPLATE_IDS.items():
+        templates.save(tx, tenant_id, kind, template_id, by, now)
+    store.save_service_info(tx, tenant_id, SERVICE_NOTICE, HOTLINE, by, now)

@@ -1,0 +1,195 @@
+"""What WeChat answers to a request, and what it refuses: its numbers are those of its documents."""
+
+import json
+import re
+import secrets
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+if TYPE_CHECKING:
+    from devstack.fakes.wechat import WeChat
+
+Json = dict[str, Any]
+HttpResponse = tuple[int, bytes, dict[str, str]]
+
+# The accounts of the demo hospitals: app id and secret.
+DEMO_ACCOUNTS = {
+    "demo": ("wxdemo000000000001", "renhe-not-secret"),
+    "demo-other": ("wxdemo000000000002", "kangning-not-secret"),
+}
+FIELD_PLACEHOLDER = re.compile(r"\{\{(\w+)\.DATA\}\}")
+BOOKED_TEMPLATE_ID, CANCELLED_TEMPLATE_ID, REGISTERED_TEMPLATE_ID, REVISIT_TEMPLATE_ID, ANSWERED_TEMPLATE_ID = (
+    f"{name:_<43}" for name in ("book", "cancel", "register", "revisit", "answer")
+)
+TEMPLATES = {
+    BOOKED_TEMPLATE_ID: "就诊人：{{thing1.DATA}}\n就诊科室：{{thing2.DATA}}\n"
+    "就诊医生：{{thing3.DATA}}\n就诊时间：{{time4.DATA}}\n"
+    "预约编号：{{character_string5.DATA}}",
+    CANCELLED_TEMPLATE_ID: "就诊人：{{thing1.DATA}}\n就诊科室：{{thing2.DATA}}\n就诊时间：{{time3.DATA}}\n"
+    "取消原因：{{thing4.DATA}}",
+    REGISTERED_TEMPLATE_ID: "患者姓名：{{keyword1.DATA}}\n就诊科室：{{keyword2.DATA}}\n就诊序号：{{keyword3.DATA}}\n"
+    "候诊地点：{{keyword4.DATA}}",
+    REVISIT_TEMPLATE_ID: "就诊人：{{name1.DATA}}\n就诊医生：{{name2.DATA}}\n复诊日期：{{date3.DATA}}",
+    ANSWERED_TEMPLATE_ID: "医生：{{thing1.DATA}}\n回复时间：{{time2.DATA}}",
+}
+MAX_FORCED_REFRESHES = 20
+APPROVED_CONSTANTS = {"预约成功"}  # what WeChat has approved for the fields of this kind, of any template
+MAX_FIELD_LENGTHS = {"thing": 20, "character_string": 32, "name": 10, "phrase": 5, "number": 32, "amount": 16}
+FIELD_PATTERNS = {
+    "character_string": re.compile(r"[\x21-\x7e]+"),
+    "number": re.compile(r"[0-9.]+"),
+    "amount": re.compile(r"￥?[0-9]+(\.[0-9]{1,2})?元?"),
+    "time": re.compile(r"(\d{4}年\d{1,2}月\d{1,2}日 )?\d\d:\d\d"),
+    "phrase": re.compile("[\u4e00-\u9fff]+"),
+    "date": re.compile(r"\d{4}年\d{1,2}月\d{1,2}日( \d\d:\d\d)?"),
+}
+
+
+class WeChatError(Exception):
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def handle_request(wechat: "WeChat", method: str, path: str, query: dict[str, str], body: bytes) -> Json:
+    """Raises Wrong with WeChat's number."""
+    wanted = HANDLERS.get((method, path))
+    if wanted is None:
+        raise WeChatError(40066)
+    if wechat.ip_denied and not path.startswith(("/sns/", "/connect/")):
+        raise WeChatError(40164)
+    return wanted(wechat, query, body)
+
+
+def get_stable_token(wechat: "WeChat", _: dict[str, str], body: bytes) -> Json:
+    told = json.loads(body)
+    if told.get("grant_type") != "client_credential":
+        raise WeChatError(40002)
+    app_id = require_app_secret(wechat, told.get("appid", ""), told.get("secret", ""), 40125)
+    if app_id not in wechat.tokens or (told.get("force_refresh") and allows_forced_refresh(wechat, app_id)):
+        wechat.tokens[app_id] = secrets.token_urlsafe(96)
+    return {"access_token": wechat.tokens[app_id], "expires_in": wechat.token_life_seconds}
+
+
+def allows_forced_refresh(wechat: "WeChat", app_id: str) -> bool:
+    """Twenty times a day; not within 30 s, when the same one is given out.
+
+    https://developers.weixin.qq.com/doc/service/api/base/api_getstableaccesstoken
+    """
+    before, now = wechat.forced_refreshes.setdefault(app_id, []), time.monotonic()
+    if len(before) >= MAX_FORCED_REFRESHES:
+        raise WeChatError(45009)
+    before.append(now)
+    return len(before) < 2 or now - before[-2] >= 30
+
+
+def get_ticket(wechat: "WeChat", query: dict[str, str], _: bytes) -> Json:
+    app_id = require_access_token(wechat, query)
+    if query.get("type") != "jsapi":
+        raise WeChatError(40097)
+    ticket = wechat.tickets.setdefault(app_id, secrets.token_urlsafe(64))
+    return {"errcode": 0, "errmsg": "ok", "ticket": ticket, "expires_in": wechat.token_life_seconds}
+
+
+def exchange_code(wechat: "WeChat", query: dict[str, str], _: bytes) -> Json:
+    app_id = require_app_secret(wechat, query.get("appid", ""), query.get("secret", ""), 40001)
+    code = query.get("code", "")
+    if query.get("grant_type") != "authorization_code":
+        raise WeChatError(40002)
+    if code in wechat.used_codes:
+        raise WeChatError(40163)
+    if wechat.codes.get(code, ("", ""))[0] != app_id:
+        raise WeChatError(40029)
+    wechat.used_codes.add(code)
+    openid = wechat.codes[code][1]
+    tokens = {"access_token": "own", "expires_in": 7200, "refresh_token": "own", "scope": "snsapi_base"}
+    return {**tokens, "openid": openid, **({"is_snapshotuser": 1} if openid in wechat.snapshot_openids else {})}
+
+
+def authorize(wechat: "WeChat", query: dict[str, str], _: bytes) -> Json:
+    """WeChat would show its own page; this one knows its only visitor."""
+    if query.get("appid") not in wechat.accounts or query.get("scope") != "snsapi_base":
+        raise WeChatError(10003)
+    return {"location": build_redirect_url(wechat, query, f"oDemo{'0' * 23}")}
+
+
+def build_redirect_url(wechat: "WeChat", query: dict[str, str], openid: str) -> str:
+    """Where somebody is sent who was asked who they are."""
+    page, told = (
+        query["redirect_uri"],
+        {"code": wechat.issue_code(query["appid"], openid), "state": query.get("state", "")},
+    )
+    return f"{page}{'&' if '?' in page else '?'}{urlencode(told)}"
+
+
+def list_templates(wechat: "WeChat", query: dict[str, str], _: bytes) -> Json:
+    require_access_token(wechat, query)
+    listed = []
+    for one, text in wechat.templates.items():
+        of_industry = "keyword" in text  # as they were before templates had categories
+        primary, deputy = ("医疗护理", "保健与卫生") if of_industry else (None, None)
+        told = {"template_id": one, "title": "通知", "primary_industry": primary, "deputy_industry": deputy}
+        listed.append({**told, "content": text, "example": ""})
+    return {"template_list": listed}
+
+
+def send_template_message(wechat: "WeChat", query: dict[str, str], body: bytes) -> Json:
+    app_id, message = require_access_token(wechat, query), json.loads(body)
+    if message.get("template_id") not in wechat.templates:
+        raise WeChatError(40037)
+    if wechat.followers is not None and message.get("touser") not in wechat.followers:
+        raise WeChatError(43004)
+    for name in FIELD_PLACEHOLDER.findall(wechat.templates[message["template_id"]]):
+        check_field(name, message.get("data", {}).get(name, {}).get("value", ""))
+    once = (message.get("touser"), message.get("client_msg_id"))
+    if not once[1] or once not in [(one["touser"], one.get("client_msg_id")) for one in wechat.sent]:
+        wechat.sent.append({**message, "app_id": app_id})
+        wechat.on_send(
+            f"  WeChat to {message['touser']}: {'，'.join(one['value'] for one in message['data'].values())}"
+        )
+    return {"errcode": 0, "errmsg": "ok", "msgid": len(wechat.sent)}
+
+
+def check_field(name: str, value: str) -> None:
+    """https://developers.weixin.qq.com/doc/service/guide/product/template_message/Template_Message_Interface.html"""
+    kind = name.rstrip("0123456789")
+    shape = FIELD_PATTERNS.get(kind)
+    if kind == "const" and value in ("", *APPROVED_CONSTANTS):
+        return
+    if (
+        kind == "const"
+        or not value
+        or len(value) > MAX_FIELD_LENGTHS.get(kind, 200)
+        or (shape and not shape.fullmatch(value))
+    ):
+        raise WeChatError(47003)
+
+
+def require_app_secret(wechat: "WeChat", app_id: str, secret: str, otherwise: int) -> str:
+    if wechat.accepts_any_account:
+        return app_id
+    if app_id not in wechat.accounts:
+        raise WeChatError(40013)
+    if wechat.accounts[app_id] != secret:
+        raise WeChatError(otherwise)
+    return app_id
+
+
+def require_access_token(wechat: "WeChat", query: dict[str, str]) -> str:
+    token = query.get("access_token")
+    for app_id, current in wechat.tokens.items():
+        if token == current and token not in wechat.invalid_tokens:
+            return app_id
+    raise WeChatError(40001 if token else 41001)
+
+
+HANDLERS: dict[tuple[str, str], Callable[["WeChat", dict[str, str], bytes], Json]] = {
+    ("POST", "/cgi-bin/stable_token"): get_stable_token,
+    ("GET", "/cgi-bin/ticket/getticket"): get_ticket,
+    ("GET", "/sns/oauth2/access_token"): exchange_code,
+    ("GET", "/connect/oauth2/authorize"): authorize,
+    ("GET", "/cgi-bin/template/get_all_private_template"): list_templates,
+    ("POST", "/cgi-bin/message/template/send"): send_template_message,
+}

@@ -1,0 +1,107 @@
+"""Programs from Debian's and Ubuntu's archives without root: fetched and checked by apt, unpacked, not installed."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from devstack.console import CommandError
+from devstack.paths import LOCAL, write_atomically
+
+PACKAGES_FOLDER = LOCAL / "debian"
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+Environment = dict[str, str]
+
+
+def is_available() -> bool:
+    return all(shutil.which(tool) for tool in ("apt-get", "dpkg-deb"))
+
+
+def unpack_package(package: str) -> Path:
+    """The folder that holds the package and those of its dependencies that this machine lacks."""
+    target = PACKAGES_FOLDER / package
+    if not (target / "done").exists():
+        try:
+            download_and_unpack(package, target, os.environ.copy())
+        except CommandError:  # the machine's lists are empty, old or not ours to read
+            env = build_private_apt_environment(PACKAGES_FOLDER / "apt")
+            run_apt("update", "-qq", env=env)
+            download_and_unpack(package, target, env)
+    return target
+
+
+def unpack_from_sid(package: str) -> Path:
+    """The same from Debian's rolling release, with everything it needs down to the C library. Wants Debian's keys."""
+    target = PACKAGES_FOLDER / f"sid-{package}"
+    if not (target / "done").exists():
+        if not KEYRING.exists():
+            raise CommandError(
+                f"without {KEYRING} (package debian-archive-keyring) nothing from Debian can be verified"
+            )
+        env = build_private_apt_environment(
+            PACKAGES_FOLDER / "apt-sid", *build_sid_settings(PACKAGES_FOLDER / "apt-sid")
+        )
+        run_apt("update", "-qq", env=env)
+        download_and_unpack(package, target, env)
+    return target
+
+
+def build_sid_settings(folder: Path) -> list[str]:
+    """Settings under which apt knows only Debian sid, and believes that nothing is installed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / "status", "")
+    write_atomically(folder / "sources.list", f"deb [signed-by={KEYRING}] http://deb.debian.org/debian sid main\n")
+    return [
+        f'Dir::State::status "{folder}/status";',
+        f'Dir::Etc::sourcelist "{folder}/sources.list";',
+        'Dir::Etc::sourceparts "/dev/null";',
+    ]
+
+
+def download_and_unpack(package: str, target: Path, env: Environment) -> None:
+    shutil.rmtree(target, ignore_errors=True)
+    files = target / "archives"
+    files.mkdir(parents=True)
+    run_apt("download", "-qq", *list_needed_packages(package, env), env=env, cwd=files)
+    for archive in sorted(files.glob("*.deb")):
+        if subprocess.run(["dpkg-deb", "-x", str(archive), str(target)]).returncode:
+            raise CommandError(f"{archive.name} cannot be unpacked")
+    shutil.rmtree(files)
+    write_atomically(target / "done", "")
+
+
+def list_needed_packages(package: str, env: Environment) -> list[str]:
+    """What apt would install to have the package: itself, and what it needs that is not here. No server runs Perl."""
+    plan = run_apt("install", "--simulate", "--no-install-recommends", "-o", "Debug::NoLocking=1", package, env=env)
+    names = re.findall(r"^Inst (\S+)", plan, re.MULTILINE)
+    return sorted({package, *(name for name in names if not re.match(r"(lib)?perl\d?", name))})
+
+
+def run_apt(*arguments: str, env: Environment, cwd: Path | None = None) -> str:
+    done = subprocess.run(["apt-get", *arguments], env={**env, "LC_ALL": "C"}, cwd=cwd, capture_output=True, text=True)
+    if done.returncode:
+        raise CommandError(f"apt-get {arguments[0]} failed: {done.stderr.strip()[-500:]}")
+    return done.stdout
+
+
+def build_private_apt_environment(folder: Path, *extra: str) -> Environment:
+    """An environment in which apt keeps its lists and cache under our folder, so that it needs no root."""
+    for part in ("lists/partial", "cache/archives/partial"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    settings = [
+        f'Dir::State::lists "{folder}/lists";',
+        f'Dir::Cache "{folder}/cache";',
+        'APT::Sandbox::User "";',
+        'Debug::NoLocking "1";',
+        'Acquire::Languages "none";',
+        *extra,
+    ]
+    write_atomically(folder / "apt.conf", "\n".join(settings) + "\n")
+    return {**os.environ, "APT_CONFIG": str(folder / "apt.conf")}
+
+
+def build_library_path(folder: Path) -> str:
+    """The library path under which what was unpacked there runs."""
+    found = {str(path.parent) for path in folder.glob("**/lib/**/*.so*") if path.is_file()}
+    return ":".join(sorted(found))

@@ -1,0 +1,117 @@
+"""A forgotten password: set by code, and what becomes of what the old one opened."""
+
+from functools import partial
+
+import pytest
+
+from chalicelib.adapters import cache, redis
+from chalicelib.identity import tokens
+from tests.accounts.conftest import ReadSms
+from tests.support import password_reset_races
+from tests.support.accounts_client import (
+    RESET,
+    RESET_CODE,
+    VALIDATE,
+    get_other_code,
+    is_token_valid,
+    post_as_visitor,
+    request_code,
+    sign_in,
+)
+from tests.support.factories import PASSWORD, Hospital, Person
+
+pytestmark = pytest.mark.usefixtures("cheap_hashes")
+NEW = "Anderes-12345"
+
+
+@pytest.fixture
+def code(hospital: Hospital, inbox: ReadSms) -> str:
+    request_code(hospital, hospital.lin.phone, RESET_CODE)
+    return inbox(hospital.lin.phone)[0]
+
+
+def reset(hospital: Hospital, code: str, phone: str = "", password: str = NEW) -> int:
+    return post_as_visitor(
+        hospital, RESET, phone=phone or hospital.lin.phone, verCode=code, newPassword=password
+    ).status
+
+
+def test_a_forgotten_password_is_set_by_code(hospital: Hospital, lin: Person, code: str) -> None:
+    assert post_as_visitor(hospital, VALIDATE, phone=lin.phone, verCode=code).data is None
+    assert post_as_visitor(hospital, VALIDATE, phone=lin.phone, verCode=code).status == 200
+    assert reset(hospital, code) == 200
+    assert sign_in(hospital, lin.phone, PASSWORD).status == 401
+    assert sign_in(hospital, lin.phone, NEW).status == 200
+    assert reset(hospital, code) == 400, "a code is used once"
+
+
+@pytest.mark.store
+@pytest.mark.parametrize("flushed", [False, True])
+def test_a_reset_ends_all_sessions_at_once(hospital: Hospital, lin: Person, code: str, flushed: bool) -> None:
+    other = sign_in(hospital, lin.phone, PASSWORD).data["token"]
+    assert is_token_valid(lin.token)
+    assert is_token_valid(other)
+    assert reset(hospital, code) == 200
+    if flushed:
+        redis.get_client().flushall()
+    assert not is_token_valid(lin.token)
+    assert not is_token_valid(other)
+    assert is_token_valid(hospital.wang.token)
+
+
+def test_a_reset_that_redis_does_not_hear_ends_them_when_their_copies_do(
+    hospital: Hospital, lin: Person, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise redis.RedisUnavailableError("cut")
+
+    assert is_token_valid(lin.token)
+    with monkeypatch.context() as cut:
+        cut.setattr(redis, "_call_driver", refuse)
+        assert reset(hospital, code) == 200
+        assert not is_token_valid(lin.token), "here, at once: MySQL is asked"
+    [key] = redis.get_client().keys(f"*{tokens.hash_token(lin.token).hex()}*")
+    assert 0 < redis.get_client().ttl(key) <= cache.TTL_SECONDS == 60
+    redis.get_client().delete(key)
+    assert not is_token_valid(lin.token)
+
+
+def test_a_reset_frees_who_had_locked_themselves_out(hospital: Hospital, code: str) -> None:
+    assert [sign_in(hospital, hospital.lin.phone, "wrong").status for _ in range(6)][-1] == 429
+    reset(hospital, code)
+    assert sign_in(hospital, hospital.lin.phone, NEW).status == 200
+
+
+@pytest.mark.store
+def test_validating_counts_its_tries(hospital: Hospital, lin: Person, code: str) -> None:
+    for _ in range(5):
+        assert post_as_visitor(hospital, VALIDATE, phone=lin.phone, verCode=get_other_code(code)).status == 400
+    assert post_as_visitor(hospital, VALIDATE, phone=lin.phone, verCode=code).status == 400
+    assert reset(hospital, code) == 400
+
+
+def test_a_phone_without_an_account_hears_the_same_and_gets_no_sms(hospital: Hospital, inbox: ReadSms) -> None:
+    known = request_code(hospital, hospital.lin.phone, RESET_CODE)
+    unknown = request_code(hospital, "13899999999", RESET_CODE)
+    assert (known.status, known.body) == (unknown.status, unknown.body)
+    request_code(hospital, hospital.wang.phone, RESET_CODE)
+    inbox(hospital.wang.phone)  # which was asked for after it
+    assert inbox("13899999999", 0) == []
+    assert reset(hospital, "000000", "13899999999") == 400
+
+
+@pytest.mark.store
+def test_an_old_password_opens_nothing_while_it_is_reset(
+    hospital: Hospital, lin: Person, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asks = (partial(sign_in, hospital, lin.phone, PASSWORD), partial(reset, hospital, code))
+    assert password_reset_races.sign_in_during_reset(monkeypatch, *asks) == 401
+    assert sign_in(hospital, lin.phone, NEW).status == 200
+
+
+@pytest.mark.store
+def test_a_sign_in_that_meets_a_reset_waits_for_it(
+    hospital: Hospital, lin: Person, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asks = (partial(sign_in, hospital, lin.phone, PASSWORD), partial(reset, hospital, code))
+    assert password_reset_races.sign_in_before_reset_commit(monkeypatch, *asks) == 401

@@ -1,0 +1,262 @@
+"""Codes by SMS, through the whole door: how often they are sent, and how often they may be guessed."""
+
+import hmac
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from chalicelib import clock, logs
+from chalicelib.adapters import mysql, redis, sms
+from chalicelib.identity import cleanup, sms_codes
+from chalicelib.outbox import outbox
+from chalicelib.settings import settings
+from tests.accounts.conftest import ReadSms
+from tests.support.accounts_client import (
+    REGISTER_CODE,
+    RESET_CODE,
+    UNUSED_PHONE,
+    VALIDATE,
+    get_other_code,
+    post_as_visitor,
+    register,
+    request_code,
+)
+from tests.support.client import get
+from tests.support.factories import Hospital
+from tests.support.faults.final_state import is_row_lock_waiting, wait_until
+
+pytestmark = pytest.mark.usefixtures("cheap_hashes")
+both_paths = pytest.mark.parametrize("path", [REGISTER_CODE, RESET_CODE])
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """later(minutes): stop the clock that long after the test began."""
+    began = clock.now()
+    return lambda minutes: monkeypatch.setattr(clock, "now", lambda: began + int(minutes * 60 * clock.SECOND))
+
+
+@pytest.fixture
+def many_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mysql, "settings", replace(settings, database_wait_seconds=60))  # they queue for 16
+
+
+@pytest.mark.store
+@pytest.mark.usefixtures("many_connections")
+def test_a_hundred_requests_at_once_send_one_sms(hospital: Hospital, inbox: ReadSms) -> None:
+    with ThreadPoolExecutor(100) as pool:
+        answers = list(pool.map(lambda _: request_code(hospital), range(100)))
+    assert sorted(answer.status for answer in answers) == [200] + [429] * 99
+    inbox(UNUSED_PHONE)
+    outbox.run_due_jobs(outside=True)
+    assert len(inbox(UNUSED_PHONE)) == 1
+
+
+@pytest.mark.store
+def test_of_two_requests_the_second_waits_to_be_counted(
+    hospital: Hospital, inbox: ReadSms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first has been counted and not committed, when the second comes."""
+    real, second = outbox.enqueue, list[Any]()
+    with ThreadPoolExecutor(1) as pool:
+
+        def slowly(*arguments: Any) -> None:
+            if not second:
+                second.append(pool.submit(request_code, hospital))
+                wait_until(lambda: second[0].done() or is_row_lock_waiting())
+            real(*arguments)
+
+        monkeypatch.setattr(outbox, "enqueue", slowly)
+        assert request_code(hospital).status == 200
+        assert second[0].result().status == 429
+    assert inbox(UNUSED_PHONE)
+
+
+@pytest.mark.store
+def test_a_phone_gets_one_a_minute_five_an_hour_and_ten_a_day(hospital: Hospital, inbox: ReadSms, later: Any) -> None:
+    sent: list[float] = []
+    for minute in [0, 0.9, 1.1, 3, 5, 7, 9, 59, 62, 64, 66, 68, 70, 130, 23 * 60, 24 * 60 + 2]:
+        later(minute)
+        if request_code(hospital).status == 200:
+            sent.append(minute)
+    assert sent == [0, 1.1, 3, 5, 7, 62, 64, 66, 68, 70, 24 * 60 + 2]
+    assert inbox(UNUSED_PHONE)
+
+
+def test_a_refused_request_says_when_to_come_again(hospital: Hospital, inbox: ReadSms, later: Any) -> None:
+    later(0)
+    request_code(hospital)
+    later(0.5)
+    answer = request_code(hospital)
+    assert (answer.status, answer.code, answer.headers["Retry-After"]) == (429, 10006, "30")
+    assert inbox(UNUSED_PHONE)
+
+
+def test_both_purposes_count_for_one_phone(hospital: Hospital, inbox: ReadSms) -> None:
+    assert request_code(hospital, path=REGISTER_CODE).status == 200
+    assert request_code(hospital, path=RESET_CODE).status == 429
+    assert inbox(UNUSED_PHONE)
+
+
+@pytest.mark.usefixtures("inbox")
+def test_an_address_may_ask_for_so_many_an_hour(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sms_codes, "settings", replace(settings, hourly_codes_per_address=3))
+    phones = [f"1380000010{n}" for n in range(5)]
+    assert [request_code(hospital, phone).status for phone in phones] == [200] * 3 + [429] * 2
+    assert request_code(hospital, phones[4], address="203.0.113.8").status == 200
+
+
+def test_another_hospital_counts_by_itself(hospital: Hospital, elsewhere: Hospital, inbox: ReadSms) -> None:
+    assert [request_code(one).status for one in (hospital, elsewhere)] == [200, 200]
+    assert len(inbox(UNUSED_PHONE, 2)) == 2
+
+
+def test_a_flushed_redis_gives_no_more_of_them(hospital: Hospital, inbox: ReadSms) -> None:
+    request_code(hospital)
+    [code] = inbox(UNUSED_PHONE)
+    for _ in range(5):
+        assert register(hospital, get_other_code(code)).status == 400
+    redis.get_client().flushall()
+    assert request_code(hospital).status == 429
+    assert register(hospital, code).status == 400
+
+
+@pytest.mark.store
+@pytest.mark.usefixtures("many_connections")
+def test_a_hundred_guesses_at_once_are_five(
+    hospital: Hospital, inbox: ReadSms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request_code(hospital)
+    [code] = inbox(UNUSED_PHONE)
+    compared: list[object] = []
+    real = hmac.compare_digest
+
+    def counted(one: Any, other: Any) -> bool:
+        compared.append(one)
+        return real(one, other)
+
+    monkeypatch.setattr(hmac, "compare_digest", counted)
+    with ThreadPoolExecutor(100) as pool:
+        wrong = list(pool.map(lambda n: register(hospital, f"{(int(code) + 1 + n) % 1_000_000:06d}"), range(100)))
+    assert {answer.status for answer in wrong} == {400}
+    assert len(compared) == 5
+    assert register(hospital, code).status == 400, "the sixth is not looked at, even if it is right"
+
+
+@pytest.mark.store
+def test_a_code_dies_after_five_minutes(hospital: Hospital, inbox: ReadSms, later: Any) -> None:
+    later(0)
+    request_code(hospital)
+    [code] = inbox(UNUSED_PHONE)
+    later(5.01)
+    assert register(hospital, code).status == 400
+    later(4.99)
+    assert register(hospital, code).status == 200
+
+
+@pytest.mark.store
+def test_the_newest_code_counts_and_has_tries_of_its_own(hospital: Hospital, inbox: ReadSms, later: Any) -> None:
+    later(0)
+    request_code(hospital)
+    [first] = inbox(UNUSED_PHONE)
+    for _ in range(5):
+        register(hospital, get_other_code(first))
+    later(1.1)
+    request_code(hospital)
+    second = inbox(UNUSED_PHONE, 2)[1]
+    if first != second:
+        assert register(hospital, first).status == 400
+    assert register(hospital, second).status == 200
+
+
+def test_a_code_for_one_thing_is_none_for_another(hospital: Hospital, inbox: ReadSms) -> None:
+    request_code(hospital, hospital.lin.phone, RESET_CODE)
+    [code] = inbox(hospital.lin.phone)
+    assert register(hospital, code, hospital.lin.phone).status == 400
+    assert post_as_visitor(hospital, VALIDATE, phone=hospital.lin.phone, verCode=code).status == 200
+
+
+def test_no_code_and_no_hash_of_a_known_key_is_kept(hospital: Hospital, inbox: ReadSms) -> None:
+    request_code(hospital)
+    [code] = inbox(UNUSED_PHONE)
+    rows = mysql.run_autocommit(
+        lambda tx: tx.fetch_all("SELECT * FROM codes WHERE tenant_id = %(id)s", id=hospital.tenant_id)
+    )
+    assert rows
+    assert code not in str([{**row, "expires_at": 0} for row in rows])
+
+
+def test_a_code_that_was_sent_leaves_nothing_in_the_outbox(hospital: Hospital, inbox: ReadSms) -> None:
+    request_code(hospital)
+    assert inbox(UNUSED_PHONE)
+    promised = "SELECT COUNT(*) FROM outbox WHERE tenant_id = %(id)s"
+    wait_until(lambda: mysql.run_autocommit(lambda tx: tx.fetch_value(promised, id=hospital.tenant_id)) == 0)
+
+
+def test_a_provider_that_fails_is_asked_again_with_another_code(
+    hospital: Hospital, inbox: ReadSms, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.handler.setFormatter(logs.JsonFormatter())
+
+    def fail(*_: str) -> None:
+        raise sms.SmsError("isv.BUSINESS_LIMIT_CONTROL")
+
+    with monkeypatch.context() as broken:
+        broken.setitem(sms.PROVIDERS, "file", fail)
+        assert request_code(hospital).status == 200
+        wait_until(lambda: '"provider_code": "isv.BUSINESS_LIMIT_CONTROL"' in caplog.text)
+    in_10_s = clock.now() + 10 * clock.SECOND
+    monkeypatch.setattr(clock, "now", lambda: in_10_s)
+    outbox.run_due_jobs(outside=True)
+    [code] = inbox(UNUSED_PHONE)
+    assert register(hospital, code).status == 200
+
+
+def test_a_code_that_is_late_is_not_sent(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sms, "send", lambda *_: pytest.fail("nobody waits for it any more"))
+    sms_codes.generate_and_send(
+        hospital.tenant_id, {"phone": UNUSED_PHONE, "purpose": sms_codes.SIGN_UP, "until": clock.now() - 1}
+    )
+
+
+@both_paths
+def test_without_a_provider_there_are_none(hospital: Hospital, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sms_codes, "settings", replace(settings, sms=replace(settings.sms, provider="")))
+    assert request_code(hospital, path=path).status == 503
+
+
+@both_paths
+@pytest.mark.parametrize("phone", ["", "1380000000", "138000000011", "12800000001", "+8613800000001", " 13800000001"])
+def test_a_bad_phone_is_refused_by_name(hospital: Hospital, path: str, phone: str) -> None:
+    answer = request_code(hospital, phone, path)
+    assert (answer.status, answer.code) == (400, 10001)
+    assert answer.error.startswith("phone：")
+
+
+@both_paths
+def test_the_hospital_must_be_known(hospital: Hospital, elsewhere: Hospital, path: str) -> None:
+    assert hospital.tenant_id != elsewhere.tenant_id
+    assert get(path, phone=UNUSED_PHONE).status == 400
+    assert get(path, headers={"tenantId": "999999"}, phone=UNUSED_PHONE).status == 400
+    assert get(path, headers={"tenantId": str(hospital.tenant_id)}).error == "phone：必填"
+
+
+def test_what_no_longer_counts_is_swept_after_a_day(hospital: Hospital, inbox: ReadSms, later: Any) -> None:
+    later(0)
+    request_code(hospital)
+    inbox(UNUSED_PHONE)
+    counted = "SELECT (SELECT COUNT(*) FROM codes WHERE tenant_id = %(id)s) + COUNT(*) FROM code_requests"
+
+    def rows() -> int:
+        sql = f"{counted} WHERE tenant_id = %(id)s"
+        return int(mysql.run_autocommit(lambda tx: tx.fetch_value(sql, id=hospital.tenant_id)))
+
+    later(23 * 60)
+    cleanup.delete_expired()
+    assert rows() == 2
+    later(24 * 60 + 6)
+    cleanup.delete_expired()
+    assert rows() == 0

@@ -1,0 +1,116 @@
+"""The view of what is left, in Redis: whatever it loses or misses, it is mended, and it never sells."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from chalicelib.adapters import mysql, redis
+from chalicelib.booking.calendar import availability, calendar_store
+from chalicelib.booking.schedules import schedule_store, slots
+from tests.support.booking_client import BookingDepartment, get_iso_date
+from tests.support.factories import Person
+
+
+def key(ward: BookingDepartment, schedule_id: str) -> str:
+    return f"slots:1:{{{ward.hospital.tenant_id}:{ward.dept_id}}}:{schedule_id}"
+
+
+def aged(ward: BookingDepartment, schedule_id: str, seconds: int = availability.TRUST_SECONDS) -> None:
+    """Let the view have been compared with MySQL so long ago."""
+    redis.get_client().hincrby(key(ward, schedule_id), "at", -seconds)
+
+
+@pytest.fixture
+def compared(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A list that grows each time MySQL is asked what is sold."""
+    asked: list[int] = []
+    taken = calendar_store.get_reserved_slots
+
+    def counted(*arguments: Any) -> Any:
+        asked.append(1)
+        return taken(*arguments)
+
+    monkeypatch.setattr(calendar_store, "get_reserved_slots", counted)
+    return asked
+
+
+def test_a_view_is_believed_and_follows_sales_without_mysql(
+    ward: BookingDepartment, lin: Person, wang: Person, compared: list[int]
+) -> None:
+    schedule_id = ward.create_schedule()
+    assert ward.list_free_serial_nos(schedule_id) == [1, 2, 3, 4]
+    book_id = ward.book_slot(lin, schedule_id, 2)
+    ward.book_slot(wang, schedule_id, 4)
+    assert ward.list_free_serial_nos(schedule_id) == [1, 3]
+    ward.cancel(lin, book_id)
+    assert ward.list_free_serial_nos(schedule_id) == [1, 2, 3]
+    assert len(compared) == 1
+
+
+@pytest.mark.parametrize(
+    "lose",
+    [
+        lambda _: redis.get_client().flushall(),
+        lambda where: redis.get_client().hset(where, "server", "another"),
+        lambda where: redis.get_client().hdel(where, "taken"),
+    ],
+)
+def test_a_view_that_was_lost_is_made_anew(
+    ward: BookingDepartment, lin: Person, compared: list[int], lose: Callable[[str], Any]
+) -> None:
+    schedule_id = ward.create_schedule()
+    ward.book_slot(lin, schedule_id, 2)
+    ward.list_free_serial_nos(schedule_id)
+    lose(key(ward, schedule_id))
+    for _ in range(2):
+        assert ward.list_free_serial_nos(schedule_id) == [1, 3, 4]
+    assert len(compared) == 2
+
+
+def test_a_view_that_missed_a_sale_is_mended_within_ten_seconds_and_sells_nothing(
+    ward: BookingDepartment, lin: Person, wang: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schedule_id = ward.create_schedule()
+    ward.list_free_serial_nos(schedule_id)
+    monkeypatch.setattr(availability, "mark_reserved", lambda _: None)  # as if Redis could not be reached just then
+    ward.book_slot(lin, schedule_id, 2)
+    assert ward.list_free_serial_nos(schedule_id) == [1, 2, 3, 4]
+    assert ward.submit(wang, schedule_id, 2).error == "2号已被预约，还可预约：1号 08:00、3号 10:00、4号 11:00"
+    aged(ward, schedule_id)
+    assert ward.list_free_serial_nos(schedule_id) == [1, 3, 4]
+
+
+def test_a_slot_that_the_view_does_not_have_is_not_shown_once_it_is_sold(ward: BookingDepartment, lin: Person) -> None:
+    schedule_id = ward.create_schedule()
+    ward.list_free_serial_nos(schedule_id)
+    ward.save_schedule(schedule_id=schedule_id, slots=6)
+    assert ward.list_free_serial_nos(schedule_id) == [1, 2, 3, 4, 5, 6]
+    ward.book_slot(lin, schedule_id, 6)
+    assert ward.list_free_serial_nos(schedule_id) == [1, 2, 3, 4, 5]
+
+
+def test_a_refill_that_looked_before_a_sale_changes_nothing(ward: BookingDepartment, lin: Person, wang: Person) -> None:
+    schedule_id = ward.create_schedule()
+    ward.cancel(wang, ward.book_slot(wang, schedule_id, 1))  # which the refill has seen
+    where, tenant_id = key(ward, schedule_id), ward.hospital.tenant_id
+    row = mysql.run_autocommit(lambda tx: schedule_store.find(tx, tenant_id, int(schedule_id)))
+    assert row is not None
+    schedule = slots.parse_schedule(row)
+    [(version, text)] = availability._read_views([where])
+    assert text == ""
+    ward.book_slot(lin, schedule_id, 2)
+    redis.run_script(availability._REFILL_SCRIPT, [where], [version, "0000"])
+    assert availability.get_free_slots(tenant_id, [schedule]) == {int(schedule_id): [1, 3, 4]}
+
+
+def test_without_redis_mysql_is_asked(ward: BookingDepartment, lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    schedule_id = ward.create_schedule()
+    ward.book_slot(lin, schedule_id, 2)
+
+    def down(*_: Any, **__: Any) -> Any:
+        raise redis.RedisUnavailableError("away")
+
+    monkeypatch.setattr(redis, "run_scripts", down)
+    assert ward.list_free_serial_nos(schedule_id) == [1, 3, 4]
+    assert ward.get_status(lin, ward.book_slot(lin, ward.create_schedule(date=get_iso_date(2)))) == 0

@@ -1,0 +1,81 @@
+"""API Gateway's own answers wear what ours wear."""
+
+import json
+
+from chalicelib import errors
+from chalicelib.http import routing
+from tests.bundle.conftest import Package
+from tests.support.cloudformation import Template, find_operations
+
+# Every type there is: docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
+KINDS = {
+    *("ACCESS_DENIED", "API_CONFIGURATION_ERROR", "AUTHORIZER_CONFIGURATION_ERROR", "AUTHORIZER_FAILURE"),
+    *("BAD_REQUEST_PARAMETERS", "BAD_REQUEST_BODY", "DEFAULT_4XX", "DEFAULT_5XX", "EXPIRED_TOKEN"),
+    *("INTEGRATION_FAILURE", "INTEGRATION_TIMEOUT", "INVALID_API_KEY", "INVALID_SIGNATURE"),
+    *("MISSING_AUTHENTICATION_TOKEN", "QUOTA_EXCEEDED", "REQUEST_TOO_LARGE", "RESOURCE_NOT_FOUND", "THROTTLED"),
+    *("UNAUTHORIZED", "UNSUPPORTED_MEDIA_TYPE", "WAF_FILTERED"),
+}
+
+
+def answers(package: Package) -> Template:
+    body = package.template["Resources"]["RestAPI"]["Properties"]["DefinitionBody"]
+    return dict(body["x-amazon-apigateway-gateway-responses"])
+
+
+def headers(answer: Template, prefix: str) -> dict[str, str]:
+    parameters = answer["responseParameters"]
+    assert all(name.startswith(prefix) for name in parameters)
+    return {name.removeprefix(prefix): value for name, value in parameters.items()}
+
+
+def test_every_answer_is_an_envelope_with_the_number_of_its_status(package: Package) -> None:
+    assert set(answers(package)) == KINDS
+    kinds = {kind.code: kind for kind in errors.KINDS}
+    for name, answer in answers(package).items():
+        (text,) = answer["responseTemplates"].values()
+        envelope = json.loads(text)
+        kind = kinds[envelope["code"]]
+        common = {"code": kind.code, "error": kind.text}
+        messagecenters = {"error_code": kind.code, "error_msg": kind.text, "data": None, "count": 0}
+        assert envelope == {**common, **messagecenters}, "it does not know whose path it is: each finds its own"
+        assert answer.get("statusCode") == (None if name.startswith("DEFAULT_") else kind.status)
+        assert not set("$#") & set(text), "API Gateway would put something else there"
+
+
+def test_every_answer_has_the_headers_of_ours(package: Package) -> None:
+    ours = {name: f"'{value}'" for name, value in routing.DEFAULT_HEADERS.items()}
+    for answer in answers(package).values():
+        theirs = headers(answer, "gatewayresponse.header.")
+        theirs.pop("Retry-After", None)
+        assert theirs == {**ours, "X-Request-Id": "context.requestId"}
+
+
+def test_what_is_not_there_is_404_and_what_is_busy_says_when(package: Package) -> None:
+    status = {name: answer.get("statusCode") for name, answer in answers(package).items()}
+    assert status["MISSING_AUTHENTICATION_TOKEN"] == status["RESOURCE_NOT_FOUND"] == status["INVALID_SIGNATURE"] == 404
+    assert (status["REQUEST_TOO_LARGE"], status["UNSUPPORTED_MEDIA_TYPE"], status["INTEGRATION_TIMEOUT"]) == (
+        413,
+        415,
+        504,
+    )
+    later = {
+        name
+        for name, one in answers(package).items()
+        if "gatewayresponse.header.Retry-After" in one["responseParameters"]
+    }
+    assert later == {"THROTTLED", "QUOTA_EXCEEDED", "INTEGRATION_FAILURE"}
+
+
+def test_a_browsers_preflight_hears_what_the_answer_will_say(package: Package) -> None:
+    served: dict[str, set[str]] = {}
+    for path, method in find_operations(package.template):
+        served.setdefault(path, set()).add(method)
+    ours = {name: f"'{value}'" for name, value in routing.CORS.get_access_control_headers().items()}
+    for path, methods in served.items():
+        preflight = find_operations(package.template)[path, "OPTIONS"]
+        integration = preflight["x-amazon-apigateway-integration"]
+        assert (integration["type"], integration["contentHandling"]) == ("mock", "CONVERT_TO_TEXT")
+        answer = headers(integration["responses"]["default"], "method.response.header.")
+        assert set(preflight["responses"]["200"]["headers"]) == set(answer), "API Gateway drops what is not declared"
+        assert set(answer.pop("Access-Control-Allow-Methods").strip("'").split(",")) == methods
+        assert answer == {**ours, "X-Request-Id": "context.requestId"}

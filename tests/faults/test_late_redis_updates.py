@@ -1,0 +1,146 @@
+"""What Redis was not told, or was told twice: who finds it out, and when."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from chalicelib import clock
+from chalicelib.adapters import mysql, redis
+from chalicelib.adapters.mysql import Tx
+from chalicelib.errors import ApiError
+from chalicelib.messaging import log, reading, reading_store, recent_cache
+from chalicelib.messaging.models import NewMessage, Snapshot
+from tests.messaging.conftest import SendMessage, build_redis_keys, count_unread, read_newest
+from tests.support.factories import Person
+from tests.support.faults.final_state import age_cache, wait_until
+from tests.support.faults.interleaving import as_other_process, is_listed, raise_redis_unavailable
+
+
+@pytest.mark.parametrize("same_process", [True, False])
+def test_a_deletion_without_redis_is_known_after_ten_seconds(
+    conversation: str, lin: Person, chen: Person, say: SendMessage, monkeypatch: pytest.MonkeyPatch, same_process: bool
+) -> None:
+    say("一", chen)
+    read_newest(conversation, lin)
+    read_newest(conversation, chen)
+    if same_process:
+        with monkeypatch.context() as cut:
+            cut.setattr(redis, "_call_driver", raise_redis_unavailable)
+            reading.hide(conversation, lin.principal)
+    else:
+        with as_other_process(monkeypatch, cut=True):
+            reading.hide(conversation, lin.principal)
+        age_cache(conversation)
+        read_newest(conversation, chen)  # his comparison says nothing of her seat
+    assert not is_listed(conversation, lin)
+
+
+@pytest.mark.parametrize("again", ["page", "list"])
+def test_a_position_moved_without_redis_is_known_after_ten_seconds(
+    conversation: str, lin: Person, chen: Person, say: SendMessage, monkeypatch: pytest.MonkeyPatch, again: str
+) -> None:
+    say("一", chen)
+    reading.fetch_newest_page(conversation, lin.principal, 10)
+    with as_other_process(monkeypatch, cut=True):
+        read_newest(conversation, lin)
+    age_cache(conversation)
+    if again == "page":
+        read_newest(conversation, lin)
+    assert [count_unread(conversation, lin) for _ in range(2)] == [0, 0]
+
+
+def test_a_resend_after_the_tail_was_lost_counts_once(
+    conversation: str, lin: Person, chen: Person, say: SendMessage
+) -> None:
+    say("一", lin, "k1")
+    say("二", chen)
+    reading.fetch_newest_page(conversation, lin.principal, 10)
+    redis.get_client().delete(build_redis_keys(conversation)[1])
+    say("一", lin, "k1")
+    say("三", lin, "k3")
+    assert count_unread(conversation, lin) == 1
+
+
+def test_a_message_whose_mark_was_not_heard_counts_once(
+    conversation: str, lin: Person, chen: Person, say: SendMessage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    say("一", chen)
+    page, _ = reading.fetch_newest_page(conversation, lin.principal, 10)
+    show = log._publish
+
+    def read_before(*arguments: Any) -> None:
+        reading.mark_read(conversation, page)  # counts her own message, which is committed
+        show(*arguments)
+
+    with monkeypatch.context() as blink:
+        blink.setattr(recent_cache, "add_write_intent", lambda *_: False)
+        blink.setattr(log, "_publish", read_before)
+        say("二", lin)
+    say("三", chen)
+    assert count_unread(conversation, lin) == 1
+
+
+@pytest.mark.parametrize("said_before", [0, 2])
+def test_a_hole_below_the_newest_message_is_found_by_a_list(
+    conversation: str, lin: Person, chen: Person, say: SendMessage, monkeypatch: pytest.MonkeyPatch, said_before: int
+) -> None:
+    for _ in range(said_before):
+        say("〇", chen)
+    read_newest(conversation, lin)
+    with as_other_process(monkeypatch, cut=True):
+        say("一", lin)
+    say("二", chen)
+    assert [count_unread(conversation, lin) for _ in range(2)] == [1, 1]
+
+
+def test_a_clock_set_back_does_not_make_a_tail_believed_for_longer(
+    conversation: str, lin: Person, mysql_reads: list[str]
+) -> None:
+    read_newest(conversation, lin)
+    age_cache(conversation, -3600)
+    mysql_reads.clear()
+    read_newest(conversation, lin)
+    assert mysql_reads == ["head"]
+
+
+def test_a_refused_send_leaves_the_tail_believed(
+    conversation: str, lin: Person, wang: Person, mysql_reads: list[str]
+) -> None:
+    read_newest(conversation, lin)
+    with pytest.raises(ApiError):
+        log.append(wang.tenant_id, "direct", conversation, wang.principal, NewMessage("我", "t"))
+    mysql_reads.clear()
+    assert read_newest(conversation, lin) == []
+    assert mysql_reads == []
+    assert clock.now()
+
+
+def test_a_snapshot_is_of_one_moment(conversation: str, lin: Person, say: SendMessage) -> None:
+    """Lin speaks while a reader is between the messages and the seats."""
+    say("一", lin)
+    name = conversation[:32]
+
+    def slowly(tx: Tx) -> Snapshot:
+        waiting = Tx(tx._cursor)
+        waiting.execute_packet = lambda sql, **params: tx.execute_packet(  # type: ignore[method-assign]  # of this one alone
+            sql.replace("m.withdrawn_at", f"m.withdrawn_at, GET_LOCK('{name}', 10) AS held"), **params
+        )
+        return reading_store.fetch_snapshot(waiting, conversation, lin.principal, 200)
+
+    def hold(tx: Tx) -> Snapshot:
+        assert tx.fetch_value("SELECT GET_LOCK(%(name)s, 0)", name=name) == 1
+        reader = another.submit(mysql.run_on_own_connection, slowly, 10)
+        wait_until(lambda: tx.fetch_value(WAITING, asked=f"%GET_LOCK('{name}%") == 1)
+        say("二", lin)
+        tx.fetch_value("SELECT RELEASE_LOCK(%(name)s)", name=name)
+        return reader.result(10)
+
+    with ThreadPoolExecutor(1) as another:
+        found = mysql.run_on_own_connection(hold, 10)
+    seat = found.find_participant(lin.principal)
+    assert seat
+    assert (found.last_seq, seat.own_since) == (len(found.messages), len(found.messages))
+
+
+WAITING = "SELECT COUNT(*) FROM information_schema.processlist WHERE state = 'User lock' AND info LIKE %(asked)s"

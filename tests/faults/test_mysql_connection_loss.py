@@ -1,0 +1,152 @@
+"""The line to MySQL breaks anywhere, and the server dies: writers send again, and each message is there once."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from pymysql.cursors import DictCursor
+
+from chalicelib import clock, errors
+from chalicelib.adapters import mysql
+from chalicelib.errors import ApiError
+from chalicelib.messaging import log
+from devstack.services.control import Control
+from tests.messaging.conftest import SendMessage, read_newest
+from tests.support import consult_client
+from tests.support.factories import Hospital, Person
+from tests.support.faults import final_state
+from tests.support.faults.tcp_proxy import Proxy
+from tests.support.faults.worker_pool import WorkerPool
+
+
+def test_an_answer_that_was_lost_after_the_commit_is_asked_for_again(line: Proxy, lin: Person, chen: Person) -> None:
+    session_no = consult_client.create_session(lin, chen)
+    with line.lose_answer_to(b"INSERT INTO messages") as lost:
+        answer = consult_client.send_as_patient(lin, chen, "发烧两天了", key="k1", session_no=session_no)
+    assert lost.is_set()
+    assert (answer.status, answer.code) == (503, 10007)
+    assert int(answer.headers["Retry-After"]) > 0
+    # The packet's first answer was lost, the server goes on to its COMMIT; then nothing hides the message.
+    final_state.wait_until(
+        lambda: consult_client.list_texts(consult_client.list_as_doctor(chen, session_no)) == ["发烧两天了"]
+    )
+    again = consult_client.send_as_patient(lin, chen, "发烧两天了", key="k1", session_no=session_no)
+    [shown] = consult_client.list_as_doctor(chen, session_no).data
+    assert shown["msg_id"] == again.data["msg_id"]
+
+
+@pytest.fixture
+def bystander() -> Iterator[DictCursor]:
+    """A connection to MySQL that does not run over the line."""
+    connection = mysql._connect()
+    with connection.cursor() as cursor:
+        yield cursor
+    connection.close()
+
+
+def test_a_writer_who_is_gone_when_the_number_is_drawn_leaves_no_gap(
+    bystander: DictCursor, line: Proxy, conversation: str, say: SendMessage
+) -> None:
+    """The server goes on with the packet, and does not say of each statement what it says to a client that listens."""
+    bystander.execute("BEGIN")
+    bystander.execute("SELECT 1 FROM conversations WHERE public_id = %s FOR UPDATE", [conversation.encode()])
+    with ThreadPoolExecutor(1) as pool:
+        sent = pool.submit(say, "发烧两天了", key="k1")
+        final_state.wait_until(final_state.is_row_lock_waiting)
+        line.reset_connections()
+        with pytest.raises(ApiError):
+            sent.result()
+    bystander.execute("ROLLBACK")
+    line.restore()
+    say("还咳嗽")
+    say("发烧两天了", key="k1")
+    assert sorted(entry.text for entry in final_state.list_stored(conversation)) == sorted(["发烧两天了", "还咳嗽"])
+    assert [entry.seq for entry in final_state.list_stored(conversation)] == [1, 2]
+
+
+def test_a_withdrawal_whose_answer_was_lost_is_seen_by_all(
+    line: Proxy, conversation: str, lin: Person, chen: Person, say: SendMessage
+) -> None:
+    wrong = say("说错了", lin)
+    read_newest(conversation, chen)
+    with line.lose_answer_to(b"COMMIT") as lost, pytest.raises(ApiError) as refused:
+        log.withdraw(lin.tenant_id, conversation, wrong.id, lin.principal)
+    assert lost.is_set()
+    assert refused.value.kind is errors.UNAVAILABLE
+    assert read_newest(conversation, chen) == [""]
+    assert log.withdraw(lin.tenant_id, conversation, wrong.id, lin.principal).withdrawn
+    assert read_newest(conversation, chen) == [""]
+
+
+def test_connections_break_wherever_they_are(crew: WorkerPool, hospital: Hospital) -> None:
+    with crew.run_load(hospital, withdraw_every=5):
+        crew.wait_for_more(20)
+        crew.to_mysql.break_at_random(seed=13, mean=12_000)
+        before = crew.to_mysql.broken_count
+        crew.wait_for_more(80)
+        assert crew.to_mysql.broken_count - before > 20
+        crew.to_mysql.restore()
+        crew.wait_for_more(50)
+    assert crew.count_records("refused") > 10
+    assert_sound(crew)
+
+
+def test_the_server_is_killed_twice(crew: WorkerPool, control: Control, hospital: Hospital) -> None:
+    with crew.run_load(hospital):
+        for _ in range(2):
+            crew.wait_for_more(60)
+            control.mysql.kill()
+            crew.wait_for_more(8, "refused")
+            control.mysql.start()
+        crew.wait_for_more(60)
+    assert_sound(crew)
+
+
+def assert_sound(crew: WorkerPool) -> None:
+    assert crew.find_problems() == []
+    for side in crew.participants:
+        final_state.age_write_intents(side.session_no)
+    assert final_state.find_inconsistencies(crew.participants) == []
+
+
+def test_connections_that_went_silent_while_idle_cost_one_time_out(
+    line: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a failover, when nobody says that the old server is gone."""
+    connections = [mysql._connect() for _ in range(3)]
+    mysql._idle_connections.extend(
+        (clock.monotonic() - mysql.PING_AFTER_SECONDS, connection) for connection in connections
+    )
+    for connection in connections:
+        vars(connection)["_read_timeout"] = 0.1
+    asked: list[object] = []
+    ping = type(connections[0]).ping
+
+    def counted(*arguments: Any, **options: Any) -> None:
+        asked.append(arguments)
+        ping(*arguments, **options)
+
+    monkeypatch.setattr(type(connections[0]), "ping", counted)
+    line.swallow_packets()
+    monkeypatch.setattr(
+        mysql, "settings", replace(vars(mysql)["settings"], database_url="mysql://root@127.0.0.1:1/zhenxun")
+    )
+    with pytest.raises(ApiError):
+        mysql.run_autocommit(lambda tx: tx.fetch_value("SELECT 1"))
+    assert len(asked) == 1
+    assert not any(connection.open for connection in connections)
+
+
+class JustTaken(list[object]):
+    """An idle connection was there when it was asked about, and another thread has it now."""
+
+    def __len__(self) -> int:
+        return 1
+
+
+def test_two_threads_that_reach_for_the_last_idle_connection_are_both_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mysql, "_idle_connections", JustTaken())
+    assert mysql.run_autocommit(lambda tx: tx.fetch_value("SELECT 1")) == 1
+    mysql._discard_connections(None)

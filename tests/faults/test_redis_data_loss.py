@@ -1,0 +1,70 @@
+"""Eight writers and eight readers go on while Redis comes and goes: nothing is lost, doubled, reordered or hidden."""
+
+import random
+
+from chalicelib.adapters import mysql, redis
+from chalicelib.messaging import reading_store, recent_cache
+from devstack.services.control import Control
+from tests.messaging.conftest import SendMessage, build_redis_keys, read_newest
+from tests.support.factories import Hospital, Person
+from tests.support.faults import final_state, redis_snapshot
+from tests.support.faults.worker_pool import WorkerPool
+
+
+def test_redis_is_flushed_killed_emptied_set_back_picked_at_and_cut_off(
+    crew: WorkerPool, control: Control, hospital: Hospital
+) -> None:
+    with crew.run_load(hospital, withdraw_every=7, delay=0.03):
+        crew.wait_for_more(60)
+        copy = redis_snapshot.copy_data(control.redis)
+        flush(crew)
+        pick_at_keys(crew, random.Random(3))
+        redis_snapshot.restore_data(control.redis, copy)
+        crew.wait_for_more(60)
+        control.redis.kill()
+        crew.wait_for_more(20)
+        control.redis.start(empty=True)
+        crew.wait_for_more(60)
+        cut_some_off(crew)
+    assert crew.find_problems() == []
+    for side in crew.participants:
+        final_state.age_cache(side.session_no)
+    assert final_state.find_inconsistencies(crew.participants) == []
+
+
+def test_a_refill_that_looked_before_a_restart_from_an_older_copy_changes_nothing(
+    control: Control, conversation: str, lin: Person, say: SendMessage
+) -> None:
+    """The copy holds the very version that the reader saw."""
+    say("一")
+    redis.get_client().delete(build_redis_keys(conversation)[0])
+    answer = redis.run_script(*recent_cache.build_read_call(conversation, 100, lin.principal, "nonce"))
+    seen = recent_cache.parse_view(conversation, lin.principal, answer)
+    found = mysql.run_autocommit(lambda tx: reading_store.fetch_snapshot(tx, conversation, lin.principal, 200))
+    copy = redis_snapshot.copy_data(control.redis)
+    say("二")
+    redis_snapshot.restore_data(control.redis, copy)
+    redis.run_script(*recent_cache.build_refill_call(conversation, seen, found))
+    assert read_newest(conversation, lin) == ["二", "一"]
+
+
+def flush(crew: WorkerPool) -> None:
+    for _ in range(4):
+        redis.get_client().flushall()
+        crew.wait_for_more(25)
+
+
+def pick_at_keys(crew: WorkerPool, chance: random.Random) -> None:
+    for _ in range(20):
+        keys = sorted(redis.get_client().keys("*"))
+        for key in chance.sample(keys, len(keys) // 2):
+            redis.get_client().delete(key)
+        crew.wait_for_more(5)
+
+
+def cut_some_off(crew: WorkerPool) -> None:
+    for cut in (crew.to_redis.reset_connections, crew.to_redis.swallow_packets):
+        cut()
+        crew.wait_for_more(40)
+        crew.to_redis.restore()
+        crew.wait_for_more(60)

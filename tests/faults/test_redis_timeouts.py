@@ -1,0 +1,128 @@
+"""Redis takes what it is sent and never answers: a request waits for it once or twice, not at every step."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from chalicelib import clock
+from chalicelib.adapters import redis
+from chalicelib.messaging import recent_cache
+from chalicelib.settings import settings
+from tests.messaging.conftest import SendMessage, read_newest
+from tests.support import consult_client
+from tests.support.factories import Person
+from tests.support.faults.tcp_proxy import Proxy
+from tests.support.faults.worker_pool import route_through
+
+
+@pytest.fixture
+def line(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    """What this process's connections to Redis run over. What a busy machine takes is not yet silence, and longer than
+    a test takes is a server spared, though not as long as a tail is doubted."""
+    with Proxy(urlsplit(settings.redis_url).port or 0) as line:
+        over_line = replace(settings, redis_url=route_through(settings.redis_url, line), redis_timeout_seconds=1.0)
+        monkeypatch.setattr(redis, "settings", over_line)
+        monkeypatch.setattr(redis, "BACKOFF_SECONDS", 15)
+        redis.get_client.cache_clear()
+        yield line
+        redis.get_client().close()
+        redis.get_client.cache_clear()
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Each time that Redis was waited for in vain."""
+    waited: list[str] = []
+    call = redis._call_driver
+
+    def counted(*arguments: Any) -> Any:
+        try:
+            return call(*arguments)
+        except redis.RedisUnavailableError as down:
+            waited.append(str(down))
+            raise
+
+    monkeypatch.setattr(redis, "_call_driver", counted)
+    return waited
+
+
+def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    monotonic = clock.monotonic
+    monkeypatch.setattr(clock, "monotonic", lambda: monotonic() + seconds)
+
+
+def test_a_read_waits_once_and_a_send_twice(
+    line: Proxy, lin: Person, chen: Person, waits: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session_no = consult_client.create_session(lin, chen)
+    consult_client.send_as_patient(lin, chen, "一", session_no=session_no)
+    consult_client.list_as_doctor(chen, session_no)
+    line.swallow_packets()
+    assert consult_client.list_texts(consult_client.list_as_doctor(chen, session_no)) == ["一"]
+    assert waits == ["TimeoutError"]
+    later(monkeypatch, redis.BACKOFF_SECONDS)
+    assert consult_client.send_as_patient(lin, chen, "二", session_no=session_no).status == 200
+    assert waits == ["TimeoutError"] * 3  # the last of them to publish, which is always tried
+    assert consult_client.list_texts(consult_client.list_as_doctor(chen, session_no)) == ["二", "一"]
+    assert len(consult_client.list_doctor_sessions(chen)) == 1
+    assert len(waits) == 3
+
+
+def test_who_has_waited_asks_again_a_second_later(
+    line: Proxy,
+    conversation: str,
+    lin: Person,
+    say: SendMessage,
+    mysql_reads: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    say("一")
+    line.swallow_packets()
+    read_newest(conversation, lin)
+    line.restore()
+    mysql_reads.clear()
+    assert read_newest(conversation, lin) == ["一"]
+    assert mysql_reads == ["snapshot"]
+    later(monkeypatch, redis.BACKOFF_SECONDS)
+    read_newest(conversation, lin)
+    mysql_reads.clear()
+    assert read_newest(conversation, lin) == ["一"]
+    assert mysql_reads == []
+
+
+def test_what_is_sent_while_redis_is_spared_is_published_all_the_same(
+    line: Proxy,
+    conversation: str,
+    lin: Person,
+    chen: Person,
+    say: SendMessage,
+    mysql_reads: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read_newest(conversation, chen)
+    line.swallow_packets()
+    read_newest(conversation, lin)
+    line.restore()
+    say("一", lin)
+    monkeypatch.setattr(recent_cache, "_distrusted_until", {})  # as another process, which was not cut off
+    monkeypatch.setattr(redis, "_backoff_until", {})
+    mysql_reads.clear()
+    assert read_newest(conversation, chen) == ["一"]
+    assert mysql_reads == []
+
+
+def test_a_refused_connection_is_no_reason_to_spare_it(
+    line: Proxy, conversation: str, lin: Person, say: SendMessage, mysql_reads: list[str]
+) -> None:
+    """A killed Redis costs no time, and is asked again at once."""
+    say("一")
+    line.reset_connections()
+    read_newest(conversation, lin)
+    line.restore()
+    read_newest(conversation, lin)
+    mysql_reads.clear()
+    assert read_newest(conversation, lin) == ["一"]
+    assert mysql_reads == []

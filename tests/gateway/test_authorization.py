@@ -1,0 +1,114 @@
+"""Nobody comes in without a token or a key, and nobody from elsewhere."""
+
+from typing import Any
+
+import pytest
+
+from tests.support.client import post
+from tests.support.factories import Hospital, Person
+from tests.support.gateway_client import (
+    INTERNAL_PATHS,
+    PATHS,
+    AnyUser,
+    ExternalUser,
+    call_internal,
+    create_conversation,
+    create_external_user,
+    send_all,
+)
+
+ABSENT = "87ba7679-b682-47e7-8499-0385dda22b66"
+OWN = {"/create_conversation", "/get_joined_conversation"}  # of nobody's conversation
+ABOUT_ONE = [path for path in PATHS if path not in OWN]
+
+
+def fields(conversation: str, message_id: str) -> dict[str, Any]:
+    """What every endpoint about a conversation wants, and more."""
+    return {"conversation_id": conversation, "msg_id": message_id, "content": "我也在"}
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_without_a_live_token_nobody_comes_in(hospital: Hospital, path: str) -> None:
+    for headers in ({}, {"token": "nobody's"}, {"X-Internal-Key": hospital.internal_key}):
+        assert post(path, headers=headers, **fields(ABSENT, "EDCZL-SY32-243Y-VWQ")).status == 401
+
+
+@pytest.mark.parametrize("what", INTERNAL_PATHS)
+def test_the_inner_calls_are_for_the_hospitals_own_system_alone(
+    hospital: Hospital, guo: ExternalUser, what: str
+) -> None:
+    body: dict[str, Any] = {
+        "conversation_id": ABSENT,
+        "conversation_ids": [ABSENT],
+        "sessions": ["x"],
+        "is_archive": True,
+    }
+    assert post(f"/inner/{what}", **body).status == 401
+    assert post(f"/inner/{what}", headers={"X-Internal-Key": "nobody's"}, **body).status == 401
+    for person in (hospital.lin, hospital.chen, hospital.desk, hospital.admin, guo):
+        assert post(f"/inner/{what}", person.token, **body).status == 403
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_another_tenant_named_in_the_request_is_refused(guo: ExternalUser, elsewhere: Hospital, path: str) -> None:
+    body = fields(ABSENT, "EDCZL-SY32-243Y-VWQ")
+    headers = {"tenantId": str(elsewhere.tenant_id)}
+    assert post(path, guo.token, headers, **body).status == 403
+
+
+@pytest.mark.parametrize("path", [path for path in ABOUT_ONE if path != "/check_joined_conversation"])
+def test_a_stranger_is_told_what_one_is_told_who_asks_for_nothing_there(
+    hospital: Hospital, elsewhere: Hospital, guo: ExternalUser, lin: Person, path: str
+) -> None:
+    """Also another hospital's user of the very same id."""
+    conversation = create_conversation(guo)
+    [message_id] = send_all(guo, conversation, "在吗")
+    strangers: list[AnyUser] = [
+        hospital.wang,
+        create_external_user(hospital, "other"),
+        create_external_user(elsewhere, guo.session),
+        elsewhere.lin,
+    ]
+    if path == "/join_conversation":
+        strangers = [create_external_user(elsewhere, guo.session), elsewhere.lin]
+    absent = post(path, lin.token, **fields(ABSENT, message_id))
+    assert (absent.status, absent.code) == (404, 10004)
+    for stranger in strangers:
+        answer = post(path, stranger.token, **fields(conversation, message_id))
+        assert (answer.status, answer.body) == (404, absent.body)
+    assert post(path, guo.token, **fields(conversation, message_id)).status == 200
+
+
+@pytest.mark.parametrize("bad", ["", None, 7, "../x", "x" * 65, ["a"], "';--"])
+@pytest.mark.parametrize("path", ABOUT_ONE)
+def test_a_bad_conversation_id_is_refused(guo: ExternalUser, path: str, bad: object) -> None:
+    body = {**fields(ABSENT, "EDCZL-SY32-243Y-VWQ"), "conversation_id": bad}
+    answer = post(path, guo.token, **body)
+    assert (answer.status, answer.code) == (400, 10001)
+    assert answer.error.startswith("conversation_id：")
+
+
+@pytest.mark.parametrize("path", ABOUT_ONE)
+def test_a_conversation_id_is_wanted(guo: ExternalUser, path: str) -> None:
+    answer = post(path, guo.token, msg_id="EDCZL-SY32-243Y-VWQ", content="在吗")
+    assert (answer.status, answer.error) == (400, "conversation_id：必填")
+
+
+@pytest.mark.parametrize("spelling", ["ConversationId", "ConversationID"])
+def test_the_document_spells_it_in_three_ways(guo: ExternalUser, spelling: str) -> None:
+    named: dict[str, Any] = {spelling: create_conversation(guo)}
+    assert post("/check_joined_conversation", guo.token, **named).data == {"Joined": True}
+
+
+@pytest.mark.parametrize("what", ["join_conversation", "kickout_conversation", "set_archive_conversations"])
+def test_one_hospitals_system_has_no_hold_on_anothers_conversations(
+    elsewhere: Hospital, guo: ExternalUser, what: str
+) -> None:
+    conversation = create_conversation(guo)
+    body: dict[str, Any] = {
+        "conversation_id": conversation,
+        "conversation_ids": [conversation],
+        "sessions": [guo.session],
+    }
+    assert call_internal(elsewhere, what, is_archive=True, **body).status == 404
+    assert post("/send_msg", guo.token, conversation_id=conversation, content="还在").status == 200

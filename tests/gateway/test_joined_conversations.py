@@ -1,0 +1,127 @@
+"""Which conversations one is in, and what one may know of them."""
+
+from typing import Any
+
+import pytest
+
+from chalicelib.messaging import log
+from tests.support.client import Answer, post
+from tests.support.consult_client import DOCTOR_DEL, create_session, send_as_doctor, send_as_patient
+from tests.support.factories import Hospital, Person
+from tests.support.gateway_client import (
+    ExternalUser,
+    archive,
+    call_on_conversation,
+    create_conversation,
+    create_conversation_of,
+    is_joined,
+    join,
+    leave,
+    remove_participants,
+    send,
+    send_all,
+)
+
+LIST = "/get_joined_conversation"
+DETAIL = "get_conversation_detail"
+
+
+def listed(who: Person | ExternalUser, **body: Any) -> Answer:
+    return post(LIST, who.token, **body)
+
+
+def test_the_list_has_every_kind_the_youngest_first(hospital: Hospital, lin: Person, chen: Person) -> None:
+    consultation = create_session(lin, chen)
+    own = create_conversation(lin)
+    given = create_conversation_of(hospital, lin, chen)
+    assert listed(lin).data == {"Conversations": [given, own, consultation]}
+    assert listed(chen).data == {"Conversations": [given, consultation]}
+    leave(lin, own)
+    remove_participants(hospital, given, lin)
+    assert listed(lin).data == {"Conversations": [consultation]}
+
+
+def test_who_is_in_none_has_an_empty_list(guo: ExternalUser) -> None:
+    assert listed(guo).data == {"Conversations": []}
+
+
+def test_one_may_name_oneself_in_either_form(guo: ExternalUser, lin: Person) -> None:
+    for who, names in ((guo, ["", guo.session, guo.principal]), (lin, ["", str(lin.user_id), lin.principal])):
+        conversation = create_conversation(who)
+        for name in names:
+            assert listed(who, SessionId=name).data == {"Conversations": [conversation]}
+
+
+def test_anothers_list_is_refused(guo: ExternalUser, han: ExternalUser, lin: Person) -> None:
+    for name in (han.session, han.principal, str(lin.user_id), lin.principal, "session:"):
+        answer = listed(guo, SessionId=name)
+        assert (answer.status, answer.code) == (403, 10003)
+
+
+@pytest.mark.parametrize("bad", [{}, ["a"], True, "x" * 137])
+def test_a_bad_session_id_is_refused(guo: ExternalUser, bad: object) -> None:
+    answer = listed(guo, SessionId=bad)
+    assert (answer.status, answer.code) == (400, 10001)
+    assert answer.error.startswith("SessionId：")
+
+
+def test_check_joined_says_no_more_than_that(guo: ExternalUser, han: ExternalUser) -> None:
+    conversation = create_conversation(guo)
+    assert is_joined(guo, conversation)
+    assert not is_joined(han, conversation)
+    assert not is_joined(han, "87ba7679-b682-47e7-8499-0385dda22b66")
+
+
+def test_another_hospitals_user_of_the_same_id_is_not_joined(hospital: Hospital, elsewhere: Hospital) -> None:
+    conversation = create_conversation(hospital.lin)
+    assert not is_joined(elsewhere.lin, conversation)
+
+
+def test_the_detail_of_a_new_conversation(guo: ExternalUser) -> None:
+    conversation = create_conversation(guo, conversation_type=9)
+    assert call_on_conversation(guo, DETAIL, conversation).data == {
+        "ConversationID": conversation,
+        "LastMsgID": "",
+        "LastSendTime": None,
+        "IsDelete": False,
+        "ConversationType": 9,
+        "LastSendSession": "",
+        "IsArchive": False,
+    }
+
+
+def test_the_detail_tells_of_the_last_message_and_the_archive(
+    hospital: Hospital, guo: ExternalUser, han: ExternalUser
+) -> None:
+    conversation = create_conversation(guo)
+    join(han, conversation)
+    *_, last = send_all(han, conversation, "一", "二")
+    archive(hospital, conversation)
+    detail = call_on_conversation(guo, DETAIL, conversation).data
+    assert (detail["LastMsgID"], detail["LastSendSession"], detail["IsArchive"]) == (last, han.session, True)
+    assert detail["LastSendTime"] > 1_700_000_000_000_000
+    archive(hospital, conversation, is_archive=False)
+    assert call_on_conversation(guo, DETAIL, conversation).data["IsArchive"] is False
+
+
+def test_a_withdrawn_message_is_still_the_last(guo: ExternalUser) -> None:
+    conversation = create_conversation(guo)
+    [wrong] = send_all(guo, conversation, "说错了")
+    log.withdraw(guo.tenant_id, conversation, wrong, guo.principal)
+    assert call_on_conversation(guo, DETAIL, conversation).data["LastMsgID"] == wrong
+
+
+def test_a_deleted_entry_is_deleted_for_one_side_until_the_next_message(lin: Person, chen: Person) -> None:
+    session_no = send_as_patient(lin, chen, "在吗").data["session_no"]
+    assert post(DOCTOR_DEL, chen.token, session_id=session_no).status == 200
+    assert [call_on_conversation(who, DETAIL, session_no).data["IsDelete"] for who in (lin, chen)] == [False, True]
+    send_as_doctor(chen, session_no, "在")
+    assert [call_on_conversation(who, DETAIL, session_no).data["IsDelete"] for who in (lin, chen)] == [False, False]
+
+
+def test_asking_changes_nothing(guo: ExternalUser) -> None:
+    conversation = create_conversation(guo)
+    send(guo, conversation, "在吗")
+    for path in (LIST, "/check_joined_conversation", f"/{DETAIL}"):
+        answers = [post(path, guo.token, conversation_id=conversation).data for _ in range(2)]
+        assert answers[0] == answers[1]

@@ -1,0 +1,202 @@
+"""Who may listen over a WebSocket, for how long, and what becomes of one that ends."""
+
+from threading import Event
+
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from chalicelib import clock
+from chalicelib.adapters import mysql
+from chalicelib.adapters.aws import ws_push
+from chalicelib.identity import tokens
+from chalicelib.messaging import backlog, socket_store, sockets
+from devstack.apigateway import websocket
+from tests.support.factories import Hospital
+from tests.support.faults.final_state import wait_until
+from tests.support.gateway_client import (
+    ExternalUser,
+    create_conversation,
+    create_external_user,
+    join,
+    remove_participants,
+    send,
+    send_all,
+)
+from tests.support.notify_client import poll_messages
+from tests.support.websocket_client import open_websocket
+
+
+@pytest.fixture
+def conversation(guo: ExternalUser, han: ExternalUser) -> str:
+    conversation = create_conversation(guo)
+    assert join(han, conversation).status == 200
+    return conversation
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ({"token": "nobody"}, 401),
+        ({"token": ""}, 400),
+        ({"protoc": "poll"}, 400),
+        ({"protoc": "tcp"}, 400),
+        ({"after": "x"}, 400),
+        ({"events": "2"}, 400),
+    ],
+)
+def test_who_may_not_listen_is_not_let_in(url: str, han: ExternalUser, query: dict[str, str], status: int) -> None:
+    with pytest.raises(InvalidStatus) as refused, open_websocket(url, **{"token": han.token, **query}):
+        pass
+    assert refused.value.response.status_code == status
+
+
+def test_what_is_empty_in_its_address_is_not_given(url: str, han: ExternalUser) -> None:
+    with open_websocket(url, han.token, after="", limit="", events="") as page:
+        assert page.receive_backlog()[0] == []
+
+
+def test_who_is_put_out_hears_nothing_more(
+    url: str, hospital: Hospital, guo: ExternalUser, han: ExternalUser, conversation: str
+) -> None:
+    with open_websocket(url, han.token) as page:
+        page.receive_backlog()
+        remove_participants(hospital, conversation, han)
+        send_all(guo, conversation, "他走了")
+        answer = page.call("send_msg", conversation_id=conversation, content="我还在吗")
+        assert answer["code"] in (10003, 10004)
+        assert page.unsolicited == []
+        with pytest.raises(TimeoutError):
+            page.receive(0.3)
+
+
+def test_another_hospitals_session_of_the_same_name_hears_nothing(
+    url: str, elsewhere: Hospital, guo: ExternalUser, han: ExternalUser, conversation: str
+) -> None:
+    with open_websocket(url, create_external_user(elsewhere, han.session).token) as page:
+        page.receive_backlog()
+        send_all(guo, conversation, "您好")
+        with pytest.raises(TimeoutError):
+            page.receive(0.3)
+
+
+def test_a_dead_tokens_socket_is_closed_by_the_sweep(url: str, guo: ExternalUser, han: ExternalUser) -> None:
+    with open_websocket(url, han.token) as page, open_websocket(url, guo.token) as other:
+        for one in (page, other):
+            one.receive_backlog()
+        tokens.revoke_by_hash(tokens.hash_token(han.token))
+        assert sockets.close_expired() == 1
+        with pytest.raises(ConnectionClosed):
+            page.receive()
+        assert other.call("ping")["code"] == 0
+    assert stored(han) == 0
+
+
+def test_a_dead_token_can_do_nothing_before_the_sweep(url: str, guo: ExternalUser, conversation: str) -> None:
+    with open_websocket(url, guo.token) as page:
+        page.receive_backlog()
+        tokens.revoke_by_hash(tokens.hash_token(guo.token))
+        with pytest.raises(ConnectionClosed):
+            page.call("send_msg", conversation_id=conversation, content="您好")
+
+
+def test_a_socket_that_ended_is_forgotten(url: str, han: ExternalUser) -> None:
+    with open_websocket(url, han.token) as page:
+        page.receive_backlog()
+        assert stored(han) == 1
+    wait_until(lambda: stored(han) == 0)
+
+
+def test_a_socket_that_vanished_is_forgotten_when_it_is_written_to(
+    url: str, guo: ExternalUser, han: ExternalUser, conversation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """API Gateway does not always tell of an end, and answers 410."""
+    with open_websocket(url, han.token) as page:
+        page.receive_backlog()
+        monkeypatch.setattr(websocket, "_open_connections", {})
+        send_all(guo, conversation, "一")
+        assert stored(han) == 1, "it may only just have been asked for"
+        later = clock.now() + sockets.CONNECT_GRACE
+        monkeypatch.setattr(clock, "now", lambda: later)
+        send_all(guo, conversation, "二")
+    assert stored(han) == 0
+
+
+def test_a_listener_whose_line_is_stuck_holds_up_nobody(
+    url: str, guo: ExternalUser, han: ExternalUser, conversation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, stuck, free, late = ws_push._send_request, Event(), Event(), Event()
+
+    def slowly(method: str, connection_id: str, body: bytes = b"") -> int:
+        if connection_id == hans:
+            stuck.set()
+            free.wait(10)
+            late.set()
+        return real(method, connection_id, body)
+
+    with open_websocket(url, guo.token) as page, open_websocket(url, han.token) as slow:
+        page.receive_backlog()
+        slow.receive_backlog()
+        [hans] = connections(han)
+        monkeypatch.setattr(ws_push, "_send_request", slowly)
+        assert send(guo, conversation, "您好").status == 200
+        assert page.receive_message()["Content"] == "您好"
+        assert stuck.is_set()
+        assert not late.is_set(), "somebody has waited for it"
+        free.set()
+        assert slow.receive_message()["Content"] == "您好"
+
+
+def connections(who: ExternalUser) -> list[str]:
+    rows = mysql.run_autocommit(lambda tx: socket_store.list_by_principals(tx, who.tenant_id, [who.principal]))
+    return [row["connection_id"].decode() for row in rows]
+
+
+def stored(who: ExternalUser) -> int:
+    return len(connections(who))
+
+
+def test_a_sweep_that_is_not_heard_comes_again(url: str, han: ExternalUser, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: str) -> bool:
+        raise ws_push.PushError(503)
+
+    with open_websocket(url, han.token) as page:
+        page.receive_backlog()
+        tokens.revoke_by_hash(tokens.hash_token(han.token))
+        with monkeypatch.context() as broken:
+            broken.setattr(ws_push, "close", fail)
+            sockets.close_expired()
+            assert stored(han) == 1
+            later = clock.now() + sockets.MAX_CONNECTION_AGE
+            broken.setattr(clock, "now", lambda: later)
+            sockets.close_expired()
+            assert stored(han) == 0, "API Gateway has ended it long ago"
+
+
+def test_a_backlog_that_is_sent_twice_is_the_same(
+    url: str, guo: ExternalUser, han: ExternalUser, conversation: str
+) -> None:
+    """As an outbox may: the client knows each by its MsgId."""
+    poll_messages(han.token)
+    send_all(guo, conversation, "一")
+    with open_websocket(url, han.token) as page:
+        [one], where = page.receive_backlog()
+        [connection_id] = connections(han)
+        backlog.send_on_connect(han.tenant_id, {"connection": connection_id, "after": ""})
+        assert page.receive_backlog() == ([one], where)
+
+
+def test_a_backlog_for_who_has_left_already_is_done(hospital: Hospital, url: str) -> None:
+    assert url
+    backlog.send_on_connect(hospital.tenant_id, {"connection": "nobody", "after": ""})
+
+
+def test_a_backlog_for_who_left_without_a_word_holds_up_nobody(
+    han: ExternalUser, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert url
+    known = ("of-a-server-that-was-killed", han.tenant_id, han.principal, tokens.hash_token(han.token), False)
+    long_ago = clock.now() - sockets.CONNECT_GRACE - clock.SECOND
+    mysql.run_autocommit(lambda tx: socket_store.insert(tx, *known, long_ago))
+    monkeypatch.setattr(clock, "sleep", lambda _: pytest.fail("it does not come any more"))
+    backlog.send_on_connect(han.tenant_id, {"connection": known[0], "after": ""})
+    assert stored(han) == 0

@@ -1,0 +1,187 @@
+"""Who acts: by token or internal key, and whom the headers may name. Refusals are in the messagecenter's envelope."""
+
+import json
+from typing import Any
+
+import pytest
+
+from chalicelib.adapters import mysql
+from chalicelib.helpdesk.routes import routes
+from tests.support import client, gateway_client
+from tests.support.client import Answer, call
+from tests.support.factories import Hospital, Person
+from tests.support.helpdesk_client import (
+    PATHS,
+    HelpDesk,
+    add_message,
+    call_messagecenter,
+    find_messages,
+    get_message_count,
+    list_contents,
+    send_all,
+)
+
+BODIES: dict[str, dict[str, Any]] = {
+    "messageCount": {"userType": 2},
+    "messageAdd": {
+        "ownType": 1,
+        "title": "",
+        "content": "您好",
+        "item": 0,
+        "type": 0,
+        "link": "",
+        "itemType": 0,
+        "receiveId": "999999999",
+    },
+    "findMessage": {"msgType": 1, "userType": 2, "pageSize": 10},
+    "userList": {"userType": 2},
+    "conversationList": {"userType": 2},
+    "createChatSession": {"msgType": 2, "userType": 2, "receiveId": "999999999"},
+    "closeChatSession": {"sessionId": "none"},
+    "obtainShunt": {"type": ""},
+    "updateReadById": {"sendId": "999999999"},
+    "withdrawMessage": {"messageId": "22222-2222-2222-222", "userType": 2},
+    "appraiseMessage": {"messageId": "22222-2222-2222-222", "appraise": 1},
+    "oneUserPosition": {"positionId": "999999999"},
+    "oneUserConversation": {"youPositionId": "999999999"},
+}
+each = pytest.mark.parametrize("what", PATHS)
+
+
+def enter(what: str, token: str = "", **headers: Any) -> Answer:
+    named = {name.replace("_", "-"): str(value) for name, value in headers.items()}
+    return call("POST", f"/message/{what}", token, named, body=json.dumps(BODIES[what]))
+
+
+def test_these_are_all_endpoints_of_the_document() -> None:
+    ours = {"/message/savePost", "/message/setDuty", "/message/postList"}
+    assert {one.path for one in routes.endpoints} - ours == {f"/message/{what}" for what in PATHS}
+    assert set(PATHS) == set(BODIES)
+
+
+@each
+def test_nobody_enters_without_a_token_or_key(hospital: Hospital, what: str) -> None:
+    for token in ("", "nobody's"):
+        assert (enter(what, token).status, enter(what, token).code) == (401, 10101)
+    assert enter(what, X_Internal_Key="wrong", newUserId=hospital.lin.user_id).status == 401
+    assert enter(what, gateway_client.create_external_user(hospital, "guo").token).status == 403
+
+
+@each
+def test_headers_may_name_the_tokens_own_and_nobody_else(hospital: Hospital, what: str) -> None:
+    desk = HelpDesk(hospital)
+    own, other = desk.create_post(hospital.desk), desk.create_post(hospital.chen)
+    li, lin = hospital.desk, hospital.lin
+    right: list[tuple[Person, dict[str, Any]]] = [
+        (li, {"newUserId": li.user_id, "entUserId": li.user_id, "entId": li.tenant_id, "positionId": own}),
+        (li, {"newUserId": 0, "entUserId": "", "entId": "", "positionId": 0, "appId": "wx1"}),
+        (lin, {"newUserId": lin.user_id, "entUserId": 0, "positionId": 0}),
+    ]
+    for who, headers in right:
+        assert enter(what, who.token, **headers).status in ((200, 404) if what != "obtainShunt" else (200, 403))
+    wrong: list[tuple[Person, dict[str, Any]]] = [
+        *((li, {"newUserId": lin.user_id}) for _ in "1"),
+        (li, {"entUserId": hospital.chen.user_id}),
+        (li, {"newUserId": li.user_id, "entUserId": lin.user_id}),
+        (li, {"positionId": other}),
+        (li, {"positionId": 999_999_999}),
+        (lin, {"newUserId": hospital.wang.user_id}),
+        (lin, {"entUserId": lin.user_id}),
+        (lin, {"positionId": own}),
+        (lin, {"entId": lin.tenant_id + 1}),
+        (lin, {"entId": "another"}),
+        (lin, {"tenantId": lin.tenant_id + 1}),
+    ]
+    for who, headers in wrong:
+        answer = enter(what, who.token, **headers)
+        assert (answer.status, answer.code) == (403, 10003), headers
+
+
+@each
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("newUserId", "x"), ("entUserId", "1.5"), ("positionId", "-1"), ("newUserId", "9" * 30), ("appId", "x" * 65)],
+)
+def test_a_header_that_is_no_number_is_refused(lin: Person, what: str, name: str, text: str) -> None:
+    answer = enter(what, lin.token, **{name: text})
+    assert (answer.status, answer.error.partition("：")[0]) == (400, name)
+
+
+@each
+def test_a_key_is_believed_about_people_of_its_hospital(hospital: Hospital, what: str, elsewhere: Hospital) -> None:
+    position = HelpDesk(hospital).create_post(hospital.desk)
+    key = {"X_Internal_Key": hospital.internal_key}
+    lin, li = hospital.lin.user_id, hospital.desk.user_id
+    for named in ({"newUserId": lin}, {"entUserId": li}, {"newUserId": li, "entUserId": li, "positionId": position}):
+        assert enter(what, **key, **named).status in ((200, 404) if what != "obtainShunt" else (200, 403))
+    refused: list[tuple[dict[str, Any], int]] = [
+        ({}, 401),
+        ({"newUserId": 0}, 401),
+        ({"newUserId": elsewhere.lin.user_id}, 404),
+        ({"newUserId": 999_999_999}, 404),
+        ({"entUserId": lin}, 404),
+        ({"newUserId": lin, "entUserId": li}, 400),
+        ({"newUserId": lin, "positionId": position}, 403),
+        ({"positionId": 999_999_999}, 404),
+        ({"newUserId": lin, "entId": elsewhere.tenant_id}, 403),
+    ]
+    for named, status in refused:
+        assert enter(what, **key, **named).status == status, named
+
+
+def test_a_key_speaks_for_whom_it_names(desk: HelpDesk, lin: Person, chen: Person) -> None:
+    position = desk.create_post(chen)
+    body = {**BODIES["messageAdd"], "receiveId": str(lin.user_id)}
+    for named in ({"newUserId": chen.user_id}, {"entUserId": chen.user_id}, {"positionId": position}):
+        assert desk.call_with_key("messageAdd", named, **body).status == 200
+    assert [one["sendName"] for one in find_messages(lin, 2, sendId=chen.user_id).data] == ["陈医生"] * 3
+    send_all(chen, lin, "再说")
+    assert desk.call_with_key("messageCount", {"newUserId": lin.user_id}, userType=2).data == 1
+
+
+def test_a_hospital_may_be_named_as_its_own_systems_call_it(hospital: Hospital, lin: Person) -> None:
+    named = f"rh-{hospital.tenant_id}"
+    sql = "UPDATE tenants SET external_id = %(named)s WHERE tenant_id = %(id)s"
+    mysql.run_autocommit(lambda tx: tx.execute(sql, named=named.encode(), id=hospital.tenant_id))
+    assert call_messagecenter(lin, "messageCount", {"entId": named}, userType=2).status == 200
+
+
+def test_what_was_said_keeps_the_post_and_the_application(hospital: Hospital, desk: HelpDesk, lin: Person) -> None:
+    position = desk.create_post(hospital.desk)
+    headers = {"positionId": position, "appId": "wx8f2"}
+    body = {**BODIES["messageAdd"], "receiveId": str(lin.user_id)}
+    assert call_messagecenter(hospital.desk, "messageAdd", headers, **body).status == 200
+    kept = mysql.run_autocommit(
+        lambda tx: tx.fetch_value("SELECT extra FROM messages WHERE tenant_id = %(id)s", id=hospital.tenant_id)
+    )
+    assert {name: json.loads(kept)[name] for name in ("post", "app", "by")} == {
+        "post": int(position),
+        "app": "wx8f2",
+        "by": hospital.desk.user_id,
+    }
+
+
+def test_what_reaches_no_view_is_in_the_envelope_too(lin: Person) -> None:
+    for body, kind, status in [("{", "application/json", 400), ("a=1", "application/x-www-form-urlencoded", 415)]:
+        event = client.build_event(
+            "POST", "/message/messageCount", {"token": lin.token, "Content-Type": kind}, body=body
+        )
+        answer = client.invoke(event)
+        client.check_envelope(answer, "/message/messageCount")
+        assert answer.status == status
+    long = json.dumps({"userType": 2, "x": "x" * 3_000_000})
+    event = client.build_event(
+        "POST", "/message/messageCount", {"token": lin.token, "Content-Type": "application/json"}, body=long
+    )
+    assert client.invoke(event).body["error_code"] == 10008
+
+
+def test_one_persons_messages_are_no_other_persons(hospital: Hospital, elsewhere: Hospital) -> None:
+    send_all(hospital.lin, hospital.chen, "您好")
+    assert (get_message_count(elsewhere.chen), get_message_count(hospital.zhou), get_message_count(hospital.chen)) == (
+        0,
+        0,
+        1,
+    )
+    assert list_contents(find_messages(hospital.chen, 2, sendId=hospital.lin.user_id)) == ["您好"]
+    assert add_message(elsewhere.chen, "您好", receiveId=hospital.lin.user_id).status == 404

@@ -1,0 +1,143 @@
+"""withdrawMessage and appraiseMessage."""
+
+from typing import Any
+
+import pytest
+
+from chalicelib import clock
+from chalicelib.adapters import mysql
+from tests.support import consult_client, gateway_client
+from tests.support.client import Answer
+from tests.support.factories import Hospital, Person
+from tests.support.helpdesk_client import (
+    HelpDesk,
+    add_message,
+    call_messagecenter,
+    find_messages,
+    list_contents,
+    list_conversations,
+    list_rows,
+    request_assignment,
+    send_all,
+)
+from tests.support.notify_client import poll_messages
+
+pytestmark = pytest.mark.store
+
+
+def withdraw(who: Person, message_id: str, **more: Any) -> Answer:
+    return call_messagecenter(who, "withdrawMessage", **{"messageId": message_id, "userType": 2, **more})
+
+
+def appraise(who: Person, message_id: str, what: Any = 1) -> Answer:
+    return call_messagecenter(who, "appraiseMessage", messageId=message_id, appraise=what)
+
+
+def minutes_ago(hospital: Hospital, minutes: float) -> None:
+    """As if all messages had been sent so much earlier."""
+    age = int(minutes * 60 * clock.SECOND)
+    sql = "UPDATE messages SET sent_at = sent_at - %(age)s WHERE tenant_id = %(id)s"
+    mysql.run_autocommit(lambda tx: tx.execute(sql, age=age, id=hospital.tenant_id))
+
+
+def test_a_withdrawn_message_keeps_its_place_and_shows_nothing(lin: Person, chen: Person) -> None:
+    card: dict[str, Any] = {"title": "标题", "link": "https://example.com", "item": 3, "type": 4}
+    [sent] = add_message(lin, "说错了", receiveId=chen.user_id, **card).data
+    find_messages(chen, 2, sendId=lin.user_id)
+    poll_messages(chen.token, events=1)
+    assert withdraw(lin, sent["messageId"]).data is None
+    [entry] = find_messages(chen, 2, sendId=lin.user_id).data
+    assert (entry["messageId"], entry["isWithdrawn"]) == (sent["messageId"], True)
+    assert [entry[name] for name in ("title", "content", "link", "item", "type")] == ["", "", "", 0, 0]
+    [seen] = gateway_client.get_last_30(chen, sent["sessionId"]).data["Msg"]
+    assert (seen["Status"], seen["Content"]) == (-1, "")
+    assert list_conversations(chen).data[0]["lastMessage"] == ""
+    [event] = poll_messages(chen.token, events=1)[0]
+    assert (event["Type"], event["MsgId"]) == (1000, sent["messageId"])
+    assert withdraw(lin, sent["messageId"]).status == 200
+
+
+def test_after_two_minutes_only_an_admin_may(hospital: Hospital, lin: Person, chen: Person) -> None:
+    [sent] = send_all(lin, chen, "说错了")
+    minutes_ago(hospital, 1.9)
+    [other] = send_all(lin, chen, "也错了")
+    minutes_ago(hospital, 0.2)
+    assert withdraw(lin, sent).status == 404
+    assert withdraw(lin, other).status == 200
+    assert withdraw(hospital.admin, sent, userType=1).status == 200
+    assert list_contents(find_messages(chen, 2, sendId=lin.user_id)) == ["", ""]
+
+
+def test_an_admin_may_everywhere_in_their_hospital(hospital: Hospital, lin: Person, elsewhere: Hospital) -> None:
+    sent = consult_client.send_as_patient(lin, hospital.chen, "说错了").data["msg_id"]
+    assert withdraw(elsewhere.admin, sent).status == 404
+    assert withdraw(hospital.admin, sent).status == 200
+
+
+def test_nobody_else_may(hospital: Hospital, elsewhere: Hospital) -> None:
+    [sent] = send_all(hospital.lin, hospital.chen, "我说的")
+    for who in (hospital.chen, hospital.wang, hospital.desk, elsewhere.lin, elsewhere.chen):
+        assert withdraw(who, sent).status == 404
+    assert list_contents(find_messages(hospital.chen, 2, sendId=hospital.lin.user_id)) == ["我说的"]
+    assert withdraw(hospital.lin, "22222-2222-2222-222").status == 404
+
+
+def test_who_wrote_a_notice_takes_it_back(hospital: Hospital, lin: Person, sun: Person) -> None:
+    [sent] = add_message(hospital.desk, "发错了", ownType=2, receiveId=lin.user_id).data
+    for who in (sun, lin, hospital.chen):
+        assert withdraw(who, sent["messageId"]).status == 404
+    assert withdraw(hospital.desk, sent["messageId"]).status == 200
+    assert list_contents(find_messages(lin, 1)) == [""]
+
+
+def test_an_opinion_is_the_readers_own_and_may_change(
+    hospital: Hospital, desk: HelpDesk, lin: Person, li: Person
+) -> None:
+    desk.create_post(li)
+    session = request_assignment(lin).data["sessionId"]
+    [sent] = send_all(li, lin, "请空腹")
+    for opinion in (1, 1, "-1", -1):
+        assert appraise(lin, sent, opinion).data is None
+    assert [one["appraise"] for one in list_rows("appraisals", hospital)] == [-1]
+    assert find_messages(lin, 3).data[0]["appraise"] == -1
+    assert find_messages(li, 3, sendId=lin.user_id).data[0]["appraise"] == 0, "it is the patient's"
+    assert session == find_messages(lin, 3).data[0]["sessionId"]
+
+
+def test_opinions_on_what_one_may_not_read_or_said_oneself(hospital: Hospital, elsewhere: Hospital) -> None:
+    [sent] = send_all(hospital.chen, hospital.lin, "多喝水")
+    for who in (hospital.wang, hospital.zhou, hospital.admin, elsewhere.lin, elsewhere.admin):
+        assert appraise(who, sent).status == 404
+    own = appraise(hospital.chen, sent)
+    assert (own.status, own.error) == (409, "不能评价自己发送的消息")
+    withdraw(hospital.chen, sent)
+    assert appraise(hospital.lin, sent).status == 404
+    assert list_rows("appraisals", hospital) == []
+
+
+@pytest.mark.parametrize(
+    ("what", "fields", "why"),
+    [
+        ("withdrawMessage", {"userType": 2}, "messageId"),
+        ("withdrawMessage", {"messageId": "x", "userType": 2}, "messageId"),
+        ("withdrawMessage", {"messageId": 7, "userType": 2}, "messageId"),
+        ("withdrawMessage", {"messageId": "22222-2222-2222-222"}, "userType"),
+        ("withdrawMessage", {"messageId": "22222-2222-2222-222", "userType": 2, "senderId": "x"}, "senderId"),
+        ("withdrawMessage", {"messageId": "22222-2222-2222-222", "userType": 2, "recipientId": 1.5}, "recipientId"),
+        ("withdrawMessage", {"messageId": "22222-2222-2222-222", "userType": 2, "chatGroupId": {}}, "chatGroupId"),
+        (
+            "withdrawMessage",
+            {"messageId": "22222-2222-2222-222", "userType": 2, "conversationType": 4},
+            "conversationType",
+        ),
+        ("appraiseMessage", {"appraise": 1}, "messageId"),
+        ("appraiseMessage", {"messageId": "22222-2222-2222-222"}, "appraise"),
+        *(
+            ("appraiseMessage", {"messageId": "22222-2222-2222-222", "appraise": one}, "appraise")
+            for one in (0, 2, -2, "x", True, None)
+        ),
+    ],
+)
+def test_a_bad_field_is_named(lin: Person, what: str, fields: dict[str, Any], why: str) -> None:
+    answer = call_messagecenter(lin, what, **fields)
+    assert (answer.status, answer.code, answer.error.partition("：")[0]) == (400, 10001, why)

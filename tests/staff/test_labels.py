@@ -1,0 +1,161 @@
+"""Groups and labels: save_group_label, list, del_group_label."""
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any
+
+import pytest
+
+from chalicelib.adapters import mysql
+from chalicelib.staff import store
+from tests.support import staff_client
+from tests.support.factories import Hospital
+from tests.support.staff_client import GROUP, LABEL, build_label_list
+
+
+def names(answer: Any) -> list[str]:
+    return [one["label_name"] for one in answer.data["list"]]
+
+
+def test_labels_are_listed_in_the_order_they_were_made(hospital: Hospital) -> None:
+    for name in ("高血压", "糖尿病", "哮喘"):
+        assert staff_client.save_label(hospital.desk, name).data is None
+    for person in (hospital.desk, hospital.admin, hospital.chen):
+        assert names(staff_client.list_labels(person)) == ["高血压", "糖尿病", "哮喘"]
+
+
+def test_groups_and_labels_are_two_lists(hospital: Hospital) -> None:
+    staff_client.create_label(hospital.desk, "慢病", GROUP)
+    staff_client.create_label(hospital.desk, "慢病", LABEL)
+    assert (
+        names(staff_client.list_labels(hospital.desk, GROUP))
+        == names(staff_client.list_labels(hospital.desk, LABEL))
+        == ["慢病"]
+    )
+
+
+def test_a_name_is_taken_once(hospital: Hospital) -> None:
+    staff_client.create_label(hospital.desk, "高血压")
+    answer = staff_client.save_label(hospital.desk, " 高血压 ")
+    assert (answer.status, answer.code, answer.error) == (409, 10005, "标签名称已存在")
+    assert names(staff_client.list_labels(hospital.desk)) == ["高血压"]
+
+
+def test_eight_who_want_one_name_at_once_make_one_label(hospital: Hospital) -> None:
+    start = Barrier(8)
+
+    def save(_: int) -> int:
+        start.wait()
+        return staff_client.save_label(hospital.desk, "高血压").status
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sorted(pool.map(save, range(8))) == [200] + [409] * 7
+    assert names(staff_client.list_labels(hospital.desk)) == ["高血压"]
+
+
+def test_a_label_is_renamed_and_keeps_its_place_and_patients(hospital: Hospital) -> None:
+    first = staff_client.create_label(hospital.desk, "高血压")
+    staff_client.create_label(hospital.desk, "糖尿病")
+    pati_id = staff_client.create_patient_file(hospital.desk, list=build_label_list(first))
+    for name in ("高血压二级", "高血压二级"):  # the same request twice
+        assert staff_client.save_label(hospital.desk, name, LABEL, first).status == 200
+    assert names(staff_client.list_labels(hospital.desk)) == ["高血压二级", "糖尿病"]
+    assert staff_client.get_patient_info(hospital.desk, pati_id).data["list"] == [
+        {"label_name": "高血压二级", "label_id": first}
+    ]
+
+
+def test_a_label_is_not_renamed_to_anothers_name(hospital: Hospital) -> None:
+    staff_client.create_label(hospital.desk, "高血压")
+    second = staff_client.create_label(hospital.desk, "糖尿病")
+    assert staff_client.save_label(hospital.desk, "高血压", LABEL, second).status == 409
+    assert names(staff_client.list_labels(hospital.desk)) == ["高血压", "糖尿病"]
+
+
+def test_another_hospital_has_labels_of_its_own(hospital: Hospital, elsewhere: Hospital) -> None:
+    label_id = staff_client.create_label(hospital.desk, "高血压")
+    assert names(staff_client.list_labels(elsewhere.desk)) == []
+    for answer in (
+        staff_client.save_label(elsewhere.desk, "别的", LABEL, label_id),
+        staff_client.delete_label(elsewhere.desk, label_id),
+        staff_client.save_patient(elsewhere.desk, list=build_label_list(label_id)),
+    ):
+        assert (answer.status, answer.code) == (404, 10004)
+    assert staff_client.save_label(elsewhere.desk, "高血压").status == 200
+    assert names(staff_client.list_labels(hospital.desk)) == ["高血压"]
+
+
+def test_a_label_is_no_group(hospital: Hospital) -> None:
+    label_id = staff_client.create_label(hospital.desk, "高血压", LABEL)
+    assert staff_client.save_label(hospital.desk, "慢病", GROUP, label_id).status == 404
+    assert staff_client.delete_label(hospital.desk, label_id, GROUP).status == 404
+    assert staff_client.save_patient(hospital.desk, pati_group_id=label_id).error == "分组不存在"
+    assert names(staff_client.list_labels(hospital.desk)) == ["高血压"]
+
+
+def test_what_is_deleted_is_off_its_patients_and_its_name_is_free(hospital: Hospital) -> None:
+    group, label = (
+        staff_client.create_label(hospital.desk, "慢病", GROUP),
+        staff_client.create_label(hospital.desk, "高血压"),
+    )
+    pati_id = staff_client.create_patient_file(hospital.desk, pati_group_id=group, list=build_label_list(label))
+    assert staff_client.delete_label(hospital.desk, group, GROUP).data is None
+    assert staff_client.delete_label(hospital.desk, label).data is None
+    found = staff_client.get_patient_info(hospital.desk, pati_id).data
+    assert (found["pati_group_id"], found["pati_group_name"], found["list"]) == ("", "", [])
+    assert names(staff_client.list_labels(hospital.desk)) == []
+    count = "SELECT COUNT(*) FROM adm_pati_label_rela WHERE tenant_id = %(id)s"
+    assert mysql.run_autocommit(lambda tx: tx.fetch_value(count, id=hospital.tenant_id)) == 0
+    assert staff_client.create_label(hospital.desk, "高血压") != label
+
+
+def test_a_label_that_goes_while_a_patient_is_put_under_it_is_not_there(
+    hospital: Hospital, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    label_id, real = staff_client.create_label(hospital.desk, "高血压"), store.list_patient_labels
+
+    def gone_meanwhile(tx: mysql.Tx, pati_id: int) -> Any:
+        monkeypatch.setattr(store, "list_patient_labels", real)
+        assert staff_client.delete_label(hospital.desk, label_id).status == 200
+        return real(tx, pati_id)
+
+    monkeypatch.setattr(store, "list_patient_labels", gone_meanwhile)
+    assert staff_client.save_patient(hospital.desk, list=build_label_list(label_id)).error == "标签不存在"
+    assert staff_client.list_person_counts(hospital.desk).data["person_numbers"] == 0
+
+
+def test_what_was_deleted_is_not_there_to_be_deleted_again(hospital: Hospital) -> None:
+    label_id = staff_client.create_label(hospital.desk, "高血压")
+    assert staff_client.delete_label(hospital.desk, label_id).status == 200
+    assert (
+        staff_client.delete_label(hospital.desk, label_id).status,
+        staff_client.save_label(hospital.desk, "新", LABEL, label_id).status,
+    ) == (
+        404,
+        404,
+    )
+
+
+@pytest.mark.parametrize("name", [None, "", "  ", "x" * 65, "高\x00压", "高\n压", 12, ["高血压"], True])
+def test_a_bad_name_is_refused_by_name(hospital: Hospital, name: Any) -> None:
+    answer = staff_client.save_label(hospital.desk, name)
+    assert (answer.status, answer.code, answer.error.partition("：")[0]) == (400, 10001, "label_name")
+
+
+@pytest.mark.parametrize("label_type", [None, "", 0, 3, "3", 1.5, True, "分组"])
+def test_a_bad_type_is_refused_by_name(hospital: Hospital, label_type: Any) -> None:
+    for answer in (
+        staff_client.save_label(hospital.desk, "高血压", label_type),
+        staff_client.delete_label(hospital.desk, 1, label_type),
+        staff_client.list_labels(hospital.desk, label_type),
+    ):
+        assert (answer.status, answer.error.partition("：")[0]) == (400, "label_type")
+
+
+@pytest.mark.parametrize("label_id", ["0", -1, "a", 2**53, True, []])
+def test_a_bad_id_is_refused_by_name(hospital: Hospital, label_id: Any) -> None:
+    for answer in (
+        staff_client.save_label(hospital.desk, "高血压", LABEL, label_id),
+        staff_client.delete_label(hospital.desk, label_id),
+    ):
+        assert (answer.status, answer.error.partition("：")[0]) == (400, "label_id")

@@ -1,0 +1,164 @@
+"""Staff sign in. Limits on guessing are in tests/identity/test_login_attempts.py."""
+
+import hashlib
+from functools import partial
+from typing import Any
+
+import pytest
+
+from chalicelib.adapters import mysql
+from chalicelib.identity import tokens
+from tests.support import password_reset_races
+from tests.support.client import Answer, get, post
+from tests.support.factories import PASSWORD, Hospital, Person, create_staff
+from tests.support.fast_passwords import fast_hashes
+
+__all__ = ["fast_hashes"]
+pytestmark = pytest.mark.usefixtures("cheap_hashes")
+
+PATH = "/pati_service/manager_service/login"
+RESET = "/pati_service/manager_service/staff_password"
+NEW = "Anderes-12345"
+
+
+def sign_in(hospital: Hospital, phone: Any, password: Any = PASSWORD, **more: Any) -> Answer:
+    return post(PATH, headers={"tenantId": str(hospital.tenant_id)}, phone=phone, password=password, **more)
+
+
+def reset(hospital: Hospital, whom: Person) -> int:
+    return post(RESET, hospital.admin.token, user_id=whom.user_id, password=NEW).status
+
+
+def test_staff_of_every_role_sign_in_with_phone_and_password(hospital: Hospital) -> None:
+    staff = [
+        (hospital.chen, "doctor", "陈医生"),
+        (hospital.desk, "service_staff", "客服小李"),
+        (hospital.admin, "admin", "管理员"),
+    ]
+    for person, role, name in staff:
+        data = sign_in(hospital, person.phone).data
+        assert data == {"userId": str(person.user_id), "token": data["token"], "role": role, "name": name}
+        session = tokens.find_session(data["token"])
+        assert session is not None
+        assert (session.tenant_id, session.principal) == (hospital.tenant_id, person.principal)
+        assert session.role == role
+
+
+def test_doctor_chen_answers_with_the_token_he_signed_in_for(hospital: Hospital) -> None:
+    lin, chen = hospital.lin, hospital.chen
+    fields: dict[str, Any] = {"member_id": lin.member_id, "doctor_id": chen.user_id}
+    session_no = post("/msg_service/msg/patient/insert_session", lin.token, **fields).data["session_no"]
+    token = sign_in(hospital, chen.phone).data["token"]
+    assert post("/msg_service/msg/doctor/send_text_msg", token, session_no=session_no, message="在").status == 200
+    assert get("/msg_service/msg/patient/msg_list", token, session_no=session_no).status == 403
+
+
+def test_signing_in_twice_gives_two_tokens_that_both_live(hospital: Hospital) -> None:
+    first, second = (sign_in(hospital, hospital.chen.phone).data["token"] for _ in range(2))
+    assert first != second
+    assert tokens.find_session(first)
+    assert tokens.find_session(second)
+
+
+def test_an_unknown_phone_and_a_wrong_password_are_one_answer(
+    hospital: Hospital, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    costs: list[Any] = []
+    real = hashlib.scrypt
+
+    def counted(password: bytes, **parameters: Any) -> bytes:
+        costs.append({**parameters, "salt": None})
+        return real(password, **parameters)
+
+    monkeypatch.setattr(hashlib, "scrypt", counted)
+    unknown, wrong = sign_in(hospital, "13999999999", "wrong"), sign_in(hospital, hospital.chen.phone, "wrong")
+    assert (unknown.status, unknown.code) == (401, 10102)
+    assert (unknown.status, unknown.body) == (wrong.status, wrong.body)
+    assert len(costs) == 2
+    assert costs[0] == costs[1]
+
+
+@pytest.mark.store
+def test_an_old_password_opens_nothing_while_it_is_reset(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The admin resets it."""
+    asks = (partial(sign_in, hospital, hospital.chen.phone), partial(reset, hospital, hospital.chen))
+    assert password_reset_races.sign_in_during_reset(monkeypatch, *asks) == 401
+    assert sign_in(hospital, hospital.chen.phone, NEW).status == 200
+
+
+@pytest.mark.store
+def test_a_sign_in_that_meets_a_reset_waits_for_it(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
+    asks = (partial(sign_in, hospital, hospital.chen.phone), partial(reset, hospital, hospital.chen))
+    assert password_reset_races.sign_in_before_reset_commit(monkeypatch, *asks) == 401
+
+
+def test_disabled_staff_do_not_sign_in(hospital: Hospital) -> None:
+    disable = "UPDATE staff SET disabled_at = 1 WHERE user_id = %(id)s"
+    mysql.run_autocommit(lambda tx: tx.execute(disable, id=hospital.chen.user_id))
+    answer = sign_in(hospital, hospital.chen.phone)
+    assert (answer.status, answer.code) == (401, 10102)
+
+
+def test_staff_of_another_hospital_do_not_sign_in_here(hospital: Hospital, elsewhere: Hospital) -> None:
+    guest = create_staff(elsewhere.tenant_id, "13900000009", "客座医生", "doctor")
+    assert sign_in(hospital, guest.phone).status == 401
+    assert sign_in(elsewhere, guest.phone).data["userId"] == str(guest.user_id)
+
+
+def test_one_phone_at_two_hospitals_is_two_people(hospital: Hospital, elsewhere: Hospital) -> None:
+    assert hospital.chen.phone == elsewhere.chen.phone
+    for one in (hospital, elsewhere):
+        assert sign_in(one, one.chen.phone).data["userId"] == str(one.chen.user_id)
+
+
+def test_a_patients_phone_is_no_member_of_staffs(hospital: Hospital) -> None:
+    assert sign_in(hospital, hospital.lin.phone).status == 401
+
+
+@pytest.mark.parametrize(
+    "phone",
+    [
+        *(None, True, 13900000001, ["13900000001"], {}),
+        *(
+            "",
+            "1390000000",
+            "139000000011",
+            "12900000001",
+            "+8613900000001",
+            "139-0000-0001",
+            "１３９００００００００１",
+        ),
+        *(" 13900000001", "13900000001\n", "13900000001\x00"),
+    ],
+)
+def test_a_bad_phone_is_refused_by_name(hospital: Hospital, phone: Any) -> None:
+    answer = sign_in(hospital, phone)
+    assert (answer.status, answer.code) == (400, 10001)
+    assert answer.error.startswith("phone：")
+
+
+@pytest.mark.parametrize("password", [None, "", "密" * 73, 12345, True, ["Demo-12345"], {}])
+def test_a_bad_password_is_refused_by_name(hospital: Hospital, password: Any) -> None:
+    answer = sign_in(hospital, hospital.chen.phone, password)
+    assert (answer.status, answer.code) == (400, 10001)
+    assert answer.error.startswith("password：")
+    assert str(password) not in answer.error or password in (None, "")
+
+
+@pytest.mark.parametrize("password", ["demo-12345", " Demo-12345", "Demo-12345 ", "Demo-1234", "x" * 72])
+def test_a_password_is_compared_exactly(hospital: Hospital, password: str) -> None:
+    assert sign_in(hospital, hospital.chen.phone, password).status == 401
+
+
+def test_both_fields_must_be_given(hospital: Hospital) -> None:
+    answer = post(PATH, headers={"tenantId": str(hospital.tenant_id)})
+    assert (answer.status, answer.error) == (400, "phone：必填；password：必填")
+
+
+def test_a_request_may_say_more_than_is_asked(hospital: Hospital) -> None:
+    assert sign_in(hospital, hospital.chen.phone, remember=True, role="admin").data["role"] == "doctor"
+
+
+def test_the_answer_tells_nothing_of_the_hash(hospital: Hospital) -> None:
+    chen: Person = hospital.chen
+    assert "scrypt" not in str(sign_in(hospital, chen.phone).body)

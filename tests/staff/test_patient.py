@@ -1,0 +1,253 @@
+"""建档: staff file a patient, and change a file."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from threading import Barrier
+from typing import Any
+
+import pytest
+
+from chalicelib import clock
+from chalicelib.adapters import mysql
+from chalicelib.people import patients
+from tests.support import staff_client
+from tests.support.factories import Hospital
+from tests.support.id_numbers import build_id_number, build_unused_id_number
+from tests.support.staff_client import GROUP, build_label_list
+
+
+def test_a_file_says_all_that_was_filled_in(hospital: Hospital) -> None:
+    group, label = (
+        staff_client.create_label(hospital.desk, "慢病", GROUP),
+        staff_client.create_label(hospital.desk, "高血压"),
+    )
+    said: dict[str, Any] = {
+        "pati_id_type": "99",
+        "pati_id_number": build_unused_id_number(),
+        "pati_province": "广东省",
+        "pati_city": "广州市",
+        "pati_county": "越秀区",
+        "pati_address": "中山二路 1 号",
+        "cont_name": "王强",
+        "cont_relation": 2,
+        "cont_phone": "13800000002",
+        "pati_group_id": group,
+        "list": [{"label_id": label, "label_name": "高血压"}],
+    }
+    data = staff_client.save_patient(hospital.chen, **said).data
+    assert data["list"] == said["list"]
+    found = staff_client.get_patient_info(hospital.desk, data["pati_id"]).data
+    assert {name: found[name] for name in found if name not in ("pati_age", "pati_create_time")} == {
+        **staff_client.LIN_FIELDS,
+        **said,
+        "pati_id": data["pati_id"],
+        "pati_gender": 2,
+        "pati_group_name": "慢病",
+        "pati_splice_address": "广东省广州市越秀区中山二路 1 号",
+        "pati_photo": "",
+        "trea_id": "",
+    }
+
+
+def test_four_fields_are_enough(hospital: Hospital) -> None:
+    found = staff_client.get_patient_info(hospital.desk, staff_client.create_patient_file(hospital.desk)).data
+    assert (found["pati_id_number"], found["cont_relation"], found["list"], found["pati_group_id"]) == (
+        "",
+        None,
+        [],
+        "",
+    )
+
+
+def test_a_change_keeps_what_it_leaves_out(hospital: Hospital) -> None:
+    group, label, number = (
+        staff_client.create_label(hospital.desk, "慢病", GROUP),
+        staff_client.create_label(hospital.desk, "高血压"),
+        build_unused_id_number(),
+    )
+    first = {"pati_id_number": number, "pati_city": "广州市", "cont_relation": 2, "pati_group_id": group}
+    pati_id = staff_client.create_patient_file(hospital.desk, **first, list=build_label_list(label))
+    before = staff_client.get_patient_info(hospital.desk, pati_id).data
+    staff_client.save_patient(hospital.desk, pati_id=int(pati_id), pati_phone="13800000009")
+    assert staff_client.get_patient_info(hospital.desk, pati_id).data == {**before, "pati_phone": "13800000009"}
+
+
+def test_a_change_empties_what_is_sent_empty(hospital: Hospital) -> None:
+    group, label = (
+        staff_client.create_label(hospital.desk, "慢病", GROUP),
+        staff_client.create_label(hospital.desk, "高血压"),
+    )
+    first = {
+        "pati_id_number": build_unused_id_number(),
+        "pati_city": "广州市",
+        "cont_relation": 2,
+        "pati_group_id": group,
+    }
+    pati_id = staff_client.create_patient_file(hospital.desk, **first, list=build_label_list(label))
+    empty: dict[str, Any] = dict.fromkeys((*first, "cont_phone"), "")
+    assert staff_client.save_patient(hospital.desk, pati_id=pati_id, **empty, list=[]).data["list"] == []
+    found = staff_client.get_patient_info(hospital.desk, pati_id).data
+    assert [found[name] for name in first] == ["", "", None, ""]
+    assert found["list"] == []
+
+
+def test_the_same_change_twice_is_one_change(hospital: Hospital) -> None:
+    pati_id, label = staff_client.create_patient_file(hospital.desk), staff_client.create_label(hospital.desk, "高血压")
+    answers = [
+        staff_client.save_patient(hospital.desk, pati_id=pati_id, list=build_label_list(label, label)).data
+        for _ in range(2)
+    ]
+    assert answers[0] == answers[1]
+
+
+def test_a_number_is_filed_once_under_one_name(hospital: Hospital) -> None:
+    number = build_unused_id_number()
+    pati_id = staff_client.create_patient_file(hospital.desk, pati_id_number=number)
+    again = staff_client.save_patient(
+        hospital.chen, pati_id_number=number.lower(), pati_id_type="01", pati_phone="13800000009"
+    )
+    assert again.data["pati_id"] == pati_id
+    assert staff_client.get_patient_info(hospital.desk, pati_id).data["pati_phone"] == "13800000009"
+    answer = staff_client.save_patient(hospital.desk, pati_id_number=number, pati_name="林大雨")
+    assert (answer.status, answer.code, answer.error) == (409, 10005, "该证件号码已用另一姓名建档")
+    assert number not in str(answer.body)
+
+
+def test_nobody_takes_the_number_of_another_file(hospital: Hospital) -> None:
+    number = build_unused_id_number()
+    staff_client.create_patient_file(hospital.desk, pati_id_number=number)
+    other = staff_client.create_patient_file(hospital.desk, pati_name="林小雨")
+    assert staff_client.save_patient(hospital.desk, pati_id=other, pati_id_number=number).status == 409
+    assert staff_client.get_patient_info(hospital.desk, other).data["pati_id_number"] == ""
+
+
+def test_a_passport_is_no_id_card(hospital: Hospital) -> None:
+    data = staff_client.save_patient(hospital.desk, pati_id_type="03", pati_id_number="e12345678").data
+    found = staff_client.get_patient_info(hospital.desk, data["pati_id"]).data
+    assert (found["pati_id_type"], found["pati_id_number"]) == ("03", "E12345678")
+
+
+def test_filed_by_eight_at_once_it_is_one_file(hospital: Hospital) -> None:
+    number, start = build_unused_id_number(), Barrier(8)
+
+    def file(_: int) -> str:
+        start.wait()
+        return staff_client.create_patient_file(hospital.desk, pati_id_number=number)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(file, range(8)))) == 1
+
+
+def test_sent_again_with_its_key_it_is_one_file_and_no_other(hospital: Hospital) -> None:
+    key, start = {"Idempotency-Key": "k1"}, Barrier(4)
+
+    def file(_: int) -> str:
+        start.wait()
+        return str(staff_client.save_patient(hospital.desk, key).data["pati_id"])
+
+    with ThreadPoolExecutor(4) as pool:
+        (pati_id,) = set(pool.map(file, range(4)))
+    answer = staff_client.save_patient(hospital.desk, key, pati_name="王小雨")
+    assert (answer.status, answer.code) == (409, 10005)
+    assert staff_client.save_patient(hospital.chen, key).data["pati_id"] != pati_id, "a key is its sender's own"
+    assert staff_client.create_patient_file(hospital.desk) != pati_id
+
+
+def test_a_patient_is_in_one_group_whoever_else_moves_them(hospital: Hospital) -> None:
+    groups = [staff_client.create_label(hospital.desk, f"分组{n}", GROUP) for n in range(4)]
+    pati_id, start = staff_client.create_patient_file(hospital.desk), Barrier(4)
+
+    def move(group: str) -> int:
+        start.wait()
+        return staff_client.save_patient(hospital.desk, pati_id=pati_id, pati_group_id=group).status
+
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(move, groups)) == {200}
+    assert sum(one["person_number"] for one in staff_client.list_person_counts(hospital.desk, GROUP).data["list"]) == 1
+
+
+def test_nobody_else_changes_a_file_between_its_reading_and_its_writing(
+    hospital: Hospital, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pati_id, real, locked = staff_client.create_patient_file(hospital.desk), patients.update, []
+
+    def change(*arguments: Any) -> None:
+        look = "SELECT pati_id FROM patients WHERE pati_id = %(id)s FOR UPDATE NOWAIT"
+        with pytest.raises(mysql.StatementError) as failed:
+            mysql.run_on_own_connection(lambda tx: tx.fetch_all(look, id=pati_id), 5)
+        locked.append(failed.value.number)
+        real(*arguments)
+
+    monkeypatch.setattr(patients, "update", change)
+    assert staff_client.save_patient(hospital.desk, pati_id=pati_id, pati_name="林晓雨").status == 200
+    assert len(locked) == 1
+
+
+def test_another_hospitals_file_is_not_there(hospital: Hospital, elsewhere: Hospital) -> None:
+    pati_id = staff_client.create_patient_file(hospital.desk)
+    before = staff_client.get_patient_info(hospital.desk, pati_id).data
+    answer = staff_client.save_patient(elsewhere.admin, pati_id=pati_id, pati_name="别人")
+    assert (answer.status, answer.code) == (404, 10004)
+    assert staff_client.get_patient_info(hospital.desk, pati_id).data == before
+
+
+def test_a_label_that_is_not_there_changes_nothing(hospital: Hospital) -> None:
+    pati_id, label = staff_client.create_patient_file(hospital.desk), staff_client.create_label(hospital.desk, "高血压")
+    answer = staff_client.save_patient(
+        hospital.desk, pati_id=pati_id, pati_phone="13800000009", list=build_label_list(label, "999999999")
+    )
+    assert (answer.status, answer.error) == (404, "标签不存在")
+    found = staff_client.get_patient_info(hospital.desk, pati_id).data
+    assert (found["pati_phone"], found["list"]) == ("13800000001", [])
+
+
+@pytest.mark.parametrize("name", ["pati_name", "pati_gender", "pati_birthday", "pati_phone"])
+def test_four_fields_are_required(hospital: Hospital, name: str) -> None:
+    answer = staff_client.save_patient(hospital.desk, **{name: None})
+    assert (answer.status, answer.error) == (400, f"{name}：必填")
+
+
+TOMORROW = f"{clock.today() + timedelta(days=2)}"
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("pati_id", ["0", -1, "a", 2**53, True]),
+        ("pati_name", ["", " ", "x" * 65, "a\x00", "a\nb", 5]),
+        ("pati_gender", ["", 3, "男", True, 1.5, [1]]),
+        ("pati_birthday", ["", "1990-5-17", "1990-02-30", "1990-05-17 00:00:00", 19900517, TOMORROW, "１９９０-05-17"]),
+        ("pati_phone", ["", "1380000000", "02012345678", 13800000001]),
+        ("pati_id_type", ["999", "证", 99]),
+        (
+            "pati_id_number",
+            [
+                "1" * 33,
+                "身份证",
+                "11010519491231002Y",
+                "110105194912310021",
+                build_id_number("19900518"),
+                build_id_number(order=1),
+            ],
+        ),
+        ("pati_province", ["x" * 65, "a\x00", 5]),
+        ("pati_address", ["x" * 256, "a\nb"]),
+        ("cont_name", ["x" * 65]),
+        ("cont_relation", [0, 6, "配偶", True]),
+        ("cont_phone", ["1", "abc"]),
+        ("pati_group_id", ["a", -1]),
+        ("list", ["a", {}, [1], [{}], [{"label_id": "a"}], [{"label_id": 1}] * 101]),
+    ],
+)
+def test_a_bad_field_is_refused_by_name_and_files_nobody(hospital: Hospital, name: str, values: list[Any]) -> None:
+    for value in values:
+        answer = staff_client.save_patient(hospital.desk, **{name: value})
+        assert (answer.status, answer.code) == (400, 10001), value
+        assert answer.error.startswith(name), answer.error
+    assert staff_client.list_person_counts(hospital.desk).data["person_numbers"] == 0
+
+
+def test_a_number_that_is_kept_must_still_be_this_persons(hospital: Hospital) -> None:
+    pati_id = staff_client.create_patient_file(hospital.desk, pati_id_number=build_unused_id_number())
+    answer = staff_client.save_patient(hospital.desk, pati_id=pati_id, pati_birthday="1990-05-18")
+    assert (answer.status, answer.error) == (400, "pati_id_number：出生日期与身份证号码不一致")

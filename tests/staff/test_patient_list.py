@@ -1,0 +1,86 @@
+"""How staff find a patient."""
+
+from typing import Any
+
+import pytest
+
+from tests.support import staff_client
+from tests.support.factories import Hospital, Person
+from tests.support.id_numbers import build_unused_id_number
+from tests.support.staff_client import GROUP, build_label_list
+
+
+def names(person: Person, **query: Any) -> list[str]:
+    return [one["pati_name"] for one in staff_client.search_patients(person, **query).data["list"]]
+
+
+def test_by_the_beginning_of_a_name_the_latest_first(hospital: Hospital) -> None:
+    for name in ("林小雨", "林大雨", "王小林"):
+        staff_client.create_patient_file(hospital.desk, pati_name=name)
+    assert names(hospital.chen, pati_name="林") == ["林大雨", "林小雨"]
+    assert names(hospital.desk, pati_name="林小雨") == ["林小雨"]
+    assert names(hospital.admin) == ["王小林", "林大雨", "林小雨"]
+    assert names(hospital.desk, pati_name="陈") == []
+
+
+@pytest.mark.parametrize("wild", ["%", "_", "林%", "\\", "%雨", "'; --"])
+def test_wildcards_are_letters_like_others(hospital: Hospital, wild: str) -> None:
+    staff_client.create_patient_file(hospital.desk, pati_name="林小雨")
+    assert names(hospital.desk, pati_name=wild) == []
+    staff_client.create_patient_file(hospital.desk, pati_name=f"{wild}雨")
+    assert names(hospital.desk, pati_name=wild) == [f"{wild}雨"]
+
+
+def test_by_phone_number_id_number_group_and_label(hospital: Hospital) -> None:
+    group, label, number = (
+        staff_client.create_label(hospital.desk, "慢病", GROUP),
+        staff_client.create_label(hospital.desk, "高血压"),
+        build_unused_id_number(),
+    )
+    staff_client.create_patient_file(
+        hospital.desk, pati_id_number=number, pati_group_id=group, list=build_label_list(label)
+    )
+    staff_client.create_patient_file(
+        hospital.desk, pati_name="王强", pati_phone="13800000002", list=build_label_list(label)
+    )
+    assert names(hospital.desk, pati_phone="13800000002") == ["王强"]
+    assert names(hospital.desk, pati_id_number=number.lower()) == ["林小雨"]
+    assert names(hospital.desk, pati_id_number=build_unused_id_number()) == []
+    assert names(hospital.desk, label_id=group) == ["林小雨"]
+    assert names(hospital.desk, label_id=label) == ["王强", "林小雨"]
+    assert names(hospital.desk, label_id=label, pati_name="王", pati_phone="13800000002") == ["王强"]
+
+
+def test_a_list_masks_phones_and_has_no_id_numbers(hospital: Hospital) -> None:
+    number = build_unused_id_number()
+    staff_client.create_patient_file(hospital.desk, pati_id_number=number)
+    answer = staff_client.search_patients(hospital.desk)
+    (one,) = answer.data["list"]
+    assert one["pati_phone"] == "138****0001"
+    assert (number not in str(answer.body), "13800000001" not in str(answer.body)) == (True, True)
+
+
+def test_it_is_paged(hospital: Hospital) -> None:
+    for number in range(3):
+        staff_client.create_patient_file(hospital.desk, pati_name=f"林{number}")
+    data = staff_client.search_patients(hospital.desk, page_num=2, page_size=2).data
+    assert ([one["pati_name"] for one in data["list"]], data["total"], data["pages"]) == (["林0"], 3, 2)
+
+
+def test_another_hospital_finds_nobody(hospital: Hospital, elsewhere: Hospital) -> None:
+    label, number = staff_client.create_label(hospital.desk, "高血压"), build_unused_id_number()
+    staff_client.create_patient_file(hospital.desk, pati_id_number=number, list=build_label_list(label))
+    queries: list[dict[str, str]] = [{}, {"label_id": label}, {"pati_id_number": number}, {"pati_phone": "13800000001"}]
+    assert [names(elsewhere.admin, **query) for query in queries] == [[], [], [], []]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("pati_name", "x" * 65), ("pati_phone", "138"), ("pati_id_number", "身份"), ("label_id", "a")),
+        *(("page_num", "0"), ("page_size", "a")),
+    ],
+)
+def test_a_bad_field_is_refused_by_name(hospital: Hospital, name: str, value: str) -> None:
+    answer = staff_client.search_patients(hospital.desk, **{name: value})
+    assert (answer.status, answer.error.partition("：")[0]) == (400, name)

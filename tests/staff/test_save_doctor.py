@@ -1,0 +1,214 @@
+"""Departments and doctors' profiles: departments, save_department, department_photo, doctor_profiles, save_doctor,
+doctor_photo."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from chalicelib import clock
+from tests.support import file_samples, multipart_forms
+from tests.support.client import Answer, get, post
+from tests.support.factories import Hospital, Person
+from tests.support.staff_client import STAFF_PATH
+
+PNG = file_samples.build_file("png", 100)
+PICTURE = {"file_extension": "png", "file_type": "image/png"}
+
+
+def save_department(person: Person, name: Any = "内科", **fields: Any) -> Answer:
+    return post(f"{STAFF_PATH}/save_department", person.token, name=name, **fields)
+
+
+def department_photo(person: Person, dept_id: Any, **fields: Any) -> Answer:
+    return post(f"{STAFF_PATH}/department_photo", person.token, dept_id=dept_id, **{**PICTURE, **fields})
+
+
+def departments(person: Person) -> list[tuple[str, int]]:
+    return [(one["name"], one["order"]) for one in get(f"{STAFF_PATH}/departments", person.token).data]
+
+
+def save(person: Person, doctor_id: Any, **fields: Any) -> Answer:
+    return post(f"{STAFF_PATH}/save_doctor", person.token, doctor_id=doctor_id, **fields)
+
+
+def profiles(person: Person, **query: Any) -> list[dict[str, Any]]:
+    return list(get(f"{STAFF_PATH}/doctor_profiles", person.token, **query).data["list"])
+
+
+def photo_form(person: Person, doctor_id: Any, **fields: Any) -> Answer:
+    return post(f"{STAFF_PATH}/doctor_photo", person.token, doctor_id=doctor_id, **{**PICTURE, **fields})
+
+
+def test_departments_are_listed_in_the_order_that_was_given(hospital: Hospital) -> None:
+    for name, order in (("内科", 3), ("外科", 1), ("儿科", 3)):
+        save_department(hospital.admin, name, order=order)
+    for person in (hospital.chen, hospital.desk, hospital.admin):
+        assert departments(person) == [("外科", 1), ("内科", 3), ("儿科", 3)]
+
+
+def test_a_department_is_renamed_and_moved(hospital: Hospital) -> None:
+    dept_id = save_department(hospital.admin).data["dept_id"]
+    for _ in range(2):
+        assert save_department(hospital.admin, "呼吸内科", dept_id=dept_id, order=2).data == {"dept_id": dept_id}
+    assert departments(hospital.admin) == [("呼吸内科", 2)]
+
+
+@pytest.mark.parametrize(
+    ("fields", "name"),
+    [({"file_extension": "pdf"}, "file_extension"), ({"file_size": 0}, "file_size"), ({"dept_id": ""}, "dept_id")],
+)
+def test_a_departments_photo_is_a_picture(hospital: Hospital, fields: dict[str, Any], name: str) -> None:
+    dept_id = save_department(hospital.admin).data["dept_id"]
+    answer = department_photo(hospital.admin, **{"dept_id": dept_id, **fields})
+    assert (answer.status, answer.error.partition("：")[0]) == (400, name)
+
+
+def test_a_departments_name_is_taken_once(hospital: Hospital, elsewhere: Hospital) -> None:
+    save_department(hospital.admin)
+    other = save_department(hospital.admin, "外科").data["dept_id"]
+    for answer in (save_department(hospital.admin), save_department(hospital.admin, dept_id=other)):
+        assert (answer.status, answer.error) == (409, "科室名称已存在")
+    assert save_department(elsewhere.admin).status == 200
+
+
+def test_a_department_shows_what_was_saved_and_keeps_what_was_left_out(hospital: Hospital) -> None:
+    dept_id = save_department(hospital.admin, order=3, introduction="咳嗽、哮喘").data["dept_id"]
+    form = department_photo(hospital.admin, dept_id).data
+    fields = {"dept_id": dept_id, "photo_file_id": form["file_id"]}
+    answer = save_department(hospital.admin, **fields)
+    assert (answer.status, answer.error) == (409, "文件尚未上传")
+    assert multipart_forms.post_form(form["url"], list(form["fields"].items()), PNG).status == 204
+    for _ in range(2):
+        assert save_department(hospital.admin, "呼吸内科", **fields).status == 200
+    other = save_department(hospital.admin, "外科").data["dept_id"]
+    assert save_department(hospital.admin, "外科", **{**fields, "dept_id": other}).status == 404, "another's photo"
+    [first, found] = get(f"{STAFF_PATH}/departments", hospital.chen.token).data
+    assert (first["introduction"], first["photo_url"]) == ("", "")
+    assert (found["name"], found["order"], found["introduction"]) == ("呼吸内科", 3, "咳嗽、哮喘")
+    tomorrow = (clock.today() + timedelta(1)).isoformat()
+    add = {"dept_id": dept_id, "date": tomorrow, "half": "AM", "begin": "08:00", "end": "12:00", "slots": 4}
+    post(f"{STAFF_PATH}/save_schedule", hospital.desk.token, **add)
+    for path, picture in (
+        ("schedule_by_date", "deptAvatar"),
+        ("schedule_by_doctor", "deptPortrait"),
+        ("schedule/info", "deptPortrait"),
+    ):
+        asked = {"deptId": dept_id, "date": tomorrow}
+        shown = get(f"/pati_service/tenant_service/{path}", hospital.lin.token, **asked).data
+        [one] = shown if isinstance(shown, list) else shown["list"]
+        assert one["deptDesp"] == "咳嗽、哮喘"
+        assert multipart_forms.send_request("GET", one[picture]).body == PNG
+    save_department(hospital.admin, "呼吸内科", dept_id=dept_id, photo_file_id="", introduction="")
+    assert get(f"{STAFF_PATH}/departments", hospital.chen.token).data[1]["photo_url"] == ""
+
+
+def test_another_hospitals_department_is_not_there(hospital: Hospital, elsewhere: Hospital) -> None:
+    dept_id = save_department(hospital.admin).data["dept_id"]
+    assert save_department(elsewhere.admin, "改名", dept_id=dept_id).status == 404
+    assert department_photo(elsewhere.admin, dept_id).error == "科室不存在"
+    assert save(elsewhere.admin, elsewhere.chen.user_id, dept_id=dept_id).error == "科室不存在"
+    assert departments(elsewhere.admin) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("name", one) for one in (None, "", " ", "x" * 65, 5)),
+        *(("order", one) for one in (-1, "a", 10**9, True)),
+        *(("introduction", one) for one in ("x" * 4001, "a\x00", 5, None)),
+        ("photo_file_id", "a"),
+        ("dept_id", "a"),
+    ],
+)
+def test_a_bad_field_of_a_department_is_refused_by_name(hospital: Hospital, name: str, value: Any) -> None:
+    answer = save_department(hospital.admin, **{"name": "内科", name: value})
+    assert (answer.status, answer.error.partition("：")[0]) == (400, name)
+    assert departments(hospital.admin) == []
+
+
+def test_a_profile_says_what_was_saved_and_keeps_what_was_left_out(hospital: Hospital) -> None:
+    dept_id, chen = save_department(hospital.admin).data["dept_id"], hospital.chen.user_id
+    said = {
+        "dept_id": dept_id,
+        "duty_code": "4",
+        "title": "特聘专家",
+        "expert": "呼吸",
+        "introduction": "二十年",
+        "order": 5,
+    }
+    for _ in range(2):
+        assert save(hospital.admin, chen, **said).data is None
+    (found,) = profiles(hospital.admin, doctor_name="陈")
+    assert found == {
+        **said,
+        "doctor_id": str(chen),
+        "doctor_name": "陈医生",
+        "dept_name": "内科",
+        "photo_url": "",
+    }
+    save(hospital.admin, chen, title="", dept_id="", duty_code=3)
+    (changed,) = profiles(hospital.admin, doctor_name="陈")
+    assert changed == {**found, "title": "", "dept_id": "", "dept_name": "", "duty_code": "3"}
+
+
+def test_a_photo_is_uploaded_and_then_shown(hospital: Hospital) -> None:
+    chen = hospital.chen.user_id
+    form = photo_form(hospital.admin, chen).data
+    fields = {"photo_file_id": form["file_id"]}
+    answer = save(hospital.admin, chen, **fields)
+    assert (answer.status, answer.error) == (409, "文件尚未上传")
+    assert multipart_forms.post_form(form["url"], list(form["fields"].items()), PNG).status == 204
+    for _ in range(2):
+        assert save(hospital.admin, chen, **fields).status == 200
+    (found,) = profiles(hospital.admin, doctor_name="陈")
+    assert multipart_forms.send_request("GET", found["photo_url"]).body == PNG
+    listed = get(f"{STAFF_PATH}/doctor_list", hospital.lin.token, page_num=1, page_size=10, doctor_name="陈").data[
+        "list"
+    ]
+    assert multipart_forms.send_request("GET", listed[0]["doctor_photo_url"]).body == PNG
+    assert save(hospital.admin, hospital.zhou.user_id, **fields).status == 404, "it is Chen's photo"
+    save(hospital.admin, chen, photo_file_id="")
+    assert profiles(hospital.admin, doctor_name="陈")[0]["photo_url"] == ""
+
+
+@pytest.mark.parametrize(
+    ("fields", "name"),
+    [
+        ({"file_extension": "pdf", "file_type": "application/pdf"}, "file_extension"),
+        ({"file_type": "image/jpeg"}, "file_type"),
+        ({"file_size": 0}, "file_size"),
+        ({"file_size": 5 * 1024 * 1024 + 1}, "file_size"),
+        ({"doctor_id": "a"}, "doctor_id"),
+    ],
+)
+def test_a_photo_is_a_picture_of_five_megabytes_at_most(hospital: Hospital, fields: dict[str, Any], name: str) -> None:
+    answer = photo_form(hospital.admin, **{"doctor_id": hospital.chen.user_id, **fields})
+    assert (answer.status, answer.error.partition("：")[0]) == (400, name)
+
+
+def test_who_is_no_doctor_here_has_no_profile(hospital: Hospital, elsewhere: Hospital) -> None:
+    for user_id in (hospital.desk.user_id, hospital.lin.user_id, elsewhere.chen.user_id):
+        for answer in (save(hospital.admin, user_id, title="院长"), photo_form(hospital.admin, user_id)):
+            assert (answer.status, answer.error) == (404, "医生不存在")
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("doctor_id", ["", "a", 0, True, None]),
+        ("dept_id", ["a", -1]),
+        ("duty_code", ["5", "主任", 5, True, None]),
+        ("title", ["x" * 65, 5, None]),
+        ("expert", ["x" * 256, None]),
+        ("introduction", ["x" * 4001, None]),
+        ("order", [-1, "a", None]),
+        ("photo_file_id", ["a", 0]),
+    ],
+)
+def test_a_bad_field_is_refused_by_name_and_changes_nothing(hospital: Hospital, name: str, values: list[Any]) -> None:
+    before = profiles(hospital.admin)
+    for value in values:
+        answer = save(hospital.admin, **{"doctor_id": hospital.chen.user_id, "introduction": "新", name: value})
+        assert (answer.status, answer.error.partition("：")[0]) == (400, name), value
+    assert profiles(hospital.admin) == before

@@ -1,0 +1,210 @@
+"""Staff as an admin keeps them: staff_list, staff, staff_role, staff_disable, staff_enable, staff_password."""
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any
+
+import pytest
+
+from chalicelib.adapters import cache, redis
+from chalicelib.identity import tokens
+from tests.support.client import Answer, get, post
+from tests.support.factories import PASSWORD, Hospital, Person
+from tests.support.fast_passwords import fast_hashes
+from tests.support.staff_client import STAFF_PATH
+
+__all__ = ["fast_hashes"]
+pytestmark = pytest.mark.usefixtures("cheap_hashes")
+
+ZHAO = {"name": "赵医生", "phone": "13900000009", "role": "doctor", "password": "Zhao-12345"}
+DOCTORS_OWN = "/msg_service/msg/doctor/new_session"  # an endpoint for doctors alone
+BAD_IDS = ["", "0", -1, "a", 2**53, True, None, []]
+
+
+def create(person: Person, **fields: Any) -> Answer:
+    return post(f"{STAFF_PATH}/staff", person.token, **{**ZHAO, **fields})
+
+
+def listed(person: Person, **query: Any) -> Answer:
+    return get(f"{STAFF_PATH}/staff_list", person.token, **query)
+
+
+def do(person: Person, what: str, user_id: Any, **fields: Any) -> Answer:
+    return post(f"{STAFF_PATH}/staff_{what}", person.token, user_id=user_id, **fields)
+
+
+def sign_in(hospital: Hospital, phone: str, password: str) -> Answer:
+    return post(f"{STAFF_PATH}/login", headers={"tenantId": str(hospital.tenant_id)}, phone=phone, password=password)
+
+
+def asks_as_doctor(token: str) -> int:
+    return get(DOCTORS_OWN, token).status
+
+
+def copied(token: str) -> str | None:
+    return cache.read(tokens._build_cache_key(tokens.hash_token(token)))
+
+
+def test_a_new_doctor_signs_in_and_is_listed_to_patients(hospital: Hospital) -> None:
+    user_id = create(hospital.admin).data["user_id"]
+    signed_in = sign_in(hospital, ZHAO["phone"], ZHAO["password"]).data
+    assert (signed_in["userId"], signed_in["role"], signed_in["name"]) == (user_id, "doctor", "赵医生")
+    assert asks_as_doctor(signed_in["token"]) == 200
+    found = get(f"{STAFF_PATH}/doctor_list", hospital.lin.token, page_num=1, page_size=10, doctor_name="赵").data[
+        "list"
+    ]
+    assert [one["doctor_id"] for one in found] == [user_id]
+
+
+def test_a_phone_is_one_member_of_staff_of_a_hospital(hospital: Hospital, elsewhere: Hospital) -> None:
+    assert create(hospital.admin).status == 200
+    answer = create(hospital.admin, name="别人")
+    assert (answer.status, answer.code, answer.error) == (409, 10005, "该手机号已有员工使用")
+    assert create(elsewhere.admin).status == 200
+
+
+def test_one_phone_created_by_four_at_once_is_one_person(hospital: Hospital) -> None:
+    start = Barrier(4)
+
+    def one(_: int) -> int:
+        start.wait()
+        return create(hospital.admin).status
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(one, range(4))) == [200, 409, 409, 409]
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("name", [None, "", " ", "x" * 65, "a\x00", 5]),
+        ("phone", [None, "", "1390000000", "12900000000", 13900000009]),
+        ("role", [None, "", "patient", "root", "Admin", 1]),
+        ("password", [None, "", "1234567", "x" * 73, 12345678]),
+    ],
+)
+def test_a_bad_field_is_refused_by_name_and_creates_nobody(hospital: Hospital, name: str, values: list[Any]) -> None:
+    for value in values:
+        answer = create(hospital.admin, **{name: value})
+        assert (answer.status, answer.error.partition("：")[0]) == (400, name), value
+        assert name != "password" or not value or str(value) not in answer.error
+    assert listed(hospital.admin).data["total"] == 4
+
+
+def test_the_list_has_everybody_masked_and_in_order(hospital: Hospital) -> None:
+    do(hospital.admin, "disable", hospital.zhou.user_id)
+    data = listed(hospital.admin).data
+    rows = [(one["name"], one["role"], one["phone"], one["disabled"]) for one in data["list"]]
+    assert rows == [
+        ("陈医生", "doctor", "139****0001", False),
+        ("周医生", "doctor", "139****0002", True),
+        ("客服小李", "service_staff", "139****0003", False),
+        ("管理员", "admin", "139****0004", False),
+    ]
+    assert (data["total"], data["pages"]) == (4, 1)
+
+
+def test_the_list_is_searched_and_paged(hospital: Hospital) -> None:
+    def names(**query: Any) -> list[str]:
+        return [one["name"] for one in listed(hospital.admin, **query).data["list"]]
+
+    assert names(role="doctor") == names(name="医生") == ["陈医生", "周医生"]
+    assert names(name="%") == names(name="医生", role="admin") == []
+    assert names(page_num=2, page_size=3) == ["管理员"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("role", "patient"), ("page_num", "0"), ("page_size", "a"), ("name", "x" * 65)]
+)
+def test_a_bad_field_of_the_list_is_refused_by_name(hospital: Hospital, name: str, value: str) -> None:
+    answer = listed(hospital.admin, **{name: value})
+    assert (answer.status, answer.error.partition("：")[0]) == (400, name)
+
+
+def test_another_role_acts_on_the_session_that_is_open(hospital: Hospital) -> None:
+    assert asks_as_doctor(hospital.chen.token) == 200
+    assert copied(hospital.chen.token)
+    for _ in range(2):  # the same request twice
+        assert do(hospital.admin, "role", hospital.chen.user_id, role="service_staff").data is None
+        assert asks_as_doctor(hospital.chen.token) == 403
+    assert do(hospital.admin, "role", hospital.chen.user_id, role="doctor").status == 200
+    assert asks_as_doctor(hospital.chen.token) == 200
+
+
+def test_who_becomes_a_doctor_is_listed_to_patients(hospital: Hospital) -> None:
+    do(hospital.admin, "role", hospital.desk.user_id, role="doctor")
+    found = get(f"{STAFF_PATH}/doctor_list", hospital.lin.token, page_num=1, page_size=10, doctor_name="小李").data
+    assert found["total"] == 1
+
+
+def test_disabled_is_locked_out_at_once_and_enabled_is_back(hospital: Hospital) -> None:
+    assert asks_as_doctor(hospital.chen.token) == 200
+    for _ in range(2):
+        assert do(hospital.admin, "disable", hospital.chen.user_id).data is None
+        assert asks_as_doctor(hospital.chen.token) == 401
+    redis.get_client().flushdb()
+    assert asks_as_doctor(hospital.chen.token) == 401
+    assert sign_in(hospital, hospital.chen.phone, PASSWORD).status == 401
+    assert do(hospital.admin, "enable", hospital.chen.user_id).data is None
+    assert asks_as_doctor(hospital.chen.token) == 200
+    assert sign_in(hospital, hospital.chen.phone, PASSWORD).status == 200
+
+
+def test_who_read_a_token_before_the_role_changed_does_not_keep_the_old_one(
+    hospital: Hospital, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = cache.write
+
+    def changed_meanwhile(key: str, text: str) -> None:
+        monkeypatch.setattr(cache, "write", real)
+        do(hospital.admin, "role", hospital.chen.user_id, role="service_staff")
+        real(key, text)
+
+    monkeypatch.setattr(cache, "write", changed_meanwhile)
+    tokens.find_session(hospital.chen.token)
+    assert asks_as_doctor(hospital.chen.token) == 403
+
+
+def test_a_new_password_ends_every_session_begun_with_the_old_one(hospital: Hospital) -> None:
+    other = sign_in(hospital, hospital.chen.phone, PASSWORD).data["token"]
+    assert (asks_as_doctor(hospital.chen.token), asks_as_doctor(other)) == (200, 200)
+    assert do(hospital.admin, "password", hospital.chen.user_id, password="New-123456").data is None
+    for _ in range(2):
+        assert (asks_as_doctor(hospital.chen.token), asks_as_doctor(other)) == (401, 401)
+        redis.get_client().flushdb()
+    assert sign_in(hospital, hospital.chen.phone, PASSWORD).status == 401
+    assert asks_as_doctor(sign_in(hospital, hospital.chen.phone, "New-123456").data["token"]) == 200
+    assert asks_as_doctor(hospital.zhou.token) == 200, "and nobody else's"
+
+
+def test_an_admin_neither_demotes_nor_disables_themselves(hospital: Hospital) -> None:
+    own = hospital.admin.user_id
+    for answer in (do(hospital.admin, "disable", own), do(hospital.admin, "role", own, role="doctor")):
+        assert (answer.status, answer.code) == (409, 10005)
+    assert listed(hospital.admin).status == 200
+
+
+def test_another_hospitals_staff_and_patients_are_not_there(hospital: Hospital, elsewhere: Hospital) -> None:
+    for user_id in (elsewhere.chen.user_id, hospital.lin.user_id):
+        for what, fields in (
+            ("role", {"role": "admin"}),
+            ("disable", {}),
+            ("enable", {}),
+            ("password", {"password": PASSWORD}),
+        ):
+            answer = do(hospital.admin, what, user_id, **fields)
+            assert (answer.status, answer.code, answer.error) == (404, 10004, "员工不存在")
+    assert asks_as_doctor(elsewhere.chen.token) == 200
+
+
+@pytest.mark.parametrize("what", ["role", "disable", "enable", "password"])
+def test_a_bad_id_is_refused_by_name(hospital: Hospital, what: str) -> None:
+    for user_id in BAD_IDS:
+        answer = do(hospital.admin, what, user_id, role="admin", password=PASSWORD)
+        assert (answer.status, answer.error.partition("：")[0]) == (400, "user_id"), user_id
+
+
+@pytest.mark.parametrize(("what", "name", "value"), [("role", "role", "patient"), ("password", "password", "short")])
+def test_a_bad_change_is_refused_by_name(hospital: Hospital, what: str, name: str, value: str) -> None:
+    answer = do(hospital.admin, what, hospital.chen.user_id, **{name: value})
+    assert (answer.status, answer.error.partition("：")[0]) == (400, name)

@@ -1,0 +1,58 @@
+"""The five calls of a first chat, as a patient's and a doctor's page make them."""
+
+from typing import Any
+
+from tests.support.client import Answer, get, post
+from tests.support.factories import Person
+
+INSERT_SESSION = "/msg_service/msg/patient/insert_session"
+PATIENT_TEXT = "/msg_service/msg/patient/send_text_msg"
+PATIENT_LIST = "/msg_service/msg/patient/msg_list"
+DOCTOR_TEXT = "/msg_service/msg/doctor/send_text_msg"
+DOCTOR_LIST = "/msg_service/msg/doctor/msg_list"
+PATIENT_SESSIONS = "/msg_service/msg/patient/session_list"
+DOCTOR_SESSIONS = "/msg_service/msg/doctor/session_list"
+PATIENT_NEW_SESSION = "/msg_service/msg/patient/new_session"
+DOCTOR_NEW_SESSION = "/msg_service/msg/doctor/new_session"
+PATIENT_NEW_MSG = "/msg_service/msg/patient/new_msg"
+DOCTOR_NEW_MSG = "/msg_service/msg/doctor/new_msg"
+PATIENT_DEL = "/msg_service/msg/patient/session_del"
+DOCTOR_DEL = "/msg_service/msg/doctor/session_del"
+
+
+def create_session(patient: Person, doctor: Person) -> str:
+    """Return the session_no of a patient's own session with a doctor."""
+    answer = post(INSERT_SESSION, patient.token, member_id=patient.member_id, doctor_id=doctor.user_id)
+    return str(answer.data["session_no"])
+
+
+def send_as_patient(patient: Person, doctor: Person, message: str, key: str = "", **more: Any) -> Answer:
+    headers = {"Idempotency-Key": key} if key else {}
+    fields = {"member_id": patient.member_id, "doctor_id": doctor.user_id, "message": message, **more}
+    return post(PATIENT_TEXT, patient.token, headers, **fields)
+
+
+def send_as_doctor(doctor: Person, session_no: str, message: str, key: str = "") -> Answer:
+    headers = {"Idempotency-Key": key} if key else {}
+    return post(DOCTOR_TEXT, doctor.token, headers, session_no=session_no, message=message)
+
+
+def list_as_patient(patient: Person, session_no: str, page_size: int = 100, **more: Any) -> Answer:
+    query = {"session_no": session_no, "page_size": page_size, "member_id": patient.member_id, **more}
+    return get(PATIENT_LIST, patient.token, **query)
+
+
+def list_as_doctor(doctor: Person, session_no: str, page_size: int = 100, **more: Any) -> Answer:
+    return get(DOCTOR_LIST, doctor.token, session_no=session_no, page_size=page_size, **more)
+
+
+def list_texts(answer: Answer) -> list[str]:
+    return [message["message"] for message in answer.data]
+
+
+def list_patient_sessions(patient: Person, **query: Any) -> list[dict[str, Any]]:
+    return list(get(PATIENT_SESSIONS, patient.token, **query).data)
+
+
+def list_doctor_sessions(doctor: Person, page_size: int = 100, **query: Any) -> list[dict[str, Any]]:
+    return list(get(DOCTOR_SESSIONS, doctor.token, page_size=page_size, **query).data)

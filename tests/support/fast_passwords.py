@@ -1,0 +1,18 @@
+"""Passwords that cost little, for tests in which people sign in often."""
+
+import pytest
+
+from chalicelib.identity import passwords
+from tests.support import factories
+
+
+def use_fast_hashes(patch: pytest.MonkeyPatch) -> None:
+    """Everybody made after this, and nobody, has a hash of a thousandth of the cost."""
+    patch.setattr(passwords, "SCRYPT_N", 2**4)
+    patch.setattr(factories, "_PASSWORD_HASH", passwords.hash_password(factories.PASSWORD))
+    patch.setattr(passwords, "_PLACEHOLDER_HASH", passwords.hash_password("nobody's"))
+
+
+@pytest.fixture
+def fast_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    use_fast_hashes(monkeypatch)

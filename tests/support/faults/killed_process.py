@@ -1,0 +1,83 @@
+"""Work that SIGKILL ends at a chosen line: python -m tests.support.faults.killed_process
+
+Each line of standard input is a job, done by a fork of this process; its wait status is answered.
+"""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+from pymysql.connections import Connection
+
+from chalicelib.adapters import mysql
+from chalicelib.messaging import log, reading, recent_cache, store
+from chalicelib.messaging.models import NewMessage
+from tests.support import log_privacy
+
+# Where death comes: on entering this function for the n-th time.
+KILL_POINTS: dict[str, tuple[Any, str, int]] = {
+    "before the mark": (recent_cache, "mark", 1),
+    "before the transaction": (mysql, "_attempt", 1),
+    "before its commit is answered": (Connection, "_read_query_result", 1),
+    "between two statements": (mysql.Tx, "run", 2),
+    "between commit and Redis": (log, "_show", 1),
+    "between MySQL and the refill": (recent_cache, "refilling", 1),
+    "between MySQL and the seat": (recent_cache, "reseating", 1),
+}
+
+
+def send(job: dict[str, Any]) -> None:
+    draft = NewMessage(job["text"], "t", job["key"])
+    log.append(job["tenant_id"], "direct", job["conversation"], job["principal"], draft)
+
+
+def withdraw(job: dict[str, Any]) -> None:
+    log.withdraw(job["tenant_id"], job["conversation"], job["id"], job["principal"])
+
+
+def read(job: dict[str, Any]) -> None:
+    page, _ = reading.fetch_newest_page(job["conversation"], job["principal"], 100)
+    reading.mark_read(job["conversation"], page)
+
+
+def hide(job: dict[str, Any]) -> None:
+    reading.hide(job["conversation"], job["principal"])
+
+
+JOBS: dict[str, Callable[[dict[str, Any]], None]] = {"send": send, "withdraw": withdraw, "read": read, "hide": hide}
+
+
+def kill_at(point: str) -> None:
+    owner, name, number = KILL_POINTS[point]
+    real, calls = getattr(owner, name), count(1)
+
+    def trap(*arguments: Any, **named: Any) -> Any:
+        if next(calls) == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(*arguments, **named)
+
+    setattr(owner, name, trap)
+
+
+def main() -> None:
+    assert store  # imported before any fork
+    log_privacy.install_handler()
+    for line in sys.stdin:
+        job = json.loads(line)
+        if not os.fork():
+            mysql.run_autocommit(
+                lambda tx: tx.fetch_value("SELECT 1")
+            )  # so that the next answer is the one it waits for
+            kill_at(job["point"])
+            JOBS[job["work"]](job)
+            os._exit(0)
+        _, status = os.wait()
+        os.write(sys.stdout.fileno(), f"{status}\n".encode())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,203 @@
+"""Processes that write and read through the whole handler: python -m tests.support.faults.load_worker PORT NAME...
+
+One for each name, forked when the app is imported. Each connects to PORT and says its name. A line from there is a
+Storm to begin, or `stop`; a line to there is something that was acknowledged, shown or refused; `done` follows a stop.
+"""
+
+import json
+import logging
+import os
+import random
+import socket
+import sys
+import traceback
+from collections.abc import Callable
+from itertools import count, cycle
+from threading import Event, Lock, Thread, local
+from time import monotonic
+from typing import Any, TextIO
+
+from chalicelib.adapters import redis
+from chalicelib.errors import ApiError
+from chalicelib.messaging import log
+from tests.support import log_privacy
+from tests.support.client import Answer
+from tests.support.factories import Person
+from tests.support.faults.participant import Participant, extract_messages
+
+RETRY_TIMEOUT_SECONDS = 60.0  # seconds that a write is repeated for
+
+
+class PublishFailureHandler(logging.Handler):
+    """Knows whether the write that this thread is about could not be told to Redis."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.of = local()
+        logger = logging.getLogger(log.__name__)
+        logger.setLevel(logging.WARNING)
+        logger.propagate = False
+        logger.addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.getMessage() == "message not published":
+            self.of.this_write = True
+
+
+class SlowRedis:
+    """Now and then it takes a while until Redis hears us, so that others come in between."""
+
+    def __init__(self) -> None:
+        self.delay = 0.0  # seconds, at most
+        self.random = random.Random(7)
+        self.call = redis._call_driver
+        vars(redis)["_call"] = self.call_slowly
+
+    def call_slowly(self, *arguments: Any) -> Any:
+        if self.random.random() < 0.3:
+            self.wait()
+        return self.call(*arguments)
+
+    def wait(self) -> None:
+        if self.delay:
+            Event().wait(self.random.uniform(0, self.delay))
+
+
+class LoadRun:
+    def __init__(self, job: dict[str, Any]) -> None:
+        SLOW_REDIS.delay = job["delay"]
+        people = [Person(**fields) for fields in job["people"]]
+        sides = [Participant(no, people[me], people[doctor]) for no, me, doctor in job["sides"]]
+        self.pause_seconds: float = job["pace"]
+        self.withdraw_every: int = job["withdraw_every"]
+        self.stopped = Event()
+        self.threads = [
+            Thread(target=self.run, args=(work, f"{WORKER_NAMES[0]}w{n}", sides[side]))
+            for work, given in ((self.send_repeatedly, job["writers"]), (self.read_repeatedly, job["readers"]))
+            for n, side in enumerate(given)
+        ]
+        for thread in self.threads:
+            thread.start()
+
+    def stop(self) -> None:
+        self.stopped.set()
+        for thread in self.threads:
+            thread.join()
+
+    def run(self, work: Callable[[str, Participant], object], name: str, side: Participant) -> None:
+        try:
+            work(name, side)
+        except BaseException:
+            write_record({"what": "crash", "stack": traceback.format_exc()})
+
+    def send_repeatedly(self, name: str, side: Participant) -> None:
+        for n in count():
+            text = f"{name}/{n}"
+            answer = self.retry_until_acknowledged(lambda text=text: side.send(text))
+            if answer is None:
+                return
+            report("send", side, id=answer.data["msg_id"], text=text, acked=monotonic(), heard=was_published())
+            if self.withdraw_every and n % self.withdraw_every == 0:
+                self.withdraw(side, answer.data["msg_id"], text)
+            if self.stopped.wait(self.pause_seconds):
+                return
+
+    def withdraw(self, side: Participant, id: str, text: str) -> None:
+        """As the sender; there is no endpoint for it in document 000. At the same time the text is sent again."""
+        again = Thread(target=self.run, args=(lambda *_: side.send(text), "", side))
+        again.start()
+        SLOW_REDIS.wait()
+        try:
+            PUBLISH_FAILURES.of.this_write = False
+            log.withdraw(side.me.tenant_id, side.session_no, id, side.me.principal)
+            acked = monotonic()
+        except ApiError:
+            return
+        finally:
+            again.join()
+        report("withdraw", side, id=id, text=text, acked=acked, heard=was_published())
+
+    def retry_until_acknowledged(self, send: Any) -> Answer | None:
+        """Repeat it, with the same key, until it is acknowledged."""
+        deadline = monotonic() + RETRY_TIMEOUT_SECONDS
+        while monotonic() < deadline:
+            PUBLISH_FAILURES.of.this_write = False
+            answer: Answer = send()
+            if answer.status == 200:
+                return answer
+            report_rejection(answer)
+            Event().wait(self.pause_seconds)
+        write_record({"what": "given up"})
+        return None
+
+    def read_repeatedly(self, _: str, side: Participant) -> None:
+        for kind in cycle(["whole", "newest", "page", "list", "page", "newest", "older", "list"]):
+            begun, answer, older = monotonic(), Answer(0, {}, {}), False
+            if kind in ("whole", "page", "older"):
+                answer = side.list_messages(100 if kind == "whole" else 20)
+                if kind == "older" and answer.status == 200 and answer.data:
+                    answer, older = side.list_messages(20, msg_id=answer.data[-1]["msg_id"]), True
+            elif kind == "newest":
+                answer = side.get_newest()
+            else:
+                answer = side.list_sessions()
+            if answer.status == 200:
+                report(
+                    "read", side, begun=begun, ended=monotonic(), page=extract_messages(answer.data, side), older=older
+                )
+            else:
+                report_rejection(answer)
+            if self.stopped.wait(self.pause_seconds):
+                return
+
+
+def was_published() -> bool:
+    return not PUBLISH_FAILURES.of.this_write
+
+
+def report_rejection(answer: Answer) -> None:
+    write_record({"what": "refused", "status": answer.status, "retry_after": answer.headers.get("Retry-After")})
+
+
+def report(what: str, side: Participant, **more: Any) -> None:
+    write_record({"what": what, "session": side.session_no, **more})
+
+
+def write_record(record: dict[str, Any]) -> None:
+    with WRITE_LOCK:
+        PARENT_CONNECTIONS[0].write(json.dumps(record) + "\n")
+        PARENT_CONNECTIONS[0].flush()
+
+
+def run_worker(port: int, name: str) -> None:
+    storm: LoadRun | None = None
+    lines = socket.create_connection(("127.0.0.1", port)).makefile("rw")
+    WORKER_NAMES.append(name)
+    PARENT_CONNECTIONS.append(lines)
+    write_record({"what": name})
+    for line in lines:
+        if line.strip() != "stop":
+            storm = LoadRun(json.loads(line))
+        elif storm:
+            storm.stop()
+            write_record({"what": "done"})
+
+
+def main() -> None:
+    log_privacy.install_handler()
+    for name in sys.argv[2:]:
+        if not os.fork():
+            try:
+                run_worker(int(sys.argv[1]), name)
+            finally:
+                os._exit(0)  # whoever started us is gone, or wants no more
+    for _ in sys.argv[2:]:
+        os.wait()
+
+
+WORKER_NAMES: list[str] = []
+PARENT_CONNECTIONS: list[TextIO] = []
+WRITE_LOCK, PUBLISH_FAILURES, SLOW_REDIS = Lock(), PublishFailureHandler(), SlowRedis()
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,23 @@
+"""Redis with what it held some time ago."""
+
+import shutil
+from pathlib import Path
+
+from devstack.services.control import ServiceHandle
+
+
+def copy_data(redis: ServiceHandle) -> Path:
+    """What a replica that falls behind would hold from now on."""
+    folder = Path(redis.service.folder)
+    copy = folder.with_name("redis.older")
+    shutil.rmtree(copy, ignore_errors=True)
+    return Path(shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("temp*")))
+
+
+def restore_data(redis: ServiceHandle, copy: Path) -> None:
+    """SIGKILL, and a start from the copy."""
+    redis.kill()
+    folder = redis.service.folder
+    shutil.rmtree(folder)
+    shutil.move(copy, folder)
+    redis.start()

@@ -1,0 +1,158 @@
+"""Eight processes that write and read while a test breaks things, and what they say of it."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
+from threading import Condition, Thread
+from typing import Any, TextIO
+from urllib.parse import urlsplit
+
+from tests.support import consult_client
+from tests.support.factories import Hospital
+from tests.support.faults.final_state import list_stored
+from tests.support.faults.history_checker import AcknowledgedWrite, ObservedRead, find_problems
+from tests.support.faults.participant import Participant
+from tests.support.faults.tcp_proxy import Proxy
+
+Record = dict[str, Any]
+TIMEOUT_SECONDS = 60.0  # seconds for whatever a test waits for
+WORKER_NAMES = [f"p{n}" for n in range(8)]  # the latter half is far from Redis
+
+
+@dataclass
+class WorkerPool:
+    """Half of them (`far`) reach Redis over `to_redis`; all of them reach MySQL over `to_mysql`."""
+
+    to_redis: Proxy
+    to_mysql: Proxy
+    connections: dict[str, TextIO] = field(default_factory=dict)  # by process
+    records: list[Record] = field(default_factory=list)
+    participants: list[Participant] = field(default_factory=list)
+    changed: Condition = field(default_factory=Condition)
+
+    def count_records(self, what: str) -> int:
+        return sum(record["what"] == what for record in self.records)
+
+    def wait_for_more(self, number: int, what: str = "send") -> None:
+        """Wait until so many more have been acknowledged."""
+        with self.changed:
+            goal = self.count_records(what) + number
+            assert self.changed.wait_for(lambda: self.count_records(what) >= goal, TIMEOUT_SECONDS), (
+                f"no {what} in {TIMEOUT_SECONDS} s"
+            )
+
+    @contextmanager
+    def run_load(
+        self, hospital: Hospital, pace: float = 0.01, withdraw_every: int = 0, delay: float = 0.0
+    ) -> Iterator["WorkerPool"]:
+        """Eight writers and eight readers, over three conversations, on both sides."""
+        self.records.clear()
+        people = [hospital.lin, hospital.wang, hospital.chen, hospital.zhou]
+        sessions = [
+            (consult_client.create_session(people[me], people[doctor]), me, doctor)
+            for me, doctor in ((0, 2), (1, 2), (0, 3))
+        ]
+        sides = [(no, who, doctor) for no, me, doctor in sessions for who in (me, doctor)]
+        self.participants = [Participant(no, people[who], people[doctor]) for no, who, doctor in sides]
+        job = {"people": [asdict(one) for one in people], "sides": sides, "pace": pace, "delay": delay}
+        for n, name in enumerate(WORKER_NAMES):
+            mine = [(2 * n + i) % len(sides) for i in range(2)]
+            writing, reading = (mine, []) if n % 2 else ([], mine)
+            self.send_command(name, {**job, "withdraw_every": withdraw_every, "writers": writing, "readers": reading})
+        try:
+            yield self
+        finally:
+            self.stop()
+
+    def stop(self) -> None:
+        with self.changed:
+            goal = self.count_records("done") + len(WORKER_NAMES)
+            for name in WORKER_NAMES:
+                self.send_command(name, "stop")
+            assert self.changed.wait_for(lambda: self.count_records("done") >= goal, TIMEOUT_SECONDS), (
+                "the crew does not stop"
+            )
+
+    def send_command(self, name: str, what: dict[str, Any] | str) -> None:
+        self.connections[name].write((what if isinstance(what, str) else json.dumps(what)) + "\n")
+        self.connections[name].flush()
+
+    def find_problems(self) -> list[str]:
+        """What is wrong with all that was acknowledged and shown; [] if all is well."""
+        writes = [
+            AcknowledgedWrite(r["what"], r["session"], r["id"], r["text"], r["acked"], r["heard"])
+            for r in self.records
+            if r["what"] in ("send", "withdraw")
+        ]
+        reads = [
+            ObservedRead(r["process"], r["session"], r["begun"], r["ended"], tuple(map(tuple, r["page"])), r["older"])
+            for r in self.records
+            if r["what"] == "read"
+        ]
+        assert writes
+        assert reads
+        sessions = {write.session for write in writes}
+        wrong = [f"refused: {r}" for r in self.records if r["what"] == "refused" and not is_retryable(r)]
+        wrong += [str(r) for r in self.records if r["what"] in ("crash", "given up")]
+        return wrong + find_problems({session: list_stored(session) for session in sessions}, writes, reads)
+
+
+def is_retryable(refused: Record) -> bool:
+    return refused["status"] == 503 and int(refused["retry_after"] or 0) > 0
+
+
+@contextmanager
+def run_workers() -> Iterator[WorkerPool]:
+    """Eight processes, started and waiting."""
+    redis, mysql = (Proxy(urlsplit(os.environ[name]).port or 0) for name in ("REDIS_URL", "DATABASE_URL"))
+    with ExitStack() as stack:
+        crew = WorkerPool(stack.enter_context(redis), stack.enter_context(mysql))
+        door = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        door.settimeout(TIMEOUT_SECONDS)
+        for names, far in ((WORKER_NAMES[:4], False), (WORKER_NAMES[4:], True)):
+            stack.callback(kill_process, start_workers(crew, door.getsockname()[1], names, far))
+        for _ in WORKER_NAMES:
+            line = stack.enter_context(door.accept()[0])
+            listener = Thread(target=receive_records, args=(crew, line))
+            listener.start()
+            stack.callback(listener.join)
+            stack.callback(line.shutdown, socket.SHUT_RDWR)
+        with crew.changed:
+            assert crew.changed.wait_for(lambda: len(crew.connections) == len(WORKER_NAMES), TIMEOUT_SECONDS)
+        yield crew
+
+
+def start_workers(crew: WorkerPool, port: int, names: list[str], far: bool) -> "subprocess.Popen[bytes]":
+    env = {**os.environ, "LOG_LEVEL": "ERROR", "REDIS_TIMEOUT": "0.3"}  # as in production: they are to give up
+    env["DATABASE_URL"] = route_through(os.environ["DATABASE_URL"], crew.to_mysql)
+    if far:
+        env["REDIS_URL"] = route_through(os.environ["REDIS_URL"], crew.to_redis)
+    return subprocess.Popen([sys.executable, "-m", "tests.support.faults.load_worker", str(port), *names], env=env)
+
+
+def route_through(url: str, line: Proxy) -> str:
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.replace(f":{parts.port}", f":{line.port}")).geturl()
+
+
+def receive_records(crew: WorkerPool, connection: socket.socket) -> None:
+    with connection.makefile("rw") as lines:
+        name = json.loads(lines.readline())["what"]
+        with crew.changed:
+            crew.connections[name] = lines
+            crew.changed.notify_all()
+        for line in lines:
+            with crew.changed:
+                crew.records.append({**json.loads(line), "process": name})
+                crew.changed.notify_all()
+
+
+def kill_process(mother: "subprocess.Popen[bytes]") -> None:
+    """Her children end by themselves when their line does."""
+    mother.kill()
+    mother.wait()

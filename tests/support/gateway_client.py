@@ -1,0 +1,118 @@
+"""The gateway's calls, as the pages of a client and a hospital's own system make them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from chalicelib.identity import tokens
+from chalicelib.messaging import reading
+from tests.support.client import Answer, post
+from tests.support.factories import Hospital, Person
+
+PATHS = [
+    "/send_msg",
+    "/check_joined_conversation",
+    "/get_joined_conversation",
+    "/get_conversation_detail",
+    "/join_conversation",
+    "/leave_conversation",
+    "/create_conversation",
+    "/get_lastone_msgid",
+    "/get_conversation_msg_by_range",
+    "/get_conversation_30msg_before_the_id",
+    "/get_conversation_30msg_after_the_id",
+    "/get_conversation_last_30_msg",
+    "/get_conversation_lastone_msg",
+]
+INTERNAL_PATHS = ["create_conversation", "join_conversation", "kickout_conversation", "set_archive_conversations"]
+
+
+@dataclass(frozen=True)
+class ExternalUser:
+    """A user of the hospital's own system, known here by an id alone."""
+
+    tenant_id: int
+    session: str
+    token: str
+
+    @property
+    def principal(self) -> str:
+        return f"session:{self.session}"
+
+
+AnyUser = Person | ExternalUser
+
+
+def create_external_user(hospital: Hospital, session: str) -> ExternalUser:
+    token = tokens.issue(hospital.tenant_id, f"session:{session}", "session")
+    return ExternalUser(hospital.tenant_id, session, token)
+
+
+def call_internal(hospital: Hospital, what: str, key: str = "", **body: Any) -> Answer:
+    headers = {"X-Internal-Key": hospital.internal_key} | ({"Idempotency-Key": key} if key else {})
+    return post(f"/inner/{what}", headers=headers, **body)
+
+
+def create_conversation(who: AnyUser, key: str = "", **body: Any) -> str:
+    """Return the id of a conversation that somebody made."""
+    headers = {"Idempotency-Key": key} if key else {}
+    return str(post("/create_conversation", who.token, headers, **body).data["ConversationId"])
+
+
+def create_conversation_of(hospital: Hospital, *people: AnyUser, **more: Any) -> str:
+    """Return the id of a conversation that the hospital's own system made for these people."""
+    sessions = [person.principal.removeprefix("session:") for person in people]
+    return str(call_internal(hospital, "create_conversation", sessions=sessions, **more).data["ConversationId"])
+
+
+def join(who: AnyUser, conversation: str) -> Answer:
+    return post("/join_conversation", who.token, conversation_id=conversation)
+
+
+def leave(who: AnyUser, conversation: str) -> Answer:
+    return post("/leave_conversation", who.token, conversation_id=conversation)
+
+
+def remove_participants(hospital: Hospital, conversation: str, *people: AnyUser) -> Answer:
+    sessions = [person.principal.removeprefix("session:") for person in people]
+    return call_internal(hospital, "kickout_conversation", conversation_id=conversation, sessions=sessions)
+
+
+def add_participants(hospital: Hospital, conversation: str, *people: AnyUser) -> Answer:
+    sessions = [person.principal.removeprefix("session:") for person in people]
+    return call_internal(hospital, "join_conversation", conversation_id=conversation, sessions=sessions)
+
+
+def archive(hospital: Hospital, *conversations: str, is_archive: bool = True) -> Answer:
+    return call_internal(hospital, "set_archive_conversations", conversation_ids=conversations, is_archive=is_archive)
+
+
+def send(who: AnyUser, conversation: str, content: str, key: str = "", **more: Any) -> Answer:
+    headers = {"Idempotency-Key": key} if key else {}
+    return post("/send_msg", who.token, headers, conversation_id=conversation, content=content, **more)
+
+
+def send_all(who: AnyUser, conversation: str, *contents: str) -> list[str]:
+    """Say these things, and return the messages' ids."""
+    return [str(send(who, conversation, content).data["MsgID"]) for content in contents]
+
+
+def call_on_conversation(who: AnyUser, what: str, conversation: str, **more: Any) -> Answer:
+    return post(f"/{what}", who.token, conversation_id=conversation, **more)
+
+
+def get_last_30(who: AnyUser, conversation: str, **more: Any) -> Answer:
+    return call_on_conversation(who, "get_conversation_last_30_msg", conversation, **more)
+
+
+def list_contents(answer: Answer) -> list[str]:
+    return [message["Content"] for message in answer.data["Msg"]]
+
+
+def is_joined(who: AnyUser, conversation: str) -> bool:
+    return bool(call_on_conversation(who, "check_joined_conversation", conversation).data["Joined"])
+
+
+def count_unread(who: AnyUser, conversation: str) -> int:
+    page = reading.fetch_newest_pages([conversation], who.principal)[conversation]
+    assert page.participant
+    return page.participant.count_unread(page.last_seq)

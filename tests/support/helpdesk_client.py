@@ -1,0 +1,121 @@
+"""What the pages of a help desk ask, in the words of the tests."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from chalicelib.adapters import mysql
+from chalicelib.adapters.mysql import Row
+from tests.support import factories
+from tests.support.client import Answer, post
+from tests.support.factories import Hospital, Person
+
+PATHS = [
+    *("messageCount", "messageAdd", "findMessage", "userList", "createChatSession", "closeChatSession", "obtainShunt"),
+    *("updateReadById", "withdrawMessage", "appraiseMessage", "conversationList", "oneUserPosition"),
+    "oneUserConversation",
+]
+
+
+def call_messagecenter(who: Person, what: str, headers: dict[str, str] | None = None, **body: Any) -> Answer:
+    return post(f"/message/{what}", who.token, headers, **body)
+
+
+def build_key_header(named: str) -> dict[str, str]:
+    return {"Idempotency-Key": named}
+
+
+def add_message(who: Person, content: str, named: str = "", **more: Any) -> Answer:
+    plain = {"ownType": 1, "title": "", "item": 0, "type": 0, "link": "", "itemType": 0, "content": content}
+    return call_messagecenter(who, "messageAdd", build_key_header(named) if named else None, **{**plain, **more})
+
+
+def send_all(who: Person, whom: Person, *contents: str) -> list[str]:
+    """Say these things to somebody; return the messages' ids."""
+    return [str(add_message(who, one, receiveId=whom.user_id).data[0]["messageId"]) for one in contents]
+
+
+def find_messages(who: Person, msg_type: int, **more: Any) -> Answer:
+    return call_messagecenter(who, "findMessage", **{"msgType": msg_type, "userType": 2, "pageSize": 10, **more})
+
+
+def list_contents(answer: Answer) -> list[str]:
+    return [one["content"] for one in answer.data]
+
+
+def get_message_count(who: Person) -> int:
+    answer = call_messagecenter(who, "messageCount", userType=2)
+    assert answer.data == answer.body["count"]
+    return int(answer.data)
+
+
+def request_assignment(who: Person, kind: str = "") -> Answer:
+    return call_messagecenter(who, "obtainShunt", type=kind)
+
+
+def create_session(who: Person, msg_type: int, **more: Any) -> Answer:
+    return call_messagecenter(who, "createChatSession", **{"msgType": msg_type, "userType": 2, **more})
+
+
+def close_session(who: Person, session_id: str) -> Answer:
+    return call_messagecenter(who, "closeChatSession", sessionId=session_id)
+
+
+def list_conversations(who: Person, what: str = "conversationList", **more: Any) -> Answer:
+    return call_messagecenter(who, what, **{"userType": 1, **more})
+
+
+@dataclass(frozen=True)
+class HelpDesk:
+    hospital: Hospital
+
+    def create_post(self, holder: Person, cap: int = 2, on_duty: bool = True, **more: Any) -> str:
+        """Give a member of staff a post at the desk; returns positionId."""
+        body = {"userId": holder.user_id, "title": "导诊", "cap": cap, **more}
+        position = str(call_messagecenter(self.hospital.admin, "savePost", **body).data["positionId"])
+        if on_duty:
+            self.set_duty(position)
+        return position
+
+    def set_duty(self, position: str, on: bool = True) -> Answer:
+        return call_messagecenter(self.hospital.admin, "setDuty", positionId=position, onDuty=on)
+
+    def list_open_counts(self) -> dict[str, int]:
+        """Return how many each is serving, by name."""
+        return {one["name"]: one["open"] for one in call_messagecenter(self.hospital.admin, "postList").data}
+
+    def call_with_key(self, what: str, headers: dict[str, Any], **body: Any) -> Answer:
+        """As the hospital's own system."""
+        named = {name: str(value) for name, value in headers.items()}
+        return post(f"/message/{what}", headers={"X-Internal-Key": self.hospital.internal_key, **named}, **body)
+
+
+def get_agent_or_place(answer: Answer) -> str:
+    """Return the agent's name, or the place in the queue."""
+    session = answer.data
+    assert (session["state"] == "waiting") == (session["place"] > 0) == (session["agent"] is None)
+    return str(session["agent"]["name"] if session["agent"] else session["place"])
+
+
+def list_rows(table: str, hospital: Hospital) -> list[Row]:
+    return mysql.run_autocommit(
+        lambda tx: tx.fetch_all(f"SELECT * FROM {table} WHERE tenant_id = %(id)s ORDER BY 1", id=hospital.tenant_id)
+    )
+
+
+def list_session_events(hospital: Hospital) -> list[tuple[int, str]]:
+    """Return to whom was promised that a session at the desk has begun."""
+    found = [json.loads(row["payload"]) for row in list_rows("outbox", hospital) if row["job"] == "push"]
+    served = [one for one in found if one["type"] == 1400]
+    return [(int(who[5:]), one["content"]["sessionId"]) for one in served for who in one["principals"]]
+
+
+def parametrize_invalid(wrong: dict[str, list[Any]]) -> pytest.MarkDecorator:
+    """Have a test run with each of the wrong values of each field."""
+    return pytest.mark.parametrize(("field", "wrong"), [(field, one) for field in wrong for one in wrong[field]])
+
+
+def create_patients(hospital: Hospital, number: int) -> list[Person]:
+    return [factories.create_patient(hospital.tenant_id, f"137{n:08}", f"患者{n}") for n in range(number)]

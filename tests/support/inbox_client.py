@@ -1,0 +1,65 @@
+"""The site messages of a hospital, as its pages and its own system ask for them."""
+
+from typing import Any
+
+from chalicelib.adapters import mysql
+from chalicelib.adapters.mysql import Row
+from tests.support.client import Answer, get, post
+from tests.support.factories import Hospital, Person
+
+MESSAGE_PATH = "/msg_service/msg"
+
+
+def send(sender: Person, text: Any, *receivers: Person, key: str = "", **fields: Any) -> Answer:
+    """Send a text; a field that is None is left out."""
+    return post(
+        f"{MESSAGE_PATH}/send",
+        sender.token,
+        build_key_header(key),
+        **build_body(sender.tenant_id, text, receivers, fields),
+    )
+
+
+def send_as_system(hospital: Hospital, text: str, *receivers: Person, key: str = "", **fields: Any) -> Answer:
+    headers = {"X-Internal-Key": hospital.internal_key, **build_key_header(key)}
+    return post(f"{MESSAGE_PATH}/send", headers=headers, **build_body(hospital.tenant_id, text, receivers, fields))
+
+
+def list_messages(person: Person, **query: Any) -> list[Row]:
+    return list(get(f"{MESSAGE_PATH}/list", person.token, **query).data)
+
+
+def list_texts(person: Person, **query: Any) -> list[str]:
+    return [one["msg_text"] for one in list_messages(person, **query)]
+
+
+def get_unread_count(person: Person) -> int:
+    return int(get(f"{MESSAGE_PATH}/unread_count", person.token).data["count"])
+
+
+def set_read(person: Person, msg_id: Any) -> Answer:
+    return post(f"{MESSAGE_PATH}/set_read", person.token, msg_id=msg_id)
+
+
+def set_all_read(person: Person, user_id: Any = None) -> Answer:
+    return post(f"{MESSAGE_PATH}/all_set_read", person.token, userId=person.user_id if user_id is None else user_id)
+
+
+def disable_user(hospital: Hospital, who: Person, path: str = "staff_disable") -> None:
+    assert post(f"/pati_service/manager_service/{path}", hospital.admin.token, user_id=who.user_id).status == 200
+
+
+def build_key_header(key: str) -> dict[str, str]:
+    return {"Idempotency-Key": key} if key else {}
+
+
+def build_body(tenant_id: int, text: Any, receivers: tuple[Person, ...], fields: dict[str, Any]) -> dict[str, Any]:
+    user_list = [{"user_id": one.user_id} for one in receivers]
+    whole = {"tenantId": tenant_id, "msg_text": text, "user_list": user_list, **fields}
+    return {name: value for name, value in whole.items() if value is not None}
+
+
+def list_rows(table: str, tenant_id: int) -> list[Row]:
+    return mysql.run_autocommit(
+        lambda tx: tx.fetch_all(f"SELECT * FROM {table} WHERE tenant_id = %(id)s", id=tenant_id)
+    )

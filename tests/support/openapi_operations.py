@@ -1,0 +1,77 @@
+"""The endpoints as the OpenAPI document describes them: an example of each, and what its fields name."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from apidocs import endpoints, openapi
+from chalicelib.http.routing import Endpoint
+
+Fields = dict[str, Any]
+
+ID_KINDS = {
+    **dict.fromkeys(("session_no", "session_id", "msg_session"), "consult"),
+    **dict.fromkeys(("conversation_id", "conversation_ids"), "conversation"),
+    **dict.fromkeys(("sessionId",), "chat"),
+    **dict.fromkeys(("chatGroupId", "groupIds"), "group"),
+    **dict.fromkeys(("start_msg_id", "end_msg_id", "msg_id"), "message"),
+    **dict.fromkeys(("messageId", "lastId"), "chat_message"),
+    **dict.fromkeys(("file_id", "photo_file_id"), "file"),
+    **dict.fromkeys(("member_id", "memberId"), "member"),
+    **dict.fromkeys(("receiveId", "receiverIds", "sendId", "user_list", "userId"), "patient"),
+    **dict.fromkeys(("doctor_id", "doctorId", "user_id"), "doctor"),
+    **dict.fromkeys(("pati_id",), "pati"),
+    **dict.fromkeys(("label_id", "pati_group_id", "list"), "label"),
+    **dict.fromkeys(("dept_id", "deptId"), "dept"),
+    **dict.fromkeys(("schedule_id", "scheduleId"), "schedule"),
+    **dict.fromkeys(("bookId", "appo_id"), "booking"),
+    **dict.fromkeys(("positionId", "youPositionId"), "post"),
+    **dict.fromkeys(("tenantId", "receiveEntId", "agencyId"), "tenant"),
+    "sessions": "session",
+    "pattern_id": "pattern",
+}
+# Fields that name nothing: places in a list, which anybody's message may mark, and what document 002 has beside an id.
+NOT_IDS = {
+    ("/msg_service/msg/doctor/session_list", "msg_id"),
+    ("/msg_service/msg/list", "msg_id"),
+    ("/message/withdrawMessage", "chatGroupId"),
+}
+
+
+@dataclass(frozen=True)
+class Operation:
+    method: str
+    path: str
+    callers: tuple[str, ...]
+    example: Fields
+    id_fields: tuple[str, ...]  # those that name something
+    parameter_locations: dict[str, str]  # of the others than the body's
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+def list_operations() -> list[Operation]:
+    document = openapi.build_document()
+    found = [describe(one.endpoint, document) for one in endpoints.iter_endpoints()]
+    return [one for one in found if not one.path.endswith("notify/{tenantId}")]  # WeChat's alone, by its signature
+
+
+def describe(one: Endpoint, document: Fields) -> Operation:
+    raw = document["paths"][one.path][one.method.lower()]
+    parameters = [parameter for parameter in raw["parameters"] if parameter.get("in") in ("path", "query")]
+    body = raw.get("requestBody", {}).get("content", {}).get("application/json", {})
+    schema = body.get("schema", {})
+    model = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+    example = {p["name"]: p["schema"]["examples"][0] for p in parameters if p["required"]} | body.get("example", {})
+    places = {p["name"]: p["in"] for p in parameters}
+    names = [name for name in (*places, *model.get("properties", {})) if name in ID_KINDS]
+    names = [name for name in names if (one.path, name) not in NOT_IDS]
+    return Operation(one.method, one.path, tuple(sorted(one.callers)), example, tuple(names), places)
+
+
+def get_id_kind(operation: Operation, field: str) -> str:
+    if operation.path == "/msg_service/msg/set_read":
+        return "letter"
+    if field == "sendId" and operation.path != "/message/messageAdd":
+        return "patient"
+    return ID_KINDS[field]

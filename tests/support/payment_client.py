@@ -1,0 +1,143 @@
+"""What a hospital's pages, WeChat and the jobs ask of payment, in the words of the tests."""
+
+import base64
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from chalicelib.adapters import mysql
+from chalicelib.adapters.mysql import Row
+from chalicelib.adapters.wechat_pay.types import V3, Merchant
+from chalicelib.payment import refunds, site_messages
+from devstack.fakes.wechat_pay import SignedMessage, WeChatPay
+from tests.support.booking_client import BOOKING_PATH, BookingDepartment, create_department, list_rows
+from tests.support.client import Answer, build_event, get, invoke, post
+from tests.support.factories import Hospital, Person
+from tests.support.wechat_client import APP_ID, configure
+
+OPENID = "oUpF8uMuAJO_M2pxb1Q9zNjWeS6o"
+NOTIFY_PATH, REFUND_NOTIFY_PATH = "/pati_service/wechat/pay/notify", "/pati_service/wechat/pay/refund_notify"
+CONF_PATH = "/pati_service/wechat/pay_conf"
+ORDER_PATH, SIGN_PATH = f"{BOOKING_PATH}/pay/appo_order", "/pati_service/wx/jsapi/paysign"
+TIMESTAMP, NONCE = "1414587457", "5K8264ILTKCH16CQ2502SI8ZNMTM67VS"
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """A ward whose hospital has an account at WeChat Pay."""
+
+    department: BookingDepartment
+    wechat_pay: WeChatPay
+    merchant: Merchant
+
+    @property
+    def hospital(self) -> Hospital:
+        return self.department.hospital
+
+    @property
+    def tenant_id(self) -> int:
+        return self.hospital.tenant_id
+
+    def book_slot(self, person: Person | None = None, fee: float = 12.5, **fields: Any) -> str:
+        """Book a morning that costs so many yuan; returns bookId."""
+        return self.department.book_slot(
+            person or self.hospital.lin, self.department.create_schedule(bookfee=fee, **fields)
+        )
+
+    def request_order(self, book_id: Any, person: Person | None = None, **fields: Any) -> Answer:
+        body = {"appo_id": book_id, "open_id": OPENID, **fields}
+        return post(ORDER_PATH, (person or self.hospital.lin).token, **body)
+
+    def create_order(self, book_id: Any) -> dict[str, Any]:
+        found = dict(self.request_order(book_id).data)
+        assert found["error_code"] == "SUCCESS"
+        return found
+
+    def request_signature(self, order: dict[str, Any], person: Person | None = None, **fields: Any) -> Answer:
+        who = person or self.hospital.lin
+        body = {"agencyId": order["agency_id"], "tenantId": who.tenant_id, "appId": order["app_id"]}
+        body |= {
+            "timeStamp": TIMESTAMP,
+            "nonceStr": NONCE,
+            "prepayId": order["prepay_id"],
+            "signType": order["sign_type"],
+        }
+        return post(SIGN_PATH, who.token, **{**body, **fields})
+
+    def pay_without_notification(self, book_id: Any) -> SignedMessage:
+        """The patient orders and pays; returns WeChat's notice, which nobody was sent."""
+        out_trade_no = self.create_order(book_id)["out_trade_no"]
+        self.wechat_pay.pay(out_trade_no)
+        return self.wechat_pay.build_payment_notification(out_trade_no)
+
+    def deliver_notification(self, notice: SignedMessage, path: str = NOTIFY_PATH, tenant_id: int = 0) -> Answer:
+        """WeChat tells the hospital, as API Gateway hands it over."""
+        return invoke(self.build_notification_event(notice, path, tenant_id))
+
+    def build_notification_event(
+        self, notice: SignedMessage, path: str = NOTIFY_PATH, tenant_id: int = 0
+    ) -> dict[str, Any]:
+        headers, body = notice
+        request = build_event("POST", f"{path}/{tenant_id or self.tenant_id}", headers)
+        return {**request, "body": base64.b64encode(body).decode(), "isBase64Encoded": True}
+
+    def pay_and_notify(self, book_id: Any) -> dict[str, Any]:
+        """The patient pays, the hospital hears of it; returns the payment's row."""
+        assert self.deliver_notification(self.pay_without_notification(book_id)).status == 200
+        return self.list_payments(book_id)[-1]
+
+    def get_booking_state(self, book_id: Any) -> tuple[int, int]:
+        """Return status and charge of a booking."""
+        [row] = [one for one in list_rows("bookings", self.hospital) if str(one["book_id"]) == str(book_id)]
+        return row["status"], row["charge"]
+
+    def list_payments(self, book_id: Any) -> list[Row]:
+        return [one for one in list_rows("payments", self.hospital) if str(one["book_id"]) == str(book_id)]
+
+    def list_refunds(self, book_id: Any) -> list[Row]:
+        return [one for one in list_rows("refunds", self.hospital) if str(one["book_id"]) == str(book_id)]
+
+    def list_ledger(self) -> list[tuple[str, str]]:
+        return [(one["became"], one["told_by"]) for one in list_rows("payment_ledger", self.hospital)]
+
+    def list_jobs(self, job: str) -> list[dict[str, Any]]:
+        return [json.loads(row["payload"]) for row in list_rows("outbox", self.hospital) if row["job"] == job]
+
+    def run_refund_jobs(self) -> None:
+        """Have the outbox's outside lane do what was promised."""
+        for payload in self.list_jobs("refund"):
+            refunds.refund_booking(self.tenant_id, payload)
+
+    def run_notification_jobs(self) -> None:
+        for payload in self.list_jobs("tell_payment"):
+            site_messages.notify_holder(self.tenant_id, payload)
+
+    def list_site_messages(self, person: Person) -> list[str]:
+        return [one["msg_text"] for one in get("/msg_service/msg/list", person.token).data]
+
+    def expire_orders(self) -> None:
+        """As if whatever waits to be asked for had waited long enough, and orders could be paid no more."""
+        for table, also in (("payments", ", expires_at = expires_at - 7200000000"), ("refunds", "")):
+            self._execute(f"UPDATE {table} SET check_at = check_at - 7200000000{also} WHERE tenant_id = %(id)s")
+
+    def make_checks_due(self) -> None:
+        for table in ("payments", "refunds"):
+            self._execute(f"UPDATE {table} SET check_at = check_at - 3600000000 WHERE tenant_id = %(id)s")
+
+    def _execute(self, sql: str) -> None:
+        mysql.run_autocommit(lambda tx: tx.execute(sql, id=self.tenant_id))
+
+
+def build_conf(merchant: Merchant, **fields: Any) -> dict[str, Any]:
+    """What an admin saves."""
+    names = ("mch_id", "version", "sign_type", "key", "serial", "private_key", "certificate")
+    keys = [{"serial": serial, "pem": pem} for serial, pem in merchant.public_keys.items()]
+    return {**{name: getattr(merchant, name) for name in names}, "public_keys": keys, **fields}
+
+
+def create_checkout(hospital: Hospital, pay: WeChatPay, version: str = V3, sign_type: str = "") -> Checkout:
+    """A till of a hospital that is set up as its admin does it."""
+    assert configure(hospital).status == 200
+    merchant = pay.add_merchant(version, sign_type, appid=APP_ID)
+    assert post(CONF_PATH, hospital.admin.token, **build_conf(merchant)).data is None
+    return Checkout(create_department(hospital), pay, merchant)

@@ -1,0 +1,53 @@
+"""An upload as a page makes it, and what is in the bucket afterwards."""
+
+from chalicelib.adapters import mysql
+from chalicelib.adapters.aws import s3
+from chalicelib.files import file_types, magic_numbers, upload_forms
+from chalicelib.files.models import UploadTicket
+from tests.support.factories import Person
+from tests.support.file_samples import build_file
+from tests.support.multipart_forms import post_form
+
+PLACE = "1f0c8e9e-6f3b-4c0e-9f57-0d6c2f3f7a11"
+
+
+def request_form(person: Person, extension: str = "jpg", size: int | None = None, place: str = PLACE) -> UploadTicket:
+    """Ask for a form and upload nothing yet."""
+    kind = file_types.KINDS_BY_EXTENSION[extension]
+    return upload_forms.issue(person.tenant_id, person.principal, place, kind, kind.content_types[0], size)
+
+
+def upload(person: Person, extension: str = "jpg", content: bytes | None = None, place: str = PLACE) -> UploadTicket:
+    """Ask for a form and post a file with it: a good one, unless it is given."""
+    ticket = request_form(person, extension, place=place)
+    post_file(ticket, build_file(extension, 100) if content is None else content)
+    return ticket
+
+
+def post_file(ticket: UploadTicket, content: bytes) -> None:
+    assert post_form(ticket.form.url, list(ticket.form.fields.items()), content).status == 204
+
+
+def find_object_start(key: str) -> bytes | None:
+    """Return how an object begins; None where there is none."""
+    seen = s3.find_preview(key, magic_numbers.SNIFF_BYTES)
+    return seen.first_bytes if seen else None
+
+
+def get_upload_key(ticket: UploadTicket) -> str:
+    return ticket.form.fields["key"]
+
+
+def find_object_key(file_id: int) -> str | None:
+    """Return the key of a confirmed file; None while it waits. Fails where the row is gone."""
+    row = mysql.run_autocommit(
+        lambda tx: tx.fetch_one("SELECT object_key FROM files WHERE file_id = %(id)s", id=file_id)
+    )
+    assert row is not None
+    return row["object_key"].decode() if row["object_key"] else None
+
+
+def file_exists(file_id: int) -> bool:
+    return bool(
+        mysql.run_autocommit(lambda tx: tx.fetch_value("SELECT 1 FROM files WHERE file_id = %(id)s", id=file_id))
+    )
