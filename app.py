@@ -1,7 +1,7 @@
-"""The sitemap: which endpoint groups exist, and what else a Lambda of this bundle can be. No logic here.
+"""The entry points: endpoint groups, background jobs, scheduled jobs, WebSocket handlers. No logic here.
 
-GROUP, set for each function by infra/functions.py, names the one group a Lambda imports (a job's none at all);
-unset (chalice local, chalice package, tests) imports them all.
+The environment variable GROUP, set for each function by infra/functions.py, names the only group that a Lambda imports;
+the functions of jobs import none. Where it is unset (chalice local, chalice package, tests), all groups are imported.
 """
 
 from importlib import import_module
@@ -11,10 +11,12 @@ from chalice.app import Chalice
 
 from chalicelib import logs
 from chalicelib.http import routing, websocket
+from chalicelib.outbox import outbox
+from chalicelib.outbox.jobs import Job, Queue
 from chalicelib.settings import settings
 
 GROUPS = ("consult", "gateway", "staff", "accounts", "booking", "payment", "wechat", "inbox", "helpdesk")
-CORE = "gateway"  # rides on Chalice's own API handler; every other group has a function of its own
+CORE = "gateway"  # served by Chalice's own API handler; every other group has a function of its own
 
 logs.configure()
 app = Chalice(app_name="zhenxun", configure_logs=False)
@@ -23,6 +25,43 @@ app.api.binary_types = []  # see web_bytes.BINARY_TYPES, which infra/api.py tell
 app.register_middleware(routing.wrap_request, "http")
 for group in [one for one in GROUPS if settings.endpoint_group in ("", one)]:
     app.register_blueprint(import_module(f"chalicelib.{group}.routes").routes)
+
+
+def load_internal_handlers() -> outbox.Handlers:
+    """Import the handlers of the internal queue. The worker calls this, so that other functions do not load them."""
+    from chalicelib.booking.jobs import site_messages as booking_site_messages
+    from chalicelib.booking.reservations import stopped_schedules
+    from chalicelib.messaging import backlog, fan_out
+    from chalicelib.notifications import event_push
+    from chalicelib.payment import site_messages as payment_site_messages
+
+    return {
+        Job.SEND_BACKLOG: backlog.send_on_connect,
+        Job.NOTIFY_LARGE_CONVERSATION: fan_out.notify_large_conversation,
+        Job.PUBLISH_EVENT: event_push.publish_event,
+        Job.CANCEL_STOPPED_SCHEDULE: stopped_schedules.cancel_bookings,
+        Job.NOTIFY_BOOKING: booking_site_messages.notify_holder,
+        Job.NOTIFY_PAYMENT: payment_site_messages.notify_holder,
+    }
+
+
+def load_external_handlers() -> outbox.Handlers:
+    """Import the handlers of the external queue: jobs that call third parties."""
+    from chalicelib.booking.jobs import wechat_messages
+    from chalicelib.consult import unread_reminder
+    from chalicelib.identity import sms_codes
+    from chalicelib.payment import refunds
+
+    return {
+        Job.SEND_SMS_CODE: sms_codes.generate_and_send,
+        Job.REFUND_BOOKING: refunds.refund_booking,
+        Job.WECHAT_UNREAD_REPLY: unread_reminder.notify_unread_reply,
+        Job.WECHAT_BOOKING: wechat_messages.send_booking_message,
+    }
+
+
+outbox.register_handlers(Queue.INTERNAL, load_internal_handlers)
+outbox.register_handlers(Queue.EXTERNAL, load_external_handlers)
 
 
 def entry(event: Any, context: Any) -> Any:
@@ -70,35 +109,37 @@ def sweep_identity(_event: Any) -> None:
 
 @app.schedule("rate(1 minute)", name="run_outbox")
 def run_outbox(_event: Any) -> None:
-    """Do what was promised; also started by whoever promises something."""
-    from chalicelib.outbox import outbox
-
+    """Run due jobs of the internal queue; also invoked by whoever enqueues one."""
     logs.start_context(job="run_outbox")
-    outbox.run_due_jobs()
+    outbox.run_due_jobs(Queue.INTERNAL)
 
 
-@app.schedule("rate(1 minute)", name="run_outbox_outside")
-def run_outbox_outside(_event: Any) -> None:
-    """Do what was promised and calls another company."""
-    from chalicelib.outbox import outbox
-
-    logs.start_context(job="run_outbox_outside")
-    outbox.run_due_jobs(outside=True)
+@app.schedule("rate(1 minute)", name="run_outbox_external")
+def run_outbox_external(_event: Any) -> None:
+    """Run due jobs of the external queue; also invoked by whoever enqueues one."""
+    logs.start_context(job="run_outbox_external")
+    outbox.run_due_jobs(Queue.EXTERNAL)
 
 
 @app.on_ws_connect(name="websocket_connect")
 def websocket_connect(event: Any) -> Any:
-    return websocket.handle_event(event, "connect")
+    from chalicelib.gateway.notify import ws
+
+    return websocket.handle_event(event, ws.connect)
 
 
 @app.on_ws_message(name="websocket_message")
 def websocket_message(event: Any) -> Any:
-    return websocket.handle_event(event, "hear")
+    from chalicelib.gateway.notify import ws
+
+    return websocket.handle_event(event, ws.handle_message)
 
 
 @app.on_ws_disconnect(name="websocket_disconnect")
 def websocket_disconnect(event: Any) -> Any:
-    return websocket.handle_event(event, "disconnect")
+    from chalicelib.gateway.notify import ws
+
+    return websocket.handle_event(event, ws.disconnect)
 
 
 @app.schedule("rate(1 minute)", name="sweep_sockets")
@@ -165,9 +206,3 @@ def file_arrived(event: Any) -> None:
     logs.start_context(job="file_arrived")
     created = event.detail
     confirmation.handle_object_created(created["bucket"]["name"], created["object"]["key"])
-
-
-if settings.chalice_cli:  # the chalice command, never a Lambda: see docs/development.md
-    from devstack.apigateway.server import patch_chalice_local
-
-    patch_chalice_local()

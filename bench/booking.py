@@ -22,6 +22,7 @@ from bench.tables import TableSnapshot
 from chalicelib import migrations
 from chalicelib.adapters import mysql
 from chalicelib.outbox import outbox
+from chalicelib.outbox.jobs import Queue
 from tests.support import booking_client as wards
 from tests.support import factories
 from tests.support.booking_client import BOOKING_PATH, PUBLIC_PATH, BookingDepartment, get_iso_date
@@ -67,7 +68,7 @@ class Worker:
     """One process: buyers of its own, connections of its own, one request after another."""
 
     def __init__(self, number: int, buyers: int) -> None:
-        outbox.wake_worker = lambda outside=False: None  # noqa: ARG005  # on AWS another function does what was promised
+        outbox.wake_worker = lambda queue=Queue.INTERNAL: None  # noqa: ARG005  # on AWS another function does what was promised
         self.number, self.size, self.scarce = number, buyers, buyers // BUYERS_PER_SCARCE_SLOT
         self.baseline = Baseline()
         self.events: list[dict[str, Any]] = []
@@ -131,9 +132,7 @@ class Worker:
     def is_sold_out(self) -> bool:
         """Whether each of the scarce slots is sold, once."""
         count = "SELECT COUNT(*) FROM bookings WHERE schedule_id = %(id)s AND live = 1"
-        return bool(
-            mysql.run_autocommit(lambda tx: tx.fetch_value(count, id=self.place.scarce_schedule_id)) == self.scarce
-        )
+        return bool(mysql.autocommit.fetch_value(count, id=self.place.scarce_schedule_id) == self.scarce)
 
     def _build_submits(self, row: Case) -> list[dict[str, Any]]:
         """Each buyer's wish; of what is scarce each process wants every slot, in an order of its own."""

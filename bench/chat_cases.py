@@ -63,16 +63,14 @@ def _build_doctor_lists(cast: Participants) -> list[Event]:
 
 def _mark_one_unread(cast: Participants, rooms: list[Consultation]) -> None:
     """Put the patient's read positions back by one message, in MySQL and in Redis."""
-    mysql.run_autocommit(
-        lambda tx: tx.execute(
-            """
+    mysql.autocommit.execute(
+        """
             UPDATE participants p JOIN conversations c ON c.conversation_id = p.conversation_id
             SET p.read_seq = c.last_seq - 1, p.own_since = 0
             WHERE p.conversation_id IN %(rooms)s AND p.principal = %(principal)s
             """,
-            rooms=[room.conversation_id for room in rooms],
-            principal=cast.patient.principal.encode(),
-        )
+        rooms=[room.conversation_id for room in rooms],
+        principal=cast.patient.principal.encode(),
     )
     pipe = cache.get_client().pipeline(transaction=False)
     for room in rooms:

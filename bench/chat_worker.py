@@ -121,7 +121,5 @@ class Worker:
     def count_stored(self) -> tuple[int, int]:
         """Return how many messages its own conversations have in MySQL, and how many it put into any."""
         own = [room.conversation_id for room in self.participants.consultations]
-        found = mysql.run_autocommit(
-            lambda tx: tx.fetch_value("SELECT COUNT(*) FROM messages WHERE conversation_id IN %(own)s", own=own)
-        )
+        found = mysql.autocommit.fetch_value("SELECT COUNT(*) FROM messages WHERE conversation_id IN %(own)s", own=own)
         return found, self.sent + INITIAL_MESSAGES * len(own)

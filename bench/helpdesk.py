@@ -142,9 +142,7 @@ def _insert_chats(hospital: Hospital, chats: int) -> None:
 
 def _get_unused_id(table: str, column: str) -> int:
     """Return a number that nobody will have been given until these rows are there."""
-    return int(
-        mysql.run_autocommit(lambda tx: tx.fetch_value(f"SELECT COALESCE(MAX({column}), 0) + 10000 FROM {table}"))
-    )
+    return int(mysql.autocommit.fetch_value(f"SELECT COALESCE(MAX({column}), 0) + 10000 FROM {table}"))
 
 
 COLUMNS_BY_TABLE = {

@@ -33,9 +33,7 @@ def main(arguments: list[str]) -> int:
 def _insert_messages(lin: Person, old: int) -> None:
     """What Lin has been sent: the last page of it is unread."""
     now, tenant_id = clock.now(), lin.tenant_id
-    first = 1 + mysql.run_autocommit(
-        lambda tx: tx.fetch_value("SELECT COALESCE(MAX(message_id), 0) FROM site_messages")
-    )
+    first = 1 + mysql.autocommit.fetch_value("SELECT COALESCE(MAX(message_id), 0) FROM site_messages")
     ids = range(first, first + old + PAGE_SIZE)
     columns = "(message_id, tenant_id, sender, text, receivers, sent_at)"
     insert_rows(f"site_messages {columns}", [(one, tenant_id, b"system", MESSAGE_TEXT, 1, now) for one in ids])
@@ -56,9 +54,7 @@ def _build_reads(lin: Person, samples: int) -> list[Case]:
 def _build_sends(hospital: Hospital, samples: int) -> list[Case]:
     tenant_id = hospital.tenant_id
     insert_rows("people (tenant_id, kind, created_at)", [(tenant_id, "patient", clock.now())] * MAX_RECEIVERS)
-    known = mysql.run_autocommit(
-        lambda tx: tx.fetch_all("SELECT user_id FROM people WHERE tenant_id = %(id)s", id=tenant_id)
-    )
+    known = mysql.autocommit.fetch_all("SELECT user_id FROM people WHERE tenant_id = %(id)s", id=tenant_id)
     nothing = TableSnapshot(tenant_id, "site_messages", "site_deliveries", "outbox")
 
     sent = build_row_counter(tenant_id, "site_messages")

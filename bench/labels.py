@@ -98,9 +98,7 @@ def _create_hospital(patients: int, doctors: int) -> Person:
         "patients (tenant_id, name, gender, birthday, phone, created_at, changed_at)",
         [(tenant_id, _build_name(), 1 + n % 2, born, f"138{n:08}", now, now) for n in range(patients)],
     )
-    first = mysql.run_autocommit(
-        lambda tx: tx.fetch_value("SELECT MIN(pati_id) FROM patients WHERE tenant_id = %(t)s", t=tenant_id)
-    )
+    first = mysql.autocommit.fetch_value("SELECT MIN(pati_id) FROM patients WHERE tenant_id = %(t)s", t=tenant_id)
     rows: list[tuple[Any, ...]] = []
     for pati_id in range(first, first + patients):
         rows.append((random.choice(made[1]), pati_id, tenant_id, 1))
@@ -109,7 +107,7 @@ def _create_hospital(patients: int, doctors: int) -> Person:
         "adm_pati_label_rela (label_id, pati_id, tenant_id, is_group)", sorted(rows, key=lambda row: (row[0], row[1]))
     )
     counted = "(SELECT COUNT(*) FROM adm_pati_label_rela r WHERE r.label_id = adm_group_label.label_id)"
-    mysql.run_autocommit(lambda tx: tx.execute(f"UPDATE adm_group_label SET person_number = {counted}"))
+    mysql.autocommit.execute(f"UPDATE adm_group_label SET person_number = {counted}")
     base = 10_000_000
     insert_rows(
         "staff (user_id, tenant_id, role, phone, password_hash, name, created_at)",

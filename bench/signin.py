@@ -16,6 +16,7 @@ from chalicelib import migrations
 from chalicelib.adapters import mysql
 from chalicelib.identity import passwords
 from chalicelib.outbox import outbox
+from chalicelib.outbox.jobs import Queue
 from chalicelib.people import accounts, tenants
 
 PATIENT_SERVICE_PATH = "/pati_service/patient_service"
@@ -39,7 +40,7 @@ def main(arguments: list[str]) -> int:
         _is_distinguishable("a password, wrong", samples, lambda phone: _request_login(tenant_id, phone)),
         _is_distinguishable("a code for a reset", samples, lambda phone: _request_code(tenant_id, phone)),
     ]
-    outbox.run_due_jobs(outside=True)  # each has its code
+    outbox.run_due_jobs(Queue.EXTERNAL)  # each has its code
     told.append(_is_distinguishable("a guess at that code", samples, lambda phone: _validate_code(tenant_id, phone)))
     print_line("the floor of a password is one scrypt: " + _measure_scrypt(min(samples, 20)))
     print_line(

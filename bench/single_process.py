@@ -16,6 +16,7 @@ from bench.lambda_events import LambdaContext
 from bench.process_pool import Measurement, Slice
 from chalicelib import migrations
 from chalicelib.outbox import outbox
+from chalicelib.outbox.jobs import Queue
 
 CONTEXT = LambdaContext()
 ROUNDS = 4  # of the handler and of the floor, in turn, so that both see the same machine
@@ -43,7 +44,7 @@ def prepare() -> None:
     """Say what the figures are measured on. On AWS another function does what a request has promised."""
     print_line(machine.describe(machine.find_servers()))
     silence_app_logs()
-    outbox.wake_worker = lambda outside=False: None  # noqa: ARG005  # its signature
+    outbox.wake_worker = lambda queue=Queue.INTERNAL: None  # noqa: ARG005  # its signature
     migrations.migrate()
 
 

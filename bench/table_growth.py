@@ -38,9 +38,7 @@ def main(arguments: list[str]) -> int:
     silence_app_logs()
     migrations.migrate()
     if ours.pids:
-        mysql.run_autocommit(
-            lambda tx: tx.execute("SET GLOBAL innodb_buffer_pool_size = %(pool)s", pool=BUFFER_POOL_BYTES)
-        )
+        mysql.autocommit.execute("SET GLOBAL innodb_buffer_pool_size = %(pool)s", pool=BUFFER_POOL_BYTES)
     hospital = Hospital()
     print_line(f"\n{'messages':>10} {'of':>8} {'MB':>6} |{''.join(f'{name:>14}' for name in COLUMNS)}   (p50, ms)")
     found = []
@@ -119,7 +117,7 @@ def _delete_caches(talk: Consultation) -> None:
 
 def _run_reference_work() -> None:
     """What never grows: how busy the machine is at the time."""
-    mysql.run_autocommit(lambda tx: tx.fetch_value("SELECT 1"))
+    mysql.autocommit.fetch_value("SELECT 1")
     cache.get_client().ping()
 
 
@@ -128,4 +126,4 @@ def _get_table_megabytes() -> float:
         SELECT SUM(data_length + index_length) FROM information_schema.tables
         WHERE table_schema = DATABASE() AND table_name = 'messages'
     """
-    return float(mysql.run_autocommit(lambda tx: tx.fetch_value(sql))) / 1e6
+    return float(mysql.autocommit.fetch_value(sql)) / 1e6

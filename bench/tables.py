@@ -39,13 +39,13 @@ class TableSnapshot:
 
     def _read(self, table: str) -> list[mysql.Row]:
         select = f"SELECT * FROM {table} WHERE tenant_id = %(id)s"
-        return mysql.run_autocommit(lambda tx: tx.fetch_all(select, id=self.tenant_id))
+        return mysql.autocommit.fetch_all(select, id=self.tenant_id)
 
     def _delete(self, table: str) -> None:
-        mysql.run_autocommit(lambda tx: tx.execute(f"DELETE FROM {table} WHERE tenant_id = %(id)s", id=self.tenant_id))
+        mysql.autocommit.execute(f"DELETE FROM {table} WHERE tenant_id = %(id)s", id=self.tenant_id)
 
 
 def build_row_counter(tenant_id: int, table: str, where: str = "1") -> Callable[[], int]:
     """Return what counts a hospital's rows."""
     count = f"SELECT COUNT(*) FROM {table} WHERE tenant_id = %(id)s AND {where}"
-    return lambda: int(mysql.run_autocommit(lambda tx: tx.fetch_value(count, id=tenant_id)))
+    return lambda: int(mysql.autocommit.fetch_value(count, id=tenant_id))

@@ -86,7 +86,7 @@ def _load(env: "os._Environ[str]") -> Settings:
         data_keys_file=env.get("DATA_KEYS_FILE", ""),
         kms_endpoint_url=env.get("KMS_ENDPOINT_URL", ""),
         outbox_function=env.get("OUTBOX_FUNCTION", ""),
-        external_outbox_function=env.get("OUTSIDE_FUNCTION", ""),
+        external_outbox_function=env.get("EXTERNAL_OUTBOX_FUNCTION", ""),
         lambda_endpoint_url=env.get("LAMBDA_ENDPOINT_URL", "").rstrip("/"),
         long_poll_seconds=float(env.get("POLL_SECONDS", "20")),
         ws_endpoint_url=env.get("WS_ENDPOINT_URL", "").rstrip("/"),

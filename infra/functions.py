@@ -8,7 +8,7 @@ Json = dict[str, Any]
 
 API_HANDLER = "APIHandler"  # Chalice's name for the function that serves the group riding on its API handler
 MIGRATE = "Migrate"
-OUTBOX, EXTERNAL_OUTBOX = "run_outbox", "run_outbox_outside"
+OUTBOX, EXTERNAL_OUTBOX = "run_outbox", "run_outbox_external"
 SMS_FUNCTIONS = ("accounts", EXTERNAL_OUTBOX)  # who promises codes, and who sends them
 STAGE = "api"  # api_gateway_stage: by reference, functions would wait for the stage, which waits for them
 WEBSOCKET_HOST = "${WebsocketAPI}.execute-api.${AWS::Region}.${AWS::URLSuffix}"
@@ -93,7 +93,7 @@ def _build_network_properties(variables: Json) -> Json:
 
 def _build_worker_variables(group: str) -> Json:
     """Whom it tells to begin. Of the two themselves only the one tells the other: else it would be a circle."""
-    lanes = {"OUTBOX_FUNCTION": OUTBOX, "OUTSIDE_FUNCTION": EXTERNAL_OUTBOX}
+    lanes = {"OUTBOX_FUNCTION": OUTBOX, "EXTERNAL_OUTBOX_FUNCTION": EXTERNAL_OUTBOX}
     told = {OUTBOX: [EXTERNAL_OUTBOX], EXTERNAL_OUTBOX: []}.get(group, [OUTBOX, EXTERNAL_OUTBOX])
     return {variable: {"Ref": get_resource_name(function)} for variable, function in lanes.items() if function in told}
 

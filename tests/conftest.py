@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+import app  # noqa: F401  # registers the handlers of outbox jobs
 from chalicelib import migrations
 from tests.support import factories
 from tests.support.factories import Hospital, Person

@@ -207,4 +207,4 @@ def test_a_token_that_is_over_or_given_back_opens_nothing(world: World, operatio
 
 def expire(token: str) -> None:
     end = "UPDATE tokens SET expires_at = 1 WHERE token_hash = %(hashed)s"
-    mysql.run_autocommit(lambda tx: tx.execute(end, hashed=tokens.hash_token(token)))
+    mysql.autocommit.execute(end, hashed=tokens.hash_token(token))

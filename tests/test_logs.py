@@ -97,7 +97,7 @@ def test_what_mysql_says_of_a_row_is_not_printed(hospital: Hospital, out: String
     insert = "INSERT INTO staff (user_id, tenant_id, role, phone, password_hash, name, created_at) VALUES "
     row = f"(0, {hospital.tenant_id}, 'admin', '{hospital.chen.phone}', '', '陈医生', 0)"
     try:
-        mysql.run_autocommit(lambda tx: tx.execute(insert + row))
+        mysql.autocommit.execute(insert + row)
     except mysql.DuplicateKeyError:
         logger.exception("unhandled")
     assert lines()[0]["error"] == "mysql_statements.Duplicate"

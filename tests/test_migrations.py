@@ -29,10 +29,8 @@ def database(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """An empty database of the test's own; returns its URL."""
     parts = urlsplit(settings.database_url)
     name = f"{parts.path.strip('/')}_migrations"
-    mysql.run_autocommit(lambda tx: tx.execute(f"DROP DATABASE IF EXISTS `{name}`"))
-    mysql.run_autocommit(
-        lambda tx: tx.execute(f"CREATE DATABASE `{name}` CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci")
-    )
+    mysql.autocommit.execute(f"DROP DATABASE IF EXISTS `{name}`")
+    mysql.autocommit.execute(f"CREATE DATABASE `{name}` CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci")
     url = parts._replace(path=f"/{name}").geturl()
     monkeypatch.setattr(mysql, "settings", replace(settings, database_url=url))
     monkeypatch.setattr(mysql, "_idle_connections", [])  # connections to the other one

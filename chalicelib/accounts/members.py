@@ -42,7 +42,7 @@ def add(caller: Caller, given: MemberAdded) -> AddedMember:
 
 def list_all(caller: Caller) -> list[Member]:
     field_encryption.preload_keys()
-    rows = mysql.run_autocommit(lambda tx: accounts.list_members_with_patients(tx, caller.tenant_id, caller.user_id))
+    rows = accounts.list_members_with_patients(mysql.autocommit, caller.tenant_id, caller.user_id)
     return [_build_member(caller.tenant_id, row) for row in rows]
 
 

@@ -16,8 +16,8 @@ EMPTY_PROFILE: Row = {"name": "", "gender": 0, "birthday": None, "pati_id": None
 def get_own(caller: Caller) -> MyInfo:
     """Return what the owner has said of themselves, else what their default member is; the file is the member's."""
     _confirm_avatar(caller)
-    own = mysql.run_autocommit(lambda tx: accounts.get(tx, caller.tenant_id, caller.user_id))
-    members = mysql.run_autocommit(lambda tx: accounts.list_members_with_patients(tx, caller.tenant_id, caller.user_id))
+    own = accounts.get(mysql.autocommit, caller.tenant_id, caller.user_id)
+    members = accounts.list_members_with_patients(mysql.autocommit, caller.tenant_id, caller.user_id)
     first = members[0] if members else EMPTY_PROFILE
     speaks = own if own["name"] else first
     birthday, pati_id = speaks["birthday"], str(first["pati_id"] or "")
@@ -35,7 +35,7 @@ def get_own(caller: Caller) -> MyInfo:
 
 def save(caller: Caller, given: MyInfoSaved) -> None:
     said = (given.name, given.gender, given.birthday)
-    mysql.run_autocommit(lambda tx: accounts.update_profile(tx, caller.tenant_id, caller.user_id, *said))
+    accounts.update_profile(mysql.autocommit, caller.tenant_id, caller.user_id, *said)
 
 
 def create_picture_form(caller: Caller, wanted: PictureWanted) -> PictureForm:
@@ -57,7 +57,7 @@ def create_picture_form(caller: Caller, wanted: PictureWanted) -> PictureForm:
 def _confirm_avatar(caller: Caller) -> None:
     """S3 may not have told of an upload yet. One that is not there, or no picture, leaves the avatar as it is."""
     since, uploader = clock.now() - clock.DAY, (caller.tenant_id, caller.principal)
-    file_id = mysql.run_autocommit(lambda tx: store.find_waiting(tx, *uploader, AVATAR, since))
+    file_id = store.find_waiting(mysql.autocommit, *uploader, AVATAR, since)
     if file_id is None:
         return
     try:

@@ -32,7 +32,7 @@ def authenticate(caller: Caller, given: SignIn) -> SignedIn:
     """Return a new token. An unknown phone and a wrong password are one answer, in one time."""
     who = (caller.tenant_id, REALM, given.phone, caller.address)
     attempts.consume_password_try(*who)
-    found = mysql.run_autocommit(lambda tx: accounts.find_password_hash(tx, caller.tenant_id, given.phone))
+    found = accounts.find_password_hash(mysql.autocommit, caller.tenant_id, given.phone)
     right = passwords.matches(given.password, found[1] if found else None)
     if found is None or not right:
         raise ApiError(errors.BAD_CREDENTIALS)
@@ -77,12 +77,12 @@ def reset_password(caller: Caller, given: NewPassword) -> None:
 
 def change_password(caller: Caller, given: PasswordChange) -> None:
     """Set a password by the old one; who is signed in stays so. ApiError 400 where the old one is wrong."""
-    account = mysql.run_autocommit(lambda tx: accounts.get(tx, caller.tenant_id, caller.user_id))
+    account = accounts.get(mysql.autocommit, caller.tenant_id, caller.user_id)
     who = (caller.tenant_id, REALM, account["phone"], caller.address)
     attempts.consume_password_try(*who)
     if not passwords.matches(given.oldPassword, account["password_hash"]):
         raise ApiError(errors.BAD_PARAMETER, "oldPassword：密码错误")
     new, old = passwords.hash_password(given.newPassword), account["password_hash"]
-    if not mysql.run_autocommit(lambda tx: accounts.set_password(tx, caller.tenant_id, caller.user_id, new, old)):
+    if not accounts.set_password(mysql.autocommit, caller.tenant_id, caller.user_id, new, old):
         raise ApiError(errors.CONFLICT, "密码刚刚被修改过")
     attempts.record_success(*who)

@@ -6,10 +6,10 @@ Where the database cannot be reached the answer is ApiError(UNAVAILABLE): the cl
 
 import logging
 import select
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from threading import BoundedSemaphore
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pymysql
@@ -36,6 +36,7 @@ __all__ = [
     "Row",
     "StatementError",
     "Tx",
+    "autocommit",
     "run_autocommit",
     "run_on_own_connection",
     "run_transaction",
@@ -50,9 +51,7 @@ else:
     Connection = pymysql.connections.Connection  # generic in its stubs alone
 
 MAX_ATTEMPTS = 3
-PING_AFTER_SECONDS = (
-    5.0  # seconds after which a connection is asked whether it still lives, as a frozen Lambda's often does not
-)
+PING_AFTER_SECONDS = 5.0  # idle connections are pinged before use: those of a frozen Lambda are often dead
 
 SESSION_SQL = """
     SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED;
@@ -62,12 +61,40 @@ SESSION_SQL = """
 
 
 def run_autocommit(work: Callable[[Tx], T]) -> T:
-    """Run work whose statements each stand alone, or a packet that opens and commits its own transaction."""
+    """Run several statements that each stand alone on one connection. For a single one, pass `autocommit` as its tx."""
     return _run_with_retries(work, begin=False)
 
 
+class _Autocommit(Tx):
+    """Tx whose statements each stand alone: each borrows a connection and is committed by itself."""
+
+    def __init__(self) -> None:
+        """A cursor is opened for each statement."""
+
+    def fetch_one(self, sql: str, **params: Any) -> Row | None:
+        return run_autocommit(lambda tx: tx.fetch_one(sql, **params))
+
+    def fetch_all(self, sql: str, **params: Any) -> list[Row]:
+        return run_autocommit(lambda tx: tx.fetch_all(sql, **params))
+
+    def execute(self, sql: str, **params: Any) -> int:
+        return run_autocommit(lambda tx: tx.execute(sql, **params))
+
+    def insert(self, sql: str, **params: Any) -> int:
+        return run_autocommit(lambda tx: tx.insert(sql, **params))
+
+    def execute_many(self, sql: str, rows: Sequence[Row]) -> None:
+        return run_autocommit(lambda tx: tx.execute_many(sql, rows))
+
+    def execute_packet(self, sql: str, **params: Any) -> list[list[Row]]:
+        return run_autocommit(lambda tx: tx.execute_packet(sql, **params))
+
+
+autocommit = _Autocommit()
+
+
 def run_transaction(work: Callable[[Tx], T]) -> T:
-    """Run work in one transaction. It must bear repeating: a deadlock's victim is run again."""
+    """Run work in one transaction. `work` must be idempotent: it is retried after a deadlock."""
     return _run_with_retries(work, begin=True)
 
 

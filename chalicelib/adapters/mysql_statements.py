@@ -1,6 +1,7 @@
-"""What one may say to MySQL, and what comes back instead of an answer. Connections are in mysql.py."""
+"""Transaction API and error mapping. Connections are in mysql.py."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
 from typing import Any
 
 import pymysql
@@ -44,9 +45,10 @@ class ConnectionLostError(Exception):
 
 
 class Tx:
-    """The statements of one transaction, or one by itself. Parameters are named: %(name)s.
+    """The statements of one transaction. Parameters are named: %(name)s; enum members are sent as their values.
 
-    Raises DuplicateKeyError or Failed, and Lost, which becomes ApiError(UNAVAILABLE) on the way out.
+    Raises DuplicateKeyError, StatementError, and ConnectionLostError, which becomes ApiError(UNAVAILABLE) at the end
+    of the transaction.
     """
 
     def __init__(self, cursor: DictCursor) -> None:
@@ -58,38 +60,46 @@ class Tx:
         return next(iter(row.values())) if row else None
 
     def fetch_one(self, sql: str, **params: Any) -> Row | None:
-        call_driver(self._cursor.execute, sql, params or None)
+        """Return the first row, or None."""
+        call_driver(self._cursor.execute, sql, _bind(params))
         return self._cursor.fetchone()
 
     def fetch_all(self, sql: str, **params: Any) -> list[Row]:
-        call_driver(self._cursor.execute, sql, params or None)
+        """Return all rows."""
+        call_driver(self._cursor.execute, sql, _bind(params))
         return list(self._cursor.fetchall())
 
     def execute(self, sql: str, **params: Any) -> int:
         """Return how many rows matched or were inserted."""
-        return int(call_driver(self._cursor.execute, sql, params or None))
+        return int(call_driver(self._cursor.execute, sql, _bind(params)))
 
     def insert(self, sql: str, **params: Any) -> int:
         """Return the new row's AUTO_INCREMENT id."""
-        call_driver(self._cursor.execute, sql, params or None)
+        call_driver(self._cursor.execute, sql, _bind(params))
         return int(self._cursor.lastrowid)
 
     def execute_many(self, sql: str, rows: Sequence[Row]) -> None:
         """Run one INSERT … VALUES (…) for all the rows."""
-        call_driver(self._cursor.executemany, sql, rows)
+        call_driver(self._cursor.executemany, sql, [_bind(row) for row in rows])
 
     def execute_packet(self, sql: str, **params: Any) -> list[list[Row]]:
         """Run several statements in one round trip; return the rows of each."""
-        call_driver(self._cursor.execute, sql, params or None)
+        call_driver(self._cursor.execute, sql, _bind(params))
         results = [list(self._cursor.fetchall())]
         while call_driver(self._cursor.nextset):
             results.append(list(self._cursor.fetchall()))
         return results
 
 
-def call_driver(ask: Callable[..., Any], *arguments: Any) -> Any:
+def _bind(params: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return parameters as PyMySQL takes them: None where there are none, so that % needs no escape then."""
+    return {name: one.value if isinstance(one, Enum) else one for name, one in params.items()} or None
+
+
+def call_driver(call: Callable[..., Any], *arguments: Any) -> Any:
+    """Call PyMySQL and translate its errors. Raises DuplicateKeyError, StatementError, ConnectionLostError."""
     try:
-        return ask(*arguments)
+        return call(*arguments)
     except pymysql.err.MySQLError as error:
         number = int(error.args[0]) if error.args and isinstance(error.args[0], int) else 0
         if number in CONNECTION_LOST_ERRORS or isinstance(error, pymysql.err.InterfaceError):

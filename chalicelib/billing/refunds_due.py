@@ -7,6 +7,7 @@ from chalicelib import clock
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.billing import ledger
 from chalicelib.outbox import outbox
+from chalicelib.outbox.jobs import Job
 
 
 def enqueue_booking_refund(tx: Tx, booking: Row, reason: str) -> None:
@@ -86,4 +87,4 @@ def _insert_refund(tx: Tx, payment: Row, reason: str) -> int | None:
 
 
 def _enqueue_job(tx: Tx, tenant_id: int, book_id: int, of: str) -> None:
-    outbox.enqueue(tx, tenant_id, "refund", {"book_id": book_id}, once=f"refund:{book_id}:{of}")
+    outbox.enqueue(tx, tenant_id, Job.REFUND_BOOKING, {"book_id": book_id}, dedup_key=f"refund:{book_id}:{of}")

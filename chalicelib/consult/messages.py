@@ -26,6 +26,7 @@ from chalicelib.files import confirmation, links
 from chalicelib.identity.callers import DOCTOR, Caller
 from chalicelib.messaging import log, reading
 from chalicelib.messaging.models import IMAGE, Message, NewMessage
+from chalicelib.wechat_account.unread_replies import ENQUEUE_UNREAD_REPLY
 
 
 def send_as_patient(caller: Caller, text: PatientText, key: str | None) -> SentByPatient:
@@ -37,7 +38,9 @@ def send_as_patient(caller: Caller, text: PatientText, key: str | None) -> SentB
 
 
 def send_as_doctor(caller: Caller, text: DoctorText, key: str | None) -> Sent:
-    draft = NewMessage(text.message, "doctor/send_text_msg", key or text.client_msg_id, notify_if_unread=True)
+    draft = NewMessage(
+        text.message, "doctor/send_text_msg", key or text.client_msg_id, enqueue_sql=ENQUEUE_UNREAD_REPLY
+    )
     message = log.append(caller.tenant_id, sessions.KIND_CONSULT, text.session_no, caller.principal, draft)
     return Sent(msg_id=message.id, msg_date=clock.format_wire_time(message.sent_at))
 
@@ -92,7 +95,9 @@ def _resolve_session_no(caller: Caller, pair: Pair, session_no: str | None) -> s
 
 def _send_file(caller: Caller, session_no: str, file_id: int, endpoint: str, key: str | None) -> Message:
     file = confirmation.confirm_upload_for_place(caller.tenant_id, caller.principal, session_no, file_id)
-    draft = NewMessage("", endpoint, key, IMAGE, file.object_key, notify_if_unread=caller.role == DOCTOR)
+    draft = NewMessage(
+        "", endpoint, key, IMAGE, file.object_key, enqueue_sql=ENQUEUE_UNREAD_REPLY if caller.role == DOCTOR else ""
+    )
     return log.append(caller.tenant_id, sessions.KIND_CONSULT, session_no, caller.principal, draft)
 
 

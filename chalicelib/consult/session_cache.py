@@ -33,7 +33,7 @@ def decode_or_find_session(session_no: str, copy: str | None) -> SessionRecord |
 
 
 def find_session(session_no: str) -> SessionRecord | None:
-    return mysql.run_autocommit(lambda tx: store.find_session(tx, session_no))
+    return store.find_session(mysql.autocommit, session_no)
 
 
 def require_access(found: SessionRecord | None, caller: Caller, member_id: int | None = None) -> SessionRecord:

@@ -40,7 +40,7 @@ def _list_sessions(caller: Caller, before: str | None, limit: int) -> list[Sessi
     known = session_cache.list_for_caller(caller)
     if known is None:  # too many to look at each
         below = ids.decode(before) if before else (ids.TICK_LIMIT, 0)
-        known = mysql.run_autocommit(lambda tx: store.list_recent_by_doctor(tx, caller.user_id, below, limit))
+        known = store.list_recent_by_doctor(mysql.autocommit, caller.user_id, below, limit)
     heads = reading.fetch_newest_pages([card.session_no for card in known], caller.principal)
     found = [
         (card, page.messages[0], page.participant.count_unread(page.last_seq))

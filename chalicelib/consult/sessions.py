@@ -20,9 +20,7 @@ def get_or_create(caller: Caller, pair: Pair) -> SessionNo:
 
 def get_or_create_session_no(caller: Caller, pair: Pair) -> str:
     """Return session_no. ApiError 404 for a member that is not the caller's, or a doctor the tenant does not have."""
-    found = mysql.run_autocommit(
-        lambda tx: store.find_session_no(tx, caller.tenant_id, caller.user_id, pair.member_id, pair.doctor_id)
-    )
+    found = store.find_session_no(mysql.autocommit, caller.tenant_id, caller.user_id, pair.member_id, pair.doctor_id)
     if found is None:
         raise ApiError(errors.NOT_FOUND, "就诊人或医生不存在")
     if found:

@@ -15,7 +15,7 @@ def notify_unread_reply(tenant_id: int, payload: dict[str, Any]) -> None:
 
     Raises what messages.send does: then again.
     """
-    left = mysql.run_autocommit(lambda tx: store.find_unread_reply(tx, tenant_id, payload))
+    left = store.find_unread_reply(mysql.autocommit, tenant_id, payload)
     if left is None:
         return
     sent = clock.format_wire_time(left["sent_at"])

@@ -34,7 +34,7 @@ def delete_expired_uploads() -> int:
 
 
 def _list_batch(after: int) -> list[Upload]:
-    return mysql.run_autocommit(lambda tx: store.list_unswept(tx, clock.now() - UPLOAD_RETENTION, BATCH_SIZE, after))
+    return store.list_unswept(mysql.autocommit, clock.now() - UPLOAD_RETENTION, BATCH_SIZE, after)
 
 
 def _mark_swept(file_ids: list[int]) -> int:

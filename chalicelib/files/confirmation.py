@@ -24,17 +24,17 @@ NOT_FOUND_TEXT = "文件不存在"
 def confirm_own_upload(tenant_id: int, principal: str, file_id: int) -> File:
     """Return somebody's own file. ApiError 404 where there is none, 409 where it was not uploaded, or is something else
     than was said."""
-    return _confirm(mysql.run_autocommit(lambda tx: store.find(tx, tenant_id, principal, file_id)))
+    return _confirm(store.find(mysql.autocommit, tenant_id, principal, file_id))
 
 
 def confirm_upload_for_place(tenant_id: int, principal: str, public_id: str, file_id: int) -> File:
     """Return a file that its uploader may send into the conversation it was uploaded for; refused as `uploaded`."""
-    return _confirm(mysql.run_autocommit(lambda tx: store.find(tx, tenant_id, principal, file_id, public_id)))
+    return _confirm(store.find(mysql.autocommit, tenant_id, principal, file_id, public_id))
 
 
 def handle_object_created(bucket: str, key: str) -> None:
     """S3 says that an object was created. What is no upload, or no good one, stays as it is until it is swept."""
-    upload = mysql.run_autocommit(lambda tx: store.find_by_key(tx, key)) if bucket == settings.s3_bucket else None
+    upload = store.find_by_key(mysql.autocommit, key) if bucket == settings.s3_bucket else None
     if upload is None:
         return
     try:

@@ -19,9 +19,7 @@ def issue(
     smallest, largest = (size, size) if size else (1, kind.max_bytes)
     upload_key = f"{tenant_id}/uploads/{secrets.token_urlsafe(18)}.{kind.extension}"
     now, sizes = clock.now(), (smallest, largest)
-    file_id = mysql.run_autocommit(
-        lambda tx: store.insert(tx, tenant_id, uploader, place, kind, sizes, upload_key, now)
-    )
+    file_id = store.insert(mysql.autocommit, tenant_id, uploader, place, kind, sizes, upload_key, now)
     return UploadTicket(
         file_id, s3.build_upload_form(upload_key, content_type.lower(), smallest, largest, TICKET_LIFETIME_SECONDS)
     )

@@ -17,7 +17,7 @@ def issue_token(caller: Caller, wanted: TokenRequest) -> str:
     user_id = session_names.parse_user_id(wanted.session)
     if user_id is None:
         return tokens.issue(caller.tenant_id, session_names.parse_principal(wanted.session), SESSION, wanted.platform)
-    kind = mysql.run_autocommit(lambda tx: persons.find_role(tx, caller.tenant_id, user_id))
+    kind = persons.find_role(mysql.autocommit, caller.tenant_id, user_id)
     if kind is None:
         raise ApiError(errors.NOT_FOUND, "用户不存在")
     return tokens.issue(caller.tenant_id, f"user:{user_id}", kind, wanted.platform)
@@ -54,9 +54,6 @@ def _require_principals(caller: Caller, named: list[str]) -> list[str]:
     """ApiError 404 where a number is that of nobody here: a slip must not seat a person who does not exist."""
     principals = _list_principals(named)
     user_ids = {user_id for session in named if (user_id := session_names.parse_user_id(session)) is not None}
-    if (
-        user_ids
-        and mysql.run_autocommit(lambda tx: persons.list_existing_ids(tx, caller.tenant_id, user_ids)) != user_ids
-    ):
+    if user_ids and persons.list_existing_ids(mysql.autocommit, caller.tenant_id, user_ids) != user_ids:
         raise ApiError(errors.NOT_FOUND, "用户不存在")
     return principals

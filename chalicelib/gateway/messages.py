@@ -18,6 +18,7 @@ from chalicelib.identity.callers import DOCTOR, Caller
 from chalicelib.messaging import log, msg_data, reading
 from chalicelib.messaging.models import Message, NewMessage
 from chalicelib.messaging.reading import Page
+from chalicelib.wechat_account.unread_replies import ENQUEUE_UNREAD_REPLY
 
 PAGE_SIZE, MAX_RANGE_SIZE = 30, 500  # messages; both are the protocol's
 
@@ -25,7 +26,7 @@ PAGE_SIZE, MAX_RANGE_SIZE = 30, 500  # messages; both are the protocol's
 def send(caller: Caller, text: Text, key: str | None) -> Sent:
     """Say something wherever the caller has a seat."""
     sent = (text.content, "send_msg", key or text.client_msg_id, text.type)
-    draft = NewMessage(*sent, status=text.status, notify_if_unread=caller.role == DOCTOR)
+    draft = NewMessage(*sent, status=text.status, enqueue_sql=ENQUEUE_UNREAD_REPLY if caller.role == DOCTOR else "")
     return Sent(MsgID=log.append(caller.tenant_id, None, text.conversation_id, caller.principal, draft).id)
 
 

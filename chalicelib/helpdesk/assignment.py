@@ -12,6 +12,7 @@ from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.helpdesk import queue_store
 from chalicelib.messaging import membership, membership_store
 from chalicelib.outbox import outbox
+from chalicelib.outbox.jobs import Job
 from chalicelib.people import posts
 
 T = TypeVar("T")
@@ -89,4 +90,4 @@ def assign_agent(tx: Tx, tenant_id: int, chat: Row, agent_id: int, seats: Change
         "content": {"sessionId": session_id},
         "at": now,
     }
-    outbox.enqueue(tx, tenant_id, "push", told, once=f"desk:{conversation_id}:{chat['ticket']}")
+    outbox.enqueue(tx, tenant_id, Job.PUBLISH_EVENT, told, dedup_key=f"desk:{conversation_id}:{chat['ticket']}")

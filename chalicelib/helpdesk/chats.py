@@ -38,11 +38,7 @@ def get_conversation(caller: Caller, named: str, kinds: Collection[str]) -> Conv
 
 def get_conversations(caller: Caller, named: Collection[str], kinds: Collection[str]) -> list[Conversation]:
     """Return several of them, in the order they are named in; all, or ApiError 404."""
-    found = (
-        mysql.run_autocommit(lambda tx: store.list_conversations(tx, caller.tenant_id, caller.principal, named))
-        if named
-        else []
-    )
+    found = store.list_conversations(mysql.autocommit, caller.tenant_id, caller.principal, named) if named else []
     known = {name: one for one in found if one.kind in kinds for name in (one.public_id, str(one.conversation_id))}
     if any(one not in known for one in named):
         raise build_not_found_error()
@@ -51,7 +47,7 @@ def get_conversations(caller: Caller, named: Collection[str], kinds: Collection[
 
 def get_chat(caller: Caller, kind: str, pair: UserPair) -> Conversation:
     """Return a chat in which the caller sits, or ApiError 404."""
-    found = mysql.run_autocommit(lambda tx: store.find_chat(tx, caller.tenant_id, caller.principal, kind, *pair))
+    found = store.find_chat(mysql.autocommit, caller.tenant_id, caller.principal, kind, *pair)
     if found is None:
         raise build_not_found_error()
     return found
@@ -65,7 +61,7 @@ def get_or_create(tenant_id: int, kind: str, pairs: Collection[UserPair]) -> dic
     """Return the public ids of chats, which are made where there are none yet."""
     if not pairs:
         return {}
-    found = mysql.run_autocommit(lambda tx: store.get_session_ids(tx, tenant_id, kind, pairs))
+    found = store.get_session_ids(mysql.autocommit, tenant_id, kind, pairs)
     return {pair: found.get(pair) or _create_chat(tenant_id, kind, pair) for pair in pairs}
 
 
@@ -80,7 +76,7 @@ def _create_chat(tenant_id: int, kind: str, pair: UserPair) -> str:
     try:
         return mysql.run_transaction(make)
     except mysql.DuplicateKeyError:  # somebody was faster
-        return mysql.run_autocommit(lambda tx: store.get_session_ids(tx, tenant_id, kind, [pair]))[pair]
+        return store.get_session_ids(mysql.autocommit, tenant_id, kind, [pair])[pair]
 
 
 def reopen(caller: Caller, closed: Conversation) -> None:
@@ -97,7 +93,7 @@ def require_contacts(caller: Caller, user_ids: Collection[int]) -> dict[int, Row
     """
     if not user_ids:
         return {}
-    people = mysql.run_autocommit(lambda tx: store.get_people(tx, caller.tenant_id, user_ids))
+    people = store.get_people(mysql.autocommit, caller.tenant_id, user_ids)
     strangers = {one for one in user_ids if one not in people or one == caller.user_id}
     if caller.role == PATIENT:
         strangers |= {one for one in people if people[one]["kind"] == "patient"}

@@ -28,7 +28,7 @@ def build_entries(caller: Caller, room: Conversation, messages: Sequence[Message
         return []
     people = get_senders(caller.tenant_id, {message.sender for message in messages})
     seqs = [message.seq for message in messages]
-    thought = mysql.run_autocommit(lambda tx: store.get_appraisals(tx, room.conversation_id, caller.user_id, seqs))
+    thought = store.get_appraisals(mysql.autocommit, room.conversation_id, caller.user_id, seqs)
     return [
         _build_entry(caller, room, message, people[message.sender], thought.get(message.seq, 0)) for message in messages
     ]
@@ -37,7 +37,7 @@ def build_entries(caller: Caller, room: Conversation, messages: Sequence[Message
 def get_senders(tenant_id: int, principals: Iterable[str]) -> dict[str, Row]:
     """Return kind and name of each."""
     ids = {one: person for one in principals if (person := chats.parse_user_id(one.removeprefix("user:")))}
-    found = mysql.run_autocommit(lambda tx: store.get_people(tx, tenant_id, set(ids.values()))) if ids else {}
+    found = store.get_people(mysql.autocommit, tenant_id, set(ids.values())) if ids else {}
     known = {principal: found.get(user_id, UNKNOWN_SENDER) for principal, user_id in ids.items()}
     return {**dict.fromkeys(principals, UNKNOWN_SENDER), HOSPITAL_PRINCIPAL: HOSPITAL_SENDER, **known}
 

@@ -24,6 +24,7 @@ from chalicelib.http.routing import CountedResult
 from chalicelib.identity.callers import DOCTOR, PATIENT, Caller
 from chalicelib.messaging import log, models, reading
 from chalicelib.messaging.models import IMAGE
+from chalicelib.wechat_account.unread_replies import ENQUEUE_UNREAD_REPLY
 
 MSG_TYPE_ANNOUNCEMENT, MSG_TYPE_DIRECT, MSG_TYPE_DESK = 1, 2, 3  # msgType; 4 is groups
 MAX_EXTRA_CHARS = (
@@ -35,7 +36,7 @@ MAX_CAPTION_CHARS = 512  # characters beside a picture, which to the other proto
 
 def count_unread(caller: Caller, _: CountAsked) -> UnreadTotal:
     """Return how many messages the caller has not read, in conversations of all kinds."""
-    unread = mysql.run_autocommit(lambda tx: store.count_unread(tx, caller.tenant_id, caller.principal))
+    unread = store.count_unread(mysql.autocommit, caller.tenant_id, caller.principal)
     return UnreadTotal(data=unread, count=unread)
 
 
@@ -53,7 +54,7 @@ def send(caller: Caller, draft: Draft, key: str | None) -> CountedResult[list[Ad
     added: list[Added] = []
     for number, (public_id, kind, name) in enumerate(targets):
         sent = (content, IDEMPOTENCY_ENDPOINT, f"{own}:{number}" if own else None, draft.itemType)
-        one = models.NewMessage(*sent, notify_if_unread=caller.role == DOCTOR, extra=extra)
+        one = models.NewMessage(*sent, enqueue_sql=ENQUEUE_UNREAD_REPLY if caller.role == DOCTOR else "", extra=extra)
         message = _append_message(caller, draft, (kind, public_id, sender), one)
         sent_at = clock.format_wire_time(message.sent_at)
         added.append({"messageId": message.id, "sessionId": public_id, "receiveId": name, "createTime": sent_at})
@@ -98,9 +99,7 @@ def _append_message(
 def _find_original_sender(caller: Caller, own_key: str) -> str:
     """Return as whom the caller has sent something under a key of theirs: as themselves, or as the hospital."""
     senders = (caller.principal, HOSPITAL_PRINCIPAL)
-    return mysql.run_autocommit(
-        lambda tx: store.find_sender(tx, caller.tenant_id, senders, IDEMPOTENCY_ENDPOINT, own_key)
-    )
+    return store.find_sender(mysql.autocommit, caller.tenant_id, senders, IDEMPOTENCY_ENDPOINT, own_key)
 
 
 def _validate_content(draft: Draft) -> None:
@@ -174,9 +173,7 @@ def _get_shared_conversations(caller: Caller, asked: ReadAsked) -> list[Conversa
         return [chats.get_chat(caller, ANNOUNCEMENT, (caller.user_id, 0))]
     if not person:
         return [chats.get_conversation(caller, asked.sendId, (DIRECT, DESK, CONSULT, ANNOUNCEMENT, *GROUP_KINDS))]
-    found = mysql.run_autocommit(
-        lambda tx: store.list_shared_conversations(tx, caller.tenant_id, caller.principal, f"user:{person}")
-    )
+    found = store.list_shared_conversations(mysql.autocommit, caller.tenant_id, caller.principal, f"user:{person}")
     if not found:
         raise chats.build_not_found_error()
     return found

@@ -26,18 +26,14 @@ def open_conversation(caller: Caller, asked: PeerPost) -> Pair:
         raise ApiError(errors.CONFLICT, "youPositionId：不能与本人会话")
     pair = chats.build_direct_pair(caller.user_id, yours["user_id"])
     session_id = chats.get_or_create(caller.tenant_id, chats.DIRECT, [pair])[pair]
-    own = (
-        mysql.run_autocommit(lambda tx: posts.find_card(tx, caller.tenant_id, caller.post_id))
-        if caller.post_id
-        else None
-    )
+    own = posts.find_card(mysql.autocommit, caller.tenant_id, caller.post_id) if caller.post_id else None
     mine = _build_card(own) if own else _build_card_without_post(caller.tenant_id, caller.user_id)
     return {"sessionId": session_id, "mine": mine, "yours": _build_card(yours)}
 
 
 def get_for_staff(tenant_id: int, user_id: int) -> Card:
     """The card of a member of staff, by the post they hold if they do."""
-    row = mysql.run_autocommit(lambda tx: posts.find_card_by_user(tx, tenant_id, user_id))
+    row = posts.find_card_by_user(mysql.autocommit, tenant_id, user_id)
     return _build_card(row) if row else _build_card_without_post(tenant_id, user_id)
 
 
@@ -74,10 +70,8 @@ def set_duty(caller: Caller, asked: Duty) -> None:
 
 def list_posts(caller: Caller) -> CountedResult[list[Post]]:
     """All posts, with how many sessions of the desk each has open."""
-    rows = mysql.run_autocommit(lambda tx: posts.list_all(tx, caller.tenant_id))
-    agents = {
-        one["post_id"]: one for one in mysql.run_autocommit(lambda tx: queue_store.list_agents(tx, caller.tenant_id))
-    }
+    rows = posts.list_all(mysql.autocommit, caller.tenant_id)
+    agents = {one["post_id"]: one for one in queue_store.list_agents(mysql.autocommit, caller.tenant_id)}
     found: list[Post] = [
         {
             **_build_card(row),
@@ -109,7 +103,7 @@ def _update_post(tx: Tx, caller: Caller, saved: PostSaved, about: posts.PostSett
 
 
 def _get_post(caller: Caller, post_id: int) -> Row:
-    row = mysql.run_autocommit(lambda tx: posts.find_card(tx, caller.tenant_id, post_id))
+    row = posts.find_card(mysql.autocommit, caller.tenant_id, post_id)
     if row is None:
         raise _build_not_found_error()
     return row
@@ -132,7 +126,7 @@ def _build_card(row: Row) -> Card:
 
 
 def _build_card_without_post(tenant_id: int, user_id: int) -> Card:
-    person = mysql.run_autocommit(lambda tx: store.get_people(tx, tenant_id, [user_id])).get(user_id, {})
+    person = store.get_people(mysql.autocommit, tenant_id, [user_id]).get(user_id, {})
     return {
         "positionId": "0",
         "userId": str(user_id),

@@ -45,7 +45,7 @@ def join_queue(caller: Caller, skill: str | None) -> Session:
 
 def ensure_open_session(caller: Caller) -> str:
     """Return the session in which a patient writes to the desk: open, or opened by that."""
-    chat = mysql.run_autocommit(lambda tx: queue_store.find_chat(tx, caller.tenant_id, caller.user_id))
+    chat = queue_store.find_chat(mysql.autocommit, caller.tenant_id, caller.user_id)
     if chat and (is_served(chat) or _is_waiting(chat)):
         return str(chat["session_id"].decode())
     return join_queue(caller, None)["sessionId"]

@@ -73,7 +73,7 @@ def _get_session_ids(caller: Caller, people: list[int]) -> dict[int, str]:
     if not people:
         return {}
     chats.require_contacts(caller, people)
-    met = mysql.run_autocommit(lambda tx: store.get_desk_session_ids(tx, caller.tenant_id, caller.user_id, people))
+    met = store.get_desk_session_ids(mysql.autocommit, caller.tenant_id, caller.user_id, people)
     pairs = {one: chats.build_direct_pair(caller.user_id, one) for one in people if one not in met}
     made = chats.get_or_create(caller.tenant_id, DIRECT, list(pairs.values()))
     return met | {one: made[pair] for one, pair in pairs.items()}

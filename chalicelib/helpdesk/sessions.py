@@ -48,6 +48,6 @@ def _build_session(public_id: str, state: str) -> Session:
 def _require_same_tenant(caller: Caller, named: str) -> None:
     """No hospital's people write to another's."""
     if named not in ("", str(caller.tenant_id)):
-        found = mysql.run_autocommit(lambda tx: tenants.find_by_external_id(tx, named))
+        found = tenants.find_by_external_id(mysql.autocommit, named)
         if found != caller.tenant_id:
             raise ApiError(errors.NOT_FOUND, "receiveEntId：医院不存在")

@@ -31,13 +31,11 @@ def appraise(caller: Caller, asked: Appraisal) -> None:
         raise _build_not_found_error()
     if found["sender"].decode() == caller.principal:
         raise ApiError(errors.CONFLICT, "不能评价自己发送的消息")
-    mysql.run_autocommit(
-        lambda tx: store.upsert_appraisal(tx, caller.tenant_id, caller.user_id, found, asked.appraise, clock.now())
-    )
+    store.upsert_appraisal(mysql.autocommit, caller.tenant_id, caller.user_id, found, asked.appraise, clock.now())
 
 
 def _find_message(caller: Caller, message_id: str, principal: str) -> Row | None:
-    return mysql.run_autocommit(lambda tx: store.find_message(tx, caller.tenant_id, message_id, principal))
+    return store.find_message(mysql.autocommit, caller.tenant_id, message_id, principal)
 
 
 def _build_not_found_error() -> ApiError:

@@ -1,11 +1,10 @@
-"""The WebSocket door: one of API Gateway's three events, done by the one protocol there is.
+"""Run the handler of an API Gateway WebSocket event and map its outcome to a status code.
 
-A client that is refused at $connect sees the HTTP status alone: API Gateway keeps the body.
+A client that is rejected at $connect sees only the HTTP status: API Gateway discards the body.
 """
 
 import logging
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any
 
 from pydantic import ValidationError
@@ -16,14 +15,15 @@ from chalicelib.errors import ApiError
 logger = logging.getLogger(__name__)
 
 
-def handle_event(event: Any, name: str) -> dict[str, Any]:
-    """Do what `ws` has for an event (connect, hear, disconnect); return what API Gateway wants to know."""
+Handler = Callable[[str, dict[str, Any]], None]  # connection id, the whole event
+
+
+def handle_event(event: Any, handler: Handler) -> dict[str, Any]:
+    """Run `handler` for an event of API Gateway and return the response that API Gateway expects."""
     started = clock.monotonic()
     whole: dict[str, Any] = event.to_dict()
-    logs.start_context(request_id=whole["requestContext"].get("requestId", ""), route=f"ws {name}")
-    # Imported here: the other functions of this bundle speak no WebSocket.
-    work = getattr(import_module("chalicelib.gateway.notify.ws"), name)
-    status = _run_handler(lambda: work(event.connection_id, whole))
+    logs.start_context(request_id=whole["requestContext"].get("requestId", ""), route=f"ws {handler.__name__}")
+    status = _run_handler(lambda: handler(event.connection_id, whole))
     took = round((clock.monotonic() - started) * 1000, 1)
     logger.info("websocket", extra={"ids": {"status": status, "ms": took}})
     return {"statusCode": status}

@@ -32,10 +32,7 @@ def resolve_caller(caller: Caller, headers: Mapping[str, str]) -> Caller:
         caller, post_id = _resolve_named_user(caller, user_id, staff_id, post_id)
     elif {user_id, staff_id} - {0, caller.user_id} or (staff_id and caller.role == PATIENT):
         raise ApiError(errors.NOT_ALLOWED, "请求头中的用户与登录身份不符")
-    if (
-        post_id
-        and mysql.run_autocommit(lambda tx: posts.find_holder_id(tx, caller.tenant_id, post_id)) != caller.user_id
-    ):
+    if post_id and posts.find_holder_id(mysql.autocommit, caller.tenant_id, post_id) != caller.user_id:
         raise ApiError(errors.NOT_ALLOWED, "positionId：不是本人的岗位")
     app_id = headers.get("appid", "")
     if not _APP_ID_PATTERN.fullmatch(app_id):
@@ -54,7 +51,7 @@ def _require_same_tenant(caller: Caller, ent_id: str) -> None:
     if ent_id in ("", "0", str(caller.tenant_id)):
         return
     named = ent_id.encode("utf-8", "replace")[:64].decode("utf-8", "replace")
-    if mysql.run_autocommit(lambda tx: tenants.find_by_external_id(tx, named)) != caller.tenant_id:
+    if tenants.find_by_external_id(mysql.autocommit, named) != caller.tenant_id:
         raise ApiError(errors.NOT_ALLOWED, "entId：租户与登录身份不符")
 
 
@@ -64,10 +61,10 @@ def _resolve_named_user(caller: Caller, user_id: int, staff_id: int, post_id: in
         raise ApiError(errors.BAD_PARAMETER, "newUserId 与 entUserId：不是同一人")
     who = user_id or staff_id
     if not who and post_id:
-        who = mysql.run_autocommit(lambda tx: posts.find_holder_id(tx, caller.tenant_id, post_id)) or 0
+        who = posts.find_holder_id(mysql.autocommit, caller.tenant_id, post_id) or 0
     elif not who:
         raise ApiError(errors.TOKEN, "内部密钥须以 newUserId 或 entUserId 指明用户")
-    kind = mysql.run_autocommit(lambda tx: persons.find_role(tx, caller.tenant_id, who))
+    kind = persons.find_role(mysql.autocommit, caller.tenant_id, who)
     if kind is None or (staff_id and kind == PATIENT):
         raise ApiError(errors.NOT_FOUND, "用户不存在")
     return replace(caller, role=kind, principal=f"user:{who}"), post_id

@@ -34,7 +34,7 @@ def consume_password_try(tenant_id: int, realm: str, phone: str, address: str) -
     pair = f"{realm}:{phone}:{address}"
     if not _consume_in_transaction(tenant_id, pair, MAX_TRIES):
         raise _build_lockout_error(RESET_HINT_BY_REALM[realm])
-    known = mysql.run_autocommit(lambda tx: _is_known_address(tx, tenant_id, pair.encode()))
+    known = _is_known_address(mysql.autocommit, tenant_id, pair.encode())
     if not _consume_in_transaction(tenant_id, f"{realm}:{phone}", MAX_TRIES_PER_PHONE) and not known:
         raise _build_lockout_error(RESET_HINT_BY_REALM[realm])
     consume_try(tenant_id, f"{realm}::{address}", MAX_TRIES_PER_ADDRESS)
@@ -43,48 +43,42 @@ def consume_password_try(tenant_id: int, realm: str, phone: str, address: str) -
 def record_success(tenant_id: int, realm: str, phone: str, address: str) -> None:
     """It was right, or the password was reset by code: the address is known, the phone's failures no longer count, and
     of the address's those of others alone."""
-    mysql.run_autocommit(lambda tx: _remember_address(tx, tenant_id, f"{realm}:{phone}:{address}".encode()))
+    _remember_address(mysql.autocommit, tenant_id, f"{realm}:{phone}:{address}".encode())
     clear_failures(tenant_id, f"{realm}:{phone}")
     restore_try(tenant_id, f"{realm}::{address}")
 
 
 def unlock(tenant_id: int, realm: str, phone: str) -> None:
     """Somebody who may has given the phone's owner a new password: no failure counts, from whichever address."""
-    mysql.run_autocommit(
-        lambda tx: tx.execute(
-            """
+    mysql.autocommit.execute(
+        """
             UPDATE attempts SET failures = 0
             WHERE tenant_id = %(tenant_id)s AND (subject = %(phone)s OR subject LIKE %(from_anywhere)s)
             """,
-            tenant_id=tenant_id,
-            phone=f"{realm}:{phone}".encode(),
-            from_anywhere=f"{realm}:{phone}:%".encode(),
-        )
+        tenant_id=tenant_id,
+        phone=f"{realm}:{phone}".encode(),
+        from_anywhere=f"{realm}:{phone}:%".encode(),
     )
 
 
 def restore_try(tenant_id: int, subject: str) -> None:
     """Return one try, which was no failure."""
-    mysql.run_autocommit(
-        lambda tx: tx.execute(
-            """
+    mysql.autocommit.execute(
+        """
             UPDATE attempts SET failures = failures - 1
             WHERE tenant_id = %(tenant_id)s AND subject = %(subject)s AND failures > 0
             """,
-            tenant_id=tenant_id,
-            subject=subject.encode(),
-        )
+        tenant_id=tenant_id,
+        subject=subject.encode(),
     )
 
 
 def clear_failures(tenant_id: int, subject: str) -> None:
     """The guess was right: what went before it no longer counts."""
-    mysql.run_autocommit(
-        lambda tx: tx.execute(
-            "DELETE FROM attempts WHERE tenant_id = %(tenant_id)s AND subject = %(subject)s",
-            tenant_id=tenant_id,
-            subject=subject.encode(),
-        )
+    mysql.autocommit.execute(
+        "DELETE FROM attempts WHERE tenant_id = %(tenant_id)s AND subject = %(subject)s",
+        tenant_id=tenant_id,
+        subject=subject.encode(),
     )
 
 

@@ -14,11 +14,9 @@ MAX_LIVE_KEYS = 2  # at once, so that a key can be rotated without a pause
 def authenticate(key: str) -> int:
     """Return the tenant a live key belongs to. ApiError 401 for any other."""
     hashed = _hash_key(key)
-    row = mysql.run_autocommit(
-        lambda tx: tx.fetch_one(
-            "SELECT tenant_id, key_hash FROM internal_keys WHERE key_hash = %(hashed)s AND revoked_at IS NULL",
-            hashed=hashed,
-        )
+    row = mysql.autocommit.fetch_one(
+        "SELECT tenant_id, key_hash FROM internal_keys WHERE key_hash = %(hashed)s AND revoked_at IS NULL",
+        hashed=hashed,
     )
     if row is None or not hmac.compare_digest(row["key_hash"], hashed):
         raise ApiError(errors.TOKEN, "内部密钥无效")

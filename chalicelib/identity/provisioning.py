@@ -41,7 +41,7 @@ def provision_hospital(hospital: HospitalSpec) -> ProvisionedHospital:
     password = secrets.token_urlsafe(12)
     hashed = passwords.hash_password(password)
     tenant_id, admin_id, new = mysql.run_transaction(lambda tx: _get_or_create_tenant(tx, hospital, hashed))
-    wanted = hospital.new_internal_key or not mysql.run_autocommit(lambda tx: internal_keys.has_live_key(tx, tenant_id))
+    wanted = hospital.new_internal_key or not internal_keys.has_live_key(mysql.autocommit, tenant_id)
     return ProvisionedHospital(
         tenant_id=str(tenant_id),
         internal_key=internal_keys.issue(tenant_id) if wanted else "",

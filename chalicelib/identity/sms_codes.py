@@ -15,6 +15,7 @@ from chalicelib.adapters.mysql import Tx
 from chalicelib.crypto import field_encryption
 from chalicelib.errors import ApiError
 from chalicelib.outbox import outbox
+from chalicelib.outbox.jobs import Job, Queue
 from chalicelib.settings import settings
 
 SIGN_UP, RESET_PASSWORD = "sign_up", "reset"
@@ -31,7 +32,7 @@ def request_code(tenant_id: int, phone: str, purpose: str, address: str) -> None
     if not settings.sms.provider:
         raise ApiError(errors.UNAVAILABLE, "短信服务未开通")
     mysql.run_transaction(lambda tx: _insert_request(tx, tenant_id, phone, purpose, address))
-    outbox.wake_worker(outside=True)
+    outbox.wake_worker(Queue.EXTERNAL)
 
 
 def generate_and_send(tenant_id: int, payload: dict[str, Any]) -> None:
@@ -43,9 +44,9 @@ def generate_and_send(tenant_id: int, payload: dict[str, Any]) -> None:
     if clock.now() > payload["until"]:  # who waited so long asks again
         return
     code = f"{secrets.randbelow(1_000_000):06d}"
-    goes = purpose != RESET_PASSWORD or mysql.run_autocommit(lambda tx: _has_account(tx, tenant_id, phone))
+    goes = purpose != RESET_PASSWORD or _has_account(mysql.autocommit, tenant_id, phone)
     kept = _hash_code(tenant_id, phone, purpose, code) if goes else secrets.token_bytes(32)
-    mysql.run_autocommit(lambda tx: _upsert_code(tx, tenant_id, phone, purpose, kept))
+    _upsert_code(mysql.autocommit, tenant_id, phone, purpose, kept)
     if goes:
         sms.send(phone, code)
 
@@ -53,12 +54,12 @@ def generate_and_send(tenant_id: int, payload: dict[str, Any]) -> None:
 def verify(tenant_id: int, phone: str, purpose: str, code: str) -> bytes:
     """Return what use() wants of a right code. ApiError 400 for a wrong one, or after five of them."""
     kept = _hash_code(tenant_id, phone, purpose, code)
-    if not mysql.run_autocommit(lambda tx: _consume_try(tx, tenant_id, phone, purpose)):
+    if not _consume_try(mysql.autocommit, tenant_id, phone, purpose):
         raise ApiError(errors.BAD_PARAMETER, WRONG_CODE_TEXT)
-    found = mysql.run_autocommit(lambda tx: _find_code_hash(tx, tenant_id, phone, purpose))
+    found = _find_code_hash(mysql.autocommit, tenant_id, phone, purpose)
     if found is None or not hmac.compare_digest(found, kept):
         raise ApiError(errors.BAD_PARAMETER, WRONG_CODE_TEXT)
-    mysql.run_autocommit(lambda tx: _restore_try(tx, tenant_id, phone, purpose, kept))
+    _restore_try(mysql.autocommit, tenant_id, phone, purpose, kept)
     return kept
 
 
@@ -108,7 +109,7 @@ def _insert_request(tx: Tx, tenant_id: int, phone: str, purpose: str, address: s
         address=address.encode()[:64],
         now=now,
     )
-    outbox.enqueue(tx, tenant_id, "code", {"phone": phone, "purpose": purpose, "until": now + SEND_WINDOW})
+    outbox.enqueue(tx, tenant_id, Job.SEND_SMS_CODE, {"phone": phone, "purpose": purpose, "until": now + SEND_WINDOW})
 
 
 def _has_account(tx: Tx, tenant_id: int, phone: str) -> bool:

@@ -27,7 +27,7 @@ class Session:
 
 def issue(tenant_id: int, principal: str, kind: str, platform: int = 0) -> str:
     """Return a new token: 43 URL-safe characters, known to its owner alone."""
-    return mysql.run_autocommit(lambda tx: issue_in_transaction(tx, tenant_id, principal, kind, platform))
+    return issue_in_transaction(mysql.autocommit, tenant_id, principal, kind, platform)
 
 
 def issue_in_transaction(tx: Tx, tenant_id: int, principal: str, kind: str, platform: int = 0) -> str:
@@ -65,12 +65,10 @@ def find_session_by_hash(token_hash: bytes) -> Session | None:
 
 def revoke_by_hash(token_hash: bytes) -> None:
     """End the session of a token that is known by its hash. Twice, or one that never was, changes nothing."""
-    mysql.run_autocommit(
-        lambda tx: tx.execute(
-            "UPDATE tokens SET revoked_at = %(now)s WHERE token_hash = %(hashed)s AND revoked_at IS NULL",
-            now=clock.now(),
-            hashed=token_hash,
-        )
+    mysql.autocommit.execute(
+        "UPDATE tokens SET revoked_at = %(now)s WHERE token_hash = %(hashed)s AND revoked_at IS NULL",
+        now=clock.now(),
+        hashed=token_hash,
     )
     cache.write_tombstone(_build_cache_key(token_hash))
 
@@ -90,16 +88,14 @@ def revoke_all(tx: Tx, tenant_id: int, principal: str) -> None:
 
 def invalidate_cached_sessions(tenant_id: int, principal: str) -> None:
     """MySQL says something else of this person than a minute ago: have each of their tokens read from there."""
-    rows = mysql.run_autocommit(
-        lambda tx: tx.fetch_all(
-            """
+    rows = mysql.autocommit.fetch_all(
+        """
             SELECT token_hash FROM tokens
             WHERE tenant_id = %(tenant_id)s AND principal = %(principal)s AND expires_at > %(now)s
             """,
-            tenant_id=tenant_id,
-            principal=principal.encode(),
-            now=clock.now(),
-        )
+        tenant_id=tenant_id,
+        principal=principal.encode(),
+        now=clock.now(),
     )
     for row in rows:
         cache.write_tombstone(_build_cache_key(row["token_hash"]))
@@ -120,17 +116,15 @@ def _find_cached_session(hashed: bytes) -> Session | None:
 
 
 def _find_stored_session(hashed: bytes) -> Session | None:
-    row = mysql.run_autocommit(
-        lambda tx: tx.fetch_one(
-            """
+    row = mysql.autocommit.fetch_one(
+        """
             SELECT t.tenant_id, t.principal, COALESCE(s.role, t.kind) AS kind, t.platform, t.expires_at
             FROM tokens t
             LEFT JOIN staff s
                 ON t.principal LIKE 'user:%%' AND s.user_id = CAST(SUBSTRING(t.principal, 6) AS UNSIGNED)
             WHERE t.token_hash = %(hashed)s AND t.revoked_at IS NULL AND s.disabled_at IS NULL
             """,
-            hashed=hashed,
-        )
+        hashed=hashed,
     )
     if row is None:
         return None

@@ -10,6 +10,7 @@ from chalicelib.inbox import store
 from chalicelib.inbox.models import AllRead, MessageListQuery, MessageRead, Sending, SiteMessage, UnreadCount
 from chalicelib.notifications import site_messages
 from chalicelib.outbox import outbox
+from chalicelib.outbox.jobs import Job
 from chalicelib.people import persons
 
 SITE_MESSAGE_EVENT = 1200  # the type of its event at /notify
@@ -37,7 +38,7 @@ def send(caller: Caller, sending: Sending, key: str | None) -> None:
 def list_own(caller: Caller, asked: MessageListQuery) -> list[SiteMessage]:
     """Return a page of the caller's messages, the newest first. Listing is not reading."""
     who, page = (caller.tenant_id, caller.user_id), (asked.msg_id or ID_LIMIT, asked.page_size)
-    rows = mysql.run_autocommit(lambda tx: store.list_messages(tx, *who, IS_READ_BY_STATUS[asked.status], *page))
+    rows = store.list_messages(mysql.autocommit, *who, IS_READ_BY_STATUS[asked.status], *page)
     return [
         SiteMessage(
             msg_id=row["message_id"],
@@ -50,7 +51,7 @@ def list_own(caller: Caller, asked: MessageListQuery) -> list[SiteMessage]:
 
 
 def count_unread(caller: Caller) -> UnreadCount:
-    return UnreadCount(count=mysql.run_autocommit(lambda tx: store.count_unread(tx, caller.tenant_id, caller.user_id)))
+    return UnreadCount(count=store.count_unread(mysql.autocommit, caller.tenant_id, caller.user_id))
 
 
 def mark_read(caller: Caller, read: MessageRead) -> None:
@@ -64,7 +65,7 @@ def mark_all_read(caller: Caller, whose: AllRead) -> None:
     for ids are drawn before the commit. ApiError 403 for anybody else's."""
     if whose.user_id != caller.user_id:
         raise ApiError(errors.NOT_ALLOWED, "只能将自己的消息改为已读")
-    there = mysql.run_autocommit(lambda tx: store.list_unread_ids(tx, caller.tenant_id, caller.user_id))
+    there = store.list_unread_ids(mysql.autocommit, caller.tenant_id, caller.user_id)
     for start in range(0, len(there), MARK_READ_BATCH_SIZE):
         _mark_read(caller, there[start : start + MARK_READ_BATCH_SIZE])
 
@@ -78,12 +79,14 @@ def _insert_message(tx: Tx, caller: Caller, text: str, user_ids: list[int], key:
         more = f" 等 {len(unknown)} 人" if len(unknown) > MAX_NAMED_USERS else ""
         raise ApiError(errors.NOT_FOUND, f"用户不存在：{'、'.join(map(str, unknown[:MAX_NAMED_USERS]))}{more}")
     told = {"type": SITE_MESSAGE_EVENT, "content": {"msg_id": str(message_id)}, "at": now}
-    outbox.enqueue(tx, caller.tenant_id, "push", {**told, "principals": [f"user:{user_id}" for user_id in user_ids]})
+    outbox.enqueue(
+        tx, caller.tenant_id, Job.PUBLISH_EVENT, {**told, "principals": [f"user:{user_id}" for user_id in user_ids]}
+    )
 
 
 def _require_same_message(caller: Caller, text: str, user_ids: list[int], key: str) -> None:
     what = (_get_sender(caller), key, text, user_ids)
-    if not mysql.run_autocommit(lambda tx: store.is_same_message(tx, caller.tenant_id, *what)):
+    if not store.is_same_message(mysql.autocommit, caller.tenant_id, *what):
         raise ApiError(errors.CONFLICT, "Idempotency-Key：已用于另一条消息")
 
 
@@ -94,4 +97,4 @@ def _get_sender(caller: Caller) -> str:
 
 def _mark_read(caller: Caller, message_ids: list[int]) -> int:
     who = (caller.tenant_id, caller.user_id)
-    return mysql.run_autocommit(lambda tx: site_messages.mark_read(tx, *who, message_ids, clock.now()))
+    return site_messages.mark_read(mysql.autocommit, *who, message_ids, clock.now())

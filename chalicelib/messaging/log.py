@@ -73,9 +73,7 @@ def _publish(tenant_id: int, public_id: str, written: StoredMessage, shown: Scri
 def _insert_message(tenant_id: int, kind: str | None, public_id: str, sender: str, draft: NewMessage) -> StoredMessage:
     for _ in range(MAX_ID_COLLISIONS):
         try:
-            written = mysql.run_autocommit(
-                lambda tx: store.append(tx, tenant_id, kind, public_id, sender, draft, clock.now())
-            )
+            written = store.append(mysql.autocommit, tenant_id, kind, public_id, sender, draft, clock.now())
         except mysql.DuplicateKeyError as duplicate:
             if duplicate.key != "resend":
                 continue  # two conversations drew one message id: the next tick is free
@@ -103,6 +101,6 @@ def _find_duplicate(tenant_id: int, public_id: str, sender: str, draft: NewMessa
 
 
 def _build_rejection(tenant_id: int, kind: str | None, public_id: str, sender: str) -> ApiError:
-    if mysql.run_autocommit(lambda tx: store.is_archived(tx, tenant_id, kind, public_id, sender)):
+    if store.is_archived(mysql.autocommit, tenant_id, kind, public_id, sender):
         return ApiError(errors.NOT_ALLOWED, "会话已归档，不能发送消息")
     return ApiError(errors.NOT_FOUND, "会话不存在")

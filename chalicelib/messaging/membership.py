@@ -42,7 +42,7 @@ def create(
     except mysql.DuplicateKeyError:
         if retry_key is None:
             raise
-    found = mysql.run_autocommit(lambda tx: membership_store.find_by_idempotency_key(tx, tenant_id, creator, retry_key))
+    found = membership_store.find_by_idempotency_key(mysql.autocommit, tenant_id, creator, retry_key)
     if found is None or found[1] != made_of:
         raise ApiError(errors.CONFLICT, "Idempotency-Key：已用于另一个会话")
     return found[0]
@@ -139,16 +139,16 @@ def invalidate_participants(seats: Mapping[str, list[str]]) -> None:
 
 def list_joined(tenant_id: int, principal: str) -> list[str]:
     """Return the public ids of all conversations that a principal takes part in, of whatever kind."""
-    return mysql.run_autocommit(lambda tx: membership_store.list_joined(tx, tenant_id, principal))
+    return membership_store.list_joined(mysql.autocommit, tenant_id, principal)
 
 
 def find_summary(tenant_id: int, public_id: str, principal: str) -> ConversationSummary | None:
     """Return what a participant may know of a conversation; None for anybody else."""
-    return mysql.run_autocommit(lambda tx: membership_store.find_summary(tx, tenant_id, public_id, principal))
+    return membership_store.find_summary(mysql.autocommit, tenant_id, public_id, principal)
 
 
 def _require_conversation(tenant_id: int, public_id: str, kinds: tuple[str, ...]) -> int:
-    found = mysql.run_autocommit(lambda tx: membership_store.find_conversation_id(tx, tenant_id, public_id, kinds))
+    found = membership_store.find_conversation_id(mysql.autocommit, tenant_id, public_id, kinds)
     if found is None:
         raise _build_not_found_error()
     return found

@@ -17,7 +17,9 @@ class NewMessage:
     type: int = TEXT
     object_key: str = ""
     status: int = 0  # the client's own
-    notify_if_unread: bool = False  # a doctor's: a patient who is away is told of it at WeChat
+    # A statement that enqueues jobs for the message, run in the packet that writes it. It may use the variables
+    # @conversation and @seq (NULL if nothing was written) and the parameters %(sender)s and %(now)s.
+    enqueue_sql: str = ""
     extra: str = ""  # the client's own too, beside the content
     closes_conversation: bool = False  # the conversation: nothing is said after it
 

@@ -37,7 +37,7 @@ def fetch_newest_page(
             [recent_cache.build_read_call(public_id, limit, principal, ids.generate_nonce()), *beside]
         )
     except redis.RedisUnavailableError:
-        found = mysql.run_autocommit(lambda tx: reading_store.fetch_snapshot(tx, public_id, principal, limit))
+        found = reading_store.fetch_snapshot(mysql.autocommit, public_id, principal, limit)
         recent_cache.distrust(public_id)
         return _build_page_from_snapshot(found, principal, limit, ""), [None] * len(beside)
     return _resolve_page(public_id, principal, recent_cache.parse_view(public_id, principal, answer), limit), others
@@ -80,9 +80,7 @@ def mark_read(public_id: str, page: Page) -> None:
     seat = page.participant
     if seat is None or seat.read_seq >= page.last_seq:
         return
-    moved = mysql.run_autocommit(
-        lambda tx: reading_store.advance_read_position(tx, public_id, seat.principal, page.last_seq)
-    )
+    moved = reading_store.advance_read_position(mysql.autocommit, public_id, seat.principal, page.last_seq)
     if moved is None:
         return
     now_seated, principals = moved
@@ -103,7 +101,7 @@ def mark_read(public_id: str, page: Page) -> None:
 
 def hide(public_id: str, principal: str) -> None:
     """Take the conversation off the principal's list until its next message. ApiError 404 for no participant."""
-    seat = mysql.run_autocommit(lambda tx: reading_store.hide(tx, public_id, principal))
+    seat = reading_store.hide(mysql.autocommit, public_id, principal)
     if seat is None:
         raise ApiError(errors.NOT_FOUND, "会话不存在")
     recent_cache.set_participant(public_id, "", seat)
@@ -118,7 +116,7 @@ def fetch_newest_pages(public_ids: list[str], principal: str) -> dict[str, Page]
             [recent_cache.build_read_call(public_id, 1, principal, ids.generate_nonce()) for public_id in public_ids]
         )
     except redis.RedisUnavailableError:
-        found = mysql.run_autocommit(lambda tx: reading_store.fetch_snapshots(tx, public_ids, principal))
+        found = reading_store.fetch_snapshots(mysql.autocommit, public_ids, principal)
         for public_id in found:
             recent_cache.distrust(public_id)
         return {
@@ -136,13 +134,11 @@ def _resolve_page(public_id: str, principal: str, view: CacheView, limit: int) -
     if view.verdict == "whole":
         return _build_page_from_view(view)
     if view.verdict == "stale":
-        last_seq, changes, seat = mysql.run_autocommit(lambda tx: reading_store.fetch_head(tx, public_id, principal))
+        last_seq, changes, seat = reading_store.fetch_head(mysql.autocommit, public_id, principal)
         if seat and (last_seq, changes) == (view.last_seq, view.changes):
             [version] = redis.try_scripts([recent_cache.build_confirm_call(public_id, view, seat)]) or [None]
             return Page(view.messages, last_seq, seat, view.tenant_id, version or "")
-    found = mysql.run_autocommit(
-        lambda tx: reading_store.fetch_snapshot(tx, public_id, principal, recent_cache.MAX_MESSAGES)
-    )
+    found = reading_store.fetch_snapshot(mysql.autocommit, public_id, principal, recent_cache.MAX_MESSAGES)
     if found.find_participant(principal) is None:  # a stranger, or no such conversation: nothing is kept for them
         return _build_page_from_snapshot(found, principal, limit, "")
     [version] = _update_cache({public_id: view}, [recent_cache.build_refill_call(public_id, view, found)])
@@ -166,7 +162,7 @@ def _reload_pages(views: dict[str, CacheView], principal: str) -> dict[str, Page
     missing = {public_id: view for public_id, view in views.items() if view.verdict != "whole"}
     if not missing:
         return {}
-    found = mysql.run_autocommit(lambda tx: reading_store.fetch_snapshots(tx, list(missing), principal))
+    found = reading_store.fetch_snapshots(mysql.autocommit, list(missing), principal)
     theirs = {public_id: missing[public_id] for public_id in found}
     versions = _update_cache(
         theirs, [_build_renew_call(public_id, view, found[public_id]) for public_id, view in theirs.items()]

@@ -54,7 +54,7 @@ def invalidate_cache(tenant_id: int, principal: str) -> None:
 
 
 def find(connection_id: str) -> Socket | None:
-    row = mysql.run_autocommit(lambda tx: socket_store.find(tx, connection_id))
+    row = socket_store.find(mysql.autocommit, connection_id)
     if row is None:
         return None
     return Socket(row["tenant_id"], row["principal"].decode(), row["token_hash"], bool(row["events"]))
@@ -99,9 +99,7 @@ def encode_frame(frame: object) -> str:
 def close_expired() -> int:
     """Close the sockets whose token has died; return how many."""
     now = clock.now()
-    rows = mysql.run_autocommit(
-        lambda tx: socket_store.list_expired(tx, now, now - MAX_CONNECTION_AGE, EXPIRED_BATCH_SIZE)
-    )
+    rows = socket_store.list_expired(mysql.autocommit, now, now - MAX_CONNECTION_AGE, EXPIRED_BATCH_SIZE)
     for row in rows:
         if not close(row["connection_id"].decode()) and row["opened_at"] <= now - MAX_CONNECTION_AGE:
             unregister(row["connection_id"].decode())
@@ -120,7 +118,7 @@ def close(connection_id: str) -> bool:
 
 
 def _fetch_connections(tenant_id: int, principals: list[str]) -> dict[str, list[tuple[str, int]]]:
-    rows = mysql.run_autocommit(lambda tx: socket_store.list_by_principals(tx, tenant_id, principals))
+    rows = socket_store.list_by_principals(mysql.autocommit, tenant_id, principals)
     found: dict[str, list[tuple[str, int]]] = {principal: [] for principal in principals}
     for row in rows:
         found[row["principal"].decode()].append((row["connection_id"].decode(), row["events"]))

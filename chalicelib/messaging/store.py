@@ -4,9 +4,10 @@ import json
 
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.messaging import ids
-from chalicelib.messaging.message_jobs import ENQUEUE_FAN_OUT, ENQUEUE_UNREAD_NOTIFICATION, MAX_INLINE_RECIPIENTS
+from chalicelib.messaging.message_jobs import ENQUEUE_LARGE_CONVERSATION, MAX_INLINE_RECIPIENTS
 from chalicelib.messaging.models import Message, NewMessage, StoredMessage
-from chalicelib.outbox import store as notices
+from chalicelib.outbox import store as outbox_store
+from chalicelib.outbox.jobs import Job
 
 SELECT_RECIPIENTS = f"""
     SELECT principal FROM participants
@@ -81,8 +82,8 @@ def append(
         SET c.last_seq = @seq, c.prev_tick = @prev_tick, c.last_tick = @tick, p.own_since = p.own_since + 1,
             c.archived_at = IF(%(closes)s, %(now)s, NULL)
         WHERE c.conversation_id = @conversation AND @seq IS NOT NULL;
-        {ENQUEUE_FAN_OUT if kind != "consult" else ""}
-        {ENQUEUE_UNREAD_NOTIFICATION if draft.notify_if_unread else ""}
+        {ENQUEUE_LARGE_CONVERSATION if kind != "consult" else ""}
+        {draft.enqueue_sql}
         SELECT CONCAT_WS(' ', @seq, @tick, @prev_tick, @tag, @changes) AS head, principal FROM participants
         WHERE conversation_id = @conversation AND @seq IS NOT NULL AND left_at IS NULL
         LIMIT {MAX_INLINE_RECIPIENTS + 1};
@@ -200,7 +201,7 @@ def withdraw(
     many = len(rows) > MAX_INLINE_RECIPIENTS
     if many and first_time:
         promised = json.dumps({"kind": "withdrawn", "conversation": public_id, "seq": row["seq"]})
-        notices.insert(tx, tenant_id, "fan_out", None, promised, now)
+        outbox_store.insert(tx, tenant_id, Job.NOTIFY_LARGE_CONVERSATION, None, promised, now)
     gone = parse_message({**row, "withdrawn_at": now})
     return StoredMessage(
         gone, "", changes, list_inline_recipients(rows), counts_as_change=first_time, is_large_conversation=many

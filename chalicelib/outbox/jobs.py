@@ -1,21 +1,30 @@
-"""The sitemap of what is done after an answer: each job's function, imported when a row of the outbox wants it.
+"""The jobs that the outbox can run, and the queue of each. app.py names the function that handles each job."""
 
-A function takes the tenant's id and the row's payload, and must bear being called again with the same.
-"""
+from enum import StrEnum
 
-JOB_FUNCTIONS = {
-    "backlog": "chalicelib.messaging.backlog:send_on_connect",
-    "code": "chalicelib.identity.sms_codes:generate_and_send",
-    "fan_out": "chalicelib.messaging.fan_out:notify_large_conversation",
-    "push": "chalicelib.notifications.event_push:publish_event",
-    "refund": "chalicelib.payment.refunds:refund_booking",
-    "stop_schedule": "chalicelib.booking.reservations.stopped_schedules:cancel_bookings",
-    "tell_booking": "chalicelib.booking.jobs.site_messages:notify_holder",
-    "tell_payment": "chalicelib.payment.site_messages:notify_holder",
-    "wechat_answer": "chalicelib.consult.unread_reminder:notify_unread_reply",
-    "wechat_booking": "chalicelib.booking.jobs.wechat_messages:send_booking_message",
-}
-# Those that call another company, and are as slow as it is: none of ours waits behind one of them.
-EXTERNAL_JOBS = frozenset({"code", "refund", "wechat_answer", "wechat_booking"})
-# Of these, what somebody waits for with the phone in their hand: nothing else of the lane goes before it.
-URGENT_JOBS = frozenset({"code"})
+
+class Queue(StrEnum):
+    """Each queue has its own order, its own worker and, on AWS, its own function."""
+
+    INTERNAL = "internal"
+    EXTERNAL = "external"  # jobs that call third parties, which may be slow or down
+
+
+class Job(StrEnum):
+    """What the column `outbox.job` holds."""
+
+    SEND_BACKLOG = "send_backlog"
+    NOTIFY_LARGE_CONVERSATION = "notify_large_conversation"
+    PUBLISH_EVENT = "publish_event"
+    CANCEL_STOPPED_SCHEDULE = "cancel_stopped_schedule"
+    NOTIFY_BOOKING = "notify_booking"
+    NOTIFY_PAYMENT = "notify_payment"
+    SEND_SMS_CODE = "send_sms_code"
+    REFUND_BOOKING = "refund_booking"
+    WECHAT_UNREAD_REPLY = "wechat_unread_reply"
+    WECHAT_BOOKING = "wechat_booking"
+
+
+EXTERNAL_JOBS = frozenset({Job.SEND_SMS_CODE, Job.REFUND_BOOKING, Job.WECHAT_UNREAD_REPLY, Job.WECHAT_BOOKING})
+# A user waits for these: they run before the other jobs of the external queue.
+URGENT_JOBS = frozenset({Job.SEND_SMS_CODE})

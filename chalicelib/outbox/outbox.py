@@ -1,127 +1,140 @@
-"""What must happen after the answer, whatever becomes of the process that promised it.
+"""Transactional outbox: durable background jobs with at-least-once execution.
 
-    outbox.put(tx, tenant_id, "tell", {"booking": 12}, once="booking:12:stopped")  # in the transaction that causes it
-    outbox.nudge()  # after the commit: begin at once, and not with the next minute
+    outbox.enqueue(tx, tenant_id, Job.NOTIFY_BOOKING, {"booking_id": 12}, dedup_key="booking:12:cancelled")
+    outbox.wake_worker()  # after the commit; otherwise the scheduled run of the next minute picks the job up
 
-A row is done at least once, by the function that jobs.py names; `once` keeps a second cause from making a second row.
-What fails is tried again after a growing while, and given up after TRIES: then it stays, and an error is logged. So is
-what each time ended the process that began it.
-What is done goes at once, for it may name people; what has a name (`once`) stays for KEPT, so that it is not done anew.
+A job is enqueued in the same transaction as the change that causes it, and executed after the commit by the handler
+that app.py registers for it. A handler takes the tenant's id and the job's payload and must be idempotent.
+A failed job is retried with exponential backoff (INITIAL_BACKOFF doubling up to MAX_BACKOFF) and dead-lettered after
+MAX_ATTEMPTS, about half a day: the row stays and an error is logged. A job that crashes its process each time is
+dead-lettered too. Finished jobs are deleted at once, because payloads may name people; those with a `dedup_key` stay
+for RETENTION, so that they are not enqueued again.
 
-There are two lanes, each in its own order and with its own runners: our own work, and what calls another company
-(`outside`, as jobs.py has it). Whoever promises a job of that lane nudges it. There a code goes before any message that
-only tells, however many of those wait, and however slow the company is that takes them.
+Each queue has its own worker. In the external queue, urgent jobs (SMS codes) take precedence over all others.
 """
 
 import json
 import logging
 import threading
-from collections.abc import Mapping
-from importlib import import_module
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from chalicelib import clock, logs
 from chalicelib.adapters import mysql
 from chalicelib.adapters.aws import lambdas
-from chalicelib.adapters.mysql import Row, Tx
+from chalicelib.adapters.mysql import Tx
 from chalicelib.errors import ApiError
 from chalicelib.outbox import store
-from chalicelib.outbox.jobs import EXTERNAL_JOBS, JOB_FUNCTIONS, URGENT_JOBS
+from chalicelib.outbox.jobs import EXTERNAL_JOBS, URGENT_JOBS, Job, Queue
+from chalicelib.outbox.store import DueJob
 from chalicelib.settings import settings
 
 logger = logging.getLogger(__name__)
 
+Handler = Callable[[int, dict[str, Any]], None]  # tenant_id, payload
+Handlers = Mapping[Job, Handler]
+
 BATCH_SIZE = 50
-RUN_BUDGET_SECONDS = 40.0  # seconds after which no further row is begun: the next run goes on
-LEASE = 60 * clock.SECOND  # what takes longer than this is begun anew by somebody else
-INITIAL_BACKOFF, MAX_BACKOFF = 5 * clock.SECOND, 3600 * clock.SECOND  # doubled after each failure
-MAX_ATTEMPTS = 21  # half a day
+RUN_BUDGET_SECONDS = 40.0  # after this no further job is started: the next run continues
+LEASE = 60 * clock.SECOND  # a job that takes longer may be started again by another worker
+INITIAL_BACKOFF, MAX_BACKOFF = 5 * clock.SECOND, 3600 * clock.SECOND
+MAX_ATTEMPTS = 21
 RETENTION = 30 * clock.DAY
-URGENT_WINDOW = 60 * clock.SECOND  # what is urgent is so, after it was due
-# The function is Chalice's handler of a schedule, and reads what EventBridge would say.
-WAKE_EVENT: dict[str, Any] = {**dict.fromkeys(("version", "account", "region", "id", "time"), ""), "source": "nudge"}
+URGENT_WINDOW = 60 * clock.SECOND  # after it was due, an urgent job loses its precedence
+# The function is Chalice's handler of a schedule, which reads the fields of an EventBridge event.
+WAKE_EVENT: dict[str, Any] = {**dict.fromkeys(("version", "account", "region", "id", "time"), ""), "source": "wake"}
 WAKE_EVENT |= {"detail-type": "", "detail": {}, "resources": []}
 
-
-def enqueue(tx: Tx, tenant_id: int, job: str, payload: Mapping[str, Any], once: str | None = None) -> None:
-    """Promise a job. `once` (up to 128 bytes) names what happens once for the tenant, however often it is caused."""
-    store.insert(tx, tenant_id, job, once, json.dumps(payload, ensure_ascii=False), clock.now())
+_handler_loaders: dict[Queue, Callable[[], Handlers]] = {}
 
 
-def wake_worker(outside: bool = False) -> None:
-    """Have somebody look at a lane now. Where that fails, whoever looks each minute finds it."""
-    function = settings.external_outbox_function if outside else settings.outbox_function
-    if not function:
-        if not settings.in_lambda:  # whose threads stand still after the answer
-            _workers[outside].wake()
+def register_handlers(queue: Queue, load_handlers: Callable[[], Handlers]) -> None:
+    """Set the function that imports and returns the handlers of a queue. It is called when a job runs."""
+    _handler_loaders[queue] = load_handlers
+
+
+def enqueue(tx: Tx, tenant_id: int, job: Job, payload: Mapping[str, Any], dedup_key: str | None = None) -> None:
+    """Insert a job that runs after this transaction commits.
+
+    Args:
+        dedup_key: at most 128 bytes; a second job with the same key in the tenant is ignored.
+    """
+    store.insert(tx, tenant_id, job, dedup_key, json.dumps(payload, ensure_ascii=False), clock.now())
+
+
+def wake_worker(queue: Queue = Queue.INTERNAL) -> None:
+    """Start the queue's worker now. If that fails, the scheduled run picks the jobs up within a minute."""
+    functions = {Queue.INTERNAL: settings.outbox_function, Queue.EXTERNAL: settings.external_outbox_function}
+    if not functions[queue]:
+        if not settings.in_lambda:  # a Lambda's threads are frozen after its response
+            _workers[queue].wake()
         return
     try:
-        lambdas.invoke(function, WAKE_EVENT)
-    except ApiError as refused:
-        logger.warning("outbox not nudged", extra={"ids": logs.describe_error(refused.__cause__ or refused)})
+        lambdas.invoke(functions[queue], WAKE_EVENT)
+    except ApiError as error:
+        logger.warning("outbox worker not woken", extra={"ids": logs.describe_error(error.__cause__ or error)})
 
 
-def run_due_jobs(outside: bool = False) -> int:
-    """Do what is due in a lane; return how many rows were done. Safe to run twice, also at once."""
-    started, done = clock.monotonic(), 0
+def run_due_jobs(queue: Queue = Queue.INTERNAL) -> int:
+    """Execute all due jobs of a queue and return how many succeeded.
+
+    Safe to call repeatedly and concurrently: each job is leased for LEASE before it runs.
+    """
+    started, succeeded = clock.monotonic(), 0
     claimed = BATCH_SIZE
     while claimed:
         claimed = 0
-        for row in mysql.run_autocommit(lambda tx: _list_due(tx, outside)):
+        for job in _list_due_jobs(queue):
             if clock.monotonic() - started > RUN_BUDGET_SECONDS:
-                return done
-            if _claim(row):  # one at a time, so that the lease is for its own work alone
+                return succeeded
+            if store.claim(mysql.autocommit, job, clock.now() + LEASE):
                 claimed += 1
-                done += _run_job(row)
-                if outside:  # which took its time: what is urgent may have come
+                succeeded += _run_job(queue, job)
+                if queue is Queue.EXTERNAL:  # an urgent job may have been enqueued meanwhile
                     break
-    mysql.run_autocommit(lambda tx: store.delete_finished(tx, clock.now() - RETENTION, 1_000))
-    return done
+    store.delete_finished(mysql.autocommit, clock.now() - RETENTION, 1_000)
+    return succeeded
 
 
-def _list_due(tx: Tx, outside: bool) -> list[Row]:
-    if not outside:
-        return store.list_due(tx, clock.now(), EXTERNAL_JOBS, False, BATCH_SIZE)
-    # Of what has waited longer nobody is in haste any more; and so a long queue is not looked through for each row.
-    urgent = store.list_due(tx, clock.now(), URGENT_JOBS, True, BATCH_SIZE, since=clock.now() - URGENT_WINDOW)
-    return urgent + store.list_due(tx, clock.now(), EXTERNAL_JOBS, True, BATCH_SIZE)
+def _list_due_jobs(queue: Queue) -> list[DueJob]:
+    tx, now = mysql.autocommit, clock.now()
+    if queue is Queue.INTERNAL:
+        return store.list_due(tx, now, EXTERNAL_JOBS, False, BATCH_SIZE)
+    urgent = store.list_due(tx, now, URGENT_JOBS, True, BATCH_SIZE, since=now - URGENT_WINDOW)
+    return urgent + store.list_due(tx, now, EXTERNAL_JOBS, True, BATCH_SIZE)
 
 
-def _claim(row: Row) -> bool:
-    return mysql.run_autocommit(lambda tx: store.claim(tx, row, clock.now() + LEASE))
-
-
-def _run_job(row: Row) -> bool:
-    late = max(clock.now() - row["due_at"], 0) // clock.SECOND
-    ids = {**{name: row[name] for name in ("tenant_id", "job", "outbox_id")}, "try": row["tries"] + 1, "late": late}
+def _run_job(queue: Queue, job: DueJob) -> bool:
+    late_seconds = max(clock.now() - job.due_at, 0) // clock.SECOND
+    ids = {"tenant_id": job.tenant_id, "job": job.job, "outbox_id": job.outbox_id}
+    ids |= {"try": job.attempts + 1, "late": late_seconds}
     try:
-        if row["tries"] >= MAX_ATTEMPTS:
-            raise RuntimeError("whoever began it died at it")
-        module, _, name = JOB_FUNCTIONS[row["job"]].partition(":")
-        getattr(import_module(module), name)(row["tenant_id"], json.loads(row["payload"]))
+        if job.attempts >= MAX_ATTEMPTS:
+            raise RuntimeError("the worker crashed on every attempt")
+        _handler_loaders[queue]()[Job(job.job)](job.tenant_id, json.loads(job.payload))
     except Exception as error:
-        _record_failure(row, {**ids, **logs.describe_error(error)})
+        _record_failure(job, {**ids, **logs.describe_error(error)})
         return False
-    mysql.run_autocommit(lambda tx: store.finish(tx, row, clock.now()))
+    store.finish(mysql.autocommit, job, clock.now())
     logger.info("job done", extra={"ids": ids})
     return True
 
 
-def _record_failure(row: Row, ids: dict[str, Any]) -> None:
-    if row["tries"] + 1 < MAX_ATTEMPTS:
-        wait = min(INITIAL_BACKOFF << row["tries"], MAX_BACKOFF)
-        mysql.run_autocommit(lambda tx: store.postpone(tx, row["outbox_id"], clock.now() + wait))
+def _record_failure(job: DueJob, ids: dict[str, Any]) -> None:
+    if job.attempts + 1 < MAX_ATTEMPTS:
+        backoff = min(INITIAL_BACKOFF << job.attempts, MAX_BACKOFF)
+        store.postpone(mysql.autocommit, job.outbox_id, clock.now() + backoff)
         logger.warning("job failed", exc_info=True, extra={"ids": ids})
     else:
-        mysql.run_autocommit(lambda tx: store.dead_letter(tx, row["outbox_id"], clock.now()))
-        logger.error("job given up", exc_info=True, extra={"ids": ids})
+        store.dead_letter(mysql.autocommit, job.outbox_id, clock.now())
+        logger.error("job dead-lettered", exc_info=True, extra={"ids": ids})
 
 
 class _Worker:
-    """Where there is no other function to do it: a thread for each lane, that ends when nothing is due."""
+    """Outside AWS: a thread that runs a queue's due jobs and ends when there are none."""
 
-    def __init__(self, outside: bool) -> None:
-        self._queue = outside
+    def __init__(self, queue: Queue) -> None:
+        self._queue = queue
         self._lock = threading.Lock()
         self._running = self._rerun_requested = False
 
@@ -137,7 +150,7 @@ class _Worker:
             try:
                 run_due_jobs(self._queue)
             except Exception:
-                logger.exception("outbox not run")
+                logger.exception("outbox run failed")
 
     def _take_request(self) -> bool:
         with self._lock:
@@ -145,4 +158,4 @@ class _Worker:
             return self._running
 
 
-_workers = {outside: _Worker(outside) for outside in (False, True)}
+_workers = {queue: _Worker(queue) for queue in Queue}

@@ -1,73 +1,90 @@
-"""The outbox in MySQL. Nothing is decided here."""
+"""SQL of the outbox table."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
 
-from chalicelib.adapters.mysql import Row, Tx
+from chalicelib.adapters.mysql import Tx
 
 
-def insert(tx: Tx, tenant_id: int, job: str, once: str | None, payload: str, now: int) -> None:
-    """One that is there already under the same name stays as it is."""
+@dataclass(frozen=True, slots=True)
+class DueJob:
+    """A job that waits to be run. Instants are microseconds."""
+
+    outbox_id: int
+    tenant_id: int
+    job: str  # of jobs.Job, unless a newer version enqueued it
+    dedup_key: bytes | None
+    payload: str  # JSON
+    due_at: int
+    attempts: int
+
+
+def insert(tx: Tx, tenant_id: int, job: str, dedup_key: str | None, payload: str, now: int) -> None:
+    """Insert a job that is due now, unless the tenant has one with that key."""
     tx.execute(
         """
         INSERT INTO outbox (tenant_id, job, once, payload, due_at, created_at)
-        VALUES (%(tenant_id)s, %(job)s, %(once)s, %(payload)s, %(now)s, %(now)s)
+        VALUES (%(tenant_id)s, %(job)s, %(dedup_key)s, %(payload)s, %(now)s, %(now)s)
         ON DUPLICATE KEY UPDATE outbox_id = outbox_id
         """,
         tenant_id=tenant_id,
         job=job,
-        once=once.encode() if once else None,
+        dedup_key=dedup_key.encode() if dedup_key else None,
         payload=payload,
         now=now,
     )
 
 
-def list_due(tx: Tx, now: int, jobs: Collection[str], among: bool, limit: int, since: int = 0) -> list[Row]:
-    """Return the rows that wait, of these jobs (`among`) or of all others, the longest due first.
+def list_due(tx: Tx, now: int, jobs: Collection[str], included: bool, limit: int, since: int = 0) -> list[DueJob]:
+    """Return pending jobs, the longest due first: those of `jobs` if `included`, else all others.
 
-    `since` leaves out what was due before.
+    Args:
+        since: leave out jobs that were due before this instant.
     """
-    return tx.fetch_all(
+    rows = tx.fetch_all(
         """
-        SELECT outbox_id, tenant_id, job, once, payload, due_at, tries FROM outbox
-        WHERE waiting = 1 AND due_at BETWEEN %(since)s AND %(now)s AND (job IN %(jobs)s) = %(among)s
+        SELECT outbox_id, tenant_id, job, once AS dedup_key, payload, due_at, tries AS attempts FROM outbox
+        WHERE waiting = 1 AND due_at BETWEEN %(since)s AND %(now)s AND (job IN %(jobs)s) = %(included)s
         ORDER BY due_at LIMIT %(limit)s
         """,
         now=now,
         since=since,
         jobs=jobs,
-        among=among,
+        included=included,
         limit=limit,
     )
+    return [DueJob(**row) for row in rows]
 
 
-def claim(tx: Tx, row: Row, until: int) -> bool:
-    """Take a row as it was seen; False where somebody else was faster."""
-    taken = tx.execute(
+def claim(tx: Tx, job: DueJob, until: int) -> bool:
+    """Lease a job until an instant; False if another worker was faster."""
+    claimed = tx.execute(
         """
         UPDATE outbox SET due_at = %(until)s, tries = tries + 1
-        WHERE outbox_id = %(outbox_id)s AND waiting = 1 AND due_at = %(due_at)s AND tries = %(tries)s
+        WHERE outbox_id = %(outbox_id)s AND waiting = 1 AND due_at = %(due_at)s AND tries = %(attempts)s
         """,
         until=until,
-        outbox_id=row["outbox_id"],
-        due_at=row["due_at"],
-        tries=row["tries"],
+        outbox_id=job.outbox_id,
+        due_at=job.due_at,
+        attempts=job.attempts,
     )
-    return taken == 1
+    return claimed == 1
 
 
-def finish(tx: Tx, row: Row, now: int) -> None:
-    """It goes, unless it has a name: that stays, and keeps it from being promised anew."""
-    if row["once"] is None:
-        tx.execute("DELETE FROM outbox WHERE outbox_id = %(outbox_id)s AND waiting = 1", outbox_id=row["outbox_id"])
+def finish(tx: Tx, job: DueJob, now: int) -> None:
+    """Delete a job, or mark it done if it has a dedup_key."""
+    if job.dedup_key is None:
+        tx.execute("DELETE FROM outbox WHERE outbox_id = %(outbox_id)s AND waiting = 1", outbox_id=job.outbox_id)
         return
     tx.execute(
         "UPDATE outbox SET waiting = NULL, done_at = %(now)s WHERE outbox_id = %(outbox_id)s AND waiting = 1",
-        outbox_id=row["outbox_id"],
+        outbox_id=job.outbox_id,
         now=now,
     )
 
 
 def postpone(tx: Tx, outbox_id: int, until: int) -> None:
+    """Set when a pending job is due again."""
     tx.execute(
         "UPDATE outbox SET due_at = %(until)s WHERE outbox_id = %(outbox_id)s AND waiting = 1",
         outbox_id=outbox_id,
@@ -76,6 +93,7 @@ def postpone(tx: Tx, outbox_id: int, until: int) -> None:
 
 
 def dead_letter(tx: Tx, outbox_id: int, now: int) -> None:
+    """Keep a pending job for an operator; it is not run again."""
     tx.execute(
         "UPDATE outbox SET waiting = NULL, parked_at = %(now)s WHERE outbox_id = %(outbox_id)s AND waiting = 1",
         outbox_id=outbox_id,
@@ -84,5 +102,5 @@ def dead_letter(tx: Tx, outbox_id: int, now: int) -> None:
 
 
 def delete_finished(tx: Tx, before: int, limit: int) -> None:
-    """Rows that were done long ago go."""
+    """Delete at most `limit` jobs that were done before an instant."""
     tx.execute("DELETE FROM outbox WHERE done_at < %(before)s LIMIT %(limit)s", before=before, limit=limit)

@@ -25,7 +25,7 @@ MIN_RSA_BITS = 2048  # of an RSA key, at least
 
 
 def get(caller: Caller) -> PayConf:
-    row = mysql.run_autocommit(lambda tx: merchants.find_active_row(tx, caller.tenant_id))
+    row = merchants.find_active_row(mysql.autocommit, caller.tenant_id)
     if row is None:
         return PayConf()
     merchant = merchants.decrypt_row(caller.tenant_id, row)

@@ -18,15 +18,15 @@ NOTIFY_PATH = "/pati_service/wechat/pay"
 
 def find_active(tenant_id: int) -> Merchant | None:
     """Return the account that patients pay through now, None where payment is not set up."""
-    ours = mysql.run_autocommit(lambda tx: account.find_row(tx, tenant_id))
-    row = mysql.run_autocommit(lambda tx: find_active_row(tx, tenant_id))
+    ours = account.find_row(mysql.autocommit, tenant_id)
+    row = find_active_row(mysql.autocommit, tenant_id)
     return decrypt_row(tenant_id, row, ours["app_id"]) if ours and row and settings.public_url else None
 
 
 def get_for_payment(payment: Row) -> Merchant:
     """Return the account that an order was made at, as it is set up now. ApiError 404 where it is gone."""
     tenant_id, mch_id = payment["tenant_id"], payment["mch_id"]
-    row = mysql.run_autocommit(lambda tx: find_row(tx, tenant_id, mch_id))
+    row = find_row(mysql.autocommit, tenant_id, mch_id)
     if row is None:
         raise ApiError(errors.NOT_FOUND, "微信支付商户不存在")
     return decrypt_row(tenant_id, row, payment["app_id"])
@@ -34,7 +34,7 @@ def get_for_payment(payment: Row) -> Merchant:
 
 def list_all(tenant_id: int) -> list[Merchant]:
     """Return all of a hospital's accounts, the one in use first."""
-    rows = mysql.run_autocommit(lambda tx: _list_rows(tx, tenant_id))
+    rows = _list_rows(mysql.autocommit, tenant_id)
     return [decrypt_row(tenant_id, row) for row in rows]
 
 

@@ -57,7 +57,7 @@ def _find_openid(caller: Caller, merchant: Merchant | None) -> str:
     if merchant is None:
         return ""
     token, app_id = bytes.fromhex(caller.token_hash_hex), merchant.appid
-    return mysql.run_autocommit(lambda tx: openids.find_for_session(tx, caller.tenant_id, token, app_id))
+    return openids.find_for_session(mysql.autocommit, caller.tenant_id, token, app_id)
 
 
 def _get_or_create_order(tx: Tx, caller: Caller, book_id: int, merchant: Merchant | None, open_id: str) -> Row | None:

@@ -18,7 +18,7 @@ def sign(caller: Caller, asked: PaySignAsked) -> PaySign:
     """ApiError 404 for what is not the caller's own live order, 400 where it was made for another kind of signature."""
     field_encryption.preload_keys()
     own = (caller.tenant_id, caller.user_id, asked.appId, asked.prepayId)
-    payment = mysql.run_autocommit(lambda tx: store.find_signable(tx, *own))
+    payment = store.find_signable(mysql.autocommit, *own)
     merchant = merchants.get_for_payment({**payment, "tenant_id": caller.tenant_id}) if payment else None
     if payment is None or merchant is None or merchant.sign_type != payment["sign_type"]:  # set up anew meanwhile
         raise ApiError(errors.NOT_FOUND, "订单不存在、已支付或已失效")

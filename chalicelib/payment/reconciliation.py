@@ -17,6 +17,7 @@ from chalicelib.billing import ledger
 from chalicelib.crypto import field_encryption
 from chalicelib.errors import ApiError
 from chalicelib.outbox import outbox
+from chalicelib.outbox.jobs import Queue
 from chalicelib.payment import merchants, query_schedule, refund_store, refunds, settlements, store
 
 logger = logging.getLogger(__name__)
@@ -31,14 +32,14 @@ def run() -> int:
     done = _process_all(store.list_due, check_order) + _process_all(refund_store.list_due, refunds.process)
     if done:
         outbox.wake_worker()
-        outbox.wake_worker(outside=True)
+        outbox.wake_worker(Queue.EXTERNAL)
     return done
 
 
 def check_order(payment: Row) -> None:
     """Settle an order that was paid, close one that nobody can or should pay any more."""
     until = query_schedule.compute_next_order_check(payment["checks"], payment["expires_at"])
-    if not mysql.run_autocommit(lambda tx: store.claim(tx, payment, until)):
+    if not store.claim(mysql.autocommit, payment, until):
         return
     field_encryption.preload_keys()
     merchant = merchants.get_for_payment(payment)

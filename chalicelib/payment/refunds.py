@@ -27,16 +27,14 @@ def refund_booking(tenant_id: int, payload: dict[str, Any]) -> None:
     """The job: send back what is to go back of a booking. What fails is tried again by reconciliation."""
     book_id = payload["book_id"]
     mysql.run_transaction(lambda tx: _ensure_refund(tx, tenant_id, book_id))
-    for refund in mysql.run_autocommit(lambda tx: refund_store.list_due_of_booking(tx, tenant_id, book_id)):
+    for refund in refund_store.list_due_of_booking(mysql.autocommit, tenant_id, book_id):
         process(refund)
     outbox.wake_worker()
 
 
 def process(refund: Row) -> None:
     """Send a refund, or ask what has become of one that was sent. Whoever comes second leaves it to the first."""
-    if not mysql.run_autocommit(
-        lambda tx: refund_store.claim(tx, refund, query_schedule.compute_next_check(refund["checks"]))
-    ):
+    if not refund_store.claim(mysql.autocommit, refund, query_schedule.compute_next_check(refund["checks"])):
         return
     field_encryption.preload_keys()
     try:

@@ -42,7 +42,7 @@ def told_of_payment(caller: OptionalTenantCaller, tenantId: TenantId, delivery: 
 
     For WeChat Pay alone, which signs what it says. v3 is answered with an empty body, v2 with its XML.
     """
-    return webhooks.handle_payment(tenantId, delivery)
+    return _acknowledge(webhooks.handle_payment(tenantId, delivery.headers, delivery.body))
 
 
 @routes.post(
@@ -53,7 +53,12 @@ def told_of_payment(caller: OptionalTenantCaller, tenantId: TenantId, delivery: 
 )
 def told_of_refund(caller: OptionalTenantCaller, tenantId: TenantId, delivery: RawRequest) -> RawContent:  # noqa: ARG001  # as above
     """微信退款结果通知"""
-    return webhooks.handle_refund(tenantId, delivery)
+    return _acknowledge(webhooks.handle_refund(tenantId, delivery.headers, delivery.body))
+
+
+def _acknowledge(acknowledgement: webhooks.Acknowledgement) -> RawContent:
+    content_type, body = acknowledgement
+    return RawContent(content_type, body.decode())
 
 
 @routes.get("/pati_service/wechat/pay_conf", callers=[ADMIN])

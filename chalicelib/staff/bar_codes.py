@@ -12,7 +12,7 @@ from chalicelib.staff import store
 def get_bar_code(caller: Caller, member_id: int) -> RawContent:
     """ApiError 404 for another's member, and for one who has no patient file."""
     owner = caller.user_id if caller.role == PATIENT else None
-    pati_id = mysql.run_autocommit(lambda tx: store.find_patient_of_member(tx, caller.tenant_id, member_id, owner))
+    pati_id = store.find_patient_of_member(mysql.autocommit, caller.tenant_id, member_id, owner)
     if pati_id is None:
         raise ApiError(errors.NOT_FOUND, "就诊人不存在或尚未建档")
     return RawContent("image/png", bar_code.render_png(str(pati_id)))

@@ -14,9 +14,7 @@ from chalicelib.staff.staff_models import Department, DepartmentPhotoWanted, Dep
 
 
 def list_all(caller: Caller) -> list[Department]:
-    return [
-        _build_department(row) for row in mysql.run_autocommit(lambda tx: departments.list_all(tx, caller.tenant_id))
-    ]
+    return [_build_department(row) for row in departments.list_all(mysql.autocommit, caller.tenant_id)]
 
 
 def save(caller: Caller, saved: DepartmentSaved) -> SavedDepartment:
@@ -39,7 +37,7 @@ def save(caller: Caller, saved: DepartmentSaved) -> SavedDepartment:
 def create_photo_form(caller: Caller, wanted: DepartmentPhotoWanted) -> PhotoForm:
     """Return a form for one picture of a department; `save` then makes it the photo."""
     kind = file_types.require_picture_kind(wanted.file_extension, wanted.file_type, wanted.file_size)
-    if not mysql.run_autocommit(lambda tx: departments.exists(tx, caller.tenant_id, wanted.dept_id)):
+    if not departments.exists(mysql.autocommit, caller.tenant_id, wanted.dept_id):
         raise ApiError(errors.NOT_FOUND, "科室不存在")
     ticket = upload_forms.issue(
         *(caller.tenant_id, caller.principal, _format_place(wanted.dept_id)),

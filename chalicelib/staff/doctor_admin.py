@@ -33,7 +33,7 @@ def search(caller: Caller, asked: DoctorListQuery) -> Page[ListedDoctor]:
 def list_profiles(caller: Caller, asked: DoctorProfileListQuery) -> Page[DoctorProfile]:
     """Return the same doctors with all that is administered."""
     total, rows = _list_doctors(caller, asked.doctor_name, asked.offset, asked.page_size)
-    found = mysql.run_autocommit(lambda tx: departments.list_all(tx, caller.tenant_id))
+    found = departments.list_all(mysql.autocommit, caller.tenant_id)
     names = {str(one["dept_id"]): one["name"] for one in found}
     return Page[DoctorProfile].build(asked, total, [_build_profile(row, names) for row in rows])
 
@@ -65,7 +65,7 @@ def create_photo_form(caller: Caller, wanted: PhotoWanted) -> PhotoForm:
 
 
 def _list_doctors(caller: Caller, name: str | None, skipped: int, taken: int) -> list_store.CountedRows:
-    return mysql.run_autocommit(lambda tx: list_store.list_doctors(tx, caller.tenant_id, name, (skipped, taken)))
+    return list_store.list_doctors(mysql.autocommit, caller.tenant_id, name, (skipped, taken))
 
 
 def _get_photo_key(caller: Caller, saved: DoctorSaved) -> str:

@@ -22,7 +22,7 @@ LABEL_TYPE_NAMES = {GROUP: "分组", LABEL: "标签"}
 
 
 def list_all(caller: Caller, asked: LabelQuery) -> Labels:
-    rows = mysql.run_autocommit(lambda tx: store.list_labels(tx, caller.tenant_id, asked.label_type))
+    rows = store.list_labels(mysql.autocommit, caller.tenant_id, asked.label_type)
     return Labels(list=[Label(label_name=row["name"], label_id=row["label_id"]) for row in rows])
 
 
@@ -31,8 +31,8 @@ def list_with_counts(caller: Caller, asked: LabelCountQuery) -> CountedLabels:
     everything = asked.page_num is None and asked.page_size is None
     num, size = asked.page_num or 1, asked.page_size or (store.MAX_LABELS_PER_TYPE if everything else 10)
     limits = ((num - 1) * size, size)
-    counted = mysql.run_autocommit(
-        lambda tx: store.list_labels_with_counts(tx, caller.tenant_id, asked.label_type, asked.order_type == 2, limits)
+    counted = store.list_labels_with_counts(
+        mysql.autocommit, caller.tenant_id, asked.label_type, asked.order_type == 2, limits
     )
     size = counted.total_labels if everything else size
     return CountedLabels(

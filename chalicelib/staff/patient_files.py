@@ -55,16 +55,14 @@ def save(caller: Caller, saved: PatientSaved, key: str | None) -> SavedPatient:
 def search(caller: Caller, asked: PatientListQuery) -> Page[ListedPatient]:
     """Return a page of files, with telephone numbers masked."""
     known = patients.build_id_number(caller.tenant_id, asked.pati_id_number.upper()) if asked.pati_id_number else None
-    total, rows = mysql.run_autocommit(
-        lambda tx: list_store.list_patients(
-            tx,
-            caller.tenant_id,
-            name=asked.pati_name,
-            phone=asked.pati_phone,
-            id_blind=known.blind_index if known else None,
-            label_id=asked.label_id,
-            limits=(asked.offset, asked.page_size),
-        )
+    total, rows = list_store.list_patients(
+        mysql.autocommit,
+        caller.tenant_id,
+        name=asked.pati_name,
+        phone=asked.pati_phone,
+        id_blind=known.blind_index if known else None,
+        label_id=asked.label_id,
+        limits=(asked.offset, asked.page_size),
     )
     return Page[ListedPatient].build(asked, total, [_build_listed_patient(row) for row in rows])
 
@@ -72,9 +70,7 @@ def search(caller: Caller, asked: PatientListQuery) -> Page[ListedPatient]:
 def list_accesses(caller: Caller, asked: AccessLogQuery) -> Page[Access]:
     """Return a page of who opened or changed which file."""
     limits = (asked.offset, asked.page_size)
-    total, rows = mysql.run_autocommit(
-        lambda tx: list_store.list_accesses(tx, caller.tenant_id, asked.pati_id, asked.user_id, limits)
-    )
+    total, rows = list_store.list_accesses(mysql.autocommit, caller.tenant_id, asked.pati_id, asked.user_id, limits)
     return Page[Access].build(
         asked, total, [Access(**{**row, "at": clock.format_wire_time(row["at"])}) for row in rows]
     )

@@ -15,7 +15,7 @@ def authenticate(caller: Caller, given: StaffSignIn) -> SignedInStaff:
     """Return a new token. An unknown phone and a wrong password are one answer, in one time."""
     who = (caller.tenant_id, REALM, given.phone, caller.address)
     attempts.consume_password_try(*who)
-    found = mysql.run_autocommit(lambda tx: staff.find_by_phone(tx, caller.tenant_id, given.phone))
+    found = staff.find_by_phone(mysql.autocommit, caller.tenant_id, given.phone)
     right = passwords.matches(given.password, found.password_hash if found else None)
     if found is None or not right:
         raise ApiError(BAD_CREDENTIALS)

@@ -25,9 +25,7 @@ from chalicelib.staff.staff_models import (
 def search(caller: Caller, asked: StaffListQuery) -> Page[ListedStaff]:
     """Return a page of the tenant's staff, the disabled among them, with telephone numbers masked."""
     limits = (asked.offset, asked.page_size)
-    total, rows = mysql.run_autocommit(
-        lambda tx: list_store.list_staff(tx, caller.tenant_id, asked.name, asked.role, limits)
-    )
+    total, rows = list_store.list_staff(mysql.autocommit, caller.tenant_id, asked.name, asked.role, limits)
     listed = [
         ListedStaff(
             user_id=row["user_id"],
@@ -72,7 +70,7 @@ def reset_password(caller: Caller, changed: StaffPassword) -> None:
     """Give somebody a new password, and end every session begun with the old one; who was locked out may try again."""
     password_hash = passwords.hash_password(changed.password)
     _update_staff(caller, changed, lambda tx: _set_password(tx, caller.tenant_id, changed.user_id, password_hash))
-    phone = mysql.run_autocommit(lambda tx: staff.get_phone(tx, caller.tenant_id, changed.user_id))
+    phone = staff.get_phone(mysql.autocommit, caller.tenant_id, changed.user_id)
     attempts.unlock(caller.tenant_id, sign_in.REALM, phone)
 
 

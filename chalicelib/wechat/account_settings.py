@@ -30,7 +30,7 @@ def save(caller: Caller, saved: ConfSaved) -> None:
 
 def get_menu_urls(caller: Caller) -> MenuUrls:
     """Return where the menu of the account leads to; "" where it is not set up."""
-    row = mysql.run_autocommit(lambda tx: account.find_row(tx, caller.tenant_id))
+    row = account.find_row(mysql.autocommit, caller.tenant_id)
     book, personal, chat = (
         account.build_base_url(row["auth_url"]) + path if row else "" for path in (BOOK_PATH, PERSONAL_PATH, CHAT_PATH)
     )

@@ -27,12 +27,12 @@ def upload(caller: Caller, uploaded: RequestFile, named: FileNameQuery) -> None:
         raise ApiError(errors.BAD_PARAMETER, "file：不能为空")
     if len(content) > MAX_BYTES:
         raise ApiError(errors.TOO_LARGE, f"file：不能超过 {MAX_BYTES} 字节")
-    mysql.run_autocommit(lambda tx: store.save_file(tx, caller.tenant_id, name, content, caller.user_id, clock.now()))
+    store.save_file(mysql.autocommit, caller.tenant_id, name, content, caller.user_id, clock.now())
 
 
 def download(caller: Caller) -> RawContent:
     """Return what was uploaded last. ApiError 404 where nothing was."""
-    found = mysql.run_autocommit(lambda tx: store.find_newest_file(tx, caller.tenant_id))
+    found = store.find_newest_file(mysql.autocommit, caller.tenant_id)
     if found is None:
         raise ApiError(errors.NOT_FOUND, "尚未上传网页授权文件")
     return RawContent(CONTENT_TYPE, found["content"], found["file_name"])
@@ -40,9 +40,7 @@ def download(caller: Caller) -> RawContent:
 
 def get_root_file(caller: Caller, name: str) -> RawContent:
     """Return a file of the hospital whose domain was asked. ApiError 404 for whatever else is asked for there."""
-    content = FILE_NAME_PATTERN.fullmatch(name) and mysql.run_autocommit(
-        lambda tx: store.find_file(tx, caller.tenant_id, name)
-    )
+    content = FILE_NAME_PATTERN.fullmatch(name) and store.find_file(mysql.autocommit, caller.tenant_id, name)
     if not content:
         raise ApiError(errors.NOT_FOUND)
     return RawContent(CONTENT_TYPE, content)

@@ -25,9 +25,7 @@ def create_authorize_url(caller: Caller, asked: OAuthUrlQuery) -> OAuthUrl:
     ours = account.require(caller.tenant_id)
     page = page_signatures.require_own_page(ours, asked.redirect_uri or ours.base_url, "redirect_uri")
     state = secrets.token_hex(16)
-    mysql.run_autocommit(
-        lambda tx: openids.insert_state(tx, caller.tenant_id, _get_token_hash(caller), ours.app_id, state)
-    )
+    openids.insert_state(mysql.autocommit, caller.tenant_id, _get_token_hash(caller), ours.app_id, state)
     return OAuthUrl(url=wechat_api.build_authorize_url(ours.app_id, page, state))
 
 
@@ -35,7 +33,7 @@ def handle_callback(caller: Caller, returned: OAuthCallbackQuery) -> Known:
     """Bind who the code stands for to the caller's session. ApiError 400 for a state or code that is not good."""
     ours = account.require(caller.tenant_id)
     expected = (caller.tenant_id, _get_token_hash(caller), ours.app_id, returned.state)
-    if not mysql.run_autocommit(lambda tx: openids.consume_state(tx, *expected)):
+    if not openids.consume_state(mysql.autocommit, *expected):
         raise ApiError(errors.BAD_PARAMETER, "state：无效、已过期或已使用，请重新授权")
     openid = _fetch_openid(ours, returned.code)
     if not openid:

@@ -43,6 +43,4 @@ def compute_signature(ticket: str, nonce: str, timestamp: str, url: str) -> str:
 
 
 def _is_own_host(ours: OfficialAccount, host: str) -> bool:
-    return host == account.parse_host(ours.auth_url) or (
-        mysql.run_autocommit(lambda tx: tenants.find_by_host(tx, host)) == ours.tenant_id
-    )
+    return host == account.parse_host(ours.auth_url) or (tenants.find_by_host(mysql.autocommit, host) == ours.tenant_id)

@@ -11,7 +11,7 @@ DEFAULTS = {"appo_notice": "", "phone": ""}
 
 
 def get(caller: Caller) -> ServiceInfo:
-    return ServiceInfo(**mysql.run_autocommit(lambda tx: store.find_service_info(tx, caller.tenant_id)) or DEFAULTS)
+    return ServiceInfo(**store.find_service_info(mysql.autocommit, caller.tenant_id) or DEFAULTS)
 
 
 def save(caller: Caller, saved: ServiceInfoSaved) -> None:

@@ -8,7 +8,7 @@ from chalicelib.wechat_account import account, credentials, templates
 
 
 def list_all(caller: Caller) -> list[Template]:
-    return [Template(**row) for row in mysql.run_autocommit(lambda tx: templates.list_all(tx, caller.tenant_id))]
+    return [Template(**row) for row in templates.list_all(mysql.autocommit, caller.tenant_id)]
 
 
 def list_at_wechat(caller: Caller) -> Templates:

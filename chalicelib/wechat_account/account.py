@@ -29,7 +29,7 @@ class OfficialAccount:
 
 def find(tenant_id: int) -> OfficialAccount | None:
     """Return a hospital's account, None where it has none."""
-    row = mysql.run_autocommit(lambda tx: find_row(tx, tenant_id))
+    row = find_row(mysql.autocommit, tenant_id)
     if row is None:
         return None
     secret = field_encryption.decrypt(tenant_id, TABLE, tenant_id, row["secret_sealed"])

@@ -29,13 +29,13 @@ def send(tenant_id: int, user_id: int, kind: int, values: Mapping[str, str], pag
     ours = account.find(tenant_id)
     if ours is None:
         return
-    template_id = mysql.run_autocommit(lambda tx: templates.find_id(tx, tenant_id, kind))
-    openid = mysql.run_autocommit(lambda tx: openids.find_for_account(tx, tenant_id, user_id, ours.app_id))
+    template_id = templates.find_id(mysql.autocommit, tenant_id, kind)
+    openid = openids.find_for_account(mysql.autocommit, tenant_id, user_id, ours.app_id)
     if not (template_id and openid):
         return
     try:
         content = _get_content(ours, template_id)
-        named = {"hospital": mysql.run_autocommit(lambda tx: tenants.get_name(tx, tenant_id)), **values}
+        named = {"hospital": tenants.get_name(mysql.autocommit, tenant_id), **values}
         message = {
             "touser": openid,
             "template_id": template_id,

@@ -1,8 +1,8 @@
 """app.py over HTTP on this machine, as API Gateway would have it: python -m devstack.apigateway.server --port 8018
 
 Chalice's own local server, its faults mended: a packet per answer, a long backlog, whole events, chunked bodies,
-API Gateway's limits and our envelope on every error. `chalice local` serves the same way (app.py calls
-mend_chalice_local); this module differs only in that it needs no configuration.
+API Gateway's limits and our envelope on every error. `bin/chalice local` serves the same way; this
+module differs only in that it needs no configuration.
 """
 
 import argparse
@@ -181,12 +181,13 @@ def run_schedules() -> None:
     from chalicelib.booking.jobs import scheduled
     from chalicelib.messaging import sockets
     from chalicelib.outbox import outbox
+    from chalicelib.outbox.jobs import Queue
     from chalicelib.payment import reconciliation
 
     while True:
         try:
-            for outside in (False, True):
-                outbox.wake_worker(outside)
+            for queue in Queue:
+                outbox.wake_worker(queue)
             sockets.close_expired()
             scheduled.cancel_unpaid()
             scheduled.send_reminders()

@@ -11,6 +11,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "migrate": dev.migrate,
     "seed": dev.seed,
     "staff": dev.create_staff,
+    "chalice": dev.run_chalice,
     "openapi": testing.write_api_docs,
     "package": testing.build_package,
     "fuzz": testing.run_fuzz,

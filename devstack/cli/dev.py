@@ -19,6 +19,7 @@ from devstack.services.supervisor import Stack, run_module, run_stack
 
 LOCK_FILE = DEV / "lock"
 DATA_FOLDERS = ("mysql", "redis", "s3")
+CHALICE_PORT = 8000  # the default of `chalice local`
 
 
 def run_dev(arguments: list[str]) -> int:
@@ -158,6 +159,17 @@ def create_staff(arguments: list[str]) -> int:
     with open_environment() as env:
         return subprocess.run(
             [python_env.get_python("venv"), "-m", "devstack.cli.staff", *arguments], cwd=ROOT, env=env
+        ).returncode
+
+
+def run_chalice(arguments: list[str]) -> int:
+    """bin/chalice ARGUMENTS: Chalice's own command on the services of bin/dev; `local` serves WebSockets too."""
+    _, _, port = " ".join(arguments).partition("--port ")
+    url = f"http://127.0.0.1:{port.split()[0] if port else CHALICE_PORT}"
+    with open_environment() as env:
+        command = [python_env.get_python("venv"), "-m", "devstack.apigateway.chalice_command", *arguments]
+        return subprocess.run(
+            command, cwd=ROOT, env={**env, **dict.fromkeys(("WS_ENDPOINT_URL", "PUBLIC_URL"), url)}
         ).returncode
 
 

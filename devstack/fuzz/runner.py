@@ -71,7 +71,7 @@ class FuzzClient:
         self.session = requests.Session()
         self.statuses: Counter[tuple[str, int]] = Counter()
         # Whom a boundary or an example names (1, 2, 3) may be disabled or demoted: nobody who asks here.
-        mysql.run_autocommit(lambda tx: tx.execute("ALTER TABLE people AUTO_INCREMENT = 1000000"))
+        mysql.autocommit.execute("ALTER TABLE people AUTO_INCREMENT = 1000000")
         made = factories.create_hospital("模糊测试医院")
         # Who is a patient too: one phone signs in at both doors.
         factories.create_patient(made.tenant_id, made.chen.phone, "陈医生")

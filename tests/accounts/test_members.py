@@ -18,7 +18,7 @@ from tests.support.processes import run_in_processes
 def newcomer(hospital: Hospital) -> Person:
     """Signed up, and has no member yet."""
     person = create_patient(hospital.tenant_id, "13800000088", "新来的")
-    mysql.run_autocommit(lambda tx: tx.execute("DELETE FROM members WHERE user_id = %(id)s", id=person.user_id))
+    mysql.autocommit.execute("DELETE FROM members WHERE user_id = %(id)s", id=person.user_id)
     return person
 
 

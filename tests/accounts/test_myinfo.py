@@ -64,7 +64,7 @@ def test_what_one_says_of_oneself_is_shown_and_changes_no_member(lin: Person) ->
 
 def test_a_new_account_has_said_nothing(hospital: Hospital) -> None:
     person = create_patient(hospital.tenant_id, "13800000088", "新来的")
-    mysql.run_autocommit(lambda tx: tx.execute("DELETE FROM members WHERE user_id = %(id)s", id=person.user_id))
+    mysql.autocommit.execute("DELETE FROM members WHERE user_id = %(id)s", id=person.user_id)
     mine = info(person)
     assert (mine["name"], mine["gender"], mine["birthday"], mine["age"], mine["pati_id"]) == ("", 0, None, "", "")
 

@@ -70,7 +70,7 @@ def test_two_sign_ups_at_once_are_one_account(hospital: Hospital, code: str) -> 
     statuses = run_in_processes(once, [(hospital.tenant_id, code)] * 8)
     assert sorted(statuses) == [200] + [400] * 7
     number = "SELECT COUNT(*) FROM accounts WHERE tenant_id = %(id)s AND phone = %(phone)s"
-    assert mysql.run_autocommit(lambda tx: tx.fetch_value(number, id=hospital.tenant_id, phone=UNUSED_PHONE)) == 1
+    assert mysql.autocommit.fetch_value(number, id=hospital.tenant_id, phone=UNUSED_PHONE) == 1
 
 
 def test_a_code_of_one_hospital_is_none_at_another(hospital: Hospital, elsewhere: Hospital, code: str) -> None:

@@ -12,6 +12,7 @@ from chalicelib import clock, logs
 from chalicelib.adapters import mysql, redis, sms
 from chalicelib.identity import cleanup, sms_codes
 from chalicelib.outbox import outbox
+from chalicelib.outbox.jobs import Queue
 from chalicelib.settings import settings
 from tests.accounts.conftest import ReadSms
 from tests.support.accounts_client import (
@@ -51,7 +52,7 @@ def test_a_hundred_requests_at_once_send_one_sms(hospital: Hospital, inbox: Read
         answers = list(pool.map(lambda _: request_code(hospital), range(100)))
     assert sorted(answer.status for answer in answers) == [200] + [429] * 99
     inbox(UNUSED_PHONE)
-    outbox.run_due_jobs(outside=True)
+    outbox.run_due_jobs(Queue.EXTERNAL)
     assert len(inbox(UNUSED_PHONE)) == 1
 
 
@@ -182,9 +183,7 @@ def test_a_code_for_one_thing_is_none_for_another(hospital: Hospital, inbox: Rea
 def test_no_code_and_no_hash_of_a_known_key_is_kept(hospital: Hospital, inbox: ReadSms) -> None:
     request_code(hospital)
     [code] = inbox(UNUSED_PHONE)
-    rows = mysql.run_autocommit(
-        lambda tx: tx.fetch_all("SELECT * FROM codes WHERE tenant_id = %(id)s", id=hospital.tenant_id)
-    )
+    rows = mysql.autocommit.fetch_all("SELECT * FROM codes WHERE tenant_id = %(id)s", id=hospital.tenant_id)
     assert rows
     assert code not in str([{**row, "expires_at": 0} for row in rows])
 
@@ -193,7 +192,7 @@ def test_a_code_that_was_sent_leaves_nothing_in_the_outbox(hospital: Hospital, i
     request_code(hospital)
     assert inbox(UNUSED_PHONE)
     promised = "SELECT COUNT(*) FROM outbox WHERE tenant_id = %(id)s"
-    wait_until(lambda: mysql.run_autocommit(lambda tx: tx.fetch_value(promised, id=hospital.tenant_id)) == 0)
+    wait_until(lambda: mysql.autocommit.fetch_value(promised, id=hospital.tenant_id) == 0)
 
 
 def test_a_provider_that_fails_is_asked_again_with_another_code(
@@ -210,7 +209,7 @@ def test_a_provider_that_fails_is_asked_again_with_another_code(
         wait_until(lambda: '"provider_code": "isv.BUSINESS_LIMIT_CONTROL"' in caplog.text)
     in_10_s = clock.now() + 10 * clock.SECOND
     monkeypatch.setattr(clock, "now", lambda: in_10_s)
-    outbox.run_due_jobs(outside=True)
+    outbox.run_due_jobs(Queue.EXTERNAL)
     [code] = inbox(UNUSED_PHONE)
     assert register(hospital, code).status == 200
 
@@ -252,7 +251,7 @@ def test_what_no_longer_counts_is_swept_after_a_day(hospital: Hospital, inbox: R
 
     def rows() -> int:
         sql = f"{counted} WHERE tenant_id = %(id)s"
-        return int(mysql.run_autocommit(lambda tx: tx.fetch_value(sql, id=hospital.tenant_id)))
+        return int(mysql.autocommit.fetch_value(sql, id=hospital.tenant_id))
 
     later(23 * 60)
     cleanup.delete_expired()

@@ -15,7 +15,7 @@ def beds_table() -> Iterator[None]:
     """A ward of three beds: 1 and 2 are free, 3 is Lin's."""
     mysql.run_autocommit(_create_table)
     yield
-    mysql.run_autocommit(lambda tx: tx.execute("DROP TABLE beds"))
+    mysql.autocommit.execute("DROP TABLE beds")
 
 
 def _create_table(tx: Tx) -> None:

@@ -15,6 +15,7 @@ from chalicelib import clock
 from chalicelib.adapters.aws import lambdas
 from chalicelib.errors import UNAVAILABLE, ApiError
 from chalicelib.outbox import outbox
+from chalicelib.outbox.jobs import Queue
 from chalicelib.settings import settings
 
 asked: list[tuple[str, dict[str, str], bytes]] = []
@@ -43,7 +44,7 @@ def origin(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         lambda_endpoint_url=place,
         session_token="role/token=",
         outbox_function="a-RunOutbox-1",
-        external_outbox_function="a-RunOutboxOutside-1",
+        external_outbox_function="a-RunOutboxExternal-1",
     )
     monkeypatch.setattr(lambdas, "settings", changed)
     monkeypatch.setattr(outbox, "settings", changed)
@@ -72,8 +73,8 @@ def test_it_is_started_without_being_waited_for(origin: str, monkeypatch: pytest
 
 @pytest.mark.usefixtures("origin")
 def test_each_lane_has_its_own() -> None:
-    outbox.wake_worker(outside=True)
-    assert [path.split("/")[3] for path, _, _ in asked] == ["a-RunOutboxOutside-1"]
+    outbox.wake_worker(Queue.EXTERNAL)
+    assert [path.split("/")[3] for path, _, _ in asked] == ["a-RunOutboxExternal-1"]
 
 
 def test_what_it_is_told_is_what_the_function_reads() -> None:

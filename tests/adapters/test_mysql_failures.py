@@ -120,7 +120,7 @@ def test_the_victim_of_a_deadlock_is_run_again() -> None:
         for ended in [pool.submit(swap, 1, 2, "林"), pool.submit(swap, 2, 1, "王")]:
             ended.result(10)
     assert len(tries) == 3
-    taken = mysql.run_autocommit(lambda tx: tx.fetch_all("SELECT person FROM beds WHERE bed_id < 3 ORDER BY bed_id"))
+    taken = mysql.autocommit.fetch_all("SELECT person FROM beds WHERE bed_id < 3 ORDER BY bed_id")
     assert [row["person"] for row in taken] in (["林1", "林2"], ["王1", "王2"])
 
 
@@ -166,7 +166,7 @@ def test_a_transaction_whose_connection_is_killed_leaves_nothing(opened: list[Co
 
     with pytest.raises(ApiError):
         mysql.run_transaction(work)
-    assert mysql.run_autocommit(lambda tx: tx.fetch_value("SELECT person FROM beds WHERE bed_id = 1")) is None
+    assert mysql.autocommit.fetch_value("SELECT person FROM beds WHERE bed_id = 1") is None
     assert len(opened) == 3  # the pool's two, and the one that killed
 
 

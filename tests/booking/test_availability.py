@@ -94,7 +94,7 @@ def test_a_refill_that_looked_before_a_sale_changes_nothing(ward: BookingDepartm
     schedule_id = ward.create_schedule()
     ward.cancel(wang, ward.book_slot(wang, schedule_id, 1))  # which the refill has seen
     where, tenant_id = key(ward, schedule_id), ward.hospital.tenant_id
-    row = mysql.run_autocommit(lambda tx: schedule_store.find(tx, tenant_id, int(schedule_id)))
+    row = schedule_store.find(mysql.autocommit, tenant_id, int(schedule_id))
     assert row is not None
     schedule = slots.parse_schedule(row)
     [(version, text)] = availability._read_views([where])

@@ -175,7 +175,7 @@ def test_a_doctor_who_came_after_the_cards_were_read_is_shown_the_next_time(ward
     ward.create_schedule()
     ward.create_schedule(doctor_id="")
     forget = "DELETE FROM doctors WHERE user_id = %(id)s"  # as if the profile were written between the two readings
-    mysql.run_autocommit(lambda tx: tx.execute(forget, id=ward.hospital.chen.user_id))
+    mysql.autocommit.execute(forget, id=ward.hospital.chen.user_id)
     for path in ("schedule_by_date", "schedule_by_doctor"):
         found = ward.get_public(path, deptId=ward.dept_id, date=get_iso_date(1)).data["list"]
         assert [one["doctorName"] for one in found] == [""]

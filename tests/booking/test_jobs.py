@@ -22,7 +22,7 @@ pytestmark = pytest.mark.store
 def aged(book_id: str, minutes: int) -> None:
     """Let a booking have been made so long ago."""
     age = "UPDATE bookings SET created_at = created_at - %(ago)s, pay_by = pay_by - %(ago)s WHERE book_id = %(id)s"
-    mysql.run_autocommit(lambda tx: tx.execute(age, ago=minutes * 60 * clock.SECOND, id=book_id))
+    mysql.autocommit.execute(age, ago=minutes * 60 * clock.SECOND, id=book_id)
 
 
 def kinds(ward: BookingDepartment) -> list[int]:
@@ -57,7 +57,7 @@ def test_what_is_paid_free_or_not_demanded_is_kept(
         ward.book_slot(wang, ward.create_schedule(**{**AFTERNOON, "bookfee": 0})),
     )
     elsewhere = other.book_slot(other.hospital.lin, other.create_schedule())
-    mysql.run_autocommit(lambda tx: tx.execute("UPDATE bookings SET charge = 2 WHERE book_id = %(id)s", id=paid))
+    mysql.autocommit.execute("UPDATE bookings SET charge = 2 WHERE book_id = %(id)s", id=paid)
     for book_id in (paid, free, elsewhere):
         aged(book_id, 999)
     scheduled.cancel_unpaid()
@@ -107,7 +107,7 @@ def test_nobody_has_missed_what_was_stopped(
     monkeypatch.setattr(outbox, "wake_worker", lambda **_: None)  # the job that cancels has not come so far
     stopped, held = ward.create_schedule(), ward.create_schedule(doctor_id="")
     first, second = ward.book_slot(lin, stopped), ward.book_slot(wang, held)
-    mysql.run_autocommit(lambda tx: tx.execute("UPDATE bookings SET charge = 2 WHERE book_id = %(id)s", id=first))
+    mysql.autocommit.execute("UPDATE bookings SET charge = 2 WHERE book_id = %(id)s", id=first)
     ward.stop_schedule(stopped)
     freeze_clock(monkeypatch, "00:30", ahead=2)
     for _ in range(2):
@@ -133,7 +133,7 @@ def test_who_missed_too_often_books_no_more(
     monkeypatch.undo()
     freeze_clock(monkeypatch, "08:00", ahead=29)  # a token lives 30 days
     ago = "UPDATE bookings SET day = day - INTERVAL 64 DAY WHERE status = 3 AND tenant_id = %(id)s"
-    mysql.run_autocommit(lambda tx: tx.execute(ago, id=lin.tenant_id))
+    mysql.autocommit.execute(ago, id=lin.tenant_id)
     assert ward.submit(lin, ward.create_schedule()).status == 200, "it is 90 days ago"
 
 
@@ -171,7 +171,7 @@ def test_what_was_cancelled_or_registered_since_it_was_found_is_left_alone(
     def found(*arguments: Any) -> Any:
         rows = look(*arguments)
         change = "UPDATE bookings SET status = %(became)s WHERE book_id = %(id)s"
-        mysql.run_autocommit(lambda tx: tx.execute(change, became=became, id=book_id))
+        mysql.autocommit.execute(change, became=became, id=book_id)
         return rows
 
     monkeypatch.setattr(job_store, name, found)

@@ -28,7 +28,7 @@ def by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def promised(ward: BookingDepartment) -> list[dict[str, Any]]:
-    return [json.loads(row["payload"]) for row in list_rows("outbox", ward.hospital) if row["job"] == "tell_booking"]
+    return [json.loads(row["payload"]) for row in list_rows("outbox", ward.hospital) if row["job"] == "notify_booking"]
 
 
 def announce(ward: BookingDepartment) -> None:

@@ -161,7 +161,7 @@ def test_a_half_day_that_has_a_schedule_is_left_alone(ward: BookingDepartment) -
 def test_a_stopped_day_is_not_made_again(ward: BookingDepartment) -> None:
     save(ward)
     stop = "UPDATE schedules SET live = NULL, stopped_at = 1 WHERE tenant_id = %(id)s AND day = %(day)s"
-    mysql.run_autocommit(lambda tx: tx.execute(stop, id=ward.hospital.tenant_id, day=get_iso_date(9)))
+    mysql.autocommit.execute(stop, id=ward.hospital.tenant_id, day=get_iso_date(9))
     patterns.expand_all()
     assert made(ward).count(get_iso_date(9)) == 1
 

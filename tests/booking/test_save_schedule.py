@@ -206,8 +206,8 @@ def test_a_week_is_listed_without_reading_the_years_before(ward: BookingDepartme
         return total, read(tx) - before
 
     for doubled in range(11):
-        mysql.run_autocommit(lambda tx: tx.execute(begun, days=2**doubled, tenant_id=tenant_id))  # noqa: B023  # at once
-    mysql.run_autocommit(lambda tx: tx.fetch_all("ANALYZE TABLE schedules"))
+        mysql.autocommit.execute(begun, days=2**doubled, tenant_id=tenant_id)  # at once
+    mysql.autocommit.fetch_all("ANALYZE TABLE schedules")
     total, rows_read = mysql.run_autocommit(listed_once)
     assert total == 1
     assert rows_read < 200, "of two thousand"

@@ -27,7 +27,9 @@ def by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def cascade(hospital: Hospital) -> None:
     """Do what was promised first, however often it has been done."""
-    [promised, *_] = [row["payload"] for row in list_rows("outbox", hospital) if row["job"] == "stop_schedule"]
+    [promised, *_] = [
+        row["payload"] for row in list_rows("outbox", hospital) if row["job"] == "cancel_stopped_schedule"
+    ]
     stopped_schedules.cancel_bookings(hospital.tenant_id, json.loads(promised))
 
 
@@ -47,7 +49,7 @@ def test_a_stopped_half_day_is_neither_shown_nor_sold(ward: BookingDepartment, l
 def test_who_has_booked_is_cancelled_told_and_refunded(ward: BookingDepartment, lin: Person, wang: Person) -> None:
     schedule_id = ward.create_schedule()
     first, second = int(ward.book_slot(lin, schedule_id, 1)), int(ward.book_slot(wang, schedule_id, 2))
-    mysql.run_autocommit(lambda tx: tx.execute("UPDATE bookings SET charge = 2 WHERE book_id = %(id)s", id=first))
+    mysql.autocommit.execute("UPDATE bookings SET charge = 2 WHERE book_id = %(id)s", id=first)
     ward.stop_schedule(schedule_id)
     for _ in range(2):
         cascade(ward.hospital)
@@ -128,7 +130,7 @@ def test_what_is_registered_or_was_cancelled_stays(ward: BookingDepartment, lin:
     schedule_id = ward.create_schedule()
     first, second = ward.book_slot(lin, schedule_id, 1), ward.book_slot(wang, schedule_id, 2)
     ward.cancel(wang, second)
-    mysql.run_autocommit(lambda tx: tx.execute("UPDATE bookings SET status = 2 WHERE book_id = %(id)s", id=first))
+    mysql.autocommit.execute("UPDATE bookings SET status = 2 WHERE book_id = %(id)s", id=first)
     ward.stop_schedule(schedule_id)
     cascade(ward.hospital)
     assert ward.get_status(lin, first) == 2

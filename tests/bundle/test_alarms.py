@@ -11,7 +11,7 @@ from infra.functions import get_resource_name
 from tests.bundle.conftest import Package
 from tests.support.cloudformation import ROOT, Template, find_functions, find_resources, read_stack
 
-LANES = {"RunOutbox", "RunOutboxOutside"}
+LANES = {"RunOutbox", "RunOutboxExternal"}
 JOBS = {get_resource_name(job.name) for job in app.event_sources}
 SOCKETS = {get_resource_name(handler.name) for handler in app.websocket_handlers.values()}
 EVENTS = {"FileArrived"}  # what comes only when somebody uploads
@@ -68,7 +68,7 @@ def test_the_api_fails_at_night_as_at_noon(package: Package, requests: int, fail
 def test_what_no_crash_tells_is_read_from_the_logs_of_those_that_know(package: Package) -> None:
     assert watched(package, "ErrorsLogged") == {"Payment", *SOCKETS, *JOBS}
     assert watched(package, "JobsFailing") == LANES
-    assert watched(package, "WechatRefusing") == {"Wechat", "RunOutboxOutside"}
+    assert watched(package, "WechatRefusing") == {"Wechat", "RunOutboxExternal"}
     assert [watched(package, f"{lane}Late") for lane in sorted(LANES)] == [{lane} for lane in sorted(LANES)]
     assert (
         len(find_resources(package.template, "AWS::Logs::MetricFilter"))

@@ -9,9 +9,7 @@ from typing import Any
 import pytest
 
 from app import CORE, GROUPS, app
-from chalicelib.outbox.jobs import EXTERNAL_JOBS, JOB_FUNCTIONS
-from infra.functions import EXTERNAL_OUTBOX as RUN_OUTSIDE
-from infra.functions import get_group_resource, get_resource_name
+from infra.functions import EXTERNAL_OUTBOX, OUTBOX, get_group_resource, get_resource_name
 from tests.bundle.conftest import ROOT, Package
 from tests.support.cloudformation import find_functions, find_resources, iter_strings, resolve
 
@@ -90,15 +88,14 @@ def test_every_policy_begins_with_what_all_have(path: Path) -> None:
     assert [one for one in common if one not in json.loads(path.read_text("utf-8"))["Statement"]] == []
 
 
+LOADERS = {OUTBOX: "load_internal_handlers", EXTERNAL_OUTBOX: "load_external_handlers"}
+
+
 def jobs_modules(job: str) -> set[str]:
     """What a job's function in app.py imports, or names to be imported."""
     for node in ast.walk(ast.parse((ROOT / "app.py").read_text("utf-8"))):
         if isinstance(node, ast.FunctionDef) and node.name == job:
-            texts = {one.value for one in ast.walk(node) if isinstance(one, ast.Constant)}
-            found = {*imports(node), *(str(one) for one in texts if str(one).startswith("chalicelib."))}
-            lane = {name for name in JOB_FUNCTIONS if (name in EXTERNAL_JOBS) is (job == RUN_OUTSIDE)}
-            promised = {JOB_FUNCTIONS[name].partition(":")[0] for name in lane}
-            return found | promised if "chalicelib.outbox.outbox" in found else found
+            return {*imports(node), *(jobs_modules(LOADERS[job]) if job in LOADERS else ())}
     raise AssertionError(f"app.py has no {job}")
 
 
@@ -116,7 +113,7 @@ def test_a_service_is_for_the_functions_whose_code_uses_it(package: Package, nam
 def test_who_tells_another_function_to_begin_may(package: Package) -> None:
     for name, properties in find_functions(package.template).items():
         variables = properties["Environment"]["Variables"]
-        told = [variables[one] for one in ("OUTBOX_FUNCTION", "OUTSIDE_FUNCTION") if one in variables]
+        told = [variables[one] for one in ("OUTBOX_FUNCTION", "EXTERNAL_OUTBOX_FUNCTION") if one in variables]
         may = [
             resolve(one["Resource"], package.template)
             for one in allowed(package, name)

@@ -70,9 +70,7 @@ def test_links_are_signed_when_read_and_never_kept(lin: Person, chen: Person) ->
     kept = " ".join(redis.get_client().zrange(f"log:3:{{{session_no}}}:tail", 0, -1))
     assert "files/" in kept
     assert "X-Amz-Signature" not in kept
-    in_mysql = mysql.run_autocommit(
-        lambda tx: tx.fetch_value("SELECT COUNT(*) FROM messages WHERE object_key LIKE '%%Amz%%'")
-    )
+    in_mysql = mysql.autocommit.fetch_value("SELECT COUNT(*) FROM messages WHERE object_key LIKE '%%Amz%%'")
     assert in_mysql == 0
 
 

@@ -118,7 +118,7 @@ def test_a_session_is_not_found_under_another_doctor(lin: Person, chen: Person, 
 def test_an_archived_conversation_is_read_but_not_written(lin: Person, chen: Person) -> None:
     session_no = send_as_patient(lin, chen, "在吗").data["session_no"]
     archive = "UPDATE conversations SET archived_at = 1 WHERE public_id = %(id)s"
-    mysql.run_autocommit(lambda tx: tx.execute(archive, id=session_no.encode()))
+    mysql.autocommit.execute(archive, id=session_no.encode())
     answer = send_as_doctor(chen, session_no, "在")
     assert (answer.status, answer.code) == (403, 10003)
     assert list_texts(list_as_doctor(chen, session_no)) == ["在吗"]
@@ -127,7 +127,7 @@ def test_an_archived_conversation_is_read_but_not_written(lin: Person, chen: Per
 def test_a_resend_into_an_archived_conversation_is_still_the_same_message(lin: Person, chen: Person) -> None:
     sent = send_as_patient(lin, chen, "在吗", "k1").data
     archive = "UPDATE conversations SET archived_at = 1 WHERE public_id = %(id)s"
-    mysql.run_autocommit(lambda tx: tx.execute(archive, id=sent["session_no"].encode()))
+    mysql.autocommit.execute(archive, id=sent["session_no"].encode())
     assert send_as_patient(lin, chen, "在吗", "k1").data == sent
     assert send_as_patient(lin, chen, "在吗", "k2").status == 403
 
@@ -135,7 +135,7 @@ def test_a_resend_into_an_archived_conversation_is_still_the_same_message(lin: P
 def test_a_doctor_who_has_left_begins_nothing_new(lin: Person, wang: Person, chen: Person) -> None:
     session_no = send_as_patient(lin, chen, "在吗").data["session_no"]
     leave = "UPDATE staff SET disabled_at = 1 WHERE user_id = %(id)s"
-    mysql.run_autocommit(lambda tx: tx.execute(leave, id=chen.user_id))
+    mysql.autocommit.execute(leave, id=chen.user_id)
     assert send_as_patient(wang, chen, "在吗").status == 404
     assert send_as_patient(lin, chen, "还在吗").data["session_no"] == session_no
 

@@ -134,7 +134,7 @@ def test_connections_that_went_silent_while_idle_cost_one_time_out(
         mysql, "settings", replace(vars(mysql)["settings"], database_url="mysql://root@127.0.0.1:1/zhenxun")
     )
     with pytest.raises(ApiError):
-        mysql.run_autocommit(lambda tx: tx.fetch_value("SELECT 1"))
+        mysql.autocommit.fetch_value("SELECT 1")
     assert len(asked) == 1
     assert not any(connection.open for connection in connections)
 
@@ -148,5 +148,5 @@ class JustTaken(list[object]):
 
 def test_two_threads_that_reach_for_the_last_idle_connection_are_both_served(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mysql, "_idle_connections", JustTaken())
-    assert mysql.run_autocommit(lambda tx: tx.fetch_value("SELECT 1")) == 1
+    assert mysql.autocommit.fetch_value("SELECT 1") == 1
     mysql._discard_connections(None)

@@ -23,16 +23,14 @@ HOUR = 3600 * clock.SECOND
 def nothing_older() -> Iterator[None]:
     """What other tests left must not be counted here, nor what is left here by others."""
     yield
-    mysql.run_autocommit(
-        lambda tx: tx.execute("DELETE FROM files WHERE created_at < %(then)s", then=clock.now() - HOUR)
-    )
+    mysql.autocommit.execute("DELETE FROM files WHERE created_at < %(then)s", then=clock.now() - HOUR)
 
 
 def aged(ticket: UploadTicket, hours: float = 25) -> UploadTicket:
     """The form was made some hours ago."""
     then = clock.now() - int(hours * HOUR)
     sql = "UPDATE files SET created_at = %(then)s WHERE file_id = %(file_id)s"
-    mysql.run_autocommit(lambda tx: tx.execute(sql, then=then, file_id=ticket.file_id))
+    mysql.autocommit.execute(sql, then=then, file_id=ticket.file_id)
     return ticket
 
 

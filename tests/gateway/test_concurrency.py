@@ -138,7 +138,7 @@ def test_the_seats_of_a_crowd_are_locked_in_one_order(hospital: Hospital, guo: E
     with_all = [f"session:{number}x" for number in range(40)]
     membership.add_participants(hospital.tenant_id, conversation, with_all)
     rows = "SELECT COUNT(*) FROM participants WHERE tenant_id = %(tenant_id)s AND left_at IS NULL"
-    assert mysql.run_autocommit(lambda tx: tx.fetch_value(rows, tenant_id=hospital.tenant_id)) == 42
+    assert mysql.autocommit.fetch_value(rows, tenant_id=hospital.tenant_id) == 42
 
 
 CROWDS = [[f"session:{number}x" for number in order] for order in (range(40), range(39, -1, -1))] * 2

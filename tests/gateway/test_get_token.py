@@ -75,7 +75,7 @@ def test_a_number_that_nobody_has_is_not_found(hospital: Hospital, session: str)
 
 def test_disabled_staff_get_none(hospital: Hospital) -> None:
     disable = "UPDATE staff SET disabled_at = 1 WHERE user_id = %(id)s"
-    mysql.run_autocommit(lambda tx: tx.execute(disable, id=hospital.chen.user_id))
+    mysql.autocommit.execute(disable, id=hospital.chen.user_id)
     assert token_for(hospital, str(hospital.chen.user_id)).status == 404
     assert token_for(hospital, str(hospital.zhou.user_id)).status == 200
 

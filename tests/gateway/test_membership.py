@@ -180,4 +180,4 @@ def test_a_change_that_was_refused_leaves_no_mark_and_no_seat(
     assert join(han, conversation).status == 403
     assert redis.get_client().zcard(f"log:3:{{{conversation}}}:marks") == 0
     seats = "SELECT COUNT(*) FROM participants WHERE tenant_id = %(tenant_id)s"
-    assert mysql.run_autocommit(lambda tx: tx.fetch_value(seats, tenant_id=hospital.tenant_id)) == 1
+    assert mysql.autocommit.fetch_value(seats, tenant_id=hospital.tenant_id) == 1

@@ -147,7 +147,7 @@ def test_a_listener_whose_line_is_stuck_holds_up_nobody(
 
 
 def connections(who: ExternalUser) -> list[str]:
-    rows = mysql.run_autocommit(lambda tx: socket_store.list_by_principals(tx, who.tenant_id, [who.principal]))
+    rows = socket_store.list_by_principals(mysql.autocommit, who.tenant_id, [who.principal])
     return [row["connection_id"].decode() for row in rows]
 
 
@@ -196,7 +196,7 @@ def test_a_backlog_for_who_left_without_a_word_holds_up_nobody(
     assert url
     known = ("of-a-server-that-was-killed", han.tenant_id, han.principal, tokens.hash_token(han.token), False)
     long_ago = clock.now() - sockets.CONNECT_GRACE - clock.SECOND
-    mysql.run_autocommit(lambda tx: socket_store.insert(tx, *known, long_ago))
+    socket_store.insert(mysql.autocommit, *known, long_ago)
     monkeypatch.setattr(clock, "sleep", lambda _: pytest.fail("it does not come any more"))
     backlog.send_on_connect(han.tenant_id, {"connection": known[0], "after": ""})
     assert stored(han) == 0

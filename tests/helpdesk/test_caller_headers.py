@@ -142,7 +142,7 @@ def test_a_key_speaks_for_whom_it_names(desk: HelpDesk, lin: Person, chen: Perso
 def test_a_hospital_may_be_named_as_its_own_systems_call_it(hospital: Hospital, lin: Person) -> None:
     named = f"rh-{hospital.tenant_id}"
     sql = "UPDATE tenants SET external_id = %(named)s WHERE tenant_id = %(id)s"
-    mysql.run_autocommit(lambda tx: tx.execute(sql, named=named.encode(), id=hospital.tenant_id))
+    mysql.autocommit.execute(sql, named=named.encode(), id=hospital.tenant_id)
     assert call_messagecenter(lin, "messageCount", {"entId": named}, userType=2).status == 200
 
 
@@ -151,9 +151,7 @@ def test_what_was_said_keeps_the_post_and_the_application(hospital: Hospital, de
     headers = {"positionId": position, "appId": "wx8f2"}
     body = {**BODIES["messageAdd"], "receiveId": str(lin.user_id)}
     assert call_messagecenter(hospital.desk, "messageAdd", headers, **body).status == 200
-    kept = mysql.run_autocommit(
-        lambda tx: tx.fetch_value("SELECT extra FROM messages WHERE tenant_id = %(id)s", id=hospital.tenant_id)
-    )
+    kept = mysql.autocommit.fetch_value("SELECT extra FROM messages WHERE tenant_id = %(id)s", id=hospital.tenant_id)
     assert {name: json.loads(kept)[name] for name in ("post", "app", "by")} == {
         "post": int(position),
         "app": "wx8f2",

@@ -181,9 +181,9 @@ def test_what_was_taken_off_the_list_comes_back_with_the_next_message(hospital: 
 def explained(sql: str, filters: dict[str, Any]) -> list[Row]:
     """In the one table that both servers can draw: by default on MariaDB, on MySQL where it is asked for."""
     try:
-        return mysql.run_autocommit(lambda tx: tx.fetch_all(f"EXPLAIN FORMAT=TRADITIONAL {sql}", **filters))
+        return mysql.autocommit.fetch_all(f"EXPLAIN FORMAT=TRADITIONAL {sql}", **filters)
     except mysql.StatementError:
-        return mysql.run_autocommit(lambda tx: tx.fetch_all(f"EXPLAIN {sql}", **filters))
+        return mysql.autocommit.fetch_all(f"EXPLAIN {sql}", **filters)
 
 
 def test_a_list_is_one_query_through_the_callers_seats(visited: Hospital) -> None:

@@ -37,7 +37,7 @@ def minutes_ago(hospital: Hospital, minutes: float) -> None:
     """As if all messages had been sent so much earlier."""
     age = int(minutes * 60 * clock.SECOND)
     sql = "UPDATE messages SET sent_at = sent_at - %(age)s WHERE tenant_id = %(id)s"
-    mysql.run_autocommit(lambda tx: tx.execute(sql, age=age, id=hospital.tenant_id))
+    mysql.autocommit.execute(sql, age=age, id=hospital.tenant_id)
 
 
 def test_a_withdrawn_message_keeps_its_place_and_shows_nothing(lin: Person, chen: Person) -> None:

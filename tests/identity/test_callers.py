@@ -91,9 +91,7 @@ def test_another_scheme_is_no_token(lin: Person) -> None:
 
 @pytest.mark.parametrize("how", ["expires_at = 1", "revoked_at = 1"])
 def test_a_dead_token_is_refused(lin: Person, how: str) -> None:
-    mysql.run_autocommit(
-        lambda tx: tx.execute(f"UPDATE tokens SET {how} WHERE principal = %(lin)s", lin=lin.principal.encode())
-    )
+    mysql.autocommit.execute(f"UPDATE tokens SET {how} WHERE principal = %(lin)s", lin=lin.principal.encode())
     answer = get(PATIENTS_LIST, lin.token)
     assert (answer.status, answer.code) == (401, 10101)
 

@@ -46,9 +46,7 @@ def test_a_key_of_the_hospitals_own_choice_works(hospital: Hospital) -> None:
 
 
 def test_only_the_hash_is_stored(hospital: Hospital) -> None:
-    rows = mysql.run_autocommit(
-        lambda tx: tx.fetch_all("SELECT * FROM internal_keys WHERE tenant_id = %(id)s", id=hospital.tenant_id)
-    )
+    rows = mysql.autocommit.fetch_all("SELECT * FROM internal_keys WHERE tenant_id = %(id)s", id=hospital.tenant_id)
     assert [row["key_hash"] for row in rows] == [hashlib.sha256(hospital.internal_key.encode()).digest()]
 
 

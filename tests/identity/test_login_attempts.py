@@ -139,7 +139,7 @@ def test_neither_another_person_nor_another_hospital_is_locked(hospital: Hospita
 def test_forgiving_who_never_failed_changes_nothing(hospital: Hospital) -> None:
     attempts.clear_failures(hospital.tenant_id, "staff:nobody")
     sql = "SELECT COUNT(*) FROM attempts WHERE tenant_id = %(id)s"
-    assert mysql.run_autocommit(lambda tx: tx.fetch_value(sql, id=hospital.tenant_id)) == 0
+    assert mysql.autocommit.fetch_value(sql, id=hospital.tenant_id) == 0
 
 
 def test_one_phone_is_not_guessed_at_from_many_addresses(hospital: Hospital) -> None:

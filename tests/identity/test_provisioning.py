@@ -69,7 +69,7 @@ def test_a_host_of_another_hospital_is_refused_and_nothing_is_made() -> None:
     with pytest.raises(mysql.DuplicateKeyError):
         founded(thief)
     sql = "SELECT COUNT(*) FROM tenants WHERE external_id = %(id)s"
-    assert mysql.run_autocommit(lambda tx: tx.fetch_value(sql, id=thief["external_id"].encode())) == 0
+    assert mysql.autocommit.fetch_value(sql, id=thief["external_id"].encode()) == 0
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from tests.support.factories import Person
 
 def counted(table: str, tenant_id: int) -> int:
     sql = f"SELECT COUNT(*) FROM {table} WHERE tenant_id = %(tenant_id)s"
-    return int(mysql.run_autocommit(lambda tx: tx.fetch_value(sql, tenant_id=tenant_id)))
+    return int(mysql.autocommit.fetch_value(sql, tenant_id=tenant_id))
 
 
 def died(tenant_id: int, ago: int) -> None:

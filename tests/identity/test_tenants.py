@@ -29,7 +29,7 @@ def register() -> Callable[[Hospital], str]:
     def registered(hospital: Hospital) -> str:
         host = f"{uuid.uuid4()}.example.com"
         sql = "INSERT INTO tenant_hosts (host, tenant_id) VALUES (%(host)s, %(tenant_id)s)"
-        mysql.run_autocommit(lambda tx: tx.execute(sql, host=host.encode(), tenant_id=hospital.tenant_id))
+        mysql.autocommit.execute(sql, host=host.encode(), tenant_id=hospital.tenant_id)
         return host
 
     return registered

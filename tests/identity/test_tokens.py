@@ -58,10 +58,8 @@ def test_no_two_tokens_are_alike(hospital: Hospital) -> None:
 
 def test_a_token_is_stored_nowhere(lin: Person) -> None:
     assert status(lin.token) == 400
-    columns = mysql.run_autocommit(
-        lambda tx: tx.fetch_all(
-            "SELECT table_name AS t, column_name AS c FROM information_schema.columns WHERE table_schema = DATABASE()"
-        )
+    columns = mysql.autocommit.fetch_all(
+        "SELECT table_name AS t, column_name AS c FROM information_schema.columns WHERE table_schema = DATABASE()"
     )
     for column in columns:
         sql = f"SELECT COUNT(*) FROM `{column['t']}` WHERE CAST(`{column['c']}` AS BINARY) LIKE %(token)s"
@@ -168,14 +166,14 @@ def test_what_is_no_token_signs_nobody_in(token: str) -> None:
 def test_disabled_staff_are_signed_out_within_the_minute_of_a_copy(hospital: Hospital) -> None:
     chen = hospital.chen
     disable = "UPDATE staff SET disabled_at = 1 WHERE user_id = %(id)s"
-    mysql.run_autocommit(lambda tx: tx.execute(disable, id=chen.user_id))
+    mysql.autocommit.execute(disable, id=chen.user_id)
     redis.get_client().delete(key_of(chen.token))
     assert tokens.find_session(chen.token) is None
 
 
 def test_a_token_has_the_role_of_today(hospital: Hospital) -> None:
     change = "UPDATE staff SET role = 'admin' WHERE user_id = %(id)s"
-    mysql.run_autocommit(lambda tx: tx.execute(change, id=hospital.desk.user_id))
+    mysql.autocommit.execute(change, id=hospital.desk.user_id)
     session = tokens.find_session(hospital.desk.token)
     assert session is not None
     assert session.role == "admin"

@@ -139,14 +139,12 @@ def grow(person: Person, is_read: bool) -> None:
     digits = " UNION ALL ".join(f"SELECT {digit} AS n" for digit in range(10))
     places = " CROSS JOIN ".join(f"({digits}) AS d{place}" for place in range(5))
     number = " + ".join(f"d{place}.n * {10**place}" for place in range(5))
-    mysql.run_autocommit(
-        lambda tx: tx.execute(
-            f"""
+    mysql.autocommit.execute(
+        f"""
             INSERT INTO site_deliveries (tenant_id, user_id, message_id, is_read)
             SELECT %(tenant_id)s, %(user_id)s, -1 - ({number}), %(is_read)s FROM {places}
             """,
-            tenant_id=person.tenant_id,
-            user_id=person.user_id,
-            is_read=is_read,
-        )
+        tenant_id=person.tenant_id,
+        user_id=person.user_id,
+        is_read=is_read,
     )

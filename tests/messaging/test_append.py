@@ -68,7 +68,7 @@ def rows(tx: Tx, hospital: Hospital) -> list[Any]:
 
 def waiting() -> int:
     """How many wait for a row that another transaction has locked."""
-    row = mysql.run_autocommit(lambda tx: tx.fetch_one("SHOW GLOBAL STATUS LIKE 'Innodb_row_lock_current_waits'"))
+    row = mysql.autocommit.fetch_one("SHOW GLOBAL STATUS LIKE 'Innodb_row_lock_current_waits'")
     return int(row["Value"]) if row else 0
 
 
@@ -152,15 +152,13 @@ def test_a_kick_waits_for_the_message_that_came_first(
 
 def last_seq(conversation: str) -> int:
     """Which is also how many there are."""
-    counted = mysql.run_autocommit(
-        lambda tx: tx.fetch_all(
-            """
+    counted = mysql.autocommit.fetch_all(
+        """
             SELECT last_seq, COUNT(seq) AS there
             FROM conversations c LEFT JOIN messages m ON m.conversation_id = c.conversation_id
             WHERE public_id = %(public_id)s GROUP BY last_seq
             """,
-            public_id=conversation.encode(),
-        )
+        public_id=conversation.encode(),
     )
     assert [row["last_seq"] for row in counted] == [row["there"] for row in counted]
     return int(counted[0]["last_seq"])
@@ -172,11 +170,11 @@ def test_who_may_not_write_changes_nothing_whatever_the_connection_did_before(
 ) -> None:
     other = opened(hospital, HAN)
     here, draft = hospital.tenant_id, NewMessage("我", "t", "k1")
-    connection = mysql.run_autocommit(lambda tx: tx.fetch_value("SELECT CONNECTION_ID()"))
-    assert mysql.run_autocommit(lambda tx: store.append(tx, here, None, conversation, HAN, draft, 1))
+    connection = mysql.autocommit.fetch_value("SELECT CONNECTION_ID()")
+    assert store.append(mysql.autocommit, here, None, conversation, HAN, draft, 1)
     if before == "refused half-way":
         with pytest.raises(mysql.DuplicateKeyError):
-            mysql.run_autocommit(lambda tx: store.append(tx, here, None, other, HAN, draft, 1))
+            store.append(mysql.autocommit, here, None, other, HAN, draft, 1)
 
     def try_all(tx: Tx) -> None:
         assert tx.fetch_value("SELECT CONNECTION_ID()") == connection
@@ -206,21 +204,17 @@ def test_the_twenty_first_who_sits_there_is_told_later(
     draft = NewMessage("一", "t", "k1")
     for _ in range(2):
         log.append(hospital.tenant_id, None, conversation, crowd[0], draft)
-    count = "SELECT COUNT(*) FROM outbox WHERE tenant_id = %(id)s AND job = 'fan_out'"
-    assert mysql.run_autocommit(lambda tx: tx.fetch_value(count, id=hospital.tenant_id)) == promised
+    count = "SELECT COUNT(*) FROM outbox WHERE tenant_id = %(id)s AND job = 'notify_large_conversation'"
+    assert mysql.autocommit.fetch_value(count, id=hospital.tenant_id) == promised
 
 
 def test_ids_go_on_where_the_clock_goes_back_and_a_clash_of_ids_is_another(hospital: Hospital) -> None:
     """Two conversations whose ids have one tag draw the same tick."""
     one, other = opened(hospital, HAN), opened(hospital, HAN)
-    mysql.run_autocommit(
-        lambda tx: tx.execute("UPDATE conversations SET tag = 5 WHERE tenant_id = %(t)s", t=hospital.tenant_id)
-    )
+    mysql.autocommit.execute("UPDATE conversations SET tag = 5 WHERE tenant_id = %(t)s", t=hospital.tenant_id)
 
     def stored(public_id: str, now: int) -> str:
-        written = mysql.run_autocommit(
-            lambda tx: store.append(tx, hospital.tenant_id, None, public_id, HAN, NewMessage("我", "t"), now)
-        )
+        written = store.append(mysql.autocommit, hospital.tenant_id, None, public_id, HAN, NewMessage("我", "t"), now)
         assert written
         return written.message.id
 

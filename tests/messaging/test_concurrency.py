@@ -21,15 +21,13 @@ def send_with_keys(lin: Person, chen: Person) -> list[str]:
 
 
 def stored(session_no: str) -> list[tuple[int, str]]:
-    rows = mysql.run_autocommit(
-        lambda tx: tx.fetch_all(
-            """
+    rows = mysql.autocommit.fetch_all(
+        """
             SELECT m.seq, m.content
             FROM messages m JOIN conversations c ON c.conversation_id = m.conversation_id
             WHERE c.public_id = %(session_no)s ORDER BY m.seq
             """,
-            session_no=session_no.encode(),
-        )
+        session_no=session_no.encode(),
     )
     return [(row["seq"], row["content"]) for row in rows]
 

@@ -18,10 +18,10 @@ MANY = 60
 @pytest.fixture(autouse=True)
 def nobody_nudges(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Who tells them is this test, when it says so."""
-    mysql.run_autocommit(lambda tx: tx.execute("DELETE FROM outbox"))
+    mysql.autocommit.execute("DELETE FROM outbox")
     monkeypatch.setattr(outbox, "wake_worker", lambda: None)
     yield
-    mysql.run_autocommit(lambda tx: tx.execute("DELETE FROM outbox"))
+    mysql.autocommit.execute("DELETE FROM outbox")
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_a_withdrawal_is_told_too(hospital: Hospital, crowd: str) -> None:
     message_id = say(hospital, crowd, "说错了")
     for _ in range(2):
         log.withdraw(hospital.tenant_id, crowd, message_id, "session:0")
-    promised = mysql.run_autocommit(lambda tx: tx.fetch_all("SELECT payload FROM outbox"))
+    promised = mysql.autocommit.fetch_all("SELECT payload FROM outbox")
     assert len(promised) == outbox.run_due_jobs() == 2
     assert [event["kind"] for event in told(hospital, MANY - 1)] == ["message", "withdrawn"]
     assert "说错了" not in str(promised)
@@ -71,7 +71,7 @@ def test_where_redis_is_away_they_are_told_when_it_is_back(hospital: Hospital, c
     cut = redis_is_cut()
     assert outbox.run_due_jobs() == 0
     cut.__exit__(None, None, None)
-    mysql.run_autocommit(lambda tx: tx.execute("UPDATE outbox SET due_at = 0"))
+    mysql.autocommit.execute("UPDATE outbox SET due_at = 0")
     assert outbox.run_due_jobs() == 1
     assert len(told(hospital, 5)) == 1
 
@@ -82,4 +82,4 @@ def test_a_few_are_told_at_once_and_nothing_is_promised(hospital: Hospital) -> N
     mysql.run_transaction(lambda tx: store.create_conversation(tx, hospital.tenant_id, public_id, "service", few, 1))
     say(hospital, public_id, "一")
     assert len(told(hospital, 19)) == 1
-    assert mysql.run_autocommit(lambda tx: tx.fetch_value("SELECT COUNT(*) FROM outbox")) == 0
+    assert mysql.autocommit.fetch_value("SELECT COUNT(*) FROM outbox") == 0

@@ -21,7 +21,7 @@ def refill(conversation: str, seen: recent_cache.CacheView, found: Snapshot) -> 
 
 
 def in_mysql(conversation: str, who: Person) -> Snapshot:
-    return mysql.run_autocommit(lambda tx: reading_store.fetch_snapshot(tx, conversation, who.principal, 200))
+    return reading_store.fetch_snapshot(mysql.autocommit, conversation, who.principal, 200)
 
 
 def test_the_newest_page_comes_from_redis_alone(

@@ -26,7 +26,7 @@ def test_the_text_stays_for_audit(conversation: str, lin: Person, say: SendMessa
     wrong = say("说错了", lin)
     log.withdraw(lin.tenant_id, conversation, wrong.id, lin.principal)
     kept = "SELECT m.content FROM messages m WHERE m.sender = %(lin)s"
-    assert mysql.run_autocommit(lambda tx: tx.fetch_value(kept, lin=lin.principal.encode())) == "说错了"
+    assert mysql.autocommit.fetch_value(kept, lin=lin.principal.encode()) == "说错了"
 
 
 def test_withdrawing_twice_changes_nothing(conversation: str, lin: Person, chen: Person, say: SendMessage) -> None:

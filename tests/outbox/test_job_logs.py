@@ -9,6 +9,7 @@ from chalicelib import clock
 from chalicelib.adapters.wechat_api import WechatApiError
 from chalicelib.logs import JsonFormatter
 from chalicelib.outbox import outbox
+from chalicelib.outbox.jobs import Job, Queue
 from tests.outbox.test_outbox import a_job, failing, later, promise
 from tests.support.factories import Hospital
 from tests.support.metric_filters import get_pattern, matches
@@ -56,7 +57,7 @@ def test_a_hospital_that_wechat_refuses_is_seen_and_a_patient_who_does_not_follo
     for number, waking in ((40164, True), (40125, True), (43004, False)):
         caplog.clear()
         failing[:] = [WechatApiError(number)]
-        promise(hospital, job="test-outside")
-        outbox.run_due_jobs(outside=True)
+        promise(hospital, job=Job.WECHAT_BOOKING)
+        outbox.run_due_jobs(Queue.EXTERNAL)
         (line,) = lines(caplog, "job failed")
         assert (line["number"], matches(get_pattern("WechatRefusing"), line)) == (number, waking)

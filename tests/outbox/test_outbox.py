@@ -14,7 +14,7 @@ from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row
 from chalicelib.outbox import outbox, store
-from chalicelib.outbox.jobs import JOB_FUNCTIONS
+from chalicelib.outbox.jobs import Job, Queue
 from chalicelib.settings import settings
 from tests.files.test_sweep import said
 from tests.inbox.test_list import counted
@@ -32,33 +32,33 @@ def job(tenant_id: int, payload: dict[str, Any]) -> None:
     done.append((tenant_id, payload))
 
 
-LANES = {"test": False, "test-outside": True}
+QUEUES = {Job.PUBLISH_EVENT: Queue.INTERNAL, Job.WECHAT_BOOKING: Queue.EXTERNAL}
+OTHER_QUEUE = {Queue.INTERNAL: Queue.EXTERNAL, Queue.EXTERNAL: Queue.INTERNAL}
 
 
 @pytest.fixture(autouse=True)
 def a_job(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A job of this test's own in each lane, and nothing that other tests left."""
-    mysql.run_autocommit(lambda tx: tx.execute("DELETE FROM outbox"))
-    for name in LANES:
-        monkeypatch.setitem(JOB_FUNCTIONS, name, f"{__name__}:job")
-    monkeypatch.setattr(outbox, "EXTERNAL_JOBS", frozenset({"test-outside"}))
+    """Handlers of this test's own in each queue, and no jobs that other tests left."""
+    mysql.autocommit.execute("DELETE FROM outbox")
+    for queue in Queue:
+        monkeypatch.setitem(outbox._handler_loaders, queue, lambda: dict.fromkeys(QUEUES, job))
     done.clear()
     failing.clear()
     yield
-    mysql.run_autocommit(lambda tx: tx.execute("DELETE FROM outbox"))
+    mysql.autocommit.execute("DELETE FROM outbox")
 
 
-def promise(hospital: Hospital, number: int = 1, once: str | None = None, job: str = "test") -> None:
+def promise(hospital: Hospital, number: int = 1, once: str | None = None, job: Job = Job.PUBLISH_EVENT) -> None:
     mysql.run_transaction(lambda tx: outbox.enqueue(tx, hospital.tenant_id, job, {"number": number}, once))
 
 
 def rows() -> list[Row]:
-    return mysql.run_autocommit(lambda tx: tx.fetch_all("SELECT * FROM outbox ORDER BY outbox_id"))
+    return mysql.autocommit.fetch_all("SELECT * FROM outbox ORDER BY outbox_id")
 
 
 def later(microseconds: int) -> None:
     """Let so much time pass for whatever waits."""
-    mysql.run_autocommit(lambda tx: tx.execute("UPDATE outbox SET due_at = due_at - %(passed)s", passed=microseconds))
+    mysql.autocommit.execute("UPDATE outbox SET due_at = due_at - %(passed)s", passed=microseconds)
 
 
 def test_what_was_promised_is_done_once(hospital: Hospital) -> None:
@@ -70,7 +70,7 @@ def test_what_was_promised_is_done_once(hospital: Hospital) -> None:
 
 def test_what_was_rolled_back_was_never_promised(hospital: Hospital) -> None:
     def regret(tx: mysql.Tx) -> None:
-        outbox.enqueue(tx, hospital.tenant_id, "test", {})
+        outbox.enqueue(tx, hospital.tenant_id, Job.PUBLISH_EVENT, {})
         raise ValueError("regretted")
 
     with pytest.raises(ValueError, match="regretted"):
@@ -86,33 +86,33 @@ def test_what_happens_once_is_promised_once_for_each_hospital(hospital: Hospital
     assert sorted(done) == [(hospital.tenant_id, {"number": 1}), (elsewhere.tenant_id, {"number": 2})]
 
 
-@pytest.mark.parametrize("job", LANES)
-def test_many_at_once_do_each_once(hospital: Hospital, job: str) -> None:
+@pytest.mark.parametrize("job", QUEUES)
+def test_many_at_once_do_each_once(hospital: Hospital, job: Job) -> None:
     for number in range(60):
         promise(hospital, number, job=job)
-    assert outbox.run_due_jobs(not LANES[job]) == 0, "the other lane's"
+    assert outbox.run_due_jobs(OTHER_QUEUE[QUEUES[job]]) == 0
     with ThreadPoolExecutor(6) as pool:
-        counts = list(pool.map(lambda _: outbox.run_due_jobs(LANES[job]), range(6)))
+        counts = list(pool.map(lambda _: outbox.run_due_jobs(QUEUES[job]), range(6)))
     assert sum(counts) == 60
     assert sorted(payload["number"] for _, payload in done) == list(range(60))
 
 
-@pytest.mark.parametrize("job", LANES)
-def test_a_lane_keeps_its_order(hospital: Hospital, job: str) -> None:
+@pytest.mark.parametrize("job", QUEUES)
+def test_a_lane_keeps_its_order(hospital: Hospital, job: Job) -> None:
     for number in range(5):
         promise(hospital, number, job=job)
-    outbox.run_due_jobs(LANES[job])
+    outbox.run_due_jobs(QUEUES[job])
     assert [payload["number"] for _, payload in done] == list(range(5))
 
 
 def test_what_fails_outside_is_tried_again_there(hospital: Hospital) -> None:
-    promise(hospital, job="test-outside")
+    promise(hospital, job=Job.WECHAT_BOOKING)
     failing.append(ConnectionError())
-    assert outbox.run_due_jobs(outside=True) == 0
+    assert outbox.run_due_jobs(Queue.EXTERNAL) == 0
     later(5 * clock.SECOND)
     failing.clear()
     assert outbox.run_due_jobs() == 0
-    assert outbox.run_due_jobs(outside=True) == 1
+    assert outbox.run_due_jobs(Queue.EXTERNAL) == 1
 
 
 def test_what_fails_is_tried_again_after_a_growing_while(hospital: Hospital) -> None:
@@ -149,24 +149,22 @@ def test_what_waits_for_another_company_is_not_looked_at_by_our_own_lane(hospita
     """Counted in MySQL: rows that were read."""
     digits = " UNION ALL ".join(f"SELECT {digit} AS n" for digit in range(10))
     places = " CROSS JOIN ".join(f"({digits}) AS d{place}" for place in range(4))
-    mysql.run_autocommit(
-        lambda tx: tx.execute(
-            f"""
+    mysql.autocommit.execute(
+        f"""
             INSERT INTO outbox (tenant_id, job, payload, due_at, created_at)
             SELECT %(tenant_id)s, 'test-outside', '{{}}', 1, 1 FROM {places}
             """,
-            tenant_id=hospital.tenant_id,
-        )
+        tenant_id=hospital.tenant_id,
     )
     promise(hospital)
-    lane = (clock.now(), ["test-outside"], False, 50)
+    lane = (clock.now(), [Job.WECHAT_BOOKING], False, 50)
     found, read = mysql.run_autocommit(lambda tx: counted(tx, lambda: store.list_due(tx, *lane)))
     assert [row["job"] for row in found] == ["test"]
     assert read <= 10
 
 
 def test_a_job_that_nobody_knows_waits_for_the_version_that_does(hospital: Hospital) -> None:
-    mysql.run_transaction(lambda tx: outbox.enqueue(tx, hospital.tenant_id, "unheard-of", {}))
+    store.insert(mysql.autocommit, hospital.tenant_id, "unheard-of", None, "{}", clock.now())
     assert outbox.run_due_jobs() == 0
     assert rows()[0]["waiting"] == 1
 
@@ -198,7 +196,7 @@ def test_what_ends_each_process_that_begins_it_is_given_up(
 
 
 def test_one_that_fails_keeps_no_other_from_being_done(hospital: Hospital) -> None:
-    mysql.run_transaction(lambda tx: outbox.enqueue(tx, hospital.tenant_id, "unheard-of", {}))
+    store.insert(mysql.autocommit, hospital.tenant_id, "unheard-of", None, "{}", clock.now())
     promise(hospital)
     assert outbox.run_due_jobs() == 1
 
@@ -213,18 +211,16 @@ def test_what_is_done_goes_unless_its_name_keeps_it_from_being_done_again(hospit
 def test_what_was_done_long_ago_is_forgotten(hospital: Hospital) -> None:
     promise(hospital, once="booking:12")
     outbox.run_due_jobs()
-    mysql.run_autocommit(
-        lambda tx: tx.execute("UPDATE outbox SET done_at = done_at - %(ago)s", ago=outbox.RETENTION + 1)
-    )
+    mysql.autocommit.execute("UPDATE outbox SET done_at = done_at - %(ago)s", ago=outbox.RETENTION + 1)
     outbox.run_due_jobs()
     assert rows() == []
 
 
-@pytest.mark.parametrize("job", LANES)
-def test_without_another_function_a_thread_begins_at_once(hospital: Hospital, job: str) -> None:
+@pytest.mark.parametrize("job", QUEUES)
+def test_without_another_function_a_thread_begins_at_once(hospital: Hospital, job: Job) -> None:
     for number in range(5):
         promise(hospital, number, job=job)
-        outbox.wake_worker(LANES[job])
+        outbox.wake_worker(QUEUES[job])
     deadline = clock.monotonic() + 10
     while len(done) < 5 and clock.monotonic() < deadline:
         pass
@@ -237,5 +233,5 @@ def test_a_lambda_begins_no_thread(hospital: Hospital, monkeypatch: pytest.Monke
     monkeypatch.setattr(threading, "Thread", lambda **_: pytest.fail("it would stand still after the answer"))
     promise(hospital)
     outbox.wake_worker()
-    outbox.wake_worker(outside=True)
+    outbox.wake_worker(Queue.EXTERNAL)
     assert done == []

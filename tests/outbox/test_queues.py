@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from app import run_outbox, run_outbox_outside
+from app import run_outbox, run_outbox_external
 from chalicelib.adapters import mysql, sms
 from chalicelib.consult import unread_reminder
 from chalicelib.outbox import outbox
+from chalicelib.outbox.jobs import Job, Queue
 from tests.files.test_sweep import said
 from tests.gateway.conftest import server_url, websocket_url
 from tests.support import notify_client
@@ -37,7 +38,7 @@ class Provider:
 
 @pytest.fixture
 def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[Provider]:
-    mysql.run_autocommit(lambda tx: tx.execute("DELETE FROM outbox"))
+    mysql.autocommit.execute("DELETE FROM outbox")
     provider = Provider()
     with monkeypatch.context() as patch:
         patch.setitem(sms.PROVIDERS, "file", provider.send)
@@ -74,16 +75,16 @@ def test_many_are_told_while_the_sms_provider_hangs(
 
 
 def test_each_look_does_its_own_lane(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
-    mysql.run_autocommit(lambda tx: tx.execute("DELETE FROM outbox"))
+    mysql.autocommit.execute("DELETE FROM outbox")
     monkeypatch.setattr(outbox, "wake_worker", lambda **_: None)
     request_code(hospital)
     mysql.run_transaction(
-        lambda tx: outbox.enqueue(tx, hospital.tenant_id, "backlog", {"connection": "nobody", "after": ""})
+        lambda tx: outbox.enqueue(tx, hospital.tenant_id, Job.SEND_BACKLOG, {"connection": "nobody", "after": ""})
     )
-    assert waiting() == ["code", "backlog"]
+    assert waiting() == ["send_sms_code", "send_backlog"]
     run_outbox(said(), None)
-    assert waiting() == ["code"]
-    run_outbox_outside(said(), None)
+    assert waiting() == ["send_sms_code"]
+    run_outbox_external(said(), None)
     assert waiting() == []
 
 
@@ -103,12 +104,10 @@ def test_a_code_does_not_wait_behind_a_slow_wechat(
 
     monkeypatch.setattr(unread_reminder, "notify_unread_reply", tell)
     for _ in range(3):
-        mysql.run_transaction(lambda tx: outbox.enqueue(tx, hospital.tenant_id, "wechat_answer", {}))
-    assert outbox.run_due_jobs(outside=True) == 4
+        mysql.run_transaction(lambda tx: outbox.enqueue(tx, hospital.tenant_id, Job.WECHAT_UNREAD_REPLY, {}))
+    assert outbox.run_due_jobs(Queue.EXTERNAL) == 4
     assert done == [False, True, True]
 
 
 def waiting() -> list[str]:
-    return [
-        row["job"] for row in mysql.run_autocommit(lambda tx: tx.fetch_all("SELECT job FROM outbox ORDER BY outbox_id"))
-    ]
+    return [row["job"] for row in mysql.autocommit.fetch_all("SELECT job FROM outbox ORDER BY outbox_id")]

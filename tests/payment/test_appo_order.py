@@ -25,9 +25,7 @@ pytestmark = pytest.mark.store
 def shifted(book_id: str, **columns: Any) -> None:
     """Write into a booking what else takes days."""
     names = ", ".join(f"{name} = %({name})s" for name in columns)
-    mysql.run_autocommit(
-        lambda tx: tx.execute(f"UPDATE bookings SET {names} WHERE book_id = %(id)s", id=book_id, **columns)
-    )
+    mysql.autocommit.execute(f"UPDATE bookings SET {names} WHERE book_id = %(id)s", id=book_id, **columns)
 
 
 def test_lin_orders_what_her_booking_costs(till: Checkout, pay: WeChatPay) -> None:
@@ -205,5 +203,5 @@ def test_a_booking_has_ten_orders_in_ten_minutes(till: Checkout, pay: WeChatPay)
     other = till.book_slot(date=get_iso_date(2))
     till.create_order(other)
     ago = "UPDATE payments SET created_at = created_at - 600000000 WHERE book_id = %(id)s"
-    mysql.run_autocommit(lambda tx: tx.execute(ago, id=book_id))
+    mysql.autocommit.execute(ago, id=book_id)
     assert till.request_order(book_id, open_id="oEleventh").status == 200

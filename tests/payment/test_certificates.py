@@ -35,7 +35,7 @@ def told(hospital: Hospital, caplog: pytest.LogCaptureFixture, now: int) -> list
 def keep(till: Checkout, *pems: str) -> None:
     keys = json.dumps({str(number): pem for number, pem in enumerate(pems)})
     sql = "UPDATE wechat_merchants SET public_keys = %(keys)s WHERE tenant_id = %(id)s"
-    mysql.run_autocommit(lambda tx: tx.execute(sql, keys=keys, id=till.tenant_id))
+    mysql.autocommit.execute(sql, keys=keys, id=till.tenant_id)
 
 
 def test_somebody_is_told_a_month_before_refunds_stop(

@@ -58,7 +58,7 @@ def test_a_refund_that_wechat_has_closed_is_sent_by_another_number(
     till.department.cancel(hospital.lin, book_id)
     till.run_refund_jobs()
     [first] = pay.refunds
-    seen = mysql.run_autocommit(lambda tx: refund_store.find_by_refund_no(tx, till.tenant_id, first))
+    seen = refund_store.find_by_refund_no(mysql.autocommit, till.tenant_id, first)
     assert seen
     pay.settle_refund(first, "CLOSED")
     for _ in range(2):
@@ -95,7 +95,7 @@ def test_money_goes_back_though_every_promise_was_lost(till: Checkout, pay: WeCh
         pay.pay(number)
         assert till.deliver_notification(pay.build_payment_notification(number)).status == 200
     till.department.cancel(till.hospital.lin, book_id)
-    mysql.run_autocommit(lambda tx: tx.execute("DELETE FROM outbox WHERE tenant_id = %(id)s", id=till.tenant_id))
+    mysql.autocommit.execute("DELETE FROM outbox WHERE tenant_id = %(id)s", id=till.tenant_id)
     reconciliation.run()
     assert [(one["reason"], one["state"]) for one in till.list_refunds(book_id)] == [
         ("twice", "sent"),
@@ -109,7 +109,7 @@ def test_what_was_promised_without_a_row_goes_back(till: Checkout, pay: WeChatPa
     book_id = till.book_slot()
     till.pay_and_notify(book_id)
     till.department.cancel(till.hospital.lin, book_id)
-    mysql.run_autocommit(lambda tx: tx.execute("DELETE FROM refunds WHERE tenant_id = %(id)s", id=till.tenant_id))
+    mysql.autocommit.execute("DELETE FROM refunds WHERE tenant_id = %(id)s", id=till.tenant_id)
     till.run_refund_jobs()
     assert [one["state"] for one in till.list_refunds(book_id)] == ["sent"]
     assert len(pay.refunds) == 1
@@ -137,4 +137,4 @@ def test_what_a_person_has_paid_back_at_wechat_is_not_asked_for_for_ever(
     assert till.list_ledger()[-1] == ("done", "refund")
     logged = [one.message for one in caplog.records if one.levelname == "ERROR"]
     assert logged == ["refund refused", "paid back elsewhere"]
-    assert [one["type"] for one in till.list_jobs("tell_payment")] == [notifications.PAID, notifications.REFUNDED]
+    assert [one["type"] for one in till.list_jobs("notify_payment")] == [notifications.PAID, notifications.REFUNDED]

@@ -21,7 +21,7 @@ def test_where_the_line_to_mysql_breaks_wechat_tells_again(till: Checkout, line:
         assert lost.wait(10)
     was_paid = question == b"COMMIT"  # whole or not at all
     assert till.get_booking_state(book_id) == (0, 2 if was_paid else 1)
-    assert bool(till.list_jobs("tell_payment")) is was_paid
+    assert bool(till.list_jobs("notify_payment")) is was_paid
     assert till.deliver_notification(notice).status == 200
     assert till.get_booking_state(book_id) == (0, 2)
     assert [one for one in till.list_ledger() if one[0] == "paid"] == [("paid", "notice")]

@@ -55,7 +55,7 @@ def test_lin_is_told_once(till: Checkout) -> None:
     assert [one for one in till.list_site_messages(till.hospital.lin) if "支付" in one] == [
         f"支付成功：挂号费 12.50 元，预约编号 {book_id}。"
     ]
-    assert [one["type"] for one in till.list_jobs("tell_payment")] == [notifications.PAID]
+    assert [one["type"] for one in till.list_jobs("notify_payment")] == [notifications.PAID]
 
 
 @pytest.mark.parametrize(("version", "sign_type"), VERSIONS)
@@ -78,7 +78,7 @@ def test_one_notice_eight_times_at_once_counts_once(till: Checkout) -> None:
     answers = run_in_threads([lambda: till.deliver_notification(notice)] * 8)
     assert {one.status for one in answers} == {200}
     assert [one for one in till.list_ledger() if one[0] == "paid"] == [("paid", "notice")]
-    assert (till.get_booking_state(book_id), till.list_refunds(book_id), len(till.list_jobs("tell_payment"))) == (
+    assert (till.get_booking_state(book_id), till.list_refunds(book_id), len(till.list_jobs("notify_payment"))) == (
         (0, 2),
         [],
         1,

@@ -186,7 +186,7 @@ def test_one_hospitals_broken_key_keeps_no_other_from_its_money(
     broken.pay_without_notification(theirs)
     till.pay_without_notification(book_id)
     spoil = "UPDATE wechat_merchants SET key_sealed = 'x' WHERE tenant_id = %(id)s"
-    mysql.run_autocommit(lambda tx: tx.execute(spoil, id=elsewhere.tenant_id))
+    mysql.autocommit.execute(spoil, id=elsewhere.tenant_id)
     for one in (broken, till):
         one.make_checks_due()
     reconciliation.run()

@@ -10,7 +10,7 @@ from chalicelib.adapters import mysql
 from chalicelib.adapters.wechat_pay import client as wechat_pay
 from chalicelib.adapters.wechat_pay.types import HMAC, V2, V3, WechatPayUnavailableError
 from chalicelib.booking.reservations import stopped_schedules
-from chalicelib.outbox.jobs import EXTERNAL_JOBS, JOB_FUNCTIONS
+from chalicelib.outbox.jobs import EXTERNAL_JOBS, Job
 from chalicelib.payment import notifications, reconciliation, refund_store, refunds
 from devstack.fakes.wechat_pay import WeChatPay
 from tests.support import payment_client as tills
@@ -50,9 +50,9 @@ def test_who_cancels_a_paid_booking_has_the_money_back(till: Checkout, pay: WeCh
     assert till.list_site_messages(till.hospital.lin)[0] == f"退款成功：挂号费 12.50 元已原路退回，预约编号 {book_id}。"
 
 
-def test_money_goes_back_in_the_lane_of_what_calls_others() -> None:
-    assert "refund" in EXTERNAL_JOBS
-    assert "tell_payment" in JOB_FUNCTIONS.keys() - EXTERNAL_JOBS
+def test_refunds_run_in_the_external_queue() -> None:
+    assert Job.REFUND_BOOKING in EXTERNAL_JOBS
+    assert Job.NOTIFY_PAYMENT not in EXTERNAL_JOBS
 
 
 def test_a_stopped_clinic_pays_back_who_has_paid(till: Checkout, pay: WeChatPay) -> None:
@@ -60,7 +60,7 @@ def test_a_stopped_clinic_pays_back_who_has_paid(till: Checkout, pay: WeChatPay)
     book_id = till.department.book_slot(till.hospital.lin, schedule_id)
     till.pay_and_notify(book_id)
     till.department.stop_schedule(schedule_id)
-    for payload in till.list_jobs("stop_schedule"):
+    for payload in till.list_jobs("cancel_stopped_schedule"):
         stopped_schedules.cancel_bookings(till.tenant_id, payload)
     till.run_refund_jobs()
     assert [one["reason"] for one in till.list_refunds(book_id)] == ["stopped"]
@@ -91,7 +91,7 @@ def test_who_has_seen_a_refund_that_another_took_leaves_it(till: Checkout, pay: 
     till.run_refund_jobs()
     till.make_checks_due()
     pay.failures.clear()
-    [seen] = mysql.run_autocommit(lambda tx: refund_store.list_due_of_booking(tx, till.tenant_id, int(book_id)))
+    [seen] = refund_store.list_due_of_booking(mysql.autocommit, till.tenant_id, int(book_id))
     pay.accepting.clear()
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(refunds.process, seen)
@@ -170,7 +170,7 @@ def test_a_refund_that_nobody_was_told_of_is_asked_for(till: Checkout, pay: WeCh
         reconciliation.run()
     assert [one["state"] for one in till.list_refunds(book_id)] == ["done"]
     assert till.list_ledger()[-1] == ("done", "query")
-    assert [one["type"] for one in till.list_jobs("tell_payment")][-1] == notifications.REFUNDED
+    assert [one["type"] for one in till.list_jobs("notify_payment")][-1] == notifications.REFUNDED
 
 
 @pytest.mark.parametrize("told", [True, False])
@@ -250,7 +250,7 @@ def test_a_notice_of_another_refund_is_refused(till: Checkout, pay: WeChatPay) -
 
 def test_what_was_paid_at_the_desk_is_left_to_the_desk(till: Checkout, pay: WeChatPay) -> None:
     book_id = till.book_slot()
-    mysql.run_autocommit(lambda tx: tx.execute("UPDATE bookings SET charge = 2 WHERE book_id = %(id)s", id=book_id))
+    mysql.autocommit.execute("UPDATE bookings SET charge = 2 WHERE book_id = %(id)s", id=book_id)
     till.department.cancel(till.hospital.lin, book_id)
     till.run_refund_jobs()
     assert (pay.calls["refund"], till.list_refunds(book_id)) == (0, [])

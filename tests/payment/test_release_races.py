@@ -26,7 +26,7 @@ def late(till: Checkout) -> tuple[str, SignedMessage]:
     book_id = till.book_slot()
     notice = till.pay_without_notification(book_id)
     over = "UPDATE bookings SET pay_by = %(now)s WHERE book_id = %(id)s"
-    mysql.run_autocommit(lambda tx: tx.execute(over, now=clock.now() - 1, id=book_id))
+    mysql.autocommit.execute(over, now=clock.now() - 1, id=book_id)
     return book_id, notice
 
 

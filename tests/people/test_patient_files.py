@@ -29,7 +29,7 @@ def filed(tenant_id: int, details: PatientDetails, by: int = 1, key: str | None 
 
 
 def read(tenant_id: int, pati_id: int) -> patients.Patient:
-    return mysql.run_autocommit(lambda tx: patients.get(tx, tenant_id, pati_id))
+    return patients.get(mysql.autocommit, tenant_id, pati_id)
 
 
 def refused(kind: ErrorKind) -> "pytest.RaisesExc[ApiError]":
@@ -46,7 +46,7 @@ def test_a_file_says_what_was_filed_and_opens_its_number(hospital: Hospital) -> 
 
 def test_the_number_itself_is_nowhere_in_the_table(hospital: Hospital) -> None:
     pati_id = filed(hospital.tenant_id, lin(hospital.tenant_id))
-    row = mysql.run_autocommit(lambda tx: tx.fetch_one("SELECT * FROM patients WHERE pati_id = %(id)s", id=pati_id))
+    row = mysql.autocommit.fetch_one("SELECT * FROM patients WHERE pati_id = %(id)s", id=pati_id)
     assert row
     assert NUMBER not in str(row)
     assert NUMBER.encode() not in row["id_sealed"]

@@ -69,8 +69,8 @@ def test_a_name_with_a_wildcard_in_it_is_found_by_it(hospital: Hospital) -> None
 
 
 def test_who_does_not_work_as_a_doctor_is_not_listed(hospital: Hospital) -> None:
-    mysql.run_autocommit(lambda tx: staff.set_disabled(tx, hospital.tenant_id, hospital.chen.user_id, True))
-    mysql.run_autocommit(lambda tx: staff.set_role(tx, hospital.tenant_id, hospital.zhou.user_id, "admin"))
+    staff.set_disabled(mysql.autocommit, hospital.tenant_id, hospital.chen.user_id, True)
+    staff.set_role(mysql.autocommit, hospital.tenant_id, hospital.zhou.user_id, "admin")
     data = listed(hospital.lin).data
     assert (data["list"], data["total"], data["pages"]) == ([], 0, 0)
 

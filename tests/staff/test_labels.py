@@ -105,7 +105,7 @@ def test_what_is_deleted_is_off_its_patients_and_its_name_is_free(hospital: Hosp
     assert (found["pati_group_id"], found["pati_group_name"], found["list"]) == ("", "", [])
     assert names(staff_client.list_labels(hospital.desk)) == []
     count = "SELECT COUNT(*) FROM adm_pati_label_rela WHERE tenant_id = %(id)s"
-    assert mysql.run_autocommit(lambda tx: tx.fetch_value(count, id=hospital.tenant_id)) == 0
+    assert mysql.autocommit.fetch_value(count, id=hospital.tenant_id) == 0
     assert staff_client.create_label(hospital.desk, "高血压") != label
 
 

@@ -94,7 +94,7 @@ def test_a_sign_in_that_meets_a_reset_waits_for_it(hospital: Hospital, monkeypat
 
 def test_disabled_staff_do_not_sign_in(hospital: Hospital) -> None:
     disable = "UPDATE staff SET disabled_at = 1 WHERE user_id = %(id)s"
-    mysql.run_autocommit(lambda tx: tx.execute(disable, id=hospital.chen.user_id))
+    mysql.autocommit.execute(disable, id=hospital.chen.user_id)
     answer = sign_in(hospital, hospital.chen.phone)
     assert (answer.status, answer.code) == (401, 10102)
 

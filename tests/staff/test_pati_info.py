@@ -35,8 +35,8 @@ def test_the_one_file_that_was_opened_is_whole(hospital: Hospital) -> None:
 def test_a_photo_and_the_latest_visit_are_shown(hospital: Hospital) -> None:
     pati_id = int(staff_client.create_patient_file(hospital.desk))
     photo = "UPDATE patients SET photo_key = '1/files/a.jpg' WHERE pati_id = %(id)s"
-    mysql.run_autocommit(lambda tx: tx.execute(photo, id=pati_id))
-    mysql.run_autocommit(lambda tx: patients.set_latest_visit(tx, hospital.tenant_id, pati_id, 12))
+    mysql.autocommit.execute(photo, id=pati_id)
+    patients.set_latest_visit(mysql.autocommit, hospital.tenant_id, pati_id, 12)
     found = staff_client.get_patient_info(hospital.desk, pati_id).data
     assert "/1/files/a.jpg?" in found["pati_photo"]
     assert found["trea_id"] == "12"

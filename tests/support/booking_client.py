@@ -82,7 +82,7 @@ class BookingDepartment:
     def list_notification_jobs(self) -> list[tuple[int, int, int]]:
         """Return what was promised to be told: user_id, type of event and booking, in the order of the promises."""
         found = [
-            json.loads(row["payload"]) for row in list_rows("outbox", self.hospital) if row["job"] == "tell_booking"
+            json.loads(row["payload"]) for row in list_rows("outbox", self.hospital) if row["job"] == "notify_booking"
         ]
         return [(one["user_id"], one["type"], one["book_id"]) for one in found]
 
@@ -117,7 +117,7 @@ def create_second_account(ward: BookingDepartment, whose: Person, phone: str = "
         UPDATE members SET pati_id = (SELECT pati_id FROM (SELECT pati_id FROM members WHERE member_id = %(of)s) m)
         WHERE member_id = %(member_id)s
     """
-    mysql.run_autocommit(lambda tx: tx.execute(link, of=whose.member_id, member_id=person.member_id))
+    mysql.autocommit.execute(link, of=whose.member_id, member_id=person.member_id)
     return person
 
 
@@ -131,6 +131,6 @@ def get_weekday(ahead: int) -> int:
 
 
 def list_rows(table: str, hospital: Hospital) -> list[Row]:
-    return mysql.run_autocommit(
-        lambda tx: tx.fetch_all(f"SELECT * FROM {table} WHERE tenant_id = %(id)s ORDER BY 1", id=hospital.tenant_id)
+    return mysql.autocommit.fetch_all(
+        f"SELECT * FROM {table} WHERE tenant_id = %(id)s ORDER BY 1", id=hospital.tenant_id
     )

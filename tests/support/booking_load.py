@@ -94,11 +94,11 @@ def flush_redis_repeatedly() -> Iterator[None]:
 
 def find_inconsistencies(outcomes: list[Outcome], schedule_id: str, sold: int) -> list[str]:
     """Count in the database; return what does not agree with what the buyers were told."""
-    rows = mysql.run_autocommit(
-        lambda tx: tx.fetch_all("SELECT * FROM bookings WHERE schedule_id = %(id)s ORDER BY book_id", id=schedule_id)
+    rows = mysql.autocommit.fetch_all(
+        "SELECT * FROM bookings WHERE schedule_id = %(id)s ORDER BY book_id", id=schedule_id
     )
-    told = mysql.run_autocommit(
-        lambda tx: tx.fetch_all("SELECT once FROM outbox WHERE tenant_id = %(id)s", id=outcomes[0].buyer.tenant_id)
+    told = mysql.autocommit.fetch_all(
+        "SELECT once FROM outbox WHERE tenant_id = %(id)s", id=outcomes[0].buyer.tenant_id
     )
     live, gone = [row for row in rows if row["status"] == 0], [row for row in rows if row["status"] == 1]
     names = {row["once"].decode() for row in told if row["once"]}

@@ -100,14 +100,14 @@ def get_agent_or_place(answer: Answer) -> str:
 
 
 def list_rows(table: str, hospital: Hospital) -> list[Row]:
-    return mysql.run_autocommit(
-        lambda tx: tx.fetch_all(f"SELECT * FROM {table} WHERE tenant_id = %(id)s ORDER BY 1", id=hospital.tenant_id)
+    return mysql.autocommit.fetch_all(
+        f"SELECT * FROM {table} WHERE tenant_id = %(id)s ORDER BY 1", id=hospital.tenant_id
     )
 
 
 def list_session_events(hospital: Hospital) -> list[tuple[int, str]]:
     """Return to whom was promised that a session at the desk has begun."""
-    found = [json.loads(row["payload"]) for row in list_rows("outbox", hospital) if row["job"] == "push"]
+    found = [json.loads(row["payload"]) for row in list_rows("outbox", hospital) if row["job"] == "publish_event"]
     served = [one for one in found if one["type"] == 1400]
     return [(int(who[5:]), one["content"]["sessionId"]) for one in served for who in one["principals"]]
 

@@ -60,6 +60,4 @@ def build_body(tenant_id: int, text: Any, receivers: tuple[Person, ...], fields:
 
 
 def list_rows(table: str, tenant_id: int) -> list[Row]:
-    return mysql.run_autocommit(
-        lambda tx: tx.fetch_all(f"SELECT * FROM {table} WHERE tenant_id = %(id)s", id=tenant_id)
-    )
+    return mysql.autocommit.fetch_all(f"SELECT * FROM {table} WHERE tenant_id = %(id)s", id=tenant_id)

@@ -59,7 +59,7 @@ def create_ids(hospital: Hospital, patient: Person, doctor: Person, said: str, n
 
 def _get_pati_id(patient: Person) -> str:
     find = "SELECT pati_id FROM members WHERE member_id = %(member_id)s"
-    return str(mysql.run_autocommit(lambda tx: tx.fetch_value(find, member_id=patient.member_id)))
+    return str(mysql.autocommit.fetch_value(find, member_id=patient.member_id))
 
 
 def _get_group_number(patient: Person) -> str:

@@ -105,11 +105,11 @@ class Checkout:
 
     def run_refund_jobs(self) -> None:
         """Have the outbox's outside lane do what was promised."""
-        for payload in self.list_jobs("refund"):
+        for payload in self.list_jobs("refund_booking"):
             refunds.refund_booking(self.tenant_id, payload)
 
     def run_notification_jobs(self) -> None:
-        for payload in self.list_jobs("tell_payment"):
+        for payload in self.list_jobs("notify_payment"):
             site_messages.notify_holder(self.tenant_id, payload)
 
     def list_site_messages(self, person: Person) -> list[str]:
@@ -125,7 +125,7 @@ class Checkout:
             self._execute(f"UPDATE {table} SET check_at = check_at - 3600000000 WHERE tenant_id = %(id)s")
 
     def _execute(self, sql: str) -> None:
-        mysql.run_autocommit(lambda tx: tx.execute(sql, id=self.tenant_id))
+        mysql.autocommit.execute(sql, id=self.tenant_id)
 
 
 def build_conf(merchant: Merchant, **fields: Any) -> dict[str, Any]:

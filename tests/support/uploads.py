@@ -40,14 +40,10 @@ def get_upload_key(ticket: UploadTicket) -> str:
 
 def find_object_key(file_id: int) -> str | None:
     """Return the key of a confirmed file; None while it waits. Fails where the row is gone."""
-    row = mysql.run_autocommit(
-        lambda tx: tx.fetch_one("SELECT object_key FROM files WHERE file_id = %(id)s", id=file_id)
-    )
+    row = mysql.autocommit.fetch_one("SELECT object_key FROM files WHERE file_id = %(id)s", id=file_id)
     assert row is not None
     return row["object_key"].decode() if row["object_key"] else None
 
 
 def file_exists(file_id: int) -> bool:
-    return bool(
-        mysql.run_autocommit(lambda tx: tx.fetch_value("SELECT 1 FROM files WHERE file_id = %(id)s", id=file_id))
-    )
+    return bool(mysql.autocommit.fetch_value("SELECT 1 FROM files WHERE file_id = %(id)s", id=file_id))

@@ -32,7 +32,7 @@ def list_jobs(ward: BookingDepartment, job: str) -> list[dict[str, Any]]:
 
 def run_notification_jobs(ward: BookingDepartment) -> list[dict[str, Any]]:
     """Have our own lane do its work; return what it has promised to the other."""
-    for payload in list_jobs(ward, "tell_booking"):
+    for payload in list_jobs(ward, "notify_booking"):
         site_messages.notify_holder(ward.hospital.tenant_id, payload)
     return list_jobs(ward, "wechat_booking")
 

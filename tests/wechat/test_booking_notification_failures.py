@@ -10,6 +10,7 @@ from chalicelib.adapters.wechat_api import WechatApiError
 from chalicelib.booking.jobs import wechat_messages
 from chalicelib.errors import ApiError
 from chalicelib.outbox import outbox
+from chalicelib.outbox.jobs import Queue
 from devstack.demo import wechat_account
 from devstack.fakes.wechat import WeChat
 from tests.support.booking_client import BookingDepartment, get_iso_date, list_rows
@@ -91,17 +92,17 @@ def test_a_wechat_that_hangs_fails_no_request_and_is_asked_again(
 def test_the_outbox_tries_again_by_itself(
     ward: BookingDepartment, lin: Person, wechat: WeChat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mysql.run_autocommit(lambda tx: tx.execute("DELETE FROM outbox"))
+    mysql.autocommit.execute("DELETE FROM outbox")
     wechat.failures[SEND_PATH] = -1
     ward.book_slot(lin, ward.create_schedule())
     outbox.run_due_jobs()
-    assert outbox.run_due_jobs(outside=True) == 0
+    assert outbox.run_due_jobs(Queue.EXTERNAL) == 0
     [waiting] = [one for one in list_rows("outbox", ward.hospital) if one["job"] == "wechat_booking"]
     assert (waiting["waiting"], waiting["tries"]) == (1, 1)
     wechat.failures.clear()
     later = clock.now() + outbox.INITIAL_BACKOFF + clock.SECOND
     monkeypatch.setattr(clock, "now", lambda: later)
-    assert outbox.run_due_jobs(outside=True) == 1
+    assert outbox.run_due_jobs(Queue.EXTERNAL) == 1
     assert len(wechat.sent) == 1
 
 
@@ -122,7 +123,7 @@ def test_a_token_that_ran_out_is_replaced(ward: BookingDepartment, lin: Person, 
     wechat.failures.clear()
     run_wechat_jobs(ward)
     wechat.expire_tokens()
-    ward.cancel(lin, str(list_jobs(ward, "tell_booking")[0]["book_id"]))
+    ward.cancel(lin, str(list_jobs(ward, "notify_booking")[0]["book_id"]))
     run_wechat_jobs(ward)
     assert [one["template_id"] for one in wechat.sent] == [
         wechat_account.TEMPLATE_IDS[1],

@@ -75,7 +75,7 @@ def test_she_is_told_that_a_half_day_was_stopped(ward: BookingDepartment, lin: P
     schedule_id = ward.create_schedule()
     ward.book_slot(lin, schedule_id)
     ward.stop_schedule(schedule_id)
-    mysql.run_autocommit(lambda tx: tx.execute("DELETE FROM outbox WHERE job NOT IN ('stop_schedule', 'tell_booking')"))
+    mysql.autocommit.execute("DELETE FROM outbox WHERE job NOT IN ('stop_schedule', 'tell_booking')")
     outbox.run_due_jobs()
     for payload in list_jobs(ward, "wechat_booking"):
         wechat_messages.send_booking_message(ward.hospital.tenant_id, payload)
@@ -101,7 +101,7 @@ def test_she_is_told_that_she_is_registered(
 def test_she_is_reminded_of_a_visit(ward: BookingDepartment, lin: Person, wechat: WeChat) -> None:
     book_id = int(ward.book_slot(lin, ward.create_schedule()))
     booking = {"book_id": book_id, "user_id": lin.user_id, "tenant_id": lin.tenant_id}
-    mysql.run_autocommit(lambda tx: tx.execute("DELETE FROM outbox WHERE tenant_id = %(id)s", id=lin.tenant_id))
+    mysql.autocommit.execute("DELETE FROM outbox WHERE tenant_id = %(id)s", id=lin.tenant_id)
     mysql.run_transaction(lambda tx: notifications.enqueue(tx, booking, notifications.REMINDED))
     run_wechat_jobs(ward)
     [message] = wechat.sent
@@ -132,7 +132,7 @@ def test_a_missed_visit_is_told_at_no_wechat(ward: BookingDepartment, lin: Perso
         "user_id": lin.user_id,
         "tenant_id": lin.tenant_id,
     }
-    mysql.run_autocommit(lambda tx: tx.execute("DELETE FROM outbox WHERE tenant_id = %(id)s", id=lin.tenant_id))
+    mysql.autocommit.execute("DELETE FROM outbox WHERE tenant_id = %(id)s", id=lin.tenant_id)
     mysql.run_transaction(lambda tx: notifications.enqueue(tx, booking, notifications.MISSED))
     assert run_notification_jobs(ward) == []
 
@@ -184,9 +184,7 @@ def test_a_template_or_an_account_that_went_meanwhile_is_no_failure(
     save_template_id(ward.hospital, 1, "")
     run_wechat_jobs(ward)
     save_template_id(ward.hospital, 1, wechat_account.TEMPLATE_IDS[1])
-    mysql.run_autocommit(
-        lambda tx: tx.execute("DELETE FROM bas_tenant_wechat_mp WHERE tenant_id = %(id)s", id=lin.tenant_id)
-    )
+    mysql.autocommit.execute("DELETE FROM bas_tenant_wechat_mp WHERE tenant_id = %(id)s", id=lin.tenant_id)
     run_wechat_jobs(ward)
     assert wechat.sent == []
 

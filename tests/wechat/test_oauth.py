@@ -44,7 +44,7 @@ def bind(person: Person, wechat: WeChat, openid: str = LINS) -> None:
 
 def bound(person: Person, app_id: str = APP_ID) -> str:
     """The openid that messages to the account go to."""
-    return mysql.run_autocommit(lambda tx: openids.find_for_account(tx, person.tenant_id, person.user_id, app_id))
+    return openids.find_for_account(mysql.autocommit, person.tenant_id, person.user_id, app_id)
 
 
 def second_session(person: Person) -> Person:
@@ -119,7 +119,7 @@ def test_a_state_is_not_good_for_another_account_of_the_hospital(known: Hospital
 
 def test_the_database_holds_no_state(known: Hospital) -> None:
     state = parse_qs(urlsplit(begin(known.lin)).query)["state"][0]
-    kept = mysql.run_autocommit(lambda tx: tx.fetch_all("SELECT * FROM wechat_states"))
+    kept = mysql.autocommit.fetch_all("SELECT * FROM wechat_states")
     assert kept
     assert state not in str(kept)
 

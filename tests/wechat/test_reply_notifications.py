@@ -9,8 +9,9 @@ from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.consult import store, unread_reminder
 from chalicelib.messaging import log
-from chalicelib.messaging.message_jobs import UNREAD_NOTIFICATION_DELAY
 from chalicelib.outbox import outbox
+from chalicelib.outbox.jobs import Queue
+from chalicelib.wechat_account.unread_replies import UNREAD_NOTIFICATION_DELAY
 from devstack.demo import wechat_account
 from devstack.fakes.wechat import WeChat
 from tests.consult.test_send_res_msg import show, show_as_doctor, uploaded
@@ -32,7 +33,7 @@ pytestmark = [pytest.mark.usefixtures("ward"), pytest.mark.store]
 
 
 def promised(hospital: Hospital) -> list[dict[str, Any]]:
-    return [json.loads(row["payload"]) for row in list_rows("outbox", hospital) if row["job"] == "wechat_answer"]
+    return [json.loads(row["payload"]) for row in list_rows("outbox", hospital) if row["job"] == "wechat_unread_reply"]
 
 
 def deliver(hospital: Hospital) -> None:
@@ -62,12 +63,12 @@ def test_lin_is_told_that_doctor_chen_has_answered(
 def test_she_has_a_minute_to_read_it(
     session_no: str, hospital: Hospital, chen: Person, wechat: WeChat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mysql.run_autocommit(lambda tx: tx.execute("DELETE FROM outbox"))
+    mysql.autocommit.execute("DELETE FROM outbox")
     send_as_doctor(chen, session_no, "多少度？")
-    assert outbox.run_due_jobs(outside=True) == 0
+    assert outbox.run_due_jobs(Queue.EXTERNAL) == 0
     later = clock.now() + UNREAD_NOTIFICATION_DELAY + clock.SECOND
     monkeypatch.setattr(clock, "now", lambda: later)
-    assert (outbox.run_due_jobs(), outbox.run_due_jobs(outside=True)) == (0, 1)
+    assert (outbox.run_due_jobs(), outbox.run_due_jobs(Queue.EXTERNAL)) == (0, 1)
     assert len(wechat.sent) == len(promised(hospital)) == 1
 
 
@@ -180,7 +181,7 @@ def test_what_was_promised_by_another_hospital_is_nothing_here(
 ) -> None:
     send_as_doctor(chen, session_no, "多少度？")
     [payload] = promised(hospital)
-    assert mysql.run_autocommit(lambda tx: store.find_unread_reply(tx, elsewhere.tenant_id, payload)) is None
+    assert store.find_unread_reply(mysql.autocommit, elsewhere.tenant_id, payload) is None
     unread_reminder.notify_unread_reply(elsewhere.tenant_id, payload)
     assert wechat.sent == []
 

@@ -91,9 +91,7 @@ def _read_views(keys: list[str]) -> list[tuple[str, str]]:
 
 
 def _load_reserved(tenant_id: int, schedules: Sequence[Schedule]) -> dict[int, frozenset[int]]:
-    return mysql.run_autocommit(
-        lambda tx: calendar_store.get_reserved_slots(tx, tenant_id, [one.schedule_id for one in schedules])
-    )
+    return calendar_store.get_reserved_slots(mysql.autocommit, tenant_id, [one.schedule_id for one in schedules])
 
 
 def _parse_bitmap(text: str) -> frozenset[int]:

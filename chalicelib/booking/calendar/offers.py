@@ -52,7 +52,7 @@ class DepartmentCalendar:
 
 
 def list_departments(caller: Caller) -> list[BookableDepartment]:
-    rows = mysql.run_autocommit(lambda tx: departments.list_all(tx, caller.tenant_id))
+    rows = departments.list_all(mysql.autocommit, caller.tenant_id)
     return [BookableDepartment(deptId=row["dept_id"], deptName=row["name"]) for row in rows]
 
 
@@ -117,7 +117,7 @@ def get_doctor_day(caller: Caller, asked: DoctorDayQuery) -> Halves:
 def list_free_slots(caller: Caller, asked: ScheduleQuery) -> list[FreeSlot]:
     """Return the slots that are left; none where it was stopped, or cannot be booked yet. ApiError 404 for another
     tenant's schedule."""
-    found, rule = mysql.run_autocommit(lambda tx: _find_schedule_and_rules(tx, caller, asked.schedule_id))
+    found, rule = _find_schedule_and_rules(mysql.autocommit, caller, asked.schedule_id)
     if found is None:
         raise ApiError(errors.NOT_FOUND, "排班不存在")
     one = slots.parse_schedule(found)
@@ -150,9 +150,7 @@ def _find_schedule_and_rules(tx: Tx, caller: Caller, schedule_id: int) -> tuple[
 def _load_department_calendar(caller: Caller, dept_id: int, day: date | None) -> DepartmentCalendar:
     """Of a day; None: of all that can be booked."""
     days, known = (day or clock.today(), day or date.max), (clock.today(), Rules().days_ahead)
-    offer = mysql.run_autocommit(
-        lambda tx: calendar_store.load_for_department(tx, caller.tenant_id, dept_id, days, known)
-    )
+    offer = calendar_store.load_for_department(mysql.autocommit, caller.tenant_id, dept_id, days, known)
     return _build_calendar(dept_id, offer, day)
 
 
@@ -162,9 +160,7 @@ def _load_doctor_calendar(
     """Of a day, or of so many days from tomorrow on."""
     today, known = clock.today(), (clock.today(), Rules().days_ahead)
     days = (day, day) if day else (today + timedelta(1), today + timedelta(ahead))
-    offer = mysql.run_autocommit(
-        lambda tx: calendar_store.load_for_doctor(tx, caller.tenant_id, dept_id, days, known, doctor_id)
-    )
+    offer = calendar_store.load_for_doctor(mysql.autocommit, caller.tenant_id, dept_id, days, known, doctor_id)
     offered = _build_calendar(dept_id, offer, day)
     if doctor_id and doctor_id not in offer.doctor_rows:
         raise ApiError(errors.NOT_FOUND, "医生不存在")

@@ -22,9 +22,7 @@ def register(caller: Caller, arrived: Arrived) -> Registered:
     """
     if not (arrived.book_id or arrived.book_code):
         raise ApiError(errors.BAD_PARAMETER, "book_id：与 book_code 必填其一")
-    found = mysql.run_autocommit(
-        lambda tx: front_desk_store.find(tx, caller.tenant_id, arrived.book_id, arrived.book_code or None)
-    )
+    found = front_desk_store.find(mysql.autocommit, caller.tenant_id, arrived.book_id, arrived.book_code or None)
     if found is None:
         raise ApiError(errors.NOT_FOUND, "预约不存在")
     serial_no, now = mysql.run_transaction(lambda tx: _register(tx, caller, found))
@@ -42,7 +40,7 @@ def list_day(caller: Caller, asked: DayBooksQuery) -> Page[DayBook]:
     if doctor and asked.doctor_id not in (None, doctor):
         raise ApiError(errors.NOT_FOUND, "只能查看自己的预约")
     where, limits = (asked.date, asked.dept_id, asked.doctor_id, doctor), (asked.offset, asked.page_size)
-    total, rows = mysql.run_autocommit(lambda tx: front_desk_store.list_day(tx, caller.tenant_id, *where, limits))
+    total, rows = front_desk_store.list_day(mysql.autocommit, caller.tenant_id, *where, limits)
     return Page[DayBook].build(asked, total, [_build_day_book(row) for row in rows])
 
 

@@ -9,6 +9,7 @@ from chalicelib.booking.reservations import booking_store, notifications
 from chalicelib.booking.schedules import slots
 from chalicelib.notifications import event_push, site_messages
 from chalicelib.outbox import outbox
+from chalicelib.outbox.jobs import Job, Queue
 from chalicelib.wechat_account import templates
 
 MESSAGE_TEXTS = {
@@ -26,7 +27,7 @@ def notify_holder(tenant_id: int, payload: dict[str, Any]) -> None:
     """payload: book_id, user_id, type, at. Run again, it is one site message. Raises redis.RedisUnavailableError:
     then again."""
     user_id, book_id, kind, at = (payload[name] for name in ("user_id", "book_id", "type", "at"))
-    booking = mysql.run_autocommit(lambda tx: booking_store.find_own(tx, tenant_id, user_id, book_id))
+    booking = booking_store.find_own(mysql.autocommit, tenant_id, user_id, book_id)
     if booking:
         _insert_message(tenant_id, payload, _format_text(booking, kind))
     told = {"type": kind, "content": {"bookId": str(book_id)}, "at": at}
@@ -44,12 +45,12 @@ def _insert_message(tenant_id: int, payload: dict[str, Any], text: str) -> None:
             tx, tenant_id, notifications.WECHAT_TEMPLATES[kind]
         ):
             return False
-        outbox.enqueue(tx, tenant_id, "wechat_booking", payload, once=key)
+        outbox.enqueue(tx, tenant_id, Job.WECHAT_BOOKING, payload, dedup_key=key)
         return True
 
     with suppress(mysql.DuplicateKeyError):  # it is there already
         if mysql.run_transaction(insert):
-            outbox.wake_worker(outside=True)
+            outbox.wake_worker(Queue.EXTERNAL)
 
 
 def _format_text(booking: Row, kind: int) -> str:

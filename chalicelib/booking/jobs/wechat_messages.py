@@ -32,7 +32,7 @@ CANCELLATION_REASONS = {
 def send_booking_message(tenant_id: int, payload: dict[str, Any]) -> None:
     """payload: book_id, user_id, type. What is true no more is not told. Raises what messages.send does: then again."""
     user_id, book_id, told = (payload[name] for name in ("user_id", "book_id", "type"))
-    booking = mysql.run_autocommit(lambda tx: booking_store.find_own(tx, tenant_id, user_id, book_id))
+    booking = booking_store.find_own(mysql.autocommit, tenant_id, user_id, book_id)
     if booking is None or not _is_current(booking, told):
         return
     values = {**_build_values(booking), "what": STATUS_AND_LABEL[told][1], "reason": CANCELLATION_REASONS.get(told, "")}

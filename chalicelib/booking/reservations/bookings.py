@@ -38,7 +38,7 @@ def presubmit(caller: Caller, asked: SlotAsked) -> Presubmitted:
 def list_own(caller: Caller, asked: PageNoQuery) -> Page[ListedBook]:
     """Return a page of the account's bookings, the newest first."""
     limits = (asked.offset, asked.page_size)
-    total, rows = mysql.run_autocommit(lambda tx: booking_store.list_page(tx, caller.tenant_id, caller.user_id, limits))
+    total, rows = booking_store.list_page(mysql.autocommit, caller.tenant_id, caller.user_id, limits)
     return Page[ListedBook].build(asked, total, [_build_listed_book(row) for row in rows])
 
 

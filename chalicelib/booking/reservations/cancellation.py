@@ -13,6 +13,7 @@ from chalicelib.booking.schedules import rules
 from chalicelib.errors import ApiError
 from chalicelib.identity.callers import Caller
 from chalicelib.outbox import outbox
+from chalicelib.outbox.jobs import Queue
 
 
 def cancel_own(caller: Caller, which: BookId) -> None:
@@ -22,7 +23,7 @@ def cancel_own(caller: Caller, which: BookId) -> None:
         availability.mark_free(booking)
         outbox.wake_worker()
         if booking["charge"] == PAID:
-            outbox.wake_worker(outside=True)
+            outbox.wake_worker(Queue.EXTERNAL)
 
 
 def cancel(tx: Tx, booking: Row, reason: str, by: int | None, told: int) -> None:

@@ -6,6 +6,7 @@ announcing.py does it.
 from chalicelib import clock
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.outbox import outbox
+from chalicelib.outbox.jobs import Job
 from chalicelib.wechat_account import templates
 
 # Types of events at /notify.
@@ -24,4 +25,4 @@ WECHAT_TEMPLATES = {
 def enqueue(tx: Tx, booking: Row, kind: int) -> None:
     """After the commit: outbox.nudge()."""
     told = {"user_id": booking["user_id"], "book_id": booking["book_id"], "type": kind, "at": clock.now()}
-    outbox.enqueue(tx, booking["tenant_id"], "tell_booking", told, once=f"booking:{booking['book_id']}:{kind}")
+    outbox.enqueue(tx, booking["tenant_id"], Job.NOTIFY_BOOKING, told, dedup_key=f"booking:{booking['book_id']}:{kind}")

@@ -54,7 +54,7 @@ def check_half_day(caller: Caller, asked: HalfDayAsked) -> None:
     )
     _require_no_conflict(
         schedule,
-        mysql.run_autocommit(lambda tx: booking_store.list_same_day(tx, caller.tenant_id, pati_id, asked.schedule_id)),
+        booking_store.list_same_day(mysql.autocommit, caller.tenant_id, pati_id, asked.schedule_id),
     )
 
 
@@ -89,7 +89,7 @@ def build_unavailable_error(tx: Tx, caller: Caller, schedule: Schedule, why: str
 
 
 def _require_patient_id(caller: Caller, member_id: int) -> int:
-    member = mysql.run_autocommit(lambda tx: booking_store.find_member(tx, caller.tenant_id, caller.user_id, member_id))
+    member = booking_store.find_member(mysql.autocommit, caller.tenant_id, caller.user_id, member_id)
     if member is None:
         raise ApiError(errors.NOT_FOUND, "就诊人不存在")
     if member["pati_id"] is None:  # who it is, through whichever account, is known by the file alone

@@ -17,6 +17,7 @@ from chalicelib.booking.schedules.models import ScheduleId
 from chalicelib.errors import ApiError
 from chalicelib.identity.callers import Caller
 from chalicelib.outbox import outbox
+from chalicelib.outbox.jobs import Job, Queue
 
 BATCH_SIZE = 100
 
@@ -30,13 +31,11 @@ def stop(caller: Caller, which: ScheduleId) -> None:
 def cancel_bookings(tenant_id: int, payload: dict[str, Any]) -> None:
     """The job: cancel what was booked. What is registered stays."""
     schedule_id = payload["schedule_id"]
-    while booked := mysql.run_autocommit(
-        lambda tx: booking_store.list_booked_ids(tx, tenant_id, schedule_id, BATCH_SIZE)
-    ):
+    while booked := booking_store.list_booked_ids(mysql.autocommit, tenant_id, schedule_id, BATCH_SIZE):
         for book_id in booked:
             cancel_booking(tenant_id, book_id, payload["by"])
     outbox.wake_worker()
-    outbox.wake_worker(outside=True)  # where something is to be paid back
+    outbox.wake_worker(Queue.EXTERNAL)  # where something is to be paid back
 
 
 def cancel_booking(tenant_id: int, book_id: int, by: int) -> bool:
@@ -55,7 +54,9 @@ def _stop(tx: Tx, caller: Caller, schedule_id: int) -> None:
         raise ApiError(errors.CONFLICT, "该排班已结束")
     schedule_store.stop(tx, caller.tenant_id, schedule_id, caller.user_id)
     # Each time anew: where an earlier job was given up, stopping again is how to have it done.
-    outbox.enqueue(tx, caller.tenant_id, "stop_schedule", {"schedule_id": schedule_id, "by": caller.user_id})
+    outbox.enqueue(
+        tx, caller.tenant_id, Job.CANCEL_STOPPED_SCHEDULE, {"schedule_id": schedule_id, "by": caller.user_id}
+    )
 
 
 def _cancel_if_booked(tx: Tx, tenant_id: int, book_id: int, by: int) -> Row | None:

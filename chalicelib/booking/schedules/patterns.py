@@ -30,9 +30,7 @@ def create(caller: Caller, saved: PatternSaved) -> SavedPattern:
 def search(caller: Caller, asked: PatternsQuery) -> Page[ListedPattern]:
     """Return a page of the patterns that have not ended, in the order of the week."""
     limits = (asked.offset, asked.page_size)
-    total, rows = mysql.run_autocommit(
-        lambda tx: pattern_store.list_page(tx, caller.tenant_id, asked.dept_id, asked.doctor_id, limits)
-    )
+    total, rows = pattern_store.list_page(mysql.autocommit, caller.tenant_id, asked.dept_id, asked.doctor_id, limits)
     return Page[ListedPattern].build(asked, total, [_build_listed_pattern(row) for row in rows])
 
 

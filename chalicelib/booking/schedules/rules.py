@@ -48,7 +48,7 @@ def require_bookable_day(rules: Rules, day: date, field: str) -> date:
 
 
 def get(caller: Caller) -> BookingRules:
-    return BookingRules(**asdict(mysql.run_autocommit(lambda tx: load(tx, caller.tenant_id))))
+    return BookingRules(**asdict(load(mysql.autocommit, caller.tenant_id)))
 
 
 def save(caller: Caller, saved: BookingRules) -> None:

@@ -41,8 +41,8 @@ def save(caller: Caller, saved: ScheduleSaved) -> SavedSchedule:
 def search(caller: Caller, asked: SchedulesQuery) -> Page[ListedSchedule]:
     """Return a page of schedules between two days, the stopped among them."""
     days, limits = (asked.from_date, asked.to_date), (asked.offset, asked.page_size)
-    total, rows = mysql.run_autocommit(
-        lambda tx: schedule_store.list_page(tx, caller.tenant_id, asked.dept_id, asked.doctor_id, days, limits)
+    total, rows = schedule_store.list_page(
+        mysql.autocommit, caller.tenant_id, asked.dept_id, asked.doctor_id, days, limits
     )
     return Page[ListedSchedule].build(asked, total, [_build_listed_schedule(row) for row in rows])
 

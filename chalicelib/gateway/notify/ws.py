@@ -23,6 +23,7 @@ from chalicelib.identity.callers import PARTICIPANT_ROLES, Caller
 from chalicelib.messaging import backlog, delivery, sockets
 from chalicelib.messaging.sockets import Socket
 from chalicelib.outbox import outbox
+from chalicelib.outbox.jobs import Job
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +61,9 @@ def connect(connection_id: str, event: Event) -> None:
 
     def open_up(tx: mysql.Tx) -> None:
         sockets.register(connection_id, socket, tx)
-        outbox.enqueue(tx, socket.tenant_id, "backlog", {"connection": connection_id, "after": asked.after or ""})
+        outbox.enqueue(
+            tx, socket.tenant_id, Job.SEND_BACKLOG, {"connection": connection_id, "after": asked.after or ""}
+        )
 
     mysql.run_transaction(open_up)
     sockets.invalidate_cache(socket.tenant_id, socket.principal)

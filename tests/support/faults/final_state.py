@@ -13,15 +13,13 @@ from tests.support.faults.participant import Participant, extract_messages
 
 
 def list_stored(session_no: str) -> list[StoredMessage]:
-    rows = mysql.run_autocommit(
-        lambda tx: tx.fetch_all(
-            """
+    rows = mysql.autocommit.fetch_all(
+        """
             SELECT m.seq, m.tick, m.tag, m.content, m.withdrawn_at
             FROM messages m JOIN conversations c ON c.conversation_id = m.conversation_id
             WHERE c.public_id = %(session_no)s ORDER BY m.seq
             """,
-            session_no=session_no.encode(),
-        )
+        session_no=session_no.encode(),
     )
     return [
         StoredMessage(row["seq"], ids.encode(row["tick"], row["tag"]), row["content"], row["withdrawn_at"] is not None)
@@ -38,7 +36,7 @@ def wait_until(true: Callable[[], bool]) -> None:
 
 def is_row_lock_waiting() -> bool:
     """For a row that another transaction has locked."""
-    waits = mysql.run_autocommit(lambda tx: tx.fetch_one("SHOW GLOBAL STATUS LIKE 'Innodb_row_lock_current_waits'"))
+    waits = mysql.autocommit.fetch_one("SHOW GLOBAL STATUS LIKE 'Innodb_row_lock_current_waits'")
     return waits is not None and waits["Value"] != "0"
 
 
@@ -84,17 +82,15 @@ def list_history(side: Participant) -> list[tuple[str, str]]:
 
 def count_unread(side: Participant) -> int:
     """Counted, not as it is kept."""
-    count: int = mysql.run_autocommit(
-        lambda tx: tx.fetch_value(
-            """
+    count: int = mysql.autocommit.fetch_value(
+        """
             SELECT COUNT(*)
             FROM messages m
             JOIN conversations c ON c.conversation_id = m.conversation_id
             JOIN participants p ON p.conversation_id = m.conversation_id AND p.principal = %(principal)s
             WHERE c.public_id = %(session_no)s AND m.seq > p.read_seq AND m.sender <> p.principal
             """,
-            session_no=side.session_no.encode(),
-            principal=side.me.principal.encode(),
-        )
+        session_no=side.session_no.encode(),
+        principal=side.me.principal.encode(),
     )
     return count

@@ -49,7 +49,7 @@ def read_cache_view(conversation: str, who: Person) -> recent_cache.CacheView:
 
 
 def read_mysql_snapshot(conversation: str, who: Person) -> Snapshot:
-    return mysql.run_autocommit(lambda tx: reading_store.fetch_snapshot(tx, conversation, who.principal, 200))
+    return reading_store.fetch_snapshot(mysql.autocommit, conversation, who.principal, 200)
 
 
 def list_newest(conversation: str, who: Person) -> list[str]:

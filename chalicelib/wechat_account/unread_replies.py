@@ -1,0 +1,22 @@
+"""Statement that enqueues a WeChat notification for a reply that its reader has not read after a while."""
+
+from chalicelib import clock
+from chalicelib.outbox.jobs import Job
+from chalicelib.wechat_account.templates import DOCTOR_REPLY
+
+UNREAD_NOTIFICATION_DELAY = 60 * clock.SECOND
+
+# For NewMessage.enqueue_sql. It enqueues only in consultations of hospitals that have a template for this. The
+# dedup_key names what the reader has left unread: a further reply to it does not enqueue a second job.
+ENQUEUE_UNREAD_REPLY = f"""
+    INSERT INTO outbox (tenant_id, job, once, payload, due_at, created_at)
+    SELECT c.tenant_id, '{Job.WECHAT_UNREAD_REPLY}', CONCAT('unread:', c.public_id, ':', p.read_seq, ':', p.own_since),
+           CONCAT('{{"session_no":"', c.public_id, '","reader":"', p.principal, '","sender":"', %(sender)s,
+                  '","read_seq":', p.read_seq, ',"own_since":', p.own_since, '}}'),
+           %(now)s + {UNREAD_NOTIFICATION_DELAY}, %(now)s
+    FROM conversations c
+    JOIN bas_tenant_wechat_template t ON t.tenant_id = c.tenant_id AND t.wech_temp_type = {DOCTOR_REPLY}
+    JOIN participants p ON p.conversation_id = c.conversation_id AND p.principal <> %(sender)s
+    WHERE c.conversation_id = @conversation AND c.kind = 'consult' AND @seq IS NOT NULL
+    ON DUPLICATE KEY UPDATE outbox_id = outbox.outbox_id;
+"""
