@@ -1,8 +1,8 @@
 """The floor: what the handler asked of MySQL, Redis and WeChat, asked again by the same drivers and nothing else.
 
 The handler's own round trips are recorded below its adapters and replayed as they were, so that the floor is never
-that of another version. What must be new each time is replaced in the bytes: a retry key, the seq that MySQL gives,
-and what an earlier answer of Redis told (a tail's version).
+that of another version. What must be new each time is replaced in the bytes: an idempotency key, the seq that MySQL
+gives, and what an earlier answer of Redis told (a tail's version).
 """
 
 from collections.abc import Callable, Iterator
@@ -47,7 +47,7 @@ class RedisCommands:
 
 
 class SqlPacket:
-    """One packet of SQL; the retry key in it (PyMySQL writes bytes in hex) is replaced by a new one as long."""
+    """One packet of SQL; the idempotency key in it (PyMySQL writes bytes in hex) is replaced by a new one as long."""
 
     answers: tuple[Any, ...] = ()
 
@@ -109,7 +109,7 @@ def format_round_trips(trips: list[RoundTrip]) -> str:
 
 @contextmanager
 def record_round_trips(key: str = "") -> Iterator[list[RoundTrip]]:
-    """Collect the round trips that are made inside; `key` is the retry key of a write."""
+    """Collect the round trips that are made inside; `key` is the idempotency key of a write."""
     trips: list[RoundTrip] = []
 
     def ask(do: Callable[..., Any], client: Any, commands: Any) -> Any:

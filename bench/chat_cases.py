@@ -23,7 +23,7 @@ class Case:
     build_events: Callable[[Participants], list[Event]]
     consultation_count: int = 20  # of the cast's consultations
     entry_count: int = 0  # entries of each answer
-    writes: bool = False  # each request wants a retry key of its own
+    writes: bool = False  # each request wants an idempotency key of its own
     shared: bool = False  # all processes ask in one conversation
     prepare: Callable[[Participants, list[Consultation]], None] | None = (
         None  # makes things so before each turn, outside the measurement
@@ -66,7 +66,7 @@ def _mark_one_unread(cast: Participants, rooms: list[Consultation]) -> None:
     mysql.autocommit.execute(
         """
             UPDATE participants p JOIN conversations c ON c.conversation_id = p.conversation_id
-            SET p.read_seq = c.last_seq - 1, p.own_since = 0
+            SET p.read_seq = c.last_seq - 1, p.own_after_read = 0
             WHERE p.conversation_id IN %(rooms)s AND p.principal = %(principal)s
             """,
         rooms=[room.conversation_id for room in rooms],

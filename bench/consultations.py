@@ -22,7 +22,7 @@ COMMON_CHARACTERS = (
 )
 MESSAGE_COLUMNS = (
     *("conversation_id", "seq", "tenant_id", "tick", "tag", "sender"),
-    *("endpoint", "retry_key", "type", "content", "sent_at"),
+    *("endpoint", "idempotency_key", "type", "content", "sent_at"),
 )
 INSERT_MESSAGE = (
     f"INSERT INTO messages ({', '.join(MESSAGE_COLUMNS)}) VALUES ({', '.join(['%s'] * len(MESSAGE_COLUMNS))})"

@@ -67,6 +67,6 @@ def _build_notifications(till: Checkout, booked: dict[str, Person]) -> Case:
     for number in numbers:
         till.wechat_pay.pay(number)
     kept = TableSnapshot(till.tenant_id, *TABLES)
-    done = build_row_counter(till.tenant_id, "bookings", f"charge = {dues.PAID}")
+    done = build_row_counter(till.tenant_id, "bookings", f"payment_state = {dues.PAID}")
     events = [till.build_notification_event(till.wechat_pay.build_payment_notification(number)) for number in numbers]
     return Case("notice of a payment", events, prepare=kept.restore, count_done=done)

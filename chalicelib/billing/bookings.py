@@ -12,7 +12,7 @@ def find_for_update(tx: Tx, tenant_id: int, book_id: int) -> Row | None:
     return tx.fetch_one(
         """
         SELECT book_id, tenant_id, schedule_id, dept_id, serial_no, user_id, pati_id, day, slot_time, fee, status,
-               charge, pay_by
+               payment_state, pay_by
         FROM bookings WHERE book_id = %(book_id)s AND tenant_id = %(tenant_id)s FOR UPDATE
         """,
         book_id=book_id,
@@ -22,9 +22,9 @@ def find_for_update(tx: Tx, tenant_id: int, book_id: int) -> Row | None:
 
 def is_payable(booking: Row) -> bool:
     """Whether money for it would be kept: a visit that will be, or is, and was not paid."""
-    return booking["status"] in (BOOKED, REGISTERED) and booking["charge"] == UNPAID
+    return booking["status"] in (BOOKED, REGISTERED) and booking["payment_state"] == UNPAID
 
 
 def mark_paid(tx: Tx, booking: Row) -> None:
     """Mark a booking that `find` has locked as paid."""
-    tx.execute("UPDATE bookings SET charge = 2 WHERE book_id = %(book_id)s", book_id=booking["book_id"])
+    tx.execute("UPDATE bookings SET payment_state = 2 WHERE book_id = %(book_id)s", book_id=booking["book_id"])

@@ -35,7 +35,7 @@ def enqueue_payment_refund(tx: Tx, payment: Row, reason: str) -> None:
     """Owe a payment's money back, once, and promise it. After the commit: outbox.nudge(outside=True)."""
     refund_id = _insert_refund(tx, payment, reason)
     if refund_id:
-        ledger.record(tx, payment, "owed back", "booking", reason, refund_id)
+        ledger.record(tx, payment, "refund_created", "booking", reason, refund_id)
         _enqueue_job(tx, payment["tenant_id"], payment["book_id"], f"payment:{payment['payment_id']}")
 
 

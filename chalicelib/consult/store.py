@@ -90,7 +90,7 @@ def find_unread_reply(tx: Tx, tenant_id: int, left: dict[str, Any]) -> Row | Non
     """Return whose session it is, whose answers they are and when the last of them was sent.
 
     None where its reader has read or written since, or where nothing of it is left. left: session_no, reader, sender,
-    read_seq and own_since, as they were.
+    read_seq and own_after_read, as they were.
     """
     return tx.fetch_one(
         """
@@ -105,7 +105,7 @@ def find_unread_reply(tx: Tx, tenant_id: int, left: dict[str, Any]) -> Row | Non
         JOIN staff d ON d.user_id = s.doctor_id
         JOIN participants p ON p.conversation_id = s.conversation_id AND p.principal = %(reader)s
         WHERE s.session_no = %(session_no)s AND s.tenant_id = %(tenant_id)s AND p.read_seq = %(read_seq)s
-          AND p.own_since = %(own_since)s
+          AND p.own_after_read = %(own_after_read)s
         HAVING sent_at IS NOT NULL
         """,
         **{name: value.encode() if isinstance(value, str) else value for name, value in left.items()},

@@ -26,5 +26,5 @@ def notify_unread_reply(tenant_id: int, payload: dict[str, Any]) -> None:
         "time": f"{clock.format_chinese_date(date.fromisoformat(sent[:10]))} {sent[11:16]}",
         "what": "医生回复",
     }
-    once = "unread:{session_no}:{read_seq}:{own_since}".format(**payload)
-    template_messages.send(tenant_id, left["user_id"], templates.DOCTOR_REPLY, values, CHAT_PATH, once)
+    dedup_key = "unread:{session_no}:{read_seq}:{own_after_read}".format(**payload)
+    template_messages.send(tenant_id, left["user_id"], templates.DOCTOR_REPLY, values, CHAT_PATH, dedup_key)

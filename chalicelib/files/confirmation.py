@@ -53,7 +53,7 @@ def _confirm(upload: Upload | None) -> File:
     seen = s3.find_preview(upload.upload_key, magic_numbers.SNIFF_BYTES)
     if seen is None:
         raise ApiError(errors.CONFLICT, "文件尚未上传")
-    if not (upload.smallest <= seen.size <= upload.largest and upload.kind.matches(seen.first_bytes)):
+    if not (upload.min_size <= seen.size <= upload.max_size and upload.kind.matches(seen.first_bytes)):
         raise ApiError(errors.CONFLICT, f"文件内容与类型 {upload.extension} 不符，请重新上传")
     return _copy_and_record(upload, seen)
 

@@ -32,8 +32,8 @@ class Upload:
     tenant_id: int
     place: str
     extension: str
-    smallest: int
-    largest: int
+    min_size: int
+    max_size: int
     upload_key: str
     object_key: str
     size: int

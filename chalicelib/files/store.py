@@ -11,16 +11,16 @@ def insert(
     """Return the new file_id."""
     return tx.insert(
         """
-        INSERT INTO files (tenant_id, uploader, place, extension, smallest, largest, upload_key, created_at)
-        VALUES (%(tenant_id)s, %(uploader)s, %(place)s, %(extension)s, %(smallest)s, %(largest)s, %(upload_key)s,
+        INSERT INTO files (tenant_id, uploader, place, extension, min_size, max_size, upload_key, created_at)
+        VALUES (%(tenant_id)s, %(uploader)s, %(place)s, %(extension)s, %(min_size)s, %(max_size)s, %(upload_key)s,
                 %(now)s)
         """,
         tenant_id=tenant_id,
         uploader=uploader.encode(),
         place=place.encode(),
         extension=kind.extension,
-        smallest=sizes[0],
-        largest=sizes[1],
+        min_size=sizes[0],
+        max_size=sizes[1],
         upload_key=upload_key.encode(),
         now=now,
     )
@@ -30,7 +30,7 @@ def find(tx: Tx, tenant_id: int, uploader: str, file_id: int, place: str | None 
     """Return somebody's own upload; None also where it was for another place than the one given."""
     row = tx.fetch_one(
         """
-        SELECT file_id, tenant_id, place, extension, smallest, largest, upload_key, object_key, size FROM files
+        SELECT file_id, tenant_id, place, extension, min_size, max_size, upload_key, object_key, size FROM files
         WHERE file_id = %(file_id)s AND tenant_id = %(tenant_id)s AND uploader = %(uploader)s
           AND (%(place)s IS NULL OR place = %(place)s)
         """,
@@ -46,7 +46,7 @@ def find_by_key(tx: Tx, upload_key: str) -> Upload | None:
     """Return the upload that an object belongs to, whoever's it is."""
     row = tx.fetch_one(
         """
-        SELECT file_id, tenant_id, place, extension, smallest, largest, upload_key, object_key, size FROM files
+        SELECT file_id, tenant_id, place, extension, min_size, max_size, upload_key, object_key, size FROM files
         WHERE upload_key = %(upload_key)s
         """,
         upload_key=upload_key.encode(),
@@ -88,8 +88,8 @@ def list_unswept(tx: Tx, before: int, limit: int, after: int) -> list[Upload]:
     """Return the oldest uploads made before an instant whose uploaded object may still be there, after so many."""
     rows = tx.fetch_all(
         """
-        SELECT file_id, tenant_id, place, extension, smallest, largest, upload_key, object_key, size FROM files
-        WHERE swept_at IS NULL AND created_at < %(before)s
+        SELECT file_id, tenant_id, place, extension, min_size, max_size, upload_key, object_key, size FROM files
+        WHERE upload_deleted_at IS NULL AND created_at < %(before)s
         ORDER BY created_at, file_id LIMIT %(limit)s OFFSET %(after)s
         """,
         before=before,
@@ -102,7 +102,7 @@ def list_unswept(tx: Tx, before: int, limit: int, after: int) -> list[Upload]:
 def mark_swept(tx: Tx, file_ids: list[int], now: int) -> int:
     """The uploaded objects are gone: forget the uploads that became no file; return how many did not."""
     forgotten = tx.execute("DELETE FROM files WHERE file_id IN %(file_ids)s AND object_key IS NULL", file_ids=file_ids)
-    tx.execute("UPDATE files SET swept_at = %(now)s WHERE file_id IN %(file_ids)s", now=now, file_ids=file_ids)
+    tx.execute("UPDATE files SET upload_deleted_at = %(now)s WHERE file_id IN %(file_ids)s", now=now, file_ids=file_ids)
     return forgotten
 
 

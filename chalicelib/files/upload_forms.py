@@ -16,10 +16,10 @@ def issue(
     tenant_id: int, uploader: str, place: str, kind: FileKind, content_type: str, size: int | None
 ) -> UploadTicket:
     """Return a form for one file of a kind, of exactly that size (bytes) where it is given. No request goes to S3."""
-    smallest, largest = (size, size) if size else (1, kind.max_bytes)
+    min_size, max_size = (size, size) if size else (1, kind.max_bytes)
     upload_key = f"{tenant_id}/uploads/{secrets.token_urlsafe(18)}.{kind.extension}"
-    now, sizes = clock.now(), (smallest, largest)
+    now, sizes = clock.now(), (min_size, max_size)
     file_id = store.insert(mysql.autocommit, tenant_id, uploader, place, kind, sizes, upload_key, now)
     return UploadTicket(
-        file_id, s3.build_upload_form(upload_key, content_type.lower(), smallest, largest, TICKET_LIFETIME_SECONDS)
+        file_id, s3.build_upload_form(upload_key, content_type.lower(), min_size, max_size, TICKET_LIFETIME_SECONDS)
     )

@@ -79,7 +79,7 @@ def assign_agent(tx: Tx, tenant_id: int, chat: Row, agent_id: int, seats: Change
     membership_store.insert_and_lock_participants(tx, tenant_id, conversation_id, [agent, *former], now)
     if former:
         membership_store.set_left(tx, conversation_id, former, now, kicked=False)
-    membership_store.set_joined(tx, conversation_id, [agent], chat["begun_seq"], now)
+    membership_store.set_joined(tx, conversation_id, [agent], chat["started_seq"], now)
     queue_store.assign_agent(tx, conversation_id, agent_id)
     posts.mark_idle(tx, tenant_id, agent_id)
     session_id = chat["session_id"].decode()

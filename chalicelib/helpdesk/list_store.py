@@ -5,7 +5,7 @@ from typing import Any
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.helpdesk.store import DISPLAY_NAME_SQL
 
-UNREAD_SQL = "GREATEST(c.last_seq - p.read_seq - p.own_since, 0)"
+UNREAD_SQL = "GREATEST(c.last_seq - p.read_seq - p.own_after_read, 0)"
 # A conversation of two has a peer; of a person, `peer` is the user id. Whoever does not sit there is not shown. No
 # texts: all conversations of somebody are sorted, and a page of them is shown.
 CANDIDATES_SQL = f"""

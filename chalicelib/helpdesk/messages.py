@@ -30,7 +30,7 @@ MSG_TYPE_ANNOUNCEMENT, MSG_TYPE_DIRECT, MSG_TYPE_DESK = 1, 2, 3  # msgType; 4 is
 MAX_EXTRA_CHARS = (
     4000  # characters for what stands beside a text, where quotation marks and the like count more than once
 )
-IDEMPOTENCY_ENDPOINT = "messageAdd"  # of the retry keys
+IDEMPOTENCY_ENDPOINT = "messageAdd"  # of the idempotency keys
 MAX_CAPTION_CHARS = 512  # characters beside a picture, which to the other protocols is its link alone
 
 

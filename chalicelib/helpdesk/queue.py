@@ -80,7 +80,7 @@ def serve_patient(caller: Caller, user_id: int) -> Session:
             begun = _get_start_seq(chat)
             queue_store.enqueue(tx, chat["conversation_id"], ticket, chat["skill"], begun, caller.app_id)
             _reopen_chat(tx, tenant_id, chat)
-            assignment.assign_agent(tx, tenant_id, {**chat, "ticket": ticket, "begun_seq": begun}, own, seats)
+            assignment.assign_agent(tx, tenant_id, {**chat, "ticket": ticket, "started_seq": begun}, own, seats)
         return _get_chat_and_position(tx, tenant_id, user_id)
 
     return _build_session(caller, *assignment.run_under_desk_lock(tenant_id, work))
@@ -112,7 +112,7 @@ def _is_waiting(chat: Row) -> bool:
 
 def _get_start_seq(chat: Row) -> int:
     """After which message a patient who is given to somebody has come."""
-    return int(chat["last_seq"] if chat["state"] == CLOSED or chat["archived"] else chat["begun_seq"])
+    return int(chat["last_seq"] if chat["state"] == CLOSED or chat["archived"] else chat["started_seq"])
 
 
 def _finish_session(tx: Tx, tenant_id: int, session_id: str, seats: ChangedParticipants) -> None:

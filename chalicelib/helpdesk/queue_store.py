@@ -19,8 +19,8 @@ def lock_desk(tx: Tx, tenant_id: int) -> int:
 
 
 CHAT_SQL = """
-    SELECT t.conversation_id, t.session_id, t.user_id, t.state, t.ticket, t.skill, t.agent_id, t.begun_seq, c.last_seq,
-           c.archived_at IS NOT NULL AS archived, s.disabled_at IS NOT NULL AS agent_gone
+    SELECT t.conversation_id, t.session_id, t.user_id, t.state, t.ticket, t.skill, t.agent_id, t.started_seq,
+           c.last_seq, c.archived_at IS NOT NULL AS archived, s.disabled_at IS NOT NULL AS agent_gone
     FROM chats t
     JOIN conversations c ON c.conversation_id = t.conversation_id
     LEFT JOIN staff s ON s.user_id = t.agent_id
@@ -29,7 +29,7 @@ CHAT_SQL = """
 
 def find_chat(tx: Tx, tenant_id: int, user_id: int) -> Row | None:
     """Return a patient's chat with the desk: conversation_id, session_id, user_id, state, ticket, skill, agent_id,
-    begun_seq, last_seq, archived, and agent_gone, whether who served was locked out."""
+    started_seq, last_seq, archived, and agent_gone, whether who served was locked out."""
     return tx.fetch_one(
         f"""
         {CHAT_SQL}
@@ -49,17 +49,18 @@ def find_chat_by_session(tx: Tx, tenant_id: int, session_id: str) -> Row | None:
     )
 
 
-def enqueue(tx: Tx, conversation_id: int, ticket: int, skill: str, begun_seq: int, app_id: str) -> None:
+def enqueue(tx: Tx, conversation_id: int, ticket: int, skill: str, started_seq: int, app_id: str) -> None:
     tx.execute(
         """
         UPDATE chats
-        SET state = 'waiting', ticket = %(ticket)s, skill = %(skill)s, begun_seq = %(begun_seq)s, app_id = %(app_id)s
+        SET state = 'waiting', ticket = %(ticket)s, skill = %(skill)s, started_seq = %(started_seq)s,
+            app_id = %(app_id)s
         WHERE conversation_id = %(conversation_id)s
         """,
         conversation_id=conversation_id,
         ticket=ticket,
         skill=skill,
-        begun_seq=begun_seq,
+        started_seq=started_seq,
         app_id=app_id.encode(),
     )
 
@@ -107,7 +108,7 @@ def list_waiting(tx: Tx, tenant_id: int, left_out: list[str]) -> list[Row]:
     """Return those who wait, but not for one of these skills, who came first before the others."""
     return tx.fetch_all(
         """
-        SELECT t.conversation_id, t.session_id, t.user_id, t.skill, t.ticket, t.agent_id, t.begun_seq
+        SELECT t.conversation_id, t.session_id, t.user_id, t.skill, t.ticket, t.agent_id, t.started_seq
         FROM chats t JOIN conversations c ON c.conversation_id = t.conversation_id AND c.archived_at IS NULL
         WHERE t.tenant_id = %(tenant_id)s AND t.kind = 'desk' AND t.state = 'waiting' AND t.skill NOT IN %(left_out)s
         ORDER BY t.ticket LIMIT %(limit)s

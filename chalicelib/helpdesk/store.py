@@ -154,7 +154,7 @@ def count_unread(tx: Tx, tenant_id: int, principal: str) -> int:
     counted until it comes back."""
     found = tx.fetch_value(
         """
-        SELECT SUM(GREATEST(c.last_seq - p.read_seq - p.own_since, 0))
+        SELECT SUM(GREATEST(c.last_seq - p.read_seq - p.own_after_read, 0))
         FROM participants p JOIN conversations c ON c.conversation_id = p.conversation_id
         WHERE p.tenant_id = %(tenant_id)s AND p.principal = %(principal)s AND p.left_at IS NULL
           AND c.last_seq > p.hidden_seq
@@ -165,18 +165,18 @@ def count_unread(tx: Tx, tenant_id: int, principal: str) -> int:
     return int(found or 0)
 
 
-def find_sender(tx: Tx, tenant_id: int, senders: Collection[str], endpoint: str, retry_key: str) -> str:
+def find_sender(tx: Tx, tenant_id: int, senders: Collection[str], endpoint: str, idempotency_key: str) -> str:
     """Return which of these has sent something under a key, "" where none has."""
     found: bytes | None = tx.fetch_value(
         """
         SELECT sender FROM messages
         WHERE tenant_id = %(tenant_id)s AND sender IN %(senders)s AND endpoint = %(endpoint)s
-          AND retry_key = %(retry_key)s
+          AND idempotency_key = %(idempotency_key)s
         """,
         tenant_id=tenant_id,
         senders=[one.encode() for one in senders],
         endpoint=endpoint,
-        retry_key=retry_key.encode(),
+        idempotency_key=idempotency_key.encode(),
     )
     return found.decode() if found else ""
 

@@ -96,8 +96,9 @@ def _consume_try(tx: Tx, tenant_id: int, subject: bytes, tries: int) -> bool:
     now = clock.now()
     tx.execute(
         """
-        INSERT INTO attempts (tenant_id, subject, failures, since) VALUES (%(tenant_id)s, %(subject)s, 0, %(now)s)
-        ON DUPLICATE KEY UPDATE failures = IF(since < %(expired)s, 0, failures)
+        INSERT INTO attempts (tenant_id, subject, failures, last_failed_at)
+        VALUES (%(tenant_id)s, %(subject)s, 0, %(now)s)
+        ON DUPLICATE KEY UPDATE failures = IF(last_failed_at < %(expired)s, 0, failures)
         """,
         tenant_id=tenant_id,
         subject=subject,
@@ -106,7 +107,7 @@ def _consume_try(tx: Tx, tenant_id: int, subject: bytes, tries: int) -> bool:
     )
     taken = tx.execute(
         """
-        UPDATE attempts SET failures = failures + 1, since = %(now)s
+        UPDATE attempts SET failures = failures + 1, last_failed_at = %(now)s
         WHERE tenant_id = %(tenant_id)s AND subject = %(subject)s AND failures < %(tries)s
         """,
         tenant_id=tenant_id,
@@ -130,7 +131,7 @@ def _remember_address(tx: Tx, tenant_id: int, subject: bytes) -> None:
     now = clock.now()
     tx.execute(
         """
-        INSERT INTO attempts (tenant_id, subject, failures, since, known_until)
+        INSERT INTO attempts (tenant_id, subject, failures, last_failed_at, known_until)
         VALUES (%(tenant_id)s, %(subject)s, 0, %(now)s, %(until)s)
         ON DUPLICATE KEY UPDATE failures = 0, known_until = %(until)s
         """,

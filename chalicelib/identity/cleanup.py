@@ -46,7 +46,7 @@ def _delete_old_attempts(tx: Tx) -> int:
     return tx.execute(
         f"""
         DELETE FROM attempts
-        WHERE since < %(then)s AND (known_until IS NULL OR known_until < %(now)s) LIMIT {BATCH_SIZE}
+        WHERE last_failed_at < %(then)s AND (known_until IS NULL OR known_until < %(now)s) LIMIT {BATCH_SIZE}
         """,
         then=now - RETENTION,
         now=now,
@@ -59,7 +59,7 @@ def _delete_expired_codes(tx: Tx) -> int:
 
 def _delete_old_code_requests(tx: Tx) -> int:
     return tx.execute(
-        f"DELETE FROM code_requests WHERE asked_at < %(then)s LIMIT {BATCH_SIZE}", then=clock.now() - RETENTION
+        f"DELETE FROM code_requests WHERE requested_at < %(then)s LIMIT {BATCH_SIZE}", then=clock.now() - RETENTION
     )
 
 

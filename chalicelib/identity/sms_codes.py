@@ -89,8 +89,8 @@ def _insert_request(tx: Tx, tenant_id: int, phone: str, purpose: str, address: s
     for column, subject, seconds, most in limits:
         row = tx.fetch_one(
             f"""
-            SELECT COUNT(*) AS number, COALESCE(MIN(asked_at), 0) AS first FROM code_requests
-            WHERE tenant_id = %(tenant_id)s AND {column} = %(subject)s AND asked_at > %(since)s
+            SELECT COUNT(*) AS number, COALESCE(MIN(requested_at), 0) AS first FROM code_requests
+            WHERE tenant_id = %(tenant_id)s AND {column} = %(subject)s AND requested_at > %(since)s
             """,
             tenant_id=tenant_id,
             subject=subject.encode(),
@@ -101,7 +101,7 @@ def _insert_request(tx: Tx, tenant_id: int, phone: str, purpose: str, address: s
             raise ApiError(errors.TOO_MANY_REQUESTS, "验证码发送太频繁，请稍后再试", retry_after=max(wait, 1))
     tx.execute(
         """
-        INSERT INTO code_requests (tenant_id, phone, address, asked_at)
+        INSERT INTO code_requests (tenant_id, phone, address, requested_at)
         VALUES (%(tenant_id)s, %(phone)s, %(address)s, %(now)s)
         """,
         tenant_id=tenant_id,
@@ -126,7 +126,7 @@ def _upsert_code(tx: Tx, tenant_id: int, phone: str, purpose: str, kept: bytes) 
         """
         INSERT INTO codes (tenant_id, phone, purpose, code_hash, expires_at)
         VALUES (%(tenant_id)s, %(phone)s, %(purpose)s, %(kept)s, %(expires_at)s)
-        ON DUPLICATE KEY UPDATE code_hash = %(kept)s, tries = 0, expires_at = %(expires_at)s
+        ON DUPLICATE KEY UPDATE code_hash = %(kept)s, attempts = 0, expires_at = %(expires_at)s
         """,
         tenant_id=tenant_id,
         phone=phone,
@@ -138,7 +138,7 @@ def _upsert_code(tx: Tx, tenant_id: int, phone: str, purpose: str, kept: bytes) 
 
 def _consume_try(tx: Tx, tenant_id: int, phone: str, purpose: str) -> bool:
     taken = tx.execute(
-        f"UPDATE codes SET tries = tries + 1 {WHERE_CODE_SQL} AND tries < %(most)s AND expires_at > %(now)s",
+        f"UPDATE codes SET attempts = attempts + 1 {WHERE_CODE_SQL} AND attempts < %(most)s AND expires_at > %(now)s",
         tenant_id=tenant_id,
         phone=phone,
         purpose=purpose,
@@ -161,7 +161,7 @@ def _find_code_hash(tx: Tx, tenant_id: int, phone: str, purpose: str) -> bytes |
 def _restore_try(tx: Tx, tenant_id: int, phone: str, purpose: str, kept: bytes) -> None:
     """A right guess is none: the same code comes again with the new password."""
     tx.execute(
-        f"UPDATE codes SET tries = tries - 1 {WHERE_CODE_SQL} AND code_hash = %(kept)s AND tries > 0",
+        f"UPDATE codes SET attempts = attempts - 1 {WHERE_CODE_SQL} AND code_hash = %(kept)s AND attempts > 0",
         tenant_id=tenant_id,
         phone=phone,
         purpose=purpose,

@@ -29,7 +29,7 @@ def send(caller: Caller, sending: Sending, key: str | None) -> None:
     try:
         mysql.run_transaction(lambda tx: _insert_message(tx, caller, sending.msg_text, user_ids, key))
     except mysql.DuplicateKeyError as duplicate:
-        if duplicate.key != "resend":
+        if duplicate.key != "idempotency_key":
             raise
         _require_same_message(caller, sending.msg_text, user_ids, str(key))
     outbox.wake_worker()

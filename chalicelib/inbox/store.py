@@ -48,8 +48,10 @@ def list_unread_ids(tx: Tx, tenant_id: int, user_id: int) -> list[int]:
     return [row["message_id"] for row in rows]
 
 
-def is_same_message(tx: Tx, tenant_id: int, sender: str, retry_key: str, text: str, user_ids: Collection[int]) -> bool:
-    """Whether what a retry key names is this text for just these people."""
+def is_same_message(
+    tx: Tx, tenant_id: int, sender: str, idempotency_key: str, text: str, user_ids: Collection[int]
+) -> bool:
+    """Whether what an idempotency key names is this text for just these people."""
     row = tx.fetch_one(
         """
         SELECT m.text, m.receivers, (
@@ -57,11 +59,11 @@ def is_same_message(tx: Tx, tenant_id: int, sender: str, retry_key: str, text: s
             WHERE d.tenant_id = %(tenant_id)s AND d.user_id IN %(user_ids)s AND d.message_id = m.message_id
         ) AS among_these
         FROM site_messages m
-        WHERE m.tenant_id = %(tenant_id)s AND m.sender = %(sender)s AND m.retry_key = %(retry_key)s
+        WHERE m.tenant_id = %(tenant_id)s AND m.sender = %(sender)s AND m.idempotency_key = %(idempotency_key)s
         """,
         tenant_id=tenant_id,
         sender=sender.encode(),
-        retry_key=retry_key.encode(),
+        idempotency_key=idempotency_key.encode(),
         user_ids=user_ids,
     )
     return row is not None and row["text"] == text and row["receivers"] == row["among_these"] == len(user_ids)

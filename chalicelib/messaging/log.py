@@ -21,7 +21,7 @@ def append(tenant_id: int, kind: str | None, public_id: str, sender: str, draft:
     """Write a message exactly once, however often it is sent. When this returns, it is durable and can be seen.
 
     kind None is any: wherever the sender has a seat.
-    ApiError 404 where the sender takes no part, 403 where the conversation is archived, 409 where the retry key
+    ApiError 404 where the sender takes no part, 403 where the conversation is archived, 409 where the idempotency key
     names another message.
     """
     writer = ids.generate_nonce()
@@ -75,7 +75,7 @@ def _insert_message(tenant_id: int, kind: str | None, public_id: str, sender: st
         try:
             written = store.append(mysql.autocommit, tenant_id, kind, public_id, sender, draft, clock.now())
         except mysql.DuplicateKeyError as duplicate:
-            if duplicate.key != "resend":
+            if duplicate.key != "idempotency_key":
                 continue  # two conversations drew one message id: the next tick is free
             written = None
         if written := written or _find_duplicate(tenant_id, public_id, sender, draft):

@@ -22,28 +22,28 @@ MAX_PARTICIPANTS = 500  # participants
 
 
 def create(
-    tenant_id: int, kind: str, conversation_type: int, creator: str, principals: list[str], retry_key: str | None
+    tenant_id: int, kind: str, conversation_type: int, creator: str, principals: list[str], idempotency_key: str | None
 ) -> str:
     """Return the public id of a new conversation, the same one each time for one creator and key.
 
     ApiError 409 where the key made another one.
     """
     asked = json.dumps([kind, conversation_type, sorted(principals)])
-    made_of = hashlib.sha256(asked.encode()).digest()
+    request_digest = hashlib.sha256(asked.encode()).digest()
 
     def make(tx: Tx) -> str:
         public_id = ids.generate_public_id()
         made = (tenant_id, public_id, kind, principals, clock.now(), conversation_type)
-        membership_store.set_creator(tx, store.create_conversation(tx, *made), creator, retry_key, made_of)
+        membership_store.set_creator(tx, store.create_conversation(tx, *made), creator, idempotency_key, request_digest)
         return public_id
 
     try:
         return mysql.run_transaction(make)
     except mysql.DuplicateKeyError:
-        if retry_key is None:
+        if idempotency_key is None:
             raise
-    found = membership_store.find_by_idempotency_key(mysql.autocommit, tenant_id, creator, retry_key)
-    if found is None or found[1] != made_of:
+    found = membership_store.find_by_idempotency_key(mysql.autocommit, tenant_id, creator, idempotency_key)
+    if found is None or found[1] != request_digest:
         raise ApiError(errors.CONFLICT, "Idempotency-Key：已用于另一个会话")
     return found[0]
 
@@ -63,7 +63,7 @@ def join(tenant_id: int, public_id: str, principal: str) -> None:
         ]
         if seat["left_at"] is None:
             return
-        if seat["kicked_at"] is not None:
+        if seat["removed_at"] is not None:
             raise ApiError(errors.NOT_ALLOWED, "您已被移出该会话，不能再加入")
         if conversation["archived_at"] is not None:
             raise ApiError(errors.NOT_ALLOWED, "会话已归档，不能加入")

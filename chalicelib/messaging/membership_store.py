@@ -19,32 +19,37 @@ def find_conversation_id(tx: Tx, tenant_id: int, public_id: str, kinds: tuple[st
     return found
 
 
-def set_creator(tx: Tx, conversation_id: int, creator: str, retry_key: str | None, made_of: bytes) -> None:
-    """Say who made a conversation. Raises mysql.DuplicateKeyError("resend") where they made one under that key."""
+def set_creator(tx: Tx, conversation_id: int, creator: str, idempotency_key: str | None, request_digest: bytes) -> None:
+    """Set a conversation's creator and idempotency key.
+
+    Raises:
+        mysql.DuplicateKeyError: "idempotency_key" if the creator has used the key before.
+    """
     tx.execute(
         """
-        UPDATE conversations SET creator = %(creator)s, retry_key = %(retry_key)s, made_of = %(made_of)s
+        UPDATE conversations
+        SET creator = %(creator)s, idempotency_key = %(idempotency_key)s, request_digest = %(request_digest)s
         WHERE conversation_id = %(conversation_id)s
         """,
         conversation_id=conversation_id,
         creator=creator.encode(),
-        retry_key=retry_key.encode() if retry_key else None,
-        made_of=made_of,
+        idempotency_key=idempotency_key.encode() if idempotency_key else None,
+        request_digest=request_digest,
     )
 
 
-def find_by_idempotency_key(tx: Tx, tenant_id: int, creator: str, retry_key: str) -> tuple[str, bytes] | None:
+def find_by_idempotency_key(tx: Tx, tenant_id: int, creator: str, idempotency_key: str) -> tuple[str, bytes] | None:
     """Return the public id of what was made under a key, and what it was made of."""
     row = tx.fetch_one(
         """
-        SELECT public_id, made_of FROM conversations
-        WHERE tenant_id = %(tenant_id)s AND creator = %(creator)s AND retry_key = %(retry_key)s
+        SELECT public_id, request_digest FROM conversations
+        WHERE tenant_id = %(tenant_id)s AND creator = %(creator)s AND idempotency_key = %(idempotency_key)s
         """,
         tenant_id=tenant_id,
         creator=creator.encode(),
-        retry_key=retry_key.encode(),
+        idempotency_key=idempotency_key.encode(),
     )
-    return (row["public_id"].decode(), row["made_of"]) if row else None
+    return (row["public_id"].decode(), row["request_digest"]) if row else None
 
 
 def insert_and_lock_participants(
@@ -67,7 +72,7 @@ def lock_participants(tx: Tx, conversation_id: int, principals: list[str]) -> di
     """Lock the seats that these principals have or had, and return them."""
     rows = tx.fetch_all(
         """
-        SELECT principal, left_at, kicked_at FROM participants
+        SELECT principal, left_at, removed_at FROM participants
         WHERE conversation_id = %(conversation_id)s AND principal IN %(principals)s
         ORDER BY principal FOR UPDATE
         """,
@@ -92,7 +97,7 @@ def set_joined(tx: Tx, conversation_id: int, principals: list[str], last_seq: in
     tx.execute(
         """
         UPDATE participants
-        SET left_at = NULL, kicked_at = NULL, joined_at = %(now)s, read_seq = %(last_seq)s, own_since = 0,
+        SET left_at = NULL, removed_at = NULL, joined_at = %(now)s, read_seq = %(last_seq)s, own_after_read = 0,
             hidden_seq = 0
         WHERE conversation_id = %(conversation_id)s AND principal IN %(principals)s AND left_at IS NOT NULL
         """,
@@ -107,7 +112,7 @@ def set_left(tx: Tx, conversation_id: int, principals: list[str], now: int, kick
     tx.execute(
         """
         UPDATE participants
-        SET left_at = COALESCE(left_at, %(now)s), kicked_at = IF(%(kicked)s, %(now)s, kicked_at)
+        SET left_at = COALESCE(left_at, %(now)s), removed_at = IF(%(kicked)s, %(now)s, removed_at)
         WHERE conversation_id = %(conversation_id)s AND principal IN %(principals)s
         """,
         conversation_id=conversation_id,

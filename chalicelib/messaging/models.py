@@ -9,7 +9,7 @@ TEXT, IMAGE = 0, 1
 
 @dataclass(frozen=True, slots=True)
 class NewMessage:
-    """A message about to be sent. retry_key is unique for one sender and endpoint."""
+    """A message about to be sent. idempotency_key is unique for one sender and endpoint."""
 
     content: str
     endpoint: str
@@ -66,11 +66,11 @@ class ParticipantState:
 
     principal: str
     read_seq: int
-    own_since: int
+    own_after_read: int
     hidden_seq: int
 
     def count_unread(self, last_seq: int) -> int:
-        return max(last_seq - self.read_seq - self.own_since, 0)
+        return max(last_seq - self.read_seq - self.own_after_read, 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ def fetch_snapshot(tx: Tx, public_id: str, principal: str, limit: int) -> Snapsh
         FROM conversations c JOIN messages m ON m.conversation_id = c.conversation_id
         WHERE c.public_id = %(public_id)s
         ORDER BY m.seq DESC LIMIT %(limit)s;
-        SELECT p.principal, p.read_seq, p.own_since, p.hidden_seq
+        SELECT p.principal, p.read_seq, p.own_after_read, p.hidden_seq
         FROM conversations c JOIN participants p ON p.conversation_id = c.conversation_id
         WHERE c.public_id = %(public_id)s AND p.left_at IS NULL
         ORDER BY p.principal = %(principal)s DESC LIMIT %(seated)s;
@@ -45,7 +45,7 @@ def fetch_head(tx: Tx, public_id: str, principal: str) -> tuple[int, int, Partic
     """Return last_seq, changes and the principal's seat; zeros for no such conversation."""
     row = tx.fetch_one(
         """
-        SELECT c.last_seq, c.changes, p.principal, p.read_seq, p.own_since, p.hidden_seq
+        SELECT c.last_seq, c.changes, p.principal, p.read_seq, p.own_after_read, p.hidden_seq
         FROM conversations c
         LEFT JOIN participants p
             ON p.conversation_id = c.conversation_id AND p.principal = %(principal)s AND p.left_at IS NULL
@@ -63,7 +63,7 @@ def fetch_snapshots(tx: Tx, public_ids: list[str], principal: str) -> dict[str, 
     """Read the newest message of many conversations, and the principal's seat in each, in one round trip."""
     rows = tx.fetch_all(
         """
-        SELECT c.public_id, c.tenant_id, c.last_seq, c.changes, p.principal, p.read_seq, p.own_since, p.hidden_seq,
+        SELECT c.public_id, c.tenant_id, c.last_seq, c.changes, p.principal, p.read_seq, p.own_after_read, p.hidden_seq,
                m.seq, m.tick, m.tag, m.sender, m.type, m.content, m.object_key, m.sent_at, m.withdrawn_at, m.status,
                m.extra
         FROM conversations c
@@ -202,14 +202,14 @@ def advance_read_position(
         START TRANSACTION;
         UPDATE participants
         SET read_seq = %(seq)s,
-            own_since = (
+            own_after_read = (
                 SELECT COUNT(*) FROM messages
                 WHERE conversation_id = @conversation AND seq > %(seq)s AND sender = %(principal)s
             )
         WHERE conversation_id = @conversation AND principal = %(principal)s AND left_at IS NULL
           AND read_seq < %(seq)s;
         SET @moved = ROW_COUNT();
-        SELECT principal, read_seq, own_since, hidden_seq FROM participants
+        SELECT principal, read_seq, own_after_read, hidden_seq FROM participants
         WHERE conversation_id = @conversation AND principal = %(principal)s AND left_at IS NULL;
         SELECT principal FROM participants
         WHERE conversation_id = @conversation AND left_at IS NULL AND @moved = 1 LIMIT %(most)s;
@@ -233,7 +233,7 @@ def hide(tx: Tx, public_id: str, principal: str) -> ParticipantState | None:
         START TRANSACTION;
         UPDATE participants SET hidden_seq = @last_seq
         WHERE conversation_id = @conversation AND principal = %(principal)s AND left_at IS NULL;
-        SELECT principal, read_seq, own_since, hidden_seq FROM participants
+        SELECT principal, read_seq, own_after_read, hidden_seq FROM participants
         WHERE conversation_id = @conversation AND principal = %(principal)s AND left_at IS NULL;
         COMMIT
         """,
@@ -244,4 +244,4 @@ def hide(tx: Tx, public_id: str, principal: str) -> ParticipantState | None:
 
 
 def _parse_participant(row: Row) -> ParticipantState:
-    return ParticipantState(row["principal"].decode(), row["read_seq"], row["own_since"], row["hidden_seq"])
+    return ParticipantState(row["principal"].decode(), row["read_seq"], row["own_after_read"], row["hidden_seq"])

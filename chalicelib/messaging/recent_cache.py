@@ -97,13 +97,13 @@ def parse_view(public_id: str, principal: str, answer: list[Any]) -> CacheView:
 
 def build_confirm_call(public_id: str, seen: CacheView, seat: ParticipantState) -> ScriptCall:
     """MySQL agrees with what was seen of the log, and has this seat; answers None where the tail changed since."""
-    arguments = [seen.version, seen.server_time_ms, seat.principal, seat.read_seq, seat.own_since, seat.hidden_seq]
+    arguments = [seen.version, seen.server_time_ms, seat.principal, seat.read_seq, seat.own_after_read, seat.hidden_seq]
     return recent_cache_scripts.CONFIRM, _build_keys(public_id), arguments
 
 
 def build_refill_call(public_id: str, seen: CacheView, found: Snapshot) -> ScriptCall:
     """Replace a tail that could not be believed by what MySQL has; answers None where it changed since it was seen."""
-    seats = [part for s in found.participants for part in (s.principal, s.read_seq, s.own_since, s.hidden_seq)]
+    seats = [part for s in found.participants for part in (s.principal, s.read_seq, s.own_after_read, s.hidden_seq)]
     records = [part for message in found.messages for part in (message.seq, message.to_record())]
     head = [seen.version, seen.server_time_ms, found.tenant_id, found.last_seq, found.changes, len(found.participants)]
     return recent_cache_scripts.REFILL, _build_keys(public_id), [*head, *seats, *records]
@@ -117,7 +117,7 @@ def set_participant(public_id: str, version: str, seat: ParticipantState) -> Non
 
 def build_set_participant_call(public_id: str, version: str, seat: ParticipantState) -> ScriptCall:
     """Return the script that `reseat` runs, to be run with others."""
-    arguments = [version, ids.generate_nonce(), seat.principal, seat.read_seq, seat.own_since, seat.hidden_seq]
+    arguments = [version, ids.generate_nonce(), seat.principal, seat.read_seq, seat.own_after_read, seat.hidden_seq]
     return recent_cache_scripts.SET_PARTICIPANT, _build_keys(public_id), arguments
 
 

@@ -55,8 +55,8 @@ def append(
     GREATEST of both kinds a DECIMAL.)
     No step asks ROW_COUNT() for what the one before did: where the client has gone, a server goes on with the packet,
     COMMIT and all, and ROW_COUNT() is -1 after the first answer that it could not send.
-    Raises mysql.DuplicateKeyError("resend") for a retry key that is stored already, and ("message_id") for a clash of
-    ids.
+    Raises mysql.DuplicateKeyError("idempotency_key") for a key that is stored already, and
+    ("message_id") for a clash of ids.
     """
     *_, rows, _ = tx.execute_packet(
         f"""
@@ -72,14 +72,14 @@ def append(
         FOR UPDATE;
         INSERT INTO messages
             (conversation_id, seq, tenant_id, tick, tag,
-             sender, endpoint, retry_key, type, content, object_key, sent_at, status, extra)
+             sender, endpoint, idempotency_key, type, content, object_key, sent_at, status, extra)
         SELECT @conversation, @seq, %(tenant_id)s, @tick, @tag,
-               %(sender)s, %(endpoint)s, %(retry_key)s, %(type)s, %(content)s, %(object_key)s, %(now)s, %(status)s,
-               %(extra)s
+               %(sender)s, %(endpoint)s, %(idempotency_key)s, %(type)s, %(content)s, %(object_key)s, %(now)s,
+               %(status)s, %(extra)s
         FROM DUAL WHERE @seq IS NOT NULL;
         UPDATE conversations c JOIN participants p
             ON p.conversation_id = c.conversation_id AND p.principal = %(sender)s
-        SET c.last_seq = @seq, c.prev_tick = @prev_tick, c.last_tick = @tick, p.own_since = p.own_since + 1,
+        SET c.last_seq = @seq, c.prev_tick = @prev_tick, c.last_tick = @tick, p.own_after_read = p.own_after_read + 1,
             c.archived_at = IF(%(closes)s, %(now)s, NULL)
         WHERE c.conversation_id = @conversation AND @seq IS NOT NULL;
         {ENQUEUE_LARGE_CONVERSATION if kind != "consult" else ""}
@@ -94,7 +94,7 @@ def append(
         public_id=public_id.encode(),
         sender=sender.encode(),
         endpoint=draft.endpoint,
-        retry_key=draft.idempotency_key.encode() if draft.idempotency_key else None,
+        idempotency_key=draft.idempotency_key.encode() if draft.idempotency_key else None,
         type=draft.type,
         content=draft.content,
         object_key=draft.object_key.encode(),
@@ -119,8 +119,8 @@ def append(
 def find_by_idempotency_key(
     tx: Tx, tenant_id: int, sender: str, draft: NewMessage
 ) -> tuple[str, str, str, str, StoredMessage] | None:
-    """Return what a retry key names: public id, and text, object and extra as they were sent; the message as it is
-    now."""
+    """Return what an idempotency key names: public id, and text, object and extra as they were sent; the message as
+    it is now."""
     row = tx.fetch_one(
         """
         SELECT c.public_id, c.changes, m.conversation_id, m.seq, m.tick, m.tag, m.sender, m.type, m.content,
@@ -130,12 +130,12 @@ def find_by_idempotency_key(
         LEFT JOIN messages before_it
             ON before_it.conversation_id = m.conversation_id AND before_it.seq = m.seq - 1
         WHERE m.tenant_id = %(tenant_id)s AND m.sender = %(sender)s
-          AND m.endpoint = %(endpoint)s AND m.retry_key = %(retry_key)s
+          AND m.endpoint = %(endpoint)s AND m.idempotency_key = %(idempotency_key)s
         """,
         tenant_id=tenant_id,
         sender=sender.encode(),
         endpoint=draft.endpoint,
-        retry_key=(draft.idempotency_key or "").encode(),
+        idempotency_key=(draft.idempotency_key or "").encode(),
     )
     if row is None:
         return None

@@ -1,30 +1,59 @@
--- Only hashes are kept: whoever reads these tables can sign nobody in.
+-- Authentication: access tokens, keys of hospital systems, rate limits and verification codes.
+
+-- Access tokens, stored as hashes only.
 CREATE TABLE tokens (
     token_hash  BINARY(32) PRIMARY KEY,
     tenant_id   BIGINT NOT NULL,
-    principal   VARBINARY(160) NOT NULL,  -- user:12 or session:abc
+    principal   VARBINARY(160) NOT NULL,  -- who the token authenticates: user:12 or session:abc
     kind        VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     platform    INT NOT NULL,
     created_at  BIGINT NOT NULL,
     expires_at  BIGINT NOT NULL,
     revoked_at  BIGINT NULL,
-    KEY owner (tenant_id, principal)
+    KEY by_principal (tenant_id, principal),
+    KEY by_expiry (expires_at)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
 
--- The keys of a hospital's own systems: two may live at once, so that they can be rotated.
+-- API keys of a hospital's own systems, stored as hashes only. Two may be valid at once, for rotation.
 CREATE TABLE internal_keys (
     key_hash    BINARY(32) PRIMARY KEY,
     tenant_id   BIGINT NOT NULL,
     created_at  BIGINT NOT NULL,
     revoked_at  BIGINT NULL,
-    KEY tenant (tenant_id)
+    KEY by_tenant (tenant_id)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
 
--- Tries of a password or code, counted where a flushed cache gives none back.
+-- Failed password and code attempts. Kept in MySQL so that flushing Redis does not reset the counters.
 CREATE TABLE attempts (
-    tenant_id  BIGINT NOT NULL,
-    subject    VARBINARY(255) NOT NULL,  -- what is tried and by whom: purpose, phone, address
-    failures   INT NOT NULL,
-    since      BIGINT NOT NULL,  -- the last of them
-    PRIMARY KEY (tenant_id, subject)
+    tenant_id       BIGINT NOT NULL,
+    subject         VARBINARY(255) NOT NULL,  -- what is counted: purpose, phone and address, joined by colons
+    failures        INT NOT NULL,
+    last_failed_at  BIGINT NOT NULL,
+    known_until     BIGINT NULL,  -- until when the address counts as known for the phone after a successful sign-in
+    PRIMARY KEY (tenant_id, subject),
+    KEY by_last_failure (last_failed_at)
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+
+-- The latest verification code for each phone and purpose, stored as a keyed hash.
+CREATE TABLE codes (
+    tenant_id   BIGINT NOT NULL,
+    phone       CHAR(11) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    purpose     VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    code_hash   BINARY(32) NOT NULL,
+    attempts    INT NOT NULL DEFAULT 0,  -- how often a code was compared with this one
+    expires_at  BIGINT NOT NULL,
+    PRIMARY KEY (tenant_id, phone, purpose),
+    KEY by_expiry (expires_at)
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+
+-- Accepted requests for a verification code; the rate limits for sending codes count these rows.
+CREATE TABLE code_requests (
+    request_id    BIGINT PRIMARY KEY AUTO_INCREMENT,
+    tenant_id     BIGINT NOT NULL,
+    phone         CHAR(11) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    address       VARBINARY(64) NOT NULL,  -- IP address
+    requested_at  BIGINT NOT NULL,
+    KEY by_phone (tenant_id, phone, requested_at),
+    KEY by_address (tenant_id, address, requested_at),
+    KEY by_age (requested_at)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;

@@ -1,50 +1,73 @@
--- The conversation log under every chat protocol.
+-- The conversation log, shared by all chat protocols.
+
+-- The gateway's conversations are of two kinds: `client`, created by a participant and open to everyone who knows the
+-- id, and `service`, created by a hospital's own system and open only to the participants that it adds.
 CREATE TABLE conversations (
     conversation_id  BIGINT PRIMARY KEY AUTO_INCREMENT,
     tenant_id        BIGINT NOT NULL,
-    public_id        VARBINARY(64) NOT NULL,  -- session_no, session_id, conversation_id, sessionId on the wire
-    kind             VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,  -- consult, desk, direct, group, client
+    public_id        VARBINARY(64) NOT NULL,  -- session_no, session_id, conversation_id or sessionId on the wire
+    kind             VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     type             TINYINT NOT NULL DEFAULT 0,  -- the gateway's conversation_type, 0-15
-    last_seq         BIGINT NOT NULL DEFAULT 0,
-    last_tick        BIGINT NOT NULL DEFAULT 0,  -- of the newest message: ids sort in the order of seq
-    prev_tick        BIGINT NOT NULL DEFAULT 0,  -- of the one before
-    changes          BIGINT NOT NULL DEFAULT 0,  -- to messages that were there already
-    tag              INT NOT NULL,  -- what the conversation gives to the ids of its messages
+    last_seq         BIGINT NOT NULL DEFAULT 0,  -- seq of the newest message
+    last_tick        BIGINT NOT NULL DEFAULT 0,  -- tick of the newest message; message ids sort in the order of seq
+    prev_tick        BIGINT NOT NULL DEFAULT 0,  -- tick of the message before
+    changes          BIGINT NOT NULL DEFAULT 0,  -- number of changes to stored messages, such as withdrawals
+    tag              INT NOT NULL,  -- the part of message ids that identifies the conversation
+    creator          VARBINARY(160) NOT NULL DEFAULT '',  -- principal that created it, '' for the hospital's system
+    idempotency_key  VARBINARY(128) NULL,  -- client's key of the request that created it
+    request_digest   BINARY(32) NULL,  -- SHA-256 of that request, to detect a key that is reused for another one
     archived_at      BIGINT NULL,
     created_at       BIGINT NOT NULL,
-    UNIQUE KEY public_id (public_id)
+    UNIQUE KEY public_id (public_id),
+    UNIQUE KEY idempotency_key (tenant_id, creator, idempotency_key)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
 
+-- A participant's unread count is last_seq - read_seq - own_after_read.
 CREATE TABLE participants (
     conversation_id  BIGINT NOT NULL,
     principal        VARBINARY(160) NOT NULL,
     tenant_id        BIGINT NOT NULL,
-    read_seq         BIGINT NOT NULL DEFAULT 0,  -- has read up to here
-    own_since        BIGINT NOT NULL DEFAULT 0,  -- own messages after read_seq, which nobody has to read
-    hidden_seq       BIGINT NOT NULL DEFAULT 0,  -- the entry is off this side's list until a later message
+    read_seq         BIGINT NOT NULL DEFAULT 0,  -- messages up to this seq are read
+    own_after_read   BIGINT NOT NULL DEFAULT 0,  -- number of the participant's own messages after read_seq
+    hidden_seq       BIGINT NOT NULL DEFAULT 0,  -- the participant's list omits the conversation while last_seq is at most this
     joined_at        BIGINT NOT NULL,
     left_at          BIGINT NULL,
+    removed_at       BIGINT NULL,  -- removed by another; can return only if the hospital's system adds them again
     PRIMARY KEY (conversation_id, principal),
-    KEY joined (tenant_id, principal, conversation_id)
+    KEY by_principal (tenant_id, principal, conversation_id)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
 
--- seq has no gaps inside a conversation. (tick, tag) is the message id that all protocols show.
--- retry_key makes a resend harmless: one row for each (sender, endpoint, key), whatever conversation it names.
+-- seq numbers a conversation's messages from 1 without gaps. The message id in all protocols is (tick, tag).
+-- The idempotency key is unique for a sender and endpoint, in all conversations: a repeated request stores no second row.
 CREATE TABLE messages (
     conversation_id  BIGINT NOT NULL,
     seq              BIGINT NOT NULL,
     tenant_id        BIGINT NOT NULL,
     tick             BIGINT NOT NULL,
     tag              INT NOT NULL,
-    sender           VARBINARY(160) NOT NULL,
+    sender           VARBINARY(160) NOT NULL,  -- principal
     endpoint         VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
-    retry_key        VARBINARY(128) NULL,
-    type             SMALLINT NOT NULL,  -- 0 text, 1 image, others are the clients' own
+    idempotency_key  VARBINARY(128) NULL,
+    type             SMALLINT NOT NULL,  -- 0 text, 1 image; other values are defined by clients
     content          VARCHAR(4000) NOT NULL,
-    object_key       VARBINARY(255) NOT NULL DEFAULT '',  -- the picture's object; links are signed when read
+    object_key       VARBINARY(255) NOT NULL DEFAULT '',  -- S3 key of the picture; links are signed when it is read
+    status           TINYINT UNSIGNED NOT NULL DEFAULT 0,  -- defined by clients, returned unchanged
+    extra            VARCHAR(4000) NOT NULL DEFAULT '',  -- messagecenter fields (title, link, business object), returned unchanged
     sent_at          BIGINT NOT NULL,
-    withdrawn_at     BIGINT NULL,  -- the text stays for audit, and is served to nobody
+    withdrawn_at     BIGINT NULL,  -- the content is kept for audit and no longer returned
     PRIMARY KEY (conversation_id, seq),
     UNIQUE KEY message_id (tick, tag),
-    UNIQUE KEY resend (tenant_id, sender, endpoint, retry_key)
+    UNIQUE KEY idempotency_key (tenant_id, sender, endpoint, idempotency_key)
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+
+-- Open WebSocket connections. Rows of connections that closed without notice are deleted when a push fails or with age.
+CREATE TABLE sockets (
+    connection_id  VARBINARY(64) PRIMARY KEY,
+    tenant_id      BIGINT NOT NULL,
+    principal      VARBINARY(160) NOT NULL,
+    token_hash     BINARY(32) NOT NULL,
+    events         TINYINT NOT NULL,  -- 1: receives events other than messages, too
+    opened_at      BIGINT NOT NULL,
+    KEY by_principal (tenant_id, principal),
+    KEY by_age (opened_at)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;

@@ -1,19 +1,20 @@
--- Uploads and the files they become. A row without object_key waits for its upload; a day later it goes.
--- What was uploaded is copied when it is confirmed, because its form can be posted again for a while.
+-- Uploads and the files made from them. Confirming an upload copies the object to object_key, because the upload form
+-- stays valid for a while and could overwrite the original. Clean-up deletes uploaded objects after a day.
 CREATE TABLE files (
-    file_id       BIGINT PRIMARY KEY AUTO_INCREMENT,
-    tenant_id     BIGINT NOT NULL,
-    uploader      VARBINARY(160) NOT NULL,  -- the principal who asked for the form
-    place         VARBINARY(64) NOT NULL,  -- what it is for: a conversation's public id
-    extension     VARCHAR(8) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
-    smallest      BIGINT NOT NULL,  -- bytes that the form allows
-    largest       BIGINT NOT NULL,
-    upload_key    VARBINARY(255) NOT NULL,
-    object_key    VARBINARY(255) NULL,  -- the copy that links point to; NULL until confirmed
-    size          BIGINT NULL,
-    created_at    BIGINT NOT NULL,
-    confirmed_at  BIGINT NULL,
-    swept_at      BIGINT NULL,  -- when the uploaded object went
+    file_id            BIGINT PRIMARY KEY AUTO_INCREMENT,
+    tenant_id          BIGINT NOT NULL,
+    uploader           VARBINARY(160) NOT NULL,  -- principal that requested the upload form
+    place              VARBINARY(64) NOT NULL,  -- what the file belongs to: a conversation's public_id, or avatar
+    extension          VARCHAR(8) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    min_size           BIGINT NOT NULL,  -- bytes the form accepts
+    max_size           BIGINT NOT NULL,
+    upload_key         VARBINARY(255) NOT NULL,  -- S3 key of the upload
+    object_key         VARBINARY(255) NULL,  -- S3 key of the confirmed copy, NULL until confirmed
+    size               BIGINT NULL,  -- bytes
+    created_at         BIGINT NOT NULL,
+    confirmed_at       BIGINT NULL,
+    upload_deleted_at  BIGINT NULL,
     UNIQUE KEY upload_key (upload_key),
-    KEY unswept (swept_at, created_at)
+    KEY by_cleanup (upload_deleted_at, created_at),
+    KEY by_uploader (tenant_id, uploader, place, file_id)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;

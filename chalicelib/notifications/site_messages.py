@@ -8,20 +8,20 @@ SYSTEM_SENDER = "system"  # the sender of what nobody wrote
 
 
 def insert(
-    tx: Tx, tenant_id: int, sender: str, retry_key: str | None, text: str, user_ids: Collection[int], now: int
+    tx: Tx, tenant_id: int, sender: str, idempotency_key: str | None, text: str, user_ids: Collection[int], now: int
 ) -> int:
     """Deliver a text to these people, each named once; return its message_id.
 
-    Raises mysql.DuplicateKeyError("resend") where the sender has used the key already.
+    Raises mysql.DuplicateKeyError("idempotency_key") where the sender has used the key already.
     """
     message_id = tx.insert(
         """
-        INSERT INTO site_messages (tenant_id, sender, retry_key, text, receivers, sent_at)
-        VALUES (%(tenant_id)s, %(sender)s, %(retry_key)s, %(text)s, %(receivers)s, %(now)s)
+        INSERT INTO site_messages (tenant_id, sender, idempotency_key, text, receivers, sent_at)
+        VALUES (%(tenant_id)s, %(sender)s, %(idempotency_key)s, %(text)s, %(receivers)s, %(now)s)
         """,
         tenant_id=tenant_id,
         sender=sender.encode(),
-        retry_key=retry_key.encode() if retry_key else None,
+        idempotency_key=idempotency_key.encode() if idempotency_key else None,
         text=text,
         receivers=len(user_ids),
         now=now,

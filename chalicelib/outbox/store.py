@@ -23,7 +23,7 @@ def insert(tx: Tx, tenant_id: int, job: str, dedup_key: str | None, payload: str
     """Insert a job that is due now, unless the tenant has one with that key."""
     tx.execute(
         """
-        INSERT INTO outbox (tenant_id, job, once, payload, due_at, created_at)
+        INSERT INTO outbox (tenant_id, job, dedup_key, payload, due_at, created_at)
         VALUES (%(tenant_id)s, %(job)s, %(dedup_key)s, %(payload)s, %(now)s, %(now)s)
         ON DUPLICATE KEY UPDATE outbox_id = outbox_id
         """,
@@ -43,8 +43,8 @@ def list_due(tx: Tx, now: int, jobs: Collection[str], included: bool, limit: int
     """
     rows = tx.fetch_all(
         """
-        SELECT outbox_id, tenant_id, job, once AS dedup_key, payload, due_at, tries AS attempts FROM outbox
-        WHERE waiting = 1 AND due_at BETWEEN %(since)s AND %(now)s AND (job IN %(jobs)s) = %(included)s
+        SELECT outbox_id, tenant_id, job, dedup_key, payload, due_at, attempts FROM outbox
+        WHERE pending = 1 AND due_at BETWEEN %(since)s AND %(now)s AND (job IN %(jobs)s) = %(included)s
         ORDER BY due_at LIMIT %(limit)s
         """,
         now=now,
@@ -60,8 +60,8 @@ def claim(tx: Tx, job: DueJob, until: int) -> bool:
     """Lease a job until an instant; False if another worker was faster."""
     claimed = tx.execute(
         """
-        UPDATE outbox SET due_at = %(until)s, tries = tries + 1
-        WHERE outbox_id = %(outbox_id)s AND waiting = 1 AND due_at = %(due_at)s AND tries = %(attempts)s
+        UPDATE outbox SET due_at = %(until)s, attempts = attempts + 1
+        WHERE outbox_id = %(outbox_id)s AND pending = 1 AND due_at = %(due_at)s AND attempts = %(attempts)s
         """,
         until=until,
         outbox_id=job.outbox_id,
@@ -74,10 +74,10 @@ def claim(tx: Tx, job: DueJob, until: int) -> bool:
 def finish(tx: Tx, job: DueJob, now: int) -> None:
     """Delete a job, or mark it done if it has a dedup_key."""
     if job.dedup_key is None:
-        tx.execute("DELETE FROM outbox WHERE outbox_id = %(outbox_id)s AND waiting = 1", outbox_id=job.outbox_id)
+        tx.execute("DELETE FROM outbox WHERE outbox_id = %(outbox_id)s AND pending = 1", outbox_id=job.outbox_id)
         return
     tx.execute(
-        "UPDATE outbox SET waiting = NULL, done_at = %(now)s WHERE outbox_id = %(outbox_id)s AND waiting = 1",
+        "UPDATE outbox SET pending = NULL, done_at = %(now)s WHERE outbox_id = %(outbox_id)s AND pending = 1",
         outbox_id=job.outbox_id,
         now=now,
     )
@@ -86,7 +86,7 @@ def finish(tx: Tx, job: DueJob, now: int) -> None:
 def postpone(tx: Tx, outbox_id: int, until: int) -> None:
     """Set when a pending job is due again."""
     tx.execute(
-        "UPDATE outbox SET due_at = %(until)s WHERE outbox_id = %(outbox_id)s AND waiting = 1",
+        "UPDATE outbox SET due_at = %(until)s WHERE outbox_id = %(outbox_id)s AND pending = 1",
         outbox_id=outbox_id,
         until=until,
     )
@@ -95,7 +95,7 @@ def postpone(tx: Tx, outbox_id: int, until: int) -> None:
 def dead_letter(tx: Tx, outbox_id: int, now: int) -> None:
     """Keep a pending job for an operator; it is not run again."""
     tx.execute(
-        "UPDATE outbox SET waiting = NULL, parked_at = %(now)s WHERE outbox_id = %(outbox_id)s AND waiting = 1",
+        "UPDATE outbox SET pending = NULL, dead_lettered_at = %(now)s WHERE outbox_id = %(outbox_id)s AND pending = 1",
         outbox_id=outbox_id,
         now=now,
     )

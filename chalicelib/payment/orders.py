@@ -86,7 +86,7 @@ def _get_or_create_order(tx: Tx, caller: Caller, book_id: int, merchant: Merchan
 
 
 def _require_payable(booking: Row) -> None:
-    if booking["charge"] == dues.PAID:
+    if booking["payment_state"] == dues.PAID:
         raise ApiError(errors.CONFLICT, "该预约已支付")
     if not dues.is_payable(booking):
         raise ApiError(errors.CONFLICT, "该预约已取消或已失约，不能支付")
@@ -111,7 +111,7 @@ def _insert_order(tx: Tx, booking: Row, fields: dict[str, Any]) -> Row:
         "check_at": now + FIRST_CHECK_DELAY,
     }
     payment = store.get_for_update(tx, booking["tenant_id"], store.insert(tx, fields))
-    ledger.record(tx, payment, "asked", "order")
+    ledger.record(tx, payment, "created", "order")
     return payment
 
 
@@ -136,9 +136,9 @@ def _record_result(tx: Tx, payment: Row, answer: OrderResult) -> Row:
     booking = dues.find_for_update(tx, payment["tenant_id"], payment["book_id"])
     now = store.get_for_update(tx, payment["tenant_id"], payment["payment_id"])
     if answer.error_code:
-        if not now["prepay_id"] and now["live"] and now["state"] == store.PENDING:
+        if not now["prepay_id"] and now["live"] and now["state"] == store.CREATED:
             store.supersede(tx, now["payment_id"])
-            ledger.record(tx, now, "refused", "order", answer.error_code)
+            ledger.record(tx, now, "rejected", "order", answer.error_code)
             logger.warning("order refused", extra={"ids": {"provider_code": answer.error_code}})
         return now
     if booking is None or not dues.is_payable(booking):  # paid through the other answer, or cancelled meanwhile

@@ -99,9 +99,9 @@ def _close_order(payment: Row, merchant: Merchant, trade: Trade) -> None:
     _mark_closed(payment, trade.state)
 
 
-def _mark_closed(payment: Row, detail: str, state: str = store.CLOSED, became: str = "closed") -> None:
+def _mark_closed(payment: Row, detail: str, state: str = store.CLOSED, event: str = "closed") -> None:
     def close(tx: Tx) -> None:
         if store.close(tx, payment["payment_id"], state):
-            ledger.record(tx, payment, became, "query", detail)
+            ledger.record(tx, payment, event, "query", detail)
 
     mysql.run_transaction(close)

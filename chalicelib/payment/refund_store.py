@@ -3,14 +3,14 @@
 from chalicelib import clock
 from chalicelib.adapters.mysql import Row, Tx
 
-DUE, SENT, DONE, ABNORMAL = "due", "sent", "done", "stuck"
+PENDING, PROCESSING, SUCCESS, ABNORMAL = "pending", "processing", "success", "abnormal"
 
 SELECT_REFUND = """
     SELECT r.refund_id, r.tenant_id, r.payment_id, r.book_id, r.out_refund_no, r.fee, r.state, r.check_at, r.checks,
            p.user_id, p.out_trade_no, p.app_id, p.mch_id, p.sign_type
     FROM refunds r JOIN payments p ON p.payment_id = r.payment_id
 """
-DUE_CONDITION = "r.state IN ('due', 'sent', 'stuck') AND r.check_at <= %(now)s"
+DUE_CONDITION = "r.state IN ('pending', 'processing', 'abnormal') AND r.check_at <= %(now)s"
 
 
 def list_due(tx: Tx, limit: int) -> list[Row]:
@@ -70,7 +70,7 @@ def update(tx: Tx, refund_id: int, state: str, wechat_id: str, error: str) -> No
         """
         UPDATE refunds
         SET state = %(state)s, error = %(error)s, wechat_id = IF(%(wechat_id)s = '', wechat_id, %(wechat_id)s),
-            done_at = IF(%(state)s = 'done', %(now)s, done_at)
+            done_at = IF(%(state)s = 'success', %(now)s, done_at)
         WHERE refund_id = %(refund_id)s
         """,
         refund_id=refund_id,

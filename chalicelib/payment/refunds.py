@@ -13,14 +13,20 @@ from chalicelib.billing import ledger, refunds_due
 from chalicelib.crypto import field_encryption
 from chalicelib.outbox import outbox
 from chalicelib.payment import merchants, notifications, query_schedule, refund_store
-from chalicelib.payment.refund_store import ABNORMAL, DONE, DUE, SENT
+from chalicelib.payment.refund_store import ABNORMAL, PENDING, PROCESSING, SUCCESS
 
 logger = logging.getLogger(__name__)
 
 REFUND_REASON = "预约已取消"  # what the patient reads in WeChat
 # CLOSED: no money has moved, and by this number none will (https://pay.weixin.qq.com/doc/v3/merchant/4013071031).
 # "": WeChat refuses it, or knows of none: it is sent again.
-STATE_BY_WECHAT_STATE = {"SUCCESS": DONE, "PROCESSING": SENT, "CLOSED": DUE, "ABNORMAL": ABNORMAL, "": DUE}
+STATE_BY_WECHAT_STATE = {
+    "SUCCESS": SUCCESS,
+    "PROCESSING": PROCESSING,
+    "CLOSED": PENDING,
+    "ABNORMAL": ABNORMAL,
+    "": PENDING,
+}
 
 
 def refund_booking(tenant_id: int, payload: dict[str, Any]) -> None:
@@ -43,31 +49,33 @@ def process(refund: Row) -> None:
         ids = {"refund_id": refund["refund_id"], "why": str(unreachable)}
         logger.warning("refund not answered", extra={"ids": ids})
         return
-    mysql.run_transaction(lambda tx: apply_result(tx, refund, said, "refund" if refund["state"] == DUE else "query"))
+    mysql.run_transaction(
+        lambda tx: apply_result(tx, refund, said, "refund" if refund["state"] == PENDING else "query")
+    )
 
 
-def apply_result(tx: Tx, refund: Row, said: RefundResult, told_by: str) -> None:
+def apply_result(tx: Tx, refund: Row, said: RefundResult, source: str) -> None:
     """Keep what WeChat says of a refund; what is done stays so. After the commit: outbox.nudge()."""
     now = refund_store.get_for_update(tx, refund["refund_id"])
-    if now["state"] == DONE or now["out_refund_no"] != refund["out_refund_no"]:  # said of a number that was closed
+    if now["state"] == SUCCESS or now["out_refund_no"] != refund["out_refund_no"]:  # said of a number that was closed
         return
-    state = DONE if said.is_already_refunded else STATE_BY_WECHAT_STATE.get(said.state, str(now["state"]))
+    state = SUCCESS if said.is_already_refunded else STATE_BY_WECHAT_STATE.get(said.state, str(now["state"]))
     refund_store.update(tx, refund["refund_id"], state, said.refund_id, said.error_code)
     if said.state == "CLOSED":
-        _renumber_closed(tx, refund, told_by)
+        _renumber_closed(tx, refund, source)
     elif state != now["state"] or said.error_code:
-        ledger.record(tx, refund, state, told_by, said.error_code or said.refund_id, refund["refund_id"])
+        ledger.record(tx, refund, state, source, said.error_code or said.refund_id, refund["refund_id"])
     if said.error_code:
         _log_error("paid back elsewhere" if said.is_already_refunded else "refund refused", refund, said.error_code)
     elif state == ABNORMAL and now["state"] != ABNORMAL:
         _log_error("refund stuck: pay it back by hand", refund, said.state)
-    if state == DONE:
+    if state == SUCCESS:
         notifications.enqueue(tx, refund, notifications.REFUNDED)
 
 
-def _renumber_closed(tx: Tx, refund: Row, told_by: str) -> None:
+def _renumber_closed(tx: Tx, refund: Row, source: str) -> None:
     refund_store.renumber(tx, refund["refund_id"], refunds_due.generate_refund_no())
-    ledger.record(tx, refund, "closed", told_by, refund["out_refund_no"], refund["refund_id"])
+    ledger.record(tx, refund, "closed", source, refund["out_refund_no"], refund["refund_id"])
     _log_error("refund closed: it is sent again by another number", refund, "CLOSED")
 
 
@@ -87,7 +95,7 @@ def _ensure_refund(tx: Tx, tenant_id: int, book_id: int) -> None:
 
 def _submit_or_query(refund: Row) -> RefundResult:
     merchant = merchants.get_for_payment(refund)
-    if refund["state"] in (SENT, ABNORMAL):
+    if refund["state"] in (PROCESSING, ABNORMAL):
         return wechat_pay.query_refund(merchant, refund["out_refund_no"])
     return wechat_pay.refund(
         merchant,

@@ -9,7 +9,7 @@ from chalicelib.billing import ledger, refunds_due
 from chalicelib.payment import notifications, store
 
 
-def settle(tx: Tx, payment: Row, transaction_id: str, paid_at: int, told_by: str) -> bool:
+def settle(tx: Tx, payment: Row, transaction_id: str, paid_at: int, source: str) -> bool:
     """Count an order's money, once. It is the booking's where that is still to be paid; else it goes back.
 
     False where it was counted before. After the commit: outbox.nudge() of both lanes.
@@ -19,11 +19,13 @@ def settle(tx: Tx, payment: Row, transaction_id: str, paid_at: int, told_by: str
     if now["state"] == store.PAID:
         return False
     store.mark_paid(tx, now["payment_id"], transaction_id, paid_at)
-    ledger.record(tx, now, "paid", told_by, transaction_id)
+    ledger.record(tx, now, "paid", source, transaction_id)
     if booking and dues.is_payable(booking):
         dues.mark_paid(tx, booking)
         store.settle(tx, now["settlement_id"], now["payment_id"])
         notifications.enqueue(tx, now, notifications.PAID)
     else:
-        refunds_due.enqueue_payment_refund(tx, now, "twice" if booking and booking["charge"] == dues.PAID else "late")
+        refunds_due.enqueue_payment_refund(
+            tx, now, "duplicate" if booking and booking["payment_state"] == dues.PAID else "late"
+        )
     return True

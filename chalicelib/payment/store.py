@@ -5,7 +5,7 @@ from typing import Any
 from chalicelib import clock
 from chalicelib.adapters.mysql import Row, Tx
 
-PENDING, PAID, CLOSED = "asked", "paid", "closed"
+CREATED, PAID, CLOSED = "created", "paid", "closed"
 
 SELECT_PAYMENT = """
     SELECT payment_id, tenant_id, settlement_id, book_id, user_id, out_trade_no, app_id, mch_id, sign_type, open_id,
@@ -118,8 +118,8 @@ def find_signable(tx: Tx, tenant_id: int, user_id: int, app_id: str, prepay_id: 
         SELECT p.app_id, p.mch_id, p.sign_type, p.prepay_id
         FROM payments p JOIN bookings b ON b.book_id = p.book_id AND b.tenant_id = p.tenant_id
         WHERE p.tenant_id = %(tenant_id)s AND p.user_id = %(user_id)s AND p.prepay_id = %(prepay_id)s
-          AND p.app_id = %(app_id)s AND p.live = 1 AND p.state = 'asked' AND p.expires_at > %(now)s
-          AND b.status IN (0, 2) AND b.charge = 1
+          AND p.app_id = %(app_id)s AND p.live = 1 AND p.state = 'created' AND p.expires_at > %(now)s
+          AND b.status IN (0, 2) AND b.payment_state = 1
         """,
         tenant_id=tenant_id,
         user_id=user_id,
@@ -161,7 +161,7 @@ def mark_paid(tx: Tx, payment_id: int, transaction_id: str, paid_at: int) -> Non
 def close(tx: Tx, payment_id: int, state: str = CLOSED) -> bool:
     """False where money came, or it was closed before."""
     changed = tx.execute(
-        "UPDATE payments SET state = %(state)s, live = NULL WHERE payment_id = %(payment_id)s AND state = 'asked'",
+        "UPDATE payments SET state = %(state)s, live = NULL WHERE payment_id = %(payment_id)s AND state = 'created'",
         payment_id=payment_id,
         state=state,
     )
@@ -173,9 +173,9 @@ def list_due(tx: Tx, limit: int) -> list[Row]:
     return tx.fetch_all(
         """
         SELECT p.payment_id, p.tenant_id, p.book_id, p.out_trade_no, p.app_id, p.mch_id, p.sign_type, p.fee, p.live,
-               p.expires_at, p.check_at, p.checks, b.status, b.charge
+               p.expires_at, p.check_at, p.checks, b.status, b.payment_state
         FROM payments p JOIN bookings b ON b.book_id = p.book_id AND b.tenant_id = p.tenant_id
-        WHERE p.state = 'asked' AND p.check_at <= %(now)s ORDER BY p.check_at LIMIT %(limit)s
+        WHERE p.state = 'created' AND p.check_at <= %(now)s ORDER BY p.check_at LIMIT %(limit)s
         """,
         now=clock.now(),
         limit=limit,
@@ -187,7 +187,7 @@ def claim(tx: Tx, row: Row, until: int) -> bool:
     taken = tx.execute(
         """
         UPDATE payments SET check_at = %(until)s, checks = checks + 1
-        WHERE payment_id = %(payment_id)s AND check_at = %(check_at)s AND checks = %(checks)s AND state = 'asked'
+        WHERE payment_id = %(payment_id)s AND check_at = %(check_at)s AND checks = %(checks)s AND state = 'created'
         """,
         payment_id=row["payment_id"],
         check_at=row["check_at"],

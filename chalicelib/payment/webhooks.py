@@ -46,7 +46,7 @@ def handle_payment(tenant_id: int, headers: Mapping[str, str], body: bytes) -> A
     payment = _require_matching(payment, merchant, notice)
     if notice.state == "SUCCESS":
         at = notice.occurred_at or clock.now()
-        mysql.run_transaction(lambda tx: settlements.settle(tx, payment, notice.transaction_id, at, "notice"))
+        mysql.run_transaction(lambda tx: settlements.settle(tx, payment, notice.transaction_id, at, "notification"))
         _wake_workers()
     return wechat_pay.build_acknowledgement(merchant)
 
@@ -64,7 +64,7 @@ def handle_refund(tenant_id: int, headers: Mapping[str, str], body: bytes) -> Ac
     refund = _require_matching(refund, merchant, notice)
     if notice.is_signed:
         said = RefundResult(notice.state, refund_id=notice.refund_id)
-        mysql.run_transaction(lambda tx: refunds.apply_result(tx, refund, said, "notice"))
+        mysql.run_transaction(lambda tx: refunds.apply_result(tx, refund, said, "notification"))
     else:
         refund_store.schedule_check(mysql.autocommit, refund["refund_id"])
     _wake_workers()

@@ -74,7 +74,9 @@ def build_id_number(tenant_id: int, number: str, kind: str = ID_CARD_TYPE) -> Id
     return IdNumber(kind, number, field_encryption.compute_blind_index(tenant_id, f"id:{kind}", number))
 
 
-def get_or_create(tx: Tx, tenant_id: int, details: PatientDetails, filed_by: int, retry_key: str | None = None) -> int:
+def get_or_create(
+    tx: Tx, tenant_id: int, details: PatientDetails, created_by: int, idempotency_key: str | None = None
+) -> int:
     """Return the pati_id of the person with this ID number, filed now if need be; without a number always a new one.
 
     ApiError 409 where the number is filed under another name. What a found file says stays as it is.
@@ -83,7 +85,7 @@ def get_or_create(tx: Tx, tenant_id: int, details: PatientDetails, filed_by: int
     if found:
         return found
     try:
-        return _insert(tx, tenant_id, details, filed_by, retry_key)
+        return _insert(tx, tenant_id, details, created_by, idempotency_key)
     except mysql.DuplicateKeyError as duplicate:  # somebody else filed the same number meanwhile
         found = (
             find_by_id_number(tx, tenant_id, details.name, details.id_number) if duplicate.key == "id_number" else None
@@ -124,16 +126,16 @@ def get(tx: Tx, tenant_id: int, pati_id: int, to_change: bool = False) -> Patien
     return _require_patient(row)
 
 
-def get_by_idempotency_key(tx: Tx, tenant_id: int, filed_by: int, retry_key: str) -> Patient:
-    """Return the file that somebody made with this retry key."""
+def get_by_idempotency_key(tx: Tx, tenant_id: int, created_by: int, idempotency_key: str) -> Patient:
+    """Return the file that somebody made with this idempotency key."""
     row = tx.fetch_one(
         f"""
         {SELECT_PATIENT_SQL}
-        WHERE tenant_id = %(tenant_id)s AND filed_by = %(filed_by)s AND retry_key = %(retry_key)s
+        WHERE tenant_id = %(tenant_id)s AND created_by = %(created_by)s AND idempotency_key = %(idempotency_key)s
         """,
         tenant_id=tenant_id,
-        filed_by=filed_by,
-        retry_key=retry_key.encode(),
+        created_by=created_by,
+        idempotency_key=idempotency_key.encode(),
     )
     return _require_patient(row)
 
@@ -195,21 +197,21 @@ def set_latest_visit(tx: Tx, tenant_id: int, pati_id: int, trea_id: int) -> None
     )
 
 
-def _insert(tx: Tx, tenant_id: int, details: PatientDetails, filed_by: int, retry_key: str | None) -> int:
+def _insert(tx: Tx, tenant_id: int, details: PatientDetails, created_by: int, idempotency_key: str | None) -> int:
     pati_id = tx.insert(
         """
         INSERT INTO patients
             (tenant_id, name, gender, birthday, phone, id_type, id_blind, province, city, county, address,
-             cont_name, cont_relation, cont_phone, filed_by, retry_key, created_at, changed_at)
+             cont_name, cont_relation, cont_phone, created_by, idempotency_key, created_at, changed_at)
         VALUES
             (%(tenant_id)s, %(name)s, %(gender)s, %(birthday)s, %(phone)s, %(id_type)s, %(id_blind)s, %(province)s,
-             %(city)s, %(county)s, %(address)s, %(cont_name)s, %(cont_relation)s, %(cont_phone)s, %(filed_by)s,
-             %(retry_key)s, %(now)s, %(now)s)
+             %(city)s, %(county)s, %(address)s, %(cont_name)s, %(cont_relation)s, %(cont_phone)s, %(created_by)s,
+             %(idempotency_key)s, %(now)s, %(now)s)
         """,
         **_build_columns(details),
         tenant_id=tenant_id,
-        filed_by=filed_by,
-        retry_key=retry_key.encode() if retry_key else None,
+        created_by=created_by,
+        idempotency_key=idempotency_key.encode() if idempotency_key else None,
         now=clock.now(),
     )
     if details.id_number:  # sealed for its row, so the row must be there first

@@ -46,7 +46,7 @@ def save(caller: Caller, saved: PatientSaved, key: str | None) -> SavedPatient:
     try:
         pati_id, under = mysql.run_transaction(lambda tx: _create_or_update(tx, caller, saved, known, key))
     except mysql.DuplicateKeyError as duplicate:
-        if duplicate.key != "resend":
+        if duplicate.key != "idempotency_key":
             raise
         pati_id, under = mysql.run_autocommit(lambda tx: _get_earlier_result(tx, caller, saved, str(key)))
     return SavedPatient(pati_id=str(pati_id), list=_build_labels(under))

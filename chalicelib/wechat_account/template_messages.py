@@ -19,12 +19,12 @@ PERMANENT_ERRCODES = frozenset({40003, 40037, 43004, 43101, INVALID_FIELD_ERRCOD
 CONTENT_TTL_SECONDS = 600  # seconds that what a template says is kept
 
 
-def send(tenant_id: int, user_id: int, kind: int, values: Mapping[str, str], page: str, once: str) -> None:
+def send(tenant_id: int, user_id: int, kind: int, values: Mapping[str, str], page: str, dedup_key: str) -> None:
     """Send a message of a kind to an account's holder; `values` as fields.py has them, `page` below auth_url.
 
     Nothing is sent where the hospital has no account or no template for this kind, or does not know the holder's
-    openid; nor, within ten minutes, a second time under the same `once`. What trying again would not mend is logged.
-    Raises Refusal and ApiError: then again.
+    openid; nor, within ten minutes, a second time under the same `dedup_key`. What trying again would not mend is
+    logged.     Raises Refusal and ApiError: then again.
     """
     ours = account.find(tenant_id)
     if ours is None:
@@ -40,7 +40,7 @@ def send(tenant_id: int, user_id: int, kind: int, values: Mapping[str, str], pag
             "touser": openid,
             "template_id": template_id,
             "url": ours.base_url + page,
-            "client_msg_id": hashlib.sha256(f"{tenant_id}:{once}".encode()).hexdigest()[:32],
+            "client_msg_id": hashlib.sha256(f"{tenant_id}:{dedup_key}".encode()).hexdigest()[:32],
             "data": template_fields.build_data(content, named),
         }
         _send_with_fallback(ours, message)

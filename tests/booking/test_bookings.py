@@ -20,7 +20,7 @@ def books(person: Person, **query: Any) -> dict[str, Any]:
 
 
 def paid(book_id: str) -> None:
-    mysql.autocommit.execute("UPDATE bookings SET charge = 2 WHERE book_id = %(id)s", id=book_id)
+    mysql.autocommit.execute("UPDATE bookings SET payment_state = 2 WHERE book_id = %(id)s", id=book_id)
 
 
 def test_bookings_are_listed_the_newest_first(ward: BookingDepartment, lin: Person, wang: Person) -> None:

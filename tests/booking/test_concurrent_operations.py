@@ -84,7 +84,7 @@ def wrong(ward: BookingDepartment, stopped: int) -> list[str]:
     problems = {
         "nobody booked": len(bookings) < PEOPLE,
         "a slot twice": len({(one["schedule_id"], one["serial_no"]) for one in live}) != len(live),
-        "a person twice": len({(one["pati_id"], one["half"]) for one in live}) != len(live),
+        "a person twice": len({(one["pati_id"], one["half_day"]) for one in live}) != len(live),
         "a doctor twice": len({(one["pati_id"], one["doctor_id"] or one["book_id"]) for one in live}) != len(live),
         "cancelled and live": any((one["status"] == 1) is bool(one["live"]) for one in bookings),
         "booked for what is stopped": any(one["schedule_id"] == stopped and one["status"] == 0 for one in live),

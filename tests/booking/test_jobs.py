@@ -57,7 +57,7 @@ def test_what_is_paid_free_or_not_demanded_is_kept(
         ward.book_slot(wang, ward.create_schedule(**{**AFTERNOON, "bookfee": 0})),
     )
     elsewhere = other.book_slot(other.hospital.lin, other.create_schedule())
-    mysql.autocommit.execute("UPDATE bookings SET charge = 2 WHERE book_id = %(id)s", id=paid)
+    mysql.autocommit.execute("UPDATE bookings SET payment_state = 2 WHERE book_id = %(id)s", id=paid)
     for book_id in (paid, free, elsewhere):
         aged(book_id, 999)
     scheduled.cancel_unpaid()
@@ -107,7 +107,7 @@ def test_nobody_has_missed_what_was_stopped(
     monkeypatch.setattr(outbox, "wake_worker", lambda **_: None)  # the job that cancels has not come so far
     stopped, held = ward.create_schedule(), ward.create_schedule(doctor_id="")
     first, second = ward.book_slot(lin, stopped), ward.book_slot(wang, held)
-    mysql.autocommit.execute("UPDATE bookings SET charge = 2 WHERE book_id = %(id)s", id=first)
+    mysql.autocommit.execute("UPDATE bookings SET payment_state = 2 WHERE book_id = %(id)s", id=first)
     ward.stop_schedule(stopped)
     freeze_clock(monkeypatch, "00:30", ahead=2)
     for _ in range(2):

@@ -75,9 +75,9 @@ def test_one_person_through_two_accounts_at_once_has_one_booking_in_a_half_day(
     ("same", "key"),
     [
         (("schedule_id", "serial_no"), "slot"),
-        (("pati_id", "half"), "persons_half_day"),
-        (("pati_id", "doctor_id"), "persons_doctor"),
-        (("user_id", "retry_key"), "resend"),
+        (("pati_id", "half_day"), "patient_half_day"),
+        (("pati_id", "doctor_id"), "patient_doctor_day"),
+        (("user_id", "idempotency_key"), "idempotency_key"),
         (("book_code",), "book_code"),
     ],
 )
@@ -94,14 +94,14 @@ def test_the_database_itself_holds_what_is_sold(
             "serial_no": number,
             "dept_id": of.dept_id,
             "day": get_iso_date(1),
-            "half": "PM",
+            "half_day": "PM",
             "slot_time": "08:00",
         }
         row |= {"type": 0, "fee": 0, "area": "", "book_code": f"20360107{number:06}", "pay_by": None}
-        row |= {"retry_key": f"k{number}".encode(), **fields}
+        row |= {"idempotency_key": f"k{number}".encode(), **fields}
         return mysql.run_transaction(lambda tx: booking_store.insert(tx, tenant_id, row))
 
-    first = sold(ward, 1, half="AM")
+    first = sold(ward, 1, half_day="AM")
     taken = {name: list_rows("bookings", ward.hospital)[0][name] for name in same}
     with pytest.raises(mysql.DuplicateKeyError) as refused:
         sold(ward, 2, **taken)
@@ -109,7 +109,7 @@ def test_the_database_itself_holds_what_is_sold(
     if key != "slot":  # a schedule is one hospital's
         sold(other, 3, **taken)
     mysql.run_transaction(lambda tx: booking_store.cancel(tx, first, "patient", None))
-    if key not in ("book_code", "resend"):  # which are never another's
+    if key not in ("book_code", "idempotency_key"):  # which are never another's
         sold(ward, 4, **taken)
 
 

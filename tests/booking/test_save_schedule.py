@@ -188,10 +188,10 @@ def test_schedules_are_listed_by_day_and_narrowed(ward: BookingDepartment) -> No
 def test_a_week_is_listed_without_reading_the_years_before(ward: BookingDepartment) -> None:
     ward.create_schedule()
     begun = """
-        INSERT INTO schedules (tenant_id, dept_id, doctor_id, day, half, type, fee, area, begins, ends, slots,
+        INSERT INTO schedules (tenant_id, dept_id, doctor_id, day, half_day, type, fee, area, begins, ends, slots,
                                created_by, created_at)
-        SELECT tenant_id, dept_id, doctor_id, day - INTERVAL %(days)s DAY, half, type, fee, area, begins, ends, slots,
-               created_by, created_at
+        SELECT tenant_id, dept_id, doctor_id, day - INTERVAL %(days)s DAY, half_day, type, fee, area, begins, ends,
+               slots, created_by, created_at
         FROM schedules WHERE tenant_id = %(tenant_id)s
     """
     week, tenant_id = (clock.today() + timedelta(1), clock.today() + timedelta(7)), ward.hospital.tenant_id

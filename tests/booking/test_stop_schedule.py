@@ -49,7 +49,7 @@ def test_a_stopped_half_day_is_neither_shown_nor_sold(ward: BookingDepartment, l
 def test_who_has_booked_is_cancelled_told_and_refunded(ward: BookingDepartment, lin: Person, wang: Person) -> None:
     schedule_id = ward.create_schedule()
     first, second = int(ward.book_slot(lin, schedule_id, 1)), int(ward.book_slot(wang, schedule_id, 2))
-    mysql.autocommit.execute("UPDATE bookings SET charge = 2 WHERE book_id = %(id)s", id=first)
+    mysql.autocommit.execute("UPDATE bookings SET payment_state = 2 WHERE book_id = %(id)s", id=first)
     ward.stop_schedule(schedule_id)
     for _ in range(2):
         cascade(ward.hospital)
@@ -187,7 +187,7 @@ def fill(ward: BookingDepartment, schedule_id: int, number: int) -> None:
         for n in range(1, number + 1)
     ]
     insert = """
-        INSERT INTO bookings (tenant_id, schedule_id, serial_no, user_id, member_id, pati_id, dept_id, day, half,
+        INSERT INTO bookings (tenant_id, schedule_id, serial_no, user_id, member_id, pati_id, dept_id, day, half_day,
                               slot_time, type, fee, area, book_code, changed_at, created_at)
         VALUES (%(tenant_id)s, %(schedule_id)s, %(n)s, %(user_id)s, %(user_id)s, %(user_id)s, %(dept_id)s, %(day)s,
                 'AM', '08:00', 0, 0, '', %(code)s, %(now)s, %(now)s)

@@ -140,7 +140,7 @@ def test_a_snapshot_is_of_one_moment(conversation: str, lin: Person, say: SendMe
         found = mysql.run_on_own_connection(hold, 10)
     seat = found.find_participant(lin.principal)
     assert seat
-    assert (found.last_seq, seat.own_since) == (len(found.messages), len(found.messages))
+    assert (found.last_seq, seat.own_after_read) == (len(found.messages), len(found.messages))
 
 
 WAITING = "SELECT COUNT(*) FROM information_schema.processlist WHERE state = 'User lock' AND info LIKE %(asked)s"

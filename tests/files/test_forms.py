@@ -28,8 +28,8 @@ Fields = dict[str, str]
 Change = Callable[[Fields], object]
 
 
-def made(smallest: int = 1, largest: int = LIMIT) -> UploadForm:
-    return s3.build_upload_form(f"1/uploads/{secrets.token_urlsafe(9)}.jpg", "image/jpeg", smallest, largest, LIFE)
+def made(min_size: int = 1, max_size: int = LIMIT) -> UploadForm:
+    return s3.build_upload_form(f"1/uploads/{secrets.token_urlsafe(9)}.jpg", "image/jpeg", min_size, max_size, LIFE)
 
 
 def objected(fields: Fields, content: bytes | None, bucket: Bucket = BUCKET) -> list[str]:

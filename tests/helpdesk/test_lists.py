@@ -193,7 +193,7 @@ def test_a_list_is_one_query_through_the_callers_seats(visited: Hospital) -> Non
     plan = explained(list_store.CONVERSATIONS_SQL, filters)
     tables = {row["table"]: row for row in plan if row["table"] and not row["table"].startswith("<")}
     keys = {table: row["key"] for table, row in tables.items() if table in ("p", "c", "q", "x", "a", "s", "m", "t")}
-    assert keys["p"] == "joined"
+    assert keys["p"] == "by_principal"
     assert None not in {keys[one] for one in ("c", "q", "m", "t")}
 
 

@@ -22,7 +22,7 @@ def counted(table: str, tenant_id: int) -> int:
 def died(tenant_id: int, ago: int) -> None:
     """All the tenant's tokens and tries ended so long ago."""
     then: dict[str, Any] = {"then": clock.now() - ago, "tenant_id": tenant_id}
-    for column, table in (("expires_at", "tokens"), ("since", "attempts")):
+    for column, table in (("expires_at", "tokens"), ("last_failed_at", "attempts")):
         sql = f"UPDATE {table} SET {column} = %(then)s WHERE tenant_id = %(tenant_id)s"
         mysql.run_autocommit(partial(Tx.execute, sql=sql, **then))
 

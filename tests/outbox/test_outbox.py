@@ -123,7 +123,7 @@ def test_what_fails_is_tried_again_after_a_growing_while(hospital: Hospital) -> 
         [row] = rows()
         assert row["due_at"] - clock.now() == pytest.approx(wait * clock.SECOND, abs=2 * clock.SECOND)
         assert outbox.run_due_jobs() == 0
-        assert rows()[0]["tries"] == row["tries"]
+        assert rows()[0]["attempts"] == row["attempts"]
         later(wait * clock.SECOND)
     failing.clear()
     assert outbox.run_due_jobs() == 1
@@ -140,8 +140,8 @@ def test_what_cannot_be_done_is_given_up_and_said_so(hospital: Hospital, caplog:
         later(outbox.MAX_BACKOFF)
     [row] = rows()
     assert 11 <= waited / (3600 * clock.SECOND) <= 13, "hours"
-    assert (row["waiting"], row["tries"], row["done_at"]) == (None, outbox.MAX_ATTEMPTS, None)
-    assert row["parked_at"]
+    assert (row["pending"], row["attempts"], row["done_at"]) == (None, outbox.MAX_ATTEMPTS, None)
+    assert row["dead_lettered_at"]
     assert [record.levelname for record in caplog.records].count("ERROR") == 1
 
 
@@ -166,7 +166,7 @@ def test_what_waits_for_another_company_is_not_looked_at_by_our_own_lane(hospita
 def test_a_job_that_nobody_knows_waits_for_the_version_that_does(hospital: Hospital) -> None:
     store.insert(mysql.autocommit, hospital.tenant_id, "unheard-of", None, "{}", clock.now())
     assert outbox.run_due_jobs() == 0
-    assert rows()[0]["waiting"] == 1
+    assert rows()[0]["pending"] == 1
 
 
 def test_who_died_at_work_is_followed_by_another_after_the_lease(hospital: Hospital) -> None:
@@ -190,8 +190,8 @@ def test_what_ends_each_process_that_begins_it_is_given_up(
             outbox.run_due_jobs()
         later(outbox.LEASE)
     assert outbox.run_due_jobs() == 0
-    assert (rows()[0]["waiting"], done) == (None, [])
-    assert rows()[0]["parked_at"]
+    assert (rows()[0]["pending"], done) == (None, [])
+    assert rows()[0]["dead_lettered_at"]
     assert [record.levelname for record in caplog.records].count("ERROR") == 1
 
 
@@ -205,11 +205,11 @@ def test_what_is_done_goes_unless_its_name_keeps_it_from_being_done_again(hospit
     promise(hospital, 1)
     promise(hospital, 2, "booking:12")
     assert outbox.run_due_jobs() == 2
-    assert [row["once"] for row in rows()] == [b"booking:12"]
+    assert [row["dedup_key"] for row in rows()] == [b"booking:12"]
 
 
 def test_what_was_done_long_ago_is_forgotten(hospital: Hospital) -> None:
-    promise(hospital, once="booking:12")
+    promise(hospital, dedup_key="booking:12")
     outbox.run_due_jobs()
     mysql.autocommit.execute("UPDATE outbox SET done_at = done_at - %(ago)s", ago=outbox.RETENTION + 1)
     outbox.run_due_jobs()

@@ -21,7 +21,7 @@ def pay(monkeypatch: pytest.MonkeyPatch) -> Iterator[WeChatPay]:
     monkeypatch.setattr(outbox, "wake_worker", lambda *_, **__: None)
     with fake.replace_real_server() as running:
         yield running
-    mysql.autocommit.execute("DELETE FROM outbox WHERE waiting = 1")
+    mysql.autocommit.execute("DELETE FROM outbox WHERE pending = 1")
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ def test_lin_orders_what_her_booking_costs(till: Checkout, pay: WeChatPay) -> No
     assert theirs.notify_url == f"https://api.renhe.example{tills.NOTIFY_PATH}/{till.tenant_id}"
     assert (order["is_success"], order["trade_type"], order["sign_type"]) == (True, "JSAPI", "RSA")
     assert (order["agency_id"], order["app_id"]) == (str(till.tenant_id), APP_ID)
-    assert till.list_ledger() == [("asked", "order"), ("prepared", "order")]
+    assert till.list_ledger() == [("created", "order"), ("prepared", "order")]
     assert till.get_booking_state(book_id) == (0, 1)
 
 
@@ -68,7 +68,7 @@ def test_eight_who_ask_at_once_make_one_order(till: Checkout, pay: WeChatPay) ->
     answers = run_in_threads([lambda: till.request_order(book_id)] * 8)
     assert len({(one.data["out_trade_no"], one.data["prepay_id"]) for one in answers}) == 1
     assert len(pay.orders) == len(till.list_payments(book_id)) == len(list_rows("charges", till.hospital)) == 1
-    assert till.list_ledger() == [("asked", "order"), ("prepared", "order")]
+    assert till.list_ledger() == [("created", "order"), ("prepared", "order")]
 
 
 def test_after_two_hours_it_is_another_order(till: Checkout) -> None:
@@ -148,7 +148,7 @@ def test_nobody_pays_for_anothers_booking(till: Checkout, wang: Person, elsewher
     [
         ({"status": 1, "live": None}, "该预约已取消或已失约，不能支付"),
         ({"status": 3}, "该预约已取消或已失约，不能支付"),
-        ({"charge": 2}, "该预约已支付"),
+        ({"payment_state": 2}, "该预约已支付"),
     ],
 )
 def test_what_is_cancelled_missed_or_paid_is_not_ordered(till: Checkout, columns: dict[str, Any], why: str) -> None:

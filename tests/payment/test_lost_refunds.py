@@ -26,7 +26,7 @@ def test_a_refund_that_wechat_knows_nothing_of_is_sent_again(hospital: Hospital,
     till.run_refund_jobs()
     [number] = pay.refunds
     pay.refunds.clear()
-    for state in ("due", "sent"):
+    for state in ("pending", "processing"):
         till.make_checks_due()
         reconciliation.run()
         assert [one["state"] for one in till.list_refunds(book_id)] == [state]
@@ -44,7 +44,7 @@ def test_an_api_that_lost_its_public_name_still_pays_back(
     till.department.cancel(hospital.lin, book_id)
     monkeypatch.setattr(merchants, "settings", replace(settings, public_url=""))
     till.run_refund_jobs()
-    assert [(one["state"], one["error"]) for one in till.list_refunds(book_id)] == [("sent", "")]
+    assert [(one["state"], one["error"]) for one in till.list_refunds(book_id)] == [("processing", "")]
 
 
 @pytest.mark.parametrize("version", [V3, V2])
@@ -65,12 +65,12 @@ def test_a_refund_that_wechat_has_closed_is_sent_by_another_number(
         till.make_checks_due()
         reconciliation.run()
     [refund] = till.list_refunds(book_id)
-    assert (refund["state"], refund["wechat_id"]) == ("sent", pay.refunds[refund["out_refund_no"]].refund_id)
+    assert (refund["state"], refund["wechat_id"]) == ("processing", pay.refunds[refund["out_refund_no"]].refund_id)
     assert [one.state for one in pay.refunds.values()] == ["CLOSED", "PROCESSING"]
     assert ("closed", "query") in till.list_ledger()
     assert [one.levelname for one in caplog.records if "closed" in one.message] == ["ERROR"]
     mysql.run_transaction(
-        lambda tx: refunds.apply_result(tx, seen, RefundResult("CLOSED"), "notice")
+        lambda tx: refunds.apply_result(tx, seen, RefundResult("CLOSED"), "notification")
     )  # said of the first, and late
     for number, status in ((first, 200), ("20360107Rfffffffffffffffffff", 404)):
         late = replace(pay.refunds[first], out_refund_no=number, state="CLOSED" if number == first else "SUCCESS")
@@ -82,7 +82,7 @@ def test_a_refund_that_wechat_has_closed_is_sent_by_another_number(
     pay.settle_refund(refund["out_refund_no"])
     till.make_checks_due()
     reconciliation.run()
-    assert [one["state"] for one in till.list_refunds(book_id)] == ["done"]
+    assert [one["state"] for one in till.list_refunds(book_id)] == ["success"]
 
 
 def test_money_goes_back_though_every_promise_was_lost(till: Checkout, pay: WeChatPay) -> None:
@@ -98,8 +98,8 @@ def test_money_goes_back_though_every_promise_was_lost(till: Checkout, pay: WeCh
     mysql.autocommit.execute("DELETE FROM outbox WHERE tenant_id = %(id)s", id=till.tenant_id)
     reconciliation.run()
     assert [(one["reason"], one["state"]) for one in till.list_refunds(book_id)] == [
-        ("twice", "sent"),
-        ("patient", "sent"),
+        ("duplicate", "processing"),
+        ("patient", "processing"),
     ]
     assert [one.fee for one in pay.refunds.values()] == [1250, 1250]
 
@@ -111,7 +111,7 @@ def test_what_was_promised_without_a_row_goes_back(till: Checkout, pay: WeChatPa
     till.department.cancel(till.hospital.lin, book_id)
     mysql.autocommit.execute("DELETE FROM refunds WHERE tenant_id = %(id)s", id=till.tenant_id)
     till.run_refund_jobs()
-    assert [one["state"] for one in till.list_refunds(book_id)] == ["sent"]
+    assert [one["state"] for one in till.list_refunds(book_id)] == ["processing"]
     assert len(pay.refunds) == 1
 
 
@@ -133,8 +133,8 @@ def test_what_a_person_has_paid_back_at_wechat_is_not_asked_for_for_ever(
         till.make_checks_due()
         reconciliation.run()
     [refund] = till.list_refunds(book_id)
-    assert (refund["state"], pay.calls["refund"], list(pay.refunds)) == ("done", 3, ["ByHand0001"])
-    assert till.list_ledger()[-1] == ("done", "refund")
+    assert (refund["state"], pay.calls["refund"], list(pay.refunds)) == ("success", 3, ["ByHand0001"])
+    assert till.list_ledger()[-1] == ("success", "refund")
     logged = [one.message for one in caplog.records if one.levelname == "ERROR"]
     assert logged == ["refund refused", "paid back elsewhere"]
     assert [one["type"] for one in till.list_jobs("notify_payment")] == [notifications.PAID, notifications.REFUNDED]

@@ -12,7 +12,9 @@ from tests.support.payment_client import Checkout
 __all__ = ["mysql_proxy"]
 
 
-@pytest.mark.parametrize("question", [b"SET state = 'paid'", b"SET charge = 2", b"INSERT INTO outbox", b"COMMIT"])
+@pytest.mark.parametrize(
+    "question", [b"SET state = 'paid'", b"SET payment_state = 2", b"INSERT INTO outbox", b"COMMIT"]
+)
 def test_where_the_line_to_mysql_breaks_wechat_tells_again(till: Checkout, line: Proxy, question: bytes) -> None:
     book_id = till.book_slot()
     notice = till.pay_without_notification(book_id)
@@ -24,4 +26,4 @@ def test_where_the_line_to_mysql_breaks_wechat_tells_again(till: Checkout, line:
     assert bool(till.list_jobs("notify_payment")) is was_paid
     assert till.deliver_notification(notice).status == 200
     assert till.get_booking_state(book_id) == (0, 2)
-    assert [one for one in till.list_ledger() if one[0] == "paid"] == [("paid", "notice")]
+    assert [one for one in till.list_ledger() if one[0] == "paid"] == [("paid", "notification")]

@@ -41,7 +41,7 @@ def test_who_has_paid_is_booked_and_paid(hospital: Hospital, pay: WeChatPay, ver
     assert (payment["state"], payment["transaction_id"]) == ("paid", theirs.transaction_id)
     assert payment["paid_at"] // clock.SECOND == theirs.paid_at // clock.SECOND
     assert (settlement["payment_id"], bool(settlement["settled_at"])) == (payment["payment_id"], True)
-    assert till.list_ledger()[-1] == ("paid", "notice")
+    assert till.list_ledger()[-1] == ("paid", "notification")
     assert list_rows("refunds", hospital) == []
     assert till.department.get_booking(hospital.lin, book_id).data["visiCharge"] == 2
 
@@ -77,7 +77,7 @@ def test_one_notice_eight_times_at_once_counts_once(till: Checkout) -> None:
     notice = till.pay_without_notification(book_id)
     answers = run_in_threads([lambda: till.deliver_notification(notice)] * 8)
     assert {one.status for one in answers} == {200}
-    assert [one for one in till.list_ledger() if one[0] == "paid"] == [("paid", "notice")]
+    assert [one for one in till.list_ledger() if one[0] == "paid"] == [("paid", "notification")]
     assert (till.get_booking_state(book_id), till.list_refunds(book_id), len(till.list_jobs("notify_payment"))) == (
         (0, 2),
         [],
@@ -87,7 +87,7 @@ def test_one_notice_eight_times_at_once_counts_once(till: Checkout) -> None:
 
 def unchanged(till: Checkout, book_id: str) -> bool:
     [payment] = till.list_payments(book_id)
-    return till.get_booking_state(book_id) == (0, 1) and payment["state"] == "asked"
+    return till.get_booking_state(book_id) == (0, 1) and payment["state"] == "created"
 
 
 def test_what_is_not_signed_by_wechat_is_refused(

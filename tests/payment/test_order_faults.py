@@ -29,7 +29,7 @@ def test_where_wechat_cannot_be_reached_the_row_stays_and_is_asked_again(
     answer = till.request_order(book_id)
     assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
     [payment] = till.list_payments(book_id)
-    assert (payment["state"], payment["live"], payment["prepay_id"]) == ("asked", 1, "")
+    assert (payment["state"], payment["live"], payment["prepay_id"]) == ("created", 1, "")
     pay.failures.clear()
     assert till.create_order(book_id)["out_trade_no"] == payment["out_trade_no"]
     assert len(till.list_payments(book_id)) == 1
@@ -70,10 +70,10 @@ def test_a_process_that_dies_between_row_and_call_leaves_a_row_to_go_on_with(
         with pytest.raises(Killed):
             till.request_order(book_id)
     [payment] = till.list_payments(book_id)
-    assert (pay.orders, payment["state"]) == ({}, "asked")
+    assert (pay.orders, payment["state"]) == ({}, "created")
     till.make_checks_due()
     reconciliation.run()
-    assert till.list_payments(book_id)[0]["state"] == "asked"
+    assert till.list_payments(book_id)[0]["state"] == "created"
     assert till.create_order(book_id)["out_trade_no"] == payment["out_trade_no"]
 
 
@@ -94,12 +94,12 @@ def test_what_wechat_refuses_is_told_and_leaves_the_way_open(till: Checkout, pay
     assert found["error_msg"]
     empty = ("prepay_id", "out_trade_no", "nonce_str", "sign_type", "timestamp", "agency_id", "url")
     assert {found[name] for name in empty} == {""}
-    assert ("refused", "order") in till.list_ledger()
+    assert ("rejected", "order") in till.list_ledger()
     pay.failures.clear()
     till.create_order(book_id)
     assert [one["live"] for one in till.list_payments(book_id)] == [None, 1]
     reconciliation.run()
-    assert [one["state"] for one in till.list_payments(book_id)] == ["closed", "asked"]
+    assert [one["state"] for one in till.list_payments(book_id)] == ["closed", "created"]
 
 
 def test_while_wechat_is_slow_nobody_waits_for_a_lock(till: Checkout, pay: WeChatPay) -> None:
@@ -165,4 +165,4 @@ def test_an_order_that_wechat_refuses_to_a_second_request_is_still_the_firsts(
     order = till.create_order(book_id)
     assert [(one["live"], one["prepay_id"]) for one in till.list_payments(book_id)] == [(1, order["prepay_id"])]
     assert till.request_signature(order).status == 200
-    assert ("refused", "order") not in till.list_ledger()
+    assert ("rejected", "order") not in till.list_ledger()

@@ -104,7 +104,7 @@ def test_an_order_that_another_took_the_place_of_is_not_signed(till: Checkout) -
 def test_what_was_paid_at_the_desk_is_not_signed(till: Checkout) -> None:
     book_id = till.book_slot()
     order = till.create_order(book_id)
-    mysql.autocommit.execute("UPDATE bookings SET charge = 2 WHERE book_id = %(id)s", id=book_id)
+    mysql.autocommit.execute("UPDATE bookings SET payment_state = 2 WHERE book_id = %(id)s", id=book_id)
     assert till.request_signature(order).status == 404
 
 

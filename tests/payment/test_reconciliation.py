@@ -70,7 +70,7 @@ def test_an_order_that_is_over_is_closed(hospital: Hospital, pay: WeChatPay, ver
     number = till.create_order(book_id)["out_trade_no"]
     till.make_checks_due()
     reconciliation.run()
-    assert (pay.orders[number].state, till.list_payments(book_id)[0]["state"]) == ("NOTPAY", "asked")
+    assert (pay.orders[number].state, till.list_payments(book_id)[0]["state"]) == ("NOTPAY", "created")
     till.expire_orders()
     for _ in range(2):
         reconciliation.run()
@@ -95,7 +95,7 @@ def test_an_order_that_is_paid_while_it_is_closed_counts(till: Checkout, pay: We
     till.expire_orders()
     pay.failures["close"] = "USERPAYING"
     reconciliation.run()
-    assert till.list_payments(book_id)[0]["state"] == "asked"
+    assert till.list_payments(book_id)[0]["state"] == "created"
     pay.pay(number)
     till.expire_orders()
     reconciliation.run()
@@ -117,7 +117,7 @@ def test_money_that_is_told_of_while_its_order_is_closed_stays_counted(
     monkeypatch.setattr(wechat_pay, "close_order", told_meanwhile)
     reconciliation.run()
     assert (till.get_booking_state(book_id), till.list_payments(book_id)[0]["state"]) == ((0, 2), "paid")
-    assert till.list_ledger()[-1] == ("paid", "notice")
+    assert till.list_ledger()[-1] == ("paid", "notification")
 
 
 def test_money_for_an_order_that_we_had_closed_is_not_lost(till: Checkout, pay: WeChatPay) -> None:
@@ -137,7 +137,7 @@ def test_late_money_that_is_found_goes_back(till: Checkout, pay: WeChatPay) -> N
     till.department.cancel(till.hospital.lin, book_id)
     till.make_checks_due()
     reconciliation.run()  # finds it, and sends it back
-    assert [(one["reason"], one["state"]) for one in till.list_refunds(book_id)] == [("late", "sent")]
+    assert [(one["reason"], one["state"]) for one in till.list_refunds(book_id)] == [("late", "processing")]
     assert len(pay.refunds) == 1
 
 

@@ -33,19 +33,23 @@ def cancelled(till: Checkout) -> str:
 
 def test_who_cancels_a_paid_booking_has_the_money_back(till: Checkout, pay: WeChatPay) -> None:
     book_id = cancelled(till)
-    assert ([one["state"] for one in till.list_refunds(book_id)], pay.refunds) == (["due"], {})
+    assert ([one["state"] for one in till.list_refunds(book_id)], pay.refunds) == (["pending"], {})
     till.run_refund_jobs()
     [refund] = till.list_refunds(book_id)
     theirs = pay.refunds[refund["out_refund_no"]]
     assert (theirs.fee, theirs.reason, theirs.refund_id) == (1250, "预约已取消", refund["wechat_id"])
-    assert (refund["state"], refund["reason"]) == ("sent", "patient")
+    assert (refund["state"], refund["reason"]) == ("processing", "patient")
     pay.settle_refund(refund["out_refund_no"])
     notice = pay.build_refund_notification(refund["out_refund_no"])
     for _ in range(2):
         answer = till.deliver_notification(notice, tills.REFUND_NOTIFY_PATH)
         assert (answer.status, answer.content) == (200, b"")
-    assert [one["state"] for one in till.list_refunds(book_id)] == ["done"]
-    assert till.list_ledger()[-3:] == [("owed back", "booking"), ("sent", "refund"), ("done", "notice")]
+    assert [one["state"] for one in till.list_refunds(book_id)] == ["success"]
+    assert till.list_ledger()[-3:] == [
+        ("refund_created", "booking"),
+        ("processing", "refund"),
+        ("success", "notification"),
+    ]
     till.run_notification_jobs()
     assert till.list_site_messages(till.hospital.lin)[0] == f"退款成功：挂号费 12.50 元已原路退回，预约编号 {book_id}。"
 
@@ -111,14 +115,14 @@ def test_what_wechat_refuses_or_does_not_answer_is_tried_again_by_the_same_numbe
     pay.failures["refund"] = failing
     till.run_refund_jobs()
     [before] = till.list_refunds(book_id)
-    assert (before["state"], before["error"]) == ("due", failing if isinstance(failing, str) else "")
+    assert (before["state"], before["error"]) == ("pending", failing if isinstance(failing, str) else "")
     reconciliation.run()  # not before its time
     assert before["checks"] == till.list_refunds(book_id)[0]["checks"] == 1
     pay.failures.clear()
     till.make_checks_due()
     reconciliation.run()
     [after] = till.list_refunds(book_id)
-    assert (after["state"], after["out_refund_no"], after["error"]) == ("sent", before["out_refund_no"], "")
+    assert (after["state"], after["out_refund_no"], after["error"]) == ("processing", before["out_refund_no"], "")
     assert list(pay.refunds) == [before["out_refund_no"]]
 
 
@@ -136,7 +140,7 @@ def test_a_refund_whose_answer_was_lost_is_not_made_twice(
         till.run_refund_jobs()
     till.make_checks_due()
     reconciliation.run()
-    assert ([one["state"] for one in till.list_refunds(book_id)], len(pay.refunds)) == (["sent"], 1)
+    assert ([one["state"] for one in till.list_refunds(book_id)], len(pay.refunds)) == (["processing"], 1)
 
 
 def test_a_job_that_dies_after_its_row_goes_on_with_that_row(
@@ -154,7 +158,7 @@ def test_a_job_that_dies_after_its_row_goes_on_with_that_row(
         with pytest.raises(Killed):
             till.run_refund_jobs()
     [row] = till.list_refunds(book_id)
-    assert (row["state"], pay.refunds) == ("due", {})
+    assert (row["state"], pay.refunds) == ("pending", {})
     till.make_checks_due()
     reconciliation.run()
     assert list(pay.refunds) == [row["out_refund_no"]]
@@ -168,8 +172,8 @@ def test_a_refund_that_nobody_was_told_of_is_asked_for(till: Checkout, pay: WeCh
         pay.settle_refund(refund["out_refund_no"], state)
         till.make_checks_due()
         reconciliation.run()
-    assert [one["state"] for one in till.list_refunds(book_id)] == ["done"]
-    assert till.list_ledger()[-1] == ("done", "query")
+    assert [one["state"] for one in till.list_refunds(book_id)] == ["success"]
+    assert till.list_ledger()[-1] == ("success", "query")
     assert [one["type"] for one in till.list_jobs("notify_payment")][-1] == notifications.REFUNDED
 
 
@@ -197,10 +201,10 @@ def test_what_only_a_person_can_mend_wakes_one_once(
         reconciliation.run()
         return [one["state"] for one in till.list_refunds(book_id)]
 
-    assert becomes("ABNORMAL") == becomes("ABNORMAL") == ["stuck"]
+    assert becomes("ABNORMAL") == becomes("ABNORMAL") == ["abnormal"]
     assert [one.levelname for one in caplog.records if "refund" in one.message] == ["ERROR"]
-    assert becomes("SUCCESS") == ["done"]  # by hand, at WeChat's merchant platform
-    assert becomes("ABNORMAL") == ["done"]  # what is older, and comes late
+    assert becomes("SUCCESS") == ["success"]  # by hand, at WeChat's merchant platform
+    assert becomes("ABNORMAL") == ["success"]  # what is older, and comes late
     assert pay.calls["refund"] == 1
 
 
@@ -209,7 +213,7 @@ def test_a_v2_notice_of_a_refund_is_only_a_reason_to_ask(hospital: Hospital, pay
     book_id = cancelled(till)
     till.run_refund_jobs()
     [refund] = till.list_refunds(book_id)
-    assert refund["state"] == "sent"
+    assert refund["state"] == "processing"
     real = pay.refunds[refund["out_refund_no"]]
     pay.settle_refund(refund["out_refund_no"])
     notice = pay.build_refund_notification(refund["out_refund_no"])
@@ -217,11 +221,11 @@ def test_a_v2_notice_of_a_refund_is_only_a_reason_to_ask(hospital: Hospital, pay
     answer = till.deliver_notification(notice, tills.REFUND_NOTIFY_PATH)
     assert (answer.status, answer.headers["Content-Type"]) == (200, "text/xml")
     reconciliation.run()
-    assert [one["state"] for one in till.list_refunds(book_id)] == ["sent"]
+    assert [one["state"] for one in till.list_refunds(book_id)] == ["processing"]
     pay.settle_refund(refund["out_refund_no"])
     till.deliver_notification(notice, tills.REFUND_NOTIFY_PATH)
     reconciliation.run()
-    assert [one["state"] for one in till.list_refunds(book_id)] == ["done"]
+    assert [one["state"] for one in till.list_refunds(book_id)] == ["success"]
 
 
 def test_a_notice_of_another_refund_is_refused(till: Checkout, pay: WeChatPay) -> None:
@@ -245,12 +249,12 @@ def test_a_notice_of_another_refund_is_refused(till: Checkout, pay: WeChatPay) -
     headers, body = pay.build_refund_notification(number)
     assert till.deliver_notification((headers, body + b" "), tills.REFUND_NOTIFY_PATH).status == 401
     assert till.deliver_notification((headers, body)).status in (400, 404)  # at the path of payments
-    assert [one["state"] for one in till.list_refunds(book_id)] == ["sent"]
+    assert [one["state"] for one in till.list_refunds(book_id)] == ["processing"]
 
 
 def test_what_was_paid_at_the_desk_is_left_to_the_desk(till: Checkout, pay: WeChatPay) -> None:
     book_id = till.book_slot()
-    mysql.autocommit.execute("UPDATE bookings SET charge = 2 WHERE book_id = %(id)s", id=book_id)
+    mysql.autocommit.execute("UPDATE bookings SET payment_state = 2 WHERE book_id = %(id)s", id=book_id)
     till.department.cancel(till.hospital.lin, book_id)
     till.run_refund_jobs()
     assert (pay.calls["refund"], till.list_refunds(book_id)) == (0, [])

@@ -39,7 +39,7 @@ def test_who_pays_twice_is_paid_back_the_second(till: Checkout, pay: WeChatPay) 
         assert till.deliver_notification(pay.build_payment_notification(number)).status == 200
     till.run_refund_jobs()
     [refund] = till.list_refunds(book_id)
-    assert (refund["reason"], till.get_booking_state(book_id)) == ("twice", (0, 2))
+    assert (refund["reason"], till.get_booking_state(book_id)) == ("duplicate", (0, 2))
     assert [one.order.out_trade_no for one in pay.refunds.values()] == [first]
 
 
@@ -68,7 +68,7 @@ def test_who_changed_the_accounts_version_still_pays_back_through_it(
     pay.orders[number] = replace(pay.orders[number], merchant=newer)  # the same to WeChat
     till.department.cancel(hospital.lin, book_id)
     till.run_refund_jobs()
-    assert [(one["state"], one["error"]) for one in till.list_refunds(book_id)] == [("sent", "")]
+    assert [(one["state"], one["error"]) for one in till.list_refunds(book_id)] == [("processing", "")]
 
 
 def test_what_one_account_was_told_is_not_believed_of_anothers_order(till: Checkout, pay: WeChatPay) -> None:

@@ -101,11 +101,11 @@ def test_filed_by_eight_at_once_it_is_one_file(hospital: Hospital, side_by_side:
         assert len(set(pool.map(file, range(8)))) == 1
 
 
-def test_a_retry_key_is_refused_twice_even_without_a_number(hospital: Hospital) -> None:
+def test_an_idempotency_key_is_refused_twice_even_without_a_number(hospital: Hospital) -> None:
     filed(hospital.tenant_id, lin(hospital.tenant_id, ""), 1, "k")
     with pytest.raises(mysql.DuplicateKeyError) as duplicate:
         filed(hospital.tenant_id, lin(hospital.tenant_id, ""), 1, "k")
-    assert duplicate.value.key == "resend"
+    assert duplicate.value.key == "idempotency_key"
     filed(hospital.tenant_id, lin(hospital.tenant_id, ""), 2, "k")
 
 

@@ -98,10 +98,10 @@ def find_inconsistencies(outcomes: list[Outcome], schedule_id: str, sold: int) -
         "SELECT * FROM bookings WHERE schedule_id = %(id)s ORDER BY book_id", id=schedule_id
     )
     told = mysql.autocommit.fetch_all(
-        "SELECT once FROM outbox WHERE tenant_id = %(id)s", id=outcomes[0].buyer.tenant_id
+        "SELECT dedup_key FROM outbox WHERE tenant_id = %(id)s", id=outcomes[0].buyer.tenant_id
     )
     live, gone = [row for row in rows if row["status"] == 0], [row for row in rows if row["status"] == 1]
-    names = {row["once"].decode() for row in told if row["once"]}
+    names = {row["dedup_key"].decode() for row in told if row["dedup_key"]}
     problems = {
         f"{len(live)} sold": len(live) != sold,
         "a slot twice": len({row["serial_no"] for row in live}) != len(live),

@@ -87,9 +87,9 @@ class Checkout:
         return self.list_payments(book_id)[-1]
 
     def get_booking_state(self, book_id: Any) -> tuple[int, int]:
-        """Return status and charge of a booking."""
+        """Return status and payment_state of a booking."""
         [row] = [one for one in list_rows("bookings", self.hospital) if str(one["book_id"]) == str(book_id)]
-        return row["status"], row["charge"]
+        return row["status"], row["payment_state"]
 
     def list_payments(self, book_id: Any) -> list[Row]:
         return [one for one in list_rows("payments", self.hospital) if str(one["book_id"]) == str(book_id)]
@@ -98,7 +98,7 @@ class Checkout:
         return [one for one in list_rows("refunds", self.hospital) if str(one["book_id"]) == str(book_id)]
 
     def list_ledger(self) -> list[tuple[str, str]]:
-        return [(one["became"], one["told_by"]) for one in list_rows("payment_ledger", self.hospital)]
+        return [(one["event"], one["source"]) for one in list_rows("payment_ledger", self.hospital)]
 
     def list_jobs(self, job: str) -> list[dict[str, Any]]:
         return [json.loads(row["payload"]) for row in list_rows("outbox", self.hospital) if row["job"] == job]

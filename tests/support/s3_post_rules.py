@@ -100,8 +100,8 @@ def _normalize_condition(condition: Any) -> tuple[str, str, Any]:
 
 def _is_met(kind: str, name: str, value: Any, form: dict[str, str], size: int) -> bool:
     if kind == "content-length-range":
-        smallest, largest = value
-        return bool(smallest <= size <= largest)
+        min_size, max_size = value
+        return bool(min_size <= size <= max_size)
     if name not in form:
         return False
     return form[name] == value if kind == "eq" else form[name].startswith(value)

@@ -98,7 +98,7 @@ def test_the_outbox_tries_again_by_itself(
     outbox.run_due_jobs()
     assert outbox.run_due_jobs(Queue.EXTERNAL) == 0
     [waiting] = [one for one in list_rows("outbox", ward.hospital) if one["job"] == "wechat_booking"]
-    assert (waiting["waiting"], waiting["tries"]) == (1, 1)
+    assert (waiting["pending"], waiting["attempts"]) == (1, 1)
     wechat.failures.clear()
     later = clock.now() + outbox.INITIAL_BACKOFF + clock.SECOND
     monkeypatch.setattr(clock, "now", lambda: later)

@@ -42,7 +42,7 @@ class ObjectPreview:
     first_bytes: bytes
 
 
-def build_upload_form(key: str, content_type: str, smallest: int, largest: int, life: int) -> UploadForm:
+def build_upload_form(key: str, content_type: str, min_size: int, max_size: int, life: int) -> UploadForm:
     """Return a form for exactly this key and type, and a size (bytes) between two limits; it works `life` seconds.
 
     The policy covers every field, so no other can be added.
@@ -58,7 +58,7 @@ def build_upload_form(key: str, content_type: str, smallest: int, largest: int, 
     }
     conditions = [
         {"Content-Type": content_type},
-        ["content-length-range", smallest, largest],
+        ["content-length-range", min_size, max_size],
         {"bucket": settings.s3_bucket},
         {"key": key},
         *({name: value} for name, value in signer.items()),

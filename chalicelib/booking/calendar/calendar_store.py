@@ -36,7 +36,7 @@ class CalendarRows:
 
     department: Department | None  # None where the tenant has none of that number
     rules: Row | None
-    schedules: list[Row]  # by day and half
+    schedules: list[Row]  # by day and half_day
     doctor_rows: dict[int, Row]  # names and profiles of working doctors, by user_id, in the tenant's order
 
 
@@ -45,9 +45,10 @@ def load_for_doctor(
 ) -> CalendarRows:
     """Return what one doctor offers, or the general clinic (None). known: today, and how many days after it can be
     booked in a hospital without rules."""
-    schedules = (
-        f"SELECT {SCHEDULE_COLUMNS} FROM {BOOKABLE_SCHEDULES} AND x.doctor_id <=> %(doctor_id)s ORDER BY x.day, x.half"
-    )
+    schedules = f"""
+        SELECT {SCHEDULE_COLUMNS} FROM {BOOKABLE_SCHEDULES} AND x.doctor_id <=> %(doctor_id)s
+        ORDER BY x.day, x.half_day
+    """
     return _load(tx, f"{SELECT_DOCTORS} = %(doctor_id)s", schedules, tenant_id, dept_id, days, known, doctor_id)
 
 
@@ -56,7 +57,7 @@ def load_for_department(
 ) -> CalendarRows:
     """Return the same of all the department's doctors and its general clinic."""
     cards = f"{SELECT_DOCTORS} IN (SELECT x.doctor_id FROM {BOOKABLE_SCHEDULES}) ORDER BY p.sort, p.user_id"
-    schedules = f"SELECT {SCHEDULE_COLUMNS} FROM {BOOKABLE_SCHEDULES} ORDER BY x.day, x.half, x.schedule_id"
+    schedules = f"SELECT {SCHEDULE_COLUMNS} FROM {BOOKABLE_SCHEDULES} ORDER BY x.day, x.half_day, x.schedule_id"
     return _load(tx, cards, schedules, tenant_id, dept_id, days, known)
 
 

@@ -102,7 +102,7 @@ def get_doctor_day(caller: Caller, asked: DoctorDayQuery) -> Halves:
     found = _load_doctor_calendar(caller, asked.dept_id, asked.doctor_id, day).schedules
     free = availability.get_free_slots(caller.tenant_id, found)
     halves = {
-        one.half: Half(
+        one.half_day: Half(
             scheduleId=str(one.schedule_id),
             type=one.type,
             bookfee=to_yuan(one.fee),

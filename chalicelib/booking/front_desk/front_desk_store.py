@@ -55,7 +55,7 @@ def list_day(
     [total], found = tx.execute_packet(
         f"""
         SELECT COUNT(*) AS n {rows};
-        SELECT b.book_id, b.book_code, b.status, b.slot_time, b.serial_no, b.type, b.charge, b.pati_id,
+        SELECT b.book_id, b.book_code, b.status, b.slot_time, b.serial_no, b.type, b.payment_state, b.pati_id,
                p.name, p.gender, p.birthday, p.phone,
                (SELECT d.name FROM departments d WHERE d.dept_id = b.dept_id) AS dept_name,
                COALESCE((SELECT s.name FROM staff s WHERE s.user_id = b.doctor_id), '') AS doctor_name

@@ -83,5 +83,5 @@ def _build_day_book(row: Row) -> DayBook:
         pati_gender=row["gender"],
         pati_age=formatting.format_age(born, clock.today()),
         pati_phone=formatting.mask_phone(row["phone"]),
-        visi_charge=row["charge"],
+        visi_charge=row["payment_state"],
     )

@@ -10,7 +10,7 @@ def list_unpaid_overdue(tx: Tx, now: int, limit: int) -> list[Row]:
     """Return tenant_id and book_id of bookings of all tenants that were to be paid by now and are not."""
     return tx.fetch_all(
         """
-        SELECT tenant_id, book_id FROM bookings WHERE status = 0 AND charge = 1 AND pay_by <= %(now)s
+        SELECT tenant_id, book_id FROM bookings WHERE status = 0 AND payment_state = 1 AND pay_by <= %(now)s
         ORDER BY pay_by LIMIT %(limit)s
         """,
         now=now,

@@ -57,7 +57,7 @@ def _cancel_unpaid_booking(row: Row) -> bool:
 
 def _cancel_if_unpaid(tx: Tx, tenant_id: int, book_id: int) -> Row | None:
     booking = dues.find_for_update(tx, tenant_id, book_id)
-    if booking is None or (booking["status"], booking["charge"]) != (dues.BOOKED, dues.UNPAID):  # paid just now
+    if booking is None or (booking["status"], booking["payment_state"]) != (dues.BOOKED, dues.UNPAID):  # paid just now
         return None
     cancellation.cancel(tx, booking, "unpaid", None, notifications.RELEASED)
     return booking

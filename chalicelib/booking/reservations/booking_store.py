@@ -30,10 +30,10 @@ SELECT_SLOT_HOLDER = """
 """
 SELECT_BY_IDEMPOTENCY_KEY = """
     SELECT book_id, schedule_id, serial_no, member_id FROM bookings
-    WHERE tenant_id = %(tenant_id)s AND user_id = %(user_id)s AND retry_key = %(retry_key)s
+    WHERE tenant_id = %(tenant_id)s AND user_id = %(user_id)s AND idempotency_key = %(idempotency_key)s
 """
 SELECT_SAME_DAY = """
-    SELECT b.half, b.doctor_id FROM schedules x
+    SELECT b.half_day, b.doctor_id FROM schedules x
     JOIN bookings b ON b.tenant_id = x.tenant_id AND b.pati_id = %(pati_id)s AND b.day = x.day AND b.live = 1
     WHERE x.schedule_id = %(schedule_id)s AND x.tenant_id = %(tenant_id)s
 """
@@ -55,7 +55,7 @@ class BookingContext:
     earlier_booking: Row | None  # book_id, schedule_id, serial_no and member_id of what this request's key has made
     slot_holder: Row | None  # book_id, user_id and member_id of who has the slot
     rules: Row | None
-    same_day_bookings: list[Row]  # half and doctor_id of what the person has booked for that day
+    same_day_bookings: list[Row]  # half_day and doctor_id of what the person has booked for that day
     created_today_count: int  # bookings that were made for the person since midnight, the cancelled among them
     missed_count: int  # since a day
 
@@ -64,7 +64,7 @@ def lock_booking_context(
     tx: Tx,
     tenant_id: int,
     user_id: int,
-    retry_key: str | None,
+    idempotency_key: str | None,
     pati_id: int,
     schedule_id: int,
     serial_no: int,
@@ -87,7 +87,7 @@ def lock_booking_context(
         ";".join(statements),
         tenant_id=tenant_id,
         user_id=user_id,
-        retry_key=retry_key.encode() if retry_key else None,
+        idempotency_key=idempotency_key.encode() if idempotency_key else None,
         pati_id=pati_id,
         schedule_id=schedule_id,
         serial_no=serial_no,
@@ -114,9 +114,11 @@ def lock_patient(tx: Tx, tenant_id: int, pati_id: int) -> None:
     tx.fetch_one(LOCK_PATIENT, pati_id=pati_id, tenant_id=tenant_id)
 
 
-def find_by_idempotency_key(tx: Tx, tenant_id: int, user_id: int, retry_key: str) -> Row | None:
+def find_by_idempotency_key(tx: Tx, tenant_id: int, user_id: int, idempotency_key: str) -> Row | None:
     """Return what a request's key has made: book_id, schedule_id, serial_no and member_id."""
-    return tx.fetch_one(SELECT_BY_IDEMPOTENCY_KEY, tenant_id=tenant_id, user_id=user_id, retry_key=retry_key.encode())
+    return tx.fetch_one(
+        SELECT_BY_IDEMPOTENCY_KEY, tenant_id=tenant_id, user_id=user_id, idempotency_key=idempotency_key.encode()
+    )
 
 
 def find_slot_holder(tx: Tx, tenant_id: int, schedule_id: int, serial_no: int) -> Row | None:
@@ -125,23 +127,26 @@ def find_slot_holder(tx: Tx, tenant_id: int, schedule_id: int, serial_no: int) -
 
 
 def list_same_day(tx: Tx, tenant_id: int, pati_id: int, schedule_id: int) -> list[Row]:
-    """Return half and doctor_id of what a person has booked for the day of a schedule."""
+    """Return half_day and doctor_id of what a person has booked for the day of a schedule."""
     return tx.fetch_all(SELECT_SAME_DAY, tenant_id=tenant_id, pati_id=pati_id, schedule_id=schedule_id)
 
 
 def insert(tx: Tx, tenant_id: int, fields: dict[str, Any]) -> int:
-    """Sell a slot: return the new book_id. Raises mysql.DuplicateKeyError: "slot" where it is sold,
-    "persons_half_day" and
-    "persons_doctor" where the person has another, "resend" for a key that has made one, "book_code" where that is
-    taken."""
+    """Insert a booking and return its book_id.
+
+    Raises:
+        mysql.DuplicateKeyError: its key is "slot" if the slot is booked, "patient_half_day" or "patient_doctor_day" if
+            the patient has a conflicting booking, "idempotency_key" if the key was used before, "book_code" if the
+            code is taken.
+    """
     return tx.insert(
         """
         INSERT INTO bookings
-            (tenant_id, schedule_id, serial_no, user_id, member_id, retry_key, pati_id, dept_id, doctor_id, day, half,
-             slot_time, type, fee, area, book_code, pay_by, changed_at, created_at)
+            (tenant_id, schedule_id, serial_no, user_id, member_id, idempotency_key, pati_id, dept_id, doctor_id, day,
+             half_day, slot_time, type, fee, area, book_code, pay_by, changed_at, created_at)
         VALUES
-            (%(tenant_id)s, %(schedule_id)s, %(serial_no)s, %(user_id)s, %(member_id)s, %(retry_key)s, %(pati_id)s,
-             %(dept_id)s, %(doctor_id)s, %(day)s, %(half)s,
+            (%(tenant_id)s, %(schedule_id)s, %(serial_no)s, %(user_id)s, %(member_id)s, %(idempotency_key)s,
+             %(pati_id)s, %(dept_id)s, %(doctor_id)s, %(day)s, %(half_day)s,
              %(slot_time)s, %(type)s, %(fee)s, %(area)s, %(book_code)s, %(pay_by)s, %(now)s, %(now)s)
         """,
         **fields,
@@ -152,7 +157,7 @@ def insert(tx: Tx, tenant_id: int, fields: dict[str, Any]) -> int:
 
 SELECT_BOOKING = """
     SELECT b.book_id, b.tenant_id, b.schedule_id, b.serial_no, b.user_id, b.pati_id, b.dept_id, b.doctor_id, b.day,
-           b.slot_time, b.type, b.fee, b.area, b.book_code, b.status, b.charge, b.cancelled_for,
+           b.slot_time, b.type, b.fee, b.area, b.book_code, b.status, b.payment_state, b.cancelled_for,
            b.created_at,
            (SELECT d.name FROM departments d WHERE d.dept_id = b.dept_id) AS dept_name,
            COALESCE((SELECT s.name FROM staff s WHERE s.user_id = b.doctor_id), '') AS doctor_name,

@@ -96,6 +96,6 @@ def _build_booking_fields(row: Row) -> dict[str, Any]:
         "doctorId": str(row["doctor_id"] or ""),
         "doctorName": row["doctor_name"],
         "memberName": row["member_name"],
-        "visiCharge": row["charge"],
+        "visiCharge": row["payment_state"],
         "cancelReason": row["cancelled_for"],
     }

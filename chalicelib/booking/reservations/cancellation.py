@@ -22,7 +22,7 @@ def cancel_own(caller: Caller, which: BookId) -> None:
     if booking:
         availability.mark_free(booking)
         outbox.wake_worker()
-        if booking["charge"] == PAID:
+        if booking["payment_state"] == PAID:
             outbox.wake_worker(Queue.EXTERNAL)
 
 
@@ -30,7 +30,7 @@ def cancel(tx: Tx, booking: Row, reason: str, by: int | None, told: int) -> None
     """Cancel a booking that `dues.find` has locked, and promise that its holder is told. After the commit:
     left.freed(), outbox.nudge()."""
     booking_store.cancel(tx, booking["book_id"], reason, by)
-    if booking["charge"] == PAID and booking["fee"]:
+    if booking["payment_state"] == PAID and booking["fee"]:
         refunds_due.enqueue_booking_refund(tx, booking, reason)
     notifications.enqueue(tx, booking, told)
 

@@ -68,7 +68,7 @@ def require_open_slot(tx: Tx, caller: Caller, rule: Rules, schedule: Schedule, s
     """ApiError where a slot, sold or not, could not be booked: not there, stopped, over, or not offered yet."""
     if serial_no > schedule.slots:
         raise ApiError(errors.BAD_PARAMETER, f"serialNo：不能大于 {schedule.slots}")
-    if schedule.stopped_at or not schedule.works:
+    if schedule.stopped_at or not schedule.doctor_active:
         raise ApiError(errors.CONFLICT, "该排班已停诊")
     if schedule.day > rules.get_last_bookable_day(rule):
         raise ApiError(errors.CONFLICT, f"该号源尚未开放，只能预约今天起 {rule.days_ahead} 天内的号源")
@@ -144,8 +144,8 @@ def _is_same_request(holder: Row, caller: Caller, asked: Submitted) -> bool:
 def _require_no_conflict(schedule: Schedule, that_day: list[Row]) -> None:
     """ApiError 409 where a person has what they booked for that day."""
     for other in that_day:
-        if other["half"] == schedule.half:
-            raise ApiError(errors.CONFLICT, f"就诊人在 {schedule.day} {HALF_DAY_LABELS[schedule.half]}已有预约")
+        if other["half_day"] == schedule.half_day:
+            raise ApiError(errors.CONFLICT, f"就诊人在 {schedule.day} {HALF_DAY_LABELS[schedule.half_day]}已有预约")
         if schedule.doctor_id and other["doctor_id"] == schedule.doctor_id:
             raise ApiError(errors.CONFLICT, f"就诊人在 {schedule.day} 已预约该医生")
 
@@ -161,13 +161,13 @@ def _require_within_limits(rule: Rules, wanted: BookingContext) -> None:
 def _insert_booking(
     tx: Tx, caller: Caller, asked: Submitted, key: str | None, schedule: Schedule, pati_id: int, pay_minutes: int
 ) -> Row:
-    copied = ("schedule_id", "dept_id", "doctor_id", "day", "half", "type", "fee", "area")
+    copied = ("schedule_id", "dept_id", "doctor_id", "day", "half_day", "type", "fee", "area")
     fields = {
         **{name: getattr(schedule, name) for name in copied},
         "serial_no": asked.serial_no,
         "user_id": caller.user_id,
         "member_id": asked.member_id,
-        "retry_key": key.encode() if key else None,
+        "idempotency_key": key.encode() if key else None,
         "pati_id": pati_id,
         "pay_by": clock.now() + pay_minutes * 60 * clock.SECOND if pay_minutes and schedule.fee else None,
         "slot_time": parse_clock_time(schedule.get_slot_time(asked.serial_no)),

@@ -8,7 +8,7 @@ from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.booking.schedules.schedule_store import NAME_COLUMNS
 
 PATTERN_COLUMNS = """
-    pattern_id, tenant_id, dept_id, doctor_id, clinic_id, weekday, half, type, fee, area, begins, ends, slots,
+    pattern_id, tenant_id, dept_id, doctor_id, clinic_id, weekday, half_day, type, fee, area, begins, ends, slots,
     created_by
 """
 
@@ -17,9 +17,9 @@ def insert(tx: Tx, tenant_id: int, fields: dict[str, Any], user_id: int) -> int:
     """Return the new pattern_id. Raises mysql.DuplicateKeyError where that half-day of the week has a pattern."""
     return tx.insert(
         """
-        INSERT INTO schedule_patterns (tenant_id, dept_id, doctor_id, clinic_id, weekday, half, type, fee, area, begins,
-                                       ends, slots, created_by, created_at)
-        VALUES (%(tenant_id)s, %(dept_id)s, %(doctor_id)s, %(clinic_id)s, %(weekday)s, %(half)s, %(type)s, %(fee)s,
+        INSERT INTO schedule_patterns (tenant_id, dept_id, doctor_id, clinic_id, weekday, half_day, type, fee, area,
+                                       begins, ends, slots, created_by, created_at)
+        VALUES (%(tenant_id)s, %(dept_id)s, %(doctor_id)s, %(clinic_id)s, %(weekday)s, %(half_day)s, %(type)s, %(fee)s,
                 %(area)s, %(begins)s, %(ends)s, %(slots)s, %(user_id)s, %(now)s)
         """,
         **fields,
@@ -41,7 +41,7 @@ def list_page(
         f"""
         SELECT COUNT(*) AS n FROM {rows};
         SELECT {PATTERN_COLUMNS}, {NAME_COLUMNS} FROM {rows}
-        ORDER BY x.weekday, x.half, x.dept_id, x.doctor_id, x.pattern_id LIMIT %(skipped)s, %(taken)s
+        ORDER BY x.weekday, x.half_day, x.dept_id, x.doctor_id, x.pattern_id LIMIT %(skipped)s, %(taken)s
         """,
         tenant_id=tenant_id,
         dept_id=dept_id,
@@ -75,7 +75,7 @@ def list_days_to_skip(tx: Tx, pattern_id: int, today: date) -> set[date]:
     half_days = """
         schedule_patterns p JOIN schedules x
             ON x.tenant_id = p.tenant_id AND x.doctor_id <=> p.doctor_id AND x.clinic_id <=> p.clinic_id
-            AND x.half = p.half AND x.day >= %(today)s
+            AND x.half_day = p.half_day AND x.day >= %(today)s
         WHERE p.pattern_id = %(pattern_id)s
     """
     _, rows = tx.execute_packet(

@@ -12,8 +12,8 @@ DOCTOR_ACTIVE_CONDITION = """
         SELECT 1 FROM staff s WHERE s.user_id = x.doctor_id AND s.role = 'doctor' AND s.disabled_at IS NULL))
 """
 SCHEDULE_COLUMNS = f"""
-    x.schedule_id, x.dept_id, x.doctor_id, x.day, x.half, x.type, x.fee, x.area, x.begins, x.ends, x.slots,
-    x.stopped_at, {DOCTOR_ACTIVE_CONDITION} AS works
+    x.schedule_id, x.dept_id, x.doctor_id, x.day, x.half_day, x.type, x.fee, x.area, x.begins, x.ends, x.slots,
+    x.stopped_at, {DOCTOR_ACTIVE_CONDITION} AS doctor_active
 """
 SELECT_SCHEDULE = (
     f"SELECT {SCHEDULE_COLUMNS} FROM schedules x WHERE x.schedule_id = %(schedule_id)s AND x.tenant_id = %(tenant_id)s"
@@ -24,9 +24,9 @@ def insert(tx: Tx, tenant_id: int, fields: dict[str, Any], user_id: int) -> int:
     """Return the new schedule_id. Raises mysql.DuplicateKeyError where that half-day has a schedule."""
     return tx.insert(
         """
-        INSERT INTO schedules (tenant_id, dept_id, doctor_id, clinic_id, day, half, type, fee, area, begins, ends,
+        INSERT INTO schedules (tenant_id, dept_id, doctor_id, clinic_id, day, half_day, type, fee, area, begins, ends,
                                slots, created_by, created_at)
-        VALUES (%(tenant_id)s, %(dept_id)s, %(doctor_id)s, %(clinic_id)s, %(day)s, %(half)s, %(type)s, %(fee)s,
+        VALUES (%(tenant_id)s, %(dept_id)s, %(doctor_id)s, %(clinic_id)s, %(day)s, %(half_day)s, %(type)s, %(fee)s,
                 %(area)s, %(begins)s, %(ends)s, %(slots)s, %(user_id)s, %(now)s)
         """,
         **fields,
@@ -40,9 +40,9 @@ def insert_from_pattern(tx: Tx, pattern: Row, day: date) -> bool:
     """Make a pattern's schedule for a day; False where it was made before, or the half-day has another."""
     made = tx.execute(
         """
-        INSERT IGNORE INTO schedules (tenant_id, dept_id, doctor_id, clinic_id, day, half, type, fee, area, begins,
+        INSERT IGNORE INTO schedules (tenant_id, dept_id, doctor_id, clinic_id, day, half_day, type, fee, area, begins,
                                       ends, slots, pattern_id, created_by, created_at)
-        VALUES (%(tenant_id)s, %(dept_id)s, %(doctor_id)s, %(clinic_id)s, %(day)s, %(half)s, %(type)s, %(fee)s,
+        VALUES (%(tenant_id)s, %(dept_id)s, %(doctor_id)s, %(clinic_id)s, %(day)s, %(half_day)s, %(type)s, %(fee)s,
                 %(area)s, %(begins)s, %(ends)s, %(slots)s, %(pattern_id)s, %(created_by)s, %(now)s)
         """,
         **{name: pattern[name] for name in COPIED_PATTERN_COLUMNS},
@@ -53,7 +53,7 @@ def insert_from_pattern(tx: Tx, pattern: Row, day: date) -> bool:
 
 
 COPIED_PATTERN_COLUMNS = (
-    *("tenant_id", "dept_id", "doctor_id", "clinic_id", "half", "type", "fee", "area", "begins", "ends", "slots"),
+    *("tenant_id", "dept_id", "doctor_id", "clinic_id", "half_day", "type", "fee", "area", "begins", "ends", "slots"),
     *("pattern_id", "created_by"),
 )
 
@@ -77,7 +77,7 @@ def update(tx: Tx, tenant_id: int, schedule_id: int, fields: dict[str, Any]) -> 
     tx.execute(
         """
         UPDATE schedules
-        SET dept_id = %(dept_id)s, doctor_id = %(doctor_id)s, clinic_id = %(clinic_id)s, half = %(half)s,
+        SET dept_id = %(dept_id)s, doctor_id = %(doctor_id)s, clinic_id = %(clinic_id)s, half_day = %(half_day)s,
             type = %(type)s, fee = %(fee)s, area = %(area)s, begins = %(begins)s, ends = %(ends)s, slots = %(slots)s
         WHERE schedule_id = %(schedule_id)s AND tenant_id = %(tenant_id)s
         """,
@@ -120,7 +120,7 @@ def list_page(
         SELECT COUNT(*) AS n FROM {rows};
         SELECT {SCHEDULE_COLUMNS}, {NAME_COLUMNS},
                (SELECT COUNT(*) FROM bookings b WHERE b.schedule_id = x.schedule_id AND b.live = 1) AS booked
-        FROM {rows} ORDER BY x.day, x.half, x.dept_id, x.doctor_id, x.schedule_id LIMIT %(skipped)s, %(taken)s
+        FROM {rows} ORDER BY x.day, x.half_day, x.dept_id, x.doctor_id, x.schedule_id LIMIT %(skipped)s, %(taken)s
         """,
         tenant_id=tenant_id,
         dept_id=dept_id,

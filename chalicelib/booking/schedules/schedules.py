@@ -24,7 +24,7 @@ from chalicelib.people import departments, doctors
 NOON, LATEST_MORNING_END = "12:00", "14:00"
 MAX_DAYS_AHEAD = 366  # days
 # What a booking was sold by: it cannot change under somebody who holds one.
-COLUMNS_FIXED_ONCE_BOOKED = ("dept_id", "doctor_id", "half", "begins", "ends", "slots")
+COLUMNS_FIXED_ONCE_BOOKED = ("dept_id", "doctor_id", "half_day", "begins", "ends", "slots")
 
 
 def save(caller: Caller, saved: ScheduleSaved) -> SavedSchedule:
@@ -68,7 +68,7 @@ def build_columns(tx: Tx, tenant_id: int, saved: ScheduleFields) -> dict[str, An
         "dept_id": saved.dept_id,
         "doctor_id": saved.doctor_id,
         "clinic_id": None if saved.doctor_id else saved.dept_id,
-        "half": saved.half,
+        "half_day": saved.half,
         "type": saved.type,
         "fee": to_fen(saved.bookfee),
         "area": saved.area,
@@ -85,7 +85,7 @@ def build_listed_fields(row: Row) -> dict[str, Any]:
         "dept_name": row["dept_name"],
         "doctor_id": str(row["doctor_id"] or ""),
         "doctor_name": row["doctor_name"],
-        "half": row["half"],
+        "half": row["half_day"],
         "type": row["type"],
         "bookfee": to_yuan(row["fee"]),
         "area": row["area"],

@@ -16,7 +16,7 @@ class Schedule:
     dept_id: int
     doctor_id: int | None  # None: the general clinic of the department
     day: date
-    half: str  # AM or PM
+    half_day: str  # AM or PM
     type: int
     fee: int  # fen
     area: str
@@ -24,7 +24,7 @@ class Schedule:
     ends: timedelta
     slots: int
     stopped_at: int | None
-    works: int  # 0: its doctor has left
+    doctor_active: int  # 0: its doctor has left
 
     def get_slot_time(self, serial_no: int) -> str:
         """Return when a slot begins: 09:00."""
@@ -39,7 +39,7 @@ class Schedule:
 
     def list_free_slots(self, taken: frozenset[int]) -> list[int]:
         """Return the slots that nobody has and whose time has not come."""
-        if self.stopped_at or not self.works:
+        if self.stopped_at or not self.doctor_active:
             return []
         left = [one for one in range(1, self.slots + 1) if one not in taken]
         return left if self.day > clock.today() else [one for one in left if not self.is_past(one)]

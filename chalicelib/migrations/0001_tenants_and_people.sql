@@ -1,0 +1,125 @@
+-- Tenants, user accounts, staff and patients.
+-- In all tables, times named *_at, *_by or *_until are UTC microseconds since 1970; dates of birth and days are
+-- calendar dates without a time zone. Columns named *_sealed hold AES-GCM ciphertext.
+-- Every table has tenant_id, and no query joins rows of two tenants, so that a tenant can move to another database.
+
+CREATE TABLE tenants (
+    tenant_id    BIGINT PRIMARY KEY AUTO_INCREMENT,
+    name         VARCHAR(64) NOT NULL,
+    external_id  VARBINARY(64) NULL,  -- the identifier used by the hospital's own systems (entId)
+    created_at   BIGINT NOT NULL,
+    UNIQUE KEY external_id (external_id)
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+
+-- Host names; a request without a token belongs to the tenant of its host.
+CREATE TABLE tenant_hosts (
+    host       VARBINARY(255) PRIMARY KEY,
+    tenant_id  BIGINT NOT NULL
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+
+-- Allocates user ids: patients' accounts and staff share one number range.
+CREATE TABLE people (
+    user_id     BIGINT PRIMARY KEY AUTO_INCREMENT,
+    tenant_id   BIGINT NOT NULL,
+    kind        VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,  -- patient or staff
+    created_at  BIGINT NOT NULL
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+
+-- Patients' accounts. An account without a profile (name '') shows the details of its first member.
+CREATE TABLE accounts (
+    user_id        BIGINT PRIMARY KEY,
+    tenant_id      BIGINT NOT NULL,
+    phone          CHAR(11) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    password_hash  VARBINARY(255) NOT NULL,
+    name           VARCHAR(64) NOT NULL DEFAULT '',
+    gender         TINYINT NOT NULL DEFAULT 0,  -- 0 unknown, 1 male, 2 female, 9 unspecified
+    birthday       DATE NULL,
+    photo_key      VARBINARY(255) NOT NULL DEFAULT '',  -- S3 key of the avatar, '' for none
+    created_at     BIGINT NOT NULL,
+    UNIQUE KEY phone (tenant_id, phone)
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+
+-- 就诊人: the people an account asks and books for, including its owner.
+CREATE TABLE members (
+    member_id      BIGINT PRIMARY KEY AUTO_INCREMENT,
+    tenant_id      BIGINT NOT NULL,
+    user_id        BIGINT NOT NULL,
+    pati_id        BIGINT NULL,  -- the member's patient file, NULL before the first booking
+    name           VARCHAR(64) NOT NULL,
+    gender         TINYINT NOT NULL DEFAULT 0,  -- 0 unknown, 1 male, 2 female, 9 unspecified
+    birthday       DATE NULL,
+    phone          VARCHAR(20) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT '',
+    cont_relation  TINYINT NOT NULL DEFAULT 1,  -- 1 self, 2 spouse, 3 parent, 4 child, 5 other relative, 9 other
+    is_default     TINYINT NOT NULL DEFAULT 0,  -- 0 or 1
+    created_at     BIGINT NOT NULL,
+    KEY by_account (user_id, member_id),
+    UNIQUE KEY patient_of_account (pati_id, user_id)
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+
+CREATE TABLE departments (
+    dept_id       BIGINT PRIMARY KEY AUTO_INCREMENT,
+    tenant_id     BIGINT NOT NULL,
+    name          VARCHAR(64) NOT NULL,
+    introduction  VARCHAR(4000) NOT NULL DEFAULT '',
+    photo_key     VARBINARY(255) NOT NULL DEFAULT '',  -- S3 key, '' for none
+    sort          INT NOT NULL DEFAULT 0,  -- position in lists, ascending
+    created_at    BIGINT NOT NULL,
+    UNIQUE KEY name (tenant_id, name)
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+
+CREATE TABLE staff (
+    user_id        BIGINT PRIMARY KEY,
+    tenant_id      BIGINT NOT NULL,
+    role           VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,  -- doctor, service_staff or admin
+    phone          CHAR(11) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    password_hash  VARBINARY(255) NOT NULL,
+    name           VARCHAR(64) NOT NULL,
+    disabled_at    BIGINT NULL,
+    created_at     BIGINT NOT NULL,
+    UNIQUE KEY phone (tenant_id, phone)
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+
+-- Public profiles of doctors; one row for each member of staff whose role is doctor.
+CREATE TABLE doctors (
+    user_id       BIGINT PRIMARY KEY,
+    tenant_id     BIGINT NOT NULL,
+    dept_id       BIGINT NULL,
+    duty_code     VARCHAR(1) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT '',  -- professional rank 0-4, '' unknown
+    title         VARCHAR(64) NOT NULL DEFAULT '',
+    photo_key     VARBINARY(255) NOT NULL DEFAULT '',  -- S3 key, '' for none
+    expert        VARCHAR(255) NOT NULL DEFAULT '',  -- fields of expertise
+    introduction  TEXT NOT NULL,
+    sort          INT NOT NULL DEFAULT 0,  -- position in lists, ascending
+    KEY by_sort (tenant_id, sort, user_id)
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+
+-- Patient files: one for each person in a tenant, shared by all accounts that book for the person.
+CREATE TABLE patients (
+    pati_id          BIGINT PRIMARY KEY AUTO_INCREMENT,
+    tenant_id        BIGINT NOT NULL,
+    name             VARCHAR(64) NOT NULL,
+    gender           TINYINT NOT NULL DEFAULT 0,  -- 0 unknown, 1 male, 2 female, 9 unspecified
+    birthday         DATE NULL,
+    phone            VARCHAR(20) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT '',
+    id_type          VARCHAR(2) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT '',  -- 99 身份证, '' none
+    id_sealed        VARBINARY(255) NULL,  -- the id number, encrypted
+    id_blind         BINARY(32) NULL,  -- blind index of the id number: a keyed hash for equality searches
+    province         VARCHAR(64) NOT NULL DEFAULT '',
+    city             VARCHAR(64) NOT NULL DEFAULT '',
+    county           VARCHAR(64) NOT NULL DEFAULT '',
+    address          VARCHAR(255) NOT NULL DEFAULT '',
+    cont_name        VARCHAR(64) NOT NULL DEFAULT '',  -- the contact person
+    cont_relation    TINYINT NULL,  -- 1 self, 2 spouse, 3 parent, 4 child, 5 other relative, 9 other
+    cont_phone       VARCHAR(20) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT '',
+    photo_key        VARBINARY(255) NOT NULL DEFAULT '',  -- S3 key, '' for none
+    trea_id          BIGINT NULL,  -- the latest registered visit
+    created_by       BIGINT NULL,  -- user_id
+    idempotency_key  VARBINARY(128) NULL,  -- Idempotency-Key of the request that created the file
+    created_at       BIGINT NOT NULL,
+    changed_at       BIGINT NOT NULL,
+    UNIQUE KEY id_number (tenant_id, id_type, id_blind),
+    UNIQUE KEY idempotency_key (tenant_id, created_by, idempotency_key),
+    KEY by_tenant (tenant_id, pati_id),
+    KEY by_name (tenant_id, name),
+    KEY by_phone (tenant_id, phone)
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;

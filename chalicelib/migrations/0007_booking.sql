@@ -1,0 +1,126 @@
+-- Appointments: schedules, weekly patterns, bookings and the hospital's rules.
+
+-- Half-days that patients can book, of a doctor or of a department's general clinic, divided into numbered slots.
+-- A stopped schedule has live = NULL, which frees its unique keys for a replacement. Schedules are never deleted.
+CREATE TABLE schedules (
+    schedule_id  BIGINT PRIMARY KEY AUTO_INCREMENT,
+    tenant_id    BIGINT NOT NULL,
+    dept_id      BIGINT NOT NULL,
+    doctor_id    BIGINT NULL,  -- NULL for the department's general clinic
+    clinic_id    BIGINT NULL,  -- equal to dept_id if doctor_id is NULL, else NULL: for the unique key clinic_half_day
+    day          DATE NOT NULL,
+    half_day     VARCHAR(2) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,  -- AM or PM
+    type         TINYINT NOT NULL,  -- 0 ordinary, 1 expert
+    fee          INT NOT NULL,  -- fen
+    area         VARCHAR(64) NOT NULL,  -- waiting area
+    begins       TIME NOT NULL,
+    ends         TIME NOT NULL,
+    slots        SMALLINT NOT NULL,  -- number of slots
+    pattern_id   BIGINT NULL,  -- the pattern that created it, NULL if created by hand
+    live         TINYINT NULL DEFAULT 1,  -- 1, or NULL when stopped
+    stopped_at   BIGINT NULL,
+    stopped_by   BIGINT NULL,  -- user_id
+    created_by   BIGINT NOT NULL,  -- user_id
+    created_at   BIGINT NOT NULL,
+    UNIQUE KEY doctor_half_day (tenant_id, doctor_id, day, half_day, live),
+    UNIQUE KEY clinic_half_day (tenant_id, clinic_id, day, half_day, live),
+    UNIQUE KEY pattern_day (pattern_id, day),  -- a pattern creates each day once, even if that schedule was changed or stopped
+    KEY by_department (tenant_id, dept_id, day),
+    KEY by_day (tenant_id, day, half_day, dept_id, doctor_id)
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+
+-- Weekly patterns, from which schedules are created some weeks ahead.
+CREATE TABLE schedule_patterns (
+    pattern_id  BIGINT PRIMARY KEY AUTO_INCREMENT,
+    tenant_id   BIGINT NOT NULL,
+    dept_id     BIGINT NOT NULL,
+    doctor_id   BIGINT NULL,  -- NULL for the department's general clinic
+    clinic_id   BIGINT NULL,  -- as in schedules
+    weekday     TINYINT NOT NULL,  -- 1 Monday to 7 Sunday
+    half_day    VARCHAR(2) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,  -- AM or PM
+    type        TINYINT NOT NULL,  -- 0 ordinary, 1 expert
+    fee         INT NOT NULL,  -- fen
+    area        VARCHAR(64) NOT NULL,  -- waiting area
+    begins      TIME NOT NULL,
+    ends        TIME NOT NULL,
+    slots       SMALLINT NOT NULL,  -- number of slots
+    live        TINYINT NULL DEFAULT 1,  -- 1, or NULL when ended
+    created_by  BIGINT NOT NULL,  -- user_id
+    created_at  BIGINT NOT NULL,
+    UNIQUE KEY doctor_half_day (tenant_id, doctor_id, weekday, half_day, live),
+    UNIQUE KEY clinic_half_day (tenant_id, clinic_id, weekday, half_day, live)
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+
+-- Booked slots. The unique keys alone prevent that a slot is booked twice and that a patient has two bookings in a
+-- half-day, or two with a doctor on a day; a cancelled booking has live = NULL, which frees them.
+-- Fee, time and area are copied when booking, so that later changes of the schedule do not affect the booking.
+CREATE TABLE bookings (
+    book_id          BIGINT PRIMARY KEY AUTO_INCREMENT,
+    tenant_id        BIGINT NOT NULL,
+    schedule_id      BIGINT NOT NULL,
+    serial_no        SMALLINT NOT NULL,  -- the slot's number, from 1
+    user_id          BIGINT NOT NULL,  -- the account that booked
+    member_id        BIGINT NOT NULL,
+    idempotency_key  VARBINARY(128) NULL,  -- Idempotency-Key of the request, kept after a cancellation
+    pati_id          BIGINT NOT NULL,  -- the patient, whichever account booked
+    dept_id          BIGINT NOT NULL,
+    doctor_id        BIGINT NULL,  -- NULL for the department's general clinic
+    day              DATE NOT NULL,
+    half_day         VARCHAR(2) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,  -- AM or PM
+    slot_time        TIME NOT NULL,
+    type             TINYINT NOT NULL,  -- 0 ordinary, 1 expert
+    fee              INT NOT NULL,  -- fen
+    area             VARCHAR(64) NOT NULL,  -- waiting area
+    book_code        CHAR(14) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,  -- YYYYMMDD and six random digits
+    status           TINYINT NOT NULL DEFAULT 0,  -- 0 booked, 1 cancelled, 2 registered, 3 missed
+    payment_state    TINYINT NOT NULL DEFAULT 1,  -- 1 unpaid, 2 paid
+    pay_by           BIGINT NULL,  -- payment deadline by the rules at booking time, NULL for none
+    live             TINYINT NULL DEFAULT 1,  -- 1, or NULL when cancelled
+    cancelled_for    VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT '',  -- patient, stopped or unpaid
+    changed_by       BIGINT NULL,  -- user_id that cancelled or registered it, NULL for a job
+    changed_at       BIGINT NOT NULL,
+    reminded_at      BIGINT NULL,
+    created_at       BIGINT NOT NULL,
+    UNIQUE KEY slot (schedule_id, serial_no, live),
+    UNIQUE KEY patient_half_day (tenant_id, pati_id, day, half_day, live),
+    UNIQUE KEY patient_doctor_day (tenant_id, pati_id, doctor_id, day, live),
+    UNIQUE KEY book_code (tenant_id, book_code),
+    KEY by_account (tenant_id, user_id, book_id),
+    KEY by_patient (tenant_id, pati_id, status, day),
+    KEY by_day (tenant_id, day, doctor_id),
+    KEY by_status (status, day),
+    KEY by_payment_deadline (status, payment_state, pay_by),
+    UNIQUE KEY idempotency_key (tenant_id, user_id, idempotency_key)
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+
+-- Paid bookings that were cancelled: the amounts to refund.
+CREATE TABLE refunds_due (
+    book_id     BIGINT PRIMARY KEY,
+    tenant_id   BIGINT NOT NULL,
+    fee         INT NOT NULL,  -- fen
+    reason      VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,  -- bookings.cancelled_for
+    created_at  BIGINT NOT NULL,
+    KEY by_tenant (tenant_id, book_id)
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+
+-- The hospital's booking rules; a tenant without a row has the default rules.
+CREATE TABLE booking_rules (
+    tenant_id       BIGINT PRIMARY KEY,
+    days_ahead      SMALLINT NOT NULL,  -- how many days ahead patients can book
+    cancel_minutes  INT NOT NULL,  -- cancelling is possible until so many minutes before the slot
+    daily_limit     SMALLINT NOT NULL,  -- bookings of an account per day
+    pay_minutes     INT NOT NULL,  -- minutes to pay, 0 for no deadline
+    missed_limit    SMALLINT NOT NULL,  -- missed bookings after which a patient cannot book
+    weeks_ahead     SMALLINT NOT NULL,  -- how many weeks ahead patterns create schedules
+    changed_by      BIGINT NOT NULL,  -- user_id
+    changed_at      BIGINT NOT NULL
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+
+-- Information for everyone who books.
+CREATE TABLE service_info (
+    tenant_id    BIGINT PRIMARY KEY,
+    appo_notice  VARCHAR(2000) NOT NULL,
+    phone        VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    changed_by   BIGINT NOT NULL,  -- user_id
+    changed_at   BIGINT NOT NULL
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
