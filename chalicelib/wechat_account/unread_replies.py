@@ -10,7 +10,8 @@ UNREAD_NOTIFICATION_DELAY = 60 * clock.SECOND
 # dedup_key names what the reader has left unread: a further reply to it does not enqueue a second job.
 ENQUEUE_UNREAD_REPLY = f"""
     INSERT INTO outbox (tenant_id, job, dedup_key, payload, due_at, created_at)
-    SELECT c.tenant_id, '{Job.WECHAT_UNREAD_REPLY}', CONCAT('unread:', c.public_id, ':', p.read_seq, ':', p.own_after_read),
+    SELECT c.tenant_id, '{Job.WECHAT_UNREAD_REPLY}',
+           CONCAT('unread:', c.public_id, ':', p.read_seq, ':', p.own_after_read),
            CONCAT('{{"session_no":"', c.public_id, '","reader":"', p.principal, '","sender":"', %(sender)s,
                   '","read_seq":', p.read_seq, ',"own_after_read":', p.own_after_read, '}}'),
            %(now)s + {UNREAD_NOTIFICATION_DELAY}, %(now)s

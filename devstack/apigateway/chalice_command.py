@@ -1,4 +1,4 @@
-"""The chalice command, with `chalice local` serving as bin/dev does: python -m devstack.apigateway.chalice_command ..."""
+"""The chalice command, whose `chalice local` serves as bin/dev does: python -m devstack.apigateway.chalice_command."""
 
 import sys
 

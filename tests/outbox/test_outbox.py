@@ -48,8 +48,8 @@ def a_job(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     mysql.autocommit.execute("DELETE FROM outbox")
 
 
-def promise(hospital: Hospital, number: int = 1, once: str | None = None, job: Job = Job.PUBLISH_EVENT) -> None:
-    mysql.run_transaction(lambda tx: outbox.enqueue(tx, hospital.tenant_id, job, {"number": number}, once))
+def promise(hospital: Hospital, number: int = 1, dedup_key: str | None = None, job: Job = Job.PUBLISH_EVENT) -> None:
+    mysql.run_transaction(lambda tx: outbox.enqueue(tx, hospital.tenant_id, job, {"number": number}, dedup_key))
 
 
 def rows() -> list[Row]:
