@@ -12,7 +12,7 @@ from tests.support.factories import Hospital
 from tests.support.fast_passwords import fast_hashes
 
 __all__ = ["fast_hashes"]
-pytestmark = pytest.mark.usefixtures("cheap_hashes")
+pytestmark = pytest.mark.usefixtures("fast_hashes")
 
 PATH = "/pati_service/manager_service/login"
 WORDS = '{"phone": "13900000001", "password": "Demo-12345"}'
