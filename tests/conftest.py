@@ -30,6 +30,12 @@ def other_hospital() -> Hospital:
 
 
 @pytest.fixture
+def everyone(hospital: Hospital) -> list[Person]:
+    """All six people of the hospital, for a test of what lists or counts them."""
+    return hospital.everyone()
+
+
+@pytest.fixture
 def lin(hospital: Hospital) -> Person:
     return hospital.lin
 
