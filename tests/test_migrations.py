@@ -203,7 +203,7 @@ def test_a_transaction_that_somebody_left_open_stops_a_migration_and_not_everybo
     write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever comes after a waiting ALTER waits behind it: the whole hospital, for as long as it does."""
-    monkeypatch.setattr(migrations, "TABLE_WAIT_SECONDS", 1, raising=False)
+    monkeypatch.setattr(migrations, "TABLE_WAIT_SECONDS", 1)
     monkeypatch.setattr(migrations, "STATEMENT_TIMEOUT_SECONDS", 5)
     write("0001.sql", WARD)
     migrate()

@@ -1,7 +1,9 @@
-"""Nobody's phone, name, ID number, code, password or token stands in a log line. Runs last: see tests/conftest.py."""
+"""No phone, name, ID number, code, password or token is in a log line: what is noticed, and that it fails a run."""
 
 import logging
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +19,14 @@ from tests.support.processes import run_in_processes
 from tests.support.soak import server_process
 
 __all__ = ["fast_hashes"]
+
+ROOT = Path(__file__).parents[1]
+REGISTER = """
+from tests.support.log_privacy import LogPrivacyCheck
+
+def pytest_configure(config):
+    config.pluginmanager.register(LogPrivacyCheck())
+"""
 
 
 @pytest.mark.parametrize(
@@ -51,12 +61,25 @@ def test_what_tells_nothing_is_not(text: str) -> None:
     assert not PERSONAL_DATA.search(f'{{"event": "{text}"}}')
 
 
-@pytest.mark.usefixtures("cheap_hashes")
-def test_no_line_of_this_run_tells_anything(hospital: Hospital) -> None:
-    where = {"tenantId": str(hospital.tenant_id)}
+@pytest.mark.usefixtures("fast_hashes")
+def test_the_log_lines_of_a_login_are_checked(hospital: Hospital) -> None:
+    before, where = HANDLER.line_count, {"tenantId": str(hospital.tenant_id)}
     post("/pati_service/patient_service/login", headers=where, phone=hospital.lin.phone, password=PASSWORD)
-    assert HANDLER.line_count > 0
-    assert list_violations() == []
+    assert HANDLER.line_count > before
+
+
+@pytest.mark.parametrize("workers", [[], ["-n", "2"]])
+@pytest.mark.parametrize(("text", "code"), [("SMS 042917", 1), ("an SMS", 0)])
+def test_a_run_that_logs_a_secret_fails(tmp_path: Path, workers: list[str], text: str, code: int) -> None:
+    (tmp_path / "pytest.ini").write_text("[pytest]")
+    (tmp_path / "conftest.py").write_text(REGISTER)
+    (tmp_path / "test_logs.py").write_text(f"import logging\ndef test_logs():\n    logging.warning({text!r})")
+    run = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "OVERHEARD"))}
+    environment = {**run, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    command = [sys.executable, "-m", "pytest", "-p", "xdist", *workers, str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert (done.returncode, "1 passed" in done.stdout) == (code, True)
+    assert ("secrets in log lines" in done.stdout, f'"{text}"' in done.stdout) == (code == 1, code == 1)
 
 
 @pytest.fixture

@@ -214,7 +214,7 @@ def test_a_guess_at_a_code_costs_the_same_for_a_phone_without_an_account(trips: 
         assert costs[0][0] > costs[0][1], path
 
 
-@pytest.mark.usefixtures("cheap_hashes")
+@pytest.mark.usefixtures("fast_hashes")
 def test_a_wrong_password_costs_the_same_whatever_is_known_of_the_phone(trips: Trips, hospital: Hospital) -> None:
     """Of Lin also the address, of Wang the account alone, of the last nothing."""
     assert sign_in(hospital, hospital.lin.phone, factories.PASSWORD).status == 200

@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from devstack import parts
-from devstack.cli import foreground
+from devstack.cli import foreground, workers
 from devstack.console import CommandError, print_box, print_line, time_step
 from devstack.install import chromium, python_env
 from devstack.paths import LOCAL, hold_lock
@@ -24,10 +23,7 @@ def run_tests(arguments: list[str]) -> int:
         return run_mysql_tests([one for one in arguments if one != "--mysql"])
     if "--browser" in arguments:
         return run_browser_tests([one for one in arguments if one != "--browser"])
-    if parts.is_whole_suite(arguments):
-        return parts.run_sharded(run_services, arguments)
-    with run_services() as env:
-        return foreground.run(["-m", "pytest", *arguments], env)
+    return workers.run_pytest(run_services, arguments)
 
 
 def run_mysql_tests(arguments: list[str]) -> int:
@@ -40,10 +36,7 @@ def run_mysql_tests(arguments: list[str]) -> int:
         print_box("SKIPPED: the store tests did not run against MySQL itself.", reason, "Only MariaDB has been tested.")
         return 0
     print_line(f"  store tests on {label}")
-    if parts.is_whole_suite(arguments):
-        return parts.run_sharded(partial(run_services, mysql_server.prepare), ["-m", "store", *arguments])
-    with run_services(mysql_server.prepare) as env:
-        return foreground.run(["-m", "pytest", "-m", "store", *arguments], env)
+    return workers.run_pytest(partial(run_services, mysql_server.prepare), arguments, selection=["-m", "store"])
 
 
 def run_browser_tests(arguments: list[str]) -> int:

@@ -124,7 +124,7 @@ def create_server(wechat: WeChat, port: int = 0) -> Server:
 def run_server() -> Iterator[WeChat]:
     wechat = WeChat()
     serving = create_server(wechat)
-    thread = threading.Thread(target=serving.serve_forever, daemon=True)
+    thread = threading.Thread(target=serving.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
         yield wechat

@@ -20,7 +20,7 @@ from tests.support.accounts_client import (
 )
 from tests.support.factories import PASSWORD, Hospital, Person
 
-pytestmark = pytest.mark.usefixtures("cheap_hashes")
+pytestmark = pytest.mark.usefixtures("fast_hashes")
 NEW = "Anderes-12345"
 
 

@@ -15,7 +15,7 @@ from tests.support.client import post
 from tests.support.factories import PASSWORD, Hospital, Person, create_patient
 from tests.support.processes import run_in_processes
 
-pytestmark = pytest.mark.usefixtures("cheap_hashes")
+pytestmark = pytest.mark.usefixtures("fast_hashes")
 NEW = "Anderes-12345"
 
 

@@ -21,7 +21,7 @@ from tests.support.client import get, post
 from tests.support.factories import Hospital
 from tests.support.processes import run_in_processes
 
-pytestmark = pytest.mark.usefixtures("cheap_hashes")
+pytestmark = pytest.mark.usefixtures("fast_hashes")
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ from tests.support.client import get
 from tests.support.factories import Hospital
 from tests.support.faults.final_state import is_row_lock_waiting, wait_until
 
-pytestmark = pytest.mark.usefixtures("cheap_hashes")
+pytestmark = pytest.mark.usefixtures("fast_hashes")
 both_paths = pytest.mark.parametrize("path", [REGISTER_CODE, RESET_CODE])
 
 

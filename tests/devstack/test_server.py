@@ -49,7 +49,7 @@ def echo_app() -> Chalice:
 def port() -> Iterator[int]:
     mended.patch_chalice_local()
     server = create_local_server(echo_app(), Config(), "127.0.0.1", 0).server
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     yield server.server_address[1]
     server.shutdown()

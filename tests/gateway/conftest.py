@@ -48,7 +48,7 @@ def conversation(guo: ExternalUser, han: ExternalUser) -> str:
 @pytest.fixture(scope="package")
 def server_url() -> Iterator[str]:
     local = server.create_server("127.0.0.1", 0).server
-    threading.Thread(target=local.serve_forever, daemon=True).start()
+    threading.Thread(target=local.serve_forever, args=(0.01,), daemon=True).start()
     yield f"http://127.0.0.1:{local.server_address[1]}"
     local.shutdown()
     local.server_close()

@@ -8,7 +8,6 @@ import pytest
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.helpdesk import queue_store, store
-from chalicelib.identity import tokens
 from chalicelib.people import persons
 from tests.support.factories import Hospital, Person
 from tests.support.faults.final_state import is_row_lock_waiting, wait_until
@@ -37,14 +36,12 @@ def crowd(hospital: Hospital, size: int) -> list[Person]:
         return persons.create(tx, hospital.tenant_id, "patient")
 
     ids = [mysql.run_transaction(create) for _ in range(size)]
-    return [
-        Person(hospital.tenant_id, one, "", tokens.issue(hospital.tenant_id, f"user:{one}", "patient")) for one in ids
-    ]
+    return [Person(hospital.tenant_id, one, "") for one in ids]
 
 
 def asked(token: str) -> tuple[int, str, int]:
     """Run in a process of its own."""
-    person = Person(0, 0, "", token)
+    person = Person(0, 0, "").with_token(token)
     answer = request_assignment(person)
     session = answer.data
     return answer.status, session["agent"]["name"] if session["agent"] else "", session["place"]

@@ -91,8 +91,9 @@ def test_another_scheme_is_no_token(lin: Person) -> None:
 
 @pytest.mark.parametrize("how", ["expires_at = 1", "revoked_at = 1"])
 def test_a_dead_token_is_refused(lin: Person, how: str) -> None:
+    token = lin.token
     mysql.autocommit.execute(f"UPDATE tokens SET {how} WHERE principal = %(lin)s", lin=lin.principal.encode())
-    answer = get(PATIENTS_LIST, lin.token)
+    answer = get(PATIENTS_LIST, token)
     assert (answer.status, answer.code) == (401, 10101)
 
 
@@ -104,8 +105,10 @@ def test_a_dead_token_does_not_keep_its_owner_from_signing_in_again(hospital: Ho
 
 
 def test_at_a_public_endpoint_a_live_token_names_the_hospital(hospital: Hospital, elsewhere: Hospital) -> None:
-    answer = post(LOGIN, hospital.lin.token, phone=elsewhere.chen.phone, password=PASSWORD)
-    assert answer.data["userId"] == str(hospital.chen.user_id)
+    chen = hospital.chen
+    assert chen.phone == elsewhere.chen.phone
+    answer = post(LOGIN, hospital.lin.token, phone=chen.phone, password=PASSWORD)
+    assert answer.data["userId"] == str(chen.user_id)
 
 
 def test_a_visitor_with_a_token_is_known_by_it(lin: Person) -> None:

@@ -18,7 +18,7 @@ from tests.support.factories import PASSWORD, Hospital, Person
 from tests.support.fast_passwords import fast_hashes
 
 __all__ = ["fast_hashes", "read_sms"]
-pytestmark = [pytest.mark.store, pytest.mark.usefixtures("cheap_hashes")]
+pytestmark = [pytest.mark.store, pytest.mark.usefixtures("fast_hashes")]
 
 PATIENTS = "/pati_service/patient_service/login"
 HOME, AWAY = "203.0.113.7", "198.51.100.200"

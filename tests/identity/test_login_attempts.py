@@ -17,7 +17,7 @@ from tests.support.factories import PASSWORD, Hospital, Person
 from tests.support.fast_passwords import fast_hashes
 
 __all__ = ["fast_hashes"]
-pytestmark = pytest.mark.usefixtures("cheap_hashes")
+pytestmark = pytest.mark.usefixtures("fast_hashes")
 
 PATH = "/pati_service/manager_service/login"
 
@@ -85,7 +85,7 @@ def test_a_right_password_forgives_what_went_before(hospital: Hospital) -> None:
 
 
 def test_an_unknown_phone_is_locked_as_a_known_one_is(hospital: Hospital, looked_at: list[bytes]) -> None:
-    nobody = Person(hospital.tenant_id, 0, "13999999999", "")
+    nobody = Person(hospital.tenant_id, 0, "13999999999")
     assert statuses(nobody, 6) == [401] * 5 + [429]
     assert len(looked_at) == 5
 
@@ -150,6 +150,6 @@ def test_one_phone_is_not_guessed_at_from_many_addresses(hospital: Hospital) -> 
 
 def test_one_address_does_not_guess_at_many_phones(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attempts, "MAX_TRIES_PER_ADDRESS", 7)
-    strangers = [Person(hospital.tenant_id, 0, f"1370000000{n}", "") for n in range(9)]
+    strangers = [Person(hospital.tenant_id, 0, f"1370000000{n}") for n in range(9)]
     assert [sign_in(stranger).status for stranger in strangers] == [401] * 7 + [429] * 2
     assert sign_in(hospital.chen, PASSWORD, address="198.51.100.9").status == 200

@@ -28,7 +28,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("password", ["Demo-12345", "密码😷", " ", "a" * 72, "a\x00b"])
-@pytest.mark.usefixtures("cheap_hashes")
+@pytest.mark.usefixtures("fast_hashes")
 def test_a_password_matches_its_hash_and_no_other_does(password: str) -> None:
     stored = passwords.hash_password(password)
     assert passwords.matches(password, stored)
@@ -36,17 +36,17 @@ def test_a_password_matches_its_hash_and_no_other_does(password: str) -> None:
     assert password.encode() not in stored
 
 
-@pytest.mark.usefixtures("cheap_hashes")
+@pytest.mark.usefixtures("fast_hashes")
 def test_two_people_with_one_password_have_two_hashes() -> None:
     assert passwords.hash_password("Demo-12345") != passwords.hash_password("Demo-12345")
 
 
-@pytest.mark.usefixtures("cheap_hashes")
+@pytest.mark.usefixtures("fast_hashes")
 def test_a_hash_fits_its_column() -> None:
     assert len(passwords.hash_password("密" * 72)) <= 200
 
 
-@pytest.mark.usefixtures("cheap_hashes")
+@pytest.mark.usefixtures("fast_hashes")
 def test_nobody_has_any_password() -> None:
     assert not passwords.matches("", None)
     assert not passwords.matches("Demo-12345", None)

@@ -30,6 +30,7 @@ def died(tenant_id: int, ago: int) -> None:
 def test_what_died_a_day_ago_goes(lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cleanup, "BATCH_SIZE", 2)
     for number in range(5):
+        tokens.issue(lin.tenant_id, lin.principal, "patient")
         attempts.consume_try(lin.tenant_id, f"test:{number}")
     died(lin.tenant_id, cleanup.RETENTION + clock.SECOND)
     sweep_identity(said(), None)
@@ -38,6 +39,7 @@ def test_what_died_a_day_ago_goes(lin: Person, monkeypatch: pytest.MonkeyPatch) 
 
 def test_what_died_today_and_what_lives_stays(lin: Person) -> None:
     attempts.consume_try(lin.tenant_id, "test")
+    assert tokens.find_session(lin.token)
     before = counted("tokens", lin.tenant_id)
     sweep_identity(said(), None)
     assert tokens.find_session(lin.token)

@@ -8,11 +8,11 @@ import pytest
 from chalicelib.adapters import mysql
 from chalicelib.people import tenants
 from tests.support.client import Answer, call
-from tests.support.factories import Hospital
+from tests.support.factories import Hospital, Person
 from tests.support.fast_passwords import fast_hashes
 
 __all__ = ["fast_hashes"]
-pytestmark = pytest.mark.usefixtures("cheap_hashes")
+pytestmark = pytest.mark.usefixtures("fast_hashes", "everyone")
 
 PATH = "/pati_service/manager_service/login"
 WORDS = '{"phone": "13900000001", "password": "Demo-12345"}'
@@ -20,6 +20,11 @@ WORDS = '{"phone": "13900000001", "password": "Demo-12345"}'
 
 def sign_in(**headers: str) -> Answer:
     return call("POST", PATH, headers=headers, body=WORDS)
+
+
+@pytest.fixture
+def everyone(hospital: Hospital, elsewhere: Hospital) -> list[Person]:
+    return [*hospital.everyone(), *elsewhere.everyone()]
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ from tests.support import factories
 from tests.support.client import Answer, get
 from tests.support.factories import Hospital, Person
 
+pytestmark = pytest.mark.usefixtures("everyone")
+
 PATH = "/pati_service/manager_service/doctor_list"
 
 

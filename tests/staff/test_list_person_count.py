@@ -13,6 +13,8 @@ from tests.support import staff_client
 from tests.support.factories import Hospital
 from tests.support.staff_client import GROUP, LABEL, build_label_list
 
+pytestmark = pytest.mark.usefixtures("everyone")
+
 
 def test_each_label_has_its_patients_and_the_page_all_of_them(hospital: Hospital) -> None:
     before = clock.now() // 1000

@@ -14,7 +14,7 @@ from tests.support.factories import PASSWORD, Hospital, Person, create_staff
 from tests.support.fast_passwords import fast_hashes
 
 __all__ = ["fast_hashes"]
-pytestmark = pytest.mark.usefixtures("cheap_hashes")
+pytestmark = pytest.mark.usefixtures("fast_hashes")
 
 PATH = "/pati_service/manager_service/login"
 RESET = "/pati_service/manager_service/staff_password"

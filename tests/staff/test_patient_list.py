@@ -9,6 +9,8 @@ from tests.support.factories import Hospital, Person
 from tests.support.id_numbers import build_unused_id_number
 from tests.support.staff_client import GROUP, build_label_list
 
+pytestmark = pytest.mark.usefixtures("everyone")
+
 
 def names(person: Person, **query: Any) -> list[str]:
     return [one["pati_name"] for one in staff_client.search_patients(person, **query).data["list"]]

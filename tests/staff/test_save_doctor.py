@@ -12,6 +12,8 @@ from tests.support.client import Answer, get, post
 from tests.support.factories import Hospital, Person
 from tests.support.staff_client import STAFF_PATH
 
+pytestmark = pytest.mark.usefixtures("everyone")
+
 PNG = file_samples.build_file("png", 100)
 PICTURE = {"file_extension": "png", "file_type": "image/png"}
 

@@ -14,7 +14,7 @@ from tests.support.fast_passwords import fast_hashes
 from tests.support.staff_client import STAFF_PATH
 
 __all__ = ["fast_hashes"]
-pytestmark = pytest.mark.usefixtures("cheap_hashes")
+pytestmark = pytest.mark.usefixtures("fast_hashes", "everyone")
 
 ZHAO = {"name": "赵医生", "phone": "13900000009", "role": "doctor", "password": "Zhao-12345"}
 DOCTORS_OWN = "/msg_service/msg/doctor/new_session"  # an endpoint for doctors alone

@@ -1,7 +1,13 @@
-"""A hospital and the people every test knows: Lin, who is ill, Doctor Chen, who helps, and those who must not see."""
+"""A hospital and the people every test knows: Lin, who is ill, Doctor Chen, who helps, and those who must not see.
 
-from dataclasses import dataclass
+A person's account and token are created when a test first uses them: most tests need one or two of the six.
+"""
+
+from dataclasses import dataclass, replace
 from datetime import date
+from functools import cached_property
+from threading import RLock
+from typing import Any, TypeVar
 
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
@@ -12,6 +18,17 @@ from chalicelib.staff import store
 
 PASSWORD = "Demo-12345"
 _PASSWORD_HASH = passwords.hash_password(PASSWORD)
+_lock = RLock()
+T = TypeVar("T")
+
+
+class created_once(cached_property[T]):
+    """A cached_property whose value is created once, even if two threads use it first at the same time."""
+
+    def __get__(self, instance: Any, owner: Any = None) -> T:  # type: ignore[override]
+        with _lock:
+            value: T = super().__get__(instance, owner)
+            return value
 
 
 @dataclass(frozen=True)
@@ -19,39 +36,67 @@ class Person:
     tenant_id: int
     user_id: int
     phone: str
-    token: str
+    kind: str = "patient"  # or a role of the staff
     member_id: int = 0
 
     @property
     def principal(self) -> str:
         return f"user:{self.user_id}"
 
+    @created_once
+    def token(self) -> str:
+        return tokens.issue(self.tenant_id, self.principal, self.kind)
+
+    def with_token(self, token: str) -> "Person":
+        """Return the same person, signed in with this token."""
+        person = replace(self)
+        person.__dict__["token"] = token
+        return person
+
 
 @dataclass(frozen=True)
 class Hospital:
     tenant_id: int
-    internal_key: str
-    lin: Person  # a patient
-    wang: Person  # another patient
-    chen: Person  # a doctor
-    zhou: Person  # another doctor
-    desk: Person  # service staff
-    admin: Person
+
+    @created_once
+    def internal_key(self) -> str:
+        return internal_keys.issue(self.tenant_id)
+
+    @created_once
+    def lin(self) -> Person:
+        return create_patient(self.tenant_id, "13800000001", "林小雨")
+
+    @created_once
+    def wang(self) -> Person:
+        """Another patient."""
+        return create_patient(self.tenant_id, "13800000002", "王强")
+
+    @created_once
+    def chen(self) -> Person:
+        return create_staff(self.tenant_id, "13900000001", "陈医生", "doctor")
+
+    @created_once
+    def zhou(self) -> Person:
+        """Another doctor."""
+        return create_staff(self.tenant_id, "13900000002", "周医生", "doctor")
+
+    @created_once
+    def desk(self) -> Person:
+        """Service staff."""
+        return create_staff(self.tenant_id, "13900000003", "客服小李", "service_staff")
+
+    @created_once
+    def admin(self) -> Person:
+        return create_staff(self.tenant_id, "13900000004", "管理员", "admin")
+
+    def everyone(self) -> list[Person]:
+        """Return all six, and create those who do not exist yet."""
+        return [self.lin, self.wang, self.chen, self.zhou, self.desk, self.admin]
 
 
 def create_hospital(name: str = "仁和医院") -> Hospital:
     """Make a tenant of its own, so that no test sees another's rows."""
-    tenant_id = mysql.run_transaction(lambda tx: tenants.create(tx, name))
-    return Hospital(
-        tenant_id,
-        internal_keys.issue(tenant_id),
-        create_patient(tenant_id, "13800000001", "林小雨"),
-        create_patient(tenant_id, "13800000002", "王强"),
-        create_staff(tenant_id, "13900000001", "陈医生", "doctor"),
-        create_staff(tenant_id, "13900000002", "周医生", "doctor"),
-        create_staff(tenant_id, "13900000003", "客服小李", "service_staff"),
-        create_staff(tenant_id, "13900000004", "管理员", "admin"),
-    )
+    return Hospital(mysql.run_transaction(lambda tx: tenants.create(tx, name)))
 
 
 def create_patient(tenant_id: int, phone: str, name: str) -> Person:
@@ -64,7 +109,7 @@ def create_patient(tenant_id: int, phone: str, name: str) -> Person:
         return user_id, member
 
     user_id, member_id = mysql.run_transaction(create)
-    return Person(tenant_id, user_id, phone, tokens.issue(tenant_id, f"user:{user_id}", "patient"), member_id)
+    return Person(tenant_id, user_id, phone, "patient", member_id)
 
 
 def add_member(person: Person, name: str) -> int:
@@ -99,4 +144,4 @@ def create_staff(tenant_id: int, phone: str, name: str, role: str) -> Person:
         return user_id
 
     user_id = mysql.run_transaction(create)
-    return Person(tenant_id, user_id, phone, tokens.issue(tenant_id, f"user:{user_id}", role))
+    return Person(tenant_id, user_id, phone, role)

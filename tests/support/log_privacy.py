@@ -1,6 +1,8 @@
-"""Everything that this run of the tests logs, in whichever process, held against what no log line may tell.
+"""Check every log line of a test run for what no log line may contain: names, phones, codes, passwords, tokens.
 
-A process that a test starts calls listen(), or has its log read by read().
+A process that a test starts calls install_handler(), or has its log read by check_log_file(). LogPrivacyCheck is a
+pytest plugin that fails the run at its end; with pytest-xdist, each worker sends its lines to the process that started
+it.
 """
 
 import logging
@@ -8,6 +10,9 @@ import os
 import re
 import tempfile
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from chalicelib import logs
 
@@ -24,8 +29,9 @@ PERSONAL_DATA = re.compile(
         ]
     )
 )
-# What tells something, of all processes: a run's children have its environment.
-VIOLATIONS_FILE = Path(os.environ.setdefault("OVERHEARD", str(Path(tempfile.gettempdir(), f"overheard-{os.getpid()}"))))
+# What tells something, of all processes: a run's children have its environment. Each worker has its own file.
+_RUN = os.environ.setdefault("OVERHEARD", str(Path(tempfile.gettempdir(), f"overheard-{os.getpid()}")))
+VIOLATIONS_FILE = Path(f"{_RUN}{os.environ.get('PYTEST_XDIST_WORKER', '')}")
 
 
 class PersonalDataHandler(logging.Handler):
@@ -62,3 +68,34 @@ def check_log_file(log: Path) -> None:
 
 def list_violations() -> list[str]:
     return VIOLATIONS_FILE.read_text("utf-8").splitlines() if VIOLATIONS_FILE.exists() else []
+
+
+class LogPrivacyCheck:
+    """Fail the run if any log line of it contained personal data or a secret."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def pytest_collection_finish(self) -> None:
+        VIOLATIONS_FILE.unlink(missing_ok=True)
+        install_handler()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """A worker of pytest-xdist has ended."""
+        self.lines += getattr(node, "workeroutput", {}).get("overheard", [])
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        self.lines += list_violations()
+        VIOLATIONS_FILE.unlink(missing_ok=True)
+        logging.root.removeHandler(HANDLER)
+        if hasattr(session.config, "workeroutput"):
+            session.config.workeroutput["overheard"] = self.lines
+        elif self.lines:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self.lines:
+            terminalreporter.section("personal data or secrets in log lines: this run has failed", red=True)
+            for line in self.lines:
+                terminalreporter.line(line)

@@ -1,6 +1,5 @@
 """wechat/oauth: how a session learns who its visitor is at WeChat."""
 
-from dataclasses import replace
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlsplit
@@ -48,7 +47,7 @@ def bound(person: Person, app_id: str = APP_ID) -> str:
 
 
 def second_session(person: Person) -> Person:
-    return replace(person, token=tokens.issue(person.tenant_id, person.principal, "patient"))
+    return person.with_token(tokens.issue(person.tenant_id, person.principal, "patient"))
 
 
 def test_a_page_is_sent_to_wechat_and_back(known: Hospital, lin: Person, wechat: WeChat) -> None:
@@ -91,9 +90,7 @@ def test_a_state_is_good_for_the_session_that_began(known: Hospital, elsewhere: 
     """Else somebody could send another to WeChat, and have that one's WeChat in their own account."""
     configure(elsewhere)
     told = returned(begin(known.lin), wechat)
-    again = Person(
-        known.tenant_id, known.lin.user_id, "", tokens.issue(known.tenant_id, known.lin.principal, "patient")
-    )
+    again = Person(known.tenant_id, known.lin.user_id, "")
     for person in (known.wang, elsewhere.lin, again):
         assert finish(person, told).status == 400
         assert bound(person) == ""

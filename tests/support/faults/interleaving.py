@@ -17,8 +17,8 @@ from tests.support.factories import Person
 def as_other_process(patch: pytest.MonkeyPatch, cut: bool = False) -> Iterator[None]:
     """What is done here, this process has not seen; cut: it reaches MySQL alone."""
     with patch.context() as elsewhere:
-        elsewhere.setattr(recent_cache, "_distrusted_until", {}, raising=False)
-        elsewhere.setattr(recent_cache, "_ahead", {}, raising=False)
+        elsewhere.setattr(recent_cache, "_distrusted_until", {})
+        elsewhere.setattr(redis, "_backoff_until", {})
         if cut:
             elsewhere.setattr(redis, "_call_driver", raise_redis_unavailable)
         yield

@@ -66,7 +66,7 @@ class SlowRedis:
 class LoadRun:
     def __init__(self, job: dict[str, Any]) -> None:
         SLOW_REDIS.delay = job["delay"]
-        people = [Person(**fields) for fields in job["people"]]
+        people = [Person(**fields).with_token(token) for fields, token in job["people"]]
         sides = [Participant(no, people[me], people[doctor]) for no, me, doctor in job["sides"]]
         self.pause_seconds: float = job["pace"]
         self.withdraw_every: int = job["withdraw_every"]

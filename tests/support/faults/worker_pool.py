@@ -59,7 +59,7 @@ class WorkerPool:
         ]
         sides = [(no, who, doctor) for no, me, doctor in sessions for who in (me, doctor)]
         self.participants = [Participant(no, people[who], people[doctor]) for no, who, doctor in sides]
-        job = {"people": [asdict(one) for one in people], "sides": sides, "pace": pace, "delay": delay}
+        job = {"people": [(asdict(one), one.token) for one in people], "sides": sides, "pace": pace, "delay": delay}
         for n, name in enumerate(WORKER_NAMES):
             mine = [(2 * n + i) % len(sides) for i in range(2)]
             writing, reading = (mine, []) if n % 2 else ([], mine)

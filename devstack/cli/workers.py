@@ -1,0 +1,64 @@
+"""Run the test suite in several pytest-xdist workers, each on services of its own."""
+
+import json
+import os
+import re
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+
+from devstack.cli import foreground
+from devstack.services import control
+from devstack.services.supervisor import URL_VARIABLES
+
+Services = Callable[[], AbstractContextManager[dict[str, str]]]
+
+ENVIRONMENTS = "DEVSTACK_WORKERS"  # a JSON list: what differs in the environment of each worker
+MAX_WORKERS = 4
+MEMORY_PER_WORKER = 2 << 30  # bytes; a worker and its services use about half of that
+REPORTING_OPTION = re.compile(r"-q+|-v+|-r\w+|--(tb|durations|durations-min|color)=\S+")
+
+
+def is_whole_suite(arguments: list[str]) -> bool:
+    """Return whether these pytest arguments select no tests, but only say how to report."""
+    return all(REPORTING_OPTION.fullmatch(one) for one in arguments)
+
+
+def count_workers() -> int:
+    """Return how many workers this machine has the processors and the memory for."""
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return max(1, min(processors, round(memory / MEMORY_PER_WORKER), MAX_WORKERS))
+
+
+def run_pytest(services: Services, arguments: list[str], selection: list[str] | None = None) -> int:
+    """Run pytest on the whole suite, or on the selection that makes up a suite of its own; return its exit code.
+
+    A suite runs in several workers, unless DATABASE_URL or the like names an external service: workers that
+    share a service would delete one another's data. With arguments that select tests, it is one process.
+    """
+    with ExitStack() as stack:
+        environments = [stack.enter_context(services())]
+        owns_all_services = len(control.load_services(Path(environments[0]["DEVSTACK_CONTROL"]))) == len(URL_VARIABLES)
+        if owns_all_services and is_whole_suite(arguments):
+            environments += [stack.enter_context(services()) for _ in range(count_workers() - 1)]
+        options = [*(selection or []), *worker_options(environments), *arguments]
+        return foreground.run(["-m", "pytest", *options], with_workers(environments))
+
+
+def worker_options(environments: list[dict[str, str]]) -> list[str]:
+    """Return the options that start one worker for each environment.
+
+    A crashed worker is not replaced: the replacement would have another number, and so the services of another worker.
+    """
+    if len(environments) == 1:
+        return []
+    number = str(len(environments))
+    return ["-p", "devstack.cli.pytest_worker", "-n", number, "--dist", "loadscope", "--max-worker-restart", "0"]
+
+
+def with_workers(environments: list[dict[str, str]]) -> dict[str, str]:
+    """Return the first environment, with what differs in that of each worker."""
+    first = environments[0]
+    differences = [{name: value for name, value in one.items() if first.get(name) != value} for one in environments]
+    return {**first, ENVIRONMENTS: json.dumps(differences)}
