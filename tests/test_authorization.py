@@ -55,16 +55,16 @@ def test_each_kind_of_person_enters_where_the_route_says(endpoint: Endpoint, hos
 
 @each
 def test_a_token_of_one_hospital_is_refused_by_another(
-    endpoint: Endpoint, hospital: Hospital, elsewhere: Hospital
+    endpoint: Endpoint, hospital: Hospital, other_hospital: Hospital
 ) -> None:
     for person in people(hospital).values():
-        assert asked(endpoint, person.token, tenantId=str(elsewhere.tenant_id)).status == 403
+        assert asked(endpoint, person.token, tenantId=str(other_hospital.tenant_id)).status == 403
 
 
 @each_open
-def test_a_visitor_is_somewhere(endpoint: Endpoint, hospital: Hospital, elsewhere: Hospital) -> None:
+def test_a_visitor_is_somewhere(endpoint: Endpoint, hospital: Hospital, other_hospital: Hospital) -> None:
     assert asked(endpoint, "nobody's", tenantId=str(hospital.tenant_id)).status in (200, 400)
     for headers in ({}, {"tenantId": "0"}, {"tenantId": "x"}):
         answer = asked(endpoint, **headers)
         assert (answer.status, answer.error.partition("：")[0]) == (400, "tenantId")
-    assert asked(endpoint, hospital.lin.token, tenantId=str(elsewhere.tenant_id)).status == 403
+    assert asked(endpoint, hospital.lin.token, tenantId=str(other_hospital.tenant_id)).status == 403

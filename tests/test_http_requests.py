@@ -43,8 +43,8 @@ def keyed(key: IdempotencyKeyHeader) -> str | None:
 
 
 @routes.get("/wards/{ward}/beds/{bed}", callers=[PUBLIC])
-def bed(caller: Caller, ward: str, bed: Id) -> list[str | int]:
-    return [caller.role, ward, bed]
+def bed(caller: Caller, department: str, bed: Id) -> list[str | int]:
+    return [caller.role, department, bed]
 
 
 door = Chalice(app_name="door", configure_logs=False)

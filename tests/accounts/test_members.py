@@ -64,11 +64,11 @@ def test_two_accounts_share_a_persons_file_and_not_the_member(lin: Person, wang:
     assert list_members(lin)[-1]["bindPatiId"] == list_members(wang)[-1]["bindPatiId"]
 
 
-def test_another_hospital_files_by_itself(lin: Person, elsewhere: Hospital) -> None:
+def test_another_hospital_files_by_itself(lin: Person, other_hospital: Hospital) -> None:
     number = build_unused_id_number()
     add_member(lin, number)
-    add_member(elsewhere.lin, number)
-    assert list_members(lin)[-1]["bindPatiId"] != list_members(elsewhere.lin)[-1]["bindPatiId"]
+    add_member(other_hospital.lin, number)
+    assert list_members(lin)[-1]["bindPatiId"] != list_members(other_hospital.lin)[-1]["bindPatiId"]
 
 
 @pytest.mark.store

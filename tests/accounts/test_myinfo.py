@@ -150,10 +150,10 @@ def test_without_s3_the_rest_is_shown(lin: Person, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.store
-def test_nobody_wears_anothers_picture(lin: Person, wang: Person, elsewhere: Hospital) -> None:
+def test_nobody_wears_anothers_picture(lin: Person, wang: Person, other_hospital: Hospital) -> None:
     upload(lin)
     assert picture(lin) == PNG
-    assert info(wang)["avatar"] == info(elsewhere.lin)["avatar"] == ""
+    assert info(wang)["avatar"] == info(other_hospital.lin)["avatar"] == ""
 
 
 @pytest.mark.parametrize(

@@ -25,9 +25,9 @@ NEW = "Anderes-12345"
 
 
 @pytest.fixture
-def code(hospital: Hospital, inbox: ReadSms) -> str:
+def code(hospital: Hospital, read_sms: ReadSms) -> str:
     request_code(hospital, hospital.lin.phone, RESET_CODE)
-    return inbox(hospital.lin.phone)[0]
+    return read_sms(hospital.lin.phone)[0]
 
 
 def reset(hospital: Hospital, code: str, phone: str = "", password: str = NEW) -> int:
@@ -90,13 +90,13 @@ def test_validating_counts_its_tries(hospital: Hospital, lin: Person, code: str)
     assert reset(hospital, code) == 400
 
 
-def test_a_phone_without_an_account_hears_the_same_and_gets_no_sms(hospital: Hospital, inbox: ReadSms) -> None:
+def test_a_phone_without_an_account_hears_the_same_and_gets_no_sms(hospital: Hospital, read_sms: ReadSms) -> None:
     known = request_code(hospital, hospital.lin.phone, RESET_CODE)
     unknown = request_code(hospital, "13899999999", RESET_CODE)
     assert (known.status, known.body) == (unknown.status, unknown.body)
     request_code(hospital, hospital.wang.phone, RESET_CODE)
-    inbox(hospital.wang.phone)  # which was asked for after it
-    assert inbox("13899999999", 0) == []
+    read_sms(hospital.wang.phone)  # which was asked for after it
+    assert read_sms("13899999999", 0) == []
     assert reset(hospital, "000000", "13899999999") == 400
 
 

@@ -76,11 +76,13 @@ def test_who_signs_in_well_uses_up_nothing(hospital: Hospital, monkeypatch: pyte
     assert [sign_in(hospital, f"1389999999{n}", "wrong").status for n in range(4)] == [401] * 3 + [429]
 
 
-def test_staff_do_not_sign_in_here_nor_patients_of_another_hospital(hospital: Hospital, elsewhere: Hospital) -> None:
-    create_patient(elsewhere.tenant_id, "13800000055", "外院患者")
+def test_staff_do_not_sign_in_here_nor_patients_of_another_hospital(
+    hospital: Hospital, other_hospital: Hospital
+) -> None:
+    create_patient(other_hospital.tenant_id, "13800000055", "外院患者")
     assert sign_in(hospital, hospital.chen.phone, PASSWORD).status == 401
     assert sign_in(hospital, "13800000055", PASSWORD).status == 401
-    assert sign_in(elsewhere, "13800000055", PASSWORD).status == 200
+    assert sign_in(other_hospital, "13800000055", PASSWORD).status == 200
 
 
 def test_signing_out_ends_this_session_alone(hospital: Hospital, lin: Person) -> None:

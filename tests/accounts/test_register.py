@@ -25,9 +25,9 @@ pytestmark = pytest.mark.usefixtures("fast_hashes")
 
 
 @pytest.fixture
-def code(hospital: Hospital, inbox: ReadSms) -> str:
+def code(hospital: Hospital, read_sms: ReadSms) -> str:
     request_code(hospital)
-    return inbox(UNUSED_PHONE)[0]
+    return read_sms(UNUSED_PHONE)[0]
 
 
 def test_who_has_the_phone_gets_an_account_and_is_signed_in(hospital: Hospital, code: str) -> None:
@@ -48,11 +48,11 @@ def test_a_code_is_used_once(hospital: Hospital, code: str) -> None:
     assert register(hospital, code).status == 400
 
 
-def test_a_phone_that_has_an_account_is_told_so_only_with_its_code(hospital: Hospital, inbox: ReadSms) -> None:
+def test_a_phone_that_has_an_account_is_told_so_only_with_its_code(hospital: Hospital, read_sms: ReadSms) -> None:
     phone = hospital.lin.phone
     assert register(hospital, "000000", phone).status == 400
     assert request_code(hospital, phone).status == 200
-    [code] = inbox(phone)
+    [code] = read_sms(phone)
     answer = register(hospital, code, phone)
     assert (answer.status, answer.code) == (409, 10005)
     assert sign_in(hospital, phone, "Neues-12345").status == 401
@@ -73,18 +73,18 @@ def test_two_sign_ups_at_once_are_one_account(hospital: Hospital, code: str) -> 
     assert mysql.autocommit.fetch_value(number, id=hospital.tenant_id, phone=UNUSED_PHONE) == 1
 
 
-def test_a_code_of_one_hospital_is_none_at_another(hospital: Hospital, elsewhere: Hospital, code: str) -> None:
-    assert register(elsewhere, code).status == 400
+def test_a_code_of_one_hospital_is_none_at_another(hospital: Hospital, other_hospital: Hospital, code: str) -> None:
+    assert register(other_hospital, code).status == 400
     assert register(hospital, code).status == 200
 
 
 def test_one_phone_may_have_an_account_at_each_hospital(
-    hospital: Hospital, elsewhere: Hospital, inbox: ReadSms
+    hospital: Hospital, other_hospital: Hospital, read_sms: ReadSms
 ) -> None:
     users = []
-    for number, one in enumerate((hospital, elsewhere), 1):
+    for number, one in enumerate((hospital, other_hospital), 1):
         request_code(one)
-        users.append(register(one, inbox(UNUSED_PHONE, number)[-1]).data["userId"])
+        users.append(register(one, read_sms(UNUSED_PHONE, number)[-1]).data["userId"])
     assert users[0] != users[1]
 
 

@@ -47,18 +47,18 @@ def many_connections(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.store
 @pytest.mark.usefixtures("many_connections")
-def test_a_hundred_requests_at_once_send_one_sms(hospital: Hospital, inbox: ReadSms) -> None:
+def test_a_hundred_requests_at_once_send_one_sms(hospital: Hospital, read_sms: ReadSms) -> None:
     with ThreadPoolExecutor(100) as pool:
         answers = list(pool.map(lambda _: request_code(hospital), range(100)))
     assert sorted(answer.status for answer in answers) == [200] + [429] * 99
-    inbox(UNUSED_PHONE)
+    read_sms(UNUSED_PHONE)
     outbox.run_due_jobs(Queue.EXTERNAL)
-    assert len(inbox(UNUSED_PHONE)) == 1
+    assert len(read_sms(UNUSED_PHONE)) == 1
 
 
 @pytest.mark.store
 def test_of_two_requests_the_second_waits_to_be_counted(
-    hospital: Hospital, inbox: ReadSms, monkeypatch: pytest.MonkeyPatch
+    hospital: Hospital, read_sms: ReadSms, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first has been counted and not committed, when the second comes."""
     real, second = outbox.enqueue, list[Any]()
@@ -73,36 +73,38 @@ def test_of_two_requests_the_second_waits_to_be_counted(
         monkeypatch.setattr(outbox, "enqueue", slowly)
         assert request_code(hospital).status == 200
         assert second[0].result().status == 429
-    assert inbox(UNUSED_PHONE)
+    assert read_sms(UNUSED_PHONE)
 
 
 @pytest.mark.store
-def test_a_phone_gets_one_a_minute_five_an_hour_and_ten_a_day(hospital: Hospital, inbox: ReadSms, later: Any) -> None:
+def test_a_phone_gets_one_a_minute_five_an_hour_and_ten_a_day(
+    hospital: Hospital, read_sms: ReadSms, later: Any
+) -> None:
     sent: list[float] = []
     for minute in [0, 0.9, 1.1, 3, 5, 7, 9, 59, 62, 64, 66, 68, 70, 130, 23 * 60, 24 * 60 + 2]:
         later(minute)
         if request_code(hospital).status == 200:
             sent.append(minute)
     assert sent == [0, 1.1, 3, 5, 7, 62, 64, 66, 68, 70, 24 * 60 + 2]
-    assert inbox(UNUSED_PHONE)
+    assert read_sms(UNUSED_PHONE)
 
 
-def test_a_refused_request_says_when_to_come_again(hospital: Hospital, inbox: ReadSms, later: Any) -> None:
+def test_a_refused_request_says_when_to_come_again(hospital: Hospital, read_sms: ReadSms, later: Any) -> None:
     later(0)
     request_code(hospital)
     later(0.5)
     answer = request_code(hospital)
     assert (answer.status, answer.code, answer.headers["Retry-After"]) == (429, 10006, "30")
-    assert inbox(UNUSED_PHONE)
+    assert read_sms(UNUSED_PHONE)
 
 
-def test_both_purposes_count_for_one_phone(hospital: Hospital, inbox: ReadSms) -> None:
+def test_both_purposes_count_for_one_phone(hospital: Hospital, read_sms: ReadSms) -> None:
     assert request_code(hospital, path=REGISTER_CODE).status == 200
     assert request_code(hospital, path=RESET_CODE).status == 429
-    assert inbox(UNUSED_PHONE)
+    assert read_sms(UNUSED_PHONE)
 
 
-@pytest.mark.usefixtures("inbox")
+@pytest.mark.usefixtures("read_sms")
 def test_an_address_may_ask_for_so_many_an_hour(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sms_codes, "settings", replace(settings, hourly_codes_per_address=3))
     phones = [f"1380000010{n}" for n in range(5)]
@@ -110,14 +112,14 @@ def test_an_address_may_ask_for_so_many_an_hour(hospital: Hospital, monkeypatch:
     assert request_code(hospital, phones[4], address="203.0.113.8").status == 200
 
 
-def test_another_hospital_counts_by_itself(hospital: Hospital, elsewhere: Hospital, inbox: ReadSms) -> None:
-    assert [request_code(one).status for one in (hospital, elsewhere)] == [200, 200]
-    assert len(inbox(UNUSED_PHONE, 2)) == 2
+def test_another_hospital_counts_by_itself(hospital: Hospital, other_hospital: Hospital, read_sms: ReadSms) -> None:
+    assert [request_code(one).status for one in (hospital, other_hospital)] == [200, 200]
+    assert len(read_sms(UNUSED_PHONE, 2)) == 2
 
 
-def test_a_flushed_redis_gives_no_more_of_them(hospital: Hospital, inbox: ReadSms) -> None:
+def test_a_flushed_redis_gives_no_more_of_them(hospital: Hospital, read_sms: ReadSms) -> None:
     request_code(hospital)
-    [code] = inbox(UNUSED_PHONE)
+    [code] = read_sms(UNUSED_PHONE)
     for _ in range(5):
         assert register(hospital, get_other_code(code)).status == 400
     redis.get_client().flushall()
@@ -128,10 +130,10 @@ def test_a_flushed_redis_gives_no_more_of_them(hospital: Hospital, inbox: ReadSm
 @pytest.mark.store
 @pytest.mark.usefixtures("many_connections")
 def test_a_hundred_guesses_at_once_are_five(
-    hospital: Hospital, inbox: ReadSms, monkeypatch: pytest.MonkeyPatch
+    hospital: Hospital, read_sms: ReadSms, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request_code(hospital)
-    [code] = inbox(UNUSED_PHONE)
+    [code] = read_sms(UNUSED_PHONE)
     compared: list[object] = []
     real = hmac.compare_digest
 
@@ -148,10 +150,10 @@ def test_a_hundred_guesses_at_once_are_five(
 
 
 @pytest.mark.store
-def test_a_code_dies_after_five_minutes(hospital: Hospital, inbox: ReadSms, later: Any) -> None:
+def test_a_code_dies_after_five_minutes(hospital: Hospital, read_sms: ReadSms, later: Any) -> None:
     later(0)
     request_code(hospital)
-    [code] = inbox(UNUSED_PHONE)
+    [code] = read_sms(UNUSED_PHONE)
     later(5.01)
     assert register(hospital, code).status == 400
     later(4.99)
@@ -159,44 +161,44 @@ def test_a_code_dies_after_five_minutes(hospital: Hospital, inbox: ReadSms, late
 
 
 @pytest.mark.store
-def test_the_newest_code_counts_and_has_tries_of_its_own(hospital: Hospital, inbox: ReadSms, later: Any) -> None:
+def test_the_newest_code_counts_and_has_tries_of_its_own(hospital: Hospital, read_sms: ReadSms, later: Any) -> None:
     later(0)
     request_code(hospital)
-    [first] = inbox(UNUSED_PHONE)
+    [first] = read_sms(UNUSED_PHONE)
     for _ in range(5):
         register(hospital, get_other_code(first))
     later(1.1)
     request_code(hospital)
-    second = inbox(UNUSED_PHONE, 2)[1]
+    second = read_sms(UNUSED_PHONE, 2)[1]
     if first != second:
         assert register(hospital, first).status == 400
     assert register(hospital, second).status == 200
 
 
-def test_a_code_for_one_thing_is_none_for_another(hospital: Hospital, inbox: ReadSms) -> None:
+def test_a_code_for_one_thing_is_none_for_another(hospital: Hospital, read_sms: ReadSms) -> None:
     request_code(hospital, hospital.lin.phone, RESET_CODE)
-    [code] = inbox(hospital.lin.phone)
+    [code] = read_sms(hospital.lin.phone)
     assert register(hospital, code, hospital.lin.phone).status == 400
     assert post_as_visitor(hospital, VALIDATE, phone=hospital.lin.phone, verCode=code).status == 200
 
 
-def test_no_code_and_no_hash_of_a_known_key_is_kept(hospital: Hospital, inbox: ReadSms) -> None:
+def test_no_code_and_no_hash_of_a_known_key_is_kept(hospital: Hospital, read_sms: ReadSms) -> None:
     request_code(hospital)
-    [code] = inbox(UNUSED_PHONE)
+    [code] = read_sms(UNUSED_PHONE)
     rows = mysql.autocommit.fetch_all("SELECT * FROM codes WHERE tenant_id = %(id)s", id=hospital.tenant_id)
     assert rows
     assert code not in str([{**row, "expires_at": 0} for row in rows])
 
 
-def test_a_code_that_was_sent_leaves_nothing_in_the_outbox(hospital: Hospital, inbox: ReadSms) -> None:
+def test_a_code_that_was_sent_leaves_nothing_in_the_outbox(hospital: Hospital, read_sms: ReadSms) -> None:
     request_code(hospital)
-    assert inbox(UNUSED_PHONE)
+    assert read_sms(UNUSED_PHONE)
     promised = "SELECT COUNT(*) FROM outbox WHERE tenant_id = %(id)s"
     wait_until(lambda: mysql.autocommit.fetch_value(promised, id=hospital.tenant_id) == 0)
 
 
 def test_a_provider_that_fails_is_asked_again_with_another_code(
-    hospital: Hospital, inbox: ReadSms, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    hospital: Hospital, read_sms: ReadSms, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.handler.setFormatter(logs.JsonFormatter())
 
@@ -210,7 +212,7 @@ def test_a_provider_that_fails_is_asked_again_with_another_code(
     in_10_s = clock.now() + 10 * clock.SECOND
     monkeypatch.setattr(clock, "now", lambda: in_10_s)
     outbox.run_due_jobs(Queue.EXTERNAL)
-    [code] = inbox(UNUSED_PHONE)
+    [code] = read_sms(UNUSED_PHONE)
     assert register(hospital, code).status == 200
 
 
@@ -236,17 +238,17 @@ def test_a_bad_phone_is_refused_by_name(hospital: Hospital, path: str, phone: st
 
 
 @both_paths
-def test_the_hospital_must_be_known(hospital: Hospital, elsewhere: Hospital, path: str) -> None:
-    assert hospital.tenant_id != elsewhere.tenant_id
+def test_the_hospital_must_be_known(hospital: Hospital, other_hospital: Hospital, path: str) -> None:
+    assert hospital.tenant_id != other_hospital.tenant_id
     assert get(path, phone=UNUSED_PHONE).status == 400
     assert get(path, headers={"tenantId": "999999"}, phone=UNUSED_PHONE).status == 400
     assert get(path, headers={"tenantId": str(hospital.tenant_id)}).error == "phone：必填"
 
 
-def test_what_no_longer_counts_is_swept_after_a_day(hospital: Hospital, inbox: ReadSms, later: Any) -> None:
+def test_what_no_longer_counts_is_swept_after_a_day(hospital: Hospital, read_sms: ReadSms, later: Any) -> None:
     later(0)
     request_code(hospital)
-    inbox(UNUSED_PHONE)
+    read_sms(UNUSED_PHONE)
     counted = "SELECT (SELECT COUNT(*) FROM codes WHERE tenant_id = %(id)s) + COUNT(*) FROM code_requests"
 
     def rows() -> int:

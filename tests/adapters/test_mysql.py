@@ -9,7 +9,7 @@ from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Connection, DuplicateKeyError, StatementError, Tx
 from chalicelib.errors import ApiError
 
-pytestmark = [pytest.mark.store, pytest.mark.usefixtures("beds")]
+pytestmark = [pytest.mark.store, pytest.mark.usefixtures("beds_table")]
 
 PERSON = "SELECT person FROM beds WHERE bed_id = %(bed)s"
 OCCUPY = "UPDATE beds SET person = %(person)s WHERE bed_id = %(bed)s"
@@ -26,9 +26,9 @@ def in_bed(bed: int) -> str | None:
     return person
 
 
-def assert_free_at_once(outside: Connection, bed: int) -> None:
+def assert_free_at_once(other_connection: Connection, bed: int) -> None:
     """Fail if anybody holds the row's lock."""
-    with outside.cursor() as cursor:
+    with other_connection.cursor() as cursor:
         cursor.execute("SELECT bed_id FROM beds WHERE bed_id = %s FOR UPDATE NOWAIT", (bed,))
 
 
@@ -77,9 +77,9 @@ def test_bytes_come_back_as_they_went() -> None:
     assert autocommit(lambda tx: tx.fetch_value("SELECT CAST(%(every)s AS BINARY)", every=every)) == every
 
 
-def test_a_transaction_is_seen_whole_after_its_commit(outside: Connection) -> None:
+def test_a_transaction_is_seen_whole_after_its_commit(other_connection: Connection) -> None:
     def taken() -> object:
-        with outside.cursor() as cursor:
+        with other_connection.cursor() as cursor:
             cursor.execute("SELECT COUNT(*) AS taken FROM beds WHERE person = '王强'")
             return cursor.fetchone()
 
@@ -88,7 +88,7 @@ def test_a_transaction_is_seen_whole_after_its_commit(outside: Connection) -> No
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError(), ApiError(errors.CONFLICT), KeyboardInterrupt()])
-def test_whatever_is_raised_rolls_back_and_frees_the_rows(error: BaseException, outside: Connection) -> None:
+def test_whatever_is_raised_rolls_back_and_frees_the_rows(error: BaseException, other_connection: Connection) -> None:
     def work(tx: Tx) -> None:
         occupy(1, "王强")(tx)
         raise error
@@ -97,15 +97,17 @@ def test_whatever_is_raised_rolls_back_and_frees_the_rows(error: BaseException, 
         mysql.run_transaction(work)
     assert raised.value is error
     assert in_bed(1) is None
-    assert_free_at_once(outside, 1)
+    assert_free_at_once(other_connection, 1)
 
 
 @pytest.mark.parametrize("second", ["SELECT nonsense", "INSERT INTO beds (person) VALUES ('林小雨')"])
-def test_a_packet_that_fails_half_way_leaves_nothing_and_holds_no_row(second: str, outside: Connection) -> None:
+def test_a_packet_that_fails_half_way_leaves_nothing_and_holds_no_row(
+    second: str, other_connection: Connection
+) -> None:
     packet = f"START TRANSACTION; UPDATE beds SET person = '王强' WHERE bed_id = 1; {second}; COMMIT"
     with pytest.raises((StatementError, DuplicateKeyError)):
         autocommit(lambda tx: tx.execute_packet(packet))
-    assert_free_at_once(outside, 1)
+    assert_free_at_once(other_connection, 1)
     assert in_bed(1) is None
 
 

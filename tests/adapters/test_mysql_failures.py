@@ -101,7 +101,7 @@ def test_who_waits_gets_the_connection_that_comes_back(
     assert len(opened) == 1
 
 
-@pytest.mark.usefixtures("beds")
+@pytest.mark.usefixtures("beds_table")
 def test_the_victim_of_a_deadlock_is_run_again() -> None:
     both_hold_one = Barrier(2, timeout=5)
     tries: list[str] = []
@@ -158,7 +158,7 @@ def test_a_killed_connection_refuses_its_request_and_serves_no_other(opened: lis
     assert not opened[0].open
 
 
-@pytest.mark.usefixtures("beds")
+@pytest.mark.usefixtures("beds_table")
 def test_a_transaction_whose_connection_is_killed_leaves_nothing(opened: list[Connection]) -> None:
     def work(tx: Tx) -> None:
         tx.execute(OCCUPY, bed=1, person="王强")

@@ -13,6 +13,6 @@ def department(hospital: Hospital) -> BookingDepartment:
 
 
 @pytest.fixture
-def other_department(elsewhere: Hospital) -> BookingDepartment:
+def other_department(other_hospital: Hospital) -> BookingDepartment:
     """Another tenant's."""
-    return wards.create_department(elsewhere)
+    return wards.create_department(other_hospital)

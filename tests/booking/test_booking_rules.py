@@ -21,27 +21,27 @@ DEFAULTS = {
 }
 
 
-def shown(ward: BookingDepartment) -> dict[str, Any]:
-    return dict(get(f"{STAFF_PATH}/booking_rules", ward.hospital.chen.token).data)
+def shown(department: BookingDepartment) -> dict[str, Any]:
+    return dict(get(f"{STAFF_PATH}/booking_rules", department.hospital.chen.token).data)
 
 
 def test_a_hospital_begins_with_the_defaults_and_changes_what_it_names(
-    ward: BookingDepartment, other: BookingDepartment
+    department: BookingDepartment, other_department: BookingDepartment
 ) -> None:
-    assert shown(ward) == DEFAULTS
+    assert shown(department) == DEFAULTS
     for _ in range(2):
-        assert ward.save_rules(pay_minutes=30, missed_limit="0").data is None
-    assert shown(ward) == {**DEFAULTS, "pay_minutes": 30, "missed_limit": 0}
-    assert shown(other) == DEFAULTS
+        assert department.save_rules(pay_minutes=30, missed_limit="0").data is None
+    assert shown(department) == {**DEFAULTS, "pay_minutes": 30, "missed_limit": 0}
+    assert shown(other_department) == DEFAULTS
 
 
 @pytest.mark.store
 @pytest.mark.parametrize("before", [{}, {"weeks_ahead": 2}])
 def test_two_who_change_different_rules_at_once_both_do(
-    ward: BookingDepartment, monkeypatch: pytest.MonkeyPatch, before: dict[str, int]
+    department: BookingDepartment, monkeypatch: pytest.MonkeyPatch, before: dict[str, int]
 ) -> None:
     if before:
-        ward.save_rules(**before)
+        department.save_rules(**before)
     about, go, save = Event(), Event(), rule_store.update
 
     def waits(*arguments: Any) -> None:
@@ -52,18 +52,18 @@ def test_two_who_change_different_rules_at_once_both_do(
 
     monkeypatch.setattr(rule_store, "update", waits)
     with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(ward.save_rules, pay_minutes=30)
+        first = pool.submit(department.save_rules, pay_minutes=30)
         assert about.wait(10)
-        second = pool.submit(ward.save_rules, daily_limit=9)
+        second = pool.submit(department.save_rules, daily_limit=9)
         wait_until(is_row_lock_waiting)
         go.set()
         assert (first.result().status, second.result().status) == (200, 200)
-    assert shown(ward) == {**DEFAULTS, **before, "pay_minutes": 30, "daily_limit": 9}
+    assert shown(department) == {**DEFAULTS, **before, "pay_minutes": 30, "daily_limit": 9}
 
 
 @pytest.mark.parametrize("name", DEFAULTS)
 @pytest.mark.parametrize("value", [-1, 100_000, "x", 1.5, None, True])
-def test_a_bad_rule_changes_nothing(ward: BookingDepartment, name: str, value: Any) -> None:
-    answer = ward.save_rules(**{"days_ahead": 3, name: value})
+def test_a_bad_rule_changes_nothing(department: BookingDepartment, name: str, value: Any) -> None:
+    answer = department.save_rules(**{"days_ahead": 3, name: value})
     assert (answer.status, answer.code, answer.error.partition("：")[0]) == (400, 10001, name)
-    assert shown(ward) == DEFAULTS
+    assert shown(department) == DEFAULTS

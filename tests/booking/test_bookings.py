@@ -23,19 +23,19 @@ def paid(book_id: str) -> None:
     mysql.autocommit.execute("UPDATE bookings SET payment_state = 2 WHERE book_id = %(id)s", id=book_id)
 
 
-def test_bookings_are_listed_the_newest_first(ward: BookingDepartment, lin: Person, wang: Person) -> None:
-    first = ward.book_slot(lin, ward.create_schedule(), 2)
-    second = ward.book_slot(lin, ward.create_schedule(doctor_id="", type=0, date=get_iso_date(2)))
+def test_bookings_are_listed_the_newest_first(department: BookingDepartment, lin: Person, wang: Person) -> None:
+    first = department.book_slot(lin, department.create_schedule(), 2)
+    second = department.book_slot(lin, department.create_schedule(doctor_id="", type=0, date=get_iso_date(2)))
     found = books(lin)
     assert [one["bookId"] for one in found["list"]] == [second, first]
     assert found["list"][1] == {
         "bookId": first,
         "treaTime": f"{get_iso_date(1)} 09:00:00",
         "bookStatus": 0,
-        "deptId": str(ward.dept_id),
+        "deptId": str(department.dept_id),
         "deptName": "呼吸内科",
         "type": 1,
-        "doctorId": str(ward.hospital.chen.user_id),
+        "doctorId": str(department.hospital.chen.user_id),
         "doctorName": "陈医生",
         "memberName": "林小雨",
         "visiSerialno": "",
@@ -56,23 +56,25 @@ def test_a_bad_page_is_named(lin: Person, wrong: dict[str, Any]) -> None:
     assert (answer.status, answer.error.partition("：")[0]) == (400, next(iter(wrong)))
 
 
-def test_a_booking_is_shown_whole(ward: BookingDepartment, lin: Person) -> None:
+def test_a_booking_is_shown_whole(department: BookingDepartment, lin: Person) -> None:
     number = "11019919900517002" + id_cards.compute_check_character("11019919900517002")
     known = patients.build_id_number(lin.tenant_id, number)
     details = patients.PatientDetails(name="林小雨", gender=2, birthday=date(1990, 5, 17), phone="", id_number=known)
-    [pati_id] = [row["pati_id"] for row in list_rows("members", ward.hospital) if row["member_id"] == lin.member_id]
+    [pati_id] = [
+        row["pati_id"] for row in list_rows("members", department.hospital) if row["member_id"] == lin.member_id
+    ]
     mysql.run_transaction(lambda tx: patients.update(tx, lin.tenant_id, pati_id, details))
-    book_id = ward.book_slot(lin, ward.create_schedule(), 3)
-    found = ward.get_booking(lin, book_id).data
-    [row] = list_rows("bookings", ward.hospital)
+    book_id = department.book_slot(lin, department.create_schedule(), 3)
+    found = department.get_booking(lin, book_id).data
+    [row] = list_rows("bookings", department.hospital)
     assert found == {
         "bookId": book_id,
         "bookCode": row["book_code"],
         "bookStatus": 0,
-        "deptId": str(ward.dept_id),
+        "deptId": str(department.dept_id),
         "deptName": "呼吸内科",
         "type": 1,
-        "doctorId": str(ward.hospital.chen.user_id),
+        "doctorId": str(department.hospital.chen.user_id),
         "doctorName": "陈医生",
         "bookfee": 12.5,
         "treaTime": f"{get_iso_date(1)} 10:00:00",
@@ -88,85 +90,89 @@ def test_a_booking_is_shown_whole(ward: BookingDepartment, lin: Person) -> None:
     }
 
 
-def test_what_was_booked_stays_whatever_becomes_of_the_schedule(ward: BookingDepartment, lin: Person) -> None:
-    schedule_id = ward.create_schedule()
-    book_id = ward.book_slot(lin, schedule_id)
-    assert ward.save_schedule(schedule_id=schedule_id, bookfee=99, area="B 区", type=0).status == 200
-    found = ward.get_booking(lin, book_id).data
+def test_what_was_booked_stays_whatever_becomes_of_the_schedule(department: BookingDepartment, lin: Person) -> None:
+    schedule_id = department.create_schedule()
+    book_id = department.book_slot(lin, schedule_id)
+    assert department.save_schedule(schedule_id=schedule_id, bookfee=99, area="B 区", type=0).status == 200
+    found = department.get_booking(lin, book_id).data
     assert (found["bookfee"], found["treaArea"], found["type"]) == (12.5, "A 区", 1)
-    answer = ward.save_schedule(schedule_id=schedule_id, slots=9)
+    answer = department.save_schedule(schedule_id=schedule_id, slots=9)
     assert (answer.status, answer.error) == (409, "已有患者预约，只能修改类型、费用和候诊地点")
 
 
 def test_anothers_booking_does_not_exist(
-    ward: BookingDepartment, other: BookingDepartment, lin: Person, wang: Person
+    department: BookingDepartment, other_department: BookingDepartment, lin: Person, wang: Person
 ) -> None:
-    book_id = ward.book_slot(lin, ward.create_schedule())
-    for person in (wang, other.hospital.lin):
-        assert ward.get_booking(person, book_id).status == 404
-        assert ward.cancel(person, book_id).status == 404
-    tenant_id = other.hospital.tenant_id
+    book_id = department.book_slot(lin, department.create_schedule())
+    for person in (wang, other_department.hospital.lin):
+        assert department.get_booking(person, book_id).status == 404
+        assert department.cancel(person, book_id).status == 404
+    tenant_id = other_department.hospital.tenant_id
     assert mysql.run_transaction(lambda tx: dues.find_for_update(tx, tenant_id, int(book_id))) is None
-    assert ward.get_booking(lin, 999_999_999).status == 404
-    assert ward.get_status(lin, book_id) == 0
+    assert department.get_booking(lin, 999_999_999).status == 404
+    assert department.get_status(lin, book_id) == 0
 
 
 @pytest.mark.parametrize("book_id", ["x", 0, -1, "1e3"])
-def test_a_bad_number_is_named(ward: BookingDepartment, lin: Person, book_id: Any) -> None:
-    for answer in (ward.get_booking(lin, book_id), ward.cancel(lin, book_id)):
+def test_a_bad_number_is_named(department: BookingDepartment, lin: Person, book_id: Any) -> None:
+    for answer in (department.get_booking(lin, book_id), department.cancel(lin, book_id)):
         assert (answer.status, answer.error.partition("：")[0]) == (400, "bookId")
     assert post(f"{BOOKING_PATH}/book/cancel", lin.token).error == "bookId：必填"
 
 
-def test_a_cancelled_booking_says_why(ward: BookingDepartment, lin: Person) -> None:
+def test_a_cancelled_booking_says_why(department: BookingDepartment, lin: Person) -> None:
     own, theirs = (
-        ward.book_slot(lin, ward.create_schedule()),
-        ward.book_slot(lin, ward.create_schedule(date=get_iso_date(2))),
+        department.book_slot(lin, department.create_schedule()),
+        department.book_slot(lin, department.create_schedule(date=get_iso_date(2))),
     )
     assert post(f"{BOOKING_PATH}/book/cancel", lin.token, book_id=int(own)).status == 200, (
         "by the other name, as a number"
     )
-    stopped_schedules.cancel_booking(lin.tenant_id, int(theirs), ward.hospital.desk.user_id)
+    stopped_schedules.cancel_booking(lin.tenant_id, int(theirs), department.hospital.desk.user_id)
     assert [(one["bookStatus"], one["cancelReason"]) for one in books(lin)["list"]] == [(1, "stopped"), (1, "patient")]
-    assert ward.get_booking(lin, theirs).data["cancelReason"] == "stopped"
+    assert department.get_booking(lin, theirs).data["cancelReason"] == "stopped"
 
 
-def test_a_cancelled_slot_is_sold_again(ward: BookingDepartment, lin: Person, wang: Person) -> None:
-    schedule_id = ward.create_schedule(slots=1)
-    book_id = ward.book_slot(lin, schedule_id)
+def test_a_cancelled_slot_is_sold_again(department: BookingDepartment, lin: Person, wang: Person) -> None:
+    schedule_id = department.create_schedule(slots=1)
+    book_id = department.book_slot(lin, schedule_id)
     for _ in range(2):
-        assert ward.cancel(lin, book_id).data is None
-    assert ward.list_free_serial_nos(schedule_id) == [1]
-    again = ward.book_slot(wang, schedule_id)
-    assert (ward.get_status(lin, book_id), ward.get_status(wang, again)) == (1, 0)
-    ward.cancel(wang, again)
-    third = ward.book_slot(lin, schedule_id)
+        assert department.cancel(lin, book_id).data is None
+    assert department.list_free_serial_nos(schedule_id) == [1]
+    again = department.book_slot(wang, schedule_id)
+    assert (department.get_status(lin, book_id), department.get_status(wang, again)) == (1, 0)
+    department.cancel(wang, again)
+    third = department.book_slot(lin, schedule_id)
     assert third not in (book_id, again)
-    assert ward.cancel(lin, book_id).status == 200, "the old request again"
-    assert ward.get_status(lin, third) == 0
+    assert department.cancel(lin, book_id).status == 200, "the old request again"
+    assert department.get_status(lin, third) == 0
 
 
-def test_a_paid_booking_that_is_cancelled_leaves_a_refund(ward: BookingDepartment, lin: Person, wang: Person) -> None:
-    schedule_id = ward.create_schedule()
-    book_id, unpaid = ward.book_slot(lin, schedule_id, 1), ward.book_slot(wang, schedule_id, 2)
-    free = ward.book_slot(lin, ward.create_schedule(date=get_iso_date(2), bookfee=0))
+def test_a_paid_booking_that_is_cancelled_leaves_a_refund(
+    department: BookingDepartment, lin: Person, wang: Person
+) -> None:
+    schedule_id = department.create_schedule()
+    book_id, unpaid = department.book_slot(lin, schedule_id, 1), department.book_slot(wang, schedule_id, 2)
+    free = department.book_slot(lin, department.create_schedule(date=get_iso_date(2), bookfee=0))
     for one in (book_id, free):
         paid(one)
     for _ in range(2):
-        ward.cancel(lin, book_id)
-        ward.cancel(lin, free)
-        ward.cancel(wang, unpaid)
-    [due] = list_rows("refunds_due", ward.hospital)
+        department.cancel(lin, book_id)
+        department.cancel(lin, free)
+        department.cancel(wang, unpaid)
+    [due] = list_rows("refunds_due", department.hospital)
     assert (str(due["book_id"]), due["fee"], due["reason"]) == (book_id, 1250, "patient")
 
 
-def test_nothing_is_cancelled_too_late(ward: BookingDepartment, lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    book_id = ward.book_slot(lin, ward.create_schedule(), 3)
-    ward.save_rules(cancel_minutes=90)
+def test_nothing_is_cancelled_too_late(
+    department: BookingDepartment, lin: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book_id = department.book_slot(lin, department.create_schedule(), 3)
+    department.save_rules(cancel_minutes=90)
     freeze_clock(monkeypatch, "08:30", ahead=1)
-    assert ward.cancel(lin, book_id).error == "已过就诊前 90 分钟，不能取消"
-    ward.save_rules(cancel_minutes=0)
+    assert department.cancel(lin, book_id).error == "已过就诊前 90 分钟，不能取消"
+    department.save_rules(cancel_minutes=0)
     freeze_clock(monkeypatch, "10:00")
-    assert ward.cancel(lin, book_id).error == "已过就诊时间，不能取消"
+    assert department.cancel(lin, book_id).error == "已过就诊时间，不能取消"
     freeze_clock(monkeypatch, "09:59")
-    assert ward.cancel(lin, book_id).status == 200
+    assert department.cancel(lin, book_id).status == 200

@@ -19,31 +19,35 @@ CONTRACTS = {
 }
 
 
-def test_departments_come_in_the_hospitals_order(ward: BookingDepartment, other: BookingDepartment) -> None:
-    first = mysql.run_transaction(lambda tx: departments.create(tx, ward.hospital.tenant_id, "儿科", -1))
-    assert ward.get_public("depts").data == [
+def test_departments_come_in_the_hospitals_order(
+    department: BookingDepartment, other_department: BookingDepartment
+) -> None:
+    first = mysql.run_transaction(lambda tx: departments.create(tx, department.hospital.tenant_id, "儿科", -1))
+    assert department.get_public("depts").data == [
         {"deptId": str(first), "deptName": "儿科"},
-        {"deptId": str(ward.dept_id), "deptName": "呼吸内科"},
+        {"deptId": str(department.dept_id), "deptName": "呼吸内科"},
     ]
-    assert [one["deptId"] for one in other.get_public("depts").data] == [str(other.dept_id)]
+    assert [one["deptId"] for one in other_department.get_public("depts").data] == [str(other_department.dept_id)]
 
 
-def test_a_day_has_a_row_for_each_doctor_and_type(ward: BookingDepartment) -> None:
+def test_a_day_has_a_row_for_each_doctor_and_type(department: BookingDepartment) -> None:
     profile = Profile(duty_code="4", introduction="从医二十年。", sort=2)
-    mysql.run_transaction(lambda tx: doctors.update(tx, ward.hospital.tenant_id, ward.hospital.chen.user_id, profile))
-    ward.create_schedule()
-    ward.create_schedule(**{**AFTERNOON, "bookfee": 10})
-    ward.create_schedule(doctor_id=ward.hospital.zhou.user_id)
-    ward.create_schedule(doctor_id="", type=0, bookfee=0)
-    page = ward.get_public("schedule_by_date", deptId=ward.dept_id, date=get_iso_date(1)).data
+    mysql.run_transaction(
+        lambda tx: doctors.update(tx, department.hospital.tenant_id, department.hospital.chen.user_id, profile)
+    )
+    department.create_schedule()
+    department.create_schedule(**{**AFTERNOON, "bookfee": 10})
+    department.create_schedule(doctor_id=department.hospital.zhou.user_id)
+    department.create_schedule(doctor_id="", type=0, bookfee=0)
+    page = department.get_public("schedule_by_date", deptId=department.dept_id, date=get_iso_date(1)).data
     assert [one["doctorName"] for one in page["list"]] == ["", "周医生", "陈医生"]
     assert page["list"][2] == {
-        "doctorId": str(ward.hospital.chen.user_id),
+        "doctorId": str(department.hospital.chen.user_id),
         "doctorName": "陈医生",
         "doctorAvatar": "",
         "doctorTitle": "主任医师",
         "doctorDesp": "从医二十年。",
-        "deptId": str(ward.dept_id),
+        "deptId": str(department.dept_id),
         "deptName": "呼吸内科",
         "deptAvatar": "",
         "deptDesp": "",
@@ -52,132 +56,144 @@ def test_a_day_has_a_row_for_each_doctor_and_type(ward: BookingDepartment) -> No
         "status": 1,
         "bookfee": 10,
     }
-    second = ward.get_public("schedule_by_date", deptId=ward.dept_id, date=get_iso_date(1), pageNo=2, pageSize=2).data
+    second = department.get_public(
+        "schedule_by_date", deptId=department.dept_id, date=get_iso_date(1), pageNo=2, pageSize=2
+    ).data
     assert (second["page_num"], second["total"], second["pages"]) == (2, 3, 2)
     assert second["list"] == page["list"][2:]
-    beyond = ward.get_public("schedule_by_date", deptId=ward.dept_id, date=get_iso_date(1), pageNo=9).data
+    beyond = department.get_public("schedule_by_date", deptId=department.dept_id, date=get_iso_date(1), pageNo=9).data
     assert (beyond["total"], beyond["list"]) == (3, [])
-    ward.create_schedule(**{**AFTERNOON, "date": get_iso_date(2), "type": 0})
-    ward.create_schedule(date=get_iso_date(2))
-    found = ward.get_public("schedule_by_date", deptId=ward.dept_id, date=get_iso_date(2)).data["list"]
+    department.create_schedule(**{**AFTERNOON, "date": get_iso_date(2), "type": 0})
+    department.create_schedule(date=get_iso_date(2))
+    found = department.get_public("schedule_by_date", deptId=department.dept_id, date=get_iso_date(2)).data["list"]
     assert [one["type"] for one in found] == [0, 1]
 
 
-def test_doctors_are_listed_who_can_be_booked_within_the_days(ward: BookingDepartment) -> None:
-    ward.create_schedule(date=get_iso_date(14))
-    ward.create_schedule(doctor_id=ward.hospital.zhou.user_id, date=get_iso_date(15))
-    found = ward.get_public("schedule_by_doctor", deptId=ward.dept_id).data["list"]
+def test_doctors_are_listed_who_can_be_booked_within_the_days(department: BookingDepartment) -> None:
+    department.create_schedule(date=get_iso_date(14))
+    department.create_schedule(doctor_id=department.hospital.zhou.user_id, date=get_iso_date(15))
+    found = department.get_public("schedule_by_doctor", deptId=department.dept_id).data["list"]
     assert [(one["doctorName"], one["status"], one["deptPortrait"]) for one in found] == [("陈医生", 1, "")]
 
 
 def test_a_doctor_who_is_full_in_the_morning_can_be_booked_in_the_afternoon(
-    ward: BookingDepartment, lin: Person
+    department: BookingDepartment, lin: Person
 ) -> None:
-    morning = ward.create_schedule(slots=1)
-    ward.create_schedule(**AFTERNOON)
-    ward.book_slot(lin, morning)
-    assert ward.get_public("schedule_by_date", deptId=ward.dept_id, date=get_iso_date(1)).data["list"][0]["status"] == 1
-    assert ward.get_public("schedule_by_doctor", deptId=ward.dept_id).data["list"][0]["status"] == 1
+    morning = department.create_schedule(slots=1)
+    department.create_schedule(**AFTERNOON)
+    department.book_slot(lin, morning)
+    assert (
+        department.get_public("schedule_by_date", deptId=department.dept_id, date=get_iso_date(1)).data["list"][0][
+            "status"
+        ]
+        == 1
+    )
+    assert department.get_public("schedule_by_doctor", deptId=department.dept_id).data["list"][0]["status"] == 1
 
 
-def test_a_day_has_two_halves(ward: BookingDepartment) -> None:
-    morning = ward.create_schedule()
-    asked = {"deptId": ward.dept_id, "doctorId": ward.hospital.chen.user_id}
-    assert ward.get_public("schedule", **asked, date=get_iso_date(1)).data == {
+def test_a_day_has_two_halves(department: BookingDepartment) -> None:
+    morning = department.create_schedule()
+    asked = {"deptId": department.dept_id, "doctorId": department.hospital.chen.user_id}
+    assert department.get_public("schedule", **asked, date=get_iso_date(1)).data == {
         "date": get_iso_date(1),
         "scheduleAM": {"scheduleId": morning, "type": 1, "bookfee": 12.5, "leftCount": 4, "scheAdderss": "A 区"},
         "schedulePM": None,
     }
-    assert ward.get_public("schedule", **asked).data == {
+    assert department.get_public("schedule", **asked).data == {
         "date": get_iso_date(0),
         "scheduleAM": None,
         "schedulePM": None,
     }
     assert (
-        ward.get_public("schedule", deptId=ward.dept_id, doctorId="", date=get_iso_date(1)).data["scheduleAM"] is None
+        department.get_public("schedule", deptId=department.dept_id, doctorId="", date=get_iso_date(1)).data[
+            "scheduleAM"
+        ]
+        is None
     )
 
 
-def test_what_a_page_does_not_have_it_leaves_out_or_sends_empty(ward: BookingDepartment) -> None:
-    ward.create_schedule()
-    asked = {"deptId": ward.dept_id, "doctorId": ward.hospital.chen.user_id}
+def test_what_a_page_does_not_have_it_leaves_out_or_sends_empty(department: BookingDepartment) -> None:
+    department.create_schedule()
+    asked = {"deptId": department.dept_id, "doctorId": department.hospital.chen.user_id}
     for path, name in (("schedule", "date"), ("schedule/info", "days")):
-        assert ward.get_public(path, **asked, **{name: ""}).data == ward.get_public(path, **asked).data
+        assert department.get_public(path, **asked, **{name: ""}).data == department.get_public(path, **asked).data
 
 
-def test_a_field_is_taken_by_either_of_its_names(ward: BookingDepartment) -> None:
-    schedule_id, chen = ward.create_schedule(), ward.hospital.chen.user_id
+def test_a_field_is_taken_by_either_of_its_names(department: BookingDepartment) -> None:
+    schedule_id, chen = department.create_schedule(), department.hospital.chen.user_id
     page = {"page_num": 1, "page_size": 5}
     for path, query in (
-        ("schedule_by_date", {"dept_id": ward.dept_id, "date": get_iso_date(1), **page}),
-        ("schedule_by_doctor", {"dept_id": ward.dept_id, **page}),
-        ("schedule", {"dept_id": ward.dept_id, "doctor_id": chen, "date": get_iso_date(1)}),
+        ("schedule_by_date", {"dept_id": department.dept_id, "date": get_iso_date(1), **page}),
+        ("schedule_by_doctor", {"dept_id": department.dept_id, **page}),
+        ("schedule", {"dept_id": department.dept_id, "doctor_id": chen, "date": get_iso_date(1)}),
         ("schedule/left_appo", {"schedule_id": schedule_id}),
-        ("schedule/info", {"dept_id": ward.dept_id, "doctor_id": chen, "days": 9}),
+        ("schedule/info", {"dept_id": department.dept_id, "doctor_id": chen, "days": 9}),
     ):
         contracts = {CONTRACTS.get(name, name): value for name, value in query.items()}
-        assert ward.get_public(path, **query).data == ward.get_public(path, **contracts).data
+        assert department.get_public(path, **query).data == department.get_public(path, **contracts).data
 
 
-def test_slots_divide_the_half_day(ward: BookingDepartment) -> None:
-    found = ward.get_public("schedule/left_appo", scheduleId=ward.create_schedule(slots=7)).data
+def test_slots_divide_the_half_day(department: BookingDepartment) -> None:
+    found = department.get_public("schedule/left_appo", scheduleId=department.create_schedule(slots=7)).data
     assert [one["time"] for one in found] == ["08:00", "08:34", "09:08", "09:42", "10:17", "10:51", "11:25"]
     assert [one["serialNo"] for one in found] == [1, 2, 3, 4, 5, 6, 7]
 
 
-def test_slots_whose_time_has_come_are_left_no_more(ward: BookingDepartment, monkeypatch: pytest.MonkeyPatch) -> None:
-    schedule_id = ward.create_schedule(date=get_iso_date(0))
+def test_slots_whose_time_has_come_are_left_no_more(
+    department: BookingDepartment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schedule_id = department.create_schedule(date=get_iso_date(0))
     freeze_clock(monkeypatch, "07:59")
-    assert ward.list_free_serial_nos(schedule_id) == [1, 2, 3, 4]
+    assert department.list_free_serial_nos(schedule_id) == [1, 2, 3, 4]
     freeze_clock(monkeypatch, "10:00")
-    assert ward.list_free_serial_nos(schedule_id) == [4]
+    assert department.list_free_serial_nos(schedule_id) == [4]
     freeze_clock(monkeypatch, "11:00")
-    assert ward.list_free_serial_nos(schedule_id) == []
-    asked = {"deptId": ward.dept_id, "doctorId": ward.hospital.chen.user_id}
-    assert ward.get_public("schedule", **asked).data["scheduleAM"]["leftCount"] == 0
-    assert ward.get_public("schedule_by_doctor", deptId=ward.dept_id).data["list"][0]["status"] == 2
+    assert department.list_free_serial_nos(schedule_id) == []
+    asked = {"deptId": department.dept_id, "doctorId": department.hospital.chen.user_id}
+    assert department.get_public("schedule", **asked).data["scheduleAM"]["leftCount"] == 0
+    assert department.get_public("schedule_by_doctor", deptId=department.dept_id).data["list"][0]["status"] == 2
 
 
-def test_what_is_left_of_the_coming_days(ward: BookingDepartment) -> None:
+def test_what_is_left_of_the_coming_days(department: BookingDepartment) -> None:
     for ahead in (0, 1, 3, 8, 15):
-        ward.create_schedule(date=get_iso_date(ahead))
-    ward.create_schedule(**AFTERNOON)
-    asked = {"deptId": ward.dept_id, "doctorId": ward.hospital.chen.user_id}
+        department.create_schedule(date=get_iso_date(ahead))
+    department.create_schedule(**AFTERNOON)
+    asked = {"deptId": department.dept_id, "doctorId": department.hospital.chen.user_id}
 
     def left(**query: Any) -> list[tuple[str, int]]:
-        [one] = ward.get_public("schedule/info", **asked, **query).data
+        [one] = department.get_public("schedule/info", **asked, **query).data
         assert one["doctorName"] == "陈医生"
         return [(entry["date"], entry["leftCount"]) for entry in one["leftBookCountList"]]
 
     assert left() == [(get_iso_date(1), 7), (get_iso_date(3), 4)]
     assert left(days=30) == [(get_iso_date(1), 7), (get_iso_date(3), 4), (get_iso_date(8), 4)]
-    ward.save_rules(days_ahead=15)
+    department.save_rules(days_ahead=15)
     assert left(days=30)[-1] == (get_iso_date(15), 4)
-    [clinic] = ward.get_public("schedule/info", deptId=ward.dept_id).data
+    [clinic] = department.get_public("schedule/info", deptId=department.dept_id).data
     assert (clinic["doctorId"], clinic["leftBookCountList"]) == ("", [])
 
 
-def test_a_doctor_who_left_is_shown_no_more(ward: BookingDepartment) -> None:
-    schedule_id = ward.create_schedule()
-    chen = ward.hospital.chen
+def test_a_doctor_who_left_is_shown_no_more(department: BookingDepartment) -> None:
+    schedule_id = department.create_schedule()
+    chen = department.hospital.chen
     mysql.run_transaction(lambda tx: staff.set_disabled(tx, chen.tenant_id, chen.user_id, True))
-    assert ward.get_public("schedule_by_date", deptId=ward.dept_id, date=get_iso_date(1)).data["list"] == []
-    assert ward.get_public("schedule_by_doctor", deptId=ward.dept_id).data["list"] == []
+    assert department.get_public("schedule_by_date", deptId=department.dept_id, date=get_iso_date(1)).data["list"] == []
+    assert department.get_public("schedule_by_doctor", deptId=department.dept_id).data["list"] == []
     for path, query in (
-        ("schedule", {"deptId": ward.dept_id, "doctorId": chen.user_id, "date": get_iso_date(1)}),
-        ("schedule/info", {"deptId": ward.dept_id, "doctorId": chen.user_id}),
+        ("schedule", {"deptId": department.dept_id, "doctorId": chen.user_id, "date": get_iso_date(1)}),
+        ("schedule/info", {"deptId": department.dept_id, "doctorId": chen.user_id}),
     ):
-        assert ward.get_public(path, **query).status == 404
-    assert ward.list_free_serial_nos(schedule_id) == []
+        assert department.get_public(path, **query).status == 404
+    assert department.list_free_serial_nos(schedule_id) == []
 
 
-def test_a_doctor_who_came_after_the_cards_were_read_is_shown_the_next_time(ward: BookingDepartment) -> None:
-    ward.create_schedule()
-    ward.create_schedule(doctor_id="")
+def test_a_doctor_who_came_after_the_cards_were_read_is_shown_the_next_time(department: BookingDepartment) -> None:
+    department.create_schedule()
+    department.create_schedule(doctor_id="")
     forget = "DELETE FROM doctors WHERE user_id = %(id)s"  # as if the profile were written between the two readings
-    mysql.autocommit.execute(forget, id=ward.hospital.chen.user_id)
+    mysql.autocommit.execute(forget, id=department.hospital.chen.user_id)
     for path in ("schedule_by_date", "schedule_by_doctor"):
-        found = ward.get_public(path, deptId=ward.dept_id, date=get_iso_date(1)).data["list"]
+        found = department.get_public(path, deptId=department.dept_id, date=get_iso_date(1)).data["list"]
         assert [one["doctorName"] for one in found] == [""]
 
 
@@ -202,34 +218,34 @@ def test_a_doctor_who_came_after_the_cards_were_read_is_shown_the_next_time(ward
         ("schedule/info", {"deptId": 1, "days": 181}, "days"),
     ],
 )
-def test_a_bad_field_is_named(ward: BookingDepartment, path: str, query: dict[str, Any], field: str) -> None:
-    answer = ward.get_public(path, **query)
+def test_a_bad_field_is_named(department: BookingDepartment, path: str, query: dict[str, Any], field: str) -> None:
+    answer = department.get_public(path, **query)
     assert (answer.status, answer.code) == (400, 10001)
     assert answer.error.startswith(f"{field}：")
 
 
-def test_days_that_cannot_be_booked_are_refused(ward: BookingDepartment) -> None:
+def test_days_that_cannot_be_booked_are_refused(department: BookingDepartment) -> None:
     for path in ("schedule_by_date", "schedule"):
         for ahead, why in ((-1, "date：不能早于今天"), (15, "date：只能预约今天起 14 天内的号源")):
-            answer = ward.get_public(path, deptId=ward.dept_id, date=get_iso_date(ahead))
+            answer = department.get_public(path, deptId=department.dept_id, date=get_iso_date(ahead))
             assert (answer.status, answer.error) == (400, why)
-        assert ward.get_public(path, deptId=ward.dept_id, date=get_iso_date(14)).status == 200
+        assert department.get_public(path, deptId=department.dept_id, date=get_iso_date(14)).status == 200
     assert (
-        ward.list_free_serial_nos(ward.create_schedule(date=get_iso_date(15))),
-        ward.list_free_serial_nos(ward.create_schedule(date=get_iso_date(14))),
+        department.list_free_serial_nos(department.create_schedule(date=get_iso_date(15))),
+        department.list_free_serial_nos(department.create_schedule(date=get_iso_date(14))),
     ) == ([], [1, 2, 3, 4])
 
 
-def test_what_is_anothers_does_not_exist(ward: BookingDepartment, other: BookingDepartment) -> None:
-    schedule_id = other.create_schedule()
+def test_what_is_anothers_does_not_exist(department: BookingDepartment, other_department: BookingDepartment) -> None:
+    schedule_id = other_department.create_schedule()
     for path, query in (
-        ("schedule_by_date", {"deptId": other.dept_id, "date": get_iso_date(1)}),
-        ("schedule_by_doctor", {"deptId": other.dept_id}),
-        ("schedule", {"deptId": other.dept_id}),
-        ("schedule", {"deptId": ward.dept_id, "doctorId": other.hospital.chen.user_id}),
+        ("schedule_by_date", {"deptId": other_department.dept_id, "date": get_iso_date(1)}),
+        ("schedule_by_doctor", {"deptId": other_department.dept_id}),
+        ("schedule", {"deptId": other_department.dept_id}),
+        ("schedule", {"deptId": department.dept_id, "doctorId": other_department.hospital.chen.user_id}),
         ("schedule/left_appo", {"scheduleId": schedule_id}),
-        ("schedule/info", {"deptId": other.dept_id}),
-        ("schedule/info", {"deptId": ward.dept_id, "doctorId": other.hospital.chen.user_id}),
+        ("schedule/info", {"deptId": other_department.dept_id}),
+        ("schedule/info", {"deptId": department.dept_id, "doctorId": other_department.hospital.chen.user_id}),
     ):
-        answer = ward.get_public(path, **query)
+        answer = department.get_public(path, **query)
         assert (answer.status, answer.code) == (404, 10004)

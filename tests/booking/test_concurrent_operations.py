@@ -27,22 +27,27 @@ pytestmark = pytest.mark.store
 PEOPLE, TURNS, AT_ONCE = 16, 20, 16
 
 
-def test_a_day_on_which_everything_happens_at_once(ward: BookingDepartment, monkeypatch: pytest.MonkeyPatch) -> None:
-    people = [create_patient(ward, number) for number in range(PEOPLE)]
+def test_a_day_on_which_everything_happens_at_once(
+    department: BookingDepartment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people = [create_patient(department, number) for number in range(PEOPLE)]
     freeze_clock(monkeypatch, "07:00", ahead=1)
-    ward.save_rules(daily_limit=0, pay_minutes=1)
+    department.save_rules(daily_limit=0, pay_minutes=1)
     halves = [
-        *(ward.create_schedule(date=get_iso_date(0)), ward.create_schedule(**{**AFTERNOON, "date": get_iso_date(0)})),
         *(
-            ward.create_schedule(date=get_iso_date(0), doctor_id=""),
-            ward.create_schedule(date=get_iso_date(0), doctor_id=ward.hospital.zhou.user_id),
+            department.create_schedule(date=get_iso_date(0)),
+            department.create_schedule(**{**AFTERNOON, "date": get_iso_date(0)}),
+        ),
+        *(
+            department.create_schedule(date=get_iso_date(0), doctor_id=""),
+            department.create_schedule(date=get_iso_date(0), doctor_id=department.hospital.zhou.user_id),
         ),
     ]
-    calls = list(chain.from_iterable(turns(ward, person, halves) for person in people))
-    calls += [lambda: ward.stop_schedule(halves[3])] * 3 + [
-        lambda: ward.save_schedule(schedule_id=halves[0], date=get_iso_date(0), slots=3)
+    calls = list(chain.from_iterable(turns(department, person, halves) for person in people))
+    calls += [lambda: department.stop_schedule(halves[3])] * 3 + [
+        lambda: department.save_schedule(schedule_id=halves[0], date=get_iso_date(0), slots=3)
     ] * 3
-    calls += [lambda: ward.save_rules(daily_limit=0)] * 3
+    calls += [lambda: department.save_rules(daily_limit=0)] * 3
     random.Random(3).shuffle(calls)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         working = [
@@ -52,17 +57,17 @@ def test_a_day_on_which_everything_happens_at_once(ward: BookingDepartment, monk
         for one in working:
             one.result()
     assert {one.status for one in answers} <= {200, 404, 409}
-    stopped_schedules.cancel_bookings(ward.hospital.tenant_id, {"schedule_id": int(halves[3]), "by": 1})
-    assert wrong(ward, int(halves[3])) == []
+    stopped_schedules.cancel_bookings(department.hospital.tenant_id, {"schedule_id": int(halves[3]), "by": 1})
+    assert wrong(department, int(halves[3])) == []
 
 
-def turns(ward: BookingDepartment, person: Person, halves: list[str]) -> list[Callable[[], Answer]]:
+def turns(department: BookingDepartment, person: Person, halves: list[str]) -> list[Callable[[], Answer]]:
     """What one patient does, and the desk for them."""
     chance = random.Random(person.user_id)
     held = ["999999999"]
 
     def books() -> Answer:
-        answer = ward.submit(person, chance.choice(halves), chance.randint(1, 3))
+        answer = department.submit(person, chance.choice(halves), chance.randint(1, 3))
         held.extend([answer.data["bookId"]] if answer.status == 200 else [])
         return answer
 
@@ -70,16 +75,16 @@ def turns(ward: BookingDepartment, person: Person, halves: list[str]) -> list[Ca
         act = chance.choice("bbbbccccr")
         if act == "b":
             return books()
-        return ward.cancel(person, held[-1]) if act == "c" else ward.register(book_id=held[-1])
+        return department.cancel(person, held[-1]) if act == "c" else department.register(book_id=held[-1])
 
     return [turn] * TURNS
 
 
-def wrong(ward: BookingDepartment, stopped: int) -> list[str]:
+def wrong(department: BookingDepartment, stopped: int) -> list[str]:
     """What the rows of the storm say that cannot be."""
-    bookings = list_rows("bookings", ward.hospital)
+    bookings = list_rows("bookings", department.hospital)
     live = [one for one in bookings if one["live"]]
-    told = ward.list_notification_jobs()
+    told = department.list_notification_jobs()
     ends = {1: (1101, 1102, 1103), 2: (1104,), 0: ()}
     problems = {
         "nobody booked": len(bookings) < PEOPLE,

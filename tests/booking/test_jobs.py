@@ -25,146 +25,148 @@ def aged(book_id: str, minutes: int) -> None:
     mysql.autocommit.execute(age, ago=minutes * 60 * clock.SECOND, id=book_id)
 
 
-def kinds(ward: BookingDepartment) -> list[int]:
-    return [kind for _, kind, _ in ward.list_notification_jobs() if kind != notifications.BOOKED]
+def kinds(department: BookingDepartment) -> list[int]:
+    return [kind for _, kind, _ in department.list_notification_jobs() if kind != notifications.BOOKED]
 
 
 def test_what_is_not_paid_in_time_is_released_and_can_be_sold(
-    ward: BookingDepartment, lin: Person, wang: Person
+    department: BookingDepartment, lin: Person, wang: Person
 ) -> None:
-    ward.save_rules(pay_minutes=30)
-    schedule_id = ward.create_schedule(slots=1)
-    book_id = ward.book_slot(lin, schedule_id)
+    department.save_rules(pay_minutes=30)
+    schedule_id = department.create_schedule(slots=1)
+    book_id = department.book_slot(lin, schedule_id)
     aged(book_id, 29)
     release_unpaid(said(), None)
-    assert ward.get_status(lin, book_id) == 0
+    assert department.get_status(lin, book_id) == 0
     aged(book_id, 1)
     for _ in range(2):
         release_unpaid(said(), None)
-    assert ward.get_status(lin, book_id) == 1
-    assert kinds(ward) == [notifications.RELEASED]
-    assert ward.list_free_serial_nos(schedule_id) == [1]
-    ward.book_slot(wang, schedule_id)
-    assert list_rows("refunds_due", ward.hospital) == []
+    assert department.get_status(lin, book_id) == 1
+    assert kinds(department) == [notifications.RELEASED]
+    assert department.list_free_serial_nos(schedule_id) == [1]
+    department.book_slot(wang, schedule_id)
+    assert list_rows("refunds_due", department.hospital) == []
 
 
 def test_what_is_paid_free_or_not_demanded_is_kept(
-    ward: BookingDepartment, other: BookingDepartment, lin: Person, wang: Person
+    department: BookingDepartment, other_department: BookingDepartment, lin: Person, wang: Person
 ) -> None:
-    ward.save_rules(pay_minutes=30)
+    department.save_rules(pay_minutes=30)
     paid, free = (
-        ward.book_slot(lin, ward.create_schedule()),
-        ward.book_slot(wang, ward.create_schedule(**{**AFTERNOON, "bookfee": 0})),
+        department.book_slot(lin, department.create_schedule()),
+        department.book_slot(wang, department.create_schedule(**{**AFTERNOON, "bookfee": 0})),
     )
-    elsewhere = other.book_slot(other.hospital.lin, other.create_schedule())
+    elsewhere = other_department.book_slot(other_department.hospital.lin, other_department.create_schedule())
     mysql.autocommit.execute("UPDATE bookings SET payment_state = 2 WHERE book_id = %(id)s", id=paid)
     for book_id in (paid, free, elsewhere):
         aged(book_id, 999)
     scheduled.cancel_unpaid()
     assert [
-        ward.get_status(lin, paid),
-        ward.get_status(wang, free),
-        other.get_status(other.hospital.lin, elsewhere),
+        department.get_status(lin, paid),
+        department.get_status(wang, free),
+        other_department.get_status(other_department.hospital.lin, elsewhere),
     ] == [0, 0, 0]
 
 
-def test_who_booked_keeps_the_time_to_pay_that_was_theirs(ward: BookingDepartment, lin: Person, wang: Person) -> None:
-    schedule_id = ward.create_schedule()
-    before = ward.book_slot(lin, schedule_id, 1)
-    ward.save_rules(pay_minutes=60)
-    after = ward.book_slot(wang, schedule_id, 2)
-    ward.save_rules(pay_minutes=1)
+def test_who_booked_keeps_the_time_to_pay_that_was_theirs(
+    department: BookingDepartment, lin: Person, wang: Person
+) -> None:
+    schedule_id = department.create_schedule()
+    before = department.book_slot(lin, schedule_id, 1)
+    department.save_rules(pay_minutes=60)
+    after = department.book_slot(wang, schedule_id, 2)
+    department.save_rules(pay_minutes=1)
     for book_id in (before, after):
         aged(book_id, 59)
     scheduled.cancel_unpaid()
-    assert [ward.get_status(lin, before), ward.get_status(wang, after)] == [0, 0]
-    ward.save_rules(pay_minutes=0)
+    assert [department.get_status(lin, before), department.get_status(wang, after)] == [0, 0]
+    department.save_rules(pay_minutes=0)
     for book_id in (before, after):
         aged(book_id, 1)
     scheduled.cancel_unpaid()
-    assert [ward.get_status(lin, before), ward.get_status(wang, after)] == [0, 1]
+    assert [department.get_status(lin, before), department.get_status(wang, after)] == [0, 1]
 
 
 def test_who_did_not_come_is_marked_when_the_day_is_over(
-    ward: BookingDepartment, lin: Person, wang: Person, monkeypatch: pytest.MonkeyPatch
+    department: BookingDepartment, lin: Person, wang: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    schedule_id = ward.create_schedule()
-    missed, cancelled = ward.book_slot(lin, schedule_id, 1), ward.book_slot(wang, schedule_id, 2)
-    ward.cancel(wang, cancelled)
+    schedule_id = department.create_schedule()
+    missed, cancelled = department.book_slot(lin, schedule_id, 1), department.book_slot(wang, schedule_id, 2)
+    department.cancel(wang, cancelled)
     freeze_clock(monkeypatch, "23:59", ahead=1)
     scheduled.mark_missed()
-    assert ward.get_status(lin, missed) == 0
+    assert department.get_status(lin, missed) == 0
     freeze_clock(monkeypatch, "00:01", ahead=1)
     for _ in range(2):
         keep_bookings(said(), None)
-    assert (ward.get_status(lin, missed), ward.get_status(wang, cancelled)) == (3, 1)
-    assert kinds(ward).count(notifications.MISSED) == 1
+    assert (department.get_status(lin, missed), department.get_status(wang, cancelled)) == (3, 1)
+    assert kinds(department).count(notifications.MISSED) == 1
 
 
 def test_nobody_has_missed_what_was_stopped(
-    ward: BookingDepartment, lin: Person, wang: Person, monkeypatch: pytest.MonkeyPatch
+    department: BookingDepartment, lin: Person, wang: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outbox, "wake_worker", lambda **_: None)  # the job that cancels has not come so far
-    stopped, held = ward.create_schedule(), ward.create_schedule(doctor_id="")
-    first, second = ward.book_slot(lin, stopped), ward.book_slot(wang, held)
+    stopped, held = department.create_schedule(), department.create_schedule(doctor_id="")
+    first, second = department.book_slot(lin, stopped), department.book_slot(wang, held)
     mysql.autocommit.execute("UPDATE bookings SET payment_state = 2 WHERE book_id = %(id)s", id=first)
-    ward.stop_schedule(stopped)
+    department.stop_schedule(stopped)
     freeze_clock(monkeypatch, "00:30", ahead=2)
     for _ in range(2):
         scheduled.mark_missed()
-    assert [ward.get_status(lin, first), ward.get_status(wang, second)] == [1, 3]
-    assert kinds(ward) == [notifications.STOPPED, notifications.MISSED]
-    assert [str(row["book_id"]) for row in list_rows("refunds_due", ward.hospital)] == [first]
+    assert [department.get_status(lin, first), department.get_status(wang, second)] == [1, 3]
+    assert kinds(department) == [notifications.STOPPED, notifications.MISSED]
+    assert [str(row["book_id"]) for row in list_rows("refunds_due", department.hospital)] == [first]
 
 
 def test_who_missed_too_often_books_no_more(
-    ward: BookingDepartment, lin: Person, wang: Person, monkeypatch: pytest.MonkeyPatch
+    department: BookingDepartment, lin: Person, wang: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ward.save_rules(missed_limit=2)
+    department.save_rules(missed_limit=2)
     for ahead in (1, 2):
-        ward.book_slot(lin, ward.create_schedule(date=get_iso_date(ahead)))
+        department.book_slot(lin, department.create_schedule(date=get_iso_date(ahead)))
     freeze_clock(monkeypatch, "08:00", ahead=3)
     scheduled.mark_missed()
-    schedule_id = ward.create_schedule()
-    answer = ward.submit(lin, schedule_id)
+    schedule_id = department.create_schedule()
+    answer = department.submit(lin, schedule_id)
     assert (answer.status, answer.code) == (403, 10003)
     assert answer.error == "就诊人 90 天内已失约 2 次，暂时不能预约"
-    assert ward.submit(wang, schedule_id).status == 200
+    assert department.submit(wang, schedule_id).status == 200
     monkeypatch.undo()
     freeze_clock(monkeypatch, "08:00", ahead=29)  # a token lives 30 days
     ago = "UPDATE bookings SET day = day - INTERVAL 64 DAY WHERE status = 3 AND tenant_id = %(id)s"
     mysql.autocommit.execute(ago, id=lin.tenant_id)
-    assert ward.submit(lin, ward.create_schedule()).status == 200, "it is 90 days ago"
+    assert department.submit(lin, department.create_schedule()).status == 200, "it is 90 days ago"
 
 
 def test_who_comes_tomorrow_is_reminded_in_the_evening(
-    ward: BookingDepartment, lin: Person, wang: Person, monkeypatch: pytest.MonkeyPatch
+    department: BookingDepartment, lin: Person, wang: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    schedule_id = ward.create_schedule()
-    ward.book_slot(lin, schedule_id, 1)
-    ward.cancel(wang, ward.book_slot(wang, schedule_id, 2))
-    ward.book_slot(wang, ward.create_schedule(date=get_iso_date(2)))
+    schedule_id = department.create_schedule()
+    department.book_slot(lin, schedule_id, 1)
+    department.cancel(wang, department.book_slot(wang, schedule_id, 2))
+    department.book_slot(wang, department.create_schedule(date=get_iso_date(2)))
     freeze_clock(monkeypatch, "17:59")
     keep_bookings(said(), None)
-    assert notifications.REMINDED not in kinds(ward)
+    assert notifications.REMINDED not in kinds(department)
     freeze_clock(monkeypatch, "18:00")
     for _ in range(2):
         keep_bookings(said(), None)
-    assert [one[0] for one in ward.list_notification_jobs() if one[1] == notifications.REMINDED] == [lin.user_id]
+    assert [one[0] for one in department.list_notification_jobs() if one[1] == notifications.REMINDED] == [lin.user_id]
 
 
 @pytest.mark.parametrize("became", [1, 2])
 @pytest.mark.parametrize("what", ["unpaid", "to_remind", "over", "over and stopped", "booked and stopped"])
 def test_what_was_cancelled_or_registered_since_it_was_found_is_left_alone(
-    ward: BookingDepartment, lin: Person, monkeypatch: pytest.MonkeyPatch, what: str, became: int
+    department: BookingDepartment, lin: Person, monkeypatch: pytest.MonkeyPatch, what: str, became: int
 ) -> None:
     monkeypatch.setattr(outbox, "wake_worker", lambda **_: None)
-    ward.save_rules(pay_minutes=30)
-    schedule_id = ward.create_schedule()
-    book_id = ward.book_slot(lin, schedule_id)
+    department.save_rules(pay_minutes=30)
+    schedule_id = department.create_schedule()
+    book_id = department.book_slot(lin, schedule_id)
     aged(book_id, 60)
     if "stopped" in what:
-        ward.stop_schedule(schedule_id)
+        department.stop_schedule(schedule_id)
     name = what.partition(" ")[0]
     look = getattr(job_store, name)
 
@@ -183,18 +185,18 @@ def test_what_was_cancelled_or_registered_since_it_was_found_is_left_alone(
         "booked": lambda: stopped_schedules.cancel_bookings(lin.tenant_id, {"schedule_id": int(schedule_id), "by": 1}),
     }
     job[name]()
-    assert (ward.get_status(lin, book_id), kinds(ward)) == (became, [])
+    assert (department.get_status(lin, book_id), kinds(department)) == (became, [])
 
 
 @pytest.mark.parametrize("job", [scheduled.cancel_unpaid, scheduled.send_reminders, scheduled.mark_missed])
 def test_two_at_once_tell_once(
-    ward: BookingDepartment, lin: Person, wang: Person, job: Callable[[], object], monkeypatch: pytest.MonkeyPatch
+    department: BookingDepartment, lin: Person, wang: Person, job: Callable[[], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ward.save_rules(pay_minutes=30)
-    schedule_id = ward.create_schedule()
+    department.save_rules(pay_minutes=30)
+    schedule_id = department.create_schedule()
     for person, slot in ((lin, 1), (wang, 2)):
-        aged(ward.book_slot(person, schedule_id, slot), 24 * 60)  # unpaid by this evening, whatever the hour now
+        aged(department.book_slot(person, schedule_id, slot), 24 * 60)  # unpaid by this evening, whatever the hour now
     freeze_clock(monkeypatch, "18:00", ahead=2 if job is scheduled.mark_missed else 0)
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: job(), range(4)))
-    assert len(kinds(ward)) == 2
+    assert len(kinds(department)) == 2

@@ -27,53 +27,57 @@ def by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox, "wake_worker", lambda **_: None)
 
 
-def promised(ward: BookingDepartment) -> list[dict[str, Any]]:
-    return [json.loads(row["payload"]) for row in list_rows("outbox", ward.hospital) if row["job"] == "notify_booking"]
+def promised(department: BookingDepartment) -> list[dict[str, Any]]:
+    return [
+        json.loads(row["payload"]) for row in list_rows("outbox", department.hospital) if row["job"] == "notify_booking"
+    ]
 
 
-def announce(ward: BookingDepartment) -> None:
-    for payload in promised(ward):
-        site_messages.notify_holder(ward.hospital.tenant_id, payload)
+def announce(department: BookingDepartment) -> None:
+    for payload in promised(department):
+        site_messages.notify_holder(department.hospital.tenant_id, payload)
 
 
-def test_lin_finds_her_booking_in_her_inbox(ward: BookingDepartment, lin: Person, wang: Person) -> None:
+def test_lin_finds_her_booking_in_her_inbox(department: BookingDepartment, lin: Person, wang: Person) -> None:
     notify_client.poll_messages(lin.token, events=1)  # from here on
-    book_id = ward.book_slot(lin, ward.create_schedule(), 2)
+    book_id = department.book_slot(lin, department.create_schedule(), 2)
     assert list_texts(lin) == [], "the request itself writes none"
-    announce(ward)
+    announce(department)
     assert list_texts(lin) == [f"预约成功：{WHAT}。候诊地点：A 区。请按时就诊。"]
     assert list_texts(wang) == []
     [event], _, _ = notify_client.poll_messages(lin.token, events=1)
     assert (event["Type"], event["Content"]) == (notifications.BOOKED, f'{{"bookId":"{book_id}"}}')
 
 
-def test_the_outbox_does_it(ward: BookingDepartment, lin: Person) -> None:
-    ward.book_slot(lin, ward.create_schedule())
+def test_the_outbox_does_it(department: BookingDepartment, lin: Person) -> None:
+    department.book_slot(lin, department.create_schedule())
     while not list_texts(lin):
         assert outbox.run_due_jobs(), "whatever other tests have promised is done before"
 
 
-def test_done_again_it_is_one_site_message(ward: BookingDepartment, lin: Person) -> None:
-    ward.book_slot(lin, ward.create_schedule())
+def test_done_again_it_is_one_site_message(department: BookingDepartment, lin: Person) -> None:
+    department.book_slot(lin, department.create_schedule())
     for _ in range(3):
-        announce(ward)
+        announce(department)
     assert get_unread_count(lin) == 1
 
 
-def test_a_general_clinic_has_no_doctor_and_may_have_no_place_to_wait(ward: BookingDepartment, lin: Person) -> None:
-    ward.book_slot(lin, ward.create_schedule(doctor_id="", area=""), 2)
-    announce(ward)
+def test_a_general_clinic_has_no_doctor_and_may_have_no_place_to_wait(
+    department: BookingDepartment, lin: Person
+) -> None:
+    department.book_slot(lin, department.create_schedule(doctor_id="", area=""), 2)
+    announce(department)
     assert list_texts(lin) == [f"预约成功：林小雨，{get_iso_date(1)} 09:00，呼吸内科。请按时就诊。"]
 
 
-def cancel(ward: BookingDepartment, lin: Person, book_id: str, _: pytest.MonkeyPatch) -> None:
-    ward.cancel(lin, book_id)
+def cancel(department: BookingDepartment, lin: Person, book_id: str, _: pytest.MonkeyPatch) -> None:
+    department.cancel(lin, book_id)
 
 
-def come(ward: BookingDepartment, _: Person, book_id: str, patch: pytest.MonkeyPatch) -> None:
+def come(department: BookingDepartment, _: Person, book_id: str, patch: pytest.MonkeyPatch) -> None:
     with patch.context() as later:
         freeze_clock(later, "08:00", ahead=1)
-        ward.register(book_id=book_id)
+        department.register(book_id=book_id)
 
 
 def do_not_come(_: BookingDepartment, __: Person, ___: str, patch: pytest.MonkeyPatch) -> None:
@@ -98,25 +102,25 @@ def be_reminded(_: BookingDepartment, __: Person, ___: str, patch: pytest.Monkey
     ],
 )
 def test_what_happens_to_it_is_said(
-    ward: BookingDepartment, lin: Person, happens: Callable[..., None], text: str, monkeypatch: pytest.MonkeyPatch
+    department: BookingDepartment, lin: Person, happens: Callable[..., None], text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    book_id = ward.book_slot(lin, ward.create_schedule(), 2)
-    happens(ward, lin, book_id, monkeypatch)
-    announce(ward)
+    book_id = department.book_slot(lin, department.create_schedule(), 2)
+    happens(department, lin, book_id, monkeypatch)
+    announce(department)
     newest, _ = list_texts(lin)
     assert newest == text
 
 
 def test_each_whose_half_day_is_stopped_is_told_of_their_own(
-    ward: BookingDepartment, lin: Person, wang: Person
+    department: BookingDepartment, lin: Person, wang: Person
 ) -> None:
-    schedule_id = ward.create_schedule()
+    schedule_id = department.create_schedule()
     for who, serial_no in ((lin, 2), (wang, 3)):
-        ward.book_slot(who, schedule_id, serial_no)
-    ward.stop_schedule(schedule_id)
-    while len(promised(ward)) < 4:
+        department.book_slot(who, schedule_id, serial_no)
+    department.stop_schedule(schedule_id)
+    while len(promised(department)) < 4:
         assert outbox.run_due_jobs()
-    announce(ward)
+    announce(department)
     stopped = "因停诊，您的预约已取消：{}。给您带来不便，敬请谅解。"
     assert list_texts(lin)[0] == stopped.format(WHAT)
     assert list_texts(wang)[0] == stopped.format(f"王强，{get_iso_date(1)} 10:00，呼吸内科 陈医生")
@@ -128,15 +132,15 @@ def test_every_kind_of_event_has_its_words() -> None:
 
 
 def test_while_redis_is_away_the_inbox_has_it_and_the_event_comes_when_it_is_back(
-    ward: BookingDepartment, lin: Person, monkeypatch: pytest.MonkeyPatch
+    department: BookingDepartment, lin: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ward.book_slot(lin, ward.create_schedule())
+    department.book_slot(lin, department.create_schedule())
     with monkeypatch.context() as cut:
         cut.setattr(redis, "_call_driver", away)
         with pytest.raises(redis.RedisUnavailableError):
-            announce(ward)
+            announce(department)
     assert len(list_messages(lin)) == 1
-    announce(ward)
+    announce(department)
     _, stream, _ = feed.build_keys(lin.tenant_id, lin.principal)
     assert len(redis.get_client().xrange(stream)) == len(list_messages(lin)) == 1
 
@@ -145,10 +149,12 @@ def away(*_: Any) -> Any:
     raise redis.RedisUnavailableError("cut")
 
 
-def test_another_hospitals_bookings_stay_there(ward: BookingDepartment, other: BookingDepartment) -> None:
-    theirs = create_patient(other, 1)
-    other.book_slot(theirs, other.create_schedule())
-    announce(ward)
+def test_another_hospitals_bookings_stay_there(
+    department: BookingDepartment, other_department: BookingDepartment
+) -> None:
+    theirs = create_patient(other_department, 1)
+    other_department.book_slot(theirs, other_department.create_schedule())
+    announce(department)
     assert list_texts(theirs) == []
-    announce(other)
+    announce(other_department)
     assert get_unread_count(theirs) == 1

@@ -34,41 +34,41 @@ def statuses(answers: Iterable[Answer]) -> Counter[int]:
 
 
 @pytest.fixture
-def crowd(ward: BookingDepartment) -> list[Person]:
-    return [create_patient(ward, number) for number in range(8)]
+def crowd(department: BookingDepartment) -> list[Person]:
+    return [create_patient(department, number) for number in range(8)]
 
 
 def test_of_eight_who_want_one_slot_one_has_it_and_the_others_hear_what_is_free(
-    ward: BookingDepartment, crowd: list[Person]
+    department: BookingDepartment, crowd: list[Person]
 ) -> None:
-    schedule_id = ward.create_schedule()
-    answers = run_in_threads(partial(ward.submit, one, schedule_id, 2) for one in crowd)
+    schedule_id = department.create_schedule()
+    answers = run_in_threads(partial(department.submit, one, schedule_id, 2) for one in crowd)
     assert statuses(answers) == {200: 1, 409: 7}
     free = "2号已被预约，还可预约：1号 08:00、3号 10:00、4号 11:00"
     assert {one.error for one in answers if one.status == 409} == {free}
-    assert len(list_rows("bookings", ward.hospital)) == 1
+    assert len(list_rows("bookings", department.hospital)) == 1
 
 
-def test_the_same_request_eight_times_at_once_is_one_booking(ward: BookingDepartment, lin: Person) -> None:
-    schedule_id = ward.create_schedule()
-    answers = run_in_threads([lambda: ward.submit(lin, schedule_id, 1)] * 8)
+def test_the_same_request_eight_times_at_once_is_one_booking(department: BookingDepartment, lin: Person) -> None:
+    schedule_id = department.create_schedule()
+    answers = run_in_threads([lambda: department.submit(lin, schedule_id, 1)] * 8)
     assert len({one.data["bookId"] for one in answers}) == 1
-    assert len(list_rows("bookings", ward.hospital)) == len(list_rows("outbox", ward.hospital)) == 1
+    assert len(list_rows("bookings", department.hospital)) == len(list_rows("outbox", department.hospital)) == 1
 
 
 def test_one_person_through_two_accounts_at_once_has_one_booking_in_a_half_day(
-    ward: BookingDepartment, lin: Person
+    department: BookingDepartment, lin: Person
 ) -> None:
-    other = create_second_account(ward, lin)
+    other = create_second_account(department, lin)
     places = [
-        ward.create_schedule(),
-        ward.create_schedule(doctor_id=ward.hospital.zhou.user_id),
-        ward.create_schedule(doctor_id=""),
+        department.create_schedule(),
+        department.create_schedule(doctor_id=department.hospital.zhou.user_id),
+        department.create_schedule(doctor_id=""),
     ]
     calls = [(who, place, slot) for who in (lin, other) for place in places for slot in (1, 2)]
-    answers = run_in_threads(partial(ward.submit, *one) for one in calls)
+    answers = run_in_threads(partial(department.submit, *one) for one in calls)
     assert statuses(answers) == {200: 1, 409: 11}
-    assert len(list_rows("bookings", ward.hospital)) == 1
+    assert len(list_rows("bookings", department.hospital)) == 1
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_one_person_through_two_accounts_at_once_has_one_booking_in_a_half_day(
     ],
 )
 def test_the_database_itself_holds_what_is_sold(
-    ward: BookingDepartment, other: BookingDepartment, same: tuple[str, ...], key: str
+    department: BookingDepartment, other_department: BookingDepartment, same: tuple[str, ...], key: str
 ) -> None:
     """Whatever was looked at before, and whether or not somebody was locked."""
 
@@ -101,21 +101,21 @@ def test_the_database_itself_holds_what_is_sold(
         row |= {"idempotency_key": f"k{number}".encode(), **fields}
         return mysql.run_transaction(lambda tx: booking_store.insert(tx, tenant_id, row))
 
-    first = sold(ward, 1, half_day="AM")
-    taken = {name: list_rows("bookings", ward.hospital)[0][name] for name in same}
+    first = sold(department, 1, half_day="AM")
+    taken = {name: list_rows("bookings", department.hospital)[0][name] for name in same}
     with pytest.raises(mysql.DuplicateKeyError) as refused:
-        sold(ward, 2, **taken)
+        sold(department, 2, **taken)
     assert refused.value.key == key
     if key != "slot":  # a schedule is one hospital's
-        sold(other, 3, **taken)
+        sold(other_department, 3, **taken)
     mysql.run_transaction(lambda tx: booking_store.cancel(tx, first, "patient", None))
     if key not in ("book_code", "idempotency_key"):  # which are never another's
-        sold(ward, 4, **taken)
+        sold(department, 4, **taken)
 
 
-def test_one_person_books_one_doctor_once_a_day_also_at_once(ward: BookingDepartment, lin: Person) -> None:
-    places = [ward.create_schedule(), ward.create_schedule(**AFTERNOON)]
-    answers = run_in_threads(partial(ward.submit, lin, one) for one in places)
+def test_one_person_books_one_doctor_once_a_day_also_at_once(department: BookingDepartment, lin: Person) -> None:
+    places = [department.create_schedule(), department.create_schedule(**AFTERNOON)]
+    answers = run_in_threads(partial(department.submit, lin, one) for one in places)
     assert statuses(answers) == {200: 1, 409: 1}
 
 
@@ -136,84 +136,86 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Event, Event]]:
 
 
 def test_one_key_for_two_persons_at_once_makes_one_booking(
-    ward: BookingDepartment, lin: Person, held: tuple[Event, Event]
+    department: BookingDepartment, lin: Person, held: tuple[Event, Event]
 ) -> None:
     """No lock of theirs meets: the child is booked while Lin is about to be, and the unique key alone decides."""
     child = replace(lin, member_id=factories.add_member(lin, "林小宝"))
     factories.create_patient_file(child, "林小宝")
-    schedule_id = ward.create_schedule()
+    schedule_id = department.create_schedule()
     with ThreadPoolExecutor(1) as pool:
-        late = pool.submit(ward.submit, lin, schedule_id, 1, key="k1")
+        late = pool.submit(department.submit, lin, schedule_id, 1, key="k1")
         assert held[0].wait(10)
-        book_id = ward.submit(child, schedule_id, 2, key="k1").data["bookId"]
+        book_id = department.submit(child, schedule_id, 2, key="k1").data["bookId"]
         held[1].set()
         assert (late.result().status, late.result().error) == (409, "Idempotency-Key：已用于另一次预约")
-    assert [str(row["book_id"]) for row in list_rows("bookings", ward.hospital)] == [book_id]
+    assert [str(row["book_id"]) for row in list_rows("bookings", department.hospital)] == [book_id]
 
 
 def test_the_daily_limit_holds_for_two_requests_at_once(
-    ward: BookingDepartment, lin: Person, held: tuple[Event, Event]
+    department: BookingDepartment, lin: Person, held: tuple[Event, Event]
 ) -> None:
-    ward.save_rules(daily_limit=1)
-    places = [ward.create_schedule(), ward.create_schedule(date=get_iso_date(2))]
+    department.save_rules(daily_limit=1)
+    places = [department.create_schedule(), department.create_schedule(date=get_iso_date(2))]
     with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(ward.submit, lin, places[0])
+        first = pool.submit(department.submit, lin, places[0])
         assert held[0].wait(10)
-        second = pool.submit(ward.submit, lin, places[1])
+        second = pool.submit(department.submit, lin, places[1])
         wait_until(is_row_lock_waiting)
         held[1].set()
         assert (first.result().status, second.result().error) == (200, "就诊人今天已预约 1 次，请明天再试")
 
 
 def test_who_stops_a_schedule_waits_for_who_is_booking(
-    ward: BookingDepartment, lin: Person, held: tuple[Event, Event]
+    department: BookingDepartment, lin: Person, held: tuple[Event, Event]
 ) -> None:
-    schedule_id = ward.create_schedule()
+    schedule_id = department.create_schedule()
     with ThreadPoolExecutor(2) as pool:
-        sold = pool.submit(ward.submit, lin, schedule_id)
+        sold = pool.submit(department.submit, lin, schedule_id)
         assert held[0].wait(10)
-        stopped = pool.submit(ward.stop_schedule, schedule_id)
+        stopped = pool.submit(department.stop_schedule, schedule_id)
         wait_until(is_row_lock_waiting)
         held[1].set()
         assert (sold.result().status, stopped.result().status) == (200, 200)
-    wait_until(lambda: ward.get_status(lin, sold.result().data["bookId"]) == 1)
+    wait_until(lambda: department.get_status(lin, sold.result().data["bookId"]) == 1)
 
 
-def test_cancelling_twice_at_once_frees_and_refunds_once(ward: BookingDepartment, lin: Person, wang: Person) -> None:
-    schedule_id = ward.create_schedule(slots=1)
-    book_id = ward.book_slot(lin, schedule_id)
-    answers = run_in_threads([lambda: ward.cancel(lin, book_id)] * 6)
+def test_cancelling_twice_at_once_frees_and_refunds_once(
+    department: BookingDepartment, lin: Person, wang: Person
+) -> None:
+    schedule_id = department.create_schedule(slots=1)
+    book_id = department.book_slot(lin, schedule_id)
+    answers = run_in_threads([lambda: department.cancel(lin, book_id)] * 6)
     assert statuses(answers) == {200: 6}
-    ward.book_slot(wang, schedule_id)
-    assert [row["status"] for row in list_rows("bookings", ward.hospital)] == [1, 0]
-    told = [row["payload"] for row in list_rows("outbox", ward.hospital)]
+    department.book_slot(wang, schedule_id)
+    assert [row["status"] for row in list_rows("bookings", department.hospital)] == [1, 0]
+    told = [row["payload"] for row in list_rows("outbox", department.hospital)]
     assert sum('"type": 1101' in one for one in told) == 1
 
 
-def test_cancel_and_resell_at_once_never_sells_twice(ward: BookingDepartment, crowd: list[Person]) -> None:
-    schedule_id = ward.create_schedule(slots=1)
+def test_cancel_and_resell_at_once_never_sells_twice(department: BookingDepartment, crowd: list[Person]) -> None:
+    schedule_id = department.create_schedule(slots=1)
     holder, *others = crowd
     for _ in range(5):
-        book_id = ward.submit(holder, schedule_id).data["bookId"]
-        ward.save_rules(daily_limit=0)
-        calls = [partial(ward.cancel, holder, book_id)]
-        calls += [partial(ward.submit, one, schedule_id) for one in others]
+        book_id = department.submit(holder, schedule_id).data["bookId"]
+        department.save_rules(daily_limit=0)
+        calls = [partial(department.cancel, holder, book_id)]
+        calls += [partial(department.submit, one, schedule_id) for one in others]
         cancelled, *answers = run_in_threads(calls)
         assert cancelled.status == 200
         assert set(statuses(answers)) <= {200, 409}
-        live = [row for row in list_rows("bookings", ward.hospital) if row["live"]]
+        live = [row for row in list_rows("bookings", department.hospital) if row["live"]]
         assert len(live) == statuses(answers)[200] <= 1
         for one in live:
             buyer = next(person for person in others if person.user_id == one["user_id"])
-            assert ward.cancel(buyer, one["book_id"]).status == 200
-    assert ward.list_free_serial_nos(schedule_id) == [1]
+            assert department.cancel(buyer, one["book_id"]).status == 200
+    assert department.list_free_serial_nos(schedule_id) == [1]
 
 
-def test_a_schedule_is_not_changed_under_somebody_who_books(ward: BookingDepartment, crowd: list[Person]) -> None:
-    schedule_id = ward.create_schedule()
-    calls: list[Callable[[], Answer]] = [lambda: ward.save_schedule(schedule_id=schedule_id, slots=1)]
-    calls += [partial(ward.submit, one, schedule_id, 4) for one in crowd]
+def test_a_schedule_is_not_changed_under_somebody_who_books(department: BookingDepartment, crowd: list[Person]) -> None:
+    schedule_id = department.create_schedule()
+    calls: list[Callable[[], Answer]] = [lambda: department.save_schedule(schedule_id=schedule_id, slots=1)]
+    calls += [partial(department.submit, one, schedule_id, 4) for one in crowd]
     changed, *answers = run_in_threads(calls)
     sold = statuses(answers)[200]
-    [row] = list_rows("schedules", ward.hospital)
+    [row] = list_rows("schedules", department.hospital)
     assert (changed.status, row["slots"], sold) in [(200, 1, 0), (409, 4, 1)]

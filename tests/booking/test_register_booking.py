@@ -37,75 +37,84 @@ def morning(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("morning")
 def test_a_patient_who_has_come_is_registered_by_number_or_code(
-    ward: BookingDepartment, lin: Person, wang: Person
+    department: BookingDepartment, lin: Person, wang: Person
 ) -> None:
-    schedule_id = ward.create_schedule(date=get_iso_date(0))
-    first, second = ward.book_slot(lin, schedule_id, 2), ward.book_slot(wang, schedule_id, 3)
-    code = ward.get_booking(wang, second).data["bookCode"]
+    schedule_id = department.create_schedule(date=get_iso_date(0))
+    first, second = department.book_slot(lin, schedule_id, 2), department.book_slot(wang, schedule_id, 3)
+    code = department.get_booking(wang, second).data["bookCode"]
     for _ in range(2):  # the same request twice
-        assert ward.register(book_id=first).data == {"book_id": first, "visi_serialno": "2"}
-        assert ward.register(book_code=code).data == {"book_id": second, "visi_serialno": "3"}
+        assert department.register(book_id=first).data == {"book_id": first, "visi_serialno": "2"}
+        assert department.register(book_code=code).data == {"book_id": second, "visi_serialno": "3"}
     found = get(f"{BOOKING_PATH}/books", lin.token).data["list"]
     assert [(one["bookStatus"], one["visiSerialno"]) for one in found] == [(2, "2")]
-    assert str(list_rows("patients", ward.hospital)[0]["trea_id"]) == first
-    registered = [one for one in ward.list_notification_jobs() if one[1] == notifications.REGISTERED]
+    assert str(list_rows("patients", department.hospital)[0]["trea_id"]) == first
+    registered = [one for one in department.list_notification_jobs() if one[1] == notifications.REGISTERED]
     assert len(registered) == len(set(registered)) == 2
-    assert ward.cancel(lin, first).error == "该预约已挂号或已失约，不能取消"
+    assert department.cancel(lin, first).error == "该预约已挂号或已失约，不能取消"
 
 
-def test_only_on_the_day_itself(ward: BookingDepartment, lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    book_id = ward.book_slot(lin, ward.create_schedule())
-    assert ward.register(book_id=book_id).error == f"只能在就诊当天（{get_iso_date(1)}）挂号"
+def test_only_on_the_day_itself(department: BookingDepartment, lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    book_id = department.book_slot(lin, department.create_schedule())
+    assert department.register(book_id=book_id).error == f"只能在就诊当天（{get_iso_date(1)}）挂号"
     freeze_clock(monkeypatch, "23:59", ahead=1)
-    assert ward.register(book_id=book_id).status == 200, "who is late is received"
+    assert department.register(book_id=book_id).status == 200, "who is late is received"
 
 
 def test_who_comes_the_day_after_is_not_received(
-    ward: BookingDepartment, lin: Person, monkeypatch: pytest.MonkeyPatch
+    department: BookingDepartment, lin: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    book_id = ward.book_slot(lin, ward.create_schedule())
+    book_id = department.book_slot(lin, department.create_schedule())
     freeze_clock(monkeypatch, "00:00", ahead=2)
-    assert ward.register(book_id=book_id).error == f"只能在就诊当天（{get_iso_date(-1)}）挂号"
+    assert department.register(book_id=book_id).error == f"只能在就诊当天（{get_iso_date(-1)}）挂号"
 
 
 @pytest.mark.usefixtures("morning")
 def test_two_hospitals_may_give_the_same_code(
-    ward: BookingDepartment, other: BookingDepartment, lin: Person, monkeypatch: pytest.MonkeyPatch
+    department: BookingDepartment, other_department: BookingDepartment, lin: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("secrets.randbelow", lambda _: 7)
-    theirs = other.book_slot(other.hospital.lin, other.create_schedule(date=get_iso_date(0)))
-    own = ward.book_slot(lin, ward.create_schedule(date=get_iso_date(0)))
-    code = ward.get_booking(lin, own).data["bookCode"]
-    assert code == other.get_booking(other.hospital.lin, theirs).data["bookCode"]
-    assert [of.register(book_code=code).data["book_id"] for of in (ward, other)] == [own, theirs]
+    theirs = other_department.book_slot(
+        other_department.hospital.lin, other_department.create_schedule(date=get_iso_date(0))
+    )
+    own = department.book_slot(lin, department.create_schedule(date=get_iso_date(0)))
+    code = department.get_booking(lin, own).data["bookCode"]
+    assert code == other_department.get_booking(other_department.hospital.lin, theirs).data["bookCode"]
+    assert [of.register(book_code=code).data["book_id"] for of in (department, other_department)] == [own, theirs]
 
 
 @pytest.mark.usefixtures("morning")
 def test_what_is_cancelled_or_anothers_is_not_registered(
-    ward: BookingDepartment, other: BookingDepartment, lin: Person
+    department: BookingDepartment, other_department: BookingDepartment, lin: Person
 ) -> None:
-    book_id = ward.book_slot(lin, ward.create_schedule(date=get_iso_date(0)))
-    ward.cancel(lin, book_id)
-    assert ward.register(book_id=book_id).error == "该预约已取消或已失约"
-    theirs = other.book_slot(other.hospital.lin, other.create_schedule(date=get_iso_date(0)))
-    assert ward.register(book_id=theirs).status == 404
-    assert ward.register(book_code=other.get_booking(other.hospital.lin, theirs).data["bookCode"]).status == 404
-    assert other.get_status(other.hospital.lin, theirs) == 0
+    book_id = department.book_slot(lin, department.create_schedule(date=get_iso_date(0)))
+    department.cancel(lin, book_id)
+    assert department.register(book_id=book_id).error == "该预约已取消或已失约"
+    theirs = other_department.book_slot(
+        other_department.hospital.lin, other_department.create_schedule(date=get_iso_date(0))
+    )
+    assert department.register(book_id=theirs).status == 404
+    assert (
+        department.register(
+            book_code=other_department.get_booking(other_department.hospital.lin, theirs).data["bookCode"]
+        ).status
+        == 404
+    )
+    assert other_department.get_status(other_department.hospital.lin, theirs) == 0
 
 
 @pytest.mark.usefixtures("morning")
 def test_nobody_is_registered_for_what_was_stopped(
-    ward: BookingDepartment, lin: Person, wang: Person, monkeypatch: pytest.MonkeyPatch
+    department: BookingDepartment, lin: Person, wang: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outbox, "wake_worker", lambda **_: None)  # the job that cancels comes later
-    schedule_id = ward.create_schedule(date=get_iso_date(0))
-    came, late = ward.book_slot(lin, schedule_id, 1), ward.book_slot(wang, schedule_id, 2)
-    ward.register(book_id=came)
-    ward.stop_schedule(schedule_id)
-    answer = ward.register(book_id=late)
+    schedule_id = department.create_schedule(date=get_iso_date(0))
+    came, late = department.book_slot(lin, schedule_id, 1), department.book_slot(wang, schedule_id, 2)
+    department.register(book_id=came)
+    department.stop_schedule(schedule_id)
+    answer = department.register(book_id=late)
     assert (answer.status, answer.error) == (409, "该排班已停诊")
-    assert ward.register(book_id=came).status == 200, "who was registered stays so"
-    assert [ward.get_status(lin, came), ward.get_status(wang, late)] == [2, 0]
+    assert department.register(book_id=came).status == 200, "who was registered stays so"
+    assert [department.get_status(lin, came), department.get_status(wang, late)] == [2, 0]
 
 
 @pytest.mark.parametrize(
@@ -116,39 +125,39 @@ def test_nobody_is_registered_for_what_was_stopped(
         *(({"book_code": "12"}, "book_code"), ({"book_code": "x" * 14}, "book_code"), ({"book_code": 1}, "book_code")),
     ],
 )
-def test_a_bad_field_is_named(ward: BookingDepartment, which: dict[str, Any], field: str) -> None:
-    answer = ward.register(**which)
+def test_a_bad_field_is_named(department: BookingDepartment, which: dict[str, Any], field: str) -> None:
+    answer = department.register(**which)
     assert (answer.status, answer.code, answer.error.partition("：")[0]) == (400, 10001, field)
 
 
-def test_what_there_is_not_is_not_registered(ward: BookingDepartment) -> None:
+def test_what_there_is_not_is_not_registered(department: BookingDepartment) -> None:
     for which in ({"book_id": 999_999_999}, {"bookCode": "2" * 14}, {"appo_id": "999999999"}):
-        answer = ward.register(**which)
+        answer = department.register(**which)
         assert (answer.status, answer.error) == (404, "预约不存在")
 
 
 @pytest.mark.store
 @pytest.mark.usefixtures("morning")
 def test_registering_and_cancelling_at_once_end_in_one_of_the_two(
-    ward: BookingDepartment, lin: Person, wang: Person
+    department: BookingDepartment, lin: Person, wang: Person
 ) -> None:
-    schedule_id = ward.create_schedule(date=get_iso_date(0))
+    schedule_id = department.create_schedule(date=get_iso_date(0))
     for person, slot in ((lin, 1), (wang, 2)):
-        book_id = ward.book_slot(person, schedule_id, slot)
+        book_id = department.book_slot(person, schedule_id, slot)
         with ThreadPoolExecutor(6) as pool:
-            registered = [pool.submit(ward.register, book_id=book_id) for _ in range(3)]
-            cancelled = [pool.submit(ward.cancel, person, book_id) for _ in range(3)]
+            registered = [pool.submit(department.register, book_id=book_id) for _ in range(3)]
+            cancelled = [pool.submit(department.cancel, person, book_id) for _ in range(3)]
             results = {one.result().status for one in registered}, {one.result().status for one in cancelled}
-        assert results == (({200}, {409}) if ward.get_status(person, book_id) == 2 else ({409}, {200}))
-    assert len([one for one in ward.list_notification_jobs() if one[1] != notifications.BOOKED]) == 2
+        assert results == (({200}, {409}) if department.get_status(person, book_id) == 2 else ({409}, {200}))
+    assert len([one for one in department.list_notification_jobs() if one[1] != notifications.BOOKED]) == 2
 
 
-def test_the_days_list_is_by_time_and_masked(ward: BookingDepartment, lin: Person, wang: Person) -> None:
-    schedule_id = ward.create_schedule()
-    second, first = ward.book_slot(wang, schedule_id, 3), ward.book_slot(lin, schedule_id, 2)
-    found = listed(ward.hospital.chen, date=get_iso_date(1)).data
+def test_the_days_list_is_by_time_and_masked(department: BookingDepartment, lin: Person, wang: Person) -> None:
+    schedule_id = department.create_schedule()
+    second, first = department.book_slot(wang, schedule_id, 3), department.book_slot(lin, schedule_id, 2)
+    found = listed(department.hospital.chen, date=get_iso_date(1)).data
     assert [one["book_id"] for one in found["list"]] == [first, second]
-    [row] = [row for row in list_rows("bookings", ward.hospital) if str(row["book_id"]) == first]
+    [row] = [row for row in list_rows("bookings", department.hospital) if str(row["book_id"]) == first]
     assert found["list"][0] == {
         "book_id": first,
         "book_code": row["book_code"],
@@ -165,48 +174,48 @@ def test_the_days_list_is_by_time_and_masked(ward: BookingDepartment, lin: Perso
         "pati_phone": "138****0001",
         "visi_charge": 1,
     }
-    ward.cancel(lin, first)
-    page = listed(ward.hospital.desk, date=get_iso_date(1), page_size=1).data
+    department.cancel(lin, first)
+    page = listed(department.hospital.desk, date=get_iso_date(1), page_size=1).data
     assert (page["total"], page["list"][0]["book_id"]) == (1, second)
 
 
 def test_doctors_see_who_comes_to_their_departments_general_clinic(
-    ward: BookingDepartment, other: BookingDepartment, lin: Person, wang: Person
+    department: BookingDepartment, other_department: BookingDepartment, lin: Person, wang: Person
 ) -> None:
-    chen, zhou, desk = ward.hospital.chen, ward.hospital.zhou, ward.hospital.desk
-    elsewhere = wards.create_department(ward.hospital, "儿科")
-    for doctor, dept_id in ((chen, ward.dept_id), (zhou, elsewhere.dept_id)):
+    chen, zhou, desk = department.hospital.chen, department.hospital.zhou, department.hospital.desk
+    elsewhere = wards.create_department(department.hospital, "儿科")
+    for doctor, dept_id in ((chen, department.dept_id), (zhou, elsewhere.dept_id)):
         profile = Profile(dept_id=dept_id)
         mysql.run_transaction(lambda tx: doctors.update(tx, doctor.tenant_id, doctor.user_id, profile))  # noqa: B023  # at once
-    own = ward.book_slot(lin, ward.create_schedule())
-    clinics = ward.book_slot(wang, ward.create_schedule(**{**AFTERNOON, "doctor_id": ""}))
-    other.book_slot(other.hospital.lin, other.create_schedule(doctor_id=""))
+    own = department.book_slot(lin, department.create_schedule())
+    clinics = department.book_slot(wang, department.create_schedule(**{**AFTERNOON, "doctor_id": ""}))
+    other_department.book_slot(other_department.hospital.lin, other_department.create_schedule(doctor_id=""))
 
     def seen(person: Person, **query: Any) -> list[str]:
         return [one["book_id"] for one in listed(person, date=get_iso_date(1), **query).data["list"]]
 
     assert [seen(one) for one in (chen, zhou, desk)] == [[own, clinics], [], [own, clinics]]
     assert seen(chen, doctor_id=chen.user_id) == [own]
-    assert seen(zhou, dept_id=ward.dept_id) == []
+    assert seen(zhou, dept_id=department.dept_id) == []
 
 
 def test_doctors_see_their_own_day_and_the_desk_everybodys(
-    ward: BookingDepartment, other: BookingDepartment, lin: Person, wang: Person
+    department: BookingDepartment, other_department: BookingDepartment, lin: Person, wang: Person
 ) -> None:
-    ward.book_slot(lin, ward.create_schedule())
-    ward.book_slot(wang, ward.create_schedule(**{**AFTERNOON, "doctor_id": ""}))
-    chen, zhou, desk = ward.hospital.chen, ward.hospital.zhou, ward.hospital.desk
+    department.book_slot(lin, department.create_schedule())
+    department.book_slot(wang, department.create_schedule(**{**AFTERNOON, "doctor_id": ""}))
+    chen, zhou, desk = department.hospital.chen, department.hospital.zhou, department.hospital.desk
     assert [listed(one, date=get_iso_date(1)).data["total"] for one in (chen, zhou, desk)] == [1, 0, 2]
     assert listed(zhou, date=get_iso_date(1), doctor_id=chen.user_id).status == 404
     assert listed(desk, date=get_iso_date(1), doctor_id=chen.user_id).data["total"] == 1
-    assert listed(desk, date=get_iso_date(1), dept_id=ward.dept_id).data["total"] == 2
+    assert listed(desk, date=get_iso_date(1), dept_id=department.dept_id).data["total"] == 2
     assert listed(desk, date=get_iso_date(1), dept_id=999_999_999).data["total"] == 0
-    assert listed(other.hospital.desk, date=get_iso_date(1)).data["total"] == 0
+    assert listed(other_department.hospital.desk, date=get_iso_date(1)).data["total"] == 0
 
 
 @pytest.mark.parametrize(
     "wrong", [{"date": ""}, {"date": "x"}, {"dept_id": "x"}, {"doctor_id": 0}, {"page_num": 0}, {"page_size": "x"}]
 )
-def test_a_bad_field_of_the_list_is_named(ward: BookingDepartment, wrong: dict[str, Any]) -> None:
-    answer = listed(ward.hospital.desk, **wrong)
+def test_a_bad_field_of_the_list_is_named(department: BookingDepartment, wrong: dict[str, Any]) -> None:
+    answer = listed(department.hospital.desk, **wrong)
     assert (answer.status, answer.code, answer.error.partition("：")[0]) == (400, 10001, next(iter(wrong)))

@@ -17,19 +17,19 @@ from tests.support.client import Answer, get
 from tests.support.factories import Person
 
 
-def listed(ward: BookingDepartment, **query: Any) -> Answer:
+def listed(department: BookingDepartment, **query: Any) -> Answer:
     asked = {"from_date": get_iso_date(0), "to_date": get_iso_date(30), **query}
-    return get(f"{STAFF_PATH}/schedules", ward.hospital.chen.token, **asked)
+    return get(f"{STAFF_PATH}/schedules", department.hospital.chen.token, **asked)
 
 
-def test_the_desk_makes_a_morning_of_doctor_chen(ward: BookingDepartment) -> None:
-    schedule_id = ward.create_schedule()
-    assert listed(ward).data["list"] == [
+def test_the_desk_makes_a_morning_of_doctor_chen(department: BookingDepartment) -> None:
+    schedule_id = department.create_schedule()
+    assert listed(department).data["list"] == [
         {
             "schedule_id": schedule_id,
-            "dept_id": str(ward.dept_id),
+            "dept_id": str(department.dept_id),
             "dept_name": "呼吸内科",
-            "doctor_id": str(ward.hospital.chen.user_id),
+            "doctor_id": str(department.hospital.chen.user_id),
             "doctor_name": "陈医生",
             "date": get_iso_date(1),
             "half": "AM",
@@ -45,69 +45,69 @@ def test_the_desk_makes_a_morning_of_doctor_chen(ward: BookingDepartment) -> Non
     ]
 
 
-def test_a_general_clinic_has_no_doctor(ward: BookingDepartment) -> None:
-    ward.create_schedule(doctor_id="", type=0, bookfee=0)
-    [one] = listed(ward).data["list"]
+def test_a_general_clinic_has_no_doctor(department: BookingDepartment) -> None:
+    department.create_schedule(doctor_id="", type=0, bookfee=0)
+    [one] = listed(department).data["list"]
     assert (one["doctor_id"], one["doctor_name"], one["bookfee"]) == ("", "", 0)
 
 
-def test_a_half_day_has_one_schedule(ward: BookingDepartment) -> None:
-    for doctor_id in (ward.hospital.chen.user_id, ""):
-        assert ward.save_schedule(doctor_id=doctor_id).status == 200
-        answer = ward.save_schedule(doctor_id=doctor_id)
+def test_a_half_day_has_one_schedule(department: BookingDepartment) -> None:
+    for doctor_id in (department.hospital.chen.user_id, ""):
+        assert department.save_schedule(doctor_id=doctor_id).status == 200
+        answer = department.save_schedule(doctor_id=doctor_id)
         assert (answer.status, answer.code, answer.error) == (409, 10005, "该半天已有排班")
-    ward.create_schedule(**AFTERNOON)
-    ward.create_schedule(date=get_iso_date(2))
-    ward.create_schedule(doctor_id=ward.hospital.zhou.user_id)
-    assert listed(ward).data["total"] == 5
+    department.create_schedule(**AFTERNOON)
+    department.create_schedule(date=get_iso_date(2))
+    department.create_schedule(doctor_id=department.hospital.zhou.user_id)
+    assert listed(department).data["total"] == 5
 
 
 @pytest.mark.store
-def test_eight_who_make_one_half_day_at_once_make_one_schedule(ward: BookingDepartment) -> None:
+def test_eight_who_make_one_half_day_at_once_make_one_schedule(department: BookingDepartment) -> None:
     start = Barrier(8)
 
     def save(_: int) -> int:
         start.wait()
-        return ward.save_schedule().status
+        return department.save_schedule().status
 
     with ThreadPoolExecutor(8) as pool:
         assert sorted(pool.map(save, range(8))) == [200] + [409] * 7
-    assert len(list_rows("schedules", ward.hospital)) == 1
+    assert len(list_rows("schedules", department.hospital)) == 1
 
 
-def test_a_schedule_is_changed(ward: BookingDepartment) -> None:
-    schedule_id = ward.create_schedule()
+def test_a_schedule_is_changed(department: BookingDepartment) -> None:
+    schedule_id = department.create_schedule()
     for _ in range(2):  # the same request twice
-        changed = ward.save_schedule(schedule_id=schedule_id, end="11:00", slots=6, bookfee=19.99)
+        changed = department.save_schedule(schedule_id=schedule_id, end="11:00", slots=6, bookfee=19.99)
         assert changed.data["schedule_id"] == schedule_id
-    [one] = listed(ward).data["list"]
+    [one] = listed(department).data["list"]
     assert (one["end"], one["slots"], one["bookfee"]) == ("11:00", 6, 19.99)
 
 
 @pytest.mark.parametrize("change", ["dept_id", "doctor_id", "half", "begin", "end", "slots"])
 def test_what_a_booking_was_sold_by_stays_until_it_is_cancelled(
-    ward: BookingDepartment, lin: Person, change: str
+    department: BookingDepartment, lin: Person, change: str
 ) -> None:
     others: dict[str, Any] = {"begin": "08:30", "end": "11:00", "slots": 9}
     others |= {
-        "dept_id": wards.create_department(ward.hospital, "儿科").dept_id,
-        "doctor_id": ward.hospital.zhou.user_id,
+        "dept_id": wards.create_department(department.hospital, "儿科").dept_id,
+        "doctor_id": department.hospital.zhou.user_id,
     }
     fields = AFTERNOON if change == "half" else {change: others[change]}
-    schedule_id = ward.create_schedule()
-    book_id = ward.book_slot(lin, schedule_id)
-    answer = ward.save_schedule(schedule_id=schedule_id, **fields)
+    schedule_id = department.create_schedule()
+    book_id = department.book_slot(lin, schedule_id)
+    answer = department.save_schedule(schedule_id=schedule_id, **fields)
     assert (answer.status, answer.error) == (409, "已有患者预约，只能修改类型、费用和候诊地点")
-    assert listed(ward).data["list"][0]["booked"] == 1
-    ward.cancel(lin, book_id)
-    assert ward.save_schedule(schedule_id=schedule_id, **fields).status == 200
-    assert listed(ward).data["list"][0]["booked"] == 0
+    assert listed(department).data["list"][0]["booked"] == 1
+    department.cancel(lin, book_id)
+    assert department.save_schedule(schedule_id=schedule_id, **fields).status == 200
+    assert listed(department).data["list"][0]["booked"] == 0
 
 
-def test_a_schedule_keeps_its_day(ward: BookingDepartment) -> None:
-    schedule_id = ward.create_schedule()
-    assert ward.save_schedule(schedule_id=schedule_id, date=get_iso_date(2)).status == 409
-    assert listed(ward).data["list"][0]["date"] == get_iso_date(1)
+def test_a_schedule_keeps_its_day(department: BookingDepartment) -> None:
+    schedule_id = department.create_schedule()
+    assert department.save_schedule(schedule_id=schedule_id, date=get_iso_date(2)).status == 409
+    assert listed(department).data["list"][0]["date"] == get_iso_date(1)
 
 
 @pytest.mark.parametrize(
@@ -147,46 +147,48 @@ def test_a_schedule_keeps_its_day(ward: BookingDepartment) -> None:
         ({"area": "A\n区"}, "area"),
     ],
 )
-def test_a_bad_field_is_named_and_nothing_is_made(ward: BookingDepartment, fields: dict[str, Any], field: str) -> None:
-    answer = ward.save_schedule(**fields)
+def test_a_bad_field_is_named_and_nothing_is_made(
+    department: BookingDepartment, fields: dict[str, Any], field: str
+) -> None:
+    answer = department.save_schedule(**fields)
     assert (answer.status, answer.code) == (400, 10001)
     assert answer.error.startswith(f"{field}：")
-    assert list_rows("schedules", ward.hospital) == []
+    assert list_rows("schedules", department.hospital) == []
 
 
-def test_what_is_anothers_does_not_exist(ward: BookingDepartment, other: BookingDepartment) -> None:
-    schedule_id = other.create_schedule()
+def test_what_is_anothers_does_not_exist(department: BookingDepartment, other_department: BookingDepartment) -> None:
+    schedule_id = other_department.create_schedule()
     for fields in (
-        {"dept_id": other.dept_id},
-        {"doctor_id": other.hospital.chen.user_id},
-        {"doctor_id": ward.hospital.desk.user_id},
+        {"dept_id": other_department.dept_id},
+        {"doctor_id": other_department.hospital.chen.user_id},
+        {"doctor_id": department.hospital.desk.user_id},
         {"schedule_id": schedule_id},
     ):
-        answer = ward.save_schedule(**fields)
+        answer = department.save_schedule(**fields)
         assert (answer.status, answer.code) == (404, 10004)
-    assert list_rows("schedules", ward.hospital) == []
-    assert listed(ward).data["list"] == []
+    assert list_rows("schedules", department.hospital) == []
+    assert listed(department).data["list"] == []
 
 
-def test_schedules_are_listed_by_day_and_narrowed(ward: BookingDepartment) -> None:
-    ward.create_schedule(date=get_iso_date(3))
-    ward.create_schedule(**AFTERNOON)
-    ward.create_schedule()
-    ward.create_schedule(doctor_id=ward.hospital.zhou.user_id, date=get_iso_date(2))
-    found = listed(ward).data["list"]
+def test_schedules_are_listed_by_day_and_narrowed(department: BookingDepartment) -> None:
+    department.create_schedule(date=get_iso_date(3))
+    department.create_schedule(**AFTERNOON)
+    department.create_schedule()
+    department.create_schedule(doctor_id=department.hospital.zhou.user_id, date=get_iso_date(2))
+    found = listed(department).data["list"]
     assert [(one["date"], one["half"]) for one in found] == [
         *((get_iso_date(1), "AM"), (get_iso_date(1), "PM"), (get_iso_date(2), "AM"), (get_iso_date(3), "AM"))
     ]
-    assert listed(ward, doctor_id=ward.hospital.zhou.user_id).data["total"] == 1
-    assert listed(ward, dept_id=ward.dept_id, from_date=get_iso_date(2)).data["total"] == 2
-    assert listed(ward, from_date=get_iso_date(2), to_date=get_iso_date(2)).data["total"] == 1
-    page = listed(ward, page_num=2, page_size=3).data
+    assert listed(department, doctor_id=department.hospital.zhou.user_id).data["total"] == 1
+    assert listed(department, dept_id=department.dept_id, from_date=get_iso_date(2)).data["total"] == 2
+    assert listed(department, from_date=get_iso_date(2), to_date=get_iso_date(2)).data["total"] == 1
+    page = listed(department, page_num=2, page_size=3).data
     assert (page["pages"], len(page["list"])) == (2, 1)
 
 
 @pytest.mark.store
-def test_a_week_is_listed_without_reading_the_years_before(ward: BookingDepartment) -> None:
-    ward.create_schedule()
+def test_a_week_is_listed_without_reading_the_years_before(department: BookingDepartment) -> None:
+    department.create_schedule()
     begun = """
         INSERT INTO schedules (tenant_id, dept_id, doctor_id, day, half_day, type, fee, area, begins, ends, slots,
                                created_by, created_at)
@@ -194,7 +196,7 @@ def test_a_week_is_listed_without_reading_the_years_before(ward: BookingDepartme
                slots, created_by, created_at
         FROM schedules WHERE tenant_id = %(tenant_id)s
     """
-    week, tenant_id = (clock.today() + timedelta(1), clock.today() + timedelta(7)), ward.hospital.tenant_id
+    week, tenant_id = (clock.today() + timedelta(1), clock.today() + timedelta(7)), department.hospital.tenant_id
 
     def read(tx: Tx) -> int:
         rows = tx.fetch_all("SHOW SESSION STATUS LIKE 'Handler_read%'")
@@ -217,6 +219,6 @@ def test_a_week_is_listed_without_reading_the_years_before(ward: BookingDepartme
     "wrong",
     [{"from_date": ""}, {"to_date": "x"}, {"dept_id": "x"}, {"doctor_id": 0}, {"page_num": 0}, {"page_size": "x"}],
 )
-def test_a_bad_field_of_the_list_is_named(ward: BookingDepartment, wrong: dict[str, Any]) -> None:
-    answer = listed(ward, **wrong)
+def test_a_bad_field_of_the_list_is_named(department: BookingDepartment, wrong: dict[str, Any]) -> None:
+    answer = listed(department, **wrong)
     assert (answer.status, answer.code, answer.error.partition("：")[0]) == (400, 10001, next(iter(wrong)))

@@ -33,39 +33,41 @@ def cascade(hospital: Hospital) -> None:
     stopped_schedules.cancel_bookings(hospital.tenant_id, json.loads(promised))
 
 
-def test_a_stopped_half_day_is_neither_shown_nor_sold(ward: BookingDepartment, lin: Person) -> None:
-    schedule_id = ward.create_schedule()
+def test_a_stopped_half_day_is_neither_shown_nor_sold(department: BookingDepartment, lin: Person) -> None:
+    schedule_id = department.create_schedule()
     for _ in range(2):
-        assert ward.stop_schedule(schedule_id).data is None
-    answer = ward.submit(lin, schedule_id)
+        assert department.stop_schedule(schedule_id).data is None
+    answer = department.submit(lin, schedule_id)
     assert (answer.status, answer.error) == (409, "该排班已停诊")
-    assert ward.list_free_serial_nos(schedule_id) == []
-    asked = {"deptId": ward.dept_id, "doctorId": ward.hospital.chen.user_id, "date": get_iso_date(1)}
-    assert ward.get_public("schedule", **asked).data["scheduleAM"] is None
-    assert ward.save_schedule(schedule_id=schedule_id).error == "该排班已停诊"
-    assert ward.submit(lin, ward.create_schedule()).status == 200, "another may take its place"
+    assert department.list_free_serial_nos(schedule_id) == []
+    asked = {"deptId": department.dept_id, "doctorId": department.hospital.chen.user_id, "date": get_iso_date(1)}
+    assert department.get_public("schedule", **asked).data["scheduleAM"] is None
+    assert department.save_schedule(schedule_id=schedule_id).error == "该排班已停诊"
+    assert department.submit(lin, department.create_schedule()).status == 200, "another may take its place"
 
 
-def test_who_has_booked_is_cancelled_told_and_refunded(ward: BookingDepartment, lin: Person, wang: Person) -> None:
-    schedule_id = ward.create_schedule()
-    first, second = int(ward.book_slot(lin, schedule_id, 1)), int(ward.book_slot(wang, schedule_id, 2))
+def test_who_has_booked_is_cancelled_told_and_refunded(
+    department: BookingDepartment, lin: Person, wang: Person
+) -> None:
+    schedule_id = department.create_schedule()
+    first, second = int(department.book_slot(lin, schedule_id, 1)), int(department.book_slot(wang, schedule_id, 2))
     mysql.autocommit.execute("UPDATE bookings SET payment_state = 2 WHERE book_id = %(id)s", id=first)
-    ward.stop_schedule(schedule_id)
+    department.stop_schedule(schedule_id)
     for _ in range(2):
-        cascade(ward.hospital)
-    assert (ward.get_status(lin, first), ward.get_status(wang, second)) == (1, 1)
-    stopped = [one for one in ward.list_notification_jobs() if one[1] == notifications.STOPPED]
+        cascade(department.hospital)
+    assert (department.get_status(lin, first), department.get_status(wang, second)) == (1, 1)
+    stopped = [one for one in department.list_notification_jobs() if one[1] == notifications.STOPPED]
     assert stopped == [(lin.user_id, notifications.STOPPED, first), (wang.user_id, notifications.STOPPED, second)]
-    [due] = list_rows("refunds_due", ward.hospital)
+    [due] = list_rows("refunds_due", department.hospital)
     assert (due["book_id"], due["reason"]) == (first, "stopped")
 
 
 def test_a_cascade_over_200_bookings_that_breaks_off_tells_each_patient_once(
-    ward: BookingDepartment, monkeypatch: pytest.MonkeyPatch
+    department: BookingDepartment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    schedule_id = ward.create_schedule(slots=200)
-    fill(ward, int(schedule_id), 200)
-    ward.stop_schedule(schedule_id)
+    schedule_id = department.create_schedule(slots=200)
+    fill(department, int(schedule_id), 200)
+    department.stop_schedule(schedule_id)
     breaks = iter([37, 80, 1])
     cancel = booking_store.cancel
 
@@ -84,57 +86,57 @@ def test_a_cascade_over_200_bookings_that_breaks_off_tells_each_patient_once(
     for left in breaks:
         dies(left)
         with pytest.raises(SystemExit):
-            cascade(ward.hospital)
+            cascade(department.hospital)
     monkeypatch.setattr(booking_store, "cancel", cancel)
-    assert len(ward.list_notification_jobs()) == 36 + 79
+    assert len(department.list_notification_jobs()) == 36 + 79
     with ThreadPoolExecutor(3) as pool:  # and then three at once
-        list(pool.map(cascade, [ward.hospital] * 3))
-    told = [one for one in ward.list_notification_jobs() if one[1] == notifications.STOPPED]
+        list(pool.map(cascade, [department.hospital] * 3))
+    told = [one for one in department.list_notification_jobs() if one[1] == notifications.STOPPED]
     assert len(told) == len(set(told)) == 200
-    assert {row["status"] for row in list_rows("bookings", ward.hospital)} == {1}
+    assert {row["status"] for row in list_rows("bookings", department.hospital)} == {1}
 
 
-def test_four_who_stop_it_at_once_tell_each_patient_once(ward: BookingDepartment, lin: Person) -> None:
-    schedule_id = ward.create_schedule()
-    book_id = int(ward.book_slot(lin, schedule_id))
+def test_four_who_stop_it_at_once_tell_each_patient_once(department: BookingDepartment, lin: Person) -> None:
+    schedule_id = department.create_schedule()
+    book_id = int(department.book_slot(lin, schedule_id))
     start = Barrier(4)
 
     def stop(_: int) -> int:
         start.wait()
-        return ward.stop_schedule(schedule_id).status
+        return department.stop_schedule(schedule_id).status
 
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(stop, range(4))) == [200] * 4
-        list(pool.map(cascade, [ward.hospital] * 4))
-    assert ward.list_notification_jobs()[1:] == [(lin.user_id, notifications.STOPPED, book_id)]
+        list(pool.map(cascade, [department.hospital] * 4))
+    assert department.list_notification_jobs()[1:] == [(lin.user_id, notifications.STOPPED, book_id)]
 
 
-def test_who_books_while_it_is_stopped_is_refused_or_cancelled(ward: BookingDepartment) -> None:
-    crowd = [create_patient(ward, number) for number in range(8)]
-    schedule_id = ward.create_schedule(slots=8)
+def test_who_books_while_it_is_stopped_is_refused_or_cancelled(department: BookingDepartment) -> None:
+    crowd = [create_patient(department, number) for number in range(8)]
+    schedule_id = department.create_schedule(slots=8)
     with ThreadPoolExecutor(9) as pool:
-        sold = [pool.submit(ward.submit, one, schedule_id, at) for at, one in enumerate(crowd, 1)]
-        stopped = pool.submit(ward.stop_schedule, schedule_id)
+        sold = [pool.submit(department.submit, one, schedule_id, at) for at, one in enumerate(crowd, 1)]
+        stopped = pool.submit(department.stop_schedule, schedule_id)
         answers = [one.result() for one in sold]
         assert stopped.result().status == 200
     assert {one.error for one in answers if one.status != 200} <= {"该排班已停诊"}
-    assert len([one for one in answers if one.status == 200]) == len(list_rows("bookings", ward.hospital))
-    cascade(ward.hospital)
-    assert all(row["status"] == 1 for row in list_rows("bookings", ward.hospital))
-    assert len([one for one in ward.list_notification_jobs() if one[1] == notifications.STOPPED]) == len(
-        list_rows("bookings", ward.hospital)
+    assert len([one for one in answers if one.status == 200]) == len(list_rows("bookings", department.hospital))
+    cascade(department.hospital)
+    assert all(row["status"] == 1 for row in list_rows("bookings", department.hospital))
+    assert len([one for one in department.list_notification_jobs() if one[1] == notifications.STOPPED]) == len(
+        list_rows("bookings", department.hospital)
     )
 
 
-def test_what_is_registered_or_was_cancelled_stays(ward: BookingDepartment, lin: Person, wang: Person) -> None:
-    schedule_id = ward.create_schedule()
-    first, second = ward.book_slot(lin, schedule_id, 1), ward.book_slot(wang, schedule_id, 2)
-    ward.cancel(wang, second)
+def test_what_is_registered_or_was_cancelled_stays(department: BookingDepartment, lin: Person, wang: Person) -> None:
+    schedule_id = department.create_schedule()
+    first, second = department.book_slot(lin, schedule_id, 1), department.book_slot(wang, schedule_id, 2)
+    department.cancel(wang, second)
     mysql.autocommit.execute("UPDATE bookings SET status = 2 WHERE book_id = %(id)s", id=first)
-    ward.stop_schedule(schedule_id)
-    cascade(ward.hospital)
-    assert ward.get_status(lin, first) == 2
-    assert [kind for _, kind, _ in ward.list_notification_jobs()] == [
+    department.stop_schedule(schedule_id)
+    cascade(department.hospital)
+    assert department.get_status(lin, first) == 2
+    assert [kind for _, kind, _ in department.list_notification_jobs()] == [
         notifications.BOOKED,
         notifications.BOOKED,
         notifications.CANCELLED,
@@ -142,27 +144,29 @@ def test_what_is_registered_or_was_cancelled_stays(ward: BookingDepartment, lin:
 
 
 def test_anothers_does_not_exist_and_what_is_over_is_not_stopped(
-    ward: BookingDepartment, other: BookingDepartment, monkeypatch: pytest.MonkeyPatch
+    department: BookingDepartment, other_department: BookingDepartment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    theirs, own = other.create_schedule(), ward.create_schedule()
-    assert ward.stop_schedule(theirs).status == ward.stop_schedule(999_999_999).status == 404
+    theirs, own = other_department.create_schedule(), department.create_schedule()
+    assert department.stop_schedule(theirs).status == department.stop_schedule(999_999_999).status == 404
     for schedule_id in ("x", None, 0):
-        answer = ward.stop_schedule(schedule_id)
+        answer = department.stop_schedule(schedule_id)
         assert (answer.status, answer.error.partition("：")[0]) == (400, "schedule_id")
     freeze_clock(monkeypatch, "00:00", ahead=2)
-    assert ward.stop_schedule(own).error == "该排班已结束"
-    assert {row["stopped_at"] for one in (ward, other) for row in list_rows("schedules", one.hospital)} == {None}
+    assert department.stop_schedule(own).error == "该排班已结束"
+    assert {
+        row["stopped_at"] for one in (department, other_department) for row in list_rows("schedules", one.hospital)
+    } == {None}
 
 
 def test_lin_hears_of_her_booking_where_she_listens(
-    ward: BookingDepartment, lin: Person, monkeypatch: pytest.MonkeyPatch
+    department: BookingDepartment, lin: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.undo()
     notify_client.poll_messages(lin.token, events=1)  # from here on
-    schedule_id = ward.create_schedule()
-    book_id = ward.book_slot(lin, schedule_id)
-    ward.stop_schedule(schedule_id)
-    wait_until(lambda: len(list_rows("outbox", ward.hospital)) == 2 and all_done(ward.hospital))
+    schedule_id = department.create_schedule()
+    book_id = department.book_slot(lin, schedule_id)
+    department.stop_schedule(schedule_id)
+    wait_until(lambda: len(list_rows("outbox", department.hospital)) == 2 and all_done(department.hospital))
     events, _, _ = notify_client.poll_messages(lin.token, events=1)
     assert [(one["Type"], one["Content"]) for one in events] == [
         (notifications.BOOKED, f'{{"bookId":"{book_id}"}}'),
@@ -174,12 +178,12 @@ def all_done(hospital: Hospital) -> bool:
     return all(row["done_at"] for row in list_rows("outbox", hospital))
 
 
-def fill(ward: BookingDepartment, schedule_id: int, number: int) -> None:
+def fill(department: BookingDepartment, schedule_id: int, number: int) -> None:
     """Sell the first slots of a schedule, each to a person of its own."""
     one = {
-        "tenant_id": ward.hospital.tenant_id,
+        "tenant_id": department.hospital.tenant_id,
         "schedule_id": schedule_id,
-        "dept_id": ward.dept_id,
+        "dept_id": department.dept_id,
         "now": clock.now(),
     }
     values = [

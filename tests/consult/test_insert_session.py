@@ -35,13 +35,13 @@ def test_nobody_opens_a_session_for_somebody_elses_member(wang: Person, lin: Per
     assert (answer.status, answer.code) == (404, 10004)
 
 
-def test_a_doctor_of_another_tenant_does_not_exist(lin: Person, elsewhere: Hospital) -> None:
-    answer = post(INSERT_SESSION, lin.token, member_id=lin.member_id, doctor_id=elsewhere.chen.user_id)
+def test_a_doctor_of_another_tenant_does_not_exist(lin: Person, other_hospital: Hospital) -> None:
+    answer = post(INSERT_SESSION, lin.token, member_id=lin.member_id, doctor_id=other_hospital.chen.user_id)
     assert answer.status == 404
 
 
-def test_a_member_of_another_tenant_does_not_exist(elsewhere: Hospital, lin: Person, chen: Person) -> None:
-    answer = post(INSERT_SESSION, elsewhere.lin.token, member_id=lin.member_id, doctor_id=chen.user_id)
+def test_a_member_of_another_tenant_does_not_exist(other_hospital: Hospital, lin: Person, chen: Person) -> None:
+    answer = post(INSERT_SESSION, other_hospital.lin.token, member_id=lin.member_id, doctor_id=chen.user_id)
     assert answer.status == 404
 
 

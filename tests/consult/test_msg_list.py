@@ -105,10 +105,10 @@ def test_a_strangers_reading_leaves_nothing_in_redis(lin: Person, chen: Person, 
     assert kept == []
 
 
-def test_another_tenant_reads_nothing(lin: Person, chen: Person, elsewhere: Hospital) -> None:
+def test_another_tenant_reads_nothing(lin: Person, chen: Person, other_hospital: Hospital) -> None:
     session_no = send_as_patient(lin, chen, "私密").data["session_no"]
-    assert list_as_doctor(elsewhere.chen, session_no).status == 404
-    assert list_as_patient(elsewhere.lin, session_no).status == 404
+    assert list_as_doctor(other_hospital.chen, session_no).status == 404
+    assert list_as_patient(other_hospital.lin, session_no).status == 404
 
 
 def test_a_session_belongs_to_one_member_of_the_account(lin: Person, chen: Person) -> None:

@@ -49,12 +49,12 @@ def test_looking_at_the_newest_message_is_not_reading(lin: Person, chen: Person)
     assert list_patient_sessions(lin)[0]["unread"] == 1
 
 
-def test_a_stranger_finds_nothing(hospital: Hospital, elsewhere: Hospital) -> None:
+def test_a_stranger_finds_nothing(hospital: Hospital, other_hospital: Hospital) -> None:
     session_no = send_as_patient(hospital.lin, hospital.chen, "私密").data["session_no"]
-    for patient in (hospital.wang, elsewhere.lin):
+    for patient in (hospital.wang, other_hospital.lin):
         assert newest_of_patient(patient, session_no).status == 404
         assert newest_of_patient(patient, session_no, member_id=hospital.lin.member_id).status == 404
-    for doctor in (hospital.zhou, elsewhere.chen):
+    for doctor in (hospital.zhou, other_hospital.chen):
         assert newest_of_doctor(doctor, session_no).status == 404
     child = add_member(hospital.lin, "林小宝")
     assert newest_of_patient(hospital.lin, session_no, member_id=child).status == 404

@@ -100,14 +100,14 @@ def test_a_web_page_is_no_picture(lin: Person, chen: Person) -> None:
     assert list_as_patient(lin, session_no).data == []
 
 
-def test_nobody_sends_anothers_upload(hospital: Hospital, elsewhere: Hospital) -> None:
+def test_nobody_sends_anothers_upload(hospital: Hospital, other_hospital: Hospital) -> None:
     lin, wang, chen, zhou = hospital.lin, hospital.wang, hospital.chen, hospital.zhou
     session_no = create_session(lin, chen)
     file_id = uploaded(lin, session_no)
     assert show(wang, chen, file_id).status == 404
     assert show_as_doctor(chen, session_no, file_id).status == 404
     assert show_as_doctor(zhou, session_no, file_id).status == 404
-    assert show(elsewhere.lin, elsewhere.chen, file_id).status == 404
+    assert show(other_hospital.lin, other_hospital.chen, file_id).status == 404
     assert show(lin, zhou, file_id).status == 404, "uploaded for another session"
     assert show(lin, chen, file_id + 1000).status == 404
 

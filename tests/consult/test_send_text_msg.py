@@ -105,10 +105,10 @@ def test_a_stranger_finds_no_session(lin: Person, wang: Person, chen: Person, zh
     assert list_texts(list_as_patient(lin, session_no)) == []
 
 
-def test_another_tenant_finds_no_session(lin: Person, chen: Person, elsewhere: Hospital) -> None:
+def test_another_tenant_finds_no_session(lin: Person, chen: Person, other_hospital: Hospital) -> None:
     session_no = create_session(lin, chen)
-    assert send_as_doctor(elsewhere.chen, session_no, "别处").status == 404
-    assert send_as_patient(elsewhere.lin, elsewhere.chen, "别处", session_no=session_no).status == 404
+    assert send_as_doctor(other_hospital.chen, session_no, "别处").status == 404
+    assert send_as_patient(other_hospital.lin, other_hospital.chen, "别处", session_no=session_no).status == 404
 
 
 def test_a_session_is_not_found_under_another_doctor(lin: Person, chen: Person, zhou: Person) -> None:

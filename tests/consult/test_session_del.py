@@ -50,11 +50,11 @@ def test_an_empty_session_may_be_put_away(lin: Person, chen: Person) -> None:
     assert post(PATIENT_DEL, lin.token, session_id=create_session(lin, chen)).status == 200
 
 
-def test_a_stranger_puts_nothing_away(hospital: Hospital, elsewhere: Hospital) -> None:
+def test_a_stranger_puts_nothing_away(hospital: Hospital, other_hospital: Hospital) -> None:
     session_no = send_as_patient(hospital.lin, hospital.chen, "一").data["session_no"]
-    for patient in (hospital.wang, elsewhere.lin):
+    for patient in (hospital.wang, other_hospital.lin):
         assert post(PATIENT_DEL, patient.token, session_id=session_no).status == 404
-    for doctor in (hospital.zhou, elsewhere.chen):
+    for doctor in (hospital.zhou, other_hospital.chen):
         assert post(DOCTOR_DEL, doctor.token, session_id=session_no).status == 404
     assert post(PATIENT_DEL, hospital.lin.token, session_id="no-such-session").status == 404
     assert len(list_patient_sessions(hospital.lin)) == len(list_doctor_sessions(hospital.chen)) == 1

@@ -160,10 +160,10 @@ def test_the_newest_session_is_the_first_of_the_list(lin: Person, chen: Person, 
     assert get(DOCTOR_NEW_SESSION, chen.token).data == list_doctor_sessions(chen)[0]
 
 
-def test_nobody_sees_anothers_sessions(hospital: Hospital, elsewhere: Hospital) -> None:
+def test_nobody_sees_anothers_sessions(hospital: Hospital, other_hospital: Hospital) -> None:
     send_as_patient(hospital.lin, hospital.chen, "私密")
     assert list_patient_sessions(hospital.wang) == list_doctor_sessions(hospital.zhou) == []
-    assert list_patient_sessions(elsewhere.lin) == list_doctor_sessions(elsewhere.chen) == []
+    assert list_patient_sessions(other_hospital.lin) == list_doctor_sessions(other_hospital.chen) == []
 
 
 @pytest.mark.parametrize(

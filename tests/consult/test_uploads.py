@@ -119,8 +119,10 @@ def test_nobody_uploads_without_signing_in(session_no: str, path: str) -> None:
 
 
 @on_both_paths
-def test_strangers_have_no_such_session(hospital: Hospital, elsewhere: Hospital, session_no: str, path: str) -> None:
-    for person in (hospital.wang, hospital.zhou, elsewhere.lin, elsewhere.chen):
+def test_strangers_have_no_such_session(
+    hospital: Hospital, other_hospital: Hospital, session_no: str, path: str
+) -> None:
+    for person in (hospital.wang, hospital.zhou, other_hospital.lin, other_hospital.chen):
         answer = asked(person, session_no, path)
         assert (answer.status, answer.code) == (404, 10004)
     assert asked(hospital.lin, "no-such-session", path).status == 404
@@ -199,10 +201,10 @@ def test_what_is_no_picture_is_a_conflict_for_ever(lin: Person, session_no: str)
         assert (answer.status, answer.code) == (409, 10005)
 
 
-def test_only_the_uploader_confirms(hospital: Hospital, elsewhere: Hospital, session_no: str) -> None:
+def test_only_the_uploader_confirms(hospital: Hospital, other_hospital: Hospital, session_no: str) -> None:
     file_id = uploaded(hospital.lin, session_no)
     assert post(ACCESS, file_id=file_id).status == 401
-    for person in (hospital.chen, hospital.wang, elsewhere.lin, elsewhere.chen):
+    for person in (hospital.chen, hospital.wang, other_hospital.lin, other_hospital.chen):
         assert access(person, file_id).status == 404
     assert access(hospital.lin, 2**53 - 1).status == 404
     assert access(hospital.lin, file_id).status == 200

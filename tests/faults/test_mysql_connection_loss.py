@@ -21,9 +21,11 @@ from tests.support.faults.tcp_proxy import Proxy
 from tests.support.faults.worker_pool import WorkerPool
 
 
-def test_an_answer_that_was_lost_after_the_commit_is_asked_for_again(line: Proxy, lin: Person, chen: Person) -> None:
+def test_an_answer_that_was_lost_after_the_commit_is_asked_for_again(
+    mysql_proxy: Proxy, lin: Person, chen: Person
+) -> None:
     session_no = consult_client.create_session(lin, chen)
-    with line.lose_answer_to(b"INSERT INTO messages") as lost:
+    with mysql_proxy.lose_answer_to(b"INSERT INTO messages") as lost:
         answer = consult_client.send_as_patient(lin, chen, "发烧两天了", key="k1", session_no=session_no)
     assert lost.is_set()
     assert (answer.status, answer.code) == (503, 10007)
@@ -47,7 +49,7 @@ def bystander() -> Iterator[DictCursor]:
 
 
 def test_a_writer_who_is_gone_when_the_number_is_drawn_leaves_no_gap(
-    bystander: DictCursor, line: Proxy, conversation: str, say: SendMessage
+    bystander: DictCursor, mysql_proxy: Proxy, conversation: str, say: SendMessage
 ) -> None:
     """The server goes on with the packet, and does not say of each statement what it says to a client that listens."""
     bystander.execute("BEGIN")
@@ -55,11 +57,11 @@ def test_a_writer_who_is_gone_when_the_number_is_drawn_leaves_no_gap(
     with ThreadPoolExecutor(1) as pool:
         sent = pool.submit(say, "发烧两天了", key="k1")
         final_state.wait_until(final_state.is_row_lock_waiting)
-        line.reset_connections()
+        mysql_proxy.reset_connections()
         with pytest.raises(ApiError):
             sent.result()
     bystander.execute("ROLLBACK")
-    line.restore()
+    mysql_proxy.restore()
     say("还咳嗽")
     say("发烧两天了", key="k1")
     assert sorted(entry.text for entry in final_state.list_stored(conversation)) == sorted(["发烧两天了", "还咳嗽"])
@@ -67,11 +69,11 @@ def test_a_writer_who_is_gone_when_the_number_is_drawn_leaves_no_gap(
 
 
 def test_a_withdrawal_whose_answer_was_lost_is_seen_by_all(
-    line: Proxy, conversation: str, lin: Person, chen: Person, say: SendMessage
+    mysql_proxy: Proxy, conversation: str, lin: Person, chen: Person, say: SendMessage
 ) -> None:
     wrong = say("说错了", lin)
     read_newest(conversation, chen)
-    with line.lose_answer_to(b"COMMIT") as lost, pytest.raises(ApiError) as refused:
+    with mysql_proxy.lose_answer_to(b"COMMIT") as lost, pytest.raises(ApiError) as refused:
         log.withdraw(lin.tenant_id, conversation, wrong.id, lin.principal)
     assert lost.is_set()
     assert refused.value.kind is errors.UNAVAILABLE
@@ -80,39 +82,39 @@ def test_a_withdrawal_whose_answer_was_lost_is_seen_by_all(
     assert read_newest(conversation, chen) == [""]
 
 
-def test_connections_break_wherever_they_are(crew: WorkerPool, hospital: Hospital) -> None:
-    with crew.run_load(hospital, withdraw_every=5):
-        crew.wait_for_more(20)
-        crew.to_mysql.break_at_random(seed=13, mean=12_000)
-        before = crew.to_mysql.broken_count
-        crew.wait_for_more(80)
-        assert crew.to_mysql.broken_count - before > 20
-        crew.to_mysql.restore()
-        crew.wait_for_more(50)
-    assert crew.count_records("refused") > 10
-    assert_sound(crew)
+def test_connections_break_wherever_they_are(worker_pool: WorkerPool, hospital: Hospital) -> None:
+    with worker_pool.run_load(hospital, withdraw_every=5):
+        worker_pool.wait_for_more(20)
+        worker_pool.to_mysql.break_at_random(seed=13, mean=12_000)
+        before = worker_pool.to_mysql.broken_count
+        worker_pool.wait_for_more(80)
+        assert worker_pool.to_mysql.broken_count - before > 20
+        worker_pool.to_mysql.restore()
+        worker_pool.wait_for_more(50)
+    assert worker_pool.count_records("refused") > 10
+    assert_sound(worker_pool)
 
 
-def test_the_server_is_killed_twice(crew: WorkerPool, control: Control, hospital: Hospital) -> None:
-    with crew.run_load(hospital):
+def test_the_server_is_killed_twice(worker_pool: WorkerPool, control: Control, hospital: Hospital) -> None:
+    with worker_pool.run_load(hospital):
         for _ in range(2):
-            crew.wait_for_more(60)
+            worker_pool.wait_for_more(60)
             control.mysql.kill()
-            crew.wait_for_more(8, "refused")
+            worker_pool.wait_for_more(8, "refused")
             control.mysql.start()
-        crew.wait_for_more(60)
-    assert_sound(crew)
+        worker_pool.wait_for_more(60)
+    assert_sound(worker_pool)
 
 
-def assert_sound(crew: WorkerPool) -> None:
-    assert crew.find_problems() == []
-    for side in crew.participants:
+def assert_sound(worker_pool: WorkerPool) -> None:
+    assert worker_pool.find_problems() == []
+    for side in worker_pool.participants:
         final_state.age_write_intents(side.session_no)
-    assert final_state.find_inconsistencies(crew.participants) == []
+    assert final_state.find_inconsistencies(worker_pool.participants) == []
 
 
 def test_connections_that_went_silent_while_idle_cost_one_time_out(
-    line: Proxy, monkeypatch: pytest.MonkeyPatch
+    mysql_proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As after a failover, when nobody says that the old server is gone."""
     connections = [mysql._connect() for _ in range(3)]
@@ -129,7 +131,7 @@ def test_connections_that_went_silent_while_idle_cost_one_time_out(
         ping(*arguments, **options)
 
     monkeypatch.setattr(type(connections[0]), "ping", counted)
-    line.swallow_packets()
+    mysql_proxy.swallow_packets()
     monkeypatch.setattr(
         mysql, "settings", replace(vars(mysql)["settings"], database_url="mysql://root@127.0.0.1:1/zhenxun")
     )

@@ -12,24 +12,24 @@ from tests.support.faults.worker_pool import WorkerPool
 
 
 def test_redis_is_flushed_killed_emptied_set_back_picked_at_and_cut_off(
-    crew: WorkerPool, control: Control, hospital: Hospital
+    worker_pool: WorkerPool, control: Control, hospital: Hospital
 ) -> None:
-    with crew.run_load(hospital, withdraw_every=7, delay=0.03):
-        crew.wait_for_more(60)
+    with worker_pool.run_load(hospital, withdraw_every=7, delay=0.03):
+        worker_pool.wait_for_more(60)
         copy = redis_snapshot.copy_data(control.redis)
-        flush(crew)
-        pick_at_keys(crew, random.Random(3))
+        flush(worker_pool)
+        pick_at_keys(worker_pool, random.Random(3))
         redis_snapshot.restore_data(control.redis, copy)
-        crew.wait_for_more(60)
+        worker_pool.wait_for_more(60)
         control.redis.kill()
-        crew.wait_for_more(20)
+        worker_pool.wait_for_more(20)
         control.redis.start(empty=True)
-        crew.wait_for_more(60)
-        cut_some_off(crew)
-    assert crew.find_problems() == []
-    for side in crew.participants:
+        worker_pool.wait_for_more(60)
+        cut_some_off(worker_pool)
+    assert worker_pool.find_problems() == []
+    for side in worker_pool.participants:
         final_state.age_cache(side.session_no)
-    assert final_state.find_inconsistencies(crew.participants) == []
+    assert final_state.find_inconsistencies(worker_pool.participants) == []
 
 
 def test_a_refill_that_looked_before_a_restart_from_an_older_copy_changes_nothing(
@@ -48,23 +48,23 @@ def test_a_refill_that_looked_before_a_restart_from_an_older_copy_changes_nothin
     assert read_newest(conversation, lin) == ["二", "一"]
 
 
-def flush(crew: WorkerPool) -> None:
+def flush(worker_pool: WorkerPool) -> None:
     for _ in range(4):
         redis.get_client().flushall()
-        crew.wait_for_more(25)
+        worker_pool.wait_for_more(25)
 
 
-def pick_at_keys(crew: WorkerPool, chance: random.Random) -> None:
+def pick_at_keys(worker_pool: WorkerPool, chance: random.Random) -> None:
     for _ in range(20):
         keys = sorted(redis.get_client().keys("*"))
         for key in chance.sample(keys, len(keys) // 2):
             redis.get_client().delete(key)
-        crew.wait_for_more(5)
+        worker_pool.wait_for_more(5)
 
 
-def cut_some_off(crew: WorkerPool) -> None:
-    for cut in (crew.to_redis.reset_connections, crew.to_redis.swallow_packets):
+def cut_some_off(worker_pool: WorkerPool) -> None:
+    for cut in (worker_pool.to_redis.reset_connections, worker_pool.to_redis.swallow_packets):
         cut()
-        crew.wait_for_more(40)
-        crew.to_redis.restore()
-        crew.wait_for_more(60)
+        worker_pool.wait_for_more(40)
+        worker_pool.to_redis.restore()
+        worker_pool.wait_for_more(60)

@@ -55,12 +55,12 @@ def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
 
 
 def test_a_read_waits_once_and_a_send_twice(
-    line: Proxy, lin: Person, chen: Person, waits: list[str], monkeypatch: pytest.MonkeyPatch
+    mysql_proxy: Proxy, lin: Person, chen: Person, waits: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session_no = consult_client.create_session(lin, chen)
     consult_client.send_as_patient(lin, chen, "一", session_no=session_no)
     consult_client.list_as_doctor(chen, session_no)
-    line.swallow_packets()
+    mysql_proxy.swallow_packets()
     assert consult_client.list_texts(consult_client.list_as_doctor(chen, session_no)) == ["一"]
     assert waits == ["TimeoutError"]
     later(monkeypatch, redis.BACKOFF_SECONDS)
@@ -72,7 +72,7 @@ def test_a_read_waits_once_and_a_send_twice(
 
 
 def test_who_has_waited_asks_again_a_second_later(
-    line: Proxy,
+    mysql_proxy: Proxy,
     conversation: str,
     lin: Person,
     say: SendMessage,
@@ -80,9 +80,9 @@ def test_who_has_waited_asks_again_a_second_later(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     say("一")
-    line.swallow_packets()
+    mysql_proxy.swallow_packets()
     read_newest(conversation, lin)
-    line.restore()
+    mysql_proxy.restore()
     mysql_reads.clear()
     assert read_newest(conversation, lin) == ["一"]
     assert mysql_reads == ["snapshot"]
@@ -94,7 +94,7 @@ def test_who_has_waited_asks_again_a_second_later(
 
 
 def test_what_is_sent_while_redis_is_spared_is_published_all_the_same(
-    line: Proxy,
+    mysql_proxy: Proxy,
     conversation: str,
     lin: Person,
     chen: Person,
@@ -103,9 +103,9 @@ def test_what_is_sent_while_redis_is_spared_is_published_all_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     read_newest(conversation, chen)
-    line.swallow_packets()
+    mysql_proxy.swallow_packets()
     read_newest(conversation, lin)
-    line.restore()
+    mysql_proxy.restore()
     say("一", lin)
     monkeypatch.setattr(recent_cache, "_distrusted_until", {})  # as another process, which was not cut off
     monkeypatch.setattr(redis, "_backoff_until", {})
@@ -115,13 +115,13 @@ def test_what_is_sent_while_redis_is_spared_is_published_all_the_same(
 
 
 def test_a_refused_connection_is_no_reason_to_spare_it(
-    line: Proxy, conversation: str, lin: Person, say: SendMessage, mysql_reads: list[str]
+    mysql_proxy: Proxy, conversation: str, lin: Person, say: SendMessage, mysql_reads: list[str]
 ) -> None:
     """A killed Redis costs no time, and is asked again at once."""
     say("一")
-    line.reset_connections()
+    mysql_proxy.reset_connections()
     read_newest(conversation, lin)
-    line.restore()
+    mysql_proxy.restore()
     read_newest(conversation, lin)
     mysql_reads.clear()
     assert read_newest(conversation, lin) == ["一"]

@@ -9,19 +9,19 @@ from tests.support.faults import final_state
 from tests.support.faults.worker_pool import WorkerPool
 
 
-def test_withdrawals_race_refills_and_resends(crew: WorkerPool, hospital: Hospital) -> None:
+def test_withdrawals_race_refills_and_resends(worker_pool: WorkerPool, hospital: Hospital) -> None:
     over = Event()
 
     def lose_tails() -> None:
         while not over.wait(0.05):
-            for side in crew.participants[::2]:
+            for side in worker_pool.participants[::2]:
                 redis.get_client().delete(build_redis_keys(side.session_no)[0])
 
-    with crew.run_load(hospital, pace=0.1, withdraw_every=1, delay=0.03):
+    with worker_pool.run_load(hospital, pace=0.1, withdraw_every=1, delay=0.03):
         loser = Thread(target=lose_tails)
         loser.start()
-        crew.wait_for_more(150, "withdraw")
+        worker_pool.wait_for_more(150, "withdraw")
         over.set()
         loser.join()
-    assert crew.find_problems() == []
-    assert final_state.find_inconsistencies(crew.participants) == []
+    assert worker_pool.find_problems() == []
+    assert final_state.find_inconsistencies(worker_pool.participants) == []

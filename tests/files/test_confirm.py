@@ -110,9 +110,14 @@ def test_a_file_that_is_replaced_while_it_is_looked_at_is_refused(lin: Person, m
     assert find_object_key(ticket.file_id) is None
 
 
-def test_a_file_belongs_to_its_uploader(hospital: Hospital, elsewhere: Hospital) -> None:
+def test_a_file_belongs_to_its_uploader(hospital: Hospital, other_hospital: Hospital) -> None:
     ticket = upload(hospital.lin)
-    for person in (hospital.wang, hospital.chen, elsewhere.lin, replace(hospital.lin, tenant_id=elsewhere.tenant_id)):
+    for person in (
+        hospital.wang,
+        hospital.chen,
+        other_hospital.lin,
+        replace(hospital.lin, tenant_id=other_hospital.tenant_id),
+    ):
         expect_refused(errors.NOT_FOUND, confirmed, person, ticket)
     expect_refused(errors.NOT_FOUND, confirmed, hospital.lin, replace(ticket, file_id=2**52))
 
@@ -124,9 +129,9 @@ def test_a_file_goes_into_the_conversation_it_was_uploaded_for(lin: Person) -> N
         expect_refused(errors.NOT_FOUND, for_message, lin, ticket, place)
 
 
-def test_only_its_uploader_sends_a_file(hospital: Hospital, elsewhere: Hospital) -> None:
+def test_only_its_uploader_sends_a_file(hospital: Hospital, other_hospital: Hospital) -> None:
     ticket = upload(hospital.lin)
-    for person in (hospital.wang, hospital.chen, elsewhere.lin):
+    for person in (hospital.wang, hospital.chen, other_hospital.lin):
         expect_refused(errors.NOT_FOUND, for_message, person, ticket)
 
 

@@ -55,8 +55,8 @@ def server_url() -> Iterator[str]:
 
 
 @pytest.fixture
-def websocket_url(local_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+def websocket_url(server_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """Where the whole app is served, and where it writes to open WebSockets."""
     for module in (sockets, ws_push):
-        monkeypatch.setattr(module, "settings", replace(settings, ws_endpoint_url=local_url))
-    return local_url
+        monkeypatch.setattr(module, "settings", replace(settings, ws_endpoint_url=server_url))
+    return server_url

@@ -50,15 +50,15 @@ def test_the_inner_calls_are_for_the_hospitals_own_system_alone(
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_another_tenant_named_in_the_request_is_refused(guo: ExternalUser, elsewhere: Hospital, path: str) -> None:
+def test_another_tenant_named_in_the_request_is_refused(guo: ExternalUser, other_hospital: Hospital, path: str) -> None:
     body = fields(ABSENT, "EDCZL-SY32-243Y-VWQ")
-    headers = {"tenantId": str(elsewhere.tenant_id)}
+    headers = {"tenantId": str(other_hospital.tenant_id)}
     assert post(path, guo.token, headers, **body).status == 403
 
 
 @pytest.mark.parametrize("path", [path for path in ABOUT_ONE if path != "/check_joined_conversation"])
 def test_a_stranger_is_told_what_one_is_told_who_asks_for_nothing_there(
-    hospital: Hospital, elsewhere: Hospital, guo: ExternalUser, lin: Person, path: str
+    hospital: Hospital, other_hospital: Hospital, guo: ExternalUser, lin: Person, path: str
 ) -> None:
     """Also another hospital's user of the very same id."""
     conversation = create_conversation(guo)
@@ -66,11 +66,11 @@ def test_a_stranger_is_told_what_one_is_told_who_asks_for_nothing_there(
     strangers: list[AnyUser] = [
         hospital.wang,
         create_external_user(hospital, "other"),
-        create_external_user(elsewhere, guo.session),
-        elsewhere.lin,
+        create_external_user(other_hospital, guo.session),
+        other_hospital.lin,
     ]
     if path == "/join_conversation":
-        strangers = [create_external_user(elsewhere, guo.session), elsewhere.lin]
+        strangers = [create_external_user(other_hospital, guo.session), other_hospital.lin]
     absent = post(path, lin.token, **fields(ABSENT, message_id))
     assert (absent.status, absent.code) == (404, 10004)
     for stranger in strangers:
@@ -102,7 +102,7 @@ def test_the_document_spells_it_in_three_ways(guo: ExternalUser, spelling: str) 
 
 @pytest.mark.parametrize("what", ["join_conversation", "kickout_conversation", "set_archive_conversations"])
 def test_one_hospitals_system_has_no_hold_on_anothers_conversations(
-    elsewhere: Hospital, guo: ExternalUser, what: str
+    other_hospital: Hospital, guo: ExternalUser, what: str
 ) -> None:
     conversation = create_conversation(guo)
     body: dict[str, Any] = {
@@ -110,5 +110,5 @@ def test_one_hospitals_system_has_no_hold_on_anothers_conversations(
         "conversation_ids": [conversation],
         "sessions": [guo.session],
     }
-    assert call_internal(elsewhere, what, is_archive=True, **body).status == 404
+    assert call_internal(other_hospital, what, is_archive=True, **body).status == 404
     assert post("/send_msg", guo.token, conversation_id=conversation, content="还在").status == 200

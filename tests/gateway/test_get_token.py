@@ -62,8 +62,8 @@ def test_lin_reads_her_messages_with_the_token_her_hospital_asked_for(hospital: 
     assert get("/msg_service/msg/patient/msg_list", token, **query).data == []
 
 
-def test_a_person_of_another_hospital_does_not_exist(hospital: Hospital, elsewhere: Hospital) -> None:
-    for person in (elsewhere.lin, elsewhere.chen):
+def test_a_person_of_another_hospital_does_not_exist(hospital: Hospital, other_hospital: Hospital) -> None:
+    for person in (other_hospital.lin, other_hospital.chen):
         answer = token_for(hospital, str(person.user_id))
         assert (answer.status, answer.code) == (404, 10004)
 
@@ -92,9 +92,9 @@ def test_any_visible_text_names_a_visitor(hospital: Hospital, session: str) -> N
     assert session_of(token_for(hospital, session)).principal == f"session:{session}"
 
 
-def test_one_visitor_of_two_hospitals_is_two(hospital: Hospital, elsewhere: Hospital) -> None:
-    ours, theirs = (session_of(token_for(one, "visitor")) for one in (hospital, elsewhere))
-    assert (ours.tenant_id, theirs.tenant_id) == (hospital.tenant_id, elsewhere.tenant_id)
+def test_one_visitor_of_two_hospitals_is_two(hospital: Hospital, other_hospital: Hospital) -> None:
+    ours, theirs = (session_of(token_for(one, "visitor")) for one in (hospital, other_hospital))
+    assert (ours.tenant_id, theirs.tenant_id) == (hospital.tenant_id, other_hospital.tenant_id)
 
 
 @pytest.mark.parametrize(("platform", "kept"), [(0, 0), (1, 1), (255, 255), ("7", 7)])

@@ -49,10 +49,10 @@ def test_a_person_is_named_in_three_ways_and_seated_once(hospital: Hospital, lin
 
 
 def test_a_number_that_is_nobodys_is_refused_by_name(
-    hospital: Hospital, elsewhere: Hospital, guo: ExternalUser
+    hospital: Hospital, other_hospital: Hospital, guo: ExternalUser
 ) -> None:
     conversation = create_conversation_of(hospital, guo)
-    for number in (0, 2**52, elsewhere.lin.user_id, "9" * 30):
+    for number in (0, 2**52, other_hospital.lin.user_id, "9" * 30):
         for what in ("create_conversation", "join_conversation"):
             answer = call_internal(hospital, what, conversation_id=conversation, sessions=[guo.session, number])
             assert (answer.status, answer.error) == (404, "用户不存在")
@@ -69,9 +69,9 @@ def test_with_a_key_asking_again_finds_the_same_one(hospital: Hospital, guo: Ext
     assert (answer.status, answer.code) == (409, 10005)
 
 
-def test_two_hospitals_may_choose_one_key(hospital: Hospital, elsewhere: Hospital) -> None:
+def test_two_hospitals_may_choose_one_key(hospital: Hospital, other_hospital: Hospital) -> None:
     assert create_conversation_of(hospital, hospital.lin, key="k1") != create_conversation_of(
-        elsewhere, elsewhere.lin, key="k1"
+        other_hospital, other_hospital.lin, key="k1"
     )
 
 

@@ -72,9 +72,9 @@ def test_check_joined_says_no_more_than_that(guo: ExternalUser, han: ExternalUse
     assert not is_joined(han, "87ba7679-b682-47e7-8499-0385dda22b66")
 
 
-def test_another_hospitals_user_of_the_same_id_is_not_joined(hospital: Hospital, elsewhere: Hospital) -> None:
+def test_another_hospitals_user_of_the_same_id_is_not_joined(hospital: Hospital, other_hospital: Hospital) -> None:
     conversation = create_conversation(hospital.lin)
-    assert not is_joined(elsewhere.lin, conversation)
+    assert not is_joined(other_hospital.lin, conversation)
 
 
 def test_the_detail_of_a_new_conversation(guo: ExternalUser) -> None:

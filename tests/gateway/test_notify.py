@@ -205,9 +205,9 @@ def test_a_stranger_hears_nothing(hospital: Hospital, guo: ExternalUser, convers
 
 
 def test_the_same_name_in_another_hospital_hears_nothing(
-    elsewhere: Hospital, guo: ExternalUser, han: ExternalUser, conversation: str
+    other_hospital: Hospital, guo: ExternalUser, han: ExternalUser, conversation: str
 ) -> None:
-    namesake = create_external_user(elsewhere, han.session).token
+    namesake = create_external_user(other_hospital, han.session).token
     poll_messages(namesake)
     send(guo, conversation, "一")
     assert poll_messages(namesake)[0] == []

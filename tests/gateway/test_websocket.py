@@ -29,8 +29,8 @@ def conversation(guo: ExternalUser, han: ExternalUser) -> str:
     return conversation
 
 
-def test_what_is_said_is_pushed(url: str, guo: ExternalUser, han: ExternalUser, conversation: str) -> None:
-    with open_websocket(url, han.token) as page:
+def test_what_is_said_is_pushed(websocket_url: str, guo: ExternalUser, han: ExternalUser, conversation: str) -> None:
+    with open_websocket(websocket_url, han.token) as page:
         assert page.receive_backlog()[0] == []
         first, second = send_all(guo, conversation, "您好", "在吗")
         one, two = page.receive_message(), page.receive_message()
@@ -41,13 +41,13 @@ def test_what_is_said_is_pushed(url: str, guo: ExternalUser, han: ExternalUser, 
 
 
 def test_the_sender_hears_it_too_and_so_does_each_device(
-    url: str, hospital: Hospital, guo: ExternalUser, han: ExternalUser, conversation: str
+    websocket_url: str, hospital: Hospital, guo: ExternalUser, han: ExternalUser, conversation: str
 ) -> None:
     other = create_external_user(hospital, han.session)  # the same user, on another telephone
     with (
-        open_websocket(url, han.token) as one,
-        open_websocket(url, other.token) as two,
-        open_websocket(url, guo.token) as own,
+        open_websocket(websocket_url, han.token) as one,
+        open_websocket(websocket_url, other.token) as two,
+        open_websocket(websocket_url, guo.token) as own,
     ):
         for page in (one, two, own):
             page.receive_backlog()
@@ -55,57 +55,63 @@ def test_the_sender_hears_it_too_and_so_does_each_device(
         assert [page.receive_message()["Content"] for page in (one, two, own)] == ["您好"] * 3
 
 
-def test_a_doctors_answer_in_a_consultation_is_pushed_to_the_patient(url: str, lin: Person, chen: Person) -> None:
+def test_a_doctors_answer_in_a_consultation_is_pushed_to_the_patient(
+    websocket_url: str, lin: Person, chen: Person
+) -> None:
     session_no = consult_client.create_session(lin, chen)
-    with open_websocket(url, lin.token) as page:
+    with open_websocket(websocket_url, lin.token) as page:
         page.receive_backlog()
         consult_client.send_as_doctor(chen, session_no, "多喝水", "k1")
         assert page.receive_message()["Content"] == "多喝水"
 
 
-def test_the_backlog_comes_first(url: str, guo: ExternalUser, han: ExternalUser, conversation: str) -> None:
+def test_the_backlog_comes_first(websocket_url: str, guo: ExternalUser, han: ExternalUser, conversation: str) -> None:
     _, cursor, _ = poll_messages(han.token)
     send_all(guo, conversation, *map(str, range(130)))
-    with open_websocket(url, han.token, after=cursor) as page:
+    with open_websocket(websocket_url, han.token, after=cursor) as page:
         backlog, where = page.receive_backlog()
     assert list_contents(backlog) == [str(number) for number in range(130)]
     assert where == {"cursor": backlog[-1]["Cursor"], "gap": False}
 
 
 def test_without_a_cursor_the_tokens_own_place_counts(
-    url: str, guo: ExternalUser, han: ExternalUser, conversation: str
+    websocket_url: str, guo: ExternalUser, han: ExternalUser, conversation: str
 ) -> None:
     poll_messages(han.token)
     send_all(guo, conversation, "一")
-    with open_websocket(url, han.token) as page:
+    with open_websocket(websocket_url, han.token) as page:
         [one], _ = page.receive_backlog()
         assert page.call("ack", cursor=one["Cursor"]) == {"action": "ack", "id": "q1", "code": 0, "data": None}
     send_all(guo, conversation, "二")
-    with open_websocket(url, han.token) as page:
+    with open_websocket(websocket_url, han.token) as page:
         assert list_contents(page.receive_backlog()[0]) == ["二"]
-    with open_websocket(url, han.token) as page:
+    with open_websocket(websocket_url, han.token) as page:
         assert list_contents(page.receive_backlog()[0]) == ["二"], "it was not acknowledged"
 
 
-def test_a_new_token_is_told_that_it_may_have_missed_something(url: str, hospital: Hospital, han: ExternalUser) -> None:
-    with open_websocket(url, create_external_user(hospital, han.session).token) as page:
+def test_a_new_token_is_told_that_it_may_have_missed_something(
+    websocket_url: str, hospital: Hospital, han: ExternalUser
+) -> None:
+    with open_websocket(websocket_url, create_external_user(hospital, han.session).token) as page:
         assert page.receive_backlog()[1]["gap"]
 
 
-def test_a_lost_feed_is_told_as_a_gap(url: str, guo: ExternalUser, han: ExternalUser, conversation: str) -> None:
+def test_a_lost_feed_is_told_as_a_gap(
+    websocket_url: str, guo: ExternalUser, han: ExternalUser, conversation: str
+) -> None:
     _, cursor, _ = poll_messages(han.token)
     send_all(guo, conversation, "一")
     redis.get_client().flushall()
-    with open_websocket(url, han.token, after=cursor) as page:
+    with open_websocket(websocket_url, han.token, after=cursor) as page:
         assert page.receive_backlog()[1]["gap"]
         send_all(guo, conversation, "二")
         assert page.receive_message()["Content"] == "二"
 
 
 def test_resume_brings_what_is_behind_a_cursor(
-    url: str, guo: ExternalUser, han: ExternalUser, conversation: str
+    websocket_url: str, guo: ExternalUser, han: ExternalUser, conversation: str
 ) -> None:
-    with open_websocket(url, han.token) as page:
+    with open_websocket(websocket_url, han.token) as page:
         _, where = page.receive_backlog()
         send_all(guo, conversation, "一")
         first = page.receive_message()
@@ -115,9 +121,12 @@ def test_resume_brings_what_is_behind_a_cursor(
 
 
 def test_events_are_pushed_to_who_asked_for_them(
-    url: str, guo: ExternalUser, han: ExternalUser, conversation: str
+    websocket_url: str, guo: ExternalUser, han: ExternalUser, conversation: str
 ) -> None:
-    with open_websocket(url, han.token, events=1) as all_of_it, open_websocket(url, han.token) as messages:
+    with (
+        open_websocket(websocket_url, han.token, events=1) as all_of_it,
+        open_websocket(websocket_url, han.token) as messages,
+    ):
         for page in (all_of_it, messages):
             page.receive_backlog()
         [wrong] = send_all(guo, conversation, "说错了")
@@ -128,10 +137,10 @@ def test_events_are_pushed_to_who_asked_for_them(
 
 
 def test_a_message_sent_over_the_socket_is_one_message(
-    url: str, guo: ExternalUser, han: ExternalUser, conversation: str
+    websocket_url: str, guo: ExternalUser, han: ExternalUser, conversation: str
 ) -> None:
     what = {"conversation_id": conversation, "content": "您好", "client_msg_id": "m1"}
-    with open_websocket(url, guo.token) as page:
+    with open_websocket(websocket_url, guo.token) as page:
         page.receive_backlog()
         answer, again = page.call("send_msg", **what), page.call("send_msg", **what)
     assert answer["code"] == 0
@@ -140,9 +149,9 @@ def test_a_message_sent_over_the_socket_is_one_message(
 
 
 def test_ping_is_answered_with_the_newest_cursor(
-    url: str, guo: ExternalUser, han: ExternalUser, conversation: str
+    websocket_url: str, guo: ExternalUser, han: ExternalUser, conversation: str
 ) -> None:
-    with open_websocket(url, han.token) as page:
+    with open_websocket(websocket_url, han.token) as page:
         page.receive_backlog()
         send_all(guo, conversation, "您好")
         newest = page.receive_message()["Cursor"]
@@ -162,9 +171,9 @@ def test_ping_is_answered_with_the_newest_cursor(
     ],
 )
 def test_what_cannot_be_done_is_refused_and_the_socket_stays(
-    url: str, han: ExternalUser, said: dict[str, str], code: int
+    websocket_url: str, han: ExternalUser, said: dict[str, str], code: int
 ) -> None:
-    with open_websocket(url, han.token) as page:
+    with open_websocket(websocket_url, han.token) as page:
         page.receive_backlog()
         answer = page.call(**said)
         assert answer["code"] == code
@@ -173,16 +182,16 @@ def test_what_cannot_be_done_is_refused_and_the_socket_stays(
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "您好"])
-def test_what_is_no_action_is_answered(url: str, han: ExternalUser, text: str) -> None:
-    with open_websocket(url, han.token) as page:
+def test_what_is_no_action_is_answered(websocket_url: str, han: ExternalUser, text: str) -> None:
+    with open_websocket(websocket_url, han.token) as page:
         page.receive_backlog()
         page.connection.send(text)
         assert page.receive()["code"] == 10001
 
 
 @pytest.mark.parametrize("id", [None, {}, [], True, 1.5, "x" * 129, 2**53, -(10**999)])
-def test_an_id_that_is_none_is_refused_by_name(url: str, han: ExternalUser, id: object) -> None:
-    with open_websocket(url, han.token) as page:
+def test_an_id_that_is_none_is_refused_by_name(websocket_url: str, han: ExternalUser, id: object) -> None:
+    with open_websocket(websocket_url, han.token) as page:
         page.receive_backlog()
         page.connection.send(json.dumps({"action": "ping", "id": id}))
         refused = {"action": "", "id": "", "code": 10001, "error": WHAT_AN_ID_IS}
@@ -190,8 +199,8 @@ def test_an_id_that_is_none_is_refused_by_name(url: str, han: ExternalUser, id: 
 
 
 @pytest.mark.parametrize("id", ["", "q1", 0, -7, 2**53 - 1, "x" * 128])
-def test_an_answer_has_the_id_of_what_was_said(url: str, han: ExternalUser, id: object) -> None:
-    with open_websocket(url, han.token) as page:
+def test_an_answer_has_the_id_of_what_was_said(websocket_url: str, han: ExternalUser, id: object) -> None:
+    with open_websocket(websocket_url, han.token) as page:
         page.receive_backlog()
         page.connection.send(json.dumps({"action": "ping", "id": id}))
         assert page.receive()["id"] == id

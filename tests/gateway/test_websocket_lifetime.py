@@ -44,21 +44,23 @@ def conversation(guo: ExternalUser, han: ExternalUser) -> str:
         ({"events": "2"}, 400),
     ],
 )
-def test_who_may_not_listen_is_not_let_in(url: str, han: ExternalUser, query: dict[str, str], status: int) -> None:
-    with pytest.raises(InvalidStatus) as refused, open_websocket(url, **{"token": han.token, **query}):
+def test_who_may_not_listen_is_not_let_in(
+    websocket_url: str, han: ExternalUser, query: dict[str, str], status: int
+) -> None:
+    with pytest.raises(InvalidStatus) as refused, open_websocket(websocket_url, **{"token": han.token, **query}):
         pass
     assert refused.value.response.status_code == status
 
 
-def test_what_is_empty_in_its_address_is_not_given(url: str, han: ExternalUser) -> None:
-    with open_websocket(url, han.token, after="", limit="", events="") as page:
+def test_what_is_empty_in_its_address_is_not_given(websocket_url: str, han: ExternalUser) -> None:
+    with open_websocket(websocket_url, han.token, after="", limit="", events="") as page:
         assert page.receive_backlog()[0] == []
 
 
 def test_who_is_put_out_hears_nothing_more(
-    url: str, hospital: Hospital, guo: ExternalUser, han: ExternalUser, conversation: str
+    websocket_url: str, hospital: Hospital, guo: ExternalUser, han: ExternalUser, conversation: str
 ) -> None:
-    with open_websocket(url, han.token) as page:
+    with open_websocket(websocket_url, han.token) as page:
         page.receive_backlog()
         remove_participants(hospital, conversation, han)
         send_all(guo, conversation, "他走了")
@@ -70,17 +72,17 @@ def test_who_is_put_out_hears_nothing_more(
 
 
 def test_another_hospitals_session_of_the_same_name_hears_nothing(
-    url: str, elsewhere: Hospital, guo: ExternalUser, han: ExternalUser, conversation: str
+    websocket_url: str, other_hospital: Hospital, guo: ExternalUser, han: ExternalUser, conversation: str
 ) -> None:
-    with open_websocket(url, create_external_user(elsewhere, han.session).token) as page:
+    with open_websocket(websocket_url, create_external_user(other_hospital, han.session).token) as page:
         page.receive_backlog()
         send_all(guo, conversation, "您好")
         with pytest.raises(TimeoutError):
             page.receive(0.3)
 
 
-def test_a_dead_tokens_socket_is_closed_by_the_sweep(url: str, guo: ExternalUser, han: ExternalUser) -> None:
-    with open_websocket(url, han.token) as page, open_websocket(url, guo.token) as other:
+def test_a_dead_tokens_socket_is_closed_by_the_sweep(websocket_url: str, guo: ExternalUser, han: ExternalUser) -> None:
+    with open_websocket(websocket_url, han.token) as page, open_websocket(websocket_url, guo.token) as other:
         for one in (page, other):
             one.receive_backlog()
         tokens.revoke_by_hash(tokens.hash_token(han.token))
@@ -91,26 +93,26 @@ def test_a_dead_tokens_socket_is_closed_by_the_sweep(url: str, guo: ExternalUser
     assert stored(han) == 0
 
 
-def test_a_dead_token_can_do_nothing_before_the_sweep(url: str, guo: ExternalUser, conversation: str) -> None:
-    with open_websocket(url, guo.token) as page:
+def test_a_dead_token_can_do_nothing_before_the_sweep(websocket_url: str, guo: ExternalUser, conversation: str) -> None:
+    with open_websocket(websocket_url, guo.token) as page:
         page.receive_backlog()
         tokens.revoke_by_hash(tokens.hash_token(guo.token))
         with pytest.raises(ConnectionClosed):
             page.call("send_msg", conversation_id=conversation, content="您好")
 
 
-def test_a_socket_that_ended_is_forgotten(url: str, han: ExternalUser) -> None:
-    with open_websocket(url, han.token) as page:
+def test_a_socket_that_ended_is_forgotten(websocket_url: str, han: ExternalUser) -> None:
+    with open_websocket(websocket_url, han.token) as page:
         page.receive_backlog()
         assert stored(han) == 1
     wait_until(lambda: stored(han) == 0)
 
 
 def test_a_socket_that_vanished_is_forgotten_when_it_is_written_to(
-    url: str, guo: ExternalUser, han: ExternalUser, conversation: str, monkeypatch: pytest.MonkeyPatch
+    websocket_url: str, guo: ExternalUser, han: ExternalUser, conversation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """API Gateway does not always tell of an end, and answers 410."""
-    with open_websocket(url, han.token) as page:
+    with open_websocket(websocket_url, han.token) as page:
         page.receive_backlog()
         monkeypatch.setattr(websocket, "_open_connections", {})
         send_all(guo, conversation, "一")
@@ -122,7 +124,7 @@ def test_a_socket_that_vanished_is_forgotten_when_it_is_written_to(
 
 
 def test_a_listener_whose_line_is_stuck_holds_up_nobody(
-    url: str, guo: ExternalUser, han: ExternalUser, conversation: str, monkeypatch: pytest.MonkeyPatch
+    websocket_url: str, guo: ExternalUser, han: ExternalUser, conversation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, stuck, free, late = ws_push._send_request, Event(), Event(), Event()
 
@@ -133,7 +135,7 @@ def test_a_listener_whose_line_is_stuck_holds_up_nobody(
             late.set()
         return real(method, connection_id, body)
 
-    with open_websocket(url, guo.token) as page, open_websocket(url, han.token) as slow:
+    with open_websocket(websocket_url, guo.token) as page, open_websocket(websocket_url, han.token) as slow:
         page.receive_backlog()
         slow.receive_backlog()
         [hans] = connections(han)
@@ -155,11 +157,13 @@ def stored(who: ExternalUser) -> int:
     return len(connections(who))
 
 
-def test_a_sweep_that_is_not_heard_comes_again(url: str, han: ExternalUser, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sweep_that_is_not_heard_comes_again(
+    websocket_url: str, han: ExternalUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(_: str) -> bool:
         raise ws_push.PushError(503)
 
-    with open_websocket(url, han.token) as page:
+    with open_websocket(websocket_url, han.token) as page:
         page.receive_backlog()
         tokens.revoke_by_hash(tokens.hash_token(han.token))
         with monkeypatch.context() as broken:
@@ -173,27 +177,27 @@ def test_a_sweep_that_is_not_heard_comes_again(url: str, han: ExternalUser, monk
 
 
 def test_a_backlog_that_is_sent_twice_is_the_same(
-    url: str, guo: ExternalUser, han: ExternalUser, conversation: str
+    websocket_url: str, guo: ExternalUser, han: ExternalUser, conversation: str
 ) -> None:
     """As an outbox may: the client knows each by its MsgId."""
     poll_messages(han.token)
     send_all(guo, conversation, "一")
-    with open_websocket(url, han.token) as page:
+    with open_websocket(websocket_url, han.token) as page:
         [one], where = page.receive_backlog()
         [connection_id] = connections(han)
         backlog.send_on_connect(han.tenant_id, {"connection": connection_id, "after": ""})
         assert page.receive_backlog() == ([one], where)
 
 
-def test_a_backlog_for_who_has_left_already_is_done(hospital: Hospital, url: str) -> None:
-    assert url
+def test_a_backlog_for_who_has_left_already_is_done(hospital: Hospital, websocket_url: str) -> None:
+    assert websocket_url
     backlog.send_on_connect(hospital.tenant_id, {"connection": "nobody", "after": ""})
 
 
 def test_a_backlog_for_who_left_without_a_word_holds_up_nobody(
-    han: ExternalUser, url: str, monkeypatch: pytest.MonkeyPatch
+    han: ExternalUser, websocket_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert url
+    assert websocket_url
     known = ("of-a-server-that-was-killed", han.tenant_id, han.principal, tokens.hash_token(han.token), False)
     long_ago = clock.now() - sockets.CONNECT_GRACE - clock.SECOND
     socket_store.insert(mysql.autocommit, *known, long_ago)

@@ -24,18 +24,18 @@ pytestmark = pytest.mark.store
 
 
 def test_who_serves_the_fewest_is_chosen_then_who_is_idle_longest(
-    hospital: Hospital, desk: HelpDesk, li: Person, sun: Person
+    hospital: Hospital, help_desk: HelpDesk, li: Person, sun: Person
 ) -> None:
-    desk.create_post(li, cap=3), desk.create_post(sun, cap=3)
+    help_desk.create_post(li, cap=3), help_desk.create_post(sun, cap=3)
     served = [get_agent_or_place(request_assignment(one)) for one in create_patients(hospital, 6)]
     assert served == ["客服小李", "客服小孙"] * 3
-    assert desk.list_open_counts() == {"客服小李": 3, "客服小孙": 3}
+    assert help_desk.list_open_counts() == {"客服小李": 3, "客服小孙": 3}
 
 
 def test_who_served_last_serves_again_though_others_are_idler(
-    hospital: Hospital, desk: HelpDesk, li: Person, sun: Person, lin: Person, wang: Person
+    hospital: Hospital, help_desk: HelpDesk, li: Person, sun: Person, lin: Person, wang: Person
 ) -> None:
-    desk.create_post(li), desk.create_post(sun)
+    help_desk.create_post(li), help_desk.create_post(sun)
     session = request_assignment(lin).data["sessionId"]
     close_session(lin, session)
     assert get_agent_or_place(request_assignment(wang)) == "客服小孙"
@@ -44,10 +44,12 @@ def test_who_served_last_serves_again_though_others_are_idler(
     assert request_assignment(lin).data["sessionId"] == session, "it is one conversation, whoever serves"
 
 
-def test_who_served_last_and_is_full_or_off_duty_does_not(desk: HelpDesk, li: Person, sun: Person, lin: Person) -> None:
-    first, _ = desk.create_post(li, cap=1), desk.create_post(sun, cap=5)
+def test_who_served_last_and_is_full_or_off_duty_does_not(
+    help_desk: HelpDesk, li: Person, sun: Person, lin: Person
+) -> None:
+    first, _ = help_desk.create_post(li, cap=1), help_desk.create_post(sun, cap=5)
     close_session(lin, request_assignment(lin).data["sessionId"])
-    desk.set_duty(first, on=False)
+    help_desk.set_duty(first, on=False)
     session = request_assignment(lin)
     assert get_agent_or_place(session) == "客服小孙"
     add_message(sun, "您好", receiveId=lin.user_id)
@@ -56,23 +58,23 @@ def test_who_served_last_and_is_full_or_off_duty_does_not(desk: HelpDesk, li: Pe
 
 
 def test_a_patient_waits_where_nobody_has_room_and_is_told_the_place(
-    hospital: Hospital, desk: HelpDesk, li: Person, lin: Person, wang: Person
+    hospital: Hospital, help_desk: HelpDesk, li: Person, lin: Person, wang: Person
 ) -> None:
     assert get_agent_or_place(request_assignment(lin)) == "1", "there is no desk at all"
-    desk.create_post(li, cap=1)
+    help_desk.create_post(li, cap=1)
     third = create_patients(hospital, 1)[0]
     assert [get_agent_or_place(request_assignment(one)) for one in (wang, third)] == ["1", "2"]
     assert [get_agent_or_place(request_assignment(one)) for one in (third, wang, lin)] == ["2", "1", "客服小李"], (
         "asking again changes nothing"
     )
-    assert desk.list_open_counts() == {"客服小李": 1}
+    assert help_desk.list_open_counts() == {"客服小李": 1}
 
 
 def test_a_patient_asks_for_a_skill_or_a_department(
-    hospital: Hospital, desk: HelpDesk, li: Person, sun: Person, lin: Person, wang: Person
+    hospital: Hospital, help_desk: HelpDesk, li: Person, sun: Person, lin: Person, wang: Person
 ) -> None:
     dept = department(hospital, "放射科")
-    desk.create_post(li, cap=1, skill="检查预约"), desk.create_post(sun, cap=5, deptId=dept)
+    help_desk.create_post(li, cap=1, skill="检查预约"), help_desk.create_post(sun, cap=5, deptId=dept)
     assert get_agent_or_place(request_assignment(lin, "检查预约")) == "客服小李"
     assert get_agent_or_place(request_assignment(wang, "检查预约")) == "1", "the other does not do that"
     third, fourth, fifth = create_patients(hospital, 3)
@@ -89,59 +91,61 @@ def department(hospital: Hospital, name: str) -> int:
 
 
 def test_a_higher_cap_or_coming_on_duty_lets_in_who_waits(
-    hospital: Hospital, desk: HelpDesk, li: Person, sun: Person
+    hospital: Hospital, help_desk: HelpDesk, li: Person, sun: Person
 ) -> None:
-    position = desk.create_post(li, cap=1)
+    position = help_desk.create_post(li, cap=1)
     waiting = create_patients(hospital, 4)
     assert [get_agent_or_place(request_assignment(one)) for one in waiting] == ["客服小李", "1", "2", "3"]
     call_messagecenter(hospital.admin, "savePost", positionId=position, title="导诊", cap=2)
-    desk.create_post(sun, cap=1)
-    assert desk.list_open_counts() == {"客服小李": 2, "客服小孙": 1}
+    help_desk.create_post(sun, cap=1)
+    assert help_desk.list_open_counts() == {"客服小李": 2, "客服小孙": 1}
     assert get_agent_or_place(request_assignment(waiting[3])) == "1"
 
 
 def test_who_was_locked_out_serves_nobody_and_loses_who_comes_again(
-    hospital: Hospital, desk: HelpDesk, li: Person, sun: Person, lin: Person
+    hospital: Hospital, help_desk: HelpDesk, li: Person, sun: Person, lin: Person
 ) -> None:
-    desk.create_post(sun)
+    help_desk.create_post(sun)
     request_assignment(lin)
-    desk.create_post(li, cap=1)
+    help_desk.create_post(li, cap=1)
     post("/pati_service/manager_service/staff_disable", hospital.admin.token, user_id=str(sun.user_id))
     assert get_agent_or_place(request_assignment(lin)) == "客服小李"
 
 
 def test_staff_take_a_patient_themselves(
-    hospital: Hospital, desk: HelpDesk, li: Person, sun: Person, lin: Person
+    hospital: Hospital, help_desk: HelpDesk, li: Person, sun: Person, lin: Person
 ) -> None:
     request_assignment(lin)
     add_message(lin, "有人吗", ownType=2)
     assert create_session(li, 3, receiveId=lin.user_id).error == "没有客服岗位，不能接待"
-    mine, _ = desk.create_post(li, cap=1, on_duty=False), desk.create_post(sun, cap=1, on_duty=False)
+    mine, _ = help_desk.create_post(li, cap=1, on_duty=False), help_desk.create_post(sun, cap=1, on_duty=False)
     taken = create_session(li, 3, receiveId=lin.user_id)
     assert get_agent_or_place(taken) == "客服小李"
     assert create_session(li, 3, receiveId=lin.user_id).data == taken.data
     assert list_contents(find_messages(li, 3, sendId=lin.user_id)) == ["有人吗"]
     assert create_session(li, 3, receiveId=hospital.wang.user_id).error == "接待人数已满"
-    desk.set_duty(mine)
+    help_desk.set_duty(mine)
     assert create_session(sun, 3, receiveId=lin.user_id).error == "该用户正由其他客服接待"
-    desk.set_duty(mine, on=False)
+    help_desk.set_duty(mine, on=False)
     assert get_agent_or_place(create_session(sun, 3, receiveId=lin.user_id)) == "客服小孙"
-    assert desk.list_open_counts() == {"客服小李": 0, "客服小孙": 1}
+    assert help_desk.list_open_counts() == {"客服小李": 0, "客服小孙": 1}
     assert find_messages(li, 3, sendId=lin.user_id).status == 404
 
 
-def test_only_patients_are_served(hospital: Hospital, desk: HelpDesk, li: Person, elsewhere: Hospital) -> None:
-    desk.create_post(li)
+def test_only_patients_are_served(
+    hospital: Hospital, help_desk: HelpDesk, li: Person, other_hospital: Hospital
+) -> None:
+    help_desk.create_post(li)
     for who in (hospital.chen, hospital.desk, hospital.admin):
         assert request_assignment(who).status == 403
-    for one in (hospital.chen.user_id, elsewhere.lin.user_id, 999_999_999):
+    for one in (hospital.chen.user_id, other_hospital.lin.user_id, 999_999_999):
         assert create_session(li, 3, receiveId=one).status == 404
 
 
-def test_the_desk_of_one_hospital_serves_no_other(hospital: Hospital, elsewhere: Hospital) -> None:
-    HelpDesk(elsewhere).create_post(elsewhere.desk)
+def test_the_desk_of_one_hospital_serves_no_other(hospital: Hospital, other_hospital: Hospital) -> None:
+    HelpDesk(other_hospital).create_post(other_hospital.desk)
     assert get_agent_or_place(request_assignment(hospital.lin)) == "1"
-    assert HelpDesk(elsewhere).list_open_counts() == {"客服小李": 0}
+    assert HelpDesk(other_hospital).list_open_counts() == {"客服小李": 0}
 
 
 def disabled(hospital: Hospital, who: Person) -> None:
@@ -150,12 +154,12 @@ def disabled(hospital: Hospital, who: Person) -> None:
 
 @pytest.mark.parametrize("by_session", [True, False])
 def test_who_writes_to_somebody_who_was_locked_out_is_given_to_another(
-    hospital: Hospital, desk: HelpDesk, li: Person, sun: Person, lin: Person, by_session: bool
+    hospital: Hospital, help_desk: HelpDesk, li: Person, sun: Person, lin: Person, by_session: bool
 ) -> None:
-    desk.create_post(sun)
+    help_desk.create_post(sun)
     session = request_assignment(lin).data["sessionId"]
     add_message(lin, "有人吗", ownType=2)
-    desk.create_post(li)
+    help_desk.create_post(li)
     disabled(hospital, sun)
     add_message(lin, "还在吗", **({"receiveId": session} if by_session else {"ownType": 2}))
     assert get_message_count(li) == 2, "what the other was told is for them to read"
@@ -163,20 +167,20 @@ def test_who_writes_to_somebody_who_was_locked_out_is_given_to_another(
 
 
 def test_who_waits_for_what_nobody_does_any_more_waits_for_anybody(
-    hospital: Hospital, desk: HelpDesk, li: Person, sun: Person, lin: Person, wang: Person
+    hospital: Hospital, help_desk: HelpDesk, li: Person, sun: Person, lin: Person, wang: Person
 ) -> None:
-    position = desk.create_post(li, skill="检查预约", on_duty=False)
+    position = help_desk.create_post(li, skill="检查预约", on_duty=False)
     for one in (lin, wang):
         request_assignment(one, "检查预约")
     call_messagecenter(hospital.admin, "savePost", positionId=position, title="导诊", skill="报告")
-    desk.create_post(sun, cap=1)
-    assert desk.list_open_counts() == {"客服小李": 0, "客服小孙": 1}
+    help_desk.create_post(sun, cap=1)
+    assert help_desk.list_open_counts() == {"客服小李": 0, "客服小孙": 1}
     assert get_agent_or_place(request_assignment(lin)) == "客服小孙"
     disabled(hospital, li)
     third = create_patients(hospital, 1)[0]
     assert get_agent_or_place(request_assignment(third, "报告")) == "2"
     call_messagecenter(hospital.admin, "savePost", positionId=desk_of(hospital, sun), title="导诊", cap=3)
-    assert desk.list_open_counts()["客服小孙"] == 3
+    assert help_desk.list_open_counts()["客服小孙"] == 3
 
 
 def desk_of(hospital: Hospital, holder: Person) -> str:
@@ -188,10 +192,10 @@ def desk_of(hospital: Hospital, holder: Person) -> str:
     return str(position)
 
 
-def test_a_wish_lasts_until_another_is_said(desk: HelpDesk, li: Person, sun: Person, lin: Person) -> None:
-    desk.create_post(li, skill="检查预约", on_duty=False), desk.create_post(sun)
+def test_a_wish_lasts_until_another_is_said(help_desk: HelpDesk, li: Person, sun: Person, lin: Person) -> None:
+    help_desk.create_post(li, skill="检查预约", on_duty=False), help_desk.create_post(sun)
     assert get_agent_or_place(request_assignment(lin, "检查预约")) == "1"
     assert get_agent_or_place(create_session(lin, 3, customerserviceName="")) == "1"
     add_message(lin, "有人吗", ownType=2)
-    assert desk.list_open_counts() == {"客服小李": 0, "客服小孙": 0}
+    assert help_desk.list_open_counts() == {"客服小李": 0, "客服小孙": 0}
     assert get_agent_or_place(create_session(lin, 3, customerserviceName="随便")) == "客服小孙"

@@ -108,7 +108,9 @@ def test_a_header_that_is_no_number_is_refused(lin: Person, what: str, name: str
 
 
 @each
-def test_a_key_is_believed_about_people_of_its_hospital(hospital: Hospital, what: str, elsewhere: Hospital) -> None:
+def test_a_key_is_believed_about_people_of_its_hospital(
+    hospital: Hospital, what: str, other_hospital: Hospital
+) -> None:
     position = HelpDesk(hospital).create_post(hospital.desk)
     key = {"X_Internal_Key": hospital.internal_key}
     lin, li = hospital.lin.user_id, hospital.desk.user_id
@@ -117,26 +119,26 @@ def test_a_key_is_believed_about_people_of_its_hospital(hospital: Hospital, what
     refused: list[tuple[dict[str, Any], int]] = [
         ({}, 401),
         ({"newUserId": 0}, 401),
-        ({"newUserId": elsewhere.lin.user_id}, 404),
+        ({"newUserId": other_hospital.lin.user_id}, 404),
         ({"newUserId": 999_999_999}, 404),
         ({"entUserId": lin}, 404),
         ({"newUserId": lin, "entUserId": li}, 400),
         ({"newUserId": lin, "positionId": position}, 403),
         ({"positionId": 999_999_999}, 404),
-        ({"newUserId": lin, "entId": elsewhere.tenant_id}, 403),
+        ({"newUserId": lin, "entId": other_hospital.tenant_id}, 403),
     ]
     for named, status in refused:
         assert enter(what, **key, **named).status == status, named
 
 
-def test_a_key_speaks_for_whom_it_names(desk: HelpDesk, lin: Person, chen: Person) -> None:
-    position = desk.create_post(chen)
+def test_a_key_speaks_for_whom_it_names(help_desk: HelpDesk, lin: Person, chen: Person) -> None:
+    position = help_desk.create_post(chen)
     body = {**BODIES["messageAdd"], "receiveId": str(lin.user_id)}
     for named in ({"newUserId": chen.user_id}, {"entUserId": chen.user_id}, {"positionId": position}):
-        assert desk.call_with_key("messageAdd", named, **body).status == 200
+        assert help_desk.call_with_key("messageAdd", named, **body).status == 200
     assert [one["sendName"] for one in find_messages(lin, 2, sendId=chen.user_id).data] == ["陈医生"] * 3
     send_all(chen, lin, "再说")
-    assert desk.call_with_key("messageCount", {"newUserId": lin.user_id}, userType=2).data == 1
+    assert help_desk.call_with_key("messageCount", {"newUserId": lin.user_id}, userType=2).data == 1
 
 
 def test_a_hospital_may_be_named_as_its_own_systems_call_it(hospital: Hospital, lin: Person) -> None:
@@ -146,8 +148,8 @@ def test_a_hospital_may_be_named_as_its_own_systems_call_it(hospital: Hospital, 
     assert call_messagecenter(lin, "messageCount", {"entId": named}, userType=2).status == 200
 
 
-def test_what_was_said_keeps_the_post_and_the_application(hospital: Hospital, desk: HelpDesk, lin: Person) -> None:
-    position = desk.create_post(hospital.desk)
+def test_what_was_said_keeps_the_post_and_the_application(hospital: Hospital, help_desk: HelpDesk, lin: Person) -> None:
+    position = help_desk.create_post(hospital.desk)
     headers = {"positionId": position, "appId": "wx8f2"}
     body = {**BODIES["messageAdd"], "receiveId": str(lin.user_id)}
     assert call_messagecenter(hospital.desk, "messageAdd", headers, **body).status == 200
@@ -174,12 +176,16 @@ def test_what_reaches_no_view_is_in_the_envelope_too(lin: Person) -> None:
     assert client.invoke(event).body["error_code"] == 10008
 
 
-def test_one_persons_messages_are_no_other_persons(hospital: Hospital, elsewhere: Hospital) -> None:
+def test_one_persons_messages_are_no_other_persons(hospital: Hospital, other_hospital: Hospital) -> None:
     send_all(hospital.lin, hospital.chen, "您好")
-    assert (get_message_count(elsewhere.chen), get_message_count(hospital.zhou), get_message_count(hospital.chen)) == (
+    assert (
+        get_message_count(other_hospital.chen),
+        get_message_count(hospital.zhou),
+        get_message_count(hospital.chen),
+    ) == (
         0,
         0,
         1,
     )
     assert list_contents(find_messages(hospital.chen, 2, sendId=hospital.lin.user_id)) == ["您好"]
-    assert add_message(elsewhere.chen, "您好", receiveId=hospital.lin.user_id).status == 404
+    assert add_message(other_hospital.chen, "您好", receiveId=hospital.lin.user_id).status == 404

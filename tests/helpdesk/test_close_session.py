@@ -28,9 +28,9 @@ pytestmark = pytest.mark.store
 
 
 def test_closing_lets_the_first_in_and_both_are_told(
-    hospital: Hospital, desk: HelpDesk, li: Person, lin: Person, wang: Person
+    hospital: Hospital, help_desk: HelpDesk, li: Person, lin: Person, wang: Person
 ) -> None:
-    desk.create_post(li, cap=1)
+    help_desk.create_post(li, cap=1)
     session = request_assignment(lin).data["sessionId"]
     third = create_patients(hospital, 1)[0]
     waiting = [request_assignment(one).data["sessionId"] for one in (wang, third)]
@@ -47,21 +47,21 @@ def test_closing_lets_the_first_in_and_both_are_told(
     assert sorted(list_session_events(hospital)) == sorted(told)
 
 
-def test_closing_twice_lowers_once(hospital: Hospital, desk: HelpDesk, li: Person, lin: Person) -> None:
-    desk.create_post(li, cap=2)
+def test_closing_twice_lowers_once(hospital: Hospital, help_desk: HelpDesk, li: Person, lin: Person) -> None:
+    help_desk.create_post(li, cap=2)
     session = request_assignment(lin).data["sessionId"]
     others = create_patients(hospital, 3)
     assert [get_agent_or_place(request_assignment(one)) for one in others] == ["客服小李", "1", "2"]
     for who in (li, lin, li):
         assert close_session(who, session).status == 200
-    assert desk.list_open_counts() == {"客服小李": 2}
+    assert help_desk.list_open_counts() == {"客服小李": 2}
     assert get_agent_or_place(request_assignment(others[2])) == "1"
     notes = [one for one in find_messages(lin, 3).data if one["sendType"] == 3]
     assert [one["content"] for one in notes] == ["会话已结束"]
 
 
-def test_the_note_of_the_end_is_heard(desk: HelpDesk, li: Person, lin: Person) -> None:
-    desk.create_post(li)
+def test_the_note_of_the_end_is_heard(help_desk: HelpDesk, li: Person, lin: Person) -> None:
+    help_desk.create_post(li)
     session = request_assignment(lin).data["sessionId"]
     poll_messages(lin.token)
     close_session(li, session)
@@ -69,29 +69,33 @@ def test_the_note_of_the_end_is_heard(desk: HelpDesk, li: Person, lin: Person) -
     assert gateway_client.call_on_conversation(lin, "get_conversation_detail", session).data["IsArchive"] is True
 
 
-def test_who_leaves_the_queue_waits_no_longer(desk: HelpDesk, li: Person, lin: Person, wang: Person) -> None:
+def test_who_leaves_the_queue_waits_no_longer(help_desk: HelpDesk, li: Person, lin: Person, wang: Person) -> None:
     session = request_assignment(lin).data["sessionId"]
     assert get_agent_or_place(request_assignment(wang)) == "2"
     close_session(lin, session)
     assert get_agent_or_place(request_assignment(wang)) == "1"
-    desk.create_post(li)
-    assert desk.list_open_counts() == {"客服小李": 1}
+    help_desk.create_post(li)
+    assert help_desk.list_open_counts() == {"客服小李": 1}
     assert list_conversations(lin).data[0]["state"] == "closed"
 
 
-def test_only_who_talks_there_closes(hospital: Hospital, desk: HelpDesk, li: Person, elsewhere: Hospital) -> None:
-    desk.create_post(li)
+def test_only_who_talks_there_closes(
+    hospital: Hospital, help_desk: HelpDesk, li: Person, other_hospital: Hospital
+) -> None:
+    help_desk.create_post(li)
     session = request_assignment(hospital.lin).data["sessionId"]
     consult = gateway_client.create_conversation_of(hospital, hospital.lin)
-    for who in (hospital.wang, hospital.chen, hospital.admin, elsewhere.lin, elsewhere.admin):
+    for who in (hospital.wang, hospital.chen, hospital.admin, other_hospital.lin, other_hospital.admin):
         assert close_session(who, session).status == 404
     assert close_session(hospital.lin, consult).status == 404, "a group is not theirs to close"
     assert close_session(hospital.lin, "nothing").status == 404
-    assert desk.list_open_counts() == {"客服小李": 1}
+    assert help_desk.list_open_counts() == {"客服小李": 1}
 
 
-def test_a_session_may_be_closed_by_its_number(hospital: Hospital, desk: HelpDesk, li: Person, lin: Person) -> None:
-    desk.create_post(li)
+def test_a_session_may_be_closed_by_its_number(
+    hospital: Hospital, help_desk: HelpDesk, li: Person, lin: Person
+) -> None:
+    help_desk.create_post(li)
     request_assignment(lin)
     [chat] = list_rows("chats", hospital)
     assert close_session(li, str(chat["conversation_id"])).status == 200
@@ -99,7 +103,7 @@ def test_a_session_may_be_closed_by_its_number(hospital: Hospital, desk: HelpDes
 
 
 def test_who_left_the_queue_in_a_request_that_died_waits_no_longer(
-    desk: HelpDesk, li: Person, lin: Person, wang: Person, monkeypatch: pytest.MonkeyPatch
+    help_desk: HelpDesk, li: Person, lin: Person, wang: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = request_assignment(lin).data["sessionId"]
     request_assignment(wang)
@@ -107,23 +111,23 @@ def test_who_left_the_queue_in_a_request_that_died_waits_no_longer(
         dying.setattr(shunt_module, "run_under_desk_lock", lambda *_: 1 / 0)
         assert close_session(lin, session).status == 500
     assert get_agent_or_place(request_assignment(wang)) == "1"
-    desk.create_post(li)
-    assert desk.list_open_counts() == {"客服小李": 1}
+    help_desk.create_post(li)
+    assert help_desk.list_open_counts() == {"客服小李": 1}
 
 
 @pytest.mark.parametrize("by_session", [True, False])
 def test_what_was_sent_before_the_end_and_is_sent_again_opens_nothing(
-    desk: HelpDesk, li: Person, lin: Person, by_session: bool
+    help_desk: HelpDesk, li: Person, lin: Person, by_session: bool
 ) -> None:
     """The answer was lost on its way; meanwhile the session has ended."""
-    desk.create_post(li)
+    help_desk.create_post(li)
     session = request_assignment(lin).data["sessionId"]
     to_desk: dict[str, Any] = {"receiveId": session} if by_session else {"ownType": 2}
     first, answer = add_message(lin, "有人吗", "k1", **to_desk), add_message(li, "您好", "k1", receiveId=lin.user_id)
     close_session(li, session)
     assert add_message(lin, "有人吗", "k1", **to_desk).data == first.data
     assert add_message(li, "您好", "k1", receiveId=lin.user_id).data == answer.data
-    assert (desk.list_open_counts(), add_message(li, "还在吗", "k2", receiveId=lin.user_id).status) == (
+    assert (help_desk.list_open_counts(), add_message(li, "还在吗", "k2", receiveId=lin.user_id).status) == (
         {"客服小李": 0},
         403,
     )

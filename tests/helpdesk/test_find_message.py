@@ -42,13 +42,13 @@ def test_a_last_id_of_another_conversation_is_refused(lin: Person, chen: Person,
     assert (answer.status, answer.error) == (400, "lastId：不是该会话的消息")
 
 
-def test_nobody_reads_what_is_between_others(hospital: Hospital, desk: HelpDesk, elsewhere: Hospital) -> None:
+def test_nobody_reads_what_is_between_others(hospital: Hospital, help_desk: HelpDesk, other_hospital: Hospital) -> None:
     lin, wang, chen, zhou = hospital.lin, hospital.wang, hospital.chen, hospital.zhou
     send_all(lin, chen, "我的秘密")
-    desk.create_post(hospital.desk)
+    help_desk.create_post(hospital.desk)
     session = request_assignment(lin).data["sessionId"]
     group = gateway_client.create_conversation_of(hospital, lin, chen)
-    for who in (wang, zhou, hospital.admin, elsewhere.lin, elsewhere.chen, elsewhere.admin):
+    for who in (wang, zhou, hospital.admin, other_hospital.lin, other_hospital.chen, other_hospital.admin):
         asked = [find_messages(who, 2, sendId=one.user_id) for one in (lin, chen)]
         asked += [
             find_messages(who, 4, chatGroupId=group),
@@ -82,9 +82,9 @@ def test_the_newest_page_counts_as_read_and_the_sender_hears_of_it(lin: Person, 
 
 
 def test_the_count_is_of_all_kinds_of_conversation(
-    hospital: Hospital, desk: HelpDesk, lin: Person, chen: Person
+    hospital: Hospital, help_desk: HelpDesk, lin: Person, chen: Person
 ) -> None:
-    desk.create_post(hospital.desk)
+    help_desk.create_post(hospital.desk)
     request_assignment(lin)
     send_all(chen, lin, "一")
     add_message(hospital.desk, "二", receiveId=lin.user_id)
@@ -95,8 +95,10 @@ def test_the_count_is_of_all_kinds_of_conversation(
     assert get_message_count(hospital.wang) == 0
 
 
-def test_to_read_by_the_sender_is_to_read_all_of_theirs(desk: HelpDesk, lin: Person, li: Person, chen: Person) -> None:
-    desk.create_post(li)
+def test_to_read_by_the_sender_is_to_read_all_of_theirs(
+    help_desk: HelpDesk, lin: Person, li: Person, chen: Person
+) -> None:
+    help_desk.create_post(li)
     request_assignment(lin)
     send_all(li, lin, "在客服")
     call_messagecenter(li, "createChatSession", msgType=2, userType=1, receiveId=lin.user_id)
@@ -130,11 +132,11 @@ def test_notices_and_groups_are_read_by_their_names(hospital: Hospital, lin: Per
 
 
 def test_to_read_of_somebody_one_never_talked_with_is_404(
-    hospital: Hospital, lin: Person, wang: Person, chen: Person, elsewhere: Hospital
+    hospital: Hospital, lin: Person, wang: Person, chen: Person, other_hospital: Hospital
 ) -> None:
     send_all(wang, chen, "您好")
     group = gateway_client.create_conversation_of(hospital, wang, chen)
-    for one in (chen.user_id, wang.user_id, elsewhere.chen.user_id, group, "0"):
+    for one in (chen.user_id, wang.user_id, other_hospital.chen.user_id, group, "0"):
         assert call_messagecenter(lin, "updateReadById", sendId=one).status == 404
     assert get_message_count(chen) == 1
 

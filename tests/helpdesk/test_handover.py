@@ -30,15 +30,15 @@ pytestmark = pytest.mark.store
 
 
 @pytest.fixture
-def handed_over(desk: HelpDesk, lin: Person, li: Person, sun: Person) -> str:
+def handed_over(help_desk: HelpDesk, lin: Person, li: Person, sun: Person) -> str:
     """Li has served Lin, and has read at the gateway too; now Sun serves her. Returns sessionId."""
-    first, _ = desk.create_post(li), desk.create_post(sun)
+    first, _ = help_desk.create_post(li), help_desk.create_post(sun)
     session = str(request_assignment(lin).data["sessionId"])
     add_message(lin, "您好", receiveId=session)
     for _ in range(2):
         assert gateway_client.list_contents(gateway_client.get_last_30(li, session)) == ["您好"]
     close_session(li, session)
-    desk.set_duty(first, on=False)
+    help_desk.set_duty(first, on=False)
     poll_messages(li.token), poll_messages(sun.token), poll_messages(lin.token)
     assert get_agent_or_place(request_assignment(lin)) == "客服小孙"
     return session
@@ -77,17 +77,17 @@ def test_who_serves_now_has_unread_what_was_said_since(handed_over: str, lin: Pe
     assert get_message_count(sun) == 0
 
 
-def test_an_end_that_was_cut_short_burdens_nobody(desk: HelpDesk, lin: Person, wang: Person, li: Person) -> None:
+def test_an_end_that_was_cut_short_burdens_nobody(help_desk: HelpDesk, lin: Person, wang: Person, li: Person) -> None:
     """The function died after the note, before the desk heard of it."""
-    desk.create_post(li, cap=1)
+    help_desk.create_post(li, cap=1)
     session = request_assignment(lin).data["sessionId"]
     log.append(lin.tenant_id, "desk", session, li.principal, desks.CLOSING_MESSAGE)
-    assert desk.list_open_counts() == {"客服小李": 0}
+    assert help_desk.list_open_counts() == {"客服小李": 0}
     assert get_agent_or_place(request_assignment(wang)) == "客服小李"
     assert close_session(li, session).status == 200, "and it may be ended again"
     assert get_agent_or_place(request_assignment(lin)) == "1", "who comes back waits like others"
     close_session(wang, request_assignment(wang).data["sessionId"])
-    assert desk.list_open_counts() == {"客服小李": 1}
+    assert help_desk.list_open_counts() == {"客服小李": 1}
 
 
 def test_the_patients_list_names_who_serves_now(handed_over: str, lin: Person) -> None:
@@ -103,13 +103,13 @@ def test_each_hand_over_is_told_of(hospital: Hospital, handed_over: str, lin: Pe
 
 
 def test_who_loses_their_seat_while_they_ask_reads_nothing(
-    desk: HelpDesk, lin: Person, li: Person, sun: Person, monkeypatch: pytest.MonkeyPatch
+    help_desk: HelpDesk, lin: Person, li: Person, sun: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The conversation was found through the seat; then somebody else took the patient over."""
-    first, _ = desk.create_post(li), desk.create_post(sun, on_duty=False)
+    first, _ = help_desk.create_post(li), help_desk.create_post(sun, on_duty=False)
     request_assignment(lin)
     add_message(lin, "您好", ownType=2)
-    desk.set_duty(first, on=False)
+    help_desk.set_duty(first, on=False)
     meant = messages._resolve_conversation
 
     def taken_over(*asked: Any) -> Any:
@@ -122,20 +122,20 @@ def test_who_loses_their_seat_while_they_ask_reads_nothing(
 
 
 def test_what_was_said_before_an_end_that_was_cut_short_is_not_unread(
-    desk: HelpDesk, lin: Person, li: Person, sun: Person
+    help_desk: HelpDesk, lin: Person, li: Person, sun: Person
 ) -> None:
-    first, _ = desk.create_post(li), desk.create_post(sun)
+    first, _ = help_desk.create_post(li), help_desk.create_post(sun)
     session = str(request_assignment(lin).data["sessionId"])
     add_message(lin, "您好", ownType=2)
     log.append(lin.tenant_id, "desk", session, li.principal, desks.CLOSING_MESSAGE)
-    desk.set_duty(first, on=False)
+    help_desk.set_duty(first, on=False)
     assert (get_agent_or_place(request_assignment(lin)), get_message_count(sun)) == ("客服小孙", 0)
 
 
 def test_who_ended_first_has_been_idle_longest(
-    hospital: Hospital, desk: HelpDesk, lin: Person, wang: Person, li: Person, sun: Person
+    hospital: Hospital, help_desk: HelpDesk, lin: Person, wang: Person, li: Person, sun: Person
 ) -> None:
-    desk.create_post(li), desk.create_post(sun)
+    help_desk.create_post(li), help_desk.create_post(sun)
     with_li, with_sun = (str(request_assignment(one).data["sessionId"]) for one in (lin, wang))
     close_session(sun, with_sun), close_session(li, with_li)
     assert get_agent_or_place(request_assignment(create_patients(hospital, 1)[0])) == "客服小孙"

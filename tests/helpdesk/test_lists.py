@@ -56,9 +56,9 @@ def test_an_entry_says_who_what_and_how_much_is_unread(lin: Person, chen: Person
 
 
 def test_all_kinds_are_listed_the_last_active_first(
-    hospital: Hospital, desk: HelpDesk, lin: Person, chen: Person
+    hospital: Hospital, help_desk: HelpDesk, lin: Person, chen: Person
 ) -> None:
-    desk.create_post(hospital.desk)
+    help_desk.create_post(hospital.desk)
     request_assignment(lin)
     send_all(chen, lin, "一")
     group = gateway_client.create_conversation_of(hospital, lin, chen)
@@ -76,9 +76,9 @@ def test_all_kinds_are_listed_the_last_active_first(
 
 
 def test_people_are_listed_once_with_all_that_is_unread(
-    hospital: Hospital, desk: HelpDesk, lin: Person, li: Person
+    hospital: Hospital, help_desk: HelpDesk, lin: Person, li: Person
 ) -> None:
-    desk.create_post(li)
+    help_desk.create_post(li)
     request_assignment(lin)
     session = create_session(lin, 2, receiveId=li.user_id).data["sessionId"]
     add_message(lin, "在客服", receiveId=li.user_id)
@@ -91,9 +91,9 @@ def test_people_are_listed_once_with_all_that_is_unread(
 
 
 @pytest.fixture
-def visited(hospital: Hospital, desk: HelpDesk, lin: Person, wang: Person, li: Person) -> Hospital:
+def visited(hospital: Hospital, help_desk: HelpDesk, lin: Person, wang: Person, li: Person) -> Hospital:
     """Li has served Lin, serves Wang, and has talked with Doctor Chen and in a group with a visitor."""
-    desk.create_post(li)
+    help_desk.create_post(li)
     session = request_assignment(lin).data["sessionId"]
     close_session(lin, session)
     request_assignment(wang)

@@ -87,8 +87,10 @@ def test_many_receivers_have_one_message_each(hospital: Hospital, chen: Person) 
         assert list_contents(find_messages(who, 2, sendId=chen.user_id)) == ["明天停诊"]
 
 
-def test_where_one_receiver_is_unknown_nothing_is_sent(hospital: Hospital, chen: Person, elsewhere: Hospital) -> None:
-    strangers = [elsewhere.lin.user_id, 999_999_999]
+def test_where_one_receiver_is_unknown_nothing_is_sent(
+    hospital: Hospital, chen: Person, other_hospital: Hospital
+) -> None:
+    strangers = [other_hospital.lin.user_id, 999_999_999]
     answer = add_message(chen, "您好", receiverIds=[hospital.lin.user_id, *strangers])
     named = "、".join(map(str, sorted(strangers)))
     assert (answer.status, answer.error) == (404, f"用户不存在：{named}")
@@ -96,9 +98,9 @@ def test_where_one_receiver_is_unknown_nothing_is_sent(hospital: Hospital, chen:
 
 
 def test_a_patient_may_not_find_out_whether_another_patient_exists(
-    lin: Person, wang: Person, elsewhere: Hospital
+    lin: Person, wang: Person, other_hospital: Hospital
 ) -> None:
-    for one in (wang.user_id, elsewhere.wang.user_id, lin.user_id, 999_999_999):
+    for one in (wang.user_id, other_hospital.wang.user_id, lin.user_id, 999_999_999):
         answer = add_message(lin, "您好", receiveId=one)
         assert (answer.status, answer.error) == (404, f"用户不存在：{one}")
 
@@ -138,44 +140,46 @@ def test_a_notice_is_the_hospitals_and_each_reads_their_own(hospital: Hospital, 
     assert get_message_count(lin) == 0, "it was read"
 
 
-def test_a_patients_message_to_the_hospital_opens_the_desk(desk: HelpDesk, lin: Person, li: Person) -> None:
-    desk.create_post(li)
+def test_a_patients_message_to_the_hospital_opens_the_desk(help_desk: HelpDesk, lin: Person, li: Person) -> None:
+    help_desk.create_post(li)
     add_message(lin, "有人吗", ownType=2)
     assert list_contents(find_messages(li, 3, sendId=lin.user_id)) == ["有人吗"]
     add_message(li, "您好", receiveId=lin.user_id)
     assert list_contents(find_messages(lin, 3)) == ["您好", "有人吗"]
-    assert desk.list_open_counts() == {"客服小李": 1}
+    assert help_desk.list_open_counts() == {"客服小李": 1}
 
 
-def test_what_a_patient_says_while_waiting_is_unread_for_who_comes(desk: HelpDesk, lin: Person, li: Person) -> None:
+def test_what_a_patient_says_while_waiting_is_unread_for_who_comes(
+    help_desk: HelpDesk, lin: Person, li: Person
+) -> None:
     add_message(lin, "有人吗", ownType=2)
     add_message(lin, "我想改期", ownType=2)
     assert find_messages(li, 3, sendId=lin.user_id).status == 404
-    desk.create_post(li)
+    help_desk.create_post(li)
     assert get_message_count(li) == 2
     assert list_contents(find_messages(li, 3, sendId=lin.user_id)) == ["我想改期", "有人吗"]
 
 
 def test_the_agent_writes_to_no_closed_session_and_the_patient_opens_it_again(
-    desk: HelpDesk, lin: Person, li: Person
+    help_desk: HelpDesk, lin: Person, li: Person
 ) -> None:
-    desk.create_post(li)
+    help_desk.create_post(li)
     session = request_assignment(lin).data["sessionId"]
     close_session(li, session)
     answer = add_message(li, "还在吗", receiveId=lin.user_id)
     assert (answer.status, answer.error) == (403, "会话已结束，不能发送消息")
     assert [gateway_client.send(one, session, "还在吗").status for one in (li, lin)] == [403, 403]
-    assert desk.list_open_counts() == {"客服小李": 0}
+    assert help_desk.list_open_counts() == {"客服小李": 0}
     assert list_contents(find_messages(lin, 3)) == ["会话已结束"], "it can be read"
     add_message(lin, "我又来了", receiveId=session)
-    assert (desk.list_open_counts(), add_message(li, "您好", receiveId=session).status) == ({"客服小李": 1}, 200)
+    assert (help_desk.list_open_counts(), add_message(li, "您好", receiveId=session).status) == ({"客服小李": 1}, 200)
 
 
 @pytest.mark.parametrize("own_type", [1, 2])
 def test_a_patients_message_that_meets_the_end_opens_the_session_again(
-    desk: HelpDesk, lin: Person, li: Person, monkeypatch: pytest.MonkeyPatch, own_type: int
+    help_desk: HelpDesk, lin: Person, li: Person, monkeypatch: pytest.MonkeyPatch, own_type: int
 ) -> None:
-    desk.create_post(li)
+    help_desk.create_post(li)
     session, found = request_assignment(lin).data["sessionId"], recipients.resolve
 
     def found_open(*asked: Any, **more: Any) -> Any:
@@ -187,7 +191,7 @@ def test_a_patients_message_that_meets_the_end_opens_the_session_again(
     monkeypatch.setattr(recipients, "resolve", found_open)
     assert add_message(lin, "还有一事", ownType=own_type, receiveId=session).status == 200
     assert list_contents(find_messages(lin, 3)) == ["还有一事", "会话已结束"]
-    assert desk.list_open_counts() == {"客服小李": 1}
+    assert help_desk.list_open_counts() == {"客服小李": 1}
 
 
 def test_a_patient_opens_a_closed_chat_with_a_person_again(lin: Person, chen: Person) -> None:

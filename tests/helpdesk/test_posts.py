@@ -34,9 +34,9 @@ def disable(hospital: Hospital, who: Person) -> None:
     assert post("/pati_service/manager_service/staff_disable", hospital.admin.token, user_id=who.user_id).status == 200
 
 
-def test_everybody_of_the_hospital_sees_the_card_of_a_post(hospital: Hospital, desk: HelpDesk) -> None:
+def test_everybody_of_the_hospital_sees_the_card_of_a_post(hospital: Hospital, help_desk: HelpDesk) -> None:
     dept = mysql.run_transaction(lambda tx: departments.create(tx, hospital.tenant_id, "呼吸内科"))
-    position = desk.create_post(hospital.chen, deptId=dept, on_duty=False)
+    position = help_desk.create_post(hospital.chen, deptId=dept, on_duty=False)
     for who in (hospital.lin, hospital.zhou, hospital.desk, hospital.admin):
         assert card(who, int(position)).data == {
             "positionId": position,
@@ -47,13 +47,15 @@ def test_everybody_of_the_hospital_sees_the_card_of_a_post(hospital: Hospital, d
             "department": "呼吸内科",
             "onDuty": False,
         }
-    desk.set_duty(position)
+    help_desk.set_duty(position)
     assert card(hospital.lin, position).data["onDuty"] is True
 
 
-def test_no_card_is_shown_of_what_is_not_there(hospital: Hospital, desk: HelpDesk, elsewhere: Hospital) -> None:
-    theirs = HelpDesk(elsewhere).create_post(elsewhere.desk)
-    position = desk.create_post(hospital.chen)
+def test_no_card_is_shown_of_what_is_not_there(
+    hospital: Hospital, help_desk: HelpDesk, other_hospital: Hospital
+) -> None:
+    theirs = HelpDesk(other_hospital).create_post(other_hospital.desk)
+    position = help_desk.create_post(hospital.chen)
     disable(hospital, hospital.chen)
     for one in (theirs, position, "999999999"):
         assert (card(hospital.lin, one).status, card(hospital.lin, one).error) == (404, "岗位不存在")
@@ -61,9 +63,9 @@ def test_no_card_is_shown_of_what_is_not_there(hospital: Hospital, desk: HelpDes
 
 
 def test_first_contact_makes_one_conversation_with_both_cards(
-    hospital: Hospital, desk: HelpDesk, lin: Person, chen: Person
+    hospital: Hospital, help_desk: HelpDesk, lin: Person, chen: Person
 ) -> None:
-    theirs, own = desk.create_post(chen), desk.create_post(hospital.desk)
+    theirs, own = help_desk.create_post(chen), help_desk.create_post(hospital.desk)
     met = meet(lin, theirs).data
     assert (met["mine"]["positionId"], met["mine"]["name"], met["yours"]["name"]) == ("0", "林小雨", "陈医生")
     assert meet(lin, theirs).data["sessionId"] == met["sessionId"]
@@ -76,12 +78,12 @@ def test_first_contact_makes_one_conversation_with_both_cards(
     assert len(list_rows("chats", hospital)) == 2
 
 
-def test_nobody_meets_themselves(hospital: Hospital, desk: HelpDesk) -> None:
-    assert meet(hospital.chen, desk.create_post(hospital.chen)).status == 409
+def test_nobody_meets_themselves(hospital: Hospital, help_desk: HelpDesk) -> None:
+    assert meet(hospital.chen, help_desk.create_post(hospital.chen)).status == 409
 
 
-def test_a_post_is_made_once_for_each_and_changed(hospital: Hospital, desk: HelpDesk, li: Person) -> None:
-    position = desk.create_post(li, skill="检查预约")
+def test_a_post_is_made_once_for_each_and_changed(hospital: Hospital, help_desk: HelpDesk, li: Person) -> None:
+    position = help_desk.create_post(li, skill="检查预约")
     again = call_messagecenter(hospital.admin, "savePost", userId=li.user_id, title="又一个")
     assert (again.status, again.error) == (409, "userId：已有岗位")
     call_messagecenter(hospital.desk, "savePost", positionId=position, title="导诊台", cap=9)
@@ -97,17 +99,18 @@ def test_a_post_is_made_once_for_each_and_changed(hospital: Hospital, desk: Help
     }
 
 
-def test_a_post_is_for_staff_of_the_hospital(hospital: Hospital, desk: HelpDesk, elsewhere: Hospital) -> None:
-    theirs = HelpDesk(elsewhere).create_post(elsewhere.desk)
+def test_a_post_is_for_staff_of_the_hospital(hospital: Hospital, help_desk: HelpDesk, other_hospital: Hospital) -> None:
+    theirs = HelpDesk(other_hospital).create_post(other_hospital.desk)
     admin = hospital.admin
-    position = desk.create_post(hospital.chen)
+    position = help_desk.create_post(hospital.chen)
     disable(hospital, hospital.zhou)
-    for holder in (hospital.lin, hospital.zhou, elsewhere.chen):
+    for holder in (hospital.lin, hospital.zhou, other_hospital.chen):
         assert call_messagecenter(admin, "savePost", userId=holder.user_id, title="x").error == "userId：员工不存在"
     assert call_messagecenter(admin, "savePost", title="x").error == "userId：员工不存在"
     assert call_messagecenter(admin, "savePost", positionId=theirs, title="x").error == "岗位不存在"
     assert (
-        call_messagecenter(admin, "savePost", positionId=theirs, userId=elsewhere.desk.user_id, title="x").status == 404
+        call_messagecenter(admin, "savePost", positionId=theirs, userId=other_hospital.desk.user_id, title="x").status
+        == 404
     )
     assert (
         call_messagecenter(admin, "savePost", positionId=position, userId=hospital.desk.user_id, title="x").status
@@ -118,25 +121,25 @@ def test_a_post_is_for_staff_of_the_hospital(hospital: Hospital, desk: HelpDesk,
     )
     assert call_messagecenter(admin, "setDuty", positionId=theirs, onDuty=False).error == "岗位不存在"
     assert [one["title"] for one in call_messagecenter(admin, "postList").data] == ["导诊"]
-    assert card(elsewhere.lin, theirs).data["onDuty"] is True
+    assert card(other_hospital.lin, theirs).data["onDuty"] is True
 
 
-def test_only_the_desk_and_admins_set_posts(hospital: Hospital, desk: HelpDesk) -> None:
-    position = desk.create_post(hospital.desk)
+def test_only_the_desk_and_admins_set_posts(hospital: Hospital, help_desk: HelpDesk) -> None:
+    position = help_desk.create_post(hospital.desk)
     for who in (hospital.lin, hospital.chen):
         assert call_messagecenter(who, "savePost", userId=hospital.zhou.user_id, title="x").status == 403
         assert call_messagecenter(who, "setDuty", positionId=position, onDuty=False).status == 403
         assert call_messagecenter(who, "postList").status == 403
-    assert desk.call_with_key("postList", {"newUserId": hospital.admin.user_id}).status == 401
+    assert help_desk.call_with_key("postList", {"newUserId": hospital.admin.user_id}).status == 401
     assert call_messagecenter(hospital.desk, "setDuty", positionId=position, onDuty=False).status == 200
 
 
 def test_who_goes_off_duty_keeps_who_they_serve_and_gets_nobody_new(
-    desk: HelpDesk, li: Person, lin: Person, wang: Person
+    help_desk: HelpDesk, li: Person, lin: Person, wang: Person
 ) -> None:
-    position = desk.create_post(li)
+    position = help_desk.create_post(li)
     request_assignment(lin)
-    desk.set_duty(position, on=False)
+    help_desk.set_duty(position, on=False)
     assert [get_agent_or_place(request_assignment(one)) for one in (lin, wang)] == ["客服小李", "1"]
 
 

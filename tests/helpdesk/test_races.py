@@ -47,15 +47,15 @@ def asked(token: str) -> tuple[int, str, int]:
     return answer.status, session["agent"]["name"] if session["agent"] else "", session["place"]
 
 
-def test_a_hundred_at_once_never_exceed_a_cap(hospital: Hospital, desk: HelpDesk, li: Person, sun: Person) -> None:
+def test_a_hundred_at_once_never_exceed_a_cap(hospital: Hospital, help_desk: HelpDesk, li: Person, sun: Person) -> None:
     """From eight processes, each with connections of its own."""
-    desk.create_post(li, cap=7), desk.create_post(sun, cap=11)
+    help_desk.create_post(li, cap=7), help_desk.create_post(sun, cap=11)
     everybody = crowd(hospital, 100)
     answers = in_processes(asked, [(one.token,) for one in everybody])
     served = Counter(name for _, name, _ in answers)
     assert served == {"客服小李": 7, "客服小孙": 11, "": 82}
     assert sorted(place for _, name, place in answers if not name) == list(range(1, 83))
-    assert desk.list_open_counts() == {"客服小李": 7, "客服小孙": 11}
+    assert help_desk.list_open_counts() == {"客服小李": 7, "客服小孙": 11}
 
 
 def meeting(monkeypatch: pytest.MonkeyPatch, module: object, name: str, number: int) -> None:
@@ -74,10 +74,10 @@ def meeting(monkeypatch: pytest.MonkeyPatch, module: object, name: str, number: 
 
 
 def test_two_who_have_both_seen_the_last_place_free_do_not_both_get_it(
-    desk: HelpDesk, li: Person, lin: Person, wang: Person, monkeypatch: pytest.MonkeyPatch
+    help_desk: HelpDesk, li: Person, lin: Person, wang: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without the desk's lock both would be here at once, each with the same view of the load."""
-    desk.create_post(li, cap=1)
+    help_desk.create_post(li, cap=1)
     for one in (lin, wang):
         close_session(one, request_assignment(one).data["sessionId"])
     inside: list[int] = []
@@ -100,19 +100,19 @@ def test_two_who_have_both_seen_the_last_place_free_do_not_both_get_it(
 
 
 def test_one_patient_ten_times_at_once_has_one_session_and_one_agent(
-    desk: HelpDesk, li: Person, sun: Person, lin: Person
+    help_desk: HelpDesk, li: Person, sun: Person, lin: Person
 ) -> None:
-    desk.create_post(li, cap=5), desk.create_post(sun, cap=5)
+    help_desk.create_post(li, cap=5), help_desk.create_post(sun, cap=5)
     answers = run_in_threads([lambda: request_assignment(lin)] * 10)
     assert len({(one.data["sessionId"], get_agent_or_place(one)) for one in answers}) == 1
-    assert sum(desk.list_open_counts().values()) == 1
+    assert sum(help_desk.list_open_counts().values()) == 1
 
 
 def test_both_sides_close_at_once_and_one_is_let_in(
-    hospital: Hospital, desk: HelpDesk, li: Person, lin: Person, monkeypatch: pytest.MonkeyPatch
+    hospital: Hospital, help_desk: HelpDesk, li: Person, lin: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both have seen the session open."""
-    desk.create_post(li, cap=1)
+    help_desk.create_post(li, cap=1)
     session = request_assignment(lin).data["sessionId"]
     waiting = crowd(hospital, 3)
     for one in waiting:
@@ -120,7 +120,7 @@ def test_both_sides_close_at_once_and_one_is_let_in(
     meeting(monkeypatch, store, "rooms", 2)
     answers = run_in_threads([lambda: close_session(li, session), lambda: close_session(lin, session)])
     assert [one.status for one in answers] == [200, 200]
-    assert desk.list_open_counts() == {"客服小李": 1}
+    assert help_desk.list_open_counts() == {"客服小李": 1}
     assert [get_agent_or_place(request_assignment(one)) for one in waiting] == ["客服小李", "1", "2"]
     assert len([one for one in find_messages(lin, 3).data if one["content"] == "会话已结束"]) == 1
 
@@ -164,12 +164,12 @@ def test_opinions_at_once_are_one(hospital: Hospital, lin: Person, chen: Person)
 
 
 def test_agents_who_reach_for_one_patient_at_once_do_not_both_have_them(
-    desk: HelpDesk, li: Person, sun: Person, lin: Person
+    help_desk: HelpDesk, li: Person, sun: Person, lin: Person
 ) -> None:
-    desk.create_post(li, cap=1), desk.create_post(sun, cap=1)
+    help_desk.create_post(li, cap=1), help_desk.create_post(sun, cap=1)
     close_session(lin, request_assignment(lin).data["sessionId"])
     answers = run_in_threads(
         [lambda: create_session(li, 3, receiveId=lin.user_id), lambda: create_session(sun, 3, receiveId=lin.user_id)]
     )
     assert Counter(one.status for one in answers) == {200: 1, 409: 1}
-    assert sum(desk.list_open_counts().values()) == 1
+    assert sum(help_desk.list_open_counts().values()) == 1

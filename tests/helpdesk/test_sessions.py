@@ -28,11 +28,11 @@ def test_a_group_is_found_by_its_members(hospital: Hospital, lin: Person, wang: 
     assert create_session(wang, 4, receiveId=group).status == 404
 
 
-def test_no_session_is_opened_with_another_hospital(hospital: Hospital, lin: Person, elsewhere: Hospital) -> None:
+def test_no_session_is_opened_with_another_hospital(hospital: Hospital, lin: Person, other_hospital: Hospital) -> None:
     chen = hospital.chen.user_id
-    assert create_session(lin, 2, receiveId=chen, receiveEntId=elsewhere.tenant_id).status == 404
+    assert create_session(lin, 2, receiveId=chen, receiveEntId=other_hospital.tenant_id).status == 404
     assert create_session(lin, 2, receiveId=chen, receiveEntId="nowhere").status == 404
-    assert create_session(lin, 2, receiveId=elsewhere.chen.user_id).status == 404
+    assert create_session(lin, 2, receiveId=other_hospital.chen.user_id).status == 404
     assert list_rows("chats", hospital) == []
     assert create_session(lin, 2, receiveId=chen, receiveEntId=hospital.tenant_id).status == 200
 

@@ -68,15 +68,15 @@ def test_after_two_minutes_only_an_admin_may(hospital: Hospital, lin: Person, ch
     assert list_contents(find_messages(chen, 2, sendId=lin.user_id)) == ["", ""]
 
 
-def test_an_admin_may_everywhere_in_their_hospital(hospital: Hospital, lin: Person, elsewhere: Hospital) -> None:
+def test_an_admin_may_everywhere_in_their_hospital(hospital: Hospital, lin: Person, other_hospital: Hospital) -> None:
     sent = consult_client.send_as_patient(lin, hospital.chen, "说错了").data["msg_id"]
-    assert withdraw(elsewhere.admin, sent).status == 404
+    assert withdraw(other_hospital.admin, sent).status == 404
     assert withdraw(hospital.admin, sent).status == 200
 
 
-def test_nobody_else_may(hospital: Hospital, elsewhere: Hospital) -> None:
+def test_nobody_else_may(hospital: Hospital, other_hospital: Hospital) -> None:
     [sent] = send_all(hospital.lin, hospital.chen, "我说的")
-    for who in (hospital.chen, hospital.wang, hospital.desk, elsewhere.lin, elsewhere.chen):
+    for who in (hospital.chen, hospital.wang, hospital.desk, other_hospital.lin, other_hospital.chen):
         assert withdraw(who, sent).status == 404
     assert list_contents(find_messages(hospital.chen, 2, sendId=hospital.lin.user_id)) == ["我说的"]
     assert withdraw(hospital.lin, "22222-2222-2222-222").status == 404
@@ -91,9 +91,9 @@ def test_who_wrote_a_notice_takes_it_back(hospital: Hospital, lin: Person, sun: 
 
 
 def test_an_opinion_is_the_readers_own_and_may_change(
-    hospital: Hospital, desk: HelpDesk, lin: Person, li: Person
+    hospital: Hospital, help_desk: HelpDesk, lin: Person, li: Person
 ) -> None:
-    desk.create_post(li)
+    help_desk.create_post(li)
     session = request_assignment(lin).data["sessionId"]
     [sent] = send_all(li, lin, "请空腹")
     for opinion in (1, 1, "-1", -1):
@@ -104,9 +104,9 @@ def test_an_opinion_is_the_readers_own_and_may_change(
     assert session == find_messages(lin, 3).data[0]["sessionId"]
 
 
-def test_opinions_on_what_one_may_not_read_or_said_oneself(hospital: Hospital, elsewhere: Hospital) -> None:
+def test_opinions_on_what_one_may_not_read_or_said_oneself(hospital: Hospital, other_hospital: Hospital) -> None:
     [sent] = send_all(hospital.chen, hospital.lin, "多喝水")
-    for who in (hospital.wang, hospital.zhou, hospital.admin, elsewhere.lin, elsewhere.admin):
+    for who in (hospital.wang, hospital.zhou, hospital.admin, other_hospital.lin, other_hospital.admin):
         assert appraise(who, sent).status == 404
     own = appraise(hospital.chen, sent)
     assert (own.status, own.error) == (409, "不能评价自己发送的消息")

@@ -69,11 +69,11 @@ def test_every_endpoint_lets_in_whom_it_declares_and_nobody_else(endpoint: Endpo
 
 @every_endpoint
 def test_every_endpoint_refuses_who_names_another_hospital(
-    endpoint: Endpoint, hospital: Hospital, elsewhere: Hospital
+    endpoint: Endpoint, hospital: Hospital, other_hospital: Hospital
 ) -> None:
     for kind, credential in credentials(hospital).items():
         if kind in endpoint.callers or (PUBLIC in endpoint.callers and kind != SERVICE):
-            answer = ask(endpoint, {**credential, "tenantId": str(elsewhere.tenant_id)})
+            answer = ask(endpoint, {**credential, "tenantId": str(other_hospital.tenant_id)})
             assert (answer.status, answer.code) == (403, 10003), kind
 
 
@@ -104,9 +104,9 @@ def test_a_dead_token_does_not_keep_its_owner_from_signing_in_again(hospital: Ho
     assert post(LOGIN, chen.token, headers, phone=chen.phone, password=PASSWORD).status == 200
 
 
-def test_at_a_public_endpoint_a_live_token_names_the_hospital(hospital: Hospital, elsewhere: Hospital) -> None:
+def test_at_a_public_endpoint_a_live_token_names_the_hospital(hospital: Hospital, other_hospital: Hospital) -> None:
     chen = hospital.chen
-    assert chen.phone == elsewhere.chen.phone
+    assert chen.phone == other_hospital.chen.phone
     answer = post(LOGIN, hospital.lin.token, phone=chen.phone, password=PASSWORD)
     assert answer.data["userId"] == str(chen.user_id)
 
@@ -138,8 +138,8 @@ def test_the_right_hospital_may_be_named(lin: Person) -> None:
     assert get(PATIENTS_LIST, lin.token, {"tenantId": ""}).status == 400
 
 
-def test_a_key_of_another_hospital_does_not_act_for_this_one(hospital: Hospital, elsewhere: Hospital) -> None:
-    headers = {"X-Internal-Key": elsewhere.internal_key, "tenantId": str(hospital.tenant_id)}
+def test_a_key_of_another_hospital_does_not_act_for_this_one(hospital: Hospital, other_hospital: Hospital) -> None:
+    headers = {"X-Internal-Key": other_hospital.internal_key, "tenantId": str(hospital.tenant_id)}
     assert post(GET_TOKEN, headers=headers, session="visitor").status == 403
     assert post(GET_TOKEN, headers=headers | {"tenantId": ""}, session=str(hospital.lin.user_id)).status == 404
 
@@ -162,9 +162,9 @@ def test_an_expired_token_is_refused_by_its_copy_too(lin: Person, monkeypatch: p
     assert get(PATIENTS_LIST, lin.token).status == 401
 
 
-def test_a_body_or_query_does_not_name_another_tenant(lin: Person, elsewhere: Hospital) -> None:
+def test_a_body_or_query_does_not_name_another_tenant(lin: Person, other_hospital: Hospital) -> None:
     fields: dict[str, Any] = {"member_id": lin.member_id, "doctor_id": 1}
-    for named, status in ((elsewhere.tenant_id, 403), (lin.tenant_id, 404), (str(lin.tenant_id), 404)):
+    for named, status in ((other_hospital.tenant_id, 403), (lin.tenant_id, 404), (str(lin.tenant_id), 404)):
         path = "/msg_service/msg/patient/insert_session"
         assert post(path, lin.token, tenantId=named, **fields).status == status
-    assert get(PATIENTS_LIST, lin.token, tenantId=elsewhere.tenant_id).status == 403
+    assert get(PATIENTS_LIST, lin.token, tenantId=other_hospital.tenant_id).status == 403

@@ -32,10 +32,10 @@ def test_two_keys_live_at_once_and_a_third_retires_the_oldest(
     assert [token_by(key).status for key in (first, second, third)] == [401, 200, 200]
 
 
-def test_another_tenants_new_keys_retire_none_of_ours(hospital: Hospital, elsewhere: Hospital) -> None:
-    ours, theirs = hospital.internal_key, elsewhere.internal_key
+def test_another_tenants_new_keys_retire_none_of_ours(hospital: Hospital, other_hospital: Hospital) -> None:
+    ours, theirs = hospital.internal_key, other_hospital.internal_key
     for _ in range(3):
-        internal_keys.issue(elsewhere.tenant_id)
+        internal_keys.issue(other_hospital.tenant_id)
     assert token_by(ours).status == 200
     assert token_by(theirs).status == 401
 

@@ -128,12 +128,12 @@ def test_another_address_is_not_locked(hospital: Hospital) -> None:
     assert sign_in(hospital.chen, PASSWORD).status == 429
 
 
-def test_neither_another_person_nor_another_hospital_is_locked(hospital: Hospital, elsewhere: Hospital) -> None:
+def test_neither_another_person_nor_another_hospital_is_locked(hospital: Hospital, other_hospital: Hospital) -> None:
     statuses(hospital.zhou, 4)
-    statuses(elsewhere.chen, 4)
+    statuses(other_hospital.chen, 4)
     assert statuses(hospital.chen, 6) == [401] * 5 + [429]
     assert sign_in(hospital.zhou, PASSWORD).status == 200
-    assert sign_in(elsewhere.chen, PASSWORD).status == 200
+    assert sign_in(other_hospital.chen, PASSWORD).status == 200
 
 
 def test_forgiving_who_never_failed_changes_nothing(hospital: Hospital) -> None:

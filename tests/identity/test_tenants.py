@@ -23,8 +23,8 @@ def sign_in(**headers: str) -> Answer:
 
 
 @pytest.fixture
-def everyone(hospital: Hospital, elsewhere: Hospital) -> list[Person]:
-    return [*hospital.everyone(), *elsewhere.everyone()]
+def everyone(hospital: Hospital, other_hospital: Hospital) -> list[Person]:
+    return [*hospital.everyone(), *other_hospital.everyone()]
 
 
 @pytest.fixture
@@ -40,9 +40,9 @@ def register() -> Callable[[Hospital], str]:
     return registered
 
 
-def test_a_visitor_names_the_hospital(hospital: Hospital, elsewhere: Hospital) -> None:
+def test_a_visitor_names_the_hospital(hospital: Hospital, other_hospital: Hospital) -> None:
     assert sign_in(tenantId=str(hospital.tenant_id)).data["userId"] == str(hospital.chen.user_id)
-    assert sign_in(tenantid=str(elsewhere.tenant_id)).data["userId"] == str(elsewhere.chen.user_id)
+    assert sign_in(tenantid=str(other_hospital.tenant_id)).data["userId"] == str(other_hospital.chen.user_id)
 
 
 def test_the_host_names_the_hospital(hospital: Hospital, register: Callable[[Hospital], str]) -> None:
@@ -52,13 +52,13 @@ def test_the_host_names_the_hospital(hospital: Hospital, register: Callable[[Hos
 
 
 def test_the_header_rules_over_the_host(
-    hospital: Hospital, elsewhere: Hospital, register: Callable[[Hospital], str]
+    hospital: Hospital, other_hospital: Hospital, register: Callable[[Hospital], str]
 ) -> None:
-    answer = sign_in(Host=register(hospital), tenantId=str(elsewhere.tenant_id))
-    assert answer.data["userId"] == str(elsewhere.chen.user_id)
+    answer = sign_in(Host=register(hospital), tenantId=str(other_hospital.tenant_id))
+    assert answer.data["userId"] == str(other_hospital.chen.user_id)
 
 
-@pytest.mark.usefixtures("elsewhere", "hospital")
+@pytest.mark.usefixtures("other_hospital", "hospital")
 def test_where_nothing_tells_the_visitor_must() -> None:
     answer = sign_in(Host="unknown.example.com")
     assert (answer.status, answer.code, answer.error) == (400, 10001, "tenantId：必填")
@@ -90,6 +90,6 @@ def test_a_hospital_that_is_not_there_is_refused_by_name(named: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["", ":", "[::1]:8000", "医院.example.com", "\ud800"])
-@pytest.mark.usefixtures("hospital", "elsewhere")
+@pytest.mark.usefixtures("hospital", "other_hospital")
 def test_an_odd_host_is_nobodys(host: str) -> None:
     assert sign_in(Host=host).status == 400

@@ -72,11 +72,11 @@ def test_pages_go_on_where_the_last_one_ended(hospital: Hospital, lin: Person, s
     assert pages == [["4", "3"], ["2", "1"], ["0"]]
 
 
-def test_nobody_sees_what_is_anothers(hospital: Hospital, elsewhere: Hospital, lin: Person, wang: Person) -> None:
+def test_nobody_sees_what_is_anothers(hospital: Hospital, other_hospital: Hospital, lin: Person, wang: Person) -> None:
     send(hospital.desk, "给林", lin)
-    send(elsewhere.desk, "别处", elsewhere.lin)
+    send(other_hospital.desk, "别处", other_hospital.lin)
     assert list_texts(lin, status="all") == ["给林"]
-    for stranger in (wang, hospital.desk, hospital.admin, elsewhere.wang):
+    for stranger in (wang, hospital.desk, hospital.admin, other_hospital.wang):
         assert list_messages(stranger, status="all") == []
         assert get_unread_count(stranger) == 0
 

@@ -36,27 +36,27 @@ def test_staff_of_every_role_and_the_hospitals_own_system_may_send(hospital: Hos
     assert list_texts(lin) == ["体检报告已出", "通知2", "通知1", "通知0"]
 
 
-def test_nobody_else_may(hospital: Hospital, elsewhere: Hospital, lin: Person) -> None:
+def test_nobody_else_may(hospital: Hospital, other_hospital: Hospital, lin: Person) -> None:
     session = create_external_user(hospital, "guo-7f1a")
     fields: dict[str, Any] = {"tenantId": hospital.tenant_id, "msg_text": "x", "user_list": [{"user_id": lin.user_id}]}
     for token, status in (("", 401), ("nobody's", 401), (lin.token, 403), (session.token, 403)):
         assert post(f"{MESSAGE_PATH}/send", token, **fields).status == status
     assert post(f"{MESSAGE_PATH}/send", headers={"X-Internal-Key": "nobody's"}, **fields).status == 401
-    assert send_as_system(elsewhere, "x", lin, tenantId=hospital.tenant_id).status == 403
-    assert send(elsewhere.desk, "x", lin).status == send_as_system(elsewhere, "x", lin).status == 404
+    assert send_as_system(other_hospital, "x", lin, tenantId=hospital.tenant_id).status == 403
+    assert send(other_hospital.desk, "x", lin).status == send_as_system(other_hospital, "x", lin).status == 404
     assert list_texts(lin) == []
 
 
 def test_who_is_unknown_is_named_and_nobody_is_sent_anything(
-    hospital: Hospital, elsewhere: Hospital, lin: Person
+    hospital: Hospital, other_hospital: Hospital, lin: Person
 ) -> None:
     nobody = 2**52
     for sent in (send, send_as_system):
         by: Any = hospital.desk if sent is send else hospital
-        named = [{"user_id": one} for one in (lin.user_id, elsewhere.lin.user_id, nobody)]
+        named = [{"user_id": one} for one in (lin.user_id, other_hospital.lin.user_id, nobody)]
         answer = sent(by, "x", user_list=named)
         assert (answer.status, answer.code) == (404, 10004)
-        assert answer.error == f"用户不存在：{elsewhere.lin.user_id}、{nobody}"
+        assert answer.error == f"用户不存在：{other_hospital.lin.user_id}、{nobody}"
     many = send(hospital.desk, "x", user_list=[{"user_id": nobody + n} for n in range(12)])
     assert many.error.endswith(f"、{nobody + 9} 等 12 人")
     assert list_texts(lin) == []
@@ -98,8 +98,8 @@ def test_a_bad_key_is_refused(hospital: Hospital, lin: Person, key: str) -> None
     assert (answer.status, answer.error.partition("：")[0]) == (400, "Idempotency-Key")
 
 
-def test_another_tenant_in_the_body_is_refused(hospital: Hospital, elsewhere: Hospital, lin: Person) -> None:
-    assert send(hospital.desk, "x", lin, tenantId=elsewhere.tenant_id).status == 403
+def test_another_tenant_in_the_body_is_refused(hospital: Hospital, other_hospital: Hospital, lin: Person) -> None:
+    assert send(hospital.desk, "x", lin, tenantId=other_hospital.tenant_id).status == 403
     assert send(hospital.desk, "x", lin, tenantId=str(hospital.tenant_id)).status == 200
 
 
@@ -151,11 +151,11 @@ def test_the_same_key_with_something_else_is_a_conflict(hospital: Hospital, lin:
     assert send(hospital.desk, "请复查", lin, key="k2").status == 409, "some of them are not all of them"
 
 
-def test_a_key_is_its_senders_own(hospital: Hospital, elsewhere: Hospital, lin: Person) -> None:
+def test_a_key_is_its_senders_own(hospital: Hospital, other_hospital: Hospital, lin: Person) -> None:
     for number, sender in enumerate((hospital.chen, hospital.zhou, hospital.admin)):
         assert send(sender, f"通知{number}", lin, key="k1").status == 200
     assert send_as_system(hospital, "体检报告已出", lin, key="k1").status == 200
-    assert send(elsewhere.desk, "别处", elsewhere.lin, key="k1").status == 200
+    assert send(other_hospital.desk, "别处", other_hospital.lin, key="k1").status == 200
     assert len(list_texts(lin)) == 4
 
 

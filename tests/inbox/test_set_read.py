@@ -43,12 +43,12 @@ def test_reading_it_twice_changes_nothing(hospital: Hospital, lin: Person) -> No
     assert list_rows("site_deliveries", lin.tenant_id) == [first]
 
 
-def test_anothers_does_not_exist(hospital: Hospital, elsewhere: Hospital, lin: Person, wang: Person) -> None:
+def test_anothers_does_not_exist(hospital: Hospital, other_hospital: Hospital, lin: Person, wang: Person) -> None:
     send(hospital.desk, "给林", lin)
     msg_id = list_messages(lin)[0]["msg_id"]
     absent = set_read(wang, 2**52)
     assert (absent.status, absent.code, absent.error) == (404, 10004, "消息不存在")
-    for stranger in (wang, hospital.desk, hospital.admin, elsewhere.lin):
+    for stranger in (wang, hospital.desk, hospital.admin, other_hospital.lin):
         answer = set_read(stranger, msg_id)
         assert (answer.status, answer.body) == (404, absent.body)
     assert list_texts(lin) == ["给林"]
@@ -70,9 +70,9 @@ def test_an_empty_inbox_can_be_read(lin: Person) -> None:
     assert set_all_read(lin).data is None
 
 
-def test_nobody_reads_for_another(hospital: Hospital, elsewhere: Hospital, lin: Person, wang: Person) -> None:
+def test_nobody_reads_for_another(hospital: Hospital, other_hospital: Hospital, lin: Person, wang: Person) -> None:
     send(hospital.desk, "一", lin, wang)
-    for stranger in (wang, hospital.admin, elsewhere.lin):
+    for stranger in (wang, hospital.admin, other_hospital.lin):
         answer = set_all_read(stranger, lin.user_id)
         assert (answer.status, answer.code) == (403, 10003)
     assert get_unread_count(lin) == get_unread_count(wang) == 1

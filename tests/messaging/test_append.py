@@ -105,40 +105,40 @@ def in_the_midst_of(monkeypatch: pytest.MonkeyPatch, pool: ThreadPoolExecutor) -
 
 
 def test_a_message_that_waits_for_a_kick_is_refused(
-    hospital: Hospital, conversation: str, say: Callable[[], int], in_the_midst_of: Any
+    hospital: Hospital, conversation: str, send_message: Callable[[], int], in_the_midst_of: Any
 ) -> None:
-    assert say() == 1
-    late = in_the_midst_of("stand", say)
+    assert send_message() == 1
+    late = in_the_midst_of("stand", send_message)
     membership.remove_participants(hospital.tenant_id, conversation, [HAN])
     assert late[0].result() == 0
     assert last_seq(conversation) == 1
 
 
 def test_a_message_that_waits_for_the_archive_is_refused(
-    hospital: Hospital, conversation: str, say: Callable[[], int], in_the_midst_of: Any
+    hospital: Hospital, conversation: str, send_message: Callable[[], int], in_the_midst_of: Any
 ) -> None:
-    late = in_the_midst_of("archive", say)
+    late = in_the_midst_of("archive", send_message)
     membership.set_archived(hospital.tenant_id, [conversation], archived=True)
     assert late[0].result() == -1
     assert last_seq(conversation) == 0
 
 
 def test_a_message_that_waits_for_its_sender_to_be_brought_back_is_stored(
-    hospital: Hospital, conversation: str, say: Callable[[], int], in_the_midst_of: Any
+    hospital: Hospital, conversation: str, send_message: Callable[[], int], in_the_midst_of: Any
 ) -> None:
     membership.remove_participants(hospital.tenant_id, conversation, [HAN])
-    assert say() == 0
-    late = in_the_midst_of("sit", say)
+    assert send_message() == 0
+    late = in_the_midst_of("sit", send_message)
     membership.add_participants(hospital.tenant_id, conversation, [HAN])
     assert late[0].result() == 1
 
 
 def test_a_kick_waits_for_the_message_that_came_first(
-    hospital: Hospital, conversation: str, say: Callable[[], int], pool: ThreadPoolExecutor
+    hospital: Hospital, conversation: str, send_message: Callable[[], int], pool: ThreadPoolExecutor
 ) -> None:
     """The message has the conversation, and waits for Han's seat, which somebody reads up to."""
     with holding("UPDATE participants SET read_seq = 0 WHERE principal = %(han)s", han=HAN.encode()):
-        message = pool.submit(say)
+        message = pool.submit(send_message)
         wait_until(lambda: waiting() == 1)
         kick = pool.submit(membership.remove_participants, hospital.tenant_id, conversation, [HAN])
         wait_until(lambda: waiting() == 2)
@@ -146,7 +146,7 @@ def test_a_kick_waits_for_the_message_that_came_first(
         assert not kick.done()
     assert message.result() == 1
     kick.result()
-    assert say() == 0
+    assert send_message() == 0
     assert last_seq(conversation) == 1
 
 
@@ -166,7 +166,7 @@ def last_seq(conversation: str) -> int:
 
 @pytest.mark.parametrize("before", ["stored", "refused half-way"])
 def test_who_may_not_write_changes_nothing_whatever_the_connection_did_before(
-    hospital: Hospital, elsewhere: Hospital, conversation: str, before: str
+    hospital: Hospital, other_hospital: Hospital, conversation: str, before: str
 ) -> None:
     other = opened(hospital, HAN)
     here, draft = hospital.tenant_id, NewMessage("我", "t", "k1")
@@ -183,7 +183,7 @@ def test_who_may_not_write_changes_nothing_whatever_the_connection_did_before(
             (here, None, other, GUO),
             (here, None, other, "session:HAN"),
             (here, "consult", other, HAN),
-            (elsewhere.tenant_id, None, other, HAN),
+            (other_hospital.tenant_id, None, other, HAN),
             (here, None, ids.generate_public_id(), HAN),
         ):
             assert store.append(tx, tenant_id, kind, public_id, sender, NewMessage("我", "t"), 2) is None

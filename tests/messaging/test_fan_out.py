@@ -66,9 +66,9 @@ def test_a_withdrawal_is_told_too(hospital: Hospital, crowd: str) -> None:
     assert "说错了" not in str(promised)
 
 
-def test_where_redis_is_away_they_are_told_when_it_is_back(hospital: Hospital, crowd: str, redis_is_cut: Any) -> None:
+def test_where_redis_is_away_they_are_told_when_it_is_back(hospital: Hospital, crowd: str, cut_redis: Any) -> None:
     say(hospital, crowd, "一")
-    cut = redis_is_cut()
+    cut = cut_redis()
     assert outbox.run_due_jobs() == 0
     cut.__exit__(None, None, None)
     mysql.autocommit.execute("UPDATE outbox SET due_at = 0")

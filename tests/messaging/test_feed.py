@@ -19,8 +19,10 @@ def generation(who: Person) -> str:
     return str(redis.get_client().hget(head, "generation"))
 
 
-def test_every_participant_is_told_in_order(conversation: str, lin: Person, chen: Person, say: SendMessage) -> None:
-    first, second = say("一", lin), say("二", chen)
+def test_every_participant_is_told_in_order(
+    conversation: str, lin: Person, chen: Person, send_message: SendMessage
+) -> None:
+    first, second = send_message("一", lin), send_message("二", chen)
     told = [
         ("1-0", {"kind": "message", "conversation": conversation, "seq": 1, "id": first.id, "prev_id": ""}),
         ("2-0", {"kind": "message", "conversation": conversation, "seq": 2, "id": second.id, "prev_id": first.id}),
@@ -28,54 +30,56 @@ def test_every_participant_is_told_in_order(conversation: str, lin: Person, chen
     assert events(lin) == events(chen) == told
 
 
-def test_a_stream_never_holds_what_was_said(lin: Person, say: SendMessage) -> None:
-    say("私密", lin)
+def test_a_stream_never_holds_what_was_said(lin: Person, send_message: SendMessage) -> None:
+    send_message("私密", lin)
     _, stream, _ = feed.build_keys(lin.tenant_id, lin.principal)
     assert "私密" not in str(redis.get_client().xrange(stream))
 
 
-def test_the_same_name_in_two_hospitals_is_two_people(hospital: Hospital, elsewhere: Hospital) -> None:
-    for place in (hospital, elsewhere):
+def test_the_same_name_in_two_hospitals_is_two_people(hospital: Hospital, other_hospital: Hospital) -> None:
+    for place in (hospital, other_hospital):
         public_id = ids.generate_public_id()
         abc = partial(store.create_conversation, tenant_id=place.tenant_id, principals=["session:abc"])
         mysql.run_transaction(partial(abc, public_id=public_id, kind="direct", now=1))
         log.append(place.tenant_id, "direct", public_id, "session:abc", NewMessage("我", "t"))
-    for place in (hospital, elsewhere):
+    for place in (hospital, other_hospital):
         assert redis.get_client().xlen(feed.build_keys(place.tenant_id, "session:abc")[1]) == 1
 
 
-def test_a_stranger_is_told_nothing(wang: Person, lin: Person, say: SendMessage) -> None:
-    say("一", lin)
+def test_a_stranger_is_told_nothing(wang: Person, lin: Person, send_message: SendMessage) -> None:
+    send_message("一", lin)
     assert events(wang) == []
 
 
-def test_a_withdrawal_is_told_without_the_text(conversation: str, lin: Person, chen: Person, say: SendMessage) -> None:
-    wrong = say("说错了", lin)
+def test_a_withdrawal_is_told_without_the_text(
+    conversation: str, lin: Person, chen: Person, send_message: SendMessage
+) -> None:
+    wrong = send_message("说错了", lin)
     log.withdraw(lin.tenant_id, conversation, wrong.id, lin.principal)
     (_, _), (_, told) = events(chen)
     assert (told["kind"], told["seq"], told["id"]) == ("withdrawn", 1, wrong.id)
 
 
-def test_a_flushed_stream_begins_another_generation(lin: Person, say: SendMessage) -> None:
-    say("一", lin)
+def test_a_flushed_stream_begins_another_generation(lin: Person, send_message: SendMessage) -> None:
+    send_message("一", lin)
     before = generation(lin)
     redis.get_client().flushall()
-    say("二", lin)
+    send_message("二", lin)
     assert generation(lin) != before
     assert [at for at, _ in events(lin)] == ["1-0"]
 
 
-def test_a_stream_that_another_server_left_begins_another_generation(lin: Person, say: SendMessage) -> None:
-    say("一", lin)
+def test_a_stream_that_another_server_left_begins_another_generation(lin: Person, send_message: SendMessage) -> None:
+    send_message("一", lin)
     before = generation(lin)
     redis.get_client().hset(feed.build_keys(lin.tenant_id, lin.principal)[0], "server", "0" * 40)
-    say("二", lin)
+    send_message("二", lin)
     assert generation(lin) != before
 
 
-def test_a_stream_is_bounded(lin: Person, say: SendMessage) -> None:
+def test_a_stream_is_bounded(lin: Person, send_message: SendMessage) -> None:
     for n in range(feed.MAX_STREAM_LENGTH + 3):
-        say(str(n), lin)
+        send_message(str(n), lin)
     told = events(lin)
     assert len(told) == feed.MAX_STREAM_LENGTH
     assert told[-1][0] == f"{feed.MAX_STREAM_LENGTH + 3}-0"

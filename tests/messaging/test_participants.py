@@ -9,60 +9,62 @@ from tests.support.factories import Person
 
 
 def test_unread_is_what_others_said_since_one_last_looked(
-    conversation: str, lin: Person, chen: Person, say: SendMessage
+    conversation: str, lin: Person, chen: Person, send_message: SendMessage
 ) -> None:
-    say("一", lin)
-    say("二", chen)
-    say("三", lin)
+    send_message("一", lin)
+    send_message("二", chen)
+    send_message("三", lin)
     assert (count_unread(conversation, lin), count_unread(conversation, chen)) == (1, 2)
     read_newest(conversation, chen)
     assert (count_unread(conversation, lin), count_unread(conversation, chen)) == (1, 0)
-    say("四", chen)
-    say("五", lin)
+    send_message("四", chen)
+    send_message("五", lin)
     assert (count_unread(conversation, lin), count_unread(conversation, chen)) == (2, 1)
 
 
-def test_unread_is_the_same_after_a_flush(conversation: str, lin: Person, chen: Person, say: SendMessage) -> None:
-    say("一", lin)
+def test_unread_is_the_same_after_a_flush(
+    conversation: str, lin: Person, chen: Person, send_message: SendMessage
+) -> None:
+    send_message("一", lin)
     read_newest(conversation, lin)
-    say("二", chen)
-    say("三", lin)
+    send_message("二", chen)
+    send_message("三", lin)
     before = count_unread(conversation, lin), count_unread(conversation, chen)
     redis.get_client().flushall()
     assert (count_unread(conversation, lin), count_unread(conversation, chen)) == before == (1, 2)
 
 
-def test_a_resend_counts_once(conversation: str, lin: Person, chen: Person, say: SendMessage) -> None:
+def test_a_resend_counts_once(conversation: str, lin: Person, chen: Person, send_message: SendMessage) -> None:
     read_newest(conversation, lin)
     for _ in range(3):
-        say("一", lin, "k1")
+        send_message("一", lin, "k1")
     assert (count_unread(conversation, lin), count_unread(conversation, chen)) == (0, 1)
 
 
 def test_reading_writes_only_where_the_position_moves(
-    conversation: str, lin: Person, chen: Person, say: SendMessage, monkeypatch: Any
+    conversation: str, lin: Person, chen: Person, send_message: SendMessage, monkeypatch: Any
 ) -> None:
-    say("一", chen)
+    send_message("一", chen)
     read_newest(conversation, lin)
     monkeypatch.setattr(mysql, "run_autocommit", lambda _: 1 / 0)
     assert read_newest(conversation, lin) == ["一"]
 
 
-def test_a_position_never_goes_back(conversation: str, lin: Person, chen: Person, say: SendMessage) -> None:
-    say("一", chen)
+def test_a_position_never_goes_back(conversation: str, lin: Person, chen: Person, send_message: SendMessage) -> None:
+    send_message("一", chen)
     early, _ = reading.fetch_newest_page(conversation, lin.principal, 10)
-    say("二", chen)
+    send_message("二", chen)
     read_newest(conversation, lin)
     reading.mark_read(conversation, early)
     assert count_unread(conversation, lin) == 0
 
 
 def test_own_messages_after_the_page_that_was_read_are_not_unread(
-    conversation: str, lin: Person, chen: Person, say: SendMessage
+    conversation: str, lin: Person, chen: Person, send_message: SendMessage
 ) -> None:
-    say("一", chen)
+    send_message("一", chen)
     page, _ = reading.fetch_newest_page(conversation, lin.principal, 10)
-    say("二", lin)
+    send_message("二", lin)
     reading.mark_read(conversation, page)
     assert count_unread(conversation, lin) == 0
     redis.get_client().flushall()
@@ -70,9 +72,9 @@ def test_own_messages_after_the_page_that_was_read_are_not_unread(
 
 
 def test_a_hidden_entry_stays_hidden_until_the_next_message(
-    conversation: str, lin: Person, chen: Person, say: SendMessage
+    conversation: str, lin: Person, chen: Person, send_message: SendMessage
 ) -> None:
-    say("一", chen)
+    send_message("一", chen)
     reading.hide(conversation, lin.principal)
     for flush in (False, True):
         if flush:
@@ -82,9 +84,9 @@ def test_a_hidden_entry_stays_hidden_until_the_next_message(
 
 
 def test_many_heads_are_one_query_after_a_flush_and_none_after_that(
-    conversation: str, lin: Person, say: SendMessage, mysql_reads: list[str]
+    conversation: str, lin: Person, send_message: SendMessage, mysql_reads: list[str]
 ) -> None:
-    say("一", lin)
+    send_message("一", lin)
     redis.get_client().flushall()
     reading.fetch_newest_pages([conversation], lin.principal)
     assert mysql_reads == ["snapshots"]
@@ -93,10 +95,10 @@ def test_many_heads_are_one_query_after_a_flush_and_none_after_that(
 
 
 def test_a_list_that_comes_after_a_page_leaves_the_page_whole(
-    conversation: str, lin: Person, say: SendMessage, mysql_reads: list[str]
+    conversation: str, lin: Person, send_message: SendMessage, mysql_reads: list[str]
 ) -> None:
-    say("一", lin)
-    say("二", lin)
+    send_message("一", lin)
+    send_message("二", lin)
     read_newest(conversation, lin)
     redis.get_client().hincrby(build_redis_keys(conversation)[0], "checked", -60_000)
     reading.fetch_newest_pages([conversation], lin.principal)

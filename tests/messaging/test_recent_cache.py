@@ -25,11 +25,11 @@ def in_mysql(conversation: str, who: Person) -> Snapshot:
 
 
 def test_the_newest_page_comes_from_redis_alone(
-    conversation: str, lin: Person, say: SendMessage, mysql_reads: list[str]
+    conversation: str, lin: Person, send_message: SendMessage, mysql_reads: list[str]
 ) -> None:
     read_newest(conversation, lin)
-    say("一")
-    say("二")
+    send_message("一")
+    send_message("二")
     mysql_reads.clear()
     assert read_newest(conversation, lin) == ["二", "一"]
     assert mysql_reads == []
@@ -37,21 +37,21 @@ def test_the_newest_page_comes_from_redis_alone(
 
 @pytest.mark.parametrize("part", [0, 1, 2])
 def test_whatever_key_is_deleted_nothing_is_missing(
-    conversation: str, lin: Person, say: SendMessage, part: int
+    conversation: str, lin: Person, send_message: SendMessage, part: int
 ) -> None:
     read_newest(conversation, lin)
-    say("一")
-    say("二")
+    send_message("一")
+    send_message("二")
     redis.get_client().delete(build_redis_keys(conversation)[part])
     assert read_newest(conversation, lin) == ["二", "一"]
-    say("三")
+    send_message("三")
     assert read_newest(conversation, lin) == ["三", "二", "一"]
 
 
 def test_a_flushed_redis_is_filled_again(
-    conversation: str, lin: Person, say: SendMessage, mysql_reads: list[str]
+    conversation: str, lin: Person, send_message: SendMessage, mysql_reads: list[str]
 ) -> None:
-    say("一")
+    send_message("一")
     redis.get_client().flushall()
     assert read_newest(conversation, lin) == ["一"]
     mysql_reads.clear()
@@ -59,20 +59,22 @@ def test_a_flushed_redis_is_filled_again(
     assert mysql_reads == []
 
 
-def test_a_tail_with_a_hole_is_not_believed(conversation: str, lin: Person, say: SendMessage) -> None:
+def test_a_tail_with_a_hole_is_not_believed(conversation: str, lin: Person, send_message: SendMessage) -> None:
     read_newest(conversation, lin)
     for text in ("一", "二", "三"):
-        say(text)
+        send_message(text)
     redis.get_client().zremrangebyscore(build_redis_keys(conversation)[1], 2, 2)
     assert read_newest(conversation, lin) == ["三", "二", "一"]
 
 
-def test_a_tail_that_another_server_made_is_not_believed(conversation: str, lin: Person, say: SendMessage) -> None:
+def test_a_tail_that_another_server_made_is_not_believed(
+    conversation: str, lin: Person, send_message: SendMessage
+) -> None:
     read_newest(conversation, lin)
-    say("一")
+    send_message("一")
     client, (state, kept, _) = redis.get_client(), build_redis_keys(conversation)
     older, fields = client.zrange(kept, 0, -1, withscores=True), client.hgetall(state)
-    say("二")
+    send_message("二")
     client.delete(kept)
     client.zadd(kept, dict(older))
     client.hset(state, mapping={**fields, "server": "0" * 40})
@@ -80,20 +82,20 @@ def test_a_tail_that_another_server_made_is_not_believed(conversation: str, lin:
 
 
 def test_an_open_mark_sends_readers_to_mysql(
-    conversation: str, lin: Person, say: SendMessage, monkeypatch: pytest.MonkeyPatch
+    conversation: str, lin: Person, send_message: SendMessage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The writer dies between its commit and Redis."""
     read_newest(conversation, lin)
     monkeypatch.setattr(log, "_publish", lambda *_: None)
-    say("一")
+    send_message("一")
     assert read_newest(conversation, lin) == ["一"]
 
 
 def test_a_dead_writers_mark_falls_after_a_minute(
-    conversation: str, lin: Person, say: SendMessage, mysql_reads: list[str]
+    conversation: str, lin: Person, send_message: SendMessage, mysql_reads: list[str]
 ) -> None:
     recent_cache.add_write_intent(conversation, "dead")
-    say("一")
+    send_message("一")
     read_newest(conversation, lin)
     assert redis.get_client().zscore(build_redis_keys(conversation)[2], "dead")
     redis.get_client().zadd(build_redis_keys(conversation)[2], {"dead": 1})
@@ -110,9 +112,9 @@ def test_a_writer_who_was_refused_leaves_no_mark(hospital: Hospital, conversatio
 
 
 def test_after_ten_seconds_a_tail_is_compared_with_mysql(
-    conversation: str, lin: Person, say: SendMessage, mysql_reads: list[str]
+    conversation: str, lin: Person, send_message: SendMessage, mysql_reads: list[str]
 ) -> None:
-    say("一")
+    send_message("一")
     read_newest(conversation, lin)
     redis.get_client().hincrby(build_redis_keys(conversation)[0], "checked", -(recent_cache.TRUST_SECONDS + 1) * 1000)
     mysql_reads.clear()
@@ -121,41 +123,43 @@ def test_after_ten_seconds_a_tail_is_compared_with_mysql(
 
 
 def test_a_comparison_finds_what_a_writer_without_redis_wrote(
-    conversation: str, lin: Person, chen: Person, say: SendMessage, monkeypatch: pytest.MonkeyPatch
+    conversation: str, lin: Person, chen: Person, send_message: SendMessage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read_newest(conversation, lin)
     with monkeypatch.context() as elsewhere:  # another process, which reaches MySQL alone
         elsewhere.setattr(redis, "run_scripts", lambda calls, *_, **__: [["0", 1, None]] * len(calls))
-        say("一", chen)
+        send_message("一", chen)
     assert read_newest(conversation, lin) == []
     redis.get_client().hincrby(build_redis_keys(conversation)[0], "checked", -(recent_cache.TRUST_SECONDS + 1) * 1000)
     assert read_newest(conversation, lin) == ["一"]
 
 
 def test_what_a_process_knows_better_than_redis_it_does_not_unlearn(
-    conversation: str, lin: Person, say: SendMessage, redis_is_cut: Any
+    conversation: str, lin: Person, send_message: SendMessage, cut_redis: Any
 ) -> None:
     read_newest(conversation, lin)
-    cut = redis_is_cut()
-    say("一")
+    cut = cut_redis()
+    send_message("一")
     assert read_newest(conversation, lin) == ["一"]
     cut.__exit__(None, None, None)
     assert read_newest(conversation, lin) == ["一"]
 
 
 def test_a_late_refill_does_not_cover_what_was_written_meanwhile(
-    conversation: str, lin: Person, say: SendMessage
+    conversation: str, lin: Person, send_message: SendMessage
 ) -> None:
-    say("一")
+    send_message("一")
     redis.get_client().delete(build_redis_keys(conversation)[0])
     seen, before = look(conversation, lin), in_mysql(conversation, lin)
-    say("二")
+    send_message("二")
     refill(conversation, seen, before)
     assert read_newest(conversation, lin) == ["二", "一"]
 
 
-def test_a_late_refill_does_not_bring_back_a_withdrawn_text(conversation: str, lin: Person, say: SendMessage) -> None:
-    message = say("说错了")
+def test_a_late_refill_does_not_bring_back_a_withdrawn_text(
+    conversation: str, lin: Person, send_message: SendMessage
+) -> None:
+    message = send_message("说错了")
     redis.get_client().delete(build_redis_keys(conversation)[0])
     seen, before = look(conversation, lin), in_mysql(conversation, lin)
     log.withdraw(lin.tenant_id, conversation, message.id, lin.principal)
@@ -163,21 +167,23 @@ def test_a_late_refill_does_not_bring_back_a_withdrawn_text(conversation: str, l
     assert read_newest(conversation, lin) == [""]
 
 
-def test_a_refill_read_before_two_flushes_changes_nothing(conversation: str, lin: Person, say: SendMessage) -> None:
+def test_a_refill_read_before_two_flushes_changes_nothing(
+    conversation: str, lin: Person, send_message: SendMessage
+) -> None:
     """The version after a flush is never the one before it."""
     redis.get_client().flushall()
     seen, before = look(conversation, lin), in_mysql(conversation, lin)
-    say("一")
+    send_message("一")
     redis.get_client().flushall()
     look(conversation, lin)
     refill(conversation, seen, before)
     assert read_newest(conversation, lin) == ["一"]
 
 
-def test_of_two_refills_the_one_that_read_less_loses(conversation: str, lin: Person, say: SendMessage) -> None:
-    say("一")
+def test_of_two_refills_the_one_that_read_less_loses(conversation: str, lin: Person, send_message: SendMessage) -> None:
+    send_message("一")
     less = in_mysql(conversation, lin)
-    say("二")
+    send_message("二")
     redis.get_client().flushall()
     seen = look(conversation, lin)
     refill(conversation, seen, in_mysql(conversation, lin))
@@ -201,15 +207,19 @@ def test_messages_that_arrive_out_of_order_wait_for_the_missing_one(conversation
     assert [message.content for message in look(conversation, lin).messages] == ["2", "1"]
 
 
-def test_without_redis_the_service_goes_on(conversation: str, lin: Person, say: SendMessage, redis_is_cut: Any) -> None:
-    redis_is_cut()
-    say("一")
+def test_without_redis_the_service_goes_on(
+    conversation: str, lin: Person, send_message: SendMessage, cut_redis: Any
+) -> None:
+    cut_redis()
+    send_message("一")
     assert read_newest(conversation, lin) == ["一"]
 
 
-def test_a_long_log_keeps_its_newest_two_hundred_in_redis(conversation: str, lin: Person, say: SendMessage) -> None:
+def test_a_long_log_keeps_its_newest_two_hundred_in_redis(
+    conversation: str, lin: Person, send_message: SendMessage
+) -> None:
     read_newest(conversation, lin)
     for n in range(recent_cache.MAX_MESSAGES + 5):
-        say(str(n))
+        send_message(str(n))
     assert redis.get_client().zcard(build_redis_keys(conversation)[1]) == recent_cache.MAX_MESSAGES
     assert read_newest(conversation, lin, 2) == [str(recent_cache.MAX_MESSAGES + 4), str(recent_cache.MAX_MESSAGES + 3)]

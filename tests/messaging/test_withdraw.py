@@ -9,37 +9,39 @@ from tests.support.factories import Person
 
 
 def test_a_withdrawn_message_keeps_its_place_and_loses_its_text(
-    conversation: str, lin: Person, chen: Person, say: SendMessage
+    conversation: str, lin: Person, chen: Person, send_message: SendMessage
 ) -> None:
-    wrong = say("说错了", lin)
-    say("嗯？", chen)
+    wrong = send_message("说错了", lin)
+    send_message("嗯？", chen)
     log.withdraw(lin.tenant_id, conversation, wrong.id, lin.principal)
     assert read_newest(conversation, chen) == ["嗯？", ""]
     redis.get_client().flushall()
     assert read_newest(conversation, chen) == ["嗯？", ""]
-    later = say("好", chen)
+    later = send_message("好", chen)
     assert [m.content for m in reading.list_older(conversation, later.id, 10)] == ["嗯？", ""]
     assert [m.withdrawn for m in reading.list_older(conversation, later.id, 10)] == [False, True]
 
 
-def test_the_text_stays_for_audit(conversation: str, lin: Person, say: SendMessage) -> None:
-    wrong = say("说错了", lin)
+def test_the_text_stays_for_audit(conversation: str, lin: Person, send_message: SendMessage) -> None:
+    wrong = send_message("说错了", lin)
     log.withdraw(lin.tenant_id, conversation, wrong.id, lin.principal)
     kept = "SELECT m.content FROM messages m WHERE m.sender = %(lin)s"
     assert mysql.autocommit.fetch_value(kept, lin=lin.principal.encode()) == "说错了"
 
 
-def test_withdrawing_twice_changes_nothing(conversation: str, lin: Person, chen: Person, say: SendMessage) -> None:
-    wrong = say("说错了", lin)
+def test_withdrawing_twice_changes_nothing(
+    conversation: str, lin: Person, chen: Person, send_message: SendMessage
+) -> None:
+    wrong = send_message("说错了", lin)
     log.withdraw(lin.tenant_id, conversation, wrong.id, lin.principal)
     assert log.withdraw(lin.tenant_id, conversation, wrong.id, lin.principal).withdrawn
     assert count_unread(conversation, chen) == 1
 
 
 def test_after_two_minutes_only_an_administrator_may(
-    conversation: str, lin: Person, say: SendMessage, monkeypatch: pytest.MonkeyPatch
+    conversation: str, lin: Person, send_message: SendMessage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wrong, now = say("说错了", lin), clock.now()
+    wrong, now = send_message("说错了", lin), clock.now()
     monkeypatch.setattr(clock, "now", lambda: now + log.WITHDRAWAL_WINDOW)
     with pytest.raises(ApiError, match="2分钟"):
         log.withdraw(lin.tenant_id, conversation, wrong.id, lin.principal)
@@ -48,24 +50,28 @@ def test_after_two_minutes_only_an_administrator_may(
     assert read_newest(conversation, lin) == [""]
 
 
-def test_nobody_withdraws_what_another_said(conversation: str, lin: Person, chen: Person, say: SendMessage) -> None:
-    message = say("一", lin)
+def test_nobody_withdraws_what_another_said(
+    conversation: str, lin: Person, chen: Person, send_message: SendMessage
+) -> None:
+    message = send_message("一", lin)
     with pytest.raises(ApiError):
         log.withdraw(lin.tenant_id, conversation, message.id, chen.principal)
     assert read_newest(conversation, lin) == ["一"]
 
 
 def test_a_resend_does_not_bring_a_withdrawn_text_back(
-    conversation: str, lin: Person, chen: Person, say: SendMessage
+    conversation: str, lin: Person, chen: Person, send_message: SendMessage
 ) -> None:
-    wrong = say("说错了", lin, "k1")
+    wrong = send_message("说错了", lin, "k1")
     log.withdraw(lin.tenant_id, conversation, wrong.id, lin.principal)
-    assert say("说错了", lin, "k1").withdrawn
+    assert send_message("说错了", lin, "k1").withdrawn
     assert read_newest(conversation, chen) == [""]
 
 
-def test_a_refused_withdrawal_leaves_no_mark(conversation: str, lin: Person, chen: Person, say: SendMessage) -> None:
-    message = say("一", lin)
+def test_a_refused_withdrawal_leaves_no_mark(
+    conversation: str, lin: Person, chen: Person, send_message: SendMessage
+) -> None:
+    message = send_message("一", lin)
     with pytest.raises(ApiError):
         log.withdraw(lin.tenant_id, conversation, message.id, chen.principal)
     assert redis.get_client().zcard(f"log:3:{{{conversation}}}:marks") == 0

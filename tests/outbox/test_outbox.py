@@ -78,12 +78,12 @@ def test_what_was_rolled_back_was_never_promised(hospital: Hospital) -> None:
     assert outbox.run_due_jobs() == 0
 
 
-def test_what_happens_once_is_promised_once_for_each_hospital(hospital: Hospital, elsewhere: Hospital) -> None:
+def test_what_happens_once_is_promised_once_for_each_hospital(hospital: Hospital, other_hospital: Hospital) -> None:
     for _ in range(2):
         promise(hospital, 1, "booking:12")
-        promise(elsewhere, 2, "booking:12")
+        promise(other_hospital, 2, "booking:12")
         outbox.run_due_jobs()
-    assert sorted(done) == [(hospital.tenant_id, {"number": 1}), (elsewhere.tenant_id, {"number": 2})]
+    assert sorted(done) == [(hospital.tenant_id, {"number": 1}), (other_hospital.tenant_id, {"number": 2})]
 
 
 @pytest.mark.parametrize("job", QUEUES)

@@ -28,11 +28,11 @@ def shifted(book_id: str, **columns: Any) -> None:
     mysql.autocommit.execute(f"UPDATE bookings SET {names} WHERE book_id = %(id)s", id=book_id, **columns)
 
 
-def test_lin_orders_what_her_booking_costs(till: Checkout, pay: WeChatPay) -> None:
-    book_id = till.book_slot()
-    order = till.create_order(book_id)
-    [charge], [settlement] = list_rows("charges", till.hospital), list_rows("settlements", till.hospital)
-    [payment] = till.list_payments(book_id)
+def test_lin_orders_what_her_booking_costs(checkout: Checkout, pay: WeChatPay) -> None:
+    book_id = checkout.book_slot()
+    order = checkout.create_order(book_id)
+    [charge], [settlement] = list_rows("charges", checkout.hospital), list_rows("settlements", checkout.hospital)
+    [payment] = checkout.list_payments(book_id)
     assert (charge["fee"], charge["charge_id"]) == (1250, settlement["charge_id"])
     assert (settlement["fee"], settlement["settled_at"], payment["settlement_id"]) == (
         *(1250, None),
@@ -40,11 +40,11 @@ def test_lin_orders_what_her_booking_costs(till: Checkout, pay: WeChatPay) -> No
     )
     theirs = pay.orders[order["out_trade_no"]]
     assert (theirs.fee, theirs.open_id, theirs.prepay_id) == (1250, OPENID, order["prepay_id"])
-    assert theirs.notify_url == f"https://api.renhe.example{tills.NOTIFY_PATH}/{till.tenant_id}"
+    assert theirs.notify_url == f"https://api.renhe.example{tills.NOTIFY_PATH}/{checkout.tenant_id}"
     assert (order["is_success"], order["trade_type"], order["sign_type"]) == (True, "JSAPI", "RSA")
-    assert (order["agency_id"], order["app_id"]) == (str(till.tenant_id), APP_ID)
-    assert till.list_ledger() == [("created", "order"), ("prepared", "order")]
-    assert till.get_booking_state(book_id) == (0, 1)
+    assert (order["agency_id"], order["app_id"]) == (str(checkout.tenant_id), APP_ID)
+    assert checkout.list_ledger() == [("created", "order"), ("prepared", "order")]
+    assert checkout.get_booking_state(book_id) == (0, 1)
 
 
 @pytest.mark.parametrize("sign_type", [MD5, HMAC])
@@ -54,93 +54,96 @@ def test_v2_orders_too(hospital: Hospital, pay: WeChatPay, sign_type: str) -> No
     assert (order["sign_type"], pay.orders[order["out_trade_no"]].prepay_id) == (sign_type, order["prepay_id"])
 
 
-def test_asked_again_it_is_the_same_order(till: Checkout, pay: WeChatPay) -> None:
-    book_id = till.book_slot()
-    first, second = till.create_order(book_id), till.create_order(book_id)
+def test_asked_again_it_is_the_same_order(checkout: Checkout, pay: WeChatPay) -> None:
+    book_id = checkout.book_slot()
+    first, second = checkout.create_order(book_id), checkout.create_order(book_id)
     same = ("out_trade_no", "prepay_id")
     assert [first[name] for name in same] == [second[name] for name in same]
     assert first["nonce_str"] != second["nonce_str"]
-    assert pay.calls["prepay"] == len(pay.orders) == len(till.list_payments(book_id)) == 1
+    assert pay.calls["prepay"] == len(pay.orders) == len(checkout.list_payments(book_id)) == 1
 
 
-def test_eight_who_ask_at_once_make_one_order(till: Checkout, pay: WeChatPay) -> None:
-    book_id = till.book_slot()
-    answers = run_in_threads([lambda: till.request_order(book_id)] * 8)
+def test_eight_who_ask_at_once_make_one_order(checkout: Checkout, pay: WeChatPay) -> None:
+    book_id = checkout.book_slot()
+    answers = run_in_threads([lambda: checkout.request_order(book_id)] * 8)
     assert len({(one.data["out_trade_no"], one.data["prepay_id"]) for one in answers}) == 1
-    assert len(pay.orders) == len(till.list_payments(book_id)) == len(list_rows("charges", till.hospital)) == 1
-    assert till.list_ledger() == [("created", "order"), ("prepared", "order")]
+    assert len(pay.orders) == len(checkout.list_payments(book_id)) == len(list_rows("charges", checkout.hospital)) == 1
+    assert checkout.list_ledger() == [("created", "order"), ("prepared", "order")]
 
 
-def test_after_two_hours_it_is_another_order(till: Checkout) -> None:
-    book_id = till.book_slot()
-    first = till.create_order(book_id)
-    till.expire_orders()
-    second = till.create_order(book_id)
+def test_after_two_hours_it_is_another_order(checkout: Checkout) -> None:
+    book_id = checkout.book_slot()
+    first = checkout.create_order(book_id)
+    checkout.expire_orders()
+    second = checkout.create_order(book_id)
     assert first["out_trade_no"] != second["out_trade_no"]
-    assert [one["live"] for one in till.list_payments(book_id)] == [None, 1]
-    assert len(list_rows("charges", till.hospital)) == 1
+    assert [one["live"] for one in checkout.list_payments(book_id)] == [None, 1]
+    assert len(list_rows("charges", checkout.hospital)) == 1
 
 
-def test_another_payer_has_an_order_of_their_own(till: Checkout) -> None:
-    book_id = till.book_slot()
-    first, second = till.create_order(book_id), till.request_order(book_id, open_id="oUpF8uMEb4qRXf22hE3X68TekukE").data
+def test_another_payer_has_an_order_of_their_own(checkout: Checkout) -> None:
+    book_id = checkout.book_slot()
+    first, second = (
+        checkout.create_order(book_id),
+        checkout.request_order(book_id, open_id="oUpF8uMEb4qRXf22hE3X68TekukE").data,
+    )
     assert first["prepay_id"] != second["prepay_id"]
-    assert till.request_signature(first).status == 404
-    assert till.request_signature(second).status == 200
+    assert checkout.request_signature(first).status == 404
+    assert checkout.request_signature(second).status == 200
 
 
-def test_an_order_ends_when_its_booking_must_be_paid(till: Checkout) -> None:
-    till.department.save_rules(pay_minutes=30)
-    book_id = till.book_slot()
-    till.create_order(book_id)
-    [payment], [booking] = till.list_payments(book_id), list_rows("bookings", till.hospital)
+def test_an_order_ends_when_its_booking_must_be_paid(checkout: Checkout) -> None:
+    checkout.department.save_rules(pay_minutes=30)
+    book_id = checkout.book_slot()
+    checkout.create_order(book_id)
+    [payment], [booking] = checkout.list_payments(book_id), list_rows("bookings", checkout.hospital)
     assert payment["expires_at"] == booking["pay_by"]
     shifted(book_id, pay_by=clock.now() - 1)
-    answer = till.request_order(book_id)
+    answer = checkout.request_order(book_id)
     assert (answer.status, answer.error) == (409, "已超过支付时限，请重新预约")
 
 
-def test_an_order_lives_as_long_as_wechat_wants_at_least(till: Checkout) -> None:
+def test_an_order_lives_as_long_as_wechat_wants_at_least(checkout: Checkout) -> None:
     """It takes none that ends within a minute; what is paid after the release goes back."""
-    till.department.save_rules(pay_minutes=30)
-    book_id = till.book_slot()
+    checkout.department.save_rules(pay_minutes=30)
+    book_id = checkout.book_slot()
     before = clock.now()
     shifted(book_id, pay_by=before + 10 * clock.SECOND)
-    till.create_order(book_id)
-    assert till.list_payments(book_id)[0]["expires_at"] >= before + 90 * clock.SECOND
+    checkout.create_order(book_id)
+    assert checkout.list_payments(book_id)[0]["expires_at"] >= before + 90 * clock.SECOND
 
 
-def test_a_free_booking_is_paid_without_a_call(till: Checkout, pay: WeChatPay) -> None:
-    book_id = till.book_slot(fee=0)
-    found = till.request_order(book_id, open_id="").data
+def test_a_free_booking_is_paid_without_a_call(checkout: Checkout, pay: WeChatPay) -> None:
+    book_id = checkout.book_slot(fee=0)
+    found = checkout.request_order(book_id, open_id="").data
     assert (found["is_success"], found["error_code"], found["prepay_id"]) == (True, "SUCCESS", "")
-    assert (till.get_booking_state(book_id), pay.calls) == ((0, 2), {})
-    [settlement] = list_rows("settlements", till.hospital)
+    assert (checkout.get_booking_state(book_id), pay.calls) == ((0, 2), {})
+    [settlement] = list_rows("settlements", checkout.hospital)
     assert settlement["settled_at"]
     assert settlement["payment_id"] is None
-    assert till.list_payments(book_id) == []
-    assert till.request_order(book_id).status == 409
+    assert checkout.list_payments(book_id) == []
+    assert checkout.request_order(book_id).status == 409
 
 
-def test_the_sessions_own_openid_is_taken(till: Checkout, pay: WeChatPay, lin: Person) -> None:
-    book_id = till.book_slot()
+def test_the_sessions_own_openid_is_taken(checkout: Checkout, pay: WeChatPay, lin: Person) -> None:
+    book_id = checkout.book_slot()
     for nobody in ("", None):
-        answer = till.request_order(book_id, open_id=nobody)
+        answer = checkout.request_order(book_id, open_id=nobody)
         assert (answer.status, answer.error) == (400, "open_id：必填")
     token = tokens.hash_token(lin.token)
     mysql.run_transaction(lambda tx: openids.bind(tx, lin.tenant_id, lin.user_id, token, APP_ID, "oLins"))
-    found = till.request_order(book_id, open_id=None).data
+    found = checkout.request_order(book_id, open_id=None).data
     assert pay.orders[found["out_trade_no"]].open_id == "oLins"
 
 
-def test_nobody_pays_for_anothers_booking(till: Checkout, wang: Person, elsewhere: Hospital) -> None:
-    book_id = till.book_slot()
-    stranger = made(elsewhere).hospital.lin
+def test_nobody_pays_for_anothers_booking(checkout: Checkout, wang: Person, other_hospital: Hospital) -> None:
+    book_id = checkout.book_slot()
+    stranger = made(other_hospital).hospital.lin
     for person in (wang, stranger):
-        answer = till.request_order(book_id, person)
+        answer = checkout.request_order(book_id, person)
         assert (answer.status, answer.error) == (404, "预约不存在")
-    assert till.request_order(999_999_999).status == 404
-    assert list_rows("charges", till.hospital) == []
+    assert checkout.request_order(999_999_999).status == 404
+    assert list_rows("charges", checkout.hospital) == []
 
 
 @pytest.mark.parametrize(
@@ -151,19 +154,19 @@ def test_nobody_pays_for_anothers_booking(till: Checkout, wang: Person, elsewher
         ({"payment_state": 2}, "该预约已支付"),
     ],
 )
-def test_what_is_cancelled_missed_or_paid_is_not_ordered(till: Checkout, columns: dict[str, Any], why: str) -> None:
-    book_id = till.book_slot()
+def test_what_is_cancelled_missed_or_paid_is_not_ordered(checkout: Checkout, columns: dict[str, Any], why: str) -> None:
+    book_id = checkout.book_slot()
     shifted(book_id, **columns)
-    answer = till.request_order(book_id)
+    answer = checkout.request_order(book_id)
     assert (answer.status, answer.error) == (409, why)
-    assert till.list_payments(book_id) == []
+    assert checkout.list_payments(book_id) == []
 
 
-def test_who_is_registered_can_still_pay(till: Checkout) -> None:
-    book_id = till.book_slot()
+def test_who_is_registered_can_still_pay(checkout: Checkout) -> None:
+    book_id = checkout.book_slot()
     shifted(book_id, status=2)
-    till.pay_and_notify(book_id)
-    assert till.get_booking_state(book_id) == (2, 2)
+    checkout.pay_and_notify(book_id)
+    assert checkout.get_booking_state(book_id) == (2, 2)
 
 
 @pytest.mark.parametrize(
@@ -173,17 +176,21 @@ def test_who_is_registered_can_still_pay(till: Checkout) -> None:
         ("open_id", [" ", "o p", "x" * 129, 5, "o\n", {}]),
     ],
 )
-def test_a_bad_field_is_named(till: Checkout, lin: Person, field: str, values: list[Any]) -> None:
+def test_a_bad_field_is_named(checkout: Checkout, lin: Person, field: str, values: list[Any]) -> None:
     for value in values:
-        answer = till.request_order(
-            **{"book_id": till.tenant_id, field: value} if field == "open_id" else {"book_id": value}
+        answer = checkout.request_order(
+            **{"book_id": checkout.tenant_id, field: value} if field == "open_id" else {"book_id": value}
         )
         assert (answer.status, answer.error.partition("：")[0]) == (400, field), value
     assert post(tills.ORDER_PATH, lin.token).error == "appo_id：必填"
 
 
-def test_a_hospital_without_an_account_says_so(hospital: Hospital, ward: BookingDepartment, pay: WeChatPay) -> None:
-    found = Checkout(ward, pay, pay.add_merchant()).request_order(ward.book_slot(hospital.lin, ward.create_schedule()))
+def test_a_hospital_without_an_account_says_so(
+    hospital: Hospital, department: BookingDepartment, pay: WeChatPay
+) -> None:
+    found = Checkout(department, pay, pay.add_merchant()).request_order(
+        department.book_slot(hospital.lin, department.create_schedule())
+    )
     assert (found.status, found.error) == (404, "微信支付尚未配置")
 
 
@@ -192,16 +199,16 @@ def ward(hospital: Hospital) -> BookingDepartment:
     return made(hospital)
 
 
-def test_a_booking_has_ten_orders_in_ten_minutes(till: Checkout, pay: WeChatPay) -> None:
+def test_a_booking_has_ten_orders_in_ten_minutes(checkout: Checkout, pay: WeChatPay) -> None:
     """Each payer's is another order: whoever makes payers up does not fill our tables, nor use up WeChat's patience."""
-    book_id = till.book_slot()
-    orders = [till.request_order(book_id, open_id=f"o{number}") for number in range(10)]
+    book_id = checkout.book_slot()
+    orders = [checkout.request_order(book_id, open_id=f"o{number}") for number in range(10)]
     assert {one.status for one in orders} == {200}
-    refused = till.request_order(book_id, open_id="oEleventh")
+    refused = checkout.request_order(book_id, open_id="oEleventh")
     assert (refused.status, refused.headers["Retry-After"], len(pay.orders)) == (429, "600", 10)
-    assert till.request_order(book_id, open_id="o9").data["out_trade_no"] == orders[9].data["out_trade_no"]
-    other = till.book_slot(date=get_iso_date(2))
-    till.create_order(other)
+    assert checkout.request_order(book_id, open_id="o9").data["out_trade_no"] == orders[9].data["out_trade_no"]
+    other = checkout.book_slot(date=get_iso_date(2))
+    checkout.create_order(other)
     ago = "UPDATE payments SET created_at = created_at - 600000000 WHERE book_id = %(id)s"
     mysql.autocommit.execute(ago, id=book_id)
-    assert till.request_order(book_id, open_id="oEleventh").status == 200
+    assert checkout.request_order(book_id, open_id="oEleventh").status == 200

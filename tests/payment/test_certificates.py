@@ -32,10 +32,10 @@ def told(hospital: Hospital, caplog: pytest.LogCaptureFixture, now: int) -> list
     return [(one["level"], one["event"]) for one in lines if one.get("tenant_id") == hospital.tenant_id]
 
 
-def keep(till: Checkout, *pems: str) -> None:
+def keep(checkout: Checkout, *pems: str) -> None:
     keys = json.dumps({str(number): pem for number, pem in enumerate(pems)})
     sql = "UPDATE wechat_merchants SET public_keys = %(keys)s WHERE tenant_id = %(id)s"
-    mysql.autocommit.execute(sql, keys=keys, id=till.tenant_id)
+    mysql.autocommit.execute(sql, keys=keys, id=checkout.tenant_id)
 
 
 def test_somebody_is_told_a_month_before_refunds_stop(
@@ -47,11 +47,13 @@ def test_somebody_is_told_a_month_before_refunds_stop(
     assert told(hospital, caplog, END + clock.DAY) == [("ERROR", "merchant certificate ends")]
 
 
-def test_of_wechats_the_last_one_counts_and_a_key_never_ends(till: Checkout, caplog: pytest.LogCaptureFixture) -> None:
+def test_of_wechats_the_last_one_counts_and_a_key_never_ends(
+    checkout: Checkout, caplog: pytest.LogCaptureFixture
+) -> None:
     old, new = (wechat_pay_keys.get_certificate_pem("platform", year) for year in (2025, 2028))
-    keep(till, old)
-    assert told(till.hospital, caplog, END) == [("ERROR", "platform certificate ends")]
-    keep(till, old, new)
-    assert told(till.hospital, caplog, END) == []
-    keep(till, old, wechat_pay_keys.get_public_pem("platform"))
-    assert told(till.hospital, caplog, END) == []
+    keep(checkout, old)
+    assert told(checkout.hospital, caplog, END) == [("ERROR", "platform certificate ends")]
+    keep(checkout, old, new)
+    assert told(checkout.hospital, caplog, END) == []
+    keep(checkout, old, wechat_pay_keys.get_public_pem("platform"))
+    assert told(checkout.hospital, caplog, END) == []

@@ -85,33 +85,33 @@ def test_a_refund_that_wechat_has_closed_is_sent_by_another_number(
     assert [one["state"] for one in till.list_refunds(book_id)] == ["success"]
 
 
-def test_money_goes_back_though_every_promise_was_lost(till: Checkout, pay: WeChatPay) -> None:
+def test_money_goes_back_though_every_promise_was_lost(checkout: Checkout, pay: WeChatPay) -> None:
     """What is to go back is a row before anybody is asked to send it: reconciliation finds it, also beside a second
     payment's of the same booking."""
-    book_id = till.book_slot()
-    second = till.create_order(book_id)["out_trade_no"]
-    till.request_order(book_id, open_id="oUpF8uMEb4qRXf22hE3X68TekukE")
-    for number in (till.list_payments(book_id)[-1]["out_trade_no"], second):
+    book_id = checkout.book_slot()
+    second = checkout.create_order(book_id)["out_trade_no"]
+    checkout.request_order(book_id, open_id="oUpF8uMEb4qRXf22hE3X68TekukE")
+    for number in (checkout.list_payments(book_id)[-1]["out_trade_no"], second):
         pay.pay(number)
-        assert till.deliver_notification(pay.build_payment_notification(number)).status == 200
-    till.department.cancel(till.hospital.lin, book_id)
-    mysql.autocommit.execute("DELETE FROM outbox WHERE tenant_id = %(id)s", id=till.tenant_id)
+        assert checkout.deliver_notification(pay.build_payment_notification(number)).status == 200
+    checkout.department.cancel(checkout.hospital.lin, book_id)
+    mysql.autocommit.execute("DELETE FROM outbox WHERE tenant_id = %(id)s", id=checkout.tenant_id)
     reconciliation.run()
-    assert [(one["reason"], one["state"]) for one in till.list_refunds(book_id)] == [
+    assert [(one["reason"], one["state"]) for one in checkout.list_refunds(book_id)] == [
         ("duplicate", "processing"),
         ("patient", "processing"),
     ]
     assert [one.fee for one in pay.refunds.values()] == [1250, 1250]
 
 
-def test_what_was_promised_without_a_row_goes_back(till: Checkout, pay: WeChatPay) -> None:
+def test_what_was_promised_without_a_row_goes_back(checkout: Checkout, pay: WeChatPay) -> None:
     """As versions did it that made the row only in the job."""
-    book_id = till.book_slot()
-    till.pay_and_notify(book_id)
-    till.department.cancel(till.hospital.lin, book_id)
-    mysql.autocommit.execute("DELETE FROM refunds WHERE tenant_id = %(id)s", id=till.tenant_id)
-    till.run_refund_jobs()
-    assert [one["state"] for one in till.list_refunds(book_id)] == ["processing"]
+    book_id = checkout.book_slot()
+    checkout.pay_and_notify(book_id)
+    checkout.department.cancel(checkout.hospital.lin, book_id)
+    mysql.autocommit.execute("DELETE FROM refunds WHERE tenant_id = %(id)s", id=checkout.tenant_id)
+    checkout.run_refund_jobs()
+    assert [one["state"] for one in checkout.list_refunds(book_id)] == ["processing"]
     assert len(pay.refunds) == 1
 
 

@@ -15,15 +15,15 @@ __all__ = ["mysql_proxy"]
 @pytest.mark.parametrize(
     "question", [b"SET state = 'paid'", b"SET payment_state = 2", b"INSERT INTO outbox", b"COMMIT"]
 )
-def test_where_the_line_to_mysql_breaks_wechat_tells_again(till: Checkout, line: Proxy, question: bytes) -> None:
-    book_id = till.book_slot()
-    notice = till.pay_without_notification(book_id)
+def test_where_the_line_to_mysql_breaks_wechat_tells_again(checkout: Checkout, line: Proxy, question: bytes) -> None:
+    book_id = checkout.book_slot()
+    notice = checkout.pay_without_notification(book_id)
     with line.lose_answer_to(question) as lost:
-        assert till.deliver_notification(notice).status == 503
+        assert checkout.deliver_notification(notice).status == 503
         assert lost.wait(10)
     was_paid = question == b"COMMIT"  # whole or not at all
-    assert till.get_booking_state(book_id) == (0, 2 if was_paid else 1)
-    assert bool(till.list_jobs("notify_payment")) is was_paid
-    assert till.deliver_notification(notice).status == 200
-    assert till.get_booking_state(book_id) == (0, 2)
-    assert [one for one in till.list_ledger() if one[0] == "paid"] == [("paid", "notification")]
+    assert checkout.get_booking_state(book_id) == (0, 2 if was_paid else 1)
+    assert bool(checkout.list_jobs("notify_payment")) is was_paid
+    assert checkout.deliver_notification(notice).status == 200
+    assert checkout.get_booking_state(book_id) == (0, 2)
+    assert [one for one in checkout.list_ledger() if one[0] == "paid"] == [("paid", "notification")]

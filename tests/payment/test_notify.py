@@ -46,16 +46,16 @@ def test_who_has_paid_is_booked_and_paid(hospital: Hospital, pay: WeChatPay, ver
     assert till.department.get_booking(hospital.lin, book_id).data["visiCharge"] == 2
 
 
-def test_lin_is_told_once(till: Checkout) -> None:
-    book_id = till.book_slot()
-    notice = till.pay_without_notification(book_id)
+def test_lin_is_told_once(checkout: Checkout) -> None:
+    book_id = checkout.book_slot()
+    notice = checkout.pay_without_notification(book_id)
     for _ in range(2):
-        till.deliver_notification(notice)
-        till.run_notification_jobs()
-    assert [one for one in till.list_site_messages(till.hospital.lin) if "支付" in one] == [
+        checkout.deliver_notification(notice)
+        checkout.run_notification_jobs()
+    assert [one for one in checkout.list_site_messages(checkout.hospital.lin) if "支付" in one] == [
         f"支付成功：挂号费 12.50 元，预约编号 {book_id}。"
     ]
-    assert [one["type"] for one in till.list_jobs("notify_payment")] == [notifications.PAID]
+    assert [one["type"] for one in checkout.list_jobs("notify_payment")] == [notifications.PAID]
 
 
 @pytest.mark.parametrize(("version", "sign_type"), VERSIONS)
@@ -72,32 +72,36 @@ def test_a_replay_answers_success_and_changes_nothing(
     assert {table: list_rows(table, hospital) for table in tables} == before
 
 
-def test_one_notice_eight_times_at_once_counts_once(till: Checkout) -> None:
-    book_id = till.book_slot()
-    notice = till.pay_without_notification(book_id)
-    answers = run_in_threads([lambda: till.deliver_notification(notice)] * 8)
+def test_one_notice_eight_times_at_once_counts_once(checkout: Checkout) -> None:
+    book_id = checkout.book_slot()
+    notice = checkout.pay_without_notification(book_id)
+    answers = run_in_threads([lambda: checkout.deliver_notification(notice)] * 8)
     assert {one.status for one in answers} == {200}
-    assert [one for one in till.list_ledger() if one[0] == "paid"] == [("paid", "notification")]
-    assert (till.get_booking_state(book_id), till.list_refunds(book_id), len(till.list_jobs("notify_payment"))) == (
+    assert [one for one in checkout.list_ledger() if one[0] == "paid"] == [("paid", "notification")]
+    assert (
+        checkout.get_booking_state(book_id),
+        checkout.list_refunds(book_id),
+        len(checkout.list_jobs("notify_payment")),
+    ) == (
         (0, 2),
         [],
         1,
     )
 
 
-def unchanged(till: Checkout, book_id: str) -> bool:
-    [payment] = till.list_payments(book_id)
-    return till.get_booking_state(book_id) == (0, 1) and payment["state"] == "created"
+def unchanged(checkout: Checkout, book_id: str) -> bool:
+    [payment] = checkout.list_payments(book_id)
+    return checkout.get_booking_state(book_id) == (0, 1) and payment["state"] == "created"
 
 
 def test_what_is_not_signed_by_wechat_is_refused(
-    till: Checkout, pay: WeChatPay, caplog: pytest.LogCaptureFixture
+    checkout: Checkout, pay: WeChatPay, caplog: pytest.LogCaptureFixture
 ) -> None:
-    book_id = till.book_slot()
-    headers, body = till.pay_without_notification(book_id)
-    forged = pay.build_payment_notification(till.list_payments(book_id)[0]["out_trade_no"])[0]
+    book_id = checkout.book_slot()
+    headers, body = checkout.pay_without_notification(book_id)
+    forged = pay.build_payment_notification(checkout.list_payments(book_id)[0]["out_trade_no"])[0]
     pay.signs_with_wrong_key = True
-    lies = pay.build_payment_notification(till.list_payments(book_id)[0]["out_trade_no"])
+    lies = pay.build_payment_notification(checkout.list_payments(book_id)[0]["out_trade_no"])
     wrong = [
         lies,
         (forged, body),  # the signature of another notice
@@ -108,37 +112,41 @@ def test_what_is_not_signed_by_wechat_is_refused(
         (headers, json.dumps(json.loads(body)).encode() + b"\n"),
     ]
     for notice in wrong:
-        answer = till.deliver_notification(notice)
+        answer = checkout.deliver_notification(notice)
         assert (answer.status, answer.code, answer.error) == (401, 10103, "签名验证失败")
-    assert unchanged(till, book_id)
+    assert unchanged(checkout, book_id)
     logged = "".join(map(JsonFormatter().format, caplog.records))
     assert "notice refused" in logged
-    for secret in (headers["Wechatpay-Signature"], till.merchant.key, till.list_payments(book_id)[0]["out_trade_no"]):
+    for secret in (
+        headers["Wechatpay-Signature"],
+        checkout.merchant.key,
+        checkout.list_payments(book_id)[0]["out_trade_no"],
+    ):
         assert secret not in logged
-    assert till.deliver_notification((headers, body)).status == 200
+    assert checkout.deliver_notification((headers, body)).status == 200
 
 
 @pytest.mark.parametrize("minutes", [-6, 6])
-def test_an_old_notice_is_refused(till: Checkout, pay: WeChatPay, minutes: int) -> None:
-    book_id = till.book_slot()
-    till.pay_without_notification(book_id)
-    number = till.list_payments(book_id)[0]["out_trade_no"]
+def test_an_old_notice_is_refused(checkout: Checkout, pay: WeChatPay, minutes: int) -> None:
+    book_id = checkout.book_slot()
+    checkout.pay_without_notification(book_id)
+    number = checkout.list_payments(book_id)[0]["out_trade_no"]
     stale = pay.build_payment_notification(number, clock.now() + minutes * 60 * clock.SECOND)
-    assert till.deliver_notification(stale).status == 401
-    assert unchanged(till, book_id)
+    assert checkout.deliver_notification(stale).status == 401
+    assert unchanged(checkout, book_id)
     assert (
-        till.deliver_notification(
+        checkout.deliver_notification(
             pay.build_payment_notification(number, clock.now() + minutes * 40 * clock.SECOND)
         ).status
         == 200
     )
 
 
-def test_a_platform_certificate_signs_as_well_as_the_key(till: Checkout, pay: WeChatPay) -> None:
+def test_a_platform_certificate_signs_as_well_as_the_key(checkout: Checkout, pay: WeChatPay) -> None:
     pay.signing_serial = wechat_pay_keys.PLATFORM_CERTIFICATE_SERIAL
-    book_id = till.book_slot()
-    till.pay_and_notify(book_id)
-    assert till.get_booking_state(book_id) == (0, 2)
+    book_id = checkout.book_slot()
+    checkout.pay_and_notify(book_id)
+    assert checkout.get_booking_state(book_id) == (0, 2)
 
 
 @pytest.mark.parametrize("version", [V3, V2])
@@ -164,45 +172,45 @@ def test_what_does_not_fit_its_order_is_refused(hospital: Hospital, pay: WeChatP
 
 
 @pytest.mark.parametrize("state", ["PAYERROR", "USERPAYING", "NOTPAY"])
-def test_a_notice_that_tells_of_no_success_counts_nothing(till: Checkout, pay: WeChatPay, state: str) -> None:
-    book_id = till.book_slot()
-    till.pay_without_notification(book_id)
-    number = till.list_payments(book_id)[0]["out_trade_no"]
+def test_a_notice_that_tells_of_no_success_counts_nothing(checkout: Checkout, pay: WeChatPay, state: str) -> None:
+    book_id = checkout.book_slot()
+    checkout.pay_without_notification(book_id)
+    number = checkout.list_payments(book_id)[0]["out_trade_no"]
     pay.orders[number] = replace(pay.orders[number], state=state)
-    assert till.deliver_notification(pay.build_payment_notification(number)).status == 200
-    assert unchanged(till, book_id)
+    assert checkout.deliver_notification(pay.build_payment_notification(number)).status == 200
+    assert unchanged(checkout, book_id)
 
 
-def test_another_currency_is_refused(till: Checkout, pay: WeChatPay, monkeypatch: pytest.MonkeyPatch) -> None:
-    book_id = till.book_slot()
-    till.pay_without_notification(book_id)
+def test_another_currency_is_refused(checkout: Checkout, pay: WeChatPay, monkeypatch: pytest.MonkeyPatch) -> None:
+    book_id = checkout.book_slot()
+    checkout.pay_without_notification(book_id)
     trade = wire._build_transaction
     amount = {"total": 1250, "currency": "USD"}
     with monkeypatch.context() as patched:
         patched.setattr(wire, "_build_transaction", lambda order: {**trade(order), "amount": amount})
         assert (
-            till.deliver_notification(
-                pay.build_payment_notification(till.list_payments(book_id)[0]["out_trade_no"])
+            checkout.deliver_notification(
+                pay.build_payment_notification(checkout.list_payments(book_id)[0]["out_trade_no"])
             ).status
             == 400
         )
-    assert unchanged(till, book_id)
+    assert unchanged(checkout, book_id)
 
 
 def test_a_notice_of_this_hospital_at_anothers_path_is_refused(
-    till: Checkout, pay: WeChatPay, elsewhere: Hospital
+    checkout: Checkout, pay: WeChatPay, other_hospital: Hospital
 ) -> None:
-    other = tills.create_checkout(elsewhere, pay)
-    book_id = till.book_slot()
-    notice = till.pay_without_notification(book_id)
-    assert till.deliver_notification(notice, tenant_id=other.tenant_id).status == 401
-    assert post(tills.CONF_PATH, elsewhere.admin.token, **tills.build_conf(till.merchant)).status == 200
+    other = tills.create_checkout(other_hospital, pay)
+    book_id = checkout.book_slot()
+    notice = checkout.pay_without_notification(book_id)
+    assert checkout.deliver_notification(notice, tenant_id=other.tenant_id).status == 401
+    assert post(tills.CONF_PATH, other_hospital.admin.token, **tills.build_conf(checkout.merchant)).status == 200
     assert (
-        till.deliver_notification(notice, tenant_id=other.tenant_id).status == 404
+        checkout.deliver_notification(notice, tenant_id=other.tenant_id).status == 404
     )  # also where both share an account
-    assert till.deliver_notification(notice, tills.REFUND_NOTIFY_PATH).status in (400, 404)
-    assert till.deliver_notification(notice, tenant_id=999_999_999).status == 404
-    assert unchanged(till, book_id)
+    assert checkout.deliver_notification(notice, tills.REFUND_NOTIFY_PATH).status in (400, 404)
+    assert checkout.deliver_notification(notice, tenant_id=999_999_999).status == 404
+    assert unchanged(checkout, book_id)
 
 
 @pytest.mark.parametrize(
@@ -216,6 +224,6 @@ def test_what_is_no_notice_is_refused(hospital: Hospital, pay: WeChatPay, versio
             assert till.deliver_notification(({"Content-Type": kind}, body), path).status in (400, 401)
 
 
-def test_a_notice_has_64_kilobytes_at_most(till: Checkout) -> None:
-    headers, body = till.pay_without_notification(till.book_slot())
-    assert till.deliver_notification((headers, body + b" " * 64 * 1024)).status == 413
+def test_a_notice_has_64_kilobytes_at_most(checkout: Checkout) -> None:
+    headers, body = checkout.pay_without_notification(checkout.book_slot())
+    assert checkout.deliver_notification((headers, body + b" " * 64 * 1024)).status == 413

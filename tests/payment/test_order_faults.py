@@ -22,28 +22,30 @@ class Killed(BaseException):
 
 @pytest.mark.parametrize("failing", [500, ""])
 def test_where_wechat_cannot_be_reached_the_row_stays_and_is_asked_again(
-    till: Checkout, pay: WeChatPay, failing: Any
+    checkout: Checkout, pay: WeChatPay, failing: Any
 ) -> None:
-    book_id = till.book_slot()
+    book_id = checkout.book_slot()
     pay.failures["prepay"] = failing
-    answer = till.request_order(book_id)
+    answer = checkout.request_order(book_id)
     assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
-    [payment] = till.list_payments(book_id)
+    [payment] = checkout.list_payments(book_id)
     assert (payment["state"], payment["live"], payment["prepay_id"]) == ("created", 1, "")
     pay.failures.clear()
-    assert till.create_order(book_id)["out_trade_no"] == payment["out_trade_no"]
-    assert len(till.list_payments(book_id)) == 1
+    assert checkout.create_order(book_id)["out_trade_no"] == payment["out_trade_no"]
+    assert len(checkout.list_payments(book_id)) == 1
 
 
-def test_an_answer_that_is_not_wechats_is_none(till: Checkout, pay: WeChatPay) -> None:
-    book_id = till.book_slot()
+def test_an_answer_that_is_not_wechats_is_none(checkout: Checkout, pay: WeChatPay) -> None:
+    book_id = checkout.book_slot()
     pay.signs_with_wrong_key = True
-    assert till.request_order(book_id).status == 503
-    assert till.list_payments(book_id)[0]["prepay_id"] == ""
+    assert checkout.request_order(book_id).status == 503
+    assert checkout.list_payments(book_id)[0]["prepay_id"] == ""
 
 
-def test_wechat_did_it_and_its_answer_was_lost(till: Checkout, pay: WeChatPay, monkeypatch: pytest.MonkeyPatch) -> None:
-    book_id, prepay = till.book_slot(), wechat_pay.prepay
+def test_wechat_did_it_and_its_answer_was_lost(
+    checkout: Checkout, pay: WeChatPay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book_id, prepay = checkout.book_slot(), wechat_pay.prepay
 
     def lost(*arguments: Any) -> Any:
         prepay(*arguments)
@@ -51,16 +53,16 @@ def test_wechat_did_it_and_its_answer_was_lost(till: Checkout, pay: WeChatPay, m
 
     with monkeypatch.context() as patched:
         patched.setattr(wechat_pay, "prepay", lost)
-        assert till.request_order(book_id).status == 503
+        assert checkout.request_order(book_id).status == 503
     [theirs] = pay.orders.values()
-    assert till.create_order(book_id)["prepay_id"] == theirs.prepay_id
+    assert checkout.create_order(book_id)["prepay_id"] == theirs.prepay_id
     assert len(pay.orders) == 1
 
 
 def test_a_process_that_dies_between_row_and_call_leaves_a_row_to_go_on_with(
-    till: Checkout, pay: WeChatPay, monkeypatch: pytest.MonkeyPatch
+    checkout: Checkout, pay: WeChatPay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    book_id = till.book_slot()
+    book_id = checkout.book_slot()
 
     def killed(*_: Any) -> Any:
         raise Killed
@@ -68,101 +70,101 @@ def test_a_process_that_dies_between_row_and_call_leaves_a_row_to_go_on_with(
     with monkeypatch.context() as patched:
         patched.setattr(wechat_pay, "prepay", killed)
         with pytest.raises(Killed):
-            till.request_order(book_id)
-    [payment] = till.list_payments(book_id)
+            checkout.request_order(book_id)
+    [payment] = checkout.list_payments(book_id)
     assert (pay.orders, payment["state"]) == ({}, "created")
-    till.make_checks_due()
+    checkout.make_checks_due()
     reconciliation.run()
-    assert till.list_payments(book_id)[0]["state"] == "created"
-    assert till.create_order(book_id)["out_trade_no"] == payment["out_trade_no"]
+    assert checkout.list_payments(book_id)[0]["state"] == "created"
+    assert checkout.create_order(book_id)["out_trade_no"] == payment["out_trade_no"]
 
 
-def test_what_nobody_goes_on_with_is_closed_when_it_is_over(till: Checkout, pay: WeChatPay) -> None:
-    book_id = till.book_slot()
+def test_what_nobody_goes_on_with_is_closed_when_it_is_over(checkout: Checkout, pay: WeChatPay) -> None:
+    book_id = checkout.book_slot()
     pay.failures["prepay"] = 500
-    till.request_order(book_id)
-    till.expire_orders()
+    checkout.request_order(book_id)
+    checkout.expire_orders()
     reconciliation.run()
-    assert [(one["state"], one["live"]) for one in till.list_payments(book_id)] == [("closed", None)]
+    assert [(one["state"], one["live"]) for one in checkout.list_payments(book_id)] == [("closed", None)]
 
 
-def test_what_wechat_refuses_is_told_and_leaves_the_way_open(till: Checkout, pay: WeChatPay) -> None:
-    book_id = till.book_slot()
+def test_what_wechat_refuses_is_told_and_leaves_the_way_open(checkout: Checkout, pay: WeChatPay) -> None:
+    book_id = checkout.book_slot()
     pay.failures["prepay"] = "NO_AUTH"
-    found = till.request_order(book_id).data
+    found = checkout.request_order(book_id).data
     assert (found["is_success"], found["error_code"]) == (True, "FAIL")
     assert found["error_msg"]
     empty = ("prepay_id", "out_trade_no", "nonce_str", "sign_type", "timestamp", "agency_id", "url")
     assert {found[name] for name in empty} == {""}
-    assert ("rejected", "order") in till.list_ledger()
+    assert ("rejected", "order") in checkout.list_ledger()
     pay.failures.clear()
-    till.create_order(book_id)
-    assert [one["live"] for one in till.list_payments(book_id)] == [None, 1]
+    checkout.create_order(book_id)
+    assert [one["live"] for one in checkout.list_payments(book_id)] == [None, 1]
     reconciliation.run()
-    assert [one["state"] for one in till.list_payments(book_id)] == ["closed", "created"]
+    assert [one["state"] for one in checkout.list_payments(book_id)] == ["closed", "created"]
 
 
-def test_while_wechat_is_slow_nobody_waits_for_a_lock(till: Checkout, pay: WeChatPay) -> None:
+def test_while_wechat_is_slow_nobody_waits_for_a_lock(checkout: Checkout, pay: WeChatPay) -> None:
     """The booking can be cancelled meanwhile; then the answer is no order any more."""
-    book_id = till.book_slot()
+    book_id = checkout.book_slot()
     pay.accepting.clear()
     with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(till.request_order, book_id)
-        wait_until(lambda: bool(till.list_payments(book_id)))
-        assert till.department.cancel(till.hospital.lin, book_id).status == 200
+        asked = pool.submit(checkout.request_order, book_id)
+        wait_until(lambda: bool(checkout.list_payments(book_id)))
+        assert checkout.department.cancel(checkout.hospital.lin, book_id).status == 200
         pay.accepting.set()
         assert (asked.result().status, asked.result().error) == (409, "该预约已支付或已取消")
-    till.make_checks_due()
+    checkout.make_checks_due()
     reconciliation.run()
-    assert [one["state"] for one in till.list_payments(book_id)] == ["closed"]
+    assert [one["state"] for one in checkout.list_payments(book_id)] == ["closed"]
     assert [one.state for one in pay.orders.values()] == ["CLOSED"]
-    assert list_rows("refunds", till.hospital) == []
+    assert list_rows("refunds", checkout.hospital) == []
 
 
 def test_a_notice_that_comes_before_the_answer_counts(
-    till: Checkout, pay: WeChatPay, monkeypatch: pytest.MonkeyPatch
+    checkout: Checkout, pay: WeChatPay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    book_id, prepay = till.book_slot(), wechat_pay.prepay
+    book_id, prepay = checkout.book_slot(), wechat_pay.prepay
 
     def told_first(merchant: Any, order: Any) -> Any:
         answer = prepay(merchant, order)
         pay.pay(order.out_trade_no)
-        assert till.deliver_notification(pay.build_payment_notification(order.out_trade_no)).status == 200
+        assert checkout.deliver_notification(pay.build_payment_notification(order.out_trade_no)).status == 200
         return answer
 
     monkeypatch.setattr(wechat_pay, "prepay", told_first)
-    assert till.request_order(book_id).status == 409
-    assert till.get_booking_state(book_id) == (0, 2)
-    assert [one["state"] for one in till.list_payments(book_id)] == [store.PAID]
+    assert checkout.request_order(book_id).status == 409
+    assert checkout.get_booking_state(book_id) == (0, 2)
+    assert [one["state"] for one in checkout.list_payments(book_id)] == [store.PAID]
 
 
-def test_an_order_that_lost_its_place_while_wechat_was_slow_is_not_answered(till: Checkout, pay: WeChatPay) -> None:
+def test_an_order_that_lost_its_place_while_wechat_was_slow_is_not_answered(checkout: Checkout, pay: WeChatPay) -> None:
     """Nobody could pay by it: it would not be signed."""
-    book_id = till.book_slot()
+    book_id = checkout.book_slot()
     pay.accepting.clear()
     with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(till.request_order, book_id)
-        wait_until(lambda: bool(till.list_payments(book_id)))
-        second = pool.submit(till.request_order, book_id, open_id="oUpF8uMEb4qRXf22hE3X68TekukE")
-        wait_until(lambda: len(till.list_payments(book_id)) == 2)
+        first = pool.submit(checkout.request_order, book_id)
+        wait_until(lambda: bool(checkout.list_payments(book_id)))
+        second = pool.submit(checkout.request_order, book_id, open_id="oUpF8uMEb4qRXf22hE3X68TekukE")
+        wait_until(lambda: len(checkout.list_payments(book_id)) == 2)
         pay.accepting.set()
         assert (first.result().status, first.result().error) == (409, "已有另一订单，请重新下单")
-        assert till.request_signature(second.result().data).status == 200
-    assert [bool(one["prepay_id"]) for one in till.list_payments(book_id)] == [False, True]
+        assert checkout.request_signature(second.result().data).status == 200
+    assert [bool(one["prepay_id"]) for one in checkout.list_payments(book_id)] == [False, True]
 
 
 def test_an_order_that_wechat_refuses_to_a_second_request_is_still_the_firsts(
-    till: Checkout, monkeypatch: pytest.MonkeyPatch
+    checkout: Checkout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    book_id, prepay = till.book_slot(), wechat_pay.prepay
+    book_id, prepay = checkout.book_slot(), wechat_pay.prepay
 
     def second(*_: Any) -> OrderResult:
         monkeypatch.setattr(wechat_pay, "prepay", prepay)
-        till.create_order(book_id)  # the first is answered meanwhile
+        checkout.create_order(book_id)  # the first is answered meanwhile
         return OrderResult("OUT_TRADE_NO_USED")
 
     monkeypatch.setattr(wechat_pay, "prepay", second)
-    order = till.create_order(book_id)
-    assert [(one["live"], one["prepay_id"]) for one in till.list_payments(book_id)] == [(1, order["prepay_id"])]
-    assert till.request_signature(order).status == 200
-    assert ("rejected", "order") not in till.list_ledger()
+    order = checkout.create_order(book_id)
+    assert [(one["live"], one["prepay_id"]) for one in checkout.list_payments(book_id)] == [(1, order["prepay_id"])]
+    assert checkout.request_signature(order).status == 200
+    assert ("rejected", "order") not in checkout.list_ledger()

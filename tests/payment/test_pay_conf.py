@@ -21,24 +21,24 @@ from tests.support.payment_client import CONF_PATH, Checkout, build_conf
 pytestmark = pytest.mark.store
 
 
-def test_what_is_saved_is_shown_without_its_secrets(till: Checkout) -> None:
-    admin, merchant = till.hospital.admin, till.merchant
+def test_what_is_saved_is_shown_without_its_secrets(checkout: Checkout) -> None:
+    admin, merchant = checkout.hospital.admin, checkout.merchant
     found = get(CONF_PATH, admin.token).data
     assert (found["mch_id"], found["version"], found["sign_type"]) == (merchant.mch_id, "v3", "RSA")
     assert (found["key"], found["private_key"]) == (f"********{merchant.key[-4:]}", "********")
     assert {one["serial"]: one["pem"] for one in found["public_keys"]} == merchant.public_keys
-    assert found["notify_url"] == f"https://api.renhe.example{tills.NOTIFY_PATH}/{till.tenant_id}"
-    [row] = list_rows("wechat_merchants", till.hospital)
+    assert found["notify_url"] == f"https://api.renhe.example{tills.NOTIFY_PATH}/{checkout.tenant_id}"
+    [row] = list_rows("wechat_merchants", checkout.hospital)
     stored = b"".join(value if isinstance(value, bytes) else str(value).encode() for value in row.values())
     assert merchant.key.encode() not in stored
     assert b"PRIVATE KEY" not in stored
 
 
-def test_what_comes_back_as_it_was_shown_stays(till: Checkout) -> None:
-    shown = get(CONF_PATH, till.hospital.admin.token).data
-    assert post(CONF_PATH, till.hospital.admin.token, **shown).data is None
-    assert get(CONF_PATH, till.hospital.admin.token).data == shown
-    till.pay_and_notify(till.book_slot())
+def test_what_comes_back_as_it_was_shown_stays(checkout: Checkout) -> None:
+    shown = get(CONF_PATH, checkout.hospital.admin.token).data
+    assert post(CONF_PATH, checkout.hospital.admin.token, **shown).data is None
+    assert get(CONF_PATH, checkout.hospital.admin.token).data == shown
+    checkout.pay_and_notify(checkout.book_slot())
 
 
 def test_nothing_is_shown_where_nothing_was_saved(hospital: Hospital, pay: WeChatPay) -> None:
@@ -48,28 +48,28 @@ def test_nothing_is_shown_where_nothing_was_saved(hospital: Hospital, pay: WeCha
     assert (answer.status, answer.error) == (400, "key：必填")
 
 
-def test_a_key_of_one_version_is_none_of_the_other(till: Checkout) -> None:
+def test_a_key_of_one_version_is_none_of_the_other(checkout: Checkout) -> None:
     """WeChat has two secrets for an account, of one shape: whoever leaves the one masked had all else refused."""
     other = {"version": "v2", "sign_type": HMAC, "certificate": wechat_pay_keys.get_certificate_pem("merchant")}
-    shown = {**get(CONF_PATH, till.hospital.admin.token).data, **other}
-    answer = post(CONF_PATH, till.hospital.admin.token, **shown)
+    shown = {**get(CONF_PATH, checkout.hospital.admin.token).data, **other}
+    answer = post(CONF_PATH, checkout.hospital.admin.token, **shown)
     assert (answer.status, answer.error) == (400, "key：必填")
-    assert post(CONF_PATH, till.hospital.admin.token, **{**shown, "key": "0" * 32}).status == 200
+    assert post(CONF_PATH, checkout.hospital.admin.token, **{**shown, "key": "0" * 32}).status == 200
 
 
-def test_another_hospitals_is_another(till: Checkout, pay: WeChatPay, elsewhere: Hospital) -> None:
-    assert get(CONF_PATH, elsewhere.admin.token).data["mch_id"] == ""
-    tills.create_checkout(elsewhere, pay, V2, HMAC)
-    assert get(CONF_PATH, till.hospital.admin.token).data["mch_id"] == till.merchant.mch_id
+def test_another_hospitals_is_another(checkout: Checkout, pay: WeChatPay, other_hospital: Hospital) -> None:
+    assert get(CONF_PATH, other_hospital.admin.token).data["mch_id"] == ""
+    tills.create_checkout(other_hospital, pay, V2, HMAC)
+    assert get(CONF_PATH, checkout.hospital.admin.token).data["mch_id"] == checkout.merchant.mch_id
 
 
-def test_an_account_that_is_used_again_keeps_its_keys(till: Checkout, pay: WeChatPay) -> None:
-    admin, first = till.hospital.admin, get(CONF_PATH, till.hospital.admin.token).data
+def test_an_account_that_is_used_again_keeps_its_keys(checkout: Checkout, pay: WeChatPay) -> None:
+    admin, first = checkout.hospital.admin, get(CONF_PATH, checkout.hospital.admin.token).data
     assert post(CONF_PATH, admin.token, **build_conf(pay.add_merchant(V2, HMAC))).status == 200
-    assert [row["in_use"] for row in list_rows("wechat_merchants", till.hospital)] == [None, 1]
+    assert [row["in_use"] for row in list_rows("wechat_merchants", checkout.hospital)] == [None, 1]
     assert post(CONF_PATH, admin.token, **first).status == 200
-    assert [row["in_use"] for row in list_rows("wechat_merchants", till.hospital)] == [1, None]
-    till.pay_and_notify(till.book_slot())
+    assert [row["in_use"] for row in list_rows("wechat_merchants", checkout.hospital)] == [1, None]
+    checkout.pay_and_notify(checkout.book_slot())
 
 
 def test_accounts_that_are_saved_at_once_keep_each_their_own_keys(
@@ -103,8 +103,8 @@ def test_accounts_that_are_saved_at_once_keep_each_their_own_keys(
         *(({"public_keys": value}, "public_keys") for value in ([], None, "x", [{"serial": "a", "pem": "x"}])),
     ],
 )
-def test_what_no_payment_could_be_made_with_is_refused(till: Checkout, fields: dict[str, Any], field: str) -> None:
-    body = build_conf(till.merchant, **fields)
-    answer = post(CONF_PATH, till.hospital.admin.token, **body)
+def test_what_no_payment_could_be_made_with_is_refused(checkout: Checkout, fields: dict[str, Any], field: str) -> None:
+    body = build_conf(checkout.merchant, **fields)
+    answer = post(CONF_PATH, checkout.hospital.admin.token, **body)
     assert (answer.status, answer.error.startswith(field)) == (400, True), answer.body
-    assert get(CONF_PATH, till.hospital.admin.token).data["mch_id"] == till.merchant.mch_id
+    assert get(CONF_PATH, checkout.hospital.admin.token).data["mch_id"] == checkout.merchant.mch_id

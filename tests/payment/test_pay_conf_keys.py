@@ -28,17 +28,17 @@ PUBLIC = "-----BEGIN PUBLIC KEY-----\nMAswBQYDKgMEAwIAAA==\n-----END PUBLIC KEY-
         ({"public_keys": [{"serial": "a", "pem": PUBLIC}]}, "public_keys"),
     ],
 )
-def test_a_key_of_an_unknown_kind_is_refused(till: Checkout, fields: dict[str, Any], field: str) -> None:
-    answer = post(CONF_PATH, till.hospital.admin.token, **build_conf(till.merchant, **fields))
+def test_a_key_of_an_unknown_kind_is_refused(checkout: Checkout, fields: dict[str, Any], field: str) -> None:
+    answer = post(CONF_PATH, checkout.hospital.admin.token, **build_conf(checkout.merchant, **fields))
     assert (answer.status, answer.error.startswith(field)) == (400, True), answer.body
 
 
-def test_a_key_that_is_too_short_is_refused(till: Checkout) -> None:
+def test_a_key_that_is_too_short_is_refused(checkout: Checkout) -> None:
     """WeChat signs with 2048 bits; what has fewer is not WeChat's, or can be forged."""
     short = rsa.generate_private_key(65537, 1024).public_key()
     pem = short.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
-    body = build_conf(till.merchant, public_keys=[{"serial": "a", "pem": pem}])
-    assert post(CONF_PATH, till.hospital.admin.token, **body).error.startswith("public_keys（a）：不是 2048 位")
+    body = build_conf(checkout.merchant, public_keys=[{"serial": "a", "pem": pem}])
+    assert post(CONF_PATH, checkout.hospital.admin.token, **body).error.startswith("public_keys（a）：不是 2048 位")
 
 
 @pytest.mark.parametrize(
@@ -54,17 +54,17 @@ def test_a_key_that_is_too_short_is_refused(till: Checkout) -> None:
     ],
 )
 def test_a_certificate_that_no_money_could_go_back_with_is_refused(
-    till: Checkout, pay: WeChatPay, fields: dict[str, Any], field: str
+    checkout: Checkout, pay: WeChatPay, fields: dict[str, Any], field: str
 ) -> None:
-    token = till.hospital.admin.token
+    token = checkout.hospital.admin.token
     answer = post(CONF_PATH, token, **build_conf(pay.add_merchant(V2), **fields))
     assert (answer.status, answer.error.startswith(field)) == (400, True), answer.body
-    assert get(CONF_PATH, token).data["mch_id"] == till.merchant.mch_id
+    assert get(CONF_PATH, token).data["mch_id"] == checkout.merchant.mch_id
 
 
-def test_keys_of_any_length_are_saved_or_refused(till: Checkout) -> None:
-    pem = next(iter(till.merchant.public_keys.values()))
+def test_keys_of_any_length_are_saved_or_refused(checkout: Checkout) -> None:
+    pem = next(iter(checkout.merchant.public_keys.values()))
     for length, status in ((3000, 200), (3001, 400), (7900, 400)):
         keys = [{"serial": f"a{number}", "pem": pem + "\n" * (length - len(pem))} for number in range(10)]
-        answer = post(CONF_PATH, till.hospital.admin.token, **build_conf(till.merchant, public_keys=keys))
+        answer = post(CONF_PATH, checkout.hospital.admin.token, **build_conf(checkout.merchant, public_keys=keys))
         assert answer.status == status, answer.body

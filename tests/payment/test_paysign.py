@@ -19,13 +19,13 @@ from tests.support.payment_client import NONCE, SIGN_PATH, TIMESTAMP, Checkout
 pytestmark = pytest.mark.store
 
 
-def test_lins_order_is_signed_as_wechat_wants_it(till: Checkout) -> None:
-    order = till.create_order(till.book_slot())
-    signature = till.request_signature(order).data["paySign"]
+def test_lins_order_is_signed_as_wechat_wants_it(checkout: Checkout) -> None:
+    order = checkout.create_order(checkout.book_slot())
+    signature = checkout.request_signature(order).data["paySign"]
     message = f"{order['app_id']}\n{TIMESTAMP}\n{NONCE}\nprepay_id={order['prepay_id']}\n".encode()
     key = wechat_pay_keys.get_public_key("merchant")
     key.verify(base64.b64decode(signature), message, padding.PKCS1v15(), SHA256())
-    assert till.request_signature(order).data["paySign"] == signature
+    assert checkout.request_signature(order).data["paySign"] == signature
 
 
 @pytest.mark.parametrize("sign_type", [MD5, HMAC])
@@ -53,10 +53,10 @@ def test_v2_signs_with_the_orders_own_kind(hospital: Hospital, pay: WeChatPay, s
         ("tenantId", ["x", 0, None]),
     ],
 )
-def test_a_bad_field_is_named(till: Checkout, field: str, values: list[Any]) -> None:
-    order = till.create_order(till.book_slot())
+def test_a_bad_field_is_named(checkout: Checkout, field: str, values: list[Any]) -> None:
+    order = checkout.create_order(checkout.book_slot())
     for value in values:
-        answer = till.request_signature(order, **{field: value})
+        answer = checkout.request_signature(order, **{field: value})
         assert (answer.status, answer.error.partition("：")[0]) == (400, field), value
 
 
@@ -65,47 +65,47 @@ def test_each_field_is_needed(lin: Person) -> None:
 
 
 def test_what_is_not_the_callers_own_order_is_not_signed(
-    till: Checkout, pay: WeChatPay, wang: Person, elsewhere: Hospital
+    checkout: Checkout, pay: WeChatPay, wang: Person, other_hospital: Hospital
 ) -> None:
-    order = till.create_order(till.book_slot())
-    other = tills.create_checkout(elsewhere, pay)
-    assert till.request_signature(order, wang).status == 404
-    assert till.request_signature(order, other.hospital.lin).status == 404
-    assert till.request_signature(order, prepayId="wx0000").status == 404
-    assert till.request_signature(order, appId="wx0000000000000009").status == 404
-    assert till.request_signature(order, tenantId=elsewhere.tenant_id).status == 403
+    order = checkout.create_order(checkout.book_slot())
+    other = tills.create_checkout(other_hospital, pay)
+    assert checkout.request_signature(order, wang).status == 404
+    assert checkout.request_signature(order, other.hospital.lin).status == 404
+    assert checkout.request_signature(order, prepayId="wx0000").status == 404
+    assert checkout.request_signature(order, appId="wx0000000000000009").status == 404
+    assert checkout.request_signature(order, tenantId=other_hospital.tenant_id).status == 403
 
 
-def test_what_can_be_paid_no_more_is_not_signed(till: Checkout) -> None:
-    book_id = till.book_slot()
-    order = till.create_order(book_id)
-    till.expire_orders()
-    assert till.request_signature(order).status == 404
-    again = till.create_order(book_id)
-    assert till.request_signature(again).status == 200
-    till.department.cancel(till.hospital.lin, book_id)
-    assert till.request_signature(again).status == 404
+def test_what_can_be_paid_no_more_is_not_signed(checkout: Checkout) -> None:
+    book_id = checkout.book_slot()
+    order = checkout.create_order(book_id)
+    checkout.expire_orders()
+    assert checkout.request_signature(order).status == 404
+    again = checkout.create_order(book_id)
+    assert checkout.request_signature(again).status == 200
+    checkout.department.cancel(checkout.hospital.lin, book_id)
+    assert checkout.request_signature(again).status == 404
 
 
-def test_what_is_paid_is_not_signed_again(till: Checkout) -> None:
-    book_id = till.book_slot()
-    order = till.create_order(book_id)
-    till.pay_and_notify(book_id)
-    assert till.request_signature(order).status == 404
+def test_what_is_paid_is_not_signed_again(checkout: Checkout) -> None:
+    book_id = checkout.book_slot()
+    order = checkout.create_order(book_id)
+    checkout.pay_and_notify(book_id)
+    assert checkout.request_signature(order).status == 404
 
 
-def test_an_order_that_another_took_the_place_of_is_not_signed(till: Checkout) -> None:
-    book_id = till.book_slot()
-    order = till.create_order(book_id)
-    another = till.request_order(book_id, open_id="oUpF8uMEb4qRXf22hE3X68TekukE").data
-    assert (till.request_signature(order).status, till.request_signature(another).status) == (404, 200)
+def test_an_order_that_another_took_the_place_of_is_not_signed(checkout: Checkout) -> None:
+    book_id = checkout.book_slot()
+    order = checkout.create_order(book_id)
+    another = checkout.request_order(book_id, open_id="oUpF8uMEb4qRXf22hE3X68TekukE").data
+    assert (checkout.request_signature(order).status, checkout.request_signature(another).status) == (404, 200)
 
 
-def test_what_was_paid_at_the_desk_is_not_signed(till: Checkout) -> None:
-    book_id = till.book_slot()
-    order = till.create_order(book_id)
+def test_what_was_paid_at_the_desk_is_not_signed(checkout: Checkout) -> None:
+    book_id = checkout.book_slot()
+    order = checkout.create_order(book_id)
     mysql.autocommit.execute("UPDATE bookings SET payment_state = 2 WHERE book_id = %(id)s", id=book_id)
-    assert till.request_signature(order).status == 404
+    assert checkout.request_signature(order).status == 404
 
 
 def test_an_order_of_another_kind_of_signature_than_is_set_up_is_not_signed(hospital: Hospital, pay: WeChatPay) -> None:

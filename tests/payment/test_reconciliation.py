@@ -23,44 +23,46 @@ from tests.support.threads import run_in_threads
 pytestmark = pytest.mark.store
 
 
-def test_what_was_paid_and_never_told_is_found(till: Checkout, pay: WeChatPay) -> None:
-    book_id = till.book_slot()
-    till.pay_without_notification(book_id)
+def test_what_was_paid_and_never_told_is_found(checkout: Checkout, pay: WeChatPay) -> None:
+    book_id = checkout.book_slot()
+    checkout.pay_without_notification(book_id)
     reconciliation.run()
-    assert till.get_booking_state(book_id) == (0, 1)  # the notice has a minute
-    till.make_checks_due()
+    assert checkout.get_booking_state(book_id) == (0, 1)  # the notice has a minute
+    checkout.make_checks_due()
     for _ in range(2):
         reconcile_payments(said(), None)
-    assert (till.get_booking_state(book_id), till.list_payments(book_id)[0]["state"]) == ((0, 2), "paid")
-    assert till.list_payments(book_id)[0]["transaction_id"] == next(iter(pay.orders.values())).transaction_id
-    assert [one for one in till.list_ledger() if one[0] == "paid"] == [("paid", "query")]
+    assert (checkout.get_booking_state(book_id), checkout.list_payments(book_id)[0]["state"]) == ((0, 2), "paid")
+    assert checkout.list_payments(book_id)[0]["transaction_id"] == next(iter(pay.orders.values())).transaction_id
+    assert [one for one in checkout.list_ledger() if one[0] == "paid"] == [("paid", "query")]
     assert (
-        till.deliver_notification(pay.build_payment_notification(till.list_payments(book_id)[0]["out_trade_no"])).status
+        checkout.deliver_notification(
+            pay.build_payment_notification(checkout.list_payments(book_id)[0]["out_trade_no"])
+        ).status
         == 200
     )  # comes after all
-    assert list_rows("refunds", till.hospital) == []
+    assert list_rows("refunds", checkout.hospital) == []
 
 
-def test_four_runs_at_once_ask_once(till: Checkout) -> None:
-    book_id = till.book_slot()
-    till.pay_without_notification(book_id)
-    till.make_checks_due()
+def test_four_runs_at_once_ask_once(checkout: Checkout) -> None:
+    book_id = checkout.book_slot()
+    checkout.pay_without_notification(book_id)
+    checkout.make_checks_due()
     run_in_threads([reconciliation.run] * 4)
-    assert till.list_payments(book_id)[0]["checks"] == 1
-    assert [one for one in till.list_ledger() if one[0] == "paid"] == [("paid", "query")]
+    assert checkout.list_payments(book_id)[0]["checks"] == 1
+    assert [one for one in checkout.list_ledger() if one[0] == "paid"] == [("paid", "query")]
 
 
-def test_notice_and_query_at_once_count_once(till: Checkout) -> None:
-    book_id = till.book_slot()
-    notice = till.pay_without_notification(book_id)
-    till.make_checks_due()
+def test_notice_and_query_at_once_count_once(checkout: Checkout) -> None:
+    book_id = checkout.book_slot()
+    notice = checkout.pay_without_notification(book_id)
+    checkout.make_checks_due()
     with ThreadPoolExecutor(4) as pool:
-        calls = [pool.submit(till.deliver_notification, notice) for _ in range(2)]
+        calls = [pool.submit(checkout.deliver_notification, notice) for _ in range(2)]
         runs = [pool.submit(reconciliation.run) for _ in range(2)]
         assert [one.result().status for one in calls] == [200, 200]
         assert [one.exception() for one in runs] == [None, None]
-    assert len([one for one in till.list_ledger() if one[0] == "paid"]) == 1
-    assert (till.get_booking_state(book_id), till.list_refunds(book_id)) == ((0, 2), [])
+    assert len([one for one in checkout.list_ledger() if one[0] == "paid"]) == 1
+    assert (checkout.get_booking_state(book_id), checkout.list_refunds(book_id)) == ((0, 2), [])
 
 
 @pytest.mark.parametrize("version", ["v3", V2])
@@ -80,131 +82,133 @@ def test_an_order_that_is_over_is_closed(hospital: Hospital, pay: WeChatPay, ver
     assert till.create_order(book_id)["out_trade_no"] != number
 
 
-def test_an_order_of_a_cancelled_booking_is_closed_before_its_time(till: Checkout, pay: WeChatPay) -> None:
-    book_id = till.book_slot()
-    number = till.create_order(book_id)["out_trade_no"]
-    till.department.cancel(till.hospital.lin, book_id)
-    till.make_checks_due()
+def test_an_order_of_a_cancelled_booking_is_closed_before_its_time(checkout: Checkout, pay: WeChatPay) -> None:
+    book_id = checkout.book_slot()
+    number = checkout.create_order(book_id)["out_trade_no"]
+    checkout.department.cancel(checkout.hospital.lin, book_id)
+    checkout.make_checks_due()
     reconciliation.run()
-    assert (pay.orders[number].state, till.list_payments(book_id)[0]["state"]) == ("CLOSED", "closed")
+    assert (pay.orders[number].state, checkout.list_payments(book_id)[0]["state"]) == ("CLOSED", "closed")
 
 
-def test_an_order_that_is_paid_while_it_is_closed_counts(till: Checkout, pay: WeChatPay) -> None:
-    book_id = till.book_slot()
-    number = till.create_order(book_id)["out_trade_no"]
-    till.expire_orders()
+def test_an_order_that_is_paid_while_it_is_closed_counts(checkout: Checkout, pay: WeChatPay) -> None:
+    book_id = checkout.book_slot()
+    number = checkout.create_order(book_id)["out_trade_no"]
+    checkout.expire_orders()
     pay.failures["close"] = "USERPAYING"
     reconciliation.run()
-    assert till.list_payments(book_id)[0]["state"] == "created"
+    assert checkout.list_payments(book_id)[0]["state"] == "created"
     pay.pay(number)
-    till.expire_orders()
+    checkout.expire_orders()
     reconciliation.run()
-    assert (till.get_booking_state(book_id), till.list_payments(book_id)[0]["state"]) == ((0, 2), "paid")
+    assert (checkout.get_booking_state(book_id), checkout.list_payments(book_id)[0]["state"]) == ((0, 2), "paid")
 
 
 def test_money_that_is_told_of_while_its_order_is_closed_stays_counted(
-    till: Checkout, pay: WeChatPay, monkeypatch: pytest.MonkeyPatch
+    checkout: Checkout, pay: WeChatPay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    book_id = till.book_slot()
-    number = till.create_order(book_id)["out_trade_no"]
-    till.expire_orders()
+    book_id = checkout.book_slot()
+    number = checkout.create_order(book_id)["out_trade_no"]
+    checkout.expire_orders()
 
     def told_meanwhile(*_: Any) -> OrderResult:
         pay.pay(number)
-        assert till.deliver_notification(pay.build_payment_notification(number)).status == 200
+        assert checkout.deliver_notification(pay.build_payment_notification(number)).status == 200
         return OrderResult()
 
     monkeypatch.setattr(wechat_pay, "close_order", told_meanwhile)
     reconciliation.run()
-    assert (till.get_booking_state(book_id), till.list_payments(book_id)[0]["state"]) == ((0, 2), "paid")
-    assert till.list_ledger()[-1] == ("paid", "notification")
+    assert (checkout.get_booking_state(book_id), checkout.list_payments(book_id)[0]["state"]) == ((0, 2), "paid")
+    assert checkout.list_ledger()[-1] == ("paid", "notification")
 
 
-def test_money_for_an_order_that_we_had_closed_is_not_lost(till: Checkout, pay: WeChatPay) -> None:
-    book_id = till.book_slot()
-    number = till.create_order(book_id)["out_trade_no"]
-    till.expire_orders()
+def test_money_for_an_order_that_we_had_closed_is_not_lost(checkout: Checkout, pay: WeChatPay) -> None:
+    book_id = checkout.book_slot()
+    number = checkout.create_order(book_id)["out_trade_no"]
+    checkout.expire_orders()
     reconciliation.run()
     pay.orders[number] = replace(pay.orders[number], state="NOTPAY")
     pay.pay(number)
-    assert till.deliver_notification(pay.build_payment_notification(number)).status == 200
-    assert till.get_booking_state(book_id) == (0, 2)
+    assert checkout.deliver_notification(pay.build_payment_notification(number)).status == 200
+    assert checkout.get_booking_state(book_id) == (0, 2)
 
 
-def test_late_money_that_is_found_goes_back(till: Checkout, pay: WeChatPay) -> None:
-    book_id = till.book_slot()
-    till.pay_without_notification(book_id)
-    till.department.cancel(till.hospital.lin, book_id)
-    till.make_checks_due()
+def test_late_money_that_is_found_goes_back(checkout: Checkout, pay: WeChatPay) -> None:
+    book_id = checkout.book_slot()
+    checkout.pay_without_notification(book_id)
+    checkout.department.cancel(checkout.hospital.lin, book_id)
+    checkout.make_checks_due()
     reconciliation.run()  # finds it, and sends it back
-    assert [(one["reason"], one["state"]) for one in till.list_refunds(book_id)] == [("late", "processing")]
+    assert [(one["reason"], one["state"]) for one in checkout.list_refunds(book_id)] == [("late", "processing")]
     assert len(pay.refunds) == 1
 
 
-def test_another_sum_is_counted_for_nobody(till: Checkout, pay: WeChatPay, caplog: pytest.LogCaptureFixture) -> None:
-    book_id = till.book_slot()
-    till.pay_without_notification(book_id)
-    number = till.list_payments(book_id)[0]["out_trade_no"]
+def test_another_sum_is_counted_for_nobody(
+    checkout: Checkout, pay: WeChatPay, caplog: pytest.LogCaptureFixture
+) -> None:
+    book_id = checkout.book_slot()
+    checkout.pay_without_notification(book_id)
+    number = checkout.list_payments(book_id)[0]["out_trade_no"]
     pay.orders[number] = replace(pay.orders[number], fee=1)
-    till.make_checks_due()
+    checkout.make_checks_due()
     reconciliation.run()
-    assert till.get_booking_state(book_id) == (0, 1)
+    assert checkout.get_booking_state(book_id) == (0, 1)
     assert "paid another sum" in caplog.messages
 
 
-def test_another_currency_is_counted_for_nobody(till: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
-    book_id = till.book_slot()
-    till.pay_without_notification(book_id)
+def test_another_currency_is_counted_for_nobody(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
+    book_id = checkout.book_slot()
+    checkout.pay_without_notification(book_id)
     monkeypatch.setattr(wechat_pay, "query_order", lambda *_: Trade("SUCCESS", "42", 1250, "USD"))
-    till.make_checks_due()
+    checkout.make_checks_due()
     reconciliation.run()
-    assert till.get_booking_state(book_id) == (0, 1)
+    assert checkout.get_booking_state(book_id) == (0, 1)
 
 
 def test_what_was_paid_back_by_hand_before_we_heard_of_it_wakes_a_person(
-    till: Checkout, pay: WeChatPay, caplog: pytest.LogCaptureFixture
+    checkout: Checkout, pay: WeChatPay, caplog: pytest.LogCaptureFixture
 ) -> None:
-    book_id = till.book_slot()
-    till.pay_without_notification(book_id)
-    number = till.list_payments(book_id)[0]["out_trade_no"]
+    book_id = checkout.book_slot()
+    checkout.pay_without_notification(book_id)
+    number = checkout.list_payments(book_id)[0]["out_trade_no"]
     late = pay.build_payment_notification(number)
     pay.orders[number] = replace(pay.orders[number], state="REFUND")
-    till.make_checks_due()
+    checkout.make_checks_due()
     reconciliation.run()
-    assert till.deliver_notification(late).status == 200  # WeChat repeats what it told before, for a day
-    assert (till.get_booking_state(book_id), till.list_ledger()[-1]) == ((0, 1), ("refunded", "query"))
-    assert till.create_order(book_id)["out_trade_no"] != number
+    assert checkout.deliver_notification(late).status == 200  # WeChat repeats what it told before, for a day
+    assert (checkout.get_booking_state(book_id), checkout.list_ledger()[-1]) == ((0, 1), ("refunded", "query"))
+    assert checkout.create_order(book_id)["out_trade_no"] != number
     assert [one.levelname for one in caplog.records if one.message == "paid and refunded elsewhere"] == ["ERROR"]
-    assert till.list_refunds(book_id) == []
+    assert checkout.list_refunds(book_id) == []
 
 
 def test_one_hospitals_broken_key_keeps_no_other_from_its_money(
-    till: Checkout, pay: WeChatPay, elsewhere: Hospital
+    checkout: Checkout, pay: WeChatPay, other_hospital: Hospital
 ) -> None:
-    broken, book_id = tills.create_checkout(elsewhere, pay), till.book_slot()
+    broken, book_id = tills.create_checkout(other_hospital, pay), checkout.book_slot()
     theirs = broken.book_slot()
     broken.pay_without_notification(theirs)
-    till.pay_without_notification(book_id)
+    checkout.pay_without_notification(book_id)
     spoil = "UPDATE wechat_merchants SET key_sealed = 'x' WHERE tenant_id = %(id)s"
-    mysql.autocommit.execute(spoil, id=elsewhere.tenant_id)
-    for one in (broken, till):
+    mysql.autocommit.execute(spoil, id=other_hospital.tenant_id)
+    for one in (broken, checkout):
         one.make_checks_due()
     reconciliation.run()
-    assert (till.get_booking_state(book_id), broken.get_booking_state(theirs)) == ((0, 2), (0, 1))
+    assert (checkout.get_booking_state(book_id), broken.get_booking_state(theirs)) == ((0, 2), (0, 1))
 
 
-def test_while_wechat_is_away_it_is_asked_again_later(till: Checkout, pay: WeChatPay) -> None:
-    book_id = till.book_slot()
-    till.pay_without_notification(book_id)
+def test_while_wechat_is_away_it_is_asked_again_later(checkout: Checkout, pay: WeChatPay) -> None:
+    book_id = checkout.book_slot()
+    checkout.pay_without_notification(book_id)
     pay.failures["query"] = 500
-    till.make_checks_due()
+    checkout.make_checks_due()
     for _ in range(2):
         reconciliation.run()
-    assert till.list_payments(book_id)[0]["checks"] == 1
+    assert checkout.list_payments(book_id)[0]["checks"] == 1
     pay.failures.clear()
-    till.make_checks_due()
+    checkout.make_checks_due()
     reconciliation.run()
-    assert till.get_booking_state(book_id) == (0, 2)
+    assert checkout.get_booking_state(book_id) == (0, 2)
 
 
 def test_it_is_asked_less_and_less_but_before_the_end(monkeypatch: pytest.MonkeyPatch) -> None:

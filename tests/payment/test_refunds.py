@@ -23,35 +23,38 @@ from tests.support.threads import run_in_threads
 pytestmark = pytest.mark.store
 
 
-def cancelled(till: Checkout) -> str:
+def cancelled(checkout: Checkout) -> str:
     """Paid, and cancelled."""
-    book_id = till.book_slot()
-    till.pay_and_notify(book_id)
-    assert till.department.cancel(till.hospital.lin, book_id).status == 200
+    book_id = checkout.book_slot()
+    checkout.pay_and_notify(book_id)
+    assert checkout.department.cancel(checkout.hospital.lin, book_id).status == 200
     return book_id
 
 
-def test_who_cancels_a_paid_booking_has_the_money_back(till: Checkout, pay: WeChatPay) -> None:
-    book_id = cancelled(till)
-    assert ([one["state"] for one in till.list_refunds(book_id)], pay.refunds) == (["pending"], {})
-    till.run_refund_jobs()
-    [refund] = till.list_refunds(book_id)
+def test_who_cancels_a_paid_booking_has_the_money_back(checkout: Checkout, pay: WeChatPay) -> None:
+    book_id = cancelled(checkout)
+    assert ([one["state"] for one in checkout.list_refunds(book_id)], pay.refunds) == (["pending"], {})
+    checkout.run_refund_jobs()
+    [refund] = checkout.list_refunds(book_id)
     theirs = pay.refunds[refund["out_refund_no"]]
     assert (theirs.fee, theirs.reason, theirs.refund_id) == (1250, "预约已取消", refund["wechat_id"])
     assert (refund["state"], refund["reason"]) == ("processing", "patient")
     pay.settle_refund(refund["out_refund_no"])
     notice = pay.build_refund_notification(refund["out_refund_no"])
     for _ in range(2):
-        answer = till.deliver_notification(notice, tills.REFUND_NOTIFY_PATH)
+        answer = checkout.deliver_notification(notice, tills.REFUND_NOTIFY_PATH)
         assert (answer.status, answer.content) == (200, b"")
-    assert [one["state"] for one in till.list_refunds(book_id)] == ["success"]
-    assert till.list_ledger()[-3:] == [
+    assert [one["state"] for one in checkout.list_refunds(book_id)] == ["success"]
+    assert checkout.list_ledger()[-3:] == [
         ("refund_created", "booking"),
         ("processing", "refund"),
         ("success", "notification"),
     ]
-    till.run_notification_jobs()
-    assert till.list_site_messages(till.hospital.lin)[0] == f"退款成功：挂号费 12.50 元已原路退回，预约编号 {book_id}。"
+    checkout.run_notification_jobs()
+    assert (
+        checkout.list_site_messages(checkout.hospital.lin)[0]
+        == f"退款成功：挂号费 12.50 元已原路退回，预约编号 {book_id}。"
+    )
 
 
 def test_refunds_run_in_the_external_queue() -> None:
@@ -59,47 +62,47 @@ def test_refunds_run_in_the_external_queue() -> None:
     assert Job.NOTIFY_PAYMENT not in EXTERNAL_JOBS
 
 
-def test_a_stopped_clinic_pays_back_who_has_paid(till: Checkout, pay: WeChatPay) -> None:
-    schedule_id = till.department.create_schedule()
-    book_id = till.department.book_slot(till.hospital.lin, schedule_id)
-    till.pay_and_notify(book_id)
-    till.department.stop_schedule(schedule_id)
-    for payload in till.list_jobs("cancel_stopped_schedule"):
-        stopped_schedules.cancel_bookings(till.tenant_id, payload)
-    till.run_refund_jobs()
-    assert [one["reason"] for one in till.list_refunds(book_id)] == ["stopped"]
+def test_a_stopped_clinic_pays_back_who_has_paid(checkout: Checkout, pay: WeChatPay) -> None:
+    schedule_id = checkout.department.create_schedule()
+    book_id = checkout.department.book_slot(checkout.hospital.lin, schedule_id)
+    checkout.pay_and_notify(book_id)
+    checkout.department.stop_schedule(schedule_id)
+    for payload in checkout.list_jobs("cancel_stopped_schedule"):
+        stopped_schedules.cancel_bookings(checkout.tenant_id, payload)
+    checkout.run_refund_jobs()
+    assert [one["reason"] for one in checkout.list_refunds(book_id)] == ["stopped"]
     assert len(pay.refunds) == 1
 
 
-def test_the_job_run_eight_times_at_once_pays_back_once(till: Checkout, pay: WeChatPay) -> None:
-    book_id = cancelled(till)
-    run_in_threads([till.run_refund_jobs] * 8)
-    assert (len(till.list_refunds(book_id)), len(pay.refunds), pay.calls["refund"]) == (1, 1, 1)
+def test_the_job_run_eight_times_at_once_pays_back_once(checkout: Checkout, pay: WeChatPay) -> None:
+    book_id = cancelled(checkout)
+    run_in_threads([checkout.run_refund_jobs] * 8)
+    assert (len(checkout.list_refunds(book_id)), len(pay.refunds), pay.calls["refund"]) == (1, 1, 1)
 
 
-def test_job_and_reconciliation_at_once_pay_back_once(till: Checkout, pay: WeChatPay) -> None:
-    book_id = cancelled(till)
+def test_job_and_reconciliation_at_once_pay_back_once(checkout: Checkout, pay: WeChatPay) -> None:
+    book_id = cancelled(checkout)
     pay.accepting.clear()
     with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(till.run_refund_jobs)
-        wait_until(lambda: any(one["checks"] for one in till.list_refunds(book_id)))
+        first = pool.submit(checkout.run_refund_jobs)
+        wait_until(lambda: any(one["checks"] for one in checkout.list_refunds(book_id)))
         reconciliation.run()
         pay.accepting.set()
         first.result()
-    assert (len(pay.refunds), till.list_refunds(book_id)[0]["checks"]) == (1, 1)
+    assert (len(pay.refunds), checkout.list_refunds(book_id)[0]["checks"]) == (1, 1)
 
 
-def test_who_has_seen_a_refund_that_another_took_leaves_it(till: Checkout, pay: WeChatPay) -> None:
-    book_id = cancelled(till)
+def test_who_has_seen_a_refund_that_another_took_leaves_it(checkout: Checkout, pay: WeChatPay) -> None:
+    book_id = cancelled(checkout)
     pay.failures["refund"] = 500
-    till.run_refund_jobs()
-    till.make_checks_due()
+    checkout.run_refund_jobs()
+    checkout.make_checks_due()
     pay.failures.clear()
-    [seen] = refund_store.list_due_of_booking(mysql.autocommit, till.tenant_id, int(book_id))
+    [seen] = refund_store.list_due_of_booking(mysql.autocommit, checkout.tenant_id, int(book_id))
     pay.accepting.clear()
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(refunds.process, seen)
-        wait_until(lambda: till.list_refunds(book_id)[0]["checks"] == 2)
+        wait_until(lambda: checkout.list_refunds(book_id)[0]["checks"] == 2)
         refunds.process(seen)  # while WeChat answers nobody: it asks nothing
         assert not first.done()
         pay.accepting.set()
@@ -109,27 +112,27 @@ def test_who_has_seen_a_refund_that_another_took_leaves_it(till: Checkout, pay: 
 
 @pytest.mark.parametrize("failing", [500, "", "NOT_ENOUGH"])
 def test_what_wechat_refuses_or_does_not_answer_is_tried_again_by_the_same_number(
-    till: Checkout, pay: WeChatPay, failing: Any
+    checkout: Checkout, pay: WeChatPay, failing: Any
 ) -> None:
-    book_id = cancelled(till)
+    book_id = cancelled(checkout)
     pay.failures["refund"] = failing
-    till.run_refund_jobs()
-    [before] = till.list_refunds(book_id)
+    checkout.run_refund_jobs()
+    [before] = checkout.list_refunds(book_id)
     assert (before["state"], before["error"]) == ("pending", failing if isinstance(failing, str) else "")
     reconciliation.run()  # not before its time
-    assert before["checks"] == till.list_refunds(book_id)[0]["checks"] == 1
+    assert before["checks"] == checkout.list_refunds(book_id)[0]["checks"] == 1
     pay.failures.clear()
-    till.make_checks_due()
+    checkout.make_checks_due()
     reconciliation.run()
-    [after] = till.list_refunds(book_id)
+    [after] = checkout.list_refunds(book_id)
     assert (after["state"], after["out_refund_no"], after["error"]) == ("processing", before["out_refund_no"], "")
     assert list(pay.refunds) == [before["out_refund_no"]]
 
 
 def test_a_refund_whose_answer_was_lost_is_not_made_twice(
-    till: Checkout, pay: WeChatPay, monkeypatch: pytest.MonkeyPatch
+    checkout: Checkout, pay: WeChatPay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    book_id, refund = cancelled(till), wechat_pay.refund
+    book_id, refund = cancelled(checkout), wechat_pay.refund
 
     def lost(*arguments: Any) -> Any:
         refund(*arguments)
@@ -137,16 +140,16 @@ def test_a_refund_whose_answer_was_lost_is_not_made_twice(
 
     with monkeypatch.context() as patched:
         patched.setattr(wechat_pay, "refund", lost)
-        till.run_refund_jobs()
-    till.make_checks_due()
+        checkout.run_refund_jobs()
+    checkout.make_checks_due()
     reconciliation.run()
-    assert ([one["state"] for one in till.list_refunds(book_id)], len(pay.refunds)) == (["processing"], 1)
+    assert ([one["state"] for one in checkout.list_refunds(book_id)], len(pay.refunds)) == (["processing"], 1)
 
 
 def test_a_job_that_dies_after_its_row_goes_on_with_that_row(
-    till: Checkout, pay: WeChatPay, monkeypatch: pytest.MonkeyPatch
+    checkout: Checkout, pay: WeChatPay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    book_id = cancelled(till)
+    book_id = cancelled(checkout)
 
     class Killed(BaseException): ...
 
@@ -156,25 +159,25 @@ def test_a_job_that_dies_after_its_row_goes_on_with_that_row(
     with monkeypatch.context() as patched:
         patched.setattr(wechat_pay, "refund", killed)
         with pytest.raises(Killed):
-            till.run_refund_jobs()
-    [row] = till.list_refunds(book_id)
+            checkout.run_refund_jobs()
+    [row] = checkout.list_refunds(book_id)
     assert (row["state"], pay.refunds) == ("pending", {})
-    till.make_checks_due()
+    checkout.make_checks_due()
     reconciliation.run()
     assert list(pay.refunds) == [row["out_refund_no"]]
 
 
-def test_a_refund_that_nobody_was_told_of_is_asked_for(till: Checkout, pay: WeChatPay) -> None:
-    book_id = cancelled(till)
-    till.run_refund_jobs()
-    [refund] = till.list_refunds(book_id)
+def test_a_refund_that_nobody_was_told_of_is_asked_for(checkout: Checkout, pay: WeChatPay) -> None:
+    book_id = cancelled(checkout)
+    checkout.run_refund_jobs()
+    [refund] = checkout.list_refunds(book_id)
     for state in ("PROCESSING", "SUCCESS"):
         pay.settle_refund(refund["out_refund_no"], state)
-        till.make_checks_due()
+        checkout.make_checks_due()
         reconciliation.run()
-    assert [one["state"] for one in till.list_refunds(book_id)] == ["success"]
-    assert till.list_ledger()[-1] == ("success", "query")
-    assert [one["type"] for one in till.list_jobs("notify_payment")][-1] == notifications.REFUNDED
+    assert [one["state"] for one in checkout.list_refunds(book_id)] == ["success"]
+    assert checkout.list_ledger()[-1] == ("success", "query")
+    assert [one["type"] for one in checkout.list_jobs("notify_payment")][-1] == notifications.REFUNDED
 
 
 @pytest.mark.parametrize("told", [True, False])
@@ -228,10 +231,10 @@ def test_a_v2_notice_of_a_refund_is_only_a_reason_to_ask(hospital: Hospital, pay
     assert [one["state"] for one in till.list_refunds(book_id)] == ["success"]
 
 
-def test_a_notice_of_another_refund_is_refused(till: Checkout, pay: WeChatPay) -> None:
-    book_id = cancelled(till)
-    till.run_refund_jobs()
-    number = till.list_refunds(book_id)[0]["out_refund_no"]
+def test_a_notice_of_another_refund_is_refused(checkout: Checkout, pay: WeChatPay) -> None:
+    book_id = cancelled(checkout)
+    checkout.run_refund_jobs()
+    number = checkout.list_refunds(book_id)[0]["out_refund_no"]
     pay.settle_refund(number)
     real = pay.refunds[number]
     others: list[tuple[dict[str, Any], int]] = [
@@ -243,19 +246,20 @@ def test_a_notice_of_another_refund_is_refused(till: Checkout, pay: WeChatPay) -
     for changed, status in others:
         pay.refunds[number] = replace(real, **changed)
         assert (
-            till.deliver_notification(pay.build_refund_notification(number), tills.REFUND_NOTIFY_PATH).status == status
+            checkout.deliver_notification(pay.build_refund_notification(number), tills.REFUND_NOTIFY_PATH).status
+            == status
         ), changed
     pay.refunds[number] = real
     headers, body = pay.build_refund_notification(number)
-    assert till.deliver_notification((headers, body + b" "), tills.REFUND_NOTIFY_PATH).status == 401
-    assert till.deliver_notification((headers, body)).status in (400, 404)  # at the path of payments
-    assert [one["state"] for one in till.list_refunds(book_id)] == ["processing"]
+    assert checkout.deliver_notification((headers, body + b" "), tills.REFUND_NOTIFY_PATH).status == 401
+    assert checkout.deliver_notification((headers, body)).status in (400, 404)  # at the path of payments
+    assert [one["state"] for one in checkout.list_refunds(book_id)] == ["processing"]
 
 
-def test_what_was_paid_at_the_desk_is_left_to_the_desk(till: Checkout, pay: WeChatPay) -> None:
-    book_id = till.book_slot()
+def test_what_was_paid_at_the_desk_is_left_to_the_desk(checkout: Checkout, pay: WeChatPay) -> None:
+    book_id = checkout.book_slot()
     mysql.autocommit.execute("UPDATE bookings SET payment_state = 2 WHERE book_id = %(id)s", id=book_id)
-    till.department.cancel(till.hospital.lin, book_id)
-    till.run_refund_jobs()
-    assert (pay.calls["refund"], till.list_refunds(book_id)) == (0, [])
-    assert [str(one["book_id"]) for one in list_rows("refunds_due", till.hospital)] == [book_id]
+    checkout.department.cancel(checkout.hospital.lin, book_id)
+    checkout.run_refund_jobs()
+    assert (pay.calls["refund"], checkout.list_refunds(book_id)) == (0, [])
+    assert [str(one["book_id"]) for one in list_rows("refunds_due", checkout.hospital)] == [book_id]

@@ -20,11 +20,11 @@ pytestmark = pytest.mark.store
 
 
 @pytest.fixture
-def late(till: Checkout) -> tuple[str, SignedMessage]:
+def late(checkout: Checkout) -> tuple[str, SignedMessage]:
     """A booking that is paid and not told of, whose time to pay is over."""
-    till.department.save_rules(pay_minutes=30)
-    book_id = till.book_slot()
-    notice = till.pay_without_notification(book_id)
+    checkout.department.save_rules(pay_minutes=30)
+    book_id = checkout.book_slot()
+    notice = checkout.pay_without_notification(book_id)
     over = "UPDATE bookings SET pay_by = %(now)s WHERE book_id = %(id)s"
     mysql.autocommit.execute(over, now=clock.now() - 1, id=book_id)
     return book_id, notice
@@ -51,21 +51,21 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 
 def test_who_pays_while_it_is_about_to_be_released_keeps_it(
-    till: Checkout, late: tuple[str, SignedMessage], monkeypatch: pytest.MonkeyPatch, pool: ThreadPoolExecutor
+    checkout: Checkout, late: tuple[str, SignedMessage], monkeypatch: pytest.MonkeyPatch, pool: ThreadPoolExecutor
 ) -> None:
     book_id, notice = late
     held = Held(monkeypatch, dues, "pay")
-    told = pool.submit(till.deliver_notification, notice)
+    told = pool.submit(checkout.deliver_notification, notice)
     assert held.about.wait(10)
     released = pool.submit(scheduled.cancel_unpaid)
     wait_until(is_row_lock_waiting)
     held.go.set()
     assert (told.result().status, released.exception()) == (200, None)
-    assert (till.get_booking_state(book_id), till.list_refunds(book_id)) == ((0, 2), [])
+    assert (checkout.get_booking_state(book_id), checkout.list_refunds(book_id)) == ((0, 2), [])
 
 
 def test_money_that_comes_while_it_is_released_goes_back(
-    till: Checkout,
+    checkout: Checkout,
     pay: WeChatPay,
     late: tuple[str, SignedMessage],
     monkeypatch: pytest.MonkeyPatch,
@@ -75,30 +75,30 @@ def test_money_that_comes_while_it_is_released_goes_back(
     held = Held(monkeypatch, booking_store, "cancel")
     released = pool.submit(scheduled.cancel_unpaid)
     assert held.about.wait(10)
-    told = pool.submit(till.deliver_notification, notice)
+    told = pool.submit(checkout.deliver_notification, notice)
     wait_until(is_row_lock_waiting)
     held.go.set()
     assert (told.result().status, released.exception()) == (200, None)
-    assert till.get_booking_state(book_id) == (1, 1)
-    till.run_refund_jobs()
-    assert [one["reason"] for one in till.list_refunds(book_id)] == ["late"]
+    assert checkout.get_booking_state(book_id) == (1, 1)
+    checkout.run_refund_jobs()
+    assert [one["reason"] for one in checkout.list_refunds(book_id)] == ["late"]
     assert len(pay.refunds) == 1
 
 
 def test_who_cancels_while_the_money_comes_has_it_back_once(
-    till: Checkout, pay: WeChatPay, monkeypatch: pytest.MonkeyPatch, pool: ThreadPoolExecutor
+    checkout: Checkout, pay: WeChatPay, monkeypatch: pytest.MonkeyPatch, pool: ThreadPoolExecutor
 ) -> None:
-    book_id = till.book_slot()
-    notice = till.pay_without_notification(book_id)
+    book_id = checkout.book_slot()
+    notice = checkout.pay_without_notification(book_id)
     held = Held(monkeypatch, dues, "pay")
-    told = pool.submit(till.deliver_notification, notice)
+    told = pool.submit(checkout.deliver_notification, notice)
     assert held.about.wait(10)
-    cancelled = pool.submit(till.department.cancel, till.hospital.lin, book_id)
+    cancelled = pool.submit(checkout.department.cancel, checkout.hospital.lin, book_id)
     wait_until(is_row_lock_waiting)
     held.go.set()
     assert (told.result().status, cancelled.result().status) == (200, 200)
     for _ in range(2):
-        till.run_refund_jobs()
-    assert till.get_booking_state(book_id) == (1, 2)
-    assert [one["reason"] for one in till.list_refunds(book_id)] == ["patient"]
+        checkout.run_refund_jobs()
+    assert checkout.get_booking_state(book_id) == (1, 2)
+    assert [one["reason"] for one in checkout.list_refunds(book_id)] == ["patient"]
     assert len(pay.refunds) == 1

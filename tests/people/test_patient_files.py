@@ -70,15 +70,15 @@ def test_the_same_number_under_another_name_is_a_conflict(hospital: Hospital) ->
         filed(hospital.tenant_id, lin(hospital.tenant_id, name="林大雨"))
 
 
-def test_another_hospital_has_a_file_of_its_own(hospital: Hospital, elsewhere: Hospital) -> None:
-    here, there = (filed(one.tenant_id, lin(one.tenant_id)) for one in (hospital, elsewhere))
+def test_another_hospital_has_a_file_of_its_own(hospital: Hospital, other_hospital: Hospital) -> None:
+    here, there = (filed(one.tenant_id, lin(one.tenant_id)) for one in (hospital, other_hospital))
     assert here != there
     with refused(NOT_FOUND):
-        read(elsewhere.tenant_id, here)
+        read(other_hospital.tenant_id, here)
     with refused(NOT_FOUND):
         mysql.run_transaction(
             lambda tx: patients.update(
-                tx, elsewhere.tenant_id, here, lin(elsewhere.tenant_id, build_unused_id_number())
+                tx, other_hospital.tenant_id, here, lin(other_hospital.tenant_id, build_unused_id_number())
             )
         )
 

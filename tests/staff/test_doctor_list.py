@@ -86,8 +86,8 @@ def test_it_is_paged(hospital: Hospital) -> None:
     assert listed(hospital.lin, page_size=1000).data["page_size"] == 100
 
 
-def test_another_hospitals_doctors_are_not_there(hospital: Hospital, elsewhere: Hospital) -> None:
-    factories.create_staff(elsewhere.tenant_id, "13900000009", "客座医生", "doctor")
+def test_another_hospitals_doctors_are_not_there(hospital: Hospital, other_hospital: Hospital) -> None:
+    factories.create_staff(other_hospital.tenant_id, "13900000009", "客座医生", "doctor")
     assert "客座医生" not in names(listed(hospital.lin))
 
 

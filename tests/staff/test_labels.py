@@ -72,16 +72,16 @@ def test_a_label_is_not_renamed_to_anothers_name(hospital: Hospital) -> None:
     assert names(staff_client.list_labels(hospital.desk)) == ["高血压", "糖尿病"]
 
 
-def test_another_hospital_has_labels_of_its_own(hospital: Hospital, elsewhere: Hospital) -> None:
+def test_another_hospital_has_labels_of_its_own(hospital: Hospital, other_hospital: Hospital) -> None:
     label_id = staff_client.create_label(hospital.desk, "高血压")
-    assert names(staff_client.list_labels(elsewhere.desk)) == []
+    assert names(staff_client.list_labels(other_hospital.desk)) == []
     for answer in (
-        staff_client.save_label(elsewhere.desk, "别的", LABEL, label_id),
-        staff_client.delete_label(elsewhere.desk, label_id),
-        staff_client.save_patient(elsewhere.desk, list=build_label_list(label_id)),
+        staff_client.save_label(other_hospital.desk, "别的", LABEL, label_id),
+        staff_client.delete_label(other_hospital.desk, label_id),
+        staff_client.save_patient(other_hospital.desk, list=build_label_list(label_id)),
     ):
         assert (answer.status, answer.code) == (404, 10004)
-    assert staff_client.save_label(elsewhere.desk, "高血压").status == 200
+    assert staff_client.save_label(other_hospital.desk, "高血压").status == 200
     assert names(staff_client.list_labels(hospital.desk)) == ["高血压"]
 
 

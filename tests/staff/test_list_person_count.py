@@ -97,10 +97,10 @@ def test_a_hospital_without_labels_has_an_empty_list(hospital: Hospital) -> None
     assert data == {"page_num": 1, "page_size": 0, "total": 0, "pages": 0, "person_numbers": 0, "list": []}
 
 
-def test_another_hospitals_patients_are_not_counted(hospital: Hospital, elsewhere: Hospital) -> None:
+def test_another_hospitals_patients_are_not_counted(hospital: Hospital, other_hospital: Hospital) -> None:
     label = staff_client.create_label(hospital.desk, "高血压")
     staff_client.create_patient_file(hospital.desk, list=build_label_list(label))
-    data = staff_client.list_person_counts(elsewhere.desk).data
+    data = staff_client.list_person_counts(other_hospital.desk).data
     assert (data["list"], data["person_numbers"]) == ([], 0)
 
 

@@ -99,15 +99,15 @@ def test_disabled_staff_do_not_sign_in(hospital: Hospital) -> None:
     assert (answer.status, answer.code) == (401, 10102)
 
 
-def test_staff_of_another_hospital_do_not_sign_in_here(hospital: Hospital, elsewhere: Hospital) -> None:
-    guest = create_staff(elsewhere.tenant_id, "13900000009", "客座医生", "doctor")
+def test_staff_of_another_hospital_do_not_sign_in_here(hospital: Hospital, other_hospital: Hospital) -> None:
+    guest = create_staff(other_hospital.tenant_id, "13900000009", "客座医生", "doctor")
     assert sign_in(hospital, guest.phone).status == 401
-    assert sign_in(elsewhere, guest.phone).data["userId"] == str(guest.user_id)
+    assert sign_in(other_hospital, guest.phone).data["userId"] == str(guest.user_id)
 
 
-def test_one_phone_at_two_hospitals_is_two_people(hospital: Hospital, elsewhere: Hospital) -> None:
-    assert hospital.chen.phone == elsewhere.chen.phone
-    for one in (hospital, elsewhere):
+def test_one_phone_at_two_hospitals_is_two_people(hospital: Hospital, other_hospital: Hospital) -> None:
+    assert hospital.chen.phone == other_hospital.chen.phone
+    for one in (hospital, other_hospital):
         assert sign_in(one, one.chen.phone).data["userId"] == str(one.chen.user_id)
 
 

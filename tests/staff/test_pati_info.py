@@ -49,11 +49,11 @@ def test_a_city_that_is_a_province_is_said_once(hospital: Hospital) -> None:
     assert staff_client.get_patient_info(hospital.desk, pati_id).data["pati_splice_address"] == "北京市朝阳区"
 
 
-def test_another_hospital_finds_no_file_and_leaves_no_entry(hospital: Hospital, elsewhere: Hospital) -> None:
+def test_another_hospital_finds_no_file_and_leaves_no_entry(hospital: Hospital, other_hospital: Hospital) -> None:
     pati_id = staff_client.create_patient_file(hospital.desk)
-    answer = staff_client.get_patient_info(elsewhere.admin, pati_id)
+    answer = staff_client.get_patient_info(other_hospital.admin, pati_id)
     assert (answer.status, answer.code, answer.error) == (404, 10004, "患者不存在")
-    assert entries(elsewhere.admin) == []
+    assert entries(other_hospital.admin) == []
     assert entries(hospital.admin) == [("客服小李", pati_id, "filed")]
 
 

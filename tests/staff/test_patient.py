@@ -183,10 +183,10 @@ def test_nobody_else_changes_a_file_between_its_reading_and_its_writing(
     assert len(locked) == 1
 
 
-def test_another_hospitals_file_is_not_there(hospital: Hospital, elsewhere: Hospital) -> None:
+def test_another_hospitals_file_is_not_there(hospital: Hospital, other_hospital: Hospital) -> None:
     pati_id = staff_client.create_patient_file(hospital.desk)
     before = staff_client.get_patient_info(hospital.desk, pati_id).data
-    answer = staff_client.save_patient(elsewhere.admin, pati_id=pati_id, pati_name="别人")
+    answer = staff_client.save_patient(other_hospital.admin, pati_id=pati_id, pati_name="别人")
     assert (answer.status, answer.code) == (404, 10004)
     assert staff_client.get_patient_info(hospital.desk, pati_id).data == before
 

@@ -69,11 +69,11 @@ def test_it_is_paged(hospital: Hospital) -> None:
     assert ([one["pati_name"] for one in data["list"]], data["total"], data["pages"]) == (["林0"], 3, 2)
 
 
-def test_another_hospital_finds_nobody(hospital: Hospital, elsewhere: Hospital) -> None:
+def test_another_hospital_finds_nobody(hospital: Hospital, other_hospital: Hospital) -> None:
     label, number = staff_client.create_label(hospital.desk, "高血压"), build_unused_id_number()
     staff_client.create_patient_file(hospital.desk, pati_id_number=number, list=build_label_list(label))
     queries: list[dict[str, str]] = [{}, {"label_id": label}, {"pati_id_number": number}, {"pati_phone": "13800000001"}]
-    assert [names(elsewhere.admin, **query) for query in queries] == [[], [], [], []]
+    assert [names(other_hospital.admin, **query) for query in queries] == [[], [], [], []]
 
 
 @pytest.mark.parametrize(

@@ -40,9 +40,9 @@ def test_asking_again_gives_the_same_picture(lin: Person) -> None:
     assert shown(lin, lin.member_id).content == shown(lin, lin.member_id).content
 
 
-def test_another_patient_and_another_hospital_find_no_member(hospital: Hospital, elsewhere: Hospital) -> None:
+def test_another_patient_and_another_hospital_find_no_member(hospital: Hospital, other_hospital: Hospital) -> None:
     factories.create_patient_file(hospital.lin)
-    for person in (hospital.wang, elsewhere.lin, elsewhere.admin):
+    for person in (hospital.wang, other_hospital.lin, other_hospital.admin):
         answer = shown(person, hospital.lin.member_id)
         assert (answer.status, answer.code) == (404, 10004)
 

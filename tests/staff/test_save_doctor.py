@@ -66,12 +66,12 @@ def test_a_departments_photo_is_a_picture(hospital: Hospital, fields: dict[str, 
     assert (answer.status, answer.error.partition("：")[0]) == (400, name)
 
 
-def test_a_departments_name_is_taken_once(hospital: Hospital, elsewhere: Hospital) -> None:
+def test_a_departments_name_is_taken_once(hospital: Hospital, other_hospital: Hospital) -> None:
     save_department(hospital.admin)
     other = save_department(hospital.admin, "外科").data["dept_id"]
     for answer in (save_department(hospital.admin), save_department(hospital.admin, dept_id=other)):
         assert (answer.status, answer.error) == (409, "科室名称已存在")
-    assert save_department(elsewhere.admin).status == 200
+    assert save_department(other_hospital.admin).status == 200
 
 
 def test_a_department_shows_what_was_saved_and_keeps_what_was_left_out(hospital: Hospital) -> None:
@@ -105,12 +105,12 @@ def test_a_department_shows_what_was_saved_and_keeps_what_was_left_out(hospital:
     assert get(f"{STAFF_PATH}/departments", hospital.chen.token).data[1]["photo_url"] == ""
 
 
-def test_another_hospitals_department_is_not_there(hospital: Hospital, elsewhere: Hospital) -> None:
+def test_another_hospitals_department_is_not_there(hospital: Hospital, other_hospital: Hospital) -> None:
     dept_id = save_department(hospital.admin).data["dept_id"]
-    assert save_department(elsewhere.admin, "改名", dept_id=dept_id).status == 404
-    assert department_photo(elsewhere.admin, dept_id).error == "科室不存在"
-    assert save(elsewhere.admin, elsewhere.chen.user_id, dept_id=dept_id).error == "科室不存在"
-    assert departments(elsewhere.admin) == []
+    assert save_department(other_hospital.admin, "改名", dept_id=dept_id).status == 404
+    assert department_photo(other_hospital.admin, dept_id).error == "科室不存在"
+    assert save(other_hospital.admin, other_hospital.chen.user_id, dept_id=dept_id).error == "科室不存在"
+    assert departments(other_hospital.admin) == []
 
 
 @pytest.mark.parametrize(
@@ -189,8 +189,8 @@ def test_a_photo_is_a_picture_of_five_megabytes_at_most(hospital: Hospital, fiel
     assert (answer.status, answer.error.partition("：")[0]) == (400, name)
 
 
-def test_who_is_no_doctor_here_has_no_profile(hospital: Hospital, elsewhere: Hospital) -> None:
-    for user_id in (hospital.desk.user_id, hospital.lin.user_id, elsewhere.chen.user_id):
+def test_who_is_no_doctor_here_has_no_profile(hospital: Hospital, other_hospital: Hospital) -> None:
+    for user_id in (hospital.desk.user_id, hospital.lin.user_id, other_hospital.chen.user_id):
         for answer in (save(hospital.admin, user_id, title="院长"), photo_form(hospital.admin, user_id)):
             assert (answer.status, answer.error) == (404, "医生不存在")
 

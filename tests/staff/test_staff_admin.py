@@ -56,11 +56,11 @@ def test_a_new_doctor_signs_in_and_is_listed_to_patients(hospital: Hospital) -> 
     assert [one["doctor_id"] for one in found] == [user_id]
 
 
-def test_a_phone_is_one_member_of_staff_of_a_hospital(hospital: Hospital, elsewhere: Hospital) -> None:
+def test_a_phone_is_one_member_of_staff_of_a_hospital(hospital: Hospital, other_hospital: Hospital) -> None:
     assert create(hospital.admin).status == 200
     answer = create(hospital.admin, name="别人")
     assert (answer.status, answer.code, answer.error) == (409, 10005, "该手机号已有员工使用")
-    assert create(elsewhere.admin).status == 200
+    assert create(other_hospital.admin).status == 200
 
 
 def test_one_phone_created_by_four_at_once_is_one_person(hospital: Hospital) -> None:
@@ -184,8 +184,8 @@ def test_an_admin_neither_demotes_nor_disables_themselves(hospital: Hospital) ->
     assert listed(hospital.admin).status == 200
 
 
-def test_another_hospitals_staff_and_patients_are_not_there(hospital: Hospital, elsewhere: Hospital) -> None:
-    for user_id in (elsewhere.chen.user_id, hospital.lin.user_id):
+def test_another_hospitals_staff_and_patients_are_not_there(hospital: Hospital, other_hospital: Hospital) -> None:
+    for user_id in (other_hospital.chen.user_id, hospital.lin.user_id):
         for what, fields in (
             ("role", {"role": "admin"}),
             ("disable", {}),
@@ -194,7 +194,7 @@ def test_another_hospitals_staff_and_patients_are_not_there(hospital: Hospital, 
         ):
             answer = do(hospital.admin, what, user_id, **fields)
             assert (answer.status, answer.code, answer.error) == (404, 10004, "员工不存在")
-    assert asks_as_doctor(elsewhere.chen.token) == 200
+    assert asks_as_doctor(other_hospital.chen.token) == 200
 
 
 @pytest.mark.parametrize("what", ["role", "disable", "enable", "password"])

@@ -103,16 +103,16 @@ def freeze_clock(monkeypatch: pytest.MonkeyPatch, time: str, ahead: int = 0) -> 
     monkeypatch.setattr(clock, "now", lambda: int(moment.timestamp()) * clock.SECOND)
 
 
-def create_patient(ward: BookingDepartment, number: int) -> Person:
+def create_patient(department: BookingDepartment, number: int) -> Person:
     """Another patient with a file."""
-    person = factories.create_patient(ward.hospital.tenant_id, f"137{number:08}", f"患者{number}")
+    person = factories.create_patient(department.hospital.tenant_id, f"137{number:08}", f"患者{number}")
     factories.create_patient_file(person, f"患者{number}")
     return person
 
 
-def create_second_account(ward: BookingDepartment, whose: Person, phone: str = "13600000001") -> Person:
+def create_second_account(department: BookingDepartment, whose: Person, phone: str = "13600000001") -> Person:
     """Another account that has the same person, by the patient file, among its members."""
-    person = factories.create_patient(ward.hospital.tenant_id, phone, "林小雨")
+    person = factories.create_patient(department.hospital.tenant_id, phone, "林小雨")
     link = """
         UPDATE members SET pati_id = (SELECT pati_id FROM (SELECT pati_id FROM members WHERE member_id = %(of)s) m)
         WHERE member_id = %(member_id)s

@@ -27,22 +27,22 @@ class Outcome:
     retries: int = 0  # answers that asked to try again
 
 
-def create_buyers(ward: BookingDepartment) -> list[Person]:
+def create_buyers(department: BookingDepartment) -> list[Person]:
     with ThreadPoolExecutor(8) as pool:
-        return list(pool.map(lambda number: create_patient(ward, number), range(BUYER_COUNT)))
+        return list(pool.map(lambda number: create_patient(department, number), range(BUYER_COUNT)))
 
 
 def buy_all(
-    ward: BookingDepartment, buyers: list[Person], schedule_id: str, slots: int, fickle: int = 0
+    department: BookingDepartment, buyers: list[Person], schedule_id: str, slots: int, fickle: int = 0
 ) -> list[Outcome]:
     """Have them all buy. Of the first `fickle` buyers, one in three who got a slot gives it back, and then leaves."""
 
     def buy(number: int) -> Outcome:
         chance = random.Random(number)
         outcome = Outcome(buyers[number], None, [])
-        outcome.booking_id = buy_any_slot(ward, outcome, schedule_id, chance.randint(1, slots), chance)
+        outcome.booking_id = buy_any_slot(department, outcome, schedule_id, chance.randint(1, slots), chance)
         if outcome.booking_id and number < fickle and chance.random() < 1 / 3:
-            retry_while_unavailable(outcome, lambda: ward.cancel(outcome.buyer, outcome.booking_id))
+            retry_while_unavailable(outcome, lambda: department.cancel(outcome.buyer, outcome.booking_id))
             outcome.cancelled.append(outcome.booking_id)
             outcome.booking_id = None
         return outcome
@@ -52,11 +52,11 @@ def buy_all(
 
 
 def buy_any_slot(
-    ward: BookingDepartment, outcome: Outcome, schedule_id: str, serial_no: int, chance: random.Random
+    department: BookingDepartment, outcome: Outcome, schedule_id: str, serial_no: int, chance: random.Random
 ) -> str | None:
     """Try one slot after the other, as the answers name them; None once the half-day is full."""
     while True:
-        answer = retry_while_unavailable(outcome, lambda: ward.submit(outcome.buyer, schedule_id, serial_no))  # noqa: B023  # at once
+        answer = retry_while_unavailable(outcome, lambda: department.submit(outcome.buyer, schedule_id, serial_no))  # noqa: B023  # at once
         if answer.status == 200:
             return str(answer.data["bookId"])
         assert (answer.status, answer.code) == (409, 10005), answer.body

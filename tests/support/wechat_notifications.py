@@ -26,20 +26,20 @@ def bind_openid(person: Person, openid: str) -> None:
     mysql.run_transaction(lambda tx: openids.bind(tx, person.tenant_id, person.user_id, token, APP_ID, openid))
 
 
-def list_jobs(ward: BookingDepartment, job: str) -> list[dict[str, Any]]:
-    return [json.loads(row["payload"]) for row in list_rows("outbox", ward.hospital) if row["job"] == job]
+def list_jobs(department: BookingDepartment, job: str) -> list[dict[str, Any]]:
+    return [json.loads(row["payload"]) for row in list_rows("outbox", department.hospital) if row["job"] == job]
 
 
-def run_notification_jobs(ward: BookingDepartment) -> list[dict[str, Any]]:
+def run_notification_jobs(department: BookingDepartment) -> list[dict[str, Any]]:
     """Have our own lane do its work; return what it has promised to the other."""
-    for payload in list_jobs(ward, "notify_booking"):
-        site_messages.notify_holder(ward.hospital.tenant_id, payload)
-    return list_jobs(ward, "wechat_booking")
+    for payload in list_jobs(department, "notify_booking"):
+        site_messages.notify_holder(department.hospital.tenant_id, payload)
+    return list_jobs(department, "wechat_booking")
 
 
-def run_wechat_jobs(ward: BookingDepartment) -> None:
-    for payload in run_notification_jobs(ward):
-        wechat_messages.send_booking_message(ward.hospital.tenant_id, payload)
+def run_wechat_jobs(department: BookingDepartment) -> None:
+    for payload in run_notification_jobs(department):
+        wechat_messages.send_booking_message(department.hospital.tenant_id, payload)
 
 
 def get_field_values(message: dict[str, Any]) -> dict[str, str]:

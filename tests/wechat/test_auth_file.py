@@ -57,7 +57,7 @@ def test_a_form_may_have_other_fields_and_quote_its_boundary(hospital: Hospital)
     assert kept(hospital) == [(AUTH_FILE_NAME, AUTH_FILE_CONTENT)]
 
 
-def test_anybody_reads_it_at_the_root_of_the_domain(hospital: Hospital, elsewhere: Hospital) -> None:
+def test_anybody_reads_it_at_the_root_of_the_domain(hospital: Hospital, other_hospital: Hospital) -> None:
     upload_auth_file(hospital.admin)
     host = f"h5-{hospital.tenant_id}.renhe.example"
     mysql.run_transaction(lambda tx: tenants.add_host(tx, hospital.tenant_id, host))
@@ -66,8 +66,8 @@ def test_anybody_reads_it_at_the_root_of_the_domain(hospital: Hospital, elsewher
     assert answer.headers["Content-Type"].startswith("text/plain")
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert at_root(hospital).content == AUTH_FILE_CONTENT
-    assert at_root(elsewhere).status == 404
-    assert get(f"/{AUTH_FILE_NAME}", elsewhere.lin.token, {"tenantId": str(hospital.tenant_id)}).status == 403
+    assert at_root(other_hospital).status == 404
+    assert get(f"/{AUTH_FILE_NAME}", other_hospital.lin.token, {"tenantId": str(hospital.tenant_id)}).status == 403
 
 
 @pytest.mark.parametrize(
@@ -110,8 +110,8 @@ def test_two_who_upload_at_once_leave_one(hospital: Hospital) -> None:
     assert kept(hospital) in ([(AUTH_FILE_NAME, b"first")], [(AUTH_FILE_NAME, b"second")])
 
 
-def test_there_is_nothing_to_download_at_first(hospital: Hospital, elsewhere: Hospital) -> None:
-    upload_auth_file(elsewhere.admin)
+def test_there_is_nothing_to_download_at_first(hospital: Hospital, other_hospital: Hospital) -> None:
+    upload_auth_file(other_hospital.admin)
     assert get(DOWNLOAD, hospital.admin.token).status == 404
 
 

@@ -29,75 +29,75 @@ from tests.support.wechat_notifications import (
 
 @pytest.mark.parametrize("number", [40003, 43004, 47003])
 def test_what_trying_again_would_not_mend_is_logged_and_done(
-    ward: BookingDepartment, lin: Person, wechat: WeChat, caplog: pytest.LogCaptureFixture, number: int
+    department: BookingDepartment, lin: Person, wechat: WeChat, caplog: pytest.LogCaptureFixture, number: int
 ) -> None:
     wechat.failures[SEND_PATH] = number
-    ward.book_slot(lin, ward.create_schedule())
-    run_wechat_jobs(ward)
+    department.book_slot(lin, department.create_schedule())
+    run_wechat_jobs(department)
     [line] = [one for one in caplog.records if one.message == "wechat message refused"]
     assert line.__dict__["ids"] == {"kind": 1, "number": number}
     assert LIN_OPENID not in str([one.__dict__ for one in caplog.records])
 
 
 def test_a_template_that_the_account_does_not_have_is_logged_and_done(
-    ward: BookingDepartment, lin: Person, caplog: pytest.LogCaptureFixture
+    department: BookingDepartment, lin: Person, caplog: pytest.LogCaptureFixture
 ) -> None:
-    save_template_id(ward.hospital, 1, "nobodys")
-    ward.book_slot(lin, ward.create_schedule())
-    run_wechat_jobs(ward)
+    save_template_id(department.hospital, 1, "nobodys")
+    department.book_slot(lin, department.create_schedule())
+    run_wechat_jobs(department)
     assert [one.__dict__["ids"]["number"] for one in caplog.records if one.levelno == logging.WARNING] == [40037]
 
 
 def test_a_template_that_was_chosen_later_is_asked_for_once(
-    ward: BookingDepartment, lin: Person, wechat: WeChat
+    department: BookingDepartment, lin: Person, wechat: WeChat
 ) -> None:
     listing = "/cgi-bin/template/get_all_private_template"
-    ward.book_slot(lin, ward.create_schedule())
-    run_wechat_jobs(ward)
+    department.book_slot(lin, department.create_schedule())
+    run_wechat_jobs(department)
     wechat.templates["later"] = "就诊人：{{thing1.DATA}}"
-    save_template_id(ward.hospital, 1, "later")
+    save_template_id(department.hospital, 1, "later")
     asked = wechat.calls[listing]
     for ahead in (2, 3):
-        ward.book_slot(lin, ward.create_schedule(date=get_iso_date(ahead)))
-    run_wechat_jobs(ward)
+        department.book_slot(lin, department.create_schedule(date=get_iso_date(ahead)))
+    run_wechat_jobs(department)
     assert [one["template_id"] for one in wechat.sent[1:]] == ["later"] * 2
     assert wechat.calls[listing] == asked + 1
 
 
 @pytest.mark.parametrize("number", [-1, 40164, 45009, 48001])
-def test_what_may_mend_is_tried_again(ward: BookingDepartment, lin: Person, wechat: WeChat, number: int) -> None:
+def test_what_may_mend_is_tried_again(department: BookingDepartment, lin: Person, wechat: WeChat, number: int) -> None:
     wechat.failures[SEND_PATH] = number
-    ward.book_slot(lin, ward.create_schedule())
+    department.book_slot(lin, department.create_schedule())
     with pytest.raises(WechatApiError):
-        run_wechat_jobs(ward)
+        run_wechat_jobs(department)
     wechat.failures.clear()
-    run_wechat_jobs(ward)
+    run_wechat_jobs(department)
     assert len(wechat.sent) == 1
 
 
 def test_a_wechat_that_hangs_fails_no_request_and_is_asked_again(
-    ward: BookingDepartment, lin: Person, wechat: WeChat, monkeypatch: pytest.MonkeyPatch
+    department: BookingDepartment, lin: Person, wechat: WeChat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(wechat_api, "TIMEOUT_SECONDS", 0.2)
     wechat.accepting.clear()
-    assert ward.submit(lin, ward.create_schedule()).status == 200
+    assert department.submit(lin, department.create_schedule()).status == 200
     with pytest.raises(ApiError):
-        run_wechat_jobs(ward)
+        run_wechat_jobs(department)
     wechat.accepting.set()
-    configure(ward.hospital)
-    run_wechat_jobs(ward)
+    configure(department.hospital)
+    run_wechat_jobs(department)
     assert len(wechat.sent) == 1
 
 
 def test_the_outbox_tries_again_by_itself(
-    ward: BookingDepartment, lin: Person, wechat: WeChat, monkeypatch: pytest.MonkeyPatch
+    department: BookingDepartment, lin: Person, wechat: WeChat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mysql.autocommit.execute("DELETE FROM outbox")
     wechat.failures[SEND_PATH] = -1
-    ward.book_slot(lin, ward.create_schedule())
+    department.book_slot(lin, department.create_schedule())
     outbox.run_due_jobs()
     assert outbox.run_due_jobs(Queue.EXTERNAL) == 0
-    [waiting] = [one for one in list_rows("outbox", ward.hospital) if one["job"] == "wechat_booking"]
+    [waiting] = [one for one in list_rows("outbox", department.hospital) if one["job"] == "wechat_booking"]
     assert (waiting["pending"], waiting["attempts"]) == (1, 1)
     wechat.failures.clear()
     later = clock.now() + outbox.INITIAL_BACKOFF + clock.SECOND
@@ -107,32 +107,32 @@ def test_the_outbox_tries_again_by_itself(
 
 
 def test_the_outbox_is_asked_to_begin_at_once(
-    ward: BookingDepartment, lin: Person, monkeypatch: pytest.MonkeyPatch
+    department: BookingDepartment, lin: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun: list[bool] = []
     monkeypatch.setattr(outbox, "wake_worker", lambda outside=False: begun.append(outside))
-    ward.book_slot(lin, ward.create_schedule())
+    department.book_slot(lin, department.create_schedule())
     assert begun == [False]
-    run_notification_jobs(ward)
+    run_notification_jobs(department)
     assert begun == [False, True]
 
 
-def test_a_token_that_ran_out_is_replaced(ward: BookingDepartment, lin: Person, wechat: WeChat) -> None:
-    ward.book_slot(lin, ward.create_schedule())
-    run_notification_jobs(ward)
+def test_a_token_that_ran_out_is_replaced(department: BookingDepartment, lin: Person, wechat: WeChat) -> None:
+    department.book_slot(lin, department.create_schedule())
+    run_notification_jobs(department)
     wechat.failures.clear()
-    run_wechat_jobs(ward)
+    run_wechat_jobs(department)
     wechat.expire_tokens()
-    ward.cancel(lin, str(list_jobs(ward, "notify_booking")[0]["book_id"]))
-    run_wechat_jobs(ward)
+    department.cancel(lin, str(list_jobs(department, "notify_booking")[0]["book_id"]))
+    run_wechat_jobs(department)
     assert [one["template_id"] for one in wechat.sent] == [
         wechat_account.TEMPLATE_IDS[1],
         wechat_account.TEMPLATE_IDS[2],
     ]
 
 
-def test_two_jobs_at_once_are_one_message(ward: BookingDepartment, lin: Person, wechat: WeChat) -> None:
-    ward.book_slot(lin, ward.create_schedule())
-    [payload] = run_notification_jobs(ward)
+def test_two_jobs_at_once_are_one_message(department: BookingDepartment, lin: Person, wechat: WeChat) -> None:
+    department.book_slot(lin, department.create_schedule())
+    [payload] = run_notification_jobs(department)
     run_in_threads([lambda: wechat_messages.send_booking_message(lin.tenant_id, payload)] * 4)
     assert len(wechat.sent) == 1

@@ -45,12 +45,14 @@ def test_an_admin_configures_it_and_sees_the_secret_masked(hospital: Hospital) -
     assert secret(hospital) == SECRET
 
 
-def test_the_database_holds_no_secret(hospital: Hospital, elsewhere: Hospital) -> None:
+def test_the_database_holds_no_secret(hospital: Hospital, other_hospital: Hospital) -> None:
     configure(hospital)
     [row] = list_rows("bas_tenant_wechat_mp", hospital)
     assert SECRET.encode() not in row["secret_sealed"]
     with pytest.raises(field_encryption.DecryptionError):
-        field_encryption.decrypt(elsewhere.tenant_id, account.TABLE, elsewhere.tenant_id, row["secret_sealed"])
+        field_encryption.decrypt(
+            other_hospital.tenant_id, account.TABLE, other_hospital.tenant_id, row["secret_sealed"]
+        )
 
 
 def test_a_masked_secret_that_comes_back_stays(hospital: Hospital) -> None:
@@ -98,20 +100,20 @@ def test_a_new_secret_outlives_a_masked_one_that_was_on_its_way(
     )
 
 
-def test_each_hospital_has_its_own(hospital: Hospital, elsewhere: Hospital) -> None:
+def test_each_hospital_has_its_own(hospital: Hospital, other_hospital: Hospital) -> None:
     configure(hospital)
-    assert get_conf(elsewhere.admin)["app_id"] == ""
-    configure(elsewhere, app_id="wx0123456789abcdef", auth_url="https://h5.elsewhere.example")
+    assert get_conf(other_hospital.admin)["app_id"] == ""
+    configure(other_hospital, app_id="wx0123456789abcdef", auth_url="https://h5.elsewhere.example")
     assert get_conf(hospital.admin)["app_id"] == APP_ID
 
 
-def test_a_domain_of_another_hospital_is_refused(hospital: Hospital, elsewhere: Hospital) -> None:
-    host = f"h5-{elsewhere.tenant_id}.example"
-    mysql.run_transaction(lambda tx: tenants.add_host(tx, elsewhere.tenant_id, host))
+def test_a_domain_of_another_hospital_is_refused(hospital: Hospital, other_hospital: Hospital) -> None:
+    host = f"h5-{other_hospital.tenant_id}.example"
+    mysql.run_transaction(lambda tx: tenants.add_host(tx, other_hospital.tenant_id, host))
     answer = configure(hospital, auth_url=f"https://{host.upper()}/h5")
     assert (answer.status, answer.error) == (409, "auth_url：该域名属于其他租户")
     assert list_rows("bas_tenant_wechat_mp", hospital) == []
-    assert configure(elsewhere, auth_url=f"https://{host}").status == 200
+    assert configure(other_hospital, auth_url=f"https://{host}").status == 200
 
 
 @pytest.mark.parametrize("kind", ["lin", "chen", "desk"])

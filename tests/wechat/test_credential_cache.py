@@ -61,8 +61,8 @@ def never() -> IssuedCredential:
     raise AssertionError("it is kept")
 
 
-def test_a_hundred_who_ask_at_once_make_one_call(known: Hospital, wechat: WeChat) -> None:
-    asked = [(known.tenant_id, wechat.url)] * processes.PROCESS_COUNT
+def test_a_hundred_who_ask_at_once_make_one_call(configured_hospital: Hospital, wechat: WeChat) -> None:
+    asked = [(configured_hospital.tenant_id, wechat.url)] * processes.PROCESS_COUNT
     found = [one for several in processes.run_in_processes(tickets, asked) for one in several]
     assert len(found) == EACH * processes.PROCESS_COUNT >= 100
     assert set(found) == {wechat.tickets[APP_ID]}
@@ -80,16 +80,16 @@ def test_what_ends_within_five_minutes_is_not_kept(key: str) -> None:
     assert read(key, lambda: once("second")) == "second"
 
 
-def test_a_flushed_redis_is_one_more_call(known: Hospital, wechat: WeChat) -> None:
-    ours = account.require(known.tenant_id)
+def test_a_flushed_redis_is_one_more_call(configured_hospital: Hospital, wechat: WeChat) -> None:
+    ours = account.require(configured_hospital.tenant_id)
     first = credentials.get_ticket(ours)
     redis.get_client().flushall()
     assert credentials.get_ticket(ours) == first
     assert wechat.calls == {TOKEN: 2, TICKET: 2}
 
 
-def test_without_redis_each_asks_for_itself(known: Hospital, wechat: WeChat, redis_is_cut: Any) -> None:
-    ours = account.require(known.tenant_id)
+def test_without_redis_each_asks_for_itself(configured_hospital: Hospital, wechat: WeChat, redis_is_cut: Any) -> None:
+    ours = account.require(configured_hospital.tenant_id)
     cut = redis_is_cut()
     found = [credentials.get_ticket(ours) for _ in range(2)]
     cut.__exit__(None, None, None)
@@ -190,9 +190,12 @@ def test_who_does_not_know_that_it_is_useless_cannot_bring_it_back(key: str, slo
     assert read(key, never) == "second"
 
 
-def test_redis_holds_no_token_and_no_ticket(known: Hospital, wechat: WeChat) -> None:
-    credentials.get_ticket(account.require(known.tenant_id))
-    held = [redis.get_client().get(name) for name in redis.get_client().scan_iter(f"wechat:*:{{{known.tenant_id}:*")]
+def test_redis_holds_no_token_and_no_ticket(configured_hospital: Hospital, wechat: WeChat) -> None:
+    credentials.get_ticket(account.require(configured_hospital.tenant_id))
+    held = [
+        redis.get_client().get(name)
+        for name in redis.get_client().scan_iter(f"wechat:*:{{{configured_hospital.tenant_id}:*")
+    ]
     assert len(held) == 2
     for secret in (wechat.tokens[APP_ID], wechat.tickets[APP_ID]):
         assert secret not in str(held)

@@ -50,7 +50,7 @@ def second_session(person: Person) -> Person:
     return person.with_token(tokens.issue(person.tenant_id, person.principal, "patient"))
 
 
-def test_a_page_is_sent_to_wechat_and_back(known: Hospital, lin: Person, wechat: WeChat) -> None:
+def test_a_page_is_sent_to_wechat_and_back(configured_hospital: Hospital, lin: Person, wechat: WeChat) -> None:
     url = begin(lin, redirect_uri=f"{PAGE}#/x")
     parts = urlsplit(url)
     query = parse_qs(parts.query)
@@ -61,149 +61,166 @@ def test_a_page_is_sent_to_wechat_and_back(known: Hospital, lin: Person, wechat:
     assert list(query) == ["appid", "redirect_uri", "response_type", "scope", "state"]
     assert (query["appid"], query["redirect_uri"], query["scope"]) == ([APP_ID], [PAGE], ["snsapi_base"])
     assert query["state"][0].isalnum()
-    assert known.tenant_id == lin.tenant_id
+    assert configured_hospital.tenant_id == lin.tenant_id
     assert finish(lin, returned(url, wechat)).data == {"open_id": LINS}
     assert bound(lin) == LINS
 
 
-def test_without_a_page_it_comes_back_to_the_first(known: Hospital, wechat: WeChat) -> None:
-    assert parse_qs(urlsplit(begin(known.lin)).query)["redirect_uri"] == [SITE_URL]
+def test_without_a_page_it_comes_back_to_the_first(configured_hospital: Hospital, wechat: WeChat) -> None:
+    assert parse_qs(urlsplit(begin(configured_hospital.lin)).query)["redirect_uri"] == [SITE_URL]
     assert wechat.calls.total() == 0
 
 
-def test_a_state_is_good_once(known: Hospital, wechat: WeChat) -> None:
-    told = returned(begin(known.lin), wechat)
-    assert finish(known.lin, told).status == 200
+def test_a_state_is_good_once(configured_hospital: Hospital, wechat: WeChat) -> None:
+    told = returned(begin(configured_hospital.lin), wechat)
+    assert finish(configured_hospital.lin, told).status == 200
     for code in (told["code"], wechat.issue_code(APP_ID, WANGS)):
-        answer = finish(known.lin, told, code=code)
+        answer = finish(configured_hospital.lin, told, code=code)
         assert (answer.status, answer.error.partition("：")[0]) == (400, "state")
-    assert bound(known.lin) == LINS
+    assert bound(configured_hospital.lin) == LINS
 
 
-def test_of_two_who_hand_it_over_at_once_one_is_known(known: Hospital, wechat: WeChat) -> None:
-    told = returned(begin(known.lin), wechat)
-    assert sorted(one.status for one in run_in_threads([partial(finish, known.lin, told)] * 2)) == [200, 400]
+def test_of_two_who_hand_it_over_at_once_one_is_known(configured_hospital: Hospital, wechat: WeChat) -> None:
+    told = returned(begin(configured_hospital.lin), wechat)
+    assert sorted(one.status for one in run_in_threads([partial(finish, configured_hospital.lin, told)] * 2)) == [
+        200,
+        400,
+    ]
     assert wechat.calls["/sns/oauth2/access_token"] == 1
 
 
-def test_a_state_is_good_for_the_session_that_began(known: Hospital, elsewhere: Hospital, wechat: WeChat) -> None:
+def test_a_state_is_good_for_the_session_that_began(
+    configured_hospital: Hospital, other_hospital: Hospital, wechat: WeChat
+) -> None:
     """Else somebody could send another to WeChat, and have that one's WeChat in their own account."""
-    configure(elsewhere)
-    told = returned(begin(known.lin), wechat)
-    again = Person(known.tenant_id, known.lin.user_id, "")
-    for person in (known.wang, elsewhere.lin, again):
+    configure(other_hospital)
+    told = returned(begin(configured_hospital.lin), wechat)
+    again = Person(configured_hospital.tenant_id, configured_hospital.lin.user_id, "")
+    for person in (configured_hospital.wang, other_hospital.lin, again):
         assert finish(person, told).status == 400
         assert bound(person) == ""
-    assert finish(known.lin, told).status == 200
+    assert finish(configured_hospital.lin, told).status == 200
 
 
 def test_a_state_that_nobody_gave_out_or_that_is_old_is_none(
-    known: Hospital, wechat: WeChat, monkeypatch: pytest.MonkeyPatch
+    configured_hospital: Hospital, wechat: WeChat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = returned(begin(known.lin), wechat)
-    assert finish(known.lin, told, state="0" * 32).status == 400
+    told = returned(begin(configured_hospital.lin), wechat)
+    assert finish(configured_hospital.lin, told, state="0" * 32).status == 400
     later = clock.now() + openids.STATE_LIFETIME + clock.SECOND
     monkeypatch.setattr(clock, "now", lambda: later)
-    assert finish(known.lin, told).status == 400
+    assert finish(configured_hospital.lin, told).status == 400
     assert wechat.calls["/sns/oauth2/access_token"] == 0
 
 
-def test_a_state_is_not_good_for_another_account_of_the_hospital(known: Hospital, wechat: WeChat) -> None:
-    told = returned(begin(known.lin), wechat)
-    configure(known, app_id="wx0123456789abcdef")
-    assert finish(known.lin, told).status == 400
+def test_a_state_is_not_good_for_another_account_of_the_hospital(configured_hospital: Hospital, wechat: WeChat) -> None:
+    told = returned(begin(configured_hospital.lin), wechat)
+    configure(configured_hospital, app_id="wx0123456789abcdef")
+    assert finish(configured_hospital.lin, told).status == 400
 
 
-def test_the_database_holds_no_state(known: Hospital) -> None:
-    state = parse_qs(urlsplit(begin(known.lin)).query)["state"][0]
+def test_the_database_holds_no_state(configured_hospital: Hospital) -> None:
+    state = parse_qs(urlsplit(begin(configured_hospital.lin)).query)["state"][0]
     kept = mysql.autocommit.fetch_all("SELECT * FROM wechat_states")
     assert kept
     assert state not in str(kept)
 
 
 @pytest.mark.parametrize("code", ["nobodys", "used"])
-def test_a_code_that_wechat_does_not_know_is_refused(known: Hospital, wechat: WeChat, code: str) -> None:
+def test_a_code_that_wechat_does_not_know_is_refused(configured_hospital: Hospital, wechat: WeChat, code: str) -> None:
     wechat.codes["used"] = (APP_ID, LINS)
     wechat.used_codes.add("used")
-    answer = finish(known.lin, returned(begin(known.lin), wechat), code=code)
+    answer = finish(configured_hospital.lin, returned(begin(configured_hospital.lin), wechat), code=code)
     assert (answer.status, answer.error) == (400, "code：无效或已使用，请重新授权")
-    assert bound(known.lin) == ""
+    assert bound(configured_hospital.lin) == ""
 
 
-def test_a_page_that_is_only_looked_at_knows_nobody(known: Hospital, wechat: WeChat) -> None:
+def test_a_page_that_is_only_looked_at_knows_nobody(configured_hospital: Hospital, wechat: WeChat) -> None:
     """WeChat makes up an openid for it: what is sent there reaches nobody, and it can pay for nothing."""
-    bind(known.lin, wechat)
+    bind(configured_hospital.lin, wechat)
     wechat.snapshot_openids.add(WANGS)
-    answer = finish(known.lin, returned(begin(known.lin), wechat, WANGS))
+    answer = finish(configured_hospital.lin, returned(begin(configured_hospital.lin), wechat, WANGS))
     assert (answer.status, answer.error) == (400, "code：当前为网页快照，请点击右下角“使用完整服务”后重新授权")
-    assert bound(known.lin) == LINS
+    assert bound(configured_hospital.lin) == LINS
 
 
-def test_a_code_that_is_too_old_is_the_callers_fault(known: Hospital, wechat: WeChat) -> None:
+def test_a_code_that_is_too_old_is_the_callers_fault(configured_hospital: Hospital, wechat: WeChat) -> None:
     wechat.failures["/sns/oauth2/access_token"] = 42003
-    assert finish(known.lin, returned(begin(known.lin), wechat)).status == 400
+    assert finish(configured_hospital.lin, returned(begin(configured_hospital.lin), wechat)).status == 400
 
 
 def test_a_wechat_that_fails_is_503_and_binds_nothing(
-    known: Hospital, wechat: WeChat, monkeypatch: pytest.MonkeyPatch
+    configured_hospital: Hospital, wechat: WeChat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wechat.failures["/sns/oauth2/access_token"] = 40125
-    assert finish(known.lin, returned(begin(known.lin), wechat)).error == "微信服务暂时不可用（微信错误码 40125）"
+    assert (
+        finish(configured_hospital.lin, returned(begin(configured_hospital.lin), wechat)).error
+        == "微信服务暂时不可用（微信错误码 40125）"
+    )
     wechat.failures.clear()
     monkeypatch.setattr(wechat_api, "TIMEOUT_SECONDS", 0.2)
     wechat.accepting.clear()
-    assert finish(known.lin, returned(begin(known.lin), wechat)).status == 503
+    assert finish(configured_hospital.lin, returned(begin(configured_hospital.lin), wechat)).status == 503
     wechat.accepting.set()
-    assert bound(known.lin) == ""
-    bind(known.lin, wechat)
+    assert bound(configured_hospital.lin) == ""
+    bind(configured_hospital.lin, wechat)
 
 
-def test_a_wechat_belongs_to_who_used_it_last(known: Hospital, wechat: WeChat) -> None:
+def test_a_wechat_belongs_to_who_used_it_last(configured_hospital: Hospital, wechat: WeChat) -> None:
     """A telephone that changed hands tells nobody of the other's visits."""
-    bind(known.lin, wechat)
-    bind(known.wang, wechat, LINS)
-    assert (bound(known.lin), bound(known.wang)) == ("", LINS)
+    bind(configured_hospital.lin, wechat)
+    bind(configured_hospital.wang, wechat, LINS)
+    assert (bound(configured_hospital.lin), bound(configured_hospital.wang)) == ("", LINS)
 
 
 def test_two_accounts_that_bind_one_wechat_at_once_are_one(
-    known: Hospital, wechat: WeChat, monkeypatch: pytest.MonkeyPatch
+    configured_hospital: Hospital, wechat: WeChat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first, second = [partial(finish, one, returned(begin(one), wechat)) for one in (known.lin, known.wang)]
+    first, second = [
+        partial(finish, one, returned(begin(one), wechat))
+        for one in (configured_hospital.lin, configured_hospital.wang)
+    ]
     answers = run_overlapping(monkeypatch, openids, "_keep", first, second)
     assert [one.status for one in answers] == [200, 200]
-    assert (bound(known.lin), bound(known.wang)) == ("", LINS)
+    assert (bound(configured_hospital.lin), bound(configured_hospital.wang)) == ("", LINS)
 
 
-def test_an_account_is_told_at_its_newest_wechat_that_is_signed_in(known: Hospital, wechat: WeChat) -> None:
-    phone = second_session(known.lin)
-    bind(known.lin, wechat, LINS)
+def test_an_account_is_told_at_its_newest_wechat_that_is_signed_in(
+    configured_hospital: Hospital, wechat: WeChat
+) -> None:
+    phone = second_session(configured_hospital.lin)
+    bind(configured_hospital.lin, wechat, LINS)
     bind(phone, wechat, WANGS)
-    assert bound(known.lin) == WANGS
+    assert bound(configured_hospital.lin) == WANGS
     tokens.revoke_by_hash(tokens.hash_token(phone.token))
-    assert bound(known.lin) == LINS
-    tokens.revoke_by_hash(tokens.hash_token(known.lin.token))
-    assert bound(known.lin) == ""
+    assert bound(configured_hospital.lin) == LINS
+    tokens.revoke_by_hash(tokens.hash_token(configured_hospital.lin.token))
+    assert bound(configured_hospital.lin) == ""
 
 
 def test_a_session_that_has_run_out_is_not_told_of_anything(
-    known: Hospital, wechat: WeChat, monkeypatch: pytest.MonkeyPatch
+    configured_hospital: Hospital, wechat: WeChat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bind(known.lin, wechat)
+    bind(configured_hospital.lin, wechat)
     later = clock.now() + 366 * clock.DAY
     monkeypatch.setattr(clock, "now", lambda: later)
-    assert bound(known.lin) == ""
+    assert bound(configured_hospital.lin) == ""
 
 
-def test_each_hospital_knows_its_own(known: Hospital, elsewhere: Hospital, wechat: WeChat) -> None:
-    configure(elsewhere)
-    bind(known.lin, wechat)
-    bind(elsewhere.lin, wechat)
-    assert (bound(known.lin), bound(elsewhere.lin), bound(known.lin, "wx0123456789abcdef")) == (LINS, LINS, "")
+def test_each_hospital_knows_its_own(configured_hospital: Hospital, other_hospital: Hospital, wechat: WeChat) -> None:
+    configure(other_hospital)
+    bind(configured_hospital.lin, wechat)
+    bind(other_hospital.lin, wechat)
+    assert (
+        bound(configured_hospital.lin),
+        bound(other_hospital.lin),
+        bound(configured_hospital.lin, "wx0123456789abcdef"),
+    ) == (LINS, LINS, "")
 
 
 @pytest.mark.parametrize("path", [URL, CALLBACK])
-def test_only_patients_ask(known: Hospital, path: str) -> None:
-    for person in (known.chen, known.desk, known.admin):
+def test_only_patients_ask(configured_hospital: Hospital, path: str) -> None:
+    for person in (configured_hospital.chen, configured_hospital.desk, configured_hospital.admin):
         assert get(path, person.token).status == 403
     assert get(path).status == 401
 
@@ -214,8 +231,8 @@ def test_a_hospital_without_an_account_sends_nobody(hospital: Hospital) -> None:
 
 
 @pytest.mark.parametrize("page", ["https://evil.example/", "http://h5.renhe.example/", "x", "a" * 2049])
-def test_nobody_is_sent_back_to_another_page(known: Hospital, page: str) -> None:
-    answer = get(URL, known.lin.token, redirect_uri=page)
+def test_nobody_is_sent_back_to_another_page(configured_hospital: Hospital, page: str) -> None:
+    answer = get(URL, configured_hospital.lin.token, redirect_uri=page)
     assert (answer.status, answer.error.partition("：")[0]) == (400, "redirect_uri")
 
 
@@ -223,7 +240,7 @@ def test_nobody_is_sent_back_to_another_page(known: Hospital, page: str) -> None
     ("field", "wrong"),
     [*(("code", one) for one in ("", "a b", "a" * 513)), *(("state", one) for one in ("", "a-b", "é", "a" * 129))],
 )
-def test_a_bad_field_is_named(known: Hospital, field: str, wrong: str) -> None:
+def test_a_bad_field_is_named(configured_hospital: Hospital, field: str, wrong: str) -> None:
     query: dict[str, Any] = {"code": "a", "state": "b", field: wrong}
-    answer = get(CALLBACK, known.lin.token, **query)
+    answer = get(CALLBACK, configured_hospital.lin.token, **query)
     assert (answer.status, answer.error.partition("：")[0]) == (400, field)

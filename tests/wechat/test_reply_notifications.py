@@ -29,7 +29,7 @@ from tests.support.helpdesk_client import add_message
 from tests.support.wechat_client import SITE_URL
 from tests.support.wechat_notifications import LIN_OPENID, get_field_values, save_template_id
 
-pytestmark = [pytest.mark.usefixtures("ward"), pytest.mark.store]
+pytestmark = [pytest.mark.usefixtures("department"), pytest.mark.store]
 
 
 def promised(hospital: Hospital) -> list[dict[str, Any]]:
@@ -177,12 +177,12 @@ def test_one_that_was_withdrawn_is_told_no_more(
 
 
 def test_what_was_promised_by_another_hospital_is_nothing_here(
-    hospital: Hospital, elsewhere: Hospital, session_no: str, chen: Person, wechat: WeChat
+    hospital: Hospital, other_hospital: Hospital, session_no: str, chen: Person, wechat: WeChat
 ) -> None:
     send_as_doctor(chen, session_no, "多少度？")
     [payload] = promised(hospital)
-    assert store.find_unread_reply(mysql.autocommit, elsewhere.tenant_id, payload) is None
-    unread_reminder.notify_unread_reply(elsewhere.tenant_id, payload)
+    assert store.find_unread_reply(mysql.autocommit, other_hospital.tenant_id, payload) is None
+    unread_reminder.notify_unread_reply(other_hospital.tenant_id, payload)
     assert wechat.sent == []
 
 
@@ -203,9 +203,12 @@ def test_each_session_is_told_of(
 
 
 def test_a_hospital_without_a_template_promises_nothing(
-    ward: BookingDepartment, session_no: str, chen: Person, elsewhere: Hospital
+    department: BookingDepartment, session_no: str, chen: Person, other_hospital: Hospital
 ) -> None:
-    save_template_id(ward.hospital, 5, "")
+    save_template_id(department.hospital, 5, "")
     assert send_as_doctor(chen, session_no, "多少度？").status == 200
-    assert send_as_doctor(elsewhere.chen, create_session(elsewhere.lin, elsewhere.chen), "您好").status == 200
-    assert promised(ward.hospital) == promised(elsewhere) == []
+    assert (
+        send_as_doctor(other_hospital.chen, create_session(other_hospital.lin, other_hospital.chen), "您好").status
+        == 200
+    )
+    assert promised(department.hospital) == promised(other_hospital) == []

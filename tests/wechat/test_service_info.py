@@ -25,11 +25,11 @@ def save(hospital: Hospital, **fields: Any) -> Answer:
     return post(PATH, hospital.admin.token, **fields)
 
 
-def test_a_visitor_reads_what_an_admin_wrote(hospital: Hospital, elsewhere: Hospital) -> None:
+def test_a_visitor_reads_what_an_admin_wrote(hospital: Hospital, other_hospital: Hospital) -> None:
     assert shown(hospital) == {"appo_notice": "", "phone": ""}
     assert save(hospital, appo_notice=NOTICE, phone=PHONE).data is None
     assert shown(hospital) == {"appo_notice": NOTICE, "phone": PHONE}
-    assert shown(elsewhere) == {"appo_notice": "", "phone": ""}
+    assert shown(other_hospital) == {"appo_notice": "", "phone": ""}
     assert get(PATH, hospital.lin.token).data["phone"] == PHONE
 
 
@@ -56,7 +56,7 @@ def test_only_an_admin_may_change_it(hospital: Hospital, kind: str) -> None:
     assert shown(hospital)["phone"] == ""
 
 
-@pytest.mark.usefixtures("hospital", "elsewhere")
+@pytest.mark.usefixtures("hospital", "other_hospital")
 def test_who_comes_from_nowhere_is_asked_where() -> None:
     assert get(PATH).status == 400
     assert get(PATH, headers={"tenantId": "x"}).error == "tenantId：租户不存在"

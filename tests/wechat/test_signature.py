@@ -40,16 +40,16 @@ def test_wechats_own_example() -> None:
     assert page_signatures.compute_signature(ticket, "Wm3WZYTPz0wzccnW", "1414587457", page) == expected
 
 
-def test_a_page_of_the_hospital_is_signed_for(known: Hospital, wechat: WeChat) -> None:
-    data = sign(known).data
+def test_a_page_of_the_hospital_is_signed_for(configured_hospital: Hospital, wechat: WeChat) -> None:
+    data = sign(configured_hospital).data
     assert (data["appId"], data["url"]) == (APP_ID, PAGE)
     assert is_signed(data, wechat.tickets[APP_ID])
     assert len(data["timestamp"]) == 10
-    assert sign(known).data["nonceStr"] != data["nonceStr"]
+    assert sign(configured_hospital).data["nonceStr"] != data["nonceStr"]
 
 
-def test_what_follows_the_number_sign_is_not_signed(known: Hospital, wechat: WeChat) -> None:
-    data = sign(known, f"{PAGE}#/doctors/12?a=b#c").data
+def test_what_follows_the_number_sign_is_not_signed(configured_hospital: Hospital, wechat: WeChat) -> None:
+    data = sign(configured_hospital, f"{PAGE}#/doctors/12?a=b#c").data
     assert data["url"] == PAGE
     assert is_signed(data, wechat.tickets[APP_ID])
 
@@ -57,16 +57,16 @@ def test_what_follows_the_number_sign_is_not_signed(known: Hospital, wechat: WeC
 @pytest.mark.parametrize(
     "url", [SITE_URL, f"{SITE_URL}/", "https://H5.Renhe.Example/x", f"{SITE_URL}:443/x", f"{SITE_URL}/医院?q=科"]
 )
-def test_every_page_of_the_domain_is_the_hospitals(known: Hospital, url: str) -> None:
-    assert sign(known, url).data["url"] == url
+def test_every_page_of_the_domain_is_the_hospitals(configured_hospital: Hospital, url: str) -> None:
+    assert sign(configured_hospital, url).data["url"] == url
 
 
-def test_so_is_a_page_of_a_registered_host(known: Hospital, elsewhere: Hospital) -> None:
-    ours, theirs = f"a{known.tenant_id}.example", f"a{elsewhere.tenant_id}.example"
-    for hospital, host in ((known, ours), (elsewhere, theirs)):
+def test_so_is_a_page_of_a_registered_host(configured_hospital: Hospital, other_hospital: Hospital) -> None:
+    ours, theirs = f"a{configured_hospital.tenant_id}.example", f"a{other_hospital.tenant_id}.example"
+    for hospital, host in ((configured_hospital, ours), (other_hospital, theirs)):
         mysql.run_transaction(partial(tenants.add_host, tenant_id=hospital.tenant_id, host=host))
-    assert sign(known, f"https://{ours}/x").status == 200
-    assert sign(known, f"https://{theirs}/x").status == 400
+    assert sign(configured_hospital, f"https://{ours}/x").status == 200
+    assert sign(configured_hospital, f"https://{theirs}/x").status == 400
 
 
 @pytest.mark.parametrize(
@@ -94,8 +94,8 @@ def test_so_is_a_page_of_a_registered_host(known: Hospital, elsewhere: Hospital)
         *(f"{SITE_URL}\\.evil.example", f"{SITE_URL}/\x00", f"{SITE_URL}/{'a' * 2048}", 12, None),
     ],
 )
-def test_no_other_page_is_signed_for(known: Hospital, wechat: WeChat, url: Any) -> None:
-    answer = sign(known, url)
+def test_no_other_page_is_signed_for(configured_hospital: Hospital, wechat: WeChat, url: Any) -> None:
+    answer = sign(configured_hospital, url)
     assert (answer.status, answer.error.partition("：")[0]) == (400, "url")
     assert wechat.calls.total() == 0
 
@@ -106,68 +106,76 @@ def test_a_hospital_without_an_account_signs_nothing(hospital: Hospital, wechat:
     assert wechat.calls.total() == 0
 
 
-def test_who_comes_from_nowhere_is_asked_where(known: Hospital, elsewhere: Hospital) -> None:
-    assert {known.tenant_id, elsewhere.tenant_id}
+def test_who_comes_from_nowhere_is_asked_where(configured_hospital: Hospital, other_hospital: Hospital) -> None:
+    assert {configured_hospital.tenant_id, other_hospital.tenant_id}
     assert post(PATH, url=PAGE).status == 400
 
 
-def test_a_hospital_signs_with_its_own_ticket(known: Hospital, elsewhere: Hospital, wechat: WeChat) -> None:
+def test_a_hospital_signs_with_its_own_ticket(
+    configured_hospital: Hospital, other_hospital: Hospital, wechat: WeChat
+) -> None:
     other, site = "wx0123456789abcdef", "https://h5.elsewhere.example"
     wechat.accounts[other] = "another"
-    configure(elsewhere, app_id=other, app_secret="another", auth_url=site)
-    assert is_signed(sign(known).data, wechat.tickets[APP_ID])
-    assert is_signed(sign(elsewhere, site).data, wechat.tickets[other], site)
-    assert sign(elsewhere, PAGE).status == 400
+    configure(other_hospital, app_id=other, app_secret="another", auth_url=site)
+    assert is_signed(sign(configured_hospital).data, wechat.tickets[APP_ID])
+    assert is_signed(sign(other_hospital, site).data, wechat.tickets[other], site)
+    assert sign(other_hospital, PAGE).status == 400
     assert wechat.tickets[APP_ID] != wechat.tickets[other]
 
 
-def test_many_signatures_are_one_ticket(known: Hospital, wechat: WeChat) -> None:
-    answers = run_in_threads([partial(sign, known)] * 20)
+def test_many_signatures_are_one_ticket(configured_hospital: Hospital, wechat: WeChat) -> None:
+    answers = run_in_threads([partial(sign, configured_hospital)] * 20)
     assert all(is_signed(one.data, wechat.tickets[APP_ID]) for one in answers)
     assert wechat.calls == {TOKEN: 1, TICKET: 1}
 
 
-def test_a_wechat_that_hangs_is_503_and_heals(known: Hospital, wechat: WeChat, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wechat_that_hangs_is_503_and_heals(
+    configured_hospital: Hospital, wechat: WeChat, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(wechat_api, "TIMEOUT_SECONDS", 0.2)
     wechat.accepting.clear()
-    answer = sign(known)
+    answer = sign(configured_hospital)
     assert (answer.status, answer.code, answer.headers["Retry-After"]) == (503, 10007, "2")
     wechat.accepting.set()
-    configure(known)  # which begins anew, without the pause after a failure
-    assert sign(known).status == 200
+    configure(configured_hospital)  # which begins anew, without the pause after a failure
+    assert sign(configured_hospital).status == 200
 
 
 @pytest.mark.parametrize("failing", [500, 404, ""])
-def test_a_wechat_that_makes_no_sense_is_503(known: Hospital, wechat: WeChat, failing: int | str) -> None:
+def test_a_wechat_that_makes_no_sense_is_503(configured_hospital: Hospital, wechat: WeChat, failing: int | str) -> None:
     wechat.failures[TICKET] = failing
-    assert sign(known).status == 503
+    assert sign(configured_hospital).status == 503
 
 
 def test_what_wechat_refuses_for_is_told_by_its_number(
-    known: Hospital, wechat: WeChat, caplog: pytest.LogCaptureFixture
+    configured_hospital: Hospital, wechat: WeChat, caplog: pytest.LogCaptureFixture
 ) -> None:
     wechat.ip_denied = True
-    answer = sign(known)
+    answer = sign(configured_hospital)
     assert (answer.status, answer.error) == (503, "微信服务暂时不可用（微信错误码 40164）")
     [line] = [one for one in caplog.records if one.message == "unavailable"]
     assert line.__dict__["ids"] == {"error": "wechat_api.Refusal", "number": 40164}
 
 
-def test_a_refusal_is_not_asked_for_again_at_once_but_a_new_secret_is(known: Hospital, wechat: WeChat) -> None:
-    configure(known, app_secret="wrong")
+def test_a_refusal_is_not_asked_for_again_at_once_but_a_new_secret_is(
+    configured_hospital: Hospital, wechat: WeChat
+) -> None:
+    configure(configured_hospital, app_secret="wrong")
     for _ in range(3):
-        assert "40125" in sign(known).error
+        assert "40125" in sign(configured_hospital).error
     assert wechat.calls[TOKEN] == 1
-    configure(known)
-    assert sign(known).status == 200
+    configure(configured_hospital)
+    assert sign(configured_hospital).status == 200
 
 
-def test_no_secret_token_or_ticket_is_logged(known: Hospital, wechat: WeChat, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_secret_token_or_ticket_is_logged(
+    configured_hospital: Hospital, wechat: WeChat, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level("DEBUG")
-    sign(known)
+    sign(configured_hospital)
     wechat.ip_denied = True
-    configure(known)
-    sign(known)
+    configure(configured_hospital)
+    sign(configured_hospital)
     told = "".join(f"{one.getMessage()}{one.__dict__}" for one in caplog.records)
     hidden = [*wechat.accounts.values(), *wechat.tokens.values(), *wechat.tickets.values()]
     assert [one for one in hidden if one in told] == []

@@ -51,11 +51,11 @@ def test_two_who_save_at_once_leave_one(hospital: Hospital) -> None:
     assert saved(hospital.admin) in ([(1, FIRST)], [(1, SECOND)])
 
 
-def test_each_hospital_has_its_own(hospital: Hospital, elsewhere: Hospital) -> None:
+def test_each_hospital_has_its_own(hospital: Hospital, other_hospital: Hospital) -> None:
     save(hospital.admin, 1, FIRST)
-    assert saved(elsewhere.admin) == []
-    save(elsewhere.admin, 1, SECOND)
-    save(elsewhere.admin, 1, "")
+    assert saved(other_hospital.admin) == []
+    save(other_hospital.admin, 1, SECOND)
+    save(other_hospital.admin, 1, "")
     assert saved(hospital.admin) == [(1, FIRST)]
 
 
