@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from devstack.cli import check, dev, lock, testing
+from devstack.mutation import command
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "dev": dev.run_dev,
@@ -17,4 +18,5 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "fuzz": testing.run_fuzz,
     "bench": testing.run_benchmarks,
     "lock": lock.compile_locks,
+    "mutate": command.mutate,
 }

@@ -1,0 +1,138 @@
+"""The part of bin/mutate inside pytest, as a plugin that two environment variables steer.
+
+MUTATION_MEASURE=FOLDER records, in one JSON file for each file of tests, which lines each test ran.
+MUTATION_TESTS=FILE runs the tests that the JSON file lists, in that order, and writes the first failure beside it.
+"""
+
+import inspect
+import json
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any
+
+import pytest
+
+from devstack.mutation.coverage import SOURCE, record_of
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Tracer:
+    """Collects the lines of the application that run, in all threads; a function that has run wholly is traced no more.
+
+    Classes and modules are left out: their lines run when the first test imports them.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.source = f"{root}{os.sep}{SOURCE}{os.sep}"
+        self.known: dict[int, tuple[CodeType, frozenset[int]]] = {}  # the code is kept so that no other has its id
+        self.missing: dict[int, set[int]] = {}  # lines that have not run yet, of each code object that has
+
+    def start(self) -> None:
+        threading.settrace(self.on_call)
+        sys.settrace(self.on_call)
+
+    def on_call(self, frame: FrameType, _event: str, _arg: Any) -> Any:
+        missing = self.missing.get(id(frame.f_code))
+        if missing is None:
+            missing = self.missing[id(frame.f_code)] = set(self.lines_of(frame.f_code))
+        return self.on_line if missing else None
+
+    def on_line(self, frame: FrameType, event: str, _arg: Any) -> Any:
+        if event == "line":
+            self.missing.setdefault(id(frame.f_code), set(self.lines_of(frame.f_code))).discard(frame.f_lineno)
+        return self.on_line
+
+    def lines_of(self, code: CodeType) -> frozenset[int]:
+        if id(code) not in self.known:
+            self.known[id(code)] = (code, self.own_lines(code))
+        return self.known[id(code)][1]
+
+    def own_lines(self, code: CodeType) -> frozenset[int]:
+        if not code.co_filename.startswith(self.source) or not code.co_flags & inspect.CO_OPTIMIZED:
+            return frozenset()
+        lines = {line for _, _, line in code.co_lines() if line}
+        return frozenset(lines - {code.co_firstlineno} or lines)
+
+    def take(self) -> dict[str, list[int]]:
+        """The lines that have run since the last call, by file."""
+        ran: dict[str, set[int]] = {}
+        for number, missing in list(self.missing.items()):
+            code, lines = self.known[number]
+            if lines:
+                ran.setdefault(str(Path(code.co_filename).relative_to(self.root)), set()).update(lines - missing)
+        self.missing = {}
+        return {path: sorted(lines) for path, lines in ran.items() if lines}
+
+
+class Measure:
+    """Writes for each file of tests: {test: {"seconds": float, "passed": bool, "lines": {file: [line, ...]}}}."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.tracer = Tracer(ROOT)
+        self.tests: dict[str, dict[str, dict[str, Any]]] = {}  # by file
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+        self.tracer.take()
+        self.tracer.start()  # a test may have ended it
+        entry: dict[str, Any] = {"seconds": 0.0, "passed": True}
+        path = item.nodeid.partition("::")[0]
+        self.tests.setdefault(path, {})[item.nodeid] = entry
+        result = yield
+        entry["lines"] = self.tracer.take()
+        if nextitem is None or nextitem.nodeid.partition("::")[0] != path:
+            self.write(path)
+        return result
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        entry = self.tests[report.nodeid.partition("::")[0]][report.nodeid]
+        entry["seconds"] += report.duration
+        entry["passed"] = entry["passed"] and report.passed
+
+    def write(self, path: str) -> None:
+        target = self.folder / record_of(path)
+        target.write_text(json.dumps(self.tests[path]))
+
+
+class Pick:
+    """Runs the listed tests only, and notes the first that fails."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.order = {test: number for number, test in enumerate(json.loads(file.read_text()))}
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        config.hook.pytest_deselected(items=[item for item in items if item.nodeid not in self.order])
+        items[:] = sorted(
+            (item for item in items if item.nodeid in self.order), key=lambda item: self.order[item.nodeid]
+        )
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        failure = self.file.with_suffix(".failed")
+        if report.failed and not failure.exists():
+            failure.write_text(report.nodeid)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if folder := os.environ.get("MUTATION_MEASURE"):
+        config.pluginmanager.register(Measure(Path(folder)))
+    if file := os.environ.get("MUTATION_TESTS"):
+        config.pluginmanager.register(Pick(Path(file)))
+        find_without_shrinking()
+
+
+def find_without_shrinking() -> None:
+    """Have Hypothesis report its first failing example, the same in each run."""
+    import hypothesis
+
+    phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)
+    hypothesis.settings.register_profile("mutation", phases=phases, derandomize=True, database=None)
+    hypothesis.settings.load_profile("mutation")

@@ -1,0 +1,192 @@
+"""Runs tests on mutants, in a copy of the repository with services of its own for each job."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from devstack.console import CommandError
+from devstack.install import python_env
+from devstack.mutation import coverage
+from devstack.mutation.coverage import CoveringTest
+from devstack.mutation.mutants import Mutant
+from devstack.paths import LOCAL, ROOT
+from devstack.services import control, processes, service, supervisor
+from devstack.services.readiness import READINESS_CHECKS
+
+NOT_COPIED = shutil.ignore_patterns(".git", ".local", "__pycache__", ".*_cache", ".hypothesis", "build")
+START = 90.0  # seconds that pytest may take beside its tests; a busy machine needs many
+FACTOR = 8  # a mutant's tests may take this many times the seconds that they take on unchanged code
+FIRST = 12  # tests that are tried before the others
+TRIES = 3  # to tell a killed mutant from a test that fails by chance
+FINE = (0, 1, 5)  # pytest's exit codes: passed, a test failed, no tests
+NO_TEST = ("import", "time limit")  # what else kills a mutant
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a mutant; one that no test covers survives."""
+
+    mutant: Mutant
+    tests: int  # that were to run
+    killed_by: str = ""  # the test that failed, or one of NO_TEST; "" for a survivor
+
+
+class Job:
+    """A copy of the repository and the environment of its services."""
+
+    def __init__(self, folder: Path, env: dict[str, str]) -> None:
+        self.folder = folder
+        self.tree = folder / "tree"
+        self.env = env
+        self.child: subprocess.Popen[bytes] | None = None
+        self.stopped = False
+        self.changes = 0
+        self.records = coverage.records()
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(ROOT, self.tree, ignore=NOT_COPIED)
+        (self.tree / ".local").symlink_to(LOCAL)
+
+    def measure(self, files: list[str]) -> None:
+        """Record which lines the tests of these files run. Those that fail here are not used later."""
+        self.revive()
+        self.records.mkdir(parents=True, exist_ok=True)
+        code = self.pytest(["-q", *files], {"MUTATION_MEASURE": str(self.records)}, "measure.log", None)
+        if code not in FINE:
+            raise CommandError(f"pytest ended with {code}, see {self.folder / 'measure.log'}")
+        for path in files:
+            record = self.records / coverage.record_of(path, self.tree)
+            if not record.exists():  # it has no tests
+                record.write_text("{}")
+
+    def judge(self, mutants: list[tuple[Mutant, list[CoveringTest]]]) -> list[Result]:
+        """Run each mutant's tests. A failure counts only if the same test passes on unchanged code afterwards."""
+        self.revive()
+        results = [Result(mutant, len(tests), self.killer(tests, mutant)) for mutant, tests in mutants]
+        killers = {one.killed_by for one in results} - {"", *NO_TEST}
+        doubtful = {"time limit"}
+        while killers and (failed := self.run([test for _, some in mutants for test in some if test.name in killers])):
+            doubtful.add(failed)
+            killers -= {failed}
+            if failed in NO_TEST:
+                doubtful |= killers
+                break
+        return [
+            self.judge_anew(*pair) if one.killed_by in doubtful else one
+            for pair, one in zip(mutants, results, strict=True)
+        ]
+
+    def judge_anew(self, mutant: Mutant, tests: list[CoveringTest]) -> Result:
+        """Run a mutant's tests on empty services, and the one that fails also on unchanged code."""
+        left = tests
+        for _ in range(TRIES):
+            self.reset()
+            killer = self.killer(left, mutant)
+            if not killer:
+                break
+            self.reset()
+            suspects = left if killer in NO_TEST else [test for test in left if test.name == killer]
+            if not self.run(suspects):
+                return Result(mutant, len(tests), killer)
+            left = [test for test in left if test not in suspects]
+        return Result(mutant, len(tests))
+
+    def killer(self, tests: list[CoveringTest], mutant: Mutant) -> str:
+        """What kills the mutant. Most are killed by one of the first tests: the files of the others are not loaded."""
+        return self.run(tests[:FIRST], mutant) or self.run(tests[FIRST:], mutant)
+
+    def run(self, tests: list[CoveringTest], mutant: Mutant | None = None) -> str:
+        """Run the tests until one fails; return its name, one of NO_TEST, or "" if all pass."""
+        tests = list(dict.fromkeys(tests))
+        if not tests or self.stopped:
+            return ""
+        listed, failed = self.folder / "tests.json", self.folder / "tests.failed"
+        listed.write_text(json.dumps([test.name for test in tests]))
+        failed.unlink(missing_ok=True)
+        files = sorted({test.name.partition("::")[0] for test in tests})
+        limit = START + FACTOR * sum(test.seconds for test in tests)
+        with self.changed(mutant):
+            code = self.pytest(["-q", "-x", *files], {"MUTATION_TESTS": str(listed)}, "run.log", limit)
+        if code is None:
+            self.reset()
+            return "time limit"
+        if failed.exists():
+            return failed.read_text()
+        return "" if code in FINE else "import"
+
+    @contextlib.contextmanager
+    def changed(self, mutant: Mutant | None) -> Iterator[None]:
+        """The mutant in the copy. Each change has a time of its own, so that no compiled file is taken for it."""
+        if not mutant:
+            yield
+            return
+        path = self.tree / mutant.path
+        text, stat = path.read_text("utf-8"), path.stat()
+        self.changes += 1
+        path.write_text(mutant.apply(text), "utf-8")
+        os.utime(path, (stat.st_atime, stat.st_mtime + self.changes))
+        try:
+            yield
+        finally:
+            path.write_text(text, "utf-8")
+            os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+    def pytest(self, arguments: list[str], env: dict[str, str], log: str, limit: float | None) -> int | None:
+        """Run pytest in the copy; return its exit code, or None if it took longer than the limit."""
+        plugins = ["-p", "devstack.mutation.plugin", "-p", "no:cacheprovider"]
+        if (python_env.get_site_packages("venv-dev") / "xdist").exists():
+            plugins.append("-n0")
+        command = [
+            *processes.build_parent_death_prefix(),
+            python_env.get_python("venv-dev"),
+            "-m",
+            "pytest",
+            *plugins,
+            *arguments,
+        ]
+        with (self.folder / log).open("wb") as out:
+            child = subprocess.Popen(
+                command, cwd=self.tree, env=self.env | env, stdout=out, stderr=out, start_new_session=True
+            )
+        self.child = child
+        try:
+            return child.wait(limit)
+        except subprocess.TimeoutExpired:
+            return None
+        finally:
+            self.end_child()
+
+    def end_child(self) -> None:
+        """End pytest and all that it has started."""
+        if self.child:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.child.pid, signal.SIGKILL)
+            self.child.wait()
+
+    def stop(self) -> None:
+        self.stopped = True
+        self.end_child()
+
+    def revive(self) -> None:
+        """Start the services that a test has killed and, being ended itself, not started again."""
+        file = Path(self.env["DEVSTACK_CONTROL"])
+        services = control.load_services(file)
+        for one in services.values():
+            if processes.get_start_time(one.pid) != one.start_time:
+                service.start(one)
+                control.save_services(file, services)
+                service.await_ready(one, READINESS_CHECKS[one.name])
+
+    def reset(self) -> None:
+        """Empty the database and the cache: a failed test may have left what disturbs others."""
+        if not self.stopped:
+            self.revive()
+            supervisor.run_module(
+                "venv-dev", "devstack.services.reset", self.env, "database", self.env["DATABASE_URL"], "--wipe"
+            )
+            supervisor.run_module("venv-dev", "devstack.services.reset", self.env, "cache", self.env["REDIS_URL"])
