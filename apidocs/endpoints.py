@@ -19,7 +19,7 @@ from chalicelib.errors import (
     ErrorKind,
 )
 from chalicelib.http.routing import Endpoint
-from chalicelib.identity.callers import PUBLIC
+from chalicelib.identity.callers import Role
 
 COMMON_ERRORS = (BAD_PARAMETER, NOT_ALLOWED, TOO_MANY_REQUESTS, INTERNAL, UNAVAILABLE, TIMED_OUT)
 BODY_ERRORS = (TOO_LARGE, UNSUPPORTED_MEDIA)
@@ -52,7 +52,7 @@ class DocumentedEndpoint:
     def list_errors(self) -> list[ErrorKind]:
         """Every refusal it may answer: its own, and those that any endpoint of its sort may answer."""
         kinds = {*COMMON_ERRORS, *self.endpoint.error_kinds}
-        if PUBLIC not in self.endpoint.callers:
+        if Role.PUBLIC not in self.endpoint.callers:
             kinds.add(TOKEN)
         if self.endpoint.method == "POST":
             kinds.update(BODY_ERRORS)

@@ -10,19 +10,19 @@ from apidocs.responses import Json
 from apidocs.schemas import Schemas, remove_null
 from chalicelib.http import envelopes
 from chalicelib.http.routing import ActingCaller, CountedResult, RawContent
-from chalicelib.identity.callers import ADMIN, ALL_ROLES, DOCTOR, PATIENT, PUBLIC, SERVICE, SERVICE_STAFF, SESSION
+from chalicelib.identity.callers import Role
 
 # Any other argument of a view is a path parameter.
 VIEW_PARAMETERS = ("caller", "body", "query", "key", "last_event", "time_left", "upload", "delivery")
 
 CALLER_LABELS = {
-    PUBLIC: "任何人（无需登录）",
-    PATIENT: "患者",
-    DOCTOR: "医生",
-    SERVICE_STAFF: "客服",
-    ADMIN: "管理员",
-    SESSION: "外部系统的用户",
-    SERVICE: "医院自己的系统（内部密钥）",
+    Role.PUBLIC: "任何人（无需登录）",
+    Role.PATIENT: "患者",
+    Role.DOCTOR: "医生",
+    Role.SERVICE_STAFF: "客服",
+    Role.ADMIN: "管理员",
+    Role.SESSION: "外部系统的用户",
+    Role.SERVICE: "医院自己的系统（内部密钥）",
 }
 GROUP_TITLES = {
     "gateway": "会话网关（004）",
@@ -179,19 +179,19 @@ def _is_counted(returns: Any) -> bool:
 
 
 def _format_callers(one: DocumentedEndpoint) -> str:
-    return "可调用：" + "、".join(CALLER_LABELS[kind] for kind in ALL_ROLES if kind in one.endpoint.callers)
+    return "可调用：" + "、".join(CALLER_LABELS[kind] for kind in Role if kind in one.endpoint.callers)
 
 
 def _build_security(one: DocumentedEndpoint) -> list[Json]:
-    if PUBLIC in one.endpoint.callers:
+    if Role.PUBLIC in one.endpoint.callers:
         return []
-    schemes = ["token", "bearer"] if one.endpoint.callers - {SERVICE} else []
-    return [{scheme: []} for scheme in [*schemes, *(["internalKey"] if SERVICE in one.endpoint.callers else [])]]
+    schemes = ["token", "bearer"] if one.endpoint.callers - {Role.SERVICE} else []
+    return [{scheme: []} for scheme in [*schemes, *(["internalKey"] if Role.SERVICE in one.endpoint.callers else [])]]
 
 
 def _build_parameters(one: DocumentedEndpoint, schemas: Schemas) -> list[Json]:
     parameters = []
-    if PUBLIC in one.endpoint.callers:
+    if Role.PUBLIC in one.endpoint.callers:
         parameters.append(TENANT_HEADER)
     if one.endpoint.parameters.get("caller") == ActingCaller:
         parameters += ACTING_HEADERS

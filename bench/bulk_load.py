@@ -9,8 +9,8 @@ from typing import Any
 from bench.consultations import COMMON_CHARACTERS, INSERT_MESSAGE, build_message_row
 from chalicelib import clock
 from chalicelib.adapters import mysql
-from chalicelib.consult.sessions import KIND_CONSULT
 from chalicelib.messaging import ids
+from chalicelib.messaging.models import ConversationKind
 from tests.support import factories
 from tests.support.factories import Person
 
@@ -93,7 +93,7 @@ class Hospital:
         name = "".join(random.choices(COMMON_CHARACTERS, k=3))
         heads[INSERT_MEMBER].append((number, tenant_id, patient.user_id, name, patient.phone, 9, began))
         heads[INSERT_CONVERSATION].append(
-            (number, tenant_id, public_id, KIND_CONSULT, len(ticks), ticks[-1], ticks[-2], tag, began)
+            (number, tenant_id, public_id, ConversationKind.CONSULT, len(ticks), ticks[-1], ticks[-2], tag, began)
         )
         heads[INSERT_PARTICIPANT] += [(number, side, tenant_id, len(ticks), began) for side in sides]
         heads[INSERT_SESSION].append((tenant_id, public_id, number, number, doctor.user_id, began))

@@ -8,9 +8,9 @@ from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.consult import store
-from chalicelib.consult.sessions import KIND_CONSULT
 from chalicelib.messaging import ids
 from chalicelib.messaging import store as messaging
+from chalicelib.messaging.models import ConversationKind
 from chalicelib.people import accounts, tenants
 from tests.support import factories
 from tests.support.factories import Person
@@ -102,6 +102,8 @@ def _create_consultation(tx: Tx, patient: Person, doctor: Person, number: int) -
     now, session_no = clock.now(), ids.generate_public_id()
     member_id = accounts.add_member(tx, patient.tenant_id, patient.user_id, f"家人{number}", cont_relation=9)
     principals = [patient.principal, doctor.principal]
-    conversation_id = messaging.create_conversation(tx, patient.tenant_id, session_no, KIND_CONSULT, principals, now)
+    conversation_id = messaging.create_conversation(
+        tx, patient.tenant_id, session_no, ConversationKind.CONSULT, principals, now
+    )
     store.insert(tx, patient.tenant_id, session_no, conversation_id, member_id, doctor.user_id, now)
     return Consultation(session_no, conversation_id, member_id)

@@ -8,7 +8,7 @@ from bench.chat_cases import Event
 from bench.lambda_events import build_post
 from bench.single_process import Case, SingleProcessRun
 from bench.tables import TableSnapshot, build_row_counter
-from chalicelib.billing import bookings as dues
+from chalicelib.billing.bookings import PaymentState
 from devstack.fakes import wechat_pay
 from tests.support import booking_client as wards
 from tests.support import factories
@@ -67,6 +67,6 @@ def _build_notifications(till: Checkout, booked: dict[str, Person]) -> Case:
     for number in numbers:
         till.wechat_pay.pay(number)
     kept = TableSnapshot(till.tenant_id, *TABLES)
-    done = build_row_counter(till.tenant_id, "bookings", f"payment_state = {dues.PAID}")
+    done = build_row_counter(till.tenant_id, "bookings", f"payment_state = {PaymentState.PAID}")
     events = [till.build_notification_event(till.wechat_pay.build_payment_notification(number)) for number in numbers]
     return Case("notice of a payment", events, prepare=kept.restore, count_done=done)

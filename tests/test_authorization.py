@@ -5,7 +5,7 @@ import pytest
 from chalicelib.accounts.routes import routes as accounts
 from chalicelib.booking.routes import routes as booking
 from chalicelib.http.routing import Endpoint, OptionalTenantCaller
-from chalicelib.identity.callers import PUBLIC, SERVICE
+from chalicelib.identity.callers import Role
 from chalicelib.inbox.routes import routes as inbox
 from chalicelib.payment.routes import routes as payment
 from chalicelib.staff.routes import routes as staff
@@ -14,8 +14,8 @@ from tests.support.client import Answer, call
 from tests.support.factories import Hospital, Person
 
 ENDPOINTS = [one for routes in (accounts, staff, booking, payment, wechat, inbox) for one in routes.endpoints]
-OPEN = [one for one in ENDPOINTS if PUBLIC in one.callers and one.parameters["caller"] != OptionalTenantCaller]
-CLOSED = [one for one in ENDPOINTS if PUBLIC not in one.callers]
+OPEN = [one for one in ENDPOINTS if Role.PUBLIC in one.callers and one.parameters["caller"] != OptionalTenantCaller]
+CLOSED = [one for one in ENDPOINTS if Role.PUBLIC not in one.callers]
 
 
 def named(endpoint: Endpoint) -> str:
@@ -49,7 +49,7 @@ def test_nobody_enters_without_a_token(endpoint: Endpoint) -> None:
 @each
 def test_each_kind_of_person_enters_where_the_route_says(endpoint: Endpoint, hospital: Hospital) -> None:
     statuses = {kind: asked(endpoint, person.token).status for kind, person in people(hospital).items()}
-    assert {kind for kind, status in statuses.items() if status in (200, 400, 404)} == endpoint.callers - {SERVICE}
+    assert {kind for kind, status in statuses.items() if status in (200, 400, 404)} == endpoint.callers - {Role.SERVICE}
     assert {statuses[kind] for kind in statuses.keys() - endpoint.callers} <= {403}
 
 

@@ -13,7 +13,7 @@ from chalicelib.adapters import mysql
 from chalicelib.http import routing
 from chalicelib.http.fields import ChatText, Id, WireModel
 from chalicelib.http.routing import IdempotencyKeyHeader, Routes
-from chalicelib.identity.callers import PUBLIC, Caller
+from chalicelib.identity.callers import Caller, Role
 from chalicelib.people import tenants
 from chalicelib.settings import settings
 from tests.support.client import Answer, build_event, check_envelope
@@ -27,22 +27,22 @@ class Note(WireModel):
     page: Id = 1
 
 
-@routes.post("/note", callers=[PUBLIC])
+@routes.post("/note", callers=[Role.PUBLIC])
 def note(body: Note) -> Note:
     return body
 
 
-@routes.get("/notes", callers=[PUBLIC])
+@routes.get("/notes", callers=[Role.PUBLIC])
 def notes(query: Note) -> Note:
     return query
 
 
-@routes.post("/keyed", callers=[PUBLIC])
+@routes.post("/keyed", callers=[Role.PUBLIC])
 def keyed(key: IdempotencyKeyHeader) -> str | None:
     return key
 
 
-@routes.get("/wards/{ward}/beds/{bed}", callers=[PUBLIC])
+@routes.get("/wards/{ward}/beds/{bed}", callers=[Role.PUBLIC])
 def bed(caller: Caller, department: str, bed: Id) -> list[str | int]:
     return [caller.role, department, bed]
 

@@ -15,7 +15,7 @@ from chalicelib.adapters import mysql
 from chalicelib.errors import ApiError
 from chalicelib.http import routing
 from chalicelib.http.routing import RawContent, Routes
-from chalicelib.identity.callers import PUBLIC, Caller
+from chalicelib.identity.callers import Caller, Role
 from chalicelib.logs import JsonFormatter
 from chalicelib.people import tenants
 from chalicelib.settings import settings
@@ -25,37 +25,37 @@ SECRET = "SELECT phone FROM accounts -- 林小雨 13800000001"
 routes = Routes(__name__)
 
 
-@routes.get("/address", callers=[PUBLIC])
+@routes.get("/address", callers=[Role.PUBLIC])
 def address(caller: Caller) -> str:
     return caller.address
 
 
-@routes.get("/bug", callers=[PUBLIC])
+@routes.get("/bug", callers=[Role.PUBLIC])
 def bug() -> None:
     raise RuntimeError(SECRET)
 
 
-@routes.get("/unspeakable", callers=[PUBLIC])
+@routes.get("/unspeakable", callers=[Role.PUBLIC])
 def unspeakable() -> str:
     return "\ud800"
 
 
-@routes.get("/busy", callers=[PUBLIC])
+@routes.get("/busy", callers=[Role.PUBLIC])
 def busy() -> None:
     raise ApiError(errors.TOO_MANY_REQUESTS, retry_after=7)
 
 
-@routes.get("/full", callers=[PUBLIC])
+@routes.get("/full", callers=[Role.PUBLIC])
 def full() -> None:
     raise ApiError(errors.CONFLICT, "号源已满")
 
 
-@routes.get("/picture", callers=[PUBLIC], raw="image/png")
+@routes.get("/picture", callers=[Role.PUBLIC], raw="image/png")
 def picture() -> RawContent:
     return RawContent("image/png", b"\x89PNG\xff\x00")
 
 
-@routes.get("/lines", callers=[PUBLIC], raw="text/event-stream")
+@routes.get("/lines", callers=[Role.PUBLIC], raw="text/event-stream")
 def lines_of_text() -> RawContent:
     return RawContent("text/event-stream", "data: 您好\n\n")
 

@@ -16,7 +16,8 @@ import pytest
 from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.gateway.notify import listening
-from chalicelib.identity import callers, tokens
+from chalicelib.identity import tokens
+from chalicelib.identity.callers import Role
 from chalicelib.outbox import outbox
 from chalicelib.settings import settings
 from tests.support import factories
@@ -61,13 +62,13 @@ def world() -> Iterator[World]:
         patch.setattr(listening, "settings", replace(settings, long_poll_seconds=0.01))
         patch.setattr(outbox, "wake_worker", lambda *_, **__: None)
         here, elsewhere = factories.create_hospital(), factories.create_hospital("别处医院")
-        staff = {callers.DOCTOR: here.chen, callers.SERVICE_STAFF: here.desk, callers.ADMIN: here.admin}
-        own = {callers.PATIENT: here.lin.token, callers.SESSION: create_external_user(here, "guo").token}
+        staff = {Role.DOCTOR: here.chen, Role.SERVICE_STAFF: here.desk, Role.ADMIN: here.admin}
+        own = {Role.PATIENT: here.lin.token, Role.SESSION: create_external_user(here, "guo").token}
         own |= {kind: one.token for kind, one in staff.items()}
         headers: dict[str, dict[str, str]] = {kind: {"token": token} for kind, token in own.items()}
         headers |= {
-            callers.SERVICE: {"X-Internal-Key": here.internal_key},
-            callers.PUBLIC: {"tenantId": str(here.tenant_id)},
+            Role.SERVICE: {"X-Internal-Key": here.internal_key},
+            Role.PUBLIC: {"tenantId": str(here.tenant_id)},
         }
         lins = create_ids(here, here.lin, here.chen, "", "")
         neighbours = create_ids(here, here.wang, here.zhou, BETWEEN, "")
@@ -112,7 +113,7 @@ def asked(world: World, operation: Operation, headers: dict[str, str], **differe
 
 def named_by(world: World, operation: Operation, caller: str, field: str, named: str) -> Answer:
     headers = dict(world.headers[caller])
-    if caller == callers.SERVICE and operation.path.startswith("/message/"):
+    if caller == Role.SERVICE and operation.path.startswith("/message/"):
         headers["newUserId"] = world.own["patient"][0]
     return asked(world, operation, headers, **WITH.get(field, {}), **{field: value(operation, field, world, named)})
 
@@ -174,8 +175,8 @@ def foreign(world: World, operation: Operation) -> Iterator[tuple[str, str, str]
         for field in operation.id_fields:
             kind = get_id_kind(operation, field)
             yield from ((caller, field, named) for named in world.foreign[kind])
-            personal = kind in PERSONAL_KINDS or (kind == "patient" and caller == callers.PATIENT)
-            if personal and caller in (callers.PATIENT, callers.DOCTOR) and (operation.path, field) not in JOINED:
+            personal = kind in PERSONAL_KINDS or (kind == "patient" and caller == Role.PATIENT)
+            if personal and caller in (Role.PATIENT, Role.DOCTOR) and (operation.path, field) not in JOINED:
                 yield from ((caller, field, named) for named in world.neighbours[kind])
 
 
@@ -186,17 +187,17 @@ def reached(answer: Answer, field: str) -> bool:
 
 @pytest.mark.parametrize("operation", [one for one in CASES if one.method == "GET" or one.path in READING], ids=str)
 def test_nobody_reads_what_others_have_written(world: World, operation: Operation) -> None:
-    for caller in {callers.PATIENT, callers.DOCTOR, callers.SESSION} & set(operation.callers):
+    for caller in {Role.PATIENT, Role.DOCTOR, Role.SESSION} & set(operation.callers):
         answer = asked(world, operation, world.headers[caller])
         text = json.dumps(answer.body, ensure_ascii=False)
         assert answer.status in (200, 404)
         assert (ABROAD in text, BETWEEN in text) == (False, False)
 
 
-@pytest.mark.parametrize("operation", [one for one in CASES if callers.PUBLIC not in one.callers], ids=str)
+@pytest.mark.parametrize("operation", [one for one in CASES if Role.PUBLIC not in one.callers], ids=str)
 def test_a_token_that_is_over_or_given_back_opens_nothing(world: World, operation: Operation) -> None:
     lin, chen = world.hospital.lin, world.hospital.chen
-    for person, kind in ((lin, callers.PATIENT), (chen, callers.DOCTOR)):
+    for person, kind in ((lin, Role.PATIENT), (chen, Role.DOCTOR)):
         given_back, over = (tokens.issue(person.tenant_id, person.principal, kind) for _ in range(2))
         tokens.revoke_by_hash(tokens.hash_token(given_back))
         expire(over)

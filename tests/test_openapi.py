@@ -18,7 +18,7 @@ from apidocs.responses import Json
 from app import app
 from chalicelib import errors
 from chalicelib.http.routing import RawContent
-from chalicelib.identity.callers import PUBLIC, SERVICE
+from chalicelib.identity.callers import Role
 
 DOCUMENT = openapi.build_document()
 EVERY = list(endpoints.iter_endpoints())
@@ -89,12 +89,12 @@ def test_an_endpoint_says_what_it_is(one: DocumentedEndpoint) -> None:
 @each_endpoint
 def test_an_endpoint_says_how_to_sign_in(one: DocumentedEndpoint) -> None:
     schemes = {name for requirement in operation(one)["security"] for name in requirement}
-    if PUBLIC in one.endpoint.callers:
+    if Role.PUBLIC in one.endpoint.callers:
         assert schemes == set()
         assert openapi.TENANT_HEADER in operation(one)["parameters"]
     else:
-        assert ("internalKey" in schemes) == (SERVICE in one.endpoint.callers)
-        assert ({"token", "bearer"} <= schemes) == bool(one.endpoint.callers - {SERVICE})
+        assert ("internalKey" in schemes) == (Role.SERVICE in one.endpoint.callers)
+        assert ({"token", "bearer"} <= schemes) == bool(one.endpoint.callers - {Role.SERVICE})
 
 
 @each_endpoint

@@ -16,6 +16,7 @@ import pytest
 from chalicelib import clock
 from chalicelib.adapters import redis as cache
 from chalicelib.identity import sms_codes
+from chalicelib.identity.sms_codes import CodePurpose
 from chalicelib.messaging import ids
 from chalicelib.outbox import outbox
 from chalicelib.settings import settings
@@ -206,7 +207,7 @@ def test_a_guess_at_a_code_costs_the_same_for_a_phone_without_an_account(trips: 
     for path in (VALIDATE, RESET):
         costs = []
         for phone in (hospital.lin.phone, "13899999999"):
-            asked_for = {"phone": phone, "purpose": sms_codes.RESET_PASSWORD, "until": clock.now() + clock.DAY}
+            asked_for = {"phone": phone, "purpose": CodePurpose.RESET_PASSWORD, "until": clock.now() + clock.DAY}
             sms_codes.generate_and_send(hospital.tenant_id, asked_for)
             guess = partial(post_as_visitor, hospital, path, phone=phone, verCode="000000", newPassword="Anderes-12345")
             costs.append([trips.of(guess) for _ in range(2)])  # three times each

@@ -20,23 +20,24 @@ from chalicelib.accounts.models import (
 from chalicelib.errors import BAD_CREDENTIALS, CONFLICT, TOO_MANY_REQUESTS
 from chalicelib.http.routing import Routes
 from chalicelib.identity import sms_codes
-from chalicelib.identity.callers import PATIENT, PUBLIC, Caller
+from chalicelib.identity.callers import Caller, Role
+from chalicelib.identity.sms_codes import CodePurpose
 
 routes = Routes(__name__)
 
 
 @routes.get(
-    "/pati_service/patient_service/register/phone_identifying_code", callers=[PUBLIC], refusals=[TOO_MANY_REQUESTS]
+    "/pati_service/patient_service/register/phone_identifying_code", callers=[Role.PUBLIC], refusals=[TOO_MANY_REQUESTS]
 )
 def register_code(caller: Caller, query: PhoneQuery) -> None:
     """患者注册获取手机验证码
 
     An SMS with six digits that are good for 5 minutes and 5 tries. One a minute, 5 an hour, 10 a day for a phone.
     """
-    sms_codes.request_code(caller.tenant_id, query.phone, sms_codes.SIGN_UP, caller.address)
+    sms_codes.request_code(caller.tenant_id, query.phone, CodePurpose.SIGN_UP, caller.address)
 
 
-@routes.post("/pati_service/patient_service/register", callers=[PUBLIC], refusals=[CONFLICT])
+@routes.post("/pati_service/patient_service/register", callers=[Role.PUBLIC], refusals=[CONFLICT])
 def register(caller: Caller, body: SignUp) -> SignedIn:
     """患者注册"""
     return sign_in.sign_up(caller, body)
@@ -44,7 +45,7 @@ def register(caller: Caller, body: SignUp) -> SignedIn:
 
 @routes.get(
     "/pati_service/patient_service/reset_password/phone_identifying_code",
-    callers=[PUBLIC],
+    callers=[Role.PUBLIC],
     refusals=[TOO_MANY_REQUESTS],
 )
 def reset_code(caller: Caller, query: PhoneQuery) -> None:
@@ -52,10 +53,10 @@ def reset_code(caller: Caller, query: PhoneQuery) -> None:
 
     The same answer whether or not the phone has an account; an SMS goes to one that has.
     """
-    sms_codes.request_code(caller.tenant_id, query.phone, sms_codes.RESET_PASSWORD, caller.address)
+    sms_codes.request_code(caller.tenant_id, query.phone, CodePurpose.RESET_PASSWORD, caller.address)
 
 
-@routes.post("/pati_service/patient_service/reset_password/phone_identifying_code_validate", callers=[PUBLIC])
+@routes.post("/pati_service/patient_service/reset_password/phone_identifying_code_validate", callers=[Role.PUBLIC])
 def validate_reset_code(caller: Caller, body: CodeGiven) -> None:
     """患者忘记密码，手机验证码验证
 
@@ -64,7 +65,7 @@ def validate_reset_code(caller: Caller, body: CodeGiven) -> None:
     sign_in.check_code(caller, body)
 
 
-@routes.post("/pati_service/patient_service/reset_password", callers=[PUBLIC])
+@routes.post("/pati_service/patient_service/reset_password", callers=[Role.PUBLIC])
 def reset_password(caller: Caller, body: NewPassword) -> None:
     """患者重置密码，通过手机验证码重置密码
 
@@ -73,7 +74,9 @@ def reset_password(caller: Caller, body: NewPassword) -> None:
     sign_in.reset_password(caller, body)
 
 
-@routes.post("/pati_service/patient_service/login", callers=[PUBLIC], refusals=[BAD_CREDENTIALS, TOO_MANY_REQUESTS])
+@routes.post(
+    "/pati_service/patient_service/login", callers=[Role.PUBLIC], refusals=[BAD_CREDENTIALS, TOO_MANY_REQUESTS]
+)
 def login(caller: Caller, body: SignIn) -> SignedIn:
     """患者登录
 
@@ -82,19 +85,21 @@ def login(caller: Caller, body: SignIn) -> SignedIn:
     return sign_in.authenticate(caller, body)
 
 
-@routes.post("/pati_service/patient_service/change_password", callers=[PATIENT], refusals=[CONFLICT, TOO_MANY_REQUESTS])
+@routes.post(
+    "/pati_service/patient_service/change_password", callers=[Role.PATIENT], refusals=[CONFLICT, TOO_MANY_REQUESTS]
+)
 def change_password(caller: Caller, body: PasswordChange) -> None:
     """患者修改密码，通过老密码修改密码"""
     sign_in.change_password(caller, body)
 
 
-@routes.post("/pati_service/patient_service/logout", callers=[PATIENT])
+@routes.post("/pati_service/patient_service/logout", callers=[Role.PATIENT])
 def logout(caller: Caller) -> None:
     """患者退出登录"""
     sign_in.sign_out(caller)
 
 
-@routes.post("/pati_service/patient_service/member", callers=[PATIENT], refusals=[CONFLICT, TOO_MANY_REQUESTS])
+@routes.post("/pati_service/patient_service/member", callers=[Role.PATIENT], refusals=[CONFLICT, TOO_MANY_REQUESTS])
 def add_member(caller: Caller, body: MemberAdded) -> AddedMember:
     """添加就诊人
 
@@ -103,25 +108,25 @@ def add_member(caller: Caller, body: MemberAdded) -> AddedMember:
     return members.add(caller, body)
 
 
-@routes.get("/pati_service/patient_service/members", callers=[PATIENT])
+@routes.get("/pati_service/patient_service/members", callers=[Role.PATIENT])
 def list_members(caller: Caller) -> list[Member]:
     """就诊人列表"""
     return members.list_all(caller)
 
 
-@routes.get("/pati_service/patient_service/myinfo", callers=[PATIENT])
+@routes.get("/pati_service/patient_service/myinfo", callers=[Role.PATIENT])
 def my_info(caller: Caller) -> MyInfo:
     """获取我的个人信息"""
     return profile.get_own(caller)
 
 
-@routes.post("/pati_service/patient_service/myinfo", callers=[PATIENT])
+@routes.post("/pati_service/patient_service/myinfo", callers=[Role.PATIENT])
 def save_my_info(caller: Caller, body: MyInfoSaved) -> None:
     """更新我的个人信息"""
     profile.save(caller, body)
 
 
-@routes.post("/pati_service/patient_service/myinfo/upload_picture", callers=[PATIENT])
+@routes.post("/pati_service/patient_service/myinfo/upload_picture", callers=[Role.PATIENT])
 def upload_picture(caller: Caller, body: PictureWanted) -> PictureForm:
     """用户个人图像上传
 

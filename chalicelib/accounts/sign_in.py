@@ -6,7 +6,8 @@ from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.errors import ApiError
 from chalicelib.identity import attempts, passwords, sms_codes, tokens
-from chalicelib.identity.callers import PATIENT, Caller
+from chalicelib.identity.callers import Caller, Role
+from chalicelib.identity.sms_codes import CodePurpose
 from chalicelib.people import accounts
 
 REALM = "patient"
@@ -14,18 +15,18 @@ REALM = "patient"
 
 def sign_up(caller: Caller, given: SignUp) -> SignedIn:
     """Return the token of a new account. ApiError 400 for a wrong code, 409 where the phone has an account."""
-    checked = sms_codes.verify(caller.tenant_id, given.phone, sms_codes.SIGN_UP, given.verCode)
+    checked = sms_codes.verify(caller.tenant_id, given.phone, CodePurpose.SIGN_UP, given.verCode)
     password_hash = passwords.hash_password(given.password)
 
     def create(tx: Tx) -> int:
-        sms_codes.consume(tx, caller.tenant_id, given.phone, sms_codes.SIGN_UP, checked)
+        sms_codes.consume(tx, caller.tenant_id, given.phone, CodePurpose.SIGN_UP, checked)
         return accounts.create(tx, caller.tenant_id, given.phone, password_hash)
 
     try:
         user_id = mysql.run_transaction(create)
     except mysql.DuplicateKeyError:  # only who holds the phone is told
         raise ApiError(errors.CONFLICT, "该手机号已注册，请直接登录") from None
-    return SignedIn(userId=str(user_id), token=tokens.issue(caller.tenant_id, f"user:{user_id}", PATIENT))
+    return SignedIn(userId=str(user_id), token=tokens.issue(caller.tenant_id, f"user:{user_id}", Role.PATIENT))
 
 
 def authenticate(caller: Caller, given: SignIn) -> SignedIn:
@@ -43,7 +44,7 @@ def authenticate(caller: Caller, given: SignIn) -> SignedIn:
         """A reset in this moment ends what the old password opens."""
         if accounts.get(tx, caller.tenant_id, user_id, to_change=True)["password_hash"] != checked:
             raise ApiError(errors.BAD_CREDENTIALS)
-        return tokens.issue_in_transaction(tx, caller.tenant_id, f"user:{user_id}", PATIENT)
+        return tokens.issue_in_transaction(tx, caller.tenant_id, f"user:{user_id}", Role.PATIENT)
 
     return SignedIn(userId=str(user_id), token=mysql.run_transaction(issue))
 
@@ -54,17 +55,17 @@ def sign_out(caller: Caller) -> None:
 
 def check_code(caller: Caller, given: CodeGiven) -> None:
     """ApiError 400 for a wrong code. A right one stays good for the new password."""
-    sms_codes.verify(caller.tenant_id, given.phone, sms_codes.RESET_PASSWORD, given.verCode)
+    sms_codes.verify(caller.tenant_id, given.phone, CodePurpose.RESET_PASSWORD, given.verCode)
 
 
 def reset_password(caller: Caller, given: NewPassword) -> None:
     """Set a password by code, and end every session of the account. ApiError 400 for a wrong code."""
     tenant_id = caller.tenant_id
-    checked = sms_codes.verify(tenant_id, given.phone, sms_codes.RESET_PASSWORD, given.verCode)
+    checked = sms_codes.verify(tenant_id, given.phone, CodePurpose.RESET_PASSWORD, given.verCode)
     password_hash = passwords.hash_password(given.newPassword)
 
     def reset(tx: Tx) -> str:
-        sms_codes.consume(tx, tenant_id, given.phone, sms_codes.RESET_PASSWORD, checked)
+        sms_codes.consume(tx, tenant_id, given.phone, CodePurpose.RESET_PASSWORD, checked)
         user_id = accounts.find_by_phone(tx, tenant_id, given.phone)
         assert user_id is not None, "a code for a reset is sent to an account's phone alone"
         accounts.set_password(tx, tenant_id, user_id, password_hash)

@@ -1,10 +1,25 @@
 """What a booking owes: whether it is paid. Booking and payment meet here, under the lock of the booking's row: what the
 one decides, the other finds."""
 
+from enum import IntEnum
+
 from chalicelib.adapters.mysql import Row, Tx
 
-BOOKED, CANCELLED, REGISTERED, MISSED = range(4)
-UNPAID, PAID = 1, 2
+
+class BookingStatus(IntEnum):
+    """bookStatus of document 003."""
+
+    BOOKED = 0
+    CANCELLED = 1
+    REGISTERED = 2
+    MISSED = 3
+
+
+class PaymentState(IntEnum):
+    """visiCharge of document 003."""
+
+    UNPAID = 1
+    PAID = 2
 
 
 def find_for_update(tx: Tx, tenant_id: int, book_id: int) -> Row | None:
@@ -22,7 +37,10 @@ def find_for_update(tx: Tx, tenant_id: int, book_id: int) -> Row | None:
 
 def is_payable(booking: Row) -> bool:
     """Whether money for it would be kept: a visit that will be, or is, and was not paid."""
-    return booking["status"] in (BOOKED, REGISTERED) and booking["payment_state"] == UNPAID
+    return (
+        booking["status"] in (BookingStatus.BOOKED, BookingStatus.REGISTERED)
+        and booking["payment_state"] == PaymentState.UNPAID
+    )
 
 
 def mark_paid(tx: Tx, booking: Row) -> None:

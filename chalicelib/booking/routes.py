@@ -49,21 +49,21 @@ from chalicelib.booking.schedules.models import (
 from chalicelib.errors import CONFLICT, NOT_FOUND
 from chalicelib.http.fields import Page
 from chalicelib.http.routing import IdempotencyKeyHeader, Routes
-from chalicelib.identity.callers import ADMIN, DOCTOR, PATIENT, PUBLIC, SERVICE_STAFF, Caller
+from chalicelib.identity.callers import Caller, Role
 
 routes = Routes(__name__)
-STAFF = [DOCTOR, SERVICE_STAFF, ADMIN]
-FRONT_DESK = [SERVICE_STAFF, ADMIN]
+STAFF = [Role.DOCTOR, Role.SERVICE_STAFF, Role.ADMIN]
+FRONT_DESK = [Role.SERVICE_STAFF, Role.ADMIN]
 NOT_FOUND_OR_CONFLICT = [NOT_FOUND, CONFLICT]
 
 
-@routes.get("/pati_service/tenant_service/depts", callers=[PUBLIC])
+@routes.get("/pati_service/tenant_service/depts", callers=[Role.PUBLIC])
 def depts(caller: Caller) -> list[BookableDepartment]:
     """科室列表"""
     return offers.list_departments(caller)
 
 
-@routes.get("/pati_service/tenant_service/schedule_by_date", callers=[PUBLIC], refusals=[NOT_FOUND])
+@routes.get("/pati_service/tenant_service/schedule_by_date", callers=[Role.PUBLIC], refusals=[NOT_FOUND])
 def schedule_by_date(caller: Caller, query: DepartmentDayQuery) -> Page[OnDay]:
     """科室按日期排班列表
 
@@ -72,7 +72,7 @@ def schedule_by_date(caller: Caller, query: DepartmentDayQuery) -> Page[OnDay]:
     return offers.list_by_date(caller, query)
 
 
-@routes.get("/pati_service/tenant_service/schedule_by_doctor", callers=[PUBLIC], refusals=[NOT_FOUND])
+@routes.get("/pati_service/tenant_service/schedule_by_doctor", callers=[Role.PUBLIC], refusals=[NOT_FOUND])
 def schedule_by_doctor(caller: Caller, query: DepartmentQuery) -> Page[OfDoctor]:
     """科室按医生排班列表
 
@@ -81,19 +81,19 @@ def schedule_by_doctor(caller: Caller, query: DepartmentQuery) -> Page[OfDoctor]
     return offers.list_by_doctor(caller, query)
 
 
-@routes.get("/pati_service/tenant_service/schedule", callers=[PUBLIC], refusals=[NOT_FOUND])
+@routes.get("/pati_service/tenant_service/schedule", callers=[Role.PUBLIC], refusals=[NOT_FOUND])
 def schedule(caller: Caller, query: DoctorDayQuery) -> Halves:
     """具体医生某天的挂号情况"""
     return offers.get_doctor_day(caller, query)
 
 
-@routes.get("/pati_service/tenant_service/schedule/left_appo", callers=[PUBLIC], refusals=[NOT_FOUND])
+@routes.get("/pati_service/tenant_service/schedule/left_appo", callers=[Role.PUBLIC], refusals=[NOT_FOUND])
 def left_appo(caller: Caller, query: ScheduleQuery) -> list[FreeSlot]:
     """排班剩余号源详情"""
     return offers.list_free_slots(caller, query)
 
 
-@routes.get("/pati_service/tenant_service/schedule/info", callers=[PUBLIC], refusals=[NOT_FOUND])
+@routes.get("/pati_service/tenant_service/schedule/info", callers=[Role.PUBLIC], refusals=[NOT_FOUND])
 def schedule_info(caller: Caller, query: DoctorInfoQuery) -> list[Info]:
     """医生基本信息以及明天起指定天数内每天的可挂号数
 
@@ -102,7 +102,7 @@ def schedule_info(caller: Caller, query: DoctorInfoQuery) -> list[Info]:
     return offers.get_doctor_info(caller, query)
 
 
-@routes.post("/pati_service/book_service/book/presubmit", callers=[PATIENT], refusals=NOT_FOUND_OR_CONFLICT)
+@routes.post("/pati_service/book_service/book/presubmit", callers=[Role.PATIENT], refusals=NOT_FOUND_OR_CONFLICT)
 def presubmit(caller: Caller, body: SlotAsked) -> Presubmitted:
     """挂号预提交
 
@@ -111,7 +111,7 @@ def presubmit(caller: Caller, body: SlotAsked) -> Presubmitted:
     return bookings.presubmit(caller, body)
 
 
-@routes.post("/pati_service/book_service/book/submit", callers=[PATIENT], refusals=NOT_FOUND_OR_CONFLICT)
+@routes.post("/pati_service/book_service/book/submit", callers=[Role.PATIENT], refusals=NOT_FOUND_OR_CONFLICT)
 def submit(caller: Caller, body: Submitted, key: IdempotencyKeyHeader) -> Booked:
     """预约挂号
 
@@ -122,7 +122,7 @@ def submit(caller: Caller, body: Submitted, key: IdempotencyKeyHeader) -> Booked
     return reserve.submit_booking(caller, body, key)
 
 
-@routes.get("/pati_service/book_service/books", callers=[PATIENT])
+@routes.get("/pati_service/book_service/books", callers=[Role.PATIENT])
 def books(caller: Caller, query: PageNoQuery) -> Page[ListedBook]:
     """预约记录列表
 
@@ -131,13 +131,13 @@ def books(caller: Caller, query: PageNoQuery) -> Page[ListedBook]:
     return bookings.list_own(caller, query)
 
 
-@routes.get("/pati_service/book_service/book/{bookId}", callers=[PATIENT], refusals=[NOT_FOUND])
+@routes.get("/pati_service/book_service/book/{bookId}", callers=[Role.PATIENT], refusals=[NOT_FOUND])
 def book(caller: Caller, bookId: PathBookId) -> Book:  # the contract's name
     """预约记录明细"""
     return bookings.get_own(caller, bookId)
 
 
-@routes.post("/pati_service/book_service/book/cancel", callers=[PATIENT], refusals=NOT_FOUND_OR_CONFLICT)
+@routes.post("/pati_service/book_service/book/cancel", callers=[Role.PATIENT], refusals=NOT_FOUND_OR_CONFLICT)
 def cancel(caller: Caller, body: BookId) -> None:
     """取消预约挂号
 
@@ -147,7 +147,7 @@ def cancel(caller: Caller, body: BookId) -> None:
     cancellation.cancel_own(caller, body)
 
 
-@routes.post("/pati_service/book_service/book/schedule", callers=[PATIENT], refusals=NOT_FOUND_OR_CONFLICT)
+@routes.post("/pati_service/book_service/book/schedule", callers=[Role.PATIENT], refusals=NOT_FOUND_OR_CONFLICT)
 def book_schedule(caller: Caller, body: HalfDayAsked) -> None:
     """患者同一时间段就诊判断
 
@@ -238,7 +238,7 @@ def booking_rules(caller: Caller) -> BookingRules:
     return rules.get(caller)
 
 
-@routes.post("/pati_service/manager_service/save_booking_rules", callers=[ADMIN])
+@routes.post("/pati_service/manager_service/save_booking_rules", callers=[Role.ADMIN])
 def save_booking_rules(caller: Caller, body: BookingRules) -> None:
     """修改预约规则
 

@@ -23,9 +23,9 @@ from chalicelib.consult.models import (
 )
 from chalicelib.consult.store import SessionRecord
 from chalicelib.files import confirmation, links
-from chalicelib.identity.callers import DOCTOR, Caller
+from chalicelib.identity.callers import Caller, Role
 from chalicelib.messaging import log, reading
-from chalicelib.messaging.models import IMAGE, Message, NewMessage
+from chalicelib.messaging.models import ConversationKind, Message, MessageType, NewMessage
 from chalicelib.wechat_account.unread_replies import ENQUEUE_UNREAD_REPLY
 
 
@@ -33,7 +33,7 @@ def send_as_patient(caller: Caller, text: PatientText, key: str | None) -> SentB
     """Say something to a doctor; without session_no in the session of the two, made if there is none."""
     session_no = _resolve_session_no(caller, text, text.session_no)
     draft = NewMessage(text.message, "patient/send_text_msg", key or text.client_msg_id)
-    message = log.append(caller.tenant_id, sessions.KIND_CONSULT, session_no, caller.principal, draft)
+    message = log.append(caller.tenant_id, ConversationKind.CONSULT, session_no, caller.principal, draft)
     return SentByPatient(msg_id=message.id, msg_date=clock.format_wire_time(message.sent_at), session_no=session_no)
 
 
@@ -41,7 +41,7 @@ def send_as_doctor(caller: Caller, text: DoctorText, key: str | None) -> Sent:
     draft = NewMessage(
         text.message, "doctor/send_text_msg", key or text.client_msg_id, enqueue_sql=ENQUEUE_UNREAD_REPLY
     )
-    message = log.append(caller.tenant_id, sessions.KIND_CONSULT, text.session_no, caller.principal, draft)
+    message = log.append(caller.tenant_id, ConversationKind.CONSULT, text.session_no, caller.principal, draft)
     return Sent(msg_id=message.id, msg_date=clock.format_wire_time(message.sent_at))
 
 
@@ -96,9 +96,14 @@ def _resolve_session_no(caller: Caller, pair: Pair, session_no: str | None) -> s
 def _send_file(caller: Caller, session_no: str, file_id: int, endpoint: str, key: str | None) -> Message:
     file = confirmation.confirm_upload_for_place(caller.tenant_id, caller.principal, session_no, file_id)
     draft = NewMessage(
-        "", endpoint, key, IMAGE, file.object_key, enqueue_sql=ENQUEUE_UNREAD_REPLY if caller.role == DOCTOR else ""
+        "",
+        endpoint,
+        key,
+        MessageType.IMAGE,
+        file.object_key,
+        enqueue_sql=ENQUEUE_UNREAD_REPLY if caller.role == Role.DOCTOR else "",
     )
-    return log.append(caller.tenant_id, sessions.KIND_CONSULT, session_no, caller.principal, draft)
+    return log.append(caller.tenant_id, ConversationKind.CONSULT, session_no, caller.principal, draft)
 
 
 def _fetch_page(
@@ -140,7 +145,7 @@ def _format_for_patient(messages: Sequence[Message], card: SessionRecord, caller
 def _format_for_doctor(message: Message, caller: Caller) -> MessageForDoctor:
     return {
         "msg_id": message.id,
-        "msg_type": IMAGE if message.object_key else 0,
+        "msg_type": MessageType.IMAGE if message.object_key else 0,
         "from_to": 0 if message.sender == caller.principal else 1,
         "message": message.content,
         "res_url": _sign_file_url(message),

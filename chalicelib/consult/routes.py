@@ -27,12 +27,12 @@ from chalicelib.consult.models import (
 from chalicelib.consult.upload_models import ReadyFile, UploadedFile, UploadForm, UploadWanted
 from chalicelib.errors import CONFLICT, NOT_FOUND
 from chalicelib.http.routing import IdempotencyKeyHeader, Routes
-from chalicelib.identity.callers import DOCTOR, PATIENT, Caller
+from chalicelib.identity.callers import Caller, Role
 
 routes = Routes(__name__)
 
 
-@routes.post("/msg_service/msg/patient/insert_session", callers=[PATIENT], refusals=[NOT_FOUND])
+@routes.post("/msg_service/msg/patient/insert_session", callers=[Role.PATIENT], refusals=[NOT_FOUND])
 def insert_session(caller: Caller, body: Pair) -> SessionNo:
     """患者选择医生创建会话
 
@@ -41,7 +41,7 @@ def insert_session(caller: Caller, body: Pair) -> SessionNo:
     return sessions.get_or_create(caller, body)
 
 
-@routes.post("/msg_service/msg/patient/send_text_msg", callers=[PATIENT], refusals=[NOT_FOUND, CONFLICT])
+@routes.post("/msg_service/msg/patient/send_text_msg", callers=[Role.PATIENT], refusals=[NOT_FOUND, CONFLICT])
 def patient_send_text_msg(caller: Caller, body: PatientText, key: IdempotencyKeyHeader) -> SentByPatient:
     """患者选择医生发送文字消息
 
@@ -51,7 +51,7 @@ def patient_send_text_msg(caller: Caller, body: PatientText, key: IdempotencyKey
     return messages.send_as_patient(caller, body, key)
 
 
-@routes.get("/msg_service/msg/patient/msg_list", callers=[PATIENT], refusals=[NOT_FOUND])
+@routes.get("/msg_service/msg/patient/msg_list", callers=[Role.PATIENT], refusals=[NOT_FOUND])
 def patient_msg_list(caller: Caller, query: PatientMessagesQuery) -> list[MessageForPatient]:
     """患者获取历史消息列表
 
@@ -60,7 +60,7 @@ def patient_msg_list(caller: Caller, query: PatientMessagesQuery) -> list[Messag
     return messages.list_for_patient(caller, query)
 
 
-@routes.get("/msg_service/msg/patient/session_list", callers=[PATIENT])
+@routes.get("/msg_service/msg/patient/session_list", callers=[Role.PATIENT])
 def patient_session_list(caller: Caller, query: PatientSessionsQuery) -> list[SessionForPatient]:
     """患者获取历史会话列表
 
@@ -69,7 +69,7 @@ def patient_session_list(caller: Caller, query: PatientSessionsQuery) -> list[Se
     return session_lists.list_for_patient(caller, query)
 
 
-@routes.get("/msg_service/msg/patient/new_session", callers=[PATIENT])
+@routes.get("/msg_service/msg/patient/new_session", callers=[Role.PATIENT])
 def patient_new_session(caller: Caller) -> SessionForPatient | None:
     """患者获取最新会话
 
@@ -78,7 +78,7 @@ def patient_new_session(caller: Caller) -> SessionForPatient | None:
     return session_lists.find_newest_for_patient(caller)
 
 
-@routes.get("/msg_service/msg/patient/new_msg", callers=[PATIENT], refusals=[NOT_FOUND])
+@routes.get("/msg_service/msg/patient/new_msg", callers=[Role.PATIENT], refusals=[NOT_FOUND])
 def patient_new_msg(caller: Caller, query: PatientNewestQuery) -> MessageForPatient | None:
     """患者获取当前会话最新消息
 
@@ -87,7 +87,7 @@ def patient_new_msg(caller: Caller, query: PatientNewestQuery) -> MessageForPati
     return messages.find_newest_for_patient(caller, query)
 
 
-@routes.post("/msg_service/msg/patient/send_res_msg", callers=[PATIENT], refusals=[NOT_FOUND, CONFLICT])
+@routes.post("/msg_service/msg/patient/send_res_msg", callers=[Role.PATIENT], refusals=[NOT_FOUND, CONFLICT])
 def patient_send_res_msg(caller: Caller, body: PatientFile, key: IdempotencyKeyHeader) -> SentFileByPatient:
     """患者选择医生发送资源消息
 
@@ -97,7 +97,7 @@ def patient_send_res_msg(caller: Caller, body: PatientFile, key: IdempotencyKeyH
     return messages.send_file_as_patient(caller, body, key)
 
 
-@routes.post("/msg_service/msg/patient/session_del", callers=[PATIENT], refusals=[NOT_FOUND])
+@routes.post("/msg_service/msg/patient/session_del", callers=[Role.PATIENT], refusals=[NOT_FOUND])
 def patient_session_del(caller: Caller, body: SessionDel) -> None:
     """患者删除会话
 
@@ -106,7 +106,7 @@ def patient_session_del(caller: Caller, body: SessionDel) -> None:
     return sessions.hide(caller, body.session_id)
 
 
-@routes.post("/msg_service/msg/doctor/send_text_msg", callers=[DOCTOR], refusals=[NOT_FOUND, CONFLICT])
+@routes.post("/msg_service/msg/doctor/send_text_msg", callers=[Role.DOCTOR], refusals=[NOT_FOUND, CONFLICT])
 def doctor_send_text_msg(caller: Caller, body: DoctorText, key: IdempotencyKeyHeader) -> Sent:
     """医生发送文字消息
 
@@ -115,7 +115,7 @@ def doctor_send_text_msg(caller: Caller, body: DoctorText, key: IdempotencyKeyHe
     return messages.send_as_doctor(caller, body, key)
 
 
-@routes.get("/msg_service/msg/doctor/msg_list", callers=[DOCTOR], refusals=[NOT_FOUND])
+@routes.get("/msg_service/msg/doctor/msg_list", callers=[Role.DOCTOR], refusals=[NOT_FOUND])
 def doctor_msg_list(caller: Caller, query: DoctorMessagesQuery) -> list[MessageForDoctor]:
     """医生获取历史会话消息列表
 
@@ -124,7 +124,7 @@ def doctor_msg_list(caller: Caller, query: DoctorMessagesQuery) -> list[MessageF
     return messages.list_for_doctor(caller, query)
 
 
-@routes.get("/msg_service/msg/doctor/session_list", callers=[DOCTOR])
+@routes.get("/msg_service/msg/doctor/session_list", callers=[Role.DOCTOR])
 def doctor_session_list(caller: Caller, query: DoctorSessionsQuery) -> list[SessionForDoctor]:
     """医生获取历史会话列表
 
@@ -133,7 +133,7 @@ def doctor_session_list(caller: Caller, query: DoctorSessionsQuery) -> list[Sess
     return session_lists.list_for_doctor(caller, query)
 
 
-@routes.get("/msg_service/msg/doctor/new_session", callers=[DOCTOR])
+@routes.get("/msg_service/msg/doctor/new_session", callers=[Role.DOCTOR])
 def doctor_new_session(caller: Caller) -> SessionForDoctor | None:
     """医生获取最新会话
 
@@ -142,7 +142,7 @@ def doctor_new_session(caller: Caller) -> SessionForDoctor | None:
     return session_lists.find_newest_for_doctor(caller)
 
 
-@routes.get("/msg_service/msg/doctor/new_msg", callers=[DOCTOR], refusals=[NOT_FOUND])
+@routes.get("/msg_service/msg/doctor/new_msg", callers=[Role.DOCTOR], refusals=[NOT_FOUND])
 def doctor_new_msg(caller: Caller, query: DoctorNewestQuery) -> MessageForDoctor | None:
     """医生获取会话最新消息
 
@@ -151,7 +151,7 @@ def doctor_new_msg(caller: Caller, query: DoctorNewestQuery) -> MessageForDoctor
     return messages.find_newest_for_doctor(caller, query)
 
 
-@routes.post("/msg_service/msg/doctor/send_res_msg", callers=[DOCTOR], refusals=[NOT_FOUND, CONFLICT])
+@routes.post("/msg_service/msg/doctor/send_res_msg", callers=[Role.DOCTOR], refusals=[NOT_FOUND, CONFLICT])
 def doctor_send_res_msg(caller: Caller, body: DoctorFile, key: IdempotencyKeyHeader) -> SentFile:
     """医生发送资源消息
 
@@ -161,7 +161,7 @@ def doctor_send_res_msg(caller: Caller, body: DoctorFile, key: IdempotencyKeyHea
     return messages.send_file_as_doctor(caller, body, key)
 
 
-@routes.post("/msg_service/msg/doctor/session_del", callers=[DOCTOR], refusals=[NOT_FOUND])
+@routes.post("/msg_service/msg/doctor/session_del", callers=[Role.DOCTOR], refusals=[NOT_FOUND])
 def doctor_session_del(caller: Caller, body: SessionDel) -> None:
     """医生删除会话
 
@@ -170,7 +170,7 @@ def doctor_session_del(caller: Caller, body: SessionDel) -> None:
     return sessions.hide(caller, body.session_id)
 
 
-@routes.post("/msg_service/msg/file/pre_upload", callers=[PATIENT, DOCTOR], refusals=[NOT_FOUND])
+@routes.post("/msg_service/msg/file/pre_upload", callers=[Role.PATIENT, Role.DOCTOR], refusals=[NOT_FOUND])
 def pre_upload(caller: Caller, body: UploadWanted) -> UploadForm:
     """聊天文件预上传
 
@@ -181,7 +181,7 @@ def pre_upload(caller: Caller, body: UploadWanted) -> UploadForm:
     return uploads.create_form(caller, body)
 
 
-@routes.post("/msg_service/msg/doctor/file/pre_upload", callers=[PATIENT, DOCTOR], refusals=[NOT_FOUND])
+@routes.post("/msg_service/msg/doctor/file/pre_upload", callers=[Role.PATIENT, Role.DOCTOR], refusals=[NOT_FOUND])
 def doctor_pre_upload(caller: Caller, body: UploadWanted) -> UploadForm:
     """聊天文件预上传
 
@@ -190,7 +190,9 @@ def doctor_pre_upload(caller: Caller, body: UploadWanted) -> UploadForm:
     return uploads.create_form(caller, body)
 
 
-@routes.post("/msg_service/msg/doctor/file/upload_access", callers=[PATIENT, DOCTOR], refusals=[NOT_FOUND, CONFLICT])
+@routes.post(
+    "/msg_service/msg/doctor/file/upload_access", callers=[Role.PATIENT, Role.DOCTOR], refusals=[NOT_FOUND, CONFLICT]
+)
 def upload_access(caller: Caller, body: UploadedFile) -> ReadyFile:
     """聊天文件确认已上传
 

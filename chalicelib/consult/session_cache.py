@@ -9,7 +9,7 @@ from chalicelib.adapters.redis import ScriptCall
 from chalicelib.consult import store
 from chalicelib.consult.store import SessionRecord
 from chalicelib.errors import ApiError
-from chalicelib.identity.callers import PATIENT, Caller
+from chalicelib.identity.callers import Caller, Role
 
 SCHEMA_VERSION = 1  # of a Card; a deployment that changes it must not read what the one before has copied
 TOO_MANY_MARKER = "many"
@@ -57,9 +57,9 @@ def list_for_caller(caller: Caller) -> list[SessionRecord] | None:
         return None
     if copy and copy != cache.TOMBSTONE:
         return [SessionRecord(*fields) for fields in json.loads(copy)]
-    find = store.list_by_patient if caller.role == PATIENT else store.list_by_doctor
+    find = store.list_by_patient if caller.role == Role.PATIENT else store.list_by_doctor
     found = mysql.run_autocommit(lambda tx: find(tx, caller.user_id, MAX_CACHED_SESSIONS + 1))
-    many = len(found) > MAX_CACHED_SESSIONS and caller.role != PATIENT
+    many = len(found) > MAX_CACHED_SESSIONS and caller.role != Role.PATIENT
     text = TOO_MANY_MARKER if many else json.dumps([astuple(card) for card in found], ensure_ascii=False)
     cache.write(key, text, LIST_TTL_SECONDS)
     return None if many else found
@@ -72,7 +72,7 @@ def invalidate_lists(principals: list[str]) -> None:
 
 
 def _get_participant_user_id(found: SessionRecord, caller: Caller) -> int:
-    return found.user_id if caller.role == PATIENT else found.doctor_id
+    return found.user_id if caller.role == Role.PATIENT else found.doctor_id
 
 
 def _build_key(session_no: str) -> str:

@@ -8,7 +8,7 @@ from chalicelib.consult.store import SessionRecord
 from chalicelib.files import links
 from chalicelib.identity.callers import Caller
 from chalicelib.messaging import ids, reading
-from chalicelib.messaging.models import IMAGE, Message
+from chalicelib.messaging.models import Message, MessageType
 from chalicelib.people import formatting
 
 SessionEntry = tuple[SessionRecord, Message, int]  # a session, its last message, and how many the caller has not read
@@ -91,7 +91,7 @@ def _format_for_doctor(listed: SessionEntry) -> SessionForDoctor:
 
 
 def _get_message_type(message: Message) -> int:
-    return IMAGE if message.object_key else 0
+    return MessageType.IMAGE if message.object_key else 0
 
 
 def _sign_photo_url(key: str) -> str:

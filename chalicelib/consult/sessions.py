@@ -9,8 +9,7 @@ from chalicelib.errors import ApiError
 from chalicelib.identity.callers import Caller
 from chalicelib.messaging import ids, reading
 from chalicelib.messaging import store as messaging
-
-KIND_CONSULT = "consult"
+from chalicelib.messaging.models import ConversationKind
 
 
 def get_or_create(caller: Caller, pair: Pair) -> SessionNo:
@@ -49,6 +48,8 @@ def hide(caller: Caller, session_no: str) -> None:
 def _create(tx: Tx, caller: Caller, pair: Pair) -> str:
     session_no, now = ids.generate_public_id(), clock.now()
     principals = [caller.principal, f"user:{pair.doctor_id}"]
-    conversation_id = messaging.create_conversation(tx, caller.tenant_id, session_no, KIND_CONSULT, principals, now)
+    conversation_id = messaging.create_conversation(
+        tx, caller.tenant_id, session_no, ConversationKind.CONSULT, principals, now
+    )
     store.insert(tx, caller.tenant_id, session_no, conversation_id, pair.member_id, pair.doctor_id, now)
     return session_no

@@ -6,8 +6,9 @@ from typing import Any
 from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.consult import store
-from chalicelib.wechat_account import template_messages, templates
+from chalicelib.wechat_account import template_messages
 from chalicelib.wechat_account.account import CHAT_PATH
+from chalicelib.wechat_account.templates import TemplateKind
 
 
 def notify_unread_reply(tenant_id: int, payload: dict[str, Any]) -> None:
@@ -27,4 +28,4 @@ def notify_unread_reply(tenant_id: int, payload: dict[str, Any]) -> None:
         "what": "医生回复",
     }
     dedup_key = "unread:{session_no}:{read_seq}:{own_after_read}".format(**payload)
-    template_messages.send(tenant_id, left["user_id"], templates.DOCTOR_REPLY, values, CHAT_PATH, dedup_key)
+    template_messages.send(tenant_id, left["user_id"], TemplateKind.DOCTOR_REPLY, values, CHAT_PATH, dedup_key)

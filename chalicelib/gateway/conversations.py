@@ -14,7 +14,7 @@ from chalicelib.gateway.models import (
 from chalicelib.identity import session_names
 from chalicelib.identity.callers import Caller
 from chalicelib.messaging import membership
-from chalicelib.messaging.membership import KIND_CLIENT
+from chalicelib.messaging.models import ConversationKind
 
 CONVERSATION_TYPES = range(16)
 
@@ -22,7 +22,7 @@ CONVERSATION_TYPES = range(16)
 def create(caller: Caller, wanted: ConversationWanted, key: str | None) -> ConversationNamed:
     """Make a conversation that others may join by its id; the caller is in it."""
     kind = require_type(wanted)
-    made = membership.create(caller.tenant_id, KIND_CLIENT, kind, caller.principal, [caller.principal], key)
+    made = membership.create(caller.tenant_id, ConversationKind.CLIENT, kind, caller.principal, [caller.principal], key)
     return ConversationNamed(ConversationId=made)
 
 

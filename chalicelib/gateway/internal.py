@@ -6,9 +6,9 @@ from chalicelib.errors import ApiError
 from chalicelib.gateway import conversations
 from chalicelib.gateway.models import Archiving, ConversationNamed, ConversationOfMembers, Members, TokenRequest
 from chalicelib.identity import session_names, tokens
-from chalicelib.identity.callers import SESSION, Caller
+from chalicelib.identity.callers import Caller, Role
 from chalicelib.messaging import membership
-from chalicelib.messaging.membership import KIND_SERVICE
+from chalicelib.messaging.models import ConversationKind
 from chalicelib.people import persons
 
 
@@ -16,7 +16,9 @@ def issue_token(caller: Caller, wanted: TokenRequest) -> str:
     """Return a token. ApiError 404 for a person that the key's tenant does not have."""
     user_id = session_names.parse_user_id(wanted.session)
     if user_id is None:
-        return tokens.issue(caller.tenant_id, session_names.parse_principal(wanted.session), SESSION, wanted.platform)
+        return tokens.issue(
+            caller.tenant_id, session_names.parse_principal(wanted.session), Role.SESSION, wanted.platform
+        )
     kind = persons.find_role(mysql.autocommit, caller.tenant_id, user_id)
     if kind is None:
         raise ApiError(errors.NOT_FOUND, "用户不存在")
@@ -26,7 +28,9 @@ def issue_token(caller: Caller, wanted: TokenRequest) -> str:
 def create(caller: Caller, wanted: ConversationOfMembers, key: str | None) -> ConversationNamed:
     """Make a conversation that only the hospital's own system lets people into."""
     kind, members = conversations.require_type(wanted), _require_principals(caller, wanted.sessions)
-    return ConversationNamed(ConversationId=membership.create(caller.tenant_id, KIND_SERVICE, kind, "", members, key))
+    return ConversationNamed(
+        ConversationId=membership.create(caller.tenant_id, ConversationKind.SERVICE, kind, "", members, key)
+    )
 
 
 def add_members(caller: Caller, asked: Members) -> ConversationNamed:

@@ -14,7 +14,7 @@ from chalicelib.gateway.models import (
     Span,
     Text,
 )
-from chalicelib.identity.callers import DOCTOR, Caller
+from chalicelib.identity.callers import Caller, Role
 from chalicelib.messaging import log, msg_data, reading
 from chalicelib.messaging.models import Message, NewMessage
 from chalicelib.messaging.reading import Page
@@ -26,7 +26,9 @@ PAGE_SIZE, MAX_RANGE_SIZE = 30, 500  # messages; both are the protocol's
 def send(caller: Caller, text: Text, key: str | None) -> Sent:
     """Say something wherever the caller has a seat."""
     sent = (text.content, "send_msg", key or text.client_msg_id, text.type)
-    draft = NewMessage(*sent, status=text.status, enqueue_sql=ENQUEUE_UNREAD_REPLY if caller.role == DOCTOR else "")
+    draft = NewMessage(
+        *sent, status=text.status, enqueue_sql=ENQUEUE_UNREAD_REPLY if caller.role == Role.DOCTOR else ""
+    )
     return Sent(MsgID=log.append(caller.tenant_id, None, text.conversation_id, caller.principal, draft).id)
 
 

@@ -25,7 +25,7 @@ from chalicelib.gateway.models import (
 from chalicelib.gateway.notify import listening, poll, sse
 from chalicelib.gateway.notify.models import ListenQuery, Several, Single
 from chalicelib.http.routing import IdempotencyKeyHeader, LastEventIdHeader, RawContent, Routes
-from chalicelib.identity.callers import PARTICIPANT_ROLES, SERVICE, Caller
+from chalicelib.identity.callers import PARTICIPANT_ROLES, Caller, Role
 
 routes = Routes(__name__)
 
@@ -164,7 +164,7 @@ def get_conversation_lastone_msg(caller: Caller, body: NewestMessages) -> Messag
     return messages.list_last(caller, body)
 
 
-@routes.post("/inner/get_token", callers=[SERVICE], refusals=[NOT_FOUND])
+@routes.post("/inner/get_token", callers=[Role.SERVICE], refusals=[NOT_FOUND])
 def get_token(caller: Caller, body: TokenRequest) -> str:
     """获取Token
 
@@ -175,7 +175,7 @@ def get_token(caller: Caller, body: TokenRequest) -> str:
 
 
 @routes.post(
-    "/inner/create_conversation", callers=[SERVICE], refusals=[NOT_FOUND, CONFLICT, CONVERSATION_TYPE, NO_MEMBERS]
+    "/inner/create_conversation", callers=[Role.SERVICE], refusals=[NOT_FOUND, CONFLICT, CONVERSATION_TYPE, NO_MEMBERS]
 )
 def inner_create_conversation(
     caller: Caller, body: ConversationOfMembers, key: IdempotencyKeyHeader
@@ -188,7 +188,7 @@ def inner_create_conversation(
     return internal.create(caller, body, key)
 
 
-@routes.post("/inner/kickout_conversation", callers=[SERVICE], refusals=[NOT_FOUND, NO_MEMBERS])
+@routes.post("/inner/kickout_conversation", callers=[Role.SERVICE], refusals=[NOT_FOUND, NO_MEMBERS])
 def inner_kickout_conversation(caller: Caller, body: Members) -> ConversationNamed:
     """踢出会话成员
 
@@ -197,7 +197,7 @@ def inner_kickout_conversation(caller: Caller, body: Members) -> ConversationNam
     return internal.remove_members(caller, body)
 
 
-@routes.post("/inner/join_conversation", callers=[SERVICE], refusals=[NOT_FOUND, CONFLICT, NO_MEMBERS])
+@routes.post("/inner/join_conversation", callers=[Role.SERVICE], refusals=[NOT_FOUND, CONFLICT, NO_MEMBERS])
 def inner_join_conversation(caller: Caller, body: Members) -> ConversationNamed:
     """指定用户加入会话
 
@@ -206,7 +206,7 @@ def inner_join_conversation(caller: Caller, body: Members) -> ConversationNamed:
     return internal.add_members(caller, body)
 
 
-@routes.post("/inner/set_archive_conversations", callers=[SERVICE], refusals=[NOT_FOUND])
+@routes.post("/inner/set_archive_conversations", callers=[Role.SERVICE], refusals=[NOT_FOUND])
 def inner_set_archive_conversations(caller: Caller, body: Archiving) -> None:
     """会话状态设为归档/非归档
 

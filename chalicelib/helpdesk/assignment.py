@@ -11,14 +11,13 @@ from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.helpdesk import queue_store
 from chalicelib.messaging import membership, membership_store
+from chalicelib.notifications.event_types import EventType
 from chalicelib.outbox import outbox
 from chalicelib.outbox.jobs import Job
 from chalicelib.people import posts
 
 T = TypeVar("T")
 ChangedParticipants = dict[str, list[str]]  # that were changed, by public id
-
-SESSION_ASSIGNED_EVENT = 1400  # type of the event at /notify
 
 
 def run_under_desk_lock(tenant_id: int, work: Callable[[Tx, int, ChangedParticipants], T]) -> T:
@@ -86,7 +85,7 @@ def assign_agent(tx: Tx, tenant_id: int, chat: Row, agent_id: int, seats: Change
     seats[session_id] = [agent, *former]
     told = {
         "principals": [agent, f"user:{chat['user_id']}"],
-        "type": SESSION_ASSIGNED_EVENT,
+        "type": EventType.DESK_SESSION_ASSIGNED,
         "content": {"sessionId": session_id},
         "at": now,
     }

@@ -9,13 +9,12 @@ from chalicelib.errors import ApiError
 from chalicelib.helpdesk import store
 from chalicelib.helpdesk.store import Conversation
 from chalicelib.http.fields import ID_LIMIT
-from chalicelib.identity.callers import PATIENT, Caller
+from chalicelib.identity.callers import Caller, Role
 from chalicelib.messaging import ids, membership_store
 from chalicelib.messaging import store as messaging
+from chalicelib.messaging.models import ConversationKind
 
-DIRECT, DESK, ANNOUNCEMENT = "direct", "desk", "notice"
-CONSULT = "consult"  # made by document 000; here it is read and written to by its session's id
-GROUP_KINDS = ("client", "service")  # kinds of the gateway's conversations, which are the messagecenter's groups
+GROUP_KINDS = (ConversationKind.CLIENT, ConversationKind.SERVICE)  # the gateway's conversations are the groups here
 HOSPITAL_PRINCIPAL = "user:0"  # who speaks in notices: nobody has that id
 
 UserPair = tuple[int, int]
@@ -68,7 +67,7 @@ def get_or_create(tenant_id: int, kind: str, pairs: Collection[UserPair]) -> dic
 def _create_chat(tenant_id: int, kind: str, pair: UserPair) -> str:
     def make(tx: Tx) -> str:
         session_id, now = ids.generate_public_id(), clock.now()
-        principals = [f"user:{pair[0]}", *([] if kind == DESK else [f"user:{pair[1]}"])]
+        principals = [f"user:{pair[0]}", *([] if kind == ConversationKind.DESK else [f"user:{pair[1]}"])]
         conversation_id = messaging.create_conversation(tx, tenant_id, session_id, kind, principals, now)
         store.insert_chat(tx, tenant_id, conversation_id, session_id, kind, pair, now)
         return session_id
@@ -82,7 +81,9 @@ def _create_chat(tenant_id: int, kind: str, pair: UserPair) -> str:
 def reopen(caller: Caller, closed: Conversation) -> None:
     """Let a direct chat be written to again."""
     mysql.run_transaction(
-        lambda tx: membership_store.set_archived(tx, caller.tenant_id, [closed.public_id], (DIRECT,), None)
+        lambda tx: membership_store.set_archived(
+            tx, caller.tenant_id, [closed.public_id], (ConversationKind.DIRECT,), None
+        )
     )
 
 
@@ -95,7 +96,7 @@ def require_contacts(caller: Caller, user_ids: Collection[int]) -> dict[int, Row
         return {}
     people = store.get_people(mysql.autocommit, caller.tenant_id, user_ids)
     strangers = {one for one in user_ids if one not in people or one == caller.user_id}
-    if caller.role == PATIENT:
+    if caller.role == Role.PATIENT:
         strangers |= {one for one in people if people[one]["kind"] == "patient"}
     if strangers:
         raise ApiError(errors.NOT_FOUND, f"用户不存在：{'、'.join(map(str, sorted(strangers)))}")

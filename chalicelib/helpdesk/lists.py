@@ -7,11 +7,11 @@ from chalicelib.files import links
 from chalicelib.helpdesk import list_store
 from chalicelib.helpdesk.list_models import ListAsked, Listed
 from chalicelib.helpdesk.message_views import parse_extra
-from chalicelib.helpdesk.models import USER_TYPE_STAFF, USER_TYPE_USER
+from chalicelib.helpdesk.models import UserKind
 from chalicelib.http.routing import CountedResult
-from chalicelib.identity.callers import PATIENT, Caller
+from chalicelib.identity.callers import Caller, Role
 from chalicelib.messaging import ids
-from chalicelib.messaging.models import IMAGE
+from chalicelib.messaging.models import MessageType
 from chalicelib.people import formatting
 
 MSG_TYPE_BY_KIND = {"notice": 1, "direct": 2, "consult": 2, "desk": 3}  # msgType; else 4
@@ -49,7 +49,7 @@ def _list_page(caller: Caller, asked: ListAsked, wanted: str) -> CountedResult[l
 def _build_entry(caller: Caller, row: Row) -> Listed:
     kind, with_staff = (
         MSG_TYPE_BY_KIND.get(row["kind"], 4),
-        "staff" in (row["peers"], caller.role != PATIENT and "staff"),
+        "staff" in (row["peers"], caller.role != Role.PATIENT and "staff"),
     )
     between = CONVERSATION_TYPE_STAFF if with_staff or kind != 2 else CONVERSATION_TYPE_USERS
     said = {} if row["withdrawn_at"] else parse_extra(row["extra"] or "")
@@ -60,13 +60,13 @@ def _build_entry(caller: Caller, row: Row) -> Listed:
         "conversationType": CONVERSATION_TYPE_GROUP if kind == 4 else between,
         "state": "closed" if row["archived_at"] else row["state"] or "open",
         "userId": str(row["peer"] or ""),
-        "userType": {"staff": USER_TYPE_STAFF, "patient": USER_TYPE_USER}.get(row["peers"]),
+        "userType": {"staff": UserKind.STAFF, "patient": UserKind.USER}.get(row["peers"]),
         "name": row["name"] or "",
         "phone": formatting.mask_phone(row["phone"]) if row["phone"] else "",
         "photo": links.sign(row["photo_key"].decode()) if row["photo_key"] else "",
         "unread": int(row["unread"]),
         "lastMessageId": ids.encode(row["tick"], row["tag"]) if row["tick"] else "",
         "lastMessage": "" if row["withdrawn_at"] else str(said.get("caption", row["content"] or "")),
-        "lastItemType": IMAGE if row["object_key"] else row["type"] or 0,
+        "lastItemType": MessageType.IMAGE if row["object_key"] else row["type"] or 0,
         "lastTime": clock.format_wire_time(row["active"]),
     }

@@ -10,15 +10,15 @@ from chalicelib.adapters.mysql import Row
 from chalicelib.files import links
 from chalicelib.helpdesk import chats, store
 from chalicelib.helpdesk.chats import HOSPITAL_PRINCIPAL
-from chalicelib.helpdesk.models import USER_TYPE_STAFF, USER_TYPE_SYSTEM, USER_TYPE_USER, Entry
+from chalicelib.helpdesk.models import Entry, UserKind
 from chalicelib.helpdesk.store import Conversation
 from chalicelib.identity import session_names
 from chalicelib.identity.callers import Caller
-from chalicelib.messaging.models import IMAGE, Message
+from chalicelib.messaging.models import Message, MessageType
 
 UNKNOWN_SENDER: Row = {"kind": "patient", "name": ""}  # a user of the hospital's own system
 HOSPITAL_SENDER: Row = {"kind": "hospital", "name": "医院"}
-USER_TYPE_BY_KIND = {"staff": USER_TYPE_STAFF, "patient": USER_TYPE_USER, "hospital": USER_TYPE_SYSTEM}
+USER_TYPE_BY_KIND = {"staff": UserKind.STAFF, "patient": UserKind.USER, "hospital": UserKind.SYSTEM}
 
 
 def build_entries(caller: Caller, room: Conversation, messages: Sequence[Message]) -> list[Entry]:
@@ -54,14 +54,14 @@ def _build_entry(caller: Caller, room: Conversation, message: Message, sender: R
         "sessionId": room.public_id,
         "sendId": session_names.format_principal(message.sender),
         "sendName": sender["name"] or "",
-        "sendType": USER_TYPE_SYSTEM if "note" in extra else USER_TYPE_BY_KIND[sender["kind"]],
+        "sendType": UserKind.SYSTEM if "note" in extra else USER_TYPE_BY_KIND[sender["kind"]],
         "isSelf": message.sender == caller.principal,
         "title": extra.get("title", ""),
         "content": extra.get("caption", message.content),
         "link": links.sign(message.object_key) if message.object_key else extra.get("link", ""),
         "item": extra.get("item", 0),
         "type": extra.get("type", 0),
-        "itemType": IMAGE if message.object_key else message.type,
+        "itemType": MessageType.IMAGE if message.object_key else message.type,
         "createTime": clock.format_wire_time(message.sent_at),
         "isWithdrawn": message.withdrawn,
         "appraise": thought,

@@ -8,22 +8,13 @@ from chalicelib import clock, errors
 from chalicelib.adapters import mysql
 from chalicelib.errors import ApiError
 from chalicelib.helpdesk import chats, message_views, recipients, store
-from chalicelib.helpdesk.chats import ANNOUNCEMENT, CONSULT, DESK, DIRECT, GROUP_KINDS, HOSPITAL_PRINCIPAL
-from chalicelib.helpdesk.models import (
-    USER_TYPE_SYSTEM,
-    Added,
-    CountAsked,
-    Draft,
-    Entry,
-    MessagesAsked,
-    ReadAsked,
-    UnreadTotal,
-)
+from chalicelib.helpdesk.chats import GROUP_KINDS, HOSPITAL_PRINCIPAL
+from chalicelib.helpdesk.models import Added, CountAsked, Draft, Entry, MessagesAsked, ReadAsked, UnreadTotal, UserKind
 from chalicelib.helpdesk.store import Conversation
 from chalicelib.http.routing import CountedResult
-from chalicelib.identity.callers import DOCTOR, PATIENT, Caller
+from chalicelib.identity.callers import Caller, Role
 from chalicelib.messaging import log, models, reading
-from chalicelib.messaging.models import IMAGE
+from chalicelib.messaging.models import ConversationKind, MessageType
 from chalicelib.wechat_account.unread_replies import ENQUEUE_UNREAD_REPLY
 
 MSG_TYPE_ANNOUNCEMENT, MSG_TYPE_DIRECT, MSG_TYPE_DESK = 1, 2, 3  # msgType; 4 is groups
@@ -54,7 +45,9 @@ def send(caller: Caller, draft: Draft, key: str | None) -> CountedResult[list[Ad
     added: list[Added] = []
     for number, (public_id, kind, name) in enumerate(targets):
         sent = (content, IDEMPOTENCY_ENDPOINT, f"{own}:{number}" if own else None, draft.itemType)
-        one = models.NewMessage(*sent, enqueue_sql=ENQUEUE_UNREAD_REPLY if caller.role == DOCTOR else "", extra=extra)
+        one = models.NewMessage(
+            *sent, enqueue_sql=ENQUEUE_UNREAD_REPLY if caller.role == Role.DOCTOR else "", extra=extra
+        )
         message = _append_message(caller, draft, (kind, public_id, sender), one)
         sent_at = clock.format_wire_time(message.sent_at)
         added.append({"messageId": message.id, "sessionId": public_id, "receiveId": name, "createTime": sent_at})
@@ -90,7 +83,7 @@ def _append_message(
     try:
         return log.append(caller.tenant_id, *where, one)
     except ApiError as refused:
-        if refused.kind is not errors.NOT_ALLOWED or caller.role != PATIENT or where[0] in GROUP_KINDS:
+        if refused.kind is not errors.NOT_ALLOWED or caller.role != Role.PATIENT or where[0] in GROUP_KINDS:
             raise
     recipients.resolve(caller, draft, again=False)
     return log.append(caller.tenant_id, *where, one)
@@ -110,7 +103,7 @@ def _validate_content(draft: Draft) -> None:
 
 
 def _is_picture(draft: Draft) -> bool:
-    return draft.itemType == IMAGE and bool(draft.link)
+    return draft.itemType == MessageType.IMAGE and bool(draft.link)
 
 
 def _build_content(caller: Caller, draft: Draft, receivers: list[str]) -> tuple[str, str]:
@@ -141,17 +134,21 @@ def _hash_texts(texts: Sequence[str | None]) -> str:
 def _resolve_conversation(caller: Caller, asked: MessagesAsked) -> Conversation:
     person = chats.parse_user_id(asked.sendId)
     if asked.msgType == MSG_TYPE_ANNOUNCEMENT:
-        return chats.get_chat(caller, ANNOUNCEMENT, (caller.user_id, 0))
-    if asked.msgType == MSG_TYPE_DESK and caller.role == PATIENT:
-        return chats.get_chat(caller, DESK, (caller.user_id, 0))
+        return chats.get_chat(caller, ConversationKind.ANNOUNCEMENT, (caller.user_id, 0))
+    if asked.msgType == MSG_TYPE_DESK and caller.role == Role.PATIENT:
+        return chats.get_chat(caller, ConversationKind.DESK, (caller.user_id, 0))
     if asked.msgType in (MSG_TYPE_DIRECT, MSG_TYPE_DESK):
-        kind = DIRECT if asked.msgType == MSG_TYPE_DIRECT else DESK
+        kind = ConversationKind.DIRECT if asked.msgType == MSG_TYPE_DIRECT else ConversationKind.DESK
         if not asked.sendId:
             raise ApiError(errors.BAD_PARAMETER, "sendId：必填")
         if not person:
-            return chats.get_conversation(caller, asked.sendId, (kind, CONSULT) if kind == DIRECT else (kind,))
+            return chats.get_conversation(
+                caller, asked.sendId, (kind, ConversationKind.CONSULT) if kind == ConversationKind.DIRECT else (kind,)
+            )
         return chats.get_chat(
-            caller, kind, chats.build_direct_pair(caller.user_id, person) if kind == DIRECT else (person, 0)
+            caller,
+            kind,
+            chats.build_direct_pair(caller.user_id, person) if kind == ConversationKind.DIRECT else (person, 0),
         )
     if not asked.chatGroupId:
         raise ApiError(errors.BAD_PARAMETER, "chatGroupId：必填")
@@ -169,10 +166,22 @@ def _list_older(room: Conversation, last_id: str, limit: int) -> Sequence[models
 
 def _get_shared_conversations(caller: Caller, asked: ReadAsked) -> list[Conversation]:
     person = chats.parse_user_id(asked.sendId)
-    if asked.sendId == "0" or asked.sendType == USER_TYPE_SYSTEM:
-        return [chats.get_chat(caller, ANNOUNCEMENT, (caller.user_id, 0))]
+    if asked.sendId == "0" or asked.sendType == UserKind.SYSTEM.value:
+        return [chats.get_chat(caller, ConversationKind.ANNOUNCEMENT, (caller.user_id, 0))]
     if not person:
-        return [chats.get_conversation(caller, asked.sendId, (DIRECT, DESK, CONSULT, ANNOUNCEMENT, *GROUP_KINDS))]
+        return [
+            chats.get_conversation(
+                caller,
+                asked.sendId,
+                (
+                    ConversationKind.DIRECT,
+                    ConversationKind.DESK,
+                    ConversationKind.CONSULT,
+                    ConversationKind.ANNOUNCEMENT,
+                    *GROUP_KINDS,
+                ),
+            )
+        ]
     found = store.list_shared_conversations(mysql.autocommit, caller.tenant_id, caller.principal, f"user:{person}")
     if not found:
         raise chats.build_not_found_error()

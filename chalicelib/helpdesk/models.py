@@ -1,5 +1,6 @@
 """What crosses the wire in the messagecenter: messages and sessions, in document 002's own spelling."""
 
+from enum import IntEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -31,7 +32,16 @@ EXAMPLE_SESSION_ID, EXAMPLE_MESSAGE_ID, EXAMPLE_TIME = (
     "EDCZL-SY32-243Y-VWQ",
     "2026-01-05 09:30:00",
 )
-USER_TYPE_STAFF, USER_TYPE_USER, USER_TYPE_SYSTEM = 1, 2, 3  # userType, sendType
+
+
+class UserKind(IntEnum):
+    """userType and sendType of document 002."""
+
+    STAFF = 1
+    USER = 2
+    SYSTEM = 3
+
+
 MAX_RECEIVERS = 100  # receivers of one request
 
 

@@ -11,6 +11,7 @@ from chalicelib.helpdesk.models import Card, Pair, PeerPost, PostAsked
 from chalicelib.helpdesk.post_models import Duty, Post, PostKept, PostSaved
 from chalicelib.http.routing import CountedResult
 from chalicelib.identity.callers import Caller
+from chalicelib.messaging.models import ConversationKind
 from chalicelib.people import departments, posts
 
 
@@ -25,7 +26,7 @@ def open_conversation(caller: Caller, asked: PeerPost) -> Pair:
     if yours["user_id"] == caller.user_id:
         raise ApiError(errors.CONFLICT, "youPositionId：不能与本人会话")
     pair = chats.build_direct_pair(caller.user_id, yours["user_id"])
-    session_id = chats.get_or_create(caller.tenant_id, chats.DIRECT, [pair])[pair]
+    session_id = chats.get_or_create(caller.tenant_id, ConversationKind.DIRECT, [pair])[pair]
     own = posts.find_card(mysql.autocommit, caller.tenant_id, caller.post_id) if caller.post_id else None
     mine = _build_card(own) if own else _build_card_without_post(caller.tenant_id, caller.user_id)
     return {"sessionId": session_id, "mine": mine, "yours": _build_card(yours)}

@@ -6,12 +6,11 @@ from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.errors import ApiError
 from chalicelib.helpdesk import assignment, chats, post_cards, queue_store
 from chalicelib.helpdesk.assignment import ChangedParticipants
-from chalicelib.helpdesk.chats import DESK, DIRECT
 from chalicelib.helpdesk.models import Session, SessionClosing
-from chalicelib.helpdesk.queue_store import CLOSED, OPEN, WAITING
-from chalicelib.identity.callers import PATIENT, Caller
+from chalicelib.helpdesk.queue_store import ChatState
+from chalicelib.identity.callers import Caller, Role
 from chalicelib.messaging import log, membership_store
-from chalicelib.messaging.models import NewMessage
+from chalicelib.messaging.models import ConversationKind, NewMessage
 from chalicelib.people import posts
 
 CLOSING_MESSAGE = NewMessage("会话已结束", "close", extra='{"note":"closed"}', closes_conversation=True)
@@ -19,7 +18,7 @@ CLOSING_MESSAGE = NewMessage("会话已结束", "close", extra='{"note":"closed"
 
 def request_agent(caller: Caller, skill: str) -> Session:
     """Have a patient served, or tell their place. ApiError 403 for staff."""
-    if caller.role != PATIENT:
+    if caller.role != Role.PATIENT:
         raise ApiError(errors.NOT_ALLOWED, "只有患者可以请求客服")
     return join_queue(caller, skill)
 
@@ -28,7 +27,7 @@ def join_queue(caller: Caller, skill: str | None) -> Session:
     """A patient comes to the desk, with the same wish as last time (None) or another. Who waits or is served already
     stays where they are."""
     tenant_id, user_id = caller.tenant_id, caller.user_id
-    chats.get_or_create(tenant_id, DESK, [(user_id, 0)])
+    chats.get_or_create(tenant_id, ConversationKind.DESK, [(user_id, 0)])
 
     def work(tx: Tx, ticket: int, seats: ChangedParticipants) -> tuple[Row, int]:
         chat = _get_chat(tx, tenant_id, user_id)
@@ -54,7 +53,7 @@ def ensure_open_session(caller: Caller) -> str:
 def get_or_create_session_id(caller: Caller) -> str:
     """Return the session in which a patient writes to the desk, as it is."""
     pair = (caller.user_id, 0)
-    return chats.get_or_create(caller.tenant_id, DESK, [pair])[pair]
+    return chats.get_or_create(caller.tenant_id, ConversationKind.DESK, [pair])[pair]
 
 
 def serve_patient(caller: Caller, user_id: int) -> Session:
@@ -62,7 +61,7 @@ def serve_patient(caller: Caller, user_id: int) -> Session:
     else
     on duty serves them."""
     tenant_id, own = caller.tenant_id, caller.user_id
-    chats.get_or_create(tenant_id, DESK, [(user_id, 0)])
+    chats.get_or_create(tenant_id, ConversationKind.DESK, [(user_id, 0)])
 
     def work(tx: Tx, ticket: int, seats: ChangedParticipants) -> tuple[Row, int]:
         chat, agents = (
@@ -88,14 +87,14 @@ def serve_patient(caller: Caller, user_id: int) -> Session:
 
 def close_session(caller: Caller, asked: SessionClosing) -> None:
     """End a chat, by either side: a note is its last message. Doing so again changes nothing. ApiError 404 else."""
-    room = chats.get_conversation(caller, asked.sessionId, (DIRECT, DESK))
+    room = chats.get_conversation(caller, asked.sessionId, (ConversationKind.DIRECT, ConversationKind.DESK))
     if not room.archived:
         try:
             log.append(caller.tenant_id, room.kind, room.public_id, caller.principal, CLOSING_MESSAGE)
         except ApiError as refused:
             if refused.kind is not errors.NOT_ALLOWED:  # the other side was faster
                 raise
-    if room.kind == DESK:
+    if room.kind == ConversationKind.DESK:
         assignment.run_under_desk_lock(
             caller.tenant_id, lambda tx, _, seats: _finish_session(tx, caller.tenant_id, room.public_id, seats)
         )
@@ -103,16 +102,16 @@ def close_session(caller: Caller, asked: SessionClosing) -> None:
 
 def is_served(chat: Row) -> bool:
     agent = chat["agent_id"] is not None and not chat["agent_gone"]
-    return bool(chat["state"] == OPEN and agent and not chat["archived"])
+    return bool(chat["state"] == ChatState.OPEN and agent and not chat["archived"])
 
 
 def _is_waiting(chat: Row) -> bool:
-    return bool(chat["state"] == WAITING and not chat["archived"])
+    return bool(chat["state"] == ChatState.WAITING and not chat["archived"])
 
 
 def _get_start_seq(chat: Row) -> int:
     """After which message a patient who is given to somebody has come."""
-    return int(chat["last_seq"] if chat["state"] == CLOSED or chat["archived"] else chat["started_seq"])
+    return int(chat["last_seq"] if chat["state"] == ChatState.CLOSED or chat["archived"] else chat["started_seq"])
 
 
 def _finish_session(tx: Tx, tenant_id: int, session_id: str, seats: ChangedParticipants) -> None:
@@ -136,19 +135,19 @@ def _normalize_skill(tx: Tx, tenant_id: int, skill: str) -> str:
 
 
 def _reopen_chat(tx: Tx, tenant_id: int, chat: Row) -> None:
-    membership_store.set_archived(tx, tenant_id, [chat["session_id"].decode()], (DESK,), None)
+    membership_store.set_archived(tx, tenant_id, [chat["session_id"].decode()], (ConversationKind.DESK,), None)
 
 
 def _get_chat_and_position(tx: Tx, tenant_id: int, user_id: int) -> tuple[Row, int]:
     chat = _get_chat(tx, tenant_id, user_id)
-    waits = chat["state"] == WAITING
+    waits = chat["state"] == ChatState.WAITING
     return chat, queue_store.get_queue_position(tx, tenant_id, chat["ticket"], chat["skill"]) if waits else 0
 
 
 def _build_session(caller: Caller, chat: Row, place: int) -> Session:
     agent = (
         post_cards.get_for_staff(caller.tenant_id, chat["agent_id"])
-        if chat["state"] == OPEN and chat["agent_id"]
+        if chat["state"] == ChatState.OPEN and chat["agent_id"]
         else None
     )
     return {"sessionId": chat["session_id"].decode(), "state": chat["state"], "place": place, "agent": agent}

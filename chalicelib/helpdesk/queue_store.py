@@ -1,8 +1,18 @@
 """The desk's queue and who serves whom, in MySQL. Nothing is decided here."""
 
+from enum import StrEnum
+
 from chalicelib.adapters.mysql import Row, Tx
 
-WAITING, OPEN, CLOSED = "waiting", "open", "closed"
+
+class ChatState(StrEnum):
+    """chats.state: of a patient's session with the help desk."""
+
+    WAITING = "waiting"
+    OPEN = "open"
+    CLOSED = "closed"
+
+
 MAX_WAITING_ROWS = 200  # of those who wait, by who lets them in
 
 

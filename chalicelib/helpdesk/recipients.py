@@ -6,10 +6,11 @@ from chalicelib import errors
 from chalicelib.adapters import mysql
 from chalicelib.errors import ApiError
 from chalicelib.helpdesk import chats, queue, store
-from chalicelib.helpdesk.chats import ANNOUNCEMENT, CONSULT, DESK, DIRECT, GROUP_KINDS, HOSPITAL_PRINCIPAL
+from chalicelib.helpdesk.chats import GROUP_KINDS, HOSPITAL_PRINCIPAL
 from chalicelib.helpdesk.models import Draft
 from chalicelib.helpdesk.store import Conversation
-from chalicelib.identity.callers import PATIENT, Caller
+from chalicelib.identity.callers import Caller, Role
+from chalicelib.messaging.models import ConversationKind
 from chalicelib.people import persons
 
 OWN_TYPE_HOSPITAL, OWN_TYPE_GROUP = 2, 3  # ownType
@@ -27,16 +28,22 @@ def resolve(caller: Caller, draft: Draft, again: bool) -> tuple[str, list[Target
         return caller.principal, _build_targets(
             _ensure_open(caller, chats.get_conversations(caller, named, GROUP_KINDS), again), named
         )
-    if draft.ownType == OWN_TYPE_HOSPITAL and caller.role == PATIENT:
+    if draft.ownType == OWN_TYPE_HOSPITAL and caller.role == Role.PATIENT:
         return caller.principal, [
-            (queue.get_or_create_session_id(caller) if again else queue.ensure_open_session(caller), DESK, "0")
+            (
+                queue.get_or_create_session_id(caller) if again else queue.ensure_open_session(caller),
+                ConversationKind.DESK,
+                "0",
+            )
         ]
     named = _require_receivers([draft.receiveId, *draft.receiverIds], "receiveId")
     if draft.ownType == OWN_TYPE_HOSPITAL:
         return HOSPITAL_PRINCIPAL, _get_announcement_targets(caller, named, again)
     places = _get_session_ids(caller, [one for one in map(chats.parse_user_id, named) if one])
     asked = [places[person] if (person := chats.parse_user_id(one)) else one for one in named]
-    rooms = chats.get_conversations(caller, asked, (DIRECT, DESK, CONSULT))
+    rooms = chats.get_conversations(
+        caller, asked, (ConversationKind.DIRECT, ConversationKind.DESK, ConversationKind.CONSULT)
+    )
     return caller.principal, _build_targets(_ensure_open(caller, rooms, again), named)
 
 
@@ -64,8 +71,8 @@ def _get_announcement_targets(caller: Caller, named: list[str], again: bool) -> 
     missing = set(people) - mysql.run_autocommit(lambda tx: there(tx, caller.tenant_id, people))
     if missing:
         raise ApiError(errors.NOT_FOUND, f"用户不存在：{'、'.join(map(str, sorted(missing)))}")
-    found = chats.get_or_create(caller.tenant_id, ANNOUNCEMENT, [(one, 0) for one in people])
-    return [(found[one, 0], ANNOUNCEMENT, str(one)) for one in people]
+    found = chats.get_or_create(caller.tenant_id, ConversationKind.ANNOUNCEMENT, [(one, 0) for one in people])
+    return [(found[one, 0], ConversationKind.ANNOUNCEMENT, str(one)) for one in people]
 
 
 def _get_session_ids(caller: Caller, people: list[int]) -> dict[int, str]:
@@ -75,7 +82,7 @@ def _get_session_ids(caller: Caller, people: list[int]) -> dict[int, str]:
     chats.require_contacts(caller, people)
     met = store.get_desk_session_ids(mysql.autocommit, caller.tenant_id, caller.user_id, people)
     pairs = {one: chats.build_direct_pair(caller.user_id, one) for one in people if one not in met}
-    made = chats.get_or_create(caller.tenant_id, DIRECT, list(pairs.values()))
+    made = chats.get_or_create(caller.tenant_id, ConversationKind.DIRECT, list(pairs.values()))
     return met | {one: made[pair] for one, pair in pairs.items()}
 
 
@@ -84,11 +91,11 @@ def _ensure_open(caller: Caller, rooms: list[Conversation], again: bool) -> list
     if again:
         return rooms
     closed = [room for room in rooms if room.archived]
-    if closed and (caller.role != PATIENT or any(room.kind in GROUP_KINDS for room in closed)):
+    if closed and (caller.role != Role.PATIENT or any(room.kind in GROUP_KINDS for room in closed)):
         raise ApiError(errors.NOT_ALLOWED, "会话已结束，不能发送消息")
     for room in closed:
-        if room.kind == DIRECT:
+        if room.kind == ConversationKind.DIRECT:
             chats.reopen(caller, room)
-    if caller.role == PATIENT and any(room.kind == DESK for room in rooms):
+    if caller.role == Role.PATIENT and any(room.kind == ConversationKind.DESK for room in rooms):
         queue.ensure_open_session(caller)
     return rooms

@@ -4,9 +4,10 @@ from chalicelib import errors
 from chalicelib.adapters import mysql
 from chalicelib.errors import ApiError
 from chalicelib.helpdesk import chats, queue
-from chalicelib.helpdesk.chats import DIRECT, GROUP_KINDS
+from chalicelib.helpdesk.chats import GROUP_KINDS
 from chalicelib.helpdesk.models import Session, SessionAsked
-from chalicelib.identity.callers import PATIENT, Caller
+from chalicelib.identity.callers import Caller, Role
+from chalicelib.messaging.models import ConversationKind
 from chalicelib.people import tenants
 
 MSG_TYPE_DIRECT, MSG_TYPE_DESK, MSG_TYPE_GROUP = 2, 3, 4  # msgType
@@ -15,7 +16,7 @@ MSG_TYPE_DIRECT, MSG_TYPE_DESK, MSG_TYPE_GROUP = 2, 3, 4  # msgType
 def get_or_create(caller: Caller, asked: SessionAsked) -> Session:
     """Find or open the caller's chat with somebody, or with the desk; what was closed is open again."""
     _require_same_tenant(caller, asked.receiveEntId)
-    if asked.msgType == MSG_TYPE_DESK and caller.role == PATIENT:
+    if asked.msgType == MSG_TYPE_DESK and caller.role == Role.PATIENT:
         return queue.join_queue(caller, asked.customerserviceName or None)
     if not asked.receiveId:
         raise ApiError(errors.BAD_PARAMETER, "receiveId：必填")
@@ -35,7 +36,9 @@ def get_or_create(caller: Caller, asked: SessionAsked) -> Session:
 
 def _open_direct_session(caller: Caller, person: int) -> Session:
     pair = chats.build_direct_pair(caller.user_id, person)
-    room = chats.get_conversation(caller, chats.get_or_create(caller.tenant_id, DIRECT, [pair])[pair], (DIRECT,))
+    room = chats.get_conversation(
+        caller, chats.get_or_create(caller.tenant_id, ConversationKind.DIRECT, [pair])[pair], (ConversationKind.DIRECT,)
+    )
     if room.archived:
         chats.reopen(caller, room)
     return _build_session(room.public_id, "open")

@@ -8,15 +8,15 @@ from chalicelib.helpdesk import store
 from chalicelib.helpdesk.chats import HOSPITAL_PRINCIPAL
 from chalicelib.helpdesk.message_views import parse_extra
 from chalicelib.helpdesk.models import Appraisal, Withdrawing
-from chalicelib.identity.callers import ADMIN, PATIENT, Caller
+from chalicelib.identity.callers import Caller, Role
 from chalicelib.messaging import log
 
 
 def withdraw(caller: Caller, asked: Withdrawing) -> None:
     """The sender may for two minutes, of a notice whoever wrote it; an admin always. ApiError 404 else."""
-    own = "" if caller.role == ADMIN else caller.principal
+    own = "" if caller.role == Role.ADMIN else caller.principal
     found = _find_message(caller, asked.messageId, own)
-    if found is None and caller.role != PATIENT:
+    if found is None and caller.role != Role.PATIENT:
         own, found = HOSPITAL_PRINCIPAL, _find_message(caller, asked.messageId, HOSPITAL_PRINCIPAL)
         found = found if found and parse_extra(found["extra"]).get("by") == caller.user_id else None
     if found is None:

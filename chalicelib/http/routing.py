@@ -36,7 +36,7 @@ from chalicelib.http.fields import (
     format_validation_error,
 )
 from chalicelib.identity import acting_user, callers
-from chalicelib.identity.callers import Caller
+from chalicelib.identity.callers import Caller, Role
 from chalicelib.settings import settings
 
 logger = logging.getLogger(__name__)
@@ -178,7 +178,7 @@ def _identify_caller(endpoint: Endpoint, request: Request) -> Caller:
     except ApiError as refused:
         if endpoint.parameters.get("caller") != OptionalTenantCaller or refused.kind is not errors.BAD_PARAMETER:
             raise
-        caller = Caller(0, callers.PUBLIC)
+        caller = Caller(0, Role.PUBLIC)
     if endpoint.parameters.get("caller") == ActingCaller:
         caller = acting_user.resolve_caller(caller, request.headers)
     logs.bind(tenant_id=caller.tenant_id, principal=caller.principal)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from chalicelib import errors
 from chalicelib.adapters import mysql
 from chalicelib.errors import ApiError
-from chalicelib.identity.callers import PATIENT, SERVICE, Caller
+from chalicelib.identity.callers import Caller, Role
 from chalicelib.people import persons, posts, tenants
 
 _ID_PATTERN = re.compile("0|[1-9][0-9]{0,14}")
@@ -28,9 +28,9 @@ def resolve_caller(caller: Caller, headers: Mapping[str, str]) -> Caller:
     """
     user_id, staff_id, post_id = (_parse_id_header(headers, name) for name in ("newUserId", "entUserId", "positionId"))
     _require_same_tenant(caller, headers.get("entid", ""))
-    if caller.role == SERVICE:
+    if caller.role == Role.SERVICE:
         caller, post_id = _resolve_named_user(caller, user_id, staff_id, post_id)
-    elif {user_id, staff_id} - {0, caller.user_id} or (staff_id and caller.role == PATIENT):
+    elif {user_id, staff_id} - {0, caller.user_id} or (staff_id and caller.role == Role.PATIENT):
         raise ApiError(errors.NOT_ALLOWED, "请求头中的用户与登录身份不符")
     if post_id and posts.find_holder_id(mysql.autocommit, caller.tenant_id, post_id) != caller.user_id:
         raise ApiError(errors.NOT_ALLOWED, "positionId：不是本人的岗位")
@@ -65,6 +65,6 @@ def _resolve_named_user(caller: Caller, user_id: int, staff_id: int, post_id: in
     elif not who:
         raise ApiError(errors.TOKEN, "内部密钥须以 newUserId 或 entUserId 指明用户")
     kind = persons.find_role(mysql.autocommit, caller.tenant_id, who)
-    if kind is None or (staff_id and kind == PATIENT):
+    if kind is None or (staff_id and kind == Role.PATIENT):
         raise ApiError(errors.NOT_FOUND, "用户不存在")
     return replace(caller, role=kind, principal=f"user:{who}"), post_id

@@ -2,21 +2,33 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 from chalicelib import errors
 from chalicelib.errors import ApiError
 from chalicelib.identity import internal_keys, tokens
 from chalicelib.people import tenants
 
-PUBLIC = "public"  # anybody, of a tenant
-PATIENT = "patient"
-DOCTOR = "doctor"
-SERVICE_STAFF = "service_staff"
-ADMIN = "admin"
-SESSION = "session"  # somebody else's user, known to us by an id alone
-SERVICE = "service"  # a hospital's own system, by internal key
-PARTICIPANT_ROLES = (PATIENT, DOCTOR, SERVICE_STAFF, ADMIN, SESSION)  # who may talk and listen
-ALL_ROLES = (PUBLIC, PATIENT, DOCTOR, SERVICE_STAFF, ADMIN, SESSION, SERVICE)
+
+class Role(StrEnum):
+    """What a caller is. The values are stored with tokens and staff, and shown to clients."""
+
+    PUBLIC = "public"  # a visitor without credentials
+    PATIENT = "patient"
+    DOCTOR = "doctor"
+    SERVICE_STAFF = "service_staff"
+    ADMIN = "admin"
+    SESSION = "session"  # a user of an external system, known only by a session id
+    SERVICE = "service"  # a hospital's own system, authenticated by an internal key
+
+
+PARTICIPANT_ROLES = (
+    Role.PATIENT,
+    Role.DOCTOR,
+    Role.SERVICE_STAFF,
+    Role.ADMIN,
+    Role.SESSION,
+)  # may take part in conversations
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +55,10 @@ def identify(headers: Mapping[str, str], allowed: frozenset[str], address: str =
 
     headers are case-insensitive by name.
     """
-    if PUBLIC in allowed:
+    if Role.PUBLIC in allowed:
         return _identify_visitor(headers, address)
-    if SERVICE in allowed and "x-internal-key" in headers:
-        caller = Caller(internal_keys.authenticate(headers["x-internal-key"]), SERVICE)
+    if Role.SERVICE in allowed and "x-internal-key" in headers:
+        caller = Caller(internal_keys.authenticate(headers["x-internal-key"]), Role.SERVICE)
     else:
         caller = _authenticate_token(headers, address)
     if caller.role not in allowed:
@@ -75,8 +87,8 @@ def _identify_visitor(headers: Mapping[str, str], address: str) -> Caller:
     session = tokens.find_session(get_token(headers))
     if session is None:
         tenant_id = tenants.get_for_visitor(headers.get("tenantid", ""), headers.get("host", ""))
-        return Caller(tenant_id, PUBLIC, address=address)
-    caller = Caller(session.tenant_id, PUBLIC, session.principal, session.platform, address)
+        return Caller(tenant_id, Role.PUBLIC, address=address)
+    caller = Caller(session.tenant_id, Role.PUBLIC, session.principal, session.platform, address)
     require_same_tenant(headers.get("tenantid", ""), caller)
     return caller
 

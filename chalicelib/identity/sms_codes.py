@@ -7,6 +7,7 @@ Limits and tries are counted in MySQL, so that a flushed cache gives no more of 
 
 import hmac
 import secrets
+from enum import StrEnum
 from typing import Any
 
 from chalicelib import clock, errors
@@ -18,7 +19,14 @@ from chalicelib.outbox import outbox
 from chalicelib.outbox.jobs import Job, Queue
 from chalicelib.settings import settings
 
-SIGN_UP, RESET_PASSWORD = "sign_up", "reset"
+
+class CodePurpose(StrEnum):
+    """codes.purpose: what a code may be used for."""
+
+    SIGN_UP = "sign_up"
+    RESET_PASSWORD = "reset"
+
+
 CODE_LIFETIME = 5 * 60 * clock.SECOND
 SEND_WINDOW = 30 * clock.SECOND  # a provider that fails is asked again so long: then somebody asks for another code
 MAX_TRIES = 5
@@ -44,7 +52,7 @@ def generate_and_send(tenant_id: int, payload: dict[str, Any]) -> None:
     if clock.now() > payload["until"]:  # who waited so long asks again
         return
     code = f"{secrets.randbelow(1_000_000):06d}"
-    goes = purpose != RESET_PASSWORD or _has_account(mysql.autocommit, tenant_id, phone)
+    goes = purpose != CodePurpose.RESET_PASSWORD or _has_account(mysql.autocommit, tenant_id, phone)
     kept = _hash_code(tenant_id, phone, purpose, code) if goes else secrets.token_bytes(32)
     _upsert_code(mysql.autocommit, tenant_id, phone, purpose, kept)
     if goes:

@@ -9,11 +9,11 @@ from chalicelib.identity.callers import Caller
 from chalicelib.inbox import store
 from chalicelib.inbox.models import AllRead, MessageListQuery, MessageRead, Sending, SiteMessage, UnreadCount
 from chalicelib.notifications import site_messages
+from chalicelib.notifications.event_types import EventType
 from chalicelib.outbox import outbox
 from chalicelib.outbox.jobs import Job
 from chalicelib.people import persons
 
-SITE_MESSAGE_EVENT = 1200  # the type of its event at /notify
 IS_READ_BY_STATUS = {"unread": False, "read": True, "all": None}
 MAX_NAMED_USERS = 10  # unknown people that a refusal names
 MARK_READ_BATCH_SIZE = 1_000  # that one statement marks
@@ -78,7 +78,7 @@ def _insert_message(tx: Tx, caller: Caller, text: str, user_ids: list[int], key:
     if unknown:
         more = f" 等 {len(unknown)} 人" if len(unknown) > MAX_NAMED_USERS else ""
         raise ApiError(errors.NOT_FOUND, f"用户不存在：{'、'.join(map(str, unknown[:MAX_NAMED_USERS]))}{more}")
-    told = {"type": SITE_MESSAGE_EVENT, "content": {"msg_id": str(message_id)}, "at": now}
+    told = {"type": EventType.SITE_MESSAGE, "content": {"msg_id": str(message_id)}, "at": now}
     outbox.enqueue(
         tx, caller.tenant_id, Job.PUBLISH_EVENT, {**told, "principals": [f"user:{user_id}" for user_id in user_ids]}
     )

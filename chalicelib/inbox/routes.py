@@ -2,16 +2,16 @@
 
 from chalicelib.errors import CONFLICT, NOT_FOUND
 from chalicelib.http.routing import IdempotencyKeyHeader, Routes
-from chalicelib.identity.callers import ADMIN, DOCTOR, PATIENT, SERVICE, SERVICE_STAFF, Caller
+from chalicelib.identity.callers import Caller, Role
 from chalicelib.inbox import messages
 from chalicelib.inbox.models import AllRead, MessageListQuery, MessageRead, Sending, SiteMessage, UnreadCount
 
 routes = Routes(__name__)
-STAFF_ROLES = [DOCTOR, SERVICE_STAFF, ADMIN]
-READER_ROLES = [PATIENT, *STAFF_ROLES]
+STAFF_ROLES = [Role.DOCTOR, Role.SERVICE_STAFF, Role.ADMIN]
+READER_ROLES = [Role.PATIENT, *STAFF_ROLES]
 
 
-@routes.post("/msg_service/msg/send", callers=[*STAFF_ROLES, SERVICE], refusals=[NOT_FOUND, CONFLICT])
+@routes.post("/msg_service/msg/send", callers=[*STAFF_ROLES, Role.SERVICE], refusals=[NOT_FOUND, CONFLICT])
 def send(caller: Caller, body: Sending, key: IdempotencyKeyHeader) -> None:
     """发送消息
 

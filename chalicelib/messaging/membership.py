@@ -14,10 +14,8 @@ from chalicelib.adapters import mysql, redis
 from chalicelib.adapters.mysql import Tx
 from chalicelib.errors import ApiError
 from chalicelib.messaging import ids, membership_store, recent_cache, store
-from chalicelib.messaging.models import ConversationSummary
+from chalicelib.messaging.models import ConversationKind, ConversationSummary
 
-KIND_CLIENT = "client"  # made by a participant: whoever knows the id may join
-KIND_SERVICE = "service"  # made by a hospital's own system, which alone seats people
 MAX_PARTICIPANTS = 500  # participants
 
 
@@ -53,7 +51,7 @@ def join(tenant_id: int, public_id: str, principal: str) -> None:
 
     ApiError 404 for what cannot be joined so, 403 where archived and for who was put out, 409 where it is full.
     """
-    conversation_id = _require_conversation(tenant_id, public_id, (KIND_CLIENT,))
+    conversation_id = _require_conversation(tenant_id, public_id, (ConversationKind.CLIENT,))
 
     def sit(tx: Tx) -> None:
         now = clock.now()
@@ -75,7 +73,7 @@ def join(tenant_id: int, public_id: str, principal: str) -> None:
 def leave(tenant_id: int, public_id: str, principal: str) -> None:
     """Give up one's seat; who has left already may say so again. ApiError 404 for who never had one, and where only
     the hospital seats people."""
-    conversation_id = _require_conversation(tenant_id, public_id, (KIND_CLIENT,))
+    conversation_id = _require_conversation(tenant_id, public_id, (ConversationKind.CLIENT,))
 
     def stand(tx: Tx) -> None:
         membership_store.lock_conversation(tx, conversation_id)
@@ -88,7 +86,7 @@ def leave(tenant_id: int, public_id: str, principal: str) -> None:
 
 def add_participants(tenant_id: int, public_id: str, principals: list[str]) -> None:
     """The hospital seats people, also those it has put out. ApiError 404, or 409 where not all of them find room."""
-    conversation_id = _require_conversation(tenant_id, public_id, (KIND_CLIENT, KIND_SERVICE))
+    conversation_id = _require_conversation(tenant_id, public_id, (ConversationKind.CLIENT, ConversationKind.SERVICE))
 
     def sit(tx: Tx) -> None:
         now = clock.now()
@@ -101,7 +99,7 @@ def add_participants(tenant_id: int, public_id: str, principals: list[str]) -> N
 
 def remove_participants(tenant_id: int, public_id: str, principals: list[str]) -> None:
     """The hospital takes people's seats away: they read and hear nothing more. Strangers among them change nothing."""
-    conversation_id = _require_conversation(tenant_id, public_id, (KIND_CLIENT, KIND_SERVICE))
+    conversation_id = _require_conversation(tenant_id, public_id, (ConversationKind.CLIENT, ConversationKind.SERVICE))
 
     def stand(tx: Tx) -> None:
         membership_store.lock_conversation(tx, conversation_id)
@@ -120,7 +118,9 @@ def set_archived(tenant_id: int, public_ids: list[str], archived: bool) -> None:
 
     def change(tx: Tx) -> None:
         at = clock.now() if archived else None
-        if membership_store.set_archived(tx, tenant_id, wanted, (KIND_CLIENT, KIND_SERVICE), at) < len(wanted):
+        if membership_store.set_archived(
+            tx, tenant_id, wanted, (ConversationKind.CLIENT, ConversationKind.SERVICE), at
+        ) < len(wanted):
             raise _build_not_found_error()
 
     mysql.run_transaction(change)

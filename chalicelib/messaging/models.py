@@ -2,9 +2,26 @@
 
 import json
 from dataclasses import dataclass
+from enum import IntEnum, StrEnum
 from typing import NamedTuple
 
-TEXT, IMAGE = 0, 1
+
+class MessageType(IntEnum):
+    """The types that the server knows. Clients of the gateway may use numbers of their own."""
+
+    TEXT = 0
+    IMAGE = 1
+
+
+class ConversationKind(StrEnum):
+    """Which protocol created a conversation, and who may join it."""
+
+    CONSULT = "consult"  # a patient and a doctor
+    DIRECT = "direct"  # two persons
+    DESK = "desk"  # a patient and the agent who serves them
+    ANNOUNCEMENT = "notice"  # from the hospital to one person
+    CLIENT = "client"  # created by a participant: whoever knows the id may join
+    SERVICE = "service"  # created by a hospital's own system, which alone adds participants
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +31,7 @@ class NewMessage:
     content: str
     endpoint: str
     idempotency_key: str | None = None
-    type: int = TEXT
+    type: int = MessageType.TEXT
     object_key: str = ""
     status: int = 0  # the client's own
     # A statement that enqueues jobs for the message, run in the packet that writes it. It may use the variables

@@ -8,8 +8,6 @@ from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.outbox import outbox
 from chalicelib.outbox.jobs import Job
 
-PAID, REFUNDED = 1300, 1301  # types of events at /notify
-
 
 def enqueue(tx: Tx, payment: Row, kind: int) -> None:
     """After the commit: outbox.nudge()."""

@@ -15,12 +15,14 @@ from chalicelib.adapters.wechat_pay import client as wechat_pay
 from chalicelib.adapters.wechat_pay.types import Merchant, Order, OrderResult, WechatPayUnavailableError
 from chalicelib.billing import bookings as dues
 from chalicelib.billing import ledger
+from chalicelib.billing.bookings import PaymentState
 from chalicelib.crypto import field_encryption
 from chalicelib.errors import ApiError
 from chalicelib.identity.callers import Caller
 from chalicelib.outbox import outbox
 from chalicelib.payment import merchants, store
 from chalicelib.payment.models import OrderAsked, Ordered
+from chalicelib.payment.store import OrderState
 from chalicelib.wechat_account import openids
 
 logger = logging.getLogger(__name__)
@@ -86,7 +88,7 @@ def _get_or_create_order(tx: Tx, caller: Caller, book_id: int, merchant: Merchan
 
 
 def _require_payable(booking: Row) -> None:
-    if booking["payment_state"] == dues.PAID:
+    if booking["payment_state"] == PaymentState.PAID:
         raise ApiError(errors.CONFLICT, "该预约已支付")
     if not dues.is_payable(booking):
         raise ApiError(errors.CONFLICT, "该预约已取消或已失约，不能支付")
@@ -136,7 +138,7 @@ def _record_result(tx: Tx, payment: Row, answer: OrderResult) -> Row:
     booking = dues.find_for_update(tx, payment["tenant_id"], payment["book_id"])
     now = store.get_for_update(tx, payment["tenant_id"], payment["payment_id"])
     if answer.error_code:
-        if not now["prepay_id"] and now["live"] and now["state"] == store.CREATED:
+        if not now["prepay_id"] and now["live"] and now["state"] == OrderState.CREATED:
             store.supersede(tx, now["payment_id"])
             ledger.record(tx, now, "rejected", "order", answer.error_code)
             logger.warning("order refused", extra={"ids": {"provider_code": answer.error_code}})

@@ -19,6 +19,7 @@ from chalicelib.errors import ApiError
 from chalicelib.outbox import outbox
 from chalicelib.outbox.jobs import Queue
 from chalicelib.payment import merchants, query_schedule, refund_store, refunds, settlements, store
+from chalicelib.payment.store import OrderState
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ def check_order(payment: Row) -> None:
     elif trade.state == "REFUND":  # by hand, at WeChat's merchant platform: we had not even heard that it was paid
         logger.error("paid and refunded elsewhere", extra={"ids": {"payment_id": payment["payment_id"]}})
         _mark_closed(
-            payment, "", store.PAID, "refunded"
+            payment, "", OrderState.PAID, "refunded"
         )  # as paid: a notice of that, which may still come, counts nothing
     elif _should_close(payment):
         _close_order(payment, merchant, trade)
@@ -99,7 +100,7 @@ def _close_order(payment: Row, merchant: Merchant, trade: Trade) -> None:
     _mark_closed(payment, trade.state)
 
 
-def _mark_closed(payment: Row, detail: str, state: str = store.CLOSED, event: str = "closed") -> None:
+def _mark_closed(payment: Row, detail: str, state: str = OrderState.CLOSED, event: str = "closed") -> None:
     def close(tx: Tx) -> None:
         if store.close(tx, payment["payment_id"], state):
             ledger.record(tx, payment, event, "query", detail)

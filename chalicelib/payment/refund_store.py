@@ -1,9 +1,19 @@
 """Refunds in MySQL. Nothing is decided here."""
 
+from enum import StrEnum
+
 from chalicelib import clock
 from chalicelib.adapters.mysql import Row, Tx
 
-PENDING, PROCESSING, SUCCESS, ABNORMAL = "pending", "processing", "success", "abnormal"
+
+class RefundState(StrEnum):
+    """refunds.state, in the terms of WeChat Pay."""
+
+    PENDING = "pending"  # not accepted by WeChat Pay yet
+    PROCESSING = "processing"
+    SUCCESS = "success"
+    ABNORMAL = "abnormal"  # WeChat Pay needs a person to settle it
+
 
 SELECT_REFUND = """
     SELECT r.refund_id, r.tenant_id, r.payment_id, r.book_id, r.out_refund_no, r.fee, r.state, r.check_at, r.checks,

@@ -11,9 +11,10 @@ from chalicelib.adapters.wechat_pay.types import RefundResult, WechatPayUnavaila
 from chalicelib.billing import bookings as dues
 from chalicelib.billing import ledger, refunds_due
 from chalicelib.crypto import field_encryption
+from chalicelib.notifications.event_types import EventType
 from chalicelib.outbox import outbox
 from chalicelib.payment import merchants, notifications, query_schedule, refund_store
-from chalicelib.payment.refund_store import ABNORMAL, PENDING, PROCESSING, SUCCESS
+from chalicelib.payment.refund_store import RefundState
 
 logger = logging.getLogger(__name__)
 
@@ -21,11 +22,11 @@ REFUND_REASON = "预约已取消"  # what the patient reads in WeChat
 # CLOSED: no money has moved, and by this number none will (https://pay.weixin.qq.com/doc/v3/merchant/4013071031).
 # "": WeChat refuses it, or knows of none: it is sent again.
 STATE_BY_WECHAT_STATE = {
-    "SUCCESS": SUCCESS,
-    "PROCESSING": PROCESSING,
-    "CLOSED": PENDING,
-    "ABNORMAL": ABNORMAL,
-    "": PENDING,
+    "SUCCESS": RefundState.SUCCESS,
+    "PROCESSING": RefundState.PROCESSING,
+    "CLOSED": RefundState.PENDING,
+    "ABNORMAL": RefundState.ABNORMAL,
+    "": RefundState.PENDING,
 }
 
 
@@ -50,16 +51,20 @@ def process(refund: Row) -> None:
         logger.warning("refund not answered", extra={"ids": ids})
         return
     mysql.run_transaction(
-        lambda tx: apply_result(tx, refund, said, "refund" if refund["state"] == PENDING else "query")
+        lambda tx: apply_result(tx, refund, said, "refund" if refund["state"] == RefundState.PENDING else "query")
     )
 
 
 def apply_result(tx: Tx, refund: Row, said: RefundResult, source: str) -> None:
     """Keep what WeChat says of a refund; what is done stays so. After the commit: outbox.nudge()."""
     now = refund_store.get_for_update(tx, refund["refund_id"])
-    if now["state"] == SUCCESS or now["out_refund_no"] != refund["out_refund_no"]:  # said of a number that was closed
+    if (
+        now["state"] == RefundState.SUCCESS or now["out_refund_no"] != refund["out_refund_no"]
+    ):  # said of a number that was closed
         return
-    state = SUCCESS if said.is_already_refunded else STATE_BY_WECHAT_STATE.get(said.state, str(now["state"]))
+    state = (
+        RefundState.SUCCESS if said.is_already_refunded else STATE_BY_WECHAT_STATE.get(said.state, str(now["state"]))
+    )
     refund_store.update(tx, refund["refund_id"], state, said.refund_id, said.error_code)
     if said.state == "CLOSED":
         _renumber_closed(tx, refund, source)
@@ -67,10 +72,10 @@ def apply_result(tx: Tx, refund: Row, said: RefundResult, source: str) -> None:
         ledger.record(tx, refund, state, source, said.error_code or said.refund_id, refund["refund_id"])
     if said.error_code:
         _log_error("paid back elsewhere" if said.is_already_refunded else "refund refused", refund, said.error_code)
-    elif state == ABNORMAL and now["state"] != ABNORMAL:
+    elif state == RefundState.ABNORMAL and now["state"] != RefundState.ABNORMAL:
         _log_error("refund stuck: pay it back by hand", refund, said.state)
-    if state == SUCCESS:
-        notifications.enqueue(tx, refund, notifications.REFUNDED)
+    if state == RefundState.SUCCESS:
+        notifications.enqueue(tx, refund, EventType.PAYMENT_REFUNDED)
 
 
 def _renumber_closed(tx: Tx, refund: Row, source: str) -> None:
@@ -95,7 +100,7 @@ def _ensure_refund(tx: Tx, tenant_id: int, book_id: int) -> None:
 
 def _submit_or_query(refund: Row) -> RefundResult:
     merchant = merchants.get_for_payment(refund)
-    if refund["state"] in (PROCESSING, ABNORMAL):
+    if refund["state"] in (RefundState.PROCESSING, RefundState.ABNORMAL):
         return wechat_pay.query_refund(merchant, refund["out_refund_no"])
     return wechat_pay.refund(
         merchant,

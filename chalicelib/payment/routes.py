@@ -2,7 +2,7 @@
 
 from chalicelib.errors import CONFLICT, NOT_FOUND, SIGNATURE, TOO_MANY_REQUESTS
 from chalicelib.http.routing import OptionalTenantCaller, RawContent, RawRequest, Routes
-from chalicelib.identity.callers import ADMIN, PATIENT, PUBLIC, Caller
+from chalicelib.identity.callers import Caller, Role
 from chalicelib.payment import merchant_settings, orders, page_signatures, webhooks
 from chalicelib.payment.models import OrderAsked, Ordered, PayConf, PayConfSaved, PaySign, PaySignAsked, TenantId
 
@@ -11,7 +11,9 @@ XML_CONTENT_TYPE = "text/xml"
 
 
 @routes.post(
-    "/pati_service/book_service/pay/appo_order", callers=[PATIENT], refusals=[NOT_FOUND, CONFLICT, TOO_MANY_REQUESTS]
+    "/pati_service/book_service/pay/appo_order",
+    callers=[Role.PATIENT],
+    refusals=[NOT_FOUND, CONFLICT, TOO_MANY_REQUESTS],
 )
 def appo_order(caller: Caller, body: OrderAsked) -> Ordered:
     """根据预约ID创建收费结算单同时调用微信统一支付协议进行下单
@@ -22,7 +24,7 @@ def appo_order(caller: Caller, body: OrderAsked) -> Ordered:
     return orders.get_or_create(caller, body)
 
 
-@routes.post("/pati_service/wx/jsapi/paysign", callers=[PATIENT], refusals=[NOT_FOUND])
+@routes.post("/pati_service/wx/jsapi/paysign", callers=[Role.PATIENT], refusals=[NOT_FOUND])
 def sign_payment(caller: Caller, body: PaySignAsked) -> PaySign:
     """微信js-sdk支付签名获取
 
@@ -33,7 +35,7 @@ def sign_payment(caller: Caller, body: PaySignAsked) -> PaySign:
 
 @routes.post(
     "/pati_service/wechat/pay/notify/{tenantId}",
-    callers=[PUBLIC],
+    callers=[Role.PUBLIC],
     refusals=[NOT_FOUND, SIGNATURE],
     raw=XML_CONTENT_TYPE,
 )
@@ -47,7 +49,7 @@ def told_of_payment(caller: OptionalTenantCaller, tenantId: TenantId, delivery: 
 
 @routes.post(
     "/pati_service/wechat/pay/refund_notify/{tenantId}",
-    callers=[PUBLIC],
+    callers=[Role.PUBLIC],
     refusals=[NOT_FOUND, SIGNATURE],
     raw=XML_CONTENT_TYPE,
 )
@@ -61,7 +63,7 @@ def _acknowledge(acknowledgement: webhooks.Acknowledgement) -> RawContent:
     return RawContent(content_type, body.decode())
 
 
-@routes.get("/pati_service/wechat/pay_conf", callers=[ADMIN])
+@routes.get("/pati_service/wechat/pay_conf", callers=[Role.ADMIN])
 def get_pay_conf(caller: Caller) -> PayConf:
     """微信支付商户配置获取
 
@@ -70,7 +72,7 @@ def get_pay_conf(caller: Caller) -> PayConf:
     return merchant_settings.get(caller)
 
 
-@routes.post("/pati_service/wechat/pay_conf", callers=[ADMIN])
+@routes.post("/pati_service/wechat/pay_conf", callers=[Role.ADMIN])
 def save_pay_conf(caller: Caller, body: PayConfSaved) -> None:
     """微信支付商户配置保存
 

@@ -6,11 +6,11 @@ from typing import Any
 
 from chalicelib.adapters import mysql
 from chalicelib.notifications import event_push, site_messages
-from chalicelib.payment import notifications
+from chalicelib.notifications.event_types import EventType
 
-MESSAGE_TEXTS = {
-    notifications.PAID: "支付成功：挂号费 {yuan} 元，预约编号 {book_id}。",
-    notifications.REFUNDED: "退款成功：挂号费 {yuan} 元已原路退回，预约编号 {book_id}。",
+MESSAGE_TEXTS: dict[int, str] = {
+    EventType.PAYMENT_RECEIVED: "支付成功：挂号费 {yuan} 元，预约编号 {book_id}。",
+    EventType.PAYMENT_REFUNDED: "退款成功：挂号费 {yuan} 元已原路退回，预约编号 {book_id}。",
 }
 
 

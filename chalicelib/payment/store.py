@@ -1,11 +1,19 @@
 """Charges, settlements and payments in MySQL. Nothing is decided here."""
 
+from enum import StrEnum
 from typing import Any
 
 from chalicelib import clock
 from chalicelib.adapters.mysql import Row, Tx
 
-CREATED, PAID, CLOSED = "created", "paid", "closed"
+
+class OrderState(StrEnum):
+    """payments.state: of an order at WeChat Pay."""
+
+    CREATED = "created"
+    PAID = "paid"
+    CLOSED = "closed"
+
 
 SELECT_PAYMENT = """
     SELECT payment_id, tenant_id, settlement_id, book_id, user_id, out_trade_no, app_id, mch_id, sign_type, open_id,
@@ -158,7 +166,7 @@ def mark_paid(tx: Tx, payment_id: int, transaction_id: str, paid_at: int) -> Non
     )
 
 
-def close(tx: Tx, payment_id: int, state: str = CLOSED) -> bool:
+def close(tx: Tx, payment_id: int, state: str = OrderState.CLOSED) -> bool:
     """False where money came, or it was closed before."""
     changed = tx.execute(
         "UPDATE payments SET state = %(state)s, live = NULL WHERE payment_id = %(payment_id)s AND state = 'created'",

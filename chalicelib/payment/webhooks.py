@@ -14,11 +14,10 @@ from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row
 from chalicelib.adapters.wechat_pay import client as wechat_pay
 from chalicelib.adapters.wechat_pay.types import (
-    PAID,
-    REFUNDED,
     InvalidNotificationError,
     Merchant,
     Notification,
+    NotificationKind,
     RefundResult,
 )
 from chalicelib.crypto import field_encryption
@@ -41,7 +40,7 @@ def handle_payment(tenant_id: int, headers: Mapping[str, str], body: bytes) -> A
     Raises:
         ApiError: 401 for an invalid signature, 400 if it does not match its order, 404 for an unknown order.
     """
-    merchant, notice = _verify_and_parse(tenant_id, headers, body, PAID)
+    merchant, notice = _verify_and_parse(tenant_id, headers, body, NotificationKind.PAYMENT)
     payment = store.find_by_trade_no(mysql.autocommit, tenant_id, notice.out_trade_no)
     payment = _require_matching(payment, merchant, notice)
     if notice.state == "SUCCESS":
@@ -57,7 +56,7 @@ def handle_refund(tenant_id: int, headers: Mapping[str, str], body: bytes) -> Ac
     Raises:
         ApiError: as handle_payment.
     """
-    merchant, notice = _verify_and_parse(tenant_id, headers, body, REFUNDED)
+    merchant, notice = _verify_and_parse(tenant_id, headers, body, NotificationKind.REFUND)
     refund = refund_store.find_by_refund_no(mysql.autocommit, tenant_id, notice.out_refund_no)
     if refund is None and notice.state == "CLOSED":  # a query was faster: the refund was renumbered
         return wechat_pay.build_acknowledgement(merchant)
@@ -101,7 +100,7 @@ def _require_matching(row: Row | None, merchant: Merchant, notice: Notification)
     if row is None:
         raise _build_mismatch_error("no such number", errors.NOT_FOUND)
     currency, app_id = notice.currency, notice.appid
-    if notice.kind == REFUNDED:  # v3's have neither
+    if notice.kind == NotificationKind.REFUND:  # v3's have neither
         currency, app_id = currency or CURRENCY, app_id or row["app_id"]
     said = (notice.mch_id, app_id, notice.out_trade_no, notice.fee, currency)
     if said != (row["mch_id"], row["app_id"], row["out_trade_no"], row["fee"], CURRENCY) or said[0] != merchant.mch_id:

@@ -5,12 +5,19 @@ Area codes are not looked up: those that were abolished decades ago stand on the
 
 import re
 from datetime import date
+from enum import IntEnum
 
 from chalicelib import clock
 
 _PATTERN = re.compile(r"[1-9][0-9]{16}[0-9X]")
 _CHECK_CHARACTERS = "10X98765432"  # by the sum's remainder of 11 (ISO 7064, MOD 11-2)
-MALE, FEMALE = 1, 2
+
+
+class Gender(IntEnum):
+    """The genders that an identity card states, as documents 000 and 003 number them."""
+
+    MALE = 1
+    FEMALE = 2
 
 
 def normalize(number: str) -> str:
@@ -39,12 +46,12 @@ def parse_birthday(number: str) -> date:
 
 
 def parse_gender(number: str) -> int:
-    return MALE if int(number[16]) % 2 else FEMALE
+    return Gender.MALE if int(number[16]) % 2 else Gender.FEMALE
 
 
 def require_match(number: str, born: date | None, said: int) -> None:
     """ValueError where a checked number tells another birthday, or another sex where one was said (1 or 2)."""
     if born != parse_birthday(number):
         raise ValueError("出生日期与身份证号码不一致")
-    if said in (MALE, FEMALE) and said != parse_gender(number):
+    if said in (Gender.MALE, Gender.FEMALE) and said != parse_gender(number):
         raise ValueError("性别与身份证号码不一致")

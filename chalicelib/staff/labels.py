@@ -1,5 +1,7 @@
 """Groups and labels, and the patients under them."""
 
+from enum import IntEnum
+
 from chalicelib import errors
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
@@ -17,8 +19,15 @@ from chalicelib.staff.label_models import (
     LabelSaved,
 )
 
-GROUP, LABEL = 1, 2
-LABEL_TYPE_NAMES = {GROUP: "分组", LABEL: "标签"}
+
+class LabelKind(IntEnum):
+    """label_type of document 003."""
+
+    GROUP = 1  # a patient has at most one
+    LABEL = 2
+
+
+LABEL_TYPE_NAMES: dict[int, str] = {LabelKind.GROUP: "分组", LabelKind.LABEL: "标签"}
 
 
 def list_all(caller: Caller, asked: LabelQuery) -> Labels:
@@ -86,7 +95,7 @@ def set_patient_labels(tx: Tx, tenant_id: int, pati_id: int, label_type: int, la
     for label_id in gone:
         store.delete_patient_label(tx, pati_id, label_id)
     for label_id in new:
-        store.insert_patient_label(tx, tenant_id, pati_id, label_id, label_type == GROUP)
+        store.insert_patient_label(tx, tenant_id, pati_id, label_id, label_type == LabelKind.GROUP)
 
 
 def _create_or_rename(tx: Tx, caller: Caller, saved: LabelSaved) -> bool:

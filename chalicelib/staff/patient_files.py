@@ -16,6 +16,7 @@ from chalicelib.people import formatting, id_cards, patients
 from chalicelib.people.patients import IdNumber, Patient, PatientDetails
 from chalicelib.staff import labels, list_store, store
 from chalicelib.staff.label_models import Label
+from chalicelib.staff.labels import LabelKind
 from chalicelib.staff.patient_models import (
     Access,
     AccessLogQuery,
@@ -110,10 +111,12 @@ def _create_or_update(
     store.insert_access(tx, caller.tenant_id, caller.user_id, pati_id, "changed" if found else "filed")
     if "pati_group_id" in saved.model_fields_set:
         labels.set_patient_labels(
-            tx, caller.tenant_id, pati_id, labels.GROUP, [saved.pati_group_id] if saved.pati_group_id else []
+            tx, caller.tenant_id, pati_id, LabelKind.GROUP, [saved.pati_group_id] if saved.pati_group_id else []
         )
     if saved.labels is not None:
-        labels.set_patient_labels(tx, caller.tenant_id, pati_id, labels.LABEL, [one.label_id for one in saved.labels])
+        labels.set_patient_labels(
+            tx, caller.tenant_id, pati_id, LabelKind.LABEL, [one.label_id for one in saved.labels]
+        )
     return pati_id, store.list_patient_labels(tx, pati_id)
 
 
@@ -157,7 +160,7 @@ def _merge_details(caller: Caller, patient: Patient, saved: PatientSaved, known:
 
 
 def _build_info(patient: Patient, under: list[Row]) -> PatientInfo:
-    group = next((row for row in under if row["label_type"] == labels.GROUP), None)
+    group = next((row for row in under if row["label_type"] == LabelKind.GROUP), None)
     place = (patient.province, patient.city, patient.county, patient.address)
     return PatientInfo(
         pati_id=str(patient.pati_id),
@@ -188,7 +191,7 @@ def _build_info(patient: Patient, under: list[Row]) -> PatientInfo:
 
 def _build_labels(under: Sequence[Row]) -> list[Label]:
     return [
-        Label(label_name=row["name"], label_id=row["label_id"]) for row in under if row["label_type"] == labels.LABEL
+        Label(label_name=row["name"], label_id=row["label_id"]) for row in under if row["label_type"] == LabelKind.LABEL
     ]
 
 

@@ -3,7 +3,7 @@
 from chalicelib.errors import BAD_CREDENTIALS, CONFLICT, NOT_FOUND, TOO_MANY_REQUESTS
 from chalicelib.http.fields import Page
 from chalicelib.http.routing import IdempotencyKeyHeader, RawContent, Routes
-from chalicelib.identity.callers import ADMIN, DOCTOR, PATIENT, PUBLIC, SERVICE_STAFF, Caller
+from chalicelib.identity.callers import Caller, Role
 from chalicelib.staff import bar_codes, department_admin, doctor_admin, labels, patient_files, sign_in, staff_admin
 from chalicelib.staff.label_models import CountedLabels, LabelCountQuery, LabelDeleted, LabelQuery, Labels, LabelSaved
 from chalicelib.staff.models import MemberQuery, SignedInStaff, StaffSignIn
@@ -39,12 +39,14 @@ from chalicelib.staff.staff_models import (
 )
 
 routes = Routes(__name__)
-STAFF_ROLES = [DOCTOR, SERVICE_STAFF, ADMIN]
-DESK_ROLES = [SERVICE_STAFF, ADMIN]
+STAFF_ROLES = [Role.DOCTOR, Role.SERVICE_STAFF, Role.ADMIN]
+DESK_ROLES = [Role.SERVICE_STAFF, Role.ADMIN]
 NOT_FOUND_OR_CONFLICT = [NOT_FOUND, CONFLICT]
 
 
-@routes.post("/pati_service/manager_service/login", callers=[PUBLIC], refusals=[BAD_CREDENTIALS, TOO_MANY_REQUESTS])
+@routes.post(
+    "/pati_service/manager_service/login", callers=[Role.PUBLIC], refusals=[BAD_CREDENTIALS, TOO_MANY_REQUESTS]
+)
 def login(caller: Caller, body: StaffSignIn) -> SignedInStaff:
     """员工登录
 
@@ -115,7 +117,7 @@ def patient_list(caller: Caller, query: PatientListQuery) -> Page[ListedPatient]
     return patient_files.search(caller, query)
 
 
-@routes.get("/pati_service/manager_service/access_log", callers=[ADMIN])
+@routes.get("/pati_service/manager_service/access_log", callers=[Role.ADMIN])
 def access_log(caller: Caller, query: AccessLogQuery) -> Page[Access]:
     """查询患者档案的查阅记录
 
@@ -126,7 +128,7 @@ def access_log(caller: Caller, query: AccessLogQuery) -> Page[Access]:
 
 @routes.get(
     "/pati_service/wechat/query_bar_code",
-    callers=[PATIENT, SERVICE_STAFF, ADMIN],
+    callers=[Role.PATIENT, Role.SERVICE_STAFF, Role.ADMIN],
     refusals=[NOT_FOUND],
     raw="image/png",
 )
@@ -138,7 +140,7 @@ def query_bar_code(caller: Caller, query: MemberQuery) -> RawContent:
     return bar_codes.get_bar_code(caller, query.member_id)
 
 
-@routes.get("/pati_service/manager_service/doctor_list", callers=[PATIENT, *STAFF_ROLES])
+@routes.get("/pati_service/manager_service/doctor_list", callers=[Role.PATIENT, *STAFF_ROLES])
 def doctor_list(caller: Caller, query: DoctorListQuery) -> Page[ListedDoctor]:
     """咨询时医生列表
 
@@ -147,19 +149,19 @@ def doctor_list(caller: Caller, query: DoctorListQuery) -> Page[ListedDoctor]:
     return doctor_admin.search(caller, query)
 
 
-@routes.get("/pati_service/manager_service/staff_list", callers=[ADMIN])
+@routes.get("/pati_service/manager_service/staff_list", callers=[Role.ADMIN])
 def staff_list(caller: Caller, query: StaffListQuery) -> Page[ListedStaff]:
     """员工列表"""
     return staff_admin.search(caller, query)
 
 
-@routes.post("/pati_service/manager_service/staff", callers=[ADMIN], refusals=[CONFLICT])
+@routes.post("/pati_service/manager_service/staff", callers=[Role.ADMIN], refusals=[CONFLICT])
 def create_staff(caller: Caller, body: StaffCreated) -> CreatedStaff:
     """新增员工"""
     return staff_admin.create(caller, body)
 
 
-@routes.post("/pati_service/manager_service/staff_role", callers=[ADMIN], refusals=NOT_FOUND_OR_CONFLICT)
+@routes.post("/pati_service/manager_service/staff_role", callers=[Role.ADMIN], refusals=NOT_FOUND_OR_CONFLICT)
 def staff_role(caller: Caller, body: StaffRole) -> None:
     """更改员工角色
 
@@ -168,7 +170,7 @@ def staff_role(caller: Caller, body: StaffRole) -> None:
     staff_admin.change_role(caller, body)
 
 
-@routes.post("/pati_service/manager_service/staff_disable", callers=[ADMIN], refusals=NOT_FOUND_OR_CONFLICT)
+@routes.post("/pati_service/manager_service/staff_disable", callers=[Role.ADMIN], refusals=NOT_FOUND_OR_CONFLICT)
 def staff_disable(caller: Caller, body: StaffId) -> None:
     """停用员工
 
@@ -177,13 +179,13 @@ def staff_disable(caller: Caller, body: StaffId) -> None:
     staff_admin.disable(caller, body)
 
 
-@routes.post("/pati_service/manager_service/staff_enable", callers=[ADMIN], refusals=[NOT_FOUND])
+@routes.post("/pati_service/manager_service/staff_enable", callers=[Role.ADMIN], refusals=[NOT_FOUND])
 def staff_enable(caller: Caller, body: StaffId) -> None:
     """启用员工"""
     staff_admin.enable(caller, body)
 
 
-@routes.post("/pati_service/manager_service/staff_password", callers=[ADMIN], refusals=[NOT_FOUND])
+@routes.post("/pati_service/manager_service/staff_password", callers=[Role.ADMIN], refusals=[NOT_FOUND])
 def staff_password(caller: Caller, body: StaffPassword) -> None:
     """重置员工密码
 
@@ -198,7 +200,7 @@ def list_departments(caller: Caller) -> list[Department]:
     return department_admin.list_all(caller)
 
 
-@routes.post("/pati_service/manager_service/save_department", callers=[ADMIN], refusals=NOT_FOUND_OR_CONFLICT)
+@routes.post("/pati_service/manager_service/save_department", callers=[Role.ADMIN], refusals=NOT_FOUND_OR_CONFLICT)
 def save_department(caller: Caller, body: DepartmentSaved) -> SavedDepartment:
     """新增和修改科室
 
@@ -207,7 +209,7 @@ def save_department(caller: Caller, body: DepartmentSaved) -> SavedDepartment:
     return department_admin.save(caller, body)
 
 
-@routes.post("/pati_service/manager_service/department_photo", callers=[ADMIN], refusals=[NOT_FOUND])
+@routes.post("/pati_service/manager_service/department_photo", callers=[Role.ADMIN], refusals=[NOT_FOUND])
 def department_photo(caller: Caller, body: DepartmentPhotoWanted) -> PhotoForm:
     """科室照片预上传
 
@@ -216,13 +218,13 @@ def department_photo(caller: Caller, body: DepartmentPhotoWanted) -> PhotoForm:
     return department_admin.create_photo_form(caller, body)
 
 
-@routes.get("/pati_service/manager_service/doctor_profiles", callers=[ADMIN])
+@routes.get("/pati_service/manager_service/doctor_profiles", callers=[Role.ADMIN])
 def doctor_profiles(caller: Caller, query: DoctorProfileListQuery) -> Page[DoctorProfile]:
     """医生资料"""
     return doctor_admin.list_profiles(caller, query)
 
 
-@routes.post("/pati_service/manager_service/save_doctor", callers=[ADMIN], refusals=NOT_FOUND_OR_CONFLICT)
+@routes.post("/pati_service/manager_service/save_doctor", callers=[Role.ADMIN], refusals=NOT_FOUND_OR_CONFLICT)
 def save_doctor(caller: Caller, body: DoctorSaved) -> None:
     """修改医生资料
 
@@ -231,7 +233,7 @@ def save_doctor(caller: Caller, body: DoctorSaved) -> None:
     doctor_admin.save(caller, body)
 
 
-@routes.post("/pati_service/manager_service/doctor_photo", callers=[ADMIN], refusals=[NOT_FOUND])
+@routes.post("/pati_service/manager_service/doctor_photo", callers=[Role.ADMIN], refusals=[NOT_FOUND])
 def doctor_photo(caller: Caller, body: PhotoWanted) -> PhotoForm:
     """医生照片预上传
 

@@ -8,7 +8,7 @@ from chalicelib.adapters.mysql import Tx
 from chalicelib.errors import ApiError
 from chalicelib.http.fields import Page
 from chalicelib.identity import attempts, passwords, tokens
-from chalicelib.identity.callers import DOCTOR, Caller
+from chalicelib.identity.callers import Caller, Role
 from chalicelib.people import doctors, formatting, staff
 from chalicelib.staff import list_store, sign_in
 from chalicelib.staff.staff_models import (
@@ -76,7 +76,7 @@ def reset_password(caller: Caller, changed: StaffPassword) -> None:
 
 def _insert_staff(tx: Tx, tenant_id: int, created: StaffCreated, password_hash: bytes) -> int:
     user_id = staff.create(tx, tenant_id, created.role, created.phone, created.name, password_hash)
-    if created.role == DOCTOR:
+    if created.role == Role.DOCTOR.value:
         doctors.ensure_profile(tx, tenant_id, user_id)
     return user_id
 
@@ -94,7 +94,7 @@ def _update_staff(caller: Caller, whom: StaffId, work: Callable[[Tx], bool]) -> 
 
 def _set_role(tx: Tx, tenant_id: int, changed: StaffRole) -> bool:
     found = staff.set_role(tx, tenant_id, changed.user_id, changed.role)
-    if found and changed.role == DOCTOR:
+    if found and changed.role == Role.DOCTOR.value:
         doctors.ensure_profile(tx, tenant_id, changed.user_id)
     return found
 

@@ -2,7 +2,7 @@
 
 from chalicelib.errors import CONFLICT, NOT_FOUND
 from chalicelib.http.routing import OptionalTenantCaller, RawContent, RequestFile, Routes
-from chalicelib.identity.callers import ADMIN, PATIENT, PUBLIC, Caller
+from chalicelib.identity.callers import Caller, Role
 from chalicelib.wechat import account_settings, auth_files, oauth, page_signatures, service_info, template_settings
 from chalicelib.wechat.models import (
     Conf,
@@ -26,7 +26,7 @@ from chalicelib.wechat.models import (
 routes = Routes(__name__)
 
 
-@routes.get("/pati_service/wechat/conf", callers=[ADMIN])
+@routes.get("/pati_service/wechat/conf", callers=[Role.ADMIN])
 def get_conf(caller: Caller) -> Conf:
     """微信配置基本信息获取
 
@@ -35,7 +35,7 @@ def get_conf(caller: Caller) -> Conf:
     return account_settings.get(caller)
 
 
-@routes.post("/pati_service/wechat/conf", callers=[ADMIN], refusals=[CONFLICT])
+@routes.post("/pati_service/wechat/conf", callers=[Role.ADMIN], refusals=[CONFLICT])
 def save_conf(caller: Caller, body: ConfSaved) -> None:
     """微信配置基本信息保存
 
@@ -44,13 +44,13 @@ def save_conf(caller: Caller, body: ConfSaved) -> None:
     account_settings.save(caller, body)
 
 
-@routes.get("/pati_service/wechat/menu_url", callers=[ADMIN])
+@routes.get("/pati_service/wechat/menu_url", callers=[Role.ADMIN])
 def menu_url(caller: Caller) -> MenuUrls:
     """微信配置菜单对应url获取"""
     return account_settings.get_menu_urls(caller)
 
 
-@routes.get("/pati_service/wechat/template_id", callers=[ADMIN])
+@routes.get("/pati_service/wechat/template_id", callers=[Role.ADMIN])
 def list_template_ids(caller: Caller) -> list[Template]:
     """微信配置消息模板ID获取
 
@@ -59,7 +59,7 @@ def list_template_ids(caller: Caller) -> list[Template]:
     return template_settings.list_all(caller)
 
 
-@routes.post("/pati_service/wechat/template_id", callers=[ADMIN])
+@routes.post("/pati_service/wechat/template_id", callers=[Role.ADMIN])
 def save_template_id(caller: Caller, body: TemplateSaved) -> None:
     """微信配置消息模板ID保存
 
@@ -68,7 +68,7 @@ def save_template_id(caller: Caller, body: TemplateSaved) -> None:
     template_settings.save(caller, body)
 
 
-@routes.get("/pati_service/wechat/templates", callers=[ADMIN], refusals=[NOT_FOUND])
+@routes.get("/pati_service/wechat/templates", callers=[Role.ADMIN], refusals=[NOT_FOUND])
 def list_templates(caller: Caller) -> Templates:
     """微信配置消息模板获取
 
@@ -78,7 +78,7 @@ def list_templates(caller: Caller) -> Templates:
 
 
 @routes.get(
-    "/pati_service/wechat/auth_file/download", callers=[ADMIN], refusals=[NOT_FOUND], raw=auth_files.CONTENT_TYPE
+    "/pati_service/wechat/auth_file/download", callers=[Role.ADMIN], refusals=[NOT_FOUND], raw=auth_files.CONTENT_TYPE
 )
 def download_auth_file(caller: Caller) -> RawContent:
     """微信配置网页授权文件下载
@@ -88,7 +88,7 @@ def download_auth_file(caller: Caller) -> RawContent:
     return auth_files.download(caller)
 
 
-@routes.post("/pati_service/wechat/auth_file/upload", callers=[ADMIN])
+@routes.post("/pati_service/wechat/auth_file/upload", callers=[Role.ADMIN])
 def upload_auth_file(caller: Caller, upload: RequestFile, query: FileNameQuery) -> None:
     """微信配置网页授权文件上传
 
@@ -98,7 +98,7 @@ def upload_auth_file(caller: Caller, upload: RequestFile, query: FileNameQuery) 
     auth_files.upload(caller, upload, query)
 
 
-@routes.get("/{file_name}", callers=[PUBLIC], refusals=[NOT_FOUND], raw=auth_files.CONTENT_TYPE)
+@routes.get("/{file_name}", callers=[Role.PUBLIC], refusals=[NOT_FOUND], raw=auth_files.CONTENT_TYPE)
 def root_file(caller: OptionalTenantCaller, file_name: FileName) -> RawContent:
     """微信域名校验文件
 
@@ -107,13 +107,13 @@ def root_file(caller: OptionalTenantCaller, file_name: FileName) -> RawContent:
     return auth_files.get_root_file(caller, file_name)
 
 
-@routes.get("/pati_service/wechat/service_info", callers=[PUBLIC])
+@routes.get("/pati_service/wechat/service_info", callers=[Role.PUBLIC])
 def get_service_info(caller: Caller) -> ServiceInfo:
     """预约须知和客服热线"""
     return service_info.get(caller)
 
 
-@routes.post("/pati_service/wechat/service_info", callers=[ADMIN])
+@routes.post("/pati_service/wechat/service_info", callers=[Role.ADMIN])
 def save_service_info(caller: Caller, body: ServiceInfoSaved) -> None:
     """预约须知和客服热线保存
 
@@ -122,7 +122,7 @@ def save_service_info(caller: Caller, body: ServiceInfoSaved) -> None:
     service_info.save(caller, body)
 
 
-@routes.post("/pati_service/wx/jsapi/signature", callers=[PUBLIC], refusals=[NOT_FOUND])
+@routes.post("/pati_service/wx/jsapi/signature", callers=[Role.PUBLIC], refusals=[NOT_FOUND])
 def sign_page(caller: Caller, body: SignatureAsked) -> Signature:
     """获取微信公众号jsapiSinature信息
 
@@ -131,7 +131,7 @@ def sign_page(caller: Caller, body: SignatureAsked) -> Signature:
     return page_signatures.sign_page(caller, body)
 
 
-@routes.get("/pati_service/wechat/oauth/url", callers=[PATIENT], refusals=[NOT_FOUND])
+@routes.get("/pati_service/wechat/oauth/url", callers=[Role.PATIENT], refusals=[NOT_FOUND])
 def oauth_url(caller: Caller, query: OAuthUrlQuery) -> OAuthUrl:
     """微信网页授权地址
 
@@ -140,7 +140,7 @@ def oauth_url(caller: Caller, query: OAuthUrlQuery) -> OAuthUrl:
     return oauth.create_authorize_url(caller, query)
 
 
-@routes.get("/pati_service/wechat/oauth/callback", callers=[PATIENT], refusals=[NOT_FOUND])
+@routes.get("/pati_service/wechat/oauth/callback", callers=[Role.PATIENT], refusals=[NOT_FOUND])
 def oauth_callback(caller: Caller, query: OAuthCallbackQuery) -> Known:
     """微信网页授权回调
 

@@ -1,8 +1,20 @@
 """By what template of its account a hospital sends each kind of message (模板消息)."""
 
+from enum import IntEnum
+
 from chalicelib.adapters.mysql import Row, Tx
 
-PICK_UP, BOOKED, CANCELLED, REGISTERED, REVISIT, DOCTOR_REPLY, WORK_ORDER = range(7)  # wech_temp_type of document 003
+
+class TemplateKind(IntEnum):
+    """wech_temp_type of document 003: what a template message tells."""
+
+    PICK_UP = 0
+    BOOKED = 1
+    CANCELLED = 2
+    REGISTERED = 3
+    REVISIT = 4
+    DOCTOR_REPLY = 5
+    WORK_ORDER = 6
 
 
 def list_all(tx: Tx, tenant_id: int) -> list[Row]:

@@ -2,7 +2,7 @@
 
 from chalicelib import clock
 from chalicelib.outbox.jobs import Job
-from chalicelib.wechat_account.templates import DOCTOR_REPLY
+from chalicelib.wechat_account.templates import TemplateKind
 
 UNREAD_NOTIFICATION_DELAY = 60 * clock.SECOND
 
@@ -16,7 +16,7 @@ ENQUEUE_UNREAD_REPLY = f"""
                   '","read_seq":', p.read_seq, ',"own_after_read":', p.own_after_read, '}}'),
            %(now)s + {UNREAD_NOTIFICATION_DELAY}, %(now)s
     FROM conversations c
-    JOIN bas_tenant_wechat_template t ON t.tenant_id = c.tenant_id AND t.wech_temp_type = {DOCTOR_REPLY}
+    JOIN bas_tenant_wechat_template t ON t.tenant_id = c.tenant_id AND t.wech_temp_type = {TemplateKind.DOCTOR_REPLY}
     JOIN participants p ON p.conversation_id = c.conversation_id AND p.principal <> %(sender)s
     WHERE c.conversation_id = @conversation AND c.kind = 'consult' AND @seq IS NOT NULL
     ON DUPLICATE KEY UPDATE outbox_id = outbox.outbox_id;

@@ -12,7 +12,7 @@ import sys
 
 from chalicelib import migrations
 from chalicelib.errors import ApiError
-from chalicelib.identity.callers import ADMIN, Caller
+from chalicelib.identity.callers import Caller, Role
 from chalicelib.people import tenants
 from chalicelib.staff import staff_admin
 from chalicelib.staff.staff_models import StaffCreated
@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> int:
     try:
         tenant_id = tenants.get_for_visitor(options.tenant, "")
         wanted = StaffCreated(name=options.name, phone=options.phone, role=options.role, password=password)
-        made = staff_admin.create(Caller(tenant_id, ADMIN), wanted)
+        made = staff_admin.create(Caller(tenant_id, Role.ADMIN), wanted)
     except (ApiError, ValueError) as problem:
         sys.stderr.write(f"bin/staff: {problem}\n")
         return 1

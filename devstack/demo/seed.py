@@ -16,7 +16,7 @@ from chalicelib.adapters.mysql import Tx
 from chalicelib.consult import sessions
 from chalicelib.consult.models import Pair
 from chalicelib.identity import internal_keys, passwords, tokens
-from chalicelib.identity.callers import PATIENT, Caller
+from chalicelib.identity.callers import Caller, Role
 from chalicelib.notifications import site_messages
 from chalicelib.people import accounts, doctors, staff, tenants
 from devstack.demo import helpdesk, payment_account, records, schedules, wechat_account
@@ -67,12 +67,12 @@ def _seed_hospital(external_id: str, name: str) -> dict[str, Any]:
     payment_account.seed(external_id, tenant_id, by=int(others[0]["staff_id"]))
     _send_welcome_message(tenant_id, name, [int(person["user_id"]) for person in patients])
     first, doctor = patients[0], doctors[0]
-    caller = Caller(tenant_id, PATIENT, f"user:{first['user_id']}")
+    caller = Caller(tenant_id, Role.PATIENT, f"user:{first['user_id']}")
     pair = Pair(member_id=first["members"][0]["member_id"], doctor_id=doctor["doctor_id"])
     return {
         "tenant_id": str(tenant_id),
         "internal_key": internal_keys.issue(tenant_id),
-        "patients": [_add_token(person, tenant_id, person["user_id"], PATIENT) for person in patients],
+        "patients": [_add_token(person, tenant_id, person["user_id"], Role.PATIENT) for person in patients],
         "doctors": [_add_token(person, tenant_id, person["doctor_id"], "doctor") for person in doctors],
         "staff": [_add_token(person, tenant_id, person["staff_id"], person["role"]) for person in others],
         "session_no": sessions.get_or_create_session_no(caller, pair),

@@ -6,16 +6,17 @@ from chalicelib.adapters.mysql import Tx
 from chalicelib.crypto import field_encryption
 from chalicelib.wechat import store
 from chalicelib.wechat_account import account, templates
+from chalicelib.wechat_account.templates import TemplateKind
 from devstack.fakes import wechat_endpoints
 from devstack.fakes.wechat_endpoints import DEMO_ACCOUNTS
 
 SITE_URLS = {"demo": "https://h5.renhe.example", "demo-other": "https://h5.kangning.example"}
-TEMPLATE_IDS = {
-    templates.BOOKED: wechat_endpoints.BOOKED_TEMPLATE_ID,
-    templates.CANCELLED: wechat_endpoints.CANCELLED_TEMPLATE_ID,
-    templates.REGISTERED: wechat_endpoints.REGISTERED_TEMPLATE_ID,
-    templates.REVISIT: wechat_endpoints.REVISIT_TEMPLATE_ID,
-    templates.DOCTOR_REPLY: wechat_endpoints.ANSWERED_TEMPLATE_ID,
+TEMPLATE_IDS: dict[int, str] = {
+    TemplateKind.BOOKED: wechat_endpoints.BOOKED_TEMPLATE_ID,
+    TemplateKind.CANCELLED: wechat_endpoints.CANCELLED_TEMPLATE_ID,
+    TemplateKind.REGISTERED: wechat_endpoints.REGISTERED_TEMPLATE_ID,
+    TemplateKind.REVISIT: wechat_endpoints.REVISIT_TEMPLATE_ID,
+    TemplateKind.DOCTOR_REPLY: wechat_endpoints.ANSWERED_TEMPLATE_ID,
 }
 SERVICE_NOTICE, HOTLINE = "请于就诊前 15 分钟到分诊台报到。", "010-12345678"
 

@@ -22,7 +22,7 @@ from typing import Any
 
 from chalicelib import clock
 from chalicelib.adapters.wechat_pay import api_v2, api_v3
-from chalicelib.adapters.wechat_pay.types import HMAC, MD5, RSA, V2, V3, Merchant
+from chalicelib.adapters.wechat_pay.types import ApiVersion, Merchant, SignType
 from chalicelib.settings import settings
 from devstack.fakes import wechat_pay_keys, wechat_pay_protocol_v2, wechat_pay_protocol_v3, wechat_pay_rules
 from devstack.fakes.wechat import Server
@@ -52,19 +52,21 @@ class WeChatPay:
     accepting: threading.Event = field(default_factory=threading.Event)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
-    def add_merchant(self, version: str = V3, sign_type: str = "", **fields: str) -> Merchant:
+    def add_merchant(self, version: str = ApiVersion.V3, sign_type: str = "", **fields: str) -> Merchant:
         """A merchant who is known from now on, as the app is to know them."""
         number = len(self.merchants) + 1
         made = Merchant(
             appid=fields.get("appid", f"wx{number:016x}"),
             mch_id=fields.get("mch_id", f"19{number:08d}"),
             version=version,
-            sign_type=sign_type or (RSA if version == V3 else MD5),
+            sign_type=sign_type or (SignType.RSA if version == ApiVersion.V3 else SignType.MD5),
             key=fields.get("key", f"{number:032x}"),
-            serial=wechat_pay_keys.MERCHANT_CERTIFICATE_SERIAL if version == V3 else "",
+            serial=wechat_pay_keys.MERCHANT_CERTIFICATE_SERIAL if version == ApiVersion.V3 else "",
             private_key=wechat_pay_keys.get_private_pem("merchant"),
-            certificate=wechat_pay_keys.get_certificate_pem("merchant") if version == V2 else "",
-            public_keys={serial: one.public_pem for serial, one in self.signers.items()} if version == V3 else {},
+            certificate=wechat_pay_keys.get_certificate_pem("merchant") if version == ApiVersion.V2 else "",
+            public_keys={serial: one.public_pem for serial, one in self.signers.items()}
+            if version == ApiVersion.V3
+            else {},
         )
         self.merchants[made.mch_id] = made
         return made
@@ -83,13 +85,13 @@ class WeChatPay:
     def build_payment_notification(self, out_trade_no: str, at: int = 0) -> SignedMessage:
         """What it would POST to the order's notify_url, at `at` (µs) or now."""
         order = self.orders[out_trade_no]
-        if order.merchant.version == V2:
+        if order.merchant.version == ApiVersion.V2:
             return wechat_pay_protocol_v2.build_payment_notification(self, order)
         return wechat_pay_protocol_v3.build_payment_notification(self, order, at or clock.now())
 
     def build_refund_notification(self, out_refund_no: str, at: int = 0) -> SignedMessage:
         refund = self.refunds[out_refund_no]
-        if refund.order.merchant.version == V2:
+        if refund.order.merchant.version == ApiVersion.V2:
             return wechat_pay_protocol_v2.build_refund_notification(refund)
         return wechat_pay_protocol_v3.build_refund_notification(self, refund, at or clock.now())
 
@@ -207,10 +209,14 @@ def create_demo_merchants() -> tuple[WeChatPay, dict[str, Merchant]]:
     pay = WeChatPay(settles_refunds_at_once=True)
     return pay, {
         "demo": pay.add_merchant(
-            V3, appid="wxdemo000000000001", mch_id="1900000001", key="renhe-not-secret-renhe-not-secre"
+            ApiVersion.V3, appid="wxdemo000000000001", mch_id="1900000001", key="renhe-not-secret-renhe-not-secre"
         ),
         "demo-other": pay.add_merchant(
-            V2, HMAC, appid="wxdemo000000000002", mch_id="1900000002", key="kangning-not-secret-kangning-not"
+            ApiVersion.V2,
+            SignType.HMAC_SHA256,
+            appid="wxdemo000000000002",
+            mch_id="1900000002",
+            key="kangning-not-secret-kangning-not",
         ),
     }
 

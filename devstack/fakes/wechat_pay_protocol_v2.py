@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.padding import PKCS7
 
 from chalicelib import clock
-from chalicelib.adapters.wechat_pay.types import HMAC, MD5, V2, Merchant
+from chalicelib.adapters.wechat_pay.types import ApiVersion, Merchant, SignType
 from devstack.fakes import wechat_pay_rules
 from devstack.fakes.wechat_pay_rules import HttpRequest, HttpResponse, Order, Refund, WeChatPayError
 
@@ -70,11 +70,11 @@ def authenticate(pay: "WeChatPay", asked: HttpRequest) -> tuple[Merchant, Fields
     if (
         asked.path not in ACTIONS_BY_PATH
         or merchant is None
-        or merchant.version != V2
+        or merchant.version != ApiVersion.V2
         or fields["appid"] != merchant.appid
     ):
         raise WeChatPayError("appid与mch_id不匹配")
-    if fields["sign"] != compute_signature(merchant.key, fields, fields.get("sign_type", MD5)):
+    if fields["sign"] != compute_signature(merchant.key, fields, fields.get("sign_type", SignType.MD5)):
         raise WeChatPayError("签名错误")
     wants = ssl.PEM_cert_to_DER_cert(merchant.certificate) if asked.path.startswith("/secapi/") else None
     if wants and wants != asked.certificate and pay.url.startswith("https:"):
@@ -170,8 +170,8 @@ def encrypt(key: str, plain: bytes) -> str:
 def build_signed_xml(pay: "WeChatPay", merchant: Merchant, said: Fields) -> bytes:
     """An XML that is proven to be WeChat's, unless it lies."""
     fields = {"appid": merchant.appid, "mch_id": merchant.mch_id, "nonce_str": secrets.token_hex(16), **said}
-    if merchant.sign_type == HMAC:
-        fields["sign_type"] = HMAC
+    if merchant.sign_type == SignType.HMAC_SHA256:
+        fields["sign_type"] = SignType.HMAC_SHA256
     key = "0" * 32 if pay.signs_with_wrong_key else merchant.key
     return _to_xml({**fields, "sign": compute_signature(key, fields, merchant.sign_type)})
 
@@ -179,7 +179,7 @@ def build_signed_xml(pay: "WeChatPay", merchant: Merchant, said: Fields) -> byte
 def compute_signature(key: str, fields: Fields, sign_type: str) -> str:
     told = [f"{name}={text}" for name, text in sorted(fields.items()) if text and name != "sign"]
     said = "&".join([*told, f"key={key}"]).encode()
-    if sign_type == HMAC:
+    if sign_type == SignType.HMAC_SHA256:
         return hmac.new(key.encode(), said, hashlib.sha256).hexdigest().upper()
     return hashlib.md5(said).hexdigest().upper()
 

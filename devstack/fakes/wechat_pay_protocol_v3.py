@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from chalicelib import clock
-from chalicelib.adapters.wechat_pay.types import V3, Merchant
+from chalicelib.adapters.wechat_pay.types import ApiVersion, Merchant
 from devstack.fakes import wechat_pay_keys, wechat_pay_rules
 from devstack.fakes.wechat_pay_rules import MAX_CLOCK_SKEW, HttpRequest, HttpResponse, Order, Refund, WeChatPayError
 
@@ -74,7 +74,7 @@ def authenticate(pay: "WeChatPay", asked: HttpRequest) -> Merchant:
     if (
         scheme != AUTHORIZATION_SCHEME
         or merchant is None
-        or merchant.version != V3
+        or merchant.version != ApiVersion.V3
         or fields["serial_no"] != merchant.serial
     ):
         raise WeChatPayError("SIGN_ERROR", 401)

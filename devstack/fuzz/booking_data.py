@@ -8,7 +8,7 @@ import requests
 
 from chalicelib import clock
 from chalicelib.adapters import mysql
-from chalicelib.identity import callers
+from chalicelib.identity.callers import Role
 from chalicelib.people import departments
 from tests.support.factories import Hospital
 
@@ -29,7 +29,7 @@ def create_schedules(door: FuzzClient, hospital: Hospital) -> dict[str, str]:
     tomorrow = clock.today() + timedelta(1)
     days = {"date": tomorrow, "from_date": tomorrow, "to_date": tomorrow + timedelta(7)}
     where = {"dept_id": dept_id, "doctor_id": hospital.chen.user_id, "date": tomorrow.isoformat()}
-    desk, lin, member_id = callers.SERVICE_STAFF, callers.PATIENT, hospital.lin.member_id
+    desk, lin, member_id = Role.SERVICE_STAFF, Role.PATIENT, hospital.lin.member_id
     own = _post(door, desk, f"{STAFF_PATH}/save_schedule", **where, **MORNING)
     later = {"date": (tomorrow + timedelta(1)).isoformat()}  # of Chen too: the other doctor is locked out on the way
     theirs = _post(door, desk, f"{STAFF_PATH}/save_schedule", **{**where, **later}, **MORNING)

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 import requests
 
-from chalicelib.identity import callers
+from chalicelib.identity.callers import Role
 from tests.support.factories import Hospital
 
 PATH = "/message"
@@ -21,8 +21,8 @@ class FuzzClient(Protocol):
 def create_chats(door: FuzzClient, hospital: Hospital) -> dict[str, dict[str, Any]]:
     """Have Doctor Chen write to Lin and hold a post, and return fields by the path that wants them."""
     lin, chen = str(hospital.lin.user_id), str(hospital.chen.user_id)
-    sent, other = (_post(door, callers.DOCTOR, "messageAdd", **TEXT, receiveId=lin)[0] for _ in range(2))
-    post = _post(door, callers.ADMIN, "savePost", userId=chen, title="导诊")["positionId"]
+    sent, other = (_post(door, Role.DOCTOR, "messageAdd", **TEXT, receiveId=lin)[0] for _ in range(2))
+    post = _post(door, Role.ADMIN, "savePost", userId=chen, title="导诊")["positionId"]
     return {
         f"{PATH}/messageAdd": {"receiveId": chen},
         f"{PATH}/findMessage": {"sendId": chen},

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 import requests
 
-from chalicelib.identity import callers
+from chalicelib.identity.callers import Role
 from tests.support.factories import Hospital
 
 MESSAGE_PATH = "/msg_service/msg"
@@ -28,10 +28,8 @@ def send_messages(door: FuzzClient, hospital: Hospital) -> dict[str, dict[str, A
         "user_list": [{"user_id": str(person.user_id)} for person in everybody],
     }
     body = json.dumps({**sending, "msg_text": "明日停水"}).encode()
-    door.post(f"{MESSAGE_PATH}/send", body, door.get_headers(callers.SERVICE_STAFF)).raise_for_status()
-    listed = door.session.get(f"{door.url}{MESSAGE_PATH}/list", headers=door.get_headers(callers.PATIENT)).json()[
-        "data"
-    ]
+    door.post(f"{MESSAGE_PATH}/send", body, door.get_headers(Role.SERVICE_STAFF)).raise_for_status()
+    listed = door.session.get(f"{door.url}{MESSAGE_PATH}/list", headers=door.get_headers(Role.PATIENT)).json()["data"]
     msg_id = {"msg_id": listed[0]["msg_id"]}
     return {
         f"{MESSAGE_PATH}/send": sending,

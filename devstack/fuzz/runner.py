@@ -26,6 +26,7 @@ from apidocs.conformance import Case, Operation
 from chalicelib import migrations
 from chalicelib.adapters import mysql
 from chalicelib.identity import callers, tokens
+from chalicelib.identity.callers import Role
 from devstack.apigateway.server import create_server
 from devstack.fakes import wechat
 from devstack.fuzz import booking_data, helpdesk_data, inbox_data
@@ -75,13 +76,13 @@ class FuzzClient:
         made = factories.create_hospital("模糊测试医院")
         # Who is a patient too: one phone signs in at both doors.
         factories.create_patient(made.tenant_id, made.chen.phone, "陈医生")
-        staff = {callers.DOCTOR: made.chen, callers.SERVICE_STAFF: made.desk, callers.ADMIN: made.admin}
+        staff = {Role.DOCTOR: made.chen, Role.SERVICE_STAFF: made.desk, Role.ADMIN: made.admin}
         self._patient = made.lin
         self._headers: dict[str, Headers] = {
             **{kind: {"token": person.token} for kind, person in staff.items()},
-            callers.SESSION: {"token": tokens.issue(made.tenant_id, "session:fuzz", callers.SESSION)},
-            callers.SERVICE: {"X-Internal-Key": made.internal_key},
-            callers.PUBLIC: {"tenantId": str(made.tenant_id)},
+            Role.SESSION: {"token": tokens.issue(made.tenant_id, "session:fuzz", Role.SESSION)},
+            Role.SERVICE: {"X-Internal-Key": made.internal_key},
+            Role.PUBLIC: {"tenantId": str(made.tenant_id)},
         }
         self.known_values: dict[str, Any] = {"phone": made.chen.phone, "password": factories.PASSWORD}
         self.known_values |= {
@@ -100,7 +101,7 @@ class FuzzClient:
 
     def get_headers(self, kind: str) -> Headers:
         """Return the headers that make a request this kind of caller's. A patient may have signed out just now."""
-        if kind == callers.PATIENT:
+        if kind == Role.PATIENT:
             return {"token": tokens.issue(self._patient.tenant_id, self._patient.principal, kind)}
         return self._headers[kind]
 
@@ -122,7 +123,7 @@ class FuzzClient:
         return answer
 
     def _post_as_patient(self, path: str, **body: Any) -> Any:
-        return self.post(path, json.dumps(body).encode(), self.get_headers(callers.PATIENT)).json()["data"]
+        return self.post(path, json.dumps(body).encode(), self.get_headers(Role.PATIENT)).json()["data"]
 
     def _start_session(self, **pair: str) -> None:
         sent = self._post_as_patient("/msg_service/msg/patient/send_text_msg", **pair, message="您好")
@@ -147,7 +148,7 @@ def fuzz_operation(door: FuzzClient, operation: Operation, examples: int, number
     check_random_requests(door, operation, allowed, examples, number)
     if operation.body:
         check_malformed_bodies(door, operation, allowed[0])
-    if callers.PUBLIC in allowed:
+    if Role.PUBLIC in allowed:
         check_unknown_tenants(door, operation)
     else:
         check_unauthorized_callers(door, operation, allowed)
@@ -211,9 +212,9 @@ def check_malformed_bodies(door: FuzzClient, operation: Operation, kind: str) ->
 def check_unauthorized_callers(door: FuzzClient, operation: Operation, allowed: list[str]) -> None:
     """Nobody, and each kind of caller that was not declared, comes no further than the door."""
     case = conformance.build_example(operation, door.insert_known_ids)
-    for kind in sorted(set(callers.ALL_ROLES) - set(allowed)):
+    for kind in sorted(set(callers.Role) - set(allowed)):
         status = door.send(case, door.get_headers(kind))
-        assert status == (401 if kind in (callers.PUBLIC, callers.SERVICE) else 403), f"{kind} is answered {status}"
+        assert status == (401 if kind in (Role.PUBLIC, Role.SERVICE) else 403), f"{kind} is answered {status}"
     for token in INVALID_TOKENS:
         status = door.send(case, {"token": token.encode().decode("latin-1")})
         assert status == 401, f"the token {token!r} is answered {status}"

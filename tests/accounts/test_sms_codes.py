@@ -11,6 +11,7 @@ import pytest
 from chalicelib import clock, logs
 from chalicelib.adapters import mysql, redis, sms
 from chalicelib.identity import cleanup, sms_codes
+from chalicelib.identity.sms_codes import CodePurpose
 from chalicelib.outbox import outbox
 from chalicelib.outbox.jobs import Queue
 from chalicelib.settings import settings
@@ -219,7 +220,7 @@ def test_a_provider_that_fails_is_asked_again_with_another_code(
 def test_a_code_that_is_late_is_not_sent(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sms, "send", lambda *_: pytest.fail("nobody waits for it any more"))
     sms_codes.generate_and_send(
-        hospital.tenant_id, {"phone": UNUSED_PHONE, "purpose": sms_codes.SIGN_UP, "until": clock.now() - 1}
+        hospital.tenant_id, {"phone": UNUSED_PHONE, "purpose": CodePurpose.SIGN_UP, "until": clock.now() - 1}
     )
 
 

@@ -10,7 +10,8 @@ from app import keep_bookings, release_unpaid
 from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.booking.jobs import job_store, scheduled
-from chalicelib.booking.reservations import notifications, stopped_schedules
+from chalicelib.booking.reservations import stopped_schedules
+from chalicelib.notifications.event_types import EventType
 from chalicelib.outbox import outbox
 from tests.files.test_sweep import said
 from tests.support.booking_client import AFTERNOON, BookingDepartment, freeze_clock, get_iso_date, list_rows
@@ -26,7 +27,7 @@ def aged(book_id: str, minutes: int) -> None:
 
 
 def kinds(department: BookingDepartment) -> list[int]:
-    return [kind for _, kind, _ in department.list_notification_jobs() if kind != notifications.BOOKED]
+    return [kind for _, kind, _ in department.list_notification_jobs() if kind != EventType.BOOKING_MADE]
 
 
 def test_what_is_not_paid_in_time_is_released_and_can_be_sold(
@@ -42,7 +43,7 @@ def test_what_is_not_paid_in_time_is_released_and_can_be_sold(
     for _ in range(2):
         release_unpaid(said(), None)
     assert department.get_status(lin, book_id) == 1
-    assert kinds(department) == [notifications.RELEASED]
+    assert kinds(department) == [EventType.BOOKING_RELEASED]
     assert department.list_free_serial_nos(schedule_id) == [1]
     department.book_slot(wang, schedule_id)
     assert list_rows("refunds_due", department.hospital) == []
@@ -100,7 +101,7 @@ def test_who_did_not_come_is_marked_when_the_day_is_over(
     for _ in range(2):
         keep_bookings(said(), None)
     assert (department.get_status(lin, missed), department.get_status(wang, cancelled)) == (3, 1)
-    assert kinds(department).count(notifications.MISSED) == 1
+    assert kinds(department).count(EventType.BOOKING_MISSED) == 1
 
 
 def test_nobody_has_missed_what_was_stopped(
@@ -115,7 +116,7 @@ def test_nobody_has_missed_what_was_stopped(
     for _ in range(2):
         scheduled.mark_missed()
     assert [department.get_status(lin, first), department.get_status(wang, second)] == [1, 3]
-    assert kinds(department) == [notifications.STOPPED, notifications.MISSED]
+    assert kinds(department) == [EventType.SCHEDULE_STOPPED, EventType.BOOKING_MISSED]
     assert [str(row["book_id"]) for row in list_rows("refunds_due", department.hospital)] == [first]
 
 
@@ -148,11 +149,13 @@ def test_who_comes_tomorrow_is_reminded_in_the_evening(
     department.book_slot(wang, department.create_schedule(date=get_iso_date(2)))
     freeze_clock(monkeypatch, "17:59")
     keep_bookings(said(), None)
-    assert notifications.REMINDED not in kinds(department)
+    assert EventType.BOOKING_REMINDER not in kinds(department)
     freeze_clock(monkeypatch, "18:00")
     for _ in range(2):
         keep_bookings(said(), None)
-    assert [one[0] for one in department.list_notification_jobs() if one[1] == notifications.REMINDED] == [lin.user_id]
+    assert [one[0] for one in department.list_notification_jobs() if one[1] == EventType.BOOKING_REMINDER] == [
+        lin.user_id
+    ]
 
 
 @pytest.mark.parametrize("became", [1, 2])

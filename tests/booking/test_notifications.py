@@ -10,6 +10,7 @@ from chalicelib.adapters import redis
 from chalicelib.booking.jobs import scheduled, site_messages
 from chalicelib.booking.reservations import notifications
 from chalicelib.messaging import feed
+from chalicelib.notifications.event_types import EventType
 from chalicelib.outbox import outbox
 from tests.support import notify_client
 from tests.support.booking_client import BookingDepartment, create_patient, freeze_clock, get_iso_date, list_rows
@@ -46,7 +47,7 @@ def test_lin_finds_her_booking_in_her_inbox(department: BookingDepartment, lin: 
     assert list_texts(lin) == [f"预约成功：{WHAT}。候诊地点：A 区。请按时就诊。"]
     assert list_texts(wang) == []
     [event], _, _ = notify_client.poll_messages(lin.token, events=1)
-    assert (event["Type"], event["Content"]) == (notifications.BOOKED, f'{{"bookId":"{book_id}"}}')
+    assert (event["Type"], event["Content"]) == (EventType.BOOKING_MADE, f'{{"bookId":"{book_id}"}}')
 
 
 def test_the_outbox_does_it(department: BookingDepartment, lin: Person) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from chalicelib import clock
 from chalicelib.adapters import mysql
-from chalicelib.booking.reservations import notifications
+from chalicelib.notifications.event_types import EventType
 from chalicelib.outbox import outbox
 from chalicelib.people import doctors, formatting
 from chalicelib.people.doctors import Profile
@@ -48,7 +48,7 @@ def test_a_patient_who_has_come_is_registered_by_number_or_code(
     found = get(f"{BOOKING_PATH}/books", lin.token).data["list"]
     assert [(one["bookStatus"], one["visiSerialno"]) for one in found] == [(2, "2")]
     assert str(list_rows("patients", department.hospital)[0]["trea_id"]) == first
-    registered = [one for one in department.list_notification_jobs() if one[1] == notifications.REGISTERED]
+    registered = [one for one in department.list_notification_jobs() if one[1] == EventType.BOOKING_REGISTERED]
     assert len(registered) == len(set(registered)) == 2
     assert department.cancel(lin, first).error == "该预约已挂号或已失约，不能取消"
 
@@ -149,7 +149,7 @@ def test_registering_and_cancelling_at_once_end_in_one_of_the_two(
             cancelled = [pool.submit(department.cancel, person, book_id) for _ in range(3)]
             results = {one.result().status for one in registered}, {one.result().status for one in cancelled}
         assert results == (({200}, {409}) if department.get_status(person, book_id) == 2 else ({409}, {200}))
-    assert len([one for one in department.list_notification_jobs() if one[1] != notifications.BOOKED]) == 2
+    assert len([one for one in department.list_notification_jobs() if one[1] != EventType.BOOKING_MADE]) == 2
 
 
 def test_the_days_list_is_by_time_and_masked(department: BookingDepartment, lin: Person, wang: Person) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from chalicelib import clock
 from chalicelib.adapters import mysql
-from chalicelib.booking.reservations import booking_store, notifications, stopped_schedules
+from chalicelib.booking.reservations import booking_store, stopped_schedules
+from chalicelib.notifications.event_types import EventType
 from chalicelib.outbox import outbox
 from tests.support import notify_client
 from tests.support.booking_client import BookingDepartment, create_patient, freeze_clock, get_iso_date, list_rows
@@ -56,8 +57,11 @@ def test_who_has_booked_is_cancelled_told_and_refunded(
     for _ in range(2):
         cascade(department.hospital)
     assert (department.get_status(lin, first), department.get_status(wang, second)) == (1, 1)
-    stopped = [one for one in department.list_notification_jobs() if one[1] == notifications.STOPPED]
-    assert stopped == [(lin.user_id, notifications.STOPPED, first), (wang.user_id, notifications.STOPPED, second)]
+    stopped = [one for one in department.list_notification_jobs() if one[1] == EventType.SCHEDULE_STOPPED]
+    assert stopped == [
+        (lin.user_id, EventType.SCHEDULE_STOPPED, first),
+        (wang.user_id, EventType.SCHEDULE_STOPPED, second),
+    ]
     [due] = list_rows("refunds_due", department.hospital)
     assert (due["book_id"], due["reason"]) == (first, "stopped")
 
@@ -91,7 +95,7 @@ def test_a_cascade_over_200_bookings_that_breaks_off_tells_each_patient_once(
     assert len(department.list_notification_jobs()) == 36 + 79
     with ThreadPoolExecutor(3) as pool:  # and then three at once
         list(pool.map(cascade, [department.hospital] * 3))
-    told = [one for one in department.list_notification_jobs() if one[1] == notifications.STOPPED]
+    told = [one for one in department.list_notification_jobs() if one[1] == EventType.SCHEDULE_STOPPED]
     assert len(told) == len(set(told)) == 200
     assert {row["status"] for row in list_rows("bookings", department.hospital)} == {1}
 
@@ -108,7 +112,7 @@ def test_four_who_stop_it_at_once_tell_each_patient_once(department: BookingDepa
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(stop, range(4))) == [200] * 4
         list(pool.map(cascade, [department.hospital] * 4))
-    assert department.list_notification_jobs()[1:] == [(lin.user_id, notifications.STOPPED, book_id)]
+    assert department.list_notification_jobs()[1:] == [(lin.user_id, EventType.SCHEDULE_STOPPED, book_id)]
 
 
 def test_who_books_while_it_is_stopped_is_refused_or_cancelled(department: BookingDepartment) -> None:
@@ -123,7 +127,7 @@ def test_who_books_while_it_is_stopped_is_refused_or_cancelled(department: Booki
     assert len([one for one in answers if one.status == 200]) == len(list_rows("bookings", department.hospital))
     cascade(department.hospital)
     assert all(row["status"] == 1 for row in list_rows("bookings", department.hospital))
-    assert len([one for one in department.list_notification_jobs() if one[1] == notifications.STOPPED]) == len(
+    assert len([one for one in department.list_notification_jobs() if one[1] == EventType.SCHEDULE_STOPPED]) == len(
         list_rows("bookings", department.hospital)
     )
 
@@ -137,9 +141,9 @@ def test_what_is_registered_or_was_cancelled_stays(department: BookingDepartment
     cascade(department.hospital)
     assert department.get_status(lin, first) == 2
     assert [kind for _, kind, _ in department.list_notification_jobs()] == [
-        notifications.BOOKED,
-        notifications.BOOKED,
-        notifications.CANCELLED,
+        EventType.BOOKING_MADE,
+        EventType.BOOKING_MADE,
+        EventType.BOOKING_CANCELLED,
     ]
 
 
@@ -169,8 +173,8 @@ def test_lin_hears_of_her_booking_where_she_listens(
     wait_until(lambda: len(list_rows("outbox", department.hospital)) == 2 and all_done(department.hospital))
     events, _, _ = notify_client.poll_messages(lin.token, events=1)
     assert [(one["Type"], one["Content"]) for one in events] == [
-        (notifications.BOOKED, f'{{"bookId":"{book_id}"}}'),
-        (notifications.STOPPED, f'{{"bookId":"{book_id}"}}'),
+        (EventType.BOOKING_MADE, f'{{"bookId":"{book_id}"}}'),
+        (EventType.SCHEDULE_STOPPED, f'{{"bookId":"{book_id}"}}'),
     ]
 
 

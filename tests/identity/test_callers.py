@@ -11,7 +11,7 @@ from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.http.routing import Endpoint
 from chalicelib.identity import callers, tokens
-from chalicelib.identity.callers import ADMIN, DOCTOR, PATIENT, PUBLIC, SERVICE, SERVICE_STAFF, SESSION, Caller
+from chalicelib.identity.callers import Caller, Role
 from tests.support.client import Answer, build_event, check_envelope, get, invoke, post
 from tests.support.factories import PASSWORD, Hospital, Person
 
@@ -32,15 +32,15 @@ def ask(endpoint: Endpoint, headers: dict[str, str]) -> Answer:
 
 
 def credentials(hospital: Hospital) -> dict[str, dict[str, str]]:
-    visitor = tokens.issue(hospital.tenant_id, "session:visitor", SESSION)
+    visitor = tokens.issue(hospital.tenant_id, "session:visitor", Role.SESSION)
     return {
-        PATIENT: {"token": hospital.lin.token},
-        DOCTOR: {"token": hospital.chen.token},
-        SERVICE_STAFF: {"token": hospital.desk.token},
-        ADMIN: {"token": hospital.admin.token},
-        SESSION: {"token": visitor},
+        Role.PATIENT: {"token": hospital.lin.token},
+        Role.DOCTOR: {"token": hospital.chen.token},
+        Role.SERVICE_STAFF: {"token": hospital.desk.token},
+        Role.ADMIN: {"token": hospital.admin.token},
+        Role.SESSION: {"token": visitor},
         # At the messagecenter a hospital's system says for whom it asks.
-        SERVICE: {"X-Internal-Key": hospital.internal_key, "newUserId": str(hospital.lin.user_id)},
+        Role.SERVICE: {"X-Internal-Key": hospital.internal_key, "newUserId": str(hospital.lin.user_id)},
     }
 
 
@@ -53,8 +53,8 @@ every_endpoint = pytest.mark.parametrize(
 def test_every_endpoint_lets_in_whom_it_declares_and_nobody_else(endpoint: Endpoint, hospital: Hospital) -> None:
     tenant = {"tenantId": str(hospital.tenant_id)}
     strangers = [ask(endpoint, tenant), ask(endpoint, {**tenant, "token": "never was"})]
-    assert endpoint.callers <= set(callers.ALL_ROLES)
-    if PUBLIC in endpoint.callers:
+    assert endpoint.callers <= set(callers.Role)
+    if Role.PUBLIC in endpoint.callers:
         assert all(answer.code != 10101 for answer in strangers)
         return
     assert {(answer.status, answer.code) for answer in strangers} == {(401, 10101)}
@@ -64,7 +64,7 @@ def test_every_endpoint_lets_in_whom_it_declares_and_nobody_else(endpoint: Endpo
             assert answer.status != 401, kind
             assert answer.status != 403 or answer.error != "没有权限", kind
         else:
-            assert answer.status == (401 if kind == SERVICE else 403), kind
+            assert answer.status == (401 if kind == Role.SERVICE else 403), kind
 
 
 @every_endpoint
@@ -72,7 +72,7 @@ def test_every_endpoint_refuses_who_names_another_hospital(
     endpoint: Endpoint, hospital: Hospital, other_hospital: Hospital
 ) -> None:
     for kind, credential in credentials(hospital).items():
-        if kind in endpoint.callers or (PUBLIC in endpoint.callers and kind != SERVICE):
+        if kind in endpoint.callers or (Role.PUBLIC in endpoint.callers and kind != Role.SERVICE):
             answer = ask(endpoint, {**credential, "tenantId": str(other_hospital.tenant_id)})
             assert (answer.status, answer.code) == (403, 10003), kind
 
@@ -112,17 +112,17 @@ def test_at_a_public_endpoint_a_live_token_names_the_hospital(hospital: Hospital
 
 
 def test_a_visitor_with_a_token_is_known_by_it(lin: Person) -> None:
-    token = tokens.issue(lin.tenant_id, lin.principal, PATIENT, platform=2)
-    caller = callers.identify({"token": token}, frozenset([PUBLIC]), "203.0.113.7")
-    assert caller == Caller(lin.tenant_id, PUBLIC, lin.principal, 2, "203.0.113.7")
+    token = tokens.issue(lin.tenant_id, lin.principal, Role.PATIENT, platform=2)
+    caller = callers.identify({"token": token}, frozenset([Role.PUBLIC]), "203.0.113.7")
+    assert caller == Caller(lin.tenant_id, Role.PUBLIC, lin.principal, 2, "203.0.113.7")
     assert caller.user_id == lin.user_id
 
 
 def test_who_has_signed_in_is_known_by_kind_and_platform(hospital: Hospital) -> None:
-    token = tokens.issue(hospital.tenant_id, "session:abc", SESSION, platform=5)
-    caller = callers.identify({"token": token}, frozenset([PATIENT, SESSION]))
+    token = tokens.issue(hospital.tenant_id, "session:abc", Role.SESSION, platform=5)
+    caller = callers.identify({"token": token}, frozenset([Role.PATIENT, Role.SESSION]))
     hashed = hashlib.sha256(token.encode()).hexdigest()
-    assert caller == Caller(hospital.tenant_id, SESSION, "session:abc", 5, token_hash_hex=hashed)
+    assert caller == Caller(hospital.tenant_id, Role.SESSION, "session:abc", 5, token_hash_hex=hashed)
     with pytest.raises(ValueError, match="session:abc"):
         _ = caller.user_id
 

@@ -6,7 +6,7 @@ import pytest
 
 from chalicelib import clock
 from chalicelib.adapters import mysql
-from chalicelib.adapters.wechat_pay.types import HMAC, MD5, V2
+from chalicelib.adapters.wechat_pay.types import ApiVersion, SignType
 from chalicelib.identity import tokens
 from chalicelib.wechat_account import openids
 from devstack.fakes.wechat_pay import WeChatPay
@@ -47,9 +47,9 @@ def test_lin_orders_what_her_booking_costs(checkout: Checkout, pay: WeChatPay) -
     assert checkout.get_booking_state(book_id) == (0, 1)
 
 
-@pytest.mark.parametrize("sign_type", [MD5, HMAC])
+@pytest.mark.parametrize("sign_type", [SignType.MD5, SignType.HMAC_SHA256])
 def test_v2_orders_too(hospital: Hospital, pay: WeChatPay, sign_type: str) -> None:
-    till = tills.create_checkout(hospital, pay, V2, sign_type)
+    till = tills.create_checkout(hospital, pay, ApiVersion.V2, sign_type)
     order = till.create_order(till.book_slot())
     assert (order["sign_type"], pay.orders[order["out_trade_no"]].prepay_id) == (sign_type, order["prepay_id"])
 

@@ -8,7 +8,7 @@ import pytest
 from app import watch_certificates
 from chalicelib import clock
 from chalicelib.adapters import mysql
-from chalicelib.adapters.wechat_pay.types import V2
+from chalicelib.adapters.wechat_pay.types import ApiVersion
 from chalicelib.logs import JsonFormatter
 from devstack.fakes import wechat_pay_keys
 from devstack.fakes.wechat_pay import WeChatPay
@@ -41,7 +41,7 @@ def keep(checkout: Checkout, *pems: str) -> None:
 def test_somebody_is_told_a_month_before_refunds_stop(
     hospital: Hospital, pay: WeChatPay, caplog: pytest.LogCaptureFixture
 ) -> None:
-    tills.create_checkout(hospital, pay, V2)
+    tills.create_checkout(hospital, pay, ApiVersion.V2)
     assert told(hospital, caplog, END - 31 * clock.DAY) == []
     assert told(hospital, caplog, END - 29 * clock.DAY) == [("ERROR", "merchant certificate ends")]
     assert told(hospital, caplog, END + clock.DAY) == [("ERROR", "merchant certificate ends")]

@@ -6,8 +6,9 @@ import pytest
 
 from chalicelib.adapters import mysql
 from chalicelib.adapters.wechat_pay import client as wechat_pay
-from chalicelib.adapters.wechat_pay.types import V2, V3, RefundResult
-from chalicelib.payment import merchants, notifications, reconciliation, refund_store, refunds
+from chalicelib.adapters.wechat_pay.types import ApiVersion, RefundResult
+from chalicelib.notifications.event_types import EventType
+from chalicelib.payment import merchants, reconciliation, refund_store, refunds
 from chalicelib.settings import settings
 from devstack.fakes.wechat_pay import WeChatPay
 from tests.support import payment_client as tills
@@ -17,7 +18,7 @@ from tests.support.payment_client import Checkout
 pytestmark = pytest.mark.store
 
 
-@pytest.mark.parametrize("version", [V3, V2])
+@pytest.mark.parametrize("version", [ApiVersion.V3, ApiVersion.V2])
 def test_a_refund_that_wechat_knows_nothing_of_is_sent_again(hospital: Hospital, pay: WeChatPay, version: str) -> None:
     till = tills.create_checkout(hospital, pay, version)
     book_id = till.book_slot()
@@ -33,7 +34,7 @@ def test_a_refund_that_wechat_knows_nothing_of_is_sent_again(hospital: Hospital,
     assert list(pay.refunds) == [number]
 
 
-@pytest.mark.parametrize("version", [V3, V2])
+@pytest.mark.parametrize("version", [ApiVersion.V3, ApiVersion.V2])
 def test_an_api_that_lost_its_public_name_still_pays_back(
     hospital: Hospital, pay: WeChatPay, version: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -47,7 +48,7 @@ def test_an_api_that_lost_its_public_name_still_pays_back(
     assert [(one["state"], one["error"]) for one in till.list_refunds(book_id)] == [("processing", "")]
 
 
-@pytest.mark.parametrize("version", [V3, V2])
+@pytest.mark.parametrize("version", [ApiVersion.V3, ApiVersion.V2])
 def test_a_refund_that_wechat_has_closed_is_sent_by_another_number(
     hospital: Hospital, pay: WeChatPay, version: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -115,7 +116,7 @@ def test_what_was_promised_without_a_row_goes_back(checkout: Checkout, pay: WeCh
     assert len(pay.refunds) == 1
 
 
-@pytest.mark.parametrize("version", [V3, V2])
+@pytest.mark.parametrize("version", [ApiVersion.V3, ApiVersion.V2])
 def test_what_a_person_has_paid_back_at_wechat_is_not_asked_for_for_ever(
     hospital: Hospital, pay: WeChatPay, version: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -137,4 +138,7 @@ def test_what_a_person_has_paid_back_at_wechat_is_not_asked_for_for_ever(
     assert till.list_ledger()[-1] == ("success", "refund")
     logged = [one.message for one in caplog.records if one.levelname == "ERROR"]
     assert logged == ["refund refused", "paid back elsewhere"]
-    assert [one["type"] for one in till.list_jobs("notify_payment")] == [notifications.PAID, notifications.REFUNDED]
+    assert [one["type"] for one in till.list_jobs("notify_payment")] == [
+        EventType.PAYMENT_RECEIVED,
+        EventType.PAYMENT_REFUNDED,
+    ]

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from chalicelib import clock
-from chalicelib.adapters.wechat_pay.types import HMAC, MD5, RSA, V2, V3
+from chalicelib.adapters.wechat_pay.types import ApiVersion, SignType
 from chalicelib.logs import JsonFormatter
-from chalicelib.payment import notifications
+from chalicelib.notifications.event_types import EventType
 from devstack.fakes import wechat_pay_keys
 from devstack.fakes import wechat_pay_protocol_v3 as wire
 from devstack.fakes.wechat_pay import WeChatPay
@@ -21,7 +21,7 @@ from tests.support.payment_client import Checkout
 from tests.support.threads import run_in_threads
 
 pytestmark = pytest.mark.store
-VERSIONS = [(V3, RSA), (V2, MD5), (V2, HMAC)]
+VERSIONS = [(ApiVersion.V3, SignType.RSA), (ApiVersion.V2, SignType.MD5), (ApiVersion.V2, SignType.HMAC_SHA256)]
 
 
 @pytest.mark.parametrize(("version", "sign_type"), VERSIONS)
@@ -30,7 +30,7 @@ def test_who_has_paid_is_booked_and_paid(hospital: Hospital, pay: WeChatPay, ver
     book_id = till.book_slot()
     answer = till.deliver_notification(till.pay_without_notification(book_id))
     assert answer.status == 200
-    if version == V3:
+    if version == ApiVersion.V3:
         assert answer.content == b""
     else:
         assert b"<return_code><![CDATA[SUCCESS]]></return_code>" in answer.content
@@ -55,7 +55,7 @@ def test_lin_is_told_once(checkout: Checkout) -> None:
     assert [one for one in checkout.list_site_messages(checkout.hospital.lin) if "支付" in one] == [
         f"支付成功：挂号费 12.50 元，预约编号 {book_id}。"
     ]
-    assert [one["type"] for one in checkout.list_jobs("notify_payment")] == [notifications.PAID]
+    assert [one["type"] for one in checkout.list_jobs("notify_payment")] == [EventType.PAYMENT_RECEIVED]
 
 
 @pytest.mark.parametrize(("version", "sign_type"), VERSIONS)
@@ -149,7 +149,7 @@ def test_a_platform_certificate_signs_as_well_as_the_key(checkout: Checkout, pay
     assert checkout.get_booking_state(book_id) == (0, 2)
 
 
-@pytest.mark.parametrize("version", [V3, V2])
+@pytest.mark.parametrize("version", [ApiVersion.V3, ApiVersion.V2])
 def test_what_does_not_fit_its_order_is_refused(hospital: Hospital, pay: WeChatPay, version: str) -> None:
     """Signed by WeChat, and of another sum, account or order."""
     till = tills.create_checkout(hospital, pay, version)
@@ -216,7 +216,7 @@ def test_a_notice_of_this_hospital_at_anothers_path_is_refused(
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"[]", b"<xml></xml>", b"\xff", b'<!DOCTYPE x [<!ENTITY a "b">]><xml><sign>&a;</sign></xml>']
 )
-@pytest.mark.parametrize("version", [V3, V2])
+@pytest.mark.parametrize("version", [ApiVersion.V3, ApiVersion.V2])
 def test_what_is_no_notice_is_refused(hospital: Hospital, pay: WeChatPay, version: str, body: bytes) -> None:
     till = tills.create_checkout(hospital, pay, version)
     for path in (tills.NOTIFY_PATH, tills.REFUND_NOTIFY_PATH):

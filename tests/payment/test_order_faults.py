@@ -7,7 +7,8 @@ import pytest
 
 from chalicelib.adapters.wechat_pay import client as wechat_pay
 from chalicelib.adapters.wechat_pay.types import OrderResult, WechatPayUnavailableError
-from chalicelib.payment import reconciliation, store
+from chalicelib.payment import reconciliation
+from chalicelib.payment.store import OrderState
 from devstack.fakes.wechat_pay import WeChatPay
 from tests.support.booking_client import list_rows
 from tests.support.faults.final_state import wait_until
@@ -135,7 +136,7 @@ def test_a_notice_that_comes_before_the_answer_counts(
     monkeypatch.setattr(wechat_pay, "prepay", told_first)
     assert checkout.request_order(book_id).status == 409
     assert checkout.get_booking_state(book_id) == (0, 2)
-    assert [one["state"] for one in checkout.list_payments(book_id)] == [store.PAID]
+    assert [one["state"] for one in checkout.list_payments(book_id)] == [OrderState.PAID]
 
 
 def test_an_order_that_lost_its_place_while_wechat_was_slow_is_not_answered(checkout: Checkout, pay: WeChatPay) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.adapters.wechat_pay.types import HMAC, V2
+from chalicelib.adapters.wechat_pay.types import ApiVersion, SignType
 from chalicelib.crypto import field_encryption
 from chalicelib.payment import merchants
 from devstack.fakes import wechat_pay_keys
@@ -50,7 +50,11 @@ def test_nothing_is_shown_where_nothing_was_saved(hospital: Hospital, pay: WeCha
 
 def test_a_key_of_one_version_is_none_of_the_other(checkout: Checkout) -> None:
     """WeChat has two secrets for an account, of one shape: whoever leaves the one masked had all else refused."""
-    other = {"version": "v2", "sign_type": HMAC, "certificate": wechat_pay_keys.get_certificate_pem("merchant")}
+    other = {
+        "version": "v2",
+        "sign_type": SignType.HMAC_SHA256,
+        "certificate": wechat_pay_keys.get_certificate_pem("merchant"),
+    }
     shown = {**get(CONF_PATH, checkout.hospital.admin.token).data, **other}
     answer = post(CONF_PATH, checkout.hospital.admin.token, **shown)
     assert (answer.status, answer.error) == (400, "key：必填")
@@ -59,13 +63,15 @@ def test_a_key_of_one_version_is_none_of_the_other(checkout: Checkout) -> None:
 
 def test_another_hospitals_is_another(checkout: Checkout, pay: WeChatPay, other_hospital: Hospital) -> None:
     assert get(CONF_PATH, other_hospital.admin.token).data["mch_id"] == ""
-    tills.create_checkout(other_hospital, pay, V2, HMAC)
+    tills.create_checkout(other_hospital, pay, ApiVersion.V2, SignType.HMAC_SHA256)
     assert get(CONF_PATH, checkout.hospital.admin.token).data["mch_id"] == checkout.merchant.mch_id
 
 
 def test_an_account_that_is_used_again_keeps_its_keys(checkout: Checkout, pay: WeChatPay) -> None:
     admin, first = checkout.hospital.admin, get(CONF_PATH, checkout.hospital.admin.token).data
-    assert post(CONF_PATH, admin.token, **build_conf(pay.add_merchant(V2, HMAC))).status == 200
+    assert (
+        post(CONF_PATH, admin.token, **build_conf(pay.add_merchant(ApiVersion.V2, SignType.HMAC_SHA256))).status == 200
+    )
     assert [row["in_use"] for row in list_rows("wechat_merchants", checkout.hospital)] == [None, 1]
     assert post(CONF_PATH, admin.token, **first).status == 200
     assert [row["in_use"] for row in list_rows("wechat_merchants", checkout.hospital)] == [1, None]

@@ -7,7 +7,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from chalicelib.adapters.wechat_pay.types import V2
+from chalicelib.adapters.wechat_pay.types import ApiVersion
 from devstack.fakes import wechat_pay_keys
 from devstack.fakes.wechat_pay import WeChatPay
 from tests.support.client import get, post
@@ -57,7 +57,7 @@ def test_a_certificate_that_no_money_could_go_back_with_is_refused(
     checkout: Checkout, pay: WeChatPay, fields: dict[str, Any], field: str
 ) -> None:
     token = checkout.hospital.admin.token
-    answer = post(CONF_PATH, token, **build_conf(pay.add_merchant(V2), **fields))
+    answer = post(CONF_PATH, token, **build_conf(pay.add_merchant(ApiVersion.V2), **fields))
     assert (answer.status, answer.error.startswith(field)) == (400, True), answer.body
     assert get(CONF_PATH, token).data["mch_id"] == checkout.merchant.mch_id
 

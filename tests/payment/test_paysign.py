@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from chalicelib.adapters import mysql
-from chalicelib.adapters.wechat_pay.types import HMAC, MD5, V2
+from chalicelib.adapters.wechat_pay.types import ApiVersion, SignType
 from devstack.fakes import wechat_pay_keys, wechat_pay_protocol_v2
 from devstack.fakes.wechat_pay import WeChatPay
 from tests.support import payment_client as tills
@@ -28,16 +28,16 @@ def test_lins_order_is_signed_as_wechat_wants_it(checkout: Checkout) -> None:
     assert checkout.request_signature(order).data["paySign"] == signature
 
 
-@pytest.mark.parametrize("sign_type", [MD5, HMAC])
-def test_v2_signs_with_the_orders_own_kind(hospital: Hospital, pay: WeChatPay, sign_type: str) -> None:
-    till = tills.create_checkout(hospital, pay, V2, sign_type)
+@pytest.mark.parametrize("sign_type", [SignType.MD5, SignType.HMAC_SHA256])
+def test_v2_signs_with_the_orders_own_kind(hospital: Hospital, pay: WeChatPay, sign_type: SignType) -> None:
+    till = tills.create_checkout(hospital, pay, ApiVersion.V2, sign_type)
     order = till.create_order(till.book_slot())
     fields = {"appId": order["app_id"], "timeStamp": TIMESTAMP, "nonceStr": NONCE, "signType": sign_type}
     fields["package"] = f"prepay_id={order['prepay_id']}"
     assert till.request_signature(order).data["paySign"] == wechat_pay_protocol_v2.compute_signature(
         till.merchant.key, fields, sign_type
     )
-    other = {MD5: HMAC, HMAC: MD5}[sign_type]
+    other = {SignType.MD5: SignType.HMAC_SHA256, SignType.HMAC_SHA256: SignType.MD5}[sign_type]
     assert till.request_signature(order, signType=other).error == f"signType：必须是 {sign_type}"
 
 
@@ -109,10 +109,12 @@ def test_what_was_paid_at_the_desk_is_not_signed(checkout: Checkout) -> None:
 
 
 def test_an_order_of_another_kind_of_signature_than_is_set_up_is_not_signed(hospital: Hospital, pay: WeChatPay) -> None:
-    till = tills.create_checkout(hospital, pay, V2, MD5)
+    till = tills.create_checkout(hospital, pay, ApiVersion.V2, SignType.MD5)
     book_id = till.book_slot()
     order = till.create_order(book_id)
-    newer = pay.add_merchant(V2, HMAC, appid=till.merchant.appid, mch_id=till.merchant.mch_id)
+    newer = pay.add_merchant(
+        ApiVersion.V2, SignType.HMAC_SHA256, appid=till.merchant.appid, mch_id=till.merchant.mch_id
+    )
     assert post(tills.CONF_PATH, hospital.admin.token, **tills.build_conf(newer)).status == 200
     assert till.request_signature(order).status == 404
     assert till.request_signature(till.create_order(book_id)).status == 200

@@ -10,7 +10,7 @@ from app import reconcile_payments
 from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.adapters.wechat_pay import client as wechat_pay
-from chalicelib.adapters.wechat_pay.types import V2, OrderResult, Trade
+from chalicelib.adapters.wechat_pay.types import ApiVersion, OrderResult, Trade
 from chalicelib.payment import query_schedule, reconciliation
 from devstack.fakes.wechat_pay import WeChatPay
 from tests.files.test_sweep import said
@@ -65,7 +65,7 @@ def test_notice_and_query_at_once_count_once(checkout: Checkout) -> None:
     assert (checkout.get_booking_state(book_id), checkout.list_refunds(book_id)) == ((0, 2), [])
 
 
-@pytest.mark.parametrize("version", ["v3", V2])
+@pytest.mark.parametrize("version", ["v3", ApiVersion.V2])
 def test_an_order_that_is_over_is_closed(hospital: Hospital, pay: WeChatPay, version: str) -> None:
     till = tills.create_checkout(hospital, pay, version)
     book_id = till.book_slot()

@@ -8,10 +8,11 @@ import pytest
 
 from chalicelib.adapters import mysql
 from chalicelib.adapters.wechat_pay import client as wechat_pay
-from chalicelib.adapters.wechat_pay.types import HMAC, V2, V3, WechatPayUnavailableError
+from chalicelib.adapters.wechat_pay.types import ApiVersion, SignType, WechatPayUnavailableError
 from chalicelib.booking.reservations import stopped_schedules
+from chalicelib.notifications.event_types import EventType
 from chalicelib.outbox.jobs import EXTERNAL_JOBS, Job
-from chalicelib.payment import notifications, reconciliation, refund_store, refunds
+from chalicelib.payment import reconciliation, refund_store, refunds
 from devstack.fakes.wechat_pay import WeChatPay
 from tests.support import payment_client as tills
 from tests.support.booking_client import list_rows
@@ -177,11 +178,11 @@ def test_a_refund_that_nobody_was_told_of_is_asked_for(checkout: Checkout, pay: 
         reconciliation.run()
     assert [one["state"] for one in checkout.list_refunds(book_id)] == ["success"]
     assert checkout.list_ledger()[-1] == ("success", "query")
-    assert [one["type"] for one in checkout.list_jobs("notify_payment")][-1] == notifications.REFUNDED
+    assert [one["type"] for one in checkout.list_jobs("notify_payment")][-1] == EventType.PAYMENT_REFUNDED
 
 
 @pytest.mark.parametrize("told", [True, False])
-@pytest.mark.parametrize("version", [V3, V2])
+@pytest.mark.parametrize("version", [ApiVersion.V3, ApiVersion.V2])
 def test_what_only_a_person_can_mend_wakes_one_once(
     hospital: Hospital, pay: WeChatPay, version: str, told: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -212,7 +213,7 @@ def test_what_only_a_person_can_mend_wakes_one_once(
 
 
 def test_a_v2_notice_of_a_refund_is_only_a_reason_to_ask(hospital: Hospital, pay: WeChatPay) -> None:
-    till = tills.create_checkout(hospital, pay, V2, HMAC)
+    till = tills.create_checkout(hospital, pay, ApiVersion.V2, SignType.HMAC_SHA256)
     book_id = cancelled(till)
     till.run_refund_jobs()
     [refund] = till.list_refunds(book_id)

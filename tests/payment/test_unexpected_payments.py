@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from chalicelib import clock
-from chalicelib.adapters.wechat_pay.types import HMAC, RSA, V2, V3
+from chalicelib.adapters.wechat_pay.types import ApiVersion, SignType
 from devstack.fakes import wechat_pay_protocol_v3
 from devstack.fakes.wechat_pay import WeChatPay
 from tests.support import payment_client as tills
@@ -54,7 +54,7 @@ def test_who_changed_the_account_still_hears_of_the_old_ones_orders(checkout: Ch
     assert [one.order.merchant.mch_id for one in pay.refunds.values()] == [checkout.merchant.mch_id]
 
 
-@pytest.mark.parametrize(("before", "after"), [(V3, V2), (V2, V3)])
+@pytest.mark.parametrize(("before", "after"), [(ApiVersion.V3, ApiVersion.V2), (ApiVersion.V2, ApiVersion.V3)])
 def test_who_changed_the_accounts_version_still_pays_back_through_it(
     hospital: Hospital, pay: WeChatPay, before: str, after: str
 ) -> None:
@@ -62,7 +62,7 @@ def test_who_changed_the_accounts_version_still_pays_back_through_it(
     till = tills.create_checkout(hospital, pay, before)
     book_id = till.book_slot()
     number = till.pay_and_notify(book_id)["out_trade_no"]
-    kind = HMAC if after == V2 else RSA
+    kind = SignType.HMAC_SHA256 if after == ApiVersion.V2 else SignType.RSA
     newer = pay.add_merchant(after, kind, appid=till.merchant.appid, mch_id=till.merchant.mch_id)
     assert post(tills.CONF_PATH, hospital.admin.token, **tills.build_conf(newer)).status == 200
     pay.orders[number] = replace(pay.orders[number], merchant=newer)  # the same to WeChat

@@ -7,7 +7,7 @@ from typing import Any
 
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row
-from chalicelib.adapters.wechat_pay.types import V3, Merchant
+from chalicelib.adapters.wechat_pay.types import ApiVersion, Merchant
 from chalicelib.payment import refunds, site_messages
 from devstack.fakes.wechat_pay import SignedMessage, WeChatPay
 from tests.support.booking_client import BOOKING_PATH, BookingDepartment, create_department, list_rows
@@ -135,7 +135,7 @@ def build_conf(merchant: Merchant, **fields: Any) -> dict[str, Any]:
     return {**{name: getattr(merchant, name) for name in names}, "public_keys": keys, **fields}
 
 
-def create_checkout(hospital: Hospital, pay: WeChatPay, version: str = V3, sign_type: str = "") -> Checkout:
+def create_checkout(hospital: Hospital, pay: WeChatPay, version: str = ApiVersion.V3, sign_type: str = "") -> Checkout:
     """A till of a hospital that is set up as its admin does it."""
     assert configure(hospital).status == 200
     merchant = pay.add_merchant(version, sign_type, appid=APP_ID)

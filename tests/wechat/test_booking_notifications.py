@@ -6,6 +6,7 @@ from chalicelib.adapters import mysql
 from chalicelib.booking.jobs import wechat_messages
 from chalicelib.booking.reservations import notifications
 from chalicelib.identity import tokens
+from chalicelib.notifications.event_types import EventType
 from chalicelib.outbox import outbox
 from devstack.demo import wechat_account
 from devstack.fakes.wechat import WeChat
@@ -102,7 +103,7 @@ def test_she_is_reminded_of_a_visit(department: BookingDepartment, lin: Person, 
     book_id = int(department.book_slot(lin, department.create_schedule()))
     booking = {"book_id": book_id, "user_id": lin.user_id, "tenant_id": lin.tenant_id}
     mysql.autocommit.execute("DELETE FROM outbox WHERE tenant_id = %(id)s", id=lin.tenant_id)
-    mysql.run_transaction(lambda tx: notifications.enqueue(tx, booking, notifications.REMINDED))
+    mysql.run_transaction(lambda tx: notifications.enqueue(tx, booking, EventType.BOOKING_REMINDER))
     run_wechat_jobs(department)
     [message] = wechat.sent
     assert get_field_values(message) == {
@@ -112,7 +113,7 @@ def test_she_is_reminded_of_a_visit(department: BookingDepartment, lin: Person, 
     }
 
 
-@pytest.mark.parametrize("told", [notifications.BOOKED, notifications.REMINDED])
+@pytest.mark.parametrize("told", [EventType.BOOKING_MADE, EventType.BOOKING_REMINDER])
 def test_what_comes_after_the_visit_has_begun_is_not_told(
     department: BookingDepartment, lin: Person, wechat: WeChat, monkeypatch: pytest.MonkeyPatch, told: int
 ) -> None:
@@ -137,7 +138,7 @@ def test_a_missed_visit_is_told_at_no_wechat(department: BookingDepartment, lin:
         "tenant_id": lin.tenant_id,
     }
     mysql.autocommit.execute("DELETE FROM outbox WHERE tenant_id = %(id)s", id=lin.tenant_id)
-    mysql.run_transaction(lambda tx: notifications.enqueue(tx, booking, notifications.MISSED))
+    mysql.run_transaction(lambda tx: notifications.enqueue(tx, booking, EventType.BOOKING_MISSED))
     assert run_notification_jobs(department) == []
 
 

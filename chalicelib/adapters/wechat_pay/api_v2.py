@@ -13,12 +13,11 @@ from chalicelib.adapters import https
 from chalicelib.adapters.wechat_pay.shared_secret import Fields, decrypt_refund_info, has_valid_signature, sign
 from chalicelib.adapters.wechat_pay.types import (
     ALREADY_REFUNDED_TEXT,
-    PAID,
-    REFUNDED,
     SUCCESS,
     InvalidNotificationError,
     Merchant,
     Notification,
+    NotificationKind,
     Order,
     OrderResult,
     RefundResult,
@@ -164,7 +163,7 @@ def _verify(merchant: Merchant, fields: Fields) -> None:
 
 def _build_payment_notification(fields: Fields) -> Notification:
     return Notification(
-        kind=PAID,
+        kind=NotificationKind.PAYMENT,
         out_trade_no=fields["out_trade_no"],
         transaction_id=fields["transaction_id"],
         mch_id=fields["mch_id"],
@@ -179,7 +178,7 @@ def _build_payment_notification(fields: Fields) -> Notification:
 
 def _build_refund_notification(fields: Fields, told: Fields) -> Notification:
     return Notification(
-        kind=REFUNDED,
+        kind=NotificationKind.REFUND,
         out_trade_no=told["out_trade_no"],
         transaction_id=told["transaction_id"],
         mch_id=fields["mch_id"],

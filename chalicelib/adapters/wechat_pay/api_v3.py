@@ -16,11 +16,10 @@ from chalicelib.adapters import https
 from chalicelib.adapters.wechat_pay.rsa_crypto import decrypt_resource, sign, verify
 from chalicelib.adapters.wechat_pay.types import (
     ALREADY_REFUNDED_TEXT,
-    PAID,
-    REFUNDED,
     InvalidNotificationError,
     Merchant,
     Notification,
+    NotificationKind,
     Order,
     OrderResult,
     RefundResult,
@@ -37,7 +36,7 @@ ACKNOWLEDGEMENT = ("application/json", b"")
 TIMEOUT_SECONDS = 5.0  # seconds of each step
 CURRENCY = "CNY"
 PUBLIC_KEY_PREFIX = "PUB_KEY_ID_"  # begins the serial of a key; others are numbers of platform certificates
-NOTIFICATION_KINDS = {"transaction": PAID, "refund": REFUNDED}
+NOTIFICATION_KINDS = {"transaction": NotificationKind.PAYMENT, "refund": NotificationKind.REFUND}
 NOT_FOUND_STATUS = 404
 UNSIGNED_STATUSES = frozenset({401, 429})  # whom WeChat does not know, or who asks too often: these need not be signed
 
@@ -199,7 +198,7 @@ def _parse_refund(said: Json, out_refund_no: str) -> RefundResult:
 
 
 def _build_notification(kind: str, said: Json) -> Notification:
-    paid, amount = kind == PAID, said["amount"]
+    paid, amount = kind == NotificationKind.PAYMENT, said["amount"]
     return Notification(
         kind=kind,
         out_trade_no=_require_text(said["out_trade_no"]),

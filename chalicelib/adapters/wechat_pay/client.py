@@ -11,9 +11,7 @@ from collections.abc import Mapping
 from chalicelib.adapters.wechat_pay import api_v2 as v2
 from chalicelib.adapters.wechat_pay import api_v3 as v3
 from chalicelib.adapters.wechat_pay.types import (
-    PAID,
-    REFUNDED,
-    V2,
+    ApiVersion,
     InvalidNotificationError,
     Merchant,
     Notification,
@@ -25,8 +23,6 @@ from chalicelib.adapters.wechat_pay.types import (
 )
 
 __all__ = [
-    "PAID",
-    "REFUNDED",
     "InvalidNotificationError",
     "Merchant",
     "Notification",
@@ -53,17 +49,25 @@ PREPAY_ID_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 def prepay(merchant: Merchant, order: Order) -> OrderResult:
     """Announce an order, so that its patient may pay. Raises Unreachable."""
-    return v2.prepay(merchant, order) if merchant.version == V2 else v3.prepay(merchant, order)
+    return v2.prepay(merchant, order) if merchant.version == ApiVersion.V2 else v3.prepay(merchant, order)
 
 
 def query_order(merchant: Merchant, out_trade_no: str) -> Trade:
     """Raises Unreachable, also where WeChat refuses to tell."""
-    return v2.query_order(merchant, out_trade_no) if merchant.version == V2 else v3.query_order(merchant, out_trade_no)
+    return (
+        v2.query_order(merchant, out_trade_no)
+        if merchant.version == ApiVersion.V2
+        else v3.query_order(merchant, out_trade_no)
+    )
 
 
 def close_order(merchant: Merchant, out_trade_no: str) -> OrderResult:
     """Have nobody pay it any more. An error says that it was paid, is being paid, or is closed already: query tells."""
-    return v2.close_order(merchant, out_trade_no) if merchant.version == V2 else v3.close_order(merchant, out_trade_no)
+    return (
+        v2.close_order(merchant, out_trade_no)
+        if merchant.version == ApiVersion.V2
+        else v3.close_order(merchant, out_trade_no)
+    )
 
 
 def refund(
@@ -74,12 +78,12 @@ def refund(
     Without a notify_url ("") WeChat tells nobody what became of it, and is to be asked.
     """
     asked = (out_trade_no, out_refund_no, fee, total, reason, notify_url)
-    return v2.refund(merchant, *asked) if merchant.version == V2 else v3.refund(merchant, *asked)
+    return v2.refund(merchant, *asked) if merchant.version == ApiVersion.V2 else v3.refund(merchant, *asked)
 
 
 def query_refund(merchant: Merchant, out_refund_no: str) -> RefundResult:
     """Raises Unreachable, also where WeChat refuses to tell."""
-    said = v2.query_refund if merchant.version == V2 else v3.query_refund
+    said = v2.query_refund if merchant.version == ApiVersion.V2 else v3.query_refund
     return said(merchant, out_refund_no)
 
 
@@ -95,7 +99,7 @@ def sign_page(merchant: Merchant, prepay_id: str, time_stamp: str, nonce: str) -
     ):
         if not shape.fullmatch(text):
             raise ValueError("not to be signed")
-    sign = v2.sign_page if merchant.version == V2 else v3.sign_page
+    sign = v2.sign_page if merchant.version == ApiVersion.V2 else v3.sign_page
     return sign(merchant, prepay_id, time_stamp, nonce)
 
 
@@ -108,11 +112,11 @@ def parse_notification(merchant: Merchant, headers: Mapping[str, str], body: byt
         raise InvalidNotificationError("too large", 400)
     return (
         v2.parse_notification(merchant, body)
-        if merchant.version == V2
+        if merchant.version == ApiVersion.V2
         else v3.parse_notification(merchant, headers, body, now)
     )
 
 
 def build_acknowledgement(merchant: Merchant) -> tuple[str, bytes]:
     """Return content type and body of the 200 that says a notice was understood."""
-    return v2.ACKNOWLEDGEMENT if merchant.version == V2 else v3.ACKNOWLEDGEMENT
+    return v2.ACKNOWLEDGEMENT if merchant.version == ApiVersion.V2 else v3.ACKNOWLEDGEMENT

@@ -5,7 +5,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 
-from chalicelib.adapters.wechat_pay.types import HMAC, InvalidNotificationError, Merchant
+from chalicelib.adapters.wechat_pay.types import InvalidNotificationError, Merchant, SignType
 from chalicelib.adapters.wechat_pay.xml import MalformedXmlError, parse_fields
 
 Fields = Mapping[str, str]
@@ -15,7 +15,7 @@ def sign(merchant: Merchant, fields: Fields) -> str:
     """Sign all fields that are not empty, but `sign`, by name; 32 or 64 hex digits in upper case."""
     said = "&".join(f"{name}={fields[name]}" for name in sorted(fields) if fields[name] and name != "sign")
     signed, key = f"{said}&key={merchant.key}".encode(), merchant.key.encode()
-    if merchant.sign_type == HMAC:
+    if merchant.sign_type == SignType.HMAC_SHA256:
         return hmac.new(key, signed, "sha256").hexdigest().upper()
     return hashlib.md5(signed, usedforsecurity=False).hexdigest().upper()
 

@@ -2,14 +2,36 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TypeVar
 
 T = TypeVar("T")
 
-V2, V3 = "v2", "v3"
-RSA, MD5, HMAC = "RSA", "MD5", "HMAC-SHA256"
 SUCCESS = "SUCCESS"
-PAID, REFUNDED = "paid", "refunded"
+
+
+class ApiVersion(StrEnum):
+    """The version of WeChat Pay's API that a merchant account uses."""
+
+    V2 = "v2"
+    V3 = "v3"
+
+
+class SignType(StrEnum):
+    """signType of WeChat Pay: RSA in v3, one of the others in v2."""
+
+    RSA = "RSA"
+    MD5 = "MD5"
+    HMAC_SHA256 = "HMAC-SHA256"
+
+
+class NotificationKind(StrEnum):
+    """What a notification reports."""
+
+    PAYMENT = "paid"
+    REFUND = "refunded"
+
+
 ALREADY_REFUNDED_TEXT = (
     "已全额退款"  # in the text of a refusal: its codes (v2 ERROR, v3 INVALID_REQUEST) say other things as well
 )

@@ -4,13 +4,15 @@ from chalicelib import clock, errors
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.billing import bookings as dues
+from chalicelib.billing.bookings import BookingStatus
 from chalicelib.booking.front_desk import front_desk_store
 from chalicelib.booking.reservations import booking_store, notifications
 from chalicelib.booking.reservations.models import Arrived, DayBook, DayBooksQuery, Registered
 from chalicelib.booking.schedules import schedule_store, slots
 from chalicelib.errors import ApiError
 from chalicelib.http.fields import Page
-from chalicelib.identity.callers import DOCTOR, Caller
+from chalicelib.identity.callers import Caller, Role
+from chalicelib.notifications.event_types import EventType
 from chalicelib.outbox import outbox
 from chalicelib.people import formatting, patients
 
@@ -36,7 +38,7 @@ def list_day(caller: Caller, asked: DayBooksQuery) -> Page[DayBook]:
 
     Doctors find their own, and who comes to the general clinic of their department; a colleague's are refused (404).
     """
-    doctor = caller.user_id if caller.role == DOCTOR else None
+    doctor = caller.user_id if caller.role == Role.DOCTOR else None
     if doctor and asked.doctor_id not in (None, doctor):
         raise ApiError(errors.NOT_FOUND, "只能查看自己的预约")
     where, limits = (asked.date, asked.dept_id, asked.doctor_id, doctor), (asked.offset, asked.page_size)
@@ -53,9 +55,9 @@ def _register(tx: Tx, caller: Caller, found: Row) -> tuple[int, bool]:
     booking = dues.find_for_update(tx, caller.tenant_id, found["book_id"])
     if booking is None:
         raise ApiError(errors.NOT_FOUND, "预约不存在")
-    if booking["status"] == dues.REGISTERED:
+    if booking["status"] == BookingStatus.REGISTERED:
         return booking["serial_no"], False
-    if booking["status"] != dues.BOOKED:
+    if booking["status"] != BookingStatus.BOOKED:
         raise ApiError(errors.CONFLICT, "该预约已取消或已失约")
     if schedule is None or schedule["stopped_at"]:  # what was booked is being cancelled
         raise ApiError(errors.CONFLICT, "该排班已停诊")
@@ -63,7 +65,7 @@ def _register(tx: Tx, caller: Caller, found: Row) -> tuple[int, bool]:
         raise ApiError(errors.CONFLICT, f"只能在就诊当天（{booking['day']}）挂号")
     front_desk_store.register(tx, booking["book_id"], caller.user_id)
     patients.set_latest_visit(tx, caller.tenant_id, booking["pati_id"], booking["book_id"])
-    notifications.enqueue(tx, booking, notifications.REGISTERED)
+    notifications.enqueue(tx, booking, EventType.BOOKING_REGISTERED)
     return booking["serial_no"], True
 
 

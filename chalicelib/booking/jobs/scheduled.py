@@ -8,9 +8,11 @@ from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.billing import bookings as dues
+from chalicelib.billing.bookings import BookingStatus, PaymentState
 from chalicelib.booking.calendar import availability
 from chalicelib.booking.jobs import job_store
 from chalicelib.booking.reservations import cancellation, notifications, stopped_schedules
+from chalicelib.notifications.event_types import EventType
 from chalicelib.outbox import outbox
 
 BATCH_SIZE = 200
@@ -57,21 +59,26 @@ def _cancel_unpaid_booking(row: Row) -> bool:
 
 def _cancel_if_unpaid(tx: Tx, tenant_id: int, book_id: int) -> Row | None:
     booking = dues.find_for_update(tx, tenant_id, book_id)
-    if booking is None or (booking["status"], booking["payment_state"]) != (dues.BOOKED, dues.UNPAID):  # paid just now
+    if booking is None or (booking["status"], booking["payment_state"]) != (
+        BookingStatus.BOOKED,
+        PaymentState.UNPAID,
+    ):  # paid just now
         return None
-    cancellation.cancel(tx, booking, "unpaid", None, notifications.RELEASED)
+    cancellation.cancel(tx, booking, "unpaid", None, EventType.BOOKING_RELEASED)
     return booking
 
 
 def _mark_missed_booking(row: Row) -> bool:
     if row["stopped_by"]:
         return stopped_schedules.cancel_booking(row["tenant_id"], row["book_id"], row["stopped_by"])
-    return mysql.run_transaction(lambda tx: _update_and_notify(tx, row, job_store.mark_missed, notifications.MISSED))
+    return mysql.run_transaction(
+        lambda tx: _update_and_notify(tx, row, job_store.mark_missed, EventType.BOOKING_MISSED)
+    )
 
 
 def _remind_holder(row: Row) -> bool:
     return mysql.run_transaction(
-        lambda tx: _update_and_notify(tx, row, job_store.mark_reminded, notifications.REMINDED)
+        lambda tx: _update_and_notify(tx, row, job_store.mark_reminded, EventType.BOOKING_REMINDER)
     )
 
 

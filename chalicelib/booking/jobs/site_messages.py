@@ -8,18 +8,19 @@ from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.booking.reservations import booking_store, notifications
 from chalicelib.booking.schedules import slots
 from chalicelib.notifications import event_push, site_messages
+from chalicelib.notifications.event_types import EventType
 from chalicelib.outbox import outbox
 from chalicelib.outbox.jobs import Job, Queue
 from chalicelib.wechat_account import templates
 
-MESSAGE_TEXTS = {
-    notifications.BOOKED: "预约成功：{what}。{where}请按时就诊。",
-    notifications.CANCELLED: "您已取消预约：{what}。",
-    notifications.STOPPED: "因停诊，您的预约已取消：{what}。给您带来不便，敬请谅解。",
-    notifications.RELEASED: "未按时支付，您的预约已取消：{what}。",
-    notifications.REGISTERED: "挂号成功：{what}，{serial_no}号。{where}",
-    notifications.MISSED: "您未按时就诊，已记为失约：{what}。",
-    notifications.REMINDED: "就诊提醒：{what}。{where}请按时就诊。",
+MESSAGE_TEXTS: dict[int, str] = {
+    EventType.BOOKING_MADE: "预约成功：{what}。{where}请按时就诊。",
+    EventType.BOOKING_CANCELLED: "您已取消预约：{what}。",
+    EventType.SCHEDULE_STOPPED: "因停诊，您的预约已取消：{what}。给您带来不便，敬请谅解。",
+    EventType.BOOKING_RELEASED: "未按时支付，您的预约已取消：{what}。",
+    EventType.BOOKING_REGISTERED: "挂号成功：{what}，{serial_no}号。{where}",
+    EventType.BOOKING_MISSED: "您未按时就诊，已记为失约：{what}。",
+    EventType.BOOKING_REMINDER: "就诊提醒：{what}。{where}请按时就诊。",
 }
 
 

@@ -5,27 +5,28 @@ from typing import Any
 from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row
-from chalicelib.billing import bookings as dues
 from chalicelib.billing import money
+from chalicelib.billing.bookings import BookingStatus
 from chalicelib.booking.reservations import booking_store, notifications
 from chalicelib.booking.schedules import slots
+from chalicelib.notifications.event_types import EventType
 from chalicelib.wechat_account import template_messages
 from chalicelib.wechat_account.account import PERSONAL_PATH
 
 # Which state of the booking is told, and what it is called.
-CANCELLED_STATUS_AND_LABEL = (dues.CANCELLED, "预约取消")
-STATUS_AND_LABEL = {
-    notifications.BOOKED: (dues.BOOKED, "预约成功"),
-    notifications.CANCELLED: CANCELLED_STATUS_AND_LABEL,
-    notifications.STOPPED: CANCELLED_STATUS_AND_LABEL,
-    notifications.RELEASED: CANCELLED_STATUS_AND_LABEL,
-    notifications.REGISTERED: (dues.REGISTERED, "挂号成功"),
-    notifications.REMINDED: (dues.BOOKED, "就诊提醒"),
+CANCELLED_STATUS_AND_LABEL = (BookingStatus.CANCELLED, "预约取消")
+STATUS_AND_LABEL: dict[int, tuple[BookingStatus, str]] = {
+    EventType.BOOKING_MADE: (BookingStatus.BOOKED, "预约成功"),
+    EventType.BOOKING_CANCELLED: CANCELLED_STATUS_AND_LABEL,
+    EventType.SCHEDULE_STOPPED: CANCELLED_STATUS_AND_LABEL,
+    EventType.BOOKING_RELEASED: CANCELLED_STATUS_AND_LABEL,
+    EventType.BOOKING_REGISTERED: (BookingStatus.REGISTERED, "挂号成功"),
+    EventType.BOOKING_REMINDER: (BookingStatus.BOOKED, "就诊提醒"),
 }
-CANCELLATION_REASONS = {
-    notifications.CANCELLED: "患者取消",
-    notifications.STOPPED: "停诊",
-    notifications.RELEASED: "未按时支付",
+CANCELLATION_REASONS: dict[int, str] = {
+    EventType.BOOKING_CANCELLED: "患者取消",
+    EventType.SCHEDULE_STOPPED: "停诊",
+    EventType.BOOKING_RELEASED: "未按时支付",
 }
 
 
@@ -45,7 +46,7 @@ def _is_current(booking: Row, told: int) -> bool:
     """Whether it still is: a visit whose hour has come is neither announced nor called to mind."""
     over = clock.now() >= clock.to_instant(booking["day"], booking["slot_time"])
     return bool(booking["status"] == STATUS_AND_LABEL[told][0]) and not (
-        told in (notifications.BOOKED, notifications.REMINDED) and over
+        told in (EventType.BOOKING_MADE, EventType.BOOKING_REMINDER) and over
     )
 
 

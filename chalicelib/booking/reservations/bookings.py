@@ -5,7 +5,7 @@ from typing import Any
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row, Tx
-from chalicelib.billing import bookings as dues
+from chalicelib.billing.bookings import BookingStatus
 from chalicelib.billing.money import to_yuan
 from chalicelib.booking.calendar import calendar_store
 from chalicelib.booking.calendar.models import PageNoQuery
@@ -80,7 +80,7 @@ def _load_own(tx: Tx, caller: Caller, book_id: int) -> tuple[Row, patients.Patie
 
 
 def _build_listed_book(row: Row) -> ListedBook:
-    is_registered = row["status"] == dues.REGISTERED
+    is_registered = row["status"] == BookingStatus.REGISTERED
     return ListedBook(**_build_booking_fields(row), visiSerialno=str(row["serial_no"]) if is_registered else "")
 
 

@@ -5,20 +5,20 @@ announcing.py does it.
 
 from chalicelib import clock
 from chalicelib.adapters.mysql import Row, Tx
+from chalicelib.notifications.event_types import EventType
 from chalicelib.outbox import outbox
 from chalicelib.outbox.jobs import Job
-from chalicelib.wechat_account import templates
+from chalicelib.wechat_account.templates import TemplateKind
 
 # Types of events at /notify.
-BOOKED, CANCELLED, STOPPED, RELEASED, REGISTERED, MISSED, REMINDED = range(1100, 1107)
 # By which kind of its templates a hospital tells of it at WeChat.
 WECHAT_TEMPLATES = {
-    BOOKED: templates.BOOKED,
-    CANCELLED: templates.CANCELLED,
-    STOPPED: templates.CANCELLED,
-    RELEASED: templates.CANCELLED,
-    REGISTERED: templates.REGISTERED,
-    REMINDED: templates.REVISIT,
+    EventType.BOOKING_MADE: TemplateKind.BOOKED,
+    EventType.BOOKING_CANCELLED: TemplateKind.CANCELLED,
+    EventType.SCHEDULE_STOPPED: TemplateKind.CANCELLED,
+    EventType.BOOKING_RELEASED: TemplateKind.CANCELLED,
+    EventType.BOOKING_REGISTERED: TemplateKind.REGISTERED,
+    EventType.BOOKING_REMINDER: TemplateKind.REVISIT,
 }
 
 

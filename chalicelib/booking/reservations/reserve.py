@@ -20,6 +20,7 @@ from chalicelib.booking.schedules.rules import Rules
 from chalicelib.booking.schedules.slots import Schedule
 from chalicelib.errors import ApiError
 from chalicelib.identity.callers import Caller
+from chalicelib.notifications.event_types import EventType
 from chalicelib.outbox import outbox
 
 MAX_CODE_ATTEMPTS = 10  # tries to find a code that no booking of the day has: of a million, a hospital uses thousands
@@ -126,7 +127,7 @@ def _submit_in_transaction(
     _require_no_conflict(schedule, wanted.same_day_bookings)
     _require_within_limits(rule, wanted)
     booking = _insert_booking(tx, caller, asked, key, schedule, pati_id, rule.pay_minutes)
-    notifications.enqueue(tx, booking, notifications.BOOKED)
+    notifications.enqueue(tx, booking, EventType.BOOKING_MADE)
     return booking["book_id"], booking
 
 

@@ -10,12 +10,14 @@ from chalicelib import clock, errors
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.billing import bookings as dues
+from chalicelib.billing.bookings import BookingStatus
 from chalicelib.booking.calendar import availability
-from chalicelib.booking.reservations import booking_store, cancellation, notifications
+from chalicelib.booking.reservations import booking_store, cancellation
 from chalicelib.booking.schedules import schedule_store
 from chalicelib.booking.schedules.models import ScheduleId
 from chalicelib.errors import ApiError
 from chalicelib.identity.callers import Caller
+from chalicelib.notifications.event_types import EventType
 from chalicelib.outbox import outbox
 from chalicelib.outbox.jobs import Job, Queue
 
@@ -61,7 +63,7 @@ def _stop(tx: Tx, caller: Caller, schedule_id: int) -> None:
 
 def _cancel_if_booked(tx: Tx, tenant_id: int, book_id: int, by: int) -> Row | None:
     booking = dues.find_for_update(tx, tenant_id, book_id)
-    if booking is None or booking["status"] != dues.BOOKED:  # the patient, or another run, was faster
+    if booking is None or booking["status"] != BookingStatus.BOOKED:  # the patient, or another run, was faster
         return None
-    cancellation.cancel(tx, booking, "stopped", by, notifications.STOPPED)
+    cancellation.cancel(tx, booking, "stopped", by, EventType.SCHEDULE_STOPPED)
     return booking

@@ -1,0 +1,22 @@
+"""Type numbers of the events that users receive at /notify besides messages.
+
+The conversation log uses 1000 to 1099 for its own events (messaging/msg_data.py).
+"""
+
+from enum import IntEnum
+
+
+class EventType(IntEnum):
+    """`Type` of an event, as document 004 names the field."""
+
+    BOOKING_MADE = 1100
+    BOOKING_CANCELLED = 1101  # by the patient
+    SCHEDULE_STOPPED = 1102  # the hospital stopped the schedule (停诊), which cancels the booking
+    BOOKING_RELEASED = 1103  # cancelled because it was not paid in time
+    BOOKING_REGISTERED = 1104
+    BOOKING_MISSED = 1105
+    BOOKING_REMINDER = 1106
+    SITE_MESSAGE = 1200
+    PAYMENT_RECEIVED = 1300
+    PAYMENT_REFUNDED = 1301
+    DESK_SESSION_ASSIGNED = 1400
