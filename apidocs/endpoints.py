@@ -51,7 +51,7 @@ class DocumentedEndpoint:
 
     def list_errors(self) -> list[ErrorKind]:
         """Every refusal it may answer: its own, and those that any endpoint of its sort may answer."""
-        kinds = {*COMMON_ERRORS, *self.endpoint.error_kinds}
+        kinds = {*COMMON_ERRORS, *self.endpoint.errors}
         if Role.PUBLIC not in self.endpoint.callers:
             kinds.add(TOKEN)
         if self.endpoint.method == "POST":

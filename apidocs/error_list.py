@@ -40,6 +40,6 @@ def _format_endpoints(kind: ErrorKind, every: list[DocumentedEndpoint]) -> str:
         return "any endpoint with a body"
     if kind is METHOD_NOT_ALLOWED:
         return "an event with a method its path does not have; over HTTP API Gateway answers such a request with 404"
-    named = [one for one in every if kind in one.endpoint.error_kinds]
+    named = [one for one in every if kind in one.endpoint.errors]
     paths = [f"`{one.endpoint.method} {one.endpoint.path}`" for one in named]
     return "<br>".join([*(["any endpoint that wants a token or key"] if kind is TOKEN else []), *paths])

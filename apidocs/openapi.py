@@ -9,11 +9,8 @@ from apidocs.endpoints import DocumentedEndpoint
 from apidocs.responses import Json
 from apidocs.schemas import Schemas, remove_null
 from chalicelib.http import envelopes
-from chalicelib.http.routing import ActingCaller, CountedResult, RawContent
+from chalicelib.http.routing import RESERVED_PARAMETERS, ActingCaller, CountedResult, RawContent
 from chalicelib.identity.callers import Role
-
-# Any other argument of a view is a path parameter.
-VIEW_PARAMETERS = ("caller", "body", "query", "key", "last_event", "time_left", "upload", "delivery")
 
 CALLER_LABELS = {
     Role.PUBLIC: "任何人（无需登录）",
@@ -136,7 +133,7 @@ def build_document() -> Json:
 def _iter_types(every: list[DocumentedEndpoint]) -> Iterator[tuple[str, Literal["validation", "serialization"], Any]]:
     for one in every:
         for name, kind in one.endpoint.parameters.items():
-            if name not in ("caller", "time_left", "upload", "delivery"):
+            if name not in ("caller", "time_left", "upload", "raw_request"):
                 yield f"{one.id}.{name}", "validation", kind
         yield f"{one.id}.answer", "serialization", one.endpoint.response_adapter
 
@@ -154,7 +151,7 @@ def _build_operation(one: DocumentedEndpoint, schemas: Schemas) -> Json:
         operation["requestBody"] = _build_request_body(schemas, schemas.get(f"{one.id}.body"))
     if "upload" in one.endpoint.parameters:
         operation["requestBody"] = UPLOAD_BODY
-    if "delivery" in one.endpoint.parameters:
+    if "raw_request" in one.endpoint.parameters:
         operation["requestBody"] = PAYMENT_NOTIFICATION_BODY
     operation["responses"] = {"200": _build_success(one, schemas), **responses.build_error_references(one)}
     return operation
@@ -196,16 +193,16 @@ def _build_parameters(one: DocumentedEndpoint, schemas: Schemas) -> list[Json]:
     if one.endpoint.parameters.get("caller") == ActingCaller:
         parameters += ACTING_HEADERS
     for name in one.endpoint.parameters:
-        if name not in VIEW_PARAMETERS:
+        if name not in RESERVED_PARAMETERS:
             schema = schemas.get(f"{one.id}.{name}")
             parameters.append({"name": name, "in": "path", "required": True, "schema": schema})
     if "query" in one.endpoint.parameters:
         parameters += _build_query_parameters(schemas, schemas.get(f"{one.id}.query"))
-    if "last_event" in one.endpoint.parameters:
-        schema = remove_null(schemas.get(f"{one.id}.last_event"))
+    if "last_event_id" in one.endpoint.parameters:
+        schema = remove_null(schemas.get(f"{one.id}.last_event_id"))
         parameters.append({"name": "Last-Event-ID", "in": "header", "required": False, "schema": schema})
-    if "key" in one.endpoint.parameters:
-        schema = schemas.get(f"{one.id}.key")
+    if "idempotency_key" in one.endpoint.parameters:
+        schema = schemas.get(f"{one.id}.idempotency_key")
         parameters.append(
             {**IDEMPOTENCY_KEY_HEADER, "required": remove_null(schema) == schema, "schema": remove_null(schema)}
         )

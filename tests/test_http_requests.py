@@ -38,8 +38,8 @@ def notes(query: Note) -> Note:
 
 
 @routes.post("/keyed", callers=[Role.PUBLIC])
-def keyed(key: IdempotencyKeyHeader) -> str | None:
-    return key
+def keyed(idempotency_key: IdempotencyKeyHeader) -> str | None:
+    return idempotency_key
 
 
 @routes.get("/wards/{ward}/beds/{bed}", callers=[Role.PUBLIC])

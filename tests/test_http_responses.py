@@ -50,12 +50,12 @@ def full() -> None:
     raise ApiError(errors.CONFLICT, "号源已满")
 
 
-@routes.get("/picture", callers=[Role.PUBLIC], raw="image/png")
+@routes.get("/picture", callers=[Role.PUBLIC], raw_content_type="image/png")
 def picture() -> RawContent:
     return RawContent("image/png", b"\x89PNG\xff\x00")
 
 
-@routes.get("/lines", callers=[Role.PUBLIC], raw="text/event-stream")
+@routes.get("/lines", callers=[Role.PUBLIC], raw_content_type="text/event-stream")
 def lines_of_text() -> RawContent:
     return RawContent("text/event-stream", "data: 您好\n\n")
 

@@ -27,7 +27,7 @@ routes = Routes(__name__)
 
 
 @routes.get(
-    "/pati_service/patient_service/register/phone_identifying_code", callers=[Role.PUBLIC], refusals=[TOO_MANY_REQUESTS]
+    "/pati_service/patient_service/register/phone_identifying_code", callers=[Role.PUBLIC], errors=[TOO_MANY_REQUESTS]
 )
 def register_code(caller: Caller, query: PhoneQuery) -> None:
     """患者注册获取手机验证码
@@ -37,7 +37,7 @@ def register_code(caller: Caller, query: PhoneQuery) -> None:
     sms_codes.request_code(caller.tenant_id, query.phone, CodePurpose.SIGN_UP, caller.address)
 
 
-@routes.post("/pati_service/patient_service/register", callers=[Role.PUBLIC], refusals=[CONFLICT])
+@routes.post("/pati_service/patient_service/register", callers=[Role.PUBLIC], errors=[CONFLICT])
 def register(caller: Caller, body: SignUp) -> SignedIn:
     """患者注册"""
     return sign_in.sign_up(caller, body)
@@ -46,7 +46,7 @@ def register(caller: Caller, body: SignUp) -> SignedIn:
 @routes.get(
     "/pati_service/patient_service/reset_password/phone_identifying_code",
     callers=[Role.PUBLIC],
-    refusals=[TOO_MANY_REQUESTS],
+    errors=[TOO_MANY_REQUESTS],
 )
 def reset_code(caller: Caller, query: PhoneQuery) -> None:
     """患者忘记密码，获取手机验证码
@@ -74,9 +74,7 @@ def reset_password(caller: Caller, body: NewPassword) -> None:
     sign_in.reset_password(caller, body)
 
 
-@routes.post(
-    "/pati_service/patient_service/login", callers=[Role.PUBLIC], refusals=[BAD_CREDENTIALS, TOO_MANY_REQUESTS]
-)
+@routes.post("/pati_service/patient_service/login", callers=[Role.PUBLIC], errors=[BAD_CREDENTIALS, TOO_MANY_REQUESTS])
 def login(caller: Caller, body: SignIn) -> SignedIn:
     """患者登录
 
@@ -86,7 +84,7 @@ def login(caller: Caller, body: SignIn) -> SignedIn:
 
 
 @routes.post(
-    "/pati_service/patient_service/change_password", callers=[Role.PATIENT], refusals=[CONFLICT, TOO_MANY_REQUESTS]
+    "/pati_service/patient_service/change_password", callers=[Role.PATIENT], errors=[CONFLICT, TOO_MANY_REQUESTS]
 )
 def change_password(caller: Caller, body: PasswordChange) -> None:
     """患者修改密码，通过老密码修改密码"""
@@ -99,7 +97,7 @@ def logout(caller: Caller) -> None:
     sign_in.sign_out(caller)
 
 
-@routes.post("/pati_service/patient_service/member", callers=[Role.PATIENT], refusals=[CONFLICT, TOO_MANY_REQUESTS])
+@routes.post("/pati_service/patient_service/member", callers=[Role.PATIENT], errors=[CONFLICT, TOO_MANY_REQUESTS])
 def add_member(caller: Caller, body: MemberAdded) -> AddedMember:
     """添加就诊人
 

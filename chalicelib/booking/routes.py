@@ -63,7 +63,7 @@ def depts(caller: Caller) -> list[BookableDepartment]:
     return offers.list_departments(caller)
 
 
-@routes.get("/pati_service/tenant_service/schedule_by_date", callers=[Role.PUBLIC], refusals=[NOT_FOUND])
+@routes.get("/pati_service/tenant_service/schedule_by_date", callers=[Role.PUBLIC], errors=[NOT_FOUND])
 def schedule_by_date(caller: Caller, query: DepartmentDayQuery) -> Page[OnDay]:
     """科室按日期排班列表
 
@@ -72,7 +72,7 @@ def schedule_by_date(caller: Caller, query: DepartmentDayQuery) -> Page[OnDay]:
     return offers.list_by_date(caller, query)
 
 
-@routes.get("/pati_service/tenant_service/schedule_by_doctor", callers=[Role.PUBLIC], refusals=[NOT_FOUND])
+@routes.get("/pati_service/tenant_service/schedule_by_doctor", callers=[Role.PUBLIC], errors=[NOT_FOUND])
 def schedule_by_doctor(caller: Caller, query: DepartmentQuery) -> Page[OfDoctor]:
     """科室按医生排班列表
 
@@ -81,19 +81,19 @@ def schedule_by_doctor(caller: Caller, query: DepartmentQuery) -> Page[OfDoctor]
     return offers.list_by_doctor(caller, query)
 
 
-@routes.get("/pati_service/tenant_service/schedule", callers=[Role.PUBLIC], refusals=[NOT_FOUND])
+@routes.get("/pati_service/tenant_service/schedule", callers=[Role.PUBLIC], errors=[NOT_FOUND])
 def schedule(caller: Caller, query: DoctorDayQuery) -> Halves:
     """具体医生某天的挂号情况"""
     return offers.get_doctor_day(caller, query)
 
 
-@routes.get("/pati_service/tenant_service/schedule/left_appo", callers=[Role.PUBLIC], refusals=[NOT_FOUND])
+@routes.get("/pati_service/tenant_service/schedule/left_appo", callers=[Role.PUBLIC], errors=[NOT_FOUND])
 def left_appo(caller: Caller, query: ScheduleQuery) -> list[FreeSlot]:
     """排班剩余号源详情"""
     return offers.list_free_slots(caller, query)
 
 
-@routes.get("/pati_service/tenant_service/schedule/info", callers=[Role.PUBLIC], refusals=[NOT_FOUND])
+@routes.get("/pati_service/tenant_service/schedule/info", callers=[Role.PUBLIC], errors=[NOT_FOUND])
 def schedule_info(caller: Caller, query: DoctorInfoQuery) -> list[Info]:
     """医生基本信息以及明天起指定天数内每天的可挂号数
 
@@ -102,7 +102,7 @@ def schedule_info(caller: Caller, query: DoctorInfoQuery) -> list[Info]:
     return offers.get_doctor_info(caller, query)
 
 
-@routes.post("/pati_service/book_service/book/presubmit", callers=[Role.PATIENT], refusals=NOT_FOUND_OR_CONFLICT)
+@routes.post("/pati_service/book_service/book/presubmit", callers=[Role.PATIENT], errors=NOT_FOUND_OR_CONFLICT)
 def presubmit(caller: Caller, body: SlotAsked) -> Presubmitted:
     """挂号预提交
 
@@ -111,15 +111,15 @@ def presubmit(caller: Caller, body: SlotAsked) -> Presubmitted:
     return bookings.presubmit(caller, body)
 
 
-@routes.post("/pati_service/book_service/book/submit", callers=[Role.PATIENT], refusals=NOT_FOUND_OR_CONFLICT)
-def submit(caller: Caller, body: Submitted, key: IdempotencyKeyHeader) -> Booked:
+@routes.post("/pati_service/book_service/book/submit", callers=[Role.PATIENT], errors=NOT_FOUND_OR_CONFLICT)
+def submit(caller: Caller, body: Submitted, idempotency_key: IdempotencyKeyHeader) -> Booked:
     """预约挂号
 
     Again with the same member and slot it is the same booking; with the same Idempotency-Key it is that also after it
     was cancelled, and never another one. A slot that is gone is a 409 that names what is free.
     One person has one booking in a half-day, and one with a doctor in a day.
     """
-    return reserve.submit_booking(caller, body, key)
+    return reserve.submit_booking(caller, body, idempotency_key)
 
 
 @routes.get("/pati_service/book_service/books", callers=[Role.PATIENT])
@@ -131,13 +131,13 @@ def books(caller: Caller, query: PageNoQuery) -> Page[ListedBook]:
     return bookings.list_own(caller, query)
 
 
-@routes.get("/pati_service/book_service/book/{bookId}", callers=[Role.PATIENT], refusals=[NOT_FOUND])
+@routes.get("/pati_service/book_service/book/{bookId}", callers=[Role.PATIENT], errors=[NOT_FOUND])
 def book(caller: Caller, bookId: PathBookId) -> Book:  # the contract's name
     """预约记录明细"""
     return bookings.get_own(caller, bookId)
 
 
-@routes.post("/pati_service/book_service/book/cancel", callers=[Role.PATIENT], refusals=NOT_FOUND_OR_CONFLICT)
+@routes.post("/pati_service/book_service/book/cancel", callers=[Role.PATIENT], errors=NOT_FOUND_OR_CONFLICT)
 def cancel(caller: Caller, body: BookId) -> None:
     """取消预约挂号
 
@@ -147,7 +147,7 @@ def cancel(caller: Caller, body: BookId) -> None:
     cancellation.cancel_own(caller, body)
 
 
-@routes.post("/pati_service/book_service/book/schedule", callers=[Role.PATIENT], refusals=NOT_FOUND_OR_CONFLICT)
+@routes.post("/pati_service/book_service/book/schedule", callers=[Role.PATIENT], errors=NOT_FOUND_OR_CONFLICT)
 def book_schedule(caller: Caller, body: HalfDayAsked) -> None:
     """患者同一时间段就诊判断
 
@@ -165,7 +165,7 @@ def list_schedules(caller: Caller, query: SchedulesQuery) -> Page[ListedSchedule
     return schedules.search(caller, query)
 
 
-@routes.post("/pati_service/manager_service/save_schedule", callers=FRONT_DESK, refusals=NOT_FOUND_OR_CONFLICT)
+@routes.post("/pati_service/manager_service/save_schedule", callers=FRONT_DESK, errors=NOT_FOUND_OR_CONFLICT)
 def save_schedule(caller: Caller, body: ScheduleSaved) -> SavedSchedule:
     """新增和修改排班
 
@@ -175,7 +175,7 @@ def save_schedule(caller: Caller, body: ScheduleSaved) -> SavedSchedule:
     return schedules.save(caller, body)
 
 
-@routes.post("/pati_service/manager_service/stop_schedule", callers=FRONT_DESK, refusals=NOT_FOUND_OR_CONFLICT)
+@routes.post("/pati_service/manager_service/stop_schedule", callers=FRONT_DESK, errors=NOT_FOUND_OR_CONFLICT)
 def stop_schedule(caller: Caller, body: ScheduleId) -> None:
     """停诊
 
@@ -185,7 +185,7 @@ def stop_schedule(caller: Caller, body: ScheduleId) -> None:
     stopped_schedules.stop(caller, body)
 
 
-@routes.get("/pati_service/manager_service/day_bookings", callers=STAFF, refusals=[NOT_FOUND])
+@routes.get("/pati_service/manager_service/day_bookings", callers=STAFF, errors=[NOT_FOUND])
 def day_bookings(caller: Caller, query: DayBooksQuery) -> Page[DayBook]:
     """某天的预约患者列表
 
@@ -195,7 +195,7 @@ def day_bookings(caller: Caller, query: DayBooksQuery) -> Page[DayBook]:
     return registration.list_day(caller, query)
 
 
-@routes.post("/pati_service/manager_service/register_booking", callers=FRONT_DESK, refusals=NOT_FOUND_OR_CONFLICT)
+@routes.post("/pati_service/manager_service/register_booking", callers=FRONT_DESK, errors=NOT_FOUND_OR_CONFLICT)
 def register_booking(caller: Caller, body: Arrived) -> Registered:
     """预约挂号登记
 
@@ -213,7 +213,7 @@ def schedule_patterns(caller: Caller, query: PatternsQuery) -> Page[ListedPatter
     return patterns.search(caller, query)
 
 
-@routes.post("/pati_service/manager_service/save_schedule_pattern", callers=FRONT_DESK, refusals=NOT_FOUND_OR_CONFLICT)
+@routes.post("/pati_service/manager_service/save_schedule_pattern", callers=FRONT_DESK, errors=NOT_FOUND_OR_CONFLICT)
 def save_schedule_pattern(caller: Caller, body: PatternSaved) -> SavedPattern:
     """新增每周排班
 
@@ -223,7 +223,7 @@ def save_schedule_pattern(caller: Caller, body: PatternSaved) -> SavedPattern:
     return patterns.create(caller, body)
 
 
-@routes.post("/pati_service/manager_service/end_schedule_pattern", callers=FRONT_DESK, refusals=[NOT_FOUND])
+@routes.post("/pati_service/manager_service/end_schedule_pattern", callers=FRONT_DESK, errors=[NOT_FOUND])
 def end_schedule_pattern(caller: Caller, body: PatternId) -> None:
     """结束每周排班
 

@@ -32,7 +32,7 @@ from chalicelib.identity.callers import Caller, Role
 routes = Routes(__name__)
 
 
-@routes.post("/msg_service/msg/patient/insert_session", callers=[Role.PATIENT], refusals=[NOT_FOUND])
+@routes.post("/msg_service/msg/patient/insert_session", callers=[Role.PATIENT], errors=[NOT_FOUND])
 def insert_session(caller: Caller, body: Pair) -> SessionNo:
     """患者选择医生创建会话
 
@@ -41,17 +41,17 @@ def insert_session(caller: Caller, body: Pair) -> SessionNo:
     return sessions.get_or_create(caller, body)
 
 
-@routes.post("/msg_service/msg/patient/send_text_msg", callers=[Role.PATIENT], refusals=[NOT_FOUND, CONFLICT])
-def patient_send_text_msg(caller: Caller, body: PatientText, key: IdempotencyKeyHeader) -> SentByPatient:
+@routes.post("/msg_service/msg/patient/send_text_msg", callers=[Role.PATIENT], errors=[NOT_FOUND, CONFLICT])
+def patient_send_text_msg(caller: Caller, body: PatientText, idempotency_key: IdempotencyKeyHeader) -> SentByPatient:
     """患者选择医生发送文字消息
 
     Without session_no the session of the member and the doctor is opened if need be. Sent again with the same
     Idempotency-Key (or client_msg_id) it is the same message; the same key with another text is a 409.
     """
-    return messages.send_as_patient(caller, body, key)
+    return messages.send_as_patient(caller, body, idempotency_key)
 
 
-@routes.get("/msg_service/msg/patient/msg_list", callers=[Role.PATIENT], refusals=[NOT_FOUND])
+@routes.get("/msg_service/msg/patient/msg_list", callers=[Role.PATIENT], errors=[NOT_FOUND])
 def patient_msg_list(caller: Caller, query: PatientMessagesQuery) -> list[MessageForPatient]:
     """患者获取历史消息列表
 
@@ -78,7 +78,7 @@ def patient_new_session(caller: Caller) -> SessionForPatient | None:
     return session_lists.find_newest_for_patient(caller)
 
 
-@routes.get("/msg_service/msg/patient/new_msg", callers=[Role.PATIENT], refusals=[NOT_FOUND])
+@routes.get("/msg_service/msg/patient/new_msg", callers=[Role.PATIENT], errors=[NOT_FOUND])
 def patient_new_msg(caller: Caller, query: PatientNewestQuery) -> MessageForPatient | None:
     """患者获取当前会话最新消息
 
@@ -87,17 +87,17 @@ def patient_new_msg(caller: Caller, query: PatientNewestQuery) -> MessageForPati
     return messages.find_newest_for_patient(caller, query)
 
 
-@routes.post("/msg_service/msg/patient/send_res_msg", callers=[Role.PATIENT], refusals=[NOT_FOUND, CONFLICT])
-def patient_send_res_msg(caller: Caller, body: PatientFile, key: IdempotencyKeyHeader) -> SentFileByPatient:
+@routes.post("/msg_service/msg/patient/send_res_msg", callers=[Role.PATIENT], errors=[NOT_FOUND, CONFLICT])
+def patient_send_res_msg(caller: Caller, body: PatientFile, idempotency_key: IdempotencyKeyHeader) -> SentFileByPatient:
     """患者选择医生发送资源消息
 
     The file must have been uploaded by the sender for this session (file/pre_upload), else 404; 409 where the upload
     is not there, or not of the type it was announced with.
     """
-    return messages.send_file_as_patient(caller, body, key)
+    return messages.send_file_as_patient(caller, body, idempotency_key)
 
 
-@routes.post("/msg_service/msg/patient/session_del", callers=[Role.PATIENT], refusals=[NOT_FOUND])
+@routes.post("/msg_service/msg/patient/session_del", callers=[Role.PATIENT], errors=[NOT_FOUND])
 def patient_session_del(caller: Caller, body: SessionDel) -> None:
     """患者删除会话
 
@@ -106,16 +106,16 @@ def patient_session_del(caller: Caller, body: SessionDel) -> None:
     return sessions.hide(caller, body.session_id)
 
 
-@routes.post("/msg_service/msg/doctor/send_text_msg", callers=[Role.DOCTOR], refusals=[NOT_FOUND, CONFLICT])
-def doctor_send_text_msg(caller: Caller, body: DoctorText, key: IdempotencyKeyHeader) -> Sent:
+@routes.post("/msg_service/msg/doctor/send_text_msg", callers=[Role.DOCTOR], errors=[NOT_FOUND, CONFLICT])
+def doctor_send_text_msg(caller: Caller, body: DoctorText, idempotency_key: IdempotencyKeyHeader) -> Sent:
     """医生发送文字消息
 
     Sent again with the same Idempotency-Key (or client_msg_id) it is the same message.
     """
-    return messages.send_as_doctor(caller, body, key)
+    return messages.send_as_doctor(caller, body, idempotency_key)
 
 
-@routes.get("/msg_service/msg/doctor/msg_list", callers=[Role.DOCTOR], refusals=[NOT_FOUND])
+@routes.get("/msg_service/msg/doctor/msg_list", callers=[Role.DOCTOR], errors=[NOT_FOUND])
 def doctor_msg_list(caller: Caller, query: DoctorMessagesQuery) -> list[MessageForDoctor]:
     """医生获取历史会话消息列表
 
@@ -142,7 +142,7 @@ def doctor_new_session(caller: Caller) -> SessionForDoctor | None:
     return session_lists.find_newest_for_doctor(caller)
 
 
-@routes.get("/msg_service/msg/doctor/new_msg", callers=[Role.DOCTOR], refusals=[NOT_FOUND])
+@routes.get("/msg_service/msg/doctor/new_msg", callers=[Role.DOCTOR], errors=[NOT_FOUND])
 def doctor_new_msg(caller: Caller, query: DoctorNewestQuery) -> MessageForDoctor | None:
     """医生获取会话最新消息
 
@@ -151,17 +151,17 @@ def doctor_new_msg(caller: Caller, query: DoctorNewestQuery) -> MessageForDoctor
     return messages.find_newest_for_doctor(caller, query)
 
 
-@routes.post("/msg_service/msg/doctor/send_res_msg", callers=[Role.DOCTOR], refusals=[NOT_FOUND, CONFLICT])
-def doctor_send_res_msg(caller: Caller, body: DoctorFile, key: IdempotencyKeyHeader) -> SentFile:
+@routes.post("/msg_service/msg/doctor/send_res_msg", callers=[Role.DOCTOR], errors=[NOT_FOUND, CONFLICT])
+def doctor_send_res_msg(caller: Caller, body: DoctorFile, idempotency_key: IdempotencyKeyHeader) -> SentFile:
     """医生发送资源消息
 
     The file must have been uploaded by the sender for this session (doctor/file/pre_upload), else 404; 409 where the
     upload is not there, or not of the type it was announced with.
     """
-    return messages.send_file_as_doctor(caller, body, key)
+    return messages.send_file_as_doctor(caller, body, idempotency_key)
 
 
-@routes.post("/msg_service/msg/doctor/session_del", callers=[Role.DOCTOR], refusals=[NOT_FOUND])
+@routes.post("/msg_service/msg/doctor/session_del", callers=[Role.DOCTOR], errors=[NOT_FOUND])
 def doctor_session_del(caller: Caller, body: SessionDel) -> None:
     """医生删除会话
 
@@ -170,7 +170,7 @@ def doctor_session_del(caller: Caller, body: SessionDel) -> None:
     return sessions.hide(caller, body.session_id)
 
 
-@routes.post("/msg_service/msg/file/pre_upload", callers=[Role.PATIENT, Role.DOCTOR], refusals=[NOT_FOUND])
+@routes.post("/msg_service/msg/file/pre_upload", callers=[Role.PATIENT, Role.DOCTOR], errors=[NOT_FOUND])
 def pre_upload(caller: Caller, body: UploadWanted) -> UploadForm:
     """聊天文件预上传
 
@@ -181,7 +181,7 @@ def pre_upload(caller: Caller, body: UploadWanted) -> UploadForm:
     return uploads.create_form(caller, body)
 
 
-@routes.post("/msg_service/msg/doctor/file/pre_upload", callers=[Role.PATIENT, Role.DOCTOR], refusals=[NOT_FOUND])
+@routes.post("/msg_service/msg/doctor/file/pre_upload", callers=[Role.PATIENT, Role.DOCTOR], errors=[NOT_FOUND])
 def doctor_pre_upload(caller: Caller, body: UploadWanted) -> UploadForm:
     """聊天文件预上传
 
@@ -191,7 +191,7 @@ def doctor_pre_upload(caller: Caller, body: UploadWanted) -> UploadForm:
 
 
 @routes.post(
-    "/msg_service/msg/doctor/file/upload_access", callers=[Role.PATIENT, Role.DOCTOR], refusals=[NOT_FOUND, CONFLICT]
+    "/msg_service/msg/doctor/file/upload_access", callers=[Role.PATIENT, Role.DOCTOR], errors=[NOT_FOUND, CONFLICT]
 )
 def upload_access(caller: Caller, body: UploadedFile) -> ReadyFile:
     """聊天文件确认已上传

@@ -30,9 +30,9 @@ from chalicelib.identity.callers import PARTICIPANT_ROLES, Caller, Role
 routes = Routes(__name__)
 
 
-@routes.get("/notify", callers=PARTICIPANT_ROLES, refusals=[PROTOCOL], raw=sse.CONTENT_TYPE)
+@routes.get("/notify", callers=PARTICIPANT_ROLES, errors=[PROTOCOL], raw_content_type=sse.CONTENT_TYPE)
 def notify(
-    caller: Caller, query: ListenQuery, last_event: LastEventIdHeader, time_left: float
+    caller: Caller, query: ListenQuery, last_event_id: LastEventIdHeader, time_left: float
 ) -> Single | Several | RawContent | None:
     """消息推送服务
 
@@ -45,7 +45,7 @@ def notify(
     """
     transport = listening.require_transport(query)
     if transport == "sse":
-        return sse.build_stream(caller, query, last_event, time_left)
+        return sse.build_stream(caller, query, last_event_id, time_left)
     return (
         poll.wait_for_several(caller, query, query.limit, time_left)
         if query.limit
@@ -53,14 +53,14 @@ def notify(
     )
 
 
-@routes.post("/send_msg", callers=PARTICIPANT_ROLES, refusals=[NOT_FOUND, CONFLICT])
-def send_msg(caller: Caller, body: Text, key: IdempotencyKeyHeader) -> Sent:
+@routes.post("/send_msg", callers=PARTICIPANT_ROLES, errors=[NOT_FOUND, CONFLICT])
+def send_msg(caller: Caller, body: Text, idempotency_key: IdempotencyKeyHeader) -> Sent:
     """发送消息
 
     To any conversation that the caller takes part in, consultations among them; 403 where it is archived. Sent again
     with the same Idempotency-Key (or client_msg_id) it is the same message.
     """
-    return messages.send(caller, body, key)
+    return messages.send(caller, body, idempotency_key)
 
 
 @routes.post("/check_joined_conversation", callers=PARTICIPANT_ROLES)
@@ -78,13 +78,13 @@ def get_joined_conversation(caller: Caller, body: OwnSession) -> Conversations:
     return conversations.list_joined(caller, body)
 
 
-@routes.post("/get_conversation_detail", callers=PARTICIPANT_ROLES, refusals=[NOT_FOUND])
+@routes.post("/get_conversation_detail", callers=PARTICIPANT_ROLES, errors=[NOT_FOUND])
 def get_conversation_detail(caller: Caller, body: Conversation) -> ConversationDetail:
     """获取会话信息"""
     return conversations.get_detail(caller, body)
 
 
-@routes.post("/join_conversation", callers=PARTICIPANT_ROLES, refusals=[NOT_FOUND, CONFLICT])
+@routes.post("/join_conversation", callers=PARTICIPANT_ROLES, errors=[NOT_FOUND, CONFLICT])
 def join_conversation(caller: Caller, body: Conversation) -> ConversationNamed:
     """加入会话
 
@@ -94,17 +94,19 @@ def join_conversation(caller: Caller, body: Conversation) -> ConversationNamed:
     return conversations.join(caller, body)
 
 
-@routes.post("/create_conversation", callers=PARTICIPANT_ROLES, refusals=[CONFLICT, CONVERSATION_TYPE])
-def create_conversation(caller: Caller, body: ConversationWanted, key: IdempotencyKeyHeader) -> ConversationNamed:
+@routes.post("/create_conversation", callers=PARTICIPANT_ROLES, errors=[CONFLICT, CONVERSATION_TYPE])
+def create_conversation(
+    caller: Caller, body: ConversationWanted, idempotency_key: IdempotencyKeyHeader
+) -> ConversationNamed:
     """创建会话
 
     The caller is its first member; whoever knows its id may join. Asked again with the same Idempotency-Key it is
     the same conversation.
     """
-    return conversations.create(caller, body, key)
+    return conversations.create(caller, body, idempotency_key)
 
 
-@routes.post("/leave_conversation", callers=PARTICIPANT_ROLES, refusals=[NOT_FOUND])
+@routes.post("/leave_conversation", callers=PARTICIPANT_ROLES, errors=[NOT_FOUND])
 def leave_conversation(caller: Caller, body: Conversation) -> ConversationNamed:
     """离开会话
 
@@ -113,13 +115,13 @@ def leave_conversation(caller: Caller, body: Conversation) -> ConversationNamed:
     return conversations.leave(caller, body)
 
 
-@routes.post("/get_lastone_msgid", callers=PARTICIPANT_ROLES, refusals=[NOT_FOUND])
+@routes.post("/get_lastone_msgid", callers=PARTICIPANT_ROLES, errors=[NOT_FOUND])
 def get_lastone_msgid(caller: Caller, body: Conversation) -> NewestMessageId:
     """获取会话的最后一条消息ID"""
     return messages.get_last_id(caller, body)
 
 
-@routes.post("/get_conversation_msg_by_range", callers=PARTICIPANT_ROLES, refusals=[NOT_FOUND])
+@routes.post("/get_conversation_msg_by_range", callers=PARTICIPANT_ROLES, errors=[NOT_FOUND])
 def get_conversation_msg_by_range(caller: Caller, body: Span) -> Messages:
     """获取会话指定消息ID范围的信息
 
@@ -128,7 +130,7 @@ def get_conversation_msg_by_range(caller: Caller, body: Span) -> Messages:
     return messages.list_between(caller, body)
 
 
-@routes.post("/get_conversation_30msg_before_the_id", callers=PARTICIPANT_ROLES, refusals=[NOT_FOUND])
+@routes.post("/get_conversation_30msg_before_the_id", callers=PARTICIPANT_ROLES, errors=[NOT_FOUND])
 def get_conversation_30msg_before_the_id(caller: Caller, body: Around) -> Messages:
     """获取指定消息ID之前的30条消息
 
@@ -137,7 +139,7 @@ def get_conversation_30msg_before_the_id(caller: Caller, body: Around) -> Messag
     return messages.list_before(caller, body)
 
 
-@routes.post("/get_conversation_30msg_after_the_id", callers=PARTICIPANT_ROLES, refusals=[NOT_FOUND])
+@routes.post("/get_conversation_30msg_after_the_id", callers=PARTICIPANT_ROLES, errors=[NOT_FOUND])
 def get_conversation_30msg_after_the_id(caller: Caller, body: Around) -> Messages:
     """获取指定消息ID之后的30条消息
 
@@ -146,7 +148,7 @@ def get_conversation_30msg_after_the_id(caller: Caller, body: Around) -> Message
     return messages.list_after(caller, body)
 
 
-@routes.post("/get_conversation_last_30_msg", callers=PARTICIPANT_ROLES, refusals=[NOT_FOUND])
+@routes.post("/get_conversation_last_30_msg", callers=PARTICIPANT_ROLES, errors=[NOT_FOUND])
 def get_conversation_last_30_msg(caller: Caller, body: NewestMessages) -> Messages:
     """获取会话的最后30条消息
 
@@ -155,7 +157,7 @@ def get_conversation_last_30_msg(caller: Caller, body: NewestMessages) -> Messag
     return messages.list_newest(caller, body)
 
 
-@routes.post("/get_conversation_lastone_msg", callers=PARTICIPANT_ROLES, refusals=[NOT_FOUND])
+@routes.post("/get_conversation_lastone_msg", callers=PARTICIPANT_ROLES, errors=[NOT_FOUND])
 def get_conversation_lastone_msg(caller: Caller, body: NewestMessages) -> Messages:
     """获取会话最后一条消息
 
@@ -164,7 +166,7 @@ def get_conversation_lastone_msg(caller: Caller, body: NewestMessages) -> Messag
     return messages.list_last(caller, body)
 
 
-@routes.post("/inner/get_token", callers=[Role.SERVICE], refusals=[NOT_FOUND])
+@routes.post("/inner/get_token", callers=[Role.SERVICE], errors=[NOT_FOUND])
 def get_token(caller: Caller, body: TokenRequest) -> str:
     """获取Token
 
@@ -175,20 +177,20 @@ def get_token(caller: Caller, body: TokenRequest) -> str:
 
 
 @routes.post(
-    "/inner/create_conversation", callers=[Role.SERVICE], refusals=[NOT_FOUND, CONFLICT, CONVERSATION_TYPE, NO_MEMBERS]
+    "/inner/create_conversation", callers=[Role.SERVICE], errors=[NOT_FOUND, CONFLICT, CONVERSATION_TYPE, NO_MEMBERS]
 )
 def inner_create_conversation(
-    caller: Caller, body: ConversationOfMembers, key: IdempotencyKeyHeader
+    caller: Caller, body: ConversationOfMembers, idempotency_key: IdempotencyKeyHeader
 ) -> ConversationNamed:
     """创建会话并初始化成员
 
     Only /inner/join_conversation lets others in. Members are named as in get_token; 404 for a number that is nobody's.
     Asked again with the same Idempotency-Key it is the same conversation.
     """
-    return internal.create(caller, body, key)
+    return internal.create(caller, body, idempotency_key)
 
 
-@routes.post("/inner/kickout_conversation", callers=[Role.SERVICE], refusals=[NOT_FOUND, NO_MEMBERS])
+@routes.post("/inner/kickout_conversation", callers=[Role.SERVICE], errors=[NOT_FOUND, NO_MEMBERS])
 def inner_kickout_conversation(caller: Caller, body: Members) -> ConversationNamed:
     """踢出会话成员
 
@@ -197,7 +199,7 @@ def inner_kickout_conversation(caller: Caller, body: Members) -> ConversationNam
     return internal.remove_members(caller, body)
 
 
-@routes.post("/inner/join_conversation", callers=[Role.SERVICE], refusals=[NOT_FOUND, CONFLICT, NO_MEMBERS])
+@routes.post("/inner/join_conversation", callers=[Role.SERVICE], errors=[NOT_FOUND, CONFLICT, NO_MEMBERS])
 def inner_join_conversation(caller: Caller, body: Members) -> ConversationNamed:
     """指定用户加入会话
 
@@ -206,7 +208,7 @@ def inner_join_conversation(caller: Caller, body: Members) -> ConversationNamed:
     return internal.add_members(caller, body)
 
 
-@routes.post("/inner/set_archive_conversations", callers=[Role.SERVICE], refusals=[NOT_FOUND])
+@routes.post("/inner/set_archive_conversations", callers=[Role.SERVICE], errors=[NOT_FOUND])
 def inner_set_archive_conversations(caller: Caller, body: Archiving) -> None:
     """会话状态设为归档/非归档
 

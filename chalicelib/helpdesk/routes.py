@@ -32,7 +32,7 @@ DESK_ADMIN_ROLES = (Role.SERVICE_STAFF, Role.ADMIN)
 routes = Routes(__name__)
 
 
-@routes.post("/message/messageCount", callers=MESSAGECENTER_ROLES, refusals=[NOT_FOUND])
+@routes.post("/message/messageCount", callers=MESSAGECENTER_ROLES, errors=[NOT_FOUND])
 def message_count(caller: ActingCaller, body: CountAsked) -> UnreadTotal:
     """未读消息数
 
@@ -41,8 +41,8 @@ def message_count(caller: ActingCaller, body: CountAsked) -> UnreadTotal:
     return messages.count_unread(caller, body)
 
 
-@routes.post("/message/messageAdd", callers=MESSAGECENTER_ROLES, refusals=[NOT_FOUND, CONFLICT])
-def message_add(caller: ActingCaller, body: Draft, key: IdempotencyKeyHeader) -> CountedResult[list[Added]]:
+@routes.post("/message/messageAdd", callers=MESSAGECENTER_ROLES, errors=[NOT_FOUND, CONFLICT])
+def message_add(caller: ActingCaller, body: Draft, idempotency_key: IdempotencyKeyHeader) -> CountedResult[list[Added]]:
     """发送消息
 
     To persons (ownType 1: receiveId, receiverIds), to groups (3: groupIds), or (2) from a patient to the hospital's
@@ -50,10 +50,10 @@ def message_add(caller: ActingCaller, body: Draft, key: IdempotencyKeyHeader) ->
     session is closed; a patient's message opens it again. Sent again with the same Idempotency-Key it is the same
     message; with another content or other receivers, 409.
     """
-    return messages.send(caller, body, key)
+    return messages.send(caller, body, idempotency_key)
 
 
-@routes.post("/message/findMessage", callers=MESSAGECENTER_ROLES, refusals=[NOT_FOUND])
+@routes.post("/message/findMessage", callers=MESSAGECENTER_ROLES, errors=[NOT_FOUND])
 def find_message(caller: ActingCaller, body: MessagesAsked) -> CountedResult[list[Entry]]:
     """查询消息
 
@@ -62,7 +62,7 @@ def find_message(caller: ActingCaller, body: MessagesAsked) -> CountedResult[lis
     return messages.list_page(caller, body)
 
 
-@routes.post("/message/userList", callers=MESSAGECENTER_ROLES, refusals=[NOT_FOUND])
+@routes.post("/message/userList", callers=MESSAGECENTER_ROLES, errors=[NOT_FOUND])
 def user_list(caller: ActingCaller, body: ListAsked) -> CountedResult[list[Listed]]:
     """联系人列表
 
@@ -71,7 +71,7 @@ def user_list(caller: ActingCaller, body: ListAsked) -> CountedResult[list[Liste
     return lists.list_people(caller, body)
 
 
-@routes.post("/message/conversationList", callers=MESSAGECENTER_ROLES, refusals=[NOT_FOUND])
+@routes.post("/message/conversationList", callers=MESSAGECENTER_ROLES, errors=[NOT_FOUND])
 def conversation_list(caller: ActingCaller, body: ListAsked) -> CountedResult[list[Listed]]:
     """会话列表
 
@@ -80,7 +80,7 @@ def conversation_list(caller: ActingCaller, body: ListAsked) -> CountedResult[li
     return lists.list_conversations(caller, body)
 
 
-@routes.post("/message/createChatSession", callers=MESSAGECENTER_ROLES, refusals=[NOT_FOUND, CONFLICT])
+@routes.post("/message/createChatSession", callers=MESSAGECENTER_ROLES, errors=[NOT_FOUND, CONFLICT])
 def create_chat_session(caller: ActingCaller, body: SessionAsked) -> Session:
     """创建或打开会话
 
@@ -91,7 +91,7 @@ def create_chat_session(caller: ActingCaller, body: SessionAsked) -> Session:
     return sessions.get_or_create(caller, body)
 
 
-@routes.post("/message/closeChatSession", callers=MESSAGECENTER_ROLES, refusals=[NOT_FOUND, CONFLICT])
+@routes.post("/message/closeChatSession", callers=MESSAGECENTER_ROLES, errors=[NOT_FOUND, CONFLICT])
 def close_chat_session(caller: ActingCaller, body: SessionClosing) -> None:
     """结束会话
 
@@ -100,7 +100,7 @@ def close_chat_session(caller: ActingCaller, body: SessionClosing) -> None:
     queue.close_session(caller, body)
 
 
-@routes.post("/message/obtainShunt", callers=MESSAGECENTER_ROLES, refusals=[NOT_FOUND, CONFLICT])
+@routes.post("/message/obtainShunt", callers=MESSAGECENTER_ROLES, errors=[NOT_FOUND, CONFLICT])
 def obtain_shunt(caller: ActingCaller, body: ShuntAsked) -> Session:
     """客服分流
 
@@ -111,7 +111,7 @@ def obtain_shunt(caller: ActingCaller, body: ShuntAsked) -> Session:
     return queue.request_agent(caller, body.type)
 
 
-@routes.post("/message/updateReadById", callers=MESSAGECENTER_ROLES, refusals=[NOT_FOUND])
+@routes.post("/message/updateReadById", callers=MESSAGECENTER_ROLES, errors=[NOT_FOUND])
 def update_read_by_id(caller: ActingCaller, body: ReadAsked) -> None:
     """标记已读
 
@@ -120,7 +120,7 @@ def update_read_by_id(caller: ActingCaller, body: ReadAsked) -> None:
     messages.mark_read(caller, body)
 
 
-@routes.post("/message/withdrawMessage", callers=MESSAGECENTER_ROLES, refusals=[NOT_FOUND])
+@routes.post("/message/withdrawMessage", callers=MESSAGECENTER_ROLES, errors=[NOT_FOUND])
 def withdraw_message(caller: ActingCaller, body: Withdrawing) -> None:
     """撤回消息
 
@@ -129,7 +129,7 @@ def withdraw_message(caller: ActingCaller, body: Withdrawing) -> None:
     withdrawals_and_ratings.withdraw(caller, body)
 
 
-@routes.post("/message/appraiseMessage", callers=MESSAGECENTER_ROLES, refusals=[NOT_FOUND, CONFLICT])
+@routes.post("/message/appraiseMessage", callers=MESSAGECENTER_ROLES, errors=[NOT_FOUND, CONFLICT])
 def appraise_message(caller: ActingCaller, body: Appraisal) -> None:
     """评价消息
 
@@ -138,13 +138,13 @@ def appraise_message(caller: ActingCaller, body: Appraisal) -> None:
     withdrawals_and_ratings.appraise(caller, body)
 
 
-@routes.post("/message/oneUserPosition", callers=MESSAGECENTER_ROLES, refusals=[NOT_FOUND])
+@routes.post("/message/oneUserPosition", callers=MESSAGECENTER_ROLES, errors=[NOT_FOUND])
 def one_user_position(caller: ActingCaller, body: PostAsked) -> Card:
     """岗位名片"""
     return post_cards.get_for_post(caller, body)
 
 
-@routes.post("/message/oneUserConversation", callers=MESSAGECENTER_ROLES, refusals=[NOT_FOUND, CONFLICT])
+@routes.post("/message/oneUserConversation", callers=MESSAGECENTER_ROLES, errors=[NOT_FOUND, CONFLICT])
 def one_user_conversation(caller: ActingCaller, body: PeerPost) -> Pair:
     """首次会话
 
@@ -154,7 +154,7 @@ def one_user_conversation(caller: ActingCaller, body: PeerPost) -> Pair:
     return post_cards.open_conversation(caller, body)
 
 
-@routes.post("/message/savePost", callers=DESK_ADMIN_ROLES, refusals=[NOT_FOUND, CONFLICT])
+@routes.post("/message/savePost", callers=DESK_ADMIN_ROLES, errors=[NOT_FOUND, CONFLICT])
 def save_post(caller: Caller, body: PostSaved) -> PostKept:
     """岗位保存
 
@@ -163,7 +163,7 @@ def save_post(caller: Caller, body: PostSaved) -> PostKept:
     return post_cards.save_post(caller, body)
 
 
-@routes.post("/message/setDuty", callers=DESK_ADMIN_ROLES, refusals=[NOT_FOUND])
+@routes.post("/message/setDuty", callers=DESK_ADMIN_ROLES, errors=[NOT_FOUND])
 def set_duty(caller: Caller, body: Duty) -> None:
     """岗位上下班
 

@@ -15,29 +15,28 @@ from chalicelib.errors import ApiError
 logger = logging.getLogger(__name__)
 
 
-Handler = Callable[[str, dict[str, Any]], None]  # connection id, the whole event
+Handler = Callable[[str, dict[str, Any]], None]  # arguments: connection id, API Gateway's event
 
 
 def handle_event(event: Any, handler: Handler) -> dict[str, Any]:
     """Run `handler` for an event of API Gateway and return the response that API Gateway expects."""
     started = clock.monotonic()
-    whole: dict[str, Any] = event.to_dict()
-    logs.start_context(request_id=whole["requestContext"].get("requestId", ""), route=f"ws {handler.__name__}")
-    status = _run_handler(lambda: handler(event.connection_id, whole))
-    took = round((clock.monotonic() - started) * 1000, 1)
-    logger.info("websocket", extra={"ids": {"status": status, "ms": took}})
+    content: dict[str, Any] = event.to_dict()
+    logs.start_context(request_id=content["requestContext"].get("requestId", ""), route=f"ws {handler.__name__}")
+    status = _run_handler(handler, event.connection_id, content)
+    elapsed_ms = round((clock.monotonic() - started) * 1000, 1)
+    logger.info("websocket", extra={"ids": {"status": status, "ms": elapsed_ms}})
     return {"statusCode": status}
 
 
-def _run_handler(work: Callable[[], None]) -> int:
+def _run_handler(handler: Handler, connection_id: str, content: dict[str, Any]) -> int:
     try:
-        work()
+        handler(connection_id, content)
     except ValidationError:
         return errors.BAD_PARAMETER.status
-    except ApiError as refused:
-        if refused.kind is errors.UNAVAILABLE:
-            logger.warning("unavailable", extra={"ids": logs.describe_error(refused.__cause__ or refused)})
-        return refused.kind.status
+    except ApiError as error:
+        logs.warn_if_unavailable(error)
+        return error.kind.status
     except Exception:
         logger.exception("unhandled")
         return errors.INTERNAL.status

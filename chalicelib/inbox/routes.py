@@ -11,14 +11,14 @@ STAFF_ROLES = [Role.DOCTOR, Role.SERVICE_STAFF, Role.ADMIN]
 READER_ROLES = [Role.PATIENT, *STAFF_ROLES]
 
 
-@routes.post("/msg_service/msg/send", callers=[*STAFF_ROLES, Role.SERVICE], refusals=[NOT_FOUND, CONFLICT])
-def send(caller: Caller, body: Sending, key: IdempotencyKeyHeader) -> None:
+@routes.post("/msg_service/msg/send", callers=[*STAFF_ROLES, Role.SERVICE], errors=[NOT_FOUND, CONFLICT])
+def send(caller: Caller, body: Sending, idempotency_key: IdempotencyKeyHeader) -> None:
     """发送消息
 
     To at most 1,000 people of the hospital, patients or staff; where one is unknown, nobody is sent anything. Each is
     told at /notify (`Type` 1200). Sent again with the same Idempotency-Key it is one message.
     """
-    messages.send(caller, body, key)
+    messages.send(caller, body, idempotency_key)
 
 
 @routes.get("/msg_service/msg/list", callers=READER_ROLES)
@@ -39,7 +39,7 @@ def unread_count(caller: Caller) -> UnreadCount:
     return messages.count_unread(caller)
 
 
-@routes.post("/msg_service/msg/set_read", callers=READER_ROLES, refusals=[NOT_FOUND])
+@routes.post("/msg_service/msg/set_read", callers=READER_ROLES, errors=[NOT_FOUND])
 def set_read(caller: Caller, body: MessageRead) -> None:
     """消息改为已读"""
     messages.mark_read(caller, body)

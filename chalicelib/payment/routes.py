@@ -13,7 +13,7 @@ XML_CONTENT_TYPE = "text/xml"
 @routes.post(
     "/pati_service/book_service/pay/appo_order",
     callers=[Role.PATIENT],
-    refusals=[NOT_FOUND, CONFLICT, TOO_MANY_REQUESTS],
+    errors=[NOT_FOUND, CONFLICT, TOO_MANY_REQUESTS],
 )
 def appo_order(caller: Caller, body: OrderAsked) -> Ordered:
     """根据预约ID创建收费结算单同时调用微信统一支付协议进行下单
@@ -24,7 +24,7 @@ def appo_order(caller: Caller, body: OrderAsked) -> Ordered:
     return orders.get_or_create(caller, body)
 
 
-@routes.post("/pati_service/wx/jsapi/paysign", callers=[Role.PATIENT], refusals=[NOT_FOUND])
+@routes.post("/pati_service/wx/jsapi/paysign", callers=[Role.PATIENT], errors=[NOT_FOUND])
 def sign_payment(caller: Caller, body: PaySignAsked) -> PaySign:
     """微信js-sdk支付签名获取
 
@@ -36,26 +36,26 @@ def sign_payment(caller: Caller, body: PaySignAsked) -> PaySign:
 @routes.post(
     "/pati_service/wechat/pay/notify/{tenantId}",
     callers=[Role.PUBLIC],
-    refusals=[NOT_FOUND, SIGNATURE],
-    raw=XML_CONTENT_TYPE,
+    errors=[NOT_FOUND, SIGNATURE],
+    raw_content_type=XML_CONTENT_TYPE,
 )
-def told_of_payment(caller: OptionalTenantCaller, tenantId: TenantId, delivery: RawRequest) -> RawContent:  # noqa: ARG001  # the signature says who
+def told_of_payment(caller: OptionalTenantCaller, tenantId: TenantId, raw_request: RawRequest) -> RawContent:  # noqa: ARG001  # the signature says who
     """微信支付结果通知
 
     For WeChat Pay alone, which signs what it says. v3 is answered with an empty body, v2 with its XML.
     """
-    return _acknowledge(webhooks.handle_payment(tenantId, delivery.headers, delivery.body))
+    return _acknowledge(webhooks.handle_payment(tenantId, raw_request.headers, raw_request.body))
 
 
 @routes.post(
     "/pati_service/wechat/pay/refund_notify/{tenantId}",
     callers=[Role.PUBLIC],
-    refusals=[NOT_FOUND, SIGNATURE],
-    raw=XML_CONTENT_TYPE,
+    errors=[NOT_FOUND, SIGNATURE],
+    raw_content_type=XML_CONTENT_TYPE,
 )
-def told_of_refund(caller: OptionalTenantCaller, tenantId: TenantId, delivery: RawRequest) -> RawContent:  # noqa: ARG001  # as above
+def told_of_refund(caller: OptionalTenantCaller, tenantId: TenantId, raw_request: RawRequest) -> RawContent:  # noqa: ARG001  # as above
     """微信退款结果通知"""
-    return _acknowledge(webhooks.handle_refund(tenantId, delivery.headers, delivery.body))
+    return _acknowledge(webhooks.handle_refund(tenantId, raw_request.headers, raw_request.body))
 
 
 def _acknowledge(acknowledgement: webhooks.Acknowledgement) -> RawContent:

@@ -44,9 +44,7 @@ DESK_ROLES = [Role.SERVICE_STAFF, Role.ADMIN]
 NOT_FOUND_OR_CONFLICT = [NOT_FOUND, CONFLICT]
 
 
-@routes.post(
-    "/pati_service/manager_service/login", callers=[Role.PUBLIC], refusals=[BAD_CREDENTIALS, TOO_MANY_REQUESTS]
-)
+@routes.post("/pati_service/manager_service/login", callers=[Role.PUBLIC], errors=[BAD_CREDENTIALS, TOO_MANY_REQUESTS])
 def login(caller: Caller, body: StaffSignIn) -> SignedInStaff:
     """员工登录
 
@@ -71,7 +69,7 @@ def list_person_count(caller: Caller, query: LabelCountQuery) -> CountedLabels:
     return labels.list_with_counts(caller, query)
 
 
-@routes.post("/pati_service/manager_service/save_group_label", callers=DESK_ROLES, refusals=NOT_FOUND_OR_CONFLICT)
+@routes.post("/pati_service/manager_service/save_group_label", callers=DESK_ROLES, errors=NOT_FOUND_OR_CONFLICT)
 def save_group_label(caller: Caller, body: LabelSaved) -> None:
     """新增和修改患者服务分组和标签
 
@@ -80,7 +78,7 @@ def save_group_label(caller: Caller, body: LabelSaved) -> None:
     labels.save(caller, body)
 
 
-@routes.post("/pati_service/manager_service/del_group_label", callers=DESK_ROLES, refusals=[NOT_FOUND])
+@routes.post("/pati_service/manager_service/del_group_label", callers=DESK_ROLES, errors=[NOT_FOUND])
 def del_group_label(caller: Caller, body: LabelDeleted) -> None:
     """删除患者服务分组和标签
 
@@ -89,7 +87,7 @@ def del_group_label(caller: Caller, body: LabelDeleted) -> None:
     labels.delete(caller, body)
 
 
-@routes.get("/pati_service/manager_service/pati_info", callers=STAFF_ROLES, refusals=[NOT_FOUND])
+@routes.get("/pati_service/manager_service/pati_info", callers=STAFF_ROLES, errors=[NOT_FOUND])
 def pati_info(caller: Caller, query: PatientQuery) -> PatientInfo:
     """查询患者信息
 
@@ -98,14 +96,14 @@ def pati_info(caller: Caller, query: PatientQuery) -> PatientInfo:
     return patient_files.get_info(caller, query.pati_id)
 
 
-@routes.post("/pati_service/manager_service/patient", callers=STAFF_ROLES, refusals=NOT_FOUND_OR_CONFLICT)
-def patient(caller: Caller, body: PatientSaved, key: IdempotencyKeyHeader) -> SavedPatient:
+@routes.post("/pati_service/manager_service/patient", callers=STAFF_ROLES, errors=NOT_FOUND_OR_CONFLICT)
+def patient(caller: Caller, body: PatientSaved, idempotency_key: IdempotencyKeyHeader) -> SavedPatient:
     """患者服务建档
 
     Without pati_id a new file, or the one that has this ID number (409 if under another name). With pati_id that file
     is changed: fields that are left out stay as they are. Sent again with the same Idempotency-Key it is one file.
     """
-    return patient_files.save(caller, body, key)
+    return patient_files.save(caller, body, idempotency_key)
 
 
 @routes.get("/pati_service/manager_service/patient_list", callers=STAFF_ROLES)
@@ -129,8 +127,8 @@ def access_log(caller: Caller, query: AccessLogQuery) -> Page[Access]:
 @routes.get(
     "/pati_service/wechat/query_bar_code",
     callers=[Role.PATIENT, Role.SERVICE_STAFF, Role.ADMIN],
-    refusals=[NOT_FOUND],
-    raw="image/png",
+    errors=[NOT_FOUND],
+    raw_content_type="image/png",
 )
 def query_bar_code(caller: Caller, query: MemberQuery) -> RawContent:
     """微信用户信息条形码查询
@@ -155,13 +153,13 @@ def staff_list(caller: Caller, query: StaffListQuery) -> Page[ListedStaff]:
     return staff_admin.search(caller, query)
 
 
-@routes.post("/pati_service/manager_service/staff", callers=[Role.ADMIN], refusals=[CONFLICT])
+@routes.post("/pati_service/manager_service/staff", callers=[Role.ADMIN], errors=[CONFLICT])
 def create_staff(caller: Caller, body: StaffCreated) -> CreatedStaff:
     """新增员工"""
     return staff_admin.create(caller, body)
 
 
-@routes.post("/pati_service/manager_service/staff_role", callers=[Role.ADMIN], refusals=NOT_FOUND_OR_CONFLICT)
+@routes.post("/pati_service/manager_service/staff_role", callers=[Role.ADMIN], errors=NOT_FOUND_OR_CONFLICT)
 def staff_role(caller: Caller, body: StaffRole) -> None:
     """更改员工角色
 
@@ -170,7 +168,7 @@ def staff_role(caller: Caller, body: StaffRole) -> None:
     staff_admin.change_role(caller, body)
 
 
-@routes.post("/pati_service/manager_service/staff_disable", callers=[Role.ADMIN], refusals=NOT_FOUND_OR_CONFLICT)
+@routes.post("/pati_service/manager_service/staff_disable", callers=[Role.ADMIN], errors=NOT_FOUND_OR_CONFLICT)
 def staff_disable(caller: Caller, body: StaffId) -> None:
     """停用员工
 
@@ -179,13 +177,13 @@ def staff_disable(caller: Caller, body: StaffId) -> None:
     staff_admin.disable(caller, body)
 
 
-@routes.post("/pati_service/manager_service/staff_enable", callers=[Role.ADMIN], refusals=[NOT_FOUND])
+@routes.post("/pati_service/manager_service/staff_enable", callers=[Role.ADMIN], errors=[NOT_FOUND])
 def staff_enable(caller: Caller, body: StaffId) -> None:
     """启用员工"""
     staff_admin.enable(caller, body)
 
 
-@routes.post("/pati_service/manager_service/staff_password", callers=[Role.ADMIN], refusals=[NOT_FOUND])
+@routes.post("/pati_service/manager_service/staff_password", callers=[Role.ADMIN], errors=[NOT_FOUND])
 def staff_password(caller: Caller, body: StaffPassword) -> None:
     """重置员工密码
 
@@ -200,7 +198,7 @@ def list_departments(caller: Caller) -> list[Department]:
     return department_admin.list_all(caller)
 
 
-@routes.post("/pati_service/manager_service/save_department", callers=[Role.ADMIN], refusals=NOT_FOUND_OR_CONFLICT)
+@routes.post("/pati_service/manager_service/save_department", callers=[Role.ADMIN], errors=NOT_FOUND_OR_CONFLICT)
 def save_department(caller: Caller, body: DepartmentSaved) -> SavedDepartment:
     """新增和修改科室
 
@@ -209,7 +207,7 @@ def save_department(caller: Caller, body: DepartmentSaved) -> SavedDepartment:
     return department_admin.save(caller, body)
 
 
-@routes.post("/pati_service/manager_service/department_photo", callers=[Role.ADMIN], refusals=[NOT_FOUND])
+@routes.post("/pati_service/manager_service/department_photo", callers=[Role.ADMIN], errors=[NOT_FOUND])
 def department_photo(caller: Caller, body: DepartmentPhotoWanted) -> PhotoForm:
     """科室照片预上传
 
@@ -224,7 +222,7 @@ def doctor_profiles(caller: Caller, query: DoctorProfileListQuery) -> Page[Docto
     return doctor_admin.list_profiles(caller, query)
 
 
-@routes.post("/pati_service/manager_service/save_doctor", callers=[Role.ADMIN], refusals=NOT_FOUND_OR_CONFLICT)
+@routes.post("/pati_service/manager_service/save_doctor", callers=[Role.ADMIN], errors=NOT_FOUND_OR_CONFLICT)
 def save_doctor(caller: Caller, body: DoctorSaved) -> None:
     """修改医生资料
 
@@ -233,7 +231,7 @@ def save_doctor(caller: Caller, body: DoctorSaved) -> None:
     doctor_admin.save(caller, body)
 
 
-@routes.post("/pati_service/manager_service/doctor_photo", callers=[Role.ADMIN], refusals=[NOT_FOUND])
+@routes.post("/pati_service/manager_service/doctor_photo", callers=[Role.ADMIN], errors=[NOT_FOUND])
 def doctor_photo(caller: Caller, body: PhotoWanted) -> PhotoForm:
     """医生照片预上传
 

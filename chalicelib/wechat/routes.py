@@ -35,7 +35,7 @@ def get_conf(caller: Caller) -> Conf:
     return account_settings.get(caller)
 
 
-@routes.post("/pati_service/wechat/conf", callers=[Role.ADMIN], refusals=[CONFLICT])
+@routes.post("/pati_service/wechat/conf", callers=[Role.ADMIN], errors=[CONFLICT])
 def save_conf(caller: Caller, body: ConfSaved) -> None:
     """微信配置基本信息保存
 
@@ -68,7 +68,7 @@ def save_template_id(caller: Caller, body: TemplateSaved) -> None:
     template_settings.save(caller, body)
 
 
-@routes.get("/pati_service/wechat/templates", callers=[Role.ADMIN], refusals=[NOT_FOUND])
+@routes.get("/pati_service/wechat/templates", callers=[Role.ADMIN], errors=[NOT_FOUND])
 def list_templates(caller: Caller) -> Templates:
     """微信配置消息模板获取
 
@@ -78,7 +78,10 @@ def list_templates(caller: Caller) -> Templates:
 
 
 @routes.get(
-    "/pati_service/wechat/auth_file/download", callers=[Role.ADMIN], refusals=[NOT_FOUND], raw=auth_files.CONTENT_TYPE
+    "/pati_service/wechat/auth_file/download",
+    callers=[Role.ADMIN],
+    errors=[NOT_FOUND],
+    raw_content_type=auth_files.CONTENT_TYPE,
 )
 def download_auth_file(caller: Caller) -> RawContent:
     """微信配置网页授权文件下载
@@ -98,7 +101,7 @@ def upload_auth_file(caller: Caller, upload: RequestFile, query: FileNameQuery) 
     auth_files.upload(caller, upload, query)
 
 
-@routes.get("/{file_name}", callers=[Role.PUBLIC], refusals=[NOT_FOUND], raw=auth_files.CONTENT_TYPE)
+@routes.get("/{file_name}", callers=[Role.PUBLIC], errors=[NOT_FOUND], raw_content_type=auth_files.CONTENT_TYPE)
 def root_file(caller: OptionalTenantCaller, file_name: FileName) -> RawContent:
     """微信域名校验文件
 
@@ -122,7 +125,7 @@ def save_service_info(caller: Caller, body: ServiceInfoSaved) -> None:
     service_info.save(caller, body)
 
 
-@routes.post("/pati_service/wx/jsapi/signature", callers=[Role.PUBLIC], refusals=[NOT_FOUND])
+@routes.post("/pati_service/wx/jsapi/signature", callers=[Role.PUBLIC], errors=[NOT_FOUND])
 def sign_page(caller: Caller, body: SignatureAsked) -> Signature:
     """获取微信公众号jsapiSinature信息
 
@@ -131,7 +134,7 @@ def sign_page(caller: Caller, body: SignatureAsked) -> Signature:
     return page_signatures.sign_page(caller, body)
 
 
-@routes.get("/pati_service/wechat/oauth/url", callers=[Role.PATIENT], refusals=[NOT_FOUND])
+@routes.get("/pati_service/wechat/oauth/url", callers=[Role.PATIENT], errors=[NOT_FOUND])
 def oauth_url(caller: Caller, query: OAuthUrlQuery) -> OAuthUrl:
     """微信网页授权地址
 
@@ -140,7 +143,7 @@ def oauth_url(caller: Caller, query: OAuthUrlQuery) -> OAuthUrl:
     return oauth.create_authorize_url(caller, query)
 
 
-@routes.get("/pati_service/wechat/oauth/callback", callers=[Role.PATIENT], refusals=[NOT_FOUND])
+@routes.get("/pati_service/wechat/oauth/callback", callers=[Role.PATIENT], errors=[NOT_FOUND])
 def oauth_callback(caller: Caller, query: OAuthCallbackQuery) -> Known:
     """微信网页授权回调
 
