@@ -29,7 +29,7 @@ class WechatApiError(Exception):
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
-        self.errcode = number
+        self.errcode = self.number = number  # logs show `number`
 
 
 @dataclass(frozen=True, slots=True)

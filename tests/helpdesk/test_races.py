@@ -117,7 +117,7 @@ def test_both_sides_close_at_once_and_one_is_let_in(
     waiting = crowd(hospital, 3)
     for one in waiting:
         request_assignment(one)
-    meeting(monkeypatch, store, "rooms", 2)
+    meeting(monkeypatch, store, "list_conversations", 2)
     answers = run_in_threads([lambda: close_session(li, session), lambda: close_session(lin, session)])
     assert [one.status for one in answers] == [200, 200]
     assert help_desk.list_open_counts() == {"客服小李": 1}
@@ -129,7 +129,7 @@ def test_a_chat_that_both_open_at_once_is_one(
     hospital: Hospital, lin: Person, chen: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both have seen that there is none yet."""
-    meeting(monkeypatch, store, "chats", 2)
+    meeting(monkeypatch, store, "get_session_ids", 2)
     answers = run_in_threads(
         [lambda: create_session(lin, 2, receiveId=chen.user_id), lambda: create_session(chen, 2, receiveId=lin.user_id)]
     )

@@ -25,13 +25,13 @@ class Held(Exception):
 @pytest.fixture
 def reading(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
     """Whoever reads everything has seen what is there: sets the first, and waits for the second."""
-    yield from held(monkeypatch, store, "unread", after=True)
+    yield from held(monkeypatch, store, "list_unread_ids", after=True)
 
 
 @pytest.fixture
 def sending(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
     """The first who sends has written, and is about to commit."""
-    yield from held(monkeypatch, outbox, "put", after=False)
+    yield from held(monkeypatch, outbox, "enqueue", after=False)
 
 
 def held(patch: pytest.MonkeyPatch, module: Any, name: str, after: bool) -> Iterator[Gate]:

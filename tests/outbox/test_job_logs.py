@@ -29,7 +29,7 @@ def test_a_line_tells_whose_job_was_done_and_how_late(hospital: Hospital, caplog
     later(400 * clock.SECOND)
     outbox.run_due_jobs()
     (line,) = lines(caplog, "job done")
-    assert (line["tenant_id"], line["job"], line["try"]) == (hospital.tenant_id, "test", 1)
+    assert (line["tenant_id"], line["job"], line["try"]) == (hospital.tenant_id, "publish_event", 1)
     assert 400 <= line["late"] < 460
     woken = [alarm for alarm in ("RunOutboxLate", "ErrorsLogged", "JobsFailing") if matches(get_pattern(alarm), line)]
     assert woken == ["RunOutboxLate"]
@@ -43,7 +43,7 @@ def test_a_job_that_fails_wakes_somebody_after_ten_minutes_and_when_it_is_given_
     for _ in range(outbox.MAX_ATTEMPTS):
         outbox.run_due_jobs()
         later(3600 * clock.SECOND)
-    failed, (given_up,) = lines(caplog, "job failed"), lines(caplog, "job given up")
+    failed, (given_up,) = lines(caplog, "job failed"), lines(caplog, "job dead-lettered")
     assert {one["tenant_id"] for one in [*failed, given_up]} == {hospital.tenant_id}
     waking = [one["try"] for one in failed if matches(get_pattern("JobsFailing"), one)]
     assert waking == [*range(8, outbox.MAX_ATTEMPTS)]

@@ -152,14 +152,14 @@ def test_what_waits_for_another_company_is_not_looked_at_by_our_own_lane(hospita
     mysql.autocommit.execute(
         f"""
             INSERT INTO outbox (tenant_id, job, payload, due_at, created_at)
-            SELECT %(tenant_id)s, 'test-outside', '{{}}', 1, 1 FROM {places}
+            SELECT %(tenant_id)s, 'wechat_booking', '{{}}', 1, 1 FROM {places}
             """,
         tenant_id=hospital.tenant_id,
     )
     promise(hospital)
     lane = (clock.now(), [Job.WECHAT_BOOKING], False, 50)
     found, read = mysql.run_autocommit(lambda tx: counted(tx, lambda: store.list_due(tx, *lane)))
-    assert [row["job"] for row in found] == ["test"]
+    assert [job.job for job in found] == [Job.PUBLISH_EVENT]
     assert read <= 10
 
 

@@ -53,11 +53,11 @@ def crowd(hospital: Hospital) -> list[ExternalUser]:
 
 
 def test_a_page_is_welcomed_while_the_sms_provider_hangs(
-    hospital: Hospital, crowd: list[ExternalUser], url: str, hanging: Provider
+    hospital: Hospital, crowd: list[ExternalUser], websocket_url: str, hanging: Provider
 ) -> None:
     assert request_code(hospital).status == 200
     assert hanging.asked.wait(10)
-    with open_websocket(url, crowd[0].token) as page:
+    with open_websocket(websocket_url, crowd[0].token) as page:
         assert page.receive_backlog()[0] == []
     assert not hanging.answered.is_set()
 
