@@ -3,7 +3,7 @@
 from chalicelib import clock, errors
 from chalicelib.accounts.models import AddedMember, Member, MemberAdded
 from chalicelib.adapters import mysql
-from chalicelib.adapters.mysql import Row, Tx
+from chalicelib.adapters.mysql import Tx
 from chalicelib.crypto import field_encryption
 from chalicelib.errors import ApiError
 from chalicelib.identity import attempts
@@ -42,17 +42,17 @@ def add(caller: Caller, given: MemberAdded) -> AddedMember:
 
 def list_all(caller: Caller) -> list[Member]:
     field_encryption.preload_keys()
-    rows = accounts.list_members_with_patients(mysql.autocommit, caller.tenant_id, caller.user_id)
-    return [_build_member(caller.tenant_id, row) for row in rows]
+    members = accounts.list_members_with_patients(mysql.autocommit, caller.tenant_id, caller.user_id)
+    return [_build_member(caller.tenant_id, member) for member in members]
 
 
 def _find_or_add(tx: Tx, caller: Caller, details: PatientDetails) -> int:
-    accounts.get(tx, caller.tenant_id, caller.user_id, to_change=True)  # so that two at once are counted one by one
+    accounts.get(tx, caller.tenant_id, caller.user_id, for_update=True)  # serializes concurrent additions
     present = accounts.list_members_with_patients(tx, caller.tenant_id, caller.user_id)
     pati_id = patients.get_or_create(tx, caller.tenant_id, details, caller.user_id)
-    for row in present:
-        if row["pati_id"] == pati_id:
-            return int(row["member_id"])
+    for member in present:
+        if member.pati_id == pati_id:
+            return member.member_id
     if len(present) >= MAX_MEMBERS:
         raise ApiError(errors.CONFLICT, f"最多添加 {MAX_MEMBERS} 位就诊人")
     return accounts.add_member(
@@ -66,16 +66,16 @@ def _find_or_add(tx: Tx, caller: Caller, details: PatientDetails) -> int:
     )
 
 
-def _build_member(tenant_id: int, row: Row) -> Member:
-    birthday, pati_id = row["birthday"], str(row["pati_id"] or "")
+def _build_member(tenant_id: int, member: accounts.Member) -> Member:
+    birthday, pati_id = member.birthday, str(member.pati_id or "")
     return Member(
-        memberId=str(row["member_id"]),
+        memberId=str(member.member_id),
         bindPatiId=pati_id,
-        name=row["name"],
-        gender=row["gender"],
+        name=member.name,
+        gender=member.gender,
         age=formatting.format_age(birthday.isoformat() if birthday else "", clock.today()),
-        IDNo=patients.decrypt_id_number(tenant_id, row["pati_id"] or 0, row["id_sealed"]),
-        phone=row["phone"],
-        defaultMember=bool(row["is_default"]),
+        IDNo=patients.decrypt_id_number(tenant_id, member.pati_id or 0, member.id_sealed),
+        phone=member.phone,
+        defaultMember=member.is_default,
         patiImg=bar_code.render_base64(pati_id) if pati_id else "",
     )

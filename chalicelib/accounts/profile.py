@@ -3,29 +3,26 @@
 from chalicelib import clock, errors
 from chalicelib.accounts.models import MyInfo, MyInfoSaved, PictureForm, PictureWanted
 from chalicelib.adapters import mysql
-from chalicelib.adapters.mysql import Row
 from chalicelib.errors import ApiError
 from chalicelib.files import confirmation, file_types, links, store, upload_forms
 from chalicelib.identity.callers import Caller
 from chalicelib.people import accounts, bar_code, formatting
 from chalicelib.people.accounts import AVATAR
 
-EMPTY_PROFILE: Row = {"name": "", "gender": 0, "birthday": None, "pati_id": None}
-
 
 def get_own(caller: Caller) -> MyInfo:
     """Return what the owner has said of themselves, else what their default member is; the file is the member's."""
     _confirm_avatar(caller)
-    own = accounts.get(mysql.autocommit, caller.tenant_id, caller.user_id)
+    account = accounts.get(mysql.autocommit, caller.tenant_id, caller.user_id)
     members = accounts.list_members_with_patients(mysql.autocommit, caller.tenant_id, caller.user_id)
-    first = members[0] if members else EMPTY_PROFILE
-    speaks = own if own["name"] else first
-    birthday, pati_id = speaks["birthday"], str(first["pati_id"] or "")
+    first = members[0] if members else None
+    person = account if account.name or first is None else first
+    birthday, pati_id = person.birthday, str((first and first.pati_id) or "")
     return MyInfo(
-        phone=own["phone"],
-        avatar=links.sign(own["photo_key"].decode()) if own["photo_key"] else "",
-        name=speaks["name"],
-        gender=speaks["gender"],
+        phone=account.phone,
+        avatar=links.sign(account.photo_key) if account.photo_key else "",
+        name=person.name,
+        gender=person.gender,
         birthday=birthday,
         age=formatting.format_age(birthday.isoformat() if birthday else "", clock.today()),
         pati_img=bar_code.render_base64(pati_id) if pati_id else "",

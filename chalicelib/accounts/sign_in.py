@@ -42,7 +42,7 @@ def authenticate(caller: Caller, given: SignIn) -> SignedIn:
 
     def issue(tx: Tx) -> str:
         """A reset in this moment ends what the old password opens."""
-        if accounts.get(tx, caller.tenant_id, user_id, to_change=True)["password_hash"] != checked:
+        if accounts.get(tx, caller.tenant_id, user_id, for_update=True).password_hash != checked:
             raise ApiError(errors.BAD_CREDENTIALS)
         return tokens.issue_in_transaction(tx, caller.tenant_id, f"user:{user_id}", Role.PATIENT)
 
@@ -79,11 +79,11 @@ def reset_password(caller: Caller, given: NewPassword) -> None:
 def change_password(caller: Caller, given: PasswordChange) -> None:
     """Set a password by the old one; who is signed in stays so. ApiError 400 where the old one is wrong."""
     account = accounts.get(mysql.autocommit, caller.tenant_id, caller.user_id)
-    who = (caller.tenant_id, REALM, account["phone"], caller.address)
+    who = (caller.tenant_id, REALM, account.phone, caller.address)
     attempts.consume_password_try(*who)
-    if not passwords.matches(given.oldPassword, account["password_hash"]):
+    if not passwords.matches(given.oldPassword, account.password_hash):
         raise ApiError(errors.BAD_PARAMETER, "oldPassword：密码错误")
-    new, old = passwords.hash_password(given.newPassword), account["password_hash"]
+    new, old = passwords.hash_password(given.newPassword), account.password_hash
     if not accounts.set_password(mysql.autocommit, caller.tenant_id, caller.user_id, new, old):
         raise ApiError(errors.CONFLICT, "密码刚刚被修改过")
     attempts.record_success(*who)

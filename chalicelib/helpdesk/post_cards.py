@@ -2,7 +2,7 @@
 
 from chalicelib import errors
 from chalicelib.adapters import mysql
-from chalicelib.adapters.mysql import Row, Tx
+from chalicelib.adapters.mysql import Tx
 from chalicelib.errors import ApiError
 from chalicelib.files import links
 from chalicelib.helpdesk import assignment, chats, queue_store, store
@@ -13,6 +13,7 @@ from chalicelib.http.routing import CountedResult
 from chalicelib.identity.callers import Caller
 from chalicelib.messaging.models import ConversationKind
 from chalicelib.people import departments, posts
+from chalicelib.people.posts import PostCard
 
 
 def get_for_post(caller: Caller, asked: PostAsked) -> Card:
@@ -23,9 +24,9 @@ def get_for_post(caller: Caller, asked: PostAsked) -> Card:
 def open_conversation(caller: Caller, asked: PeerPost) -> Pair:
     """Return the chat between the caller and who holds a post, made if there is none, with both cards."""
     yours = _get_post(caller, asked.youPositionId)
-    if yours["user_id"] == caller.user_id:
+    if yours.user_id == caller.user_id:
         raise ApiError(errors.CONFLICT, "youPositionId：不能与本人会话")
-    pair = chats.build_direct_pair(caller.user_id, yours["user_id"])
+    pair = chats.build_direct_pair(caller.user_id, yours.user_id)
     session_id = chats.get_or_create(caller.tenant_id, ConversationKind.DIRECT, [pair])[pair]
     own = posts.find_card(mysql.autocommit, caller.tenant_id, caller.post_id) if caller.post_id else None
     mine = _build_card(own) if own else _build_card_without_post(caller.tenant_id, caller.user_id)
@@ -76,10 +77,10 @@ def list_posts(caller: Caller) -> CountedResult[list[Post]]:
     found: list[Post] = [
         {
             **_build_card(row),
-            "deptId": str(row["dept_id"] or ""),
-            "skill": row["skill"],
-            "cap": row["cap"],
-            "open": agents[row["post_id"]]["serving"] if row["post_id"] in agents else 0,
+            "deptId": str(row.dept_id or ""),
+            "skill": row.skill,
+            "cap": row.cap,
+            "open": agents[row.post_id]["serving"] if row.post_id in agents else 0,
         }
         for row in rows
     ]
@@ -103,7 +104,7 @@ def _update_post(tx: Tx, caller: Caller, saved: PostSaved, about: posts.PostSett
     return post_id
 
 
-def _get_post(caller: Caller, post_id: int) -> Row:
+def _get_post(caller: Caller, post_id: int) -> PostCard:
     row = posts.find_card(mysql.autocommit, caller.tenant_id, post_id)
     if row is None:
         raise _build_not_found_error()
@@ -114,15 +115,15 @@ def _build_not_found_error() -> ApiError:
     return ApiError(errors.NOT_FOUND, "岗位不存在")
 
 
-def _build_card(row: Row) -> Card:
+def _build_card(card: PostCard) -> Card:
     return {
-        "positionId": str(row["post_id"]),
-        "userId": str(row["user_id"]),
-        "title": row["title"],
-        "name": row["name"],
-        "photo": links.sign(row["photo_key"].decode()) if row["photo_key"] else "",
-        "department": row["department"],
-        "onDuty": bool(row["on_duty"]),
+        "positionId": str(card.post_id),
+        "userId": str(card.user_id),
+        "title": card.title,
+        "name": card.name,
+        "photo": links.sign(card.photo_key) if card.photo_key else "",
+        "department": card.department,
+        "onDuty": card.on_duty,
     }
 
 

@@ -2,25 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
 from chalicelib import errors
 from chalicelib.errors import ApiError
 from chalicelib.identity import internal_keys, tokens
 from chalicelib.people import tenants
+from chalicelib.people.roles import Role
 
-
-class Role(StrEnum):
-    """What a caller is. The values are stored with tokens and staff, and shown to clients."""
-
-    PUBLIC = "public"  # a visitor without credentials
-    PATIENT = "patient"
-    DOCTOR = "doctor"
-    SERVICE_STAFF = "service_staff"
-    ADMIN = "admin"
-    SESSION = "session"  # a user of an external system, known only by a session id
-    SERVICE = "service"  # a hospital's own system, authenticated by an internal key
-
+__all__ = ["PARTICIPANT_ROLES", "Caller", "Role", "get_token", "identify", "require_same_tenant"]
 
 PARTICIPANT_ROLES = (
     Role.PATIENT,

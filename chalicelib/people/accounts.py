@@ -1,19 +1,50 @@
 """Patients' accounts and their members (就诊人)."""
 
+from dataclasses import dataclass
 from datetime import date
 
 from chalicelib import clock
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.people import persons
+from chalicelib.people.roles import PersonKind
 
-AVATAR = "avatar"  # the place of an upload that becomes its uploader's picture
+AVATAR = "avatar"  # files.place of an upload that becomes the uploader's avatar
 MAX_MEMBERS = 10
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """A patient's account. An account without a profile has name ""."""
+
+    phone: str
+    password_hash: bytes
+    name: str
+    gender: int
+    birthday: date | None
+    photo_key: str  # S3 key of the avatar, "" for none
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A person for whom an account books, with the ID number of their patient file."""
+
+    member_id: int
+    pati_id: int | None
+    name: str
+    gender: int
+    birthday: date | None
+    phone: str
+    is_default: bool
+    id_sealed: bytes | None
+
+
 def create(tx: Tx, tenant_id: int, phone: str, password_hash: bytes) -> int:
-    """Return the new account's user_id. Raises mysql.DuplicateKeyError("phone") where the tenant has the phone
-    already."""
-    user_id = persons.create(tx, tenant_id, "patient")
+    """Insert an account and return its user_id.
+
+    Raises:
+        mysql.DuplicateKeyError: key "phone" if the tenant has an account with this phone.
+    """
+    user_id = persons.create(tx, tenant_id, PersonKind.PATIENT)
     tx.execute(
         """
         INSERT INTO accounts (user_id, tenant_id, phone, password_hash, created_at)
@@ -41,8 +72,11 @@ def add_member(
     is_default: bool = False,
     pati_id: int | None = None,
 ) -> int:
-    """Return the new member_id. Raises mysql.DuplicateKeyError("patient") where the account has that patient
-    already."""
+    """Insert a member of an account and return the member_id.
+
+    Raises:
+        mysql.DuplicateKeyError: key "patient_of_account" if the account has a member with this patient file.
+    """
     return tx.insert(
         """
         INSERT INTO members
@@ -65,17 +99,17 @@ def add_member(
 
 
 def find_by_phone(tx: Tx, tenant_id: int, phone: str) -> int | None:
-    """Return the user_id of the account that signs in with this phone."""
-    found: int | None = tx.fetch_value(
+    """Return the user_id of the account with this phone, or None."""
+    user_id: int | None = tx.fetch_value(
         "SELECT user_id FROM accounts WHERE tenant_id = %(tenant_id)s AND phone = %(phone)s",
         tenant_id=tenant_id,
         phone=phone,
     )
-    return found
+    return user_id
 
 
 def find_password_hash(tx: Tx, tenant_id: int, phone: str) -> tuple[int, bytes] | None:
-    """Return user_id and password hash of the account that signs in with this phone."""
+    """Return user_id and password hash of the account with this phone, or None."""
     row = tx.fetch_one(
         "SELECT user_id, password_hash FROM accounts WHERE tenant_id = %(tenant_id)s AND phone = %(phone)s",
         tenant_id=tenant_id,
@@ -84,38 +118,47 @@ def find_password_hash(tx: Tx, tenant_id: int, phone: str) -> tuple[int, bytes] 
     return (row["user_id"], row["password_hash"]) if row else None
 
 
-def set_password(tx: Tx, tenant_id: int, user_id: int, password_hash: bytes, instead_of: bytes | None = None) -> bool:
-    """False where the hash is no longer the one that was looked at (`instead_of`)."""
+def set_password(
+    tx: Tx, tenant_id: int, user_id: int, password_hash: bytes, expected_hash: bytes | None = None
+) -> bool:
+    """Replace an account's password hash.
+
+    Args:
+        expected_hash: the present hash; None replaces any.
+
+    Returns:
+        False if the present hash is not `expected_hash`.
+    """
     changed = tx.execute(
         """
         UPDATE accounts SET password_hash = %(password_hash)s
         WHERE user_id = %(user_id)s AND tenant_id = %(tenant_id)s
-          AND (%(instead_of)s IS NULL OR password_hash = %(instead_of)s)
+          AND (%(expected_hash)s IS NULL OR password_hash = %(expected_hash)s)
         """,
         password_hash=password_hash,
         user_id=user_id,
         tenant_id=tenant_id,
-        instead_of=instead_of,
+        expected_hash=expected_hash,
     )
     return changed == 1
 
 
-def get(tx: Tx, tenant_id: int, user_id: int, to_change: bool = False) -> Row:
-    """Return phone, password_hash, name, gender, birthday and photo_key; locked until the commit where asked for."""
+def get(tx: Tx, tenant_id: int, user_id: int, for_update: bool = False) -> Account:
+    """Return a patient's account, which must exist; `for_update` locks its row until the end of the transaction."""
     row = tx.fetch_one(
         f"""
         SELECT phone, password_hash, name, gender, birthday, photo_key FROM accounts
-        WHERE user_id = %(user_id)s AND tenant_id = %(tenant_id)s {"FOR UPDATE" if to_change else ""}
+        WHERE user_id = %(user_id)s AND tenant_id = %(tenant_id)s {"FOR UPDATE" if for_update else ""}
         """,
         user_id=user_id,
         tenant_id=tenant_id,
     )
-    assert row is not None, "a patient's token is of an account, and accounts stay"
-    return row
+    assert row is not None, "a patient's token belongs to an account, and accounts are not deleted"
+    return Account(**{**row, "photo_key": row["photo_key"].decode()})
 
 
 def update_profile(tx: Tx, tenant_id: int, user_id: int, name: str, gender: int, birthday: date) -> None:
-    """What somebody says of themselves."""
+    """Set the owner's own details of an account."""
     tx.execute(
         """
         UPDATE accounts SET name = %(name)s, gender = %(gender)s, birthday = %(birthday)s
@@ -130,8 +173,8 @@ def update_profile(tx: Tx, tenant_id: int, user_id: int, name: str, gender: int,
 
 
 def set_avatar(tx: Tx, file_id: int) -> None:
-    """Make an uploaded picture, once confirmed, the avatar of its uploader, unless a later one is that already."""
-    worn = tx.fetch_one(
+    """Make a confirmed picture the avatar of its uploader, unless a later upload is already confirmed."""
+    file = tx.fetch_one(
         """
         SELECT f.tenant_id, f.uploader, f.object_key FROM files f
         WHERE f.file_id = %(file_id)s AND f.object_key IS NOT NULL AND NOT EXISTS (
@@ -142,21 +185,21 @@ def set_avatar(tx: Tx, file_id: int) -> None:
         """,
         file_id=file_id,
     )
-    if worn:
+    if file:
         tx.execute(
             """
             UPDATE accounts SET photo_key = %(object_key)s
             WHERE user_id = %(user_id)s AND tenant_id = %(tenant_id)s
             """,
-            object_key=worn["object_key"],
-            user_id=int(worn["uploader"].decode().removeprefix("user:")),
-            tenant_id=worn["tenant_id"],
+            object_key=file["object_key"],
+            user_id=int(file["uploader"].decode().removeprefix("user:")),
+            tenant_id=file["tenant_id"],
         )
 
 
-def list_members_with_patients(tx: Tx, tenant_id: int, user_id: int) -> list[Row]:
-    """Return an account's members as they are listed, the default one first; id_sealed is their patient file's."""
-    return tx.fetch_all(
+def list_members_with_patients(tx: Tx, tenant_id: int, user_id: int) -> list[Member]:
+    """Return an account's members, the default member first, then in the order of their creation."""
+    rows = tx.fetch_all(
         """
         SELECT m.member_id, m.pati_id, m.name, m.gender, m.birthday, m.phone, m.is_default, p.id_sealed
         FROM members m LEFT JOIN patients p ON p.pati_id = m.pati_id AND p.tenant_id = m.tenant_id
@@ -166,10 +209,8 @@ def list_members_with_patients(tx: Tx, tenant_id: int, user_id: int) -> list[Row
         tenant_id=tenant_id,
         user_id=user_id,
     )
+    return [_build_member(row) for row in rows]
 
 
-def list_member_names(tx: Tx, user_id: int) -> list[Row]:
-    """Return member_id and name of an account's members, the first made first."""
-    return tx.fetch_all(
-        "SELECT member_id, name FROM members WHERE user_id = %(user_id)s ORDER BY member_id", user_id=user_id
-    )
+def _build_member(row: Row) -> Member:
+    return Member(**{**row, "is_default": bool(row["is_default"])})

@@ -1,11 +1,11 @@
-"""A patient's number as a bar code, for scanners at the desk: Code 128, as a PNG."""
+"""Render a patient's number as a Code 128 bar code (PNG), for scanners at the front desk."""
 
 import base64
 import struct
 import zlib
 
-# Widths of bar, space, bar … of each symbol (ISO/IEC 15417); the last three start code set A, B and C. Code set B
-# holds visible ASCII, in the order of ASCII.
+# Widths of bar, space, bar … of each symbol (ISO/IEC 15417); the last three start code sets A, B and C. Code set B
+# contains printable ASCII in its order.
 _SYMBOL_TABLE = """
     212222 222122 222221 121223 121322 131222 122213 122312 132212 221213 221312 231212 112232 122132 122231 113222
     123122 123221 223211 221132 221231 213212 223112 312131 311222 321122 321221 312212 322112 322211 212123 212321
@@ -17,15 +17,13 @@ _SYMBOL_TABLE = """
 """
 _SYMBOLS = _SYMBOL_TABLE.split()
 _START_B, _STOP = 104, "2331112"
-MODULE_PIXELS, HEIGHT_PIXELS, QUIET_ZONE_MODULES = (
-    2,
-    80,
-    10,
-)  # pixels of the thinnest bar, pixels, thinnest bars left white at each side
+MODULE_PIXELS = 2  # width of the narrowest bar
+HEIGHT_PIXELS = 80
+QUIET_ZONE_MODULES = 10  # white margin on each side
 
 
 def render_png(text: str) -> bytes:
-    """Return the bar code of visible ASCII."""
+    """Return the bar code of a text of printable ASCII as a PNG file."""
     values = [_START_B, *(ord(letter) - 32 for letter in text)]
     check = (_START_B + sum(place * value for place, value in enumerate(values))) % 103
     widths = "".join([*(_SYMBOLS[value] for value in [*values, check]), _STOP])
@@ -34,12 +32,12 @@ def render_png(text: str) -> bytes:
 
 
 def render_base64(text: str) -> str:
-    """Return the same as base64, as the documents put it into answers."""
+    """Return the PNG file as base64, as the protocol documents include it in responses."""
     return base64.b64encode(render_png(text)).decode()
 
 
 def _encode_png(modules: str) -> bytes:
-    """Return a PNG of one row of modules (0 black, 1 white), drawn high: one bit for a pixel, grey."""
+    """Return a one-bit grayscale PNG that repeats one row of modules (0 black, 1 white) over its height."""
     bits = "".join(module * MODULE_PIXELS for module in modules)
     row = int(bits.ljust(-(-len(bits) // 8) * 8, "1"), 2).to_bytes(-(-len(bits) // 8), "big")
     header = struct.pack(">IIBBBBB", len(bits), HEIGHT_PIXELS, 1, 0, 0, 0, 0)

@@ -8,14 +8,24 @@ from chalicelib.adapters.mysql import Row, Tx
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Department:
+    """A department as stored."""
+
+    dept_id: int
     name: str
-    sort: int = 0  # the smallest comes first
-    introduction: str = ""
-    photo_key: str = ""
+    sort: int  # position in lists, ascending
+    introduction: str
+    photo_key: str  # S3 key, "" for none
+
+
+COLUMNS_SQL = "dept_id, name, sort, introduction, photo_key"
 
 
 def create(tx: Tx, tenant_id: int, name: str, sort: int = 0) -> int:
-    """Return the new dept_id. Raises mysql.DuplicateKeyError("name") where the tenant has the name already."""
+    """Insert a department and return its dept_id.
+
+    Raises:
+        mysql.DuplicateKeyError: key "name" if the tenant has a department of this name.
+    """
     return tx.insert(
         """
         INSERT INTO departments (tenant_id, name, sort, created_at)
@@ -29,10 +39,10 @@ def create(tx: Tx, tenant_id: int, name: str, sort: int = 0) -> int:
 
 
 def find_for_update(tx: Tx, tenant_id: int, dept_id: int) -> Department | None:
-    """Return one of the tenant's departments, to be changed in this transaction."""
+    """Return one of the tenant's departments, locked until the end of the transaction, or None."""
     row = tx.fetch_one(
-        """
-        SELECT name, sort, introduction, photo_key FROM departments
+        f"""
+        SELECT {COLUMNS_SQL} FROM departments
         WHERE dept_id = %(dept_id)s AND tenant_id = %(tenant_id)s FOR UPDATE
         """,
         dept_id=dept_id,
@@ -41,24 +51,29 @@ def find_for_update(tx: Tx, tenant_id: int, dept_id: int) -> Department | None:
     return build_department(row) if row else None
 
 
-def update(tx: Tx, tenant_id: int, dept_id: int, changed: Department) -> None:
-    """Raises mysql.DuplicateKeyError("name") where another has the name."""
+def update(tx: Tx, tenant_id: int, department: Department) -> None:
+    """Write all fields of a department.
+
+    Raises:
+        mysql.DuplicateKeyError: key "name" if another department has the name.
+    """
     tx.execute(
         """
         UPDATE departments
         SET name = %(name)s, sort = %(sort)s, introduction = %(introduction)s, photo_key = %(photo_key)s
         WHERE dept_id = %(dept_id)s AND tenant_id = %(tenant_id)s
         """,
-        name=changed.name,
-        sort=changed.sort,
-        introduction=changed.introduction,
-        photo_key=changed.photo_key.encode(),
-        dept_id=dept_id,
+        name=department.name,
+        sort=department.sort,
+        introduction=department.introduction,
+        photo_key=department.photo_key.encode(),
+        dept_id=department.dept_id,
         tenant_id=tenant_id,
     )
 
 
 def exists(tx: Tx, tenant_id: int, dept_id: int) -> bool:
+    """Return whether the tenant has the department."""
     return bool(
         tx.fetch_value(
             "SELECT 1 FROM departments WHERE dept_id = %(dept_id)s AND tenant_id = %(tenant_id)s",
@@ -68,19 +83,15 @@ def exists(tx: Tx, tenant_id: int, dept_id: int) -> bool:
     )
 
 
-def list_all(tx: Tx, tenant_id: int) -> list[Row]:
-    """Return dept_id and every column of a Department, in the tenant's order."""
-    return tx.fetch_all(
-        """
-        SELECT dept_id, name, sort, introduction, photo_key FROM departments
-        WHERE tenant_id = %(tenant_id)s ORDER BY sort, dept_id
-        """,
+def list_all(tx: Tx, tenant_id: int) -> list[Department]:
+    """Return the tenant's departments in its order."""
+    rows = tx.fetch_all(
+        f"SELECT {COLUMNS_SQL} FROM departments WHERE tenant_id = %(tenant_id)s ORDER BY sort, dept_id",
         tenant_id=tenant_id,
     )
+    return [build_department(row) for row in rows]
 
 
 def build_department(row: Row) -> Department:
-    """Return the department in a row that has every column of one, whatever else it has."""
-    return Department(
-        name=row["name"], sort=row["sort"], introduction=row["introduction"], photo_key=row["photo_key"].decode()
-    )
+    """Return the department of a row with COLUMNS_SQL."""
+    return Department(**{**row, "photo_key": row["photo_key"].decode()})

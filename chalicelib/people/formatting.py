@@ -1,12 +1,13 @@
-"""How the documents write a person's age and telephone number where others read them."""
+"""Format a person's age and phone number as the protocol documents show them to others."""
 
 from datetime import date
 
 
 def format_age(birthday: str, today: date) -> str:
-    """Return 36岁, under three years 1岁2个月, under a year 5个月, under a month 12天; "" if unknown.
+    """Return the age in Chinese: 36岁, below three years 1岁2个月, below one year 5个月, below one month 12天.
 
-    birthday is yyyy-MM-dd or "".
+    Args:
+        birthday: yyyy-MM-dd, or "" for which "" is returned.
     """
     if not birthday:
         return ""
@@ -21,5 +22,5 @@ def format_age(birthday: str, today: date) -> str:
 
 
 def mask_phone(phone: str) -> str:
-    """Return 138****0001."""
+    """Return a phone number without its middle digits: 138****0001."""
     return f"{phone[:3]}****{phone[-4:]}" if len(phone) >= 11 else "*" * len(phone)

@@ -1,4 +1,4 @@
-"""Patient files: one for each person of a hospital, found by ID number. Accounts' members are linked to them."""
+"""Patient files: one for each person in a tenant, found by ID number. Members of accounts refer to them."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -16,7 +16,7 @@ ID_CARD_TYPE = "99"  # 身份证
 
 @dataclass(frozen=True, slots=True)
 class IdNumber:
-    """A document's number and what it is found by."""
+    """The number of an identity document, with its blind index for equality searches."""
 
     id_type: str
     number: str
@@ -25,7 +25,7 @@ class IdNumber:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PatientDetails:
-    """What a file says of a person."""
+    """The details of a person that a patient file records."""
 
     name: str
     gender: int
@@ -43,7 +43,7 @@ class PatientDetails:
 
 @dataclass(frozen=True, slots=True)
 class Patient:
-    """A file as it is stored; number_of() opens its ID number."""
+    """A patient file as stored; get_id_number decrypts its ID number."""
 
     tenant_id: int
     pati_id: int
@@ -66,9 +66,11 @@ class Patient:
 
 
 def build_id_number(tenant_id: int, number: str, kind: str = ID_CARD_TYPE) -> IdNumber:
-    """Make a number ready to be filed or looked up. To be called before a transaction: see crypto/field_encryption.py.
+    """Compute the blind index of a number to store or search. Not inside a transaction: see crypto/field_encryption.py.
 
-    `kind` 01 is 99 by another name; the number is one that id_cards.checked returned, or another document's.
+    Args:
+        number: the result of id_cards.normalize, or the number of another document.
+        kind: type of the document; 01 is an alias of 99.
     """
     kind = ID_CARD_TYPE if kind == "01" else kind
     return IdNumber(kind, number, field_encryption.compute_blind_index(tenant_id, f"id:{kind}", number))
@@ -77,27 +79,36 @@ def build_id_number(tenant_id: int, number: str, kind: str = ID_CARD_TYPE) -> Id
 def get_or_create(
     tx: Tx, tenant_id: int, details: PatientDetails, created_by: int, idempotency_key: str | None = None
 ) -> int:
-    """Return the pati_id of the person with this ID number, filed now if need be; without a number always a new one.
+    """Return the pati_id of the file with this ID number, or of a new file; without a number always of a new one.
 
-    ApiError 409 where the number is filed under another name. What a found file says stays as it is.
+    An existing file is left unchanged.
+
+    Raises:
+        ApiError: 409 if the file with this number has another name.
+        mysql.DuplicateKeyError: key "idempotency_key" if this request has already created a file.
     """
-    found = find_by_id_number(tx, tenant_id, details.name, details.id_number)
-    if found:
-        return found
+    pati_id = find_by_id_number(tx, tenant_id, details.name, details.id_number)
+    if pati_id:
+        return pati_id
     try:
         return _insert(tx, tenant_id, details, created_by, idempotency_key)
-    except mysql.DuplicateKeyError as duplicate:  # somebody else filed the same number meanwhile
-        found = (
-            find_by_id_number(tx, tenant_id, details.name, details.id_number) if duplicate.key == "id_number" else None
-        )
-        if not found:
+    except mysql.DuplicateKeyError as error:
+        if error.key != "id_number":
             raise
-        return found
+        # A concurrent transaction has inserted a file with the same number.
+        pati_id = find_by_id_number(tx, tenant_id, details.name, details.id_number)
+        if not pati_id:
+            raise
+        return pati_id
 
 
-def find_by_id_number(tx: Tx, tenant_id: int, name: str, known: IdNumber | None) -> int | None:
-    """Return the pati_id of the file with this number. ApiError 409 where it is filed under another name."""
-    if known is None:
+def find_by_id_number(tx: Tx, tenant_id: int, name: str, id_number: IdNumber | None) -> int | None:
+    """Return the pati_id of the file with this number, or None.
+
+    Raises:
+        ApiError: 409 if the file has another name.
+    """
+    if id_number is None:
         return None
     row = tx.fetch_one(
         """
@@ -105,20 +116,24 @@ def find_by_id_number(tx: Tx, tenant_id: int, name: str, known: IdNumber | None)
         WHERE tenant_id = %(tenant_id)s AND id_type = %(id_type)s AND id_blind = %(id_blind)s
         """,
         tenant_id=tenant_id,
-        id_type=known.id_type,
-        id_blind=known.blind_index,
+        id_type=id_number.id_type,
+        id_blind=id_number.blind_index,
     )
     if row and row["name"] != name:
         raise ApiError(errors.CONFLICT, "该证件号码已用另一姓名建档")
     return int(row["pati_id"]) if row else None
 
 
-def get(tx: Tx, tenant_id: int, pati_id: int, to_change: bool = False) -> Patient:
-    """Return a file, locked until the commit where it is to be changed. ApiError 404 where the tenant has none."""
+def get(tx: Tx, tenant_id: int, pati_id: int, for_update: bool = False) -> Patient:
+    """Return a file; `for_update` locks its row until the end of the transaction.
+
+    Raises:
+        ApiError: 404 if the tenant has no such file.
+    """
     row = tx.fetch_one(
         f"""
-        {SELECT_PATIENT_SQL}
-        WHERE pati_id = %(pati_id)s AND tenant_id = %(tenant_id)s {"FOR UPDATE" if to_change else ""}
+        {_SELECT_PATIENT_SQL}
+        WHERE pati_id = %(pati_id)s AND tenant_id = %(tenant_id)s {"FOR UPDATE" if for_update else ""}
         """,
         pati_id=pati_id,
         tenant_id=tenant_id,
@@ -127,10 +142,14 @@ def get(tx: Tx, tenant_id: int, pati_id: int, to_change: bool = False) -> Patien
 
 
 def get_by_idempotency_key(tx: Tx, tenant_id: int, created_by: int, idempotency_key: str) -> Patient:
-    """Return the file that somebody made with this idempotency key."""
+    """Return the file that a user created with this idempotency key.
+
+    Raises:
+        ApiError: 404 if there is none.
+    """
     row = tx.fetch_one(
         f"""
-        {SELECT_PATIENT_SQL}
+        {_SELECT_PATIENT_SQL}
         WHERE tenant_id = %(tenant_id)s AND created_by = %(created_by)s AND idempotency_key = %(idempotency_key)s
         """,
         tenant_id=tenant_id,
@@ -140,7 +159,7 @@ def get_by_idempotency_key(tx: Tx, tenant_id: int, created_by: int, idempotency_
     return _require_patient(row)
 
 
-SELECT_PATIENT_SQL = """
+_SELECT_PATIENT_SQL = """
     SELECT tenant_id, pati_id, name, gender, birthday, phone, id_type, id_sealed, province, city, county, address,
            cont_name, cont_relation, cont_phone, photo_key, trea_id, created_at
     FROM patients
@@ -154,17 +173,22 @@ def _require_patient(row: Row | None) -> Patient:
 
 
 def get_id_number(patient: Patient) -> str:
-    """Return the whole ID number, "" where the file has none."""
+    """Return the decrypted ID number of a file, "" if it has none."""
     return decrypt_id_number(patient.tenant_id, patient.pati_id, patient.id_sealed)
 
 
 def decrypt_id_number(tenant_id: int, pati_id: int, id_sealed: bytes | None) -> str:
+    """Return the ID number from patients.id_sealed, "" for None."""
     return field_encryption.decrypt(tenant_id, TABLE_NAME, pati_id, id_sealed) if id_sealed else ""
 
 
 def update(tx: Tx, tenant_id: int, pati_id: int, details: PatientDetails) -> None:
-    """Replace what a file says. ApiError 404 for another tenant's, 409 where another file has the ID number."""
-    known = details.id_number
+    """Write all details of a file.
+
+    Raises:
+        ApiError: 404 if the tenant has no such file, 409 if another file has the ID number.
+    """
+    id_number = details.id_number
     try:
         changed = tx.execute(
             """
@@ -176,7 +200,7 @@ def update(tx: Tx, tenant_id: int, pati_id: int, details: PatientDetails) -> Non
             WHERE pati_id = %(pati_id)s AND tenant_id = %(tenant_id)s
             """,
             **_build_columns(details),
-            id_sealed=field_encryption.encrypt(tenant_id, TABLE_NAME, pati_id, known.number) if known else None,
+            id_sealed=field_encryption.encrypt(tenant_id, TABLE_NAME, pati_id, id_number.number) if id_number else None,
             now=clock.now(),
             pati_id=pati_id,
             tenant_id=tenant_id,
@@ -188,7 +212,7 @@ def update(tx: Tx, tenant_id: int, pati_id: int, details: PatientDetails) -> Non
 
 
 def set_latest_visit(tx: Tx, tenant_id: int, pati_id: int, trea_id: int) -> None:
-    """Note the latest registered visit."""
+    """Set the latest registered visit of a file."""
     tx.execute(
         "UPDATE patients SET trea_id = %(trea_id)s WHERE pati_id = %(pati_id)s AND tenant_id = %(tenant_id)s",
         trea_id=trea_id,
@@ -214,24 +238,25 @@ def _insert(tx: Tx, tenant_id: int, details: PatientDetails, created_by: int, id
         idempotency_key=idempotency_key.encode() if idempotency_key else None,
         now=clock.now(),
     )
-    if details.id_number:  # sealed for its row, so the row must be there first
+    if details.id_number:  # the ciphertext is bound to the row id, which is only known after the insert
         tx.execute(
-            "UPDATE patients SET id_sealed = %(id_sealed)s WHERE pati_id = %(pati_id)s",
+            "UPDATE patients SET id_sealed = %(id_sealed)s WHERE pati_id = %(pati_id)s AND tenant_id = %(tenant_id)s",
             id_sealed=field_encryption.encrypt(tenant_id, TABLE_NAME, pati_id, details.id_number.number),
             pati_id=pati_id,
+            tenant_id=tenant_id,
         )
     return pati_id
 
 
 def _build_columns(details: PatientDetails) -> dict[str, Any]:
-    known = details.id_number
+    id_number = details.id_number
     return {
         "name": details.name,
         "gender": details.gender,
         "birthday": details.birthday,
         "phone": details.phone,
-        "id_type": known.id_type if known else "",
-        "id_blind": known.blind_index if known else None,
+        "id_type": id_number.id_type if id_number else "",
+        "id_blind": id_number.blind_index if id_number else None,
         "province": details.province,
         "city": details.city,
         "county": details.county,

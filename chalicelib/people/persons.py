@@ -1,13 +1,14 @@
-"""The one number space for people: a user_id names one person, patient or staff."""
+"""User ids: one number range for patients' accounts and staff."""
 
 from collections.abc import Collection
 
 from chalicelib import clock
 from chalicelib.adapters.mysql import Tx
+from chalicelib.people.roles import PersonKind, Role
 
 
 def create(tx: Tx, tenant_id: int, kind: str) -> int:
-    """Return a new user_id for a patient or a member of staff."""
+    """Return a new user_id for a person of a PersonKind."""
     return tx.insert(
         "INSERT INTO people (tenant_id, kind, created_at) VALUES (%(tenant_id)s, %(kind)s, %(now)s)",
         tenant_id=tenant_id,
@@ -16,23 +17,24 @@ def create(tx: Tx, tenant_id: int, kind: str) -> int:
     )
 
 
-def find_role(tx: Tx, tenant_id: int, user_id: int) -> str | None:
-    """Return patient, doctor, service_staff or admin; None for nobody of this tenant, or disabled staff."""
-    kind: str | None = tx.fetch_value(
+def find_role(tx: Tx, tenant_id: int, user_id: int) -> Role | None:
+    """Return the role of a patient or member of staff; None for an unknown id and for disabled staff."""
+    role: str | None = tx.fetch_value(
         """
-        SELECT CASE WHEN people.kind = 'patient' THEN 'patient' ELSE staff.role END
+        SELECT IF(people.kind = %(patient)s, %(patient)s, staff.role)
         FROM people LEFT JOIN staff ON staff.user_id = people.user_id
         WHERE people.user_id = %(user_id)s AND people.tenant_id = %(tenant_id)s
-          AND (people.kind = 'patient' OR staff.disabled_at IS NULL)
+          AND (people.kind = %(patient)s OR staff.disabled_at IS NULL)
         """,
         user_id=user_id,
         tenant_id=tenant_id,
+        patient=PersonKind.PATIENT,
     )
-    return kind
+    return Role(role) if role else None
 
 
 def list_active_ids(tx: Tx, tenant_id: int, user_ids: Collection[int]) -> set[int]:
-    """Return those of the ids who may sign in: people of this tenant, without staff who are locked out."""
+    """Return those of the ids that belong to people of this tenant, except disabled staff."""
     rows = tx.fetch_all(
         """
         SELECT people.user_id FROM people LEFT JOIN staff ON staff.user_id = people.user_id
@@ -45,7 +47,7 @@ def list_active_ids(tx: Tx, tenant_id: int, user_ids: Collection[int]) -> set[in
 
 
 def list_existing_ids(tx: Tx, tenant_id: int, user_ids: Collection[int]) -> set[int]:
-    """Return those of the ids that are people of this tenant."""
+    """Return those of the ids that belong to people of this tenant, including disabled staff."""
     rows = tx.fetch_all(
         "SELECT user_id FROM people WHERE tenant_id = %(tenant_id)s AND user_id IN %(user_ids)s",
         tenant_id=tenant_id,

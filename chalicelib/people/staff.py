@@ -1,28 +1,34 @@
-"""Staff: doctors, the service desk, administrators."""
+"""Staff: doctors, service staff and administrators."""
 
 from dataclasses import dataclass
 
 from chalicelib import clock
 from chalicelib.adapters.mysql import Tx
 from chalicelib.people import persons
+from chalicelib.people.roles import PersonKind
 
 
 @dataclass(frozen=True, slots=True)
 class StaffMember:
+    """A member of staff who may sign in."""
+
     user_id: int
     role: str
     name: str
     password_hash: bytes
 
 
-def find_by_phone(tx: Tx, tenant_id: int, phone: str, to_change: bool = False) -> StaffMember | None:
-    """Return the member of staff who signs in with this phone, locked until the commit where asked for; None also
-    where disabled."""
+def find_by_phone(tx: Tx, tenant_id: int, phone: str, for_update: bool = False) -> StaffMember | None:
+    """Return the member of staff with this phone, or None if there is none or they are disabled.
+
+    Args:
+        for_update: lock the row until the end of the transaction.
+    """
     row = tx.fetch_one(
         f"""
         SELECT user_id, role, name, password_hash FROM staff
         WHERE tenant_id = %(tenant_id)s AND phone = %(phone)s AND disabled_at IS NULL
-        {"FOR UPDATE" if to_change else ""}
+        {"FOR UPDATE" if for_update else ""}
         """,
         tenant_id=tenant_id,
         phone=phone,
@@ -31,7 +37,7 @@ def find_by_phone(tx: Tx, tenant_id: int, phone: str, to_change: bool = False) -
 
 
 def get_phone(tx: Tx, tenant_id: int, user_id: int) -> str:
-    """Return the phone of a member of staff whom the tenant has."""
+    """Return the phone of a member of staff, who must exist."""
     return str(
         tx.fetch_value(
             "SELECT phone FROM staff WHERE user_id = %(user_id)s AND tenant_id = %(tenant_id)s",
@@ -42,8 +48,12 @@ def get_phone(tx: Tx, tenant_id: int, user_id: int) -> str:
 
 
 def create(tx: Tx, tenant_id: int, role: str, phone: str, name: str, password_hash: bytes) -> int:
-    """Return the new user_id. Raises mysql.DuplicateKeyError("phone") where the tenant has the phone already."""
-    user_id = persons.create(tx, tenant_id, "staff")
+    """Insert a member of staff and return the user_id.
+
+    Raises:
+        mysql.DuplicateKeyError: key "phone" if the tenant has a member of staff with this phone.
+    """
+    user_id = persons.create(tx, tenant_id, PersonKind.STAFF)
     tx.execute(
         """
         INSERT INTO staff (user_id, tenant_id, role, phone, password_hash, name, created_at)
@@ -61,7 +71,10 @@ def create(tx: Tx, tenant_id: int, role: str, phone: str, name: str, password_ha
 
 
 def set_role(tx: Tx, tenant_id: int, user_id: int, role: str) -> bool:
-    """Give a member of staff another role; False where the tenant has none of that id. Then: tokens.reconsider."""
+    """Change a role; return False if the tenant has no such member of staff.
+
+    After the commit, call tokens.invalidate_cached_sessions.
+    """
     return bool(
         tx.execute(
             "UPDATE staff SET role = %(role)s WHERE user_id = %(user_id)s AND tenant_id = %(tenant_id)s",
@@ -73,7 +86,10 @@ def set_role(tx: Tx, tenant_id: int, user_id: int, role: str) -> bool:
 
 
 def set_disabled(tx: Tx, tenant_id: int, user_id: int, disabled: bool) -> bool:
-    """Lock a member of staff out, or let one in again; False where there is none. Then: tokens.reconsider."""
+    """Disable or enable a member of staff; return False if the tenant has no such member of staff.
+
+    After the commit, call tokens.invalidate_cached_sessions.
+    """
     return bool(
         tx.execute(
             """
@@ -89,7 +105,7 @@ def set_disabled(tx: Tx, tenant_id: int, user_id: int, disabled: bool) -> bool:
 
 
 def set_password(tx: Tx, tenant_id: int, user_id: int, password_hash: bytes) -> bool:
-    """False where the tenant has no member of staff of that id."""
+    """Replace a password hash; return False if the tenant has no such member of staff."""
     return bool(
         tx.execute(
             """

@@ -1,4 +1,4 @@
-"""Tenants: the hospitals this bundle serves side by side."""
+"""Tenants: the hospitals that one deployment serves."""
 
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql
@@ -7,19 +7,31 @@ from chalicelib.errors import ApiError
 
 
 def get_for_visitor(named: str, host: str) -> int:
-    """Return the tenant of somebody without a token: the one named, else the host's, else the only one there is.
+    """Return the tenant of a request without a token: the named one, else that of the host, else the only one.
 
-    ApiError 400 where that leaves it open.
+    Args:
+        named: the tenantId header, "" if there is none.
+        host: the Host header, with or without a port.
+
+    Raises:
+        ApiError: 400 if that determines no tenant.
     """
-    tenant_id = mysql.run_autocommit(
-        lambda tx: _find_by_id_text(tx, named) if named else find_by_host(tx, host) or _find_only_tenant(tx)
-    )
+    tx = mysql.autocommit
+    tenant_id = _find_by_id_text(tx, named) if named else find_by_host(tx, host) or _find_only_tenant(tx)
     if tenant_id is None:
         raise ApiError(errors.BAD_PARAMETER, "tenantId：租户不存在" if named else "tenantId：必填")
     return tenant_id
 
 
 def create(tx: Tx, name: str, external_id: str | None = None) -> int:
+    """Insert a tenant and return its tenant_id.
+
+    Args:
+        external_id: the identifier used by the hospital's own systems (entId).
+
+    Raises:
+        mysql.DuplicateKeyError: key "external_id" if another tenant has it.
+    """
     return tx.insert(
         "INSERT INTO tenants (name, external_id, created_at) VALUES (%(name)s, %(external_id)s, %(now)s)",
         name=name,
@@ -29,8 +41,11 @@ def create(tx: Tx, name: str, external_id: str | None = None) -> int:
 
 
 def add_host(tx: Tx, tenant_id: int, host: str) -> None:
-    """Have visitors of this host belong to the tenant. Raises mysql.DuplicateKeyError("PRIMARY") where it is
-    another's."""
+    """Assign a host name to a tenant: requests to it that have no token belong to the tenant.
+
+    Raises:
+        mysql.DuplicateKeyError: key "PRIMARY" if the host belongs to another tenant.
+    """
     owner = tx.fetch_value("SELECT tenant_id FROM tenant_hosts WHERE host = %(host)s", host=host.encode())
     if owner != tenant_id:
         tx.execute(
@@ -41,29 +56,32 @@ def add_host(tx: Tx, tenant_id: int, host: str) -> None:
 
 
 def get_name(tx: Tx, tenant_id: int) -> str:
+    """Return the name of a tenant, which must exist."""
     return str(tx.fetch_value("SELECT name FROM tenants WHERE tenant_id = %(tenant_id)s", tenant_id=tenant_id))
 
 
 def find_by_external_id(tx: Tx, external_id: str) -> int | None:
-    """Return the tenant that a hospital's own systems call so."""
-    found: int | None = tx.fetch_value(
+    """Return the tenant_id for an identifier used by a hospital's own systems, or None."""
+    tenant_id: int | None = tx.fetch_value(
         "SELECT tenant_id FROM tenants WHERE external_id = %(external_id)s", external_id=external_id.encode()
     )
-    return found
+    return tenant_id
 
 
 def find_by_host(tx: Tx, host: str) -> int | None:
-    """Return the tenant that a host (with or without its port) belongs to."""
+    """Return the tenant_id of a host, given with or without a port, or None."""
     name = host.partition(":")[0].lower().encode("utf-8", "replace")
-    found: int | None = tx.fetch_value("SELECT tenant_id FROM tenant_hosts WHERE host = %(name)s", name=name)
-    return found
+    tenant_id: int | None = tx.fetch_value("SELECT tenant_id FROM tenant_hosts WHERE host = %(name)s", name=name)
+    return tenant_id
 
 
-def _find_by_id_text(tx: Tx, named: str) -> int | None:
-    if not (named.isascii() and named.isdigit() and len(named) < 17):
+def _find_by_id_text(tx: Tx, text: str) -> int | None:
+    if not (text.isascii() and text.isdigit() and len(text) < 17):
         return None
-    found: int | None = tx.fetch_value("SELECT tenant_id FROM tenants WHERE tenant_id = %(id)s", id=int(named))
-    return found
+    tenant_id: int | None = tx.fetch_value(
+        "SELECT tenant_id FROM tenants WHERE tenant_id = %(tenant_id)s", tenant_id=int(text)
+    )
+    return tenant_id
 
 
 def _find_only_tenant(tx: Tx) -> int | None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from chalicelib import errors
 from chalicelib.adapters import mysql
-from chalicelib.adapters.mysql import Row, Tx
+from chalicelib.adapters.mysql import Tx
 from chalicelib.errors import ApiError
 from chalicelib.files import confirmation, file_types, links, upload_forms
 from chalicelib.identity.callers import Caller
@@ -14,7 +14,7 @@ from chalicelib.staff.staff_models import Department, DepartmentPhotoWanted, Dep
 
 
 def list_all(caller: Caller) -> list[Department]:
-    return [_build_department(row) for row in departments.list_all(mysql.autocommit, caller.tenant_id)]
+    return [_build_department(one) for one in departments.list_all(mysql.autocommit, caller.tenant_id)]
 
 
 def save(caller: Caller, saved: DepartmentSaved) -> SavedDepartment:
@@ -51,7 +51,7 @@ def _create_or_update(tx: Tx, tenant_id: int, saved: DepartmentSaved, given: dic
     department = departments.find_for_update(tx, tenant_id, dept_id)
     if department is None:
         raise ApiError(errors.NOT_FOUND, "科室不存在")
-    departments.update(tx, tenant_id, dept_id, replace(department, **given))
+    departments.update(tx, tenant_id, replace(department, **given))
     return dept_id
 
 
@@ -68,10 +68,9 @@ def _format_place(dept_id: int | None) -> str:
     return f"department:{dept_id}"
 
 
-def _build_department(row: Row) -> Department:
-    one = departments.build_department(row)
+def _build_department(one: departments.Department) -> Department:
     return Department(
-        dept_id=row["dept_id"],
+        dept_id=str(one.dept_id),
         name=one.name,
         order=one.sort,
         introduction=one.introduction,

@@ -34,7 +34,7 @@ def list_profiles(caller: Caller, asked: DoctorProfileListQuery) -> Page[DoctorP
     """Return the same doctors with all that is administered."""
     total, rows = _list_doctors(caller, asked.doctor_name, asked.offset, asked.page_size)
     found = departments.list_all(mysql.autocommit, caller.tenant_id)
-    names = {str(one["dept_id"]): one["name"] for one in found}
+    names = {str(one.dept_id): one.name for one in found}
     return Page[DoctorProfile].build(asked, total, [_build_profile(row, names) for row in rows])
 
 

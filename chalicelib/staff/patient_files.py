@@ -105,7 +105,7 @@ def _create_or_update(
 ) -> tuple[int, list[Row]]:
     found = saved.pati_id or patients.find_by_id_number(tx, caller.tenant_id, saved.pati_name, known)
     if found:
-        patient = patients.get(tx, caller.tenant_id, found, to_change=True)
+        patient = patients.get(tx, caller.tenant_id, found, for_update=True)
         patients.update(tx, caller.tenant_id, found, _merge_details(caller, patient, saved, known))
     pati_id = found or patients.get_or_create(tx, caller.tenant_id, _build_details(saved, known), caller.user_id, key)
     store.insert_access(tx, caller.tenant_id, caller.user_id, pati_id, "changed" if found else "filed")

@@ -24,7 +24,7 @@ def authenticate(caller: Caller, given: StaffSignIn) -> SignedInStaff:
 
     def issue(tx: Tx) -> SignedInStaff:
         """A reset in this moment ends what the old password opens."""
-        found = staff.find_by_phone(tx, caller.tenant_id, given.phone, to_change=True)
+        found = staff.find_by_phone(tx, caller.tenant_id, given.phone, for_update=True)
         if found is None or found.password_hash != checked:
             raise ApiError(BAD_CREDENTIALS)
         token = tokens.issue_in_transaction(tx, caller.tenant_id, f"user:{found.user_id}", found.role)

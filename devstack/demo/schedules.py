@@ -31,7 +31,7 @@ def _seed(tx: Tx, tenant_id: int, by: int) -> None:
     there, _ = pattern_store.list_page(tx, tenant_id, None, None, (0, 1))
     if there:
         return
-    depts = {row["name"]: row["dept_id"] for row in departments.list_all(tx, tenant_id)}
+    depts = {one.name: one.dept_id for one in departments.list_all(tx, tenant_id)}
     staff = tx.fetch_all("SELECT user_id, name FROM staff WHERE tenant_id = %(id)s AND role = 'doctor'", id=tenant_id)
     doctors = {row["name"]: row["user_id"] for row in staff}
     for one in [one for one in PATTERNS if one["dept"] in depts]:

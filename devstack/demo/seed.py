@@ -127,7 +127,8 @@ def _get_or_create_patient(
                 cont_relation=relation,
                 is_default=relation == 1,
             )
-    named = [{"member_id": str(m["member_id"]), "name": m["name"]} for m in accounts.list_member_names(tx, user_id)]
+    found = accounts.list_members_with_patients(tx, tenant_id, user_id)
+    named = [{"member_id": str(one.member_id), "name": one.name} for one in found]
     return {"user_id": str(user_id), "phone": phone, "members": named}
 
 

@@ -14,7 +14,7 @@ from chalicelib.people import departments
 from chalicelib.people.departments import Department
 
 SELECT_DEPARTMENT = """
-    SELECT name, sort, introduction, photo_key FROM departments
+    SELECT dept_id, name, sort, introduction, photo_key FROM departments
     WHERE dept_id = %(dept_id)s AND tenant_id = %(tenant_id)s
 """
 BOOKABLE_SCHEDULES = f"""

@@ -52,8 +52,8 @@ class DepartmentCalendar:
 
 
 def list_departments(caller: Caller) -> list[BookableDepartment]:
-    rows = departments.list_all(mysql.autocommit, caller.tenant_id)
-    return [BookableDepartment(deptId=row["dept_id"], deptName=row["name"]) for row in rows]
+    found = departments.list_all(mysql.autocommit, caller.tenant_id)
+    return [BookableDepartment(deptId=str(one.dept_id), deptName=one.name) for one in found]
 
 
 def list_by_date(caller: Caller, asked: DepartmentDayQuery) -> Page[OnDay]:
