@@ -1,7 +1,9 @@
-"""WeChat's API for official accounts, as much of it as is used: https://developers.weixin.qq.com/doc/service/api/
+"""Client of WeChat's API for official accounts, as far as it is used.
 
-Raises Refusal where WeChat says no, ApiError(UNAVAILABLE) where it does not answer in time or makes no sense.
-Secrets stand in query strings, as WeChat wants it: no URL is logged, and of its answers nothing but the number.
+Every call raises WechatApiError if WeChat rejects it, and ApiError(UNAVAILABLE) if no response or a malformed one
+arrives in time. WeChat expects secrets in query strings: no URL is logged, and of a response only the error code.
+
+Source: https://developers.weixin.qq.com/doc/service/api/
 """
 
 import json
@@ -17,67 +19,98 @@ from chalicelib.settings import settings
 T = TypeVar("T")
 Json = dict[str, Any]
 
-TIMEOUT_SECONDS = 3.0  # seconds of each step
-INVALID_TOKEN_ERRCODES = frozenset({40001, 40014, 42001})  # this access_token is none, or none any more
+TIMEOUT_SECONDS = 3.0  # for connecting, and for each read
+INVALID_TOKEN_ERRCODES = frozenset({40001, 40014, 42001})  # the access_token is invalid or has expired
 
 
 class WechatApiError(Exception):
-    """WeChat says no. `number` is its errcode: 40164 our address is not on the account's list, 40125 a wrong secret.
+    """WeChat rejected a call, e.g. 40164: our IP address is not on the account's list; 40125: wrong secret.
 
-    https://developers.weixin.qq.com/doc/oplatform/Return_codes/Return_code_descriptions_new.html
+    Source: https://developers.weixin.qq.com/doc/oplatform/Return_codes/Return_code_descriptions_new.html
     """
 
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.errcode = self.number = number  # logs show `number`
+    def __init__(self, errcode: int) -> None:
+        super().__init__(errcode)
+        self.errcode = errcode
+
+    @property
+    def number(self) -> int:
+        """The errcode, under the name by which logs.describe_error reports it."""
+        return self.errcode
 
 
 @dataclass(frozen=True, slots=True)
 class IssuedCredential:
+    """An access_token or jsapi_ticket."""
+
     value: str = field(repr=False)
-    lifetime_seconds: int  # seconds
+    lifetime_seconds: int
 
 
-def fetch_stable_token(app_id: str, secret: str, anew: bool = False) -> IssuedCredential:
-    """Return the account's access_token: whoever asks is given the same. `anew` ends it and makes another."""
-    body = {"grant_type": "client_credential", "appid": app_id, "secret": secret, "force_refresh": anew}
-    answer = _call("POST", "/cgi-bin/stable_token", {}, body)
-    return _parse_response(lambda: IssuedCredential(_require_text(answer["access_token"]), int(answer["expires_in"])))
+@dataclass(frozen=True, slots=True)
+class MessageTemplate:
+    """A message template that an official account has at WeChat."""
+
+    template_id: str
+    title: str
+    primary_industry: str
+    deputy_industry: str
+    content: str  # text with fields such as {{thing1.DATA}}
+    example: str
+
+
+def fetch_stable_token(app_id: str, secret: str, force_refresh: bool = False) -> IssuedCredential:
+    """Return the account's access_token. All callers receive the same one until it expires.
+
+    Args:
+        force_refresh: revoke the current token and issue another one.
+    """
+    body = {"grant_type": "client_credential", "appid": app_id, "secret": secret, "force_refresh": force_refresh}
+    response = _call("POST", "/cgi-bin/stable_token", {}, body)
+    return _parse_response(
+        lambda: IssuedCredential(_require_text(response["access_token"]), int(response["expires_in"]))
+    )
 
 
 def fetch_jsapi_ticket(token: str) -> IssuedCredential:
-    answer = _call("GET", "/cgi-bin/ticket/getticket", {"access_token": token, "type": "jsapi"})
-    return _parse_response(lambda: IssuedCredential(_require_text(answer["ticket"]), int(answer["expires_in"])))
+    """Return the account's jsapi_ticket, which signs its pages."""
+    response = _call("GET", "/cgi-bin/ticket/getticket", {"access_token": token, "type": "jsapi"})
+    return _parse_response(lambda: IssuedCredential(_require_text(response["ticket"]), int(response["expires_in"])))
 
 
 def fetch_openid(app_id: str, secret: str, code: str) -> str:
-    """Return who gave the code to one of our pages. A code is good once, for five minutes.
+    """Return the openid of the visitor for whom WeChat issued `code`. A code is valid once, for five minutes.
 
-    "" where the page is only looked at (快照页): then WeChat makes up an openid, which is nobody's.
-    https://developers.weixin.qq.com/community/develop/doc/000c2c34068880629ced91a2f56001
+    Returns:
+        "" if the page was opened as a snapshot (快照页): WeChat then makes up an openid that belongs to no user.
+
+    Source: https://developers.weixin.qq.com/community/develop/doc/000c2c34068880629ced91a2f56001
     """
     query = {"appid": app_id, "secret": secret, "code": code, "grant_type": "authorization_code"}
-    answer = _call("GET", "/sns/oauth2/access_token", query)
-    return "" if answer.get("is_snapshotuser") else _parse_response(lambda: _require_text(answer["openid"]))
+    response = _call("GET", "/sns/oauth2/access_token", query)
+    return "" if response.get("is_snapshotuser") else _parse_response(lambda: _require_text(response["openid"]))
 
 
-def fetch_private_templates(token: str) -> list[dict[str, str]]:
-    """Return template_id, title, primary_industry, deputy_industry, content and example of each of the account's."""
-    answer = _call("GET", "/cgi-bin/template/get_all_private_template", {"access_token": token})
+def fetch_private_templates(token: str) -> list[MessageTemplate]:
+    """Return the account's message templates."""
+    response = _call("GET", "/cgi-bin/template/get_all_private_template", {"access_token": token})
     names = ("template_id", "title", "primary_industry", "deputy_industry", "content", "example")
     return _parse_response(
-        lambda: [{name: str(one.get(name) or "") for name in names} for one in answer["template_list"]]
+        lambda: [
+            MessageTemplate(**{name: str(template.get(name) or "") for name in names})
+            for template in response["template_list"]
+        ]
     )
 
 
 def send_template(token: str, message: Json) -> None:
-    """Send a message. The same client_msg_id to the same person is one message, within ten minutes."""
+    """Send a template message. WeChat delivers the same client_msg_id to the same user once within ten minutes."""
     _call("POST", "/cgi-bin/message/template/send", {"access_token": token}, message)
 
 
 def build_authorize_url(app_id: str, page: str, state: str) -> str:
-    """Return where a page sends its visitor to be known; WeChat sends them back to it with `code` and `state`."""
-    # In this order: WeChat's own app refuses another.
+    """Return the address that identifies a visitor; WeChat redirects them back to `page` with `code` and `state`."""
+    # WeChat's app rejects any other order of the parameters.
     query = {"appid": app_id, "redirect_uri": page, "response_type": "code", "scope": "snsapi_base", "state": state}
     return f"{settings.wechat_open_url}/connect/oauth2/authorize?{urlencode(query)}#wechat_redirect"
 
@@ -85,27 +118,26 @@ def build_authorize_url(app_id: str, page: str, state: str) -> str:
 def _call(method: str, path: str, query: dict[str, str], body: Json | None = None) -> Json:
     url = f"{settings.wechat_api_url}{path}{'?' if query else ''}{urlencode(query)}"
     content = b"" if body is None else json.dumps(body, ensure_ascii=False).encode()
-    status, _, said = https.send_request(
+    status, _, raw_response = https.send_request(
         method, url, {"Content-Type": "application/json"}, content, timeout=TIMEOUT_SECONDS
     )
-    answer = _parse_response(lambda: _require_object(json.loads(said)), status)
-    if number := _parse_response(lambda: int(answer.get("errcode", 0))):
-        raise WechatApiError(number)
-    return answer
+    response = _parse_response(lambda: _require_object(json.loads(raw_response)), status)
+    if errcode := _parse_response(lambda: int(response.get("errcode", 0))):
+        raise WechatApiError(errcode)
+    return response
 
 
-def _parse_response(make: Callable[[], T], status: int = 200) -> T:
-    """Return what is made of an answer, unless it makes no sense."""
+def _parse_response(parse: Callable[[], T], status: int = 200) -> T:
     try:
-        return make()
+        return parse()
     except (ValueError, TypeError, KeyError, AttributeError):
-        raise ApiError(UNAVAILABLE, retry_after=2) from OSError(status, "WeChat makes no sense")
+        raise ApiError(UNAVAILABLE, retry_after=2) from OSError(status, "malformed response from WeChat")
 
 
-def _require_object(said: Any) -> Json:
-    if not isinstance(said, dict):
+def _require_object(value: Any) -> Json:
+    if not isinstance(value, dict):
         raise TypeError
-    return said
+    return value
 
 
 def _require_text(value: Any) -> str:

@@ -18,12 +18,12 @@ def list_at_wechat(caller: Caller) -> Templates:
         found = credentials.call_with_token(ours, wechat_api.fetch_private_templates)
     shown = [
         TemplateShown(
-            templateId=one["template_id"],
-            title=one["title"],
-            primaryIndustry=one["primary_industry"],
-            deputyIndustry=one["deputy_industry"],
-            content=one["content"],
-            example=one["example"],
+            templateId=one.template_id,
+            title=one.title,
+            primaryIndustry=one.primary_industry,
+            deputyIndustry=one.deputy_industry,
+            content=one.content,
+            example=one.example,
         )
         for one in found
     ]

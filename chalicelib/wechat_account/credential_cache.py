@@ -84,7 +84,7 @@ def _fetch_and_store(tenant_id: int, key: str, holder: str, ask: Callable[[], Is
         issued = ask()
     except (WechatApiError, ApiError) as error:
         redis.try_script(
-            _FAIL_SCRIPT, _build_keys(key), [holder, getattr(error, "number", 0), FAILURE_TTL_MILLISECONDS]
+            _FAIL_SCRIPT, _build_keys(key), [holder, getattr(error, "errcode", 0), FAILURE_TTL_MILLISECONDS]
         )
         raise
     sealed = base64.b64encode(field_encryption.encrypt(tenant_id, key, tenant_id, issued.value)).decode()

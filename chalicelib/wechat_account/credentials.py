@@ -73,7 +73,7 @@ def _fetch_token(account: OfficialAccount, instead_of: str) -> IssuedCredential:
     if issued.value == instead_of and credential_cache.claim_once(
         _build_key(account, "anew"), FORCED_REFRESH_INTERVAL_SECONDS
     ):
-        return wechat_api.fetch_stable_token(account.app_id, account.secret, anew=True)
+        return wechat_api.fetch_stable_token(account.app_id, account.secret, force_refresh=True)
     return issued
 
 

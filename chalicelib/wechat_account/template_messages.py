@@ -67,7 +67,7 @@ def _get_content(ours: OfficialAccount, template_id: str) -> str:
     content = cache.read(key)
     if content is None:
         found = credentials.call_with_token(ours, wechat_api.fetch_private_templates)
-        content = next((one["content"] for one in found if one["template_id"] == template_id), None)
+        content = next((template.content for template in found if template.template_id == template_id), None)
         if content is None:
             raise WechatApiError(40037)
         cache.write(key, content, CONTENT_TTL_SECONDS)

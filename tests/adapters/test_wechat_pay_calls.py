@@ -134,7 +134,7 @@ def test_no_answer_in_time_is_none(
 ) -> None:
     merchant = create_paid_order(pay, kind)
     for version in (api_v2, api_v3):
-        monkeypatch.setattr(version, "TIMEOUT", 0.05)
+        monkeypatch.setattr(version, "TIMEOUT_SECONDS", 0.05)
     pay.accepting.clear()
     with pytest.raises(WechatPayUnavailableError):
         CALLS[call](merchant)

@@ -12,6 +12,7 @@ from chalicelib import clock
 from chalicelib.adapters.wechat_pay import client as wechat_pay
 from chalicelib.adapters.wechat_pay import rsa_crypto
 from chalicelib.adapters.wechat_pay.client import InvalidNotificationError, Merchant, Notification
+from chalicelib.adapters.wechat_pay.types import NotificationKind
 from devstack.fakes import wechat_pay_keys, wechat_pay_protocol_v3
 from devstack.fakes.wechat_pay import SignedMessage, WeChatPay
 from tests.support.wechat_pay_orders import OUT_REFUND_NO, OUT_TRADE_NO, build_order, create_paid_order, request_refund
@@ -80,7 +81,7 @@ def test_lins_payment_is_read(pay: WeChatPay, merchant: Merchant, notice: Signed
     made = pay.orders[OUT_TRADE_NO]
     whole = clock.SECOND * (made.paid_at // clock.SECOND)
     said = (merchant.mch_id, 1500, "CNY", "SUCCESS", whole, merchant.appid, build_order().open_id)
-    assert read(merchant, notice) == Notification("paid", OUT_TRADE_NO, made.transaction_id, *said)
+    assert read(merchant, notice) == Notification(NotificationKind.PAYMENT, OUT_TRADE_NO, made.transaction_id, *said)
 
 
 @pytest.mark.parametrize("state", ["SUCCESS", "ABNORMAL", "CLOSED"])
@@ -89,7 +90,7 @@ def test_her_refund_is_read(pay: WeChatPay, merchant: Merchant, state: str) -> N
     made = pay.settle_refund(OUT_REFUND_NO, state)
     at = clock.SECOND * (made.settled_at // clock.SECOND) if state == "SUCCESS" else 0
     said = read(merchant, pay.build_refund_notification(OUT_REFUND_NO))
-    assert (said.kind, said.state, said.fee, said.occurred_at) == ("refunded", state, 500, at)
+    assert (said.kind, said.state, said.fee, said.occurred_at) == (NotificationKind.REFUND, state, 500, at)
     assert (said.out_refund_no, said.refund_id, said.out_trade_no) == (OUT_REFUND_NO, made.refund_id, OUT_TRADE_NO)
     assert (said.mch_id, said.is_signed) == (merchant.mch_id, True)
 

@@ -8,6 +8,7 @@ import pytest
 from chalicelib import clock
 from chalicelib.adapters.wechat_pay import client as wechat_pay
 from chalicelib.adapters.wechat_pay.client import InvalidNotificationError, Merchant, Notification
+from chalicelib.adapters.wechat_pay.types import NotificationKind
 from devstack.fakes import wechat_pay_protocol_v2
 from devstack.fakes.wechat_pay import WeChatPay
 from tests.support.wechat_pay_orders import OUT_REFUND_NO, OUT_TRADE_NO, build_order, create_paid_order, request_refund
@@ -63,7 +64,7 @@ def test_lins_payment_is_read(pay: WeChatPay, merchant: Merchant) -> None:
     whole = clock.SECOND * (made.paid_at // clock.SECOND)
     told = (merchant.mch_id, 1500, "CNY", "SUCCESS", whole, merchant.appid, build_order().open_id)
     assert read(merchant, pay.build_payment_notification(OUT_TRADE_NO)[1]) == Notification(
-        "paid", OUT_TRADE_NO, made.transaction_id, *told
+        NotificationKind.PAYMENT, OUT_TRADE_NO, made.transaction_id, *told
     )
 
 
@@ -73,7 +74,7 @@ def test_her_refund_is_read_and_known_not_to_be_signed(pay: WeChatPay, merchant:
     made = pay.settle_refund(OUT_REFUND_NO, state)
     at = clock.SECOND * (made.settled_at // clock.SECOND) if state == "SUCCESS" else 0
     told = read(merchant, pay.build_refund_notification(OUT_REFUND_NO)[1])
-    assert (told.kind, told.state, told.fee, told.occurred_at) == ("refunded", state, 500, at)
+    assert (told.kind, told.state, told.fee, told.occurred_at) == (NotificationKind.REFUND, state, 500, at)
     assert (told.out_refund_no, told.refund_id, told.out_trade_no) == (OUT_REFUND_NO, made.refund_id, OUT_TRADE_NO)
     assert (told.mch_id, told.appid, told.is_signed) == (merchant.mch_id, merchant.appid, False)
 

@@ -16,6 +16,7 @@ from chalicelib import clock
 from chalicelib.adapters.wechat_pay import api_v3, rsa_crypto, shared_secret
 from chalicelib.adapters.wechat_pay import client as wechat_pay
 from chalicelib.adapters.wechat_pay.client import InvalidNotificationError, Merchant
+from chalicelib.adapters.wechat_pay.types import NotificationKind
 
 VECTORS = json.loads(Path(__file__).with_name("wechat_pay_vectors.json").read_text("utf-8"))
 SEALED = ("algorithm", "ciphertext", "nonce", "associated_data")
@@ -105,7 +106,11 @@ def test_a_whole_notice_of_v3_is_read() -> None:
     merchant = v3(example["key"], **{serial: example["public_key"]})
     now = example["now"] * clock.SECOND
     notice = wechat_pay.parse_notification(merchant, example["headers"], example["body"].encode(), now)
-    assert (notice.kind, notice.out_trade_no, notice.fee) == ("paid", "1217752501201407033233368018", 1500)
+    assert (notice.kind, notice.out_trade_no, notice.fee) == (
+        NotificationKind.PAYMENT,
+        "1217752501201407033233368018",
+        1500,
+    )
     assert (notice.appid, notice.mch_id, notice.currency) == ("wxd678efh567hg6787", "1230000109", "CNY")
     assert (notice.state, clock.format_wire_time(notice.occurred_at)) == ("SUCCESS", "2026-01-01 08:00:00")
 
@@ -113,7 +118,12 @@ def test_a_whole_notice_of_v3_is_read() -> None:
 def test_a_whole_notice_of_v2_is_read_with_the_fields_that_nobody_knows_yet() -> None:
     example = VECTORS["notice_v2"]
     notice = wechat_pay.parse_notification(v2(example["key"]), {}, example["xml"].encode(), 0)
-    assert (notice.kind, notice.out_trade_no, notice.fee, notice.is_signed) == ("paid", "1409811653", 1, True)
+    assert (notice.kind, notice.out_trade_no, notice.fee, notice.is_signed) == (
+        NotificationKind.PAYMENT,
+        "1409811653",
+        1,
+        True,
+    )
     assert (notice.state, clock.format_wire_time(notice.occurred_at)) == ("SUCCESS", "2014-09-03 13:15:40")
     with pytest.raises(InvalidNotificationError):
         wechat_pay.parse_notification(v2(example["key"]), {}, example["xml"].replace("future", "other").encode(), 0)

@@ -11,8 +11,8 @@ from chalicelib.identity import tokens
 from chalicelib.wechat_account import openids
 from devstack.fakes.wechat_pay import WeChatPay
 from tests.support import payment_client as tills
-from tests.support.booking_client import BookingDepartment, get_iso_date, list_rows
 from tests.support.booking_client import create_department as made
+from tests.support.booking_client import get_iso_date, list_rows
 from tests.support.client import post
 from tests.support.factories import Hospital, Person
 from tests.support.payment_client import OPENID, Checkout
@@ -185,18 +185,12 @@ def test_a_bad_field_is_named(checkout: Checkout, lin: Person, field: str, value
     assert post(tills.ORDER_PATH, lin.token).error == "appo_id：必填"
 
 
-def test_a_hospital_without_an_account_says_so(
-    hospital: Hospital, department: BookingDepartment, pay: WeChatPay
-) -> None:
+def test_hospital_without_merchant_account_returns_404(hospital: Hospital, pay: WeChatPay) -> None:
+    department = made(hospital)
     found = Checkout(department, pay, pay.add_merchant()).request_order(
         department.book_slot(hospital.lin, department.create_schedule())
     )
     assert (found.status, found.error) == (404, "微信支付尚未配置")
-
-
-@pytest.fixture
-def ward(hospital: Hospital) -> BookingDepartment:
-    return made(hospital)
 
 
 def test_a_booking_has_ten_orders_in_ten_minutes(checkout: Checkout, pay: WeChatPay) -> None:

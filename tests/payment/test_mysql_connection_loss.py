@@ -15,10 +15,12 @@ __all__ = ["mysql_proxy"]
 @pytest.mark.parametrize(
     "question", [b"SET state = 'paid'", b"SET payment_state = 2", b"INSERT INTO outbox", b"COMMIT"]
 )
-def test_where_the_line_to_mysql_breaks_wechat_tells_again(checkout: Checkout, line: Proxy, question: bytes) -> None:
+def test_where_the_line_to_mysql_breaks_wechat_tells_again(
+    checkout: Checkout, mysql_proxy: Proxy, question: bytes
+) -> None:
     book_id = checkout.book_slot()
     notice = checkout.pay_without_notification(book_id)
-    with line.lose_answer_to(question) as lost:
+    with mysql_proxy.lose_answer_to(question) as lost:
         assert checkout.deliver_notification(notice).status == 503
         assert lost.wait(10)
     was_paid = question == b"COMMIT"  # whole or not at all

@@ -82,7 +82,7 @@ def test_accounts_that_are_saved_at_once_keep_each_their_own_keys(
     hospital: Hospital, pay: WeChatPay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = (build_conf(pay.add_merchant()) for _ in range(2))
-    held = Held(monkeypatch, field_encryption, "seal")
+    held = Held(monkeypatch, field_encryption, "encrypt")
     with ThreadPoolExecutor(2) as pool:
         one = pool.submit(post, CONF_PATH, hospital.admin.token, **first)
         assert held.about.wait(10)

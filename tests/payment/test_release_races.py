@@ -54,7 +54,7 @@ def test_who_pays_while_it_is_about_to_be_released_keeps_it(
     checkout: Checkout, late: tuple[str, SignedMessage], monkeypatch: pytest.MonkeyPatch, pool: ThreadPoolExecutor
 ) -> None:
     book_id, notice = late
-    held = Held(monkeypatch, dues, "pay")
+    held = Held(monkeypatch, dues, "mark_paid")
     told = pool.submit(checkout.deliver_notification, notice)
     assert held.about.wait(10)
     released = pool.submit(scheduled.cancel_unpaid)
@@ -90,7 +90,7 @@ def test_who_cancels_while_the_money_comes_has_it_back_once(
 ) -> None:
     book_id = checkout.book_slot()
     notice = checkout.pay_without_notification(book_id)
-    held = Held(monkeypatch, dues, "pay")
+    held = Held(monkeypatch, dues, "mark_paid")
     told = pool.submit(checkout.deliver_notification, notice)
     assert held.about.wait(10)
     cancelled = pool.submit(checkout.department.cancel, checkout.hospital.lin, book_id)

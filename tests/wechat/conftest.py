@@ -32,7 +32,7 @@ def configured_hospital(hospital: Hospital, wechat: WeChat) -> Hospital:
 @pytest.fixture
 def department(configured_hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> BookingDepartment:
     """Of a hospital that sends every kind, and knows Lin at WeChat. What is promised waits for the test."""
-    monkeypatch.setattr(outbox, "wake_worker", lambda **_: None)
+    monkeypatch.setattr(outbox, "wake_worker", lambda *_: None)
     for kind, template_id in wechat_account.TEMPLATE_IDS.items():
         wechat_notifications.save_template_id(configured_hospital, kind, template_id)
     wechat_notifications.bind_openid(configured_hospital.lin, wechat_notifications.LIN_OPENID)

@@ -109,12 +109,12 @@ def test_the_outbox_tries_again_by_itself(
 def test_the_outbox_is_asked_to_begin_at_once(
     department: BookingDepartment, lin: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun: list[bool] = []
-    monkeypatch.setattr(outbox, "wake_worker", lambda outside=False: begun.append(outside))
+    woken: list[Queue] = []
+    monkeypatch.setattr(outbox, "wake_worker", lambda queue=Queue.INTERNAL: woken.append(queue))
     department.book_slot(lin, department.create_schedule())
-    assert begun == [False]
+    assert woken == [Queue.INTERNAL]
     run_notification_jobs(department)
-    assert begun == [False, True]
+    assert woken == [Queue.INTERNAL, Queue.EXTERNAL]
 
 
 def test_a_token_that_ran_out_is_replaced(department: BookingDepartment, lin: Person, wechat: WeChat) -> None:

@@ -76,7 +76,7 @@ def test_she_is_told_that_a_half_day_was_stopped(department: BookingDepartment, 
     schedule_id = department.create_schedule()
     department.book_slot(lin, schedule_id)
     department.stop_schedule(schedule_id)
-    mysql.autocommit.execute("DELETE FROM outbox WHERE job NOT IN ('stop_schedule', 'tell_booking')")
+    mysql.autocommit.execute("DELETE FROM outbox WHERE job NOT IN ('cancel_stopped_schedule', 'notify_booking')")
     outbox.run_due_jobs()
     for payload in list_jobs(department, "wechat_booking"):
         wechat_messages.send_booking_message(department.hospital.tenant_id, payload)

@@ -88,9 +88,9 @@ def test_a_flushed_redis_is_one_more_call(configured_hospital: Hospital, wechat:
     assert wechat.calls == {TOKEN: 2, TICKET: 2}
 
 
-def test_without_redis_each_asks_for_itself(configured_hospital: Hospital, wechat: WeChat, redis_is_cut: Any) -> None:
+def test_without_redis_each_asks_for_itself(configured_hospital: Hospital, wechat: WeChat, cut_redis: Any) -> None:
     ours = account.require(configured_hospital.tenant_id)
-    cut = redis_is_cut()
+    cut = cut_redis()
     found = [credentials.get_ticket(ours) for _ in range(2)]
     cut.__exit__(None, None, None)
     assert found == [wechat.tickets[APP_ID]] * 2

@@ -180,7 +180,7 @@ def test_two_accounts_that_bind_one_wechat_at_once_are_one(
         partial(finish, one, returned(begin(one), wechat))
         for one in (configured_hospital.lin, configured_hospital.wang)
     ]
-    answers = run_overlapping(monkeypatch, openids, "_keep", first, second)
+    answers = run_overlapping(monkeypatch, openids, "_upsert", first, second)
     assert [one.status for one in answers] == [200, 200]
     assert (bound(configured_hospital.lin), bound(configured_hospital.wang)) == ("", LINS)
 

@@ -154,7 +154,7 @@ def test_what_wechat_refuses_for_is_told_by_its_number(
     answer = sign(configured_hospital)
     assert (answer.status, answer.error) == (503, "微信服务暂时不可用（微信错误码 40164）")
     [line] = [one for one in caplog.records if one.message == "unavailable"]
-    assert line.__dict__["ids"] == {"error": "wechat_api.Refusal", "number": 40164}
+    assert line.__dict__["ids"] == {"error": "wechat_api.WechatApiError", "number": 40164}
 
 
 def test_a_refusal_is_not_asked_for_again_at_once_but_a_new_secret_is(

@@ -63,10 +63,10 @@ def test_a_ticket_is_asked_for_every_ten_minutes(configured_hospital: Hospital, 
     assert credentials.get_ticket(ours) == "another"
 
 
-def test_without_redis_no_token_is_made_anew(configured_hospital: Hospital, wechat: WeChat, redis_is_cut: Any) -> None:
+def test_without_redis_no_token_is_made_anew(configured_hospital: Hospital, wechat: WeChat, cut_redis: Any) -> None:
     ours = account.require(configured_hospital.tenant_id)
     wechat.failures[LIST] = 40001
-    cut = redis_is_cut()
+    cut = cut_redis()
     with pytest.raises(WechatApiError):
         credentials.call_with_token(ours, wechat_api.fetch_private_templates)
     cut.__exit__(None, None, None)

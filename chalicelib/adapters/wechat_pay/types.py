@@ -1,4 +1,4 @@
-"""What is said to WeChat Pay and heard from it, in either of its versions. Money is in fen, times in µs."""
+"""Values exchanged with WeChat Pay, the same for API v2 and v3. Amounts are in fen, times in µs."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -7,7 +7,11 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-SUCCESS = "SUCCESS"
+SUCCESS = "SUCCESS"  # return_code and result_code of v2
+CURRENCY = "CNY"
+# Part of the error message when an order is fully refunded. The error codes (v2 ERROR, v3 INVALID_REQUEST) also stand
+# for other errors, so they cannot be used to recognise it.
+ALREADY_REFUNDED_TEXT = "已全额退款"
 
 
 class ApiVersion(StrEnum):
@@ -25,77 +29,103 @@ class SignType(StrEnum):
     HMAC_SHA256 = "HMAC-SHA256"
 
 
+class TradeState(StrEnum):
+    """trade_state of an order at WeChat Pay. It may add states: treat an unknown one as undecided."""
+
+    NOT_FOUND = ""  # ours: WeChat Pay has no such order
+    NOTPAY = "NOTPAY"
+    USERPAYING = "USERPAYING"
+    SUCCESS = "SUCCESS"
+    REFUND = "REFUND"  # paid, and refunded at least in part
+    CLOSED = "CLOSED"
+    REVOKED = "REVOKED"  # v2 only
+    PAYERROR = "PAYERROR"
+
+
+class RefundStatus(StrEnum):
+    """status of a refund at WeChat Pay, in v3's terms."""
+
+    NONE = ""  # ours: rejected, or WeChat Pay has no such refund
+    PROCESSING = "PROCESSING"
+    SUCCESS = "SUCCESS"
+    CLOSED = "CLOSED"  # no money was transferred, nor will be under this number
+    ABNORMAL = "ABNORMAL"  # to be settled by hand at WeChat Pay's merchant platform
+
+
 class NotificationKind(StrEnum):
     """What a notification reports."""
 
-    PAYMENT = "paid"
-    REFUND = "refunded"
-
-
-ALREADY_REFUNDED_TEXT = (
-    "已全额退款"  # in the text of a refusal: its codes (v2 ERROR, v3 INVALID_REQUEST) say other things as well
-)
+    PAYMENT = "payment"
+    REFUND = "refund"
 
 
 class WechatPayUnavailableError(Exception):
-    """No answer in time, or none that can be believed: whether it was done is unknown, and is to be asked for."""
+    """WeChat Pay sent no response in time, or none with a valid signature.
+
+    Whether the request was carried out is unknown. It may be repeated unchanged.
+    """
 
 
 class InvalidNotificationError(Exception):
-    """A notice that is none. `status` is the HTTP answer: 401 where nothing proves it, 400 where it makes no sense."""
+    """A notification that is not authentic or not readable.
 
-    def __init__(self, why: str, status: int = 401) -> None:
-        super().__init__(why)
-        self.reason = why
+    Attributes:
+        reason: what is wrong, for the log.
+        status: the HTTP status to respond with: 401 if it is not proven authentic, 400 if it is malformed.
+    """
+
+    def __init__(self, reason: str, status: int = 401) -> None:
+        super().__init__(reason)
+        self.reason = reason
         self.status = status
 
 
 @dataclass(frozen=True, slots=True)
 class Merchant:
-    """A hospital's account at WeChat Pay."""
+    """A hospital's merchant account at WeChat Pay."""
 
-    appid: str
+    appid: str  # the official account that payments are made through; "" if none is needed
     mch_id: str
-    version: str  # V3 or V2
-    sign_type: str  # RSA in v3; MD5 or HMAC in v2
-    key: str = field(repr=False)  # the APIv3 key (32 bytes), or the API key of v2
-    serial: str = ""  # of the merchant's own certificate: v3
-    private_key: str = field(default="", repr=False)  # PEM; v2 needs it, with the certificate, to refund alone
-    certificate: str = ""  # PEM of the merchant's own: v2, to refund
-    # v3: WeChat's keys or platform certificates (PEM) by Wechatpay-Serial: PUB_KEY_ID_…, or a certificate's number.
+    version: str  # ApiVersion
+    sign_type: str  # SignType
+    key: str = field(repr=False)  # v3: the APIv3 key (32 bytes); v2: the API key
+    serial: str = ""  # v3: serial number of the merchant certificate
+    private_key: str = field(default="", repr=False)  # PEM; v2 needs it, with the certificate, for refunds only
+    certificate: str = ""  # PEM of the merchant certificate: v2, for refunds
+    # v3: WeChat Pay's public keys or platform certificates (PEM) by Wechatpay-Serial, which is PUB_KEY_ID_… or the
+    # serial number of a certificate.
     public_keys: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
+    """An order to create at WeChat Pay."""
+
     out_trade_no: str  # 6 to 32 letters and digits
-    description: str  # what is paid for; WeChat is told the first 127 bytes
+    description: str  # shown to the payer; truncated to 127 bytes
     fee: int
     open_id: str
     notify_url: str  # https, without a query
-    expires_at: int  # nobody can pay after it; at least a minute from now
-    client_ip: str = "127.0.0.1"  # of who pays: v2 alone wants it
+    expires_at: int  # cannot be paid afterwards; at least a minute from now
+    client_ip: str = "127.0.0.1"  # the payer's address; v2 only
 
 
 @dataclass(frozen=True, slots=True)
 class OrderResult:
-    """`error_code` is "" where it was done, else WeChat's own word: nothing was done."""
+    """The result of creating or closing an order."""
 
-    error_code: str = ""
+    error_code: str = ""  # "": done; otherwise WeChat Pay's code, and nothing was done
     error_msg: str = ""
-    prepay_id: str = ""  # good for two hours
+    prepay_id: str = ""  # valid for two hours
 
 
 @dataclass(frozen=True, slots=True)
 class Trade:
-    """`state` is "" where WeChat knows no such order.
+    """The state of an order at WeChat Pay."""
 
-    SUCCESS, REFUND (paid, and at least a part went back), NOTPAY, CLOSED, USERPAYING, PAYERROR; v2 may say REVOKED.
-    """
-
-    state: str
+    state: str  # TradeState
     transaction_id: str = ""
-    fee: int = 0  # what was ordered; 0 where it is not said
+    fee: int = 0  # the amount ordered; 0 if the response does not contain it
     currency: str = ""
     paid_at: int = 0  # 0: not paid
     open_id: str = ""
@@ -103,44 +133,43 @@ class Trade:
 
 @dataclass(frozen=True, slots=True)
 class RefundResult:
-    """`state` is SUCCESS, PROCESSING, CLOSED (no money moved), ABNORMAL (by hand, at WeChat's merchant platform) or "".
+    """The state of a refund at WeChat Pay, or why it was rejected."""
 
-    "" is a refund that was refused (`error_code` says why) or, when asked for, that WeChat does not know. `is_needless`
-    where it was refused because all went back already, by other numbers.
-    """
-
-    state: str
+    state: str  # RefundStatus
     refund_id: str = ""
-    fee: int = 0  # 0 where it is not said
+    fee: int = 0  # 0 if the response does not contain it
     error_code: str = ""
     error_msg: str = ""
-    is_already_refunded: bool = False
+    is_already_refunded: bool = False  # rejected because the order was fully refunded under other numbers
 
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """What WeChat tells of its own accord. Whoever acts on it compares mch_id, appid, fee and currency first."""
+    """A payment or refund notification. Before acting on it compare mch_id, appid, fee and currency with the order."""
 
-    kind: str  # PAID or REFUNDED
+    kind: NotificationKind
     out_trade_no: str
     transaction_id: str
     mch_id: str
-    fee: int  # paid, or gone back
+    fee: int  # the amount paid or refunded
     currency: str
-    state: str  # as of Trade, or as of Refund
-    occurred_at: int  # 0 where it is not said
-    appid: str = ""  # "" in v3's notices of refunds, which have none
+    state: str  # TradeState or RefundStatus
+    occurred_at: int  # 0 if it is not stated
+    appid: str = ""  # "" in refund notifications of v3
     open_id: str = ""
-    out_refund_no: str = ""  # these two of REFUNDED alone
-    refund_id: str = ""
-    is_signed: bool = (
-        True  # False in v2's notices of refunds, which are only encrypted: ask query_refund before believing
-    )
+    out_refund_no: str = ""  # refunds only
+    refund_id: str = ""  # refunds only
+    # False for refund notifications of v2, which are encrypted but not signed: confirm them with query_refund.
+    is_signed: bool = True
 
 
-def parse_response(make: Callable[[], T]) -> T:
-    """Return what is made of an answer. Raises Unreachable where it makes no sense."""
+def parse_response(parse: Callable[[], T]) -> T:
+    """Return the result of `parse`, which reads a response.
+
+    Raises:
+        WechatPayUnavailableError: if the response is malformed.
+    """
     try:
-        return make()
+        return parse()
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise WechatPayUnavailableError("makes no sense") from error
+        raise WechatPayUnavailableError("malformed response") from error

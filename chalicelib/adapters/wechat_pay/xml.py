@@ -1,4 +1,4 @@
-"""The XML of WeChat Pay v2: one element, and in it fields with a text. Anything else that XML can be is refused."""
+"""Parse the XML of WeChat Pay v2: one root element whose children hold text. Other XML features are rejected."""
 
 from typing import Any
 
@@ -6,11 +6,15 @@ MAX_NAME_CHARS, MAX_FIELDS = 64, 300
 
 
 class MalformedXmlError(Exception):
-    pass
+    """The content is not flat XML in UTF-8."""
 
 
 def parse_fields(content: bytes, root: str = "xml") -> dict[str, str]:
-    """Return the fields of an XML in UTF-8. Raises Malformed for DOCTYPE, doubles, attributes, depth."""
+    """Return the fields of an XML document in UTF-8.
+
+    Raises:
+        MalformedXmlError: also for a DOCTYPE, repeated fields, attributes and nested fields.
+    """
     from xml.parsers.expat import ExpatError, ParserCreate
 
     reader = _Reader(root)
@@ -21,9 +25,9 @@ def parse_fields(content: bytes, root: str = "xml") -> dict[str, str]:
     parser.EndElementHandler = reader.end_element
     parser.CharacterDataHandler = reader.append_text
     try:
-        parser.Parse(content.decode(), True)  # in UTF-8, whatever it says of itself
+        parser.Parse(content.decode(), True)  # always as UTF-8: the declared encoding is ignored
     except (ExpatError, ValueError) as error:
-        raise MalformedXmlError("no XML") from error
+        raise MalformedXmlError("not well-formed") from error
     return reader.fields
 
 
@@ -38,7 +42,7 @@ class _Reader:
             raise MalformedXmlError("not flat")
         if self.open_elements:
             if name in self.fields or len(name) > MAX_NAME_CHARS or len(self.fields) >= MAX_FIELDS:
-                raise MalformedXmlError("a field twice, or too many")
+                raise MalformedXmlError("repeated or too many fields")
             self.fields[name] = ""
         self.open_elements.append(name)
 
@@ -49,7 +53,7 @@ class _Reader:
         if len(self.open_elements) == 2:
             self.fields[self.open_elements[1]] += text
         elif text.strip():
-            raise MalformedXmlError("a text of no field")
+            raise MalformedXmlError("text outside a field")
 
     def reject_doctype(self, *_: Any) -> None:
-        raise MalformedXmlError("a DOCTYPE")
+        raise MalformedXmlError("DOCTYPE")
