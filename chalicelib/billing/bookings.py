@@ -1,9 +1,13 @@
-"""What a booking owes: whether it is paid. Booking and payment meet here, under the lock of the booking's row: what the
-one decides, the other finds."""
+"""Bookings as booking and payment share them: status, payment state, and the row lock that serialises both.
 
-from enum import IntEnum
+Booking and payment each decide under the lock of the booking's row, so each sees the other's decision.
+"""
 
-from chalicelib.adapters.mysql import Row, Tx
+from dataclasses import dataclass
+from datetime import date, timedelta
+from enum import IntEnum, StrEnum
+
+from chalicelib.adapters.mysql import Tx
 
 
 class BookingStatus(IntEnum):
@@ -22,9 +26,46 @@ class PaymentState(IntEnum):
     PAID = 2
 
 
-def find_for_update(tx: Tx, tenant_id: int, book_id: int) -> Row | None:
-    """Return a booking, whosever it is, locked until the commit."""
-    return tx.fetch_one(
+class CancellationReason(StrEnum):
+    """Why a booking was cancelled; cancelReason in the API, which shows "" for a booking that is not cancelled."""
+
+    PATIENT = "patient"
+    STOPPED = "stopped"
+    UNPAID = "unpaid"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Booking:
+    """A booking that this transaction has locked."""
+
+    book_id: int
+    tenant_id: int
+    schedule_id: int
+    dept_id: int
+    serial_no: int  # the slot's number, from 1
+    user_id: int  # the account that booked
+    pati_id: int
+    day: date
+    slot_time: timedelta  # since midnight
+    fee: int  # fen
+    status: BookingStatus
+    payment_state: PaymentState
+    pay_by: int | None  # payment deadline, None if there is none
+
+    @property
+    def is_payable(self) -> bool:
+        """Whether a payment for the booking would be accepted."""
+        return is_payable(self.status, self.payment_state)
+
+
+def is_payable(status: int, payment_state: int) -> bool:
+    """Return whether a payment is accepted in these states: unpaid, and neither cancelled nor missed."""
+    return status in (BookingStatus.BOOKED, BookingStatus.REGISTERED) and payment_state == PaymentState.UNPAID
+
+
+def find_for_update(tx: Tx, tenant_id: int, book_id: int) -> Booking | None:
+    """Lock a booking of any account until the commit and return it; None if the tenant has no such booking."""
+    row = tx.fetch_one(
         """
         SELECT book_id, tenant_id, schedule_id, dept_id, serial_no, user_id, pati_id, day, slot_time, fee, status,
                payment_state, pay_by
@@ -33,16 +74,16 @@ def find_for_update(tx: Tx, tenant_id: int, book_id: int) -> Row | None:
         book_id=book_id,
         tenant_id=tenant_id,
     )
+    if row is None:
+        return None
+    states = {"status": BookingStatus(row["status"]), "payment_state": PaymentState(row["payment_state"])}
+    return Booking(**{**row, **states})
 
 
-def is_payable(booking: Row) -> bool:
-    """Whether money for it would be kept: a visit that will be, or is, and was not paid."""
-    return (
-        booking["status"] in (BookingStatus.BOOKED, BookingStatus.REGISTERED)
-        and booking["payment_state"] == PaymentState.UNPAID
+def mark_paid(tx: Tx, booking: Booking) -> None:
+    """Mark a booking that `find_for_update` has locked as paid."""
+    tx.execute(
+        "UPDATE bookings SET payment_state = %(paid)s WHERE book_id = %(book_id)s",
+        paid=PaymentState.PAID,
+        book_id=booking.book_id,
     )
-
-
-def mark_paid(tx: Tx, booking: Row) -> None:
-    """Mark a booking that `find` has locked as paid."""
-    tx.execute("UPDATE bookings SET payment_state = 2 WHERE book_id = %(book_id)s", book_id=booking["book_id"])

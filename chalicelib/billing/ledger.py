@@ -1,18 +1,58 @@
-"""What event of payments and refunds, in order: rows are added, and never changed."""
+"""The append-only ledger of payments and refunds. Its rows are never changed."""
+
+from enum import StrEnum
 
 from chalicelib import clock
-from chalicelib.adapters.mysql import Row, Tx
+from chalicelib.adapters.mysql import Tx
 
 
-def record(tx: Tx, payment: Row, event: str, source: str, detail: str = "", refund_id: int | None = None) -> None:
-    """`payment`: tenant_id, payment_id."""
+class LedgerEvent(StrEnum):
+    """payment_ledger.event: a new state of an order or a refund, or another step."""
+
+    CREATED = "created"
+    PREPARED = "prepared"  # WeChat Pay has issued a prepay_id
+    REJECTED = "rejected"
+    PAID = "paid"
+    CLOSED = "closed"
+    REFUNDED = "refunded"  # outside of this system
+    REFUND_CREATED = "refund_created"
+    PENDING = "pending"
+    PROCESSING = "processing"
+    SUCCESS = "success"
+    ABNORMAL = "abnormal"
+
+
+class LedgerSource(StrEnum):
+    """payment_ledger.source: where an event became known."""
+
+    ORDER = "order"
+    NOTIFICATION = "notification"
+    QUERY = "query"
+    REFUND = "refund"
+    BOOKING = "booking"
+
+
+def record(
+    tx: Tx,
+    tenant_id: int,
+    payment_id: int,
+    event: LedgerEvent,
+    source: LedgerSource,
+    detail: str = "",
+    refund_id: int | None = None,
+) -> None:
+    """Append an event of a payment or, with `refund_id`, of its refund.
+
+    Args:
+        detail: an id or error code of WeChat Pay, or the reason of a refund.
+    """
     tx.execute(
         """
         INSERT INTO payment_ledger (tenant_id, payment_id, refund_id, event, source, detail, at)
         VALUES (%(tenant_id)s, %(payment_id)s, %(refund_id)s, %(event)s, %(source)s, %(detail)s, %(now)s)
         """,
-        tenant_id=payment["tenant_id"],
-        payment_id=payment["payment_id"],
+        tenant_id=tenant_id,
+        payment_id=payment_id,
         refund_id=refund_id,
         event=event,
         source=source,

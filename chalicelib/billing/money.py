@@ -1,27 +1,30 @@
-"""Money: whole fen inside, yuan with two decimals on the wire. No arithmetic is done on floats."""
+"""Amounts of money: an integer number of fen in the code and in MySQL, yuan with two decimals in the API.
+
+Arithmetic is never done on floats.
+"""
 
 from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, WithJsonSchema
 
-MAX_FEN = 1_000_000  # fen: ten thousand yuan
+MAX_FEN = 1_000_000  # ten thousand yuan
 
 
 def to_yuan(fen: int) -> float:
-    """Return what JSON shows as yuan: 12.5 for 1250."""
+    """Return an amount as JSON shows it: 12.5 for 1250."""
     return float(Decimal(fen) / 100)
 
 
 def to_fen(amount: float) -> int:
-    """The other way round; the amount has passed for a YuanAsked."""
+    """Return yuan, validated as YuanAmount, in fen."""
     return int(Decimal(str(amount)) * 100)
 
 
 def _validate_amount(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError("必须是数字")
-    if not 0 <= value <= MAX_FEN // 100:  # also what is no number at all
+    if not 0 <= value <= MAX_FEN // 100:  # NaN fails here too
         raise ValueError(f"必须在 0 到 {MAX_FEN // 100} 之间")
     if Decimal(str(value)).quantize(Decimal("0.01")) != Decimal(str(value)):
         raise ValueError("最多两位小数")

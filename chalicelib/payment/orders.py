@@ -13,9 +13,9 @@ from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.adapters.wechat_pay import client as wechat_pay
 from chalicelib.adapters.wechat_pay.types import Merchant, Order, OrderResult, WechatPayUnavailableError
-from chalicelib.billing import bookings as dues
-from chalicelib.billing import ledger
-from chalicelib.billing.bookings import PaymentState
+from chalicelib.billing import bookings, ledger
+from chalicelib.billing.bookings import Booking, PaymentState
+from chalicelib.billing.ledger import LedgerEvent, LedgerSource
 from chalicelib.crypto import field_encryption
 from chalicelib.errors import ApiError
 from chalicelib.identity.callers import Caller
@@ -64,13 +64,13 @@ def _find_openid(caller: Caller, merchant: Merchant | None) -> str:
 
 def _get_or_create_order(tx: Tx, caller: Caller, book_id: int, merchant: Merchant | None, open_id: str) -> Row | None:
     """Return the live order; None where nothing is to be paid."""
-    booking = dues.find_for_update(tx, caller.tenant_id, book_id)
-    if booking is None or booking["user_id"] != caller.user_id:
+    booking = bookings.find_for_update(tx, caller.tenant_id, book_id)
+    if booking is None or booking.user_id != caller.user_id:
         raise ApiError(errors.NOT_FOUND, "预约不存在")
     _require_payable(booking)
-    if not booking["fee"]:
+    if not booking.fee:
         store.settle(tx, store.get_or_create_settlement(tx, booking), None)
-        dues.mark_paid(tx, booking)
+        bookings.mark_paid(tx, booking)
         return None
     if merchant is None:
         raise ApiError(errors.NOT_FOUND, "微信支付尚未配置")
@@ -87,12 +87,12 @@ def _get_or_create_order(tx: Tx, caller: Caller, book_id: int, merchant: Merchan
     return _insert_order(tx, booking, {**fields, "sign_type": merchant.sign_type})
 
 
-def _require_payable(booking: Row) -> None:
-    if booking["payment_state"] == PaymentState.PAID:
+def _require_payable(booking: Booking) -> None:
+    if booking.payment_state == PaymentState.PAID:
         raise ApiError(errors.CONFLICT, "该预约已支付")
-    if not dues.is_payable(booking):
+    if not booking.is_payable:
         raise ApiError(errors.CONFLICT, "该预约已取消或已失约，不能支付")
-    if booking["pay_by"] is not None and booking["pay_by"] <= clock.now():
+    if booking.pay_by is not None and booking.pay_by <= clock.now():
         raise ApiError(errors.CONFLICT, "已超过支付时限，请重新预约")
 
 
@@ -101,19 +101,19 @@ def _is_reusable(payment: Row, wanted: dict[str, Any]) -> bool:
     return payment["expires_at"] > clock.now() and all(payment[name] == value for name, value in wanted.items())
 
 
-def _insert_order(tx: Tx, booking: Row, fields: dict[str, Any]) -> Row:
+def _insert_order(tx: Tx, booking: Booking, fields: dict[str, Any]) -> Row:
     now = clock.now()
-    last = min(now + PREPAY_LIFETIME, booking["pay_by"] or now + PREPAY_LIFETIME)
+    last = min(now + PREPAY_LIFETIME, booking.pay_by or now + PREPAY_LIFETIME)
     fields = {
         **fields,
-        **{name: booking[name] for name in ("tenant_id", "book_id", "user_id", "fee")},
+        **{name: getattr(booking, name) for name in ("tenant_id", "book_id", "user_id", "fee")},
         "settlement_id": store.get_or_create_settlement(tx, booking),
         "out_trade_no": f"{clock.today():%Y%m%d}{secrets.token_hex(10)}",
         "expires_at": max(last, now + MIN_ORDER_LIFETIME),
         "check_at": now + FIRST_CHECK_DELAY,
     }
-    payment = store.get_for_update(tx, booking["tenant_id"], store.insert(tx, fields))
-    ledger.record(tx, payment, "created", "order")
+    payment = store.get_for_update(tx, booking.tenant_id, store.insert(tx, fields))
+    ledger.record(tx, payment["tenant_id"], payment["payment_id"], LedgerEvent.CREATED, LedgerSource.ORDER)
     return payment
 
 
@@ -135,22 +135,24 @@ def _request_prepay(caller: Caller, merchant: Merchant, payment: Row) -> OrderRe
 
 def _record_result(tx: Tx, payment: Row, answer: OrderResult) -> Row:
     """Keep what WeChat has answered, unless another request was answered first; return the order."""
-    booking = dues.find_for_update(tx, payment["tenant_id"], payment["book_id"])
+    booking = bookings.find_for_update(tx, payment["tenant_id"], payment["book_id"])
     now = store.get_for_update(tx, payment["tenant_id"], payment["payment_id"])
     if answer.error_code:
         if not now["prepay_id"] and now["live"] and now["state"] == OrderState.CREATED:
             store.supersede(tx, now["payment_id"])
-            ledger.record(tx, now, "rejected", "order", answer.error_code)
+            ledger.record(
+                tx, now["tenant_id"], now["payment_id"], LedgerEvent.REJECTED, LedgerSource.ORDER, answer.error_code
+            )
             logger.warning("order refused", extra={"ids": {"provider_code": answer.error_code}})
         return now
-    if booking is None or not dues.is_payable(booking):  # paid through the other answer, or cancelled meanwhile
+    if booking is None or not booking.is_payable:  # paid through the other answer, or cancelled meanwhile
         raise ApiError(errors.CONFLICT, "该预约已支付或已取消")
     if not now["live"]:  # another payer's took its place meanwhile, or WeChat refused it to another request
         raise ApiError(errors.CONFLICT, "已有另一订单，请重新下单")
     if now["prepay_id"]:
         return now
     store.set_prepay_id(tx, now["payment_id"], answer.prepay_id)
-    ledger.record(tx, now, "prepared", "order")
+    ledger.record(tx, now["tenant_id"], now["payment_id"], LedgerEvent.PREPARED, LedgerSource.ORDER)
     return {**now, "prepay_id": answer.prepay_id}
 
 

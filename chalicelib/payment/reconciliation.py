@@ -12,8 +12,8 @@ from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.adapters.wechat_pay import client as wechat_pay
 from chalicelib.adapters.wechat_pay.types import Merchant, Trade, WechatPayUnavailableError
-from chalicelib.billing import bookings as dues
-from chalicelib.billing import ledger
+from chalicelib.billing import bookings, ledger
+from chalicelib.billing.ledger import LedgerEvent, LedgerSource
 from chalicelib.crypto import field_encryption
 from chalicelib.errors import ApiError
 from chalicelib.outbox import outbox
@@ -50,7 +50,7 @@ def check_order(payment: Row) -> None:
     elif trade.state == "REFUND":  # by hand, at WeChat's merchant platform: we had not even heard that it was paid
         logger.error("paid and refunded elsewhere", extra={"ids": {"payment_id": payment["payment_id"]}})
         _mark_closed(
-            payment, "", OrderState.PAID, "refunded"
+            payment, "", OrderState.PAID, LedgerEvent.REFUNDED
         )  # as paid: a notice of that, which may still come, counts nothing
     elif _should_close(payment):
         _close_order(payment, merchant, trade)
@@ -82,12 +82,16 @@ def _settle(payment: Row, trade: Trade) -> None:
         logger.error("paid another sum", extra={"ids": {"payment_id": payment["payment_id"], "fee": trade.fee}})
         return
     at = trade.paid_at or clock.now()
-    mysql.run_transaction(lambda tx: settlements.settle(tx, payment, trade.transaction_id, at, "query"))
+    mysql.run_transaction(lambda tx: settlements.settle(tx, payment, trade.transaction_id, at, LedgerSource.QUERY))
 
 
 def _should_close(payment: Row) -> bool:
     """Whether an order should be paid no more: too late, another took its place, or the booking wants no money."""
-    return payment["expires_at"] <= clock.now() or payment["live"] is None or not dues.is_payable(payment)
+    return (
+        payment["expires_at"] <= clock.now()
+        or payment["live"] is None
+        or not bookings.is_payable(payment["status"], payment["payment_state"])
+    )
 
 
 def _close_order(payment: Row, merchant: Merchant, trade: Trade) -> None:
@@ -100,9 +104,11 @@ def _close_order(payment: Row, merchant: Merchant, trade: Trade) -> None:
     _mark_closed(payment, trade.state)
 
 
-def _mark_closed(payment: Row, detail: str, state: str = OrderState.CLOSED, event: str = "closed") -> None:
+def _mark_closed(
+    payment: Row, detail: str, state: OrderState = OrderState.CLOSED, event: LedgerEvent = LedgerEvent.CLOSED
+) -> None:
     def close(tx: Tx) -> None:
         if store.close(tx, payment["payment_id"], state):
-            ledger.record(tx, payment, event, "query", detail)
+            ledger.record(tx, payment["tenant_id"], payment["payment_id"], event, LedgerSource.QUERY, detail)
 
     mysql.run_transaction(close)

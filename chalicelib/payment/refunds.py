@@ -8,8 +8,8 @@ from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.adapters.wechat_pay import client as wechat_pay
 from chalicelib.adapters.wechat_pay.types import RefundResult, WechatPayUnavailableError
-from chalicelib.billing import bookings as dues
-from chalicelib.billing import ledger, refunds_due
+from chalicelib.billing import bookings, ledger, refunds_due
+from chalicelib.billing.ledger import LedgerEvent, LedgerSource
 from chalicelib.crypto import field_encryption
 from chalicelib.notifications.event_types import EventType
 from chalicelib.outbox import outbox
@@ -51,11 +51,13 @@ def process(refund: Row) -> None:
         logger.warning("refund not answered", extra={"ids": ids})
         return
     mysql.run_transaction(
-        lambda tx: apply_result(tx, refund, said, "refund" if refund["state"] == RefundState.PENDING else "query")
+        lambda tx: apply_result(
+            tx, refund, said, LedgerSource.REFUND if refund["state"] == RefundState.PENDING else LedgerSource.QUERY
+        )
     )
 
 
-def apply_result(tx: Tx, refund: Row, said: RefundResult, source: str) -> None:
+def apply_result(tx: Tx, refund: Row, said: RefundResult, source: LedgerSource) -> None:
     """Keep what WeChat says of a refund; what is done stays so. After the commit: outbox.nudge()."""
     now = refund_store.get_for_update(tx, refund["refund_id"])
     if (
@@ -69,7 +71,15 @@ def apply_result(tx: Tx, refund: Row, said: RefundResult, source: str) -> None:
     if said.state == "CLOSED":
         _renumber_closed(tx, refund, source)
     elif state != now["state"] or said.error_code:
-        ledger.record(tx, refund, state, source, said.error_code or said.refund_id, refund["refund_id"])
+        ledger.record(
+            tx,
+            refund["tenant_id"],
+            refund["payment_id"],
+            LedgerEvent(state),
+            source,
+            said.error_code or said.refund_id,
+            refund["refund_id"],
+        )
     if said.error_code:
         _log_error("paid back elsewhere" if said.is_already_refunded else "refund refused", refund, said.error_code)
     elif state == RefundState.ABNORMAL and now["state"] != RefundState.ABNORMAL:
@@ -78,9 +88,17 @@ def apply_result(tx: Tx, refund: Row, said: RefundResult, source: str) -> None:
         notifications.enqueue(tx, refund, EventType.PAYMENT_REFUNDED)
 
 
-def _renumber_closed(tx: Tx, refund: Row, source: str) -> None:
+def _renumber_closed(tx: Tx, refund: Row, source: LedgerSource) -> None:
     refund_store.renumber(tx, refund["refund_id"], refunds_due.generate_refund_no())
-    ledger.record(tx, refund, "closed", source, refund["out_refund_no"], refund["refund_id"])
+    ledger.record(
+        tx,
+        refund["tenant_id"],
+        refund["payment_id"],
+        LedgerEvent.CLOSED,
+        source,
+        refund["out_refund_no"],
+        refund["refund_id"],
+    )
     _log_error("refund closed: it is sent again by another number", refund, "CLOSED")
 
 
@@ -89,7 +107,7 @@ def _log_error(what: str, refund: Row, code: str) -> None:
 
 
 def _ensure_refund(tx: Tx, tenant_id: int, book_id: int) -> None:
-    dues.find_for_update(tx, tenant_id, book_id)  # its lock: the job may run twice, also at once
+    bookings.find_for_update(tx, tenant_id, book_id)  # its lock: the job may run twice, also at once
     reason = refunds_due.find_refund_reason(tx, tenant_id, book_id)
     payment = refunds_due.find_settling_payment(tx, tenant_id, book_id)
     if reason and payment:  # whose row older versions made here alone

@@ -5,6 +5,7 @@ from typing import Any
 
 from chalicelib import clock
 from chalicelib.adapters.mysql import Row, Tx
+from chalicelib.billing.bookings import Booking
 
 
 class OrderState(StrEnum):
@@ -22,14 +23,24 @@ SELECT_PAYMENT = """
 """
 
 
-def get_or_create_settlement(tx: Tx, booking: Row) -> int:
+def get_or_create_settlement(tx: Tx, booking: Booking) -> int:
     """Return the settlement of a locked booking; charge and settlement are made where they are not there."""
     made: int | None = tx.fetch_value(
         "SELECT settlement_id FROM settlements WHERE book_id = %(book_id)s AND tenant_id = %(tenant_id)s",
-        book_id=booking["book_id"],
-        tenant_id=booking["tenant_id"],
+        book_id=booking.book_id,
+        tenant_id=booking.tenant_id,
     )
-    return made or _insert_charge_and_settlement(tx, {**booking, "now": clock.now()})
+    return made or _insert_charge_and_settlement(
+        tx,
+        {
+            "tenant_id": booking.tenant_id,
+            "book_id": booking.book_id,
+            "user_id": booking.user_id,
+            "pati_id": booking.pati_id,
+            "fee": booking.fee,
+            "now": clock.now(),
+        },
+    )
 
 
 def _insert_charge_and_settlement(tx: Tx, fields: dict[str, Any]) -> int:

@@ -20,6 +20,7 @@ from chalicelib.adapters.wechat_pay.types import (
     NotificationKind,
     RefundResult,
 )
+from chalicelib.billing.ledger import LedgerSource
 from chalicelib.crypto import field_encryption
 from chalicelib.errors import ApiError
 from chalicelib.outbox import outbox
@@ -45,7 +46,9 @@ def handle_payment(tenant_id: int, headers: Mapping[str, str], body: bytes) -> A
     payment = _require_matching(payment, merchant, notice)
     if notice.state == "SUCCESS":
         at = notice.occurred_at or clock.now()
-        mysql.run_transaction(lambda tx: settlements.settle(tx, payment, notice.transaction_id, at, "notification"))
+        mysql.run_transaction(
+            lambda tx: settlements.settle(tx, payment, notice.transaction_id, at, LedgerSource.NOTIFICATION)
+        )
         _wake_workers()
     return wechat_pay.build_acknowledgement(merchant)
 
@@ -63,7 +66,7 @@ def handle_refund(tenant_id: int, headers: Mapping[str, str], body: bytes) -> Ac
     refund = _require_matching(refund, merchant, notice)
     if notice.is_signed:
         said = RefundResult(notice.state, refund_id=notice.refund_id)
-        mysql.run_transaction(lambda tx: refunds.apply_result(tx, refund, said, "notification"))
+        mysql.run_transaction(lambda tx: refunds.apply_result(tx, refund, said, LedgerSource.NOTIFICATION))
     else:
         refund_store.schedule_check(mysql.autocommit, refund["refund_id"])
     _wake_workers()

@@ -60,13 +60,13 @@ def test_a_thousand_buyers_of_whom_some_give_back_while_redis_is_flushed(
 
 @pytest.mark.parametrize("slots", [50, 1])
 def test_a_thousand_buyers_of_whom_some_give_back_while_lines_to_mysql_break(
-    famous: BookingDepartment, buyers: list[Person], offered: Offered, line: Proxy, slots: int
+    famous: BookingDepartment, buyers: list[Person], offered: Offered, mysql_proxy: Proxy, slots: int
 ) -> None:
     schedule_id = offered(slots)
-    line.break_at_random(seed=7, mean=100_000)
+    mysql_proxy.break_at_random(seed=7, mean=100_000)
     outcomes = booking_load.buy_all(famous, buyers, schedule_id, slots, fickle=BUYER_COUNT // 2)
-    line.reset_connections()
-    line.restore()
-    assert line.broken_count > 20
+    mysql_proxy.reset_connections()
+    mysql_proxy.restore()
+    assert mysql_proxy.broken_count > 20
     assert sum(one.retries for one in outcomes) > 20
     assert booking_load.find_inconsistencies(outcomes, schedule_id, slots) == []

@@ -10,7 +10,7 @@ from app import keep_bookings, release_unpaid
 from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.booking.jobs import job_store, scheduled
-from chalicelib.booking.reservations import stopped_schedules
+from chalicelib.booking.reservations import booking_store, stopped_schedules
 from chalicelib.notifications.event_types import EventType
 from chalicelib.outbox import outbox
 from tests.files.test_sweep import said
@@ -107,7 +107,7 @@ def test_who_did_not_come_is_marked_when_the_day_is_over(
 def test_nobody_has_missed_what_was_stopped(
     department: BookingDepartment, lin: Person, wang: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox, "wake_worker", lambda **_: None)  # the job that cancels has not come so far
+    monkeypatch.setattr(outbox, "wake_worker", lambda *_: None)  # the job that cancels has not come so far
     stopped, held = department.create_schedule(), department.create_schedule(doctor_id="")
     first, second = department.book_slot(lin, stopped), department.book_slot(wang, held)
     mysql.autocommit.execute("UPDATE bookings SET payment_state = 2 WHERE book_id = %(id)s", id=first)
@@ -163,7 +163,7 @@ def test_who_comes_tomorrow_is_reminded_in_the_evening(
 def test_what_was_cancelled_or_registered_since_it_was_found_is_left_alone(
     department: BookingDepartment, lin: Person, monkeypatch: pytest.MonkeyPatch, what: str, became: int
 ) -> None:
-    monkeypatch.setattr(outbox, "wake_worker", lambda **_: None)
+    monkeypatch.setattr(outbox, "wake_worker", lambda *_: None)
     department.save_rules(pay_minutes=30)
     schedule_id = department.create_schedule()
     book_id = department.book_slot(lin, schedule_id)
@@ -171,7 +171,13 @@ def test_what_was_cancelled_or_registered_since_it_was_found_is_left_alone(
     if "stopped" in what:
         department.stop_schedule(schedule_id)
     name = what.partition(" ")[0]
-    look = getattr(job_store, name)
+    store, function = {
+        "unpaid": (job_store, "list_unpaid_overdue"),
+        "to_remind": (job_store, "list_unreminded"),
+        "over": (job_store, "list_unattended"),
+        "booked": (booking_store, "list_booked_ids"),
+    }[name]
+    look = getattr(store, function)
 
     def found(*arguments: Any) -> Any:
         rows = look(*arguments)
@@ -179,7 +185,7 @@ def test_what_was_cancelled_or_registered_since_it_was_found_is_left_alone(
         mysql.autocommit.execute(change, became=became, id=book_id)
         return rows
 
-    monkeypatch.setattr(job_store, name, found)
+    monkeypatch.setattr(store, function, found)
     freeze_clock(monkeypatch, "18:00", ahead=2 if name == "over" else 0)
     job: dict[str, Callable[[], Any]] = {
         "unpaid": scheduled.cancel_unpaid,

@@ -8,7 +8,6 @@ import pytest
 
 from chalicelib.adapters import redis
 from chalicelib.booking.jobs import scheduled, site_messages
-from chalicelib.booking.reservations import notifications
 from chalicelib.messaging import feed
 from chalicelib.notifications.event_types import EventType
 from chalicelib.outbox import outbox
@@ -25,7 +24,7 @@ WHAT = f"林小雨，{get_iso_date(1)} 09:00，呼吸内科 陈医生"
 @pytest.fixture(autouse=True)
 def by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is promised waits for the test."""
-    monkeypatch.setattr(outbox, "wake_worker", lambda **_: None)
+    monkeypatch.setattr(outbox, "wake_worker", lambda *_: None)
 
 
 def promised(department: BookingDepartment) -> list[dict[str, Any]]:
@@ -128,7 +127,7 @@ def test_each_whose_half_day_is_stopped_is_told_of_their_own(
 
 
 def test_every_kind_of_event_has_its_words() -> None:
-    kinds = [value for name, value in vars(notifications).items() if name.isupper() and isinstance(value, int)]
+    kinds = [one for one in EventType if one.name.startswith(("BOOKING_", "SCHEDULE_"))]
     assert sorted(site_messages.MESSAGE_TEXTS) == sorted(kinds)
 
 

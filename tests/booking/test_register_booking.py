@@ -106,7 +106,7 @@ def test_what_is_cancelled_or_anothers_is_not_registered(
 def test_nobody_is_registered_for_what_was_stopped(
     department: BookingDepartment, lin: Person, wang: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox, "wake_worker", lambda **_: None)  # the job that cancels comes later
+    monkeypatch.setattr(outbox, "wake_worker", lambda *_: None)  # the job that cancels comes later
     schedule_id = department.create_schedule(date=get_iso_date(0))
     came, late = department.book_slot(lin, schedule_id, 1), department.book_slot(wang, schedule_id, 2)
     department.register(book_id=came)

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.store
 @pytest.fixture(autouse=True)
 def by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is promised waits for the test."""
-    monkeypatch.setattr(outbox, "wake_worker", lambda **_: None)
+    monkeypatch.setattr(outbox, "wake_worker", lambda *_: None)
 
 
 def cascade(hospital: Hospital) -> None:

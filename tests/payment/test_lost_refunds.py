@@ -7,6 +7,7 @@ import pytest
 from chalicelib.adapters import mysql
 from chalicelib.adapters.wechat_pay import client as wechat_pay
 from chalicelib.adapters.wechat_pay.types import ApiVersion, RefundResult
+from chalicelib.billing.ledger import LedgerSource
 from chalicelib.notifications.event_types import EventType
 from chalicelib.payment import merchants, reconciliation, refund_store, refunds
 from chalicelib.settings import settings
@@ -70,9 +71,8 @@ def test_a_refund_that_wechat_has_closed_is_sent_by_another_number(
     assert [one.state for one in pay.refunds.values()] == ["CLOSED", "PROCESSING"]
     assert ("closed", "query") in till.list_ledger()
     assert [one.levelname for one in caplog.records if "closed" in one.message] == ["ERROR"]
-    mysql.run_transaction(
-        lambda tx: refunds.apply_result(tx, seen, RefundResult("CLOSED"), "notification")
-    )  # said of the first, and late
+    # A late notification about the first number.
+    mysql.run_transaction(lambda tx: refunds.apply_result(tx, seen, RefundResult("CLOSED"), LedgerSource.NOTIFICATION))
     for number, status in ((first, 200), ("20360107Rfffffffffffffffffff", 404)):
         late = replace(pay.refunds[first], out_refund_no=number, state="CLOSED" if number == first else "SUCCESS")
         pay.refunds[number] = late

@@ -101,9 +101,10 @@ def test_she_is_told_that_she_is_registered(
 
 def test_she_is_reminded_of_a_visit(department: BookingDepartment, lin: Person, wechat: WeChat) -> None:
     book_id = int(department.book_slot(lin, department.create_schedule()))
-    booking = {"book_id": book_id, "user_id": lin.user_id, "tenant_id": lin.tenant_id}
     mysql.autocommit.execute("DELETE FROM outbox WHERE tenant_id = %(id)s", id=lin.tenant_id)
-    mysql.run_transaction(lambda tx: notifications.enqueue(tx, booking, EventType.BOOKING_REMINDER))
+    mysql.run_transaction(
+        lambda tx: notifications.enqueue(tx, lin.tenant_id, lin.user_id, book_id, EventType.BOOKING_REMINDER)
+    )
     run_wechat_jobs(department)
     [message] = wechat.sent
     assert get_field_values(message) == {
@@ -132,13 +133,11 @@ def test_what_comes_after_the_visit_has_begun_is_not_told(
 
 
 def test_a_missed_visit_is_told_at_no_wechat(department: BookingDepartment, lin: Person) -> None:
-    booking = {
-        "book_id": int(department.book_slot(lin, department.create_schedule())),
-        "user_id": lin.user_id,
-        "tenant_id": lin.tenant_id,
-    }
+    book_id = int(department.book_slot(lin, department.create_schedule()))
     mysql.autocommit.execute("DELETE FROM outbox WHERE tenant_id = %(id)s", id=lin.tenant_id)
-    mysql.run_transaction(lambda tx: notifications.enqueue(tx, booking, EventType.BOOKING_MISSED))
+    mysql.run_transaction(
+        lambda tx: notifications.enqueue(tx, lin.tenant_id, lin.user_id, book_id, EventType.BOOKING_MISSED)
+    )
     assert run_notification_jobs(department) == []
 
 

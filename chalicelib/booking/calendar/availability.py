@@ -8,8 +8,8 @@ text made anew, unless a sale has changed it meanwhile. So whatever Redis loses 
 from collections.abc import Sequence
 
 from chalicelib.adapters import mysql, redis
-from chalicelib.adapters.mysql import Row
 from chalicelib.adapters.redis import Script
+from chalicelib.billing.bookings import Booking
 from chalicelib.booking.calendar import calendar_store
 from chalicelib.booking.schedules.slots import Schedule
 from chalicelib.messaging import ids
@@ -64,19 +64,19 @@ def get_free_slots(tenant_id: int, schedules: Sequence[Schedule]) -> dict[int, l
     return {one.schedule_id: one.list_free_slots(taken[one.schedule_id]) for one in schedules}
 
 
-def mark_reserved(booking: Row) -> None:
-    """After the commit that sold a slot."""
+def mark_reserved(booking: Booking) -> None:
+    """Show the slot of a new booking as taken. Call it after the commit."""
     _update_slot(booking, 1)
 
 
-def mark_free(booking: Row) -> None:
-    """After the commit that cancelled a booking."""
+def mark_free(booking: Booking) -> None:
+    """Show the slot of a cancelled booking as free. Call it after the commit."""
     _update_slot(booking, 0)
 
 
-def _update_slot(booking: Row, taken: int) -> None:
-    key = _build_key(booking["tenant_id"], booking["dept_id"], booking["schedule_id"])
-    redis.try_script(_UPDATE_SCRIPT, [key], [ids.generate_nonce(), booking["serial_no"], taken])
+def _update_slot(booking: Booking, taken: int) -> None:
+    key = _build_key(booking.tenant_id, booking.dept_id, booking.schedule_id)
+    redis.try_script(_UPDATE_SCRIPT, [key], [ids.generate_nonce(), booking.serial_no, taken])
 
 
 def _read_views(keys: list[str]) -> list[tuple[str, str]]:

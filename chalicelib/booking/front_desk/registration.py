@@ -3,7 +3,7 @@
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row, Tx
-from chalicelib.billing import bookings as dues
+from chalicelib.billing import bookings
 from chalicelib.billing.bookings import BookingStatus
 from chalicelib.booking.front_desk import front_desk_store
 from chalicelib.booking.reservations import booking_store, notifications
@@ -48,25 +48,24 @@ def list_day(caller: Caller, asked: DayBooksQuery) -> Page[DayBook]:
 
 def _register(tx: Tx, caller: Caller, found: Row) -> tuple[int, bool]:
     """Return the slot's number, and whether it was registered now."""
-    booking_store.lock_patient(
-        tx, caller.tenant_id, found["pati_id"]
-    )  # the order in which locks are taken: see selling.py
+    # The order in which locks are taken: see reserve.py.
+    booking_store.lock_patient(tx, caller.tenant_id, found["pati_id"])
     schedule = schedule_store.find(tx, caller.tenant_id, found["schedule_id"])
-    booking = dues.find_for_update(tx, caller.tenant_id, found["book_id"])
+    booking = bookings.find_for_update(tx, caller.tenant_id, found["book_id"])
     if booking is None:
         raise ApiError(errors.NOT_FOUND, "预约不存在")
-    if booking["status"] == BookingStatus.REGISTERED:
-        return booking["serial_no"], False
-    if booking["status"] != BookingStatus.BOOKED:
+    if booking.status == BookingStatus.REGISTERED:
+        return booking.serial_no, False
+    if booking.status != BookingStatus.BOOKED:
         raise ApiError(errors.CONFLICT, "该预约已取消或已失约")
     if schedule is None or schedule["stopped_at"]:  # what was booked is being cancelled
         raise ApiError(errors.CONFLICT, "该排班已停诊")
-    if booking["day"] != clock.today():
-        raise ApiError(errors.CONFLICT, f"只能在就诊当天（{booking['day']}）挂号")
-    front_desk_store.register(tx, booking["book_id"], caller.user_id)
-    patients.set_latest_visit(tx, caller.tenant_id, booking["pati_id"], booking["book_id"])
-    notifications.enqueue(tx, booking, EventType.BOOKING_REGISTERED)
-    return booking["serial_no"], True
+    if booking.day != clock.today():
+        raise ApiError(errors.CONFLICT, f"只能在就诊当天（{booking.day}）挂号")
+    front_desk_store.register(tx, booking.book_id, caller.user_id)
+    patients.set_latest_visit(tx, caller.tenant_id, booking.pati_id, booking.book_id)
+    notifications.enqueue(tx, booking.tenant_id, booking.user_id, booking.book_id, EventType.BOOKING_REGISTERED)
+    return booking.serial_no, True
 
 
 def _build_day_book(row: Row) -> DayBook:

@@ -1,65 +1,91 @@
-"""What jobs look for among bookings, in MySQL. Nothing is decided here."""
+"""SQL of the scheduled booking jobs. They work on the bookings of all tenants."""
 
+from dataclasses import dataclass
 from datetime import date
 
 from chalicelib import clock
-from chalicelib.adapters.mysql import Row, Tx
+from chalicelib.adapters.mysql import Tx
+from chalicelib.billing.bookings import BookingStatus, PaymentState
 
 
-def list_unpaid_overdue(tx: Tx, now: int, limit: int) -> list[Row]:
-    """Return tenant_id and book_id of bookings of all tenants that were to be paid by now and are not."""
-    return tx.fetch_all(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DueBooking:
+    """A booking that a scheduled job has to process."""
+
+    tenant_id: int
+    book_id: int
+    user_id: int
+    stopped_by: int | None = None  # list_unattended only: the user_id that stopped its schedule
+
+
+def list_unpaid_overdue(tx: Tx, now: int, limit: int) -> list[DueBooking]:
+    """Return unpaid bookings whose payment deadline has passed."""
+    rows = tx.fetch_all(
         """
-        SELECT tenant_id, book_id FROM bookings WHERE status = 0 AND payment_state = 1 AND pay_by <= %(now)s
+        SELECT tenant_id, book_id, user_id FROM bookings
+        WHERE status = %(booked)s AND payment_state = %(unpaid)s AND pay_by <= %(now)s
         ORDER BY pay_by LIMIT %(limit)s
         """,
+        booked=BookingStatus.BOOKED,
+        unpaid=PaymentState.UNPAID,
         now=now,
         limit=limit,
     )
+    return [DueBooking(**row) for row in rows]
 
 
-def list_unattended(tx: Tx, today: date, limit: int) -> list[Row]:
-    """Return bookings of all tenants that nobody came for, and whose day is over; stopped_by where that was stopped."""
-    return tx.fetch_all(
+def list_unattended(tx: Tx, today: date, limit: int) -> list[DueBooking]:
+    """Return bookings of past days that were never registered."""
+    rows = tx.fetch_all(
         """
         SELECT b.book_id, b.tenant_id, b.user_id, x.stopped_by
         FROM bookings b JOIN schedules x ON x.schedule_id = b.schedule_id
-        WHERE b.status = 0 AND b.day < %(today)s ORDER BY b.day, b.book_id LIMIT %(limit)s
+        WHERE b.status = %(booked)s AND b.day < %(today)s ORDER BY b.day, b.book_id LIMIT %(limit)s
         """,
+        booked=BookingStatus.BOOKED,
         today=today,
         limit=limit,
     )
+    return [DueBooking(**row) for row in rows]
 
 
 def mark_missed(tx: Tx, book_id: int) -> bool:
-    """False where it waits no more."""
+    """Mark a booking as missed; return False if it was no longer in state BOOKED."""
     changed = tx.execute(
-        "UPDATE bookings SET status = 3, changed_at = %(now)s WHERE book_id = %(book_id)s AND status = 0",
+        """
+        UPDATE bookings SET status = %(missed)s, changed_at = %(now)s
+        WHERE book_id = %(book_id)s AND status = %(booked)s
+        """,
+        missed=BookingStatus.MISSED,
+        booked=BookingStatus.BOOKED,
         book_id=book_id,
         now=clock.now(),
     )
     return changed == 1
 
 
-def list_unreminded(tx: Tx, day: date, limit: int) -> list[Row]:
-    """Return bookings of all tenants for a day whose holder has not been reminded."""
-    return tx.fetch_all(
+def list_unreminded(tx: Tx, day: date, limit: int) -> list[DueBooking]:
+    """Return bookings for a day whose holders have not been reminded."""
+    rows = tx.fetch_all(
         """
         SELECT book_id, tenant_id, user_id FROM bookings
-        WHERE status = 0 AND day = %(day)s AND reminded_at IS NULL ORDER BY book_id LIMIT %(limit)s
+        WHERE status = %(booked)s AND day = %(day)s AND reminded_at IS NULL ORDER BY book_id LIMIT %(limit)s
         """,
+        booked=BookingStatus.BOOKED,
         day=day,
         limit=limit,
     )
+    return [DueBooking(**row) for row in rows]
 
 
 def mark_reminded(tx: Tx, book_id: int) -> bool:
-    """False where it waits no more, or somebody else reminds."""
+    """Record a reminder; return False if a concurrent run was faster or the booking is not in state BOOKED."""
     changed = tx.execute(
         """
         UPDATE bookings SET reminded_at = %(now)s
-        WHERE book_id = %(book_id)s AND status = 0 AND reminded_at IS NULL
+        WHERE book_id = %(book_id)s AND status = %(booked)s AND reminded_at IS NULL
         """,
+        booked=BookingStatus.BOOKED,
         book_id=book_id,
         now=clock.now(),
     )

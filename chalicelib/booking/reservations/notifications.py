@@ -1,17 +1,16 @@
-"""What account holders are told about their bookings: each once, promised in the transaction that causes it.
+"""Enqueue notifications to the account holder about a booking, each at most once per booking and event type.
 
-announcing.py does it.
+The outbox jobs in booking/jobs/ deliver them.
 """
 
 from chalicelib import clock
-from chalicelib.adapters.mysql import Row, Tx
+from chalicelib.adapters.mysql import Tx
 from chalicelib.notifications.event_types import EventType
 from chalicelib.outbox import outbox
 from chalicelib.outbox.jobs import Job
 from chalicelib.wechat_account.templates import TemplateKind
 
-# Types of events at /notify.
-# By which kind of its templates a hospital tells of it at WeChat.
+# The template by which a hospital reports an event in WeChat; events without one are not sent there.
 WECHAT_TEMPLATES = {
     EventType.BOOKING_MADE: TemplateKind.BOOKED,
     EventType.BOOKING_CANCELLED: TemplateKind.CANCELLED,
@@ -22,7 +21,7 @@ WECHAT_TEMPLATES = {
 }
 
 
-def enqueue(tx: Tx, booking: Row, kind: int) -> None:
-    """After the commit: outbox.nudge()."""
-    told = {"user_id": booking["user_id"], "book_id": booking["book_id"], "type": kind, "at": clock.now()}
-    outbox.enqueue(tx, booking["tenant_id"], Job.NOTIFY_BOOKING, told, dedup_key=f"booking:{booking['book_id']}:{kind}")
+def enqueue(tx: Tx, tenant_id: int, user_id: int, book_id: int, event_type: EventType) -> None:
+    """Enqueue the notification in the transaction that causes it. Call outbox.wake_worker() after the commit."""
+    payload = {"user_id": user_id, "book_id": book_id, "type": event_type, "at": clock.now()}
+    outbox.enqueue(tx, tenant_id, Job.NOTIFY_BOOKING, payload, dedup_key=f"booking:{book_id}:{event_type}")

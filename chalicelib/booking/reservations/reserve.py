@@ -10,6 +10,7 @@ from datetime import timedelta
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row, Tx
+from chalicelib.billing.bookings import Booking, BookingStatus, PaymentState
 from chalicelib.booking.calendar import availability, calendar_store
 from chalicelib.booking.reservations import booking_store, notifications
 from chalicelib.booking.reservations.booking_store import BookingContext
@@ -100,7 +101,7 @@ def _require_patient_id(caller: Caller, member_id: int) -> int:
 
 def _submit_with_retry(
     caller: Caller, asked: Submitted, key: str | None, pati_id: int, codes: int
-) -> tuple[int, Row | None]:
+) -> tuple[int, Booking | None]:
     try:
         return mysql.run_transaction(lambda tx: _submit_in_transaction(tx, caller, asked, key, pati_id))
     except mysql.DuplicateKeyError as duplicate:
@@ -111,7 +112,7 @@ def _submit_with_retry(
 
 def _submit_in_transaction(
     tx: Tx, caller: Caller, asked: Submitted, key: str | None, pati_id: int
-) -> tuple[int, Row | None]:
+) -> tuple[int, Booking | None]:
     """Return the booking's number, and what was sold where it was sold now."""
     missed_since = clock.today() - timedelta(rules.MISSED_WINDOW_DAYS)
     where = (caller.tenant_id, caller.user_id, key, pati_id, asked.schedule_id, asked.serial_no)
@@ -127,8 +128,8 @@ def _submit_in_transaction(
     _require_no_conflict(schedule, wanted.same_day_bookings)
     _require_within_limits(rule, wanted)
     booking = _insert_booking(tx, caller, asked, key, schedule, pati_id, rule.pay_minutes)
-    notifications.enqueue(tx, booking, EventType.BOOKING_MADE)
-    return booking["book_id"], booking
+    notifications.enqueue(tx, booking.tenant_id, booking.user_id, booking.book_id, EventType.BOOKING_MADE)
+    return booking.book_id, booking
 
 
 def _get_earlier_booking_id(booking: Row, asked: Submitted) -> int:
@@ -161,7 +162,7 @@ def _require_within_limits(rule: Rules, wanted: BookingContext) -> None:
 
 def _insert_booking(
     tx: Tx, caller: Caller, asked: Submitted, key: str | None, schedule: Schedule, pati_id: int, pay_minutes: int
-) -> Row:
+) -> Booking:
     copied = ("schedule_id", "dept_id", "doctor_id", "day", "half_day", "type", "fee", "area")
     fields = {
         **{name: getattr(schedule, name) for name in copied},
@@ -174,7 +175,13 @@ def _insert_booking(
         "slot_time": parse_clock_time(schedule.get_slot_time(asked.serial_no)),
         "book_code": f"{schedule.day:%Y%m%d}{secrets.randbelow(1_000_000):06d}",
     }
-    return {**fields, "tenant_id": caller.tenant_id, "book_id": booking_store.insert(tx, caller.tenant_id, fields)}
+    return Booking(
+        **{name: fields[name] for name in Booking.__dataclass_fields__ if name in fields},
+        tenant_id=caller.tenant_id,
+        book_id=booking_store.insert(tx, caller.tenant_id, fields),
+        status=BookingStatus.BOOKED,
+        payment_state=PaymentState.UNPAID,
+    )
 
 
 def _resolve_duplicate(tx: Tx, caller: Caller, asked: Submitted, key: str | None, taken: str) -> int:

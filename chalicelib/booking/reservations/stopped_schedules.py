@@ -1,16 +1,16 @@
-"""Stopping a schedule (停诊). From the moment it is marked nobody books it; a job then cancels what was booked.
+"""Stop a schedule (停诊). Once it is marked as stopped it cannot be booked; a job then cancels its bookings.
 
-One booking in a transaction: interrupted anywhere and begun again, the job goes on with the rest, and tells each
-patient once.
+Each booking is cancelled in its own transaction. A job that was interrupted continues with the remaining bookings when
+it is retried, and each patient is notified once.
 """
 
 from typing import Any
 
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql
-from chalicelib.adapters.mysql import Row, Tx
-from chalicelib.billing import bookings as dues
-from chalicelib.billing.bookings import BookingStatus
+from chalicelib.adapters.mysql import Tx
+from chalicelib.billing import bookings
+from chalicelib.billing.bookings import Booking, BookingStatus, CancellationReason
 from chalicelib.booking.calendar import availability
 from chalicelib.booking.reservations import booking_store, cancellation
 from chalicelib.booking.schedules import schedule_store
@@ -24,25 +24,37 @@ from chalicelib.outbox.jobs import Job, Queue
 BATCH_SIZE = 100
 
 
-def stop(caller: Caller, which: ScheduleId) -> None:
-    """One that is stopped stays so. ApiError 404 for another tenant's, 409 for a day that is over."""
-    mysql.run_transaction(lambda tx: _stop(tx, caller, which.schedule_id))
+def stop(caller: Caller, request: ScheduleId) -> None:
+    """Stop a schedule and enqueue the job that cancels its bookings. A stopped schedule stays stopped.
+
+    Raises:
+        ApiError: 404 if the tenant has no such schedule, 409 if its day is over.
+    """
+    mysql.run_transaction(lambda tx: _stop(tx, caller, request.schedule_id))
     outbox.wake_worker()
 
 
 def cancel_bookings(tenant_id: int, payload: dict[str, Any]) -> None:
-    """The job: cancel what was booked. What is registered stays."""
-    schedule_id = payload["schedule_id"]
-    while booked := booking_store.list_booked_ids(mysql.autocommit, tenant_id, schedule_id, BATCH_SIZE):
-        for book_id in booked:
-            cancel_booking(tenant_id, book_id, payload["by"])
+    """Cancel the bookings of a stopped schedule, except for registered ones. Handler of CANCEL_STOPPED_SCHEDULE.
+
+    Args:
+        payload: schedule_id, and by: the user_id that stopped it.
+    """
+    schedule_id, stopped_by = payload["schedule_id"], payload["by"]
+    while book_ids := booking_store.list_booked_ids(mysql.autocommit, tenant_id, schedule_id, BATCH_SIZE):
+        for book_id in book_ids:
+            cancel_booking(tenant_id, book_id, stopped_by)
     outbox.wake_worker()
-    outbox.wake_worker(Queue.EXTERNAL)  # where something is to be paid back
+    outbox.wake_worker(Queue.EXTERNAL)  # sends the refunds
 
 
-def cancel_booking(tenant_id: int, book_id: int, by: int) -> bool:
-    """False where it waits no more. Afterwards: outbox.nudge()."""
-    booking = mysql.run_transaction(lambda tx: _cancel_if_booked(tx, tenant_id, book_id, by))
+def cancel_booking(tenant_id: int, book_id: int, stopped_by: int) -> bool:
+    """Cancel one booking of a stopped schedule, for which the caller then calls outbox.wake_worker().
+
+    Returns:
+        False if the booking was no longer in state BOOKED.
+    """
+    booking = mysql.run_transaction(lambda tx: _cancel_if_booked(tx, tenant_id, book_id, stopped_by))
     if booking:
         availability.mark_free(booking)
     return booking is not None
@@ -55,15 +67,14 @@ def _stop(tx: Tx, caller: Caller, schedule_id: int) -> None:
     if row["day"] < clock.today():
         raise ApiError(errors.CONFLICT, "该排班已结束")
     schedule_store.stop(tx, caller.tenant_id, schedule_id, caller.user_id)
-    # Each time anew: where an earlier job was given up, stopping again is how to have it done.
-    outbox.enqueue(
-        tx, caller.tenant_id, Job.CANCEL_STOPPED_SCHEDULE, {"schedule_id": schedule_id, "by": caller.user_id}
-    )
+    # No dedup_key: if an earlier job was dead-lettered, stopping the schedule again enqueues a new one.
+    payload = {"schedule_id": schedule_id, "by": caller.user_id}
+    outbox.enqueue(tx, caller.tenant_id, Job.CANCEL_STOPPED_SCHEDULE, payload)
 
 
-def _cancel_if_booked(tx: Tx, tenant_id: int, book_id: int, by: int) -> Row | None:
-    booking = dues.find_for_update(tx, tenant_id, book_id)
-    if booking is None or booking["status"] != BookingStatus.BOOKED:  # the patient, or another run, was faster
+def _cancel_if_booked(tx: Tx, tenant_id: int, book_id: int, stopped_by: int) -> Booking | None:
+    booking = bookings.find_for_update(tx, tenant_id, book_id)
+    if booking is None or booking.status != BookingStatus.BOOKED:  # the patient or a concurrent run was faster
         return None
-    cancellation.cancel(tx, booking, "stopped", by, EventType.SCHEDULE_STOPPED)
+    cancellation.cancel(tx, booking, CancellationReason.STOPPED, stopped_by, EventType.SCHEDULE_STOPPED)
     return booking
