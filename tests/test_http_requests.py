@@ -42,7 +42,7 @@ def keyed(idempotency_key: IdempotencyKeyHeader) -> str | None:
     return idempotency_key
 
 
-@routes.get("/wards/{ward}/beds/{bed}", callers=[Role.PUBLIC])
+@routes.get("/departments/{department}/beds/{bed}", callers=[Role.PUBLIC])
 def bed(caller: Caller, department: str, bed: Id) -> list[str | int]:
     return [caller.role, department, bed]
 
@@ -201,12 +201,12 @@ def test_a_bad_key_is_refused_by_the_headers_name(ask: Any, key: str) -> None:
     [("%E5%86%85%E7%A7%91", "内科"), ("a%2Fb%20c+d", "a/b c+d"), ("100%", "100%"), ("%25E5", "%E5"), ("%FF", "\ufffd")],
 )
 def test_a_path_is_decoded_once(ask: Any, given: str, read: str) -> None:
-    answer = ask("GET", "/wards/{ward}/beds/{bed}", pathParameters={"ward": given, "bed": "3"})
+    answer = ask("GET", "/departments/{department}/beds/{bed}", pathParameters={"department": given, "bed": "3"})
     assert answer.data == ["public", read, 3]
 
 
 @pytest.mark.parametrize("bad", ["x", "0", "-1", "%00", "3.0", "9" * 20])
 def test_a_bad_part_of_a_path_is_refused_by_its_name(ask: Any, bad: str) -> None:
-    answer = ask("GET", "/wards/{ward}/beds/{bed}", pathParameters={"ward": "1", "bed": bad})
+    answer = ask("GET", "/departments/{department}/beds/{bed}", pathParameters={"department": "1", "bed": bad})
     assert (answer.status, answer.code) == (400, 10001)
     assert answer.error.startswith("bed：")

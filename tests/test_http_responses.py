@@ -103,7 +103,7 @@ def test_a_bug_tells_its_place_to_the_log_and_nothing_to_the_world(
         "unhandled",
         error,
     )
-    assert any(place.startswith("web.py:") for place in unhandled["stack"])
+    assert any(place.startswith("routing.py:") for place in unhandled["stack"])
     assert str(unhandled["tenant_id"]) == tenant
     assert (told["status"], told["code"]) == (500, 10002)
     assert unhandled["request_id"] == told["request_id"] == answer.headers["X-Request-Id"]

@@ -100,7 +100,7 @@ def test_what_mysql_says_of_a_row_is_not_printed(hospital: Hospital, out: String
         mysql.autocommit.execute(insert + row)
     except mysql.DuplicateKeyError:
         logger.exception("unhandled")
-    assert lines()[0]["error"] == "mysql_statements.Duplicate"
+    assert lines()[0]["error"] == "mysql_statements.DuplicateKeyError"
     assert hospital.chen.phone not in out.getvalue()
     assert "陈" not in out.getvalue()
 

@@ -113,7 +113,7 @@ def test_a_run_does_not_wait_for_another_for_ever(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_statement_may_take_longer_than_a_requests_may(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mysql, "settings", replace(vars(mysql)["settings"], database_timeout=0.1))
+    monkeypatch.setattr(mysql, "settings", replace(vars(mysql)["settings"], database_timeout_seconds=0.1))
     write("0001.sql", "DO SLEEP(0.3);")
     assert migrate() == ["0001.sql"]
 

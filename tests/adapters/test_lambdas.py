@@ -91,4 +91,4 @@ def test_a_function_that_was_not_started_is_found_by_the_next_look(
         lambdas.invoke("a", {})
     assert refused.value.kind is UNAVAILABLE
     outbox.wake_worker()
-    assert [record.message for record in caplog.records] == ["outbox not nudged"]
+    assert [record.message for record in caplog.records] == ["outbox worker not woken"]

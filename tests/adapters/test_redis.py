@@ -132,7 +132,7 @@ def test_what_a_server_would_not_do_now_is_asked_again_and_nothing_else() -> Non
 def test_after_a_time_out_no_answer_is_taken_for_that_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redis, "BACKOFF_SECONDS", 0)
     slow = Script("local n = 0 for i = 1, 4e7 do n = n + i end return 'late'")
-    monkeypatch.setattr(redis, "settings", replace(vars(redis)["settings"], redis_timeout=0.05))
+    monkeypatch.setattr(redis, "settings", replace(vars(redis)["settings"], redis_timeout_seconds=0.05))
     with pytest.raises(RedisUnavailableError):
         redis.run_script(slow, [key()], [])
     for where in (key() for _ in range(100)):  # until the server has come to the end of it
@@ -164,7 +164,7 @@ def test_a_silent_server_is_asked_once_and_given_up_after_the_time_out(silence: 
     started = time.monotonic()
     with pytest.raises(RedisUnavailableError):
         redis.run_script(ECHO, [key()], [0])
-    assert time.monotonic() - started >= vars(redis)["settings"].redis_timeout
+    assert time.monotonic() - started >= vars(redis)["settings"].redis_timeout_seconds
     assert silence() == 1
 
 

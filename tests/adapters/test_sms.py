@@ -196,7 +196,7 @@ def test_a_refusal_is_a_failure_that_says_why(
     with pytest.raises(sms.SmsError) as failed:
         sms.send("13800000001", "042917")
     assert failed.value.provider_code == code
-    assert logs.describe_error(failed.value) == {"error": "sms.Failed", "provider_code": code}
+    assert logs.describe_error(failed.value) == {"error": "sms.SmsError", "provider_code": code}
 
 
 def test_a_provider_that_is_down_may_be_asked_again(aliyun: Provider) -> None:

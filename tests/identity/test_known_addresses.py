@@ -115,11 +115,11 @@ def test_what_is_no_longer_known_goes(owner: Person, path: str, later: Later) ->
         assert rows == left
 
 
-def test_a_reset_by_code_opens_and_keeps_open(hospital: Hospital, inbox: ReadSms) -> None:
+def test_a_reset_by_code_opens_and_keeps_open(hospital: Hospital, read_sms: ReadSms) -> None:
     lin = hospital.lin
     strangers_try(PATIENTS, lin)
     request_code(hospital, lin.phone, RESET_CODE)
-    [code] = inbox(lin.phone)
+    [code] = read_sms(lin.phone)
     body = {"phone": lin.phone, "verCode": code, "newPassword": NEW}
     assert post_from(AWAY, RESET, hospital.tenant_id, **body).status == 200
     strangers_try(PATIENTS, lin)

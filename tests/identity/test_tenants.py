@@ -77,7 +77,7 @@ def test_the_only_hospital_is_the_only_row() -> None:
         def __init__(self, count: int) -> None:
             self.count = count
 
-        def all(self, sql: str, **params: object) -> list[mysql.Row]:  # noqa: ARG002  # mysql.Tx's signature
+        def fetch_all(self, sql: str, **params: object) -> list[mysql.Row]:  # noqa: ARG002  # mysql.Tx's signature
             return [{"tenant_id": n} for n in range(1, 1 + self.count)]
 
     assert [tenants._find_only_tenant(Tenants(count)) for count in range(3)] == [None, 1, None]
