@@ -60,12 +60,12 @@ def run_with_write_intent(public_id: str, writer: str, work: Callable[[], T]) ->
 
 def add_write_intent(public_id: str, writer: str) -> bool:
     """Say that a writer is about to commit; return whether Redis heard it."""
-    return redis.try_script(recent_cache_scripts.ADD_WRITE_INTENT, _build_keys(public_id), [writer])
+    return redis.try_script(recent_cache_scripts.ADD_WRITE_INTENT, build_keys(public_id), [writer])
 
 
 def remove_write_intent(public_id: str, writer: str) -> None:
     """The writer committed nothing."""
-    redis.try_script(recent_cache_scripts.REMOVE_WRITE_INTENT, _build_keys(public_id), [writer], insist=True)
+    redis.try_script(recent_cache_scripts.REMOVE_WRITE_INTENT, build_keys(public_id), [writer], insist=True)
 
 
 def build_publish_call(public_id: str, writer: str, written: StoredMessage, sender: str) -> ScriptCall:
@@ -75,12 +75,12 @@ def build_publish_call(public_id: str, writer: str, written: StoredMessage, send
     """
     message = written.message
     arguments = [writer, message.seq, message.to_record(), written.changes, int(written.counts_as_change), sender]
-    return recent_cache_scripts.PUBLISH, _build_keys(public_id), arguments
+    return recent_cache_scripts.PUBLISH, build_keys(public_id), arguments
 
 
 def build_read_call(public_id: str, limit: int, principal: str, nonce: str) -> ScriptCall:
     """Return the script whose answer `view` reads, to be run with others."""
-    return recent_cache_scripts.READ, _build_keys(public_id), [limit, principal, nonce]
+    return recent_cache_scripts.READ, build_keys(public_id), [limit, principal, nonce]
 
 
 def parse_view(public_id: str, principal: str, answer: list[Any]) -> CacheView:
@@ -98,7 +98,7 @@ def parse_view(public_id: str, principal: str, answer: list[Any]) -> CacheView:
 def build_confirm_call(public_id: str, seen: CacheView, seat: ParticipantState) -> ScriptCall:
     """MySQL agrees with what was seen of the log, and has this seat; answers None where the tail changed since."""
     arguments = [seen.version, seen.server_time_ms, seat.principal, seat.read_seq, seat.own_after_read, seat.hidden_seq]
-    return recent_cache_scripts.CONFIRM, _build_keys(public_id), arguments
+    return recent_cache_scripts.CONFIRM, build_keys(public_id), arguments
 
 
 def build_refill_call(public_id: str, seen: CacheView, found: Snapshot) -> ScriptCall:
@@ -106,7 +106,7 @@ def build_refill_call(public_id: str, seen: CacheView, found: Snapshot) -> Scrip
     seats = [part for s in found.participants for part in (s.principal, s.read_seq, s.own_after_read, s.hidden_seq)]
     records = [part for message in found.messages for part in (message.seq, message.to_record())]
     head = [seen.version, seen.server_time_ms, found.tenant_id, found.last_seq, found.changes, len(found.participants)]
-    return recent_cache_scripts.REFILL, _build_keys(public_id), [*head, *seats, *records]
+    return recent_cache_scripts.REFILL, build_keys(public_id), [*head, *seats, *records]
 
 
 def set_participant(public_id: str, version: str, seat: ParticipantState) -> None:
@@ -118,12 +118,12 @@ def set_participant(public_id: str, version: str, seat: ParticipantState) -> Non
 def build_set_participant_call(public_id: str, version: str, seat: ParticipantState) -> ScriptCall:
     """Return the script that `reseat` runs, to be run with others."""
     arguments = [version, ids.generate_nonce(), seat.principal, seat.read_seq, seat.own_after_read, seat.hidden_seq]
-    return recent_cache_scripts.SET_PARTICIPANT, _build_keys(public_id), arguments
+    return recent_cache_scripts.SET_PARTICIPANT, build_keys(public_id), arguments
 
 
 def build_forget_participants_call(public_id: str, writer: str, principals: list[str]) -> ScriptCall:
     """Forget seats that were taken or given up, and clear that writer's mark."""
-    return recent_cache_scripts.FORGET_PARTICIPANTS, _build_keys(public_id), [writer, *principals]
+    return recent_cache_scripts.FORGET_PARTICIPANTS, build_keys(public_id), [writer, *principals]
 
 
 # Tails that may not hold what this process has learned from MySQL - Redis was out of its reach, or its refill came too
@@ -149,5 +149,5 @@ def trust(public_id: str, seen: CacheView) -> None:
             del _distrusted_until[public_id]
 
 
-def _build_keys(public_id: str) -> list[str]:
+def build_keys(public_id: str) -> list[str]:
     return [f"log:{SCHEMA_VERSION}:{{{public_id}}}:{part}" for part in ("state", "tail", "marks")]

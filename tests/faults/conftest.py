@@ -9,7 +9,7 @@ import pytest
 from chalicelib.adapters import mysql
 from chalicelib.settings import settings
 from devstack.services.control import Control, attach
-from tests.messaging.conftest import conversation, cut_redis, mysql_reads, send_message
+from tests.support.conversation_log import conversation, cut_redis, mysql_reads, send_message
 from tests.support.faults import worker_pool as crews
 from tests.support.faults.tcp_proxy import Proxy
 from tests.support.faults.worker_pool import WorkerPool, route_through

@@ -6,7 +6,7 @@ import pytest
 
 from chalicelib.adapters import redis
 from chalicelib.messaging import log, reading, recent_cache
-from tests.messaging.conftest import SendMessage, count_unread, read_newest
+from tests.support.conversation_log import SendMessage, count_unread, read_newest
 from tests.support.factories import Person
 from tests.support.faults.final_state import age_cache
 from tests.support.faults.interleaving import (
@@ -20,22 +20,22 @@ from tests.support.faults.interleaving import (
 
 
 def test_a_send_that_reaches_redis_after_its_withdrawal_leaves_the_text_withdrawn(
-    conversation: str, lin: Person, chen: Person, say: SendMessage, monkeypatch: pytest.MonkeyPatch
+    conversation: str, lin: Person, chen: Person, send_message: SendMessage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read_newest(conversation, chen)
     late: list[tuple[Any, ...]] = []
     with monkeypatch.context() as slow:
         slow.setattr(log, "_publish", lambda *arguments: late.append(arguments))
-        wrong = say("说错了", lin)
+        wrong = send_message("说错了", lin)
     log.withdraw(lin.tenant_id, conversation, wrong.id, lin.principal)
     log._publish(*late[0])
     assert read_newest(conversation, chen) == [""]
 
 
 def test_a_resend_that_a_withdrawal_overtakes_leaves_the_text_withdrawn(
-    conversation: str, lin: Person, chen: Person, say: SendMessage, monkeypatch: pytest.MonkeyPatch
+    conversation: str, lin: Person, chen: Person, send_message: SendMessage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wrong = say("说错了", lin, "k1")
+    wrong = send_message("说错了", lin, "k1")
     read_newest(conversation, chen)
     found = log._find_duplicate
 
@@ -45,22 +45,27 @@ def test_a_resend_that_a_withdrawal_overtakes_leaves_the_text_withdrawn(
         return sent
 
     monkeypatch.setattr(log, "_find_duplicate", overtaken)
-    say("说错了", lin, "k1")
+    send_message("说错了", lin, "k1")
     assert read_newest(conversation, chen) == [""]
 
 
 @pytest.mark.parametrize("next_write", ["send", "withdrawal", "withdrawal again"])
 def test_a_withdrawal_without_redis_is_not_covered_up_by_the_next_write(
-    conversation: str, lin: Person, chen: Person, say: SendMessage, monkeypatch: pytest.MonkeyPatch, next_write: str
+    conversation: str,
+    lin: Person,
+    chen: Person,
+    send_message: SendMessage,
+    monkeypatch: pytest.MonkeyPatch,
+    next_write: str,
 ) -> None:
-    wrong, other = say("说错了", lin), say("嗯？", chen)
+    wrong, other = send_message("说错了", lin), send_message("嗯？", chen)
     if next_write == "withdrawal again":
         log.withdraw(lin.tenant_id, conversation, other.id, chen.principal)
     read_newest(conversation, chen)
     with as_other_process(monkeypatch, cut=True):
         log.withdraw(lin.tenant_id, conversation, wrong.id, lin.principal)
     if next_write == "send":
-        say("好", chen)
+        send_message("好", chen)
     else:
         log.withdraw(lin.tenant_id, conversation, other.id, chen.principal)
     age_cache(conversation)
@@ -68,20 +73,20 @@ def test_a_withdrawal_without_redis_is_not_covered_up_by_the_next_write(
 
 
 def test_who_withdrew_without_redis_does_not_see_the_text_again(
-    conversation: str, lin: Person, say: SendMessage, redis_is_cut: Any
+    conversation: str, lin: Person, send_message: SendMessage, cut_redis: Any
 ) -> None:
-    wrong = say("说错了", lin)
+    wrong = send_message("说错了", lin)
     read_newest(conversation, lin)
-    cut = redis_is_cut()
+    cut = cut_redis()
     log.withdraw(lin.tenant_id, conversation, wrong.id, lin.principal)
     cut.__exit__(None, None, None)
     assert read_newest(conversation, lin) == [""]
 
 
 def test_a_refill_read_before_a_deletion_does_not_undo_it(
-    conversation: str, lin: Person, chen: Person, say: SendMessage
+    conversation: str, lin: Person, chen: Person, send_message: SendMessage
 ) -> None:
-    say("一", chen)
+    send_message("一", chen)
     redis.get_client().flushall()
     seen, before = read_cache_view(conversation, chen), read_mysql_snapshot(conversation, chen)
     reading.hide(conversation, lin.principal)
@@ -90,9 +95,9 @@ def test_a_refill_read_before_a_deletion_does_not_undo_it(
 
 
 def test_a_refill_read_before_a_page_does_not_make_it_unread(
-    conversation: str, lin: Person, chen: Person, say: SendMessage
+    conversation: str, lin: Person, chen: Person, send_message: SendMessage
 ) -> None:
-    say("一", chen)
+    send_message("一", chen)
     redis.get_client().flushall()
     seen, before = read_cache_view(conversation, chen), read_mysql_snapshot(conversation, chen)
     read_newest(conversation, lin)
@@ -101,9 +106,9 @@ def test_a_refill_read_before_a_page_does_not_make_it_unread(
 
 
 def test_a_late_position_does_not_undo_a_deletion(
-    conversation: str, lin: Person, chen: Person, say: SendMessage, monkeypatch: pytest.MonkeyPatch
+    conversation: str, lin: Person, chen: Person, send_message: SendMessage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    say("一", chen)
+    send_message("一", chen)
     reading.fetch_newest_pages([conversation], lin.principal)
     with delay_read_positions(monkeypatch) as late:
         read_newest(conversation, lin)
@@ -114,12 +119,12 @@ def test_a_late_position_does_not_undo_a_deletion(
 
 
 def test_what_a_reader_saw_stays_seen_when_its_refill_comes_too_late(
-    conversation: str, lin: Person, chen: Person, say: SendMessage, monkeypatch: pytest.MonkeyPatch
+    conversation: str, lin: Person, chen: Person, send_message: SendMessage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One writer has no Redis; two more, who are refused, keep the reader's refill from taking effect."""
     read_newest(conversation, lin)
     with as_other_process(monkeypatch, cut=True):
-        say("一", chen)
+        send_message("一", chen)
     recent_cache.add_write_intent(conversation, "refused 1")
     refilling = recent_cache.build_refill_call
 
@@ -136,12 +141,17 @@ def test_what_a_reader_saw_stays_seen_when_its_refill_comes_too_late(
 
 
 def test_a_list_seen_without_redis_stays_seen(
-    conversation: str, lin: Person, chen: Person, say: SendMessage, monkeypatch: pytest.MonkeyPatch, redis_is_cut: Any
+    conversation: str,
+    lin: Person,
+    chen: Person,
+    send_message: SendMessage,
+    monkeypatch: pytest.MonkeyPatch,
+    cut_redis: Any,
 ) -> None:
     read_newest(conversation, lin)
     with as_other_process(monkeypatch, cut=True):
-        say("一", chen)
-    cut = redis_is_cut()
+        send_message("一", chen)
+    cut = cut_redis()
     assert count_unread(conversation, lin) == 1
     cut.__exit__(None, None, None)
     assert count_unread(conversation, lin) == 1

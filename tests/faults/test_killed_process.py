@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from chalicelib.messaging import reading
-from tests.messaging.conftest import SendMessage, count_unread, read_newest
+from tests.support.conversation_log import SendMessage, count_unread, read_newest
 from tests.support.factories import Person
 from tests.support.faults import final_state
 from tests.support.faults.final_state import list_stored, wait_until
@@ -54,7 +54,7 @@ def assert_believed_again(conversation: str, who: Person, mysql_reads: list[str]
 @pytest.mark.parametrize(
     ("point", "written"),
     [
-        ("before the mark", False),
+        ("before the write intent", False),
         ("before the transaction", False),
         ("between commit and Redis", True),
     ],
@@ -63,27 +63,27 @@ def test_a_sender_is_killed(
     conversation: str,
     lin: Person,
     chen: Person,
-    say: SendMessage,
+    send_message: SendMessage,
     die: Die,
     mysql_reads: list[str],
     point: str,
     written: bool,
 ) -> None:
-    say("一", chen)
+    send_message("一", chen)
     read_newest(conversation, chen)
     die(point, "send", lin, text="二", key="k2")
     assert read_newest(conversation, chen) == (["二", "一"] if written else ["一"])
     assert count_unread(conversation, chen) == 0
     assert_believed_again(conversation, chen, mysql_reads)
-    say("二", lin, "k2")  # her phone sends it again
+    send_message("二", lin, "k2")  # her phone sends it again
     assert read_newest(conversation, chen) == read_newest(conversation, lin) == ["二", "一"]
     assert_believed_again(conversation, lin, mysql_reads)
 
 
 def test_a_sender_is_killed_before_its_commit_is_answered(
-    conversation: str, lin: Person, chen: Person, say: SendMessage, die: Die, mysql_reads: list[str]
+    conversation: str, lin: Person, chen: Person, send_message: SendMessage, die: Die, mysql_reads: list[str]
 ) -> None:
-    say("一", chen)
+    send_message("一", chen)
     read_newest(conversation, chen)
     die("before its commit is answered", "send", lin, text="二", key="k2")
     before, shown, after = truth(conversation), read_newest(conversation, chen), truth(conversation)
@@ -96,7 +96,7 @@ def test_a_sender_is_killed_before_its_commit_is_answered(
 @pytest.mark.parametrize(
     ("point", "withdrawn"),
     [
-        ("before the mark", False),
+        ("before the write intent", False),
         ("before the transaction", False),
         ("between two statements", False),
         ("between commit and Redis", True),
@@ -106,13 +106,13 @@ def test_a_withdrawer_is_killed(
     conversation: str,
     lin: Person,
     chen: Person,
-    say: SendMessage,
+    send_message: SendMessage,
     die: Die,
     mysql_reads: list[str],
     point: str,
     withdrawn: bool,
 ) -> None:
-    wrong = say("说错了", lin)
+    wrong = send_message("说错了", lin)
     read_newest(conversation, chen)
     die(point, "withdraw", lin, id=wrong.id)
     assert read_newest(conversation, chen) == ([""] if withdrawn else ["说错了"])
@@ -121,22 +121,22 @@ def test_a_withdrawer_is_killed(
 
 
 def test_a_reader_is_killed_in_the_middle_of_a_refill(
-    conversation: str, lin: Person, chen: Person, say: SendMessage, die: Die, mysql_reads: list[str]
+    conversation: str, lin: Person, chen: Person, send_message: SendMessage, die: Die, mysql_reads: list[str]
 ) -> None:
-    say("一", lin)
+    send_message("一", lin)
     die("between MySQL and the refill", "read", chen)
-    say("二", lin)
+    send_message("二", lin)
     assert read_newest(conversation, chen) == ["二", "一"]
     assert_believed_again(conversation, chen, mysql_reads)
 
 
 @pytest.mark.parametrize("work", ["read", "hide"])
 def test_a_reader_is_killed_before_redis_hears_of_its_seat(
-    conversation: str, lin: Person, chen: Person, say: SendMessage, die: Die, work: str
+    conversation: str, lin: Person, chen: Person, send_message: SendMessage, die: Die, work: str
 ) -> None:
-    say("一", lin)
+    send_message("一", lin)
     reading.fetch_newest_page(conversation, chen.principal, 10)
-    die("between MySQL and the seat", work, chen)
+    die("between MySQL and the participant state", work, chen)
     final_state.age_cache(conversation)
     seat = reading.fetch_newest_pages([conversation], chen.principal)[conversation].participant
     assert seat

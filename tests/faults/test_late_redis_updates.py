@@ -11,17 +11,28 @@ from chalicelib.adapters.mysql import Tx
 from chalicelib.errors import ApiError
 from chalicelib.messaging import log, reading, reading_store, recent_cache
 from chalicelib.messaging.models import NewMessage, Snapshot
-from tests.messaging.conftest import SendMessage, build_redis_keys, count_unread, read_newest
+from tests.support.conversation_log import (
+    SendMessage,
+    build_redis_keys,
+    count_unread,
+    raise_redis_unavailable,
+    read_newest,
+)
 from tests.support.factories import Person
 from tests.support.faults.final_state import age_cache, wait_until
-from tests.support.faults.interleaving import as_other_process, is_listed, raise_redis_unavailable
+from tests.support.faults.interleaving import as_other_process, is_listed
 
 
 @pytest.mark.parametrize("same_process", [True, False])
 def test_a_deletion_without_redis_is_known_after_ten_seconds(
-    conversation: str, lin: Person, chen: Person, say: SendMessage, monkeypatch: pytest.MonkeyPatch, same_process: bool
+    conversation: str,
+    lin: Person,
+    chen: Person,
+    send_message: SendMessage,
+    monkeypatch: pytest.MonkeyPatch,
+    same_process: bool,
 ) -> None:
-    say("一", chen)
+    send_message("一", chen)
     read_newest(conversation, lin)
     read_newest(conversation, chen)
     if same_process:
@@ -38,9 +49,9 @@ def test_a_deletion_without_redis_is_known_after_ten_seconds(
 
 @pytest.mark.parametrize("again", ["page", "list"])
 def test_a_position_moved_without_redis_is_known_after_ten_seconds(
-    conversation: str, lin: Person, chen: Person, say: SendMessage, monkeypatch: pytest.MonkeyPatch, again: str
+    conversation: str, lin: Person, chen: Person, send_message: SendMessage, monkeypatch: pytest.MonkeyPatch, again: str
 ) -> None:
-    say("一", chen)
+    send_message("一", chen)
     reading.fetch_newest_page(conversation, lin.principal, 10)
     with as_other_process(monkeypatch, cut=True):
         read_newest(conversation, lin)
@@ -51,21 +62,21 @@ def test_a_position_moved_without_redis_is_known_after_ten_seconds(
 
 
 def test_a_resend_after_the_tail_was_lost_counts_once(
-    conversation: str, lin: Person, chen: Person, say: SendMessage
+    conversation: str, lin: Person, chen: Person, send_message: SendMessage
 ) -> None:
-    say("一", lin, "k1")
-    say("二", chen)
+    send_message("一", lin, "k1")
+    send_message("二", chen)
     reading.fetch_newest_page(conversation, lin.principal, 10)
     redis.get_client().delete(build_redis_keys(conversation)[1])
-    say("一", lin, "k1")
-    say("三", lin, "k3")
+    send_message("一", lin, "k1")
+    send_message("三", lin, "k3")
     assert count_unread(conversation, lin) == 1
 
 
 def test_a_message_whose_mark_was_not_heard_counts_once(
-    conversation: str, lin: Person, chen: Person, say: SendMessage, monkeypatch: pytest.MonkeyPatch
+    conversation: str, lin: Person, chen: Person, send_message: SendMessage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    say("一", chen)
+    send_message("一", chen)
     page, _ = reading.fetch_newest_page(conversation, lin.principal, 10)
     show = log._publish
 
@@ -76,21 +87,26 @@ def test_a_message_whose_mark_was_not_heard_counts_once(
     with monkeypatch.context() as blink:
         blink.setattr(recent_cache, "add_write_intent", lambda *_: False)
         blink.setattr(log, "_publish", read_before)
-        say("二", lin)
-    say("三", chen)
+        send_message("二", lin)
+    send_message("三", chen)
     assert count_unread(conversation, lin) == 1
 
 
 @pytest.mark.parametrize("said_before", [0, 2])
 def test_a_hole_below_the_newest_message_is_found_by_a_list(
-    conversation: str, lin: Person, chen: Person, say: SendMessage, monkeypatch: pytest.MonkeyPatch, said_before: int
+    conversation: str,
+    lin: Person,
+    chen: Person,
+    send_message: SendMessage,
+    monkeypatch: pytest.MonkeyPatch,
+    said_before: int,
 ) -> None:
     for _ in range(said_before):
-        say("〇", chen)
+        send_message("〇", chen)
     read_newest(conversation, lin)
     with as_other_process(monkeypatch, cut=True):
-        say("一", lin)
-    say("二", chen)
+        send_message("一", lin)
+    send_message("二", chen)
     assert [count_unread(conversation, lin) for _ in range(2)] == [1, 1]
 
 
@@ -101,7 +117,7 @@ def test_a_clock_set_back_does_not_make_a_tail_believed_for_longer(
     age_cache(conversation, -3600)
     mysql_reads.clear()
     read_newest(conversation, lin)
-    assert mysql_reads == ["head"]
+    assert mysql_reads == ["fetch_head"]
 
 
 def test_a_refused_send_leaves_the_tail_believed(
@@ -116,9 +132,9 @@ def test_a_refused_send_leaves_the_tail_believed(
     assert clock.now()
 
 
-def test_a_snapshot_is_of_one_moment(conversation: str, lin: Person, say: SendMessage) -> None:
+def test_a_snapshot_is_of_one_moment(conversation: str, lin: Person, send_message: SendMessage) -> None:
     """Lin speaks while a reader is between the messages and the seats."""
-    say("一", lin)
+    send_message("一", lin)
     name = conversation[:32]
 
     def slowly(tx: Tx) -> Snapshot:
@@ -132,7 +148,7 @@ def test_a_snapshot_is_of_one_moment(conversation: str, lin: Person, say: SendMe
         assert tx.fetch_value("SELECT GET_LOCK(%(name)s, 0)", name=name) == 1
         reader = another.submit(mysql.run_on_own_connection, slowly, 10)
         wait_until(lambda: tx.fetch_value(WAITING, asked=f"%GET_LOCK('{name}%") == 1)
-        say("二", lin)
+        send_message("二", lin)
         tx.fetch_value("SELECT RELEASE_LOCK(%(name)s)", name=name)
         return reader.result(10)
 

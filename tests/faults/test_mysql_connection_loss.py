@@ -13,8 +13,8 @@ from chalicelib.adapters import mysql
 from chalicelib.errors import ApiError
 from chalicelib.messaging import log
 from devstack.services.control import Control
-from tests.messaging.conftest import SendMessage, read_newest
 from tests.support import consult_client
+from tests.support.conversation_log import SendMessage, read_newest
 from tests.support.factories import Hospital, Person
 from tests.support.faults import final_state
 from tests.support.faults.tcp_proxy import Proxy
@@ -49,29 +49,29 @@ def bystander() -> Iterator[DictCursor]:
 
 
 def test_a_writer_who_is_gone_when_the_number_is_drawn_leaves_no_gap(
-    bystander: DictCursor, mysql_proxy: Proxy, conversation: str, say: SendMessage
+    bystander: DictCursor, mysql_proxy: Proxy, conversation: str, send_message: SendMessage
 ) -> None:
     """The server goes on with the packet, and does not say of each statement what it says to a client that listens."""
     bystander.execute("BEGIN")
     bystander.execute("SELECT 1 FROM conversations WHERE public_id = %s FOR UPDATE", [conversation.encode()])
     with ThreadPoolExecutor(1) as pool:
-        sent = pool.submit(say, "发烧两天了", key="k1")
+        sent = pool.submit(send_message, "发烧两天了", key="k1")
         final_state.wait_until(final_state.is_row_lock_waiting)
         mysql_proxy.reset_connections()
         with pytest.raises(ApiError):
             sent.result()
     bystander.execute("ROLLBACK")
     mysql_proxy.restore()
-    say("还咳嗽")
-    say("发烧两天了", key="k1")
+    send_message("还咳嗽")
+    send_message("发烧两天了", key="k1")
     assert sorted(entry.text for entry in final_state.list_stored(conversation)) == sorted(["发烧两天了", "还咳嗽"])
     assert [entry.seq for entry in final_state.list_stored(conversation)] == [1, 2]
 
 
 def test_a_withdrawal_whose_answer_was_lost_is_seen_by_all(
-    mysql_proxy: Proxy, conversation: str, lin: Person, chen: Person, say: SendMessage
+    mysql_proxy: Proxy, conversation: str, lin: Person, chen: Person, send_message: SendMessage
 ) -> None:
-    wrong = say("说错了", lin)
+    wrong = send_message("说错了", lin)
     read_newest(conversation, chen)
     with mysql_proxy.lose_answer_to(b"COMMIT") as lost, pytest.raises(ApiError) as refused:
         log.withdraw(lin.tenant_id, conversation, wrong.id, lin.principal)

@@ -5,7 +5,7 @@ import random
 from chalicelib.adapters import mysql, redis
 from chalicelib.messaging import reading_store, recent_cache
 from devstack.services.control import Control
-from tests.messaging.conftest import SendMessage, build_redis_keys, read_newest
+from tests.support.conversation_log import SendMessage, build_redis_keys, read_newest
 from tests.support.factories import Hospital, Person
 from tests.support.faults import final_state, redis_snapshot
 from tests.support.faults.worker_pool import WorkerPool
@@ -33,16 +33,16 @@ def test_redis_is_flushed_killed_emptied_set_back_picked_at_and_cut_off(
 
 
 def test_a_refill_that_looked_before_a_restart_from_an_older_copy_changes_nothing(
-    control: Control, conversation: str, lin: Person, say: SendMessage
+    control: Control, conversation: str, lin: Person, send_message: SendMessage
 ) -> None:
     """The copy holds the very version that the reader saw."""
-    say("一")
+    send_message("一")
     redis.get_client().delete(build_redis_keys(conversation)[0])
     answer = redis.run_script(*recent_cache.build_read_call(conversation, 100, lin.principal, "nonce"))
     seen = recent_cache.parse_view(conversation, lin.principal, answer)
     found = reading_store.fetch_snapshot(mysql.autocommit, conversation, lin.principal, 200)
     copy = redis_snapshot.copy_data(control.redis)
-    say("二")
+    send_message("二")
     redis_snapshot.restore_data(control.redis, copy)
     redis.run_script(*recent_cache.build_refill_call(conversation, seen, found))
     assert read_newest(conversation, lin) == ["二", "一"]

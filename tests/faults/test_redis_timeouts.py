@@ -11,15 +11,15 @@ from chalicelib import clock
 from chalicelib.adapters import redis
 from chalicelib.messaging import recent_cache
 from chalicelib.settings import settings
-from tests.messaging.conftest import SendMessage, read_newest
 from tests.support import consult_client
+from tests.support.conversation_log import SendMessage, read_newest
 from tests.support.factories import Person
 from tests.support.faults.tcp_proxy import Proxy
 from tests.support.faults.worker_pool import route_through
 
 
 @pytest.fixture
-def line(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+def redis_proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     """What this process's connections to Redis run over. What a busy machine takes is not yet silence, and longer than
     a test takes is a server spared, though not as long as a tail is doubted."""
     with Proxy(urlsplit(settings.redis_url).port or 0) as line:
@@ -55,12 +55,12 @@ def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
 
 
 def test_a_read_waits_once_and_a_send_twice(
-    mysql_proxy: Proxy, lin: Person, chen: Person, waits: list[str], monkeypatch: pytest.MonkeyPatch
+    redis_proxy: Proxy, lin: Person, chen: Person, waits: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session_no = consult_client.create_session(lin, chen)
     consult_client.send_as_patient(lin, chen, "一", session_no=session_no)
     consult_client.list_as_doctor(chen, session_no)
-    mysql_proxy.swallow_packets()
+    redis_proxy.swallow_packets()
     assert consult_client.list_texts(consult_client.list_as_doctor(chen, session_no)) == ["一"]
     assert waits == ["TimeoutError"]
     later(monkeypatch, redis.BACKOFF_SECONDS)
@@ -72,20 +72,20 @@ def test_a_read_waits_once_and_a_send_twice(
 
 
 def test_who_has_waited_asks_again_a_second_later(
-    mysql_proxy: Proxy,
+    redis_proxy: Proxy,
     conversation: str,
     lin: Person,
-    say: SendMessage,
+    send_message: SendMessage,
     mysql_reads: list[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    say("一")
-    mysql_proxy.swallow_packets()
+    send_message("一")
+    redis_proxy.swallow_packets()
     read_newest(conversation, lin)
-    mysql_proxy.restore()
+    redis_proxy.restore()
     mysql_reads.clear()
     assert read_newest(conversation, lin) == ["一"]
-    assert mysql_reads == ["snapshot"]
+    assert mysql_reads == ["fetch_snapshot"]
     later(monkeypatch, redis.BACKOFF_SECONDS)
     read_newest(conversation, lin)
     mysql_reads.clear()
@@ -94,19 +94,19 @@ def test_who_has_waited_asks_again_a_second_later(
 
 
 def test_what_is_sent_while_redis_is_spared_is_published_all_the_same(
-    mysql_proxy: Proxy,
+    redis_proxy: Proxy,
     conversation: str,
     lin: Person,
     chen: Person,
-    say: SendMessage,
+    send_message: SendMessage,
     mysql_reads: list[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     read_newest(conversation, chen)
-    mysql_proxy.swallow_packets()
+    redis_proxy.swallow_packets()
     read_newest(conversation, lin)
-    mysql_proxy.restore()
-    say("一", lin)
+    redis_proxy.restore()
+    send_message("一", lin)
     monkeypatch.setattr(recent_cache, "_distrusted_until", {})  # as another process, which was not cut off
     monkeypatch.setattr(redis, "_backoff_until", {})
     mysql_reads.clear()
@@ -115,13 +115,13 @@ def test_what_is_sent_while_redis_is_spared_is_published_all_the_same(
 
 
 def test_a_refused_connection_is_no_reason_to_spare_it(
-    mysql_proxy: Proxy, conversation: str, lin: Person, say: SendMessage, mysql_reads: list[str]
+    redis_proxy: Proxy, conversation: str, lin: Person, send_message: SendMessage, mysql_reads: list[str]
 ) -> None:
     """A killed Redis costs no time, and is asked again at once."""
-    say("一")
-    mysql_proxy.reset_connections()
+    send_message("一")
+    redis_proxy.reset_connections()
     read_newest(conversation, lin)
-    mysql_proxy.restore()
+    redis_proxy.restore()
     read_newest(conversation, lin)
     mysql_reads.clear()
     assert read_newest(conversation, lin) == ["一"]

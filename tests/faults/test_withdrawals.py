@@ -3,7 +3,7 @@
 from threading import Event, Thread
 
 from chalicelib.adapters import redis
-from tests.messaging.conftest import build_redis_keys
+from tests.support.conversation_log import build_redis_keys
 from tests.support.factories import Hospital
 from tests.support.faults import final_state
 from tests.support.faults.worker_pool import WorkerPool

@@ -8,7 +8,7 @@ from chalicelib.adapters.aws import ws_push
 from chalicelib.messaging import sockets
 from chalicelib.settings import settings
 from devstack.apigateway import server
-from tests.messaging.conftest import mysql_reads
+from tests.support.conversation_log import mysql_reads
 from tests.support.factories import Hospital
 from tests.support.gateway_client import (
     ExternalUser,

@@ -7,6 +7,7 @@ import pytest
 
 from chalicelib.adapters import mysql, redis
 from chalicelib.messaging import reading, recent_cache, recent_cache_scripts
+from tests.support.conversation_log import build_redis_keys
 from tests.support.factories import Hospital
 from tests.support.faults.final_state import age_cache
 from tests.support.faults.interleaving import as_other_process, delay_read_positions
@@ -159,7 +160,7 @@ def test_a_seat_that_the_tail_does_not_know_is_brought_by_one_look(
             == list_contents(get_last_30(guo, conversation))
             == ["一", "二"]
         )
-    assert mysql_reads == ["head"]
+    assert mysql_reads == ["fetch_head"]
 
 
 def test_a_stranger_between_two_readers_leaves_the_tail_whole(
@@ -178,6 +179,6 @@ def test_a_change_that_was_refused_leaves_no_mark_and_no_seat(
     conversation = create_conversation(guo)
     archive(hospital, conversation)
     assert join(han, conversation).status == 403
-    assert redis.get_client().zcard(f"log:3:{{{conversation}}}:marks") == 0
+    assert redis.get_client().zcard(build_redis_keys(conversation)[2]) == 0
     seats = "SELECT COUNT(*) FROM participants WHERE tenant_id = %(tenant_id)s"
     assert mysql.autocommit.fetch_value(seats, tenant_id=hospital.tenant_id) == 1

@@ -124,7 +124,7 @@ def test_nobody_is_kept_longer_than_the_function_has(monkeypatch: pytest.MonkeyP
     waits: list[float] = []
     monkeypatch.setattr(delivery, "wait_for_events", lambda _who, _limit, seconds, _tell: waits.append(seconds))
     asked: Any = type("Asked", (), {"events": ""})
-    caller: Any = type("Caller", (), {"tenant_id": 1, "principal": "user:1", "token": ""})
+    caller: Any = type("Caller", (), {"tenant_id": 1, "principal": "user:1", "token_hash_hex": ""})
     for left in (29.0, 10.0, 2.0):
         listening.wait_for_events(caller, asked, "", 1, left)
     assert waits == [20, 7, 0]

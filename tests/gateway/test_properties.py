@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from chalicelib.adapters import redis
-from tests.messaging.conftest import build_redis_keys
 from tests.support import gateway_client
+from tests.support.conversation_log import build_redis_keys
 from tests.support.factories import Hospital
 from tests.support.faults import final_state
 from tests.support.faults.random_scenarios import REDIS_KEY_PARTS, check_scenarios

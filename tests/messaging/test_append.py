@@ -28,16 +28,16 @@ def conversation(hospital: Hospital) -> str:
 
 
 @pytest.fixture
-def say(hospital: Hospital, conversation: str) -> Callable[[], int]:
+def send_message(hospital: Hospital, conversation: str) -> Callable[[], int]:
     """Han says something; its number, or 0 where that is refused as to a stranger, -1 as to an archive."""
 
-    def say() -> int:
+    def send() -> int:
         try:
             return log.append(hospital.tenant_id, None, conversation, HAN, NewMessage("我", "t")).seq
         except ApiError as refused:
             return {errors.NOT_FOUND: 0, errors.NOT_ALLOWED: -1}[refused.kind]
 
-    return say
+    return send
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_a_message_that_waits_for_a_kick_is_refused(
     hospital: Hospital, conversation: str, send_message: Callable[[], int], in_the_midst_of: Any
 ) -> None:
     assert send_message() == 1
-    late = in_the_midst_of("stand", send_message)
+    late = in_the_midst_of("set_left", send_message)
     membership.remove_participants(hospital.tenant_id, conversation, [HAN])
     assert late[0].result() == 0
     assert last_seq(conversation) == 1
@@ -117,7 +117,7 @@ def test_a_message_that_waits_for_a_kick_is_refused(
 def test_a_message_that_waits_for_the_archive_is_refused(
     hospital: Hospital, conversation: str, send_message: Callable[[], int], in_the_midst_of: Any
 ) -> None:
-    late = in_the_midst_of("archive", send_message)
+    late = in_the_midst_of("set_archived", send_message)
     membership.set_archived(hospital.tenant_id, [conversation], archived=True)
     assert late[0].result() == -1
     assert last_seq(conversation) == 0
@@ -128,7 +128,7 @@ def test_a_message_that_waits_for_its_sender_to_be_brought_back_is_stored(
 ) -> None:
     membership.remove_participants(hospital.tenant_id, conversation, [HAN])
     assert send_message() == 0
-    late = in_the_midst_of("sit", send_message)
+    late = in_the_midst_of("set_joined", send_message)
     membership.add_participants(hospital.tenant_id, conversation, [HAN])
     assert late[0].result() == 1
 

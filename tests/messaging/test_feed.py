@@ -5,7 +5,7 @@ from typing import Any
 from chalicelib.adapters import mysql, redis
 from chalicelib.messaging import feed, ids, log, store
 from chalicelib.messaging.models import NewMessage
-from tests.messaging.conftest import SendMessage
+from tests.support.conversation_log import SendMessage
 from tests.support.factories import Hospital, Person
 
 

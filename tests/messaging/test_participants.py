@@ -4,7 +4,7 @@ from typing import Any
 
 from chalicelib.adapters import mysql, redis
 from chalicelib.messaging import reading
-from tests.messaging.conftest import SendMessage, build_redis_keys, count_unread, read_newest
+from tests.support.conversation_log import SendMessage, build_redis_keys, count_unread, read_newest
 from tests.support.factories import Person
 
 
@@ -89,9 +89,9 @@ def test_many_heads_are_one_query_after_a_flush_and_none_after_that(
     send_message("一", lin)
     redis.get_client().flushall()
     reading.fetch_newest_pages([conversation], lin.principal)
-    assert mysql_reads == ["snapshots"]
+    assert mysql_reads == ["fetch_snapshots"]
     assert reading.fetch_newest_pages([conversation], lin.principal)[conversation].messages[0].content == "一"
-    assert mysql_reads == ["snapshots"]
+    assert mysql_reads == ["fetch_snapshots"]
 
 
 def test_a_list_that_comes_after_a_page_leaves_the_page_whole(

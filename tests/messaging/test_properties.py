@@ -13,9 +13,9 @@ import pytest
 from chalicelib.adapters import redis
 from chalicelib.errors import ApiError
 from chalicelib.messaging import log
-from tests.messaging.conftest import build_redis_keys
 from tests.support import consult_client, factories
 from tests.support.client import get, post
+from tests.support.conversation_log import build_redis_keys
 from tests.support.factories import Hospital
 from tests.support.faults import final_state
 from tests.support.faults.participant import Participant
@@ -53,7 +53,9 @@ class Chat(TwoProcesses):
     @contextmanager
     def reading(self, process: int, trouble: list[str]) -> Iterator[None]:
         """Without Redis, or while a mark is open, what is shown comes from MySQL."""
-        if self.cut[process] or (not trouble and redis.get_client().zcard(build_redis_keys(self.session_no)[2])):
+        if self.cut_requests[process] or (
+            not trouble and redis.get_client().zcard(build_redis_keys(self.session_no)[2])
+        ):
             self.model.known[process].merge(self.model.current)
         with self.request(process, trouble):
             yield
@@ -143,7 +145,7 @@ class Chat(TwoProcesses):
             self.model.record_write(process, self.published, seq)
 
     def end(self) -> None:
-        self.cut = [0, 0]
+        self.cut_requests = [0, 0]
         self.disturb("ten seconds")
         for side in SIDES:
             for process in PROCESSES:

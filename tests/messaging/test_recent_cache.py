@@ -7,7 +7,7 @@ import pytest
 from chalicelib.adapters import mysql, redis
 from chalicelib.messaging import ids, log, reading_store, recent_cache
 from chalicelib.messaging.models import Message, NewMessage, Snapshot, StoredMessage
-from tests.messaging.conftest import SendMessage, build_redis_keys, read_newest
+from tests.support.conversation_log import SendMessage, build_redis_keys, read_newest
 from tests.support.factories import Hospital, Person
 
 
@@ -119,7 +119,7 @@ def test_after_ten_seconds_a_tail_is_compared_with_mysql(
     redis.get_client().hincrby(build_redis_keys(conversation)[0], "checked", -(recent_cache.TRUST_SECONDS + 1) * 1000)
     mysql_reads.clear()
     assert read_newest(conversation, lin) == read_newest(conversation, lin) == ["一"]
-    assert mysql_reads == ["head"]
+    assert mysql_reads == ["fetch_head"]
 
 
 def test_a_comparison_finds_what_a_writer_without_redis_wrote(

@@ -4,7 +4,7 @@ from chalicelib import clock
 from chalicelib.adapters import mysql, redis
 from chalicelib.errors import ApiError
 from chalicelib.messaging import log, reading
-from tests.messaging.conftest import SendMessage, count_unread, read_newest
+from tests.support.conversation_log import SendMessage, build_redis_keys, count_unread, read_newest
 from tests.support.factories import Person
 
 
@@ -74,4 +74,4 @@ def test_a_refused_withdrawal_leaves_no_mark(
     message = send_message("一", lin)
     with pytest.raises(ApiError):
         log.withdraw(lin.tenant_id, conversation, message.id, chen.principal)
-    assert redis.get_client().zcard(f"log:3:{{{conversation}}}:marks") == 0
+    assert redis.get_client().zcard(build_redis_keys(conversation)[2]) == 0

@@ -13,8 +13,8 @@ from chalicelib.errors import ApiError
 from chalicelib.wechat_account import account, credential_cache, credentials
 from devstack.fakes import wechat as fake
 from devstack.fakes.wechat import WeChat
-from tests.messaging.conftest import cut_redis
 from tests.support import processes
+from tests.support.conversation_log import cut_redis
 from tests.support.factories import Hospital
 from tests.support.wechat_client import APP_ID
 

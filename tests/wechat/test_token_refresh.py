@@ -10,7 +10,7 @@ from chalicelib.adapters import redis, wechat_api
 from chalicelib.adapters.wechat_api import WechatApiError
 from chalicelib.wechat_account import account, credentials
 from devstack.fakes.wechat import WeChat
-from tests.messaging.conftest import cut_redis
+from tests.support.conversation_log import cut_redis
 from tests.support.factories import Hospital
 from tests.support.wechat_client import APP_ID
 

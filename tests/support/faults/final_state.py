@@ -7,7 +7,7 @@ from time import monotonic
 from chalicelib.adapters import mysql, redis
 from chalicelib.messaging import ids
 from chalicelib.messaging.recent_cache_scripts import TRUST_SECONDS, WRITE_INTENT_SECONDS
-from tests.messaging.conftest import build_redis_keys
+from tests.support.conversation_log import build_redis_keys
 from tests.support.faults.history_checker import StoredMessage
 from tests.support.faults.participant import Participant, extract_messages
 

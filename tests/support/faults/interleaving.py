@@ -10,6 +10,7 @@ from chalicelib.adapters import mysql, redis
 from chalicelib.adapters.redis import ScriptCall
 from chalicelib.messaging import ids, reading, reading_store, recent_cache, recent_cache_scripts
 from chalicelib.messaging.models import Snapshot
+from tests.support.conversation_log import raise_redis_unavailable
 from tests.support.factories import Person
 
 
@@ -37,10 +38,6 @@ def delay_read_positions(patch: pytest.MonkeyPatch) -> Iterator[list[ScriptCall]
     with patch.context() as slow:
         slow.setattr(recent_cache, "build_set_participant_call", held)
         yield late
-
-
-def raise_redis_unavailable(*_: Any) -> Any:
-    raise redis.RedisUnavailableError("cut")
 
 
 def read_cache_view(conversation: str, who: Person) -> recent_cache.CacheView:

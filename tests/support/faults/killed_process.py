@@ -20,13 +20,13 @@ from tests.support import log_privacy
 
 # Where death comes: on entering this function for the n-th time.
 KILL_POINTS: dict[str, tuple[Any, str, int]] = {
-    "before the mark": (recent_cache, "mark", 1),
-    "before the transaction": (mysql, "_attempt", 1),
+    "before the write intent": (recent_cache, "add_write_intent", 1),
+    "before the transaction": (mysql, "_run_with_retries", 1),
     "before its commit is answered": (Connection, "_read_query_result", 1),
-    "between two statements": (mysql.Tx, "run", 2),
-    "between commit and Redis": (log, "_show", 1),
-    "between MySQL and the refill": (recent_cache, "refilling", 1),
-    "between MySQL and the seat": (recent_cache, "reseating", 1),
+    "between two statements": (mysql.Tx, "execute", 2),
+    "between commit and Redis": (log, "_publish", 1),
+    "between MySQL and the refill": (recent_cache, "build_refill_call", 1),
+    "between MySQL and the participant state": (recent_cache, "build_set_participant_call", 1),
 }
 
 

@@ -51,7 +51,7 @@ class SlowRedis:
         self.delay = 0.0  # seconds, at most
         self.random = random.Random(7)
         self.call = redis._call_driver
-        vars(redis)["_call"] = self.call_slowly
+        vars(redis)["_call_driver"] = self.call_slowly
 
     def call_slowly(self, *arguments: Any) -> Any:
         if self.random.random() < 0.3:
