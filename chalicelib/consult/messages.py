@@ -1,4 +1,4 @@
-"""Sending and reading in a consultation, from both sides."""
+"""Send and read messages of a consultation, as its patient and as its doctor."""
 
 from collections.abc import Sequence
 
@@ -9,9 +9,9 @@ from chalicelib.consult.models import (
     DoctorMessagesQuery,
     DoctorNewestQuery,
     DoctorText,
+    MemberAndDoctor,
     MessageForDoctor,
     MessageForPatient,
-    Pair,
     PatientFile,
     PatientMessagesQuery,
     PatientNewestQuery,
@@ -28,27 +28,47 @@ from chalicelib.messaging import log, reading
 from chalicelib.messaging.models import ConversationKind, Message, MessageType, NewMessage
 from chalicelib.wechat_account.unread_replies import ENQUEUE_UNREAD_REPLY
 
+SENT_BY_CALLER, SENT_TO_CALLER = 0, 1  # from_to
 
-def send_as_patient(caller: Caller, text: PatientText, key: str | None) -> SentByPatient:
-    """Say something to a doctor; without session_no in the session of the two, made if there is none."""
-    session_no = _resolve_session_no(caller, text, text.session_no)
-    draft = NewMessage(text.message, "patient/send_text_msg", key or text.client_msg_id)
-    message = log.append(caller.tenant_id, ConversationKind.CONSULT, session_no, caller.principal, draft)
+
+def send_as_patient(caller: Caller, request: PatientText, idempotency_key: str | None) -> SentByPatient:
+    """Send a text to a doctor. Without session_no, use or create the session of the member and the doctor.
+
+    Raises:
+        ApiError: 404 for an unknown session, member or doctor; 409 if the key was used for another message.
+    """
+    session_no = _resolve_session_no(caller, request, request.session_no)
+    new_message = NewMessage(request.message, "patient/send_text_msg", idempotency_key or request.client_msg_id)
+    message = log.append(caller.tenant_id, ConversationKind.CONSULT, session_no, caller.principal, new_message)
     return SentByPatient(msg_id=message.id, msg_date=clock.format_wire_time(message.sent_at), session_no=session_no)
 
 
-def send_as_doctor(caller: Caller, text: DoctorText, key: str | None) -> Sent:
-    draft = NewMessage(
-        text.message, "doctor/send_text_msg", key or text.client_msg_id, enqueue_sql=ENQUEUE_UNREAD_REPLY
+def send_as_doctor(caller: Caller, request: DoctorText, idempotency_key: str | None) -> Sent:
+    """Send a text to the session's patient.
+
+    Raises:
+        ApiError: 404 if the session is not the doctor's; 409 if the key was used for another message.
+    """
+    new_message = NewMessage(
+        request.message,
+        "doctor/send_text_msg",
+        idempotency_key or request.client_msg_id,
+        enqueue_sql=ENQUEUE_UNREAD_REPLY,
     )
-    message = log.append(caller.tenant_id, ConversationKind.CONSULT, text.session_no, caller.principal, draft)
+    message = log.append(caller.tenant_id, ConversationKind.CONSULT, request.session_no, caller.principal, new_message)
     return Sent(msg_id=message.id, msg_date=clock.format_wire_time(message.sent_at))
 
 
-def send_file_as_patient(caller: Caller, sent: PatientFile, key: str | None) -> SentFileByPatient:
-    """Show a doctor an uploaded file. ApiError 409 where it is not there, or not what it was announced to be."""
-    session_no = _resolve_session_no(caller, sent, sent.session_no)
-    message = _send_file(caller, session_no, sent.file_id, "patient/send_res_msg", key or sent.client_msg_id)
+def send_file_as_patient(caller: Caller, request: PatientFile, idempotency_key: str | None) -> SentFileByPatient:
+    """Send an uploaded file to a doctor.
+
+    Raises:
+        ApiError: 404 for an unknown file, session, member or doctor; 409 if the file has not been uploaded or is not of
+            the declared type, or if the key was used for another message.
+    """
+    session_no = _resolve_session_no(caller, request, request.session_no)
+    key = idempotency_key or request.client_msg_id
+    message = _send_file(caller, session_no, request.file_id, "patient/send_res_msg", key)
     return SentFileByPatient(
         msg_id=message.id,
         file_url=_sign_file_url(message),
@@ -57,36 +77,52 @@ def send_file_as_patient(caller: Caller, sent: PatientFile, key: str | None) -> 
     )
 
 
-def send_file_as_doctor(caller: Caller, sent: DoctorFile, key: str | None) -> SentFile:
-    message = _send_file(caller, sent.session_no, sent.file_id, "doctor/send_res_msg", key or sent.client_msg_id)
+def send_file_as_doctor(caller: Caller, request: DoctorFile, idempotency_key: str | None) -> SentFile:
+    """Send an uploaded file to the session's patient. Raises as `send_file_as_patient` does."""
+    key = idempotency_key or request.client_msg_id
+    message = _send_file(caller, request.session_no, request.file_id, "doctor/send_res_msg", key)
     return SentFile(
         msg_id=message.id, res_url=_sign_file_url(message), msg_date=clock.format_wire_time(message.sent_at)
     )
 
 
-def list_for_patient(caller: Caller, page: PatientMessagesQuery) -> list[MessageForPatient]:
-    """Return a page of the caller's own session, newest first. The newest page counts as read."""
-    card, messages = _fetch_page(caller, page, page.member_id)
-    return _format_for_patient(messages, card, caller)
+def list_for_patient(caller: Caller, query: PatientMessagesQuery) -> list[MessageForPatient]:
+    """Return a page of one of the caller's sessions, newest first. The newest page is marked as read.
+
+    Raises:
+        ApiError: 404 if the session is not the caller's; 400 if msg_id is not of the session.
+    """
+    session, messages = _fetch_page(caller, query, query.member_id)
+    return _format_for_patient(messages, session, caller)
 
 
-def list_for_doctor(caller: Caller, page: DoctorMessagesQuery) -> list[MessageForDoctor]:
-    """Return a page of one of the doctor's sessions, newest first. The newest page counts as read."""
-    _, messages = _fetch_page(caller, page, None)
+def list_for_doctor(caller: Caller, query: DoctorMessagesQuery) -> list[MessageForDoctor]:
+    """Return a page of one of the doctor's sessions, newest first. Raises as `list_for_patient` does."""
+    _, messages = _fetch_page(caller, query, None)
     return [_format_for_doctor(message, caller) for message in messages]
 
 
-def find_newest_for_patient(caller: Caller, asked: PatientNewestQuery) -> MessageForPatient | None:
-    card, found = _fetch_newest_page(caller, asked.session_no, asked.member_id, 1)
-    return next(iter(_format_for_patient(found.messages, card, caller)), None)
+def find_newest_for_patient(caller: Caller, query: PatientNewestQuery) -> MessageForPatient | None:
+    """Return the newest message of one of the caller's sessions, without marking it as read.
+
+    Raises:
+        ApiError: 404 if the session is not the caller's.
+    """
+    session, page = _fetch_newest_page(caller, query.session_no, query.member_id, 1)
+    return next(iter(_format_for_patient(page.messages, session, caller)), None)
 
 
-def find_newest_for_doctor(caller: Caller, asked: DoctorNewestQuery) -> MessageForDoctor | None:
-    _, found = _fetch_newest_page(caller, asked.session_no, None, 1)
-    return _format_for_doctor(found.messages[0], caller) if found.messages else None
+def find_newest_for_doctor(caller: Caller, query: DoctorNewestQuery) -> MessageForDoctor | None:
+    """Return the newest message of one of the doctor's sessions, without marking it as read.
+
+    Raises:
+        ApiError: 404 if the session is not the doctor's.
+    """
+    _, page = _fetch_newest_page(caller, query.session_no, None, 1)
+    return _format_for_doctor(page.messages[0], caller) if page.messages else None
 
 
-def _resolve_session_no(caller: Caller, pair: Pair, session_no: str | None) -> str:
+def _resolve_session_no(caller: Caller, pair: MemberAndDoctor, session_no: str | None) -> str:
     if not session_no:
         return sessions.get_or_create_session_no(caller, pair)
     sessions.require_session(caller, session_no, pair)
@@ -95,7 +131,7 @@ def _resolve_session_no(caller: Caller, pair: Pair, session_no: str | None) -> s
 
 def _send_file(caller: Caller, session_no: str, file_id: int, endpoint: str, key: str | None) -> Message:
     file = confirmation.confirm_upload_for_place(caller.tenant_id, caller.principal, session_no, file_id)
-    draft = NewMessage(
+    new_message = NewMessage(
         "",
         endpoint,
         key,
@@ -103,39 +139,39 @@ def _send_file(caller: Caller, session_no: str, file_id: int, endpoint: str, key
         file.object_key,
         enqueue_sql=ENQUEUE_UNREAD_REPLY if caller.role == Role.DOCTOR else "",
     )
-    return log.append(caller.tenant_id, ConversationKind.CONSULT, session_no, caller.principal, draft)
+    return log.append(caller.tenant_id, ConversationKind.CONSULT, session_no, caller.principal, new_message)
 
 
 def _fetch_page(
-    caller: Caller, page: DoctorMessagesQuery, member_id: int | None
+    caller: Caller, query: DoctorMessagesQuery, member_id: int | None
 ) -> tuple[SessionRecord, Sequence[Message]]:
-    if page.msg_id:
-        card = session_cache.require_access(session_cache.find_session(page.session_no), caller, member_id)
-        return card, reading.list_older(page.session_no, page.msg_id, page.page_size)
-    card, found = _fetch_newest_page(caller, page.session_no, member_id, page.page_size)
-    reading.mark_read(page.session_no, found)
-    return card, found.messages
+    if query.msg_id:
+        found = session_cache.find_session(query.session_no)
+        session = session_cache.require_access(found, caller, member_id)
+        return session, reading.list_older(query.session_no, query.msg_id, query.page_size)
+    session, page = _fetch_newest_page(caller, query.session_no, member_id, query.page_size)
+    reading.mark_read(query.session_no, page)
+    return session, page.messages
 
 
 def _fetch_newest_page(
     caller: Caller, session_no: str, member_id: int | None, limit: int
 ) -> tuple[SessionRecord, reading.Page]:
-    found, [copy] = reading.fetch_newest_page(
+    page, [cached] = reading.fetch_newest_page(
         session_no, caller.principal, limit, beside=[session_cache.build_read_call(session_no)]
     )
-    return session_cache.require_access(
-        session_cache.decode_or_find_session(session_no, copy), caller, member_id
-    ), found
+    found = session_cache.decode_or_find_session(session_no, cached)
+    return session_cache.require_access(found, caller, member_id), page
 
 
-def _format_for_patient(messages: Sequence[Message], card: SessionRecord, caller: Caller) -> list[MessageForPatient]:
-    doctor_id = str(card.doctor_id)
-    photo_url = links.sign(card.doctor_photo_key) if card.doctor_photo_key else ""
+def _format_for_patient(messages: Sequence[Message], session: SessionRecord, caller: Caller) -> list[MessageForPatient]:
+    doctor_id = str(session.doctor_id)
+    photo_url = links.sign(session.doctor_photo_key) if session.doctor_photo_key else ""
     return [
         {
             **_format_for_doctor(message, caller),
             "doctor_id": doctor_id,
-            "doctor_name": card.doctor_name,
+            "doctor_name": session.doctor_name,
             "doctor_photo_url": photo_url,
         }
         for message in messages
@@ -145,8 +181,8 @@ def _format_for_patient(messages: Sequence[Message], card: SessionRecord, caller
 def _format_for_doctor(message: Message, caller: Caller) -> MessageForDoctor:
     return {
         "msg_id": message.id,
-        "msg_type": MessageType.IMAGE if message.object_key else 0,
-        "from_to": 0 if message.sender == caller.principal else 1,
+        "msg_type": MessageType.IMAGE if message.object_key else MessageType.TEXT,
+        "from_to": SENT_BY_CALLER if message.sender == caller.principal else SENT_TO_CALLER,
         "message": message.content,
         "res_url": _sign_file_url(message),
         "msg_date": clock.format_wire_time(message.sent_at),

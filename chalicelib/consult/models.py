@@ -1,6 +1,6 @@
-"""What crosses the wire in patient-doctor chat.
+"""Requests and responses of patient-doctor chat.
 
-Entries of lists are typed dictionaries: an answer holds up to a hundred, and making a model of each takes longer than
+Entries of lists are typed dictionaries: a response has up to a hundred, and building a model of each takes longer than
 reading them all from Redis.
 """
 
@@ -26,7 +26,7 @@ MSG_DATE_EXAMPLE = "2026-01-05 09:30:00"
 OLDER_THAN_ALIASES = AliasChoices("msg_id", "last_msg_id", "last_message_id")
 
 
-class Pair(WireModel):
+class MemberAndDoctor(WireModel):
     member_id: Id = Field(examples=["1"])
     doctor_id: Id = Field(examples=["3"])
 
@@ -35,7 +35,7 @@ class SessionNo(WireModel):
     session_no: str = Field(examples=[SESSION_NO_EXAMPLE])
 
 
-class PatientText(Pair):
+class PatientText(MemberAndDoctor):
     message: ChatText = Field(examples=["医生您好，我发烧两天了。"])
     session_no: OptionalPublicId = Field(None, examples=[SESSION_NO_EXAMPLE])
     client_msg_id: IdempotencyKey | None = None
@@ -47,7 +47,7 @@ class DoctorText(WireModel):
     client_msg_id: IdempotencyKey | None = None
 
 
-class PatientFile(Pair):
+class PatientFile(MemberAndDoctor):
     file_id: Id = Field(examples=["7"])
     session_no: OptionalPublicId = Field(None, examples=[SESSION_NO_EXAMPLE])
     client_msg_id: IdempotencyKey | None = None
@@ -91,16 +91,16 @@ class PatientNewestQuery(DoctorNewestQuery):
 
 
 class OlderPageQuery(WireModel):
-    """A page of what is older than a message."""
+    """A page of messages, optionally only those older than one."""
 
     page_size: PageSize = Field(examples=[20])
     msg_id: OptionalMessageId = Field(None, validation_alias=OLDER_THAN_ALIASES, examples=[MSG_ID_EXAMPLE])
 
     @model_validator(mode="before")
     @classmethod
-    def _one_that_says_something(cls, asked: dict[str, Any]) -> dict[str, Any]:
-        """Pages send several spellings at once, and leave empty those that they do not use."""
-        return {name: value for name, value in asked.items() if value != "" or name not in OLDER_THAN_ALIASES.choices}
+    def _drop_empty_aliases(cls, fields: dict[str, Any]) -> dict[str, Any]:
+        """Drop empty spellings of msg_id: clients send several at once and leave those that they do not use empty."""
+        return {name: value for name, value in fields.items() if value != "" or name not in OLDER_THAN_ALIASES.choices}
 
 
 class DoctorMessagesQuery(OlderPageQuery, DoctorNewestQuery):
@@ -111,7 +111,7 @@ class PatientMessagesQuery(DoctorMessagesQuery):
     member_id: Id = Field(examples=["1"])
 
 
-MessageType = Annotated[int, Field(description="0 文本，1 图片", examples=[0], json_schema_extra={"enum": [0, 1]})]
+MessageTypeCode = Annotated[int, Field(description="0 文本，1 图片", examples=[0], json_schema_extra={"enum": [0, 1]})]
 LastMessageText = Annotated[str, Field(description="图片消息为空", examples=["多喝水，明天再看。"])]
 SessionNoText = Annotated[str, Field(examples=[SESSION_NO_EXAMPLE])]
 MessageIdText = Annotated[str, Field(examples=[MSG_ID_EXAMPLE])]
@@ -123,7 +123,7 @@ PhotoUrl = Annotated[str, Field(examples=[""])]
 
 class MessageForDoctor(TypedDict):
     msg_id: MessageIdText
-    msg_type: MessageType
+    msg_type: MessageTypeCode
     from_to: Annotated[
         int, Field(description="0 我发出的，1 发给我的", examples=[1], json_schema_extra={"enum": [0, 1]})
     ]
@@ -153,7 +153,7 @@ class Session(TypedDict):
     member_id: Annotated[str, Field(examples=["1"])]
     member_name: Annotated[str, Field(examples=["林小雨"])]
     last_message: LastMessageText
-    last_message_type: MessageType
+    last_message_type: MessageTypeCode
     last_msg_id: MessageIdText
     unread: Annotated[int, Field(description="未读条数", examples=[2])]
 

@@ -1,4 +1,4 @@
-"""Document 000: patient-doctor chat."""
+"""Endpoints of patient-doctor chat, document 000."""
 
 from chalicelib.consult import messages, session_lists, sessions, uploads
 from chalicelib.consult.models import (
@@ -7,9 +7,9 @@ from chalicelib.consult.models import (
     DoctorNewestQuery,
     DoctorSessionsQuery,
     DoctorText,
+    MemberAndDoctor,
     MessageForDoctor,
     MessageForPatient,
-    Pair,
     PatientFile,
     PatientMessagesQuery,
     PatientNewestQuery,
@@ -24,7 +24,7 @@ from chalicelib.consult.models import (
     SessionForPatient,
     SessionNo,
 )
-from chalicelib.consult.upload_models import ReadyFile, UploadedFile, UploadForm, UploadWanted
+from chalicelib.consult.upload_models import ConfirmedFile, UploadedFile, UploadForm, UploadRequest
 from chalicelib.errors import CONFLICT, NOT_FOUND
 from chalicelib.http.routing import IdempotencyKeyHeader, Routes
 from chalicelib.identity.callers import Caller, Role
@@ -33,10 +33,10 @@ routes = Routes(__name__)
 
 
 @routes.post("/msg_service/msg/patient/insert_session", callers=[Role.PATIENT], errors=[NOT_FOUND])
-def insert_session(caller: Caller, body: Pair) -> SessionNo:
+def insert_session(caller: Caller, body: MemberAndDoctor) -> SessionNo:
     """患者选择医生创建会话
 
-    One session for each member and doctor: asking again returns the same one.
+    A member and a doctor have one session: repeated requests return the same one.
     """
     return sessions.get_or_create(caller, body)
 
@@ -45,8 +45,8 @@ def insert_session(caller: Caller, body: Pair) -> SessionNo:
 def patient_send_text_msg(caller: Caller, body: PatientText, idempotency_key: IdempotencyKeyHeader) -> SentByPatient:
     """患者选择医生发送文字消息
 
-    Without session_no the session of the member and the doctor is opened if need be. Sent again with the same
-    Idempotency-Key (or client_msg_id) it is the same message; the same key with another text is a 409.
+    Without session_no, the session of the member and the doctor is used, and created if there is none. Requests with
+    the same Idempotency-Key (or client_msg_id) send one message; 409 if the key was used for another text.
     """
     return messages.send_as_patient(caller, body, idempotency_key)
 
@@ -55,7 +55,7 @@ def patient_send_text_msg(caller: Caller, body: PatientText, idempotency_key: Id
 def patient_msg_list(caller: Caller, query: PatientMessagesQuery) -> list[MessageForPatient]:
     """患者获取历史消息列表
 
-    Newest first; with msg_id the messages strictly older than that one.
+    Newest first; with msg_id, the messages strictly older than that one.
     """
     return messages.list_for_patient(caller, query)
 
@@ -64,7 +64,7 @@ def patient_msg_list(caller: Caller, query: PatientMessagesQuery) -> list[Messag
 def patient_session_list(caller: Caller, query: PatientSessionsQuery) -> list[SessionForPatient]:
     """患者获取历史会话列表
 
-    Sessions that have messages, the latest first; with doctor_name those whose doctor's name contains it.
+    Sessions that have messages, latest first; with doctor_name, those whose doctor's name contains it.
     """
     return session_lists.list_for_patient(caller, query)
 
@@ -73,7 +73,7 @@ def patient_session_list(caller: Caller, query: PatientSessionsQuery) -> list[Se
 def patient_new_session(caller: Caller) -> SessionForPatient | None:
     """患者获取最新会话
 
-    The session with the latest message; null where there is none.
+    The session with the latest message; null if there is none.
     """
     return session_lists.find_newest_for_patient(caller)
 
@@ -82,7 +82,7 @@ def patient_new_session(caller: Caller) -> SessionForPatient | None:
 def patient_new_msg(caller: Caller, query: PatientNewestQuery) -> MessageForPatient | None:
     """患者获取当前会话最新消息
 
-    null where nothing was said yet. Does not count as reading.
+    null if the session has no messages. The message is not marked as read.
     """
     return messages.find_newest_for_patient(caller, query)
 
@@ -91,8 +91,8 @@ def patient_new_msg(caller: Caller, query: PatientNewestQuery) -> MessageForPati
 def patient_send_res_msg(caller: Caller, body: PatientFile, idempotency_key: IdempotencyKeyHeader) -> SentFileByPatient:
     """患者选择医生发送资源消息
 
-    The file must have been uploaded by the sender for this session (file/pre_upload), else 404; 409 where the upload
-    is not there, or not of the type it was announced with.
+    The sender must have requested the upload for this session (file/pre_upload), else 404; 409 if the file has not been
+    uploaded or is not of the declared type.
     """
     return messages.send_file_as_patient(caller, body, idempotency_key)
 
@@ -101,7 +101,7 @@ def patient_send_res_msg(caller: Caller, body: PatientFile, idempotency_key: Ide
 def patient_session_del(caller: Caller, body: SessionDel) -> None:
     """患者删除会话
 
-    Takes the session off the caller's own list until its next message.
+    Removes the session from the caller's own list until its next message.
     """
     return sessions.hide(caller, body.session_id)
 
@@ -110,7 +110,7 @@ def patient_session_del(caller: Caller, body: SessionDel) -> None:
 def doctor_send_text_msg(caller: Caller, body: DoctorText, idempotency_key: IdempotencyKeyHeader) -> Sent:
     """医生发送文字消息
 
-    Sent again with the same Idempotency-Key (or client_msg_id) it is the same message.
+    Requests with the same Idempotency-Key (or client_msg_id) send one message.
     """
     return messages.send_as_doctor(caller, body, idempotency_key)
 
@@ -119,7 +119,7 @@ def doctor_send_text_msg(caller: Caller, body: DoctorText, idempotency_key: Idem
 def doctor_msg_list(caller: Caller, query: DoctorMessagesQuery) -> list[MessageForDoctor]:
     """医生获取历史会话消息列表
 
-    Newest first; with msg_id the messages strictly older than that one.
+    Newest first; with msg_id, the messages strictly older than that one.
     """
     return messages.list_for_doctor(caller, query)
 
@@ -128,7 +128,7 @@ def doctor_msg_list(caller: Caller, query: DoctorMessagesQuery) -> list[MessageF
 def doctor_session_list(caller: Caller, query: DoctorSessionsQuery) -> list[SessionForDoctor]:
     """医生获取历史会话列表
 
-    Sessions that have messages, the latest first; with msg_id those whose last message is older than that one.
+    Sessions that have messages, latest first; with msg_id, those whose last message is older than that one.
     """
     return session_lists.list_for_doctor(caller, query)
 
@@ -137,7 +137,7 @@ def doctor_session_list(caller: Caller, query: DoctorSessionsQuery) -> list[Sess
 def doctor_new_session(caller: Caller) -> SessionForDoctor | None:
     """医生获取最新会话
 
-    The session with the latest message; null where there is none.
+    The session with the latest message; null if there is none.
     """
     return session_lists.find_newest_for_doctor(caller)
 
@@ -146,7 +146,7 @@ def doctor_new_session(caller: Caller) -> SessionForDoctor | None:
 def doctor_new_msg(caller: Caller, query: DoctorNewestQuery) -> MessageForDoctor | None:
     """医生获取会话最新消息
 
-    null where nothing was said yet. Does not count as reading.
+    null if the session has no messages. The message is not marked as read.
     """
     return messages.find_newest_for_doctor(caller, query)
 
@@ -155,8 +155,8 @@ def doctor_new_msg(caller: Caller, query: DoctorNewestQuery) -> MessageForDoctor
 def doctor_send_res_msg(caller: Caller, body: DoctorFile, idempotency_key: IdempotencyKeyHeader) -> SentFile:
     """医生发送资源消息
 
-    The file must have been uploaded by the sender for this session (doctor/file/pre_upload), else 404; 409 where the
-    upload is not there, or not of the type it was announced with.
+    The sender must have requested the upload for this session (doctor/file/pre_upload), else 404; 409 if the file has
+    not been uploaded or is not of the declared type.
     """
     return messages.send_file_as_doctor(caller, body, idempotency_key)
 
@@ -165,27 +165,27 @@ def doctor_send_res_msg(caller: Caller, body: DoctorFile, idempotency_key: Idemp
 def doctor_session_del(caller: Caller, body: SessionDel) -> None:
     """医生删除会话
 
-    Takes the session off the caller's own list until its next message.
+    Removes the session from the caller's own list until its next message.
     """
     return sessions.hide(caller, body.session_id)
 
 
 @routes.post("/msg_service/msg/file/pre_upload", callers=[Role.PATIENT, Role.DOCTOR], errors=[NOT_FOUND])
-def pre_upload(caller: Caller, body: UploadWanted) -> UploadForm:
+def pre_upload(caller: Caller, body: UploadRequest) -> UploadForm:
     """聊天文件预上传
 
-    A form for one file into a session of the caller's. Post every one of `fields` to `url` as it is
-    (multipart/form-data), then `file`, last: S3 answers 204. The other names repeat what the form holds under the
-    names of the protocol; alone they are refused.
+    A form that uploads one file into one of the caller's sessions. Post all `fields` unchanged to `url`
+    (multipart/form-data), and `file` last: S3 responds with 204. The other names repeat values of the form under the
+    names of the protocol; without the rest of the form S3 rejects them.
     """
     return uploads.create_form(caller, body)
 
 
 @routes.post("/msg_service/msg/doctor/file/pre_upload", callers=[Role.PATIENT, Role.DOCTOR], errors=[NOT_FOUND])
-def doctor_pre_upload(caller: Caller, body: UploadWanted) -> UploadForm:
+def doctor_pre_upload(caller: Caller, body: UploadRequest) -> UploadForm:
     """聊天文件预上传
 
-    The same as /msg_service/msg/file/pre_upload: both paths are in use.
+    The same as /msg_service/msg/file/pre_upload: clients use both paths.
     """
     return uploads.create_form(caller, body)
 
@@ -193,9 +193,9 @@ def doctor_pre_upload(caller: Caller, body: UploadWanted) -> UploadForm:
 @routes.post(
     "/msg_service/msg/doctor/file/upload_access", callers=[Role.PATIENT, Role.DOCTOR], errors=[NOT_FOUND, CONFLICT]
 )
-def upload_access(caller: Caller, body: UploadedFile) -> ReadyFile:
+def upload_access(caller: Caller, body: UploadedFile) -> ConfirmedFile:
     """聊天文件确认已上传
 
-    Looks at what was uploaded. 409 while it is not there, and where its content is not of the type that was said.
+    Checks the uploaded file. 409 if it has not been uploaded or its content is not of the declared type.
     """
     return uploads.confirm_upload(caller, body)

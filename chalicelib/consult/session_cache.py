@@ -1,4 +1,8 @@
-"""Session cards: what every answer of a consultation needs of it, kept in Redis for a minute."""
+"""Cache of consultation sessions in Redis, and access checks on them.
+
+Each response of a consultation needs its session's record. Records and each person's list of them are row caches
+(adapters/cache.py) and expire after a minute, lists after LIST_TTL_SECONDS.
+"""
 
 import json
 from dataclasses import astuple
@@ -11,21 +15,21 @@ from chalicelib.consult.store import SessionRecord
 from chalicelib.errors import ApiError
 from chalicelib.identity.callers import Caller, Role
 
-SCHEMA_VERSION = 1  # of a Card; a deployment that changes it must not read what the one before has copied
-TOO_MANY_MARKER = "many"
-LIST_TTL_SECONDS = 10  # seconds, as a writer without Redis cannot say that a session was added
-MAX_CACHED_SESSIONS = 300  # sessions of one person that are kept as a list
+SCHEMA_VERSION = 2  # of SessionRecord: a release that changes it must not read what the previous one has cached
+TOO_MANY_MARKER = "many"  # cached instead of a list that is longer than MAX_CACHED_SESSIONS
+LIST_TTL_SECONDS = 10  # short, because a writer that cannot reach Redis cannot invalidate the list
+MAX_CACHED_SESSIONS = 300  # sessions of one person that are cached as a list
 
 
 def build_read_call(session_no: str) -> ScriptCall:
-    """Return the script whose answer `card` reads, to be run with others."""
+    """Return the script call whose result `decode_or_find_session` takes, to be run together with others."""
     return cache.build_read_call(_build_key(session_no))
 
 
-def decode_or_find_session(session_no: str, copy: str | None) -> SessionRecord | None:
-    """Make a card of what Redis answered, or of what MySQL has; None for no such session."""
-    if copy:
-        return SessionRecord(*json.loads(copy))
+def decode_or_find_session(session_no: str, cached: str | None) -> SessionRecord | None:
+    """Return a session from its cached text, or from MySQL if there is none; None for an unknown session."""
+    if cached:
+        return SessionRecord(*json.loads(cached))
     found = find_session(session_no)
     if found:
         cache.write(_build_key(session_no), json.dumps(astuple(found), ensure_ascii=False))
@@ -33,46 +37,54 @@ def decode_or_find_session(session_no: str, copy: str | None) -> SessionRecord |
 
 
 def find_session(session_no: str) -> SessionRecord | None:
+    """Return a session from MySQL. The caller must check access to it."""
     return store.find_session(mysql.autocommit, session_no)
 
 
-def require_access(found: SessionRecord | None, caller: Caller, member_id: int | None = None) -> SessionRecord:
-    """Return the card if the caller sits in that session (as that member's account), else ApiError 404."""
+def require_access(session: SessionRecord | None, caller: Caller, member_id: int | None = None) -> SessionRecord:
+    """Return the session if the caller is its patient or doctor.
+
+    Args:
+        member_id: the member that the session must belong to, None for any.
+
+    Raises:
+        ApiError: 404 otherwise.
+    """
     if (
-        found is None
-        or found.tenant_id != caller.tenant_id
-        or caller.user_id != _get_participant_user_id(found, caller)
+        session is None
+        or session.tenant_id != caller.tenant_id
+        or caller.user_id != _get_participant_user_id(session, caller)
     ):
         raise ApiError(errors.NOT_FOUND, "会话不存在")
-    if member_id not in (None, found.member_id):
+    if member_id not in (None, session.member_id):
         raise ApiError(errors.NOT_FOUND, "会话不存在")
-    return found
+    return session
 
 
 def list_for_caller(caller: Caller) -> list[SessionRecord] | None:
-    """Return the cards of all the caller's sessions, in no order; None for a doctor who has more than FEW."""
+    """Return all sessions of the caller, unordered; None for a doctor with more than MAX_CACHED_SESSIONS."""
     key = _build_list_key(caller.principal)
-    copy = cache.read(key)
-    if copy == TOO_MANY_MARKER:
+    cached = cache.read(key)
+    if cached == TOO_MANY_MARKER:
         return None
-    if copy and copy != cache.TOMBSTONE:
-        return [SessionRecord(*fields) for fields in json.loads(copy)]
-    find = store.list_by_patient if caller.role == Role.PATIENT else store.list_by_doctor
-    found = mysql.run_autocommit(lambda tx: find(tx, caller.user_id, MAX_CACHED_SESSIONS + 1))
-    many = len(found) > MAX_CACHED_SESSIONS and caller.role != Role.PATIENT
-    text = TOO_MANY_MARKER if many else json.dumps([astuple(card) for card in found], ensure_ascii=False)
+    if cached and cached != cache.TOMBSTONE:
+        return [SessionRecord(*fields) for fields in json.loads(cached)]
+    list_sessions = store.list_by_patient if caller.role == Role.PATIENT else store.list_by_doctor
+    found = list_sessions(mysql.autocommit, caller.user_id, MAX_CACHED_SESSIONS + 1)
+    too_many = len(found) > MAX_CACHED_SESSIONS and caller.role != Role.PATIENT
+    text = TOO_MANY_MARKER if too_many else json.dumps([astuple(session) for session in found], ensure_ascii=False)
     cache.write(key, text, LIST_TTL_SECONDS)
-    return None if many else found
+    return None if too_many else found
 
 
 def invalidate_lists(principals: list[str]) -> None:
-    """These have a new session."""
+    """Invalidate the cached lists of principals that have a new session."""
     for principal in principals:
         cache.invalidate(_build_list_key(principal))
 
 
-def _get_participant_user_id(found: SessionRecord, caller: Caller) -> int:
-    return found.user_id if caller.role == Role.PATIENT else found.doctor_id
+def _get_participant_user_id(session: SessionRecord, caller: Caller) -> int:
+    return session.user_id if caller.role == Role.PATIENT else session.doctor_id
 
 
 def _build_key(session_no: str) -> str:

@@ -1,4 +1,6 @@
-"""Session lists: what a patient's and a doctor's start page show."""
+"""Session lists of the patient's and the doctor's start pages."""
+
+from typing import NamedTuple
 
 from chalicelib import clock
 from chalicelib.adapters import mysql
@@ -11,57 +13,69 @@ from chalicelib.messaging import ids, reading
 from chalicelib.messaging.models import Message, MessageType
 from chalicelib.people import formatting
 
-SessionEntry = tuple[SessionRecord, Message, int]  # a session, its last message, and how many the caller has not read
+
+class SessionEntry(NamedTuple):
+    """A session as its list shows it to one participant."""
+
+    session: SessionRecord
+    newest: Message
+    unread: int
 
 
-def list_for_patient(caller: Caller, asked: PatientSessionsQuery) -> list[SessionForPatient]:
-    """Return the caller's sessions that have messages, the latest first."""
-    listed = _list_sessions(caller, None, session_cache.MAX_CACHED_SESSIONS)
-    return [_format_for_patient(one) for one in listed if (asked.doctor_name or "") in one[0].doctor_name]
+def list_for_patient(caller: Caller, query: PatientSessionsQuery) -> list[SessionForPatient]:
+    """Return the caller's sessions that have messages, by newest message, latest first."""
+    entries = _list_entries(caller, None, session_cache.MAX_CACHED_SESSIONS)
+    return [_format_for_patient(entry) for entry in entries if (query.doctor_name or "") in entry.session.doctor_name]
 
 
 def find_newest_for_patient(caller: Caller) -> SessionForPatient | None:
-    listed = _list_sessions(caller, None, 1)
-    return _format_for_patient(listed[0]) if listed else None
+    """Return the caller's session with the latest message."""
+    entries = _list_entries(caller, None, 1)
+    return _format_for_patient(entries[0]) if entries else None
 
 
-def list_for_doctor(caller: Caller, asked: DoctorSessionsQuery) -> list[SessionForDoctor]:
-    """Return a page of the doctor's sessions whose last message is older than msg_id, the latest first."""
-    return [_format_for_doctor(one) for one in _list_sessions(caller, asked.msg_id, asked.page_size)]
+def list_for_doctor(caller: Caller, query: DoctorSessionsQuery) -> list[SessionForDoctor]:
+    """Return a page of the doctor's sessions whose newest message is older than msg_id, latest first."""
+    return [_format_for_doctor(entry) for entry in _list_entries(caller, query.msg_id, query.page_size)]
 
 
 def find_newest_for_doctor(caller: Caller) -> SessionForDoctor | None:
-    listed = _list_sessions(caller, None, 1)
-    return _format_for_doctor(listed[0]) if listed else None
+    """Return the doctor's session with the latest message."""
+    entries = _list_entries(caller, None, 1)
+    return _format_for_doctor(entries[0]) if entries else None
 
 
-def _list_sessions(caller: Caller, before: str | None, limit: int) -> list[SessionEntry]:
-    """A session is listed from its first message on; hidden, from the next one."""
-    known = session_cache.list_for_caller(caller)
-    if known is None:  # too many to look at each
+def _list_entries(caller: Caller, before: str | None, limit: int) -> list[SessionEntry]:
+    """Return the caller's visible sessions. One without messages is not listed; a hidden one is from its next message.
+
+    Args:
+        before: a message id; sessions whose newest message is not older are left out.
+    """
+    sessions = session_cache.list_for_caller(caller)
+    if sessions is None:  # too many to fetch the newest page of each
         below = ids.decode(before) if before else (ids.TICK_LIMIT, 0)
-        known = store.list_recent_by_doctor(mysql.autocommit, caller.user_id, below, limit)
-    heads = reading.fetch_newest_pages([card.session_no for card in known], caller.principal)
-    found = [
-        (card, page.messages[0], page.participant.count_unread(page.last_seq))
-        for card in known
-        if (page := heads.get(card.session_no)) and page.participant and page.last_seq > page.participant.hidden_seq
+        sessions = store.list_recent_by_doctor(mysql.autocommit, caller.user_id, below, limit)
+    pages = reading.fetch_newest_pages([session.session_no for session in sessions], caller.principal)
+    entries = [
+        SessionEntry(session, page.messages[0], page.participant.count_unread(page.last_seq))
+        for session in sessions
+        if (page := pages.get(session.session_no)) and page.participant and page.last_seq > page.participant.hidden_seq
     ]
-    earlier = [one for one in found if before is None or one[1].id < before]
-    return sorted(earlier, key=lambda one: one[1].id, reverse=True)[:limit]
+    older = [entry for entry in entries if before is None or entry.newest.id < before]
+    return sorted(older, key=lambda entry: entry.newest.id, reverse=True)[:limit]
 
 
-def _format_for_patient(listed: SessionEntry) -> SessionForPatient:
-    card, newest, unread = listed
+def _format_for_patient(entry: SessionEntry) -> SessionForPatient:
+    session, newest, unread = entry
     return SessionForPatient(
-        session_id=card.session_no,
-        session_no=card.session_no,
-        doctor_id=str(card.doctor_id),
-        doctor_name=card.doctor_name,
-        doctor_photo_url=_sign_photo_url(card.doctor_photo_key),
-        member_id=str(card.member_id),
-        member_name=card.member_name,
-        duty_code=card.duty_code,
+        session_id=session.session_no,
+        session_no=session.session_no,
+        doctor_id=str(session.doctor_id),
+        doctor_name=session.doctor_name,
+        doctor_photo_url=_sign_photo_url(session.doctor_photo_key),
+        member_id=str(session.member_id),
+        member_name=session.member_name,
+        duty_code=session.duty_code,
         last_message=newest.content,
         last_message_type=_get_message_type(newest),
         last_message_date=clock.format_wire_time(newest.sent_at),
@@ -71,17 +85,17 @@ def _format_for_patient(listed: SessionEntry) -> SessionForPatient:
     )
 
 
-def _format_for_doctor(listed: SessionEntry) -> SessionForDoctor:
-    card, newest, unread = listed
+def _format_for_doctor(entry: SessionEntry) -> SessionForDoctor:
+    session, newest, unread = entry
     return SessionForDoctor(
-        session_id=card.session_no,
-        session_no=card.session_no,
-        member_id=str(card.member_id),
-        member_name=card.member_name,
-        member_photo_url=_sign_photo_url(card.member_photo_key),
-        gender=card.gender,
-        age=formatting.format_age(card.birthday, clock.today()),
-        phone=formatting.mask_phone(card.phone),
+        session_id=session.session_no,
+        session_no=session.session_no,
+        member_id=str(session.member_id),
+        member_name=session.member_name,
+        member_photo_url=_sign_photo_url(session.member_photo_key),
+        gender=session.gender,
+        age=formatting.format_age(session.birthday, clock.today()),
+        phone=formatting.mask_phone(session.phone),
         last_message=newest.content,
         last_message_type=_get_message_type(newest),
         last_msg_date=clock.format_wire_time(newest.sent_at),
@@ -91,7 +105,7 @@ def _format_for_doctor(listed: SessionEntry) -> SessionForDoctor:
 
 
 def _get_message_type(message: Message) -> int:
-    return MessageType.IMAGE if message.object_key else 0
+    return MessageType.IMAGE if message.object_key else MessageType.TEXT
 
 
 def _sign_photo_url(key: str) -> str:

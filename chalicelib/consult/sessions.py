@@ -1,10 +1,10 @@
-"""A consultation: one for each member and doctor, and the conversation it is held in."""
+"""Consultation sessions: one for each member and doctor, held in a conversation of the log."""
 
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.consult import session_cache, store
-from chalicelib.consult.models import Pair, SessionNo
+from chalicelib.consult.models import MemberAndDoctor, SessionNo
 from chalicelib.errors import ApiError
 from chalicelib.identity.callers import Caller
 from chalicelib.messaging import ids, reading
@@ -12,13 +12,17 @@ from chalicelib.messaging import store as messaging
 from chalicelib.messaging.models import ConversationKind
 
 
-def get_or_create(caller: Caller, pair: Pair) -> SessionNo:
-    """Return the session of a member and a doctor, made if there is none. Asking twice finds the same one."""
+def get_or_create(caller: Caller, pair: MemberAndDoctor) -> SessionNo:
+    """Return the session of a member and a doctor, creating it if there is none; see `get_or_create_session_no`."""
     return SessionNo(session_no=get_or_create_session_no(caller, pair))
 
 
-def get_or_create_session_no(caller: Caller, pair: Pair) -> str:
-    """Return session_no. ApiError 404 for a member that is not the caller's, or a doctor the tenant does not have."""
+def get_or_create_session_no(caller: Caller, pair: MemberAndDoctor) -> str:
+    """Return the session_no of a member and a doctor, creating the session if there is none.
+
+    Raises:
+        ApiError: 404 if the member is not the caller's or the tenant has no such doctor.
+    """
     found = store.find_session_no(mysql.autocommit, caller.tenant_id, caller.user_id, pair.member_id, pair.doctor_id)
     if found is None:
         raise ApiError(errors.NOT_FOUND, "就诊人或医生不存在")
@@ -26,26 +30,30 @@ def get_or_create_session_no(caller: Caller, pair: Pair) -> str:
         return found
     try:
         session_no = mysql.run_transaction(lambda tx: _create(tx, caller, pair))
-    except mysql.DuplicateKeyError:  # the same request arrived twice at once, and the other made it
+    except mysql.DuplicateKeyError:  # a concurrent request has created it
         return get_or_create_session_no(caller, pair)
     session_cache.invalidate_lists([caller.principal, f"user:{pair.doctor_id}"])
     return session_no
 
 
-def require_session(caller: Caller, session_no: str, pair: Pair) -> None:
-    """ApiError 404 unless this is the caller's own session of that member and that doctor."""
-    card = session_cache.require_access(session_cache.find_session(session_no), caller, pair.member_id)
-    if card.doctor_id != pair.doctor_id:
+def require_session(caller: Caller, session_no: str, pair: MemberAndDoctor) -> None:
+    """Raise ApiError(NOT_FOUND) unless this is the caller's own session of that member and doctor."""
+    session = session_cache.require_access(session_cache.find_session(session_no), caller, pair.member_id)
+    if session.doctor_id != pair.doctor_id:
         raise ApiError(errors.NOT_FOUND, "会话不存在")
 
 
 def hide(caller: Caller, session_no: str) -> None:
-    """Take the session off the caller's list until its next message; the other side sees no change."""
+    """Remove a session from the caller's list until its next message. The other participant sees no change.
+
+    Raises:
+        ApiError: 404 if the session is not the caller's.
+    """
     session_cache.require_access(session_cache.find_session(session_no), caller)
     reading.hide(session_no, caller.principal)
 
 
-def _create(tx: Tx, caller: Caller, pair: Pair) -> str:
+def _create(tx: Tx, caller: Caller, pair: MemberAndDoctor) -> str:
     session_no, now = ids.generate_public_id(), clock.now()
     principals = [caller.principal, f"user:{pair.doctor_id}"]
     conversation_id = messaging.create_conversation(

@@ -1,13 +1,15 @@
-"""Consultations in MySQL. Nothing is decided here."""
+"""SQL of consultation sessions."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from chalicelib.adapters.mysql import Row, Tx
+from chalicelib.identity.callers import Role
 
 
 @dataclass(frozen=True, slots=True)
 class SessionRecord:
+    """A session with what its lists and messages show of the member and the doctor."""
+
     session_no: str
     tenant_id: int
     member_id: int
@@ -21,6 +23,17 @@ class SessionRecord:
     doctor_name: str
     duty_code: str
     doctor_photo_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadReply:
+    """Replies of a doctor that the patient has not read."""
+
+    user_id: int  # the patient's account
+    member_name: str
+    doctor_name: str
+    dept_name: str  # "" if the doctor has none
+    sent_at: int  # of the last of them, in microseconds
 
 
 SELECT_SESSION = """
@@ -38,16 +51,17 @@ SELECT_SESSION = """
 
 
 def find_session_no(tx: Tx, tenant_id: int, user_id: int, member_id: int, doctor_id: int) -> str | None:
-    """Return the session_no of a member and a doctor, "" if they have none yet.
+    """Return the session_no of a member and a doctor, "" if they have no session yet.
 
-    None unless the member is the account's own and the doctor works for the tenant; what was begun goes on.
+    Returns:
+        None if the member is not the account's or the tenant has no such doctor. A disabled doctor is found only if
+        there is a session already.
     """
     row = tx.fetch_one(
         """
         SELECT s.session_no
         FROM members m
-        JOIN staff d ON d.user_id = %(doctor_id)s AND d.tenant_id = m.tenant_id
-                    AND d.role = 'doctor'
+        JOIN staff d ON d.user_id = %(doctor_id)s AND d.tenant_id = m.tenant_id AND d.role = %(doctor)s
         LEFT JOIN consult_sessions s ON s.member_id = m.member_id AND s.doctor_id = d.user_id
         WHERE m.member_id = %(member_id)s AND m.user_id = %(user_id)s AND m.tenant_id = %(tenant_id)s
           AND (d.disabled_at IS NULL OR s.session_no IS NOT NULL)
@@ -56,6 +70,7 @@ def find_session_no(tx: Tx, tenant_id: int, user_id: int, member_id: int, doctor
         user_id=user_id,
         member_id=member_id,
         doctor_id=doctor_id,
+        doctor=Role.DOCTOR,
     )
     if row is None:
         return None
@@ -65,7 +80,11 @@ def find_session_no(tx: Tx, tenant_id: int, user_id: int, member_id: int, doctor
 def insert(
     tx: Tx, tenant_id: int, session_no: str, conversation_id: int, member_id: int, doctor_id: int, now: int
 ) -> None:
-    """Raises mysql.DuplicateKeyError("pair") where the two have a session already."""
+    """Insert a session.
+
+    Raises:
+        mysql.DuplicateKeyError: "pair" if the member and the doctor have one already.
+    """
     tx.execute(
         """
         INSERT INTO consult_sessions (tenant_id, session_no, conversation_id, member_id, doctor_id, created_at)
@@ -81,18 +100,23 @@ def insert(
 
 
 def find_session(tx: Tx, session_no: str) -> SessionRecord | None:
-    """Return a session's card, whoever asks."""
+    """Return a session of any tenant."""
     row = tx.fetch_one(f"{SELECT_SESSION} WHERE s.session_no = %(session_no)s", session_no=session_no.encode())
     return _parse_session(row) if row else None
 
 
-def find_unread_reply(tx: Tx, tenant_id: int, left: dict[str, Any]) -> Row | None:
-    """Return whose session it is, whose answers they are and when the last of them was sent.
+def find_unread_reply(
+    tx: Tx, tenant_id: int, *, session_no: str, reader: str, sender: str, read_seq: int, own_after_read: int
+) -> UnreadReply | None:
+    """Return the sender's messages that the reader has not read.
 
-    None where its reader has read or written since, or where nothing of it is left. left: session_no, reader, sender,
-    read_seq and own_after_read, as they were.
+    Args:
+        read_seq, own_after_read: the reader's position when the first of them was sent.
+
+    Returns:
+        None if the reader has read or written since, or if all of them have been withdrawn.
     """
-    return tx.fetch_one(
+    row = tx.fetch_one(
         """
         SELECT m.user_id, m.name AS member_name, d.name AS doctor_name,
                COALESCE((SELECT t.name FROM doctors o JOIN departments t ON t.dept_id = o.dept_id
@@ -108,19 +132,24 @@ def find_unread_reply(tx: Tx, tenant_id: int, left: dict[str, Any]) -> Row | Non
           AND p.own_after_read = %(own_after_read)s
         HAVING sent_at IS NOT NULL
         """,
-        **{name: value.encode() if isinstance(value, str) else value for name, value in left.items()},
         tenant_id=tenant_id,
+        session_no=session_no.encode(),
+        reader=reader.encode(),
+        sender=sender.encode(),
+        read_seq=read_seq,
+        own_after_read=own_after_read,
     )
+    return UnreadReply(**row) if row else None
 
 
 def list_by_patient(tx: Tx, user_id: int, limit: int) -> list[SessionRecord]:
-    """Return the cards of an account's sessions, in no order."""
+    """Return up to `limit` sessions of an account, unordered."""
     rows = tx.fetch_all(f"{SELECT_SESSION} WHERE m.user_id = %(user_id)s LIMIT %(limit)s", user_id=user_id, limit=limit)
     return [_parse_session(row) for row in rows]
 
 
 def list_by_doctor(tx: Tx, doctor_id: int, limit: int) -> list[SessionRecord]:
-    """Return the cards of a doctor's sessions, in no order."""
+    """Return up to `limit` sessions of a doctor, unordered."""
     rows = tx.fetch_all(
         f"{SELECT_SESSION} WHERE s.doctor_id = %(doctor_id)s LIMIT %(limit)s", doctor_id=doctor_id, limit=limit
     )
@@ -128,13 +157,17 @@ def list_by_doctor(tx: Tx, doctor_id: int, limit: int) -> list[SessionRecord]:
 
 
 def list_recent_by_doctor(tx: Tx, doctor_id: int, before: tuple[int, int], limit: int) -> list[SessionRecord]:
-    """Return the cards of a doctor's listed sessions by last message, the newest first, from below (tick, tag)."""
+    """Return a doctor's visible sessions by newest message, latest first.
+
+    Args:
+        before: (tick, tag) of a message id; only sessions whose newest message is older.
+    """
     rows = tx.fetch_all(
         f"""
         {SELECT_SESSION}
         JOIN conversations c ON c.conversation_id = s.conversation_id
-        JOIN participants seat ON seat.conversation_id = c.conversation_id AND seat.principal = %(principal)s
-        WHERE s.doctor_id = %(doctor_id)s AND c.last_seq > seat.hidden_seq
+        JOIN participants own ON own.conversation_id = c.conversation_id AND own.principal = %(principal)s
+        WHERE s.doctor_id = %(doctor_id)s AND c.last_seq > own.hidden_seq
           AND (c.last_tick < %(tick)s OR (c.last_tick = %(tick)s AND c.tag < %(tag)s))
         ORDER BY c.last_tick DESC, c.tag DESC LIMIT %(limit)s
         """,

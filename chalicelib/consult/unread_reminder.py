@@ -1,4 +1,4 @@
-"""A job of the outbox's outside lane: a doctor has answered while the patient was away, at the patient's WeChat."""
+"""Remind a patient through WeChat of a doctor's reply that they have not read."""
 
 from datetime import date
 from typing import Any
@@ -12,20 +12,25 @@ from chalicelib.wechat_account.templates import TemplateKind
 
 
 def notify_unread_reply(tenant_id: int, payload: dict[str, Any]) -> None:
-    """payload: as messaging/message_jobs.py writes it. Who has read meanwhile, or written, is told nothing.
+    """Send a template message unless the patient has read or written since. Handler of Job.WECHAT_UNREAD_REPLY.
 
-    Raises what messages.send does: then again.
+    Args:
+        payload: session_no, reader, sender, read_seq and own_after_read, as the statement in
+            wechat_account/unread_replies.py enqueues them.
+
+    Raises:
+        The errors of `template_messages.send`: the job is retried.
     """
-    left = store.find_unread_reply(mysql.autocommit, tenant_id, payload)
-    if left is None:
+    reply = store.find_unread_reply(mysql.autocommit, tenant_id, **payload)
+    if reply is None:
         return
-    sent = clock.format_wire_time(left["sent_at"])
+    sent = clock.format_wire_time(reply.sent_at)
     values = {
-        "patient": left["member_name"],
-        "doctor": left["doctor_name"],
-        "dept": left["dept_name"],
+        "patient": reply.member_name,
+        "doctor": reply.doctor_name,
+        "dept": reply.dept_name,
         "time": f"{clock.format_chinese_date(date.fromisoformat(sent[:10]))} {sent[11:16]}",
         "what": "医生回复",
     }
     dedup_key = "unread:{session_no}:{read_seq}:{own_after_read}".format(**payload)
-    template_messages.send(tenant_id, left["user_id"], TemplateKind.DOCTOR_REPLY, values, CHAT_PATH, dedup_key)
+    template_messages.send(tenant_id, reply.user_id, TemplateKind.DOCTOR_REPLY, values, CHAT_PATH, dedup_key)

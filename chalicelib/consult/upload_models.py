@@ -1,4 +1,4 @@
-"""What crosses the wire when a file is uploaded into a consultation."""
+"""Requests and responses of file uploads into a consultation."""
 
 from typing import Annotated
 
@@ -27,7 +27,7 @@ FileSize = Annotated[SafeInt, Field(ge=1)]
 FileExtension = Annotated[str, Field(min_length=1, max_length=8, pattern=r"^[0-9A-Za-z]+$")]
 
 
-class UploadWanted(WireModel):
+class UploadRequest(WireModel):
     file_size: FileSize | None = Field(None, description="字节数；给出后，上传的文件必须恰好这么大", examples=[48213])
     file_extension: FileExtension = Field(description="不带“.”", examples=["jpg"])
     file_type: str = Field(description="Content-Type，须与扩展名相符", max_length=64, examples=["image/jpeg"])
@@ -50,7 +50,7 @@ class UploadedFile(WireModel):
     file_id: Id = Field(validation_alias=FILE_ID_ALIASES, examples=["17"])
 
 
-class ReadyFile(WireModel):
+class ConfirmedFile(WireModel):
     file_id: IdText = Field(examples=["17"])
     res_url: str = Field(
         description="30 分钟内有效",

@@ -1,20 +1,23 @@
-"""Files of a consultation: leave to upload one, and the word that it is there."""
+"""Upload files into a consultation: issue a form, then confirm the upload."""
 
 from chalicelib.consult import session_cache
-from chalicelib.consult.upload_models import ReadyFile, UploadedFile, UploadForm, UploadWanted
+from chalicelib.consult.upload_models import ConfirmedFile, UploadedFile, UploadForm, UploadRequest
 from chalicelib.files import confirmation, file_types, links, upload_forms
 from chalicelib.identity.callers import Caller
 
 
-def create_form(caller: Caller, wanted: UploadWanted) -> UploadForm:
-    """Return a form for one file into a session of the caller's. ApiError 404 for another's session."""
+def create_form(caller: Caller, request: UploadRequest) -> UploadForm:
+    """Return a form that uploads one file into one of the caller's sessions.
+
+    Raises:
+        ApiError: 404 if the session is not the caller's; 400 for a file type or size that is not allowed.
+    """
     kind = file_types.require_kind(
-        file_types.CHAT_EXTENSIONS, wanted.file_extension, wanted.file_type, wanted.file_size
+        file_types.CHAT_EXTENSIONS, request.file_extension, request.file_type, request.file_size
     )
-    session_cache.require_access(session_cache.find_session(wanted.msg_session), caller)
+    session_cache.require_access(session_cache.find_session(request.msg_session), caller)
     ticket = upload_forms.issue(
-        *(caller.tenant_id, caller.principal, wanted.msg_session),
-        *(kind, wanted.file_type, wanted.file_size),
+        caller.tenant_id, caller.principal, request.msg_session, kind, request.file_type, request.file_size
     )
     fields = ticket.form.fields
     return UploadForm(
@@ -28,7 +31,11 @@ def create_form(caller: Caller, wanted: UploadWanted) -> UploadForm:
     )
 
 
-def confirm_upload(caller: Caller, uploaded: UploadedFile) -> ReadyFile:
-    """Confirm an upload and return its link. Asking again gives the same file."""
+def confirm_upload(caller: Caller, uploaded: UploadedFile) -> ConfirmedFile:
+    """Confirm an upload and return its link. Confirming again returns the same file.
+
+    Raises:
+        ApiError: 404 if the caller has no such upload; 409 if it is not there or not of the declared type.
+    """
     file = confirmation.confirm_own_upload(caller.tenant_id, caller.principal, uploaded.file_id)
-    return ReadyFile(file_id=str(file.file_id), res_url=links.sign(file.object_key))
+    return ConfirmedFile(file_id=str(file.file_id), res_url=links.sign(file.object_key))

@@ -1,4 +1,4 @@
-"""What crosses the wire of site messages (站内消息)."""
+"""Requests and responses of site messages (站内消息)."""
 
 from typing import Literal
 
@@ -13,7 +13,7 @@ class Receiver(WireModel):
     user_id: Id = Field(examples=["1"])
 
 
-class Sending(WireModel):
+class SendRequest(WireModel):
     tenantId: Id = Field(description="须是发送者所在的租户", examples=["1"])
     msg_text: ChatText = Field(examples=[EXAMPLE_TEXT])
     user_list: list[Receiver] = Field(min_length=1, max_length=1000, examples=[[{"user_id": "1"}]])
@@ -37,9 +37,9 @@ class UnreadCount(WireModel):
     count: int = Field(examples=[3])
 
 
-class MessageRead(WireModel):
+class MarkReadRequest(WireModel):
     msg_id: Id = Field(examples=["12"])
 
 
-class AllRead(WireModel):
+class MarkAllReadRequest(WireModel):
     user_id: Id = Field(alias="userId", description="须是登录者本人", examples=["1"])

@@ -1,13 +1,30 @@
-"""Somebody's site messages as MySQL has them. What is written is core: notifications/site_messages.py."""
+"""SQL of a user's site messages. notifications/site_messages.py inserts them."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
 
-from chalicelib.adapters.mysql import Row, Tx
+from chalicelib.adapters.mysql import Tx
 
 
-def list_messages(tx: Tx, tenant_id: int, user_id: int, is_read: bool | None, before: int, limit: int) -> list[Row]:
-    """Return message_id, text, sent_at and is_read, the newest first; is_read None is all of them."""
-    return tx.fetch_all(
+@dataclass(frozen=True, slots=True)
+class DeliveredMessage:
+    """A site message as one user has it. sent_at is in microseconds."""
+
+    message_id: int
+    text: str
+    sent_at: int
+    is_read: bool
+
+
+def list_messages(
+    tx: Tx, tenant_id: int, user_id: int, is_read: bool | None, before: int, limit: int
+) -> list[DeliveredMessage]:
+    """Return a user's messages with an id below `before`, newest first.
+
+    Args:
+        is_read: True or False for messages in that state, None for all.
+    """
+    rows = tx.fetch_all(
         f"""
         SELECT d.message_id, m.text, m.sent_at, d.is_read
         FROM site_deliveries d STRAIGHT_JOIN site_messages m ON m.message_id = d.message_id
@@ -21,13 +38,15 @@ def list_messages(tx: Tx, tenant_id: int, user_id: int, is_read: bool | None, be
         before=before,
         limit=limit,
     )
+    return [DeliveredMessage(row["message_id"], row["text"], row["sent_at"], bool(row["is_read"])) for row in rows]
 
 
 def count_unread(tx: Tx, tenant_id: int, user_id: int) -> int:
+    """Return how many messages a user has not read."""
     count: int = tx.fetch_value(
         """
         SELECT COUNT(*) FROM site_deliveries
-        WHERE tenant_id = %(tenant_id)s AND user_id = %(user_id)s AND is_read = 0
+        WHERE tenant_id = %(tenant_id)s AND user_id = %(user_id)s AND is_read = FALSE
         """,
         tenant_id=tenant_id,
         user_id=user_id,
@@ -36,11 +55,11 @@ def count_unread(tx: Tx, tenant_id: int, user_id: int) -> int:
 
 
 def list_unread_ids(tx: Tx, tenant_id: int, user_id: int) -> list[int]:
-    """Return the ids of all that is unread."""
+    """Return the ids of a user's unread messages, ascending."""
     rows = tx.fetch_all(
         """
         SELECT message_id FROM site_deliveries
-        WHERE tenant_id = %(tenant_id)s AND user_id = %(user_id)s AND is_read = 0 ORDER BY message_id
+        WHERE tenant_id = %(tenant_id)s AND user_id = %(user_id)s AND is_read = FALSE ORDER BY message_id
         """,
         tenant_id=tenant_id,
         user_id=user_id,
@@ -51,13 +70,13 @@ def list_unread_ids(tx: Tx, tenant_id: int, user_id: int) -> list[int]:
 def is_same_message(
     tx: Tx, tenant_id: int, sender: str, idempotency_key: str, text: str, user_ids: Collection[int]
 ) -> bool:
-    """Whether what an idempotency key names is this text for just these people."""
+    """Return whether the message with this idempotency key has this text and exactly these receivers."""
     row = tx.fetch_one(
         """
         SELECT m.text, m.receivers, (
             SELECT COUNT(*) FROM site_deliveries d
             WHERE d.tenant_id = %(tenant_id)s AND d.user_id IN %(user_ids)s AND d.message_id = m.message_id
-        ) AS among_these
+        ) AS matching
         FROM site_messages m
         WHERE m.tenant_id = %(tenant_id)s AND m.sender = %(sender)s AND m.idempotency_key = %(idempotency_key)s
         """,
@@ -66,4 +85,22 @@ def is_same_message(
         idempotency_key=idempotency_key.encode(),
         user_ids=user_ids,
     )
-    return row is not None and row["text"] == text and row["receivers"] == row["among_these"] == len(user_ids)
+    return row is not None and row["text"] == text and row["receivers"] == row["matching"] == len(user_ids)
+
+
+def mark_read(tx: Tx, tenant_id: int, user_id: int, message_ids: Collection[int], now: int) -> int:
+    """Mark messages as read. Those that were read before keep their read_at.
+
+    Returns:
+        The number of these messages that were delivered to the user, including those read before.
+    """
+    return tx.execute(
+        """
+        UPDATE site_deliveries SET is_read = TRUE, read_at = COALESCE(read_at, %(now)s)
+        WHERE tenant_id = %(tenant_id)s AND user_id = %(user_id)s AND message_id IN %(message_ids)s
+        """,
+        tenant_id=tenant_id,
+        user_id=user_id,
+        message_ids=message_ids,
+        now=now,
+    )

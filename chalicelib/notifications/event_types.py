@@ -1,4 +1,4 @@
-"""Type numbers of the events that users receive at /notify besides messages.
+"""Type numbers of the application events that users receive at /notify.
 
 The conversation log uses 1000 to 1099 for its own events (messaging/msg_data.py).
 """

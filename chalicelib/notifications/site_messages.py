@@ -1,18 +1,22 @@
-"""Site messages in MySQL: what is written of them. Nothing is decided here."""
+"""SQL that writes site messages. The inbox group reads them."""
 
 from collections.abc import Collection
 
 from chalicelib.adapters.mysql import Tx
 
-SYSTEM_SENDER = "system"  # the sender of what nobody wrote
+SYSTEM_SENDER = "system"  # the sender of automatic messages
 
 
 def insert(
     tx: Tx, tenant_id: int, sender: str, idempotency_key: str | None, text: str, user_ids: Collection[int], now: int
 ) -> int:
-    """Deliver a text to these people, each named once; return its message_id.
+    """Insert a message and one delivery for each user; return its message_id.
 
-    Raises mysql.DuplicateKeyError("idempotency_key") where the sender has used the key already.
+    Args:
+        user_ids: without duplicates.
+
+    Raises:
+        mysql.DuplicateKeyError: "idempotency_key" if the sender has used the key before.
     """
     message_id = tx.insert(
         """
@@ -34,17 +38,3 @@ def insert(
         [{"tenant_id": tenant_id, "user_id": user_id, "message_id": message_id} for user_id in user_ids],
     )
     return message_id
-
-
-def mark_read(tx: Tx, tenant_id: int, user_id: int, message_ids: Collection[int], now: int) -> int:
-    """Return how many of these the person has, whether or not they had been read before."""
-    return tx.execute(
-        """
-        UPDATE site_deliveries SET is_read = 1, read_at = COALESCE(read_at, %(now)s)
-        WHERE tenant_id = %(tenant_id)s AND user_id = %(user_id)s AND message_id IN %(message_ids)s
-        """,
-        tenant_id=tenant_id,
-        user_id=user_id,
-        message_ids=message_ids,
-        now=now,
-    )

@@ -14,7 +14,7 @@ from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.consult import sessions
-from chalicelib.consult.models import Pair
+from chalicelib.consult.models import MemberAndDoctor
 from chalicelib.identity import internal_keys, passwords, tokens
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.notifications import site_messages
@@ -68,7 +68,7 @@ def _seed_hospital(external_id: str, name: str) -> dict[str, Any]:
     _send_welcome_message(tenant_id, name, [int(person["user_id"]) for person in patients])
     first, doctor = patients[0], doctors[0]
     caller = Caller(tenant_id, Role.PATIENT, f"user:{first['user_id']}")
-    pair = Pair(member_id=first["members"][0]["member_id"], doctor_id=doctor["doctor_id"])
+    pair = MemberAndDoctor(member_id=first["members"][0]["member_id"], doctor_id=doctor["doctor_id"])
     return {
         "tenant_id": str(tenant_id),
         "internal_key": internal_keys.issue(tenant_id),

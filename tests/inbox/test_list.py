@@ -114,7 +114,7 @@ def test_a_hundred_thousand_old_ones_are_not_looked_at(hospital: Hospital, lin: 
     found, read = mysql.run_autocommit(
         lambda tx: counted(tx, lambda: store.list_messages(tx, *who, is_read, ID_LIMIT, 20))
     )
-    assert [row["text"] for row in found] == [str(number) for number in reversed(range(20))]
+    assert [message.text for message in found] == [str(number) for number in reversed(range(20))]
     assert read <= 50
     if status == "unread":
         count, read = mysql.run_autocommit(lambda tx: counted(tx, lambda: store.count_unread(tx, *who)))

@@ -181,7 +181,7 @@ def test_what_was_promised_by_another_hospital_is_nothing_here(
 ) -> None:
     send_as_doctor(chen, session_no, "多少度？")
     [payload] = promised(hospital)
-    assert store.find_unread_reply(mysql.autocommit, other_hospital.tenant_id, payload) is None
+    assert store.find_unread_reply(mysql.autocommit, other_hospital.tenant_id, **payload) is None
     unread_reminder.notify_unread_reply(other_hospital.tenant_id, payload)
     assert wechat.sent == []
 
