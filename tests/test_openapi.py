@@ -67,7 +67,7 @@ def test_a_missing_file_is_stale(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 def test_another_process_writes_the_same_bytes(tmp_path: Path) -> None:
     """Sets have another order there."""
-    code = "import sys; from pathlib import Path; from apidocs.__main__ import write; write(Path(sys.argv[1]))"
+    code = "import sys, pathlib, apidocs.__main__ as main; main.write_files(pathlib.Path(sys.argv[1]))"
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, cwd=command.DOCS.parent)
     assert (tmp_path / "openapi.json").read_text("utf-8") == openapi.render()
     assert (tmp_path / "errors.md").read_text("utf-8") == error_list.render()

@@ -21,12 +21,13 @@ import app
 module, _, name = sys.argv[1].rpartition(".")
 assert callable(getattr(sys.modules[module], name))
 routes = [[path, method] for path, methods in app.app.routes.items() for method in methods]
-wire = sys.modules.get("chalicelib.http.fields")
-models = wire.Wire.__subclasses__() if wire else []
-for one in models:
-    models += one.__subclasses__()
-generic = [one for one in models if one.__pydantic_generic_metadata__["parameters"]]  # built to be filled in
-built = [one.__name__ for one in models if one.__pydantic_complete__ and one not in generic]
+pydantic = sys.modules.get("pydantic")
+models = pydantic.BaseModel.__subclasses__() if pydantic else []
+for model in models:
+    models += model.__subclasses__()
+own = [model for model in models if model.__module__.startswith("chalicelib.") and model.__annotations__]
+generic = [model for model in own if model.__pydantic_generic_metadata__["parameters"]]  # complete before they are used
+built = [model.__name__ for model in own if model.__pydantic_complete__ and model not in generic]
 print(json.dumps([routes, built, {name: getattr(one, "__file__", None) or "" for name, one in sys.modules.items()}]))
 """
 OWNERS = {get_group_resource(group, CORE): group for group in GROUPS}

@@ -105,7 +105,7 @@ def test_a_service_is_for_the_functions_whose_code_uses_it(package: Package, nam
     assert starts
     actions = {action for one in allowed(package, name) for action in one["Action"]}
     for service, adapter in SERVICES.items():
-        uses = any(reaches(one, f"chalicelib.adapters.{adapter}", set()) for one in starts)
+        uses = any(reaches(one, f"chalicelib.adapters.aws.{adapter}", set()) for one in starts)
         assert any(action.startswith(f"{service}:") for action in actions) is uses, service
     assert {action.partition(":")[0] for action in actions} - set(SERVICES) == {"logs", "ec2"}
 
@@ -125,9 +125,10 @@ def test_who_tells_another_function_to_begin_may(package: Package) -> None:
 
 
 def test_uploads_and_files_lie_where_the_policies_say() -> None:
-    sources = {name: (ROOT / "chalicelib" / "files" / name).read_text("utf-8") for name in ("tickets.py", "confirm.py")}
-    assert 'upload_key = f"{tenant_id}/uploads/' in sources["tickets.py"]
-    assert 'object_key = f"{upload.tenant_id}/files/' in sources["confirm.py"]
+    names = ("upload_forms.py", "confirmation.py")
+    sources = {name: (ROOT / "chalicelib" / "files" / name).read_text("utf-8") for name in names}
+    assert 'upload_key = f"{tenant_id}/uploads/' in sources["upload_forms.py"]
+    assert 'object_key = f"{upload.tenant_id}/files/' in sources["confirmation.py"]
 
 
 def test_no_two_functions_share_a_role(package: Package) -> None:
