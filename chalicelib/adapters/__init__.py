@@ -1,7 +1,8 @@
-"""Adapters: one file for each outside thing.
+"""Adapters: one module or package for each external service.
 
-PyMySQL loads cryptography wherever it finds it, to sign in without TLS: 0.05 s and more of every cold start. Deployed
-functions speak TLS, so it is kept from finding it; what seals loads cryptography by itself.
+PyMySQL imports cryptography if it is installed, to log in without TLS; that adds 0.05 s or more to every cold start.
+Deployed functions use TLS, so the import is made to fail here. crypto/field_encryption.py imports cryptography when it
+needs it.
 """
 
 import sys
@@ -9,7 +10,7 @@ import sys
 from chalicelib.settings import settings
 
 if settings.stage != "local" and "cryptography" not in sys.modules:
-    sys.modules["cryptography"] = None  # type: ignore[assignment]  # importing it now fails as if it were not there
-    import pymysql as _pymysql  # noqa: F401  # imported so that it looks for cryptography now
+    sys.modules["cryptography"] = None  # type: ignore[assignment]  # makes the import raise ImportError
+    import pymysql as _pymysql  # noqa: F401  # tries to import cryptography
 
     del sys.modules["cryptography"]

@@ -1,49 +1,49 @@
-"""Short-lived copies in Redis of single rows: tokens, session cards.
+"""Row cache: short-lived copies in Redis of single rows of MySQL, such as sessions.
 
-A copy names the server that made it, so one that came back with an older replica is not believed.
+An entry names the server that stored it (see redis.Script), so an entry that an outdated replica returns is ignored.
 """
 
 from chalicelib.adapters import redis
 from chalicelib.adapters.redis import Script, ScriptCall
 
-TTL_SECONDS = 60  # seconds
-TOMBSTONE_TTL_SECONDS = 2 * TTL_SECONDS  # outlives every copy that a reader may be about to write
-INVALIDATION_TTL_SECONDS = 15  # seconds that a reader may take between MySQL and its copy
+TTL_SECONDS = 60
+TOMBSTONE_TTL_SECONDS = 2 * TTL_SECONDS  # longer than the life of any entry that a concurrent reader may still write
+INVALIDATION_TTL_SECONDS = 15  # longer than a reader takes between reading MySQL and writing the entry
 TOMBSTONE = "dead"
 
 _READ_SCRIPT = Script("""
     local copy = redis.call('GET', KEYS[1])
     if copy and string.sub(copy, 1, #server) == server then return string.sub(copy, #server + 1) end
 """)
-# NX: what was read from MySQL before a revocation must not cover its tombstone.
+# NX: a row that was read from MySQL before a revocation must not replace the tombstone.
 _WRITE_SCRIPT = Script("redis.call('SET', KEYS[1], server .. ARGV[1], 'EX', ARGV[2], 'NX')")
 _TOMBSTONE_SCRIPT = Script("redis.call('SET', KEYS[1], server .. ARGV[1], 'EX', ARGV[2])")
 
 
 def build_read_call(key: str) -> ScriptCall:
-    """Return the script that answers the copy's text, TOMBSTONE or None, to be run with others."""
+    """Return the call of `read`, to be run together with other scripts."""
     return _READ_SCRIPT, [key], []
 
 
 def read(key: str) -> str | None:
-    """Return the copy's text, TOMBSTONE, or None where there is none that can be believed."""
+    """Return the text of an entry, TOMBSTONE, or None if there is no valid entry or Redis is unavailable."""
     try:
-        found: str | None = redis.run_script(*build_read_call(key))
+        text: str | None = redis.run_script(*build_read_call(key))
     except redis.RedisUnavailableError:
         return None
-    return found
+    return text
 
 
-def write(key: str, text: str, life: int = TTL_SECONDS) -> None:
-    """Keep a copy for `life` seconds. Without Redis there is none, and readers ask MySQL."""
-    redis.try_script(_WRITE_SCRIPT, [key], [text, life])
+def write(key: str, text: str, ttl_seconds: int = TTL_SECONDS) -> None:
+    """Store an entry unless there is one or a tombstone. Without Redis nothing is stored, and readers use MySQL."""
+    redis.try_script(_WRITE_SCRIPT, [key], [text, ttl_seconds])
 
 
 def write_tombstone(key: str) -> None:
-    """Say that what was copied is no more."""
-    redis.try_script(_TOMBSTONE_SCRIPT, [key], [TOMBSTONE, TOMBSTONE_TTL_SECONDS], insist=True)
+    """Mark a row as deleted or changed: no entry is stored for TOMBSTONE_TTL_SECONDS, and readers use MySQL."""
+    redis.try_script(_TOMBSTONE_SCRIPT, [key], [TOMBSTONE, TOMBSTONE_TTL_SECONDS], ignore_backoff=True)
 
 
 def invalidate(key: str) -> None:
-    """Say that what was copied is not the whole any more: for a moment, readers ask MySQL."""
-    redis.try_script(_TOMBSTONE_SCRIPT, [key], [TOMBSTONE, INVALIDATION_TTL_SECONDS], insist=True)
+    """Discard an entry that is incomplete now: readers use MySQL for INVALIDATION_TTL_SECONDS."""
+    redis.try_script(_TOMBSTONE_SCRIPT, [key], [TOMBSTONE, INVALIDATION_TTL_SECONDS], ignore_backoff=True)

@@ -1,4 +1,4 @@
-"""One request to another server, with a time limit. Where it cannot be reached the answer is ApiError(UNAVAILABLE)."""
+"""Send one HTTP request to an external service with a timeout."""
 
 from collections.abc import Mapping
 from functools import cache, lru_cache
@@ -7,24 +7,29 @@ from urllib.parse import urlsplit
 
 from chalicelib.errors import UNAVAILABLE, ApiError
 
-if TYPE_CHECKING:  # only a few requests call out: http.client costs the others a hundredth of a second of cold start
+if TYPE_CHECKING:  # ssl and http.client add 0.01 s to a cold start, and few requests need them
     import ssl
 
-MAX_RESPONSE_BYTES = 1024 * 1024  # bytes
+MAX_RESPONSE_BYTES = 1024 * 1024
 
 
 def send_request(
     method: str, url: str, headers: Mapping[str, str], body: bytes = b"", *, timeout: float, certificate: str = ""
 ) -> tuple[int, Mapping[str, str], bytes]:
-    """Return status, headers (names in lower case) and body. `timeout` is for each step, in seconds.
+    """Send a request and return status, headers (names in lower case) and body, of which at most MAX_RESPONSE_BYTES.
 
-    `certificate` (PEM, with its key) says who we are, to a server that asks by TLS. ValueError where it is none.
-    ApiError(UNAVAILABLE) also where the server says 500 or more, or breaks off.
+    Args:
+        timeout: seconds for connecting, and for each read.
+        certificate: client certificate with its private key, PEM; "" for none.
+
+    Raises:
+        ApiError: 503 if the server cannot be reached, returns a status of 500 or more or an incomplete response.
+        ValueError: `certificate` is not a certificate with its key.
     """
     from http.client import HTTPConnection, HTTPException, HTTPSConnection, IncompleteRead
 
     parts = urlsplit(url)
-    line = (
+    connection = (
         HTTPSConnection(
             parts.netloc,
             timeout=timeout,
@@ -34,15 +39,16 @@ def send_request(
         else HTTPConnection(parts.netloc, timeout=timeout)
     )
     try:
-        line.request(method, f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}", body, dict(headers))
-        response = line.getresponse()
+        path = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
+        connection.request(method, path, body, dict(headers))
+        response = connection.getresponse()
         content = response.read(MAX_RESPONSE_BYTES)
         if response.length and len(content) < MAX_RESPONSE_BYTES:
             raise IncompleteRead(content)
     except (OSError, HTTPException) as error:
         raise ApiError(UNAVAILABLE, retry_after=2) from error
     finally:
-        line.close()
+        connection.close()
     if response.status >= 500:
         raise ApiError(UNAVAILABLE, retry_after=2)
     return response.status, {name.lower(): value for name, value in response.headers.items()}, content
@@ -52,7 +58,7 @@ def send_request(
 def _get_default_context() -> "ssl.SSLContext":
     import ssl
 
-    return ssl.create_default_context()  # reads every root certificate: once is enough
+    return ssl.create_default_context()  # reads all root certificates
 
 
 @lru_cache(maxsize=32)
@@ -61,11 +67,12 @@ def _build_client_context(certificate: str) -> "ssl.SSLContext":
     from tempfile import NamedTemporaryFile
 
     context = ssl.create_default_context()
-    with NamedTemporaryFile("w") as pem:  # Python takes a certificate from a file alone; this one is ours alone to read
+    # ssl loads a certificate only from a file; NamedTemporaryFile creates one that only this user can read.
+    with NamedTemporaryFile("w") as pem:
         pem.write(certificate)
         pem.flush()
         try:
             context.load_cert_chain(pem.name)
         except OSError as error:
-            raise ValueError("no certificate with its key") from error
+            raise ValueError("not a certificate with its key") from error
     return context

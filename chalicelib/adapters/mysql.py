@@ -1,7 +1,8 @@
-"""MySQL: one-statement reads and writes, transactions that survive a deadlock, and several statements in one packet.
+"""Connections and transactions of MySQL.
 
-Connections live as long as the process, are opened when first needed and never shared by two threads at once.
-Where the database cannot be reached the answer is ApiError(UNAVAILABLE): the client may repeat the request.
+`autocommit` runs single statements; `run_transaction` runs a function in a transaction and retries it after a deadlock.
+Connections are opened on first use, kept for the life of the process and used by one thread at a time. All functions
+raise ApiError(UNAVAILABLE) if the database cannot be reached: the client may repeat the request.
 """
 
 import logging
@@ -51,7 +52,8 @@ else:
     Connection = pymysql.connections.Connection  # generic in its stubs alone
 
 MAX_ATTEMPTS = 3
-PING_AFTER_SECONDS = 5.0  # idle connections are pinged before use: those of a frozen Lambda are often dead
+# Connections that were idle for longer are pinged before use: those of a frozen Lambda are often closed.
+PING_AFTER_SECONDS = 5.0
 
 SESSION_SQL = """
     SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED;
@@ -61,15 +63,15 @@ SESSION_SQL = """
 
 
 def run_autocommit(work: Callable[[Tx], T]) -> T:
-    """Run several statements that each stand alone on one connection. For a single one, pass `autocommit` as its tx."""
+    """Run several statements on one connection, each committed by itself. For a single one, use `autocommit`."""
     return _run_with_retries(work, begin=False)
 
 
 class _Autocommit(Tx):
-    """Tx whose statements each stand alone: each borrows a connection and is committed by itself."""
+    """A Tx each of whose statements borrows a connection and is committed by itself."""
 
     def __init__(self) -> None:
-        """A cursor is opened for each statement."""
+        """Do not open a cursor: each statement opens its own."""
 
     def fetch_one(self, sql: str, **params: Any) -> Row | None:
         return run_autocommit(lambda tx: tx.fetch_one(sql, **params))
@@ -94,12 +96,19 @@ autocommit = _Autocommit()
 
 
 def run_transaction(work: Callable[[Tx], T]) -> T:
-    """Run work in one transaction. `work` must be idempotent: it is retried after a deadlock."""
+    """Run `work` in one transaction and return its result.
+
+    `work` must be idempotent: it is retried after a deadlock or lock wait timeout, MAX_ATTEMPTS times in all.
+    """
     return _run_with_retries(work, begin=True)
 
 
 def run_on_own_connection(work: Callable[[Tx], T], timeout: int) -> T:
-    """Run work on a connection of its own whose statements may take `timeout` seconds each. Raises Lost too."""
+    """Run `work` on a new connection whose statements may take `timeout` seconds each.
+
+    Raises:
+        ConnectionLostError: the connection failed; it is not translated to an ApiError here.
+    """
     connection: Connection = call_driver(_connect, timeout)
     try:
         return work(Tx(connection.cursor()))
@@ -117,16 +126,16 @@ def _run_with_retries(work: Callable[[Tx], T], begin: bool) -> T:
                 if begin:
                     call_driver(connection.commit)
                 return result
-        except StatementError as failed:
-            if failed.number not in (ER_LOCK_DEADLOCK, ER_LOCK_WAIT_TIMEOUT):
+        except StatementError as error:
+            if error.number not in (ER_LOCK_DEADLOCK, ER_LOCK_WAIT_TIMEOUT):
                 raise
-            logger.warning("run again", extra={"ids": {"mysql_error": failed.number}})
+            logger.warning("run again", extra={"ids": {"mysql_error": error.number}})
     raise ApiError(UNAVAILABLE, retry_after=1)
 
 
 @contextmanager
 def _borrow_connection() -> Iterator[Connection]:
-    """Lend a connection. After an error it goes back rolled back, or not at all."""
+    """Yield a connection of the pool. After an error it is rolled back before it returns to the pool, or closed."""
     if not _pool_slots.acquire(timeout=settings.database_wait_seconds):
         raise ApiError(UNAVAILABLE, retry_after=1)
     connection: Connection | None = None
@@ -134,9 +143,9 @@ def _borrow_connection() -> Iterator[Connection]:
         connection = _get_connection()
         yield connection
         _idle_connections.append((clock.monotonic(), connection))
-    except ConnectionLostError as lost:
+    except ConnectionLostError as error:
         _discard_connections(connection)
-        raise ApiError(UNAVAILABLE, retry_after=2) from lost
+        raise ApiError(UNAVAILABLE, retry_after=2) from error
     except BaseException:
         _release_after_error(connection)
         raise
@@ -149,8 +158,8 @@ _idle_connections: list[tuple[float, Connection]] = []  # newest last; list.appe
 
 
 def _get_connection() -> Connection:
-    while found := _pop_idle_connection():
-        since, connection = found
+    while idle := _pop_idle_connection():
+        since, connection = idle
         if _is_closed_by_server(connection):
             _close(connection)
             continue
@@ -159,26 +168,29 @@ def _get_connection() -> Connection:
         try:
             connection.ping(reconnect=False)
             return connection
-        except pymysql.err.MySQLError:  # those that were idle for longer are no better, and each could take a time-out
+        except pymysql.err.MySQLError:  # the others were idle for longer, and each ping could time out
             _discard_connections(connection)
     try:
         opened: Connection = call_driver(_connect)
-    except StatementError as failed:  # it is there, and does not let us in: a password was changed
-        raise ConnectionLostError(failed.number) from failed
+    except StatementError as error:  # the server rejects the login: the password was changed
+        raise ConnectionLostError(error.number) from error
     return opened
 
 
 def _is_closed_by_server(connection: Connection) -> bool:
-    """Whether the server has spoken unasked, which is only to say goodbye. Asks the socket, not the server."""
-    line = select.poll()
-    line.register(connection._sock, select.POLLIN)  # type: ignore[attr-defined]  # PyMySQL gives it no public name
-    return bool(line.poll(0))
+    """Return whether the server has closed an idle connection. Checks the socket without a round trip.
+
+    An idle connection is only readable if the server has closed it or announced that it will.
+    """
+    poll = select.poll()
+    poll.register(connection._sock, select.POLLIN)  # type: ignore[attr-defined]  # not public in PyMySQL
+    return bool(poll.poll(0))
 
 
 def _pop_idle_connection() -> tuple[float, Connection] | None:
     try:
         return _idle_connections.pop()
-    except IndexError:  # also where another thread was faster
+    except IndexError:  # checked here and not before: another thread may take the last one
         return None
 
 
@@ -203,7 +215,7 @@ def _connect(timeout: int | None = None) -> Connection:
 
 
 def _release_after_error(connection: Connection | None) -> None:
-    """Roll back, or close: a packet that failed half-way would keep its row lock."""
+    """Roll back, or close if that fails: a packet that failed halfway would hold its row locks."""
     if connection is None:
         return
     try:
@@ -214,9 +226,9 @@ def _release_after_error(connection: Connection | None) -> None:
 
 
 def _discard_connections(connection: Connection | None) -> None:
-    """The server has gone: so have the connections that wait for work."""
-    while found := _pop_idle_connection():
-        _close(found[1])
+    """Close a lost connection and all idle ones, which the server has most likely closed as well."""
+    while idle := _pop_idle_connection():
+        _close(idle[1])
     if connection:
         _close(connection)
 

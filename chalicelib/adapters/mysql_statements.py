@@ -1,4 +1,4 @@
-"""Transaction API and error mapping. Connections are in mysql.py."""
+"""Transaction API and error mapping of MySQL. Connections are in mysql.py."""
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
@@ -10,8 +10,9 @@ from pymysql.cursors import DictCursor
 Row = dict[str, Any]
 
 ER_LOCK_DEADLOCK, ER_LOCK_WAIT_TIMEOUT, ER_DUP_ENTRY = 1213, 1205, 1062
-# Told by the client when the server has gone or cannot be reached, and by the server when it is full, going down, or
-# no longer the one that takes writes (1290, 1836: a connection that outlived a failover).
+# Reported by the client library if the server cannot be reached, and by the server if it has too many connections, is
+# shutting down or has become read-only (1290, 1836: a connection that has survived a failover).
+# Source: https://dev.mysql.com/doc/mysql-errors/8.0/en/
 CONNECTION_LOST_ERRORS = frozenset(
     (
         *(1040, 1053, 1152, 1158, 1159, 1160, 1161, 1203, 1226, 1290, 1836, 1927),
@@ -21,15 +22,15 @@ CONNECTION_LOST_ERRORS = frozenset(
 
 
 class DuplicateKeyError(Exception):
-    """A unique index refused a row; `key` is the name of that index."""
+    """A row violates a unique index; `key` is the name of the index."""
 
     def __init__(self, key: str) -> None:
-        super().__init__(f"MySQL error {ER_DUP_ENTRY}: a row is there already in index {key}")
+        super().__init__(f"MySQL error {ER_DUP_ENTRY}: duplicate entry in index {key}")
         self.key = key
 
 
 class StatementError(Exception):
-    """A statement that the server would not run; `number` is MySQL's error number."""
+    """The server rejected a statement; `number` is MySQL's error number."""
 
     def __init__(self, number: int, message: str) -> None:
         super().__init__(f"MySQL error {number}: {message}")
@@ -37,7 +38,7 @@ class StatementError(Exception):
 
 
 class ConnectionLostError(Exception):
-    """The connection died: whether its last statement ran is not known. `number` is MySQL's, 0 if it said none."""
+    """The connection failed; its last statement may have run. `number` is MySQL's error number, 0 if unknown."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -45,10 +46,10 @@ class ConnectionLostError(Exception):
 
 
 class Tx:
-    """The statements of one transaction. Parameters are named: %(name)s; enum members are sent as their values.
+    """Execute statements in one transaction. Parameters are named, %(name)s; enum members are sent as their values.
 
-    Raises DuplicateKeyError, StatementError, and ConnectionLostError, which becomes ApiError(UNAVAILABLE) at the end
-    of the transaction.
+    All methods raise DuplicateKeyError, StatementError, and ConnectionLostError, which run_transaction and autocommit
+    translate to ApiError(UNAVAILABLE).
     """
 
     def __init__(self, cursor: DictCursor) -> None:
@@ -70,16 +71,16 @@ class Tx:
         return list(self._cursor.fetchall())
 
     def execute(self, sql: str, **params: Any) -> int:
-        """Return how many rows matched or were inserted."""
+        """Return the number of rows that matched (also if unchanged) or were inserted."""
         return int(call_driver(self._cursor.execute, sql, _bind(params)))
 
     def insert(self, sql: str, **params: Any) -> int:
-        """Return the new row's AUTO_INCREMENT id."""
+        """Insert a row and return its AUTO_INCREMENT id."""
         call_driver(self._cursor.execute, sql, _bind(params))
         return int(self._cursor.lastrowid)
 
     def execute_many(self, sql: str, rows: Sequence[Row]) -> None:
-        """Run one INSERT … VALUES (…) for all the rows."""
+        """Insert all rows with one INSERT … VALUES (…), …"""
         call_driver(self._cursor.executemany, sql, [_bind(row) for row in rows])
 
     def execute_packet(self, sql: str, **params: Any) -> list[list[Row]]:
@@ -92,12 +93,12 @@ class Tx:
 
 
 def _bind(params: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return parameters as PyMySQL takes them: None where there are none, so that % needs no escape then."""
+    """Return parameters for PyMySQL; None if there are none, so that % in the statement needs no escape."""
     return {name: one.value if isinstance(one, Enum) else one for name, one in params.items()} or None
 
 
 def call_driver(call: Callable[..., Any], *arguments: Any) -> Any:
-    """Call PyMySQL and translate its errors. Raises DuplicateKeyError, StatementError, ConnectionLostError."""
+    """Call PyMySQL and translate its errors to DuplicateKeyError, StatementError or ConnectionLostError."""
     try:
         return call(*arguments)
     except pymysql.err.MySQLError as error:
@@ -110,5 +111,5 @@ def call_driver(call: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def _parse_index_name(message: str) -> str:
-    """Find the index's name in "Duplicate entry '1' for key 'table.index'" (MariaDB leaves the table out)."""
+    """Return the index name of "Duplicate entry '1' for key 'table.index'" (MariaDB omits the table)."""
     return message.rpartition("for key ")[2].strip("'").rpartition(".")[2]

@@ -1,10 +1,11 @@
-"""Redis: a copy of what MySQL knows, never the only one. Every caller can go on without it.
+"""Run Lua scripts on Redis. Redis holds only copies of data in MySQL: every caller must work without it.
 
-A script touches the keys of one hash tag only; what spans several tags goes as one pipeline of such scripts.
+All keys of a script share one hash tag. Work on several hash tags is sent as one pipeline of scripts.
 """
 
 import hashlib
 import logging
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -20,15 +21,15 @@ from chalicelib.settings import settings
 logger = logging.getLogger(__name__)
 
 
-MAX_CONNECTIONS = 2_000  # of a process: on a developer's machine each waiting listener holds one
-BACKOFF_SECONDS = 1.0  # seconds for which a server that let a call time out is not asked again
+MAX_CONNECTIONS = 2_000  # per process: on a developer's machine each waiting listener uses one
+BACKOFF_SECONDS = 1.0  # for which no call is made after one has timed out
 
 
 class RedisUnavailableError(Exception):
-    """Redis did not answer in time, or not with what was asked for."""
+    """Redis did not respond in time or rejected a command."""
 
 
-# A plain search: a pattern tries every place of the text anew, and takes as long as all the rest of a small script.
+# A plain search: a pattern would match at each position of the text anew and take as long as all the rest of a script.
 SERVER_ID_LUA = """local info = redis.call('INFO', 'server')
 local at = string.find(info, 'run_id:', 1, true) + 7
 local server = string.sub(info, at, at + 39)
@@ -36,89 +37,101 @@ local server = string.sub(info, at, at + 39)
 
 
 class Script:
-    """Lua, sent by its hash. `server` inside it names the running server: a copy it did not make proves nothing."""
+    """A Lua script, sent by its SHA-1. The Lua variable `server` is the run id of the server.
+
+    Cached data stores the run id of the server that wrote it, so that data from another server (a replica that was
+    promoted and may lack writes) is recognized and ignored.
+    """
 
     def __init__(self, body: str) -> None:
         self.body = SERVER_ID_LUA + body
         self._sha1 = hashlib.sha1(self.body.encode()).hexdigest()
 
     def get_sha1(self) -> str:
+        """Return the SHA-1 of the body in hexadecimal, by which EVALSHA names the script."""
         return self._sha1
 
 
 ScriptCall = tuple[Script, list[str], list[Any]]
+"""A script with its keys and arguments."""
 
 
 def run_script(script: Script, keys: list[str], arguments: list[Any]) -> Any:
-    """Run one script and return its answer. Raises RedisUnavailableError."""
+    """Run one script and return its result. Raises RedisUnavailableError."""
     return run_scripts([(script, keys, arguments)])[0]
 
 
-def try_script(script: Script, keys: list[str], arguments: list[Any], insist: bool = False) -> bool:
-    """Run one script whose effect can be done without; return whether it was reached."""
-    return try_scripts([(script, keys, arguments)], insist) is not None
+def try_script(script: Script, keys: list[str], arguments: list[Any], ignore_backoff: bool = False) -> bool:
+    """Run one script whose failure is tolerable; return whether it ran. See `run_scripts`."""
+    return try_scripts([(script, keys, arguments)], ignore_backoff) is not None
 
 
-def try_scripts(calls: list[ScriptCall], insist: bool = False) -> list[Any] | None:
-    """Run scripts whose effect can be done without; return their answers, None where not all were reached."""
+def try_scripts(calls: list[ScriptCall], ignore_backoff: bool = False) -> list[Any] | None:
+    """Run scripts whose failure is tolerable; return their results, or None if not all of them ran."""
     try:
-        return run_scripts(calls, insist)
-    except RedisUnavailableError as down:
-        logger.warning("redis not reached", extra={"ids": {"reason": str(down)}})
+        return run_scripts(calls, ignore_backoff)
+    except RedisUnavailableError as error:
+        logger.warning("redis not reached", extra={"ids": {"reason": str(error)}})
         return None
 
 
-def run_scripts(calls: list[ScriptCall], insist: bool = False) -> list[Any]:
-    """Run several scripts in one round trip, each by itself. Raises RedisUnavailableError; some may then have run.
+def run_scripts(calls: list[ScriptCall], ignore_backoff: bool = False) -> list[Any]:
+    """Run several scripts in one round trip, each atomically by itself, and return their results.
 
-    A server that was silent a moment ago is not asked again for a second: else every step of a request would wait for
-    it anew. insist asks all the same: what other processes must hear of is tried even then.
+    After a timeout, calls fail at once for BACKOFF_SECONDS; otherwise each step of a request would wait for the
+    timeout again.
+
+    Args:
+        ignore_backoff: call Redis even then. For updates that other processes rely on.
+
+    Raises:
+        RedisUnavailableError: some of the scripts may have run.
     """
-    if not insist and clock.monotonic() < _backoff_until.get(settings.redis_url, 0.0):
-        raise RedisUnavailableError("silent a moment ago")
+    if not ignore_backoff and clock.monotonic() < _backoff_until.get(settings.redis_url, 0.0):
+        raise RedisUnavailableError("timed out recently")
     return list(_call_driver(_evaluate_scripts, calls)) if calls else []
 
 
 def wait_for_stream(stream: str, after: str, seconds: float) -> None:
-    """Wait until a stream has an entry behind the one named, or for so long. Raises RedisUnavailableError."""
+    """Block until a stream has an entry after the given id, at most `seconds`. Raises RedisUnavailableError."""
     command = ("XREAD", "BLOCK", max(int(seconds * 1000), 1), "STREAMS", stream, after)
     _call_driver(
         lambda: redis_protocol.execute_blocking(
             get_client(), stream, command, seconds + settings.redis_timeout_seconds
         ),
-        patience=seconds,
+        expected_seconds=seconds,
     )
 
 
-_backoff_until: dict[str, float] = {}  # until when, by URL
+_backoff_until: dict[str, float] = {}  # clock.monotonic() by URL
 
 
-def _call_driver(work: Any, *arguments: Any, patience: float = 0.0) -> Any:
-    started = clock.monotonic() + patience
+def _call_driver(work: Callable[..., Any], *arguments: Any, expected_seconds: float = 0.0) -> Any:
+    started = clock.monotonic() + expected_seconds
     try:
         return work(*arguments)
-    except (RedisError, RedisClusterException, OSError) as error:  # the second is no kind of the first
+    except (RedisError, RedisClusterException, OSError) as error:  # RedisClusterException is not a RedisError
         if clock.monotonic() - started >= settings.redis_timeout_seconds:
             _backoff_until[settings.redis_url] = clock.monotonic() + BACKOFF_SECONDS
         if settings.redis_cluster:
-            get_client.cache_clear()  # the next one learns anew which servers there are
+            get_client.cache_clear()  # the next client discovers the cluster's nodes again
         raise RedisUnavailableError(type(error).__name__) from error
 
 
 def _evaluate_scripts(calls: list[ScriptCall]) -> list[Any]:
-    answers = redis_protocol.execute_commands(
+    results = redis_protocol.execute_commands(
         get_client(),
         [("EVALSHA", script.get_sha1(), *_build_eval_arguments(keys, more)) for script, keys, more in calls],
     )
-    missing = [i for i, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
-    if missing:  # a restarted or failed-over server has forgotten them
-        asked = [("EVAL", calls[i][0].body, *_build_eval_arguments(*calls[i][1:])) for i in missing]
-        for i, answer in zip(missing, redis_protocol.execute_commands(get_client(), asked), strict=True):
-            answers[i] = answer
-    for answer in answers:
-        if isinstance(answer, Exception):
-            raise answer
-    return answers
+    missing = [i for i, result in enumerate(results) if isinstance(result, NoScriptError)]
+    if missing:  # the script cache is empty after a restart or failover
+        commands = [("EVAL", calls[i][0].body, *_build_eval_arguments(*calls[i][1:])) for i in missing]
+        for i, result in zip(missing, redis_protocol.execute_commands(get_client(), commands), strict=True):
+            results[i] = result
+    for result in results:
+        if isinstance(result, Exception):
+            raise result
+    return results
 
 
 def _build_eval_arguments(keys: list[str], arguments: list[Any]) -> list[Any]:
@@ -127,13 +140,13 @@ def _build_eval_arguments(keys: list[str], arguments: list[Any]) -> list[Any]:
 
 @cache
 def get_client() -> Any:
-    """The one client, made when first used. It follows several shards where REDIS_CLUSTER says so."""
+    """Return the client of this process, which is created on first use. With REDIS_CLUSTER it follows a cluster."""
     options: dict[str, Any] = {
         "decode_responses": True,
         "socket_timeout": settings.redis_timeout_seconds,
         "socket_connect_timeout": settings.redis_timeout_seconds,
         "max_connections": MAX_CONNECTIONS,
-        # Once more for a connection that died unused, not for a time-out: that would double it.
+        # Retry once if an idle connection was closed, but not after a timeout: that would double the wait.
         "retry": Retry(NoBackoff(), 1, (redis.ConnectionError,)),
     }
     if settings.redis_url.startswith("rediss:"):

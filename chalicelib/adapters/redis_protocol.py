@@ -1,8 +1,8 @@
-"""Commands to Redis and their answers, over the client library's connections but past its bookkeeping.
+"""Send commands to Redis over the client library's connections, without its per-command overhead.
 
-Its own ways of sending (execute_command, pipelines, cluster pipelines) cost a process two to five times as much as
-the same bytes sent and read by its connections, and its pools as much again to lend one. What they are good at is left
-to them: they follow a cluster that moves, and ask again where a connection broke.
+The library's execute_command, pipelines and cluster pipelines cost two to five times as much CPU time as sending and
+reading the same bytes on its connections, and its connection pools cost as much again. The library still tracks the
+nodes of a cluster and repeats commands after redirections and broken connections.
 """
 
 from collections.abc import Sequence
@@ -13,85 +13,95 @@ from redis.exceptions import AskError, ClusterDownError, ConnectionError, Respon
 
 Command = tuple[Any, ...]  # name, script, number of keys, first key, …
 FIRST_KEY_INDEX = 3
-REDIRECT_ERRORS = (AskError, ClusterDownError, TryAgainError)  # and MovedError: the server did not do it, another may
+# Includes MovedError, a subclass of AskError: this node did not execute the command, another one may.
+REDIRECT_ERRORS = (AskError, ClusterDownError, TryAgainError)
 
 
 def execute_commands(client: Any, commands: Sequence[Command]) -> list[Any]:
-    """Return the answers in their order; an error that a server answered stands among them.
+    """Send all commands before reading the first response, and return the responses in their order.
 
-    All commands leave before the first answer is read. Raises RedisError or OSError where a connection failed.
+    Returns:
+        One element for each command; an error response is returned as an exception object.
+
+    Raises:
+        RedisError, OSError: a connection failed.
     """
     try:
-        answers = _send_and_read(client, commands)
+        responses = _send_and_read(client, commands)
     except ConnectionError:
         return _execute_in_pipeline(client, commands)
-    moved = [i for i, answer in enumerate(answers) if isinstance(answer, REDIRECT_ERRORS)]
-    if moved:
-        for i, answer in zip(moved, _execute_in_pipeline(client, [commands[i] for i in moved]), strict=True):
-            answers[i] = answer
-    return answers
+    redirected = [i for i, response in enumerate(responses) if isinstance(response, REDIRECT_ERRORS)]
+    if redirected:
+        repeated = _execute_in_pipeline(client, [commands[i] for i in redirected])
+        for i, response in zip(redirected, repeated, strict=True):
+            responses[i] = response
+    return responses
 
 
 def execute_blocking(client: Any, key: str, command: Command, timeout: float) -> Any:
-    """Return the answer to a command that may block so many seconds. Raises RedisError or OSError."""
+    """Return the response to a command that blocks for up to `timeout` seconds. Raises RedisError or OSError."""
     pool = _get_pool(client, key)
-    line = pool.get_connection()
+    connection = pool.get_connection()
     try:
-        line.send_packed_command(line.pack_commands([command]), check_health=False)
-        return line.read_response(timeout=timeout)
+        connection.send_packed_command(connection.pack_commands([command]), check_health=False)
+        return connection.read_response(timeout=timeout)
     except BaseException:
-        line.disconnect()
+        connection.disconnect()
         raise
     finally:
-        pool.release(line)
+        pool.release(connection)
 
 
 def _send_and_read(client: Any, commands: Sequence[Command]) -> list[Any]:
     pools = [_get_pool(client, command[FIRST_KEY_INDEX]) for command in commands]
-    lines: dict[Any, Any] = {}
+    connections: dict[Any, Any] = {}  # by pool
     try:
         for pool in dict.fromkeys(pools):
-            lines[pool] = _get_connection(pool)
-        for pool, line in lines.items():
-            theirs = [hiredis.pack_command(one) for one, its in zip(commands, pools, strict=True) if its is pool]
-            line.send_packed_command(theirs if len(theirs) == 1 else [b"".join(theirs)], check_health=False)
-        return [_read_response(lines[pool]) for pool in pools]
-    except BaseException:  # an answer that nobody read would be taken for that of the next command
-        for line in lines.values():
-            line.disconnect()
+            connections[pool] = _get_connection(pool)
+        for pool, connection in connections.items():
+            packed = [
+                hiredis.pack_command(command)
+                for command, its_pool in zip(commands, pools, strict=True)
+                if its_pool is pool
+            ]
+            connection.send_packed_command(packed if len(packed) == 1 else [b"".join(packed)], check_health=False)
+        return [_read_response(connections[pool]) for pool in pools]
+    except BaseException:  # the next command would read a response that is still to come
+        for connection in connections.values():
+            connection.disconnect()
         raise
     finally:
-        for pool, line in lines.items():
-            _get_idle_connections(pool).append(line)
+        for pool, connection in connections.items():
+            _get_idle_connections(pool).append(connection)
 
 
 def _get_connection(pool: Any) -> Any:
     try:
         return _get_idle_connections(pool).pop()
-    except IndexError:  # also where another thread was faster
+    except IndexError:  # checked here and not before: another thread may take the last one
         return pool.get_connection()
 
 
 def _get_idle_connections(pool: Any) -> list[Any]:
-    """Connections that were taken from the pool for good, newest last; one that broke connects when it is next used.
+    """Return the connections that were taken out of the pool and are idle, newest last; broken ones reconnect on use.
 
-    They hang on the pool itself, and go with it: each names its pool, so that whatever else held them would keep every
-    client that a cluster's has taken the place of, and its sockets.
+    The list is an attribute of the pool so that both are freed together. Connections refer to their pool: a global
+    list would keep every client that a cluster client has replaced alive, and its sockets open.
     """
-    lines: list[Any] = vars(pool).setdefault("lines_at_hand", [])
-    return lines
+    connections: list[Any] = vars(pool).setdefault("idle_connections", [])
+    return connections
 
 
 def _get_pool(client: Any, key: str) -> Any:
-    """The connections to the server that has the key."""
+    """Return the connection pool of the server that holds the key."""
     if not hasattr(client, "get_node_from_key"):
         return client.connection_pool
     return client.get_redis_connection(client.get_node_from_key(key)).connection_pool
 
 
-def _read_response(line: Any) -> Any:
+def _read_response(connection: Any) -> Any:
     try:
-        return line.read_response()
+        return connection.read_response()
     except ResponseError as error:
         return error
 

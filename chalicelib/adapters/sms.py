@@ -1,7 +1,7 @@
-"""SMS with a code, by the provider that the stage is set up for. Each wants a template of the hospital's own.
+"""Send verification codes by SMS, through the provider that is configured for the stage.
 
-`file` is a developer's: it writes phone and code to a file. Raises ApiError(UNAVAILABLE) where the provider cannot be
-reached, Failed where it refuses.
+A provider needs a template that it has approved for the hospital. To add one, write a `send_by_…` function and add it
+to PROVIDERS. The provider `file`, for development, appends phone and code to a file.
 """
 
 import json
@@ -13,13 +13,16 @@ from chalicelib import clock
 from chalicelib.adapters import https, sms_signing
 from chalicelib.settings import settings
 
-TIMEOUT_SECONDS = 2.0  # seconds for each step: other codes wait behind it
+TIMEOUT_SECONDS = 2.0  # for connecting, and for each read; short, because other codes wait in the queue
 
 
 class SmsError(Exception):
-    """The provider will not send it; `provider_code` is its word for why, as far as that is a word and may be logged.
+    """The provider rejected a message.
 
-    Aliyun: isv.BUSINESS_LIMIT_CONTROL, Tencent: LimitExceeded.PhoneNumberDailyLimit; HTTP_403 where it says no more.
+    Attributes:
+        provider_code: the provider's error code, such as isv.BUSINESS_LIMIT_CONTROL (Aliyun) or
+            LimitExceeded.PhoneNumberDailyLimit (Tencent); HTTP_403 for a response that is not JSON; "unknown" for
+            a code that must not be logged.
     """
 
     def __init__(self, code: object) -> None:
@@ -27,22 +30,31 @@ class SmsError(Exception):
         super().__init__(self.provider_code)
 
 
-_LOGGABLE_CODE = re.compile(
-    r"(?!.*\d{4})[A-Za-z][\w.:-]{0,99}", re.ASCII
-)  # never a phone, a code, or a text that has one
+# An identifier without four successive digits, which a phone number or verification code would have.
+_LOGGABLE_CODE = re.compile(r"(?!.*\d{4})[A-Za-z][\w.:-]{0,99}", re.ASCII)
 
 
 def send(phone: str, code: str) -> None:
+    """Send a code to a phone.
+
+    Raises:
+        SmsError: the provider rejected the message.
+        ApiError: 503 if the provider cannot be reached.
+    """
     PROVIDERS[settings.sms.provider](phone, code)
 
 
 def send_to_file(phone: str, code: str) -> None:
+    """Append phone and code to SMS_FILE."""
     with open(settings.sms.file_path, "a", encoding="utf-8") as file:
         file.write(f"SMS {phone} {code}\n")
 
 
 def send_by_aliyun(phone: str, code: str) -> None:
-    """https://help.aliyun.com/zh/sms/developer-reference/api-dysmsapi-2017-05-25-sendsms"""
+    """Send a code by Aliyun.
+
+    Source: https://help.aliyun.com/zh/sms/developer-reference/api-dysmsapi-2017-05-25-sendsms
+    """
     parameters = {
         "PhoneNumbers": phone,
         "SignName": settings.sms.sign_name,
@@ -51,13 +63,16 @@ def send_by_aliyun(phone: str, code: str) -> None:
     }
     url = settings.sms.endpoint_url or "https://dysmsapi.aliyuncs.com"
     query, headers = sms_signing.sign_aliyun_request(url, "SendSms", "2017-05-25", parameters, clock.now())
-    answer = _post_request(f"{url}/?{query}", headers, b"")
-    if answer.get("Code") != "OK":
-        raise SmsError(answer.get("Code"))
+    response = _post_request(f"{url}/?{query}", headers, b"")
+    if response.get("Code") != "OK":
+        raise SmsError(response.get("Code"))
 
 
 def send_by_tencent(phone: str, code: str) -> None:
-    """https://cloud.tencent.com/document/product/382/55981"""
+    """Send a code by Tencent Cloud.
+
+    Source: https://cloud.tencent.com/document/product/382/55981
+    """
     body = {
         "PhoneNumberSet": [f"+86{phone}"],
         "SmsSdkAppId": settings.sms.app_id,
@@ -67,10 +82,10 @@ def send_by_tencent(phone: str, code: str) -> None:
     }
     url, content = settings.sms.endpoint_url or "https://sms.tencentcloudapi.com", json.dumps(body).encode()
     headers = sms_signing.sign_tencent_request(url, "SendSms", "2021-01-11", "sms", content, clock.now())
-    answer = _post_request(url, {**headers, "X-TC-Region": "ap-guangzhou"}, content).get("Response", {})
-    states = answer.get("SendStatusSet") or [answer.get("Error", {})]
-    if states[0].get("Code") != "Ok":
-        raise SmsError(states[0].get("Code"))
+    response = _post_request(url, {**headers, "X-TC-Region": "ap-guangzhou"}, content).get("Response", {})
+    results = response.get("SendStatusSet") or [response.get("Error", {})]
+    if results[0].get("Code") != "Ok":
+        raise SmsError(results[0].get("Code"))
 
 
 PROVIDERS: dict[str, Callable[[str, str], None]] = {
@@ -83,7 +98,7 @@ PROVIDERS: dict[str, Callable[[str, str], None]] = {
 def _post_request(url: str, headers: dict[str, str], body: bytes) -> dict[str, Any]:
     status, _, content = https.send_request("POST", url, headers, body, timeout=TIMEOUT_SECONDS)
     try:
-        answer = json.loads(content)
+        response = json.loads(content)
     except ValueError:
         raise SmsError(f"HTTP_{status}") from None
-    return answer if isinstance(answer, dict) else {}
+    return response if isinstance(response, dict) else {}

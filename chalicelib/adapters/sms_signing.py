@@ -1,4 +1,4 @@
-"""How two SMS providers want a request signed. Their own SDKs weigh 5 and 42 MB."""
+"""Sign requests to the SMS providers Aliyun and Tencent Cloud, whose own SDKs take up 5 and 42 MB."""
 
 import hashlib
 import hmac
@@ -15,9 +15,12 @@ JSON_CONTENT_TYPE = "application/json; charset=utf-8"
 def sign_aliyun_request(
     url: str, action: str, version: str, parameters: Mapping[str, str], now: int
 ) -> tuple[str, dict[str, str]]:
-    """Return query string and headers of a POST without a body.
+    """Return query string and headers of a POST without a body, signed with ACS3-HMAC-SHA256.
 
-    ACS3-HMAC-SHA256: https://help.aliyun.com/zh/sdk/product-overview/v3-request-structure-and-signature
+    Args:
+        now: microseconds since 1970.
+
+    Source: https://help.aliyun.com/zh/sdk/product-overview/v3-request-structure-and-signature
     """
     query = "&".join(f"{_percent_encode(name)}={_percent_encode(value)}" for name, value in sorted(parameters.items()))
     headers = {
@@ -28,24 +31,27 @@ def sign_aliyun_request(
         "x-acs-signature-nonce": secrets.token_hex(16),
         "x-acs-version": version,
     }
-    signed = _compute_acs3_signature("POST", query, headers, settings.sms.key_secret)
+    signature = _compute_acs3_signature("POST", query, headers, settings.sms.key_secret)
     names = ";".join(sorted(headers))
-    authorization = f"ACS3-HMAC-SHA256 Credential={settings.sms.key_id},SignedHeaders={names},Signature={signed}"
+    authorization = f"ACS3-HMAC-SHA256 Credential={settings.sms.key_id},SignedHeaders={names},Signature={signature}"
     return query, {**headers, "Authorization": authorization}
 
 
 def sign_tencent_request(url: str, action: str, version: str, service: str, body: bytes, now: int) -> dict[str, str]:
-    """Return the headers of a POST of JSON.
+    """Return the headers of a POST with a JSON body, signed with TC3-HMAC-SHA256.
 
-    TC3-HMAC-SHA256: https://cloud.tencent.com/document/api/382/52072
+    Args:
+        now: microseconds since 1970.
+
+    Source: https://cloud.tencent.com/document/api/382/52072
     """
     host, date = urlsplit(url).netloc, clock.format_utc(now)[:10]
     seconds = str(now // clock.SECOND)
-    signed = _compute_tc3_signature(host, action, service, body, date, seconds, settings.sms.key_secret)
+    signature = _compute_tc3_signature(host, action, service, body, date, seconds, settings.sms.key_secret)
     scope = f"{date}/{service}/tc3_request"
     credential = f"Credential={settings.sms.key_id}/{scope}, SignedHeaders=content-type;host;x-tc-action"
     return {
-        "Authorization": f"TC3-HMAC-SHA256 {credential}, Signature={signed}",
+        "Authorization": f"TC3-HMAC-SHA256 {credential}, Signature={signature}",
         "Content-Type": JSON_CONTENT_TYPE,
         "Host": host,
         "X-TC-Action": action,

@@ -30,7 +30,7 @@ def notify(tenant_id: int, principals: list[str], event: dict[str, Any], message
     """
     for start in range(0, len(principals), BATCH_SIZE):
         some = principals[start : start + BATCH_SIZE]
-        answers = redis.run_scripts(feed.build_publish_calls(tenant_id, some, event), insist=True)
+        answers = redis.run_scripts(feed.build_publish_calls(tenant_id, some, event), ignore_backoff=True)
         sockets.push_frames(
             tenant_id, frames.build_outgoing_frames(feed.parse_published_events(some, event, answers), message)
         )

@@ -60,7 +60,7 @@ def _publish(tenant_id: int, public_id: str, written: StoredMessage, shown: Scri
         outbox.wake_worker()
     try:
         _, *answers = redis.run_scripts(
-            [shown, *feed.build_publish_calls(tenant_id, written.recipients, event)], insist=True
+            [shown, *feed.build_publish_calls(tenant_id, written.recipients, event)], ignore_backoff=True
         )
     except redis.RedisUnavailableError as down:
         recent_cache.distrust(public_id)

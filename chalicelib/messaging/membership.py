@@ -132,7 +132,7 @@ def invalidate_participants(seats: Mapping[str, list[str]]) -> None:
         recent_cache.build_forget_participants_call(public_id, ids.generate_nonce(), principals)
         for public_id, principals in seats.items()
     ]
-    if redis.try_scripts(calls, insist=True) is None:
+    if redis.try_scripts(calls, ignore_backoff=True) is None:
         for public_id in seats:
             recent_cache.distrust(public_id)
 
@@ -167,5 +167,7 @@ def _set_joined_within_limit(tx: Tx, conversation_id: int, principals: list[str]
 def _apply_change(public_id: str, principals: list[str], change: Callable[[Tx], None]) -> None:
     writer = ids.generate_nonce()
     recent_cache.run_with_write_intent(public_id, writer, lambda: mysql.run_transaction(change))
-    if not redis.try_script(*recent_cache.build_forget_participants_call(public_id, writer, principals), insist=True):
+    if not redis.try_script(
+        *recent_cache.build_forget_participants_call(public_id, writer, principals), ignore_backoff=True
+    ):
         recent_cache.distrust(public_id)

@@ -65,7 +65,7 @@ def add_write_intent(public_id: str, writer: str) -> bool:
 
 def remove_write_intent(public_id: str, writer: str) -> None:
     """The writer committed nothing."""
-    redis.try_script(recent_cache_scripts.REMOVE_WRITE_INTENT, build_keys(public_id), [writer], insist=True)
+    redis.try_script(recent_cache_scripts.REMOVE_WRITE_INTENT, build_keys(public_id), [writer], ignore_backoff=True)
 
 
 def build_publish_call(public_id: str, writer: str, written: StoredMessage, sender: str) -> ScriptCall:

@@ -189,7 +189,7 @@ def test_a_server_that_was_silent_is_spared_for_a_while_except_by_who_insists(
     monkeypatch.setattr(redis, "BACKOFF_SECONDS", 60)
     assert_down()
     assert silence() == 1
-    assert not redis.try_script(ECHO, [key()], [0], insist=True)
+    assert not redis.try_script(ECHO, [key()], [0], ignore_backoff=True)
     assert silence() == 1
     later = clock.monotonic() + 61
     monkeypatch.setattr(clock, "monotonic", lambda: later)

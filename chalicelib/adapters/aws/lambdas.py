@@ -1,7 +1,4 @@
-"""Lambda: start another function of this bundle without waiting for it.
-
-https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
-"""
+"""Lambda client: start another function of this bundle without waiting for its result."""
 
 import json
 from collections.abc import Mapping
@@ -13,19 +10,23 @@ from chalicelib.adapters.aws import sigv4
 from chalicelib.errors import UNAVAILABLE, ApiError
 from chalicelib.settings import settings
 
-TIMEOUT_SECONDS = 2.0  # seconds of each step
+TIMEOUT_SECONDS = 2.0  # for connecting, and for each read
 
 
 def invoke(function: str, event: Mapping[str, Any]) -> None:
-    """Have a function run once, soon. ApiError(UNAVAILABLE) where Lambda did not take it."""
+    """Invoke a function asynchronously.
+
+    Raises:
+        ApiError: 503 if Lambda cannot be reached or did not accept the event.
+
+    Source: https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
+    """
     path = f"/2015-03-31/functions/{function}/invocations"
     origin = settings.lambda_endpoint_url or f"https://lambda.{settings.region}.{sigv4.get_domain(settings.region)}"
-    keys = sigv4.SigningCredentials(
-        settings.access_key, settings.secret_key, settings.session_token, settings.region, "lambda"
-    )
-    at, body = sigv4.format_timestamp(clock.now()), json.dumps(event).encode()
-    asked = {"x-amz-invocation-type": "Event", "content-type": "application/json"}
-    headers = sigv4.sign_headers(keys, at, origin.partition("://")[2], asked, body, path=path)
-    status, _, _ = https.send_request("POST", f"{origin}{path}", headers, body, timeout=TIMEOUT_SECONDS)
+    credentials = sigv4.load_credentials(settings, "lambda")
+    timestamp, body = sigv4.format_timestamp(clock.now()), json.dumps(event).encode()
+    headers = {"x-amz-invocation-type": "Event", "content-type": "application/json"}
+    signed = sigv4.sign_headers(credentials, timestamp, origin.partition("://")[2], headers, body, path=path)
+    status, _, _ = https.send_request("POST", f"{origin}{path}", signed, body, timeout=TIMEOUT_SECONDS)
     if status != 202:
-        raise ApiError(UNAVAILABLE, retry_after=1) from OSError(status, "Lambda did not take it")
+        raise ApiError(UNAVAILABLE, retry_after=1) from OSError(status, "Lambda did not accept the event")

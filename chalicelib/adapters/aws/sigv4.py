@@ -1,6 +1,6 @@
-"""AWS Signature Version 4, as far as it is needed here: signed texts (POST policies), query strings (links), headers.
+"""Sign requests to AWS with Signature Version 4: POST policies, query strings (presigned URLs) and headers.
 
-https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-authenticating-requests.html
+Source: https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-authenticating-requests.html
 """
 
 import hashlib
@@ -11,13 +11,15 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from urllib.parse import quote
 
+from chalicelib.settings import Settings
+
 ALGORITHM = "AWS4-HMAC-SHA256"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class SigningCredentials:
-    """Who signs, and for which service of which region."""
+    """Credentials of the function's role, with the region and service that a signature is valid for."""
 
     access_key: str
     secret_key: str = field(repr=False)
@@ -26,102 +28,126 @@ class SigningCredentials:
     service: str
 
 
+def load_credentials(settings: Settings, service: str) -> SigningCredentials:
+    """Return the credentials in the settings, for one service."""
+    return SigningCredentials(
+        settings.access_key, settings.secret_key, settings.session_token, settings.region, service
+    )
+
+
 def get_domain(region: str) -> str:
-    """Return what the names of a region's hosts end with: they follow the partition."""
+    """Return the domain of a region's hosts, which depends on the partition."""
     return "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
 
 
 def format_timestamp(instant: int) -> str:
-    """Return microseconds since 1970 as AWS writes an instant: 20130524T000000Z."""
+    """Return microseconds since 1970 in the format of AWS: 20130524T000000Z."""
     return _format_seconds(instant // 1_000_000)
 
 
 @lru_cache(maxsize=8)
-def _format_seconds(second: int) -> str:
-    return (EPOCH + timedelta(seconds=second)).strftime("%Y%m%dT%H%M%SZ")
+def _format_seconds(seconds: int) -> str:
+    return (EPOCH + timedelta(seconds=seconds)).strftime("%Y%m%dT%H%M%SZ")
 
 
-def build_credential(keys: SigningCredentials, at: str) -> str:
-    """Return whose signature it is and what for, as forms and links say it. `at` is a stamp."""
-    return f"{keys.access_key}/{at[:8]}/{keys.region}/{keys.service}/aws4_request"
+def build_credential(credentials: SigningCredentials, timestamp: str) -> str:
+    """Return the value of X-Amz-Credential: access key and credential scope."""
+    return f"{credentials.access_key}/{timestamp[:8]}/{credentials.region}/{credentials.service}/aws4_request"
 
 
-def compute_signature(keys: SigningCredentials, at: str, text: str) -> str:
-    """Return the signature of a text in hexadecimal."""
-    key = _derive_signing_key(keys.secret_key, at[:8], keys.region, keys.service)
+def compute_signature(credentials: SigningCredentials, timestamp: str, text: str) -> str:
+    """Return the signature of a string to sign, in hexadecimal."""
+    key = _derive_signing_key(credentials.secret_key, timestamp[:8], credentials.region, credentials.service)
     return hmac.digest(key, text.encode(), "sha256").hex()
 
 
 def presign_url(
-    keys: SigningCredentials,
-    at: str,
-    life: int,
+    credentials: SigningCredentials,
+    timestamp: str,
+    ttl_seconds: int,
     method: str,
     origin: str,
     path: str,
     query: Mapping[str, str] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> str:
-    """Return a URL that whoever holds it may request for `life` seconds, with these headers and any body.
+    """Return a URL that can be requested without credentials for `ttl_seconds`, with any body.
 
-    `path` is plain; header names are in lower case. Every x-amz- header of the request must be among the headers.
+    Args:
+        timestamp: the result of format_timestamp.
+        path: not encoded.
+        headers: headers that the request must have, names in lower case; among them all its x-amz- headers.
     """
     path = quote(path, safe="/")
-    signed = {"host": origin.partition("://")[2], **(headers or {})}
-    names = sorted(signed)
-    asked = _build_query(keys, at, life, ";".join(names), tuple((query or {}).items()))
-    lines = [method, path, asked, *(f"{name}:{signed[name]}" for name in names)]
-    lines += ["", ";".join(names), "UNSIGNED-PAYLOAD"]
-    digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
-    scope = build_credential(keys, at).partition("/")[2]
-    return f"{origin}{path}?{asked}&X-Amz-Signature=" + compute_signature(
-        keys, at, f"{ALGORITHM}\n{at}\n{scope}\n{digest}"
-    )
+    signed_headers = {"host": origin.partition("://")[2], **(headers or {})}
+    names = ";".join(sorted(signed_headers))
+    query_string = _build_query(credentials, timestamp, ttl_seconds, names, tuple((query or {}).items()))
+    lines = [method, path, query_string, *_format_headers(signed_headers), "", names, "UNSIGNED-PAYLOAD"]
+    signature = _sign_request(credentials, timestamp, lines)
+    return f"{origin}{path}?{query_string}&X-Amz-Signature={signature}"
 
 
 def sign_headers(
-    keys: SigningCredentials,
-    at: str,
+    credentials: SigningCredentials,
+    timestamp: str,
     host: str,
     headers: Mapping[str, str],
     body: bytes,
     method: str = "POST",
     path: str = "/",
 ) -> dict[str, str]:
-    """Return the headers of a request to an AWS service other than S3, with those that sign them and the body.
+    """Return the headers of a request to an AWS service other than S3, with the signature of headers and body.
 
-    Header names are in lower case. `at` is a stamp; `path` is as it is sent, and encoded once more to be signed.
+    Args:
+        timestamp: the result of format_timestamp.
+        headers: names in lower case.
+        path: as sent, that is, encoded once. It is encoded once more to be signed.
     """
-    token = {"x-amz-security-token": keys.session_token} if keys.session_token else {}
-    signed = {**headers, **token, "host": host, "x-amz-date": at}
-    names = ";".join(sorted(signed))
-    lines = [method, quote(path, safe="/~"), "", *(f"{name}:{signed[name]}" for name in sorted(signed))]
-    lines += ["", names, hashlib.sha256(body).hexdigest()]
-    digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
-    signer = build_credential(keys, at)
-    scope = signer.partition("/")[2]
-    seal = compute_signature(keys, at, f"{ALGORITHM}\n{at}\n{scope}\n{digest}")
-    return {**signed, "authorization": f"{ALGORITHM} Credential={signer}, SignedHeaders={names}, Signature={seal}"}
+    token = {"x-amz-security-token": credentials.session_token} if credentials.session_token else {}
+    signed_headers = {**headers, **token, "host": host, "x-amz-date": timestamp}
+    names = ";".join(sorted(signed_headers))
+    body_hash = hashlib.sha256(body).hexdigest()
+    lines = [method, quote(path, safe="/~"), "", *_format_headers(signed_headers), "", names, body_hash]
+    signature = _sign_request(credentials, timestamp, lines)
+    credential = build_credential(credentials, timestamp)
+    authorization = f"{ALGORITHM} Credential={credential}, SignedHeaders={names}, Signature={signature}"
+    return {**signed_headers, "authorization": authorization}
+
+
+def _format_headers(headers: Mapping[str, str]) -> list[str]:
+    return [f"{name}:{headers[name]}" for name in sorted(headers)]
+
+
+def _sign_request(credentials: SigningCredentials, timestamp: str, canonical_request: list[str]) -> str:
+    digest = hashlib.sha256("\n".join(canonical_request).encode()).hexdigest()
+    scope = build_credential(credentials, timestamp).partition("/")[2]
+    return compute_signature(credentials, timestamp, f"{ALGORITHM}\n{timestamp}\n{scope}\n{digest}")
 
 
 @lru_cache(maxsize=8)
-def _build_query(keys: SigningCredentials, at: str, life: int, names: str, query: tuple[tuple[str, str], ...]) -> str:
-    """The links of one page differ in their paths alone: a role's token is long, and encoded once for all of them."""
-    asked = {
+def _build_query(
+    credentials: SigningCredentials,
+    timestamp: str,
+    ttl_seconds: int,
+    header_names: str,
+    query: tuple[tuple[str, str], ...],
+) -> str:
+    """Return the signed query string: the same for all URLs of one page, and a session token is long to encode."""
+    parameters = {
         "X-Amz-Algorithm": ALGORITHM,
-        "X-Amz-Credential": build_credential(keys, at),
-        "X-Amz-Date": at,
-        "X-Amz-Expires": str(life),
-        "X-Amz-SignedHeaders": names,
-        **({"X-Amz-Security-Token": keys.session_token} if keys.session_token else {}),
+        "X-Amz-Credential": build_credential(credentials, timestamp),
+        "X-Amz-Date": timestamp,
+        "X-Amz-Expires": str(ttl_seconds),
+        "X-Amz-SignedHeaders": header_names,
+        **({"X-Amz-Security-Token": credentials.session_token} if credentials.session_token else {}),
         **dict(query),
     }
-    return "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in sorted(asked.items()))
+    return "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in sorted(parameters.items()))
 
 
 @lru_cache(maxsize=8)
 def _derive_signing_key(secret_key: str, day: str, region: str, service: str) -> bytes:
-    """The day's key: four of the five hashes of a signature are the same until midnight UTC."""
+    """Return the signing key, which stays the same until midnight UTC."""
     key = f"AWS4{secret_key}".encode()
     for part in (day, region, service, "aws4_request"):
         key = hmac.digest(key, part.encode(), "sha256")
