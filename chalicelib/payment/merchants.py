@@ -18,9 +18,9 @@ NOTIFY_PATH = "/pati_service/wechat/pay"
 
 def find_active(tenant_id: int) -> Merchant | None:
     """Return the account that patients pay through now, None where payment is not set up."""
-    ours = account.find_row(mysql.autocommit, tenant_id)
+    ours = account.find_stored(mysql.autocommit, tenant_id)
     row = find_active_row(mysql.autocommit, tenant_id)
-    return decrypt_row(tenant_id, row, ours["app_id"]) if ours and row and settings.public_url else None
+    return decrypt_row(tenant_id, row, ours.app_id) if ours and row and settings.public_url else None
 
 
 def get_for_payment(payment: Row) -> Merchant:

@@ -1,4 +1,4 @@
-"""The files by which WeChat sees that a domain is the hospital's (网页授权文件)."""
+"""The files by which WeChat verifies that a domain belongs to the hospital (网页授权文件)."""
 
 import re
 
@@ -10,15 +10,19 @@ from chalicelib.identity.callers import Caller
 from chalicelib.wechat import store
 from chalicelib.wechat.models import FileNameQuery
 
-# https://developers.weixin.qq.com/doc/offiaccount/OA_Web_Apps/JS-SDK.html
+# Source: https://developers.weixin.qq.com/doc/offiaccount/OA_Web_Apps/JS-SDK.html
 FILE_NAME_PATTERN = re.compile(r"MP_verify_[0-9A-Za-z]{16}\.txt", re.ASCII)
-MAX_BYTES = 1024  # bytes
+MAX_BYTES = 1024
 CONTENT_TYPE = "text/plain; charset=utf-8"
 
 
-def upload(caller: Caller, uploaded: RequestFile, named: FileNameQuery) -> None:
-    """Keep a file, its bytes unchanged; one of the same name goes. ApiError 400 for another name, 413 above 1 KB."""
-    name, content = uploaded.name or named.file_name, uploaded.content
+def upload(caller: Caller, file: RequestFile, query: FileNameQuery) -> None:
+    """Store a file unchanged, replacing one of the same name.
+
+    Raises:
+        ApiError: 400 for any other name or an empty file, 413 above MAX_BYTES.
+    """
+    name, content = file.name or query.file_name, file.content
     if not FILE_NAME_PATTERN.fullmatch(name):
         raise ApiError(
             errors.BAD_PARAMETER, "file_name：必须是微信给出的 MP_verify_….txt" if name else "file_name：必填"
@@ -31,15 +35,23 @@ def upload(caller: Caller, uploaded: RequestFile, named: FileNameQuery) -> None:
 
 
 def download(caller: Caller) -> RawContent:
-    """Return what was uploaded last. ApiError 404 where nothing was."""
-    found = store.find_newest_file(mysql.autocommit, caller.tenant_id)
-    if found is None:
+    """Return the file that was uploaded last.
+
+    Raises:
+        ApiError: 404 if there is none.
+    """
+    file = store.find_newest_file(mysql.autocommit, caller.tenant_id)
+    if file is None:
         raise ApiError(errors.NOT_FOUND, "尚未上传网页授权文件")
-    return RawContent(CONTENT_TYPE, found["content"], found["file_name"])
+    return RawContent(CONTENT_TYPE, file.content, file.file_name)
 
 
 def get_root_file(caller: Caller, name: str) -> RawContent:
-    """Return a file of the hospital whose domain was asked. ApiError 404 for whatever else is asked for there."""
+    """Return a file of the hospital to whose domain the request was sent.
+
+    Raises:
+        ApiError: 404 for any other path at the root of a domain.
+    """
     content = FILE_NAME_PATTERN.fullmatch(name) and store.find_file(mysql.autocommit, caller.tenant_id, name)
     if not content:
         raise ApiError(errors.NOT_FOUND)

@@ -1,4 +1,4 @@
-"""What crosses the wire where a hospital's WeChat account is set up, and in its pages."""
+"""Requests and responses of the official account's endpoints."""
 
 from typing import Annotated, Literal
 
@@ -9,7 +9,7 @@ from chalicelib.http.fields import WireModel, build_enum_schema, parse_int
 TEMPLATE_TYPE_DESCRIPTION = (
     "0 取镜通知，1 预约挂号成功，2 预约挂号取消，3 挂号成功，4 复诊提醒，5 医生回复提醒，6 加工订单进度提醒"
 )
-MASK_PREFIX = "****"  # what a shown secret begins with
+MASK_PREFIX = "****"  # of a masked secret
 DOMAIN_LABEL_PATTERN = "[0-9A-Za-z](?:[0-9A-Za-z-]{0,61}[0-9A-Za-z])?"
 AUTH_URL_PATTERN = rf"^(?:https://)?{DOMAIN_LABEL_PATTERN}(?:\.{DOMAIN_LABEL_PATTERN})+(?:/[0-9A-Za-z._~%-]*)*$"
 
@@ -74,7 +74,7 @@ class ServiceInfo(WireModel):
 
 
 class ServiceInfoSaved(WireModel):
-    """What is left out stays as it is."""
+    """Omitted fields keep their values."""
 
     appo_notice: BookingInstructions | None = Field(
         None, description="预约须知", examples=["请于就诊前 15 分钟到分诊台报到。"]
@@ -123,7 +123,7 @@ class OAuthUrl(WireModel):
 
 
 class OAuthCallbackQuery(WireModel):
-    """As WeChat puts them into the query string of the page."""
+    """The query string with which WeChat redirects to the page."""
 
     code: str = Field(pattern=r"^[0-9A-Za-z_-]{1,512}$", examples=["041aBcDe2fGhIj3kLmNo4pQrSt0aBcDf"])
     state: str = Field(pattern=r"^[0-9A-Za-z]{1,128}$", examples=["5e2f9c0b7a1d48365e2f9c0b7a1d4836"])

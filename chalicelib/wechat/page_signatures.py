@@ -1,4 +1,7 @@
-"""What lets a page of the hospital use WeChat's JS-SDK: https://developers.weixin.qq.com/doc/service/guide/h5/jssdk.html"""
+"""Sign the hospital's pages for WeChat's JS-SDK.
+
+Source: https://developers.weixin.qq.com/doc/service/guide/h5/jssdk.html
+"""
 
 import hashlib
 import re
@@ -13,34 +16,48 @@ from chalicelib.wechat.models import Signature, SignatureAsked
 from chalicelib.wechat_account import account, credentials
 from chalicelib.wechat_account.account import OfficialAccount
 
-# A host, and nothing before or behind it that a browser and we could read differently.
+# Only a host, without anything around it that a browser could parse differently.
 PAGE_URL_PATTERN = re.compile(r"https://([0-9A-Za-z.-]+)(?::443)?(?:[/?][^\s\\\x00-\x1f\x7f]*)?", re.ASCII)
 
 
-def sign_page(caller: Caller, asked: SignatureAsked) -> Signature:
-    """Sign for a page of the hospital's, without what follows #. ApiError 400 for others', 404 without an account."""
-    ours = account.require(caller.tenant_id)
-    url = require_own_page(ours, asked.url, "url")
+def sign_page(caller: Caller, body: SignatureAsked) -> Signature:
+    """Sign the address of a page, without its fragment.
+
+    Raises:
+        ApiError: 400 if it is not a page of the hospital, 404 without an account, 503 if WeChat does not respond.
+    """
+    official_account = account.require(caller.tenant_id)
+    url = require_own_page(official_account, body.url, "url")
     with credentials.translate_errors():
-        ticket = credentials.get_ticket(ours)
+        ticket = credentials.get_ticket(official_account)
     nonce, timestamp = secrets.token_hex(8), str(clock.now() // clock.SECOND)
     signature = compute_signature(ticket, nonce, timestamp, url)
-    return Signature(appId=ours.app_id, nonceStr=nonce, timestamp=timestamp, url=url, signature=signature)
+    return Signature(appId=official_account.app_id, nonceStr=nonce, timestamp=timestamp, url=url, signature=signature)
 
 
-def require_own_page(ours: OfficialAccount, url: str, field: str) -> str:
-    """Return a page of the hospital's domains without what follows #. ApiError 400 for any other."""
-    whole = url.partition("#")[0]
-    found = PAGE_URL_PATTERN.fullmatch(whole)
-    if not found or not _is_own_host(ours, found[1].lower()):
+def require_own_page(official_account: OfficialAccount, url: str, field: str) -> str:
+    """Return the address of a page in one of the hospital's domains, without its fragment.
+
+    Args:
+        field: the parameter that an error names.
+
+    Raises:
+        ApiError: 400 for any other address.
+    """
+    page = url.partition("#")[0]
+    match = PAGE_URL_PATTERN.fullmatch(page)
+    if not match or not _is_own_host(official_account, match[1].lower()):
         raise ApiError(errors.BAD_PARAMETER, f"{field}：必须是本院域名下 https 页面的地址")
-    return whole
+    return page
 
 
 def compute_signature(ticket: str, nonce: str, timestamp: str, url: str) -> str:
+    """Return the signature of a page as a hexadecimal SHA-1."""
     text = f"jsapi_ticket={ticket}&noncestr={nonce}&timestamp={timestamp}&url={url}"
     return hashlib.sha1(text.encode()).hexdigest()
 
 
-def _is_own_host(ours: OfficialAccount, host: str) -> bool:
-    return host == account.parse_host(ours.auth_url) or (tenants.find_by_host(mysql.autocommit, host) == ours.tenant_id)
+def _is_own_host(official_account: OfficialAccount, host: str) -> bool:
+    if host == account.parse_host(official_account.auth_url):
+        return True
+    return tenants.find_by_host(mysql.autocommit, host) == official_account.tenant_id

@@ -1,4 +1,4 @@
-"""A hospital's WeChat official account: its configuration, and what its pages ask (document 003)."""
+"""Endpoints of a hospital's WeChat official account: its configuration and what its pages need (document 003)."""
 
 from chalicelib.errors import CONFLICT, NOT_FOUND
 from chalicelib.http.routing import OptionalTenantCaller, RawContent, RequestFile, Routes
@@ -30,7 +30,7 @@ routes = Routes(__name__)
 def get_conf(caller: Caller) -> Conf:
     """微信配置基本信息获取
 
-    Of the secret only the last four characters are shown. Everything is "" where nothing was saved.
+    Of the secret only the last four characters are shown. All fields are "" if nothing has been saved.
     """
     return account_settings.get(caller)
 
@@ -39,7 +39,7 @@ def get_conf(caller: Caller) -> Conf:
 def save_conf(caller: Caller, body: ConfSaved) -> None:
     """微信配置基本信息保存
 
-    An app_secret that comes back as it was shown (it begins with ****) stays as it is.
+    An app_secret that begins with ****, as the configuration shows it, leaves the stored secret unchanged.
     """
     account_settings.save(caller, body)
 
@@ -54,7 +54,7 @@ def menu_url(caller: Caller) -> MenuUrls:
 def list_template_ids(caller: Caller) -> list[Template]:
     """微信配置消息模板ID获取
 
-    The kinds of message that are sent.
+    Lists the kinds of messages that are sent.
     """
     return template_settings.list_all(caller)
 
@@ -63,7 +63,7 @@ def list_template_ids(caller: Caller) -> list[Template]:
 def save_template_id(caller: Caller, body: TemplateSaved) -> None:
     """微信配置消息模板ID保存
 
-    An empty wech_temp_id: this kind of message is sent no more.
+    With an empty wech_temp_id this kind of message is not sent any more.
     """
     template_settings.save(caller, body)
 
@@ -72,7 +72,7 @@ def save_template_id(caller: Caller, body: TemplateSaved) -> None:
 def list_templates(caller: Caller) -> Templates:
     """微信配置消息模板获取
 
-    As WeChat has them at this moment.
+    Fetched from WeChat with each request.
     """
     return template_settings.list_at_wechat(caller)
 
@@ -86,7 +86,7 @@ def list_templates(caller: Caller) -> Templates:
 def download_auth_file(caller: Caller) -> RawContent:
     """微信配置网页授权文件下载
 
-    The one that was uploaded last.
+    Returns the file that was uploaded last.
     """
     return auth_files.download(caller)
 
@@ -95,8 +95,8 @@ def download_auth_file(caller: Caller) -> RawContent:
 def upload_auth_file(caller: Caller, upload: RequestFile, query: FileNameQuery) -> None:
     """微信配置网页授权文件上传
 
-    As the one file of a multipart form, or the file itself with `file_name` in the query string. Named
-    MP_verify_….txt, at most 1 KB. From then on it is served, unchanged, at /MP_verify_….txt of the hospital's domain.
+    Upload it as the only file of a multipart form, or as the body with `file_name` in the query string. Its name is
+    MP_verify_….txt, its size at most 1 KB. It is then served unchanged at /MP_verify_….txt of the hospital's domain.
     """
     auth_files.upload(caller, upload, query)
 
@@ -105,7 +105,7 @@ def upload_auth_file(caller: Caller, upload: RequestFile, query: FileNameQuery) 
 def root_file(caller: OptionalTenantCaller, file_name: FileName) -> RawContent:
     """微信域名校验文件
 
-    MP_verify_….txt at the root of a domain, as WeChat asks for it. Anything else there is 404.
+    Serves MP_verify_….txt at the root of a domain, where WeChat requests it. Any other path there is 404.
     """
     return auth_files.get_root_file(caller, file_name)
 
@@ -120,7 +120,7 @@ def get_service_info(caller: Caller) -> ServiceInfo:
 def save_service_info(caller: Caller, body: ServiceInfoSaved) -> None:
     """预约须知和客服热线保存
 
-    Fields that are left out stay as they are.
+    Omitted fields keep their values.
     """
     service_info.save(caller, body)
 
@@ -129,7 +129,7 @@ def save_service_info(caller: Caller, body: ServiceInfoSaved) -> None:
 def sign_page(caller: Caller, body: SignatureAsked) -> Signature:
     """获取微信公众号jsapiSinature信息
 
-    For an https page of the hospital's own domains: that of auth_url, and its registered hosts.
+    For https pages of the hospital's domains: that of auth_url, and its registered hosts.
     """
     return page_signatures.sign_page(caller, body)
 
@@ -138,7 +138,7 @@ def sign_page(caller: Caller, body: SignatureAsked) -> Signature:
 def oauth_url(caller: Caller, query: OAuthUrlQuery) -> OAuthUrl:
     """微信网页授权地址
 
-    Send the visitor there: WeChat sends them back to redirect_uri with `code` and `state`, and asks them nothing.
+    Open it in the browser: WeChat redirects to redirect_uri with `code` and `state`, without asking for consent.
     """
     return oauth.create_authorize_url(caller, query)
 
@@ -147,7 +147,7 @@ def oauth_url(caller: Caller, query: OAuthUrlQuery) -> OAuthUrl:
 def oauth_callback(caller: Caller, query: OAuthCallbackQuery) -> Known:
     """微信网页授权回调
 
-    The page hands over `code` and `state` as WeChat gave them to it, with the token that fetched the address. From then
-    on this session, and messages to its account, know the visitor's openid.
+    The page submits `code` and `state` as it received them from WeChat, with the token that fetched the address. The
+    visitor's openid is then bound to this session and receives the user's messages.
     """
     return oauth.handle_callback(caller, query)

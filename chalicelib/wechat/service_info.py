@@ -1,4 +1,4 @@
-"""预约须知 and 客服热线: what a hospital tells everybody who books."""
+"""Booking instructions (预约须知) and hotline (客服热线) of a hospital."""
 
 from chalicelib import clock
 from chalicelib.adapters import mysql
@@ -7,21 +7,25 @@ from chalicelib.identity.callers import Caller
 from chalicelib.wechat import store
 from chalicelib.wechat.models import ServiceInfo, ServiceInfoSaved
 
-DEFAULTS = {"appo_notice": "", "phone": ""}
+DEFAULTS = store.ServiceInfo(appo_notice="", phone="")
 
 
 def get(caller: Caller) -> ServiceInfo:
-    return ServiceInfo(**store.find_service_info(mysql.autocommit, caller.tenant_id) or DEFAULTS)
+    """Return both texts; they are "" until they are saved."""
+    info = store.find_service_info(mysql.autocommit, caller.tenant_id) or DEFAULTS
+    return ServiceInfo(appo_notice=info.appo_notice, phone=info.phone)
 
 
-def save(caller: Caller, saved: ServiceInfoSaved) -> None:
-    """Change what is given; what is left out stays as it is."""
-    mysql.run_transaction(lambda tx: _save(tx, caller, saved))
+def save(caller: Caller, changes: ServiceInfoSaved) -> None:
+    """Change the given fields; omitted ones keep their values."""
+    mysql.run_transaction(lambda tx: _save(tx, caller, changes))
 
 
-def _save(tx: Tx, caller: Caller, saved: ServiceInfoSaved) -> None:
-    # The tenant's row, which is always there: two who save different fields for the first time keep both.
+def _save(tx: Tx, caller: Caller, changes: ServiceInfoSaved) -> None:
+    # The tenant's row always exists: locking it keeps both changes when two admins save different fields for the first
+    # time.
     tx.fetch_value("SELECT 1 FROM tenants WHERE tenant_id = %(tenant_id)s FOR UPDATE", tenant_id=caller.tenant_id)
     before = store.find_service_info(tx, caller.tenant_id) or DEFAULTS
-    changed = {**before, **saved.model_dump(exclude_none=True)}
-    store.save_service_info(tx, caller.tenant_id, **changed, by=caller.user_id, now=clock.now())
+    appo_notice = before.appo_notice if changes.appo_notice is None else changes.appo_notice
+    phone = before.phone if changes.phone is None else changes.phone
+    store.save_service_info(tx, caller.tenant_id, appo_notice, phone, caller.user_id, clock.now())

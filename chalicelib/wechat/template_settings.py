@@ -1,35 +1,46 @@
-"""By what templates a hospital's messages are sent, as its admin chooses them."""
+"""The message templates that a hospital's admin chooses for its kinds of messages."""
 
 from chalicelib import clock
 from chalicelib.adapters import mysql, wechat_api
 from chalicelib.identity.callers import Caller
 from chalicelib.wechat.models import Template, Templates, TemplateSaved, TemplateShown
 from chalicelib.wechat_account import account, credentials, templates
+from chalicelib.wechat_account.templates import TemplateKind
 
 
 def list_all(caller: Caller) -> list[Template]:
-    return [Template(**row) for row in templates.list_all(mysql.autocommit, caller.tenant_id)]
+    """Return the kinds of messages that are sent, and their templates."""
+    return [
+        Template(wech_temp_type=choice.kind, wech_temp_id=choice.template_id)
+        for choice in templates.list_all(mysql.autocommit, caller.tenant_id)
+    ]
 
 
 def list_at_wechat(caller: Caller) -> Templates:
-    """Return the templates that the account has at WeChat. ApiError 404 without an account."""
-    ours = account.require(caller.tenant_id)
+    """Return the templates that the account has at WeChat.
+
+    Raises:
+        ApiError: 404 without an account, 503 if WeChat does not respond.
+    """
+    official_account = account.require(caller.tenant_id)
     with credentials.translate_errors():
-        found = credentials.call_with_token(ours, wechat_api.fetch_private_templates)
-    shown = [
-        TemplateShown(
-            templateId=one.template_id,
-            title=one.title,
-            primaryIndustry=one.primary_industry,
-            deputyIndustry=one.deputy_industry,
-            content=one.content,
-            example=one.example,
-        )
-        for one in found
-    ]
-    return Templates(templateList=shown)
+        available = credentials.call_with_token(official_account, wechat_api.fetch_private_templates)
+    return Templates(
+        templateList=[
+            TemplateShown(
+                templateId=template.template_id,
+                title=template.title,
+                primaryIndustry=template.primary_industry,
+                deputyIndustry=template.deputy_industry,
+                content=template.content,
+                example=template.example,
+            )
+            for template in available
+        ]
+    )
 
 
-def save(caller: Caller, saved: TemplateSaved) -> None:
-    chosen = (caller.tenant_id, saved.wech_temp_type, saved.wech_temp_id)
-    mysql.run_autocommit(lambda tx: templates.save(tx, *chosen, caller.user_id, clock.now()))
+def save(caller: Caller, choice: TemplateSaved) -> None:
+    """Choose the template for a kind of message, or none."""
+    kind = TemplateKind(choice.wech_temp_type)
+    templates.save(mysql.autocommit, caller.tenant_id, kind, choice.wech_temp_id, caller.user_id, clock.now())

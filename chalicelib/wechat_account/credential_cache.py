@@ -1,9 +1,9 @@
-"""What another company issues for hours, kept in Redis for every process until five minutes before it ends.
+"""Cache of credentials that a third party issues, shared by all processes through Redis until shortly before expiry.
 
-A hundred that find nothing ask once: one of them takes a lease, the others wait for what it brings. A lease names its
-holder, so that one who was slow, and whose lease went to another, writes over nothing. What failed is not asked for
-again for a moment. Without Redis each asks for itself. What is kept is sealed: an access_token is good from any
-address, and with it whoever reads Redis could write to every follower in the hospital's name.
+Fetches are single-flight: one caller acquires a lease and fetches, the others wait for its result. A lease contains the
+id of its holder, so a slow caller whose lease has expired does not overwrite a newer value. After a failure nobody
+fetches for FAILURE_TTL_MILLISECONDS. While Redis is down every caller fetches for itself. Values are encrypted: an
+access_token works from any address, so a reader of Redis could otherwise write to all followers of the hospital.
 """
 
 import base64
@@ -17,11 +17,11 @@ from chalicelib.adapters.wechat_api import IssuedCredential, WechatApiError
 from chalicelib.crypto import field_encryption
 from chalicelib.errors import ApiError
 
-REFRESH_MARGIN_SECONDS = 300  # seconds before its end, from which on the issuer gives out the next one
-LEASE_MILLISECONDS = 8_000  # milliseconds: its holder is taken for dead then
-WAIT_TIMEOUT_SECONDS = 10.0  # seconds that others wait
-POLL_INTERVAL_SECONDS = 0.03  # seconds between two looks
-FAILURE_TTL_MILLISECONDS = 2_000  # milliseconds after a failure
+REFRESH_MARGIN_SECONDS = 300  # before expiry, from when on WeChat issues the next value
+LEASE_MILLISECONDS = 8_000  # afterwards the holder is considered to have failed
+WAIT_TIMEOUT_SECONDS = 10.0  # of callers that wait for the holder of the lease
+POLL_INTERVAL_SECONDS = 0.03
+FAILURE_TTL_MILLISECONDS = 2_000
 CACHED, ACQUIRED, FAILED, WAIT = "kept", "yours", "failed", "wait"
 
 _READ_SCRIPT = Script("""
@@ -45,25 +45,32 @@ _FAIL_SCRIPT = Script("""
 """)
 
 
-def get_or_fetch(tenant_id: int, key: str, ask: Callable[[], IssuedCredential], instead_of: str = "") -> str:
-    """Return what is kept under a key, asked for now if need be, or if it is `instead_of`, which is good no more.
+def get_or_fetch(tenant_id: int, key: str, fetch: Callable[[], IssuedCredential], rejected_value: str = "") -> str:
+    """Return the cached credential, or fetch and cache it.
 
-    Raises what `ask` raises; ApiError(UNAVAILABLE).
+    Args:
+        key: Redis key with a hash tag. It also binds the encrypted value to its place.
+        rejected_value: a value that the third party does not accept any more; it is not returned but replaced.
+
+    Raises:
+        ApiError: 503 if another caller's fetch failed or takes too long.
+        WechatApiError: if another caller's fetch failed with it.
+        Exception: what `fetch` raises.
     """
-    holder, deadline, useless = secrets.token_hex(8), clock.monotonic() + WAIT_TIMEOUT_SECONDS, ""
+    holder, deadline, unusable = secrets.token_hex(8), clock.monotonic() + WAIT_TIMEOUT_SECONDS, ""
     while True:
         try:
-            state, text = redis.run_script(_READ_SCRIPT, _build_keys(key), [holder, LEASE_MILLISECONDS, useless])
+            state, text = redis.run_script(_READ_SCRIPT, _build_keys(key), [holder, LEASE_MILLISECONDS, unusable])
         except redis.RedisUnavailableError:
-            return ask().value
+            return fetch().value
         if state == CACHED:
-            found = _decrypt(tenant_id, key, text)
-            if found not in ("", instead_of):
-                return found
-            useless = text
+            value = _decrypt(tenant_id, key, text)
+            if value not in ("", rejected_value):
+                return value
+            unusable = text
             continue
         if state == ACQUIRED:
-            return _fetch_and_store(tenant_id, key, holder, ask)
+            return _fetch_and_store(tenant_id, key, holder, fetch)
         if state == FAILED and int(text):
             raise WechatApiError(int(text))
         if state == FAILED or clock.monotonic() > deadline:
@@ -72,30 +79,28 @@ def get_or_fetch(tenant_id: int, key: str, ask: Callable[[], IssuedCredential], 
 
 
 def claim_once(key: str, seconds: int) -> bool:
-    """Whether nobody has asked this of the key for so long. Nobody is the first without Redis."""
+    """Claim a once-per-period flag; return False if it was claimed within `seconds`, or Redis is down."""
     try:
         return bool(redis.run_script(_CLAIM_SCRIPT, [key], [seconds]))
     except redis.RedisUnavailableError:
         return False
 
 
-def _fetch_and_store(tenant_id: int, key: str, holder: str, ask: Callable[[], IssuedCredential]) -> str:
+def _fetch_and_store(tenant_id: int, key: str, holder: str, fetch: Callable[[], IssuedCredential]) -> str:
     try:
-        issued = ask()
+        issued = fetch()
     except (WechatApiError, ApiError) as error:
-        redis.try_script(
-            _FAIL_SCRIPT, _build_keys(key), [holder, getattr(error, "errcode", 0), FAILURE_TTL_MILLISECONDS]
-        )
+        errcode = error.errcode if isinstance(error, WechatApiError) else 0
+        redis.try_script(_FAIL_SCRIPT, _build_keys(key), [holder, errcode, FAILURE_TTL_MILLISECONDS])
         raise
     sealed = base64.b64encode(field_encryption.encrypt(tenant_id, key, tenant_id, issued.value)).decode()
-    redis.try_script(
-        _STORE_SCRIPT, _build_keys(key), [holder, sealed, (issued.lifetime_seconds - REFRESH_MARGIN_SECONDS) * 1000]
-    )
+    ttl_milliseconds = (issued.lifetime_seconds - REFRESH_MARGIN_SECONDS) * 1000
+    redis.try_script(_STORE_SCRIPT, _build_keys(key), [holder, sealed, ttl_milliseconds])
     return issued.value
 
 
 def _decrypt(tenant_id: int, key: str, text: str) -> str:
-    """Return what was sealed, "" where its key is gone."""
+    """Return the credential, "" if it cannot be decrypted."""
     try:
         return field_encryption.decrypt(tenant_id, key, tenant_id, base64.b64decode(text))
     except (field_encryption.DecryptionError, ValueError):
@@ -103,5 +108,5 @@ def _decrypt(tenant_id: int, key: str, text: str) -> str:
 
 
 def _build_keys(key: str) -> list[str]:
-    """`key` has a hash tag."""
+    """Return the Redis keys of the value, the lease and the latest failure."""
     return [key, f"{key}:lease", f"{key}:failed"]

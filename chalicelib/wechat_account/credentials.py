@@ -1,4 +1,4 @@
-"""What an official account asks WeChat with: its access_token, and the ticket that its pages' signatures want."""
+"""The access_token and the jsapi_ticket of an official account, cached in Redis."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,71 +12,80 @@ from chalicelib.wechat_account import credential_cache
 from chalicelib.wechat_account.account import OfficialAccount
 
 T = TypeVar("T")
-TICKET_TTL_SECONDS = (
-    600  # seconds that a ticket is kept: asked again, WeChat gives the same one, and 7200 s as at first
-)
-FORCED_REFRESH_INTERVAL_SECONDS = (
-    75 * 60
-)  # seconds between two tokens that we have made anew: WeChat does it twenty times a day for an account
+
+# WeChat returns the same ticket for its whole lifetime and always states 7200 s, not the time that is left.
+TICKET_TTL_SECONDS = 600
+# Minimum interval between two forced refreshes of a token: WeChat allows twenty a day for an account.
+FORCED_REFRESH_INTERVAL_SECONDS = 75 * 60
 
 
 @contextmanager
 def translate_errors() -> Iterator[None]:
-    """Whoever asked us is told WeChat's number; the log has it too, as the cause."""
+    """Raise ApiError(UNAVAILABLE) with WeChat's error code for a WechatApiError, which becomes its cause."""
     try:
         yield
-    except WechatApiError as refusal:
-        text = f"微信服务暂时不可用（微信错误码 {refusal.errcode}）"
-        raise ApiError(errors.UNAVAILABLE, text, retry_after=5) from refusal
+    except WechatApiError as error:
+        text = f"微信服务暂时不可用（微信错误码 {error.errcode}）"
+        raise ApiError(errors.UNAVAILABLE, text, retry_after=5) from error
 
 
-def call_with_token(account: OfficialAccount, work: Callable[[str], T]) -> T:
-    """Return what work makes of an access_token; with another one where WeChat does not know the first, once."""
-    used = _get_token(account)
+def call_with_token(account: OfficialAccount, call: Callable[[str], T]) -> T:
+    """Return the result of `call` with an access_token. If WeChat rejects the token, retry once with another one.
+
+    Raises:
+        WechatApiError, ApiError: as `call` and wechat_api.
+    """
+    token = _get_token(account)
     try:
-        return work(used)
-    except WechatApiError as refusal:
-        if refusal.errcode not in INVALID_TOKEN_ERRCODES:
+        return call(token)
+    except WechatApiError as error:
+        if error.errcode not in INVALID_TOKEN_ERRCODES:
             raise
-    return work(_get_token(account, instead_of=used))
+    return call(_get_token(account, rejected_token=token))
 
 
 def get_ticket(account: OfficialAccount) -> str:
+    """Return the account's jsapi_ticket.
+
+    Raises:
+        WechatApiError, ApiError: as wechat_api.
+    """
     return credential_cache.get_or_fetch(
         account.tenant_id, _build_key(account, "ticket"), lambda: _fetch_ticket(account)
     )
 
 
 def _fetch_ticket(account: OfficialAccount) -> IssuedCredential:
-    """Another system of the hospital may have had it issued long ago; WeChat does not say how long it lives still.
+    """Return the ticket with a short lifetime: another system of the hospital may have obtained it long ago.
 
-    https://developers.weixin.qq.com/community/develop/doc/000e0adca68568abb1ab525365b000
+    Source: https://developers.weixin.qq.com/community/develop/doc/000e0adca68568abb1ab525365b000
     """
-    issued = call_with_token(account, wechat_api.fetch_jsapi_ticket)
-    return IssuedCredential(
-        issued.value, min(issued.lifetime_seconds, TICKET_TTL_SECONDS + credential_cache.REFRESH_MARGIN_SECONDS)
-    )
+    ticket = call_with_token(account, wechat_api.fetch_jsapi_ticket)
+    max_lifetime = TICKET_TTL_SECONDS + credential_cache.REFRESH_MARGIN_SECONDS
+    return IssuedCredential(ticket.value, min(ticket.lifetime_seconds, max_lifetime))
 
 
-def _get_token(account: OfficialAccount, instead_of: str = "") -> str:
+def _get_token(account: OfficialAccount, rejected_token: str = "") -> str:
     return credential_cache.get_or_fetch(
-        account.tenant_id, _build_key(account, "token"), lambda: _fetch_token(account, instead_of), instead_of
+        account.tenant_id, _build_key(account, "token"), lambda: _fetch_token(account, rejected_token), rejected_token
     )
 
 
-def _fetch_token(account: OfficialAccount, instead_of: str) -> IssuedCredential:
-    """WeChat gives everybody the same token while it lives, also one that it does not know elsewhere.
+def _fetch_token(account: OfficialAccount, rejected_token: str) -> IssuedCredential:
+    """Return the account's token; force a refresh if WeChat still issues the one that it rejected.
 
-    Making another ends that of the hospital's other systems, and one day WeChat may refuse whatever token it gives.
+    WeChat issues the same token to all callers until it expires, even one that its other services do not accept. A
+    forced refresh revokes the token of the hospital's other systems, so it is limited to one per
+    FORCED_REFRESH_INTERVAL_SECONDS.
     """
-    issued = wechat_api.fetch_stable_token(account.app_id, account.secret)
-    if issued.value == instead_of and credential_cache.claim_once(
-        _build_key(account, "anew"), FORCED_REFRESH_INTERVAL_SECONDS
+    token = wechat_api.fetch_stable_token(account.app_id, account.secret)
+    if token.value == rejected_token and credential_cache.claim_once(
+        _build_key(account, "forced-refresh"), FORCED_REFRESH_INTERVAL_SECONDS
     ):
         return wechat_api.fetch_stable_token(account.app_id, account.secret, force_refresh=True)
-    return issued
+    return token
 
 
-def _build_key(account: OfficialAccount, what: str) -> str:
-    """Another secret is another key: what was kept under the old one, failures too, is not read again."""
-    return f"wechat:2:{{{account.tenant_id}:{account.app_id}:{account.changed_at}}}:{what}"
+def _build_key(account: OfficialAccount, name: str) -> str:
+    """Return a Redis key that changes with the configuration, so that values and failures of an old one are unused."""
+    return f"wechat:3:{{{account.tenant_id}:{account.app_id}:{account.changed_at}}}:{name}"

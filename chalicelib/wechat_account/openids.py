@@ -1,15 +1,15 @@
-"""Who an account's holder is at WeChat (openid): known for a session, from when its page has asked WeChat."""
+"""The openids by which WeChat knows users: bound to a session when its page returns from WeChat's authorization."""
 
 import hashlib
 
 from chalicelib import clock
 from chalicelib.adapters.mysql import Tx
 
-STATE_LIFETIME = 10 * 60 * clock.SECOND  # a code of WeChat's lives five minutes
+STATE_LIFETIME = 10 * 60 * clock.SECOND  # WeChat's codes are valid for five minutes
 
 
 def insert_state(tx: Tx, tenant_id: int, token_hash: bytes, app_id: str, state: str) -> None:
-    """Note that a session's page was sent to WeChat, and comes back with this state."""
+    """Store the state with which a session's page is sent to WeChat. Only its hash is stored."""
     tx.execute(
         """
         INSERT INTO wechat_states (state_hash, tenant_id, token_hash, app_id, expires_at)
@@ -24,8 +24,8 @@ def insert_state(tx: Tx, tenant_id: int, token_hash: bytes, app_id: str, state: 
 
 
 def consume_state(tx: Tx, tenant_id: int, token_hash: bytes, app_id: str, state: str) -> bool:
-    """Use a state up; False for one that is not this session's, was used, or is too old."""
-    used = tx.execute(
+    """Delete a state; return False if it is not this session's, was used, or has expired."""
+    deleted = tx.execute(
         """
         DELETE FROM wechat_states
         WHERE state_hash = %(state_hash)s AND tenant_id = %(tenant_id)s AND token_hash = %(token_hash)s
@@ -37,12 +37,12 @@ def consume_state(tx: Tx, tenant_id: int, token_hash: bytes, app_id: str, state:
         app_id=app_id,
         now=clock.now(),
     )
-    return used == 1
+    return deleted == 1
 
 
 def bind(tx: Tx, tenant_id: int, user_id: int, token_hash: bytes, app_id: str, openid: str) -> None:
-    """Know a session's holder by an openid. Who used that WeChat with another account before is known by it no more."""
-    # One at a time for each hospital: else two accounts could both have it.
+    """Bind an openid to a session and unbind it from the sessions of other users."""
+    # The lock serialises bindings of a hospital: otherwise two users could both keep the openid.
     tx.fetch_value("SELECT 1 FROM tenants WHERE tenant_id = %(tenant_id)s FOR UPDATE", tenant_id=tenant_id)
     _unbind_others(tx, tenant_id, user_id, app_id, openid)
     _upsert(tx, tenant_id, user_id, token_hash, app_id, openid)
@@ -78,8 +78,8 @@ def _upsert(tx: Tx, tenant_id: int, user_id: int, token_hash: bytes, app_id: str
 
 
 def find_for_session(tx: Tx, tenant_id: int, token_hash: bytes, app_id: str) -> str:
-    """Return the openid that is bound to a session, "" where there is none."""
-    found: bytes | None = tx.fetch_value(
+    """Return the openid that is bound to a session, "" if none is."""
+    openid: bytes | None = tx.fetch_value(
         """
         SELECT openid FROM wechat_openids
         WHERE token_hash = %(token_hash)s AND tenant_id = %(tenant_id)s AND app_id = %(app_id)s
@@ -88,12 +88,12 @@ def find_for_session(tx: Tx, tenant_id: int, token_hash: bytes, app_id: str) -> 
         tenant_id=tenant_id,
         app_id=app_id,
     )
-    return found.decode() if found else ""
+    return openid.decode() if openid else ""
 
 
 def find_for_account(tx: Tx, tenant_id: int, user_id: int, app_id: str) -> str:
-    """Return the openid that was last bound to a session of the account that is still open, "" where there is none."""
-    found: bytes | None = tx.fetch_value(
+    """Return the openid bound most recently to a valid session of a user, "" if none is."""
+    openid: bytes | None = tx.fetch_value(
         """
         SELECT o.openid FROM wechat_openids o JOIN tokens t ON t.token_hash = o.token_hash
         WHERE o.tenant_id = %(tenant_id)s AND o.user_id = %(user_id)s AND o.app_id = %(app_id)s
@@ -105,7 +105,7 @@ def find_for_account(tx: Tx, tenant_id: int, user_id: int, app_id: str) -> str:
         app_id=app_id,
         now=clock.now(),
     )
-    return found.decode() if found else ""
+    return openid.decode() if openid else ""
 
 
 def _hash_state(state: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Messages to a patient's WeChat by a template of the hospital's. Only jobs of the outbox's outside lane send any."""
+"""Send template messages to users' WeChat. Only jobs of the external queue send them."""
 
 import hashlib
 import logging
@@ -10,65 +10,84 @@ from chalicelib.adapters.wechat_api import WechatApiError
 from chalicelib.people import tenants
 from chalicelib.wechat_account import account, credentials, openids, template_fields, templates
 from chalicelib.wechat_account.account import OfficialAccount
+from chalicelib.wechat_account.templates import TemplateKind
 
 logger = logging.getLogger(__name__)
 
-# Trying again would not help: no such openid or template, who does not follow the account or wants none, bad fields.
+UNKNOWN_TEMPLATE_ERRCODE = 40037
 INVALID_FIELD_ERRCODE = 47003
-PERMANENT_ERRCODES = frozenset({40003, 40037, 43004, 43101, INVALID_FIELD_ERRCODE})
-CONTENT_TTL_SECONDS = 600  # seconds that what a template says is kept
+# Retrying does not help: unknown openid or template, a user who does not follow the account or refuses messages, fields
+# that WeChat does not accept.
+PERMANENT_ERRCODES = frozenset({40003, UNKNOWN_TEMPLATE_ERRCODE, 43004, 43101, INVALID_FIELD_ERRCODE})
+CONTENT_TTL_SECONDS = 600  # of a template's content in the cache
 
 
-def send(tenant_id: int, user_id: int, kind: int, values: Mapping[str, str], page: str, dedup_key: str) -> None:
-    """Send a message of a kind to an account's holder; `values` as fields.py has them, `page` below auth_url.
+def send(
+    tenant_id: int, user_id: int, kind: TemplateKind, values: Mapping[str, str], page: str, dedup_key: str
+) -> None:
+    """Send a message to a user; do nothing if the hospital has no account or template for it, or no openid is bound.
 
-    Nothing is sent where the hospital has no account or no template for this kind, or does not know the holder's
-    openid; nor, within ten minutes, a second time under the same `dedup_key`. What trying again would not mend is
-    logged.     Raises Refusal and ApiError: then again.
+    Errors that a retry would not fix are logged.
+
+    Args:
+        values: see template_fields.build_data; "hospital" is added.
+        page: the path below auth_url that the message opens.
+        dedup_key: WeChat delivers one message for each key within ten minutes.
+
+    Raises:
+        WechatApiError, ApiError: if the call is to be retried.
     """
-    ours = account.find(tenant_id)
-    if ours is None:
+    official_account = account.find(tenant_id)
+    if official_account is None:
         return
     template_id = templates.find_id(mysql.autocommit, tenant_id, kind)
-    openid = openids.find_for_account(mysql.autocommit, tenant_id, user_id, ours.app_id)
+    openid = openids.find_for_account(mysql.autocommit, tenant_id, user_id, official_account.app_id)
     if not (template_id and openid):
         return
     try:
-        content = _get_content(ours, template_id)
-        named = {"hospital": tenants.get_name(mysql.autocommit, tenant_id), **values}
+        content = _get_content(official_account, template_id)
+        all_values = {"hospital": tenants.get_name(mysql.autocommit, tenant_id), **values}
         message = {
             "touser": openid,
             "template_id": template_id,
-            "url": ours.base_url + page,
+            "url": official_account.base_url + page,
             "client_msg_id": hashlib.sha256(f"{tenant_id}:{dedup_key}".encode()).hexdigest()[:32],
-            "data": template_fields.build_data(content, named),
+            "data": template_fields.build_data(content, all_values),
         }
-        _send_with_fallback(ours, message)
-    except WechatApiError as refusal:
-        if refusal.errcode not in PERMANENT_ERRCODES:
+        _send_with_fallback(official_account, message)
+    except WechatApiError as error:
+        if error.errcode not in PERMANENT_ERRCODES:
             raise
-        logger.warning("wechat message refused", extra={"ids": {"kind": kind, "number": refusal.errcode}})
+        logger.warning("wechat message rejected", extra={"ids": {"kind": kind, "number": error.errcode}})
 
 
-def _send_with_fallback(ours: OfficialAccount, message: Mapping[str, Any]) -> None:
-    """Once more without what WeChat may not have approved: what a hospital's template takes there, nobody can ask."""
-    plain = template_fields.clear_constants(message["data"])
+def _send_with_fallback(official_account: OfficialAccount, message: Mapping[str, Any]) -> None:
+    """Send a message; if WeChat rejects its fields, send it with empty `const` fields.
+
+    Which texts WeChat has approved for a template's `const` fields cannot be queried.
+    """
+    reduced_data = template_fields.clear_constants(message["data"])
     try:
-        credentials.call_with_token(ours, lambda token: wechat_api.send_template(token, dict(message)))
-    except WechatApiError as refusal:
-        if refusal.errcode != INVALID_FIELD_ERRCODE or plain == message["data"]:
+        credentials.call_with_token(official_account, lambda token: wechat_api.send_template(token, dict(message)))
+    except WechatApiError as error:
+        if error.errcode != INVALID_FIELD_ERRCODE or reduced_data == message["data"]:
             raise
-        credentials.call_with_token(ours, lambda token: wechat_api.send_template(token, {**message, "data": plain}))
+        reduced = {**message, "data": reduced_data}
+        credentials.call_with_token(official_account, lambda token: wechat_api.send_template(token, reduced))
 
 
-def _get_content(ours: OfficialAccount, template_id: str) -> str:
-    """Return what a template says. Raises Refusal(40037) where the account does not have it."""
-    key = f"wechat:2:{{{ours.tenant_id}:{ours.app_id}}}:content:{template_id}"
+def _get_content(official_account: OfficialAccount, template_id: str) -> str:
+    """Return the content of a template.
+
+    Raises:
+        WechatApiError: 40037 if the account does not have the template.
+    """
+    key = f"wechat:3:{{{official_account.tenant_id}:{official_account.app_id}}}:content:{template_id}"
     content = cache.read(key)
     if content is None:
-        found = credentials.call_with_token(ours, wechat_api.fetch_private_templates)
+        found = credentials.call_with_token(official_account, wechat_api.fetch_private_templates)
         content = next((template.content for template in found if template.template_id == template_id), None)
         if content is None:
-            raise WechatApiError(40037)
+            raise WechatApiError(UNKNOWN_TEMPLATE_ERRCODE)
         cache.write(key, content, CONTENT_TTL_SECONDS)
     return content

@@ -1,13 +1,14 @@
-"""Statement that enqueues a WeChat notification for a reply that its reader has not read after a while."""
+"""The statement that enqueues a WeChat notification for a reply that its reader has not read after a while."""
 
 from chalicelib import clock
+from chalicelib.messaging.models import ConversationKind
 from chalicelib.outbox.jobs import Job
 from chalicelib.wechat_account.templates import TemplateKind
 
 UNREAD_NOTIFICATION_DELAY = 60 * clock.SECOND
 
-# For NewMessage.enqueue_sql. It enqueues only in consultations of hospitals that have a template for this. The
-# dedup_key names what the reader has left unread: a further reply to it does not enqueue a second job.
+# For NewMessage.enqueue_sql. It enqueues a job only in consultations of hospitals that have a template for it. The
+# dedup_key consists of what the reader has read and written: until that changes, further replies enqueue no second job.
 ENQUEUE_UNREAD_REPLY = f"""
     INSERT INTO outbox (tenant_id, job, dedup_key, payload, due_at, created_at)
     SELECT c.tenant_id, '{Job.WECHAT_UNREAD_REPLY}',
@@ -18,6 +19,6 @@ ENQUEUE_UNREAD_REPLY = f"""
     FROM conversations c
     JOIN bas_tenant_wechat_template t ON t.tenant_id = c.tenant_id AND t.wech_temp_type = {TemplateKind.DOCTOR_REPLY}
     JOIN participants p ON p.conversation_id = c.conversation_id AND p.principal <> %(sender)s
-    WHERE c.conversation_id = @conversation AND c.kind = 'consult' AND @seq IS NOT NULL
+    WHERE c.conversation_id = @conversation AND c.kind = '{ConversationKind.CONSULT}' AND @seq IS NOT NULL
     ON DUPLICATE KEY UPDATE outbox_id = outbox.outbox_id;
 """

@@ -11,7 +11,7 @@ from devstack.fakes import wechat_endpoints
 from devstack.fakes.wechat_endpoints import DEMO_ACCOUNTS
 
 SITE_URLS = {"demo": "https://h5.renhe.example", "demo-other": "https://h5.kangning.example"}
-TEMPLATE_IDS: dict[int, str] = {
+TEMPLATE_IDS: dict[TemplateKind, str] = {
     TemplateKind.BOOKED: wechat_endpoints.BOOKED_TEMPLATE_ID,
     TemplateKind.CANCELLED: wechat_endpoints.CANCELLED_TEMPLATE_ID,
     TemplateKind.REGISTERED: wechat_endpoints.REGISTERED_TEMPLATE_ID,
@@ -28,7 +28,7 @@ def seed(external_id: str, tenant_id: int, by: int) -> None:
 
 
 def _seed(tx: Tx, external_id: str, tenant_id: int, by: int) -> None:
-    if account.find_row(tx, tenant_id):
+    if account.find_stored(tx, tenant_id):
         return
     now, (app_id, secret) = clock.now(), DEMO_ACCOUNTS[external_id]
     sealed = field_encryption.encrypt(tenant_id, account.TABLE, tenant_id, secret)

@@ -1,4 +1,4 @@
-"""What a hospital's admin and its pages ask of its WeChat account, in the words of the tests."""
+"""Client of the official account's endpoints for tests."""
 
 import base64
 from collections.abc import Callable
@@ -30,15 +30,15 @@ def get_conf(person: Person) -> dict[str, Any]:
 
 
 def post_bytes(path: str, person: Person, body: bytes, content_type: str, **query: Any) -> Answer:
-    """As API Gateway hands over any body: base64."""
+    """POST a body in base64, as API Gateway passes binary bodies."""
     request = build_event("POST", path, {"token": person.token, "Content-Type": content_type}, query)
-    answer = invoke({**request, "body": base64.b64encode(body).decode(), "isBase64Encoded": True})
-    check_envelope(answer)
-    return answer
+    response = invoke({**request, "body": base64.b64encode(body).decode(), "isBase64Encoded": True})
+    check_envelope(response)
+    return response
 
 
 def build_multipart(*parts: tuple[str, str | None, bytes]) -> bytes:
-    """A multipart body of (field, file name, content)."""
+    """Build a multipart body of parts (field, file name, content)."""
     whole = b""
     for field, name, content in parts:
         named = "" if name is None else f'; filename="{name}"'
@@ -57,20 +57,20 @@ def upload_auth_file(
 def run_overlapping(
     patch: pytest.MonkeyPatch, module: Any, name: str, first: Callable[[], T], second: Callable[[], T]
 ) -> list[T]:
-    """Have the first stand still where it calls a module's function, until the second waits for it or is through."""
-    about, go, function = Event(), Event(), getattr(module, name)
+    """Pause `first` before it calls a module's function until `second` waits for a row lock or has finished."""
+    reached, proceed, function = Event(), Event(), getattr(module, name)
 
-    def waits(*arguments: Any, **named: Any) -> Any:
-        if not about.is_set():
-            about.set()
-            assert go.wait(20)
+    def pause(*arguments: Any, **named: Any) -> Any:
+        if not reached.is_set():
+            reached.set()
+            assert proceed.wait(20)
         return function(*arguments, **named)
 
-    patch.setattr(module, name, waits)
+    patch.setattr(module, name, pause)
     with ThreadPoolExecutor(2) as pool:
         calls = [pool.submit(first)]
-        assert about.wait(10)
+        assert reached.wait(10)
         calls.append(pool.submit(second))
         wait_until(lambda: is_row_lock_waiting() or calls[1].done())
-        go.set()
+        proceed.set()
         return [one.result() for one in calls]

@@ -1,4 +1,4 @@
-"""What a hospital tells at WeChat, and having it told, in the words of the tests."""
+"""Helpers for tests of template messages."""
 
 import json
 from typing import Any
@@ -31,7 +31,7 @@ def list_jobs(department: BookingDepartment, job: str) -> list[dict[str, Any]]:
 
 
 def run_notification_jobs(department: BookingDepartment) -> list[dict[str, Any]]:
-    """Have our own lane do its work; return what it has promised to the other."""
+    """Run the jobs of the internal queue; return the payloads of the WeChat jobs that they enqueue."""
     for payload in list_jobs(department, "notify_booking"):
         site_messages.notify_holder(department.hospital.tenant_id, payload)
     return list_jobs(department, "wechat_booking")

@@ -1,4 +1,4 @@
-"""A WeChat of its own for each test, and a hospital that it knows."""
+"""A fake WeChat server for each test, and a hospital with an account there."""
 
 from collections.abc import Iterator
 
@@ -23,7 +23,7 @@ def wechat() -> Iterator[WeChat]:
 
 @pytest.fixture
 def configured_hospital(hospital: Hospital, wechat: WeChat) -> Hospital:
-    """A hospital whose account is set up."""
+    """A hospital whose official account is configured."""
     assert wechat.url
     assert wechat_client.configure(hospital).status == 200
     return hospital
@@ -31,7 +31,7 @@ def configured_hospital(hospital: Hospital, wechat: WeChat) -> Hospital:
 
 @pytest.fixture
 def department(configured_hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> BookingDepartment:
-    """Of a hospital that sends every kind, and knows Lin at WeChat. What is promised waits for the test."""
+    """A department of a hospital that sends all kinds of messages; Lin's openid is bound. Jobs wait for the test."""
     monkeypatch.setattr(outbox, "wake_worker", lambda *_: None)
     for kind, template_id in wechat_account.TEMPLATE_IDS.items():
         wechat_notifications.save_template_id(configured_hospital, kind, template_id)

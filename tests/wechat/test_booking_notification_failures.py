@@ -1,4 +1,4 @@
-"""Whatever WeChat does: a message fails no request, is sent again, and is one."""
+"""Failures of WeChat: they do not fail requests, messages are retried and delivered once."""
 
 import logging
 
@@ -11,6 +11,7 @@ from chalicelib.booking.jobs import wechat_messages
 from chalicelib.errors import ApiError
 from chalicelib.outbox import outbox
 from chalicelib.outbox.jobs import Queue
+from chalicelib.wechat_account.templates import TemplateKind
 from devstack.demo import wechat_account
 from devstack.fakes.wechat import WeChat
 from tests.support.booking_client import BookingDepartment, get_iso_date, list_rows
@@ -28,44 +29,42 @@ from tests.support.wechat_notifications import (
 
 
 @pytest.mark.parametrize("number", [40003, 43004, 47003])
-def test_what_trying_again_would_not_mend_is_logged_and_done(
+def test_permanent_error_is_logged_and_not_retried(
     department: BookingDepartment, lin: Person, wechat: WeChat, caplog: pytest.LogCaptureFixture, number: int
 ) -> None:
     wechat.failures[SEND_PATH] = number
     department.book_slot(lin, department.create_schedule())
     run_wechat_jobs(department)
-    [line] = [one for one in caplog.records if one.message == "wechat message refused"]
+    [line] = [one for one in caplog.records if one.message == "wechat message rejected"]
     assert line.__dict__["ids"] == {"kind": 1, "number": number}
     assert LIN_OPENID not in str([one.__dict__ for one in caplog.records])
 
 
-def test_a_template_that_the_account_does_not_have_is_logged_and_done(
+def test_unknown_template_is_logged_and_not_retried(
     department: BookingDepartment, lin: Person, caplog: pytest.LogCaptureFixture
 ) -> None:
-    save_template_id(department.hospital, 1, "nobodys")
+    save_template_id(department.hospital, TemplateKind.BOOKED, "unknown")
     department.book_slot(lin, department.create_schedule())
     run_wechat_jobs(department)
     assert [one.__dict__["ids"]["number"] for one in caplog.records if one.levelno == logging.WARNING] == [40037]
 
 
-def test_a_template_that_was_chosen_later_is_asked_for_once(
-    department: BookingDepartment, lin: Person, wechat: WeChat
-) -> None:
-    listing = "/cgi-bin/template/get_all_private_template"
+def test_content_of_a_new_template_is_fetched_once(department: BookingDepartment, lin: Person, wechat: WeChat) -> None:
+    list_path = "/cgi-bin/template/get_all_private_template"
     department.book_slot(lin, department.create_schedule())
     run_wechat_jobs(department)
     wechat.templates["later"] = "就诊人：{{thing1.DATA}}"
-    save_template_id(department.hospital, 1, "later")
-    asked = wechat.calls[listing]
+    save_template_id(department.hospital, TemplateKind.BOOKED, "later")
+    calls_before = wechat.calls[list_path]
     for ahead in (2, 3):
         department.book_slot(lin, department.create_schedule(date=get_iso_date(ahead)))
     run_wechat_jobs(department)
     assert [one["template_id"] for one in wechat.sent[1:]] == ["later"] * 2
-    assert wechat.calls[listing] == asked + 1
+    assert wechat.calls[list_path] == calls_before + 1
 
 
 @pytest.mark.parametrize("number", [-1, 40164, 45009, 48001])
-def test_what_may_mend_is_tried_again(department: BookingDepartment, lin: Person, wechat: WeChat, number: int) -> None:
+def test_transient_error_is_retried(department: BookingDepartment, lin: Person, wechat: WeChat, number: int) -> None:
     wechat.failures[SEND_PATH] = number
     department.book_slot(lin, department.create_schedule())
     with pytest.raises(WechatApiError):
@@ -75,7 +74,7 @@ def test_what_may_mend_is_tried_again(department: BookingDepartment, lin: Person
     assert len(wechat.sent) == 1
 
 
-def test_a_wechat_that_hangs_fails_no_request_and_is_asked_again(
+def test_timeout_of_wechat_fails_no_request_and_is_retried(
     department: BookingDepartment, lin: Person, wechat: WeChat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(wechat_api, "TIMEOUT_SECONDS", 0.2)
@@ -89,7 +88,7 @@ def test_a_wechat_that_hangs_fails_no_request_and_is_asked_again(
     assert len(wechat.sent) == 1
 
 
-def test_the_outbox_tries_again_by_itself(
+def test_outbox_retries_after_backoff(
     department: BookingDepartment, lin: Person, wechat: WeChat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mysql.autocommit.execute("DELETE FROM outbox")
@@ -106,9 +105,7 @@ def test_the_outbox_tries_again_by_itself(
     assert len(wechat.sent) == 1
 
 
-def test_the_outbox_is_asked_to_begin_at_once(
-    department: BookingDepartment, lin: Person, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_outbox_workers_are_woken(department: BookingDepartment, lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     woken: list[Queue] = []
     monkeypatch.setattr(outbox, "wake_worker", lambda queue=Queue.INTERNAL: woken.append(queue))
     department.book_slot(lin, department.create_schedule())
@@ -117,7 +114,7 @@ def test_the_outbox_is_asked_to_begin_at_once(
     assert woken == [Queue.INTERNAL, Queue.EXTERNAL]
 
 
-def test_a_token_that_ran_out_is_replaced(department: BookingDepartment, lin: Person, wechat: WeChat) -> None:
+def test_expired_token_is_replaced(department: BookingDepartment, lin: Person, wechat: WeChat) -> None:
     department.book_slot(lin, department.create_schedule())
     run_notification_jobs(department)
     wechat.failures.clear()
@@ -126,12 +123,12 @@ def test_a_token_that_ran_out_is_replaced(department: BookingDepartment, lin: Pe
     department.cancel(lin, str(list_jobs(department, "notify_booking")[0]["book_id"]))
     run_wechat_jobs(department)
     assert [one["template_id"] for one in wechat.sent] == [
-        wechat_account.TEMPLATE_IDS[1],
-        wechat_account.TEMPLATE_IDS[2],
+        wechat_account.TEMPLATE_IDS[TemplateKind.BOOKED],
+        wechat_account.TEMPLATE_IDS[TemplateKind.CANCELLED],
     ]
 
 
-def test_two_jobs_at_once_are_one_message(department: BookingDepartment, lin: Person, wechat: WeChat) -> None:
+def test_concurrent_jobs_send_one_message(department: BookingDepartment, lin: Person, wechat: WeChat) -> None:
     department.book_slot(lin, department.create_schedule())
     [payload] = run_notification_jobs(department)
     run_in_threads([lambda: wechat_messages.send_booking_message(lin.tenant_id, payload)] * 4)

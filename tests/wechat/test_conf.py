@@ -1,4 +1,4 @@
-"""wechat/conf and wechat/menu_url: who a hospital is at WeChat."""
+"""wechat/conf and wechat/menu_url: the configuration of the official account."""
 
 from functools import partial
 from typing import Any
@@ -26,26 +26,26 @@ from tests.support.wechat_client import (
 
 pytestmark = pytest.mark.store
 
-SHOWN = f"********{SECRET[-4:]}"
+MASKED_SECRET = f"********{SECRET[-4:]}"
 
 
-def secret(hospital: Hospital) -> str:
+def get_stored_secret(hospital: Hospital) -> str:
     return account.require(hospital.tenant_id).secret
 
 
-def test_nothing_is_configured_at_first(hospital: Hospital) -> None:
+def test_all_fields_are_empty_before_configuration(hospital: Hospital) -> None:
     assert get_conf(hospital.admin) == {"app_id": "", "app_secret": "", "auth_url": ""}
     urls = get(f"{WECHAT_PATH}/menu_url", hospital.admin.token).data
     assert urls == {"book_url": "", "personal_center_url": "", "chat_url": ""}
 
 
-def test_an_admin_configures_it_and_sees_the_secret_masked(hospital: Hospital) -> None:
+def test_saved_secret_is_shown_masked(hospital: Hospital) -> None:
     assert configure(hospital).data is None
-    assert get_conf(hospital.admin) == {"app_id": APP_ID, "app_secret": SHOWN, "auth_url": SITE_URL}
-    assert secret(hospital) == SECRET
+    assert get_conf(hospital.admin) == {"app_id": APP_ID, "app_secret": MASKED_SECRET, "auth_url": SITE_URL}
+    assert get_stored_secret(hospital) == SECRET
 
 
-def test_the_database_holds_no_secret(hospital: Hospital, other_hospital: Hospital) -> None:
+def test_secret_is_stored_encrypted(hospital: Hospital, other_hospital: Hospital) -> None:
     configure(hospital)
     [row] = list_rows("bas_tenant_wechat_mp", hospital)
     assert SECRET.encode() not in row["secret_sealed"]
@@ -55,69 +55,72 @@ def test_the_database_holds_no_secret(hospital: Hospital, other_hospital: Hospit
         )
 
 
-def test_a_masked_secret_that_comes_back_stays(hospital: Hospital) -> None:
+def test_masked_secret_keeps_the_stored_one(hospital: Hospital) -> None:
     configure(hospital)
-    assert configure(hospital, app_secret=SHOWN, auth_url="https://new.renhe.example").status == 200
-    assert (secret(hospital), get_conf(hospital.admin)["auth_url"]) == (SECRET, "https://new.renhe.example")
+    assert configure(hospital, app_secret=MASKED_SECRET, auth_url="https://new.renhe.example").status == 200
+    assert (get_stored_secret(hospital), get_conf(hospital.admin)["auth_url"]) == (SECRET, "https://new.renhe.example")
 
 
-def test_another_secret_takes_the_place_of_the_first(hospital: Hospital) -> None:
+def test_new_secret_replaces_the_old_one(hospital: Hospital) -> None:
     configure(hospital)
     configure(hospital, app_secret="short")
-    assert (secret(hospital), get_conf(hospital.admin)["app_secret"]) == ("short", "********")
+    assert (get_stored_secret(hospital), get_conf(hospital.admin)["app_secret"]) == ("short", "********")
 
 
-def test_a_mask_is_no_secret_where_there_is_none(hospital: Hospital) -> None:
-    answer = configure(hospital, app_secret="********")
-    assert (answer.status, answer.error) == (400, "app_secret：必填")
+def test_masked_secret_without_a_stored_one_is_rejected(hospital: Hospital) -> None:
+    response = configure(hospital, app_secret="********")
+    assert (response.status, response.error) == (400, "app_secret：必填")
     assert list_rows("bas_tenant_wechat_mp", hospital) == []
 
 
-def test_saving_twice_is_saving_once(hospital: Hospital) -> None:
+def test_saving_twice_keeps_one_row(hospital: Hospital) -> None:
     configure(hospital)
     configure(hospital)
     assert len(list_rows("bas_tenant_wechat_mp", hospital)) == 1
-    assert secret(hospital) == SECRET
+    assert get_stored_secret(hospital) == SECRET
 
 
-def test_two_who_save_at_once_leave_one_whole_configuration(hospital: Hospital) -> None:
+def test_concurrent_saves_do_not_mix_configurations(hospital: Hospital) -> None:
     both = [{"app_id": f"wx000000000000000{n}", "app_secret": f"secret-number-{n}-of-2"} for n in (1, 2)]
     assert [one.status for one in run_in_threads([partial(configure, hospital, **one) for one in both])] == [200, 200]
     found = account.require(hospital.tenant_id)
     assert {"app_id": found.app_id, "app_secret": found.secret} in both
 
 
-def test_a_new_secret_outlives_a_masked_one_that_was_on_its_way(
+def test_concurrent_masked_save_does_not_restore_the_old_secret(
     hospital: Hospital, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     configure(hospital)
-    changes = partial(configure, hospital, app_secret="another-secret-of-theirs")
-    keeps = partial(configure, hospital, app_secret=SHOWN, auth_url="https://new.renhe.example")
-    assert [one.status for one in run_overlapping(monkeypatch, account, "save", changes, keeps)] == [200, 200]
-    assert (secret(hospital), get_conf(hospital.admin)["auth_url"]) == (
+    change_secret = partial(configure, hospital, app_secret="another-secret-of-theirs")
+    keep_secret = partial(configure, hospital, app_secret=MASKED_SECRET, auth_url="https://new.renhe.example")
+    assert [one.status for one in run_overlapping(monkeypatch, account, "save", change_secret, keep_secret)] == [
+        200,
+        200,
+    ]
+    assert (get_stored_secret(hospital), get_conf(hospital.admin)["auth_url"]) == (
         "another-secret-of-theirs",
         "https://new.renhe.example",
     )
 
 
-def test_each_hospital_has_its_own(hospital: Hospital, other_hospital: Hospital) -> None:
+def test_configuration_belongs_to_one_hospital(hospital: Hospital, other_hospital: Hospital) -> None:
     configure(hospital)
     assert get_conf(other_hospital.admin)["app_id"] == ""
     configure(other_hospital, app_id="wx0123456789abcdef", auth_url="https://h5.elsewhere.example")
     assert get_conf(hospital.admin)["app_id"] == APP_ID
 
 
-def test_a_domain_of_another_hospital_is_refused(hospital: Hospital, other_hospital: Hospital) -> None:
+def test_domain_of_another_hospital_is_rejected(hospital: Hospital, other_hospital: Hospital) -> None:
     host = f"h5-{other_hospital.tenant_id}.example"
     mysql.run_transaction(lambda tx: tenants.add_host(tx, other_hospital.tenant_id, host))
-    answer = configure(hospital, auth_url=f"https://{host.upper()}/h5")
-    assert (answer.status, answer.error) == (409, "auth_url：该域名属于其他租户")
+    response = configure(hospital, auth_url=f"https://{host.upper()}/h5")
+    assert (response.status, response.error) == (409, "auth_url：该域名属于其他租户")
     assert list_rows("bas_tenant_wechat_mp", hospital) == []
     assert configure(other_hospital, auth_url=f"https://{host}").status == 200
 
 
 @pytest.mark.parametrize("kind", ["lin", "chen", "desk"])
-def test_only_an_admin_may(hospital: Hospital, kind: str) -> None:
+def test_only_admins_are_allowed(hospital: Hospital, kind: str) -> None:
     person = getattr(hospital, kind)
     assert get(f"{WECHAT_PATH}/conf", person.token).status == 403
     assert post(f"{WECHAT_PATH}/conf", person.token, **CONF_FIELDS).status == 403
@@ -126,7 +129,7 @@ def test_only_an_admin_may(hospital: Hospital, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "wrong"),
+    ("field", "value"),
     [
         *(("app_id", one) for one in ("", "wx", "d930ea5d5a258f4f", "wx d930ea5d5a258", "wx" + "a" * 31, 12, None)),
         *(("app_secret", one) for one in ("", " ", "a b", "a*b", "***", "秘密", "a" * 129, 12, None)),
@@ -137,17 +140,17 @@ def test_only_an_admin_may(hospital: Hospital, kind: str) -> None:
         ("auth_url", f"https://{'a' * 60}.example/{'b' * 200}"),
     ],
 )
-def test_a_bad_field_is_named_and_changes_nothing(hospital: Hospital, field: str, wrong: Any) -> None:
+def test_invalid_field_is_named_and_nothing_changes(hospital: Hospital, field: str, value: Any) -> None:
     configure(hospital)
-    answer = configure(hospital, **{field: wrong})
-    assert (answer.status, answer.error.partition("：")[0]) == (400, field)
-    missing = {name: value for name, value in CONF_FIELDS.items() if name != field}
+    response = configure(hospital, **{field: value})
+    assert (response.status, response.error.partition("：")[0]) == (400, field)
+    missing = {name: conf_value for name, conf_value in CONF_FIELDS.items() if name != field}
     assert post(f"{WECHAT_PATH}/conf", hospital.admin.token, **missing).error == f"{field}：必填"
-    assert (secret(hospital), get_conf(hospital.admin)["auth_url"]) == (SECRET, SITE_URL)
+    assert (get_stored_secret(hospital), get_conf(hospital.admin)["auth_url"]) == (SECRET, SITE_URL)
 
 
 @pytest.mark.parametrize("auth_url", [SITE_URL, f"{SITE_URL}/", "h5.renhe.example"])
-def test_the_menu_leads_to_the_pages(hospital: Hospital, auth_url: str) -> None:
+def test_menu_urls_lead_to_the_pages(hospital: Hospital, auth_url: str) -> None:
     configure(hospital, auth_url=auth_url)
     assert get_conf(hospital.admin)["auth_url"] == auth_url
     assert get(f"{WECHAT_PATH}/menu_url", hospital.admin.token).data == {

@@ -1,4 +1,4 @@
-"""What WeChat issues is asked for once by however many processes, and kept until shortly before it ends."""
+"""Credentials are fetched once for all processes and cached until shortly before they expire."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,21 +19,21 @@ from tests.support.factories import Hospital
 from tests.support.wechat_client import APP_ID
 
 __all__ = ["cut_redis"]
-TOKEN, TICKET = "/cgi-bin/stable_token", "/cgi-bin/ticket/getticket"
-EACH = 13  # threads of each process
+TOKEN_PATH, TICKET_PATH = "/cgi-bin/stable_token", "/cgi-bin/ticket/getticket"
+THREAD_COUNT = 13  # of each process
 
 
-def tickets(tenant_id: int, url: str) -> list[str]:
-    """In another process: ask as that many requests in the same moment."""
+def fetch_tickets(tenant_id: int, url: str) -> list[str]:
+    """Run in another process: request the ticket in all threads at once."""
     fake.set_api_url(url)
-    ours, start = account.require(tenant_id), Barrier(EACH)
+    official_account, start = account.require(tenant_id), Barrier(THREAD_COUNT)
 
-    def ask(_: int) -> str:
+    def get_ticket(_: int) -> str:
         start.wait(20)
-        return credentials.get_ticket(ours)
+        return credentials.get_ticket(official_account)
 
-    with ThreadPoolExecutor(EACH) as pool:
-        return list(pool.map(ask, range(EACH)))
+    with ThreadPoolExecutor(THREAD_COUNT) as pool:
+        return list(pool.map(get_ticket, range(THREAD_COUNT)))
 
 
 @pytest.fixture
@@ -42,172 +42,174 @@ def key(hospital: Hospital) -> str:
 
 
 @pytest.fixture
-def slow() -> Iterator[Event]:
-    """What a holder waits for."""
+def release() -> Iterator[Event]:
+    """Set to let a slow fetch continue; set at the latest after the test."""
     event = Event()
     yield event
     event.set()
 
 
-def read(key: str, ask: Callable[[], IssuedCredential], instead_of: str = "") -> str:
-    return credential_cache.get_or_fetch(1, key, ask, instead_of)
+def get_or_fetch(key: str, fetch: Callable[[], IssuedCredential], rejected_value: str = "") -> str:
+    return credential_cache.get_or_fetch(1, key, fetch, rejected_value)
 
 
-def once(text: str, life: int = 7200) -> IssuedCredential:
-    return IssuedCredential(text, life)
+def issue(text: str, lifetime: int = 7200) -> IssuedCredential:
+    return IssuedCredential(text, lifetime)
 
 
-def never() -> IssuedCredential:
-    raise AssertionError("it is kept")
+def fail_if_called() -> IssuedCredential:
+    raise AssertionError("the cached value is used")
 
 
-def test_a_hundred_who_ask_at_once_make_one_call(configured_hospital: Hospital, wechat: WeChat) -> None:
-    asked = [(configured_hospital.tenant_id, wechat.url)] * processes.PROCESS_COUNT
-    found = [one for several in processes.run_in_processes(tickets, asked) for one in several]
-    assert len(found) == EACH * processes.PROCESS_COUNT >= 100
+def test_hundred_concurrent_requests_make_one_call(configured_hospital: Hospital, wechat: WeChat) -> None:
+    arguments = [(configured_hospital.tenant_id, wechat.url)] * processes.PROCESS_COUNT
+    found = [one for several in processes.run_in_processes(fetch_tickets, arguments) for one in several]
+    assert len(found) == THREAD_COUNT * processes.PROCESS_COUNT >= 100
     assert set(found) == {wechat.tickets[APP_ID]}
-    assert wechat.calls == {TOKEN: 1, TICKET: 1}
+    assert wechat.calls == {TOKEN_PATH: 1, TICKET_PATH: 1}
 
 
-def test_it_is_kept_until_five_minutes_before_it_ends(key: str) -> None:
-    assert read(key, lambda: once("first")) == "first"
-    assert read(key, never) == "first"
+def test_value_is_cached_until_five_minutes_before_expiry(key: str) -> None:
+    assert get_or_fetch(key, lambda: issue("first")) == "first"
+    assert get_or_fetch(key, fail_if_called) == "first"
     assert 6_890_000 < redis.get_client().pttl(key) <= 6_900_000
 
 
-def test_what_ends_within_five_minutes_is_not_kept(key: str) -> None:
-    assert read(key, lambda: once("first", 300)) == "first"
-    assert read(key, lambda: once("second")) == "second"
+def test_value_that_expires_within_five_minutes_is_not_cached(key: str) -> None:
+    assert get_or_fetch(key, lambda: issue("first", 300)) == "first"
+    assert get_or_fetch(key, lambda: issue("second")) == "second"
 
 
-def test_a_flushed_redis_is_one_more_call(configured_hospital: Hospital, wechat: WeChat) -> None:
-    ours = account.require(configured_hospital.tenant_id)
-    first = credentials.get_ticket(ours)
+def test_flushed_redis_causes_one_more_call(configured_hospital: Hospital, wechat: WeChat) -> None:
+    official_account = account.require(configured_hospital.tenant_id)
+    first = credentials.get_ticket(official_account)
     redis.get_client().flushall()
-    assert credentials.get_ticket(ours) == first
-    assert wechat.calls == {TOKEN: 2, TICKET: 2}
+    assert credentials.get_ticket(official_account) == first
+    assert wechat.calls == {TOKEN_PATH: 2, TICKET_PATH: 2}
 
 
-def test_without_redis_each_asks_for_itself(configured_hospital: Hospital, wechat: WeChat, cut_redis: Any) -> None:
-    ours = account.require(configured_hospital.tenant_id)
+def test_without_redis_every_request_fetches(configured_hospital: Hospital, wechat: WeChat, cut_redis: Any) -> None:
+    official_account = account.require(configured_hospital.tenant_id)
     cut = cut_redis()
-    found = [credentials.get_ticket(ours) for _ in range(2)]
+    found = [credentials.get_ticket(official_account) for _ in range(2)]
     cut.__exit__(None, None, None)
     assert found == [wechat.tickets[APP_ID]] * 2
-    assert wechat.calls == {TOKEN: 2, TICKET: 2}
+    assert wechat.calls == {TOKEN_PATH: 2, TICKET_PATH: 2}
 
 
-def test_who_was_slow_writes_over_nothing(key: str, slow: Event) -> None:
-    begun = Event()
+def test_slow_fetch_does_not_overwrite_a_newer_value(key: str, release: Event) -> None:
+    started = Event()
 
-    def late() -> IssuedCredential:
-        begun.set()
-        assert slow.wait(20)
-        return once("late")
+    def fetch_slowly() -> IssuedCredential:
+        started.set()
+        assert release.wait(20)
+        return issue("late")
 
     with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(read, key, late)
-        assert begun.wait(10)
-        redis.get_client().delete(f"{key}:lease")  # it has run out
-        assert read(key, lambda: once("in time")) == "in time"
-        slow.set()
+        waiting = pool.submit(get_or_fetch, key, fetch_slowly)
+        assert started.wait(10)
+        redis.get_client().delete(f"{key}:lease")  # it has expired
+        assert get_or_fetch(key, lambda: issue("in time")) == "in time"
+        release.set()
         assert waiting.result(10) == "late"
-    assert read(key, never) == "in time"
+    assert get_or_fetch(key, fail_if_called) == "in time"
 
 
-def test_who_was_slow_does_not_end_anothers_lease(key: str, slow: Event) -> None:
-    def late() -> IssuedCredential:
+def test_slow_failure_does_not_release_anothers_lease(key: str, release: Event) -> None:
+    def fetch_slowly() -> IssuedCredential:
         redis.get_client().set(f"{key}:lease", "another")
         raise WechatApiError(-1)
 
-    assert not slow.is_set()
+    assert not release.is_set()
     with pytest.raises(WechatApiError):
-        read(key, late)
+        get_or_fetch(key, fetch_slowly)
     assert redis.get_client().get(f"{key}:lease") == "another"
     assert redis.get_client().get(f"{key}:failed") is None
 
 
-def test_the_lease_of_who_died_runs_out(key: str) -> None:
-    def dies() -> IssuedCredential:
+def test_lease_of_a_crashed_process_expires(key: str) -> None:
+    def crash() -> IssuedCredential:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        read(key, dies)
+        get_or_fetch(key, crash)
     assert 0 < redis.get_client().pttl(f"{key}:lease") <= credential_cache.LEASE_MILLISECONDS
     redis.get_client().delete(f"{key}:lease")
-    assert read(key, lambda: once("next")) == "next"
+    assert get_or_fetch(key, lambda: issue("next")) == "next"
 
 
-def test_who_waits_in_vain_is_told_to_come_again(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_too_long_raises_unavailable(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(credential_cache, "WAIT_TIMEOUT_SECONDS", 0.0)
-    redis.get_client().set(f"{key}:lease", "somebody", px=5_000)
-    with pytest.raises(ApiError) as refused:
-        read(key, never)
-    assert refused.value.retry_after == 2
+    redis.get_client().set(f"{key}:lease", "another", px=5_000)
+    with pytest.raises(ApiError) as error_info:
+        get_or_fetch(key, fail_if_called)
+    assert error_info.value.retry_after == 2
 
 
-def test_others_hear_of_a_failure_without_asking(key: str) -> None:
-    def refuses() -> IssuedCredential:
+def test_failure_is_shared_without_another_call(key: str) -> None:
+    def reject() -> IssuedCredential:
         raise WechatApiError(40164)
 
-    for ask in (refuses, never):
-        with pytest.raises(WechatApiError) as refusal:
-            read(key, ask)
-        assert refusal.value.errcode == 40164
+    for fetch in (reject, fail_if_called):
+        with pytest.raises(WechatApiError) as error_info:
+            get_or_fetch(key, fetch)
+        assert error_info.value.errcode == 40164
     assert 0 < redis.get_client().pttl(f"{key}:failed") <= credential_cache.FAILURE_TTL_MILLISECONDS
 
 
-def test_what_is_good_no_more_is_replaced_once(key: str) -> None:
-    read(key, lambda: once("first"))
-    assert read(key, never, instead_of="older") == "first"
-    assert read(key, lambda: once("second"), instead_of="first") == "second"
-    assert read(key, never, instead_of="first") == "second", "who comes late with the old one has the new one"
-    assert read(key, never) == "second"
+def test_rejected_value_is_replaced_once(key: str) -> None:
+    get_or_fetch(key, lambda: issue("first"))
+    assert get_or_fetch(key, fail_if_called, rejected_value="older") == "first"
+    assert get_or_fetch(key, lambda: issue("second"), rejected_value="first") == "second"
+    assert get_or_fetch(key, fail_if_called, rejected_value="first") == "second", (
+        "a later caller with the old value gets the new one"
+    )
+    assert get_or_fetch(key, fail_if_called) == "second"
 
 
-def test_what_is_good_no_more_does_not_outlive_one_that_is_not_kept(key: str) -> None:
-    read(key, lambda: once("first"))
-    assert read(key, lambda: once("second", 300), instead_of="first") == "second"
-    assert read(key, lambda: once("third")) == "third"
+def test_rejected_value_is_removed_if_its_successor_is_not_cached(key: str) -> None:
+    get_or_fetch(key, lambda: issue("first"))
+    assert get_or_fetch(key, lambda: issue("second", 300), rejected_value="first") == "second"
+    assert get_or_fetch(key, lambda: issue("third")) == "third"
 
 
-def test_who_does_not_know_that_it_is_useless_cannot_bring_it_back(key: str, slow: Event) -> None:
-    """WeChat itself gives it out again to whoever asks without saying what is wrong with it."""
-    begun = Event()
-    read(key, lambda: once("first"))
+def test_refetched_rejected_value_does_not_replace_its_successor(key: str, release: Event) -> None:
+    """WeChat issues the same value again to a caller who does not force a refresh."""
+    started = Event()
+    get_or_fetch(key, lambda: issue("first"))
 
-    def anew() -> IssuedCredential:
-        begun.set()
-        assert slow.wait(20)
-        return once("second")
+    def refresh() -> IssuedCredential:
+        started.set()
+        assert release.wait(20)
+        return issue("second")
 
     with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(read, key, anew, "first")
-        assert begun.wait(10)
-        assert read(key, lambda: once("first")) == "first"
-        slow.set()
+        waiting = pool.submit(get_or_fetch, key, refresh, "first")
+        assert started.wait(10)
+        assert get_or_fetch(key, lambda: issue("first")) == "first"
+        release.set()
         assert waiting.result(10) == "second"
-    assert read(key, never) == "second"
+    assert get_or_fetch(key, fail_if_called) == "second"
 
 
-def test_redis_holds_no_token_and_no_ticket(configured_hospital: Hospital, wechat: WeChat) -> None:
+def test_values_in_redis_are_encrypted(configured_hospital: Hospital, wechat: WeChat) -> None:
     credentials.get_ticket(account.require(configured_hospital.tenant_id))
-    held = [
+    cached = [
         redis.get_client().get(name)
         for name in redis.get_client().scan_iter(f"wechat:*:{{{configured_hospital.tenant_id}:*")
     ]
-    assert len(held) == 2
+    assert len(cached) == 2
     for secret in (wechat.tokens[APP_ID], wechat.tickets[APP_ID]):
-        assert secret not in str(held)
+        assert secret not in str(cached)
 
 
-def test_what_cannot_be_opened_is_asked_for(key: str) -> None:
-    for text in ("no seal", "2026:AAAA", ""):
+def test_value_that_cannot_be_decrypted_is_fetched_again(key: str) -> None:
+    for text in ("not encrypted", "2026:AAAA", ""):
         redis.get_client().set(key, text)
-        assert read(key, lambda: once("first")) == "first"
-        assert read(key, never) == "first"
+        assert get_or_fetch(key, lambda: issue("first")) == "first"
+        assert get_or_fetch(key, fail_if_called) == "first"
 
 
-def test_what_is_another_hospitals_does_not_open(key: str) -> None:
-    assert credential_cache.get_or_fetch(2, key, lambda: once("theirs")) == "theirs"
-    assert credential_cache.get_or_fetch(1, key, lambda: once("ours")) == "ours"
+def test_value_of_another_hospital_cannot_be_decrypted(key: str) -> None:
+    assert credential_cache.get_or_fetch(2, key, lambda: issue("theirs")) == "theirs"
+    assert credential_cache.get_or_fetch(1, key, lambda: issue("ours")) == "ours"

@@ -1,4 +1,4 @@
-"""wx/jsapi/signature: what lets the hospital's own pages use WeChat's JS-SDK."""
+"""wx/jsapi/signature: sign the hospital's pages for WeChat's JS-SDK."""
 
 import hashlib
 from functools import partial
@@ -17,30 +17,30 @@ from tests.support.wechat_client import APP_ID, SITE_URL, configure
 
 PATH = "/pati_service/wx/jsapi/signature"
 PAGE = f"{SITE_URL}/book?dept=1&from=menu"
-TOKEN, TICKET = "/cgi-bin/stable_token", "/cgi-bin/ticket/getticket"
+TOKEN_PATH, TICKET_PATH = "/cgi-bin/stable_token", "/cgi-bin/ticket/getticket"
 
 
 def sign(hospital: Hospital, url: Any = PAGE) -> Answer:
-    """As a visitor without a token."""
+    """Request a signature as a visitor without a token."""
     return post(PATH, headers={"tenantId": str(hospital.tenant_id)}, url=url)
 
 
 def is_signed(data: dict[str, Any], ticket: str, url: str = PAGE) -> bool:
-    """As WeChat looks at it: the fields in the order of their names."""
+    """Verify a signature as WeChat does: over the fields sorted by name."""
     fields = {"noncestr": data["nonceStr"], "jsapi_ticket": ticket, "timestamp": data["timestamp"], "url": url}
     text = "&".join(f"{name}={value}" for name, value in sorted(fields.items()))
     return bool(data["signature"] == hashlib.sha1(text.encode()).hexdigest())
 
 
-def test_wechats_own_example() -> None:
-    """From the JS-SDK's documentation, appendix 1."""
+def test_signature_of_wechats_example() -> None:
+    """Source: the JS-SDK's documentation, appendix 1."""
     ticket = "sM4AOVdWfPE4DxkXGEs8VMCPGGVi4C3VM0P37wVUCFvkVAy_90u5h9nbSlYy3-Sl-HhTdfl2fzFy1AOcHKP7qg"
     page = "http://mp.weixin.qq.com?params=value"
     expected = "0f9de62fce790f9a083d5c99e95740ceb90c27ed"
     assert page_signatures.compute_signature(ticket, "Wm3WZYTPz0wzccnW", "1414587457", page) == expected
 
 
-def test_a_page_of_the_hospital_is_signed_for(configured_hospital: Hospital, wechat: WeChat) -> None:
+def test_page_of_the_hospital_is_signed(configured_hospital: Hospital, wechat: WeChat) -> None:
     data = sign(configured_hospital).data
     assert (data["appId"], data["url"]) == (APP_ID, PAGE)
     assert is_signed(data, wechat.tickets[APP_ID])
@@ -48,7 +48,7 @@ def test_a_page_of_the_hospital_is_signed_for(configured_hospital: Hospital, wec
     assert sign(configured_hospital).data["nonceStr"] != data["nonceStr"]
 
 
-def test_what_follows_the_number_sign_is_not_signed(configured_hospital: Hospital, wechat: WeChat) -> None:
+def test_fragment_is_not_signed(configured_hospital: Hospital, wechat: WeChat) -> None:
     data = sign(configured_hospital, f"{PAGE}#/doctors/12?a=b#c").data
     assert data["url"] == PAGE
     assert is_signed(data, wechat.tickets[APP_ID])
@@ -57,11 +57,11 @@ def test_what_follows_the_number_sign_is_not_signed(configured_hospital: Hospita
 @pytest.mark.parametrize(
     "url", [SITE_URL, f"{SITE_URL}/", "https://H5.Renhe.Example/x", f"{SITE_URL}:443/x", f"{SITE_URL}/医院?q=科"]
 )
-def test_every_page_of_the_domain_is_the_hospitals(configured_hospital: Hospital, url: str) -> None:
+def test_every_page_of_the_domain_is_signed(configured_hospital: Hospital, url: str) -> None:
     assert sign(configured_hospital, url).data["url"] == url
 
 
-def test_so_is_a_page_of_a_registered_host(configured_hospital: Hospital, other_hospital: Hospital) -> None:
+def test_page_of_a_registered_host_is_signed(configured_hospital: Hospital, other_hospital: Hospital) -> None:
     ours, theirs = f"a{configured_hospital.tenant_id}.example", f"a{other_hospital.tenant_id}.example"
     for hospital, host in ((configured_hospital, ours), (other_hospital, theirs)):
         mysql.run_transaction(partial(tenants.add_host, tenant_id=hospital.tenant_id, host=host))
@@ -94,81 +94,81 @@ def test_so_is_a_page_of_a_registered_host(configured_hospital: Hospital, other_
         *(f"{SITE_URL}\\.evil.example", f"{SITE_URL}/\x00", f"{SITE_URL}/{'a' * 2048}", 12, None),
     ],
 )
-def test_no_other_page_is_signed_for(configured_hospital: Hospital, wechat: WeChat, url: Any) -> None:
-    answer = sign(configured_hospital, url)
-    assert (answer.status, answer.error.partition("：")[0]) == (400, "url")
+def test_other_pages_are_rejected(configured_hospital: Hospital, wechat: WeChat, url: Any) -> None:
+    response = sign(configured_hospital, url)
+    assert (response.status, response.error.partition("：")[0]) == (400, "url")
     assert wechat.calls.total() == 0
 
 
-def test_a_hospital_without_an_account_signs_nothing(hospital: Hospital, wechat: WeChat) -> None:
-    answer = sign(hospital)
-    assert (answer.status, answer.error) == (404, "微信公众号尚未配置")
+def test_hospital_without_account_returns_404(hospital: Hospital, wechat: WeChat) -> None:
+    response = sign(hospital)
+    assert (response.status, response.error) == (404, "微信公众号尚未配置")
     assert wechat.calls.total() == 0
 
 
-def test_who_comes_from_nowhere_is_asked_where(configured_hospital: Hospital, other_hospital: Hospital) -> None:
+def test_request_without_tenant_returns_400(configured_hospital: Hospital, other_hospital: Hospital) -> None:
     assert {configured_hospital.tenant_id, other_hospital.tenant_id}
     assert post(PATH, url=PAGE).status == 400
 
 
-def test_a_hospital_signs_with_its_own_ticket(
+def test_hospital_signs_with_its_own_ticket(
     configured_hospital: Hospital, other_hospital: Hospital, wechat: WeChat
 ) -> None:
-    other, site = "wx0123456789abcdef", "https://h5.elsewhere.example"
-    wechat.accounts[other] = "another"
-    configure(other_hospital, app_id=other, app_secret="another", auth_url=site)
+    other_app_id, other_site = "wx0123456789abcdef", "https://h5.elsewhere.example"
+    wechat.accounts[other_app_id] = "another"
+    configure(other_hospital, app_id=other_app_id, app_secret="another", auth_url=other_site)
     assert is_signed(sign(configured_hospital).data, wechat.tickets[APP_ID])
-    assert is_signed(sign(other_hospital, site).data, wechat.tickets[other], site)
+    assert is_signed(sign(other_hospital, other_site).data, wechat.tickets[other_app_id], other_site)
     assert sign(other_hospital, PAGE).status == 400
-    assert wechat.tickets[APP_ID] != wechat.tickets[other]
+    assert wechat.tickets[APP_ID] != wechat.tickets[other_app_id]
 
 
-def test_many_signatures_are_one_ticket(configured_hospital: Hospital, wechat: WeChat) -> None:
-    answers = run_in_threads([partial(sign, configured_hospital)] * 20)
-    assert all(is_signed(one.data, wechat.tickets[APP_ID]) for one in answers)
-    assert wechat.calls == {TOKEN: 1, TICKET: 1}
+def test_many_signatures_fetch_one_ticket(configured_hospital: Hospital, wechat: WeChat) -> None:
+    responses = run_in_threads([partial(sign, configured_hospital)] * 20)
+    assert all(is_signed(one.data, wechat.tickets[APP_ID]) for one in responses)
+    assert wechat.calls == {TOKEN_PATH: 1, TICKET_PATH: 1}
 
 
-def test_a_wechat_that_hangs_is_503_and_heals(
+def test_timeout_of_wechat_returns_503_until_it_responds(
     configured_hospital: Hospital, wechat: WeChat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(wechat_api, "TIMEOUT_SECONDS", 0.2)
     wechat.accepting.clear()
-    answer = sign(configured_hospital)
-    assert (answer.status, answer.code, answer.headers["Retry-After"]) == (503, 10007, "2")
+    response = sign(configured_hospital)
+    assert (response.status, response.code, response.headers["Retry-After"]) == (503, 10007, "2")
     wechat.accepting.set()
-    configure(configured_hospital)  # which begins anew, without the pause after a failure
+    configure(configured_hospital)  # a new configuration does not use the cached failure
     assert sign(configured_hospital).status == 200
 
 
 @pytest.mark.parametrize("failing", [500, 404, ""])
-def test_a_wechat_that_makes_no_sense_is_503(configured_hospital: Hospital, wechat: WeChat, failing: int | str) -> None:
-    wechat.failures[TICKET] = failing
+def test_malformed_response_of_wechat_returns_503(
+    configured_hospital: Hospital, wechat: WeChat, failing: int | str
+) -> None:
+    wechat.failures[TICKET_PATH] = failing
     assert sign(configured_hospital).status == 503
 
 
-def test_what_wechat_refuses_for_is_told_by_its_number(
+def test_errcode_of_wechat_is_returned_and_logged(
     configured_hospital: Hospital, wechat: WeChat, caplog: pytest.LogCaptureFixture
 ) -> None:
     wechat.ip_denied = True
-    answer = sign(configured_hospital)
-    assert (answer.status, answer.error) == (503, "微信服务暂时不可用（微信错误码 40164）")
+    response = sign(configured_hospital)
+    assert (response.status, response.error) == (503, "微信服务暂时不可用（微信错误码 40164）")
     [line] = [one for one in caplog.records if one.message == "unavailable"]
     assert line.__dict__["ids"] == {"error": "wechat_api.WechatApiError", "number": 40164}
 
 
-def test_a_refusal_is_not_asked_for_again_at_once_but_a_new_secret_is(
-    configured_hospital: Hospital, wechat: WeChat
-) -> None:
+def test_failure_is_cached_until_the_secret_changes(configured_hospital: Hospital, wechat: WeChat) -> None:
     configure(configured_hospital, app_secret="wrong")
     for _ in range(3):
         assert "40125" in sign(configured_hospital).error
-    assert wechat.calls[TOKEN] == 1
+    assert wechat.calls[TOKEN_PATH] == 1
     configure(configured_hospital)
     assert sign(configured_hospital).status == 200
 
 
-def test_no_secret_token_or_ticket_is_logged(
+def test_secret_token_and_ticket_are_not_logged(
     configured_hospital: Hospital, wechat: WeChat, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("DEBUG")
@@ -176,6 +176,6 @@ def test_no_secret_token_or_ticket_is_logged(
     wechat.ip_denied = True
     configure(configured_hospital)
     sign(configured_hospital)
-    told = "".join(f"{one.getMessage()}{one.__dict__}" for one in caplog.records)
-    hidden = [*wechat.accounts.values(), *wechat.tokens.values(), *wechat.tickets.values()]
-    assert [one for one in hidden if one in told] == []
+    logged = "".join(f"{one.getMessage()}{one.__dict__}" for one in caplog.records)
+    secrets = [*wechat.accounts.values(), *wechat.tokens.values(), *wechat.tickets.values()]
+    assert [one for one in secrets if one in logged] == []

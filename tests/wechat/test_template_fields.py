@@ -1,10 +1,10 @@
-"""What stands in the fields of a template, whatever a hospital's is like."""
+"""Values of template fields by label and type."""
 
 import pytest
 
 from chalicelib.wechat_account import template_fields
 
-KNOWN = {
+VALUES = {
     "hospital": "仁和医院",
     "patient": "林小雨",
     "doctor": "陈医生",
@@ -45,13 +45,13 @@ KNOWN = {
         ("候诊地点", "phrase21", "门诊楼二层"),
     ],
 )
-def test_a_field_is_filled_by_its_label_and_its_kind(label: str, field: str, text: str) -> None:
-    assert template_fields.build_data(f"{label}：{{{{{field}.DATA}}}}", KNOWN) == {field: {"value": text}}
+def test_field_is_filled_by_label_and_type(label: str, field: str, text: str) -> None:
+    assert template_fields.build_data(f"{label}：{{{{{field}.DATA}}}}", VALUES) == {field: {"value": text}}
 
 
-def test_every_field_of_a_template_is_filled() -> None:
+def test_all_fields_are_filled() -> None:
     content = "{{first.DATA}}\n就诊人: {{thing1.DATA}}\n\n就诊时间：{{time2.DATA}}\n{{remark.DATA}}"
-    assert {name: one["value"] for name, one in template_fields.build_data(content, KNOWN).items()} == {
+    assert {name: one["value"] for name, one in template_fields.build_data(content, VALUES).items()} == {
         "first": "预约成功",
         "thing1": "林小雨",
         "time2": "2026年1月5日 09:30",
@@ -59,12 +59,12 @@ def test_every_field_of_a_template_is_filled() -> None:
     }
 
 
-def test_what_is_too_long_is_cut() -> None:
-    long = {**KNOWN, "patient": "林" * 64}
-    kinds = {"thing1": 20, "name2": 10, "phrase3": 5, "keyword4": 64}
-    found = template_fields.build_data("\n".join(f"患者：{{{{{name}.DATA}}}}" for name in kinds), long)
-    assert {name: len(one["value"]) for name, one in found.items()} == kinds
+def test_long_values_are_truncated() -> None:
+    long_values = {**VALUES, "patient": "林" * 64}
+    max_lengths = {"thing1": 20, "name2": 10, "phrase3": 5, "keyword4": 64}
+    found = template_fields.build_data("\n".join(f"患者：{{{{{name}.DATA}}}}" for name in max_lengths), long_values)
+    assert {name: len(one["value"]) for name, one in found.items()} == max_lengths
 
 
-def test_a_template_without_fields_has_none() -> None:
-    assert template_fields.build_data("您好，请及时就诊。{{}}", KNOWN) == {}
+def test_template_without_fields_yields_no_data() -> None:
+    assert template_fields.build_data("您好，请及时就诊。{{}}", VALUES) == {}

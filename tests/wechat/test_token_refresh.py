@@ -1,4 +1,4 @@
-"""A token that WeChat does not know is replaced, and another made where WeChat gives the same one: seldom."""
+"""An invalid token is replaced; a refresh is forced, rarely, if WeChat issues the same token again."""
 
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -15,59 +15,59 @@ from tests.support.factories import Hospital
 from tests.support.wechat_client import APP_ID
 
 __all__ = ["cut_redis"]
-TOKEN, LIST = "/cgi-bin/stable_token", "/cgi-bin/template/get_all_private_template"
+TOKEN_PATH, LIST_PATH = "/cgi-bin/stable_token", "/cgi-bin/template/get_all_private_template"
 
 
-def test_many_whose_token_is_good_no_more_have_it_replaced_once(configured_hospital: Hospital, wechat: WeChat) -> None:
-    ours = account.require(configured_hospital.tenant_id)
-    credentials.get_ticket(ours)
+def test_concurrent_callers_replace_an_invalid_token_once(configured_hospital: Hospital, wechat: WeChat) -> None:
+    official_account = account.require(configured_hospital.tenant_id)
+    credentials.get_ticket(official_account)
     wechat.invalid_tokens.add(wechat.tokens[APP_ID])
     start = Barrier(20)
 
-    def ask(_: int) -> Any:
+    def list_templates(_: int) -> Any:
         start.wait(20)
-        return credentials.call_with_token(ours, wechat_api.fetch_private_templates)
+        return credentials.call_with_token(official_account, wechat_api.fetch_private_templates)
 
     with ThreadPoolExecutor(20) as pool:
-        assert all(pool.map(ask, range(20)))
-    assert wechat.calls[TOKEN] == 3, "one at first, one that is the same, one anew"
+        assert all(pool.map(list_templates, range(20)))
+    assert wechat.calls[TOKEN_PATH] == 3, "the first, the same again, a forced refresh"
 
 
-def test_a_token_that_is_never_good_is_asked_for_no_further(configured_hospital: Hospital, wechat: WeChat) -> None:
-    wechat.failures[LIST] = 40001
+def test_permanently_invalid_token_is_retried_once(configured_hospital: Hospital, wechat: WeChat) -> None:
+    wechat.failures[LIST_PATH] = 40001
     with pytest.raises(WechatApiError):
         credentials.call_with_token(account.require(configured_hospital.tenant_id), wechat_api.fetch_private_templates)
-    assert wechat.calls == {TOKEN: 3, LIST: 2}
+    assert wechat.calls == {TOKEN_PATH: 3, LIST_PATH: 2}
 
 
-def test_a_token_that_is_never_good_is_made_anew_once(configured_hospital: Hospital, wechat: WeChat) -> None:
-    """Each time it ends the token of the hospital's other systems, and WeChat does it twenty times a day."""
-    wechat.failures[LIST] = 40001
+def test_refresh_is_forced_once_per_interval(configured_hospital: Hospital, wechat: WeChat) -> None:
+    """A forced refresh revokes the token of the hospital's other systems, and WeChat allows twenty a day."""
+    wechat.failures[LIST_PATH] = 40001
     for _ in range(3):
-        with pytest.raises(WechatApiError) as refusal:
+        with pytest.raises(WechatApiError) as error_info:
             credentials.call_with_token(
                 account.require(configured_hospital.tenant_id), wechat_api.fetch_private_templates
             )
-        assert refusal.value.errcode == 40001
+        assert error_info.value.errcode == 40001
     assert len(wechat.forced_refreshes[APP_ID]) == 1
 
 
-def test_a_ticket_is_asked_for_every_ten_minutes(configured_hospital: Hospital, wechat: WeChat) -> None:
-    """That of a hospital whose other system had it issued before may end within them."""
-    ours = account.require(configured_hospital.tenant_id)
-    assert credentials.get_ticket(ours) == credentials.get_ticket(ours)
+def test_ticket_is_cached_for_ten_minutes(configured_hospital: Hospital, wechat: WeChat) -> None:
+    """Another system of the hospital may have obtained it before, so its remaining lifetime is unknown."""
+    official_account = account.require(configured_hospital.tenant_id)
+    assert credentials.get_ticket(official_account) == credentials.get_ticket(official_account)
     [key] = redis.get_client().scan_iter(f"wechat:*:{{{configured_hospital.tenant_id}:*ticket")
     assert 0 < redis.get_client().pttl(key) <= 600_000
     redis.get_client().delete(key)
     wechat.tickets[APP_ID] = "another"
-    assert credentials.get_ticket(ours) == "another"
+    assert credentials.get_ticket(official_account) == "another"
 
 
-def test_without_redis_no_token_is_made_anew(configured_hospital: Hospital, wechat: WeChat, cut_redis: Any) -> None:
-    ours = account.require(configured_hospital.tenant_id)
-    wechat.failures[LIST] = 40001
+def test_without_redis_no_refresh_is_forced(configured_hospital: Hospital, wechat: WeChat, cut_redis: Any) -> None:
+    official_account = account.require(configured_hospital.tenant_id)
+    wechat.failures[LIST_PATH] = 40001
     cut = cut_redis()
     with pytest.raises(WechatApiError):
-        credentials.call_with_token(ours, wechat_api.fetch_private_templates)
+        credentials.call_with_token(official_account, wechat_api.fetch_private_templates)
     cut.__exit__(None, None, None)
-    assert wechat.forced_refreshes == {}, "each process would, one after the other"
+    assert wechat.forced_refreshes == {}, "otherwise each process would force one"
