@@ -23,8 +23,17 @@ app = Chalice(app_name="zhenxun", configure_logs=False)
 app.experimental_feature_flags.add("WEBSOCKETS")
 app.api.binary_types = []  # see web_bytes.BINARY_TYPES, which infra/api.py tells API Gateway
 app.register_middleware(routing.wrap_request, "http")
-for group in [one for one in GROUPS if settings.endpoint_group in ("", one)]:
-    app.register_blueprint(import_module(f"chalicelib.{group}.routes").routes)
+
+
+def load_routes(group: str) -> routing.Routes:
+    """Import an endpoint group and return its routes."""
+    routes: routing.Routes = import_module(f"chalicelib.{group}.routes").routes
+    return routes
+
+
+for group in GROUPS:
+    if settings.endpoint_group in ("", group):
+        app.register_blueprint(load_routes(group))
 
 
 def load_internal_handlers() -> outbox.Handlers:
@@ -123,23 +132,23 @@ def run_outbox_external(_event: Any) -> None:
 
 @app.on_ws_connect(name="websocket_connect")
 def websocket_connect(event: Any) -> Any:
-    from chalicelib.gateway.notify import ws
+    from chalicelib.gateway import websocket_handlers
 
-    return websocket.handle_event(event, ws.connect)
+    return websocket.handle_event(event, websocket_handlers.connect)
 
 
 @app.on_ws_message(name="websocket_message")
 def websocket_message(event: Any) -> Any:
-    from chalicelib.gateway.notify import ws
+    from chalicelib.gateway import websocket_handlers
 
-    return websocket.handle_event(event, ws.handle_message)
+    return websocket.handle_event(event, websocket_handlers.handle_message)
 
 
 @app.on_ws_disconnect(name="websocket_disconnect")
 def websocket_disconnect(event: Any) -> Any:
-    from chalicelib.gateway.notify import ws
+    from chalicelib.gateway import websocket_handlers
 
-    return websocket.handle_event(event, ws.disconnect)
+    return websocket.handle_event(event, websocket_handlers.disconnect)
 
 
 @app.schedule("rate(1 minute)", name="sweep_sockets")

@@ -14,7 +14,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from importlib import import_module
 from pathlib import Path
 
 from infra import archive
@@ -104,19 +103,15 @@ def make_overlay(stage: str, sources: str) -> dict[str, object]:
     from infra.overlay import Sitemap, build_overlay
 
     served = {(path, method) for path, methods in app.app.routes.items() for method in methods}
-    routes = {route: group for group in app.GROUPS for route in list_routes(group)}
+    routes = {
+        (endpoint.path, endpoint.method): group for group in app.GROUPS for endpoint in app.load_routes(group).endpoints
+    }
     if served != set(routes):
         raise PackagingError(f"no group declares, or the app does not serve: {sorted(served ^ set(routes))}")
     jobs = {job.name: getattr(job, "event_pattern", {}) for job in app.app.event_sources}
     rates = {job.name: job.schedule_expression for job in app.app.event_sources if hasattr(job, "schedule_expression")}
     sockets = tuple(handler.name for handler in app.app.websocket_handlers.values())
     return build_overlay(stage, Sitemap(routes, app.GROUPS, app.CORE, sockets, jobs, rates), RUNTIME, sources)
-
-
-def list_routes(group: str) -> list[tuple[str, str]]:
-    """Return (path, method) of each of the group's endpoints."""
-    endpoints = import_module(f"chalicelib.{group}.routes").routes.endpoints
-    return [(endpoint.path, endpoint.method) for endpoint in endpoints]
 
 
 def hash_sources(project: Path) -> str:

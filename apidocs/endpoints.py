@@ -3,9 +3,8 @@
 import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import import_module
 
-from app import GROUPS
+from app import GROUPS, load_routes
 from chalicelib.errors import (
     BAD_PARAMETER,
     INTERNAL,
@@ -62,5 +61,5 @@ class DocumentedEndpoint:
 def iter_endpoints() -> Iterator[DocumentedEndpoint]:
     """All endpoints, group by group, in the order of their declaration."""
     for group in GROUPS:
-        for endpoint in import_module(f"chalicelib.{group}.routes").routes.endpoints:
+        for endpoint in load_routes(group).endpoints:
             yield DocumentedEndpoint(PUBLISHED_NAMES.get(group, group), endpoint)

@@ -16,7 +16,8 @@ from tests.support.cloudformation import find_functions, find_resources, iter_st
 POLICIES = sorted((ROOT / ".chalice").glob("policy*.json"))
 SERVING = {get_group_resource(group, CORE): f"chalicelib.{group}.routes" for group in GROUPS}
 SERVING |= {
-    get_resource_name(handler.name): "chalicelib.gateway.notify.ws" for handler in app.websocket_handlers.values()
+    get_resource_name(handler.name): "chalicelib.gateway.websocket_handlers"
+    for handler in app.websocket_handlers.values()
 }
 WORKING = {get_resource_name(job): job for job in ("migrate", *(one.name for one in app.event_sources))}
 # Actions whose resource must be "*": EC2 knows no other for network interfaces that are not there yet.
