@@ -1,6 +1,6 @@
-"""Every refusal there is: numbered, with its HTTP status and a text fit to show to a patient.
+"""All errors that the API returns: number, HTTP status and a Chinese text that may be shown to patients.
 
-Anything else that is raised is a bug, and answers INTERNAL. docs/errors.md is made from this list.
+An exception other than ApiError is a bug and is returned as INTERNAL. docs/errors.md is generated from this list.
 """
 
 from dataclasses import dataclass
@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ErrorKind:
+    """One error number of the API."""
+
     code: int
     status: int
     text: str
@@ -36,7 +38,12 @@ KIND_BY_STATUS = {kind.status: kind for kind in reversed(KINDS)}
 
 
 class ApiError(Exception):
-    """A refusal the caller can act on. retry_after (seconds) becomes the header of that name."""
+    """An error response.
+
+    Attributes:
+        text: shown to the user; the text of the kind unless given.
+        retry_after: seconds, sent as the Retry-After header.
+    """
 
     def __init__(self, kind: ErrorKind, text: str = "", retry_after: int | None = None) -> None:
         super().__init__(kind, text, retry_after)
@@ -49,5 +56,5 @@ class ApiError(Exception):
 
 
 def get_kind_by_status(status: int) -> ErrorKind:
-    """Return the kind that speaks for an HTTP status which somebody else chose (API Gateway, Chalice)."""
+    """Return the error kind for an HTTP status that API Gateway or Chalice has chosen."""
     return KIND_BY_STATUS.get(status) or (BAD_PARAMETER if status < 500 else INTERNAL)

@@ -1,4 +1,4 @@
-"""Configuration, read from the environment once. Nothing else in the bundle touches os.environ."""
+"""Configuration, read once from environment variables. No other module of the bundle uses os.environ."""
 
 import os
 from dataclasses import dataclass, field
@@ -6,58 +6,61 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class SmsSettings:
-    provider: str  # aliyun, tencent, or file on a developer's machine; "" where no codes can be sent
-    file_path: str  # of the provider `file`: a line for each code
+    """Settings of adapters/sms.py."""
+
+    provider: str  # aliyun, tencent, or file for development; "" if no codes can be sent
+    file_path: str  # the provider `file` appends a line for each code
     key_id: str
     key_secret: str = field(repr=False)
     app_id: str  # Tencent's SmsSdkAppId
-    sign_name: str  # the signature and the template that the provider has approved
+    sign_name: str  # signature and template that the provider has approved
     template_id: str
-    endpoint_url: str  # "" is the provider itself
+    endpoint_url: str  # "" for the provider's own
 
 
 @dataclass(frozen=True)
 class Settings:
+    """All settings of the bundle. Endpoint URLs are set for tests and development only, unless stated otherwise."""
+
     stage: str  # "local" on a developer's machine, else the deployed stage
-    endpoint_group: str  # the endpoint group that this Lambda serves; "" is all of them
+    endpoint_group: str  # the group that this Lambda function serves; "" for all
     in_lambda: bool
-    chalice_cli: bool  # imported by the chalice command (local, package), not by a Lambda
+    chalice_cli: bool  # running in the chalice command (local, package), not in Lambda
     log_level: str
-    database_url: str = field(
-        repr=False
-    )  # mysql://user:password@host:port/name, with ?tls=1 outside a developer's machine
-    database_pool_size: int  # open connections a process keeps
-    database_wait_seconds: float  # seconds a request waits for one of them
-    database_timeout_seconds: float  # seconds a statement may take
-    tls_ca_file: str  # certificates that database and cache are checked against
+    # mysql://user:password@host:port/name, with ?tls=1 except on a developer's machine
+    database_url: str = field(repr=False)
+    database_pool_size: int  # maximum number of connections of a process
+    database_wait_seconds: float  # for which a request waits for a free connection
+    database_timeout_seconds: float  # of a statement
+    tls_ca_file: str  # root certificates for the connections to MySQL and Redis
     redis_url: str = field(repr=False)  # redis://host:port/0, rediss:// with TLS
-    redis_cluster: bool  # follow slots over several shards; one shard needs no such client
-    redis_timeout_seconds: float  # seconds
-    s3_endpoint_url: str  # "" is AWS itself
+    redis_cluster: bool  # use a cluster client, for several shards
+    redis_timeout_seconds: float
+    s3_endpoint_url: str  # "" for AWS
     s3_bucket: str
-    s3_timeout_seconds: float  # seconds each step of a call may take
+    s3_timeout_seconds: float  # for connecting, and for each read
     region: str
-    access_key: str  # these three are the function's role, as Lambda hands it over
+    access_key: str  # this and the next two are the credentials of the function's role, set by Lambda
     secret_key: str = field(repr=False)
     session_token: str = field(repr=False)  # "" for keys that do not expire
-    data_keys: str = field(repr=False)  # id:key pairs, each key wrapped by KMS; see crypto/field_encryption.py
-    data_keys_file: str  # a developer's machine: a file with the same pairs, not wrapped
-    kms_endpoint_url: str  # "" is AWS itself
-    outbox_function: str  # runs what must happen after an answer; "" is a thread of this process, in Lambda nobody
-    external_outbox_function: str  # the same for what calls another company
-    lambda_endpoint_url: str  # "" is AWS itself
-    long_poll_seconds: float  # that somebody who listens over HTTP is kept waiting
-    ws_endpoint_url: str  # where open WebSockets are written to; "" where there are none
-    ws_timeout_seconds: float  # seconds each step of that may take
-    token_days: int  # a token dies this long after it was issued
+    data_keys: str = field(repr=False)  # id:key pairs, each key encrypted by KMS; see crypto/field_encryption.py
+    data_keys_file: str  # for development: a file with such pairs, keys not encrypted
+    kms_endpoint_url: str  # "" for AWS
+    outbox_function: str  # function that runs outbox jobs; "" for a thread of this process, in Lambda for none
+    external_outbox_function: str  # the same for jobs of the external queue
+    lambda_endpoint_url: str  # "" for AWS
+    long_poll_seconds: float  # after which a long poll without events is answered
+    ws_endpoint_url: str  # API Gateway's endpoint to push to open WebSockets; "" if there are none
+    ws_timeout_seconds: float  # for connecting, and for each read
+    token_days: int  # lifetime of a token
     sms: SmsSettings
-    wechat_api_url: str  # where WeChat's API is, where it asks visitors who they are, and where money is taken
-    wechat_open_url: str
+    wechat_api_url: str  # official accounts
+    wechat_open_url: str  # OAuth pages, which identify visitors
     wechat_pay_url: str
-    public_url: str  # where the world finds this API: WeChat Pay's notices come there; "" where there is none
-    hourly_codes_per_address: int  # codes an hour that one address may ask for: a hospital's Wi-Fi is one
-    trusted_proxies: int  # between the clients and API Gateway: 1 behind CloudFront
-    max_body_bytes: int  # bytes of a JSON request
+    public_url: str  # public base URL of this API, for WeChat Pay's payment notifications; "" for none
+    hourly_codes_per_address: int  # limit of SMS codes for one IP address, which a hospital's whole Wi-Fi may share
+    trusted_proxies: int  # number of proxies between the clients and API Gateway: 1 behind CloudFront
+    max_body_bytes: int
 
 
 def _load(env: "os._Environ[str]") -> Settings:

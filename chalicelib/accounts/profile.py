@@ -54,7 +54,7 @@ def create_picture_form(caller: Caller, wanted: PictureWanted) -> PictureForm:
 def _confirm_avatar(caller: Caller) -> None:
     """S3 may not have told of an upload yet. One that is not there, or no picture, leaves the avatar as it is."""
     since, uploader = clock.now() - clock.DAY, (caller.tenant_id, caller.principal)
-    file_id = store.find_waiting(mysql.autocommit, *uploader, AVATAR, since)
+    file_id = store.find_unconfirmed(mysql.autocommit, *uploader, AVATAR, since)
     if file_id is None:
         return
     try:

@@ -129,7 +129,7 @@ def _run_with_retries(work: Callable[[Tx], T], begin: bool) -> T:
         except StatementError as error:
             if error.number not in (ER_LOCK_DEADLOCK, ER_LOCK_WAIT_TIMEOUT):
                 raise
-            logger.warning("run again", extra={"ids": {"mysql_error": error.number}})
+            logger.warning("transaction retried", extra={"ids": {"mysql_error": error.number}})
     raise ApiError(UNAVAILABLE, retry_after=1)
 
 

@@ -1,11 +1,12 @@
-"""What a stolen database must not tell (ID numbers, a hospital's secrets): AES-256-GCM, and blind indexes beside it.
+"""Encrypt single fields (ID numbers, a hospital's secrets) with AES-256-GCM, and compute blind indexes of them.
 
-A sealed value names its key: key id, colon, 12 random bytes, ciphertext. It opens only for the tenant, table and row it
-was sealed for, so a value moved to another row is no value. To rotate, put a new pair last: it seals from then on, and
-the older ones still open. A blind index (HMAC) finds a value without opening any; its key, `index`, is never changed.
+An encrypted value consists of key id, colon, 12 random bytes and ciphertext. Tenant, table and row are authenticated as
+associated data, so a value that is copied to another row cannot be decrypted. To rotate keys, append a new pair to
+DATA_KEYS: the last key encrypts, and older ones still decrypt. A blind index (HMAC) makes a value searchable without
+decryption; its key, `index`, is never changed.
 
-The data keys are wrapped by KMS and opened once in the life of a process. Whoever seals, opens or looks up inside a
-transaction calls ready() before it: KMS is a network away.
+KMS decrypts the data keys once in the life of a process. Call `preload_keys` before a transaction that uses this
+module, so that no transaction waits for KMS.
 """
 
 import base64
@@ -18,35 +19,40 @@ from chalicelib.adapters.aws import kms
 from chalicelib.settings import settings
 
 INDEX_KEY_ID = "index"
-NONCE_BYTES = 12  # bytes
+NONCE_BYTES = 12
 
 
 class DecryptionError(Exception):
-    """A sealed value was changed, stood in another row, or its key is gone."""
+    """An encrypted value was modified or belongs to another row, or its key is missing."""
 
 
 def preload_keys() -> None:
-    """Have the keys at hand. ApiError(UNAVAILABLE) where KMS cannot be reached."""
+    """Load the data keys. Raises ApiError(UNAVAILABLE) if KMS cannot be reached."""
     _get_data_keys()
 
 
 def encrypt(tenant_id: int, table: str, row: int, text: str) -> bytes:
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # 0.1 s of cold start, for few requests
+    """Return a text encrypted for one row of a table. Raises ApiError(UNAVAILABLE) if KMS cannot be reached."""
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # adds 0.1 s to a cold start; few requests need it
 
     key_id = [name for name in _get_data_keys() if name != INDEX_KEY_ID][-1]
     nonce = secrets.token_bytes(NONCE_BYTES)
-    sealed = AESGCM(_get_data_keys()[key_id]).encrypt(
-        nonce, text.encode(), _build_associated_data(tenant_id, table, row, key_id)
-    )
-    return key_id.encode() + b":" + nonce + sealed
+    associated_data = _build_associated_data(tenant_id, table, row, key_id)
+    ciphertext = AESGCM(_get_data_keys()[key_id]).encrypt(nonce, text.encode(), associated_data)
+    return key_id.encode() + b":" + nonce + ciphertext
 
 
-def decrypt(tenant_id: int, table: str, row: int, sealed: bytes) -> str:
-    """Return the text that was sealed for this row. Raises Unopened for anything else."""
+def decrypt(tenant_id: int, table: str, row: int, encrypted: bytes) -> str:
+    """Return the text that was encrypted for this row.
+
+    Raises:
+        DecryptionError: the value was not encrypted for this row, or its key is missing.
+        ApiError: 503 if KMS cannot be reached.
+    """
     from cryptography.exceptions import InvalidTag
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-    name, _, rest = sealed.partition(b":")
+    name, _, rest = encrypted.partition(b":")
     key_id = name.decode("ascii", "replace")
     if key_id == INDEX_KEY_ID or key_id not in _get_data_keys():
         raise DecryptionError(f"no key {key_id[:16]!r}")
@@ -60,7 +66,7 @@ def decrypt(tenant_id: int, table: str, row: int, sealed: bytes) -> str:
 
 
 def compute_blind_index(tenant_id: int, purpose: str, text: str) -> bytes:
-    """Return 32 bytes that are the same for the same text, and tell nothing of it without the key."""
+    """Return a keyed hash of a text (32 bytes), the same for the same tenant, purpose and text."""
     return hmac.digest(_get_data_keys()[INDEX_KEY_ID], f"{tenant_id}:{purpose}:{text}".encode(), "sha256")
 
 
@@ -79,5 +85,5 @@ def _get_data_keys() -> dict[str, bytes]:
 
 
 def _parse_key_pairs(text: str) -> list[tuple[str, str]]:
-    """Read "2026:AQID… index:AQID…"."""
+    """Parse "2026:AQID… index:AQID…"."""
     return [(name, key) for name, _, key in (pair.partition(":") for pair in text.split())]

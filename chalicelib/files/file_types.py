@@ -1,4 +1,4 @@
-"""The kinds of file that may be uploaded, by extension: what else they are called, how large, how they begin."""
+"""The types of file that may be uploaded: extension, content types, size limit and signature."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,9 +12,11 @@ MB = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class FileKind:
+    """A type of file."""
+
     extension: str
-    content_types: tuple[str, ...]  # what browsers say; the first is what we say
-    matches: SignatureTest
+    content_types: tuple[str, ...]  # as sent by browsers; files are served with the first
+    matches: SignatureTest  # whether a file begins as this type does
     max_bytes: int = 20 * MB
 
 
@@ -34,27 +36,32 @@ FILE_KINDS = (
     FileKind("mp4", ("video/mp4",), magic_numbers.is_mp4, 100 * MB),
 )
 KINDS_BY_EXTENSION = {kind.extension: kind for kind in FILE_KINDS}
-PICTURE_EXTENSIONS = ("jpg", "jpeg", "png", "gif", "webp")  # of people: what every browser shows
+PICTURE_EXTENSIONS = ("jpg", "jpeg", "png", "gif", "webp")  # for photos: shown by every browser
 MAX_PICTURE_BYTES = 5 * MB
-CHAT_EXTENSIONS = tuple(KINDS_BY_EXTENSION)  # what may be sent in a conversation
+CHAT_EXTENSIONS = tuple(KINDS_BY_EXTENSION)  # may be sent in a conversation
 
 
 def require_picture_kind(extension: str, content_type: str, size: int | None) -> FileKind:
-    """Return the kind of a person's picture; refused as `agreed`."""
+    """Return the type of a photo of a person or department. Raises like `require_kind`."""
     return require_kind(PICTURE_EXTENSIONS, extension, content_type, size, MAX_PICTURE_BYTES)
 
 
 def require_kind(
-    allowed: Sequence[str], extension: str, content_type: str, size: int | None, limit: int = 0
+    allowed: Sequence[str], extension: str, content_type: str, size: int | None, max_bytes: int = 0
 ) -> FileKind:
-    """Return the kind that all three speak of, with a limit (bytes) below its own where one is given.
+    """Return the type that extension and content type agree on.
 
-    ApiError 400, by the name of the field that does not fit.
+    Args:
+        size: as stated by the client, None if unknown.
+        max_bytes: replaces the limit of the type.
+
+    Raises:
+        ApiError: 400 naming the field that is not allowed or does not match.
     """
     kind = KINDS_BY_EXTENSION[extension.lower()] if extension.lower() in allowed else None
     if kind is None:
         raise ApiError(BAD_PARAMETER, f"file_extension：只支持 {'、'.join(allowed)}")
-    kind = replace(kind, max_bytes=limit or kind.max_bytes)
+    kind = replace(kind, max_bytes=max_bytes or kind.max_bytes)
     if content_type.lower() not in kind.content_types:
         raise ApiError(BAD_PARAMETER, f"file_type：与扩展名 {kind.extension} 不符")
     if size is not None and size > kind.max_bytes:

@@ -1,10 +1,10 @@
-"""Where a file is read: objects are private, and every link that leaves is signed for half an hour."""
+"""Sign download links. Objects are private; a link is valid for half an hour."""
 
 from chalicelib.adapters.aws import s3
 
-LINK_LIFETIME_SECONDS = 30 * 60  # seconds
+LINK_LIFETIME_SECONDS = 30 * 60
 
 
 def sign(object_key: str) -> str:
-    """Return a link that anybody who holds it can read for 30 minutes. It asks nobody, so a page may have a hundred."""
+    """Return a link to an object that works without credentials. Sends no request, so a page may have many links."""
     return s3.presign_download(object_key, LINK_LIFETIME_SECONDS)

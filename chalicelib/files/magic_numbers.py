@@ -1,33 +1,38 @@
-"""What a file is, by its first bytes: an extension and a Content-Type are only what somebody says it is."""
+"""Recognize the type of a file by its first bytes; extension and Content-Type are only claims of the client."""
 
 from collections.abc import Callable
 
-SNIFF_BYTES = 512  # bytes that these functions want to see
+SNIFF_BYTES = 512  # that the functions of this module examine
 SignatureTest = Callable[[bytes], bool]
 
 HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"}
-# Names of the container that phones, browsers and recorders write for sound and film alike.
-# https://mp4ra.org/registered-types/brands
+# Brands that phones, browsers and recorders write for both audio and video.
+# Source: https://mp4ra.org/registered-types/brands
 GENERIC_BRANDS = {b"isom", b"mp41", b"mp42", b"avc1", b"dash", b"MSNV", *(b"iso%d" % n for n in range(2, 10))}
 GENERIC_BRANDS |= {b"3gp%d" % n for n in range(4, 8)}
 M4A_BRANDS, M4V_BRANDS = {b"M4A ", b"M4B "}, {b"M4V ", b"M4VH", b"M4VP"}
 
 
-def build_prefix_test(*marks: bytes) -> SignatureTest:
-    return lambda first: first.startswith(marks)
+def build_prefix_test(*signatures: bytes) -> SignatureTest:
+    """Return a function that tests whether a file starts with one of the signatures."""
+    return lambda first: first.startswith(signatures)
 
 
 def is_webp(first: bytes) -> bool:
+    """Return whether a file is a WebP picture."""
     return first[:4] == b"RIFF" and first[8:12] == b"WEBP"
 
 
 def is_bmp(first: bytes) -> bool:
-    """Two letters begin many a text: the size of the header behind them has one of few values."""
+    """Return whether a file is a BMP picture. Also checks the header size: many texts start with BM."""
     return first[:2] == b"BM" and int.from_bytes(first[14:18], "little") in (12, 40, 52, 56, 64, 108, 124)
 
 
 def is_mp3(first: bytes) -> bool:
-    """An ID3 tag, or a frame's header: 11 ones, MPEG version, layer III, a bit rate and a sample rate that exist."""
+    """Return whether a file starts with an ID3 tag or a valid MPEG layer III frame header.
+
+    The header consists of 11 ones, MPEG version, layer, bit rate and sample rate.
+    """
     if first[:3] == b"ID3":
         return True
     header = int.from_bytes(first[:4], "big")
@@ -36,15 +41,17 @@ def is_mp3(first: bytes) -> bool:
 
 
 def is_heic(first: bytes) -> bool:
-    """The general brand may come first, and the codec's among the compatible ones."""
+    """Return whether a file has a HEIC brand as its major or a compatible brand."""
     return bool(HEIC_BRANDS & set(_parse_brands(first)))
 
 
 def is_m4a(first: bytes) -> bool:
+    """Return whether a file is MPEG-4 audio, or of a brand that is used for audio and video."""
     return _get_major_brand(first) in M4A_BRANDS | GENERIC_BRANDS
 
 
 def is_mp4(first: bytes) -> bool:
+    """Return whether a file is MPEG-4 video, or of a brand that is used for audio and video."""
     return _get_major_brand(first) in M4V_BRANDS | GENERIC_BRANDS
 
 
@@ -53,7 +60,7 @@ def _get_major_brand(first: bytes) -> bytes:
 
 
 def _parse_brands(first: bytes) -> list[bytes]:
-    """The brands of an ISO base media file, the major one first; none where it is no such file."""
+    """Return the brands of an ISO base media file, the major one first; none for any other file."""
     length = int.from_bytes(first[:4], "big")
     if first[4:8] != b"ftyp" or length < 16:
         return []

@@ -1,4 +1,4 @@
-"""An upload, and the file it becomes."""
+"""Records of uploads and files."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from chalicelib.files.file_types import KINDS_BY_EXTENSION, FileKind
 
 @dataclass(frozen=True, slots=True)
 class UploadTicket:
-    """Leave to upload one file: its number, and the form that a browser posts to S3."""
+    """Permission to upload one file: the form that a browser posts to S3."""
 
     file_id: int
     form: UploadForm
@@ -16,31 +16,33 @@ class UploadTicket:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file whose bytes were seen: what object_key holds does not change any more."""
+    """A confirmed file. The object of object_key is never modified."""
 
     file_id: int
     object_key: str
     content_type: str
-    size: int
+    size: int  # bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A row: what may be uploaded, and what became of it (object_key "" while it waits)."""
+    """A row of `files`: the conditions of an upload, and its result once it is confirmed."""
 
     file_id: int
     tenant_id: int
-    place: str
+    place: str  # what it is uploaded for, such as a conversation
     extension: str
-    min_size: int
+    min_size: int  # bytes, as max_size and size
     max_size: int
-    upload_key: str
-    object_key: str
-    size: int
+    upload_key: str  # S3 key of the uploaded object
+    object_key: str  # S3 key of the confirmed copy, "" until then
+    size: int  # 0 until confirmed
 
     @property
     def kind(self) -> FileKind:
+        """Return the type of the file."""
         return KINDS_BY_EXTENSION[self.extension]
 
     def to_file(self) -> File:
+        """Return the file of a confirmed upload."""
         return File(self.file_id, self.object_key, self.kind.content_types[0], self.size)

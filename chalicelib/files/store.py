@@ -1,14 +1,21 @@
-"""Uploads and files in MySQL. Nothing is decided here."""
+"""SQL of uploads and files."""
 
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.files.file_types import FileKind
 from chalicelib.files.models import Upload
 
+COLUMNS_SQL = "file_id, tenant_id, place, extension, min_size, max_size, upload_key, object_key, size"
+
 
 def insert(
     tx: Tx, tenant_id: int, uploader: str, place: str, kind: FileKind, sizes: tuple[int, int], upload_key: str, now: int
 ) -> int:
-    """Return the new file_id."""
+    """Insert an upload that is to be confirmed, and return its file_id.
+
+    Args:
+        uploader: principal.
+        sizes: the least and greatest size in bytes.
+    """
     return tx.insert(
         """
         INSERT INTO files (tenant_id, uploader, place, extension, min_size, max_size, upload_key, created_at)
@@ -27,10 +34,10 @@ def insert(
 
 
 def find(tx: Tx, tenant_id: int, uploader: str, file_id: int, place: str | None = None) -> Upload | None:
-    """Return somebody's own upload; None also where it was for another place than the one given."""
+    """Return an upload of this uploader, or None. `place` restricts the search to uploads for that place."""
     row = tx.fetch_one(
-        """
-        SELECT file_id, tenant_id, place, extension, min_size, max_size, upload_key, object_key, size FROM files
+        f"""
+        SELECT {COLUMNS_SQL} FROM files
         WHERE file_id = %(file_id)s AND tenant_id = %(tenant_id)s AND uploader = %(uploader)s
           AND (%(place)s IS NULL OR place = %(place)s)
         """,
@@ -43,10 +50,10 @@ def find(tx: Tx, tenant_id: int, uploader: str, file_id: int, place: str | None 
 
 
 def find_by_key(tx: Tx, upload_key: str) -> Upload | None:
-    """Return the upload that an object belongs to, whoever's it is."""
+    """Return the upload with this S3 key, of any tenant and uploader, or None."""
     row = tx.fetch_one(
-        """
-        SELECT file_id, tenant_id, place, extension, min_size, max_size, upload_key, object_key, size FROM files
+        f"""
+        SELECT {COLUMNS_SQL} FROM files
         WHERE upload_key = %(upload_key)s
         """,
         upload_key=upload_key.encode(),
@@ -54,8 +61,8 @@ def find_by_key(tx: Tx, upload_key: str) -> Upload | None:
     return _build_upload(row) if row else None
 
 
-def find_waiting(tx: Tx, tenant_id: int, uploader: str, place: str, since: int) -> int | None:
-    """Return the file_id of somebody's newest upload for a place, where it waits since no longer than an instant."""
+def find_unconfirmed(tx: Tx, tenant_id: int, uploader: str, place: str, since: int) -> int | None:
+    """Return the file_id of the newest upload for a place if it is unconfirmed and was made after `since`, or None."""
     row = tx.fetch_one(
         """
         SELECT file_id, object_key FROM files
@@ -71,7 +78,7 @@ def find_waiting(tx: Tx, tenant_id: int, uploader: str, place: str, since: int) 
 
 
 def confirm(tx: Tx, file_id: int, object_key: str, size: int, now: int) -> None:
-    """Make a waiting upload a file. One that is a file already stays the file it is."""
+    """Record the copy of an upload. A confirmed upload is left unchanged."""
     tx.execute(
         """
         UPDATE files SET object_key = %(object_key)s, size = %(size)s, confirmed_at = %(now)s
@@ -84,26 +91,26 @@ def confirm(tx: Tx, file_id: int, object_key: str, size: int, now: int) -> None:
     )
 
 
-def list_unswept(tx: Tx, before: int, limit: int, after: int) -> list[Upload]:
-    """Return the oldest uploads made before an instant whose uploaded object may still be there, after so many."""
+def list_undeleted(tx: Tx, before: int, limit: int, offset: int) -> list[Upload]:
+    """Return uploads made before an instant whose uploaded object has not been deleted, oldest first."""
     rows = tx.fetch_all(
-        """
-        SELECT file_id, tenant_id, place, extension, min_size, max_size, upload_key, object_key, size FROM files
+        f"""
+        SELECT {COLUMNS_SQL} FROM files
         WHERE upload_deleted_at IS NULL AND created_at < %(before)s
-        ORDER BY created_at, file_id LIMIT %(limit)s OFFSET %(after)s
+        ORDER BY created_at, file_id LIMIT %(limit)s OFFSET %(offset)s
         """,
         before=before,
         limit=limit,
-        after=after,
+        offset=offset,
     )
     return [_build_upload(row) for row in rows]
 
 
-def mark_swept(tx: Tx, file_ids: list[int], now: int) -> int:
-    """The uploaded objects are gone: forget the uploads that became no file; return how many did not."""
-    forgotten = tx.execute("DELETE FROM files WHERE file_id IN %(file_ids)s AND object_key IS NULL", file_ids=file_ids)
+def record_deletion(tx: Tx, file_ids: list[int], now: int) -> int:
+    """Record that uploaded objects were deleted. Deletes the rows that were not confirmed and returns their number."""
+    deleted = tx.execute("DELETE FROM files WHERE file_id IN %(file_ids)s AND object_key IS NULL", file_ids=file_ids)
     tx.execute("UPDATE files SET upload_deleted_at = %(now)s WHERE file_id IN %(file_ids)s", now=now, file_ids=file_ids)
-    return forgotten
+    return deleted
 
 
 def _build_upload(row: Row) -> Upload:

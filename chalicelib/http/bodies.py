@@ -1,4 +1,4 @@
-"""Bytes at the HTTP door: answers in no envelope, and files that come in a request's body."""
+"""Responses without an envelope, and request bodies that are not JSON: uploaded files and signed webhooks."""
 
 import base64
 import re
@@ -11,38 +11,39 @@ from chalice.app import Response
 from chalicelib import errors
 from chalicelib.errors import ApiError
 
-# API Gateway decodes the base64 of an answer only for who accepts one of these: for everybody. In return it encodes the
-# body of every request. Chalice must not know of it: it would encode every answer, and refuse who accepts no picture.
+# API Gateway decodes a base64 response only for clients that accept one of these types, so all are listed. It then
+# encodes the body of every request. Chalice is not given this list: it would encode every response, and reject clients
+# that accept none of the types.
 BINARY_TYPES = ["*/*"]
 
 
 @dataclass(frozen=True)
 class RawContent:
-    """An answer in no envelope: text, or bytes that reach the client unchanged; to be saved under a name, if any."""
+    """A response without an envelope."""
 
     content_type: str
     body: str | bytes
-    file_name: str = ""
+    file_name: str = ""  # under which the client is to save it, "" for none
 
 
 @dataclass(frozen=True)
 class RequestFile:
-    """A file in a request's body; its name as the client's form said it, "" where the body is the file itself."""
+    """A file in a request body."""
 
-    name: str
+    name: str  # as sent by the client, "" if the body is the file itself
     content: bytes
 
 
 @dataclass(frozen=True)
 class RawRequest:
-    """What another company has sent, as it came: what it has signed are these bytes and no others."""
+    """Headers and body of a webhook unchanged, because its sender has signed them."""
 
-    headers: Mapping[str, str]  # their names in lower case
+    headers: Mapping[str, str]  # names in lower case
     body: bytes
 
 
 class RawResponse(Response):
-    """Bytes leave as base64, which API Gateway decodes: see BINARY_TYPES."""
+    """Chalice's response for RawContent. Bytes are sent as base64, which API Gateway decodes: see BINARY_TYPES."""
 
     def __init__(self, raw: RawContent) -> None:
         text = raw.body if isinstance(raw.body, str) else base64.b64encode(raw.body).decode()
@@ -53,6 +54,7 @@ class RawResponse(Response):
         self._is_base64 = isinstance(raw.body, bytes)
 
     def to_dict(self, binary_types: list[str] | None = None) -> dict[str, Any]:  # noqa: ARG002  # Chalice's signature
+        """Return the response for API Gateway."""
         return {**super().to_dict(), "isBase64Encoded": self._is_base64}
 
 
@@ -61,31 +63,36 @@ _FILE_NAME_PATTERN = re.compile(rb'(?:^|\r\n)content-disposition:[^\r\n]*;\s*fil
 
 
 def parse_upload(content_type: str, body: bytes) -> RequestFile:
-    """Return the one file of a multipart form, whatever its field is called; of any other body, the body itself.
+    """Return the only file of a multipart form, whatever its field name; any other body is the file itself.
 
-    ApiError 400 for a form that is no form, and for one without a file or with several.
+    Raises:
+        ApiError: 400 for a malformed form, and for a form without a file or with several.
     """
     if not content_type.lower().startswith("multipart/"):
         return RequestFile("", body)
-    found = _BOUNDARY_PATTERN.match(content_type)
-    if not found:
+    boundary = _BOUNDARY_PATTERN.match(content_type)
+    if not boundary:
         raise ApiError(errors.BAD_PARAMETER, "file：表单格式不正确")
-    files = [one for one in map(_parse_file_part, _split_multipart(body, (found[1] or found[2]).encode())) if one]
+    parts = _split_multipart(body, (boundary[1] or boundary[2]).encode())
+    files = [file for file in map(_parse_file_part, parts) if file]
     if len(files) != 1:
         raise ApiError(errors.BAD_PARAMETER, "file：不能超过 1 个文件" if files else "file：必填")
     return files[0]
 
 
 def _split_multipart(body: bytes, boundary: bytes) -> list[bytes]:
-    """What stands between the boundaries. https://www.rfc-editor.org/rfc/rfc2046#section-5.1.1"""
-    whole, end, _ = (b"\r\n" + body).partition(b"\r\n--" + boundary + b"--")
+    """Return the parts between the boundaries.
+
+    Source: https://www.rfc-editor.org/rfc/rfc2046#section-5.1.1
+    """
+    content, end, _ = (b"\r\n" + body).partition(b"\r\n--" + boundary + b"--")
     if not end:
         raise ApiError(errors.BAD_PARAMETER, "file：表单格式不正确")
-    return whole.split(b"\r\n--" + boundary + b"\r\n")[1:]
+    return content.split(b"\r\n--" + boundary + b"\r\n")[1:]
 
 
 def _parse_file_part(part: bytes) -> RequestFile | None:
-    """None for a field that is no file."""
-    head, _, content = part.partition(b"\r\n\r\n")
-    named = _FILE_NAME_PATTERN.search(head)
-    return RequestFile(named[1].decode("utf-8", "replace"), content) if named else None
+    """Return the file of a part, or None if the part is another field."""
+    headers, _, content = part.partition(b"\r\n\r\n")
+    file_name = _FILE_NAME_PATTERN.search(headers)
+    return RequestFile(file_name[1].decode("utf-8", "replace"), content) if file_name else None

@@ -1,5 +1,7 @@
-"""What answers are put into: a path says which of the two envelopes, so that an answer to a request that reached no
-view wears it too."""
+"""Wrap responses in one of the two envelopes of the protocol documents.
+
+The path determines the envelope, so that it is also known for a request that no view has handled.
+"""
 
 import json
 from typing import Generic, TypeVar
@@ -10,38 +12,45 @@ from chalicelib.errors import ErrorKind
 from chalicelib.http.fields import WireModel
 
 T = TypeVar("T")
-MESSAGECENTER_PREFIX = "/message/"  # document 002
+MESSAGECENTER_PREFIX = "/message/"  # paths of document 002
 
 
 class CountedResult(WireModel, Generic[T]):
-    """What a view of the messagecenter returns that has a count; others have count 0."""
+    """The result of a messagecenter view with a count. Other results are sent with count 0."""
 
     data: T
     count: int = Field(description="列表的总数；messageCount 为未读数", examples=[1])
 
 
 def is_messagecenter_path(path: str) -> bool:
+    """Return whether responses of the path use the messagecenter's envelope."""
     return path.startswith(MESSAGECENTER_PREFIX)
 
 
-def wrap_success(path: str, answer: str, counted: bool) -> str:
-    """answer is what a view returned, as JSON; of a Counted, both its fields."""
+def wrap_success(path: str, result: str, counted: bool) -> str:
+    """Return the response body for the result of a view.
+
+    Args:
+        result: JSON.
+        counted: whether the result is a CountedResult.
+    """
     if not is_messagecenter_path(path):
-        return f'{{"code":0,"data":{answer}}}'
-    fields = answer[1:-1] if counted else f'"data":{answer},"count":0'
+        return f'{{"code":0,"data":{result}}}'
+    fields = result[1:-1] if counted else f'"data":{result},"count":0'
     return f'{{"error_code":0,"error_msg":"",{fields}}}'
 
 
 def wrap_error(path: str, kind: ErrorKind, text: str = "") -> str:
+    """Return the response body for an error; `text` replaces the text of its kind."""
     text = text or kind.text
     if is_messagecenter_path(path):
-        said = {"error_code": kind.code, "error_msg": text, "data": None, "count": 0}
+        body = {"error_code": kind.code, "error_msg": text, "data": None, "count": 0}
     else:
-        said = {"code": kind.code, "error": text}
-    return json.dumps(said, ensure_ascii=False, separators=(",", ":"))
+        body = {"code": kind.code, "error": text}
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":"))
 
 
 def wrap_error_for_any_path(kind: ErrorKind) -> str:
-    """Both envelopes in one, for whoever answers without knowing the path: each client finds its own fields."""
+    """Return an error body with the fields of both envelopes, for API Gateway, which does not distinguish paths."""
     both = json.loads(wrap_error("", kind)) | json.loads(wrap_error(MESSAGECENTER_PREFIX, kind))
     return json.dumps(both, ensure_ascii=False, separators=(",", ":"))

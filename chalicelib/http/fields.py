@@ -1,4 +1,8 @@
-"""Field types that the protocol documents share, and bad fields explained to the person who filled them in."""
+"""Field types shared by the protocol documents, and Chinese messages for invalid fields.
+
+A type is an Annotated alias: validators run in Python, and WithJsonSchema describes the same rule in OpenAPI where
+pydantic's own schema would be wrong. The string below an alias documents it.
+"""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -19,26 +23,26 @@ from chalicelib import clock
 from chalicelib.messaging import ids
 
 T = TypeVar("T")
-ID_LIMIT = 2**53  # JavaScript clients hold larger integers inexactly
+ID_LIMIT = 2**53  # JavaScript represents larger integers inexactly
 _INTEGER_PATTERN = re.compile(r"-?[0-9]{1,16}")
 _DATE_PATTERN = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 class WireModel(BaseModel):
-    """A request or an answer. Unknown request fields are ignored, as the documents' clients expect."""
+    """Base class of request and response bodies. Unknown request fields are ignored, as existing clients expect."""
 
-    # A model is built when it is first used: a group has dozens, a cold start's first request needs two.
+    # defer_build: a group has dozens of models, and the first request after a cold start needs two of them.
     model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True, defer_build=True)
 
 
 def drop_empty_optional(model: type[WireModel], query: Mapping[str, str]) -> dict[str, str]:
-    """Leave out what is empty and optional: a page sends an empty text for what it does not have."""
-    needed = {name for name, field in model.model_fields.items() if field.is_required()}
-    return {name: text for name, text in query.items() if text or name in needed}
+    """Return a query string without its empty optional parameters, which the clients' pages send for missing values."""
+    required = {name for name, field in model.model_fields.items() if field.is_required()}
+    return {name: text for name, text in query.items() if text or name in required}
 
 
 def parse_int(value: Any) -> Any:
-    """Take 12 and "12" alike, and nothing else: pydantic alone would also take true, "1_2" and 12.0."""
+    """Accept an integer or its decimal text. Pydantic would also accept true, "1_2" and 12.0."""
     if isinstance(value, str) and _INTEGER_PATTERN.fullmatch(value):
         return int(value)
     if isinstance(value, int) and not isinstance(value, bool):
@@ -55,7 +59,7 @@ def _require_visible_text(text: str) -> str:
 
 
 def _require_iso_date(value: Any) -> Any:
-    """Only yyyy-MM-dd: pydantic alone would also take a moment, and seconds since 1970."""
+    """Accept only yyyy-MM-dd. Pydantic would also accept a date with time and seconds since 1970."""
     if isinstance(value, str) and not _DATE_PATTERN.fullmatch(value):
         raise ValueError("格式应为 yyyy-MM-dd")
     return None if isinstance(value, int | float) else value
@@ -68,6 +72,7 @@ def _require_not_future(day: date) -> date:
 
 
 def empty_to_none(value: Any) -> Any:
+    """Return None for an empty text, any other value unchanged."""
     return None if value == "" else value
 
 
@@ -89,7 +94,7 @@ Id = Annotated[
         }
     ),
 ]
-"""An entity's id in a request: a decimal integer, as a number or as text."""
+"""An id in a request: a decimal integer, as a number or as text."""
 
 OptionalId = Annotated[
     Id | None,
@@ -106,9 +111,9 @@ OptionalId = Annotated[
 ]
 
 IdText = Annotated[str, BeforeValidator(str)]
-"""An entity's id in an answer: always text."""
+"""An id in a response: always text."""
 
-# No NUL, and one character at least that can be seen: as _shown has it, in the words of JSON Schema.
+# The rule of _require_visible_text as a pattern for JSON Schema: no NUL and at least one visible character.
 VISIBLE_TEXT_PATTERN = r"^[^\x00]*[^\s\x00\x1c-\x1f\x85\ufeff][^\x00]*$"
 NAME_PATTERN = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f\x85\ufeff][^\x00-\x1f\x7f]*$"
 ChatText = Annotated[
@@ -117,19 +122,19 @@ ChatText = Annotated[
     AfterValidator(_require_visible_text),
     WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 4000, "pattern": VISIBLE_TEXT_PATTERN}),
 ]
-"""1–4,000 characters, of which one can be seen; kept as written."""
+"""1–4,000 characters, at least one of them visible; stored unchanged."""
 
 PageSize = Annotated[int, Field(ge=1, lt=ID_LIMIT), BeforeValidator(parse_int), AfterValidator(lambda n: min(n, 100))]
-"""Entries of a page; above 100 is taken as 100."""
+"""Entries per page; values above 100 are reduced to 100."""
 
 PageNum = Annotated[int, Field(ge=1, lt=ID_LIMIT), BeforeValidator(parse_int)]
 
 IdempotencyKey = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[\x21-\x7e]+$")]
-"""What a client names a write by, so that sending it again is the same write."""
+"""Identifies a write request: repeating it with the same key has no further effect."""
 
 CURSOR_PATTERN = r"^[0-9a-f]{1,32}\.[0-9]{1,15}$"
 Cursor = Annotated[str, Field(pattern=CURSOR_PATTERN, examples=["4f1c20aa9b3e77d0.12"])]
-"""A position in a feed, as the server said it."""
+"""A position in a feed, as returned by the server."""
 
 OptionalCursor = Annotated[
     Cursor | None,
@@ -138,12 +143,12 @@ OptionalCursor = Annotated[
 ]
 
 Phone = Annotated[str, Field(pattern=r"^1[3-9][0-9]{9}$", examples=["13800000001"])]
-"""A mobile number of mainland China."""
+"""A mobile phone number of mainland China."""
 
 OptionalPhone = Annotated[str, Field(pattern=r"^(1[3-9][0-9]{9})?$", examples=["13800000001"])]
 
 Password = Annotated[str, Field(min_length=8, max_length=72, examples=["Demo-12345"])]
-"""A new one; who signs in with an old one may have fewer characters."""
+"""A new password; existing ones may be shorter."""
 
 Name = Annotated[
     str,
@@ -152,11 +157,11 @@ Name = Annotated[
     AfterValidator(_require_visible_text),
     WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 64, "pattern": NAME_PATTERN}),
 ]
-"""What somebody or something is called: one line, without the space around it."""
+"""A name: one line, stripped of surrounding white space."""
 
 
 def build_enum_schema(*choices: int) -> Any:
-    """Return what has a choice marked Literal taken as a number or as its text."""
+    """Return the schema of a Literal of integers that are accepted as numbers or as text."""
     return WithJsonSchema({"enum": [*choices, *map(str, choices)]})
 
 
@@ -164,7 +169,7 @@ Gender = Annotated[Literal[0, 1, 2, 9], BeforeValidator(parse_int), build_enum_s
 """0 unknown, 1 male, 2 female, 9 unspecified."""
 
 Relation = Annotated[Literal[1, 2, 3, 4, 5, 9], BeforeValidator(parse_int), build_enum_schema(1, 2, 3, 4, 5, 9)]
-"""1 oneself, 2 spouse, 3 parent, 4 child, 5 other kin, 9 other."""
+"""1 self, 2 spouse, 3 parent, 4 child, 5 other relative, 9 other."""
 
 Date = Annotated[date, BeforeValidator(_require_iso_date)]
 Birthday = Annotated[Date, AfterValidator(_require_not_future)]
@@ -172,10 +177,10 @@ Birthday = Annotated[Date, AfterValidator(_require_not_future)]
 SessionId = Annotated[
     str, Field(min_length=1, max_length=128, pattern=r"^[\x21-\x7e]+$"), BeforeValidator(_int_to_text)
 ]
-"""A participant as document 004 names one: visible ASCII; a number stands for its text."""
+"""A participant as named in document 004: printable ASCII; a number is accepted as its text."""
 
 PublicId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[0-9A-Za-z-]+$")]
-"""session_no, session_id, conversation_id: one public string under all protocols."""
+"""A conversation's public id: session_no, session_id or conversation_id, depending on the protocol."""
 
 MessageId = Annotated[str, Field(pattern=ids.MESSAGE_ID_PATTERN)]
 
@@ -189,19 +194,24 @@ OptionalMessageId = Annotated[
     BeforeValidator(empty_to_none),
     WithJsonSchema({"type": ["string", "null"], "pattern": f"^({ids.MESSAGE_ID_PATTERN.strip('^$')})?$"}),
 ]
-"""The pages send an empty text for what they do not have yet."""
+"""For the optional types above: clients send an empty text for a value that they do not have."""
 
 
 class PageQuery(WireModel):
+    """The query of a paged list."""
+
     page_num: PageNum = Field(1, examples=[1])
     page_size: PageSize = Field(10, examples=[10])
 
     @property
     def offset(self) -> int:
+        """Return the number of entries before the page."""
         return (self.page_num - 1) * self.page_size
 
 
 class Page(WireModel, Generic[T]):
+    """One page of a list."""
+
     page_num: int = Field(examples=[1])
     page_size: int = Field(examples=[10])
     total: int = Field(examples=[1])
@@ -209,9 +219,10 @@ class Page(WireModel, Generic[T]):
     list: list[T]
 
     @classmethod
-    def build(cls, asked: PageQuery, total: int, entries: Sequence[T]) -> "Page[T]":
-        pages = -(-total // asked.page_size)
-        return cls(page_num=asked.page_num, page_size=asked.page_size, total=total, pages=pages, list=[*entries])
+    def build(cls, query: PageQuery, total: int, entries: Sequence[T]) -> "Page[T]":
+        """Return the page for a query, with its entries and the number of entries of the whole list."""
+        pages = -(-total // query.page_size)
+        return cls(page_num=query.page_num, page_size=query.page_size, total=total, pages=pages, list=[*entries])
 
 
 BODY_LABEL, INVALID_JSON_TEXT = "请求体", "不是合法的 JSON"
@@ -237,22 +248,22 @@ _REASON_BY_ERROR_TYPE = {
 }
 
 
-def format_validation_error(error: ValidationError, whole: str = "") -> str:
-    """Name up to five bad fields and what is wrong with each, in Chinese; never the value itself.
+def format_validation_error(error: ValidationError, label: str = "") -> str:
+    """Return a Chinese message that names up to five invalid fields and the reason for each, but no values.
 
-    `whole` is the name of what was validated, said where no field of it is to blame.
+    Args:
+        label: name of the validated object, for errors that are not of a single field.
     """
     return "；".join(
-        _format_problem(problem, whole) for problem in error.errors(include_url=False, include_input=False)[:5]
+        _format_problem(problem, label) for problem in error.errors(include_url=False, include_input=False)[:5]
     )
 
 
-def _format_problem(problem: Any, whole: str) -> str:
+def _format_problem(problem: Any, label: str) -> str:
     kind, context = problem["type"], problem.get("ctx", {})
-    why = (
-        str(context["error"])
-        if kind == "value_error"
-        else _REASON_BY_ERROR_TYPE.get(kind, "格式不正确").format(**context)
-    )
-    field = ".".join(str(part) for part in problem["loc"]) or whole
-    return f"{field}：{why}" if field else why
+    if kind == "value_error":
+        reason = str(context["error"])
+    else:
+        reason = _REASON_BY_ERROR_TYPE.get(kind, "格式不正确").format(**context)
+    field = ".".join(str(part) for part in problem["loc"]) or label
+    return f"{field}：{reason}" if field else reason

@@ -1,8 +1,9 @@
-"""Brings a database to the newest schema: plain SQL files, forward only, safe to run twice at once or after a crash.
+"""Migrate a database to the newest schema: SQL files, run in the order of their names.
 
-MySQL commits each DDL statement by itself, so the ledger has a row for each statement, written before it runs and
-closed after. A run that died between the two is resumed: what the statement had already made counts as made. A
-statement that changes rows commits together with its ledger row.
+Concurrent runs and runs after a crash are safe. MySQL commits each DDL statement implicitly, so the ledger has one row
+for each statement, inserted before it runs and updated after. If a run stops in between, the next one repeats the
+statement and ignores errors that mean that it was already applied. A statement that changes rows is committed together
+with its ledger row.
 """
 
 import hashlib
@@ -14,10 +15,10 @@ from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 
 DIRECTORY = Path(__file__).parent
-LOCK_WAIT_SECONDS = 60  # seconds to wait for another run
-TABLE_WAIT_SECONDS = 10  # seconds to wait for a table that a transaction uses: every request for it waits behind us
-STATEMENT_TIMEOUT_SECONDS = 900  # seconds that a statement may take: as long as a Lambda may
-# Table, column or index already there; table, index or column already dropped.
+LOCK_WAIT_SECONDS = 60  # for another run
+TABLE_WAIT_SECONDS = 10  # for a table that a transaction uses; all requests for the table wait meanwhile
+STATEMENT_TIMEOUT_SECONDS = 900  # the maximum duration of a Lambda function
+# Table, column or index exists already; table, index or column was dropped already.
 ALREADY_APPLIED_ERRORS = {1050, 1060, 1061, 1051, 1091}
 
 CREATE_LEDGER_SQL = """
@@ -33,21 +34,30 @@ CREATE_LEDGER_SQL = """
 
 
 class MigrationChangedError(Exception):
-    """A statement that already ran has another text now. Migrations go forward: add a new file instead."""
+    """A statement that has run was edited. Add a new file instead."""
 
 
 class MigrationFailedError(Exception):
-    """A statement that the server would not run: it changed nothing. Mend the file or the data, and migrate again."""
+    """The server rejected a statement, which changed nothing. Fix the file or the data and migrate again."""
 
 
 def migrate() -> list[str]:
-    """Run what has not run yet; return the names of the files that had something to do. Raises Changed and Broken."""
+    """Run all statements that have not run yet.
+
+    Returns:
+        The names of the files of which at least one statement was run.
+
+    Raises:
+        MigrationChangedError, MigrationFailedError: see there.
+        TimeoutError: another migration is running.
+        mysql.ConnectionLostError: run again to resume.
+    """
     return mysql.run_on_own_connection(_run_pending_files, STATEMENT_TIMEOUT_SECONDS)
 
 
 def split_statements(sql: str) -> list[str]:
-    """Split a file at the semicolons that end a line, without its comments."""
-    bare = re.sub(r"('(?:[^'\\]|\\.)*')|--[^\n]*", r"\1", sql)  # two dashes in a text are no comment
+    """Return the statements of a file, which end with a semicolon at the end of a line, without comments."""
+    bare = re.sub(r"('(?:[^'\\]|\\.)*')|--[^\n]*", r"\1", sql)  # keeps -- inside a quoted string
     return [part.strip() for part in re.split(r";\s*$", bare, flags=re.MULTILINE) if part.strip()]
 
 
@@ -57,15 +67,18 @@ def _run_pending_files(tx: Tx) -> list[str]:
         raise TimeoutError("another migration has been running for a minute")
     tx.execute("SET SESSION lock_wait_timeout = %(wait)s", wait=TABLE_WAIT_SECONDS)
     tx.execute(CREATE_LEDGER_SQL)
-    return [path.name for path in sorted(DIRECTORY.glob("*.sql")) if _run_file(tx, path)]  # our lock ends with `apart`
+    # The lock is released when the connection is closed.
+    return [path.name for path in sorted(DIRECTORY.glob("*.sql")) if _run_file(tx, path)]
 
 
 def _run_file(tx: Tx, path: Path) -> int:
+    """Return the number of statements that were run."""
     ran = [_run_statement(tx, path.name, n, sql) for n, sql in enumerate(split_statements(path.read_text("utf-8")), 1)]
     return sum(ran)
 
 
 def _run_statement(tx: Tx, file: str, number: int, sql: str) -> bool:
+    """Run a statement unless the ledger has it as finished; return whether it was run."""
     checksum = hashlib.sha256(sql.encode()).hexdigest()
     row = tx.fetch_one(
         "SELECT checksum, finished_at FROM schema_ledger WHERE file = %(file)s AND number = %(number)s",
@@ -89,10 +102,10 @@ def _run_statement(tx: Tx, file: str, number: int, sql: str) -> bool:
         )
     try:
         _execute_statement(tx, file, number, sql, resumed=row is not None)
-    except (mysql.StatementError, mysql.DuplicateKeyError) as refused:
+    except (mysql.StatementError, mysql.DuplicateKeyError) as error:
         tx.execute("ROLLBACK")
         tx.execute("DELETE FROM schema_ledger WHERE file = %(file)s AND number = %(number)s", file=file, number=number)
-        raise MigrationFailedError(f"{file}, statement {number}: {refused}") from refused
+        raise MigrationFailedError(f"{file}, statement {number}: {error}") from error
     return True
 
 
@@ -100,8 +113,8 @@ def _execute_statement(tx: Tx, file: str, number: int, sql: str, resumed: bool) 
     tx.execute("START TRANSACTION")
     try:
         tx.execute(sql)
-    except mysql.StatementError as failed:
-        if not (resumed and failed.number in ALREADY_APPLIED_ERRORS):
+    except mysql.StatementError as error:
+        if not (resumed and error.number in ALREADY_APPLIED_ERRORS):
             raise
     tx.execute(
         "UPDATE schema_ledger SET finished_at = %(now)s WHERE file = %(file)s AND number = %(number)s",

@@ -1,4 +1,4 @@
-"""python -m chalicelib.migrations: migrate, and print the files that had something to do."""
+"""Migrate the database and print the names of the files that were run: python -m chalicelib.migrations."""
 
 import sys
 

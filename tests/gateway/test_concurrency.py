@@ -127,7 +127,7 @@ def test_sends_and_changes_of_seats_do_not_deadlock(
     jobs = [("send", guo), ("send", han), ("send", han), ("kick", han), ("bring", han), ("join", guo), ("leave", guo)]
     with ThreadPoolExecutor(len(jobs)) as pool:
         list(pool.map(lambda job: take_part(job[0], job[1], conversation, hospital), jobs))
-    again = [record for record in caplog.records if record.getMessage() == "run again"]
+    again = [record for record in caplog.records if record.getMessage() == "transaction retried"]
     assert [record for record in again if record.__dict__["ids"]["mysql_error"] == ER_LOCK_DEADLOCK] == []
 
 
