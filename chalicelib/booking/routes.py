@@ -1,4 +1,4 @@
-"""Booking of document 003: what a hospital offers (tenant_service), bookings (book_service), and the staff's side."""
+"""Endpoints of booking (document 003): calendar (tenant_service), bookings (book_service), staff (manager_service)."""
 
 from chalicelib.booking.calendar import offers
 from chalicelib.booking.calendar.models import (
@@ -16,19 +16,16 @@ from chalicelib.booking.calendar.models import (
     ScheduleQuery,
 )
 from chalicelib.booking.front_desk import registration
+from chalicelib.booking.front_desk.models import Arrived, DayBook, DayBooksQuery, Registered
 from chalicelib.booking.reservations import bookings, cancellation, reserve, stopped_schedules
 from chalicelib.booking.reservations.models import (
-    Arrived,
     Book,
     Booked,
     BookId,
-    DayBook,
-    DayBooksQuery,
     HalfDayAsked,
     ListedBook,
     PathBookId,
     Presubmitted,
-    Registered,
     SlotAsked,
     Submitted,
 )
@@ -67,7 +64,7 @@ def depts(caller: Caller) -> list[BookableDepartment]:
 def schedule_by_date(caller: Caller, query: DepartmentDayQuery) -> Page[OnDay]:
     """科室按日期排班列表
 
-    A row for each doctor (or the general clinic) and type; status 1 if either half-day has a free slot.
+    One entry for each doctor (or the general clinic) and type; status is 1 if either half-day has a free slot.
     """
     return offers.list_by_date(caller, query)
 
@@ -76,7 +73,7 @@ def schedule_by_date(caller: Caller, query: DepartmentDayQuery) -> Page[OnDay]:
 def schedule_by_doctor(caller: Caller, query: DepartmentQuery) -> Page[OfDoctor]:
     """科室按医生排班列表
 
-    Who sees patients on the days that can be booked; status 1 if any slot of them is free.
+    The doctors who see patients on the days that can be booked; status is 1 if any of their slots is free.
     """
     return offers.list_by_doctor(caller, query)
 
@@ -97,7 +94,7 @@ def left_appo(caller: Caller, query: ScheduleQuery) -> list[FreeSlot]:
 def schedule_info(caller: Caller, query: DoctorInfoQuery) -> list[Info]:
     """医生基本信息以及明天起指定天数内每天的可挂号数
 
-    One entry. Days without a schedule, and those that cannot be booked yet, are left out.
+    One entry. Days without a schedule and days that cannot be booked yet are left out.
     """
     return offers.get_doctor_info(caller, query)
 
@@ -106,7 +103,8 @@ def schedule_info(caller: Caller, query: DoctorInfoQuery) -> list[Info]:
 def presubmit(caller: Caller, body: SlotAsked) -> Presubmitted:
     """挂号预提交
 
-    What the confirm page shows. Rejected for a slot that is taken, over, stopped or not offered yet; nothing is held.
+    Returns what the confirm page shows. Rejected if the slot is reserved, past, stopped or cannot be booked yet.
+    Nothing is reserved.
     """
     return bookings.presubmit(caller, body)
 
@@ -115,9 +113,9 @@ def presubmit(caller: Caller, body: SlotAsked) -> Presubmitted:
 def submit(caller: Caller, body: Submitted, idempotency_key: IdempotencyKeyHeader) -> Booked:
     """预约挂号
 
-    Again with the same member and slot it is the same booking; with the same Idempotency-Key it is that also after it
-    was cancelled, and never another one. A slot that is gone is a 409 that names what is free.
-    One person has one booking in a half-day, and one with a doctor in a day.
+    A repeated request with the same member and slot returns the same booking. With the same Idempotency-Key it does so
+    even after the booking was cancelled. If the slot is reserved, the 409 names free slots.
+    A patient can have one booking in a half-day, and one with a doctor on a day.
     """
     return reserve.submit_booking(caller, body, idempotency_key)
 
@@ -126,13 +124,13 @@ def submit(caller: Caller, body: Submitted, idempotency_key: IdempotencyKeyHeade
 def books(caller: Caller, query: PageNoQuery) -> Page[ListedBook]:
     """预约记录列表
 
-    The newest first.
+    Newest first.
     """
     return bookings.list_own(caller, query)
 
 
 @routes.get("/pati_service/book_service/book/{bookId}", callers=[Role.PATIENT], errors=[NOT_FOUND])
-def book(caller: Caller, bookId: PathBookId) -> Book:  # the contract's name
+def book(caller: Caller, bookId: PathBookId) -> Book:  # the name in the contract
     """预约记录明细"""
     return bookings.get_own(caller, bookId)
 
@@ -141,8 +139,8 @@ def book(caller: Caller, bookId: PathBookId) -> Book:  # the contract's name
 def cancel(caller: Caller, body: BookId) -> None:
     """取消预约挂号
 
-    Until the slot's time, or so long before it as the hospital demands. The slot can then be booked by others; what was
-    paid goes back.
+    Possible until the slot begins, or until some minutes before it as set by booking_rules.cancel_minutes. The slot can
+    then be booked by others, and a payment is refunded.
     """
     cancellation.cancel_own(caller, body)
 
@@ -151,7 +149,7 @@ def cancel(caller: Caller, body: BookId) -> None:
 def book_schedule(caller: Caller, body: HalfDayAsked) -> None:
     """患者同一时间段就诊判断
 
-    Silence: the person is free in that half-day; 409: they have a booking.
+    null if the patient is free in that half-day; 409 if they have a booking.
     """
     reserve.check_half_day(caller, body)
 
@@ -160,7 +158,7 @@ def book_schedule(caller: Caller, body: HalfDayAsked) -> None:
 def list_schedules(caller: Caller, query: SchedulesQuery) -> Page[ListedSchedule]:
     """排班列表
 
-    Between two days, the stopped among them.
+    The schedules between two days, stopped ones included.
     """
     return schedules.search(caller, query)
 
@@ -169,8 +167,8 @@ def list_schedules(caller: Caller, query: SchedulesQuery) -> Page[ListedSchedule
 def save_schedule(caller: Caller, body: ScheduleSaved) -> SavedSchedule:
     """新增和修改排班
 
-    A doctor, or a department's general clinic, has one for each half-day. Once somebody has booked, only type, fee and
-    waiting area can be changed: they are for who books from then on.
+    A doctor, or a department's general clinic, has one schedule in a half-day. Once it has bookings, only type, fee and
+    waiting area can be changed; the changes apply to later bookings.
     """
     return schedules.save(caller, body)
 
@@ -179,8 +177,8 @@ def save_schedule(caller: Caller, body: ScheduleSaved) -> SavedSchedule:
 def stop_schedule(caller: Caller, body: ScheduleId) -> None:
     """停诊
 
-    Nobody books it from now on; what was booked is cancelled a moment later, each patient told once, what was paid goes
-    back. Who is registered already stays so.
+    The schedule can no longer be booked. Its bookings are cancelled shortly afterwards, each patient is notified once,
+    and payments are refunded. Registered bookings are not affected.
     """
     stopped_schedules.stop(caller, body)
 
@@ -189,8 +187,8 @@ def stop_schedule(caller: Caller, body: ScheduleId) -> None:
 def day_bookings(caller: Caller, query: DayBooksQuery) -> Page[DayBook]:
     """某天的预约患者列表
 
-    By time, without what was cancelled; phones are masked. Doctors see their own, and who comes to the general clinic
-    of their department.
+    By time, without cancelled bookings; phone numbers are masked. Doctors see their own bookings and those of the
+    general clinic of their department.
     """
     return registration.list_day(caller, query)
 
@@ -199,7 +197,8 @@ def day_bookings(caller: Caller, query: DayBooksQuery) -> Page[DayBook]:
 def register_booking(caller: Caller, body: Arrived) -> Registered:
     """预约挂号登记
 
-    The patient has come: bookStatus 0 to 2, on the day itself. By book_id, or by the code on the patient's page.
+    Changes bookStatus from 0 to 2 when the patient arrives, on the day of the booking only. The booking is given by
+    book_id or by the code that the patient shows.
     """
     return registration.register(caller, body)
 
@@ -208,7 +207,7 @@ def register_booking(caller: Caller, body: Arrived) -> Registered:
 def schedule_patterns(caller: Caller, query: PatternsQuery) -> Page[ListedPattern]:
     """每周排班列表
 
-    Those that have not ended, in the order of the week.
+    The patterns that have not ended, in the order of the week.
     """
     return patterns.search(caller, query)
 
@@ -217,8 +216,8 @@ def schedule_patterns(caller: Caller, query: PatternsQuery) -> Page[ListedPatter
 def save_schedule_pattern(caller: Caller, body: PatternSaved) -> SavedPattern:
     """新增每周排班
 
-    Makes schedules for the coming weeks (booking_rules.weeks_ahead) at once, and goes on each day. A half-day that has
-    a schedule is left alone.
+    Creates schedules for the coming weeks (booking_rules.weeks_ahead) at once, and further ones each day. A half-day
+    that has a schedule is not changed.
     """
     return patterns.create(caller, body)
 
@@ -227,7 +226,7 @@ def save_schedule_pattern(caller: Caller, body: PatternSaved) -> SavedPattern:
 def end_schedule_pattern(caller: Caller, body: PatternId) -> None:
     """结束每周排班
 
-    The schedules that it has made stay; they are stopped one by one.
+    The schedules that it has created stay; they can be stopped one by one.
     """
     patterns.end(caller, body)
 
@@ -242,6 +241,6 @@ def booking_rules(caller: Caller) -> BookingRules:
 def save_booking_rules(caller: Caller, body: BookingRules) -> None:
     """修改预约规则
 
-    What is left out stays as it is.
+    Rules that are left out keep their values.
     """
     rules.save(caller, body)

@@ -6,10 +6,11 @@ from typing import Any
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.booking.schedules import pattern_store, patterns
+from chalicelib.booking.schedules.slots import HalfDay, ScheduleTerms
 from chalicelib.people import departments
 
-MORNING = {"half_day": "AM", "begins": timedelta(hours=8), "ends": timedelta(hours=12), "slots": 20}
-AFTERNOON = {"half_day": "PM", "begins": timedelta(hours=14), "ends": timedelta(hours=17), "slots": 15}
+MORNING = {"half_day": HalfDay.AM, "begins": timedelta(hours=8), "ends": timedelta(hours=12), "slots": 20}
+AFTERNOON = {"half_day": HalfDay.PM, "begins": timedelta(hours=14), "ends": timedelta(hours=17), "slots": 15}
 PATTERNS: list[dict[str, Any]] = [
     {"dept": "呼吸内科", "doctor": "陈医生", "type": 1, "fee": 5000, "area": "门诊楼二层 A 区", **MORNING},
     {"dept": "儿科", "doctor": "周医生", "type": 0, "fee": 1250, "area": "门诊楼一层 儿科候诊区", **AFTERNOON},
@@ -37,6 +38,6 @@ def _seed(tx: Tx, tenant_id: int, by: int) -> None:
     for one in [one for one in PATTERNS if one["dept"] in depts]:
         dept_id, doctor_id = depts[one["dept"]], doctors.get(one["doctor"])
         fields = {name: one[name] for name in ("half_day", "begins", "ends", "slots", "type", "fee", "area")}
-        fields |= {"dept_id": dept_id, "doctor_id": doctor_id, "clinic_id": None if doctor_id else dept_id}
+        terms = ScheduleTerms(dept_id=dept_id, doctor_id=doctor_id, **fields)
         for weekday in range(1, 8):
-            pattern_store.insert(tx, tenant_id, {**fields, "weekday": weekday}, by)
+            pattern_store.insert(tx, tenant_id, weekday, terms, by)

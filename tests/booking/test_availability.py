@@ -7,13 +7,13 @@ import pytest
 
 from chalicelib.adapters import mysql, redis
 from chalicelib.booking.calendar import availability, calendar_store
-from chalicelib.booking.schedules import schedule_store, slots
+from chalicelib.booking.schedules import schedule_store
 from tests.support.booking_client import BookingDepartment, get_iso_date
 from tests.support.factories import Person
 
 
 def key(department: BookingDepartment, schedule_id: str) -> str:
-    return f"slots:1:{{{department.hospital.tenant_id}:{department.dept_id}}}:{schedule_id}"
+    return f"slots:2:{{{department.hospital.tenant_id}:{department.dept_id}}}:{schedule_id}"
 
 
 def aged(department: BookingDepartment, schedule_id: str, seconds: int = availability.TRUST_SECONDS) -> None:
@@ -98,9 +98,8 @@ def test_a_refill_that_looked_before_a_sale_changes_nothing(
     schedule_id = department.create_schedule()
     department.cancel(wang, department.book_slot(wang, schedule_id, 1))  # which the refill has seen
     where, tenant_id = key(department, schedule_id), department.hospital.tenant_id
-    row = schedule_store.find(mysql.autocommit, tenant_id, int(schedule_id))
-    assert row is not None
-    schedule = slots.parse_schedule(row)
+    schedule = schedule_store.find(mysql.autocommit, tenant_id, int(schedule_id))
+    assert schedule is not None
     [(version, text)] = availability._read_views([where])
     assert text == ""
     department.book_slot(lin, schedule_id, 2)

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import date, timedelta
 from functools import partial
 from threading import Event
 from typing import Any
@@ -11,7 +12,10 @@ from typing import Any
 import pytest
 
 from chalicelib.adapters import mysql
+from chalicelib.billing.bookings import Booking, CancellationReason
 from chalicelib.booking.reservations import booking_store
+from chalicelib.booking.reservations.booking_store import NewBooking
+from chalicelib.booking.schedules.slots import HalfDay, Schedule
 from tests.support import factories
 from tests.support.booking_client import (
     AFTERNOON,
@@ -71,6 +75,39 @@ def test_one_person_through_two_accounts_at_once_has_one_booking_in_a_half_day(
     assert len(list_rows("bookings", department.hospital)) == 1
 
 
+def insert_booking(department: BookingDepartment, number: int, **fields: Any) -> int:
+    """Insert a booking without the checks before the INSERT; all of its ids derive from `number`."""
+    unique_id = department.hospital.tenant_id * 100 + number
+    schedule = Schedule(
+        schedule_id=fields.get("schedule_id", unique_id),
+        doctor_id=fields.get("doctor_id", unique_id),
+        half_day=HalfDay(fields.get("half_day", HalfDay.PM)),
+        dept_id=department.dept_id,
+        day=date.fromisoformat(get_iso_date(1)),
+        type=0,
+        fee=0,
+        area="",
+        begins=timedelta(hours=8),
+        ends=timedelta(hours=12),
+        slots=4,
+        stopped_at=None,
+        doctor_active=True,
+    )
+    new = NewBooking(
+        tenant_id=department.hospital.tenant_id,
+        schedule=schedule,
+        serial_no=fields.get("serial_no", number),
+        slot_time=timedelta(hours=8),
+        user_id=fields.get("user_id", unique_id),
+        member_id=unique_id,
+        pati_id=fields.get("pati_id", unique_id),
+        idempotency_key=fields.get("idempotency_key", f"k{number}"),
+        book_code=fields.get("book_code", f"20360107{number:06}"),
+        pay_by=None,
+    )
+    return mysql.run_transaction(lambda tx: booking_store.insert(tx, new)).book_id
+
+
 @pytest.mark.parametrize(
     ("same", "key"),
     [
@@ -86,31 +123,18 @@ def test_the_database_itself_holds_what_is_sold(
 ) -> None:
     """Whatever was looked at before, and whether or not somebody was locked."""
 
-    def sold(of: BookingDepartment, number: int, **fields: Any) -> int:
-        tenant_id = of.hospital.tenant_id
-        ids = dict.fromkeys(("schedule_id", "pati_id", "doctor_id", "user_id", "member_id"), tenant_id * 100 + number)
-        row = {
-            **ids,
-            "serial_no": number,
-            "dept_id": of.dept_id,
-            "day": get_iso_date(1),
-            "half_day": "PM",
-            "slot_time": "08:00",
-        }
-        row |= {"type": 0, "fee": 0, "area": "", "book_code": f"20360107{number:06}", "pay_by": None}
-        row |= {"idempotency_key": f"k{number}".encode(), **fields}
-        return mysql.run_transaction(lambda tx: booking_store.insert(tx, tenant_id, row))
-
-    first = sold(department, 1, half_day="AM")
-    taken = {name: list_rows("bookings", department.hospital)[0][name] for name in same}
+    first = insert_booking(department, 1, half_day=HalfDay.AM)
+    [row] = list_rows("bookings", department.hospital)
+    row["idempotency_key"] = row["idempotency_key"].decode()
+    taken = {name: row[name] for name in same}
     with pytest.raises(mysql.DuplicateKeyError) as refused:
-        sold(department, 2, **taken)
+        insert_booking(department, 2, **taken)
     assert refused.value.key == key
     if key != "slot":  # a schedule is one hospital's
-        sold(other_department, 3, **taken)
-    mysql.run_transaction(lambda tx: booking_store.cancel(tx, first, "patient", None))
+        insert_booking(other_department, 3, **taken)
+    mysql.run_transaction(lambda tx: booking_store.cancel(tx, first, CancellationReason.PATIENT, None))
     if key not in ("book_code", "idempotency_key"):  # which are never another's
-        sold(department, 4, **taken)
+        insert_booking(department, 4, **taken)
 
 
 def test_one_person_books_one_doctor_once_a_day_also_at_once(department: BookingDepartment, lin: Person) -> None:
@@ -124,7 +148,7 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Event, Event]]:
     """Whoever is about to take a slot sets the first, once, and waits for the second."""
     about, go, insert = Event(), Event(), booking_store.insert
 
-    def waits(*arguments: Any) -> int:
+    def waits(*arguments: Any) -> Booking:
         if not about.is_set():
             about.set()
             assert go.wait(10)

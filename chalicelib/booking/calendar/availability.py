@@ -1,8 +1,9 @@
-"""Which slots are left, as far as anybody is shown: a view in Redis of what MySQL has sold. It never sells by itself.
+"""The remaining slots that the calendar shows: a view in Redis of the bookings in MySQL. Reserving never uses it.
 
-Each schedule has a text of 0 and 1, a character for each slot, that sales and cancellations change after their commit.
-A reader believes it if this server made it and it was compared with MySQL at most 10 s ago; else MySQL is read and the
-text made anew, unless a sale has changed it meanwhile. So whatever Redis loses or misses is mended within 10 s.
+Each schedule has a bitmap, a text with 0 or 1 for each slot, that reservations and cancellations update after their
+commit. A reader trusts a bitmap if it was written in the current run of the Redis server and loaded from MySQL at most
+TRUST_SECONDS ago. Otherwise it reads MySQL and replaces the bitmap, unless an update has changed its version meanwhile.
+So whatever Redis loses or misses is corrected within TRUST_SECONDS.
 """
 
 from collections.abc import Sequence
@@ -14,20 +15,20 @@ from chalicelib.booking.calendar import calendar_store
 from chalicelib.booking.schedules.slots import Schedule
 from chalicelib.messaging import ids
 
-TRUST_SECONDS, TTL_SECONDS = 10, 60  # seconds
+TRUST_SECONDS, TTL_SECONDS = 10, 60
 
-# Answers for each key its version ("" for none) and its text ("" if not believed).
+# Returns for each key its version ("" for none) and its bitmap ("" if it is not trusted).
 _READ_SCRIPT = Script(f"""
-    local now, answer = tonumber(redis.call('TIME')[1]), {{}}
+    local now, result = tonumber(redis.call('TIME')[1]), {{}}
     for _, key in ipairs(KEYS) do
         local view = redis.call('HMGET', key, 'version', 'server', 'at', 'taken')
-        local believed = view[2] == server and now - tonumber(view[3]) < {TRUST_SECONDS}
-        table.insert(answer, view[1] or '')
-        table.insert(answer, believed and view[4] or '')
+        local trusted = view[2] == server and now - tonumber(view[3]) < {TRUST_SECONDS}
+        table.insert(result, view[1] or '')
+        table.insert(result, trusted and view[4] or '')
     end
-    return answer
+    return result
 """)
-# ARGV: for each key the version that was seen before MySQL was read, and the text.
+# ARGV: for each key the version that was read before MySQL was, and the bitmap.
 _REFILL_SCRIPT = Script(f"""
     local now = redis.call('TIME')[1]
     for i, key in ipairs(KEYS) do
@@ -37,13 +38,13 @@ _REFILL_SCRIPT = Script(f"""
         end
     end
 """)
-# ARGV: a version that nobody has seen, a slot's number, 1 for sold and 0 for free.
+# ARGV: a new version, a slot's serial number, 1 for reserved or 0 for free.
 _UPDATE_SCRIPT = Script(f"""
     redis.call('HSET', KEYS[1], 'version', ARGV[1])
     local taken, at = redis.call('HGET', KEYS[1], 'taken'), tonumber(ARGV[2])
     if taken and at <= #taken then
         redis.call('HSET', KEYS[1], 'taken', string.sub(taken, 1, at - 1) .. ARGV[3] .. string.sub(taken, at + 1))
-    elseif taken then  -- it was made when the schedule had fewer slots
+    elseif taken then  -- written when the schedule had fewer slots
         redis.call('HDEL', KEYS[1], 'taken')
     end
     redis.call('EXPIRE', KEYS[1], {TTL_SECONDS})
@@ -51,21 +52,29 @@ _UPDATE_SCRIPT = Script(f"""
 
 
 def get_free_slots(tenant_id: int, schedules: Sequence[Schedule]) -> dict[int, list[int]]:
-    """Return the free slots of schedules of one department, by schedule_id."""
-    keys = [_build_key(tenant_id, one.dept_id, one.schedule_id) for one in schedules]
-    seen = _read_views(keys)
-    taken = {one.schedule_id: _parse_bitmap(text) for one, (_, text) in zip(schedules, seen, strict=True) if text}
-    unknown = [at for at, one in enumerate(schedules) if one.schedule_id not in taken]
+    """Return the free slots of schedules, by schedule_id. The schedules must be of one department."""
+    keys = [_build_key(tenant_id, schedule.dept_id, schedule.schedule_id) for schedule in schedules]
+    views = _read_views(keys)
+    reserved = {
+        schedule.schedule_id: _parse_bitmap(bitmap)
+        for schedule, (_, bitmap) in zip(schedules, views, strict=True)
+        if bitmap
+    }
+    unknown = [at for at, schedule in enumerate(schedules) if schedule.schedule_id not in reserved]
     if unknown:
-        sold = _load_reserved(tenant_id, [schedules[at] for at in unknown])
-        texts = [(seen[at][0], _format_bitmap(schedules[at], sold[schedules[at].schedule_id])) for at in unknown]
-        redis.try_script(_REFILL_SCRIPT, [keys[at] for at in unknown], [part for one in texts for part in one])
-        taken |= sold
-    return {one.schedule_id: one.list_free_slots(taken[one.schedule_id]) for one in schedules}
+        loaded = calendar_store.get_reserved_slots(
+            mysql.autocommit, tenant_id, [schedules[at].schedule_id for at in unknown]
+        )
+        reserved |= loaded
+        arguments: list[str] = []
+        for at in unknown:
+            arguments += (views[at][0], _format_bitmap(schedules[at], loaded[schedules[at].schedule_id]))
+        redis.try_script(_REFILL_SCRIPT, [keys[at] for at in unknown], arguments)
+    return {schedule.schedule_id: schedule.list_free_slots(reserved[schedule.schedule_id]) for schedule in schedules}
 
 
 def mark_reserved(booking: Booking) -> None:
-    """Show the slot of a new booking as taken. Call it after the commit."""
+    """Show the slot of a new booking as reserved. Call it after the commit."""
     _update_slot(booking, 1)
 
 
@@ -74,34 +83,30 @@ def mark_free(booking: Booking) -> None:
     _update_slot(booking, 0)
 
 
-def _update_slot(booking: Booking, taken: int) -> None:
+def _update_slot(booking: Booking, bit: int) -> None:
     key = _build_key(booking.tenant_id, booking.dept_id, booking.schedule_id)
-    redis.try_script(_UPDATE_SCRIPT, [key], [ids.generate_nonce(), booking.serial_no, taken])
+    redis.try_script(_UPDATE_SCRIPT, [key], [ids.generate_nonce(), booking.serial_no, bit])
 
 
 def _read_views(keys: list[str]) -> list[tuple[str, str]]:
-    """Return version and text of each."""
+    """Return version and bitmap of each key."""
     if not keys:
         return []
     try:
-        answer = redis.run_script(_READ_SCRIPT, keys, [])
+        result = redis.run_script(_READ_SCRIPT, keys, [])
     except redis.RedisUnavailableError:
         return [("", "")] * len(keys)
-    return list(zip(answer[::2], answer[1::2], strict=True))
+    return list(zip(result[::2], result[1::2], strict=True))
 
 
-def _load_reserved(tenant_id: int, schedules: Sequence[Schedule]) -> dict[int, frozenset[int]]:
-    return calendar_store.get_reserved_slots(mysql.autocommit, tenant_id, [one.schedule_id for one in schedules])
+def _parse_bitmap(bitmap: str) -> frozenset[int]:
+    return frozenset(serial_no for serial_no, bit in enumerate(bitmap, 1) if bit == "1")
 
 
-def _parse_bitmap(text: str) -> frozenset[int]:
-    return frozenset(at for at, slot in enumerate(text, 1) if slot == "1")
-
-
-def _format_bitmap(schedule: Schedule, taken: frozenset[int]) -> str:
-    return "".join("1" if one in taken else "0" for one in range(1, schedule.slots + 1))
+def _format_bitmap(schedule: Schedule, reserved: frozenset[int]) -> str:
+    return "".join("1" if serial_no in reserved else "0" for serial_no in range(1, schedule.slots + 1))
 
 
 def _build_key(tenant_id: int, dept_id: int, schedule_id: int) -> str:
-    """Those of a department lie together, so that one script reads a whole calendar."""
-    return f"slots:1:{{{tenant_id}:{dept_id}}}:{schedule_id}"
+    """Return a key whose hash tag is the department, so that one script reads a whole calendar."""
+    return f"slots:2:{{{tenant_id}:{dept_id}}}:{schedule_id}"

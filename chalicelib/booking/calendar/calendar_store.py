@@ -1,6 +1,6 @@
-"""What patients are shown of schedules, in MySQL. Nothing is decided here.
+"""SQL of the booking calendar.
 
-Shown are schedules that are not stopped, of general clinics and of doctors who work.
+The calendar shows schedules that are not stopped, of general clinics and of doctors who work.
 """
 
 from collections.abc import Iterable
@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from datetime import date
 
 from chalicelib.adapters.mysql import Row, Tx
-from chalicelib.booking.schedules.rule_store import SELECT_RULES
+from chalicelib.booking.schedules.rule_store import SELECT_RULES, Rules, parse_rules
 from chalicelib.booking.schedules.schedule_store import DOCTOR_ACTIVE_CONDITION, SCHEDULE_COLUMNS, SELECT_SCHEDULE
-from chalicelib.people import departments
+from chalicelib.booking.schedules.slots import Schedule, parse_schedule
+from chalicelib.identity.callers import Role
+from chalicelib.people import departments, doctors
 from chalicelib.people.departments import Department
+from chalicelib.people.doctors import Profile
 
-SELECT_DEPARTMENT = """
-    SELECT dept_id, name, sort, introduction, photo_key FROM departments
+SELECT_DEPARTMENT = f"""
+    SELECT {departments.COLUMNS_SQL} FROM departments
     WHERE dept_id = %(dept_id)s AND tenant_id = %(tenant_id)s
 """
 BOOKABLE_SCHEDULES = f"""
@@ -25,99 +28,123 @@ BOOKABLE_SCHEDULES = f"""
 """
 SELECT_DOCTORS = """
     SELECT s.user_id, s.name, p.dept_id, p.duty_code, p.title, p.photo_key, p.expert, p.introduction, p.sort
-    FROM doctors p JOIN staff s ON s.user_id = p.user_id AND s.role = 'doctor' AND s.disabled_at IS NULL
+    FROM doctors p JOIN staff s ON s.user_id = p.user_id AND s.role = %(doctor_role)s AND s.disabled_at IS NULL
     WHERE p.tenant_id = %(tenant_id)s AND p.user_id
 """
 
 
 @dataclass(frozen=True, slots=True)
+class CalendarDoctor:
+    """A working doctor as the calendar shows them."""
+
+    user_id: int
+    name: str
+    profile: Profile
+
+
+@dataclass(frozen=True, slots=True)
 class CalendarRows:
-    """What a department offers between two days, as far as it can be booked."""
+    """The bookable schedules of a department, or of one of its doctors, between two days."""
 
-    department: Department | None  # None where the tenant has none of that number
-    rules: Row | None
-    schedules: list[Row]  # by day and half_day
-    doctor_rows: dict[int, Row]  # names and profiles of working doctors, by user_id, in the tenant's order
+    department: Department | None  # None if the tenant has no such department
+    rules: Rules
+    schedules: list[Schedule]  # by day and half-day
+    doctors: dict[int, CalendarDoctor]  # by user_id, in the tenant's order
 
 
-def load_for_doctor(
-    tx: Tx, tenant_id: int, dept_id: int, days: tuple[date, date], known: tuple[date, int], doctor_id: int | None
-) -> CalendarRows:
-    """Return what one doctor offers, or the general clinic (None). known: today, and how many days after it can be
-    booked in a hospital without rules."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalendarRange:
+    """The days of which schedules are wanted, and what limits the days that can be booked."""
+
+    first: date
+    last: date
+    today: date
+    default_days_ahead: int  # used if the hospital has not set rules
+
+
+def load_for_doctor(tx: Tx, tenant_id: int, dept_id: int, days: CalendarRange, doctor_id: int | None) -> CalendarRows:
+    """Return the bookable schedules of one doctor, or of the general clinic (None)."""
     schedules = f"""
         SELECT {SCHEDULE_COLUMNS} FROM {BOOKABLE_SCHEDULES} AND x.doctor_id <=> %(doctor_id)s
         ORDER BY x.day, x.half_day
     """
-    return _load(tx, f"{SELECT_DOCTORS} = %(doctor_id)s", schedules, tenant_id, dept_id, days, known, doctor_id)
+    return _load(tx, f"{SELECT_DOCTORS} = %(doctor_id)s", schedules, tenant_id, dept_id, days, doctor_id)
 
 
-def load_for_department(
-    tx: Tx, tenant_id: int, dept_id: int, days: tuple[date, date], known: tuple[date, int]
-) -> CalendarRows:
-    """Return the same of all the department's doctors and its general clinic."""
-    cards = f"{SELECT_DOCTORS} IN (SELECT x.doctor_id FROM {BOOKABLE_SCHEDULES}) ORDER BY p.sort, p.user_id"
+def load_for_department(tx: Tx, tenant_id: int, dept_id: int, days: CalendarRange) -> CalendarRows:
+    """Return the bookable schedules of all doctors and of the general clinic of a department."""
+    select_doctors = f"{SELECT_DOCTORS} IN (SELECT x.doctor_id FROM {BOOKABLE_SCHEDULES}) ORDER BY p.sort, p.user_id"
     schedules = f"SELECT {SCHEDULE_COLUMNS} FROM {BOOKABLE_SCHEDULES} ORDER BY x.day, x.half_day, x.schedule_id"
-    return _load(tx, cards, schedules, tenant_id, dept_id, days, known)
+    return _load(tx, select_doctors, schedules, tenant_id, dept_id, days)
 
 
 def _load(
     tx: Tx,
-    cards: str,
-    schedules: str,
+    select_doctors: str,
+    select_schedules: str,
     tenant_id: int,
     dept_id: int,
-    days: tuple[date, date],
-    known: tuple[date, int],
+    days: CalendarRange,
     doctor_id: int | None = None,
 ) -> CalendarRows:
-    dept, rules, found, rows = tx.execute_packet(
-        f"{SELECT_DEPARTMENT};{SELECT_RULES};{cards};{schedules}",
+    department_rows, rules_rows, doctor_rows, schedule_rows = tx.execute_packet(
+        f"{SELECT_DEPARTMENT};{SELECT_RULES};{select_doctors};{select_schedules}",
         tenant_id=tenant_id,
         dept_id=dept_id,
-        first=days[0],
-        last=days[1],
-        today=known[0],
-        days_ahead=known[1],
+        first=days.first,
+        last=days.last,
+        today=days.today,
+        days_ahead=days.default_days_ahead,
         doctor_id=doctor_id,
+        doctor_role=Role.DOCTOR,
     )
-    by_id = {row["user_id"]: row for row in found}
-    whose = {None, *by_id}  # a doctor may have come after the cards were read
-    kept = [row for row in rows if row["doctor_id"] in whose]
+    by_id = {row["user_id"]: _parse_doctor(row) for row in doctor_rows}
     return CalendarRows(
-        departments.build_department(dept[0]) if dept else None, rules[0] if rules else None, kept, by_id
+        department=departments.build_department(department_rows[0]) if department_rows else None,
+        rules=parse_rules(_get_first(rules_rows)),
+        # A doctor who was added after the doctors were read is left out.
+        schedules=[parse_schedule(row) for row in schedule_rows if row["doctor_id"] in {None, *by_id}],
+        doctors=by_id,
     )
 
 
-def find_schedule_and_rules(tx: Tx, tenant_id: int, schedule_id: int) -> tuple[Row | None, Row | None]:
-    """Return a schedule, also a stopped one, and the rules."""
-    schedules, rules = tx.execute_packet(
-        f"{SELECT_SCHEDULE};{SELECT_RULES}", tenant_id=tenant_id, schedule_id=schedule_id
+def find_schedule_and_rules(tx: Tx, tenant_id: int, schedule_id: int) -> tuple[Schedule | None, Rules]:
+    """Return a schedule, also a stopped one, and the rules of the hospital, in one round trip."""
+    schedule_rows, rules_rows = tx.execute_packet(
+        f"{SELECT_SCHEDULE};{SELECT_RULES}", tenant_id=tenant_id, schedule_id=schedule_id, doctor_role=Role.DOCTOR
     )
-    return schedules[0] if schedules else None, rules[0] if rules else None
+    return parse_schedule(schedule_rows[0]) if schedule_rows else None, parse_rules(_get_first(rules_rows))
 
 
 def get_names(tx: Tx, tenant_id: int, dept_id: int, doctor_id: int | None) -> tuple[str, str]:
-    """Return what a department and a doctor are called, "" for none."""
-    found, staff = tx.execute_packet(
+    """Return the names of a department and of a doctor; "" for one that does not exist."""
+    department_rows, staff_rows = tx.execute_packet(
         f"{SELECT_DEPARTMENT}; SELECT name FROM staff WHERE user_id = %(doctor_id)s AND tenant_id = %(tenant_id)s",
         tenant_id=tenant_id,
         dept_id=dept_id,
         doctor_id=doctor_id,
     )
-    return found[0]["name"] if found else "", staff[0]["name"] if staff else ""
+    return department_rows[0]["name"] if department_rows else "", staff_rows[0]["name"] if staff_rows else ""
 
 
 def get_reserved_slots(tx: Tx, tenant_id: int, schedule_ids: Iterable[int]) -> dict[int, frozenset[int]]:
-    """Return the sold slots of each schedule."""
-    found: dict[int, set[int]] = {one: set() for one in schedule_ids}
+    """Return the serial numbers of the reserved slots of each schedule, by schedule_id."""
+    reserved: dict[int, set[int]] = {schedule_id: set() for schedule_id in schedule_ids}
     for row in tx.fetch_all(
         """
         SELECT schedule_id, serial_no FROM bookings
         WHERE schedule_id IN %(schedule_ids)s AND live = 1 AND tenant_id = %(tenant_id)s
         """,
-        schedule_ids=[0, *found],
+        schedule_ids=[0, *reserved],  # 0: IN () is a syntax error
         tenant_id=tenant_id,
     ):
-        found[row["schedule_id"]].add(row["serial_no"])
-    return {one: frozenset(serial_nos) for one, serial_nos in found.items()}
+        reserved[row["schedule_id"]].add(row["serial_no"])
+    return {schedule_id: frozenset(serial_nos) for schedule_id, serial_nos in reserved.items()}
+
+
+def _parse_doctor(row: Row) -> CalendarDoctor:
+    return CalendarDoctor(row["user_id"], row["name"], doctors.build_profile(row))
+
+
+def _get_first(rows: list[Row]) -> Row | None:
+    return rows[0] if rows else None

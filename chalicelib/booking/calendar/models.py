@@ -1,4 +1,4 @@
-"""What crosses the wire where visitors look at schedules (tenant_service)."""
+"""Requests and responses of the public calendar (tenant_service)."""
 
 from typing import Annotated
 
@@ -53,7 +53,7 @@ class BookableDepartment(WireModel):
 
 
 class DoctorAndDepartment(WireModel):
-    """Who sees patients: a doctor, or a department's general clinic; then the doctor's fields are empty."""
+    """A doctor and their department. For the general clinic of the department, the doctor's fields are empty."""
 
     doctorId: str = Field(examples=["3"])
     doctorName: str = Field(examples=["陈医生"])

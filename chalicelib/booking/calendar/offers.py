@@ -1,4 +1,4 @@
-"""What a hospital offers: departments, who sees patients when, and which slots are left (tenant_service)."""
+"""The calendar that visitors see: departments, which doctor sees patients when, and the remaining slots."""
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping
@@ -8,10 +8,9 @@ from typing import Any, TypeVar
 
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql
-from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.billing.money import to_yuan
 from chalicelib.booking.calendar import availability, calendar_store
-from chalicelib.booking.calendar.calendar_store import CalendarRows
+from chalicelib.booking.calendar.calendar_store import CalendarDoctor, CalendarRange, CalendarRows
 from chalicelib.booking.calendar.models import (
     BookableDepartment,
     DepartmentDayQuery,
@@ -27,193 +26,205 @@ from chalicelib.booking.calendar.models import (
     OnDay,
     ScheduleQuery,
 )
-from chalicelib.booking.schedules import rules, slots
-from chalicelib.booking.schedules.rules import Rules
-from chalicelib.booking.schedules.slots import Schedule
+from chalicelib.booking.schedules import rules
+from chalicelib.booking.schedules.rule_store import Rules
+from chalicelib.booking.schedules.slots import HalfDay, Schedule
 from chalicelib.errors import ApiError
 from chalicelib.files import links
 from chalicelib.http.fields import Page
 from chalicelib.identity.callers import Caller
-from chalicelib.people import departments, doctors
+from chalicelib.people import departments
 
 K = TypeVar("K", bound=Hashable)
-FREE, FULL = 1, 2
-DoctorRows = dict[int, Row]
+FREE, FULL = 1, 2  # status in the API
 
 
 @dataclass(frozen=True, slots=True)
 class DepartmentCalendar:
-    """What can be booked in a department: its fields on the wire, the schedules, and the doctors in them."""
+    """The bookable schedules of a department, or of one of its doctors, ready to be shown."""
 
-    dept_fields: dict[str, str]
-    dept_photo_url: str  # a link; its field has two names
+    department_fields: dict[str, str]  # fields of DoctorAndDepartment
+    department_photo_url: str  # not among the fields: the API has two names for it
     schedules: list[Schedule]
-    doctor_rows: DoctorRows
+    doctors: dict[int, CalendarDoctor]  # by user_id, in the tenant's order
 
 
 def list_departments(caller: Caller) -> list[BookableDepartment]:
-    found = departments.list_all(mysql.autocommit, caller.tenant_id)
-    return [BookableDepartment(deptId=str(one.dept_id), deptName=one.name) for one in found]
-
-
-def list_by_date(caller: Caller, asked: DepartmentDayQuery) -> Page[OnDay]:
-    """Return a page of who sees patients on a day, a row for each type, in the tenant's order.
-
-    ApiError 404 for another tenant's department, 400 for a day that cannot be booked.
-    """
-    offered = _load_department_calendar(caller, asked.dept_id, asked.day)
-    free = availability.get_free_slots(caller.tenant_id, offered.schedules)
-    groups = _group_schedules(((one.doctor_id, one.type), one) for one in offered.schedules)
-    keys = sorted(groups, key=lambda key: (_get_sort_position(offered.doctor_rows, key[0]), key[1]))
-    rows = [
-        OnDay(
-            **_build_doctor_fields(offered, doctor_id, "doctorAvatar"),
-            deptAvatar=offered.dept_photo_url,
-            date=asked.day.isoformat(),
-            type=kind,
-            status=_compute_status(groups[doctor_id, kind], free),
-            bookfee=to_yuan(min(one.fee for one in groups[doctor_id, kind])),
-        )
-        for doctor_id, kind in _slice_page(asked, keys)
+    """Return the departments in the tenant's order."""
+    return [
+        BookableDepartment(deptId=str(department.dept_id), deptName=department.name)
+        for department in departments.list_all(mysql.autocommit, caller.tenant_id)
     ]
-    return Page[OnDay].build(asked, len(keys), rows)
 
 
-def list_by_doctor(caller: Caller, asked: DepartmentQuery) -> Page[OfDoctor]:
-    """Return a page of who sees patients on the days that can be booked, in the tenant's order."""
-    offered = _load_department_calendar(caller, asked.dept_id, None)
-    free = availability.get_free_slots(caller.tenant_id, offered.schedules)
-    groups = _group_schedules((one.doctor_id, one) for one in offered.schedules)
-    keys = sorted(groups, key=lambda doctor_id: _get_sort_position(offered.doctor_rows, doctor_id))
-    rows = [
+def list_by_date(caller: Caller, query: DepartmentDayQuery) -> Page[OnDay]:
+    """Return a page of the doctors who see patients on a day, one entry for each type of schedule.
+
+    The general clinic comes first, then the doctors in the tenant's order.
+
+    Raises:
+        ApiError: 404 if the tenant has no such department, 400 if the day cannot be booked.
+    """
+    calendar = _load_department_calendar(caller, query.dept_id, query.day)
+    free = availability.get_free_slots(caller.tenant_id, calendar.schedules)
+    groups = _group_schedules(((schedule.doctor_id, schedule.type), schedule) for schedule in calendar.schedules)
+    keys = sorted(groups, key=lambda key: (_get_sort_position(calendar, key[0]), key[1]))
+    entries = [
+        OnDay(
+            **_build_doctor_fields(calendar, doctor_id, "doctorAvatar"),
+            deptAvatar=calendar.department_photo_url,
+            date=query.day.isoformat(),
+            type=schedule_type,
+            status=_compute_status(groups[doctor_id, schedule_type], free),
+            bookfee=to_yuan(min(schedule.fee for schedule in groups[doctor_id, schedule_type])),
+        )
+        for doctor_id, schedule_type in _slice_page(query, keys)
+    ]
+    return Page[OnDay].build(query, len(keys), entries)
+
+
+def list_by_doctor(caller: Caller, query: DepartmentQuery) -> Page[OfDoctor]:
+    """Return a page of the doctors who see patients on the days that can be booked, in the order of list_by_date.
+
+    Raises:
+        ApiError: 404 if the tenant has no such department.
+    """
+    calendar = _load_department_calendar(caller, query.dept_id, None)
+    free = availability.get_free_slots(caller.tenant_id, calendar.schedules)
+    groups = _group_schedules((schedule.doctor_id, schedule) for schedule in calendar.schedules)
+    keys = sorted(groups, key=lambda doctor_id: _get_sort_position(calendar, doctor_id))
+    entries = [
         OfDoctor(
-            **_build_doctor_fields(offered, doctor_id, "doctorAvatar"),
-            deptPortrait=offered.dept_photo_url,
+            **_build_doctor_fields(calendar, doctor_id, "doctorAvatar"),
+            deptPortrait=calendar.department_photo_url,
             status=_compute_status(groups[doctor_id], free),
         )
-        for doctor_id in _slice_page(asked, keys)
+        for doctor_id in _slice_page(query, keys)
     ]
-    return Page[OfDoctor].build(asked, len(keys), rows)
+    return Page[OfDoctor].build(query, len(keys), entries)
 
 
-def get_doctor_day(caller: Caller, asked: DoctorDayQuery) -> Halves:
-    """Return a doctor's day, or the general clinic's: what is left of each half, None where there is no clinic."""
-    day = asked.day or clock.today()
-    found = _load_doctor_calendar(caller, asked.dept_id, asked.doctor_id, day).schedules
-    free = availability.get_free_slots(caller.tenant_id, found)
+def get_doctor_day(caller: Caller, query: DoctorDayQuery) -> Halves:
+    """Return the remaining slots of a doctor, or of the general clinic, in both half-days of a day.
+
+    Raises:
+        ApiError: 404 if the tenant has no such department or doctor, 400 if the day cannot be booked.
+    """
+    day = query.day or clock.today()
+    schedules = _load_doctor_calendar(caller, query.dept_id, query.doctor_id, day).schedules
+    free = availability.get_free_slots(caller.tenant_id, schedules)
     halves = {
-        one.half_day: Half(
-            scheduleId=str(one.schedule_id),
-            type=one.type,
-            bookfee=to_yuan(one.fee),
-            leftCount=len(free[one.schedule_id]),
-            scheAdderss=one.area,
+        schedule.half_day: Half(
+            scheduleId=str(schedule.schedule_id),
+            type=schedule.type,
+            bookfee=to_yuan(schedule.fee),
+            leftCount=len(free[schedule.schedule_id]),
+            scheAdderss=schedule.area,
         )
-        for one in found
+        for schedule in schedules
     }
-    return Halves(date=day.isoformat(), scheduleAM=halves.get("AM"), schedulePM=halves.get("PM"))
+    return Halves(date=day.isoformat(), scheduleAM=halves.get(HalfDay.AM), schedulePM=halves.get(HalfDay.PM))
 
 
-def list_free_slots(caller: Caller, asked: ScheduleQuery) -> list[FreeSlot]:
-    """Return the slots that are left; none where it was stopped, or cannot be booked yet. ApiError 404 for another
-    tenant's schedule."""
-    found, rule = _find_schedule_and_rules(mysql.autocommit, caller, asked.schedule_id)
-    if found is None:
+def list_free_slots(caller: Caller, query: ScheduleQuery) -> list[FreeSlot]:
+    """Return the remaining slots of a schedule; none if it is stopped or cannot be booked yet.
+
+    Raises:
+        ApiError: 404 if the tenant has no such schedule.
+    """
+    schedule, rule = calendar_store.find_schedule_and_rules(mysql.autocommit, caller.tenant_id, query.schedule_id)
+    if schedule is None:
         raise ApiError(errors.NOT_FOUND, "排班不存在")
-    one = slots.parse_schedule(found)
-    free = (
-        availability.get_free_slots(caller.tenant_id, [one])[one.schedule_id]
-        if one.day <= rules.get_last_bookable_day(rule)
-        else []
-    )
-    return [FreeSlot(serialNo=serial_no, time=one.get_slot_time(serial_no)) for serial_no in free]
+    if schedule.day > rules.get_last_bookable_day(rule):
+        return []
+    free = availability.get_free_slots(caller.tenant_id, [schedule])[schedule.schedule_id]
+    return [FreeSlot(serialNo=serial_no, time=schedule.get_slot_time(serial_no)) for serial_no in free]
 
 
-def get_doctor_info(caller: Caller, asked: DoctorInfoQuery) -> list[Info]:
-    """Return one entry: who it is, and what is left on each of so many days from tomorrow on that can be booked."""
-    offered = _load_doctor_calendar(caller, asked.dept_id, asked.doctor_id, None, asked.days)
-    free = availability.get_free_slots(caller.tenant_id, offered.schedules)
-    days = _group_schedules((one.day, one) for one in offered.schedules)
+def get_doctor_info(caller: Caller, query: DoctorInfoQuery) -> list[Info]:
+    """Return one entry: a doctor and the number of remaining slots on each bookable day from tomorrow on.
+
+    Raises:
+        ApiError: 404 if the tenant has no such department or doctor.
+    """
+    calendar = _load_doctor_calendar(caller, query.dept_id, query.doctor_id, None, query.days)
+    free = availability.get_free_slots(caller.tenant_id, calendar.schedules)
+    days = _group_schedules((schedule.day, schedule) for schedule in calendar.schedules)
     counts = [
-        LeftOnDay(date=day.isoformat(), leftCount=sum(len(free[one.schedule_id]) for one in halves))
-        for day, halves in days.items()
+        LeftOnDay(date=day.isoformat(), leftCount=sum(len(free[schedule.schedule_id]) for schedule in schedules))
+        for day, schedules in days.items()
     ]
-    shown = _build_doctor_fields(offered, asked.doctor_id, "doctorPortrait")
-    return [Info(**shown, deptPortrait=offered.dept_photo_url, leftBookCountList=counts)]
-
-
-def _find_schedule_and_rules(tx: Tx, caller: Caller, schedule_id: int) -> tuple[Row | None, Rules]:
-    schedule, rule = calendar_store.find_schedule_and_rules(tx, caller.tenant_id, schedule_id)
-    return schedule, rules.parse_row(rule)
+    doctor_fields = _build_doctor_fields(calendar, query.doctor_id, "doctorPortrait")
+    return [Info(**doctor_fields, deptPortrait=calendar.department_photo_url, leftBookCountList=counts)]
 
 
 def _load_department_calendar(caller: Caller, dept_id: int, day: date | None) -> DepartmentCalendar:
-    """Of a day; None: of all that can be booked."""
-    days, known = (day or clock.today(), day or date.max), (clock.today(), Rules().days_ahead)
-    offer = calendar_store.load_for_department(mysql.autocommit, caller.tenant_id, dept_id, days, known)
-    return _build_calendar(dept_id, offer, day)
+    """Load the schedules of one day, or of all days that can be booked."""
+    days = _build_range(day or clock.today(), day or date.max)
+    rows = calendar_store.load_for_department(mysql.autocommit, caller.tenant_id, dept_id, days)
+    return _build_calendar(dept_id, rows, day)
 
 
 def _load_doctor_calendar(
-    caller: Caller, dept_id: int, doctor_id: int | None, day: date | None, ahead: int = 0
+    caller: Caller, dept_id: int, doctor_id: int | None, day: date | None, days_ahead: int = 0
 ) -> DepartmentCalendar:
-    """Of a day, or of so many days from tomorrow on."""
-    today, known = clock.today(), (clock.today(), Rules().days_ahead)
-    days = (day, day) if day else (today + timedelta(1), today + timedelta(ahead))
-    offer = calendar_store.load_for_doctor(mysql.autocommit, caller.tenant_id, dept_id, days, known, doctor_id)
-    offered = _build_calendar(dept_id, offer, day)
-    if doctor_id and doctor_id not in offer.doctor_rows:
+    """Load the schedules of one day, or of so many days from tomorrow on."""
+    today = clock.today()
+    days = _build_range(day or today + timedelta(1), day or today + timedelta(days_ahead))
+    rows = calendar_store.load_for_doctor(mysql.autocommit, caller.tenant_id, dept_id, days, doctor_id)
+    calendar = _build_calendar(dept_id, rows, day)
+    if doctor_id and doctor_id not in rows.doctors:
         raise ApiError(errors.NOT_FOUND, "医生不存在")
-    return offered
+    return calendar
 
 
-def _build_calendar(dept_id: int, offer: CalendarRows, day: date | None) -> DepartmentCalendar:
-    """ApiError 404 where there is no such department, 400 for a day that cannot be booked."""
-    department = offer.department
+def _build_range(first: date, last: date) -> CalendarRange:
+    return CalendarRange(first=first, last=last, today=clock.today(), default_days_ahead=Rules().days_ahead)
+
+
+def _build_calendar(dept_id: int, rows: CalendarRows, day: date | None) -> DepartmentCalendar:
+    """Raise ApiError 404 if there is no such department, 400 if the day cannot be booked."""
+    department = rows.department
     if department is None:
         raise ApiError(errors.NOT_FOUND, "科室不存在")
     if day:
-        rules.require_bookable_day(rules.parse_row(offer.rules), day, "date")
-    dept = {"deptId": str(dept_id), "deptName": department.name, "deptDesp": department.introduction}
-    photo = links.sign(department.photo_key) if department.photo_key else ""
-    return DepartmentCalendar(dept, photo, [slots.parse_schedule(row) for row in offer.schedules], offer.doctor_rows)
+        rules.require_bookable_day(rows.rules, day, "date")
+    fields = {"deptId": str(dept_id), "deptName": department.name, "deptDesp": department.introduction}
+    photo_url = links.sign(department.photo_key) if department.photo_key else ""
+    return DepartmentCalendar(fields, photo_url, rows.schedules, rows.doctors)
 
 
 def _group_schedules(pairs: Iterable[tuple[K, Schedule]]) -> dict[K, list[Schedule]]:
     groups: dict[K, list[Schedule]] = defaultdict(list)
-    for key, one in pairs:
-        groups[key].append(one)
+    for key, schedule in pairs:
+        groups[key].append(schedule)
     return groups
 
 
-def _get_sort_position(cards: DoctorRows, doctor_id: int | None) -> int:
-    """Doctors in the tenant's order, the general clinic first."""
-    return list(cards).index(doctor_id) if doctor_id else -1
+def _get_sort_position(calendar: DepartmentCalendar, doctor_id: int | None) -> int:
+    """Return the position in the tenant's order; the general clinic comes first."""
+    return list(calendar.doctors).index(doctor_id) if doctor_id else -1
 
 
 def _compute_status(schedules: Iterable[Schedule], free: Mapping[int, list[int]]) -> int:
-    return FREE if any(free[one.schedule_id] for one in schedules) else FULL
+    return FREE if any(free[schedule.schedule_id] for schedule in schedules) else FULL
 
 
-def _build_doctor_fields(offered: DepartmentCalendar, doctor_id: int | None, photo: str) -> dict[str, Any]:
-    """The department's fields and the doctor's, of which one has two names; empty for a general clinic."""
+def _build_doctor_fields(calendar: DepartmentCalendar, doctor_id: int | None, photo_field: str) -> dict[str, Any]:
+    """Return the fields of DoctorAndDepartment and the doctor's photo, of which the API has two names."""
     if doctor_id is None:
-        return {
-            **offered.dept_fields,
-            **dict.fromkeys(("doctorId", "doctorName", photo, "doctorTitle", "doctorDesp"), ""),
-        }
-    row = offered.doctor_rows[doctor_id]
-    profile = doctors.build_profile(row)
+        doctor_fields = ("doctorId", "doctorName", photo_field, "doctorTitle", "doctorDesp")
+        return {**calendar.department_fields, **dict.fromkeys(doctor_fields, "")}
+    doctor = calendar.doctors[doctor_id]
     return {
-        **offered.dept_fields,
+        **calendar.department_fields,
         "doctorId": str(doctor_id),
-        "doctorName": row["name"],
-        photo: links.sign(profile.photo_key) if profile.photo_key else "",
-        "doctorTitle": profile.display_title,
-        "doctorDesp": profile.introduction,
+        "doctorName": doctor.name,
+        photo_field: links.sign(doctor.profile.photo_key) if doctor.profile.photo_key else "",
+        "doctorTitle": doctor.profile.display_title,
+        "doctorDesp": doctor.profile.introduction,
     }
 
 
-def _slice_page(asked: DepartmentQuery, keys: list[K]) -> list[K]:
-    """Return what a page shows of a department's rows, which are some dozens."""
-    return keys[asked.offset : asked.offset + asked.page_size]
+def _slice_page(query: DepartmentQuery, keys: list[K]) -> list[K]:
+    return keys[query.offset : query.offset + query.page_size]

@@ -1,14 +1,45 @@
-"""Bookings in MySQL as the desk sees them. Nothing is decided here."""
+"""SQL of bookings as the front desk sees them."""
 
-from datetime import date
+from dataclasses import dataclass
+from datetime import date, timedelta
 
 from chalicelib import clock
 from chalicelib.adapters.mysql import Row, Tx
+from chalicelib.billing.bookings import BookingStatus, PaymentState
 
 
-def find(tx: Tx, tenant_id: int, book_id: int | None, book_code: str | None) -> Row | None:
-    """Return book_id, pati_id and schedule_id of a booking by its number, or by its code where there is no number."""
-    return tx.fetch_one(
+@dataclass(frozen=True, slots=True)
+class BookingKeys:
+    """The ids by which the rows that a registration locks are found."""
+
+    book_id: int
+    pati_id: int
+    schedule_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayBookingRow:
+    """A booking in the list of a day, with the patient's data."""
+
+    book_id: int
+    book_code: str
+    status: BookingStatus
+    slot_time: timedelta  # since midnight
+    serial_no: int
+    type: int
+    payment_state: PaymentState
+    pati_id: int
+    name: str
+    gender: int
+    birthday: date | None
+    phone: str
+    dept_name: str
+    doctor_name: str  # "" for a general clinic
+
+
+def find(tx: Tx, tenant_id: int, book_id: int | None, book_code: str | None) -> BookingKeys | None:
+    """Return the keys of a booking by its book_id or, if that is None, by its code; None if there is none."""
+    row = tx.fetch_one(
         f"""
         SELECT book_id, pati_id, schedule_id FROM bookings WHERE tenant_id = %(tenant_id)s
           AND {"book_id = %(book_id)s" if book_id else "book_code = %(book_code)s"}
@@ -17,14 +48,19 @@ def find(tx: Tx, tenant_id: int, book_id: int | None, book_code: str | None) -> 
         book_id=book_id,
         book_code=book_code,
     )
+    return BookingKeys(**row) if row else None
 
 
-def register(tx: Tx, book_id: int, by: int) -> None:
-    """Register a booking that dues.find has locked."""
+def register(tx: Tx, book_id: int, user_id: int) -> None:
+    """Mark a booking that `bookings.find_for_update` has locked as registered by a member of staff."""
     tx.execute(
-        "UPDATE bookings SET status = 2, changed_by = %(by)s, changed_at = %(now)s WHERE book_id = %(book_id)s",
+        """
+        UPDATE bookings SET status = %(registered)s, changed_by = %(user_id)s, changed_at = %(now)s
+        WHERE book_id = %(book_id)s
+        """,
+        registered=BookingStatus.REGISTERED,
         book_id=book_id,
-        by=by,
+        user_id=user_id,
         now=clock.now(),
     )
 
@@ -35,38 +71,46 @@ def list_day(
     day: date,
     dept_id: int | None,
     doctor_id: int | None,
-    seen_by: int | None,
+    viewer_id: int | None,
     limits: tuple[int, int],
-) -> tuple[int, list[Row]]:
-    """Return how many bookings there are for a day, but for cancelled ones, and one page (skipped, taken) by time.
+) -> tuple[int, list[DayBookingRow]]:
+    """Return the number of a day's bookings that are not cancelled, and one page of them by time.
 
-    seen_by: a doctor, who sees their own and those of their department's general clinic; None sees all.
+    Args:
+        viewer_id: a doctor, who sees their own bookings and those of the general clinic of their department; None for
+            all bookings.
+        limits: offset and page size.
     """
-    own = """
-        AND (b.doctor_id = %(seen_by)s OR b.doctor_id IS NULL AND b.dept_id = (
-            SELECT d.dept_id FROM doctors d WHERE d.user_id = %(seen_by)s AND d.tenant_id = %(tenant_id)s))
+    visible = """
+        AND (b.doctor_id = %(viewer_id)s OR b.doctor_id IS NULL AND b.dept_id = (
+            SELECT d.dept_id FROM doctors d WHERE d.user_id = %(viewer_id)s AND d.tenant_id = %(tenant_id)s))
     """
-    rows = f"""
+    source = f"""
         FROM bookings b JOIN patients p ON p.pati_id = b.pati_id
         WHERE b.tenant_id = %(tenant_id)s AND b.day = %(day)s AND b.live = 1
           {"AND b.dept_id = %(dept_id)s" if dept_id else ""} {"AND b.doctor_id = %(doctor_id)s" if doctor_id else ""}
-          {own if seen_by else ""}
+          {visible if viewer_id else ""}
     """
-    [total], found = tx.execute_packet(
+    [total], rows = tx.execute_packet(
         f"""
-        SELECT COUNT(*) AS n {rows};
+        SELECT COUNT(*) AS n {source};
         SELECT b.book_id, b.book_code, b.status, b.slot_time, b.serial_no, b.type, b.payment_state, b.pati_id,
                p.name, p.gender, p.birthday, p.phone,
                (SELECT d.name FROM departments d WHERE d.dept_id = b.dept_id) AS dept_name,
                COALESCE((SELECT s.name FROM staff s WHERE s.user_id = b.doctor_id), '') AS doctor_name
-        {rows} ORDER BY b.slot_time, b.book_id LIMIT %(skipped)s, %(taken)s
+        {source} ORDER BY b.slot_time, b.book_id LIMIT %(offset)s, %(size)s
         """,
         tenant_id=tenant_id,
         day=day,
         dept_id=dept_id,
         doctor_id=doctor_id,
-        seen_by=seen_by,
-        skipped=limits[0],
-        taken=limits[1],
+        viewer_id=viewer_id,
+        offset=limits[0],
+        size=limits[1],
     )
-    return total["n"], found
+    return total["n"], [_parse_row(row) for row in rows]
+
+
+def _parse_row(row: Row) -> DayBookingRow:
+    states = {"status": BookingStatus(row["status"]), "payment_state": PaymentState(row["payment_state"])}
+    return DayBookingRow(**{**row, **states})

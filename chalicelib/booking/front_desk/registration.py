@@ -1,13 +1,14 @@
-"""Receiving who has booked: registering them, and the day's list."""
+"""Registration at the front desk: register patients who have a booking, and list the bookings of a day."""
 
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql
-from chalicelib.adapters.mysql import Row, Tx
+from chalicelib.adapters.mysql import Tx
 from chalicelib.billing import bookings
 from chalicelib.billing.bookings import BookingStatus
 from chalicelib.booking.front_desk import front_desk_store
+from chalicelib.booking.front_desk.front_desk_store import BookingKeys, DayBookingRow
+from chalicelib.booking.front_desk.models import Arrived, DayBook, DayBooksQuery, Registered
 from chalicelib.booking.reservations import booking_store, notifications
-from chalicelib.booking.reservations.models import Arrived, DayBook, DayBooksQuery, Registered
 from chalicelib.booking.schedules import schedule_store, slots
 from chalicelib.errors import ApiError
 from chalicelib.http.fields import Page
@@ -17,48 +18,60 @@ from chalicelib.outbox import outbox
 from chalicelib.people import formatting, patients
 
 
-def register(caller: Caller, arrived: Arrived) -> Registered:
-    """Register a booking on its day (挂号): the patient's latest visit. One that is registered stays so.
+def register(caller: Caller, request: Arrived) -> Registered:
+    """Register a booking on its day (挂号), which becomes the patient's latest visit. Registering again has no effect.
 
-    ApiError 404 for another tenant's, 409 on another day, for what is cancelled or missed, and for a stopped clinic.
+    Raises:
+        ApiError: 400 without an id and a code, 404 if the tenant has no such booking, 409 on another day, if it is
+            cancelled or missed, or if its schedule is stopped.
     """
-    if not (arrived.book_id or arrived.book_code):
+    if not (request.book_id or request.book_code):
         raise ApiError(errors.BAD_PARAMETER, "book_id：与 book_code 必填其一")
-    found = front_desk_store.find(mysql.autocommit, caller.tenant_id, arrived.book_id, arrived.book_code or None)
-    if found is None:
+    keys = front_desk_store.find(mysql.autocommit, caller.tenant_id, request.book_id, request.book_code or None)
+    if keys is None:
         raise ApiError(errors.NOT_FOUND, "预约不存在")
-    serial_no, now = mysql.run_transaction(lambda tx: _register(tx, caller, found))
-    if now:
+    serial_no, is_new = mysql.run_transaction(lambda tx: _register(tx, caller, keys))
+    if is_new:
         outbox.wake_worker()
-    return Registered(book_id=str(found["book_id"]), visi_serialno=str(serial_no))
+    return Registered(book_id=str(keys.book_id), visi_serialno=str(serial_no))
 
 
-def list_day(caller: Caller, asked: DayBooksQuery) -> Page[DayBook]:
-    """Return a page of who comes on a day, by time; telephone numbers masked.
+def list_day(caller: Caller, query: DayBooksQuery) -> Page[DayBook]:
+    """Return a page of the bookings of a day, by time, with masked phone numbers.
 
-    Doctors find their own, and who comes to the general clinic of their department; a colleague's are refused (404).
+    Doctors see their own bookings and those of the general clinic of their department.
+
+    Raises:
+        ApiError: 404 if a doctor requests the bookings of another doctor.
     """
-    doctor = caller.user_id if caller.role == Role.DOCTOR else None
-    if doctor and asked.doctor_id not in (None, doctor):
+    viewer_id = caller.user_id if caller.role == Role.DOCTOR else None
+    if viewer_id and query.doctor_id not in (None, viewer_id):
         raise ApiError(errors.NOT_FOUND, "只能查看自己的预约")
-    where, limits = (asked.date, asked.dept_id, asked.doctor_id, doctor), (asked.offset, asked.page_size)
-    total, rows = front_desk_store.list_day(mysql.autocommit, caller.tenant_id, *where, limits)
-    return Page[DayBook].build(asked, total, [_build_day_book(row) for row in rows])
+    total, rows = front_desk_store.list_day(
+        mysql.autocommit,
+        caller.tenant_id,
+        query.date,
+        query.dept_id,
+        query.doctor_id,
+        viewer_id,
+        (query.offset, query.page_size),
+    )
+    return Page[DayBook].build(query, total, [_build_day_book(row) for row in rows])
 
 
-def _register(tx: Tx, caller: Caller, found: Row) -> tuple[int, bool]:
-    """Return the slot's number, and whether it was registered now."""
-    # The order in which locks are taken: see reserve.py.
-    booking_store.lock_patient(tx, caller.tenant_id, found["pati_id"])
-    schedule = schedule_store.find(tx, caller.tenant_id, found["schedule_id"])
-    booking = bookings.find_for_update(tx, caller.tenant_id, found["book_id"])
+def _register(tx: Tx, caller: Caller, keys: BookingKeys) -> tuple[int, bool]:
+    """Return the slot's serial number, and whether the booking was registered now."""
+    # Locks are taken in the order that reservations/reserve.py documents.
+    booking_store.lock_patient(tx, caller.tenant_id, keys.pati_id)
+    schedule = schedule_store.find(tx, caller.tenant_id, keys.schedule_id)
+    booking = bookings.find_for_update(tx, caller.tenant_id, keys.book_id)
     if booking is None:
         raise ApiError(errors.NOT_FOUND, "预约不存在")
     if booking.status == BookingStatus.REGISTERED:
         return booking.serial_no, False
     if booking.status != BookingStatus.BOOKED:
         raise ApiError(errors.CONFLICT, "该预约已取消或已失约")
-    if schedule is None or schedule["stopped_at"]:  # what was booked is being cancelled
+    if schedule is None or schedule.stopped_at:  # a job is cancelling its bookings
         raise ApiError(errors.CONFLICT, "该排班已停诊")
     if booking.day != clock.today():
         raise ApiError(errors.CONFLICT, f"只能在就诊当天（{booking.day}）挂号")
@@ -68,21 +81,21 @@ def _register(tx: Tx, caller: Caller, found: Row) -> tuple[int, bool]:
     return booking.serial_no, True
 
 
-def _build_day_book(row: Row) -> DayBook:
-    born = row["birthday"].isoformat() if row["birthday"] else ""
+def _build_day_book(row: DayBookingRow) -> DayBook:
+    birthday = row.birthday.isoformat() if row.birthday else ""
     return DayBook(
-        book_id=str(row["book_id"]),
-        book_code=row["book_code"],
-        book_status=row["status"],
-        time=slots.format_time(row["slot_time"]),
-        serial_no=row["serial_no"],
-        dept_name=row["dept_name"],
-        doctor_name=row["doctor_name"],
-        type=row["type"],
-        pati_id=str(row["pati_id"]),
-        pati_name=row["name"],
-        pati_gender=row["gender"],
-        pati_age=formatting.format_age(born, clock.today()),
-        pati_phone=formatting.mask_phone(row["phone"]),
-        visi_charge=row["payment_state"],
+        book_id=str(row.book_id),
+        book_code=row.book_code,
+        book_status=row.status,
+        time=slots.format_time(row.slot_time),
+        serial_no=row.serial_no,
+        dept_name=row.dept_name,
+        doctor_name=row.doctor_name,
+        type=row.type,
+        pati_id=str(row.pati_id),
+        pati_name=row.name,
+        pati_gender=row.gender,
+        pati_age=formatting.format_age(birthday, clock.today()),
+        pati_phone=formatting.mask_phone(row.phone),
+        visi_charge=row.payment_state,
     )

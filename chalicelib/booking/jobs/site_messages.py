@@ -1,11 +1,15 @@
-"""A job of the outbox: what became of a booking, as a site message and at /notify; at WeChat, another job's to send."""
+"""Outbox job NOTIFY_BOOKING: report an event of a booking to its holder by site message and at /notify.
+
+If the hospital has a WeChat template for the event, the job also enqueues WECHAT_BOOKING.
+"""
 
 from contextlib import suppress
 from typing import Any
 
 from chalicelib.adapters import mysql
-from chalicelib.adapters.mysql import Row, Tx
+from chalicelib.adapters.mysql import Tx
 from chalicelib.booking.reservations import booking_store, notifications
+from chalicelib.booking.reservations.booking_store import BookingDetails
 from chalicelib.booking.schedules import slots
 from chalicelib.notifications import event_push, site_messages
 from chalicelib.notifications.event_types import EventType
@@ -13,7 +17,7 @@ from chalicelib.outbox import outbox
 from chalicelib.outbox.jobs import Job, Queue
 from chalicelib.wechat_account import templates
 
-MESSAGE_TEXTS: dict[int, str] = {
+MESSAGE_TEXTS = {
     EventType.BOOKING_MADE: "预约成功：{what}。{where}请按时就诊。",
     EventType.BOOKING_CANCELLED: "您已取消预约：{what}。",
     EventType.SCHEDULE_STOPPED: "因停诊，您的预约已取消：{what}。给您带来不便，敬请谅解。",
@@ -25,38 +29,44 @@ MESSAGE_TEXTS: dict[int, str] = {
 
 
 def notify_holder(tenant_id: int, payload: dict[str, Any]) -> None:
-    """payload: book_id, user_id, type, at. Run again, it is one site message. Raises redis.RedisUnavailableError:
-    then again."""
-    user_id, book_id, kind, at = (payload[name] for name in ("user_id", "book_id", "type", "at"))
+    """Insert the site message, once, and publish the event.
+
+    Args:
+        payload: book_id, user_id, type (an EventType), at.
+
+    Raises:
+        redis.RedisUnavailableError: the event was not published, and the job is to be retried.
+    """
+    user_id, book_id, at = payload["user_id"], payload["book_id"], payload["at"]
+    event_type = EventType(payload["type"])
     booking = booking_store.find_own(mysql.autocommit, tenant_id, user_id, book_id)
     if booking:
-        _insert_message(tenant_id, payload, _format_text(booking, kind))
-    told = {"type": kind, "content": {"bookId": str(book_id)}, "at": at}
-    event_push.publish_event(tenant_id, {"principals": [f"user:{user_id}"], **told})
+        _insert_message(tenant_id, payload, event_type, _format_text(booking, event_type))
+    event = {"type": event_type, "content": {"bookId": str(book_id)}, "at": at}
+    event_push.publish_event(tenant_id, {"principals": [f"user:{user_id}"], **event})
 
 
-def _insert_message(tenant_id: int, payload: dict[str, Any], text: str) -> None:
-    """Write the site message, and promise the one to WeChat where the hospital sends that kind."""
-    user_id, kind = payload["user_id"], payload["type"]
-    key = f"booking:{payload['book_id']}:{kind}"
+def _insert_message(tenant_id: int, payload: dict[str, Any], event_type: EventType, text: str) -> None:
+    """Insert the site message and enqueue the WeChat message if the hospital has a template for it."""
+    key = f"booking:{payload['book_id']}:{event_type}"
 
     def insert(tx: Tx) -> bool:
-        site_messages.insert(tx, tenant_id, site_messages.SYSTEM_SENDER, key, text, [user_id], payload["at"])
-        if kind not in notifications.WECHAT_TEMPLATES or not templates.find_id(
-            tx, tenant_id, notifications.WECHAT_TEMPLATES[kind]
-        ):
+        recipients = [payload["user_id"]]
+        site_messages.insert(tx, tenant_id, site_messages.SYSTEM_SENDER, key, text, recipients, payload["at"])
+        kind = notifications.WECHAT_TEMPLATES.get(event_type)
+        if kind is None or not templates.find_id(tx, tenant_id, kind):
             return False
         outbox.enqueue(tx, tenant_id, Job.WECHAT_BOOKING, payload, dedup_key=key)
         return True
 
-    with suppress(mysql.DuplicateKeyError):  # it is there already
+    with suppress(mysql.DuplicateKeyError):  # an earlier run of the job has inserted it
         if mysql.run_transaction(insert):
             outbox.wake_worker(Queue.EXTERNAL)
 
 
-def _format_text(booking: Row, kind: int) -> str:
-    when = f"{booking['day']} {slots.format_time(booking['slot_time'])}"
-    doctor = f"{booking['dept_name']} {booking['doctor_name']}".strip()
-    where = f"候诊地点：{booking['area']}。" if booking["area"] else ""
-    what = f"{booking['member_name']}，{when}，{doctor}"
-    return MESSAGE_TEXTS[kind].format(what=what, where=where, serial_no=booking["serial_no"])
+def _format_text(booking: BookingDetails, event_type: EventType) -> str:
+    when = f"{booking.day} {slots.format_time(booking.slot_time)}"
+    doctor = f"{booking.dept_name} {booking.doctor_name}".strip()
+    where = f"候诊地点：{booking.area}。" if booking.area else ""
+    what = f"{booking.member_name}，{when}，{doctor}"
+    return MESSAGE_TEXTS[event_type].format(what=what, where=where, serial_no=booking.serial_no)

@@ -1,21 +1,21 @@
-"""A job of the outbox's outside lane: what became of a booking, at its holder's WeChat."""
+"""Outbox job WECHAT_BOOKING of the external queue: report an event of a booking to its holder in WeChat."""
 
 from typing import Any
 
 from chalicelib import clock
 from chalicelib.adapters import mysql
-from chalicelib.adapters.mysql import Row
 from chalicelib.billing import money
 from chalicelib.billing.bookings import BookingStatus
 from chalicelib.booking.reservations import booking_store, notifications
+from chalicelib.booking.reservations.booking_store import BookingDetails
 from chalicelib.booking.schedules import slots
 from chalicelib.notifications.event_types import EventType
 from chalicelib.wechat_account import template_messages
 from chalicelib.wechat_account.account import PERSONAL_PATH
 
-# Which state of the booking is told, and what it is called.
+# The status that a booking has if the event is still current, and the event's name in the message.
 CANCELLED_STATUS_AND_LABEL = (BookingStatus.CANCELLED, "预约取消")
-STATUS_AND_LABEL: dict[int, tuple[BookingStatus, str]] = {
+STATUS_AND_LABEL = {
     EventType.BOOKING_MADE: (BookingStatus.BOOKED, "预约成功"),
     EventType.BOOKING_CANCELLED: CANCELLED_STATUS_AND_LABEL,
     EventType.SCHEDULE_STOPPED: CANCELLED_STATUS_AND_LABEL,
@@ -23,41 +23,52 @@ STATUS_AND_LABEL: dict[int, tuple[BookingStatus, str]] = {
     EventType.BOOKING_REGISTERED: (BookingStatus.REGISTERED, "挂号成功"),
     EventType.BOOKING_REMINDER: (BookingStatus.BOOKED, "就诊提醒"),
 }
-CANCELLATION_REASONS: dict[int, str] = {
+CANCELLATION_REASONS = {
     EventType.BOOKING_CANCELLED: "患者取消",
     EventType.SCHEDULE_STOPPED: "停诊",
     EventType.BOOKING_RELEASED: "未按时支付",
 }
+EVENTS_BEFORE_VISIT = (EventType.BOOKING_MADE, EventType.BOOKING_REMINDER)  # pointless once the slot has begun
 
 
 def send_booking_message(tenant_id: int, payload: dict[str, Any]) -> None:
-    """payload: book_id, user_id, type. What is true no more is not told. Raises what messages.send does: then again."""
-    user_id, book_id, told = (payload[name] for name in ("user_id", "book_id", "type"))
+    """Send a template message, unless the booking has changed since the event.
+
+    Args:
+        payload: book_id, user_id, type (an EventType).
+
+    Raises:
+        Exception: as template_messages.send; the job is then retried.
+    """
+    user_id, book_id, event_type = payload["user_id"], payload["book_id"], EventType(payload["type"])
     booking = booking_store.find_own(mysql.autocommit, tenant_id, user_id, book_id)
-    if booking is None or not _is_current(booking, told):
+    if booking is None or not _is_current(booking, event_type):
         return
-    values = {**_build_values(booking), "what": STATUS_AND_LABEL[told][1], "reason": CANCELLATION_REASONS.get(told, "")}
-    template_messages.send(
-        tenant_id, user_id, notifications.WECHAT_TEMPLATES[told], values, PERSONAL_PATH, f"booking:{book_id}:{told}"
-    )
+    values = {
+        **_build_values(booking),
+        "what": STATUS_AND_LABEL[event_type][1],
+        "reason": CANCELLATION_REASONS.get(event_type, ""),
+    }
+    key = f"booking:{book_id}:{event_type}"
+    template_messages.send(tenant_id, user_id, notifications.WECHAT_TEMPLATES[event_type], values, PERSONAL_PATH, key)
 
 
-def _is_current(booking: Row, told: int) -> bool:
-    """Whether it still is: a visit whose hour has come is neither announced nor called to mind."""
-    over = clock.now() >= clock.to_instant(booking["day"], booking["slot_time"])
-    return bool(booking["status"] == STATUS_AND_LABEL[told][0]) and not (
-        told in (EventType.BOOKING_MADE, EventType.BOOKING_REMINDER) and over
-    )
+def _is_current(booking: BookingDetails, event_type: EventType) -> bool:
+    if booking.status != STATUS_AND_LABEL[event_type][0]:
+        return False
+    has_begun = clock.now() >= clock.to_instant(booking.day, booking.slot_time)
+    return not (has_begun and event_type in EVENTS_BEFORE_VISIT)
 
 
-def _build_values(booking: Row) -> dict[str, str]:
+def _build_values(booking: BookingDetails) -> dict[str, str]:
+    """Return the values for the fields of a template, by the names that wechat_account knows."""
     return {
-        "patient": booking["member_name"],
-        "doctor": booking["doctor_name"] or "普通门诊",
-        "dept": booking["dept_name"],
-        "time": f"{clock.format_chinese_date(booking['day'])} {slots.format_time(booking['slot_time'])}",
-        "code": booking["book_code"],
-        "serial": str(booking["serial_no"]),
-        "area": booking["area"],
-        "fee": f"{money.to_yuan(booking['fee']):.2f}",
+        "patient": booking.member_name,
+        "doctor": booking.doctor_name or "普通门诊",
+        "dept": booking.dept_name,
+        "time": f"{clock.format_chinese_date(booking.day)} {slots.format_time(booking.slot_time)}",
+        "code": booking.book_code,
+        "serial": str(booking.serial_no),
+        "area": booking.area,
+        "fee": f"{money.to_yuan(booking.fee):.2f}",
     }

@@ -1,27 +1,15 @@
-"""Bookings in MySQL. Nothing is decided here."""
+"""SQL of bookings."""
 
 from dataclasses import dataclass
-from datetime import date
-from typing import Any
+from datetime import date, timedelta
 
 from chalicelib import clock
 from chalicelib.adapters.mysql import Row, Tx
-from chalicelib.booking.schedules.rule_store import SELECT_RULES
+from chalicelib.billing.bookings import Booking, BookingStatus, CancellationReason, PaymentState
+from chalicelib.booking.schedules.rule_store import SELECT_RULES, Rules, parse_rules
 from chalicelib.booking.schedules.schedule_store import SELECT_SCHEDULE
-
-
-def find_member(tx: Tx, tenant_id: int, user_id: int, member_id: int) -> Row | None:
-    """Return pati_id of an account's own member; None for another's."""
-    return tx.fetch_one(
-        """
-        SELECT pati_id FROM members
-        WHERE member_id = %(member_id)s AND tenant_id = %(tenant_id)s AND user_id = %(user_id)s
-        """,
-        member_id=member_id,
-        tenant_id=tenant_id,
-        user_id=user_id,
-    )
-
+from chalicelib.booking.schedules.slots import HalfDay, Schedule, parse_schedule
+from chalicelib.identity.callers import Role
 
 LOCK_PATIENT = "SELECT 1 FROM patients WHERE pati_id = %(pati_id)s AND tenant_id = %(tenant_id)s FOR UPDATE"
 SELECT_SLOT_HOLDER = """
@@ -43,21 +31,124 @@ COUNT_CREATED_SINCE = """
 """
 COUNT_MISSED_SINCE = """
     SELECT COUNT(*) AS n FROM bookings
-    WHERE tenant_id = %(tenant_id)s AND pati_id = %(pati_id)s AND status = 3 AND day >= %(first)s
+    WHERE tenant_id = %(tenant_id)s AND pati_id = %(pati_id)s AND status = %(missed)s AND day >= %(first)s
+"""
+COPIED_SCHEDULE_COLUMNS = ("schedule_id", "dept_id", "doctor_id", "day", "half_day", "type", "fee", "area")
+NEW_BOOKING_COLUMNS = ("tenant_id", "serial_no", "slot_time", "user_id", "member_id", "pati_id", "book_code", "pay_by")
+SELECT_BOOKING = """
+    SELECT b.book_id, b.tenant_id, b.schedule_id, b.serial_no, b.user_id, b.pati_id, b.dept_id, b.doctor_id, b.day,
+           b.slot_time, b.type, b.fee, b.area, b.book_code, b.status, b.payment_state, b.cancelled_for,
+           b.created_at,
+           (SELECT d.name FROM departments d WHERE d.dept_id = b.dept_id) AS dept_name,
+           COALESCE((SELECT s.name FROM staff s WHERE s.user_id = b.doctor_id), '') AS doctor_name,
+           m.name AS member_name
+    FROM bookings b JOIN members m ON m.member_id = b.member_id
 """
 
 
 @dataclass(frozen=True, slots=True)
-class BookingContext:
-    """What is known of a slot and of the person who wants it, while others are kept from changing it."""
+class Member:
+    """A member of an account."""
 
-    schedule: Row | None
-    earlier_booking: Row | None  # book_id, schedule_id, serial_no and member_id of what this request's key has made
-    slot_holder: Row | None  # book_id, user_id and member_id of who has the slot
-    rules: Row | None
-    same_day_bookings: list[Row]  # half_day and doctor_id of what the person has booked for that day
-    created_today_count: int  # bookings that were made for the person since midnight, the cancelled among them
-    missed_count: int  # since a day
+    member_id: int
+    pati_id: int | None  # None if they have no patient file
+
+
+@dataclass(frozen=True, slots=True)
+class SlotHolder:
+    """The booking that holds a slot."""
+
+    book_id: int
+    user_id: int
+    member_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierBooking:
+    """The booking that an earlier request with the same idempotency key created."""
+
+    book_id: int
+    schedule_id: int
+    serial_no: int
+    member_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class SameDayBooking:
+    """A booking of the same patient on the same day."""
+
+    half_day: HalfDay
+    doctor_id: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookingContext:
+    """What decides whether a slot can be booked, read under the locks that keep it valid until the commit."""
+
+    schedule: Schedule | None
+    earlier_booking: EarlierBooking | None
+    slot_holder: SlotHolder | None
+    rules: Rules
+    same_day_bookings: list[SameDayBooking]
+    created_today_count: int  # bookings created for the patient since midnight, cancelled ones included
+    missed_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewBooking:
+    """A booking to be inserted; department, day, fee and the like are copied from the schedule."""
+
+    tenant_id: int
+    schedule: Schedule
+    serial_no: int
+    slot_time: timedelta  # since midnight
+    user_id: int
+    member_id: int
+    pati_id: int
+    idempotency_key: str | None
+    book_code: str
+    pay_by: int | None  # payment deadline
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookingDetails:
+    """A booking with the names that its holder is shown."""
+
+    book_id: int
+    tenant_id: int
+    schedule_id: int
+    serial_no: int
+    user_id: int
+    pati_id: int
+    dept_id: int
+    doctor_id: int | None
+    day: date
+    slot_time: timedelta  # since midnight
+    type: int
+    fee: int  # fen
+    area: str
+    book_code: str
+    status: BookingStatus
+    payment_state: PaymentState
+    cancelled_for: str  # a CancellationReason, or ""
+    created_at: int
+    dept_name: str
+    doctor_name: str  # "" for a general clinic
+    member_name: str
+
+
+def find_member(tx: Tx, tenant_id: int, user_id: int, member_id: int) -> Member | None:
+    """Return a member of an account, or None."""
+    row = tx.fetch_one(
+        """
+        SELECT member_id, pati_id FROM members
+        WHERE member_id = %(member_id)s AND tenant_id = %(tenant_id)s AND user_id = %(user_id)s
+        """,
+        member_id=member_id,
+        tenant_id=tenant_id,
+        user_id=user_id,
+    )
+    return Member(**row) if row else None
 
 
 def lock_booking_context(
@@ -71,8 +162,11 @@ def lock_booking_context(
     midnight: int,
     missed_since: date,
 ) -> BookingContext:
-    """Lock a person, so that what is counted stays true, and share the lock of a schedule: nobody changes or stops it
-    before the commit. In one round trip: while it lasts, others of that person wait."""
+    """Lock the patient, lock the schedule (shared), and read what decides whether a slot can be booked.
+
+    The patient's lock keeps the counts valid until the commit, the schedule's lock prevents that it is changed or
+    stopped. All statements are sent in one round trip, since other bookings of the patient wait meanwhile.
+    """
     statements = (
         LOCK_PATIENT,
         f"{SELECT_SCHEDULE} LOCK IN SHARE MODE",
@@ -83,7 +177,7 @@ def lock_booking_context(
         COUNT_CREATED_SINCE,
         COUNT_MISSED_SINCE,
     )
-    _, schedule, sent, holder, rules, that_day, [made], [missed] = tx.execute_packet(
+    _, schedule, earlier, holder, rules, same_day, [created], [missed] = tx.execute_packet(
         ";".join(statements),
         tenant_id=tenant_id,
         user_id=user_id,
@@ -93,53 +187,56 @@ def lock_booking_context(
         serial_no=serial_no,
         midnight=midnight,
         first=missed_since,
+        missed=BookingStatus.MISSED,
+        doctor_role=Role.DOCTOR,
     )
     return BookingContext(
-        _get_first_row(schedule),
-        _get_first_row(sent),
-        _get_first_row(holder),
-        _get_first_row(rules),
-        that_day,
-        made["n"],
-        missed["n"],
+        schedule=parse_schedule(schedule[0]) if schedule else None,
+        earlier_booking=EarlierBooking(**earlier[0]) if earlier else None,
+        slot_holder=SlotHolder(**holder[0]) if holder else None,
+        rules=parse_rules(rules[0] if rules else None),
+        same_day_bookings=_parse_same_day(same_day),
+        created_today_count=created["n"],
+        missed_count=missed["n"],
     )
-
-
-def _get_first_row(rows: list[Row]) -> Row | None:
-    return rows[0] if rows else None
 
 
 def lock_patient(tx: Tx, tenant_id: int, pati_id: int) -> None:
-    """Let nobody else book for a person before the commit. The first lock taken."""
+    """Prevent other bookings for a patient until the commit. This lock is taken before all others."""
     tx.fetch_one(LOCK_PATIENT, pati_id=pati_id, tenant_id=tenant_id)
 
 
-def find_by_idempotency_key(tx: Tx, tenant_id: int, user_id: int, idempotency_key: str) -> Row | None:
-    """Return what a request's key has made: book_id, schedule_id, serial_no and member_id."""
-    return tx.fetch_one(
+def find_by_idempotency_key(tx: Tx, tenant_id: int, user_id: int, idempotency_key: str) -> EarlierBooking | None:
+    """Return the booking that an account created with an idempotency key, also a cancelled one, or None."""
+    row = tx.fetch_one(
         SELECT_BY_IDEMPOTENCY_KEY, tenant_id=tenant_id, user_id=user_id, idempotency_key=idempotency_key.encode()
     )
+    return EarlierBooking(**row) if row else None
 
 
-def find_slot_holder(tx: Tx, tenant_id: int, schedule_id: int, serial_no: int) -> Row | None:
-    """Return who has a slot: book_id, user_id and member_id."""
-    return tx.fetch_one(SELECT_SLOT_HOLDER, schedule_id=schedule_id, serial_no=serial_no, tenant_id=tenant_id)
+def find_slot_holder(tx: Tx, tenant_id: int, schedule_id: int, serial_no: int) -> SlotHolder | None:
+    """Return the booking that holds a slot, or None if the slot is free."""
+    row = tx.fetch_one(SELECT_SLOT_HOLDER, schedule_id=schedule_id, serial_no=serial_no, tenant_id=tenant_id)
+    return SlotHolder(**row) if row else None
 
 
-def list_same_day(tx: Tx, tenant_id: int, pati_id: int, schedule_id: int) -> list[Row]:
-    """Return half_day and doctor_id of what a person has booked for the day of a schedule."""
-    return tx.fetch_all(SELECT_SAME_DAY, tenant_id=tenant_id, pati_id=pati_id, schedule_id=schedule_id)
+def list_same_day(tx: Tx, tenant_id: int, pati_id: int, schedule_id: int) -> list[SameDayBooking]:
+    """Return the bookings of a patient on the day of a schedule."""
+    rows = tx.fetch_all(SELECT_SAME_DAY, tenant_id=tenant_id, pati_id=pati_id, schedule_id=schedule_id)
+    return _parse_same_day(rows)
 
 
-def insert(tx: Tx, tenant_id: int, fields: dict[str, Any]) -> int:
-    """Insert a booking and return its book_id.
+def insert(tx: Tx, new: NewBooking) -> Booking:
+    """Insert a booking and return it; its row is locked until the commit.
 
     Raises:
         mysql.DuplicateKeyError: its key is "slot" if the slot is booked, "patient_half_day" or "patient_doctor_day" if
             the patient has a conflicting booking, "idempotency_key" if the key was used before, "book_code" if the
             code is taken.
     """
-    return tx.insert(
+    fields = {name: getattr(new, name) for name in NEW_BOOKING_COLUMNS}
+    fields |= {name: getattr(new.schedule, name) for name in COPIED_SCHEDULE_COLUMNS}
+    book_id = tx.insert(
         """
         INSERT INTO bookings
             (tenant_id, schedule_id, serial_no, user_id, member_id, idempotency_key, pati_id, dept_id, doctor_id, day,
@@ -150,73 +247,89 @@ def insert(tx: Tx, tenant_id: int, fields: dict[str, Any]) -> int:
              %(slot_time)s, %(type)s, %(fee)s, %(area)s, %(book_code)s, %(pay_by)s, %(now)s, %(now)s)
         """,
         **fields,
-        tenant_id=tenant_id,
+        idempotency_key=new.idempotency_key.encode() if new.idempotency_key else None,
         now=clock.now(),
+    )
+    return Booking(
+        **{name: value for name, value in fields.items() if name in Booking.__dataclass_fields__},
+        book_id=book_id,
+        status=BookingStatus.BOOKED,
+        payment_state=PaymentState.UNPAID,
     )
 
 
-SELECT_BOOKING = """
-    SELECT b.book_id, b.tenant_id, b.schedule_id, b.serial_no, b.user_id, b.pati_id, b.dept_id, b.doctor_id, b.day,
-           b.slot_time, b.type, b.fee, b.area, b.book_code, b.status, b.payment_state, b.cancelled_for,
-           b.created_at,
-           (SELECT d.name FROM departments d WHERE d.dept_id = b.dept_id) AS dept_name,
-           COALESCE((SELECT s.name FROM staff s WHERE s.user_id = b.doctor_id), '') AS doctor_name,
-           m.name AS member_name
-    FROM bookings b JOIN members m ON m.member_id = b.member_id
-"""
+def list_page(tx: Tx, tenant_id: int, user_id: int, limits: tuple[int, int]) -> tuple[int, list[BookingDetails]]:
+    """Return the number of an account's bookings, and one page of them, newest first.
 
-
-def list_page(tx: Tx, tenant_id: int, user_id: int, limits: tuple[int, int]) -> tuple[int, list[Row]]:
-    """Return how many bookings an account has, and one page (skipped, taken), the newest first."""
-    mine = "WHERE b.tenant_id = %(tenant_id)s AND b.user_id = %(user_id)s"
-    [total], found = tx.execute_packet(
+    Args:
+        limits: offset and page size.
+    """
+    own = "WHERE b.tenant_id = %(tenant_id)s AND b.user_id = %(user_id)s"
+    [total], rows = tx.execute_packet(
         f"""
-        SELECT COUNT(*) AS n FROM bookings b {mine};
-        {SELECT_BOOKING} {mine} ORDER BY b.book_id DESC LIMIT %(skipped)s, %(taken)s
+        SELECT COUNT(*) AS n FROM bookings b {own};
+        {SELECT_BOOKING} {own} ORDER BY b.book_id DESC LIMIT %(offset)s, %(size)s
         """,
         tenant_id=tenant_id,
         user_id=user_id,
-        skipped=limits[0],
-        taken=limits[1],
+        offset=limits[0],
+        size=limits[1],
     )
-    return total["n"], found
+    return total["n"], [_parse_details(row) for row in rows]
 
 
-def find_own(tx: Tx, tenant_id: int, user_id: int, book_id: int) -> Row | None:
-    """Return an account's own booking."""
-    return tx.fetch_one(
+def find_own(tx: Tx, tenant_id: int, user_id: int, book_id: int) -> BookingDetails | None:
+    """Return a booking of an account, or None."""
+    row = tx.fetch_one(
         f"{SELECT_BOOKING} WHERE b.book_id = %(book_id)s AND b.tenant_id = %(tenant_id)s AND b.user_id = %(user_id)s",
         book_id=book_id,
         tenant_id=tenant_id,
         user_id=user_id,
     )
+    return _parse_details(row) if row else None
 
 
-def cancel(tx: Tx, book_id: int, reason: str, by: int | None) -> None:
-    """Cancel a booking that dues has locked; its slot is free again."""
+def cancel(tx: Tx, book_id: int, reason: CancellationReason, cancelled_by: int | None) -> None:
+    """Cancel a booking that `bookings.find_for_update` has locked, which frees its slot.
+
+    Args:
+        cancelled_by: the user_id, or None for a job.
+    """
     tx.execute(
         """
         UPDATE bookings
-        SET status = 1, live = NULL, cancelled_for = %(reason)s, changed_by = %(by)s, changed_at = %(now)s
+        SET status = %(cancelled)s, live = NULL, cancelled_for = %(reason)s, changed_by = %(cancelled_by)s,
+            changed_at = %(now)s
         WHERE book_id = %(book_id)s
         """,
+        cancelled=BookingStatus.CANCELLED,
         book_id=book_id,
         reason=reason,
-        by=by,
+        cancelled_by=cancelled_by,
         now=clock.now(),
     )
 
 
 def list_booked_ids(tx: Tx, tenant_id: int, schedule_id: int, limit: int) -> list[int]:
-    """Return bookings of a schedule that wait for their day."""
+    """Return the book_ids of a schedule's bookings in state BOOKED."""
     rows = tx.fetch_all(
         """
         SELECT book_id FROM bookings
-        WHERE schedule_id = %(schedule_id)s AND live = 1 AND status = 0 AND tenant_id = %(tenant_id)s
+        WHERE schedule_id = %(schedule_id)s AND live = 1 AND status = %(booked)s AND tenant_id = %(tenant_id)s
         ORDER BY serial_no LIMIT %(limit)s
         """,
         schedule_id=schedule_id,
+        booked=BookingStatus.BOOKED,
         tenant_id=tenant_id,
         limit=limit,
     )
     return [row["book_id"] for row in rows]
+
+
+def _parse_same_day(rows: list[Row]) -> list[SameDayBooking]:
+    return [SameDayBooking(HalfDay(row["half_day"]), row["doctor_id"]) for row in rows]
+
+
+def _parse_details(row: Row) -> BookingDetails:
+    states = {"status": BookingStatus(row["status"]), "payment_state": PaymentState(row["payment_state"])}
+    return BookingDetails(**{**row, **states})

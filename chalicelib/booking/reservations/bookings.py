@@ -1,101 +1,111 @@
-"""A patient's bookings: what the confirm page shows, the list, one of them."""
+"""A patient's bookings: the confirm page, the list, the details of one booking."""
 
 from typing import Any
 
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql
-from chalicelib.adapters.mysql import Row, Tx
+from chalicelib.adapters.mysql import Tx
 from chalicelib.billing.bookings import BookingStatus
 from chalicelib.billing.money import to_yuan
 from chalicelib.booking.calendar import calendar_store
 from chalicelib.booking.calendar.models import PageNoQuery
 from chalicelib.booking.reservations import booking_store, reserve
+from chalicelib.booking.reservations.booking_store import BookingDetails
 from chalicelib.booking.reservations.models import Book, ListedBook, Presubmitted, SlotAsked
-from chalicelib.booking.schedules import rules, schedule_store, slots
+from chalicelib.booking.schedules import rule_store, schedule_store, slots
 from chalicelib.booking.schedules.slots import Schedule
 from chalicelib.crypto import field_encryption
 from chalicelib.errors import ApiError
 from chalicelib.http.fields import Page
 from chalicelib.identity.callers import Caller
 from chalicelib.people import formatting, patients
+from chalicelib.people.patients import Patient
 
 GENDER_LABELS = {1: "男", 2: "女"}
 
 
-def presubmit(caller: Caller, asked: SlotAsked) -> Presubmitted:
-    """Return what the confirm page shows. ApiError as `selling.submit` is, but for what is about the member."""
-    schedule, name, doctor = mysql.run_autocommit(lambda tx: _load_confirmation(tx, caller, asked))
+def presubmit(caller: Caller, request: SlotAsked) -> Presubmitted:
+    """Return what the confirm page shows about a slot. Nothing is reserved.
+
+    Raises:
+        ApiError: as reserve.submit_booking, except for errors about the member.
+    """
+    schedule, dept_name, doctor_name = mysql.run_autocommit(lambda tx: _load_confirmation(tx, caller, request))
     return Presubmitted(
         deptId=str(schedule.dept_id),
-        deptName=name,
+        deptName=dept_name,
         type=schedule.type,
-        doctor=doctor,
-        appoTime=schedule.get_slot_datetime(asked.serial_no),
+        doctor=doctor_name,
+        appoTime=schedule.get_slot_datetime(request.serial_no),
         bookfee=to_yuan(schedule.fee),
     )
 
 
-def list_own(caller: Caller, asked: PageNoQuery) -> Page[ListedBook]:
-    """Return a page of the account's bookings, the newest first."""
-    limits = (asked.offset, asked.page_size)
+def list_own(caller: Caller, query: PageNoQuery) -> Page[ListedBook]:
+    """Return a page of the account's bookings, newest first."""
+    limits = (query.offset, query.page_size)
     total, rows = booking_store.list_page(mysql.autocommit, caller.tenant_id, caller.user_id, limits)
-    return Page[ListedBook].build(asked, total, [_build_listed_book(row) for row in rows])
+    return Page[ListedBook].build(query, total, [_build_listed_book(booking) for booking in rows])
 
 
 def get_own(caller: Caller, book_id: int) -> Book:
-    """Return one of the account's bookings, with the whole ID number: it is the caller's own."""
+    """Return a booking of the account, with the whole ID number of the patient.
+
+    Raises:
+        ApiError: 404 if the account has no such booking.
+    """
     field_encryption.preload_keys()
-    row, patient = mysql.run_autocommit(lambda tx: _load_own(tx, caller, book_id))
-    born = patient.birthday.isoformat() if patient.birthday else ""
+    booking, patient = mysql.run_autocommit(lambda tx: _load_own(tx, caller, book_id))
+    birthday = patient.birthday.isoformat() if patient.birthday else ""
     return Book(
-        **_build_booking_fields(row),
-        bookCode=row["book_code"],
-        bookfee=to_yuan(row["fee"]),
-        treaNo=row["serial_no"],
-        treaArea=row["area"],
+        **_build_booking_fields(booking),
+        bookCode=booking.book_code,
+        bookfee=to_yuan(booking.fee),
+        treaNo=booking.serial_no,
+        treaArea=booking.area,
         memberGender=GENDER_LABELS.get(patient.gender, "未知"),
-        memberAge=formatting.format_age(born, clock.today()),
+        memberAge=formatting.format_age(birthday, clock.today()),
         memberIDNo=patients.get_id_number(patient),
-        bookTime=clock.format_wire_time(row["created_at"]),
+        bookTime=clock.format_wire_time(booking.created_at),
     )
 
 
-def _load_confirmation(tx: Tx, caller: Caller, asked: SlotAsked) -> tuple[Schedule, str, str]:
+def _load_confirmation(tx: Tx, caller: Caller, request: SlotAsked) -> tuple[Schedule, str, str]:
     """Return the schedule and the names of department and doctor."""
-    schedule = reserve.require_schedule(schedule_store.find(tx, caller.tenant_id, asked.schedule_id))
-    reserve.require_open_slot(tx, caller, rules.load(tx, caller.tenant_id), schedule, asked.serial_no)
-    holder = booking_store.find_slot_holder(tx, caller.tenant_id, asked.schedule_id, asked.serial_no)
-    if holder and holder["user_id"] == caller.user_id:
-        raise ApiError(errors.CONFLICT, f"您已预约{asked.serial_no}号，请查看预约记录")
+    schedule = reserve.require_schedule(schedule_store.find(tx, caller.tenant_id, request.schedule_id))
+    reserve.require_bookable_slot(tx, caller, rule_store.load(tx, caller.tenant_id), schedule, request.serial_no)
+    holder = booking_store.find_slot_holder(tx, caller.tenant_id, request.schedule_id, request.serial_no)
+    if holder and holder.user_id == caller.user_id:
+        raise ApiError(errors.CONFLICT, f"您已预约{request.serial_no}号，请查看预约记录")
     if holder:
-        raise reserve.build_unavailable_error(tx, caller, schedule, f"{asked.serial_no}号已被预约")
+        raise reserve.build_unavailable_error(tx, caller, schedule, f"{request.serial_no}号已被预约")
     return schedule, *calendar_store.get_names(tx, caller.tenant_id, schedule.dept_id, schedule.doctor_id)
 
 
-def _load_own(tx: Tx, caller: Caller, book_id: int) -> tuple[Row, patients.Patient]:
-    row = booking_store.find_own(tx, caller.tenant_id, caller.user_id, book_id)
-    if row is None:
+def _load_own(tx: Tx, caller: Caller, book_id: int) -> tuple[BookingDetails, Patient]:
+    booking = booking_store.find_own(tx, caller.tenant_id, caller.user_id, book_id)
+    if booking is None:
         raise ApiError(errors.NOT_FOUND, "预约不存在")
-    return row, patients.get(tx, caller.tenant_id, row["pati_id"])
+    return booking, patients.get(tx, caller.tenant_id, booking.pati_id)
 
 
-def _build_listed_book(row: Row) -> ListedBook:
-    is_registered = row["status"] == BookingStatus.REGISTERED
-    return ListedBook(**_build_booking_fields(row), visiSerialno=str(row["serial_no"]) if is_registered else "")
+def _build_listed_book(booking: BookingDetails) -> ListedBook:
+    is_registered = booking.status == BookingStatus.REGISTERED
+    return ListedBook(**_build_booking_fields(booking), visiSerialno=str(booking.serial_no) if is_registered else "")
 
 
-def _build_booking_fields(row: Row) -> dict[str, Any]:
-    """The fields of a Booking."""
+def _build_booking_fields(booking: BookingDetails) -> dict[str, Any]:
+    """Return the fields of BookingFields."""
     return {
-        "bookId": str(row["book_id"]),
-        "treaTime": f"{row['day']} {slots.format_time(row['slot_time'])}:00",
-        "bookStatus": row["status"],
-        "deptId": str(row["dept_id"]),
-        "deptName": row["dept_name"],
-        "type": row["type"],
-        "doctorId": str(row["doctor_id"] or ""),
-        "doctorName": row["doctor_name"],
-        "memberName": row["member_name"],
-        "visiCharge": row["payment_state"],
-        "cancelReason": row["cancelled_for"],
+        "bookId": str(booking.book_id),
+        "treaTime": f"{booking.day} {slots.format_time(booking.slot_time)}:00",
+        "bookStatus": booking.status,
+        "deptId": str(booking.dept_id),
+        "deptName": booking.dept_name,
+        "type": booking.type,
+        "doctorId": str(booking.doctor_id or ""),
+        "doctorName": booking.doctor_name,
+        "memberName": booking.member_name,
+        "visiCharge": booking.payment_state,
+        "cancelReason": booking.cancelled_for,
     }

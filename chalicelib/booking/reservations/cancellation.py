@@ -8,7 +8,7 @@ from chalicelib.billing.bookings import Booking, BookingStatus, CancellationReas
 from chalicelib.booking.calendar import availability
 from chalicelib.booking.reservations import booking_store, notifications
 from chalicelib.booking.reservations.models import BookId
-from chalicelib.booking.schedules import rules
+from chalicelib.booking.schedules import rule_store
 from chalicelib.errors import ApiError
 from chalicelib.identity.callers import Caller
 from chalicelib.notifications.event_types import EventType
@@ -56,7 +56,7 @@ def _cancel_own(tx: Tx, caller: Caller, book_id: int) -> Booking | None:
         return None
     if booking.status != BookingStatus.BOOKED:
         raise ApiError(errors.CONFLICT, "该预约已挂号或已失约，不能取消")
-    minutes = rules.load(tx, caller.tenant_id).cancel_minutes
+    minutes = rule_store.load(tx, caller.tenant_id).cancel_minutes
     if clock.now() >= clock.to_instant(booking.day, booking.slot_time) - minutes * 60 * clock.SECOND:
         deadline = f"就诊前 {minutes} 分钟" if minutes else "就诊时间"
         raise ApiError(errors.CONFLICT, f"已过{deadline}，不能取消")

@@ -1,73 +1,91 @@
-"""Selling a slot. What decides is the INSERT: unique keys of MySQL let one booking have a slot, and a person one
-booking in a half-day and one with a doctor in a day. What is looked at before only makes the refusal kinder.
+"""Reserve slots.
 
-Locks are taken in one order: the person, the schedule (shared, so that buyers do not wait for each other), the slot.
+The INSERT decides: unique keys of MySQL let a slot have one booking, and a patient one booking in a half-day and one
+with a doctor on a day. The checks before it only produce helpful messages.
+
+Locks are taken in this order: the patient, the schedule (shared, so that reservations do not wait for each other), the
+slot.
 """
 
 import secrets
+from collections.abc import Sequence
 from datetime import timedelta
 
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql
-from chalicelib.adapters.mysql import Row, Tx
-from chalicelib.billing.bookings import Booking, BookingStatus, PaymentState
+from chalicelib.adapters.mysql import Tx
+from chalicelib.billing.bookings import Booking
 from chalicelib.booking.calendar import availability, calendar_store
 from chalicelib.booking.reservations import booking_store, notifications
-from chalicelib.booking.reservations.booking_store import BookingContext
+from chalicelib.booking.reservations.booking_store import (
+    BookingContext,
+    EarlierBooking,
+    NewBooking,
+    SameDayBooking,
+    SlotHolder,
+)
 from chalicelib.booking.reservations.models import Booked, HalfDayAsked, Submitted
 from chalicelib.booking.schedules import rules, schedule_store, slots
-from chalicelib.booking.schedules.models import parse_clock_time
-from chalicelib.booking.schedules.rules import Rules
+from chalicelib.booking.schedules.rule_store import Rules
 from chalicelib.booking.schedules.slots import Schedule
 from chalicelib.errors import ApiError
 from chalicelib.identity.callers import Caller
 from chalicelib.notifications.event_types import EventType
 from chalicelib.outbox import outbox
 
-MAX_CODE_ATTEMPTS = 10  # tries to find a code that no booking of the day has: of a million, a hospital uses thousands
-MAX_SUGGESTED_SLOTS = 5  # free slots that a refusal names
-HALF_DAY_LABELS = {"AM": "上午", "PM": "下午"}
+MAX_CODE_ATTEMPTS = 10  # of a million codes per day, a hospital uses thousands
+MAX_SUGGESTED_SLOTS = 5  # free slots that an error text names
 
 
-def submit_booking(caller: Caller, asked: Submitted, key: str | None) -> Booked:
-    """Book a slot for a member, once: again with the same member and slot it is the same booking, and with the same key
-    also after it was cancelled: a copy of the request that comes late books nothing.
+def submit_booking(caller: Caller, request: Submitted, idempotency_key: str | None) -> Booked:
+    """Book a slot for a member of the caller's account.
 
-    ApiError 404 for another's member or schedule, 400 for a slot that does not exist, 403 for who missed too often, 409
-    for a slot that is gone (the text names what is free) or not offered, and for a person who has another booking.
+    A repeated request with the same member and slot returns the same booking. With the same idempotency key it does so
+    even after the booking was cancelled, so that a late duplicate request does not book again.
+
+    Raises:
+        ApiError: 404 for an unknown member or schedule, 400 for a slot that does not exist, 403 if the patient has
+            missed too many bookings, 409 if the slot is reserved (the text names free ones), cannot be booked now, or
+            the patient has a conflicting booking.
     """
-    pati_id = _require_patient_id(caller, asked.member_id)
+    pati_id = _require_patient_id(caller, request.member_id)
     try:
-        book_id, booking = _submit_with_retry(caller, asked, key, pati_id, MAX_CODE_ATTEMPTS)
+        book_id, booking = _submit_with_retry(caller, request, idempotency_key, pati_id)
     except mysql.DuplicateKeyError as duplicate:
-        taken = duplicate.key
-        return Booked(bookId=str(mysql.run_autocommit(lambda tx: _resolve_duplicate(tx, caller, asked, key, taken))))
+        index = duplicate.key
+        book_id = mysql.run_autocommit(lambda tx: _resolve_duplicate(tx, caller, request, idempotency_key, index))
+        return Booked(bookId=str(book_id))
     if booking:
         availability.mark_reserved(booking)
         outbox.wake_worker()
     return Booked(bookId=str(book_id))
 
 
-def check_half_day(caller: Caller, asked: HalfDayAsked) -> None:
-    """Silence where the person is free; refused 409 where they have another booking then."""
-    pati_id = _require_patient_id(caller, asked.member_id)
-    schedule = mysql.run_autocommit(
-        lambda tx: require_schedule(schedule_store.find(tx, caller.tenant_id, asked.schedule_id))
-    )
-    _require_no_conflict(
-        schedule,
-        booking_store.list_same_day(mysql.autocommit, caller.tenant_id, pati_id, asked.schedule_id),
-    )
+def check_half_day(caller: Caller, request: HalfDayAsked) -> None:
+    """Return None if the patient is free in the half-day of a schedule.
+
+    Raises:
+        ApiError: 404 for an unknown member or schedule, 409 if the patient has a conflicting booking.
+    """
+    pati_id = _require_patient_id(caller, request.member_id)
+    schedule = require_schedule(schedule_store.find(mysql.autocommit, caller.tenant_id, request.schedule_id))
+    same_day = booking_store.list_same_day(mysql.autocommit, caller.tenant_id, pati_id, request.schedule_id)
+    require_no_conflict(schedule, same_day)
 
 
-def require_schedule(row: Row | None) -> Schedule:
-    if row is None:
+def require_schedule(schedule: Schedule | None) -> Schedule:
+    """Return the schedule. Raise ApiError(NOT_FOUND) if there is none."""
+    if schedule is None:
         raise ApiError(errors.NOT_FOUND, "排班不存在")
-    return slots.parse_schedule(row)
+    return schedule
 
 
-def require_open_slot(tx: Tx, caller: Caller, rule: Rules, schedule: Schedule, serial_no: int) -> None:
-    """ApiError where a slot, sold or not, could not be booked: not there, stopped, over, or not offered yet."""
+def require_bookable_slot(tx: Tx, caller: Caller, rule: Rules, schedule: Schedule, serial_no: int) -> None:
+    """Raise ApiError if a slot could not be booked even if it is free.
+
+    Raises:
+        ApiError: 400 if the slot does not exist, 409 if it is past or the schedule is stopped or cannot be booked yet.
+    """
     if serial_no > schedule.slots:
         raise ApiError(errors.BAD_PARAMETER, f"serialNo：不能大于 {schedule.slots}")
     if schedule.stopped_at or not schedule.doctor_active:
@@ -78,120 +96,146 @@ def require_open_slot(tx: Tx, caller: Caller, rule: Rules, schedule: Schedule, s
         raise build_unavailable_error(tx, caller, schedule, f"{serial_no}号的就诊时间已过")
 
 
-def build_unavailable_error(tx: Tx, caller: Caller, schedule: Schedule, why: str) -> ApiError:
-    """Return the refusal that names what is still free, by what MySQL says now."""
-    taken = calendar_store.get_reserved_slots(tx, caller.tenant_id, [schedule.schedule_id])
-    free = schedule.list_free_slots(taken[schedule.schedule_id])
+def require_no_conflict(schedule: Schedule, same_day: Sequence[SameDayBooking]) -> None:
+    """Raise ApiError(CONFLICT) if the patient already has a conflicting booking on that day.
+
+    Bookings conflict in the same half-day or, with the same doctor, on the same day. The unique indexes of `bookings`
+    enforce both; this check only produces a helpful message.
+    """
+    for booking in same_day:
+        if booking.half_day == schedule.half_day:
+            raise ApiError(errors.CONFLICT, f"就诊人在 {schedule.day} {schedule.half_day.label}已有预约")
+        if schedule.doctor_id and booking.doctor_id == schedule.doctor_id:
+            raise ApiError(errors.CONFLICT, f"就诊人在 {schedule.day} 已预约该医生")
+
+
+def build_unavailable_error(tx: Tx, caller: Caller, schedule: Schedule, reason: str) -> ApiError:
+    """Return the error for a slot that cannot be booked, which names slots that are free by MySQL."""
+    reserved = calendar_store.get_reserved_slots(tx, caller.tenant_id, [schedule.schedule_id])
+    free = schedule.list_free_slots(reserved[schedule.schedule_id])
     if not free:
-        return ApiError(errors.CONFLICT, f"{why}，该半天已约满")
-    named = "、".join(f"{one}号 {schedule.get_slot_time(one)}" for one in free[:MAX_SUGGESTED_SLOTS])
-    return ApiError(
-        errors.CONFLICT, f"{why}，还可预约：{named}{f' 等 {len(free)} 个号' if len(free) > MAX_SUGGESTED_SLOTS else ''}"
-    )
+        return ApiError(errors.CONFLICT, f"{reason}，该半天已约满")
+    suggested = "、".join(f"{number}号 {schedule.get_slot_time(number)}" for number in free[:MAX_SUGGESTED_SLOTS])
+    total = f" 等 {len(free)} 个号" if len(free) > MAX_SUGGESTED_SLOTS else ""
+    return ApiError(errors.CONFLICT, f"{reason}，还可预约：{suggested}{total}")
 
 
 def _require_patient_id(caller: Caller, member_id: int) -> int:
     member = booking_store.find_member(mysql.autocommit, caller.tenant_id, caller.user_id, member_id)
     if member is None:
         raise ApiError(errors.NOT_FOUND, "就诊人不存在")
-    if member["pati_id"] is None:  # who it is, through whichever account, is known by the file alone
+    if member.pati_id is None:  # only the patient file identifies a person across accounts
         raise ApiError(errors.CONFLICT, "就诊人尚未建档，请先完善身份信息")
-    return int(member["pati_id"])
+    return member.pati_id
 
 
 def _submit_with_retry(
-    caller: Caller, asked: Submitted, key: str | None, pati_id: int, codes: int
+    caller: Caller, request: Submitted, idempotency_key: str | None, pati_id: int
 ) -> tuple[int, Booking | None]:
-    try:
-        return mysql.run_transaction(lambda tx: _submit_in_transaction(tx, caller, asked, key, pati_id))
-    except mysql.DuplicateKeyError as duplicate:
-        if duplicate.key != "book_code" or codes == 1:
-            raise
-    return _submit_with_retry(caller, asked, key, pati_id, codes - 1)
+    """Submit with another book_code as long as the code is taken. Returns as _submit_in_transaction."""
+    attempts = MAX_CODE_ATTEMPTS
+    while True:
+        try:
+            return mysql.run_transaction(
+                lambda tx: _submit_in_transaction(tx, caller, request, idempotency_key, pati_id)
+            )
+        except mysql.DuplicateKeyError as duplicate:
+            attempts -= 1
+            if duplicate.key != "book_code" or not attempts:
+                raise
 
 
 def _submit_in_transaction(
-    tx: Tx, caller: Caller, asked: Submitted, key: str | None, pati_id: int
+    tx: Tx, caller: Caller, request: Submitted, idempotency_key: str | None, pati_id: int
 ) -> tuple[int, Booking | None]:
-    """Return the booking's number, and what was sold where it was sold now."""
-    missed_since = clock.today() - timedelta(rules.MISSED_WINDOW_DAYS)
-    where = (caller.tenant_id, caller.user_id, key, pati_id, asked.schedule_id, asked.serial_no)
-    wanted = booking_store.lock_booking_context(tx, *where, clock.to_instant(clock.today()), missed_since)
-    schedule, rule = require_schedule(wanted.schedule), rules.parse_row(wanted.rules)
-    if wanted.earlier_booking:
-        return _get_earlier_booking_id(wanted.earlier_booking, asked), None
-    if wanted.slot_holder and _is_same_request(wanted.slot_holder, caller, asked):
-        return wanted.slot_holder["book_id"], None
-    require_open_slot(tx, caller, rule, schedule, asked.serial_no)
-    if wanted.slot_holder:
-        raise build_unavailable_error(tx, caller, schedule, f"{asked.serial_no}号已被预约")
-    _require_no_conflict(schedule, wanted.same_day_bookings)
-    _require_within_limits(rule, wanted)
-    booking = _insert_booking(tx, caller, asked, key, schedule, pati_id, rule.pay_minutes)
+    """Return the book_id, and the booking if this request created it."""
+    context = booking_store.lock_booking_context(
+        tx,
+        caller.tenant_id,
+        caller.user_id,
+        idempotency_key,
+        pati_id,
+        request.schedule_id,
+        request.serial_no,
+        midnight=clock.to_instant(clock.today()),
+        missed_since=clock.today() - timedelta(rules.MISSED_WINDOW_DAYS),
+    )
+    schedule = require_schedule(context.schedule)
+    if context.earlier_booking:
+        return _get_earlier_booking_id(context.earlier_booking, request), None
+    if context.slot_holder and _is_same_request(context.slot_holder, caller, request):
+        return context.slot_holder.book_id, None
+    require_bookable_slot(tx, caller, context.rules, schedule, request.serial_no)
+    if context.slot_holder:
+        raise build_unavailable_error(tx, caller, schedule, f"{request.serial_no}号已被预约")
+    require_no_conflict(schedule, context.same_day_bookings)
+    _require_within_limits(context)
+    booking = _insert_booking(tx, caller, request, idempotency_key, pati_id, schedule, context.rules)
     notifications.enqueue(tx, booking.tenant_id, booking.user_id, booking.book_id, EventType.BOOKING_MADE)
     return booking.book_id, booking
 
 
-def _get_earlier_booking_id(booking: Row, asked: Submitted) -> int:
-    """Return the booking that this request's key has made. ApiError 409 where it was another request's."""
-    if any(booking[name] != getattr(asked, name) for name in ("schedule_id", "serial_no", "member_id")):
+def _get_earlier_booking_id(booking: EarlierBooking, request: Submitted) -> int:
+    """Return the booking of an idempotency key. Raise ApiError(CONFLICT) if the key belongs to another request."""
+    if any(getattr(booking, name) != getattr(request, name) for name in ("schedule_id", "serial_no", "member_id")):
         raise ApiError(errors.CONFLICT, "Idempotency-Key：已用于另一次预约")
-    return int(booking["book_id"])
+    return booking.book_id
 
 
-def _is_same_request(holder: Row, caller: Caller, asked: Submitted) -> bool:
-    return bool(holder["user_id"] == caller.user_id and holder["member_id"] == asked.member_id)
+def _is_same_request(holder: SlotHolder, caller: Caller, request: Submitted) -> bool:
+    return holder.user_id == caller.user_id and holder.member_id == request.member_id
 
 
-def _require_no_conflict(schedule: Schedule, that_day: list[Row]) -> None:
-    """ApiError 409 where a person has what they booked for that day."""
-    for other in that_day:
-        if other["half_day"] == schedule.half_day:
-            raise ApiError(errors.CONFLICT, f"就诊人在 {schedule.day} {HALF_DAY_LABELS[schedule.half_day]}已有预约")
-        if schedule.doctor_id and other["doctor_id"] == schedule.doctor_id:
-            raise ApiError(errors.CONFLICT, f"就诊人在 {schedule.day} 已预约该医生")
-
-
-def _require_within_limits(rule: Rules, wanted: BookingContext) -> None:
-    if rule.daily_limit and wanted.created_today_count >= rule.daily_limit:
+def _require_within_limits(context: BookingContext) -> None:
+    rule = context.rules
+    if rule.daily_limit and context.created_today_count >= rule.daily_limit:
         raise ApiError(errors.CONFLICT, f"就诊人今天已预约 {rule.daily_limit} 次，请明天再试")
-    if rule.missed_limit and wanted.missed_count >= rule.missed_limit:
-        why = f"就诊人 {rules.MISSED_WINDOW_DAYS} 天内已失约 {rule.missed_limit} 次，暂时不能预约"
-        raise ApiError(errors.NOT_ALLOWED, why)
+    if rule.missed_limit and context.missed_count >= rule.missed_limit:
+        text = f"就诊人 {rules.MISSED_WINDOW_DAYS} 天内已失约 {rule.missed_limit} 次，暂时不能预约"
+        raise ApiError(errors.NOT_ALLOWED, text)
 
 
 def _insert_booking(
-    tx: Tx, caller: Caller, asked: Submitted, key: str | None, schedule: Schedule, pati_id: int, pay_minutes: int
+    tx: Tx,
+    caller: Caller,
+    request: Submitted,
+    idempotency_key: str | None,
+    pati_id: int,
+    schedule: Schedule,
+    rule: Rules,
 ) -> Booking:
-    copied = ("schedule_id", "dept_id", "doctor_id", "day", "half_day", "type", "fee", "area")
-    fields = {
-        **{name: getattr(schedule, name) for name in copied},
-        "serial_no": asked.serial_no,
-        "user_id": caller.user_id,
-        "member_id": asked.member_id,
-        "idempotency_key": key.encode() if key else None,
-        "pati_id": pati_id,
-        "pay_by": clock.now() + pay_minutes * 60 * clock.SECOND if pay_minutes and schedule.fee else None,
-        "slot_time": parse_clock_time(schedule.get_slot_time(asked.serial_no)),
-        "book_code": f"{schedule.day:%Y%m%d}{secrets.randbelow(1_000_000):06d}",
-    }
-    return Booking(
-        **{name: fields[name] for name in Booking.__dataclass_fields__ if name in fields},
-        tenant_id=caller.tenant_id,
-        book_id=booking_store.insert(tx, caller.tenant_id, fields),
-        status=BookingStatus.BOOKED,
-        payment_state=PaymentState.UNPAID,
+    has_deadline = rule.pay_minutes and schedule.fee
+    return booking_store.insert(
+        tx,
+        NewBooking(
+            tenant_id=caller.tenant_id,
+            schedule=schedule,
+            serial_no=request.serial_no,
+            slot_time=slots.parse_time(schedule.get_slot_time(request.serial_no)),
+            user_id=caller.user_id,
+            member_id=request.member_id,
+            pati_id=pati_id,
+            idempotency_key=idempotency_key,
+            book_code=f"{schedule.day:%Y%m%d}{secrets.randbelow(1_000_000):06d}",
+            pay_by=clock.now() + rule.pay_minutes * 60 * clock.SECOND if has_deadline else None,
+        ),
     )
 
 
-def _resolve_duplicate(tx: Tx, caller: Caller, asked: Submitted, key: str | None, taken: str) -> int:
-    """Somebody was faster. Return the booking where it was this very request, sent twice at once."""
-    if key and (sent := booking_store.find_by_idempotency_key(tx, caller.tenant_id, caller.user_id, key)):
-        return _get_earlier_booking_id(sent, asked)
-    schedule = require_schedule(schedule_store.find(tx, caller.tenant_id, asked.schedule_id))
-    holder = booking_store.find_slot_holder(tx, caller.tenant_id, asked.schedule_id, asked.serial_no)
-    if holder and _is_same_request(holder, caller, asked):
-        return int(holder["book_id"])
-    if taken == "slot":
-        raise build_unavailable_error(tx, caller, schedule, f"{asked.serial_no}号已被预约")
+def _resolve_duplicate(tx: Tx, caller: Caller, request: Submitted, idempotency_key: str | None, index: str) -> int:
+    """Return the booking of a concurrent duplicate of this request after the unique index rejected it.
+
+    Raises:
+        ApiError: 409 if another request was faster.
+    """
+    if idempotency_key:
+        earlier = booking_store.find_by_idempotency_key(tx, caller.tenant_id, caller.user_id, idempotency_key)
+        if earlier:
+            return _get_earlier_booking_id(earlier, request)
+    schedule = require_schedule(schedule_store.find(tx, caller.tenant_id, request.schedule_id))
+    holder = booking_store.find_slot_holder(tx, caller.tenant_id, request.schedule_id, request.serial_no)
+    if holder and _is_same_request(holder, caller, request):
+        return holder.book_id
+    if index == "slot":
+        raise build_unavailable_error(tx, caller, schedule, f"{request.serial_no}号已被预约")
     raise ApiError(errors.CONFLICT, f"就诊人在 {schedule.day} 已有预约")

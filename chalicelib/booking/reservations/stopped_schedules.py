@@ -61,10 +61,10 @@ def cancel_booking(tenant_id: int, book_id: int, stopped_by: int) -> bool:
 
 
 def _stop(tx: Tx, caller: Caller, schedule_id: int) -> None:
-    row = schedule_store.find(tx, caller.tenant_id, schedule_id, "FOR UPDATE")
-    if row is None:
+    schedule = schedule_store.find(tx, caller.tenant_id, schedule_id, "FOR UPDATE")
+    if schedule is None:
         raise ApiError(errors.NOT_FOUND, "排班不存在")
-    if row["day"] < clock.today():
+    if schedule.day < clock.today():
         raise ApiError(errors.CONFLICT, "该排班已结束")
     schedule_store.stop(tx, caller.tenant_id, schedule_id, caller.user_id)
     # No dedup_key: if an earlier job was dead-lettered, stopping the schedule again enqueues a new one.

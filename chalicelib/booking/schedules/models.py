@@ -1,6 +1,5 @@
-"""What crosses the wire where staff keep schedules, patterns and rules."""
+"""Requests and responses of the endpoints for schedules, weekly patterns and booking rules."""
 
-from datetime import timedelta
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
@@ -27,12 +26,8 @@ Area = Annotated[str, Field(max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$")]
 ClockTime = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", examples=["08:00"])]
 
 
-def parse_clock_time(time: str) -> timedelta:
-    return timedelta(hours=int(time[:2]), minutes=int(time[3:]))
-
-
 class ScheduleFields(WireModel):
-    """What a schedule and a pattern have in common."""
+    """Fields of a schedule or a pattern that is saved."""
 
     dept_id: Id = Field(examples=["1"])
     doctor_id: OptionalId = Field(None, description="空：科室的普通门诊", examples=["3"])
@@ -66,7 +61,7 @@ class SchedulesQuery(PageQuery):
 
 
 class ListedScheduleFields(WireModel):
-    """What both have in common where they are listed."""
+    """Fields of a schedule or a pattern in a list."""
 
     dept_id: IdText = Field(examples=["1"])
     dept_name: str = Field(examples=["内科"])
@@ -112,7 +107,7 @@ class ListedPattern(ListedScheduleFields):
 
 
 class BookingRules(WireModel):
-    """What is left out stays as it is."""
+    """Booking rules; in a request, rules that are left out keep their values."""
 
     days_ahead: Annotated[SafeInt, Field(ge=0, le=180)] = Field(14, description="可预约今天起多少天", examples=[14])
     cancel_minutes: Annotated[SafeInt, Field(ge=0, le=10_080)] = Field(

@@ -1,20 +1,48 @@
-"""Weekly patterns in MySQL. Nothing is decided here."""
+"""SQL of weekly patterns."""
 
+from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 from chalicelib import clock
 from chalicelib.adapters.mysql import Row, Tx
-from chalicelib.booking.schedules.schedule_store import NAME_COLUMNS
+from chalicelib.booking.schedules.slots import HalfDay, ScheduleTerms
 
 PATTERN_COLUMNS = """
-    pattern_id, tenant_id, dept_id, doctor_id, clinic_id, weekday, half_day, type, fee, area, begins, ends, slots,
-    created_by
+    x.pattern_id, x.tenant_id, x.dept_id, x.doctor_id, x.weekday, x.half_day, x.type, x.fee, x.area, x.begins, x.ends,
+    x.slots, x.created_by
+"""
+# Names of the department and the doctor of a row x that has dept_id and doctor_id.
+NAME_COLUMNS = """
+    (SELECT d.name FROM departments d WHERE d.dept_id = x.dept_id) AS dept_name,
+    COALESCE((SELECT s.name FROM staff s WHERE s.user_id = x.doctor_id), '') AS doctor_name
 """
 
 
-def insert(tx: Tx, tenant_id: int, fields: dict[str, Any], user_id: int) -> int:
-    """Return the new pattern_id. Raises mysql.DuplicateKeyError where that half-day of the week has a pattern."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pattern(ScheduleTerms):
+    """A weekly pattern that has not ended."""
+
+    pattern_id: int
+    tenant_id: int
+    weekday: int  # 1 Monday to 7 Sunday
+    created_by: int  # user_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedPatternRow:
+    """A pattern with what the list shows besides."""
+
+    pattern: Pattern
+    dept_name: str
+    doctor_name: str  # "" for a general clinic
+
+
+def insert(tx: Tx, tenant_id: int, weekday: int, terms: ScheduleTerms, user_id: int) -> int:
+    """Insert a pattern and return its pattern_id.
+
+    Raises:
+        mysql.DuplicateKeyError: the doctor or general clinic has a pattern in that half-day of the week.
+    """
     return tx.insert(
         """
         INSERT INTO schedule_patterns (tenant_id, dept_id, doctor_id, clinic_id, weekday, half_day, type, fee, area,
@@ -22,8 +50,9 @@ def insert(tx: Tx, tenant_id: int, fields: dict[str, Any], user_id: int) -> int:
         VALUES (%(tenant_id)s, %(dept_id)s, %(doctor_id)s, %(clinic_id)s, %(weekday)s, %(half_day)s, %(type)s, %(fee)s,
                 %(area)s, %(begins)s, %(ends)s, %(slots)s, %(user_id)s, %(now)s)
         """,
-        **fields,
+        **terms.build_params(),
         tenant_id=tenant_id,
+        weekday=weekday,
         user_id=user_id,
         now=clock.now(),
     )
@@ -31,48 +60,61 @@ def insert(tx: Tx, tenant_id: int, fields: dict[str, Any], user_id: int) -> int:
 
 def list_page(
     tx: Tx, tenant_id: int, dept_id: int | None, doctor_id: int | None, limits: tuple[int, int]
-) -> tuple[int, list[Row]]:
-    """Return how many living patterns a tenant has, and one page (skipped, taken) in the order of the week."""
-    rows = f"""
+) -> tuple[int, list[ListedPatternRow]]:
+    """Return the number of patterns that have not ended, and one page of them in the order of the week.
+
+    Args:
+        limits: offset and page size.
+    """
+    source = f"""
         schedule_patterns x WHERE x.tenant_id = %(tenant_id)s AND x.live = 1
           {"AND x.dept_id = %(dept_id)s" if dept_id else ""} {"AND x.doctor_id = %(doctor_id)s" if doctor_id else ""}
     """
-    [total], found = tx.execute_packet(
+    [total], rows = tx.execute_packet(
         f"""
-        SELECT COUNT(*) AS n FROM {rows};
-        SELECT {PATTERN_COLUMNS}, {NAME_COLUMNS} FROM {rows}
-        ORDER BY x.weekday, x.half_day, x.dept_id, x.doctor_id, x.pattern_id LIMIT %(skipped)s, %(taken)s
+        SELECT COUNT(*) AS n FROM {source};
+        SELECT {PATTERN_COLUMNS}, {NAME_COLUMNS} FROM {source}
+        ORDER BY x.weekday, x.half_day, x.dept_id, x.doctor_id, x.pattern_id LIMIT %(offset)s, %(size)s
         """,
         tenant_id=tenant_id,
         dept_id=dept_id,
         doctor_id=doctor_id,
-        skipped=limits[0],
-        taken=limits[1],
+        offset=limits[0],
+        size=limits[1],
     )
-    return total["n"], found
+    return total["n"], [
+        ListedPatternRow(pattern=_parse_pattern(row), dept_name=row["dept_name"], doctor_name=row["doctor_name"])
+        for row in rows
+    ]
 
 
-def list_all(tx: Tx) -> list[Row]:
-    """Return tenant_id and pattern_id of all tenants' living patterns."""
-    return tx.fetch_all("SELECT tenant_id, pattern_id FROM schedule_patterns WHERE live = 1 ORDER BY pattern_id")
+def list_ids(tx: Tx) -> list[tuple[int, int]]:
+    """Return tenant_id and pattern_id of the patterns of all tenants that have not ended."""
+    rows = tx.fetch_all("SELECT tenant_id, pattern_id FROM schedule_patterns WHERE live = 1 ORDER BY pattern_id")
+    return [(row["tenant_id"], row["pattern_id"]) for row in rows]
 
 
-def find_for_share(tx: Tx, tenant_id: int, pattern_id: int) -> Row | None:
-    """Return a living pattern, kept from being ended before the commit."""
-    return tx.fetch_one(
+def find_for_share(tx: Tx, tenant_id: int, pattern_id: int) -> Pattern | None:
+    """Return a pattern that has not ended, with a shared lock: it cannot be ended before the commit."""
+    row = tx.fetch_one(
         f"""
-        SELECT {PATTERN_COLUMNS} FROM schedule_patterns
-        WHERE pattern_id = %(pattern_id)s AND tenant_id = %(tenant_id)s AND live = 1 LOCK IN SHARE MODE
+        SELECT {PATTERN_COLUMNS} FROM schedule_patterns x
+        WHERE x.pattern_id = %(pattern_id)s AND x.tenant_id = %(tenant_id)s AND x.live = 1 LOCK IN SHARE MODE
         """,
         pattern_id=pattern_id,
         tenant_id=tenant_id,
     )
+    return _parse_pattern(row) if row else None
 
 
 def list_days_to_skip(tx: Tx, pattern_id: int, today: date) -> set[date]:
-    """Return the days that a pattern leaves alone: those it has made a schedule for, and the coming ones whose half-day
-    was stopped, whoever had made it, since the pattern is there. What is not stopped is kept so until the commit."""
-    half_days = """
+    """Return the days for which a pattern must not create a schedule.
+
+    These are the days for which it has created one before, and coming days on which the same half-day was stopped
+    after the pattern was created, whether the pattern or a member of staff had created that schedule. Schedules of the
+    half-day that are not stopped are locked (shared), so that they cannot be stopped before the commit.
+    """
+    same_half_days = """
         schedule_patterns p JOIN schedules x
             ON x.tenant_id = p.tenant_id AND x.doctor_id <=> p.doctor_id AND x.clinic_id <=> p.clinic_id
             AND x.half_day = p.half_day AND x.day >= %(today)s
@@ -80,9 +122,9 @@ def list_days_to_skip(tx: Tx, pattern_id: int, today: date) -> set[date]:
     """
     _, rows = tx.execute_packet(
         f"""
-        SELECT x.schedule_id FROM {half_days} AND x.live = 1 LOCK IN SHARE MODE;
+        SELECT x.schedule_id FROM {same_half_days} AND x.live = 1 LOCK IN SHARE MODE;
         SELECT day FROM schedules WHERE pattern_id = %(pattern_id)s
-        UNION SELECT x.day FROM {half_days} AND x.stopped_at >= p.created_at
+        UNION SELECT x.day FROM {same_half_days} AND x.stopped_at >= p.created_at
         """,
         pattern_id=pattern_id,
         today=today,
@@ -91,14 +133,18 @@ def list_days_to_skip(tx: Tx, pattern_id: int, today: date) -> set[date]:
 
 
 def end(tx: Tx, tenant_id: int, pattern_id: int) -> bool:
-    """False where the tenant has no such pattern; one that has ended stays so."""
-    return bool(
-        tx.execute(
-            """
-            UPDATE schedule_patterns SET live = NULL
-            WHERE pattern_id = %(pattern_id)s AND tenant_id = %(tenant_id)s
-            """,
-            pattern_id=pattern_id,
-            tenant_id=tenant_id,
-        )
+    """End a pattern; return False if the tenant has no such pattern. An ended pattern stays ended."""
+    matched = tx.execute(
+        """
+        UPDATE schedule_patterns SET live = NULL
+        WHERE pattern_id = %(pattern_id)s AND tenant_id = %(tenant_id)s
+        """,
+        pattern_id=pattern_id,
+        tenant_id=tenant_id,
     )
+    return matched == 1
+
+
+def _parse_pattern(row: Row) -> Pattern:
+    fields = {name: row[name] for name in Pattern.__dataclass_fields__}
+    return Pattern(**{**fields, "half_day": HalfDay(row["half_day"])})

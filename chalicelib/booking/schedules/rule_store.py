@@ -1,6 +1,6 @@
-"""Hospitals' rules of booking in MySQL. Nothing is decided here."""
+"""The booking rules of a hospital and their SQL."""
 
-from typing import Any
+from dataclasses import asdict, dataclass
 
 from chalicelib.adapters.mysql import Row, Tx
 
@@ -10,12 +10,30 @@ SELECT_RULES = """
 """
 
 
-def find(tx: Tx, tenant_id: int) -> Row | None:
-    return tx.fetch_one(SELECT_RULES, tenant_id=tenant_id)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """The rules of a hospital; the defaults are those of a hospital that has not set any."""
+
+    days_ahead: int = 14  # last day that can be booked, counted from today
+    cancel_minutes: int = 0  # a patient can cancel until so many minutes before the slot
+    daily_limit: int = 5  # bookings that can be made for a patient in a day, cancelled ones included; 0: no limit
+    pay_minutes: int = 0  # after so many minutes an unpaid booking is cancelled; 0: never
+    missed_limit: int = 3  # missed bookings in MISSED_WINDOW_DAYS after which a patient cannot book; 0: no limit
+    weeks_ahead: int = 4  # weeks for which patterns create schedules in advance
 
 
-def insert_if_absent(tx: Tx, tenant_id: int, rules: dict[str, Any], user_id: int, now: int) -> None:
-    """A row that is there stays as it is. It is locked until the commit either way."""
+def parse_rules(row: Row | None) -> Rules:
+    """Return the rules in a row of SELECT_RULES, or the defaults if there is none."""
+    return Rules(**row) if row else Rules()
+
+
+def load(tx: Tx, tenant_id: int) -> Rules:
+    """Return the rules of a hospital."""
+    return parse_rules(tx.fetch_one(SELECT_RULES, tenant_id=tenant_id))
+
+
+def insert_if_absent(tx: Tx, tenant_id: int, rules: Rules, user_id: int, now: int) -> None:
+    """Insert the rules of a hospital unless it has some; either way its row is locked until the commit."""
     tx.execute(
         """
         INSERT INTO booking_rules (tenant_id, days_ahead, cancel_minutes, daily_limit, pay_minutes, missed_limit,
@@ -24,14 +42,15 @@ def insert_if_absent(tx: Tx, tenant_id: int, rules: dict[str, Any], user_id: int
                 %(weeks_ahead)s, %(user_id)s, %(now)s)
         ON DUPLICATE KEY UPDATE tenant_id = %(tenant_id)s
         """,
-        **rules,
+        **asdict(rules),
         tenant_id=tenant_id,
         user_id=user_id,
         now=now,
     )
 
 
-def update(tx: Tx, tenant_id: int, rules: dict[str, Any], user_id: int, now: int) -> None:
+def update(tx: Tx, tenant_id: int, rules: Rules, user_id: int, now: int) -> None:
+    """Replace the rules of a hospital."""
     tx.execute(
         """
         UPDATE booking_rules
@@ -40,7 +59,7 @@ def update(tx: Tx, tenant_id: int, rules: dict[str, Any], user_id: int, now: int
             changed_by = %(user_id)s, changed_at = %(now)s
         WHERE tenant_id = %(tenant_id)s
         """,
-        **rules,
+        **asdict(rules),
         tenant_id=tenant_id,
         user_id=user_id,
         now=now,

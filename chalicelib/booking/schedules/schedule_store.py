@@ -1,15 +1,19 @@
-"""Schedules in MySQL, as staff keep them. Nothing is decided here."""
+"""SQL of schedules."""
 
+from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Literal
 
 from chalicelib import clock
-from chalicelib.adapters.mysql import Row, Tx
+from chalicelib.adapters.mysql import Tx
+from chalicelib.booking.schedules.pattern_store import NAME_COLUMNS, Pattern
+from chalicelib.booking.schedules.slots import Schedule, ScheduleTerms, parse_schedule
+from chalicelib.identity.callers import Role
 
-# A doctor who has left, or is none any more, sees nobody; a general clinic is open.
+# True for a general clinic, and for a doctor who works and still is one. Needs the parameter doctor_role.
 DOCTOR_ACTIVE_CONDITION = """
     (x.doctor_id IS NULL OR EXISTS (
-        SELECT 1 FROM staff s WHERE s.user_id = x.doctor_id AND s.role = 'doctor' AND s.disabled_at IS NULL))
+        SELECT 1 FROM staff s WHERE s.user_id = x.doctor_id AND s.role = %(doctor_role)s AND s.disabled_at IS NULL))
 """
 SCHEDULE_COLUMNS = f"""
     x.schedule_id, x.dept_id, x.doctor_id, x.day, x.half_day, x.type, x.fee, x.area, x.begins, x.ends, x.slots,
@@ -20,8 +24,22 @@ SELECT_SCHEDULE = (
 )
 
 
-def insert(tx: Tx, tenant_id: int, fields: dict[str, Any], user_id: int) -> int:
-    """Return the new schedule_id. Raises mysql.DuplicateKeyError where that half-day has a schedule."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedScheduleRow:
+    """A schedule with what the list shows besides."""
+
+    schedule: Schedule
+    dept_name: str
+    doctor_name: str  # "" for a general clinic
+    booked: int  # number of reserved slots
+
+
+def insert(tx: Tx, tenant_id: int, day: date, terms: ScheduleTerms, user_id: int) -> int:
+    """Insert a schedule and return its schedule_id.
+
+    Raises:
+        mysql.DuplicateKeyError: the doctor or general clinic has a schedule in that half-day.
+    """
     return tx.insert(
         """
         INSERT INTO schedules (tenant_id, dept_id, doctor_id, clinic_id, day, half_day, type, fee, area, begins, ends,
@@ -29,51 +47,62 @@ def insert(tx: Tx, tenant_id: int, fields: dict[str, Any], user_id: int) -> int:
         VALUES (%(tenant_id)s, %(dept_id)s, %(doctor_id)s, %(clinic_id)s, %(day)s, %(half_day)s, %(type)s, %(fee)s,
                 %(area)s, %(begins)s, %(ends)s, %(slots)s, %(user_id)s, %(now)s)
         """,
-        **fields,
+        **terms.build_params(),
         tenant_id=tenant_id,
+        day=day,
         user_id=user_id,
         now=clock.now(),
     )
 
 
-def insert_from_pattern(tx: Tx, pattern: Row, day: date) -> bool:
-    """Make a pattern's schedule for a day; False where it was made before, or the half-day has another."""
-    made = tx.execute(
+def insert_from_pattern(tx: Tx, pattern: Pattern, day: date) -> bool:
+    """Insert a pattern's schedule for a day; return False if it exists already or the half-day has another schedule."""
+    inserted = tx.execute(
         """
         INSERT IGNORE INTO schedules (tenant_id, dept_id, doctor_id, clinic_id, day, half_day, type, fee, area, begins,
                                       ends, slots, pattern_id, created_by, created_at)
         VALUES (%(tenant_id)s, %(dept_id)s, %(doctor_id)s, %(clinic_id)s, %(day)s, %(half_day)s, %(type)s, %(fee)s,
                 %(area)s, %(begins)s, %(ends)s, %(slots)s, %(pattern_id)s, %(created_by)s, %(now)s)
         """,
-        **{name: pattern[name] for name in COPIED_PATTERN_COLUMNS},
+        **pattern.build_params(),
+        tenant_id=pattern.tenant_id,
+        pattern_id=pattern.pattern_id,
+        created_by=pattern.created_by,
         day=day,
         now=clock.now(),
     )
-    return made == 1
+    return inserted == 1
 
 
-COPIED_PATTERN_COLUMNS = (
-    *("tenant_id", "dept_id", "doctor_id", "clinic_id", "half_day", "type", "fee", "area", "begins", "ends", "slots"),
-    *("pattern_id", "created_by"),
-)
+def find(
+    tx: Tx, tenant_id: int, schedule_id: int, lock: Literal["", "FOR UPDATE", "LOCK IN SHARE MODE"] = ""
+) -> Schedule | None:
+    """Return a schedule, also a stopped one, or None.
 
-
-def find(tx: Tx, tenant_id: int, schedule_id: int, lock: str = "") -> Row | None:
-    """Return a schedule, also a stopped one. lock: FOR UPDATE keeps others from selling its slots until the commit,
-    LOCK IN SHARE MODE keeps them from stopping or changing it."""
-    return tx.fetch_one(f"{SELECT_SCHEDULE} {lock}", schedule_id=schedule_id, tenant_id=tenant_id)
+    Args:
+        lock: until the commit, FOR UPDATE prevents that slots are booked, and LOCK IN SHARE MODE that the schedule is
+            stopped or changed.
+    """
+    row = tx.fetch_one(
+        f"{SELECT_SCHEDULE} {lock}", schedule_id=schedule_id, tenant_id=tenant_id, doctor_role=Role.DOCTOR
+    )
+    return parse_schedule(row) if row else None
 
 
 def count_booked(tx: Tx, schedule_id: int) -> int:
-    """Return how many slots are sold."""
+    """Return how many slots of a schedule are reserved."""
     count: int = tx.fetch_value(
         "SELECT COUNT(*) FROM bookings WHERE schedule_id = %(schedule_id)s AND live = 1", schedule_id=schedule_id
     )
     return count
 
 
-def update(tx: Tx, tenant_id: int, schedule_id: int, fields: dict[str, Any]) -> None:
-    """Raises mysql.DuplicateKeyError where another schedule has that half-day."""
+def update(tx: Tx, tenant_id: int, schedule_id: int, terms: ScheduleTerms) -> None:
+    """Change a schedule, except for its day.
+
+    Raises:
+        mysql.DuplicateKeyError: another schedule has that half-day.
+    """
     tx.execute(
         """
         UPDATE schedules
@@ -81,14 +110,14 @@ def update(tx: Tx, tenant_id: int, schedule_id: int, fields: dict[str, Any]) -> 
             type = %(type)s, fee = %(fee)s, area = %(area)s, begins = %(begins)s, ends = %(ends)s, slots = %(slots)s
         WHERE schedule_id = %(schedule_id)s AND tenant_id = %(tenant_id)s
         """,
-        **fields,
+        **terms.build_params(),
         schedule_id=schedule_id,
         tenant_id=tenant_id,
     )
 
 
 def stop(tx: Tx, tenant_id: int, schedule_id: int, user_id: int) -> None:
-    """One that is stopped stays as it is."""
+    """Mark a schedule as stopped. A stopped schedule is not changed."""
     tx.execute(
         """
         UPDATE schedules SET live = NULL, stopped_at = %(now)s, stopped_by = %(user_id)s
@@ -101,33 +130,41 @@ def stop(tx: Tx, tenant_id: int, schedule_id: int, user_id: int) -> None:
     )
 
 
-NAME_COLUMNS = """
-    (SELECT d.name FROM departments d WHERE d.dept_id = x.dept_id) AS dept_name,
-    COALESCE((SELECT s.name FROM staff s WHERE s.user_id = x.doctor_id), '') AS doctor_name
-"""
-
-
 def list_page(
     tx: Tx, tenant_id: int, dept_id: int | None, doctor_id: int | None, days: tuple[date, date], limits: tuple[int, int]
-) -> tuple[int, list[Row]]:
-    """Return how many schedules there are between two days, and one page (skipped, taken), the stopped among them."""
-    rows = f"""
+) -> tuple[int, list[ListedScheduleRow]]:
+    """Return the number of schedules between two days, stopped ones included, and one page of them.
+
+    Args:
+        days: first and last, inclusive.
+        limits: offset and page size.
+    """
+    source = f"""
         schedules x WHERE x.tenant_id = %(tenant_id)s AND x.day BETWEEN %(first)s AND %(last)s
           {"AND x.dept_id = %(dept_id)s" if dept_id else ""} {"AND x.doctor_id = %(doctor_id)s" if doctor_id else ""}
     """
-    [total], found = tx.execute_packet(
+    [total], rows = tx.execute_packet(
         f"""
-        SELECT COUNT(*) AS n FROM {rows};
+        SELECT COUNT(*) AS n FROM {source};
         SELECT {SCHEDULE_COLUMNS}, {NAME_COLUMNS},
                (SELECT COUNT(*) FROM bookings b WHERE b.schedule_id = x.schedule_id AND b.live = 1) AS booked
-        FROM {rows} ORDER BY x.day, x.half_day, x.dept_id, x.doctor_id, x.schedule_id LIMIT %(skipped)s, %(taken)s
+        FROM {source} ORDER BY x.day, x.half_day, x.dept_id, x.doctor_id, x.schedule_id LIMIT %(offset)s, %(size)s
         """,
         tenant_id=tenant_id,
         dept_id=dept_id,
         doctor_id=doctor_id,
+        doctor_role=Role.DOCTOR,
         first=days[0],
         last=days[1],
-        skipped=limits[0],
-        taken=limits[1],
+        offset=limits[0],
+        size=limits[1],
     )
-    return total["n"], found
+    return total["n"], [
+        ListedScheduleRow(
+            schedule=parse_schedule(row),
+            dept_name=row["dept_name"],
+            doctor_name=row["doctor_name"],
+            booked=row["booked"],
+        )
+        for row in rows
+    ]

@@ -1,11 +1,10 @@
-"""Schedules as staff keep them: made, changed while nobody has booked, listed."""
+"""Schedules as staff edit them: create, change, list. Stopping them is in reservations/stopped_schedules.py."""
 
-from datetime import date
 from typing import Any
 
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql
-from chalicelib.adapters.mysql import Row, Tx
+from chalicelib.adapters.mysql import Tx
 from chalicelib.billing.money import to_fen, to_yuan
 from chalicelib.booking.schedules import schedule_store, slots
 from chalicelib.booking.schedules.models import (
@@ -14,116 +13,120 @@ from chalicelib.booking.schedules.models import (
     ScheduleFields,
     ScheduleSaved,
     SchedulesQuery,
-    parse_clock_time,
 )
+from chalicelib.booking.schedules.schedule_store import ListedScheduleRow
+from chalicelib.booking.schedules.slots import HalfDay, ScheduleTerms
 from chalicelib.errors import ApiError
 from chalicelib.http.fields import Page
 from chalicelib.identity.callers import Caller
 from chalicelib.people import departments, doctors
 
 NOON, LATEST_MORNING_END = "12:00", "14:00"
-MAX_DAYS_AHEAD = 366  # days
-# What a booking was sold by: it cannot change under somebody who holds one.
-COLUMNS_FIXED_ONCE_BOOKED = ("dept_id", "doctor_id", "half_day", "begins", "ends", "slots")
+MAX_DAYS_AHEAD = 366
+# Terms under which slots were booked; they cannot change while there are bookings.
+FIELDS_FIXED_ONCE_BOOKED = ("dept_id", "doctor_id", "half_day", "begins", "ends", "slots")
 
 
-def save(caller: Caller, saved: ScheduleSaved) -> SavedSchedule:
-    """Create, or change where schedule_id says which. ApiError 409 where the half-day has a schedule already, where
-    somebody has booked and the time would change, and for one that is stopped."""
-    _require_date_in_range(saved.date)
+def save(caller: Caller, request: ScheduleSaved) -> SavedSchedule:
+    """Create a schedule or, with a schedule_id, change it.
+
+    Raises:
+        ApiError: 404 and 400 as build_terms, 400 for a date out of range, 404 if the tenant has no such schedule, 409
+            if the half-day has another schedule, if the schedule is stopped, if its date would change, or if fields
+            would change that are fixed once there are bookings.
+    """
+    if not 0 <= (request.date - clock.today()).days <= MAX_DAYS_AHEAD:
+        raise ApiError(errors.BAD_PARAMETER, "date：必须在今天起一年之内")
     try:
-        schedule_id = mysql.run_transaction(lambda tx: _save(tx, caller, saved))
+        schedule_id = mysql.run_transaction(lambda tx: _save(tx, caller, request))
     except mysql.DuplicateKeyError:
         raise ApiError(errors.CONFLICT, "该半天已有排班") from None
     return SavedSchedule(schedule_id=str(schedule_id))
 
 
-def search(caller: Caller, asked: SchedulesQuery) -> Page[ListedSchedule]:
-    """Return a page of schedules between two days, the stopped among them."""
-    days, limits = (asked.from_date, asked.to_date), (asked.offset, asked.page_size)
+def search(caller: Caller, query: SchedulesQuery) -> Page[ListedSchedule]:
+    """Return a page of the schedules between two days, stopped ones included."""
+    days, limits = (query.from_date, query.to_date), (query.offset, query.page_size)
     total, rows = schedule_store.list_page(
-        mysql.autocommit, caller.tenant_id, asked.dept_id, asked.doctor_id, days, limits
+        mysql.autocommit, caller.tenant_id, query.dept_id, query.doctor_id, days, limits
     )
-    return Page[ListedSchedule].build(asked, total, [_build_listed_schedule(row) for row in rows])
+    return Page[ListedSchedule].build(query, total, [_build_listed_schedule(row) for row in rows])
 
 
-def build_columns(tx: Tx, tenant_id: int, saved: ScheduleFields) -> dict[str, Any]:
-    """Return the columns of a schedule or pattern. ApiError 404 for another tenant's department or doctor, 400 for
-    times
-    that make no half-day."""
-    if not departments.exists(tx, tenant_id, saved.dept_id):
+def build_terms(tx: Tx, tenant_id: int, request: ScheduleFields) -> ScheduleTerms:
+    """Validate the fields that schedules and patterns have in common, and return them.
+
+    Raises:
+        ApiError: 404 if the tenant has no such department or doctor, 400 if the times do not make a half-day with so
+            many slots.
+    """
+    if not departments.exists(tx, tenant_id, request.dept_id):
         raise ApiError(errors.NOT_FOUND, "科室不存在")
-    if saved.doctor_id and not doctors.find_for_update(tx, tenant_id, saved.doctor_id):
+    if request.doctor_id and not doctors.find_for_update(tx, tenant_id, request.doctor_id):
         raise ApiError(errors.NOT_FOUND, "医生不存在")
-    begins, ends = parse_clock_time(saved.begin), parse_clock_time(saved.end)
+    begins, ends = slots.parse_time(request.begin), slots.parse_time(request.end)
     if begins >= ends:
         raise ApiError(errors.BAD_PARAMETER, "end：必须晚于 begin")
-    if (saved.begin < NOON) is (saved.half == "PM"):
+    if (request.begin < NOON) is (request.half == HalfDay.PM):
         raise ApiError(errors.BAD_PARAMETER, "begin：与上下午不符")
-    if saved.half == "AM" and saved.end > LATEST_MORNING_END:
+    if request.half == HalfDay.AM and request.end > LATEST_MORNING_END:
         raise ApiError(errors.BAD_PARAMETER, f"end：上午不能晚于 {LATEST_MORNING_END}")
-    if saved.slots > (ends - begins).total_seconds() / 60:
+    if request.slots > (ends - begins).total_seconds() / 60:
         raise ApiError(errors.BAD_PARAMETER, "slots：每个号源至少一分钟")
+    return ScheduleTerms(
+        dept_id=request.dept_id,
+        doctor_id=request.doctor_id,
+        half_day=HalfDay(request.half),
+        type=request.type,
+        fee=to_fen(request.bookfee),
+        area=request.area,
+        begins=begins,
+        ends=ends,
+        slots=request.slots,
+    )
+
+
+def build_listed_fields(terms: ScheduleTerms, dept_name: str, doctor_name: str) -> dict[str, Any]:
+    """Return the fields of ListedScheduleFields for a schedule or a pattern."""
     return {
-        "dept_id": saved.dept_id,
-        "doctor_id": saved.doctor_id,
-        "clinic_id": None if saved.doctor_id else saved.dept_id,
-        "half_day": saved.half,
-        "type": saved.type,
-        "fee": to_fen(saved.bookfee),
-        "area": saved.area,
-        "begins": begins,
-        "ends": ends,
-        "slots": saved.slots,
+        "dept_id": str(terms.dept_id),
+        "dept_name": dept_name,
+        "doctor_id": str(terms.doctor_id or ""),
+        "doctor_name": doctor_name,
+        "half": terms.half_day,
+        "type": terms.type,
+        "bookfee": to_yuan(terms.fee),
+        "area": terms.area,
+        "begin": slots.format_time(terms.begins),
+        "end": slots.format_time(terms.ends),
+        "slots": terms.slots,
     }
 
 
-def build_listed_fields(row: Row) -> dict[str, Any]:
-    """Return the fields of a ListedHalfDay, of a schedule's row or a pattern's."""
-    return {
-        "dept_id": str(row["dept_id"]),
-        "dept_name": row["dept_name"],
-        "doctor_id": str(row["doctor_id"] or ""),
-        "doctor_name": row["doctor_name"],
-        "half": row["half_day"],
-        "type": row["type"],
-        "bookfee": to_yuan(row["fee"]),
-        "area": row["area"],
-        "begin": slots.format_time(row["begins"]),
-        "end": slots.format_time(row["ends"]),
-        "slots": row["slots"],
-    }
-
-
-def _require_date_in_range(day: date) -> None:
-    if not 0 <= (day - clock.today()).days <= MAX_DAYS_AHEAD:
-        raise ApiError(errors.BAD_PARAMETER, "date：必须在今天起一年之内")
-
-
-def _save(tx: Tx, caller: Caller, saved: ScheduleSaved) -> int:
-    fields, schedule_id = {**build_columns(tx, caller.tenant_id, saved), "day": saved.date}, saved.schedule_id
+def _save(tx: Tx, caller: Caller, request: ScheduleSaved) -> int:
+    terms, schedule_id = build_terms(tx, caller.tenant_id, request), request.schedule_id
     if schedule_id is None:
-        return schedule_store.insert(tx, caller.tenant_id, fields, caller.user_id)
-    row = schedule_store.find(tx, caller.tenant_id, schedule_id, "FOR UPDATE")
-    if row is None:
+        return schedule_store.insert(tx, caller.tenant_id, request.date, terms, caller.user_id)
+    schedule = schedule_store.find(tx, caller.tenant_id, schedule_id, "FOR UPDATE")
+    if schedule is None:
         raise ApiError(errors.NOT_FOUND, "排班不存在")
-    if row["stopped_at"]:
+    if schedule.stopped_at:
         raise ApiError(errors.CONFLICT, "该排班已停诊")
-    if row["day"] != saved.date:  # a pattern would make the old day again
+    if schedule.day != request.date:  # a pattern would create a schedule for the old day again
         raise ApiError(errors.CONFLICT, "排班日期不能修改，请停诊后新增")
-    if any(row[name] != fields[name] for name in COLUMNS_FIXED_ONCE_BOOKED) and schedule_store.count_booked(
-        tx, schedule_id
-    ):
+    is_changed = any(getattr(schedule, name) != getattr(terms, name) for name in FIELDS_FIXED_ONCE_BOOKED)
+    if is_changed and schedule_store.count_booked(tx, schedule_id):
         raise ApiError(errors.CONFLICT, "已有患者预约，只能修改类型、费用和候诊地点")
-    schedule_store.update(tx, caller.tenant_id, schedule_id, fields)
+    schedule_store.update(tx, caller.tenant_id, schedule_id, terms)
     return schedule_id
 
 
-def _build_listed_schedule(row: Row) -> ListedSchedule:
+def _build_listed_schedule(row: ListedScheduleRow) -> ListedSchedule:
+    schedule = row.schedule
     return ListedSchedule(
-        **build_listed_fields(row),
-        schedule_id=str(row["schedule_id"]),
-        date=row["day"].isoformat(),
-        booked=row["booked"],
-        stopped=row["stopped_at"] is not None,
+        **build_listed_fields(schedule, row.dept_name, row.doctor_name),
+        schedule_id=str(schedule.schedule_id),
+        date=schedule.day.isoformat(),
+        booked=row.booked,
+        stopped=schedule.stopped_at is not None,
     )
