@@ -14,7 +14,7 @@ from bench.single_process import Case, SingleProcessRun
 from bench.tables import TableSnapshot, build_row_counter, insert_rows
 from chalicelib import clock
 from chalicelib.adapters import mysql
-from chalicelib.helpdesk import messages
+from chalicelib.helpdesk.message_content import hash_texts
 from chalicelib.messaging import ids
 from tests.support import factories
 from tests.support.factories import Hospital, Person
@@ -68,7 +68,7 @@ def _build_sends(hospital: Hospital, served: list[Person], agents: dict[int, Per
 
     def sends(name: str, senders: list[Person], events: list[Event]) -> Case:
         def key(number: int, named: str) -> str:
-            return messages._hash_texts([senders[number].principal, named])
+            return hash_texts([senders[number].principal, named])
 
         return Case(name, events, lambda answer: len(answer["data"]) == 1, count_done=said, format_key=key)
 

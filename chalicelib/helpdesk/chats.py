@@ -1,28 +1,32 @@
-"""Chats that the messagecenter makes, each once, and finding the one that is meant."""
+"""Find the caller's conversations, and create chats, at most one for each pair."""
 
 from collections.abc import Collection
 
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql
-from chalicelib.adapters.mysql import Row, Tx
+from chalicelib.adapters.mysql import Tx
 from chalicelib.errors import ApiError
 from chalicelib.helpdesk import store
-from chalicelib.helpdesk.store import Conversation
+from chalicelib.helpdesk.store import Conversation, Person
 from chalicelib.http.fields import ID_LIMIT
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.messaging import ids, membership_store
 from chalicelib.messaging import store as messaging
 from chalicelib.messaging.models import ConversationKind
+from chalicelib.people.roles import PersonKind
 
-GROUP_KINDS = (ConversationKind.CLIENT, ConversationKind.SERVICE)  # the gateway's conversations are the groups here
-HOSPITAL_PRINCIPAL = "user:0"  # who speaks in notices: nobody has that id
+GROUP_KINDS = (
+    ConversationKind.CLIENT,
+    ConversationKind.SERVICE,
+)  # document 002 calls the gateway's conversations groups
+HOSPITAL_PRINCIPAL = "user:0"  # the sender of announcements; no person has the id 0
 
-UserPair = tuple[int, int]
+UserPair = tuple[int, int]  # user_id and peer_id of a chat; peer_id is 0 for the help desk and announcements
 
 
-def build_direct_pair(one: int, other: int) -> UserPair:
-    """The two persons of a direct chat, as it is kept."""
-    return min(one, other), max(one, other)
+def build_direct_pair(user_id: int, other_id: int) -> UserPair:
+    """Return the key of a direct chat: the lower user id first."""
+    return min(user_id, other_id), max(user_id, other_id)
 
 
 def parse_user_id(party: str) -> int | None:
@@ -30,22 +34,40 @@ def parse_user_id(party: str) -> int | None:
     return int(party) if party.isascii() and party.isdigit() and 0 < int(party) < ID_LIMIT else None
 
 
-def get_conversation(caller: Caller, named: str, kinds: Collection[str]) -> Conversation:
-    """Return a conversation of these kinds in which the caller sits, or ApiError 404."""
-    return get_conversations(caller, [named], kinds)[0]
+def get_conversation(caller: Caller, name: str, kinds: Collection[ConversationKind]) -> Conversation:
+    """Return one of the caller's conversations; see `get_conversations`."""
+    return get_conversations(caller, [name], kinds)[0]
 
 
-def get_conversations(caller: Caller, named: Collection[str], kinds: Collection[str]) -> list[Conversation]:
-    """Return several of them, in the order they are named in; all, or ApiError 404."""
-    found = store.list_conversations(mysql.autocommit, caller.tenant_id, caller.principal, named) if named else []
-    known = {name: one for one in found if one.kind in kinds for name in (one.public_id, str(one.conversation_id))}
-    if any(one not in known for one in named):
+def get_conversations(
+    caller: Caller, names: Collection[str], kinds: Collection[ConversationKind]
+) -> list[Conversation]:
+    """Return conversations of these kinds in which the caller takes part, in the order of their names.
+
+    Args:
+        names: public ids, or conversation ids as text.
+
+    Raises:
+        ApiError: 404 if one is not found.
+    """
+    found = store.list_conversations(mysql.autocommit, caller.tenant_id, caller.principal, names) if names else []
+    by_name = {
+        name: conversation
+        for conversation in found
+        if conversation.kind in kinds
+        for name in (conversation.public_id, str(conversation.conversation_id))
+    }
+    if any(name not in by_name for name in names):
         raise build_not_found_error()
-    return [known[one] for one in named]
+    return [by_name[name] for name in names]
 
 
-def get_chat(caller: Caller, kind: str, pair: UserPair) -> Conversation:
-    """Return a chat in which the caller sits, or ApiError 404."""
+def get_chat(caller: Caller, kind: ConversationKind, pair: UserPair) -> Conversation:
+    """Return the chat of a pair if the caller takes part in it.
+
+    Raises:
+        ApiError: 404 otherwise.
+    """
     found = store.find_chat(mysql.autocommit, caller.tenant_id, caller.principal, kind, *pair)
     if found is None:
         raise build_not_found_error()
@@ -53,51 +75,53 @@ def get_chat(caller: Caller, kind: str, pair: UserPair) -> Conversation:
 
 
 def build_not_found_error() -> ApiError:
+    """Return the error for a conversation that does not exist or in which the caller takes no part."""
     return ApiError(errors.NOT_FOUND, "会话不存在")
 
 
-def get_or_create(tenant_id: int, kind: str, pairs: Collection[UserPair]) -> dict[UserPair, str]:
-    """Return the public ids of chats, which are made where there are none yet."""
+def get_or_create(tenant_id: int, kind: ConversationKind, pairs: Collection[UserPair]) -> dict[UserPair, str]:
+    """Return the session_ids of these chats by pair, creating those that do not exist."""
     if not pairs:
         return {}
     found = store.get_session_ids(mysql.autocommit, tenant_id, kind, pairs)
     return {pair: found.get(pair) or _create_chat(tenant_id, kind, pair) for pair in pairs}
 
 
-def _create_chat(tenant_id: int, kind: str, pair: UserPair) -> str:
-    def make(tx: Tx) -> str:
+def reopen(caller: Caller, conversation: Conversation) -> None:
+    """Open a direct chat to new messages again."""
+    public_ids, kinds = [conversation.public_id], (ConversationKind.DIRECT,)
+    mysql.run_transaction(lambda tx: membership_store.set_archived(tx, caller.tenant_id, public_ids, kinds, None))
+
+
+def require_contacts(caller: Caller, user_ids: Collection[int]) -> dict[int, Person]:
+    """Return the persons with these user ids, to whom the caller must be allowed to write.
+
+    A patient may write to staff only, and does not learn whether another patient exists.
+
+    Raises:
+        ApiError: 404, which names all user ids that the caller may not write to.
+    """
+    if not user_ids:
+        return {}
+    people = store.get_people(mysql.autocommit, caller.tenant_id, user_ids)
+    unknown = {user_id for user_id in user_ids if user_id not in people or user_id == caller.user_id}
+    if caller.role == Role.PATIENT:
+        unknown |= {user_id for user_id, person in people.items() if person.kind == PersonKind.PATIENT}
+    if unknown:
+        raise ApiError(errors.NOT_FOUND, f"用户不存在：{'、'.join(map(str, sorted(unknown)))}")
+    return people
+
+
+def _create_chat(tenant_id: int, kind: ConversationKind, pair: UserPair) -> str:
+    def create(tx: Tx) -> str:
         session_id, now = ids.generate_public_id(), clock.now()
-        principals = [f"user:{pair[0]}", *([] if kind == ConversationKind.DESK else [f"user:{pair[1]}"])]
+        user_ids = pair[:1] if kind == ConversationKind.DESK else pair
+        principals = [f"user:{user_id}" for user_id in user_ids]
         conversation_id = messaging.create_conversation(tx, tenant_id, session_id, kind, principals, now)
         store.insert_chat(tx, tenant_id, conversation_id, session_id, kind, pair, now)
         return session_id
 
     try:
-        return mysql.run_transaction(make)
-    except mysql.DuplicateKeyError:  # somebody was faster
+        return mysql.run_transaction(create)
+    except mysql.DuplicateKeyError:  # a concurrent request has created it
         return store.get_session_ids(mysql.autocommit, tenant_id, kind, [pair])[pair]
-
-
-def reopen(caller: Caller, closed: Conversation) -> None:
-    """Let a direct chat be written to again."""
-    mysql.run_transaction(
-        lambda tx: membership_store.set_archived(
-            tx, caller.tenant_id, [closed.public_id], (ConversationKind.DIRECT,), None
-        )
-    )
-
-
-def require_contacts(caller: Caller, user_ids: Collection[int]) -> dict[int, Row]:
-    """Return persons whom the caller may write to; ApiError 404, and all of the missing named, where one is not there.
-
-    A patient talks with staff alone: whether another patient exists is not theirs to know.
-    """
-    if not user_ids:
-        return {}
-    people = store.get_people(mysql.autocommit, caller.tenant_id, user_ids)
-    strangers = {one for one in user_ids if one not in people or one == caller.user_id}
-    if caller.role == Role.PATIENT:
-        strangers |= {one for one in people if people[one]["kind"] == "patient"}
-    if strangers:
-        raise ApiError(errors.NOT_FOUND, f"用户不存在：{'、'.join(map(str, sorted(strangers)))}")
-    return people

@@ -1,4 +1,4 @@
-"""What crosses the wire in the messagecenter's lists."""
+"""Requests and responses of the messagecenter's lists."""
 
 import re
 from datetime import date, datetime, timedelta
@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from typing_extensions import TypedDict
 
 from chalicelib import clock
+from chalicelib.helpdesk.codes import QueryType
 from chalicelib.helpdesk.models import (
     EXAMPLE_MESSAGE_ID,
     EXAMPLE_SESSION_ID,
@@ -15,7 +16,7 @@ from chalicelib.helpdesk.models import (
     MessagecenterRequest,
     OptionalPartyId,
     ShortText,
-    UserType,
+    UserTypeField,
 )
 from chalicelib.http.fields import ID_LIMIT, OptionalPhone, SafeInt, build_enum_schema, parse_int
 
@@ -34,11 +35,11 @@ def _validate_time(text: str) -> str:
 
 TimeText = Annotated[str, AfterValidator(_validate_time), Field(json_schema_extra={"pattern": TIME_PATTERN})]
 Flag = Annotated[Literal[0, 1], BeforeValidator(parse_int), build_enum_schema(0, 1)]
-QueryType = Annotated[Literal[0, 1, 2, 3], BeforeValidator(parse_int), build_enum_schema(0, 1, 2, 3)]
+QueryTypeField = Annotated[QueryType, BeforeValidator(parse_int), build_enum_schema(*QueryType)]
 
 
-class ListAsked(MessagecenterRequest):
-    userType: UserType
+class ListRequest(MessagecenterRequest):
+    userType: UserTypeField
     phone: OptionalPhone = Field("", description="对方的手机号", examples=[""])
     startTime: TimeText = Field("", description="最后活动不早于；yyyy-MM-dd 或 yyyy-MM-dd HH:mm:ss", examples=[""])
     endTime: TimeText = Field("", description="最后活动不晚于；只写日期则到当天结束", examples=[""])
@@ -46,25 +47,28 @@ class ListAsked(MessagecenterRequest):
     size: Annotated[SafeInt, Field(ge=0)] = Field(10, description="至多 100", examples=[10])
     isArtificial: Flag = Field(0, description="1 只看有客服接待的", examples=[0])
     filtrationId: OptionalPartyId = Field("", description="不看的人或会话", examples=[""])
-    queryType: QueryType = Field(0, description="0 全部，1 未读，2 进行中，3 已结束", examples=[0])
+    queryType: QueryTypeField = Field(QueryType.ALL, description="0 全部，1 未读，2 进行中，3 已结束", examples=[0])
     nameSearch: ShortText = Field("", description="对方姓名中的文字", examples=[""])
     isTourist: Flag = Field(0, description="1 只看访客：医院自己系统的用户", examples=[0])
 
     @property
     def limit(self) -> int:
+        """Return the page size."""
         return min(self.size or 10, 100)
 
     @property
     def offset(self) -> int:
+        """Return how many entries precede the page."""
         return (max(self.page, 1) - 1) * self.limit
 
     @property
     def since(self) -> int:
+        """Return the first instant of the period, 0 if it has no start."""
         return _parse_instant(self.startTime) if self.startTime else 0
 
     @property
     def until(self) -> int:
-        """The first instant that is too late."""
+        """Return the first instant after the period, ID_LIMIT if it has no end."""
         if not self.endTime:
             return ID_LIMIT
         return _parse_instant(self.endTime) + (clock.SECOND if " " in self.endTime else clock.DAY)
@@ -76,8 +80,8 @@ def _parse_instant(text: str) -> int:
     return clock.to_instant(date.fromisoformat(day), timedelta(hours=hours, minutes=minutes, seconds=seconds))
 
 
-class Listed(TypedDict):
-    """A conversation, or of userList a person with the conversation that was last active."""
+class ListEntry(TypedDict):
+    """A conversation; in userList, a person with the conversation that was active last."""
 
     sessionId: Annotated[str, Field(examples=[EXAMPLE_SESSION_ID])]
     chatGroupId: Annotated[str, Field(description="群的编号，不是群则为空", examples=[""])]

@@ -1,72 +1,85 @@
-"""The caller's conversations, and the people in them."""
+"""Lists of the caller's conversations and of the persons in them."""
 
 from chalicelib import clock
 from chalicelib.adapters import mysql
-from chalicelib.adapters.mysql import Row
 from chalicelib.files import links
 from chalicelib.helpdesk import list_store
-from chalicelib.helpdesk.list_models import ListAsked, Listed
+from chalicelib.helpdesk.codes import ConversationType, MsgType, UserType
+from chalicelib.helpdesk.list_models import ListEntry, ListRequest
+from chalicelib.helpdesk.list_store import ListedConversation, ListFilters, ListKey
 from chalicelib.helpdesk.message_views import parse_extra
-from chalicelib.helpdesk.models import UserKind
+from chalicelib.helpdesk.queue_store import ChatState
 from chalicelib.http.routing import CountedResult
 from chalicelib.identity.callers import Caller, Role
-from chalicelib.messaging import ids
-from chalicelib.messaging.models import MessageType
+from chalicelib.messaging.models import ConversationKind, MessageType
 from chalicelib.people import formatting
+from chalicelib.people.roles import PersonKind
 
-MSG_TYPE_BY_KIND = {"notice": 1, "direct": 2, "consult": 2, "desk": 3}  # msgType; else 4
-CONVERSATION_TYPE_USERS, CONVERSATION_TYPE_STAFF, CONVERSATION_TYPE_GROUP = 1, 2, 3  # conversationType
+MSG_TYPE_BY_KIND = {
+    ConversationKind.ANNOUNCEMENT: MsgType.ANNOUNCEMENT,
+    ConversationKind.DIRECT: MsgType.DIRECT,
+    ConversationKind.CONSULT: MsgType.DIRECT,
+    ConversationKind.DESK: MsgType.DESK,
+    ConversationKind.CLIENT: MsgType.GROUP,
+    ConversationKind.SERVICE: MsgType.GROUP,
+}
+USER_TYPE_BY_KIND = {PersonKind.STAFF: UserType.STAFF, PersonKind.PATIENT: UserType.USER}
 
 
-def list_conversations(caller: Caller, asked: ListAsked) -> CountedResult[list[Listed]]:
-    return _list_page(caller, asked, list_store.CONVERSATIONS_SQL)
+def list_conversations(caller: Caller, request: ListRequest) -> CountedResult[list[ListEntry]]:
+    """Return a page of the caller's conversations, last active first."""
+    return _list_page(caller, request, ListKey.CONVERSATION)
 
 
-def list_people(caller: Caller, asked: ListAsked) -> CountedResult[list[Listed]]:
-    """Each person once, with what is unread in all conversations of the two."""
-    return _list_page(caller, asked, list_store.PERSONS_SQL)
+def list_people(caller: Caller, request: ListRequest) -> CountedResult[list[ListEntry]]:
+    """Return a page of the persons with whom the caller has conversations, last active first.
+
+    The number of unread messages is that of all conversations with the person.
+    """
+    return _list_page(caller, request, ListKey.PERSON)
 
 
-def _list_page(caller: Caller, asked: ListAsked, wanted: str) -> CountedResult[list[Listed]]:
-    filters = {
-        "tenant_id": caller.tenant_id,
-        "principal": caller.principal.encode(),
-        "since": asked.since,
-        "until": asked.until,
-        "phone": asked.phone,
-        "name": asked.nameSearch,
-        "left_out": asked.filtrationId,
-        "query": asked.queryType,
-        "served": asked.isArtificial,
-        "visitors": asked.isTourist,
-    }
-    rows, total = mysql.run_autocommit(
-        lambda tx: list_store.list_page(tx, wanted, limit=asked.limit, skipped=asked.offset, **filters)
+def _list_page(caller: Caller, request: ListRequest, key: ListKey) -> CountedResult[list[ListEntry]]:
+    filters = ListFilters(
+        since=request.since,
+        until=request.until,
+        phone=request.phone,
+        name=request.nameSearch,
+        excluded_id=request.filtrationId,
+        query_type=request.queryType,
+        served_only=bool(request.isArtificial),
+        visitors_only=bool(request.isTourist),
     )
-    return CountedResult(data=[_build_entry(caller, row) for row in rows], count=total)
-
-
-def _build_entry(caller: Caller, row: Row) -> Listed:
-    kind, with_staff = (
-        MSG_TYPE_BY_KIND.get(row["kind"], 4),
-        "staff" in (row["peers"], caller.role != Role.PATIENT and "staff"),
+    found, total = list_store.list_page(
+        mysql.autocommit, caller.tenant_id, caller.principal, key, filters, request.limit, request.offset
     )
-    between = CONVERSATION_TYPE_STAFF if with_staff or kind != 2 else CONVERSATION_TYPE_USERS
-    said = {} if row["withdrawn_at"] else parse_extra(row["extra"] or "")
+    return CountedResult(data=[_build_entry(caller, listed) for listed in found], count=total)
+
+
+def _build_entry(caller: Caller, listed: ListedConversation) -> ListEntry:
+    msg_type = MSG_TYPE_BY_KIND[listed.kind]
+    extra = {} if listed.withdrawn else parse_extra(listed.extra)
     return {
-        "sessionId": row["public_id"].decode(),
-        "chatGroupId": str(row["conversation_id"]) if kind == 4 else "",
-        "msgType": kind,
-        "conversationType": CONVERSATION_TYPE_GROUP if kind == 4 else between,
-        "state": "closed" if row["archived_at"] else row["state"] or "open",
-        "userId": str(row["peer"] or ""),
-        "userType": {"staff": UserKind.STAFF, "patient": UserKind.USER}.get(row["peers"]),
-        "name": row["name"] or "",
-        "phone": formatting.mask_phone(row["phone"]) if row["phone"] else "",
-        "photo": links.sign(row["photo_key"].decode()) if row["photo_key"] else "",
-        "unread": int(row["unread"]),
-        "lastMessageId": ids.encode(row["tick"], row["tag"]) if row["tick"] else "",
-        "lastMessage": "" if row["withdrawn_at"] else str(said.get("caption", row["content"] or "")),
-        "lastItemType": MessageType.IMAGE if row["object_key"] else row["type"] or 0,
-        "lastTime": clock.format_wire_time(row["active"]),
+        "sessionId": listed.public_id,
+        "chatGroupId": str(listed.conversation_id) if msg_type == MsgType.GROUP else "",
+        "msgType": msg_type,
+        "conversationType": _get_conversation_type(caller, listed, msg_type),
+        "state": ChatState.CLOSED if listed.archived else listed.chat_state or ChatState.OPEN,
+        "userId": str(listed.peer_id or ""),
+        "userType": USER_TYPE_BY_KIND[listed.peer_kind] if listed.peer_kind else None,
+        "name": listed.name,
+        "phone": formatting.mask_phone(listed.phone) if listed.phone else "",
+        "photo": links.sign(listed.photo_key) if listed.photo_key else "",
+        "unread": listed.unread,
+        "lastMessageId": listed.message_id,
+        "lastMessage": "" if listed.withdrawn else str(extra.get("caption", listed.content)),
+        "lastItemType": MessageType.IMAGE if listed.has_file else listed.message_type,
+        "lastTime": clock.format_wire_time(listed.active_at),
     }
+
+
+def _get_conversation_type(caller: Caller, listed: ListedConversation, msg_type: MsgType) -> ConversationType:
+    if msg_type == MsgType.GROUP:
+        return ConversationType.GROUP
+    with_staff = caller.role != Role.PATIENT or listed.peer_kind == PersonKind.STAFF
+    return ConversationType.USER_AND_STAFF if with_staff or msg_type != MsgType.DIRECT else ConversationType.USERS

@@ -1,6 +1,5 @@
-"""What crosses the wire in the messagecenter: messages and sessions, in document 002's own spelling."""
+"""Requests and responses of the messagecenter, with the field names of document 002."""
 
-from enum import IntEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -13,6 +12,7 @@ from pydantic import (
 )
 from typing_extensions import TypedDict
 
+from chalicelib.helpdesk.codes import MsgType, OwnType, UserType
 from chalicelib.http.fields import (
     ID_LIMIT,
     Id,
@@ -27,42 +27,31 @@ from chalicelib.http.fields import (
 )
 from chalicelib.http.routing import CountedResult
 
-EXAMPLE_SESSION_ID, EXAMPLE_MESSAGE_ID, EXAMPLE_TIME = (
-    "87ba7679-b682-47e7-8499-0385dda22b66",
-    "EDCZL-SY32-243Y-VWQ",
-    "2026-01-05 09:30:00",
-)
-
-
-class UserKind(IntEnum):
-    """userType and sendType of document 002."""
-
-    STAFF = 1
-    USER = 2
-    SYSTEM = 3
-
-
-MAX_RECEIVERS = 100  # receivers of one request
+EXAMPLE_SESSION_ID = "87ba7679-b682-47e7-8499-0385dda22b66"
+EXAMPLE_MESSAGE_ID = "EDCZL-SY32-243Y-VWQ"
+EXAMPLE_TIME = "2026-01-05 09:30:00"
+MAX_RECEIVERS = 100  # of one request
 
 
 class MessagecenterRequest(WireModel):
-    """A request. An optional field that is null, "" or 0 is not given: clients in Go send all fields they know."""
+    """A request. An optional field that is null, "" or 0 counts as absent: clients in Go send all fields they know."""
 
     @model_validator(mode="before")
     @classmethod
     def _drop_zero_fields(cls, fields: Any) -> Any:
         if not isinstance(fields, dict):
             return fields
-        wanted = {name for name, field in cls.model_fields.items() if field.is_required()}
-        return {name: value for name, value in fields.items() if name in wanted or not _is_zero(value)}
+        required = {name for name, field in cls.model_fields.items() if field.is_required()}
+        return {name: value for name, value in fields.items() if name in required or not _is_zero(value)}
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         schema = handler.resolve_ref_schema(handler(core))
-        for name in schema["properties"].keys() - schema.get("required", []):
-            field = schema["properties"][name]
-            said = {key: field.pop(key) for key in ("title", "description", "default", "examples") if key in field}
-            schema["properties"][name] = {"anyOf": [field, {"enum": [None, "", 0]}], **said}
+        for property_name in schema["properties"].keys() - schema.get("required", []):
+            field = schema["properties"][property_name]
+            names = [name for name in ("title", "description", "default", "examples") if name in field]
+            annotations = {name: field.pop(name) for name in names}
+            schema["properties"][property_name] = {"anyOf": [field, {"enum": [None, "", 0]}], **annotations}
         return schema
 
 
@@ -88,36 +77,36 @@ PartyId = Annotated[
         }
     ),
 ]
-"""A person by their user id, or a session by its sessionId; a number stands for its text."""
+"""A user id or a sessionId; a number is converted to text."""
 
 OptionalPartyId = Annotated[PartyId, AfterValidator(lambda text: "" if text == "0" else text)]
-"""0 names nobody, also as text."""
+"""Empty if absent or 0."""
 
 OptionalTypeCode = Annotated[Literal[0, 1, 2, 3], BeforeValidator(parse_int), build_enum_schema(0, 1, 2, 3)]
-UserType = Annotated[
-    Literal[1, 2, 3],
+UserTypeField = Annotated[
+    UserType,
     BeforeValidator(parse_int),
-    build_enum_schema(1, 2, 3),
+    build_enum_schema(*UserType),
     Field(description="1 客服，2 用户，3 系统；是谁以登录身份为准", examples=[2]),
 ]
-MsgType = Annotated[Literal[1, 2, 3, 4], BeforeValidator(parse_int), build_enum_schema(1, 2, 3, 4)]
-OwnType = Annotated[Literal[1, 2, 3], BeforeValidator(parse_int), build_enum_schema(1, 2, 3)]
+MsgTypeField = Annotated[MsgType, BeforeValidator(parse_int), build_enum_schema(*MsgType)]
+OwnTypeField = Annotated[OwnType, BeforeValidator(parse_int), build_enum_schema(*OwnType)]
 LineText = Annotated[str, Field(max_length=128, pattern=r"^[^\x00-\x1f\x7f]*$")]
 MessageText = Annotated[str, Field(max_length=4000, pattern=r"^[^\x00]*$")]
 ShortText = Annotated[str, Field(max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$")]
 LinkUrl = Annotated[str, Field(max_length=1024, pattern=r"^((https?://|/)[^\s\x00-\x1f\x7f]*)?$")]
 
 
-class CountAsked(MessagecenterRequest):
-    userType: UserType
+class UnreadCountRequest(MessagecenterRequest):
+    userType: UserTypeField
 
 
 class UnreadTotal(CountedResult[int]):
     data: int = Field(examples=[1])
 
 
-class Draft(MessagecenterRequest):
-    ownType: OwnType = Field(
+class SendRequest(MessagecenterRequest):
+    ownType: OwnTypeField = Field(
         description="1 个人，2 企业（患者：发给医院客服；员工：以医院名义通知），3 群", examples=[1]
     )
     title: LineText = Field(examples=["咨询"])
@@ -132,16 +121,18 @@ class Draft(MessagecenterRequest):
     groupIds: list[OptionalPartyId] = Field([], max_length=MAX_RECEIVERS)
 
 
-class Added(TypedDict):
+class SentMessage(TypedDict):
+    """A message as it was sent to one receiver."""
+
     messageId: Annotated[str, Field(examples=[EXAMPLE_MESSAGE_ID])]
     sessionId: Annotated[str, Field(examples=[EXAMPLE_SESSION_ID])]
     receiveId: Annotated[str, Field(description="收信人或群", examples=["3"])]
     createTime: Annotated[str, Field(examples=[EXAMPLE_TIME])]
 
 
-class MessagesAsked(MessagecenterRequest):
-    msgType: MsgType = Field(description="1 通知，2 个人会话，3 客服会话，4 群", examples=[2])
-    userType: UserType
+class MessagePageRequest(MessagecenterRequest):
+    msgType: MsgTypeField = Field(description="1 通知，2 个人会话，3 客服会话，4 群", examples=[2])
+    userType: UserTypeField
     sendId: OptionalPartyId = Field("", description="对方；患者看自己的客服会话时可不填", examples=["3"])
     lastId: OptionalMessageId = Field(None, description="只取比它早的", examples=[""])
     pageSize: PageSize = Field(examples=[10])
@@ -149,7 +140,9 @@ class MessagesAsked(MessagecenterRequest):
     chatGroupId: OptionalPartyId = Field("", description="群：会话编号，数字或其文本亦可", examples=[""])
 
 
-class Entry(TypedDict):
+class MessageEntry(TypedDict):
+    """A message as one reader sees it."""
+
     messageId: Annotated[str, Field(examples=[EXAMPLE_MESSAGE_ID])]
     sessionId: Annotated[str, Field(examples=[EXAMPLE_SESSION_ID])]
     sendId: Annotated[str, Field(description="0 为医院", examples=["3"])]
@@ -167,53 +160,53 @@ class Entry(TypedDict):
     appraise: Annotated[int, Field(description="本人的评价：-1、1，0 未评价", examples=[0])]
 
 
-class SessionAsked(MessagecenterRequest):
-    msgType: MsgType = Field(description="2 个人会话，3 客服会话，4 群", examples=[2])
-    userType: UserType
+class OpenSessionRequest(MessagecenterRequest):
+    msgType: MsgTypeField = Field(description="2 个人会话，3 客服会话，4 群", examples=[2])
+    userType: UserTypeField
     receiveId: OptionalPartyId = Field("", description="对方或群；患者找客服时可不填", examples=["3"])
     receiveEntId: OptionalPartyId = Field("", description="可不填；若填写，须是本医院")
     receiveAppId: str = Field("", max_length=64)
     customerserviceName: ShortText = Field("", description="想找的科室或服务，同 obtainShunt 的 type")
 
 
-class SessionClosing(MessagecenterRequest):
+class CloseSessionRequest(MessagecenterRequest):
     sessionId: PublicId = Field(examples=[EXAMPLE_SESSION_ID])
 
 
-class ShuntAsked(MessagecenterRequest):
+class AssignmentRequest(MessagecenterRequest):
     type: ShortText = Field(description="科室或服务，空为不限", examples=["检查预约"])
 
 
-class ReadAsked(MessagecenterRequest):
+class MarkReadRequest(MessagecenterRequest):
     sendId: PartyId = Field(description="对方的用户编号，或会话的 sessionId；0 为医院的通知", examples=["3"])
     userType: OptionalTypeCode = 0
     sendType: OptionalTypeCode = 0
 
 
-class Withdrawing(MessagecenterRequest):
+class WithdrawRequest(MessagecenterRequest):
     messageId: MessageId = Field(examples=[EXAMPLE_MESSAGE_ID])
-    userType: UserType
+    userType: UserTypeField
     senderId: SafeInt = 0
     recipientId: SafeInt = 0
     conversationType: OptionalTypeCode = 0
     chatGroupId: SafeInt = 0
 
 
-class Appraisal(MessagecenterRequest):
+class AppraiseRequest(MessagecenterRequest):
     messageId: MessageId = Field(examples=[EXAMPLE_MESSAGE_ID])
     appraise: Annotated[Literal[-1, 1], BeforeValidator(parse_int), build_enum_schema(-1, 1)] = Field(examples=[1])
 
 
-class PostAsked(MessagecenterRequest):
+class PostCardRequest(MessagecenterRequest):
     positionId: Id = Field(examples=["1"])
 
 
-class PeerPost(MessagecenterRequest):
+class PeerConversationRequest(MessagecenterRequest):
     youPositionId: Id = Field(examples=["1"])
 
 
-class Card(TypedDict):
-    """What is shown of somebody by the post they hold; a patient has none, and positionId 0."""
+class PersonCard(TypedDict):
+    """A person by the post that they hold; positionId is 0 for a person without a post."""
 
     positionId: Annotated[str, Field(examples=["1"])]
     userId: Annotated[str, Field(examples=["5"])]
@@ -224,14 +217,18 @@ class Card(TypedDict):
     onDuty: Annotated[bool, Field(examples=[True])]
 
 
-class Pair(TypedDict):
+class PeerConversation(TypedDict):
+    """A direct chat with the cards of both participants."""
+
     sessionId: Annotated[str, Field(examples=[EXAMPLE_SESSION_ID])]
-    mine: Card
-    yours: Card
+    mine: PersonCard
+    yours: PersonCard
 
 
 class Session(TypedDict):
+    """A conversation as the caller finds it."""
+
     sessionId: Annotated[str, Field(examples=[EXAMPLE_SESSION_ID])]
     state: Annotated[str, Field(description="waiting 排队，open 进行中，closed 已结束", examples=["open"])]
     place: Annotated[int, Field(description="排队时的位置，从 1 起；否则 0", examples=[0])]
-    agent: Annotated[Card | None, Field(description="客服会话中接待的人")]
+    agent: Annotated[PersonCard | None, Field(description="客服会话中接待的人")]

@@ -1,14 +1,14 @@
-"""What crosses the wire where an admin sets who is at the desk: endpoints of our own."""
+"""Requests and responses of the post endpoints, an extension of document 002."""
 
 from typing import Annotated
 
 from pydantic import Field, StrictBool
 
-from chalicelib.helpdesk.models import Card, ShortText
+from chalicelib.helpdesk.models import PersonCard, ShortText
 from chalicelib.http.fields import Id, IdText, Name, OptionalId, SafeInt, WireModel
 
 
-class PostSaved(WireModel):
+class SavePostRequest(WireModel):
     positionId: OptionalId = Field(None, description="为空则新建", examples=[""])
     userId: OptionalId = Field(None, description="新建时必填；岗位不能换人", examples=["5"])
     title: Name = Field(examples=["导诊"])
@@ -17,16 +17,18 @@ class PostSaved(WireModel):
     cap: Annotated[SafeInt, Field(ge=0, le=200)] = Field(5, description="同时接待的人数上限", examples=[5])
 
 
-class PostKept(WireModel):
+class SavedPost(WireModel):
     positionId: IdText = Field(examples=["1"])
 
 
-class Duty(WireModel):
+class SetDutyRequest(WireModel):
     positionId: Id = Field(examples=["1"])
     onDuty: StrictBool = Field(examples=[True])
 
 
-class Post(Card):
+class Post(PersonCard):
+    """A post as its administrators see it."""
+
     deptId: Annotated[str, Field(description="没有则为空", examples=[""])]
     skill: Annotated[str, Field(examples=["检查预约"])]
     cap: Annotated[int, Field(examples=[5])]

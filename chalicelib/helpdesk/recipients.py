@@ -1,101 +1,115 @@
-"""Whom a message is for: the conversations that it goes to. All of them are found, or nothing is sent."""
+"""Resolve the receivers of a message into conversations: all of them, or nothing is sent."""
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from chalicelib import errors
 from chalicelib.adapters import mysql
 from chalicelib.errors import ApiError
 from chalicelib.helpdesk import chats, queue, store
 from chalicelib.helpdesk.chats import GROUP_KINDS, HOSPITAL_PRINCIPAL
-from chalicelib.helpdesk.models import Draft
+from chalicelib.helpdesk.codes import OwnType
+from chalicelib.helpdesk.models import SendRequest
 from chalicelib.helpdesk.store import Conversation
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.messaging.models import ConversationKind
 from chalicelib.people import persons
 
-OWN_TYPE_HOSPITAL, OWN_TYPE_GROUP = 2, 3  # ownType
-Target = tuple[str, str, str]  # public id, kind, and the receiver as the answer names them
+
+class Target(NamedTuple):
+    """A conversation to which a message is sent."""
+
+    public_id: str
+    kind: ConversationKind
+    receiver: str  # as the request names it, "0" for the help desk
 
 
-def resolve(caller: Caller, draft: Draft, again: bool) -> tuple[str, list[Target]]:
-    """Return who speaks, and where to; again, where it was sent before, which opens nothing and is refused nowhere.
+def resolve(caller: Caller, request: SendRequest, is_duplicate: bool) -> tuple[str, list[Target]]:
+    """Return the sender's principal and the conversations that a message goes to.
 
-    A patient who writes to the hospital writes to its desk; staff who write for it write notices in its name. A person
-    is written to where they have met at the desk, else directly. A patient's message reopens what was closed.
+    A patient's message to the hospital goes to the help desk; a message of staff for the hospital is an announcement in
+    its name. A message to a person goes to the help desk chat of the two if they have met there, else to their direct
+    chat. A patient's message reopens closed chats.
+
+    Args:
+        is_duplicate: the message has been sent before; nothing is opened or checked for being closed.
+
+    Raises:
+        ApiError: 400 without receivers; 404 if a receiver is unknown; 403 if a conversation is closed to the caller.
     """
-    if draft.ownType == OWN_TYPE_GROUP:
-        named = _require_receivers(draft.groupIds, "groupIds")
-        return caller.principal, _build_targets(
-            _ensure_open(caller, chats.get_conversations(caller, named, GROUP_KINDS), again), named
-        )
-    if draft.ownType == OWN_TYPE_HOSPITAL and caller.role == Role.PATIENT:
-        return caller.principal, [
-            (
-                queue.get_or_create_session_id(caller) if again else queue.ensure_open_session(caller),
-                ConversationKind.DESK,
-                "0",
-            )
-        ]
-    named = _require_receivers([draft.receiveId, *draft.receiverIds], "receiveId")
-    if draft.ownType == OWN_TYPE_HOSPITAL:
-        return HOSPITAL_PRINCIPAL, _get_announcement_targets(caller, named, again)
-    places = _get_session_ids(caller, [one for one in map(chats.parse_user_id, named) if one])
-    asked = [places[person] if (person := chats.parse_user_id(one)) else one for one in named]
-    rooms = chats.get_conversations(
-        caller, asked, (ConversationKind.DIRECT, ConversationKind.DESK, ConversationKind.CONSULT)
-    )
-    return caller.principal, _build_targets(_ensure_open(caller, rooms, again), named)
+    if request.ownType == OwnType.GROUP:
+        names = _require_receivers(request.groupIds, "groupIds")
+        conversations = chats.get_conversations(caller, names, GROUP_KINDS)
+        return caller.principal, _build_targets(_ensure_open(caller, conversations, is_duplicate), names)
+    if request.ownType == OwnType.HOSPITAL and caller.role == Role.PATIENT:
+        session_id = queue.get_or_create_session_id(caller) if is_duplicate else queue.ensure_open_session(caller)
+        return caller.principal, [Target(session_id, ConversationKind.DESK, "0")]
+    names = _require_receivers([request.receiveId, *request.receiverIds], "receiveId")
+    if request.ownType == OwnType.HOSPITAL:
+        return HOSPITAL_PRINCIPAL, _get_announcement_targets(caller, names, is_duplicate)
+    session_ids = _get_session_ids(caller, [user_id for user_id in map(chats.parse_user_id, names) if user_id])
+    public_ids = [session_ids[user_id] if (user_id := chats.parse_user_id(name)) else name for name in names]
+    conversations = chats.get_conversations(caller, public_ids, store.TWO_PERSON_KINDS)
+    return caller.principal, _build_targets(_ensure_open(caller, conversations, is_duplicate), names)
 
 
-def _require_receivers(named: Iterable[str], field: str) -> list[str]:
-    """Each once, in their order."""
-    some = [one for one in dict.fromkeys(named) if one]
-    if not some:
+def _require_receivers(names: Iterable[str], field: str) -> list[str]:
+    """Return the names that are not empty, without duplicates, in their order."""
+    receivers = [name for name in dict.fromkeys(names) if name]
+    if not receivers:
         raise ApiError(errors.BAD_PARAMETER, f"{field}：必填")
-    return some
+    return receivers
 
 
-def _build_targets(rooms: list[Conversation], named: list[str]) -> list[Target]:
-    """Two names may be of one conversation, which is written to once."""
-    found = {room.public_id: (room.public_id, room.kind, name) for room, name in zip(rooms, named, strict=True)}
-    return list(found.values())
+def _build_targets(conversations: list[Conversation], names: list[str]) -> list[Target]:
+    """Return one target for each conversation; two names may be of the same one."""
+    targets = {
+        conversation.public_id: Target(conversation.public_id, conversation.kind, name)
+        for conversation, name in zip(conversations, names, strict=True)
+    }
+    return list(targets.values())
 
 
-def _get_announcement_targets(caller: Caller, named: list[str], again: bool) -> list[Target]:
-    people = [person for one in named if (person := chats.parse_user_id(one))]
-    if len(people) < len(named):
+def _get_announcement_targets(caller: Caller, names: list[str], is_duplicate: bool) -> list[Target]:
+    user_ids = [user_id for name in names if (user_id := chats.parse_user_id(name))]
+    if len(user_ids) < len(names):
         raise ApiError(errors.NOT_FOUND, "通知只能发给用户")
-    there = (
-        persons.list_existing_ids if again else persons.list_active_ids
-    )  # who was written to may have been locked out since
-    missing = set(people) - mysql.run_autocommit(lambda tx: there(tx, caller.tenant_id, people))
+    # A receiver of a duplicate may have been disabled since the message was sent.
+    list_ids = persons.list_existing_ids if is_duplicate else persons.list_active_ids
+    missing = set(user_ids) - list_ids(mysql.autocommit, caller.tenant_id, user_ids)
     if missing:
         raise ApiError(errors.NOT_FOUND, f"用户不存在：{'、'.join(map(str, sorted(missing)))}")
-    found = chats.get_or_create(caller.tenant_id, ConversationKind.ANNOUNCEMENT, [(one, 0) for one in people])
-    return [(found[one, 0], ConversationKind.ANNOUNCEMENT, str(one)) for one in people]
+    kind = ConversationKind.ANNOUNCEMENT
+    session_ids = chats.get_or_create(caller.tenant_id, kind, [(user_id, 0) for user_id in user_ids])
+    return [Target(session_ids[user_id, 0], kind, str(user_id)) for user_id in user_ids]
 
 
-def _get_session_ids(caller: Caller, people: list[int]) -> dict[int, str]:
-    """Where the caller writes to each of these persons."""
-    if not people:
+def _get_session_ids(caller: Caller, user_ids: list[int]) -> dict[int, str]:
+    """Return the session_id in which the caller writes to each of these persons."""
+    if not user_ids:
         return {}
-    chats.require_contacts(caller, people)
-    met = store.get_desk_session_ids(mysql.autocommit, caller.tenant_id, caller.user_id, people)
-    pairs = {one: chats.build_direct_pair(caller.user_id, one) for one in people if one not in met}
-    made = chats.get_or_create(caller.tenant_id, ConversationKind.DIRECT, list(pairs.values()))
-    return met | {one: made[pair] for one, pair in pairs.items()}
+    chats.require_contacts(caller, user_ids)
+    at_desk = store.get_desk_session_ids(mysql.autocommit, caller.tenant_id, caller.user_id, user_ids)
+    pairs = {
+        user_id: chats.build_direct_pair(caller.user_id, user_id) for user_id in user_ids if user_id not in at_desk
+    }
+    direct = chats.get_or_create(caller.tenant_id, ConversationKind.DIRECT, list(pairs.values()))
+    return at_desk | {user_id: direct[pair] for user_id, pair in pairs.items()}
 
 
-def _ensure_open(caller: Caller, rooms: list[Conversation], again: bool) -> list[Conversation]:
-    """ApiError 403 where one is closed to the caller. A patient who writes to the desk has come there."""
-    if again:
-        return rooms
-    closed = [room for room in rooms if room.archived]
-    if closed and (caller.role != Role.PATIENT or any(room.kind in GROUP_KINDS for room in closed)):
+def _ensure_open(caller: Caller, conversations: list[Conversation], is_duplicate: bool) -> list[Conversation]:
+    """Return the conversations after reopening the closed ones, which only a patient may do, and not groups.
+
+    A patient who writes to the help desk also joins its queue. Raise ApiError(NOT_ALLOWED) if one stays closed.
+    """
+    if is_duplicate:
+        return conversations
+    closed = [conversation for conversation in conversations if conversation.archived]
+    if closed and (caller.role != Role.PATIENT or any(conversation.kind in GROUP_KINDS for conversation in closed)):
         raise ApiError(errors.NOT_ALLOWED, "会话已结束，不能发送消息")
-    for room in closed:
-        if room.kind == ConversationKind.DIRECT:
-            chats.reopen(caller, room)
-    if caller.role == Role.PATIENT and any(room.kind == ConversationKind.DESK for room in rooms):
+    for conversation in closed:
+        if conversation.kind == ConversationKind.DIRECT:
+            chats.reopen(caller, conversation)
+    if caller.role == Role.PATIENT and any(one.kind == ConversationKind.DESK for one in conversations):
         queue.ensure_open_session(caller)
-    return rooms
+    return conversations

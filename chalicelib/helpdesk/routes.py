@@ -1,28 +1,36 @@
-"""Document 002: the messagecenter, a hospital's help desk. Its answers have an envelope of their own."""
+"""Endpoints of the messagecenter, a hospital's help desk: document 002. Its responses have an envelope of their own."""
 
 from chalicelib.errors import CONFLICT, NOT_FOUND
-from chalicelib.helpdesk import lists, messages, post_cards, queue, sessions, withdrawals_and_ratings
-from chalicelib.helpdesk.list_models import ListAsked, Listed
-from chalicelib.helpdesk.models import (
-    Added,
-    Appraisal,
-    Card,
-    CountAsked,
-    Draft,
-    Entry,
-    MessagesAsked,
-    Pair,
-    PeerPost,
-    PostAsked,
-    ReadAsked,
-    Session,
-    SessionAsked,
-    SessionClosing,
-    ShuntAsked,
-    UnreadTotal,
-    Withdrawing,
+from chalicelib.helpdesk import (
+    lists,
+    messages,
+    person_cards,
+    post_settings,
+    queue,
+    sessions,
+    withdrawals_and_ratings,
 )
-from chalicelib.helpdesk.post_models import Duty, Post, PostKept, PostSaved
+from chalicelib.helpdesk.list_models import ListEntry, ListRequest
+from chalicelib.helpdesk.models import (
+    AppraiseRequest,
+    AssignmentRequest,
+    CloseSessionRequest,
+    MarkReadRequest,
+    MessageEntry,
+    MessagePageRequest,
+    OpenSessionRequest,
+    PeerConversation,
+    PeerConversationRequest,
+    PersonCard,
+    PostCardRequest,
+    SendRequest,
+    SentMessage,
+    Session,
+    UnreadCountRequest,
+    UnreadTotal,
+    WithdrawRequest,
+)
+from chalicelib.helpdesk.post_models import Post, SavedPost, SavePostRequest, SetDutyRequest
 from chalicelib.http.routing import ActingCaller, CountedResult, IdempotencyKeyHeader, Routes
 from chalicelib.identity.callers import Caller, Role
 
@@ -33,7 +41,7 @@ routes = Routes(__name__)
 
 
 @routes.post("/message/messageCount", callers=MESSAGECENTER_ROLES, errors=[NOT_FOUND])
-def message_count(caller: ActingCaller, body: CountAsked) -> UnreadTotal:
+def message_count(caller: ActingCaller, body: UnreadCountRequest) -> UnreadTotal:
     """未读消息数
 
     Of the caller, in conversations of all kinds.
@@ -42,140 +50,146 @@ def message_count(caller: ActingCaller, body: CountAsked) -> UnreadTotal:
 
 
 @routes.post("/message/messageAdd", callers=MESSAGECENTER_ROLES, errors=[NOT_FOUND, CONFLICT])
-def message_add(caller: ActingCaller, body: Draft, idempotency_key: IdempotencyKeyHeader) -> CountedResult[list[Added]]:
+def message_add(
+    caller: ActingCaller, body: SendRequest, idempotency_key: IdempotencyKeyHeader
+) -> CountedResult[list[SentMessage]]:
     """发送消息
 
     To persons (ownType 1: receiveId, receiverIds), to groups (3: groupIds), or (2) from a patient to the hospital's
-    desk, from staff as a notice in the hospital's name. All receivers are found, or nothing is sent. 403 where a
-    session is closed; a patient's message opens it again. Sent again with the same Idempotency-Key it is the same
-    message; with another content or other receivers, 409.
+    help desk, from staff as an announcement in the hospital's name. If one receiver is unknown, nothing is sent. 403 if
+    a session is closed; a patient's message reopens it. Requests with the same Idempotency-Key send one message; 409 if
+    the key was used for another content or other receivers.
     """
     return messages.send(caller, body, idempotency_key)
 
 
 @routes.post("/message/findMessage", callers=MESSAGECENTER_ROLES, errors=[NOT_FOUND])
-def find_message(caller: ActingCaller, body: MessagesAsked) -> CountedResult[list[Entry]]:
+def find_message(caller: ActingCaller, body: MessagePageRequest) -> CountedResult[list[MessageEntry]]:
     """查询消息
 
-    Those older than lastId, or the newest, which count as read. count is how many the conversation has.
+    Those older than lastId; without it the newest, which are marked as read. count is the number of messages of the
+    conversation.
     """
     return messages.list_page(caller, body)
 
 
 @routes.post("/message/userList", callers=MESSAGECENTER_ROLES, errors=[NOT_FOUND])
-def user_list(caller: ActingCaller, body: ListAsked) -> CountedResult[list[Listed]]:
+def user_list(caller: ActingCaller, body: ListRequest) -> CountedResult[list[ListEntry]]:
     """联系人列表
 
-    Each person with whom the caller has a conversation, the last active first, with the last message of the two.
+    Each person with whom the caller has a conversation, last active first, with their newest message.
     """
     return lists.list_people(caller, body)
 
 
 @routes.post("/message/conversationList", callers=MESSAGECENTER_ROLES, errors=[NOT_FOUND])
-def conversation_list(caller: ActingCaller, body: ListAsked) -> CountedResult[list[Listed]]:
+def conversation_list(caller: ActingCaller, body: ListRequest) -> CountedResult[list[ListEntry]]:
     """会话列表
 
-    The caller's conversations of all kinds, the last active first.
+    The caller's conversations of all kinds, last active first.
     """
     return lists.list_conversations(caller, body)
 
 
 @routes.post("/message/createChatSession", callers=MESSAGECENTER_ROLES, errors=[NOT_FOUND, CONFLICT])
-def create_chat_session(caller: ActingCaller, body: SessionAsked) -> Session:
+def create_chat_session(caller: ActingCaller, body: OpenSessionRequest) -> Session:
     """创建或打开会话
 
-    With a person (msgType 2), with the desk (3), or a group that the caller is in (4). A patient at the desk is given
-    an agent as by obtainShunt; staff who name a patient serve them themselves, 409 without a post, above its cap, and
-    where somebody else on duty does. What was closed is open again.
+    With a person (msgType 2), with the help desk (3), or a group in which the caller takes part (4). At the help desk,
+    a patient is assigned an agent as by obtainShunt; staff who name a patient serve them, 409 without a post, above its
+    cap, or if another agent on duty serves them. A closed session is reopened.
     """
-    return sessions.get_or_create(caller, body)
+    return sessions.open_session(caller, body)
 
 
 @routes.post("/message/closeChatSession", callers=MESSAGECENTER_ROLES, errors=[NOT_FOUND, CONFLICT])
-def close_chat_session(caller: ActingCaller, body: SessionClosing) -> None:
+def close_chat_session(caller: ActingCaller, body: CloseSessionRequest) -> None:
     """结束会话
 
-    By either side; a note is its last message. It can be read, and at the desk the next who waits is let in.
+    By either participant; a closing message is its last one. The session can still be read; at the help desk, the next
+    waiting patient is assigned.
     """
     queue.close_session(caller, body)
 
 
 @routes.post("/message/obtainShunt", callers=MESSAGECENTER_ROLES, errors=[NOT_FOUND, CONFLICT])
-def obtain_shunt(caller: ActingCaller, body: ShuntAsked) -> Session:
+def obtain_shunt(caller: ActingCaller, body: AssignmentRequest) -> Session:
     """客服分流
 
-    For a patient: the agent who served them last, else who serves the fewest, else who has been idle longest, of those
-    who are on duty, have room and do what is asked for (type: a skill or a department; anybody where nobody does it).
-    Where there is none, the place in the queue. Asked again it is the same session or place.
+    For a patient: of the agents on duty who are below their cap and have the requested skill or department (type), the
+    one who served them last, else the one with the fewest sessions, else the one who has been idle longest. A type that
+    no agent has is ignored. If no agent is available, the position in the queue. Repeated requests return the same
+    session or position.
     """
     return queue.request_agent(caller, body.type)
 
 
 @routes.post("/message/updateReadById", callers=MESSAGECENTER_ROLES, errors=[NOT_FOUND])
-def update_read_by_id(caller: ActingCaller, body: ReadAsked) -> None:
+def update_read_by_id(caller: ActingCaller, body: MarkReadRequest) -> None:
     """标记已读
 
-    Everything that somebody has sent to the caller; they are told at /notify.
+    All messages of a person, a session or the hospital. The senders are notified at /notify.
     """
     messages.mark_read(caller, body)
 
 
 @routes.post("/message/withdrawMessage", callers=MESSAGECENTER_ROLES, errors=[NOT_FOUND])
-def withdraw_message(caller: ActingCaller, body: Withdrawing) -> None:
+def withdraw_message(caller: ActingCaller, body: WithdrawRequest) -> None:
     """撤回消息
 
-    The sender within two minutes, an admin at any time; 404 else. Its place stays.
+    By the sender within two minutes, by an admin at any time; otherwise 404. The message keeps its place in the
+    conversation, without content.
     """
     withdrawals_and_ratings.withdraw(caller, body)
 
 
 @routes.post("/message/appraiseMessage", callers=MESSAGECENTER_ROLES, errors=[NOT_FOUND, CONFLICT])
-def appraise_message(caller: ActingCaller, body: Appraisal) -> None:
+def appraise_message(caller: ActingCaller, body: AppraiseRequest) -> None:
     """评价消息
 
-    Once for each reader, who may change it; 409 for one's own message.
+    One rating for each reader, which can be changed; 409 for the caller's own message.
     """
     withdrawals_and_ratings.appraise(caller, body)
 
 
 @routes.post("/message/oneUserPosition", callers=MESSAGECENTER_ROLES, errors=[NOT_FOUND])
-def one_user_position(caller: ActingCaller, body: PostAsked) -> Card:
+def one_user_position(caller: ActingCaller, body: PostCardRequest) -> PersonCard:
     """岗位名片"""
-    return post_cards.get_for_post(caller, body)
+    return person_cards.get_for_post(caller, body)
 
 
 @routes.post("/message/oneUserConversation", callers=MESSAGECENTER_ROLES, errors=[NOT_FOUND, CONFLICT])
-def one_user_conversation(caller: ActingCaller, body: PeerPost) -> Pair:
+def one_user_conversation(caller: ActingCaller, body: PeerConversationRequest) -> PeerConversation:
     """首次会话
 
-    The chat between the caller (by the post of the header positionId, 0 for none) and who holds the other post, made
-    once, with both cards.
+    The direct chat of the caller (with the post of the header positionId, 0 for none) and the holder of the other post,
+    created if there is none, with both cards.
     """
-    return post_cards.open_conversation(caller, body)
+    return person_cards.open_conversation(caller, body)
 
 
 @routes.post("/message/savePost", callers=DESK_ADMIN_ROLES, errors=[NOT_FOUND, CONFLICT])
-def save_post(caller: Caller, body: PostSaved) -> PostKept:
+def save_post(caller: Caller, body: SavePostRequest) -> SavedPost:
     """岗位保存
 
-    Each member of staff holds one post at most. Who waits at the desk is let in where a higher cap makes room.
+    Each member of staff holds at most one post. Waiting patients are assigned if a higher cap allows it.
     """
-    return post_cards.save_post(caller, body)
+    return post_settings.save_post(caller, body)
 
 
 @routes.post("/message/setDuty", callers=DESK_ADMIN_ROLES, errors=[NOT_FOUND])
-def set_duty(caller: Caller, body: Duty) -> None:
+def set_duty(caller: Caller, body: SetDutyRequest) -> None:
     """岗位上下班
 
-    Who is on duty is given patients. Sessions that are open stay with who goes off duty.
+    Patients are assigned to agents on duty. Open sessions keep their agent when duty ends.
     """
-    post_cards.set_duty(caller, body)
+    post_settings.set_duty(caller, body)
 
 
 @routes.post("/message/postList", callers=DESK_ADMIN_ROLES)
 def post_list(caller: Caller) -> CountedResult[list[Post]]:
     """岗位列表
 
-    With how many sessions of the desk each has open.
+    With the number of open sessions of each.
     """
-    return post_cards.list_posts(caller)
+    return post_settings.list_posts(caller)

@@ -1,56 +1,61 @@
-"""Opening a chat: with a person, with the desk, or a group that one is in."""
+"""Open a conversation: with a person, with the help desk, or a group."""
 
 from chalicelib import errors
 from chalicelib.adapters import mysql
 from chalicelib.errors import ApiError
 from chalicelib.helpdesk import chats, queue
 from chalicelib.helpdesk.chats import GROUP_KINDS
-from chalicelib.helpdesk.models import Session, SessionAsked
+from chalicelib.helpdesk.codes import MsgType
+from chalicelib.helpdesk.models import OpenSessionRequest, Session
+from chalicelib.helpdesk.queue_store import ChatState
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.messaging.models import ConversationKind
 from chalicelib.people import tenants
+from chalicelib.people.roles import PersonKind
 
-MSG_TYPE_DIRECT, MSG_TYPE_DESK, MSG_TYPE_GROUP = 2, 3, 4  # msgType
 
+def open_session(caller: Caller, request: OpenSessionRequest) -> Session:
+    """Return the caller's conversation with a person or the help desk, created or reopened, or one of their groups.
 
-def get_or_create(caller: Caller, asked: SessionAsked) -> Session:
-    """Find or open the caller's chat with somebody, or with the desk; what was closed is open again."""
-    _require_same_tenant(caller, asked.receiveEntId)
-    if asked.msgType == MSG_TYPE_DESK and caller.role == Role.PATIENT:
-        return queue.join_queue(caller, asked.customerserviceName or None)
-    if not asked.receiveId:
+    Raises:
+        ApiError: 400 for an invalid combination of fields; 404 for an unknown hospital, person or group; 409 as
+            `queue.serve_patient` raises it.
+    """
+    _require_same_tenant(caller, request.receiveEntId)
+    if request.msgType == MsgType.DESK and caller.role == Role.PATIENT:
+        return queue.join_queue(caller, request.customerserviceName or None)
+    if not request.receiveId:
         raise ApiError(errors.BAD_PARAMETER, "receiveId：必填")
-    if asked.msgType == MSG_TYPE_GROUP:
-        room = chats.get_conversation(caller, asked.receiveId, GROUP_KINDS)
-        return _build_session(room.public_id, "closed" if room.archived else "open")
-    person = chats.parse_user_id(asked.receiveId)
-    if asked.msgType not in (MSG_TYPE_DIRECT, MSG_TYPE_DESK) or person is None:
-        raise ApiError(errors.BAD_PARAMETER, "msgType：通知不能由此打开" if person else "receiveId：须为用户编号")
-    known = chats.require_contacts(caller, [person])
-    if asked.msgType == MSG_TYPE_DESK:
-        if known[person]["kind"] != "patient":
-            raise ApiError(errors.NOT_FOUND, "用户不存在")
-        return queue.serve_patient(caller, person)
-    return _open_direct_session(caller, person)
+    if request.msgType == MsgType.GROUP:
+        group = chats.get_conversation(caller, request.receiveId, GROUP_KINDS)
+        return _build_session(group.public_id, ChatState.CLOSED if group.archived else ChatState.OPEN)
+    user_id = chats.parse_user_id(request.receiveId)
+    if request.msgType not in (MsgType.DIRECT, MsgType.DESK) or user_id is None:
+        raise ApiError(errors.BAD_PARAMETER, "msgType：通知不能由此打开" if user_id else "receiveId：须为用户编号")
+    contacts = chats.require_contacts(caller, [user_id])
+    if request.msgType == MsgType.DIRECT:
+        return _open_direct_session(caller, user_id)
+    if contacts[user_id].kind != PersonKind.PATIENT:
+        raise ApiError(errors.NOT_FOUND, "用户不存在")
+    return queue.serve_patient(caller, user_id)
 
 
-def _open_direct_session(caller: Caller, person: int) -> Session:
-    pair = chats.build_direct_pair(caller.user_id, person)
-    room = chats.get_conversation(
-        caller, chats.get_or_create(caller.tenant_id, ConversationKind.DIRECT, [pair])[pair], (ConversationKind.DIRECT,)
-    )
-    if room.archived:
-        chats.reopen(caller, room)
-    return _build_session(room.public_id, "open")
+def _open_direct_session(caller: Caller, user_id: int) -> Session:
+    pair = chats.build_direct_pair(caller.user_id, user_id)
+    session_id = chats.get_or_create(caller.tenant_id, ConversationKind.DIRECT, [pair])[pair]
+    conversation = chats.get_conversation(caller, session_id, (ConversationKind.DIRECT,))
+    if conversation.archived:
+        chats.reopen(caller, conversation)
+    return _build_session(conversation.public_id, ChatState.OPEN)
 
 
-def _build_session(public_id: str, state: str) -> Session:
+def _build_session(public_id: str, state: ChatState) -> Session:
     return {"sessionId": public_id, "state": state, "place": 0, "agent": None}
 
 
-def _require_same_tenant(caller: Caller, named: str) -> None:
-    """No hospital's people write to another's."""
-    if named not in ("", str(caller.tenant_id)):
-        found = tenants.find_by_external_id(mysql.autocommit, named)
+def _require_same_tenant(caller: Caller, external_id: str) -> None:
+    """Raise ApiError(NOT_FOUND) if this names another hospital, by its tenant id or its external id."""
+    if external_id not in ("", str(caller.tenant_id)):
+        found = tenants.find_by_external_id(mysql.autocommit, external_id)
         if found != caller.tenant_id:
             raise ApiError(errors.NOT_FOUND, "receiveEntId：医院不存在")

@@ -1,12 +1,19 @@
-"""Chats and their messages in MySQL. Nothing is decided here."""
+"""SQL of chats, their participants and their messages.
+
+A conversation is found through the caller's participant row, so that access needs no check of its own.
+"""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.messaging import ids
+from chalicelib.messaging.models import ConversationKind
+from chalicelib.people.roles import PersonKind
 
 CONVERSATION_COLUMNS = "c.conversation_id, c.public_id, c.kind, c.last_seq, c.archived_at IS NOT NULL AS archived"
+TWO_PERSON_KINDS = (ConversationKind.CONSULT, ConversationKind.DIRECT, ConversationKind.DESK)
+# The name of a person with the staff row s or the account a; a patient without a name has that of their first member.
 DISPLAY_NAME_SQL = """
     COALESCE(s.name, NULLIF(a.name, ''),
              (SELECT m.name FROM members m WHERE m.user_id = a.user_id ORDER BY m.is_default DESC, m.member_id LIMIT 1))
@@ -15,18 +22,39 @@ DISPLAY_NAME_SQL = """
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """A conversation in which somebody has a seat."""
+    """A conversation of a participant."""
 
     conversation_id: int
     public_id: str
-    kind: str
+    kind: ConversationKind
     last_seq: int
     archived: bool
 
 
-def list_conversations(tx: Tx, tenant_id: int, principal: str, named: Collection[str]) -> list[Conversation]:
-    """Find conversations through the principal's seat, each by its public id or, as text, its number."""
-    numbers = [int(one) for one in named if one.isascii() and one.isdigit() and len(one) < 16]
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A person of the tenant as others see them."""
+
+    kind: PersonKind
+    name: str  # "" if unknown
+    disabled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRecord:
+    """What withdrawing and rating need of a message."""
+
+    conversation_id: int
+    seq: int
+    public_id: str  # of the conversation
+    sender: str
+    extra: str
+    withdrawn: bool
+
+
+def list_conversations(tx: Tx, tenant_id: int, principal: str, names: Collection[str]) -> list[Conversation]:
+    """Return the principal's conversations with these names: each a public id or a conversation_id as text."""
+    numbers = [int(name) for name in names if name.isascii() and name.isdigit() and len(name) < 16]
     rows = tx.fetch_all(
         f"""
         SELECT {CONVERSATION_COLUMNS} FROM conversations c JOIN participants p
@@ -35,14 +63,14 @@ def list_conversations(tx: Tx, tenant_id: int, principal: str, named: Collection
         """,
         tenant_id=tenant_id,
         principal=principal.encode(),
-        names=sorted(one.encode() for one in named),
+        names=sorted(name.encode() for name in names),
         numbers=numbers or [0],
     )
     return [_build_conversation(row) for row in rows]
 
 
 def find_chat(tx: Tx, tenant_id: int, principal: str, kind: str, user_id: int, peer_id: int) -> Conversation | None:
-    """Find a chat through the principal's seat."""
+    """Return the chat of a pair if the principal takes part in it."""
     row = tx.fetch_one(
         f"""
         SELECT {CONVERSATION_COLUMNS}
@@ -62,7 +90,7 @@ def find_chat(tx: Tx, tenant_id: int, principal: str, kind: str, user_id: int, p
 def get_session_ids(
     tx: Tx, tenant_id: int, kind: str, pairs: Collection[tuple[int, int]]
 ) -> dict[tuple[int, int], str]:
-    """Return the public ids of those of the chats that there are, by (user_id, peer_id)."""
+    """Return the session_ids of the existing chats among these, by (user_id, peer_id)."""
     rows = tx.fetch_all(
         """
         SELECT user_id, peer_id, session_id FROM chats
@@ -78,7 +106,11 @@ def get_session_ids(
 def insert_chat(
     tx: Tx, tenant_id: int, conversation_id: int, session_id: str, kind: str, pair: tuple[int, int], now: int
 ) -> None:
-    """Raises mysql.DuplicateKeyError("pair") where there is one already."""
+    """Insert the chat of a conversation.
+
+    Raises:
+        mysql.DuplicateKeyError: "user_and_peer" if the pair has one already.
+    """
     tx.execute(
         """
         INSERT INTO chats (conversation_id, tenant_id, session_id, kind, user_id, peer_id, created_at)
@@ -95,32 +127,36 @@ def insert_chat(
 
 
 def get_desk_session_ids(tx: Tx, tenant_id: int, user_id: int, others: Collection[int]) -> dict[int, str]:
-    """Return the public ids of the desk's chats in which one of the others serves somebody, or is served by them, by
-    the other's user id."""
+    """Return the session_ids of help desk chats between a user and each of the others, as patient and last agent.
+
+    Returns:
+        The session_ids by the other's user id.
+    """
     rows = tx.fetch_all(
         """
         SELECT agent_id AS other, session_id FROM chats
-        WHERE tenant_id = %(tenant_id)s AND kind = 'desk' AND user_id = %(user_id)s AND peer_id = 0
+        WHERE tenant_id = %(tenant_id)s AND kind = %(desk)s AND user_id = %(user_id)s AND peer_id = 0
           AND agent_id IN %(others)s
         UNION ALL
         SELECT user_id, session_id FROM chats
-        WHERE tenant_id = %(tenant_id)s AND kind = 'desk' AND user_id IN %(others)s AND peer_id = 0
+        WHERE tenant_id = %(tenant_id)s AND kind = %(desk)s AND user_id IN %(others)s AND peer_id = 0
           AND agent_id = %(user_id)s
         """,
         tenant_id=tenant_id,
         user_id=user_id,
         others=sorted(others),
+        desk=ConversationKind.DESK,
     )
     return {row["other"]: row["session_id"].decode() for row in rows}
 
 
 def list_shared_conversations(tx: Tx, tenant_id: int, principal: str, other: str) -> list[Conversation]:
-    """Return the chats in which both sit, or the other one has sat; groups are none."""
+    """Return the principal's conversations of two persons in which the other takes or took part."""
     rows = tx.fetch_all(
         f"""
         SELECT {CONVERSATION_COLUMNS}
         FROM participants q
-        JOIN conversations c ON c.conversation_id = q.conversation_id AND c.kind IN ('direct', 'desk', 'consult')
+        JOIN conversations c ON c.conversation_id = q.conversation_id AND c.kind IN %(kinds)s
         JOIN participants p
             ON p.conversation_id = c.conversation_id AND p.principal = %(principal)s AND p.left_at IS NULL
            AND p.tenant_id = q.tenant_id
@@ -129,12 +165,13 @@ def list_shared_conversations(tx: Tx, tenant_id: int, principal: str, other: str
         tenant_id=tenant_id,
         principal=principal.encode(),
         other=other.encode(),
+        kinds=TWO_PERSON_KINDS,
     )
     return [_build_conversation(row) for row in rows]
 
 
-def get_people(tx: Tx, tenant_id: int, user_ids: Collection[int]) -> dict[int, Row]:
-    """Return kind (patient or staff), name and disabled of those of the ids that are people of the tenant."""
+def get_people(tx: Tx, tenant_id: int, user_ids: Collection[int]) -> dict[int, Person]:
+    """Return those of the ids that are people of the tenant, by user id."""
     rows = tx.fetch_all(
         f"""
         SELECT p.user_id, p.kind, {DISPLAY_NAME_SQL} AS name, s.disabled_at IS NOT NULL AS disabled
@@ -146,13 +183,12 @@ def get_people(tx: Tx, tenant_id: int, user_ids: Collection[int]) -> dict[int, R
         tenant_id=tenant_id,
         user_ids=sorted(user_ids),
     )
-    return {row["user_id"]: row for row in rows}
+    return {row["user_id"]: Person(PersonKind(row["kind"]), row["name"] or "", bool(row["disabled"])) for row in rows}
 
 
 def count_unread(tx: Tx, tenant_id: int, principal: str) -> int:
-    """Return how many messages, in all conversations, somebody has not read. What they took off their list is not
-    counted until it comes back."""
-    found = tx.fetch_value(
+    """Return how many messages the principal has not read, in all conversations that are not hidden."""
+    total = tx.fetch_value(
         """
         SELECT SUM(GREATEST(c.last_seq - p.read_seq - p.own_after_read, 0))
         FROM participants p JOIN conversations c ON c.conversation_id = p.conversation_id
@@ -162,30 +198,29 @@ def count_unread(tx: Tx, tenant_id: int, principal: str) -> int:
         tenant_id=tenant_id,
         principal=principal.encode(),
     )
-    return int(found or 0)
+    return int(total or 0)
 
 
 def find_sender(tx: Tx, tenant_id: int, senders: Collection[str], endpoint: str, idempotency_key: str) -> str:
-    """Return which of these has sent something under a key, "" where none has."""
-    found: bytes | None = tx.fetch_value(
+    """Return which of the senders has used an idempotency key, "" for none."""
+    sender: bytes | None = tx.fetch_value(
         """
         SELECT sender FROM messages
         WHERE tenant_id = %(tenant_id)s AND sender IN %(senders)s AND endpoint = %(endpoint)s
           AND idempotency_key = %(idempotency_key)s
         """,
         tenant_id=tenant_id,
-        senders=[one.encode() for one in senders],
+        senders=[sender.encode() for sender in senders],
         endpoint=endpoint,
         idempotency_key=idempotency_key.encode(),
     )
-    return found.decode() if found else ""
+    return sender.decode() if sender else ""
 
 
-def find_message(tx: Tx, tenant_id: int, message_id: str, principal: str) -> Row | None:
-    """Find a message through the principal's seat ("" needs none): conversation_id, seq, public_id, sender,
-    extra and withdrawn."""
+def find_message(tx: Tx, tenant_id: int, message_id: str, principal: str) -> MessageRecord | None:
+    """Return a message if the principal takes part in its conversation; a principal of "" finds any."""
     tick, tag = ids.decode(message_id)
-    return tx.fetch_one(
+    row = tx.fetch_one(
         """
         SELECT m.conversation_id, m.seq, c.public_id, m.sender, m.extra,
                m.withdrawn_at IS NOT NULL AS withdrawn
@@ -201,17 +236,28 @@ def find_message(tx: Tx, tenant_id: int, message_id: str, principal: str) -> Row
         tenant_id=tenant_id,
         principal=principal.encode(),
     )
+    if row is None:
+        return None
+    return MessageRecord(
+        row["conversation_id"],
+        row["seq"],
+        row["public_id"].decode(),
+        row["sender"].decode(),
+        row["extra"],
+        bool(row["withdrawn"]),
+    )
 
 
-def upsert_appraisal(tx: Tx, tenant_id: int, user_id: int, message: Row, appraise: int, now: int) -> None:
+def upsert_appraisal(tx: Tx, tenant_id: int, user_id: int, message: MessageRecord, appraise: int, now: int) -> None:
+    """Set a reader's rating of a message: -1 or 1."""
     tx.execute(
         """
         INSERT INTO appraisals (conversation_id, seq, user_id, tenant_id, appraise, at)
         VALUES (%(conversation_id)s, %(seq)s, %(user_id)s, %(tenant_id)s, %(appraise)s, %(now)s)
         ON DUPLICATE KEY UPDATE appraise = %(appraise)s, at = %(now)s
         """,
-        conversation_id=message["conversation_id"],
-        seq=message["seq"],
+        conversation_id=message.conversation_id,
+        seq=message.seq,
         user_id=user_id,
         tenant_id=tenant_id,
         appraise=appraise,
@@ -220,7 +266,7 @@ def upsert_appraisal(tx: Tx, tenant_id: int, user_id: int, message: Row, apprais
 
 
 def get_appraisals(tx: Tx, conversation_id: int, user_id: int, seqs: Iterable[int]) -> dict[int, int]:
-    """Return what somebody thinks of these messages, by seq."""
+    """Return a reader's ratings of these messages, by seq."""
     rows = tx.fetch_all(
         """
         SELECT seq, appraise FROM appraisals
@@ -235,5 +281,9 @@ def get_appraisals(tx: Tx, conversation_id: int, user_id: int, seqs: Iterable[in
 
 def _build_conversation(row: Row) -> Conversation:
     return Conversation(
-        row["conversation_id"], row["public_id"].decode(), row["kind"], row["last_seq"], bool(row["archived"])
+        row["conversation_id"],
+        row["public_id"].decode(),
+        ConversationKind(row["kind"]),
+        row["last_seq"],
+        bool(row["archived"]),
     )

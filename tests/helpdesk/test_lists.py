@@ -8,6 +8,8 @@ from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row
 from chalicelib.helpdesk import list_store
+from chalicelib.helpdesk.codes import QueryType
+from chalicelib.helpdesk.list_store import ListFilters, ListKey
 from tests.support import consult_client, factories, gateway_client
 from tests.support.client import Answer, post
 from tests.support.factories import Hospital, Person
@@ -188,9 +190,18 @@ def explained(sql: str, filters: dict[str, Any]) -> list[Row]:
 
 def test_a_list_is_one_query_through_the_callers_seats(visited: Hospital) -> None:
     """However many conversations: and no table is read from end to end for it."""
-    filters = {"tenant_id": visited.tenant_id, "principal": visited.desk.principal.encode(), "since": 0, "until": 2**53}
-    filters |= {"phone": "", "name": "", "left_out": "", "query": 0, "served": 0, "visitors": 0}
-    plan = explained(list_store.CONVERSATIONS_SQL, filters)
+    filters = ListFilters(
+        since=0,
+        until=2**53,
+        phone="",
+        name="",
+        excluded_id="",
+        query_type=QueryType.ALL,
+        served_only=False,
+        visitors_only=False,
+    )
+    params = list_store._build_params(visited.tenant_id, visited.desk.principal, filters)
+    plan = explained(list_store.RANKED_SQL_BY_KEY[ListKey.CONVERSATION], params)
     tables = {row["table"]: row for row in plan if row["table"] and not row["table"].startswith("<")}
     keys = {table: row["key"] for table, row in tables.items() if table in ("p", "c", "q", "x", "a", "s", "m", "t")}
     assert keys["p"] == "by_principal"

@@ -6,8 +6,9 @@ from threading import Barrier
 import pytest
 
 from chalicelib.adapters import mysql
-from chalicelib.adapters.mysql import Row, Tx
+from chalicelib.adapters.mysql import Tx
 from chalicelib.helpdesk import queue_store, store
+from chalicelib.helpdesk.queue_store import Agent
 from chalicelib.people import persons
 from tests.support.factories import Hospital, Person
 from tests.support.faults.final_state import is_row_lock_waiting, wait_until
@@ -84,7 +85,7 @@ def test_two_who_have_both_seen_the_last_place_free_do_not_both_get_it(
     together: list[int] = []
     original = queue_store.list_agents
 
-    def looked(tx: Tx, tenant_id: int) -> list[Row]:
+    def looked(tx: Tx, tenant_id: int) -> list[Agent]:
         inside.append(1)
         together.append(len(inside))
         found = original(tx, tenant_id)
