@@ -9,8 +9,7 @@ from chalicelib.identity import attempts, passwords, sms_codes, tokens
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.identity.sms_codes import CodePurpose
 from chalicelib.people import accounts
-
-REALM = "patient"
+from chalicelib.people.roles import PersonKind
 
 
 def sign_up(caller: Caller, given: SignUp) -> SignedIn:
@@ -31,7 +30,7 @@ def sign_up(caller: Caller, given: SignUp) -> SignedIn:
 
 def authenticate(caller: Caller, given: SignIn) -> SignedIn:
     """Return a new token. An unknown phone and a wrong password are one answer, in one time."""
-    who = (caller.tenant_id, REALM, given.phone, caller.address)
+    who = (caller.tenant_id, PersonKind.PATIENT, given.phone, caller.address)
     attempts.consume_password_try(*who)
     found = accounts.find_password_hash(mysql.autocommit, caller.tenant_id, given.phone)
     right = passwords.matches(given.password, found[1] if found else None)
@@ -73,13 +72,13 @@ def reset_password(caller: Caller, given: NewPassword) -> None:
         return f"user:{user_id}"
 
     tokens.invalidate_cached_sessions(tenant_id, mysql.run_transaction(reset))
-    attempts.record_success(tenant_id, REALM, given.phone, caller.address)
+    attempts.record_success(tenant_id, PersonKind.PATIENT, given.phone, caller.address)
 
 
 def change_password(caller: Caller, given: PasswordChange) -> None:
     """Set a password by the old one; who is signed in stays so. ApiError 400 where the old one is wrong."""
     account = accounts.get(mysql.autocommit, caller.tenant_id, caller.user_id)
-    who = (caller.tenant_id, REALM, account.phone, caller.address)
+    who = (caller.tenant_id, PersonKind.PATIENT, account.phone, caller.address)
     attempts.consume_password_try(*who)
     if not passwords.matches(given.oldPassword, account.password_hash):
         raise ApiError(errors.BAD_PARAMETER, "oldPassword：密码错误")

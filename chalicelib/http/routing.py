@@ -111,7 +111,7 @@ class Endpoint:
 
     method: str
     path: str
-    callers: frozenset[str]  # roles that may call it
+    callers: frozenset[Role]  # roles that may call it
     errors: tuple[ErrorKind, ...]  # in addition to those that every endpoint may return
     view: View
     parameters: dict[str, Any]  # annotation by parameter name of the view
@@ -138,13 +138,13 @@ class Routes(Blueprint):
         self.endpoints: list[Endpoint] = []
 
     def get(
-        self, path: str, *, callers: Iterable[str], errors: Iterable[ErrorKind] = (), raw_content_type: str = ""
+        self, path: str, *, callers: Iterable[Role], errors: Iterable[ErrorKind] = (), raw_content_type: str = ""
     ) -> Decorator:
         """Return a decorator that registers a view for GET requests. See `post`."""
         return self._build_decorator("GET", path, callers, errors, raw_content_type)
 
     def post(
-        self, path: str, *, callers: Iterable[str], errors: Iterable[ErrorKind] = (), raw_content_type: str = ""
+        self, path: str, *, callers: Iterable[Role], errors: Iterable[ErrorKind] = (), raw_content_type: str = ""
     ) -> Decorator:
         """Return a decorator that registers a view for POST requests.
 
@@ -157,7 +157,7 @@ class Routes(Blueprint):
         return self._build_decorator("POST", path, callers, errors, raw_content_type)
 
     def _build_decorator(
-        self, method: str, path: str, callers: Iterable[str], errors: Iterable[ErrorKind], raw_content_type: str
+        self, method: str, path: str, callers: Iterable[Role], errors: Iterable[ErrorKind], raw_content_type: str
     ) -> Decorator:
         def register(view: View) -> View:
             parameters = get_type_hints(view, include_extras=True)

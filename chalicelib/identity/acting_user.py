@@ -1,8 +1,8 @@
-"""Who acts in the messagecenter (document 002), whose clients name themselves in headers.
+"""Determine the acting user of a messagecenter request (document 002), whose clients name the user in headers.
 
-newUserId and entUserId (a member of staff) are user ids, entId the tenant, by its number or as the hospital's own
-systems call it, positionId a post, appId the client's own. An internal key is believed, as a trusted upstream; a token
-knows who it is, and headers that name somebody else are refused. 0 and "" name nobody.
+newUserId and entUserId (a member of staff) are user ids; entId is the tenant, by its id or its external_id; positionId
+is a post; appId is defined by the client. 0 and "" mean none. A hospital's own system, authenticated by an internal
+key, may name any user. For a token, the headers must name its own user.
 """
 
 import re
@@ -12,24 +12,28 @@ from dataclasses import replace
 from chalicelib import errors
 from chalicelib.adapters import mysql
 from chalicelib.errors import ApiError
-from chalicelib.identity.callers import Caller, Role
+from chalicelib.identity.callers import Caller
 from chalicelib.people import persons, posts, tenants
+from chalicelib.people.roles import Role
 
 _ID_PATTERN = re.compile("0|[1-9][0-9]{0,14}")
 _APP_ID_PATTERN = re.compile(r"[\x21-\x7e]{0,64}")
 
 
 def resolve_caller(caller: Caller, headers: Mapping[str, str]) -> Caller:
-    """Return who acts, with their post and application. headers are case-insensitive by name.
+    """Return the caller with the user, post and application that the headers name.
 
-    ApiError 400 for a header that is none, 401 for a key without a person, 403 for somebody else's name, 404 for a
-    key's
-    person or post that is not there.
+    Args:
+        headers: with case-insensitive names.
+
+    Raises:
+        ApiError: 400 for a malformed header, 401 for an internal key without a user, 403 for headers that name another
+            user or tenant or another user's post, 404 if the user that an internal key names does not exist.
     """
     user_id, staff_id, post_id = (_parse_id_header(headers, name) for name in ("newUserId", "entUserId", "positionId"))
     _require_same_tenant(caller, headers.get("entid", ""))
     if caller.role == Role.SERVICE:
-        caller, post_id = _resolve_named_user(caller, user_id, staff_id, post_id)
+        caller = _resolve_named_user(caller, user_id, staff_id, post_id)
     elif {user_id, staff_id} - {0, caller.user_id} or (staff_id and caller.role == Role.PATIENT):
         raise ApiError(errors.NOT_ALLOWED, "请求头中的用户与登录身份不符")
     if post_id and posts.find_holder_id(mysql.autocommit, caller.tenant_id, post_id) != caller.user_id:
@@ -50,21 +54,21 @@ def _parse_id_header(headers: Mapping[str, str], name: str) -> int:
 def _require_same_tenant(caller: Caller, ent_id: str) -> None:
     if ent_id in ("", "0", str(caller.tenant_id)):
         return
-    named = ent_id.encode("utf-8", "replace")[:64].decode("utf-8", "replace")
-    if tenants.find_by_external_id(mysql.autocommit, named) != caller.tenant_id:
+    external_id = ent_id.encode("utf-8", "replace")[:64].decode("utf-8", "replace")
+    if tenants.find_by_external_id(mysql.autocommit, external_id) != caller.tenant_id:
         raise ApiError(errors.NOT_ALLOWED, "entId：租户与登录身份不符")
 
 
-def _resolve_named_user(caller: Caller, user_id: int, staff_id: int, post_id: int) -> tuple[Caller, int]:
-    """The person whom a trusted upstream names; a post alone names its holder."""
+def _resolve_named_user(caller: Caller, user_id: int, staff_id: int, post_id: int) -> Caller:
+    """Return the user that a hospital's own system names; a post alone names its holder."""
     if user_id and staff_id and user_id != staff_id:
         raise ApiError(errors.BAD_PARAMETER, "newUserId 与 entUserId：不是同一人")
-    who = user_id or staff_id
-    if not who and post_id:
-        who = posts.find_holder_id(mysql.autocommit, caller.tenant_id, post_id) or 0
-    elif not who:
+    named_id = user_id or staff_id
+    if not named_id and post_id:
+        named_id = posts.find_holder_id(mysql.autocommit, caller.tenant_id, post_id) or 0
+    elif not named_id:
         raise ApiError(errors.TOKEN, "内部密钥须以 newUserId 或 entUserId 指明用户")
-    kind = persons.find_role(mysql.autocommit, caller.tenant_id, who)
-    if kind is None or (staff_id and kind == Role.PATIENT):
+    role = persons.find_role(mysql.autocommit, caller.tenant_id, named_id)
+    if role is None or (staff_id and role == Role.PATIENT):
         raise ApiError(errors.NOT_FOUND, "用户不存在")
-    return replace(caller, role=kind, principal=f"user:{who}"), post_id
+    return replace(caller, role=role, principal=f"user:{named_id}")

@@ -1,80 +1,97 @@
-"""Limits on guessing: so many failures lock a subject for a quarter of an hour, however many try at once.
+"""Rate limits against guessing: after a number of failures, a subject is locked for 15 minutes.
 
-Counted in MySQL by conditional update, so that a flushed cache gives no more tries.
+Failures are counted in MySQL by conditional updates, so that neither concurrent requests nor a flushed cache allow more
+tries.
 
-Nobody is locked out by strangers: from an address from which they have signed in before, a phone's owner may sign in
-whatever is tried elsewhere (docs/decisions/0016).
+Strangers cannot lock out the owner of a phone: from an address from which the owner has signed in before, failures from
+other addresses do not count (docs/decisions/0016).
 """
 
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.errors import ApiError
+from chalicelib.people.roles import PersonKind
 
-MAX_TRIES = 5  # of one phone from one address
-MAX_TRIES_PER_PHONE = 20  # from all addresses, those that are not known
-MAX_TRIES_PER_ADDRESS = 100  # of all phones: a hospital's Wi-Fi is one address
+MAX_TRIES = 5  # for one phone from one address
+MAX_TRIES_PER_PHONE = 20  # from all addresses that are not known for it
+MAX_TRIES_PER_ADDRESS = 100  # for all phones; a hospital's whole Wi-Fi may share one address
 LOCKOUT_DURATION = 15 * 60 * clock.SECOND
-KNOWN_ADDRESS_LIFETIME = 60 * clock.DAY  # after its owner last signed in from there, an address is no longer known
+KNOWN_ADDRESS_LIFETIME = 60 * clock.DAY  # after the last sign-in from an address
 TOO_MANY_TRIES_TEXT = "尝试次数过多，请15分钟后再试"
-RESET_HINT_BY_REALM = {"patient": "，或用短信验证码重置密码", "staff": "，或请管理员重置密码"}
+RESET_HINT_BY_KIND = {
+    PersonKind.PATIENT: "，或用短信验证码重置密码",
+    PersonKind.STAFF: "，或请管理员重置密码",
+}
 
 
-def consume_try(tenant_id: int, subject: str, tries: int = MAX_TRIES) -> None:
-    """Spend one try before the guess is looked at. ApiError 429 where none is left."""
-    if not _consume_in_transaction(tenant_id, subject, tries):
+def consume_try(tenant_id: int, subject: str, max_tries: int = MAX_TRIES) -> None:
+    """Use up one try. To be called before a guess is checked.
+
+    Args:
+        subject: what is guessed, such as member:12.
+
+    Raises:
+        ApiError: 429 if none is left.
+    """
+    if not _consume_in_transaction(tenant_id, subject, max_tries):
         raise _build_lockout_error()
 
 
-def consume_password_try(tenant_id: int, realm: str, phone: str, address: str) -> None:
-    """Spend a try at the password of a phone, from an address. ApiError 429. `realm` keeps staff and patients apart.
+def consume_password_try(tenant_id: int, kind: PersonKind, phone: str, address: str) -> None:
+    """Use up one try for the password of a phone from an address.
 
-    It is as much work for a known address as for another: its time tells nothing of the phone.
+    Takes as many statements for a known address as for any other, so that the duration reveals nothing about the phone.
+
+    Raises:
+        ApiError: 429 if none is left.
     """
-    pair = f"{realm}:{phone}:{address}"
+    pair = f"{kind}:{phone}:{address}"
     if not _consume_in_transaction(tenant_id, pair, MAX_TRIES):
-        raise _build_lockout_error(RESET_HINT_BY_REALM[realm])
+        raise _build_lockout_error(RESET_HINT_BY_KIND[kind])
     known = _is_known_address(mysql.autocommit, tenant_id, pair.encode())
-    if not _consume_in_transaction(tenant_id, f"{realm}:{phone}", MAX_TRIES_PER_PHONE) and not known:
-        raise _build_lockout_error(RESET_HINT_BY_REALM[realm])
-    consume_try(tenant_id, f"{realm}::{address}", MAX_TRIES_PER_ADDRESS)
+    if not _consume_in_transaction(tenant_id, f"{kind}:{phone}", MAX_TRIES_PER_PHONE) and not known:
+        raise _build_lockout_error(RESET_HINT_BY_KIND[kind])
+    consume_try(tenant_id, f"{kind}::{address}", MAX_TRIES_PER_ADDRESS)
 
 
-def record_success(tenant_id: int, realm: str, phone: str, address: str) -> None:
-    """It was right, or the password was reset by code: the address is known, the phone's failures no longer count, and
-    of the address's those of others alone."""
-    _remember_address(mysql.autocommit, tenant_id, f"{realm}:{phone}:{address}".encode())
-    clear_failures(tenant_id, f"{realm}:{phone}")
-    restore_try(tenant_id, f"{realm}::{address}")
+def record_success(tenant_id: int, kind: PersonKind, phone: str, address: str) -> None:
+    """Record that a password was right or was reset by code.
+
+    The address becomes known for the phone, the phone's failures are deleted and the try of the address is returned.
+    """
+    _remember_address(mysql.autocommit, tenant_id, f"{kind}:{phone}:{address}".encode())
+    clear_failures(tenant_id, f"{kind}:{phone}")
+    restore_try(tenant_id, f"{kind}::{address}")
 
 
-def unlock(tenant_id: int, realm: str, phone: str) -> None:
-    """Somebody who may has given the phone's owner a new password: no failure counts, from whichever address."""
+def unlock(tenant_id: int, kind: PersonKind, phone: str) -> None:
+    """Reset the failures of a phone from all addresses, after an administrator has set a new password."""
     mysql.autocommit.execute(
         """
-            UPDATE attempts SET failures = 0
-            WHERE tenant_id = %(tenant_id)s AND (subject = %(phone)s OR subject LIKE %(from_anywhere)s)
-            """,
+        UPDATE attempts SET failures = 0
+        WHERE tenant_id = %(tenant_id)s AND (subject = %(phone)s OR subject LIKE %(any_address)s)
+        """,
         tenant_id=tenant_id,
-        phone=f"{realm}:{phone}".encode(),
-        from_anywhere=f"{realm}:{phone}:%".encode(),
+        phone=f"{kind}:{phone}".encode(),
+        any_address=f"{kind}:{phone}:%".encode(),
     )
 
 
 def restore_try(tenant_id: int, subject: str) -> None:
-    """Return one try, which was no failure."""
+    """Give back one try that was not a failure."""
     mysql.autocommit.execute(
         """
-            UPDATE attempts SET failures = failures - 1
-            WHERE tenant_id = %(tenant_id)s AND subject = %(subject)s AND failures > 0
-            """,
+        UPDATE attempts SET failures = failures - 1
+        WHERE tenant_id = %(tenant_id)s AND subject = %(subject)s AND failures > 0
+        """,
         tenant_id=tenant_id,
         subject=subject.encode(),
     )
 
 
 def clear_failures(tenant_id: int, subject: str) -> None:
-    """The guess was right: what went before it no longer counts."""
+    """Delete the failures of a subject, after a right guess."""
     mysql.autocommit.execute(
         "DELETE FROM attempts WHERE tenant_id = %(tenant_id)s AND subject = %(subject)s",
         tenant_id=tenant_id,
@@ -82,17 +99,16 @@ def clear_failures(tenant_id: int, subject: str) -> None:
     )
 
 
-def _build_lockout_error(way_out: str = "") -> ApiError:
-    return ApiError(
-        errors.TOO_MANY_REQUESTS, TOO_MANY_TRIES_TEXT + way_out, retry_after=LOCKOUT_DURATION // clock.SECOND
-    )
+def _build_lockout_error(hint: str = "") -> ApiError:
+    return ApiError(errors.TOO_MANY_REQUESTS, TOO_MANY_TRIES_TEXT + hint, retry_after=LOCKOUT_DURATION // clock.SECOND)
 
 
-def _consume_in_transaction(tenant_id: int, subject: str, tries: int) -> bool:
-    return mysql.run_transaction(lambda tx: _consume_try(tx, tenant_id, subject.encode(), tries))
+def _consume_in_transaction(tenant_id: int, subject: str, max_tries: int) -> bool:
+    return mysql.run_transaction(lambda tx: _consume_try(tx, tenant_id, subject.encode(), max_tries))
 
 
-def _consume_try(tx: Tx, tenant_id: int, subject: bytes, tries: int) -> bool:
+def _consume_try(tx: Tx, tenant_id: int, subject: bytes, max_tries: int) -> bool:
+    """Count one failure; return False if the limit is reached. Failures older than LOCKOUT_DURATION are forgotten."""
     now = clock.now()
     tx.execute(
         """
@@ -105,17 +121,17 @@ def _consume_try(tx: Tx, tenant_id: int, subject: bytes, tries: int) -> bool:
         now=now,
         expired=now - LOCKOUT_DURATION,
     )
-    taken = tx.execute(
+    changed = tx.execute(
         """
         UPDATE attempts SET failures = failures + 1, last_failed_at = %(now)s
-        WHERE tenant_id = %(tenant_id)s AND subject = %(subject)s AND failures < %(tries)s
+        WHERE tenant_id = %(tenant_id)s AND subject = %(subject)s AND failures < %(max_tries)s
         """,
         tenant_id=tenant_id,
         subject=subject,
         now=now,
-        tries=tries,
+        max_tries=max_tries,
     )
-    return taken == 1
+    return changed == 1
 
 
 def _is_known_address(tx: Tx, tenant_id: int, subject: bytes) -> bool:

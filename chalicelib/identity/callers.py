@@ -1,4 +1,4 @@
-"""Who is asking: a token or an internal key becomes a Caller, or the request is refused."""
+"""Authenticate requests: turn a token or internal key into a Caller."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,38 +11,40 @@ from chalicelib.people.roles import Role
 
 __all__ = ["PARTICIPANT_ROLES", "Caller", "Role", "get_token", "identify", "require_same_tenant"]
 
-PARTICIPANT_ROLES = (
-    Role.PATIENT,
-    Role.DOCTOR,
-    Role.SERVICE_STAFF,
-    Role.ADMIN,
-    Role.SESSION,
-)  # may take part in conversations
+PARTICIPANT_ROLES = (Role.PATIENT, Role.DOCTOR, Role.SERVICE_STAFF, Role.ADMIN, Role.SESSION)
+"""Roles that may take part in conversations."""
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """principal names one person or session inside the tenant: user:12 or session:abc; "" if nobody in particular."""
+    """The authenticated sender of a request."""
 
     tenant_id: int
-    role: str
-    principal: str = ""
-    platform: int = 0
-    address: str = ""  # where the request came from
-    token_hash_hex: str = ""  # the hash of the token it came with, as hexadecimal text
-    post_id: int = 0  # what a member of staff says they act as, 0 nothing in particular
-    app_id: str = ""  # through which application, as the client says
+    role: Role
+    principal: str = ""  # unique in the tenant: user:12 or session:abc, "" for a visitor or a hospital's own system
+    platform: int = 0  # of the token, as stated by the client of document 004
+    address: str = ""  # IP address
+    token_hash_hex: str = ""  # hash of the token in hexadecimal, "" for other credentials
+    post_id: int = 0  # the post in whose name staff act in the messagecenter, 0 for none
+    app_id: str = ""  # the client application, as stated by the client
 
     @property
     def user_id(self) -> int:
-        """The account's or staff member's id. ValueError for a caller that has none."""
+        """Return the id of the account or member of staff. Raises ValueError for a caller that is neither."""
         return int(self.principal.removeprefix("user:"))
 
 
-def identify(headers: Mapping[str, str], allowed: frozenset[str], address: str = "") -> Caller:
-    """Return the caller. ApiError 401 without a live token or key, 403 where the kind or tenant does not fit.
+def identify(headers: Mapping[str, str], allowed: frozenset[Role], address: str = "") -> Caller:
+    """Return the caller of a request.
 
-    headers are case-insensitive by name.
+    Args:
+        headers: with names in lower case or case-insensitive.
+        allowed: roles that may call the endpoint. If Role.PUBLIC is among them, credentials are optional.
+        address: the client's IP address.
+
+    Raises:
+        ApiError: 401 without a valid token or key, 403 for another role or tenant, 400 if a visitor's tenant is not
+            known.
     """
     if Role.PUBLIC in allowed:
         return _identify_visitor(headers, address)
@@ -57,9 +59,15 @@ def identify(headers: Mapping[str, str], allowed: frozenset[str], address: str =
 
 
 def get_token(headers: Mapping[str, str]) -> str:
-    """Return the token of a request, "" if it has none."""
+    """Return the token of a request from the header `token` or `Authorization: Bearer`, "" if there is none."""
     scheme, _, credential = headers.get("authorization", "").partition(" ")
     return headers.get("token", "") or (credential.strip() if scheme.lower() == "bearer" else "")
+
+
+def require_same_tenant(named: str, caller: Caller) -> None:
+    """Raise ApiError 403 if a request names another tenant than its caller's; "" names none."""
+    if named and named != str(caller.tenant_id):
+        raise ApiError(errors.NOT_ALLOWED, "租户与登录身份不符")
 
 
 def _authenticate_token(headers: Mapping[str, str], address: str) -> Caller:
@@ -67,12 +75,18 @@ def _authenticate_token(headers: Mapping[str, str], address: str) -> Caller:
     session = tokens.find_session(token)
     if session is None:
         raise ApiError(errors.TOKEN)
-    known = (session.tenant_id, session.role, session.principal, session.platform)
-    return Caller(*known, address=address, token_hash_hex=tokens.hash_token(token).hex())
+    return Caller(
+        session.tenant_id,
+        session.role,
+        session.principal,
+        session.platform,
+        address=address,
+        token_hash_hex=tokens.hash_token(token).hex(),
+    )
 
 
 def _identify_visitor(headers: Mapping[str, str], address: str) -> Caller:
-    """A live token rules; a dead one must not keep its owner from signing in again."""
+    """Return a caller with Role.PUBLIC. An invalid token is ignored, so that its owner can sign in again."""
     session = tokens.find_session(get_token(headers))
     if session is None:
         tenant_id = tenants.get_for_visitor(headers.get("tenantid", ""), headers.get("host", ""))
@@ -80,9 +94,3 @@ def _identify_visitor(headers: Mapping[str, str], address: str) -> Caller:
     caller = Caller(session.tenant_id, Role.PUBLIC, session.principal, session.platform, address)
     require_same_tenant(headers.get("tenantid", ""), caller)
     return caller
-
-
-def require_same_tenant(named: str, caller: Caller) -> None:
-    """ApiError 403 where a request names another tenant than its caller's; "" names none."""
-    if named and named != str(caller.tenant_id):
-        raise ApiError(errors.NOT_ALLOWED, "租户与登录身份不符")

@@ -1,75 +1,45 @@
-"""Clean-up: tokens and codes that died, and tries that no longer count, go after a day; addresses when they are no
-longer known."""
+"""Delete expired tokens, codes and rate-limit rows a day after they have lost their effect."""
 
 import logging
 
 from chalicelib import clock
 from chalicelib.adapters import mysql
-from chalicelib.adapters.mysql import Tx
 from chalicelib.settings import settings
 
 logger = logging.getLogger(__name__)
 
 RETENTION = clock.DAY
-BATCH_SIZE = 1_000  # rows of one statement: nobody waits long for their locks
-TIME_BUDGET_SECONDS = 8.0  # seconds after which no further batch is begun: the next run goes on
+BATCH_SIZE = 1_000  # rows per statement, so that its locks are held briefly
+TIME_BUDGET_SECONDS = 8.0  # after which no further batch is started; the next run continues
+
+# A revoked token is kept until it would have expired, because its tombstone in Redis may be lost before.
+# A login address is deleted when it is no longer known (attempts.KNOWN_ADDRESS_LIFETIME).
+# An openid is deleted when its token must have expired, whatever the token's state.
+EXPIRED_ROWS_SQL = (
+    "DELETE FROM tokens WHERE expires_at < %(before)s",
+    """
+    DELETE FROM attempts
+    WHERE last_failed_at < %(before)s AND (known_until IS NULL OR known_until < %(now)s)
+    """,
+    "DELETE FROM codes WHERE expires_at < %(before)s",
+    "DELETE FROM code_requests WHERE requested_at < %(before)s",
+    "DELETE FROM wechat_states WHERE expires_at < %(before)s",
+    "DELETE FROM wechat_openids WHERE bound_at < %(bound_before)s",
+)
 
 
 def delete_expired() -> int:
-    """Return how many rows went. Safe to run twice, also at once."""
-    started, swept = clock.monotonic(), 0
-    for forget in (
-        _delete_expired_tokens,
-        _delete_old_attempts,
-        _delete_expired_codes,
-        _delete_old_code_requests,
-        _delete_expired_wechat_states,
-        _delete_old_openids,
-    ):
-        gone = BATCH_SIZE
-        while gone == BATCH_SIZE and clock.monotonic() - started < TIME_BUDGET_SECONDS:
-            gone = mysql.run_autocommit(forget)
-            swept += gone
-    logger.info("identity swept", extra={"ids": {"rows": swept}})
-    return swept
-
-
-def _delete_expired_tokens(tx: Tx) -> int:
-    """Revoked ones stay until they would have died: their tombstones in Redis may be lost before."""
-    return tx.execute(
-        f"DELETE FROM tokens WHERE expires_at < %(then)s LIMIT {BATCH_SIZE}", then=clock.now() - RETENTION
-    )
-
-
-def _delete_old_attempts(tx: Tx) -> int:
-    now = clock.now()
-    return tx.execute(
-        f"""
-        DELETE FROM attempts
-        WHERE last_failed_at < %(then)s AND (known_until IS NULL OR known_until < %(now)s) LIMIT {BATCH_SIZE}
-        """,
-        then=now - RETENTION,
-        now=now,
-    )
-
-
-def _delete_expired_codes(tx: Tx) -> int:
-    return tx.execute(f"DELETE FROM codes WHERE expires_at < %(then)s LIMIT {BATCH_SIZE}", then=clock.now() - RETENTION)
-
-
-def _delete_old_code_requests(tx: Tx) -> int:
-    return tx.execute(
-        f"DELETE FROM code_requests WHERE requested_at < %(then)s LIMIT {BATCH_SIZE}", then=clock.now() - RETENTION
-    )
-
-
-def _delete_expired_wechat_states(tx: Tx) -> int:
-    return tx.execute(
-        f"DELETE FROM wechat_states WHERE expires_at < %(then)s LIMIT {BATCH_SIZE}", then=clock.now() - RETENTION
-    )
-
-
-def _delete_old_openids(tx: Tx) -> int:
-    """Those of tokens that are dead for certain."""
-    then = clock.now() - settings.token_days * clock.DAY - RETENTION
-    return tx.execute(f"DELETE FROM wechat_openids WHERE bound_at < %(then)s LIMIT {BATCH_SIZE}", then=then)
+    """Delete expired rows and return their number. Safe to run repeatedly and concurrently."""
+    started, now, deleted = clock.monotonic(), clock.now(), 0
+    for sql in EXPIRED_ROWS_SQL:
+        batch = BATCH_SIZE
+        while batch == BATCH_SIZE and clock.monotonic() - started < TIME_BUDGET_SECONDS:
+            batch = mysql.autocommit.execute(
+                f"{sql} LIMIT {BATCH_SIZE}",
+                before=now - RETENTION,
+                bound_before=now - settings.token_days * clock.DAY - RETENTION,
+                now=now,
+            )
+            deleted += batch
+    logger.info("identity cleaned up", extra={"ids": {"rows": deleted}})
+    return deleted

@@ -1,4 +1,4 @@
-"""Internal keys: how a hospital's own systems identify themselves. A key belongs to one tenant."""
+"""Internal keys: API keys of a hospital's own systems. A key belongs to one tenant."""
 
 import hashlib
 import hmac
@@ -8,23 +8,23 @@ from chalicelib import clock, errors
 from chalicelib.adapters import mysql
 from chalicelib.errors import ApiError
 
-MAX_LIVE_KEYS = 2  # at once, so that a key can be rotated without a pause
+MAX_VALID_KEYS = 2  # per tenant, so that a key can be rotated without an interruption
 
 
 def authenticate(key: str) -> int:
-    """Return the tenant a live key belongs to. ApiError 401 for any other."""
-    hashed = _hash_key(key)
+    """Return the tenant_id of a valid key. Raises ApiError 401 for any other."""
+    key_hash = _hash_key(key)
     row = mysql.autocommit.fetch_one(
-        "SELECT tenant_id, key_hash FROM internal_keys WHERE key_hash = %(hashed)s AND revoked_at IS NULL",
-        hashed=hashed,
+        "SELECT tenant_id, key_hash FROM internal_keys WHERE key_hash = %(key_hash)s AND revoked_at IS NULL",
+        key_hash=key_hash,
     )
-    if row is None or not hmac.compare_digest(row["key_hash"], hashed):
+    if row is None or not hmac.compare_digest(row["key_hash"], key_hash):
         raise ApiError(errors.TOKEN, "内部密钥无效")
     return int(row["tenant_id"])
 
 
-def has_live_key(tx: mysql.Tx, tenant_id: int) -> bool:
-    """Whether the tenant has a live key."""
+def has_valid_key(tx: mysql.Tx, tenant_id: int) -> bool:
+    """Return whether the tenant has a valid key."""
     return bool(
         tx.fetch_value(
             "SELECT 1 FROM internal_keys WHERE tenant_id = %(tenant_id)s AND revoked_at IS NULL LIMIT 1",
@@ -34,16 +34,17 @@ def has_live_key(tx: mysql.Tx, tenant_id: int) -> bool:
 
 
 def issue(tenant_id: int, key: str = "") -> str:
-    """Store a key (a new one if none is given) and return it; of the tenant's older keys one stays alive."""
+    """Store a key, by default a random one, and return it. Of the tenant's other keys only the newest stays valid."""
     key = key or secrets.token_urlsafe(32)
     mysql.run_transaction(lambda tx: _rotate(tx, tenant_id, _hash_key(key)))
     return key
 
 
-def _rotate(tx: mysql.Tx, tenant_id: int, hashed: bytes) -> None:
+def _rotate(tx: mysql.Tx, tenant_id: int, key_hash: bytes) -> None:
     now = clock.now()
+    # Serializes concurrent rotations of the tenant.
     tx.fetch_one("SELECT tenant_id FROM tenants WHERE tenant_id = %(tenant_id)s FOR UPDATE", tenant_id=tenant_id)
-    live = tx.fetch_all(
+    valid = tx.fetch_all(
         """
         SELECT key_hash FROM internal_keys
         WHERE tenant_id = %(tenant_id)s AND revoked_at IS NULL
@@ -51,18 +52,18 @@ def _rotate(tx: mysql.Tx, tenant_id: int, hashed: bytes) -> None:
         """,
         tenant_id=tenant_id,
     )
-    for row in live[MAX_LIVE_KEYS - 1 :]:
+    for row in valid[MAX_VALID_KEYS - 1 :]:
         tx.execute(
-            "UPDATE internal_keys SET revoked_at = %(now)s WHERE key_hash = %(hashed)s",
+            "UPDATE internal_keys SET revoked_at = %(now)s WHERE key_hash = %(key_hash)s",
             now=now,
-            hashed=row["key_hash"],
+            key_hash=row["key_hash"],
         )
     tx.execute(
         """
         INSERT INTO internal_keys (key_hash, tenant_id, created_at)
-        VALUES (%(hashed)s, %(tenant_id)s, %(now)s)
+        VALUES (%(key_hash)s, %(tenant_id)s, %(now)s)
         """,
-        hashed=hashed,
+        key_hash=key_hash,
         tenant_id=tenant_id,
         now=now,
     )

@@ -1,11 +1,12 @@
-"""Passwords as scrypt hashes; the parameters stand beside the hash, so that they can grow."""
+"""Hash passwords with scrypt. The parameters are stored with each hash, so that they can be raised later."""
 
 import base64
 import hashlib
 import hmac
 import secrets
 
-# 16 MB and a quarter of a second: of OWASP's equal choices the one (N=2^14, r=8, p=5) that fits the smallest Lambda.
+# 16 MB and 0.25 s: among the equivalent parameters that OWASP recommends, those that fit the smallest Lambda function.
+# Source: https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html#scrypt
 SCRYPT_N, SCRYPT_R, SCRYPT_P = 2**14, 8, 5
 
 
@@ -23,7 +24,7 @@ def hash_password(password: str) -> bytes:
 
 
 def matches(password: str, stored: bytes | None) -> bool:
-    """Compare in constant time. An unknown person (None) costs as much as a wrong password."""
+    """Return whether a password has the stored hash. Takes as long for an unknown user (None)."""
     _, n, r, p, salt, expected = (stored or _PLACEHOLDER_HASH).split(b"$")
     derived = _derive_key(password, base64.b64decode(salt), int(n), int(r), int(p))
     return hmac.compare_digest(derived, base64.b64decode(expected)) and stored is not None

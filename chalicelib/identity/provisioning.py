@@ -1,6 +1,6 @@
-"""A hospital's beginning: its tenant, the hosts of its pages, its internal key and its first administrator.
+"""Create a tenant with the host names of its pages, an internal key and its first administrator.
 
-Nobody can sign in before that, so it is no endpoint: whoever operates the deployment invokes a function with it.
+This is not an endpoint, because no administrator can sign in before: the operator of the deployment invokes a function.
 """
 
 import secrets
@@ -12,10 +12,15 @@ from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.identity import internal_keys, passwords
 from chalicelib.people import staff, tenants
+from chalicelib.people.roles import Role
 
 
 class HospitalSpec(BaseModel):
-    """What an operator says of it. external_id is what its own systems call it (entId), and names it when repeated."""
+    """The operator's specification of a hospital.
+
+    external_id is the identifier used by the hospital's own systems (entId). Repeating a specification with the same
+    external_id changes the same tenant.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -24,11 +29,11 @@ class HospitalSpec(BaseModel):
     hosts: list[Annotated[str, Field(pattern=r"^[a-z0-9.-]{1,255}$")]] = []
     admin_name: str = Field(min_length=1, max_length=64)
     admin_phone: str = Field(pattern=r"^1[3-9][0-9]{9}$")
-    new_internal_key: bool = False  # also where there is one; of the older ones the newest stays alive
+    new_internal_key: bool = False  # issue a key even if there is one; the newest other key stays valid
 
 
 class ProvisionedHospital(BaseModel):
-    """internal_key and admin_password are told once, when they are made; "" for what was there before."""
+    """The result. internal_key and admin_password are returned only when they are created, later as ""."""
 
     tenant_id: str
     internal_key: str
@@ -37,20 +42,27 @@ class ProvisionedHospital(BaseModel):
 
 
 def provision_hospital(hospital: HospitalSpec) -> ProvisionedHospital:
-    """Make what is not there yet. Raises mysql.DuplicateKeyError("PRIMARY") for a host that another hospital has."""
+    """Create whatever does not exist yet.
+
+    Raises:
+        mysql.DuplicateKeyError: key "PRIMARY" if a host belongs to another tenant.
+    """
     password = secrets.token_urlsafe(12)
-    hashed = passwords.hash_password(password)
-    tenant_id, admin_id, new = mysql.run_transaction(lambda tx: _get_or_create_tenant(tx, hospital, hashed))
-    wanted = hospital.new_internal_key or not internal_keys.has_live_key(mysql.autocommit, tenant_id)
+    password_hash = passwords.hash_password(password)
+    tenant_id, admin_id, is_new_admin = mysql.run_transaction(
+        lambda tx: _get_or_create_tenant(tx, hospital, password_hash)
+    )
+    needs_key = hospital.new_internal_key or not internal_keys.has_valid_key(mysql.autocommit, tenant_id)
     return ProvisionedHospital(
         tenant_id=str(tenant_id),
-        internal_key=internal_keys.issue(tenant_id) if wanted else "",
+        internal_key=internal_keys.issue(tenant_id) if needs_key else "",
         admin_id=str(admin_id),
-        admin_password=password if new else "",
+        admin_password=password if is_new_admin else "",
     )
 
 
 def _get_or_create_tenant(tx: Tx, hospital: HospitalSpec, password_hash: bytes) -> tuple[int, int, bool]:
+    """Return tenant_id, the administrator's user_id, and whether the administrator was created now."""
     tenant_id = tenants.find_by_external_id(tx, hospital.external_id)
     tenant_id = tenant_id or tenants.create(tx, hospital.name, hospital.external_id)
     for host in hospital.hosts:
@@ -58,5 +70,5 @@ def _get_or_create_tenant(tx: Tx, hospital: HospitalSpec, password_hash: bytes) 
     admin = staff.find_by_phone(tx, tenant_id, hospital.admin_phone)
     if admin:
         return tenant_id, admin.user_id, False
-    made = staff.create(tx, tenant_id, "admin", hospital.admin_phone, hospital.admin_name, password_hash)
-    return tenant_id, made, True
+    admin_id = staff.create(tx, tenant_id, Role.ADMIN, hospital.admin_phone, hospital.admin_name, password_hash)
+    return tenant_id, admin_id, True

@@ -1,25 +1,26 @@
-"""Participants as document 004 names them.
+"""Convert between principals and the session ids of document 004.
 
-12 or user:12 is the account or member of staff of that id, answered as 12; anything else is a user of the hospital's
-own system, and answered as it came.
+The session ids 12 and user:12 mean the account or member of staff with user_id 12, and responses use 12. Any other
+session id is that of a user of the hospital's own system, and responses use it unchanged.
 """
 
 import re
 
-USER_PATTERN = re.compile("(?:user:)?(0|[1-9][0-9]*)")  # 0012 is somebody else's number, not our 12
+USER_PATTERN = re.compile("(?:user:)?(0|[1-9][0-9]*)")  # not 0012: that is an id of a hospital's own system
 
 
 def parse_user_id(session: str) -> int | None:
-    """Return the user_id that a session names, None for somebody who is known by this text alone."""
-    found = USER_PATTERN.fullmatch(session)
-    return int(found[1]) if found else None
+    """Return the user_id that a session id means, or None for a user of a hospital's own system."""
+    match = USER_PATTERN.fullmatch(session)
+    return int(match[1]) if match else None
 
 
 def parse_principal(session: str) -> str:
+    """Return the principal that a session id means."""
     user_id = parse_user_id(session)
     return f"session:{session}" if user_id is None else f"user:{user_id}"
 
 
 def format_principal(principal: str) -> str:
-    """Return how a principal is written on 004's wire."""
+    """Return the session id of a principal."""
     return principal.partition(":")[2]

@@ -1,8 +1,8 @@
-"""Codes by SMS: who reads them has the phone in their hand.
+"""Verification codes by SMS, which prove the possession of a phone.
 
-A code is drawn when it is sent, after the answer (outbox/outbox.py): nobody is kept waiting for the SMS provider, no
-code lies in the outbox, and the answer takes as long for a phone that has an account as for one that has none.
-Limits and tries are counted in MySQL, so that a flushed cache gives no more of them.
+An outbox job generates and sends the code after the response: no request waits for the SMS provider, no code is stored
+in the outbox, and the response takes as long for a phone without an account as for one with an account. Rate limits are
+counted in MySQL, so that a flushed cache does not reset them.
 """
 
 import hmac
@@ -21,22 +21,27 @@ from chalicelib.settings import settings
 
 
 class CodePurpose(StrEnum):
-    """codes.purpose: what a code may be used for."""
+    """What a code may be used for (codes.purpose)."""
 
     SIGN_UP = "sign_up"
     RESET_PASSWORD = "reset"
 
 
 CODE_LIFETIME = 5 * 60 * clock.SECOND
-SEND_WINDOW = 30 * clock.SECOND  # a provider that fails is asked again so long: then somebody asks for another code
+SEND_WINDOW = 30 * clock.SECOND  # for which sending is retried; by then the user requests another code
 MAX_TRIES = 5
-MINUTE_SECONDS, HOUR_SECONDS = 60, 3600  # seconds
-LIMITS_PER_PHONE = [(MINUTE_SECONDS, 1), (HOUR_SECONDS, 5), (24 * HOUR_SECONDS, 10)]
+MINUTE_SECONDS, HOUR_SECONDS = 60, 3600
+LIMITS_PER_PHONE = [(MINUTE_SECONDS, 1), (HOUR_SECONDS, 5), (24 * HOUR_SECONDS, 10)]  # seconds, codes
+_WHERE_CODE_SQL = "WHERE tenant_id = %(tenant_id)s AND phone = %(phone)s AND purpose = %(purpose)s"
 WRONG_CODE_TEXT = "verCode：验证码错误或已过期，请重新获取"
 
 
 def request_code(tenant_id: int, phone: str, purpose: str, address: str) -> None:
-    """Promise a code to a phone. ApiError 429 above the limits, 503 where no SMS provider is set up."""
+    """Enqueue the sending of a code.
+
+    Raises:
+        ApiError: 429 above the rate limits, 503 if no SMS provider is configured.
+    """
     if not settings.sms.provider:
         raise ApiError(errors.UNAVAILABLE, "短信服务未开通")
     mysql.run_transaction(lambda tx: _insert_request(tx, tenant_id, phone, purpose, address))
@@ -44,69 +49,71 @@ def request_code(tenant_id: int, phone: str, purpose: str, address: str) -> None
 
 
 def generate_and_send(tenant_id: int, payload: dict[str, Any]) -> None:
-    """The job: draw a code, keep its hash, send it. A code for a reset goes to who has an account alone.
+    """Outbox job SEND_SMS_CODE: generate a code, store its hash and send it.
 
-    For who has none a hash of nothing is kept: a guess at it is as much work, and never right.
+    A code to reset a password is sent only to a phone with an account. For any other phone a random hash is stored:
+    checking a code then takes as long, and always fails.
+
+    Raises:
+        sms.SmsError, ApiError: the job is retried.
     """
     phone, purpose = payload["phone"], payload["purpose"]
-    if clock.now() > payload["until"]:  # who waited so long asks again
+    if clock.now() > payload["until"]:  # by now the user has requested another code
         return
     code = f"{secrets.randbelow(1_000_000):06d}"
-    goes = purpose != CodePurpose.RESET_PASSWORD or _has_account(mysql.autocommit, tenant_id, phone)
-    kept = _hash_code(tenant_id, phone, purpose, code) if goes else secrets.token_bytes(32)
-    _upsert_code(mysql.autocommit, tenant_id, phone, purpose, kept)
-    if goes:
+    is_sent = purpose != CodePurpose.RESET_PASSWORD or _has_account(mysql.autocommit, tenant_id, phone)
+    code_hash = _hash_code(tenant_id, phone, purpose, code) if is_sent else secrets.token_bytes(32)
+    _upsert_code(mysql.autocommit, tenant_id, phone, purpose, code_hash)
+    if is_sent:
         sms.send(phone, code)
 
 
 def verify(tenant_id: int, phone: str, purpose: str, code: str) -> bytes:
-    """Return what use() wants of a right code. ApiError 400 for a wrong one, or after five of them."""
-    kept = _hash_code(tenant_id, phone, purpose, code)
+    """Check a code without using it up.
+
+    Returns:
+        The hash of the code, for `consume`.
+
+    Raises:
+        ApiError: 400 for a wrong or expired code, and after MAX_TRIES wrong ones.
+    """
+    code_hash = _hash_code(tenant_id, phone, purpose, code)
     if not _consume_try(mysql.autocommit, tenant_id, phone, purpose):
         raise ApiError(errors.BAD_PARAMETER, WRONG_CODE_TEXT)
-    found = _find_code_hash(mysql.autocommit, tenant_id, phone, purpose)
-    if found is None or not hmac.compare_digest(found, kept):
+    stored_hash = _find_code_hash(mysql.autocommit, tenant_id, phone, purpose)
+    if stored_hash is None or not hmac.compare_digest(stored_hash, code_hash):
         raise ApiError(errors.BAD_PARAMETER, WRONG_CODE_TEXT)
-    _restore_try(mysql.autocommit, tenant_id, phone, purpose, kept)
-    return kept
+    _restore_try(mysql.autocommit, tenant_id, phone, purpose, code_hash)
+    return code_hash
 
 
-def consume(tx: Tx, tenant_id: int, phone: str, purpose: str, checked: bytes) -> None:
-    """Use a code up, with what it is good for. ApiError 400 where somebody was faster."""
-    used = tx.execute(
+def consume(tx: Tx, tenant_id: int, phone: str, purpose: str, code_hash: bytes) -> None:
+    """Delete a verified code, in the transaction that it authorizes.
+
+    Raises:
+        ApiError: 400 if a concurrent request has used it.
+    """
+    deleted = tx.execute(
         """
         DELETE FROM codes
-        WHERE tenant_id = %(tenant_id)s AND phone = %(phone)s AND purpose = %(purpose)s AND code_hash = %(checked)s
+        WHERE tenant_id = %(tenant_id)s AND phone = %(phone)s AND purpose = %(purpose)s AND code_hash = %(code_hash)s
         """,
         tenant_id=tenant_id,
         phone=phone,
         purpose=purpose,
-        checked=checked,
+        code_hash=code_hash,
     )
-    if not used:
+    if not deleted:
         raise ApiError(errors.BAD_PARAMETER, WRONG_CODE_TEXT)
 
 
 def _insert_request(tx: Tx, tenant_id: int, phone: str, purpose: str, address: str) -> None:
-    # One at a time for each hospital: what is counted stays true until the commit, a millisecond later.
+    # Serializes the requests of a tenant, so that the counts stay valid until the commit a millisecond later.
     tx.fetch_value("SELECT 1 FROM tenants WHERE tenant_id = %(tenant_id)s FOR UPDATE", tenant_id=tenant_id)
+    for seconds, limit in LIMITS_PER_PHONE:
+        _require_below_limit(tx, tenant_id, "phone", phone, seconds, limit)
+    _require_below_limit(tx, tenant_id, "address", address, HOUR_SECONDS, settings.hourly_codes_per_address)
     now = clock.now()
-    limits = [("phone", phone, *limit) for limit in LIMITS_PER_PHONE] + [
-        ("address", address, HOUR_SECONDS, settings.hourly_codes_per_address)
-    ]
-    for column, subject, seconds, most in limits:
-        row = tx.fetch_one(
-            f"""
-            SELECT COUNT(*) AS number, COALESCE(MIN(requested_at), 0) AS first FROM code_requests
-            WHERE tenant_id = %(tenant_id)s AND {column} = %(subject)s AND requested_at > %(since)s
-            """,
-            tenant_id=tenant_id,
-            subject=subject.encode(),
-            since=now - seconds * clock.SECOND,
-        )
-        if row and row["number"] >= most:
-            wait = seconds - (now - row["first"]) // clock.SECOND
-            raise ApiError(errors.TOO_MANY_REQUESTS, "验证码发送太频繁，请稍后再试", retry_after=max(wait, 1))
     tx.execute(
         """
         INSERT INTO code_requests (tenant_id, phone, address, requested_at)
@@ -120,60 +127,76 @@ def _insert_request(tx: Tx, tenant_id: int, phone: str, purpose: str, address: s
     outbox.enqueue(tx, tenant_id, Job.SEND_SMS_CODE, {"phone": phone, "purpose": purpose, "until": now + SEND_WINDOW})
 
 
+def _require_below_limit(tx: Tx, tenant_id: int, column: str, value: str, seconds: int, limit: int) -> None:
+    now = clock.now()
+    row = tx.fetch_one(
+        f"""
+        SELECT COUNT(*) AS requests, COALESCE(MIN(requested_at), 0) AS oldest FROM code_requests
+        WHERE tenant_id = %(tenant_id)s AND {column} = %(value)s AND requested_at > %(since)s
+        """,
+        tenant_id=tenant_id,
+        value=value.encode(),
+        since=now - seconds * clock.SECOND,
+    )
+    if row and row["requests"] >= limit:
+        retry_after = seconds - (now - row["oldest"]) // clock.SECOND
+        raise ApiError(errors.TOO_MANY_REQUESTS, "验证码发送太频繁，请稍后再试", retry_after=max(retry_after, 1))
+
+
 def _has_account(tx: Tx, tenant_id: int, phone: str) -> bool:
-    found = tx.fetch_value(
+    row = tx.fetch_value(
         "SELECT 1 FROM accounts WHERE tenant_id = %(tenant_id)s AND phone = %(phone)s",
         tenant_id=tenant_id,
         phone=phone,
     )
-    return found is not None
+    return row is not None
 
 
-def _upsert_code(tx: Tx, tenant_id: int, phone: str, purpose: str, kept: bytes) -> None:
+def _upsert_code(tx: Tx, tenant_id: int, phone: str, purpose: str, code_hash: bytes) -> None:
     tx.execute(
         """
         INSERT INTO codes (tenant_id, phone, purpose, code_hash, expires_at)
-        VALUES (%(tenant_id)s, %(phone)s, %(purpose)s, %(kept)s, %(expires_at)s)
-        ON DUPLICATE KEY UPDATE code_hash = %(kept)s, attempts = 0, expires_at = %(expires_at)s
+        VALUES (%(tenant_id)s, %(phone)s, %(purpose)s, %(code_hash)s, %(expires_at)s)
+        ON DUPLICATE KEY UPDATE code_hash = %(code_hash)s, attempts = 0, expires_at = %(expires_at)s
         """,
         tenant_id=tenant_id,
         phone=phone,
         purpose=purpose,
-        kept=kept,
+        code_hash=code_hash,
         expires_at=clock.now() + CODE_LIFETIME,
     )
 
 
 def _consume_try(tx: Tx, tenant_id: int, phone: str, purpose: str) -> bool:
-    taken = tx.execute(
-        f"UPDATE codes SET attempts = attempts + 1 {WHERE_CODE_SQL} AND attempts < %(most)s AND expires_at > %(now)s",
+    changed = tx.execute(
+        f"""
+        UPDATE codes SET attempts = attempts + 1
+        {_WHERE_CODE_SQL} AND attempts < %(max_tries)s AND expires_at > %(now)s
+        """,
         tenant_id=tenant_id,
         phone=phone,
         purpose=purpose,
-        most=MAX_TRIES,
+        max_tries=MAX_TRIES,
         now=clock.now(),
     )
-    return taken == 1
-
-
-WHERE_CODE_SQL = "WHERE tenant_id = %(tenant_id)s AND phone = %(phone)s AND purpose = %(purpose)s"
+    return changed == 1
 
 
 def _find_code_hash(tx: Tx, tenant_id: int, phone: str, purpose: str) -> bytes | None:
-    found: bytes | None = tx.fetch_value(
-        f"SELECT code_hash FROM codes {WHERE_CODE_SQL}", tenant_id=tenant_id, phone=phone, purpose=purpose
+    code_hash: bytes | None = tx.fetch_value(
+        f"SELECT code_hash FROM codes {_WHERE_CODE_SQL}", tenant_id=tenant_id, phone=phone, purpose=purpose
     )
-    return found
+    return code_hash
 
 
-def _restore_try(tx: Tx, tenant_id: int, phone: str, purpose: str, kept: bytes) -> None:
-    """A right guess is none: the same code comes again with the new password."""
+def _restore_try(tx: Tx, tenant_id: int, phone: str, purpose: str, code_hash: bytes) -> None:
+    """Give back the try of a right code, which is sent once more with the new password."""
     tx.execute(
-        f"UPDATE codes SET attempts = attempts - 1 {WHERE_CODE_SQL} AND code_hash = %(kept)s AND attempts > 0",
+        f"UPDATE codes SET attempts = attempts - 1 {_WHERE_CODE_SQL} AND code_hash = %(code_hash)s AND attempts > 0",
         tenant_id=tenant_id,
         phone=phone,
         purpose=purpose,
-        kept=kept,
+        code_hash=code_hash,
     )
 
 

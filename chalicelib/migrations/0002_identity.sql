@@ -5,7 +5,7 @@ CREATE TABLE tokens (
     token_hash  BINARY(32) PRIMARY KEY,
     tenant_id   BIGINT NOT NULL,
     principal   VARBINARY(160) NOT NULL,  -- who the token authenticates: user:12 or session:abc
-    kind        VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    role        VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,  -- at sign-in; the present role of staff is in staff
     platform    INT NOT NULL,
     created_at  BIGINT NOT NULL,
     expires_at  BIGINT NOT NULL,

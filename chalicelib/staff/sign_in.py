@@ -6,14 +6,13 @@ from chalicelib.errors import BAD_CREDENTIALS, ApiError
 from chalicelib.identity import attempts, passwords, tokens
 from chalicelib.identity.callers import Caller
 from chalicelib.people import staff
+from chalicelib.people.roles import PersonKind
 from chalicelib.staff.models import SignedInStaff, StaffSignIn
-
-REALM = "staff"
 
 
 def authenticate(caller: Caller, given: StaffSignIn) -> SignedInStaff:
     """Return a new token. An unknown phone and a wrong password are one answer, in one time."""
-    who = (caller.tenant_id, REALM, given.phone, caller.address)
+    who = (caller.tenant_id, PersonKind.STAFF, given.phone, caller.address)
     attempts.consume_password_try(*who)
     found = staff.find_by_phone(mysql.autocommit, caller.tenant_id, given.phone)
     right = passwords.matches(given.password, found.password_hash if found else None)

@@ -10,7 +10,8 @@ from chalicelib.http.fields import Page
 from chalicelib.identity import attempts, passwords, tokens
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.people import doctors, formatting, staff
-from chalicelib.staff import list_store, sign_in
+from chalicelib.people.roles import PersonKind
+from chalicelib.staff import list_store
 from chalicelib.staff.staff_models import (
     CreatedStaff,
     ListedStaff,
@@ -71,7 +72,7 @@ def reset_password(caller: Caller, changed: StaffPassword) -> None:
     password_hash = passwords.hash_password(changed.password)
     _update_staff(caller, changed, lambda tx: _set_password(tx, caller.tenant_id, changed.user_id, password_hash))
     phone = staff.get_phone(mysql.autocommit, caller.tenant_id, changed.user_id)
-    attempts.unlock(caller.tenant_id, sign_in.REALM, phone)
+    attempts.unlock(caller.tenant_id, PersonKind.STAFF, phone)
 
 
 def _insert_staff(tx: Tx, tenant_id: int, created: StaffCreated, password_hash: bytes) -> int:

@@ -154,7 +154,7 @@ def fuzz_operation(door: FuzzClient, operation: Operation, examples: int, number
         check_unauthorized_callers(door, operation, allowed)
 
 
-def check_example(door: FuzzClient, operation: Operation, allowed: list[str]) -> None:
+def check_example(door: FuzzClient, operation: Operation, allowed: list[Role]) -> None:
     """The document's own example gets in, where it names what exists: else only refusals would be tried."""
     if operation.path not in conformance.EXAMPLE_PRECONDITIONS:
         case = conformance.build_example(operation, door.insert_known_ids)
@@ -162,7 +162,7 @@ def check_example(door: FuzzClient, operation: Operation, allowed: list[str]) ->
         assert 200 in statuses, f"the example of {operation.label} is answered {statuses}"
 
 
-def check_boundaries(door: FuzzClient, operation: Operation, allowed: list[str]) -> None:
+def check_boundaries(door: FuzzClient, operation: Operation, allowed: list[Role]) -> None:
     """Shortest, longest, missing, one too many, another type: each once, as schemathesis lists them."""
     modes = [GenerationMode.POSITIVE, GenerationMode.NEGATIVE]
     generation = operation.schema.config.generation
@@ -172,7 +172,7 @@ def check_boundaries(door: FuzzClient, operation: Operation, allowed: list[str])
 
 
 def check_random_requests(
-    door: FuzzClient, operation: Operation, allowed: list[str], examples: int, number: int
+    door: FuzzClient, operation: Operation, allowed: list[Role], examples: int, number: int
 ) -> None:
     right = operation.as_strategy(GenerationMode.POSITIVE)
     can_be_wrong = operation.body or list(operation.iter_parameters())
@@ -209,7 +209,7 @@ def check_malformed_bodies(door: FuzzClient, operation: Operation, kind: str) ->
         door.post(path, body, door.get_headers(kind))
 
 
-def check_unauthorized_callers(door: FuzzClient, operation: Operation, allowed: list[str]) -> None:
+def check_unauthorized_callers(door: FuzzClient, operation: Operation, allowed: list[Role]) -> None:
     """Nobody, and each kind of caller that was not declared, comes no further than the door."""
     case = conformance.build_example(operation, door.insert_known_ids)
     for kind in sorted(set(callers.Role) - set(allowed)):

@@ -13,6 +13,7 @@ from chalicelib.adapters import cache, mysql, redis
 from chalicelib.adapters.mysql import Tx
 from chalicelib.identity import tokens
 from chalicelib.identity.tokens import Session
+from chalicelib.people.roles import Role
 from chalicelib.settings import settings
 from tests.support.client import get
 from tests.support.factories import Hospital, Person
@@ -26,7 +27,7 @@ def status(token: str) -> int:
 
 
 def key_of(token: str) -> str:
-    return f"token:1:{{{hashlib.sha256(token.encode()).hexdigest()}}}"
+    return f"token:2:{{{hashlib.sha256(token.encode()).hexdigest()}}}"
 
 
 @pytest.fixture
@@ -42,12 +43,12 @@ def no_redis(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_a_token_carries_what_it_was_issued_for(hospital: Hospital) -> None:
-    token = tokens.issue(hospital.tenant_id, "session:访客一", "session", platform=3)
+    token = tokens.issue(hospital.tenant_id, "session:访客一", Role.SESSION, platform=3)
     for _ in range(2):  # from MySQL, then from the copy
         session = tokens.find_session(token)
         assert session is not None
         assert session.expires_at > clock.now()
-        assert session == Session(hospital.tenant_id, "session:访客一", "session", 3, session.expires_at)
+        assert session == Session(hospital.tenant_id, "session:访客一", Role.SESSION, 3, session.expires_at)
 
 
 def test_no_two_tokens_are_alike(hospital: Hospital) -> None:
