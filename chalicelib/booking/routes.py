@@ -3,31 +3,31 @@
 from chalicelib.booking.calendar import offers
 from chalicelib.booking.calendar.models import (
     BookableDepartment,
+    BookableDoctor,
     DepartmentDayQuery,
     DepartmentQuery,
+    DoctorDay,
     DoctorDayQuery,
+    DoctorInfo,
     DoctorInfoQuery,
+    DoctorOnDay,
     FreeSlot,
-    Halves,
-    Info,
-    OfDoctor,
-    OnDay,
     PageNoQuery,
     ScheduleQuery,
 )
 from chalicelib.booking.front_desk import registration
-from chalicelib.booking.front_desk.models import Arrived, DayBook, DayBooksQuery, Registered
+from chalicelib.booking.front_desk.models import DayBooking, DayBookingsQuery, RegisterRequest, RegisterResult
 from chalicelib.booking.reservations import bookings, cancellation, reserve, stopped_schedules
 from chalicelib.booking.reservations.models import (
     Book,
-    Booked,
     BookId,
-    HalfDayAsked,
+    HalfDayCheckRequest,
     ListedBook,
     PathBookId,
-    Presubmitted,
-    SlotAsked,
-    Submitted,
+    PresubmitRequest,
+    PresubmitResult,
+    SubmitRequest,
+    SubmitResult,
 )
 from chalicelib.booking.schedules import patterns, rules, schedules
 from chalicelib.booking.schedules.models import (
@@ -35,12 +35,12 @@ from chalicelib.booking.schedules.models import (
     ListedPattern,
     ListedSchedule,
     PatternId,
-    PatternSaved,
     PatternsQuery,
-    SavedPattern,
-    SavedSchedule,
+    SavePatternRequest,
+    SavePatternResult,
+    SaveScheduleRequest,
+    SaveScheduleResult,
     ScheduleId,
-    ScheduleSaved,
     SchedulesQuery,
 )
 from chalicelib.errors import CONFLICT, NOT_FOUND
@@ -61,7 +61,7 @@ def depts(caller: Caller) -> list[BookableDepartment]:
 
 
 @routes.get("/pati_service/tenant_service/schedule_by_date", callers=[Role.PUBLIC], errors=[NOT_FOUND])
-def schedule_by_date(caller: Caller, query: DepartmentDayQuery) -> Page[OnDay]:
+def schedule_by_date(caller: Caller, query: DepartmentDayQuery) -> Page[DoctorOnDay]:
     """科室按日期排班列表
 
     One entry for each doctor (or the general clinic) and type; status is 1 if either half-day has a free slot.
@@ -70,7 +70,7 @@ def schedule_by_date(caller: Caller, query: DepartmentDayQuery) -> Page[OnDay]:
 
 
 @routes.get("/pati_service/tenant_service/schedule_by_doctor", callers=[Role.PUBLIC], errors=[NOT_FOUND])
-def schedule_by_doctor(caller: Caller, query: DepartmentQuery) -> Page[OfDoctor]:
+def schedule_by_doctor(caller: Caller, query: DepartmentQuery) -> Page[BookableDoctor]:
     """科室按医生排班列表
 
     The doctors who see patients on the days that can be booked; status is 1 if any of their slots is free.
@@ -79,7 +79,7 @@ def schedule_by_doctor(caller: Caller, query: DepartmentQuery) -> Page[OfDoctor]
 
 
 @routes.get("/pati_service/tenant_service/schedule", callers=[Role.PUBLIC], errors=[NOT_FOUND])
-def schedule(caller: Caller, query: DoctorDayQuery) -> Halves:
+def schedule(caller: Caller, query: DoctorDayQuery) -> DoctorDay:
     """具体医生某天的挂号情况"""
     return offers.get_doctor_day(caller, query)
 
@@ -91,7 +91,7 @@ def left_appo(caller: Caller, query: ScheduleQuery) -> list[FreeSlot]:
 
 
 @routes.get("/pati_service/tenant_service/schedule/info", callers=[Role.PUBLIC], errors=[NOT_FOUND])
-def schedule_info(caller: Caller, query: DoctorInfoQuery) -> list[Info]:
+def schedule_info(caller: Caller, query: DoctorInfoQuery) -> list[DoctorInfo]:
     """医生基本信息以及明天起指定天数内每天的可挂号数
 
     One entry. Days without a schedule and days that cannot be booked yet are left out.
@@ -100,7 +100,7 @@ def schedule_info(caller: Caller, query: DoctorInfoQuery) -> list[Info]:
 
 
 @routes.post("/pati_service/book_service/book/presubmit", callers=[Role.PATIENT], errors=NOT_FOUND_OR_CONFLICT)
-def presubmit(caller: Caller, body: SlotAsked) -> Presubmitted:
+def presubmit(caller: Caller, body: PresubmitRequest) -> PresubmitResult:
     """挂号预提交
 
     Returns what the confirm page shows. Rejected if the slot is reserved, past, stopped or cannot be booked yet.
@@ -110,7 +110,7 @@ def presubmit(caller: Caller, body: SlotAsked) -> Presubmitted:
 
 
 @routes.post("/pati_service/book_service/book/submit", callers=[Role.PATIENT], errors=NOT_FOUND_OR_CONFLICT)
-def submit(caller: Caller, body: Submitted, idempotency_key: IdempotencyKeyHeader) -> Booked:
+def submit(caller: Caller, body: SubmitRequest, idempotency_key: IdempotencyKeyHeader) -> SubmitResult:
     """预约挂号
 
     A repeated request with the same member and slot returns the same booking. With the same Idempotency-Key it does so
@@ -146,7 +146,7 @@ def cancel(caller: Caller, body: BookId) -> None:
 
 
 @routes.post("/pati_service/book_service/book/schedule", callers=[Role.PATIENT], errors=NOT_FOUND_OR_CONFLICT)
-def book_schedule(caller: Caller, body: HalfDayAsked) -> None:
+def book_schedule(caller: Caller, body: HalfDayCheckRequest) -> None:
     """患者同一时间段就诊判断
 
     null if the patient is free in that half-day; 409 if they have a booking.
@@ -164,7 +164,7 @@ def list_schedules(caller: Caller, query: SchedulesQuery) -> Page[ListedSchedule
 
 
 @routes.post("/pati_service/manager_service/save_schedule", callers=FRONT_DESK, errors=NOT_FOUND_OR_CONFLICT)
-def save_schedule(caller: Caller, body: ScheduleSaved) -> SavedSchedule:
+def save_schedule(caller: Caller, body: SaveScheduleRequest) -> SaveScheduleResult:
     """新增和修改排班
 
     A doctor, or a department's general clinic, has one schedule in a half-day. Once it has bookings, only type, fee and
@@ -178,13 +178,13 @@ def stop_schedule(caller: Caller, body: ScheduleId) -> None:
     """停诊
 
     The schedule can no longer be booked. Its bookings are cancelled shortly afterwards, each patient is notified once,
-    and payments are refunded. Registered bookings are not affected.
+    and payments are refunded. RegisterResult bookings are not affected.
     """
     stopped_schedules.stop(caller, body)
 
 
 @routes.get("/pati_service/manager_service/day_bookings", callers=STAFF, errors=[NOT_FOUND])
-def day_bookings(caller: Caller, query: DayBooksQuery) -> Page[DayBook]:
+def day_bookings(caller: Caller, query: DayBookingsQuery) -> Page[DayBooking]:
     """某天的预约患者列表
 
     By time, without cancelled bookings; phone numbers are masked. Doctors see their own bookings and those of the
@@ -194,7 +194,7 @@ def day_bookings(caller: Caller, query: DayBooksQuery) -> Page[DayBook]:
 
 
 @routes.post("/pati_service/manager_service/register_booking", callers=FRONT_DESK, errors=NOT_FOUND_OR_CONFLICT)
-def register_booking(caller: Caller, body: Arrived) -> Registered:
+def register_booking(caller: Caller, body: RegisterRequest) -> RegisterResult:
     """预约挂号登记
 
     Changes bookStatus from 0 to 2 when the patient arrives, on the day of the booking only. The booking is given by
@@ -213,7 +213,7 @@ def schedule_patterns(caller: Caller, query: PatternsQuery) -> Page[ListedPatter
 
 
 @routes.post("/pati_service/manager_service/save_schedule_pattern", callers=FRONT_DESK, errors=NOT_FOUND_OR_CONFLICT)
-def save_schedule_pattern(caller: Caller, body: PatternSaved) -> SavedPattern:
+def save_schedule_pattern(caller: Caller, body: SavePatternRequest) -> SavePatternResult:
     """新增每周排班
 
     Creates schedules for the coming weeks (booking_rules.weeks_ahead) at once, and further ones each day. A half-day

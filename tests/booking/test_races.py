@@ -14,7 +14,7 @@ import pytest
 from chalicelib.adapters import mysql
 from chalicelib.billing.bookings import Booking, CancellationReason
 from chalicelib.booking.reservations import booking_store
-from chalicelib.booking.reservations.booking_store import NewBooking
+from chalicelib.booking.reservations.booking_store import NewBooking, SlotRequest
 from chalicelib.booking.schedules.slots import HalfDay, Schedule
 from tests.support import factories
 from tests.support.booking_client import (
@@ -93,18 +93,17 @@ def insert_booking(department: BookingDepartment, number: int, **fields: Any) ->
         stopped_at=None,
         doctor_active=True,
     )
-    new = NewBooking(
+    request = SlotRequest(
         tenant_id=department.hospital.tenant_id,
-        schedule=schedule,
+        schedule_id=schedule.schedule_id,
         serial_no=fields.get("serial_no", number),
-        slot_time=timedelta(hours=8),
         user_id=fields.get("user_id", unique_id),
         member_id=unique_id,
         pati_id=fields.get("pati_id", unique_id),
         idempotency_key=fields.get("idempotency_key", f"k{number}"),
-        book_code=fields.get("book_code", f"20360107{number:06}"),
-        pay_by=None,
     )
+    book_code = fields.get("book_code", f"20360107{number:06}")
+    new = NewBooking(request=request, schedule=schedule, slot_time=timedelta(hours=8), book_code=book_code, pay_by=None)
     return mysql.run_transaction(lambda tx: booking_store.insert(tx, new)).book_id
 
 

@@ -13,17 +13,17 @@ from chalicelib.booking.calendar import availability, calendar_store
 from chalicelib.booking.calendar.calendar_store import CalendarDoctor, CalendarRange, CalendarRows
 from chalicelib.booking.calendar.models import (
     BookableDepartment,
+    BookableDoctor,
     DepartmentDayQuery,
     DepartmentQuery,
+    DoctorDay,
     DoctorDayQuery,
+    DoctorInfo,
     DoctorInfoQuery,
+    DoctorOnDay,
     FreeSlot,
-    Half,
-    Halves,
-    Info,
-    LeftOnDay,
-    OfDoctor,
-    OnDay,
+    HalfDayOffer,
+    RemainingOnDay,
     ScheduleQuery,
 )
 from chalicelib.booking.schedules import rules
@@ -57,7 +57,7 @@ def list_departments(caller: Caller) -> list[BookableDepartment]:
     ]
 
 
-def list_by_date(caller: Caller, query: DepartmentDayQuery) -> Page[OnDay]:
+def list_by_date(caller: Caller, query: DepartmentDayQuery) -> Page[DoctorOnDay]:
     """Return a page of the doctors who see patients on a day, one entry for each type of schedule.
 
     The general clinic comes first, then the doctors in the tenant's order.
@@ -70,7 +70,7 @@ def list_by_date(caller: Caller, query: DepartmentDayQuery) -> Page[OnDay]:
     groups = _group_schedules(((schedule.doctor_id, schedule.type), schedule) for schedule in calendar.schedules)
     keys = sorted(groups, key=lambda key: (_get_sort_position(calendar, key[0]), key[1]))
     entries = [
-        OnDay(
+        DoctorOnDay(
             **_build_doctor_fields(calendar, doctor_id, "doctorAvatar"),
             deptAvatar=calendar.department_photo_url,
             date=query.day.isoformat(),
@@ -80,10 +80,10 @@ def list_by_date(caller: Caller, query: DepartmentDayQuery) -> Page[OnDay]:
         )
         for doctor_id, schedule_type in _slice_page(query, keys)
     ]
-    return Page[OnDay].build(query, len(keys), entries)
+    return Page[DoctorOnDay].build(query, len(keys), entries)
 
 
-def list_by_doctor(caller: Caller, query: DepartmentQuery) -> Page[OfDoctor]:
+def list_by_doctor(caller: Caller, query: DepartmentQuery) -> Page[BookableDoctor]:
     """Return a page of the doctors who see patients on the days that can be booked, in the order of list_by_date.
 
     Raises:
@@ -94,17 +94,17 @@ def list_by_doctor(caller: Caller, query: DepartmentQuery) -> Page[OfDoctor]:
     groups = _group_schedules((schedule.doctor_id, schedule) for schedule in calendar.schedules)
     keys = sorted(groups, key=lambda doctor_id: _get_sort_position(calendar, doctor_id))
     entries = [
-        OfDoctor(
+        BookableDoctor(
             **_build_doctor_fields(calendar, doctor_id, "doctorAvatar"),
             deptPortrait=calendar.department_photo_url,
             status=_compute_status(groups[doctor_id], free),
         )
         for doctor_id in _slice_page(query, keys)
     ]
-    return Page[OfDoctor].build(query, len(keys), entries)
+    return Page[BookableDoctor].build(query, len(keys), entries)
 
 
-def get_doctor_day(caller: Caller, query: DoctorDayQuery) -> Halves:
+def get_doctor_day(caller: Caller, query: DoctorDayQuery) -> DoctorDay:
     """Return the remaining slots of a doctor, or of the general clinic, in both half-days of a day.
 
     Raises:
@@ -114,7 +114,7 @@ def get_doctor_day(caller: Caller, query: DoctorDayQuery) -> Halves:
     schedules = _load_doctor_calendar(caller, query.dept_id, query.doctor_id, day).schedules
     free = availability.get_free_slots(caller.tenant_id, schedules)
     halves = {
-        schedule.half_day: Half(
+        schedule.half_day: HalfDayOffer(
             scheduleId=str(schedule.schedule_id),
             type=schedule.type,
             bookfee=to_yuan(schedule.fee),
@@ -123,7 +123,7 @@ def get_doctor_day(caller: Caller, query: DoctorDayQuery) -> Halves:
         )
         for schedule in schedules
     }
-    return Halves(date=day.isoformat(), scheduleAM=halves.get(HalfDay.AM), schedulePM=halves.get(HalfDay.PM))
+    return DoctorDay(date=day.isoformat(), scheduleAM=halves.get(HalfDay.AM), schedulePM=halves.get(HalfDay.PM))
 
 
 def list_free_slots(caller: Caller, query: ScheduleQuery) -> list[FreeSlot]:
@@ -141,7 +141,7 @@ def list_free_slots(caller: Caller, query: ScheduleQuery) -> list[FreeSlot]:
     return [FreeSlot(serialNo=serial_no, time=schedule.get_slot_time(serial_no)) for serial_no in free]
 
 
-def get_doctor_info(caller: Caller, query: DoctorInfoQuery) -> list[Info]:
+def get_doctor_info(caller: Caller, query: DoctorInfoQuery) -> list[DoctorInfo]:
     """Return one entry: a doctor and the number of remaining slots on each bookable day from tomorrow on.
 
     Raises:
@@ -151,11 +151,11 @@ def get_doctor_info(caller: Caller, query: DoctorInfoQuery) -> list[Info]:
     free = availability.get_free_slots(caller.tenant_id, calendar.schedules)
     days = _group_schedules((schedule.day, schedule) for schedule in calendar.schedules)
     counts = [
-        LeftOnDay(date=day.isoformat(), leftCount=sum(len(free[schedule.schedule_id]) for schedule in schedules))
+        RemainingOnDay(date=day.isoformat(), leftCount=sum(len(free[schedule.schedule_id]) for schedule in schedules))
         for day, schedules in days.items()
     ]
     doctor_fields = _build_doctor_fields(calendar, query.doctor_id, "doctorPortrait")
-    return [Info(**doctor_fields, deptPortrait=calendar.department_photo_url, leftBookCountList=counts)]
+    return [DoctorInfo(**doctor_fields, deptPortrait=calendar.department_photo_url, leftBookCountList=counts)]
 
 
 def _load_department_calendar(caller: Caller, dept_id: int, day: date | None) -> DepartmentCalendar:

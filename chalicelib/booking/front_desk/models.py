@@ -9,7 +9,7 @@ from chalicelib.booking.schedules.models import TYPE_DESCRIPTION
 from chalicelib.http.fields import Date, IdText, OptionalId, PageQuery, WireModel
 
 
-class Arrived(WireModel):
+class RegisterRequest(WireModel):
     """A booking by its id or by its code; one of the two is required."""
 
     book_id: OptionalId = Field(None, validation_alias=BOOK_ID_ALIASES, examples=["1024"])
@@ -18,18 +18,24 @@ class Arrived(WireModel):
     )
 
 
-class Registered(WireModel):
+class RegisterResult(WireModel):
+    """The registered booking and its serial number."""
+
     book_id: IdText = Field(examples=["1024"])
     visi_serialno: str = Field(examples=["3"])
 
 
-class DayBooksQuery(PageQuery):
+class DayBookingsQuery(PageQuery):
+    """Query of the list of a day's bookings."""
+
     date: Date = Field(examples=["2036-01-07"])
     dept_id: OptionalId = Field(None, examples=["1"])
     doctor_id: OptionalId = Field(None, description="医生只能看自己的和本科室普通门诊的", examples=["3"])
 
 
-class DayBook(WireModel):
+class DayBooking(WireModel):
+    """A booking in the list of a day."""
+
     book_id: IdText = Field(examples=["1024"])
     book_code: str = Field(examples=["20360107482913"])
     book_status: int = Field(description=STATUS_DESCRIPTION, examples=[0])

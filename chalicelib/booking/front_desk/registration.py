@@ -7,7 +7,7 @@ from chalicelib.billing import bookings
 from chalicelib.billing.bookings import BookingStatus
 from chalicelib.booking.front_desk import front_desk_store
 from chalicelib.booking.front_desk.front_desk_store import BookingKeys, DayBookingRow
-from chalicelib.booking.front_desk.models import Arrived, DayBook, DayBooksQuery, Registered
+from chalicelib.booking.front_desk.models import DayBooking, DayBookingsQuery, RegisterRequest, RegisterResult
 from chalicelib.booking.reservations import booking_store, notifications
 from chalicelib.booking.schedules import schedule_store, slots
 from chalicelib.errors import ApiError
@@ -18,7 +18,7 @@ from chalicelib.outbox import outbox
 from chalicelib.people import formatting, patients
 
 
-def register(caller: Caller, request: Arrived) -> Registered:
+def register(caller: Caller, request: RegisterRequest) -> RegisterResult:
     """Register a booking on its day (挂号), which becomes the patient's latest visit. Registering again has no effect.
 
     Raises:
@@ -33,10 +33,10 @@ def register(caller: Caller, request: Arrived) -> Registered:
     serial_no, is_new = mysql.run_transaction(lambda tx: _register(tx, caller, keys))
     if is_new:
         outbox.wake_worker()
-    return Registered(book_id=str(keys.book_id), visi_serialno=str(serial_no))
+    return RegisterResult(book_id=str(keys.book_id), visi_serialno=str(serial_no))
 
 
-def list_day(caller: Caller, query: DayBooksQuery) -> Page[DayBook]:
+def list_day(caller: Caller, query: DayBookingsQuery) -> Page[DayBooking]:
     """Return a page of the bookings of a day, by time, with masked phone numbers.
 
     Doctors see their own bookings and those of the general clinic of their department.
@@ -56,7 +56,7 @@ def list_day(caller: Caller, query: DayBooksQuery) -> Page[DayBook]:
         viewer_id,
         (query.offset, query.page_size),
     )
-    return Page[DayBook].build(query, total, [_build_day_book(row) for row in rows])
+    return Page[DayBooking].build(query, total, [_build_day_booking(row) for row in rows])
 
 
 def _register(tx: Tx, caller: Caller, keys: BookingKeys) -> tuple[int, bool]:
@@ -81,9 +81,9 @@ def _register(tx: Tx, caller: Caller, keys: BookingKeys) -> tuple[int, bool]:
     return booking.serial_no, True
 
 
-def _build_day_book(row: DayBookingRow) -> DayBook:
+def _build_day_booking(row: DayBookingRow) -> DayBooking:
     birthday = row.birthday.isoformat() if row.birthday else ""
-    return DayBook(
+    return DayBooking(
         book_id=str(row.book_id),
         book_code=row.book_code,
         book_status=row.status,

@@ -1,7 +1,8 @@
 """SQL of bookings."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, timedelta
+from typing import Any
 
 from chalicelib import clock
 from chalicelib.adapters.mysql import Row, Tx
@@ -33,8 +34,7 @@ COUNT_MISSED_SINCE = """
     SELECT COUNT(*) AS n FROM bookings
     WHERE tenant_id = %(tenant_id)s AND pati_id = %(pati_id)s AND status = %(missed)s AND day >= %(first)s
 """
-COPIED_SCHEDULE_COLUMNS = ("schedule_id", "dept_id", "doctor_id", "day", "half_day", "type", "fee", "area")
-NEW_BOOKING_COLUMNS = ("tenant_id", "serial_no", "slot_time", "user_id", "member_id", "pati_id", "book_code", "pay_by")
+COPIED_SCHEDULE_COLUMNS = ("dept_id", "doctor_id", "day", "half_day", "type", "fee", "area")
 SELECT_BOOKING = """
     SELECT b.book_id, b.tenant_id, b.schedule_id, b.serial_no, b.user_id, b.pati_id, b.dept_id, b.doctor_id, b.day,
            b.slot_time, b.type, b.fee, b.area, b.book_code, b.status, b.payment_state, b.cancelled_for,
@@ -44,6 +44,23 @@ SELECT_BOOKING = """
            m.name AS member_name
     FROM bookings b JOIN members m ON m.member_id = b.member_id
 """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotRequest:
+    """A request for a slot, for a member of an account that has a patient file."""
+
+    tenant_id: int
+    user_id: int
+    member_id: int
+    pati_id: int
+    schedule_id: int
+    serial_no: int
+    idempotency_key: str | None
+
+    def build_params(self) -> dict[str, Any]:
+        """Return the fields as SQL parameters."""
+        return {**asdict(self), "idempotency_key": self.idempotency_key.encode() if self.idempotency_key else None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +115,9 @@ class BookingContext:
 class NewBooking:
     """A booking to be inserted; department, day, fee and the like are copied from the schedule."""
 
-    tenant_id: int
+    request: SlotRequest
     schedule: Schedule
-    serial_no: int
     slot_time: timedelta  # since midnight
-    user_id: int
-    member_id: int
-    pati_id: int
-    idempotency_key: str | None
     book_code: str
     pay_by: int | None  # payment deadline
 
@@ -151,21 +163,15 @@ def find_member(tx: Tx, tenant_id: int, user_id: int, member_id: int) -> Member 
     return Member(**row) if row else None
 
 
-def lock_booking_context(
-    tx: Tx,
-    tenant_id: int,
-    user_id: int,
-    idempotency_key: str | None,
-    pati_id: int,
-    schedule_id: int,
-    serial_no: int,
-    midnight: int,
-    missed_since: date,
-) -> BookingContext:
+def lock_booking_context(tx: Tx, request: SlotRequest, midnight: int, missed_since: date) -> BookingContext:
     """Lock the patient, lock the schedule (shared), and read what decides whether a slot can be booked.
 
     The patient's lock keeps the counts valid until the commit, the schedule's lock prevents that it is changed or
     stopped. All statements are sent in one round trip, since other bookings of the patient wait meanwhile.
+
+    Args:
+        midnight: bookings created since then are counted.
+        missed_since: bookings missed since that day are counted.
     """
     statements = (
         LOCK_PATIENT,
@@ -179,12 +185,7 @@ def lock_booking_context(
     )
     _, schedule, earlier, holder, rules, same_day, [created], [missed] = tx.execute_packet(
         ";".join(statements),
-        tenant_id=tenant_id,
-        user_id=user_id,
-        idempotency_key=idempotency_key.encode() if idempotency_key else None,
-        pati_id=pati_id,
-        schedule_id=schedule_id,
-        serial_no=serial_no,
+        **request.build_params(),
         midnight=midnight,
         first=missed_since,
         missed=BookingStatus.MISSED,
@@ -206,11 +207,9 @@ def lock_patient(tx: Tx, tenant_id: int, pati_id: int) -> None:
     tx.fetch_one(LOCK_PATIENT, pati_id=pati_id, tenant_id=tenant_id)
 
 
-def find_by_idempotency_key(tx: Tx, tenant_id: int, user_id: int, idempotency_key: str) -> EarlierBooking | None:
-    """Return the booking that an account created with an idempotency key, also a cancelled one, or None."""
-    row = tx.fetch_one(
-        SELECT_BY_IDEMPOTENCY_KEY, tenant_id=tenant_id, user_id=user_id, idempotency_key=idempotency_key.encode()
-    )
+def find_by_idempotency_key(tx: Tx, request: SlotRequest) -> EarlierBooking | None:
+    """Return the booking that the account created with the request's idempotency key, also a cancelled one, or None."""
+    row = tx.fetch_one(SELECT_BY_IDEMPOTENCY_KEY, **request.build_params())
     return EarlierBooking(**row) if row else None
 
 
@@ -234,8 +233,9 @@ def insert(tx: Tx, new: NewBooking) -> Booking:
             the patient has a conflicting booking, "idempotency_key" if the key was used before, "book_code" if the
             code is taken.
     """
-    fields = {name: getattr(new, name) for name in NEW_BOOKING_COLUMNS}
+    fields = new.request.build_params()
     fields |= {name: getattr(new.schedule, name) for name in COPIED_SCHEDULE_COLUMNS}
+    fields |= {"slot_time": new.slot_time, "book_code": new.book_code, "pay_by": new.pay_by}
     book_id = tx.insert(
         """
         INSERT INTO bookings
@@ -247,7 +247,6 @@ def insert(tx: Tx, new: NewBooking) -> Booking:
              %(slot_time)s, %(type)s, %(fee)s, %(area)s, %(book_code)s, %(pay_by)s, %(now)s, %(now)s)
         """,
         **fields,
-        idempotency_key=new.idempotency_key.encode() if new.idempotency_key else None,
         now=clock.now(),
     )
     return Booking(

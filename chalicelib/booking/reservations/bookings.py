@@ -11,7 +11,7 @@ from chalicelib.booking.calendar import calendar_store
 from chalicelib.booking.calendar.models import PageNoQuery
 from chalicelib.booking.reservations import booking_store, reserve
 from chalicelib.booking.reservations.booking_store import BookingDetails
-from chalicelib.booking.reservations.models import Book, ListedBook, Presubmitted, SlotAsked
+from chalicelib.booking.reservations.models import Book, ListedBook, PresubmitRequest, PresubmitResult
 from chalicelib.booking.schedules import rule_store, schedule_store, slots
 from chalicelib.booking.schedules.slots import Schedule
 from chalicelib.crypto import field_encryption
@@ -24,14 +24,14 @@ from chalicelib.people.patients import Patient
 GENDER_LABELS = {1: "男", 2: "女"}
 
 
-def presubmit(caller: Caller, request: SlotAsked) -> Presubmitted:
+def presubmit(caller: Caller, request: PresubmitRequest) -> PresubmitResult:
     """Return what the confirm page shows about a slot. Nothing is reserved.
 
     Raises:
         ApiError: as reserve.submit_booking, except for errors about the member.
     """
     schedule, dept_name, doctor_name = mysql.run_autocommit(lambda tx: _load_confirmation(tx, caller, request))
-    return Presubmitted(
+    return PresubmitResult(
         deptId=str(schedule.dept_id),
         deptName=dept_name,
         type=schedule.type,
@@ -70,15 +70,17 @@ def get_own(caller: Caller, book_id: int) -> Book:
     )
 
 
-def _load_confirmation(tx: Tx, caller: Caller, request: SlotAsked) -> tuple[Schedule, str, str]:
+def _load_confirmation(tx: Tx, caller: Caller, request: PresubmitRequest) -> tuple[Schedule, str, str]:
     """Return the schedule and the names of department and doctor."""
     schedule = reserve.require_schedule(schedule_store.find(tx, caller.tenant_id, request.schedule_id))
-    reserve.require_bookable_slot(tx, caller, rule_store.load(tx, caller.tenant_id), schedule, request.serial_no)
+    reserve.require_bookable_slot(
+        tx, caller.tenant_id, rule_store.load(tx, caller.tenant_id), schedule, request.serial_no
+    )
     holder = booking_store.find_slot_holder(tx, caller.tenant_id, request.schedule_id, request.serial_no)
     if holder and holder.user_id == caller.user_id:
         raise ApiError(errors.CONFLICT, f"您已预约{request.serial_no}号，请查看预约记录")
     if holder:
-        raise reserve.build_unavailable_error(tx, caller, schedule, f"{request.serial_no}号已被预约")
+        raise reserve.build_unavailable_error(tx, caller.tenant_id, schedule, f"{request.serial_no}号已被预约")
     return schedule, *calendar_store.get_names(tx, caller.tenant_id, schedule.dept_id, schedule.doctor_id)
 
 

@@ -20,26 +20,36 @@ PathBookId = Annotated[Id, WithJsonSchema({"type": "string", "pattern": "^[1-9][
 SerialNo = Annotated[SafeInt, Field(ge=1, le=500)]
 
 
-class SlotAsked(WireModel):
+class PresubmitRequest(WireModel):
+    """Request of book/presubmit: a slot."""
+
     schedule_id: Id = Field(validation_alias=SCHEDULE_ID_ALIASES, examples=["12"])
     serial_no: SerialNo = Field(validation_alias=SERIAL_NO_ALIASES, examples=[3])
 
 
-class Submitted(SlotAsked):
+class SubmitRequest(PresubmitRequest):
+    """Request of book/submit: a slot and the member for whom it is booked."""
+
     serial_no: SerialNo = Field(validation_alias=SERIAL_NO_ALIASES, examples=[2])
     member_id: Id = Field(validation_alias=MEMBER_ID_ALIASES, examples=["1"])
 
 
-class HalfDayAsked(WireModel):
+class HalfDayCheckRequest(WireModel):
+    """Request of book/schedule: a schedule and a member."""
+
     schedule_id: Id = Field(validation_alias=SCHEDULE_ID_ALIASES, examples=["12"])
     member_id: Id = Field(validation_alias=MEMBER_ID_ALIASES, examples=["1"])
 
 
 class BookId(WireModel):
+    """A request that names a booking."""
+
     book_id: Id = Field(validation_alias=BOOK_ID_ALIASES, examples=["1024"])
 
 
-class Presubmitted(WireModel):
+class PresubmitResult(WireModel):
+    """What the confirm page shows."""
+
     deptId: IdText = Field(examples=["1"])
     deptName: str = Field(examples=["内科"])
     type: int = Field(description=TYPE_DESCRIPTION, examples=[1])
@@ -48,7 +58,9 @@ class Presubmitted(WireModel):
     bookfee: float = Field(description="元", examples=[12.5])
 
 
-class Booked(WireModel):
+class SubmitResult(WireModel):
+    """The booking of the slot."""
+
     bookId: IdText = Field(examples=["1024"])
 
 
@@ -69,10 +81,14 @@ class BookingFields(WireModel):
 
 
 class ListedBook(BookingFields):
+    """A booking in the list."""
+
     visiSerialno: str = Field(description="挂号后的就诊序号", examples=[""])
 
 
 class Book(BookingFields):
+    """The details of a booking."""
+
     bookCode: str = Field(examples=["20360107482913"])
     bookfee: float = Field(description="元", examples=[12.5])
     treaNo: int = Field(examples=[3])

@@ -23,8 +23,9 @@ from chalicelib.booking.reservations.booking_store import (
     NewBooking,
     SameDayBooking,
     SlotHolder,
+    SlotRequest,
 )
-from chalicelib.booking.reservations.models import Booked, HalfDayAsked, Submitted
+from chalicelib.booking.reservations.models import HalfDayCheckRequest, SubmitRequest, SubmitResult
 from chalicelib.booking.schedules import rules, schedule_store, slots
 from chalicelib.booking.schedules.rule_store import Rules
 from chalicelib.booking.schedules.slots import Schedule
@@ -37,7 +38,7 @@ MAX_CODE_ATTEMPTS = 10  # of a million codes per day, a hospital uses thousands
 MAX_SUGGESTED_SLOTS = 5  # free slots that an error text names
 
 
-def submit_booking(caller: Caller, request: Submitted, idempotency_key: str | None) -> Booked:
+def submit_booking(caller: Caller, request: SubmitRequest, idempotency_key: str | None) -> SubmitResult:
     """Book a slot for a member of the caller's account.
 
     A repeated request with the same member and slot returns the same booking. With the same idempotency key it does so
@@ -48,20 +49,28 @@ def submit_booking(caller: Caller, request: Submitted, idempotency_key: str | No
             missed too many bookings, 409 if the slot is reserved (the text names free ones), cannot be booked now, or
             the patient has a conflicting booking.
     """
-    pati_id = _require_patient_id(caller, request.member_id)
+    slot_request = SlotRequest(
+        tenant_id=caller.tenant_id,
+        user_id=caller.user_id,
+        member_id=request.member_id,
+        pati_id=_require_patient_id(caller, request.member_id),
+        schedule_id=request.schedule_id,
+        serial_no=request.serial_no,
+        idempotency_key=idempotency_key,
+    )
     try:
-        book_id, booking = _submit_with_retry(caller, request, idempotency_key, pati_id)
+        book_id, booking = _submit_with_retry(slot_request)
     except mysql.DuplicateKeyError as duplicate:
         index = duplicate.key
-        book_id = mysql.run_autocommit(lambda tx: _resolve_duplicate(tx, caller, request, idempotency_key, index))
-        return Booked(bookId=str(book_id))
+        book_id = mysql.run_autocommit(lambda tx: _resolve_duplicate(tx, slot_request, index))
+        return SubmitResult(bookId=str(book_id))
     if booking:
         availability.mark_reserved(booking)
         outbox.wake_worker()
-    return Booked(bookId=str(book_id))
+    return SubmitResult(bookId=str(book_id))
 
 
-def check_half_day(caller: Caller, request: HalfDayAsked) -> None:
+def check_half_day(caller: Caller, request: HalfDayCheckRequest) -> None:
     """Return None if the patient is free in the half-day of a schedule.
 
     Raises:
@@ -80,7 +89,7 @@ def require_schedule(schedule: Schedule | None) -> Schedule:
     return schedule
 
 
-def require_bookable_slot(tx: Tx, caller: Caller, rule: Rules, schedule: Schedule, serial_no: int) -> None:
+def require_bookable_slot(tx: Tx, tenant_id: int, rule: Rules, schedule: Schedule, serial_no: int) -> None:
     """Raise ApiError if a slot could not be booked even if it is free.
 
     Raises:
@@ -93,7 +102,7 @@ def require_bookable_slot(tx: Tx, caller: Caller, rule: Rules, schedule: Schedul
     if schedule.day > rules.get_last_bookable_day(rule):
         raise ApiError(errors.CONFLICT, f"该号源尚未开放，只能预约今天起 {rule.days_ahead} 天内的号源")
     if schedule.is_past(serial_no):
-        raise build_unavailable_error(tx, caller, schedule, f"{serial_no}号的就诊时间已过")
+        raise build_unavailable_error(tx, tenant_id, schedule, f"{serial_no}号的就诊时间已过")
 
 
 def require_no_conflict(schedule: Schedule, same_day: Sequence[SameDayBooking]) -> None:
@@ -109,9 +118,9 @@ def require_no_conflict(schedule: Schedule, same_day: Sequence[SameDayBooking]) 
             raise ApiError(errors.CONFLICT, f"就诊人在 {schedule.day} 已预约该医生")
 
 
-def build_unavailable_error(tx: Tx, caller: Caller, schedule: Schedule, reason: str) -> ApiError:
+def build_unavailable_error(tx: Tx, tenant_id: int, schedule: Schedule, reason: str) -> ApiError:
     """Return the error for a slot that cannot be booked, which names slots that are free by MySQL."""
-    reserved = calendar_store.get_reserved_slots(tx, caller.tenant_id, [schedule.schedule_id])
+    reserved = calendar_store.get_reserved_slots(tx, tenant_id, [schedule.schedule_id])
     free = schedule.list_free_slots(reserved[schedule.schedule_id])
     if not free:
         return ApiError(errors.CONFLICT, f"{reason}，该半天已约满")
@@ -129,61 +138,47 @@ def _require_patient_id(caller: Caller, member_id: int) -> int:
     return member.pati_id
 
 
-def _submit_with_retry(
-    caller: Caller, request: Submitted, idempotency_key: str | None, pati_id: int
-) -> tuple[int, Booking | None]:
+def _submit_with_retry(request: SlotRequest) -> tuple[int, Booking | None]:
     """Submit with another book_code as long as the code is taken. Returns as _submit_in_transaction."""
     attempts = MAX_CODE_ATTEMPTS
     while True:
         try:
-            return mysql.run_transaction(
-                lambda tx: _submit_in_transaction(tx, caller, request, idempotency_key, pati_id)
-            )
+            return mysql.run_transaction(lambda tx: _submit_in_transaction(tx, request))
         except mysql.DuplicateKeyError as duplicate:
             attempts -= 1
             if duplicate.key != "book_code" or not attempts:
                 raise
 
 
-def _submit_in_transaction(
-    tx: Tx, caller: Caller, request: Submitted, idempotency_key: str | None, pati_id: int
-) -> tuple[int, Booking | None]:
+def _submit_in_transaction(tx: Tx, request: SlotRequest) -> tuple[int, Booking | None]:
     """Return the book_id, and the booking if this request created it."""
-    context = booking_store.lock_booking_context(
-        tx,
-        caller.tenant_id,
-        caller.user_id,
-        idempotency_key,
-        pati_id,
-        request.schedule_id,
-        request.serial_no,
-        midnight=clock.to_instant(clock.today()),
-        missed_since=clock.today() - timedelta(rules.MISSED_WINDOW_DAYS),
-    )
+    midnight = clock.to_instant(clock.today())
+    missed_since = clock.today() - timedelta(rules.MISSED_WINDOW_DAYS)
+    context = booking_store.lock_booking_context(tx, request, midnight, missed_since)
     schedule = require_schedule(context.schedule)
     if context.earlier_booking:
         return _get_earlier_booking_id(context.earlier_booking, request), None
-    if context.slot_holder and _is_same_request(context.slot_holder, caller, request):
+    if context.slot_holder and _is_same_request(context.slot_holder, request):
         return context.slot_holder.book_id, None
-    require_bookable_slot(tx, caller, context.rules, schedule, request.serial_no)
+    require_bookable_slot(tx, request.tenant_id, context.rules, schedule, request.serial_no)
     if context.slot_holder:
-        raise build_unavailable_error(tx, caller, schedule, f"{request.serial_no}号已被预约")
+        raise build_unavailable_error(tx, request.tenant_id, schedule, f"{request.serial_no}号已被预约")
     require_no_conflict(schedule, context.same_day_bookings)
     _require_within_limits(context)
-    booking = _insert_booking(tx, caller, request, idempotency_key, pati_id, schedule, context.rules)
+    booking = _insert_booking(tx, request, schedule, context.rules.pay_minutes)
     notifications.enqueue(tx, booking.tenant_id, booking.user_id, booking.book_id, EventType.BOOKING_MADE)
     return booking.book_id, booking
 
 
-def _get_earlier_booking_id(booking: EarlierBooking, request: Submitted) -> int:
+def _get_earlier_booking_id(booking: EarlierBooking, request: SlotRequest) -> int:
     """Return the booking of an idempotency key. Raise ApiError(CONFLICT) if the key belongs to another request."""
     if any(getattr(booking, name) != getattr(request, name) for name in ("schedule_id", "serial_no", "member_id")):
         raise ApiError(errors.CONFLICT, "Idempotency-Key：已用于另一次预约")
     return booking.book_id
 
 
-def _is_same_request(holder: SlotHolder, caller: Caller, request: Submitted) -> bool:
-    return holder.user_id == caller.user_id and holder.member_id == request.member_id
+def _is_same_request(holder: SlotHolder, request: SlotRequest) -> bool:
+    return holder.user_id == request.user_id and holder.member_id == request.member_id
 
 
 def _require_within_limits(context: BookingContext) -> None:
@@ -195,47 +190,30 @@ def _require_within_limits(context: BookingContext) -> None:
         raise ApiError(errors.NOT_ALLOWED, text)
 
 
-def _insert_booking(
-    tx: Tx,
-    caller: Caller,
-    request: Submitted,
-    idempotency_key: str | None,
-    pati_id: int,
-    schedule: Schedule,
-    rule: Rules,
-) -> Booking:
-    has_deadline = rule.pay_minutes and schedule.fee
-    return booking_store.insert(
-        tx,
-        NewBooking(
-            tenant_id=caller.tenant_id,
-            schedule=schedule,
-            serial_no=request.serial_no,
-            slot_time=slots.parse_time(schedule.get_slot_time(request.serial_no)),
-            user_id=caller.user_id,
-            member_id=request.member_id,
-            pati_id=pati_id,
-            idempotency_key=idempotency_key,
-            book_code=f"{schedule.day:%Y%m%d}{secrets.randbelow(1_000_000):06d}",
-            pay_by=clock.now() + rule.pay_minutes * 60 * clock.SECOND if has_deadline else None,
-        ),
+def _insert_booking(tx: Tx, request: SlotRequest, schedule: Schedule, pay_minutes: int) -> Booking:
+    has_deadline = pay_minutes and schedule.fee
+    new = NewBooking(
+        request=request,
+        schedule=schedule,
+        slot_time=slots.parse_time(schedule.get_slot_time(request.serial_no)),
+        book_code=f"{schedule.day:%Y%m%d}{secrets.randbelow(1_000_000):06d}",
+        pay_by=clock.now() + pay_minutes * 60 * clock.SECOND if has_deadline else None,
     )
+    return booking_store.insert(tx, new)
 
 
-def _resolve_duplicate(tx: Tx, caller: Caller, request: Submitted, idempotency_key: str | None, index: str) -> int:
-    """Return the booking of a concurrent duplicate of this request after the unique index rejected it.
+def _resolve_duplicate(tx: Tx, request: SlotRequest, index: str) -> int:
+    """Return the booking that a concurrent duplicate of this request created, after a unique index rejected this one.
 
     Raises:
         ApiError: 409 if another request was faster.
     """
-    if idempotency_key:
-        earlier = booking_store.find_by_idempotency_key(tx, caller.tenant_id, caller.user_id, idempotency_key)
-        if earlier:
-            return _get_earlier_booking_id(earlier, request)
-    schedule = require_schedule(schedule_store.find(tx, caller.tenant_id, request.schedule_id))
-    holder = booking_store.find_slot_holder(tx, caller.tenant_id, request.schedule_id, request.serial_no)
-    if holder and _is_same_request(holder, caller, request):
+    if request.idempotency_key and (earlier := booking_store.find_by_idempotency_key(tx, request)):
+        return _get_earlier_booking_id(earlier, request)
+    schedule = require_schedule(schedule_store.find(tx, request.tenant_id, request.schedule_id))
+    holder = booking_store.find_slot_holder(tx, request.tenant_id, request.schedule_id, request.serial_no)
+    if holder and _is_same_request(holder, request):
         return holder.book_id
     if index == "slot":
-        raise build_unavailable_error(tx, caller, schedule, f"{request.serial_no}号已被预约")
+        raise build_unavailable_error(tx, request.tenant_id, schedule, f"{request.serial_no}号已被预约")
     raise ApiError(errors.CONFLICT, f"就诊人在 {schedule.day} 已有预约")

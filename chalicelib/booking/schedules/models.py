@@ -19,7 +19,7 @@ from chalicelib.http.fields import (
 
 TYPE_DESCRIPTION = "0 普通，1 专家"
 HALF_DESCRIPTION = "AM 上午，PM 下午"
-Half = Literal["AM", "PM"]
+HalfDayCode = Literal["AM", "PM"]
 ScheduleType = Annotated[Literal[0, 1], BeforeValidator(parse_int), build_enum_schema(0, 1)]
 Weekday = Annotated[Literal[1, 2, 3, 4, 5, 6, 7], BeforeValidator(parse_int), build_enum_schema(1, 2, 3, 4, 5, 6, 7)]
 Area = Annotated[str, Field(max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$")]
@@ -31,7 +31,7 @@ class ScheduleFields(WireModel):
 
     dept_id: Id = Field(examples=["1"])
     doctor_id: OptionalId = Field(None, description="空：科室的普通门诊", examples=["3"])
-    half: Half = Field(description=HALF_DESCRIPTION, examples=["AM"])
+    half: HalfDayCode = Field(description=HALF_DESCRIPTION, examples=["AM"])
     type: ScheduleType = Field(0, description=TYPE_DESCRIPTION, examples=[1])
     bookfee: YuanAmount = Field(0, description="元", examples=[12.5])
     area: Area = Field("", description="候诊地点", examples=["门诊楼二层 A 区"])
@@ -40,20 +40,28 @@ class ScheduleFields(WireModel):
     slots: Annotated[SafeInt, Field(ge=1, le=500)] = Field(description="号源数", examples=[20])
 
 
-class ScheduleSaved(ScheduleFields):
+class SaveScheduleRequest(ScheduleFields):
+    """Request of save_schedule: a new schedule, or a change of the one with schedule_id."""
+
     schedule_id: OptionalId = Field(None, description="空：新增", examples=[""])
     date: Date = Field(examples=["2036-01-07"])
 
 
-class SavedSchedule(WireModel):
+class SaveScheduleResult(WireModel):
+    """The saved schedule."""
+
     schedule_id: IdText = Field(examples=["12"])
 
 
 class ScheduleId(WireModel):
+    """A request that names a schedule."""
+
     schedule_id: Id = Field(examples=["12"])
 
 
 class SchedulesQuery(PageQuery):
+    """Query of the list of schedules between two days, inclusive."""
+
     dept_id: OptionalId = Field(None, examples=["1"])
     doctor_id: OptionalId = Field(None, examples=["3"])
     from_date: Date = Field(examples=["2036-01-05"])
@@ -77,31 +85,43 @@ class ListedScheduleFields(WireModel):
 
 
 class ListedSchedule(ListedScheduleFields):
+    """A schedule in the list."""
+
     schedule_id: IdText = Field(examples=["12"])
     date: str = Field(examples=["2036-01-07"])
     booked: int = Field(description="已预约", examples=[3])
     stopped: bool = Field(description="已停诊", examples=[False])
 
 
-class PatternSaved(ScheduleFields):
+class SavePatternRequest(ScheduleFields):
+    """Request of save_schedule_pattern."""
+
     weekday: Weekday = Field(description="1 周一至 7 周日", examples=[1])
 
 
-class SavedPattern(WireModel):
+class SavePatternResult(WireModel):
+    """The new pattern and the number of schedules that it created at once."""
+
     pattern_id: IdText = Field(examples=["5"])
     made: int = Field(description="随即生成的排班数", examples=[4])
 
 
 class PatternId(WireModel):
+    """A request that names a pattern."""
+
     pattern_id: Id = Field(examples=["5"])
 
 
 class PatternsQuery(PageQuery):
+    """Query of the list of patterns."""
+
     dept_id: OptionalId = Field(None, examples=["1"])
     doctor_id: OptionalId = Field(None, examples=["3"])
 
 
 class ListedPattern(ListedScheduleFields):
+    """A pattern in the list."""
+
     pattern_id: IdText = Field(examples=["5"])
     weekday: int = Field(description="1 周一至 7 周日", examples=[1])
 

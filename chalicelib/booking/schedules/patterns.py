@@ -12,14 +12,20 @@ from chalicelib import clock, errors
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.booking.schedules import pattern_store, rule_store, schedule_store, schedules
-from chalicelib.booking.schedules.models import ListedPattern, PatternId, PatternSaved, PatternsQuery, SavedPattern
+from chalicelib.booking.schedules.models import (
+    ListedPattern,
+    PatternId,
+    PatternsQuery,
+    SavePatternRequest,
+    SavePatternResult,
+)
 from chalicelib.booking.schedules.pattern_store import ListedPatternRow
 from chalicelib.errors import ApiError
 from chalicelib.http.fields import Page
 from chalicelib.identity.callers import Caller
 
 
-def create(caller: Caller, request: PatternSaved) -> SavedPattern:
+def create(caller: Caller, request: SavePatternRequest) -> SavePatternResult:
     """Create a pattern and its first schedules.
 
     Raises:
@@ -29,7 +35,7 @@ def create(caller: Caller, request: PatternSaved) -> SavedPattern:
         pattern_id = mysql.run_transaction(lambda tx: _create(tx, caller, request))
     except mysql.DuplicateKeyError:
         raise ApiError(errors.CONFLICT, "该半天已有每周排班") from None
-    return SavedPattern(pattern_id=str(pattern_id), made=expand(caller.tenant_id, pattern_id))
+    return SavePatternResult(pattern_id=str(pattern_id), made=expand(caller.tenant_id, pattern_id))
 
 
 def search(caller: Caller, query: PatternsQuery) -> Page[ListedPattern]:
@@ -59,7 +65,7 @@ def expand(tenant_id: int, pattern_id: int) -> int:
     return mysql.run_transaction(lambda tx: _expand(tx, tenant_id, pattern_id))
 
 
-def _create(tx: Tx, caller: Caller, request: PatternSaved) -> int:
+def _create(tx: Tx, caller: Caller, request: SavePatternRequest) -> int:
     terms = schedules.build_terms(tx, caller.tenant_id, request)
     return pattern_store.insert(tx, caller.tenant_id, request.weekday, terms, caller.user_id)
 

@@ -9,9 +9,9 @@ from chalicelib.billing.money import to_fen, to_yuan
 from chalicelib.booking.schedules import schedule_store, slots
 from chalicelib.booking.schedules.models import (
     ListedSchedule,
-    SavedSchedule,
+    SaveScheduleRequest,
+    SaveScheduleResult,
     ScheduleFields,
-    ScheduleSaved,
     SchedulesQuery,
 )
 from chalicelib.booking.schedules.schedule_store import ListedScheduleRow
@@ -27,7 +27,7 @@ MAX_DAYS_AHEAD = 366
 FIELDS_FIXED_ONCE_BOOKED = ("dept_id", "doctor_id", "half_day", "begins", "ends", "slots")
 
 
-def save(caller: Caller, request: ScheduleSaved) -> SavedSchedule:
+def save(caller: Caller, request: SaveScheduleRequest) -> SaveScheduleResult:
     """Create a schedule or, with a schedule_id, change it.
 
     Raises:
@@ -41,7 +41,7 @@ def save(caller: Caller, request: ScheduleSaved) -> SavedSchedule:
         schedule_id = mysql.run_transaction(lambda tx: _save(tx, caller, request))
     except mysql.DuplicateKeyError:
         raise ApiError(errors.CONFLICT, "该半天已有排班") from None
-    return SavedSchedule(schedule_id=str(schedule_id))
+    return SaveScheduleResult(schedule_id=str(schedule_id))
 
 
 def search(caller: Caller, query: SchedulesQuery) -> Page[ListedSchedule]:
@@ -103,7 +103,7 @@ def build_listed_fields(terms: ScheduleTerms, dept_name: str, doctor_name: str) 
     }
 
 
-def _save(tx: Tx, caller: Caller, request: ScheduleSaved) -> int:
+def _save(tx: Tx, caller: Caller, request: SaveScheduleRequest) -> int:
     terms, schedule_id = build_terms(tx, caller.tenant_id, request), request.schedule_id
     if schedule_id is None:
         return schedule_store.insert(tx, caller.tenant_id, request.date, terms, caller.user_id)
