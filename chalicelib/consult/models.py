@@ -27,66 +27,92 @@ OLDER_THAN_ALIASES = AliasChoices("msg_id", "last_msg_id", "last_message_id")
 
 
 class MemberAndDoctor(WireModel):
+    """A member of the caller's account and a doctor."""
+
     member_id: Id = Field(examples=["1"])
     doctor_id: Id = Field(examples=["3"])
 
 
 class SessionNo(WireModel):
+    """The number of a session."""
+
     session_no: str = Field(examples=[SESSION_NO_EXAMPLE])
 
 
 class PatientText(MemberAndDoctor):
+    """A text to a doctor."""
+
     message: ChatText = Field(examples=["医生您好，我发烧两天了。"])
     session_no: OptionalPublicId = Field(None, examples=[SESSION_NO_EXAMPLE])
     client_msg_id: IdempotencyKey | None = None
 
 
 class DoctorText(WireModel):
+    """A text to a session's patient."""
+
     message: ChatText = Field(examples=["量过体温吗？多少度？"])
     session_no: PublicId = Field(examples=[SESSION_NO_EXAMPLE])
     client_msg_id: IdempotencyKey | None = None
 
 
 class PatientFile(MemberAndDoctor):
+    """An uploaded file to a doctor."""
+
     file_id: Id = Field(examples=["7"])
     session_no: OptionalPublicId = Field(None, examples=[SESSION_NO_EXAMPLE])
     client_msg_id: IdempotencyKey | None = None
 
 
 class DoctorFile(WireModel):
+    """An uploaded file to a session's patient."""
+
     file_id: Id = Field(examples=["7"])
     session_no: PublicId = Field(examples=[SESSION_NO_EXAMPLE])
     client_msg_id: IdempotencyKey | None = None
 
 
 class SessionDel(WireModel):
+    """The session to remove from the caller's list."""
+
     session_id: PublicId = Field(
         validation_alias=AliasChoices("session_id", "session_no"), examples=[SESSION_NO_EXAMPLE]
     )
 
 
 class Sent(WireModel):
+    """A message that was sent."""
+
     msg_id: str = Field(examples=[MSG_ID_EXAMPLE])
     msg_date: str = Field(examples=[MSG_DATE_EXAMPLE])
 
 
 class SentByPatient(Sent):
+    """A message that a patient has sent, with its session."""
+
     session_no: str = Field(examples=[SESSION_NO_EXAMPLE])
 
 
 class SentFile(Sent):
+    """A file that a doctor has sent."""
+
     res_url: str = Field(description="文件地址，30 分钟有效")
 
 
 class SentFileByPatient(SentByPatient):
+    """A file that a patient has sent, with its session."""
+
     file_url: str = Field(description="文件地址，30 分钟有效")
 
 
 class DoctorNewestQuery(WireModel):
+    """A session of the doctor."""
+
     session_no: PublicId = Field(examples=[SESSION_NO_EXAMPLE])
 
 
 class PatientNewestQuery(DoctorNewestQuery):
+    """A session of a member of the caller's account."""
+
     member_id: Id = Field(examples=["1"])
 
 
@@ -104,10 +130,12 @@ class OlderPageQuery(WireModel):
 
 
 class DoctorMessagesQuery(OlderPageQuery, DoctorNewestQuery):
-    pass
+    """A page of messages of a doctor's session."""
 
 
 class PatientMessagesQuery(DoctorMessagesQuery):
+    """A page of messages of a patient's session."""
+
     member_id: Id = Field(examples=["1"])
 
 
@@ -122,6 +150,8 @@ PhotoUrl = Annotated[str, Field(examples=[""])]
 
 
 class MessageForDoctor(TypedDict):
+    """A message as the session's doctor sees it."""
+
     msg_id: MessageIdText
     msg_type: MessageTypeCode
     from_to: Annotated[
@@ -134,20 +164,26 @@ class MessageForDoctor(TypedDict):
 
 
 class MessageForPatient(MessageForDoctor):
+    """A message as the session's patient sees it."""
+
     doctor_id: DoctorId
     doctor_name: DoctorName
     doctor_photo_url: PhotoUrl
 
 
 class PatientSessionsQuery(WireModel):
+    """Filter of a patient's session list."""
+
     doctor_name: Annotated[str, Field(max_length=64)] | None = Field(None, examples=["陈"])
 
 
 class DoctorSessionsQuery(OlderPageQuery):
-    pass
+    """A page of a doctor's session list."""
 
 
 class Session(TypedDict):
+    """A session in a list, with its newest message."""
+
     session_id: SessionNoText
     session_no: SessionNoText
     member_id: Annotated[str, Field(examples=["1"])]
@@ -159,6 +195,8 @@ class Session(TypedDict):
 
 
 class SessionForPatient(Session):
+    """A session in a patient's list."""
+
     doctor_id: DoctorId
     doctor_name: DoctorName
     doctor_photo_url: PhotoUrl
@@ -168,6 +206,8 @@ class SessionForPatient(Session):
 
 
 class SessionForDoctor(Session):
+    """A session in a doctor's list."""
+
     member_photo_url: PhotoUrl
     gender: Annotated[int, Field(description="0 未知，1 男，2 女，9 未说明", examples=[2])]
     age: Annotated[str, Field(examples=["36岁"])]

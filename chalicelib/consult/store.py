@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.identity.callers import Role
+from chalicelib.people.accounts import Relation
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class UnreadReply:
 SELECT_SESSION = """
     SELECT s.session_no, s.tenant_id, s.member_id, m.user_id, m.name AS member_name, m.gender,
            COALESCE(DATE_FORMAT(m.birthday, '%%Y-%%m-%%d'), '') AS birthday, m.phone,
-           IF(m.cont_relation = 1, a.photo_key, '') AS member_photo_key,
+           IF(m.cont_relation = %(relation_self)s, a.photo_key, '') AS member_photo_key,
            s.doctor_id, d.name AS doctor_name, COALESCE(p.duty_code, '') AS duty_code,
            COALESCE(p.photo_key, '') AS doctor_photo_key
     FROM consult_sessions s
@@ -101,7 +102,11 @@ def insert(
 
 def find_session(tx: Tx, session_no: str) -> SessionRecord | None:
     """Return a session of any tenant."""
-    row = tx.fetch_one(f"{SELECT_SESSION} WHERE s.session_no = %(session_no)s", session_no=session_no.encode())
+    row = tx.fetch_one(
+        f"{SELECT_SESSION} WHERE s.session_no = %(session_no)s",
+        session_no=session_no.encode(),
+        relation_self=Relation.SELF,
+    )
     return _parse_session(row) if row else None
 
 
@@ -144,14 +149,22 @@ def find_unread_reply(
 
 def list_by_patient(tx: Tx, user_id: int, limit: int) -> list[SessionRecord]:
     """Return up to `limit` sessions of an account, unordered."""
-    rows = tx.fetch_all(f"{SELECT_SESSION} WHERE m.user_id = %(user_id)s LIMIT %(limit)s", user_id=user_id, limit=limit)
+    rows = tx.fetch_all(
+        f"{SELECT_SESSION} WHERE m.user_id = %(user_id)s LIMIT %(limit)s",
+        user_id=user_id,
+        limit=limit,
+        relation_self=Relation.SELF,
+    )
     return [_parse_session(row) for row in rows]
 
 
 def list_by_doctor(tx: Tx, doctor_id: int, limit: int) -> list[SessionRecord]:
     """Return up to `limit` sessions of a doctor, unordered."""
     rows = tx.fetch_all(
-        f"{SELECT_SESSION} WHERE s.doctor_id = %(doctor_id)s LIMIT %(limit)s", doctor_id=doctor_id, limit=limit
+        f"{SELECT_SESSION} WHERE s.doctor_id = %(doctor_id)s LIMIT %(limit)s",
+        doctor_id=doctor_id,
+        limit=limit,
+        relation_self=Relation.SELF,
     )
     return [_parse_session(row) for row in rows]
 
@@ -176,6 +189,7 @@ def list_recent_by_doctor(tx: Tx, doctor_id: int, before: tuple[int, int], limit
         tick=before[0],
         tag=before[1],
         limit=limit,
+        relation_self=Relation.SELF,
     )
     return [_parse_session(row) for row in rows]
 

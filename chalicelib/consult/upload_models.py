@@ -28,6 +28,8 @@ FileExtension = Annotated[str, Field(min_length=1, max_length=8, pattern=r"^[0-9
 
 
 class UploadRequest(WireModel):
+    """A file to be uploaded into a session."""
+
     file_size: FileSize | None = Field(None, description="字节数；给出后，上传的文件必须恰好这么大", examples=[48213])
     file_extension: FileExtension = Field(description="不带“.”", examples=["jpg"])
     file_type: str = Field(description="Content-Type，须与扩展名相符", max_length=64, examples=["image/jpeg"])
@@ -35,6 +37,8 @@ class UploadRequest(WireModel):
 
 
 class UploadForm(WireModel):
+    """An S3 form that uploads one file."""
+
     url: str = Field(examples=["https://zhenxun-files.s3.cn-northwest-1.amazonaws.com.cn/"])
     fileId: int = Field(examples=[17])
     OSSAccessKeyId: str = Field(examples=[ACCESS_KEY_EXAMPLE])
@@ -47,10 +51,14 @@ class UploadForm(WireModel):
 
 
 class UploadedFile(WireModel):
+    """A file whose upload is finished."""
+
     file_id: Id = Field(validation_alias=FILE_ID_ALIASES, examples=["17"])
 
 
 class ConfirmedFile(WireModel):
+    """A file that can be sent, with its link."""
+
     file_id: IdText = Field(examples=["17"])
     res_url: str = Field(
         description="30 分钟内有效",

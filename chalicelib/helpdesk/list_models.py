@@ -39,6 +39,8 @@ QueryTypeField = Annotated[QueryType, BeforeValidator(parse_int), build_enum_sch
 
 
 class ListRequest(MessagecenterRequest):
+    """Body of userList and conversationList: filters and a page."""
+
     userType: UserTypeField
     phone: OptionalPhone = Field("", description="对方的手机号", examples=[""])
     startTime: TimeText = Field("", description="最后活动不早于；yyyy-MM-dd 或 yyyy-MM-dd HH:mm:ss", examples=[""])

@@ -98,14 +98,20 @@ LinkUrl = Annotated[str, Field(max_length=1024, pattern=r"^((https?://|/)[^\s\x0
 
 
 class UnreadCountRequest(MessagecenterRequest):
+    """Body of messageCount."""
+
     userType: UserTypeField
 
 
 class UnreadTotal(CountedResult[int]):
+    """The number of unread messages, as data and as count."""
+
     data: int = Field(examples=[1])
 
 
 class SendRequest(MessagecenterRequest):
+    """Body of messageAdd: a message and its receivers."""
+
     ownType: OwnTypeField = Field(
         description="1 个人，2 企业（患者：发给医院客服；员工：以医院名义通知），3 群", examples=[1]
     )
@@ -131,6 +137,8 @@ class SentMessage(TypedDict):
 
 
 class MessagePageRequest(MessagecenterRequest):
+    """Body of findMessage: a conversation and a page of it."""
+
     msgType: MsgTypeField = Field(description="1 通知，2 个人会话，3 客服会话，4 群", examples=[2])
     userType: UserTypeField
     sendId: OptionalPartyId = Field("", description="对方；患者看自己的客服会话时可不填", examples=["3"])
@@ -161,6 +169,8 @@ class MessageEntry(TypedDict):
 
 
 class OpenSessionRequest(MessagecenterRequest):
+    """Body of createChatSession."""
+
     msgType: MsgTypeField = Field(description="2 个人会话，3 客服会话，4 群", examples=[2])
     userType: UserTypeField
     receiveId: OptionalPartyId = Field("", description="对方或群；患者找客服时可不填", examples=["3"])
@@ -170,20 +180,28 @@ class OpenSessionRequest(MessagecenterRequest):
 
 
 class CloseSessionRequest(MessagecenterRequest):
+    """Body of closeChatSession."""
+
     sessionId: PublicId = Field(examples=[EXAMPLE_SESSION_ID])
 
 
 class AssignmentRequest(MessagecenterRequest):
+    """Body of obtainShunt."""
+
     type: ShortText = Field(description="科室或服务，空为不限", examples=["检查预约"])
 
 
 class MarkReadRequest(MessagecenterRequest):
+    """Body of updateReadById."""
+
     sendId: PartyId = Field(description="对方的用户编号，或会话的 sessionId；0 为医院的通知", examples=["3"])
     userType: OptionalTypeCode = 0
     sendType: OptionalTypeCode = 0
 
 
 class WithdrawRequest(MessagecenterRequest):
+    """Body of withdrawMessage. Only messageId is used."""
+
     messageId: MessageId = Field(examples=[EXAMPLE_MESSAGE_ID])
     userType: UserTypeField
     senderId: SafeInt = 0
@@ -193,15 +211,21 @@ class WithdrawRequest(MessagecenterRequest):
 
 
 class AppraiseRequest(MessagecenterRequest):
+    """Body of appraiseMessage."""
+
     messageId: MessageId = Field(examples=[EXAMPLE_MESSAGE_ID])
     appraise: Annotated[Literal[-1, 1], BeforeValidator(parse_int), build_enum_schema(-1, 1)] = Field(examples=[1])
 
 
 class PostCardRequest(MessagecenterRequest):
+    """Body of oneUserPosition."""
+
     positionId: Id = Field(examples=["1"])
 
 
 class PeerConversationRequest(MessagecenterRequest):
+    """Body of oneUserConversation."""
+
     youPositionId: Id = Field(examples=["1"])
 
 

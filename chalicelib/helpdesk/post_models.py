@@ -9,6 +9,8 @@ from chalicelib.http.fields import Id, IdText, Name, OptionalId, SafeInt, WireMo
 
 
 class SavePostRequest(WireModel):
+    """Body of savePost."""
+
     positionId: OptionalId = Field(None, description="为空则新建", examples=[""])
     userId: OptionalId = Field(None, description="新建时必填；岗位不能换人", examples=["5"])
     title: Name = Field(examples=["导诊"])
@@ -18,10 +20,14 @@ class SavePostRequest(WireModel):
 
 
 class SavedPost(WireModel):
+    """The id of a post that was saved."""
+
     positionId: IdText = Field(examples=["1"])
 
 
 class SetDutyRequest(WireModel):
+    """Body of setDuty."""
+
     positionId: Id = Field(examples=["1"])
     onDuty: StrictBool = Field(examples=[True])
 

@@ -139,6 +139,7 @@ class _Worker:
         self._running = self._rerun_requested = False
 
     def wake(self) -> None:
+        """Run the queue now, or once more if it is running."""
         with self._lock:
             self._rerun_requested = True
             if not self._running:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date
+from enum import IntEnum
 
 from chalicelib import clock
 from chalicelib.adapters.mysql import Row, Tx
@@ -10,6 +11,17 @@ from chalicelib.people.roles import PersonKind
 
 AVATAR = "avatar"  # files.place of an upload that becomes the uploader's avatar
 MAX_MEMBERS = 10
+
+
+class Relation(IntEnum):
+    """members.cont_relation: what the member is to the account's owner."""
+
+    SELF = 1
+    SPOUSE = 2
+    PARENT = 3
+    CHILD = 4
+    OTHER_RELATIVE = 5
+    OTHER = 9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +80,7 @@ def add_member(
     gender: int = 0,
     birthday: date | None = None,
     phone: str = "",
-    cont_relation: int = 1,
+    cont_relation: int = Relation.SELF,
     is_default: bool = False,
     pati_id: int | None = None,
 ) -> int:
