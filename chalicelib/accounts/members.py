@@ -1,7 +1,7 @@
-"""就诊人: those whom an account books for, each bound to a patient file."""
+"""Members (就诊人): the persons for whom an account books, each bound to a patient file."""
 
 from chalicelib import clock, errors
-from chalicelib.accounts.models import AddedMember, Member, MemberAdded
+from chalicelib.accounts.models import AddMemberRequest, AddMemberResponse, Member
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.crypto import field_encryption
@@ -12,35 +12,40 @@ from chalicelib.people import accounts, bar_code, formatting, id_cards, patients
 from chalicelib.people.accounts import MAX_MEMBERS
 from chalicelib.people.patients import PatientDetails
 
-RELATION_SELF, RELATION_OTHER = 1, 9
-MAX_ID_NUMBER_GUESSES = 10  # names that do not fit a number, in a quarter of an hour
+RELATION_SELF, RELATION_OTHER = 1, 9  # cont_relation of document 003
+MAX_ID_NUMBER_GUESSES = 10  # per account in 15 minutes
 
 
-def add(caller: Caller, given: MemberAdded) -> AddedMember:
-    """Return a new member, bound to the hospital's one file of that ID number; the same one for who is there already.
+def add(caller: Caller, request: AddMemberRequest) -> AddMemberResponse:
+    """Add a member, bound to the tenant's only file with this ID number.
 
-    ApiError 400 where birthday or gender are not the number's, 409 above ten members, and where the number is filed
-    under another name; 429 after ten of those.
+    If that file belongs to a member of the account already, that member is returned. Each name that does not match the
+    number counts as a guess, so that the owner of a number cannot be found by trial.
+
+    Raises:
+        ApiError: 400 if birthday or gender contradict the ID number; 409 above MAX_MEMBERS, and if the file with this
+            number has another name; 429 after MAX_ID_NUMBER_GUESSES of the latter.
     """
     try:
-        id_cards.require_match(given.IDNo, given.birthday, given.gender)
-    except ValueError as wrong:
-        raise ApiError(errors.BAD_PARAMETER, f"IDNo：{wrong}") from None
+        id_cards.require_match(request.IDNo, request.birthday, request.gender)
+    except ValueError as error:
+        raise ApiError(errors.BAD_PARAMETER, f"IDNo：{error}") from None
     details = PatientDetails(
-        name=given.name,
-        gender=given.gender,
-        birthday=given.birthday,
-        phone=given.phone,
-        id_number=patients.build_id_number(caller.tenant_id, given.IDNo),
+        name=request.name,
+        gender=request.gender,
+        birthday=request.birthday,
+        phone=request.phone,
+        id_number=patients.build_id_number(caller.tenant_id, request.IDNo),
     )
-    guesses = f"member:{caller.user_id}"  # whose number it is must not be tried out
+    guesses = f"member:{caller.user_id}"
     attempts.consume_try(caller.tenant_id, guesses, MAX_ID_NUMBER_GUESSES)
     member_id = mysql.run_transaction(lambda tx: _find_or_add(tx, caller, details))
     attempts.clear_failures(caller.tenant_id, guesses)
-    return AddedMember(memberId=str(member_id))
+    return AddMemberResponse(memberId=str(member_id))
 
 
 def list_all(caller: Caller) -> list[Member]:
+    """Return the account's members, the default member first."""
     field_encryption.preload_keys()
     members = accounts.list_members_with_patients(mysql.autocommit, caller.tenant_id, caller.user_id)
     return [_build_member(caller.tenant_id, member) for member in members]
@@ -56,7 +61,10 @@ def _find_or_add(tx: Tx, caller: Caller, details: PatientDetails) -> int:
     if len(present) >= MAX_MEMBERS:
         raise ApiError(errors.CONFLICT, f"最多添加 {MAX_MEMBERS} 位就诊人")
     return accounts.add_member(
-        *(tx, caller.tenant_id, caller.user_id, details.name),
+        tx,
+        caller.tenant_id,
+        caller.user_id,
+        details.name,
         gender=details.gender,
         birthday=details.birthday,
         phone=details.phone,

@@ -1,4 +1,4 @@
-"""What crosses the wire of patients' accounts and their members."""
+"""Requests and responses of accounts and their members."""
 
 from datetime import date
 from typing import Annotated
@@ -24,36 +24,52 @@ FileExtension = Annotated[str, Field(min_length=1, max_length=8, pattern=r"^[0-9
 
 
 class PhoneQuery(WireModel):
+    """The phone of an account."""
+
     phone: Phone
 
 
-class CodeGiven(PhoneQuery):
+class VerifyCodeRequest(PhoneQuery):
+    """A phone and the code that was sent to it."""
+
     verCode: VerificationCode
 
 
-class SignUp(CodeGiven):
+class SignUp(VerifyCodeRequest):
+    """A new account: phone, code and password."""
+
     password: Password
 
 
-class NewPassword(CodeGiven):
+class NewPassword(VerifyCodeRequest):
+    """A password reset by code."""
+
     newPassword: Password
 
 
 class SignIn(PhoneQuery):
+    """The credentials of an account."""
+
     password: EnteredPassword
 
 
 class PasswordChange(WireModel):
+    """A password change by the old password."""
+
     oldPassword: EnteredPassword
     newPassword: Password
 
 
 class SignedIn(WireModel):
+    """The account and a new token."""
+
     userId: IdText = Field(examples=["1"])
     token: str = Field(examples=[EXAMPLE_TOKEN])
 
 
-class MemberAdded(WireModel):
+class AddMemberRequest(WireModel):
+    """A person whom the account books for."""
+
     name: Name = Field(examples=["林小雨"])
     gender: Gender = Field(description=GENDER_DESCRIPTION, examples=[2])
     birthday: Birthday = Field(examples=["1990-05-17"])
@@ -61,11 +77,15 @@ class MemberAdded(WireModel):
     phone: Phone
 
 
-class AddedMember(WireModel):
+class AddMemberResponse(WireModel):
+    """The id of the new or existing member."""
+
     memberId: IdText = Field(examples=["1"])
 
 
 class Member(WireModel):
+    """A member of an account."""
+
     memberId: IdText = Field(examples=["1"])
     bindPatiId: str = Field(description="空：尚未建档", examples=["7"])
     name: str = Field(examples=["林小雨"])
@@ -78,6 +98,8 @@ class Member(WireModel):
 
 
 class MyInfo(WireModel):
+    """The profile of an account."""
+
     phone: str = Field(examples=["13800000001"])
     avatar: str = Field(description="30 分钟内有效；空：没有", examples=[""])
     name: str = Field(examples=["林小雨"])
@@ -88,19 +110,25 @@ class MyInfo(WireModel):
     pati_id: str = Field(examples=["7"])
 
 
-class MyInfoSaved(WireModel):
+class SaveMyInfoRequest(WireModel):
+    """The new profile."""
+
     name: Name = Field(examples=["林小雨"])
     gender: Gender = Field(description=GENDER_DESCRIPTION, examples=[2])
     birthday: Birthday = Field(examples=["1990-05-17"])
 
 
-class PictureWanted(WireModel):
+class PictureFormRequest(WireModel):
+    """The file that will be uploaded."""
+
     file_size: Annotated[SafeInt, Field(ge=1)] | None = Field(None, description="字节数", examples=[48213])
     file_extension: FileExtension = Field(description="不带“.”", examples=["jpg"])
     file_type: str = Field(description="Content-Type，须与扩展名相符", max_length=64, examples=["image/jpeg"])
 
 
 class PictureForm(WireModel):
+    """A form that uploads the picture to S3."""
+
     url: str = Field(examples=["https://zhenxun-files.s3.cn-northwest-1.amazonaws.com.cn/"])
     file_id: int = Field(examples=[17])
     OSS_access_key_id: str = Field(examples=["AKIAIOSFODNN7EXAMPLE"])

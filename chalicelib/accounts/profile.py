@@ -1,7 +1,7 @@
-"""What an account says of its owner."""
+"""The profile of an account: name, gender, birthday and avatar."""
 
 from chalicelib import clock, errors
-from chalicelib.accounts.models import MyInfo, MyInfoSaved, PictureForm, PictureWanted
+from chalicelib.accounts.models import MyInfo, PictureForm, PictureFormRequest, SaveMyInfoRequest
 from chalicelib.adapters import mysql
 from chalicelib.errors import ApiError
 from chalicelib.files import confirmation, file_types, links, store, upload_forms
@@ -11,7 +11,10 @@ from chalicelib.people.accounts import AVATAR
 
 
 def get_own(caller: Caller) -> MyInfo:
-    """Return what the owner has said of themselves, else what their default member is; the file is the member's."""
+    """Return the profile. Where it is empty, the fields of the default member; the patient file is always the member's.
+
+    An avatar that S3 has, but has not announced yet, is confirmed first.
+    """
     _confirm_avatar(caller)
     account = accounts.get(mysql.autocommit, caller.tenant_id, caller.user_id)
     members = accounts.list_members_with_patients(mysql.autocommit, caller.tenant_id, caller.user_id)
@@ -30,15 +33,20 @@ def get_own(caller: Caller) -> MyInfo:
     )
 
 
-def save(caller: Caller, given: MyInfoSaved) -> None:
-    said = (given.name, given.gender, given.birthday)
-    accounts.update_profile(mysql.autocommit, caller.tenant_id, caller.user_id, *said)
+def save(caller: Caller, request: SaveMyInfoRequest) -> None:
+    """Replace name, gender and birthday of the profile."""
+    fields = (request.name, request.gender, request.birthday)
+    accounts.update_profile(mysql.autocommit, caller.tenant_id, caller.user_id, *fields)
 
 
-def create_picture_form(caller: Caller, wanted: PictureWanted) -> PictureForm:
-    """Return a form for one picture, which becomes the avatar once it is uploaded."""
-    kind = file_types.require_picture_kind(wanted.file_extension, wanted.file_type, wanted.file_size)
-    ticket = upload_forms.issue(caller.tenant_id, caller.principal, AVATAR, kind, wanted.file_type, wanted.file_size)
+def create_picture_form(caller: Caller, request: PictureFormRequest) -> PictureForm:
+    """Return an upload form for a picture that becomes the avatar once it is uploaded.
+
+    Raises:
+        ApiError: 400 if the type or the size of the picture is not allowed.
+    """
+    kind = file_types.require_picture_kind(request.file_extension, request.file_type, request.file_size)
+    ticket = upload_forms.issue(caller.tenant_id, caller.principal, AVATAR, kind, request.file_type, request.file_size)
     fields = ticket.form.fields
     return PictureForm(
         url=ticket.form.url,
@@ -52,13 +60,13 @@ def create_picture_form(caller: Caller, wanted: PictureWanted) -> PictureForm:
 
 
 def _confirm_avatar(caller: Caller) -> None:
-    """S3 may not have told of an upload yet. One that is not there, or no picture, leaves the avatar as it is."""
+    """Confirm an upload that S3 has not announced yet. A missing upload, or one that is no picture, changes nothing."""
     since, uploader = clock.now() - clock.DAY, (caller.tenant_id, caller.principal)
     file_id = store.find_unconfirmed(mysql.autocommit, *uploader, AVATAR, since)
     if file_id is None:
         return
     try:
         confirmation.confirm_own_upload(*uploader, file_id)
-    except ApiError as refused:
-        if refused.kind not in (errors.CONFLICT, errors.NOT_FOUND, errors.UNAVAILABLE):
+    except ApiError as error:
+        if error.kind not in (errors.CONFLICT, errors.NOT_FOUND, errors.UNAVAILABLE):
             raise

@@ -1,21 +1,21 @@
-"""The patients' side of document 003 that is about themselves (patient_service)."""
+"""Endpoints of document 003 for patients: accounts and members (patient_service)."""
 
 from chalicelib.accounts import members, profile, sign_in
 from chalicelib.accounts.models import (
-    AddedMember,
-    CodeGiven,
+    AddMemberRequest,
+    AddMemberResponse,
     Member,
-    MemberAdded,
     MyInfo,
-    MyInfoSaved,
     NewPassword,
     PasswordChange,
     PhoneQuery,
     PictureForm,
-    PictureWanted,
+    PictureFormRequest,
+    SaveMyInfoRequest,
     SignedIn,
     SignIn,
     SignUp,
+    VerifyCodeRequest,
 )
 from chalicelib.errors import BAD_CREDENTIALS, CONFLICT, TOO_MANY_REQUESTS
 from chalicelib.http.routing import Routes
@@ -32,7 +32,7 @@ routes = Routes(__name__)
 def register_code(caller: Caller, query: PhoneQuery) -> None:
     """患者注册获取手机验证码
 
-    An SMS with six digits that are good for 5 minutes and 5 tries. One a minute, 5 an hour, 10 a day for a phone.
+    Sends an SMS with six digits, valid for 5 minutes and 5 tries. Limits per phone: one a minute, 5 an hour, 10 a day.
     """
     sms_codes.request_code(caller.tenant_id, query.phone, CodePurpose.SIGN_UP, caller.address)
 
@@ -51,16 +51,16 @@ def register(caller: Caller, body: SignUp) -> SignedIn:
 def reset_code(caller: Caller, query: PhoneQuery) -> None:
     """患者忘记密码，获取手机验证码
 
-    The same answer whether or not the phone has an account; an SMS goes to one that has.
+    The response does not reveal whether the phone has an account; an SMS is sent only if it has one.
     """
     sms_codes.request_code(caller.tenant_id, query.phone, CodePurpose.RESET_PASSWORD, caller.address)
 
 
 @routes.post("/pati_service/patient_service/reset_password/phone_identifying_code_validate", callers=[Role.PUBLIC])
-def validate_reset_code(caller: Caller, body: CodeGiven) -> None:
+def validate_reset_code(caller: Caller, body: VerifyCodeRequest) -> None:
     """患者忘记密码，手机验证码验证
 
-    A right code stays good: it is given again with the new password.
+    A correct code stays valid: send it again with the new password.
     """
     sign_in.check_code(caller, body)
 
@@ -69,7 +69,7 @@ def validate_reset_code(caller: Caller, body: CodeGiven) -> None:
 def reset_password(caller: Caller, body: NewPassword) -> None:
     """患者重置密码，通过手机验证码重置密码
 
-    All sessions of the account end.
+    Ends all sessions of the account.
     """
     sign_in.reset_password(caller, body)
 
@@ -78,7 +78,7 @@ def reset_password(caller: Caller, body: NewPassword) -> None:
 def login(caller: Caller, body: SignIn) -> SignedIn:
     """患者登录
 
-    Five failures of one phone from one address lock it for 15 minutes.
+    Five failures for one phone from one address lock it for 15 minutes.
     """
     return sign_in.authenticate(caller, body)
 
@@ -98,10 +98,10 @@ def logout(caller: Caller) -> None:
 
 
 @routes.post("/pati_service/patient_service/member", callers=[Role.PATIENT], errors=[CONFLICT, TOO_MANY_REQUESTS])
-def add_member(caller: Caller, body: MemberAdded) -> AddedMember:
+def add_member(caller: Caller, body: AddMemberRequest) -> AddMemberResponse:
     """添加就诊人
 
-    At most ten; the first one is the default. Somebody who is there already is the same member.
+    At most ten members; the first one is the default. Adding the same person again returns the same member.
     """
     return members.add(caller, body)
 
@@ -119,15 +119,15 @@ def my_info(caller: Caller) -> MyInfo:
 
 
 @routes.post("/pati_service/patient_service/myinfo", callers=[Role.PATIENT])
-def save_my_info(caller: Caller, body: MyInfoSaved) -> None:
+def save_my_info(caller: Caller, body: SaveMyInfoRequest) -> None:
     """更新我的个人信息"""
     profile.save(caller, body)
 
 
 @routes.post("/pati_service/patient_service/myinfo/upload_picture", callers=[Role.PATIENT])
-def upload_picture(caller: Caller, body: PictureWanted) -> PictureForm:
+def upload_picture(caller: Caller, body: PictureFormRequest) -> PictureForm:
     """用户个人图像上传
 
-    The picture becomes the avatar once it is uploaded: at most 5 MB.
+    The picture, at most 5 MB, becomes the avatar once it is uploaded.
     """
     return profile.create_picture_form(caller, body)

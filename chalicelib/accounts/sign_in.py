@@ -1,7 +1,7 @@
-"""How patients sign up, in and out, and what becomes of their passwords."""
+"""Sign-up, sign-in and passwords of patients."""
 
 from chalicelib import errors
-from chalicelib.accounts.models import CodeGiven, NewPassword, PasswordChange, SignedIn, SignIn, SignUp
+from chalicelib.accounts.models import NewPassword, PasswordChange, SignedIn, SignIn, SignUp, VerifyCodeRequest
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.errors import ApiError
@@ -12,36 +12,47 @@ from chalicelib.people import accounts
 from chalicelib.people.roles import PersonKind
 
 
-def sign_up(caller: Caller, given: SignUp) -> SignedIn:
-    """Return the token of a new account. ApiError 400 for a wrong code, 409 where the phone has an account."""
-    checked = sms_codes.verify(caller.tenant_id, given.phone, CodePurpose.SIGN_UP, given.verCode)
-    password_hash = passwords.hash_password(given.password)
+def sign_up(caller: Caller, request: SignUp) -> SignedIn:
+    """Create an account and return its first token.
+
+    Raises:
+        ApiError: 400 for a wrong code, 409 if the phone has an account. Only the owner of the phone, who has the code,
+            learns the latter.
+    """
+    code_hash = sms_codes.verify(caller.tenant_id, request.phone, CodePurpose.SIGN_UP, request.verCode)
+    password_hash = passwords.hash_password(request.password)
 
     def create(tx: Tx) -> int:
-        sms_codes.consume(tx, caller.tenant_id, given.phone, CodePurpose.SIGN_UP, checked)
-        return accounts.create(tx, caller.tenant_id, given.phone, password_hash)
+        sms_codes.consume(tx, caller.tenant_id, request.phone, CodePurpose.SIGN_UP, code_hash)
+        return accounts.create(tx, caller.tenant_id, request.phone, password_hash)
 
     try:
         user_id = mysql.run_transaction(create)
-    except mysql.DuplicateKeyError:  # only who holds the phone is told
+    except mysql.DuplicateKeyError:
         raise ApiError(errors.CONFLICT, "该手机号已注册，请直接登录") from None
     return SignedIn(userId=str(user_id), token=tokens.issue(caller.tenant_id, f"user:{user_id}", Role.PATIENT))
 
 
-def authenticate(caller: Caller, given: SignIn) -> SignedIn:
-    """Return a new token. An unknown phone and a wrong password are one answer, in one time."""
-    who = (caller.tenant_id, PersonKind.PATIENT, given.phone, caller.address)
-    attempts.consume_password_try(*who)
-    found = accounts.find_password_hash(mysql.autocommit, caller.tenant_id, given.phone)
-    right = passwords.matches(given.password, found[1] if found else None)
-    if found is None or not right:
+def authenticate(caller: Caller, request: SignIn) -> SignedIn:
+    """Return a new token.
+
+    An unknown phone and a wrong password give the same response and take the same time.
+
+    Raises:
+        ApiError: 401 for wrong credentials, 429 after too many of them.
+    """
+    subject = (caller.tenant_id, PersonKind.PATIENT, request.phone, caller.address)
+    attempts.consume_password_try(*subject)
+    account = accounts.find_password_hash(mysql.autocommit, caller.tenant_id, request.phone)
+    matches = passwords.matches(request.password, account[1] if account else None)
+    if account is None or not matches:
         raise ApiError(errors.BAD_CREDENTIALS)
-    attempts.record_success(*who)
-    user_id, checked = found
+    attempts.record_success(*subject)
+    user_id, verified_hash = account
 
     def issue(tx: Tx) -> str:
-        """A reset in this moment ends what the old password opens."""
-        if accounts.get(tx, caller.tenant_id, user_id, for_update=True).password_hash != checked:
+        """Issue a token unless the password has been reset since it was verified."""
+        if accounts.get(tx, caller.tenant_id, user_id, for_update=True).password_hash != verified_hash:
             raise ApiError(errors.BAD_CREDENTIALS)
         return tokens.issue_in_transaction(tx, caller.tenant_id, f"user:{user_id}", Role.PATIENT)
 
@@ -49,40 +60,54 @@ def authenticate(caller: Caller, given: SignIn) -> SignedIn:
 
 
 def sign_out(caller: Caller) -> None:
+    """Revoke the token of this request."""
     tokens.revoke_by_hash(bytes.fromhex(caller.token_hash_hex))
 
 
-def check_code(caller: Caller, given: CodeGiven) -> None:
-    """ApiError 400 for a wrong code. A right one stays good for the new password."""
-    sms_codes.verify(caller.tenant_id, given.phone, CodePurpose.RESET_PASSWORD, given.verCode)
+def check_code(caller: Caller, request: VerifyCodeRequest) -> None:
+    """Verify a code for a password reset without using it up.
+
+    Raises:
+        ApiError: 400 for a wrong code.
+    """
+    sms_codes.verify(caller.tenant_id, request.phone, CodePurpose.RESET_PASSWORD, request.verCode)
 
 
-def reset_password(caller: Caller, given: NewPassword) -> None:
-    """Set a password by code, and end every session of the account. ApiError 400 for a wrong code."""
+def reset_password(caller: Caller, request: NewPassword) -> None:
+    """Set a password by code and revoke every token of the account.
+
+    Raises:
+        ApiError: 400 for a wrong code.
+    """
     tenant_id = caller.tenant_id
-    checked = sms_codes.verify(tenant_id, given.phone, CodePurpose.RESET_PASSWORD, given.verCode)
-    password_hash = passwords.hash_password(given.newPassword)
+    code_hash = sms_codes.verify(tenant_id, request.phone, CodePurpose.RESET_PASSWORD, request.verCode)
+    password_hash = passwords.hash_password(request.newPassword)
 
     def reset(tx: Tx) -> str:
-        sms_codes.consume(tx, tenant_id, given.phone, CodePurpose.RESET_PASSWORD, checked)
-        user_id = accounts.find_by_phone(tx, tenant_id, given.phone)
-        assert user_id is not None, "a code for a reset is sent to an account's phone alone"
+        sms_codes.consume(tx, tenant_id, request.phone, CodePurpose.RESET_PASSWORD, code_hash)
+        user_id = accounts.find_by_phone(tx, tenant_id, request.phone)
+        assert user_id is not None, "codes for a reset are sent only to phones of accounts"
         accounts.set_password(tx, tenant_id, user_id, password_hash)
         tokens.revoke_all(tx, tenant_id, f"user:{user_id}")
         return f"user:{user_id}"
 
     tokens.invalidate_cached_sessions(tenant_id, mysql.run_transaction(reset))
-    attempts.record_success(tenant_id, PersonKind.PATIENT, given.phone, caller.address)
+    attempts.record_success(tenant_id, PersonKind.PATIENT, request.phone, caller.address)
 
 
-def change_password(caller: Caller, given: PasswordChange) -> None:
-    """Set a password by the old one; who is signed in stays so. ApiError 400 where the old one is wrong."""
+def change_password(caller: Caller, request: PasswordChange) -> None:
+    """Set a password by the old one. Sessions stay valid.
+
+    Raises:
+        ApiError: 400 if the old password is wrong, 409 if a concurrent request has changed it, 429 after too many
+            wrong ones.
+    """
     account = accounts.get(mysql.autocommit, caller.tenant_id, caller.user_id)
-    who = (caller.tenant_id, PersonKind.PATIENT, account.phone, caller.address)
-    attempts.consume_password_try(*who)
-    if not passwords.matches(given.oldPassword, account.password_hash):
+    subject = (caller.tenant_id, PersonKind.PATIENT, account.phone, caller.address)
+    attempts.consume_password_try(*subject)
+    if not passwords.matches(request.oldPassword, account.password_hash):
         raise ApiError(errors.BAD_PARAMETER, "oldPassword：密码错误")
-    new, old = passwords.hash_password(given.newPassword), account.password_hash
-    if not accounts.set_password(mysql.autocommit, caller.tenant_id, caller.user_id, new, old):
+    new_hash, old_hash = passwords.hash_password(request.newPassword), account.password_hash
+    if not accounts.set_password(mysql.autocommit, caller.tenant_id, caller.user_id, new_hash, old_hash):
         raise ApiError(errors.CONFLICT, "密码刚刚被修改过")
-    attempts.record_success(*who)
+    attempts.record_success(*subject)

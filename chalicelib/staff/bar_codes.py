@@ -1,4 +1,4 @@
-"""The card that a patient shows at the desk."""
+"""Bar codes of patient numbers, which patients show at the front desk."""
 
 from chalicelib import errors
 from chalicelib.adapters import mysql
@@ -10,7 +10,12 @@ from chalicelib.staff import store
 
 
 def get_bar_code(caller: Caller, member_id: int) -> RawContent:
-    """ApiError 404 for another's member, and for one who has no patient file."""
+    """Return the number of a member's patient file as a PNG of a Code 128 bar code.
+
+    Raises:
+        ApiError: 404 if the tenant has no such member, it has no patient file, or a patient requests the member of
+            another account.
+    """
     owner = caller.user_id if caller.role == Role.PATIENT else None
     pati_id = store.find_patient_of_member(mysql.autocommit, caller.tenant_id, member_id, owner)
     if pati_id is None:

@@ -1,4 +1,4 @@
-"""Departments, as an admin keeps them and patients see them."""
+"""Administration of departments."""
 
 from dataclasses import replace
 from typing import Any
@@ -10,57 +10,77 @@ from chalicelib.errors import ApiError
 from chalicelib.files import confirmation, file_types, links, upload_forms
 from chalicelib.identity.callers import Caller
 from chalicelib.people import departments
-from chalicelib.staff.staff_models import Department, DepartmentPhotoWanted, DepartmentSaved, PhotoForm, SavedDepartment
+from chalicelib.staff.staff_models import (
+    Department,
+    DepartmentPhotoFormRequest,
+    PhotoForm,
+    SaveDepartmentRequest,
+    SaveDepartmentResponse,
+)
 
 
 def list_all(caller: Caller) -> list[Department]:
-    return [_build_department(one) for one in departments.list_all(mysql.autocommit, caller.tenant_id)]
+    """Return the departments in the tenant's order."""
+    found = departments.list_all(mysql.autocommit, caller.tenant_id)
+    return [_build_department(department) for department in found]
 
 
-def save(caller: Caller, saved: DepartmentSaved) -> SavedDepartment:
-    """Create, or change where dept_id says which. ApiError 409 where the tenant has the name already, and for a photo
-    that is not uploaded; 404 for no department or photo of this tenant."""
-    given: dict[str, Any] = {"name": saved.name}
-    if "order" in saved.model_fields_set:
-        given["sort"] = saved.order
-    if "introduction" in saved.model_fields_set:
-        given["introduction"] = saved.introduction
-    if "photo_file_id" in saved.model_fields_set:
-        given["photo_key"] = _get_photo_key(caller, saved)
+def save(caller: Caller, request: SaveDepartmentRequest) -> SaveDepartmentResponse:
+    """Create a department, or change the one with this dept_id. Fields that the request leaves out stay as they are.
+
+    Raises:
+        ApiError: 404 if the tenant has no such department or photo; 409 if it has a department of this name, or if the
+            photo is not uploaded.
+    """
+    changes: dict[str, Any] = {"name": request.name}
+    if "order" in request.model_fields_set:
+        changes["sort"] = request.order
+    if "introduction" in request.model_fields_set:
+        changes["introduction"] = request.introduction
+    if "photo_file_id" in request.model_fields_set:
+        changes["photo_key"] = _get_photo_key(caller, request)
     try:
-        dept_id = mysql.run_transaction(lambda tx: _create_or_update(tx, caller.tenant_id, saved, given))
+        dept_id = mysql.run_transaction(lambda tx: _create_or_update(tx, caller.tenant_id, request, changes))
     except mysql.DuplicateKeyError:
         raise ApiError(errors.CONFLICT, "科室名称已存在") from None
-    return SavedDepartment(dept_id=str(dept_id))
+    return SaveDepartmentResponse(dept_id=str(dept_id))
 
 
-def create_photo_form(caller: Caller, wanted: DepartmentPhotoWanted) -> PhotoForm:
-    """Return a form for one picture of a department; `save` then makes it the photo."""
-    kind = file_types.require_picture_kind(wanted.file_extension, wanted.file_type, wanted.file_size)
-    if not departments.exists(mysql.autocommit, caller.tenant_id, wanted.dept_id):
+def create_photo_form(caller: Caller, request: DepartmentPhotoFormRequest) -> PhotoForm:
+    """Return an upload form for a picture of a department. `save` then makes it the photo.
+
+    Raises:
+        ApiError: 400 for a type or size that is not allowed, 404 if the tenant has no such department.
+    """
+    kind = file_types.require_picture_kind(request.file_extension, request.file_type, request.file_size)
+    if not departments.exists(mysql.autocommit, caller.tenant_id, request.dept_id):
         raise ApiError(errors.NOT_FOUND, "科室不存在")
     ticket = upload_forms.issue(
-        *(caller.tenant_id, caller.principal, _format_place(wanted.dept_id)),
-        *(kind, wanted.file_type, wanted.file_size),
+        caller.tenant_id,
+        caller.principal,
+        _format_place(request.dept_id),
+        kind,
+        request.file_type,
+        request.file_size,
     )
     return PhotoForm(url=ticket.form.url, file_id=str(ticket.file_id), fields=ticket.form.fields)
 
 
-def _create_or_update(tx: Tx, tenant_id: int, saved: DepartmentSaved, given: dict[str, Any]) -> int:
-    dept_id = saved.dept_id or departments.create(tx, tenant_id, saved.name)
+def _create_or_update(tx: Tx, tenant_id: int, request: SaveDepartmentRequest, changes: dict[str, Any]) -> int:
+    dept_id = request.dept_id or departments.create(tx, tenant_id, request.name)
     department = departments.find_for_update(tx, tenant_id, dept_id)
     if department is None:
         raise ApiError(errors.NOT_FOUND, "科室不存在")
-    departments.update(tx, tenant_id, replace(department, **given))
+    departments.update(tx, tenant_id, replace(department, **changes))
     return dept_id
 
 
-def _get_photo_key(caller: Caller, saved: DepartmentSaved) -> str:
-    if saved.photo_file_id is None:
+def _get_photo_key(caller: Caller, request: SaveDepartmentRequest) -> str:
+    if request.photo_file_id is None:
         return ""
-    place = _format_place(saved.dept_id)  # of a new one there can be no upload yet
+    place = _format_place(request.dept_id)  # a new department cannot have an upload yet
     return confirmation.confirm_upload_for_place(
-        caller.tenant_id, caller.principal, place, saved.photo_file_id
+        caller.tenant_id, caller.principal, place, request.photo_file_id
     ).object_key
 
 
@@ -68,11 +88,11 @@ def _format_place(dept_id: int | None) -> str:
     return f"department:{dept_id}"
 
 
-def _build_department(one: departments.Department) -> Department:
+def _build_department(department: departments.Department) -> Department:
     return Department(
-        dept_id=str(one.dept_id),
-        name=one.name,
-        order=one.sort,
-        introduction=one.introduction,
-        photo_url=links.sign(one.photo_key) if one.photo_key else "",
+        dept_id=str(department.dept_id),
+        name=department.name,
+        order=department.sort,
+        introduction=department.introduction,
+        photo_url=links.sign(department.photo_key) if department.photo_key else "",
     )

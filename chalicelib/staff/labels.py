@@ -1,4 +1,4 @@
-"""Groups and labels, and the patients under them."""
+"""Groups and labels of patients."""
 
 from enum import IntEnum
 
@@ -11,12 +11,12 @@ from chalicelib.staff import store
 from chalicelib.staff.label_models import (
     CountedLabel,
     CountedLabels,
+    DeleteLabelRequest,
     Label,
     LabelCountQuery,
-    LabelDeleted,
     LabelQuery,
     Labels,
-    LabelSaved,
+    SaveLabelRequest,
 )
 
 
@@ -27,79 +27,91 @@ class LabelKind(IntEnum):
     LABEL = 2
 
 
+DESCENDING = 2  # order_type of document 003
+
+
 LABEL_TYPE_NAMES: dict[int, str] = {LabelKind.GROUP: "分组", LabelKind.LABEL: "标签"}
 
 
-def list_all(caller: Caller, asked: LabelQuery) -> Labels:
-    rows = store.list_labels(mysql.autocommit, caller.tenant_id, asked.label_type)
-    return Labels(list=[Label(label_name=row["name"], label_id=row["label_id"]) for row in rows])
+def list_all(caller: Caller, query: LabelQuery) -> Labels:
+    """Return the tenant's groups or labels, in the order of creation."""
+    found = store.list_labels(mysql.autocommit, caller.tenant_id, query.label_type)
+    return Labels(list=[Label(label_name=label.name, label_id=str(label.label_id)) for label in found])
 
 
-def list_with_counts(caller: Caller, asked: LabelCountQuery) -> CountedLabels:
-    """Return a page, or everything where neither page nor size is given."""
-    everything = asked.page_num is None and asked.page_size is None
-    num, size = asked.page_num or 1, asked.page_size or (store.MAX_LABELS_PER_TYPE if everything else 10)
+def list_with_counts(caller: Caller, query: LabelCountQuery) -> CountedLabels:
+    """Return a page of groups or labels with the number of their patients; all of them without page and size."""
+    unpaged = query.page_num is None and query.page_size is None
+    num, size = query.page_num or 1, query.page_size or (store.MAX_LABELS_PER_TYPE if unpaged else 10)
     limits = ((num - 1) * size, size)
-    counted = store.list_labels_with_counts(
-        mysql.autocommit, caller.tenant_id, asked.label_type, asked.order_type == 2, limits
+    page = store.list_labels_with_counts(
+        mysql.autocommit, caller.tenant_id, query.label_type, query.order_type == DESCENDING, limits
     )
-    size = counted.total_labels if everything else size
+    size = page.total_labels if unpaged else size
     return CountedLabels(
         page_num=num,
         page_size=size,
-        total=counted.total_labels,
-        pages=-(-counted.total_labels // size) if size else 0,
-        person_numbers=counted.total_patients,
+        total=page.total_labels,
+        pages=-(-page.total_labels // size) if size else 0,
+        person_numbers=page.total_patients,
         list=[
             CountedLabel(
-                label_name=row["name"],
-                label_id=row["label_id"],
-                user_name=row["user_name"],
-                person_number=row["person_number"],
-                create_time=row["created_at"] // 1000,
+                label_name=label.name,
+                label_id=str(label.label_id),
+                user_name=label.user_name,
+                person_number=label.person_number,
+                create_time=label.created_at // 1000,
             )
-            for row in counted.labels
+            for label in page.labels
         ],
     )
 
 
-def save(caller: Caller, saved: LabelSaved) -> None:
-    """Create, or rename where label_id says which. ApiError 409 where the tenant has the name already."""
+def save(caller: Caller, request: SaveLabelRequest) -> None:
+    """Create a group or label, or rename the one with this label_id.
+
+    Raises:
+        ApiError: 404 if the tenant has no such group or label, 409 if it has another one of this name.
+    """
     try:
-        found = mysql.run_transaction(lambda tx: _create_or_rename(tx, caller, saved))
+        found = mysql.run_transaction(lambda tx: _create_or_rename(tx, caller, request))
     except mysql.DuplicateKeyError:
-        raise ApiError(errors.CONFLICT, f"{LABEL_TYPE_NAMES[saved.label_type]}名称已存在") from None
+        raise ApiError(errors.CONFLICT, f"{LABEL_TYPE_NAMES[request.label_type]}名称已存在") from None
     if not found:
-        raise ApiError(errors.NOT_FOUND, f"{LABEL_TYPE_NAMES[saved.label_type]}不存在")
+        raise ApiError(errors.NOT_FOUND, f"{LABEL_TYPE_NAMES[request.label_type]}不存在")
 
 
-def delete(caller: Caller, deleted: LabelDeleted) -> None:
-    """Take a group or label off all its patients, and away."""
-    if not mysql.run_transaction(
-        lambda tx: store.delete_label(tx, caller.tenant_id, deleted.label_type, deleted.label_id)
-    ):
-        raise ApiError(errors.NOT_FOUND, f"{LABEL_TYPE_NAMES[deleted.label_type]}不存在")
+def delete(caller: Caller, request: DeleteLabelRequest) -> None:
+    """Delete a group or label and remove it from its patients.
+
+    Raises:
+        ApiError: 404 if the tenant has no such group or label.
+    """
+    tenant_id, label_type, label_id = caller.tenant_id, request.label_type, request.label_id
+    if not mysql.run_transaction(lambda tx: store.delete_label(tx, tenant_id, label_type, label_id)):
+        raise ApiError(errors.NOT_FOUND, f"{LABEL_TYPE_NAMES[request.label_type]}不存在")
 
 
 def set_patient_labels(tx: Tx, tenant_id: int, pati_id: int, label_type: int, label_ids: list[int]) -> None:
-    """Have a patient, whose row is locked, under these labels, or in this group, and in none but these.
+    """Replace the labels, or the group, of a patient. The caller has locked the patient's row.
 
-    ApiError 404 for one that is not there.
+    Raises:
+        ApiError: 404 if the tenant has no such label or group.
     """
-    had = {row["label_id"] for row in store.list_patient_labels(tx, pati_id) if row["label_type"] == label_type}
-    gone, new = had - set(label_ids), set(label_ids) - had
-    for label_id in sorted(gone | new):  # in one order, so that no two wait for each other
-        there = store.adjust_person_number(tx, tenant_id, label_type, label_id, 1 if label_id in new else -1)
-        if label_id in new and not there:
+    present = {label.label_id for label in store.list_patient_labels(tx, pati_id) if label.label_type == label_type}
+    removed, added = present - set(label_ids), set(label_ids) - present
+    for label_id in sorted(removed | added):  # a fixed order of locks prevents deadlocks
+        exists = store.adjust_person_number(tx, tenant_id, label_type, label_id, 1 if label_id in added else -1)
+        if label_id in added and not exists:
             raise ApiError(errors.NOT_FOUND, f"{LABEL_TYPE_NAMES[label_type]}不存在")
-    for label_id in gone:
+    for label_id in removed:
         store.delete_patient_label(tx, pati_id, label_id)
-    for label_id in new:
+    for label_id in added:
         store.insert_patient_label(tx, tenant_id, pati_id, label_id, label_type == LabelKind.GROUP)
 
 
-def _create_or_rename(tx: Tx, caller: Caller, saved: LabelSaved) -> bool:
-    if saved.label_id is None:
-        store.insert_label(tx, caller.tenant_id, saved.label_type, saved.label_name, caller.user_id)
+def _create_or_rename(tx: Tx, caller: Caller, request: SaveLabelRequest) -> bool:
+    if request.label_id is None:
+        store.insert_label(tx, caller.tenant_id, request.label_type, request.label_name, caller.user_id)
         return True
-    return store.rename_label(tx, caller.tenant_id, saved.label_type, saved.label_id, saved.label_name)
+    return store.rename_label(tx, caller.tenant_id, request.label_type, request.label_id, request.label_name)

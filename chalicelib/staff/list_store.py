@@ -1,14 +1,64 @@
-"""The lists that staff page through, in MySQL. Nothing is decided here.
+"""SQL of the paged lists of patients, staff, doctors and accesses.
 
-Each returns how many there are, and the rows of one page, (skipped, taken). What is None or "" narrows nothing.
+Each function returns the number of matching rows and one page of them. A filter that is None or "" matches everything.
 """
 
+from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from chalicelib.adapters.mysql import Row, Tx
+from chalicelib.identity.callers import Role
+from chalicelib.people import doctors
+from chalicelib.people.patients import ID_CARD_TYPE
 
-CountedRows = tuple[int, list[Row]]
 OffsetAndLimit = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class PatientSummary:
+    """A patient file as the list of patients shows it."""
+
+    pati_id: int
+    name: str
+    gender: int
+    birthday: date | None
+    phone: str
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class StaffSummary:
+    """A member of staff as the list of staff shows them."""
+
+    user_id: int
+    name: str
+    role: str
+    phone: str
+    disabled_at: int | None
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class DoctorSummary:
+    """A doctor with their public profile."""
+
+    user_id: int
+    name: str
+    profile: doctors.Profile
+
+
+@dataclass(frozen=True, slots=True)
+class AccessEntry:
+    """An entry of the access log: a member of staff read or changed a patient file."""
+
+    entry_id: int
+    at: int
+    user_id: int
+    pati_id: int
+    action: str
+    user_name: str
+    pati_name: str
 
 
 def list_patients(
@@ -20,10 +70,15 @@ def list_patients(
     id_blind: bytes | None,
     label_id: int | None,
     limits: OffsetAndLimit,
-) -> CountedRows:
-    """Return files, the newest first; of those whose name begins so."""
+) -> tuple[int, list[PatientSummary]]:
+    """Return files, newest first.
+
+    Args:
+        name: the beginning of a name.
+        id_blind: the blind index of an ID card number.
+    """
     labelled = "JOIN adm_pati_label_rela r ON r.pati_id = p.pati_id AND r.label_id = %(label_id)s"
-    return _fetch_page(
+    total, rows = _fetch_page(
         tx,
         "p.pati_id, p.name, p.gender, p.birthday, p.phone, p.created_at",
         f"""
@@ -31,21 +86,25 @@ def list_patients(
         WHERE p.tenant_id = %(tenant_id)s
           {"AND p.name LIKE %(name)s" if name else ""}
           {"AND p.phone = %(phone)s" if phone else ""}
-          {"AND p.id_type = '99' AND p.id_blind = %(id_blind)s" if id_blind else ""}
+          {"AND p.id_type = %(id_card)s AND p.id_blind = %(id_blind)s" if id_blind else ""}
         """,
         "p.pati_id DESC",
         limits,
         tenant_id=tenant_id,
         name=_escape_like(name or "") + "%",
         phone=phone,
+        id_card=ID_CARD_TYPE,
         id_blind=id_blind,
         label_id=label_id,
     )
+    return total, [PatientSummary(**row) for row in rows]
 
 
-def list_staff(tx: Tx, tenant_id: int, name: str | None, role: str | None, limits: OffsetAndLimit) -> CountedRows:
-    """Return members of staff, the first made first; of those whose name contains it."""
-    return _fetch_page(
+def list_staff(
+    tx: Tx, tenant_id: int, name: str | None, role: str | None, limits: OffsetAndLimit
+) -> tuple[int, list[StaffSummary]]:
+    """Return members of staff whose name contains `name`, in the order of creation."""
+    total, rows = _fetch_page(
         tx,
         "user_id, name, role, phone, disabled_at, created_at",
         f"""
@@ -55,34 +114,37 @@ def list_staff(tx: Tx, tenant_id: int, name: str | None, role: str | None, limit
         "user_id",
         limits,
         tenant_id=tenant_id,
-        name=build_contains_pattern(name),
+        name=_build_contains_pattern(name),
         role=role,
     )
+    return total, [StaffSummary(**row) for row in rows]
 
 
-def list_doctors(tx: Tx, tenant_id: int, name: str | None, limits: OffsetAndLimit) -> CountedRows:
-    """Return the profiles of working doctors in the tenant's order; of those whose name contains it."""
-    return _fetch_page(
+def list_doctors(tx: Tx, tenant_id: int, name: str | None, limits: OffsetAndLimit) -> tuple[int, list[DoctorSummary]]:
+    """Return doctors who are not disabled and whose name contains `name`, in the tenant's order."""
+    total, rows = _fetch_page(
         tx,
         """
         s.user_id, s.name, p.dept_id, p.duty_code, p.title, p.photo_key, p.expert, p.introduction, p.sort
         """,
         f"""
-        doctors p JOIN staff s ON s.user_id = p.user_id AND s.role = 'doctor' AND s.disabled_at IS NULL
+        doctors p JOIN staff s ON s.user_id = p.user_id AND s.role = %(doctor)s AND s.disabled_at IS NULL
         WHERE p.tenant_id = %(tenant_id)s {"AND s.name LIKE %(name)s" if name else ""}
         """,
         "p.sort, p.user_id",
         limits,
         tenant_id=tenant_id,
-        name=build_contains_pattern(name),
+        name=_build_contains_pattern(name),
+        doctor=Role.DOCTOR,
     )
+    return total, [DoctorSummary(row["user_id"], row["name"], doctors.build_profile(row)) for row in rows]
 
 
 def list_accesses(
     tx: Tx, tenant_id: int, pati_id: int | None, user_id: int | None, limits: OffsetAndLimit
-) -> CountedRows:
-    """Return who read or changed which file, the latest first."""
-    return _fetch_page(
+) -> tuple[int, list[AccessEntry]]:
+    """Return the entries of the access log, newest first."""
+    total, rows = _fetch_page(
         tx,
         """
         a.entry_id, a.at, a.user_id, a.pati_id, a.action,
@@ -99,23 +161,30 @@ def list_accesses(
         pati_id=pati_id,
         user_id=user_id,
     )
+    return total, [AccessEntry(**row) for row in rows]
 
 
-def build_contains_pattern(part: str | None) -> str:
-    """Return a LIKE pattern for what contains `part`."""
+def _build_contains_pattern(part: str | None) -> str:
+    """Return a LIKE pattern that matches texts which contain `part`."""
     return f"%{_escape_like(part or '')}%"
 
 
-def _escape_like(part: str) -> str:
-    """LIKE's own wildcards become plain letters."""
-    return part.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+def _escape_like(text: str) -> str:
+    """Escape the wildcards of LIKE."""
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
-def _fetch_page(tx: Tx, columns: str, rows: str, order: str, limits: OffsetAndLimit, **params: Any) -> CountedRows:
-    [total], found = tx.execute_packet(
-        f"SELECT COUNT(*) AS n FROM {rows}; SELECT {columns} FROM {rows} ORDER BY {order} LIMIT %(skipped)s, %(taken)s",
-        skipped=limits[0],
-        taken=limits[1],
+def _fetch_page(
+    tx: Tx, columns: str, source: str, order: str, limits: OffsetAndLimit, **params: Any
+) -> tuple[int, list[Row]]:
+    """Count the rows of `source` and fetch a page of them, in one round trip."""
+    [total], rows = tx.execute_packet(
+        f"""
+        SELECT COUNT(*) AS n FROM {source};
+        SELECT {columns} FROM {source} ORDER BY {order} LIMIT %(row_offset)s, %(row_count)s
+        """,
+        row_offset=limits[0],
+        row_count=limits[1],
         **params,
     )
-    return total["n"], found
+    return total["n"], rows

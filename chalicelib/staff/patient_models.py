@@ -1,4 +1,4 @@
-"""What crosses the wire of patient files, and of the log of who read them."""
+"""Requests and responses of patient files and their access log."""
 
 from typing import Annotated
 
@@ -29,13 +29,15 @@ OptionalRelation = Annotated[
 ]
 
 
-class LabelGiven(WireModel):
+class LabelReference(WireModel):
+    """A label of a patient, by its id."""
+
     label_id: Id = Field(examples=["1"])
     label_name: str | None = Field(None, max_length=64)
 
 
-class PatientSaved(WireModel):
-    """A file as staff fill it in. Where a file is changed, what is left out stays as it is."""
+class SavePatientRequest(WireModel):
+    """The form of a patient file. Fields that a change leaves out stay as they are."""
 
     pati_id: OptionalId = Field(None, description="空：新增", examples=[""])
     pati_name: Name = Field(examples=["林小雨"])
@@ -52,19 +54,25 @@ class PatientSaved(WireModel):
     cont_relation: OptionalRelation = Field(None, description=RELATION_DESCRIPTION, examples=[2])
     cont_phone: OptionalPhone = ""
     pati_group_id: OptionalId = Field(None, description="空：不在任何分组")
-    labels: list[LabelGiven] | None = Field(None, validation_alias="list", description="标签", max_length=100)
+    labels: list[LabelReference] | None = Field(None, validation_alias="list", description="标签", max_length=100)
 
 
-class SavedPatient(WireModel):
+class SavePatientResponse(WireModel):
+    """The id and the labels of the file."""
+
     pati_id: IdText = Field(examples=["1"])
     list: list[Label]
 
 
 class PatientQuery(WireModel):
+    """A patient file."""
+
     pati_id: Id = Field(examples=["1"])
 
 
 class PatientInfo(WireModel):
+    """A patient file, unmasked."""
+
     pati_id: IdText = Field(examples=["1"])
     pati_name: str = Field(examples=["林小雨"])
     pati_gender: int = Field(examples=[2])
@@ -90,6 +98,8 @@ class PatientInfo(WireModel):
 
 
 class PatientListQuery(PageQuery):
+    """Filters of the list of patients."""
+
     pati_name: str | None = Field(None, description="姓名中的字", max_length=64)
     pati_phone: OptionalPhone = ""
     pati_id_number: str = Field("", max_length=32, pattern="^[0-9A-Za-z()-]*$")
@@ -97,6 +107,8 @@ class PatientListQuery(PageQuery):
 
 
 class ListedPatient(WireModel):
+    """A patient file in a list."""
+
     pati_id: IdText = Field(examples=["1"])
     pati_name: str = Field(examples=["林小雨"])
     pati_gender: int = Field(examples=[2])
@@ -106,11 +118,15 @@ class ListedPatient(WireModel):
 
 
 class AccessLogQuery(PageQuery):
+    """Filters of the access log."""
+
     pati_id: OptionalId = None
     user_id: OptionalId = Field(None, description="员工")
 
 
 class Access(WireModel):
+    """An entry of the access log."""
+
     entry_id: IdText = Field(examples=["1"])
     at: str = Field(examples=["2026-01-05 09:30:00"])
     user_id: IdText = Field(examples=["3"])

@@ -1,11 +1,18 @@
-"""The staff's side of document 003 (manager_service), and administration of our own."""
+"""Endpoints of document 003 for staff (manager_service), and administration endpoints of our own."""
 
 from chalicelib.errors import BAD_CREDENTIALS, CONFLICT, NOT_FOUND, TOO_MANY_REQUESTS
 from chalicelib.http.fields import Page
 from chalicelib.http.routing import IdempotencyKeyHeader, RawContent, Routes
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.staff import bar_codes, department_admin, doctor_admin, labels, patient_files, sign_in, staff_admin
-from chalicelib.staff.label_models import CountedLabels, LabelCountQuery, LabelDeleted, LabelQuery, Labels, LabelSaved
+from chalicelib.staff.label_models import (
+    CountedLabels,
+    DeleteLabelRequest,
+    LabelCountQuery,
+    LabelQuery,
+    Labels,
+    SaveLabelRequest,
+)
 from chalicelib.staff.models import MemberQuery, SignedInStaff, StaffSignIn
 from chalicelib.staff.patient_models import (
     Access,
@@ -14,24 +21,24 @@ from chalicelib.staff.patient_models import (
     PatientInfo,
     PatientListQuery,
     PatientQuery,
-    PatientSaved,
-    SavedPatient,
+    SavePatientRequest,
+    SavePatientResponse,
 )
 from chalicelib.staff.staff_models import (
-    CreatedStaff,
+    CreateStaffRequest,
+    CreateStaffResponse,
     Department,
-    DepartmentPhotoWanted,
-    DepartmentSaved,
+    DepartmentPhotoFormRequest,
     DoctorListQuery,
+    DoctorPhotoFormRequest,
     DoctorProfile,
     DoctorProfileListQuery,
-    DoctorSaved,
     ListedDoctor,
     ListedStaff,
     PhotoForm,
-    PhotoWanted,
-    SavedDepartment,
-    StaffCreated,
+    SaveDepartmentRequest,
+    SaveDepartmentResponse,
+    SaveDoctorRequest,
     StaffId,
     StaffListQuery,
     StaffPassword,
@@ -48,8 +55,8 @@ NOT_FOUND_OR_CONFLICT = [NOT_FOUND, CONFLICT]
 def login(caller: Caller, body: StaffSignIn) -> SignedInStaff:
     """员工登录
 
-    Staff sign in with phone and password (an endpoint of ours: the documents leave it to a system we do not have).
-    Five failures of one phone from one address lock it for 15 minutes.
+    Staff sign in with phone and password. The documents leave this to another system, so the endpoint is our own.
+    Five failures for one phone from one address lock it for 15 minutes.
     """
     return sign_in.authenticate(caller, body)
 
@@ -64,13 +71,13 @@ def list_labels(caller: Caller, query: LabelQuery) -> Labels:
 def list_person_count(caller: Caller, query: LabelCountQuery) -> CountedLabels:
     """查询患者服务分组或标签(带人数)
 
-    Without page_num and page_size: everything. person_numbers counts all patients of the hospital.
+    Without page_num and page_size, all are returned. person_numbers counts all patients of the hospital.
     """
     return labels.list_with_counts(caller, query)
 
 
 @routes.post("/pati_service/manager_service/save_group_label", callers=DESK_ROLES, errors=NOT_FOUND_OR_CONFLICT)
-def save_group_label(caller: Caller, body: LabelSaved) -> None:
+def save_group_label(caller: Caller, body: SaveLabelRequest) -> None:
     """新增和修改患者服务分组和标签
 
     A name is unique among the hospital's groups, and among its labels.
@@ -79,10 +86,10 @@ def save_group_label(caller: Caller, body: LabelSaved) -> None:
 
 
 @routes.post("/pati_service/manager_service/del_group_label", callers=DESK_ROLES, errors=[NOT_FOUND])
-def del_group_label(caller: Caller, body: LabelDeleted) -> None:
+def del_group_label(caller: Caller, body: DeleteLabelRequest) -> None:
     """删除患者服务分组和标签
 
-    Takes it off its patients too.
+    Also removes it from its patients.
     """
     labels.delete(caller, body)
 
@@ -91,17 +98,17 @@ def del_group_label(caller: Caller, body: LabelDeleted) -> None:
 def pati_info(caller: Caller, query: PatientQuery) -> PatientInfo:
     """查询患者信息
 
-    The whole file, nothing masked. That it was opened, by whom and when, is kept for ever.
+    The whole file, unmasked. Each access is logged with caller and time, and stays in the log.
     """
     return patient_files.get_info(caller, query.pati_id)
 
 
 @routes.post("/pati_service/manager_service/patient", callers=STAFF_ROLES, errors=NOT_FOUND_OR_CONFLICT)
-def patient(caller: Caller, body: PatientSaved, idempotency_key: IdempotencyKeyHeader) -> SavedPatient:
+def patient(caller: Caller, body: SavePatientRequest, idempotency_key: IdempotencyKeyHeader) -> SavePatientResponse:
     """患者服务建档
 
-    Without pati_id a new file, or the one that has this ID number (409 if under another name). With pati_id that file
-    is changed: fields that are left out stay as they are. Sent again with the same Idempotency-Key it is one file.
+    Without pati_id, creates a file or changes the one with this ID number (409 if it has another name). With pati_id,
+    changes that file; fields that are left out stay as they are. Requests with one Idempotency-Key create one file.
     """
     return patient_files.save(caller, body, idempotency_key)
 
@@ -110,7 +117,7 @@ def patient(caller: Caller, body: PatientSaved, idempotency_key: IdempotencyKeyH
 def patient_list(caller: Caller, query: PatientListQuery) -> Page[ListedPatient]:
     """查找患者
 
-    By the beginning of the name, the whole phone or 身份证 number, or a group or label. Phones are masked.
+    Filters: the beginning of the name, the whole phone, the whole 身份证 number, a group or label. Phones are masked.
     """
     return patient_files.search(caller, query)
 
@@ -119,7 +126,7 @@ def patient_list(caller: Caller, query: PatientListQuery) -> Page[ListedPatient]
 def access_log(caller: Caller, query: AccessLogQuery) -> Page[Access]:
     """查询患者档案的查阅记录
 
-    Who opened or changed which patient's file, the latest first.
+    Which member of staff read or changed which patient's file, newest first.
     """
     return patient_files.list_accesses(caller, query)
 
@@ -133,7 +140,7 @@ def access_log(caller: Caller, query: AccessLogQuery) -> Page[Access]:
 def query_bar_code(caller: Caller, query: MemberQuery) -> RawContent:
     """微信用户信息条形码查询
 
-    The number of a member's patient file as a Code 128 bar code. Patients see their own members', staff everybody's.
+    The number of a member's patient file as a Code 128 bar code. Patients see their own members, staff all members.
     """
     return bar_codes.get_bar_code(caller, query.member_id)
 
@@ -142,7 +149,7 @@ def query_bar_code(caller: Caller, query: MemberQuery) -> RawContent:
 def doctor_list(caller: Caller, query: DoctorListQuery) -> Page[ListedDoctor]:
     """咨询时医生列表
 
-    Working doctors in the hospital's order; with doctor_name those whose name contains it.
+    Active doctors in the hospital's order. doctor_name filters by a part of the name.
     """
     return doctor_admin.search(caller, query)
 
@@ -154,7 +161,7 @@ def staff_list(caller: Caller, query: StaffListQuery) -> Page[ListedStaff]:
 
 
 @routes.post("/pati_service/manager_service/staff", callers=[Role.ADMIN], errors=[CONFLICT])
-def create_staff(caller: Caller, body: StaffCreated) -> CreatedStaff:
+def create_staff(caller: Caller, body: CreateStaffRequest) -> CreateStaffResponse:
     """新增员工"""
     return staff_admin.create(caller, body)
 
@@ -163,7 +170,7 @@ def create_staff(caller: Caller, body: StaffCreated) -> CreatedStaff:
 def staff_role(caller: Caller, body: StaffRole) -> None:
     """更改员工角色
 
-    Acts on the sessions that are open. Nobody changes their own.
+    Takes effect on open sessions at once. Admins cannot change their own role.
     """
     staff_admin.change_role(caller, body)
 
@@ -172,7 +179,7 @@ def staff_role(caller: Caller, body: StaffRole) -> None:
 def staff_disable(caller: Caller, body: StaffId) -> None:
     """停用员工
 
-    Their open sessions are locked at once. Nobody disables themselves.
+    Takes effect on open sessions at once. Admins cannot disable themselves.
     """
     staff_admin.disable(caller, body)
 
@@ -187,7 +194,7 @@ def staff_enable(caller: Caller, body: StaffId) -> None:
 def staff_password(caller: Caller, body: StaffPassword) -> None:
     """重置员工密码
 
-    Ends every session of theirs.
+    Ends all sessions of the member of staff.
     """
     staff_admin.reset_password(caller, body)
 
@@ -199,19 +206,19 @@ def list_departments(caller: Caller) -> list[Department]:
 
 
 @routes.post("/pati_service/manager_service/save_department", callers=[Role.ADMIN], errors=NOT_FOUND_OR_CONFLICT)
-def save_department(caller: Caller, body: DepartmentSaved) -> SavedDepartment:
+def save_department(caller: Caller, body: SaveDepartmentRequest) -> SaveDepartmentResponse:
     """新增和修改科室
 
-    Beyond the name, what is left out stays as it is. A photo is uploaded first (department_photo).
+    Fields that are left out stay as they are, except the name. Upload a photo first (department_photo).
     """
     return department_admin.save(caller, body)
 
 
 @routes.post("/pati_service/manager_service/department_photo", callers=[Role.ADMIN], errors=[NOT_FOUND])
-def department_photo(caller: Caller, body: DepartmentPhotoWanted) -> PhotoForm:
+def department_photo(caller: Caller, body: DepartmentPhotoFormRequest) -> PhotoForm:
     """科室照片预上传
 
-    Post `fields` to `url` as they are, then `file`, last; then name file_id in save_department.
+    Post `fields` to `url` unchanged, with `file` as the last field; then send file_id to save_department.
     """
     return department_admin.create_photo_form(caller, body)
 
@@ -223,18 +230,18 @@ def doctor_profiles(caller: Caller, query: DoctorProfileListQuery) -> Page[Docto
 
 
 @routes.post("/pati_service/manager_service/save_doctor", callers=[Role.ADMIN], errors=NOT_FOUND_OR_CONFLICT)
-def save_doctor(caller: Caller, body: DoctorSaved) -> None:
+def save_doctor(caller: Caller, body: SaveDoctorRequest) -> None:
     """修改医生资料
 
-    Fields that are left out stay as they are. A photo is uploaded first (doctor_photo).
+    Fields that are left out stay as they are. Upload a photo first (doctor_photo).
     """
     doctor_admin.save(caller, body)
 
 
 @routes.post("/pati_service/manager_service/doctor_photo", callers=[Role.ADMIN], errors=[NOT_FOUND])
-def doctor_photo(caller: Caller, body: PhotoWanted) -> PhotoForm:
+def doctor_photo(caller: Caller, body: DoctorPhotoFormRequest) -> PhotoForm:
     """医生照片预上传
 
-    Post `fields` to `url` as they are, then `file`, last; then name file_id in save_doctor.
+    Post `fields` to `url` unchanged, with `file` as the last field; then send file_id to save_doctor.
     """
     return doctor_admin.create_photo_form(caller, body)

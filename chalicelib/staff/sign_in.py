@@ -1,4 +1,4 @@
-"""How staff sign in."""
+"""Sign-in of staff."""
 
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
@@ -10,23 +10,29 @@ from chalicelib.people.roles import PersonKind
 from chalicelib.staff.models import SignedInStaff, StaffSignIn
 
 
-def authenticate(caller: Caller, given: StaffSignIn) -> SignedInStaff:
-    """Return a new token. An unknown phone and a wrong password are one answer, in one time."""
-    who = (caller.tenant_id, PersonKind.STAFF, given.phone, caller.address)
-    attempts.consume_password_try(*who)
-    found = staff.find_by_phone(mysql.autocommit, caller.tenant_id, given.phone)
-    right = passwords.matches(given.password, found.password_hash if found else None)
-    if found is None or not right:
+def authenticate(caller: Caller, request: StaffSignIn) -> SignedInStaff:
+    """Return a new token.
+
+    An unknown phone and a wrong password give the same response and take the same time.
+
+    Raises:
+        ApiError: 401 for wrong credentials or a disabled member of staff, 429 after too many of them.
+    """
+    subject = (caller.tenant_id, PersonKind.STAFF, request.phone, caller.address)
+    attempts.consume_password_try(*subject)
+    member = staff.find_by_phone(mysql.autocommit, caller.tenant_id, request.phone)
+    matches = passwords.matches(request.password, member.password_hash if member else None)
+    if member is None or not matches:
         raise ApiError(BAD_CREDENTIALS)
-    attempts.record_success(*who)
-    checked = found.password_hash
+    attempts.record_success(*subject)
+    verified_hash = member.password_hash
 
     def issue(tx: Tx) -> SignedInStaff:
-        """A reset in this moment ends what the old password opens."""
-        found = staff.find_by_phone(tx, caller.tenant_id, given.phone, for_update=True)
-        if found is None or found.password_hash != checked:
+        """Issue a token unless the password has been reset since it was verified."""
+        member = staff.find_by_phone(tx, caller.tenant_id, request.phone, for_update=True)
+        if member is None or member.password_hash != verified_hash:
             raise ApiError(BAD_CREDENTIALS)
-        token = tokens.issue_in_transaction(tx, caller.tenant_id, f"user:{found.user_id}", found.role)
-        return SignedInStaff(userId=str(found.user_id), token=token, role=found.role, name=found.name)
+        token = tokens.issue_in_transaction(tx, caller.tenant_id, f"user:{member.user_id}", member.role)
+        return SignedInStaff(userId=str(member.user_id), token=token, role=member.role, name=member.name)
 
     return mysql.run_transaction(issue)

@@ -1,4 +1,4 @@
-"""Staff, as an admin keeps them: what is changed acts on their open sessions at once."""
+"""Administration of staff. Changes take effect on open sessions at once."""
 
 from collections.abc import Callable
 
@@ -13,9 +13,9 @@ from chalicelib.people import doctors, formatting, staff
 from chalicelib.people.roles import PersonKind
 from chalicelib.staff import list_store
 from chalicelib.staff.staff_models import (
-    CreatedStaff,
+    CreateStaffRequest,
+    CreateStaffResponse,
     ListedStaff,
-    StaffCreated,
     StaffId,
     StaffListQuery,
     StaffPassword,
@@ -23,85 +23,106 @@ from chalicelib.staff.staff_models import (
 )
 
 
-def search(caller: Caller, asked: StaffListQuery) -> Page[ListedStaff]:
-    """Return a page of the tenant's staff, the disabled among them, with telephone numbers masked."""
-    limits = (asked.offset, asked.page_size)
-    total, rows = list_store.list_staff(mysql.autocommit, caller.tenant_id, asked.name, asked.role, limits)
+def search(caller: Caller, query: StaffListQuery) -> Page[ListedStaff]:
+    """Return a page of the tenant's staff, including disabled members, with masked phone numbers."""
+    limits = (query.offset, query.page_size)
+    total, found = list_store.list_staff(mysql.autocommit, caller.tenant_id, query.name, query.role, limits)
     listed = [
         ListedStaff(
-            user_id=row["user_id"],
-            name=row["name"],
-            role=row["role"],
-            phone=formatting.mask_phone(row["phone"]),
-            disabled=row["disabled_at"] is not None,
-            create_time=clock.format_wire_time(row["created_at"]),
+            user_id=str(member.user_id),
+            name=member.name,
+            role=member.role,
+            phone=formatting.mask_phone(member.phone),
+            disabled=member.disabled_at is not None,
+            create_time=clock.format_wire_time(member.created_at),
         )
-        for row in rows
+        for member in found
     ]
-    return Page[ListedStaff].build(asked, total, listed)
+    return Page[ListedStaff].build(query, total, listed)
 
 
-def create(caller: Caller, created: StaffCreated) -> CreatedStaff:
-    """ApiError 409 where the tenant has a member of staff with this phone."""
-    password_hash = passwords.hash_password(created.password)
+def create(caller: Caller, request: CreateStaffRequest) -> CreateStaffResponse:
+    """Create a member of staff.
+
+    Raises:
+        ApiError: 409 if the tenant has a member of staff with this phone.
+    """
+    password_hash = passwords.hash_password(request.password)
     try:
-        user_id = mysql.run_transaction(lambda tx: _insert_staff(tx, caller.tenant_id, created, password_hash))
+        user_id = mysql.run_transaction(lambda tx: _insert_staff(tx, caller.tenant_id, request, password_hash))
     except mysql.DuplicateKeyError:
         raise ApiError(errors.CONFLICT, "该手机号已有员工使用") from None
-    return CreatedStaff(user_id=str(user_id))
+    return CreateStaffResponse(user_id=str(user_id))
 
 
-def change_role(caller: Caller, changed: StaffRole) -> None:
-    """Nobody changes their own: a hospital keeps an admin."""
-    _require_not_self(caller, changed)
-    _update_staff(caller, changed, lambda tx: _set_role(tx, caller.tenant_id, changed))
+def change_role(caller: Caller, request: StaffRole) -> None:
+    """Change a role. Admins cannot change their own, so that a tenant always has one.
+
+    Raises:
+        ApiError: 404 if the tenant has no such member of staff, 409 for the caller's own role.
+    """
+    _require_not_self(caller, request)
+    _update_staff(caller, request, lambda tx: _set_role(tx, caller.tenant_id, request))
 
 
-def disable(caller: Caller, whom: StaffId) -> None:
-    """Lock somebody out. Nobody locks themselves out."""
-    _require_not_self(caller, whom)
-    _update_staff(caller, whom, lambda tx: staff.set_disabled(tx, caller.tenant_id, whom.user_id, True))
+def disable(caller: Caller, request: StaffId) -> None:
+    """Disable a member of staff.
+
+    Raises:
+        ApiError: 404 if the tenant has no such member of staff, 409 for the caller.
+    """
+    _require_not_self(caller, request)
+    _update_staff(caller, request, lambda tx: staff.set_disabled(tx, caller.tenant_id, request.user_id, True))
 
 
-def enable(caller: Caller, whom: StaffId) -> None:
-    _update_staff(caller, whom, lambda tx: staff.set_disabled(tx, caller.tenant_id, whom.user_id, False))
+def enable(caller: Caller, request: StaffId) -> None:
+    """Enable a disabled member of staff.
+
+    Raises:
+        ApiError: 404 if the tenant has no such member of staff.
+    """
+    _update_staff(caller, request, lambda tx: staff.set_disabled(tx, caller.tenant_id, request.user_id, False))
 
 
-def reset_password(caller: Caller, changed: StaffPassword) -> None:
-    """Give somebody a new password, and end every session begun with the old one; who was locked out may try again."""
-    password_hash = passwords.hash_password(changed.password)
-    _update_staff(caller, changed, lambda tx: _set_password(tx, caller.tenant_id, changed.user_id, password_hash))
-    phone = staff.get_phone(mysql.autocommit, caller.tenant_id, changed.user_id)
+def reset_password(caller: Caller, request: StaffPassword) -> None:
+    """Set a password, revoke every token of the member of staff and unlock their phone.
+
+    Raises:
+        ApiError: 404 if the tenant has no such member of staff.
+    """
+    password_hash = passwords.hash_password(request.password)
+    _update_staff(caller, request, lambda tx: _set_password(tx, caller.tenant_id, request.user_id, password_hash))
+    phone = staff.get_phone(mysql.autocommit, caller.tenant_id, request.user_id)
     attempts.unlock(caller.tenant_id, PersonKind.STAFF, phone)
 
 
-def _insert_staff(tx: Tx, tenant_id: int, created: StaffCreated, password_hash: bytes) -> int:
-    user_id = staff.create(tx, tenant_id, created.role, created.phone, created.name, password_hash)
-    if created.role == Role.DOCTOR.value:
+def _insert_staff(tx: Tx, tenant_id: int, request: CreateStaffRequest, password_hash: bytes) -> int:
+    user_id = staff.create(tx, tenant_id, request.role, request.phone, request.name, password_hash)
+    if request.role == Role.DOCTOR.value:
         doctors.ensure_profile(tx, tenant_id, user_id)
     return user_id
 
 
-def _require_not_self(caller: Caller, whom: StaffId) -> None:
-    if whom.user_id == caller.user_id:
+def _require_not_self(caller: Caller, target: StaffId) -> None:
+    if target.user_id == caller.user_id:
         raise ApiError(errors.CONFLICT, "不能停用自己或更改自己的角色")
 
 
-def _update_staff(caller: Caller, whom: StaffId, work: Callable[[Tx], bool]) -> None:
+def _update_staff(caller: Caller, target: StaffId, work: Callable[[Tx], bool]) -> None:
     if not mysql.run_transaction(work):
         raise ApiError(errors.NOT_FOUND, "员工不存在")
-    tokens.invalidate_cached_sessions(caller.tenant_id, f"user:{whom.user_id}")
+    tokens.invalidate_cached_sessions(caller.tenant_id, f"user:{target.user_id}")
 
 
-def _set_role(tx: Tx, tenant_id: int, changed: StaffRole) -> bool:
-    found = staff.set_role(tx, tenant_id, changed.user_id, changed.role)
-    if found and changed.role == Role.DOCTOR.value:
-        doctors.ensure_profile(tx, tenant_id, changed.user_id)
-    return found
+def _set_role(tx: Tx, tenant_id: int, request: StaffRole) -> bool:
+    exists = staff.set_role(tx, tenant_id, request.user_id, request.role)
+    if exists and request.role == Role.DOCTOR.value:
+        doctors.ensure_profile(tx, tenant_id, request.user_id)
+    return exists
 
 
 def _set_password(tx: Tx, tenant_id: int, user_id: int, password_hash: bytes) -> bool:
-    found = staff.set_password(tx, tenant_id, user_id, password_hash)
-    if found:
+    exists = staff.set_password(tx, tenant_id, user_id, password_hash)
+    if exists:
         tokens.revoke_all(tx, tenant_id, f"user:{user_id}")
-    return found
+    return exists

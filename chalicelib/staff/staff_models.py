@@ -1,4 +1,4 @@
-"""What crosses the wire where staff, departments and doctors are administered."""
+"""Requests and responses of the administration of staff, departments and doctors."""
 
 from typing import Annotated, Literal
 
@@ -18,7 +18,7 @@ from chalicelib.http.fields import (
     WireModel,
 )
 
-Role = Literal["doctor", "service_staff", "admin"]
+StaffRoleName = Literal["doctor", "service_staff", "admin"]
 SortOrder = Annotated[SafeInt, Field(ge=0, le=1_000_000)]
 DutyCode = Annotated[Literal["", "0", "1", "2", "3", "4"], BeforeValidator(lambda v: str(v) if v in range(5) else v)]
 Introduction = Annotated[str, Field(max_length=4000, pattern=r"^[^\x00]*$")]
@@ -27,11 +27,15 @@ DUTY_CODE_DESCRIPTION = "0 医士，1 医师，2 主治医师，3 副主任医�
 
 
 class StaffListQuery(PageQuery):
+    """Filters of the list of staff."""
+
     name: str | None = Field(None, description="姓名中的字", max_length=64)
-    role: Role | None = Field(None, description=ROLE_DESCRIPTION)
+    role: StaffRoleName | None = Field(None, description=ROLE_DESCRIPTION)
 
 
 class ListedStaff(WireModel):
+    """A member of staff in a list."""
+
     user_id: IdText = Field(examples=["3"])
     name: str = Field(examples=["陈医生"])
     role: str = Field(description=ROLE_DESCRIPTION, examples=["doctor"])
@@ -40,31 +44,41 @@ class ListedStaff(WireModel):
     create_time: str = Field(examples=["2026-01-05 09:30:00"])
 
 
-class StaffCreated(WireModel):
+class CreateStaffRequest(WireModel):
+    """A new member of staff."""
+
     name: Name = Field(examples=["赵医生"])
     phone: Phone = Field(examples=["13900000009"])
-    role: Role = Field(description=ROLE_DESCRIPTION, examples=["doctor"])
+    role: StaffRoleName = Field(description=ROLE_DESCRIPTION, examples=["doctor"])
     password: Password
 
 
 class StaffId(WireModel):
+    """A member of staff."""
+
     user_id: Id = Field(examples=["1024"])
 
 
-class CreatedStaff(WireModel):
+class CreateStaffResponse(WireModel):
+    """The id of the new member of staff."""
+
     user_id: IdText = Field(examples=["3"])
 
 
 class StaffRole(StaffId):
-    role: Role = Field(description=ROLE_DESCRIPTION, examples=["doctor"])
+    """The new role of a member of staff."""
+
+    role: StaffRoleName = Field(description=ROLE_DESCRIPTION, examples=["doctor"])
 
 
 class StaffPassword(StaffId):
+    """The new password of a member of staff."""
+
     password: Password
 
 
-class DepartmentSaved(WireModel):
-    """Beyond the name, what is left out stays as it is."""
+class SaveDepartmentRequest(WireModel):
+    """The form of a department. Fields that a change leaves out stay as they are, except the name."""
 
     dept_id: OptionalId = Field(None, description="空：新增", examples=[""])
     name: Name = Field(examples=["内科"])
@@ -73,11 +87,15 @@ class DepartmentSaved(WireModel):
     photo_file_id: OptionalId = Field(None, description="department_photo 的 file_id，已上传；空：没有照片")
 
 
-class SavedDepartment(WireModel):
+class SaveDepartmentResponse(WireModel):
+    """The id of the department."""
+
     dept_id: IdText = Field(examples=["1"])
 
 
 class Department(WireModel):
+    """A department."""
+
     dept_id: IdText = Field(examples=["1"])
     name: str = Field(examples=["内科"])
     order: int = Field(examples=[1])
@@ -86,10 +104,14 @@ class Department(WireModel):
 
 
 class DoctorId(WireModel):
+    """A doctor."""
+
     doctor_id: Id = Field(examples=["3"])
 
 
 class DoctorProfile(WireModel):
+    """The profile of a doctor."""
+
     doctor_id: IdText = Field(examples=["3"])
     doctor_name: str = Field(examples=["陈医生"])
     dept_id: str = Field(examples=["1"])
@@ -102,8 +124,8 @@ class DoctorProfile(WireModel):
     order: int = Field(examples=[1])
 
 
-class DoctorSaved(DoctorId):
-    """What is left out stays as it is."""
+class SaveDoctorRequest(DoctorId):
+    """The form of a doctor's profile. Fields that are left out stay as they are."""
 
     dept_id: OptionalId = Field(None, description="空：不属于任何科室")
     duty_code: DutyCode = Field("", description=DUTY_CODE_DESCRIPTION, examples=["4"])
@@ -115,37 +137,49 @@ class DoctorSaved(DoctorId):
 
 
 class PictureMetadata(WireModel):
+    """The file that will be uploaded."""
+
     file_size: Annotated[SafeInt, Field(ge=1)] | None = Field(None, description="字节数", examples=[48213])
     file_extension: str = Field(min_length=1, max_length=8, pattern=r"^[0-9A-Za-z]+$", examples=["jpg"])
     file_type: str = Field(description="Content-Type，须与扩展名相符", max_length=64, examples=["image/jpeg"])
 
 
-class PhotoWanted(PictureMetadata):
+class DoctorPhotoFormRequest(PictureMetadata):
+    """A photo of a doctor that will be uploaded."""
+
     doctor_id: Id = Field(examples=["3"])
 
 
-class DepartmentPhotoWanted(PictureMetadata):
+class DepartmentPhotoFormRequest(PictureMetadata):
+    """A photo of a department that will be uploaded."""
+
     dept_id: Id = Field(examples=["1"])
 
 
 class PhotoForm(WireModel):
+    """A form that uploads the photo to S3."""
+
     url: str
     file_id: IdText = Field(examples=["17"])
     fields: dict[str, str] = Field(description="完整的表单：原样提交所有字段，最后加上 file；15 分钟内有效")
 
 
 class DoctorProfileListQuery(PageQuery):
+    """Filters of the list of profiles."""
+
     doctor_name: str | None = Field(None, description="姓名中的字", max_length=64, examples=["陈"])
 
 
 class DoctorListQuery(DoctorProfileListQuery):
-    """Both are required here: the protocol says so."""
+    """A page of doctors. Document 003 requires both page fields here."""
 
     page_num: PageNum = Field(examples=[1])
     page_size: PageSize = Field(examples=[10])
 
 
 class ListedDoctor(WireModel):
+    """A doctor in a list."""
+
     doctor_id: IdText = Field(examples=["3"])
     doctor_name: str = Field(examples=["陈医生"])
     doctor_photo_url: str = Field(examples=[""])

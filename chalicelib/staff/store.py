@@ -1,37 +1,73 @@
-"""Groups, labels and who read which file, in MySQL. Nothing is decided here."""
+"""SQL of groups, labels and the access log."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from chalicelib import clock
-from chalicelib.adapters.mysql import Row, Tx
+from chalicelib.adapters.mysql import Tx
 
-MAX_LABELS_PER_TYPE = 10_000  # labels of one type that a tenant could have
+MAX_LABELS_PER_TYPE = 10_000  # page size that returns all labels of one type
+
+
+class AccessAction(StrEnum):
+    """patient_access.action: what a member of staff did with a patient file."""
+
+    READ = "read"
+    FILED = "filed"
+    CHANGED = "changed"
+
+
+@dataclass(frozen=True, slots=True)
+class LabelRecord:
+    """A group or label."""
+
+    label_id: int
+    label_type: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class LabelCount:
+    """A group or label with the number of its patients."""
+
+    label_id: int
+    name: str
+    created_at: int
+    user_name: str  # of the member of staff who created it, "" if unknown
+    person_number: int
 
 
 @dataclass(frozen=True, slots=True)
 class LabelPage:
+    """A page of labels with totals."""
+
     total_labels: int  # labels of this type
-    total_patients: int  # of the tenant, labelled or not
-    labels: list[Row]
+    total_patients: int  # of the tenant, with and without labels
+    labels: list[LabelCount]
 
 
-def list_labels(tx: Tx, tenant_id: int, label_type: int) -> list[Row]:
-    """Return label_id and name, in the order of creation."""
-    return tx.fetch_all(
+def list_labels(tx: Tx, tenant_id: int, label_type: int) -> list[LabelRecord]:
+    """Return the labels of a type, in the order of creation."""
+    rows = tx.fetch_all(
         """
-        SELECT label_id, name FROM adm_group_label
+        SELECT label_id, label_type, name FROM adm_group_label
         WHERE tenant_id = %(tenant_id)s AND label_type = %(label_type)s ORDER BY label_id
         """,
         tenant_id=tenant_id,
         label_type=label_type,
     )
+    return [LabelRecord(**row) for row in rows]
 
 
 def list_labels_with_counts(
     tx: Tx, tenant_id: int, label_type: int, newest_first: bool, limits: tuple[int, int]
 ) -> LabelPage:
-    """Return a page of labels (skipped, taken) with the patients under each, and the counts of all."""
-    [total], [patients], found = tx.execute_packet(
+    """Return a page of labels with the number of their patients, in one round trip.
+
+    Args:
+        limits: offset and number of the labels to return.
+    """
+    [label_total], [patient_total], rows = tx.execute_packet(
         f"""
         {LABEL_COUNT_SQL};
         {PATIENT_COUNT_SQL};
@@ -39,10 +75,10 @@ def list_labels_with_counts(
         """,
         tenant_id=tenant_id,
         label_type=label_type,
-        skipped=limits[0],
-        taken=limits[1],
+        row_offset=limits[0],
+        row_count=limits[1],
     )
-    return LabelPage(total["n"], patients["n"], found)
+    return LabelPage(label_total["n"], patient_total["n"], [LabelCount(**row) for row in rows])
 
 
 LABEL_COUNT_SQL = """
@@ -54,11 +90,15 @@ LABELS_WITH_COUNTS_SQL = """
     FROM adm_group_label l LEFT JOIN staff s ON s.user_id = l.created_by
     WHERE l.tenant_id = %(tenant_id)s AND l.label_type = %(label_type)s
 """
-LIMIT_SQL = "LIMIT %(skipped)s, %(taken)s"
+LIMIT_SQL = "LIMIT %(row_offset)s, %(row_count)s"
 
 
 def insert_label(tx: Tx, tenant_id: int, label_type: int, name: str, created_by: int) -> int:
-    """Raises mysql.DuplicateKeyError("name") where the tenant has one of this type and name."""
+    """Create a label and return its label_id.
+
+    Raises:
+        mysql.DuplicateKeyError: key "name" if the tenant has a label of this type and name.
+    """
     return tx.insert(
         """
         INSERT INTO adm_group_label (tenant_id, label_type, name, created_by, created_at)
@@ -73,7 +113,11 @@ def insert_label(tx: Tx, tenant_id: int, label_type: int, name: str, created_by:
 
 
 def rename_label(tx: Tx, tenant_id: int, label_type: int, label_id: int, name: str) -> bool:
-    """False where there is no such label. Raises mysql.DuplicateKeyError("name") where another has the name."""
+    """Rename a label; return False if the tenant has no such label of this type.
+
+    Raises:
+        mysql.DuplicateKeyError: key "name" if another label of this type has the name.
+    """
     return bool(
         tx.execute(
             """
@@ -89,7 +133,10 @@ def rename_label(tx: Tx, tenant_id: int, label_type: int, label_id: int, name: s
 
 
 def delete_label(tx: Tx, tenant_id: int, label_type: int, label_id: int) -> bool:
-    """Delete it, then what hangs on it: who puts a patient under it meanwhile waits for its row. False if not there."""
+    """Delete a label and remove it from its patients; return False if the tenant has no such label of this type.
+
+    The label is deleted first: a concurrent transaction that adds a patient to it waits for the label's row.
+    """
     deleted = tx.execute(
         """
         DELETE FROM adm_group_label
@@ -104,18 +151,18 @@ def delete_label(tx: Tx, tenant_id: int, label_type: int, label_id: int) -> bool
     return bool(deleted)
 
 
-def adjust_person_number(tx: Tx, tenant_id: int, label_type: int, label_id: int, more: int) -> bool:
-    """Count patients more, or less, under a label, and keep it from being deleted before the commit.
+def adjust_person_number(tx: Tx, tenant_id: int, label_type: int, label_id: int, change: int) -> bool:
+    """Add `change` to the number of a label's patients; return False if the tenant has no such label of this type.
 
-    False where the tenant has no such label.
+    The row lock prevents the label from being deleted before the commit.
     """
     return bool(
         tx.execute(
             """
-            UPDATE adm_group_label SET person_number = person_number + %(more)s
+            UPDATE adm_group_label SET person_number = person_number + %(change)s
             WHERE label_id = %(label_id)s AND tenant_id = %(tenant_id)s AND label_type = %(label_type)s
             """,
-            more=more,
+            change=change,
             label_id=label_id,
             tenant_id=tenant_id,
             label_type=label_type,
@@ -123,7 +170,8 @@ def adjust_person_number(tx: Tx, tenant_id: int, label_type: int, label_id: int,
     )
 
 
-def insert_patient_label(tx: Tx, tenant_id: int, pati_id: int, label_id: int, group: bool) -> None:
+def insert_patient_label(tx: Tx, tenant_id: int, pati_id: int, label_id: int, is_group: bool) -> None:
+    """Add a label, or the group, to a patient. A unique index allows one group per patient."""
     tx.execute(
         """
         INSERT INTO adm_pati_label_rela (label_id, pati_id, tenant_id, is_group)
@@ -132,11 +180,12 @@ def insert_patient_label(tx: Tx, tenant_id: int, pati_id: int, label_id: int, gr
         label_id=label_id,
         pati_id=pati_id,
         tenant_id=tenant_id,
-        is_group=1 if group else None,
+        is_group=1 if is_group else None,
     )
 
 
 def delete_patient_label(tx: Tx, pati_id: int, label_id: int) -> None:
+    """Remove a label from a patient."""
     tx.execute(
         "DELETE FROM adm_pati_label_rela WHERE label_id = %(label_id)s AND pati_id = %(pati_id)s",
         label_id=label_id,
@@ -144,9 +193,9 @@ def delete_patient_label(tx: Tx, pati_id: int, label_id: int) -> None:
     )
 
 
-def list_patient_labels(tx: Tx, pati_id: int) -> list[Row]:
-    """Return label_id, label_type and name of a patient's group and labels, in the order of creation."""
-    return tx.fetch_all(
+def list_patient_labels(tx: Tx, pati_id: int) -> list[LabelRecord]:
+    """Return the group and the labels of a patient, in the order of their creation."""
+    rows = tx.fetch_all(
         """
         SELECT l.label_id, l.label_type, l.name
         FROM adm_pati_label_rela r JOIN adm_group_label l ON l.label_id = r.label_id
@@ -154,11 +203,16 @@ def list_patient_labels(tx: Tx, pati_id: int) -> list[Row]:
         """,
         pati_id=pati_id,
     )
+    return [LabelRecord(**row) for row in rows]
 
 
 def find_patient_of_member(tx: Tx, tenant_id: int, member_id: int, user_id: int | None) -> int | None:
-    """Return a member's pati_id; None where there is none, or where a user_id is given and the member is another's."""
-    found: int | None = tx.fetch_value(
+    """Return the pati_id of a member; None if there is no such member or it has no patient file.
+
+    Args:
+        user_id: the account that the member must belong to; None for any account.
+    """
+    pati_id: int | None = tx.fetch_value(
         """
         SELECT pati_id FROM members
         WHERE member_id = %(member_id)s AND tenant_id = %(tenant_id)s
@@ -168,10 +222,11 @@ def find_patient_of_member(tx: Tx, tenant_id: int, member_id: int, user_id: int 
         member_id=member_id,
         user_id=user_id,
     )
-    return found
+    return pati_id
 
 
-def insert_access(tx: Tx, tenant_id: int, user_id: int, pati_id: int, action: str) -> None:
+def insert_access(tx: Tx, tenant_id: int, user_id: int, pati_id: int, action: AccessAction) -> None:
+    """Add an entry to the access log."""
     tx.execute(
         """
         INSERT INTO patient_access (tenant_id, user_id, pati_id, action, at)

@@ -15,7 +15,7 @@ from chalicelib.errors import ApiError
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.people import tenants
 from chalicelib.staff import staff_admin
-from chalicelib.staff.staff_models import StaffCreated
+from chalicelib.staff.staff_models import CreateStaffRequest
 
 
 def main(arguments: list[str]) -> int:
@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> int:
     migrations.migrate()
     try:
         tenant_id = tenants.get_for_visitor(options.tenant, "")
-        wanted = StaffCreated(name=options.name, phone=options.phone, role=options.role, password=password)
+        wanted = CreateStaffRequest(name=options.name, phone=options.phone, role=options.role, password=password)
         made = staff_admin.create(Caller(tenant_id, Role.ADMIN), wanted)
     except (ApiError, ValueError) as problem:
         sys.stderr.write(f"bin/staff: {problem}\n")

@@ -74,4 +74,4 @@ def _create_patient_file(tx: Tx, tenant_id: int, by: int, member: Row, number: i
     tx.execute(link, pati_id=pati_id, member_id=member["member_id"])
     for label_type in LABELS:
         (first, *_) = store.list_labels(tx, tenant_id, label_type)
-        labels.set_patient_labels(tx, tenant_id, pati_id, label_type, [first["label_id"]])
+        labels.set_patient_labels(tx, tenant_id, pati_id, label_type, [first.label_id])
