@@ -12,7 +12,7 @@ class LedgerEvent(StrEnum):
     CREATED = "created"
     PREPARED = "prepared"  # WeChat Pay has issued a prepay_id
     REJECTED = "rejected"
-    PAID = "paid"
+    PAYMENT_RECEIVED = "paid"
     CLOSED = "closed"
     REFUNDED = "refunded"  # outside of this system
     REFUND_CREATED = "refund_created"

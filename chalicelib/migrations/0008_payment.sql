@@ -57,7 +57,7 @@ CREATE TABLE payments (
     sign_type       VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     open_id         VARBINARY(128) NOT NULL,
     fee             INT NOT NULL,
-    state           VARCHAR(8) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT 'created',  -- created, paid or closed
+    state           VARCHAR(8) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT 'created',  -- created, success or closed
     live            TINYINT NULL DEFAULT 1,  -- 1, or NULL when replaced by another order or closed
     prepay_id       VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT '',
     transaction_id  VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT '',  -- WeChat's number, '' until paid

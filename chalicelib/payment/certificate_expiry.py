@@ -1,44 +1,46 @@
-"""Certificates end: then no money goes back any more (a merchant's own), or none is believed to have come (WeChat's).
+"""The daily job that reports certificates about to expire.
 
-A job of each day says so in time.
+With an expired merchant certificate v2 refunds fail; with an expired platform certificate notifications and responses
+of WeChat Pay cannot be verified.
 """
 
-import json
 import logging
 
 from chalicelib import clock
 from chalicelib.adapters import mysql
-from chalicelib.adapters.mysql import Row, Tx
+from chalicelib.payment import merchants
+from chalicelib.payment.merchants import StoredMerchant
 
 logger = logging.getLogger(__name__)
 
-EXPIRY_WARNING_PERIOD = 30 * clock.DAY  # WeChat gives out a new one so long before
+EXPIRY_WARNING_PERIOD = 30 * clock.DAY  # WeChat Pay issues a new platform certificate at this time
 
 
 def log_expiring() -> None:
-    """Log an error, which wakes somebody, for each account in use that has a certificate about to end."""
-    for row in mysql.run_autocommit(_list_active_merchants):
-        for what, until in _list_expiries(row):
-            if until - clock.now() < EXPIRY_WARNING_PERIOD:
-                ids = {"tenant_id": row["tenant_id"], "mch_id": row["mch_id"], "until": clock.format_wire_time(until)}
-                logger.error(f"{what} ends", extra={"ids": ids})
+    """Log an error, which raises an alarm, for each active account with a certificate that expires soon."""
+    for merchant in merchants.list_active_stored(mysql.autocommit):
+        for certificate_name, expires_at in _list_expiries(merchant):
+            if expires_at - clock.now() < EXPIRY_WARNING_PERIOD:
+                until = clock.format_wire_time(expires_at)
+                ids = {"tenant_id": merchant.tenant_id, "mch_id": merchant.mch_id, "until": until}
+                logger.error(f"{certificate_name} expires", extra={"ids": ids})
 
 
 def parse_expiry(certificate: str) -> int:
-    """Return when a certificate (PEM) is over."""
+    """Return when a certificate (PEM) expires."""
     from cryptography.x509 import load_pem_x509_certificate
 
     return int(load_pem_x509_certificate(certificate.encode()).not_valid_after_utc.timestamp()) * clock.SECOND
 
 
-def _list_active_merchants(tx: Tx) -> list[Row]:
-    return tx.fetch_all("SELECT tenant_id, mch_id, certificate, public_keys FROM wechat_merchants WHERE in_use = 1")
+def _list_expiries(merchant: StoredMerchant) -> list[tuple[str, int]]:
+    """Return name and expiry of the certificates that an account depends on.
 
-
-def _list_expiries(row: Row) -> list[tuple[str, int]]:
-    """Of WeChat's, old ones stay beside the new: the last counts, and none where there is a key, which never ends."""
-    theirs = list(json.loads(row["public_keys"]).values())
-    own = [("merchant certificate", parse_expiry(row["certificate"]))] if row["certificate"] else []
-    if not theirs or any("BEGIN CERTIFICATE" not in pem for pem in theirs):
-        return own
-    return [*own, ("platform certificate", max(map(parse_expiry, theirs)))]
+    Platform certificates are kept beside their successors: the last expiry counts, and none if there is a public key,
+    which does not expire.
+    """
+    expiries = [("merchant certificate", parse_expiry(merchant.certificate))] if merchant.certificate else []
+    platform_keys = list(merchant.public_keys.values())
+    if platform_keys and all("BEGIN CERTIFICATE" in pem for pem in platform_keys):
+        expiries.append(("platform certificate", max(map(parse_expiry, platform_keys))))
+    return expiries

@@ -1,34 +1,38 @@
-"""A hospital's account at WeChat Pay as its admin sets it up. Keys are sealed, and never shown again."""
+"""The merchant account as a hospital's admin configures it. Keys are stored encrypted and shown masked."""
 
 from typing import TYPE_CHECKING
 
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
-from chalicelib.adapters.wechat_pay.types import Merchant
+from chalicelib.adapters.wechat_pay.types import ApiVersion, Merchant, SignType
 from chalicelib.crypto import field_encryption
 from chalicelib.errors import ApiError
 from chalicelib.identity.callers import Caller
 from chalicelib.payment import certificate_expiry, merchants
 from chalicelib.payment.models import MASK_PREFIX, PayConf, PayConfSaved, PublicKey
 
-if TYPE_CHECKING:  # 0.1 s of cold start, for who saves alone
+if TYPE_CHECKING:  # importing it adds 0.1 s to the cold start of every function
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-REQUIRED_FIELDS = {
-    "v3": ("serial", "private_key", "public_keys"),
-    "v2": ("certificate", "private_key"),
-}  # v2: to pay back
-SIGN_TYPES = {"v3": ("RSA",), "v2": ("MD5", "HMAC-SHA256")}
-VISIBLE_KEY_CHARS = 4  # of a key's characters, the last ones
-MIN_RSA_BITS = 2048  # of an RSA key, at least
+REQUIRED_FIELDS: dict[str, tuple[str, ...]] = {
+    ApiVersion.V3: ("serial", "private_key", "public_keys"),
+    ApiVersion.V2: ("certificate", "private_key"),  # for refunds
+}
+SIGN_TYPES: dict[str, tuple[str, ...]] = {
+    ApiVersion.V3: (SignType.RSA,),
+    ApiVersion.V2: (SignType.MD5, SignType.HMAC_SHA256),
+}
+VISIBLE_KEY_CHARS = 4  # the last characters of a key are shown
+MIN_RSA_BITS = 2048
 
 
 def get(caller: Caller) -> PayConf:
-    row = merchants.find_active_row(mysql.autocommit, caller.tenant_id)
-    if row is None:
+    """Return the active account with its keys masked; all fields are empty if there is none."""
+    stored = merchants.find_active_stored(mysql.autocommit, caller.tenant_id)
+    if stored is None:
         return PayConf()
-    merchant = merchants.decrypt_row(caller.tenant_id, row)
+    merchant = merchants.decrypt(stored)
     return PayConf(
         mch_id=merchant.mch_id,
         version=merchant.version,
@@ -42,35 +46,40 @@ def get(caller: Caller) -> PayConf:
     )
 
 
-def save(caller: Caller, saved: PayConfSaved) -> None:
-    """Keys that come back as they were shown stay. ApiError 400 for what no payment could be made with."""
+def save(caller: Caller, settings: PayConfSaved) -> None:
+    """Save an account and make it the active one. A masked key, as `get` returns it, means the stored one.
+
+    Raises:
+        ApiError: 400 for settings with which payments or refunds would fail.
+    """
     field_encryption.preload_keys()
-    mysql.run_transaction(lambda tx: _save(tx, caller, saved))
+    mysql.run_transaction(lambda tx: _save(tx, caller, settings))
 
 
-def _save(tx: Tx, caller: Caller, saved: PayConfSaved) -> None:
+def _save(tx: Tx, caller: Caller, settings: PayConfSaved) -> None:
     merchants.lock_tenant(tx, caller.tenant_id)
-    row = merchants.find_row(tx, caller.tenant_id, saved.mch_id)
-    before = merchants.decrypt_row(caller.tenant_id, row) if row else None
-    key = before.key if before and before.version == saved.version else ""  # v2's is another secret than v3's
+    stored = merchants.find_stored(tx, caller.tenant_id, settings.mch_id)
+    before = merchants.decrypt(stored) if stored else None
+    # The key of v2 is another secret than that of v3, so a masked key does not carry over to the other version.
+    key_before = before.key if before and before.version == settings.version else ""
     merchant = Merchant(
         appid="",
-        mch_id=saved.mch_id,
-        version=saved.version,
-        sign_type=saved.sign_type,
-        key=_resolve_masked("key", saved.key, key),
-        serial=saved.serial,
-        private_key=_resolve_masked("private_key", saved.private_key, before.private_key if before else ""),
-        certificate=saved.certificate,
-        public_keys={one.serial: one.pem for one in saved.public_keys},
+        mch_id=settings.mch_id,
+        version=settings.version,
+        sign_type=settings.sign_type,
+        key=_resolve_masked("key", settings.key, key_before),
+        serial=settings.serial,
+        private_key=_resolve_masked("private_key", settings.private_key, before.private_key if before else ""),
+        certificate=settings.certificate,
+        public_keys={key.serial: key.pem for key in settings.public_keys},
     )
     _validate(merchant)
     merchants.save(tx, caller.tenant_id, merchant, caller.user_id, clock.now())
 
 
-def _resolve_masked(name: str, given: str, before: str) -> str:
-    if not given.startswith(MASK_PREFIX):
-        return given
+def _resolve_masked(name: str, value: str, before: str) -> str:
+    if not value.startswith(MASK_PREFIX):
+        return value
     if not before:
         raise ApiError(errors.BAD_PARAMETER, f"{name}：必填")
     return before
@@ -82,17 +91,17 @@ def _validate(merchant: Merchant) -> None:
     for name in REQUIRED_FIELDS[merchant.version]:
         if not getattr(merchant, name):
             raise ApiError(errors.BAD_PARAMETER, f"{name}：{merchant.version} 必填")
-    own = _load_public_key("private_key", merchant.private_key)
+    own_key = _load_public_key("private_key", merchant.private_key)
     for serial, pem in merchant.public_keys.items():
         _load_public_key(f"public_keys（{serial}）", pem)
-    if merchant.certificate and _load_public_key("certificate", merchant.certificate) != own:
+    if merchant.certificate and _load_public_key("certificate", merchant.certificate) != own_key:
         raise ApiError(errors.BAD_PARAMETER, "certificate：与 private_key 不是一对")
     if merchant.certificate and certificate_expiry.parse_expiry(merchant.certificate) <= clock.now():
         raise ApiError(errors.BAD_PARAMETER, "certificate：已过期")
 
 
 def _load_public_key(name: str, pem: str) -> "RSAPublicKey":
-    """Return its public key. ApiError where it is no RSA key, or certificate, that could sign or verify."""
+    """Return the public key of a private key, certificate or public key, depending on the name of its field."""
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import rsa

@@ -1,4 +1,4 @@
-"""What crosses the wire where patients pay, and where a hospital's account at WeChat Pay is set up."""
+"""Requests and responses of the payment endpoints."""
 
 from typing import Annotated, Literal
 
@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from chalicelib.http.fields import Id, WireModel, empty_to_none
 
-MASK_PREFIX = "****"  # what a shown key begins with
+MASK_PREFIX = "****"  # of a masked key
 
 OptionalOpenId = Annotated[
     Annotated[str, Field(pattern=r"^[0-9A-Za-z_-]{1,128}$")] | None,
@@ -15,9 +15,8 @@ OptionalOpenId = Annotated[
 ]
 
 
-TenantId = Annotated[
-    Id, WithJsonSchema({"type": "string", "pattern": "^[1-9][0-9]{0,14}$", "examples": ["1"]})
-]  # in a path
+# A path parameter.
+TenantId = Annotated[Id, WithJsonSchema({"type": "string", "pattern": "^[1-9][0-9]{0,14}$", "examples": ["1"]})]
 
 
 class OrderAsked(WireModel):
@@ -65,7 +64,9 @@ CertificateSerial = Annotated[
 ]
 
 
-PublicKeyPem = Annotated[str, Field(max_length=3000, pattern=r"^[\n\r -~]*$")]  # ten of them fit into their column
+PublicKeyPem = Annotated[
+    str, Field(max_length=3000, pattern=r"^[\n\r -~]*$")
+]  # ten of them fit into the column public_keys
 
 
 class PublicKey(WireModel):
@@ -78,7 +79,7 @@ class PublicKey(WireModel):
 
 
 class PayConf(WireModel):
-    """All "" where nothing was saved."""
+    """All fields are empty if nothing has been saved."""
 
     mch_id: str = Field(default="", examples=["1900006891"])
     version: str = Field(default="", examples=["v3"])
@@ -96,7 +97,7 @@ class PayConf(WireModel):
 
 
 class PayConfSaved(WireModel):
-    """A key that comes back as it was shown (it begins with ****) stays as it is."""
+    """A key that begins with ****, as PayConf shows it, leaves the stored one unchanged."""
 
     mch_id: str = Field(pattern=r"^[1-9][0-9]{7,9}$", description="商户号", examples=["1900006891"])
     version: Literal["v3", "v2"] = Field(examples=["v3"])

@@ -1,7 +1,7 @@
-"""What WeChat wants of a page that asks its visitor to pay: a signature for one of our orders, and for nothing else.
+"""Sign a page's request to pay one of the caller's own orders.
 
-All that is signed comes from the caller: without these looks we would sign what only looks like an order, such as a
-notice of payment (v2) or a refund (v3).
+All signed values come from the caller. Without these checks the signature could be used for something that only looks
+like an order, such as a payment notification (v2) or a refund request (v3).
 """
 
 from chalicelib import errors
@@ -14,14 +14,18 @@ from chalicelib.payment import merchants, store
 from chalicelib.payment.models import PaySign, PaySignAsked
 
 
-def sign(caller: Caller, asked: PaySignAsked) -> PaySign:
-    """ApiError 404 for what is not the caller's own live order, 400 where it was made for another kind of signature."""
+def sign(caller: Caller, body: PaySignAsked) -> PaySign:
+    """Return paySign for an order.
+
+    Raises:
+        ApiError: 404 if it is not a live order of the caller, or the account's sign type has changed since; 400 if
+            signType is not that of the order.
+    """
     field_encryption.preload_keys()
-    own = (caller.tenant_id, caller.user_id, asked.appId, asked.prepayId)
-    payment = store.find_signable(mysql.autocommit, *own)
-    merchant = merchants.get_for_payment({**payment, "tenant_id": caller.tenant_id}) if payment else None
-    if payment is None or merchant is None or merchant.sign_type != payment["sign_type"]:  # set up anew meanwhile
+    payment = store.find_signable(mysql.autocommit, caller.tenant_id, caller.user_id, body.appId, body.prepayId)
+    merchant = merchants.get_for_order(payment.tenant_id, payment.mch_id, payment.app_id) if payment else None
+    if payment is None or merchant is None or merchant.sign_type != payment.sign_type:
         raise ApiError(errors.NOT_FOUND, "订单不存在、已支付或已失效")
-    if asked.signType != payment["sign_type"]:
-        raise ApiError(errors.BAD_PARAMETER, f"signType：必须是 {payment['sign_type']}")
-    return PaySign(paySign=wechat_pay.sign_page(merchant, payment["prepay_id"], asked.timeStamp, asked.nonceStr))
+    if body.signType != payment.sign_type:
+        raise ApiError(errors.BAD_PARAMETER, f"signType：必须是 {payment.sign_type}")
+    return PaySign(paySign=wechat_pay.sign_page(merchant, payment.prepay_id, body.timeStamp, body.nonceStr))

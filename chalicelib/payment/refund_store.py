@@ -1,5 +1,6 @@
-"""Refunds in MySQL. Nothing is decided here."""
+"""MySQL statements for refunds. billing/refunds_due.py inserts them."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 from chalicelib import clock
@@ -12,79 +13,124 @@ class RefundState(StrEnum):
     PENDING = "pending"  # not accepted by WeChat Pay yet
     PROCESSING = "processing"
     SUCCESS = "success"
-    ABNORMAL = "abnormal"  # WeChat Pay needs a person to settle it
+    ABNORMAL = "abnormal"  # to be settled by hand at WeChat Pay's merchant platform
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refund:
+    """A refund of a whole payment, with the fields of the payment that it needs."""
+
+    refund_id: int
+    tenant_id: int
+    payment_id: int
+    book_id: int
+    user_id: int
+    out_refund_no: str
+    fee: int  # fen
+    state: RefundState
+    check_at: int  # when to request or query it again
+    checks: int  # number of requests and queries
+    out_trade_no: str
+    app_id: str
+    mch_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class LockedRefund:
+    """The fields of a refund that change, read under its lock."""
+
+    state: RefundState
+    out_refund_no: str
 
 
 SELECT_REFUND = """
     SELECT r.refund_id, r.tenant_id, r.payment_id, r.book_id, r.out_refund_no, r.fee, r.state, r.check_at, r.checks,
-           p.user_id, p.out_trade_no, p.app_id, p.mch_id, p.sign_type
+           p.user_id, p.out_trade_no, p.app_id, p.mch_id
     FROM refunds r JOIN payments p ON p.payment_id = r.payment_id
 """
-DUE_CONDITION = "r.state IN ('pending', 'processing', 'abnormal') AND r.check_at <= %(now)s"
+DUE_CONDITION = "r.state IN (%(pending)s, %(processing)s, %(abnormal)s) AND r.check_at <= %(now)s"
+DUE_STATES = {
+    "pending": RefundState.PENDING,
+    "processing": RefundState.PROCESSING,
+    "abnormal": RefundState.ABNORMAL,
+}
 
 
-def list_due(tx: Tx, limit: int) -> list[Row]:
-    """Return refunds of all tenants that are to be sent, or asked for, now."""
-    return tx.fetch_all(
+def list_due(tx: Tx, limit: int) -> list[Refund]:
+    """Return refunds of all tenants that are to be requested or queried now."""
+    rows = tx.fetch_all(
         f"{SELECT_REFUND} WHERE {DUE_CONDITION} ORDER BY r.check_at LIMIT %(limit)s",
+        **DUE_STATES,
         now=clock.now(),
         limit=limit,
     )
+    return [_build_refund(row) for row in rows]
 
 
-def list_due_of_booking(tx: Tx, tenant_id: int, book_id: int) -> list[Row]:
-    """The same of a booking. What somebody has claimed a moment ago is not due."""
-    return tx.fetch_all(
+def list_due_of_booking(tx: Tx, tenant_id: int, book_id: int) -> list[Refund]:
+    """Return the refunds of a booking that are to be requested or queried now. A claimed refund is not due."""
+    rows = tx.fetch_all(
         f"{SELECT_REFUND} WHERE r.book_id = %(book_id)s AND r.tenant_id = %(tenant_id)s AND {DUE_CONDITION}",
         book_id=book_id,
         tenant_id=tenant_id,
+        **DUE_STATES,
         now=clock.now(),
     )
+    return [_build_refund(row) for row in rows]
 
 
-def find_by_refund_no(tx: Tx, tenant_id: int, out_refund_no: str) -> Row | None:
-    return tx.fetch_one(
+def find_by_refund_no(tx: Tx, tenant_id: int, out_refund_no: str) -> Refund | None:
+    """Return the refund with an out_refund_no."""
+    row = tx.fetch_one(
         f"{SELECT_REFUND} WHERE r.out_refund_no = %(out_refund_no)s AND r.tenant_id = %(tenant_id)s",
         out_refund_no=out_refund_no,
         tenant_id=tenant_id,
     )
+    return _build_refund(row) if row else None
 
 
-def get_for_update(tx: Tx, refund_id: int) -> Row:
-    """Return state and out_refund_no of a refund, locked until the commit."""
+def get_for_update(tx: Tx, refund_id: int) -> LockedRefund:
+    """Return state and number of a refund, locked until the commit."""
     row = tx.fetch_one(
         "SELECT state, out_refund_no FROM refunds WHERE refund_id = %(refund_id)s FOR UPDATE", refund_id=refund_id
     )
     assert row, "refunds are never deleted"
-    return row
+    return LockedRefund(RefundState(row["state"]), row["out_refund_no"])
 
 
-def claim(tx: Tx, row: Row, until: int) -> bool:
-    """Take a refund as it was seen; False where somebody else was faster."""
-    taken = tx.execute(
+def claim(tx: Tx, refund: Refund, until: int) -> bool:
+    """Postpone the next check of a refund; return False if another process has claimed it since it was read."""
+    changed = tx.execute(
         """
         UPDATE refunds SET check_at = %(until)s, checks = checks + 1
         WHERE refund_id = %(refund_id)s AND check_at = %(check_at)s AND checks = %(checks)s AND state = %(state)s
         """,
-        refund_id=row["refund_id"],
-        check_at=row["check_at"],
-        checks=row["checks"],
-        state=row["state"],
+        refund_id=refund.refund_id,
+        check_at=refund.check_at,
+        checks=refund.checks,
+        state=refund.state,
         until=until,
     )
-    return taken == 1
+    return changed == 1
 
 
-def update(tx: Tx, refund_id: int, state: str, wechat_id: str, error: str) -> None:
+def update(tx: Tx, refund_id: int, state: RefundState, wechat_id: str, error: str) -> None:
+    """Store the state of a refund.
+
+    Args:
+        wechat_id: WeChat Pay's refund_id; "" leaves the stored one unchanged.
+        error: WeChat Pay's latest error code, "" for none.
+    """
     tx.execute(
         """
         UPDATE refunds
         SET state = %(state)s, error = %(error)s, wechat_id = IF(%(wechat_id)s = '', wechat_id, %(wechat_id)s),
-            done_at = IF(%(state)s = 'success', %(now)s, done_at)
+            done_at = IF(%(state)s = %(success)s, %(now)s, done_at)
         WHERE refund_id = %(refund_id)s
         """,
         refund_id=refund_id,
         state=state,
+        success=RefundState.SUCCESS,
         wechat_id=wechat_id,
         error=error,
         now=clock.now(),
@@ -92,6 +138,7 @@ def update(tx: Tx, refund_id: int, state: str, wechat_id: str, error: str) -> No
 
 
 def renumber(tx: Tx, refund_id: int, out_refund_no: str) -> None:
+    """Give a refund another number, which makes it another refund to WeChat Pay."""
     tx.execute(
         "UPDATE refunds SET out_refund_no = %(out_refund_no)s WHERE refund_id = %(refund_id)s",
         refund_id=refund_id,
@@ -100,8 +147,13 @@ def renumber(tx: Tx, refund_id: int, out_refund_no: str) -> None:
 
 
 def schedule_check(tx: Tx, refund_id: int) -> None:
+    """Have reconciliation check a refund in its next run."""
     tx.execute(
         "UPDATE refunds SET check_at = %(now)s WHERE refund_id = %(refund_id)s",
         refund_id=refund_id,
         now=clock.now(),
     )
+
+
+def _build_refund(row: Row) -> Refund:
+    return Refund(**{**row, "state": RefundState(row["state"])})

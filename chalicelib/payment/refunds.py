@@ -1,37 +1,40 @@
-"""Money that goes back: a payment whole, once. Its number is fixed before WeChat is asked, and the same number is the
-same refund there: asked again, after whatever happened, it goes back once. Only what WeChat has closed has another."""
+"""Refund payments through WeChat Pay: the whole amount, once.
+
+The out_refund_no is stored before WeChat Pay is called, and requests with the same number are one refund there, so a
+repeated request does not transfer money twice. Only a refund that WeChat Pay has closed gets another number.
+"""
 
 import logging
 from typing import Any
 
 from chalicelib.adapters import mysql
-from chalicelib.adapters.mysql import Row, Tx
+from chalicelib.adapters.mysql import Tx
 from chalicelib.adapters.wechat_pay import client as wechat_pay
-from chalicelib.adapters.wechat_pay.types import RefundResult, WechatPayUnavailableError
+from chalicelib.adapters.wechat_pay.types import RefundResult, RefundStatus, WechatPayUnavailableError
 from chalicelib.billing import bookings, ledger, refunds_due
 from chalicelib.billing.ledger import LedgerEvent, LedgerSource
 from chalicelib.crypto import field_encryption
 from chalicelib.notifications.event_types import EventType
 from chalicelib.outbox import outbox
 from chalicelib.payment import merchants, notifications, query_schedule, refund_store
-from chalicelib.payment.refund_store import RefundState
+from chalicelib.payment.refund_store import Refund, RefundState
 
 logger = logging.getLogger(__name__)
 
-REFUND_REASON = "预约已取消"  # what the patient reads in WeChat
-# CLOSED: no money has moved, and by this number none will (https://pay.weixin.qq.com/doc/v3/merchant/4013071031).
-# "": WeChat refuses it, or knows of none: it is sent again.
-STATE_BY_WECHAT_STATE = {
-    "SUCCESS": RefundState.SUCCESS,
-    "PROCESSING": RefundState.PROCESSING,
-    "CLOSED": RefundState.PENDING,
-    "ABNORMAL": RefundState.ABNORMAL,
-    "": RefundState.PENDING,
+REFUND_REASON = "预约已取消"  # shown to the patient in WeChat
+# CLOSED: no money was transferred, nor will be under this number. NONE: rejected or unknown, so it is requested again.
+# Source: https://pay.weixin.qq.com/doc/v3/merchant/4013071031
+STATE_BY_STATUS: dict[str, RefundState] = {
+    RefundStatus.SUCCESS: RefundState.SUCCESS,
+    RefundStatus.PROCESSING: RefundState.PROCESSING,
+    RefundStatus.CLOSED: RefundState.PENDING,
+    RefundStatus.ABNORMAL: RefundState.ABNORMAL,
+    RefundStatus.NONE: RefundState.PENDING,
 }
 
 
 def refund_booking(tenant_id: int, payload: dict[str, Any]) -> None:
-    """The job: send back what is to go back of a booking. What fails is tried again by reconciliation."""
+    """Request the refunds of a booking. Handler of Job.REFUND_BOOKING; reconciliation retries failed ones."""
     book_id = payload["book_id"]
     mysql.run_transaction(lambda tx: _ensure_refund(tx, tenant_id, book_id))
     for refund in refund_store.list_due_of_booking(mysql.autocommit, tenant_id, book_id):
@@ -39,93 +42,80 @@ def refund_booking(tenant_id: int, payload: dict[str, Any]) -> None:
     outbox.wake_worker()
 
 
-def process(refund: Row) -> None:
-    """Send a refund, or ask what has become of one that was sent. Whoever comes second leaves it to the first."""
-    if not refund_store.claim(mysql.autocommit, refund, query_schedule.compute_next_check(refund["checks"])):
+def process(refund: Refund) -> None:
+    """Request a pending refund, or query one that was requested. Do nothing if another process has claimed it."""
+    if not refund_store.claim(mysql.autocommit, refund, query_schedule.compute_next_check(refund.checks)):
         return
     field_encryption.preload_keys()
     try:
-        said = _submit_or_query(refund)
-    except WechatPayUnavailableError as unreachable:
-        ids = {"refund_id": refund["refund_id"], "why": str(unreachable)}
-        logger.warning("refund not answered", extra={"ids": ids})
+        result = _request_or_query(refund)
+    except WechatPayUnavailableError as error:
+        ids = {"refund_id": refund.refund_id, "reason": str(error)}
+        logger.warning("no response to refund", extra={"ids": ids})
         return
-    mysql.run_transaction(
-        lambda tx: apply_result(
-            tx, refund, said, LedgerSource.REFUND if refund["state"] == RefundState.PENDING else LedgerSource.QUERY
-        )
-    )
+    source = LedgerSource.REFUND if refund.state == RefundState.PENDING else LedgerSource.QUERY
+    mysql.run_transaction(lambda tx: apply_result(tx, refund, result, source))
 
 
-def apply_result(tx: Tx, refund: Row, said: RefundResult, source: LedgerSource) -> None:
-    """Keep what WeChat says of a refund; what is done stays so. After the commit: outbox.nudge()."""
-    now = refund_store.get_for_update(tx, refund["refund_id"])
-    if (
-        now["state"] == RefundState.SUCCESS or now["out_refund_no"] != refund["out_refund_no"]
-    ):  # said of a number that was closed
-        return
-    state = (
-        RefundState.SUCCESS if said.is_already_refunded else STATE_BY_WECHAT_STATE.get(said.state, str(now["state"]))
-    )
-    refund_store.update(tx, refund["refund_id"], state, said.refund_id, said.error_code)
-    if said.state == "CLOSED":
-        _renumber_closed(tx, refund, source)
-    elif state != now["state"] or said.error_code:
-        ledger.record(
-            tx,
-            refund["tenant_id"],
-            refund["payment_id"],
-            LedgerEvent(state),
-            source,
-            said.error_code or said.refund_id,
-            refund["refund_id"],
-        )
-    if said.error_code:
-        _log_error("paid back elsewhere" if said.is_already_refunded else "refund refused", refund, said.error_code)
-    elif state == RefundState.ABNORMAL and now["state"] != RefundState.ABNORMAL:
-        _log_error("refund stuck: pay it back by hand", refund, said.state)
+def apply_result(tx: Tx, refund: Refund, result: RefundResult, source: LedgerSource) -> None:
+    """Store the state that WeChat Pay reports for a refund; SUCCESS is final.
+
+    Call outbox.wake_worker() after the commit.
+    """
+    current = refund_store.get_for_update(tx, refund.refund_id)
+    if current.state == RefundState.SUCCESS or current.out_refund_no != refund.out_refund_no:
+        return  # the result is outdated: it may be about a number that WeChat Pay has closed
+    is_success = result.is_already_refunded
+    state = RefundState.SUCCESS if is_success else STATE_BY_STATUS.get(result.state, current.state)
+    refund_store.update(tx, refund.refund_id, state, result.refund_id, result.error_code)
+    if result.state == RefundStatus.CLOSED:
+        _renumber(tx, refund, source)
+    elif state != current.state or result.error_code:
+        _record(tx, refund, LedgerEvent(state.value), source, result.error_code or result.refund_id)
+    if result.error_code:
+        event = "refunded outside the system" if result.is_already_refunded else "refund rejected"
+        _log_error(event, refund, result.error_code)
+    elif state == RefundState.ABNORMAL and current.state != RefundState.ABNORMAL:
+        _log_error("refund abnormal: settle it by hand", refund, result.state)
     if state == RefundState.SUCCESS:
         notifications.enqueue(tx, refund, EventType.PAYMENT_REFUNDED)
 
 
-def _renumber_closed(tx: Tx, refund: Row, source: LedgerSource) -> None:
-    refund_store.renumber(tx, refund["refund_id"], refunds_due.generate_refund_no())
-    ledger.record(
-        tx,
-        refund["tenant_id"],
-        refund["payment_id"],
-        LedgerEvent.CLOSED,
-        source,
-        refund["out_refund_no"],
-        refund["refund_id"],
-    )
-    _log_error("refund closed: it is sent again by another number", refund, "CLOSED")
+def _renumber(tx: Tx, refund: Refund, source: LedgerSource) -> None:
+    refund_store.renumber(tx, refund.refund_id, refunds_due.generate_refund_no())
+    _record(tx, refund, LedgerEvent.CLOSED, source, refund.out_refund_no)
+    _log_error("refund closed: retrying with another number", refund, RefundStatus.CLOSED)
 
 
-def _log_error(what: str, refund: Row, code: str) -> None:
-    logger.error(what, extra={"ids": {"refund_id": refund["refund_id"], "provider_code": code}})
+def _record(tx: Tx, refund: Refund, event: LedgerEvent, source: LedgerSource, detail: str) -> None:
+    ledger.record(tx, refund.tenant_id, refund.payment_id, event, source, detail, refund.refund_id)
+
+
+def _log_error(event: str, refund: Refund, code: str) -> None:
+    logger.error(event, extra={"ids": {"refund_id": refund.refund_id, "provider_code": code}})
 
 
 def _ensure_refund(tx: Tx, tenant_id: int, book_id: int) -> None:
-    bookings.find_for_update(tx, tenant_id, book_id)  # its lock: the job may run twice, also at once
+    """Insert the refund of a booking that is due, unless it exists."""
+    bookings.find_for_update(tx, tenant_id, book_id)  # lock it: the job may run twice at the same time
     reason = refunds_due.find_refund_reason(tx, tenant_id, book_id)
     payment = refunds_due.find_settling_payment(tx, tenant_id, book_id)
-    if reason and payment:  # whose row older versions made here alone
+    if reason and payment:
         refunds_due.enqueue_payment_refund(tx, payment, reason)
     elif reason:
-        logger.error("paid elsewhere: pay it back by hand", extra={"ids": {"book_id": book_id}})
+        logger.error("no payment to refund: settle it by hand", extra={"ids": {"book_id": book_id}})
 
 
-def _submit_or_query(refund: Row) -> RefundResult:
-    merchant = merchants.get_for_payment(refund)
-    if refund["state"] in (RefundState.PROCESSING, RefundState.ABNORMAL):
-        return wechat_pay.query_refund(merchant, refund["out_refund_no"])
+def _request_or_query(refund: Refund) -> RefundResult:
+    merchant = merchants.get_for_order(refund.tenant_id, refund.mch_id, refund.app_id)
+    if refund.state in (RefundState.PROCESSING, RefundState.ABNORMAL):
+        return wechat_pay.query_refund(merchant, refund.out_refund_no)
     return wechat_pay.refund(
         merchant,
-        refund["out_trade_no"],
-        refund["out_refund_no"],
-        refund["fee"],
-        refund["fee"],
+        refund.out_trade_no,
+        refund.out_refund_no,
+        refund.fee,
+        refund.fee,
         REFUND_REASON,
-        merchants.build_notify_url(refund["tenant_id"], "refund_notify"),
+        merchants.build_notify_url(refund.tenant_id, "refund_notify"),
     )

@@ -1,4 +1,4 @@
-"""Paying for bookings through WeChat Pay (document 003): what patients' pages ask, and what WeChat tells."""
+"""Endpoints of payment through WeChat Pay (document 003): for patients' pages, admins and WeChat Pay itself."""
 
 from chalicelib.errors import CONFLICT, NOT_FOUND, SIGNATURE, TOO_MANY_REQUESTS
 from chalicelib.http.routing import OptionalTenantCaller, RawContent, RawRequest, Routes
@@ -18,8 +18,8 @@ XML_CONTENT_TYPE = "text/xml"
 def appo_order(caller: Caller, body: OrderAsked) -> Ordered:
     """根据预约ID创建收费结算单同时调用微信统一支付协议进行下单
 
-    Asked again for the same booking, it is the same order while that can be paid. Without a fee nothing is to be paid:
-    the booking is paid at once, and prepay_id is "".
+    A repeated request for a booking returns the same order as long as it can be paid. A booking without a fee is marked
+    paid at once, and prepay_id is "".
     """
     return orders.get_or_create(caller, body)
 
@@ -28,7 +28,7 @@ def appo_order(caller: Caller, body: OrderAsked) -> Ordered:
 def sign_payment(caller: Caller, body: PaySignAsked) -> PaySign:
     """微信js-sdk支付签名获取
 
-    For the caller's own order that can still be paid, as appo_order has answered it.
+    Signs the caller's own order, as appo_order has returned it, while it can be paid.
     """
     return page_signatures.sign(caller, body)
 
@@ -39,10 +39,10 @@ def sign_payment(caller: Caller, body: PaySignAsked) -> PaySign:
     errors=[NOT_FOUND, SIGNATURE],
     raw_content_type=XML_CONTENT_TYPE,
 )
-def told_of_payment(caller: OptionalTenantCaller, tenantId: TenantId, raw_request: RawRequest) -> RawContent:  # noqa: ARG001  # the signature says who
+def told_of_payment(caller: OptionalTenantCaller, tenantId: TenantId, raw_request: RawRequest) -> RawContent:  # noqa: ARG001  # authenticated by the signature
     """微信支付结果通知
 
-    For WeChat Pay alone, which signs what it says. v3 is answered with an empty body, v2 with its XML.
+    Only for WeChat Pay, which signs its notifications. The response to v3 has an empty body, that to v2 is XML.
     """
     return _acknowledge(webhooks.handle_payment(tenantId, raw_request.headers, raw_request.body))
 
@@ -67,7 +67,8 @@ def _acknowledge(acknowledgement: webhooks.Acknowledgement) -> RawContent:
 def get_pay_conf(caller: Caller) -> PayConf:
     """微信支付商户配置获取
 
-    Of the key only the last four characters are shown, of the private key none. All is "" where nothing was saved.
+    Of the key only the last four characters are shown, of the private key none. All fields are "" if nothing
+    has been saved.
     """
     return merchant_settings.get(caller)
 
@@ -76,7 +77,7 @@ def get_pay_conf(caller: Caller) -> PayConf:
 def save_pay_conf(caller: Caller, body: PayConfSaved) -> None:
     """微信支付商户配置保存
 
-    What comes back as it was shown (it begins with ****) stays as it is. Another mch_id is another account: what was
-    paid through the one before goes back through that.
+    A value that begins with ****, as the configuration shows it, leaves the stored one unchanged. Another mch_id is
+    another account; payments made through the former account are refunded through that one.
     """
     merchant_settings.save(caller, body)

@@ -8,17 +8,20 @@ rejected, and reconciliation queries the order meanwhile.
 
 import logging
 from collections.abc import Mapping
+from typing import TypeVar
 
 from chalicelib import clock, errors, logs
 from chalicelib.adapters import mysql
-from chalicelib.adapters.mysql import Row
 from chalicelib.adapters.wechat_pay import client as wechat_pay
 from chalicelib.adapters.wechat_pay.types import (
+    CURRENCY,
     InvalidNotificationError,
     Merchant,
     Notification,
     NotificationKind,
     RefundResult,
+    RefundStatus,
+    TradeState,
 )
 from chalicelib.billing.ledger import LedgerSource
 from chalicelib.crypto import field_encryption
@@ -26,11 +29,15 @@ from chalicelib.errors import ApiError
 from chalicelib.outbox import outbox
 from chalicelib.outbox.jobs import Queue
 from chalicelib.payment import merchants, refund_store, refunds, settlements, store
+from chalicelib.payment.refund_store import Refund
+from chalicelib.payment.store import Payment
 
 logger = logging.getLogger(__name__)
 
-MAX_BODY_BYTES = 64 * 1024  # bytes; WeChat's have some thousand
-CURRENCY = "CNY"
+T = TypeVar("T", Payment, Refund)
+
+MAX_BODY_BYTES = 64 * 1024  # WeChat Pay's notifications have 1 to 4 KB
+MAX_LOGGED_SERIAL_CHARS = 64
 
 Acknowledgement = tuple[str, bytes]  # content type and body
 
@@ -41,15 +48,11 @@ def handle_payment(tenant_id: int, headers: Mapping[str, str], body: bytes) -> A
     Raises:
         ApiError: 401 for an invalid signature, 400 if it does not match its order, 404 for an unknown order.
     """
-    merchant, notice = _verify_and_parse(tenant_id, headers, body, NotificationKind.PAYMENT)
-    payment = store.find_by_trade_no(mysql.autocommit, tenant_id, notice.out_trade_no)
-    payment = _require_matching(payment, merchant, notice)
-    if notice.state == "SUCCESS":
-        at = notice.occurred_at or clock.now()
-        mysql.run_transaction(
-            lambda tx: settlements.settle(tx, payment, notice.transaction_id, at, LedgerSource.NOTIFICATION)
-        )
-        _wake_workers()
+    merchant, notification = _verify_and_parse(tenant_id, headers, body, NotificationKind.PAYMENT)
+    payment = store.find_by_trade_no(mysql.autocommit, tenant_id, notification.out_trade_no)
+    payment = _require_matching(payment, merchant, notification)
+    if notification.state == TradeState.SUCCESS:
+        _settle(payment, notification)
     return wechat_pay.build_acknowledgement(merchant)
 
 
@@ -59,60 +62,73 @@ def handle_refund(tenant_id: int, headers: Mapping[str, str], body: bytes) -> Ac
     Raises:
         ApiError: as handle_payment.
     """
-    merchant, notice = _verify_and_parse(tenant_id, headers, body, NotificationKind.REFUND)
-    refund = refund_store.find_by_refund_no(mysql.autocommit, tenant_id, notice.out_refund_no)
-    if refund is None and notice.state == "CLOSED":  # a query was faster: the refund was renumbered
+    merchant, notification = _verify_and_parse(tenant_id, headers, body, NotificationKind.REFUND)
+    refund = refund_store.find_by_refund_no(mysql.autocommit, tenant_id, notification.out_refund_no)
+    if refund is None and notification.state == RefundStatus.CLOSED:  # a query was faster: the refund was renumbered
         return wechat_pay.build_acknowledgement(merchant)
-    refund = _require_matching(refund, merchant, notice)
-    if notice.is_signed:
-        said = RefundResult(notice.state, refund_id=notice.refund_id)
-        mysql.run_transaction(lambda tx: refunds.apply_result(tx, refund, said, LedgerSource.NOTIFICATION))
+    refund = _require_matching(refund, merchant, notification)
+    if notification.is_signed:
+        result = RefundResult(notification.state, refund_id=notification.refund_id)
+        mysql.run_transaction(lambda tx: refunds.apply_result(tx, refund, result, LedgerSource.NOTIFICATION))
     else:
-        refund_store.schedule_check(mysql.autocommit, refund["refund_id"])
+        refund_store.schedule_check(mysql.autocommit, refund.refund_id)
     _wake_workers()
     return wechat_pay.build_acknowledgement(merchant)
 
 
+def _settle(payment: Payment, notification: Notification) -> None:
+    transaction_id, paid_at = notification.transaction_id, notification.occurred_at or clock.now()
+    mysql.run_transaction(
+        lambda tx: settlements.settle(tx, payment, transaction_id, paid_at, LedgerSource.NOTIFICATION)
+    )
+    _wake_workers()
+
+
 def _verify_and_parse(
-    tenant_id: int, headers: Mapping[str, str], body: bytes, kind: str
+    tenant_id: int, headers: Mapping[str, str], body: bytes, kind: NotificationKind
 ) -> tuple[Merchant, Notification]:
+    """Return the notification and the account that it is for.
+
+    All accounts of the hospital are tried: orders of a former account are still notified.
+    """
     logs.bind(tenant_id=tenant_id)
     if len(body) > MAX_BODY_BYTES:
         raise ApiError(errors.TOO_LARGE)
     field_encryption.preload_keys()
-    refused: list[InvalidNotificationError] = []
-    for merchant in merchants.list_all(tenant_id):  # a hospital that changed its account is still told of the old one's
+    rejections: list[InvalidNotificationError] = []
+    for merchant in merchants.list_all(tenant_id):
         try:
-            notice = wechat_pay.parse_notification(merchant, headers, body, clock.now())
-        except InvalidNotificationError as bad:
-            refused.append(bad)
+            notification = wechat_pay.parse_notification(merchant, headers, body, clock.now())
+        except InvalidNotificationError as error:
+            rejections.append(error)
             continue
-        if notice.kind != kind:
-            raise _build_mismatch_error("another kind")
-        return merchant, notice
-    if not refused:
+        if notification.kind != kind:
+            raise _build_mismatch_error("kind")
+        return merchant, notification
+    if not rejections:
         raise ApiError(errors.NOT_FOUND, "微信支付尚未配置")
-    first = refused[0]
-    serial = headers.get("wechatpay-serial", "")[:64]
-    logger.warning("notice refused", extra={"ids": {"why": first.reason, "serial": serial}})
-    raise ApiError(errors.SIGNATURE if first.status == errors.SIGNATURE.status else errors.BAD_PARAMETER)
+    serial = headers.get("wechatpay-serial", "")[:MAX_LOGGED_SERIAL_CHARS]
+    logger.warning("notification rejected", extra={"ids": {"reason": rejections[0].reason, "serial": serial}})
+    is_forged = rejections[0].status == errors.SIGNATURE.status
+    raise ApiError(errors.SIGNATURE if is_forged else errors.BAD_PARAMETER)
 
 
-def _require_matching(row: Row | None, merchant: Merchant, notice: Notification) -> Row:
-    """Return the payment or refund that a notice speaks of, if it speaks of that and of nothing else."""
-    if row is None:
-        raise _build_mismatch_error("no such number", errors.NOT_FOUND)
-    currency, app_id = notice.currency, notice.appid
-    if notice.kind == NotificationKind.REFUND:  # v3's have neither
-        currency, app_id = currency or CURRENCY, app_id or row["app_id"]
-    said = (notice.mch_id, app_id, notice.out_trade_no, notice.fee, currency)
-    if said != (row["mch_id"], row["app_id"], row["out_trade_no"], row["fee"], CURRENCY) or said[0] != merchant.mch_id:
-        raise _build_mismatch_error("it does not fit")
-    return row
+def _require_matching(record: T | None, merchant: Merchant, notification: Notification) -> T:
+    """Return the payment or refund if the notification matches it in account, order, amount and currency."""
+    if record is None:
+        raise _build_mismatch_error("unknown number", errors.NOT_FOUND)
+    currency, app_id = notification.currency, notification.appid
+    if notification.kind == NotificationKind.REFUND:  # refund notifications of v3 have neither
+        currency, app_id = currency or CURRENCY, app_id or record.app_id
+    notified = (notification.mch_id, app_id, notification.out_trade_no, notification.fee, currency)
+    expected = (record.mch_id, record.app_id, record.out_trade_no, record.fee, CURRENCY)
+    if notified != expected or record.mch_id != merchant.mch_id:
+        raise _build_mismatch_error("account, order, amount or currency")
+    return record
 
 
-def _build_mismatch_error(why: str, kind: errors.ErrorKind = errors.BAD_PARAMETER) -> ApiError:
-    logger.error("notice of WeChat's refused", extra={"ids": {"why": why}})
+def _build_mismatch_error(reason: str, kind: errors.ErrorKind = errors.BAD_PARAMETER) -> ApiError:
+    logger.error("notification does not match its order", extra={"ids": {"reason": reason}})
     return ApiError(kind, "通知与订单不符")
 
 

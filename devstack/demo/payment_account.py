@@ -18,6 +18,6 @@ def seed(external_id: str, tenant_id: int, by: int) -> None:
 
 def _seed(tx: Tx, tenant_id: int, merchant: Merchant, by: int) -> None:
     merchants.lock_tenant(tx, tenant_id)
-    row = merchants.find_active_row(tx, tenant_id)
-    if row is None or merchants.decrypt_row(tenant_id, row, merchant.appid) != merchant:
+    stored = merchants.find_active_stored(tx, tenant_id)
+    if stored is None or merchants.decrypt(stored, merchant.appid) != merchant:
         merchants.save(tx, tenant_id, merchant, by, clock.now())

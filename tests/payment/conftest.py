@@ -1,6 +1,6 @@
-"""A WeChat Pay of its own for each test, and a hospital that patients pay through it.
+"""A fake WeChat Pay for each test, and a hospital with a merchant account there.
 
-What is promised waits for the test, and goes with it: other tests' outbox would do it, while they break something.
+Jobs wait for the test and are deleted after it: otherwise other tests would run them while they simulate failures.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from chalicelib.adapters import mysql
 from chalicelib.outbox import outbox
 from devstack.fakes import wechat_pay as fake
 from devstack.fakes.wechat_pay import WeChatPay
-from tests.support import payment_client as tills
+from tests.support import payment_client
 from tests.support.factories import Hospital
 from tests.support.payment_client import Checkout
 
@@ -26,4 +26,4 @@ def pay(monkeypatch: pytest.MonkeyPatch) -> Iterator[WeChatPay]:
 
 @pytest.fixture
 def checkout(hospital: Hospital, pay: WeChatPay) -> Checkout:
-    return tills.create_checkout(hospital, pay)
+    return payment_client.create_checkout(hospital, pay)

@@ -1,4 +1,4 @@
-"""pay/appo_order: charge, settlement and payment before WeChat is asked; one live order for each booking."""
+"""pay/appo_order: rows are stored before WeChat Pay is called, and a booking has one live order."""
 
 from typing import Any
 
@@ -10,9 +10,8 @@ from chalicelib.adapters.wechat_pay.types import ApiVersion, SignType
 from chalicelib.identity import tokens
 from chalicelib.wechat_account import openids
 from devstack.fakes.wechat_pay import WeChatPay
-from tests.support import payment_client as tills
-from tests.support.booking_client import create_department as made
-from tests.support.booking_client import get_iso_date, list_rows
+from tests.support import payment_client
+from tests.support.booking_client import create_department, get_iso_date, list_rows
 from tests.support.client import post
 from tests.support.factories import Hospital, Person
 from tests.support.payment_client import OPENID, Checkout
@@ -22,13 +21,13 @@ from tests.support.wechat_client import APP_ID
 pytestmark = pytest.mark.store
 
 
-def shifted(book_id: str, **columns: Any) -> None:
-    """Write into a booking what else takes days."""
+def update_booking(book_id: str, **columns: Any) -> None:
+    """Set columns of a booking that would otherwise change only after days."""
     names = ", ".join(f"{name} = %({name})s" for name in columns)
     mysql.autocommit.execute(f"UPDATE bookings SET {names} WHERE book_id = %(id)s", id=book_id, **columns)
 
 
-def test_lin_orders_what_her_booking_costs(checkout: Checkout, pay: WeChatPay) -> None:
+def test_order_costs_the_fee_of_the_booking(checkout: Checkout, pay: WeChatPay) -> None:
     book_id = checkout.book_slot()
     order = checkout.create_order(book_id)
     [charge], [settlement] = list_rows("charges", checkout.hospital), list_rows("settlements", checkout.hospital)
@@ -38,9 +37,13 @@ def test_lin_orders_what_her_booking_costs(checkout: Checkout, pay: WeChatPay) -
         *(1250, None),
         settlement["settlement_id"],
     )
-    theirs = pay.orders[order["out_trade_no"]]
-    assert (theirs.fee, theirs.open_id, theirs.prepay_id) == (1250, OPENID, order["prepay_id"])
-    assert theirs.notify_url == f"https://api.renhe.example{tills.NOTIFY_PATH}/{checkout.tenant_id}"
+    order_at_wechat = pay.orders[order["out_trade_no"]]
+    assert (order_at_wechat.fee, order_at_wechat.open_id, order_at_wechat.prepay_id) == (
+        1250,
+        OPENID,
+        order["prepay_id"],
+    )
+    assert order_at_wechat.notify_url == f"https://api.renhe.example{payment_client.NOTIFY_PATH}/{checkout.tenant_id}"
     assert (order["is_success"], order["trade_type"], order["sign_type"]) == (True, "JSAPI", "RSA")
     assert (order["agency_id"], order["app_id"]) == (str(checkout.tenant_id), APP_ID)
     assert checkout.list_ledger() == [("created", "order"), ("prepared", "order")]
@@ -48,30 +51,30 @@ def test_lin_orders_what_her_booking_costs(checkout: Checkout, pay: WeChatPay) -
 
 
 @pytest.mark.parametrize("sign_type", [SignType.MD5, SignType.HMAC_SHA256])
-def test_v2_orders_too(hospital: Hospital, pay: WeChatPay, sign_type: str) -> None:
-    till = tills.create_checkout(hospital, pay, ApiVersion.V2, sign_type)
-    order = till.create_order(till.book_slot())
+def test_v2_order_is_created(hospital: Hospital, pay: WeChatPay, sign_type: str) -> None:
+    checkout = payment_client.create_checkout(hospital, pay, ApiVersion.V2, sign_type)
+    order = checkout.create_order(checkout.book_slot())
     assert (order["sign_type"], pay.orders[order["out_trade_no"]].prepay_id) == (sign_type, order["prepay_id"])
 
 
-def test_asked_again_it_is_the_same_order(checkout: Checkout, pay: WeChatPay) -> None:
+def test_repeated_request_returns_the_same_order(checkout: Checkout, pay: WeChatPay) -> None:
     book_id = checkout.book_slot()
     first, second = checkout.create_order(book_id), checkout.create_order(book_id)
-    same = ("out_trade_no", "prepay_id")
-    assert [first[name] for name in same] == [second[name] for name in same]
+    names = ("out_trade_no", "prepay_id")
+    assert [first[name] for name in names] == [second[name] for name in names]
     assert first["nonce_str"] != second["nonce_str"]
     assert pay.calls["prepay"] == len(pay.orders) == len(checkout.list_payments(book_id)) == 1
 
 
-def test_eight_who_ask_at_once_make_one_order(checkout: Checkout, pay: WeChatPay) -> None:
+def test_concurrent_requests_create_one_order(checkout: Checkout, pay: WeChatPay) -> None:
     book_id = checkout.book_slot()
-    answers = run_in_threads([lambda: checkout.request_order(book_id)] * 8)
-    assert len({(one.data["out_trade_no"], one.data["prepay_id"]) for one in answers}) == 1
+    responses = run_in_threads([lambda: checkout.request_order(book_id)] * 8)
+    assert len({(one.data["out_trade_no"], one.data["prepay_id"]) for one in responses}) == 1
     assert len(pay.orders) == len(checkout.list_payments(book_id)) == len(list_rows("charges", checkout.hospital)) == 1
     assert checkout.list_ledger() == [("created", "order"), ("prepared", "order")]
 
 
-def test_after_two_hours_it_is_another_order(checkout: Checkout) -> None:
+def test_new_order_is_created_after_two_hours(checkout: Checkout) -> None:
     book_id = checkout.book_slot()
     first = checkout.create_order(book_id)
     checkout.expire_orders()
@@ -81,7 +84,7 @@ def test_after_two_hours_it_is_another_order(checkout: Checkout) -> None:
     assert len(list_rows("charges", checkout.hospital)) == 1
 
 
-def test_another_payer_has_an_order_of_their_own(checkout: Checkout) -> None:
+def test_another_payer_gets_another_order(checkout: Checkout) -> None:
     book_id = checkout.book_slot()
     first, second = (
         checkout.create_order(book_id),
@@ -92,28 +95,28 @@ def test_another_payer_has_an_order_of_their_own(checkout: Checkout) -> None:
     assert checkout.request_signature(second).status == 200
 
 
-def test_an_order_ends_when_its_booking_must_be_paid(checkout: Checkout) -> None:
+def test_order_expires_at_the_payment_deadline(checkout: Checkout) -> None:
     checkout.department.save_rules(pay_minutes=30)
     book_id = checkout.book_slot()
     checkout.create_order(book_id)
     [payment], [booking] = checkout.list_payments(book_id), list_rows("bookings", checkout.hospital)
     assert payment["expires_at"] == booking["pay_by"]
-    shifted(book_id, pay_by=clock.now() - 1)
-    answer = checkout.request_order(book_id)
-    assert (answer.status, answer.error) == (409, "已超过支付时限，请重新预约")
+    update_booking(book_id, pay_by=clock.now() - 1)
+    response = checkout.request_order(book_id)
+    assert (response.status, response.error) == (409, "已超过支付时限，请重新预约")
 
 
-def test_an_order_lives_as_long_as_wechat_wants_at_least(checkout: Checkout) -> None:
-    """It takes none that ends within a minute; what is paid after the release goes back."""
+def test_order_has_the_minimum_lifetime_of_wechat_pay(checkout: Checkout) -> None:
+    """Shorter orders are rejected; a payment after the booking's release is refunded."""
     checkout.department.save_rules(pay_minutes=30)
     book_id = checkout.book_slot()
     before = clock.now()
-    shifted(book_id, pay_by=before + 10 * clock.SECOND)
+    update_booking(book_id, pay_by=before + 10 * clock.SECOND)
     checkout.create_order(book_id)
     assert checkout.list_payments(book_id)[0]["expires_at"] >= before + 90 * clock.SECOND
 
 
-def test_a_free_booking_is_paid_without_a_call(checkout: Checkout, pay: WeChatPay) -> None:
+def test_free_booking_is_settled_without_a_call(checkout: Checkout, pay: WeChatPay) -> None:
     book_id = checkout.book_slot(fee=0)
     found = checkout.request_order(book_id, open_id="").data
     assert (found["is_success"], found["error_code"], found["prepay_id"]) == (True, "SUCCESS", "")
@@ -125,46 +128,46 @@ def test_a_free_booking_is_paid_without_a_call(checkout: Checkout, pay: WeChatPa
     assert checkout.request_order(book_id).status == 409
 
 
-def test_the_sessions_own_openid_is_taken(checkout: Checkout, pay: WeChatPay, lin: Person) -> None:
+def test_openid_of_the_session_is_the_default(checkout: Checkout, pay: WeChatPay, lin: Person) -> None:
     book_id = checkout.book_slot()
-    for nobody in ("", None):
-        answer = checkout.request_order(book_id, open_id=nobody)
-        assert (answer.status, answer.error) == (400, "open_id：必填")
+    for empty in ("", None):
+        response = checkout.request_order(book_id, open_id=empty)
+        assert (response.status, response.error) == (400, "open_id：必填")
     token = tokens.hash_token(lin.token)
     mysql.run_transaction(lambda tx: openids.bind(tx, lin.tenant_id, lin.user_id, token, APP_ID, "oLins"))
     found = checkout.request_order(book_id, open_id=None).data
     assert pay.orders[found["out_trade_no"]].open_id == "oLins"
 
 
-def test_nobody_pays_for_anothers_booking(checkout: Checkout, wang: Person, other_hospital: Hospital) -> None:
+def test_booking_of_another_user_returns_404(checkout: Checkout, wang: Person, other_hospital: Hospital) -> None:
     book_id = checkout.book_slot()
-    stranger = made(other_hospital).hospital.lin
-    for person in (wang, stranger):
-        answer = checkout.request_order(book_id, person)
-        assert (answer.status, answer.error) == (404, "预约不存在")
+    other_tenants_patient = create_department(other_hospital).hospital.lin
+    for person in (wang, other_tenants_patient):
+        response = checkout.request_order(book_id, person)
+        assert (response.status, response.error) == (404, "预约不存在")
     assert checkout.request_order(999_999_999).status == 404
     assert list_rows("charges", checkout.hospital) == []
 
 
 @pytest.mark.parametrize(
-    ("columns", "why"),
+    ("columns", "error"),
     [
         ({"status": 1, "live": None}, "该预约已取消或已失约，不能支付"),
         ({"status": 3}, "该预约已取消或已失约，不能支付"),
         ({"payment_state": 2}, "该预约已支付"),
     ],
 )
-def test_what_is_cancelled_missed_or_paid_is_not_ordered(checkout: Checkout, columns: dict[str, Any], why: str) -> None:
+def test_unpayable_booking_returns_409(checkout: Checkout, columns: dict[str, Any], error: str) -> None:
     book_id = checkout.book_slot()
-    shifted(book_id, **columns)
-    answer = checkout.request_order(book_id)
-    assert (answer.status, answer.error) == (409, why)
+    update_booking(book_id, **columns)
+    response = checkout.request_order(book_id)
+    assert (response.status, response.error) == (409, error)
     assert checkout.list_payments(book_id) == []
 
 
-def test_who_is_registered_can_still_pay(checkout: Checkout) -> None:
+def test_registered_booking_can_be_paid(checkout: Checkout) -> None:
     book_id = checkout.book_slot()
-    shifted(book_id, status=2)
+    update_booking(book_id, status=2)
     checkout.pay_and_notify(book_id)
     assert checkout.get_booking_state(book_id) == (2, 2)
 
@@ -176,33 +179,33 @@ def test_who_is_registered_can_still_pay(checkout: Checkout) -> None:
         ("open_id", [" ", "o p", "x" * 129, 5, "o\n", {}]),
     ],
 )
-def test_a_bad_field_is_named(checkout: Checkout, lin: Person, field: str, values: list[Any]) -> None:
+def test_invalid_field_is_named(checkout: Checkout, lin: Person, field: str, values: list[Any]) -> None:
     for value in values:
-        answer = checkout.request_order(
+        response = checkout.request_order(
             **{"book_id": checkout.tenant_id, field: value} if field == "open_id" else {"book_id": value}
         )
-        assert (answer.status, answer.error.partition("：")[0]) == (400, field), value
-    assert post(tills.ORDER_PATH, lin.token).error == "appo_id：必填"
+        assert (response.status, response.error.partition("：")[0]) == (400, field), value
+    assert post(payment_client.ORDER_PATH, lin.token).error == "appo_id：必填"
 
 
 def test_hospital_without_merchant_account_returns_404(hospital: Hospital, pay: WeChatPay) -> None:
-    department = made(hospital)
+    department = create_department(hospital)
     found = Checkout(department, pay, pay.add_merchant()).request_order(
         department.book_slot(hospital.lin, department.create_schedule())
     )
     assert (found.status, found.error) == (404, "微信支付尚未配置")
 
 
-def test_a_booking_has_ten_orders_in_ten_minutes(checkout: Checkout, pay: WeChatPay) -> None:
-    """Each payer's is another order: whoever makes payers up does not fill our tables, nor use up WeChat's patience."""
+def test_booking_is_limited_to_ten_orders_in_ten_minutes(checkout: Checkout, pay: WeChatPay) -> None:
+    """Each payer gets another order: a client that invents payers must not create any number of them."""
     book_id = checkout.book_slot()
     orders = [checkout.request_order(book_id, open_id=f"o{number}") for number in range(10)]
     assert {one.status for one in orders} == {200}
-    refused = checkout.request_order(book_id, open_id="oEleventh")
-    assert (refused.status, refused.headers["Retry-After"], len(pay.orders)) == (429, "600", 10)
+    rejected = checkout.request_order(book_id, open_id="oEleventh")
+    assert (rejected.status, rejected.headers["Retry-After"], len(pay.orders)) == (429, "600", 10)
     assert checkout.request_order(book_id, open_id="o9").data["out_trade_no"] == orders[9].data["out_trade_no"]
     other = checkout.book_slot(date=get_iso_date(2))
     checkout.create_order(other)
-    ago = "UPDATE payments SET created_at = created_at - 600000000 WHERE book_id = %(id)s"
-    mysql.autocommit.execute(ago, id=book_id)
+    age_orders = "UPDATE payments SET created_at = created_at - 600000000 WHERE book_id = %(id)s"
+    mysql.autocommit.execute(age_orders, id=book_id)
     assert checkout.request_order(book_id, open_id="oEleventh").status == 200

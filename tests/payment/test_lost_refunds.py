@@ -1,4 +1,4 @@
-"""What would never go back if nobody had thought of it."""
+"""Refunds that would be lost without reconciliation."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ from chalicelib.notifications.event_types import EventType
 from chalicelib.payment import merchants, reconciliation, refund_store, refunds
 from chalicelib.settings import settings
 from devstack.fakes.wechat_pay import WeChatPay
-from tests.support import payment_client as tills
+from tests.support import payment_client
 from tests.support.factories import Hospital
 from tests.support.payment_client import Checkout
 
@@ -20,75 +20,79 @@ pytestmark = pytest.mark.store
 
 
 @pytest.mark.parametrize("version", [ApiVersion.V3, ApiVersion.V2])
-def test_a_refund_that_wechat_knows_nothing_of_is_sent_again(hospital: Hospital, pay: WeChatPay, version: str) -> None:
-    till = tills.create_checkout(hospital, pay, version)
-    book_id = till.book_slot()
-    till.pay_and_notify(book_id)
-    till.department.cancel(hospital.lin, book_id)
-    till.run_refund_jobs()
+def test_refund_unknown_to_wechat_pay_is_requested_again(hospital: Hospital, pay: WeChatPay, version: str) -> None:
+    checkout = payment_client.create_checkout(hospital, pay, version)
+    book_id = checkout.book_slot()
+    checkout.pay_and_notify(book_id)
+    checkout.department.cancel(hospital.lin, book_id)
+    checkout.run_refund_jobs()
     [number] = pay.refunds
     pay.refunds.clear()
     for state in ("pending", "processing"):
-        till.make_checks_due()
+        checkout.make_checks_due()
         reconciliation.run()
-        assert [one["state"] for one in till.list_refunds(book_id)] == [state]
+        assert [one["state"] for one in checkout.list_refunds(book_id)] == [state]
     assert list(pay.refunds) == [number]
 
 
 @pytest.mark.parametrize("version", [ApiVersion.V3, ApiVersion.V2])
-def test_an_api_that_lost_its_public_name_still_pays_back(
+def test_refund_works_without_a_public_address(
     hospital: Hospital, pay: WeChatPay, version: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """WeChat refuses an address that is none, and takes a refund without: then it is asked what became of it."""
-    till = tills.create_checkout(hospital, pay, version)
-    book_id = till.book_slot()
-    till.pay_and_notify(book_id)
-    till.department.cancel(hospital.lin, book_id)
+    """WeChat Pay rejects an invalid notify_url, but accepts a refund without one, which is then queried."""
+    checkout = payment_client.create_checkout(hospital, pay, version)
+    book_id = checkout.book_slot()
+    checkout.pay_and_notify(book_id)
+    checkout.department.cancel(hospital.lin, book_id)
     monkeypatch.setattr(merchants, "settings", replace(settings, public_url=""))
-    till.run_refund_jobs()
-    assert [(one["state"], one["error"]) for one in till.list_refunds(book_id)] == [("processing", "")]
+    checkout.run_refund_jobs()
+    assert [(one["state"], one["error"]) for one in checkout.list_refunds(book_id)] == [("processing", "")]
 
 
 @pytest.mark.parametrize("version", [ApiVersion.V3, ApiVersion.V2])
-def test_a_refund_that_wechat_has_closed_is_sent_by_another_number(
+def test_closed_refund_is_requested_with_another_number(
     hospital: Hospital, pay: WeChatPay, version: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The merchant's balance was short for seven days. What is closed stays closed, and no money has moved."""
-    till = tills.create_checkout(hospital, pay, version)
-    book_id = till.book_slot()
-    till.pay_and_notify(book_id)
-    till.department.cancel(hospital.lin, book_id)
-    till.run_refund_jobs()
+    """WeChat Pay closes a refund if the merchant's balance is too low for seven days; no money was transferred."""
+    checkout = payment_client.create_checkout(hospital, pay, version)
+    book_id = checkout.book_slot()
+    checkout.pay_and_notify(book_id)
+    checkout.department.cancel(hospital.lin, book_id)
+    checkout.run_refund_jobs()
     [first] = pay.refunds
-    seen = refund_store.find_by_refund_no(mysql.autocommit, till.tenant_id, first)
-    assert seen
+    outdated = refund_store.find_by_refund_no(mysql.autocommit, checkout.tenant_id, first)
+    assert outdated
     pay.settle_refund(first, "CLOSED")
     for _ in range(2):
-        till.make_checks_due()
+        checkout.make_checks_due()
         reconciliation.run()
-    [refund] = till.list_refunds(book_id)
+    [refund] = checkout.list_refunds(book_id)
     assert (refund["state"], refund["wechat_id"]) == ("processing", pay.refunds[refund["out_refund_no"]].refund_id)
     assert [one.state for one in pay.refunds.values()] == ["CLOSED", "PROCESSING"]
-    assert ("closed", "query") in till.list_ledger()
+    assert ("closed", "query") in checkout.list_ledger()
     assert [one.levelname for one in caplog.records if "closed" in one.message] == ["ERROR"]
     # A late notification about the first number.
-    mysql.run_transaction(lambda tx: refunds.apply_result(tx, seen, RefundResult("CLOSED"), LedgerSource.NOTIFICATION))
+    mysql.run_transaction(
+        lambda tx: refunds.apply_result(tx, outdated, RefundResult("CLOSED"), LedgerSource.NOTIFICATION)
+    )
     for number, status in ((first, 200), ("20360107Rfffffffffffffffffff", 404)):
         late = replace(pay.refunds[first], out_refund_no=number, state="CLOSED" if number == first else "SUCCESS")
         pay.refunds[number] = late
         assert (
-            till.deliver_notification(pay.build_refund_notification(number), tills.REFUND_NOTIFY_PATH).status == status
+            checkout.deliver_notification(
+                pay.build_refund_notification(number), payment_client.REFUND_NOTIFY_PATH
+            ).status
+            == status
         )
-    assert till.list_refunds(book_id) == [refund]
+    assert checkout.list_refunds(book_id) == [refund]
     pay.settle_refund(refund["out_refund_no"])
-    till.make_checks_due()
+    checkout.make_checks_due()
     reconciliation.run()
-    assert [one["state"] for one in till.list_refunds(book_id)] == ["success"]
+    assert [one["state"] for one in checkout.list_refunds(book_id)] == ["success"]
 
 
-def test_money_goes_back_though_every_promise_was_lost(checkout: Checkout, pay: WeChatPay) -> None:
-    """What is to go back is a row before anybody is asked to send it: reconciliation finds it, also beside a second
-    payment's of the same booking."""
+def test_reconciliation_refunds_without_outbox_jobs(checkout: Checkout, pay: WeChatPay) -> None:
+    """Refunds are stored before they are requested: reconciliation finds them, also two of one booking."""
     book_id = checkout.book_slot()
     second = checkout.create_order(book_id)["out_trade_no"]
     checkout.request_order(book_id, open_id="oUpF8uMEb4qRXf22hE3X68TekukE")
@@ -105,8 +109,8 @@ def test_money_goes_back_though_every_promise_was_lost(checkout: Checkout, pay: 
     assert [one.fee for one in pay.refunds.values()] == [1250, 1250]
 
 
-def test_what_was_promised_without_a_row_goes_back(checkout: Checkout, pay: WeChatPay) -> None:
-    """As versions did it that made the row only in the job."""
+def test_job_creates_a_missing_refund(checkout: Checkout, pay: WeChatPay) -> None:
+    """Earlier versions inserted the row only in the job."""
     book_id = checkout.book_slot()
     checkout.pay_and_notify(book_id)
     checkout.department.cancel(checkout.hospital.lin, book_id)
@@ -117,28 +121,28 @@ def test_what_was_promised_without_a_row_goes_back(checkout: Checkout, pay: WeCh
 
 
 @pytest.mark.parametrize("version", [ApiVersion.V3, ApiVersion.V2])
-def test_what_a_person_has_paid_back_at_wechat_is_not_asked_for_for_ever(
+def test_refund_made_by_hand_at_wechat_pay_counts_as_done(
     hospital: Hospital, pay: WeChatPay, version: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """By a number of theirs, while ours was refused."""
-    till = tills.create_checkout(hospital, pay, version)
-    book_id = till.book_slot()
-    payment = till.pay_and_notify(book_id)
-    till.department.cancel(hospital.lin, book_id)
+    """It was made with another number while this system's refund was rejected."""
+    checkout = payment_client.create_checkout(hospital, pay, version)
+    book_id = checkout.book_slot()
+    payment = checkout.pay_and_notify(book_id)
+    checkout.department.cancel(hospital.lin, book_id)
     pay.failures["refund"] = "NOT_ENOUGH"
-    till.run_refund_jobs()
+    checkout.run_refund_jobs()
     pay.failures.clear()
-    merchant = merchants.get_for_payment(payment)
+    merchant = merchants.get_for_order(payment["tenant_id"], payment["mch_id"], payment["app_id"])
     wechat_pay.refund(merchant, payment["out_trade_no"], "ByHand0001", 1250, 1250, "退款", "")
     for _ in range(2):
-        till.make_checks_due()
+        checkout.make_checks_due()
         reconciliation.run()
-    [refund] = till.list_refunds(book_id)
+    [refund] = checkout.list_refunds(book_id)
     assert (refund["state"], pay.calls["refund"], list(pay.refunds)) == ("success", 3, ["ByHand0001"])
-    assert till.list_ledger()[-1] == ("success", "refund")
+    assert checkout.list_ledger()[-1] == ("success", "refund")
     logged = [one.message for one in caplog.records if one.levelname == "ERROR"]
-    assert logged == ["refund refused", "paid back elsewhere"]
-    assert [one["type"] for one in till.list_jobs("notify_payment")] == [
+    assert logged == ["refund rejected", "refunded outside the system"]
+    assert [one["type"] for one in checkout.list_jobs("notify_payment")] == [
         EventType.PAYMENT_RECEIVED,
         EventType.PAYMENT_REFUNDED,
     ]

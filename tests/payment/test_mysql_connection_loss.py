@@ -1,6 +1,6 @@
-"""wechat/pay/notify while the line to MySQL breaks: whole or not at all, and WeChat tells again.
+"""wechat/pay/notify while the connection to MySQL breaks: a notification is applied completely or not at all.
 
-Not of the store's tests: the line is read on the way, and MySQL itself would have it encrypted.
+Not marked as a store test: the proxy reads the traffic, which MySQL, unlike MariaDB, would encrypt.
 """
 
 import pytest
@@ -13,19 +13,19 @@ __all__ = ["mysql_proxy"]
 
 
 @pytest.mark.parametrize(
-    "question", [b"SET state = 'paid'", b"SET payment_state = 2", b"INSERT INTO outbox", b"COMMIT"]
+    "statement", [b"SET state = 'success'", b"SET payment_state = 2", b"INSERT INTO outbox", b"COMMIT"]
 )
-def test_where_the_line_to_mysql_breaks_wechat_tells_again(
-    checkout: Checkout, mysql_proxy: Proxy, question: bytes
+def test_notification_is_applied_after_a_connection_loss(
+    checkout: Checkout, mysql_proxy: Proxy, statement: bytes
 ) -> None:
     book_id = checkout.book_slot()
-    notice = checkout.pay_without_notification(book_id)
-    with mysql_proxy.lose_answer_to(question) as lost:
-        assert checkout.deliver_notification(notice).status == 503
+    notification = checkout.pay_without_notification(book_id)
+    with mysql_proxy.lose_answer_to(statement) as lost:
+        assert checkout.deliver_notification(notification).status == 503
         assert lost.wait(10)
-    was_paid = question == b"COMMIT"  # whole or not at all
+    was_paid = statement == b"COMMIT"
     assert checkout.get_booking_state(book_id) == (0, 2 if was_paid else 1)
     assert bool(checkout.list_jobs("notify_payment")) is was_paid
-    assert checkout.deliver_notification(notice).status == 200
+    assert checkout.deliver_notification(notification).status == 200
     assert checkout.get_booking_state(book_id) == (0, 2)
     assert [one for one in checkout.list_ledger() if one[0] == "paid"] == [("paid", "notification")]

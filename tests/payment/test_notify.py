@@ -1,4 +1,4 @@
-"""wechat/pay/notify: money counts once, for the booking, and for nothing that is not proven."""
+"""wechat/pay/notify: a payment is recorded once, for its booking, and only if the notification is authentic."""
 
 import json
 from dataclasses import replace
@@ -11,9 +11,9 @@ from chalicelib.adapters.wechat_pay.types import ApiVersion, SignType
 from chalicelib.logs import JsonFormatter
 from chalicelib.notifications.event_types import EventType
 from devstack.fakes import wechat_pay_keys
-from devstack.fakes import wechat_pay_protocol_v3 as wire
+from devstack.fakes import wechat_pay_protocol_v3 as protocol_v3
 from devstack.fakes.wechat_pay import WeChatPay
-from tests.support import payment_client as tills
+from tests.support import payment_client
 from tests.support.booking_client import list_rows
 from tests.support.client import post
 from tests.support.factories import Hospital
@@ -25,32 +25,32 @@ VERSIONS = [(ApiVersion.V3, SignType.RSA), (ApiVersion.V2, SignType.MD5), (ApiVe
 
 
 @pytest.mark.parametrize(("version", "sign_type"), VERSIONS)
-def test_who_has_paid_is_booked_and_paid(hospital: Hospital, pay: WeChatPay, version: str, sign_type: str) -> None:
-    till = tills.create_checkout(hospital, pay, version, sign_type)
-    book_id = till.book_slot()
-    answer = till.deliver_notification(till.pay_without_notification(book_id))
-    assert answer.status == 200
-    if version == ApiVersion.V3:
-        assert answer.content == b""
-    else:
-        assert b"<return_code><![CDATA[SUCCESS]]></return_code>" in answer.content
-        assert answer.headers["Content-Type"] == "text/xml"
-    [payment], [settlement] = till.list_payments(book_id), list_rows("settlements", hospital)
-    theirs = pay.orders[payment["out_trade_no"]]
-    assert till.get_booking_state(book_id) == (0, 2)
-    assert (payment["state"], payment["transaction_id"]) == ("paid", theirs.transaction_id)
-    assert payment["paid_at"] // clock.SECOND == theirs.paid_at // clock.SECOND
-    assert (settlement["payment_id"], bool(settlement["settled_at"])) == (payment["payment_id"], True)
-    assert till.list_ledger()[-1] == ("paid", "notification")
-    assert list_rows("refunds", hospital) == []
-    assert till.department.get_booking(hospital.lin, book_id).data["visiCharge"] == 2
-
-
-def test_lin_is_told_once(checkout: Checkout) -> None:
+def test_notification_marks_the_booking_paid(hospital: Hospital, pay: WeChatPay, version: str, sign_type: str) -> None:
+    checkout = payment_client.create_checkout(hospital, pay, version, sign_type)
     book_id = checkout.book_slot()
-    notice = checkout.pay_without_notification(book_id)
+    response = checkout.deliver_notification(checkout.pay_without_notification(book_id))
+    assert response.status == 200
+    if version == ApiVersion.V3:
+        assert response.content == b""
+    else:
+        assert b"<return_code><![CDATA[SUCCESS]]></return_code>" in response.content
+        assert response.headers["Content-Type"] == "text/xml"
+    [payment], [settlement] = checkout.list_payments(book_id), list_rows("settlements", hospital)
+    order_at_wechat = pay.orders[payment["out_trade_no"]]
+    assert checkout.get_booking_state(book_id) == (0, 2)
+    assert (payment["state"], payment["transaction_id"]) == ("success", order_at_wechat.transaction_id)
+    assert payment["paid_at"] // clock.SECOND == order_at_wechat.paid_at // clock.SECOND
+    assert (settlement["payment_id"], bool(settlement["settled_at"])) == (payment["payment_id"], True)
+    assert checkout.list_ledger()[-1] == ("paid", "notification")
+    assert list_rows("refunds", hospital) == []
+    assert checkout.department.get_booking(hospital.lin, book_id).data["visiCharge"] == 2
+
+
+def test_patient_is_notified_once(checkout: Checkout) -> None:
+    book_id = checkout.book_slot()
+    notification = checkout.pay_without_notification(book_id)
     for _ in range(2):
-        checkout.deliver_notification(notice)
+        checkout.deliver_notification(notification)
         checkout.run_notification_jobs()
     assert [one for one in checkout.list_site_messages(checkout.hospital.lin) if "支付" in one] == [
         f"支付成功：挂号费 12.50 元，预约编号 {book_id}。"
@@ -59,24 +59,24 @@ def test_lin_is_told_once(checkout: Checkout) -> None:
 
 
 @pytest.mark.parametrize(("version", "sign_type"), VERSIONS)
-def test_a_replay_answers_success_and_changes_nothing(
+def test_replay_is_acknowledged_and_changes_nothing(
     hospital: Hospital, pay: WeChatPay, version: str, sign_type: str
 ) -> None:
-    till = tills.create_checkout(hospital, pay, version, sign_type)
-    notice = till.pay_without_notification(till.book_slot())
-    first = till.deliver_notification(notice)
+    checkout = payment_client.create_checkout(hospital, pay, version, sign_type)
+    notification = checkout.pay_without_notification(checkout.book_slot())
+    first = checkout.deliver_notification(notification)
     tables = ("bookings", "payments", "settlements", "payment_ledger", "outbox", "refunds")
     before = {table: list_rows(table, hospital) for table in tables}
-    second = till.deliver_notification(notice)
+    second = checkout.deliver_notification(notification)
     assert (second.status, second.content) == (first.status, first.content) == (200, first.content)
     assert {table: list_rows(table, hospital) for table in tables} == before
 
 
-def test_one_notice_eight_times_at_once_counts_once(checkout: Checkout) -> None:
+def test_concurrent_duplicates_are_recorded_once(checkout: Checkout) -> None:
     book_id = checkout.book_slot()
-    notice = checkout.pay_without_notification(book_id)
-    answers = run_in_threads([lambda: checkout.deliver_notification(notice)] * 8)
-    assert {one.status for one in answers} == {200}
+    notification = checkout.pay_without_notification(book_id)
+    responses = run_in_threads([lambda: checkout.deliver_notification(notification)] * 8)
+    assert {one.status for one in responses} == {200}
     assert [one for one in checkout.list_ledger() if one[0] == "paid"] == [("paid", "notification")]
     assert (
         checkout.get_booking_state(book_id),
@@ -89,34 +89,32 @@ def test_one_notice_eight_times_at_once_counts_once(checkout: Checkout) -> None:
     )
 
 
-def unchanged(checkout: Checkout, book_id: str) -> bool:
+def is_unpaid(checkout: Checkout, book_id: str) -> bool:
     [payment] = checkout.list_payments(book_id)
     return checkout.get_booking_state(book_id) == (0, 1) and payment["state"] == "created"
 
 
-def test_what_is_not_signed_by_wechat_is_refused(
-    checkout: Checkout, pay: WeChatPay, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_invalid_signature_is_rejected(checkout: Checkout, pay: WeChatPay, caplog: pytest.LogCaptureFixture) -> None:
     book_id = checkout.book_slot()
     headers, body = checkout.pay_without_notification(book_id)
-    forged = pay.build_payment_notification(checkout.list_payments(book_id)[0]["out_trade_no"])[0]
+    other_headers = pay.build_payment_notification(checkout.list_payments(book_id)[0]["out_trade_no"])[0]
     pay.signs_with_wrong_key = True
-    lies = pay.build_payment_notification(checkout.list_payments(book_id)[0]["out_trade_no"])
-    wrong = [
-        lies,
-        (forged, body),  # the signature of another notice
-        ({**headers, "Wechatpay-Serial": "PUB_KEY_ID_nobodys"}, body),
+    wrong_key = pay.build_payment_notification(checkout.list_payments(book_id)[0]["out_trade_no"])
+    forgeries = [
+        wrong_key,
+        (other_headers, body),  # the signature of another notification
+        ({**headers, "Wechatpay-Serial": "PUB_KEY_ID_unknown"}, body),
         ({**headers, "Wechatpay-Signature": "WECHATPAY/SIGNTEST/" + headers["Wechatpay-Signature"]}, body),
         ({name: value for name, value in headers.items() if "Signature" not in name}, body),
-        (headers, body + b" "),  # the bytes as they came, and not what they mean
+        (headers, body + b" "),  # the signature covers the exact bytes
         (headers, json.dumps(json.loads(body)).encode() + b"\n"),
     ]
-    for notice in wrong:
-        answer = checkout.deliver_notification(notice)
-        assert (answer.status, answer.code, answer.error) == (401, 10103, "签名验证失败")
-    assert unchanged(checkout, book_id)
+    for notification in forgeries:
+        response = checkout.deliver_notification(notification)
+        assert (response.status, response.code, response.error) == (401, 10103, "签名验证失败")
+    assert is_unpaid(checkout, book_id)
     logged = "".join(map(JsonFormatter().format, caplog.records))
-    assert "notice refused" in logged
+    assert "notification rejected" in logged
     for secret in (
         headers["Wechatpay-Signature"],
         checkout.merchant.key,
@@ -127,13 +125,13 @@ def test_what_is_not_signed_by_wechat_is_refused(
 
 
 @pytest.mark.parametrize("minutes", [-6, 6])
-def test_an_old_notice_is_refused(checkout: Checkout, pay: WeChatPay, minutes: int) -> None:
+def test_old_notification_is_rejected(checkout: Checkout, pay: WeChatPay, minutes: int) -> None:
     book_id = checkout.book_slot()
     checkout.pay_without_notification(book_id)
     number = checkout.list_payments(book_id)[0]["out_trade_no"]
     stale = pay.build_payment_notification(number, clock.now() + minutes * 60 * clock.SECOND)
     assert checkout.deliver_notification(stale).status == 401
-    assert unchanged(checkout, book_id)
+    assert is_unpaid(checkout, book_id)
     assert (
         checkout.deliver_notification(
             pay.build_payment_notification(number, clock.now() + minutes * 40 * clock.SECOND)
@@ -142,7 +140,7 @@ def test_an_old_notice_is_refused(checkout: Checkout, pay: WeChatPay, minutes: i
     )
 
 
-def test_a_platform_certificate_signs_as_well_as_the_key(checkout: Checkout, pay: WeChatPay) -> None:
+def test_notification_may_be_signed_with_a_platform_certificate(checkout: Checkout, pay: WeChatPay) -> None:
     pay.signing_serial = wechat_pay_keys.PLATFORM_CERTIFICATE_SERIAL
     book_id = checkout.book_slot()
     checkout.pay_and_notify(book_id)
@@ -150,12 +148,14 @@ def test_a_platform_certificate_signs_as_well_as_the_key(checkout: Checkout, pay
 
 
 @pytest.mark.parametrize("version", [ApiVersion.V3, ApiVersion.V2])
-def test_what_does_not_fit_its_order_is_refused(hospital: Hospital, pay: WeChatPay, version: str) -> None:
-    """Signed by WeChat, and of another sum, account or order."""
-    till = tills.create_checkout(hospital, pay, version)
-    book_id = till.book_slot()
-    till.pay_without_notification(book_id)
-    number = till.list_payments(book_id)[0]["out_trade_no"]
+def test_notification_that_does_not_match_its_order_is_rejected(
+    hospital: Hospital, pay: WeChatPay, version: str
+) -> None:
+    """The signature is valid, but amount, account or order is another."""
+    checkout = payment_client.create_checkout(hospital, pay, version)
+    book_id = checkout.book_slot()
+    checkout.pay_without_notification(book_id)
+    number = checkout.list_payments(book_id)[0]["out_trade_no"]
     real = pay.orders[number]
     others: list[tuple[dict[str, Any], int]] = [
         ({"fee": 1249}, 400),
@@ -165,65 +165,70 @@ def test_what_does_not_fit_its_order_is_refused(hospital: Hospital, pay: WeChatP
     ]
     for changed, status in others:
         pay.orders[number] = replace(real, **changed)
-        assert till.deliver_notification(pay.build_payment_notification(number)).status == status, changed
-    assert unchanged(till, book_id)
+        assert checkout.deliver_notification(pay.build_payment_notification(number)).status == status, changed
+    assert is_unpaid(checkout, book_id)
     pay.orders[number] = real
-    assert till.deliver_notification(pay.build_payment_notification(number)).status == 200
+    assert checkout.deliver_notification(pay.build_payment_notification(number)).status == 200
 
 
 @pytest.mark.parametrize("state", ["PAYERROR", "USERPAYING", "NOTPAY"])
-def test_a_notice_that_tells_of_no_success_counts_nothing(checkout: Checkout, pay: WeChatPay, state: str) -> None:
+def test_notification_without_success_changes_nothing(checkout: Checkout, pay: WeChatPay, state: str) -> None:
     book_id = checkout.book_slot()
     checkout.pay_without_notification(book_id)
     number = checkout.list_payments(book_id)[0]["out_trade_no"]
     pay.orders[number] = replace(pay.orders[number], state=state)
     assert checkout.deliver_notification(pay.build_payment_notification(number)).status == 200
-    assert unchanged(checkout, book_id)
+    assert is_unpaid(checkout, book_id)
 
 
-def test_another_currency_is_refused(checkout: Checkout, pay: WeChatPay, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_currency_is_rejected(checkout: Checkout, pay: WeChatPay, monkeypatch: pytest.MonkeyPatch) -> None:
     book_id = checkout.book_slot()
     checkout.pay_without_notification(book_id)
-    trade = wire._build_transaction
+    build_transaction = protocol_v3._build_transaction
     amount = {"total": 1250, "currency": "USD"}
     with monkeypatch.context() as patched:
-        patched.setattr(wire, "_build_transaction", lambda order: {**trade(order), "amount": amount})
+        patched.setattr(protocol_v3, "_build_transaction", lambda order: {**build_transaction(order), "amount": amount})
         assert (
             checkout.deliver_notification(
                 pay.build_payment_notification(checkout.list_payments(book_id)[0]["out_trade_no"])
             ).status
             == 400
         )
-    assert unchanged(checkout, book_id)
+    assert is_unpaid(checkout, book_id)
 
 
-def test_a_notice_of_this_hospital_at_anothers_path_is_refused(
+def test_notification_at_another_hospitals_path_is_rejected(
     checkout: Checkout, pay: WeChatPay, other_hospital: Hospital
 ) -> None:
-    other = tills.create_checkout(other_hospital, pay)
+    other = payment_client.create_checkout(other_hospital, pay)
     book_id = checkout.book_slot()
-    notice = checkout.pay_without_notification(book_id)
-    assert checkout.deliver_notification(notice, tenant_id=other.tenant_id).status == 401
-    assert post(tills.CONF_PATH, other_hospital.admin.token, **tills.build_conf(checkout.merchant)).status == 200
+    notification = checkout.pay_without_notification(book_id)
+    assert checkout.deliver_notification(notification, tenant_id=other.tenant_id).status == 401
     assert (
-        checkout.deliver_notification(notice, tenant_id=other.tenant_id).status == 404
-    )  # also where both share an account
-    assert checkout.deliver_notification(notice, tills.REFUND_NOTIFY_PATH).status in (400, 404)
-    assert checkout.deliver_notification(notice, tenant_id=999_999_999).status == 404
-    assert unchanged(checkout, book_id)
+        post(
+            payment_client.CONF_PATH, other_hospital.admin.token, **payment_client.build_conf(checkout.merchant)
+        ).status
+        == 200
+    )
+    assert (
+        checkout.deliver_notification(notification, tenant_id=other.tenant_id).status == 404
+    )  # also if both have the same account
+    assert checkout.deliver_notification(notification, payment_client.REFUND_NOTIFY_PATH).status in (400, 404)
+    assert checkout.deliver_notification(notification, tenant_id=999_999_999).status == 404
+    assert is_unpaid(checkout, book_id)
 
 
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"[]", b"<xml></xml>", b"\xff", b'<!DOCTYPE x [<!ENTITY a "b">]><xml><sign>&a;</sign></xml>']
 )
 @pytest.mark.parametrize("version", [ApiVersion.V3, ApiVersion.V2])
-def test_what_is_no_notice_is_refused(hospital: Hospital, pay: WeChatPay, version: str, body: bytes) -> None:
-    till = tills.create_checkout(hospital, pay, version)
-    for path in (tills.NOTIFY_PATH, tills.REFUND_NOTIFY_PATH):
+def test_malformed_notification_is_rejected(hospital: Hospital, pay: WeChatPay, version: str, body: bytes) -> None:
+    checkout = payment_client.create_checkout(hospital, pay, version)
+    for path in (payment_client.NOTIFY_PATH, payment_client.REFUND_NOTIFY_PATH):
         for kind in ("application/json", "text/xml", ""):
-            assert till.deliver_notification(({"Content-Type": kind}, body), path).status in (400, 401)
+            assert checkout.deliver_notification(({"Content-Type": kind}, body), path).status in (400, 401)
 
 
-def test_a_notice_has_64_kilobytes_at_most(checkout: Checkout) -> None:
+def test_notification_above_64_kilobytes_is_rejected(checkout: Checkout) -> None:
     headers, body = checkout.pay_without_notification(checkout.book_slot())
     assert checkout.deliver_notification((headers, body + b" " * 64 * 1024)).status == 413

@@ -1,4 +1,4 @@
-"""pay/appo_order while WeChat is slow, refuses, or is told and not heard: nothing is ordered twice or forgotten."""
+"""pay/appo_order while WeChat Pay is slow, rejects orders or its responses are lost."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -18,17 +18,15 @@ pytestmark = pytest.mark.store
 
 
 class Killed(BaseException):
-    """The process is no more."""
+    """Simulates the end of the process."""
 
 
 @pytest.mark.parametrize("failing", [500, ""])
-def test_where_wechat_cannot_be_reached_the_row_stays_and_is_asked_again(
-    checkout: Checkout, pay: WeChatPay, failing: Any
-) -> None:
+def test_order_without_response_is_requested_again(checkout: Checkout, pay: WeChatPay, failing: Any) -> None:
     book_id = checkout.book_slot()
     pay.failures["prepay"] = failing
-    answer = checkout.request_order(book_id)
-    assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
+    response = checkout.request_order(book_id)
+    assert (response.status, response.headers["Retry-After"]) == (503, "5")
     [payment] = checkout.list_payments(book_id)
     assert (payment["state"], payment["live"], payment["prepay_id"]) == ("created", 1, "")
     pay.failures.clear()
@@ -36,40 +34,40 @@ def test_where_wechat_cannot_be_reached_the_row_stays_and_is_asked_again(
     assert len(checkout.list_payments(book_id)) == 1
 
 
-def test_an_answer_that_is_not_wechats_is_none(checkout: Checkout, pay: WeChatPay) -> None:
+def test_response_with_invalid_signature_is_ignored(checkout: Checkout, pay: WeChatPay) -> None:
     book_id = checkout.book_slot()
     pay.signs_with_wrong_key = True
     assert checkout.request_order(book_id).status == 503
     assert checkout.list_payments(book_id)[0]["prepay_id"] == ""
 
 
-def test_wechat_did_it_and_its_answer_was_lost(
+def test_lost_response_does_not_create_a_second_order(
     checkout: Checkout, pay: WeChatPay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     book_id, prepay = checkout.book_slot(), wechat_pay.prepay
 
-    def lost(*arguments: Any) -> Any:
+    def lose_response(*arguments: Any) -> Any:
         prepay(*arguments)
-        raise WechatPayUnavailableError("no answer in time")
+        raise WechatPayUnavailableError("no response in time")
 
     with monkeypatch.context() as patched:
-        patched.setattr(wechat_pay, "prepay", lost)
+        patched.setattr(wechat_pay, "prepay", lose_response)
         assert checkout.request_order(book_id).status == 503
-    [theirs] = pay.orders.values()
-    assert checkout.create_order(book_id)["prepay_id"] == theirs.prepay_id
+    [order_at_wechat] = pay.orders.values()
+    assert checkout.create_order(book_id)["prepay_id"] == order_at_wechat.prepay_id
     assert len(pay.orders) == 1
 
 
-def test_a_process_that_dies_between_row_and_call_leaves_a_row_to_go_on_with(
+def test_order_of_a_killed_process_is_continued(
     checkout: Checkout, pay: WeChatPay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     book_id = checkout.book_slot()
 
-    def killed(*_: Any) -> Any:
+    def kill(*_: Any) -> Any:
         raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(wechat_pay, "prepay", killed)
+        patched.setattr(wechat_pay, "prepay", kill)
         with pytest.raises(Killed):
             checkout.request_order(book_id)
     [payment] = checkout.list_payments(book_id)
@@ -80,7 +78,7 @@ def test_a_process_that_dies_between_row_and_call_leaves_a_row_to_go_on_with(
     assert checkout.create_order(book_id)["out_trade_no"] == payment["out_trade_no"]
 
 
-def test_what_nobody_goes_on_with_is_closed_when_it_is_over(checkout: Checkout, pay: WeChatPay) -> None:
+def test_abandoned_order_is_closed_after_expiry(checkout: Checkout, pay: WeChatPay) -> None:
     book_id = checkout.book_slot()
     pay.failures["prepay"] = 500
     checkout.request_order(book_id)
@@ -89,14 +87,14 @@ def test_what_nobody_goes_on_with_is_closed_when_it_is_over(checkout: Checkout, 
     assert [(one["state"], one["live"]) for one in checkout.list_payments(book_id)] == [("closed", None)]
 
 
-def test_what_wechat_refuses_is_told_and_leaves_the_way_open(checkout: Checkout, pay: WeChatPay) -> None:
+def test_rejected_order_can_be_followed_by_another(checkout: Checkout, pay: WeChatPay) -> None:
     book_id = checkout.book_slot()
     pay.failures["prepay"] = "NO_AUTH"
     found = checkout.request_order(book_id).data
     assert (found["is_success"], found["error_code"]) == (True, "FAIL")
     assert found["error_msg"]
-    empty = ("prepay_id", "out_trade_no", "nonce_str", "sign_type", "timestamp", "agency_id", "url")
-    assert {found[name] for name in empty} == {""}
+    empty_fields = ("prepay_id", "out_trade_no", "nonce_str", "sign_type", "timestamp", "agency_id", "url")
+    assert {found[name] for name in empty_fields} == {""}
     assert ("rejected", "order") in checkout.list_ledger()
     pay.failures.clear()
     checkout.create_order(book_id)
@@ -105,16 +103,16 @@ def test_what_wechat_refuses_is_told_and_leaves_the_way_open(checkout: Checkout,
     assert [one["state"] for one in checkout.list_payments(book_id)] == ["closed", "created"]
 
 
-def test_while_wechat_is_slow_nobody_waits_for_a_lock(checkout: Checkout, pay: WeChatPay) -> None:
-    """The booking can be cancelled meanwhile; then the answer is no order any more."""
+def test_no_lock_is_held_while_wechat_pay_is_called(checkout: Checkout, pay: WeChatPay) -> None:
+    """The booking can be cancelled meanwhile; the order is then not returned."""
     book_id = checkout.book_slot()
     pay.accepting.clear()
     with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(checkout.request_order, book_id)
+        request = pool.submit(checkout.request_order, book_id)
         wait_until(lambda: bool(checkout.list_payments(book_id)))
         assert checkout.department.cancel(checkout.hospital.lin, book_id).status == 200
         pay.accepting.set()
-        assert (asked.result().status, asked.result().error) == (409, "该预约已支付或已取消")
+        assert (request.result().status, request.result().error) == (409, "该预约已支付或已取消")
     checkout.make_checks_due()
     reconciliation.run()
     assert [one["state"] for one in checkout.list_payments(book_id)] == ["closed"]
@@ -122,25 +120,25 @@ def test_while_wechat_is_slow_nobody_waits_for_a_lock(checkout: Checkout, pay: W
     assert list_rows("refunds", checkout.hospital) == []
 
 
-def test_a_notice_that_comes_before_the_answer_counts(
+def test_notification_before_the_response_is_applied(
     checkout: Checkout, pay: WeChatPay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     book_id, prepay = checkout.book_slot(), wechat_pay.prepay
 
-    def told_first(merchant: Any, order: Any) -> Any:
-        answer = prepay(merchant, order)
+    def notify_first(merchant: Any, order: Any) -> Any:
+        response = prepay(merchant, order)
         pay.pay(order.out_trade_no)
         assert checkout.deliver_notification(pay.build_payment_notification(order.out_trade_no)).status == 200
-        return answer
+        return response
 
-    monkeypatch.setattr(wechat_pay, "prepay", told_first)
+    monkeypatch.setattr(wechat_pay, "prepay", notify_first)
     assert checkout.request_order(book_id).status == 409
     assert checkout.get_booking_state(book_id) == (0, 2)
-    assert [one["state"] for one in checkout.list_payments(book_id)] == [OrderState.PAID]
+    assert [one["state"] for one in checkout.list_payments(book_id)] == [OrderState.SUCCESS]
 
 
-def test_an_order_that_lost_its_place_while_wechat_was_slow_is_not_answered(checkout: Checkout, pay: WeChatPay) -> None:
-    """Nobody could pay by it: it would not be signed."""
+def test_order_superseded_during_the_call_is_not_returned(checkout: Checkout, pay: WeChatPay) -> None:
+    """It could not be paid, because only live orders are signed."""
     book_id = checkout.book_slot()
     pay.accepting.clear()
     with ThreadPoolExecutor(2) as pool:
@@ -154,17 +152,15 @@ def test_an_order_that_lost_its_place_while_wechat_was_slow_is_not_answered(chec
     assert [bool(one["prepay_id"]) for one in checkout.list_payments(book_id)] == [False, True]
 
 
-def test_an_order_that_wechat_refuses_to_a_second_request_is_still_the_firsts(
-    checkout: Checkout, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rejection_of_a_concurrent_request_keeps_the_order(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
     book_id, prepay = checkout.book_slot(), wechat_pay.prepay
 
-    def second(*_: Any) -> OrderResult:
+    def reject_second(*_: Any) -> OrderResult:
         monkeypatch.setattr(wechat_pay, "prepay", prepay)
-        checkout.create_order(book_id)  # the first is answered meanwhile
+        checkout.create_order(book_id)  # the other request completes meanwhile
         return OrderResult("OUT_TRADE_NO_USED")
 
-    monkeypatch.setattr(wechat_pay, "prepay", second)
+    monkeypatch.setattr(wechat_pay, "prepay", reject_second)
     order = checkout.create_order(book_id)
     assert [(one["live"], one["prepay_id"]) for one in checkout.list_payments(book_id)] == [(1, order["prepay_id"])]
     assert checkout.request_signature(order).status == 200

@@ -1,4 +1,4 @@
-"""What WeChat has not told is asked for: safe twice, also at once, and one hospital's trouble is no other's."""
+"""Reconciliation finds payments without notification; runs may overlap, and hospitals do not affect each other."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -14,7 +14,7 @@ from chalicelib.adapters.wechat_pay.types import ApiVersion, OrderResult, Trade
 from chalicelib.payment import query_schedule, reconciliation
 from devstack.fakes.wechat_pay import WeChatPay
 from tests.files.test_sweep import said
-from tests.support import payment_client as tills
+from tests.support import payment_client
 from tests.support.booking_client import list_rows
 from tests.support.factories import Hospital
 from tests.support.payment_client import Checkout
@@ -23,15 +23,15 @@ from tests.support.threads import run_in_threads
 pytestmark = pytest.mark.store
 
 
-def test_what_was_paid_and_never_told_is_found(checkout: Checkout, pay: WeChatPay) -> None:
+def test_payment_without_notification_is_found(checkout: Checkout, pay: WeChatPay) -> None:
     book_id = checkout.book_slot()
     checkout.pay_without_notification(book_id)
     reconciliation.run()
-    assert checkout.get_booking_state(book_id) == (0, 1)  # the notice has a minute
+    assert checkout.get_booking_state(book_id) == (0, 1)  # the notification may take a minute
     checkout.make_checks_due()
     for _ in range(2):
         reconcile_payments(said(), None)
-    assert (checkout.get_booking_state(book_id), checkout.list_payments(book_id)[0]["state"]) == ((0, 2), "paid")
+    assert (checkout.get_booking_state(book_id), checkout.list_payments(book_id)[0]["state"]) == ((0, 2), "success")
     assert checkout.list_payments(book_id)[0]["transaction_id"] == next(iter(pay.orders.values())).transaction_id
     assert [one for one in checkout.list_ledger() if one[0] == "paid"] == [("paid", "query")]
     assert (
@@ -39,11 +39,11 @@ def test_what_was_paid_and_never_told_is_found(checkout: Checkout, pay: WeChatPa
             pay.build_payment_notification(checkout.list_payments(book_id)[0]["out_trade_no"])
         ).status
         == 200
-    )  # comes after all
+    )  # it arrives late
     assert list_rows("refunds", checkout.hospital) == []
 
 
-def test_four_runs_at_once_ask_once(checkout: Checkout) -> None:
+def test_concurrent_runs_query_once(checkout: Checkout) -> None:
     book_id = checkout.book_slot()
     checkout.pay_without_notification(book_id)
     checkout.make_checks_due()
@@ -52,12 +52,12 @@ def test_four_runs_at_once_ask_once(checkout: Checkout) -> None:
     assert [one for one in checkout.list_ledger() if one[0] == "paid"] == [("paid", "query")]
 
 
-def test_notice_and_query_at_once_count_once(checkout: Checkout) -> None:
+def test_concurrent_notification_and_query_are_recorded_once(checkout: Checkout) -> None:
     book_id = checkout.book_slot()
-    notice = checkout.pay_without_notification(book_id)
+    notification = checkout.pay_without_notification(book_id)
     checkout.make_checks_due()
     with ThreadPoolExecutor(4) as pool:
-        calls = [pool.submit(checkout.deliver_notification, notice) for _ in range(2)]
+        calls = [pool.submit(checkout.deliver_notification, notification) for _ in range(2)]
         runs = [pool.submit(reconciliation.run) for _ in range(2)]
         assert [one.result().status for one in calls] == [200, 200]
         assert [one.exception() for one in runs] == [None, None]
@@ -65,24 +65,24 @@ def test_notice_and_query_at_once_count_once(checkout: Checkout) -> None:
     assert (checkout.get_booking_state(book_id), checkout.list_refunds(book_id)) == ((0, 2), [])
 
 
-@pytest.mark.parametrize("version", ["v3", ApiVersion.V2])
-def test_an_order_that_is_over_is_closed(hospital: Hospital, pay: WeChatPay, version: str) -> None:
-    till = tills.create_checkout(hospital, pay, version)
-    book_id = till.book_slot()
-    number = till.create_order(book_id)["out_trade_no"]
-    till.make_checks_due()
+@pytest.mark.parametrize("version", [ApiVersion.V3, ApiVersion.V2])
+def test_expired_order_is_closed(hospital: Hospital, pay: WeChatPay, version: str) -> None:
+    checkout = payment_client.create_checkout(hospital, pay, version)
+    book_id = checkout.book_slot()
+    number = checkout.create_order(book_id)["out_trade_no"]
+    checkout.make_checks_due()
     reconciliation.run()
-    assert (pay.orders[number].state, till.list_payments(book_id)[0]["state"]) == ("NOTPAY", "created")
-    till.expire_orders()
+    assert (pay.orders[number].state, checkout.list_payments(book_id)[0]["state"]) == ("NOTPAY", "created")
+    checkout.expire_orders()
     for _ in range(2):
         reconciliation.run()
     assert pay.orders[number].state == "CLOSED"
-    assert [(one["state"], one["live"]) for one in till.list_payments(book_id)] == [("closed", None)]
-    assert [one for one in till.list_ledger() if one[0] == "closed"] == [("closed", "query")]
-    assert till.create_order(book_id)["out_trade_no"] != number
+    assert [(one["state"], one["live"]) for one in checkout.list_payments(book_id)] == [("closed", None)]
+    assert [one for one in checkout.list_ledger() if one[0] == "closed"] == [("closed", "query")]
+    assert checkout.create_order(book_id)["out_trade_no"] != number
 
 
-def test_an_order_of_a_cancelled_booking_is_closed_before_its_time(checkout: Checkout, pay: WeChatPay) -> None:
+def test_order_of_a_cancelled_booking_is_closed_early(checkout: Checkout, pay: WeChatPay) -> None:
     book_id = checkout.book_slot()
     number = checkout.create_order(book_id)["out_trade_no"]
     checkout.department.cancel(checkout.hospital.lin, book_id)
@@ -91,7 +91,7 @@ def test_an_order_of_a_cancelled_booking_is_closed_before_its_time(checkout: Che
     assert (pay.orders[number].state, checkout.list_payments(book_id)[0]["state"]) == ("CLOSED", "closed")
 
 
-def test_an_order_that_is_paid_while_it_is_closed_counts(checkout: Checkout, pay: WeChatPay) -> None:
+def test_order_being_paid_is_not_closed(checkout: Checkout, pay: WeChatPay) -> None:
     book_id = checkout.book_slot()
     number = checkout.create_order(book_id)["out_trade_no"]
     checkout.expire_orders()
@@ -101,28 +101,28 @@ def test_an_order_that_is_paid_while_it_is_closed_counts(checkout: Checkout, pay
     pay.pay(number)
     checkout.expire_orders()
     reconciliation.run()
-    assert (checkout.get_booking_state(book_id), checkout.list_payments(book_id)[0]["state"]) == ((0, 2), "paid")
+    assert (checkout.get_booking_state(book_id), checkout.list_payments(book_id)[0]["state"]) == ((0, 2), "success")
 
 
-def test_money_that_is_told_of_while_its_order_is_closed_stays_counted(
+def test_notification_while_closing_is_applied(
     checkout: Checkout, pay: WeChatPay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     book_id = checkout.book_slot()
     number = checkout.create_order(book_id)["out_trade_no"]
     checkout.expire_orders()
 
-    def told_meanwhile(*_: Any) -> OrderResult:
+    def notify_meanwhile(*_: Any) -> OrderResult:
         pay.pay(number)
         assert checkout.deliver_notification(pay.build_payment_notification(number)).status == 200
         return OrderResult()
 
-    monkeypatch.setattr(wechat_pay, "close_order", told_meanwhile)
+    monkeypatch.setattr(wechat_pay, "close_order", notify_meanwhile)
     reconciliation.run()
-    assert (checkout.get_booking_state(book_id), checkout.list_payments(book_id)[0]["state"]) == ((0, 2), "paid")
+    assert (checkout.get_booking_state(book_id), checkout.list_payments(book_id)[0]["state"]) == ((0, 2), "success")
     assert checkout.list_ledger()[-1] == ("paid", "notification")
 
 
-def test_money_for_an_order_that_we_had_closed_is_not_lost(checkout: Checkout, pay: WeChatPay) -> None:
+def test_payment_of_a_closed_order_is_applied(checkout: Checkout, pay: WeChatPay) -> None:
     book_id = checkout.book_slot()
     number = checkout.create_order(book_id)["out_trade_no"]
     checkout.expire_orders()
@@ -133,19 +133,17 @@ def test_money_for_an_order_that_we_had_closed_is_not_lost(checkout: Checkout, p
     assert checkout.get_booking_state(book_id) == (0, 2)
 
 
-def test_late_money_that_is_found_goes_back(checkout: Checkout, pay: WeChatPay) -> None:
+def test_late_payment_is_refunded(checkout: Checkout, pay: WeChatPay) -> None:
     book_id = checkout.book_slot()
     checkout.pay_without_notification(book_id)
     checkout.department.cancel(checkout.hospital.lin, book_id)
     checkout.make_checks_due()
-    reconciliation.run()  # finds it, and sends it back
+    reconciliation.run()  # finds the payment and requests the refund
     assert [(one["reason"], one["state"]) for one in checkout.list_refunds(book_id)] == [("late", "processing")]
     assert len(pay.refunds) == 1
 
 
-def test_another_sum_is_counted_for_nobody(
-    checkout: Checkout, pay: WeChatPay, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_wrong_amount_is_not_recorded(checkout: Checkout, pay: WeChatPay, caplog: pytest.LogCaptureFixture) -> None:
     book_id = checkout.book_slot()
     checkout.pay_without_notification(book_id)
     number = checkout.list_payments(book_id)[0]["out_trade_no"]
@@ -153,10 +151,10 @@ def test_another_sum_is_counted_for_nobody(
     checkout.make_checks_due()
     reconciliation.run()
     assert checkout.get_booking_state(book_id) == (0, 1)
-    assert "paid another sum" in caplog.messages
+    assert "paid amount differs from the order" in caplog.messages
 
 
-def test_another_currency_is_counted_for_nobody(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_currency_is_not_recorded(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
     book_id = checkout.book_slot()
     checkout.pay_without_notification(book_id)
     monkeypatch.setattr(wechat_pay, "query_order", lambda *_: Trade("SUCCESS", "42", 1250, "USD"))
@@ -165,7 +163,7 @@ def test_another_currency_is_counted_for_nobody(checkout: Checkout, monkeypatch:
     assert checkout.get_booking_state(book_id) == (0, 1)
 
 
-def test_what_was_paid_back_by_hand_before_we_heard_of_it_wakes_a_person(
+def test_order_refunded_by_hand_is_reported(
     checkout: Checkout, pay: WeChatPay, caplog: pytest.LogCaptureFixture
 ) -> None:
     book_id = checkout.book_slot()
@@ -175,29 +173,29 @@ def test_what_was_paid_back_by_hand_before_we_heard_of_it_wakes_a_person(
     pay.orders[number] = replace(pay.orders[number], state="REFUND")
     checkout.make_checks_due()
     reconciliation.run()
-    assert checkout.deliver_notification(late).status == 200  # WeChat repeats what it told before, for a day
+    assert checkout.deliver_notification(late).status == 200  # WeChat Pay repeats notifications for a day
     assert (checkout.get_booking_state(book_id), checkout.list_ledger()[-1]) == ((0, 1), ("refunded", "query"))
     assert checkout.create_order(book_id)["out_trade_no"] != number
-    assert [one.levelname for one in caplog.records if one.message == "paid and refunded elsewhere"] == ["ERROR"]
+    assert [one.levelname for one in caplog.records if one.message == "order refunded outside the system"] == ["ERROR"]
     assert checkout.list_refunds(book_id) == []
 
 
-def test_one_hospitals_broken_key_keeps_no_other_from_its_money(
+def test_undecryptable_key_does_not_stop_other_hospitals(
     checkout: Checkout, pay: WeChatPay, other_hospital: Hospital
 ) -> None:
-    broken, book_id = tills.create_checkout(other_hospital, pay), checkout.book_slot()
-    theirs = broken.book_slot()
-    broken.pay_without_notification(theirs)
+    broken_checkout, book_id = payment_client.create_checkout(other_hospital, pay), checkout.book_slot()
+    broken_book_id = broken_checkout.book_slot()
+    broken_checkout.pay_without_notification(broken_book_id)
     checkout.pay_without_notification(book_id)
-    spoil = "UPDATE wechat_merchants SET key_sealed = 'x' WHERE tenant_id = %(id)s"
-    mysql.autocommit.execute(spoil, id=other_hospital.tenant_id)
-    for one in (broken, checkout):
+    break_key = "UPDATE wechat_merchants SET key_sealed = 'x' WHERE tenant_id = %(id)s"
+    mysql.autocommit.execute(break_key, id=other_hospital.tenant_id)
+    for one in (broken_checkout, checkout):
         one.make_checks_due()
     reconciliation.run()
-    assert (checkout.get_booking_state(book_id), broken.get_booking_state(theirs)) == ((0, 2), (0, 1))
+    assert (checkout.get_booking_state(book_id), broken_checkout.get_booking_state(broken_book_id)) == ((0, 2), (0, 1))
 
 
-def test_while_wechat_is_away_it_is_asked_again_later(checkout: Checkout, pay: WeChatPay) -> None:
+def test_failed_query_is_repeated_later(checkout: Checkout, pay: WeChatPay) -> None:
     book_id = checkout.book_slot()
     checkout.pay_without_notification(book_id)
     pay.failures["query"] = 500
@@ -211,7 +209,7 @@ def test_while_wechat_is_away_it_is_asked_again_later(checkout: Checkout, pay: W
     assert checkout.get_booking_state(book_id) == (0, 2)
 
 
-def test_it_is_asked_less_and_less_but_before_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_query_intervals_grow_but_the_last_query_precedes_expiry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clock, "now", lambda: 0)
     minutes = [query_schedule.compute_next_check(number) // clock.SECOND // 60 for number in range(9)]
     assert minutes == [1, 2, 4, 8, 16, 32, 60, 60, 60]

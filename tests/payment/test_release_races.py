@@ -1,4 +1,4 @@
-"""A booking that is released, and its money, in the same moment: one of them comes first, and the other finds it so."""
+"""Races between the release of an unpaid booking and its payment: the row lock of the booking decides."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,27 +21,27 @@ pytestmark = pytest.mark.store
 
 @pytest.fixture
 def late(checkout: Checkout) -> tuple[str, SignedMessage]:
-    """A booking that is paid and not told of, whose time to pay is over."""
+    """A booking past its payment deadline that was paid, and the notification that has not arrived yet."""
     checkout.department.save_rules(pay_minutes=30)
     book_id = checkout.book_slot()
-    notice = checkout.pay_without_notification(book_id)
-    over = "UPDATE bookings SET pay_by = %(now)s WHERE book_id = %(id)s"
-    mysql.autocommit.execute(over, now=clock.now() - 1, id=book_id)
-    return book_id, notice
+    notification = checkout.pay_without_notification(book_id)
+    expire = "UPDATE bookings SET pay_by = %(now)s WHERE book_id = %(id)s"
+    mysql.autocommit.execute(expire, now=clock.now() - 1, id=book_id)
+    return book_id, notification
 
 
-class Held:
-    """Whoever is about to do it says so, once, and waits."""
+class PausedCall:
+    """Replaces a function: its first call sets `reached` and waits for `proceed`."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, place: Any, name: str) -> None:
-        self.about, self.go, self.do = Event(), Event(), getattr(place, name)
-        monkeypatch.setattr(place, name, self.waits)
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, module: Any, name: str) -> None:
+        self.reached, self.proceed, self.function = Event(), Event(), getattr(module, name)
+        monkeypatch.setattr(module, name, self.call)
 
-    def waits(self, *arguments: Any) -> Any:
-        if not self.about.is_set():
-            self.about.set()
-            assert self.go.wait(30)
-        return self.do(*arguments)
+    def call(self, *arguments: Any) -> Any:
+        if not self.reached.is_set():
+            self.reached.set()
+            assert self.proceed.wait(30)
+        return self.function(*arguments)
 
 
 @pytest.fixture
@@ -50,53 +50,53 @@ def pool() -> Iterator[ThreadPoolExecutor]:
         yield pool
 
 
-def test_who_pays_while_it_is_about_to_be_released_keeps_it(
+def test_payment_before_the_release_keeps_the_booking(
     checkout: Checkout, late: tuple[str, SignedMessage], monkeypatch: pytest.MonkeyPatch, pool: ThreadPoolExecutor
 ) -> None:
-    book_id, notice = late
-    held = Held(monkeypatch, dues, "mark_paid")
-    told = pool.submit(checkout.deliver_notification, notice)
-    assert held.about.wait(10)
+    book_id, notification = late
+    paused = PausedCall(monkeypatch, dues, "mark_paid")
+    notified = pool.submit(checkout.deliver_notification, notification)
+    assert paused.reached.wait(10)
     released = pool.submit(scheduled.cancel_unpaid)
     wait_until(is_row_lock_waiting)
-    held.go.set()
-    assert (told.result().status, released.exception()) == (200, None)
+    paused.proceed.set()
+    assert (notified.result().status, released.exception()) == (200, None)
     assert (checkout.get_booking_state(book_id), checkout.list_refunds(book_id)) == ((0, 2), [])
 
 
-def test_money_that_comes_while_it_is_released_goes_back(
+def test_payment_during_the_release_is_refunded(
     checkout: Checkout,
     pay: WeChatPay,
     late: tuple[str, SignedMessage],
     monkeypatch: pytest.MonkeyPatch,
     pool: ThreadPoolExecutor,
 ) -> None:
-    book_id, notice = late
-    held = Held(monkeypatch, booking_store, "cancel")
+    book_id, notification = late
+    paused = PausedCall(monkeypatch, booking_store, "cancel")
     released = pool.submit(scheduled.cancel_unpaid)
-    assert held.about.wait(10)
-    told = pool.submit(checkout.deliver_notification, notice)
+    assert paused.reached.wait(10)
+    notified = pool.submit(checkout.deliver_notification, notification)
     wait_until(is_row_lock_waiting)
-    held.go.set()
-    assert (told.result().status, released.exception()) == (200, None)
+    paused.proceed.set()
+    assert (notified.result().status, released.exception()) == (200, None)
     assert checkout.get_booking_state(book_id) == (1, 1)
     checkout.run_refund_jobs()
     assert [one["reason"] for one in checkout.list_refunds(book_id)] == ["late"]
     assert len(pay.refunds) == 1
 
 
-def test_who_cancels_while_the_money_comes_has_it_back_once(
+def test_cancellation_during_the_payment_refunds_once(
     checkout: Checkout, pay: WeChatPay, monkeypatch: pytest.MonkeyPatch, pool: ThreadPoolExecutor
 ) -> None:
     book_id = checkout.book_slot()
-    notice = checkout.pay_without_notification(book_id)
-    held = Held(monkeypatch, dues, "mark_paid")
-    told = pool.submit(checkout.deliver_notification, notice)
-    assert held.about.wait(10)
+    notification = checkout.pay_without_notification(book_id)
+    paused = PausedCall(monkeypatch, dues, "mark_paid")
+    notified = pool.submit(checkout.deliver_notification, notification)
+    assert paused.reached.wait(10)
     cancelled = pool.submit(checkout.department.cancel, checkout.hospital.lin, book_id)
     wait_until(is_row_lock_waiting)
-    held.go.set()
-    assert (told.result().status, cancelled.result().status) == (200, 200)
+    paused.proceed.set()
+    assert (notified.result().status, cancelled.result().status) == (200, 200)
     for _ in range(2):
         checkout.run_refund_jobs()
     assert checkout.get_booking_state(book_id) == (1, 2)

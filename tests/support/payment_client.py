@@ -1,4 +1,4 @@
-"""What a hospital's pages, WeChat and the jobs ask of payment, in the words of the tests."""
+"""Client of the payment endpoints for tests, with the notifications of WeChat Pay and the outbox jobs."""
 
 import base64
 import json
@@ -8,7 +8,7 @@ from typing import Any
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row
 from chalicelib.adapters.wechat_pay.types import ApiVersion, Merchant
-from chalicelib.payment import refunds, site_messages
+from chalicelib.payment import notifications, refunds
 from devstack.fakes.wechat_pay import SignedMessage, WeChatPay
 from tests.support.booking_client import BOOKING_PATH, BookingDepartment, create_department, list_rows
 from tests.support.client import Answer, build_event, get, invoke, post
@@ -24,7 +24,7 @@ TIMESTAMP, NONCE = "1414587457", "5K8264ILTKCH16CQ2502SI8ZNMTM67VS"
 
 @dataclass(frozen=True)
 class Checkout:
-    """A ward whose hospital has an account at WeChat Pay."""
+    """A department whose hospital has a merchant account at WeChat Pay."""
 
     department: BookingDepartment
     wechat_pay: WeChatPay
@@ -39,7 +39,7 @@ class Checkout:
         return self.hospital.tenant_id
 
     def book_slot(self, person: Person | None = None, fee: float = 12.5, **fields: Any) -> str:
-        """Book a morning that costs so many yuan; returns bookId."""
+        """Book a new schedule with a fee in yuan; return bookId."""
         return self.department.book_slot(
             person or self.hospital.lin, self.department.create_schedule(bookfee=fee, **fields)
         )
@@ -54,35 +54,35 @@ class Checkout:
         return found
 
     def request_signature(self, order: dict[str, Any], person: Person | None = None, **fields: Any) -> Answer:
-        who = person or self.hospital.lin
-        body = {"agencyId": order["agency_id"], "tenantId": who.tenant_id, "appId": order["app_id"]}
+        payer = person or self.hospital.lin
+        body = {"agencyId": order["agency_id"], "tenantId": payer.tenant_id, "appId": order["app_id"]}
         body |= {
             "timeStamp": TIMESTAMP,
             "nonceStr": NONCE,
             "prepayId": order["prepay_id"],
             "signType": order["sign_type"],
         }
-        return post(SIGN_PATH, who.token, **{**body, **fields})
+        return post(SIGN_PATH, payer.token, **{**body, **fields})
 
     def pay_without_notification(self, book_id: Any) -> SignedMessage:
-        """The patient orders and pays; returns WeChat's notice, which nobody was sent."""
+        """Order and pay as the patient; return WeChat Pay's notification without sending it."""
         out_trade_no = self.create_order(book_id)["out_trade_no"]
         self.wechat_pay.pay(out_trade_no)
         return self.wechat_pay.build_payment_notification(out_trade_no)
 
-    def deliver_notification(self, notice: SignedMessage, path: str = NOTIFY_PATH, tenant_id: int = 0) -> Answer:
-        """WeChat tells the hospital, as API Gateway hands it over."""
-        return invoke(self.build_notification_event(notice, path, tenant_id))
+    def deliver_notification(self, notification: SignedMessage, path: str = NOTIFY_PATH, tenant_id: int = 0) -> Answer:
+        """Send a notification as API Gateway passes it on."""
+        return invoke(self.build_notification_event(notification, path, tenant_id))
 
     def build_notification_event(
-        self, notice: SignedMessage, path: str = NOTIFY_PATH, tenant_id: int = 0
+        self, notification: SignedMessage, path: str = NOTIFY_PATH, tenant_id: int = 0
     ) -> dict[str, Any]:
-        headers, body = notice
+        headers, body = notification
         request = build_event("POST", f"{path}/{tenant_id or self.tenant_id}", headers)
         return {**request, "body": base64.b64encode(body).decode(), "isBase64Encoded": True}
 
     def pay_and_notify(self, book_id: Any) -> dict[str, Any]:
-        """The patient pays, the hospital hears of it; returns the payment's row."""
+        """Pay and send the notification; return the payment's row."""
         assert self.deliver_notification(self.pay_without_notification(book_id)).status == 200
         return self.list_payments(book_id)[-1]
 
@@ -104,21 +104,23 @@ class Checkout:
         return [json.loads(row["payload"]) for row in list_rows("outbox", self.hospital) if row["job"] == job]
 
     def run_refund_jobs(self) -> None:
-        """Have the outbox's outside lane do what was promised."""
+        """Run the refund jobs of the outbox's external queue."""
         for payload in self.list_jobs("refund_booking"):
             refunds.refund_booking(self.tenant_id, payload)
 
     def run_notification_jobs(self) -> None:
         for payload in self.list_jobs("notify_payment"):
-            site_messages.notify_holder(self.tenant_id, payload)
+            notifications.notify_holder(self.tenant_id, payload)
 
     def list_site_messages(self, person: Person) -> list[str]:
         return [one["msg_text"] for one in get("/msg_service/msg/list", person.token).data]
 
     def expire_orders(self) -> None:
-        """As if whatever waits to be asked for had waited long enough, and orders could be paid no more."""
-        for table, also in (("payments", ", expires_at = expires_at - 7200000000"), ("refunds", "")):
-            self._execute(f"UPDATE {table} SET check_at = check_at - 7200000000{also} WHERE tenant_id = %(id)s")
+        """Make all checks due and all orders expired."""
+        for table, extra_assignment in (("payments", ", expires_at = expires_at - 7200000000"), ("refunds", "")):
+            self._execute(
+                f"UPDATE {table} SET check_at = check_at - 7200000000{extra_assignment} WHERE tenant_id = %(id)s"
+            )
 
     def make_checks_due(self) -> None:
         for table in ("payments", "refunds"):
@@ -129,14 +131,14 @@ class Checkout:
 
 
 def build_conf(merchant: Merchant, **fields: Any) -> dict[str, Any]:
-    """What an admin saves."""
+    """Build the body with which an admin saves a merchant account."""
     names = ("mch_id", "version", "sign_type", "key", "serial", "private_key", "certificate")
     keys = [{"serial": serial, "pem": pem} for serial, pem in merchant.public_keys.items()]
     return {**{name: getattr(merchant, name) for name in names}, "public_keys": keys, **fields}
 
 
 def create_checkout(hospital: Hospital, pay: WeChatPay, version: str = ApiVersion.V3, sign_type: str = "") -> Checkout:
-    """A till of a hospital that is set up as its admin does it."""
+    """Configure a hospital's official account and merchant account through the API."""
     assert configure(hospital).status == 200
     merchant = pay.add_merchant(version, sign_type, appid=APP_ID)
     assert post(CONF_PATH, hospital.admin.token, **build_conf(merchant)).data is None
