@@ -5,7 +5,7 @@
 CREATE TABLE conversations (
     conversation_id  BIGINT PRIMARY KEY AUTO_INCREMENT,
     tenant_id        BIGINT NOT NULL,
-    public_id        VARBINARY(64) NOT NULL,  -- session_no, session_id, conversation_id or sessionId on the wire
+    public_id        VARBINARY(64) NOT NULL,  -- session_no, session_id, conversation_id or sessionId in the API
     kind             VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     type             TINYINT NOT NULL DEFAULT 0,  -- the gateway's conversation_type, 0-15
     last_seq         BIGINT NOT NULL DEFAULT 0,  -- seq of the newest message

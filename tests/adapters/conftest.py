@@ -1,4 +1,4 @@
-"""A table for the adapters' own tests, a connection that is not of the pool, and a WeChat Pay."""
+"""Fixtures of the adapter tests: a table, a connection outside the pool, and a fake WeChat Pay."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ from devstack.fakes.wechat_pay import WeChatPay
 
 @pytest.fixture
 def beds_table() -> Iterator[None]:
-    """A ward of three beds: 1 and 2 are free, 3 is Lin's."""
+    """A table of three rows: beds 1 and 2 are free, 3 is occupied by 林小雨."""
     mysql.run_autocommit(_create_table)
     yield
     mysql.autocommit.execute("DROP TABLE beds")
@@ -33,7 +33,7 @@ def _create_table(tx: Tx) -> None:
 
 @pytest.fixture
 def other_connection() -> Iterator[Connection]:
-    """Another program's connection to the same database."""
+    """A connection to the same database outside the pool."""
     connection = mysql._connect()
     yield connection
     connection.close()
@@ -41,6 +41,6 @@ def other_connection() -> Iterator[Connection]:
 
 @pytest.fixture
 def pay() -> Iterator[WeChatPay]:
-    """A WeChat Pay that this process takes for the real one."""
+    """A fake WeChat Pay server, to which this process sends its requests."""
     with wechat_pay.replace_real_server() as running:
         yield running

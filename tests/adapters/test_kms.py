@@ -1,4 +1,4 @@
-"""Our one call to KMS: signed as the AWS SDK signs it, and answered by moto."""
+"""The KMS client, with signatures compared with those of the AWS SDK and responses of moto."""
 
 import base64
 import json
@@ -17,7 +17,7 @@ from chalicelib.adapters.aws import kms, sigv4
 from chalicelib.errors import UNAVAILABLE, ApiError
 from chalicelib.settings import settings
 
-boto3, moto, auth, awsrequest, credentials = (  # none of them has types
+boto3, moto, auth, awsrequest, credentials = (  # packages without type information
     import_module(name) for name in ("boto3", "moto", "botocore.auth", "botocore.awsrequest", "botocore.credentials")
 )
 ACCESS, SECRET, TOKEN, REGION = (
@@ -30,27 +30,30 @@ KEY, CONTEXT = bytes(range(32)), {"zhenxun": "2026"}
 
 
 class Kms(BaseHTTPRequestHandler):
-    """KMS as moto has it, behind AWS's check of the signature."""
+    """A KMS server: moto behind a check of the signature."""
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        status, answer = self.answer(body) if self.headers["Authorization"] == self.expected(body) else (400, {})
+        status, response = (
+            self.decrypt(body) if self.headers["Authorization"] == self.build_authorization(body) else (400, {})
+        )
         self.send_response(status)
         self.end_headers()
-        self.wfile.write(json.dumps(answer).encode())
+        self.wfile.write(json.dumps(response).encode())
 
-    def answer(self, body: bytes) -> tuple[int, dict[str, str]]:
-        asked = json.loads(body)
+    def decrypt(self, body: bytes) -> tuple[int, dict[str, str]]:
+        request = json.loads(body)
         client = boto3.client("kms", REGION, aws_access_key_id=ACCESS, aws_secret_access_key=SECRET)
         try:
-            found = client.decrypt(
-                CiphertextBlob=base64.b64decode(asked["CiphertextBlob"]), EncryptionContext=asked["EncryptionContext"]
+            result = client.decrypt(
+                CiphertextBlob=base64.b64decode(request["CiphertextBlob"]),
+                EncryptionContext=request["EncryptionContext"],
             )
         except client.exceptions.ClientError as error:
             return 400, {"__type": error.response["Error"]["Code"]}
-        return 200, {"Plaintext": base64.b64encode(found["Plaintext"]).decode()}
+        return 200, {"Plaintext": base64.b64encode(result["Plaintext"]).decode()}
 
-    def expected(self, body: bytes) -> str:
+    def build_authorization(self, body: bytes) -> str:
         names = self.headers["Authorization"].partition("SignedHeaders=")[2].partition(",")[0].split(";")
         request = awsrequest.AWSRequest("POST", f"http://{self.headers['Host']}/", {}, body)
         for name in names:
@@ -67,65 +70,65 @@ class Kms(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def wrapped(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A data key that this KMS has wrapped, in base64; the adapter knows where KMS is."""
+def ciphertext(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A data key encrypted by a running KMS server, in base64; the adapter is configured to use the server."""
     with moto.mock_aws(), ThreadingHTTPServer(("127.0.0.1", 0), Kms) as server:
         thread = Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
-        place(monkeypatch, f"http://127.0.0.1:{server.server_address[1]}")
+        configure(monkeypatch, f"http://127.0.0.1:{server.server_address[1]}")
         client = boto3.client("kms", REGION, aws_access_key_id=ACCESS, aws_secret_access_key=SECRET)
-        master = client.create_key()["KeyMetadata"]["KeyId"]
-        made = client.encrypt(KeyId=master, Plaintext=KEY, EncryptionContext=CONTEXT)
+        key_id = client.create_key()["KeyMetadata"]["KeyId"]
+        made = client.encrypt(KeyId=key_id, Plaintext=KEY, EncryptionContext=CONTEXT)
         yield base64.b64encode(made["CiphertextBlob"]).decode()
         server.shutdown()
         thread.join()
 
 
-def place(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
-    changed = replace(
+def configure(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
+    changed_settings = replace(
         settings, access_key=ACCESS, secret_key=SECRET, session_token=TOKEN, region=REGION, kms_endpoint_url=endpoint
     )
-    monkeypatch.setattr(kms, "settings", changed)
+    monkeypatch.setattr(kms, "settings", changed_settings)
 
 
-def test_kms_opens_what_it_wrapped(wrapped: str) -> None:
-    assert kms.decrypt(wrapped, CONTEXT) == KEY
+def test_decrypt_returns_the_plaintext(ciphertext: str) -> None:
+    assert kms.decrypt(ciphertext, CONTEXT) == KEY
 
 
-def test_kms_opens_nothing_for_another_purpose(wrapped: str) -> None:
+def test_decrypt_rejects_another_encryption_context(ciphertext: str) -> None:
     with pytest.raises(kms.KmsError):
-        kms.decrypt(wrapped, {"zhenxun": "2027"})
+        kms.decrypt(ciphertext, {"zhenxun": "2027"})
 
 
-def test_kms_opens_nothing_for_somebody_elses_signature(wrapped: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_decrypt_rejects_a_wrong_signature(ciphertext: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kms, "settings", replace(vars(kms)["settings"], secret_key="guessed"))
     with pytest.raises(kms.KmsError):
-        kms.decrypt(wrapped, CONTEXT)
+        kms.decrypt(ciphertext, CONTEXT)
 
 
-def test_a_kms_that_is_not_there_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
-    place(monkeypatch, "http://127.0.0.1:1")
-    with pytest.raises(ApiError) as refused:
+def test_unreachable_kms_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    configure(monkeypatch, "http://127.0.0.1:1")
+    with pytest.raises(ApiError) as error:
         kms.decrypt("AQID", CONTEXT)
-    assert refused.value.kind is UNAVAILABLE
+    assert error.value.kind is UNAVAILABLE
 
 
 @pytest.mark.parametrize("token", ["", TOKEN])
-def test_headers_are_signed_as_the_sdk_signs_them(monkeypatch: pytest.MonkeyPatch, token: str) -> None:
+def test_headers_are_signed_like_those_of_the_sdk(monkeypatch: pytest.MonkeyPatch, token: str) -> None:
     monkeypatch.setattr(clock, "now", lambda: 1_767_576_600 * clock.SECOND)
-    at = sigv4.format_timestamp(clock.now())
-    frozen = datetime.strptime(at, "%Y%m%dT%H%M%SZ")
+    timestamp = sigv4.format_timestamp(clock.now())
+    frozen = datetime.strptime(timestamp, "%Y%m%dT%H%M%SZ")
     monkeypatch.setattr(auth, "get_current_datetime", lambda: frozen)
     headers = {"content-type": "application/x-amz-json-1.1", "x-amz-target": "TrentService.Decrypt"}
     keys = sigv4.SigningCredentials(ACCESS, SECRET, token, REGION, "kms")
-    ours = sigv4.sign_headers(keys, at, "kms.cn-north-1.amazonaws.com.cn", headers, b"{}")
+    ours = sigv4.sign_headers(keys, timestamp, "kms.cn-north-1.amazonaws.com.cn", headers, b"{}")
     request = awsrequest.AWSRequest("POST", "https://kms.cn-north-1.amazonaws.com.cn/", dict(headers), b"{}")
     auth.SigV4Auth(credentials.Credentials(ACCESS, SECRET, token or None), "kms", REGION).add_auth(request)
     assert ours["authorization"] == request.headers["Authorization"]
 
 
-def test_hosts_follow_the_partition(monkeypatch: pytest.MonkeyPatch) -> None:
-    place(monkeypatch, "")
+def test_host_depends_on_the_partition(monkeypatch: pytest.MonkeyPatch) -> None:
+    configure(monkeypatch, "")
     assert kms._get_origin() == "https://kms.cn-north-1.amazonaws.com.cn"
     monkeypatch.setattr(kms, "settings", replace(vars(kms)["settings"], region="ap-southeast-1"))
     assert kms._get_origin() == "https://kms.ap-southeast-1.amazonaws.com"

@@ -1,4 +1,4 @@
-"""Another function is started by a request that AWS's own SDK would sign alike."""
+"""The Lambda client, with signatures compared with those of the AWS SDK."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,15 +18,15 @@ from chalicelib.outbox import outbox
 from chalicelib.outbox.jobs import Queue
 from chalicelib.settings import settings
 
-asked: list[tuple[str, dict[str, str], bytes]] = []
-status = [202]
+requests: list[tuple[str, dict[str, str], bytes]] = []
+response_status = [202]
 
 
 class Lambda(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"]))
-        asked.append((self.path, {name.lower(): value for name, value in self.headers.items()}, body))
-        self.send_response(status[0])
+        requests.append((self.path, {name.lower(): value for name, value in self.headers.items()}, body))
+        self.send_response(response_status[0])
         self.send_header("Content-Length", "0")
         self.end_headers()
 
@@ -38,28 +38,28 @@ class Lambda(BaseHTTPRequestHandler):
 def origin(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     server = HTTPServer(("127.0.0.1", 0), Lambda)
     Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    place = f"http://127.0.0.1:{server.server_address[1]}"
-    changed = replace(
+    url = f"http://127.0.0.1:{server.server_address[1]}"
+    changed_settings = replace(
         settings,
-        lambda_endpoint_url=place,
+        lambda_endpoint_url=url,
         session_token="role/token=",
         outbox_function="a-RunOutbox-1",
         external_outbox_function="a-RunOutboxExternal-1",
     )
-    monkeypatch.setattr(lambdas, "settings", changed)
-    monkeypatch.setattr(outbox, "settings", changed)
-    asked.clear()
-    status[0] = 202
-    yield place
+    monkeypatch.setattr(lambdas, "settings", changed_settings)
+    monkeypatch.setattr(outbox, "settings", changed_settings)
+    requests.clear()
+    response_status[0] = 202
+    yield url
     server.shutdown()
     server.server_close()
 
 
-def test_it_is_started_without_being_waited_for(origin: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_function_is_invoked_asynchronously(origin: str, monkeypatch: pytest.MonkeyPatch) -> None:
     now = clock.now()
     monkeypatch.setattr(clock, "now", lambda: now)
     outbox.wake_worker()
-    [(path, headers, body)] = asked
+    [(path, headers, body)] = requests
     assert path == "/2015-03-31/functions/a-RunOutbox-1/invocations"
     assert headers["x-amz-invocation-type"] == "Event"
     frozen = datetime.strptime(headers["x-amz-date"], "%Y%m%dT%H%M%SZ")
@@ -72,23 +72,21 @@ def test_it_is_started_without_being_waited_for(origin: str, monkeypatch: pytest
 
 
 @pytest.mark.usefixtures("origin")
-def test_each_lane_has_its_own() -> None:
+def test_each_queue_has_its_own_function() -> None:
     outbox.wake_worker(Queue.EXTERNAL)
-    assert [path.split("/")[3] for path, _, _ in asked] == ["a-RunOutboxExternal-1"]
+    assert [path.split("/")[3] for path, _, _ in requests] == ["a-RunOutboxExternal-1"]
 
 
-def test_what_it_is_told_is_what_the_function_reads() -> None:
+def test_function_accepts_the_wake_event() -> None:
     run_outbox(outbox.WAKE_EVENT, None)
 
 
-@pytest.mark.parametrize("answer", [403, 404, 429, 500])
-def test_a_function_that_was_not_started_is_found_by_the_next_look(
-    origin: str, answer: int, caplog: pytest.LogCaptureFixture
-) -> None:
+@pytest.mark.parametrize("status", [403, 404, 429, 500])
+def test_failed_invocation_is_logged_by_wake_worker(origin: str, status: int, caplog: pytest.LogCaptureFixture) -> None:
     assert origin
-    status[0] = answer
-    with pytest.raises(ApiError) as refused:
+    response_status[0] = status
+    with pytest.raises(ApiError) as error:
         lambdas.invoke("a", {})
-    assert refused.value.kind is UNAVAILABLE
+    assert error.value.kind is UNAVAILABLE
     outbox.wake_worker()
     assert [record.message for record in caplog.records] == ["outbox worker not woken"]

@@ -1,4 +1,4 @@
-"""What becomes of requests when connections are few, rows are fought over, or the server goes away."""
+"""Requests with few connections, contended rows or a server that goes away."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ SIGNAL = "SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = {}, MESSAGE_TEXT = 'as the s
 
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Connection]]:
-    """A pool of two, still empty; the list is of all connections it opens."""
+    """An empty pool of two; the list contains all connections that it opens."""
     connections: list[Connection] = []
     real = mysql._connect
 
@@ -43,12 +43,12 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Connection]]:
         mysql._close(connection)
 
 
-def who(tx: Tx) -> int:
+def get_connection_id(tx: Tx) -> int:
     return int(tx.fetch_value("SELECT CONNECTION_ID()"))
 
 
-def killed(connection_id: int) -> None:
-    """End a connection from another one, as an administrator would."""
+def kill(connection_id: int) -> None:
+    """Kill a connection from another one, as an administrator would."""
     connection = mysql._connect()
     with connection, connection.cursor() as cursor:
         cursor.execute(f"KILL {connection_id}")
@@ -61,49 +61,57 @@ def assert_unavailable(work: Callable[[Tx], object]) -> None:
     assert raised.value.retry_after
 
 
-def test_one_request_after_another_uses_one_connection(opened: list[Connection]) -> None:
-    assert len({mysql.run_autocommit(who) for _ in range(5)} | {mysql.run_transaction(who) for _ in range(5)}) == 1
+def test_successive_requests_use_one_connection(opened: list[Connection]) -> None:
+    assert (
+        len(
+            {mysql.run_autocommit(get_connection_id) for _ in range(5)}
+            | {mysql.run_transaction(get_connection_id) for _ in range(5)}
+        )
+        == 1
+    )
     assert len(opened) == 1
 
 
-def test_a_refused_statement_does_not_cost_the_connection(opened: list[Connection]) -> None:
-    first = mysql.run_autocommit(who)
+def test_rejected_statement_does_not_close_the_connection(opened: list[Connection]) -> None:
+    first = mysql.run_autocommit(get_connection_id)
     with pytest.raises(StatementError):
         mysql.run_transaction(lambda tx: tx.execute("SELECT nonsense"))
-    assert mysql.run_autocommit(who) == first
+    assert mysql.run_autocommit(get_connection_id) == first
     assert len(opened) == 1
 
 
-def test_many_requests_at_once_share_as_many_connections_as_the_pool_has(opened: list[Connection]) -> None:
+def test_concurrent_requests_share_the_connections_of_the_pool(opened: list[Connection]) -> None:
     with ThreadPoolExecutor(8) as pool:
-        used = list(pool.map(lambda _: mysql.run_transaction(who), range(80)))
+        used = list(pool.map(lambda _: mysql.run_transaction(get_connection_id), range(80)))
     assert len(set(used)) == len(opened) <= 2
 
 
-def test_who_waits_too_long_for_a_connection_is_refused(
+def test_waiting_too_long_for_a_connection_is_unavailable(
     opened: list[Connection], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mysql, "settings", replace(settings, database_wait_seconds=0.05))
     started = time.monotonic()
-    mysql.run_autocommit(lambda _: mysql.run_autocommit(lambda _: assert_unavailable(who)))
+    mysql.run_autocommit(lambda _: mysql.run_autocommit(lambda _: assert_unavailable(get_connection_id)))
     assert time.monotonic() - started < settings.database_wait_seconds
-    assert mysql.run_autocommit(who)
+    assert mysql.run_autocommit(get_connection_id)
     assert len(opened) == 2
 
 
-def test_who_waits_gets_the_connection_that_comes_back(
+def test_waiting_request_gets_the_returned_connection(
     opened: list[Connection], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mysql, "_pool_slots", BoundedSemaphore(1))
     with ThreadPoolExecutor(1) as pool:
-        first, waiting = mysql.run_autocommit(lambda tx: (who(tx), pool.submit(mysql.run_autocommit, who)))
+        first, waiting = mysql.run_autocommit(
+            lambda tx: (get_connection_id(tx), pool.submit(mysql.run_autocommit, get_connection_id))
+        )
         assert waiting.result(5) == first
     assert len(opened) == 1
 
 
 @pytest.mark.usefixtures("beds_table")
-def test_the_victim_of_a_deadlock_is_run_again() -> None:
-    both_hold_one = Barrier(2, timeout=5)
+def test_deadlock_victim_is_retried() -> None:
+    both_have_a_lock = Barrier(2, timeout=5)
     tries: list[str] = []
 
     def swap(first: int, second: int, person: str) -> None:
@@ -111,7 +119,7 @@ def test_the_victim_of_a_deadlock_is_run_again() -> None:
             tries.append(person)
             tx.execute(OCCUPY, bed=first, person=f"{person}{first}")
             if tries.count(person) == 1:
-                both_hold_one.wait()
+                both_have_a_lock.wait()
             tx.execute(OCCUPY, bed=second, person=f"{person}{second}")
 
         mysql.run_transaction(work)
@@ -125,7 +133,7 @@ def test_the_victim_of_a_deadlock_is_run_again() -> None:
 
 
 @pytest.mark.parametrize("number", [ER_LOCK_DEADLOCK, ER_LOCK_WAIT_TIMEOUT])
-def test_a_row_that_stays_fought_over_is_given_up_after_three_tries(number: int) -> None:
+def test_contended_row_is_given_up_after_three_attempts(number: int) -> None:
     tries: list[int] = []
 
     def work(tx: Tx) -> None:
@@ -136,7 +144,7 @@ def test_a_row_that_stays_fought_over_is_given_up_after_three_tries(number: int)
     assert len(tries) == mysql.MAX_ATTEMPTS
 
 
-def test_another_error_is_not_tried_again() -> None:
+def test_other_error_is_not_retried() -> None:
     tries: list[int] = []
 
     def work(tx: Tx) -> None:
@@ -148,21 +156,21 @@ def test_another_error_is_not_tried_again() -> None:
     assert len(tries) == 1
 
 
-def test_a_killed_connection_refuses_its_request_and_serves_no_other(opened: list[Connection]) -> None:
+def test_killed_connection_is_not_used_again(opened: list[Connection]) -> None:
     def work(tx: Tx) -> None:
-        killed(who(tx))
+        kill(get_connection_id(tx))
         tx.fetch_value("SELECT 1")
 
     assert_unavailable(work)
-    assert mysql.run_autocommit(who) == opened[-1].thread_id()  # type: ignore[no-untyped-call]  # PyMySQL has no types
+    assert mysql.run_autocommit(get_connection_id) == opened[-1].thread_id()  # type: ignore[no-untyped-call]  # PyMySQL has no types
     assert not opened[0].open
 
 
 @pytest.mark.usefixtures("beds_table")
-def test_a_transaction_whose_connection_is_killed_leaves_nothing(opened: list[Connection]) -> None:
+def test_transaction_of_a_killed_connection_is_rolled_back(opened: list[Connection]) -> None:
     def work(tx: Tx) -> None:
         tx.execute(OCCUPY, bed=1, person="王强")
-        killed(who(tx))
+        kill(get_connection_id(tx))
 
     with pytest.raises(ApiError):
         mysql.run_transaction(work)
@@ -170,24 +178,22 @@ def test_a_transaction_whose_connection_is_killed_leaves_nothing(opened: list[Co
     assert len(opened) == 3  # the pool's two, and the one that killed
 
 
-def test_a_connection_that_died_idle_is_replaced_without_a_word(
-    opened: list[Connection], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first = mysql.run_autocommit(who)
-    killed(first)
+def test_connection_closed_while_idle_is_replaced(opened: list[Connection], monkeypatch: pytest.MonkeyPatch) -> None:
+    first = mysql.run_autocommit(get_connection_id)
+    kill(first)
     later = time.perf_counter() + mysql.PING_AFTER_SECONDS + 1
     monkeypatch.setattr(clock, "monotonic", lambda: later)
-    assert mysql.run_autocommit(who) not in (0, first)
+    assert mysql.run_autocommit(get_connection_id) not in (0, first)
     assert not opened[0].open
 
 
 @pytest.mark.parametrize("number", [1040, 1053, 1203, 1927])
-def test_a_server_that_is_full_or_going_down_is_unavailable(number: int, opened: list[Connection]) -> None:
+def test_full_or_stopping_server_is_unavailable(number: int, opened: list[Connection]) -> None:
     assert_unavailable(lambda tx: tx.execute(SIGNAL.format(number)))
     assert not opened[0].open
 
 
-def test_a_statement_that_takes_too_long_is_given_up(opened: list[Connection], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_statement_times_out(opened: list[Connection], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mysql, "settings", replace(settings, database_timeout_seconds=0.1))
     started = time.monotonic()
     assert_unavailable(lambda tx: tx.fetch_value("SELECT SLEEP(3)"))
@@ -196,22 +202,22 @@ def test_a_statement_that_takes_too_long_is_given_up(opened: list[Connection], m
 
 
 @pytest.mark.usefixtures("opened")
-def test_where_nobody_listens_the_answer_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreachable_server_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mysql, "settings", replace(settings, database_url="mysql://root@127.0.0.1:1/zhenxun"))
-    assert_unavailable(who)
+    assert_unavailable(get_connection_id)
 
 
-@pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")  # the server, started again
-def test_while_the_server_is_gone_lin_is_asked_to_come_back_and_then_served(hospital: Hospital) -> None:
+@pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")  # the restarted server
+def test_requests_are_503_while_the_server_is_down(hospital: Hospital) -> None:
     lin, path = hospital.lin, "/msg_service/msg/patient/insert_session"
     fields: dict[str, Any] = {"member_id": lin.member_id, "doctor_id": hospital.chen.user_id}
     session_no = post(path, lin.token, **fields).data["session_no"]
     server = attach().mysql
     server.kill()
     try:
-        answers = [post(path, lin.token, **fields) for _ in range(3)]
+        responses = [post(path, lin.token, **fields) for _ in range(3)]
     finally:
         server.start()
-    assert {(answer.status, answer.code) for answer in answers} == {(503, 10007)}
-    assert all(int(answer.headers["Retry-After"]) > 0 for answer in answers)
+    assert {(response.status, response.code) for response in responses} == {(503, 10007)}
+    assert all(int(response.headers["Retry-After"]) > 0 for response in responses)
     assert post(path, lin.token, **fields).data["session_no"] == session_no

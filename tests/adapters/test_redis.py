@@ -1,4 +1,4 @@
-"""Scripts in Redis, by the client of one shard and by the client that follows several."""
+"""Scripts in Redis, with the client of one shard and with the cluster client."""
 
 import gc
 import time
@@ -27,8 +27,8 @@ BROKEN = Script("return redis.call('NONSENSE')")
 TWO_SLOTS = Script("redis.call('SET', KEYS[1], '1') redis.call('SET', KEYS[2], '1')")
 
 
-@pytest.fixture(autouse=True, params=[False, True], ids=["one shard", "several"])
-def client_of_its_own(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+@pytest.fixture(autouse=True, params=[False, True], ids=["one shard", "cluster"])
+def separate_client(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(redis, "settings", replace(settings, redis_cluster=request.param))
     monkeypatch.setattr(redis, "_backoff_until", {})
     redis.get_client.cache_clear()
@@ -41,9 +41,9 @@ def client_of_its_own(request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
 
 
 def collect_sockets() -> None:
-    """Have those of a cluster's client closed, which leaves them to the collector.
+    """Close the sockets of a cluster client, which leaves them to the garbage collector.
 
-    It may come upon a socket before the connection that would close it, and then warns, in whatever test runs by then.
+    The collector may find a socket before the connection that would close it, and then warns in the running test.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
@@ -51,18 +51,18 @@ def collect_sockets() -> None:
 
 
 @pytest.fixture
-def silence(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], int]]:
-    """A server that takes connections and never says a word; silence() is how many came since it was last called."""
+def count_connections(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], int]]:
+    """A server that accepts connections and never responds; the fixture returns the number of new connections."""
     with socket() as server:
         server.bind(("127.0.0.1", 0))
         server.listen()
         server.setblocking(False)
-        point_at(monkeypatch, server.getsockname()[1], timeout=0.3)
-        yield lambda: sum(1 for _ in iter(lambda: taken(server), False))
+        set_redis_port(monkeypatch, server.getsockname()[1], timeout=0.3)
+        yield lambda: sum(1 for _ in iter(lambda: accept_connection(server), False))
 
 
-def taken(server: socket) -> bool:
-    """Take a connection that waits; False where none does."""
+def accept_connection(server: socket) -> bool:
+    """Accept a waiting connection; return False if there is none."""
     try:
         server.accept()[0].close()
     except BlockingIOError:
@@ -70,33 +70,33 @@ def taken(server: socket) -> bool:
     return True
 
 
-def point_at(monkeypatch: pytest.MonkeyPatch, port: int, timeout: float = settings.redis_timeout_seconds) -> None:
-    known: Settings = vars(redis)["settings"]
-    there = replace(known, redis_url=f"redis://127.0.0.1:{port}/0", redis_timeout_seconds=timeout)
-    monkeypatch.setattr(redis, "settings", there)
+def set_redis_port(monkeypatch: pytest.MonkeyPatch, port: int, timeout: float = settings.redis_timeout_seconds) -> None:
+    current: Settings = vars(redis)["settings"]
+    changed_settings = replace(current, redis_url=f"redis://127.0.0.1:{port}/0", redis_timeout_seconds=timeout)
+    monkeypatch.setattr(redis, "settings", changed_settings)
 
 
 def key(tag: str = "") -> str:
     return f"test:{{{tag}{uuid.uuid4()}}}"
 
 
-def test_a_script_answers_its_caller() -> None:
-    where = key()
-    assert redis.run_script(ECHO, [where], ["体温"]) == [where, "体温"]
+def test_script_returns_its_result() -> None:
+    redis_key = key()
+    assert redis.run_script(ECHO, [redis_key], ["体温"]) == [redis_key, "体温"]
 
 
 def test_scripts_of_several_slots_share_one_round_trip() -> None:
     keys = [key() for _ in range(20)]
-    answers = redis.run_scripts([(ECHO, [where], [n]) for n, where in enumerate(keys)])
-    assert answers == [[where, str(n)] for n, where in enumerate(keys)]
+    results = redis.run_scripts([(ECHO, [redis_key], [n]) for n, redis_key in enumerate(keys)])
+    assert results == [[redis_key, str(n)] for n, redis_key in enumerate(keys)]
 
 
-def test_no_scripts_are_no_answers() -> None:
+def test_no_scripts_have_no_results() -> None:
     assert redis.run_scripts([]) == []
 
 
-def test_a_script_over_two_slots_is_refused() -> None:
-    one, other = "test:{a}", "test:{b}"  # named, for two that are drawn may fall into one slot
+def test_script_over_two_slots_is_rejected() -> None:
+    one, other = "test:{a}", "test:{b}"  # fixed, because two random keys may be in one slot
     with pytest.raises(RedisUnavailableError):
         redis.run_script(TWO_SLOTS, [one, other], [])
     with pytest.raises(RedisUnavailableError):
@@ -104,14 +104,14 @@ def test_a_script_over_two_slots_is_refused() -> None:
     assert redis.get_client().get(one) is None
 
 
-def test_a_forgotten_script_is_sent_again() -> None:
+def test_script_missing_on_the_server_is_sent_again() -> None:
     redis.run_script(ECHO, [key()], [0])
     redis.get_client().script_flush()
-    where = key()
-    assert redis.run_script(ECHO, [where], ["在"]) == [where, "在"]
+    redis_key = key()
+    assert redis.run_script(ECHO, [redis_key], ["在"]) == [redis_key, "在"]
 
 
-def test_forgotten_scripts_of_a_round_trip_are_sent_again_and_no_others() -> None:
+def test_only_missing_scripts_of_a_round_trip_are_sent_again() -> None:
     count, echo = key(), key()
     counting = Script("return redis.call('INCR', KEYS[1])")
     redis.run_scripts([(ECHO, [echo], [0]), (counting, [count], [])])
@@ -120,7 +120,7 @@ def test_forgotten_scripts_of_a_round_trip_are_sent_again_and_no_others() -> Non
     assert redis.run_scripts([(ECHO, [echo], ["在"]), (counting, [count], [])]) == [[echo, "在"], 2]
 
 
-def test_what_a_server_would_not_do_now_is_asked_again_and_nothing_else() -> None:
+def test_only_commands_answered_with_try_again_are_repeated() -> None:
     count, moving = key(), key()
     counting = Script("return redis.call('INCR', KEYS[1])")
     busy = Script(
@@ -129,79 +129,79 @@ def test_what_a_server_would_not_do_now_is_asked_again_and_nothing_else() -> Non
     assert redis.run_scripts([(busy, [moving], []), (counting, [count], [])]) == ["done", 1]
 
 
-def test_after_a_time_out_no_answer_is_taken_for_that_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_late_response_is_not_read_by_a_later_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redis, "BACKOFF_SECONDS", 0)
     slow = Script("local n = 0 for i = 1, 4e7 do n = n + i end return 'late'")
     monkeypatch.setattr(redis, "settings", replace(vars(redis)["settings"], redis_timeout_seconds=0.05))
     with pytest.raises(RedisUnavailableError):
         redis.run_script(slow, [key()], [])
-    for where in (key() for _ in range(100)):  # until the server has come to the end of it
+    for redis_key in (key() for _ in range(100)):  # until the server has finished the slow script
         with suppress(RedisUnavailableError):
-            assert redis.run_script(ECHO, [where], ["在"]) == [where, "在"]
+            assert redis.run_script(ECHO, [redis_key], ["在"]) == [redis_key, "在"]
             return
-    pytest.fail("the server never answered again")
+    pytest.fail("the server did not respond again")
 
 
-def test_a_broken_script_among_others_is_down_for_the_reader() -> None:
-    where = key()
+def test_error_in_one_of_several_scripts_is_raised() -> None:
+    redis_key = key()
     with pytest.raises(RedisUnavailableError, match="ResponseError"):
-        redis.run_scripts([(REMEMBER, [where], ["在"]), (BROKEN, [key()], [])])
-    assert redis.get_client().get(where) == "在"
+        redis.run_scripts([(REMEMBER, [redis_key], ["在"]), (BROKEN, [key()], [])])
+    assert redis.get_client().get(redis_key) == "在"
 
 
-def test_a_script_knows_the_server_it_runs_on() -> None:
+def test_script_knows_the_run_id_of_its_server() -> None:
     assert redis.run_script(SERVER, [key()], []) == redis.get_client().info("server")["run_id"]
 
 
-def test_where_nobody_listens_redis_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreachable_server_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        point_at(monkeypatch, unused.getsockname()[1])
-        assert_down()
+        set_redis_port(monkeypatch, unused.getsockname()[1])
+        assert_unavailable()
 
 
-def test_a_silent_server_is_asked_once_and_given_up_after_the_time_out(silence: Callable[[], int]) -> None:
+def test_silent_server_is_called_once_until_the_timeout(count_connections: Callable[[], int]) -> None:
     started = time.monotonic()
     with pytest.raises(RedisUnavailableError):
         redis.run_script(ECHO, [key()], [0])
     assert time.monotonic() - started >= vars(redis)["settings"].redis_timeout_seconds
-    assert silence() == 1
+    assert count_connections() == 1
 
 
-def test_a_server_that_falls_silent_is_not_asked_over_another_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client that follows several shards would otherwise look for where the answer has moved to, and wait again."""
-    with Proxy(urlsplit(settings.redis_url).port or 0) as line:
-        point_at(monkeypatch, line.port, timeout=1.0)
-        follow = RedisCluster.from_url
-        over_line = partial(follow, address_remap=lambda _: ("127.0.0.1", line.port))
-        monkeypatch.setattr(RedisCluster, "from_url", over_line)
+def test_command_that_timed_out_is_not_repeated_on_another_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cluster client would otherwise look for a node that the slot has moved to, and wait again."""
+    with Proxy(urlsplit(settings.redis_url).port or 0) as proxy:
+        set_redis_port(monkeypatch, proxy.port, timeout=1.0)
+        from_url = RedisCluster.from_url
+        over_proxy = partial(from_url, address_remap=lambda _: ("127.0.0.1", proxy.port))
+        monkeypatch.setattr(RedisCluster, "from_url", over_proxy)
         redis.run_script(ECHO, [key()], [0])
-        line.swallow_packets()
-        before = line.connection_count
+        proxy.swallow_packets()
+        before = proxy.connection_count
         with pytest.raises(RedisUnavailableError):
             redis.run_scripts([(ECHO, [key()], [0]), (ECHO, [key()], [0])])
-        assert line.connection_count == before
+        assert proxy.connection_count == before
 
 
-def test_a_server_that_was_silent_is_spared_for_a_while_except_by_who_insists(
-    silence: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+def test_calls_fail_at_once_after_a_timeout_unless_they_ignore_the_backoff(
+    count_connections: Callable[[], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(redis, "BACKOFF_SECONDS", 60)
-    assert_down()
-    assert silence() == 1
+    assert_unavailable()
+    assert count_connections() == 1
     assert not redis.try_script(ECHO, [key()], [0], ignore_backoff=True)
-    assert silence() == 1
+    assert count_connections() == 1
     later = clock.monotonic() + 61
     monkeypatch.setattr(clock, "monotonic", lambda: later)
-    assert_down()
-    assert silence() >= 1
+    assert_unavailable()
+    assert count_connections() >= 1
 
 
-def test_a_server_that_refuses_at_once_is_not_spared(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rejected_connection_starts_no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket() as unused, monkeypatch.context() as here:
         unused.bind(("127.0.0.1", 0))
-        point_at(here, unused.getsockname()[1], timeout=1.0)
-        assert_down()
+        set_redis_port(here, unused.getsockname()[1], timeout=1.0)
+        assert_unavailable()
         unused.listen()
         unused.settimeout(5)
         with pytest.raises(RedisUnavailableError):
@@ -209,20 +209,20 @@ def test_a_server_that_refuses_at_once_is_not_spared(monkeypatch: pytest.MonkeyP
         unused.accept()[0].close()
 
 
-def assert_down() -> None:
+def assert_unavailable() -> None:
     with pytest.raises(RedisUnavailableError):
         redis.run_script(ECHO, [key()], [0])
     with pytest.raises(RedisUnavailableError):
         redis.run_scripts([(ECHO, [key()], [0])])
 
 
-def test_what_can_be_done_without_is_only_told(
+def test_failure_of_a_tried_script_is_only_logged(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert redis.try_script(REMEMBER, [key()], ["在"])
     with socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        point_at(monkeypatch, unused.getsockname()[1])
+        set_redis_port(monkeypatch, unused.getsockname()[1])
         redis.get_client.cache_clear()
         assert not redis.try_script(REMEMBER, [key()], ["在"])
     assert [record.message for record in caplog.records] == ["redis not reached"]

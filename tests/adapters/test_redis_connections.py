@@ -1,4 +1,4 @@
-"""Connections to Redis that are kept at hand: each one's answers are its asker's, and none is kept for nothing."""
+"""Idle connections to Redis: responses reach the thread that sent the command, and no connection leaks."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,79 +12,81 @@ from redis import ConnectionPool
 
 from chalicelib.adapters import redis, redis_protocol
 from chalicelib.settings import settings
-from tests.adapters.test_redis import ECHO, client_of_its_own, collect_sockets, key
+from tests.adapters.test_redis import ECHO, collect_sockets, key, separate_client
 from tests.support.faults.final_state import wait_until
 
-__all__ = ["client_of_its_own"]
+__all__ = ["separate_client"]
 
-CROWD = 12  # who ask at once
+THREADS = 12
 
 
-def test_a_connection_that_died_unused_is_replaced_without_a_word() -> None:
+def test_connection_closed_while_idle_is_replaced() -> None:
     redis.run_script(ECHO, [key()], [0])
     redis.get_client().client_kill_filter(_type="normal", skipme=False)
-    where = key()
-    assert redis.run_script(ECHO, [where], [1]) == [where, "1"]
+    redis_key = key()
+    assert redis.run_script(ECHO, [redis_key], [1]) == [redis_key, "1"]
 
 
-def test_many_connections_that_died_unused_are_each_replaced_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As after a restart, when as many requests come at once as came before it."""
+def test_many_connections_closed_while_idle_are_all_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after a restart of the server, with as many concurrent requests as before."""
     redis.run_script(ECHO, [key()], [0])
-    take, together = redis_protocol._get_connection, Barrier(CROWD, timeout=10)
+    get_connection, barrier = redis_protocol._get_connection, Barrier(THREADS, timeout=10)
 
-    def taken_by_all(pool: Any) -> Any:
-        line = take(pool)
-        together.wait()
-        return line
+    def get_connection_together(pool: Any) -> Any:
+        connection = get_connection(pool)
+        barrier.wait()
+        return connection
 
-    monkeypatch.setattr(redis_protocol, "_get_connection", taken_by_all)
-    everybody(lambda: redis.run_script(ECHO, [key()], [0]))
+    monkeypatch.setattr(redis_protocol, "_get_connection", get_connection_together)
+    run_in_threads(lambda: redis.run_script(ECHO, [key()], [0]))
     redis.get_client().client_kill_filter(_type="normal", skipme=False)
-    where = key()
+    redis_key = key()
     for n in "12":
-        assert everybody(partial(redis.run_script, ECHO, [where], [n])) == [[where, n]] * CROWD
+        assert run_in_threads(partial(redis.run_script, ECHO, [redis_key], [n])) == [[redis_key, n]] * THREADS
 
 
-def test_no_thread_is_given_the_answer_of_another() -> None:
-    def asked_and_answered() -> list[list[list[str]]]:
-        wheres = [key() for _ in range(50)]
-        asked = [[[where, "1"], [where, "2"]] for where in wheres]
-        answered = [redis.run_scripts([(ECHO, [where], [1]), (ECHO, [where], [2])]) for where in wheres]
-        return [one for one, its in zip(answered, asked, strict=True) if one != its]
+def test_no_thread_receives_the_response_of_another() -> None:
+    def find_wrong_results() -> list[list[list[str]]]:
+        keys = [key() for _ in range(50)]
+        expected = [[[redis_key, "1"], [redis_key, "2"]] for redis_key in keys]
+        results = [redis.run_scripts([(ECHO, [redis_key], [1]), (ECHO, [redis_key], [2])]) for redis_key in keys]
+        return [result for result, wanted in zip(results, expected, strict=True) if result != wanted]
 
-    assert everybody(asked_and_answered) == [[]] * CROWD
+    assert run_in_threads(find_wrong_results) == [[]] * THREADS
 
 
-def test_a_client_that_another_took_the_place_of_leaves_no_connection() -> None:
-    def connections() -> int:
+def test_replaced_client_leaves_no_connection() -> None:
+    def replace_client() -> int:
         redis.get_client.cache_clear()
         redis.run_script(ECHO, [key()], [0])
         collect_sockets()
         return len(redis.get_client().client_list())
 
-    before = connections()
+    before = replace_client()
     for _ in range(5):
-        connections()
+        replace_client()
     wait_until(lambda: len(redis.get_client().client_list()) <= before)
 
 
-def test_a_server_that_cannot_be_reached_uses_up_no_connections_to_another(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreachable_server_uses_up_no_connections_to_another(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket() as unused:
         unused.bind(("127.0.0.1", 0))
         away = ConnectionPool(host="127.0.0.1", port=unused.getsockname()[1])
         there = ConnectionPool.from_url(settings.redis_url, max_connections=1, decode_responses=True)
-        monkeypatch.setattr(redis_protocol, "_get_pool", lambda _, where: away if where == "away" else there)
+        monkeypatch.setattr(redis_protocol, "_get_pool", lambda _, redis_key: away if redis_key == "away" else there)
         for _ in range(3):
-            where = key()
-            assert redis.run_scripts([(ECHO, [one], ["在"]) for one in (where, "away")]) == [
-                [where, "在"],
+            redis_key = key()
+            assert redis.run_scripts([(ECHO, [one], ["在"]) for one in (redis_key, "away")]) == [
+                [redis_key, "在"],
                 ["away", "在"],
             ]
-        assert redis_protocol._send_and_read(redis.get_client(), [("EVAL", "return 'there'", 1, where)]) == ["there"]
+        assert redis_protocol._send_and_read(redis.get_client(), [("EVAL", "return 'there'", 1, redis_key)]) == [
+            "there"
+        ]
         there.close()
 
 
-def everybody(work: Callable[[], Any]) -> list[Any]:
-    redis.get_client()  # made by one: threads that make it at once leave all but the last of theirs to the collector
-    with ThreadPoolExecutor(CROWD) as pool:
-        return [call.result() for call in [pool.submit(work) for _ in range(CROWD)]]
+def run_in_threads(work: Callable[[], Any]) -> list[Any]:
+    redis.get_client()  # created first: threads that create it concurrently leave clients to the garbage collector
+    with ThreadPoolExecutor(THREADS) as pool:
+        return [call.result() for call in [pool.submit(work) for _ in range(THREADS)]]

@@ -1,4 +1,4 @@
-"""Our few lines of SigV4 against the AWS SDK's, with one clock and one set of keys; and calls that meet a bad S3."""
+"""The S3 client: signatures compared with those of the AWS SDK, and errors of the server."""
 
 import base64
 import json
@@ -19,7 +19,7 @@ from chalicelib.adapters.aws import s3, sigv4
 from chalicelib.errors import UNAVAILABLE, ApiError
 from chalicelib.settings import settings
 
-boto3, auth, signers, config = (  # none of them has types
+boto3, auth, signers, config = (  # packages without type information
     import_module(name) for name in ("boto3", "botocore.auth", "botocore.signers", "botocore.config")
 )
 AT = datetime(2026, 1, 5, 1, 30, 0, tzinfo=UTC)
@@ -27,63 +27,63 @@ KEY = "12/uploads/a-_9.jpg"
 
 
 @dataclass(frozen=True)
-class Where:
+class Endpoint:
     region: str
-    endpoint: str
+    url: str
     token: str
 
 
-GLOBAL = Where("ap-southeast-1", "", "")
-WHERES = {
+GLOBAL = Endpoint("ap-southeast-1", "", "")
+ENDPOINTS = {
     "global": GLOBAL,
-    "global, a role": Where("eu-west-1", "", "FwoGZXIvYXdzE//+=" * 40),
-    "China": Where("cn-northwest-1", "", ""),
-    "China, a role": Where("cn-north-1", "", "FwoGZXIvYXdzE//+=" * 40),
-    "the region that the SDK asks without its name": Where("us-east-1", "", ""),
-    "a local server": Where("cn-northwest-1", "http://127.0.0.1:4566", ""),
+    "global, a role": Endpoint("eu-west-1", "", "FwoGZXIvYXdzE//+=" * 40),
+    "China": Endpoint("cn-northwest-1", "", ""),
+    "China, a role": Endpoint("cn-north-1", "", "FwoGZXIvYXdzE//+=" * 40),
+    "the region whose host has no region name": Endpoint("us-east-1", "", ""),
+    "a local server": Endpoint("cn-northwest-1", "http://127.0.0.1:4566", ""),
 }
 
 
-@pytest.fixture(params=WHERES.values(), ids=list(WHERES))
-def where(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Where:
-    here: Where = request.param
-    place(monkeypatch, here)
-    return here
+@pytest.fixture(params=ENDPOINTS.values(), ids=list(ENDPOINTS))
+def endpoint(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Endpoint:
+    endpoint: Endpoint = request.param
+    configure(monkeypatch, endpoint)
+    return endpoint
 
 
-def place(monkeypatch: pytest.MonkeyPatch, here: Where) -> None:
-    changed = replace(
+def configure(monkeypatch: pytest.MonkeyPatch, endpoint: Endpoint) -> None:
+    changed_settings = replace(
         settings,
-        region=here.region,
-        s3_endpoint_url=here.endpoint,
+        region=endpoint.region,
+        s3_endpoint_url=endpoint.url,
         s3_bucket="hospital-files",
         access_key="AKIAIOSFODNN7EXAMPLE",
         secret_key="wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
-        session_token=here.token,
+        session_token=endpoint.token,
     )
-    monkeypatch.setattr(s3, "settings", changed)
+    monkeypatch.setattr(s3, "settings", changed_settings)
     monkeypatch.setattr(clock, "now", lambda: int(AT.timestamp()) * clock.SECOND)
     monkeypatch.setattr(auth, "get_current_datetime", lambda: AT.replace(tzinfo=None))
     monkeypatch.setattr(signers, "get_current_datetime", lambda: AT.replace(tzinfo=None))
 
 
-def sdk(here: Where) -> Any:
-    style = "path" if here.endpoint else "virtual"
+def build_sdk_client(endpoint: Endpoint) -> Any:
+    style = "path" if endpoint.url else "virtual"
     return boto3.client(
         "s3",
-        region_name=here.region,
-        endpoint_url=here.endpoint or None,
+        region_name=endpoint.region,
+        endpoint_url=endpoint.url or None,
         aws_access_key_id="AKIAIOSFODNN7EXAMPLE",
         aws_secret_access_key="wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
-        aws_session_token=here.token or None,
+        aws_session_token=endpoint.token or None,
         config=config.Config(
             signature_version="s3v4", s3={"addressing_style": style, "us_east_1_regional_endpoint": "regional"}
         ),
     )
 
 
-def test_a_form_is_the_sdks_form_byte_for_byte(where: Where) -> None:
-    theirs = sdk(where).generate_presigned_post(
+def test_form_is_identical_to_that_of_the_sdk(endpoint: Endpoint) -> None:
+    theirs = build_sdk_client(endpoint).generate_presigned_post(
         "hospital-files",
         KEY,
         Fields={"Content-Type": "image/jpeg"},
@@ -99,31 +99,34 @@ def test_a_form_is_the_sdks_form_byte_for_byte(where: Where) -> None:
 
 
 @pytest.mark.parametrize("key", [KEY, "12/files/名 字+&=?#%20~.pdf"])
-def test_a_link_is_the_sdks_link(where: Where, key: str) -> None:
+def test_download_link_is_identical_to_that_of_the_sdk(endpoint: Endpoint, key: str) -> None:
     parameters = {"Bucket": "hospital-files", "Key": key}
-    same(s3.presign_download(key, 1800), sdk(where).generate_presigned_url("get_object", parameters, ExpiresIn=1800))
+    assert_same_url(
+        s3.presign_download(key, 1800),
+        build_sdk_client(endpoint).generate_presigned_url("get_object", parameters, ExpiresIn=1800),
+    )
 
 
-def test_a_deleting_link_is_the_sdks_link(where: Where) -> None:
+def test_delete_link_is_identical_to_that_of_the_sdk(endpoint: Endpoint) -> None:
     parameters = {"Bucket": "hospital-files", "Key": KEY}
     ours = s3._presign_url("DELETE", KEY, 60)
-    same(ours, sdk(where).generate_presigned_url("delete_object", parameters, ExpiresIn=60))
+    assert_same_url(ours, build_sdk_client(endpoint).generate_presigned_url("delete_object", parameters, ExpiresIn=60))
 
 
-def same(ours: str, theirs: str) -> None:
-    mine, its = urlsplit(ours), urlsplit(theirs)
-    assert (mine.scheme, mine.netloc, mine.path) == (its.scheme, its.netloc, its.path)
-    assert parse_qs(mine.query) == parse_qs(its.query)
+def assert_same_url(ours: str, theirs: str) -> None:
+    actual, expected = urlsplit(ours), urlsplit(theirs)
+    assert (actual.scheme, actual.netloc, actual.path) == (expected.scheme, expected.netloc, expected.path)
+    assert parse_qs(actual.query) == parse_qs(expected.query)
 
 
-def test_hosts_follow_the_partition(monkeypatch: pytest.MonkeyPatch) -> None:
-    place(monkeypatch, GLOBAL)
+def test_host_depends_on_the_partition(monkeypatch: pytest.MonkeyPatch) -> None:
+    configure(monkeypatch, GLOBAL)
     assert s3.presign_download("a", 1).startswith("https://hospital-files.s3.ap-southeast-1.amazonaws.com/a?")
-    place(monkeypatch, WHERES["China"])
+    configure(monkeypatch, ENDPOINTS["China"])
     assert s3.presign_download("a", 1).startswith("https://hospital-files.s3.cn-northwest-1.amazonaws.com.cn/a?")
 
 
-def test_a_link_signs_as_the_manual_does() -> None:
+def test_link_has_the_signature_of_the_manual() -> None:
     """The example of https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html"""
     keys = sigv4.SigningCredentials(
         "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "", "us-east-1", "s3"
@@ -138,82 +141,82 @@ def test_keys_are_not_printed() -> None:
     assert "EXAMPLEKEY" not in repr(replace(settings, secret_key="EXAMPLEKEY", session_token="EXAMPLEKEY"))
 
 
-def test_an_s3_that_is_not_there_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as gone:
-        port = gone.getsockname()[1]
-    expect_unavailable(monkeypatch, port)
+def test_unreachable_s3_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed_server:
+        port = closed_server.getsockname()[1]
+    assert_unavailable(monkeypatch, port)
 
 
-def test_an_s3_that_says_nothing_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silent_s3_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        expect_unavailable(monkeypatch, silent.getsockname()[1])
+        assert_unavailable(monkeypatch, silent.getsockname()[1])
 
 
-@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\n\r\n", b"no HTTP\r\n\r\n"])
-def test_an_s3_that_cannot_answer_is_unavailable(monkeypatch: pytest.MonkeyPatch, answer: bytes) -> None:
-    with answering(answer) as port:
-        expect_unavailable(monkeypatch, port)
+@pytest.mark.parametrize("response", [b"", b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\n\r\n", b"no HTTP\r\n\r\n"])
+def test_invalid_response_is_unavailable(monkeypatch: pytest.MonkeyPatch, response: bytes) -> None:
+    with serve_response(response) as port:
+        assert_unavailable(monkeypatch, port)
 
 
-def test_an_answer_that_stops_in_the_middle_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
-    with answering(b"HTTP/1.1 206 Partial\r\nContent-Length: 9\r\nContent-Range: bytes 0-8/9\r\n\r\nabc") as port:
-        expect_unavailable(monkeypatch, port)
+def test_incomplete_response_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serve_response(b"HTTP/1.1 206 Partial\r\nContent-Length: 9\r\nContent-Range: bytes 0-8/9\r\n\r\nabc") as port:
+        assert_unavailable(monkeypatch, port)
 
 
-def test_an_s3_that_forbids_is_a_fault_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without s3:ListBucket S3 says 403 where there is no object: that must not look like a file not uploaded yet."""
-    with answering(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n") as port:
-        local(monkeypatch, port)
+def test_forbidden_request_is_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without s3:ListBucket, S3 returns 403 for a missing object, which must not look like a pending upload."""
+    with serve_response(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n") as port:
+        use_local_server(monkeypatch, port)
         with pytest.raises(s3.S3Error):
             s3.find_preview(KEY, 16)
 
 
-def test_a_copy_that_fails_after_its_200_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_copy_that_fails_after_its_200_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     body = b"<?xml version='1.0'?><Error><Code>InternalError</Code></Error>"
-    with answering(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)) as port:
-        local(monkeypatch, port)
-        with pytest.raises(ApiError) as refused:
+    with serve_response(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)) as port:
+        use_local_server(monkeypatch, port)
+        with pytest.raises(ApiError) as error:
             s3.copy(KEY, '"e"', "b", "image/jpeg")
-    assert refused.value.kind is UNAVAILABLE
+    assert error.value.kind is UNAVAILABLE
 
 
-def test_a_key_that_was_not_deleted_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_key_that_was_not_deleted_is_returned(monkeypatch: pytest.MonkeyPatch) -> None:
     body = b"<DeleteResult><Error><Key>a</Key><Code>AccessDenied</Code></Error></DeleteResult>"
-    with answering(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)) as port:
-        local(monkeypatch, port)
+    with serve_response(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)) as port:
+        use_local_server(monkeypatch, port)
         assert s3.delete(["a", "b"]) == {"a"}
 
 
-def test_an_error_that_names_no_key_leaves_everything_undecided(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_delete_error_without_a_key_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     body = b"<DeleteResult><Error><Code>SlowDown</Code></Error></DeleteResult>"
-    with answering(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)) as port:
-        local(monkeypatch, port)
+    with serve_response(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)) as port:
+        use_local_server(monkeypatch, port)
         with pytest.raises(s3.S3Error):
             s3.delete(["a"])
 
 
-def expect_unavailable(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
-    local(monkeypatch, port)
-    with pytest.raises(ApiError) as refused:
+def assert_unavailable(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
+    use_local_server(monkeypatch, port)
+    with pytest.raises(ApiError) as error:
         s3.find_preview(KEY, 16)
-    assert refused.value.kind is UNAVAILABLE
-    assert refused.value.retry_after
+    assert error.value.kind is UNAVAILABLE
+    assert error.value.retry_after
 
 
-def local(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
-    changed = replace(settings, s3_endpoint_url=f"http://127.0.0.1:{port}", s3_timeout_seconds=0.2)
-    monkeypatch.setattr(s3, "settings", changed)
+def use_local_server(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
+    changed_settings = replace(settings, s3_endpoint_url=f"http://127.0.0.1:{port}", s3_timeout_seconds=0.2)
+    monkeypatch.setattr(s3, "settings", changed_settings)
 
 
 @contextmanager
-def answering(answer: bytes) -> Iterator[int]:
-    """A server that gives its one caller this answer, whatever was asked, and hangs up."""
+def serve_response(response: bytes) -> Iterator[int]:
+    """Run a server that sends this response to one client and closes the connection."""
 
     def serve() -> None:
-        caller, _ = server.accept()
-        with caller:
-            caller.recv(65536)
-            caller.sendall(answer)
+        client, _ = server.accept()
+        with client:
+            client.recv(65536)
+            client.sendall(response)
 
     with socket.create_server(("127.0.0.1", 0)) as server:
         thread = Thread(target=serve)

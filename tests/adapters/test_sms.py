@@ -1,4 +1,4 @@
-"""The two SMS providers' wire: their published signatures, and fakes that check ours."""
+"""The SMS providers: their published signature examples, and fake servers that compute_signature our signatures."""
 
 import hashlib
 import hmac
@@ -22,13 +22,13 @@ SECRET = "Gu5t9xGARNpq86cd98joQYCN3EXAMPLE"
 
 @dataclass
 class Provider:
-    """`answer` is what it says to whoever signs well; wrong signatures are named in `wrong`."""
+    """A fake provider. `response` is its response; `wrong` lists the expected values of wrong signatures."""
 
     url: str = ""
     status: int = 200
-    answer: str = ""
-    check: Any = None
-    seen: list[tuple[dict[str, str], str, bytes]] = field(default_factory=list)
+    response: str = ""
+    compute_signature: Any = None
+    requests: list[tuple[dict[str, str], str, bytes]] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
 
     def handler(self) -> type[BaseHTTPRequestHandler]:
@@ -38,10 +38,10 @@ class Provider:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 headers = {name.lower(): value for name, value in self.headers.items()}
-                provider.seen.append((headers, self.path, body))
-                if (expected := provider.check(headers, self.path, body)) not in headers["authorization"]:
+                provider.requests.append((headers, self.path, body))
+                if (expected := provider.compute_signature(headers, self.path, body)) not in headers["authorization"]:
                     provider.wrong.append(expected)
-                content = provider.answer.encode()
+                content = provider.response.encode()
                 self.send_response(provider.status)
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
@@ -65,18 +65,21 @@ def provider() -> Iterator[Provider]:
 
 @pytest.fixture
 def aliyun(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> Provider:
-    provider.check, provider.answer = acs3, '{"Code": "OK", "BizId": "1"}'
-    return set_up(provider, "aliyun", monkeypatch)
+    provider.compute_signature, provider.response = compute_acs3_signature, '{"Code": "OK", "BizId": "1"}'
+    return configure(provider, "aliyun", monkeypatch)
 
 
 @pytest.fixture
 def tencent(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> Provider:
-    provider.check, provider.answer = tc3, '{"Response": {"SendStatusSet": [{"Code": "Ok"}]}}'
-    return set_up(provider, "tencent", monkeypatch)
+    provider.compute_signature, provider.response = (
+        compute_tc3_signature,
+        '{"Response": {"SendStatusSet": [{"Code": "Ok"}]}}',
+    )
+    return configure(provider, "tencent", monkeypatch)
 
 
-def set_up(provider: Provider, name: str, monkeypatch: pytest.MonkeyPatch) -> Provider:
-    ours = replace(
+def configure(provider: Provider, name: str, monkeypatch: pytest.MonkeyPatch) -> Provider:
+    sms_settings = replace(
         settings.sms,
         provider=name,
         key_id="AKID",
@@ -87,12 +90,12 @@ def set_up(provider: Provider, name: str, monkeypatch: pytest.MonkeyPatch) -> Pr
         endpoint_url=provider.url,
     )
     for module in (sms, sms_signing):
-        monkeypatch.setattr(module, "settings", replace(settings, sms=ours))
+        monkeypatch.setattr(module, "settings", replace(settings, sms=sms_settings))
     return provider
 
 
-def acs3(headers: dict[str, str], path: str, body: bytes) -> str:
-    """As Aliyun's documentation has it, step by step."""
+def compute_acs3_signature(headers: dict[str, str], path: str, body: bytes) -> str:
+    """Follow Aliyun's documentation step by step."""
     pairs = sorted(parse_qsl(path.partition("?")[2]))
     query = "&".join(f"{quote(name, safe='-_.~')}={quote(value, safe='-_.~')}" for name, value in pairs)
     names = sorted(name for name in headers if name == "host" or name.startswith("x-acs-"))
@@ -105,8 +108,8 @@ def acs3(headers: dict[str, str], path: str, body: bytes) -> str:
     )
 
 
-def tc3(headers: dict[str, str], path: str, body: bytes) -> str:
-    """As Tencent's documentation has it."""
+def compute_tc3_signature(headers: dict[str, str], path: str, body: bytes) -> str:
+    """Follow Tencent's documentation step by step."""
     assert path == "/"
     date = headers["authorization"].split("Credential=")[1].split("/")[1]
     names = ["content-type", "host", "x-tc-action"]
@@ -123,8 +126,8 @@ def tc3(headers: dict[str, str], path: str, body: bytes) -> str:
     return "Signature=" + hmac.new(key, text.encode(), "sha256").hexdigest()
 
 
-def test_aliyuns_published_signature() -> None:
-    """From their page on version 3 of the signature."""
+def test_signature_example_of_aliyun() -> None:
+    """From Aliyun's documentation of signature version 3."""
     headers = {
         "host": "ecs.cn-shanghai.aliyuncs.com",
         "x-acs-action": "RunInstances",
@@ -138,31 +141,31 @@ def test_aliyuns_published_signature() -> None:
     assert sms_signing._compute_acs3_signature("POST", query, headers, "YourAccessKeySecret") == expected
 
 
-def test_tencents_published_signature() -> None:
-    """From their page on version 3 of the signature; the secret is masked there too."""
+def test_signature_example_of_tencent() -> None:
+    """From Tencent's documentation of signature version 3, which masks the secret as well."""
     body = rb'{"Limit": 1, "Filters": [{"Values": ["\u672a\u547d\u540d"], "Name": "instance-name"}]}'
-    place = ("cvm.tencentcloudapi.com", "DescribeInstances", "cvm", body, "2019-02-25", "1551113065")
+    arguments = ("cvm.tencentcloudapi.com", "DescribeInstances", "cvm", body, "2019-02-25", "1551113065")
     expected = "be4f67d323c78ab9acb7395e43c0dbcf822a9cfac32fea2449a7bc7726b770a3"
-    assert sms_signing._compute_tc3_signature(*place, "Gu5t9xGARNpq86cd98joQYCN3*******") == expected
+    assert sms_signing._compute_tc3_signature(*arguments, "Gu5t9xGARNpq86cd98joQYCN3*******") == expected
 
 
 def test_aliyun_sends_the_code(aliyun: Provider) -> None:
     sms.send("13800000001", "042917")
-    [(headers, path, body)] = aliyun.seen
-    asked = dict(parse_qsl(path.partition("?")[2]))
-    assert (asked["PhoneNumbers"], asked["SignName"], asked["TemplateCode"]) == (
+    [(headers, path, body)] = aliyun.requests
+    parameters = dict(parse_qsl(path.partition("?")[2]))
+    assert (parameters["PhoneNumbers"], parameters["SignName"], parameters["TemplateCode"]) == (
         "13800000001",
         "仁和医院",
         "SMS_154950909",
     )
-    assert json.loads(asked["TemplateParam"]) == {"code": "042917"}
+    assert json.loads(parameters["TemplateParam"]) == {"code": "042917"}
     assert (headers["x-acs-action"], headers["x-acs-version"], body) == ("SendSms", "2017-05-25", b"")
     assert aliyun.wrong == []
 
 
 def test_tencent_sends_the_code(tencent: Provider) -> None:
     sms.send("13800000001", "042917")
-    [(headers, _, body)] = tencent.seen
+    [(headers, _, body)] = tencent.requests
     assert json.loads(body) == {
         "PhoneNumberSet": ["+8613800000001"],
         "SmsSdkAppId": "1400006666",
@@ -178,29 +181,32 @@ LIMIT, DAILY, SIGNATURE = "isv.BUSINESS_LIMIT_CONTROL", "LimitExceeded.PhoneNumb
 
 
 @pytest.mark.parametrize(
-    ("name", "answer", "code"),
+    ("name", "response", "code"),
     [
         ("aliyun", f'{{"Code": "{LIMIT}", "Message": "13800000001 触发分钟级流控"}}', LIMIT),
         ("tencent", f'{{"Response": {{"SendStatusSet": [{{"Code": "{DAILY}"}}]}}}}', DAILY),
         ("tencent", f'{{"Response": {{"Error": {{"Code": "{SIGNATURE}"}}}}}}', SIGNATURE),
-        *((name, answer, "unknown") for name in ("aliyun", "tencent") for answer in ("{}", "[]", '{"Code": 7}')),
-        *((name, answer, "HTTP_200") for name in ("aliyun", "tencent") for answer in ("", "<html>")),
+        *((name, response, "unknown") for name in ("aliyun", "tencent") for response in ("{}", "[]", '{"Code": 7}')),
+        *((name, response, "HTTP_200") for name in ("aliyun", "tencent") for response in ("", "<html>")),
         *(("aliyun", f'{{"Code": "{text}"}}', "unknown") for text in ("", "isv.13800000001", "code 042917", "验证码")),
     ],
 )
-def test_a_refusal_is_a_failure_that_says_why(
-    provider: Provider, name: str, answer: str, code: str, monkeypatch: pytest.MonkeyPatch
+def test_rejection_has_the_providers_code(
+    provider: Provider, name: str, response: str, code: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    provider.check, provider.answer = {"aliyun": acs3, "tencent": tc3}[name], answer
-    set_up(provider, name, monkeypatch)
-    with pytest.raises(sms.SmsError) as failed:
+    provider.compute_signature, provider.response = (
+        {"aliyun": compute_acs3_signature, "tencent": compute_tc3_signature}[name],
+        response,
+    )
+    configure(provider, name, monkeypatch)
+    with pytest.raises(sms.SmsError) as error:
         sms.send("13800000001", "042917")
-    assert failed.value.provider_code == code
-    assert logs.describe_error(failed.value) == {"error": "sms.SmsError", "provider_code": code}
+    assert error.value.provider_code == code
+    assert logs.describe_error(error.value) == {"error": "sms.SmsError", "provider_code": code}
 
 
-def test_a_provider_that_is_down_may_be_asked_again(aliyun: Provider) -> None:
+def test_failing_provider_is_unavailable(aliyun: Provider) -> None:
     aliyun.status = 503
-    with pytest.raises(ApiError) as refused:
+    with pytest.raises(ApiError) as error:
         sms.send("13800000001", "042917")
-    assert refused.value.kind is UNAVAILABLE
+    assert error.value.kind is UNAVAILABLE
