@@ -184,18 +184,3 @@ def test_a_bad_key_is_refused(lin: Person, chen: Person, key: str) -> None:
     fields: dict[str, Any] = {"member_id": lin.member_id, "doctor_id": chen.user_id, "message": "在吗"}
     assert post(PATIENT_TEXT, lin.token, {"Idempotency-Key": key}, **fields).status == 400
     assert post(PATIENT_TEXT, lin.token, client_msg_id=key, **fields).status == 400
-
-
-def test_only_patients_ask_and_only_doctors_answer(hospital: Hospital) -> None:
-    session_no = create_session(hospital.lin, hospital.chen)
-    fields: dict[str, Any] = {
-        "member_id": hospital.lin.member_id,
-        "doctor_id": hospital.chen.user_id,
-        "message": "在吗",
-    }
-    for person in (hospital.chen, hospital.desk, hospital.admin):
-        assert post(PATIENT_TEXT, person.token, **fields).status == 403
-    for person in (hospital.lin, hospital.desk, hospital.admin):
-        assert post(DOCTOR_TEXT, person.token, session_no=session_no, message="在").status == 403
-    assert post(PATIENT_TEXT, **fields).status == 401
-    assert post(DOCTOR_TEXT, session_no=session_no, message="在").status == 401

@@ -7,7 +7,7 @@ import pytest
 
 from chalicelib.adapters import mysql
 from chalicelib.helpdesk.routes import routes
-from tests.support import client, gateway_client
+from tests.support import client
 from tests.support.client import Answer, call
 from tests.support.factories import Hospital, Person
 from tests.support.helpdesk_client import (
@@ -57,14 +57,6 @@ def test_these_are_all_endpoints_of_the_document() -> None:
     ours = {"/message/savePost", "/message/setDuty", "/message/postList"}
     assert {one.path for one in routes.endpoints} - ours == {f"/message/{what}" for what in PATHS}
     assert set(PATHS) == set(BODIES)
-
-
-@each
-def test_nobody_enters_without_a_token_or_key(hospital: Hospital, what: str) -> None:
-    for token in ("", "nobody's"):
-        assert (enter(what, token).status, enter(what, token).code) == (401, 10101)
-    assert enter(what, X_Internal_Key="wrong", newUserId=hospital.lin.user_id).status == 401
-    assert enter(what, gateway_client.create_external_user(hospital, "guo").token).status == 403
 
 
 @each

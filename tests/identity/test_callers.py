@@ -1,80 +1,20 @@
-"""Who may ask what: every endpoint against every kind of caller, and which hospital a request belongs to."""
+"""How a request says who calls, and for which hospital; tests/test_authorization.py has every endpoint."""
 
 import hashlib
-from importlib import import_module
 from typing import Any
 
 import pytest
 
-from app import GROUPS
 from chalicelib import clock
 from chalicelib.adapters import mysql
-from chalicelib.http.routing import Endpoint
 from chalicelib.identity import callers, tokens
 from chalicelib.identity.callers import Caller, Role
-from tests.support.client import Answer, build_event, check_envelope, get, invoke, post
+from tests.support.client import get, post
 from tests.support.factories import PASSWORD, Hospital, Person
 
-ENDPOINTS = [endpoint for group in GROUPS for endpoint in import_module(f"chalicelib.{group}.routes").routes.endpoints]
 PATIENTS_LIST = "/msg_service/msg/patient/msg_list"
 LOGIN = "/pati_service/manager_service/login"
 GET_TOKEN = "/inner/get_token"
-
-
-def ask(endpoint: Endpoint, headers: dict[str, str]) -> Answer:
-    """Ask an endpoint for nothing in particular."""
-    content = {"Content-Type": "application/json"} if endpoint.method == "POST" else {}
-    request = build_event(endpoint.method, endpoint.path, headers | content, body="{}" if content else None)
-    request["pathParameters"] = dict.fromkeys(endpoint.parameters, "1")
-    answer = invoke(request)
-    check_envelope(answer, endpoint.path)
-    return answer
-
-
-def credentials(hospital: Hospital) -> dict[str, dict[str, str]]:
-    visitor = tokens.issue(hospital.tenant_id, "session:visitor", Role.SESSION)
-    return {
-        Role.PATIENT: {"token": hospital.lin.token},
-        Role.DOCTOR: {"token": hospital.chen.token},
-        Role.SERVICE_STAFF: {"token": hospital.desk.token},
-        Role.ADMIN: {"token": hospital.admin.token},
-        Role.SESSION: {"token": visitor},
-        # At the messagecenter a hospital's system says for whom it asks.
-        Role.SERVICE: {"X-Internal-Key": hospital.internal_key, "newUserId": str(hospital.lin.user_id)},
-    }
-
-
-every_endpoint = pytest.mark.parametrize(
-    "endpoint", ENDPOINTS, ids=lambda endpoint: f"{endpoint.method}{endpoint.path}"
-)
-
-
-@every_endpoint
-def test_every_endpoint_lets_in_whom_it_declares_and_nobody_else(endpoint: Endpoint, hospital: Hospital) -> None:
-    tenant = {"tenantId": str(hospital.tenant_id)}
-    strangers = [ask(endpoint, tenant), ask(endpoint, {**tenant, "token": "never was"})]
-    assert endpoint.callers <= set(callers.Role)
-    if Role.PUBLIC in endpoint.callers:
-        assert all(answer.code != 10101 for answer in strangers)
-        return
-    assert {(answer.status, answer.code) for answer in strangers} == {(401, 10101)}
-    for kind, credential in credentials(hospital).items():
-        answer = ask(endpoint, {**tenant, **credential})
-        if kind in endpoint.callers:
-            assert answer.status != 401, kind
-            assert answer.status != 403 or answer.error != "没有权限", kind
-        else:
-            assert answer.status == (401 if kind == Role.SERVICE else 403), kind
-
-
-@every_endpoint
-def test_every_endpoint_refuses_who_names_another_hospital(
-    endpoint: Endpoint, hospital: Hospital, other_hospital: Hospital
-) -> None:
-    for kind, credential in credentials(hospital).items():
-        if kind in endpoint.callers or (Role.PUBLIC in endpoint.callers and kind != Role.SERVICE):
-            answer = ask(endpoint, {**credential, "tenantId": str(other_hospital.tenant_id)})
-            assert (answer.status, answer.code) == (403, 10003), kind
 
 
 @pytest.mark.parametrize("header", ["token", "TOKEN", "Authorization", "authorization"])
