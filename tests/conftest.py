@@ -1,6 +1,10 @@
 """Real MySQL, Redis and S3 (bin/test brings them), and a hospital of its own for each test."""
 
+from collections.abc import Iterator
+from functools import cache
+
 import pytest
+from cryptography.hazmat.primitives import serialization
 
 import app  # noqa: F401  # registers the handlers of outbox jobs
 from chalicelib import migrations
@@ -12,6 +16,14 @@ from tests.support.log_privacy import LogPrivacyCheck
 @pytest.fixture(scope="session", autouse=True)
 def schema() -> None:
     migrations.migrate()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def parse_private_keys_once() -> Iterator[None]:
+    """OpenSSL takes 60 ms to check a private RSA key that is loaded, and tests load the same few again and again."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(serialization, "load_pem_private_key", cache(serialization.load_pem_private_key))
+        yield
 
 
 def pytest_configure(config: pytest.Config) -> None:

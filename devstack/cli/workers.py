@@ -25,10 +25,10 @@ def is_whole_suite(arguments: list[str]) -> bool:
 
 
 def count_workers() -> int:
-    """Return how many workers this machine has the processors and the memory for."""
+    """Return how many workers this machine has the memory for: one more than processors, as tests often wait."""
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return max(1, min(processors, round(memory / MEMORY_PER_WORKER), MAX_WORKERS))
+    return max(1, min(processors + 1, round(memory / MEMORY_PER_WORKER), MAX_WORKERS))
 
 
 def run_pytest(services: Services, arguments: list[str], selection: list[str] | None = None) -> int:

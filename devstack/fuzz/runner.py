@@ -52,7 +52,7 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 def run_app() -> Iterator[str]:
     """The app on a free port of this machine, before a WeChat that believes everybody; gives its URL."""
     server = create_server("127.0.0.1", 0).server
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
         with wechat.replace_real_server() as everybodys:
@@ -70,6 +70,7 @@ class FuzzClient:
     def __init__(self, url: str) -> None:
         self.url = url
         self.session = requests.Session()
+        self.session.trust_env = False  # no proxy leads to this machine: looking for one takes a tenth of a request
         self.statuses: Counter[tuple[str, int]] = Counter()
         # Whom a boundary or an example names (1, 2, 3) may be disabled or demoted: nobody who asks here.
         mysql.autocommit.execute("ALTER TABLE people AUTO_INCREMENT = 1000000")
