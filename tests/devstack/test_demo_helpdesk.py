@@ -1,10 +1,13 @@
 """Somebody is at the desk of a demo hospital."""
 
+import pytest
+
 from devstack.demo import helpdesk
 from tests.support.factories import Hospital
 from tests.support.helpdesk_client import call_messagecenter, get_agent_or_place, request_assignment
 
 
+@pytest.mark.usefixtures("everyone")
 def test_a_patient_is_served_and_a_second_start_adds_no_post(hospital: Hospital) -> None:
     for _ in range(2):
         helpdesk.seed(hospital.tenant_id, hospital.admin.user_id)

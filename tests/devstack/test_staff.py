@@ -17,6 +17,7 @@ def test_the_password_that_is_printed_signs_an_admin_in(hospital: Hospital, caps
 
 
 @pytest.mark.parametrize(("phone", "tenant"), [("13900000004", ""), ("139", ""), ("13900000009", "0")])
+@pytest.mark.usefixtures("everyone")
 def test_what_cannot_be_made_is_said_and_makes_nobody(
     hospital: Hospital, capsys: pytest.CaptureFixture[str], phone: str, tenant: str
 ) -> None:
