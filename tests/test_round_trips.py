@@ -15,6 +15,7 @@ import pytest
 
 from chalicelib import clock
 from chalicelib.adapters import redis as cache
+from chalicelib.consult import session_cache
 from chalicelib.identity import sms_codes
 from chalicelib.identity.sms_codes import CodePurpose
 from chalicelib.messaging import ids
@@ -160,7 +161,8 @@ def test_eighty_sessions_take_three_trips_to_redis(trips: Trips, hospital: Hospi
         send_as_patient(
             factories.create_patient(hospital.tenant_id, f"1370000{number:04d}", f"患者{number}"), chen, "医生您好"
         )
-    cache.get_client().delete(f"consults:1:{{{chen.principal}}}")  # for 15 s after a new session its list is not copied
+    # For 15 s after a new session its list is not cached.
+    cache.get_client().delete(f"consults:{session_cache.SCHEMA_VERSION}:{{{chen.principal}}}")
     assert len(list_doctor_sessions(chen)) == 80
     mysql, redis = trips.of(lambda: list_doctor_sessions(chen))
     assert mysql == 0
