@@ -1,3 +1,5 @@
+"""msg_list of patients and doctors: content, pages and access."""
+
 import re
 from typing import Any
 
@@ -18,14 +20,14 @@ from tests.support.consult_client import (
 from tests.support.factories import Hospital, Person, add_member
 
 
-def test_each_side_sees_who_spoke(lin: Person, chen: Person) -> None:
+def test_from_to_distinguishes_sent_and_received_messages(lin: Person, chen: Person) -> None:
     session_no = send_as_patient(lin, chen, "我发烧了").data["session_no"]
     send_as_doctor(chen, session_no, "多少度？")
     assert [m["from_to"] for m in list_as_patient(lin, session_no).data] == [1, 0]
     assert [m["from_to"] for m in list_as_doctor(chen, session_no).data] == [0, 1]
 
 
-def test_a_patient_sees_the_doctors_card_on_every_message(lin: Person, chen: Person) -> None:
+def test_patient_sees_doctor_details_on_every_message(lin: Person, chen: Person) -> None:
     sent = send_as_patient(lin, chen, "我发烧了").data
     [message] = list_as_patient(lin, sent["session_no"]).data
     assert message == {
@@ -43,53 +45,51 @@ def test_a_patient_sees_the_doctors_card_on_every_message(lin: Person, chen: Per
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", message["msg_date"])
 
 
-def test_a_new_session_is_empty(lin: Person, chen: Person) -> None:
+def test_new_session_has_no_messages(lin: Person, chen: Person) -> None:
     session_no = create_session(lin, chen)
     assert list_as_patient(lin, session_no).data == list_as_doctor(chen, session_no).data == []
 
 
-def test_pages_go_back_to_the_first_message(lin: Person, chen: Person) -> None:
+def test_pages_reach_the_first_message(lin: Person, chen: Person) -> None:
     session_no = create_session(lin, chen)
     for n in range(7):
         send_as_patient(lin, chen, str(n))
     pages: list[list[str]] = []
-    older_than: dict[str, str] = {}
-    while page := list_as_doctor(chen, session_no, 3, **older_than).data:
+    older: dict[str, str] = {}
+    while page := list_as_doctor(chen, session_no, 3, **older).data:
         pages.append([message["message"] for message in page])
-        older_than = {"msg_id": page[-1]["msg_id"]}
+        older = {"msg_id": page[-1]["msg_id"]}
     assert pages == [["6", "5", "4"], ["3", "2", "1"], ["0"]]
 
 
 @pytest.mark.parametrize("spelling", ["msg_id", "last_msg_id", "last_message_id"])
-def test_the_older_page_may_be_asked_for_in_each_of_the_documents_spellings(
-    lin: Person, chen: Person, spelling: str
-) -> None:
+def test_each_spelling_of_msg_id_selects_older_messages(lin: Person, chen: Person, spelling: str) -> None:
     send_as_patient(lin, chen, "一")
     second = send_as_patient(lin, chen, "二").data
     assert list_texts(list_as_patient(lin, second["session_no"], **{spelling: second["msg_id"]})) == ["一"]
 
 
-def test_of_several_spellings_the_one_that_says_something_counts(lin: Person, chen: Person) -> None:
+def test_empty_spellings_of_msg_id_are_ignored(lin: Person, chen: Person) -> None:
     send_as_patient(lin, chen, "一")
     second = send_as_patient(lin, chen, "二").data
-    asked: dict[str, Any] = {"msg_id": "", "last_msg_id": second["msg_id"], "last_message_id": ""}
-    assert list_texts(list_as_patient(lin, second["session_no"], **asked)) == ["一"]
-    assert list_texts(list_as_doctor(chen, second["session_no"], **asked)) == ["一"]
+    query: dict[str, Any] = {"msg_id": "", "last_msg_id": second["msg_id"], "last_message_id": ""}
+    assert list_texts(list_as_patient(lin, second["session_no"], **query)) == ["一"]
+    assert list_texts(list_as_doctor(chen, second["session_no"], **query)) == ["一"]
 
 
-def test_an_empty_msg_id_is_the_first_page(lin: Person, chen: Person) -> None:
+def test_empty_msg_id_returns_newest_page(lin: Person, chen: Person) -> None:
     session_no = send_as_patient(lin, chen, "一").data["session_no"]
     assert list_texts(list_as_patient(lin, session_no, msg_id="")) == ["一"]
 
 
-def test_a_page_above_a_hundred_is_a_hundred(lin: Person, chen: Person) -> None:
+def test_page_has_at_most_100_messages(lin: Person, chen: Person) -> None:
     session_no = create_session(lin, chen)
     for n in range(103):
         send_as_patient(lin, chen, str(n))
     assert len(list_as_patient(lin, session_no, 5000).data) == 100
 
 
-def test_a_stranger_reads_nothing(lin: Person, wang: Person, chen: Person, zhou: Person) -> None:
+def test_session_of_others_is_not_found(lin: Person, wang: Person, chen: Person, zhou: Person) -> None:
     sent = send_as_patient(lin, chen, "私密").data
     assert list_as_patient(wang, sent["session_no"]).status == 404
     assert list_as_patient(wang, sent["session_no"], member_id=lin.member_id).status == 404
@@ -97,41 +97,41 @@ def test_a_stranger_reads_nothing(lin: Person, wang: Person, chen: Person, zhou:
     assert list_as_doctor(zhou, sent["session_no"], msg_id=sent["msg_id"]).status == 404
 
 
-def test_a_strangers_reading_leaves_nothing_in_redis(lin: Person, chen: Person, zhou: Person) -> None:
+def test_denied_read_leaves_no_lasting_redis_key(lin: Person, chen: Person, zhou: Person) -> None:
     redis.get_client().flushall()
     assert list_as_doctor(zhou, create_session(lin, chen)).status == 404
     assert list_as_doctor(zhou, "no-such-session").status == 404
-    kept = [key for key in redis.get_client().keys("log:*") if redis.get_client().ttl(key) > 60]
-    assert kept == []
+    lasting_keys = [key for key in redis.get_client().keys("log:*") if redis.get_client().ttl(key) > 60]
+    assert lasting_keys == []
 
 
-def test_another_tenant_reads_nothing(lin: Person, chen: Person, other_hospital: Hospital) -> None:
+def test_session_of_another_tenant_is_not_found(lin: Person, chen: Person, other_hospital: Hospital) -> None:
     session_no = send_as_patient(lin, chen, "私密").data["session_no"]
     assert list_as_doctor(other_hospital.chen, session_no).status == 404
     assert list_as_patient(other_hospital.lin, session_no).status == 404
 
 
-def test_a_session_belongs_to_one_member_of_the_account(lin: Person, chen: Person) -> None:
+def test_session_is_not_found_for_another_member_of_the_account(lin: Person, chen: Person) -> None:
     child = add_member(lin, "林小宝")
     session_no = send_as_patient(lin, chen, "私密").data["session_no"]
     assert list_as_patient(lin, session_no, member_id=child).status == 404
 
 
-def test_a_message_of_another_session_opens_no_page(lin: Person, wang: Person, chen: Person) -> None:
-    elsewhere = send_as_patient(wang, chen, "别处").data["msg_id"]
+def test_msg_id_of_another_session_is_rejected(lin: Person, wang: Person, chen: Person) -> None:
+    other_msg_id = send_as_patient(wang, chen, "别处").data["msg_id"]
     session_no = send_as_patient(lin, chen, "这里").data["session_no"]
-    answer = list_as_doctor(chen, session_no, msg_id=elsewhere)
-    assert (answer.status, answer.code) == (400, 10001)
-    assert answer.error.startswith("msg_id")
+    response = list_as_doctor(chen, session_no, msg_id=other_msg_id)
+    assert (response.status, response.code) == (400, 10001)
+    assert response.error.startswith("msg_id")
 
 
-def test_a_session_that_never_was_is_not_found(lin: Person, chen: Person) -> None:
+def test_unknown_session_is_not_found(lin: Person, chen: Person) -> None:
     assert list_as_patient(lin, "no-such-session").status == 404
     assert list_as_doctor(chen, "no-such-session").status == 404
 
 
 @pytest.mark.parametrize(
-    ("field", "bad"),
+    ("field", "invalid"),
     [
         ("session_no", None),
         ("session_no", ""),
@@ -149,16 +149,16 @@ def test_a_session_that_never_was_is_not_found(lin: Person, chen: Person) -> Non
         ("member_id", "x"),
     ],
 )
-def test_a_bad_field_is_refused_by_name(lin: Person, chen: Person, field: str, bad: str | None) -> None:
+def test_invalid_field_is_rejected_with_its_name(lin: Person, chen: Person, field: str, invalid: str | None) -> None:
     query: dict[str, Any] = {
         "session_no": create_session(lin, chen),
         "page_size": "10",
         "member_id": str(lin.member_id),
-        field: bad,
+        field: invalid,
     }
-    given: dict[str, Any] = {name: value for name, value in query.items() if value is not None}
-    by_patient = get(PATIENT_LIST, lin.token, **given)
-    assert (by_patient.status, by_patient.code) == (400, 10001)
-    assert by_patient.error.startswith(field)
-    by_doctor = get(DOCTOR_LIST, chen.token, **given)
-    assert by_doctor.status == (200 if field == "member_id" else 400)
+    present: dict[str, Any] = {name: value for name, value in query.items() if value is not None}
+    patients_response = get(PATIENT_LIST, lin.token, **present)
+    assert (patients_response.status, patients_response.code) == (400, 10001)
+    assert patients_response.error.startswith(field)
+    doctors_response = get(DOCTOR_LIST, chen.token, **present)
+    assert doctors_response.status == (200 if field == "member_id" else 400)

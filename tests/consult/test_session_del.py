@@ -1,3 +1,5 @@
+"""session_del of patients and doctors: sessions hidden until their next message."""
+
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -18,7 +20,7 @@ from tests.support.consult_client import (
 from tests.support.factories import Hospital, Person
 
 
-def test_one_side_puts_a_session_away_and_the_other_keeps_it(lin: Person, chen: Person) -> None:
+def test_deleted_session_stays_in_list_of_other_participant(lin: Person, chen: Person) -> None:
     session_no = send_as_patient(lin, chen, "一").data["session_no"]
     assert post(PATIENT_DEL, lin.token, session_id=session_no).data is None
     assert list_patient_sessions(lin) == []
@@ -28,7 +30,7 @@ def test_one_side_puts_a_session_away_and_the_other_keeps_it(lin: Person, chen: 
     assert len(list_doctor_sessions(chen)) == 1
 
 
-def test_it_comes_back_with_the_next_message_and_all_that_was_said(lin: Person, chen: Person) -> None:
+def test_deleted_session_returns_with_next_message_and_full_history(lin: Person, chen: Person) -> None:
     session_no = send_as_patient(lin, chen, "一").data["session_no"]
     post(PATIENT_DEL, lin.token, session_id=session_no)
     post(DOCTOR_DEL, chen.token, session_id=session_no)
@@ -38,19 +40,19 @@ def test_it_comes_back_with_the_next_message_and_all_that_was_said(lin: Person, 
     assert list_texts(list_as_patient(lin, session_no)) == ["二", "一"]
 
 
-def test_putting_it_away_twice_is_putting_it_away(lin: Person, chen: Person) -> None:
+def test_deleting_is_idempotent(lin: Person, chen: Person) -> None:
     session_no = send_as_patient(lin, chen, "一").data["session_no"]
     with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(lambda _: post(PATIENT_DEL, lin.token, session_id=session_no).status, range(8)))
-    assert answers == [200] * 8
+        statuses = list(pool.map(lambda _: post(PATIENT_DEL, lin.token, session_id=session_no).status, range(8)))
+    assert statuses == [200] * 8
     assert list_patient_sessions(lin) == []
 
 
-def test_an_empty_session_may_be_put_away(lin: Person, chen: Person) -> None:
+def test_session_without_messages_can_be_deleted(lin: Person, chen: Person) -> None:
     assert post(PATIENT_DEL, lin.token, session_id=create_session(lin, chen)).status == 200
 
 
-def test_a_stranger_puts_nothing_away(hospital: Hospital, other_hospital: Hospital) -> None:
+def test_session_of_others_is_not_found(hospital: Hospital, other_hospital: Hospital) -> None:
     session_no = send_as_patient(hospital.lin, hospital.chen, "一").data["session_no"]
     for patient in (hospital.wang, other_hospital.lin):
         assert post(PATIENT_DEL, patient.token, session_id=session_no).status == 404
@@ -60,15 +62,15 @@ def test_a_stranger_puts_nothing_away(hospital: Hospital, other_hospital: Hospit
     assert len(list_patient_sessions(hospital.lin)) == len(list_doctor_sessions(hospital.chen)) == 1
 
 
-@pytest.mark.parametrize("bad", [None, "", 5, "带中文", "x" * 65])
-def test_a_bad_session_id_is_refused(lin: Person, chen: Person, bad: object) -> None:
+@pytest.mark.parametrize("invalid", [None, "", 5, "带中文", "x" * 65])
+def test_invalid_session_id_is_rejected(lin: Person, chen: Person, invalid: object) -> None:
     for path, person in ((PATIENT_DEL, lin), (DOCTOR_DEL, chen)):
-        answer = post(path, person.token, session_id=bad)
-        assert (answer.status, answer.code) == (400, 10001)
-        assert answer.error.startswith("session_id")
+        response = post(path, person.token, session_id=invalid)
+        assert (response.status, response.code) == (400, 10001)
+        assert response.error.startswith("session_id")
 
 
-def test_each_side_deletes_by_its_own_path(hospital: Hospital) -> None:
+def test_each_path_is_limited_to_its_role(hospital: Hospital) -> None:
     session_no = create_session(hospital.lin, hospital.chen)
     for person in (hospital.chen, hospital.desk, hospital.admin):
         assert post(PATIENT_DEL, person.token, session_id=session_no).status == 403

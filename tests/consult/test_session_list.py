@@ -1,3 +1,5 @@
+"""session_list and new_session of patients and doctors."""
+
 from typing import Any
 from unittest.mock import patch
 
@@ -25,10 +27,10 @@ from tests.support.consult_client import (
 from tests.support.factories import Hospital, Person
 
 
-def test_a_patient_sees_sessions_by_their_last_message(lin: Person, chen: Person, zhou: Person) -> None:
+def test_patients_sessions_are_sorted_by_newest_message(lin: Person, chen: Person, zhou: Person) -> None:
     with_chen = send_as_patient(lin, chen, "一").data
     with_zhou = send_as_patient(lin, zhou, "二").data
-    answer = send_as_doctor(chen, with_chen["session_no"], "三").data
+    response = send_as_doctor(chen, with_chen["session_no"], "三").data
     first, second = list_patient_sessions(lin)
     assert first == {
         "session_id": with_chen["session_no"],
@@ -41,15 +43,15 @@ def test_a_patient_sees_sessions_by_their_last_message(lin: Person, chen: Person
         "member_name": "林小雨",
         "last_message": "三",
         "last_message_type": 0,
-        "last_message_date": answer["msg_date"],
-        "last_msg_id": answer["msg_id"],
-        "last_message_id": answer["msg_id"],
+        "last_message_date": response["msg_date"],
+        "last_msg_id": response["msg_id"],
+        "last_message_id": response["msg_id"],
         "unread": 1,
     }
     assert (second["session_no"], second["last_message"], second["unread"]) == (with_zhou["session_no"], "二", 0)
 
 
-def test_a_doctor_sees_who_asks_with_the_phone_masked(lin: Person, chen: Person) -> None:
+def test_doctor_sees_member_details_with_masked_phone(lin: Person, chen: Person) -> None:
     sent = send_as_patient(lin, chen, "我发烧了").data
     assert list_doctor_sessions(chen) == [
         {
@@ -70,7 +72,7 @@ def test_a_doctor_sees_who_asks_with_the_phone_masked(lin: Person, chen: Person)
     ]
 
 
-def test_reading_takes_the_unread_away(lin: Person, chen: Person) -> None:
+def test_reading_resets_unread_count(lin: Person, chen: Person) -> None:
     session_no = send_as_patient(lin, chen, "一").data["session_no"]
     send_as_doctor(chen, session_no, "二")
     assert (list_patient_sessions(lin)[0]["unread"], list_doctor_sessions(chen)[0]["unread"]) == (1, 1)
@@ -79,14 +81,14 @@ def test_reading_takes_the_unread_away(lin: Person, chen: Person) -> None:
     assert (list_patient_sessions(lin)[0]["unread"], list_doctor_sessions(chen)[0]["unread"]) == (0, 0)
 
 
-def test_a_session_is_listed_from_its_first_message_on(lin: Person, chen: Person) -> None:
+def test_session_is_listed_from_its_first_message(lin: Person, chen: Person) -> None:
     create_session(lin, chen)
     assert list_patient_sessions(lin) == list_doctor_sessions(chen) == []
     send_as_patient(lin, chen, "在吗")
     assert len(list_patient_sessions(lin)) == len(list_doctor_sessions(chen)) == 1
 
 
-def test_a_new_session_appears_at_once_in_a_list_that_was_just_read(lin: Person, chen: Person, zhou: Person) -> None:
+def test_new_session_invalidates_cached_list(lin: Person, chen: Person, zhou: Person) -> None:
     send_as_patient(lin, chen, "一")
     assert len(list_patient_sessions(lin)) == 1
     send_as_patient(lin, zhou, "二")
@@ -94,7 +96,7 @@ def test_a_new_session_appears_at_once_in_a_list_that_was_just_read(lin: Person,
     assert len(list_doctor_sessions(zhou)) == 1
 
 
-def test_a_patient_finds_a_doctor_by_part_of_the_name(lin: Person, chen: Person, zhou: Person) -> None:
+def test_doctor_name_filters_by_substring(lin: Person, chen: Person, zhou: Person) -> None:
     send_as_patient(lin, chen, "一")
     send_as_patient(lin, zhou, "二")
     assert [s["doctor_name"] for s in list_patient_sessions(lin, doctor_name="陈")] == ["陈医生"]
@@ -102,47 +104,47 @@ def test_a_patient_finds_a_doctor_by_part_of_the_name(lin: Person, chen: Person,
     assert list_patient_sessions(lin, doctor_name="%") == []
 
 
-def test_a_doctors_list_has_pages(hospital: Hospital, chen: Person) -> None:
+def test_doctors_list_has_pages(hospital: Hospital, chen: Person) -> None:
     patients = [factories.create_patient(hospital.tenant_id, f"1370000000{n}", f"病人{n}") for n in range(5)]
     for patient in patients:
         send_as_patient(patient, chen, "您好")
     pages: list[list[str]] = []
-    older_than: dict[str, str] = {}
-    while page := list_doctor_sessions(chen, 2, **older_than):
+    older: dict[str, str] = {}
+    while page := list_doctor_sessions(chen, 2, **older):
         pages.append([session["member_name"] for session in page])
-        older_than = {"msg_id": page[-1]["last_msg_id"]}
+        older = {"msg_id": page[-1]["last_msg_id"]}
     assert pages == [["病人4", "病人3"], ["病人2", "病人1"], ["病人0"]]
 
 
-def test_a_list_too_long_to_keep_has_the_same_pages(
+def test_list_too_long_for_the_cache_has_same_pages(
     hospital: Hospital, chen: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(session_cache, "MAX_CACHED_SESSIONS", 1)
-    test_a_doctors_list_has_pages(hospital, chen)
+    test_doctors_list_has_pages(hospital, chen)
 
 
-def test_a_long_list_is_read_by_its_doctor(hospital: Hospital, chen: Person) -> None:
-    """Whatever the database chooses first, it begins with one doctor's rows and never with a whole table."""
+def test_long_list_is_read_through_indexes_of_one_doctor(hospital: Hospital, chen: Person) -> None:
+    """Whatever join order the optimizer chooses, no table is scanned as a whole."""
     send_as_patient(hospital.lin, chen, "您好")
-    with_plan = mysql.run_autocommit(lambda tx: _plan(tx, chen.user_id))
-    assert {row["table"] for row in with_plan} >= {"s", "c", "own"}
-    assert [row["table"] for row in with_plan if row["type"] in ("ALL", "index")] == []
+    plan = mysql.run_autocommit(lambda tx: _explain_doctors_list(tx, chen.user_id))
+    assert {row["table"] for row in plan} >= {"s", "c", "own"}
+    assert [row["table"] for row in plan if row["type"] in ("ALL", "index")] == []
 
 
-def _plan(tx: Tx, doctor_id: int) -> list[Row]:
-    asked: list[str] = []
-    real = tx._cursor.execute
+def _explain_doctors_list(tx: Tx, doctor_id: int) -> list[Row]:
+    statements: list[str] = []
+    execute_statement = tx._cursor.execute
 
     def execute(sql: str, args: Any = None) -> int:
-        asked.append(tx._cursor.mogrify(sql, args))
-        return real(sql, args)
+        statements.append(tx._cursor.mogrify(sql, args))
+        return execute_statement(sql, args)
 
     with patch.object(tx._cursor, "execute", execute):
         store.list_recent_by_doctor(tx, doctor_id, (ids.TICK_LIMIT, 0), 20)
-    return tx.fetch_all(f"EXPLAIN {asked[0].replace('%', '%%')}")
+    return tx.fetch_all(f"EXPLAIN {statements[0].replace('%', '%%')}")
 
 
-def test_lists_are_the_same_after_a_flush(lin: Person, chen: Person, zhou: Person) -> None:
+def test_lists_are_equal_after_redis_is_flushed(lin: Person, chen: Person, zhou: Person) -> None:
     session_no = send_as_patient(lin, chen, "一").data["session_no"]
     send_as_patient(lin, zhou, "二")
     send_as_doctor(chen, session_no, "三")
@@ -151,7 +153,7 @@ def test_lists_are_the_same_after_a_flush(lin: Person, chen: Person, zhou: Perso
     assert (list_patient_sessions(lin), list_doctor_sessions(chen)) == before
 
 
-def test_the_newest_session_is_the_first_of_the_list(lin: Person, chen: Person, zhou: Person) -> None:
+def test_newest_session_equals_first_of_list(lin: Person, chen: Person, zhou: Person) -> None:
     assert get(PATIENT_NEW_SESSION, lin.token).data is None
     assert get(DOCTOR_NEW_SESSION, chen.token).data is None
     send_as_patient(lin, chen, "一")
@@ -160,35 +162,35 @@ def test_the_newest_session_is_the_first_of_the_list(lin: Person, chen: Person, 
     assert get(DOCTOR_NEW_SESSION, chen.token).data == list_doctor_sessions(chen)[0]
 
 
-def test_nobody_sees_anothers_sessions(hospital: Hospital, other_hospital: Hospital) -> None:
+def test_sessions_of_others_are_not_listed(hospital: Hospital, other_hospital: Hospital) -> None:
     send_as_patient(hospital.lin, hospital.chen, "私密")
     assert list_patient_sessions(hospital.wang) == list_doctor_sessions(hospital.zhou) == []
     assert list_patient_sessions(other_hospital.lin) == list_doctor_sessions(other_hospital.chen) == []
 
 
 @pytest.mark.parametrize(
-    ("field", "bad"), [("page_size", None), ("page_size", "0"), ("page_size", "x"), ("msg_id", "x")]
+    ("field", "invalid"), [("page_size", None), ("page_size", "0"), ("page_size", "x"), ("msg_id", "x")]
 )
-def test_a_bad_field_is_refused_by_name(chen: Person, field: str, bad: str | None) -> None:
+def test_invalid_field_is_rejected_with_its_name(chen: Person, field: str, invalid: str | None) -> None:
     query: dict[str, Any] = {
-        name: value for name, value in {"page_size": "10", field: bad}.items() if value is not None
+        name: value for name, value in {"page_size": "10", field: invalid}.items() if value is not None
     }
-    answer = get(DOCTOR_SESSIONS, chen.token, **query)
-    assert (answer.status, answer.code) == (400, 10001)
-    assert answer.error.startswith(field)
+    response = get(DOCTOR_SESSIONS, chen.token, **query)
+    assert (response.status, response.code) == (400, 10001)
+    assert response.error.startswith(field)
 
 
-def test_an_empty_msg_id_is_the_first_page(lin: Person, chen: Person) -> None:
+def test_empty_msg_id_returns_first_page(lin: Person, chen: Person) -> None:
     send_as_patient(lin, chen, "一")
     assert len(list_doctor_sessions(chen, msg_id="")) == 1
 
 
-def test_a_name_is_not_endless(lin: Person) -> None:
+def test_too_long_doctor_name_is_rejected(lin: Person) -> None:
     assert get(PATIENT_SESSIONS, lin.token, doctor_name="陈" * 65).status == 400
 
 
 @pytest.mark.parametrize("path", [PATIENT_SESSIONS, PATIENT_NEW_SESSION, DOCTOR_SESSIONS, DOCTOR_NEW_SESSION])
-def test_each_side_has_its_own_lists(hospital: Hospital, path: str) -> None:
+def test_each_path_is_limited_to_its_role(hospital: Hospital, path: str) -> None:
     people = {"patient": hospital.lin, "doctor": hospital.chen, "desk": hospital.desk, "admin": hospital.admin}
     allowed = "patient" if "/patient/" in path else "doctor"
     for kind, person in people.items():

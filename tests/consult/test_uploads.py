@@ -1,4 +1,4 @@
-"""file/pre_upload, doctor/file/pre_upload and doctor/file/upload_access, as both sides' pages call them."""
+"""file/pre_upload, doctor/file/pre_upload and doctor/file/upload_access."""
 
 import base64
 import json
@@ -29,36 +29,36 @@ def session_no(lin: Person, chen: Person) -> str:
     return create_session(lin, chen)
 
 
-def asked(person: Person, session_no: str, path: str = PATHS[0], **changed: Any) -> Answer:
-    wanted = {"file_extension": "jpg", "file_type": "image/jpeg", "msg_session": session_no, **changed}
-    return post(path, person.token, **{name: value for name, value in wanted.items() if value is not ...})
+def request_form(person: Person, session_no: str, path: str = PATHS[0], **changed: Any) -> Answer:
+    body = {"file_extension": "jpg", "file_type": "image/jpeg", "msg_session": session_no, **changed}
+    return post(path, person.token, **{name: value for name, value in body.items() if value is not ...})
 
 
-def uploaded(person: Person, session_no: str, content: bytes = JPEG, **changed: Any) -> int:
-    """Return the file_id of a form that a file was posted with."""
-    form = asked(person, session_no, **changed).data
+def upload_file(person: Person, session_no: str, content: bytes = JPEG, **changed: Any) -> int:
+    """Request a form, upload a file with it, and return the file_id."""
+    form = request_form(person, session_no, **changed).data
     assert multipart_forms.post_form(form["url"], list(form["fields"].items()), content).status == 204
     return int(form["fileId"])
 
 
-def access(person: Person, file_id: object) -> Answer:
+def confirm_upload(person: Person, file_id: object) -> Answer:
     return post(ACCESS, person.token, file_id=file_id)
 
 
 @on_both_paths
 @pytest.mark.parametrize("who", ["lin", "chen"])
-def test_both_sides_upload_a_picture_and_see_it(hospital: Hospital, session_no: str, who: str, path: str) -> None:
+def test_uploaded_picture_can_be_downloaded(hospital: Hospital, session_no: str, who: str, path: str) -> None:
     person: Person = getattr(hospital, who)
-    file_id = uploaded(person, session_no, path=path, file_size=100)
-    ready = access(person, str(file_id)).data
-    assert ready["file_id"] == str(file_id)
-    shown = multipart_forms.send_request("GET", ready["res_url"])
-    assert (shown.status, shown.headers["content-type"], shown.body) == (200, "image/jpeg", JPEG)
+    file_id = upload_file(person, session_no, path=path, file_size=100)
+    confirmed = confirm_upload(person, str(file_id)).data
+    assert confirmed["file_id"] == str(file_id)
+    download = multipart_forms.send_request("GET", confirmed["res_url"])
+    assert (download.status, download.headers["content-type"], download.body) == (200, "image/jpeg", JPEG)
 
 
 @on_both_paths
-def test_the_protocols_names_say_what_the_form_says(lin: Person, session_no: str, path: str) -> None:
-    form = asked(lin, session_no, path).data
+def test_protocol_fields_repeat_the_form_fields(lin: Person, session_no: str, path: str) -> None:
+    form = request_form(lin, session_no, path).data
     fields = form["fields"]
     assert form["key"] == fields["key"]
     assert form["policy"] == fields["policy"]
@@ -71,60 +71,59 @@ def test_the_protocols_names_say_what_the_form_says(lin: Person, session_no: str
 
 
 @pytest.mark.parametrize(
-    ("wanted", "sizes"),
+    ("body", "sizes"),
     [
         ({}, [1, 20 * 1024 * 1024]),
         ({"file_size": 100}, [100, 100]),
         ({"file_extension": "mp4", "file_type": "video/mp4"}, [1, 100 * 1024 * 1024]),
     ],
 )
-def test_a_form_is_for_one_type_and_size_and_a_quarter_of_an_hour(
-    lin: Person, session_no: str, wanted: dict[str, Any], sizes: list[int]
-) -> None:
-    form = asked(lin, session_no, **wanted).data
+def test_policy_limits_type_size_and_time(lin: Person, session_no: str, body: dict[str, Any], sizes: list[int]) -> None:
+    form = request_form(lin, session_no, **body).data
     policy = json.loads(base64.b64decode(form["policy"]))
     assert ["content-length-range", *sizes] in policy["conditions"]
-    assert {"Content-Type": wanted.get("file_type", "image/jpeg")} in policy["conditions"]
+    assert {"Content-Type": body.get("file_type", "image/jpeg")} in policy["conditions"]
     assert {"key": form["key"]} in policy["conditions"]
-    begin = datetime.strptime(form["fields"]["x-amz-date"], "%Y%m%dT%H%M%S%z")
-    assert datetime.fromisoformat(policy["expiration"]) - begin == timedelta(minutes=15)
+    issued_at = datetime.strptime(form["fields"]["x-amz-date"], "%Y%m%dT%H%M%S%z")
+    assert datetime.fromisoformat(policy["expiration"]) - issued_at == timedelta(minutes=15)
 
 
-def test_every_form_is_for_another_key(lin: Person, session_no: str) -> None:
+def test_each_form_has_its_own_key(lin: Person, session_no: str) -> None:
     with ThreadPoolExecutor(8) as pool:
-        made = list(pool.map(lambda _: asked(lin, session_no).data, range(16)))
-    assert len({form["key"] for form in made}) == len({form["fileId"] for form in made}) == 16
+        forms = list(pool.map(lambda _: request_form(lin, session_no).data, range(16)))
+    assert len({form["key"] for form in forms}) == len({form["fileId"] for form in forms}) == 16
 
 
 @pytest.mark.parametrize("spelling", ["session_no", "session_id"])
-def test_the_session_may_be_named_as_elsewhere(lin: Person, session_no: str, spelling: str) -> None:
-    wanted: dict[str, Any] = {"file_extension": "jpg", "file_type": "image/jpeg", spelling: session_no}
-    assert post(PATHS[0], lin.token, **wanted).data["fileId"]
+def test_each_spelling_of_the_session_is_accepted(lin: Person, session_no: str, spelling: str) -> None:
+    body: dict[str, Any] = {"file_extension": "jpg", "file_type": "image/jpeg", spelling: session_no}
+    assert post(PATHS[0], lin.token, **body).data["fileId"]
 
 
 @pytest.mark.parametrize("extension", VALID)
-def test_every_kind_of_file_can_be_uploaded(lin: Person, session_no: str, extension: str) -> None:
+def test_each_file_type_can_be_uploaded(lin: Person, session_no: str, extension: str) -> None:
     types = {"pdf": "application/pdf", "amr": "audio/amr", "mp3": "audio/mpeg", "m4a": "audio/mp4", "mp4": "video/mp4"}
     file_type = types.get(extension, f"image/{extension.replace('jpg', 'jpeg')}")
-    file_id = uploaded(lin, session_no, build_file(extension, 64), file_extension=extension, file_type=file_type)
+    file_id = upload_file(lin, session_no, build_file(extension, 64), file_extension=extension, file_type=file_type)
     assert (
-        multipart_forms.send_request("GET", access(lin, file_id).data["res_url"]).headers["content-type"] == file_type
+        multipart_forms.send_request("GET", confirm_upload(lin, file_id).data["res_url"]).headers["content-type"]
+        == file_type
     )
 
 
 @on_both_paths
-def test_strangers_have_no_such_session(
+def test_session_of_others_is_not_found(
     hospital: Hospital, other_hospital: Hospital, session_no: str, path: str
 ) -> None:
     for person in (hospital.wang, hospital.zhou, other_hospital.lin, other_hospital.chen):
-        answer = asked(person, session_no, path)
-        assert (answer.status, answer.code) == (404, 10004)
-    assert asked(hospital.lin, "no-such-session", path).status == 404
+        response = request_form(person, session_no, path)
+        assert (response.status, response.code) == (404, 10004)
+    assert request_form(hospital.lin, "no-such-session", path).status == 404
 
 
 @on_both_paths
 @pytest.mark.parametrize(
-    ("field", "bad"),
+    ("field", "invalid"),
     [
         ("file_extension", ...),
         ("file_extension", None),
@@ -155,74 +154,77 @@ def test_strangers_have_no_such_session(
         ("msg_session", ["x"]),
     ],
 )
-def test_a_bad_field_is_refused_by_name(lin: Person, session_no: str, path: str, field: str, bad: object) -> None:
-    answer = asked(lin, session_no, path, **{field: bad})
-    assert (answer.status, answer.code) == (400, 10001)
-    assert answer.error.startswith(field)
+def test_invalid_field_is_rejected_with_its_name(
+    lin: Person, session_no: str, path: str, field: str, invalid: object
+) -> None:
+    response = request_form(lin, session_no, path, **{field: invalid})
+    assert (response.status, response.code) == (400, 10001)
+    assert response.error.startswith(field)
 
 
-def test_the_size_may_be_left_out_and_may_be_text(lin: Person, session_no: str) -> None:
-    assert asked(lin, session_no, file_size=None).status == 200
-    assert asked(lin, session_no, file_size="100").status == 200
-    film: dict[str, Any] = {"file_extension": "MP4", "file_type": "video/mp4", "file_size": 100 * 1024 * 1024}
-    assert asked(lin, session_no, **film).status == 200
+def test_size_is_optional_and_may_be_text(lin: Person, session_no: str) -> None:
+    assert request_form(lin, session_no, file_size=None).status == 200
+    assert request_form(lin, session_no, file_size="100").status == 200
+    video: dict[str, Any] = {"file_extension": "MP4", "file_type": "video/mp4", "file_size": 100 * 1024 * 1024}
+    assert request_form(lin, session_no, **video).status == 200
 
 
-def test_confirming_again_is_the_same_file(lin: Person, session_no: str) -> None:
-    file_id = uploaded(lin, session_no)
+def test_repeated_confirmation_returns_same_file(lin: Person, session_no: str) -> None:
+    file_id = upload_file(lin, session_no)
     with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(lambda _: access(lin, file_id).data, range(8)))
-    assert len({answer["res_url"].partition("?")[0] for answer in answers}) == 1
+        responses = list(pool.map(lambda _: confirm_upload(lin, file_id).data, range(8)))
+    assert len({response["res_url"].partition("?")[0] for response in responses}) == 1
     assert post(ACCESS, lin.token, fileId=str(file_id)).data["file_id"] == str(file_id)
 
 
-def test_what_is_not_there_yet_is_a_conflict(lin: Person, session_no: str) -> None:
-    answer = access(lin, asked(lin, session_no).data["fileId"])
-    assert (answer.status, answer.code) == (409, 10005)
+def test_confirming_before_upload_is_a_conflict(lin: Person, session_no: str) -> None:
+    response = confirm_upload(lin, request_form(lin, session_no).data["fileId"])
+    assert (response.status, response.code) == (409, 10005)
 
 
-def test_what_is_no_picture_is_a_conflict_for_ever(lin: Person, session_no: str) -> None:
-    file_id = uploaded(lin, session_no, b"<script>alert(1)</script>")
+def test_confirming_invalid_content_is_always_a_conflict(lin: Person, session_no: str) -> None:
+    file_id = upload_file(lin, session_no, b"<script>alert(1)</script>")
     for _ in range(2):
-        answer = access(lin, file_id)
-        assert (answer.status, answer.code) == (409, 10005)
+        response = confirm_upload(lin, file_id)
+        assert (response.status, response.code) == (409, 10005)
 
 
-def test_only_the_uploader_confirms(hospital: Hospital, other_hospital: Hospital, session_no: str) -> None:
-    file_id = uploaded(hospital.lin, session_no)
+def test_only_the_uploader_can_confirm(hospital: Hospital, other_hospital: Hospital, session_no: str) -> None:
+    file_id = upload_file(hospital.lin, session_no)
     assert post(ACCESS, file_id=file_id).status == 401
     for person in (hospital.chen, hospital.wang, other_hospital.lin, other_hospital.chen):
-        assert access(person, file_id).status == 404
-    assert access(hospital.lin, 2**53 - 1).status == 404
-    assert access(hospital.lin, file_id).status == 200
+        assert confirm_upload(person, file_id).status == 404
+    assert confirm_upload(hospital.lin, 2**53 - 1).status == 404
+    assert confirm_upload(hospital.lin, file_id).status == 200
 
 
-@pytest.mark.parametrize("bad", [None, "", "x", 0, -1, True, 1.5, 2**53, [1]])
-def test_a_bad_file_id_is_refused_by_name(lin: Person, bad: object) -> None:
-    answer = access(lin, bad)
-    assert (answer.status, answer.code) == (400, 10001)
-    assert answer.error.startswith("file_id")
+@pytest.mark.parametrize("invalid", [None, "", "x", 0, -1, True, 1.5, 2**53, [1]])
+def test_invalid_file_id_is_rejected(lin: Person, invalid: object) -> None:
+    response = confirm_upload(lin, invalid)
+    assert (response.status, response.code) == (400, 10001)
+    assert response.error.startswith("file_id")
 
 
-def test_a_session_of_another_member_of_the_account_is_the_accounts_own(lin: Person, chen: Person) -> None:
+def test_session_of_another_member_of_the_account_is_accepted(lin: Person, chen: Person) -> None:
     child = replace(lin, member_id=add_member(lin, "林小宝"))
-    assert asked(lin, create_session(child, chen)).status == 200
+    assert request_form(lin, create_session(child, chen)).status == 200
 
 
-def test_while_s3_is_gone_forms_are_made_and_confirming_waits(
+def test_without_s3_forms_are_issued_and_confirming_is_unavailable(
     lin: Person, session_no: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file_id = uploaded(lin, session_no)
+    file_id = upload_file(lin, session_no)
     monkeypatch.setattr(s3, "settings", replace(settings, s3_endpoint_url="http://127.0.0.1:9"))
-    assert asked(lin, session_no).status == 200
-    answer = access(lin, file_id)
-    assert (answer.status, answer.code) == (503, 10007)
-    assert int(answer.headers["Retry-After"]) > 0
+    assert request_form(lin, session_no).status == 200
+    response = confirm_upload(lin, file_id)
+    assert (response.status, response.code) == (503, 10007)
+    assert int(response.headers["Retry-After"]) > 0
 
 
-def test_a_file_is_served_by_the_usual_name_of_its_type(lin: Person, session_no: str) -> None:
+def test_content_type_is_normalized(lin: Person, session_no: str) -> None:
     recording: dict[str, Any] = {"file_extension": "m4a", "file_type": "audio/x-m4a"}
-    file_id = uploaded(lin, session_no, VALID["m4a"], **recording)
+    file_id = upload_file(lin, session_no, VALID["m4a"], **recording)
     assert (
-        multipart_forms.send_request("GET", access(lin, file_id).data["res_url"]).headers["content-type"] == "audio/mp4"
+        multipart_forms.send_request("GET", confirm_upload(lin, file_id).data["res_url"]).headers["content-type"]
+        == "audio/mp4"
     )

@@ -1,7 +1,6 @@
 """What is said under one protocol is there under the other."""
 
 from chalicelib.messaging import log
-from tests.consult.test_send_res_msg import show, show_as_doctor, uploaded
 from tests.support import multipart_forms
 from tests.support.consult_client import (
     create_session,
@@ -11,6 +10,9 @@ from tests.support.consult_client import (
     list_texts,
     send_as_doctor,
     send_as_patient,
+    send_picture_as_doctor,
+    send_picture_as_patient,
+    upload_picture,
 )
 from tests.support.factories import Person
 from tests.support.file_samples import VALID
@@ -40,8 +42,8 @@ def test_ids_are_the_same(lin: Person, chen: Person) -> None:
 
 def test_a_picture_is_its_link_under_the_gateway(lin: Person, chen: Person) -> None:
     session_no = create_session(lin, chen)
-    show(lin, chen, uploaded(lin, session_no))
-    show_as_doctor(chen, session_no, uploaded(chen, session_no))
+    send_picture_as_patient(lin, chen, upload_picture(lin, session_no))
+    send_picture_as_doctor(chen, session_no, upload_picture(chen, session_no))
     for who in (lin, chen):
         for message in get_last_30(who, session_no).data["Msg"]:
             assert (message["Type"], message["Status"]) == (1, 0)
@@ -58,7 +60,7 @@ def test_an_image_of_the_gateway_is_text_to_a_doctors_page(lin: Person, chen: Pe
 
 def test_a_withdrawn_message_is_withdrawn_everywhere(lin: Person, chen: Person) -> None:
     session_no = create_session(lin, chen)
-    picture = show(lin, chen, uploaded(lin, session_no)).data["msg_id"]
+    picture = send_picture_as_patient(lin, chen, upload_picture(lin, session_no)).data["msg_id"]
     wrong = send(lin, session_no, "说错了", status=4).data["MsgID"]
     get_last_30(chen, session_no)
     for message_id in (picture, wrong):

@@ -1,9 +1,11 @@
-"""The five calls of a first chat, as a patient's and a doctor's page make them."""
+"""Requests of patient-doctor chat, as a patient's and a doctor's client send them."""
 
 from typing import Any
 
+from tests.support import multipart_forms
 from tests.support.client import Answer, get, post
 from tests.support.factories import Person
+from tests.support.file_samples import VALID
 
 INSERT_SESSION = "/msg_service/msg/patient/insert_session"
 PATIENT_TEXT = "/msg_service/msg/patient/send_text_msg"
@@ -18,12 +20,15 @@ PATIENT_NEW_MSG = "/msg_service/msg/patient/new_msg"
 DOCTOR_NEW_MSG = "/msg_service/msg/doctor/new_msg"
 PATIENT_DEL = "/msg_service/msg/patient/session_del"
 DOCTOR_DEL = "/msg_service/msg/doctor/session_del"
+PRE_UPLOAD = "/msg_service/msg/file/pre_upload"
+PATIENT_FILE = "/msg_service/msg/patient/send_res_msg"
+DOCTOR_FILE = "/msg_service/msg/doctor/send_res_msg"
 
 
 def create_session(patient: Person, doctor: Person) -> str:
     """Return the session_no of a patient's own session with a doctor."""
-    answer = post(INSERT_SESSION, patient.token, member_id=patient.member_id, doctor_id=doctor.user_id)
-    return str(answer.data["session_no"])
+    response = post(INSERT_SESSION, patient.token, member_id=patient.member_id, doctor_id=doctor.user_id)
+    return str(response.data["session_no"])
 
 
 def send_as_patient(patient: Person, doctor: Person, message: str, key: str = "", **more: Any) -> Answer:
@@ -37,6 +42,29 @@ def send_as_doctor(doctor: Person, session_no: str, message: str, key: str = "")
     return post(DOCTOR_TEXT, doctor.token, headers, session_no=session_no, message=message)
 
 
+def request_form(person: Person, session_no: str) -> dict[str, Any]:
+    """Request an upload form for a JPEG picture."""
+    fields: dict[str, Any] = {"file_extension": "jpg", "file_type": "image/jpeg", "msg_session": session_no}
+    return dict(post(PRE_UPLOAD, person.token, **fields).data)
+
+
+def upload_picture(person: Person, session_no: str, content: bytes = VALID["jpg"]) -> int:
+    """Upload a picture and return its file_id."""
+    form = request_form(person, session_no)
+    assert multipart_forms.post_form(form["url"], list(form["fields"].items()), content).status == 204
+    return int(form["fileId"])
+
+
+def send_picture_as_patient(patient: Person, doctor: Person, file_id: object, key: str = "", **more: object) -> Answer:
+    headers = {"Idempotency-Key": key} if key else {}
+    fields = {"member_id": patient.member_id, "doctor_id": doctor.user_id, "file_id": file_id, **more}
+    return post(PATIENT_FILE, patient.token, headers, **fields)
+
+
+def send_picture_as_doctor(doctor: Person, session_no: str, file_id: object) -> Answer:
+    return post(DOCTOR_FILE, doctor.token, session_no=session_no, file_id=file_id)
+
+
 def list_as_patient(patient: Person, session_no: str, page_size: int = 100, **more: Any) -> Answer:
     query = {"session_no": session_no, "page_size": page_size, "member_id": patient.member_id, **more}
     return get(PATIENT_LIST, patient.token, **query)
@@ -46,8 +74,8 @@ def list_as_doctor(doctor: Person, session_no: str, page_size: int = 100, **more
     return get(DOCTOR_LIST, doctor.token, session_no=session_no, page_size=page_size, **more)
 
 
-def list_texts(answer: Answer) -> list[str]:
-    return [message["message"] for message in answer.data]
+def list_texts(response: Answer) -> list[str]:
+    return [message["message"] for message in response.data]
 
 
 def list_patient_sessions(patient: Person, **query: Any) -> list[dict[str, Any]]:

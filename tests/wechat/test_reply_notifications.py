@@ -15,7 +15,6 @@ from chalicelib.wechat_account.templates import TemplateKind
 from chalicelib.wechat_account.unread_replies import UNREAD_NOTIFICATION_DELAY
 from devstack.demo import wechat_account
 from devstack.fakes.wechat import WeChat
-from tests.consult.test_send_res_msg import show, show_as_doctor, uploaded
 from tests.support.booking_client import BookingDepartment, list_rows
 from tests.support.consult_client import (
     create_session,
@@ -23,6 +22,9 @@ from tests.support.consult_client import (
     list_as_patient,
     send_as_doctor,
     send_as_patient,
+    send_picture_as_doctor,
+    send_picture_as_patient,
+    upload_picture,
 )
 from tests.support.factories import Hospital, Person
 from tests.support.gateway_client import create_conversation_of, send
@@ -164,9 +166,9 @@ def test_message_outside_consultations_enqueues_no_job(
 
 
 def test_picture_counts_as_a_reply(hospital: Hospital, session_no: str, lin: Person, chen: Person) -> None:
-    show(lin, chen, uploaded(lin, session_no))
+    send_picture_as_patient(lin, chen, upload_picture(lin, session_no))
     assert list_reply_jobs(hospital) == []
-    show_as_doctor(chen, session_no, uploaded(chen, session_no))
+    send_picture_as_doctor(chen, session_no, upload_picture(chen, session_no))
     assert len(list_reply_jobs(hospital)) == 1
 
 
