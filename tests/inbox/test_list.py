@@ -1,11 +1,10 @@
-"""One's own site messages: the unread, the newest first, a page at a time."""
+"""list and unread_count: the caller's own messages, newest first, in pages."""
 
 from typing import Any
 
 import pytest
 
 from chalicelib.adapters import mysql
-from chalicelib.adapters.mysql import Tx
 from chalicelib.http.fields import ID_LIMIT
 from chalicelib.inbox import store
 from tests.support.client import get
@@ -20,17 +19,18 @@ from tests.support.inbox_client import (
     set_all_read,
     set_read,
 )
+from tests.support.row_reads import count_rows_read
 
 pytestmark = pytest.mark.store
-OLD = 100_000
+STATUSES = ("unread", "read", "all")
 
 
-def test_an_empty_inbox_is_an_empty_list(lin: Person) -> None:
+def test_empty_inbox_is_an_empty_list(lin: Person) -> None:
     assert list_messages(lin) == []
     assert get_unread_count(lin) == 0
 
 
-def test_the_unread_are_listed_the_newest_first_and_listing_is_not_reading(hospital: Hospital, lin: Person) -> None:
+def test_unread_messages_are_listed_newest_first_and_stay_unread(hospital: Hospital, lin: Person) -> None:
     for text in ("一", "二", "三"):
         send(hospital.desk, text, lin)
     for _ in range(2):
@@ -41,14 +41,14 @@ def test_the_unread_are_listed_the_newest_first_and_listing_is_not_reading(hospi
     assert get_unread_count(lin) == 3
 
 
-def test_what_is_read_is_listed_where_it_is_asked_for(hospital: Hospital, lin: Person) -> None:
+def test_status_selects_read_and_unread_messages(hospital: Hospital, lin: Person) -> None:
     for text in ("一", "二", "三"):
         send(hospital.desk, text, lin)
     set_read(lin, list_messages(lin)[1]["msg_id"])
-    shown = {
-        status: [(one["msg_text"], one["is_read"]) for one in list_messages(lin, status=status)] for status in STATES
+    listed = {
+        status: [(one["msg_text"], one["is_read"]) for one in list_messages(lin, status=status)] for status in STATUSES
     }
-    assert shown == {
+    assert listed == {
         "unread": [("三", False), ("一", False)],
         "read": [("二", True)],
         "all": [("三", False), ("二", True), ("一", False)],
@@ -56,11 +56,8 @@ def test_what_is_read_is_listed_where_it_is_asked_for(hospital: Hospital, lin: P
     assert get_unread_count(lin) == 2
 
 
-STATES = ("unread", "read", "all")
-
-
-@pytest.mark.parametrize("status", STATES)
-def test_pages_go_on_where_the_last_one_ended(hospital: Hospital, lin: Person, status: str) -> None:
+@pytest.mark.parametrize("status", STATUSES)
+def test_pages_continue_after_msg_id(hospital: Hospital, lin: Person, status: str) -> None:
     for number in range(5):
         send(hospital.desk, str(number), lin)
     if status == "read":
@@ -72,7 +69,9 @@ def test_pages_go_on_where_the_last_one_ended(hospital: Hospital, lin: Person, s
     assert pages == [["4", "3"], ["2", "1"], ["0"]]
 
 
-def test_nobody_sees_what_is_anothers(hospital: Hospital, other_hospital: Hospital, lin: Person, wang: Person) -> None:
+def test_messages_of_others_are_not_listed(
+    hospital: Hospital, other_hospital: Hospital, lin: Person, wang: Person
+) -> None:
     send(hospital.desk, "给林", lin)
     send(other_hospital.desk, "别处", other_hospital.lin)
     assert list_texts(lin, status="all") == ["给林"]
@@ -82,60 +81,48 @@ def test_nobody_sees_what_is_anothers(hospital: Hospital, other_hospital: Hospit
 
 
 @pytest.mark.parametrize("path", ["list", "unread_count"])
-def test_who_may_not(hospital: Hospital, path: str) -> None:
-    for token, status in (("", 401), ("nobody's", 401), (create_external_user(hospital, "guo").token, 403)):
+def test_other_callers_are_rejected(hospital: Hospital, path: str) -> None:
+    for token, status in (("", 401), ("unknown", 401), (create_external_user(hospital, "guo").token, 403)):
         assert get(f"{MESSAGE_PATH}/{path}", token).status == status
     assert get(f"{MESSAGE_PATH}/{path}", headers={"X-Internal-Key": hospital.internal_key}).status == 401
 
 
 @pytest.mark.parametrize(
-    ("field", "bad"),
+    ("field", "invalid"),
     [
-        *(("status", bad) for bad in ("new", "0")),
-        *(("page_size", bad) for bad in ("0", "-1", "x")),
-        *(("msg_id", bad) for bad in ("x", "0", "-1", "9" * 30, "EDCZL-SY32-243Y-VWQ")),
+        *(("status", invalid) for invalid in ("new", "0")),
+        *(("page_size", invalid) for invalid in ("0", "-1", "x")),
+        *(("msg_id", invalid) for invalid in ("x", "0", "-1", "9" * 30, "EDCZL-SY32-243Y-VWQ")),
     ],
 )
-def test_a_bad_field_is_named(lin: Person, field: str, bad: Any) -> None:
-    answer = get(f"{MESSAGE_PATH}/list", lin.token, **{field: bad})
-    assert (answer.status, answer.code) == (400, 10001)
-    assert answer.error.startswith(f"{field}：")
+def test_invalid_field_is_rejected_with_its_name(lin: Person, field: str, invalid: Any) -> None:
+    response = get(f"{MESSAGE_PATH}/list", lin.token, **{field: invalid})
+    assert (response.status, response.code) == (400, 10001)
+    assert response.error.startswith(f"{field}：")
 
 
-@pytest.mark.parametrize("status", STATES)
-def test_a_hundred_thousand_old_ones_are_not_looked_at(hospital: Hospital, lin: Person, status: str) -> None:
+@pytest.mark.parametrize("status", STATUSES)
+def test_old_messages_are_not_read_from_the_table(hospital: Hospital, lin: Person, status: str) -> None:
     """Counted in MySQL: rows that were read for a page of 20, and for counting 20."""
-    grow(lin, is_read=status != "read")
+    insert_old_messages(lin, is_read=status != "read")
     for number in range(20):
         send(hospital.desk, str(number), lin)
         if status == "read":
             set_read(lin, list_messages(lin, page_size=1)[0]["msg_id"])
     who, is_read = (lin.tenant_id, lin.user_id), {"unread": False, "read": True, "all": None}[status]
     found, read = mysql.run_autocommit(
-        lambda tx: counted(tx, lambda: store.list_messages(tx, *who, is_read, ID_LIMIT, 20))
+        lambda tx: count_rows_read(tx, lambda: store.list_messages(tx, *who, is_read, ID_LIMIT, 20))
     )
     assert [message.text for message in found] == [str(number) for number in reversed(range(20))]
     assert read <= 50
     if status == "unread":
-        count, read = mysql.run_autocommit(lambda tx: counted(tx, lambda: store.count_unread(tx, *who)))
+        count, read = mysql.run_autocommit(lambda tx: count_rows_read(tx, lambda: store.count_unread(tx, *who)))
         assert count == 20
         assert read <= 30
 
 
-def counted(tx: Tx, ask: Any) -> tuple[Any, int]:
-    """Return what was asked, and how many rows were read for it."""
-
-    def so_far() -> int:
-        return sum(int(row["Value"]) for row in tx.fetch_all("SHOW SESSION STATUS LIKE 'Handler_read%'"))
-
-    first = so_far()
-    looking = so_far() - first  # costs reads itself
-    answer = ask()
-    return answer, so_far() - first - 2 * looking
-
-
-def grow(person: Person, is_read: bool) -> None:
-    """Give somebody so many old messages, by ids below all others."""
+def insert_old_messages(person: Person, is_read: bool) -> None:
+    """Give a person 100,000 messages with ids below all others."""
     digits = " UNION ALL ".join(f"SELECT {digit} AS n" for digit in range(10))
     places = " CROSS JOIN ".join(f"({digits}) AS d{place}" for place in range(5))
     number = " + ".join(f"d{place}.n * {10**place}" for place in range(5))

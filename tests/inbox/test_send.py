@@ -1,4 +1,4 @@
-"""Sending a site message: to everybody who is named, or to nobody."""
+"""send: a site message to all receivers, or to none."""
 
 from typing import Any
 
@@ -23,60 +23,60 @@ from tests.support.inbox_client import (
 pytestmark = pytest.mark.store
 
 
-def test_who_is_named_has_it_and_nobody_else(hospital: Hospital, lin: Person, wang: Person, chen: Person) -> None:
+def test_message_reaches_only_its_receivers(hospital: Hospital, lin: Person, wang: Person, chen: Person) -> None:
     assert send(hospital.desk, "明日停水", lin, chen).data is None
     assert (list_texts(lin), list_texts(chen)) == (["明日停水"], ["明日停水"])
     assert list_texts(wang) == list_texts(hospital.zhou) == list_texts(hospital.desk) == []
 
 
-def test_staff_of_every_role_and_the_hospitals_own_system_may_send(hospital: Hospital, lin: Person) -> None:
+def test_staff_and_the_hospitals_system_may_send(hospital: Hospital, lin: Person) -> None:
     for number, sender in enumerate((hospital.chen, hospital.desk, hospital.admin)):
         assert send(sender, f"通知{number}", lin).status == 200
     assert send_as_system(hospital, "体检报告已出", lin).status == 200
     assert list_texts(lin) == ["体检报告已出", "通知2", "通知1", "通知0"]
 
 
-def test_nobody_else_may(hospital: Hospital, other_hospital: Hospital, lin: Person) -> None:
+def test_other_callers_may_not_send(hospital: Hospital, other_hospital: Hospital, lin: Person) -> None:
     session = create_external_user(hospital, "guo-7f1a")
     fields: dict[str, Any] = {"tenantId": hospital.tenant_id, "msg_text": "x", "user_list": [{"user_id": lin.user_id}]}
-    for token, status in (("", 401), ("nobody's", 401), (lin.token, 403), (session.token, 403)):
+    for token, status in (("", 401), ("unknown", 401), (lin.token, 403), (session.token, 403)):
         assert post(f"{MESSAGE_PATH}/send", token, **fields).status == status
-    assert post(f"{MESSAGE_PATH}/send", headers={"X-Internal-Key": "nobody's"}, **fields).status == 401
+    assert post(f"{MESSAGE_PATH}/send", headers={"X-Internal-Key": "unknown"}, **fields).status == 401
     assert send_as_system(other_hospital, "x", lin, tenantId=hospital.tenant_id).status == 403
     assert send(other_hospital.desk, "x", lin).status == send_as_system(other_hospital, "x", lin).status == 404
     assert list_texts(lin) == []
 
 
-def test_who_is_unknown_is_named_and_nobody_is_sent_anything(
+def test_unknown_receivers_are_named_and_nothing_is_sent(
     hospital: Hospital, other_hospital: Hospital, lin: Person
 ) -> None:
-    nobody = 2**52
-    for sent in (send, send_as_system):
-        by: Any = hospital.desk if sent is send else hospital
-        named = [{"user_id": one} for one in (lin.user_id, other_hospital.lin.user_id, nobody)]
-        answer = sent(by, "x", user_list=named)
-        assert (answer.status, answer.code) == (404, 10004)
-        assert answer.error == f"用户不存在：{other_hospital.lin.user_id}、{nobody}"
-    many = send(hospital.desk, "x", user_list=[{"user_id": nobody + n} for n in range(12)])
-    assert many.error.endswith(f"、{nobody + 9} 等 12 人")
+    unknown_id = 2**52
+    for send_as in (send, send_as_system):
+        sender: Any = hospital.desk if send_as is send else hospital
+        named = [{"user_id": one} for one in (lin.user_id, other_hospital.lin.user_id, unknown_id)]
+        response = send_as(sender, "x", user_list=named)
+        assert (response.status, response.code) == (404, 10004)
+        assert response.error == f"用户不存在：{other_hospital.lin.user_id}、{unknown_id}"
+    too_many = send(hospital.desk, "x", user_list=[{"user_id": unknown_id + n} for n in range(12)])
+    assert too_many.error.endswith(f"、{unknown_id + 9} 等 12 人")
     assert list_texts(lin) == []
     assert list_rows("site_messages", hospital.tenant_id) == []
 
 
-def test_who_is_locked_out_is_sent_nothing_and_what_was_sent_before_is_answered_as_before(
+def test_disabled_receiver_is_rejected_except_in_a_duplicate_request(
     hospital: Hospital, lin: Person, chen: Person
 ) -> None:
     assert send(hospital.desk, "明日停水", lin, chen, key="k1").status == 200
     disable_user(hospital, chen)
     assert send(hospital.desk, "明日停水", lin, chen, key="k1").status == 200
-    answer = send(hospital.desk, "后天停水", lin, chen)
-    assert (answer.status, answer.error) == (404, f"用户不存在：{chen.user_id}")
+    response = send(hospital.desk, "后天停水", lin, chen)
+    assert (response.status, response.error) == (404, f"用户不存在：{chen.user_id}")
     assert list_texts(lin) == ["明日停水"]
     disable_user(hospital, chen, "staff_enable")
     assert send(hospital.desk, "后天停水", lin, chen).status == 200
 
 
-BAD: dict[str, list[Any]] = {
+INVALID_VALUES: dict[str, list[Any]] = {
     "tenantId": [None, "", "x", 0, -1, 1.5, True],
     "msg_text": [None, "", "  \n", "a\0b", 12, "文" * 4001],
     "user_list": [None, [], {}, "1", [1], [{}], [{"user_id": "x"}], [{"user_id": 0}], [{"user_id": 1}] * 1001],
@@ -84,74 +84,76 @@ BAD: dict[str, list[Any]] = {
 }
 
 
-@pytest.mark.parametrize(("field", "bad"), [(field, bad) for field, values in BAD.items() for bad in values])
-def test_a_bad_field_is_named(hospital: Hospital, lin: Person, field: str, bad: Any) -> None:
-    answer = send(hospital.desk, "明日停水", lin, **{field: bad})
-    assert (answer.status, answer.code) == (400, 10001)
-    assert answer.error.startswith(field)
+@pytest.mark.parametrize(
+    ("field", "invalid"), [(field, invalid) for field, values in INVALID_VALUES.items() for invalid in values]
+)
+def test_invalid_field_is_rejected_with_its_name(hospital: Hospital, lin: Person, field: str, invalid: Any) -> None:
+    response = send(hospital.desk, "明日停水", lin, **{field: invalid})
+    assert (response.status, response.code) == (400, 10001)
+    assert response.error.startswith(field)
     assert list_texts(lin) == []
 
 
 @pytest.mark.parametrize("key", ["带中文".encode().decode("latin-1"), "a b", "x" * 129])
-def test_a_bad_key_is_refused(hospital: Hospital, lin: Person, key: str) -> None:
-    answer = send(hospital.desk, "明日停水", lin, key=key)
-    assert (answer.status, answer.error.partition("：")[0]) == (400, "Idempotency-Key")
+def test_invalid_idempotency_key_is_rejected(hospital: Hospital, lin: Person, key: str) -> None:
+    response = send(hospital.desk, "明日停水", lin, key=key)
+    assert (response.status, response.error.partition("：")[0]) == (400, "Idempotency-Key")
 
 
-def test_another_tenant_in_the_body_is_refused(hospital: Hospital, other_hospital: Hospital, lin: Person) -> None:
+def test_another_tenant_in_the_body_is_rejected(hospital: Hospital, other_hospital: Hospital, lin: Person) -> None:
     assert send(hospital.desk, "x", lin, tenantId=other_hospital.tenant_id).status == 403
     assert send(hospital.desk, "x", lin, tenantId=str(hospital.tenant_id)).status == 200
 
 
-def test_who_is_named_twice_has_it_once(hospital: Hospital, lin: Person) -> None:
+def test_receiver_named_twice_gets_one_message(hospital: Hospital, lin: Person) -> None:
     send(hospital.desk, "明日停水", lin, lin)
     assert list_texts(lin) == ["明日停水"]
 
 
-def test_a_text_is_kept_as_it_was_written(hospital: Hospital, lin: Person) -> None:
-    written = '  ‘引号’ "; DROP TABLE messages; -- \\ %s %(x)s 😷\n第二行  '
-    send(hospital.desk, written, lin)
+def test_text_is_stored_unchanged(hospital: Hospital, lin: Person) -> None:
+    text = '  ‘引号’ "; DROP TABLE messages; -- \\ %s %(x)s 😷\n第二行  '
+    send(hospital.desk, text, lin)
     send(hospital.desk, "文" * 4000, lin)
     send(hospital.desk, "😷" * 4000, lin)
-    assert list_texts(lin) == ["😷" * 4000, "文" * 4000, written]
+    assert list_texts(lin) == ["😷" * 4000, "文" * 4000, text]
     assert send(hospital.desk, "😷" * 4001, lin).status == 400
 
 
-def test_a_thousand_people_are_one_text_and_a_row_each(hospital: Hospital) -> None:
-    crowd = [factories.create_patient(hospital.tenant_id, f"1370000{number:04d}", "患者") for number in range(1000)]
-    notify_client.poll_messages(crowd[999].token, events=1)  # from here on
-    send(hospital.admin, "明日停水", *crowd)
-    assert list_texts(crowd[0]) == list_texts(crowd[999]) == ["明日停水"]
-    wait_until(lambda: not promised(hospital))
-    assert len(notify_client.poll_messages(crowd[999].token, events=1)[0]) == 1
+def test_thousand_receivers_are_one_message_and_a_delivery_each(hospital: Hospital) -> None:
+    patients = [factories.create_patient(hospital.tenant_id, f"1370000{number:04d}", "患者") for number in range(1000)]
+    notify_client.poll_messages(patients[999].token, events=1)
+    send(hospital.admin, "明日停水", *patients)
+    assert list_texts(patients[0]) == list_texts(patients[999]) == ["明日停水"]
+    wait_until(lambda: not list_outbox_jobs(hospital))
+    assert len(notify_client.poll_messages(patients[999].token, events=1)[0]) == 1
     assert len(list_rows("site_messages", hospital.tenant_id)) == 1
     assert len(list_rows("site_deliveries", hospital.tenant_id)) == 1000
 
 
-def test_a_retry_is_the_same_message_whatever_order_it_names_people_in(
+def test_retry_with_receivers_in_another_order_is_the_same_message(
     hospital: Hospital, lin: Person, wang: Person
 ) -> None:
     first = send(hospital.desk, "明日停水", lin, wang, key="k1")
     set_all_read(lin)
-    for again in (send(hospital.desk, "明日停水", wang, lin, wang, key="k1"), first):
-        assert again.body == first.body
+    for duplicate in (send(hospital.desk, "明日停水", wang, lin, wang, key="k1"), first):
+        assert duplicate.body == first.body
     send(hospital.desk, "明日停水", lin, wang, client_msg_id="k1")
     assert (list_texts(lin, status="all"), list_texts(wang)) == (["明日停水"], ["明日停水"])
-    assert list_texts(lin) == [], "what was read stays read"
+    assert list_texts(lin) == [], "a message that was read stays read"
 
 
-def test_the_same_key_with_something_else_is_a_conflict(hospital: Hospital, lin: Person, wang: Person) -> None:
+def test_same_key_with_another_message_is_a_conflict(hospital: Hospital, lin: Person, wang: Person) -> None:
     send(hospital.desk, "明日停水", lin, key="k1")
     others = [("明日停电", [lin]), ("明日停水 ", [lin]), ("明日停水", [wang]), ("明日停水", [lin, wang])]
-    for text, whom in others:
-        answer = send(hospital.desk, text, *whom, key="k1")
-        assert (answer.status, answer.code) == (409, 10005)
+    for text, receivers in others:
+        response = send(hospital.desk, text, *receivers, key="k1")
+        assert (response.status, response.code) == (409, 10005)
     assert (list_texts(lin), list_texts(wang)) == (["明日停水"], [])
     send(hospital.desk, "请复查", lin, wang, key="k2")
-    assert send(hospital.desk, "请复查", lin, key="k2").status == 409, "some of them are not all of them"
+    assert send(hospital.desk, "请复查", lin, key="k2").status == 409, "a part of the receivers is another message"
 
 
-def test_a_key_is_its_senders_own(hospital: Hospital, other_hospital: Hospital, lin: Person) -> None:
+def test_keys_of_different_senders_are_independent(hospital: Hospital, other_hospital: Hospital, lin: Person) -> None:
     for number, sender in enumerate((hospital.chen, hospital.zhou, hospital.admin)):
         assert send(sender, f"通知{number}", lin, key="k1").status == 200
     assert send_as_system(hospital, "体检报告已出", lin, key="k1").status == 200
@@ -159,18 +161,18 @@ def test_a_key_is_its_senders_own(hospital: Hospital, other_hospital: Hospital, 
     assert len(list_texts(lin)) == 4
 
 
-def test_without_a_key_equal_texts_are_two_messages(hospital: Hospital, lin: Person) -> None:
+def test_equal_texts_without_key_are_two_messages(hospital: Hospital, lin: Person) -> None:
     for _ in range(2):
         send(hospital.desk, "明日停水", lin)
     assert list_texts(lin) == ["明日停水"] * 2
 
 
-def test_each_hears_of_it_once_where_they_listen(hospital: Hospital, lin: Person, wang: Person, chen: Person) -> None:
+def test_each_receiver_gets_one_event(hospital: Hospital, lin: Person, wang: Person, chen: Person) -> None:
     for who in (lin, wang, chen):
-        notify_client.poll_messages(who.token, events=1)  # from here on
+        notify_client.poll_messages(who.token, events=1)
     for _ in range(2):
         send(hospital.desk, "明日停水", lin, chen, key="k1")
-    wait_until(lambda: not promised(hospital))
+    wait_until(lambda: not list_outbox_jobs(hospital))
     for who in (lin, chen):
         [event], _, _ = notify_client.poll_messages(who.token, events=1)
         [row] = list_rows("site_messages", hospital.tenant_id)
@@ -178,22 +180,22 @@ def test_each_hears_of_it_once_where_they_listen(hospital: Hospital, lin: Person
     assert notify_client.poll_messages(wang.token, events=1)[0] == []
 
 
-def test_who_does_not_ask_for_events_hears_nothing(hospital: Hospital, lin: Person) -> None:
+def test_client_without_events_receives_nothing(hospital: Hospital, lin: Person) -> None:
     notify_client.poll_messages(lin.token)
     send(hospital.desk, "明日停水", lin)
-    wait_until(lambda: not promised(hospital))
+    wait_until(lambda: not list_outbox_jobs(hospital))
     assert notify_client.poll_messages(lin.token)[0] == []
 
 
-def test_what_was_refused_is_told_to_nobody(hospital: Hospital, lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rejected_message_enqueues_no_event(hospital: Hospital, lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox, "wake_worker", lambda: None)
     send(hospital.desk, "x", lin, user_list=[{"user_id": lin.user_id}, {"user_id": 2**52}])
-    assert promised(hospital) == []
+    assert list_outbox_jobs(hospital) == []
     send(hospital.desk, "明日停水", lin, key="k1")
     send(hospital.desk, "别的", lin, key="k1")
-    [row] = promised(hospital)
+    [row] = list_outbox_jobs(hospital)
     assert "明日停水" not in row["payload"]
 
 
-def promised(hospital: Hospital) -> list[Any]:
+def list_outbox_jobs(hospital: Hospital) -> list[Any]:
     return list_rows("outbox", hospital.tenant_id)

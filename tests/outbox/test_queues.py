@@ -1,4 +1,4 @@
-"""What calls another company has a lane of its own: where it hangs, nothing of ours waits behind it."""
+"""Jobs that call third parties have a queue of their own: while one hangs, no other job waits for it."""
 
 from collections.abc import Iterator
 from threading import Event
@@ -21,93 +21,94 @@ from tests.support.gateway_client import ExternalUser, create_conversation_of, c
 from tests.support.websocket_client import open_websocket
 
 __all__ = ["server_url", "websocket_url"]
-MANY = 30
+LARGE_CONVERSATION_SIZE = 30
 
 
-class Provider:
-    """Of SMS, one that does not answer."""
+class HangingProvider:
+    """An SMS provider that does not respond before the test releases it."""
 
     def __init__(self) -> None:
-        self.asked, self.answers, self.answered = Event(), Event(), Event()
+        self.called, self.released, self.responded = Event(), Event(), Event()
 
     def send(self, _phone: str, _code: str) -> None:
-        self.asked.set()
-        assert self.answers.wait(20), "the test has not ended"
-        self.answered.set()
+        self.called.set()
+        assert self.released.wait(20), "the test has not ended"
+        self.responded.set()
 
 
 @pytest.fixture
-def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[Provider]:
+def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[HangingProvider]:
     mysql.autocommit.execute("DELETE FROM outbox")
-    provider = Provider()
+    hanging = HangingProvider()
     with monkeypatch.context() as patch:
-        patch.setitem(sms.PROVIDERS, "file", provider.send)
-        yield provider
-        provider.answers.set()
-        wait_until(lambda: not provider.asked.is_set() or provider.answered.is_set())
+        patch.setitem(sms.PROVIDERS, "file", hanging.send)
+        yield hanging
+        hanging.released.set()
+        wait_until(lambda: not hanging.called.is_set() or hanging.responded.is_set())
 
 
 @pytest.fixture
-def crowd(hospital: Hospital) -> list[ExternalUser]:
-    return [create_external_user(hospital, f"of-many-{number}") for number in range(MANY)]
+def participants(hospital: Hospital) -> list[ExternalUser]:
+    """Enough users for a large conversation."""
+    return [create_external_user(hospital, f"of-many-{number}") for number in range(LARGE_CONVERSATION_SIZE)]
 
 
-def test_a_page_is_welcomed_while_the_sms_provider_hangs(
-    hospital: Hospital, crowd: list[ExternalUser], websocket_url: str, hanging: Provider
+def list_job_names() -> list[str]:
+    return [row["job"] for row in mysql.autocommit.fetch_all("SELECT job FROM outbox ORDER BY outbox_id")]
+
+
+def test_websocket_receives_backlog_while_sms_provider_hangs(
+    hospital: Hospital, participants: list[ExternalUser], websocket_url: str, provider: HangingProvider
 ) -> None:
     assert request_code(hospital).status == 200
-    assert hanging.asked.wait(10)
-    with open_websocket(websocket_url, crowd[0].token) as page:
+    assert provider.called.wait(10)
+    with open_websocket(websocket_url, participants[0].token) as page:
         assert page.receive_backlog()[0] == []
-    assert not hanging.answered.is_set()
+    assert not provider.responded.is_set()
 
 
-def test_many_are_told_while_the_sms_provider_hangs(
-    hospital: Hospital, crowd: list[ExternalUser], hanging: Provider
+def test_large_conversation_is_notified_while_sms_provider_hangs(
+    hospital: Hospital, participants: list[ExternalUser], provider: HangingProvider
 ) -> None:
-    conversation = create_conversation_of(hospital, *crowd)
-    notify_client.poll_messages(crowd[-1].token)
+    conversation = create_conversation_of(hospital, *participants)
+    notify_client.poll_messages(participants[-1].token)
     assert request_code(hospital).status == 200
-    assert hanging.asked.wait(10)
-    send_all(crowd[0], conversation, "大家好")
-    assert notify_client.list_contents(notify_client.poll_messages(crowd[-1].token)[0]) == ["大家好"]
-    assert not hanging.answered.is_set()
+    assert provider.called.wait(10)
+    send_all(participants[0], conversation, "大家好")
+    received, *_ = notify_client.poll_messages(participants[-1].token)
+    assert notify_client.list_contents(received) == ["大家好"]
+    assert not provider.responded.is_set()
 
 
-def test_each_look_does_its_own_lane(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_worker_runs_its_own_queue(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
     mysql.autocommit.execute("DELETE FROM outbox")
     monkeypatch.setattr(outbox, "wake_worker", lambda **_: None)
     request_code(hospital)
-    mysql.run_transaction(
-        lambda tx: outbox.enqueue(tx, hospital.tenant_id, Job.SEND_BACKLOG, {"connection": "nobody", "after": ""})
-    )
-    assert waiting() == ["send_sms_code", "send_backlog"]
+    payload = {"connection": "none", "after": ""}
+    mysql.run_transaction(lambda tx: outbox.enqueue(tx, hospital.tenant_id, Job.SEND_BACKLOG, payload))
+    assert list_job_names() == ["send_sms_code", "send_backlog"]
     run_outbox(said(), None)
-    assert waiting() == ["send_sms_code"]
+    assert list_job_names() == ["send_sms_code"]
     run_outbox_external(said(), None)
-    assert waiting() == []
+    assert list_job_names() == []
 
 
-def test_a_code_does_not_wait_behind_a_slow_wechat(
-    hospital: Hospital, hanging: Provider, monkeypatch: pytest.MonkeyPatch
+def test_sms_code_takes_precedence_over_wechat_messages(
+    hospital: Hospital, provider: HangingProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In thirty seconds nobody wants it any more, and the messages of an evening take minutes."""
+    """A code is useless after half a minute, and the WeChat messages of an evening take minutes."""
     monkeypatch.setattr(outbox, "wake_worker", lambda **_: None)
-    hanging.answers.set()
-    done: list[bool] = []
+    provider.released.set()
+    code_was_sent: list[bool] = []
 
-    def tell(_tenant_id: int, _payload: Any) -> None:
-        """It takes its time: meanwhile somebody asks for a code."""
-        if not done:
+    def notify_slowly(_tenant_id: int, _payload: Any) -> None:
+        """Let a patient request a code while the first WeChat message is sent."""
+        if not code_was_sent:
             request_code(hospital)
-        done.append(hanging.answered.is_set())
+        code_was_sent.append(provider.responded.is_set())
 
-    monkeypatch.setattr(unread_reminder, "notify_unread_reply", tell)
+    monkeypatch.setattr(unread_reminder, "notify_unread_reply", notify_slowly)
     for _ in range(3):
         mysql.run_transaction(lambda tx: outbox.enqueue(tx, hospital.tenant_id, Job.WECHAT_UNREAD_REPLY, {}))
     assert outbox.run_due_jobs(Queue.EXTERNAL) == 4
-    assert done == [False, True, True]
-
-
-def waiting() -> list[str]:
-    return [row["job"] for row in mysql.autocommit.fetch_all("SELECT job FROM outbox ORDER BY outbox_id")]
+    assert code_was_sent == [False, True, True]

@@ -1,4 +1,4 @@
-"""The site messages of a hospital, as its pages and its own system ask for them."""
+"""Requests for site messages, as users' clients and a hospital's own system send them."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ MESSAGE_PATH = "/msg_service/msg"
 
 
 def send(sender: Person, text: Any, *receivers: Person, key: str = "", **fields: Any) -> Answer:
-    """Send a text; a field that is None is left out."""
+    """Send a text. A field that is None is left out of the body."""
     return post(
         f"{MESSAGE_PATH}/send",
         sender.token,
@@ -55,8 +55,8 @@ def build_key_header(key: str) -> dict[str, str]:
 
 def build_body(tenant_id: int, text: Any, receivers: tuple[Person, ...], fields: dict[str, Any]) -> dict[str, Any]:
     user_list = [{"user_id": one.user_id} for one in receivers]
-    whole = {"tenantId": tenant_id, "msg_text": text, "user_list": user_list, **fields}
-    return {name: value for name, value in whole.items() if value is not None}
+    body = {"tenantId": tenant_id, "msg_text": text, "user_list": user_list, **fields}
+    return {name: value for name, value in body.items() if value is not None}
 
 
 def list_rows(table: str, tenant_id: int) -> list[Row]:
