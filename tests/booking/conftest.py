@@ -1,18 +1,19 @@
-"""A department where Doctor Chen sees patients."""
+"""Fixtures: a department where Doctor Chen sees patients, and one of another tenant."""
 
 import pytest
 
-from tests.support import booking_client as wards
+from tests.support import booking_client
 from tests.support.booking_client import BookingDepartment
 from tests.support.factories import Hospital
 
 
 @pytest.fixture
 def department(hospital: Hospital) -> BookingDepartment:
-    return wards.create_department(hospital)
+    """A department of the tenant."""
+    return booking_client.create_department(hospital)
 
 
 @pytest.fixture
 def other_department(other_hospital: Hospital) -> BookingDepartment:
-    """Another tenant's."""
-    return wards.create_department(other_hospital)
+    """A department of another tenant."""
+    return booking_client.create_department(other_hospital)

@@ -1,4 +1,4 @@
-"""The view of what is left, in Redis: whatever it loses or misses, it is mended, and it never sells."""
+"""The view of remaining slots in Redis: what it loses or misses is corrected, and reserving does not use it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,31 +12,31 @@ from tests.support.booking_client import BookingDepartment, get_iso_date
 from tests.support.factories import Person
 
 
-def key(department: BookingDepartment, schedule_id: str) -> str:
+def build_key(department: BookingDepartment, schedule_id: str) -> str:
     return f"slots:2:{{{department.hospital.tenant_id}:{department.dept_id}}}:{schedule_id}"
 
 
-def aged(department: BookingDepartment, schedule_id: str, seconds: int = availability.TRUST_SECONDS) -> None:
-    """Let the view have been compared with MySQL so long ago."""
-    redis.get_client().hincrby(key(department, schedule_id), "at", -seconds)
+def age_view(department: BookingDepartment, schedule_id: str, seconds: int = availability.TRUST_SECONDS) -> None:
+    """Move the time when the view was loaded from MySQL into the past."""
+    redis.get_client().hincrby(build_key(department, schedule_id), "at", -seconds)
 
 
 @pytest.fixture
-def compared(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """A list that grows each time MySQL is asked what is sold."""
-    asked: list[int] = []
-    taken = calendar_store.get_reserved_slots
+def mysql_reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A list that grows each time the reserved slots are read from MySQL."""
+    reads: list[int] = []
+    get_reserved_slots = calendar_store.get_reserved_slots
 
-    def counted(*arguments: Any) -> Any:
-        asked.append(1)
-        return taken(*arguments)
+    def count_read(*arguments: Any) -> Any:
+        reads.append(1)
+        return get_reserved_slots(*arguments)
 
-    monkeypatch.setattr(calendar_store, "get_reserved_slots", counted)
-    return asked
+    monkeypatch.setattr(calendar_store, "get_reserved_slots", count_read)
+    return reads
 
 
-def test_a_view_is_believed_and_follows_sales_without_mysql(
-    department: BookingDepartment, lin: Person, wang: Person, compared: list[int]
+def test_trusted_view_follows_bookings_without_mysql(
+    department: BookingDepartment, lin: Person, wang: Person, mysql_reads: list[int]
 ) -> None:
     schedule_id = department.create_schedule()
     assert department.list_free_serial_nos(schedule_id) == [1, 2, 3, 4]
@@ -45,45 +45,43 @@ def test_a_view_is_believed_and_follows_sales_without_mysql(
     assert department.list_free_serial_nos(schedule_id) == [1, 3]
     department.cancel(lin, book_id)
     assert department.list_free_serial_nos(schedule_id) == [1, 2, 3]
-    assert len(compared) == 1
+    assert len(mysql_reads) == 1
 
 
 @pytest.mark.parametrize(
     "lose",
     [
         lambda _: redis.get_client().flushall(),
-        lambda where: redis.get_client().hset(where, "server", "another"),
-        lambda where: redis.get_client().hdel(where, "taken"),
+        lambda key: redis.get_client().hset(key, "server", "another"),
+        lambda key: redis.get_client().hdel(key, "taken"),
     ],
 )
-def test_a_view_that_was_lost_is_made_anew(
-    department: BookingDepartment, lin: Person, compared: list[int], lose: Callable[[str], Any]
+def test_lost_view_is_rebuilt(
+    department: BookingDepartment, lin: Person, mysql_reads: list[int], lose: Callable[[str], Any]
 ) -> None:
     schedule_id = department.create_schedule()
     department.book_slot(lin, schedule_id, 2)
     department.list_free_serial_nos(schedule_id)
-    lose(key(department, schedule_id))
+    lose(build_key(department, schedule_id))
     for _ in range(2):
         assert department.list_free_serial_nos(schedule_id) == [1, 3, 4]
-    assert len(compared) == 2
+    assert len(mysql_reads) == 2
 
 
-def test_a_view_that_missed_a_sale_is_mended_within_ten_seconds_and_sells_nothing(
+def test_view_that_missed_a_booking_is_corrected_within_ten_seconds(
     department: BookingDepartment, lin: Person, wang: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     schedule_id = department.create_schedule()
     department.list_free_serial_nos(schedule_id)
-    monkeypatch.setattr(availability, "mark_reserved", lambda _: None)  # as if Redis could not be reached just then
+    monkeypatch.setattr(availability, "mark_reserved", lambda _: None)  # as if Redis was unreachable
     department.book_slot(lin, schedule_id, 2)
     assert department.list_free_serial_nos(schedule_id) == [1, 2, 3, 4]
     assert department.submit(wang, schedule_id, 2).error == "2号已被预约，还可预约：1号 08:00、3号 10:00、4号 11:00"
-    aged(department, schedule_id)
+    age_view(department, schedule_id)
     assert department.list_free_serial_nos(schedule_id) == [1, 3, 4]
 
 
-def test_a_slot_that_the_view_does_not_have_is_not_shown_once_it_is_sold(
-    department: BookingDepartment, lin: Person
-) -> None:
+def test_slot_beyond_the_bitmap_is_not_shown_once_it_is_booked(department: BookingDepartment, lin: Person) -> None:
     schedule_id = department.create_schedule()
     department.list_free_serial_nos(schedule_id)
     department.save_schedule(schedule_id=schedule_id, slots=6)
@@ -92,30 +90,30 @@ def test_a_slot_that_the_view_does_not_have_is_not_shown_once_it_is_sold(
     assert department.list_free_serial_nos(schedule_id) == [1, 2, 3, 4, 5]
 
 
-def test_a_refill_that_looked_before_a_sale_changes_nothing(
+def test_refill_that_read_before_a_booking_changes_nothing(
     department: BookingDepartment, lin: Person, wang: Person
 ) -> None:
     schedule_id = department.create_schedule()
-    department.cancel(wang, department.book_slot(wang, schedule_id, 1))  # which the refill has seen
-    where, tenant_id = key(department, schedule_id), department.hospital.tenant_id
+    department.cancel(wang, department.book_slot(wang, schedule_id, 1))  # the refill knows of it
+    view_key, tenant_id = build_key(department, schedule_id), department.hospital.tenant_id
     schedule = schedule_store.find(mysql.autocommit, tenant_id, int(schedule_id))
     assert schedule is not None
-    [(version, text)] = availability._read_views([where])
-    assert text == ""
+    [(version, bitmap)] = availability._read_views([view_key])
+    assert bitmap == ""
     department.book_slot(lin, schedule_id, 2)
-    redis.run_script(availability._REFILL_SCRIPT, [where], [version, "0000"])
+    redis.run_script(availability._REFILL_SCRIPT, [view_key], [version, "0000"])
     assert availability.get_free_slots(tenant_id, [schedule]) == {int(schedule_id): [1, 3, 4]}
 
 
-def test_without_redis_mysql_is_asked(
+def test_mysql_is_read_without_redis(
     department: BookingDepartment, lin: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     schedule_id = department.create_schedule()
     department.book_slot(lin, schedule_id, 2)
 
-    def down(*_: Any, **__: Any) -> Any:
+    def fail(*_: Any, **__: Any) -> Any:
         raise redis.RedisUnavailableError("away")
 
-    monkeypatch.setattr(redis, "run_scripts", down)
+    monkeypatch.setattr(redis, "run_scripts", fail)
     assert department.list_free_serial_nos(schedule_id) == [1, 3, 4]
     assert department.get_status(lin, department.book_slot(lin, department.create_schedule(date=get_iso_date(2)))) == 0

@@ -1,4 +1,4 @@
-"""A hospital's rules of booking: booking_rules, save_booking_rules."""
+"""booking_rules and save_booking_rules."""
 
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
@@ -21,49 +21,49 @@ DEFAULTS = {
 }
 
 
-def shown(department: BookingDepartment) -> dict[str, Any]:
+def get_rules(department: BookingDepartment) -> dict[str, Any]:
     return dict(get(f"{STAFF_PATH}/booking_rules", department.hospital.chen.token).data)
 
 
-def test_a_hospital_begins_with_the_defaults_and_changes_what_it_names(
+def test_rules_start_with_defaults_and_change_individually(
     department: BookingDepartment, other_department: BookingDepartment
 ) -> None:
-    assert shown(department) == DEFAULTS
+    assert get_rules(department) == DEFAULTS
     for _ in range(2):
         assert department.save_rules(pay_minutes=30, missed_limit="0").data is None
-    assert shown(department) == {**DEFAULTS, "pay_minutes": 30, "missed_limit": 0}
-    assert shown(other_department) == DEFAULTS
+    assert get_rules(department) == {**DEFAULTS, "pay_minutes": 30, "missed_limit": 0}
+    assert get_rules(other_department) == DEFAULTS
 
 
 @pytest.mark.store
 @pytest.mark.parametrize("before", [{}, {"weeks_ahead": 2}])
-def test_two_who_change_different_rules_at_once_both_do(
+def test_concurrent_changes_of_different_rules_are_both_saved(
     department: BookingDepartment, monkeypatch: pytest.MonkeyPatch, before: dict[str, int]
 ) -> None:
     if before:
         department.save_rules(**before)
-    about, go, save = Event(), Event(), rule_store.update
+    reached, proceed, update = Event(), Event(), rule_store.update
 
-    def waits(*arguments: Any) -> None:
-        if not about.is_set():
-            about.set()
-            assert go.wait(10)
-        save(*arguments)
+    def update_after_pause(*arguments: Any) -> None:
+        if not reached.is_set():
+            reached.set()
+            assert proceed.wait(10)
+        update(*arguments)
 
-    monkeypatch.setattr(rule_store, "update", waits)
+    monkeypatch.setattr(rule_store, "update", update_after_pause)
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(department.save_rules, pay_minutes=30)
-        assert about.wait(10)
+        assert reached.wait(10)
         second = pool.submit(department.save_rules, daily_limit=9)
         wait_until(is_row_lock_waiting)
-        go.set()
+        proceed.set()
         assert (first.result().status, second.result().status) == (200, 200)
-    assert shown(department) == {**DEFAULTS, **before, "pay_minutes": 30, "daily_limit": 9}
+    assert get_rules(department) == {**DEFAULTS, **before, "pay_minutes": 30, "daily_limit": 9}
 
 
 @pytest.mark.parametrize("name", DEFAULTS)
 @pytest.mark.parametrize("value", [-1, 100_000, "x", 1.5, None, True])
-def test_a_bad_rule_changes_nothing(department: BookingDepartment, name: str, value: Any) -> None:
-    answer = department.save_rules(**{"days_ahead": 3, name: value})
-    assert (answer.status, answer.code, answer.error.partition("：")[0]) == (400, 10001, name)
-    assert shown(department) == DEFAULTS
+def test_invalid_rule_changes_nothing(department: BookingDepartment, name: str, value: Any) -> None:
+    response = department.save_rules(**{"days_ahead": 3, name: value})
+    assert (response.status, response.code, response.error.partition("：")[0]) == (400, 10001, name)
+    assert get_rules(department) == DEFAULTS

@@ -1,4 +1,4 @@
-"""A patient's bookings: books, book/{bookId}, book/cancel."""
+"""books, book/{bookId} and book/cancel."""
 
 from datetime import date
 from typing import Any
@@ -7,26 +7,29 @@ import pytest
 
 from chalicelib import clock
 from chalicelib.adapters import mysql
-from chalicelib.billing import bookings as dues
+from chalicelib.billing import bookings
 from chalicelib.booking.reservations import stopped_schedules
 from chalicelib.people import formatting, id_cards, patients
-from tests.support.booking_client import BOOKING_PATH, BookingDepartment, freeze_clock, get_iso_date, list_rows
+from tests.support.booking_client import (
+    BOOKING_PATH,
+    BookingDepartment,
+    freeze_clock,
+    get_iso_date,
+    list_rows,
+    mark_paid,
+)
 from tests.support.client import get, post
 from tests.support.factories import Person
 
 
-def books(person: Person, **query: Any) -> dict[str, Any]:
+def list_bookings(person: Person, **query: Any) -> dict[str, Any]:
     return dict(get(f"{BOOKING_PATH}/books", person.token, **query).data)
 
 
-def paid(book_id: str) -> None:
-    mysql.autocommit.execute("UPDATE bookings SET payment_state = 2 WHERE book_id = %(id)s", id=book_id)
-
-
-def test_bookings_are_listed_the_newest_first(department: BookingDepartment, lin: Person, wang: Person) -> None:
+def test_bookings_are_listed_newest_first(department: BookingDepartment, lin: Person, wang: Person) -> None:
     first = department.book_slot(lin, department.create_schedule(), 2)
     second = department.book_slot(lin, department.create_schedule(doctor_id="", type=0, date=get_iso_date(2)))
-    found = books(lin)
+    found = list_bookings(lin)
     assert [one["bookId"] for one in found["list"]] == [second, first]
     assert found["list"][1] == {
         "bookId": first,
@@ -43,20 +46,20 @@ def test_bookings_are_listed_the_newest_first(department: BookingDepartment, lin
         "cancelReason": "",
     }
     assert (found["list"][0]["doctorId"], found["list"][0]["doctorName"]) == ("", "")
-    page = books(lin, pageNo=2, pageSize=1)
+    page = list_bookings(lin, pageNo=2, pageSize=1)
     assert (page["page_num"], page["total"], page["pages"], page["list"]) == (2, 2, 2, found["list"][1:])
-    assert books(lin, page_num=2, page_size=1) == page
-    assert books(lin, pageSize=1_000)["page_size"] == 100
-    assert books(wang)["list"] == []
+    assert list_bookings(lin, page_num=2, page_size=1) == page
+    assert list_bookings(lin, pageSize=1_000)["page_size"] == 100
+    assert list_bookings(wang)["list"] == []
 
 
 @pytest.mark.parametrize("wrong", [{"pageNo": 0}, {"pageNo": "x"}, {"pageSize": 0}, {"pageSize": "x"}])
-def test_a_bad_page_is_named(lin: Person, wrong: dict[str, Any]) -> None:
-    answer = get(f"{BOOKING_PATH}/books", lin.token, **wrong)
-    assert (answer.status, answer.error.partition("：")[0]) == (400, next(iter(wrong)))
+def test_invalid_page_is_named(lin: Person, wrong: dict[str, Any]) -> None:
+    response = get(f"{BOOKING_PATH}/books", lin.token, **wrong)
+    assert (response.status, response.error.partition("：")[0]) == (400, next(iter(wrong)))
 
 
-def test_a_booking_is_shown_whole(department: BookingDepartment, lin: Person) -> None:
+def test_booking_details(department: BookingDepartment, lin: Person) -> None:
     number = "11019919900517002" + id_cards.compute_check_character("11019919900517002")
     known = patients.build_id_number(lin.tenant_id, number)
     details = patients.PatientDetails(name="林小雨", gender=2, birthday=date(1990, 5, 17), phone="", id_number=known)
@@ -90,17 +93,17 @@ def test_a_booking_is_shown_whole(department: BookingDepartment, lin: Person) ->
     }
 
 
-def test_what_was_booked_stays_whatever_becomes_of_the_schedule(department: BookingDepartment, lin: Person) -> None:
+def test_booking_keeps_its_terms_when_the_schedule_changes(department: BookingDepartment, lin: Person) -> None:
     schedule_id = department.create_schedule()
     book_id = department.book_slot(lin, schedule_id)
     assert department.save_schedule(schedule_id=schedule_id, bookfee=99, area="B 区", type=0).status == 200
     found = department.get_booking(lin, book_id).data
     assert (found["bookfee"], found["treaArea"], found["type"]) == (12.5, "A 区", 1)
-    answer = department.save_schedule(schedule_id=schedule_id, slots=9)
-    assert (answer.status, answer.error) == (409, "已有患者预约，只能修改类型、费用和候诊地点")
+    response = department.save_schedule(schedule_id=schedule_id, slots=9)
+    assert (response.status, response.error) == (409, "已有患者预约，只能修改类型、费用和候诊地点")
 
 
-def test_anothers_booking_does_not_exist(
+def test_booking_of_another_account_is_not_found(
     department: BookingDepartment, other_department: BookingDepartment, lin: Person, wang: Person
 ) -> None:
     book_id = department.book_slot(lin, department.create_schedule())
@@ -108,32 +111,30 @@ def test_anothers_booking_does_not_exist(
         assert department.get_booking(person, book_id).status == 404
         assert department.cancel(person, book_id).status == 404
     tenant_id = other_department.hospital.tenant_id
-    assert mysql.run_transaction(lambda tx: dues.find_for_update(tx, tenant_id, int(book_id))) is None
+    assert mysql.run_transaction(lambda tx: bookings.find_for_update(tx, tenant_id, int(book_id))) is None
     assert department.get_booking(lin, 999_999_999).status == 404
     assert department.get_status(lin, book_id) == 0
 
 
 @pytest.mark.parametrize("book_id", ["x", 0, -1, "1e3"])
-def test_a_bad_number_is_named(department: BookingDepartment, lin: Person, book_id: Any) -> None:
-    for answer in (department.get_booking(lin, book_id), department.cancel(lin, book_id)):
-        assert (answer.status, answer.error.partition("：")[0]) == (400, "bookId")
+def test_invalid_book_id_is_named(department: BookingDepartment, lin: Person, book_id: Any) -> None:
+    for response in (department.get_booking(lin, book_id), department.cancel(lin, book_id)):
+        assert (response.status, response.error.partition("：")[0]) == (400, "bookId")
     assert post(f"{BOOKING_PATH}/book/cancel", lin.token).error == "bookId：必填"
 
 
-def test_a_cancelled_booking_says_why(department: BookingDepartment, lin: Person) -> None:
-    own, theirs = (
-        department.book_slot(lin, department.create_schedule()),
-        department.book_slot(lin, department.create_schedule(date=get_iso_date(2))),
-    )
-    assert post(f"{BOOKING_PATH}/book/cancel", lin.token, book_id=int(own)).status == 200, (
-        "by the other name, as a number"
-    )
-    stopped_schedules.cancel_booking(lin.tenant_id, int(theirs), department.hospital.desk.user_id)
-    assert [(one["bookStatus"], one["cancelReason"]) for one in books(lin)["list"]] == [(1, "stopped"), (1, "patient")]
-    assert department.get_booking(lin, theirs).data["cancelReason"] == "stopped"
+def test_cancelled_booking_shows_the_reason(department: BookingDepartment, lin: Person) -> None:
+    by_patient = department.book_slot(lin, department.create_schedule())
+    by_stop = department.book_slot(lin, department.create_schedule(date=get_iso_date(2)))
+    # The other spelling of the parameter, and a number.
+    assert post(f"{BOOKING_PATH}/book/cancel", lin.token, book_id=int(by_patient)).status == 200
+    stopped_schedules.cancel_booking(lin.tenant_id, int(by_stop), department.hospital.desk.user_id)
+    found = list_bookings(lin)["list"]
+    assert [(one["bookStatus"], one["cancelReason"]) for one in found] == [(1, "stopped"), (1, "patient")]
+    assert department.get_booking(lin, by_stop).data["cancelReason"] == "stopped"
 
 
-def test_a_cancelled_slot_is_sold_again(department: BookingDepartment, lin: Person, wang: Person) -> None:
+def test_cancelled_slot_can_be_booked_again(department: BookingDepartment, lin: Person, wang: Person) -> None:
     schedule_id = department.create_schedule(slots=1)
     book_id = department.book_slot(lin, schedule_id)
     for _ in range(2):
@@ -144,18 +145,16 @@ def test_a_cancelled_slot_is_sold_again(department: BookingDepartment, lin: Pers
     department.cancel(wang, again)
     third = department.book_slot(lin, schedule_id)
     assert third not in (book_id, again)
-    assert department.cancel(lin, book_id).status == 200, "the old request again"
+    assert department.cancel(lin, book_id).status == 200, "a repeated request"
     assert department.get_status(lin, third) == 0
 
 
-def test_a_paid_booking_that_is_cancelled_leaves_a_refund(
-    department: BookingDepartment, lin: Person, wang: Person
-) -> None:
+def test_cancelled_paid_booking_is_refunded(department: BookingDepartment, lin: Person, wang: Person) -> None:
     schedule_id = department.create_schedule()
     book_id, unpaid = department.book_slot(lin, schedule_id, 1), department.book_slot(wang, schedule_id, 2)
     free = department.book_slot(lin, department.create_schedule(date=get_iso_date(2), bookfee=0))
     for one in (book_id, free):
-        paid(one)
+        mark_paid(one)
     for _ in range(2):
         department.cancel(lin, book_id)
         department.cancel(lin, free)
@@ -164,7 +163,7 @@ def test_a_paid_booking_that_is_cancelled_leaves_a_refund(
     assert (str(due["book_id"]), due["fee"], due["reason"]) == (book_id, 1250, "patient")
 
 
-def test_nothing_is_cancelled_too_late(
+def test_booking_cannot_be_cancelled_after_the_deadline(
     department: BookingDepartment, lin: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     book_id = department.book_slot(lin, department.create_schedule(), 3)

@@ -1,4 +1,4 @@
-"""What visitors are shown: depts, schedule_by_date, schedule_by_doctor, schedule, schedule/left_appo, schedule/info."""
+"""Public calendar: depts, schedule_by_date, schedule_by_doctor, schedule, schedule/left_appo, schedule/info."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from chalicelib.people.doctors import Profile
 from tests.support.booking_client import AFTERNOON, BookingDepartment, freeze_clock, get_iso_date
 from tests.support.factories import Person
 
-CONTRACTS = {
+CONTRACT_NAMES = {
     "dept_id": "deptId",
     "doctor_id": "doctorId",
     "schedule_id": "scheduleId",
@@ -19,7 +19,7 @@ CONTRACTS = {
 }
 
 
-def test_departments_come_in_the_hospitals_order(
+def test_departments_are_in_the_tenants_order(
     department: BookingDepartment, other_department: BookingDepartment
 ) -> None:
     first = mysql.run_transaction(lambda tx: departments.create(tx, department.hospital.tenant_id, "儿科", -1))
@@ -30,7 +30,7 @@ def test_departments_come_in_the_hospitals_order(
     assert [one["deptId"] for one in other_department.get_public("depts").data] == [str(other_department.dept_id)]
 
 
-def test_a_day_has_a_row_for_each_doctor_and_type(department: BookingDepartment) -> None:
+def test_day_has_an_entry_for_each_doctor_and_type(department: BookingDepartment) -> None:
     profile = Profile(duty_code="4", introduction="从医二十年。", sort=2)
     mysql.run_transaction(
         lambda tx: doctors.update(tx, department.hospital.tenant_id, department.hospital.chen.user_id, profile)
@@ -69,16 +69,14 @@ def test_a_day_has_a_row_for_each_doctor_and_type(department: BookingDepartment)
     assert [one["type"] for one in found] == [0, 1]
 
 
-def test_doctors_are_listed_who_can_be_booked_within_the_days(department: BookingDepartment) -> None:
+def test_doctors_with_bookable_schedules_are_listed(department: BookingDepartment) -> None:
     department.create_schedule(date=get_iso_date(14))
     department.create_schedule(doctor_id=department.hospital.zhou.user_id, date=get_iso_date(15))
     found = department.get_public("schedule_by_doctor", deptId=department.dept_id).data["list"]
     assert [(one["doctorName"], one["status"], one["deptPortrait"]) for one in found] == [("陈医生", 1, "")]
 
 
-def test_a_doctor_who_is_full_in_the_morning_can_be_booked_in_the_afternoon(
-    department: BookingDepartment, lin: Person
-) -> None:
+def test_doctor_with_a_full_morning_is_bookable_in_the_afternoon(department: BookingDepartment, lin: Person) -> None:
     morning = department.create_schedule(slots=1)
     department.create_schedule(**AFTERNOON)
     department.book_slot(lin, morning)
@@ -91,15 +89,15 @@ def test_a_doctor_who_is_full_in_the_morning_can_be_booked_in_the_afternoon(
     assert department.get_public("schedule_by_doctor", deptId=department.dept_id).data["list"][0]["status"] == 1
 
 
-def test_a_day_has_two_halves(department: BookingDepartment) -> None:
+def test_doctor_day_has_two_half_days(department: BookingDepartment) -> None:
     morning = department.create_schedule()
-    asked = {"deptId": department.dept_id, "doctorId": department.hospital.chen.user_id}
-    assert department.get_public("schedule", **asked, date=get_iso_date(1)).data == {
+    query = {"deptId": department.dept_id, "doctorId": department.hospital.chen.user_id}
+    assert department.get_public("schedule", **query, date=get_iso_date(1)).data == {
         "date": get_iso_date(1),
         "scheduleAM": {"scheduleId": morning, "type": 1, "bookfee": 12.5, "leftCount": 4, "scheAdderss": "A 区"},
         "schedulePM": None,
     }
-    assert department.get_public("schedule", **asked).data == {
+    assert department.get_public("schedule", **query).data == {
         "date": get_iso_date(0),
         "scheduleAM": None,
         "schedulePM": None,
@@ -112,14 +110,14 @@ def test_a_day_has_two_halves(department: BookingDepartment) -> None:
     )
 
 
-def test_what_a_page_does_not_have_it_leaves_out_or_sends_empty(department: BookingDepartment) -> None:
+def test_empty_parameter_equals_an_omitted_one(department: BookingDepartment) -> None:
     department.create_schedule()
-    asked = {"deptId": department.dept_id, "doctorId": department.hospital.chen.user_id}
+    query = {"deptId": department.dept_id, "doctorId": department.hospital.chen.user_id}
     for path, name in (("schedule", "date"), ("schedule/info", "days")):
-        assert department.get_public(path, **asked, **{name: ""}).data == department.get_public(path, **asked).data
+        assert department.get_public(path, **query, **{name: ""}).data == department.get_public(path, **query).data
 
 
-def test_a_field_is_taken_by_either_of_its_names(department: BookingDepartment) -> None:
+def test_both_spellings_of_parameters_are_accepted(department: BookingDepartment) -> None:
     schedule_id, chen = department.create_schedule(), department.hospital.chen.user_id
     page = {"page_num": 1, "page_size": 5}
     for path, query in (
@@ -129,8 +127,8 @@ def test_a_field_is_taken_by_either_of_its_names(department: BookingDepartment) 
         ("schedule/left_appo", {"schedule_id": schedule_id}),
         ("schedule/info", {"dept_id": department.dept_id, "doctor_id": chen, "days": 9}),
     ):
-        contracts = {CONTRACTS.get(name, name): value for name, value in query.items()}
-        assert department.get_public(path, **query).data == department.get_public(path, **contracts).data
+        contract_query = {CONTRACT_NAMES.get(name, name): value for name, value in query.items()}
+        assert department.get_public(path, **query).data == department.get_public(path, **contract_query).data
 
 
 def test_slots_divide_the_half_day(department: BookingDepartment) -> None:
@@ -139,9 +137,7 @@ def test_slots_divide_the_half_day(department: BookingDepartment) -> None:
     assert [one["serialNo"] for one in found] == [1, 2, 3, 4, 5, 6, 7]
 
 
-def test_slots_whose_time_has_come_are_left_no_more(
-    department: BookingDepartment, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_past_slots_do_not_remain(department: BookingDepartment, monkeypatch: pytest.MonkeyPatch) -> None:
     schedule_id = department.create_schedule(date=get_iso_date(0))
     freeze_clock(monkeypatch, "07:59")
     assert department.list_free_serial_nos(schedule_id) == [1, 2, 3, 4]
@@ -149,31 +145,31 @@ def test_slots_whose_time_has_come_are_left_no_more(
     assert department.list_free_serial_nos(schedule_id) == [4]
     freeze_clock(monkeypatch, "11:00")
     assert department.list_free_serial_nos(schedule_id) == []
-    asked = {"deptId": department.dept_id, "doctorId": department.hospital.chen.user_id}
-    assert department.get_public("schedule", **asked).data["scheduleAM"]["leftCount"] == 0
+    query = {"deptId": department.dept_id, "doctorId": department.hospital.chen.user_id}
+    assert department.get_public("schedule", **query).data["scheduleAM"]["leftCount"] == 0
     assert department.get_public("schedule_by_doctor", deptId=department.dept_id).data["list"][0]["status"] == 2
 
 
-def test_what_is_left_of_the_coming_days(department: BookingDepartment) -> None:
+def test_doctor_info_counts_remaining_slots_of_coming_days(department: BookingDepartment) -> None:
     for ahead in (0, 1, 3, 8, 15):
         department.create_schedule(date=get_iso_date(ahead))
     department.create_schedule(**AFTERNOON)
-    asked = {"deptId": department.dept_id, "doctorId": department.hospital.chen.user_id}
+    query = {"deptId": department.dept_id, "doctorId": department.hospital.chen.user_id}
 
-    def left(**query: Any) -> list[tuple[str, int]]:
-        [one] = department.get_public("schedule/info", **asked, **query).data
+    def list_remaining(**more: Any) -> list[tuple[str, int]]:
+        [one] = department.get_public("schedule/info", **query, **more).data
         assert one["doctorName"] == "陈医生"
         return [(entry["date"], entry["leftCount"]) for entry in one["leftBookCountList"]]
 
-    assert left() == [(get_iso_date(1), 7), (get_iso_date(3), 4)]
-    assert left(days=30) == [(get_iso_date(1), 7), (get_iso_date(3), 4), (get_iso_date(8), 4)]
+    assert list_remaining() == [(get_iso_date(1), 7), (get_iso_date(3), 4)]
+    assert list_remaining(days=30) == [(get_iso_date(1), 7), (get_iso_date(3), 4), (get_iso_date(8), 4)]
     department.save_rules(days_ahead=15)
-    assert left(days=30)[-1] == (get_iso_date(15), 4)
+    assert list_remaining(days=30)[-1] == (get_iso_date(15), 4)
     [clinic] = department.get_public("schedule/info", deptId=department.dept_id).data
     assert (clinic["doctorId"], clinic["leftBookCountList"]) == ("", [])
 
 
-def test_a_doctor_who_left_is_shown_no_more(department: BookingDepartment) -> None:
+def test_doctor_who_left_is_not_shown(department: BookingDepartment) -> None:
     schedule_id = department.create_schedule()
     chen = department.hospital.chen
     mysql.run_transaction(lambda tx: staff.set_disabled(tx, chen.tenant_id, chen.user_id, True))
@@ -187,11 +183,11 @@ def test_a_doctor_who_left_is_shown_no_more(department: BookingDepartment) -> No
     assert department.list_free_serial_nos(schedule_id) == []
 
 
-def test_a_doctor_who_came_after_the_cards_were_read_is_shown_the_next_time(department: BookingDepartment) -> None:
+def test_schedule_of_a_doctor_without_profile_row_is_left_out(department: BookingDepartment) -> None:
     department.create_schedule()
     department.create_schedule(doctor_id="")
-    forget = "DELETE FROM doctors WHERE user_id = %(id)s"  # as if the profile were written between the two readings
-    mysql.autocommit.execute(forget, id=department.hospital.chen.user_id)
+    # As if the profile were inserted between the statement that reads doctors and the one that reads schedules.
+    mysql.autocommit.execute("DELETE FROM doctors WHERE user_id = %(id)s", id=department.hospital.chen.user_id)
     for path in ("schedule_by_date", "schedule_by_doctor"):
         found = department.get_public(path, deptId=department.dept_id, date=get_iso_date(1)).data["list"]
         assert [one["doctorName"] for one in found] == [""]
@@ -218,17 +214,19 @@ def test_a_doctor_who_came_after_the_cards_were_read_is_shown_the_next_time(depa
         ("schedule/info", {"deptId": 1, "days": 181}, "days"),
     ],
 )
-def test_a_bad_field_is_named(department: BookingDepartment, path: str, query: dict[str, Any], field: str) -> None:
-    answer = department.get_public(path, **query)
-    assert (answer.status, answer.code) == (400, 10001)
-    assert answer.error.startswith(f"{field}：")
+def test_invalid_parameter_is_named(
+    department: BookingDepartment, path: str, query: dict[str, Any], field: str
+) -> None:
+    response = department.get_public(path, **query)
+    assert (response.status, response.code) == (400, 10001)
+    assert response.error.startswith(f"{field}：")
 
 
-def test_days_that_cannot_be_booked_are_refused(department: BookingDepartment) -> None:
+def test_days_that_cannot_be_booked_are_rejected(department: BookingDepartment) -> None:
     for path in ("schedule_by_date", "schedule"):
         for ahead, why in ((-1, "date：不能早于今天"), (15, "date：只能预约今天起 14 天内的号源")):
-            answer = department.get_public(path, deptId=department.dept_id, date=get_iso_date(ahead))
-            assert (answer.status, answer.error) == (400, why)
+            response = department.get_public(path, deptId=department.dept_id, date=get_iso_date(ahead))
+            assert (response.status, response.error) == (400, why)
         assert department.get_public(path, deptId=department.dept_id, date=get_iso_date(14)).status == 200
     assert (
         department.list_free_serial_nos(department.create_schedule(date=get_iso_date(15))),
@@ -236,7 +234,9 @@ def test_days_that_cannot_be_booked_are_refused(department: BookingDepartment) -
     ) == ([], [1, 2, 3, 4])
 
 
-def test_what_is_anothers_does_not_exist(department: BookingDepartment, other_department: BookingDepartment) -> None:
+def test_objects_of_another_tenant_are_not_found(
+    department: BookingDepartment, other_department: BookingDepartment
+) -> None:
     schedule_id = other_department.create_schedule()
     for path, query in (
         ("schedule_by_date", {"deptId": other_department.dept_id, "date": get_iso_date(1)}),
@@ -247,5 +247,5 @@ def test_what_is_anothers_does_not_exist(department: BookingDepartment, other_de
         ("schedule/info", {"deptId": other_department.dept_id}),
         ("schedule/info", {"deptId": department.dept_id, "doctorId": other_department.hospital.chen.user_id}),
     ):
-        answer = department.get_public(path, **query)
-        assert (answer.status, answer.code) == (404, 10004)
+        response = department.get_public(path, **query)
+        assert (response.status, response.code) == (404, 10004)

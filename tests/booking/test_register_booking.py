@@ -1,4 +1,4 @@
-"""The desk receives who has booked: register_booking, day_bookings."""
+"""Front desk: register_booking and day_bookings."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -11,7 +11,7 @@ from chalicelib.notifications.event_types import EventType
 from chalicelib.outbox import outbox
 from chalicelib.people import doctors, formatting
 from chalicelib.people.doctors import Profile
-from tests.support import booking_client as wards
+from tests.support import booking_client
 from tests.support.booking_client import (
     AFTERNOON,
     BOOKING_PATH,
@@ -25,20 +25,18 @@ from tests.support.client import Answer, get
 from tests.support.factories import Person
 
 
-def listed(person: Person, **query: Any) -> Answer:
+def list_day(person: Person, **query: Any) -> Answer:
     return get(f"{STAFF_PATH}/day_bookings", person.token, **{"date": get_iso_date(0), **query})
 
 
 @pytest.fixture
-def morning(monkeypatch: pytest.MonkeyPatch) -> None:
+def at_seven(monkeypatch: pytest.MonkeyPatch) -> None:
     """Today at 07:00."""
     freeze_clock(monkeypatch, "07:00")
 
 
-@pytest.mark.usefixtures("morning")
-def test_a_patient_who_has_come_is_registered_by_number_or_code(
-    department: BookingDepartment, lin: Person, wang: Person
-) -> None:
+@pytest.mark.usefixtures("at_seven")
+def test_booking_is_registered_by_id_or_code(department: BookingDepartment, lin: Person, wang: Person) -> None:
     schedule_id = department.create_schedule(date=get_iso_date(0))
     first, second = department.book_slot(lin, schedule_id, 2), department.book_slot(wang, schedule_id, 3)
     code = department.get_booking(wang, second).data["bookCode"]
@@ -53,14 +51,16 @@ def test_a_patient_who_has_come_is_registered_by_number_or_code(
     assert department.cancel(lin, first).error == "该预约已挂号或已失约，不能取消"
 
 
-def test_only_on_the_day_itself(department: BookingDepartment, lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_booking_is_registered_on_its_day_only(
+    department: BookingDepartment, lin: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
     book_id = department.book_slot(lin, department.create_schedule())
     assert department.register(book_id=book_id).error == f"只能在就诊当天（{get_iso_date(1)}）挂号"
     freeze_clock(monkeypatch, "23:59", ahead=1)
-    assert department.register(book_id=book_id).status == 200, "who is late is received"
+    assert department.register(book_id=book_id).status == 200, "late patients are registered"
 
 
-def test_who_comes_the_day_after_is_not_received(
+def test_booking_is_not_registered_the_day_after(
     department: BookingDepartment, lin: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     book_id = department.book_slot(lin, department.create_schedule())
@@ -68,53 +68,56 @@ def test_who_comes_the_day_after_is_not_received(
     assert department.register(book_id=book_id).error == f"只能在就诊当天（{get_iso_date(-1)}）挂号"
 
 
-@pytest.mark.usefixtures("morning")
-def test_two_hospitals_may_give_the_same_code(
+@pytest.mark.usefixtures("at_seven")
+def test_two_tenants_may_use_the_same_code(
     department: BookingDepartment, other_department: BookingDepartment, lin: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("secrets.randbelow", lambda _: 7)
-    theirs = other_department.book_slot(
+    other_booking = other_department.book_slot(
         other_department.hospital.lin, other_department.create_schedule(date=get_iso_date(0))
     )
     own = department.book_slot(lin, department.create_schedule(date=get_iso_date(0)))
     code = department.get_booking(lin, own).data["bookCode"]
-    assert code == other_department.get_booking(other_department.hospital.lin, theirs).data["bookCode"]
-    assert [of.register(book_code=code).data["book_id"] for of in (department, other_department)] == [own, theirs]
+    assert code == other_department.get_booking(other_department.hospital.lin, other_booking).data["bookCode"]
+    assert [one.register(book_code=code).data["book_id"] for one in (department, other_department)] == [
+        own,
+        other_booking,
+    ]
 
 
-@pytest.mark.usefixtures("morning")
-def test_what_is_cancelled_or_anothers_is_not_registered(
+@pytest.mark.usefixtures("at_seven")
+def test_cancelled_booking_or_booking_of_another_tenant_is_not_registered(
     department: BookingDepartment, other_department: BookingDepartment, lin: Person
 ) -> None:
     book_id = department.book_slot(lin, department.create_schedule(date=get_iso_date(0)))
     department.cancel(lin, book_id)
     assert department.register(book_id=book_id).error == "该预约已取消或已失约"
-    theirs = other_department.book_slot(
+    other_booking = other_department.book_slot(
         other_department.hospital.lin, other_department.create_schedule(date=get_iso_date(0))
     )
-    assert department.register(book_id=theirs).status == 404
+    assert department.register(book_id=other_booking).status == 404
     assert (
         department.register(
-            book_code=other_department.get_booking(other_department.hospital.lin, theirs).data["bookCode"]
+            book_code=other_department.get_booking(other_department.hospital.lin, other_booking).data["bookCode"]
         ).status
         == 404
     )
-    assert other_department.get_status(other_department.hospital.lin, theirs) == 0
+    assert other_department.get_status(other_department.hospital.lin, other_booking) == 0
 
 
-@pytest.mark.usefixtures("morning")
-def test_nobody_is_registered_for_what_was_stopped(
+@pytest.mark.usefixtures("at_seven")
+def test_booking_of_a_stopped_schedule_is_not_registered(
     department: BookingDepartment, lin: Person, wang: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox, "wake_worker", lambda *_: None)  # the job that cancels comes later
+    monkeypatch.setattr(outbox, "wake_worker", lambda *_: None)  # the job that cancels its bookings has not run
     schedule_id = department.create_schedule(date=get_iso_date(0))
-    came, late = department.book_slot(lin, schedule_id, 1), department.book_slot(wang, schedule_id, 2)
-    department.register(book_id=came)
+    registered, waiting = department.book_slot(lin, schedule_id, 1), department.book_slot(wang, schedule_id, 2)
+    department.register(book_id=registered)
     department.stop_schedule(schedule_id)
-    answer = department.register(book_id=late)
-    assert (answer.status, answer.error) == (409, "该排班已停诊")
-    assert department.register(book_id=came).status == 200, "who was registered stays so"
-    assert [department.get_status(lin, came), department.get_status(wang, late)] == [2, 0]
+    response = department.register(book_id=waiting)
+    assert (response.status, response.error) == (409, "该排班已停诊")
+    assert department.register(book_id=registered).status == 200, "a registered booking stays registered"
+    assert [department.get_status(lin, registered), department.get_status(wang, waiting)] == [2, 0]
 
 
 @pytest.mark.parametrize(
@@ -125,20 +128,20 @@ def test_nobody_is_registered_for_what_was_stopped(
         *(({"book_code": "12"}, "book_code"), ({"book_code": "x" * 14}, "book_code"), ({"book_code": 1}, "book_code")),
     ],
 )
-def test_a_bad_field_is_named(department: BookingDepartment, which: dict[str, Any], field: str) -> None:
-    answer = department.register(**which)
-    assert (answer.status, answer.code, answer.error.partition("：")[0]) == (400, 10001, field)
+def test_invalid_field_is_named(department: BookingDepartment, which: dict[str, Any], field: str) -> None:
+    response = department.register(**which)
+    assert (response.status, response.code, response.error.partition("：")[0]) == (400, 10001, field)
 
 
-def test_what_there_is_not_is_not_registered(department: BookingDepartment) -> None:
+def test_unknown_booking_is_not_registered(department: BookingDepartment) -> None:
     for which in ({"book_id": 999_999_999}, {"bookCode": "2" * 14}, {"appo_id": "999999999"}):
-        answer = department.register(**which)
-        assert (answer.status, answer.error) == (404, "预约不存在")
+        response = department.register(**which)
+        assert (response.status, response.error) == (404, "预约不存在")
 
 
 @pytest.mark.store
-@pytest.mark.usefixtures("morning")
-def test_registering_and_cancelling_at_once_end_in_one_of_the_two(
+@pytest.mark.usefixtures("at_seven")
+def test_concurrent_registration_and_cancellation_have_one_winner(
     department: BookingDepartment, lin: Person, wang: Person
 ) -> None:
     schedule_id = department.create_schedule(date=get_iso_date(0))
@@ -152,10 +155,10 @@ def test_registering_and_cancelling_at_once_end_in_one_of_the_two(
     assert len([one for one in department.list_notification_jobs() if one[1] != EventType.BOOKING_MADE]) == 2
 
 
-def test_the_days_list_is_by_time_and_masked(department: BookingDepartment, lin: Person, wang: Person) -> None:
+def test_day_list_is_ordered_by_time_and_masks_phones(department: BookingDepartment, lin: Person, wang: Person) -> None:
     schedule_id = department.create_schedule()
     second, first = department.book_slot(wang, schedule_id, 3), department.book_slot(lin, schedule_id, 2)
-    found = listed(department.hospital.chen, date=get_iso_date(1)).data
+    found = list_day(department.hospital.chen, date=get_iso_date(1)).data
     assert [one["book_id"] for one in found["list"]] == [first, second]
     [row] = [row for row in list_rows("bookings", department.hospital) if str(row["book_id"]) == first]
     assert found["list"][0] == {
@@ -175,47 +178,47 @@ def test_the_days_list_is_by_time_and_masked(department: BookingDepartment, lin:
         "visi_charge": 1,
     }
     department.cancel(lin, first)
-    page = listed(department.hospital.desk, date=get_iso_date(1), page_size=1).data
+    page = list_day(department.hospital.desk, date=get_iso_date(1), page_size=1).data
     assert (page["total"], page["list"][0]["book_id"]) == (1, second)
 
 
-def test_doctors_see_who_comes_to_their_departments_general_clinic(
+def test_doctors_see_the_general_clinic_of_their_department(
     department: BookingDepartment, other_department: BookingDepartment, lin: Person, wang: Person
 ) -> None:
     chen, zhou, desk = department.hospital.chen, department.hospital.zhou, department.hospital.desk
-    elsewhere = wards.create_department(department.hospital, "儿科")
-    for doctor, dept_id in ((chen, department.dept_id), (zhou, elsewhere.dept_id)):
+    pediatrics = booking_client.create_department(department.hospital, "儿科")
+    for doctor, dept_id in ((chen, department.dept_id), (zhou, pediatrics.dept_id)):
         profile = Profile(dept_id=dept_id)
         mysql.run_transaction(lambda tx: doctors.update(tx, doctor.tenant_id, doctor.user_id, profile))  # noqa: B023  # at once
     own = department.book_slot(lin, department.create_schedule())
-    clinics = department.book_slot(wang, department.create_schedule(**{**AFTERNOON, "doctor_id": ""}))
+    clinic = department.book_slot(wang, department.create_schedule(**{**AFTERNOON, "doctor_id": ""}))
     other_department.book_slot(other_department.hospital.lin, other_department.create_schedule(doctor_id=""))
 
-    def seen(person: Person, **query: Any) -> list[str]:
-        return [one["book_id"] for one in listed(person, date=get_iso_date(1), **query).data["list"]]
+    def list_book_ids(person: Person, **query: Any) -> list[str]:
+        return [one["book_id"] for one in list_day(person, date=get_iso_date(1), **query).data["list"]]
 
-    assert [seen(one) for one in (chen, zhou, desk)] == [[own, clinics], [], [own, clinics]]
-    assert seen(chen, doctor_id=chen.user_id) == [own]
-    assert seen(zhou, dept_id=department.dept_id) == []
+    assert [list_book_ids(one) for one in (chen, zhou, desk)] == [[own, clinic], [], [own, clinic]]
+    assert list_book_ids(chen, doctor_id=chen.user_id) == [own]
+    assert list_book_ids(zhou, dept_id=department.dept_id) == []
 
 
-def test_doctors_see_their_own_day_and_the_desk_everybodys(
+def test_doctors_see_their_own_bookings_and_the_front_desk_all(
     department: BookingDepartment, other_department: BookingDepartment, lin: Person, wang: Person
 ) -> None:
     department.book_slot(lin, department.create_schedule())
     department.book_slot(wang, department.create_schedule(**{**AFTERNOON, "doctor_id": ""}))
     chen, zhou, desk = department.hospital.chen, department.hospital.zhou, department.hospital.desk
-    assert [listed(one, date=get_iso_date(1)).data["total"] for one in (chen, zhou, desk)] == [1, 0, 2]
-    assert listed(zhou, date=get_iso_date(1), doctor_id=chen.user_id).status == 404
-    assert listed(desk, date=get_iso_date(1), doctor_id=chen.user_id).data["total"] == 1
-    assert listed(desk, date=get_iso_date(1), dept_id=department.dept_id).data["total"] == 2
-    assert listed(desk, date=get_iso_date(1), dept_id=999_999_999).data["total"] == 0
-    assert listed(other_department.hospital.desk, date=get_iso_date(1)).data["total"] == 0
+    assert [list_day(one, date=get_iso_date(1)).data["total"] for one in (chen, zhou, desk)] == [1, 0, 2]
+    assert list_day(zhou, date=get_iso_date(1), doctor_id=chen.user_id).status == 404
+    assert list_day(desk, date=get_iso_date(1), doctor_id=chen.user_id).data["total"] == 1
+    assert list_day(desk, date=get_iso_date(1), dept_id=department.dept_id).data["total"] == 2
+    assert list_day(desk, date=get_iso_date(1), dept_id=999_999_999).data["total"] == 0
+    assert list_day(other_department.hospital.desk, date=get_iso_date(1)).data["total"] == 0
 
 
 @pytest.mark.parametrize(
     "wrong", [{"date": ""}, {"date": "x"}, {"dept_id": "x"}, {"doctor_id": 0}, {"page_num": 0}, {"page_size": "x"}]
 )
-def test_a_bad_field_of_the_list_is_named(department: BookingDepartment, wrong: dict[str, Any]) -> None:
-    answer = listed(department.hospital.desk, **wrong)
-    assert (answer.status, answer.code, answer.error.partition("：")[0]) == (400, 10001, next(iter(wrong)))
+def test_invalid_list_parameter_is_named(department: BookingDepartment, wrong: dict[str, Any]) -> None:
+    response = list_day(department.hospital.desk, **wrong)
+    assert (response.status, response.code, response.error.partition("：")[0]) == (400, 10001, next(iter(wrong)))

@@ -1,4 +1,4 @@
-"""Staff make, change and list schedules: save_schedule, schedules."""
+"""Staff create, change and list schedules: save_schedule, schedules."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -11,20 +11,20 @@ from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.booking.schedules import schedule_store
-from tests.support import booking_client as wards
+from tests.support import booking_client
 from tests.support.booking_client import AFTERNOON, STAFF_PATH, BookingDepartment, get_iso_date, list_rows
 from tests.support.client import Answer, get
 from tests.support.factories import Person
 
 
-def listed(department: BookingDepartment, **query: Any) -> Answer:
-    asked = {"from_date": get_iso_date(0), "to_date": get_iso_date(30), **query}
-    return get(f"{STAFF_PATH}/schedules", department.hospital.chen.token, **asked)
+def search(department: BookingDepartment, **query: Any) -> Answer:
+    parameters = {"from_date": get_iso_date(0), "to_date": get_iso_date(30), **query}
+    return get(f"{STAFF_PATH}/schedules", department.hospital.chen.token, **parameters)
 
 
-def test_the_desk_makes_a_morning_of_doctor_chen(department: BookingDepartment) -> None:
+def test_front_desk_creates_a_schedule(department: BookingDepartment) -> None:
     schedule_id = department.create_schedule()
-    assert listed(department).data["list"] == [
+    assert search(department).data["list"] == [
         {
             "schedule_id": schedule_id,
             "dept_id": str(department.dept_id),
@@ -45,25 +45,25 @@ def test_the_desk_makes_a_morning_of_doctor_chen(department: BookingDepartment) 
     ]
 
 
-def test_a_general_clinic_has_no_doctor(department: BookingDepartment) -> None:
+def test_general_clinic_has_no_doctor(department: BookingDepartment) -> None:
     department.create_schedule(doctor_id="", type=0, bookfee=0)
-    [one] = listed(department).data["list"]
+    [one] = search(department).data["list"]
     assert (one["doctor_id"], one["doctor_name"], one["bookfee"]) == ("", "", 0)
 
 
-def test_a_half_day_has_one_schedule(department: BookingDepartment) -> None:
+def test_half_day_has_one_schedule(department: BookingDepartment) -> None:
     for doctor_id in (department.hospital.chen.user_id, ""):
         assert department.save_schedule(doctor_id=doctor_id).status == 200
-        answer = department.save_schedule(doctor_id=doctor_id)
-        assert (answer.status, answer.code, answer.error) == (409, 10005, "该半天已有排班")
+        response = department.save_schedule(doctor_id=doctor_id)
+        assert (response.status, response.code, response.error) == (409, 10005, "该半天已有排班")
     department.create_schedule(**AFTERNOON)
     department.create_schedule(date=get_iso_date(2))
     department.create_schedule(doctor_id=department.hospital.zhou.user_id)
-    assert listed(department).data["total"] == 5
+    assert search(department).data["total"] == 5
 
 
 @pytest.mark.store
-def test_eight_who_make_one_half_day_at_once_make_one_schedule(department: BookingDepartment) -> None:
+def test_concurrent_requests_for_a_half_day_create_one_schedule(department: BookingDepartment) -> None:
     start = Barrier(8)
 
     def save(_: int) -> int:
@@ -75,39 +75,39 @@ def test_eight_who_make_one_half_day_at_once_make_one_schedule(department: Booki
     assert len(list_rows("schedules", department.hospital)) == 1
 
 
-def test_a_schedule_is_changed(department: BookingDepartment) -> None:
+def test_schedule_is_changed(department: BookingDepartment) -> None:
     schedule_id = department.create_schedule()
-    for _ in range(2):  # the same request twice
+    for _ in range(2):  # a repeated request
         changed = department.save_schedule(schedule_id=schedule_id, end="11:00", slots=6, bookfee=19.99)
         assert changed.data["schedule_id"] == schedule_id
-    [one] = listed(department).data["list"]
+    [one] = search(department).data["list"]
     assert (one["end"], one["slots"], one["bookfee"]) == ("11:00", 6, 19.99)
 
 
 @pytest.mark.parametrize("change", ["dept_id", "doctor_id", "half", "begin", "end", "slots"])
-def test_what_a_booking_was_sold_by_stays_until_it_is_cancelled(
+def test_booked_terms_cannot_change_until_the_booking_is_cancelled(
     department: BookingDepartment, lin: Person, change: str
 ) -> None:
     others: dict[str, Any] = {"begin": "08:30", "end": "11:00", "slots": 9}
     others |= {
-        "dept_id": wards.create_department(department.hospital, "儿科").dept_id,
+        "dept_id": booking_client.create_department(department.hospital, "儿科").dept_id,
         "doctor_id": department.hospital.zhou.user_id,
     }
     fields = AFTERNOON if change == "half" else {change: others[change]}
     schedule_id = department.create_schedule()
     book_id = department.book_slot(lin, schedule_id)
-    answer = department.save_schedule(schedule_id=schedule_id, **fields)
-    assert (answer.status, answer.error) == (409, "已有患者预约，只能修改类型、费用和候诊地点")
-    assert listed(department).data["list"][0]["booked"] == 1
+    response = department.save_schedule(schedule_id=schedule_id, **fields)
+    assert (response.status, response.error) == (409, "已有患者预约，只能修改类型、费用和候诊地点")
+    assert search(department).data["list"][0]["booked"] == 1
     department.cancel(lin, book_id)
     assert department.save_schedule(schedule_id=schedule_id, **fields).status == 200
-    assert listed(department).data["list"][0]["booked"] == 0
+    assert search(department).data["list"][0]["booked"] == 0
 
 
-def test_a_schedule_keeps_its_day(department: BookingDepartment) -> None:
+def test_day_of_a_schedule_cannot_change(department: BookingDepartment) -> None:
     schedule_id = department.create_schedule()
     assert department.save_schedule(schedule_id=schedule_id, date=get_iso_date(2)).status == 409
-    assert listed(department).data["list"][0]["date"] == get_iso_date(1)
+    assert search(department).data["list"][0]["date"] == get_iso_date(1)
 
 
 @pytest.mark.parametrize(
@@ -147,16 +147,18 @@ def test_a_schedule_keeps_its_day(department: BookingDepartment) -> None:
         ({"area": "A\n区"}, "area"),
     ],
 )
-def test_a_bad_field_is_named_and_nothing_is_made(
+def test_invalid_field_is_named_and_nothing_is_created(
     department: BookingDepartment, fields: dict[str, Any], field: str
 ) -> None:
-    answer = department.save_schedule(**fields)
-    assert (answer.status, answer.code) == (400, 10001)
-    assert answer.error.startswith(f"{field}：")
+    response = department.save_schedule(**fields)
+    assert (response.status, response.code) == (400, 10001)
+    assert response.error.startswith(f"{field}：")
     assert list_rows("schedules", department.hospital) == []
 
 
-def test_what_is_anothers_does_not_exist(department: BookingDepartment, other_department: BookingDepartment) -> None:
+def test_objects_of_another_tenant_are_not_found(
+    department: BookingDepartment, other_department: BookingDepartment
+) -> None:
     schedule_id = other_department.create_schedule()
     for fields in (
         {"dept_id": other_department.dept_id},
@@ -164,32 +166,32 @@ def test_what_is_anothers_does_not_exist(department: BookingDepartment, other_de
         {"doctor_id": department.hospital.desk.user_id},
         {"schedule_id": schedule_id},
     ):
-        answer = department.save_schedule(**fields)
-        assert (answer.status, answer.code) == (404, 10004)
+        response = department.save_schedule(**fields)
+        assert (response.status, response.code) == (404, 10004)
     assert list_rows("schedules", department.hospital) == []
-    assert listed(department).data["list"] == []
+    assert search(department).data["list"] == []
 
 
-def test_schedules_are_listed_by_day_and_narrowed(department: BookingDepartment) -> None:
+def test_schedules_are_listed_by_day_and_filtered(department: BookingDepartment) -> None:
     department.create_schedule(date=get_iso_date(3))
     department.create_schedule(**AFTERNOON)
     department.create_schedule()
     department.create_schedule(doctor_id=department.hospital.zhou.user_id, date=get_iso_date(2))
-    found = listed(department).data["list"]
+    found = search(department).data["list"]
     assert [(one["date"], one["half"]) for one in found] == [
         *((get_iso_date(1), "AM"), (get_iso_date(1), "PM"), (get_iso_date(2), "AM"), (get_iso_date(3), "AM"))
     ]
-    assert listed(department, doctor_id=department.hospital.zhou.user_id).data["total"] == 1
-    assert listed(department, dept_id=department.dept_id, from_date=get_iso_date(2)).data["total"] == 2
-    assert listed(department, from_date=get_iso_date(2), to_date=get_iso_date(2)).data["total"] == 1
-    page = listed(department, page_num=2, page_size=3).data
+    assert search(department, doctor_id=department.hospital.zhou.user_id).data["total"] == 1
+    assert search(department, dept_id=department.dept_id, from_date=get_iso_date(2)).data["total"] == 2
+    assert search(department, from_date=get_iso_date(2), to_date=get_iso_date(2)).data["total"] == 1
+    page = search(department, page_num=2, page_size=3).data
     assert (page["pages"], len(page["list"])) == (2, 1)
 
 
 @pytest.mark.store
-def test_a_week_is_listed_without_reading_the_years_before(department: BookingDepartment) -> None:
+def test_listing_a_week_does_not_read_earlier_years(department: BookingDepartment) -> None:
     department.create_schedule()
-    begun = """
+    copy_to_the_past = """
         INSERT INTO schedules (tenant_id, dept_id, doctor_id, day, half_day, type, fee, area, begins, ends, slots,
                                created_by, created_at)
         SELECT tenant_id, dept_id, doctor_id, day - INTERVAL %(days)s DAY, half_day, type, fee, area, begins, ends,
@@ -198,27 +200,27 @@ def test_a_week_is_listed_without_reading_the_years_before(department: BookingDe
     """
     week, tenant_id = (clock.today() + timedelta(1), clock.today() + timedelta(7)), department.hospital.tenant_id
 
-    def read(tx: Tx) -> int:
+    def count_row_reads(tx: Tx) -> int:
         rows = tx.fetch_all("SHOW SESSION STATUS LIKE 'Handler_read%'")
         return sum(int(row["Value"]) for row in rows)
 
-    def listed_once(tx: Tx) -> tuple[int, int]:
-        before = read(tx)
+    def list_week(tx: Tx) -> tuple[int, int]:
+        before = count_row_reads(tx)
         total, _ = schedule_store.list_page(tx, tenant_id, None, None, week, (0, 10))
-        return total, read(tx) - before
+        return total, count_row_reads(tx) - before
 
-    for doubled in range(11):
-        mysql.autocommit.execute(begun, days=2**doubled, tenant_id=tenant_id)  # at once
+    for exponent in range(11):
+        mysql.autocommit.execute(copy_to_the_past, days=2**exponent, tenant_id=tenant_id)
     mysql.autocommit.fetch_all("ANALYZE TABLE schedules")
-    total, rows_read = mysql.run_autocommit(listed_once)
+    total, rows_read = mysql.run_autocommit(list_week)
     assert total == 1
-    assert rows_read < 200, "of two thousand"
+    assert rows_read < 200, "there are two thousand schedules"
 
 
 @pytest.mark.parametrize(
     "wrong",
     [{"from_date": ""}, {"to_date": "x"}, {"dept_id": "x"}, {"doctor_id": 0}, {"page_num": 0}, {"page_size": "x"}],
 )
-def test_a_bad_field_of_the_list_is_named(department: BookingDepartment, wrong: dict[str, Any]) -> None:
-    answer = listed(department, **wrong)
-    assert (answer.status, answer.code, answer.error.partition("：")[0]) == (400, 10001, next(iter(wrong)))
+def test_invalid_list_parameter_is_named(department: BookingDepartment, wrong: dict[str, Any]) -> None:
+    response = search(department, **wrong)
+    assert (response.status, response.code, response.error.partition("：")[0]) == (400, 10001, next(iter(wrong)))

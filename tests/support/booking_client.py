@@ -1,4 +1,4 @@
-"""What a hospital's pages ask of booking, in the words of the tests."""
+"""Client for the booking endpoints of a department, with helpers that prepare and read bookings."""
 
 import json
 from dataclasses import dataclass
@@ -10,6 +10,8 @@ import pytest
 from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row
+from chalicelib.billing.bookings import BookingStatus, PaymentState
+from chalicelib.outbox.jobs import Job
 from chalicelib.people import departments
 from tests.support import factories
 from tests.support.client import Answer, get, post
@@ -24,36 +26,43 @@ AFTERNOON = {**MORNING, "half": "PM", "begin": "14:00", "end": "17:00", "slots":
 
 @dataclass(frozen=True)
 class BookingDepartment:
-    """A department of a hospital, with Lin and Wang who have patient files."""
+    """A department of a hospital in which Lin and Wang have patient files."""
 
     hospital: Hospital
     dept_id: int
 
     @property
     def tenant_headers(self) -> dict[str, str]:
+        """The header by which a visitor names the tenant."""
         return {"tenantId": str(self.hospital.tenant_id)}
 
     def get_public(self, path: str, **query: Any) -> Answer:
-        """As a visitor without a token."""
+        """Call an endpoint of tenant_service without a token."""
         return get(f"{PUBLIC_PATH}/{path}", headers=self.tenant_headers, **query)
 
     def save_schedule(self, person: Person | None = None, **fields: Any) -> Answer:
-        """Save a morning of Doctor Chen tomorrow, but for these fields; None leaves one out."""
-        known = {"dept_id": self.dept_id, "doctor_id": self.hospital.chen.user_id, "date": get_iso_date(1), **MORNING}
-        body = {name: value for name, value in {**known, **fields}.items() if value is not None}
+        """Save a morning of Doctor Chen tomorrow, with these fields changed; None omits a field."""
+        defaults = {
+            "dept_id": self.dept_id,
+            "doctor_id": self.hospital.chen.user_id,
+            "date": get_iso_date(1),
+            **MORNING,
+        }
+        body = {name: value for name, value in {**defaults, **fields}.items() if value is not None}
         return post(f"{STAFF_PATH}/save_schedule", (person or self.hospital.desk).token, **body)
 
     def create_schedule(self, **fields: Any) -> str:
-        """Make a schedule; returns its id."""
+        """Save a new schedule and return its id."""
         return str(self.save_schedule(**fields).data["schedule_id"])
 
     def list_free_serial_nos(self, schedule_id: Any) -> list[int]:
-        """Return the serial numbers that visitors are offered."""
+        """Return the serial numbers of the remaining slots, as visitors see them."""
         return [one["serialNo"] for one in self.get_public("schedule/left_appo", scheduleId=schedule_id).data]
 
     def submit(
         self, person: Person, schedule_id: Any, serial_no: Any = 1, member_id: Any = None, key: str = ""
     ) -> Answer:
+        """Submit a booking; `key` is the Idempotency-Key, "" for none."""
         member = person.member_id if member_id is None else member_id
         body = {"scheduleId": schedule_id, "serialNo": serial_no, "memberId": member}
         return post(
@@ -61,36 +70,43 @@ class BookingDepartment:
         )
 
     def book_slot(self, person: Person, schedule_id: Any, serial_no: int = 1) -> str:
-        """Book a slot; returns bookId."""
+        """Book a slot and return the bookId."""
         return str(self.submit(person, schedule_id, serial_no).data["bookId"])
 
     def cancel(self, person: Person, book_id: Any) -> Answer:
+        """Cancel a booking as its holder."""
         return post(f"{BOOKING_PATH}/book/cancel", person.token, bookId=book_id)
 
     def get_booking(self, person: Person, book_id: Any) -> Answer:
+        """Request the details of a booking."""
         return get(f"{BOOKING_PATH}/book/{book_id}", person.token)
 
     def get_status(self, person: Person, book_id: Any) -> int:
+        """Return the bookStatus of a booking."""
         return int(self.get_booking(person, book_id).data["bookStatus"])
 
     def stop_schedule(self, schedule_id: Any, person: Person | None = None) -> Answer:
+        """Stop a schedule, as the front desk unless a person is given."""
         return post(f"{STAFF_PATH}/stop_schedule", (person or self.hospital.desk).token, schedule_id=schedule_id)
 
-    def register(self, **which: Any) -> Answer:
-        return post(f"{STAFF_PATH}/register_booking", self.hospital.desk.token, **which)
+    def register(self, **body: Any) -> Answer:
+        """Register a booking as the front desk."""
+        return post(f"{STAFF_PATH}/register_booking", self.hospital.desk.token, **body)
 
     def list_notification_jobs(self) -> list[tuple[int, int, int]]:
-        """Return what was promised to be told: user_id, type of event and booking, in the order of the promises."""
-        found = [
-            json.loads(row["payload"]) for row in list_rows("outbox", self.hospital) if row["job"] == "notify_booking"
+        """Return user_id, event type and book_id of the NOTIFY_BOOKING jobs, in the order of their enqueueing."""
+        payloads = [
+            json.loads(row["payload"]) for row in list_rows("outbox", self.hospital) if row["job"] == Job.NOTIFY_BOOKING
         ]
-        return [(one["user_id"], one["type"], one["book_id"]) for one in found]
+        return [(one["user_id"], one["type"], one["book_id"]) for one in payloads]
 
     def save_rules(self, **fields: Any) -> Answer:
+        """Change booking rules as the admin."""
         return post(f"{STAFF_PATH}/save_booking_rules", self.hospital.admin.token, **fields)
 
 
 def create_department(hospital: Hospital, name: str = "呼吸内科") -> BookingDepartment:
+    """Insert a department, and patient files for Lin and Wang."""
     dept_id = mysql.run_transaction(lambda tx: departments.create(tx, hospital.tenant_id, name))
     factories.create_patient_file(hospital.lin, "林小雨")
     factories.create_patient_file(hospital.wang, "王强")
@@ -98,39 +114,53 @@ def create_department(hospital: Hospital, name: str = "呼吸内科") -> Booking
 
 
 def freeze_clock(monkeypatch: pytest.MonkeyPatch, time: str, ahead: int = 0) -> None:
-    """From here on it is that time, today or so many days later."""
+    """Set the clock to a time of day, today or so many days ahead of the current day."""
     moment = datetime.fromisoformat(f"{get_iso_date(ahead)}T{time}:00+08:00")
     monkeypatch.setattr(clock, "now", lambda: int(moment.timestamp()) * clock.SECOND)
 
 
 def create_patient(department: BookingDepartment, number: int) -> Person:
-    """Another patient with a file."""
+    """Insert another patient with a file."""
     person = factories.create_patient(department.hospital.tenant_id, f"137{number:08}", f"患者{number}")
     factories.create_patient_file(person, f"患者{number}")
     return person
 
 
-def create_second_account(department: BookingDepartment, whose: Person, phone: str = "13600000001") -> Person:
-    """Another account that has the same person, by the patient file, among its members."""
+def create_second_account(department: BookingDepartment, patient: Person, phone: str = "13600000001") -> Person:
+    """Insert another account whose member has the same patient file."""
     person = factories.create_patient(department.hospital.tenant_id, phone, "林小雨")
     link = """
-        UPDATE members SET pati_id = (SELECT pati_id FROM (SELECT pati_id FROM members WHERE member_id = %(of)s) m)
+        UPDATE members SET pati_id = (SELECT pati_id FROM (SELECT pati_id FROM members WHERE member_id = %(linked)s) m)
         WHERE member_id = %(member_id)s
     """
-    mysql.autocommit.execute(link, of=whose.member_id, member_id=person.member_id)
+    mysql.autocommit.execute(link, linked=patient.member_id, member_id=person.member_id)
     return person
 
 
 def get_iso_date(ahead: int) -> str:
-    """Return the date so many days from today."""
+    """Return the date so many days from today, as yyyy-mm-dd."""
     return (clock.today() + timedelta(ahead)).isoformat()
 
 
 def get_weekday(ahead: int) -> int:
+    """Return the weekday so many days from today: 1 Monday to 7 Sunday."""
     return date.fromisoformat(get_iso_date(ahead)).isoweekday()
 
 
+def mark_paid(book_id: Any) -> None:
+    """Set the payment state of a booking to PAID, without a payment."""
+    statement = "UPDATE bookings SET payment_state = %(paid)s WHERE book_id = %(book_id)s"
+    mysql.autocommit.execute(statement, paid=PaymentState.PAID, book_id=book_id)
+
+
+def set_status(book_id: Any, status: BookingStatus) -> None:
+    """Set the status of a booking, without what the endpoints do besides."""
+    statement = "UPDATE bookings SET status = %(status)s WHERE book_id = %(book_id)s"
+    mysql.autocommit.execute(statement, status=status, book_id=book_id)
+
+
 def list_rows(table: str, hospital: Hospital) -> list[Row]:
+    """Return the tenant's rows of a table, by its first column."""
     return mysql.autocommit.fetch_all(
         f"SELECT * FROM {table} WHERE tenant_id = %(id)s ORDER BY 1", id=hospital.tenant_id
     )

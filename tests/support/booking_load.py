@@ -1,4 +1,4 @@
-"""A thousand people who all want the same half-day, 32 at a time, each as a page would: one request after another."""
+"""Load on one schedule: a thousand patients book its slots, 32 at a time, each with one request after another."""
 
 import random
 import re
@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from threading import Event, Thread
 
 from chalicelib.adapters import mysql, redis
+from chalicelib.adapters.mysql import Row
+from chalicelib.billing.bookings import BookingStatus
+from chalicelib.notifications.event_types import EventType
 from tests.support.booking_client import BookingDepartment, create_patient
 from tests.support.client import Answer
 from tests.support.factories import Person
@@ -19,29 +22,30 @@ OFFERED_SLOT = re.compile(r"(\d+)号 \d\d:\d\d")
 
 @dataclass
 class Outcome:
-    """What one buyer was told: the booking they hold at the end, and those that they cancelled."""
+    """The result of one buyer by the responses: the booking they have at the end, and those that they cancelled."""
 
     buyer: Person
     booking_id: str | None
     cancelled: list[str]
-    retries: int = 0  # answers that asked to try again
+    retries: int = 0  # number of 503 responses
 
 
 def create_buyers(department: BookingDepartment) -> list[Person]:
+    """Insert BUYER_COUNT patients."""
     with ThreadPoolExecutor(8) as pool:
         return list(pool.map(lambda number: create_patient(department, number), range(BUYER_COUNT)))
 
 
 def buy_all(
-    department: BookingDepartment, buyers: list[Person], schedule_id: str, slots: int, fickle: int = 0
+    department: BookingDepartment, buyers: list[Person], schedule_id: str, slots: int, may_cancel: int = 0
 ) -> list[Outcome]:
-    """Have them all buy. Of the first `fickle` buyers, one in three who got a slot gives it back, and then leaves."""
+    """Let all buyers try to book; one in three of the first `may_cancel` buyers who get a slot cancels it again."""
 
     def buy(number: int) -> Outcome:
         chance = random.Random(number)
         outcome = Outcome(buyers[number], None, [])
         outcome.booking_id = buy_any_slot(department, outcome, schedule_id, chance.randint(1, slots), chance)
-        if outcome.booking_id and number < fickle and chance.random() < 1 / 3:
+        if outcome.booking_id and number < may_cancel and chance.random() < 1 / 3:
             retry_while_unavailable(outcome, lambda: department.cancel(outcome.buyer, outcome.booking_id))
             outcome.cancelled.append(outcome.booking_id)
             outcome.booking_id = None
@@ -54,66 +58,72 @@ def buy_all(
 def buy_any_slot(
     department: BookingDepartment, outcome: Outcome, schedule_id: str, serial_no: int, chance: random.Random
 ) -> str | None:
-    """Try one slot after the other, as the answers name them; None once the half-day is full."""
+    """Try the slots that the responses name until one is booked; return None once the half-day is full."""
     while True:
-        answer = retry_while_unavailable(outcome, lambda: department.submit(outcome.buyer, schedule_id, serial_no))  # noqa: B023  # at once
-        if answer.status == 200:
-            return str(answer.data["bookId"])
-        assert (answer.status, answer.code) == (409, 10005), answer.body
-        assert answer.error.startswith(f"{serial_no}号已被预约，")
-        named = OFFERED_SLOT.findall(answer.error)
-        if not named:
-            assert answer.error.endswith("该半天已约满")
+        response = retry_while_unavailable(outcome, lambda: department.submit(outcome.buyer, schedule_id, serial_no))  # noqa: B023  # called at once
+        if response.status == 200:
+            return str(response.data["bookId"])
+        assert (response.status, response.code) == (409, 10005), response.body
+        assert response.error.startswith(f"{serial_no}号已被预约，")
+        suggested = OFFERED_SLOT.findall(response.error)
+        if not suggested:
+            assert response.error.endswith("该半天已约满")
             return None
-        serial_no = int(chance.choice(named))
+        serial_no = int(chance.choice(suggested))
 
 
 def retry_while_unavailable(outcome: Outcome, call: Callable[[], Answer]) -> Answer:
-    """Send the same request again while the answer is that the service is not available."""
-    while (answer := call()).status == 503:
-        assert int(answer.headers["Retry-After"]) > 0
+    """Repeat the request while the response is 503."""
+    while (response := call()).status == 503:
+        assert int(response.headers["Retry-After"]) > 0
         outcome.retries += 1
-    return answer
+    return response
 
 
 @contextmanager
 def flush_redis_repeatedly() -> Iterator[None]:
-    """Have Redis lose everything, again and again."""
-    over = Event()
+    """Flush Redis every 0.1 s."""
+    stopped = Event()
 
     def flush() -> None:
-        while not over.wait(0.1):
+        while not stopped.wait(0.1):
             redis.get_client().flushall()
 
     thread = Thread(target=flush)
     thread.start()
     yield
-    over.set()
+    stopped.set()
     thread.join()
 
 
-def find_inconsistencies(outcomes: list[Outcome], schedule_id: str, sold: int) -> list[str]:
-    """Count in the database; return what does not agree with what the buyers were told."""
+def find_inconsistencies(outcomes: list[Outcome], schedule_id: str, expected: int) -> list[str]:
+    """Return what in the database does not agree with the responses."""
     rows = mysql.autocommit.fetch_all(
         "SELECT * FROM bookings WHERE schedule_id = %(id)s ORDER BY book_id", id=schedule_id
     )
-    told = mysql.autocommit.fetch_all(
+    jobs = mysql.autocommit.fetch_all(
         "SELECT dedup_key FROM outbox WHERE tenant_id = %(id)s", id=outcomes[0].buyer.tenant_id
     )
-    live, gone = [row for row in rows if row["status"] == 0], [row for row in rows if row["status"] == 1]
-    names = {row["dedup_key"].decode() for row in told if row["dedup_key"]}
+    live = [row for row in rows if row["status"] == BookingStatus.BOOKED]
+    cancelled = [row for row in rows if row["status"] == BookingStatus.CANCELLED]
+    keys = {row["dedup_key"].decode() for row in jobs if row["dedup_key"]}
     problems = {
-        f"{len(live)} sold": len(live) != sold,
-        "a slot twice": len({row["serial_no"] for row in live}) != len(live),
-        "a person twice": len({row["pati_id"] for row in live}) != len(live),
-        "others hold than were told so": (
+        f"{len(live)} slots are booked": len(live) != expected,
+        "a slot has two bookings": len({row["serial_no"] for row in live}) != len(live),
+        "a patient has two bookings": len({row["pati_id"] for row in live}) != len(live),
+        "bookings differ from the responses": (
             {(str(row["book_id"]), row["user_id"]) for row in live}
             != {(one.booking_id, one.buyer.user_id) for one in outcomes if one.booking_id}
         ),
-        "others cancelled than were told so": (
-            {str(row["book_id"]) for row in gone} != {book_id for one in outcomes for book_id in one.cancelled}
+        "cancelled bookings differ from the responses": (
+            {str(row["book_id"]) for row in cancelled} != {book_id for one in outcomes for book_id in one.cancelled}
         ),
-        "somebody is not told of their booking": not {f"booking:{row['book_id']}:1100" for row in rows} <= names,
-        "somebody is not told of what they cancelled": not {f"booking:{row['book_id']}:1101" for row in gone} <= names,
+        "a booking has no notification": not build_keys(rows, EventType.BOOKING_MADE) <= keys,
+        "a cancellation has no notification": not build_keys(cancelled, EventType.BOOKING_CANCELLED) <= keys,
     }
     return [name for name, is_wrong in problems.items() if is_wrong]
+
+
+def build_keys(bookings: list[Row], event_type: EventType) -> set[str]:
+    """Return the dedup_keys of the notification jobs of bookings."""
+    return {f"booking:{row['book_id']}:{event_type}" for row in bookings}
