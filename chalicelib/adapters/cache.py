@@ -4,20 +4,16 @@ An entry names the server that stored it (see redis.Script), so an entry that an
 """
 
 from chalicelib.adapters import redis
-from chalicelib.adapters.redis import Script, ScriptCall
+from chalicelib.adapters.redis import ScriptCall, load_script
 
 TTL_SECONDS = 60
 TOMBSTONE_TTL_SECONDS = 2 * TTL_SECONDS  # longer than the life of any entry that a concurrent reader may still write
 INVALIDATION_TTL_SECONDS = 15  # longer than a reader takes between reading MySQL and writing the entry
 TOMBSTONE = "dead"
 
-_READ_SCRIPT = Script("""
-    local copy = redis.call('GET', KEYS[1])
-    if copy and string.sub(copy, 1, #server) == server then return string.sub(copy, #server + 1) end
-""")
-# NX: a row that was read from MySQL before a revocation must not replace the tombstone.
-_WRITE_SCRIPT = Script("redis.call('SET', KEYS[1], server .. ARGV[1], 'EX', ARGV[2], 'NX')")
-_TOMBSTONE_SCRIPT = Script("redis.call('SET', KEYS[1], server .. ARGV[1], 'EX', ARGV[2])")
+_READ_SCRIPT = load_script(__file__, "cache_read")
+_WRITE_SCRIPT = load_script(__file__, "cache_write")
+_TOMBSTONE_SCRIPT = load_script(__file__, "cache_write_tombstone")
 
 
 def build_read_call(key: str) -> ScriptCall:

@@ -7,6 +7,7 @@ import hashlib
 import logging
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import redis
@@ -29,13 +30,6 @@ class RedisUnavailableError(Exception):
     """Redis did not respond in time or rejected a command."""
 
 
-# A plain search: a pattern would match at each position of the text anew and take as long as all the rest of a script.
-SERVER_ID_LUA = """local info = redis.call('INFO', 'server')
-local at = string.find(info, 'run_id:', 1, true) + 7
-local server = string.sub(info, at, at + 39)
-"""
-
-
 class Script:
     """A Lua script, sent by its SHA-1. The Lua variable `server` is the run id of the server.
 
@@ -44,12 +38,31 @@ class Script:
     """
 
     def __init__(self, body: str) -> None:
-        self.body = SERVER_ID_LUA + body
+        self.body = _SERVER_ID_LUA + body
         self._sha1 = hashlib.sha1(self.body.encode()).hexdigest()
 
     def get_sha1(self) -> str:
         """Return the SHA-1 of the body in hexadecimal, by which EVALSHA names the script."""
         return self._sha1
+
+
+def load_script(module_file: str, *names: str, **constants: int) -> Script:
+    """Load a script from the `lua` folder beside a module.
+
+    Args:
+        module_file: the module's `__file__`.
+        names: files (without .lua) that are joined in this order, so that scripts can share their first part.
+        constants: numbers that the files use by these names; they become Lua locals in front of them.
+    """
+    declarations = "".join(f"local {name} = {value}\n" for name, value in constants.items())
+    return Script(declarations + "".join(_read_lua(module_file, name) for name in names))
+
+
+def _read_lua(module_file: str, name: str) -> str:
+    return (Path(module_file).parent / "lua" / f"{name}.lua").read_text("utf-8")
+
+
+_SERVER_ID_LUA = _read_lua(__file__, "server_id")
 
 
 ScriptCall = tuple[Script, list[str], list[Any]]

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from chalicelib import clock, errors
 from chalicelib.adapters import redis
-from chalicelib.adapters.redis import Script
+from chalicelib.adapters.redis import load_script
 from chalicelib.adapters.wechat_api import IssuedCredential, WechatApiError
 from chalicelib.crypto import field_encryption
 from chalicelib.errors import ApiError
@@ -22,27 +22,12 @@ LEASE_MILLISECONDS = 8_000  # afterwards the holder is considered to have failed
 WAIT_TIMEOUT_SECONDS = 10.0  # of callers that wait for the holder of the lease
 POLL_INTERVAL_SECONDS = 0.03
 FAILURE_TTL_MILLISECONDS = 2_000
-CACHED, ACQUIRED, FAILED, WAIT = "kept", "yours", "failed", "wait"
+CACHED, ACQUIRED, FAILED, WAIT = "cached", "acquired", "failed", "wait"
 
-_READ_SCRIPT = Script("""
-    local kept = redis.call('GET', KEYS[1])
-    if kept and kept ~= ARGV[3] then return {'kept', kept} end
-    local failed = redis.call('GET', KEYS[3])
-    if failed then return {'failed', failed} end
-    if redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then return {'yours', ''} end
-    return {'wait', ''}
-""")
-_STORE_SCRIPT = Script("""
-    if redis.call('GET', KEYS[2]) ~= ARGV[1] then return end
-    redis.call('DEL', KEYS[1], KEYS[2])
-    if tonumber(ARGV[3]) > 0 then redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end
-""")
-_CLAIM_SCRIPT = Script("return redis.call('SET', KEYS[1], '', 'NX', 'EX', ARGV[1]) and 1")
-_FAIL_SCRIPT = Script("""
-    if redis.call('GET', KEYS[2]) ~= ARGV[1] then return end
-    redis.call('DEL', KEYS[2])
-    redis.call('SET', KEYS[3], ARGV[2], 'PX', ARGV[3])
-""")
+_READ_SCRIPT = load_script(__file__, "credential_read")
+_STORE_SCRIPT = load_script(__file__, "credential_store")
+_FAIL_SCRIPT = load_script(__file__, "credential_fail")
+_CLAIM_SCRIPT = load_script(__file__, "credential_claim")
 
 
 def get_or_fetch(tenant_id: int, key: str, fetch: Callable[[], IssuedCredential], rejected_value: str = "") -> str:

@@ -18,7 +18,7 @@ def build_key(department: BookingDepartment, schedule_id: str) -> str:
 
 def age_view(department: BookingDepartment, schedule_id: str, seconds: int = availability.TRUST_SECONDS) -> None:
     """Move the time when the view was loaded from MySQL into the past."""
-    redis.get_client().hincrby(build_key(department, schedule_id), "at", -seconds)
+    redis.get_client().hincrby(build_key(department, schedule_id), "verified_at", -seconds)
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_trusted_view_follows_bookings_without_mysql(
     [
         lambda _: redis.get_client().flushall(),
         lambda key: redis.get_client().hset(key, "server", "another"),
-        lambda key: redis.get_client().hdel(key, "taken"),
+        lambda key: redis.get_client().hdel(key, "bitmap"),
     ],
 )
 def test_lost_view_is_rebuilt(

@@ -9,7 +9,7 @@ So whatever Redis loses or misses is corrected within TRUST_SECONDS.
 from collections.abc import Sequence
 
 from chalicelib.adapters import mysql, redis
-from chalicelib.adapters.redis import Script
+from chalicelib.adapters.redis import load_script
 from chalicelib.billing.bookings import Booking
 from chalicelib.booking.calendar import calendar_store
 from chalicelib.booking.schedules.slots import Schedule
@@ -17,38 +17,9 @@ from chalicelib.messaging import ids
 
 TRUST_SECONDS, TTL_SECONDS = 10, 60
 
-# Returns for each key its version ("" for none) and its bitmap ("" if it is not trusted).
-_READ_SCRIPT = Script(f"""
-    local now, result = tonumber(redis.call('TIME')[1]), {{}}
-    for _, key in ipairs(KEYS) do
-        local view = redis.call('HMGET', key, 'version', 'server', 'at', 'taken')
-        local trusted = view[2] == server and now - tonumber(view[3]) < {TRUST_SECONDS}
-        table.insert(result, view[1] or '')
-        table.insert(result, trusted and view[4] or '')
-    end
-    return result
-""")
-# ARGV: for each key the version that was read before MySQL was, and the bitmap.
-_REFILL_SCRIPT = Script(f"""
-    local now = redis.call('TIME')[1]
-    for i, key in ipairs(KEYS) do
-        if (redis.call('HGET', key, 'version') or '') == ARGV[2 * i - 1] then
-            redis.call('HSET', key, 'server', server, 'at', now, 'taken', ARGV[2 * i])
-            redis.call('EXPIRE', key, {TTL_SECONDS})
-        end
-    end
-""")
-# ARGV: a new version, a slot's serial number, 1 for reserved or 0 for free.
-_UPDATE_SCRIPT = Script(f"""
-    redis.call('HSET', KEYS[1], 'version', ARGV[1])
-    local taken, at = redis.call('HGET', KEYS[1], 'taken'), tonumber(ARGV[2])
-    if taken and at <= #taken then
-        redis.call('HSET', KEYS[1], 'taken', string.sub(taken, 1, at - 1) .. ARGV[3] .. string.sub(taken, at + 1))
-    elseif taken then  -- written when the schedule had fewer slots
-        redis.call('HDEL', KEYS[1], 'taken')
-    end
-    redis.call('EXPIRE', KEYS[1], {TTL_SECONDS})
-""")
+_READ_SCRIPT = load_script(__file__, "availability_read", TRUST_SECONDS=TRUST_SECONDS)
+_REFILL_SCRIPT = load_script(__file__, "availability_refill", TTL_SECONDS=TTL_SECONDS)
+_UPDATE_SCRIPT = load_script(__file__, "availability_update", TTL_SECONDS=TTL_SECONDS)
 
 
 def get_free_slots(tenant_id: int, schedules: Sequence[Schedule]) -> dict[int, list[int]]:
