@@ -109,7 +109,7 @@ def _delete_caches(talk: Consultation) -> None:
     pipe = cache.get_client().pipeline(transaction=False)
     for key in (
         f"consult:{session_cache.SCHEMA_VERSION}:{{{talk.session_no}}}",
-        *(f"log:{recent_cache.SCHEMA_VERSION}:{{{talk.session_no}}}:{part}" for part in ("state", "tail")),
+        *recent_cache.build_keys(talk.session_no)[:2],
     ):
         pipe.delete(key)
     pipe.execute()

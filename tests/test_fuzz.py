@@ -12,7 +12,7 @@ from app import app
 from chalicelib import errors
 from chalicelib.errors import ApiError
 from chalicelib.gateway import internal
-from chalicelib.gateway.notify import listening
+from chalicelib.gateway.notify import http
 from chalicelib.settings import settings
 from devstack.fuzz import runner
 from tests.support.fast_passwords import use_fast_hashes
@@ -25,7 +25,7 @@ def door() -> Iterator[runner.FuzzClient]:
     """A hash costs little, and a poll to which nothing comes is soon over: their answers are the same."""
     with pytest.MonkeyPatch.context() as patch, runner.run_app() as url:
         use_fast_hashes(patch)
-        patch.setattr(listening, "settings", replace(settings, long_poll_seconds=0.01))
+        patch.setattr(http, "settings", replace(settings, long_poll_seconds=0.01))
         yield runner.FuzzClient(url)
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from chalicelib import clock
 from chalicelib.adapters import mysql
-from chalicelib.gateway.notify import listening
+from chalicelib.gateway.notify import http
 from chalicelib.identity import tokens
 from chalicelib.identity.callers import Role
 from chalicelib.outbox import outbox
@@ -59,7 +59,7 @@ class World:
 def world() -> Iterator[World]:
     """What is promised is not done: it would change rows while we look. A poll to which nothing comes is soon over."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(listening, "settings", replace(settings, long_poll_seconds=0.01))
+        patch.setattr(http, "settings", replace(settings, long_poll_seconds=0.01))
         patch.setattr(outbox, "wake_worker", lambda *_, **__: None)
         here, elsewhere = factories.create_hospital(), factories.create_hospital("别处医院")
         staff = {Role.DOCTOR: here.chen, Role.SERVICE_STAFF: here.desk, Role.ADMIN: here.admin}

@@ -38,7 +38,9 @@ def send_as_patient(caller: Caller, request: PatientText, idempotency_key: str |
         ApiError: 404 for an unknown session, member or doctor; 409 if the key was used for another message.
     """
     session_no = _resolve_session_no(caller, request, request.session_no)
-    new_message = NewMessage(request.message, "patient/send_text_msg", idempotency_key or request.client_msg_id)
+    new_message = NewMessage(
+        request.message, "patient/send_text_msg", idempotency_key or request.client_msg_id, few_recipients=True
+    )
     message = log.append(caller.tenant_id, ConversationKind.CONSULT, session_no, caller.principal, new_message)
     return SentByPatient(msg_id=message.id, msg_date=clock.format_wire_time(message.sent_at), session_no=session_no)
 
@@ -54,6 +56,7 @@ def send_as_doctor(caller: Caller, request: DoctorText, idempotency_key: str | N
         "doctor/send_text_msg",
         idempotency_key or request.client_msg_id,
         enqueue_sql=ENQUEUE_UNREAD_REPLY,
+        few_recipients=True,
     )
     message = log.append(caller.tenant_id, ConversationKind.CONSULT, request.session_no, caller.principal, new_message)
     return Sent(msg_id=message.id, msg_date=clock.format_wire_time(message.sent_at))
@@ -138,6 +141,7 @@ def _send_file(caller: Caller, session_no: str, file_id: int, endpoint: str, key
         MessageType.IMAGE,
         file.object_key,
         enqueue_sql=ENQUEUE_UNREAD_REPLY if caller.role == Role.DOCTOR else "",
+        few_recipients=True,
     )
     return log.append(caller.tenant_id, ConversationKind.CONSULT, session_no, caller.principal, new_message)
 

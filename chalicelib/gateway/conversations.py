@@ -1,4 +1,4 @@
-"""Conversations as their participants make, find, join and leave them."""
+"""Conversations from the point of view of their participants: create, join, leave, list."""
 
 from chalicelib import errors
 from chalicelib.errors import ApiError
@@ -19,52 +19,79 @@ from chalicelib.messaging.models import ConversationKind
 CONVERSATION_TYPES = range(16)
 
 
-def create(caller: Caller, wanted: ConversationWanted, key: str | None) -> ConversationNamed:
-    """Make a conversation that others may join by its id; the caller is in it."""
-    kind = require_type(wanted)
-    made = membership.create(caller.tenant_id, ConversationKind.CLIENT, kind, caller.principal, [caller.principal], key)
-    return ConversationNamed(ConversationId=made)
+def create(caller: Caller, request: ConversationWanted, idempotency_key: str | None) -> ConversationNamed:
+    """Create a conversation that others may join by its id; the caller takes part.
+
+    Raises:
+        ApiError: 400 for an unknown type, 409 if the key was used for another request.
+    """
+    public_id = membership.create(
+        caller.tenant_id,
+        ConversationKind.CLIENT,
+        require_type(request),
+        caller.principal,
+        [caller.principal],
+        idempotency_key,
+    )
+    return ConversationNamed(ConversationId=public_id)
 
 
-def join(caller: Caller, asked: Conversation) -> ConversationNamed:
-    membership.join(caller.tenant_id, asked.conversation_id, caller.principal)
-    return ConversationNamed(ConversationId=asked.conversation_id)
+def join(caller: Caller, request: Conversation) -> ConversationNamed:
+    """Join a conversation by its id. See `membership.join` for errors."""
+    membership.join(caller.tenant_id, request.conversation_id, caller.principal)
+    return ConversationNamed(ConversationId=request.conversation_id)
 
 
-def leave(caller: Caller, asked: Conversation) -> ConversationNamed:
-    membership.leave(caller.tenant_id, asked.conversation_id, caller.principal)
-    return ConversationNamed(ConversationId=asked.conversation_id)
+def leave(caller: Caller, request: Conversation) -> ConversationNamed:
+    """Leave a conversation. See `membership.leave` for errors."""
+    membership.leave(caller.tenant_id, request.conversation_id, caller.principal)
+    return ConversationNamed(ConversationId=request.conversation_id)
 
 
-def check_joined(caller: Caller, asked: Conversation) -> Joined:
-    """Tell a stranger nothing else than one who asks for what is not there."""
-    return Joined(Joined=membership.find_summary(caller.tenant_id, asked.conversation_id, caller.principal) is not None)
+def check_joined(caller: Caller, request: Conversation) -> Joined:
+    """Return whether the caller takes part. The response is the same for a conversation that does not exist."""
+    summary = membership.find_summary(caller.tenant_id, request.conversation_id, caller.principal)
+    return Joined(Joined=summary is not None)
 
 
-def list_joined(caller: Caller, asked: OwnSession) -> Conversations:
-    """ApiError 403 for anybody else's conversations."""
-    if asked.session_id not in ("", caller.principal, session_names.format_principal(caller.principal)):
+def list_joined(caller: Caller, request: OwnSession) -> Conversations:
+    """Return the caller's conversations.
+
+    Raises:
+        ApiError: 403 for another user's conversations.
+    """
+    if request.session_id not in ("", caller.principal, session_names.format_principal(caller.principal)):
         raise ApiError(errors.NOT_ALLOWED, "只能查询本人加入的会话")
     return Conversations(Conversations=membership.list_joined(caller.tenant_id, caller.principal))
 
 
-def get_detail(caller: Caller, asked: Conversation) -> ConversationDetail:
-    found = membership.find_summary(caller.tenant_id, asked.conversation_id, caller.principal)
-    if found is None:
+def get_detail(caller: Caller, request: Conversation) -> ConversationDetail:
+    """Return what a participant may know of a conversation.
+
+    Raises:
+        ApiError: 404 if the caller does not take part.
+    """
+    summary = membership.find_summary(caller.tenant_id, request.conversation_id, caller.principal)
+    if summary is None:
         raise ApiError(errors.NOT_FOUND, "会话不存在")
-    last_id, sender, sent_at = found.last_message or ("", "", None)
+    last_id, sender, sent_at = summary.last_message or ("", "", None)
     return ConversationDetail(
-        ConversationID=asked.conversation_id,
+        ConversationID=request.conversation_id,
         LastMsgID=last_id,
         LastSendTime=sent_at,
-        IsDelete=found.hidden,
-        ConversationType=found.type,
+        IsDelete=summary.hidden,
+        ConversationType=summary.type,
         LastSendSession=session_names.format_principal(sender),
-        IsArchive=found.archived,
+        IsArchive=summary.archived,
     )
 
 
-def require_type(wanted: ConversationWanted) -> int:
-    if wanted.conversation_type not in CONVERSATION_TYPES:
+def require_type(request: ConversationWanted) -> int:
+    """Return the conversation type.
+
+    Raises:
+        ApiError: 400 for a type outside 0-15.
+    """
+    if request.conversation_type not in CONVERSATION_TYPES:
         raise ApiError(errors.CONVERSATION_TYPE)
-    return wanted.conversation_type
+    return request.conversation_type

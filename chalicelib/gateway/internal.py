@@ -1,4 +1,4 @@
-"""What a hospital's own systems may ask of the gateway, by internal key."""
+"""Endpoints for a hospital's own systems, which authenticate with an internal key."""
 
 from chalicelib import errors
 from chalicelib.adapters import mysql
@@ -12,52 +12,68 @@ from chalicelib.messaging.models import ConversationKind
 from chalicelib.people import persons
 
 
-def issue_token(caller: Caller, wanted: TokenRequest) -> str:
-    """Return a token. ApiError 404 for a person that the key's tenant does not have."""
-    user_id = session_names.parse_user_id(wanted.session)
+def issue_token(caller: Caller, request: TokenRequest) -> str:
+    """Return a token for an account or a user of the hospital's own system.
+
+    Raises:
+        ApiError: 404 for an account that the key's tenant does not have.
+    """
+    user_id = session_names.parse_user_id(request.session)
     if user_id is None:
         return tokens.issue(
-            caller.tenant_id, session_names.parse_principal(wanted.session), Role.SESSION, wanted.platform
+            caller.tenant_id, session_names.parse_principal(request.session), Role.SESSION, request.platform
         )
     kind = persons.find_role(mysql.autocommit, caller.tenant_id, user_id)
     if kind is None:
         raise ApiError(errors.NOT_FOUND, "用户不存在")
-    return tokens.issue(caller.tenant_id, f"user:{user_id}", kind, wanted.platform)
+    return tokens.issue(caller.tenant_id, f"user:{user_id}", kind, request.platform)
 
 
-def create(caller: Caller, wanted: ConversationOfMembers, key: str | None) -> ConversationNamed:
-    """Make a conversation that only the hospital's own system lets people into."""
-    kind, members = conversations.require_type(wanted), _require_principals(caller, wanted.sessions)
-    return ConversationNamed(
-        ConversationId=membership.create(caller.tenant_id, ConversationKind.SERVICE, kind, "", members, key)
+def create(caller: Caller, request: ConversationOfMembers, idempotency_key: str | None) -> ConversationNamed:
+    """Create a conversation to which only the hospital's own system adds participants.
+
+    Raises:
+        ApiError: 400 for an unknown type or no members, 404 for an account that does not exist, 409 if the key was used
+            for another request.
+    """
+    conversation_type = conversations.require_type(request)
+    principals = _require_principals(caller, request.sessions)
+    public_id = membership.create(
+        caller.tenant_id, ConversationKind.SERVICE, conversation_type, "", principals, idempotency_key
     )
+    return ConversationNamed(ConversationId=public_id)
 
 
-def add_members(caller: Caller, asked: Members) -> ConversationNamed:
-    membership.add_participants(caller.tenant_id, asked.conversation_id, _require_principals(caller, asked.sessions))
-    return ConversationNamed(ConversationId=asked.conversation_id)
+def add_members(caller: Caller, request: Members) -> ConversationNamed:
+    """Add participants. See `membership.add_participants` for errors; 404 also for an account that does not exist."""
+    membership.add_participants(
+        caller.tenant_id, request.conversation_id, _require_principals(caller, request.sessions)
+    )
+    return ConversationNamed(ConversationId=request.conversation_id)
 
 
-def remove_members(caller: Caller, asked: Members) -> ConversationNamed:
-    membership.remove_participants(caller.tenant_id, asked.conversation_id, _list_principals(asked.sessions))
-    return ConversationNamed(ConversationId=asked.conversation_id)
+def remove_members(caller: Caller, request: Members) -> ConversationNamed:
+    """Remove participants. See `membership.remove_participants` for errors."""
+    membership.remove_participants(caller.tenant_id, request.conversation_id, _list_principals(request.sessions))
+    return ConversationNamed(ConversationId=request.conversation_id)
 
 
-def set_archived(caller: Caller, asked: Archiving) -> None:
-    membership.set_archived(caller.tenant_id, asked.conversation_ids, asked.is_archive)
+def set_archived(caller: Caller, request: Archiving) -> None:
+    """Archive or reopen conversations. See `membership.set_archived` for errors."""
+    membership.set_archived(caller.tenant_id, request.conversation_ids, request.is_archive)
 
 
-def _list_principals(named: list[str]) -> list[str]:
-    """The principals that are meant, each once."""
-    if not named:
+def _list_principals(sessions: list[str]) -> list[str]:
+    """Return the sessions' principals, each once."""
+    if not sessions:
         raise ApiError(errors.NO_MEMBERS)
-    return sorted({session_names.parse_principal(session) for session in named})
+    return sorted({session_names.parse_principal(session) for session in sessions})
 
 
-def _require_principals(caller: Caller, named: list[str]) -> list[str]:
-    """ApiError 404 where a number is that of nobody here: a slip must not seat a person who does not exist."""
-    principals = _list_principals(named)
-    user_ids = {user_id for session in named if (user_id := session_names.parse_user_id(session)) is not None}
+def _require_principals(caller: Caller, sessions: list[str]) -> list[str]:
+    """Return the sessions' principals; raise ApiError 404 if one is the id of an account that does not exist."""
+    principals = _list_principals(sessions)
+    user_ids = {user_id for session in sessions if (user_id := session_names.parse_user_id(session)) is not None}
     if user_ids and persons.list_existing_ids(mysql.autocommit, caller.tenant_id, user_ids) != user_ids:
         raise ApiError(errors.NOT_FOUND, "用户不存在")
     return principals

@@ -1,4 +1,4 @@
-"""Sending to a conversation and reading its history, whatever kind of conversation it is."""
+"""Sending to a conversation of any kind and reading its history."""
 
 from collections.abc import Iterable
 
@@ -20,52 +20,63 @@ from chalicelib.messaging.models import Message, NewMessage
 from chalicelib.messaging.reading import Page
 from chalicelib.wechat_account.unread_replies import ENQUEUE_UNREAD_REPLY
 
-PAGE_SIZE, MAX_RANGE_SIZE = 30, 500  # messages; both are the protocol's
+PAGE_SIZE, MAX_RANGE_SIZE = 30, 500  # messages; document 004
 
 
-def send(caller: Caller, text: Text, key: str | None) -> Sent:
-    """Say something wherever the caller has a seat."""
-    sent = (text.content, "send_msg", key or text.client_msg_id, text.type)
-    draft = NewMessage(
-        *sent, status=text.status, enqueue_sql=ENQUEUE_UNREAD_REPLY if caller.role == Role.DOCTOR else ""
+def send(caller: Caller, request: Text, idempotency_key: str | None) -> Sent:
+    """Send a message to a conversation in which the caller takes part. See `log.append` for errors."""
+    new_message = NewMessage(
+        request.content,
+        "send_msg",
+        idempotency_key or request.client_msg_id,
+        request.type,
+        status=request.status,
+        enqueue_sql=ENQUEUE_UNREAD_REPLY if caller.role == Role.DOCTOR else "",
     )
-    return Sent(MsgID=log.append(caller.tenant_id, None, text.conversation_id, caller.principal, draft).id)
+    message = log.append(caller.tenant_id, None, request.conversation_id, caller.principal, new_message)
+    return Sent(MsgID=message.id)
 
 
-def list_newest(caller: Caller, asked: NewestMessages) -> Messages:
-    """Return the newest page, which counts as read."""
-    page = _fetch_newest_page(caller, asked.conversation_id, PAGE_SIZE)
-    reading.mark_read(asked.conversation_id, page)
-    return _build_messages(asked, page.messages)
+def list_newest(caller: Caller, request: NewestMessages) -> Messages:
+    """Return the newest page and mark it as read.
+
+    Raises:
+        ApiError: 404 if the caller does not take part. The same holds for the other functions of this module.
+    """
+    page = _fetch_newest_page(caller, request.conversation_id, PAGE_SIZE)
+    reading.mark_read(request.conversation_id, page)
+    return _build_messages(request, page.messages)
 
 
-def list_last(caller: Caller, asked: NewestMessages) -> Messages:
-    return _build_messages(asked, _fetch_newest_page(caller, asked.conversation_id, 1).messages)
+def list_last(caller: Caller, request: NewestMessages) -> Messages:
+    """Return the newest message, if there is one, without marking it as read."""
+    return _build_messages(request, _fetch_newest_page(caller, request.conversation_id, 1).messages)
 
 
-def get_last_id(caller: Caller, asked: Conversation) -> NewestMessageId:
-    page = _fetch_newest_page(caller, asked.conversation_id, 1)
+def get_last_id(caller: Caller, request: Conversation) -> NewestMessageId:
+    """Return the id of the newest message, "" if there is none."""
+    page = _fetch_newest_page(caller, request.conversation_id, 1)
     return NewestMessageId(MsgId=page.messages[0].id if page.messages else "")
 
 
-def list_before(caller: Caller, asked: Around) -> Messages:
+def list_before(caller: Caller, request: Around) -> Messages:
     """Return the page that ends with a message."""
-    return _build_messages(asked, _list_range(caller, asked, "", asked.msg_id, PAGE_SIZE, newest_first=True))
+    return _build_messages(request, _list_range(caller, request, "", request.msg_id, PAGE_SIZE, newest_first=True))
 
 
-def list_after(caller: Caller, asked: Around) -> Messages:
+def list_after(caller: Caller, request: Around) -> Messages:
     """Return the page that begins with a message."""
-    return _build_messages(asked, _list_range(caller, asked, asked.msg_id, "", PAGE_SIZE, newest_first=False))
+    return _build_messages(request, _list_range(caller, request, request.msg_id, "", PAGE_SIZE, newest_first=False))
 
 
-def list_between(caller: Caller, asked: Span) -> Messages:
-    """Return what lies between two messages, from the end that the order begins with."""
-    low, high = asked.start_msg_id or "", asked.end_msg_id or ""
-    return _build_messages(asked, _list_range(caller, asked, low, high, MAX_RANGE_SIZE, newest_first=asked.desc))
+def list_between(caller: Caller, request: Span) -> Messages:
+    """Return the messages between two ids, beginning at the end with which the requested order begins."""
+    low, high = request.start_msg_id or "", request.end_msg_id or ""
+    return _build_messages(request, _list_range(caller, request, low, high, MAX_RANGE_SIZE, newest_first=request.desc))
 
 
 def _fetch_newest_page(caller: Caller, public_id: str, limit: int) -> Page:
-    """Two tenants may each have a session:abc, so that a seat says nothing without its tenant."""
+    """Return the newest page. The tenant is compared because two tenants may each have a session:abc."""
     page, _ = reading.fetch_newest_page(public_id, caller.principal, limit)
     if page.participant is None or page.tenant_id != caller.tenant_id:
         raise ApiError(errors.NOT_FOUND, "会话不存在")
@@ -73,11 +84,13 @@ def _fetch_newest_page(caller: Caller, public_id: str, limit: int) -> Page:
 
 
 def _list_range(
-    caller: Caller, asked: Conversation, low: str, high: str, limit: int, *, newest_first: bool
+    caller: Caller, request: Conversation, low: str, high: str, limit: int, *, newest_first: bool
 ) -> list[Message]:
-    return reading.list_range(caller.tenant_id, asked.conversation_id, caller.principal, low, high, limit, newest_first)
+    return reading.list_range(
+        caller.tenant_id, request.conversation_id, caller.principal, low, high, limit, newest_first
+    )
 
 
-def _build_messages(asked: NewestMessages, messages: Iterable[Message]) -> Messages:
-    in_order = sorted(messages, key=lambda message: message.seq, reverse=asked.desc)
-    return Messages(Msg=[msg_data.build_msg_data(asked.conversation_id, message) for message in in_order])
+def _build_messages(request: NewestMessages, messages: Iterable[Message]) -> Messages:
+    in_order = sorted(messages, key=lambda message: message.seq, reverse=request.desc)
+    return Messages(Msg=[msg_data.build_msg_data(request.conversation_id, message) for message in in_order])

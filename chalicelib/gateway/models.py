@@ -1,4 +1,4 @@
-"""What crosses the wire in the IM gateway, in document 004's own spelling."""
+"""Requests and responses of the IM gateway, in the spelling of document 004."""
 
 from typing import Annotated
 

@@ -22,7 +22,7 @@ from chalicelib.gateway.models import (
     Text,
     TokenRequest,
 )
-from chalicelib.gateway.notify import listening, poll, sse
+from chalicelib.gateway.notify import http
 from chalicelib.gateway.notify.models import ListenQuery, Several, Single
 from chalicelib.http.routing import IdempotencyKeyHeader, LastEventIdHeader, RawContent, Routes
 from chalicelib.identity.callers import PARTICIPANT_ROLES, Caller, Role
@@ -30,35 +30,29 @@ from chalicelib.identity.callers import PARTICIPANT_ROLES, Caller, Role
 routes = Routes(__name__)
 
 
-@routes.get("/notify", callers=PARTICIPANT_ROLES, errors=[PROTOCOL], raw_content_type=sse.CONTENT_TYPE)
+@routes.get("/notify", callers=PARTICIPANT_ROLES, errors=[PROTOCOL], raw_content_type=http.SSE_CONTENT_TYPE)
 def notify(
     caller: Caller, query: ListenQuery, last_event_id: LastEventIdHeader, time_left: float
 ) -> Single | Several | RawContent | None:
     """消息推送服务
 
-    What is new for the caller, in all conversations. poll answers as soon as there is something: one message, or with
-    limit a list and the cursor to go on from; null (an empty list) after 20 seconds without. sse is a stream of the
-    same, ended after each delivery: an EventSource goes on by itself. Without a cursor each delivery counts as
-    received, and the next one goes on behind it. gap says that something is lost to the feed and must be read from
-    history (an answer without MsgId where there is nothing else). Each entry's PreId is the message before it in its
-    conversation. events=1 brings what is no message: withdrawals (Type 1000), read positions (1001) and others.
+    New messages of all the caller's conversations. poll responds as soon as there is one: a single message or, with
+    limit, a list and the cursor to continue from; null (an empty list) if there is none within 20 seconds. sse returns
+    the same as a stream that ends after each delivery; an EventSource reconnects by itself. Without a cursor each
+    delivery counts as received, and the next request continues after it. gap is true if messages before are lost to the
+    feed and must be read from history (a response without MsgId if there is nothing else). PreId is the message before
+    it in its conversation. events=1 adds events that are no messages: withdrawals (Type 1000), read positions (1001)
+    and others.
     """
-    transport = listening.require_transport(query)
-    if transport == "sse":
-        return sse.build_stream(caller, query, last_event_id, time_left)
-    return (
-        poll.wait_for_several(caller, query, query.limit, time_left)
-        if query.limit
-        else poll.wait_for_one(caller, query, time_left)
-    )
+    return http.respond(caller, query, last_event_id, time_left)
 
 
 @routes.post("/send_msg", callers=PARTICIPANT_ROLES, errors=[NOT_FOUND, CONFLICT])
 def send_msg(caller: Caller, body: Text, idempotency_key: IdempotencyKeyHeader) -> Sent:
     """发送消息
 
-    To any conversation that the caller takes part in, consultations among them; 403 where it is archived. Sent again
-    with the same Idempotency-Key (or client_msg_id) it is the same message.
+    To any conversation in which the caller takes part, including consultations; 403 if it is archived. A request with
+    the same Idempotency-Key (or client_msg_id) returns the same message.
     """
     return messages.send(caller, body, idempotency_key)
 
@@ -73,7 +67,7 @@ def check_joined_conversation(caller: Caller, body: Conversation) -> Joined:
 def get_joined_conversation(caller: Caller, body: OwnSession) -> Conversations:
     """获取当前用户加入的会话列表
 
-    All of the caller's own conversations, the youngest first; 403 where SessionId is somebody else.
+    All of the caller's own conversations, the newest first; 403 if SessionId is another user's.
     """
     return conversations.list_joined(caller, body)
 
@@ -88,8 +82,8 @@ def get_conversation_detail(caller: Caller, body: Conversation) -> ConversationD
 def join_conversation(caller: Caller, body: Conversation) -> ConversationNamed:
     """加入会话
 
-    By its id, where a participant made it (create_conversation); every other conversation is a 404. 403 where it is
-    archived or the caller was put out of it, 409 where it has 500 members. What was said before can be read.
+    By its id, if a participant created it (create_conversation); 404 for every other conversation. 403 if it is
+    archived or the caller was removed from it, 409 if it has 500 members. Earlier messages can be read.
     """
     return conversations.join(caller, body)
 
@@ -100,7 +94,7 @@ def create_conversation(
 ) -> ConversationNamed:
     """创建会话
 
-    The caller is its first member; whoever knows its id may join. Asked again with the same Idempotency-Key it is
+    The caller is its first member; everyone who knows its id may join. A request with the same Idempotency-Key returns
     the same conversation.
     """
     return conversations.create(caller, body, idempotency_key)
@@ -110,7 +104,7 @@ def create_conversation(
 def leave_conversation(caller: Caller, body: Conversation) -> ConversationNamed:
     """离开会话
 
-    One that can be joined by its id; every other is a 404.
+    Only one that can be joined by its id; 404 for every other.
     """
     return conversations.leave(caller, body)
 
@@ -125,7 +119,7 @@ def get_lastone_msgid(caller: Caller, body: Conversation) -> NewestMessageId:
 def get_conversation_msg_by_range(caller: Caller, body: Span) -> Messages:
     """获取会话指定消息ID范围的信息
 
-    Both ids are included; an empty one is an open end. At most 500 messages: the first of the order asked for.
+    Both ids are included; an empty one is an open end. At most 500 messages: the first in the requested order.
     """
     return messages.list_between(caller, body)
 
@@ -161,7 +155,7 @@ def get_conversation_last_30_msg(caller: Caller, body: NewestMessages) -> Messag
 def get_conversation_lastone_msg(caller: Caller, body: NewestMessages) -> Messages:
     """获取会话最后一条消息
 
-    A list of one, or of none where nothing was said yet. Does not count as reading.
+    A list of one message, or an empty list if there is none. It does not count as read.
     """
     return messages.list_last(caller, body)
 
@@ -170,8 +164,8 @@ def get_conversation_lastone_msg(caller: Caller, body: NewestMessages) -> Messag
 def get_token(caller: Caller, body: TokenRequest) -> str:
     """获取Token
 
-    Signs somebody in on behalf of the hospital's own system. `12` or `user:12` is the account or member of staff
-    of that id, with that person's own rights; any other string is a user of that system, known here by it alone.
+    Issues a token on behalf of the hospital's own system. `12` or `user:12` is the account or member of staff with that
+    id, and the token has that person's rights; any other string is a user of that system, known only by this string.
     """
     return internal.issue_token(caller, body)
 
@@ -184,8 +178,8 @@ def inner_create_conversation(
 ) -> ConversationNamed:
     """创建会话并初始化成员
 
-    Only /inner/join_conversation lets others in. Members are named as in get_token; 404 for a number that is nobody's.
-    Asked again with the same Idempotency-Key it is the same conversation.
+    Only /inner/join_conversation adds others. Members are named as in get_token; 404 for an id that does not exist. A
+    request with the same Idempotency-Key returns the same conversation.
     """
     return internal.create(caller, body, idempotency_key)
 
@@ -194,7 +188,7 @@ def inner_create_conversation(
 def inner_kickout_conversation(caller: Caller, body: Members) -> ConversationNamed:
     """踢出会话成员
 
-    They read nothing more, and come back only by /inner/join_conversation. Who is no member changes nothing.
+    They can no longer read, and can return only by /inner/join_conversation. Sessions that are no members are ignored.
     """
     return internal.remove_members(caller, body)
 
@@ -203,7 +197,7 @@ def inner_kickout_conversation(caller: Caller, body: Members) -> ConversationNam
 def inner_join_conversation(caller: Caller, body: Members) -> ConversationNamed:
     """指定用户加入会话
 
-    All of them, or none where they would be more than 500 (409).
+    All of them, or none if there would be more than 500 members (409).
     """
     return internal.add_members(caller, body)
 
@@ -212,6 +206,6 @@ def inner_join_conversation(caller: Caller, body: Members) -> ConversationNamed:
 def inner_set_archive_conversations(caller: Caller, body: Archiving) -> None:
     """会话状态设为归档/非归档
 
-    An archived conversation can be read and not written to (403). All of them, or none where one is not there (404).
+    An archived conversation can be read but not written to (403). All of them, or none if one does not exist (404).
     """
     return internal.set_archived(caller, body)

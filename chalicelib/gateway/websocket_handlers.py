@@ -1,8 +1,8 @@
-"""WebSocket: pushed as it happens. The client may send and acknowledge on it too; the answers are those of HTTP.
+"""The WebSocket transport of /notify: events are pushed, and the client may send and acknowledge messages.
 
-A client says {"action": "send_msg" | "ack" | "resume" | "ping", "id": …} with what the action wants, and is answered
-{"action", "id", "code", "data" or "error"}. What it is sent unasked has no id: {"action": "hello"}, once it is written
-to; MsgData; {"action": "ready"} behind the backlog.
+A request is {"action": "send_msg" | "ack" | "resume" | "ping", "id": ...} with the fields of that action, its response
+{"action", "id", "code", "data" or "error"} as over HTTP. Frames that the server sends by itself have no id:
+{"action": "hello"} when the connection is established, MsgData, and {"action": "ready"} after the backlog.
 """
 
 import logging
@@ -20,15 +20,15 @@ from chalicelib.gateway.notify.models import ListenQuery
 from chalicelib.http.fields import BODY_LABEL, ID_LIMIT, Cursor, WireModel, drop_empty_optional, format_validation_error
 from chalicelib.identity import callers, tokens
 from chalicelib.identity.callers import PARTICIPANT_ROLES, Caller
-from chalicelib.messaging import backlog, delivery, sockets
-from chalicelib.messaging.sockets import Socket
+from chalicelib.messaging import backlog, feed, sockets
+from chalicelib.messaging.socket_store import Socket
 from chalicelib.outbox import outbox
 from chalicelib.outbox.jobs import Job
 
 logger = logging.getLogger(__name__)
 
 Event = dict[str, Any]
-Answer = dict[str, Any]
+Response = dict[str, Any]
 
 
 def _validate_request_id(id: object) -> str | int:
@@ -40,7 +40,7 @@ def _validate_request_id(id: object) -> str | int:
 
 
 class ActionRequest(WireModel):
-    """What every action has. `id` is the client's own, by which it knows the answer."""
+    """The fields of every action. `id` is chosen by the client and returned with the response."""
 
     action: str = Field("", max_length=32)
     id: Annotated[str | int, PlainValidator(_validate_request_id)] = ""
@@ -51,27 +51,31 @@ class CursorRequest(WireModel):
 
 
 def connect(connection_id: str, event: Event) -> None:
-    """Let somebody listen. ApiError 400, 401, 403; raises ValidationError."""
-    asked = ListenQuery.model_validate(drop_empty_optional(ListenQuery, event.get("queryStringParameters") or {}))
-    if asked.protoc != "ws":
+    """Register a connection and enqueue the job that sends its backlog.
+
+    Raises:
+        ApiError: 400 for another transport, 401, 403.
+        ValidationError: for an invalid query.
+    """
+    query = ListenQuery.model_validate(drop_empty_optional(ListenQuery, event.get("queryStringParameters") or {}))
+    if query.protoc != "ws":
         raise ApiError(errors.PROTOCOL)
-    caller = callers.identify({"token": asked.token}, frozenset(PARTICIPANT_ROLES))
+    caller = callers.identify({"token": query.token}, frozenset(PARTICIPANT_ROLES))
     logs.bind(tenant_id=caller.tenant_id, principal=caller.principal)
-    socket = Socket(caller.tenant_id, caller.principal, bytes.fromhex(caller.token_hash_hex), asked.events == "1")
+    socket = Socket(caller.tenant_id, caller.principal, bytes.fromhex(caller.token_hash_hex), query.events == "1")
 
-    def open_up(tx: mysql.Tx) -> None:
-        sockets.register(connection_id, socket, tx)
-        outbox.enqueue(
-            tx, socket.tenant_id, Job.SEND_BACKLOG, {"connection": connection_id, "after": asked.after or ""}
-        )
+    def register(tx: mysql.Tx) -> None:
+        sockets.register(tx, connection_id, socket)
+        payload = {"connection": connection_id, "after": query.after or ""}
+        outbox.enqueue(tx, socket.tenant_id, Job.SEND_BACKLOG, payload)
 
-    mysql.run_transaction(open_up)
+    mysql.run_transaction(register)
     sockets.invalidate_cache(socket.tenant_id, socket.principal)
     outbox.wake_worker()
 
 
 def handle_message(connection_id: str, event: Event) -> None:
-    """Do what a client says and answer it on the WebSocket. One whose token has died is closed."""
+    """Execute a request and send its response. A connection whose token is no longer valid is closed."""
     socket = sockets.find(connection_id)
     session = tokens.find_session_by_hash(socket.token_hash) if socket else None
     if socket is None or session is None:
@@ -80,34 +84,35 @@ def handle_message(connection_id: str, event: Event) -> None:
     caller = Caller(socket.tenant_id, session.role, socket.principal, session.platform)
     logs.bind(tenant_id=caller.tenant_id, principal=caller.principal)
     try:
-        answer = _handle_action(connection_id, socket, caller, event.get("body") or "")
-        ws_push.post(connection_id, sockets.encode_frame(answer))
-    except ws_push.PushError as failed:  # what was said is done; who hears no answer says it again
-        logger.warning("socket not answered", extra={"ids": {"status": failed.status}})
+        response = _handle_action(connection_id, socket, caller, event.get("body") or "")
+        ws_push.post(connection_id, sockets.encode_frame(response))
+    except ws_push.PushError as error:  # the action is done; a client that receives no response repeats it
+        logger.warning("websocket response not sent", extra={"ids": {"status": error.status}})
 
 
 def disconnect(connection_id: str, _event: Event) -> None:
+    """Delete a connection that was closed."""
     sockets.unregister(connection_id)
 
 
-def _handle_action(connection_id: str, socket: Socket, caller: Caller, text: str) -> Answer:
-    said: Answer = {"action": "", "id": ""}
+def _handle_action(connection_id: str, socket: Socket, caller: Caller, text: str) -> Response:
+    request: Response = {"action": "", "id": ""}
     try:
-        said = ActionRequest.model_validate_json(text).model_dump()
-        data = _run_action(said["action"], connection_id, socket, caller, text)
-        return {**said, **({"action": "pong"} if said["action"] == "ping" else {}), "code": 0, "data": data}
+        request = ActionRequest.model_validate_json(text).model_dump()
+        data = _run_action(request["action"], connection_id, socket, caller, text)
+        return {**request, **({"action": "pong"} if request["action"] == "ping" else {}), "code": 0, "data": data}
     except ValidationError as error:
-        refused = ApiError(errors.BAD_PARAMETER, format_validation_error(error, BODY_LABEL))
+        rejection = ApiError(errors.BAD_PARAMETER, format_validation_error(error, BODY_LABEL))
     except redis.RedisUnavailableError:
-        refused = ApiError(errors.UNAVAILABLE)
+        rejection = ApiError(errors.UNAVAILABLE)
     except ApiError as error:
-        refused = error
+        rejection = error
     except ws_push.PushError:
         raise
     except Exception:
         logger.exception("unhandled")
-        refused = ApiError(errors.INTERNAL)
-    return {**said, "code": refused.kind.code, "error": refused.text}
+        rejection = ApiError(errors.INTERNAL)
+    return {**request, "code": rejection.kind.code, "error": rejection.text}
 
 
 def _run_action(action: str, connection_id: str, socket: Socket, caller: Caller, text: str) -> object:
@@ -115,10 +120,10 @@ def _run_action(action: str, connection_id: str, socket: Socket, caller: Caller,
         case "send_msg":
             return messages.send(caller, Text.model_validate_json(text), None).model_dump()
         case "ack":
-            delivery.save_position(backlog.build_listener(socket), CursorRequest.model_validate_json(text).cursor)
+            feed.save_position(backlog.build_listener(socket), CursorRequest.model_validate_json(text).cursor)
             return None
         case "resume":
             return backlog.send_events(connection_id, socket, CursorRequest.model_validate_json(text).cursor)
         case "ping":
-            return {"cursor": delivery.get_end_cursor(backlog.build_listener(socket))}
+            return {"cursor": feed.read(backlog.build_listener(socket), "", 1).end_cursor}
     raise ApiError(errors.BAD_PARAMETER, "action：应为 send_msg、ack、resume 或 ping")

@@ -84,7 +84,7 @@ def assign_agent(tx: Tx, tenant_id: int, entry: QueueEntry, agent_id: int, chang
     membership_store.lock_conversation(tx, conversation_id)
     membership_store.insert_and_lock_participants(tx, tenant_id, conversation_id, [agent, *former], now)
     if former:
-        membership_store.set_left(tx, conversation_id, former, now, kicked=False)
+        membership_store.set_left(tx, conversation_id, former, now, removed=False)
     membership_store.set_joined(tx, conversation_id, [agent], entry.started_seq, now)
     queue_store.assign_agent(tx, conversation_id, agent_id)
     posts.mark_idle(tx, tenant_id, agent_id)

@@ -1,63 +1,77 @@
-"""What a WebSocket is sent first: all that came while nobody listened, and then where that ends."""
+"""The backlog of a WebSocket: what it is sent first, namely all events since the client's cursor and their end."""
 
 from typing import Any
 
 from chalicelib import clock
 from chalicelib.adapters.aws import ws_push
-from chalicelib.messaging import delivery, sockets
-from chalicelib.messaging.delivery import MAX_EVENTS_PER_DELIVERY, Listener
-from chalicelib.messaging.sockets import Socket
+from chalicelib.messaging import delivery, feed, sockets
+from chalicelib.messaging.delivery import MAX_EVENTS_PER_DELIVERY
+from chalicelib.messaging.feed import Listener
+from chalicelib.messaging.socket_store import Socket
 
-CONNECT_TIMEOUT_SECONDS, RETRY_INTERVAL_SECONDS = (
-    1.0,
-    0.05,
-)  # seconds: $connect must have answered before the connection can be written to
+CONNECT_TIMEOUT_SECONDS = 1.0  # a connection can be written to only after $connect has returned
+RETRY_INTERVAL_SECONDS = 0.05
 
 
 def send_on_connect(_tenant_id: int, payload: dict[str, Any]) -> None:
-    """The job that $connect promises. Raises redis.RedisUnavailableError, ws_push.Failed: then it is tried again."""
+    """Send the backlog to a new connection: the outbox job that $connect enqueues.
+
+    Args:
+        payload: connection (its id), after (cursor, "" for the token's saved position).
+
+    Raises:
+        redis.RedisUnavailableError, ws_push.PushError: the job is to be repeated.
+    """
     connection_id = payload["connection"]
     socket = sockets.find(connection_id)
     if socket is None:
         return
     if _wait_until_writable(connection_id):
-        where = send_events(connection_id, socket, payload["after"])
-        _post_frame(connection_id, {"action": "ready", "code": 0, "data": where})
-    elif sockets.find(connection_id):  # $connect is slow to answer
+        end = send_events(connection_id, socket, payload["after"])
+        _post_frame(connection_id, {"action": "ready", "code": 0, "data": end})
+    elif sockets.find(connection_id):  # $connect is slow to return
         raise ws_push.PushError(ws_push.STATUS_GONE)
 
 
 def send_events(connection_id: str, socket: Socket, after: str) -> dict[str, Any]:
-    """Send what is behind a cursor ("": behind what the token has acknowledged); return the cursor behind it all.
+    """Send all events after a cursor ("" for the token's saved position).
 
-    gap: something before it is lost, history has it. What is sent meanwhile by others may come twice, and before.
+    An event that is published meanwhile may arrive twice, and before older ones.
+
+    Returns:
+        cursor: the position after all events; gap: True if events before it are lost, so that the client must read
+        history.
     """
     listener, gap = build_listener(socket, after), False
     while True:
         found = delivery.read_events(listener, MAX_EVENTS_PER_DELIVERY)
         gap = gap or found.gap or found.position_unknown
         if found.position_unknown:
-            delivery.save_position(listener, found.cursor)
-        heard = all(_post_frame(connection_id, frame) for frame in found.frames)
-        if not found.has_more or not heard:
+            feed.save_position(listener, found.cursor)
+        received = all(_post_frame(connection_id, frame) for frame in found.frames)
+        if not found.has_more or not received:
             return {"cursor": found.cursor, "gap": gap}
         listener = build_listener(socket, found.cursor)
 
 
 def build_listener(socket: Socket, cursor: str = "") -> Listener:
+    """Return the listener of a connection."""
     return Listener(socket.tenant_id, socket.principal, socket.token_hash.hex(), cursor, socket.wants_events)
 
 
 def _wait_until_writable(connection_id: str) -> bool:
-    """Whether the client is there within that time. What is emitted from then on is pushed, what was before is read."""
+    """Return whether the connection is established within the timeout.
+
+    Events that are published from then on are pushed, those before are read.
+    """
     until = clock.monotonic() + CONNECT_TIMEOUT_SECONDS
     while not _post_frame(connection_id, {"action": "hello"}):
         sockets.unregister(connection_id, sockets.CONNECT_GRACE)
-        if clock.monotonic() > until or not sockets.find(connection_id):  # who has left already holds up nobody
+        if clock.monotonic() > until or not sockets.find(connection_id):  # do not wait for a client that has left
             return False
         clock.sleep(RETRY_INTERVAL_SECONDS)
     return True
 
 
-def _post_frame(connection_id: str, what: object) -> bool:
-    return ws_push.post(connection_id, sockets.encode_frame(what))
+def _post_frame(connection_id: str, frame: object) -> bool:
+    return ws_push.post(connection_id, sockets.encode_frame(frame))

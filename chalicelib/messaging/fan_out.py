@@ -1,36 +1,40 @@
-"""A job of the outbox: telling the many who take part in a conversation of what happened in it."""
+"""Notification of many principals at once, and the outbox job that notifies a large conversation."""
 
 from typing import Any
 
 from chalicelib.adapters import mysql, redis
-from chalicelib.messaging import feed, frames, reading_store, sockets
-from chalicelib.messaging.models import Message, StoredMessage
+from chalicelib.messaging import feed, reading_store, sockets
+from chalicelib.messaging.feed import Event, EventKind
+from chalicelib.messaging.models import Message
 
-BATCH_SIZE = 100  # feeds of one round trip
+BATCH_SIZE = 100  # feeds per round trip
 
 
 def notify_large_conversation(tenant_id: int, payload: dict[str, Any]) -> None:
-    """Raises redis.RedisUnavailableError: then it is done again."""
+    """Notify the participants of a message or its withdrawal. The job is repeated if Redis is unavailable.
+
+    Args:
+        payload: kind (of EventKind), conversation (public id), seq.
+    """
     public_id = payload["conversation"]
-    found = mysql.run_autocommit(lambda tx: reading_store.find_message(tx, tenant_id, public_id, payload["seq"]))
-    if found is None:
+    stored = reading_store.find_message(mysql.autocommit, tenant_id, public_id, payload["seq"])
+    if stored is None:
         return
-    message, prev_id, principals = found
-    written = StoredMessage(message, prev_id, 0, principals)
-    event = (feed.build_withdrawn_event if payload["kind"] == "withdrawn" else feed.build_message_event)(
-        public_id, written
-    )
-    notify(tenant_id, principals, event, message)
+    is_withdrawal = payload["kind"] == EventKind.WITHDRAWN
+    build_event = feed.build_withdrawn_event if is_withdrawal else feed.build_message_event
+    notify(tenant_id, stored.recipients, build_event(public_id, stored), stored.message)
 
 
-def notify(tenant_id: int, principals: list[str], event: dict[str, Any], message: Message | None = None) -> None:
-    """Put an event into the feed of each, and write it to their open WebSockets; `message` is what it is about.
+def notify(tenant_id: int, principals: list[str], event: Event, message: Message | None = None) -> None:
+    """Append an event to the feed of each principal, and write it to their open WebSockets.
 
-    Raises redis.RedisUnavailableError: those who were told already are told again with the rest.
+    Args:
+        message: the message that the event names.
+
+    Raises:
+        redis.RedisUnavailableError: some of them may have been notified, and are notified again with the others.
     """
     for start in range(0, len(principals), BATCH_SIZE):
-        some = principals[start : start + BATCH_SIZE]
-        answers = redis.run_scripts(feed.build_publish_calls(tenant_id, some, event), ignore_backoff=True)
-        sockets.push_frames(
-            tenant_id, frames.build_outgoing_frames(feed.parse_published_events(some, event, answers), message)
-        )
+        batch = principals[start : start + BATCH_SIZE]
+        replies = redis.run_scripts(feed.build_publish_calls(tenant_id, batch, event), ignore_backoff=True)
+        sockets.push_events(tenant_id, feed.parse_published_events(batch, event, replies), message)

@@ -1,8 +1,8 @@
-"""Ids of messages and conversations, one kind for all protocols.
+"""Ids of messages and conversations, the same for all protocols.
 
-A message id is 80 bits: tick (54: milliseconds << 12 and a counter), conversation type (4), hash of the conversation
-(22). It is shown as 16 letters of a base32 whose alphabet stands in ASCII order, XXXXX-XXXX-XXXX-XXX, so that ids of
-one conversation sort as text in the order of its messages.
+A message id has 80 bits: tick (54: milliseconds << 12 and a counter), conversation type (4), hash of the conversation
+(22). Its text is 16 letters of a base32 whose alphabet is in ASCII order, XXXXX-XXXX-XXXX-XXX, so that the ids of one
+conversation sort as text in the order of its messages.
 """
 
 import hashlib
@@ -18,33 +18,39 @@ _LETTER_VALUES = {letter: value for value, letter in enumerate(ALPHABET)}
 
 
 def generate_public_id() -> str:
-    """Return a public id that nobody can guess."""
+    """Return a public id that cannot be guessed."""
     return str(uuid.uuid4())
 
 
 def generate_nonce() -> str:
+    """Return a text that was never returned before."""
     return secrets.token_hex(8)
 
 
 def compute_tag(public_id: str, conversation_type: int) -> int:
-    """Return the part of a message id that its conversation gives it."""
+    """Return the part of a message id that identifies its conversation."""
     digest = hashlib.sha256(public_id.encode()).digest()
     return conversation_type << 22 | int.from_bytes(digest[:3], "big") >> 2
 
 
 def compute_first_tick(now: int) -> int:
-    """Return the lowest tick of the millisecond that `now` (microseconds) lies in."""
+    """Return the lowest tick of the millisecond that contains `now` (microseconds)."""
     return now // 1000 << 12
 
 
 def encode(tick: int, tag: int) -> str:
+    """Return the text of a message id."""
     value = tick << TAG_BITS | tag
     letters = "".join(ALPHABET[value >> shift & 31] for shift in range(75, -1, -5))
     return f"{letters[:5]}-{letters[5:9]}-{letters[9:13]}-{letters[13:]}"
 
 
 def decode(message_id: str) -> tuple[int, int]:
-    """Return (tick, tag). ValueError for what is no message id."""
+    """Return (tick, tag) of a message id's text.
+
+    Raises:
+        ValueError: for any other text.
+    """
     if not re.fullmatch(MESSAGE_ID_PATTERN, message_id):
         raise ValueError(message_id)
     value = 0

@@ -1,103 +1,120 @@
-"""The conversation log: the one way a message comes to exist, whatever protocol it came by."""
+"""The conversation log: messages of all protocols are sent and withdrawn here."""
 
 import logging
-from typing import Any
 
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql, redis
 from chalicelib.adapters.redis import ScriptCall
 from chalicelib.errors import ApiError
-from chalicelib.messaging import feed, frames, ids, recent_cache, sockets, store
+from chalicelib.messaging import feed, ids, recent_cache, sockets, store
+from chalicelib.messaging.feed import Event
 from chalicelib.messaging.models import Message, NewMessage, StoredMessage
 from chalicelib.outbox import outbox
 
 logger = logging.getLogger(__name__)
 
 MAX_ID_COLLISIONS = 3  # of message ids, in a row
-WITHDRAWAL_WINDOW = 2 * 60 * clock.SECOND  # how long a sender may withdraw
+WITHDRAWAL_WINDOW = 2 * 60 * clock.SECOND  # in which a sender may withdraw
 
 
-def append(tenant_id: int, kind: str | None, public_id: str, sender: str, draft: NewMessage) -> Message:
-    """Write a message exactly once, however often it is sent. When this returns, it is durable and can be seen.
+def append(tenant_id: int, kind: str | None, public_id: str, sender: str, new_message: NewMessage) -> Message:
+    """Write a message exactly once, however often it is sent. When this returns, it is durable and visible.
 
-    kind None is any: wherever the sender has a seat.
-    ApiError 404 where the sender takes no part, 403 where the conversation is archived, 409 where the idempotency key
-    names another message.
+    Args:
+        kind: the conversation's, of ConversationKind; None for any.
+
+    Raises:
+        ApiError: 404 if the sender does not take part, 403 if the conversation is archived, 409 if the idempotency key
+            names another message.
     """
     writer = ids.generate_nonce()
-    written = recent_cache.run_with_write_intent(
-        public_id, writer, lambda: _insert_message(tenant_id, kind, public_id, sender, draft)
+    stored = recent_cache.run_with_write_intent(
+        public_id, writer, lambda: _insert_message(tenant_id, kind, public_id, sender, new_message)
     )
-    shown = recent_cache.build_publish_call(public_id, writer, written, sender)
-    _publish(tenant_id, public_id, written, shown, feed.build_message_event(public_id, written))
-    return written.message
+    cache_call = recent_cache.build_publish_call(public_id, writer, stored, sender)
+    _publish(tenant_id, public_id, stored, cache_call, feed.build_message_event(public_id, stored))
+    return stored.message
 
 
 def withdraw(tenant_id: int, public_id: str, message_id: str, principal: str) -> Message:
-    """Take back a message: its place stays, its content is served to nobody. Doing so again changes nothing.
+    """Withdraw a message: its place remains, its content is no longer returned. It is idempotent.
 
-    The sender may for two minutes; principal "" (an administrator) always. ApiError 404 else.
+    Args:
+        principal: the sender, who may withdraw within WITHDRAWAL_WINDOW; "" (an administrator) always.
+
+    Raises:
+        ApiError: 404 if there is no such message, or it cannot be withdrawn by the principal.
     """
     writer, now = ids.generate_nonce(), clock.now()
 
-    def take_back() -> StoredMessage:
-        written = mysql.run_transaction(
+    def update() -> StoredMessage:
+        stored = mysql.run_transaction(
             lambda tx: store.withdraw(tx, tenant_id, public_id, message_id, principal, now - WITHDRAWAL_WINDOW, now)
         )
-        if written is None:
+        if stored is None:
             raise ApiError(errors.NOT_FOUND, "消息不存在，或已超过2分钟不能撤回")
-        return written
+        return stored
 
-    written = recent_cache.run_with_write_intent(public_id, writer, take_back)
-    shown = recent_cache.build_publish_call(public_id, writer, written, "")
-    _publish(tenant_id, public_id, written, shown, feed.build_withdrawn_event(public_id, written))
-    return written.message
+    stored = recent_cache.run_with_write_intent(public_id, writer, update)
+    cache_call = recent_cache.build_publish_call(public_id, writer, stored, "")
+    _publish(tenant_id, public_id, stored, cache_call, feed.build_withdrawn_event(public_id, stored))
+    return stored.message
 
 
-def _publish(tenant_id: int, public_id: str, written: StoredMessage, shown: ScriptCall, event: dict[str, Any]) -> None:
-    """Let readers see what was committed, and tell who takes part: at once, or from the outbox where they are many."""
-    if written.is_large_conversation:
+def _publish(tenant_id: int, public_id: str, stored: StoredMessage, cache_call: ScriptCall, event: Event) -> None:
+    """Show a committed change to readers and notify participants: at once, or by the outbox if they are many."""
+    if stored.is_large_conversation:
         outbox.wake_worker()
     try:
-        _, *answers = redis.run_scripts(
-            [shown, *feed.build_publish_calls(tenant_id, written.recipients, event)], ignore_backoff=True
+        _, *replies = redis.run_scripts(
+            [cache_call, *feed.build_publish_calls(tenant_id, stored.recipients, event)], ignore_backoff=True
         )
-    except redis.RedisUnavailableError as down:
+    except redis.RedisUnavailableError as error:
         recent_cache.distrust(public_id)
-        logger.warning("message not published", extra={"ids": {"reason": str(down), "seq": written.message.seq}})
+        logger.warning("message not published", extra={"ids": {"reason": str(error), "seq": stored.message.seq}})
         return
-    told = feed.parse_published_events(written.recipients, event, answers)
-    sockets.push_frames(tenant_id, frames.build_outgoing_frames(told, written.message))
+    sockets.push_events(tenant_id, feed.parse_published_events(stored.recipients, event, replies), stored.message)
 
 
-def _insert_message(tenant_id: int, kind: str | None, public_id: str, sender: str, draft: NewMessage) -> StoredMessage:
+def _insert_message(
+    tenant_id: int, kind: str | None, public_id: str, sender: str, new_message: NewMessage
+) -> StoredMessage:
     for _ in range(MAX_ID_COLLISIONS):
         try:
-            written = store.append(mysql.autocommit, tenant_id, kind, public_id, sender, draft, clock.now())
+            stored = store.append(mysql.autocommit, tenant_id, kind, public_id, sender, new_message, clock.now())
         except mysql.DuplicateKeyError as duplicate:
             if duplicate.key != "idempotency_key":
-                continue  # two conversations drew one message id: the next tick is free
-            written = None
-        if written := written or _find_duplicate(tenant_id, public_id, sender, draft):
-            return written
+                continue  # two conversations drew the same message id: the next tick is free
+            stored = None
+        if stored := stored or _find_duplicate(tenant_id, public_id, sender, new_message):
+            return stored
         raise _build_rejection(tenant_id, kind, public_id, sender)
     raise ApiError(errors.UNAVAILABLE, retry_after=1)
 
 
-def _find_duplicate(tenant_id: int, public_id: str, sender: str, draft: NewMessage) -> StoredMessage | None:
-    """A resend is the same message, also where no new one could be written; another under the same key is refused."""
-    found = (
-        mysql.run_autocommit(lambda tx: store.find_by_idempotency_key(tx, tenant_id, sender, draft))
-        if draft.idempotency_key
-        else None
-    )
+def _find_duplicate(tenant_id: int, public_id: str, sender: str, new_message: NewMessage) -> StoredMessage | None:
+    """Return the message that was sent before with this key, also if no new one may be written any more.
+
+    Raises:
+        ApiError: 409 if the key names another message.
+    """
+    if not new_message.idempotency_key:
+        return None
+    found = store.find_by_idempotency_key(mysql.autocommit, tenant_id, sender, new_message)
     if found is None:
         return None
-    sent_in, content, object_key, extra, written = found
-    sent = (sent_in, written.message.type, content, object_key, written.message.status, extra)
-    if sent != (public_id, draft.type, draft.content, draft.object_key, draft.status, draft.extra):
+    message = found.stored.message
+    sent = (found.public_id, message.type, found.content, found.object_key, message.status, found.extra)
+    if sent != (
+        public_id,
+        new_message.type,
+        new_message.content,
+        new_message.object_key,
+        new_message.status,
+        new_message.extra,
+    ):
         raise ApiError(errors.CONFLICT, "Idempotency-Key：已用于另一条消息")
-    return written
+    return found.stored
 
 
 def _build_rejection(tenant_id: int, kind: str | None, public_id: str, sender: str) -> ApiError:

@@ -1,8 +1,9 @@
-"""Who takes part in the gateway's conversations: made, joined, left, put out of, archived.
+"""Membership of the gateway's conversations: create, join, leave, remove, archive.
 
-A change takes its locks in the order of the log - the conversation, then the seats - so that it comes either before or
-after each message and each other change. Around it stands a writer's mark, and after it the tail forgets the seats:
-who was put out is not shown what Redis holds, at once, or within 10 s where Redis could not be told.
+A change acquires its locks in the order of the log - the conversation, then its participants - so that it comes either
+before or after each message and each other change. It runs under a write intent, and afterwards the participants'
+states are removed from the recent-message cache: a removed participant is not shown what Redis holds, at once, or
+within 10 s if Redis could not be reached.
 """
 
 import hashlib
@@ -16,134 +17,150 @@ from chalicelib.errors import ApiError
 from chalicelib.messaging import ids, membership_store, recent_cache, store
 from chalicelib.messaging.models import ConversationKind, ConversationSummary
 
-MAX_PARTICIPANTS = 500  # participants
+MAX_PARTICIPANTS = 500
 
 
 def create(
     tenant_id: int, kind: str, conversation_type: int, creator: str, principals: list[str], idempotency_key: str | None
 ) -> str:
-    """Return the public id of a new conversation, the same one each time for one creator and key.
+    """Create a conversation and return its public id, the same one each time for one creator and key.
 
-    ApiError 409 where the key made another one.
+    Raises:
+        ApiError: 409 if the key was used for another request.
     """
-    asked = json.dumps([kind, conversation_type, sorted(principals)])
-    request_digest = hashlib.sha256(asked.encode()).digest()
+    request = json.dumps([kind, conversation_type, sorted(principals)])
+    request_digest = hashlib.sha256(request.encode()).digest()
 
-    def make(tx: Tx) -> str:
+    def insert(tx: Tx) -> str:
         public_id = ids.generate_public_id()
-        made = (tenant_id, public_id, kind, principals, clock.now(), conversation_type)
-        membership_store.set_creator(tx, store.create_conversation(tx, *made), creator, idempotency_key, request_digest)
+        conversation_id = store.create_conversation(
+            tx, tenant_id, public_id, kind, principals, clock.now(), conversation_type
+        )
+        membership_store.set_creator(tx, conversation_id, creator, idempotency_key, request_digest)
         return public_id
 
     try:
-        return mysql.run_transaction(make)
+        return mysql.run_transaction(insert)
     except mysql.DuplicateKeyError:
         if idempotency_key is None:
             raise
     found = membership_store.find_by_idempotency_key(mysql.autocommit, tenant_id, creator, idempotency_key)
-    if found is None or found[1] != request_digest:
+    if found is None or found.request_digest != request_digest:
         raise ApiError(errors.CONFLICT, "Idempotency-Key：已用于另一个会话")
-    return found[0]
+    return found.public_id
 
 
 def join(tenant_id: int, public_id: str, principal: str) -> None:
-    """Take a seat by knowing the id. Who sits there already stays as they are.
+    """Join a conversation by its id. Nothing changes for a participant.
 
-    ApiError 404 for what cannot be joined so, 403 where archived and for who was put out, 409 where it is full.
+    Raises:
+        ApiError: 404 if it does not exist or cannot be joined by its id, 403 if it is archived or the principal was
+            removed from it, 409 if it is full.
     """
     conversation_id = _require_conversation(tenant_id, public_id, (ConversationKind.CLIENT,))
 
-    def sit(tx: Tx) -> None:
+    def set_joined(tx: Tx) -> None:
         now = clock.now()
         conversation = membership_store.lock_conversation(tx, conversation_id)
-        seat = membership_store.insert_and_lock_participants(tx, tenant_id, conversation_id, [principal], now)[
-            principal
-        ]
-        if seat["left_at"] is None:
+        locked = membership_store.insert_and_lock_participants(tx, tenant_id, conversation_id, [principal], now)
+        if not locked[principal].has_left:
             return
-        if seat["removed_at"] is not None:
+        if locked[principal].was_removed:
             raise ApiError(errors.NOT_ALLOWED, "您已被移出该会话，不能再加入")
-        if conversation["archived_at"] is not None:
+        if conversation.archived:
             raise ApiError(errors.NOT_ALLOWED, "会话已归档，不能加入")
-        _set_joined_within_limit(tx, conversation_id, [principal], conversation["last_seq"], now)
+        _set_joined_within_limit(tx, conversation_id, [principal], conversation.last_seq, now)
 
-    _apply_change(public_id, [principal], sit)
+    _apply_change(public_id, [principal], set_joined)
 
 
 def leave(tenant_id: int, public_id: str, principal: str) -> None:
-    """Give up one's seat; who has left already may say so again. ApiError 404 for who never had one, and where only
-    the hospital seats people."""
+    """Leave a conversation. Nothing changes for a principal who has left already.
+
+    Raises:
+        ApiError: 404 for a principal who never took part, and if only the hospital's system changes who takes part.
+    """
     conversation_id = _require_conversation(tenant_id, public_id, (ConversationKind.CLIENT,))
 
-    def stand(tx: Tx) -> None:
+    def set_left(tx: Tx) -> None:
         membership_store.lock_conversation(tx, conversation_id)
         if not membership_store.lock_participants(tx, conversation_id, [principal]):
             raise _build_not_found_error()
-        membership_store.set_left(tx, conversation_id, [principal], clock.now(), kicked=False)
+        membership_store.set_left(tx, conversation_id, [principal], clock.now(), removed=False)
 
-    _apply_change(public_id, [principal], stand)
+    _apply_change(public_id, [principal], set_left)
 
 
 def add_participants(tenant_id: int, public_id: str, principals: list[str]) -> None:
-    """The hospital seats people, also those it has put out. ApiError 404, or 409 where not all of them find room."""
+    """Add participants, also those that were removed.
+
+    Raises:
+        ApiError: 404 if there is no such conversation, 409 if it would have more than MAX_PARTICIPANTS.
+    """
     conversation_id = _require_conversation(tenant_id, public_id, (ConversationKind.CLIENT, ConversationKind.SERVICE))
 
-    def sit(tx: Tx) -> None:
+    def set_joined(tx: Tx) -> None:
         now = clock.now()
         conversation = membership_store.lock_conversation(tx, conversation_id)
         membership_store.insert_and_lock_participants(tx, tenant_id, conversation_id, principals, now)
-        _set_joined_within_limit(tx, conversation_id, principals, conversation["last_seq"], now)
+        _set_joined_within_limit(tx, conversation_id, principals, conversation.last_seq, now)
 
-    _apply_change(public_id, principals, sit)
+    _apply_change(public_id, principals, set_joined)
 
 
 def remove_participants(tenant_id: int, public_id: str, principals: list[str]) -> None:
-    """The hospital takes people's seats away: they read and hear nothing more. Strangers among them change nothing."""
+    """Remove participants, who then read and receive nothing more. Others among the principals are ignored.
+
+    Raises:
+        ApiError: 404 if there is no such conversation.
+    """
     conversation_id = _require_conversation(tenant_id, public_id, (ConversationKind.CLIENT, ConversationKind.SERVICE))
 
-    def stand(tx: Tx) -> None:
+    def set_left(tx: Tx) -> None:
         membership_store.lock_conversation(tx, conversation_id)
         membership_store.lock_participants(tx, conversation_id, principals)
-        membership_store.set_left(tx, conversation_id, principals, clock.now(), kicked=True)
+        membership_store.set_left(tx, conversation_id, principals, clock.now(), removed=True)
 
-    _apply_change(public_id, principals, stand)
+    _apply_change(public_id, principals, set_left)
 
 
 def set_archived(tenant_id: int, public_ids: list[str], archived: bool) -> None:
-    """Close conversations to new messages, or open them again: all of them, or ApiError 404.
+    """Archive conversations, which then accept no messages, or reopen them: all of them or none.
 
-    No reader needs to hear of it: a send asks MySQL.
+    Caches are not affected, as each send checks MySQL.
+
+    Raises:
+        ApiError: 404 if one of them does not exist.
     """
-    wanted = sorted(set(public_ids))
+    unique_ids = sorted(set(public_ids))
+    kinds = (ConversationKind.CLIENT, ConversationKind.SERVICE)
 
-    def change(tx: Tx) -> None:
-        at = clock.now() if archived else None
-        if membership_store.set_archived(
-            tx, tenant_id, wanted, (ConversationKind.CLIENT, ConversationKind.SERVICE), at
-        ) < len(wanted):
+    def update(tx: Tx) -> None:
+        archived_at = clock.now() if archived else None
+        if membership_store.set_archived(tx, tenant_id, unique_ids, kinds, archived_at) < len(unique_ids):
             raise _build_not_found_error()
 
-    mysql.run_transaction(change)
+    mysql.run_transaction(update)
 
 
-def invalidate_participants(seats: Mapping[str, list[str]]) -> None:
-    """Seats, by public id, were taken or given up in a transaction that has committed: no tail shows them as before."""
+def invalidate_participants(principals_by_conversation: Mapping[str, list[str]]) -> None:
+    """Drop cached states of participants that a committed transaction has added or removed, by public id."""
     calls = [
-        recent_cache.build_forget_participants_call(public_id, ids.generate_nonce(), principals)
-        for public_id, principals in seats.items()
+        recent_cache.build_remove_participants_call(public_id, ids.generate_nonce(), principals)
+        for public_id, principals in principals_by_conversation.items()
     ]
     if redis.try_scripts(calls, ignore_backoff=True) is None:
-        for public_id in seats:
+        for public_id in principals_by_conversation:
             recent_cache.distrust(public_id)
 
 
 def list_joined(tenant_id: int, principal: str) -> list[str]:
-    """Return the public ids of all conversations that a principal takes part in, of whatever kind."""
+    """Return the public ids of all conversations in which a principal takes part, of all kinds."""
     return membership_store.list_joined(mysql.autocommit, tenant_id, principal)
 
 
 def find_summary(tenant_id: int, public_id: str, principal: str) -> ConversationSummary | None:
-    """Return what a participant may know of a conversation; None for anybody else."""
+    """Return what a participant may know of a conversation; None if the principal does not take part."""
     return membership_store.find_summary(mysql.autocommit, tenant_id, public_id, principal)
 
 
@@ -168,6 +185,6 @@ def _apply_change(public_id: str, principals: list[str], change: Callable[[Tx], 
     writer = ids.generate_nonce()
     recent_cache.run_with_write_intent(public_id, writer, lambda: mysql.run_transaction(change))
     if not redis.try_script(
-        *recent_cache.build_forget_participants_call(public_id, writer, principals), ignore_backoff=True
+        *recent_cache.build_remove_participants_call(public_id, writer, principals), ignore_backoff=True
     ):
         recent_cache.distrust(public_id)

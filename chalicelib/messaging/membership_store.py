@@ -1,12 +1,38 @@
-"""Who sits in which conversation, in MySQL. Nothing is decided here."""
+"""SQL of conversations and their participants: who takes part in what."""
 
-from chalicelib.adapters.mysql import Row, Tx
+from dataclasses import dataclass
+
+from chalicelib.adapters.mysql import Tx
 from chalicelib.messaging import ids
 from chalicelib.messaging.models import ConversationSummary
 
 
+@dataclass(frozen=True, slots=True)
+class LockedConversation:
+    """A conversation whose row is locked."""
+
+    last_seq: int
+    archived: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LockedParticipant:
+    """A current or former participant whose row is locked."""
+
+    has_left: bool
+    was_removed: bool  # by another
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotentConversation:
+    """The conversation that an idempotency key names, and the digest of the request that created it."""
+
+    public_id: str
+    request_digest: bytes
+
+
 def find_conversation_id(tx: Tx, tenant_id: int, public_id: str, kinds: tuple[str, ...]) -> int | None:
-    """Return the conversation_id of a tenant's conversation of these kinds."""
+    """Return the conversation_id of a tenant's conversation of these kinds, None if there is none."""
     found: int | None = tx.fetch_value(
         """
         SELECT conversation_id FROM conversations
@@ -38,8 +64,10 @@ def set_creator(tx: Tx, conversation_id: int, creator: str, idempotency_key: str
     )
 
 
-def find_by_idempotency_key(tx: Tx, tenant_id: int, creator: str, idempotency_key: str) -> tuple[str, bytes] | None:
-    """Return the public id of what was made under a key, and what it was made of."""
+def find_by_idempotency_key(
+    tx: Tx, tenant_id: int, creator: str, idempotency_key: str
+) -> IdempotentConversation | None:
+    """Return the conversation that the creator has made under this key."""
     row = tx.fetch_one(
         """
         SELECT public_id, request_digest FROM conversations
@@ -49,27 +77,27 @@ def find_by_idempotency_key(tx: Tx, tenant_id: int, creator: str, idempotency_ke
         creator=creator.encode(),
         idempotency_key=idempotency_key.encode(),
     )
-    return (row["public_id"].decode(), row["request_digest"]) if row else None
+    return IdempotentConversation(row["public_id"].decode(), row["request_digest"]) if row else None
 
 
 def insert_and_lock_participants(
     tx: Tx, tenant_id: int, conversation_id: int, principals: list[str], now: int
-) -> dict[str, Row]:
-    """Lock these principals' seats, and return them; who has none gets one that nobody sits in."""
-    seat = {"conversation_id": conversation_id, "tenant_id": tenant_id, "now": now}
+) -> dict[str, LockedParticipant]:
+    """Lock the participants' rows and return them by principal. A missing row is inserted as one that has left."""
+    participant = {"conversation_id": conversation_id, "tenant_id": tenant_id, "now": now}
     tx.execute_many(
         """
         INSERT INTO participants (conversation_id, principal, tenant_id, joined_at, left_at)
         VALUES (%(conversation_id)s, %(principal)s, %(tenant_id)s, %(now)s, %(now)s)
         ON DUPLICATE KEY UPDATE participants.tenant_id = participants.tenant_id
         """,
-        [{**seat, "principal": principal.encode()} for principal in sorted(principals)],
+        [{**participant, "principal": principal.encode()} for principal in sorted(principals)],
     )
     return lock_participants(tx, conversation_id, principals)
 
 
-def lock_participants(tx: Tx, conversation_id: int, principals: list[str]) -> dict[str, Row]:
-    """Lock the seats that these principals have or had, and return them."""
+def lock_participants(tx: Tx, conversation_id: int, principals: list[str]) -> dict[str, LockedParticipant]:
+    """Lock the rows of these current and former participants and return them by principal."""
     rows = tx.fetch_all(
         """
         SELECT principal, left_at, removed_at FROM participants
@@ -79,21 +107,24 @@ def lock_participants(tx: Tx, conversation_id: int, principals: list[str]) -> di
         conversation_id=conversation_id,
         principals=[principal.encode() for principal in principals],
     )
-    return {row["principal"].decode(): row for row in rows}
+    return {
+        row["principal"].decode(): LockedParticipant(row["left_at"] is not None, row["removed_at"] is not None)
+        for row in rows
+    }
 
 
-def lock_conversation(tx: Tx, conversation_id: int) -> Row:
-    """Lock the conversation, which is done before any of its seats."""
+def lock_conversation(tx: Tx, conversation_id: int) -> LockedConversation:
+    """Lock the conversation's row, which must be done before any of its participants' rows."""
     row = tx.fetch_one(
         "SELECT last_seq, archived_at FROM conversations WHERE conversation_id = %(conversation_id)s FOR UPDATE",
         conversation_id=conversation_id,
     )
     assert row is not None, "conversations are never deleted"
-    return row
+    return LockedConversation(row["last_seq"], row["archived_at"] is not None)
 
 
 def set_joined(tx: Tx, conversation_id: int, principals: list[str], last_seq: int, now: int) -> None:
-    """Seat those who do not sit; what was said before is not unread for them."""
+    """Let these principals take part. For those who did not, the unread count starts now."""
     tx.execute(
         """
         UPDATE participants
@@ -108,22 +139,27 @@ def set_joined(tx: Tx, conversation_id: int, principals: list[str], last_seq: in
     )
 
 
-def set_left(tx: Tx, conversation_id: int, principals: list[str], now: int, kicked: bool) -> None:
+def set_left(tx: Tx, conversation_id: int, principals: list[str], now: int, removed: bool) -> None:
+    """End the participation of these principals.
+
+    Args:
+        removed: by another, so that they cannot join again by themselves.
+    """
     tx.execute(
         """
         UPDATE participants
-        SET left_at = COALESCE(left_at, %(now)s), removed_at = IF(%(kicked)s, %(now)s, removed_at)
+        SET left_at = COALESCE(left_at, %(now)s), removed_at = IF(%(removed)s, %(now)s, removed_at)
         WHERE conversation_id = %(conversation_id)s AND principal IN %(principals)s
         """,
         conversation_id=conversation_id,
         principals=[principal.encode() for principal in principals],
         now=now,
-        kicked=kicked,
+        removed=removed,
     )
 
 
 def count_participants(tx: Tx, conversation_id: int) -> int:
-    """Return how many sit there; exact under the conversation's lock."""
+    """Return the number of current participants, which is exact under the conversation's lock."""
     return int(
         tx.fetch_value(
             "SELECT COUNT(*) FROM participants WHERE conversation_id = %(conversation_id)s AND left_at IS NULL",
@@ -133,7 +169,7 @@ def count_participants(tx: Tx, conversation_id: int) -> int:
 
 
 def set_archived(tx: Tx, tenant_id: int, public_ids: list[str], kinds: tuple[str, ...], archived_at: int | None) -> int:
-    """Archive conversations, or with None open them again; return how many of them there are."""
+    """Archive conversations, or reopen them if archived_at is None; return how many of them exist."""
     return tx.execute(
         """
         UPDATE conversations
@@ -148,7 +184,7 @@ def set_archived(tx: Tx, tenant_id: int, public_ids: list[str], kinds: tuple[str
 
 
 def list_joined(tx: Tx, tenant_id: int, principal: str) -> list[str]:
-    """Return the public ids of all conversations that a principal sits in, the youngest conversation first."""
+    """Return the public ids of all conversations in which a principal takes part, the newest first."""
     rows = tx.fetch_all(
         """
         SELECT c.public_id
@@ -163,7 +199,7 @@ def list_joined(tx: Tx, tenant_id: int, principal: str) -> list[str]:
 
 
 def find_summary(tx: Tx, tenant_id: int, public_id: str, principal: str) -> ConversationSummary | None:
-    """Return what a participant may know of a conversation; None for somebody who does not sit there."""
+    """Return what a participant may know of a conversation; None if the principal does not take part."""
     row = tx.fetch_one(
         """
         SELECT c.type, c.archived_at IS NOT NULL AS archived,

@@ -1,4 +1,4 @@
-"""MsgData: a message or an event as document 004 has it, in history and in what is delivered."""
+"""MsgData: a message or an event as document 004 defines it, in history and in what listeners receive."""
 
 import json
 from typing import Annotated, Any
@@ -8,10 +8,12 @@ from typing_extensions import TypedDict
 
 from chalicelib.files import links
 from chalicelib.identity import session_names
+from chalicelib.messaging.feed import Event, EventKind
 from chalicelib.messaging.models import Message
 
 WITHDRAWN_STATUS = -1
-WITHDRAWN_EVENT, READ_EVENT = 1000, 1001  # types of events; those of other parts of the system are above 1099
+# Types of events; those of other parts of the system are above 1099.
+WITHDRAWN_EVENT, READ_EVENT = 1000, 1001
 
 
 class MsgData(TypedDict):
@@ -30,6 +32,7 @@ class Delivered(MsgData):
 
 
 def build_msg_data(public_id: str, message: Message) -> MsgData:
+    """Return a message as history shows it."""
     return {
         "MsgId": message.id,
         "ConversationID": public_id,
@@ -41,19 +44,41 @@ def build_msg_data(public_id: str, message: Message) -> MsgData:
     }
 
 
-def build_delivered_message(public_id: str, message: Message, prev_id: str, cursor: str) -> Delivered:
-    return {**build_msg_data(public_id, message), "PreId": prev_id, "Cursor": cursor}
+def build_delivered(event: Event, cursor: str, message: Message | None) -> Delivered | None:
+    """Return an event as listeners receive it.
+
+    Args:
+        cursor: the position after the event.
+        message: the message that a MESSAGE event names, None if the listener may not read it.
+
+    Returns:
+        None for a MESSAGE event without message.
+    """
+    match event["kind"]:
+        case EventKind.MESSAGE:
+            if message is None:
+                return None
+            return {
+                **build_msg_data(event["conversation"], message),
+                "PreId": event["prev_id"],
+                "Cursor": cursor,
+            }
+        case EventKind.WITHDRAWN:
+            return _build_delivered_event(WITHDRAWN_EVENT, event, {"MsgId": event["id"]}, cursor)
+        case EventKind.READ:
+            return _build_delivered_event(READ_EVENT, event, {"MsgId": event["id"]}, cursor)
+    return _build_delivered_event(event["type"], event, event["content"], cursor)
 
 
-def build_delivered_event(kind: int, event: dict[str, Any], content: dict[str, Any], cursor: str) -> Delivered:
-    """What is no message: its content is JSON."""
+def _build_delivered_event(event_type: int, event: Event, content: dict[str, Any], cursor: str) -> Delivered:
+    """Return an event that is no message: its content is JSON."""
     return {
         "MsgId": event.get("id", ""),
         "ConversationID": event.get("conversation", ""),
-        "FromSession": session_names.format_principal(event.get("from", "")),
+        "FromSession": session_names.format_principal(event.get("sender", "")),
         "SendTime": event.get("at", 0),
         "Status": 0,
-        "Type": kind,
+        "Type": event_type,
         "Content": json.dumps(content, ensure_ascii=False, separators=(",", ":")),
         "PreId": "",
         "Cursor": cursor,

@@ -1,18 +1,29 @@
-"""The conversation log in MySQL: reading, and each participant's own state. Nothing is decided here."""
+"""SQL of the conversation log: statements that read, and those that change a participant's own state."""
+
+from dataclasses import dataclass
 
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.messaging import ids
-from chalicelib.messaging.message_jobs import MAX_INLINE_RECIPIENTS
-from chalicelib.messaging.models import Message, ParticipantState, Snapshot
-from chalicelib.messaging.store import list_inline_recipients, parse_message
+from chalicelib.messaging.models import Message, ParticipantState, Snapshot, StoredMessage
+from chalicelib.messaging.store import MAX_INLINE_RECIPIENTS, list_inline_recipients, parse_message
 
-MAX_SNAPSHOT_PARTICIPANTS = 20  # participants whose seats a snapshot brings along, the reader's own first
+MAX_SNAPSHOT_PARTICIPANTS = 20  # whose states a snapshot includes, the reader's own first
+
+
+@dataclass(frozen=True, slots=True)
+class RangeBounds:
+    """A range of a conversation's messages by seq, both ends included; 0 for a message that does not exist."""
+
+    conversation_id: int
+    low: int
+    high: int
 
 
 def fetch_snapshot(tx: Tx, public_id: str, principal: str, limit: int) -> Snapshot:
-    """Read a conversation's end in one round trip. One that does not exist is empty."""
-    # All three as of one moment: a message that only the seats know of would be counted twice when it arrives.
-    *_, heads, messages, seats, _ = tx.execute_packet(
+    """Return a conversation's newest messages in one round trip, an empty snapshot if it does not exist."""
+    # In one read view: a message that only the participants' states include would be counted again when it is
+    # published.
+    *_, heads, messages, states, _ = tx.execute_packet(
         """
         SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;
         START TRANSACTION READ ONLY;
@@ -25,24 +36,24 @@ def fetch_snapshot(tx: Tx, public_id: str, principal: str, limit: int) -> Snapsh
         SELECT p.principal, p.read_seq, p.own_after_read, p.hidden_seq
         FROM conversations c JOIN participants p ON p.conversation_id = c.conversation_id
         WHERE c.public_id = %(public_id)s AND p.left_at IS NULL
-        ORDER BY p.principal = %(principal)s DESC LIMIT %(seated)s;
+        ORDER BY p.principal = %(principal)s DESC LIMIT %(max_participants)s;
         COMMIT
         """,
         public_id=public_id.encode(),
         principal=principal.encode(),
         limit=limit,
-        seated=MAX_SNAPSHOT_PARTICIPANTS,
+        max_participants=MAX_SNAPSHOT_PARTICIPANTS,
     )
     head: Row = heads[0] if heads else {"tenant_id": 0, "last_seq": 0, "changes": 0}
     return Snapshot(
         **head,
         messages=[parse_message(row) for row in messages],
-        participants=[_parse_participant(row) for row in seats],
+        participants=[_parse_participant(row) for row in states],
     )
 
 
 def fetch_head(tx: Tx, public_id: str, principal: str) -> tuple[int, int, ParticipantState | None]:
-    """Return last_seq, changes and the principal's seat; zeros for no such conversation."""
+    """Return last_seq, changes and the principal's state; zeros if the conversation does not exist."""
     row = tx.fetch_one(
         """
         SELECT c.last_seq, c.changes, p.principal, p.read_seq, p.own_after_read, p.hidden_seq
@@ -60,7 +71,10 @@ def fetch_head(tx: Tx, public_id: str, principal: str) -> tuple[int, int, Partic
 
 
 def fetch_snapshots(tx: Tx, public_ids: list[str], principal: str) -> dict[str, Snapshot]:
-    """Read the newest message of many conversations, and the principal's seat in each, in one round trip."""
+    """Return the newest message of many conversations and the principal's state in each, in one round trip.
+
+    Conversations in which the principal does not take part are left out.
+    """
     rows = tx.fetch_all(
         """
         SELECT c.public_id, c.tenant_id, c.last_seq, c.changes, p.principal, p.read_seq, p.own_after_read, p.hidden_seq,
@@ -87,9 +101,9 @@ def fetch_snapshots(tx: Tx, public_ids: list[str], principal: str) -> dict[str, 
 
 
 def list_older(tx: Tx, public_id: str, message_id: str, limit: int) -> list[Message] | None:
-    """Return messages strictly older than the given one, newest first; None where it is not of this conversation."""
+    """Return messages older than the given one, newest first; None if that is not of this conversation."""
     tick, tag = ids.decode(message_id)
-    at = tx.fetch_one(
+    start = tx.fetch_one(
         """
         SELECT m.conversation_id, m.seq
         FROM messages m JOIN conversations c ON c.conversation_id = m.conversation_id
@@ -99,7 +113,7 @@ def list_older(tx: Tx, public_id: str, message_id: str, limit: int) -> list[Mess
         tag=tag,
         public_id=public_id.encode(),
     )
-    if at is None:
+    if start is None:
         return None
     rows = tx.fetch_all(
         """
@@ -108,19 +122,23 @@ def list_older(tx: Tx, public_id: str, message_id: str, limit: int) -> list[Mess
         WHERE conversation_id = %(conversation_id)s AND seq < %(seq)s
         ORDER BY seq DESC LIMIT %(limit)s
         """,
-        **at,
+        **start,
         limit=limit,
     )
     return [parse_message(row) for row in rows]
 
 
-def find_range_bounds(tx: Tx, tenant_id: int, public_id: str, principal: str, low: str, high: str) -> Row | None:
-    """Find where a participant's span lies: conversation_id, low and high as seqs, 0 for a message that is not there.
+def find_range_bounds(
+    tx: Tx, tenant_id: int, public_id: str, principal: str, low: str, high: str
+) -> RangeBounds | None:
+    """Return the bounds of a range of messages; None if the principal does not take part in the conversation.
 
-    None for somebody who does not sit there; an empty id is an open end.
+    Args:
+        low, high: message ids, "" for the first and the last message.
     """
-    ends = {"low": ids.decode(low) if low else (0, 0), "high": ids.decode(high) if high else (0, 0)}
-    return tx.fetch_one(
+    low_tick, low_tag = ids.decode(low) if low else (0, 0)
+    high_tick, high_tag = ids.decode(high) if high else (0, 0)
+    row = tx.fetch_one(
         """
         SELECT c.conversation_id,
                IF(%(low_tick)s = 0, 1, COALESCE(low.seq, 0)) AS low,
@@ -137,12 +155,16 @@ def find_range_bounds(tx: Tx, tenant_id: int, public_id: str, principal: str, lo
         tenant_id=tenant_id,
         public_id=public_id.encode(),
         principal=principal.encode(),
-        **{f"{end}_{part}": value for end, id in ends.items() for part, value in zip(("tick", "tag"), id, strict=True)},
+        low_tick=low_tick,
+        low_tag=low_tag,
+        high_tick=high_tick,
+        high_tag=high_tag,
     )
+    return RangeBounds(**row) if row else None
 
 
-def list_range(tx: Tx, conversation_id: int, low: int, high: int, limit: int, newest_first: bool) -> list[Message]:
-    """Return the messages from seq low to seq high, both included, as many as the limit lets pass."""
+def list_range(tx: Tx, bounds: RangeBounds, limit: int, newest_first: bool) -> list[Message]:
+    """Return at most `limit` messages of a range, from one of its ends."""
     rows = tx.fetch_all(
         f"""
         SELECT seq, tick, tag, sender, type, content, object_key, sent_at, withdrawn_at, status, extra
@@ -150,16 +172,16 @@ def list_range(tx: Tx, conversation_id: int, low: int, high: int, limit: int, ne
         WHERE conversation_id = %(conversation_id)s AND seq BETWEEN %(low)s AND %(high)s
         ORDER BY seq {"DESC" if newest_first else "ASC"} LIMIT %(limit)s
         """,
-        conversation_id=conversation_id,
-        low=low,
-        high=high,
+        conversation_id=bounds.conversation_id,
+        low=bounds.low,
+        high=bounds.high,
         limit=limit,
     )
     return [parse_message(row) for row in rows]
 
 
-def find_message(tx: Tx, tenant_id: int, public_id: str, seq: int) -> tuple[Message, str, list[str]] | None:
-    """Return a message, the id of the one before it ("" for the first), and who takes part."""
+def find_message(tx: Tx, tenant_id: int, public_id: str, seq: int) -> StoredMessage | None:
+    """Return a message with all participants as its recipients; None if it does not exist."""
     rows = tx.fetch_all(
         """
         SELECT m.seq, m.tick, m.tag, m.sender, m.type, m.content, m.object_key, m.sent_at, m.withdrawn_at, m.status,
@@ -182,20 +204,24 @@ def find_message(tx: Tx, tenant_id: int, public_id: str, seq: int) -> tuple[Mess
         public_id=public_id.encode(),
     )
     prev_id = parse_message(rows[1]).id if len(rows) > 1 else ""
-    return parse_message(rows[0]), prev_id, [row["principal"].decode() for row in participants]
+    recipients = [row["principal"].decode() for row in participants]
+    return StoredMessage(parse_message(rows[0]), prev_id, 0, recipients)
 
 
 def advance_read_position(
     tx: Tx, public_id: str, principal: str, seq: int
 ) -> tuple[ParticipantState, list[str]] | None:
-    """Move a read position forward, count the own messages after it, and return the seat as it is then, and who is to
-    be told: the participants, nobody where it did not move or they are many.
+    """Move a read position forward and count the own messages after it.
 
-    None for no participant. The count reads committed rows under the seat's lock: no own message slips between.
-    ROW_COUNT() is -1 where the client has gone, and the packet goes on without it (see store.append). Here it decides
-    no more than what is answered, and then nobody reads the answer.
+    The count reads committed rows under the lock of the participant's row, so no own message is missed. ROW_COUNT() is
+    -1 when the client has disconnected, and the packet is completed without it (see store.append); here it decides only
+    what is returned, which then nobody receives.
+
+    Returns:
+        The participant's new state, and the principals to notify: the participants, none if the position did not move
+        or there are more than MAX_INLINE_RECIPIENTS. None if the principal does not take part.
     """
-    *_, rows, others, _ = tx.execute_packet(
+    *_, rows, recipients, _ = tx.execute_packet(
         """
         SET @conversation = NULL;
         SELECT conversation_id INTO @conversation FROM conversations WHERE public_id = %(public_id)s;
@@ -212,19 +238,23 @@ def advance_read_position(
         SELECT principal, read_seq, own_after_read, hidden_seq FROM participants
         WHERE conversation_id = @conversation AND principal = %(principal)s AND left_at IS NULL;
         SELECT principal FROM participants
-        WHERE conversation_id = @conversation AND left_at IS NULL AND @moved = 1 LIMIT %(most)s;
+        WHERE conversation_id = @conversation AND left_at IS NULL AND @moved = 1 LIMIT %(max_recipients)s;
         COMMIT
         """,
         public_id=public_id.encode(),
         principal=principal.encode(),
         seq=seq,
-        most=MAX_INLINE_RECIPIENTS + 1,
+        max_recipients=MAX_INLINE_RECIPIENTS + 1,
     )
-    return (_parse_participant(rows[0]), list_inline_recipients(others)) if rows else None
+    return (_parse_participant(rows[0]), list_inline_recipients(recipients)) if rows else None
 
 
 def hide(tx: Tx, public_id: str, principal: str) -> ParticipantState | None:
-    """Take the entry off the principal's list up to the newest message; None for no participant."""
+    """Hide the conversation from the principal's list until its next message.
+
+    Returns:
+        The new state; None if the principal does not take part.
+    """
     *_, rows, _ = tx.execute_packet(
         """
         SET @conversation = NULL;

@@ -1,139 +1,193 @@
-"""The newest messages of each conversation in Redis, and how a reader knows that they are the newest.
+"""The recent-message cache: the newest messages of each conversation in Redis, and each participant's state.
 
-MySQL is the truth. A writer leaves a mark before its transaction; one script after the commit adds the message and
-clears the mark. A reader believes a tail only if this very server has kept it since it was filled, no mark is open,
-and the seqs run without a hole up to last_seq; and it compares with MySQL again after 10 seconds, in case a writer
-could not reach Redis. Else it reads MySQL and refills. Whatever happens in between - a mark, a message, a withdrawal, a
-seat that changes, another refill - changes the tail's version, and a refill takes effect only on the version it was
-read for.
+MySQL is authoritative. A writer adds a write intent before its transaction; one script after the commit adds the
+message and removes the intent. A reader trusts a conversation's cache only if this Redis server has held it since it
+was filled, no write intent is open, and the seqs run without a gap up to last_seq; and it compares with MySQL again
+after TRUST_SECONDS, in case a writer could not reach Redis. Otherwise it reads MySQL and refills. Whatever happens in
+between - a write intent, a message, a withdrawal, a change of a participant's state, another refill - changes the
+cache's version, and a refill takes effect only on the version that it was read for. The scripts are in lua/cache_*.lua.
 """
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from threading import Lock
 from typing import Any, TypeVar
 
 from chalicelib import clock, errors
 from chalicelib.adapters import redis
-from chalicelib.adapters.redis import ScriptCall
+from chalicelib.adapters.redis import ScriptCall, load_script
 from chalicelib.errors import ApiError
-from chalicelib.messaging import ids, recent_cache_scripts
+from chalicelib.messaging import ids
 from chalicelib.messaging.models import Message, ParticipantState, Snapshot, StoredMessage
-from chalicelib.messaging.recent_cache_scripts import MAX_MESSAGES, TRUST_SECONDS
-
-__all__ = ["MAX_MESSAGES", "TRUST_SECONDS"]
 
 T = TypeVar("T")
 
-SCHEMA_VERSION = (
-    3  # of what is kept; a deployment that changes it, or a script, must not meet what the one before has left
+SCHEMA_VERSION = 4  # of the stored data: a new version of the code must not read what another one wrote
+MAX_MESSAGES = 200  # of a conversation
+TRUST_SECONDS = 10  # without a comparison
+WRITE_INTENT_SECONDS = 60  # after these the writer is taken for dead, and the next refill removes its intent
+TTL_SECONDS = 86_400  # of an unused cache
+
+_ADD_WRITE_INTENT = load_script(
+    __file__,
+    *("cache_advance_version", "cache_add_write_intent"),
+    TTL_SECONDS=TTL_SECONDS,
+    WRITE_INTENT_SECONDS=WRITE_INTENT_SECONDS,
 )
+_REMOVE_WRITE_INTENT = load_script(__file__, "cache_remove_write_intent")
+_PUBLISH = load_script(
+    __file__, "cache_advance_version", "cache_publish", TTL_SECONDS=TTL_SECONDS, MAX_MESSAGES=MAX_MESSAGES
+)
+_READ = load_script(
+    __file__,
+    *("cache_version", "cache_read"),
+    WRITE_INTENT_SECONDS=WRITE_INTENT_SECONDS,
+    MAX_MESSAGES=MAX_MESSAGES,
+    TRUST_SECONDS=TRUST_SECONDS,
+)
+_CONFIRM = load_script(__file__, "cache_version", "cache_confirm")
+_REFILL = load_script(
+    __file__, "cache_version", "cache_refill", TTL_SECONDS=TTL_SECONDS, WRITE_INTENT_SECONDS=WRITE_INTENT_SECONDS
+)
+_SET_PARTICIPANT = load_script(
+    __file__, "cache_version", "cache_advance_version", "cache_set_participant", TTL_SECONDS=TTL_SECONDS
+)
+_REMOVE_PARTICIPANTS = load_script(
+    __file__, "cache_advance_version", "cache_remove_participants", TTL_SECONDS=TTL_SECONDS
+)
+
+
+class Verdict(StrEnum):
+    """How far a reader may trust what the cache holds."""
+
+    FRESH = "fresh"
+    STALE = "stale"  # only if MySQL agrees with it
+    BROKEN = "broken"  # not at all
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The newest messages of a conversation, newest first, as one participant sees them."""
+
+    messages: Sequence[Message]
+    last_seq: int
+    participant: ParticipantState | None  # None for a principal who does not take part
+    tenant_id: int
+    version: str  # of the cache that the page was read from or stored in, "" without Redis
 
 
 @dataclass(frozen=True, slots=True)
 class CacheView:
-    """What a reader found: `whole` can be believed, `stale` once MySQL agrees with it, `broken` not at all."""
+    """What a reader found in the cache. The page of a broken one is empty.
+
+    A page without participant says nothing: MySQL must tell whether the reader takes part.
+    """
 
     verdict: str
-    version: str
-    server_time_ms: int  # the server's time, milliseconds
-    distrusted_until: float | None  # when this process stops doubting the tail, whatever it holds; None if it does not
-    tenant_id: int = 0
-    last_seq: int = 0
+    page: Page
+    server_time_ms: int  # Redis' clock when it was read
     changes: int = 0
-    participant: ParticipantState | None = (
-        None  # None where the tail does not hold it: whether there is one, MySQL must say
-    )
-    messages: tuple[Message, ...] = ()  # newest first
+    distrusted_until: float | None = None  # when this process ends its distrust of the cache; None if it trusts it
 
 
 def run_with_write_intent(public_id: str, writer: str, work: Callable[[], T]) -> T:
-    """Do a write under a mark, which goes where nothing was committed."""
+    """Run `work` under a write intent, which is removed if `work` is sure to have committed nothing."""
     add_write_intent(public_id, writer)
     try:
         return work()
-    except ApiError as refused:
-        if refused.kind is not errors.UNAVAILABLE:  # then it may be committed: the mark keeps readers with MySQL
+    except ApiError as error:
+        if error.kind is not errors.UNAVAILABLE:  # then it may have committed: the intent makes readers use MySQL
             remove_write_intent(public_id, writer)
         raise
 
 
 def add_write_intent(public_id: str, writer: str) -> bool:
-    """Say that a writer is about to commit; return whether Redis heard it."""
-    return redis.try_script(recent_cache_scripts.ADD_WRITE_INTENT, build_keys(public_id), [writer])
+    """Record that a writer is about to commit; return whether Redis was reached."""
+    return redis.try_script(_ADD_WRITE_INTENT, build_keys(public_id), [writer])
 
 
 def remove_write_intent(public_id: str, writer: str) -> None:
-    """The writer committed nothing."""
-    redis.try_script(recent_cache_scripts.REMOVE_WRITE_INTENT, build_keys(public_id), [writer], ignore_backoff=True)
+    """Record that a writer committed nothing."""
+    redis.try_script(_REMOVE_WRITE_INTENT, build_keys(public_id), [writer], ignore_backoff=True)
 
 
-def build_publish_call(public_id: str, writer: str, written: StoredMessage, sender: str) -> ScriptCall:
-    """Show a committed message and clear its writer's mark. Doing so twice changes nothing.
+def build_publish_call(public_id: str, writer: str, stored: StoredMessage, sender: str) -> ScriptCall:
+    """Return the script that adds a committed message and removes its writer's intent. It is idempotent.
 
-    sender counts the message as its own; "" for a message that was there before.
+    Args:
+        sender: counts the message as its own; "" for a message that existed before this write.
     """
-    message = written.message
-    arguments = [writer, message.seq, message.to_record(), written.changes, int(written.counts_as_change), sender]
-    return recent_cache_scripts.PUBLISH, build_keys(public_id), arguments
+    message = stored.message
+    arguments = [writer, message.seq, _format_record(message), stored.changes, int(stored.counts_as_change), sender]
+    return _PUBLISH, build_keys(public_id), arguments
 
 
-def build_read_call(public_id: str, limit: int, principal: str, nonce: str) -> ScriptCall:
-    """Return the script whose answer `view` reads, to be run with others."""
-    return recent_cache_scripts.READ, build_keys(public_id), [limit, principal, nonce]
+def build_read_call(public_id: str, limit: int, principal: str) -> ScriptCall:
+    """Return the script whose reply `parse_view` takes."""
+    return _READ, build_keys(public_id), [limit, principal, ids.generate_nonce()]
 
 
-def parse_view(public_id: str, principal: str, answer: list[Any]) -> CacheView:
-    """Read a READ's answer. A tail that this process doubts is broken."""
-    verdict, version, at, *rest = answer
-    doubted = _distrusted_until.get(public_id)
-    if verdict == "broken" or (doubted and doubted > clock.monotonic()):
-        return CacheView("broken", version, int(at), doubted)
-    tenant_id, last_seq, changes = (int(number) for number in rest[:3])
-    seat = ParticipantState(principal, *(int(number) for number in rest[3:6])) if rest[3] else None
-    messages = Message.from_records(rest[6:])
-    return CacheView(verdict, version, int(at), None, tenant_id, last_seq, changes, seat, messages)
+def parse_view(public_id: str, principal: str, reply: list[Any]) -> CacheView:
+    """Parse the reply of `build_read_call`. A cache that this process distrusts is broken."""
+    verdict, version, server_time_ms, *rest = reply
+    distrusted_until = _distrusted_until.get(public_id)
+    if verdict == Verdict.BROKEN or (distrusted_until and distrusted_until > clock.monotonic()):
+        empty = Page((), 0, None, 0, version)
+        return CacheView(Verdict.BROKEN, empty, int(server_time_ms), distrusted_until=distrusted_until)
+    tenant_id, last_seq, changes, read_seq, own_after_read, hidden_seq, *records = rest
+    participant = ParticipantState(principal, int(read_seq), int(own_after_read), int(hidden_seq)) if read_seq else None
+    # One call for all records: json.loads takes longer to start than to read a record.
+    messages = tuple(map(Message._make, json.loads(f"[{','.join(records)}]")))
+    page = Page(messages, int(last_seq), participant, int(tenant_id), version)
+    return CacheView(verdict, page, int(server_time_ms), int(changes))
 
 
-def build_confirm_call(public_id: str, seen: CacheView, seat: ParticipantState) -> ScriptCall:
-    """MySQL agrees with what was seen of the log, and has this seat; answers None where the tail changed since."""
-    arguments = [seen.version, seen.server_time_ms, seat.principal, seat.read_seq, seat.own_after_read, seat.hidden_seq]
-    return recent_cache_scripts.CONFIRM, build_keys(public_id), arguments
+def build_confirm_call(public_id: str, seen: CacheView, state: ParticipantState) -> ScriptCall:
+    """Return the script that records that MySQL agrees with a view of the log and has this state.
+
+    It replies with the cache's version, None if the cache has changed since.
+    """
+    arguments = [seen.page.version, seen.server_time_ms, *_format_state(state)]
+    return _CONFIRM, build_keys(public_id), arguments
 
 
-def build_refill_call(public_id: str, seen: CacheView, found: Snapshot) -> ScriptCall:
-    """Replace a tail that could not be believed by what MySQL has; answers None where it changed since it was seen."""
-    seats = [part for s in found.participants for part in (s.principal, s.read_seq, s.own_after_read, s.hidden_seq)]
-    records = [part for message in found.messages for part in (message.seq, message.to_record())]
-    head = [seen.version, seen.server_time_ms, found.tenant_id, found.last_seq, found.changes, len(found.participants)]
-    return recent_cache_scripts.REFILL, build_keys(public_id), [*head, *seats, *records]
+def build_refill_call(public_id: str, seen: CacheView, snapshot: Snapshot) -> ScriptCall:
+    """Return the script that replaces the cache by what MySQL has.
+
+    It replies with the cache's version, None if the cache has changed since it was seen.
+    """
+    states = [part for state in snapshot.participants for part in _format_state(state)]
+    records = [part for message in snapshot.messages for part in (message.seq, _format_record(message))]
+    head = [snapshot.tenant_id, snapshot.last_seq, snapshot.changes, len(snapshot.participants)]
+    return _REFILL, build_keys(public_id), [seen.page.version, seen.server_time_ms, *head, *states, *records]
 
 
-def set_participant(public_id: str, version: str, seat: ParticipantState) -> None:
-    """A seat changed in MySQL."""
-    if not redis.try_script(*build_set_participant_call(public_id, version, seat)):
+def set_participant(public_id: str, version: str, state: ParticipantState) -> None:
+    """Store a participant's state that has changed in MySQL."""
+    if not redis.try_script(*build_set_participant_call(public_id, version, state)):
         distrust(public_id)
 
 
-def build_set_participant_call(public_id: str, version: str, seat: ParticipantState) -> ScriptCall:
-    """Return the script that `reseat` runs, to be run with others."""
-    arguments = [version, ids.generate_nonce(), seat.principal, seat.read_seq, seat.own_after_read, seat.hidden_seq]
-    return recent_cache_scripts.SET_PARTICIPANT, build_keys(public_id), arguments
+def build_set_participant_call(public_id: str, version: str, state: ParticipantState) -> ScriptCall:
+    """Return the script that `set_participant` runs, to be run with others."""
+    return _SET_PARTICIPANT, build_keys(public_id), [version, ids.generate_nonce(), *_format_state(state)]
 
 
-def build_forget_participants_call(public_id: str, writer: str, principals: list[str]) -> ScriptCall:
-    """Forget seats that were taken or given up, and clear that writer's mark."""
-    return recent_cache_scripts.FORGET_PARTICIPANTS, build_keys(public_id), [writer, *principals]
+def build_remove_participants_call(public_id: str, writer: str, principals: list[str]) -> ScriptCall:
+    """Return the script that removes the states of participants that joined or left, and that writer's intent."""
+    return _REMOVE_PARTICIPANTS, build_keys(public_id), [writer, *principals]
 
 
-# Tails that may not hold what this process has learned from MySQL - Redis was out of its reach, or its refill came too
-# late - and when each is no longer doubted. A reader here must not be shown less than before.
-_distrusted_until: dict[str, float] = {}  # the oldest first
+# Conversations whose cache may lack what this process has learned from MySQL - Redis was out of reach, or its refill
+# came too late - and when each distrust ends. A reader in this process must not be shown less than before.
+_distrusted_until: dict[str, float] = {}  # oldest first
 _lock = Lock()
 
 
 def distrust(public_id: str) -> None:
-    """Believe this tail only after a refill, or when every reader has compared it with MySQL anyway."""
+    """Use this cache only after a refill, or when every reader has compared it with MySQL anyway."""
     now = clock.monotonic()
     with _lock:
         _distrusted_until.pop(public_id, None)
@@ -143,11 +197,21 @@ def distrust(public_id: str) -> None:
 
 
 def trust(public_id: str, seen: CacheView) -> None:
-    """Redis now holds what MySQL told after this look; a doubt that is younger stays."""
+    """End the distrust, as Redis now holds what MySQL returned after this view; a distrust that is newer remains."""
     with _lock:
         if seen.distrusted_until and _distrusted_until.get(public_id) == seen.distrusted_until:
             del _distrusted_until[public_id]
 
 
 def build_keys(public_id: str) -> list[str]:
-    return [f"log:{SCHEMA_VERSION}:{{{public_id}}}:{part}" for part in ("state", "tail", "marks")]
+    """Return the keys of a conversation: state, messages, write intents."""
+    return [f"log:{SCHEMA_VERSION}:{{{public_id}}}:{part}" for part in ("state", "messages", "write_intents")]
+
+
+def _format_record(message: Message) -> str:
+    """Return the stored form of a message, which does not depend on protocol or reader."""
+    return json.dumps(message, ensure_ascii=False, separators=(",", ":"))
+
+
+def _format_state(state: ParticipantState) -> tuple[str, int, int, int]:
+    return state.principal, state.read_seq, state.own_after_read, state.hidden_seq

@@ -1,38 +1,70 @@
-"""Open WebSockets in MySQL. Nothing is decided here."""
+"""SQL of the sockets table: open WebSocket connections."""
 
-from chalicelib.adapters.mysql import Row, Tx
+from dataclasses import dataclass
+
+from chalicelib.adapters.mysql import Tx
 
 
-def insert(
-    tx: Tx, connection_id: str, tenant_id: int, principal: str, token_hash: bytes, events: bool, now: int
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Socket:
+    """Whose connection it is, and what it receives."""
+
+    tenant_id: int
+    principal: str
+    token_hash: bytes
+    wants_events: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """An open connection of a principal."""
+
+    connection_id: str
+    principal: str
+    wants_events: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ExpiredConnection:
+    """A connection that is to be closed. opened_at is in microseconds."""
+
+    connection_id: str
+    opened_at: int
+
+
+def insert(tx: Tx, connection_id: str, socket: Socket, now: int) -> None:
+    """Insert a connection."""
     tx.execute(
         """
         INSERT INTO sockets (connection_id, tenant_id, principal, token_hash, events, opened_at)
         VALUES (%(connection_id)s, %(tenant_id)s, %(principal)s, %(token_hash)s, %(events)s, %(now)s)
         """,
         connection_id=connection_id.encode(),
-        tenant_id=tenant_id,
-        principal=principal.encode(),
-        token_hash=token_hash,
-        events=int(events),
+        tenant_id=socket.tenant_id,
+        principal=socket.principal.encode(),
+        token_hash=socket.token_hash,
+        events=int(socket.wants_events),
         now=now,
     )
 
 
-def find(tx: Tx, connection_id: str) -> Row | None:
-    return tx.fetch_one(
+def find(tx: Tx, connection_id: str) -> Socket | None:
+    """Return the connection, None if it is not registered."""
+    row = tx.fetch_one(
         """
-        SELECT connection_id, tenant_id, principal, token_hash, events, opened_at FROM sockets
+        SELECT tenant_id, principal, token_hash, events FROM sockets
         WHERE connection_id = %(connection_id)s
         """,
         connection_id=connection_id.encode(),
     )
+    if row is None:
+        return None
+    return Socket(row["tenant_id"], row["principal"].decode(), row["token_hash"], bool(row["events"]))
 
 
-def list_by_principals(tx: Tx, tenant_id: int, principals: list[str]) -> list[Row]:
-    """Return connection_id, principal and events of every socket that these have open."""
-    return tx.fetch_all(
+def list_by_principals(tx: Tx, tenant_id: int, principals: list[str]) -> list[Connection]:
+    """Return all connections of these principals."""
+    rows = tx.fetch_all(
         """
         SELECT connection_id, principal, events FROM sockets
         WHERE tenant_id = %(tenant_id)s AND principal IN %(principals)s
@@ -40,10 +72,11 @@ def list_by_principals(tx: Tx, tenant_id: int, principals: list[str]) -> list[Ro
         tenant_id=tenant_id,
         principals=[principal.encode() for principal in principals],
     )
+    return [Connection(row["connection_id"].decode(), row["principal"].decode(), bool(row["events"])) for row in rows]
 
 
-def delete(tx: Tx, connection_id: str, before: int) -> Row | None:
-    """Forget a socket that was opened before an instant; return whose it was."""
+def delete(tx: Tx, connection_id: str, before: int) -> tuple[int, str] | None:
+    """Delete a connection that was opened before an instant; return its tenant_id and principal."""
     row = tx.fetch_one(
         """
         SELECT tenant_id, principal FROM sockets
@@ -52,14 +85,15 @@ def delete(tx: Tx, connection_id: str, before: int) -> Row | None:
         connection_id=connection_id.encode(),
         before=before,
     )
-    if row:
-        tx.execute("DELETE FROM sockets WHERE connection_id = %(connection_id)s", connection_id=connection_id.encode())
-    return row
+    if row is None:
+        return None
+    tx.execute("DELETE FROM sockets WHERE connection_id = %(connection_id)s", connection_id=connection_id.encode())
+    return row["tenant_id"], row["principal"].decode()
 
 
-def list_expired(tx: Tx, now: int, oldest: int, limit: int) -> list[Row]:
-    """Return sockets whose token lives no more, or that are too old to be open."""
-    return tx.fetch_all(
+def list_expired(tx: Tx, now: int, oldest: int, limit: int) -> list[ExpiredConnection]:
+    """Return connections whose token is no longer valid or that were opened before `oldest`, the oldest first."""
+    rows = tx.fetch_all(
         """
         SELECT s.connection_id, s.opened_at FROM sockets s
         LEFT JOIN tokens t ON t.token_hash = s.token_hash AND t.revoked_at IS NULL AND t.expires_at > %(now)s
@@ -73,3 +107,4 @@ def list_expired(tx: Tx, now: int, oldest: int, limit: int) -> list[Row]:
         oldest=oldest,
         limit=limit,
     )
+    return [ExpiredConnection(row["connection_id"].decode(), row["opened_at"]) for row in rows]

@@ -1,24 +1,40 @@
-"""The conversation log in MySQL: writing. Nothing is decided here."""
+"""SQL of the conversation log: statements that write."""
 
 import json
 
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.messaging import ids
-from chalicelib.messaging.message_jobs import ENQUEUE_LARGE_CONVERSATION, MAX_INLINE_RECIPIENTS
-from chalicelib.messaging.models import Message, NewMessage, StoredMessage
+from chalicelib.messaging.feed import EventKind
+from chalicelib.messaging.models import IdempotentMessage, Message, NewMessage, StoredMessage
 from chalicelib.outbox import store as outbox_store
 from chalicelib.outbox.jobs import Job
+
+MAX_INLINE_RECIPIENTS = 20  # more participants than these are notified by an outbox job, after the response
 
 SELECT_RECIPIENTS = f"""
     SELECT principal FROM participants
     WHERE conversation_id = %(conversation_id)s AND left_at IS NULL LIMIT {MAX_INLINE_RECIPIENTS + 1}
+"""
+# Part of the packet that writes a message: enqueues the job that notifies a large conversation.
+ENQUEUE_LARGE_CONVERSATION = f"""
+    INSERT INTO outbox (tenant_id, job, payload, due_at, created_at)
+    SELECT tenant_id, %(notify_job)s,
+           CONCAT('{{"kind":"', %(event_kind)s, '","conversation":"', public_id, '","seq":', last_seq, '}}'),
+           %(now)s, %(now)s
+    FROM conversations
+    WHERE conversation_id = @conversation AND @seq IS NOT NULL AND (
+        SELECT COUNT(*) FROM (
+            SELECT 1 FROM participants
+            WHERE conversation_id = @conversation AND left_at IS NULL LIMIT {MAX_INLINE_RECIPIENTS + 1}
+        ) AS counted
+    ) > {MAX_INLINE_RECIPIENTS};
 """
 
 
 def create_conversation(
     tx: Tx, tenant_id: int, public_id: str, kind: str, principals: list[str], now: int, conversation_type: int = 0
 ) -> int:
-    """Open a conversation and seat its participants; return conversation_id."""
+    """Insert a conversation and its participants; return its conversation_id."""
     conversation_id = tx.insert(
         """
         INSERT INTO conversations (tenant_id, public_id, kind, type, tag, created_at)
@@ -31,32 +47,38 @@ def create_conversation(
         tag=ids.compute_tag(public_id, conversation_type),
         now=now,
     )
-    seat = {"conversation_id": conversation_id, "tenant_id": tenant_id, "now": now}
+    participant = {"conversation_id": conversation_id, "tenant_id": tenant_id, "now": now}
     tx.execute_many(
         """
         INSERT INTO participants (conversation_id, principal, tenant_id, joined_at)
         VALUES (%(conversation_id)s, %(principal)s, %(tenant_id)s, %(now)s)
         """,
-        [{**seat, "principal": principal.encode()} for principal in principals],
+        [{**participant, "principal": principal.encode()} for principal in principals],
     )
     return conversation_id
 
 
 def append(
-    tx: Tx, tenant_id: int, kind: str | None, public_id: str, sender: str, draft: NewMessage, now: int
+    tx: Tx, tenant_id: int, kind: str | None, public_id: str, sender: str, new_message: NewMessage, now: int
 ) -> StoredMessage | None:
-    """Number and store a message in one round trip, and promise to tell those who take part where they are many.
+    """Number and store a message in one round trip, and enqueue the notification of a large conversation.
 
-    None unless the sender may write there, in one of that kind.
+    The row lock under which the message is numbered is acquired and released inside the packet, so no network round
+    trip lies between two senders. Locks are acquired in one order everywhere: the conversation, its participants, its
+    messages. STRAIGHT_JOIN reads, and so locks, in that order; with SET ... = (SELECT ...) two senders would share the
+    lock and then deadlock. MOD is used because & is unsigned, and GREATEST of both kinds is a DECIMAL.
 
-    The row lock that numbers is taken and freed inside the packet, so no network stands between two senders. Locks
-    are taken in one order everywhere: the conversation, its seats, its messages. (STRAIGHT_JOIN reads, and so locks, in
-    that order; by SET … = (SELECT …) two senders would share the lock, and then deadlock. MOD: & is unsigned, and
-    GREATEST of both kinds a DECIMAL.)
-    No step asks ROW_COUNT() for what the one before did: where the client has gone, a server goes on with the packet,
-    COMMIT and all, and ROW_COUNT() is -1 after the first answer that it could not send.
-    Raises mysql.DuplicateKeyError("idempotency_key") for a key that is stored already, and
-    ("message_id") for a clash of ids.
+    No step uses ROW_COUNT() to learn what the one before did: when the client has disconnected, the server completes
+    the packet, including COMMIT, and ROW_COUNT() is -1 after the first result that it could not send.
+
+    Args:
+        kind: the conversation's; None for any.
+
+    Returns:
+        None if the sender may not write there.
+
+    Raises:
+        mysql.DuplicateKeyError: "idempotency_key" for a key that is stored already, "message_id" for a clash of ids.
     """
     *_, rows, _ = tx.execute_packet(
         f"""
@@ -82,8 +104,8 @@ def append(
         SET c.last_seq = @seq, c.prev_tick = @prev_tick, c.last_tick = @tick, p.own_after_read = p.own_after_read + 1,
             c.archived_at = IF(%(closes)s, %(now)s, NULL)
         WHERE c.conversation_id = @conversation AND @seq IS NOT NULL;
-        {ENQUEUE_LARGE_CONVERSATION if kind != "consult" else ""}
-        {draft.enqueue_sql}
+        {"" if new_message.few_recipients else ENQUEUE_LARGE_CONVERSATION}
+        {new_message.enqueue_sql}
         SELECT CONCAT_WS(' ', @seq, @tick, @prev_tick, @tag, @changes) AS head, principal FROM participants
         WHERE conversation_id = @conversation AND @seq IS NOT NULL AND left_at IS NULL
         LIMIT {MAX_INLINE_RECIPIENTS + 1};
@@ -93,60 +115,69 @@ def append(
         kind=kind,
         public_id=public_id.encode(),
         sender=sender.encode(),
-        endpoint=draft.endpoint,
-        idempotency_key=draft.idempotency_key.encode() if draft.idempotency_key else None,
-        type=draft.type,
-        content=draft.content,
-        object_key=draft.object_key.encode(),
-        status=draft.status,
-        extra=draft.extra,
-        closes=draft.closes_conversation,
+        endpoint=new_message.endpoint,
+        idempotency_key=new_message.idempotency_key.encode() if new_message.idempotency_key else None,
+        type=new_message.type,
+        content=new_message.content,
+        object_key=new_message.object_key.encode(),
+        status=new_message.status,
+        extra=new_message.extra,
+        closes=new_message.closes_conversation,
         tick=ids.compute_first_tick(now),
         now=now,
+        notify_job=Job.NOTIFY_LARGE_CONVERSATION,
+        event_kind=EventKind.MESSAGE,
     )
     if not rows:
         return None
-    seq, tick, prev_tick, tag, changes = map(int, rows[0]["head"].split())  # one column: each costs more than its value
-    message_id = ids.encode(tick, tag)
-    said = (draft.type, draft.content, draft.object_key, now)
-    message = Message(seq, message_id, sender, *said, status=draft.status, extra=draft.extra)
+    seq, tick, prev_tick, tag, changes = map(int, rows[0]["head"].split())  # one column is cheaper than five
+    message = Message(
+        seq=seq,
+        id=ids.encode(tick, tag),
+        sender=sender,
+        type=new_message.type,
+        content=new_message.content,
+        object_key=new_message.object_key,
+        sent_at=now,
+        status=new_message.status,
+        extra=new_message.extra,
+    )
     prev_id = ids.encode(prev_tick, tag) if seq > 1 else ""
     return StoredMessage(
         message, prev_id, changes, list_inline_recipients(rows), is_large_conversation=len(rows) > MAX_INLINE_RECIPIENTS
     )
 
 
-def find_by_idempotency_key(
-    tx: Tx, tenant_id: int, sender: str, draft: NewMessage
-) -> tuple[str, str, str, str, StoredMessage] | None:
-    """Return what an idempotency key names: public id, and text, object and extra as they were sent; the message as
-    it is now."""
+def find_by_idempotency_key(tx: Tx, tenant_id: int, sender: str, new_message: NewMessage) -> IdempotentMessage | None:
+    """Return the message that the sender has stored under this idempotency key."""
     row = tx.fetch_one(
         """
         SELECT c.public_id, c.changes, m.conversation_id, m.seq, m.tick, m.tag, m.sender, m.type, m.content,
-               m.object_key, m.sent_at, m.withdrawn_at, m.status, m.extra, before_it.tick AS prev_tick
+               m.object_key, m.sent_at, m.withdrawn_at, m.status, m.extra, previous.tick AS prev_tick
         FROM messages m
         JOIN conversations c ON c.conversation_id = m.conversation_id
-        LEFT JOIN messages before_it
-            ON before_it.conversation_id = m.conversation_id AND before_it.seq = m.seq - 1
+        LEFT JOIN messages previous
+            ON previous.conversation_id = m.conversation_id AND previous.seq = m.seq - 1
         WHERE m.tenant_id = %(tenant_id)s AND m.sender = %(sender)s
           AND m.endpoint = %(endpoint)s AND m.idempotency_key = %(idempotency_key)s
         """,
         tenant_id=tenant_id,
         sender=sender.encode(),
-        endpoint=draft.endpoint,
-        idempotency_key=(draft.idempotency_key or "").encode(),
+        endpoint=new_message.endpoint,
+        idempotency_key=(new_message.idempotency_key or "").encode(),
     )
     if row is None:
         return None
     prev_id = ids.encode(row["prev_tick"], row["tag"]) if row["prev_tick"] else ""
     principals = list_inline_recipients(tx.fetch_all(SELECT_RECIPIENTS, conversation_id=row["conversation_id"]))
-    written = StoredMessage(parse_message(row), prev_id, row["changes"], principals)
-    return row["public_id"].decode(), row["content"], row["object_key"].decode(), row["extra"], written
+    stored = StoredMessage(parse_message(row), prev_id, row["changes"], principals)
+    return IdempotentMessage(
+        row["public_id"].decode(), row["content"], row["object_key"].decode(), row["extra"], stored
+    )
 
 
 def is_archived(tx: Tx, tenant_id: int, kind: str | None, public_id: str, principal: str) -> bool:
-    """True for an archived conversation (of that kind) that the principal takes part in."""
+    """Return whether this is an archived conversation (of that kind) in which the principal takes part."""
     found = tx.fetch_value(
         """
         SELECT 1
@@ -166,9 +197,13 @@ def is_archived(tx: Tx, tenant_id: int, kind: str | None, public_id: str, princi
 def withdraw(
     tx: Tx, tenant_id: int, public_id: str, message_id: str, principal: str, since: int, now: int
 ) -> StoredMessage | None:
-    """Withdraw a message and count the change; None unless it is the principal's own, sent after `since`.
+    """Withdraw a message and count the change. Withdrawing twice changes nothing and returns the same.
 
-    principal "" withdraws anybody's. Withdrawing twice changes nothing and answers the same.
+    Args:
+        principal: the sender; "" to withdraw a message of any sender, however old.
+
+    Returns:
+        None unless the message is the principal's own and was sent after `since`.
     """
     tick, tag = ids.decode(message_id)
     row = tx.fetch_one(
@@ -184,37 +219,46 @@ def withdraw(
         tick=tick,
         tag=tag,
     )
-    mine = row is not None and (not principal or (row["sender"].decode() == principal and row["sent_at"] > since))
-    if row is None or not mine:
+    if row is None:
         return None
-    at = {"conversation_id": row["conversation_id"], "seq": row["seq"]}
+    if principal and (row["sender"].decode() != principal or row["sent_at"] <= since):
+        return None
+    message_key = {"conversation_id": row["conversation_id"], "seq": row["seq"]}
     first_time = row["withdrawn_at"] is None
     if first_time:
-        tx.execute("UPDATE conversations SET changes = changes + 1 WHERE conversation_id = %(conversation_id)s", **at)
+        tx.execute(
+            "UPDATE conversations SET changes = changes + 1 WHERE conversation_id = %(conversation_id)s", **message_key
+        )
         tx.execute(
             "UPDATE messages SET withdrawn_at = %(now)s WHERE conversation_id = %(conversation_id)s AND seq = %(seq)s",
-            **at,
+            **message_key,
             now=now,
         )
-    changes = tx.fetch_value("SELECT changes FROM conversations WHERE conversation_id = %(conversation_id)s", **at)
-    rows = tx.fetch_all(SELECT_RECIPIENTS, **at)
-    many = len(rows) > MAX_INLINE_RECIPIENTS
-    if many and first_time:
-        promised = json.dumps({"kind": "withdrawn", "conversation": public_id, "seq": row["seq"]})
-        outbox_store.insert(tx, tenant_id, Job.NOTIFY_LARGE_CONVERSATION, None, promised, now)
-    gone = parse_message({**row, "withdrawn_at": now})
+    changes = tx.fetch_value(
+        "SELECT changes FROM conversations WHERE conversation_id = %(conversation_id)s", **message_key
+    )
+    rows = tx.fetch_all(SELECT_RECIPIENTS, **message_key)
+    is_large = len(rows) > MAX_INLINE_RECIPIENTS
+    if is_large and first_time:
+        payload = json.dumps({"kind": EventKind.WITHDRAWN, "conversation": public_id, "seq": row["seq"]})
+        outbox_store.insert(tx, tenant_id, Job.NOTIFY_LARGE_CONVERSATION, None, payload, now)
     return StoredMessage(
-        gone, "", changes, list_inline_recipients(rows), counts_as_change=first_time, is_large_conversation=many
+        parse_message({**row, "withdrawn_at": now}),
+        "",
+        changes,
+        list_inline_recipients(rows),
+        counts_as_change=first_time,
+        is_large_conversation=is_large,
     )
 
 
 def list_inline_recipients(rows: list[Row]) -> list[str]:
-    """The participants, or none of them where they are too many."""
+    """Return the participants' principals, none if there are more than MAX_INLINE_RECIPIENTS."""
     return [row["principal"].decode() for row in rows] if len(rows) <= MAX_INLINE_RECIPIENTS else []
 
 
 def parse_message(row: Row) -> Message:
-    """A row of messages as participants may see it."""
+    """Return a row of messages as participants may see it."""
     withdrawn = row["withdrawn_at"] is not None
     return Message(
         row["seq"],

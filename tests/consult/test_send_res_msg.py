@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from chalicelib.adapters import mysql, redis
-from chalicelib.messaging import log
+from chalicelib.messaging import log, recent_cache
 from tests.support import multipart_forms
 from tests.support.client import post
 from tests.support.consult_client import (
@@ -48,7 +48,7 @@ def test_signed_urls_are_not_stored(lin: Person, chen: Person) -> None:
     session_no = create_session(lin, chen)
     send_picture_as_patient(lin, chen, upload_picture(lin, session_no))
     list_as_patient(lin, session_no)
-    cached = " ".join(redis.get_client().zrange(f"log:3:{{{session_no}}}:tail", 0, -1))
+    cached = " ".join(redis.get_client().zrange(recent_cache.build_keys(session_no)[1], 0, -1))
     assert "files/" in cached
     assert "X-Amz-Signature" not in cached
     in_mysql = mysql.autocommit.fetch_value("SELECT COUNT(*) FROM messages WHERE object_key LIKE '%%Amz%%'")

@@ -38,7 +38,7 @@ def test_a_refill_that_looked_before_a_restart_from_an_older_copy_changes_nothin
     """The copy holds the very version that the reader saw."""
     send_message("一")
     redis.get_client().delete(build_redis_keys(conversation)[0])
-    answer = redis.run_script(*recent_cache.build_read_call(conversation, 100, lin.principal, "nonce"))
+    answer = redis.run_script(*recent_cache.build_read_call(conversation, 100, lin.principal))
     seen = recent_cache.parse_view(conversation, lin.principal, answer)
     found = reading_store.fetch_snapshot(mysql.autocommit, conversation, lin.principal, 200)
     copy = redis_snapshot.copy_data(control.redis)

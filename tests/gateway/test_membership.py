@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from chalicelib.adapters import mysql, redis
-from chalicelib.messaging import reading, recent_cache, recent_cache_scripts
+from chalicelib.messaging import reading, recent_cache
 from tests.support.conversation_log import build_redis_keys
 from tests.support.factories import Hospital
 from tests.support.faults.final_state import age_cache
@@ -112,7 +112,7 @@ def test_a_kick_whose_second_word_is_lost_is_held_by_its_mark(
 
 def lose_unseating(attempt: Callable[..., bool]) -> Callable[..., bool]:
     return lambda script, *rest, **more: (
-        script is not recent_cache_scripts.FORGET_PARTICIPANTS and attempt(script, *rest, **more)
+        script is not recent_cache._REMOVE_PARTICIPANTS and attempt(script, *rest, **more)
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from chalicelib import clock
 from chalicelib.adapters import mysql, redis
-from chalicelib.gateway.notify import listening
+from chalicelib.gateway.notify import http
 from chalicelib.messaging import delivery, log
 from chalicelib.settings import settings
 from tests.support import consult_client
@@ -31,7 +31,7 @@ __all__ = ["conversation"]
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever listens is kept waiting for as long as anybody is."""
-    monkeypatch.setattr(listening, "settings", replace(settings, long_poll_seconds=20))
+    monkeypatch.setattr(http, "settings", replace(settings, long_poll_seconds=20))
 
 
 def test_a_poll_brings_the_next_message_and_null_where_there_is_none(
@@ -120,13 +120,13 @@ def test_who_waits_holds_no_connection_to_mysql(
 
 
 def test_nobody_is_kept_longer_than_the_function_has(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listening, "settings", replace(settings, long_poll_seconds=20))
+    monkeypatch.setattr(http, "settings", replace(settings, long_poll_seconds=20))
     waits: list[float] = []
     monkeypatch.setattr(delivery, "wait_for_events", lambda _who, _limit, seconds, _tell: waits.append(seconds))
     asked: Any = type("Asked", (), {"events": ""})
     caller: Any = type("Caller", (), {"tenant_id": 1, "principal": "user:1", "token_hash_hex": ""})
     for left in (29.0, 10.0, 2.0):
-        listening.wait_for_events(caller, asked, "", 1, left)
+        http.wait_for_events(caller, asked, "", 1, left)
     assert waits == [20, 7, 0]
 
 

@@ -10,6 +10,7 @@ from chalicelib.adapters import mysql
 from chalicelib.adapters.aws import ws_push
 from chalicelib.identity import tokens
 from chalicelib.messaging import backlog, socket_store, sockets
+from chalicelib.messaging.socket_store import Socket
 from devstack.apigateway import websocket
 from tests.support.factories import Hospital
 from tests.support.faults.final_state import wait_until
@@ -149,8 +150,8 @@ def test_a_listener_whose_line_is_stuck_holds_up_nobody(
 
 
 def connections(who: ExternalUser) -> list[str]:
-    rows = socket_store.list_by_principals(mysql.autocommit, who.tenant_id, [who.principal])
-    return [row["connection_id"].decode() for row in rows]
+    found = socket_store.list_by_principals(mysql.autocommit, who.tenant_id, [who.principal])
+    return [connection.connection_id for connection in found]
 
 
 def stored(who: ExternalUser) -> int:
@@ -198,9 +199,10 @@ def test_a_backlog_for_who_left_without_a_word_holds_up_nobody(
     han: ExternalUser, websocket_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert websocket_url
-    known = ("of-a-server-that-was-killed", han.tenant_id, han.principal, tokens.hash_token(han.token), False)
+    connection_id = "of-a-server-that-was-killed"
+    socket = Socket(han.tenant_id, han.principal, tokens.hash_token(han.token), wants_events=False)
     long_ago = clock.now() - sockets.CONNECT_GRACE - clock.SECOND
-    socket_store.insert(mysql.autocommit, *known, long_ago)
+    socket_store.insert(mysql.autocommit, connection_id, socket, long_ago)
     monkeypatch.setattr(clock, "sleep", lambda _: pytest.fail("it does not come any more"))
-    backlog.send_on_connect(han.tenant_id, {"connection": known[0], "after": ""})
+    backlog.send_on_connect(han.tenant_id, {"connection": connection_id, "after": ""})
     assert stored(han) == 0

@@ -100,7 +100,7 @@ def test_a_list_that_comes_after_a_page_leaves_the_page_whole(
     send_message("一", lin)
     send_message("二", lin)
     read_newest(conversation, lin)
-    redis.get_client().hincrby(build_redis_keys(conversation)[0], "checked", -60_000)
+    redis.get_client().hincrby(build_redis_keys(conversation)[0], "verified_at", -60_000)
     reading.fetch_newest_pages([conversation], lin.principal)
     mysql_reads.clear()
     assert read_newest(conversation, lin) == ["二", "一"]

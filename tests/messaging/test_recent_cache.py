@@ -5,14 +5,15 @@ from typing import Any
 import pytest
 
 from chalicelib.adapters import mysql, redis
-from chalicelib.messaging import ids, log, reading_store, recent_cache
+from chalicelib.messaging import log, reading_store, recent_cache
 from chalicelib.messaging.models import Message, NewMessage, Snapshot, StoredMessage
 from tests.support.conversation_log import SendMessage, build_redis_keys, read_newest
 from tests.support.factories import Hospital, Person
+from tests.support.faults.final_state import age_cache
 
 
 def look(conversation: str, who: Person) -> recent_cache.CacheView:
-    call = recent_cache.build_read_call(conversation, 100, who.principal, ids.generate_nonce())
+    call = recent_cache.build_read_call(conversation, 100, who.principal)
     return recent_cache.parse_view(conversation, who.principal, redis.run_script(*call))
 
 
@@ -116,7 +117,7 @@ def test_after_ten_seconds_a_tail_is_compared_with_mysql(
 ) -> None:
     send_message("一")
     read_newest(conversation, lin)
-    redis.get_client().hincrby(build_redis_keys(conversation)[0], "checked", -(recent_cache.TRUST_SECONDS + 1) * 1000)
+    age_cache(conversation)
     mysql_reads.clear()
     assert read_newest(conversation, lin) == read_newest(conversation, lin) == ["一"]
     assert mysql_reads == ["fetch_head"]
@@ -130,7 +131,7 @@ def test_a_comparison_finds_what_a_writer_without_redis_wrote(
         elsewhere.setattr(redis, "run_scripts", lambda calls, *_, **__: [["0", 1, None]] * len(calls))
         send_message("一", chen)
     assert read_newest(conversation, lin) == []
-    redis.get_client().hincrby(build_redis_keys(conversation)[0], "checked", -(recent_cache.TRUST_SECONDS + 1) * 1000)
+    age_cache(conversation)
     assert read_newest(conversation, lin) == ["一"]
 
 
@@ -200,11 +201,11 @@ def test_messages_that_arrive_out_of_order_wait_for_the_missing_one(conversation
     redis.run_script(
         *recent_cache.build_publish_call(conversation, "w2", StoredMessage(second, "", 0, []), lin.principal)
     )
-    assert look(conversation, lin).verdict == "broken"
+    assert look(conversation, lin).verdict == recent_cache.Verdict.BROKEN
     redis.run_script(
         *recent_cache.build_publish_call(conversation, "w1", StoredMessage(first, "", 0, []), lin.principal)
     )
-    assert [message.content for message in look(conversation, lin).messages] == ["2", "1"]
+    assert [message.content for message in look(conversation, lin).page.messages] == ["2", "1"]
 
 
 def test_without_redis_the_service_goes_on(

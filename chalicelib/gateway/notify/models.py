@@ -1,4 +1,4 @@
-"""What a listener over HTTP asks for and is given."""
+"""Query and responses of /notify."""
 
 from typing import Annotated, Literal
 

@@ -6,7 +6,7 @@ from time import monotonic
 
 from chalicelib.adapters import mysql, redis
 from chalicelib.messaging import ids
-from chalicelib.messaging.recent_cache_scripts import TRUST_SECONDS, WRITE_INTENT_SECONDS
+from chalicelib.messaging.recent_cache import TRUST_SECONDS, WRITE_INTENT_SECONDS
 from tests.support.conversation_log import build_redis_keys
 from tests.support.faults.history_checker import StoredMessage
 from tests.support.faults.participant import Participant, extract_messages
@@ -44,7 +44,7 @@ def age_cache(session_no: str, seconds: int = TRUST_SECONDS + 1) -> None:
     """As if Redis had been compared with MySQL so long ago."""
     state = build_redis_keys(session_no)[0]
     for field in redis.get_client().hkeys(state):
-        if field.startswith("checked"):
+        if field.startswith("verified_at"):
             redis.get_client().hincrby(state, field, -seconds * 1000)
 
 

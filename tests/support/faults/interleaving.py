@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib.adapters import mysql, redis
 from chalicelib.adapters.redis import ScriptCall
-from chalicelib.messaging import ids, reading, reading_store, recent_cache, recent_cache_scripts
+from chalicelib.messaging import reading, reading_store, recent_cache
 from chalicelib.messaging.models import Snapshot
 from tests.support.conversation_log import raise_redis_unavailable
 from tests.support.factories import Person
@@ -33,7 +33,7 @@ def delay_read_positions(patch: pytest.MonkeyPatch) -> Iterator[list[ScriptCall]
 
     def held(*arguments: Any) -> ScriptCall:
         late.append(reseating(*arguments))
-        return recent_cache_scripts.REMOVE_WRITE_INTENT, late[0][1], ["nobody"]
+        return recent_cache._REMOVE_WRITE_INTENT, late[0][1], ["nobody"]
 
     with patch.context() as slow:
         slow.setattr(recent_cache, "build_set_participant_call", held)
@@ -41,7 +41,7 @@ def delay_read_positions(patch: pytest.MonkeyPatch) -> Iterator[list[ScriptCall]
 
 
 def read_cache_view(conversation: str, who: Person) -> recent_cache.CacheView:
-    call = recent_cache.build_read_call(conversation, 100, who.principal, ids.generate_nonce())
+    call = recent_cache.build_read_call(conversation, 100, who.principal)
     return recent_cache.parse_view(conversation, who.principal, redis.run_script(*call))
 
 

@@ -12,7 +12,7 @@ from tests.support.faults.reference_model import PROCESSES, SIDES
 SCENARIO_COUNT = int(os.environ.get("PROPERTY_STORIES", "40"))
 SEED = int(os.environ.get("PROPERTY_SEED", "0"))
 STEP_COUNT = 100
-REDIS_KEY_PARTS = ["state", "tail", "marks"]
+REDIS_KEY_PARTS = ["state", "messages", "write_intents"]
 DISTURBANCES = ["flush", *REDIS_KEY_PARTS, "ten seconds", "ten seconds", "a minute"]
 Step = tuple[str, dict[str, Any]]
 
