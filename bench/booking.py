@@ -100,15 +100,15 @@ class Worker:
             doctor_id=doctor.user_id, slots=240, begin="07:00", end="11:00"
         )
 
-    def warm_up(self, row: Case) -> None:
+    def warm_up(self, case: Case) -> None:
         """Everybody is signed in, copies are made, connections opened."""
-        self.row, self.events = row, self._build_reads(row) if row.path else self._build_submits(row)
-        for event in self.events[:1] if row.path else self.events:
+        self.case, self.events = case, self._build_reads(case) if case.path else self._build_submits(case)
+        for event in self.events[:1] if case.path else self.events:
             app(event, CONTEXT)
 
     def record_round_trips(self) -> str:
         """Ask once what the floor replays; return the round trips of the first."""
-        self.trips = [self._record(event) for event in (self.events[:1] if self.row.path else self.events)]
+        self.trips = [self._record(event) for event in (self.events[:1] if self.case.path else self.events)]
         return format_round_trips(self.trips[0])
 
     def run(self, bare: bool, start: float) -> Slice:
@@ -134,10 +134,10 @@ class Worker:
         count = "SELECT COUNT(*) FROM bookings WHERE schedule_id = %(id)s AND live = 1"
         return bool(mysql.autocommit.fetch_value(count, id=self.place.scarce_schedule_id) == self.scarce)
 
-    def _build_submits(self, row: Case) -> list[dict[str, Any]]:
+    def _build_submits(self, case: Case) -> list[dict[str, Any]]:
         """Each buyer's wish; of what is scarce each process wants every slot, in an order of its own."""
         schedule_id, slots = (
-            (self.place.scarce_schedule_id, self.scarce) if row.contended else (self.own_schedule_id, 240)
+            (self.place.scarce_schedule_id, self.scarce) if case.contended else (self.own_schedule_id, 240)
         )
         wishes = [number % slots + 1 for number in range(self.size)]
         random.shuffle(wishes)
@@ -147,16 +147,16 @@ class Worker:
         asked = {"scheduleId": schedule_id, "serialNo": serial_no, "memberId": buyer.member_id}
         return build_post(f"{BOOKING_PATH}/book/submit", buyer.token, "", **asked)
 
-    def _build_reads(self, row: Case) -> list[dict[str, Any]]:
+    def _build_reads(self, case: Case) -> list[dict[str, Any]]:
         ward = self.place.ward
         asked = {
             "deptId": ward.dept_id,
             "doctorId": ward.hospital.chen.user_id,
-            "days": row.days or 7,
+            "days": case.days or 7,
             "date": get_iso_date(1),
             "scheduleId": self.place.read_schedule_id,
         }
-        return [build_get(f"{PUBLIC_PATH}/{row.path}", self.buyers[0].token, **asked)] * self.size
+        return [build_get(f"{PUBLIC_PATH}/{case.path}", self.buyers[0].token, **asked)] * self.size
 
     def _record(self, event: dict[str, Any]) -> list[RoundTrip]:
         with record_round_trips() as trips:
@@ -180,38 +180,38 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--only", default="", metavar="TEXT", help="the rows whose names contain it")
     options = parser.parse_args(arguments)
     print_line(machine.describe(machine.find_servers()))
-    crew, wrong = ProcessPool(max(options.processes), lambda number: Worker(number, options.buyers)), 0
-    [place] = crew.call(1, "found")
-    crew.call(max(options.processes), "meet", place)
+    pool, wrong = ProcessPool(max(options.processes), lambda number: Worker(number, options.buyers)), 0
+    [place] = pool.call(1, Worker.create_place)
+    pool.call(max(options.processes), Worker.join_place, place)
     print_line(f"\n{'processes':>9}{'req/s':>8}{'p50 ms':>8}{'p99 ms':>8} |{'floor/s':>8}{'p50 ms':>8} |{'ratio':>6}")
-    for row in [one for one in CASES if options.only in one.name]:
+    for case in [one for one in CASES if options.only in one.name]:
         for processes in options.processes:
-            crew.call(processes, "warm", row)
-            crew.call(1, "clear")  # who has booked already is answered otherwise
-            trips = crew.call(processes, "record")[0]
+            pool.call(processes, Worker.warm_up, case)
+            pool.call(1, Worker.restore_tables)  # who has booked already is answered otherwise
+            trips = pool.call(processes, Worker.record_round_trips)[0]
             if processes == options.processes[0]:
-                print_line(f"{row.name}: {trips}")
-            wrong += _measure(crew, row, processes)
-    crew.stop()
+                print_line(f"{case.name}: {trips}")
+            wrong += _measure(pool, case, processes)
+    pool.stop()
     return 1 if wrong else 0
 
 
-def _measure(crew: ProcessPool, row: Case, processes: int) -> int:
+def _measure(pool: ProcessPool, case: Case, processes: int) -> int:
     """Measure and say it; return how many rounds sold another number than there was."""
-    handler, bare, wrong = Measurement(), Measurement(), 0
+    handler, floor, wrong = Measurement(), Measurement(), 0
     for _ in range(ROUNDS):
-        for measured in (bare, handler):
-            crew.call(1, "clear")
-            measured.slices += crew.call(processes, "run", measured is bare, time.monotonic() + 0.01)
-        if row.contended and crew.call(1, "sold_out") != [True]:
+        for measured in (floor, handler):
+            pool.call(1, Worker.restore_tables)
+            measured.slices += pool.call(processes, Worker.run, measured is floor, time.monotonic() + 0.01)
+        if case.contended and pool.call(1, Worker.is_sold_out) != [True]:
             wrong += 1
-    ratio = handler.get_percentile_ms(50) / bare.get_percentile_ms(50)
-    aim = f"  aim: ≤ {MAX_RATIO}{'' if ratio <= MAX_RATIO else ' MISSED'}" if row.path and processes == 1 else ""
+    ratio = handler.get_percentile_ms(50) / floor.get_percentile_ms(50)
+    aim = f"  aim: ≤ {MAX_RATIO}{'' if ratio <= MAX_RATIO else ' MISSED'}" if case.path and processes == 1 else ""
     marks = f"  {wrong} ROUNDS SOLD WRONGLY" if wrong else ""
     marks += f"  {handler.failures} refused" if handler.failures else ""
     print_line(
         f"{processes:>9}{handler.get_rate(processes):>8.0f}"
         f"{handler.get_percentile_ms(50):>8.2f}{handler.get_percentile_ms(99):>8.2f} |"
-        f"{bare.get_rate(processes):>8.0f}{bare.get_percentile_ms(50):>8.2f} |{ratio:>6.2f}{aim}{marks}"
+        f"{floor.get_rate(processes):>8.0f}{floor.get_percentile_ms(50):>8.2f} |{ratio:>6.2f}{aim}{marks}"
     )
     return wrong

@@ -1,4 +1,4 @@
-"""bin/bench chat: sending and reading through the whole handler, beside the same round trips bare."""
+"""bin/bench chat: sending and reading through the whole handler, beside the same round trips floor."""
 
 import argparse
 import time
@@ -34,23 +34,23 @@ class LoadMeasurement(Measurement):
 
 def main(arguments: list[str]) -> int:
     options = _parse_arguments(arguments)
-    found = [row for row in build_cases(options.sessions) if options.only in row.name]
+    found = [case for case in build_cases(options.sessions) if options.only in case.name]
     ours = machine.find_servers()
     print_line(machine.describe(ours))
     _run_in_process(migrations.migrate)
-    crew = ProcessPool(max(options.processes), lambda number: Worker(number, options.sessions, found))
-    [shared] = crew.call(1, "whose")
-    crew.call(max(options.processes), "meet", shared)
+    pool = ProcessPool(max(options.processes), lambda number: Worker(number, options.sessions, found))
+    [shared] = pool.call(1, Worker.get_participants)
+    pool.call(max(options.processes), Worker.share_participants, shared)
     print_line(TABLE_HEADER)
-    for row in found:
-        trips = crew.call_each("prepare", row.name)  # one by one: some meet in one conversation
-        print_line(f"{row.name}: {trips[-1]}")
+    for case in found:
+        trips = pool.call_each(Worker.prepare, case.name)  # one by one: some meet in one conversation
+        print_line(f"{case.name}: {trips[-1]}")
         for processes in options.processes:
-            handler, bare = _measure(crew, row, processes, options.seconds, ours)
-            print_line(_format_line(row, processes, handler, bare))
-    stored = [sum(counts) for counts in zip(*crew.call(max(options.processes), "stored"), strict=True)]
+            handler, floor = _measure(pool, case, processes, options.seconds, ours)
+            print_line(_format_line(case, processes, handler, floor))
+    stored = [sum(counts) for counts in zip(*pool.call(max(options.processes), Worker.count_stored), strict=True)]
     print_line(f"\n{stored[0]} messages are stored of {stored[1]} acknowledged.")
-    crew.stop()
+    pool.stop()
     return 0 if stored[0] >= stored[1] else 1
 
 
@@ -73,49 +73,50 @@ def _run_in_process(work: Callable[[], Any]) -> None:
 
 
 def _measure(
-    crew: ProcessPool, row: Case, processes: int, seconds: float, ours: Servers
+    pool: ProcessPool, case: Case, processes: int, seconds: float, ours: Servers
 ) -> tuple[LoadMeasurement, LoadMeasurement]:
-    handler, bare = LoadMeasurement(), LoadMeasurement()
-    crew.call(processes, "run", row.name, False, 0.0, min(seconds, 0.5))
+    handler, floor = LoadMeasurement(), LoadMeasurement()
+    pool.call(processes, Worker.run, case.name, False, 0.0, min(seconds, 0.5))
     for turn in range(SLICE_COUNT):
-        for measured in (handler, bare) if turn % 2 else (bare, handler):
+        for measured in (handler, floor) if turn % 2 else (floor, handler):
             before, busy, began = ours.get_cpu_seconds(), machine.get_busy_seconds(), time.monotonic()
-            slices = crew.call(processes, "run", row.name, measured is bare, began + 0.01, seconds / SLICE_COUNT)
+            slices = pool.call(processes, Worker.run, case.name, measured is floor, began + 0.01, seconds / SLICE_COUNT)
             servers = ours.get_cpu_seconds() - before
             measured.slices += slices
             measured.server_cpu_seconds += servers
             measured.wall_seconds += time.monotonic() - began
             measured.other_cpu_seconds += machine.get_busy_seconds() - busy - servers - sum(one.cpu for one in slices)
-    return handler, bare
+    return handler, floor
 
 
 TABLE_HEADER = f"""
-Each row with its round trips: M a packet to MySQL, R3 three commands to Redis.
+Each case with its round trips: M a packet to MySQL, R3 three commands to Redis.
 {"":>9}|{"through the handler":^43}|{"its floor":^24}|{"p50 to":>7}|{"others":>7}
 {"processes":>9}|{"req/s":>7}{"p50 ms":>8}{"p99 ms":>8}{"CPU µs":>8}{"+ servers":>11} |\
 {"req/s":>7}{"p50 ms":>8}{"CPU µs":>8} |{"floor":>7}|{"CPU":>7}"""
 
 
-def _format_line(row: Case, processes: int, handler: LoadMeasurement, bare: LoadMeasurement) -> str:
-    p50, floor = handler.get_percentile_ms(50), bare.get_percentile_ms(50)
-    rate, ratio = handler.get_rate(processes), p50 / floor
+def _format_line(case: Case, processes: int, handler: LoadMeasurement, floor: LoadMeasurement) -> str:
+    p50, floor_p50 = handler.get_percentile_ms(50), floor.get_percentile_ms(50)
+    rate, ratio = handler.get_rate(processes), p50 / floor_p50
     others = (
-        (handler.other_cpu_seconds + bare.other_cpu_seconds)
-        / (handler.wall_seconds + bare.wall_seconds)
+        (handler.other_cpu_seconds + floor.other_cpu_seconds)
+        / (handler.wall_seconds + floor.wall_seconds)
         / machine.get_core_count()
     )
     line = (
         f"{processes:>9}|{rate:>7.0f}{p50:>8.2f}{handler.get_percentile_ms(99):>8.2f}{handler.cpu_microseconds:>8.0f}"
         f"{handler.server_cpu_seconds / len(handler.durations) * 1e6:>11.0f} |"
-        f"{bare.get_rate(processes):>7.0f}{floor:>8.2f}{bare.cpu_microseconds:>8.0f} |{ratio:>7.2f}|{others:>7.0%}"
+        f"{floor.get_rate(processes):>7.0f}{floor_p50:>8.2f}{floor.cpu_microseconds:>8.0f} "
+        f"|{ratio:>7.2f}|{others:>7.0%}"
     )
     refused = f"  {handler.failures} refused" if handler.failures else ""
-    return line + _format_target(row, processes, ratio, rate) + refused
+    return line + _format_target(case, processes, ratio, rate) + refused
 
 
-def _format_target(row: Case, processes: int, ratio: float, rate: float) -> str:
-    if processes == 1 and row.max_ratio:
-        return f"  aim: ratio ≤ {row.max_ratio}{'' if ratio <= row.max_ratio else ' MISSED'}"
-    if processes == 8 and row.min_rate:
-        return f"  aim: ≥ {row.min_rate}/s{'' if rate >= row.min_rate else ' MISSED'}"
+def _format_target(case: Case, processes: int, ratio: float, rate: float) -> str:
+    if processes == 1 and case.max_ratio:
+        return f"  aim: ratio ≤ {case.max_ratio}{'' if ratio <= case.max_ratio else ' MISSED'}"
+    if processes == 8 and case.min_rate:
+        return f"  aim: ≥ {case.min_rate}/s{'' if rate >= case.min_rate else ' MISSED'}"
     return ""

@@ -1,4 +1,4 @@
-"""Processes that ask at once, as Lambdas do, each with connections of its own, and what they have measured."""
+"""Worker processes that send requests concurrently, each on its own connections, and their measurements."""
 
 import traceback
 from array import array
@@ -8,24 +8,26 @@ from functools import partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from statistics import quantiles
-from typing import Any
+from typing import Any, TypeVar
 
 from bench.console import silence_app_logs
+
+T = TypeVar("T")
 
 
 @dataclass
 class Slice:
-    """What one process did in one slice of time."""
+    """The requests of one process in one slice of time."""
 
     seconds: float = 0.0
-    cpu: float = 0.0
+    cpu: float = 0.0  # seconds of CPU
     failures: int = 0
     durations: "array[float]" = field(default_factory=lambda: array("d"))  # of each request, seconds
 
 
 @dataclass
 class Measurement:
-    """All slices of one row at one number of processes, through the handler or bare."""
+    """All slices of one case at one number of processes, of the handler or of the floor."""
 
     slices: list[Slice] = field(default_factory=list)
 
@@ -38,61 +40,67 @@ class Measurement:
         return sum(one.failures for one in self.slices)
 
     def get_percentile_ms(self, percent: int) -> float:
-        """Return milliseconds."""
+        """Return a percentile of the durations, in milliseconds."""
         return quantiles(self.durations, n=100, method="inclusive")[percent - 1] * 1000
 
     def get_rate(self, processes: int) -> float:
+        """Return the requests per second of all processes together."""
         return len(self.durations) / sum(part.seconds for part in self.slices) * processes
 
 
 class ProcessPool:
-    """The processes. The parent never opens a connection: a forked copy of one would be shared."""
+    """Forked processes, each with a worker. The parent opens no connections: the forks would share them."""
 
-    def __init__(self, size: int, make: Callable[[int], Any]) -> None:
+    def __init__(self, size: int, create_worker: Callable[[int], Any]) -> None:
         context = get_context("fork")
         self.pipes: list[Connection] = []
         for number in range(size):
             ours, theirs = context.Pipe()
             self.pipes.append(ours)
-            arguments = (theirs, partial(make, number), self.pipes)
+            arguments = (theirs, partial(create_worker, number), self.pipes)
             context.Process(target=_serve, args=arguments, daemon=True).start()
 
-    def call(self, size: int, method: str, *arguments: Any) -> list[Any]:
-        """Have the first so many processes do something at once; return what each of them answers."""
-        for line in self.pipes[:size]:
-            line.send((method, *arguments))
-        return [_receive(line) for line in self.pipes[:size]]
+    def call(self, size: int, method: Callable[..., T], *arguments: Any) -> list[T]:
+        """Call a method of the workers of the first `size` processes, all at once, and return their results.
 
-    def call_each(self, method: str, *arguments: Any) -> list[Any]:
-        """Have all of them do something, one after the other."""
-        answers = []
-        for line in self.pipes:
-            line.send((method, *arguments))
-            answers.append(_receive(line))
-        return answers
+        Args:
+            method: a function of the worker's class, such as `Worker.run`.
+        """
+        for pipe in self.pipes[:size]:
+            pipe.send((method, arguments))
+        return [_receive(pipe) for pipe in self.pipes[:size]]
+
+    def call_each(self, method: Callable[..., T], *arguments: Any) -> list[T]:
+        """Call a method of the workers of all processes, one process after the other, and return their results."""
+        results: list[T] = []
+        for pipe in self.pipes:
+            pipe.send((method, arguments))
+            results.append(_receive(pipe))
+        return results
 
     def stop(self) -> None:
-        for line in self.pipes:
-            line.send(None)
+        """End the processes."""
+        for pipe in self.pipes:
+            pipe.send(None)
 
 
-def _receive(line: Connection) -> Any:
-    error, answer = line.recv()
+def _receive(pipe: Connection) -> Any:
+    error, result = pipe.recv()
     if error:
         raise RuntimeError(error)
-    return answer
+    return result
 
 
-def _serve(line: Connection, make: Callable[[], Any], inherited: list[Connection]) -> None:
-    """The process's main: answers the parent's (method, arguments) until it hangs up."""
-    for other in inherited:  # else no process would notice that the parent is gone
+def _serve(pipe: Connection, create_worker: Callable[[], Any], inherited: list[Connection]) -> None:
+    """Run a process: call the worker's methods that the parent sends, until it sends None or ends."""
+    for other in inherited:  # an open copy of the parent's ends would hide from the others that the parent has ended
         other.close()
     silence_app_logs()
     worker: Any = None
-    while (asked := line.recv()) is not None:
-        name, *arguments = asked
+    while (call := pipe.recv()) is not None:
+        method, arguments = call
         try:
-            worker = worker or make()
-            line.send((None, getattr(worker, name)(*arguments)))
+            worker = worker or create_worker()
+            pipe.send((None, method(worker, *arguments)))
         except Exception:
-            line.send((traceback.format_exc(), None))
+            pipe.send((traceback.format_exc(), None))

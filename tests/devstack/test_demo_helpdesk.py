@@ -9,6 +9,7 @@ from tests.support.helpdesk_client import call_messagecenter, get_agent_or_place
 
 @pytest.mark.usefixtures("everyone")
 def test_a_patient_is_served_and_a_second_start_adds_no_post(hospital: Hospital) -> None:
+    hospital.everyone()
     for _ in range(2):
         helpdesk.seed(hospital.tenant_id, hospital.admin.user_id)
         duty = {one["name"]: one["onDuty"] for one in call_messagecenter(hospital.admin, "postList").data}

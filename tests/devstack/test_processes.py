@@ -24,15 +24,15 @@ ctypes.CDLL(None).pthread_exit(None)
 """
 AT_ONCE = """
 import os
-from tests import processes
-processes.at_once(os.getpid, [()] * processes.PROCESSES)
-print(*processes._pool()._processes, flush=True)
+from tests.support import processes
+processes.run_in_processes(os.getpid, [()] * processes.PROCESS_COUNT)
+print(*processes._get_pool()._processes, flush=True)
 os.kill(os.getpid(), 9)
 """
 PARENT = """
 import sys, time
 from pathlib import Path
-from devstack import processes
+from devstack.services import processes
 print(processes.spawn([sys.executable, "-c", "import time; time.sleep(60)"], {}, Path(sys.argv[1])), flush=True)
 time.sleep(60)
 """

@@ -21,5 +21,6 @@ def test_the_password_that_is_printed_signs_an_admin_in(hospital: Hospital, caps
 def test_what_cannot_be_made_is_said_and_makes_nobody(
     hospital: Hospital, capsys: pytest.CaptureFixture[str], phone: str, tenant: str
 ) -> None:
+    assert hospital.admin.phone == "13900000004"  # the account exists
     assert staff.main(["--phone", phone, "--name", "赵院长", "--tenant", tenant or str(hospital.tenant_id)]) == 1
     assert capsys.readouterr().err.startswith("bin/staff: ")

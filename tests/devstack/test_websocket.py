@@ -154,7 +154,7 @@ def test_more_than_api_gateway_takes_ends_the_connection(port: int, seen: Seen, 
         assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 413
 
 
-@pytest.mark.parametrize("limit", ["IDLE", "LIFETIME"])
+@pytest.mark.parametrize("limit", ["IDLE_SECONDS", "LIFETIME_SECONDS"])
 def test_a_connection_ends_in_silence_and_of_age(
     port: int, seen: Seen, limit: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
