@@ -1,4 +1,4 @@
-"""What is sealed opens for its own row alone, whichever key sealed it."""
+"""Field encryption: values can be decrypted for their own row only, with any known key."""
 
 import base64
 import subprocess
@@ -16,87 +16,87 @@ from chalicelib.settings import settings
 
 NUMBER = "11010519491231002X"
 OLD, NEW, INDEX = (f"{name}:{base64.b64encode(name[:1].encode() * 32).decode()}" for name in ("2025", "2026", "index"))
-Use = Callable[..., None]
+SetKeys = Callable[..., None]
 
 
 @pytest.fixture
-def use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Use]:
-    """use(pairs): these are the keys from here on."""
+def set_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SetKeys]:
+    """Return a function that sets the data keys."""
 
-    def use(*pairs: str) -> None:
+    def set_keys(*pairs: str) -> None:
         file = tmp_path / "keys"
         file.write_text("\n".join(pairs))
         monkeypatch.setattr(field_encryption, "settings", replace(settings, data_keys_file=str(file)))
         field_encryption._get_data_keys.cache_clear()
 
-    yield use
+    yield set_keys
     field_encryption._get_data_keys.cache_clear()
 
 
-def test_what_is_sealed_opens_again_and_shows_nothing() -> None:
-    sealed = field_encryption.encrypt(1, "patients", 7, NUMBER)
-    assert field_encryption.decrypt(1, "patients", 7, sealed) == NUMBER
-    assert NUMBER.encode() not in sealed
-    assert field_encryption.encrypt(1, "patients", 7, NUMBER) != sealed
+def test_encrypted_value_decrypts_to_the_text() -> None:
+    encrypted = field_encryption.encrypt(1, "patients", 7, NUMBER)
+    assert field_encryption.decrypt(1, "patients", 7, encrypted) == NUMBER
+    assert NUMBER.encode() not in encrypted
+    assert field_encryption.encrypt(1, "patients", 7, NUMBER) != encrypted
 
 
-@pytest.mark.parametrize("place", [(2, "patients", 7), (1, "members", 7), (1, "patients", 8)])
-def test_a_value_that_was_moved_does_not_open(place: tuple[int, str, int]) -> None:
+@pytest.mark.parametrize("row", [(2, "patients", 7), (1, "members", 7), (1, "patients", 8)])
+def test_value_moved_to_another_row_is_rejected(row: tuple[int, str, int]) -> None:
     with pytest.raises(DecryptionError):
-        field_encryption.decrypt(*place, field_encryption.encrypt(1, "patients", 7, NUMBER))
+        field_encryption.decrypt(*row, field_encryption.encrypt(1, "patients", 7, NUMBER))
 
 
-def test_a_value_that_was_changed_does_not_open() -> None:
-    sealed = field_encryption.encrypt(1, "patients", 7, NUMBER)
-    for place in range(len(sealed)):
-        changed = sealed[:place] + bytes([sealed[place] ^ 1]) + sealed[place + 1 :]
+def test_modified_value_is_rejected() -> None:
+    encrypted = field_encryption.encrypt(1, "patients", 7, NUMBER)
+    for place in range(len(encrypted)):
+        changed = encrypted[:place] + bytes([encrypted[place] ^ 1]) + encrypted[place + 1 :]
         with pytest.raises(DecryptionError):
             field_encryption.decrypt(1, "patients", 7, changed)
-    for part in (b"", b":", sealed[:10], sealed[:-1], b"index" + sealed[sealed.index(b":") :]):
+    for part in (b"", b":", encrypted[:10], encrypted[:-1], b"index" + encrypted[encrypted.index(b":") :]):
         with pytest.raises(DecryptionError):
             field_encryption.decrypt(1, "patients", 7, part)
 
 
-def test_after_a_rotation_the_new_key_seals_and_the_old_one_opens(use: Use) -> None:
-    use(OLD, INDEX)
-    old, found_by = (
+def test_rotated_keys_encrypt_with_the_last_and_decrypt_with_all(set_keys: SetKeys) -> None:
+    set_keys(OLD, INDEX)
+    old, blind_index = (
         field_encryption.encrypt(1, "patients", 7, NUMBER),
         field_encryption.compute_blind_index(1, "id:99", NUMBER),
     )
-    use(OLD, NEW, INDEX)
+    set_keys(OLD, NEW, INDEX)
     new = field_encryption.encrypt(1, "patients", 7, NUMBER)
     assert (old[:5], new[:5]) == (b"2025:", b"2026:")
     assert [field_encryption.decrypt(1, "patients", 7, one) for one in (old, new)] == [NUMBER, NUMBER]
-    assert field_encryption.compute_blind_index(1, "id:99", NUMBER) == found_by
-    use(NEW, INDEX)
+    assert field_encryption.compute_blind_index(1, "id:99", NUMBER) == blind_index
+    set_keys(NEW, INDEX)
     with pytest.raises(DecryptionError):
         field_encryption.decrypt(1, "patients", 7, old)
 
 
-def test_two_keys_do_not_open_each_others_values(use: Use) -> None:
-    use(OLD, NEW, INDEX)
-    sealed = field_encryption.encrypt(1, "patients", 7, NUMBER)
+def test_value_is_rejected_under_another_key_id(set_keys: SetKeys) -> None:
+    set_keys(OLD, NEW, INDEX)
+    encrypted = field_encryption.encrypt(1, "patients", 7, NUMBER)
     with pytest.raises(DecryptionError):
-        field_encryption.decrypt(1, "patients", 7, b"2025" + sealed[4:])
+        field_encryption.decrypt(1, "patients", 7, b"2025" + encrypted[4:])
 
 
-def test_a_blind_index_differs_by_tenant_purpose_and_text() -> None:
-    every = {
+def test_blind_index_differs_by_tenant_purpose_and_text() -> None:
+    indexes = {
         field_encryption.compute_blind_index(*one)
         for one in [(1, "id:99", "a"), (2, "id:99", "a"), (1, "id:03", "a"), (1, "id:99", "b")]
     }
-    assert len(every) == 4
-    assert {len(one) for one in every} == {32}
-    assert field_encryption.compute_blind_index(1, "id:99", "a") in every
+    assert len(indexes) == 4
+    assert {len(one) for one in indexes} == {32}
+    assert field_encryption.compute_blind_index(1, "id:99", "a") in indexes
 
 
-def test_kms_is_asked_once_in_the_life_of_a_process(monkeypatch: pytest.MonkeyPatch, use: Use) -> None:
-    use()
-    asked = []
+def test_kms_is_called_once_per_process(monkeypatch: pytest.MonkeyPatch, set_keys: SetKeys) -> None:
+    set_keys()
+    calls = []
 
-    def decrypt(wrapped: str, context: dict[str, str]) -> bytes:
-        asked.append((wrapped, context))
-        return wrapped[:1].encode() * 32
+    def decrypt(ciphertext: str, context: dict[str, str]) -> bytes:
+        calls.append((ciphertext, context))
+        return ciphertext[:1].encode() * 32
 
     monkeypatch.setattr(kms, "decrypt", decrypt)
     monkeypatch.setattr(
@@ -104,15 +104,15 @@ def test_kms_is_asked_once_in_the_life_of_a_process(monkeypatch: pytest.MonkeyPa
     )
     field_encryption.preload_keys()
     assert field_encryption.decrypt(1, "patients", 7, field_encryption.encrypt(1, "patients", 7, NUMBER)) == NUMBER
-    assert asked == [("AQID", {"zhenxun": "2026"}), ("BQID", {"zhenxun": "index"})]
+    assert calls == [("AQID", {"zhenxun": "2026"}), ("BQID", {"zhenxun": "index"})]
 
 
 def test_keys_are_not_printed() -> None:
     assert "AQID" not in repr(replace(settings, data_keys="2026:AQID"))
 
 
-def test_only_what_seals_loads_cryptography() -> None:
-    """PyMySQL would, at each cold start."""
+def test_only_encryption_imports_cryptography() -> None:
+    """PyMySQL would import it at every cold start."""
     program = (
         "import sys; from chalicelib.adapters import mysql; from chalicelib.crypto import field_encryption\n"
         "assert 'cryptography' not in sys.modules\n"

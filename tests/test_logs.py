@@ -1,4 +1,4 @@
-"""Logs: one JSON line each, with the ids of the request it belongs to and with nobody's words in it."""
+"""Logs: JSON lines with the ids of the request and without personal data."""
 
 import json
 import logging
@@ -22,8 +22,8 @@ logger = logging.getLogger("test")
 
 
 @pytest.fixture
-def out() -> Iterator[StringIO]:
-    """What is printed from here on, as text."""
+def output() -> Iterator[StringIO]:
+    """The following log output as text."""
     handler = logging.StreamHandler(StringIO())
     handler.setFormatter(logs.JsonFormatter())
     logging.root.addHandler(handler)
@@ -34,12 +34,12 @@ def out() -> Iterator[StringIO]:
 
 
 @pytest.fixture
-def lines(out: StringIO) -> Any:
-    """lines(): what was printed, as it is read."""
-    return lambda: [json.loads(line) for line in out.getvalue().strip().split("\n")]
+def lines(output: StringIO) -> Any:
+    """Return a function that returns the parsed log lines."""
+    return lambda: [json.loads(line) for line in output.getvalue().strip().split("\n")]
 
 
-def test_a_line_says_when_how_grave_and_what(lines: Any) -> None:
+def test_line_has_time_level_and_event(lines: Any) -> None:
     logger.warning("redis not %s", "reached")
     (line,) = lines()
     assert line.keys() == {"at", "level", "event"}
@@ -47,7 +47,7 @@ def test_a_line_says_when_how_grave_and_what(lines: Any) -> None:
     assert len(line["at"]) == len("2026-01-05T09:30:00.123+08:00")
 
 
-def test_a_line_carries_the_ids_of_its_request_and_its_own(lines: Any) -> None:
+def test_line_has_the_ids_of_the_request_and_its_own(lines: Any) -> None:
     logs.start_context(request_id="r1")
     logs.bind(tenant_id=7)
     logger.info("first", extra={"ids": {"status": 200}})
@@ -62,7 +62,7 @@ def test_a_line_carries_the_ids_of_its_request_and_its_own(lines: Any) -> None:
     assert "tenant_id" not in third
 
 
-def test_side_by_side_requests_keep_their_ids_apart(lines: Any) -> None:
+def test_concurrent_requests_have_separate_ids(lines: Any) -> None:
     def request(n: int) -> None:
         logs.start_context(request_id=n)
         for _ in range(20):
@@ -71,12 +71,12 @@ def test_side_by_side_requests_keep_their_ids_apart(lines: Any) -> None:
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(request, range(8)))
-    told = lines()
-    assert len(told) == 160
-    assert all(line["request_id"] == line["own"] for line in told)
+    logged = lines()
+    assert len(logged) == 160
+    assert all(line["request_id"] == line["own"] for line in logged)
 
 
-def test_an_exception_leaves_its_kind_and_places_but_not_its_words(out: StringIO, lines: Any) -> None:
+def test_exception_is_logged_with_its_stack_but_not_its_message(output: StringIO, lines: Any) -> None:
     try:
         try:
             raise KeyError("林小雨")
@@ -87,13 +87,13 @@ def test_an_exception_leaves_its_kind_and_places_but_not_its_words(out: StringIO
     (line,) = lines()
     assert (line["event"], line["error"]) == ("unhandled", "builtins.ValueError")
     assert line["stack"][-1].startswith("test_logs.py:")
-    assert line["stack"][-1].endswith("test_an_exception_leaves_its_kind_and_places_but_not_its_words")
+    assert line["stack"][-1].endswith("test_exception_is_logged_with_its_stack_but_not_its_message")
     for word in ("13800000001", "林小雨", "Traceback"):
-        assert word not in out.getvalue()
+        assert word not in output.getvalue()
 
 
 @pytest.mark.store
-def test_what_mysql_says_of_a_row_is_not_printed(hospital: Hospital, out: StringIO, lines: Any) -> None:
+def test_message_of_mysql_is_not_logged(hospital: Hospital, output: StringIO, lines: Any) -> None:
     insert = "INSERT INTO staff (user_id, tenant_id, role, phone, password_hash, name, created_at) VALUES "
     row = f"(0, {hospital.tenant_id}, 'admin', '{hospital.chen.phone}', '', '陈医生', 0)"
     try:
@@ -101,23 +101,23 @@ def test_what_mysql_says_of_a_row_is_not_printed(hospital: Hospital, out: String
     except mysql.DuplicateKeyError:
         logger.exception("unhandled")
     assert lines()[0]["error"] == "mysql_statements.DuplicateKeyError"
-    assert hospital.chen.phone not in out.getvalue()
-    assert "陈" not in out.getvalue()
+    assert hospital.chen.phone not in output.getvalue()
+    assert "陈" not in output.getvalue()
 
 
-def test_chinese_can_be_read_as_it_is(out: StringIO, lines: Any) -> None:
+def test_chinese_is_not_escaped(output: StringIO, lines: Any) -> None:
     logger.info("挂号", extra={"ids": {"科室": "内科"}})
-    assert '"event": "挂号"' in out.getvalue()
+    assert '"event": "挂号"' in output.getvalue()
     assert lines()[0]["科室"] == "内科"
 
 
-def test_a_line_stays_one_line_whatever_is_in_it(lines: Any) -> None:
+def test_line_breaks_are_escaped(lines: Any) -> None:
     logger.info("a\nb\r\n\u2028", extra={"ids": {"odd": {1}, "half": "x\ny"}})
     (line,) = lines()
     assert (line["event"], line["odd"], line["half"]) == ("a\nb\r\n\u2028", "{1}", "x\ny")
 
 
-def test_a_whole_chat_leaves_ids_in_the_log_and_no_words(hospital: Hospital, out: StringIO, lines: Any) -> None:
+def test_chat_is_logged_with_ids_and_without_content(hospital: Hospital, output: StringIO, lines: Any) -> None:
     lin, chen = hospital.lin, hospital.chen
     fields: dict[str, Any] = {"member_id": lin.member_id, "doctor_id": chen.user_id, "message": "我发烧了"}
     post("/msg_service/msg/patient/send_text_msg", lin.token, **fields)
@@ -135,15 +135,15 @@ def test_a_whole_chat_leaves_ids_in_the_log_and_no_words(hospital: Hospital, out
         "陈医生",
         "visitor-abc",
     ):
-        assert secret not in out.getvalue()
-    sent, listed, *_ = told = lines()
+        assert secret not in output.getvalue()
+    sent, listed, *_ = logged = lines()
     assert (sent["principal"], sent["status"], sent["tenant_id"]) == (lin.principal, 200, hospital.tenant_id)
     assert (listed["code"], listed["status"]) == (10001, 400)
-    assert [line["event"] for line in told] == ["request"] * 4
+    assert [line["event"] for line in logged] == ["request"] * 4
 
 
-def test_a_patient_file_leaves_nothing_of_the_patient_in_the_log(
-    hospital: Hospital, out: StringIO, lines: Any, monkeypatch: pytest.MonkeyPatch
+def test_patient_file_is_logged_without_personal_data(
+    hospital: Hospital, output: StringIO, lines: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk, number = hospital.desk, build_id_number()
     form: dict[str, Any] = {
@@ -161,19 +161,19 @@ def test_a_patient_file_leaves_nothing_of_the_patient_in_the_log(
     get(f"{root}/pati_info", desk.token, pati_id=pati_id)
     assert [line["status"] for line in lines() if line["event"] == "request"] == [200, 200, 200, 409, 500]
     for secret in ("林小雨", "林大雨", "13800000001", number, "建国路"):
-        assert secret not in out.getvalue()
+        assert secret not in output.getvalue()
 
 
-def test_after_configuring_every_logger_prints_json_on_standard_output(monkeypatch: pytest.MonkeyPatch) -> None:
-    out = StringIO()
-    monkeypatch.setattr(sys, "stdout", out)
+def test_configured_loggers_write_json_to_standard_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    output = StringIO()
+    monkeypatch.setattr(sys, "stdout", output)
     before, level = logging.root.handlers[:], logging.root.level
     try:
         logs.configure()
-        logging.getLogger("somebody.elses").info("hello")
+        logging.getLogger("other.package").info("hello")
         logging.getLogger("botocore.hooks").info("noise")
     finally:
         logging.root.handlers[:] = before
         logging.root.setLevel(level)
-    assert [json.loads(line)["event"] for line in out.getvalue().splitlines()] == ["hello"]
+    assert [json.loads(line)["event"] for line in output.getvalue().splitlines()] == ["hello"]
     assert settings.log_level == "INFO"

@@ -1,4 +1,4 @@
-"""From an empty database to the newest schema, whatever happens on the way."""
+"""Migrations, also with concurrent runs, crashes and errors."""
 
 import os
 import subprocess
@@ -26,21 +26,21 @@ Write = Callable[[str, str], None]
 
 @pytest.fixture(autouse=True)
 def database(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """An empty database of the test's own; returns its URL."""
+    """A separate empty database; the fixture returns its URL."""
     parts = urlsplit(settings.database_url)
     name = f"{parts.path.strip('/')}_migrations"
     mysql.autocommit.execute(f"DROP DATABASE IF EXISTS `{name}`")
     mysql.autocommit.execute(f"CREATE DATABASE `{name}` CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci")
     url = parts._replace(path=f"/{name}").geturl()
     monkeypatch.setattr(mysql, "settings", replace(settings, database_url=url))
-    monkeypatch.setattr(mysql, "_idle_connections", [])  # connections to the other one
+    monkeypatch.setattr(mysql, "_idle_connections", [])  # they are connected to the other database
     yield url
     mysql.run_on_own_connection(lambda tx: tx.execute(f"DROP DATABASE `{name}`"), 10)
 
 
 @pytest.fixture
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
-    """Take the place of the project's own migrations: write(name, sql)."""
+    """Replace the project's migrations; return a function that writes a file."""
     monkeypatch.setattr(migrations, "DIRECTORY", tmp_path)
 
     def write(name: str, sql: str) -> None:
@@ -49,21 +49,21 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
     return write
 
 
-def asked(sql: str) -> list[dict[str, Any]]:
-    """Ask the test's own database, not the pool's."""
+def fetch_all(sql: str) -> list[dict[str, Any]]:
+    """Return rows of the test's database, not of that of the pool."""
     return mysql.run_on_own_connection(lambda tx: tx.fetch_all(sql), 10)
 
 
-def unfinished() -> list[tuple[str, int]]:
-    return [(row["file"], row["number"]) for row in asked("SELECT * FROM schema_ledger WHERE finished_at IS NULL")]
+def list_unfinished() -> list[tuple[str, int]]:
+    return [(row["file"], row["number"]) for row in fetch_all("SELECT * FROM schema_ledger WHERE finished_at IS NULL")]
 
 
-def tables() -> set[str]:
-    return {str(next(iter(row.values()))) for row in asked("SHOW TABLES")}
+def list_tables() -> set[str]:
+    return {str(next(iter(row.values()))) for row in fetch_all("SHOW TABLES")}
 
 
-def crash_on_reading(monkeypatch: pytest.MonkeyPatch, which: int) -> None:
-    """Let the process die where it looks at the clock for the nth time: before its nth write to the ledger."""
+def crash_at_clock_reading(monkeypatch: pytest.MonkeyPatch, which: int) -> None:
+    """Let a migration crash when it reads the clock for the nth time, before its nth write to the ledger."""
     readings = iter(range(1, 100))
 
     def now() -> int:
@@ -71,64 +71,62 @@ def crash_on_reading(monkeypatch: pytest.MonkeyPatch, which: int) -> None:
             raise KeyboardInterrupt
         return 1
 
-    with monkeypatch.context() as here:
-        here.setattr(clock, "now", now)
+    with monkeypatch.context() as patch:
+        patch.setattr(clock, "now", now)
         with pytest.raises(KeyboardInterrupt):
             migrate()
 
 
-def test_an_empty_database_becomes_the_newest_and_then_stays() -> None:
+def test_empty_database_is_migrated_once() -> None:
     assert migrate() == FILES
-    assert {"tenants", "people", "tokens", "messages"} <= tables()
+    assert {"tenants", "people", "tokens", "messages"} <= list_tables()
     assert migrate() == []
-    assert unfinished() == []
-    carry_their_tenant = asked(
+    assert list_unfinished() == []
+    with_tenant = fetch_all(
         "SELECT table_name AS name FROM information_schema.columns "
         "WHERE table_schema = DATABASE() AND column_name = 'tenant_id' AND is_nullable = 'NO'"
     )
-    assert tables() - {row["name"] for row in carry_their_tenant} == {"schema_ledger"}
+    assert list_tables() - {row["name"] for row in with_tenant} == {"schema_ledger"}
 
 
-def test_two_processes_at_once_share_the_work(database: str) -> None:
+def test_concurrent_processes_run_each_file_once(database: str) -> None:
     command = [sys.executable, "-m", "chalicelib.migrations"]
     env = {**os.environ, "DATABASE_URL": database}
     root = Path(__file__).parent.parent
-    both = [subprocess.Popen(command, cwd=root, env=env, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    printed = [one.communicate(timeout=30)[0].split() for one in both]
-    assert [one.returncode for one in both] == [0, 0]
+    processes = [subprocess.Popen(command, cwd=root, env=env, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    printed = [process.communicate(timeout=30)[0].split() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
     assert sorted(printed[0] + printed[1]) == FILES
-    assert unfinished() == []
+    assert list_unfinished() == []
 
 
-def test_a_run_does_not_wait_for_another_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_gives_up_waiting_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(migrations, "LOCK_WAIT_SECONDS", 0)
 
-    def meanwhile(tx: mysql.Tx) -> None:
+    def hold_lock(tx: mysql.Tx) -> None:
         tx.fetch_value("SELECT GET_LOCK(CONCAT('zhenxun.migrate.', DATABASE()), 0)")
         with pytest.raises(TimeoutError):
             migrate()
 
-    mysql.run_on_own_connection(meanwhile, 10)
-    assert "tenants" not in tables()
+    mysql.run_on_own_connection(hold_lock, 10)
+    assert "tenants" not in list_tables()
 
 
-def test_a_statement_may_take_longer_than_a_requests_may(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_statement_may_take_longer_than_that_of_a_request(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mysql, "settings", replace(vars(mysql)["settings"], database_timeout_seconds=0.1))
     write("0001.sql", "DO SLEEP(0.3);")
     assert migrate() == ["0001.sql"]
 
 
-def test_only_what_is_new_runs(write: Write) -> None:
+def test_only_new_files_are_run(write: Write) -> None:
     write("0002.sql", WARD)
     assert migrate() == ["0002.sql"]
     write("0003.sql", "INSERT INTO wards VALUES (1, '内科'), (2, '100%');")
     assert migrate() == ["0003.sql"]
-    assert asked("SELECT name FROM wards ORDER BY ward_id") == [{"name": "内科"}, {"name": "100%"}]
+    assert fetch_all("SELECT name FROM wards ORDER BY ward_id") == [{"name": "内科"}, {"name": "100%"}]
 
 
-def test_a_run_that_dies_after_each_statement_in_turn_goes_on_after_it(
-    write: Write, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_run_resumes_after_a_crash_at_each_statement(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     changes = [
         "ALTER TABLE wards ADD COLUMN floor INT NOT NULL;",
         "CREATE INDEX high ON wards (floor);",
@@ -137,34 +135,32 @@ def test_a_run_that_dies_after_each_statement_in_turn_goes_on_after_it(
         "DROP TABLE wards;",
     ]
     write("0001.sql", "\n".join([WARD, *changes, "CREATE TABLE last (id INT PRIMARY KEY);"]))
-    crash_on_reading(monkeypatch, 2)
+    crash_at_clock_reading(monkeypatch, 2)
     for number in range(1, 6):
-        assert unfinished() == [("0001.sql", number)]
-        crash_on_reading(monkeypatch, 3)  # one finishes that statement, the next begins another
+        assert list_unfinished() == [("0001.sql", number)]
+        crash_at_clock_reading(monkeypatch, 3)  # finishes that statement and crashes at the next
     assert migrate() == ["0001.sql"]
-    assert unfinished() == []
-    assert tables() == {"schema_ledger", "last"}
+    assert list_unfinished() == []
+    assert list_tables() == {"schema_ledger", "last"}
     assert migrate() == []
 
 
-def test_a_run_that_died_after_changing_rows_has_not_changed_them(
-    write: Write, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_row_changes_are_rolled_back_by_a_crash(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     write("0001.sql", f"{WARD}\nINSERT INTO wards VALUES (1, '内科');\nUPDATE wards SET ward_id = ward_id + 1;")
-    crash_on_reading(monkeypatch, 6)
-    assert asked("SELECT ward_id FROM wards") == [{"ward_id": 1}]
+    crash_at_clock_reading(monkeypatch, 6)
+    assert fetch_all("SELECT ward_id FROM wards") == [{"ward_id": 1}]
     assert migrate() == ["0001.sql"]
-    assert asked("SELECT ward_id FROM wards") == [{"ward_id": 2}]
+    assert fetch_all("SELECT ward_id FROM wards") == [{"ward_id": 2}]
 
 
-def test_a_table_that_somebody_else_made_is_not_taken_for_ours(write: Write) -> None:
-    asked("CREATE TABLE wards (other INT)")
+def test_existing_table_is_an_error(write: Write) -> None:
+    fetch_all("CREATE TABLE wards (other INT)")
     write("0001.sql", WARD)
     with pytest.raises(MigrationFailedError, match=r"0001\.sql, statement 1: MySQL error 1050"):
         migrate()
 
 
-def test_a_statement_that_already_ran_must_stay_as_it_was(write: Write) -> None:
+def test_edited_statement_is_an_error(write: Write) -> None:
     write("0001.sql", f"{WARD}\nCREATE TABLE beds (bed_id INT PRIMARY KEY);")
     migrate()
     write("0001.sql", f"{WARD}\nCREATE TABLE beds (bed_id BIGINT PRIMARY KEY);")
@@ -172,7 +168,7 @@ def test_a_statement_that_already_ran_must_stay_as_it_was(write: Write) -> None:
         migrate()
 
 
-def test_a_comment_may_change(write: Write) -> None:
+def test_comment_may_be_edited(write: Write) -> None:
     write("0001.sql", WARD)
     migrate()
     write("0001.sql", f"-- The hospital's wards.\n{WARD}  -- one row each\n")
@@ -187,16 +183,16 @@ def test_a_comment_may_change(write: Write) -> None:
         ("INSERT INTO beds VALUES (1);", "1146"),
     ],
 )
-def test_a_statement_that_fails_is_named_and_can_be_mended(write: Write, broken: str, number: str) -> None:
-    begun = f"{WARD}\nINSERT INTO wards VALUES (1, '外科');"
-    write("0001.sql", f"{begun}\n{broken}")
+def test_failed_statement_is_named_and_can_be_fixed(write: Write, broken: str, number: str) -> None:
+    first_statements = f"{WARD}\nINSERT INTO wards VALUES (1, '外科');"
+    write("0001.sql", f"{first_statements}\n{broken}")
     for _ in range(2):
         with pytest.raises(MigrationFailedError, match=rf"^0001\.sql, statement 3: MySQL error {number}: "):
             migrate()
-    write("0001.sql", f"{begun}\nCREATE TABLE beds (bed_id INT PRIMARY KEY);")
+    write("0001.sql", f"{first_statements}\nCREATE TABLE beds (bed_id INT PRIMARY KEY);")
     assert migrate() == ["0001.sql"]
-    assert tables() == {"schema_ledger", "wards", "beds"}
-    assert asked("SELECT name FROM wards") == [{"name": "外科"}]
+    assert list_tables() == {"schema_ledger", "wards", "beds"}
+    assert fetch_all("SELECT name FROM wards") == [{"name": "外科"}]
 
 
 def test_a_transaction_that_somebody_left_open_stops_a_migration_and_not_everybody(
@@ -240,5 +236,5 @@ def test_a_lost_connection_is_told_and_resumed(write: Write) -> None:
         ("SELECT '--', 'it''s -- not', 'a\\'--';  -- but this is", ["SELECT '--', 'it''s -- not', 'a\\'--'"]),
     ],
 )
-def test_a_file_is_split_at_semicolons_that_end_a_line(sql: str, split: list[str]) -> None:
+def test_file_is_split_at_semicolons_at_line_ends(sql: str, split: list[str]) -> None:
     assert split_statements(sql) == split

@@ -74,7 +74,7 @@ def test_a_run_that_logs_a_secret_fails(tmp_path: Path, workers: list[str], text
     (tmp_path / "pytest.ini").write_text("[pytest]")
     (tmp_path / "conftest.py").write_text(REGISTER)
     (tmp_path / "test_logs.py").write_text(f"import logging\ndef test_logs():\n    logging.warning({text!r})")
-    run = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "OVERHEARD"))}
+    run = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "LOG_VIOLATIONS"))}
     environment = {**run, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     command = [sys.executable, "-m", "pytest", "-p", "xdist", *workers, str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)

@@ -14,7 +14,6 @@ from chalicelib.booking.jobs import job_store, scheduled
 from chalicelib.booking.reservations import booking_store, stopped_schedules
 from chalicelib.notifications.event_types import EventType
 from chalicelib.outbox import outbox
-from tests.files.test_sweep import said
 from tests.support.booking_client import (
     AFTERNOON,
     BookingDepartment,
@@ -24,6 +23,7 @@ from tests.support.booking_client import (
     mark_paid,
     set_status,
 )
+from tests.support.client import build_schedule_event
 from tests.support.factories import Person
 
 pytestmark = pytest.mark.store
@@ -50,11 +50,11 @@ def test_unpaid_booking_is_cancelled_and_its_slot_can_be_booked(
     schedule_id = department.create_schedule(slots=1)
     book_id = department.book_slot(lin, schedule_id)
     age_booking(book_id, 29)
-    release_unpaid(said(), None)
+    release_unpaid(build_schedule_event(), None)
     assert department.get_status(lin, book_id) == 0
     age_booking(book_id, 1)
     for _ in range(2):
-        release_unpaid(said(), None)
+        release_unpaid(build_schedule_event(), None)
     assert department.get_status(lin, book_id) == 1
     assert list_event_types(department) == [EventType.BOOKING_RELEASED]
     assert department.list_free_serial_nos(schedule_id) == [1]
@@ -110,7 +110,7 @@ def test_unregistered_booking_is_missed_when_the_day_is_over(
     assert department.get_status(lin, missed) == 0
     freeze_clock(monkeypatch, "00:01", ahead=1)
     for _ in range(2):
-        keep_bookings(said(), None)
+        keep_bookings(build_schedule_event(), None)
     assert (department.get_status(lin, missed), department.get_status(wang, cancelled)) == (3, 1)
     assert list_event_types(department).count(EventType.BOOKING_MISSED) == 1
 
@@ -161,11 +161,11 @@ def test_reminders_are_sent_in_the_evening_before(
     department.cancel(wang, department.book_slot(wang, schedule_id, 2))
     department.book_slot(wang, department.create_schedule(date=get_iso_date(2)))
     freeze_clock(monkeypatch, "17:59")
-    keep_bookings(said(), None)
+    keep_bookings(build_schedule_event(), None)
     assert EventType.BOOKING_REMINDER not in list_event_types(department)
     freeze_clock(monkeypatch, "18:00")
     for _ in range(2):
-        keep_bookings(said(), None)
+        keep_bookings(build_schedule_event(), None)
     jobs = department.list_notification_jobs()
     assert [user_id for user_id, event_type, _ in jobs if event_type == EventType.BOOKING_REMINDER] == [lin.user_id]
 

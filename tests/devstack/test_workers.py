@@ -35,7 +35,7 @@ def test_endless():
 
 def environments() -> list[dict[str, str]]:
     """Return those of two workers, as bin/test gives them; nobody connects to these services."""
-    plain = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "OVERHEARD"))}
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "LOG_VIOLATIONS"))}
     same = {**plain, "REDIS_URL": "redis://", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # no pyproject.toml here
     return [{**same, "DATABASE_URL": f"mysql://{number}/"} for number in (1, 2)]
 

@@ -1,6 +1,6 @@
-"""The verifier, proven on the one form whose policy and signature AWS itself publishes.
+"""The rules of upload forms, tested with the example that AWS publishes.
 
-https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-post-example.html
+Source: https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-post-example.html
 """
 
 import base64
@@ -44,24 +44,24 @@ FORM = {
     "Policy": base64.b64encode(POLICY.encode()).decode(),
     "X-Amz-Signature": SIGNATURE,
 }
-NOON = datetime(2015, 12, 30, 12, tzinfo=UTC)
-BEFORE = NOON.replace(hour=11)
+EXPIRATION = datetime(2015, 12, 30, 12, tzinfo=UTC)
+BEFORE = EXPIRATION.replace(hour=11)
 
 
-def said(
-    changed: dict[str, str | None] | None = None, size: int | None = 1, now: datetime = BEFORE, bucket: Bucket = BUCKET
+def find_form_objections(
+    changes: dict[str, str | None] | None = None, size: int | None = 1, now: datetime = BEFORE, bucket: Bucket = BUCKET
 ) -> list[str]:
-    """What is objected to the published form with some fields changed, or taken out (None)."""
-    form = {**FORM, **(changed or {})}
+    """Return the objections to the published form with some fields changes or removed (None)."""
+    form = {**FORM, **(changes or {})}
     return find_objections(bucket, [(name, value) for name, value in form.items() if value is not None], size, now)
 
 
-def test_the_published_form_is_taken() -> None:
-    assert said() == []
+def test_published_form_is_accepted() -> None:
+    assert find_form_objections() == []
 
 
 @pytest.mark.parametrize(
-    ("changed", "objection"),
+    ("changes", "objection"),
     [
         ({"X-Amz-Signature": SIGNATURE.replace("8", "9", 1)}, "wrong signature"),
         ({"Policy": FORM["Policy"].replace("A", "B", 1)}, "wrong signature"),
@@ -79,23 +79,25 @@ def test_the_published_form_is_taken() -> None:
         ({"X-Amz-Security-Token": "t"}, "the access key has another security token"),
     ],
 )
-def test_a_change_to_the_published_form_is_noticed(changed: dict[str, str | None], objection: str) -> None:
-    assert objection in said(changed)
+def test_changed_form_is_rejected(changes: dict[str, str | None], objection: str) -> None:
+    assert objection in find_form_objections(changes)
 
 
-def test_the_published_form_expires_at_noon() -> None:
-    assert said(now=NOON) == ["expired"]
+def test_published_form_expires() -> None:
+    assert find_form_objections(now=EXPIRATION) == ["expired"]
 
 
-def test_another_bucket_region_or_key_is_noticed() -> None:
-    assert said(bucket=Bucket("other", "us-east-1", BUCKET.secrets, {})) == ["bucket does not meet its condition"]
-    assert "credential is not" in said(bucket=Bucket(BUCKET.name, "eu-west-1", BUCKET.secrets, {}))[0]
-    assert said(bucket=Bucket(BUCKET.name, "us-east-1", {}, {})) == ["unknown access key"]
+def test_other_bucket_region_or_key_is_rejected() -> None:
+    assert find_form_objections(bucket=Bucket("other", "us-east-1", BUCKET.secrets, {})) == [
+        "bucket does not meet its condition"
+    ]
+    assert "credential is not" in find_form_objections(bucket=Bucket(BUCKET.name, "eu-west-1", BUCKET.secrets, {}))[0]
+    assert find_form_objections(bucket=Bucket(BUCKET.name, "us-east-1", {}, {})) == ["unknown access key"]
 
 
-def test_names_that_are_to_be_ignored_need_no_condition() -> None:
-    assert said({"x-ignore-me": "1"}) == []
+def test_ignored_fields_need_no_condition() -> None:
+    assert find_form_objections({"x-ignore-me": "1"}) == []
 
 
-def test_a_form_without_a_file_is_noticed() -> None:
-    assert said(size=None) == ["no file"]
+def test_form_without_a_file_is_rejected() -> None:
+    assert find_form_objections(size=None) == ["no file"]

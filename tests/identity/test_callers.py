@@ -18,91 +18,91 @@ GET_TOKEN = "/inner/get_token"
 
 
 @pytest.mark.parametrize("header", ["token", "TOKEN", "Authorization", "authorization"])
-def test_a_token_comes_under_either_header(lin: Person, header: str) -> None:
+def test_token_is_accepted_in_either_header(lin: Person, header: str) -> None:
     schemes = [""] if header.lower() == "token" else ["Bearer ", "bearer ", "BEARER  "]
     for scheme in schemes:
         assert get(PATIENTS_LIST, headers={header: f"{scheme}{lin.token}"}).status == 400
 
 
-def test_another_scheme_is_no_token(lin: Person) -> None:
+def test_other_authentication_scheme_is_rejected(lin: Person) -> None:
     for value in (lin.token, f"Basic {lin.token}", "Bearer", "Bearer ", ""):
         assert get(PATIENTS_LIST, headers={"Authorization": value}).status == 401
 
 
-@pytest.mark.parametrize("how", ["expires_at = 1", "revoked_at = 1"])
-def test_a_dead_token_is_refused(lin: Person, how: str) -> None:
+@pytest.mark.parametrize("change", ["expires_at = 1", "revoked_at = 1"])
+def test_expired_or_revoked_token_is_rejected(lin: Person, change: str) -> None:
     token = lin.token
-    mysql.autocommit.execute(f"UPDATE tokens SET {how} WHERE principal = %(lin)s", lin=lin.principal.encode())
-    answer = get(PATIENTS_LIST, token)
-    assert (answer.status, answer.code) == (401, 10101)
+    mysql.autocommit.execute(f"UPDATE tokens SET {change} WHERE principal = %(lin)s", lin=lin.principal.encode())
+    response = get(PATIENTS_LIST, token)
+    assert (response.status, response.code) == (401, 10101)
 
 
-def test_a_dead_token_does_not_keep_its_owner_from_signing_in_again(hospital: Hospital) -> None:
+def test_revoked_token_does_not_prevent_sign_in(hospital: Hospital) -> None:
     chen = hospital.chen
     tokens.revoke_by_hash(tokens.hash_token(chen.token))
     headers = {"tenantId": str(hospital.tenant_id)}
     assert post(LOGIN, chen.token, headers, phone=chen.phone, password=PASSWORD).status == 200
 
 
-def test_at_a_public_endpoint_a_live_token_names_the_hospital(hospital: Hospital, other_hospital: Hospital) -> None:
+def test_valid_token_determines_the_hospital_at_public_endpoints(hospital: Hospital, other_hospital: Hospital) -> None:
     chen = hospital.chen
     assert chen.phone == other_hospital.chen.phone
-    answer = post(LOGIN, hospital.lin.token, phone=chen.phone, password=PASSWORD)
-    assert answer.data["userId"] == str(chen.user_id)
+    response = post(LOGIN, hospital.lin.token, phone=chen.phone, password=PASSWORD)
+    assert response.data["userId"] == str(chen.user_id)
 
 
-def test_a_visitor_with_a_token_is_known_by_it(lin: Person) -> None:
+def test_visitor_with_a_token_has_its_principal(lin: Person) -> None:
     token = tokens.issue(lin.tenant_id, lin.principal, Role.PATIENT, platform=2)
     caller = callers.identify({"token": token}, frozenset([Role.PUBLIC]), "203.0.113.7")
     assert caller == Caller(lin.tenant_id, Role.PUBLIC, lin.principal, 2, "203.0.113.7")
     assert caller.user_id == lin.user_id
 
 
-def test_who_has_signed_in_is_known_by_kind_and_platform(hospital: Hospital) -> None:
+def test_caller_has_role_and_platform_of_the_token(hospital: Hospital) -> None:
     token = tokens.issue(hospital.tenant_id, "session:abc", Role.SESSION, platform=5)
     caller = callers.identify({"token": token}, frozenset([Role.PATIENT, Role.SESSION]))
-    hashed = hashlib.sha256(token.encode()).hexdigest()
-    assert caller == Caller(hospital.tenant_id, Role.SESSION, "session:abc", 5, token_hash_hex=hashed)
+    token_hash = hashlib.sha256(token.encode()).hexdigest()
+    assert caller == Caller(hospital.tenant_id, Role.SESSION, "session:abc", 5, token_hash_hex=token_hash)
     with pytest.raises(ValueError, match="session:abc"):
         _ = caller.user_id
 
 
 @pytest.mark.parametrize("named", ["{0}x", "0{0}", " {0} ", "-{0}", "名"])
-def test_a_hospital_is_named_by_its_exact_number(lin: Person, named: str) -> None:
+def test_malformed_tenant_id_is_rejected(lin: Person, named: str) -> None:
     headers = {"tenantId": named.format(lin.tenant_id)}
     assert get(PATIENTS_LIST, lin.token, headers).status == 403
 
 
-def test_the_right_hospital_may_be_named(lin: Person) -> None:
+def test_tenant_id_of_the_caller_is_accepted(lin: Person) -> None:
     assert get(PATIENTS_LIST, lin.token, {"tenantid": str(lin.tenant_id)}).status == 400
     assert get(PATIENTS_LIST, lin.token, {"tenantId": ""}).status == 400
 
 
-def test_a_key_of_another_hospital_does_not_act_for_this_one(hospital: Hospital, other_hospital: Hospital) -> None:
+def test_internal_key_of_another_hospital_is_rejected(hospital: Hospital, other_hospital: Hospital) -> None:
     headers = {"X-Internal-Key": other_hospital.internal_key, "tenantId": str(hospital.tenant_id)}
     assert post(GET_TOKEN, headers=headers, session="visitor").status == 403
     assert post(GET_TOKEN, headers=headers | {"tenantId": ""}, session=str(hospital.lin.user_id)).status == 404
 
 
-def test_a_key_rules_over_a_token_where_keys_are_taken(hospital: Hospital) -> None:
+def test_internal_key_takes_precedence_over_a_token(hospital: Hospital) -> None:
     headers = {"X-Internal-Key": "wrong"}
     assert post(GET_TOKEN, hospital.admin.token, headers, session="visitor").status == 401
 
 
-def test_a_key_is_no_pass_where_no_key_is_asked_for(hospital: Hospital) -> None:
+def test_internal_key_is_ignored_where_it_is_not_allowed(hospital: Hospital) -> None:
     headers = {"X-Internal-Key": hospital.internal_key}
     assert get(PATIENTS_LIST, headers=headers).status == 401
     assert get(PATIENTS_LIST, hospital.lin.token, headers).status == 400
 
 
-def test_an_expired_token_is_refused_by_its_copy_too(lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cached_session_expires(lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     assert get(PATIENTS_LIST, lin.token).status == 400
     later: Any = clock.now() + 400 * clock.DAY
     monkeypatch.setattr(clock, "now", lambda: later)
     assert get(PATIENTS_LIST, lin.token).status == 401
 
 
-def test_a_body_or_query_does_not_name_another_tenant(lin: Person, other_hospital: Hospital) -> None:
+def test_body_and_query_must_not_name_another_tenant(lin: Person, other_hospital: Hospital) -> None:
     fields: dict[str, Any] = {"member_id": lin.member_id, "doctor_id": 1}
     for named, status in ((other_hospital.tenant_id, 403), (lin.tenant_id, 404), (str(lin.tenant_id), 404)):
         path = "/msg_service/msg/patient/insert_session"

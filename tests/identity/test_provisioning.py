@@ -1,4 +1,4 @@
-"""An operator founds a hospital on a stage that knows nobody."""
+"""Provisioning of a hospital by the operator of a deployment."""
 
 import uuid
 from typing import Any
@@ -15,7 +15,7 @@ from tests.support.factories import Hospital
 LOGIN = "/pati_service/manager_service/login"
 
 
-def asked(**more: Any) -> dict[str, Any]:
+def build_spec(**fields: Any) -> dict[str, Any]:
     name = uuid.uuid4().hex
     return {
         "external_id": name,
@@ -23,64 +23,64 @@ def asked(**more: Any) -> dict[str, Any]:
         "hosts": [f"{name}.example.com"],
         "admin_name": "管理员",
         "admin_phone": "13900000003",
-        **more,
+        **fields,
     }
 
 
-def founded(hospital: dict[str, Any]) -> dict[str, str]:
+def provision(hospital: dict[str, Any]) -> dict[str, str]:
     return dict(migrate({"hospital": hospital}, None))
 
 
-def sign_in(made: dict[str, str], password: str) -> Any:
-    return post(LOGIN, headers={"tenantId": made["tenant_id"]}, phone="13900000003", password=password)
+def sign_in(provisioned: dict[str, str], password: str) -> Any:
+    return post(LOGIN, headers={"tenantId": provisioned["tenant_id"]}, phone="13900000003", password=password)
 
 
-def test_the_first_administrator_signs_in_with_the_password_that_was_told() -> None:
-    made = founded(asked())
-    answer = sign_in(made, made["admin_password"]).data
-    assert (answer["userId"], answer["role"]) == (made["admin_id"], "admin")
+def test_first_administrator_signs_in_with_the_returned_password() -> None:
+    provisioned = provision(build_spec())
+    data = sign_in(provisioned, provisioned["admin_password"]).data
+    assert (data["userId"], data["role"]) == (provisioned["admin_id"], "admin")
 
 
-def test_its_systems_and_its_pages_are_known() -> None:
-    hospital = asked()
-    made = founded(hospital)
-    assert internal_keys.authenticate(made["internal_key"]) == int(made["tenant_id"])
-    body = {"phone": "13900000003", "password": made["admin_password"]}
+def test_internal_key_and_host_belong_to_the_tenant() -> None:
+    hospital = build_spec()
+    provisioned = provision(hospital)
+    assert internal_keys.authenticate(provisioned["internal_key"]) == int(provisioned["tenant_id"])
+    body = {"phone": "13900000003", "password": provisioned["admin_password"]}
     assert post(LOGIN, headers={"Host": hospital["hosts"][0]}, **body).status == 200
 
 
-def test_founding_again_changes_nothing_and_tells_no_secret() -> None:
-    hospital = asked()
-    made, again = founded(hospital), founded(hospital)
-    assert again == {**made, "internal_key": "", "admin_password": ""}
-    assert sign_in(made, made["admin_password"]).status == 200
+def test_repeated_provisioning_changes_nothing_and_returns_no_secret() -> None:
+    hospital = build_spec()
+    provisioned, again = provision(hospital), provision(hospital)
+    assert again == {**provisioned, "internal_key": "", "admin_password": ""}
+    assert sign_in(provisioned, provisioned["admin_password"]).status == 200
 
 
-def test_another_internal_key_leaves_the_one_before_alive() -> None:
-    hospital = asked()
-    first, second = founded(hospital), founded({**hospital, "new_internal_key": True})
+def test_new_internal_key_leaves_the_old_one_valid() -> None:
+    hospital = build_spec()
+    first, second = provision(hospital), provision({**hospital, "new_internal_key": True})
     assert internal_keys.authenticate(first["internal_key"]) == internal_keys.authenticate(second["internal_key"])
 
 
-def test_a_host_of_another_hospital_is_refused_and_nothing_is_made() -> None:
-    hosts = asked()["hosts"]
-    founded(asked(hosts=hosts))
-    thief = asked(hosts=hosts)
+def test_host_of_another_hospital_is_rejected_and_nothing_created() -> None:
+    hosts = build_spec()["hosts"]
+    provision(build_spec(hosts=hosts))
+    conflicting = build_spec(hosts=hosts)
     with pytest.raises(mysql.DuplicateKeyError):
-        founded(thief)
+        provision(conflicting)
     sql = "SELECT COUNT(*) FROM tenants WHERE external_id = %(id)s"
-    assert mysql.autocommit.fetch_value(sql, id=thief["external_id"].encode()) == 0
+    assert mysql.autocommit.fetch_value(sql, id=conflicting["external_id"].encode()) == 0
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    "invalid_field",
     [{"external_id": ""}, {"name": ""}, {"admin_phone": "12"}, {"hosts": ["https://x"]}, {"admin_pasword": "x"}],
 )
-def test_what_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
+def test_invalid_specification_is_rejected(invalid_field: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
-        founded(asked(**wrong))
+        provision(build_spec(**invalid_field))
 
 
-def test_without_a_hospital_the_database_is_migrated(hospital: Hospital) -> None:
+def test_event_without_hospital_only_migrates(hospital: Hospital) -> None:
     assert hospital.tenant_id
     assert migrate({}, None) == []

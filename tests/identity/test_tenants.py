@@ -1,4 +1,4 @@
-"""Which hospital a visitor without a token is in."""
+"""The tenant of a request without a token."""
 
 import uuid
 from collections.abc import Callable
@@ -15,11 +15,11 @@ __all__ = ["fast_hashes"]
 pytestmark = pytest.mark.usefixtures("fast_hashes", "everyone")
 
 PATH = "/pati_service/manager_service/login"
-WORDS = '{"phone": "13900000001", "password": "Demo-12345"}'
+CREDENTIALS = '{"phone": "13900000001", "password": "Demo-12345"}'
 
 
 def sign_in(**headers: str) -> Answer:
-    return call("POST", PATH, headers=headers, body=WORDS)
+    return call("POST", PATH, headers=headers, body=CREDENTIALS)
 
 
 @pytest.fixture
@@ -28,49 +28,49 @@ def everyone(hospital: Hospital, other_hospital: Hospital) -> list[Person]:
 
 
 @pytest.fixture
-def register() -> Callable[[Hospital], str]:
-    """Give a hospital a host of its own."""
+def add_host() -> Callable[[Hospital], str]:
+    """Return a function that assigns a new host to a hospital."""
 
-    def registered(hospital: Hospital) -> str:
+    def add_new_host(hospital: Hospital) -> str:
         host = f"{uuid.uuid4()}.example.com"
         sql = "INSERT INTO tenant_hosts (host, tenant_id) VALUES (%(host)s, %(tenant_id)s)"
         mysql.autocommit.execute(sql, host=host.encode(), tenant_id=hospital.tenant_id)
         return host
 
-    return registered
+    return add_new_host
 
 
-def test_a_visitor_names_the_hospital(hospital: Hospital, other_hospital: Hospital) -> None:
+def test_header_names_the_hospital(hospital: Hospital, other_hospital: Hospital) -> None:
     assert sign_in(tenantId=str(hospital.tenant_id)).data["userId"] == str(hospital.chen.user_id)
     assert sign_in(tenantid=str(other_hospital.tenant_id)).data["userId"] == str(other_hospital.chen.user_id)
 
 
-def test_the_host_names_the_hospital(hospital: Hospital, register: Callable[[Hospital], str]) -> None:
-    host = register(hospital)
-    for spelled in (host, host.upper(), f"{host}:8000"):
-        assert sign_in(Host=spelled).data["userId"] == str(hospital.chen.user_id)
+def test_host_names_the_hospital(hospital: Hospital, add_host: Callable[[Hospital], str]) -> None:
+    host = add_host(hospital)
+    for spelling in (host, host.upper(), f"{host}:8000"):
+        assert sign_in(Host=spelling).data["userId"] == str(hospital.chen.user_id)
 
 
-def test_the_header_rules_over_the_host(
-    hospital: Hospital, other_hospital: Hospital, register: Callable[[Hospital], str]
+def test_header_takes_precedence_over_the_host(
+    hospital: Hospital, other_hospital: Hospital, add_host: Callable[[Hospital], str]
 ) -> None:
-    answer = sign_in(Host=register(hospital), tenantId=str(other_hospital.tenant_id))
-    assert answer.data["userId"] == str(other_hospital.chen.user_id)
+    response = sign_in(Host=add_host(hospital), tenantId=str(other_hospital.tenant_id))
+    assert response.data["userId"] == str(other_hospital.chen.user_id)
 
 
 @pytest.mark.usefixtures("other_hospital", "hospital")
-def test_where_nothing_tells_the_visitor_must() -> None:
-    answer = sign_in(Host="unknown.example.com")
-    assert (answer.status, answer.code, answer.error) == (400, 10001, "tenantId：必填")
+def test_unknown_hospital_is_a_bad_request() -> None:
+    response = sign_in(Host="unknown.example.com")
+    assert (response.status, response.code, response.error) == (400, 10001, "tenantId：必填")
 
 
-def test_the_only_hospital_there_is_needs_no_name(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_hospital_need_not_be_named(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tenants, "_find_only_tenant", lambda _: hospital.tenant_id)
     assert sign_in(Host="unknown.example.com").data["userId"] == str(hospital.chen.user_id)
     assert sign_in(tenantId="999999999999").status == 400
 
 
-def test_the_only_hospital_is_the_only_row() -> None:
+def test_only_tenant_is_found_if_there_is_one() -> None:
     class Tenants(mysql.Tx):
         """A table of `count` tenants."""
 
@@ -84,12 +84,12 @@ def test_the_only_hospital_is_the_only_row() -> None:
 
 
 @pytest.mark.parametrize("named", ["0", "999999999999", "9" * 30, "-1", "1.0", "一", "²", "x", " ", "1 OR 1=1"])
-def test_a_hospital_that_is_not_there_is_refused_by_name(named: str) -> None:
-    answer = sign_in(tenantId=named)
-    assert (answer.status, answer.code, answer.error) == (400, 10001, "tenantId：租户不存在")
+def test_nonexistent_tenant_id_is_a_bad_request(named: str) -> None:
+    response = sign_in(tenantId=named)
+    assert (response.status, response.code, response.error) == (400, 10001, "tenantId：租户不存在")
 
 
 @pytest.mark.parametrize("host", ["", ":", "[::1]:8000", "医院.example.com", "\ud800"])
 @pytest.mark.usefixtures("hospital", "other_hospital")
-def test_an_odd_host_is_nobodys(host: str) -> None:
+def test_malformed_host_belongs_to_no_hospital(host: str) -> None:
     assert sign_in(Host=host).status == 400

@@ -13,7 +13,7 @@ from chalicelib.adapters import mysql
 from chalicelib.outbox import outbox, store
 from chalicelib.outbox.jobs import Job, Queue
 from chalicelib.settings import settings
-from tests.files.test_sweep import said
+from tests.support.client import build_schedule_event
 from tests.support.factories import Hospital
 from tests.support.outbox_jobs import (
     QUEUES,
@@ -39,7 +39,7 @@ def count_errors(caplog: pytest.LogCaptureFixture) -> int:
 
 def test_job_runs_once(hospital: Hospital) -> None:
     enqueue_job(hospital)
-    run_outbox(said(), None)
+    run_outbox(build_schedule_event(), None)
     assert outbox.run_due_jobs() == 0
     assert handled == [(hospital.tenant_id, {"number": 1})]
 

@@ -11,10 +11,10 @@ from chalicelib.adapters import mysql, sms
 from chalicelib.consult import unread_reminder
 from chalicelib.outbox import outbox
 from chalicelib.outbox.jobs import Job, Queue
-from tests.files.test_sweep import said
 from tests.gateway.conftest import server_url, websocket_url
 from tests.support import notify_client
 from tests.support.accounts_client import request_code
+from tests.support.client import build_schedule_event
 from tests.support.factories import Hospital
 from tests.support.faults.final_state import wait_until
 from tests.support.gateway_client import ExternalUser, create_conversation_of, create_external_user, send_all
@@ -87,9 +87,9 @@ def test_each_worker_runs_its_own_queue(hospital: Hospital, monkeypatch: pytest.
     payload = {"connection": "none", "after": ""}
     mysql.run_transaction(lambda tx: outbox.enqueue(tx, hospital.tenant_id, Job.SEND_BACKLOG, payload))
     assert list_job_names() == ["send_sms_code", "send_backlog"]
-    run_outbox(said(), None)
+    run_outbox(build_schedule_event(), None)
     assert list_job_names() == ["send_sms_code"]
-    run_outbox_external(said(), None)
+    run_outbox_external(build_schedule_event(), None)
     assert list_job_names() == []
 
 

@@ -12,8 +12,8 @@ from chalicelib.adapters.wechat_pay.types import ApiVersion
 from chalicelib.logs import JsonFormatter
 from devstack.fakes import wechat_pay_keys
 from devstack.fakes.wechat_pay import WeChatPay
-from tests.files.test_sweep import said
 from tests.support import payment_client
+from tests.support.client import build_schedule_event
 from tests.support.factories import Hospital
 from tests.support.payment_client import Checkout
 
@@ -27,7 +27,7 @@ def run_job(hospital: Hospital, caplog: pytest.LogCaptureFixture, now: int) -> l
     caplog.clear()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(clock, "now", lambda: now)
-        watch_certificates(said(), None)
+        watch_certificates(build_schedule_event(), None)
     lines: list[dict[str, Any]] = [json.loads(JsonFormatter().format(one)) for one in caplog.records]
     return [(one["level"], one["event"]) for one in lines if one.get("tenant_id") == hospital.tenant_id]
 

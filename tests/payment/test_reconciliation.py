@@ -13,9 +13,9 @@ from chalicelib.adapters.wechat_pay import client as wechat_pay
 from chalicelib.adapters.wechat_pay.types import ApiVersion, OrderResult, Trade
 from chalicelib.payment import query_schedule, reconciliation
 from devstack.fakes.wechat_pay import WeChatPay
-from tests.files.test_sweep import said
 from tests.support import payment_client
 from tests.support.booking_client import list_rows
+from tests.support.client import build_schedule_event
 from tests.support.factories import Hospital
 from tests.support.payment_client import Checkout
 from tests.support.threads import run_in_threads
@@ -30,7 +30,7 @@ def test_payment_without_notification_is_found(checkout: Checkout, pay: WeChatPa
     assert checkout.get_booking_state(book_id) == (0, 1)  # the notification may take a minute
     checkout.make_checks_due()
     for _ in range(2):
-        reconcile_payments(said(), None)
+        reconcile_payments(build_schedule_event(), None)
     assert (checkout.get_booking_state(book_id), checkout.list_payments(book_id)[0]["state"]) == ((0, 2), "success")
     assert checkout.list_payments(book_id)[0]["transaction_id"] == next(iter(pay.orders.values())).transaction_id
     assert [one for one in checkout.list_ledger() if one[0] == "paid"] == [("paid", "query")]

@@ -1,4 +1,4 @@
-"""Requests as API Gateway hands them to a function, and answers as a client sees them."""
+"""Send requests to the app as API Gateway does, and check the responses."""
 
 import base64
 import json
@@ -15,17 +15,19 @@ from app import app
 from chalicelib.http.envelopes import is_messagecenter_path
 from tests.support.contract import check_answer
 
-# Threads of a test are requests side by side: each has a current request of its own, as under `chalice local`.
+# Threads of a test are concurrent requests: each has its own current request, as in `chalice local`.
 CustomLocalChalice.__bases__ = (LocalChalice, app.__class__)
 app.__class__ = CustomLocalChalice
 
 
 @dataclass(frozen=True)
 class Answer:
+    """A response, with its envelope decoded."""
+
     status: int
     headers: dict[str, str]
     body: dict[str, Any]
-    content: bytes = b""  # of an answer in no envelope
+    content: bytes = b""  # of a response without an envelope
 
     @property
     def data(self) -> Any:
@@ -58,14 +60,17 @@ def call(
     query: dict[str, Any] | None = None,
     body: str | None = None,
 ) -> Answer:
-    """Send one request through the whole handler; every answer must be in its envelope, every 200 as contracted."""
-    sent = {"Content-Type": "application/json"} if body is not None else {}
-    sent |= {"token": token} if token else {}
-    answer = invoke(build_event(method, path, sent | (headers or {}), query, body))
-    check_envelope(answer, path)
-    if answer.status == 200 and not answer.content:
-        check_answer(method, path, answer.body if is_messagecenter_path(path) else answer.data)
-    return answer
+    """Send a request to the app and return the response.
+
+    Each response is checked against its envelope, and each 200 against the contract.
+    """
+    defaults = {"Content-Type": "application/json"} if body is not None else {}
+    defaults |= {"token": token} if token else {}
+    response = invoke(build_event(method, path, defaults | (headers or {}), query, body))
+    check_envelope(response, path)
+    if response.status == 200 and not response.content:
+        check_answer(method, path, response.body if is_messagecenter_path(path) else response.data)
+    return response
 
 
 def invoke(request: dict[str, Any]) -> Answer:
@@ -104,37 +109,44 @@ def build_event(
     }
 
 
-def match_route(path: str) -> tuple[str, dict[str, str]]:
-    """Return the route as it was declared, and the parts of the path that stand for its names.
+def build_schedule_event() -> dict[str, object]:
+    """Return the event with which EventBridge starts a scheduled function."""
+    names = ("version", "account", "region", "source", "time", "id")
+    return {**dict.fromkeys(names, ""), "detail-type": "Scheduled Event", "detail": {}, "resources": []}
 
-    A file at the root has a dot in its name: the other paths there are those of apps that a test has made.
+
+def match_route(path: str) -> tuple[str, dict[str, str]]:
+    """Return the declared route of a path and its path parameters.
+
+    Of the paths with one part, only those with a dot are matched, for the files at the root: the others belong to apps
+    that tests create.
     """
     if "." not in path and path.count("/") == 1:
         return path, {}
     for route in [] if path in app.routes and "{" not in path else app.routes:
         names = re.findall(r"\{(\w+)\}", route)
-        found = names and re.fullmatch(re.sub(r"\\\{\w+\\\}", "([^/]+)", re.escape(route)), path)
-        if found:
-            return route, dict(zip(names, found.groups(), strict=True))
+        match = names and re.fullmatch(re.sub(r"\\\{\w+\\\}", "([^/]+)", re.escape(route)), path)
+        if match:
+            return route, dict(zip(names, match.groups(), strict=True))
     return path, {}
 
 
-def check_envelope(answer: Answer, path: str = "") -> None:
-    assert answer.headers["X-Request-Id"]
-    assert answer.headers["Access-Control-Allow-Origin"] == "*"
-    assert answer.headers["Cache-Control"] == "no-store"
-    if answer.content:
-        assert answer.status == 200, "a refusal is in the envelope, whatever was asked for"
+def check_envelope(response: Answer, path: str = "") -> None:
+    assert response.headers["X-Request-Id"]
+    assert response.headers["Access-Control-Allow-Origin"] == "*"
+    assert response.headers["Cache-Control"] == "no-store"
+    if response.content:
+        assert response.status == 200, "errors are sent in the envelope"
         return
-    assert answer.headers["Content-Type"].startswith("application/json")
+    assert response.headers["Content-Type"].startswith("application/json")
     if is_messagecenter_path(path):
-        assert answer.body.keys() == {"error_code", "error_msg", "data", "count"}
-        assert (answer.status == 200) == (answer.code == 0) == (answer.error == "")
-        assert answer.status == 200 or (answer.body["data"], answer.body["count"]) == (None, 0)
-    elif answer.status == 200:
-        assert answer.body.keys() == {"code", "data"}
-        assert answer.code == 0
+        assert response.body.keys() == {"error_code", "error_msg", "data", "count"}
+        assert (response.status == 200) == (response.code == 0) == (response.error == "")
+        assert response.status == 200 or (response.body["data"], response.body["count"]) == (None, 0)
+    elif response.status == 200:
+        assert response.body.keys() == {"code", "data"}
+        assert response.code == 0
     else:
-        assert answer.body.keys() == {"code", "error"}
-        assert answer.code >= 10001
-        assert answer.error
+        assert response.body.keys() == {"code", "error"}
+        assert response.code >= 10001
+        assert response.error

@@ -1,4 +1,4 @@
-"""A hospital and the people every test knows: Lin, who is ill, Doctor Chen, who helps, and those who must not see.
+"""Create a hospital with two patients, two doctors, service staff and an administrator.
 
 A person's account and token are created when a test first uses them: most tests need one or two of the six.
 """
@@ -36,7 +36,7 @@ class Person:
     tenant_id: int
     user_id: int
     phone: str
-    kind: str = "patient"  # or a role of the staff
+    kind: str = "patient"  # or a role of staff
     member_id: int = 0
 
     @property
@@ -95,16 +95,16 @@ class Hospital:
 
 
 def create_hospital(name: str = "仁和医院") -> Hospital:
-    """Make a tenant of its own, so that no test sees another's rows."""
+    """Create a separate tenant, so that no test sees the rows of another one."""
     return Hospital(mysql.run_transaction(lambda tx: tenants.create(tx, name)))
 
 
 def create_patient(tenant_id: int, phone: str, name: str) -> Person:
     def create(tx: Tx) -> tuple[int, int]:
         user_id = accounts.create(tx, tenant_id, phone, _PASSWORD_HASH)
-        born = date(date.today().year - 36, 1, 1)
+        birthday = date(date.today().year - 36, 1, 1)
         member = accounts.add_member(
-            *(tx, tenant_id, user_id, name), gender=2, birthday=born, phone=phone, is_default=True
+            *(tx, tenant_id, user_id, name), gender=2, birthday=birthday, phone=phone, is_default=True
         )
         return user_id, member
 
@@ -119,7 +119,7 @@ def add_member(person: Person, name: str) -> int:
 
 
 def create_patient_file(person: Person, name: str = "林小雨") -> int:
-    """Give a patient's own member a patient file; returns its pati_id."""
+    """Create a patient file for a patient's own member and return its pati_id."""
     details = PatientDetails(name=name, gender=2, birthday=date(1990, 5, 17), phone=person.phone)
 
     def create(tx: Tx) -> int:
@@ -132,7 +132,7 @@ def create_patient_file(person: Person, name: str = "林小雨") -> int:
 
 
 def create_group(person: Person, name: str) -> int:
-    """Make a group for patients; returns its label_id."""
+    """Create a group for patients and return its label_id."""
     return mysql.run_transaction(lambda tx: store.insert_label(tx, person.tenant_id, 1, name, person.user_id))
 
 

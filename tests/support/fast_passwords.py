@@ -1,4 +1,4 @@
-"""Passwords that cost little, for tests in which people sign in often."""
+"""Cheap password hashes, for tests with many sign-ins."""
 
 import pytest
 
@@ -7,10 +7,10 @@ from tests.support import factories
 
 
 def use_fast_hashes(patch: pytest.MonkeyPatch) -> None:
-    """Everybody made after this, and nobody, has a hash of a thousandth of the cost."""
+    """Create new hashes, also that of unknown users, with a thousandth of the cost."""
     patch.setattr(passwords, "SCRYPT_N", 2**4)
     patch.setattr(factories, "_PASSWORD_HASH", passwords.hash_password(factories.PASSWORD))
-    patch.setattr(passwords, "_PLACEHOLDER_HASH", passwords.hash_password("nobody's"))
+    patch.setattr(passwords, "_PLACEHOLDER_HASH", passwords.hash_password("placeholder"))
 
 
 @pytest.fixture

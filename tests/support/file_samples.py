@@ -1,4 +1,4 @@
-"""The beginning of a file of each kind, as real programs write it, and things that only pretend to be one."""
+"""First bytes of files of each type as written by real programs, and of other content."""
 
 VALID = {
     "jpg": b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x01",
@@ -14,7 +14,7 @@ VALID = {
     "m4a": b"\x00\x00\x00\x1cftypM4A \x00\x00\x02\x00M4A isomiso2",
     "mp4": b"\x00\x00\x00\x20ftypisom\x00\x00\x02\x00isomiso2avc1mp41",
 }
-# Written otherwise by other programs, and as good.
+# Other valid forms, written by other programs.
 VALID_VARIANTS = [
     ("gif", b"GIF87a\x01\x00\x01\x00"),
     ("bmp", b"BM" + bytes(8) + b"\x8a\x00\x00\x00\x7c\x00\x00\x00"),
@@ -31,23 +31,23 @@ INVALID = [
     ("jpg", b"\xff\xd8"),
     ("jpg", b"<html><script>"),
     ("jpg", VALID["png"]),
-    ("png", b"\x89PNG\n\x1a\n"),  # a transfer as text took a byte
+    ("png", b"\x89PNG\n\x1a\n"),  # a transfer in text mode has removed a byte
     ("gif", b"GIF88a"),
     ("webp", b"RIFF\x24\x00\x00\x00WAVEfmt "),
     ("bmp", b"BMW is a car, and this is a text"),
     ("bmp", b"BM"),
     ("heic", b"\x00\x00\x00\x1cftypavif\x00\x00\x00\x00mif1avifmiaf"),
-    ("heic", b"\x00\x00\x00\x14ftypmif1\x00\x00\x00\x00mif1heic"),  # the word stands behind the box, not in it
+    ("heic", b"\x00\x00\x00\x14ftypmif1\x00\x00\x00\x00mif1heic"),  # the brand follows the box and is not in it
     ("heic", VALID["mp4"]),
     ("pdf", b"<%PDF-1.7"),
     ("amr", b"#!AMR"),
     ("amr", b"#!/bin/sh\n"),
-    ("mp3", b"\xff\xd8\xff\xe0"),  # a JPEG's first byte is a frame's too
+    ("mp3", b"\xff\xd8\xff\xe0"),  # a JPEG starts with the same byte as a frame
     ("mp3", b"\xff\xf1\x50\x80"),  # AAC
     ("mp3", b"\xff\xfe\x31\x00"),  # UTF-16
     ("mp3", b"\xff\xfb\xf0\x00"),  # a bit rate that does not exist
-    ("mp3", b"\xff\xfb\x9c\x00"),  # a sample rate that does not
-    ("mp3", b"\xff\xeb\x90\x00"),  # an MPEG version that does not
+    ("mp3", b"\xff\xfb\x9c\x00"),  # a sample rate that does not exist
+    ("mp3", b"\xff\xeb\x90\x00"),  # an MPEG version that does not exist
     ("m4a", VALID["mp4"].replace(b"ftypisom", b"ftypM4V ")),
     ("m4a", VALID["heic"]),
     ("mp4", VALID["m4a"]),
@@ -58,5 +58,5 @@ INVALID = [
 
 
 def build_file(extension: str, size: int) -> bytes:
-    """Return a file of a kind that is exactly so large."""
+    """Return a file of a type with exactly this size in bytes."""
     return VALID[extension][:size].ljust(size, b"\0")

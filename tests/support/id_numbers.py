@@ -1,4 +1,4 @@
-"""身份证 numbers that pass every check and belong to nobody."""
+"""Invented ID card numbers that pass all checks."""
 
 from itertools import count
 
@@ -6,14 +6,14 @@ _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)  # as GB 11643 
 _places = count(1)
 
 
-def build_id_number(born: str = "19900517", order: int = 2, area: str = "110105") -> str:
-    """Return the number of a person born yyyymmdd; an odd order is a man's."""
-    digits = f"{area}{born}{order:03}"
+def build_id_number(birthday: str = "19900517", order: int = 2, area: str = "110105") -> str:
+    """Return a number for a birthday yyyymmdd; an odd order means male."""
+    digits = f"{area}{birthday}{order:03}"
     total = sum(int(digit) * weight for digit, weight in zip(digits, _WEIGHTS, strict=True))
     return digits + "10X98765432"[total % 11]
 
 
-def build_unused_id_number(born: str = "19900517") -> str:
-    """Return a number that no other test was given."""
+def build_unused_id_number(birthday: str = "19900517") -> str:
+    """Return a number that no other test uses."""
     number = next(_places)
-    return build_id_number(born, number % 500 * 2, f"{110000 + number // 500 + 1}")
+    return build_id_number(birthday, number % 500 * 2, f"{110000 + number // 500 + 1}")

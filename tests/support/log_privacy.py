@@ -25,17 +25,17 @@ PERSONAL_DATA = re.compile(
             r"(?<![\w.])1[3-9]\d{9}(?!\w)",  # a phone
             r"(?<!\w)\d{17}[\dXx](?!\w)",  # an ID number
             r"(?<![\w-])[\w-]{43}(?![\w-])",  # a token
-            r'(?<!": )(?<![\w.:/+-])\d{6}(?![\w.:/-])',  # a code by SMS; a number of ours is no text
+            r'(?<!": )(?<![\w.:/+-])\d{6}(?![\w.:/-])',  # an SMS code; JSON numbers and identifiers are excluded
         ]
     )
 )
-# What tells something, of all processes: a run's children have its environment. Each worker has its own file.
-_RUN = os.environ.setdefault("OVERHEARD", str(Path(tempfile.gettempdir(), f"overheard-{os.getpid()}")))
+# Violations of all processes of a run, which share its environment. Each xdist worker has its own file.
+_RUN = os.environ.setdefault("LOG_VIOLATIONS_FILE", str(Path(tempfile.gettempdir(), f"log-violations-{os.getpid()}")))
 VIOLATIONS_FILE = Path(f"{_RUN}{os.environ.get('PYTEST_XDIST_WORKER', '')}")
 
 
 class PersonalDataHandler(logging.Handler):
-    """Keeps the lines that tell something, and counts all."""
+    """Record the lines with personal data, and count all lines."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,20 +48,20 @@ class PersonalDataHandler(logging.Handler):
     def check_line(self, line: str) -> None:
         self.line_count += 1
         if PERSONAL_DATA.search(line):
-            with VIOLATIONS_FILE.open("a", encoding="utf-8") as found:
-                found.write(f"{line}\n")
+            with VIOLATIONS_FILE.open("a", encoding="utf-8") as file:
+                file.write(f"{line}\n")
 
 
 HANDLER = PersonalDataHandler()
 
 
 def install_handler() -> None:
-    """Hear this process from now on. Importing app would put an end to it: it sets up logging."""
+    """Check the log of this process. To be called after the import of app, which replaces the handlers."""
     logging.root.addHandler(HANDLER)
 
 
 def check_log_file(log: Path) -> None:
-    """Hear what a server has written by now."""
+    """Check the log that a server has written so far."""
     for line in log.read_text("utf-8", "replace").splitlines():
         HANDLER.check_line(line)
 
@@ -83,14 +83,14 @@ class LogPrivacyCheck:
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
         """A worker of pytest-xdist has ended."""
-        self.lines += getattr(node, "workeroutput", {}).get("overheard", [])
+        self.lines += getattr(node, "workeroutput", {}).get("log_violations", [])
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         self.lines += list_violations()
         VIOLATIONS_FILE.unlink(missing_ok=True)
         logging.root.removeHandler(HANDLER)
         if hasattr(session.config, "workeroutput"):
-            session.config.workeroutput["overheard"] = self.lines
+            session.config.workeroutput["log_violations"] = self.lines
         elif self.lines:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

@@ -1,6 +1,6 @@
-"""Whether a metric filter of CloudWatch counts a log line, as far as ours go: comparisons, all && or all ||.
+"""Evaluate CloudWatch metric filters: comparisons joined by && pattern or by || pattern.
 
-https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntaxForMetricFilters.html
+Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntaxForMetricFilters.html
 """
 
 import json
@@ -14,14 +14,14 @@ OPERATORS = {"=": operator.eq, ">=": operator.ge}
 
 
 def get_pattern(alarm: str) -> str:
-    """What the lines of an alarm are found by."""
-    every = function_alarms.build_resources([], [], [], {}).values()
-    found = [one["Properties"] for one in every if one["Type"] == "AWS::Logs::MetricFilter"]
-    [only] = {one["FilterPattern"] for one in found if one["MetricTransformations"][0]["MetricName"] == alarm}
-    return str(only)
+    """Return the filter pattern of an alarm."""
+    resources = function_alarms.build_resources([], [], [], {}).values()
+    filters = [one["Properties"] for one in resources if one["Type"] == "AWS::Logs::MetricFilter"]
+    [pattern] = {one["FilterPattern"] for one in filters if one["MetricTransformations"][0]["MetricName"] == alarm}
+    return str(pattern)
 
 
 def matches(pattern: str, line: dict[str, Any]) -> bool:
     comparisons = re.findall(r"\$\.(\w+) (>?=) (\"[^\"]*\"|\d+)", pattern)
-    held = [name in line and OPERATORS[how](line[name], json.loads(value)) for name, how, value in comparisons]
-    return bool(held) and (any(held) if "||" in pattern else all(held))
+    results = [name in line and OPERATORS[how](line[name], json.loads(value)) for name, how, value in comparisons]
+    return bool(results) and (any(results) if "||" in pattern else all(results))

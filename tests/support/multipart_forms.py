@@ -1,4 +1,4 @@
-"""Posting a form as a browser does: multipart/form-data over plain HTTP, in the order the fields are given."""
+"""Post a form as a browser does: multipart/form-data, with the fields in the given order."""
 
 import secrets
 from collections.abc import Mapping, Sequence
@@ -17,12 +17,12 @@ class Reply:
 
     @property
     def code(self) -> str:
-        """S3's name for what was wrong, "" for an answer without one."""
+        """S3's error code, "" for a response without one."""
         return self.body.decode().partition("<Code>")[2].partition("</Code>")[0]
 
 
 def encode_form(fields: Fields, content: bytes | None, filename: str = "photo.jpg") -> tuple[str, bytes]:
-    """Return a Content-Type and a body: the fields, then `file` last (none where content is None)."""
+    """Return Content-Type and body of a form with the fields and then `file`, unless content is None."""
     boundary = secrets.token_hex(16)
     parts = [f'name="{name}"\r\n\r\n{value}'.encode() for name, value in fields]
     if content is not None:

@@ -1,4 +1,4 @@
-"""Work done by several processes at once, as Lambdas do it: each with connections of its own."""
+"""Run functions in concurrent processes, as Lambda does, each with its own connections."""
 
 import os
 from collections.abc import Callable, Iterable
@@ -15,13 +15,13 @@ PROCESS_COUNT = 8
 
 
 def run_in_processes(work: Callable[..., Any], arguments: Iterable[tuple[Any, ...]]) -> list[Any]:
-    """Call work (a module's function) with up to PROCESSES tuples at once; return what the calls return."""
+    """Call a module's function with each tuple of arguments in up to PROCESS_COUNT processes; return the results."""
     return [call.result(timeout=120) for call in [_get_pool().submit(work, *one) for one in arguments]]
 
 
 @cache
 def _get_pool() -> ProcessPoolExecutor:
-    """Forks of a process that has imported the app: eight imports at once take a second each."""
+    """Return a pool that forks a process which has imported the app: concurrent imports would take a second each."""
     context = get_context("forkserver")
     context.set_forkserver_preload(["app", "tests.support.client", "pytest"])
     return ProcessPoolExecutor(PROCESS_COUNT, mp_context=context, initializer=_initialize_process)
@@ -29,11 +29,11 @@ def _get_pool() -> ProcessPoolExecutor:
 
 def _initialize_process() -> None:
     Thread(target=_exit_with_parent, args=(parent_process(),), daemon=True).start()
-    import_module("app")  # first: it sets up logging
+    import_module("app")  # first, because it configures logging
     log_privacy.install_handler()
 
 
 def _exit_with_parent(parent: Any) -> None:
-    """However the tests end: their executor would wait for work for ever."""
+    """End the process together with the tests; otherwise it would wait for work forever."""
     parent.join()
     os._exit(1)

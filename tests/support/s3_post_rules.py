@@ -1,5 +1,6 @@
-"""What AWS documents of browser-based uploads: would S3 take this form? Written from the manual, not from our code.
+"""The rules by which S3 accepts upload forms, written from the manual and not from our code.
 
+Source:
 https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-HTTPPOSTForms.html (fields)
 https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-HTTPPOSTConstructPolicy.html (policy)
 https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-authentication-HTTPPOST.html (signature)
@@ -24,7 +25,7 @@ SIGNATURE_FIELDS = ("policy", "x-amz-algorithm", "x-amz-credential", "x-amz-date
 
 @dataclass(frozen=True)
 class Bucket:
-    """A bucket, and whom S3 knows: the secret of each access key, and the token that belongs to a temporary one."""
+    """A bucket, with the secrets by access key and the session tokens of temporary access keys."""
 
     name: str
     region: str
@@ -33,9 +34,11 @@ class Bucket:
 
 
 def find_objections(bucket: Bucket, fields: Fields, size: int | None, now: datetime) -> list[str]:
-    """Return why S3 refuses a form posted at `now` with a file of `size` bytes; an empty list if it takes it.
+    """Return the reasons for which S3 rejects a form that is posted at `now`; an empty list if it accepts the form.
 
-    `fields` are those before `file`; S3 ignores the ones after it. size None: there is no file.
+    Args:
+        fields: the fields before `file`; S3 ignores those after it.
+        size: of the file in bytes, None if there is no file.
     """
     if size is None:
         return ["no file"]
@@ -73,20 +76,20 @@ def _check_policy(bucket: Bucket, form: dict[str, str], size: int, now: datetime
         expiration = datetime.fromisoformat(policy["expiration"])
         conditions = [_normalize_condition(one) for one in policy["conditions"]]
     except (binascii.Error, UnicodeDecodeError, ValueError, KeyError, TypeError):
-        yield "policy is no policy"
+        yield "malformed policy"
         return
     if now >= expiration:
         yield "expired"
-    asked = {**form, "bucket": bucket.name}
+    values = {**form, "bucket": bucket.name}
     for kind, name, value in conditions:
-        if not _is_met(kind, name, value, asked, size):
+        if not _is_met(kind, name, value, values, size):
             yield f"{name} does not meet its condition"
     covered = {name for _, name, _ in conditions} | FIELDS_WITHOUT_CONDITION
     yield from (f"{name} is not covered" for name in form if name not in covered and not name.startswith("x-ignore-"))
 
 
 def _normalize_condition(condition: Any) -> tuple[str, str, Any]:
-    """Return (kind, field, value): {"f": v} is ["eq", "$f", v]; a range stands for its own field."""
+    """Return (kind, field, value): {"f": v} is ["eq", "$f", v]; a range is a condition of the field of its name."""
     if isinstance(condition, dict):
         [(name, value)] = condition.items()
         return "eq", name.lower(), value

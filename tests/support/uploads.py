@@ -1,4 +1,4 @@
-"""An upload as a page makes it, and what is in the bucket afterwards."""
+"""Upload files as a client does, and look into the bucket."""
 
 from chalicelib.adapters import mysql
 from chalicelib.adapters.aws import s3
@@ -12,13 +12,13 @@ PLACE = "1f0c8e9e-6f3b-4c0e-9f57-0d6c2f3f7a11"
 
 
 def request_form(person: Person, extension: str = "jpg", size: int | None = None, place: str = PLACE) -> UploadTicket:
-    """Ask for a form and upload nothing yet."""
+    """Return a form without uploading anything."""
     kind = file_types.KINDS_BY_EXTENSION[extension]
     return upload_forms.issue(person.tenant_id, person.principal, place, kind, kind.content_types[0], size)
 
 
 def upload(person: Person, extension: str = "jpg", content: bytes | None = None, place: str = PLACE) -> UploadTicket:
-    """Ask for a form and post a file with it: a good one, unless it is given."""
+    """Return a form with which a file was uploaded, by default a valid one."""
     ticket = request_form(person, extension, place=place)
     post_file(ticket, build_file(extension, 100) if content is None else content)
     return ticket
@@ -29,9 +29,9 @@ def post_file(ticket: UploadTicket, content: bytes) -> None:
 
 
 def find_object_start(key: str) -> bytes | None:
-    """Return how an object begins; None where there is none."""
-    seen = s3.find_preview(key, magic_numbers.SNIFF_BYTES)
-    return seen.first_bytes if seen else None
+    """Return the first bytes of an object, or None if there is no object."""
+    preview = s3.find_preview(key, magic_numbers.SNIFF_BYTES)
+    return preview.first_bytes if preview else None
 
 
 def get_upload_key(ticket: UploadTicket) -> str:
@@ -39,7 +39,7 @@ def get_upload_key(ticket: UploadTicket) -> str:
 
 
 def find_object_key(file_id: int) -> str | None:
-    """Return the key of a confirmed file; None while it waits. Fails where the row is gone."""
+    """Return the key of a confirmed file, or None if it is unconfirmed. Fails if the row was deleted."""
     row = mysql.autocommit.fetch_one("SELECT object_key FROM files WHERE file_id = %(id)s", id=file_id)
     assert row is not None
     return row["object_key"].decode() if row["object_key"] else None

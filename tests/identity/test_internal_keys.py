@@ -1,4 +1,4 @@
-"""Internal keys: of one tenant, two alive at once, stored as hashes."""
+"""Internal keys: two valid ones per tenant, stored as hashes."""
 
 import hashlib
 
@@ -11,36 +11,34 @@ from tests.support.client import Answer, post
 from tests.support.factories import Hospital
 
 
-def token_by(key: str) -> Answer:
+def request_token(key: str) -> Answer:
     return post("/inner/get_token", headers={"X-Internal-Key": key}, session="visitor")
 
 
-def test_a_key_opens_the_inner_door_of_its_tenant(hospital: Hospital) -> None:
+def test_key_authenticates_its_tenant(hospital: Hospital) -> None:
     assert internal_keys.authenticate(hospital.internal_key) == hospital.tenant_id
-    assert token_by(hospital.internal_key).status == 200
+    assert request_token(hospital.internal_key).status == 200
 
 
-def test_two_keys_live_at_once_and_a_third_retires_the_oldest(
-    hospital: Hospital, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_third_key_revokes_the_oldest(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
     first, now = hospital.internal_key, clock.now()
     monkeypatch.setattr(clock, "now", lambda: now + clock.SECOND)
     second = internal_keys.issue(hospital.tenant_id)
-    assert [token_by(key).status for key in (first, second)] == [200, 200]
+    assert [request_token(key).status for key in (first, second)] == [200, 200]
     monkeypatch.setattr(clock, "now", lambda: now + 2 * clock.SECOND)
     third = internal_keys.issue(hospital.tenant_id)
-    assert [token_by(key).status for key in (first, second, third)] == [401, 200, 200]
+    assert [request_token(key).status for key in (first, second, third)] == [401, 200, 200]
 
 
-def test_another_tenants_new_keys_retire_none_of_ours(hospital: Hospital, other_hospital: Hospital) -> None:
+def test_new_keys_of_another_tenant_revoke_none_of_ours(hospital: Hospital, other_hospital: Hospital) -> None:
     ours, theirs = hospital.internal_key, other_hospital.internal_key
     for _ in range(3):
         internal_keys.issue(other_hospital.tenant_id)
-    assert token_by(ours).status == 200
-    assert token_by(theirs).status == 401
+    assert request_token(ours).status == 200
+    assert request_token(theirs).status == 401
 
 
-def test_a_key_of_the_hospitals_own_choice_works(hospital: Hospital) -> None:
+def test_key_can_be_chosen(hospital: Hospital) -> None:
     chosen = f"demo-{hospital.tenant_id}"
     assert internal_keys.issue(hospital.tenant_id, chosen) == chosen
     assert internal_keys.authenticate(chosen) == hospital.tenant_id
@@ -53,12 +51,12 @@ def test_only_the_hash_is_stored(hospital: Hospital) -> None:
 
 
 @pytest.mark.parametrize("key", ["", " ", "wrong", "密钥", "\ud800", "x" * 5000])
-def test_a_wrong_key_opens_nothing(key: str) -> None:
-    answer = token_by(key)
-    assert (answer.status, answer.code) == (401, 10101)
+def test_wrong_key_is_rejected(key: str) -> None:
+    response = request_token(key)
+    assert (response.status, response.code) == (401, 10101)
 
 
-def test_a_token_is_no_key(hospital: Hospital) -> None:
-    assert token_by(hospital.admin.token).status == 401
+def test_token_is_not_accepted_as_a_key(hospital: Hospital) -> None:
+    assert request_token(hospital.admin.token).status == 401
     assert post("/inner/get_token", hospital.admin.token, session="visitor").status == 403
     assert post("/inner/get_token", session="visitor").status == 401

@@ -21,10 +21,10 @@ from chalicelib.people import formatting
         ("", ""),
     ],
 )
-def test_an_age_is_written_for_people(birthday: str, age: str) -> None:
+def test_age(birthday: str, age: str) -> None:
     assert formatting.format_age(birthday, date(2026, 11, 22)) == age
 
 
 @pytest.mark.parametrize(("phone", "masked"), [("13800000001", "138****0001"), ("12345", "*****"), ("", "")])
-def test_a_phone_shows_its_ends(phone: str, masked: str) -> None:
+def test_masked_phone(phone: str, masked: str) -> None:
     assert formatting.mask_phone(phone) == masked
