@@ -12,11 +12,11 @@ def help_desk(hospital: Hospital) -> HelpDesk:
 
 @pytest.fixture
 def li(hospital: Hospital) -> Person:
-    """Little Li of the service desk."""
+    """The first agent, 客服小李."""
     return hospital.desk
 
 
 @pytest.fixture
 def sun(hospital: Hospital) -> Person:
-    """Another of the service desk."""
+    """The second agent, 客服小孙."""
     return factories.create_staff(hospital.tenant_id, "13900000005", "客服小孙", "service_staff")

@@ -1,4 +1,4 @@
-"""obtainShunt and createChatSession at the desk: who serves whom, and who waits."""
+"""obtainShunt and createChatSession at the help desk: which agent is assigned, and who waits."""
 
 import pytest
 
@@ -23,16 +23,16 @@ from tests.support.helpdesk_client import (
 pytestmark = pytest.mark.store
 
 
-def test_who_serves_the_fewest_is_chosen_then_who_is_idle_longest(
+def test_agent_with_fewest_sessions_then_longest_idle_is_assigned(
     hospital: Hospital, help_desk: HelpDesk, li: Person, sun: Person
 ) -> None:
     help_desk.create_post(li, cap=3), help_desk.create_post(sun, cap=3)
-    served = [get_agent_or_place(request_assignment(one)) for one in create_patients(hospital, 6)]
-    assert served == ["客服小李", "客服小孙"] * 3
+    assigned = [get_agent_or_place(request_assignment(one)) for one in create_patients(hospital, 6)]
+    assert assigned == ["客服小李", "客服小孙"] * 3
     assert help_desk.list_open_counts() == {"客服小李": 3, "客服小孙": 3}
 
 
-def test_who_served_last_serves_again_though_others_are_idler(
+def test_last_agent_is_preferred_to_idle_agents(
     hospital: Hospital, help_desk: HelpDesk, li: Person, sun: Person, lin: Person, wang: Person
 ) -> None:
     help_desk.create_post(li), help_desk.create_post(sun)
@@ -40,57 +40,55 @@ def test_who_served_last_serves_again_though_others_are_idler(
     close_session(lin, session)
     assert get_agent_or_place(request_assignment(wang)) == "客服小孙"
     assert get_agent_or_place(request_assignment(create_patients(hospital, 1)[0])) == "客服小李"
-    assert get_agent_or_place(request_assignment(lin)) == "客服小李", "and has more open than the other now"
-    assert request_assignment(lin).data["sessionId"] == session, "it is one conversation, whoever serves"
+    assert get_agent_or_place(request_assignment(lin)) == "客服小李", "although this agent has more open sessions"
+    assert request_assignment(lin).data["sessionId"] == session, "a patient has one conversation, with whichever agent"
 
 
-def test_who_served_last_and_is_full_or_off_duty_does_not(
-    help_desk: HelpDesk, li: Person, sun: Person, lin: Person
-) -> None:
+def test_last_agent_off_duty_is_not_assigned(help_desk: HelpDesk, li: Person, sun: Person, lin: Person) -> None:
     first, _ = help_desk.create_post(li, cap=1), help_desk.create_post(sun, cap=5)
     close_session(lin, request_assignment(lin).data["sessionId"])
     help_desk.set_duty(first, on=False)
     session = request_assignment(lin)
     assert get_agent_or_place(session) == "客服小孙"
     add_message(sun, "您好", receiveId=lin.user_id)
-    assert find_messages(li, 3, sendId=lin.user_id).status == 404, "who no longer serves reads no more"
+    assert find_messages(li, 3, sendId=lin.user_id).status == 404, "the former agent is no participant any more"
     assert list_contents(find_messages(sun, 3, sendId=lin.user_id)) == ["您好", "会话已结束"]
 
 
-def test_a_patient_waits_where_nobody_has_room_and_is_told_the_place(
+def test_patient_waits_with_a_position_if_no_agent_is_available(
     hospital: Hospital, help_desk: HelpDesk, li: Person, lin: Person, wang: Person
 ) -> None:
-    assert get_agent_or_place(request_assignment(lin)) == "1", "there is no desk at all"
+    assert get_agent_or_place(request_assignment(lin)) == "1", "the hospital has no posts"
     help_desk.create_post(li, cap=1)
     third = create_patients(hospital, 1)[0]
     assert [get_agent_or_place(request_assignment(one)) for one in (wang, third)] == ["1", "2"]
     assert [get_agent_or_place(request_assignment(one)) for one in (third, wang, lin)] == ["2", "1", "客服小李"], (
-        "asking again changes nothing"
+        "repeated requests change nothing"
     )
     assert help_desk.list_open_counts() == {"客服小李": 1}
 
 
-def test_a_patient_asks_for_a_skill_or_a_department(
+def test_patient_requests_a_skill_or_a_department(
     hospital: Hospital, help_desk: HelpDesk, li: Person, sun: Person, lin: Person, wang: Person
 ) -> None:
-    dept = department(hospital, "放射科")
+    dept = create_department(hospital, "放射科")
     help_desk.create_post(li, cap=1, skill="检查预约"), help_desk.create_post(sun, cap=5, deptId=dept)
     assert get_agent_or_place(request_assignment(lin, "检查预约")) == "客服小李"
-    assert get_agent_or_place(request_assignment(wang, "检查预约")) == "1", "the other does not do that"
+    assert get_agent_or_place(request_assignment(wang, "检查预约")) == "1", "the other agent does not have the skill"
     third, fourth, fifth = create_patients(hospital, 3)
     assert get_agent_or_place(request_assignment(third, "放射科")) == "客服小孙", (
-        "who waits for another does not hold them up"
+        "a patient who waits for another skill does not block"
     )
     assert get_agent_or_place(request_assignment(fourth, str(dept))) == "客服小孙"
-    assert get_agent_or_place(request_assignment(fifth, "没有这个")) == "客服小孙", "what nobody does, anybody may"
-    assert get_agent_or_place(request_assignment(wang, "")) == "客服小孙", "a wish may change"
+    assert get_agent_or_place(request_assignment(fifth, "没有这个")) == "客服小孙", "an unknown skill is ignored"
+    assert get_agent_or_place(request_assignment(wang, "")) == "客服小孙", "the requested skill can be changed"
 
 
-def department(hospital: Hospital, name: str) -> int:
+def create_department(hospital: Hospital, name: str) -> int:
     return mysql.run_transaction(lambda tx: departments.create(tx, hospital.tenant_id, name))
 
 
-def test_a_higher_cap_or_coming_on_duty_lets_in_who_waits(
+def test_higher_cap_or_start_of_duty_assigns_waiting_patients(
     hospital: Hospital, help_desk: HelpDesk, li: Person, sun: Person
 ) -> None:
     position = help_desk.create_post(li, cap=1)
@@ -102,7 +100,7 @@ def test_a_higher_cap_or_coming_on_duty_lets_in_who_waits(
     assert get_agent_or_place(request_assignment(waiting[3])) == "1"
 
 
-def test_who_was_locked_out_serves_nobody_and_loses_who_comes_again(
+def test_patient_of_disabled_agent_is_assigned_to_another(
     hospital: Hospital, help_desk: HelpDesk, li: Person, sun: Person, lin: Person
 ) -> None:
     help_desk.create_post(sun)
@@ -112,21 +110,21 @@ def test_who_was_locked_out_serves_nobody_and_loses_who_comes_again(
     assert get_agent_or_place(request_assignment(lin)) == "客服小李"
 
 
-def test_staff_take_a_patient_themselves(
+def test_staff_serve_a_patient_by_name(
     hospital: Hospital, help_desk: HelpDesk, li: Person, sun: Person, lin: Person
 ) -> None:
     request_assignment(lin)
     add_message(lin, "有人吗", ownType=2)
     assert create_session(li, 3, receiveId=lin.user_id).error == "没有客服岗位，不能接待"
-    mine, _ = help_desk.create_post(li, cap=1, on_duty=False), help_desk.create_post(sun, cap=1, on_duty=False)
-    taken = create_session(li, 3, receiveId=lin.user_id)
-    assert get_agent_or_place(taken) == "客服小李"
-    assert create_session(li, 3, receiveId=lin.user_id).data == taken.data
+    own_position, _ = help_desk.create_post(li, cap=1, on_duty=False), help_desk.create_post(sun, cap=1, on_duty=False)
+    session = create_session(li, 3, receiveId=lin.user_id)
+    assert get_agent_or_place(session) == "客服小李"
+    assert create_session(li, 3, receiveId=lin.user_id).data == session.data
     assert list_contents(find_messages(li, 3, sendId=lin.user_id)) == ["有人吗"]
     assert create_session(li, 3, receiveId=hospital.wang.user_id).error == "接待人数已满"
-    help_desk.set_duty(mine)
+    help_desk.set_duty(own_position)
     assert create_session(sun, 3, receiveId=lin.user_id).error == "该用户正由其他客服接待"
-    help_desk.set_duty(mine, on=False)
+    help_desk.set_duty(own_position, on=False)
     assert get_agent_or_place(create_session(sun, 3, receiveId=lin.user_id)) == "客服小孙"
     assert help_desk.list_open_counts() == {"客服小李": 0, "客服小孙": 1}
     assert find_messages(li, 3, sendId=lin.user_id).status == 404
@@ -142,31 +140,31 @@ def test_only_patients_are_served(
         assert create_session(li, 3, receiveId=one).status == 404
 
 
-def test_the_desk_of_one_hospital_serves_no_other(hospital: Hospital, other_hospital: Hospital) -> None:
+def test_help_desk_serves_only_its_own_tenant(hospital: Hospital, other_hospital: Hospital) -> None:
     HelpDesk(other_hospital).create_post(other_hospital.desk)
     assert get_agent_or_place(request_assignment(hospital.lin)) == "1"
     assert HelpDesk(other_hospital).list_open_counts() == {"客服小李": 0}
 
 
-def disabled(hospital: Hospital, who: Person) -> None:
+def disable_staff(hospital: Hospital, who: Person) -> None:
     post("/pati_service/manager_service/staff_disable", hospital.admin.token, user_id=str(who.user_id))
 
 
 @pytest.mark.parametrize("by_session", [True, False])
-def test_who_writes_to_somebody_who_was_locked_out_is_given_to_another(
+def test_message_to_disabled_agent_assigns_another(
     hospital: Hospital, help_desk: HelpDesk, li: Person, sun: Person, lin: Person, by_session: bool
 ) -> None:
     help_desk.create_post(sun)
     session = request_assignment(lin).data["sessionId"]
     add_message(lin, "有人吗", ownType=2)
     help_desk.create_post(li)
-    disabled(hospital, sun)
+    disable_staff(hospital, sun)
     add_message(lin, "还在吗", **({"receiveId": session} if by_session else {"ownType": 2}))
-    assert get_message_count(li) == 2, "what the other was told is for them to read"
+    assert get_message_count(li) == 2, "messages to the former agent are unread for the new one"
     assert list_contents(find_messages(li, 3, sendId=lin.user_id)) == ["还在吗", "有人吗"]
 
 
-def test_who_waits_for_what_nobody_does_any_more_waits_for_anybody(
+def test_skill_that_no_agent_has_any_more_is_ignored(
     hospital: Hospital, help_desk: HelpDesk, li: Person, sun: Person, lin: Person, wang: Person
 ) -> None:
     position = help_desk.create_post(li, skill="检查预约", on_duty=False)
@@ -176,14 +174,14 @@ def test_who_waits_for_what_nobody_does_any_more_waits_for_anybody(
     help_desk.create_post(sun, cap=1)
     assert help_desk.list_open_counts() == {"客服小李": 0, "客服小孙": 1}
     assert get_agent_or_place(request_assignment(lin)) == "客服小孙"
-    disabled(hospital, li)
+    disable_staff(hospital, li)
     third = create_patients(hospital, 1)[0]
     assert get_agent_or_place(request_assignment(third, "报告")) == "2"
-    call_messagecenter(hospital.admin, "savePost", positionId=desk_of(hospital, sun), title="导诊", cap=3)
+    call_messagecenter(hospital.admin, "savePost", positionId=get_position_id(hospital, sun), title="导诊", cap=3)
     assert help_desk.list_open_counts()["客服小孙"] == 3
 
 
-def desk_of(hospital: Hospital, holder: Person) -> str:
+def get_position_id(hospital: Hospital, holder: Person) -> str:
     [position] = [
         one["positionId"]
         for one in call_messagecenter(hospital.admin, "postList").data
@@ -192,7 +190,9 @@ def desk_of(hospital: Hospital, holder: Person) -> str:
     return str(position)
 
 
-def test_a_wish_lasts_until_another_is_said(help_desk: HelpDesk, li: Person, sun: Person, lin: Person) -> None:
+def test_requested_skill_lasts_until_another_is_requested(
+    help_desk: HelpDesk, li: Person, sun: Person, lin: Person
+) -> None:
     help_desk.create_post(li, skill="检查预约", on_duty=False), help_desk.create_post(sun)
     assert get_agent_or_place(request_assignment(lin, "检查预约")) == "1"
     assert get_agent_or_place(create_session(lin, 3, customerserviceName="")) == "1"

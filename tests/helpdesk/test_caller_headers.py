@@ -1,4 +1,4 @@
-"""Who acts: by token or internal key, and whom the headers may name. Refusals are in the messagecenter's envelope."""
+"""Callers by token or internal key, and the headers that name them. Errors use the messagecenter's envelope."""
 
 import json
 from typing import Any
@@ -45,32 +45,32 @@ BODIES: dict[str, dict[str, Any]] = {
     "oneUserPosition": {"positionId": "999999999"},
     "oneUserConversation": {"youPositionId": "999999999"},
 }
-each = pytest.mark.parametrize("what", PATHS)
+on_each_endpoint = pytest.mark.parametrize("what", PATHS)
 
 
-def enter(what: str, token: str = "", **headers: Any) -> Answer:
+def call_endpoint(what: str, token: str = "", **headers: Any) -> Answer:
     named = {name.replace("_", "-"): str(value) for name, value in headers.items()}
     return call("POST", f"/message/{what}", token, named, body=json.dumps(BODIES[what]))
 
 
-def test_these_are_all_endpoints_of_the_document() -> None:
-    ours = {"/message/savePost", "/message/setDuty", "/message/postList"}
-    assert {one.path for one in routes.endpoints} - ours == {f"/message/{what}" for what in PATHS}
+def test_all_endpoints_of_the_document_are_tested() -> None:
+    extensions = {"/message/savePost", "/message/setDuty", "/message/postList"}
+    assert {one.path for one in routes.endpoints} - extensions == {f"/message/{what}" for what in PATHS}
     assert set(PATHS) == set(BODIES)
 
 
-@each
-def test_headers_may_name_the_tokens_own_and_nobody_else(hospital: Hospital, what: str) -> None:
+@on_each_endpoint
+def test_headers_must_match_the_token(hospital: Hospital, what: str) -> None:
     desk = HelpDesk(hospital)
     own, other = desk.create_post(hospital.desk), desk.create_post(hospital.chen)
     li, lin = hospital.desk, hospital.lin
-    right: list[tuple[Person, dict[str, Any]]] = [
+    accepted: list[tuple[Person, dict[str, Any]]] = [
         (li, {"newUserId": li.user_id, "entUserId": li.user_id, "entId": li.tenant_id, "positionId": own}),
         (li, {"newUserId": 0, "entUserId": "", "entId": "", "positionId": 0, "appId": "wx1"}),
         (lin, {"newUserId": lin.user_id, "entUserId": 0, "positionId": 0}),
     ]
-    for who, headers in right:
-        assert enter(what, who.token, **headers).status in ((200, 404) if what != "obtainShunt" else (200, 403))
+    for who, headers in accepted:
+        assert call_endpoint(what, who.token, **headers).status in ((200, 404) if what != "obtainShunt" else (200, 403))
     wrong: list[tuple[Person, dict[str, Any]]] = [
         *((li, {"newUserId": lin.user_id}) for _ in "1"),
         (li, {"entUserId": hospital.chen.user_id}),
@@ -85,30 +85,30 @@ def test_headers_may_name_the_tokens_own_and_nobody_else(hospital: Hospital, wha
         (lin, {"tenantId": lin.tenant_id + 1}),
     ]
     for who, headers in wrong:
-        answer = enter(what, who.token, **headers)
-        assert (answer.status, answer.code) == (403, 10003), headers
+        response = call_endpoint(what, who.token, **headers)
+        assert (response.status, response.code) == (403, 10003), headers
 
 
-@each
+@on_each_endpoint
 @pytest.mark.parametrize(
     ("name", "text"),
     [("newUserId", "x"), ("entUserId", "1.5"), ("positionId", "-1"), ("newUserId", "9" * 30), ("appId", "x" * 65)],
 )
-def test_a_header_that_is_no_number_is_refused(lin: Person, what: str, name: str, text: str) -> None:
-    answer = enter(what, lin.token, **{name: text})
-    assert (answer.status, answer.error.partition("：")[0]) == (400, name)
+def test_invalid_header_is_rejected(lin: Person, what: str, name: str, text: str) -> None:
+    response = call_endpoint(what, lin.token, **{name: text})
+    assert (response.status, response.error.partition("：")[0]) == (400, name)
 
 
-@each
-def test_a_key_is_believed_about_people_of_its_hospital(
+@on_each_endpoint
+def test_internal_key_may_act_for_people_of_its_hospital(
     hospital: Hospital, what: str, other_hospital: Hospital
 ) -> None:
     position = HelpDesk(hospital).create_post(hospital.desk)
     key = {"X_Internal_Key": hospital.internal_key}
     lin, li = hospital.lin.user_id, hospital.desk.user_id
     for named in ({"newUserId": lin}, {"entUserId": li}, {"newUserId": li, "entUserId": li, "positionId": position}):
-        assert enter(what, **key, **named).status in ((200, 404) if what != "obtainShunt" else (200, 403))
-    refused: list[tuple[dict[str, Any], int]] = [
+        assert call_endpoint(what, **key, **named).status in ((200, 404) if what != "obtainShunt" else (200, 403))
+    rejected: list[tuple[dict[str, Any], int]] = [
         ({}, 401),
         ({"newUserId": 0}, 401),
         ({"newUserId": other_hospital.lin.user_id}, 404),
@@ -119,11 +119,11 @@ def test_a_key_is_believed_about_people_of_its_hospital(
         ({"positionId": 999_999_999}, 404),
         ({"newUserId": lin, "entId": other_hospital.tenant_id}, 403),
     ]
-    for named, status in refused:
-        assert enter(what, **key, **named).status == status, named
+    for named, status in rejected:
+        assert call_endpoint(what, **key, **named).status == status, named
 
 
-def test_a_key_speaks_for_whom_it_names(help_desk: HelpDesk, lin: Person, chen: Person) -> None:
+def test_internal_key_sends_as_the_named_person(help_desk: HelpDesk, lin: Person, chen: Person) -> None:
     position = help_desk.create_post(chen)
     body = {**BODIES["messageAdd"], "receiveId": str(lin.user_id)}
     for named in ({"newUserId": chen.user_id}, {"entUserId": chen.user_id}, {"positionId": position}):
@@ -133,34 +133,34 @@ def test_a_key_speaks_for_whom_it_names(help_desk: HelpDesk, lin: Person, chen: 
     assert help_desk.call_with_key("messageCount", {"newUserId": lin.user_id}, userType=2).data == 1
 
 
-def test_a_hospital_may_be_named_as_its_own_systems_call_it(hospital: Hospital, lin: Person) -> None:
+def test_hospital_may_be_named_by_its_external_id(hospital: Hospital, lin: Person) -> None:
     named = f"rh-{hospital.tenant_id}"
     sql = "UPDATE tenants SET external_id = %(named)s WHERE tenant_id = %(id)s"
     mysql.autocommit.execute(sql, named=named.encode(), id=hospital.tenant_id)
     assert call_messagecenter(lin, "messageCount", {"entId": named}, userType=2).status == 200
 
 
-def test_what_was_said_keeps_the_post_and_the_application(hospital: Hospital, help_desk: HelpDesk, lin: Person) -> None:
+def test_post_and_application_are_stored_with_the_message(hospital: Hospital, help_desk: HelpDesk, lin: Person) -> None:
     position = help_desk.create_post(hospital.desk)
     headers = {"positionId": position, "appId": "wx8f2"}
     body = {**BODIES["messageAdd"], "receiveId": str(lin.user_id)}
     assert call_messagecenter(hospital.desk, "messageAdd", headers, **body).status == 200
-    kept = mysql.autocommit.fetch_value("SELECT extra FROM messages WHERE tenant_id = %(id)s", id=hospital.tenant_id)
-    assert {name: json.loads(kept)[name] for name in ("post", "app", "by")} == {
+    extra = mysql.autocommit.fetch_value("SELECT extra FROM messages WHERE tenant_id = %(id)s", id=hospital.tenant_id)
+    assert {name: json.loads(extra)[name] for name in ("post", "app", "by")} == {
         "post": int(position),
         "app": "wx8f2",
         "by": hospital.desk.user_id,
     }
 
 
-def test_what_reaches_no_view_is_in_the_envelope_too(lin: Person) -> None:
+def test_errors_before_the_view_use_the_envelope(lin: Person) -> None:
     for body, kind, status in [("{", "application/json", 400), ("a=1", "application/x-www-form-urlencoded", 415)]:
         event = client.build_event(
             "POST", "/message/messageCount", {"token": lin.token, "Content-Type": kind}, body=body
         )
-        answer = client.invoke(event)
-        client.check_envelope(answer, "/message/messageCount")
-        assert answer.status == status
+        response = client.invoke(event)
+        client.check_envelope(response, "/message/messageCount")
+        assert response.status == status
     long = json.dumps({"userType": 2, "x": "x" * 3_000_000})
     event = client.build_event(
         "POST", "/message/messageCount", {"token": lin.token, "Content-Type": "application/json"}, body=long
@@ -168,7 +168,7 @@ def test_what_reaches_no_view_is_in_the_envelope_too(lin: Person) -> None:
     assert client.invoke(event).body["error_code"] == 10008
 
 
-def test_one_persons_messages_are_no_other_persons(hospital: Hospital, other_hospital: Hospital) -> None:
+def test_messages_are_visible_to_their_participants_only(hospital: Hospital, other_hospital: Hospital) -> None:
     send_all(hospital.lin, hospital.chen, "您好")
     assert (
         get_message_count(other_hospital.chen),

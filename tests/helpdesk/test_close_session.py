@@ -1,10 +1,10 @@
-"""closeChatSession at the desk: who may, what is left, and who is let in."""
+"""closeChatSession at the help desk: access, the closing message, and the next assignment."""
 
 from typing import Any
 
 import pytest
 
-from chalicelib.helpdesk import assignment as shunt_module
+from chalicelib.helpdesk import assignment
 from chalicelib.outbox import outbox
 from tests.support import gateway_client
 from tests.support.factories import Hospital, Person
@@ -21,13 +21,13 @@ from tests.support.helpdesk_client import (
     list_session_events,
     request_assignment,
 )
-from tests.support.notify_client import list_contents as said
+from tests.support.notify_client import list_contents as list_received
 from tests.support.notify_client import poll_messages
 
 pytestmark = pytest.mark.store
 
 
-def test_closing_lets_the_first_in_and_both_are_told(
+def test_closing_assigns_the_next_patient_and_notifies_both(
     hospital: Hospital, help_desk: HelpDesk, li: Person, lin: Person, wang: Person
 ) -> None:
     help_desk.create_post(li, cap=1)
@@ -43,11 +43,11 @@ def test_closing_lets_the_first_in_and_both_are_told(
     assert get_agent_or_place(request_assignment(wang)) == "客服小李"
     assert get_agent_or_place(request_assignment(third)) == "1"
     assert list_contents(find_messages(li, 3, sendId=wang.user_id)) == ["我先来的"]
-    told = [(one.user_id, at) for one, at in [(li, session), (lin, session), (li, waiting[0]), (wang, waiting[0])]]
-    assert sorted(list_session_events(hospital)) == sorted(told)
+    expected = [(one.user_id, at) for one, at in [(li, session), (lin, session), (li, waiting[0]), (wang, waiting[0])]]
+    assert sorted(list_session_events(hospital)) == sorted(expected)
 
 
-def test_closing_twice_lowers_once(hospital: Hospital, help_desk: HelpDesk, li: Person, lin: Person) -> None:
+def test_closing_twice_ends_one_session(hospital: Hospital, help_desk: HelpDesk, li: Person, lin: Person) -> None:
     help_desk.create_post(li, cap=2)
     session = request_assignment(lin).data["sessionId"]
     others = create_patients(hospital, 3)
@@ -56,20 +56,20 @@ def test_closing_twice_lowers_once(hospital: Hospital, help_desk: HelpDesk, li: 
         assert close_session(who, session).status == 200
     assert help_desk.list_open_counts() == {"客服小李": 2}
     assert get_agent_or_place(request_assignment(others[2])) == "1"
-    notes = [one for one in find_messages(lin, 3).data if one["sendType"] == 3]
-    assert [one["content"] for one in notes] == ["会话已结束"]
+    closing_messages = [one for one in find_messages(lin, 3).data if one["sendType"] == 3]
+    assert [one["content"] for one in closing_messages] == ["会话已结束"]
 
 
-def test_the_note_of_the_end_is_heard(help_desk: HelpDesk, li: Person, lin: Person) -> None:
+def test_closing_message_is_delivered(help_desk: HelpDesk, li: Person, lin: Person) -> None:
     help_desk.create_post(li)
     session = request_assignment(lin).data["sessionId"]
     poll_messages(lin.token)
     close_session(li, session)
-    assert said(poll_messages(lin.token)[0]) == ["会话已结束"]
+    assert list_received(poll_messages(lin.token)[0]) == ["会话已结束"]
     assert gateway_client.call_on_conversation(lin, "get_conversation_detail", session).data["IsArchive"] is True
 
 
-def test_who_leaves_the_queue_waits_no_longer(help_desk: HelpDesk, li: Person, lin: Person, wang: Person) -> None:
+def test_closing_leaves_the_queue(help_desk: HelpDesk, li: Person, lin: Person, wang: Person) -> None:
     session = request_assignment(lin).data["sessionId"]
     assert get_agent_or_place(request_assignment(wang)) == "2"
     close_session(lin, session)
@@ -79,7 +79,7 @@ def test_who_leaves_the_queue_waits_no_longer(help_desk: HelpDesk, li: Person, l
     assert list_conversations(lin).data[0]["state"] == "closed"
 
 
-def test_only_who_talks_there_closes(
+def test_only_participants_can_close(
     hospital: Hospital, help_desk: HelpDesk, li: Person, other_hospital: Hospital
 ) -> None:
     help_desk.create_post(li)
@@ -87,12 +87,12 @@ def test_only_who_talks_there_closes(
     consult = gateway_client.create_conversation_of(hospital, hospital.lin)
     for who in (hospital.wang, hospital.chen, hospital.admin, other_hospital.lin, other_hospital.admin):
         assert close_session(who, session).status == 404
-    assert close_session(hospital.lin, consult).status == 404, "a group is not theirs to close"
+    assert close_session(hospital.lin, consult).status == 404, "a group cannot be closed"
     assert close_session(hospital.lin, "nothing").status == 404
     assert help_desk.list_open_counts() == {"客服小李": 1}
 
 
-def test_a_session_may_be_closed_by_its_number(
+def test_session_can_be_closed_by_conversation_id(
     hospital: Hospital, help_desk: HelpDesk, li: Person, lin: Person
 ) -> None:
     help_desk.create_post(li)
@@ -102,13 +102,13 @@ def test_a_session_may_be_closed_by_its_number(
     assert [one["state"] for one in list_rows("chats", hospital)] == ["closed"]
 
 
-def test_who_left_the_queue_in_a_request_that_died_waits_no_longer(
+def test_closing_that_crashed_before_the_queue_leaves_it(
     help_desk: HelpDesk, li: Person, lin: Person, wang: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = request_assignment(lin).data["sessionId"]
     request_assignment(wang)
-    with monkeypatch.context() as dying:
-        dying.setattr(shunt_module, "run_under_desk_lock", lambda *_: 1 / 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(assignment, "run_under_desk_lock", lambda *_: 1 / 0)
         assert close_session(lin, session).status == 500
     assert get_agent_or_place(request_assignment(wang)) == "1"
     help_desk.create_post(li)
@@ -116,17 +116,15 @@ def test_who_left_the_queue_in_a_request_that_died_waits_no_longer(
 
 
 @pytest.mark.parametrize("by_session", [True, False])
-def test_what_was_sent_before_the_end_and_is_sent_again_opens_nothing(
-    help_desk: HelpDesk, li: Person, lin: Person, by_session: bool
-) -> None:
-    """The answer was lost on its way; meanwhile the session has ended."""
+def test_resend_after_closing_does_not_reopen(help_desk: HelpDesk, li: Person, lin: Person, by_session: bool) -> None:
+    """The client did not receive the response and resends after the session has ended."""
     help_desk.create_post(li)
     session = request_assignment(lin).data["sessionId"]
     to_desk: dict[str, Any] = {"receiveId": session} if by_session else {"ownType": 2}
-    first, answer = add_message(lin, "有人吗", "k1", **to_desk), add_message(li, "您好", "k1", receiveId=lin.user_id)
+    first, reply = add_message(lin, "有人吗", "k1", **to_desk), add_message(li, "您好", "k1", receiveId=lin.user_id)
     close_session(li, session)
     assert add_message(lin, "有人吗", "k1", **to_desk).data == first.data
-    assert add_message(li, "您好", "k1", receiveId=lin.user_id).data == answer.data
+    assert add_message(li, "您好", "k1", receiveId=lin.user_id).data == reply.data
     assert (help_desk.list_open_counts(), add_message(li, "还在吗", "k2", receiveId=lin.user_id).status) == (
         {"客服小李": 0},
         403,

@@ -1,4 +1,4 @@
-"""What patients and doctors say by document 000, in the messagecenter: it is in its lists, so it can be opened."""
+"""Consultations of document 000 in the messagecenter, whose lists contain them."""
 
 import pytest
 
@@ -18,7 +18,7 @@ from tests.support.helpdesk_client import (
 pytestmark = pytest.mark.store
 
 
-def test_what_is_listed_can_be_read_and_answered(lin: Person, chen: Person) -> None:
+def test_listed_consultation_can_be_read_and_answered(lin: Person, chen: Person) -> None:
     session = consult_client.send_as_patient(lin, chen, "您好").data["session_no"]
     [entry] = list_conversations(chen).data
     assert (entry["sessionId"], entry["msgType"]) == (session, 2)
@@ -29,7 +29,7 @@ def test_what_is_listed_can_be_read_and_answered(lin: Person, chen: Person) -> N
     assert gateway_client.list_contents(gateway_client.get_last_30(lin, session)) == ["您好", "请讲"]
 
 
-def test_it_is_marked_as_read_with_all_that_somebody_wrote(lin: Person, chen: Person) -> None:
+def test_consultation_is_marked_read_by_person_or_session(lin: Person, chen: Person) -> None:
     session = consult_client.send_as_patient(lin, chen, "您好").data["session_no"]
     for named in (lin.user_id, session):
         consult_client.send_as_patient(lin, chen, "还在吗")
@@ -37,7 +37,9 @@ def test_it_is_marked_as_read_with_all_that_somebody_wrote(lin: Person, chen: Pe
         assert get_message_count(chen) == 0
 
 
-def test_it_is_nobody_elses_and_stays_open(hospital: Hospital, lin: Person, chen: Person) -> None:
+def test_consultation_is_not_found_for_others_and_cannot_be_closed(
+    hospital: Hospital, lin: Person, chen: Person
+) -> None:
     session = consult_client.send_as_patient(lin, chen, "您好").data["session_no"]
     for who in (hospital.wang, hospital.zhou, hospital.admin):
         assert find_messages(who, 2, sendId=session).status == 404
@@ -46,7 +48,7 @@ def test_it_is_nobody_elses_and_stays_open(hospital: Hospital, lin: Person, chen
     assert close_session(lin, session).status == 404
 
 
-def test_what_was_taken_off_the_list_counts_again_with_the_next_message(lin: Person, chen: Person) -> None:
+def test_hidden_consultation_counts_again_with_next_message(lin: Person, chen: Person) -> None:
     session = consult_client.send_as_patient(lin, chen, "您好").data["session_no"]
     post(consult_client.DOCTOR_DEL, chen.token, session_id=session)
     assert get_message_count(chen) == 0

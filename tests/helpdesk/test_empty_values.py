@@ -1,4 +1,4 @@
-"""Optional fields that are null, "" or 0, as clients in Go send what they do not have: not given, everywhere."""
+"""Optional fields that are null, "" or 0, as clients in Go send absent values, count as absent in all requests."""
 
 from typing import Any
 
@@ -19,54 +19,56 @@ from tests.support.helpdesk_client import (
 pytestmark = pytest.mark.store
 
 
-def each_zero(**fields: bool) -> pytest.MarkDecorator:
-    """Have a test run with each way of not giving each field; True for those to which "0" is a zero too."""
-    tried = [(field, zero) for field in fields for zero in (None, "", 0, *(["0"] if fields[field] else []))]
-    return pytest.mark.parametrize(("field", "zero"), tried)
+def with_each_empty_value(**fields: bool) -> pytest.MarkDecorator:
+    """Run a test with each empty value of each field; True for fields to which "0" is empty too."""
+    cases = [(field, empty) for field in fields for empty in (None, "", 0, *(["0"] if fields[field] else []))]
+    return pytest.mark.parametrize(("field", "empty"), cases)
 
 
-@each_zero(sendId=True, receiverIds=False, groupIds=False)
-def test_zeros_beside_a_message(lin: Person, chen: Person, field: str, zero: Any) -> None:
-    assert add_message(lin, "您好", **{"receiveId": chen.user_id, field: zero}).status == 200
+@with_each_empty_value(sendId=True, receiverIds=False, groupIds=False)
+def test_empty_fields_of_a_message(lin: Person, chen: Person, field: str, empty: Any) -> None:
+    assert add_message(lin, "您好", **{"receiveId": chen.user_id, field: empty}).status == 200
 
 
-@pytest.mark.parametrize("zero", [None, "", 0, "0"])
-def test_a_zero_is_no_receiver(lin: Person, chen: Person, zero: Any) -> None:
-    assert add_message(lin, "您好", receiveId=zero, receiverIds=[chen.user_id, "", "0", 0]).body["count"] == 1
-    assert add_message(lin, "您好", receiveId=zero).error == "receiveId：必填"
+@pytest.mark.parametrize("empty", [None, "", 0, "0"])
+def test_empty_receivers_are_ignored(lin: Person, chen: Person, empty: Any) -> None:
+    assert add_message(lin, "您好", receiveId=empty, receiverIds=[chen.user_id, "", "0", 0]).body["count"] == 1
+    assert add_message(lin, "您好", receiveId=empty).error == "receiveId：必填"
 
 
-@each_zero(lastId=False, sort=False, chatGroupId=True)
-def test_zeros_of_a_page(lin: Person, chen: Person, field: str, zero: Any) -> None:
+@with_each_empty_value(lastId=False, sort=False, chatGroupId=True)
+def test_empty_fields_of_a_page(lin: Person, chen: Person, field: str, empty: Any) -> None:
     send_all(lin, chen, "您好")
-    assert list_contents(find_messages(chen, 2, **{"sendId": lin.user_id, field: zero})) == ["您好"]
+    assert list_contents(find_messages(chen, 2, **{"sendId": lin.user_id, field: empty})) == ["您好"]
 
 
-@each_zero(userType=True, sendType=True)
-def test_zeros_of_who_reads(lin: Person, chen: Person, field: str, zero: Any) -> None:
+@with_each_empty_value(userType=True, sendType=True)
+def test_empty_fields_of_mark_read(lin: Person, chen: Person, field: str, empty: Any) -> None:
     send_all(lin, chen, "您好")
-    assert call_messagecenter(chen, "updateReadById", sendId=lin.user_id, **{field: zero}).status == 200
+    assert call_messagecenter(chen, "updateReadById", sendId=lin.user_id, **{field: empty}).status == 200
     assert get_message_count(chen) == 0
 
 
-@each_zero(phone=False, startTime=False, endTime=False, page=True, size=True, isArtificial=True, isTourist=True)
-def test_zeros_of_a_list(lin: Person, chen: Person, field: str, zero: Any) -> None:
+@with_each_empty_value(
+    phone=False, startTime=False, endTime=False, page=True, size=True, isArtificial=True, isTourist=True
+)
+def test_empty_filters_of_a_list(lin: Person, chen: Person, field: str, empty: Any) -> None:
     send_all(lin, chen, "您好")
-    assert [one["name"] for one in list_conversations(chen, **{field: zero}).data] == ["林小雨"]
+    assert [one["name"] for one in list_conversations(chen, **{field: empty}).data] == ["林小雨"]
 
 
-@each_zero(filtrationId=True, nameSearch=False, queryType=True)
-def test_zeros_of_who_is_wanted(lin: Person, chen: Person, field: str, zero: Any) -> None:
+@with_each_empty_value(filtrationId=True, nameSearch=False, queryType=True)
+def test_empty_filters_of_a_user_list(lin: Person, chen: Person, field: str, empty: Any) -> None:
     send_all(lin, chen, "您好")
-    assert [one["name"] for one in list_conversations(chen, "userList", **{field: zero}).data] == ["林小雨"]
+    assert [one["name"] for one in list_conversations(chen, "userList", **{field: empty}).data] == ["林小雨"]
 
 
-@each_zero(receiveId=True, receiveEntId=True, receiveAppId=False, customerserviceName=False)
-def test_zeros_of_a_session(lin: Person, field: str, zero: Any) -> None:
-    assert create_session(lin, 3, **{field: zero}).data["place"] == 1
+@with_each_empty_value(receiveId=True, receiveEntId=True, receiveAppId=False, customerserviceName=False)
+def test_empty_fields_of_a_session(lin: Person, field: str, empty: Any) -> None:
+    assert create_session(lin, 3, **{field: empty}).data["place"] == 1
 
 
-@each_zero(senderId=True, recipientId=True, conversationType=True, chatGroupId=True)
-def test_zeros_beside_what_is_withdrawn(lin: Person, chen: Person, field: str, zero: Any) -> None:
+@with_each_empty_value(senderId=True, recipientId=True, conversationType=True, chatGroupId=True)
+def test_empty_fields_of_a_withdrawal(lin: Person, chen: Person, field: str, empty: Any) -> None:
     [sent] = send_all(lin, chen, "说错了")
-    assert call_messagecenter(lin, "withdrawMessage", messageId=sent, userType=2, **{field: zero}).status == 200
+    assert call_messagecenter(lin, "withdrawMessage", messageId=sent, userType=2, **{field: empty}).status == 200

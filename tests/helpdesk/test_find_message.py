@@ -18,7 +18,7 @@ from tests.support.helpdesk_client import (
 from tests.support.notify_client import poll_messages
 
 
-def test_pages_go_back_from_the_newest_without_hole_or_double(lin: Person, chen: Person) -> None:
+def test_pages_have_no_gaps_and_no_duplicates(lin: Person, chen: Person) -> None:
     ids = send_all(lin, chen, *map(str, range(7)))
     newest = find_messages(chen, 2, sendId=lin.user_id, pageSize=3)
     assert (list_contents(newest), newest.body["count"]) == (["6", "5", "4"], 7)
@@ -30,36 +30,38 @@ def test_pages_go_back_from_the_newest_without_hole_or_double(lin: Person, chen:
     assert list_contents(find_messages(chen, 2, sendId=lin.user_id, pageSize=3, sort="asc")) == ["4", "5", "6"]
 
 
-def test_a_page_size_above_100_is_100(lin: Person, chen: Person) -> None:
+def test_page_has_at_most_100_messages(lin: Person, chen: Person) -> None:
     send_all(lin, chen, *map(str, range(101)))
     assert len(find_messages(chen, 2, sendId=lin.user_id, pageSize=1000).data) == 100
 
 
-def test_a_last_id_of_another_conversation_is_refused(lin: Person, chen: Person, zhou: Person) -> None:
+def test_last_id_of_another_conversation_is_rejected(lin: Person, chen: Person, zhou: Person) -> None:
     [other] = send_all(lin, zhou, "您好")
     send_all(lin, chen, "您好")
-    answer = find_messages(lin, 2, sendId=chen.user_id, lastId=other)
-    assert (answer.status, answer.error) == (400, "lastId：不是该会话的消息")
+    response = find_messages(lin, 2, sendId=chen.user_id, lastId=other)
+    assert (response.status, response.error) == (400, "lastId：不是该会话的消息")
 
 
-def test_nobody_reads_what_is_between_others(hospital: Hospital, help_desk: HelpDesk, other_hospital: Hospital) -> None:
+def test_conversations_of_others_are_not_found(
+    hospital: Hospital, help_desk: HelpDesk, other_hospital: Hospital
+) -> None:
     lin, wang, chen, zhou = hospital.lin, hospital.wang, hospital.chen, hospital.zhou
     send_all(lin, chen, "我的秘密")
     help_desk.create_post(hospital.desk)
     session = request_assignment(lin).data["sessionId"]
     group = gateway_client.create_conversation_of(hospital, lin, chen)
     for who in (wang, zhou, hospital.admin, other_hospital.lin, other_hospital.chen, other_hospital.admin):
-        asked = [find_messages(who, 2, sendId=one.user_id) for one in (lin, chen)]
-        asked += [
+        responses = [find_messages(who, 2, sendId=one.user_id) for one in (lin, chen)]
+        responses += [
             find_messages(who, 4, chatGroupId=group),
             find_messages(who, 2, sendId=session),
             find_messages(who, 1),
         ]
-        asked += [find_messages(who, 3, sendId=lin.user_id), find_messages(who, 3, sendId=session)]
-        assert {(one.status, one.error) for one in asked} == {(404, "会话不存在")}
+        responses += [find_messages(who, 3, sendId=lin.user_id), find_messages(who, 3, sendId=session)]
+        assert {(one.status, one.error) for one in responses} == {(404, "会话不存在")}
 
 
-def test_a_group_is_named_by_its_id_or_its_number(hospital: Hospital, lin: Person, chen: Person, wang: Person) -> None:
+def test_group_is_found_by_public_id_and_number(hospital: Hospital, lin: Person, chen: Person, wang: Person) -> None:
     group = gateway_client.create_conversation_of(hospital, lin, chen)
     gateway_client.send_all(chen, group, "大家好")
     [entry] = [one for one in call_messagecenter(lin, "conversationList", userType=2).data if one["msgType"] == 4]
@@ -69,19 +71,19 @@ def test_a_group_is_named_by_its_id_or_its_number(hospital: Hospital, lin: Perso
         assert find_messages(wang, 4, chatGroupId=named).status == 404
 
 
-def test_the_newest_page_counts_as_read_and_the_sender_hears_of_it(lin: Person, chen: Person) -> None:
+def test_newest_page_is_marked_read_and_the_sender_notified(lin: Person, chen: Person) -> None:
     ids = send_all(lin, chen, "一", "二", "三")
     assert (get_message_count(chen), get_message_count(lin)) == (3, 0)
     poll_messages(lin.token, events=1)
     find_messages(chen, 2, sendId=lin.user_id, lastId=ids[2])
-    assert get_message_count(chen) == 3, "an older page is no reading of the newest"
+    assert get_message_count(chen) == 3, "an older page does not mark the newest as read"
     find_messages(chen, 2, sendId=lin.user_id, pageSize=1)
     assert get_message_count(chen) == 0
     [event] = poll_messages(lin.token, events=1)[0]
     assert (event["Type"], event["FromSession"], event["MsgId"]) == (1001, str(chen.user_id), ids[2])
 
 
-def test_the_count_is_of_all_kinds_of_conversation(
+def test_unread_count_covers_all_kinds_of_conversation(
     hospital: Hospital, help_desk: HelpDesk, lin: Person, chen: Person
 ) -> None:
     help_desk.create_post(hospital.desk)
@@ -95,7 +97,7 @@ def test_the_count_is_of_all_kinds_of_conversation(
     assert get_message_count(hospital.wang) == 0
 
 
-def test_to_read_by_the_sender_is_to_read_all_of_theirs(
+def test_marking_a_person_read_covers_all_shared_conversations(
     help_desk: HelpDesk, lin: Person, li: Person, chen: Person
 ) -> None:
     help_desk.create_post(li)
@@ -114,13 +116,13 @@ def test_to_read_by_the_sender_is_to_read_all_of_theirs(
     assert [one["Type"] for one in poll_messages(li.token, events=1)[0]] == [1001, 1001]
     assert poll_messages(chen.token, events=1)[0] == []
     call_messagecenter(lin, "updateReadById", sendId=li.user_id, userType=2, sendType=1)
-    assert poll_messages(li.token, events=1)[0] == [], "what was read is not read again"
+    assert poll_messages(li.token, events=1)[0] == [], "messages are marked read once"
     call_messagecenter(lin, "updateReadById", sendId=chen.user_id)
     [event] = poll_messages(chen.token, events=1)[0]
     assert (get_message_count(lin), event["MsgId"]) == (0, last)
 
 
-def test_notices_and_groups_are_read_by_their_names(hospital: Hospital, lin: Person, chen: Person) -> None:
+def test_announcements_and_groups_are_marked_read(hospital: Hospital, lin: Person, chen: Person) -> None:
     add_message(hospital.desk, "通知", ownType=2, receiveId=lin.user_id)
     group = gateway_client.create_conversation_of(hospital, lin, chen)
     gateway_client.send_all(chen, group, "大家好")
@@ -131,7 +133,7 @@ def test_notices_and_groups_are_read_by_their_names(hospital: Hospital, lin: Per
     assert get_message_count(lin) == 0
 
 
-def test_to_read_of_somebody_one_never_talked_with_is_404(
+def test_marking_read_without_conversation_is_not_found(
     hospital: Hospital, lin: Person, wang: Person, chen: Person, other_hospital: Hospital
 ) -> None:
     send_all(wang, chen, "您好")
@@ -152,16 +154,16 @@ def test_to_read_of_somebody_one_never_talked_with_is_404(
         "chatGroupId": ["a b", []],
     }
 )
-def test_a_bad_field_is_named(lin: Person, chen: Person, field: str, wrong: Any) -> None:
-    answer = (
+def test_invalid_field_is_rejected_with_its_name(lin: Person, chen: Person, field: str, wrong: Any) -> None:
+    response = (
         find_messages(lin, 2, **{"sendId": chen.user_id, field: wrong})
         if field != "msgType"
         else find_messages(lin, wrong)
     )
-    assert (answer.status, answer.code, answer.error.partition("：")[0]) == (400, 10001, field)
+    assert (response.status, response.code, response.error.partition("：")[0]) == (400, 10001, field)
 
 
-def test_whose_conversation_is_wanted(chen: Person) -> None:
+def test_conversation_must_be_named(chen: Person) -> None:
     assert [find_messages(chen, one).error for one in (2, 3, 4)] == [
         "sendId：必填",
         "sendId：必填",
@@ -169,7 +171,7 @@ def test_whose_conversation_is_wanted(chen: Person) -> None:
     ]
 
 
-def test_count_and_read_say_what_they_lack(lin: Person) -> None:
+def test_missing_fields_of_count_and_read_are_named(lin: Person) -> None:
     assert call_messagecenter(lin, "messageCount").error == "userType：必填"
     assert call_messagecenter(lin, "messageCount", userType=9).status == 400
     assert call_messagecenter(lin, "updateReadById").error == "sendId：必填"

@@ -1,4 +1,4 @@
-"""conversationList and userList: whose, with what, and what is asked to be left out."""
+"""conversationList and userList: entries, filters and pages."""
 
 from typing import Any
 
@@ -29,12 +29,12 @@ from tests.support.helpdesk_client import (
 pytestmark = pytest.mark.store
 
 
-def names(answer: Answer) -> list[str]:
-    assert answer.body["count"] == len(answer.data)
-    return [one["name"] for one in answer.data]
+def list_names(response: Answer) -> list[str]:
+    assert response.body["count"] == len(response.data)
+    return [one["name"] for one in response.data]
 
 
-def test_an_entry_says_who_what_and_how_much_is_unread(lin: Person, chen: Person) -> None:
+def test_entry_has_peer_newest_message_and_unread_count(lin: Person, chen: Person) -> None:
     *_, last = send_all(lin, chen, "一", "二")
     [entry] = list_conversations(chen).data
     assert entry["sessionId"] == create_session(chen, 2, receiveId=lin.user_id).data["sessionId"]
@@ -57,7 +57,7 @@ def test_an_entry_says_who_what_and_how_much_is_unread(lin: Person, chen: Person
     assert (entry["name"], entry["phone"], entry["unread"], entry["userType"]) == ("陈医生", "", 0, 1)
 
 
-def test_all_kinds_are_listed_the_last_active_first(
+def test_all_kinds_are_listed_last_active_first(
     hospital: Hospital, help_desk: HelpDesk, lin: Person, chen: Person
 ) -> None:
     help_desk.create_post(hospital.desk)
@@ -77,7 +77,7 @@ def test_all_kinds_are_listed_the_last_active_first(
     assert list_conversations(hospital.wang).data == list_conversations(hospital.zhou).data == []
 
 
-def test_people_are_listed_once_with_all_that_is_unread(
+def test_person_is_listed_once_with_all_unread_messages(
     hospital: Hospital, help_desk: HelpDesk, lin: Person, li: Person
 ) -> None:
     help_desk.create_post(li)
@@ -86,15 +86,15 @@ def test_people_are_listed_once_with_all_that_is_unread(
     add_message(lin, "在客服", receiveId=li.user_id)
     add_message(lin, "私下", receiveId=session)
     send_all(hospital.chen, li, "同事")
-    assert names(list_conversations(li, "userList")) == ["陈医生", "林小雨"]
+    assert list_names(list_conversations(li, "userList")) == ["陈医生", "林小雨"]
     entry = list_conversations(li, "userList").data[1]
     assert (entry["unread"], entry["lastMessage"], entry["userId"]) == (2, "私下", str(lin.user_id))
     assert len(list_conversations(li).data) == 3
 
 
 @pytest.fixture
-def visited(hospital: Hospital, help_desk: HelpDesk, lin: Person, wang: Person, li: Person) -> Hospital:
-    """Li has served Lin, serves Wang, and has talked with Doctor Chen and in a group with a visitor."""
+def agent_hospital(hospital: Hospital, help_desk: HelpDesk, lin: Person, wang: Person, li: Person) -> Hospital:
+    """Li has served Lin, serves Wang, has a chat with Doctor Chen, and is in a group with a visitor."""
     help_desk.create_post(li)
     session = request_assignment(lin).data["sessionId"]
     close_session(lin, session)
@@ -107,7 +107,7 @@ def visited(hospital: Hospital, help_desk: HelpDesk, lin: Person, wang: Person, 
 
 
 @pytest.mark.parametrize(
-    ("filters", "left"),
+    ("filters", "expected"),
     [
         ({}, ["", "陈医生", "王强", "林小雨"]),
         ({"queryType": 0}, ["", "陈医生", "王强", "林小雨"]),
@@ -117,7 +117,7 @@ def visited(hospital: Hospital, help_desk: HelpDesk, lin: Person, wang: Person, 
         ({"isArtificial": 1}, ["王强", "林小雨"]),
         ({"isTourist": 1}, [""]),
         ({"phone": "13800000002"}, ["王强"]),
-        ({"phone": "13900000001"}, []),  # a member of staff's
+        ({"phone": "13900000001"}, []),  # of a member of staff
         ({"phone": "13811111111"}, []),
         ({"nameSearch": "强"}, ["王强"]),
         ({"nameSearch": "%"}, []),
@@ -126,70 +126,70 @@ def visited(hospital: Hospital, help_desk: HelpDesk, lin: Person, wang: Person, 
         ({"nameSearch": "林", "queryType": 2}, []),
     ],
 )
-def test_a_filter_leaves_what_it_says(visited: Hospital, filters: dict[str, Any], left: list[str]) -> None:
-    assert sorted(names(list_conversations(visited.desk, **filters))) == sorted(left)
-    people = [name for name in left if name]
-    assert sorted(names(list_conversations(visited.desk, "userList", **filters))) == sorted(people)
+def test_filters(agent_hospital: Hospital, filters: dict[str, Any], expected: list[str]) -> None:
+    assert sorted(list_names(list_conversations(agent_hospital.desk, **filters))) == sorted(expected)
+    people = [name for name in expected if name]
+    assert sorted(list_names(list_conversations(agent_hospital.desk, "userList", **filters))) == sorted(people)
 
 
-def test_somebody_or_a_session_is_left_out(visited: Hospital) -> None:
-    li, wang = visited.desk, visited.wang
+def test_person_or_session_is_excluded(agent_hospital: Hospital) -> None:
+    li, wang = agent_hospital.desk, agent_hospital.wang
     session = find_messages(li, 3, sendId=wang.user_id).data[0]["sessionId"]
     for one in (str(wang.user_id), session):
-        assert sorted(names(list_conversations(li, filtrationId=one))) == sorted(["", "陈医生", "林小雨"])
+        assert sorted(list_names(list_conversations(li, filtrationId=one))) == sorted(["", "陈医生", "林小雨"])
 
 
-def test_times_are_of_the_last_activity_in_shanghai(lin: Person, chen: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_times_are_of_last_activity_in_shanghai(lin: Person, chen: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     at = clock.to_instant(clock.today()) + 10 * 3600 * clock.SECOND
     monkeypatch.setattr(clock, "now", lambda: at)
     send_all(lin, chen, "十点")
     day = clock.today().isoformat()
 
-    def found(**times: str) -> bool:
-        return names(list_conversations(chen, **times)) == ["林小雨"]
+    def is_listed(**times: str) -> bool:
+        return list_names(list_conversations(chen, **times)) == ["林小雨"]
 
-    assert found(startTime=day, endTime=day)
-    assert found(startTime=f"{day} 10:00:00", endTime=f"{day} 10:00:00")
-    assert not found(startTime=f"{day} 10:00:01")
-    assert not found(endTime=f"{day} 09:59:59")
-    assert not found(endTime="2020-01-01")
-    assert found(startTime="2020-01-01", endTime="")
+    assert is_listed(startTime=day, endTime=day)
+    assert is_listed(startTime=f"{day} 10:00:00", endTime=f"{day} 10:00:00")
+    assert not is_listed(startTime=f"{day} 10:00:01")
+    assert not is_listed(endTime=f"{day} 09:59:59")
+    assert not is_listed(endTime="2020-01-01")
+    assert is_listed(startTime="2020-01-01", endTime="")
 
 
-def test_pages_hold_everybody_once(hospital: Hospital, chen: Person) -> None:
+def test_pages_contain_each_person_once(hospital: Hospital, chen: Person) -> None:
     for number in range(5):
         person = factories.create_patient(hospital.tenant_id, f"1370000000{number}", f"患者{number}")
         send_all(person, chen, "您好")
-    seen: list[str] = []
+    listed: list[str] = []
     for page in (1, 2, 3):
-        answer = list_conversations(chen, page=page, size=2)
-        assert answer.body["count"] == 5
-        seen += [one["name"] for one in answer.data]
-    assert seen == [f"患者{number}" for number in (4, 3, 2, 1, 0)]
-    beyond = list_conversations(chen, page=9, size=2)
-    assert (beyond.data, beyond.body["count"]) == ([], 5)
-    assert len(list_conversations(chen, page=0, size=0).data) == 5, "zeros are no wish"
+        response = list_conversations(chen, page=page, size=2)
+        assert response.body["count"] == 5
+        listed += [one["name"] for one in response.data]
+    assert listed == [f"患者{number}" for number in (4, 3, 2, 1, 0)]
+    after_last = list_conversations(chen, page=9, size=2)
+    assert (after_last.data, after_last.body["count"]) == ([], 5)
+    assert len(list_conversations(chen, page=0, size=0).data) == 5, "0 counts as absent"
 
 
-def test_what_was_taken_off_the_list_comes_back_with_the_next_message(hospital: Hospital) -> None:
+def test_hidden_conversation_returns_with_next_message(hospital: Hospital) -> None:
     lin, chen = hospital.lin, hospital.chen
     session = consult_client.send_as_patient(lin, chen, "您好").data["session_no"]
     post(consult_client.DOCTOR_DEL, chen.token, session_id=session)
     assert list_conversations(chen).data == []
     consult_client.send_as_patient(lin, chen, "还在吗")
-    assert names(list_conversations(chen)) == ["林小雨"]
+    assert list_names(list_conversations(chen)) == ["林小雨"]
 
 
-def explained(sql: str, filters: dict[str, Any]) -> list[Row]:
-    """In the one table that both servers can draw: by default on MariaDB, on MySQL where it is asked for."""
+def explain(sql: str, filters: dict[str, Any]) -> list[Row]:
+    """Return the plan as a table: MariaDB's default, and an option of MySQL."""
     try:
         return mysql.autocommit.fetch_all(f"EXPLAIN FORMAT=TRADITIONAL {sql}", **filters)
     except mysql.StatementError:
         return mysql.autocommit.fetch_all(f"EXPLAIN {sql}", **filters)
 
 
-def test_a_list_is_one_query_through_the_callers_seats(visited: Hospital) -> None:
-    """However many conversations: and no table is read from end to end for it."""
+def test_list_query_uses_indexes(agent_hospital: Hospital) -> None:
+    """No table is scanned as a whole, however many conversations there are."""
     filters = ListFilters(
         since=0,
         until=2**53,
@@ -200,8 +200,8 @@ def test_a_list_is_one_query_through_the_callers_seats(visited: Hospital) -> Non
         served_only=False,
         visitors_only=False,
     )
-    params = list_store._build_params(visited.tenant_id, visited.desk.principal, filters)
-    plan = explained(list_store.RANKED_SQL_BY_KEY[ListKey.CONVERSATION], params)
+    params = list_store._build_params(agent_hospital.tenant_id, agent_hospital.desk.principal, filters)
+    plan = explain(list_store.RANKED_SQL_BY_KEY[ListKey.CONVERSATION], params)
     tables = {row["table"]: row for row in plan if row["table"] and not row["table"].startswith("<")}
     keys = {table: row["key"] for table, row in tables.items() if table in ("p", "c", "q", "x", "a", "s", "m", "t")}
     assert keys["p"] == "by_principal"
@@ -224,6 +224,6 @@ def test_a_list_is_one_query_through_the_callers_seats(visited: Hospital) -> Non
         "nameSearch": ["x" * 65, 5],
     }
 )
-def test_a_bad_field_is_named(lin: Person, what: str, field: str, wrong: Any) -> None:
-    answer = list_conversations(lin, what, **{field: wrong})
-    assert (answer.status, answer.code, answer.error.partition("：")[0]) == (400, 10001, field)
+def test_invalid_field_is_rejected_with_its_name(lin: Person, what: str, field: str, wrong: Any) -> None:
+    response = list_conversations(lin, what, **{field: wrong})
+    assert (response.status, response.code, response.error.partition("：")[0]) == (400, 10001, field)

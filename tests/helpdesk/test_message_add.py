@@ -1,4 +1,4 @@
-"""messageAdd: to a person, to many, to groups, to the desk, in the hospital's name."""
+"""messageAdd: to persons, to groups, to the help desk, and in the hospital's name."""
 
 from typing import Any
 
@@ -20,17 +20,17 @@ from tests.support.helpdesk_client import (
     request_assignment,
     send_all,
 )
-from tests.support.notify_client import list_contents as said
+from tests.support.notify_client import list_contents as list_received
 from tests.support.notify_client import poll_messages
 
 pytestmark = pytest.mark.store
 
 
-def test_a_message_reaches_the_other_and_comes_back_as_it_was_sent(lin: Person, chen: Person) -> None:
+def test_message_is_delivered_unchanged(lin: Person, chen: Person) -> None:
     card: dict[str, Any] = {"title": "检查报告", "link": "https://example.com/r/1", "item": 7, "type": 3, "itemType": 2}
-    answer = add_message(lin, "请看", receiveId=chen.user_id, **card)
-    [sent] = answer.data
-    assert (sent["receiveId"], answer.body["count"]) == (str(chen.user_id), 1)
+    response = add_message(lin, "请看", receiveId=chen.user_id, **card)
+    [sent] = response.data
+    assert (sent["receiveId"], response.body["count"]) == (str(chen.user_id), 1)
     [entry] = find_messages(chen, 2, sendId=str(lin.user_id)).data
     assert {name: entry[name] for name in card} == card
     assert entry["messageId"] == sent["messageId"]
@@ -40,19 +40,19 @@ def test_a_message_reaches_the_other_and_comes_back_as_it_was_sent(lin: Person, 
     assert entry["createTime"] == sent["createTime"]
 
 
-def test_both_hear_it_at_notify_and_read_it_in_the_gateways_history(lin: Person, chen: Person, wang: Person) -> None:
+def test_message_is_notified_and_in_the_gateways_history(lin: Person, chen: Person, wang: Person) -> None:
     poll_messages(lin.token), poll_messages(chen.token)
     [sent] = add_message(lin, "您好", receiveId=chen.user_id).data
     add_message(chen, "请讲", receiveId=lin.user_id)
     for who in (lin, chen):
-        assert said(poll_messages(who.token)[0]) == ["您好", "请讲"]
+        assert list_received(poll_messages(who.token)[0]) == ["您好", "请讲"]
         history = gateway_client.get_last_30(who, sent["sessionId"]).data["Msg"]
         assert [one["Content"] for one in history] == ["您好", "请讲"]
         assert history[0]["MsgId"] == sent["messageId"]
     assert gateway_client.get_last_30(wang, sent["sessionId"]).status == 404
 
 
-def test_what_is_said_at_the_gateway_is_found_here(lin: Person, chen: Person) -> None:
+def test_gateway_message_is_shown(lin: Person, chen: Person) -> None:
     [sent] = add_message(lin, "您好", receiveId=chen.user_id).data
     gateway_client.send_all(chen, sent["sessionId"], "从网关说")
     newest = find_messages(lin, 2, sendId=chen.user_id).data[0]
@@ -62,65 +62,63 @@ def test_what_is_said_at_the_gateway_is_found_here(lin: Person, chen: Person) ->
     )
 
 
-def test_a_picture_is_its_link_to_the_gateway_and_keeps_its_text_here(lin: Person, chen: Person) -> None:
+def test_picture_is_a_link_in_the_gateway_and_has_a_caption_here(lin: Person, chen: Person) -> None:
     picture: dict[str, Any] = {"itemType": 1, "link": "https://example.com/a.png"}
     [sent] = add_message(lin, "伤口", receiveId=chen.user_id, **picture).data
-    [seen] = gateway_client.get_last_30(chen, sent["sessionId"]).data["Msg"]
-    assert (seen["Type"], seen["Content"]) == (1, "https://example.com/a.png")
+    [gateway_message] = gateway_client.get_last_30(chen, sent["sessionId"]).data["Msg"]
+    assert (gateway_message["Type"], gateway_message["Content"]) == (1, "https://example.com/a.png")
     [entry] = find_messages(chen, 2, sendId=lin.user_id).data
     assert (entry["content"], entry["link"], entry["itemType"]) == ("伤口", picture["link"], 1)
-    answer = add_message(lin, "长" * 513, receiveId=chen.user_id, **picture)
-    assert (answer.status, answer.error) == (400, "content：图片的说明不能超过 512 个字符")
+    response = add_message(lin, "长" * 513, receiveId=chen.user_id, **picture)
+    assert (response.status, response.error) == (400, "content：图片的说明不能超过 512 个字符")
 
 
-def test_a_session_may_be_named_instead_of_a_person(lin: Person, chen: Person) -> None:
+def test_session_id_names_a_receiver(lin: Person, chen: Person) -> None:
     session = create_session(lin, 2, receiveId=chen.user_id).data["sessionId"]
     [one, other] = [add_message(lin, "您好", receiveId=name).data[0]["sessionId"] for name in (session, chen.user_id)]
     assert one == other == session
 
 
-def test_many_receivers_have_one_message_each(hospital: Hospital, chen: Person) -> None:
-    asked = [str(one.user_id) for one in (hospital.lin, hospital.wang, hospital.lin)]
-    answer = add_message(chen, "明天停诊", receiveId=hospital.zhou.user_id, receiverIds=asked)
-    assert answer.body["count"] == 3, "whoever is named twice is told once"
+def test_each_of_many_receivers_gets_one_message(hospital: Hospital, chen: Person) -> None:
+    receiver_ids = [str(one.user_id) for one in (hospital.lin, hospital.wang, hospital.lin)]
+    response = add_message(chen, "明天停诊", receiveId=hospital.zhou.user_id, receiverIds=receiver_ids)
+    assert response.body["count"] == 3, "a receiver named twice gets one message"
     for who in (hospital.lin, hospital.wang, hospital.zhou):
         assert list_contents(find_messages(who, 2, sendId=chen.user_id)) == ["明天停诊"]
 
 
-def test_where_one_receiver_is_unknown_nothing_is_sent(
-    hospital: Hospital, chen: Person, other_hospital: Hospital
-) -> None:
+def test_nothing_is_sent_if_a_receiver_is_unknown(hospital: Hospital, chen: Person, other_hospital: Hospital) -> None:
     strangers = [other_hospital.lin.user_id, 999_999_999]
-    answer = add_message(chen, "您好", receiverIds=[hospital.lin.user_id, *strangers])
+    response = add_message(chen, "您好", receiverIds=[hospital.lin.user_id, *strangers])
     named = "、".join(map(str, sorted(strangers)))
-    assert (answer.status, answer.error) == (404, f"用户不存在：{named}")
+    assert (response.status, response.error) == (404, f"用户不存在：{named}")
     assert list_rows("messages", hospital) == []
 
 
-def test_a_patient_may_not_find_out_whether_another_patient_exists(
-    lin: Person, wang: Person, other_hospital: Hospital
-) -> None:
+def test_existence_of_another_patient_is_not_disclosed(lin: Person, wang: Person, other_hospital: Hospital) -> None:
     for one in (wang.user_id, other_hospital.wang.user_id, lin.user_id, 999_999_999):
-        answer = add_message(lin, "您好", receiveId=one)
-        assert (answer.status, answer.error) == (404, f"用户不存在：{one}")
+        response = add_message(lin, "您好", receiveId=one)
+        assert (response.status, response.error) == (404, f"用户不存在：{one}")
 
 
-def test_groups_hear_it_where_one_is_a_member(hospital: Hospital, lin: Person, chen: Person, wang: Person) -> None:
-    ours, theirs = (
+def test_groups_must_have_the_sender_as_participant(
+    hospital: Hospital, lin: Person, chen: Person, wang: Person
+) -> None:
+    own_group, other_group = (
         gateway_client.create_conversation_of(hospital, lin, chen),
         gateway_client.create_conversation_of(hospital, wang, chen),
     )
-    [sent] = add_message(lin, "大家好", ownType=3, groupIds=[ours]).data
-    assert (sent["sessionId"], sent["receiveId"]) == (ours, ours)
-    assert gateway_client.list_contents(gateway_client.get_last_30(chen, ours)) == ["大家好"]
-    assert add_message(lin, "大家好", ownType=3, groupIds=[ours, theirs]).status == 404
-    assert gateway_client.list_contents(gateway_client.get_last_30(chen, theirs)) == []
-    assert len(find_messages(chen, 4, chatGroupId=ours).data) == 1, "nothing was sent to the other either"
-    both = add_message(chen, "通知", ownType=3, groupIds=[ours, theirs])
+    [sent] = add_message(lin, "大家好", ownType=3, groupIds=[own_group]).data
+    assert (sent["sessionId"], sent["receiveId"]) == (own_group, own_group)
+    assert gateway_client.list_contents(gateway_client.get_last_30(chen, own_group)) == ["大家好"]
+    assert add_message(lin, "大家好", ownType=3, groupIds=[own_group, other_group]).status == 404
+    assert gateway_client.list_contents(gateway_client.get_last_30(chen, other_group)) == []
+    assert len(find_messages(chen, 4, chatGroupId=own_group).data) == 1, "nothing was sent to the first group either"
+    both = add_message(chen, "通知", ownType=3, groupIds=[own_group, other_group])
     assert both.body["count"] == 2
 
 
-def test_an_archived_group_is_not_written_to(hospital: Hospital, lin: Person, chen: Person) -> None:
+def test_archived_group_rejects_messages(hospital: Hospital, lin: Person, chen: Person) -> None:
     group = gateway_client.create_conversation_of(hospital, lin, chen)
     gateway_client.archive(hospital, group)
     for who in (lin, chen):
@@ -128,10 +126,10 @@ def test_an_archived_group_is_not_written_to(hospital: Hospital, lin: Person, ch
     assert find_messages(lin, 4, chatGroupId=group).status == 200
 
 
-def test_a_notice_is_the_hospitals_and_each_reads_their_own(hospital: Hospital, lin: Person, wang: Person) -> None:
+def test_announcement_is_from_the_hospital_to_each_receiver(hospital: Hospital, lin: Person, wang: Person) -> None:
     link: dict[str, Any] = {"itemType": 2, "title": "报告已出", "link": "/report/7", "item": 7}
-    answer = add_message(hospital.desk, "点击查看", ownType=2, receiverIds=[lin.user_id, wang.user_id], **link)
-    assert answer.body["count"] == 2
+    response = add_message(hospital.desk, "点击查看", ownType=2, receiverIds=[lin.user_id, wang.user_id], **link)
+    assert response.body["count"] == 2
     for who in (lin, wang):
         [entry] = find_messages(who, 1).data
         assert (entry["sendId"], entry["sendType"], entry["title"], entry["link"]) == ("0", 3, "报告已出", "/report/7")
@@ -140,7 +138,7 @@ def test_a_notice_is_the_hospitals_and_each_reads_their_own(hospital: Hospital, 
     assert get_message_count(lin) == 0, "it was read"
 
 
-def test_a_patients_message_to_the_hospital_opens_the_desk(help_desk: HelpDesk, lin: Person, li: Person) -> None:
+def test_patients_message_to_the_hospital_opens_a_session(help_desk: HelpDesk, lin: Person, li: Person) -> None:
     help_desk.create_post(li)
     add_message(lin, "有人吗", ownType=2)
     assert list_contents(find_messages(li, 3, sendId=lin.user_id)) == ["有人吗"]
@@ -149,9 +147,7 @@ def test_a_patients_message_to_the_hospital_opens_the_desk(help_desk: HelpDesk, 
     assert help_desk.list_open_counts() == {"客服小李": 1}
 
 
-def test_what_a_patient_says_while_waiting_is_unread_for_who_comes(
-    help_desk: HelpDesk, lin: Person, li: Person
-) -> None:
+def test_messages_sent_while_waiting_are_unread_for_the_agent(help_desk: HelpDesk, lin: Person, li: Person) -> None:
     add_message(lin, "有人吗", ownType=2)
     add_message(lin, "我想改期", ownType=2)
     assert find_messages(li, 3, sendId=lin.user_id).status == 404
@@ -160,41 +156,41 @@ def test_what_a_patient_says_while_waiting_is_unread_for_who_comes(
     assert list_contents(find_messages(li, 3, sendId=lin.user_id)) == ["我想改期", "有人吗"]
 
 
-def test_the_agent_writes_to_no_closed_session_and_the_patient_opens_it_again(
+def test_closed_session_rejects_the_agent_and_is_reopened_by_the_patient(
     help_desk: HelpDesk, lin: Person, li: Person
 ) -> None:
     help_desk.create_post(li)
     session = request_assignment(lin).data["sessionId"]
     close_session(li, session)
-    answer = add_message(li, "还在吗", receiveId=lin.user_id)
-    assert (answer.status, answer.error) == (403, "会话已结束，不能发送消息")
+    response = add_message(li, "还在吗", receiveId=lin.user_id)
+    assert (response.status, response.error) == (403, "会话已结束，不能发送消息")
     assert [gateway_client.send(one, session, "还在吗").status for one in (li, lin)] == [403, 403]
     assert help_desk.list_open_counts() == {"客服小李": 0}
-    assert list_contents(find_messages(lin, 3)) == ["会话已结束"], "it can be read"
+    assert list_contents(find_messages(lin, 3)) == ["会话已结束"], "the session can be read"
     add_message(lin, "我又来了", receiveId=session)
     assert (help_desk.list_open_counts(), add_message(li, "您好", receiveId=session).status) == ({"客服小李": 1}, 200)
 
 
 @pytest.mark.parametrize("own_type", [1, 2])
-def test_a_patients_message_that_meets_the_end_opens_the_session_again(
+def test_patients_message_concurrent_with_closing_reopens_the_session(
     help_desk: HelpDesk, lin: Person, li: Person, monkeypatch: pytest.MonkeyPatch, own_type: int
 ) -> None:
     help_desk.create_post(li)
-    session, found = request_assignment(lin).data["sessionId"], recipients.resolve
+    session, resolve = request_assignment(lin).data["sessionId"], recipients.resolve
 
-    def found_open(*asked: Any, **more: Any) -> Any:
-        monkeypatch.setattr(recipients, "resolve", found)
-        places = found(*asked, **more)
+    def resolve_then_close(*arguments: Any, **options: Any) -> Any:
+        monkeypatch.setattr(recipients, "resolve", resolve)
+        resolved = resolve(*arguments, **options)
         assert close_session(li, session).status == 200
-        return places
+        return resolved
 
-    monkeypatch.setattr(recipients, "resolve", found_open)
+    monkeypatch.setattr(recipients, "resolve", resolve_then_close)
     assert add_message(lin, "还有一事", ownType=own_type, receiveId=session).status == 200
     assert list_contents(find_messages(lin, 3)) == ["还有一事", "会话已结束"]
     assert help_desk.list_open_counts() == {"客服小李": 1}
 
 
-def test_a_patient_opens_a_closed_chat_with_a_person_again(lin: Person, chen: Person) -> None:
+def test_patient_reopens_a_closed_direct_chat(lin: Person, chen: Person) -> None:
     send_all(lin, chen, "您好")
     session = create_session(lin, 2, receiveId=chen.user_id).data["sessionId"]
     close_session(chen, session)
@@ -217,36 +213,36 @@ def test_a_patient_opens_a_closed_chat_with_a_person_again(lin: Person, chen: Pe
         "groupIds": ["1", ["a b"]],
     }
 )
-def test_a_bad_field_is_named_and_nothing_is_sent(
+def test_invalid_field_is_rejected_and_nothing_is_sent(
     hospital: Hospital, lin: Person, chen: Person, field: str, wrong: Any
 ) -> None:
-    answer = add_message(lin, **{"content": "您好", "receiveId": chen.user_id, field: wrong})
-    assert (answer.status, answer.code, answer.error.partition("：")[0].partition(".")[0]) == (400, 10001, field)
+    response = add_message(lin, **{"content": "您好", "receiveId": chen.user_id, field: wrong})
+    assert (response.status, response.code, response.error.partition("：")[0].partition(".")[0]) == (400, 10001, field)
     assert list_rows("messages", hospital) == []
 
 
-def test_a_receiver_is_wanted(lin: Person, chen: Person) -> None:
+def test_receiver_is_required(lin: Person, chen: Person) -> None:
     assert add_message(lin, "您好").error == "receiveId：必填"
     assert add_message(chen, "您好", ownType=2).error == "receiveId：必填"
     assert add_message(lin, "您好", ownType=3, receiveId=chen.user_id).error == "groupIds：必填"
 
 
-def test_nobody_speaks_as_somebody_else(lin: Person, chen: Person) -> None:
+def test_send_id_must_be_the_caller(lin: Person, chen: Person) -> None:
     assert add_message(lin, "您好", receiveId=chen.user_id, sendId=str(lin.user_id)).status == 200
     assert add_message(lin, "您好", receiveId=chen.user_id, sendId=str(chen.user_id)).status == 403
 
 
-def test_a_picture_needs_no_text(lin: Person, chen: Person) -> None:
+def test_picture_needs_no_text(lin: Person, chen: Person) -> None:
     picture: dict[str, Any] = {"itemType": 1, "link": "https://example.com/a.png"}
     assert add_message(lin, "", receiveId=chen.user_id, **picture).status == 200
     [entry] = find_messages(chen, 2, sendId=lin.user_id).data
     assert (entry["content"], entry["link"]) == ("", picture["link"])
-    for bad in ({"itemType": 1}, {"link": picture["link"]}, {**picture, "itemType": 2}):
-        assert add_message(lin, " ", receiveId=chen.user_id, **bad).error == "content：不能为空"
+    for invalid in ({"itemType": 1}, {"link": picture["link"]}, {**picture, "itemType": 2}):
+        assert add_message(lin, " ", receiveId=chen.user_id, **invalid).error == "content：不能为空"
 
 
-def test_what_finds_no_room_beside_the_text_is_refused(hospital: Hospital, lin: Person, chen: Person) -> None:
+def test_too_long_fields_are_rejected(hospital: Hospital, lin: Person, chen: Person) -> None:
     long: dict[str, Any] = {"title": '"' * 128, "link": "https://" + "\\" * 1016, "itemType": 1}
-    answer = add_message(lin, "\x01" * 512, receiveId=chen.user_id, **long)
-    assert (answer.status, answer.error) == (400, "title、link、content：过长")
+    response = add_message(lin, "\x01" * 512, receiveId=chen.user_id, **long)
+    assert (response.status, response.error) == (400, "title、link、content：过长")
     assert list_rows("messages", hospital) == []

@@ -1,4 +1,4 @@
-"""oneUserPosition, oneUserConversation, and what an admin sets: posts and duty."""
+"""oneUserPosition, oneUserConversation, savePost, setDuty and postList."""
 
 from typing import Any
 
@@ -22,23 +22,23 @@ from tests.support.helpdesk_client import (
 pytestmark = pytest.mark.store
 
 
-def card(who: Person, position: Any) -> Answer:
+def get_card(who: Person, position: Any) -> Answer:
     return call_messagecenter(who, "oneUserPosition", positionId=position)
 
 
-def meet(who: Person, position: Any, mine: str = "0") -> Answer:
+def open_conversation(who: Person, position: Any, mine: str = "0") -> Answer:
     return call_messagecenter(who, "oneUserConversation", {"positionId": mine}, youPositionId=position)
 
 
-def disable(hospital: Hospital, who: Person) -> None:
+def disable_staff(hospital: Hospital, who: Person) -> None:
     assert post("/pati_service/manager_service/staff_disable", hospital.admin.token, user_id=who.user_id).status == 200
 
 
-def test_everybody_of_the_hospital_sees_the_card_of_a_post(hospital: Hospital, help_desk: HelpDesk) -> None:
+def test_card_of_a_post_is_visible_to_all_callers_of_the_tenant(hospital: Hospital, help_desk: HelpDesk) -> None:
     dept = mysql.run_transaction(lambda tx: departments.create(tx, hospital.tenant_id, "呼吸内科"))
     position = help_desk.create_post(hospital.chen, deptId=dept, on_duty=False)
     for who in (hospital.lin, hospital.zhou, hospital.desk, hospital.admin):
-        assert card(who, int(position)).data == {
+        assert get_card(who, int(position)).data == {
             "positionId": position,
             "userId": str(hospital.chen.user_id),
             "title": "导诊",
@@ -48,44 +48,44 @@ def test_everybody_of_the_hospital_sees_the_card_of_a_post(hospital: Hospital, h
             "onDuty": False,
         }
     help_desk.set_duty(position)
-    assert card(hospital.lin, position).data["onDuty"] is True
+    assert get_card(hospital.lin, position).data["onDuty"] is True
 
 
-def test_no_card_is_shown_of_what_is_not_there(
+def test_unknown_post_or_disabled_holder_is_not_found(
     hospital: Hospital, help_desk: HelpDesk, other_hospital: Hospital
 ) -> None:
     theirs = HelpDesk(other_hospital).create_post(other_hospital.desk)
     position = help_desk.create_post(hospital.chen)
-    disable(hospital, hospital.chen)
+    disable_staff(hospital, hospital.chen)
     for one in (theirs, position, "999999999"):
-        assert (card(hospital.lin, one).status, card(hospital.lin, one).error) == (404, "岗位不存在")
-        assert meet(hospital.lin, one).status == 404
+        assert (get_card(hospital.lin, one).status, get_card(hospital.lin, one).error) == (404, "岗位不存在")
+        assert open_conversation(hospital.lin, one).status == 404
 
 
-def test_first_contact_makes_one_conversation_with_both_cards(
+def test_first_contact_creates_one_conversation_with_both_cards(
     hospital: Hospital, help_desk: HelpDesk, lin: Person, chen: Person
 ) -> None:
     theirs, own = help_desk.create_post(chen), help_desk.create_post(hospital.desk)
-    met = meet(lin, theirs).data
-    assert (met["mine"]["positionId"], met["mine"]["name"], met["yours"]["name"]) == ("0", "林小雨", "陈医生")
-    assert meet(lin, theirs).data["sessionId"] == met["sessionId"]
-    add_message(lin, "您好", receiveId=met["sessionId"])
+    opened = open_conversation(lin, theirs).data
+    assert (opened["mine"]["positionId"], opened["mine"]["name"], opened["yours"]["name"]) == ("0", "林小雨", "陈医生")
+    assert open_conversation(lin, theirs).data["sessionId"] == opened["sessionId"]
+    add_message(lin, "您好", receiveId=opened["sessionId"])
     assert list_contents(find_messages(chen, 2, sendId=lin.user_id)) == ["您好"]
-    colleague = meet(hospital.desk, theirs, mine=own).data
-    assert (colleague["mine"]["positionId"], colleague["sessionId"] == met["sessionId"]) == (own, False)
-    back = meet(chen, own, mine=theirs).data
+    colleague = open_conversation(hospital.desk, theirs, mine=own).data
+    assert (colleague["mine"]["positionId"], colleague["sessionId"] == opened["sessionId"]) == (own, False)
+    back = open_conversation(chen, own, mine=theirs).data
     assert (back["sessionId"], back["mine"]) == (colleague["sessionId"], colleague["yours"])
     assert len(list_rows("chats", hospital)) == 2
 
 
-def test_nobody_meets_themselves(hospital: Hospital, help_desk: HelpDesk) -> None:
-    assert meet(hospital.chen, help_desk.create_post(hospital.chen)).status == 409
+def test_conversation_with_own_post_is_a_conflict(hospital: Hospital, help_desk: HelpDesk) -> None:
+    assert open_conversation(hospital.chen, help_desk.create_post(hospital.chen)).status == 409
 
 
-def test_a_post_is_made_once_for_each_and_changed(hospital: Hospital, help_desk: HelpDesk, li: Person) -> None:
+def test_post_is_unique_for_each_holder_and_can_be_changed(hospital: Hospital, help_desk: HelpDesk, li: Person) -> None:
     position = help_desk.create_post(li, skill="检查预约")
-    again = call_messagecenter(hospital.admin, "savePost", userId=li.user_id, title="又一个")
-    assert (again.status, again.error) == (409, "userId：已有岗位")
+    duplicate = call_messagecenter(hospital.admin, "savePost", userId=li.user_id, title="又一个")
+    assert (duplicate.status, duplicate.error) == (409, "userId：已有岗位")
     call_messagecenter(hospital.desk, "savePost", positionId=position, title="导诊台", cap=9)
     [one] = call_messagecenter(hospital.desk, "postList").data
     assert {name: one[name] for name in ("positionId", "title", "cap", "skill", "open", "onDuty", "deptId")} == {
@@ -99,11 +99,13 @@ def test_a_post_is_made_once_for_each_and_changed(hospital: Hospital, help_desk:
     }
 
 
-def test_a_post_is_for_staff_of_the_hospital(hospital: Hospital, help_desk: HelpDesk, other_hospital: Hospital) -> None:
+def test_post_holder_must_be_enabled_staff_of_the_tenant(
+    hospital: Hospital, help_desk: HelpDesk, other_hospital: Hospital
+) -> None:
     theirs = HelpDesk(other_hospital).create_post(other_hospital.desk)
     admin = hospital.admin
     position = help_desk.create_post(hospital.chen)
-    disable(hospital, hospital.zhou)
+    disable_staff(hospital, hospital.zhou)
     for holder in (hospital.lin, hospital.zhou, other_hospital.chen):
         assert call_messagecenter(admin, "savePost", userId=holder.user_id, title="x").error == "userId：员工不存在"
     assert call_messagecenter(admin, "savePost", title="x").error == "userId：员工不存在"
@@ -121,10 +123,10 @@ def test_a_post_is_for_staff_of_the_hospital(hospital: Hospital, help_desk: Help
     )
     assert call_messagecenter(admin, "setDuty", positionId=theirs, onDuty=False).error == "岗位不存在"
     assert [one["title"] for one in call_messagecenter(admin, "postList").data] == ["导诊"]
-    assert card(other_hospital.lin, theirs).data["onDuty"] is True
+    assert get_card(other_hospital.lin, theirs).data["onDuty"] is True
 
 
-def test_only_the_desk_and_admins_set_posts(hospital: Hospital, help_desk: HelpDesk) -> None:
+def test_only_service_staff_and_admins_manage_posts(hospital: Hospital, help_desk: HelpDesk) -> None:
     position = help_desk.create_post(hospital.desk)
     for who in (hospital.lin, hospital.chen):
         assert call_messagecenter(who, "savePost", userId=hospital.zhou.user_id, title="x").status == 403
@@ -134,7 +136,7 @@ def test_only_the_desk_and_admins_set_posts(hospital: Hospital, help_desk: HelpD
     assert call_messagecenter(hospital.desk, "setDuty", positionId=position, onDuty=False).status == 200
 
 
-def test_who_goes_off_duty_keeps_who_they_serve_and_gets_nobody_new(
+def test_agent_off_duty_keeps_open_sessions_and_gets_no_new_ones(
     help_desk: HelpDesk, li: Person, lin: Person, wang: Person
 ) -> None:
     position = help_desk.create_post(li)
@@ -163,7 +165,9 @@ def test_who_goes_off_duty_keeps_who_they_serve_and_gets_nobody_new(
         ("setDuty", {"positionId": 1, "onDuty": "maybe"}, "onDuty"),
     ],
 )
-def test_a_bad_field_is_named(hospital: Hospital, what: str, fields: dict[str, Any], why: str) -> None:
-    answer = call_messagecenter(hospital.admin, what, **fields)
-    assert (answer.status, answer.code, answer.error.partition("：")[0]) == (400, 10001, why)
+def test_invalid_field_is_rejected_with_its_name(
+    hospital: Hospital, what: str, fields: dict[str, Any], why: str
+) -> None:
+    response = call_messagecenter(hospital.admin, what, **fields)
+    assert (response.status, response.code, response.error.partition("：")[0]) == (400, 10001, why)
     assert list_rows("posts", hospital) == []

@@ -1,4 +1,4 @@
-"""Many at once: no agent has more than their cap, a chat is made once, closing lowers once."""
+"""Concurrent requests: caps hold, a chat is created once, and closing ends one session."""
 
 from collections import Counter
 from threading import Barrier
@@ -24,14 +24,14 @@ from tests.support.helpdesk_client import (
     request_assignment,
     send_all,
 )
-from tests.support.processes import run_in_processes as in_processes
+from tests.support.processes import run_in_processes
 from tests.support.threads import run_in_threads
 
 pytestmark = pytest.mark.store
 
 
-def crowd(hospital: Hospital, size: int) -> list[Person]:
-    """Patients without a name, who are quicker to make."""
+def create_unnamed_patients(hospital: Hospital, size: int) -> list[Person]:
+    """Return patients without a name, which are quicker to create."""
 
     def create(tx: Tx) -> int:
         return persons.create(tx, hospital.tenant_id, "patient")
@@ -40,114 +40,118 @@ def crowd(hospital: Hospital, size: int) -> list[Person]:
     return [Person(hospital.tenant_id, one, "") for one in ids]
 
 
-def asked(token: str) -> tuple[int, str, int]:
-    """Run in a process of its own."""
+def request_in_process(token: str) -> tuple[int, str, int]:
+    """Request an agent; run in a process of its own. Returns status, agent's name and position."""
     person = Person(0, 0, "").with_token(token)
-    answer = request_assignment(person)
-    session = answer.data
-    return answer.status, session["agent"]["name"] if session["agent"] else "", session["place"]
+    response = request_assignment(person)
+    session = response.data
+    return response.status, session["agent"]["name"] if session["agent"] else "", session["place"]
 
 
-def test_a_hundred_at_once_never_exceed_a_cap(hospital: Hospital, help_desk: HelpDesk, li: Person, sun: Person) -> None:
-    """From eight processes, each with connections of its own."""
+def test_hundred_concurrent_requests_do_not_exceed_a_cap(
+    hospital: Hospital, help_desk: HelpDesk, li: Person, sun: Person
+) -> None:
+    """From several processes, each with connections of its own."""
     help_desk.create_post(li, cap=7), help_desk.create_post(sun, cap=11)
-    everybody = crowd(hospital, 100)
-    answers = in_processes(asked, [(one.token,) for one in everybody])
-    served = Counter(name for _, name, _ in answers)
+    patients = create_unnamed_patients(hospital, 100)
+    responses = run_in_processes(request_in_process, [(one.token,) for one in patients])
+    served = Counter(name for _, name, _ in responses)
     assert served == {"客服小李": 7, "客服小孙": 11, "": 82}
-    assert sorted(place for _, name, place in answers if not name) == list(range(1, 83))
+    assert sorted(place for _, name, place in responses if not name) == list(range(1, 83))
     assert help_desk.list_open_counts() == {"客服小李": 7, "客服小孙": 11}
 
 
-def meeting(monkeypatch: pytest.MonkeyPatch, module: object, name: str, number: int) -> None:
-    """Have so many callers of a function wait for each other before they go on."""
-    door, original = Barrier(number, timeout=10), getattr(module, name)
-    left = [number]
+def let_callers_meet(monkeypatch: pytest.MonkeyPatch, module: object, name: str, number: int) -> None:
+    """Make this number of callers of a function wait for each other after it has returned."""
+    barrier, original = Barrier(number, timeout=10), getattr(module, name)
+    remaining = [number]
 
-    def met(*arguments: object, **named: object) -> object:
+    def call_and_wait(*arguments: object, **named: object) -> object:
         found = original(*arguments, **named)
-        if left[0] > 0:
-            left[0] -= 1
-            door.wait()
+        if remaining[0] > 0:
+            remaining[0] -= 1
+            barrier.wait()
         return found
 
-    monkeypatch.setattr(module, name, met)
+    monkeypatch.setattr(module, name, call_and_wait)
 
 
-def test_two_who_have_both_seen_the_last_place_free_do_not_both_get_it(
+def test_last_free_place_is_assigned_once(
     help_desk: HelpDesk, li: Person, lin: Person, wang: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without the desk's lock both would be here at once, each with the same view of the load."""
+    """Without the desk's lock, both requests would see the same load at the same time."""
     help_desk.create_post(li, cap=1)
     for one in (lin, wang):
         close_session(one, request_assignment(one).data["sessionId"])
-    inside: list[int] = []
-    together: list[int] = []
+    running_calls: list[int] = []
+    concurrent_calls: list[int] = []
     original = queue_store.list_agents
 
-    def looked(tx: Tx, tenant_id: int) -> list[Agent]:
-        inside.append(1)
-        together.append(len(inside))
+    def list_agents_and_wait(tx: Tx, tenant_id: int) -> list[Agent]:
+        running_calls.append(1)
+        concurrent_calls.append(len(running_calls))
         found = original(tx, tenant_id)
-        if len(together) == 1:  # the other is here too, or at the lock
-            wait_until(lambda: is_row_lock_waiting() or len(together) > 1)
-        inside.pop()
+        if len(concurrent_calls) == 1:  # the other request is here too, or waits for the lock
+            wait_until(lambda: is_row_lock_waiting() or len(concurrent_calls) > 1)
+        running_calls.pop()
         return found
 
-    monkeypatch.setattr(queue_store, "list_agents", looked)
-    answers = run_in_threads([lambda: request_assignment(lin), lambda: request_assignment(wang)])
-    assert sorted(get_agent_or_place(one) for one in answers) == ["1", "客服小李"]
-    assert max(together) == 1
+    monkeypatch.setattr(queue_store, "list_agents", list_agents_and_wait)
+    responses = run_in_threads([lambda: request_assignment(lin), lambda: request_assignment(wang)])
+    assert sorted(get_agent_or_place(one) for one in responses) == ["1", "客服小李"]
+    assert max(concurrent_calls) == 1
 
 
-def test_one_patient_ten_times_at_once_has_one_session_and_one_agent(
+def test_concurrent_requests_of_one_patient_open_one_session(
     help_desk: HelpDesk, li: Person, sun: Person, lin: Person
 ) -> None:
     help_desk.create_post(li, cap=5), help_desk.create_post(sun, cap=5)
-    answers = run_in_threads([lambda: request_assignment(lin)] * 10)
-    assert len({(one.data["sessionId"], get_agent_or_place(one)) for one in answers}) == 1
+    responses = run_in_threads([lambda: request_assignment(lin)] * 10)
+    assert len({(one.data["sessionId"], get_agent_or_place(one)) for one in responses}) == 1
     assert sum(help_desk.list_open_counts().values()) == 1
 
 
-def test_both_sides_close_at_once_and_one_is_let_in(
+def test_concurrent_closing_assigns_one_patient(
     hospital: Hospital, help_desk: HelpDesk, li: Person, lin: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both have seen the session open."""
+    """Both requests have read that the session is open."""
     help_desk.create_post(li, cap=1)
     session = request_assignment(lin).data["sessionId"]
-    waiting = crowd(hospital, 3)
+    waiting = create_unnamed_patients(hospital, 3)
     for one in waiting:
         request_assignment(one)
-    meeting(monkeypatch, store, "list_conversations", 2)
-    answers = run_in_threads([lambda: close_session(li, session), lambda: close_session(lin, session)])
-    assert [one.status for one in answers] == [200, 200]
+    let_callers_meet(monkeypatch, store, "list_conversations", 2)
+    responses = run_in_threads([lambda: close_session(li, session), lambda: close_session(lin, session)])
+    assert [one.status for one in responses] == [200, 200]
     assert help_desk.list_open_counts() == {"客服小李": 1}
     assert [get_agent_or_place(request_assignment(one)) for one in waiting] == ["客服小李", "1", "2"]
     assert len([one for one in find_messages(lin, 3).data if one["content"] == "会话已结束"]) == 1
 
 
-def test_a_chat_that_both_open_at_once_is_one(
+def test_chat_opened_by_both_concurrently_is_created_once(
     hospital: Hospital, lin: Person, chen: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both have seen that there is none yet."""
-    meeting(monkeypatch, store, "get_session_ids", 2)
-    answers = run_in_threads(
+    """Both requests have read that there is no chat yet."""
+    let_callers_meet(monkeypatch, store, "get_session_ids", 2)
+    responses = run_in_threads(
         [lambda: create_session(lin, 2, receiveId=chen.user_id), lambda: create_session(chen, 2, receiveId=lin.user_id)]
     )
-    assert len({one.data["sessionId"] for one in answers}) == 1
+    assert len({one.data["sessionId"] for one in responses}) == 1
     assert len(list_rows("chats", hospital)) == len(list_rows("conversations", hospital)) == 1
 
 
-def test_one_key_eight_times_at_once_is_one_message(
+def test_concurrent_requests_with_one_key_send_one_message(
     hospital: Hospital, lin: Person, wang: Person, chen: Person
 ) -> None:
     both = {"receiverIds": [lin.user_id, wang.user_id]}
-    answers = run_in_threads([lambda: add_message(chen, "明天停诊", "k1", **both)] * 8)
-    assert len({str(one.data) for one in answers}) == 1
+    responses = run_in_threads([lambda: add_message(chen, "明天停诊", "k1", **both)] * 8)
+    assert len({str(one.data) for one in responses}) == 1
     assert len(list_rows("messages", hospital)) == 2
 
 
-def test_one_key_for_two_texts_at_once_is_one_message(hospital: Hospital, lin: Person, chen: Person) -> None:
+def test_concurrent_requests_with_one_key_and_two_texts_send_one_message(
+    hospital: Hospital, lin: Person, chen: Person
+) -> None:
     create_session(chen, 2, receiveId=lin.user_id)
     calls = [
         lambda: add_message(chen, "一", "k1", receiveId=lin.user_id),
@@ -157,20 +161,20 @@ def test_one_key_for_two_texts_at_once_is_one_message(hospital: Hospital, lin: P
     assert len(list_rows("messages", hospital)) == 1
 
 
-def test_opinions_at_once_are_one(hospital: Hospital, lin: Person, chen: Person) -> None:
+def test_concurrent_ratings_are_one(hospital: Hospital, lin: Person, chen: Person) -> None:
     [sent] = send_all(chen, lin, "多喝水")
-    answers = run_in_threads([lambda: call_messagecenter(lin, "appraiseMessage", messageId=sent, appraise=1)] * 6)
-    assert {one.status for one in answers} == {200}
+    responses = run_in_threads([lambda: call_messagecenter(lin, "appraiseMessage", messageId=sent, appraise=1)] * 6)
+    assert {one.status for one in responses} == {200}
     assert [one["appraise"] for one in list_rows("appraisals", hospital)] == [1]
 
 
-def test_agents_who_reach_for_one_patient_at_once_do_not_both_have_them(
+def test_patient_taken_by_two_agents_concurrently_has_one(
     help_desk: HelpDesk, li: Person, sun: Person, lin: Person
 ) -> None:
     help_desk.create_post(li, cap=1), help_desk.create_post(sun, cap=1)
     close_session(lin, request_assignment(lin).data["sessionId"])
-    answers = run_in_threads(
+    responses = run_in_threads(
         [lambda: create_session(li, 3, receiveId=lin.user_id), lambda: create_session(sun, 3, receiveId=lin.user_id)]
     )
-    assert Counter(one.status for one in answers) == {200: 1, 409: 1}
+    assert Counter(one.status for one in responses) == {200: 1, 409: 1}
     assert sum(help_desk.list_open_counts().values()) == 1

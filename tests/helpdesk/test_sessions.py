@@ -1,4 +1,4 @@
-"""createChatSession with a person or a group, and what createChatSession, closeChatSession and obtainShunt refuse."""
+"""createChatSession with persons and groups, and invalid fields of createChatSession, closeChatSession, obtainShunt."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from tests.support.helpdesk_client import add_message, call_messagecenter, close
 pytestmark = pytest.mark.store
 
 
-def test_a_chat_with_a_person_is_opened_once_and_again_after_its_end(lin: Person, chen: Person) -> None:
+def test_direct_chat_is_created_once_and_reopened(lin: Person, chen: Person) -> None:
     first = create_session(lin, 2, receiveId=chen.user_id)
     assert (first.data["state"], first.data["agent"]) == ("open", None)
     session = first.data["sessionId"]
@@ -22,13 +22,13 @@ def test_a_chat_with_a_person_is_opened_once_and_again_after_its_end(lin: Person
     assert add_message(chen, "您好", receiveId=lin.user_id).status == 200
 
 
-def test_a_group_is_found_by_its_members(hospital: Hospital, lin: Person, wang: Person) -> None:
+def test_group_is_found_by_its_participants(hospital: Hospital, lin: Person, wang: Person) -> None:
     group = gateway_client.create_conversation_of(hospital, lin)
     assert create_session(lin, 4, receiveId=group).data["sessionId"] == group
     assert create_session(wang, 4, receiveId=group).status == 404
 
 
-def test_no_session_is_opened_with_another_hospital(hospital: Hospital, lin: Person, other_hospital: Hospital) -> None:
+def test_another_hospital_is_not_found(hospital: Hospital, lin: Person, other_hospital: Hospital) -> None:
     chen = hospital.chen.user_id
     assert create_session(lin, 2, receiveId=chen, receiveEntId=other_hospital.tenant_id).status == 404
     assert create_session(lin, 2, receiveId=chen, receiveEntId="nowhere").status == 404
@@ -56,15 +56,15 @@ def test_no_session_is_opened_with_another_hospital(hospital: Hospital, lin: Per
         ("obtainShunt", {"type": "x" * 65}, "type"),
     ],
 )
-def test_a_bad_field_is_named_and_opens_nothing(
+def test_invalid_field_is_rejected_and_opens_nothing(
     hospital: Hospital, what: str, fields: dict[str, Any], why: str
 ) -> None:
-    answer = call_messagecenter(hospital.lin, what, **fields)
-    assert (answer.status, answer.code, answer.error.partition("：")[0]) == (400, 10001, why)
+    response = call_messagecenter(hospital.lin, what, **fields)
+    assert (response.status, response.code, response.error.partition("：")[0]) == (400, 10001, why)
     assert list_rows("chats", hospital) == []
 
 
-def test_who_was_put_out_of_a_group_finds_it_no_more(hospital: Hospital, lin: Person, chen: Person) -> None:
+def test_removed_participant_does_not_find_the_group(hospital: Hospital, lin: Person, chen: Person) -> None:
     group = gateway_client.create_conversation_of(hospital, lin, chen)
     gateway_client.send_all(chen, group, "大家好")
     gateway_client.remove_participants(hospital, group, lin)

@@ -33,14 +33,14 @@ def appraise(who: Person, message_id: str, what: Any = 1) -> Answer:
     return call_messagecenter(who, "appraiseMessage", messageId=message_id, appraise=what)
 
 
-def minutes_ago(hospital: Hospital, minutes: float) -> None:
-    """As if all messages had been sent so much earlier."""
+def age_messages(hospital: Hospital, minutes: float) -> None:
+    """Make all messages of the hospital older."""
     age = int(minutes * 60 * clock.SECOND)
     sql = "UPDATE messages SET sent_at = sent_at - %(age)s WHERE tenant_id = %(id)s"
     mysql.autocommit.execute(sql, age=age, id=hospital.tenant_id)
 
 
-def test_a_withdrawn_message_keeps_its_place_and_shows_nothing(lin: Person, chen: Person) -> None:
+def test_withdrawn_message_keeps_its_place_without_content(lin: Person, chen: Person) -> None:
     card: dict[str, Any] = {"title": "标题", "link": "https://example.com", "item": 3, "type": 4}
     [sent] = add_message(lin, "说错了", receiveId=chen.user_id, **card).data
     find_messages(chen, 2, sendId=lin.user_id)
@@ -49,32 +49,34 @@ def test_a_withdrawn_message_keeps_its_place_and_shows_nothing(lin: Person, chen
     [entry] = find_messages(chen, 2, sendId=lin.user_id).data
     assert (entry["messageId"], entry["isWithdrawn"]) == (sent["messageId"], True)
     assert [entry[name] for name in ("title", "content", "link", "item", "type")] == ["", "", "", 0, 0]
-    [seen] = gateway_client.get_last_30(chen, sent["sessionId"]).data["Msg"]
-    assert (seen["Status"], seen["Content"]) == (-1, "")
+    [gateway_message] = gateway_client.get_last_30(chen, sent["sessionId"]).data["Msg"]
+    assert (gateway_message["Status"], gateway_message["Content"]) == (-1, "")
     assert list_conversations(chen).data[0]["lastMessage"] == ""
     [event] = poll_messages(chen.token, events=1)[0]
     assert (event["Type"], event["MsgId"]) == (1000, sent["messageId"])
     assert withdraw(lin, sent["messageId"]).status == 200
 
 
-def test_after_two_minutes_only_an_admin_may(hospital: Hospital, lin: Person, chen: Person) -> None:
+def test_after_two_minutes_only_an_admin_can_withdraw(hospital: Hospital, lin: Person, chen: Person) -> None:
     [sent] = send_all(lin, chen, "说错了")
-    minutes_ago(hospital, 1.9)
+    age_messages(hospital, 1.9)
     [other] = send_all(lin, chen, "也错了")
-    minutes_ago(hospital, 0.2)
+    age_messages(hospital, 0.2)
     assert withdraw(lin, sent).status == 404
     assert withdraw(lin, other).status == 200
     assert withdraw(hospital.admin, sent, userType=1).status == 200
     assert list_contents(find_messages(chen, 2, sendId=lin.user_id)) == ["", ""]
 
 
-def test_an_admin_may_everywhere_in_their_hospital(hospital: Hospital, lin: Person, other_hospital: Hospital) -> None:
+def test_admin_can_withdraw_all_messages_of_the_tenant(
+    hospital: Hospital, lin: Person, other_hospital: Hospital
+) -> None:
     sent = consult_client.send_as_patient(lin, hospital.chen, "说错了").data["msg_id"]
     assert withdraw(other_hospital.admin, sent).status == 404
     assert withdraw(hospital.admin, sent).status == 200
 
 
-def test_nobody_else_may(hospital: Hospital, other_hospital: Hospital) -> None:
+def test_others_cannot_withdraw(hospital: Hospital, other_hospital: Hospital) -> None:
     [sent] = send_all(hospital.lin, hospital.chen, "我说的")
     for who in (hospital.chen, hospital.wang, hospital.desk, other_hospital.lin, other_hospital.chen):
         assert withdraw(who, sent).status == 404
@@ -82,7 +84,7 @@ def test_nobody_else_may(hospital: Hospital, other_hospital: Hospital) -> None:
     assert withdraw(hospital.lin, "22222-2222-2222-222").status == 404
 
 
-def test_who_wrote_a_notice_takes_it_back(hospital: Hospital, lin: Person, sun: Person) -> None:
+def test_author_of_an_announcement_can_withdraw_it(hospital: Hospital, lin: Person, sun: Person) -> None:
     [sent] = add_message(hospital.desk, "发错了", ownType=2, receiveId=lin.user_id).data
     for who in (sun, lin, hospital.chen):
         assert withdraw(who, sent["messageId"]).status == 404
@@ -90,21 +92,21 @@ def test_who_wrote_a_notice_takes_it_back(hospital: Hospital, lin: Person, sun: 
     assert list_contents(find_messages(lin, 1)) == [""]
 
 
-def test_an_opinion_is_the_readers_own_and_may_change(
+def test_rating_belongs_to_the_reader_and_can_be_changed(
     hospital: Hospital, help_desk: HelpDesk, lin: Person, li: Person
 ) -> None:
     help_desk.create_post(li)
     session = request_assignment(lin).data["sessionId"]
     [sent] = send_all(li, lin, "请空腹")
-    for opinion in (1, 1, "-1", -1):
-        assert appraise(lin, sent, opinion).data is None
+    for rating in (1, 1, "-1", -1):
+        assert appraise(lin, sent, rating).data is None
     assert [one["appraise"] for one in list_rows("appraisals", hospital)] == [-1]
     assert find_messages(lin, 3).data[0]["appraise"] == -1
-    assert find_messages(li, 3, sendId=lin.user_id).data[0]["appraise"] == 0, "it is the patient's"
+    assert find_messages(li, 3, sendId=lin.user_id).data[0]["appraise"] == 0, "the rating is the patient's"
     assert session == find_messages(lin, 3).data[0]["sessionId"]
 
 
-def test_opinions_on_what_one_may_not_read_or_said_oneself(hospital: Hospital, other_hospital: Hospital) -> None:
+def test_unreadable_and_own_messages_cannot_be_rated(hospital: Hospital, other_hospital: Hospital) -> None:
     [sent] = send_all(hospital.chen, hospital.lin, "多喝水")
     for who in (hospital.wang, hospital.zhou, hospital.admin, other_hospital.lin, other_hospital.admin):
         assert appraise(who, sent).status == 404
@@ -138,6 +140,6 @@ def test_opinions_on_what_one_may_not_read_or_said_oneself(hospital: Hospital, o
         ),
     ],
 )
-def test_a_bad_field_is_named(lin: Person, what: str, fields: dict[str, Any], why: str) -> None:
-    answer = call_messagecenter(lin, what, **fields)
-    assert (answer.status, answer.code, answer.error.partition("：")[0]) == (400, 10001, why)
+def test_invalid_field_is_rejected_with_its_name(lin: Person, what: str, fields: dict[str, Any], why: str) -> None:
+    response = call_messagecenter(lin, what, **fields)
+    assert (response.status, response.code, response.error.partition("：")[0]) == (400, 10001, why)

@@ -1,4 +1,4 @@
-"""What the pages of a help desk ask, in the words of the tests."""
+"""Requests of the messagecenter, and the posts of a help desk."""
 
 import json
 from dataclasses import dataclass
@@ -23,17 +23,17 @@ def call_messagecenter(who: Person, what: str, headers: dict[str, str] | None = 
     return post(f"/message/{what}", who.token, headers, **body)
 
 
-def build_key_header(named: str) -> dict[str, str]:
-    return {"Idempotency-Key": named}
+def build_key_header(key: str) -> dict[str, str]:
+    return {"Idempotency-Key": key}
 
 
-def add_message(who: Person, content: str, named: str = "", **more: Any) -> Answer:
-    plain = {"ownType": 1, "title": "", "item": 0, "type": 0, "link": "", "itemType": 0, "content": content}
-    return call_messagecenter(who, "messageAdd", build_key_header(named) if named else None, **{**plain, **more})
+def add_message(who: Person, content: str, key: str = "", **more: Any) -> Answer:
+    defaults = {"ownType": 1, "title": "", "item": 0, "type": 0, "link": "", "itemType": 0, "content": content}
+    return call_messagecenter(who, "messageAdd", build_key_header(key) if key else None, **{**defaults, **more})
 
 
 def send_all(who: Person, whom: Person, *contents: str) -> list[str]:
-    """Say these things to somebody; return the messages' ids."""
+    """Send texts to a person; return the messages' ids."""
     return [str(add_message(who, one, receiveId=whom.user_id).data[0]["messageId"]) for one in contents]
 
 
@@ -41,14 +41,14 @@ def find_messages(who: Person, msg_type: int, **more: Any) -> Answer:
     return call_messagecenter(who, "findMessage", **{"msgType": msg_type, "userType": 2, "pageSize": 10, **more})
 
 
-def list_contents(answer: Answer) -> list[str]:
-    return [one["content"] for one in answer.data]
+def list_contents(response: Answer) -> list[str]:
+    return [one["content"] for one in response.data]
 
 
 def get_message_count(who: Person) -> int:
-    answer = call_messagecenter(who, "messageCount", userType=2)
-    assert answer.data == answer.body["count"]
-    return int(answer.data)
+    response = call_messagecenter(who, "messageCount", userType=2)
+    assert response.data == response.body["count"]
+    return int(response.data)
 
 
 def request_assignment(who: Person, kind: str = "") -> Answer:
@@ -69,10 +69,12 @@ def list_conversations(who: Person, what: str = "conversationList", **more: Any)
 
 @dataclass(frozen=True)
 class HelpDesk:
+    """The help desk of a hospital, administered by its admin."""
+
     hospital: Hospital
 
     def create_post(self, holder: Person, cap: int = 2, on_duty: bool = True, **more: Any) -> str:
-        """Give a member of staff a post at the desk; returns positionId."""
+        """Give a member of staff a post; return its positionId."""
         body = {"userId": holder.user_id, "title": "导诊", "cap": cap, **more}
         position = str(call_messagecenter(self.hospital.admin, "savePost", **body).data["positionId"])
         if on_duty:
@@ -83,18 +85,18 @@ class HelpDesk:
         return call_messagecenter(self.hospital.admin, "setDuty", positionId=position, onDuty=on)
 
     def list_open_counts(self) -> dict[str, int]:
-        """Return how many each is serving, by name."""
+        """Return how many open sessions each agent has, by name."""
         return {one["name"]: one["open"] for one in call_messagecenter(self.hospital.admin, "postList").data}
 
     def call_with_key(self, what: str, headers: dict[str, Any], **body: Any) -> Answer:
-        """As the hospital's own system."""
+        """Send a request as the hospital's own system."""
         named = {name: str(value) for name, value in headers.items()}
         return post(f"/message/{what}", headers={"X-Internal-Key": self.hospital.internal_key, **named}, **body)
 
 
-def get_agent_or_place(answer: Answer) -> str:
-    """Return the agent's name, or the place in the queue."""
-    session = answer.data
+def get_agent_or_place(response: Answer) -> str:
+    """Return the agent's name, or the position in the queue as text."""
+    session = response.data
     assert (session["state"] == "waiting") == (session["place"] > 0) == (session["agent"] is None)
     return str(session["agent"]["name"] if session["agent"] else session["place"])
 
@@ -106,14 +108,14 @@ def list_rows(table: str, hospital: Hospital) -> list[Row]:
 
 
 def list_session_events(hospital: Hospital) -> list[tuple[int, str]]:
-    """Return to whom was promised that a session at the desk has begun."""
+    """Return user id and session_id of each event about an assignment in the outbox."""
     found = [json.loads(row["payload"]) for row in list_rows("outbox", hospital) if row["job"] == "publish_event"]
-    served = [one for one in found if one["type"] == 1400]
-    return [(int(who[5:]), one["content"]["sessionId"]) for one in served for who in one["principals"]]
+    assigned = [one for one in found if one["type"] == 1400]
+    return [(int(who[5:]), one["content"]["sessionId"]) for one in assigned for who in one["principals"]]
 
 
 def parametrize_invalid(wrong: dict[str, list[Any]]) -> pytest.MarkDecorator:
-    """Have a test run with each of the wrong values of each field."""
+    """Run a test with each of the wrong values of each field."""
     return pytest.mark.parametrize(("field", "wrong"), [(field, one) for field in wrong for one in wrong[field]])
 
 
