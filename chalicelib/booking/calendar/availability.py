@@ -3,7 +3,7 @@
 Each schedule has a bitmap, a text with 0 or 1 for each slot, that reservations and cancellations update after their
 commit. A reader trusts a bitmap if it was written in the current run of the Redis server and loaded from MySQL at most
 TRUST_SECONDS ago. Otherwise it reads MySQL and replaces the bitmap, unless an update has changed its version meanwhile.
-So whatever Redis loses or misses is corrected within TRUST_SECONDS.
+So an update that Redis has lost or missed is corrected within TRUST_SECONDS.
 """
 
 from collections.abc import Sequence

@@ -54,7 +54,7 @@ class CalendarRows:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalendarRange:
-    """The days of which schedules are wanted, and what limits the days that can be booked."""
+    """The days whose schedules are loaded, and what limits the days that can be booked."""
 
     first: date
     last: date
@@ -99,11 +99,11 @@ def _load(
         doctor_role=Role.DOCTOR,
     )
     by_id = {row["user_id"]: _parse_doctor(row) for row in doctor_rows}
+    shown_ids = {None, *by_id}  # without a doctor who was added after the doctors were read
     return CalendarRows(
         department=departments.build_department(department_rows[0]) if department_rows else None,
         rules=parse_rules(_get_first(rules_rows)),
-        # A doctor who was added after the doctors were read is left out.
-        schedules=[parse_schedule(row) for row in schedule_rows if row["doctor_id"] in {None, *by_id}],
+        schedules=[parse_schedule(row) for row in schedule_rows if row["doctor_id"] in shown_ids],
         doctors=by_id,
     )
 

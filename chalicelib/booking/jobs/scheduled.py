@@ -34,9 +34,10 @@ def cancel_unpaid() -> int:
 
 
 def mark_missed() -> int:
-    """Mark bookings as missed whose day is over, since the front desk registers late patients; return how many.
+    """Mark unregistered bookings of past days as missed and return how many.
 
-    If the schedule was stopped and its job has not cancelled the booking yet, it is cancelled instead.
+    It waits for the end of the day because the front desk also registers late patients. If the schedule was stopped
+    and its job has not cancelled the booking yet, it is cancelled instead.
     """
     return _process_all(
         lambda: job_store.list_unattended(mysql.autocommit, clock.today(), BATCH_SIZE), _mark_missed_booking

@@ -2,7 +2,7 @@
 
 A pattern creates a schedule for each of its days once. If that schedule was stopped, changed or booked meanwhile,
 expanding the pattern again, also concurrently, does not change it. A half-day that was stopped is not created again,
-whatever had created it. Ending a pattern does not affect the schedules it has created.
+whether a pattern or a member of staff had created it. Ending a pattern does not affect the schedules it has created.
 """
 
 from collections.abc import Iterator
