@@ -1,7 +1,8 @@
-"""The entry points: endpoint groups, background jobs, scheduled jobs, WebSocket handlers. No logic here.
+"""Entry points: endpoint groups, outbox handlers, scheduled jobs and WebSocket handlers.
 
-The environment variable GROUP, set for each function by infra/functions.py, names the only group that a Lambda imports;
-the functions of jobs import none. Where it is unset (chalice local, chalice package, tests), all groups are imported.
+infra/functions.py sets the environment variable GROUP of each Lambda: the name of the only group that it imports, or
+another name for functions that serve no endpoints. If it is unset (chalice local, chalice package, tests), all groups
+are imported.
 """
 
 from importlib import import_module
@@ -16,12 +17,12 @@ from chalicelib.outbox.jobs import Job, Queue
 from chalicelib.settings import settings
 
 GROUPS = ("consult", "gateway", "staff", "accounts", "booking", "payment", "wechat", "inbox", "helpdesk")
-CORE = "gateway"  # served by Chalice's own API handler; every other group has a function of its own
+CORE = "gateway"  # served by Chalice's API handler; every other group has its own function
 
 logs.configure()
 app = Chalice(app_name="zhenxun", configure_logs=False)
 app.experimental_feature_flags.add("WEBSOCKETS")
-app.api.binary_types = []  # see web_bytes.BINARY_TYPES, which infra/api.py tells API Gateway
+app.api.binary_types = []  # infra/api.py configures http/bodies.BINARY_TYPES in API Gateway
 app.register_middleware(routing.wrap_request, "http")
 
 
@@ -37,7 +38,10 @@ for group in GROUPS:
 
 
 def load_internal_handlers() -> outbox.Handlers:
-    """Import the handlers of the internal queue. The worker calls this, so that other functions do not load them."""
+    """Import the handlers of the internal queue.
+
+    The queue's worker calls this, so that other functions do not import them.
+    """
     from chalicelib.booking.jobs import site_messages as booking_site_messages
     from chalicelib.booking.reservations import stopped_schedules
     from chalicelib.messaging import backlog, fan_out
@@ -73,21 +77,22 @@ outbox.register_handlers(Queue.INTERNAL, load_internal_handlers)
 outbox.register_handlers(Queue.EXTERNAL, load_external_handlers)
 
 
-def entry(event: Any, context: Any) -> Any:
+def serve_group(event: Any, context: Any) -> Any:
+    """Handle an HTTP request to an endpoint group."""
     return app(event, context)
 
 
-entry.__name__ = "app"  # Chalice names a handler by __name__: each group's becomes app.app
+serve_group.__name__ = "app"  # Chalice derives the handler's name from __name__: app.app, as of its own API handler
 for group in GROUPS:
     if group != CORE:
-        app.lambda_function(name=group)(entry)
+        app.lambda_function(name=group)(serve_group)
 
 
 @app.lambda_function(name="migrate")
 def migrate(event: Any, _context: Any) -> Any:
-    """Bring the database to the newest schema; invoked once by each deployment, before traffic moves.
+    """Migrate the database to the newest schema. Each deployment invokes this once, before functions get new code.
 
-    An operator invokes it with {"hospital": ...} to found one: docs/deployment.md.
+    An operator invokes it with {"hospital": {...}} to provision a hospital: see docs/deployment.md.
     """
     from chalicelib import migrations
 
@@ -100,7 +105,7 @@ def migrate(event: Any, _context: Any) -> Any:
 
 @app.schedule("rate(1 hour)", name="sweep_files")
 def sweep_files(_event: Any) -> None:
-    """Clean up after uploads that are a day old."""
+    """Delete unconfirmed uploads that are older than a day."""
     from chalicelib.files import cleanup
 
     logs.start_context(job="sweep_files")
@@ -109,7 +114,7 @@ def sweep_files(_event: Any) -> None:
 
 @app.schedule("rate(1 day)", name="sweep_identity")
 def sweep_identity(_event: Any) -> None:
-    """Clean up after tokens and tries that died a day ago."""
+    """Delete tokens, codes and attempts that expired more than a day ago."""
     from chalicelib.identity import cleanup
 
     logs.start_context(job="sweep_identity")
@@ -118,20 +123,21 @@ def sweep_identity(_event: Any) -> None:
 
 @app.schedule("rate(1 minute)", name="run_outbox")
 def run_outbox(_event: Any) -> None:
-    """Run due jobs of the internal queue; also invoked by whoever enqueues one."""
+    """Run due jobs of the internal queue. Functions that enqueue a job invoke this too."""
     logs.start_context(job="run_outbox")
     outbox.run_due_jobs(Queue.INTERNAL)
 
 
 @app.schedule("rate(1 minute)", name="run_outbox_external")
 def run_outbox_external(_event: Any) -> None:
-    """Run due jobs of the external queue; also invoked by whoever enqueues one."""
+    """Run due jobs of the external queue. Functions that enqueue a job invoke this too."""
     logs.start_context(job="run_outbox_external")
     outbox.run_due_jobs(Queue.EXTERNAL)
 
 
 @app.on_ws_connect(name="websocket_connect")
 def websocket_connect(event: Any) -> Any:
+    """Accept or reject a new WebSocket."""
     from chalicelib.gateway import websocket_handlers
 
     return websocket.handle_event(event, websocket_handlers.connect)
@@ -139,6 +145,7 @@ def websocket_connect(event: Any) -> Any:
 
 @app.on_ws_message(name="websocket_message")
 def websocket_message(event: Any) -> Any:
+    """Handle a message from a WebSocket."""
     from chalicelib.gateway import websocket_handlers
 
     return websocket.handle_event(event, websocket_handlers.handle_message)
@@ -146,6 +153,7 @@ def websocket_message(event: Any) -> Any:
 
 @app.on_ws_disconnect(name="websocket_disconnect")
 def websocket_disconnect(event: Any) -> Any:
+    """Remove a closed WebSocket."""
     from chalicelib.gateway import websocket_handlers
 
     return websocket.handle_event(event, websocket_handlers.disconnect)
@@ -153,7 +161,7 @@ def websocket_disconnect(event: Any) -> Any:
 
 @app.schedule("rate(1 minute)", name="sweep_sockets")
 def sweep_sockets(_event: Any) -> None:
-    """Close the WebSockets of tokens that have died."""
+    """Close the WebSockets of expired and revoked tokens."""
     from chalicelib.messaging import sockets
 
     logs.start_context(job="sweep_sockets")
@@ -162,7 +170,7 @@ def sweep_sockets(_event: Any) -> None:
 
 @app.schedule("rate(1 minute)", name="release_unpaid")
 def release_unpaid(_event: Any) -> None:
-    """Let go of bookings that were not paid in time."""
+    """Cancel bookings whose payment deadline has passed."""
     from chalicelib.booking.jobs import scheduled
 
     logs.start_context(job="release_unpaid")
@@ -171,7 +179,7 @@ def release_unpaid(_event: Any) -> None:
 
 @app.schedule("rate(1 hour)", name="keep_bookings")
 def keep_bookings(_event: Any) -> None:
-    """Remind who comes tomorrow, mark who did not come, make the coming weeks' schedules."""
+    """Send reminders for tomorrow, mark missed bookings and create the schedules of the coming weeks."""
     from chalicelib.booking.jobs import scheduled
     from chalicelib.booking.schedules import patterns
 
@@ -183,7 +191,7 @@ def keep_bookings(_event: Any) -> None:
 
 @app.schedule("rate(1 minute)", name="reconcile_payments")
 def reconcile_payments(_event: Any) -> None:
-    """Ask WeChat what has become of orders and refunds that it says nothing of."""
+    """Query WeChat Pay for the state of orders and refunds that it has not reported."""
     from chalicelib.payment import reconciliation
 
     logs.start_context(job="reconcile_payments")
@@ -192,14 +200,15 @@ def reconcile_payments(_event: Any) -> None:
 
 @app.schedule("rate(1 day)", name="watch_certificates")
 def watch_certificates(_event: Any) -> None:
-    """Say in time which merchant's certificate ends."""
+    """Log the certificates of merchants that expire soon."""
     from chalicelib.payment import certificate_expiry
 
     logs.start_context(job="watch_certificates")
     certificate_expiry.log_expiring()
 
 
-# Chalice cannot package S3's own events beside a REST API: the bucket tells EventBridge. Our own copies are no uploads.
+# Chalice cannot package S3 events together with a REST API, so the bucket sends its events to EventBridge. Objects that
+# the application itself copies are not uploads.
 @app.on_cw_event(
     {
         "source": ["aws.s3"],
@@ -209,9 +218,8 @@ def watch_certificates(_event: Any) -> None:
     name="file_arrived",
 )
 def file_arrived(event: Any) -> None:
-    """Confirm an upload whose client says nothing more."""
+    """Confirm an upload, in case its client does not do so."""
     from chalicelib.files import confirmation
 
     logs.start_context(job="file_arrived")
-    created = event.detail
-    confirmation.handle_object_created(created["bucket"]["name"], created["object"]["key"])
+    confirmation.handle_object_created(event.detail["bucket"]["name"], event.detail["object"]["key"])

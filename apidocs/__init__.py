@@ -1,4 +1,4 @@
-"""What the bundle tells the people who call it: docs/openapi.json and docs/errors.md, made from routes and models.
+"""Generate the API documentation, docs/openapi.json and docs/errors.md, from routes and models.
 
-`python -m apidocs` writes both; `python -m apidocs --check` says which one is stale. No Lambda carries this package.
+`python -m apidocs` writes both files; `python -m apidocs --check` reports stale ones. The package is not deployed.
 """

@@ -10,6 +10,7 @@ GENERATED = {"openapi.json": openapi.render, "errors.md": error_list.render}
 
 
 def main(arguments: list[str]) -> int:
+    """Run the command line and return the exit status."""
     if arguments not in ([], ["--check"]):
         sys.stderr.write("usage: python -m apidocs [--check]\n")
         return 2
@@ -17,14 +18,15 @@ def main(arguments: list[str]) -> int:
 
 
 def write_files(folder: Path) -> int:
-    for name, make in GENERATED.items():
-        (folder / name).write_text(make(), "utf-8")
+    """Write the generated files and return 0."""
+    for name, render in GENERATED.items():
+        (folder / name).write_text(render(), "utf-8")
     return 0
 
 
 def check_files(folder: Path) -> int:
-    """Return 1, and name the files, where what is written is not what the code says now."""
-    stale = [name for name, make in GENERATED.items() if _read(folder / name) != make()]
+    """Return 1 and report the names if generated files are missing or differ from the code."""
+    stale = [name for name, render in GENERATED.items() if _read(folder / name) != render()]
     for name in stale:
         sys.stderr.write(f"docs/{name} is stale: run `python -m apidocs`\n")
     return 1 if stale else 0

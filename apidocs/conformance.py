@@ -1,4 +1,4 @@
-"""Whether what the app answers is what docs/openapi.json says of it; by schemathesis, so for development alone."""
+"""Check that responses conform to docs/openapi.json. Uses schemathesis, a development dependency."""
 
 import json
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from chalicelib.http import envelopes
 
 Operation = schemathesis.APIOperation[Any, Any, Any, Any]
 Case = schemathesis.Case[Any]
-InsertIds = Callable[[dict[str, Any], str], dict[str, Any]]  # fields, and the path that wants them
+InsertIds = Callable[[dict[str, Any], str], dict[str, Any]]  # (fields, path) to fields with existing ids
 
 CHECKS = [
     not_a_server_error,
@@ -27,47 +27,47 @@ CHECKS = [
     documented.negative_data_rejection,
 ]
 SCHEMATHESIS_CONFIG = {
-    # A request that fits the schemas may still name what is not there; but it is never called badly written.
+    # A valid request may name an object that does not exist, but is never rejected with 400.
     "checks": {"positive_data_acceptance": {"expected-statuses": [200, 404, 409, 401, 429]}},
-    "generation": {"with-security-parameters": False},  # whoever asks is real, or is nobody on purpose
+    "generation": {"with-security-parameters": False},  # credentials are valid, or omitted on purpose
     "phases": {"coverage": {"unexpected-methods": ["GET", "POST", "PUT", "PATCH", "DELETE"]}},
-    "output": {"sanitization": {"enabled": False}},  # the tokens open nothing but a test's own hospital
+    "output": {"sanitization": {"enabled": False}},  # the tokens are valid only in a test's own tenant
 }
 PATIENT_SERVICE_PATH = "/pati_service/patient_service"
 PAYMENT_NOTIFICATION_PATHS = [f"/pati_service/wechat/pay/{one}/{{tenantId}}" for one in ("notify", "refund_notify")]
-# Operations that nobody enters with what their example names, and what they want.
+# Operations whose example is rejected, and the precondition that it does not meet.
 EXAMPLE_PRECONDITIONS = {
     "/msg_service/msg/doctor/send_res_msg": "a file that the doctor uploaded",
-    **dict.fromkeys(("/join_conversation", "/leave_conversation"), "a conversation that a participant made"),
+    **dict.fromkeys(("/join_conversation", "/leave_conversation"), "a conversation created by a participant"),
     **dict.fromkeys(("/inner/join_conversation", "/inner/kickout_conversation"), "a conversation of the gateway"),
-    "/pati_service/book_service/book/schedule": "a half-day in which the member has no booking",
+    "/pati_service/book_service/book/schedule": "a half-day without a booking of the member",
     "/pati_service/manager_service/register_booking": "a booking of today",
-    "/pati_service/manager_service/staff": "a telephone that nobody has",
-    **dict.fromkeys(("/pati_service/wechat/auth_file/upload", "/{file_name}"), "a file of WeChat's"),
-    "/pati_service/wechat/auth_file/download": "a file that was uploaded",
-    **dict.fromkeys(("/pati_service/wechat/templates", "/pati_service/wx/jsapi/signature"), "an account at WeChat"),
-    **dict.fromkeys(("/pati_service/wechat/oauth/url", "/pati_service/wechat/oauth/callback"), "an account at WeChat"),
-    "/pati_service/book_service/pay/appo_order": "a booking that is to be paid",
-    "/pati_service/wx/jsapi/paysign": "an order at WeChat Pay",
-    "/pati_service/wechat/pay_conf": "the keys of an account",
-    **dict.fromkeys(PAYMENT_NOTIFICATION_PATHS, "what WeChat Pay has signed"),
+    "/pati_service/manager_service/staff": "an unused phone",
+    **dict.fromkeys(("/pati_service/wechat/auth_file/upload", "/{file_name}"), "a verification file of WeChat"),
+    "/pati_service/wechat/auth_file/download": "an uploaded file",
+    **dict.fromkeys(("/pati_service/wechat/templates", "/pati_service/wx/jsapi/signature"), "a WeChat account"),
+    **dict.fromkeys(("/pati_service/wechat/oauth/url", "/pati_service/wechat/oauth/callback"), "a WeChat account"),
+    "/pati_service/book_service/pay/appo_order": "an unpaid booking",
+    "/pati_service/wx/jsapi/paysign": "an order of WeChat Pay",
+    "/pati_service/wechat/pay_conf": "keys of a merchant",
+    **dict.fromkeys(PAYMENT_NOTIFICATION_PATHS, "a signature of WeChat Pay"),
     **dict.fromkeys(
         (f"{PATIENT_SERVICE_PATH}/register", f"{PATIENT_SERVICE_PATH}/reset_password"), "a code that was sent"
     ),
     f"{PATIENT_SERVICE_PATH}/reset_password/phone_identifying_code_validate": "a code that was sent",
-    f"{PATIENT_SERVICE_PATH}/reset_password/phone_identifying_code": "a telephone that was sent no code a moment ago",
+    f"{PATIENT_SERVICE_PATH}/reset_password/phone_identifying_code": "a phone without a recent code",
 }
-# Operations whose schemas cannot say all that a request must keep to, and what else there is.
+# Operations with rules that their schemas cannot express, and those rules.
 RULES_BEYOND_SCHEMAS = {
     f"/msg_service/msg/{path}": "file_type and file_size agree with file_extension"
     for path in ("file/pre_upload", "doctor/file/pre_upload")
 } | {
     "/get_joined_conversation": "SessionId is the caller's own",
-    "/notify": "protoc is one that there is, and has a number of its own where it is not",
+    "/notify": "protoc is a known protocol",
     "/pati_service/manager_service/doctor_photo": "file_type and file_size agree with file_extension",
     "/pati_service/manager_service/department_photo": "file_type and file_size agree with file_extension",
-    "/pati_service/manager_service/patient": "the ID number is one, and agrees with birthday and gender",
-    f"{PATIENT_SERVICE_PATH}/member": "the ID number is one, and agrees with birthday and gender",
+    "/pati_service/manager_service/patient": "the ID number is valid and agrees with birthday and gender",
+    f"{PATIENT_SERVICE_PATH}/member": "the ID number is valid and agrees with birthday and gender",
     f"{PATIENT_SERVICE_PATH}/myinfo": "birthday is not in the future",
     f"{PATIENT_SERVICE_PATH}/myinfo/upload_picture": "file_type and file_size agree with file_extension",
     f"{PATIENT_SERVICE_PATH}/change_password": "oldPassword is the old password",
@@ -79,40 +79,41 @@ RULES_BEYOND_SCHEMAS = {
 RULES_BEYOND_SCHEMAS |= {
     "/msg_service/msg/send": "tenantId is the caller's own",
     "/msg_service/msg/all_set_read": "userId is the caller's own",
-    "/pati_service/tenant_service/schedule": "date can be booked",
-    "/pati_service/tenant_service/schedule_by_date": "date can be booked",
-    "/pati_service/book_service/book/presubmit": "the half-day has so many slots",
-    "/pati_service/book_service/book/submit": "the half-day has so many slots",
-    "/pati_service/manager_service/save_schedule": "the times are a half-day's, and date is to come",
-    "/pati_service/manager_service/save_schedule_pattern": "the times are a half-day's",
+    "/pati_service/tenant_service/schedule": "date is open for booking",
+    "/pati_service/tenant_service/schedule_by_date": "date is open for booking",
+    "/pati_service/book_service/book/presubmit": "the half-day has this slot",
+    "/pati_service/book_service/book/submit": "the half-day has this slot",
+    "/pati_service/manager_service/save_schedule": "the times are within the half-day, and date is in the future",
+    "/pati_service/manager_service/save_schedule_pattern": "the times are within the half-day",
     "/pati_service/manager_service/register_booking": "book_id or book_code is given",
 }
 RULES_BEYOND_SCHEMAS |= {
     "/pati_service/wechat/auth_file/upload": "the file is named MP_verify_….txt, and has at most 1 KB",
-    "/pati_service/wechat/oauth/url": "redirect_uri is a page of the hospital's",
-    "/pati_service/wechat/oauth/callback": "state was given out, and code by WeChat",
-    "/pati_service/wx/jsapi/signature": "url is a page of the hospital's",
+    "/pati_service/wechat/oauth/url": "redirect_uri is on an allowed domain",
+    "/pati_service/wechat/oauth/callback": "state was issued by us, and code by WeChat",
+    "/pati_service/wx/jsapi/signature": "url is on an allowed domain",
     **dict.fromkeys(PAYMENT_NOTIFICATION_PATHS, "WeChat Pay has signed it"),
-    "/pati_service/wechat/pay_conf": "the keys are keys, and of the version",
+    "/pati_service/wechat/pay_conf": "the keys are valid for the version",
     "/pati_service/wx/jsapi/paysign": "tenantId is the caller's own",
-    "/pati_service/wechat/conf": "app_secret is no mask where none was saved",
+    "/pati_service/wechat/conf": "app_secret is not a mask unless a secret is stored",
 }
 RULES_BEYOND_SCHEMAS |= {
-    "/message/messageAdd": "some receiver is named, sendId is the caller's own, and the text fits what it is",
-    "/message/findMessage": "sendId or chatGroupId is given where msgType wants it, and lastId is of that conversation",
-    "/message/createChatSession": "receiveId is given where msgType wants it",
+    "/message/messageAdd": "a receiver is given, sendId is the caller's own, and the text fits its type",
+    "/message/findMessage": "sendId or chatGroupId is given if msgType requires it, and lastId is of that conversation",
+    "/message/createChatSession": "receiveId is given if msgType requires it",
     "/message/obtainShunt": "the caller is a patient",
-    **dict.fromkeys(("/message/userList", "/message/conversationList"), "startTime and endTime are moments"),
+    **dict.fromkeys(("/message/userList", "/message/conversationList"), "startTime and endTime are valid times"),
 }
-# What a public operation answers who comes from nowhere, where that is no 400.
+# Status of a public operation for a request without a tenant, if it is not 400.
 UNKNOWN_TENANT_STATUS = {"/{file_name}": 404, **dict.fromkeys(PAYMENT_NOTIFICATION_PATHS, 404)}
-# What is answered a body that makes no sense, where that is no 400: a hospital that takes no payments, a long notice.
+# Statuses for a malformed body other than 400: 404 without a merchant, 413 for a large notification.
 MALFORMED_BODY_STATUSES = {path: {404, 413} for path in PAYMENT_NOTIFICATION_PATHS}
 CASE_ARGUMENTS = {"path": "path_parameters", "query": "query", "body": "body"}
 STATUS_BY_CODE = {kind.code: kind.status for kind in KINDS}
 
 
 def list_operations() -> list[Operation]:
+    """Return every operation, without the headers that choose a tenant or an acting user."""
     document = openapi.build_document()
     for described in (one for methods in document["paths"].values() for one in methods.values()):
         described["parameters"] = [
@@ -122,8 +123,12 @@ def list_operations() -> list[Operation]:
     return [found.ok() for found in schema.get_all_operations() if isinstance(found, Ok)]
 
 
-def build_example(operation: Operation, informed: InsertIds) -> Case:
-    """The operation's own example, with its required parameters; `informed` puts in ids that exist."""
+def build_example(operation: Operation, insert_ids: InsertIds) -> Case:
+    """Build a request from the operation's example and its required parameters.
+
+    Args:
+        insert_ids: replaces ids with ids of existing objects.
+    """
     described = operation.definition.raw
     values: dict[str, Any] = {place: {} for place in CASE_ARGUMENTS}
     for parameter in described["parameters"]:
@@ -133,7 +138,7 @@ def build_example(operation: Operation, informed: InsertIds) -> Case:
     if "application/json" in content:
         values["body"] = content["application/json"]["example"]
     arguments: dict[str, Any] = {
-        CASE_ARGUMENTS[place]: informed(given, operation.path) for place, given in values.items() if given
+        CASE_ARGUMENTS[place]: insert_ids(given, operation.path) for place, given in values.items() if given
     }
     if len(content) > 1 and "application/json" in content:
         arguments |= {"media_type": "application/json"}
@@ -143,7 +148,7 @@ def build_example(operation: Operation, informed: InsertIds) -> Case:
 
 
 def convert_whole_floats(value: Any) -> Any:
-    """12.0 is an integer to JSON Schema, and not to us: no client writes one like that."""
+    """Convert 12.0 to 12: it is an integer in JSON Schema, but not in our models, and no client sends it."""
     if isinstance(value, dict):
         return {name: convert_whole_floats(one) for name, one in value.items()}
     if isinstance(value, list):
@@ -151,22 +156,34 @@ def convert_whole_floats(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def check_response(case: Case, answer: schemathesis.Response, headers: dict[str, str]) -> None:
-    """Raises AssertionError, or schemathesis's FailureGroup."""
+def check_response(case: Case, response: schemathesis.Response, headers: dict[str, str]) -> None:
+    """Check a response against the document and the format of its envelope.
+
+    Raises:
+        AssertionError: if the envelope is wrong.
+        schemathesis.errors.FailureGroup: if the response does not conform to the document.
+    """
     checks = CHECKS if case.operation.path in RULES_BEYOND_SCHEMAS else [*CHECKS, documented.positive_data_acceptance]
     if isinstance(case.body, NotSet) and case.operation.definition.raw.get("requestBody", {}).get("required") is False:
-        checks = [one for one in checks if one is not documented.negative_data_rejection]  # to it, that is wrong
-    case.validate_response(answer, checks=checks, headers=headers)
-    check_envelope(case.operation.path, answer.status_code, answer.headers, answer.content)
+        checks = [
+            one for one in checks if one is not documented.negative_data_rejection
+        ]  # which classifies that as invalid
+    case.validate_response(response, checks=checks, headers=headers)
+    check_envelope(case.operation.path, response.status_code, response.headers, response.content)
 
 
 def check_envelope(path: str, status: int, headers: Any, content: bytes) -> None:
+    """Check the envelope, the error code and the request id of a response.
+
+    Raises:
+        AssertionError: if one is wrong.
+    """
     assert headers["x-request-id"], "no X-Request-Id"
     if status == 200 and not str(headers["content-type"]).startswith("application/json"):
-        return  # in no envelope: that it may be so, the document says
+        return  # a raw response, whose content type the document defines
     body = json.loads(content)
     assert status < 500, body
-    if {"code", "error_code"} <= body.keys():  # API Gateway's own errors wear both
+    if {"code", "error_code"} <= body.keys():  # API Gateway's own errors have both fields
         assert STATUS_BY_CODE[body["code"]] == status, body
     elif envelopes.is_messagecenter_path(path):
         assert body.keys() == {"error_code", "error_msg", "data", "count"}, body

@@ -1,4 +1,4 @@
-"""The endpoints as they were declared, with what a reader wants to know of each."""
+"""The endpoints that the groups declare, with their documentation."""
 
 import inspect
 from collections.abc import Iterator
@@ -22,26 +22,30 @@ from chalicelib.identity.callers import Role
 
 COMMON_ERRORS = (BAD_PARAMETER, NOT_ALLOWED, TOO_MANY_REQUESTS, INTERNAL, UNAVAILABLE, TIMED_OUT)
 BODY_ERRORS = (TOO_LARGE, UNSUPPORTED_MEDIA)
-# Tags and operation ids are published: generated clients are named after them, whatever a package is called.
+# Published tags and prefixes of operation ids that differ from the name of the package. Generated clients use them.
 PUBLISHED_NAMES = {"staff": "clinic"}
 
 
 @dataclass(frozen=True)
 class DocumentedEndpoint:
+    """An endpoint with the title and the description of its docstring."""
+
     group: str
     endpoint: Endpoint
 
     @property
     def id(self) -> str:
-        """A name for generated clients. Chalice refuses two views of one module and name, so it is unique."""
+        """Return the operation id. It is unique, because Chalice rejects two views of one module with the same name."""
         return f"{self.group}_{self.endpoint.view.__name__}"
 
     @property
     def title(self) -> str:
+        """Return the first line of the docstring."""
         return self._docstring_parts[0].strip()
 
     @property
     def description(self) -> str:
+        """Return the docstring after its first line."""
         return self._docstring_parts[2].strip()
 
     @property
@@ -49,7 +53,7 @@ class DocumentedEndpoint:
         return (inspect.getdoc(self.endpoint.view) or "").partition("\n")
 
     def list_errors(self) -> list[ErrorKind]:
-        """Every refusal it may answer: its own, and those that any endpoint of its sort may answer."""
+        """Return the errors that the endpoint declares and those that every endpoint of its kind may return."""
         kinds = {*COMMON_ERRORS, *self.endpoint.errors}
         if Role.PUBLIC not in self.endpoint.callers:
             kinds.add(TOKEN)
@@ -59,7 +63,7 @@ class DocumentedEndpoint:
 
 
 def iter_endpoints() -> Iterator[DocumentedEndpoint]:
-    """All endpoints, group by group, in the order of their declaration."""
+    """Yield all endpoints by group, in the order of their declaration."""
     for group in GROUPS:
         for endpoint in load_routes(group).endpoints:
             yield DocumentedEndpoint(PUBLISHED_NAMES.get(group, group), endpoint)

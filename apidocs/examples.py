@@ -1,4 +1,4 @@
-"""Whole examples put together from those of the fields."""
+"""Build examples of requests and responses from the examples of their fields."""
 
 from typing import Any
 
@@ -8,24 +8,24 @@ MISSING = object()
 
 
 def build(schemas: Schemas, schema: Schema) -> Any:
-    """Return an example; a field of an answer that has none shows the value that stands for nothing."""
+    """Return an example of a schema. A response field without an example gets its empty value."""
     schema = schemas.resolve(schema)
-    given = _find_declared_example(schema)
-    if given is not MISSING:
-        return given
+    declared = _find_declared_example(schema)
+    if declared is not MISSING:
+        return declared
     if "properties" in schema:
         return {name: build(schemas, field) for name, field in schema["properties"].items()}
     if "anyOf" in schema:
         return build(schemas, schema["anyOf"][0])
     if schema.get("type") == "array":
         item = schemas.resolve(schema.get("items", {}))
-        shown = "properties" in item or _find_declared_example(item) is not MISSING
-        return [build(schemas, item)] if shown else []
+        has_example = "properties" in item or _find_declared_example(item) is not MISSING
+        return [build(schemas, item)] if has_example else []
     return {"string": "", "object": {}}.get(schema.get("type", ""))
 
 
 def build_request(schemas: Schemas, schema: Schema) -> Any:
-    """Return an example of a body: what is required, and what is optional and has an example."""
+    """Return an example of a request body: the required fields, and optional fields that have an example."""
     schema = schemas.resolve(schema)
     required = schema.get("required", [])
     whole = build(schemas, schema)

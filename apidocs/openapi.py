@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document of the whole bundle."""
+"""Generate the OpenAPI 3.1 document of all endpoints."""
 
 import json
 from collections.abc import Iterator
@@ -50,8 +50,8 @@ IDEMPOTENCY_KEY_HEADER: Json = {
     "description": "重试时带上同一个值，只会执行一次；同值而内容不同则 409",
 }
 ACTING_HEADERS: list[Json] = [
-    {"name": name, "in": "header", "required": False, "description": told, "schema": schema}
-    for name, told, schema in (
+    {"name": name, "in": "header", "required": False, "description": description, "schema": schema}
+    for name, description, schema in (
         (
             "newUserId",
             "操作人；用内部密钥时以它（或 entUserId）为准，用 token 时须是本人",
@@ -99,16 +99,18 @@ DESCRIPTION = """诊讯：多租户的医院患者服务、医患沟通与消息
 
 
 def render() -> str:
+    """Return the content of docs/openapi.json."""
     return json.dumps(build_document(), ensure_ascii=False, indent=2) + "\n"
 
 
 def build_document() -> Json:
+    """Build the OpenAPI document."""
     every = list(endpoints.iter_endpoints())
     schemas = Schemas(_iter_types(every))
     paths: Json = {}
     for one in every:
         paths.setdefault(one.endpoint.path, {})[one.endpoint.method.lower()] = _build_operation(one, schemas)
-    refusals = responses.build_shared_errors(every)
+    errors = responses.build_shared_errors(every)
     return {
         "openapi": "3.1.0",
         "info": {"title": "诊讯 Zhenxun API", "version": "1.0.0", "description": DESCRIPTION},
@@ -119,11 +121,11 @@ def build_document() -> Json:
         "paths": paths,
         "components": {
             "schemas": {
-                "Refusal": responses.ERROR_SCHEMA,
-                "MessagecenterRefusal": responses.MESSAGECENTER_ERROR_SCHEMA,
+                "Error": responses.ERROR_SCHEMA,
+                "MessagecenterError": responses.MESSAGECENTER_ERROR_SCHEMA,
                 **schemas.find_used(paths),
             },
-            "responses": refusals,
+            "responses": errors,
             "headers": responses.HEADERS,
             "securitySchemes": SECURITY_SCHEMES,
         },
@@ -135,7 +137,7 @@ def _iter_types(every: list[DocumentedEndpoint]) -> Iterator[tuple[str, Literal[
         for name, kind in one.endpoint.parameters.items():
             if name not in ("caller", "time_left", "upload", "raw_request"):
                 yield f"{one.id}.{name}", "validation", kind
-        yield f"{one.id}.answer", "serialization", one.endpoint.response_adapter
+        yield f"{one.id}.response", "serialization", one.endpoint.response_adapter
 
 
 def _build_operation(one: DocumentedEndpoint, schemas: Schemas) -> Json:
@@ -160,10 +162,10 @@ def _build_operation(one: DocumentedEndpoint, schemas: Schemas) -> Json:
 def _build_success(one: DocumentedEndpoint, schemas: Schemas) -> Json:
     if one.endpoint.return_type is RawContent:
         return responses.build_raw(one.endpoint.raw_content_type)
-    answer = schemas.get(f"{one.id}.answer")
-    fields, example = {"data": answer}, {"data": examples.build(schemas, answer)}
+    body = schemas.get(f"{one.id}.response")
+    fields, example = {"data": body}, {"data": examples.build(schemas, body)}
     if _is_counted(one.endpoint.return_type):
-        fields, example = schemas.resolve(answer)["properties"], example["data"]
+        fields, example = schemas.resolve(body)["properties"], example["data"]
     elif envelopes.is_messagecenter_path(one.endpoint.path):
         fields, example = {**fields, "count": {"const": 0}}, {**example, "count": 0}
     success = responses.build_success(one.endpoint.path, fields, example)
@@ -213,21 +215,21 @@ def _build_query_parameters(schemas: Schemas, schema: Json) -> Iterator[Json]:
     model = schemas.resolve(schema)
     for name, field in model["properties"].items():
         field, required = remove_null(field), name in model.get("required", [])
-        told = {"description": field["description"]} if "description" in field else {}
+        description = {"description": field["description"]} if "description" in field else {}
         schema = {key: value for key, value in field.items() if key != "description"}
         schema = schema if required else _allow_empty(schema)
-        yield {"name": name, "in": "query", "required": required, **told, "schema": schema}
+        yield {"name": name, "in": "query", "required": required, **description, "schema": schema}
 
 
 def _allow_empty(schema: Json) -> Json:
-    """wire.given has it as not given."""
-    said = {key: value for key, value in schema.items() if key in ("title", "default", "examples")}
-    wanted = {key: value for key, value in schema.items() if key not in said}
-    return {"anyOf": [*wanted.get("anyOf", [wanted]), {"type": "string", "maxLength": 0}], **said}
+    """Allow an empty text, which http.fields.drop_empty_optional treats as absent."""
+    annotations = {key: value for key, value in schema.items() if key in ("title", "default", "examples")}
+    constraints = {key: value for key, value in schema.items() if key not in annotations}
+    return {"anyOf": [*constraints.get("anyOf", [constraints]), {"type": "string", "maxLength": 0}], **annotations}
 
 
 def _build_request_body(schemas: Schemas, schema: Json) -> Json:
-    """An empty body is taken as {}."""
-    needed = bool(schemas.resolve(schema).get("required"))
+    """Build the request body. It is required unless all of its fields are optional: an empty body means {}."""
+    required = bool(schemas.resolve(schema).get("required"))
     content = {"schema": schema, "example": examples.build_request(schemas, schema)}
-    return {"required": needed, "content": {"application/json": content}}
+    return {"required": required, "content": {"application/json": content}}

@@ -1,4 +1,4 @@
-"""What comes back: the envelopes, their headers, and every refusal with its codes, texts and an example."""
+"""Describe responses: envelopes, headers, and errors with codes, texts and examples."""
 
 import json
 from itertools import groupby
@@ -52,15 +52,19 @@ MESSAGECENTER_ERROR_SCHEMA: Json = {
 
 
 def build_raw(content_type: str) -> Json:
-    """An answer in no envelope."""
+    """Describe a success without an envelope."""
     return {"description": "成功", "headers": _build_headers(200), "content": {content_type: {}}}
 
 
 def build_success(path: str, fields: Json, example: Any) -> Json:
-    """`fields`, and the example, are those of the envelope beside the code: data, and on the messagecenter's paths
-    count."""
-    said: Json = {"error_code": 0, "error_msg": ""} if envelopes.is_messagecenter_path(path) else {"code": 0}
-    properties = {**{name: {"const": value} for name, value in said.items()}, **fields}
+    """Describe a success in the envelope of its path.
+
+    Args:
+        fields: schemas of the envelope's fields apart from the error code: data, and count for the messagecenter.
+        example: example values of those fields.
+    """
+    code_fields: Json = {"error_code": 0, "error_msg": ""} if envelopes.is_messagecenter_path(path) else {"code": 0}
+    properties = {**{name: {"const": value} for name, value in code_fields.items()}, **fields}
     envelope = {
         "type": "object",
         "properties": properties,
@@ -70,12 +74,12 @@ def build_success(path: str, fields: Json, example: Any) -> Json:
     return {
         "description": "成功",
         "headers": _build_headers(200),
-        "content": {"application/json": {"schema": envelope, "example": {**said, **example}}},
+        "content": {"application/json": {"schema": envelope, "example": {**code_fields, **example}}},
     }
 
 
 def build_error_references(documented: DocumentedEndpoint) -> Json:
-    """Its refusals by HTTP status, as references to `shared`."""
+    """Return references to the shared errors of an endpoint, by HTTP status."""
     center = _is_messagecenter(documented)
     return {
         str(status): {"$ref": f"#/components/responses/{_build_name(kinds, center)}"}
@@ -84,7 +88,7 @@ def build_error_references(documented: DocumentedEndpoint) -> Json:
 
 
 def build_shared_errors(every: list[DocumentedEndpoint]) -> Json:
-    """Each set of refusals that some endpoint answers with one status, described once."""
+    """Describe each set of errors that share a status at some endpoint, by name."""
     sets = {
         _build_name(kinds, _is_messagecenter(one)): (status, kinds, _is_messagecenter(one))
         for one in every
@@ -107,9 +111,9 @@ def _build_name(kinds: list[ErrorKind], center: bool) -> str:
 
 def _build_error(status: int, kinds: list[ErrorKind], center: bool) -> Json:
     codes = {"enum": [kind.code for kind in kinds]}
-    schema = {"$ref": "#/components/schemas/Refusal", "properties": {"code": codes}}
+    schema = {"$ref": "#/components/schemas/Error", "properties": {"code": codes}}
     if center:
-        schema = {"$ref": "#/components/schemas/MessagecenterRefusal", "properties": {"error_code": codes}}
+        schema = {"$ref": "#/components/schemas/MessagecenterError", "properties": {"error_code": codes}}
     return {
         "description": "；".join(f"{kind.code} {kind.text}" for kind in kinds),
         "headers": _build_headers(status),

@@ -1,4 +1,4 @@
-"""JSON Schemas of the models: what a request may look like, and what an answer does look like."""
+"""Generate JSON Schemas of request and response models."""
 
 import json
 from collections.abc import Iterable
@@ -12,12 +12,12 @@ Schema = dict[str, Any]
 REF_PREFIX = "#/components/schemas/"
 
 
-# Pydantic leaves these as they are where a validator stands between them and the type.
+# Pydantic does not translate these constraints if a validator is between them and the type.
 JSON_SCHEMA_LIMITS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
 
 
 class WireSchema(GenerateJsonSchema):
-    """Pydantic's own, without titles that repeat the name, and with an answer's keys all present, as they are."""
+    """Pydantic's generator without redundant titles. All keys of a response are required."""
 
     def generate_inner(self, schema: Any) -> JsonSchemaValue:
         return {JSON_SCHEMA_LIMITS.get(name, name): value for name, value in super().generate_inner(schema).items()}
@@ -39,13 +39,13 @@ class WireSchema(GenerateJsonSchema):
         others = _list_aliases(schema.get("validation_alias"))[1:]
         if self.mode == "validation" and others:
             also = "也接受 " + "、".join(f"`{name}`" for name in others)
-            told = described.get("description")
-            described = {**described, "description": f"{told}。{also}" if told else also}
+            description = described.get("description")
+            described = {**described, "description": f"{description}。{also}" if description else also}
         return described
 
 
 class Schemas:
-    """The schemas of several types at once, so that what they share is described once."""
+    """The schemas of several types; definitions that they share exist once."""
 
     def __init__(self, types: Iterable[tuple[str, Literal["validation", "serialization"], Any]]) -> None:
         inputs: list[tuple[str, JsonSchemaMode, TypeAdapter[Any]]] = [
@@ -58,29 +58,30 @@ class Schemas:
         self.shared: dict[str, Schema] = shared.get("$defs", {})
 
     def get(self, key: str) -> Schema:
+        """Return the schema of a type."""
         return self._of[key]
 
     def resolve(self, schema: Schema) -> Schema:
-        """The schema itself where this one only points at it."""
+        """Return the definition that a schema refers to, or the schema itself if it is no reference."""
         while "$ref" in schema:
             schema = {**self.shared[schema["$ref"].removeprefix(REF_PREFIX)], **_remove_key(schema, "$ref")}
         return schema
 
     def find_used(self, document: Any) -> dict[str, Schema]:
-        """Those shared schemas that a document points at, and those that they point at in turn."""
+        """Return the shared definitions that a document refers to, directly or indirectly."""
         found: dict[str, Schema] = {}
-        asked = [document]
-        while asked:
-            text = json.dumps(asked.pop())
+        pending = [document]
+        while pending:
+            text = json.dumps(pending.pop())
             for name, schema in self.shared.items():
                 if name not in found and f'"{REF_PREFIX}{name}"' in text:
                     found[name] = schema
-                    asked.append(schema)
+                    pending.append(schema)
         return dict(sorted(found.items()))
 
 
 def remove_null(schema: Schema) -> Schema:
-    """For headers and query strings, which have no null: leaving the field out says the same."""
+    """Remove null from a schema of a header or query parameter: the parameter is left out instead."""
     options = [option for option in schema.get("anyOf", []) if option != {"type": "null"}]
     if len(options) == 1:
         schema = {**options[0], **_remove_key(schema, "anyOf")}
@@ -94,7 +95,7 @@ def _remove_key(schema: Schema, name: str) -> Schema:
 
 
 def _list_aliases(alias: Any) -> list[str]:
-    """Pydantic writes one alias as text, and several as a list of paths."""
+    """Return the aliases of a field: Pydantic stores one as text, and several as a list of paths."""
     if not isinstance(alias, list):
         return [alias] if alias else []
     return [str(path[0]) for path in alias if isinstance(path, list)]

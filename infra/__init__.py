@@ -1,1 +1,1 @@
-"""What surrounds the bundle on AWS: the parts of its template that Chalice does not write, and the stacks below it."""
+"""Infrastructure on AWS: the parts of the bundle's template that Chalice does not write, and the stacks beneath it."""

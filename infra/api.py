@@ -1,4 +1,4 @@
-"""The REST API: which function serves which route, its access log, its limits, and its own host name."""
+"""The REST API: integrations of its routes, access log, throttling and host name."""
 
 import json
 from collections.abc import Mapping
@@ -11,14 +11,14 @@ from infra.functions import get_group_resource
 Json = dict[str, Any]
 Routes = Mapping[tuple[str, str], str]  # (path, method) to the group that serves it
 
-LOG_RETENTION_DAYS = 180  # the Cybersecurity Law of China wants six months
+LOG_RETENTION_DAYS = 180  # the Cybersecurity Law of China requires six months
 
 ACCESS_LOG_FIELDS = {
     "request_id": "requestId",
     "at": "requestTimeEpoch",
     "address": "identity.sourceIp",
     "method": "httpMethod",
-    "route": "resourcePath",  # as declared: never the path or the query string, which carry ids, tokens, phones
+    "route": "resourcePath",  # as declared; the path and the query string contain ids, tokens and phones
     "status": "status",
     "ms": "responseLatency",
     "function_ms": "integrationLatency",
@@ -28,6 +28,7 @@ ACCESS_LOG_FIELDS = {
 
 
 def build_resources(routes: Routes, core: str) -> Json:
+    """Build the resources of the REST API. `core` is the group that Chalice's API handler serves."""
     log = {"LogGroupName": {"Fn::Sub": "/aws/apigateway/${AWS::StackName}"}, "RetentionInDays": LOG_RETENTION_DAYS}
     return {
         "RestAPI": {"Properties": _build_rest_api(routes, core)},
@@ -38,10 +39,10 @@ def build_resources(routes: Routes, core: str) -> Json:
 
 def _build_rest_api(routes: Routes, core: str) -> Json:
     rate = {"ThrottlingRateLimit": {"Ref": "RequestsPerSecond"}, "ThrottlingBurstLimit": {"Ref": "RequestsPerSecond"}}
-    quiet = {"LoggingLevel": "OFF", "DataTraceEnabled": False}  # API Gateway's own log would hold bodies and tokens
+    no_log = {"LoggingLevel": "OFF", "DataTraceEnabled": False}  # the execution log would contain bodies and tokens
     return {
-        "Name": {"Ref": "AWS::StackName"},  # what its metrics are called
-        "OpenApiVersion": "2.0",  # else SAM makes a second stage, named Stage
+        "Name": {"Ref": "AWS::StackName"},  # the dimension of its metrics
+        "OpenApiVersion": "2.0",  # otherwise SAM creates a second stage named Stage
         "DefinitionBody": {
             "paths": _build_paths(routes, core),
             "x-amazon-apigateway-binary-media-types": bodies.BINARY_TYPES,
@@ -51,7 +52,7 @@ def _build_rest_api(routes: Routes, core: str) -> Json:
             "DestinationArn": {"Fn::GetAtt": ["AccessLogGroup", "Arn"]},
             "Format": json.dumps({name: f"$context.{value}" for name, value in ACCESS_LOG_FIELDS.items()}),
         },
-        "MethodSettings": [{"HttpMethod": "*", "ResourcePath": "/*", **rate, **quiet}],
+        "MethodSettings": [{"HttpMethod": "*", "ResourcePath": "/*", **rate, **no_log}],
     }
 
 
@@ -69,7 +70,11 @@ def _build_invocation_arn(name: str) -> str:
 
 
 def _build_domain() -> Json:
-    """Chalice would make this from config.json: a host's name in the repository, and a mapping that races its stage."""
+    """Build the custom domain.
+
+    Chalice could create it from config.json, but then the repository would contain the host name, and the mapping would
+    not wait for its stage.
+    """
     name = {
         "DomainName": {"Ref": "DomainName"},
         "RegionalCertificateArn": {"Ref": "CertificateArn"},

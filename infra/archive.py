@@ -1,4 +1,4 @@
-"""deployment.zip: what Chalice packs, the dependencies, all of it compiled. The same input gives the same bytes."""
+"""Build deployment.zip reproducibly: the sources that Chalice packaged, the dependencies, and bytecode."""
 
 import os
 import shutil
@@ -7,20 +7,24 @@ import sys
 import zipfile
 from pathlib import Path
 
-# glibc of the machines that Lambda runs each Python on: Amazon Linux 2, then 2023.
+# Minor version of glibc in the Lambda runtime of each Python: Amazon Linux 2 and Amazon Linux 2023.
 GLIBC_MINOR = {(3, 11): 26, (3, 12): 34, (3, 13): 34}
 MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
-ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can hold
-LAMBDA_ROOT = "/var/task"  # where Lambda unpacks it: the path in stack traces
+ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest timestamp of the zip format
+LAMBDA_ROOT = "/var/task"  # where Lambda unpacks the zip; the path in tracebacks
 
-# Neither the order of a set nor a stray cache of the developer's own Python finds its way into the result.
+# Fixes the iteration order of sets and prevents .pyc files of another Python.
 DETERMINISTIC_ENVIRONMENT = {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def install_requirements(requirements: Path, tree: Path, architecture: str) -> None:
-    """Unpack the wheels that Lambda needs. Raises CalledProcessError where one is missing or is not as locked.
+    """Install the wheels for Lambda into `tree`.
 
-    Not Chalice's builder: it fetches the wheels of another machine by name alone, whatever hashes the lock wants.
+    Chalice's own builder is not used, because it ignores the hashes of the requirements file when it downloads wheels
+    for another platform.
+
+    Raises:
+        subprocess.CalledProcessError: if a wheel is missing or its hash differs.
     """
     machine = MACHINES[architecture]
     newest = GLIBC_MINOR[sys.version_info[:2]]
@@ -33,7 +37,7 @@ def install_requirements(requirements: Path, tree: Path, architecture: str) -> N
 
 
 def write_archive(chalice_zip: Path, tree: Path, target: Path) -> None:
-    """Add what Chalice packed to the dependencies in `tree`, compile it all, and write the zip."""
+    """Add the files of Chalice's zip to the dependencies in `tree`, compile all modules and write the zip."""
     with zipfile.ZipFile(chalice_zip) as packed:
         packed.extractall(tree)
     _compile(tree)
@@ -43,9 +47,10 @@ def write_archive(chalice_zip: Path, tree: Path, target: Path) -> None:
 
 
 def _compile(tree: Path) -> None:
-    """Lambda cannot write .pyc files: without them each cold start compiles every module again.
+    """Compile every module. Lambda cannot write .pyc files, so each cold start would compile the modules again.
 
-    Unchecked: importing compares them with nothing. sys.executable is of the Python that Lambda runs, see bundle.py.
+    unchecked-hash: imports do not compare the bytecode with the source. sys.executable has the version of Python that
+    Lambda runs, see bundle.py.
     """
     python = [sys.executable, "-m", "compileall", "-q", "-f", "--invalidation-mode", "unchecked-hash"]
     command = [*python, "-s", str(tree), "-p", LAMBDA_ROOT, str(tree)]
@@ -54,7 +59,7 @@ def _compile(tree: Path) -> None:
 
 def _build_entry(name: str) -> zipfile.ZipInfo:
     entry = zipfile.ZipInfo(name, ZIP_EPOCH)
-    entry.create_system = 3  # Unix, whatever packs it
+    entry.create_system = 3  # Unix, on any build machine
     entry.external_attr = 0o100644 << 16
     entry.compress_type = zipfile.ZIP_DEFLATED
     return entry

@@ -1,6 +1,6 @@
-"""Alarms on the API and its functions. Those on the database and the cache stand in infra/alarms.yaml.
+"""Alarms on the API and its functions. infra/alarms.yaml contains those on the database and the cache.
 
-Each has its entry in docs/runbook.md.
+docs/runbook.md has an entry for each.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,36 +11,38 @@ from infra.functions import API_HANDLER, EXTERNAL_OUTBOX, OUTBOX, get_resource_n
 Json = dict[str, Any]
 
 PERIOD_SECONDS = 300
-MAX_FAILING_PERCENT = 2  # percent of the requests
-SLOW_MS = 2_000  # milliseconds that one request in twenty may reach
-LONG_POLL_SLOW_MS = (
-    25_000  # the same where requests wait for news on purpose: close to the 29 seconds after which they are cut off
-)
-MAX_WAIT_SECONDS = {OUTBOX: 300, EXTERNAL_OUTBOX: 900}  # seconds that a job may wait for its turn
-UNIT_SECONDS = {"minute": 60, "hour": 3600, "day": 86400}  # of seconds
-# The account's settings at WeChat are wrong, or its daily limit is reached: access_token, app id, secret, our address,
-# a right that it does not have.
+MAX_FAILING_PERCENT = 2  # of the requests
+SLOW_MS = 2_000  # 95th percentile
+# 95th percentile of the function that serves long polls, close to the timeout of 29 s.
+LONG_POLL_SLOW_MS = 25_000
+MAX_WAIT_SECONDS = {OUTBOX: 300, EXTERNAL_OUTBOX: 900}  # time between a job's due time and its start
+UNIT_SECONDS = {"minute": 60, "hour": 3600, "day": 86400}
+# Errors of WeChat that the account's settings cause: access_token, app id, secret, IP allow-list, permission; and its
+# daily limit.
 WECHAT_ACCOUNT_ERRORS = (40001, 40013, 40125, 40164, 45009, 48001)
 
 
 def build_resources(
     groups: Iterable[str], sockets: Iterable[str], jobs: Iterable[str], rates: Mapping[str, str]
 ) -> Json:
-    """groups, sockets and jobs are names of functions: of those that people wait for, and of those that nobody does.
+    """Build the alarms and the metric filters.
 
-    `rates` says how often those of the jobs run that have a schedule: "rate(1 minute)".
+    Args:
+        groups: resource names of the functions that serve endpoints; clients wait for them and for `sockets`.
+        jobs: resource names of the functions of jobs.
+        rates: schedule expression by resource name of a scheduled job, e.g. "rate(1 minute)".
     """
     alarms = {"ApiFailing": _build_api_error_alarm()}
     sockets = [*sockets]
     for name in [*groups, *sockets]:
         alarms[f"{name}Crashing"] = _build_crash_alarm(name, threshold=5, periods=2)
         alarms[f"{name}Throttled"] = _build_alarm(
-            f"{name} is at its concurrency limit: clients get 5XX",
+            f"{name} has reached its concurrency limit: clients get 5XX",
             {**_build_periodic_metric("AWS/Lambda", "Throttles", {"FunctionName": {"Ref": name}}), "Statistic": "Sum"},
             threshold=1,
         )
         alarms[f"{name}Slow"] = _build_alarm(
-            f"{name} is slow: look at the database and the cache first",
+            f"{name} is slow: check the database and the cache first",
             {
                 **_build_periodic_metric("AWS/Lambda", "Duration", {"FunctionName": {"Ref": name}}),
                 "ExtendedStatistic": "p95",
@@ -54,28 +56,26 @@ def build_resources(
 
 
 def _build_log_alarms(names: list[str]) -> Json:
-    """What nothing dies of, and only lines of a log tell."""
-    lanes = [get_resource_name(lane) for lane in MAX_WAIT_SECONDS]
-    text = "A job was given up, money needs a person, or a WebSocket met a bug: filter level = 'ERROR' in these logs"
+    """Build alarms on conditions that only log lines report."""
+    workers = [get_resource_name(worker) for worker in MAX_WAIT_SECONDS]
+    text = "A job was dead-lettered, a payment needs attention, or a WebSocket handler failed: filter level = 'ERROR'"
     alarms = _build_log_alarm("ErrorsLogged", names, '{ $.level = "ERROR" }', text)
-    text = "Jobs fail for ten minutes or longer, and are tried again: filter event = 'job failed' in the outbox's logs"
-    alarms |= _build_log_alarm("JobsFailing", lanes, '{ ($.event = "job failed") && ($.try >= 8) }', text)
-    text = (
-        "WeChat refuses a hospital's account: filter number > 0 in the logs of wechat and of the outbox's outside lane"
-    )
-    refused = " || ".join(f"($.number = {number})" for number in WECHAT_ACCOUNT_ERRORS)
+    text = "Jobs have failed for ten minutes or longer and are retried: filter event = 'job failed' in the outbox logs"
+    alarms |= _build_log_alarm("JobsFailing", workers, '{ ($.event = "job failed") && ($.try >= 8) }', text)
+    text = "WeChat rejects a hospital's account: filter number > 0 in the logs of wechat and of the external outbox"
+    rejected = " || ".join(f"($.number = {number})" for number in WECHAT_ACCOUNT_ERRORS)
     alarms |= _build_log_alarm(
         "WechatRefusing",
         [get_resource_name("wechat"), get_resource_name(EXTERNAL_OUTBOX)],
-        f"{{ {refused} }}",
+        f"{{ {rejected} }}",
         text,
         threshold=5,
     )
-    for lane, seconds in MAX_WAIT_SECONDS.items():
-        text = f"What {lane} is to do waits longer than {seconds} seconds: more is promised than done"
-        name = f"{get_resource_name(lane)}Late"
+    for worker, seconds in MAX_WAIT_SECONDS.items():
+        text = f"Jobs of {worker} start more than {seconds} seconds late: more are enqueued than executed"
+        name = f"{get_resource_name(worker)}Late"
         alarms |= _build_log_alarm(
-            name, [get_resource_name(lane)], "{ $.late >= 0 }", text, "$.late", "Maximum", seconds, periods=2
+            name, [get_resource_name(worker)], "{ $.late >= 0 }", text, "$.late", "Maximum", seconds, periods=2
         )
     return alarms
 
@@ -90,10 +90,13 @@ def _build_log_alarm(
     threshold: int = 1,
     periods: int = 1,
 ) -> Json:
-    """An alarm, and the filters that give it the value of each line of these functions' logs that fits the pattern."""
+    """Build an alarm and the metric filters that feed it.
+
+    Each log line of these functions that matches the pattern contributes `value`.
+    """
     namespace = {"Ref": "AWS::StackName"}
-    counted = {"MetricNamespace": namespace, "MetricName": alarm, "MetricValue": value}
-    lines = {"FilterPattern": pattern, "MetricTransformations": [counted]}
+    transformation = {"MetricNamespace": namespace, "MetricName": alarm, "MetricValue": value}
+    lines = {"FilterPattern": pattern, "MetricTransformations": [transformation]}
     filters = {
         f"{name}{alarm}Filter": {
             "Type": "AWS::Logs::MetricFilter",
@@ -106,29 +109,29 @@ def _build_log_alarm(
 
 
 def _build_not_running_alarm(name: str, rate: str) -> Json:
-    """A job that nobody starts crashes no more: no run at all, twice as long as there should be one."""
+    """Build an alarm on a scheduled job that has not run for two periods."""
     count, unit = rate.removeprefix("rate(").removesuffix(")").split()
     period = max(PERIOD_SECONDS, int(count) * UNIT_SECONDS[unit.removesuffix("s")])
     metric = {
         **_build_periodic_metric("AWS/Lambda", "Invocations", {"FunctionName": {"Ref": name}}),
         "Statistic": "Sum",
     }
-    alarm = _build_alarm(
-        f"{name} does not run any more: look at its rule in EventBridge", {**metric, "Period": period}, 1
-    )
+    alarm = _build_alarm(f"{name} has stopped running: check its rule in EventBridge", {**metric, "Period": period}, 1)
     alarm["Properties"] |= {"ComparisonOperator": "LessThanThreshold", "TreatMissingData": "breaching"}
     return alarm
 
 
 def _build_crash_alarm(name: str, threshold: int, periods: int) -> Json:
-    text = f"{name} dies or runs into its time-out: see its log, level ERROR or 'Task timed out'"
+    text = f"{name} fails or times out: see its log, level ERROR or 'Task timed out'"
     metric = _build_periodic_metric("AWS/Lambda", "Errors", {"FunctionName": {"Ref": name}})
     return _build_alarm(text, {**metric, "Statistic": "Sum"}, threshold, periods)
 
 
 def _build_api_error_alarm() -> Json:
-    """A share, so that the alarm means the same at night and at noon; a few failures among few requests are none, but
-    ten in five minutes are some."""
+    """Build an alarm on the percentage of failed requests, which does not depend on the load.
+
+    A few failures among few requests do not count; ten in five minutes do.
+    """
     dimensions = {"ApiName": {"Ref": "AWS::StackName"}, "Stage": {"Ref": "RestAPI.Stage"}}
     share = {
         "Expression": "IF(requests > 50 OR failures >= 10, 100 * failures / requests, 0)",
@@ -148,7 +151,7 @@ def _build_api_error_alarm() -> Json:
         }
         for part, name in parts.items()
     ]
-    text = "Requests end in 5XX: the access log says on which routes, the functions' logs why"
+    text = "Requests end in 5XX: the access log shows the routes, the functions' logs show the errors"
     return _build_alarm(text, {"Metrics": [{**share, "ReturnData": True}, *metrics]}, threshold=MAX_FAILING_PERCENT)
 
 

@@ -1,4 +1,4 @@
-"""What every function gets: the private network, and where its database, cache and bucket are."""
+"""Settings of the Lambda functions: private network, addresses of database, cache and bucket, secrets."""
 
 from typing import Any
 
@@ -6,29 +6,29 @@ from chalice.utils import to_cfn_resource_name
 
 Json = dict[str, Any]
 
-API_HANDLER = "APIHandler"  # Chalice's name for the function that serves the group riding on its API handler
+API_HANDLER = "APIHandler"  # Chalice's name of the function that serves the core group
 MIGRATE = "Migrate"
 OUTBOX, EXTERNAL_OUTBOX = "run_outbox", "run_outbox_external"
-SMS_FUNCTIONS = ("accounts", EXTERNAL_OUTBOX)  # who promises codes, and who sends them
-STAGE = "api"  # api_gateway_stage: by reference, functions would wait for the stage, which waits for them
+SMS_FUNCTIONS = ("accounts", EXTERNAL_OUTBOX)  # the functions that request codes and that send them
+STAGE = "api"  # api_gateway_stage; a reference would be a circular dependency of functions and stage
 WEBSOCKET_HOST = "${WebsocketAPI}.execute-api.${AWS::Region}.${AWS::URLSuffix}"
 
 
 def get_group_resource(group: str, core: str) -> str:
-    """Return the name of the resource that serves the group; `core` is the one on Chalice's API handler."""
+    """Return the resource name of the function that serves a group. `core` is the group on Chalice's API handler."""
     return API_HANDLER if group == core else get_resource_name(group)
 
 
 def get_resource_name(function: str) -> str:
-    """Return what Chalice calls the resource of a function."""
+    """Return the resource name that Chalice gives a function."""
     return str(to_cfn_resource_name(function))
 
 
 def build_group_function(group: str) -> Json:
-    """The function of a group. It waits for the migration, see infra/migration.py.
+    """Build the overlay of a group's function. It depends on the migration, see infra/migration.py.
 
-    GROUP cannot stand in config.json: Chalice imports the app with the API handler's variables set, and would see
-    the routes of that one group.
+    GROUP is not set in config.json, because Chalice imports the app with the variables of the API handler and would see
+    only the routes of that group.
     """
     variables = {
         **_build_worker_variables(group),
@@ -37,9 +37,9 @@ def build_group_function(group: str) -> Json:
         "DATABASE_URL": _build_database_url(),
         "REDIS_URL": _build_redis_url(),
         "S3_BUCKET": import_value("Bucket"),
-        # By the API's own host name, whatever name clients know it by.
+        # The default host name of the API, which works with and without a custom domain.
         "WS_ENDPOINT_URL": {"Fn::Sub": f"https://{WEBSOCKET_HOST}/{STAGE}"},
-        # WeChat Pay's notices come there: without a name of its own the API does not know its address.
+        # WeChat Pay sends payment notifications there. Without a custom domain the address is unknown.
         "PUBLIC_URL": {"Fn::If": ["HasDomain", {"Fn::Sub": "https://${DomainName}"}, ""]},
         "DATA_KEYS": _build_data_keys(),
         "TRUSTED_PROXIES": {"Ref": "TrustedProxies"},
@@ -48,21 +48,21 @@ def build_group_function(group: str) -> Json:
 
 
 def build_job_function(job: str, pattern: Json) -> Json:
-    """The function of a job, of no group. Of all the account's S3 events it is given those of our bucket."""
-    worker = build_group_function(job)
+    """Build the overlay of a job's function, which serves no group. S3 events are filtered to our bucket."""
+    function = build_group_function(job)
     if pattern.get("source") == ["aws.s3"]:
-        ours = {"detail": {"bucket": {"name": [import_value("Bucket")]}}}
-        worker["Properties"]["Events"] = {f"{get_resource_name(job)}Event": {"Properties": {"Pattern": ours}}}
-    return worker
+        bucket = {"detail": {"bucket": {"name": [import_value("Bucket")]}}}
+        function["Properties"]["Events"] = {f"{get_resource_name(job)}Event": {"Properties": {"Pattern": bucket}}}
+    return function
 
 
 def build_migrate_function() -> Json:
-    """The function that migrates: of no group, without cache and bucket."""
+    """Build the overlay of the function that migrates, which uses neither cache nor bucket."""
     return {"Properties": _build_network_properties({"GROUP": "migrate", "DATABASE_URL": _build_database_url()})}
 
 
 def build_invoke_permission(name: str) -> Json:
-    """Let our API, and no other, call the function."""
+    """Allow only our REST API to invoke the function."""
     api = "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${RestAPI}/*"
     return {
         "Type": "AWS::Lambda::Permission",
@@ -76,7 +76,7 @@ def build_invoke_permission(name: str) -> Json:
 
 
 def import_value(name: str) -> Json:
-    """A value that a stack of infra/*.yaml exports."""
+    """Return a reference to a value that a stack of infra/*.yaml exports."""
     return {"Fn::ImportValue": {"Fn::Sub": f"${{Environment}}-{name}"}}
 
 
@@ -92,13 +92,17 @@ def _build_network_properties(variables: Json) -> Json:
 
 
 def _build_worker_variables(group: str) -> Json:
-    """Whom it tells to begin. Of the two themselves only the one tells the other: else it would be a circle."""
-    lanes = {"OUTBOX_FUNCTION": OUTBOX, "EXTERNAL_OUTBOX_FUNCTION": EXTERNAL_OUTBOX}
-    told = {OUTBOX: [EXTERNAL_OUTBOX], EXTERNAL_OUTBOX: []}.get(group, [OUTBOX, EXTERNAL_OUTBOX])
-    return {variable: {"Ref": get_resource_name(function)} for variable, function in lanes.items() if function in told}
+    """Name the outbox workers that a function wakes.
+
+    The worker of the internal queue wakes only that of the external one, which wakes neither: otherwise the functions
+    would depend on each other.
+    """
+    workers = {"OUTBOX_FUNCTION": OUTBOX, "EXTERNAL_OUTBOX_FUNCTION": EXTERNAL_OUTBOX}
+    woken = {OUTBOX: [EXTERNAL_OUTBOX], EXTERNAL_OUTBOX: []}.get(group, [OUTBOX, EXTERNAL_OUTBOX])
+    return {name: {"Ref": get_resource_name(worker)} for name, worker in workers.items() if worker in woken}
 
 
-# CloudFormation reads the secrets while it deploys. They are letters and digits only, so nothing needs quoting.
+# CloudFormation resolves the secrets during the deployment. They consist of letters and digits and need no quoting.
 def _build_database_url() -> Json:
     url = "mysql://zhenxun:{{resolve:secretsmanager:${Secret}:SecretString:password}}@${Host}:3306/zhenxun?tls=1"
     return {"Fn::Sub": [url, {"Secret": import_value("DatabaseSecret"), "Host": import_value("DatabaseHost")}]}
@@ -110,7 +114,7 @@ def _build_redis_url() -> Json:
 
 
 def _build_data_keys() -> Json:
-    """Wrapped by KMS: only a function that may decrypt with the data key can use them."""
+    """Return the data keys, encrypted by KMS: only functions with kms:Decrypt can use them."""
     return {
         "Fn::Sub": [
             "{{resolve:secretsmanager:${Secret}:SecretString:keys}}",
@@ -121,11 +125,11 @@ def _build_data_keys() -> Json:
 
 def _build_sms_variables() -> Json:
     secret = {"Secret": import_value("SmsSecret")}
-    place = "{{{{resolve:secretsmanager:${{Secret}}:SecretString:{}}}}}"
+    reference = "{{{{resolve:secretsmanager:${{Secret}}:SecretString:{}}}}}"
     return {
         "SMS_PROVIDER": {"Ref": "SmsProvider"},
         "SMS_APP_ID": {"Ref": "SmsAppId"},
         "SMS_SIGN": {"Ref": "SmsSign"},
         "SMS_TEMPLATE": {"Ref": "SmsTemplate"},
-        **{f"SMS_{name.upper()}": {"Fn::Sub": [place.format(name), secret]} for name in ("key_id", "key_secret")},
+        **{f"SMS_{name.upper()}": {"Fn::Sub": [reference.format(name), secret]} for name in ("key_id", "key_secret")},
     }

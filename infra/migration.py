@@ -1,7 +1,8 @@
-"""The database is migrated inside the deployment, before any function gets its new code.
+"""Migrate the database during a deployment, before any function gets its new code.
 
-Every serving function waits for the custom resource Migrated. It changes with the sources, calls Migrator, which calls
-migrate; where that fails, the deployment rolls back and the functions stay as they were.
+All other functions depend on the custom resource Migrated. Its properties change with the sources, so that
+CloudFormation invokes Migrator, which invokes migrate. If that fails, the deployment rolls back and the functions stay
+unchanged.
 """
 
 from pathlib import Path
@@ -11,12 +12,12 @@ from infra.functions import MIGRATE
 
 Json = dict[str, Any]
 
-TIMEOUT_SECONDS = 900  # seconds: the most that Lambda allows, and more than migrate has
+TIMEOUT_SECONDS = 900  # the maximum of Lambda; longer than the timeout of migrate
 
 
 def build_resources(runtime: str, sources: str, log_days: int) -> Json:
-    """`sources` is a digest of what is packaged."""
-    change = {
+    """Build the custom resource and its function. `sources` is a digest of the packaged files."""
+    properties = {
         "ServiceToken": {"Fn::GetAtt": ["Migrator", "Arn"]},
         "ServiceTimeout": TIMEOUT_SECONDS + 60,
         "Function": {"Ref": MIGRATE},
@@ -24,7 +25,7 @@ def build_resources(runtime: str, sources: str, log_days: int) -> Json:
     }
     log = {"LogGroupName": {"Fn::Sub": "/aws/lambda/${Migrator}"}, "RetentionInDays": log_days}
     return {
-        "Migrated": {"Type": "Custom::Migration", "DependsOn": "MigratorLogGroup", "Properties": change},
+        "Migrated": {"Type": "Custom::Migration", "DependsOn": "MigratorLogGroup", "Properties": properties},
         "Migrator": {"Type": "AWS::Lambda::Function", "Properties": _build_migrator(runtime)},
         "MigratorLogGroup": {"Type": "AWS::Logs::LogGroup", "Properties": log},
         "MigratorRole": {"Type": "AWS::IAM::Role", "Properties": _build_role()},
@@ -45,12 +46,12 @@ def _build_migrator(runtime: str) -> Json:
 
 def _build_role() -> Json:
     logs = "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:/aws/lambda/${AWS::StackName}-*"
-    may = [
+    statements = [
         {"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": {"Fn::GetAtt": [MIGRATE, "Arn"]}},
         {"Effect": "Allow", "Action": ["logs:CreateLogStream", "logs:PutLogEvents"], "Resource": {"Fn::Sub": logs}},
     ]
     trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
     return {
         "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [trust]},
-        "Policies": [{"PolicyName": "migrate", "PolicyDocument": {"Version": "2012-10-17", "Statement": may}}],
+        "Policies": [{"PolicyName": "migrate", "PolicyDocument": {"Version": "2012-10-17", "Statement": statements}}],
     }

@@ -1,6 +1,6 @@
-"""What Chalice's template lacks, for `chalice package --merge-template`: Chalice merges it in by itself.
+"""The overlay of Chalice's template for `chalice package --merge-template`.
 
-A merge adds and overrides; it never deletes, and a list replaces a list.
+Merging adds and overrides keys and never deletes any; a list replaces a list.
 """
 
 from collections.abc import Mapping
@@ -16,23 +16,30 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Sitemap:
-    """What app.py declares."""
+    """The routes, groups, WebSocket handlers and jobs that app.py declares."""
 
     routes: api.Routes
     groups: tuple[str, ...]
     api_handler_group: str  # the group on Chalice's API handler
-    sockets: tuple[str, ...]  # the functions of API Gateway's WebSocket events
-    jobs: Mapping[str, Json]  # what runs by itself, by name: the pattern of its events, {} for a schedule
-    rates: Mapping[str, str]  # the schedules of those that have one
+    sockets: tuple[str, ...]  # names of the functions that handle WebSocket events
+    jobs: Mapping[str, Json]  # event pattern by name of the job, {} for scheduled jobs
+    rates: Mapping[str, str]  # schedule expression by name of the job, for scheduled jobs
 
 
 def build_overlay(stage: str, sitemap: Sitemap, runtime: str, sources: str) -> Json:
-    """`sources` is a digest of what is packaged: another one migrates."""
+    """Build the overlay.
+
+    Args:
+        runtime: Lambda's name of the version of Python.
+        sources: a digest of the packaged files; a new value triggers the migration.
+    """
     groups = {functions.get_group_resource(group, sitemap.api_handler_group): group for group in sitemap.groups}
     sockets = {functions.get_resource_name(one): one for one in sitemap.sockets}
     jobs = {functions.get_resource_name(job): job for job in sitemap.jobs}
     rates = {functions.get_resource_name(job): rate for job, rate in sitemap.rates.items()}
-    api_log = {"LogGroupName": {"Fn::Sub": "/aws/lambda/${APIHandler}"}}  # Chalice names a resource that is not there
+    api_log = {
+        "LogGroupName": {"Fn::Sub": "/aws/lambda/${APIHandler}"}
+    }  # Chalice refers to a resource that does not exist
     return {
         "Parameters": _build_parameters(stage),
         "Conditions": {
@@ -55,12 +62,12 @@ def build_overlay(stage: str, sitemap: Sitemap, runtime: str, sources: str) -> J
             "MigrateFunction": {"Value": {"Ref": MIGRATE}},
             "ApiDomainTarget": {
                 "Condition": "HasDomain",
-                "Description": "Where the API's own host name must point (CNAME)",
+                "Description": "CNAME target for the host name of the API",
                 "Value": {"Fn::GetAtt": ["ApiDomain", "RegionalDomainName"]},
             },
             "SocketDomainTarget": {
                 "Condition": "HasSocketDomain",
-                "Description": "Where the host name for WebSockets must point (CNAME)",
+                "Description": "CNAME target for the host name of WebSockets",
                 "Value": {"Fn::GetAtt": ["SocketDomain", "RegionalDomainName"]},
             },
         },
@@ -68,23 +75,26 @@ def build_overlay(stage: str, sitemap: Sitemap, runtime: str, sources: str) -> J
 
 
 def _build_parameters(stage: str) -> Json:
-    """Name: default and meaning. docs/deployment.md says more."""
+    """Build the parameters of the stack, which docs/deployment.md describes."""
     texts = {
         "Environment": (f"zhenxun-{stage}", "Prefix of the values that the stacks of infra/ export"),
-        "DomainName": ("", "Host name of the API; empty: the one that API Gateway gives it"),
-        "SocketDomainName": ("", "Host name for WebSockets, another one; empty: the one that API Gateway gives them"),
-        "CertificateArn": ("", "Certificate of those names in ACM, in this region"),
+        "DomainName": ("", "Host name of the API; empty: the default host name of API Gateway"),
+        "SocketDomainName": (
+            "",
+            "Host name of WebSockets, different from DomainName; empty: the default host name of API Gateway",
+        ),
+        "CertificateArn": ("", "ARN of the ACM certificate for both host names, in this region"),
         "CertificateAuthorities": (
             "/etc/pki/tls/certs/ca-bundle.crt",
-            "File inside the functions with the roots that database and cache are checked against",
+            "File in the Lambda runtime with the root certificates that database and cache are verified against",
         ),
-        "SmsProvider": ("", "aliyun or tencent; empty: no codes can be sent, and nobody can sign up"),
+        "SmsProvider": ("", "aliyun or tencent; empty: no codes are sent, so patients cannot sign up"),
         "SmsAppId": ("", "Tencent's SmsSdkAppId"),
-        "SmsSign": ("", "The signature that the provider has approved"),
-        "SmsTemplate": ("", "Its approved template: Aliyun's with ${code}, Tencent's with {1}"),
-        "TrustedProxies": ("0", "Proxies between clients and API Gateway: 1 behind CloudFront"),
-        "RequestsPerSecond": ("1000", "Above this API Gateway answers 429"),
-        "SecretsVersion": ("1", "Any other value has CloudFormation read the secrets again"),
+        "SmsSign": ("", "SMS signature that the provider has approved"),
+        "SmsTemplate": ("", "Approved SMS template: Aliyun's contains ${code}, Tencent's {1}"),
+        "TrustedProxies": ("0", "Number of proxies between clients and API Gateway: 1 behind CloudFront"),
+        "RequestsPerSecond": ("1000", "Requests per second above which API Gateway responds 429"),
+        "SecretsVersion": ("1", "A new value makes CloudFormation read the secrets again"),
     }
     parameters: Json = {
         name: {"Type": "String", "Default": default, "Description": text} for name, (default, text) in texts.items()

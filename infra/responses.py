@@ -1,4 +1,4 @@
-"""What API Gateway answers by itself: its errors, and the browser's preflight. Both wear what our own answers wear."""
+"""Responses that API Gateway itself sends: errors and CORS preflights, in the format of the application's responses."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -7,12 +7,12 @@ from chalicelib.http import routing
 
 Json = dict[str, Any]
 
-REQUEST_ID_EXPRESSION = "context.requestId"  # the id that the functions answer and log too
-RETRY_AFTER_SECONDS = 1  # seconds
+REQUEST_ID_EXPRESSION = "context.requestId"  # the id that the functions log and return too
+RETRY_AFTER_SECONDS = 1
 
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
-# No route of ours asks for a signature, a key or an authorizer, so API Gateway looks for one, and misses it or
-# dislikes what it finds, only where there is no such path or method.
+# No route requires a signature, an API key or an authorizer, so API Gateway reports a missing or an invalid one only if
+# the path or the method does not exist.
 STATUSES = {
     "MISSING_AUTHENTICATION_TOKEN": 404,
     "INVALID_SIGNATURE": 404,
@@ -35,19 +35,19 @@ STATUSES = {
     "INTEGRATION_TIMEOUT": 504,
 }
 
-# The rest keeps the status that API Gateway chose: setting one here would change it for every type. What is left of
-# 4XX is a 403 (IncompleteSignatureException: an Authorization header at a path that does not exist).
+# Other types keep the status that API Gateway chooses: a status here would apply to each of them. The only other 4XX is
+# a 403 (IncompleteSignatureException: an Authorization header at a path that does not exist).
 DEFAULT_STATUSES = {"DEFAULT_4XX": 403, "DEFAULT_5XX": 500}
 
 
 def build_gateway_responses() -> Json:
-    """The document's x-amazon-apigateway-gateway-responses."""
+    """Return the document's x-amazon-apigateway-gateway-responses."""
     named = {kind: {"statusCode": status, **_build_response(status)} for kind, status in STATUSES.items()}
     return {**named, **{kind: _build_response(status) for kind, status in DEFAULT_STATUSES.items()}}
 
 
 def build_preflights(paths: Iterable[str]) -> Json:
-    """Chalice writes OPTIONS from the routes' CORS; what it lacks is the id that every answer carries."""
+    """Return the header X-Request-Id for the OPTIONS operations, which Chalice generates without it."""
     parameters = {"method.response.header.X-Request-Id": REQUEST_ID_EXPRESSION}
     options = {
         "responses": {"200": {"headers": {"X-Request-Id": {"type": "string"}}}},

@@ -1,4 +1,4 @@
-"""The WebSocket API that Chalice makes: its access log, its limits, and its own host name."""
+"""The WebSocket API that Chalice creates: access log, throttling and host name."""
 
 import json
 from typing import Any
@@ -20,6 +20,7 @@ ACCESS_LOG_FIELDS = {
 
 
 def build_resources() -> Json:
+    """Build the resources of the WebSocket API."""
     log = {
         "LogGroupName": {"Fn::Sub": "/aws/apigateway/${AWS::StackName}-websocket"},
         "RetentionInDays": LOG_RETENTION_DAYS,
@@ -34,18 +35,18 @@ def build_resources() -> Json:
 
 def _build_stage() -> Json:
     rate = {"ThrottlingRateLimit": {"Ref": "RequestsPerSecond"}, "ThrottlingBurstLimit": {"Ref": "RequestsPerSecond"}}
-    quiet = {"LoggingLevel": "OFF", "DataTraceEnabled": False}  # API Gateway's own log would hold texts and tokens
+    no_log = {"LoggingLevel": "OFF", "DataTraceEnabled": False}  # the execution log would contain texts and tokens
     return {
         "AccessLogSettings": {
             "DestinationArn": {"Fn::GetAtt": ["SocketAccessLogGroup", "Arn"]},
             "Format": json.dumps({name: f"$context.{value}" for name, value in ACCESS_LOG_FIELDS.items()}),
         },
-        "DefaultRouteSettings": {**rate, **quiet},
+        "DefaultRouteSettings": {**rate, **no_log},
     }
 
 
 def _build_domain() -> Json:
-    """A REST API and a WebSocket API cannot share a name."""
+    """Build the custom domain. A REST API and a WebSocket API cannot share a host name."""
     configuration = {
         "CertificateArn": {"Ref": "CertificateArn"},
         "EndpointType": "REGIONAL",
@@ -58,12 +59,12 @@ def _build_domain() -> Json:
         "Stage": {"Ref": "WebsocketAPIStage"},
     }
     conditional = {"Condition": "HasSocketDomain"}
-    unlike_its_default = {"Metadata": {"cfn-lint": {"config": {"ignore_checks": ["W1030"]}}}}  # where it has no domain
+    lint = {"Metadata": {"cfn-lint": {"config": {"ignore_checks": ["W1030"]}}}}  # the default "" is no host name
     return {
         "SocketDomain": {
             "Type": "AWS::ApiGatewayV2::DomainName",
             **conditional,
-            **unlike_its_default,
+            **lint,
             "Properties": name,
         },
         "SocketDomainMapping": {"Type": "AWS::ApiGatewayV2::ApiMapping", **conditional, "Properties": mapping},

@@ -92,7 +92,7 @@ def test_a_stage_that_is_not_configured_is_refused(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "bundle.py"), "nowhere", str(tmp_path / "out")]
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, (tmp_path / "out").exists()) == (1, False)
-    assert "no stage nowhere" in done.stderr
+    assert "no deployable stage nowhere" in done.stderr
 
 
 def test_what_python_left_in_the_folders_is_not_packed(tmp_path: Path) -> None:
