@@ -58,19 +58,7 @@ def build_overlay(stage: str, sitemap: Sitemap, runtime: str, sources: str) -> J
             **migration.build_resources(runtime, sources, LOG_RETENTION_DAYS),
             **function_alarms.build_resources(groups, sockets, jobs, rates),
         },
-        "Outputs": {
-            "MigrateFunction": {"Value": {"Ref": MIGRATE}},
-            "ApiDomainTarget": {
-                "Condition": "HasDomain",
-                "Description": "CNAME target for the host name of the API",
-                "Value": {"Fn::GetAtt": ["ApiDomain", "RegionalDomainName"]},
-            },
-            "SocketDomainTarget": {
-                "Condition": "HasSocketDomain",
-                "Description": "CNAME target for the host name of WebSockets",
-                "Value": {"Fn::GetAtt": ["SocketDomain", "RegionalDomainName"]},
-            },
-        },
+        "Outputs": _build_outputs(),
     }
 
 
@@ -101,3 +89,19 @@ def _build_parameters(stage: str) -> Json:
     }
     parameters["SmsProvider"]["AllowedValues"] = ["", "aliyun", "tencent"]
     return parameters
+
+
+def _build_outputs() -> Json:
+    return {
+        "MigrateFunction": {"Value": {"Ref": MIGRATE}},
+        "ApiDomainTarget": {
+            "Condition": "HasDomain",
+            "Description": "CNAME target for the host name of the API",
+            "Value": {"Fn::GetAtt": ["ApiDomain", "RegionalDomainName"]},
+        },
+        "SocketDomainTarget": {
+            "Condition": "HasSocketDomain",
+            "Description": "CNAME target for the host name of WebSockets",
+            "Value": {"Fn::GetAtt": ["SocketDomain", "RegionalDomainName"]},
+        },
+    }

@@ -12,7 +12,7 @@ from chalicelib.adapters.mysql import Tx
 from chalicelib.helpdesk import queue_store
 from chalicelib.helpdesk.queue_store import Agent, QueueEntry
 from chalicelib.messaging import membership, membership_store
-from chalicelib.notifications import event_push
+from chalicelib.notifications import event_jobs
 from chalicelib.notifications.event_types import EventType
 from chalicelib.outbox import outbox
 from chalicelib.people import posts
@@ -89,7 +89,7 @@ def assign_agent(tx: Tx, tenant_id: int, entry: QueueEntry, agent_id: int, chang
     queue_store.assign_agent(tx, conversation_id, agent_id)
     posts.mark_idle(tx, tenant_id, agent_id)
     changed[entry.session_id] = [agent, *former]
-    event_push.enqueue_event(
+    event_jobs.enqueue_event(
         tx,
         tenant_id,
         [agent, f"user:{entry.user_id}"],

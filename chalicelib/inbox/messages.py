@@ -17,7 +17,7 @@ from chalicelib.inbox.models import (
     SiteMessage,
     UnreadCount,
 )
-from chalicelib.notifications import event_push, site_messages
+from chalicelib.notifications import event_jobs, site_messages
 from chalicelib.notifications.event_types import EventType
 from chalicelib.outbox import outbox
 from chalicelib.people import persons
@@ -107,7 +107,7 @@ def _insert_message(tx: Tx, caller: Caller, text: str, user_ids: list[int], key:
         more = f" 等 {len(unknown)} 人" if len(unknown) > MAX_NAMED_USERS else ""
         raise ApiError(errors.NOT_FOUND, f"用户不存在：{'、'.join(map(str, unknown[:MAX_NAMED_USERS]))}{more}")
     principals = [f"user:{user_id}" for user_id in user_ids]
-    event_push.enqueue_event(tx, caller.tenant_id, principals, EventType.SITE_MESSAGE, {"msg_id": str(message_id)}, now)
+    event_jobs.enqueue_event(tx, caller.tenant_id, principals, EventType.SITE_MESSAGE, {"msg_id": str(message_id)}, now)
 
 
 def _require_same_message(caller: Caller, text: str, user_ids: list[int], key: str) -> None:

@@ -99,5 +99,5 @@ def test_what_python_left_in_the_folders_is_not_packed(tmp_path: Path) -> None:
     assert list((ROOT / "chalicelib").rglob("__pycache__")), "these tests imported it"
     bundle.copy_sources(tmp_path / "project")
     copied = {path.name for path in (tmp_path / "project").rglob("*")}
-    assert "web.py" in copied
+    assert "routing.py" in copied
     assert "__pycache__" not in copied
