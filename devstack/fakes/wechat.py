@@ -1,9 +1,9 @@
-"""A small WeChat that speaks the real one's wire, for tests and bin/dev.
+"""A fake of WeChat's API for official accounts, for tests and bin/dev.
 
-python -m devstack.fakes.wechat --port PORT: that of the demo hospitals.
+`python -m devstack.fakes.wechat --port PORT` serves the accounts of the demo hospitals.
 
-It checks app id, secret, token, ticket, code, template and its fields as WeChat does, answers WeChat's numbers, and
-counts who asked for what. Tests have it hang, refuse or break.
+It validates app id, secret, token, ticket, code, template and its fields as WeChat does, returns WeChat's error codes,
+and counts the calls. Tests make it hang, reject calls or return malformed responses.
 """
 
 import argparse
@@ -24,126 +24,145 @@ from devstack import console
 from devstack.fakes import wechat_endpoints
 from devstack.fakes.wechat_endpoints import HttpResponse, WeChatError
 
-TOKEN_LIFE_SECONDS = 7200  # seconds
+TOKEN_LIFETIME_SECONDS = 7200
 
 
 @dataclass
 class WeChat:
-    """`failing` has a number (or an HTTP status below 1000, or "" for no JSON) by path; while `open` is not set, nobody
-    is answered; `denied` refuses our address."""
+    """The state of the fake server.
+
+    Attributes:
+        invalid_tokens: tokens that are issued but not accepted.
+        snapshot_openids: openids of visitors who see only a snapshot of the page (快照页).
+        forced_refreshes: monotonic times of forced token refreshes, by app id.
+        followers: openids that may receive messages; None: any.
+        on_send: called with a summary of each message.
+        failures: by path, the error code to return; below 1000 it is an HTTP status, and "" a response without JSON.
+        ip_denied: reject calls as from an unknown IP address.
+        accepts_any_account: accept any app id and secret.
+        accepting: while it is not set, requests get no response.
+    """
 
     url: str = ""
     accounts: dict[str, str] = field(default_factory=dict)  # app id to secret
     tokens: dict[str, str] = field(default_factory=dict)  # app id to access_token
-    invalid_tokens: set[str] = field(default_factory=set)  # tokens that are given out, and good for nothing
-    tickets: dict[str, str] = field(default_factory=dict)  # the same
+    invalid_tokens: set[str] = field(default_factory=set)
+    tickets: dict[str, str] = field(default_factory=dict)  # app id to jsapi_ticket
     codes: dict[str, tuple[str, str]] = field(default_factory=dict)  # code to app id and openid
-    used_codes: set[str] = field(default_factory=set)  # codes
-    snapshot_openids: set[str] = field(
-        default_factory=set
-    )  # openids of nobody: of pages that are only looked at (快照页)
-    forced_refreshes: dict[str, list[float]] = field(default_factory=dict)  # when tokens were made anew, by app id
+    used_codes: set[str] = field(default_factory=set)
+    snapshot_openids: set[str] = field(default_factory=set)
+    forced_refreshes: dict[str, list[float]] = field(default_factory=dict)
     templates: dict[str, str] = field(default_factory=lambda: dict(wechat_endpoints.TEMPLATES))  # id to content
-    followers: set[str] | None = None  # openids that may be written to; None: any
+    followers: set[str] | None = None
     sent: list[dict[str, Any]] = field(default_factory=list)
     calls: Counter[str] = field(default_factory=Counter)
-    on_send: Callable[[str], None] = lambda _: None  # what was sent
-    token_life_seconds: int = TOKEN_LIFE_SECONDS
+    on_send: Callable[[str], None] = lambda _: None
+    token_lifetime_seconds: int = TOKEN_LIFETIME_SECONDS
     failures: dict[str, int | str] = field(default_factory=dict)
     ip_denied: bool = False
-    accepts_any_account: bool = False  # any app id, any secret
+    accepts_any_account: bool = False
     accepting: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def issue_code(self, app_id: str, openid: str) -> str:
-        """What a page is sent back with, once somebody was asked who they are."""
+        """Return a code with which a visitor is redirected to the page."""
         code = secrets.token_hex(16)
         self.codes[code] = (app_id, openid)
         return code
 
     def expire_tokens(self) -> None:
-        """What was issued is good no more, though nobody was told."""
+        """Invalidate all issued tokens."""
         with self.lock:
             self.tokens.clear()
 
     def handle_request(self, method: str, path: str, query: dict[str, str], body: bytes) -> HttpResponse:
+        """Return the response to a request, or the configured failure."""
         with self.lock:
             self.calls[path] += 1
         self.accepting.wait(30)
-        failing = self.failures.get(path)
-        if failing == "":
+        failure = self.failures.get(path)
+        if failure == "":
             return 200, b"<html>busy</html>", {}
-        if isinstance(failing, int) and 0 < failing < 1000:
-            return failing, b"", {}
+        if isinstance(failure, int) and 0 < failure < 1000:
+            return failure, b"", {}
         try:
             with self.lock:
-                if failing:
-                    raise WeChatError(int(failing))
-                answered = wechat_endpoints.handle_request(self, method, path, query, body)
-        except WeChatError as wrong:
-            answered = {"errcode": wrong.number, "errmsg": "no rid: 5f3a"}
-        if "location" in answered:
-            return 302, b"", {"Location": answered["location"]}
-        return 200, json.dumps(answered, ensure_ascii=False).encode(), {}
+                if failure:
+                    raise WeChatError(int(failure))
+                response = wechat_endpoints.handle_request(self, method, path, query, body)
+        except WeChatError as error:
+            response = {"errcode": error.errcode, "errmsg": "no rid: 5f3a"}
+        if "location" in response:
+            return 302, b"", {"Location": response["location"]}
+        return 200, json.dumps(response, ensure_ascii=False).encode(), {}
 
 
 class Handler(BaseHTTPRequestHandler):
+    """Passes HTTP requests to the fake."""
+
     wechat: WeChat
     protocol_version = "HTTP/1.1"
 
     def serve(self) -> None:
+        """Handle one request of any method."""
         parts = urlsplit(self.path)
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        status, said, headers = self.wechat.handle_request(self.command, parts.path, dict(parse_qsl(parts.query)), body)
-        with contextlib.suppress(ConnectionError):  # who does not wait so long
+        status, content, headers = self.wechat.handle_request(
+            self.command, parts.path, dict(parse_qsl(parts.query)), body
+        )
+        with contextlib.suppress(ConnectionError):  # the client has timed out
             self.send_response(status)
-            for name, value in {**headers, "Content-Type": "text/plain", "Content-Length": str(len(said))}.items():
+            for name, value in {**headers, "Content-Type": "text/plain", "Content-Length": str(len(content))}.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(said)
+            self.wfile.write(content)
 
     do_GET = do_POST = serve
 
-    def log_message(self, *_: Any) -> None: ...
+    def log_message(self, *_: Any) -> None:
+        """Write no access log."""
 
 
 class Server(ThreadingHTTPServer):
+    """HTTP server with daemon threads and a long accept queue."""
+
     daemon_threads = True
     request_queue_size = 256
 
 
 def create_server(wechat: WeChat, port: int = 0) -> Server:
-    """A server of this WeChat, bound and not serving yet."""
-    made = Server(("127.0.0.1", port), type("Ours", (Handler,), {"wechat": wechat}))
-    wechat.url = f"http://127.0.0.1:{made.server_address[1]}"
+    """Return a server for the fake that is bound but does not serve yet."""
+    server = Server(("127.0.0.1", port), type("FakeHandler", (Handler,), {"wechat": wechat}))
+    wechat.url = f"http://127.0.0.1:{server.server_address[1]}"
     wechat.accepting.set()
-    return made
+    return server
 
 
 @contextlib.contextmanager
 def run_server() -> Iterator[WeChat]:
+    """Serve a fake on a free port."""
     wechat = WeChat()
-    serving = create_server(wechat)
-    thread = threading.Thread(target=serving.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    server = create_server(wechat)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
         yield wechat
     finally:
         wechat.accepting.set()
-        serving.shutdown()
-        serving.server_close()
+        server.shutdown()
+        server.server_close()
         thread.join()
 
 
 def follow_oauth_redirect(url: str, wechat: WeChat, openid: str) -> str:
-    """What a visitor's WeChat does at the address that asks who they are; where it sends them."""
+    """Return the address to which WeChat redirects a visitor from its authorization page."""
     query = dict(parse_qsl(urlsplit(url).query))
     return wechat_endpoints.build_redirect_url(wechat, query, openid)
 
 
 @contextlib.contextmanager
 def replace_real_server() -> Iterator[WeChat]:
-    """Has this process take it for the real one."""
+    """Serve a fake and have this process use it instead of WeChat."""
     before = vars(wechat_api)["settings"]
     with run_server() as wechat:
         set_api_url(wechat.url)
@@ -154,10 +173,12 @@ def replace_real_server() -> Iterator[WeChat]:
 
 
 def set_api_url(url: str) -> None:
+    """Have this process call WeChat at another address."""
     vars(wechat_api)["settings"] = replace(settings, wechat_api_url=url, wechat_open_url=url)
 
 
 def main() -> None:
+    """Serve the accounts of the demo hospitals."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
     wechat = WeChat(accounts=dict(wechat_endpoints.DEMO_ACCOUNTS.values()), on_send=console.print_line)

@@ -1,4 +1,4 @@
-"""What WeChat answers to a request, and what it refuses: its numbers are those of its documents."""
+"""Endpoints of the fake WeChat, with the error codes that WeChat documents."""
 
 import json
 import re
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 HttpResponse = tuple[int, bytes, dict[str, str]]
 
-# The accounts of the demo hospitals: app id and secret.
+# App id and secret of the demo hospitals' accounts.
 DEMO_ACCOUNTS = {
     "demo": ("wxdemo000000000001", "renhe-not-secret"),
     "demo-other": ("wxdemo000000000002", "kangning-not-secret"),
@@ -35,7 +35,7 @@ TEMPLATES = {
     ANSWERED_TEMPLATE_ID: "医生：{{thing1.DATA}}\n回复时间：{{time2.DATA}}",
 }
 MAX_FORCED_REFRESHES = 20
-APPROVED_CONSTANTS = {"预约成功"}  # what WeChat has approved for the fields of this kind, of any template
+APPROVED_CONSTANTS = {"预约成功"}  # texts accepted in `const` fields of all templates
 MAX_FIELD_LENGTHS = {"thing": 20, "character_string": 32, "name": 10, "phrase": 5, "number": 32, "amount": 16}
 FIELD_PATTERNS = {
     "character_string": re.compile(r"[\x21-\x7e]+"),
@@ -48,35 +48,42 @@ FIELD_PATTERNS = {
 
 
 class WeChatError(Exception):
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
+    """WeChat rejects a call with an errcode."""
+
+    def __init__(self, errcode: int) -> None:
+        super().__init__(errcode)
+        self.errcode = errcode
 
 
 def handle_request(wechat: "WeChat", method: str, path: str, query: dict[str, str], body: bytes) -> Json:
-    """Raises Wrong with WeChat's number."""
-    wanted = HANDLERS.get((method, path))
-    if wanted is None:
+    """Return the JSON of the response.
+
+    Raises:
+        WeChatError: if the call is rejected.
+    """
+    handler = HANDLERS.get((method, path))
+    if handler is None:
         raise WeChatError(40066)
     if wechat.ip_denied and not path.startswith(("/sns/", "/connect/")):
         raise WeChatError(40164)
-    return wanted(wechat, query, body)
+    return handler(wechat, query, body)
 
 
 def get_stable_token(wechat: "WeChat", _: dict[str, str], body: bytes) -> Json:
-    told = json.loads(body)
-    if told.get("grant_type") != "client_credential":
+    """Issue the account's access_token; all callers receive the same one."""
+    request = json.loads(body)
+    if request.get("grant_type") != "client_credential":
         raise WeChatError(40002)
-    app_id = require_app_secret(wechat, told.get("appid", ""), told.get("secret", ""), 40125)
-    if app_id not in wechat.tokens or (told.get("force_refresh") and allows_forced_refresh(wechat, app_id)):
+    app_id = require_app_secret(wechat, request.get("appid", ""), request.get("secret", ""), 40125)
+    if app_id not in wechat.tokens or (request.get("force_refresh") and allows_forced_refresh(wechat, app_id)):
         wechat.tokens[app_id] = secrets.token_urlsafe(96)
-    return {"access_token": wechat.tokens[app_id], "expires_in": wechat.token_life_seconds}
+    return {"access_token": wechat.tokens[app_id], "expires_in": wechat.token_lifetime_seconds}
 
 
 def allows_forced_refresh(wechat: "WeChat", app_id: str) -> bool:
-    """Twenty times a day; not within 30 s, when the same one is given out.
+    """Return whether a forced refresh issues a new token: at most every 30 s, and twenty times a day.
 
-    https://developers.weixin.qq.com/doc/service/api/base/api_getstableaccesstoken
+    Source: https://developers.weixin.qq.com/doc/service/api/base/api_getstableaccesstoken
     """
     before, now = wechat.forced_refreshes.setdefault(app_id, []), time.monotonic()
     if len(before) >= MAX_FORCED_REFRESHES:
@@ -86,14 +93,16 @@ def allows_forced_refresh(wechat: "WeChat", app_id: str) -> bool:
 
 
 def get_ticket(wechat: "WeChat", query: dict[str, str], _: bytes) -> Json:
+    """Issue the account's jsapi_ticket."""
     app_id = require_access_token(wechat, query)
     if query.get("type") != "jsapi":
         raise WeChatError(40097)
     ticket = wechat.tickets.setdefault(app_id, secrets.token_urlsafe(64))
-    return {"errcode": 0, "errmsg": "ok", "ticket": ticket, "expires_in": wechat.token_life_seconds}
+    return {"errcode": 0, "errmsg": "ok", "ticket": ticket, "expires_in": wechat.token_lifetime_seconds}
 
 
 def exchange_code(wechat: "WeChat", query: dict[str, str], _: bytes) -> Json:
+    """Return the openid of the visitor for whom a code was issued."""
     app_id = require_app_secret(wechat, query.get("appid", ""), query.get("secret", ""), 40001)
     code = query.get("code", "")
     if query.get("grant_type") != "authorization_code":
@@ -109,33 +118,33 @@ def exchange_code(wechat: "WeChat", query: dict[str, str], _: bytes) -> Json:
 
 
 def authorize(wechat: "WeChat", query: dict[str, str], _: bytes) -> Json:
-    """WeChat would show its own page; this one knows its only visitor."""
+    """Redirect to the page at once, always with the same visitor."""
     if query.get("appid") not in wechat.accounts or query.get("scope") != "snsapi_base":
         raise WeChatError(10003)
     return {"location": build_redirect_url(wechat, query, f"oDemo{'0' * 23}")}
 
 
 def build_redirect_url(wechat: "WeChat", query: dict[str, str], openid: str) -> str:
-    """Where somebody is sent who was asked who they are."""
-    page, told = (
-        query["redirect_uri"],
-        {"code": wechat.issue_code(query["appid"], openid), "state": query.get("state", "")},
-    )
-    return f"{page}{'&' if '?' in page else '?'}{urlencode(told)}"
+    """Return the page's address with a new code and the state."""
+    page = query["redirect_uri"]
+    parameters = {"code": wechat.issue_code(query["appid"], openid), "state": query.get("state", "")}
+    return f"{page}{'&' if '?' in page else '?'}{urlencode(parameters)}"
 
 
 def list_templates(wechat: "WeChat", query: dict[str, str], _: bytes) -> Json:
+    """Return the account's templates."""
     require_access_token(wechat, query)
     listed = []
-    for one, text in wechat.templates.items():
-        of_industry = "keyword" in text  # as they were before templates had categories
-        primary, deputy = ("医疗护理", "保健与卫生") if of_industry else (None, None)
-        told = {"template_id": one, "title": "通知", "primary_industry": primary, "deputy_industry": deputy}
-        listed.append({**told, "content": text, "example": ""})
+    for template_id, text in wechat.templates.items():
+        has_industry = "keyword" in text  # templates from before there were categories
+        primary, deputy = ("医疗护理", "保健与卫生") if has_industry else (None, None)
+        template = {"template_id": template_id, "title": "通知", "primary_industry": primary, "deputy_industry": deputy}
+        listed.append({**template, "content": text, "example": ""})
     return {"template_list": listed}
 
 
 def send_template_message(wechat: "WeChat", query: dict[str, str], body: bytes) -> Json:
+    """Validate a message and store it, unless the recipient has received its client_msg_id."""
     app_id, message = require_access_token(wechat, query), json.loads(body)
     if message.get("template_id") not in wechat.templates:
         raise WeChatError(40037)
@@ -143,41 +152,49 @@ def send_template_message(wechat: "WeChat", query: dict[str, str], body: bytes) 
         raise WeChatError(43004)
     for name in FIELD_PLACEHOLDER.findall(wechat.templates[message["template_id"]]):
         check_field(name, message.get("data", {}).get(name, {}).get("value", ""))
-    once = (message.get("touser"), message.get("client_msg_id"))
-    if not once[1] or once not in [(one["touser"], one.get("client_msg_id")) for one in wechat.sent]:
+    dedup_key = (message.get("touser"), message.get("client_msg_id"))
+    if not dedup_key[1] or dedup_key not in [(sent["touser"], sent.get("client_msg_id")) for sent in wechat.sent]:
         wechat.sent.append({**message, "app_id": app_id})
         wechat.on_send(
-            f"  WeChat to {message['touser']}: {'，'.join(one['value'] for one in message['data'].values())}"
+            f"  WeChat to {message['touser']}: {'，'.join(field['value'] for field in message['data'].values())}"
         )
     return {"errcode": 0, "errmsg": "ok", "msgid": len(wechat.sent)}
 
 
 def check_field(name: str, value: str) -> None:
-    """https://developers.weixin.qq.com/doc/service/guide/product/template_message/Template_Message_Interface.html"""
-    kind = name.rstrip("0123456789")
-    shape = FIELD_PATTERNS.get(kind)
-    if kind == "const" and value in ("", *APPROVED_CONSTANTS):
+    """Validate the value of a template field.
+
+    Raises:
+        WeChatError: 47003 if WeChat does not accept it.
+
+    Source: https://developers.weixin.qq.com/doc/service/guide/product/template_message/Template_Message_Interface.html
+    """
+    field_type = name.rstrip("0123456789")
+    pattern = FIELD_PATTERNS.get(field_type)
+    if field_type == "const" and value in ("", *APPROVED_CONSTANTS):
         return
     if (
-        kind == "const"
+        field_type == "const"
         or not value
-        or len(value) > MAX_FIELD_LENGTHS.get(kind, 200)
-        or (shape and not shape.fullmatch(value))
+        or len(value) > MAX_FIELD_LENGTHS.get(field_type, 200)
+        or (pattern and not pattern.fullmatch(value))
     ):
         raise WeChatError(47003)
 
 
-def require_app_secret(wechat: "WeChat", app_id: str, secret: str, otherwise: int) -> str:
+def require_app_secret(wechat: "WeChat", app_id: str, secret: str, errcode: int) -> str:
+    """Return the app id; raise WeChatError(errcode) if the secret is wrong."""
     if wechat.accepts_any_account:
         return app_id
     if app_id not in wechat.accounts:
         raise WeChatError(40013)
     if wechat.accounts[app_id] != secret:
-        raise WeChatError(otherwise)
+        raise WeChatError(errcode)
     return app_id
 
 
 def require_access_token(wechat: "WeChat", query: dict[str, str]) -> str:
+    """Return the app id that an access_token belongs to."""
     token = query.get("access_token")
     for app_id, current in wechat.tokens.items():
         if token == current and token not in wechat.invalid_tokens:

@@ -1,11 +1,12 @@
-"""A small WeChat Pay that speaks the real one's wire, v3 and v2, for tests and bin/dev.
+"""A fake of WeChat Pay, API v3 and v2, for tests and bin/dev.
 
-python -m devstack.fakes.wechat_pay --port PORT: that of the demo hospitals. POST /devstack/pay/OUT_TRADE_NO there is a
-patient who pays: the hospital is notified, as it is of refunds, which are settled at once.
+`python -m devstack.fakes.wechat_pay --port PORT` serves the merchants of the demo hospitals. There,
+POST /devstack/pay/OUT_TRADE_NO pays an order as the patient would and notifies the hospital; refunds succeed at once
+and are notified too.
 
-It checks signatures, times and fields as WeChat Pay does, keeps orders and refunds, and signs what it says; where it
-speaks TLS, it also looks for the certificate that v2's refunds want. Tests have it hang, refuse, break or lie, and take
-its notices to send them as they like.
+It validates signatures, times and fields as WeChat Pay does, stores orders and refunds, and signs its responses. With
+TLS it also requires the merchant certificate for refunds of v2. Tests make it hang, reject calls, return malformed or
+wrongly signed responses, and send its notifications themselves.
 """
 
 import argparse
@@ -34,28 +35,36 @@ SignedMessage = tuple[dict[str, str], bytes]  # headers and body
 
 @dataclass
 class WeChatPay:
-    """`failing` has by action (prepay, query, close, refund, query_refund) an error code, an HTTP status, or "" for
-    nonsense. While `open` is not set, nobody is answered."""
+    """The state of the fake server.
+
+    Attributes:
+        merchants: by mch_id.
+        signers: by serial: a public key and a platform certificate.
+        signing_serial: the signer in use.
+        failures: by action (prepay, query, close, refund, query_refund), the error code or HTTP status to return, or
+            "" for a malformed response.
+        signs_with_wrong_key: sign responses and notifications with a key that is not WeChat Pay's.
+        settles_refunds_at_once: set refunds to SUCCESS and notify the hospital as soon as they are requested.
+        accepting: while it is not set, requests get no response.
+    """
 
     url: str = ""
-    merchants: dict[str, Merchant] = field(default_factory=dict)  # by mch_id
-    signers: dict[str, Signer] = field(
-        default_factory=wechat_pay_keys.create_signers
-    )  # by serial: a key, a certificate
-    signing_serial: str = wechat_pay_keys.PUBLIC_KEY_ID  # of who signs now
+    merchants: dict[str, Merchant] = field(default_factory=dict)
+    signers: dict[str, Signer] = field(default_factory=wechat_pay_keys.create_signers)
+    signing_serial: str = wechat_pay_keys.PUBLIC_KEY_ID
     orders: dict[str, Order] = field(default_factory=dict)
     refunds: dict[str, Refund] = field(default_factory=dict)
     calls: Counter[str] = field(default_factory=Counter)
     failures: dict[str, str | int] = field(default_factory=dict)
-    signs_with_wrong_key: bool = False  # answers are signed by somebody else
-    settles_refunds_at_once: bool = False  # refunds are settled, and told of, as soon as they are asked for
+    signs_with_wrong_key: bool = False
+    settles_refunds_at_once: bool = False
     accepting: threading.Event = field(default_factory=threading.Event)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def add_merchant(self, version: str = ApiVersion.V3, sign_type: str = "", **fields: str) -> Merchant:
-        """A merchant who is known from now on, as the app is to know them."""
+        """Create a merchant account; return it as the app configures it."""
         number = len(self.merchants) + 1
-        made = Merchant(
+        merchant = Merchant(
             appid=fields.get("appid", f"wx{number:016x}"),
             mch_id=fields.get("mch_id", f"19{number:08d}"),
             version=version,
@@ -64,59 +73,61 @@ class WeChatPay:
             serial=wechat_pay_keys.MERCHANT_CERTIFICATE_SERIAL if version == ApiVersion.V3 else "",
             private_key=wechat_pay_keys.get_private_pem("merchant"),
             certificate=wechat_pay_keys.get_certificate_pem("merchant") if version == ApiVersion.V2 else "",
-            public_keys={serial: one.public_pem for serial, one in self.signers.items()}
+            public_keys={serial: signer.public_pem for serial, signer in self.signers.items()}
             if version == ApiVersion.V3
             else {},
         )
-        self.merchants[made.mch_id] = made
-        return made
+        self.merchants[merchant.mch_id] = merchant
+        return merchant
 
     def pay(self, out_trade_no: str) -> Order:
-        """The patient has paid. Nobody was told."""
+        """Pay an order, without a notification."""
         with self.lock:
             return wechat_pay_rules.mark_paid(self, out_trade_no)
 
     def settle_refund(self, out_refund_no: str, state: str = "SUCCESS") -> Refund:
-        """What became of a refund. Nobody was told."""
+        """Set the state of a refund, without a notification."""
         with self.lock:
             self.refunds[out_refund_no] = replace(self.refunds[out_refund_no], state=state, settled_at=clock.now())
             return self.refunds[out_refund_no]
 
     def build_payment_notification(self, out_trade_no: str, at: int = 0) -> SignedMessage:
-        """What it would POST to the order's notify_url, at `at` (µs) or now."""
+        """Return the notification for the order's notify_url, signed at a time in µs (default: now)."""
         order = self.orders[out_trade_no]
         if order.merchant.version == ApiVersion.V2:
             return wechat_pay_protocol_v2.build_payment_notification(self, order)
         return wechat_pay_protocol_v3.build_payment_notification(self, order, at or clock.now())
 
     def build_refund_notification(self, out_refund_no: str, at: int = 0) -> SignedMessage:
+        """Return the notification for the refund's notify_url, signed at a time in µs (default: now)."""
         refund = self.refunds[out_refund_no]
         if refund.order.merchant.version == ApiVersion.V2:
             return wechat_pay_protocol_v2.build_refund_notification(refund)
         return wechat_pay_protocol_v3.build_refund_notification(self, refund, at or clock.now())
 
     def send_notification(self, number: str) -> tuple[int, bytes]:
-        """Notify of a payment or a refund, by its number; what was answered."""
+        """Notify the hospital of a payment or refund by its number; return status and body of the response."""
         if number in self.orders:
             return post_notification(self.orders[number].notify_url, *self.build_payment_notification(number))
         return post_notification(self.refunds[number].notify_url, *self.build_refund_notification(number))
 
-    def handle_request(self, asked: HttpRequest) -> HttpResponse:
-        if asked.path.startswith("/devstack/pay/"):
-            return self._handle_manual_payment(asked.path.rpartition("/")[2])
+    def handle_request(self, request: HttpRequest) -> HttpResponse:
+        """Return the response to a request in either version."""
+        if request.path.startswith("/devstack/pay/"):
+            return self._handle_manual_payment(request.path.rpartition("/")[2])
         self.accepting.wait(30)
-        spoken = (
+        handle = (
             wechat_pay_protocol_v3.handle_request
-            if asked.path.startswith("/v3/")
+            if request.path.startswith("/v3/")
             else wechat_pay_protocol_v2.handle_request
         )
-        answered = spoken(self, asked)
+        response = handle(self, request)
         if self.settles_refunds_at_once:
             threading.Thread(target=self._settle_pending_refunds, daemon=True).start()
-        return answered
+        return response
 
     def _settle_pending_refunds(self) -> None:
-        for number in [number for number, one in self.refunds.items() if one.state == "PROCESSING"]:
+        for number in [number for number, refund in self.refunds.items() if refund.state == "PROCESSING"]:
             self.settle_refund(number)
             self.send_notification(number)
 
@@ -124,87 +135,98 @@ class WeChatPay:
         if out_trade_no not in self.orders:
             return 404, b"no such order\n", {}
         self.pay(out_trade_no)
-        status, said = self.send_notification(out_trade_no)
-        return 200, f"the hospital answered {status} {said.decode(errors='replace')}\n".encode(), {}
+        status, content = self.send_notification(out_trade_no)
+        return 200, f"the hospital responded {status} {content.decode(errors='replace')}\n".encode(), {}
 
 
 def post_notification(url: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
+    """POST a notification; return status and body of the response."""
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, body, headers, method="POST"), timeout=10) as answered:
-            return answered.status, answered.read()
+        with urllib.request.urlopen(urllib.request.Request(url, body, headers, method="POST"), timeout=10) as response:
+            return response.status, response.read()
     except urllib.error.HTTPError as error:
         with error:
             return error.code, error.read()
 
 
 class Handler(BaseHTTPRequestHandler):
+    """Passes HTTP requests to the fake."""
+
     pay: WeChatPay
     protocol_version = "HTTP/1.1"
 
     def serve(self) -> None:
+        """Handle one request of any method."""
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        shown = self.connection.getpeercert(True) if isinstance(self.connection, ssl.SSLSocket) else None
-        status, said, told = self.pay.handle_request(HttpRequest(self.command, self.path, headers, body, shown))
-        with contextlib.suppress(ConnectionError):  # who does not wait so long
+        certificate = self.connection.getpeercert(True) if isinstance(self.connection, ssl.SSLSocket) else None
+        request = HttpRequest(self.command, self.path, headers, body, certificate)
+        status, content, response_headers = self.pay.handle_request(request)
+        with contextlib.suppress(ConnectionError):  # the client has timed out
             self.send_response(status)
-            for name, value in {**told, **({} if status == 204 else {"Content-Length": str(len(said))})}.items():
+            for name, value in {
+                **response_headers,
+                **({} if status == 204 else {"Content-Length": str(len(content))}),
+            }.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(said)
+            self.wfile.write(content)
 
     do_GET = do_POST = serve
 
-    def log_message(self, *_: Any) -> None: ...
+    def log_message(self, *_: Any) -> None:
+        """Write no access log."""
 
 
 def create_server(pay: WeChatPay, port: int = 0, tls: ssl.SSLContext | None = None) -> Server:
-    """A server of this WeChat Pay, bound and not serving yet."""
-    made = Server(("127.0.0.1", port), type("Ours", (Handler,), {"pay": pay}))
-    pay.url = f"http://127.0.0.1:{made.server_address[1]}"
+    """Return a server for the fake that is bound but does not serve yet."""
+    server = Server(("127.0.0.1", port), type("FakeHandler", (Handler,), {"pay": pay}))
+    pay.url = f"http://127.0.0.1:{server.server_address[1]}"
     if tls:
-        made.socket = tls.wrap_socket(made.socket, server_side=True)
-        pay.url = f"https://localhost:{made.server_address[1]}"
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+        pay.url = f"https://localhost:{server.server_address[1]}"
     pay.accepting.set()
-    return made
+    return server
 
 
 @contextlib.contextmanager
 def run_server(tls: ssl.SSLContext | None = None) -> Iterator[WeChatPay]:
+    """Serve a fake on a free port."""
     pay = WeChatPay()
-    serving = create_server(pay, tls=tls)
-    thread = threading.Thread(target=serving.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    server = create_server(pay, tls=tls)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
         yield pay
     finally:
         pay.accepting.set()
-        serving.shutdown()
-        serving.server_close()
+        server.shutdown()
+        server.server_close()
         thread.join()
 
 
 @contextlib.contextmanager
 def replace_real_server(tls: ssl.SSLContext | None = None) -> Iterator[WeChatPay]:
-    """Has this process take it for the real one."""
+    """Serve a fake and have this process use it instead of WeChat Pay."""
     adapters = (api_v2, api_v3)
-    before = [vars(one)["settings"] for one in adapters]
+    before = [vars(adapter)["settings"] for adapter in adapters]
     with run_server(tls) as pay:
         set_api_url(pay.url)
         try:
             yield pay
         finally:
-            for one, old in zip(adapters, before, strict=True):
-                vars(one)["settings"] = old
+            for adapter, old_settings in zip(adapters, before, strict=True):
+                vars(adapter)["settings"] = old_settings
 
 
 def set_api_url(url: str) -> None:
-    for one in (api_v2, api_v3):
-        vars(one)["settings"] = replace(settings, wechat_pay_url=url)
+    """Have this process call WeChat Pay at another address."""
+    for adapter in (api_v2, api_v3):
+        vars(adapter)["settings"] = replace(settings, wechat_pay_url=url)
 
 
 def create_demo_merchants() -> tuple[WeChatPay, dict[str, Merchant]]:
-    """That of the demo hospitals, and their accounts by external id. Keys are this machine's, made once."""
+    """Return a fake for the demo hospitals and their merchants by external id. The keys persist on this machine."""
     wechat_pay_keys.use_persistent_keys()
     pay = WeChatPay(settles_refunds_at_once=True)
     return pay, {
@@ -222,6 +244,7 @@ def create_demo_merchants() -> tuple[WeChatPay, dict[str, Merchant]]:
 
 
 def main() -> None:
+    """Serve the merchants of the demo hospitals."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
     create_server(create_demo_merchants()[0], parser.parse_args().port).serve_forever()

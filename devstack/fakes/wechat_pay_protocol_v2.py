@@ -1,4 +1,4 @@
-"""WeChat Pay v2 as its own side speaks it."""
+"""The server side of WeChat Pay API v2."""
 
 import base64
 import hashlib
@@ -37,38 +37,40 @@ ACTIONS_BY_PATH = {
 }
 
 
-def handle_request(pay: "WeChatPay", asked: HttpRequest) -> HttpResponse:
-    action = ACTIONS_BY_PATH.get(asked.path, "")
+def handle_request(pay: "WeChatPay", request: HttpRequest) -> HttpResponse:
+    """Return the response to a request, or the configured failure."""
+    action = ACTIONS_BY_PATH.get(request.path, "")
     with pay.lock:
         pay.calls[action] += 1
-    failing = pay.failures.get(action)
-    if failing == "":
+    failure = pay.failures.get(action)
+    if failure == "":
         return 200, b"<html>busy</html>", {}
-    if isinstance(failing, int):
-        return failing, b"", {}
+    if isinstance(failure, int):
+        return failure, b"", {}
     try:
-        merchant, fields = authenticate(pay, asked)
-    except WeChatPayError as wrong:
-        return 200, _to_xml({"return_code": "FAIL", "return_msg": wrong.code}), XML_HEADERS
+        merchant, fields = authenticate(pay, request)
+    except WeChatPayError as error:
+        return 200, _to_xml({"return_code": "FAIL", "return_msg": error.code}), XML_HEADERS
     try:
         with pay.lock:
-            if failing:
-                raise WeChatPayError(failing)
-            said = {"result_code": "SUCCESS", **ACTION_HANDLERS[action](pay, merchant, fields)}
-    except WeChatPayError as wrong:
-        said = {
+            if failure:
+                raise WeChatPayError(failure)
+            result = {"result_code": "SUCCESS", **ACTION_HANDLERS[action](pay, merchant, fields)}
+    except WeChatPayError as error:
+        result = {
             "result_code": "FAIL",
-            "err_code": V2_ERROR_CODES.get(wrong.code, wrong.code),
-            "err_code_des": wrong.message,
+            "err_code": V2_ERROR_CODES.get(error.code, error.code),
+            "err_code_des": error.message,
         }
-    return 200, build_signed_xml(pay, merchant, {"return_code": "SUCCESS", "return_msg": "OK", **said}), XML_HEADERS
+    return 200, build_signed_xml(pay, merchant, {"return_code": "SUCCESS", "return_msg": "OK", **result}), XML_HEADERS
 
 
-def authenticate(pay: "WeChatPay", asked: HttpRequest) -> tuple[Merchant, Fields]:
-    fields = {one.tag: one.text or "" for one in ET.fromstring(asked.body)}
+def authenticate(pay: "WeChatPay", request: HttpRequest) -> tuple[Merchant, Fields]:
+    """Return the merchant that has signed a request, and its fields."""
+    fields = {element.tag: element.text or "" for element in ET.fromstring(request.body)}
     merchant = pay.merchants.get(fields.get("mch_id", ""))
     if (
-        asked.path not in ACTIONS_BY_PATH
+        request.path not in ACTIONS_BY_PATH
         or merchant is None
         or merchant.version != ApiVersion.V2
         or fields["appid"] != merchant.appid
@@ -76,13 +78,16 @@ def authenticate(pay: "WeChatPay", asked: HttpRequest) -> tuple[Merchant, Fields
         raise WeChatPayError("appid与mch_id不匹配")
     if fields["sign"] != compute_signature(merchant.key, fields, fields.get("sign_type", SignType.MD5)):
         raise WeChatPayError("签名错误")
-    wants = ssl.PEM_cert_to_DER_cert(merchant.certificate) if asked.path.startswith("/secapi/") else None
-    if wants and wants != asked.certificate and pay.url.startswith("https:"):
+    required_certificate = (
+        ssl.PEM_cert_to_DER_cert(merchant.certificate) if request.path.startswith("/secapi/") else None
+    )
+    if required_certificate and required_certificate != request.certificate and pay.url.startswith("https:"):
         raise WeChatPayError("证书验证失败")
     return merchant, fields
 
 
 def prepay(pay: "WeChatPay", merchant: Merchant, fields: Fields) -> Fields:
+    """Create an order."""
     if fields["trade_type"] != "JSAPI" or len(fields["time_expire"]) != 14 or not fields["spbill_create_ip"]:
         raise WeChatPayError("PARAM_ERROR")
     order = Order(
@@ -98,33 +103,37 @@ def prepay(pay: "WeChatPay", merchant: Merchant, fields: Fields) -> Fields:
 
 
 def query(pay: "WeChatPay", merchant: Merchant, fields: Fields) -> Fields:
+    """Return the state of an order."""
     order = wechat_pay_rules.get_order(pay, merchant, fields["out_trade_no"])
-    said = {"out_trade_no": order.out_trade_no, "trade_state": order.state, "total_fee": str(order.fee)}
-    return {**said, **_build_payment_fields(order)} if order.paid_at else said
+    result = {"out_trade_no": order.out_trade_no, "trade_state": order.state, "total_fee": str(order.fee)}
+    return {**result, **_build_payment_fields(order)} if order.paid_at else result
 
 
 def close(pay: "WeChatPay", merchant: Merchant, fields: Fields) -> Fields:
+    """Close an order."""
     wechat_pay_rules.close_order(pay, merchant, fields["out_trade_no"])
     return {}
 
 
 def refund(pay: "WeChatPay", merchant: Merchant, fields: Fields) -> Fields:
+    """Create a refund."""
     order = wechat_pay_rules.get_order(pay, merchant, fields["out_trade_no"])
-    wanted = Refund(
+    requested = Refund(
         order, fields["out_refund_no"], int(fields["refund_fee"]), fields["refund_desc"], fields.get("notify_url", "")
     )
-    made = wechat_pay_rules.create_refund(pay, merchant, order.out_trade_no, int(fields["total_fee"]), wanted)
-    return {"out_refund_no": made.out_refund_no, "refund_id": made.refund_id, "refund_fee": str(made.fee)}
+    refund = wechat_pay_rules.create_refund(pay, merchant, order.out_trade_no, int(fields["total_fee"]), requested)
+    return {"out_refund_no": refund.out_refund_no, "refund_id": refund.refund_id, "refund_fee": str(refund.fee)}
 
 
 def query_refund(pay: "WeChatPay", merchant: Merchant, fields: Fields) -> Fields:
-    made = wechat_pay_rules.get_refund(pay, merchant, fields["out_refund_no"])
+    """Return the state of a refund."""
+    refund = wechat_pay_rules.get_refund(pay, merchant, fields["out_refund_no"])
     return {
         "refund_count": "1",
-        "out_refund_no_0": made.out_refund_no,
-        "refund_id_0": made.refund_id,
-        "refund_fee_0": str(made.fee),
-        "refund_status_0": V2_REFUND_STATES.get(made.state, made.state),
+        "out_refund_no_0": refund.out_refund_no,
+        "refund_id_0": refund.refund_id,
+        "refund_fee_0": str(refund.fee),
+        "refund_status_0": V2_REFUND_STATES.get(refund.state, refund.state),
     }
 
 
@@ -138,14 +147,17 @@ ACTION_HANDLERS: dict[str, Callable[["WeChatPay", Merchant, Fields], Fields]] = 
 
 
 def build_payment_notification(pay: "WeChatPay", order: Order) -> "SignedMessage":
-    said = {"return_code": "SUCCESS", "result_code": "SUCCESS", "is_subscribe": "Y", "trade_type": "JSAPI"}
-    told = {**said, "out_trade_no": order.out_trade_no, **_build_payment_fields(order), "total_fee": str(order.fee)}
-    return XML_HEADERS, build_signed_xml(pay, order.merchant, told)
+    """Return the signed notification of a payment."""
+    results = {"return_code": "SUCCESS", "result_code": "SUCCESS", "is_subscribe": "Y", "trade_type": "JSAPI"}
+    amount = {**_build_payment_fields(order), "total_fee": str(order.fee)}
+    fields = {**results, "out_trade_no": order.out_trade_no, **amount}
+    return XML_HEADERS, build_signed_xml(pay, order.merchant, fields)
 
 
 def build_refund_notification(refund: Refund) -> "SignedMessage":
+    """Return the notification of a refund, which v2 encrypts but does not sign."""
     merchant = refund.order.merchant
-    told = {
+    refund_info = {
         "out_refund_no": refund.out_refund_no,
         "out_trade_no": refund.order.out_trade_no,
         "refund_fee": str(refund.fee),
@@ -155,21 +167,24 @@ def build_refund_notification(refund: Refund) -> "SignedMessage":
         "total_fee": str(refund.order.fee),
         "transaction_id": refund.order.transaction_id,
     }
-    said = {"return_code": "SUCCESS", "appid": merchant.appid, "mch_id": merchant.mch_id}
+    fields = {"return_code": "SUCCESS", "appid": merchant.appid, "mch_id": merchant.mch_id}
     return XML_HEADERS, _to_xml(
-        {**said, "nonce_str": secrets.token_hex(16), "req_info": encrypt(merchant.key, _to_xml(told, "root"))}
+        {**fields, "nonce_str": secrets.token_hex(16), "req_info": encrypt(merchant.key, _to_xml(refund_info, "root"))}
     )
 
 
-def encrypt(key: str, plain: bytes) -> str:
+def encrypt(key: str, plaintext: bytes) -> str:
+    """Return req_info of a refund notification: AES-256-ECB under the MD5 of the API key."""
     padder = PKCS7(128).padder()
     encryptor = Cipher(algorithms.AES(hashlib.md5(key.encode()).hexdigest().encode()), modes.ECB()).encryptor()
-    return base64.b64encode(encryptor.update(padder.update(plain) + padder.finalize()) + encryptor.finalize()).decode()
+    return base64.b64encode(
+        encryptor.update(padder.update(plaintext) + padder.finalize()) + encryptor.finalize()
+    ).decode()
 
 
-def build_signed_xml(pay: "WeChatPay", merchant: Merchant, said: Fields) -> bytes:
-    """An XML that is proven to be WeChat's, unless it lies."""
-    fields = {"appid": merchant.appid, "mch_id": merchant.mch_id, "nonce_str": secrets.token_hex(16), **said}
+def build_signed_xml(pay: "WeChatPay", merchant: Merchant, content: Fields) -> bytes:
+    """Return signed XML; with a wrong key if signs_with_wrong_key is set."""
+    fields = {"appid": merchant.appid, "mch_id": merchant.mch_id, "nonce_str": secrets.token_hex(16), **content}
     if merchant.sign_type == SignType.HMAC_SHA256:
         fields["sign_type"] = SignType.HMAC_SHA256
     key = "0" * 32 if pay.signs_with_wrong_key else merchant.key
@@ -177,11 +192,12 @@ def build_signed_xml(pay: "WeChatPay", merchant: Merchant, said: Fields) -> byte
 
 
 def compute_signature(key: str, fields: Fields, sign_type: str) -> str:
-    told = [f"{name}={text}" for name, text in sorted(fields.items()) if text and name != "sign"]
-    said = "&".join([*told, f"key={key}"]).encode()
+    """Return the signature over all non-empty fields."""
+    pairs = [f"{name}={text}" for name, text in sorted(fields.items()) if text and name != "sign"]
+    message = "&".join([*pairs, f"key={key}"]).encode()
     if sign_type == SignType.HMAC_SHA256:
-        return hmac.new(key.encode(), said, hashlib.sha256).hexdigest().upper()
-    return hashlib.md5(said).hexdigest().upper()
+        return hmac.new(key.encode(), message, hashlib.sha256).hexdigest().upper()
+    return hashlib.md5(message).hexdigest().upper()
 
 
 def _build_payment_fields(order: Order) -> Fields:
@@ -196,5 +212,5 @@ def _build_payment_fields(order: Order) -> Fields:
 
 
 def _to_xml(fields: Fields, root: str = "xml") -> bytes:
-    said = "".join(f"<{name}><![CDATA[{text}]]></{name}>" for name, text in fields.items())
-    return f"<{root}>{said}</{root}>".encode()
+    elements = "".join(f"<{name}><![CDATA[{text}]]></{name}>" for name, text in fields.items())
+    return f"<{root}>{elements}</{root}>".encode()

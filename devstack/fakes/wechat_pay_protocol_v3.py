@@ -1,4 +1,4 @@
-"""WeChat Pay v3 as its own side speaks it: checks what merchants have signed, signs what it says, seals notices."""
+"""The server side of WeChat Pay API v3: verifies requests, signs responses, encrypts notifications."""
 
 import base64
 import json
@@ -28,27 +28,28 @@ REFUNDS_PATH = "/v3/refund/domestic/refunds"
 TIME_PATTERN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+08:00")
 
 
-def handle_request(pay: "WeChatPay", asked: HttpRequest) -> HttpResponse:
-    path = urlsplit(asked.path).path
-    action = _get_action(asked.method, path)
+def handle_request(pay: "WeChatPay", request: HttpRequest) -> HttpResponse:
+    """Return the response to a request, or the configured failure."""
+    path = urlsplit(request.path).path
+    action = _get_action(request.method, path)
     with pay.lock:
         pay.calls[action] += 1
-    failing = pay.failures.get(action)
-    if failing == "":
+    failure = pay.failures.get(action)
+    if failure == "":
         return 200, b"<html>busy</html>", {}
-    if isinstance(failing, int):
-        return failing, b"", {}
+    if isinstance(failure, int):
+        return failure, b"", {}
     try:
         with pay.lock:
-            if failing:
-                raise WeChatPayError(failing)
-            merchant = authenticate(pay, asked)
-            said = ACTION_HANDLERS[action](pay, merchant, asked)
-        status, body = (204, b"") if said is None else (200, _to_json(said))
-    except WeChatPayError as wrong:
-        if wrong.status == 401:
-            return 401, _to_json({"code": wrong.code, "message": "签名错误"}), {"Content-Type": "application/json"}
-        status, body = wrong.status, _to_json({"code": wrong.code, "message": wrong.message})
+            if failure:
+                raise WeChatPayError(failure)
+            merchant = authenticate(pay, request)
+            result = ACTION_HANDLERS[action](pay, merchant, request)
+        status, body = (204, b"") if result is None else (200, _to_json(result))
+    except WeChatPayError as error:
+        if error.status == 401:
+            return 401, _to_json({"code": error.code, "message": "签名错误"}), {"Content-Type": "application/json"}
+        status, body = error.status, _to_json({"code": error.code, "message": error.message})
     return (
         status,
         body,
@@ -64,10 +65,10 @@ def _get_action(method: str, path: str) -> str:
     return "refund" if method == "POST" else "query_refund"
 
 
-def authenticate(pay: "WeChatPay", asked: HttpRequest) -> Merchant:
-    """Who has signed this request, within five minutes. Raises Wrong."""
-    scheme, fields = asked.headers.get("authorization", "").split(" ")[0] + " ", {}
-    for pair in asked.headers.get("authorization", "")[len(scheme) :].split(","):
+def authenticate(pay: "WeChatPay", request: HttpRequest) -> Merchant:
+    """Return the merchant that has signed a request within five minutes."""
+    scheme, fields = request.headers.get("authorization", "").split(" ")[0] + " ", {}
+    for pair in request.headers.get("authorization", "")[len(scheme) :].split(","):
         name, _, value = pair.partition("=")
         fields[name.strip()] = value.strip('"')
     merchant = pay.merchants.get(fields.get("mchid", ""))
@@ -78,59 +79,71 @@ def authenticate(pay: "WeChatPay", asked: HttpRequest) -> Merchant:
         or fields["serial_no"] != merchant.serial
     ):
         raise WeChatPayError("SIGN_ERROR", 401)
-    said = f"{asked.method}\n{asked.path}\n{fields['timestamp']}\n{fields['nonce_str']}\n".encode() + asked.body + b"\n"
+    message = (
+        f"{request.method}\n{request.path}\n{fields['timestamp']}\n{fields['nonce_str']}\n".encode()
+        + request.body
+        + b"\n"
+    )
     try:
         key = wechat_pay_keys.get_public_key("merchant")
-        key.verify(base64.b64decode(fields["signature"]), said, padding.PKCS1v15(), SHA256())
+        key.verify(base64.b64decode(fields["signature"]), message, padding.PKCS1v15(), SHA256())
     except InvalidSignature:
         raise WeChatPayError("SIGN_ERROR", 401) from None
     if abs(int(fields["timestamp"]) * clock.SECOND - clock.now()) > MAX_CLOCK_SKEW:
         raise WeChatPayError("SIGN_ERROR", 401)
-    if not asked.headers.get("user-agent") or asked.headers.get("accept") != "application/json":
+    if not request.headers.get("user-agent") or request.headers.get("accept") != "application/json":
         raise WeChatPayError("PARAM_ERROR", 406)
     return merchant
 
 
-def prepay(pay: "WeChatPay", merchant: Merchant, asked: HttpRequest) -> Json:
-    told = json.loads(asked.body)
-    if (told["appid"], told["mchid"]) != (merchant.appid, merchant.mch_id):
+def prepay(pay: "WeChatPay", merchant: Merchant, request: HttpRequest) -> Json:
+    """Create an order."""
+    body = json.loads(request.body)
+    if (body["appid"], body["mchid"]) != (merchant.appid, merchant.mch_id):
         raise WeChatPayError("APPID_MCHID_NOT_MATCH")
-    if not TIME_PATTERN.fullmatch(told["time_expire"]) or told["amount"]["currency"] != "CNY":
+    if not TIME_PATTERN.fullmatch(body["time_expire"]) or body["amount"]["currency"] != "CNY":
         raise WeChatPayError("PARAM_ERROR")
     order = Order(
         merchant,
-        told["out_trade_no"],
-        told["description"],
-        told["amount"]["total"],
-        told["payer"]["openid"],
-        told["notify_url"],
-        told["time_expire"],
+        body["out_trade_no"],
+        body["description"],
+        body["amount"]["total"],
+        body["payer"]["openid"],
+        body["notify_url"],
+        body["time_expire"],
     )
     return {"prepay_id": wechat_pay_rules.place_order(pay, order).prepay_id}
 
 
-def query(pay: "WeChatPay", merchant: Merchant, asked: HttpRequest) -> Json:
-    parts = urlsplit(asked.path)
+def query(pay: "WeChatPay", merchant: Merchant, request: HttpRequest) -> Json:
+    """Return the state of an order."""
+    parts = urlsplit(request.path)
     if parse_qs(parts.query) != {"mchid": [merchant.mch_id]}:
         raise WeChatPayError("PARAM_ERROR")
     return _build_transaction(wechat_pay_rules.get_order(pay, merchant, parts.path.removeprefix(ORDER_PATH)))
 
 
-def close(pay: "WeChatPay", merchant: Merchant, asked: HttpRequest) -> None:
-    if json.loads(asked.body) != {"mchid": merchant.mch_id}:
+def close(pay: "WeChatPay", merchant: Merchant, request: HttpRequest) -> None:
+    """Close an order."""
+    if json.loads(request.body) != {"mchid": merchant.mch_id}:
         raise WeChatPayError("PARAM_ERROR")
-    wechat_pay_rules.close_order(pay, merchant, asked.path.removeprefix(ORDER_PATH).removesuffix("/close"))
+    wechat_pay_rules.close_order(pay, merchant, request.path.removeprefix(ORDER_PATH).removesuffix("/close"))
 
 
-def refund(pay: "WeChatPay", merchant: Merchant, asked: HttpRequest) -> Json:
-    told, amount = json.loads(asked.body), json.loads(asked.body)["amount"]
-    order = wechat_pay_rules.get_order(pay, merchant, told["out_trade_no"])
-    wanted = Refund(order, told["out_refund_no"], amount["refund"], told["reason"], told.get("notify_url", ""))
-    return _build_refund(wechat_pay_rules.create_refund(pay, merchant, told["out_trade_no"], amount["total"], wanted))
+def refund(pay: "WeChatPay", merchant: Merchant, request: HttpRequest) -> Json:
+    """Create a refund."""
+    body = json.loads(request.body)
+    amount = body["amount"]
+    order = wechat_pay_rules.get_order(pay, merchant, body["out_trade_no"])
+    requested = Refund(order, body["out_refund_no"], amount["refund"], body["reason"], body.get("notify_url", ""))
+    return _build_refund(
+        wechat_pay_rules.create_refund(pay, merchant, body["out_trade_no"], amount["total"], requested)
+    )
 
 
-def query_refund(pay: "WeChatPay", merchant: Merchant, asked: HttpRequest) -> Json:
-    return _build_refund(wechat_pay_rules.get_refund(pay, merchant, asked.path.removeprefix(f"{REFUNDS_PATH}/")))
+def query_refund(pay: "WeChatPay", merchant: Merchant, request: HttpRequest) -> Json:
+    """Return the state of a refund."""
+    return _build_refund(wechat_pay_rules.get_refund(pay, merchant, request.path.removeprefix(f"{REFUNDS_PATH}/")))
 
 
 ACTION_HANDLERS: dict[str, Callable[["WeChatPay", Merchant, HttpRequest], Json | None]] = {
@@ -143,20 +156,23 @@ ACTION_HANDLERS: dict[str, Callable[["WeChatPay", Merchant, HttpRequest], Json |
 
 
 def build_payment_notification(pay: "WeChatPay", order: Order, at: int) -> "SignedMessage":
+    """Return the notification of a payment."""
     return build_notification(pay, order.merchant, "transaction", _build_transaction(order), at)
 
 
 def build_refund_notification(pay: "WeChatPay", refund: Refund, at: int) -> "SignedMessage":
-    said = {**_build_refund(refund), "mchid": refund.order.merchant.mch_id, "refund_status": refund.state}
-    amount = {name: value for name, value in said["amount"].items() if name != "currency"}
-    told = {name: value for name, value in said.items() if name != "status"}
-    return build_notification(pay, refund.order.merchant, "refund", {**told, "amount": amount}, at)
+    """Return the notification of a refund."""
+    fields = {**_build_refund(refund), "mchid": refund.order.merchant.mch_id, "refund_status": refund.state}
+    amount = {name: value for name, value in fields["amount"].items() if name != "currency"}
+    content = {name: value for name, value in fields.items() if name != "status"}
+    return build_notification(pay, refund.order.merchant, "refund", {**content, "amount": amount}, at)
 
 
-def build_notification(pay: "WeChatPay", merchant: Merchant, kind: str, plain: Json, at: int) -> "SignedMessage":
+def build_notification(pay: "WeChatPay", merchant: Merchant, kind: str, content: Json, at: int) -> "SignedMessage":
+    """Return a notification with encrypted content, signed at a time in µs."""
     nonce = secrets.token_hex(6)
-    sealed = AESGCM(merchant.key.encode()).encrypt(nonce.encode(), _to_json(plain), kind.encode())
-    state = plain.get("refund_status", "SUCCESS")
+    ciphertext = AESGCM(merchant.key.encode()).encrypt(nonce.encode(), _to_json(content), kind.encode())
+    state = content.get("refund_status", "SUCCESS")
     body = _to_json(
         {
             "id": f"EV-{secrets.token_hex(12)}",
@@ -167,7 +183,7 @@ def build_notification(pay: "WeChatPay", merchant: Merchant, kind: str, plain: J
             "resource": {
                 "original_type": kind,
                 "algorithm": "AEAD_AES_256_GCM",
-                "ciphertext": base64.b64encode(sealed).decode(),
+                "ciphertext": base64.b64encode(ciphertext).decode(),
                 "associated_data": kind,
                 "nonce": nonce,
             },
@@ -177,7 +193,7 @@ def build_notification(pay: "WeChatPay", merchant: Merchant, kind: str, plain: J
 
 
 def build_signature_headers(pay: "WeChatPay", body: bytes, at: int) -> dict[str, str]:
-    """The headers that prove a body to be WeChat's, unless it lies."""
+    """Return the headers that sign a body; with a wrong key if signs_with_wrong_key is set."""
     time_stamp, nonce = str(at // clock.SECOND), secrets.token_hex(16)
     signer = pay.signers[
         wechat_pay_keys.PLATFORM_CERTIFICATE_SERIAL if pay.signs_with_wrong_key else pay.signing_serial
@@ -193,7 +209,7 @@ def build_signature_headers(pay: "WeChatPay", body: bytes, at: int) -> dict[str,
 
 
 def _build_transaction(order: Order) -> Json:
-    said = {
+    transaction = {
         "appid": order.merchant.appid,
         "mchid": order.merchant.mch_id,
         "out_trade_no": order.out_trade_no,
@@ -205,9 +221,9 @@ def _build_transaction(order: Order) -> Json:
         "amount": {"total": order.fee, "payer_total": order.fee, "currency": "CNY", "payer_currency": "CNY"},
     }
     if not order.paid_at:
-        return said
+        return transaction
     return {
-        **said,
+        **transaction,
         "transaction_id": order.transaction_id,
         "bank_type": "OTHERS",
         "success_time": _format_time(order.paid_at),
@@ -233,8 +249,8 @@ def _build_refund(refund: Refund) -> Json:
     }
 
 
-def _to_json(said: Json) -> bytes:
-    return json.dumps(said, ensure_ascii=False).encode()
+def _to_json(content: Json) -> bytes:
+    return json.dumps(content, ensure_ascii=False).encode()
 
 
 def _format_time(at: int) -> str:

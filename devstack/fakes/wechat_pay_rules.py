@@ -1,4 +1,4 @@
-"""What WeChat Pay lets a merchant do, whichever version is spoken. Its refusals have v3's codes."""
+"""The rules of WeChat Pay for orders and refunds, shared by both API versions. Error codes are those of v3."""
 
 import re
 import secrets
@@ -20,14 +20,18 @@ MAX_CLOCK_SKEW = 300 * clock.SECOND
 
 @dataclass(frozen=True)
 class HttpRequest:
+    """A request as the server received it."""
+
     method: str
-    path: str  # with its query
+    path: str  # with its query string
     headers: Mapping[str, str]  # names in lower case
     body: bytes
-    certificate: bytes | None = None  # DER of who asks, where that is by TLS and one was shown
+    certificate: bytes | None = None  # DER of the client certificate, if TLS is used and one was sent
 
 
 class WeChatPayError(Exception):
+    """WeChat Pay rejects a request."""
+
     def __init__(self, code: str, status: int = 400, message: str = "") -> None:
         super().__init__(code)
         self.code = code
@@ -37,13 +41,15 @@ class WeChatPayError(Exception):
 
 @dataclass(frozen=True)
 class Order:
+    """An order with its state."""
+
     merchant: Merchant
     out_trade_no: str
     description: str
     fee: int
     open_id: str
     notify_url: str
-    expires_at: str  # as the version writes it
+    expires_at: str  # in the format of the API version
     state: str = "NOTPAY"
     prepay_id: str = ""
     transaction_id: str = ""
@@ -52,6 +58,8 @@ class Order:
 
 @dataclass(frozen=True)
 class Refund:
+    """A refund with its state."""
+
     order: Order
     out_refund_no: str
     fee: int
@@ -63,27 +71,28 @@ class Refund:
 
 
 def place_order(pay: "WeChatPay", order: Order) -> Order:
-    """A number is one order: asked again with the same it has the same prepay_id, with another it is refused."""
-    sound = (
+    """Create an order. A repeated request returns the same order; one with other content is rejected."""
+    is_valid = (
         OUT_TRADE_NO_PATTERN.fullmatch(order.out_trade_no)
         and NOTIFY_URL_PATTERN.fullmatch(order.notify_url)
         and 0 < len(order.description.encode()) <= 127
         and order.fee > 0
         and order.open_id
     )
-    if not sound:
+    if not is_valid:
         raise WeChatPayError("PARAM_ERROR")
-    known = pay.orders.get(order.out_trade_no)
-    if known is None:
-        known = pay.orders[order.out_trade_no] = replace(order, prepay_id=f"wx{secrets.token_hex(17)}")
-    elif known.state != "NOTPAY":
-        raise WeChatPayError("ORDER_CLOSED" if known.state == "CLOSED" else "ORDERPAID")
-    elif replace(order, prepay_id=known.prepay_id, expires_at=known.expires_at) != known:
+    existing = pay.orders.get(order.out_trade_no)
+    if existing is None:
+        existing = pay.orders[order.out_trade_no] = replace(order, prepay_id=f"wx{secrets.token_hex(17)}")
+    elif existing.state != "NOTPAY":
+        raise WeChatPayError("ORDER_CLOSED" if existing.state == "CLOSED" else "ORDERPAID")
+    elif replace(order, prepay_id=existing.prepay_id, expires_at=existing.expires_at) != existing:
         raise WeChatPayError("OUT_TRADE_NO_USED", 403)
-    return known
+    return existing
 
 
 def get_order(pay: "WeChatPay", merchant: Merchant, out_trade_no: str) -> Order:
+    """Return an order of a merchant."""
     order = pay.orders.get(out_trade_no)
     if order is None or order.merchant != merchant:
         raise WeChatPayError("ORDER_NOT_EXIST", 404)
@@ -91,6 +100,7 @@ def get_order(pay: "WeChatPay", merchant: Merchant, out_trade_no: str) -> Order:
 
 
 def close_order(pay: "WeChatPay", merchant: Merchant, out_trade_no: str) -> None:
+    """Close an unpaid order."""
     order = get_order(pay, merchant, out_trade_no)
     if order.state not in ("NOTPAY", "CLOSED"):
         raise WeChatPayError("ORDERPAID")
@@ -98,6 +108,7 @@ def close_order(pay: "WeChatPay", merchant: Merchant, out_trade_no: str) -> None
 
 
 def mark_paid(pay: "WeChatPay", out_trade_no: str) -> Order:
+    """Set an unpaid order's state to SUCCESS."""
     order = pay.orders[out_trade_no]
     assert order.state == "NOTPAY", order.state
     pay.orders[out_trade_no] = replace(
@@ -106,32 +117,37 @@ def mark_paid(pay: "WeChatPay", out_trade_no: str) -> Order:
     return pay.orders[out_trade_no]
 
 
-def create_refund(pay: "WeChatPay", merchant: Merchant, out_trade_no: str, total: int, asked: Refund) -> Refund:
-    """A number is one refund, however often it is asked for."""
+def create_refund(pay: "WeChatPay", merchant: Merchant, out_trade_no: str, total: int, requested: Refund) -> Refund:
+    """Create a refund. A repeated request returns the same refund."""
     order = get_order(pay, merchant, out_trade_no)
-    known = pay.refunds.get(asked.out_refund_no)
-    if known:
-        if (known.fee, known.order.out_trade_no) != (asked.fee, out_trade_no):
+    existing = pay.refunds.get(requested.out_refund_no)
+    if existing:
+        if (existing.fee, existing.order.out_trade_no) != (requested.fee, out_trade_no):
             raise WeChatPayError("PARAM_ERROR")
-        return known
-    gone = sum(
-        one.fee for one in pay.refunds.values() if one.order.out_trade_no == out_trade_no and one.state != "CLOSED"
+        return existing
+    refunded = sum(
+        other.fee
+        for other in pay.refunds.values()
+        if other.order.out_trade_no == out_trade_no and other.state != "CLOSED"
     )
     if order.state not in ("SUCCESS", "REFUND"):
         raise WeChatPayError("TRADE_STATE_ERROR")
-    if asked.notify_url and not NOTIFY_URL_PATTERN.fullmatch(asked.notify_url):
+    if requested.notify_url and not NOTIFY_URL_PATTERN.fullmatch(requested.notify_url):
         raise WeChatPayError("PARAM_ERROR")
-    if gone == order.fee:
+    if refunded == order.fee:
         raise WeChatPayError("INVALID_REQUEST", message="订单已全额退款")
-    if total != order.fee or not 0 < asked.fee <= order.fee - gone:
+    if total != order.fee or not 0 < requested.fee <= order.fee - refunded:
         raise WeChatPayError("INVALID_REQUEST")
     pay.orders[out_trade_no] = replace(order, state="REFUND")
-    pay.refunds[asked.out_refund_no] = replace(asked, order=order, refund_id=f"50{secrets.randbelow(10**26):026d}")
-    return pay.refunds[asked.out_refund_no]
+    pay.refunds[requested.out_refund_no] = replace(
+        requested, order=order, refund_id=f"50{secrets.randbelow(10**26):026d}"
+    )
+    return pay.refunds[requested.out_refund_no]
 
 
 def get_refund(pay: "WeChatPay", merchant: Merchant, out_refund_no: str) -> Refund:
-    known = pay.refunds.get(out_refund_no)
-    if known is None or known.order.merchant != merchant:
+    """Return a refund of a merchant."""
+    refund = pay.refunds.get(out_refund_no)
+    if refund is None or refund.order.merchant != merchant:
         raise WeChatPayError("RESOURCE_NOT_EXISTS", 404)
-    return known
+    return refund

@@ -1,4 +1,4 @@
-"""Lin's order from the first call to its refund, in either version; and what is no answer."""
+"""Calls of WeChat Pay in both versions, from the order to its refund, and invalid responses."""
 
 from dataclasses import replace
 from typing import Any
@@ -27,41 +27,41 @@ from tests.support.wechat_pay_orders import (
 
 
 @parametrize_kinds
-def test_lin_orders_and_pays(pay: WeChatPay, kind: MerchantKind) -> None:
+def test_order_is_created_and_paid(pay: WeChatPay, kind: MerchantKind) -> None:
     merchant = create_merchant(pay, kind)
-    answer = wechat_pay.prepay(merchant, build_order())
-    assert answer == OrderResult(prepay_id=pay.orders[OUT_TRADE_NO].prepay_id)
+    result = wechat_pay.prepay(merchant, build_order())
+    assert result == OrderResult(prepay_id=pay.orders[OUT_TRADE_NO].prepay_id)
     assert pay.orders[OUT_TRADE_NO].description == build_order().description
     assert wechat_pay.query_order(merchant, OUT_TRADE_NO).state == "NOTPAY"
-    done = pay.pay(OUT_TRADE_NO)
-    whole = clock.SECOND * (done.paid_at // clock.SECOND)
+    paid_order = pay.pay(OUT_TRADE_NO)
+    paid_at = clock.SECOND * (paid_order.paid_at // clock.SECOND)
     assert wechat_pay.query_order(merchant, OUT_TRADE_NO) == Trade(
-        "SUCCESS", done.transaction_id, 1500, "CNY", whole, build_order().open_id
+        "SUCCESS", paid_order.transaction_id, 1500, "CNY", paid_at, build_order().open_id
     )
 
 
 @parametrize_kinds
-def test_the_same_order_again_is_the_same_one(pay: WeChatPay, kind: MerchantKind) -> None:
+def test_repeated_order_returns_the_same_prepay_id(pay: WeChatPay, kind: MerchantKind) -> None:
     merchant = create_merchant(pay, kind)
     assert wechat_pay.prepay(merchant, build_order()) == wechat_pay.prepay(merchant, build_order())
     assert wechat_pay.prepay(merchant, build_order(fee=1600)).error_code == "OUT_TRADE_NO_USED"
 
 
 @parametrize_kinds
-def test_the_order_ends_when_it_is_said_to_in_shanghais_time(pay: WeChatPay, kind: MerchantKind) -> None:
-    ends = 1_767_577_500 * clock.SECOND
-    wechat_pay.prepay(create_merchant(pay, kind), replace(build_order(), expires_at=ends))
+def test_order_expires_at_the_given_time_in_shanghai(pay: WeChatPay, kind: MerchantKind) -> None:
+    expires_at = 1_767_577_500 * clock.SECOND
+    wechat_pay.prepay(create_merchant(pay, kind), replace(build_order(), expires_at=expires_at))
     assert pay.orders[OUT_TRADE_NO].expires_at == ("2026-01-05T09:45:00+08:00" if kind[0] == "v3" else "20260105094500")
 
 
 @parametrize_kinds
-def test_a_long_description_is_cut_and_not_within_a_letter(pay: WeChatPay, kind: MerchantKind) -> None:
+def test_long_description_is_truncated_between_characters(pay: WeChatPay, kind: MerchantKind) -> None:
     assert wechat_pay.prepay(create_merchant(pay, kind), build_order(description="a" + "诊" * 60)).error_code == ""
     assert pay.orders[OUT_TRADE_NO].description == "a" + "诊" * 42
 
 
 @parametrize_kinds
-def test_a_closed_order_cannot_be_paid_and_a_paid_one_not_closed(pay: WeChatPay, kind: MerchantKind) -> None:
+def test_closed_order_cannot_be_paid_nor_paid_order_closed(pay: WeChatPay, kind: MerchantKind) -> None:
     merchant = create_merchant(pay, kind)
     wechat_pay.prepay(merchant, build_order())
     assert wechat_pay.close_order(merchant, OUT_TRADE_NO) == OrderResult()
@@ -74,7 +74,7 @@ def test_a_closed_order_cannot_be_paid_and_a_paid_one_not_closed(pay: WeChatPay,
 
 
 @parametrize_kinds
-def test_money_goes_back_once_however_often_it_is_asked(pay: WeChatPay, kind: MerchantKind) -> None:
+def test_repeated_refund_request_is_one_refund(pay: WeChatPay, kind: MerchantKind) -> None:
     merchant = create_paid_order(pay, kind)
     first = request_refund(merchant)
     assert first == request_refund(merchant) == RefundResult("PROCESSING", pay.refunds[OUT_REFUND_NO].refund_id, 1500)
@@ -87,7 +87,7 @@ def test_money_goes_back_once_however_often_it_is_asked(pay: WeChatPay, kind: Me
 
 
 @parametrize_kinds
-def test_what_wechat_does_not_know_is_told_apart(pay: WeChatPay, kind: MerchantKind) -> None:
+def test_unknown_order_or_refund_is_reported(pay: WeChatPay, kind: MerchantKind) -> None:
     merchant = create_merchant(pay, kind)
     assert wechat_pay.query_order(merchant, OUT_TRADE_NO) == Trade("")
     assert wechat_pay.query_refund(merchant, OUT_REFUND_NO) == RefundResult("")
@@ -95,21 +95,21 @@ def test_what_wechat_does_not_know_is_told_apart(pay: WeChatPay, kind: MerchantK
 
 
 @parametrize_kinds
-def test_a_refusal_is_told_and_who_only_asks_has_no_answer(pay: WeChatPay, kind: MerchantKind) -> None:
+def test_rejected_call_returns_its_code_and_rejected_query_raises(pay: WeChatPay, kind: MerchantKind) -> None:
     merchant = create_paid_order(pay, kind)
     pay.failures = dict.fromkeys(CALLS, "NOAUTH")
     assert wechat_pay.prepay(merchant, build_order()).error_code == "NOAUTH"
     assert wechat_pay.close_order(merchant, OUT_TRADE_NO).error_code == "NOAUTH"
     assert (request_refund(merchant).state, request_refund(merchant).error_code) == ("", "NOAUTH")
     assert "不行" in request_refund(merchant).error_msg
-    for ask in ("query", "query_refund"):
+    for query in ("query", "query_refund"):
         with pytest.raises(WechatPayUnavailableError):
-            CALLS[ask](merchant)
+            CALLS[query](merchant)
 
 
 @parametrize_kinds
 @parametrize_calls
-def test_an_answer_that_somebody_else_has_signed_is_none(pay: WeChatPay, kind: MerchantKind, call: str) -> None:
+def test_response_with_another_signature_is_rejected(pay: WeChatPay, kind: MerchantKind, call: str) -> None:
     merchant = create_paid_order(pay, kind)
     request_refund(merchant)
     pay.signs_with_wrong_key = True
@@ -119,17 +119,17 @@ def test_an_answer_that_somebody_else_has_signed_is_none(pay: WeChatPay, kind: M
 
 @parametrize_kinds
 @parametrize_calls
-@pytest.mark.parametrize("failing", ["", 500, 502, 200, 301])
-def test_nonsense_is_no_answer(pay: WeChatPay, kind: MerchantKind, call: str, failing: str | int) -> None:
+@pytest.mark.parametrize("failure", ["", 500, 502, 200, 301])
+def test_malformed_response_is_rejected(pay: WeChatPay, kind: MerchantKind, call: str, failure: str | int) -> None:
     merchant = create_paid_order(pay, kind)
-    pay.failures[call] = failing
+    pay.failures[call] = failure
     with pytest.raises(WechatPayUnavailableError):
         CALLS[call](merchant)
 
 
 @parametrize_kinds
 @parametrize_calls
-def test_no_answer_in_time_is_none(
+def test_timeout_raises_unavailable(
     pay: WeChatPay, kind: MerchantKind, call: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     merchant = create_paid_order(pay, kind)
@@ -141,7 +141,9 @@ def test_no_answer_in_time_is_none(
 
 
 @parametrize_kinds
-def test_nobody_there_is_no_answer(pay: WeChatPay, kind: MerchantKind, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refused_connection_raises_unavailable(
+    pay: WeChatPay, kind: MerchantKind, monkeypatch: pytest.MonkeyPatch
+) -> None:
     merchant = create_merchant(pay, kind)
     for version in (api_v2, api_v3):
         monkeypatch.setattr(version, "settings", replace(version.settings, wechat_pay_url="http://127.0.0.1:9"))
@@ -151,7 +153,7 @@ def test_nobody_there_is_no_answer(pay: WeChatPay, kind: MerchantKind, monkeypat
 
 @pytest.mark.parametrize("code", ["SYSTEMERROR", "BIZERR_NEED_RETRY"])
 @parametrize_calls
-def test_v2_may_not_know_itself(pay: WeChatPay, call: str, code: str) -> None:
+def test_indeterminate_error_of_v2_raises_unavailable(pay: WeChatPay, call: str, code: str) -> None:
     merchant = create_paid_order(pay, ("v2", "MD5"))
     pay.failures[call] = code
     with pytest.raises(WechatPayUnavailableError):
@@ -159,7 +161,7 @@ def test_v2_may_not_know_itself(pay: WeChatPay, call: str, code: str) -> None:
 
 
 @pytest.mark.parametrize("kind", [("v2", "MD5"), ("v3", "RSA")])
-def test_an_answer_about_another_order_is_none(pay: WeChatPay, kind: MerchantKind) -> None:
+def test_response_about_another_order_is_rejected(pay: WeChatPay, kind: MerchantKind) -> None:
     merchant = create_paid_order(pay, kind)
     request_refund(merchant)
     pay.orders["Appo20260105000002"] = pay.orders[OUT_TRADE_NO]
@@ -172,46 +174,46 @@ def test_an_answer_about_another_order_is_none(pay: WeChatPay, kind: MerchantKin
         request_refund(merchant, number="Back20260105000002")
 
 
-def test_an_answer_about_another_merchants_order_is_none(pay: WeChatPay, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_response_about_another_merchants_order_is_rejected(pay: WeChatPay, monkeypatch: pytest.MonkeyPatch) -> None:
     merchant = create_merchant(pay, ("v3", "RSA"))
-    told = {"mchid": "1900009999", "out_trade_no": OUT_TRADE_NO, "trade_state": "SUCCESS"}
-    monkeypatch.setattr(api_v3, "_call", lambda *_: (200, told))
+    response = {"mchid": "1900009999", "out_trade_no": OUT_TRADE_NO, "trade_state": "SUCCESS"}
+    monkeypatch.setattr(api_v3, "_call", lambda *_: (200, response))
     with pytest.raises(WechatPayUnavailableError):
         wechat_pay.query_order(merchant, OUT_TRADE_NO)
 
 
 @parametrize_kinds
-def test_a_merchant_with_a_wrong_key_learns_it(pay: WeChatPay, kind: MerchantKind) -> None:
+def test_wrong_merchant_key_is_reported(pay: WeChatPay, kind: MerchantKind) -> None:
     merchant = create_merchant(pay, kind)
-    wrong = replace(merchant, key="f" * 32, private_key=wechat_pay_keys.get_private_pem("somebody"))
-    answer = wechat_pay.prepay(wrong, build_order())
-    assert answer.error_code == ("SIGN_ERROR" if kind[0] == "v3" else "FAIL")
+    wrong_merchant = replace(merchant, key="f" * 32, private_key=wechat_pay_keys.get_private_pem("another"))
+    result = wechat_pay.prepay(wrong_merchant, build_order())
+    assert result.error_code == ("SIGN_ERROR" if kind[0] == "v3" else "FAIL")
     assert pay.orders == {}
     with pytest.raises(WechatPayUnavailableError):
-        wechat_pay.query_order(wrong, OUT_TRADE_NO)
+        wechat_pay.query_order(wrong_merchant, OUT_TRADE_NO)
 
 
-def test_answers_are_believed_by_key_and_by_certificate_of_those_that_are_set_up(pay: WeChatPay) -> None:
+def test_responses_are_verified_with_the_configured_keys(pay: WeChatPay) -> None:
     merchant = create_merchant(pay, ("v3", "RSA"))
     for serial in pay.signers:
         pay.signing_serial = serial
         assert wechat_pay.prepay(merchant, build_order()).error_code == ""
-        lacking = replace(
-            merchant, public_keys={one: pem for one, pem in merchant.public_keys.items() if one != serial}
+        without_key = replace(
+            merchant, public_keys={other: pem for other, pem in merchant.public_keys.items() if other != serial}
         )
         with pytest.raises(WechatPayUnavailableError):
-            wechat_pay.prepay(lacking, build_order())
+            wechat_pay.prepay(without_key, build_order())
 
 
-def test_v3_is_asked_to_answer_by_its_key_and_is_told_who_asks(pay: WeChatPay, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_v3_request_headers(pay: WeChatPay, monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[dict[str, Any]] = []
     call = https.send_request
 
-    def heard(*asked: Any, **rest: Any) -> Any:
-        sent.append({**asked[2], "body": asked[3]})
-        return call(*asked, **rest)
+    def record(*arguments: Any, **named: Any) -> Any:
+        sent.append({**arguments[2], "body": arguments[3]})
+        return call(*arguments, **named)
 
-    monkeypatch.setattr(https, "send_request", heard)
+    monkeypatch.setattr(https, "send_request", record)
     merchant = create_merchant(pay, ("v3", "RSA"))
     wechat_pay.prepay(merchant, build_order())
     assert sent[0]["Wechatpay-Serial"] == wechat_pay_keys.PUBLIC_KEY_ID
@@ -225,26 +227,26 @@ def test_v3_is_asked_to_answer_by_its_key_and_is_told_who_asks(pay: WeChatPay, m
     assert "Wechatpay-Serial" not in sent[1]
 
 
-def test_v3_is_not_closed_where_the_patient_is_just_paying(pay: WeChatPay, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_v3_order_being_paid_is_not_closed(pay: WeChatPay, monkeypatch: pytest.MonkeyPatch) -> None:
     merchant = create_merchant(pay, ("v3", "RSA"))
     monkeypatch.setattr(api_v3, "_call", lambda *_: (202, {"code": "USERPAYING", "message": "支付中"}))
     assert wechat_pay.close_order(merchant, OUT_TRADE_NO) == OrderResult("USERPAYING", "支付中")
 
 
-def test_v2_gives_no_money_back_without_the_merchants_certificate(pay: WeChatPay) -> None:
+def test_v2_refund_requires_the_merchant_certificate(pay: WeChatPay) -> None:
     merchant = create_paid_order(pay, ("v2", "MD5"))
     assert request_refund(replace(merchant, certificate="")).error_code == "CERT_MISSING"
     assert pay.refunds == {}
 
 
-def test_that_all_went_back_is_believed_where_it_is_signed(pay: WeChatPay, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_refund_is_recognised_only_in_signed_responses(pay: WeChatPay, monkeypatch: pytest.MonkeyPatch) -> None:
     text = "订单已全额退款"
     v2, v3 = create_merchant(pay, ("v2", "MD5")), create_merchant(pay, ("v3", "RSA"))
     signed = {"return_code": "SUCCESS", "result_code": "FAIL", "err_code": "ERROR", "err_code_des": text}
-    for said, believed in ((signed, True), ({"return_code": "FAIL", "return_msg": text}, False)):
-        monkeypatch.setattr(api_v2, "_call", lambda *_, said=said, **__: said)
-        assert request_refund(v2).is_already_refunded is believed
-    for status, believed in ((400, True), (403, True), (401, False), (429, False)):
-        told = (status, {"code": "INVALID_REQUEST", "message": text})
-        monkeypatch.setattr(api_v3, "_call", lambda *_, told=told: told)
-        assert request_refund(v3).is_already_refunded is believed
+    for fields, expected in ((signed, True), ({"return_code": "FAIL", "return_msg": text}, False)):
+        monkeypatch.setattr(api_v2, "_call", lambda *_, fields=fields, **__: fields)
+        assert request_refund(v2).is_already_refunded is expected
+    for status, expected in ((400, True), (403, True), (401, False), (429, False)):
+        response = (status, {"code": "INVALID_REQUEST", "message": text})
+        monkeypatch.setattr(api_v3, "_call", lambda *_, response=response: response)
+        assert request_refund(v3).is_already_refunded is expected

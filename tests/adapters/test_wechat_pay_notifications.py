@@ -1,4 +1,4 @@
-"""What WeChat Pay v3 tells of its own accord is believed; what somebody else makes of it is not."""
+"""Notifications of WeChat Pay v3 are read; forged and malformed ones are rejected."""
 
 import base64
 import json
@@ -27,179 +27,203 @@ def merchant(pay: WeChatPay) -> Merchant:
 
 
 @pytest.fixture
-def notice(pay: WeChatPay, merchant: Merchant) -> SignedMessage:
+def notification(pay: WeChatPay, merchant: Merchant) -> SignedMessage:
     assert merchant.version == "v3"
     return pay.build_payment_notification(OUT_TRADE_NO)
 
 
-def read(merchant: Merchant, notice: SignedMessage, now: int = 0) -> Notification:
-    return wechat_pay.parse_notification(merchant, *notice, now or clock.now())
+def parse(merchant: Merchant, notification: SignedMessage, now: int = 0) -> Notification:
+    return wechat_pay.parse_notification(merchant, *notification, now or clock.now())
 
 
-def refused(merchant: Merchant, notice: SignedMessage, now: int = 0) -> int:
+def get_rejection_status(merchant: Merchant, notification: SignedMessage, now: int = 0) -> int:
     with pytest.raises(InvalidNotificationError) as error:
-        read(merchant, notice, now)
+        parse(merchant, notification, now)
     return error.value.status
 
 
-def header(name: str, value: str) -> Callable[[SignedMessage], SignedMessage]:
-    return lambda notice: ({**notice[0], f"Wechatpay-{name}": value}, notice[1])
+def replace_header(name: str, value: str) -> Callable[[SignedMessage], SignedMessage]:
+    return lambda notification: ({**notification[0], f"Wechatpay-{name}": value}, notification[1])
 
 
-def without(name: str) -> Callable[[SignedMessage], SignedMessage]:
-    return lambda notice: ({one: value for one, value in notice[0].items() if one != f"Wechatpay-{name}"}, notice[1])
+def remove_header(name: str) -> Callable[[SignedMessage], SignedMessage]:
+    return lambda notification: (
+        {header: value for header, value in notification[0].items() if header != f"Wechatpay-{name}"},
+        notification[1],
+    )
 
 
-def probe(notice: SignedMessage) -> SignedMessage:
-    """WeChat sends these to see whether signatures are looked at."""
-    signature = notice[0]["Wechatpay-Signature"]
-    return {**notice[0], "Wechatpay-Signature": "WECHATPAY/SIGNTEST/" + signature[19:]}, notice[1]
+def imitate_signature_test(notification: SignedMessage) -> SignedMessage:
+    """Forge the signature like WeChat Pay's probes, which test whether signatures are verified."""
+    signature = notification[0]["Wechatpay-Signature"]
+    return {**notification[0], "Wechatpay-Signature": "WECHATPAY/SIGNTEST/" + signature[19:]}, notification[1]
 
 
-def pretty(notice: SignedMessage) -> SignedMessage:
-    return notice[0], json.dumps(json.loads(notice[1]), ensure_ascii=False, indent=1).encode()
+def reformat(notification: SignedMessage) -> SignedMessage:
+    return notification[0], json.dumps(json.loads(notification[1]), ensure_ascii=False, indent=1).encode()
 
 
-def event(notice: SignedMessage, **fields: Any) -> bytes:
-    """The same with other fields of its resource."""
-    said = json.loads(notice[1])
-    return json.dumps({**said, "resource": {**said["resource"], **fields}}).encode()
+def build_body(notification: SignedMessage, **fields: Any) -> bytes:
+    """Return the body with other fields in its resource."""
+    content = json.loads(notification[1])
+    return json.dumps({**content, "resource": {**content["resource"], **fields}}).encode()
 
 
-def signed_anew(pay: WeChatPay, notice: SignedMessage, **fields: Any) -> SignedMessage:
-    body = event(notice, **fields)
+def sign_again(pay: WeChatPay, notification: SignedMessage, **fields: Any) -> SignedMessage:
+    body = build_body(notification, **fields)
     return wechat_pay_protocol_v3.build_signature_headers(pay, body, clock.now()), body
 
 
-def told(pay: WeChatPay, merchant: Merchant, **fields: Any) -> SignedMessage:
-    """WeChat's own word, with other fields in what it seals."""
-    plain = {**wechat_pay_protocol_v3._build_transaction(pay.orders[OUT_TRADE_NO]), **fields}
-    return wechat_pay_protocol_v3.build_notification(pay, merchant, "transaction", plain, clock.now())
+def build_notification(pay: WeChatPay, merchant: Merchant, **fields: Any) -> SignedMessage:
+    """Return an authentic notification with other fields in its encrypted content."""
+    content = {**wechat_pay_protocol_v3._build_transaction(pay.orders[OUT_TRADE_NO]), **fields}
+    return wechat_pay_protocol_v3.build_notification(pay, merchant, "transaction", content, clock.now())
 
 
-def test_lins_payment_is_read(pay: WeChatPay, merchant: Merchant, notice: SignedMessage) -> None:
-    made = pay.orders[OUT_TRADE_NO]
-    whole = clock.SECOND * (made.paid_at // clock.SECOND)
-    said = (merchant.mch_id, 1500, "CNY", "SUCCESS", whole, merchant.appid, build_order().open_id)
-    assert read(merchant, notice) == Notification(NotificationKind.PAYMENT, OUT_TRADE_NO, made.transaction_id, *said)
+def test_payment_notification_is_read(pay: WeChatPay, merchant: Merchant, notification: SignedMessage) -> None:
+    order = pay.orders[OUT_TRADE_NO]
+    paid_at = clock.SECOND * (order.paid_at // clock.SECOND)
+    details = (merchant.mch_id, 1500, "CNY", "SUCCESS", paid_at, merchant.appid, build_order().open_id)
+    assert parse(merchant, notification) == Notification(
+        NotificationKind.PAYMENT, OUT_TRADE_NO, order.transaction_id, *details
+    )
 
 
 @pytest.mark.parametrize("state", ["SUCCESS", "ABNORMAL", "CLOSED"])
-def test_her_refund_is_read(pay: WeChatPay, merchant: Merchant, state: str) -> None:
+def test_refund_notification_is_read(pay: WeChatPay, merchant: Merchant, state: str) -> None:
     request_refund(merchant, fee=500)
-    made = pay.settle_refund(OUT_REFUND_NO, state)
-    at = clock.SECOND * (made.settled_at // clock.SECOND) if state == "SUCCESS" else 0
-    said = read(merchant, pay.build_refund_notification(OUT_REFUND_NO))
-    assert (said.kind, said.state, said.fee, said.occurred_at) == (NotificationKind.REFUND, state, 500, at)
-    assert (said.out_refund_no, said.refund_id, said.out_trade_no) == (OUT_REFUND_NO, made.refund_id, OUT_TRADE_NO)
-    assert (said.mch_id, said.is_signed) == (merchant.mch_id, True)
+    order = pay.settle_refund(OUT_REFUND_NO, state)
+    at = clock.SECOND * (order.settled_at // clock.SECOND) if state == "SUCCESS" else 0
+    notification = parse(merchant, pay.build_refund_notification(OUT_REFUND_NO))
+    assert (notification.kind, notification.state, notification.fee, notification.occurred_at) == (
+        NotificationKind.REFUND,
+        state,
+        500,
+        at,
+    )
+    assert (notification.out_refund_no, notification.refund_id, notification.out_trade_no) == (
+        OUT_REFUND_NO,
+        order.refund_id,
+        OUT_TRADE_NO,
+    )
+    assert (notification.mch_id, notification.is_signed) == (merchant.mch_id, True)
 
 
-def test_the_same_notice_again_is_read_again(merchant: Merchant, notice: SignedMessage) -> None:
-    assert read(merchant, notice) == read(merchant, notice)
+def test_repeated_notification_is_read_again(merchant: Merchant, notification: SignedMessage) -> None:
+    assert parse(merchant, notification) == parse(merchant, notification)
 
 
-def test_names_of_headers_may_be_written_in_any_case(merchant: Merchant, notice: SignedMessage) -> None:
+def test_header_names_are_case_insensitive(merchant: Merchant, notification: SignedMessage) -> None:
     for case in (str.lower, str.upper):
-        assert read(merchant, ({case(name): value for name, value in notice[0].items()}, notice[1])).fee == 1500
+        assert (
+            parse(merchant, ({case(name): value for name, value in notification[0].items()}, notification[1])).fee
+            == 1500
+        )
 
 
-def test_a_platform_certificate_proves_it_as_well_as_the_public_key(pay: WeChatPay, merchant: Merchant) -> None:
+def test_notification_may_be_signed_with_key_or_certificate(pay: WeChatPay, merchant: Merchant) -> None:
     for serial in list(pay.signers):
         pay.signing_serial = serial
-        assert read(merchant, pay.build_payment_notification(OUT_TRADE_NO)).fee == 1500
+        assert parse(merchant, pay.build_payment_notification(OUT_TRADE_NO)).fee == 1500
 
 
 @pytest.mark.parametrize(
     "forge",
     [
-        header("Timestamp", "1767225600"),
-        header("Timestamp", ""),
-        header("Timestamp", "soon"),
-        header("Nonce", "another"),
-        header("Serial", "PUB_KEY_ID_0"),
-        header("Serial", ""),
-        header("Serial", wechat_pay_keys.PLATFORM_CERTIFICATE_SERIAL),
-        header("Signature", ""),
-        header("Signature", "bm8="),
-        header("Signature", "no base64"),
-        header("Signature", "签名"),
-        *map(without, ("Timestamp", "Nonce", "Serial", "Signature")),
-        probe,
-        lambda notice: header("Signature", "WECHATPAY/SIGNTEST/" + notice[0]["Wechatpay-Signature"])(notice),
-        pretty,
-        lambda notice: (notice[0], notice[1] + b"\n"),
-        lambda notice: (notice[0], notice[1].replace(b"TRANSACTION", b"TRANSACTIOM")),
-        lambda notice: (notice[0], event(notice, ciphertext=base64.b64encode(b"0" * 64).decode())),
+        replace_header("Timestamp", "1767225600"),
+        replace_header("Timestamp", ""),
+        replace_header("Timestamp", "soon"),
+        replace_header("Nonce", "another"),
+        replace_header("Serial", "PUB_KEY_ID_0"),
+        replace_header("Serial", ""),
+        replace_header("Serial", wechat_pay_keys.PLATFORM_CERTIFICATE_SERIAL),
+        replace_header("Signature", ""),
+        replace_header("Signature", "bm8="),
+        replace_header("Signature", "no base64"),
+        replace_header("Signature", "签名"),
+        *map(remove_header, ("Timestamp", "Nonce", "Serial", "Signature")),
+        imitate_signature_test,
+        lambda notification: replace_header(
+            "Signature", "WECHATPAY/SIGNTEST/" + notification[0]["Wechatpay-Signature"]
+        )(notification),
+        reformat,
+        lambda notification: (notification[0], notification[1] + b"\n"),
+        lambda notification: (notification[0], notification[1].replace(b"TRANSACTION", b"TRANSACTIOM")),
+        lambda notification: (
+            notification[0],
+            build_body(notification, ciphertext=base64.b64encode(b"0" * 64).decode()),
+        ),
     ],
 )
-def test_what_somebody_has_changed_proves_nothing(
-    merchant: Merchant, notice: SignedMessage, forge: Callable[[SignedMessage], SignedMessage]
+def test_altered_notification_is_rejected(
+    merchant: Merchant, notification: SignedMessage, forge: Callable[[SignedMessage], SignedMessage]
 ) -> None:
-    assert read(merchant, notice).fee == 1500
-    assert refused(merchant, forge(notice)) == 401
+    assert parse(merchant, notification).fee == 1500
+    assert get_rejection_status(merchant, forge(notification)) == 401
 
 
-def test_not_a_byte_of_it_can_be_another(merchant: Merchant, notice: SignedMessage) -> None:
-    headers, body = notice
-    for place in range(0, len(body), 7):
-        changed = body[:place] + bytes([body[place] ^ 1]) + body[place + 1 :]
-        assert refused(merchant, (headers, changed)) in (400, 401)
+def test_any_altered_byte_is_rejected(merchant: Merchant, notification: SignedMessage) -> None:
+    headers, body = notification
+    for position in range(0, len(body), 7):
+        changed = body[:position] + bytes([body[position] ^ 1]) + body[position + 1 :]
+        assert get_rejection_status(merchant, (headers, changed)) in (400, 401)
 
 
-def test_somebody_elses_key_proves_nothing(pay: WeChatPay, merchant: Merchant) -> None:
+def test_signature_of_another_key_is_rejected(pay: WeChatPay, merchant: Merchant) -> None:
     pay.signs_with_wrong_key = True
-    assert refused(merchant, pay.build_payment_notification(OUT_TRADE_NO)) == 401
+    assert get_rejection_status(merchant, pay.build_payment_notification(OUT_TRADE_NO)) == 401
 
 
-def test_another_hospitals_notice_is_not_opened(pay: WeChatPay, merchant: Merchant, notice: SignedMessage) -> None:
-    assert refused(pay.add_merchant(*V3), notice) == 401
-    assert merchant.key.encode() not in notice[1]
-
-
-def test_a_notice_is_fresh_for_five_minutes_before_and_after(pay: WeChatPay, merchant: Merchant) -> None:
-    now = 1_767_577_500 * clock.SECOND
-    notice = pay.build_payment_notification(OUT_TRADE_NO, at=now)
-    for off in (-5 * MINUTES, 0, 5 * MINUTES):
-        assert read(merchant, notice, now + off).fee == 1500
-    for off in (-5 * MINUTES - clock.SECOND, 5 * MINUTES + clock.SECOND, 60 * MINUTES, -24 * 60 * MINUTES):
-        assert refused(merchant, notice, now + off) == 401
-
-
-def test_no_key_is_asked_for_when_a_serial_is_not_known(
-    pay: WeChatPay, merchant: Merchant, notice: SignedMessage
+def test_notification_of_another_merchant_is_rejected(
+    pay: WeChatPay, merchant: Merchant, notification: SignedMessage
 ) -> None:
+    assert get_rejection_status(pay.add_merchant(*V3), notification) == 401
+    assert merchant.key.encode() not in notification[1]
+
+
+def test_notification_is_accepted_within_five_minutes(pay: WeChatPay, merchant: Merchant) -> None:
+    now = 1_767_577_500 * clock.SECOND
+    notification = pay.build_payment_notification(OUT_TRADE_NO, at=now)
+    for offset in (-5 * MINUTES, 0, 5 * MINUTES):
+        assert parse(merchant, notification, now + offset).fee == 1500
+    for offset in (-5 * MINUTES - clock.SECOND, 5 * MINUTES + clock.SECOND, 60 * MINUTES, -24 * 60 * MINUTES):
+        assert get_rejection_status(merchant, notification, now + offset) == 401
+
+
+def test_unknown_serial_fetches_no_key(pay: WeChatPay, merchant: Merchant, notification: SignedMessage) -> None:
     before = pay.calls.copy()
-    assert refused(replace(merchant, public_keys={}), notice) == 401
+    assert get_rejection_status(replace(merchant, public_keys={}), notification) == 401
     assert pay.calls == before
 
 
 @pytest.mark.parametrize("body", [b"", b"null", b"[]", b"{}", b'{"resource": 1}', b"\xff", b"<xml/>", b"[" * 60000])
-def test_what_makes_no_sense_is_refused_before_anything_is_computed(
-    merchant: Merchant, notice: SignedMessage, body: bytes, monkeypatch: pytest.MonkeyPatch
+def test_malformed_body_is_rejected_before_verification(
+    merchant: Merchant, notification: SignedMessage, body: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rsa_crypto, "_load_public_key", lambda _: pytest.fail("a signature was looked at"))
-    assert refused(merchant, (notice[0], body)) == 400
+    monkeypatch.setattr(rsa_crypto, "_load_public_key", lambda _: pytest.fail("a signature was verified"))
+    assert get_rejection_status(merchant, (notification[0], body)) == 400
 
 
-def test_a_huge_notice_is_refused_before_it_is_read(merchant: Merchant, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(json, "loads", lambda _: pytest.fail("it was read"))
-    assert refused(merchant, ({}, b" " * (wechat_pay.MAX_NOTIFICATION_BYTES + 1))) == 400
+def test_huge_notification_is_rejected_before_parsing(merchant: Merchant, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json, "loads", lambda _: pytest.fail("it was parsed"))
+    assert get_rejection_status(merchant, ({}, b" " * (wechat_pay.MAX_NOTIFICATION_BYTES + 1))) == 400
 
 
-def test_wechats_own_word_of_another_kind_is_refused(pay: WeChatPay, merchant: Merchant, notice: SignedMessage) -> None:
-    assert refused(merchant, signed_anew(pay, notice, original_type="mch_payment")) == 400
-    assert refused(merchant, signed_anew(pay, notice, algorithm="AEAD_SM4_GCM")) == 401
-    assert refused(merchant, signed_anew(pay, notice, nonce="")) == 401
-    assert refused(merchant, signed_anew(pay, notice, ciphertext="")) == 401
-    assert refused(merchant, signed_anew(pay, notice, associated_data="refund")) == 401
-    assert read(merchant, signed_anew(pay, notice)).fee == 1500
+def test_authentic_notification_of_another_kind_is_rejected(
+    pay: WeChatPay, merchant: Merchant, notification: SignedMessage
+) -> None:
+    assert get_rejection_status(merchant, sign_again(pay, notification, original_type="mch_payment")) == 400
+    assert get_rejection_status(merchant, sign_again(pay, notification, algorithm="AEAD_SM4_GCM")) == 401
+    assert get_rejection_status(merchant, sign_again(pay, notification, nonce="")) == 401
+    assert get_rejection_status(merchant, sign_again(pay, notification, ciphertext="")) == 401
+    assert get_rejection_status(merchant, sign_again(pay, notification, associated_data="refund")) == 401
+    assert parse(merchant, sign_again(pay, notification)).fee == 1500
 
 
-def test_a_merchant_whose_key_has_another_length_reads_nothing(pay: WeChatPay, merchant: Merchant) -> None:
+def test_api_key_of_wrong_length_is_rejected(pay: WeChatPay, merchant: Merchant) -> None:
     short = replace(merchant, key=merchant.key[:16])
-    assert refused(short, told(pay, short)) == 401
-    assert read(merchant, told(pay, merchant)).fee == 1500
+    assert get_rejection_status(short, build_notification(pay, short)) == 401
+    assert parse(merchant, build_notification(pay, merchant)).fee == 1500
 
 
 @pytest.mark.parametrize(
@@ -218,11 +242,11 @@ def test_a_merchant_whose_key_has_another_length_reads_nothing(pay: WeChatPay, m
         {"payer": {}},
     ],
 )
-def test_a_sealed_word_that_lacks_something_is_refused(
+def test_encrypted_content_with_invalid_fields_is_rejected(
     pay: WeChatPay, merchant: Merchant, fields: dict[str, Any]
 ) -> None:
-    assert refused(merchant, told(pay, merchant, **fields)) == 400
+    assert get_rejection_status(merchant, build_notification(pay, merchant, **fields)) == 400
 
 
-def test_it_is_acknowledged_by_nothing(merchant: Merchant) -> None:
+def test_acknowledgement_has_an_empty_body(merchant: Merchant) -> None:
     assert wechat_pay.build_acknowledgement(merchant) == ("application/json", b"")

@@ -1,4 +1,4 @@
-"""What a merchant's keys are is told to nobody; and what does not concern paying costs nothing."""
+"""Merchant keys do not leak into logs and errors, and importing the adapter stays cheap."""
 
 import logging
 import subprocess
@@ -21,29 +21,29 @@ from tests.support.wechat_pay_orders import (
 
 
 @parametrize_kinds
-def test_no_key_is_told_to_logs_or_in_what_is_raised(
+def test_keys_are_neither_logged_nor_shown_in_errors(
     pay: WeChatPay, kind: MerchantKind, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     merchant = create_paid_order(pay, kind)
     request_refund(merchant)
-    told = [repr(merchant), str(merchant)]
+    texts = [repr(merchant), str(merchant)]
     for pay.signs_with_wrong_key in (False, True):
         for call in CALLS.values():
             try:
-                told.append(repr(call(merchant)))
+                texts.append(repr(call(merchant)))
             except WechatPayUnavailableError as error:
-                told.append(repr(error) + repr(error.__cause__))
-    for notice in (pay.build_payment_notification(OUT_TRADE_NO), ({}, b"<xml></xml>"), ({}, b"{}")):
+                texts.append(repr(error) + repr(error.__cause__))
+    for notification in (pay.build_payment_notification(OUT_TRADE_NO), ({}, b"<xml></xml>"), ({}, b"{}")):
         try:
-            told.append(repr(wechat_pay.parse_notification(merchant, *notice, clock.now())))
+            texts.append(repr(wechat_pay.parse_notification(merchant, *notification, clock.now())))
         except wechat_pay.InvalidNotificationError as error:
-            told.append(repr(error) + repr(error.__cause__))
+            texts.append(repr(error) + repr(error.__cause__))
     secrets = [merchant.key, *merchant.private_key.splitlines()[1:-1]]
-    assert [one for one in secrets if one in caplog.text or any(one in text for text in told)] == []
+    assert [one for one in secrets if one in caplog.text or any(one in text for text in texts)] == []
 
 
-def test_who_does_not_pay_waits_for_no_cryptography() -> None:
+def test_import_loads_no_cryptography() -> None:
     heavy = ("cryptography", "ssl", "http.client", "pyexpat")
     code = f"import sys, chalicelib.adapters.wechat_pay; print([one for one in {heavy} if one in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout == b"[]\n"

@@ -1,4 +1,4 @@
-"""Merchants of each kind at a WeChat Pay of the test's own, and an order of Lin's."""
+"""Merchants of each version and sign type at the fake WeChat Pay, and an order."""
 
 from collections.abc import Callable
 
@@ -22,7 +22,7 @@ CALLS: dict[str, Callable[[Merchant], object]] = {
     "query_refund": lambda merchant: wechat_pay.query_refund(merchant, OUT_REFUND_NO),
 }
 parametrize_kinds = pytest.mark.parametrize(
-    "kind", MERCHANT_KINDS, ids=[f"{version}-{sign}" for version, sign in MERCHANT_KINDS]
+    "kind", MERCHANT_KINDS, ids=[f"{version}-{sign_type}" for version, sign_type in MERCHANT_KINDS]
 )
 parametrize_calls = pytest.mark.parametrize("call", CALLS)
 
@@ -36,7 +36,7 @@ def build_order(number: str = OUT_TRADE_NO, fee: int = 1500, description: str = 
 
 
 def create_paid_order(pay: WeChatPay, kind: MerchantKind) -> Merchant:
-    """Whose order Lin has paid."""
+    """Create a merchant with a paid order."""
     merchant = create_merchant(pay, kind)
     assert wechat_pay.prepay(merchant, build_order()).error_code == ""
     pay.pay(OUT_TRADE_NO)
