@@ -3,6 +3,7 @@
 import argparse
 import json
 import random
+import secrets
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from chalicelib.adapters import mysql
 from chalicelib.adapters import redis as cache
 from chalicelib.consult import session_cache
 from chalicelib.identity import tokens
-from chalicelib.messaging import ids, recent_cache
+from chalicelib.messaging import recent_cache
 
 SIZES, LARGEST_SIZE = [1_000, 100_000, 1_000_000], 10_000_000
 BUFFER_POOL_BYTES = (
@@ -83,7 +84,7 @@ def _measure_requests(times: Times, talk: Consultation) -> None:
     older = build_get(path, token, page_size=PAGE_SIZE, msg_id=oldest, **where)
     _get_full_page(_measure_call(times, "older page", lambda: app(older, CONTEXT)))
     said = {"message": MESSAGE_TEXT, "doctor_id": talk.doctor.user_id, **where}
-    send = build_post("/msg_service/msg/patient/send_text_msg", token, ids.generate_nonce(), **said)
+    send = build_post("/msg_service/msg/patient/send_text_msg", token, secrets.token_hex(8), **said)
     sent = _measure_call(times, "send", lambda: app(send, CONTEXT))
     if sent["statusCode"] != 200:
         raise ValueError(sent["body"])

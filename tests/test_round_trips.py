@@ -3,6 +3,7 @@
 A test counts where a benchmark would time: a lost pipeline or a second look-up fails here on any machine.
 """
 
+import secrets
 import socket
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -18,7 +19,6 @@ from chalicelib.adapters import redis as cache
 from chalicelib.consult import session_cache
 from chalicelib.identity import sms_codes
 from chalicelib.identity.sms_codes import CodePurpose
-from chalicelib.messaging import ids
 from chalicelib.outbox import outbox
 from chalicelib.settings import settings
 from tests.support import booking_client as wards
@@ -109,14 +109,14 @@ def test_what_lin_sends_takes_two_trips_to_mysql_and_three_to_redis(
     trips: Trips, lin: Person, chen: Person, session: str
 ) -> None:
     mysql, redis = trips.of(
-        lambda: send_as_patient(lin, chen, "还是发烧", key=ids.generate_nonce(), session_no=session)
+        lambda: send_as_patient(lin, chen, "还是发烧", key=secrets.token_hex(8), session_no=session)
     )
     assert mysql <= 2
     assert redis <= 3
 
 
 def test_what_chen_sends_takes_one_trip_to_mysql_and_three_to_redis(trips: Trips, chen: Person, session: str) -> None:
-    mysql, redis = trips.of(lambda: send_as_doctor(chen, session, "明天来复查", key=ids.generate_nonce()))
+    mysql, redis = trips.of(lambda: send_as_doctor(chen, session, "明天来复查", key=secrets.token_hex(8)))
     assert mysql <= 1
     assert redis <= 3
 
@@ -181,7 +181,7 @@ def test_the_gateways_newest_messages_take_two_trips_to_redis(
 def test_what_is_sent_through_the_gateway_takes_one_trip_to_mysql_and_three_to_redis(
     trips: Trips, lin: Person, session: str
 ) -> None:
-    mysql, redis = trips.of(lambda: send(lin, session, "还是发烧", ids.generate_nonce()))
+    mysql, redis = trips.of(lambda: send(lin, session, "还是发烧", secrets.token_hex(8)))
     assert mysql <= 1
     assert redis <= 3
 

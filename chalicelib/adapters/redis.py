@@ -5,6 +5,7 @@ All keys of a script share one hash tag. Work on several hash tags is sent as on
 
 import hashlib
 import logging
+import secrets
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -63,6 +64,11 @@ def _read_lua(module_file: str, name: str) -> str:
 
 
 _SERVER_ID_LUA = _read_lua(__file__, "server_id")
+
+
+def generate_nonce() -> str:
+    """Return a text that no other call returns, for example for a version that a script stores."""
+    return secrets.token_hex(8)
 
 
 ScriptCall = tuple[Script, list[str], list[Any]]

@@ -13,7 +13,6 @@ from typing import Any, TypedDict
 
 from chalicelib.adapters import redis
 from chalicelib.adapters.redis import ScriptCall, load_script
-from chalicelib.messaging import ids
 from chalicelib.messaging.models import StoredMessage
 
 SCHEMA_VERSION = 3  # of the stored data: a new version of the code must not read what another one wrote
@@ -121,7 +120,7 @@ def _build_event(kind: EventKind, public_id: str, stored: StoredMessage) -> Even
 def build_publish_calls(tenant_id: int, principals: Iterable[str], event: Event) -> list[ScriptCall]:
     """Return the scripts that append an event to these feeds, whose replies `parse_published_events` takes."""
     text = json.dumps(event, ensure_ascii=False, separators=(",", ":"))
-    return [(_PUBLISH, build_keys(tenant_id, principal), [ids.generate_nonce(), text]) for principal in principals]
+    return [(_PUBLISH, build_keys(tenant_id, principal), [redis.generate_nonce(), text]) for principal in principals]
 
 
 def parse_published_events(principals: Iterable[str], event: Event, replies: Iterable[Any]) -> list[PublishedEvent]:
@@ -141,7 +140,7 @@ def read(listener: Listener, cursor: str, limit: int) -> FeedPage:
     generation, _, count = cursor.partition(".")
     head, stream, _ = build_keys(listener.tenant_id, listener.principal)
     keys = [head, stream, _build_position_key(listener)]
-    reply = redis.run_script(_READ, keys, [ids.generate_nonce(), generation, count, limit])
+    reply = redis.run_script(_READ, keys, [redis.generate_nonce(), generation, count, limit])
     generation, newest, after, gap, *rest = reply
     events = [(f"{generation}.{at}", json.loads(text)) for at, text in zip(rest[::2], rest[1::2], strict=True)]
     cursor = events[-1][0] if events else f"{generation}.{after}"

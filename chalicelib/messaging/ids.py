@@ -7,7 +7,6 @@ conversation sort as text in the order of its messages.
 
 import hashlib
 import re
-import secrets
 import uuid
 
 ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"  # without 0, 1, I, O
@@ -20,11 +19,6 @@ _LETTER_VALUES = {letter: value for value, letter in enumerate(ALPHABET)}
 def generate_public_id() -> str:
     """Return a public id that cannot be guessed."""
     return str(uuid.uuid4())
-
-
-def generate_nonce() -> str:
-    """Return a text that was never returned before."""
-    return secrets.token_hex(8)
 
 
 def compute_tag(public_id: str, conversation_type: int) -> int:

@@ -6,7 +6,7 @@ from chalicelib import clock, errors
 from chalicelib.adapters import mysql, redis
 from chalicelib.adapters.redis import ScriptCall
 from chalicelib.errors import ApiError
-from chalicelib.messaging import feed, ids, recent_cache, sockets, store
+from chalicelib.messaging import feed, recent_cache, sockets, store
 from chalicelib.messaging.feed import Event
 from chalicelib.messaging.models import Message, NewMessage, StoredMessage
 from chalicelib.outbox import outbox
@@ -27,7 +27,7 @@ def append(tenant_id: int, kind: str | None, public_id: str, sender: str, new_me
         ApiError: 404 if the sender does not take part, 403 if the conversation is archived, 409 if the idempotency key
             names another message.
     """
-    writer = ids.generate_nonce()
+    writer = redis.generate_nonce()
     stored = recent_cache.run_with_write_intent(
         public_id, writer, lambda: _insert_message(tenant_id, kind, public_id, sender, new_message)
     )
@@ -45,7 +45,7 @@ def withdraw(tenant_id: int, public_id: str, message_id: str, principal: str) ->
     Raises:
         ApiError: 404 if there is no such message, or it cannot be withdrawn by the principal.
     """
-    writer, now = ids.generate_nonce(), clock.now()
+    writer, now = redis.generate_nonce(), clock.now()
 
     def update() -> StoredMessage:
         stored = mysql.run_transaction(

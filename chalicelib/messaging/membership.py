@@ -146,7 +146,7 @@ def set_archived(tenant_id: int, public_ids: list[str], archived: bool) -> None:
 def invalidate_participants(principals_by_conversation: Mapping[str, list[str]]) -> None:
     """Drop cached states of participants that a committed transaction has added or removed, by public id."""
     calls = [
-        recent_cache.build_remove_participants_call(public_id, ids.generate_nonce(), principals)
+        recent_cache.build_remove_participants_call(public_id, redis.generate_nonce(), principals)
         for public_id, principals in principals_by_conversation.items()
     ]
     if redis.try_scripts(calls, ignore_backoff=True) is None:
@@ -182,7 +182,7 @@ def _set_joined_within_limit(tx: Tx, conversation_id: int, principals: list[str]
 
 
 def _apply_change(public_id: str, principals: list[str], change: Callable[[Tx], None]) -> None:
-    writer = ids.generate_nonce()
+    writer = redis.generate_nonce()
     recent_cache.run_with_write_intent(public_id, writer, lambda: mysql.run_transaction(change))
     if not redis.try_script(
         *recent_cache.build_remove_participants_call(public_id, writer, principals), ignore_backoff=True

@@ -19,7 +19,6 @@ from chalicelib import clock, errors
 from chalicelib.adapters import redis
 from chalicelib.adapters.redis import ScriptCall, load_script
 from chalicelib.errors import ApiError
-from chalicelib.messaging import ids
 from chalicelib.messaging.models import Message, ParticipantState, Snapshot, StoredMessage
 
 T = TypeVar("T")
@@ -126,7 +125,7 @@ def build_publish_call(public_id: str, writer: str, stored: StoredMessage, sende
 
 def build_read_call(public_id: str, limit: int, principal: str) -> ScriptCall:
     """Return the script whose reply `parse_view` takes."""
-    return _READ, build_keys(public_id), [limit, principal, ids.generate_nonce()]
+    return _READ, build_keys(public_id), [limit, principal, redis.generate_nonce()]
 
 
 def parse_view(public_id: str, principal: str, reply: list[Any]) -> CacheView:
@@ -172,7 +171,7 @@ def set_participant(public_id: str, version: str, state: ParticipantState) -> No
 
 def build_set_participant_call(public_id: str, version: str, state: ParticipantState) -> ScriptCall:
     """Return the script that `set_participant` runs, to be run with others."""
-    return _SET_PARTICIPANT, build_keys(public_id), [version, ids.generate_nonce(), *_format_state(state)]
+    return _SET_PARTICIPANT, build_keys(public_id), [version, redis.generate_nonce(), *_format_state(state)]
 
 
 def build_remove_participants_call(public_id: str, writer: str, principals: list[str]) -> ScriptCall:

@@ -223,21 +223,13 @@ def withdraw(
         return None
     if principal and (row["sender"].decode() != principal or row["sent_at"] <= since):
         return None
-    message_key = {"conversation_id": row["conversation_id"], "seq": row["seq"]}
-    first_time = row["withdrawn_at"] is None
+    conversation_id, first_time = row["conversation_id"], row["withdrawn_at"] is None
     if first_time:
-        tx.execute(
-            "UPDATE conversations SET changes = changes + 1 WHERE conversation_id = %(conversation_id)s", **message_key
-        )
-        tx.execute(
-            "UPDATE messages SET withdrawn_at = %(now)s WHERE conversation_id = %(conversation_id)s AND seq = %(seq)s",
-            **message_key,
-            now=now,
-        )
+        _set_withdrawn(tx, conversation_id, row["seq"], now)
     changes = tx.fetch_value(
-        "SELECT changes FROM conversations WHERE conversation_id = %(conversation_id)s", **message_key
+        "SELECT changes FROM conversations WHERE conversation_id = %(conversation_id)s", conversation_id=conversation_id
     )
-    rows = tx.fetch_all(SELECT_RECIPIENTS, **message_key)
+    rows = tx.fetch_all(SELECT_RECIPIENTS, conversation_id=conversation_id)
     is_large = len(rows) > MAX_INLINE_RECIPIENTS
     if is_large and first_time:
         payload = json.dumps({"kind": EventKind.WITHDRAWN, "conversation": public_id, "seq": row["seq"]})
@@ -249,6 +241,19 @@ def withdraw(
         list_inline_recipients(rows),
         counts_as_change=first_time,
         is_large_conversation=is_large,
+    )
+
+
+def _set_withdrawn(tx: Tx, conversation_id: int, seq: int, now: int) -> None:
+    tx.execute(
+        "UPDATE conversations SET changes = changes + 1 WHERE conversation_id = %(conversation_id)s",
+        conversation_id=conversation_id,
+    )
+    tx.execute(
+        "UPDATE messages SET withdrawn_at = %(now)s WHERE conversation_id = %(conversation_id)s AND seq = %(seq)s",
+        conversation_id=conversation_id,
+        seq=seq,
+        now=now,
     )
 
 

@@ -13,7 +13,6 @@ from chalicelib.adapters.redis import load_script
 from chalicelib.billing.bookings import Booking
 from chalicelib.booking.calendar import calendar_store
 from chalicelib.booking.schedules.slots import Schedule
-from chalicelib.messaging import ids
 
 TRUST_SECONDS, TTL_SECONDS = 10, 60
 
@@ -56,7 +55,7 @@ def mark_free(booking: Booking) -> None:
 
 def _update_slot(booking: Booking, bit: int) -> None:
     key = _build_key(booking.tenant_id, booking.dept_id, booking.schedule_id)
-    redis.try_script(_UPDATE_SCRIPT, [key], [ids.generate_nonce(), booking.serial_no, bit])
+    redis.try_script(_UPDATE_SCRIPT, [key], [redis.generate_nonce(), booking.serial_no, bit])
 
 
 def _read_views(keys: list[str]) -> list[tuple[str, str]]:
