@@ -110,14 +110,14 @@ DETAILS = {
     ],
 )
 def test_an_answer_that_breaks_the_contract_is_noticed(changed: dict[str, Any], problem: str) -> None:
-    contract.check_answer("POST", DETAIL, DETAILS)
+    contract.check_response("POST", DETAIL, DETAILS)
     with pytest.raises(AssertionError, match=re.escape(problem)):
-        contract.check_answer("POST", DETAIL, {**DETAILS, **changed})
+        contract.check_response("POST", DETAIL, {**DETAILS, **changed})
 
 
 def test_a_field_that_an_answer_lacks_is_noticed() -> None:
     with pytest.raises(AssertionError, match=re.escape("data.IsDelete: missing")):
-        contract.check_answer("POST", DETAIL, {key: DETAILS[key] for key in DETAILS if key != "IsDelete"})
+        contract.check_response("POST", DETAIL, {key: DETAILS[key] for key in DETAILS if key != "IsDelete"})
 
 
 def request_problems(endpoint: Endpoint, field: Field) -> Iterator[str]:

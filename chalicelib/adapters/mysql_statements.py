@@ -80,7 +80,7 @@ class Tx:
         return int(self._cursor.lastrowid)
 
     def execute_many(self, sql: str, rows: Sequence[Row]) -> None:
-        """Insert all rows with one INSERT … VALUES (…), …"""
+        """Insert all rows with one INSERT … VALUES (…) statement."""
         call_driver(self._cursor.executemany, sql, [_bind(row) for row in rows])
 
     def execute_packet(self, sql: str, **params: Any) -> list[list[Row]]:

@@ -40,11 +40,7 @@ class Script:
 
     def __init__(self, body: str) -> None:
         self.body = _SERVER_ID_LUA + body
-        self._sha1 = hashlib.sha1(self.body.encode()).hexdigest()
-
-    def get_sha1(self) -> str:
-        """Return the SHA-1 of the body in hexadecimal, by which EVALSHA names the script."""
-        return self._sha1
+        self.sha1 = hashlib.sha1(self.body.encode()).hexdigest()
 
 
 def load_script(module_file: str, *names: str, **constants: int) -> Script:
@@ -140,7 +136,7 @@ def _call_driver(work: Callable[..., Any], *arguments: Any, expected_seconds: fl
 def _evaluate_scripts(calls: list[ScriptCall]) -> list[Any]:
     results = redis_protocol.execute_commands(
         get_client(),
-        [("EVALSHA", script.get_sha1(), *_build_eval_arguments(keys, more)) for script, keys, more in calls],
+        [("EVALSHA", script.sha1, *_build_eval_arguments(keys, more)) for script, keys, more in calls],
     )
     missing = [i for i, result in enumerate(results) if isinstance(result, NoScriptError)]
     if missing:  # the script cache is empty after a restart or failover

@@ -25,7 +25,7 @@ def test_an_answer_that_was_lost_after_the_commit_is_asked_for_again(
     mysql_proxy: Proxy, lin: Person, chen: Person
 ) -> None:
     session_no = consult_client.create_session(lin, chen)
-    with mysql_proxy.lose_answer_to(b"INSERT INTO messages") as lost:
+    with mysql_proxy.lose_response_to(b"INSERT INTO messages") as lost:
         answer = consult_client.send_as_patient(lin, chen, "发烧两天了", key="k1", session_no=session_no)
     assert lost.is_set()
     assert (answer.status, answer.code) == (503, 10007)
@@ -73,7 +73,7 @@ def test_a_withdrawal_whose_answer_was_lost_is_seen_by_all(
 ) -> None:
     wrong = send_message("说错了", lin)
     read_newest(conversation, chen)
-    with mysql_proxy.lose_answer_to(b"COMMIT") as lost, pytest.raises(ApiError) as refused:
+    with mysql_proxy.lose_response_to(b"COMMIT") as lost, pytest.raises(ApiError) as refused:
         log.withdraw(lin.tenant_id, conversation, wrong.id, lin.principal)
     assert lost.is_set()
     assert refused.value.kind is errors.UNAVAILABLE

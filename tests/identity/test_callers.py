@@ -1,4 +1,4 @@
-"""How a request says who calls, and for which hospital; tests/test_authorization.py has every endpoint."""
+"""Authentication and the tenant of a request. tests/test_authorization.py tests every endpoint."""
 
 import hashlib
 from typing import Any

@@ -20,7 +20,7 @@ def test_notification_is_applied_after_a_connection_loss(
 ) -> None:
     book_id = checkout.book_slot()
     notification = checkout.pay_without_notification(book_id)
-    with mysql_proxy.lose_answer_to(statement) as lost:
+    with mysql_proxy.lose_response_to(statement) as lost:
         assert checkout.deliver_notification(notification).status == 503
         assert lost.wait(10)
     was_paid = statement == b"COMMIT"

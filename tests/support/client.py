@@ -13,7 +13,7 @@ from chalice.local import CustomLocalChalice, LocalChalice
 
 from app import app
 from chalicelib.http.envelopes import is_messagecenter_path
-from tests.support.contract import check_answer
+from tests.support.contract import check_response
 
 # Threads of a test are concurrent requests: each has its own current request, as in `chalice local`.
 CustomLocalChalice.__bases__ = (LocalChalice, app.__class__)
@@ -69,7 +69,7 @@ def call(
     response = invoke(build_event(method, path, defaults | (headers or {}), query, body))
     check_envelope(response, path)
     if response.status == 200 and not response.content:
-        check_answer(method, path, response.body if is_messagecenter_path(path) else response.data)
+        check_response(method, path, response.body if is_messagecenter_path(path) else response.data)
     return response
 
 

@@ -1,4 +1,4 @@
-"""Reading templates the way CloudFormation does, as far as ours need it."""
+"""Read CloudFormation templates and resolve the intrinsic functions that ours use."""
 
 import re
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ Template = dict[str, Any]
 
 
 def read_stack(stack: Path) -> Template:
-    """A stack of infra/, its short tags (!Ref) written out."""
+    """Return a template of infra/ with its short tags (!Ref) expanded."""
     return dict(cfn_yaml.load(str(stack)))
 
 
@@ -24,25 +24,25 @@ def find_resources(template: Template, kind: str) -> Template:
 
 
 def find_functions(template: Template) -> Template:
-    """The Lambdas that run our zip, by resource name."""
+    """Return the Lambda functions of the bundle by resource name."""
     return {name: one["Properties"] for name, one in find_resources(template, "AWS::Serverless::Function").items()}
 
 
 def find_operations(template: Template) -> dict[tuple[str, str], Template]:
-    """What API Gateway does for each (path, METHOD)."""
+    """Return API Gateway's operations by (path, METHOD)."""
     paths = template["Resources"]["RestAPI"]["Properties"]["DefinitionBody"]["paths"]
     return {(path, method.upper()): one for path, methods in paths.items() for method, one in methods.items()}
 
 
 def find_target_function(operation: Template) -> str:
-    """The function that an operation is sent to, "" if none."""
+    """Return the function that an operation invokes, "" if none."""
     uri = operation["x-amazon-apigateway-integration"].get("uri", {}).get("Fn::Sub", "")
-    found = re.search(r"/functions/\$\{(\w+)\.Arn\}/invocations$", uri)
-    return found[1] if found else ""
+    match = re.search(r"/functions/\$\{(\w+)\.Arn\}/invocations$", uri)
+    return match[1] if match else ""
 
 
 def resolve(part: Any, template: Template, region: str = "cn-northwest-1") -> Any:
-    """The part with its references, substitutions and imports replaced by what they could be in that region."""
+    """Return a part with references, substitutions and imports replaced by plausible values for the region."""
     if isinstance(part, list):
         return [resolve(one, template, region) for one in part]
     if not isinstance(part, dict):
@@ -55,7 +55,7 @@ def resolve(part: Any, template: Template, region: str = "cn-northwest-1") -> An
             return _resolve_attribute(value, region)
         if name == "Fn::ImportValue":
             return "exported-" + str(resolve(value, template, region)).rpartition("-")[2].lower()
-        if name == "Fn::If":  # as where the condition holds
+        if name == "Fn::If":  # as if the condition were true
             return resolve(value[1], template, region)
         if name == "Fn::Sub":
             return _resolve_substitution(value, template, region)
@@ -70,7 +70,7 @@ def iter_strings(part: Any) -> Iterator[str]:
 
 
 def iter_imports(part: Any) -> Iterator[str]:
-    """The names of imported values, without the environment's prefix."""
+    """Yield the names of imported values, without the environment's prefix."""
     if isinstance(part, dict):
         if "Fn::ImportValue" in part:
             yield part["Fn::ImportValue"]["Fn::Sub"].removeprefix("${Environment}-")
@@ -97,8 +97,8 @@ def _resolve_attribute(value: list[str] | str, region: str) -> str:
 def _resolve_substitution(value: list[Any] | str, template: Template, region: str) -> str:
     text, own = value if isinstance(value, list) else (value, {})
 
-    def one(found: re.Match[str]) -> str:
-        name = found[1]
+    def one(match: re.Match[str]) -> str:
+        name = match[1]
         if name in own:
             return str(resolve(own[name], template, region))
         return _resolve_attribute(name, region) if "." in name else _resolve_reference(name, template, region)

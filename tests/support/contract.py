@@ -1,8 +1,8 @@
-"""The contract of all 99 endpoints, and whether an answer, or the schema of an answer, keeps it.
+"""Check responses, and schemas of responses, against the contract of all 99 endpoints.
 
-    contract_check.check_answer("GET", "/pati_service/book_service/book/12", body["data"])
+    contract.check_response("GET", "/pati_service/book_service/book/12", body["data"])
 
-Where the contract says envelope2 (the messagecenter), hand over the whole body instead of its data.
+For endpoints whose contract says envelope2 (the messagecenter), pass the whole body instead of its data.
 """
 
 import json
@@ -17,12 +17,12 @@ Field = dict[str, Any]
 
 CONTRACT: list[Entry] = json.loads((Path(__file__).parent / "contract.json").read_text("utf-8"))
 PAGE_FIELDS = [{"name": name, "type": "integer"} for name in ("page_num", "page_size", "total", "pages")]
-# These four answer null where there is no session or no message yet; other objects are always there.
+# These four return null if there is no session or no message yet; other objects are never null.
 NULLABLE_PATHS = {
     f"/msg_service/msg/{side}/{what}" for side in ("patient", "doctor") for what in ("new_session", "new_msg")
 }
 
-# What is not there is null, except that text is "" and a list [].
+# A missing value is null, except that a text is "" and a list [].
 NEVER_NULL_TYPES = {"string", "list"}
 JSON_TYPES = {
     "string": {"string"},
@@ -39,7 +39,7 @@ TYPE_NAMES = {str: "string", int: "integer", float: "number", bool: "boolean", d
 
 
 def find(method: str, path: str) -> Entry | None:
-    """Return the contract of an endpoint, asked for by its path as declared or as called; None if it is ours alone."""
+    """Return the contract of an endpoint, given its path as declared or as called; None if the contract has none."""
     for entry in CONTRACT:
         pattern = re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(entry["path"]))
         if entry["method"] == method and re.fullmatch(pattern, path.partition("?")[0]):
@@ -47,14 +47,14 @@ def find(method: str, path: str) -> Entry | None:
     return None
 
 
-def check_answer(method: str, path: str, data: Any) -> None:
+def check_response(method: str, path: str, data: Any) -> None:
     """Fail unless the decoded `data` of a success has the contract's fields, each of its type."""
     entry = find(method, path)
-    problems = list(find_answer_problems(entry, data)) if entry else []
+    problems = list(find_response_problems(entry, data)) if entry else []
     assert problems == [], f"{method} {path} breaks the contract: " + "; ".join(problems)
 
 
-def find_answer_problems(entry: Entry, data: Any) -> Iterator[str]:
+def find_response_problems(entry: Entry, data: Any) -> Iterator[str]:
     if entry["returns"] == "none":
         yield from [] if data is None else ["data: must be null"]
     elif entry["returns"] == "stream" and data and "Msg" in data:
@@ -66,22 +66,28 @@ def find_answer_problems(entry: Entry, data: Any) -> Iterator[str]:
 
 
 def find_schema_problems(entry: Entry, schema: dict[str, Any], raw: str = "") -> Iterator[str]:
-    """Hold the JSON Schema of an answer against the contract. `raw`: the content type of one in no envelope."""
-    answer = _AnswerSchemaChecker(schema.get("$defs", {}))
+    """Yield the differences between the JSON Schema of a response and the contract.
+
+    Args:
+        raw: content type of a response without an envelope.
+    """
+    checker = _ResponseSchemaChecker(schema.get("$defs", {}))
     if entry["returns"] == "none":
-        yield from [] if answer.list_types(schema) == {"null"} else ["data: must be null"]
+        yield from [] if checker.list_types(schema) == {"null"} else ["data: must be null"]
     elif entry["returns"] == "binary":
-        yield from [] if raw and not raw.startswith("application/json") else ["must be no JSON"]
-    elif entry["returns"] == "stream":  # one message, which may be the only answer, in a list, or none
-        yield from answer.check_value(_build_data_field(entry), schema["$defs"]["Single"])
+        yield from [] if raw and not raw.startswith("application/json") else ["must not be JSON"]
+    elif entry["returns"] == "stream":  # a single message, a list or nothing
+        yield from checker.check_value(_build_data_field(entry), schema["$defs"]["Single"])
     elif entry["returns"] == "envelope2":
-        fields = [field for field in entry["response"] if field["name"] in ("data", "count")]  # the others are web.py's
+        fields = [
+            field for field in entry["response"] if field["name"] in ("data", "count")
+        ]  # the others are added by http/envelopes.py
         counted = {"name": "", "type": "object", "items": fields}
-        if answer.find_part(schema, "properties").keys() == {"data", "count"}:
-            yield from answer.check_value(counted, schema)
+        if checker.find_part(schema, "properties").keys() == {"data", "count"}:
+            yield from checker.check_value(counted, schema)
     else:
-        yield from answer.check_value(_build_data_field(entry), schema)
-        if "null" in answer.list_types(schema) and not _is_nullable(entry):
+        yield from checker.check_value(_build_data_field(entry), schema)
+        if "null" in checker.list_types(schema) and not _is_nullable(entry):
             yield "data: must not be null"
 
 
@@ -90,7 +96,7 @@ def _is_nullable(entry: Entry) -> bool:
 
 
 def _build_data_field(entry: Entry) -> Field:
-    """The whole of `data`, described as a field."""
+    """Return `data` described as a field."""
     fields: list[Field] = entry["response"]
     kind = entry["returns"]
     if kind == "page":
@@ -98,39 +104,39 @@ def _build_data_field(entry: Entry) -> Field:
     return {"name": "data", "type": kind if kind in JSON_TYPES else "object", "items": fields}
 
 
-def _check_value(field: Field, value: Any, where: str = "") -> Iterator[str]:
-    where, kind = where + field["name"], field["type"]
+def _check_value(field: Field, value: Any, location: str = "") -> Iterator[str]:
+    location, kind = location + field["name"], field["type"]
     type_name = TYPE_NAMES.get(type(value), "null")
     if kind == "any" or (value is None and kind not in NEVER_NULL_TYPES):
         return
     if type_name not in JSON_TYPES[kind]:
-        yield f"{where}: {type_name} instead of {kind}"
+        yield f"{location}: {type_name} instead of {kind}"
     elif "options" in field and value not in field["options"]:
-        yield f"{where}: {value!r} is none of {field['options']}"
+        yield f"{location}: {value!r} is none of {field['options']}"
     elif kind in FORMATS and not _matches_format(FORMATS[kind], value):
-        yield f"{where}: {value!r} is not written {FORMATS[kind]}"
+        yield f"{location}: {value!r} does not have the format {FORMATS[kind]}"
     elif kind == "object":
-        yield from _check_fields(field.get("items", []), value, where)
+        yield from _check_fields(field.get("items", []), value, location)
     elif kind == "list":
         for number, element in enumerate(value):
-            yield from _check_element(field.get("items", []), element, f"{where}[{number}]")
+            yield from _check_element(field.get("items", []), element, f"{location}[{number}]")
 
 
-def _check_element(items: Any, element: Any, where: str) -> Iterator[str]:
+def _check_element(items: Any, element: Any, location: str) -> Iterator[str]:
     if isinstance(items, str):
-        yield from _check_value({"name": "", "type": items}, element, where)
+        yield from _check_value({"name": "", "type": items}, element, location)
     elif isinstance(element, dict):
-        yield from _check_fields(items, element, where)
+        yield from _check_fields(items, element, location)
     else:
-        yield f"{where}: {TYPE_NAMES.get(type(element), 'null')} instead of object"
+        yield f"{location}: {TYPE_NAMES.get(type(element), 'null')} instead of object"
 
 
-def _check_fields(fields: list[Field], value: dict[str, Any], where: str) -> Iterator[str]:
+def _check_fields(fields: list[Field], value: dict[str, Any], location: str) -> Iterator[str]:
     for field in fields:
         if field["name"] in value:
-            yield from _check_value(field, value[field["name"]], f"{where}.")
+            yield from _check_value(field, value[field["name"]], f"{location}.")
         else:
-            yield f"{where}.{field['name']}: missing"
+            yield f"{location}.{field['name']}: missing"
 
 
 def _matches_format(form: str, text: str) -> bool:
@@ -140,37 +146,37 @@ def _matches_format(form: str, text: str) -> bool:
         return False
 
 
-class _AnswerSchemaChecker:
+class _ResponseSchemaChecker:
     def __init__(self, definitions: dict[str, Any]) -> None:
         self.definitions = definitions
 
-    def check_value(self, field: Field, schema: dict[str, Any], where: str = "") -> Iterator[str]:
-        where, kind = where + field["name"], field["type"]
+    def check_value(self, field: Field, schema: dict[str, Any], location: str = "") -> Iterator[str]:
+        location, kind = location + field["name"], field["type"]
         if kind == "any":
             return
         types = self.list_types(schema)
         null = set() if kind in NEVER_NULL_TYPES else {"null"}
         if not types & JSON_TYPES[kind] or types - JSON_TYPES[kind] - null:
-            yield f"{where}: {' or '.join(sorted(types))} instead of {kind}"
+            yield f"{location}: {' or '.join(sorted(types))} instead of {kind}"
         elif kind == "object":
-            yield from self.check_fields(field.get("items", []), schema, where)
+            yield from self.check_fields(field.get("items", []), schema, location)
         elif kind == "list":
-            yield from self.check_element(field.get("items", []), self.find_part(schema, "items"), where)
+            yield from self.check_element(field.get("items", []), self.find_part(schema, "items"), location)
 
-    def check_element(self, items: Any, schema: dict[str, Any], where: str) -> Iterator[str]:
+    def check_element(self, items: Any, schema: dict[str, Any], location: str) -> Iterator[str]:
         if isinstance(items, str):
-            yield from self.check_value({"name": "[]", "type": items}, schema, where)
+            yield from self.check_value({"name": "[]", "type": items}, schema, location)
         else:
-            yield from self.check_value({"name": "[]", "type": "object", "items": items}, schema, where)
-            yield from [f"{where}[]: may be null"] if "null" in self.list_types(schema) else []
+            yield from self.check_value({"name": "[]", "type": "object", "items": items}, schema, location)
+            yield from [f"{location}[]: may be null"] if "null" in self.list_types(schema) else []
 
-    def check_fields(self, fields: list[Field], schema: dict[str, Any], where: str) -> Iterator[str]:
+    def check_fields(self, fields: list[Field], schema: dict[str, Any], location: str) -> Iterator[str]:
         properties = self.find_part(schema, "properties")
         for field in fields:
             if field["name"] in properties:
-                yield from self.check_value(field, properties[field["name"]], f"{where}.")
+                yield from self.check_value(field, properties[field["name"]], f"{location}.")
             else:
-                yield f"{where}.{field['name']}: missing"
+                yield f"{location}.{field['name']}: missing"
 
     def find_part(self, schema: dict[str, Any], name: str) -> dict[str, Any]:
         found: list[dict[str, Any]] = [option[name] for option in self.iter_options(schema) if name in option]
@@ -180,7 +186,7 @@ class _AnswerSchemaChecker:
         return {option.get("type", "anything") for option in self.iter_options(schema)}
 
     def iter_options(self, schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """The schemas that this one leaves the choice of."""
+        """Yield the alternatives of a schema, with references resolved."""
         if "$ref" in schema:
             yield from self.iter_options(self.definitions[schema["$ref"].rpartition("/")[2]])
         elif "anyOf" in schema or "oneOf" in schema:

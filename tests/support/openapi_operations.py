@@ -1,4 +1,4 @@
-"""The endpoints as the OpenAPI document describes them: an example of each, and what its fields name."""
+"""The endpoints as described by the OpenAPI document: example requests and fields that contain ids."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +29,7 @@ ID_KINDS = {
     "sessions": "session",
     "pattern_id": "pattern",
 }
-# Fields that name nothing: places in a list, which anybody's message may mark, and what document 002 has beside an id.
+# Fields that identify nothing: positions in a list, which may be any message, and a redundant field of document 002.
 NOT_IDS = {
     ("/msg_service/msg/doctor/session_list", "msg_id"),
     ("/msg_service/msg/list", "msg_id"),
@@ -39,12 +39,14 @@ NOT_IDS = {
 
 @dataclass(frozen=True)
 class Operation:
+    """One endpoint with an example request."""
+
     method: str
     path: str
     callers: tuple[str, ...]
     example: Fields
-    id_fields: tuple[str, ...]  # those that name something
-    parameter_locations: dict[str, str]  # of the others than the body's
+    id_fields: tuple[str, ...]  # body, path and query fields with ids
+    parameter_locations: dict[str, str]  # path or query, by name, of parameters outside the body
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -52,8 +54,10 @@ class Operation:
 
 def list_operations() -> list[Operation]:
     document = openapi.build_document()
-    found = [describe(one.endpoint, document) for one in endpoints.iter_endpoints()]
-    return [one for one in found if not one.path.endswith("notify/{tenantId}")]  # WeChat's alone, by its signature
+    operations = [describe(one.endpoint, document) for one in endpoints.iter_endpoints()]
+    return [
+        one for one in operations if not one.path.endswith("notify/{tenantId}")
+    ]  # called by WeChat Pay only, and authenticated by a signature
 
 
 def describe(one: Endpoint, document: Fields) -> Operation:
@@ -63,10 +67,10 @@ def describe(one: Endpoint, document: Fields) -> Operation:
     schema = body.get("schema", {})
     model = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
     example = {p["name"]: p["schema"]["examples"][0] for p in parameters if p["required"]} | body.get("example", {})
-    places = {p["name"]: p["in"] for p in parameters}
-    names = [name for name in (*places, *model.get("properties", {})) if name in ID_KINDS]
+    locations = {p["name"]: p["in"] for p in parameters}
+    names = [name for name in (*locations, *model.get("properties", {})) if name in ID_KINDS]
     names = [name for name in names if (one.path, name) not in NOT_IDS]
-    return Operation(one.method, one.path, tuple(sorted(one.callers)), example, tuple(names), places)
+    return Operation(one.method, one.path, tuple(sorted(one.callers)), example, tuple(names), locations)
 
 
 def get_id_kind(operation: Operation, field: str) -> str:

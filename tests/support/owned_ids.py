@@ -1,12 +1,11 @@
-"""What somebody in a hospital has: one id of each kind that a request can name."""
+"""Create one id of each kind that a request can contain, for a person in a hospital."""
 
 from typing import Any
 
 import requests
 
 from chalicelib.adapters import mysql
-from tests.support import booking_client as wards
-from tests.support import consult_client, factories, gateway_client, helpdesk_client, inbox_client
+from tests.support import booking_client, consult_client, factories, gateway_client, helpdesk_client, inbox_client
 from tests.support.client import post
 from tests.support.factories import Hospital, Person
 
@@ -16,60 +15,70 @@ PERSONAL_KINDS = {
 }
 
 
-def create_ids(hospital: Hospital, patient: Person, doctor: Person, said: str, named: str) -> dict[str, list[str]]:
-    """Return ids by kind: of what these two have, and of what their hospital has; said stands in what they write, named
-    in the hospital's own names."""
-    person = patient.user_id
-    ward = wards.create_department(hospital, f"科室{person}{named}")
-    clinic = ward.create_schedule(doctor_id=doctor.user_id, half="AM")
-    pattern: dict[str, Any] = {**wards.MORNING, "dept_id": ward.dept_id, "doctor_id": doctor.user_id, "weekday": 1}
-    weekly = post(f"{wards.STAFF_PATH}/save_schedule_pattern", hospital.desk.token, **pattern).data["pattern_id"]
-    inbox_client.send(hospital.desk, f"明日停水{said}", patient, doctor)
-    position = helpdesk_client.HelpDesk(hospital).create_post(doctor)
+def create_ids(hospital: Hospital, patient: Person, doctor: Person, text: str, name: str) -> dict[str, list[str]]:
+    """Create the data of two persons and their hospital, and return its ids by kind.
+
+    Args:
+        text: part of the content of their messages.
+        name: part of the names of departments and groups.
+    """
+    user_id = patient.user_id
+    department = booking_client.create_department(hospital, f"科室{user_id}{name}")
+    schedule_id = department.create_schedule(doctor_id=doctor.user_id, half="AM")
+    pattern_fields: dict[str, Any] = {
+        **booking_client.MORNING,
+        "dept_id": department.dept_id,
+        "doctor_id": doctor.user_id,
+        "weekday": 1,
+    }
+    pattern_path = f"{booking_client.STAFF_PATH}/save_schedule_pattern"
+    pattern_id = post(pattern_path, hospital.desk.token, **pattern_fields).data["pattern_id"]
+    inbox_client.send(hospital.desk, f"明日停水{text}", patient, doctor)
+    post_id = helpdesk_client.HelpDesk(hospital).create_post(doctor)
     consult = consult_client.create_session(patient, doctor)
-    asked = consult_client.send_as_patient(patient, doctor, f"您好{said}").data["msg_id"]
-    [told] = helpdesk_client.send_all(doctor, patient, f"您好{said}")
-    direct = helpdesk_client.list_conversations(doctor, filtrationId=consult).data[0]["sessionId"]
-    at_desk = helpdesk_client.request_assignment(patient).data["sessionId"]
-    room = gateway_client.create_conversation(patient)
-    written = gateway_client.send_all(patient, room, f"在吗{said}")
+    patient_message = consult_client.send_as_patient(patient, doctor, f"您好{text}").data["msg_id"]
+    [doctor_message] = helpdesk_client.send_all(doctor, patient, f"您好{text}")
+    direct_chat = helpdesk_client.list_conversations(doctor, filtrationId=consult).data[0]["sessionId"]
+    desk_chat = helpdesk_client.request_assignment(patient).data["sessionId"]
+    conversation = gateway_client.create_conversation(patient)
+    gateway_messages = gateway_client.send_all(patient, conversation, f"在吗{text}")
     return {
         "consult": [consult],
-        "chat": [direct, at_desk, consult],
-        "conversation": [room, consult, direct, at_desk],
-        "group": [room, _get_group_number(patient)],
-        "message": [asked, *written],
-        "chat_message": [told, asked, *written],
+        "chat": [direct_chat, desk_chat, consult],
+        "conversation": [conversation, consult, direct_chat, desk_chat],
+        "group": [conversation, _get_group_number(patient)],
+        "message": [patient_message, *gateway_messages],
+        "chat_message": [doctor_message, patient_message, *gateway_messages],
         "file": [_upload_file(doctor, consult), _upload_file(patient, consult)],
         "letter": [inbox_client.list_messages(one)[0]["msg_id"] for one in (patient, doctor)],
         "member": [str(patient.member_id)],
-        "patient": [str(person)],
+        "patient": [str(user_id)],
         "doctor": [str(doctor.user_id)],
-        "session": [str(person)],
+        "session": [str(user_id)],
         "pati": [_get_pati_id(patient)],
-        "label": [str(factories.create_group(hospital.desk, f"分组{person}{named}"))],
-        "dept": [str(ward.dept_id)],
-        "schedule": [clinic],
-        "pattern": [weekly],
-        "booking": [ward.book_slot(patient, clinic, 2)],
-        "post": [position],
+        "label": [str(factories.create_group(hospital.desk, f"分组{user_id}{name}"))],
+        "dept": [str(department.dept_id)],
+        "schedule": [schedule_id],
+        "pattern": [pattern_id],
+        "booking": [department.book_slot(patient, schedule_id, 2)],
+        "post": [post_id],
         "tenant": [str(hospital.tenant_id)],
     }
 
 
 def _get_pati_id(patient: Person) -> str:
-    find = "SELECT pati_id FROM members WHERE member_id = %(member_id)s"
-    return str(mysql.autocommit.fetch_value(find, member_id=patient.member_id))
+    sql = "SELECT pati_id FROM members WHERE member_id = %(member_id)s"
+    return str(mysql.autocommit.fetch_value(sql, member_id=patient.member_id))
 
 
 def _get_group_number(patient: Person) -> str:
-    """The messagecenter's number of the group that a patient has made."""
+    """Return the messagecenter's number of the group that a patient has created."""
     [group] = [one["chatGroupId"] for one in helpdesk_client.list_conversations(patient).data if one["chatGroupId"]]
     return str(group)
 
 
 def _upload_file(person: Person, session_no: str) -> str:
-    wanted: dict[str, Any] = {"file_extension": "png", "file_type": "image/png", "msg_session": session_no}
-    form = post("/msg_service/msg/file/pre_upload", person.token, **wanted).data
+    file_fields: dict[str, Any] = {"file_extension": "png", "file_type": "image/png", "msg_session": session_no}
+    form = post("/msg_service/msg/file/pre_upload", person.token, **file_fields).data
     requests.post(form["url"], form["fields"], files={"file": PNG_SIGNATURE}, timeout=10).raise_for_status()
     return str(form["fileId"])

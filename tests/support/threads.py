@@ -1,4 +1,4 @@
-"""Calls made at once by threads of this process, which share what a process shares. See processes.py for the other."""
+"""Run functions in concurrent threads, which share the state of the process; processes.py runs them in processes."""
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -9,13 +9,13 @@ T = TypeVar("T")
 
 
 def run_in_threads(calls: Iterable[Callable[[], T]]) -> list[T]:
-    """Make the calls, each from a thread of its own, all beginning together; return what they return."""
-    ready = list(calls)
-    start = Barrier(len(ready))
+    """Start all calls at the same time, each in its own thread, and return their results."""
+    all_calls = list(calls)
+    barrier = Barrier(len(all_calls))
 
-    def made(call: Callable[[], T]) -> T:
-        start.wait()
+    def run(call: Callable[[], T]) -> T:
+        barrier.wait()
         return call()
 
-    with ThreadPoolExecutor(len(ready)) as pool:
-        return list(pool.map(made, ready))
+    with ThreadPoolExecutor(len(all_calls)) as pool:
+        return list(pool.map(run, all_calls))

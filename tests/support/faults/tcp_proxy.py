@@ -1,4 +1,4 @@
-"""A line to a server that a test can cut, deafen, or let lose an answer."""
+"""A TCP proxy that can reset connections, swallow packets or lose a response."""
 
 import asyncio
 import random
@@ -10,7 +10,7 @@ from struct import pack
 from threading import Event, Thread
 from typing import Any
 
-FORWARDING, RESETTING, SWALLOWING = "open", "cut", "deaf"
+FORWARDING, RESETTING, SWALLOWING = "forwarding", "resetting", "swallowing"
 UNLIMITED_BYTES = 1 << 60
 
 
@@ -18,12 +18,12 @@ UNLIMITED_BYTES = 1 << 60
 class ProxiedConnection:
     client: asyncio.StreamWriter  # to the client
     server: asyncio.StreamWriter  # to the server
-    bytes_left: int  # bytes until it breaks
+    bytes_left: int  # until the connection is reset
     swallowing: bool = False
-    loses_answer: bool = False  # for what the proxy was told to lose the answer of
+    loses_response: bool = False  # the response to a request passed to lose_response_to
 
     def abort(self) -> None:
-        """Reset, not closed: the next byte that either end writes fails."""
+        """Reset both sides: the next write of either end fails."""
         for writer in (self.client, self.server):
             if writer.is_closing():
                 continue
@@ -32,7 +32,7 @@ class ProxiedConnection:
 
 
 class Proxy:
-    """Listens on `port`; `connected` counts who came. Broken connections are reset, as by a network, and counted."""
+    """A proxy that listens on `port` and counts its connections and those it has broken by a reset."""
 
     def __init__(self, upstream: int) -> None:
         self.port = 0
@@ -42,7 +42,7 @@ class Proxy:
         self._mode = FORWARDING
         self._random: random.Random | None = None
         self._mean_bytes = 0
-        self._question = b""
+        self._lost_request = b""
         self._lost = Event()
         self._connections: set[ProxiedConnection] = set()
         self._loop = asyncio.new_event_loop()
@@ -50,31 +50,34 @@ class Proxy:
         self._thread = Thread(target=self._serve, daemon=True)
 
     def reset_connections(self) -> None:
-        """Reset every connection, and each new one."""
+        """Reset all connections, and each new one."""
         self._set_mode(RESETTING)
 
     def swallow_packets(self) -> None:
-        """Take what is sent and answer nothing: packets are swallowed."""
+        """Accept connections and discard all bytes."""
         self._set_mode(SWALLOWING)
 
     def restore(self) -> None:
-        """Work again. What was deaf is reset: its bytes are gone."""
+        """Forward again. Connections whose bytes were discarded are reset."""
         self._random = None
         self._set_mode(FORWARDING)
 
     def break_at_random(self, seed: int, mean: int) -> None:
-        """Let each connection pass some thousand bytes, `mean` on average, and then reset it wherever that is."""
+        """Reset each connection after a random number of bytes, `mean` on average."""
         self._random, self._mean_bytes = random.Random(seed), mean
         self._set_mode(RESETTING)
         self._set_mode(FORWARDING)
 
     @contextmanager
-    def lose_answer_to(self, question: bytes) -> Iterator[Event]:
-        """Once: let the bytes pass to the server, wait until it answers, and reset the connection instead."""
+    def lose_response_to(self, request: bytes) -> Iterator[Event]:
+        """Forward the next request with these bytes, but reset the connection instead of forwarding the response.
+
+        The event is set when that has happened.
+        """
         self._lost.clear()
-        self._question = question
+        self._lost_request = request
         yield self._lost
-        self._question = b""
+        self._lost_request = b""
 
     def _set_mode(self, mode: str) -> None:
         async def apply() -> None:
@@ -107,43 +110,49 @@ class Proxy:
         self._listening.set()
         self._loop.run_forever()
         server.close()
-        while tasks := asyncio.all_tasks(self._loop):  # who came in the last moment begins one more
+        while tasks := asyncio.all_tasks(self._loop):  # a connection accepted last starts another task
             self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
-        self._loop.run_until_complete(asyncio.sleep(0))  # what was aborted is closed in the next turn
+        self._loop.run_until_complete(asyncio.sleep(0))  # aborted transports are closed in the next iteration
 
-    async def _accept(self, reader: asyncio.StreamReader, near: asyncio.StreamWriter) -> None:
+    async def _accept(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
         self.connection_count += 1
         if self._mode == RESETTING:
-            near.transport.abort()
+            client.transport.abort()
             return
         try:
-            answers, far = await asyncio.open_connection("127.0.0.1", self._upstream)
-        except OSError:  # nobody listens there
-            near.transport.abort()
+            server_reader, server = await asyncio.open_connection("127.0.0.1", self._upstream)
+        except OSError:  # the server is not running
+            client.transport.abort()
             return
-        left = int(self._random.expovariate(1 / self._mean_bytes)) if self._random else UNLIMITED_BYTES
-        connection = ProxiedConnection(near, far, left, swallowing=self._mode == SWALLOWING)
+        bytes_left = int(self._random.expovariate(1 / self._mean_bytes)) if self._random else UNLIMITED_BYTES
+        connection = ProxiedConnection(client, server, bytes_left, swallowing=self._mode == SWALLOWING)
         self._connections.add(connection)
-        await asyncio.gather(self._pump(connection, reader, far, True), self._pump(connection, answers, near, False))
+        await asyncio.gather(
+            self._pump(connection, reader, server, True), self._pump(connection, server_reader, client, False)
+        )
         self._connections.discard(connection)
 
     async def _pump(
-        self, connection: ProxiedConnection, source: asyncio.StreamReader, target: asyncio.StreamWriter, questions: bool
+        self,
+        connection: ProxiedConnection,
+        source: asyncio.StreamReader,
+        target: asyncio.StreamWriter,
+        is_request: bool,
     ) -> None:
         with suppress(OSError):
             while data := await source.read(1 << 16):
                 connection.swallowing = connection.swallowing or self._mode == SWALLOWING
-                if not connection.swallowing and not self._forward(connection, data, target, questions):
+                if not connection.swallowing and not self._forward(connection, data, target, is_request):
                     break
         connection.abort()
 
     def _forward(
-        self, connection: ProxiedConnection, data: bytes, target: asyncio.StreamWriter, question: bool
+        self, connection: ProxiedConnection, data: bytes, target: asyncio.StreamWriter, is_request: bool
     ) -> bool:
-        """Send data on; False where the connection breaks here."""
-        if question and self._question and self._question in data:
-            connection.loses_answer, self._question = True, b""
-        elif not question and connection.loses_answer:
+        """Forward data; return False if the connection breaks here."""
+        if is_request and self._lost_request and self._lost_request in data:
+            connection.loses_response, self._lost_request = True, b""
+        elif not is_request and connection.loses_response:
             self.broken_count += 1
             self._lost.set()
             return False
