@@ -27,7 +27,7 @@ def test_round_trips_of_the_inbox(trips: Trips, hospital: Hospital, monkeypatch:
     msg_id = inbox_client.list_messages(lin)[0]["msg_id"]
     assert trips.of(lambda: inbox_client.set_read(lin, msg_id)) == (1, 1)
     assert trips.of(lambda: inbox_client.set_all_read(lin), before=lambda: inbox_client.send(desk, "又", lin)) == (2, 1)
-    # BEGIN, known receivers, message, deliveries, outbox job, COMMIT: independent of the number of receivers.
+    # BEGIN, message, deliveries, active receivers, outbox job, COMMIT: independent of the number of receivers.
     patients = [factories.create_patient(lin.tenant_id, f"1370000{number:04d}", "患者") for number in range(100)]
     for receivers in ([lin], patients):
         assert trips.of(partial(inbox_client.send, desk, "明日停水", *receivers)) == (6, 1)
