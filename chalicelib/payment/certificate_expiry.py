@@ -36,8 +36,8 @@ def parse_expiry(certificate: str) -> int:
 def _list_expiries(merchant: StoredMerchant) -> list[tuple[str, int]]:
     """Return name and expiry of the certificates that an account depends on.
 
-    Platform certificates are kept beside their successors: the last expiry counts, and none if there is a public key,
-    which does not expire.
+    Old platform certificates stay configured beside their successors, so the last expiry counts. It does not matter if
+    a public key is configured, which does not expire.
     """
     expiries = [("merchant certificate", parse_expiry(merchant.certificate))] if merchant.certificate else []
     platform_keys = list(merchant.public_keys.values())

@@ -1,14 +1,15 @@
 """Cache of credentials that a third party issues, shared by all processes through Redis until shortly before expiry.
 
 Fetches are single-flight: one caller acquires a lease and fetches, the others wait for its result. A lease contains the
-id of its holder, so a slow caller whose lease has expired does not overwrite a newer value. After a failure nobody
-fetches for FAILURE_TTL_MILLISECONDS. While Redis is down every caller fetches for itself. Values are encrypted: an
-access_token works from any address, so a reader of Redis could otherwise write to all followers of the hospital.
+id of its holder, so a slow caller whose lease has expired does not overwrite a newer value. After a failure no
+caller fetches for FAILURE_TTL_MILLISECONDS. While Redis is down every caller fetches for itself. Values are encrypted:
+an access_token works from any address, so a reader of Redis could otherwise write to all followers of the hospital.
 """
 
 import base64
 import secrets
 from collections.abc import Callable
+from enum import StrEnum
 
 from chalicelib import clock, errors
 from chalicelib.adapters import redis
@@ -22,12 +23,20 @@ LEASE_MILLISECONDS = 8_000  # afterwards the holder is considered to have failed
 WAIT_TIMEOUT_SECONDS = 10.0  # of callers that wait for the holder of the lease
 POLL_INTERVAL_SECONDS = 0.03
 FAILURE_TTL_MILLISECONDS = 2_000
-CACHED, ACQUIRED, FAILED, WAIT = "cached", "acquired", "failed", "wait"
 
 _READ_SCRIPT = load_script(__file__, "credential_read")
 _STORE_SCRIPT = load_script(__file__, "credential_store")
 _FAIL_SCRIPT = load_script(__file__, "credential_fail")
 _CLAIM_SCRIPT = load_script(__file__, "credential_claim")
+
+
+class ReadState(StrEnum):
+    """The first value that credential_read.lua returns."""
+
+    CACHED = "cached"  # followed by the encrypted value
+    ACQUIRED = "acquired"  # the caller holds the lease and is to fetch
+    FAILED = "failed"  # followed by WeChat's errcode of the latest failure, 0 if it has none
+    WAIT = "wait"  # another caller is fetching
 
 
 def get_or_fetch(tenant_id: int, key: str, fetch: Callable[[], IssuedCredential], rejected_value: str = "") -> str:
@@ -48,17 +57,17 @@ def get_or_fetch(tenant_id: int, key: str, fetch: Callable[[], IssuedCredential]
             state, text = redis.run_script(_READ_SCRIPT, _build_keys(key), [holder, LEASE_MILLISECONDS, unusable])
         except redis.RedisUnavailableError:
             return fetch().value
-        if state == CACHED:
+        if state == ReadState.CACHED:
             value = _decrypt(tenant_id, key, text)
             if value not in ("", rejected_value):
                 return value
             unusable = text
             continue
-        if state == ACQUIRED:
+        if state == ReadState.ACQUIRED:
             return _fetch_and_store(tenant_id, key, holder, fetch)
-        if state == FAILED and int(text):
+        if state == ReadState.FAILED and int(text):
             raise WechatApiError(int(text))
-        if state == FAILED or clock.monotonic() > deadline:
+        if state == ReadState.FAILED or clock.monotonic() > deadline:
             raise ApiError(errors.UNAVAILABLE, retry_after=2)
         clock.sleep(POLL_INTERVAL_SECONDS)
 

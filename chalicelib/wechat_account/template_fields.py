@@ -37,8 +37,7 @@ def build_data(content: str, values: Mapping[str, str]) -> dict[str, dict[str, s
 
     Args:
         content: the template's text.
-        values: texts by the names in VALUE_BY_LABEL, of which "time" is required, and under "what" a text that says
-            what the message is about.
+        values: texts by the names in VALUE_BY_LABEL, of which "time" is required, and a summary under "what".
     """
     return {name: {"value": _format_value(name, label, values)} for label, name in FIELD_PATTERN.findall(content)}
 

@@ -16,8 +16,8 @@ logger = logging.getLogger(__name__)
 
 UNKNOWN_TEMPLATE_ERRCODE = 40037
 INVALID_FIELD_ERRCODE = 47003
-# Retrying does not help: unknown openid or template, a user who does not follow the account or refuses messages, fields
-# that WeChat does not accept.
+# Retrying does not help: unknown openid or template, a user who does not follow the account or has turned messages off,
+# fields that WeChat does not accept.
 PERMANENT_ERRCODES = frozenset({40003, UNKNOWN_TEMPLATE_ERRCODE, 43004, 43101, INVALID_FIELD_ERRCODE})
 CONTENT_TTL_SECONDS = 600  # of a template's content in the cache
 

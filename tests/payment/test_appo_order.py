@@ -7,6 +7,7 @@ import pytest
 from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.adapters.wechat_pay.types import ApiVersion, SignType
+from chalicelib.billing.bookings import BookingStatus, PaymentState
 from chalicelib.identity import tokens
 from chalicelib.wechat_account import openids
 from devstack.fakes.wechat_pay import WeChatPay
@@ -14,7 +15,7 @@ from tests.support import payment_client
 from tests.support.booking_client import create_department, get_iso_date, list_rows
 from tests.support.client import post
 from tests.support.factories import Hospital, Person
-from tests.support.payment_client import OPENID, Checkout
+from tests.support.payment_client import BOOKED_PAID, BOOKED_UNPAID, OPENID, REGISTERED_PAID, Checkout
 from tests.support.threads import run_in_threads
 from tests.support.wechat_client import APP_ID
 
@@ -47,7 +48,7 @@ def test_order_costs_the_fee_of_the_booking(checkout: Checkout, pay: WeChatPay) 
     assert (order["is_success"], order["trade_type"], order["sign_type"]) == (True, "JSAPI", "RSA")
     assert (order["agency_id"], order["app_id"]) == (str(checkout.tenant_id), APP_ID)
     assert checkout.list_ledger() == [("created", "order"), ("prepared", "order")]
-    assert checkout.get_booking_state(book_id) == (0, 1)
+    assert checkout.get_booking_state(book_id) == BOOKED_UNPAID
 
 
 @pytest.mark.parametrize("sign_type", [SignType.MD5, SignType.HMAC_SHA256])
@@ -120,7 +121,7 @@ def test_free_booking_is_settled_without_a_call(checkout: Checkout, pay: WeChatP
     book_id = checkout.book_slot(fee=0)
     found = checkout.request_order(book_id, open_id="").data
     assert (found["is_success"], found["error_code"], found["prepay_id"]) == (True, "SUCCESS", "")
-    assert (checkout.get_booking_state(book_id), pay.calls) == ((0, 2), {})
+    assert (checkout.get_booking_state(book_id), pay.calls) == (BOOKED_PAID, {})
     [settlement] = list_rows("settlements", checkout.hospital)
     assert settlement["settled_at"]
     assert settlement["payment_id"] is None
@@ -152,9 +153,9 @@ def test_booking_of_another_user_returns_404(checkout: Checkout, wang: Person, o
 @pytest.mark.parametrize(
     ("columns", "error"),
     [
-        ({"status": 1, "live": None}, "该预约已取消或已失约，不能支付"),
-        ({"status": 3}, "该预约已取消或已失约，不能支付"),
-        ({"payment_state": 2}, "该预约已支付"),
+        ({"status": BookingStatus.CANCELLED, "live": None}, "该预约已取消或已失约，不能支付"),
+        ({"status": BookingStatus.MISSED}, "该预约已取消或已失约，不能支付"),
+        ({"payment_state": PaymentState.PAID}, "该预约已支付"),
     ],
 )
 def test_unpayable_booking_returns_409(checkout: Checkout, columns: dict[str, Any], error: str) -> None:
@@ -167,9 +168,9 @@ def test_unpayable_booking_returns_409(checkout: Checkout, columns: dict[str, An
 
 def test_registered_booking_can_be_paid(checkout: Checkout) -> None:
     book_id = checkout.book_slot()
-    update_booking(book_id, status=2)
+    update_booking(book_id, status=BookingStatus.REGISTERED)
     checkout.pay_and_notify(book_id)
-    assert checkout.get_booking_state(book_id) == (2, 2)
+    assert checkout.get_booking_state(book_id) == REGISTERED_PAID
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 from tests.faults.conftest import mysql_proxy
 from tests.support.faults.tcp_proxy import Proxy
-from tests.support.payment_client import Checkout
+from tests.support.payment_client import BOOKED_PAID, BOOKED_UNPAID, Checkout
 
 __all__ = ["mysql_proxy"]
 
@@ -24,8 +24,8 @@ def test_notification_is_applied_after_a_connection_loss(
         assert checkout.deliver_notification(notification).status == 503
         assert lost.wait(10)
     was_paid = statement == b"COMMIT"
-    assert checkout.get_booking_state(book_id) == (0, 2 if was_paid else 1)
+    assert checkout.get_booking_state(book_id) == BOOKED_PAID if was_paid else BOOKED_UNPAID
     assert bool(checkout.list_jobs("notify_payment")) is was_paid
     assert checkout.deliver_notification(notification).status == 200
-    assert checkout.get_booking_state(book_id) == (0, 2)
+    assert checkout.get_booking_state(book_id) == BOOKED_PAID
     assert [one for one in checkout.list_ledger() if one[0] == "paid"] == [("paid", "notification")]

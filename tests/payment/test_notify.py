@@ -17,7 +17,7 @@ from tests.support import payment_client
 from tests.support.booking_client import list_rows
 from tests.support.client import post
 from tests.support.factories import Hospital
-from tests.support.payment_client import Checkout
+from tests.support.payment_client import BOOKED_PAID, BOOKED_UNPAID, Checkout
 from tests.support.threads import run_in_threads
 
 pytestmark = pytest.mark.store
@@ -37,7 +37,7 @@ def test_notification_marks_the_booking_paid(hospital: Hospital, pay: WeChatPay,
         assert response.headers["Content-Type"] == "text/xml"
     [payment], [settlement] = checkout.list_payments(book_id), list_rows("settlements", hospital)
     order_at_wechat = pay.orders[payment["out_trade_no"]]
-    assert checkout.get_booking_state(book_id) == (0, 2)
+    assert checkout.get_booking_state(book_id) == BOOKED_PAID
     assert (payment["state"], payment["transaction_id"]) == ("success", order_at_wechat.transaction_id)
     assert payment["paid_at"] // clock.SECOND == order_at_wechat.paid_at // clock.SECOND
     assert (settlement["payment_id"], bool(settlement["settled_at"])) == (payment["payment_id"], True)
@@ -83,7 +83,7 @@ def test_concurrent_duplicates_are_recorded_once(checkout: Checkout) -> None:
         checkout.list_refunds(book_id),
         len(checkout.list_jobs("notify_payment")),
     ) == (
-        (0, 2),
+        BOOKED_PAID,
         [],
         1,
     )
@@ -91,7 +91,7 @@ def test_concurrent_duplicates_are_recorded_once(checkout: Checkout) -> None:
 
 def is_unpaid(checkout: Checkout, book_id: str) -> bool:
     [payment] = checkout.list_payments(book_id)
-    return checkout.get_booking_state(book_id) == (0, 1) and payment["state"] == "created"
+    return checkout.get_booking_state(book_id) == BOOKED_UNPAID and payment["state"] == "created"
 
 
 def test_invalid_signature_is_rejected(checkout: Checkout, pay: WeChatPay, caplog: pytest.LogCaptureFixture) -> None:
@@ -144,7 +144,7 @@ def test_notification_may_be_signed_with_a_platform_certificate(checkout: Checko
     pay.signing_serial = wechat_pay_keys.PLATFORM_CERTIFICATE_SERIAL
     book_id = checkout.book_slot()
     checkout.pay_and_notify(book_id)
-    assert checkout.get_booking_state(book_id) == (0, 2)
+    assert checkout.get_booking_state(book_id) == BOOKED_PAID
 
 
 @pytest.mark.parametrize("version", [ApiVersion.V3, ApiVersion.V2])

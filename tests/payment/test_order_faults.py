@@ -12,7 +12,7 @@ from chalicelib.payment.store import OrderState
 from devstack.fakes.wechat_pay import WeChatPay
 from tests.support.booking_client import list_rows
 from tests.support.faults.final_state import wait_until
-from tests.support.payment_client import Checkout
+from tests.support.payment_client import BOOKED_PAID, Checkout
 
 pytestmark = pytest.mark.store
 
@@ -133,7 +133,7 @@ def test_notification_before_the_response_is_applied(
 
     monkeypatch.setattr(wechat_pay, "prepay", notify_first)
     assert checkout.request_order(book_id).status == 409
-    assert checkout.get_booking_state(book_id) == (0, 2)
+    assert checkout.get_booking_state(book_id) == BOOKED_PAID
     assert [one["state"] for one in checkout.list_payments(book_id)] == [OrderState.SUCCESS]
 
 

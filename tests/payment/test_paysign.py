@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from chalicelib.adapters import mysql
 from chalicelib.adapters.wechat_pay.types import ApiVersion, SignType
+from chalicelib.billing.bookings import PaymentState
 from devstack.fakes import wechat_pay_keys, wechat_pay_protocol_v2
 from devstack.fakes.wechat_pay import WeChatPay
 from tests.support import payment_client
@@ -104,7 +105,9 @@ def test_superseded_order_returns_404(checkout: Checkout) -> None:
 def test_order_of_a_booking_paid_at_the_desk_returns_404(checkout: Checkout) -> None:
     book_id = checkout.book_slot()
     order = checkout.create_order(book_id)
-    mysql.autocommit.execute("UPDATE bookings SET payment_state = 2 WHERE book_id = %(id)s", id=book_id)
+    mysql.autocommit.execute(
+        "UPDATE bookings SET payment_state = %(paid)s WHERE book_id = %(id)s", paid=PaymentState.PAID, id=book_id
+    )
     assert checkout.request_signature(order).status == 404
 
 

@@ -17,7 +17,7 @@ from tests.support import payment_client
 from tests.support.booking_client import list_rows
 from tests.support.client import build_schedule_event
 from tests.support.factories import Hospital
-from tests.support.payment_client import Checkout
+from tests.support.payment_client import BOOKED_PAID, BOOKED_UNPAID, Checkout
 from tests.support.threads import run_in_threads
 
 pytestmark = pytest.mark.store
@@ -27,11 +27,14 @@ def test_payment_without_notification_is_found(checkout: Checkout, pay: WeChatPa
     book_id = checkout.book_slot()
     checkout.pay_without_notification(book_id)
     reconciliation.run()
-    assert checkout.get_booking_state(book_id) == (0, 1)  # the notification may take a minute
+    assert checkout.get_booking_state(book_id) == BOOKED_UNPAID  # the notification may take a minute
     checkout.make_checks_due()
     for _ in range(2):
         reconcile_payments(build_schedule_event(), None)
-    assert (checkout.get_booking_state(book_id), checkout.list_payments(book_id)[0]["state"]) == ((0, 2), "success")
+    assert (checkout.get_booking_state(book_id), checkout.list_payments(book_id)[0]["state"]) == (
+        BOOKED_PAID,
+        "success",
+    )
     assert checkout.list_payments(book_id)[0]["transaction_id"] == next(iter(pay.orders.values())).transaction_id
     assert [one for one in checkout.list_ledger() if one[0] == "paid"] == [("paid", "query")]
     assert (
@@ -62,7 +65,7 @@ def test_concurrent_notification_and_query_are_recorded_once(checkout: Checkout)
         assert [one.result().status for one in calls] == [200, 200]
         assert [one.exception() for one in runs] == [None, None]
     assert len([one for one in checkout.list_ledger() if one[0] == "paid"]) == 1
-    assert (checkout.get_booking_state(book_id), checkout.list_refunds(book_id)) == ((0, 2), [])
+    assert (checkout.get_booking_state(book_id), checkout.list_refunds(book_id)) == (BOOKED_PAID, [])
 
 
 @pytest.mark.parametrize("version", [ApiVersion.V3, ApiVersion.V2])
@@ -101,7 +104,10 @@ def test_order_being_paid_is_not_closed(checkout: Checkout, pay: WeChatPay) -> N
     pay.pay(number)
     checkout.expire_orders()
     reconciliation.run()
-    assert (checkout.get_booking_state(book_id), checkout.list_payments(book_id)[0]["state"]) == ((0, 2), "success")
+    assert (checkout.get_booking_state(book_id), checkout.list_payments(book_id)[0]["state"]) == (
+        BOOKED_PAID,
+        "success",
+    )
 
 
 def test_notification_while_closing_is_applied(
@@ -118,7 +124,10 @@ def test_notification_while_closing_is_applied(
 
     monkeypatch.setattr(wechat_pay, "close_order", notify_meanwhile)
     reconciliation.run()
-    assert (checkout.get_booking_state(book_id), checkout.list_payments(book_id)[0]["state"]) == ((0, 2), "success")
+    assert (checkout.get_booking_state(book_id), checkout.list_payments(book_id)[0]["state"]) == (
+        BOOKED_PAID,
+        "success",
+    )
     assert checkout.list_ledger()[-1] == ("paid", "notification")
 
 
@@ -130,7 +139,7 @@ def test_payment_of_a_closed_order_is_applied(checkout: Checkout, pay: WeChatPay
     pay.orders[number] = replace(pay.orders[number], state="NOTPAY")
     pay.pay(number)
     assert checkout.deliver_notification(pay.build_payment_notification(number)).status == 200
-    assert checkout.get_booking_state(book_id) == (0, 2)
+    assert checkout.get_booking_state(book_id) == BOOKED_PAID
 
 
 def test_late_payment_is_refunded(checkout: Checkout, pay: WeChatPay) -> None:
@@ -150,7 +159,7 @@ def test_wrong_amount_is_not_recorded(checkout: Checkout, pay: WeChatPay, caplog
     pay.orders[number] = replace(pay.orders[number], fee=1)
     checkout.make_checks_due()
     reconciliation.run()
-    assert checkout.get_booking_state(book_id) == (0, 1)
+    assert checkout.get_booking_state(book_id) == BOOKED_UNPAID
     assert "paid amount differs from the order" in caplog.messages
 
 
@@ -160,7 +169,7 @@ def test_other_currency_is_not_recorded(checkout: Checkout, monkeypatch: pytest.
     monkeypatch.setattr(wechat_pay, "query_order", lambda *_: Trade("SUCCESS", "42", 1250, "USD"))
     checkout.make_checks_due()
     reconciliation.run()
-    assert checkout.get_booking_state(book_id) == (0, 1)
+    assert checkout.get_booking_state(book_id) == BOOKED_UNPAID
 
 
 def test_order_refunded_by_hand_is_reported(
@@ -174,7 +183,7 @@ def test_order_refunded_by_hand_is_reported(
     checkout.make_checks_due()
     reconciliation.run()
     assert checkout.deliver_notification(late).status == 200  # WeChat Pay repeats notifications for a day
-    assert (checkout.get_booking_state(book_id), checkout.list_ledger()[-1]) == ((0, 1), ("refunded", "query"))
+    assert (checkout.get_booking_state(book_id), checkout.list_ledger()[-1]) == (BOOKED_UNPAID, ("refunded", "query"))
     assert checkout.create_order(book_id)["out_trade_no"] != number
     assert [one.levelname for one in caplog.records if one.message == "order refunded outside the system"] == ["ERROR"]
     assert checkout.list_refunds(book_id) == []
@@ -192,7 +201,10 @@ def test_undecryptable_key_does_not_stop_other_hospitals(
     for one in (broken_checkout, checkout):
         one.make_checks_due()
     reconciliation.run()
-    assert (checkout.get_booking_state(book_id), broken_checkout.get_booking_state(broken_book_id)) == ((0, 2), (0, 1))
+    assert (checkout.get_booking_state(book_id), broken_checkout.get_booking_state(broken_book_id)) == (
+        BOOKED_PAID,
+        BOOKED_UNPAID,
+    )
 
 
 def test_failed_query_is_repeated_later(checkout: Checkout, pay: WeChatPay) -> None:
@@ -206,7 +218,7 @@ def test_failed_query_is_repeated_later(checkout: Checkout, pay: WeChatPay) -> N
     pay.failures.clear()
     checkout.make_checks_due()
     reconciliation.run()
-    assert checkout.get_booking_state(book_id) == (0, 2)
+    assert checkout.get_booking_state(book_id) == BOOKED_PAID
 
 
 def test_query_intervals_grow_but_the_last_query_precedes_expiry(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import pytest
 from chalicelib.adapters import mysql
 from chalicelib.adapters.wechat_pay import client as wechat_pay
 from chalicelib.adapters.wechat_pay.types import ApiVersion, SignType, WechatPayUnavailableError
+from chalicelib.billing.bookings import PaymentState
 from chalicelib.booking.reservations import stopped_schedules
 from chalicelib.notifications.event_types import EventType
 from chalicelib.outbox.jobs import EXTERNAL_JOBS, Job
@@ -263,7 +264,9 @@ def test_notification_that_does_not_match_its_refund_is_rejected(checkout: Check
 
 def test_booking_paid_at_the_desk_is_not_refunded_through_wechat_pay(checkout: Checkout, pay: WeChatPay) -> None:
     book_id = checkout.book_slot()
-    mysql.autocommit.execute("UPDATE bookings SET payment_state = 2 WHERE book_id = %(id)s", id=book_id)
+    mysql.autocommit.execute(
+        "UPDATE bookings SET payment_state = %(paid)s WHERE book_id = %(id)s", paid=PaymentState.PAID, id=book_id
+    )
     checkout.department.cancel(checkout.hospital.lin, book_id)
     checkout.run_refund_jobs()
     assert (pay.calls["refund"], checkout.list_refunds(book_id)) == (0, [])

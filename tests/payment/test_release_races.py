@@ -14,7 +14,7 @@ from chalicelib.booking.jobs import scheduled
 from chalicelib.booking.reservations import booking_store
 from devstack.fakes.wechat_pay import SignedMessage, WeChatPay
 from tests.support.faults.final_state import is_row_lock_waiting, wait_until
-from tests.support.payment_client import Checkout
+from tests.support.payment_client import BOOKED_PAID, CANCELLED_PAID, CANCELLED_UNPAID, Checkout
 
 pytestmark = pytest.mark.store
 
@@ -61,7 +61,7 @@ def test_payment_before_the_release_keeps_the_booking(
     wait_until(is_row_lock_waiting)
     paused.proceed.set()
     assert (notified.result().status, released.exception()) == (200, None)
-    assert (checkout.get_booking_state(book_id), checkout.list_refunds(book_id)) == ((0, 2), [])
+    assert (checkout.get_booking_state(book_id), checkout.list_refunds(book_id)) == (BOOKED_PAID, [])
 
 
 def test_payment_during_the_release_is_refunded(
@@ -79,7 +79,7 @@ def test_payment_during_the_release_is_refunded(
     wait_until(is_row_lock_waiting)
     paused.proceed.set()
     assert (notified.result().status, released.exception()) == (200, None)
-    assert checkout.get_booking_state(book_id) == (1, 1)
+    assert checkout.get_booking_state(book_id) == CANCELLED_UNPAID
     checkout.run_refund_jobs()
     assert [one["reason"] for one in checkout.list_refunds(book_id)] == ["late"]
     assert len(pay.refunds) == 1
@@ -99,6 +99,6 @@ def test_cancellation_during_the_payment_refunds_once(
     assert (notified.result().status, cancelled.result().status) == (200, 200)
     for _ in range(2):
         checkout.run_refund_jobs()
-    assert checkout.get_booking_state(book_id) == (1, 2)
+    assert checkout.get_booking_state(book_id) == CANCELLED_PAID
     assert [one["reason"] for one in checkout.list_refunds(book_id)] == ["patient"]
     assert len(pay.refunds) == 1

@@ -3,7 +3,7 @@
 from functools import partial
 
 from tests.support import booking_client
-from tests.support.payment_client import Checkout
+from tests.support.payment_client import BOOKED_PAID, Checkout
 from tests.test_round_trips import Trips, trips
 
 __all__ = ["trips"]
@@ -24,7 +24,7 @@ def test_order_and_notification(trips: Trips, checkout: Checkout) -> None:
     numbers = [checkout.wechat_pay.pay(number).out_trade_no for number in list(checkout.wechat_pay.orders)]
     notifications = iter(map(checkout.wechat_pay.build_payment_notification, numbers))
     assert trips.of(lambda: checkout.deliver_notification(next(notifications))) == (13, 0)
-    assert [checkout.get_booking_state(book_id) for book_id, _ in booked] == [(0, 2)] * REPETITIONS
+    assert [checkout.get_booking_state(book_id) for book_id, _ in booked] == [BOOKED_PAID] * REPETITIONS
     assert trips.of(
         lambda: checkout.deliver_notification(checkout.wechat_pay.build_payment_notification(numbers[0]))
     ) == (

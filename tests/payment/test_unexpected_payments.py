@@ -12,7 +12,7 @@ from devstack.fakes.wechat_pay import WeChatPay
 from tests.support import payment_client
 from tests.support.client import post
 from tests.support.factories import Hospital
-from tests.support.payment_client import Checkout
+from tests.support.payment_client import BOOKED_PAID, BOOKED_UNPAID, CANCELLED_UNPAID, Checkout
 
 pytestmark = pytest.mark.store
 
@@ -24,7 +24,7 @@ def test_payment_of_a_cancelled_booking_is_refunded_once(checkout: Checkout, pay
     for _ in range(2):
         assert checkout.deliver_notification(notification).status == 200
         checkout.run_refund_jobs()
-    assert checkout.get_booking_state(book_id) == (1, 1)
+    assert checkout.get_booking_state(book_id) == CANCELLED_UNPAID
     [refund] = checkout.list_refunds(book_id)
     assert (refund["fee"], refund["reason"]) == (1250, "late")
     assert [one.fee for one in pay.refunds.values()] == [1250]
@@ -39,7 +39,7 @@ def test_second_payment_is_refunded(checkout: Checkout, pay: WeChatPay) -> None:
         assert checkout.deliver_notification(pay.build_payment_notification(number)).status == 200
     checkout.run_refund_jobs()
     [refund] = checkout.list_refunds(book_id)
-    assert (refund["reason"], checkout.get_booking_state(book_id)) == ("duplicate", (0, 2))
+    assert (refund["reason"], checkout.get_booking_state(book_id)) == ("duplicate", BOOKED_PAID)
     assert [one.order.out_trade_no for one in pay.refunds.values()] == [first]
 
 
@@ -87,7 +87,7 @@ def test_notification_through_another_account_is_rejected(checkout: Checkout, pa
         pay, replace(pay.orders[number], merchant=replace(newer, key=former.key)), clock.now()
     )
     assert checkout.deliver_notification((headers, body)).status == 400
-    assert checkout.get_booking_state(book_id) == (0, 1)
+    assert checkout.get_booking_state(book_id) == BOOKED_UNPAID
 
 
 def test_concurrent_payments_of_two_orders_cause_one_refund(checkout: Checkout, pay: WeChatPay) -> None:
@@ -98,4 +98,4 @@ def test_concurrent_payments_of_two_orders_cause_one_refund(checkout: Checkout, 
     with ThreadPoolExecutor(8) as pool:
         responses = list(pool.map(checkout.deliver_notification, notifications * 4))
     assert {one.status for one in responses} == {200}
-    assert (checkout.get_booking_state(book_id), len(checkout.list_refunds(book_id))) == ((0, 2), 1)
+    assert (checkout.get_booking_state(book_id), len(checkout.list_refunds(book_id))) == (BOOKED_PAID, 1)

@@ -8,6 +8,7 @@ from typing import Any
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row
 from chalicelib.adapters.wechat_pay.types import ApiVersion, Merchant
+from chalicelib.billing.bookings import BookingStatus, PaymentState
 from chalicelib.payment import notifications, refunds
 from devstack.fakes.wechat_pay import SignedMessage, WeChatPay
 from tests.support.booking_client import BOOKING_PATH, BookingDepartment, create_department, list_rows
@@ -19,6 +20,12 @@ OPENID = "oUpF8uMuAJO_M2pxb1Q9zNjWeS6o"
 NOTIFY_PATH, REFUND_NOTIFY_PATH = "/pati_service/wechat/pay/notify", "/pati_service/wechat/pay/refund_notify"
 CONF_PATH = "/pati_service/wechat/pay_conf"
 ORDER_PATH, SIGN_PATH = f"{BOOKING_PATH}/pay/appo_order", "/pati_service/wx/jsapi/paysign"
+# Results of Checkout.get_booking_state.
+BOOKED_UNPAID = (BookingStatus.BOOKED, PaymentState.UNPAID)
+BOOKED_PAID = (BookingStatus.BOOKED, PaymentState.PAID)
+CANCELLED_UNPAID = (BookingStatus.CANCELLED, PaymentState.UNPAID)
+CANCELLED_PAID = (BookingStatus.CANCELLED, PaymentState.PAID)
+REGISTERED_PAID = (BookingStatus.REGISTERED, PaymentState.PAID)
 TIMESTAMP, NONCE = "1414587457", "5K8264ILTKCH16CQ2502SI8ZNMTM67VS"
 
 

@@ -1,8 +1,8 @@
 """WeChat Pay API v2: flat XML, signed by MD5 or HMAC-SHA256 with the API key.
 
 A refund requires TLS with the merchant's own certificate (Merchant.certificate and private_key). Without them `refund`
-returns the error CERT_MISSING; everything else works. Signatures are always made and verified by the sign_type of the
-merchant, never by that of a message.
+returns the error CERT_MISSING; everything else works. Signatures are always created and verified with the sign_type
+of the merchant, never with that of a message.
 
 Source: https://pay.weixin.qq.com/doc/v2/merchant
 """

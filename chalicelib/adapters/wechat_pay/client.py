@@ -73,7 +73,7 @@ def close_order(merchant: Merchant, out_trade_no: str) -> OrderResult:
     """Close an unpaid order, so that it cannot be paid any more.
 
     Returns:
-        an error code if it is paid, being paid, or closed already: query_order tells which.
+        an error code if it is paid, being paid, or closed already; query_order returns which.
 
     Raises:
         WechatPayUnavailableError: without a valid response.

@@ -32,7 +32,7 @@ class SignType(StrEnum):
 class TradeState(StrEnum):
     """trade_state of an order at WeChat Pay. It may add states: treat an unknown one as undecided."""
 
-    NOT_FOUND = ""  # ours: WeChat Pay has no such order
+    NOT_FOUND = ""  # not a value of WeChat Pay: it has no such order
     NOTPAY = "NOTPAY"
     USERPAYING = "USERPAYING"
     SUCCESS = "SUCCESS"
@@ -45,7 +45,7 @@ class TradeState(StrEnum):
 class RefundStatus(StrEnum):
     """status of a refund at WeChat Pay, in v3's terms."""
 
-    NONE = ""  # ours: rejected, or WeChat Pay has no such refund
+    NONE = ""  # not a value of WeChat Pay: the refund was rejected or does not exist
     PROCESSING = "PROCESSING"
     SUCCESS = "SUCCESS"
     CLOSED = "CLOSED"  # no money was transferred, nor will be under this number
@@ -70,7 +70,7 @@ class InvalidNotificationError(Exception):
     """A notification that is not authentic or not readable.
 
     Attributes:
-        reason: what is wrong, for the log.
+        reason: for the log.
         status: the HTTP status to respond with: 401 if it is not proven authentic, 400 if it is malformed.
     """
 
