@@ -10,6 +10,7 @@ from chalicelib.adapters.mysql import Row
 from chalicelib.outbox import outbox
 from chalicelib.outbox.jobs import Job, Queue
 from tests.support.factories import Hospital
+from tests.support.faults.final_state import wait_until
 
 QUEUES = {Job.PUBLISH_EVENT: Queue.INTERNAL, Job.WECHAT_BOOKING: Queue.EXTERNAL}
 
@@ -25,7 +26,11 @@ def handle(tenant_id: int, payload: dict[str, Any]) -> None:
 
 @pytest.fixture(autouse=True)
 def recording_handlers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Replace the handlers of both queues and delete the jobs that other tests have left."""
+    """Replace the handlers of both queues and delete the jobs that other tests have left.
+
+    Worker threads that other tests have started must end first: they would run this test's jobs.
+    """
+    wait_until(lambda: not any(worker._running for worker in outbox._workers.values()))
     mysql.autocommit.execute("DELETE FROM outbox")
     for queue in Queue:
         monkeypatch.setitem(outbox._handler_loaders, queue, lambda: dict.fromkeys(QUEUES, handle))
