@@ -46,7 +46,7 @@ def load_internal_handlers() -> outbox.Handlers:
     from chalicelib.booking.reservations import stopped_schedules
     from chalicelib.messaging import backlog, fan_out
     from chalicelib.notifications import event_push
-    from chalicelib.payment import notifications as payment_notifications
+    from chalicelib.payment import site_messages as payment_site_messages
 
     return {
         Job.SEND_BACKLOG: backlog.send_on_connect,
@@ -54,7 +54,7 @@ def load_internal_handlers() -> outbox.Handlers:
         Job.PUBLISH_EVENT: event_push.publish_event,
         Job.CANCEL_STOPPED_SCHEDULE: stopped_schedules.cancel_bookings,
         Job.NOTIFY_BOOKING: booking_site_messages.notify_holder,
-        Job.NOTIFY_PAYMENT: payment_notifications.notify_holder,
+        Job.NOTIFY_PAYMENT: payment_site_messages.notify_holder,
     }
 
 

@@ -20,7 +20,7 @@ from chalicelib.gateway.notify.models import ListenQuery
 from chalicelib.http.fields import BODY_LABEL, ID_LIMIT, Cursor, WireModel, drop_empty_optional, format_validation_error
 from chalicelib.identity import callers, tokens
 from chalicelib.identity.callers import PARTICIPANT_ROLES, Caller
-from chalicelib.messaging import backlog, feed, sockets
+from chalicelib.messaging import backlog, feed, socket_push, sockets
 from chalicelib.messaging.socket_store import Socket
 from chalicelib.outbox import outbox
 from chalicelib.outbox.jobs import Job
@@ -85,7 +85,7 @@ def handle_message(connection_id: str, event: Event) -> None:
     logs.bind(tenant_id=caller.tenant_id, principal=caller.principal)
     try:
         response = _handle_action(connection_id, socket, caller, event.get("body") or "")
-        ws_push.post(connection_id, sockets.encode_frame(response))
+        ws_push.post(connection_id, socket_push.encode_frame(response))
     except ws_push.PushError as error:  # the action is done; a client that receives no response repeats it
         logger.warning("websocket response not sent", extra={"ids": {"status": error.status}})
 

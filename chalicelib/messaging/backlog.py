@@ -4,7 +4,7 @@ from typing import Any
 
 from chalicelib import clock
 from chalicelib.adapters.aws import ws_push
-from chalicelib.messaging import delivery, feed, sockets
+from chalicelib.messaging import delivery, feed, socket_push, sockets
 from chalicelib.messaging.delivery import MAX_EVENTS_PER_DELIVERY
 from chalicelib.messaging.feed import Listener
 from chalicelib.messaging.socket_store import Socket
@@ -74,4 +74,4 @@ def _wait_until_writable(connection_id: str) -> bool:
 
 
 def _post_frame(connection_id: str, frame: object) -> bool:
-    return ws_push.post(connection_id, sockets.encode_frame(frame))
+    return ws_push.post(connection_id, socket_push.encode_frame(frame))

@@ -3,7 +3,7 @@
 from typing import Any
 
 from chalicelib.adapters import mysql, redis
-from chalicelib.messaging import feed, reading_store, sockets
+from chalicelib.messaging import feed, reading_store, socket_push
 from chalicelib.messaging.feed import Event, EventKind
 from chalicelib.messaging.models import Message
 
@@ -37,4 +37,4 @@ def notify(tenant_id: int, principals: list[str], event: Event, message: Message
     for start in range(0, len(principals), BATCH_SIZE):
         batch = principals[start : start + BATCH_SIZE]
         replies = redis.run_scripts(feed.build_publish_calls(tenant_id, batch, event), ignore_backoff=True)
-        sockets.push_events(tenant_id, feed.parse_published_events(batch, event, replies), message)
+        socket_push.push_events(tenant_id, feed.parse_published_events(batch, event, replies), message)

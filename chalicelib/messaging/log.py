@@ -6,7 +6,7 @@ from chalicelib import clock, errors
 from chalicelib.adapters import mysql, redis
 from chalicelib.adapters.redis import ScriptCall
 from chalicelib.errors import ApiError
-from chalicelib.messaging import feed, recent_cache, sockets, store
+from chalicelib.messaging import feed, recent_cache, socket_push, store
 from chalicelib.messaging.feed import Event
 from chalicelib.messaging.models import Message, NewMessage, StoredMessage
 from chalicelib.outbox import outbox
@@ -73,7 +73,7 @@ def _publish(tenant_id: int, public_id: str, stored: StoredMessage, cache_call: 
         recent_cache.distrust(public_id)
         logger.warning("message not published", extra={"ids": {"reason": str(error), "seq": stored.message.seq}})
         return
-    sockets.push_events(tenant_id, feed.parse_published_events(stored.recipients, event, replies), stored.message)
+    socket_push.push_events(tenant_id, feed.parse_published_events(stored.recipients, event, replies), stored.message)
 
 
 def _insert_message(

@@ -8,7 +8,7 @@ from chalicelib.adapters import mysql, redis
 from chalicelib.adapters.mysql import Tx
 from chalicelib.adapters.redis import ScriptCall
 from chalicelib.errors import ApiError
-from chalicelib.messaging import feed, reading_store, recent_cache, sockets
+from chalicelib.messaging import feed, reading_store, recent_cache, socket_push
 from chalicelib.messaging.models import Message, Snapshot
 from chalicelib.messaging.recent_cache import CacheView, Page, Verdict
 
@@ -96,7 +96,7 @@ def mark_read(public_id: str, page: Page) -> None:
     if replies is None:
         recent_cache.distrust(public_id)
     else:
-        sockets.push_events(page.tenant_id, feed.parse_published_events(recipients, event, replies[1:]))
+        socket_push.push_events(page.tenant_id, feed.parse_published_events(recipients, event, replies[1:]))
 
 
 def hide(public_id: str, principal: str) -> None:

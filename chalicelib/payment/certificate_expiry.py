@@ -8,8 +8,8 @@ import logging
 
 from chalicelib import clock
 from chalicelib.adapters import mysql
-from chalicelib.payment import merchants
-from chalicelib.payment.merchants import StoredMerchant
+from chalicelib.payment import merchant_store
+from chalicelib.payment.merchant_store import StoredMerchant
 
 logger = logging.getLogger(__name__)
 
@@ -18,7 +18,7 @@ EXPIRY_WARNING_PERIOD = 30 * clock.DAY  # WeChat Pay issues a new platform certi
 
 def log_expiring() -> None:
     """Log an error, which raises an alarm, for each active account with a certificate that expires soon."""
-    for merchant in merchants.list_active_stored(mysql.autocommit):
+    for merchant in merchant_store.list_active(mysql.autocommit):
         for certificate_name, expires_at in _list_expiries(merchant):
             if expires_at - clock.now() < EXPIRY_WARNING_PERIOD:
                 until = clock.format_wire_time(expires_at)

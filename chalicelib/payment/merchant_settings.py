@@ -9,7 +9,7 @@ from chalicelib.adapters.wechat_pay.types import ApiVersion, Merchant, SignType
 from chalicelib.crypto import field_encryption
 from chalicelib.errors import ApiError
 from chalicelib.identity.callers import Caller
-from chalicelib.payment import certificate_expiry, merchants
+from chalicelib.payment import certificate_expiry, merchant_store, merchants
 from chalicelib.payment.models import MASK_PREFIX, PayConf, PayConfSaved, PublicKey
 
 if TYPE_CHECKING:  # importing it adds 0.1 s to the cold start of every function
@@ -29,7 +29,7 @@ MIN_RSA_BITS = 2048
 
 def get(caller: Caller) -> PayConf:
     """Return the active account with its keys masked; all fields are empty if there is none."""
-    stored = merchants.find_active_stored(mysql.autocommit, caller.tenant_id)
+    stored = merchant_store.find_active(mysql.autocommit, caller.tenant_id)
     if stored is None:
         return PayConf()
     merchant = merchants.decrypt(stored)
@@ -57,8 +57,8 @@ def save(caller: Caller, settings: PayConfSaved) -> None:
 
 
 def _save(tx: Tx, caller: Caller, settings: PayConfSaved) -> None:
-    merchants.lock_tenant(tx, caller.tenant_id)
-    stored = merchants.find_stored(tx, caller.tenant_id, settings.mch_id)
+    merchant_store.lock_tenant(tx, caller.tenant_id)
+    stored = merchant_store.find(tx, caller.tenant_id, settings.mch_id)
     before = merchants.decrypt(stored) if stored else None
     # The key of v2 is another secret than that of v3, so a masked key does not carry over to the other version.
     key_before = before.key if before and before.version == settings.version else ""

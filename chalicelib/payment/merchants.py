@@ -5,43 +5,26 @@ account.
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from chalicelib import errors
 from chalicelib.adapters import mysql
-from chalicelib.adapters.mysql import Row, Tx
+from chalicelib.adapters.mysql import Tx
 from chalicelib.adapters.wechat_pay.types import Merchant
 from chalicelib.crypto import field_encryption
 from chalicelib.errors import ApiError
+from chalicelib.payment import merchant_store
+from chalicelib.payment.merchant_store import StoredMerchant
 from chalicelib.settings import settings
 from chalicelib.wechat_account import account
 
 TABLE = "wechat_merchants"
-COLUMNS = "tenant_id, mch_id, version, sign_type, key_sealed, serial, private_key_sealed, certificate, public_keys"
 NOTIFY_PATH = "/pati_service/wechat/pay"
-MAX_ACCOUNTS = 5  # accounts whose notifications are accepted
-
-
-@dataclass(frozen=True, slots=True)
-class StoredMerchant:
-    """An account as it is stored, with its keys encrypted. The fields are those of Merchant."""
-
-    tenant_id: int
-    mch_id: str
-    version: str
-    sign_type: str
-    key_sealed: bytes = field(repr=False)
-    serial: str
-    private_key_sealed: bytes = field(repr=False)
-    certificate: str
-    public_keys: Mapping[str, str]
 
 
 def find_active(tenant_id: int) -> Merchant | None:
     """Return the account through which patients pay, None if payment is not set up."""
     official_account = account.find_stored(mysql.autocommit, tenant_id)
-    stored = find_active_stored(mysql.autocommit, tenant_id)
+    stored = merchant_store.find_active(mysql.autocommit, tenant_id)
     if official_account and stored and settings.public_url:
         return decrypt(stored, official_account.app_id)
     return None
@@ -56,7 +39,7 @@ def get_for_order(tenant_id: int, mch_id: str, app_id: str) -> Merchant:
     Raises:
         ApiError: 404 if the hospital has no such account.
     """
-    stored = find_stored(mysql.autocommit, tenant_id, mch_id)
+    stored = merchant_store.find(mysql.autocommit, tenant_id, mch_id)
     if stored is None:
         raise ApiError(errors.NOT_FOUND, "微信支付商户不存在")
     return decrypt(stored, app_id)
@@ -64,20 +47,7 @@ def get_for_order(tenant_id: int, mch_id: str, app_id: str) -> Merchant:
 
 def list_all(tenant_id: int) -> list[Merchant]:
     """Return the accounts of a hospital, the active one first."""
-    rows = mysql.autocommit.fetch_all(
-        f"""
-        SELECT {COLUMNS} FROM wechat_merchants WHERE tenant_id = %(tenant_id)s
-        ORDER BY in_use DESC, changed_at DESC LIMIT %(limit)s
-        """,
-        tenant_id=tenant_id,
-        limit=MAX_ACCOUNTS,
-    )
-    return [decrypt(_build_stored(row)) for row in rows]
-
-
-def list_active_stored(tx: Tx) -> list[StoredMerchant]:
-    """Return the active accounts of all tenants."""
-    return [_build_stored(row) for row in tx.fetch_all(f"SELECT {COLUMNS} FROM wechat_merchants WHERE in_use = 1")]
+    return [decrypt(stored) for stored in merchant_store.list_for_tenant(mysql.autocommit, tenant_id)]
 
 
 def build_notify_url(tenant_id: int, endpoint: str) -> str:
@@ -87,30 +57,6 @@ def build_notify_url(tenant_id: int, endpoint: str) -> str:
         endpoint: "notify" for payments, "refund_notify" for refunds.
     """
     return f"{settings.public_url}{NOTIFY_PATH}/{endpoint}/{tenant_id}" if settings.public_url else ""
-
-
-def lock_tenant(tx: Tx, tenant_id: int) -> None:
-    """Serialise changes of a hospital's accounts: concurrent ones could store one account's keys in another's row."""
-    tx.fetch_value("SELECT 1 FROM tenants WHERE tenant_id = %(tenant_id)s FOR UPDATE", tenant_id=tenant_id)
-
-
-def find_active_stored(tx: Tx, tenant_id: int) -> StoredMerchant | None:
-    """Return the active account of a hospital without decrypting its keys."""
-    row = tx.fetch_one(
-        f"SELECT {COLUMNS} FROM wechat_merchants WHERE tenant_id = %(tenant_id)s AND in_use = 1",
-        tenant_id=tenant_id,
-    )
-    return _build_stored(row) if row else None
-
-
-def find_stored(tx: Tx, tenant_id: int, mch_id: str) -> StoredMerchant | None:
-    """Return an account of a hospital without decrypting its keys."""
-    row = tx.fetch_one(
-        f"SELECT {COLUMNS} FROM wechat_merchants WHERE tenant_id = %(tenant_id)s AND mch_id = %(mch_id)s",
-        tenant_id=tenant_id,
-        mch_id=mch_id,
-    )
-    return _build_stored(row) if row else None
 
 
 def save(tx: Tx, tenant_id: int, merchant: Merchant, changed_by: int, now: int) -> None:
@@ -165,7 +111,3 @@ def decrypt(stored: StoredMerchant, app_id: str = "") -> Merchant:
         certificate=stored.certificate,
         public_keys=stored.public_keys,
     )
-
-
-def _build_stored(row: Row) -> StoredMerchant:
-    return StoredMerchant(**{**row, "public_keys": json.loads(row["public_keys"])})

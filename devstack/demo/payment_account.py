@@ -5,7 +5,7 @@ from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.adapters.wechat_pay.types import Merchant
 from chalicelib.crypto import field_encryption
-from chalicelib.payment import merchants
+from chalicelib.payment import merchant_store, merchants
 from devstack.fakes import wechat_pay
 
 
@@ -17,7 +17,7 @@ def seed(external_id: str, tenant_id: int, by: int) -> None:
 
 
 def _seed(tx: Tx, tenant_id: int, merchant: Merchant, by: int) -> None:
-    merchants.lock_tenant(tx, tenant_id)
-    stored = merchants.find_active_stored(tx, tenant_id)
+    merchant_store.lock_tenant(tx, tenant_id)
+    stored = merchant_store.find_active(tx, tenant_id)
     if stored is None or merchants.decrypt(stored, merchant.appid) != merchant:
         merchants.save(tx, tenant_id, merchant, by, clock.now())

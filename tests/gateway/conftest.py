@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from chalicelib.adapters.aws import ws_push
-from chalicelib.messaging import sockets
+from chalicelib.messaging import socket_push
 from chalicelib.settings import settings
 from devstack.apigateway import server
 from tests.support.conversation_log import mysql_reads
@@ -57,6 +57,6 @@ def server_url() -> Iterator[str]:
 @pytest.fixture
 def websocket_url(server_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """Where the whole app is served, and where it writes to open WebSockets."""
-    for module in (sockets, ws_push):
+    for module in (socket_push, ws_push):
         monkeypatch.setattr(module, "settings", replace(settings, ws_endpoint_url=server_url))
     return server_url

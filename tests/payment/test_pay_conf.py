@@ -8,7 +8,7 @@ import pytest
 from chalicelib.adapters import mysql
 from chalicelib.adapters.wechat_pay.types import ApiVersion, SignType
 from chalicelib.crypto import field_encryption
-from chalicelib.payment import merchants
+from chalicelib.payment import merchant_store, merchants
 from devstack.fakes import wechat_pay_keys
 from devstack.fakes.wechat_pay import WeChatPay
 from tests.payment.test_release_races import PausedCall
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.store
 
 
 def get_stored_key(tenant_id: int, mch_id: str) -> str:
-    stored = merchants.find_stored(mysql.autocommit, tenant_id, mch_id)
+    stored = merchant_store.find(mysql.autocommit, tenant_id, mch_id)
     assert stored
     return merchants.decrypt(stored).key
 

@@ -9,7 +9,7 @@ from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row
 from chalicelib.adapters.wechat_pay.types import ApiVersion, Merchant
 from chalicelib.billing.bookings import BookingStatus, PaymentState
-from chalicelib.payment import notifications, refunds
+from chalicelib.payment import refunds, site_messages
 from devstack.fakes.wechat_pay import SignedMessage, WeChatPay
 from tests.support.booking_client import BOOKING_PATH, BookingDepartment, create_department, list_rows
 from tests.support.client import Answer, build_event, get, invoke, post
@@ -117,7 +117,7 @@ class Checkout:
 
     def run_notification_jobs(self) -> None:
         for payload in self.list_jobs("notify_payment"):
-            notifications.notify_holder(self.tenant_id, payload)
+            site_messages.notify_holder(self.tenant_id, payload)
 
     def list_site_messages(self, person: Person) -> list[str]:
         return [one["msg_text"] for one in get("/msg_service/msg/list", person.token).data]
