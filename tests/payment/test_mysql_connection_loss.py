@@ -24,7 +24,7 @@ def test_notification_is_applied_after_a_connection_loss(
         assert checkout.deliver_notification(notification).status == 503
         assert lost.wait(10)
     was_paid = statement == b"COMMIT"
-    assert checkout.get_booking_state(book_id) == BOOKED_PAID if was_paid else BOOKED_UNPAID
+    assert checkout.get_booking_state(book_id) == (BOOKED_PAID if was_paid else BOOKED_UNPAID)
     assert bool(checkout.list_jobs("notify_payment")) is was_paid
     assert checkout.deliver_notification(notification).status == 200
     assert checkout.get_booking_state(book_id) == BOOKED_PAID
