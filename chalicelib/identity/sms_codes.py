@@ -36,7 +36,7 @@ _WHERE_CODE_SQL = "WHERE tenant_id = %(tenant_id)s AND phone = %(phone)s AND pur
 WRONG_CODE_TEXT = "verCode：验证码错误或已过期，请重新获取"
 
 
-def request_code(tenant_id: int, phone: str, purpose: str, address: str) -> None:
+def request_code(tenant_id: int, phone: str, purpose: CodePurpose, address: str) -> None:
     """Enqueue the sending of a code.
 
     Raises:
@@ -57,7 +57,7 @@ def generate_and_send(tenant_id: int, payload: dict[str, Any]) -> None:
     Raises:
         sms.SmsError, ApiError: the job is retried.
     """
-    phone, purpose = payload["phone"], payload["purpose"]
+    phone, purpose = payload["phone"], CodePurpose(payload["purpose"])
     if clock.now() > payload["until"]:  # by now the user has requested another code
         return
     code = f"{secrets.randbelow(1_000_000):06d}"
@@ -68,7 +68,7 @@ def generate_and_send(tenant_id: int, payload: dict[str, Any]) -> None:
         sms.send(phone, code)
 
 
-def verify(tenant_id: int, phone: str, purpose: str, code: str) -> bytes:
+def verify(tenant_id: int, phone: str, purpose: CodePurpose, code: str) -> bytes:
     """Check a code without using it up.
 
     Returns:
@@ -87,7 +87,7 @@ def verify(tenant_id: int, phone: str, purpose: str, code: str) -> bytes:
     return code_hash
 
 
-def consume(tx: Tx, tenant_id: int, phone: str, purpose: str, code_hash: bytes) -> None:
+def consume(tx: Tx, tenant_id: int, phone: str, purpose: CodePurpose, code_hash: bytes) -> None:
     """Delete a verified code, in the transaction that it authorizes.
 
     Raises:
@@ -107,7 +107,7 @@ def consume(tx: Tx, tenant_id: int, phone: str, purpose: str, code_hash: bytes) 
         raise ApiError(errors.BAD_PARAMETER, WRONG_CODE_TEXT)
 
 
-def _insert_request(tx: Tx, tenant_id: int, phone: str, purpose: str, address: str) -> None:
+def _insert_request(tx: Tx, tenant_id: int, phone: str, purpose: CodePurpose, address: str) -> None:
     # Serializes the requests of a tenant, so that the counts stay valid until the commit a millisecond later.
     tx.fetch_value("SELECT 1 FROM tenants WHERE tenant_id = %(tenant_id)s FOR UPDATE", tenant_id=tenant_id)
     for seconds, limit in LIMITS_PER_PHONE:
@@ -152,7 +152,7 @@ def _has_account(tx: Tx, tenant_id: int, phone: str) -> bool:
     return row is not None
 
 
-def _upsert_code(tx: Tx, tenant_id: int, phone: str, purpose: str, code_hash: bytes) -> None:
+def _upsert_code(tx: Tx, tenant_id: int, phone: str, purpose: CodePurpose, code_hash: bytes) -> None:
     tx.execute(
         """
         INSERT INTO codes (tenant_id, phone, purpose, code_hash, expires_at)
@@ -167,7 +167,7 @@ def _upsert_code(tx: Tx, tenant_id: int, phone: str, purpose: str, code_hash: by
     )
 
 
-def _consume_try(tx: Tx, tenant_id: int, phone: str, purpose: str) -> bool:
+def _consume_try(tx: Tx, tenant_id: int, phone: str, purpose: CodePurpose) -> bool:
     changed = tx.execute(
         f"""
         UPDATE codes SET attempts = attempts + 1
@@ -182,14 +182,14 @@ def _consume_try(tx: Tx, tenant_id: int, phone: str, purpose: str) -> bool:
     return changed == 1
 
 
-def _find_code_hash(tx: Tx, tenant_id: int, phone: str, purpose: str) -> bytes | None:
+def _find_code_hash(tx: Tx, tenant_id: int, phone: str, purpose: CodePurpose) -> bytes | None:
     code_hash: bytes | None = tx.fetch_value(
         f"SELECT code_hash FROM codes {_WHERE_CODE_SQL}", tenant_id=tenant_id, phone=phone, purpose=purpose
     )
     return code_hash
 
 
-def _restore_try(tx: Tx, tenant_id: int, phone: str, purpose: str, code_hash: bytes) -> None:
+def _restore_try(tx: Tx, tenant_id: int, phone: str, purpose: CodePurpose, code_hash: bytes) -> None:
     """Give back the try of a right code, which is sent once more with the new password."""
     tx.execute(
         f"UPDATE codes SET attempts = attempts - 1 {_WHERE_CODE_SQL} AND code_hash = %(code_hash)s AND attempts > 0",
@@ -200,5 +200,5 @@ def _restore_try(tx: Tx, tenant_id: int, phone: str, purpose: str, code_hash: by
     )
 
 
-def _hash_code(tenant_id: int, phone: str, purpose: str, code: str) -> bytes:
+def _hash_code(tenant_id: int, phone: str, purpose: CodePurpose, code: str) -> bytes:
     return field_encryption.compute_blind_index(tenant_id, f"code:{purpose}:{phone}", code)

@@ -28,12 +28,12 @@ class Session:
     expires_at: int
 
 
-def issue(tenant_id: int, principal: str, role: str, platform: int = 0) -> str:
+def issue(tenant_id: int, principal: str, role: Role, platform: int = 0) -> str:
     """Create a session and return its token: 43 URL-safe characters, which are not stored."""
     return issue_in_transaction(mysql.autocommit, tenant_id, principal, role, platform)
 
 
-def issue_in_transaction(tx: Tx, tenant_id: int, principal: str, role: str, platform: int = 0) -> str:
+def issue_in_transaction(tx: Tx, tenant_id: int, principal: str, role: Role, platform: int = 0) -> str:
     """Do the same as `issue` in the transaction that has checked the credentials."""
     token = secrets.token_urlsafe(32)
     now = clock.now()

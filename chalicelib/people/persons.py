@@ -7,8 +7,8 @@ from chalicelib.adapters.mysql import Tx
 from chalicelib.people.roles import PersonKind, Role
 
 
-def create(tx: Tx, tenant_id: int, kind: str) -> int:
-    """Return a new user_id for a person of a PersonKind."""
+def create(tx: Tx, tenant_id: int, kind: PersonKind) -> int:
+    """Return a new user_id for a person."""
     return tx.insert(
         "INSERT INTO people (tenant_id, kind, created_at) VALUES (%(tenant_id)s, %(kind)s, %(now)s)",
         tenant_id=tenant_id,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from chalicelib import clock
 from chalicelib.adapters.mysql import Tx
 from chalicelib.people import persons
-from chalicelib.people.roles import PersonKind
+from chalicelib.people.roles import PersonKind, Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +13,7 @@ class StaffMember:
     """A member of staff who may sign in."""
 
     user_id: int
-    role: str
+    role: Role
     name: str
     password_hash: bytes
 
@@ -33,7 +33,7 @@ def find_by_phone(tx: Tx, tenant_id: int, phone: str, for_update: bool = False) 
         tenant_id=tenant_id,
         phone=phone,
     )
-    return StaffMember(**row) if row else None
+    return StaffMember(**{**row, "role": Role(row["role"])}) if row else None
 
 
 def get_phone(tx: Tx, tenant_id: int, user_id: int) -> str:
@@ -47,7 +47,7 @@ def get_phone(tx: Tx, tenant_id: int, user_id: int) -> str:
     )
 
 
-def create(tx: Tx, tenant_id: int, role: str, phone: str, name: str, password_hash: bytes) -> int:
+def create(tx: Tx, tenant_id: int, role: Role, phone: str, name: str, password_hash: bytes) -> int:
     """Insert a member of staff and return the user_id.
 
     Raises:
@@ -70,7 +70,7 @@ def create(tx: Tx, tenant_id: int, role: str, phone: str, name: str, password_ha
     return user_id
 
 
-def set_role(tx: Tx, tenant_id: int, user_id: int, role: str) -> bool:
+def set_role(tx: Tx, tenant_id: int, user_id: int, role: Role) -> bool:
     """Change a role; return False if the tenant has no such member of staff.
 
     After the commit, call tokens.invalidate_cached_sessions.

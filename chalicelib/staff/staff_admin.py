@@ -97,8 +97,9 @@ def reset_password(caller: Caller, request: StaffPassword) -> None:
 
 
 def _insert_staff(tx: Tx, tenant_id: int, request: CreateStaffRequest, password_hash: bytes) -> int:
-    user_id = staff.create(tx, tenant_id, request.role, request.phone, request.name, password_hash)
-    if request.role == Role.DOCTOR.value:
+    role = Role(request.role)
+    user_id = staff.create(tx, tenant_id, role, request.phone, request.name, password_hash)
+    if role == Role.DOCTOR:
         doctors.ensure_profile(tx, tenant_id, user_id)
     return user_id
 
@@ -115,8 +116,9 @@ def _update_staff(caller: Caller, target: StaffId, work: Callable[[Tx], bool]) -
 
 
 def _set_role(tx: Tx, tenant_id: int, request: StaffRole) -> bool:
-    exists = staff.set_role(tx, tenant_id, request.user_id, request.role)
-    if exists and request.role == Role.DOCTOR.value:
+    role = Role(request.role)
+    exists = staff.set_role(tx, tenant_id, request.user_id, role)
+    if exists and role == Role.DOCTOR:
         doctors.ensure_profile(tx, tenant_id, request.user_id)
     return exists
 

@@ -87,7 +87,7 @@ def _send_welcome_message(tenant_id: int, name: str, user_ids: list[int]) -> Non
 
 
 def _add_token(person: dict[str, Any], tenant_id: int, user_id: str, kind: str) -> dict[str, Any]:
-    return {**person, "password": PASSWORD, "token": tokens.issue(tenant_id, f"user:{user_id}", kind)}
+    return {**person, "password": PASSWORD, "token": tokens.issue(tenant_id, f"user:{user_id}", Role(kind))}
 
 
 def _create_people(tx: Tx, external_id: str, name: str, password_hash: bytes) -> Any:
@@ -138,7 +138,7 @@ def _get_or_create_staff(
     found = staff.find_by_phone(tx, tenant_id, phone)
     if found:
         return str(found.user_id)
-    user_id = staff.create(tx, tenant_id, role, phone, name, password_hash)
+    user_id = staff.create(tx, tenant_id, Role(role), phone, name, password_hash)
     if role == "doctor":
         doctors.ensure_profile(tx, tenant_id, user_id, duty_code)
     return str(user_id)

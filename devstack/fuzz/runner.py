@@ -103,7 +103,7 @@ class FuzzClient:
     def get_headers(self, kind: str) -> Headers:
         """Return the headers that make a request this kind of caller's. A patient may have signed out just now."""
         if kind == Role.PATIENT:
-            return {"token": tokens.issue(self._patient.tenant_id, self._patient.principal, kind)}
+            return {"token": tokens.issue(self._patient.tenant_id, self._patient.principal, Role.PATIENT)}
         return self._headers[kind]
 
     def insert_known_ids(self, values: dict[str, Any], path: str) -> dict[str, Any]:

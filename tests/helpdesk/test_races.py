@@ -10,6 +10,7 @@ from chalicelib.adapters.mysql import Tx
 from chalicelib.helpdesk import queue_store, store
 from chalicelib.helpdesk.queue_store import Agent
 from chalicelib.people import persons
+from chalicelib.people.roles import PersonKind
 from tests.support.factories import Hospital, Person
 from tests.support.faults.final_state import is_row_lock_waiting, wait_until
 from tests.support.helpdesk_client import (
@@ -34,7 +35,7 @@ def create_unnamed_patients(hospital: Hospital, size: int) -> list[Person]:
     """Return patients without a name, which are quicker to create."""
 
     def create(tx: Tx) -> int:
-        return persons.create(tx, hospital.tenant_id, "patient")
+        return persons.create(tx, hospital.tenant_id, PersonKind.PATIENT)
 
     ids = [mysql.run_transaction(create) for _ in range(size)]
     return [Person(hospital.tenant_id, one, "") for one in ids]

@@ -8,6 +8,7 @@ from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.identity import attempts, cleanup, tokens
+from chalicelib.people.roles import Role
 from chalicelib.settings import settings
 from chalicelib.wechat_account import openids
 from tests.support.client import build_schedule_event
@@ -30,7 +31,7 @@ def expire_all(tenant_id: int, ago: int) -> None:
 def test_rows_that_expired_a_day_ago_are_deleted(lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cleanup, "BATCH_SIZE", 2)
     for number in range(5):
-        tokens.issue(lin.tenant_id, lin.principal, "patient")
+        tokens.issue(lin.tenant_id, lin.principal, Role.PATIENT)
         attempts.consume_try(lin.tenant_id, f"test:{number}")
     expire_all(lin.tenant_id, cleanup.RETENTION + clock.SECOND)
     sweep_identity(build_schedule_event(), None)

@@ -52,7 +52,7 @@ def test_session_has_the_values_of_the_token(hospital: Hospital) -> None:
 
 
 def test_tokens_are_unique(hospital: Hospital) -> None:
-    issued = {tokens.issue(hospital.tenant_id, "user:1", "patient") for _ in range(20)}
+    issued = {tokens.issue(hospital.tenant_id, "user:1", Role.PATIENT) for _ in range(20)}
     assert len(issued) == 20
     assert all(len(token) == 43 and token.isascii() for token in issued)
 

@@ -7,6 +7,7 @@ import pytest
 from chalicelib.adapters import mysql
 from chalicelib.people import doctors, staff
 from chalicelib.people.doctors import Profile
+from chalicelib.people.roles import Role
 from tests.support import factories
 from tests.support.client import Answer, get
 from tests.support.factories import Hospital, Person
@@ -72,7 +73,7 @@ def test_a_name_with_a_wildcard_in_it_is_found_by_it(hospital: Hospital) -> None
 
 def test_who_does_not_work_as_a_doctor_is_not_listed(hospital: Hospital) -> None:
     staff.set_disabled(mysql.autocommit, hospital.tenant_id, hospital.chen.user_id, True)
-    staff.set_role(mysql.autocommit, hospital.tenant_id, hospital.zhou.user_id, "admin")
+    staff.set_role(mysql.autocommit, hospital.tenant_id, hospital.zhou.user_id, Role.ADMIN)
     data = listed(hospital.lin).data
     assert (data["list"], data["total"], data["pages"]) == ([], 0, 0)
 

@@ -14,6 +14,7 @@ from chalicelib.adapters.mysql import Tx
 from chalicelib.identity import internal_keys, passwords, tokens
 from chalicelib.people import accounts, doctors, patients, staff, tenants
 from chalicelib.people.patients import PatientDetails
+from chalicelib.people.roles import Role
 from chalicelib.staff import store
 
 PASSWORD = "Demo-12345"
@@ -33,10 +34,12 @@ class created_once(cached_property[T]):
 
 @dataclass(frozen=True)
 class Person:
+    """A patient or member of staff."""
+
     tenant_id: int
     user_id: int
     phone: str
-    kind: str = "patient"  # or a role of staff
+    role: Role = Role.PATIENT
     member_id: int = 0
 
     @property
@@ -45,7 +48,7 @@ class Person:
 
     @created_once
     def token(self) -> str:
-        return tokens.issue(self.tenant_id, self.principal, self.kind)
+        return tokens.issue(self.tenant_id, self.principal, Role(self.role))
 
     def with_token(self, token: str) -> "Person":
         """Return the same person, signed in with this token."""
@@ -56,6 +59,8 @@ class Person:
 
 @dataclass(frozen=True)
 class Hospital:
+    """A tenant with its people."""
+
     tenant_id: int
 
     @created_once
@@ -73,21 +78,21 @@ class Hospital:
 
     @created_once
     def chen(self) -> Person:
-        return create_staff(self.tenant_id, "13900000001", "陈医生", "doctor")
+        return create_staff(self.tenant_id, "13900000001", "陈医生", Role.DOCTOR)
 
     @created_once
     def zhou(self) -> Person:
         """Another doctor."""
-        return create_staff(self.tenant_id, "13900000002", "周医生", "doctor")
+        return create_staff(self.tenant_id, "13900000002", "周医生", Role.DOCTOR)
 
     @created_once
     def desk(self) -> Person:
         """Service staff."""
-        return create_staff(self.tenant_id, "13900000003", "客服小李", "service_staff")
+        return create_staff(self.tenant_id, "13900000003", "客服小李", Role.SERVICE_STAFF)
 
     @created_once
     def admin(self) -> Person:
-        return create_staff(self.tenant_id, "13900000004", "管理员", "admin")
+        return create_staff(self.tenant_id, "13900000004", "管理员", Role.ADMIN)
 
     def everyone(self) -> list[Person]:
         """Return all six, and create those who do not exist yet."""
@@ -109,7 +114,7 @@ def create_patient(tenant_id: int, phone: str, name: str) -> Person:
         return user_id, member
 
     user_id, member_id = mysql.run_transaction(create)
-    return Person(tenant_id, user_id, phone, "patient", member_id)
+    return Person(tenant_id, user_id, phone, Role.PATIENT, member_id)
 
 
 def add_member(person: Person, name: str) -> int:
@@ -138,10 +143,10 @@ def create_group(person: Person, name: str) -> int:
 
 def create_staff(tenant_id: int, phone: str, name: str, role: str) -> Person:
     def create(tx: Tx) -> int:
-        user_id = staff.create(tx, tenant_id, role, phone, name, _PASSWORD_HASH)
-        if role == "doctor":
+        user_id = staff.create(tx, tenant_id, Role(role), phone, name, _PASSWORD_HASH)
+        if role == Role.DOCTOR:
             doctors.ensure_profile(tx, tenant_id, user_id, duty_code="2")
         return user_id
 
     user_id = mysql.run_transaction(create)
-    return Person(tenant_id, user_id, phone, role)
+    return Person(tenant_id, user_id, phone, Role(role))

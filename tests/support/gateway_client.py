@@ -5,6 +5,7 @@ from typing import Any
 
 from chalicelib.identity import tokens
 from chalicelib.messaging import reading
+from chalicelib.people.roles import Role
 from tests.support.client import Answer, post
 from tests.support.factories import Hospital, Person
 
@@ -43,7 +44,7 @@ AnyUser = Person | ExternalUser
 
 
 def create_external_user(hospital: Hospital, session: str) -> ExternalUser:
-    token = tokens.issue(hospital.tenant_id, f"session:{session}", "session")
+    token = tokens.issue(hospital.tenant_id, f"session:{session}", Role.SESSION)
     return ExternalUser(hospital.tenant_id, session, token)
 
 

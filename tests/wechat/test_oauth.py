@@ -9,6 +9,7 @@ import pytest
 from chalicelib import clock
 from chalicelib.adapters import mysql, wechat_api
 from chalicelib.identity import tokens
+from chalicelib.people.roles import Role
 from chalicelib.wechat_account import openids
 from devstack.fakes import wechat as fake
 from devstack.fakes.wechat import WeChat
@@ -47,7 +48,7 @@ def find_openid(person: Person, app_id: str = APP_ID) -> str:
 
 
 def create_second_session(person: Person) -> Person:
-    return person.with_token(tokens.issue(person.tenant_id, person.principal, "patient"))
+    return person.with_token(tokens.issue(person.tenant_id, person.principal, Role.PATIENT))
 
 
 def test_authorization_binds_the_openid(configured_hospital: Hospital, lin: Person, wechat: WeChat) -> None:
