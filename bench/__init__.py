@@ -1,1 +1,1 @@
-"""The standing benchmarks: see README.md."""
+"""Benchmarks of the API; see README.md."""

@@ -1,4 +1,4 @@
-"""bin/bench NAME [its options], or --smoke: each of them in small."""
+"""Run a benchmark (bin/bench NAME [OPTIONS]) or all of them at their smallest (bin/bench --smoke)."""
 
 import sys
 
@@ -19,11 +19,12 @@ COMMANDS = {
 
 
 def main(all_arguments: list[str]) -> int:
+    """Run the command line and return its exit code; 2 for an unknown benchmark."""
     name, *arguments = all_arguments or [""]
     if name == "--smoke":
         return smoke.main(main)
     if name not in COMMANDS:
-        sys.stderr.write(f"bin/bench: no benchmark {name!r}; there is {', '.join(COMMANDS)}\n")
+        sys.stderr.write(f"bin/bench: no benchmark {name!r}; choose from {', '.join(COMMANDS)}\n")
         return 2
     if name == "chat" and "--grow" in arguments:
         return table_growth.main([one for one in arguments if one != "--grow"])

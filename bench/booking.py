@@ -1,5 +1,4 @@
-"""bin/bench booking: selling slots and looking at the calendar through the whole handler, beside the same round trips
-bare."""
+"""bin/bench booking: booking slots and reading the calendar through the whole handler, compared with the floor."""
 
 import argparse
 import json
@@ -23,21 +22,20 @@ from chalicelib import migrations
 from chalicelib.adapters import mysql
 from chalicelib.outbox import outbox
 from chalicelib.outbox.jobs import Queue
-from tests.support import booking_client as wards
-from tests.support import factories
+from tests.support import booking_client, factories
 from tests.support.booking_client import BOOKING_PATH, PUBLIC_PATH, BookingDepartment, get_iso_date
 from tests.support.factories import Person
 
-BUYERS_PER_SCARCE_SLOT = 5  # of a process's buyers find a slot where all of them want the same half-day
-DAYS = 30
-ROUNDS = 4  # of the handler and of the floor, in turn, so that both see the same machine
+BUYERS_PER_SCARCE_SLOT = 5  # buyers of one process for each slot of the scarce half-day
+DAYS = 30  # in the calendar
+ROUNDS = 4  # of the handler and of the floor, alternating, so that both see the same machine load
 CONTEXT = LambdaContext()
-MAX_RATIO = 1.8  # times the floor's p50 that a calendar read takes at most, alone
+MAX_RATIO = 1.8  # target of a calendar read with one process: its p50 over the floor's
 
 
 @dataclass(frozen=True)
 class Case:
-    """One kind of request; `path` is of a read, others sell."""
+    """One kind of request: a read of `path`, or a booking if there is no path."""
 
     name: str
     path: str = ""
@@ -56,138 +54,143 @@ CASES = [
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where all processes ask: a ward, a half-day that is scarce, and one whose slots are read."""
+class SharedData:
+    """What all processes use: a department, a half-day with few slots, and a half-day whose slots are read."""
 
-    ward: BookingDepartment
+    department: BookingDepartment
     scarce_schedule_id: str
     read_schedule_id: str
 
 
 class Worker:
-    """One process: buyers of its own, connections of its own, one request after another."""
+    """One process, with its own buyers and connections, that sends one request after another."""
 
     def __init__(self, number: int, buyers: int) -> None:
-        outbox.wake_worker = lambda queue=Queue.INTERNAL: None  # noqa: ARG005  # on AWS another function does what was promised
+        outbox.wake_worker = lambda queue=Queue.INTERNAL: None  # noqa: ARG005  # on AWS another function runs the jobs
         self.number, self.size, self.scarce = number, buyers, buyers // BUYERS_PER_SCARCE_SLOT
         self.baseline = Baseline()
         self.events: list[dict[str, Any]] = []
         self.trips: list[list[RoundTrip]] = []
 
-    def create_place(self) -> Place:
-        """Make the hospital: a doctor with a morning and an afternoon on each day, half of them sold."""
+    def create_shared_data(self) -> SharedData:
+        """Create a hospital with a doctor who works every morning and every other afternoon."""
         migrations.migrate()
-        ward = wards.create_department(factories.create_hospital())
-        ward.save_rules(days_ahead=DAYS, daily_limit=0)
+        department = booking_client.create_department(factories.create_hospital())
+        department.save_rules(days_ahead=DAYS, daily_limit=0)
         for ahead in range(1, DAYS + 1):
-            ward.create_schedule(date=get_iso_date(ahead), slots=20)
-            read = ward.create_schedule(**wards.AFTERNOON, date=get_iso_date(ahead)) if ahead % 2 else ""
-        zhou = ward.hospital.zhou.user_id
-        return Place(
-            ward,
-            ward.create_schedule(doctor_id=zhou, slots=self.scarce),
-            read or ward.create_schedule(doctor_id="", slots=20),
+            department.create_schedule(date=get_iso_date(ahead), slots=20)
+            read = department.create_schedule(**booking_client.AFTERNOON, date=get_iso_date(ahead)) if ahead % 2 else ""
+        zhou = department.hospital.zhou.user_id
+        return SharedData(
+            department,
+            department.create_schedule(doctor_id=zhou, slots=self.scarce),
+            read or department.create_schedule(doctor_id="", slots=20),
         )
 
-    def join_place(self, place: Place) -> None:
-        """Bring the buyers, and give them a clinic of their own, where nobody else wants the same slot."""
-        self.place, self.snapshot = place, TableSnapshot(place.ward.hospital.tenant_id, "bookings", "outbox")
-        first = 100_000 + self.number * self.size
+    def join(self, shared: SharedData) -> None:
+        """Create this process's buyers, and a half-day of its own in which no other process books."""
+        self.shared, tenant_id = shared, shared.department.hospital.tenant_id
+        self.snapshot = TableSnapshot(tenant_id, "bookings", "outbox")
+        numbers = range(100_000 + self.number * self.size, 100_000 + (self.number + 1) * self.size)
         with ThreadPoolExecutor(4) as pool:
-            self.buyers = list(pool.map(lambda n: wards.create_patient(place.ward, n), range(first, first + self.size)))
-        doctor = factories.create_staff(place.ward.hospital.tenant_id, f"135{self.number:08d}", "医生", "doctor")
-        self.own_schedule_id = place.ward.create_schedule(
+            self.buyers = list(pool.map(lambda n: booking_client.create_patient(shared.department, n), numbers))
+        doctor = factories.create_staff(tenant_id, f"135{self.number:08d}", "医生", "doctor")
+        self.own_schedule_id = shared.department.create_schedule(
             doctor_id=doctor.user_id, slots=240, begin="07:00", end="11:00"
         )
 
     def warm_up(self, case: Case) -> None:
-        """Everybody is signed in, copies are made, connections opened."""
+        """Send each request once: sign the buyers in, fill the caches and open the connections."""
         self.case, self.events = case, self._build_reads(case) if case.path else self._build_submits(case)
         for event in self.events[:1] if case.path else self.events:
             app(event, CONTEXT)
 
     def record_round_trips(self) -> str:
-        """Ask once what the floor replays; return the round trips of the first."""
+        """Record the requests for the floor, and return the round trips of the first."""
         self.trips = [self._record(event) for event in (self.events[:1] if self.case.path else self.events)]
         return format_round_trips(self.trips[0])
 
-    def run(self, bare: bool, start: float) -> Slice:
+    def run(self, as_floor: bool, start: float) -> Slice:
+        """Send all requests, or replay their round trips, from the time `start` of the monotonic clock on."""
         done = Slice()
         time.sleep(max(start - time.monotonic(), 0))
         began = time.perf_counter()
         for number, event in enumerate(self.events):
-            asked = time.perf_counter()
-            if bare:
+            sent_at = time.perf_counter()
+            if as_floor:
                 self._replay(self.trips[number % len(self.trips)])
             elif app(event, CONTEXT)["statusCode"] not in (200, 409):
                 done.failures += 1
-            done.durations.append(time.perf_counter() - asked)
+            done.durations.append(time.perf_counter() - sent_at)
         done.seconds = time.perf_counter() - began
         return done
 
     def restore_tables(self) -> None:
-        """As if nobody had bought."""
+        """Delete the bookings."""
         self.snapshot.restore()
 
     def is_sold_out(self) -> bool:
-        """Whether each of the scarce slots is sold, once."""
+        """Return True if there are exactly as many bookings of the scarce half-day as it has slots."""
         count = "SELECT COUNT(*) FROM bookings WHERE schedule_id = %(id)s AND live = 1"
-        return bool(mysql.autocommit.fetch_value(count, id=self.place.scarce_schedule_id) == self.scarce)
+        return bool(mysql.autocommit.fetch_value(count, id=self.shared.scarce_schedule_id) == self.scarce)
 
     def _build_submits(self, case: Case) -> list[dict[str, Any]]:
-        """Each buyer's wish; of what is scarce each process wants every slot, in an order of its own."""
+        """Build a request for each buyer. In the contended case each process requests every slot, in random order."""
         schedule_id, slots = (
-            (self.place.scarce_schedule_id, self.scarce) if case.contended else (self.own_schedule_id, 240)
+            (self.shared.scarce_schedule_id, self.scarce) if case.contended else (self.own_schedule_id, 240)
         )
-        wishes = [number % slots + 1 for number in range(self.size)]
-        random.shuffle(wishes)
-        return [self._build_submit(schedule_id, *one) for one in zip(wishes, self.buyers, strict=True)]
+        serial_numbers = [number % slots + 1 for number in range(self.size)]
+        random.shuffle(serial_numbers)
+        return [self._build_submit(schedule_id, *one) for one in zip(serial_numbers, self.buyers, strict=True)]
 
     def _build_submit(self, schedule_id: str, serial_no: int, buyer: Person) -> dict[str, Any]:
-        asked = {"scheduleId": schedule_id, "serialNo": serial_no, "memberId": buyer.member_id}
-        return build_post(f"{BOOKING_PATH}/book/submit", buyer.token, "", **asked)
+        body = {"scheduleId": schedule_id, "serialNo": serial_no, "memberId": buyer.member_id}
+        return build_post(f"{BOOKING_PATH}/book/submit", buyer.token, "", **body)
 
     def _build_reads(self, case: Case) -> list[dict[str, Any]]:
-        ward = self.place.ward
-        asked = {
-            "deptId": ward.dept_id,
-            "doctorId": ward.hospital.chen.user_id,
+        department = self.shared.department
+        query = {
+            "deptId": department.dept_id,
+            "doctorId": department.hospital.chen.user_id,
             "days": case.days or 7,
             "date": get_iso_date(1),
-            "scheduleId": self.place.read_schedule_id,
+            "scheduleId": self.shared.read_schedule_id,
         }
-        return [build_get(f"{PUBLIC_PATH}/{case.path}", self.buyers[0].token, **asked)] * self.size
+        return [build_get(f"{PUBLIC_PATH}/{case.path}", self.buyers[0].token, **query)] * self.size
 
     def _record(self, event: dict[str, Any]) -> list[RoundTrip]:
         with record_round_trips() as trips:
-            answer = app(event, CONTEXT)
-        if answer["statusCode"] not in (200, 409):
-            raise ValueError(f"{answer['statusCode']} {json.loads(answer['body'])}")
+            response = app(event, CONTEXT)
+        if response["statusCode"] not in (200, 409):
+            raise ValueError(f"{response['statusCode']} {json.loads(response['body'])}")
         return trips
 
     def _replay(self, trips: list[RoundTrip]) -> None:
         for trip in trips:
-            with suppress(pymysql.err.IntegrityError):  # somebody else had the slot this time
+            with suppress(pymysql.err.IntegrityError):  # another process has the slot this time
                 trip.replay(self.baseline)
         self.baseline.mysql.rollback()
-        self.baseline.answers.clear()
+        self.baseline.replies.clear()
 
 
 def main(arguments: list[str]) -> int:
+    """Run the benchmark; return 1 if a round booked a wrong number of slots."""
     parser = argparse.ArgumentParser(prog="bin/bench booking", description=__doc__)
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 8], metavar="N")
-    parser.add_argument("--buyers", type=int, default=250, help="of each process, a slot for every fifth of one's")
-    parser.add_argument("--only", default="", metavar="TEXT", help="the rows whose names contain it")
+    parser.add_argument(
+        "--buyers", type=int, default=250, help="of each process; the scarce half-day has a slot for a fifth of them"
+    )
+    parser.add_argument("--only", default="", metavar="TEXT", help="only rows whose names contain TEXT")
     options = parser.parse_args(arguments)
     print_line(machine.describe(machine.find_servers()))
     pool, wrong = ProcessPool(max(options.processes), lambda number: Worker(number, options.buyers)), 0
-    [place] = pool.call(1, Worker.create_place)
-    pool.call(max(options.processes), Worker.join_place, place)
+    [shared] = pool.call(1, Worker.create_shared_data)
+    pool.call(max(options.processes), Worker.join, shared)
     print_line(f"\n{'processes':>9}{'req/s':>8}{'p50 ms':>8}{'p99 ms':>8} |{'floor/s':>8}{'p50 ms':>8} |{'ratio':>6}")
     for case in [one for one in CASES if options.only in one.name]:
         for processes in options.processes:
             pool.call(processes, Worker.warm_up, case)
-            pool.call(1, Worker.restore_tables)  # who has booked already is answered otherwise
+            pool.call(1, Worker.restore_tables)  # a second booking by the same person is another request
             trips = pool.call(processes, Worker.record_round_trips)[0]
             if processes == options.processes[0]:
                 print_line(f"{case.name}: {trips}")
@@ -197,7 +200,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _measure(pool: ProcessPool, case: Case, processes: int) -> int:
-    """Measure and say it; return how many rounds sold another number than there was."""
+    """Measure a case and print its line; return how many rounds did not book exactly all scarce slots."""
     handler, floor, wrong = Measurement(), Measurement(), 0
     for _ in range(ROUNDS):
         for measured in (floor, handler):
@@ -206,12 +209,12 @@ def _measure(pool: ProcessPool, case: Case, processes: int) -> int:
         if case.contended and pool.call(1, Worker.is_sold_out) != [True]:
             wrong += 1
     ratio = handler.get_percentile_ms(50) / floor.get_percentile_ms(50)
-    aim = f"  aim: ≤ {MAX_RATIO}{'' if ratio <= MAX_RATIO else ' MISSED'}" if case.path and processes == 1 else ""
-    marks = f"  {wrong} ROUNDS SOLD WRONGLY" if wrong else ""
-    marks += f"  {handler.failures} refused" if handler.failures else ""
+    notes = f"  target: ≤ {MAX_RATIO}{'' if ratio <= MAX_RATIO else ' MISSED'}" if case.path and processes == 1 else ""
+    notes += f"  {wrong} ROUNDS WITH A WRONG NUMBER OF BOOKINGS" if wrong else ""
+    notes += f"  {handler.failures} rejected" if handler.failures else ""
     print_line(
         f"{processes:>9}{handler.get_rate(processes):>8.0f}"
         f"{handler.get_percentile_ms(50):>8.2f}{handler.get_percentile_ms(99):>8.2f} |"
-        f"{floor.get_rate(processes):>8.0f}{floor.get_percentile_ms(50):>8.2f} |{ratio:>6.2f}{aim}{marks}"
+        f"{floor.get_rate(processes):>8.0f}{floor.get_percentile_ms(50):>8.2f} |{ratio:>6.2f}{notes}"
     )
     return wrong

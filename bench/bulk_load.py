@@ -1,4 +1,4 @@
-"""Fills the tables as a year of consultations would, by inserts of many rows each."""
+"""Fill the tables with a year of consultations, by multi-row inserts."""
 
 import random
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from chalicelib.messaging.models import ConversationKind
 from tests.support import factories
 from tests.support.factories import Person
 
-MIN_MESSAGES, MEAN_EXTRA_MESSAGES = 50, 50  # messages of a conversation: at least, and on average beyond
+MIN_MESSAGES, MEAN_EXTRA_MESSAGES = 50, 50  # messages per conversation: the minimum, and the mean of what exceeds it
 BATCH_MESSAGES = 2_000  # messages of one insert
 YEAR = 365 * clock.DAY
 MINUTE = 60 * clock.SECOND
@@ -48,7 +48,7 @@ class Consultation:
 
 
 class Hospital:
-    """One tenant whose patients keep talking. Its ids are its own choice: nobody else writes to this database."""
+    """A tenant whose conversations grow. It chooses its ids itself: no other process writes to this database."""
 
     def __init__(self) -> None:
         home = factories.create_hospital()
@@ -60,45 +60,45 @@ class Hospital:
         self._numbers = count(1_000_000)
 
     def grow(self, total: int) -> None:
-        """Let them talk until there are so many messages, or a few more."""
-        connection = mysql._connect()  # as the bundle opens its own
+        """Insert conversations until there are at least `total` messages."""
+        connection = mysql._connect()  # with the settings of the app's own connections
         with connection, connection.cursor() as cursor:
             while self.messages < total:
-                rows, heads = self._build_rows(min(BATCH_MESSAGES, total - self.messages))
+                rows, related_rows = self._build_rows(min(BATCH_MESSAGES, total - self.messages))
                 connection.begin()
                 cursor.executemany(INSERT_MESSAGE, rows)
-                for statement, more in heads.items():
-                    cursor.executemany(statement, more)
+                for statement, related in related_rows.items():
+                    cursor.executemany(statement, related)
                 connection.commit()
                 self.messages += len(rows)
 
-    def _build_rows(self, wanted: int) -> tuple[list[tuple[Any, ...]], dict[str, list[tuple[Any, ...]]]]:
-        """Return rows of messages, and by statement those of the conversations that they are in."""
+    def _build_rows(self, min_count: int) -> tuple[list[tuple[Any, ...]], dict[str, list[tuple[Any, ...]]]]:
+        """Return message rows, and the rows of their conversations, members, participants and sessions by statement."""
         rows: list[tuple[Any, ...]] = []
-        heads: dict[str, list[tuple[Any, ...]]] = {
+        related_rows: dict[str, list[tuple[Any, ...]]] = {
             one: [] for one in (INSERT_MEMBER, INSERT_CONVERSATION, INSERT_PARTICIPANT, INSERT_SESSION)
         }
-        while len(rows) < wanted:
-            rows += self._build_conversation(next(self._numbers), heads)
-        return rows, heads
+        while len(rows) < min_count:
+            rows += self._build_conversation(next(self._numbers), related_rows)
+        return rows, related_rows
 
-    def _build_conversation(self, number: int, heads: dict[str, list[tuple[Any, ...]]]) -> list[tuple[Any, ...]]:
+    def _build_conversation(self, number: int, related_rows: dict[str, list[tuple[Any, ...]]]) -> list[tuple[Any, ...]]:
         patient, doctor = random.choice(self.patients), random.choice(self.doctors)
-        talk = Consultation(ids.generate_public_id(), number, patient, doctor)
+        consultation = Consultation(ids.generate_public_id(), number, patient, doctor)
         began = clock.now() - random.randrange(10 * clock.DAY, YEAR)
-        tag = ids.compute_tag(talk.session_no, 0)
-        sides = (patient.principal.encode(), doctor.principal.encode())
+        tag = ids.compute_tag(consultation.session_no, 0)
+        principals = (patient.principal.encode(), doctor.principal.encode())
         ticks = list(islice(_iter_ticks(began), MIN_MESSAGES + int(random.expovariate(1 / MEAN_EXTRA_MESSAGES))))
-        public_id, tenant_id = talk.session_no.encode(), self.tenant_id
+        public_id, tenant_id = consultation.session_no.encode(), self.tenant_id
         name = "".join(random.choices(COMMON_CHARACTERS, k=3))
-        heads[INSERT_MEMBER].append((number, tenant_id, patient.user_id, name, patient.phone, 9, began))
-        heads[INSERT_CONVERSATION].append(
+        related_rows[INSERT_MEMBER].append((number, tenant_id, patient.user_id, name, patient.phone, 9, began))
+        related_rows[INSERT_CONVERSATION].append(
             (number, tenant_id, public_id, ConversationKind.CONSULT, len(ticks), ticks[-1], ticks[-2], tag, began)
         )
-        heads[INSERT_PARTICIPANT] += [(number, side, tenant_id, len(ticks), began) for side in sides]
-        heads[INSERT_SESSION].append((tenant_id, public_id, number, number, doctor.user_id, began))
-        self.consultations.append(talk)
-        return [build_message_row(number, seq, tenant_id, tick, tag, sides) for seq, tick in enumerate(ticks, 1)]
+        related_rows[INSERT_PARTICIPANT] += [(number, side, tenant_id, len(ticks), began) for side in principals]
+        related_rows[INSERT_SESSION].append((tenant_id, public_id, number, number, doctor.user_id, began))
+        self.consultations.append(consultation)
+        return [build_message_row(number, seq, tenant_id, tick, tag, principals) for seq, tick in enumerate(ticks, 1)]
 
     def _create_patient(self, number: int) -> Person:
         return factories.create_patient(
@@ -112,7 +112,7 @@ class Hospital:
 
 
 def _iter_ticks(now: int) -> Iterable[int]:
-    """One message after the other, minutes apart."""
+    """Yield the ticks of messages that are up to 20 minutes apart."""
     while True:
         now += random.randrange(clock.SECOND, 20 * MINUTE)
         yield ids.compute_first_tick(now)

@@ -1,4 +1,4 @@
-"""bin/bench chat: sending and reading through the whole handler, beside the same round trips floor."""
+"""bin/bench chat: sending and reading messages through the whole handler, compared with the floor."""
 
 import argparse
 import time
@@ -15,38 +15,39 @@ from bench.machine import Servers
 from bench.process_pool import Measurement, ProcessPool
 from chalicelib import migrations
 
-SLICE_COUNT = 8  # of the handler and of the floor, in turn, so that both see the same machine
+SLICE_COUNT = 8  # of the handler and of the floor, alternating, so that both see the same machine load
 
 
 @dataclass
 class LoadMeasurement(Measurement):
-    """With what the machine spent on it."""
+    """A measurement with the CPU time of the servers and of other processes."""
 
     wall_seconds: float = 0.0
-    server_cpu_seconds: float = 0.0  # seconds of CPU
-    other_cpu_seconds: float = 0.0  # seconds of CPU that no process of this benchmark used
+    server_cpu_seconds: float = 0.0  # of MySQL and Redis
+    other_cpu_seconds: float = 0.0  # of processes that do not belong to this benchmark
 
     @property
     def cpu_microseconds(self) -> float:
-        """Microseconds of the asking process for each request."""
+        """CPU time of the calling process per request, in microseconds."""
         return sum(part.cpu for part in self.slices) / len(self.durations) * 1e6
 
 
 def main(arguments: list[str]) -> int:
+    """Run the benchmark; return 1 if MySQL has fewer messages than were acknowledged."""
     options = _parse_arguments(arguments)
-    found = [case for case in build_cases(options.sessions) if options.only in case.name]
-    ours = machine.find_servers()
-    print_line(machine.describe(ours))
+    cases = [case for case in build_cases(options.sessions) if options.only in case.name]
+    servers = machine.find_servers()
+    print_line(machine.describe(servers))
     _run_in_process(migrations.migrate)
-    pool = ProcessPool(max(options.processes), lambda number: Worker(number, options.sessions, found))
+    pool = ProcessPool(max(options.processes), lambda number: Worker(number, options.sessions, cases))
     [shared] = pool.call(1, Worker.get_participants)
     pool.call(max(options.processes), Worker.share_participants, shared)
     print_line(TABLE_HEADER)
-    for case in found:
-        trips = pool.call_each(Worker.prepare, case.name)  # one by one: some meet in one conversation
+    for case in cases:
+        trips = pool.call_each(Worker.prepare, case.name)  # one at a time: some cases share a conversation
         print_line(f"{case.name}: {trips[-1]}")
         for processes in options.processes:
-            handler, floor = _measure(pool, case, processes, options.seconds, ours)
+            handler, floor = _measure(pool, case, processes, options.seconds, servers)
             print_line(_format_line(case, processes, handler, floor))
     stored = [sum(counts) for counts in zip(*pool.call(max(options.processes), Worker.count_stored), strict=True)]
     print_line(f"\n{stored[0]} messages are stored of {stored[1]} acknowledged.")
@@ -57,10 +58,10 @@ def main(arguments: list[str]) -> int:
 def _parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bin/bench chat", description=__doc__)
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 8, 32], metavar="N")
-    parser.add_argument("--seconds", type=float, default=4, help="of each figure, and as many of its floor")
-    parser.add_argument("--sessions", type=int, default=80, help="of each process's doctor")
-    parser.add_argument("--only", default="", metavar="TEXT", help="the rows whose names contain it")
-    parser.add_argument("--grow", action="store_true", help="instead: the same requests as the table grows")
+    parser.add_argument("--seconds", type=float, default=4, help="of each figure, and of its floor")
+    parser.add_argument("--sessions", type=int, default=80, help="of the doctor of each process")
+    parser.add_argument("--only", default="", metavar="TEXT", help="only rows whose names contain TEXT")
+    parser.add_argument("--grow", action="store_true", help="measure the same requests while the table grows instead")
     return parser.parse_args(arguments)
 
 
@@ -73,27 +74,28 @@ def _run_in_process(work: Callable[[], Any]) -> None:
 
 
 def _measure(
-    pool: ProcessPool, case: Case, processes: int, seconds: float, ours: Servers
+    pool: ProcessPool, case: Case, processes: int, seconds: float, servers: Servers
 ) -> tuple[LoadMeasurement, LoadMeasurement]:
     handler, floor = LoadMeasurement(), LoadMeasurement()
     pool.call(processes, Worker.run, case.name, False, 0.0, min(seconds, 0.5))
     for turn in range(SLICE_COUNT):
         for measured in (handler, floor) if turn % 2 else (floor, handler):
-            before, busy, began = ours.get_cpu_seconds(), machine.get_busy_seconds(), time.monotonic()
+            servers_before, busy, began = servers.get_cpu_seconds(), machine.get_busy_seconds(), time.monotonic()
             slices = pool.call(processes, Worker.run, case.name, measured is floor, began + 0.01, seconds / SLICE_COUNT)
-            servers = ours.get_cpu_seconds() - before
+            server_cpu = servers.get_cpu_seconds() - servers_before
             measured.slices += slices
-            measured.server_cpu_seconds += servers
+            measured.server_cpu_seconds += server_cpu
             measured.wall_seconds += time.monotonic() - began
-            measured.other_cpu_seconds += machine.get_busy_seconds() - busy - servers - sum(one.cpu for one in slices)
+            own_cpu = server_cpu + sum(one.cpu for one in slices)
+            measured.other_cpu_seconds += machine.get_busy_seconds() - busy - own_cpu
     return handler, floor
 
 
 TABLE_HEADER = f"""
-Each case with its round trips: M a packet to MySQL, R3 three commands to Redis.
-{"":>9}|{"through the handler":^43}|{"its floor":^24}|{"p50 to":>7}|{"others":>7}
-{"processes":>9}|{"req/s":>7}{"p50 ms":>8}{"p99 ms":>8}{"CPU µs":>8}{"+ servers":>11} |\
-{"req/s":>7}{"p50 ms":>8}{"CPU µs":>8} |{"floor":>7}|{"CPU":>7}"""
+Each row with its round trips: M is a packet to MySQL, R3 three commands to Redis.
+{"":>9}|{"handler":^43}|{"floor":^24}|{"ratio":>7}|{"others":>7}
+{"processes":>9}|{"req/s":>7}{"p50 ms":>8}{"p99 ms":>8}{"CPU µs":>8}{"servers µs":>11} |\
+{"req/s":>7}{"p50 ms":>8}{"CPU µs":>8} |{"p50s":>7}|{"CPU":>7}"""
 
 
 def _format_line(case: Case, processes: int, handler: LoadMeasurement, floor: LoadMeasurement) -> str:
@@ -110,13 +112,13 @@ def _format_line(case: Case, processes: int, handler: LoadMeasurement, floor: Lo
         f"{floor.get_rate(processes):>7.0f}{floor_p50:>8.2f}{floor.cpu_microseconds:>8.0f} "
         f"|{ratio:>7.2f}|{others:>7.0%}"
     )
-    refused = f"  {handler.failures} refused" if handler.failures else ""
-    return line + _format_target(case, processes, ratio, rate) + refused
+    rejected = f"  {handler.failures} rejected" if handler.failures else ""
+    return line + _format_target(case, processes, ratio, rate) + rejected
 
 
 def _format_target(case: Case, processes: int, ratio: float, rate: float) -> str:
     if processes == 1 and case.max_ratio:
-        return f"  aim: ratio ≤ {case.max_ratio}{'' if ratio <= case.max_ratio else ' MISSED'}"
+        return f"  target: ratio ≤ {case.max_ratio}{'' if ratio <= case.max_ratio else ' MISSED'}"
     if processes == 8 and case.min_rate:
-        return f"  aim: ≥ {case.min_rate}/s{'' if rate >= case.min_rate else ' MISSED'}"
+        return f"  target: ≥ {case.min_rate}/s{'' if rate >= case.min_rate else ' MISSED'}"
     return ""

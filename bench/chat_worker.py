@@ -1,4 +1,4 @@
-"""One process that asks: as a Lambda would, with connections of its own, one request after another."""
+"""A worker process of bin/bench chat: it sends one request after another on its own connections, as a Lambda does."""
 
 import itertools
 import time
@@ -6,24 +6,23 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from app import app
-from bench import consultations as casting
 from bench.baseline import Baseline, RoundTrip, format_round_trips, record_round_trips
 from bench.chat_cases import Case, Event, check_response
-from bench.consultations import INITIAL_MESSAGES, Participants
+from bench.consultations import INITIAL_MESSAGES, Participants, create_participants
 from bench.lambda_events import LambdaContext
 from bench.process_pool import Slice
 from chalicelib.adapters import mysql
 
 CONTEXT = LambdaContext()
-MAX_ATTEMPTS = 5  # a copy in Redis may just expire
+MAX_ATTEMPTS = 5  # a cache entry may expire between two recordings
 
 
 class Worker:
-    """`rows` maps each row's name to it. Answers the parent's (method, arguments) over `line` until it hangs up."""
+    """The state of one process: its participants, its floor, and the events of the case that is measured."""
 
-    def __init__(self, number: int, sessions: int, rows: Iterable[Case]) -> None:
-        self.rows = {row.name: row for row in rows}
-        self.participants = casting.create_participants(sessions)
+    def __init__(self, number: int, sessions: int, cases: Iterable[Case]) -> None:
+        self.cases = {case.name: case for case in cases}
+        self.participants = create_participants(sessions)
         self.shared_participants = self.participants
         self.baseline = Baseline()
         self.keys = (f"{number:02d}-{n:016d}" for n in itertools.count())
@@ -32,94 +31,105 @@ class Worker:
         self.sent = 0
 
     def get_participants(self) -> Participants:
+        """Return this process's own participants."""
         return self.participants
 
     def share_participants(self, shared: Participants) -> None:
-        """From here on, what all processes do in one place is done in that cast's."""
+        """Use these participants for the cases in which all processes share a conversation."""
         self.shared_participants = shared
 
     def prepare(self, name: str) -> str:
-        """Warm up and record the round trips that the floor replays; return them by name."""
-        row = self.rows[name]
-        self.events = row.build_events(self.get_case_participants(row))
-        self.trips = [self._record_stable(row, number) for number in range(len(self.events))]
-        if row.prepare and "M" not in format_round_trips(self.trips[0]):
-            raise RuntimeError(f"{name}: what is made so before each turn leaves MySQL nothing to do")
+        """Warm up a case, record the round trips that the floor replays, and return the format of the first."""
+        case = self.cases[name]
+        self.events = case.build_events(self.get_case_participants(case))
+        self.trips = [self._record_stable(case, number) for number in range(len(self.events))]
+        if case.prepare and "M" not in format_round_trips(self.trips[0]):
+            raise RuntimeError(f"{name}: the preparation leaves no round trip to MySQL")
         return format_round_trips(self.trips[0])
 
-    def _record_stable(self, row: Case, number: int) -> list[RoundTrip]:
-        """Return what the handler asks, once the floor leaves things so that the handler asks the same after it."""
-        self._record(row, number)  # what was new is read now, and copies are made
+    def _record_stable(self, case: Case, number: int) -> list[RoundTrip]:
+        """Record a request whose round trips are the same before and after a replay by the floor.
+
+        Raises:
+            RuntimeError: the replay changes what the handler does, in MAX_ATTEMPTS attempts.
+        """
+        self._record(case, number)  # reads new messages and fills the caches
         for _ in range(MAX_ATTEMPTS):
-            trips = self._record(row, number)
-            self.prepare_turn(row, number)
-            self.baseline.replay(trips, self.set_key(row, self.events[number]))
-            again = self._record(row, number)
+            trips = self._record(case, number)
+            self.prepare_turn(case, number)
+            self.baseline.replay(trips, self.set_key(case, self.events[number]))
+            again = self._record(case, number)
             if format_round_trips(trips) == format_round_trips(again):
                 return again
         raise RuntimeError(
-            f"{row.name}: handler and floor get into each other's way: "
+            f"{case.name}: the round trips differ after a replay: "
             f"{format_round_trips(trips)}, {format_round_trips(again)}"
         )
 
-    def _record(self, row: Case, number: int) -> list[RoundTrip]:
-        self.prepare_turn(row, number)
-        key = self.set_key(row, self.events[number])
+    def _record(self, case: Case, number: int) -> list[RoundTrip]:
+        self.prepare_turn(case, number)
+        key = self.set_key(case, self.events[number])
         with record_round_trips(key) as trips:
-            check_response(row, app(self.events[number], CONTEXT))
+            check_response(case, app(self.events[number], CONTEXT))
         return trips
 
-    def run(self, name: str, bare: bool, start: float, seconds: float) -> Slice:
-        """Ask everywhere in turn for so long, through the handler or bare."""
-        row, done = self.rows[name], Slice()
-        ask = self.replay if bare else self.send
+    def run(self, name: str, as_floor: bool, start: float, seconds: float) -> Slice:
+        """Send a case's requests in turn, or replay them, for `seconds` from the monotonic time `start` on."""
+        case, done = self.cases[name], Slice()
+        execute = self.replay if as_floor else self.send
         time.sleep(max(start - time.monotonic(), 0))
         while done.seconds < seconds:
-            self.prepare_turn(row)
+            self.prepare_turn(case)
             began, cpu = time.perf_counter(), time.process_time()
             for number in range(len(self.events)):
-                ask(row, number, done)
+                execute(case, number, done)
                 if done.seconds + time.perf_counter() - began >= seconds:
                     break
             done.seconds += time.perf_counter() - began
             done.cpu += time.process_time() - cpu
         return done
 
-    def send(self, row: Case, number: int, done: Slice) -> None:
+    def send(self, case: Case, number: int, done: Slice) -> None:
+        """Send a request through the handler and add its duration to `done`."""
         event = self.events[number]
-        self.set_key(row, event)
+        self.set_key(case, event)
         began = time.perf_counter()
         response = app(event, CONTEXT)
         done.durations.append(time.perf_counter() - began)
         if response["statusCode"] != 200:
             done.failures += 1
-            self.sent -= row.writes
+            self.sent -= case.writes
 
-    def replay(self, row: Case, number: int, done: Slice) -> None:
-        key = self.set_key(row, self.events[number])
+    def replay(self, case: Case, number: int, done: Slice) -> None:
+        """Replay the round trips of a request and add their duration to `done`."""
+        key = self.set_key(case, self.events[number])
         began = time.perf_counter()
         self.baseline.replay(self.trips[number], key)
         done.durations.append(time.perf_counter() - began)
 
-    def get_case_participants(self, row: Case) -> Participants:
-        cast = self.shared_participants if row.shared else self.participants
-        return replace(cast, consultations=cast.consultations[: row.consultation_count])
+    def get_case_participants(self, case: Case) -> Participants:
+        """Return the participants of a case, with as many consultations as it uses."""
+        participants = self.shared_participants if case.shared else self.participants
+        return replace(participants, consultations=participants.consultations[: case.consultation_count])
 
-    def prepare_turn(self, row: Case, number: int | None = None) -> None:
-        """Prepare a turn at every place, or at one of them."""
-        if row.prepare:
-            cast = self.get_case_participants(row)
-            row.prepare(cast, cast.consultations if number is None else [cast.consultations[number]])
+    def prepare_turn(self, case: Case, number: int | None = None) -> None:
+        """Run the case's preparation for all of its conversations, or for one of them."""
+        if case.prepare:
+            participants = self.get_case_participants(case)
+            case.prepare(
+                participants, participants.consultations if number is None else [participants.consultations[number]]
+            )
 
-    def set_key(self, row: Case, event: Event) -> str:
-        if not row.writes:
+    def set_key(self, case: Case, event: Event) -> str:
+        """Give a write a new idempotency key and return it; return "" for a read."""
+        if not case.writes:
             return ""
         self.sent += 1
         event["headers"]["Idempotency-Key"] = key = next(self.keys)
         return key
 
     def count_stored(self) -> tuple[int, int]:
-        """Return how many messages its own conversations have in MySQL, and how many it put into any."""
-        own = [room.conversation_id for room in self.participants.consultations]
-        found = mysql.autocommit.fetch_value("SELECT COUNT(*) FROM messages WHERE conversation_id IN %(own)s", own=own)
-        return found, self.sent + INITIAL_MESSAGES * len(own)
+        """Return how many messages this process's conversations have in MySQL, and how many it has sent to any."""
+        ids = [consultation.conversation_id for consultation in self.participants.consultations]
+        found = mysql.autocommit.fetch_value("SELECT COUNT(*) FROM messages WHERE conversation_id IN %(ids)s", ids=ids)
+        return found, self.sent + INITIAL_MESSAGES * len(ids)

@@ -1,4 +1,4 @@
-"""bin/bench coldstart: a fresh process to the first answer of the consult Lambda, and what each import costs."""
+"""bin/bench coldstart: time from a process's start to its first response, and the cost of each import."""
 
 import argparse
 import compileall
@@ -25,20 +25,21 @@ from tests.support import factories
 
 ROOT = Path(__file__).parent.parent
 GROUP = "consult"
-CHALICE_FILES = ("chalice/__init__.py", "chalice/app.py")  # all that `chalice package` packs of itself
+CHALICE_FILES = ("chalice/__init__.py", "chalice/app.py")  # what `chalice package` includes of Chalice
 FIRST_REQUEST_SCRIPT = """
 import json, sys, time
 event = json.loads(sys.argv[1])
 import app
 imported = time.monotonic()
-answer = app.app(event, None)
-sys.stderr.write(f"\\nanswered {answer['statusCode']} {imported} {time.monotonic()}\\n")
+response = app.app(event, None)
+sys.stderr.write(f"\\nresponse {response['statusCode']} {imported} {time.monotonic()}\\n")
 sys.stderr.write(f"loaded {' '.join(sys.modules)}\\n")
 """
-ANSWERED_LINE = re.compile(r"^answered 200 (\S+) (\S+)$", re.MULTILINE)
+RESPONSE_LINE = re.compile(r"^response 200 (\S+) (\S+)$", re.MULTILINE)
 
 
 def main(arguments: list[str]) -> int:
+    """Run the benchmark."""
     options = _parse_arguments(arguments)
     print_line(machine.describe(machine.find_servers()))
     event = json.dumps(_build_first_request())
@@ -62,7 +63,7 @@ def _parse_arguments(arguments: list[str]) -> argparse.Namespace:
 
 
 def _build_first_request() -> dict[str, object]:
-    """A patient without sessions asks for her list: sign-in and both databases, nothing to show."""
+    """Build a request for the session list of a patient who has none: it signs in and uses MySQL and Redis."""
     migrations.migrate()
     tenant_id = mysql.run_transaction(lambda tx: tenants.create(tx, "仁和医院"))
     patient = factories.create_patient(tenant_id, "13800000001", "林小雨")
@@ -70,21 +71,21 @@ def _build_first_request() -> dict[str, object]:
 
 
 def _copy_bundle(target: Path) -> None:
-    """Lay out what a Lambda of this bundle unpacks, from the packages that are installed here."""
+    """Create the contents of the Lambda package from the packages that are installed here."""
     target.mkdir()
     shutil.copyfile(ROOT / "app.py", target / "app.py")
     plain = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "chalicelib", target / "chalicelib", ignore=plain)
     for name in ["chalice", *_list_locked_packages()]:
         for file in metadata.files(name) or []:
-            kept = file.suffix in (".py", ".so") and ".." not in file.parts
-            if kept and (name != "chalice" or str(file) in CHALICE_FILES):
+            included = file.suffix in (".py", ".so") and ".." not in file.parts
+            if included and (name != "chalice" or str(file) in CHALICE_FILES):
                 (target / file).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(str(file.locate()), target / file)
 
 
 def _list_locked_packages() -> list[str]:
-    """The names in requirements.txt that are installed: others are for another Python."""
+    """Return the names in requirements.txt that are installed; the others are for other Python versions."""
     named = re.findall(r"^([\w.-]+)==", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
     installed = {one.metadata["Name"].lower().replace("_", "-") for one in metadata.distributions()}
     return [name for name in named if name in installed]
@@ -95,22 +96,26 @@ def _show_times(folders: dict[str, Path], event: str, runs: int) -> None:
     for _ in range(runs):
         for kind, folder in folders.items():
             began = time.monotonic()
-            found = ANSWERED_LINE.search(_run_process(folder, event))
-            assert found, "_answered has seen it"
+            found = RESPONSE_LINE.search(_run_process(folder, event))
+            assert found, "_run_process checks for the line"
             times[kind].append((float(found[1]) - began, float(found[2]) - began))
-    print_line(f"\nms since the process began, medians of {runs}{'':>10}imported  first answer   least")
+    print_line(f"\nms since the process started, medians of {runs}{'':>8}imported  first response  lowest")
     for kind, both in times.items():
         imported, answered = (median(one) * 1000 for one in zip(*both, strict=True))
-        print_line(f"  {kind:<44}{imported:>8.0f}{answered:>14.0f}{min(one for _, one in both) * 1000:>8.0f}")
+        print_line(f"  {kind:<44}{imported:>8.0f}{answered:>16.0f}{min(one for _, one in both) * 1000:>8.0f}")
 
 
 def _run_process(folder: Path, event: str, *options: str) -> str:
-    """Start a process that sees no other packages, and return its error output when it has answered and ended."""
-    command = [sys._base_executable, "-S", "-s", *options, "-c", FIRST_REQUEST_SCRIPT, event]  # type: ignore[attr-defined]  # CPython's own, not promised
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    """Run a process that sees no other packages and return its standard error.
+
+    Raises:
+        RuntimeError: it failed, or its response was not a 200.
+    """
+    command = [sys._base_executable, "-S", "-s", *options, "-c", FIRST_REQUEST_SCRIPT, event]  # type: ignore[attr-defined]  # an undocumented attribute of CPython
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     deployed = {"GROUP": GROUP, "ZHENXUN_STAGE": "prod"}
-    environment = {**kept, **deployed, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {**inherited, **deployed, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True)
-    if done.returncode or not ANSWERED_LINE.search(done.stderr):
+    if done.returncode or not RESPONSE_LINE.search(done.stderr):
         raise RuntimeError(f"{done.stdout[-2000:]}{done.stderr[-2000:]}")
     return done.stderr

@@ -1,4 +1,4 @@
-"""Where figures are written, apart from what the app logs."""
+"""The output of the benchmarks, separate from the app's log on standard output."""
 
 import os
 
@@ -6,15 +6,16 @@ _output = os.fdopen(os.dup(1), "w")
 
 
 def print_line(text: str) -> None:
+    """Print to the benchmarks' output."""
     _output.write(f"{text}\n")
     _output.flush()
 
 
 def redirect_to(file: int) -> None:
-    """From here on they go to this open file instead."""
+    """Redirect the benchmarks' output to an open file descriptor."""
     os.dup2(file, _output.fileno())
 
 
 def silence_app_logs() -> None:
-    """From here on the app's log lines are still made and written, but go nowhere."""
+    """Redirect standard output, and thus the app's log, to /dev/null; formatting and writing still cost their time."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -1,5 +1,4 @@
-"""bin/bench helpdesk: coming to the desk, writing there, and the lists of an agent who has many chats, beside their
-floor."""
+"""bin/bench helpdesk: joining the help desk, messages, and the lists of an agent with many chats."""
 
 import argparse
 import random
@@ -15,73 +14,84 @@ from bench.tables import TableSnapshot, build_row_counter, insert_rows
 from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.helpdesk.message_content import hash_texts
+from chalicelib.helpdesk.queue_store import ChatState
 from chalicelib.messaging import ids
+from chalicelib.messaging.models import ConversationKind
 from tests.support import factories
 from tests.support.factories import Hospital, Person
 from tests.support.helpdesk_client import HelpDesk, create_patients, list_rows
 
-AGENTS, MAX_CHATS_PER_AGENT = 5, 200  # who serve; of each
-OPEN_CHATS = 20  # of the chats of who has many; the others are closed
+AGENT_COUNT, MAX_CHATS_PER_AGENT = 5, 200
+OPEN_CHATS = 20  # of the agent with many chats; the others are closed
 TABLES = ("conversations", "participants", "chats", "messages", "posts", "desks", "outbox")
 
 
 def main(arguments: list[str]) -> int:
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(prog="bin/bench helpdesk", description=__doc__)
-    parser.add_argument("--chats", type=int, default=2_000, help="that one agent has")
+    parser.add_argument("--chats", type=int, default=2_000, help="of the agent with many chats")
     parser.add_argument("--samples", type=int, default=50, help="requests of each kind in a round")
     options = parser.parse_args(arguments)
     single_process.prepare()
     hospital, busy = factories.create_hospital(), factories.create_hospital()
-    served = create_patients(hospital, options.samples)
+    patients = create_patients(hospital, options.samples)
     agents = _create_agents(hospital)
     _insert_chats(busy, options.chats)
-    asking = SingleProcessRun()
-    asking.measure(_build_arrivals(hospital, served))
-    for row in _build_sends(hospital, served, agents):
-        asking.measure(row)
-    for row in _build_lists(busy.desk, options.chats, options.samples):
-        asking.measure(row)
+    run = SingleProcessRun()
+    run.measure(_build_arrivals(hospital, patients))
+    for case in _build_sends(hospital, patients, agents):
+        run.measure(case)
+    for case in _build_lists(busy.desk, options.chats, options.samples):
+        run.measure(case)
     return 0
 
 
 def _create_agents(hospital: Hospital) -> dict[int, Person]:
-    found = [
-        factories.create_staff(hospital.tenant_id, f"135{n:08}", f"客服{n}", "service_staff") for n in range(AGENTS)
+    agents = [
+        factories.create_staff(hospital.tenant_id, f"135{n:08}", f"客服{n}", "service_staff")
+        for n in range(AGENT_COUNT)
     ]
-    for one in found:
+    for one in agents:
         HelpDesk(hospital).create_post(one, cap=MAX_CHATS_PER_AGENT)
-    return {one.user_id: one for one in found}
+    return {one.user_id: one for one in agents}
 
 
-def _build_arrivals(hospital: Hospital, served: list[Person]) -> Case:
-    """Each comes for the first time, and is given an agent."""
-    nothing = TableSnapshot(hospital.tenant_id, *TABLES)
-    events = [_build_request(one, "obtainShunt", type="") for one in served]
-    opened = build_row_counter(hospital.tenant_id, "chats", "state = 'open' AND agent_id IS NOT NULL")
-    return Case("come to the desk", events, lambda answer: answer["data"]["state"] == "open", nothing.restore, opened)
+def _build_arrivals(hospital: Hospital, patients: list[Person]) -> Case:
+    """Each patient joins for the first time and is assigned to an agent."""
+    snapshot = TableSnapshot(hospital.tenant_id, *TABLES)
+    events = [_build_request(one, "obtainShunt", type="") for one in patients]
+    assigned = build_row_counter(
+        hospital.tenant_id, "chats", "state = %(open)s AND agent_id IS NOT NULL", open=ChatState.OPEN
+    )
+    return Case(
+        *("join the help desk, first time", events),
+        check=lambda body: body["data"]["state"] == "open",
+        prepare=snapshot.restore,
+        count_done=assigned,
+    )
 
 
-def _build_sends(hospital: Hospital, served: list[Person], agents: dict[int, Person]) -> list[Case]:
-    """In the chats that they have by now."""
+def _build_sends(hospital: Hospital, patients: list[Person], agents: dict[int, Person]) -> list[Case]:
+    """Messages in the chats that the arrivals have opened."""
     agent = {one["user_id"]: agents[one["agent_id"]] for one in list_rows("chats", hospital)}
-    said = build_row_counter(hospital.tenant_id, "messages")
+    sent = build_row_counter(hospital.tenant_id, "messages")
 
     def sends(name: str, senders: list[Person], events: list[Event]) -> Case:
-        def key(number: int, named: str) -> str:
-            return hash_texts([senders[number].principal, named])
+        def format_key(number: int, key: str) -> str:
+            return hash_texts([senders[number].principal, key])
 
-        return Case(name, events, lambda answer: len(answer["data"]) == 1, count_done=said, format_key=key)
+        return Case(name, events, lambda body: len(body["data"]) == 1, count_done=sent, format_key=format_key)
 
-    to_desk = [_build_request(one, "messageAdd", **_build_message(2)) for one in served]
-    answers = [
-        _build_request(agent[one.user_id], "messageAdd", **_build_message(1, receiveId=one.user_id)) for one in served
+    to_desk = [_build_request(one, "messageAdd", **_build_message(2)) for one in patients]
+    replies = [
+        _build_request(agent[one.user_id], "messageAdd", **_build_message(1, receiveId=one.user_id)) for one in patients
     ]
-    read = {"msgType": 3, "userType": 1, "pageSize": 10}
-    pages = [_build_request(agent[one.user_id], "findMessage", sendId=one.user_id, **read) for one in served]
+    query = {"msgType": 3, "userType": 1, "pageSize": 10}
+    pages = [_build_request(agent[one.user_id], "findMessage", sendId=one.user_id, **query) for one in patients]
     return [
-        sends("send, patient", served, to_desk),
-        sends("send, agent", [agent[one.user_id] for one in served], answers),
-        Case("newest page, agent", pages, lambda answer: len(answer["data"]) == 10),
+        sends("send, patient", patients, to_desk),
+        sends("send, agent", [agent[one.user_id] for one in patients], replies),
+        Case("newest page, agent", pages, lambda body: len(body["data"]) == 10),
     ]
 
 
@@ -99,49 +109,65 @@ def _build_message(own_type: int, **more: Any) -> dict[str, Any]:
 
 
 def _build_lists(agent: Person, chats: int, samples: int) -> list[Case]:
-    def asked(name: str, what: str, number: int, **query: Any) -> Case:
-        event = _build_request(agent, what, userType=1, **query)
-        return Case(f"{name}, {chats:,} chats", [event] * samples, lambda answer: answer["count"] == number)
+    def lists(name: str, endpoint: str, count: int, **query: Any) -> Case:
+        event = _build_request(agent, endpoint, userType=1, **query)
+        return Case(name, [event] * samples, lambda body: body["count"] == count)
 
     return [
-        asked("list", "conversationList", chats, page=1, size=10),
-        asked("list, the open", "conversationList", OPEN_CHATS, page=1, size=10, queryType=2),
-        asked("people", "userList", chats, page=1, size=10),
-        asked("unread count", "messageCount", chats),
+        lists(f"list, {chats:,} chats", "conversationList", chats, page=1, size=10),
+        lists("list, open chats", "conversationList", OPEN_CHATS, page=1, size=10, queryType=2),
+        lists(f"people, {chats:,} chats", "userList", chats, page=1, size=10),
+        lists(f"unread count, {chats:,} chats", "messageCount", chats),
     ]
 
 
-def _build_request(who: Person, what: str, **body: Any) -> Event:
-    return build_post(f"/message/{what}", who.token, "", **body)
+def _build_request(person: Person, endpoint: str, **body: Any) -> Event:
+    return build_post(f"/message/{endpoint}", person.token, "", **body)
 
 
 def _insert_chats(hospital: Hospital, chats: int) -> None:
-    """Patients whom the desk's agent has served, with two messages each, of which one is to be read."""
+    """Insert patients served by the hospital's agent, each with a chat of two messages, one of them unread."""
     now, tenant_id, desk = clock.now(), hospital.tenant_id, hospital.desk
-    users, rooms = count(_get_unused_id("people", "user_id")), count(_get_unused_id("conversations", "conversation_id"))
-    made: dict[str, list[tuple[Any, ...]]] = {one: [] for one in COLUMNS_BY_TABLE}
-    for number, user_id, room in zip(range(chats), users, rooms, strict=False):
+    user_ids = count(_get_unused_id("people", "user_id"))
+    conversation_ids = count(_get_unused_id("conversations", "conversation_id"))
+    rows: dict[str, list[tuple[Any, ...]]] = {one: [] for one in COLUMNS_BY_TABLE}
+    for number, user_id, conversation_id in zip(range(chats), user_ids, conversation_ids, strict=False):
         public_id, began = ids.generate_public_id(), now - (chats - number) * clock.SECOND
         tag, tick, is_open = ids.compute_tag(public_id, 0), ids.compute_first_tick(began), number < OPEN_CHATS
         patient, agent = f"user:{user_id}".encode(), desk.principal.encode()
-        made["people"].append((user_id, tenant_id, "patient", now))
-        made["accounts"].append((user_id, tenant_id, f"139{number:08}", b"", now))
-        made["members"].append((tenant_id, user_id, "".join(random.choices(COMMON_CHARACTERS, k=3)), "", 1, 1, now))
-        made["conversations"].append(
-            (room, tenant_id, public_id.encode(), "desk", 2, tick + 1, tick, tag, began, None if is_open else now)
+        rows["people"].append((user_id, tenant_id, "patient", now))
+        rows["accounts"].append((user_id, tenant_id, f"139{number:08}", b"", now))
+        rows["members"].append((tenant_id, user_id, "".join(random.choices(COMMON_CHARACTERS, k=3)), "", 1, 1, now))
+        rows["conversations"].append(
+            (
+                *(conversation_id, tenant_id, public_id.encode(), ConversationKind.DESK, 2),
+                *(tick + 1, tick, tag, began, None if is_open else now),
+            )
         )
-        made["participants"] += [(room, patient, tenant_id, 2, began), (room, agent, tenant_id, 1, began)]
-        made["messages"] += [
-            build_message_row(room, seq, tenant_id, tick + seq - 1, tag, (patient, patient)) for seq in (1, 2)
+        rows["participants"] += [
+            (conversation_id, *one) for one in ((patient, tenant_id, 2, began), (agent, tenant_id, 1, began))
         ]
-        state = "open" if is_open else "closed"
-        made["chats"].append((room, tenant_id, public_id.encode(), "desk", user_id, 0, state, desk.user_id, began))
-    for table, found in made.items():
-        insert_rows(f"{table} ({COLUMNS_BY_TABLE[table]})", found)
+        rows["messages"] += [
+            build_message_row(conversation_id, seq, tenant_id, tick + seq - 1, tag, (patient, patient))
+            for seq in (1, 2)
+        ]
+        state = ChatState.OPEN if is_open else ChatState.CLOSED
+        rows["chats"].append(
+            (
+                *(conversation_id, tenant_id, public_id.encode(), ConversationKind.DESK),
+                user_id,
+                0,
+                state,
+                desk.user_id,
+                began,
+            )
+        )
+    for table, its_rows in rows.items():
+        insert_rows(f"{table} ({COLUMNS_BY_TABLE[table]})", its_rows)
 
 
 def _get_unused_id(table: str, column: str) -> int:
-    """Return a number that nobody will have been given until these rows are there."""
+    """Return an id that no row will have been given until these rows are inserted."""
     return int(mysql.autocommit.fetch_value(f"SELECT COALESCE(MAX({column}), 0) + 10000 FROM {table}"))
 
 

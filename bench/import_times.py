@@ -1,4 +1,7 @@
-"""What `python -X importtime` says, by package. A module of the standard library costs whoever wanted it."""
+"""Summarize the output of `python -X importtime` by package.
+
+A module of the standard library is attributed to the package that imports it first.
+"""
 
 import re
 import sys
@@ -8,7 +11,7 @@ from statistics import median
 LOADED_LINE = re.compile(r"^loaded (.*)$", re.MULTILINE)
 IMPORT_LINE = re.compile(r"^import time: +(\d+) \| +\d+ \| ( *)(\S+)$", re.MULTILINE)
 PYTHON_ITSELF = "python itself"
-# A group that chats and reads has no use for these; whoever brings one is named below the table.
+# Modules that the consult group does not need; those that are imported are listed below the table, with the importer.
 HEAVY_MODULES = (
     *("asyncio", "boto3", "botocore", "concurrent.futures", "cryptography", "decimal", "email", "http.client"),
     *("importlib.metadata", "multiprocessing", "ssl", "unittest", "urllib.request", "xml", "zoneinfo"),
@@ -17,30 +20,36 @@ HEAVY_MODULES = (
 
 @dataclass(frozen=True)
 class Import:
+    """A module that was imported."""
+
     module: str
-    milliseconds: float  # its own, without what it imports
-    owner: str  # the nearest package above it, itself included, that is not of the standard library
+    milliseconds: float  # without the modules that it imports
+    owner: str  # the nearest importer, or itself, that is not in the standard library
     importers: tuple[str, ...]
 
     @property
     def package(self) -> str:
+        """The top-level package of the module."""
         return self.module.partition(".")[0]
 
 
 def format_table(reports: list[str]) -> str:
-    """Return lines by package, the dearest first, of the medians of several runs."""
+    """Return a table of the medians of several runs: a line for each package, the most expensive first."""
     runs = [parse_report(report) for report in reports]
     owners = {one.owner for one in runs[0]}
     costs = {owner: (_compute_cost(runs, owner, own=True), _compute_cost(runs, owner, own=False)) for owner in owners}
     lines = [f"\nimports, ms (medians, compiled){'':>15}{'own':>8}{'stdlib':>8}{'sum':>8}  modules"]
-    for owner, (own, brought) in sorted(costs.items(), key=lambda one: -sum(one[1])):
+    for owner, (own, standard) in sorted(costs.items(), key=lambda one: -sum(one[1])):
         count = sum(one.owner == owner for one in runs[0])
-        lines.append(f"  {owner:<44}{own:>8.1f}{brought:>8.1f}{own + brought:>8.1f}{count:>9}")
+        lines.append(f"  {owner:<44}{own:>8.1f}{standard:>8.1f}{own + standard:>8.1f}{count:>9}")
     return "\n".join([*lines, *_format_heavy_imports(runs[0])])
 
 
 def parse_report(report: str) -> list[Import]:
-    """Parse one report. It lists a module after what it imports, so it is read backwards; also those not found."""
+    """Parse a report. It lists a module after the modules that it imports, so it is read backwards.
+
+    Modules that were not found are listed too; they are left out because they are not in sys.modules.
+    """
     loaded = set("".join(LOADED_LINE.findall(report)).split())
     found: list[Import] = []
     above: list[str] = []
@@ -58,17 +67,15 @@ def _compute_cost(runs: list[list[Import]], owner: str, own: bool) -> float:
 
 
 def _format_heavy_imports(found: list[Import]) -> list[str]:
-    """Name what each heavy import costs with all below it, and who wanted it."""
+    """List the heavy modules with what they and their imports cost, and the importer."""
     lines = []
     for name in HEAVY_MODULES:
         first = next((one for one in found if one.module == name), None)
         if first:
             cost = sum(one.milliseconds for one in found if one is first or name in one.importers)
-            wanted = next(
-                (above for above in reversed(first.importers) if not _is_standard_library(above)), PYTHON_ITSELF
-            )
-            lines.append(f"  {name:<20}{cost:>6.1f} ms, wanted by {wanted}")
-    return ["\nheavy, and perhaps not needed:", *lines] if lines else ["\nnothing heavy is imported"]
+            importer = next((one for one in reversed(first.importers) if not _is_standard_library(one)), PYTHON_ITSELF)
+            lines.append(f"  {name:<20}{cost:>6.1f} ms, imported by {importer}")
+    return ["\nheavy modules:", *lines] if lines else ["\nno heavy module is imported"]
 
 
 def _is_standard_library(module: str) -> bool:

@@ -1,4 +1,4 @@
-"""Requests as API Gateway hands them to a function: whole, with what a phone and the gateway itself add."""
+"""Complete API Gateway events (REST API, Lambda proxy integration), with the headers of a phone and of the gateway."""
 
 import json
 from typing import Any
@@ -34,29 +34,32 @@ REQUEST_CONTEXT = {
 
 
 class LambdaContext:
-    """What Lambda hands over beside the event."""
+    """The context object that Lambda passes with the event."""
 
     aws_request_id = "0d4f9c1e-6a52-4a0e-8f0d-3f2a9b1c7e55"
     function_name = "zhenxun-consult"
     memory_limit_in_mb = "512"
 
     def get_remaining_time_in_millis(self) -> int:
+        """Return the API's timeout."""
         return 29_000
 
 
 def build_get(path: str, token: str, **query: Any) -> dict[str, Any]:
+    """Build the event of a GET request."""
     return _build_event("GET", path, {"token": token}, query, None)
 
 
 def build_post(path: str, token: str, key: str, **body: Any) -> dict[str, Any]:
+    """Build the event of a POST request with a JSON body; `key` is its idempotency key, "" for none."""
     headers = {"token": token, "Content-Type": "application/json"} | ({"Idempotency-Key": key} if key else {})
     return _build_event("POST", path, headers, {}, json.dumps(body, ensure_ascii=False))
 
 
 def _build_event(
-    method: str, path: str, more: dict[str, str], query: dict[str, Any], body: str | None
+    method: str, path: str, extra_headers: dict[str, str], query: dict[str, Any], body: str | None
 ) -> dict[str, Any]:
-    headers = {**HEADERS, **more}
+    headers = {**HEADERS, **extra_headers}
     pairs = parse_qs(urlencode(query))
     return {
         "resource": path,

@@ -1,4 +1,4 @@
-"""The machine under a benchmark: what it is, what ran on it, and how much of it was somebody else's."""
+"""The machine under a benchmark: its hardware and software, and how busy other processes keep it."""
 
 import json
 import os
@@ -9,33 +9,34 @@ from importlib.metadata import version
 from pathlib import Path
 
 LIBRARIES = ("chalice", "pydantic", "pymysql", "redis", "hiredis")
-MAX_IDLE_LOAD = 0.1  # of the machine: above it, figures are another's too
-OBSERVATION_SECONDS = 1.0  # seconds for which the machine is looked at before the figures
+MAX_IDLE_LOAD = 0.1  # share of the machine; above it, a warning is printed
+OBSERVATION_SECONDS = 1.0  # for which the load is observed before the benchmark
 CLOCK_TICK_SECONDS = 1 / os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
 class Servers:
-    """The database and the cache by process id, where this run started them."""
+    """The processes of the database and the cache, if this run started them."""
 
     labels: str
     pids: list[int]
 
     def get_cpu_seconds(self) -> float:
-        """Return the seconds of CPU that they have used; 0 where that cannot be read."""
+        """Return the CPU seconds that they have used; 0 if the system does not report them."""
         return sum(_get_cpu_seconds(pid) for pid in self.pids)
 
 
 def find_servers() -> Servers:
+    """Return the servers of the running stack."""
     file = Path(os.environ.get("DEVSTACK_CONTROL", ""))
     known = json.loads(file.read_text()) if file.is_file() else {}
-    found = [known[name] for name in ("mysql", "redis") if name in known]
-    labels = [f"{one['label']} {_format_flags(one['argv'])}".strip() for one in found]
-    return Servers(" · ".join(labels) or "database and cache run elsewhere", [one["pid"] for one in found])
+    services = [known[name] for name in ("mysql", "redis") if name in known]
+    labels = [f"{one['label']} {_format_flags(one['argv'])}".strip() for one in services]
+    return Servers(" · ".join(labels) or "external database and cache", [one["pid"] for one in services])
 
 
 def get_busy_seconds() -> float:
-    """Return the seconds of CPU that the whole machine has used since it began, 0 where that cannot be read."""
+    """Return the CPU seconds used on the machine since it started; 0 if the system does not report them."""
     try:
         words = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
     except OSError:
@@ -44,8 +45,8 @@ def get_busy_seconds() -> float:
     return (user + nice + system + irq + softirq + steal) * CLOCK_TICK_SECONDS
 
 
-def describe(found: Servers) -> str:
-    """Say what the figures below were measured on, with a warning where the machine has other work."""
+def describe(servers: Servers) -> str:
+    """Describe the machine, the libraries, the servers and the load, with a warning if the machine is not idle."""
     began, at = get_busy_seconds(), time.monotonic()
     time.sleep(OBSERVATION_SECONDS)
     others = (get_busy_seconds() - began) / (time.monotonic() - at) / get_core_count()
@@ -53,7 +54,7 @@ def describe(found: Servers) -> str:
     lines = [
         f"{_get_processor_name()}, {get_core_count()} cores, {platform.system()} {platform.release()}",
         f"Python {platform.python_version()}, {libraries}",
-        found.labels,
+        servers.labels,
         f"load average {' '.join(f'{one:.2f}' for one in os.getloadavg())}, {others:.0%} of the machine in use",
     ]
     if others > MAX_IDLE_LOAD:
@@ -62,6 +63,7 @@ def describe(found: Servers) -> str:
 
 
 def get_core_count() -> int:
+    """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

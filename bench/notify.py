@@ -1,4 +1,4 @@
-"""bin/bench notify: from a send to its arrival at who listens, beside a bare Redis stream."""
+"""bin/bench notify: time from a send to the arrival at the listener, compared with a plain Redis stream."""
 
 import argparse
 import random
@@ -28,14 +28,14 @@ from tests.support.soak.listener import Listener
 from tests.support.soak.sender import Sender
 from tests.support.soak.server_process import ServerProcess
 
-WARM_UP_MESSAGES = 5  # messages
-TIMEOUT_SECONDS = 10.0  # seconds until a message must have come
-PAUSE_SECONDS = {"ws": 0.02, "poll": 0.05, "sse": 0.4}  # seconds, after which whoever was told something waits again
+WARM_UP_MESSAGES = 5
+TIMEOUT_SECONDS = 10.0  # within which a message must arrive
+PAUSE_SECONDS = {"ws": 0.02, "poll": 0.05, "sse": 0.4}  # after which a listener that received a message waits again
 
 
 @dataclass(frozen=True)
 class Case:
-    """`together`: all listen in one conversation; else each in one with the sender, and each message is for one."""
+    """Listeners of one transport: all in one conversation, or each in its own conversation with the sender."""
 
     transport: str
     listeners: int
@@ -44,24 +44,26 @@ class Case:
 
 @dataclass
 class Latencies:
-    """Seconds from the beginning of each send."""
+    """Seconds since the start of each send."""
 
     arrived: list[float] = field(default_factory=list)
-    last: list[float] = field(default_factory=list)  # of those whom a message was for
-    answered: list[float] = field(default_factory=list)
+    last: list[float] = field(default_factory=list)  # arrival at the last receiver of a message
+    responses: list[float] = field(default_factory=list)
 
 
+LABELS = {"ws": "WebSocket", "poll": "poll", "sse": "SSE"}
 LISTEN_FUNCTIONS: dict[str, Callable[[Listener], None]] = {"ws": ws.listen, "poll": poll.listen, "sse": sse.listen}
 CASES = [
-    *(Case(way, listeners) for way in LISTEN_FUNCTIONS for listeners in (1, 20, 200)),
-    *(Case(way, listeners, in_one_conversation=True) for way, listeners in (("ws", 19), ("ws", 200), ("poll", 19))),
+    *(Case(transport, listeners) for transport in LISTEN_FUNCTIONS for listeners in (1, 20, 200)),
+    *(Case(*one, in_one_conversation=True) for one in (("ws", 19), ("ws", 200), ("poll", 19))),
 ]
 TABLE_HEADER = f"""
-{"":32}|{"send to arrival, ms":^32}|{"answered":^17}|{"a bare stream, ms":^24}
+{"":32}|{"arrival, ms":^32}|{"response, ms":^17}|{"floor, ms":^24}
 {"":32}|{"p50":>8}{"p99":>8}{"last p50":>10}{"n":>6}|{"p50":>8}{"p99":>8} |{"p50":>8}{"p99":>8}{"last":>8}"""
 
 
 def main(arguments: list[str]) -> int:
+    """Run the benchmark."""
     options = _parse_arguments(arguments)
     print_line(machine.describe(machine.find_servers()))
     silence_app_logs()
@@ -70,47 +72,55 @@ def main(arguments: list[str]) -> int:
     print_line(TABLE_HEADER)
     with (
         tempfile.TemporaryDirectory() as logs,
-        server_process.run_server(Path(logs) / "hear.log") as to_hear,
-        server_process.run_server(Path(logs) / "speak.log", to_hear) as to_speak,
+        server_process.run_server(Path(logs) / "listeners.log") as listener_server,
+        server_process.run_server(Path(logs) / "sender.log", listener_server) as sender_server,
     ):
-        for number, row in enumerate(
+        for number, case in enumerate(
             one for one in CASES if options.only in one.transport and one.listeners <= options.up_to
         ):
-            times = _measure(row, hospital, f"{number}", to_hear, to_speak, options.samples)
-            print_line(_format_line(row, times, _measure_baseline(row, options.samples)))
+            times = _measure(case, hospital, f"{number}", listener_server, sender_server, options.samples)
+            print_line(_format_line(case, times, _measure_baseline(case, options.samples)))
     return 0
 
 
 def _parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bin/bench notify", description=__doc__)
-    parser.add_argument("--samples", type=int, default=200, help="messages of each row")
+    parser.add_argument("--samples", type=int, default=200, help="messages of each case")
     parser.add_argument("--up-to", type=int, default=200, metavar="N", help="leave out rows with more listeners")
-    parser.add_argument("--only", choices=[*LISTEN_FUNCTIONS, ""], default="", help="one way of listening")
+    parser.add_argument("--only", choices=[*LISTEN_FUNCTIONS, ""], default="", help="one transport")
     return parser.parse_args(arguments)
 
 
 def _measure(
-    row: Case, hospital: Hospital, name: str, to_hear: ServerProcess, to_speak: ServerProcess, samples: int
+    case: Case,
+    hospital: Hospital,
+    name: str,
+    listener_server: ServerProcess,
+    sender_server: ServerProcess,
+    samples: int,
 ) -> Latencies:
-    """Send one message after another, each when the one before has come and its listeners wait again."""
-    speaker = create_external_user(hospital, f"speaker-{name}")
-    hearing = [create_external_user(hospital, f"hearing-{name}-{n}") for n in range(row.listeners)]
-    groups = [hearing] if row.in_one_conversation else [[one] for one in hearing]
-    rooms = [create_conversation_of(hospital, speaker, *group) for group in groups]
-    listeners = {one.token: Listener(LISTEN_FUNCTIONS[row.transport], to_hear.port, one.token, []) for one in hearing}
-    sender, times = Sender(to_speak.port, speaker.session, speaker.token, rooms, 0), Latencies()
+    """Send one message after another, each when the previous one has arrived and its listeners wait again."""
+    sending_user = create_external_user(hospital, f"sender-{name}")
+    users = [create_external_user(hospital, f"listener-{name}-{n}") for n in range(case.listeners)]
+    groups = [users] if case.in_one_conversation else [[one] for one in users]
+    conversations = [create_conversation_of(hospital, sending_user, *group) for group in groups]
+    listen = LISTEN_FUNCTIONS[case.transport]
+    listeners = {one.token: Listener(listen, listener_server.port, one.token, []) for one in users}
+    sender = Sender(sender_server.port, sending_user.session, sending_user.token, conversations, 0)
+    times = Latencies()
     with _run_listeners(list(listeners.values())):
-        places = [(room, [listeners[one.token] for one in group]) for room, group in zip(rooms, groups, strict=True)]
-        for number, (room, group) in enumerate(islice(cycle(places), samples + WARM_UP_MESSAGES)):
+        receivers = [[listeners[one.token] for one in group] for group in groups]
+        turns = islice(cycle(zip(conversations, receivers, strict=True)), samples + WARM_UP_MESSAGES)
+        for number, (conversation, group) in enumerate(turns):
             begun = time.monotonic()
-            message_id = sender.send(room, MESSAGE_TEXT, f"{number}")
-            answered = time.monotonic() - begun
+            message_id = sender.send(conversation, MESSAGE_TEXT, f"{number}")
+            responded = time.monotonic() - begun
             arrived = [_wait_for_arrival(one, message_id) - begun for one in group]
             if number >= WARM_UP_MESSAGES:
-                times.answered.append(answered)
+                times.responses.append(responded)
                 times.arrived += arrived
                 times.last.append(max(arrived))
-            time.sleep(random.uniform(1, 1.5) * PAUSE_SECONDS[row.transport])
+            time.sleep(random.uniform(1, 1.5) * PAUSE_SECONDS[case.transport])
     sender.close()
     return times
 
@@ -120,7 +130,7 @@ def _run_listeners(listeners: list[Listener]) -> Iterator[None]:
     threads = [one.start() for one in listeners]
     for one in listeners:
         if not one.ready.wait(TIMEOUT_SECONDS * 3):
-            raise RuntimeError(one.error_trace or "somebody does not come to listen")
+            raise RuntimeError(one.error_trace or "a listener does not connect")
     time.sleep(0.5)
     yield
     for one in listeners:
@@ -134,31 +144,31 @@ def _wait_for_arrival(one: Listener, message_id: str) -> float:
     until = time.monotonic() + TIMEOUT_SECONDS
     while message_id not in one.received_at:
         if time.monotonic() > until:
-            raise RuntimeError(f"a message did not come: {one.error_trace}")
+            raise RuntimeError(f"a message did not arrive: {one.error_trace}")
         time.sleep(0.0005)
     return one.received_at[message_id]
 
 
-def _measure_baseline(row: Case, samples: int) -> Latencies:
-    """The floor: so many block on a stream each, in threads of this process; one or all of these are written to."""
+def _measure_baseline(case: Case, samples: int) -> Latencies:
+    """Measure the floor: each listener is a thread of this process that blocks on its own Redis stream."""
     client: Any = Redis.from_url(settings.redis_url, decode_responses=True, max_connections=1_000)
-    over = Event()
-    streams = [f"{{floor}}:{n}" for n in range(row.listeners)]
-    came: list[dict[str, float]] = [{} for _ in streams]
+    stopped = Event()
+    streams = [f"{{floor}}:{n}" for n in range(case.listeners)]
+    arrivals: list[dict[str, float]] = [{} for _ in streams]
 
-    def block(stream: str, mine: dict[str, float]) -> None:
+    def read_stream(stream: str, received_at: dict[str, float]) -> None:
         after = "0"
-        while not over.is_set():
+        while not stopped.is_set():
             for _, entries in client.xread({stream: after}, block=200):
-                mine.update((id, time.monotonic()) for id, _ in entries)
+                received_at.update((id, time.monotonic()) for id, _ in entries)
                 after = entries[-1][0]
 
-    threads = [Thread(target=block, args=one, daemon=True) for one in zip(streams, came, strict=True)]
+    threads = [Thread(target=read_stream, args=one, daemon=True) for one in zip(streams, arrivals, strict=True)]
     for thread in threads:
         thread.start()
     time.sleep(0.3)
-    times = _write_to_streams(client, streams, came, row.in_one_conversation, samples)
-    over.set()
+    times = _write_to_streams(client, streams, arrivals, case.in_one_conversation, samples)
+    stopped.set()
     for thread in threads:
         thread.join()
     client.delete(*streams)
@@ -167,19 +177,19 @@ def _measure_baseline(row: Case, samples: int) -> Latencies:
 
 
 def _write_to_streams(
-    client: Any, streams: list[str], came: list[dict[str, float]], together: bool, samples: int
+    client: Any, streams: list[str], arrivals: list[dict[str, float]], to_all: bool, samples: int
 ) -> Latencies:
     times = Latencies()
     for number in range(1, samples + WARM_UP_MESSAGES + 1):
-        chosen = range(len(streams)) if together else [number % len(streams)]
+        chosen = range(len(streams)) if to_all else [number % len(streams)]
         begun, pipe = time.monotonic(), client.pipeline(transaction=False)
         for n in chosen:
             pipe.xadd(streams[n], {"event": MESSAGE_TEXT}, f"{number}-0")
         pipe.execute()
         until = begun + TIMEOUT_SECONDS
-        while any(f"{number}-0" not in came[n] for n in chosen) and time.monotonic() < until:
+        while any(f"{number}-0" not in arrivals[n] for n in chosen) and time.monotonic() < until:
             time.sleep(0.0005)
-        arrived = [came[n][f"{number}-0"] - begun for n in chosen]
+        arrived = [arrivals[n][f"{number}-0"] - begun for n in chosen]
         if number > WARM_UP_MESSAGES:
             times.arrived += arrived
             times.last.append(max(arrived))
@@ -187,14 +197,17 @@ def _write_to_streams(
     return times
 
 
-def _format_line(row: Case, times: Latencies, bare: Latencies) -> str:
-    name = f"{row.transport}, {row.listeners} {'in one conversation' if row.in_one_conversation else 'listening'}"
+def _format_line(case: Case, times: Latencies, floor: Latencies) -> str:
+    listeners = (
+        "in one conversation" if case.in_one_conversation else "listener" if case.listeners == 1 else "listeners"
+    )
+    name = f"{LABELS[case.transport]}, {case.listeners} {listeners}"
     return (
         f"{name:32}|{_format_percentile(times.arrived, 50)}{_format_percentile(times.arrived, 99)}"
         f"{_format_percentile(times.last, 50):>10}{len(times.arrived):>6}|"
-        f"{_format_percentile(times.answered, 50)}{_format_percentile(times.answered, 99)} |"
-        f"{_format_percentile(bare.arrived, 50)}{_format_percentile(bare.arrived, 99)}"
-        f"{_format_percentile(bare.last, 50)}"
+        f"{_format_percentile(times.responses, 50)}{_format_percentile(times.responses, 99)} |"
+        f"{_format_percentile(floor.arrived, 50)}{_format_percentile(floor.arrived, 99)}"
+        f"{_format_percentile(floor.last, 50)}"
     )
 
 

@@ -1,4 +1,4 @@
-"""bin/bench payment: ordering at a WeChat Pay of our own, and being told of payments, beside their floor."""
+"""bin/bench payment: orders at a fake WeChat Pay, and its payment notifications, compared with the floor."""
 
 import argparse
 from typing import Any
@@ -10,9 +10,7 @@ from bench.single_process import Case, SingleProcessRun
 from bench.tables import TableSnapshot, build_row_counter
 from chalicelib.billing.bookings import PaymentState
 from devstack.fakes import wechat_pay
-from tests.support import booking_client as wards
-from tests.support import factories
-from tests.support import payment_client as tills
+from tests.support import booking_client, factories, payment_client
 from tests.support.factories import Person
 from tests.support.payment_client import OPENID, ORDER_PATH, Checkout
 
@@ -20,53 +18,56 @@ TABLES = ("bookings", "charges", "settlements", "payments", "payment_ledger", "o
 
 
 def main(arguments: list[str]) -> int:
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(prog="bin/bench payment", description=__doc__)
-    parser.add_argument("--samples", type=int, default=50, help="bookings, each ordered and paid once in a round")
+    parser.add_argument("--samples", type=int, default=50, help="bookings, each ordered and paid once per round")
     options = parser.parse_args(arguments)
     single_process.prepare()
-    with wechat_pay.replace_real_server() as pay:
-        till = tills.create_checkout(factories.create_hospital(), pay)
-        booked = _create_bookings(till, options.samples)
-        asking = SingleProcessRun()
-        asking.measure(_build_orders(till, booked))
-        asking.measure(_build_repeated_orders(booked))
-        asking.measure(_build_notifications(till, booked))
+    with wechat_pay.replace_real_server() as fake:
+        checkout = payment_client.create_checkout(factories.create_hospital(), fake)
+        payers = _create_bookings(checkout, options.samples)
+        run = SingleProcessRun()
+        run.measure(_build_orders(checkout, payers))
+        run.measure(_build_repeated_orders(payers))
+        run.measure(_build_notifications(checkout, payers))
     return 0
 
 
-def _create_bookings(till: Checkout, number: int) -> dict[str, Person]:
-    """Return who is to pay which booking."""
-    schedule_id = till.department.create_schedule(slots=240, begin="07:00", end="11:00")
-    buyers = [wards.create_patient(till.department, one) for one in range(number)]
-    return {till.department.book_slot(one, schedule_id, serial_no): one for serial_no, one in enumerate(buyers, 1)}
+def _create_bookings(checkout: Checkout, number: int) -> dict[str, Person]:
+    """Return the patient of each new booking, by its bookId."""
+    schedule_id = checkout.department.create_schedule(slots=240, begin="07:00", end="11:00")
+    buyers = [booking_client.create_patient(checkout.department, one) for one in range(number)]
+    return {checkout.department.book_slot(one, schedule_id, serial_no): one for serial_no, one in enumerate(buyers, 1)}
 
 
-def _build_order_events(booked: dict[str, Person]) -> list[Event]:
-    return [build_post(ORDER_PATH, one.token, "", appo_id=book_id, open_id=OPENID) for book_id, one in booked.items()]
+def _build_order_events(payers: dict[str, Person]) -> list[Event]:
+    return [build_post(ORDER_PATH, one.token, "", appo_id=book_id, open_id=OPENID) for book_id, one in payers.items()]
 
 
-def _build_orders(till: Checkout, booked: dict[str, Person]) -> Case:
-    """The stand-in is a thread of this process: its time is in both, the handler's and the floor's."""
-    kept = TableSnapshot(till.tenant_id, *TABLES)
-    done = build_row_counter(till.tenant_id, "payments", "prepay_id <> ''")
-    return Case("order", _build_order_events(booked), _has_prepay_id, prepare=kept.restore, count_done=done)
+def _build_orders(checkout: Checkout, payers: dict[str, Person]) -> Case:
+    """The fake is a thread of this process: its time is in the figures of both the handler and the floor."""
+    snapshot = TableSnapshot(checkout.tenant_id, *TABLES)
+    ordered = build_row_counter(checkout.tenant_id, "payments", "prepay_id <> ''")
+    return Case("order", _build_order_events(payers), _has_prepay_id, prepare=snapshot.restore, count_done=ordered)
 
 
-def _build_repeated_orders(booked: dict[str, Person]) -> Case:
-    """Each has an order by now: the handler has had the last turn."""
-    return Case("order, asked again", _build_order_events(booked), _has_prepay_id)
+def _build_repeated_orders(payers: dict[str, Person]) -> Case:
+    """The bookings have orders: the previous case ended with a round of the handler."""
+    return Case("order, repeated", _build_order_events(payers), _has_prepay_id)
 
 
-def _has_prepay_id(answer: Any) -> bool:
-    return bool(answer["data"]["prepay_id"])
+def _has_prepay_id(body: Any) -> bool:
+    return bool(body["data"]["prepay_id"])
 
 
-def _build_notifications(till: Checkout, booked: dict[str, Person]) -> Case:
-    """WeChat tells that each has paid."""
-    numbers = [till.list_payments(book_id)[-1]["out_trade_no"] for book_id in booked]
+def _build_notifications(checkout: Checkout, payers: dict[str, Person]) -> Case:
+    """Notifications that each booking has been paid."""
+    numbers = [checkout.list_payments(book_id)[-1]["out_trade_no"] for book_id in payers]
     for number in numbers:
-        till.wechat_pay.pay(number)
-    kept = TableSnapshot(till.tenant_id, *TABLES)
-    done = build_row_counter(till.tenant_id, "bookings", f"payment_state = {PaymentState.PAID}")
-    events = [till.build_notification_event(till.wechat_pay.build_payment_notification(number)) for number in numbers]
-    return Case("notice of a payment", events, prepare=kept.restore, count_done=done)
+        checkout.wechat_pay.pay(number)
+    snapshot = TableSnapshot(checkout.tenant_id, *TABLES)
+    paid = build_row_counter(checkout.tenant_id, "bookings", "payment_state = %(paid)s", paid=PaymentState.PAID)
+    events = [
+        checkout.build_notification_event(checkout.wechat_pay.build_payment_notification(number)) for number in numbers
+    ]
+    return Case("payment notification", events, prepare=snapshot.restore, count_done=paid)

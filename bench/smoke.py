@@ -1,4 +1,4 @@
-"""bin/bench --smoke: every benchmark, as small as it goes, and whether it did its work. No time is looked at."""
+"""bin/bench --smoke: run every benchmark at its smallest and check that it does its work; times are ignored."""
 
 import os
 import re
@@ -13,17 +13,20 @@ from bench import booking, chat_cases, console, labels, machine
 from bench.console import print_line
 
 Run = Callable[[list[str]], int]
-TIMEOUT_SECONDS = 120  # seconds until one of them hangs
+TIMEOUT_SECONDS = 120  # after which a benchmark counts as hanging
 FIGURE = re.compile(r"\d+\.\d+")
-FAILURE = re.compile(r"\d refused|WRONGLY|Traceback")
-MISSED_TARGET = re.compile(r"^aim: .*MISSED", re.MULTILINE)  # the only failure that is of time alone
+FAILURE = re.compile(r"\d rejected|WRONG NUMBER|Traceback")
+MISSED_TARGET = re.compile(r"^target: .*MISSED", re.MULTILINE)  # the only failure that depends on times
 
 
 @dataclass(frozen=True)
 class SmokeRun:
-    """`rows` is how many lines of figures there are at least, `says` what else is printed.
+    """A benchmark at its smallest.
 
-    `beside`: it bears others beside it, and they it, so that the whole takes less long.
+    Attributes:
+        min_rows: how many lines of figures it prints at least.
+        expected_output: a regular expression that its output matches.
+        parallel: it can run while others run, and does so to save time.
     """
 
     arguments: str
@@ -46,13 +49,12 @@ SMOKE_RUNS = [
     SmokeRun("coldstart --runs 1", 5, r"compiled \(unchecked-hash\) +[1-9]", parallel=True),
     SmokeRun("chat --grow --up-to 1000 --samples 2", 2),
 ]
-COVERED_BY_TESTS = {
-    "soak": "tests/gateway/test_soak.py"
-}  # flushes the cache under others, and is the test itself, longer
+# The soak benchmark flushes the cache that others use, and is a longer run of this test.
+COVERED_BY_TESTS = {"soak": "tests/gateway/test_soak.py"}
 
 
 def main(run: Run) -> int:
-    """Return 1 where one did not do its work."""
+    """Run them all; return 1 if one did not do its work."""
     failed = []
     with tempfile.TemporaryDirectory() as folder:
         files = {one: Path(folder, f"{number}") for number, one in enumerate(SMOKE_RUNS)}
@@ -61,39 +63,45 @@ def main(run: Run) -> int:
             code = _wait(began.get(one) or _start(one, run, files[one]))
             found = find_problems(one, code, files[one].read_text())
             print_line(f"  {one.arguments:56}{'FAILED' if found else 'ok'}")
-            failed += [f"{one.arguments}: {complaint}" for complaint in found]
+            failed += [f"{one.arguments}: {problem}" for problem in found]
     print_line("\n".join(failed))
     return int(bool(failed))
 
 
-def find_problems(small: SmokeRun, code: int | None, output: str) -> list[str]:
-    """Say what is wrong with what a benchmark printed, and its exit code (None: it did not end)."""
-    figures = [FIGURE.findall(line) for line in output.partition("\n\n")[2].splitlines()]  # after what the machine is
+def find_problems(smoke_run: SmokeRun, code: int | None, output: str) -> list[str]:
+    """Return the problems of a run and, if there are any, its output.
+
+    Args:
+        code: its exit code; None if it did not end.
+    """
+    figures = [
+        FIGURE.findall(line) for line in output.partition("\n\n")[2].splitlines()
+    ]  # after the description of the machine
     lines = [one for one in figures if len(one) > 1 and float(one[0]) > 0]
-    found = [f"says {wrong}" for wrong in FAILURE.findall(output)]
+    found = [f"output contains {failure}" for failure in FAILURE.findall(output)]
     if code is None or (code and not MISSED_TARGET.search(output)):
         found.append(f"exit code {code}")
-    if len(lines) < small.min_rows:
-        found.append(f"{len(lines)} rows of figures, not {small.min_rows}")
-    if not re.search(small.expected_output, output):
-        found.append(f"does not say {small.expected_output!r}")
+    if len(lines) < smoke_run.min_rows:
+        found.append(f"{len(lines)} rows of figures, not {smoke_run.min_rows}")
+    if not re.search(smoke_run.expected_output, output):
+        found.append(f"output does not match {smoke_run.expected_output!r}")
     return [*found, output] if found else []
 
 
-def _start(small: SmokeRun, run: Run, output: Path) -> ForkProcess:
-    """In a fork, for this process opens no connection."""
+def _start(smoke_run: SmokeRun, run: Run, output: Path) -> ForkProcess:
+    """Start a benchmark in a fork, because this process opens no connections."""
     output.touch()
-    process = get_context("fork").Process(target=_run, args=(small, run, output))
+    process = get_context("fork").Process(target=_run, args=(smoke_run, run, output))
     process.start()
     return process
 
 
-def _run(small: SmokeRun, run: Run, output: Path) -> None:
+def _run(smoke_run: SmokeRun, run: Run, output: Path) -> None:
     machine.OBSERVATION_SECONDS = 0.1
     with output.open("wb") as file:
         console.redirect_to(file.fileno())
         os.dup2(file.fileno(), 2)
-    raise SystemExit(run(small.arguments.split()))
+    raise SystemExit(run(smoke_run.arguments.split()))
 
 
 def _wait(process: ForkProcess) -> int | None:

@@ -1,4 +1,4 @@
-"""bin/bench soak: ten times what tests/gateway/test_soak.py holds in each run of the tests."""
+"""bin/bench soak: tests/gateway/test_soak.py with ten times as many messages."""
 
 import argparse
 import tempfile
@@ -13,17 +13,18 @@ from tests.support import factories
 
 
 def main(arguments: list[str]) -> int:
+    """Run the benchmark; return 1 if a listener missed a message."""
     options = _parse_arguments(arguments)
     print_line(machine.describe(machine.find_servers()))
     silence_app_logs()
     migrations.migrate()
     begun = time.monotonic()
     with tempfile.TemporaryDirectory() as logs:
-        storm = weathered(factories.create_hospital(), Path(logs), options.listeners, options.senders, options.each)
-    print_line(f"\n{time.monotonic() - begun:.0f} s\n{storm.format_figures()}")
-    complaints = storm.find_problems()
-    print_line("\n".join(complaints[:50]) or "Everybody has heard everything once.")
-    return 1 if complaints else 0
+        run = weathered(factories.create_hospital(), Path(logs), options.listeners, options.senders, options.each)
+    print_line(f"\n{time.monotonic() - begun:.0f} s\n{run.format_figures()}")
+    problems = run.find_problems()
+    print_line("\n".join(problems[:50]) or "Every listener has received every message once.")
+    return 1 if problems else 0
 
 
 def _parse_arguments(arguments: list[str]) -> argparse.Namespace:

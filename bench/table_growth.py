@@ -1,4 +1,4 @@
-"""bin/bench chat --grow: the same requests with ever more messages in the table."""
+"""bin/bench chat --grow: the same requests while the table of messages grows."""
 
 import argparse
 import json
@@ -24,70 +24,73 @@ from chalicelib.identity import tokens
 from chalicelib.messaging import recent_cache
 
 SIZES, LARGEST_SIZE = [1_000, 100_000, 1_000_000], 10_000_000
-BUFFER_POOL_BYTES = (
-    1 << 30
-)  # bytes of the database's cache, as a small instance has; the private server's own default is an eighth
+BUFFER_POOL_BYTES = 1 << 30  # as on a small instance; the default of MariaDB is an eighth of it
 CONTEXT = LambdaContext()
 Times = dict[str, list[float]]
-COLUMNS = ("send", "newest, cold", "newest, warm", "older page", "yardstick")
+COLUMNS = ("send", "newest, cold", "newest, warm", "older page", "SELECT 1, PING")
 
 
 def main(arguments: list[str]) -> int:
+    """Run the benchmark."""
     options = _parse_arguments(arguments)
-    ours = machine.find_servers()
-    print_line(machine.describe(ours))
+    servers = machine.find_servers()
+    print_line(machine.describe(servers))
     silence_app_logs()
     migrations.migrate()
-    if ours.pids:
+    if servers.pids:
         mysql.autocommit.execute("SET GLOBAL innodb_buffer_pool_size = %(pool)s", pool=BUFFER_POOL_BYTES)
     hospital = Hospital()
-    print_line(f"\n{'messages':>10} {'of':>8} {'MB':>6} |{''.join(f'{name:>14}' for name in COLUMNS)}   (p50, ms)")
-    found = []
+    print_line(
+        f"\n{'messages':>10} {'conversations':>14} {'MB':>6} |{''.join(f'{name:>16}' for name in COLUMNS)}   (p50, ms)"
+    )
+    results = []
     for size in [*SIZES, *([LARGEST_SIZE] if options.largest else [])]:
         if size > options.up_to:
             break
         hospital.grow(size)
-        found.append(_measure(hospital, options.samples))
-        shown = "".join(f"{found[-1][name]:>14.2f}" for name in COLUMNS)
-        print_line(f"{hospital.messages:>10} {len(hospital.consultations):>8} {_get_table_megabytes():>6.0f} |{shown}")
-    shown = "".join(f"{found[-1][name] / found[0][name]:>14.2f}" for name in COLUMNS)
-    print_line(f"{'last to first':>26} |{shown}")
+        results.append(_measure(hospital, options.samples))
+        figures = "".join(f"{results[-1][name]:>16.2f}" for name in COLUMNS)
+        print_line(
+            f"{hospital.messages:>10} {len(hospital.consultations):>14} {_get_table_megabytes():>6.0f} |{figures}"
+        )
+    figures = "".join(f"{results[-1][name] / results[0][name]:>16.2f}" for name in COLUMNS)
+    print_line(f"{'largest / smallest':>32} |{figures}")
     return 0
 
 
 def _parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bin/bench chat --grow", description=__doc__)
-    parser.add_argument("--samples", type=int, default=400, help="conversations asked at each size")
+    parser.add_argument("--samples", type=int, default=400, help="conversations measured at each size")
     parser.add_argument("--up-to", type=int, default=LARGEST_SIZE, metavar="N", help="leave out larger tables")
-    parser.add_argument("--largest", action="store_true", help="10,000,000 too: 4 GB of disk, a quarter of an hour")
+    parser.add_argument("--largest", action="store_true", help="also 10,000,000 messages: 4 GB of disk, half an hour")
     return parser.parse_args(arguments)
 
 
 def _measure(hospital: Hospital, samples: int) -> dict[str, float]:
-    """Return the medians of each request, in conversations drawn anew: some will have been asked before."""
+    """Return the median of each request in random conversations, in milliseconds."""
     times: Times = defaultdict(list)
-    for talk in random.choices(hospital.consultations, k=samples):
-        _delete_caches(talk)
-        tokens.find_session(talk.patient.token)  # whoever reads is signed in already
-        _measure_call(times, "yardstick", _run_reference_work)
-        _measure_requests(times, talk)
+    for consultation in random.choices(hospital.consultations, k=samples):
+        _delete_caches(consultation)
+        tokens.find_session(consultation.patient.token)  # the session of the token is cached before the measurement
+        _measure_call(times, "SELECT 1, PING", _run_reference_work)
+        _measure_requests(times, consultation)
     return {name: median(times[name]) * 1000 for name in COLUMNS}
 
 
-def _measure_requests(times: Times, talk: Consultation) -> None:
-    path, token = "/msg_service/msg/patient/msg_list", talk.patient.token
-    where = {"session_no": talk.session_no, "member_id": talk.member_id}
+def _measure_requests(times: Times, consultation: Consultation) -> None:
+    path, token = "/msg_service/msg/patient/msg_list", consultation.patient.token
+    where = {"session_no": consultation.session_no, "member_id": consultation.member_id}
     newest = build_get(path, token, page_size=PAGE_SIZE, **where)
     _measure_call(times, "newest, cold", lambda: app(newest, CONTEXT))
     page = _measure_call(times, "newest, warm", lambda: app(newest, CONTEXT))
     oldest = _get_full_page(page)[-1]["msg_id"]
     older = build_get(path, token, page_size=PAGE_SIZE, msg_id=oldest, **where)
     _get_full_page(_measure_call(times, "older page", lambda: app(older, CONTEXT)))
-    said = {"message": MESSAGE_TEXT, "doctor_id": talk.doctor.user_id, **where}
-    send = build_post("/msg_service/msg/patient/send_text_msg", token, secrets.token_hex(8), **said)
-    sent = _measure_call(times, "send", lambda: app(send, CONTEXT))
-    if sent["statusCode"] != 200:
-        raise ValueError(sent["body"])
+    body = {"message": MESSAGE_TEXT, "doctor_id": consultation.doctor.user_id, **where}
+    send = build_post("/msg_service/msg/patient/send_text_msg", token, secrets.token_hex(8), **body)
+    response = _measure_call(times, "send", lambda: app(send, CONTEXT))
+    if response["statusCode"] != 200:
+        raise ValueError(response["body"])
 
 
 def _measure_call(times: Times, name: str, work: Callable[[], Any]) -> Any:
@@ -98,26 +101,23 @@ def _measure_call(times: Times, name: str, work: Callable[[], Any]) -> Any:
 
 
 def _get_full_page(page: Event) -> list[dict[str, Any]]:
-    """Raises ValueError unless it is a full page."""
-    found: list[dict[str, Any]] = json.loads(page["body"]).get("data") or []
-    if len(found) != PAGE_SIZE:
+    messages: list[dict[str, Any]] = json.loads(page["body"]).get("data") or []
+    if len(messages) != PAGE_SIZE:
         raise ValueError(f"{page['statusCode']} {page['body'][:200]}")
-    return found
+    return messages
 
 
-def _delete_caches(talk: Consultation) -> None:
-    """Redis has never heard of it."""
+def _delete_caches(consultation: Consultation) -> None:
+    """Delete a conversation's entries from Redis."""
     pipe = cache.get_client().pipeline(transaction=False)
-    for key in (
-        f"consult:{session_cache.SCHEMA_VERSION}:{{{talk.session_no}}}",
-        *recent_cache.build_keys(talk.session_no)[:2],
-    ):
+    state_key, messages_key, _ = recent_cache.build_keys(consultation.session_no)
+    for key in (session_cache._build_key(consultation.session_no), state_key, messages_key):
         pipe.delete(key)
     pipe.execute()
 
 
 def _run_reference_work() -> None:
-    """What never grows: how busy the machine is at the time."""
+    """Run a query and a command whose cost does not depend on the table: they show the load of the machine."""
     mysql.autocommit.fetch_value("SELECT 1")
     cache.get_client().ping()
 

@@ -1,4 +1,4 @@
-"""Many rows at once, and a hospital's rows put back as they were."""
+"""Insert many rows, and restore or count the rows of a tenant."""
 
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -8,7 +8,11 @@ from chalicelib.adapters import mysql
 
 
 def insert_rows(into: str, rows: Sequence[Sequence[Any]], at_once: int = 5_000) -> None:
-    """`into` is a table with the names of its columns: `desks (tenant_id, tickets)`."""
+    """Insert rows and update the table's statistics.
+
+    Args:
+        into: a table and its columns: `desks (tenant_id, tickets)`.
+    """
     places = ", ".join(["%s"] * len(rows[0]))
     with _get_connection().cursor() as cursor:
         for begin in range(0, len(rows), at_once):
@@ -18,20 +22,22 @@ def insert_rows(into: str, rows: Sequence[Sequence[Any]], at_once: int = 5_000) 
 
 @cache
 def _get_connection() -> Any:
-    """A connection of this process: for each that it opens, PyMySQL reads all root certificates, which takes longer
-    than what is asked here."""
-    return mysql._connect(60)  # as the bundle opens its own
+    """Return the one connection of this process.
+
+    PyMySQL reads all root certificates for each connection that it opens, which takes longer than the queries here.
+    """
+    return mysql._connect(60)  # with the settings of the app's own connections
 
 
 class TableSnapshot:
-    """What a hospital has in these tables now."""
+    """The rows of a tenant in some tables."""
 
     def __init__(self, tenant_id: int, *tables: str) -> None:
         self.tenant_id = tenant_id
         self.rows = {table: self._read(table) for table in tables}
 
     def restore(self) -> None:
-        """Put it back: what was written since is gone, what was changed is as it was."""
+        """Restore the rows: delete those that were inserted since, and undo changes and deletions."""
         for table, rows in self.rows.items():
             self._delete(table)
             if rows:
@@ -45,7 +51,7 @@ class TableSnapshot:
         mysql.autocommit.execute(f"DELETE FROM {table} WHERE tenant_id = %(id)s", id=self.tenant_id)
 
 
-def build_row_counter(tenant_id: int, table: str, where: str = "1") -> Callable[[], int]:
-    """Return what counts a hospital's rows."""
+def build_row_counter(tenant_id: int, table: str, where: str = "1", **values: Any) -> Callable[[], int]:
+    """Return a function that counts a tenant's rows; `values` are the parameters of the condition."""
     count = f"SELECT COUNT(*) FROM {table} WHERE tenant_id = %(id)s AND {where}"
-    return lambda: int(mysql.autocommit.fetch_value(count, id=tenant_id))
+    return lambda: int(mysql.autocommit.fetch_value(count, id=tenant_id, **values))
