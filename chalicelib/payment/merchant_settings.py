@@ -10,7 +10,7 @@ from chalicelib.crypto import field_encryption
 from chalicelib.errors import ApiError
 from chalicelib.identity.callers import Caller
 from chalicelib.payment import certificate_expiry, merchant_store, merchants
-from chalicelib.payment.models import MASK_PREFIX, PayConf, PayConfSaved, PublicKey
+from chalicelib.payment.models import MASK_PREFIX, PayConf, PublicKey, SavePayConfRequest
 
 if TYPE_CHECKING:  # importing it adds 0.1 s to the cold start of every function
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
@@ -46,7 +46,7 @@ def get(caller: Caller) -> PayConf:
     )
 
 
-def save(caller: Caller, settings: PayConfSaved) -> None:
+def save(caller: Caller, settings: SavePayConfRequest) -> None:
     """Save an account and make it the active one. A masked key, as `get` returns it, means the stored one.
 
     Raises:
@@ -56,7 +56,7 @@ def save(caller: Caller, settings: PayConfSaved) -> None:
     mysql.run_transaction(lambda tx: _save(tx, caller, settings))
 
 
-def _save(tx: Tx, caller: Caller, settings: PayConfSaved) -> None:
+def _save(tx: Tx, caller: Caller, settings: SavePayConfRequest) -> None:
     merchant_store.lock_tenant(tx, caller.tenant_id)
     stored = merchant_store.find(tx, caller.tenant_id, settings.mch_id)
     before = merchants.decrypt(stored) if stored else None

@@ -19,12 +19,12 @@ OptionalOpenId = Annotated[
 TenantId = Annotated[Id, WithJsonSchema({"type": "string", "pattern": "^[1-9][0-9]{0,14}$", "examples": ["1"]})]
 
 
-class OrderAsked(WireModel):
+class OrderRequest(WireModel):
     appo_id: Id = Field(description="预约 id（bookId）", examples=[12])
     open_id: OptionalOpenId = Field(None, description="可省略：则用本次登录由微信网页授权得到的 openid")
 
 
-class Ordered(WireModel):
+class OrderResponse(WireModel):
     is_success: bool = Field(description="请求已到达微信并得到回答；业务是否成功看 error_code", examples=[True])
     trade_type: Literal["JSAPI"] = "JSAPI"
     prepay_id: str = Field(
@@ -44,7 +44,7 @@ class Ordered(WireModel):
     app_id: str = Field(default="", description="paysign 要的 appId", examples=["wxd930ea5d5a258f4f"])
 
 
-class PaySignAsked(WireModel):
+class PaySignRequest(WireModel):
     agencyId: Id = Field(examples=[1])
     tenantId: Id = Field(examples=[1])
     appId: str = Field(pattern=r"^wx[0-9A-Za-z]{4,30}$", examples=["wxd930ea5d5a258f4f"])
@@ -96,7 +96,7 @@ class PayConf(WireModel):
     )
 
 
-class PayConfSaved(WireModel):
+class SavePayConfRequest(WireModel):
     """A key that begins with ****, as PayConf shows it, leaves the stored one unchanged."""
 
     mch_id: str = Field(pattern=r"^[1-9][0-9]{7,9}$", description="商户号", examples=["1900006891"])

@@ -22,7 +22,7 @@ from chalicelib.errors import ApiError
 from chalicelib.identity.callers import Caller
 from chalicelib.outbox import outbox
 from chalicelib.payment import merchants, store
-from chalicelib.payment.models import OrderAsked, Ordered
+from chalicelib.payment.models import OrderRequest, OrderResponse
 from chalicelib.payment.store import NewPayment, OrderState, Payment
 from chalicelib.wechat_account import openids
 
@@ -36,7 +36,7 @@ MAX_ORDERS_PER_WINDOW = 10  # of a booking: each payer needs another order
 DESCRIPTION = "挂号费"
 
 
-def get_or_create(caller: Caller, body: OrderAsked) -> Ordered:
+def get_or_create(caller: Caller, body: OrderRequest) -> OrderResponse:
     """Return the live order of a booking; create it at WeChat Pay if there is none. A free booking is settled at once.
 
     Raises:
@@ -50,7 +50,7 @@ def get_or_create(caller: Caller, body: OrderAsked) -> Ordered:
     payment = mysql.run_transaction(lambda tx: _get_or_create_payment(tx, caller, body.appo_id, merchant, open_id))
     if payment is None or merchant is None:
         outbox.wake_worker()
-        return Ordered(is_success=True, agency_id=str(caller.tenant_id))
+        return OrderResponse(is_success=True, agency_id=str(caller.tenant_id))
     if payment.prepay_id:
         return _build_success(payment)
     result = _request_prepay(caller, merchant, payment)
@@ -177,8 +177,8 @@ def _record_rejection(tx: Tx, payment: Payment, error_code: str) -> None:
     logger.warning("order rejected", extra={"ids": {"provider_code": error_code}})
 
 
-def _build_success(payment: Payment) -> Ordered:
-    return Ordered(
+def _build_success(payment: Payment) -> OrderResponse:
+    return OrderResponse(
         is_success=True,
         prepay_id=payment.prepay_id,
         out_trade_no=payment.out_trade_no,
@@ -190,5 +190,5 @@ def _build_success(payment: Payment) -> Ordered:
     )
 
 
-def _build_failure(result: OrderResult) -> Ordered:
-    return Ordered(is_success=True, error_code="FAIL", error_msg=result.error_msg or result.error_code)
+def _build_failure(result: OrderResult) -> OrderResponse:
+    return OrderResponse(is_success=True, error_code="FAIL", error_msg=result.error_msg or result.error_code)

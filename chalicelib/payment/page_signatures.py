@@ -11,10 +11,10 @@ from chalicelib.crypto import field_encryption
 from chalicelib.errors import ApiError
 from chalicelib.identity.callers import Caller
 from chalicelib.payment import merchants, store
-from chalicelib.payment.models import PaySign, PaySignAsked
+from chalicelib.payment.models import PaySign, PaySignRequest
 
 
-def sign(caller: Caller, body: PaySignAsked) -> PaySign:
+def sign(caller: Caller, body: PaySignRequest) -> PaySign:
     """Return paySign for an order.
 
     Raises:

@@ -4,7 +4,15 @@ from chalicelib.errors import CONFLICT, NOT_FOUND, SIGNATURE, TOO_MANY_REQUESTS
 from chalicelib.http.routing import OptionalTenantCaller, RawContent, RawRequest, Routes
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.payment import merchant_settings, orders, page_signatures, webhooks
-from chalicelib.payment.models import OrderAsked, Ordered, PayConf, PayConfSaved, PaySign, PaySignAsked, TenantId
+from chalicelib.payment.models import (
+    OrderRequest,
+    OrderResponse,
+    PayConf,
+    PaySign,
+    PaySignRequest,
+    SavePayConfRequest,
+    TenantId,
+)
 
 routes = Routes(__name__)
 XML_CONTENT_TYPE = "text/xml"
@@ -15,7 +23,7 @@ XML_CONTENT_TYPE = "text/xml"
     callers=[Role.PATIENT],
     errors=[NOT_FOUND, CONFLICT, TOO_MANY_REQUESTS],
 )
-def appo_order(caller: Caller, body: OrderAsked) -> Ordered:
+def appo_order(caller: Caller, body: OrderRequest) -> OrderResponse:
     """根据预约ID创建收费结算单同时调用微信统一支付协议进行下单
 
     A repeated request for a booking returns the same order as long as it can be paid. A booking without a fee is marked
@@ -25,7 +33,7 @@ def appo_order(caller: Caller, body: OrderAsked) -> Ordered:
 
 
 @routes.post("/pati_service/wx/jsapi/paysign", callers=[Role.PATIENT], errors=[NOT_FOUND])
-def sign_payment(caller: Caller, body: PaySignAsked) -> PaySign:
+def sign_payment(caller: Caller, body: PaySignRequest) -> PaySign:
     """微信js-sdk支付签名获取
 
     Signs the caller's own order, as appo_order has returned it, while it can be paid.
@@ -74,7 +82,7 @@ def get_pay_conf(caller: Caller) -> PayConf:
 
 
 @routes.post("/pati_service/wechat/pay_conf", callers=[Role.ADMIN])
-def save_pay_conf(caller: Caller, body: PayConfSaved) -> None:
+def save_pay_conf(caller: Caller, body: SavePayConfRequest) -> None:
     """微信支付商户配置保存
 
     A value that begins with ****, as the configuration shows it, leaves the stored one unchanged. Another mch_id is

@@ -7,7 +7,7 @@ from chalicelib.crypto import field_encryption
 from chalicelib.errors import ApiError
 from chalicelib.identity.callers import Caller
 from chalicelib.people import tenants
-from chalicelib.wechat.models import MASK_PREFIX, Conf, ConfSaved, MenuUrls
+from chalicelib.wechat.models import MASK_PREFIX, Conf, MenuUrls, SaveConfRequest
 from chalicelib.wechat_account import account
 from chalicelib.wechat_account.account import BOOK_PATH, CHAT_PATH, PERSONAL_PATH
 
@@ -27,7 +27,7 @@ def get(caller: Caller) -> Conf:
     )
 
 
-def save(caller: Caller, settings: ConfSaved) -> None:
+def save(caller: Caller, settings: SaveConfRequest) -> None:
     """Save the hospital's account. A masked secret, as `get` returns it, means the stored one.
 
     Raises:
@@ -53,7 +53,7 @@ def mask_secret(secret: str) -> str:
     return f"{MASK_PREFIX * 2}{secret[-VISIBLE_SECRET_CHARS:] if len(secret) >= MIN_LENGTH_TO_SHOW else ''}"
 
 
-def _save(tx: Tx, caller: Caller, settings: ConfSaved) -> None:
+def _save(tx: Tx, caller: Caller, settings: SaveConfRequest) -> None:
     stored = account.find_stored(tx, caller.tenant_id, for_update=True)
     if tenants.find_by_host(tx, account.parse_host(settings.auth_url)) not in (None, caller.tenant_id):
         raise ApiError(errors.CONFLICT, "auth_url：该域名属于其他租户")

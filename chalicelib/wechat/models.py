@@ -31,7 +31,7 @@ class Conf(WireModel):
     auth_url: str = Field(examples=["https://h5.example.com"])
 
 
-class ConfSaved(WireModel):
+class SaveConfRequest(WireModel):
     app_id: AppId
     app_secret: AppSecret = Field(description="原样送回所显示的（以 **** 开头）：不变")
     auth_url: AuthUrl = Field(description="网页授权域名，https")
@@ -48,7 +48,7 @@ class Template(WireModel):
     wech_temp_id: str = Field(examples=["ngqIpbwh8bUfcSsECmogfXcV14J0tQlEpBO27izEYtY"])
 
 
-class TemplateSaved(WireModel):
+class SaveTemplateRequest(WireModel):
     wech_temp_type: TemplateType = Field(description=TEMPLATE_TYPE_DESCRIPTION, examples=[1])
     wech_temp_id: TemplateId = Field(description="空：不再发送这一类消息")
 
@@ -73,7 +73,7 @@ class ServiceInfo(WireModel):
     phone: str = Field(examples=["010-12345678"])
 
 
-class ServiceInfoSaved(WireModel):
+class SaveServiceInfoRequest(WireModel):
     """Omitted fields keep their values."""
 
     appo_notice: BookingInstructions | None = Field(
@@ -89,7 +89,7 @@ class FileNameQuery(WireModel):
     file_name: str = Field("", description="请求体就是文件时：文件名", examples=["MP_verify_0a1B2c3D4e5F6g7H.txt"])
 
 
-class TemplateShown(WireModel):
+class AccountTemplate(WireModel):
     templateId: str = Field(examples=["ngqIpbwh8bUfcSsECmogfXcV14J0tQlEpBO27izEYtY"])
     title: str = Field(examples=["预约挂号成功通知"])
     primaryIndustry: str = Field(examples=["医疗护理"])
@@ -99,10 +99,10 @@ class TemplateShown(WireModel):
 
 
 class Templates(WireModel):
-    templateList: list[TemplateShown]
+    templateList: list[AccountTemplate]
 
 
-class SignatureAsked(WireModel):
+class SignatureRequest(WireModel):
     url: PageUrl = Field(description="当前页面的地址；# 及其后的部分不参与签名")
 
 
@@ -129,5 +129,5 @@ class OAuthCallbackQuery(WireModel):
     state: str = Field(pattern=r"^[0-9A-Za-z]{1,128}$", examples=["5e2f9c0b7a1d48365e2f9c0b7a1d4836"])
 
 
-class Known(WireModel):
+class OAuthResult(WireModel):
     open_id: str = Field(examples=["oUpF8uMuAJO_M2pxb1Q9zNjWeS6o"])

@@ -13,7 +13,7 @@ from chalicelib.adapters.wechat_api import WechatApiError
 from chalicelib.errors import ApiError
 from chalicelib.identity.callers import Caller
 from chalicelib.wechat import page_signatures
-from chalicelib.wechat.models import Known, OAuthCallbackQuery, OAuthUrl, OAuthUrlQuery
+from chalicelib.wechat.models import OAuthCallbackQuery, OAuthResult, OAuthUrl, OAuthUrlQuery
 from chalicelib.wechat_account import account, credentials, openids
 from chalicelib.wechat_account.account import OfficialAccount
 
@@ -34,7 +34,7 @@ def create_authorize_url(caller: Caller, query: OAuthUrlQuery) -> OAuthUrl:
     return OAuthUrl(url=wechat_api.build_authorize_url(official_account.app_id, page, state))
 
 
-def handle_callback(caller: Caller, query: OAuthCallbackQuery) -> Known:
+def handle_callback(caller: Caller, query: OAuthCallbackQuery) -> OAuthResult:
     """Bind the openid that a code stands for to the caller's session.
 
     Raises:
@@ -48,7 +48,7 @@ def handle_callback(caller: Caller, query: OAuthCallbackQuery) -> Known:
     if not openid:
         raise ApiError(errors.BAD_PARAMETER, "code：当前为网页快照，请点击右下角“使用完整服务”后重新授权")
     mysql.run_transaction(lambda tx: openids.bind(tx, tenant_id, caller.user_id, token_hash, app_id, openid))
-    return Known(open_id=openid)
+    return OAuthResult(open_id=openid)
 
 
 def _fetch_openid(official_account: OfficialAccount, code: str) -> str:

@@ -12,7 +12,7 @@ from chalicelib.adapters import mysql
 from chalicelib.errors import ApiError
 from chalicelib.identity.callers import Caller
 from chalicelib.people import tenants
-from chalicelib.wechat.models import Signature, SignatureAsked
+from chalicelib.wechat.models import Signature, SignatureRequest
 from chalicelib.wechat_account import account, credentials
 from chalicelib.wechat_account.account import OfficialAccount
 
@@ -20,7 +20,7 @@ from chalicelib.wechat_account.account import OfficialAccount
 PAGE_URL_PATTERN = re.compile(r"https://([0-9A-Za-z.-]+)(?::443)?(?:[/?][^\s\\\x00-\x1f\x7f]*)?", re.ASCII)
 
 
-def sign_page(caller: Caller, body: SignatureAsked) -> Signature:
+def sign_page(caller: Caller, body: SignatureRequest) -> Signature:
     """Sign the address of a page, without its fragment.
 
     Raises:

@@ -6,21 +6,21 @@ from chalicelib.identity.callers import Caller, Role
 from chalicelib.wechat import account_settings, auth_files, oauth, page_signatures, service_info, template_settings
 from chalicelib.wechat.models import (
     Conf,
-    ConfSaved,
     FileName,
     FileNameQuery,
-    Known,
     MenuUrls,
     OAuthCallbackQuery,
+    OAuthResult,
     OAuthUrl,
     OAuthUrlQuery,
+    SaveConfRequest,
+    SaveServiceInfoRequest,
+    SaveTemplateRequest,
     ServiceInfo,
-    ServiceInfoSaved,
     Signature,
-    SignatureAsked,
+    SignatureRequest,
     Template,
     Templates,
-    TemplateSaved,
 )
 
 routes = Routes(__name__)
@@ -36,7 +36,7 @@ def get_conf(caller: Caller) -> Conf:
 
 
 @routes.post("/pati_service/wechat/conf", callers=[Role.ADMIN], errors=[CONFLICT])
-def save_conf(caller: Caller, body: ConfSaved) -> None:
+def save_conf(caller: Caller, body: SaveConfRequest) -> None:
     """微信配置基本信息保存
 
     An app_secret that begins with ****, as the configuration shows it, leaves the stored secret unchanged.
@@ -60,7 +60,7 @@ def list_template_ids(caller: Caller) -> list[Template]:
 
 
 @routes.post("/pati_service/wechat/template_id", callers=[Role.ADMIN])
-def save_template_id(caller: Caller, body: TemplateSaved) -> None:
+def save_template_id(caller: Caller, body: SaveTemplateRequest) -> None:
     """微信配置消息模板ID保存
 
     With an empty wech_temp_id this kind of message is not sent any more.
@@ -117,7 +117,7 @@ def get_service_info(caller: Caller) -> ServiceInfo:
 
 
 @routes.post("/pati_service/wechat/service_info", callers=[Role.ADMIN])
-def save_service_info(caller: Caller, body: ServiceInfoSaved) -> None:
+def save_service_info(caller: Caller, body: SaveServiceInfoRequest) -> None:
     """预约须知和客服热线保存
 
     Omitted fields keep their values.
@@ -126,7 +126,7 @@ def save_service_info(caller: Caller, body: ServiceInfoSaved) -> None:
 
 
 @routes.post("/pati_service/wx/jsapi/signature", callers=[Role.PUBLIC], errors=[NOT_FOUND])
-def sign_page(caller: Caller, body: SignatureAsked) -> Signature:
+def sign_page(caller: Caller, body: SignatureRequest) -> Signature:
     """获取微信公众号jsapiSinature信息
 
     For https pages of the hospital's domains: that of auth_url, and its registered hosts.
@@ -144,7 +144,7 @@ def oauth_url(caller: Caller, query: OAuthUrlQuery) -> OAuthUrl:
 
 
 @routes.get("/pati_service/wechat/oauth/callback", callers=[Role.PATIENT], errors=[NOT_FOUND])
-def oauth_callback(caller: Caller, query: OAuthCallbackQuery) -> Known:
+def oauth_callback(caller: Caller, query: OAuthCallbackQuery) -> OAuthResult:
     """微信网页授权回调
 
     The page submits `code` and `state` as it received them from WeChat, with the token that fetched the address. The

@@ -5,7 +5,7 @@ from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.identity.callers import Caller
 from chalicelib.wechat import store
-from chalicelib.wechat.models import ServiceInfo, ServiceInfoSaved
+from chalicelib.wechat.models import SaveServiceInfoRequest, ServiceInfo
 
 DEFAULTS = store.ServiceInfo(appo_notice="", phone="")
 
@@ -16,12 +16,12 @@ def get(caller: Caller) -> ServiceInfo:
     return ServiceInfo(appo_notice=info.appo_notice, phone=info.phone)
 
 
-def save(caller: Caller, changes: ServiceInfoSaved) -> None:
+def save(caller: Caller, changes: SaveServiceInfoRequest) -> None:
     """Change the given fields; omitted ones keep their values."""
     mysql.run_transaction(lambda tx: _save(tx, caller, changes))
 
 
-def _save(tx: Tx, caller: Caller, changes: ServiceInfoSaved) -> None:
+def _save(tx: Tx, caller: Caller, changes: SaveServiceInfoRequest) -> None:
     # The tenant's row always exists: locking it keeps both changes when two admins save different fields for the first
     # time.
     tx.fetch_value("SELECT 1 FROM tenants WHERE tenant_id = %(tenant_id)s FOR UPDATE", tenant_id=caller.tenant_id)

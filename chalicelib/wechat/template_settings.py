@@ -3,7 +3,7 @@
 from chalicelib import clock
 from chalicelib.adapters import mysql, wechat_api
 from chalicelib.identity.callers import Caller
-from chalicelib.wechat.models import Template, Templates, TemplateSaved, TemplateShown
+from chalicelib.wechat.models import AccountTemplate, SaveTemplateRequest, Template, Templates
 from chalicelib.wechat_account import account, credentials, templates
 from chalicelib.wechat_account.templates import TemplateKind
 
@@ -27,7 +27,7 @@ def list_at_wechat(caller: Caller) -> Templates:
         available = credentials.call_with_token(official_account, wechat_api.fetch_private_templates)
     return Templates(
         templateList=[
-            TemplateShown(
+            AccountTemplate(
                 templateId=template.template_id,
                 title=template.title,
                 primaryIndustry=template.primary_industry,
@@ -40,7 +40,7 @@ def list_at_wechat(caller: Caller) -> Templates:
     )
 
 
-def save(caller: Caller, choice: TemplateSaved) -> None:
+def save(caller: Caller, choice: SaveTemplateRequest) -> None:
     """Choose the template for a kind of message, or none."""
     kind = TemplateKind(choice.wech_temp_type)
     templates.save(mysql.autocommit, caller.tenant_id, kind, choice.wech_temp_id, caller.user_id, clock.now())
