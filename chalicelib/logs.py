@@ -56,11 +56,11 @@ def describe_error(error: BaseException) -> dict[str, Any]:
     """Return an error's type and codes as log fields, without its message, which may quote personal data.
 
     Returns:
-        `error`: module and class name; and, if the error has them, `number` (of MySQL or WeChat), `errno` (of the
-        system), `status` (of HTTP) and `provider_code` (of an SMS provider or WeChat Pay). Alarms in infra/ filter on
-        `number`.
+        `error`: module and class name; and, if the error has them, `number` (of MySQL), `errcode` (of WeChat),
+        `errno` (of the system), `status` (of HTTP) and `provider_code` (of an SMS provider or WeChat Pay). The alarm
+        WechatRefusing filters on `errcode`.
     """
-    codes = {name: getattr(error, name, None) for name in ("number", "errno", "status")}
+    codes = {name: getattr(error, name, None) for name in ("number", "errcode", "errno", "status")}
     kind = f"{type(error).__module__.rpartition('.')[2]}.{type(error).__name__}"
     ids: dict[str, Any] = {name: code for name, code in codes.items() if isinstance(code, int)}
     if provider_code := getattr(error, "provider_code", ""):

@@ -62,8 +62,8 @@ def _build_log_alarms(names: list[str]) -> Json:
     alarms = _build_log_alarm("ErrorsLogged", names, '{ $.level = "ERROR" }', text)
     text = "Jobs have failed for ten minutes or longer and are retried: filter event = 'job failed' in the outbox logs"
     alarms |= _build_log_alarm("JobsFailing", workers, '{ ($.event = "job failed") && ($.try >= 8) }', text)
-    text = "WeChat rejects a hospital's account: filter number > 0 in the logs of wechat and of the external outbox"
-    rejected = " || ".join(f"($.number = {number})" for number in WECHAT_ACCOUNT_ERRORS)
+    text = "WeChat rejects a hospital's account: filter errcode > 0 in the logs of wechat and of the external outbox"
+    rejected = " || ".join(f"($.errcode = {errcode})" for errcode in WECHAT_ACCOUNT_ERRORS)
     alarms |= _build_log_alarm(
         "WechatRefusing",
         [get_resource_name("wechat"), get_resource_name(EXTERNAL_OUTBOX)],

@@ -33,11 +33,6 @@ class WechatApiError(Exception):
         super().__init__(errcode)
         self.errcode = errcode
 
-    @property
-    def number(self) -> int:
-        """The errcode, under the name by which logs.describe_error reports it."""
-        return self.errcode
-
 
 @dataclass(frozen=True, slots=True)
 class IssuedCredential:

@@ -58,7 +58,7 @@ def send(
     except WechatApiError as error:
         if error.errcode not in PERMANENT_ERRCODES:
             raise
-        logger.warning("wechat message rejected", extra={"ids": {"kind": kind, "number": error.errcode}})
+        logger.warning("wechat message rejected", extra={"ids": {"kind": kind, "errcode": error.errcode}})
 
 
 def _send_with_fallback(official_account: OfficialAccount, message: Mapping[str, Any]) -> None:

@@ -60,4 +60,4 @@ def test_errors_of_the_account_raise_an_alarm_and_errors_of_a_recipient_do_not(
         enqueue_job(hospital, job=Job.WECHAT_BOOKING)
         outbox.run_due_jobs(Queue.EXTERNAL)
         (line,) = list_lines(caplog, "job failed")
-        assert (line["number"], matches(get_pattern("WechatRefusing"), line)) == (number, has_alarm)
+        assert (line["errcode"], matches(get_pattern("WechatRefusing"), line)) == (number, has_alarm)

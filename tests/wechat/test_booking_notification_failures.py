@@ -36,7 +36,7 @@ def test_permanent_error_is_logged_and_not_retried(
     department.book_slot(lin, department.create_schedule())
     run_wechat_jobs(department)
     [line] = [one for one in caplog.records if one.message == "wechat message rejected"]
-    assert line.__dict__["ids"] == {"kind": 1, "number": number}
+    assert line.__dict__["ids"] == {"kind": 1, "errcode": number}
     assert LIN_OPENID not in str([one.__dict__ for one in caplog.records])
 
 
@@ -46,7 +46,7 @@ def test_unknown_template_is_logged_and_not_retried(
     save_template_id(department.hospital, TemplateKind.BOOKED, "unknown")
     department.book_slot(lin, department.create_schedule())
     run_wechat_jobs(department)
-    assert [one.__dict__["ids"]["number"] for one in caplog.records if one.levelno == logging.WARNING] == [40037]
+    assert [one.__dict__["ids"]["errcode"] for one in caplog.records if one.levelno == logging.WARNING] == [40037]
 
 
 def test_content_of_a_new_template_is_fetched_once(department: BookingDepartment, lin: Person, wechat: WeChat) -> None:

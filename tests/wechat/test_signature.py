@@ -156,7 +156,7 @@ def test_errcode_of_wechat_is_returned_and_logged(
     response = sign(configured_hospital)
     assert (response.status, response.error) == (503, "微信服务暂时不可用（微信错误码 40164）")
     [line] = [one for one in caplog.records if one.message == "unavailable"]
-    assert line.__dict__["ids"] == {"error": "wechat_api.WechatApiError", "number": 40164}
+    assert line.__dict__["ids"] == {"error": "wechat_api.WechatApiError", "errcode": 40164}
 
 
 def test_failure_is_cached_until_the_secret_changes(configured_hospital: Hospital, wechat: WeChat) -> None:
