@@ -11,7 +11,7 @@ from app import GROUPS
 from chalicelib.http.routing import Endpoint, OptionalTenantCaller
 from chalicelib.identity import tokens
 from chalicelib.identity.callers import Role
-from tests.support.client import Answer, build_event, check_envelope, invoke
+from tests.support.client import ApiResponse, build_event, check_envelope, invoke
 from tests.support.contract import CONTRACT
 from tests.support.factories import Hospital
 
@@ -89,7 +89,7 @@ def name(endpoint: Endpoint) -> str:
 every_endpoint = pytest.mark.parametrize("endpoint", ENDPOINTS, ids=name)
 
 
-def ask(endpoint: Endpoint, headers: dict[str, str]) -> Answer:
+def ask(endpoint: Endpoint, headers: dict[str, str]) -> ApiResponse:
     """Ask an endpoint for nothing in particular."""
     content = {"Content-Type": "application/json"} if endpoint.method == "POST" else {}
     request = build_event(endpoint.method, endpoint.path, headers | content, body="{}" if content else None)

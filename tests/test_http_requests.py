@@ -16,7 +16,7 @@ from chalicelib.http.routing import IdempotencyKeyHeader, Routes
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.people import tenants
 from chalicelib.settings import settings
-from tests.support.client import Answer, build_event, check_envelope
+from tests.support.client import ApiResponse, build_event, check_envelope
 
 BED_PATH = "/departments/{department}/beds/{bed}"
 routes = Routes(__name__)
@@ -59,9 +59,9 @@ def tenant() -> str:
     return str(mysql.run_transaction(lambda tx: tenants.create(tx, "仁和医院")))
 
 
-def send(request: dict[str, Any]) -> Answer:
+def send(request: dict[str, Any]) -> ApiResponse:
     raw = http_app(request, SimpleNamespace(aws_request_id="id of the function"))
-    response = Answer(raw["statusCode"], raw["headers"], json.loads(raw["body"]))
+    response = ApiResponse(raw["statusCode"], raw["headers"], json.loads(raw["body"]))
     check_envelope(response)
     return response
 
@@ -70,7 +70,7 @@ def send(request: dict[str, Any]) -> Answer:
 def send_event(tenant: str) -> Any:
     """Return a function that sends one event. A header of None is omitted; keyword arguments replace fields of it."""
 
-    def send_with_tenant(method: str, path: str, body: Any = None, headers: Any = None, **fields: Any) -> Answer:
+    def send_with_tenant(method: str, path: str, body: Any = None, headers: Any = None, **fields: Any) -> ApiResponse:
         content = {"Content-Type": "application/json"} if body is not None else {}
         all_headers = {"tenantId": tenant, **content, **(headers or {})}
         event = build_event(
@@ -105,9 +105,9 @@ def test_missing_query_is_empty(send_event: Any, query: Any) -> None:
 
 
 def test_empty_optional_parameter_of_a_query_is_ignored(send_event: Any) -> None:
-    def send_query(**query: str) -> Answer:
+    def send_query(**query: str) -> ApiResponse:
         values = {name: [text] for name, text in query.items()}
-        response: Answer = send_event("GET", "/notes", multiValueQueryStringParameters=values)
+        response: ApiResponse = send_event("GET", "/notes", multiValueQueryStringParameters=values)
         return response
 
     assert send_query(text="在吗", bed="", page="", other="").data == {"text": "在吗", "bed": None, "page": 1}

@@ -19,7 +19,7 @@ from chalicelib.identity.callers import Caller, Role
 from chalicelib.logs import JsonFormatter
 from chalicelib.people import tenants
 from chalicelib.settings import settings
-from tests.support.client import Answer, build_event, call, check_envelope
+from tests.support.client import ApiResponse, build_event, call, check_envelope
 
 SECRET = "SELECT phone FROM accounts -- 林小雨 13800000001"
 routes = Routes(__name__)
@@ -79,14 +79,14 @@ def tenant() -> str:
     return str(mysql.run_transaction(lambda tx: tenants.create(tx, "仁和医院")))
 
 
-def send(request: dict[str, Any]) -> Answer:
+def send(request: dict[str, Any]) -> ApiResponse:
     raw = http_app(request, SimpleNamespace(aws_request_id="id of the function"))
-    response = Answer(raw["statusCode"], raw["headers"], json.loads(raw["body"]))
+    response = ApiResponse(raw["statusCode"], raw["headers"], json.loads(raw["body"]))
     check_envelope(response)
     return response
 
 
-def request(tenant: str, path: str, **headers: str) -> Answer:
+def request(tenant: str, path: str, **headers: str) -> ApiResponse:
     return send(build_event("GET", path, {"tenantId": tenant, **headers}))
 
 
@@ -194,7 +194,7 @@ def test_gateway_error_has_the_fields_of_both_envelopes(status: int, code: int) 
     headers, body = routing.build_gateway_error(status)
     fields, all_headers = json.loads(body), {**headers, "X-Request-Id": "the gateway's own"}
     for path, names in (("", ("code", "error")), ("/message/", ("error_code", "error_msg", "data", "count"))):
-        check_envelope(Answer(status, all_headers, {name: fields.pop(name) for name in names}), path)
+        check_envelope(ApiResponse(status, all_headers, {name: fields.pop(name) for name in names}), path)
     assert fields == {}
     assert json.loads(body)["code"] == code
     assert ("Retry-After" in headers) == (status in (429, 503))

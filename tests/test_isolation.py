@@ -21,7 +21,7 @@ from chalicelib.identity.callers import Role
 from chalicelib.outbox import outbox
 from chalicelib.settings import settings
 from tests.support import factories
-from tests.support.client import Answer, call
+from tests.support.client import ApiResponse, call
 from tests.support.contract import CONTRACT
 from tests.support.factories import Hospital
 from tests.support.gateway_client import create_external_user
@@ -94,7 +94,7 @@ def value(operation: Operation, field: str, world: World, named: str) -> Any:
     return named
 
 
-def asked(world: World, operation: Operation, headers: dict[str, str], **different: Any) -> Answer:
+def asked(world: World, operation: Operation, headers: dict[str, str], **different: Any) -> ApiResponse:
     """The example, about what is the caller's own, but for these fields."""
     own = {name: world.own[get_id_kind(operation, name)][0] for name in operation.example if name in ID_KINDS}
     fields = {
@@ -111,14 +111,14 @@ def asked(world: World, operation: Operation, headers: dict[str, str], **differe
     return call(operation.method, path, headers=headers, query=query, body=body)
 
 
-def named_by(world: World, operation: Operation, caller: str, field: str, named: str) -> Answer:
+def named_by(world: World, operation: Operation, caller: str, field: str, named: str) -> ApiResponse:
     headers = dict(world.headers[caller])
     if caller == Role.SERVICE and operation.path.startswith("/message/"):
         headers["newUserId"] = world.own["patient"][0]
     return asked(world, operation, headers, **WITH.get(field, {}), **{field: value(operation, field, world, named)})
 
 
-def told(answer: Answer, named: str) -> tuple[int, str, bytes]:
+def told(answer: ApiResponse, named: str) -> tuple[int, str, bytes]:
     """What is answered, but for the name itself."""
     text = json.dumps(answer.body, ensure_ascii=False, sort_keys=True)
     name = rf"(?<!\d){re.escape(named.removeprefix('user:'))}(?!\d)"
@@ -180,7 +180,7 @@ def foreign(world: World, operation: Operation) -> Iterator[tuple[str, str, str]
                 yield from ((caller, field, named) for named in world.neighbours[kind])
 
 
-def reached(answer: Answer, field: str) -> bool:
+def reached(answer: ApiResponse, field: str) -> bool:
     """Whether it is this field that was refused, and not another before it."""
     return answer.status != 400 or field in answer.error or "消息编号" in answer.error
 

@@ -23,7 +23,7 @@ from tests.support.booking_client import (
     get_iso_date,
     list_rows,
 )
-from tests.support.client import Answer
+from tests.support.client import ApiResponse
 from tests.support.factories import Person
 
 pytestmark = pytest.mark.store
@@ -58,17 +58,19 @@ def test_all_operations_of_a_day_run_concurrently(
     assert find_inconsistencies(department, int(schedule_ids[3])) == []
 
 
-def build_turns(department: BookingDepartment, person: Person, schedule_ids: list[str]) -> list[Callable[[], Answer]]:
+def build_turns(
+    department: BookingDepartment, person: Person, schedule_ids: list[str]
+) -> list[Callable[[], ApiResponse]]:
     """Return what one patient does, and the front desk for them."""
     chance = random.Random(person.user_id)
     book_ids = ["999999999"]
 
-    def book() -> Answer:
+    def book() -> ApiResponse:
         response = department.submit(person, chance.choice(schedule_ids), chance.randint(1, 3))
         book_ids.extend([response.data["bookId"]] if response.status == 200 else [])
         return response
 
-    def turn() -> Answer:
+    def turn() -> ApiResponse:
         action = chance.choice("bbbbccccr")
         if action == "b":
             return book()

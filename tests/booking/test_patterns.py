@@ -18,11 +18,11 @@ from tests.support.booking_client import (
     get_weekday,
     list_rows,
 )
-from tests.support.client import Answer, get, post
+from tests.support.client import ApiResponse, get, post
 from tests.support.faults.final_state import is_row_lock_waiting, wait_until
 
 
-def save(department: BookingDepartment, **fields: Any) -> Answer:
+def save(department: BookingDepartment, **fields: Any) -> ApiResponse:
     known = {
         "dept_id": department.dept_id,
         "doctor_id": department.hospital.chen.user_id,
@@ -32,11 +32,11 @@ def save(department: BookingDepartment, **fields: Any) -> Answer:
     return post(f"{STAFF_PATH}/save_schedule_pattern", department.hospital.desk.token, **{**known, **fields})
 
 
-def end(department: BookingDepartment, pattern_id: Any) -> Answer:
+def end(department: BookingDepartment, pattern_id: Any) -> ApiResponse:
     return post(f"{STAFF_PATH}/end_schedule_pattern", department.hospital.desk.token, pattern_id=pattern_id)
 
 
-def search(department: BookingDepartment, **query: Any) -> Answer:
+def search(department: BookingDepartment, **query: Any) -> ApiResponse:
     return get(f"{STAFF_PATH}/schedule_patterns", department.hospital.chen.token, **query)
 
 

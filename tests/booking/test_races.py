@@ -26,7 +26,7 @@ from tests.support.booking_client import (
     get_iso_date,
     list_rows,
 )
-from tests.support.client import Answer
+from tests.support.client import ApiResponse
 from tests.support.factories import Person
 from tests.support.faults.final_state import is_row_lock_waiting, wait_until
 from tests.support.threads import run_in_threads
@@ -34,7 +34,7 @@ from tests.support.threads import run_in_threads
 pytestmark = pytest.mark.store
 
 
-def count_statuses(responses: Iterable[Answer]) -> Counter[int]:
+def count_statuses(responses: Iterable[ApiResponse]) -> Counter[int]:
     return Counter(one.status for one in responses)
 
 
@@ -232,7 +232,7 @@ def test_slot_freed_and_rebooked_concurrently_has_one_booking(
 
 def test_schedule_is_not_changed_while_a_slot_is_booked(department: BookingDepartment, patients: list[Person]) -> None:
     schedule_id = department.create_schedule()
-    calls: list[Callable[[], Answer]] = [lambda: department.save_schedule(schedule_id=schedule_id, slots=1)]
+    calls: list[Callable[[], ApiResponse]] = [lambda: department.save_schedule(schedule_id=schedule_id, slots=1)]
     calls += [partial(department.submit, one, schedule_id, 4) for one in patients]
     changed, *responses = run_in_threads(calls)
     booked = count_statuses(responses)[200]

@@ -21,11 +21,11 @@ from tests.support.booking_client import (
     get_iso_date,
     list_rows,
 )
-from tests.support.client import Answer, get
+from tests.support.client import ApiResponse, get
 from tests.support.factories import Person
 
 
-def list_day(person: Person, **query: Any) -> Answer:
+def list_day(person: Person, **query: Any) -> ApiResponse:
     return get(f"{STAFF_PATH}/day_bookings", person.token, **{"date": get_iso_date(0), **query})
 
 

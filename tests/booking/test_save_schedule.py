@@ -13,11 +13,11 @@ from chalicelib.adapters.mysql import Tx
 from chalicelib.booking.schedules import schedule_store
 from tests.support import booking_client
 from tests.support.booking_client import AFTERNOON, STAFF_PATH, BookingDepartment, get_iso_date, list_rows
-from tests.support.client import Answer, get
+from tests.support.client import ApiResponse, get
 from tests.support.factories import Person
 
 
-def search(department: BookingDepartment, **query: Any) -> Answer:
+def search(department: BookingDepartment, **query: Any) -> ApiResponse:
     parameters = {"from_date": get_iso_date(0), "to_date": get_iso_date(30), **query}
     return get(f"{STAFF_PATH}/schedules", department.hospital.chen.token, **parameters)
 

@@ -18,15 +18,15 @@ from tests.support.booking_client import (
     get_iso_date,
     list_rows,
 )
-from tests.support.client import Answer, post
+from tests.support.client import ApiResponse, post
 from tests.support.factories import Person
 
 
-def presubmit(person: Person, schedule_id: Any, serial_no: Any = 1) -> Answer:
+def presubmit(person: Person, schedule_id: Any, serial_no: Any = 1) -> ApiResponse:
     return post(f"{BOOKING_PATH}/book/presubmit", person.token, scheduleId=schedule_id, serialNo=serial_no)
 
 
-def check_half_day(person: Person, schedule_id: Any, member_id: Any = None) -> Answer:
+def check_half_day(person: Person, schedule_id: Any, member_id: Any = None) -> ApiResponse:
     member = person.member_id if member_id is None else member_id
     return post(f"{BOOKING_PATH}/book/schedule", person.token, scheduleId=schedule_id, memberId=member)
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from chalicelib.adapters import redis
-from tests.support.client import Answer, get
+from tests.support.client import ApiResponse, get
 from tests.support.consult_client import (
     DOCTOR_NEW_MSG,
     PATIENT_NEW_MSG,
@@ -19,12 +19,12 @@ from tests.support.consult_client import (
 from tests.support.factories import Hospital, Person, add_member
 
 
-def get_newest_as_patient(patient: Person, session_no: str, **more: Any) -> Answer:
+def get_newest_as_patient(patient: Person, session_no: str, **more: Any) -> ApiResponse:
     query: dict[str, Any] = {"session_no": session_no, "member_id": patient.member_id, **more}
     return get(PATIENT_NEW_MSG, patient.token, **query)
 
 
-def get_newest_as_doctor(doctor: Person, session_no: str) -> Answer:
+def get_newest_as_doctor(doctor: Person, session_no: str) -> ApiResponse:
     return get(DOCTOR_NEW_MSG, doctor.token, session_no=session_no)
 
 

@@ -12,7 +12,7 @@ import pytest
 from chalicelib.adapters.aws import s3
 from chalicelib.settings import settings
 from tests.support import multipart_forms
-from tests.support.client import Answer, post
+from tests.support.client import ApiResponse, post
 from tests.support.consult_client import create_session
 from tests.support.factories import Hospital, Person, add_member
 from tests.support.file_samples import VALID, build_file
@@ -29,7 +29,7 @@ def session_no(lin: Person, chen: Person) -> str:
     return create_session(lin, chen)
 
 
-def request_form(person: Person, session_no: str, path: str = PATHS[0], **changed: Any) -> Answer:
+def request_form(person: Person, session_no: str, path: str = PATHS[0], **changed: Any) -> ApiResponse:
     body = {"file_extension": "jpg", "file_type": "image/jpeg", "msg_session": session_no, **changed}
     return post(path, person.token, **{name: value for name, value in body.items() if value is not ...})
 
@@ -41,7 +41,7 @@ def upload_file(person: Person, session_no: str, content: bytes = JPEG, **change
     return int(form["fileId"])
 
 
-def confirm_upload(person: Person, file_id: object) -> Answer:
+def confirm_upload(person: Person, file_id: object) -> ApiResponse:
     return post(ACCESS, person.token, file_id=file_id)
 
 

@@ -8,7 +8,7 @@ import pytest
 from chalicelib.adapters import mysql
 from chalicelib.helpdesk.routes import routes
 from tests.support import client
-from tests.support.client import Answer, call
+from tests.support.client import ApiResponse, call
 from tests.support.factories import Hospital, Person
 from tests.support.helpdesk_client import (
     PATHS,
@@ -48,7 +48,7 @@ BODIES: dict[str, dict[str, Any]] = {
 on_each_endpoint = pytest.mark.parametrize("what", PATHS)
 
 
-def call_endpoint(what: str, token: str = "", **headers: Any) -> Answer:
+def call_endpoint(what: str, token: str = "", **headers: Any) -> ApiResponse:
     named = {name.replace("_", "-"): str(value) for name, value in headers.items()}
     return call("POST", f"/message/{what}", token, named, body=json.dumps(BODIES[what]))
 

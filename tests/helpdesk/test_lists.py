@@ -11,7 +11,7 @@ from chalicelib.helpdesk import list_store
 from chalicelib.helpdesk.codes import QueryType
 from chalicelib.helpdesk.list_store import ListFilters, ListKey
 from tests.support import consult_client, factories, gateway_client
-from tests.support.client import Answer, post
+from tests.support.client import ApiResponse, post
 from tests.support.factories import Hospital, Person
 from tests.support.helpdesk_client import (
     HelpDesk,
@@ -29,7 +29,7 @@ from tests.support.helpdesk_client import (
 pytestmark = pytest.mark.store
 
 
-def list_names(response: Answer) -> list[str]:
+def list_names(response: ApiResponse) -> list[str]:
     assert response.body["count"] == len(response.data)
     return [one["name"] for one in response.data]
 

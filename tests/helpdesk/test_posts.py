@@ -6,7 +6,7 @@ import pytest
 
 from chalicelib.adapters import mysql
 from chalicelib.people import departments
-from tests.support.client import Answer, post
+from tests.support.client import ApiResponse, post
 from tests.support.factories import Hospital, Person
 from tests.support.helpdesk_client import (
     HelpDesk,
@@ -22,11 +22,11 @@ from tests.support.helpdesk_client import (
 pytestmark = pytest.mark.store
 
 
-def get_card(who: Person, position: Any) -> Answer:
+def get_card(who: Person, position: Any) -> ApiResponse:
     return call_messagecenter(who, "oneUserPosition", positionId=position)
 
 
-def open_conversation(who: Person, position: Any, mine: str = "0") -> Answer:
+def open_conversation(who: Person, position: Any, mine: str = "0") -> ApiResponse:
     return call_messagecenter(who, "oneUserConversation", {"positionId": mine}, youPositionId=position)
 
 

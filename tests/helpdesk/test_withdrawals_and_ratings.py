@@ -7,7 +7,7 @@ import pytest
 from chalicelib import clock
 from chalicelib.adapters import mysql
 from tests.support import consult_client, gateway_client
-from tests.support.client import Answer
+from tests.support.client import ApiResponse
 from tests.support.factories import Hospital, Person
 from tests.support.helpdesk_client import (
     HelpDesk,
@@ -25,11 +25,11 @@ from tests.support.notify_client import poll_messages
 pytestmark = pytest.mark.store
 
 
-def withdraw(who: Person, message_id: str, **more: Any) -> Answer:
+def withdraw(who: Person, message_id: str, **more: Any) -> ApiResponse:
     return call_messagecenter(who, "withdrawMessage", **{"messageId": message_id, "userType": 2, **more})
 
 
-def appraise(who: Person, message_id: str, what: Any = 1) -> Answer:
+def appraise(who: Person, message_id: str, what: Any = 1) -> ApiResponse:
     return call_messagecenter(who, "appraiseMessage", messageId=message_id, appraise=what)
 
 

@@ -7,11 +7,11 @@ import pytest
 from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.identity import internal_keys
-from tests.support.client import Answer, post
+from tests.support.client import ApiResponse, post
 from tests.support.factories import Hospital
 
 
-def request_token(key: str) -> Answer:
+def request_token(key: str) -> ApiResponse:
     return post("/inner/get_token", headers={"X-Internal-Key": key}, session="visitor")
 
 

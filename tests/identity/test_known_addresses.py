@@ -13,7 +13,7 @@ from tests.accounts.conftest import ReadSms, read_sms
 from tests.staff.test_login import PATH as STAFF
 from tests.staff.test_login import reset as reset_by_admin
 from tests.support.accounts_client import RESET, RESET_CODE, request_code
-from tests.support.client import Answer, build_event, check_envelope, invoke
+from tests.support.client import ApiResponse, build_event, check_envelope, invoke
 from tests.support.factories import PASSWORD, Hospital, Person
 from tests.support.fast_passwords import fast_hashes
 
@@ -45,7 +45,7 @@ def owner(hospital: Hospital, path: str) -> Person:
     return hospital.lin if path == PATIENTS else hospital.chen
 
 
-def post_from(address: str, path: str, tenant_id: int, **body: Any) -> Answer:
+def post_from(address: str, path: str, tenant_id: int, **body: Any) -> ApiResponse:
     headers = {"tenantId": str(tenant_id), "Content-Type": "application/json"}
     request = build_event("POST", path, headers, body=json.dumps(body))
     request["requestContext"]["identity"]["sourceIp"] = address
@@ -54,7 +54,7 @@ def post_from(address: str, path: str, tenant_id: int, **body: Any) -> Answer:
     return response
 
 
-def sign_in(path: str, owner: Person, address: str, password: str = PASSWORD) -> Answer:
+def sign_in(path: str, owner: Person, address: str, password: str = PASSWORD) -> ApiResponse:
     return post_from(address, path, owner.tenant_id, phone=owner.phone, password=password)
 
 

@@ -12,7 +12,7 @@ from chalicelib import clock
 from chalicelib.adapters import mysql, redis
 from chalicelib.identity import attempts
 from chalicelib.settings import settings
-from tests.support.client import Answer, build_event, check_envelope, invoke
+from tests.support.client import ApiResponse, build_event, check_envelope, invoke
 from tests.support.factories import PASSWORD, Hospital, Person
 from tests.support.fast_passwords import fast_hashes
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("fast_hashes")
 PATH = "/pati_service/manager_service/login"
 
 
-def sign_in(person: Person, password: str = "wrong", address: str = "203.0.113.7") -> Answer:
+def sign_in(person: Person, password: str = "wrong", address: str = "203.0.113.7") -> ApiResponse:
     body = f'{{"phone": "{person.phone}", "password": "{password}"}}'
     headers = {"tenantId": str(person.tenant_id), "Content-Type": "application/json"}
     request = build_event("POST", PATH, headers, body=body)

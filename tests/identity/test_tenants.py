@@ -7,7 +7,7 @@ import pytest
 
 from chalicelib.adapters import mysql
 from chalicelib.people import tenants
-from tests.support.client import Answer, call
+from tests.support.client import ApiResponse, call
 from tests.support.factories import Hospital, Person
 from tests.support.fast_passwords import fast_hashes
 
@@ -18,7 +18,7 @@ PATH = "/pati_service/manager_service/login"
 CREDENTIALS = '{"phone": "13900000001", "password": "Demo-12345"}'
 
 
-def sign_in(**headers: str) -> Answer:
+def sign_in(**headers: str) -> ApiResponse:
     return call("POST", PATH, headers=headers, body=CREDENTIALS)
 
 

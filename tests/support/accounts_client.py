@@ -3,7 +3,7 @@
 from typing import Any
 
 from chalicelib import clock
-from tests.support.client import Answer, build_event, check_envelope, get, invoke, post
+from tests.support.client import ApiResponse, build_event, check_envelope, get, invoke, post
 from tests.support.factories import Hospital, Person
 
 PATIENT_SERVICE_PATH = "/pati_service/patient_service"
@@ -30,7 +30,7 @@ def build_tenant_header(hospital: Hospital) -> dict[str, str]:
 
 def request_code(
     hospital: Hospital, phone: Any = UNUSED_PHONE, path: str = REGISTER_CODE, address: str = "203.0.113.7"
-) -> Answer:
+) -> ApiResponse:
     request = build_event("GET", path, build_tenant_header(hospital), {"phone": phone})
     request["requestContext"]["identity"]["sourceIp"] = address
     answer = invoke(request)
@@ -38,15 +38,15 @@ def request_code(
     return answer
 
 
-def post_as_visitor(hospital: Hospital, path: str, **body: Any) -> Answer:
+def post_as_visitor(hospital: Hospital, path: str, **body: Any) -> ApiResponse:
     return post(path, headers=build_tenant_header(hospital), **body)
 
 
-def register(hospital: Hospital, code: str, phone: str = UNUSED_PHONE, password: str = "Neues-12345") -> Answer:
+def register(hospital: Hospital, code: str, phone: str = UNUSED_PHONE, password: str = "Neues-12345") -> ApiResponse:
     return post_as_visitor(hospital, REGISTER, phone=phone, verCode=code, password=password)
 
 
-def sign_in(hospital: Hospital, phone: str, password: str) -> Answer:
+def sign_in(hospital: Hospital, phone: str, password: str) -> ApiResponse:
     return post_as_visitor(hospital, LOGIN, phone=phone, password=password)
 
 
@@ -54,7 +54,7 @@ def is_token_valid(token: str) -> bool:
     return get(MYINFO, token).status == 200
 
 
-def add_member(person: Person, number: str, **changed: Any) -> Answer:
+def add_member(person: Person, number: str, **changed: Any) -> ApiResponse:
     said = {
         "name": "林小雨",
         "gender": 2,

@@ -14,7 +14,7 @@ from chalicelib.billing.bookings import BookingStatus, PaymentState
 from chalicelib.outbox.jobs import Job
 from chalicelib.people import departments
 from tests.support import factories
-from tests.support.client import Answer, get, post
+from tests.support.client import ApiResponse, get, post
 from tests.support.factories import Hospital, Person
 
 PUBLIC_PATH = "/pati_service/tenant_service"
@@ -36,11 +36,11 @@ class BookingDepartment:
         """The header by which a visitor names the tenant."""
         return {"tenantId": str(self.hospital.tenant_id)}
 
-    def get_public(self, path: str, **query: Any) -> Answer:
+    def get_public(self, path: str, **query: Any) -> ApiResponse:
         """Call an endpoint of tenant_service without a token."""
         return get(f"{PUBLIC_PATH}/{path}", headers=self.tenant_headers, **query)
 
-    def save_schedule(self, person: Person | None = None, **fields: Any) -> Answer:
+    def save_schedule(self, person: Person | None = None, **fields: Any) -> ApiResponse:
         """Save a morning of Doctor Chen tomorrow, with these fields changed; None omits a field."""
         defaults = {
             "dept_id": self.dept_id,
@@ -61,7 +61,7 @@ class BookingDepartment:
 
     def submit(
         self, person: Person, schedule_id: Any, serial_no: Any = 1, member_id: Any = None, key: str = ""
-    ) -> Answer:
+    ) -> ApiResponse:
         """Submit a booking; `key` is the Idempotency-Key, "" for none."""
         member = person.member_id if member_id is None else member_id
         body = {"scheduleId": schedule_id, "serialNo": serial_no, "memberId": member}
@@ -73,11 +73,11 @@ class BookingDepartment:
         """Book a slot and return the bookId."""
         return str(self.submit(person, schedule_id, serial_no).data["bookId"])
 
-    def cancel(self, person: Person, book_id: Any) -> Answer:
+    def cancel(self, person: Person, book_id: Any) -> ApiResponse:
         """Cancel a booking as its holder."""
         return post(f"{BOOKING_PATH}/book/cancel", person.token, bookId=book_id)
 
-    def get_booking(self, person: Person, book_id: Any) -> Answer:
+    def get_booking(self, person: Person, book_id: Any) -> ApiResponse:
         """Request the details of a booking."""
         return get(f"{BOOKING_PATH}/book/{book_id}", person.token)
 
@@ -85,11 +85,11 @@ class BookingDepartment:
         """Return the bookStatus of a booking."""
         return int(self.get_booking(person, book_id).data["bookStatus"])
 
-    def stop_schedule(self, schedule_id: Any, person: Person | None = None) -> Answer:
+    def stop_schedule(self, schedule_id: Any, person: Person | None = None) -> ApiResponse:
         """Stop a schedule, as the front desk unless a person is given."""
         return post(f"{STAFF_PATH}/stop_schedule", (person or self.hospital.desk).token, schedule_id=schedule_id)
 
-    def register(self, **body: Any) -> Answer:
+    def register(self, **body: Any) -> ApiResponse:
         """Register a booking as the front desk."""
         return post(f"{STAFF_PATH}/register_booking", self.hospital.desk.token, **body)
 
@@ -100,7 +100,7 @@ class BookingDepartment:
         ]
         return [(one["user_id"], one["type"], one["book_id"]) for one in payloads]
 
-    def save_rules(self, **fields: Any) -> Answer:
+    def save_rules(self, **fields: Any) -> ApiResponse:
         """Change booking rules as the admin."""
         return post(f"{STAFF_PATH}/save_booking_rules", self.hospital.admin.token, **fields)
 

@@ -13,7 +13,7 @@ from chalicelib.adapters.mysql import Row
 from chalicelib.billing.bookings import BookingStatus
 from chalicelib.notifications.event_types import EventType
 from tests.support.booking_client import BookingDepartment, create_patient
-from tests.support.client import Answer
+from tests.support.client import ApiResponse
 from tests.support.factories import Person
 
 BUYER_COUNT, CONCURRENCY = 1_000, 32
@@ -72,7 +72,7 @@ def buy_any_slot(
         serial_no = int(chance.choice(suggested))
 
 
-def retry_while_unavailable(outcome: Outcome, call: Callable[[], Answer]) -> Answer:
+def retry_while_unavailable(outcome: Outcome, call: Callable[[], ApiResponse]) -> ApiResponse:
     """Repeat the request while the response is 503."""
     while (response := call()).status == 503:
         assert int(response.headers["Retry-After"]) > 0

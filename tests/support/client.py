@@ -21,7 +21,7 @@ app.__class__ = CustomLocalChalice
 
 
 @dataclass(frozen=True)
-class Answer:
+class ApiResponse:
     """A response, with its envelope decoded."""
 
     status: int
@@ -43,11 +43,14 @@ class Answer:
         return str(self.body["error"] if "error" in self.body else self.body["error_msg"])
 
 
-def get(path: str, token: str = "", headers: dict[str, str] | None = None, **query: Any) -> Answer:
+Answer = ApiResponse
+
+
+def get(path: str, token: str = "", headers: dict[str, str] | None = None, **query: Any) -> ApiResponse:
     return call("GET", path, token, headers, query=query)
 
 
-def post(path: str, token: str = "", headers: dict[str, str] | None = None, **body: Any) -> Answer:
+def post(path: str, token: str = "", headers: dict[str, str] | None = None, **body: Any) -> ApiResponse:
     return call("POST", path, token, headers, body=json.dumps(body))
 
 
@@ -59,7 +62,7 @@ def call(
     *,
     query: dict[str, Any] | None = None,
     body: str | None = None,
-) -> Answer:
+) -> ApiResponse:
     """Send a request to the app and return the response.
 
     Each response is checked against its envelope, and each 200 against the contract.
@@ -73,15 +76,15 @@ def call(
     return response
 
 
-def invoke(request: dict[str, Any]) -> Answer:
+def invoke(request: dict[str, Any]) -> ApiResponse:
     function = SimpleNamespace(aws_request_id=str(uuid.uuid4()), get_remaining_time_in_millis=lambda: 29_000)
     raw = app(request, function)
     assert isinstance(raw["body"], str)
     if raw["headers"]["Content-Type"].startswith("application/json") and raw["body"]:
         assert not raw.get("isBase64Encoded")
-        return Answer(raw["statusCode"], raw["headers"], json.loads(raw["body"]))
+        return ApiResponse(raw["statusCode"], raw["headers"], json.loads(raw["body"]))
     content = base64.b64decode(raw["body"]) if raw.get("isBase64Encoded") else raw["body"].encode()
-    return Answer(raw["statusCode"], raw["headers"], {}, content)
+    return ApiResponse(raw["statusCode"], raw["headers"], {}, content)
 
 
 def build_event(
@@ -131,7 +134,7 @@ def match_route(path: str) -> tuple[str, dict[str, str]]:
     return path, {}
 
 
-def check_envelope(response: Answer, path: str = "") -> None:
+def check_envelope(response: ApiResponse, path: str = "") -> None:
     assert response.headers["X-Request-Id"]
     assert response.headers["Access-Control-Allow-Origin"] == "*"
     assert response.headers["Cache-Control"] == "no-store"

@@ -3,7 +3,7 @@
 from typing import Any
 
 from tests.support import multipart_forms
-from tests.support.client import Answer, get, post
+from tests.support.client import ApiResponse, get, post
 from tests.support.factories import Person
 from tests.support.file_samples import VALID
 
@@ -31,13 +31,13 @@ def create_session(patient: Person, doctor: Person) -> str:
     return str(response.data["session_no"])
 
 
-def send_as_patient(patient: Person, doctor: Person, message: str, key: str = "", **more: Any) -> Answer:
+def send_as_patient(patient: Person, doctor: Person, message: str, key: str = "", **more: Any) -> ApiResponse:
     headers = {"Idempotency-Key": key} if key else {}
     fields = {"member_id": patient.member_id, "doctor_id": doctor.user_id, "message": message, **more}
     return post(PATIENT_TEXT, patient.token, headers, **fields)
 
 
-def send_as_doctor(doctor: Person, session_no: str, message: str, key: str = "") -> Answer:
+def send_as_doctor(doctor: Person, session_no: str, message: str, key: str = "") -> ApiResponse:
     headers = {"Idempotency-Key": key} if key else {}
     return post(DOCTOR_TEXT, doctor.token, headers, session_no=session_no, message=message)
 
@@ -55,26 +55,28 @@ def upload_picture(person: Person, session_no: str, content: bytes = VALID["jpg"
     return int(form["fileId"])
 
 
-def send_picture_as_patient(patient: Person, doctor: Person, file_id: object, key: str = "", **more: object) -> Answer:
+def send_picture_as_patient(
+    patient: Person, doctor: Person, file_id: object, key: str = "", **more: object
+) -> ApiResponse:
     headers = {"Idempotency-Key": key} if key else {}
     fields = {"member_id": patient.member_id, "doctor_id": doctor.user_id, "file_id": file_id, **more}
     return post(PATIENT_FILE, patient.token, headers, **fields)
 
 
-def send_picture_as_doctor(doctor: Person, session_no: str, file_id: object) -> Answer:
+def send_picture_as_doctor(doctor: Person, session_no: str, file_id: object) -> ApiResponse:
     return post(DOCTOR_FILE, doctor.token, session_no=session_no, file_id=file_id)
 
 
-def list_as_patient(patient: Person, session_no: str, page_size: int = 100, **more: Any) -> Answer:
+def list_as_patient(patient: Person, session_no: str, page_size: int = 100, **more: Any) -> ApiResponse:
     query = {"session_no": session_no, "page_size": page_size, "member_id": patient.member_id, **more}
     return get(PATIENT_LIST, patient.token, **query)
 
 
-def list_as_doctor(doctor: Person, session_no: str, page_size: int = 100, **more: Any) -> Answer:
+def list_as_doctor(doctor: Person, session_no: str, page_size: int = 100, **more: Any) -> ApiResponse:
     return get(DOCTOR_LIST, doctor.token, session_no=session_no, page_size=page_size, **more)
 
 
-def list_texts(response: Answer) -> list[str]:
+def list_texts(response: ApiResponse) -> list[str]:
     return [message["message"] for message in response.data]
 
 

@@ -9,7 +9,7 @@ import pytest
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row
 from tests.support import factories
-from tests.support.client import Answer, post
+from tests.support.client import ApiResponse, post
 from tests.support.factories import Hospital, Person
 
 PATHS = [
@@ -19,7 +19,7 @@ PATHS = [
 ]
 
 
-def call_messagecenter(who: Person, what: str, headers: dict[str, str] | None = None, **body: Any) -> Answer:
+def call_messagecenter(who: Person, what: str, headers: dict[str, str] | None = None, **body: Any) -> ApiResponse:
     return post(f"/message/{what}", who.token, headers, **body)
 
 
@@ -27,7 +27,7 @@ def build_key_header(key: str) -> dict[str, str]:
     return {"Idempotency-Key": key}
 
 
-def add_message(who: Person, content: str, key: str = "", **more: Any) -> Answer:
+def add_message(who: Person, content: str, key: str = "", **more: Any) -> ApiResponse:
     defaults = {"ownType": 1, "title": "", "item": 0, "type": 0, "link": "", "itemType": 0, "content": content}
     return call_messagecenter(who, "messageAdd", build_key_header(key) if key else None, **{**defaults, **more})
 
@@ -37,11 +37,11 @@ def send_all(who: Person, whom: Person, *contents: str) -> list[str]:
     return [str(add_message(who, one, receiveId=whom.user_id).data[0]["messageId"]) for one in contents]
 
 
-def find_messages(who: Person, msg_type: int, **more: Any) -> Answer:
+def find_messages(who: Person, msg_type: int, **more: Any) -> ApiResponse:
     return call_messagecenter(who, "findMessage", **{"msgType": msg_type, "userType": 2, "pageSize": 10, **more})
 
 
-def list_contents(response: Answer) -> list[str]:
+def list_contents(response: ApiResponse) -> list[str]:
     return [one["content"] for one in response.data]
 
 
@@ -51,19 +51,19 @@ def get_message_count(who: Person) -> int:
     return int(response.data)
 
 
-def request_assignment(who: Person, kind: str = "") -> Answer:
+def request_assignment(who: Person, kind: str = "") -> ApiResponse:
     return call_messagecenter(who, "obtainShunt", type=kind)
 
 
-def create_session(who: Person, msg_type: int, **more: Any) -> Answer:
+def create_session(who: Person, msg_type: int, **more: Any) -> ApiResponse:
     return call_messagecenter(who, "createChatSession", **{"msgType": msg_type, "userType": 2, **more})
 
 
-def close_session(who: Person, session_id: str) -> Answer:
+def close_session(who: Person, session_id: str) -> ApiResponse:
     return call_messagecenter(who, "closeChatSession", sessionId=session_id)
 
 
-def list_conversations(who: Person, what: str = "conversationList", **more: Any) -> Answer:
+def list_conversations(who: Person, what: str = "conversationList", **more: Any) -> ApiResponse:
     return call_messagecenter(who, what, **{"userType": 1, **more})
 
 
@@ -81,20 +81,20 @@ class HelpDesk:
             self.set_duty(position)
         return position
 
-    def set_duty(self, position: str, on: bool = True) -> Answer:
+    def set_duty(self, position: str, on: bool = True) -> ApiResponse:
         return call_messagecenter(self.hospital.admin, "setDuty", positionId=position, onDuty=on)
 
     def list_open_counts(self) -> dict[str, int]:
         """Return how many open sessions each agent has, by name."""
         return {one["name"]: one["open"] for one in call_messagecenter(self.hospital.admin, "postList").data}
 
-    def call_with_key(self, what: str, headers: dict[str, Any], **body: Any) -> Answer:
+    def call_with_key(self, what: str, headers: dict[str, Any], **body: Any) -> ApiResponse:
         """Send a request as the hospital's own system."""
         named = {name: str(value) for name, value in headers.items()}
         return post(f"/message/{what}", headers={"X-Internal-Key": self.hospital.internal_key, **named}, **body)
 
 
-def get_agent_or_place(response: Answer) -> str:
+def get_agent_or_place(response: ApiResponse) -> str:
     """Return the agent's name, or the position in the queue as text."""
     session = response.data
     assert (session["state"] == "waiting") == (session["place"] > 0) == (session["agent"] is None)

@@ -4,13 +4,13 @@ from typing import Any
 
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row
-from tests.support.client import Answer, get, post
+from tests.support.client import ApiResponse, get, post
 from tests.support.factories import Hospital, Person
 
 MESSAGE_PATH = "/msg_service/msg"
 
 
-def send(sender: Person, text: Any, *receivers: Person, key: str = "", **fields: Any) -> Answer:
+def send(sender: Person, text: Any, *receivers: Person, key: str = "", **fields: Any) -> ApiResponse:
     """Send a text. A field that is None is left out of the body."""
     return post(
         f"{MESSAGE_PATH}/send",
@@ -20,7 +20,7 @@ def send(sender: Person, text: Any, *receivers: Person, key: str = "", **fields:
     )
 
 
-def send_as_system(hospital: Hospital, text: str, *receivers: Person, key: str = "", **fields: Any) -> Answer:
+def send_as_system(hospital: Hospital, text: str, *receivers: Person, key: str = "", **fields: Any) -> ApiResponse:
     headers = {"X-Internal-Key": hospital.internal_key, **build_key_header(key)}
     return post(f"{MESSAGE_PATH}/send", headers=headers, **build_body(hospital.tenant_id, text, receivers, fields))
 
@@ -37,11 +37,11 @@ def get_unread_count(person: Person) -> int:
     return int(get(f"{MESSAGE_PATH}/unread_count", person.token).data["count"])
 
 
-def set_read(person: Person, msg_id: Any) -> Answer:
+def set_read(person: Person, msg_id: Any) -> ApiResponse:
     return post(f"{MESSAGE_PATH}/set_read", person.token, msg_id=msg_id)
 
 
-def set_all_read(person: Person, user_id: Any = None) -> Answer:
+def set_all_read(person: Person, user_id: Any = None) -> ApiResponse:
     return post(f"{MESSAGE_PATH}/all_set_read", person.token, userId=person.user_id if user_id is None else user_id)
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from chalicelib.identity import passwords, tokens
-from tests.support.client import Answer
+from tests.support.client import ApiResponse
 from tests.support.faults.final_state import is_row_lock_waiting, wait_until
 
-SignIn = Callable[[], Answer]
+SignIn = Callable[[], ApiResponse]
 Reset = Callable[[], int]
 
 

@@ -12,7 +12,7 @@ from chalicelib.billing.bookings import BookingStatus, PaymentState
 from chalicelib.payment import refunds, site_messages
 from devstack.fakes.wechat_pay import SignedMessage, WeChatPay
 from tests.support.booking_client import BOOKING_PATH, BookingDepartment, create_department, list_rows
-from tests.support.client import Answer, build_event, get, invoke, post
+from tests.support.client import ApiResponse, build_event, get, invoke, post
 from tests.support.factories import Hospital, Person
 from tests.support.wechat_client import APP_ID, configure
 
@@ -51,7 +51,7 @@ class Checkout:
             person or self.hospital.lin, self.department.create_schedule(bookfee=fee, **fields)
         )
 
-    def request_order(self, book_id: Any, person: Person | None = None, **fields: Any) -> Answer:
+    def request_order(self, book_id: Any, person: Person | None = None, **fields: Any) -> ApiResponse:
         body = {"appo_id": book_id, "open_id": OPENID, **fields}
         return post(ORDER_PATH, (person or self.hospital.lin).token, **body)
 
@@ -60,7 +60,7 @@ class Checkout:
         assert found["error_code"] == "SUCCESS"
         return found
 
-    def request_signature(self, order: dict[str, Any], person: Person | None = None, **fields: Any) -> Answer:
+    def request_signature(self, order: dict[str, Any], person: Person | None = None, **fields: Any) -> ApiResponse:
         payer = person or self.hospital.lin
         body = {"agencyId": order["agency_id"], "tenantId": payer.tenant_id, "appId": order["app_id"]}
         body |= {
@@ -77,7 +77,9 @@ class Checkout:
         self.wechat_pay.pay(out_trade_no)
         return self.wechat_pay.build_payment_notification(out_trade_no)
 
-    def deliver_notification(self, notification: SignedMessage, path: str = NOTIFY_PATH, tenant_id: int = 0) -> Answer:
+    def deliver_notification(
+        self, notification: SignedMessage, path: str = NOTIFY_PATH, tenant_id: int = 0
+    ) -> ApiResponse:
         """Send a notification as API Gateway passes it on."""
         return invoke(self.build_notification_event(notification, path, tenant_id))
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.support.client import Answer, get, post
+from tests.support.client import ApiResponse, get, post
 from tests.support.factories import Person
 
 STAFF_PATH = "/pati_service/manager_service"
@@ -10,20 +10,20 @@ GROUP, LABEL = 1, 2
 LIN_FIELDS = {"pati_name": "林小雨", "pati_gender": "2", "pati_birthday": "1990-05-17", "pati_phone": "13800000001"}
 
 
-def save_label(person: Person, name: Any, label_type: Any = LABEL, label_id: Any = "") -> Answer:
+def save_label(person: Person, name: Any, label_type: Any = LABEL, label_id: Any = "") -> ApiResponse:
     fields = {"label_name": name, "label_type": label_type, "label_id": label_id}
     return post(f"{STAFF_PATH}/save_group_label", person.token, **fields)
 
 
-def delete_label(person: Person, label_id: Any, label_type: Any = LABEL) -> Answer:
+def delete_label(person: Person, label_id: Any, label_type: Any = LABEL) -> ApiResponse:
     return post(f"{STAFF_PATH}/del_group_label", person.token, label_id=label_id, label_type=label_type)
 
 
-def list_labels(person: Person, label_type: Any = LABEL) -> Answer:
+def list_labels(person: Person, label_type: Any = LABEL) -> ApiResponse:
     return get(f"{STAFF_PATH}/list", person.token, label_type=label_type)
 
 
-def list_person_counts(person: Person, label_type: Any = LABEL, order_type: Any = 1, **more: Any) -> Answer:
+def list_person_counts(person: Person, label_type: Any = LABEL, order_type: Any = 1, **more: Any) -> ApiResponse:
     query = {"label_type": label_type, "order_type": order_type, **more}
     return get(f"{STAFF_PATH}/list_person_count", person.token, **query)
 
@@ -39,7 +39,7 @@ def build_label_list(*label_ids: str) -> list[dict[str, str]]:
     return [{"label_id": one} for one in label_ids]
 
 
-def save_patient(person: Person, headers: dict[str, str] | None = None, **fields: Any) -> Answer:
+def save_patient(person: Person, headers: dict[str, str] | None = None, **fields: Any) -> ApiResponse:
     """Save a file that says what is known of Lin, but for these fields; None leaves one out."""
     body = {name: value for name, value in {**LIN_FIELDS, **fields}.items() if value is not None}
     return post(f"{STAFF_PATH}/patient", person.token, headers, **body)
@@ -50,13 +50,13 @@ def create_patient_file(person: Person, **fields: Any) -> str:
     return str(save_patient(person, **fields).data["pati_id"])
 
 
-def get_patient_info(person: Person, pati_id: Any) -> Answer:
+def get_patient_info(person: Person, pati_id: Any) -> ApiResponse:
     return get(f"{STAFF_PATH}/pati_info", person.token, pati_id=pati_id)
 
 
-def search_patients(person: Person, **query: Any) -> Answer:
+def search_patients(person: Person, **query: Any) -> ApiResponse:
     return get(f"{STAFF_PATH}/patient_list", person.token, **query)
 
 
-def get_access_log(person: Person, **query: Any) -> Answer:
+def get_access_log(person: Person, **query: Any) -> ApiResponse:
     return get(f"{STAFF_PATH}/access_log", person.token, **query)

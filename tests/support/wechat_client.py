@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from tests.support.client import Answer, build_event, check_envelope, get, invoke, post
+from tests.support.client import ApiResponse, build_event, check_envelope, get, invoke, post
 from tests.support.factories import Hospital, Person
 from tests.support.faults.final_state import is_row_lock_waiting, wait_until
 
@@ -21,7 +21,7 @@ AUTH_FILE_NAME, AUTH_FILE_CONTENT = "MP_verify_0a1B2c3D4e5F6g7H.txt", b"0a1B2c3D
 BOUNDARY = "----WebKitFormBoundaryx0hZ9"
 
 
-def configure(hospital: Hospital, **fields: Any) -> Answer:
+def configure(hospital: Hospital, **fields: Any) -> ApiResponse:
     return post(f"{WECHAT_PATH}/conf", hospital.admin.token, **{**CONF_FIELDS, **fields})
 
 
@@ -29,7 +29,7 @@ def get_conf(person: Person) -> dict[str, Any]:
     return dict(get(f"{WECHAT_PATH}/conf", person.token).data)
 
 
-def post_bytes(path: str, person: Person, body: bytes, content_type: str, **query: Any) -> Answer:
+def post_bytes(path: str, person: Person, body: bytes, content_type: str, **query: Any) -> ApiResponse:
     """POST a body in base64, as API Gateway passes binary bodies."""
     request = build_event("POST", path, {"token": person.token, "Content-Type": content_type}, query)
     response = invoke({**request, "body": base64.b64encode(body).decode(), "isBase64Encoded": True})
@@ -49,7 +49,7 @@ def build_multipart(*parts: tuple[str, str | None, bytes]) -> bytes:
 
 def upload_auth_file(
     person: Person, content: bytes = AUTH_FILE_CONTENT, name: str = AUTH_FILE_NAME, field: str = "file"
-) -> Answer:
+) -> ApiResponse:
     kind = f"multipart/form-data; boundary={BOUNDARY}"
     return post_bytes(f"{WECHAT_PATH}/auth_file/upload", person, build_multipart((field, name, content)), kind)
 

@@ -8,7 +8,7 @@ from chalicelib.adapters import mysql
 from chalicelib.people import tenants
 from chalicelib.settings import settings
 from tests.support.booking_client import list_rows
-from tests.support.client import Answer, get, post
+from tests.support.client import ApiResponse, get, post
 from tests.support.factories import Hospital
 from tests.support.threads import run_in_threads
 from tests.support.wechat_client import (
@@ -27,7 +27,7 @@ BINARY_CONTENT = bytes(range(256)) * 3 + b"\r\n--\r\n\n\r"
 FORM_TYPE = f"multipart/form-data; boundary={BOUNDARY}"
 
 
-def get_root_file(hospital: Hospital, name: str = AUTH_FILE_NAME) -> Answer:
+def get_root_file(hospital: Hospital, name: str = AUTH_FILE_NAME) -> ApiResponse:
     return get(f"/{name}", headers={"tenantId": str(hospital.tenant_id)})
 
 

@@ -13,7 +13,7 @@ from chalicelib.people.roles import Role
 from chalicelib.wechat_account import openids
 from devstack.fakes import wechat as fake
 from devstack.fakes.wechat import WeChat
-from tests.support.client import Answer, get
+from tests.support.client import ApiResponse, get
 from tests.support.factories import Hospital, Person
 from tests.support.threads import run_in_threads
 from tests.support.wechat_client import APP_ID, SITE_URL, WECHAT_PATH, configure, run_overlapping
@@ -34,7 +34,7 @@ def authorize(url: str, wechat: WeChat, openid: str = LIN_OPENID) -> dict[str, s
     return dict(parse_qsl(urlsplit(fake.follow_oauth_redirect(url, wechat, openid)).query))
 
 
-def submit_callback(person: Person, query: dict[str, str], **fields: Any) -> Answer:
+def submit_callback(person: Person, query: dict[str, str], **fields: Any) -> ApiResponse:
     return get(CALLBACK_PATH, person.token, **{name: query[name] for name in ("code", "state")} | fields)
 
 

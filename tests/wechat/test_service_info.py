@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from chalicelib.wechat import store
-from tests.support.client import Answer, get, post
+from tests.support.client import ApiResponse, get, post
 from tests.support.factories import Hospital
 from tests.support.wechat_client import WECHAT_PATH, run_overlapping
 
@@ -21,7 +21,7 @@ def get_service_info(hospital: Hospital) -> dict[str, Any]:
     return dict(get(PATH, headers={"tenantId": str(hospital.tenant_id)}).data)
 
 
-def save(hospital: Hospital, **fields: Any) -> Answer:
+def save(hospital: Hospital, **fields: Any) -> ApiResponse:
     return post(PATH, hospital.admin.token, **fields)
 
 

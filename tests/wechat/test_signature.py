@@ -10,7 +10,7 @@ from chalicelib.adapters import mysql, wechat_api
 from chalicelib.people import tenants
 from chalicelib.wechat import page_signatures
 from devstack.fakes.wechat import WeChat
-from tests.support.client import Answer, post
+from tests.support.client import ApiResponse, post
 from tests.support.factories import Hospital
 from tests.support.threads import run_in_threads
 from tests.support.wechat_client import APP_ID, SITE_URL, configure
@@ -20,7 +20,7 @@ PAGE = f"{SITE_URL}/book?dept=1&from=menu"
 TOKEN_PATH, TICKET_PATH = "/cgi-bin/stable_token", "/cgi-bin/ticket/getticket"
 
 
-def sign(hospital: Hospital, url: Any = PAGE) -> Answer:
+def sign(hospital: Hospital, url: Any = PAGE) -> ApiResponse:
     """Request a signature as a visitor without a token."""
     return post(PATH, headers={"tenantId": str(hospital.tenant_id)}, url=url)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.client import Answer, get, post
+from tests.support.client import ApiResponse, get, post
 from tests.support.factories import Hospital, Person
 from tests.support.threads import run_in_threads
 from tests.support.wechat_client import WECHAT_PATH
@@ -16,7 +16,7 @@ PATH = f"{WECHAT_PATH}/template_id"
 FIRST_ID, SECOND_ID = "ngqIpbwh8bUfcSsECmogfXcV14J0tQlEpBO27izEYtY", "TM00015-_"
 
 
-def save(person: Person, kind: Any, template_id: Any) -> Answer:
+def save(person: Person, kind: Any, template_id: Any) -> ApiResponse:
     return post(PATH, person.token, wech_temp_type=kind, wech_temp_id=template_id)
 
 
