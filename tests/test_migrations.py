@@ -195,27 +195,25 @@ def test_failed_statement_is_named_and_can_be_fixed(write: Write, broken: str, n
     assert fetch_all("SELECT name FROM wards") == [{"name": "外科"}]
 
 
-def test_a_transaction_that_somebody_left_open_stops_a_migration_and_not_everybody(
-    write: Write, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whoever comes after a waiting ALTER waits behind it: the whole hospital, for as long as it does."""
+def test_migration_gives_up_waiting_for_an_open_transaction(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All requests for the table wait behind an ALTER that waits."""
     monkeypatch.setattr(migrations, "TABLE_WAIT_SECONDS", 1)
     monkeypatch.setattr(migrations, "STATEMENT_TIMEOUT_SECONDS", 5)
     write("0001.sql", WARD)
     migrate()
     write("0002.sql", "ALTER TABLE wards ADD COLUMN floor INT NOT NULL DEFAULT 0;")
 
-    def forgotten(tx: mysql.Tx) -> None:
+    def migrate_meanwhile(tx: mysql.Tx) -> None:
         tx.execute("START TRANSACTION")
         tx.fetch_all("SELECT * FROM wards")
         with pytest.raises(MigrationFailedError, match=r"^0002\.sql, statement 1: MySQL error 1205"):
             migrate()
 
-    mysql.run_on_own_connection(forgotten, 20)
+    mysql.run_on_own_connection(migrate_meanwhile, 20)
     assert migrate() == ["0002.sql"]
 
 
-def test_a_lost_connection_is_told_and_resumed(write: Write) -> None:
+def test_lost_connection_is_raised_and_resumed(write: Write) -> None:
     write("0001.sql", f"{WARD}\nKILL CONNECTION_ID();")
     with pytest.raises(ConnectionLostError):
         migrate()

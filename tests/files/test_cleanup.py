@@ -47,14 +47,14 @@ def test_unconfirmed_upload_is_deleted_after_a_day(lin: Person) -> None:
     assert find_object_start(get_upload_key(unconfirmed)) is None
 
 
-def test_recent_upload_is_kept(lin: Person) -> None:
+def test_recent_upload_is_not_deleted(lin: Person) -> None:
     ticket = make_older(upload(lin), hours=23.9)
     run_cleanup()
     assert file_exists(ticket.file_id)
     assert find_object_start(get_upload_key(ticket)) == build_file("jpg", 100)
 
 
-def test_confirmed_file_is_kept_and_its_uploaded_object_deleted(lin: Person) -> None:
+def test_confirmed_file_remains_and_its_uploaded_object_is_deleted(lin: Person) -> None:
     ticket = make_older(upload(lin))
     file = confirmation.confirm_own_upload(lin.tenant_id, lin.principal, ticket.file_id)
     run_cleanup()
@@ -71,7 +71,7 @@ def test_second_run_deletes_nothing(lin: Person, monkeypatch: pytest.MonkeyPatch
     assert cleanup.delete_expired_uploads() == 0
 
 
-def test_file_confirmed_during_the_run_is_kept(lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_confirmed_during_the_run_is_not_deleted(lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     ticket, delete = make_older(upload(lin)), s3.delete
 
     def confirm_and_delete(keys: list[str]) -> set[str]:
@@ -101,7 +101,7 @@ def test_upload_deleted_during_its_confirmation_leaves_no_copy(lin: Person, monk
     assert [find_object_start(key) for key in copies] == [None]
 
 
-def test_rows_are_kept_while_s3_is_unreachable(lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_remain_while_s3_is_unreachable(lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     ticket = make_older(upload(lin))
     with monkeypatch.context() as patch:
         patch.setattr(s3, "settings", replace(settings, s3_endpoint_url="http://127.0.0.1:9"))

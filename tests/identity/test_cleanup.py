@@ -38,7 +38,7 @@ def test_rows_that_expired_a_day_ago_are_deleted(lin: Person, monkeypatch: pytes
     assert (count_rows("tokens", lin.tenant_id), count_rows("attempts", lin.tenant_id)) == (0, 0)
 
 
-def test_valid_and_recently_expired_rows_are_kept(lin: Person) -> None:
+def test_valid_and_recently_expired_rows_remain(lin: Person) -> None:
     attempts.consume_try(lin.tenant_id, "test")
     assert tokens.find_session(lin.token)
     before = count_rows("tokens", lin.tenant_id)
