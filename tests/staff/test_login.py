@@ -1,4 +1,4 @@
-"""Staff sign in. Limits on guessing are in tests/identity/test_login_attempts.py."""
+"""Staff sign in. Limits on guessing are in tests/identity/test_attempts.py."""
 
 import hashlib
 from functools import partial
