@@ -31,7 +31,7 @@ AT_FIVE = ObservedRead("r1", "s", 5.1, 5.2, (("D", ""), *THREE))
 READS = [AT_THREE, AT_FOUR, AT_FIVE, ObservedRead("r2", "s", 5.1, 5.2, THREE[1:], older=True)]
 
 
-def test_a_sound_story_raises_no_complaint() -> None:
+def test_correct_history_has_no_problems() -> None:
     assert find_problems(TRUTH, WRITES, READS) == []
 
 
@@ -47,7 +47,7 @@ def test_a_sound_story_raises_no_complaint() -> None:
         ([*LOG[:3], replace(LOG[3], withdrawn=False)], "withdrawn and is not"),
     ],
 )
-def test_a_fault_of_the_log_is_found(log: list[StoredMessage], complaint: str) -> None:
+def test_fault_in_log_is_found(log: list[StoredMessage], complaint: str) -> None:
     assert any(complaint in one for one in find_problems({"s": log}, WRITES, []))
 
 
@@ -65,33 +65,33 @@ def test_a_fault_of_the_log_is_found(log: list[StoredMessage], complaint: str) -
         ([AT_FIVE, replace(AT_FOUR, started_at=5.3, ended_at=5.4)], "lin/3 after it was withdrawn"),
     ],
 )
-def test_a_fault_of_a_page_is_found(reads: list[ObservedRead], complaint: str) -> None:
+def test_fault_in_page_is_found(reads: list[ObservedRead], complaint: str) -> None:
     assert any(complaint in one for one in find_problems(TRUTH, WRITES, reads))
 
 
 UNHEARD = [replace(write, published=False) for write in WRITES]
 
 
-def test_what_its_writer_could_not_tell_redis_may_be_missing_for_ten_seconds() -> None:
+def test_unpublished_write_may_be_missing_for_ten_seconds() -> None:
     assert find_problems(TRUTH, UNHEARD, [replace(AT_THREE, page=THREE[1:])]) == []
     late = replace(AT_THREE, started_at=3.1 + GRACE_SECONDS, ended_at=3.2 + GRACE_SECONDS, page=THREE[1:])
     assert find_problems(TRUTH, UNHEARD, [late]) == ["r1 was shown 2 where 3 had been acknowledged"]
 
 
-def test_a_process_is_not_shown_less_than_before() -> None:
+def test_page_older_than_earlier_page_is_found() -> None:
     less = replace(AT_THREE, started_at=3.3, ended_at=3.4, page=THREE[1:])
     assert find_problems(TRUTH, UNHEARD, [AT_THREE, less]) == ["r1 was shown 2 after 3"]
     assert find_problems(TRUTH, UNHEARD, [AT_THREE, replace(less, process="r2")]) == []
     assert find_problems(TRUTH, UNHEARD, [AT_THREE, replace(less, started_at=3.15)]) == []  # at the same time
 
 
-def test_less_than_before_is_found_however_many_reads_lie_between() -> None:
+def test_older_page_is_found_after_many_reads() -> None:
     between = [replace(AT_FOUR, started_at=4.3 + n / 100, ended_at=4.3 + n / 100) for n in range(9)]
     less = replace(AT_THREE, started_at=4.5, ended_at=4.6)
     assert find_problems(TRUTH, UNHEARD, [AT_FOUR, *between, less]) == ["r1 was shown 3 after 4"]
 
 
-def test_a_tombstone_does_not_turn_into_a_text() -> None:
+def test_text_shown_after_its_tombstone_is_found() -> None:
     again = replace(AT_FOUR, started_at=5.3, ended_at=5.4)
     assert find_problems(TRUTH, UNHEARD, [AT_FIVE, again]) == ["r1 was shown lin/3 again"]
     assert find_problems(TRUTH, UNHEARD, [AT_FIVE, replace(again, process="r2")]) == []

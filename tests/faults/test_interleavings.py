@@ -19,7 +19,7 @@ from tests.support.faults.interleaving import (
 )
 
 
-def test_a_send_that_reaches_redis_after_its_withdrawal_leaves_the_text_withdrawn(
+def test_send_published_after_its_withdrawal_keeps_text_withdrawn(
     conversation: str, lin: Person, chen: Person, send_message: SendMessage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read_newest(conversation, chen)
@@ -32,7 +32,7 @@ def test_a_send_that_reaches_redis_after_its_withdrawal_leaves_the_text_withdraw
     assert read_newest(conversation, chen) == [""]
 
 
-def test_a_resend_that_a_withdrawal_overtakes_leaves_the_text_withdrawn(
+def test_resend_overtaken_by_withdrawal_keeps_text_withdrawn(
     conversation: str, lin: Person, chen: Person, send_message: SendMessage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wrong = send_message("说错了", lin, "k1")
@@ -50,7 +50,7 @@ def test_a_resend_that_a_withdrawal_overtakes_leaves_the_text_withdrawn(
 
 
 @pytest.mark.parametrize("next_write", ["send", "withdrawal", "withdrawal again"])
-def test_a_withdrawal_without_redis_is_not_covered_up_by_the_next_write(
+def test_withdrawal_without_redis_is_not_undone_by_next_write(
     conversation: str,
     lin: Person,
     chen: Person,
@@ -72,7 +72,7 @@ def test_a_withdrawal_without_redis_is_not_covered_up_by_the_next_write(
     assert "说错了" not in read_newest(conversation, chen)
 
 
-def test_who_withdrew_without_redis_does_not_see_the_text_again(
+def test_process_that_withdrew_without_redis_does_not_show_text_again(
     conversation: str, lin: Person, send_message: SendMessage, cut_redis: Any
 ) -> None:
     wrong = send_message("说错了", lin)
@@ -83,7 +83,7 @@ def test_who_withdrew_without_redis_does_not_see_the_text_again(
     assert read_newest(conversation, lin) == [""]
 
 
-def test_a_refill_read_before_a_deletion_does_not_undo_it(
+def test_refill_read_before_deletion_does_not_undo_it(
     conversation: str, lin: Person, chen: Person, send_message: SendMessage
 ) -> None:
     send_message("一", chen)
@@ -94,7 +94,7 @@ def test_a_refill_read_before_a_deletion_does_not_undo_it(
     assert not is_listed(conversation, lin)
 
 
-def test_a_refill_read_before_a_page_does_not_make_it_unread(
+def test_refill_read_before_page_does_not_make_it_unread(
     conversation: str, lin: Person, chen: Person, send_message: SendMessage
 ) -> None:
     send_message("一", chen)
@@ -105,7 +105,7 @@ def test_a_refill_read_before_a_page_does_not_make_it_unread(
     assert count_unread(conversation, lin) == 0
 
 
-def test_a_late_position_does_not_undo_a_deletion(
+def test_late_read_position_does_not_undo_deletion(
     conversation: str, lin: Person, chen: Person, send_message: SendMessage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     send_message("一", chen)
@@ -118,7 +118,7 @@ def test_a_late_position_does_not_undo_a_deletion(
     assert not is_listed(conversation, lin)
 
 
-def test_what_a_reader_saw_stays_seen_when_its_refill_comes_too_late(
+def test_page_is_not_forgotten_when_its_refill_is_too_late(
     conversation: str, lin: Person, chen: Person, send_message: SendMessage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One writer has no Redis; two more, who are refused, keep the reader's refill from taking effect."""
@@ -140,7 +140,7 @@ def test_what_a_reader_saw_stays_seen_when_its_refill_comes_too_late(
     assert list_newest(conversation, lin) == ["一"]
 
 
-def test_a_list_seen_without_redis_stays_seen(
+def test_list_read_without_redis_is_not_forgotten(
     conversation: str,
     lin: Person,
     chen: Person,

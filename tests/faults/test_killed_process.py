@@ -59,7 +59,7 @@ def assert_believed_again(conversation: str, who: Person, mysql_reads: list[str]
         ("between commit and Redis", True),
     ],
 )
-def test_a_sender_is_killed(
+def test_sender_killed(
     conversation: str,
     lin: Person,
     chen: Person,
@@ -80,7 +80,7 @@ def test_a_sender_is_killed(
     assert_believed_again(conversation, lin, mysql_reads)
 
 
-def test_a_sender_is_killed_before_its_commit_is_answered(
+def test_sender_killed_before_commit_returns(
     conversation: str, lin: Person, chen: Person, send_message: SendMessage, die: Die, mysql_reads: list[str]
 ) -> None:
     send_message("一", chen)
@@ -102,7 +102,7 @@ def test_a_sender_is_killed_before_its_commit_is_answered(
         ("between commit and Redis", True),
     ],
 )
-def test_a_withdrawer_is_killed(
+def test_withdrawing_process_killed(
     conversation: str,
     lin: Person,
     chen: Person,
@@ -120,7 +120,7 @@ def test_a_withdrawer_is_killed(
     assert truth(conversation) == ([""] if withdrawn else ["说错了"])
 
 
-def test_a_reader_is_killed_in_the_middle_of_a_refill(
+def test_reader_killed_during_refill(
     conversation: str, lin: Person, chen: Person, send_message: SendMessage, die: Die, mysql_reads: list[str]
 ) -> None:
     send_message("一", lin)
@@ -131,7 +131,7 @@ def test_a_reader_is_killed_in_the_middle_of_a_refill(
 
 
 @pytest.mark.parametrize("work", ["read", "hide"])
-def test_a_reader_is_killed_before_redis_hears_of_its_seat(
+def test_reader_killed_before_its_state_reaches_redis(
     conversation: str, lin: Person, chen: Person, send_message: SendMessage, die: Die, work: str
 ) -> None:
     send_message("一", lin)

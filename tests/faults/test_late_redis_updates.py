@@ -24,7 +24,7 @@ from tests.support.faults.interleaving import as_other_process, is_listed
 
 
 @pytest.mark.parametrize("same_process", [True, False])
-def test_a_deletion_without_redis_is_known_after_ten_seconds(
+def test_deletion_without_redis_is_visible_after_ten_seconds(
     conversation: str,
     lin: Person,
     chen: Person,
@@ -48,7 +48,7 @@ def test_a_deletion_without_redis_is_known_after_ten_seconds(
 
 
 @pytest.mark.parametrize("again", ["page", "list"])
-def test_a_position_moved_without_redis_is_known_after_ten_seconds(
+def test_read_position_moved_without_redis_is_visible_after_ten_seconds(
     conversation: str, lin: Person, chen: Person, send_message: SendMessage, monkeypatch: pytest.MonkeyPatch, again: str
 ) -> None:
     send_message("一", chen)
@@ -61,7 +61,7 @@ def test_a_position_moved_without_redis_is_known_after_ten_seconds(
     assert [count_unread(conversation, lin) for _ in range(2)] == [0, 0]
 
 
-def test_a_resend_after_the_tail_was_lost_counts_once(
+def test_resend_after_cache_loss_counts_once(
     conversation: str, lin: Person, chen: Person, send_message: SendMessage
 ) -> None:
     send_message("一", lin, "k1")
@@ -73,7 +73,7 @@ def test_a_resend_after_the_tail_was_lost_counts_once(
     assert count_unread(conversation, lin) == 1
 
 
-def test_a_message_whose_mark_was_not_heard_counts_once(
+def test_message_without_write_intent_counts_once(
     conversation: str, lin: Person, chen: Person, send_message: SendMessage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     send_message("一", chen)
@@ -93,7 +93,7 @@ def test_a_message_whose_mark_was_not_heard_counts_once(
 
 
 @pytest.mark.parametrize("said_before", [0, 2])
-def test_a_hole_below_the_newest_message_is_found_by_a_list(
+def test_list_detects_missing_message_below_newest(
     conversation: str,
     lin: Person,
     chen: Person,
@@ -110,9 +110,7 @@ def test_a_hole_below_the_newest_message_is_found_by_a_list(
     assert [count_unread(conversation, lin) for _ in range(2)] == [1, 1]
 
 
-def test_a_clock_set_back_does_not_make_a_tail_believed_for_longer(
-    conversation: str, lin: Person, mysql_reads: list[str]
-) -> None:
+def test_clock_set_back_does_not_extend_trust_in_cache(conversation: str, lin: Person, mysql_reads: list[str]) -> None:
     read_newest(conversation, lin)
     age_cache(conversation, -3600)
     mysql_reads.clear()
@@ -120,7 +118,7 @@ def test_a_clock_set_back_does_not_make_a_tail_believed_for_longer(
     assert mysql_reads == ["fetch_head"]
 
 
-def test_a_refused_send_leaves_the_tail_believed(
+def test_rejected_send_keeps_cache_trusted(
     conversation: str, lin: Person, wang: Person, mysql_reads: list[str]
 ) -> None:
     read_newest(conversation, lin)
@@ -132,7 +130,7 @@ def test_a_refused_send_leaves_the_tail_believed(
     assert clock.now()
 
 
-def test_a_snapshot_is_of_one_moment(conversation: str, lin: Person, send_message: SendMessage) -> None:
+def test_snapshot_is_consistent(conversation: str, lin: Person, send_message: SendMessage) -> None:
     """Lin speaks while a reader is between the messages and the seats."""
     send_message("一", lin)
     name = conversation[:32]

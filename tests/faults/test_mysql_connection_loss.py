@@ -21,9 +21,7 @@ from tests.support.faults.tcp_proxy import Proxy
 from tests.support.faults.worker_pool import WorkerPool
 
 
-def test_an_answer_that_was_lost_after_the_commit_is_asked_for_again(
-    mysql_proxy: Proxy, lin: Person, chen: Person
-) -> None:
+def test_send_is_repeated_after_response_lost_after_commit(mysql_proxy: Proxy, lin: Person, chen: Person) -> None:
     session_no = consult_client.create_session(lin, chen)
     with mysql_proxy.lose_response_to(b"INSERT INTO messages") as lost:
         answer = consult_client.send_as_patient(lin, chen, "发烧两天了", key="k1", session_no=session_no)
@@ -48,7 +46,7 @@ def bystander() -> Iterator[DictCursor]:
     connection.close()
 
 
-def test_a_writer_who_is_gone_when_the_number_is_drawn_leaves_no_gap(
+def test_writer_disconnected_while_message_is_numbered_leaves_no_gap(
     bystander: DictCursor, mysql_proxy: Proxy, conversation: str, send_message: SendMessage
 ) -> None:
     """The server goes on with the packet, and does not say of each statement what it says to a client that listens."""
@@ -68,7 +66,7 @@ def test_a_writer_who_is_gone_when_the_number_is_drawn_leaves_no_gap(
     assert [entry.seq for entry in final_state.list_stored(conversation)] == [1, 2]
 
 
-def test_a_withdrawal_whose_answer_was_lost_is_seen_by_all(
+def test_withdrawal_with_lost_response_is_visible_to_all(
     mysql_proxy: Proxy, conversation: str, lin: Person, chen: Person, send_message: SendMessage
 ) -> None:
     wrong = send_message("说错了", lin)
@@ -82,7 +80,7 @@ def test_a_withdrawal_whose_answer_was_lost_is_seen_by_all(
     assert read_newest(conversation, chen) == [""]
 
 
-def test_connections_break_wherever_they_are(worker_pool: WorkerPool, hospital: Hospital) -> None:
+def test_connections_break_at_any_point(worker_pool: WorkerPool, hospital: Hospital) -> None:
     with worker_pool.run_load(hospital, withdraw_every=5):
         worker_pool.wait_for_more(20)
         worker_pool.to_mysql.break_at_random(seed=13, mean=12_000)
@@ -95,7 +93,7 @@ def test_connections_break_wherever_they_are(worker_pool: WorkerPool, hospital: 
     assert_sound(worker_pool)
 
 
-def test_the_server_is_killed_twice(worker_pool: WorkerPool, control: Control, hospital: Hospital) -> None:
+def test_mysql_killed_twice_during_load(worker_pool: WorkerPool, control: Control, hospital: Hospital) -> None:
     with worker_pool.run_load(hospital):
         for _ in range(2):
             worker_pool.wait_for_more(60)
@@ -113,9 +111,7 @@ def assert_sound(worker_pool: WorkerPool) -> None:
     assert final_state.find_inconsistencies(worker_pool.participants) == []
 
 
-def test_connections_that_went_silent_while_idle_cost_one_time_out(
-    mysql_proxy: Proxy, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_silent_idle_connections_cost_one_timeout(mysql_proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
     """As after a failover, when nobody says that the old server is gone."""
     connections = [mysql._connect() for _ in range(3)]
     mysql._idle_connections.extend(
@@ -148,7 +144,7 @@ class JustTaken(list[object]):
         return 1
 
 
-def test_two_threads_that_reach_for_the_last_idle_connection_are_both_served(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_threads_taking_last_idle_connection_both_succeed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mysql, "_idle_connections", JustTaken())
     assert mysql.autocommit.fetch_value("SELECT 1") == 1
     mysql._discard_connections(None)

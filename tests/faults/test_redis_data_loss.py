@@ -11,9 +11,7 @@ from tests.support.faults import final_state, redis_snapshot
 from tests.support.faults.worker_pool import WorkerPool
 
 
-def test_redis_is_flushed_killed_emptied_set_back_picked_at_and_cut_off(
-    worker_pool: WorkerPool, control: Control, hospital: Hospital
-) -> None:
+def test_redis_data_loss_during_load(worker_pool: WorkerPool, control: Control, hospital: Hospital) -> None:
     with worker_pool.run_load(hospital, withdraw_every=7, delay=0.03):
         worker_pool.wait_for_more(60)
         copy = redis_snapshot.copy_data(control.redis)
@@ -32,7 +30,7 @@ def test_redis_is_flushed_killed_emptied_set_back_picked_at_and_cut_off(
     assert final_state.find_inconsistencies(worker_pool.participants) == []
 
 
-def test_a_refill_that_looked_before_a_restart_from_an_older_copy_changes_nothing(
+def test_refill_read_before_restart_from_older_copy_has_no_effect(
     control: Control, conversation: str, lin: Person, send_message: SendMessage
 ) -> None:
     """The copy holds the very version that the reader saw."""

@@ -54,7 +54,7 @@ def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     monkeypatch.setattr(clock, "monotonic", lambda: monotonic() + seconds)
 
 
-def test_a_read_waits_once_and_a_send_twice(
+def test_read_waits_for_redis_once_and_send_twice(
     redis_proxy: Proxy, lin: Person, chen: Person, waits: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session_no = consult_client.create_session(lin, chen)
@@ -71,7 +71,7 @@ def test_a_read_waits_once_and_a_send_twice(
     assert len(waits) == 3
 
 
-def test_who_has_waited_asks_again_a_second_later(
+def test_redis_is_used_again_after_backoff(
     redis_proxy: Proxy,
     conversation: str,
     lin: Person,
@@ -93,7 +93,7 @@ def test_who_has_waited_asks_again_a_second_later(
     assert mysql_reads == []
 
 
-def test_what_is_sent_while_redis_is_spared_is_published_all_the_same(
+def test_message_sent_during_backoff_is_published(
     redis_proxy: Proxy,
     conversation: str,
     lin: Person,
@@ -114,7 +114,7 @@ def test_what_is_sent_while_redis_is_spared_is_published_all_the_same(
     assert mysql_reads == []
 
 
-def test_a_refused_connection_is_no_reason_to_spare_it(
+def test_refused_connection_starts_no_backoff(
     redis_proxy: Proxy, conversation: str, lin: Person, send_message: SendMessage, mysql_reads: list[str]
 ) -> None:
     """A killed Redis costs no time, and is asked again at once."""

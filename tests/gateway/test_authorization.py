@@ -27,7 +27,7 @@ def fields(conversation: str, message_id: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("path", [path for path in ABOUT_ONE if path != "/check_joined_conversation"])
-def test_a_stranger_is_told_what_one_is_told_who_asks_for_nothing_there(
+def test_non_member_gets_same_response_as_for_absent_conversation(
     hospital: Hospital, other_hospital: Hospital, guo: ExternalUser, lin: Person, path: str
 ) -> None:
     """Also another hospital's user of the very same id."""
@@ -50,7 +50,7 @@ def test_a_stranger_is_told_what_one_is_told_who_asks_for_nothing_there(
 
 
 @pytest.mark.parametrize("path", ABOUT_ONE)
-def test_a_bad_conversation_id_is_refused(guo: ExternalUser, path: str) -> None:
+def test_invalid_conversation_id_is_rejected(guo: ExternalUser, path: str) -> None:
     for bad in ("", None, 7, "../x", "x" * 65, ["a"], "';--"):
         answer = post(path, guo.token, **{**fields(ABSENT, "EDCZL-SY32-243Y-VWQ"), "conversation_id": bad})
         assert (answer.status, answer.code) == (400, 10001), bad
@@ -58,19 +58,19 @@ def test_a_bad_conversation_id_is_refused(guo: ExternalUser, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ABOUT_ONE)
-def test_a_conversation_id_is_wanted(guo: ExternalUser, path: str) -> None:
+def test_conversation_id_is_required(guo: ExternalUser, path: str) -> None:
     answer = post(path, guo.token, msg_id="EDCZL-SY32-243Y-VWQ", content="在吗")
     assert (answer.status, answer.error) == (400, "conversation_id：必填")
 
 
 @pytest.mark.parametrize("spelling", ["ConversationId", "ConversationID"])
-def test_the_document_spells_it_in_three_ways(guo: ExternalUser, spelling: str) -> None:
+def test_documented_spellings_of_conversation_id_are_accepted(guo: ExternalUser, spelling: str) -> None:
     named: dict[str, Any] = {spelling: create_conversation(guo)}
     assert post("/check_joined_conversation", guo.token, **named).data == {"Joined": True}
 
 
 @pytest.mark.parametrize("what", ["join_conversation", "kickout_conversation", "set_archive_conversations"])
-def test_one_hospitals_system_has_no_hold_on_anothers_conversations(
+def test_internal_key_cannot_change_conversations_of_other_hospital(
     other_hospital: Hospital, guo: ExternalUser, what: str
 ) -> None:
     conversation = create_conversation(guo)

@@ -31,7 +31,7 @@ from tests.support.processes import run_in_processes
 pytestmark = pytest.mark.store
 
 
-def test_a_send_is_before_a_kick_or_refused(
+def test_send_precedes_removal_or_is_rejected(
     hospital: Hospital, guo: ExternalUser, han: ExternalUser, conversation: str
 ) -> None:
     """Four processes send for Han while another puts Han out."""
@@ -43,7 +43,7 @@ def test_a_send_is_before_a_kick_or_refused(
     assert len(list_contents(get_last_30(guo, conversation))) == min(30, 2 + statuses.count(200))
 
 
-def test_a_send_is_before_the_archive_or_refused(
+def test_send_precedes_archiving_or_is_rejected(
     hospital: Hospital, guo: ExternalUser, han: ExternalUser, conversation: str
 ) -> None:
     jobs = [("send", who, conversation, hospital) for who in (guo, han) * 2] + [
@@ -56,7 +56,7 @@ def test_a_send_is_before_the_archive_or_refused(
     assert len(list_contents(get_last_30(guo, conversation))) == min(30, 2 + statuses.count(200))
 
 
-def test_joining_leaving_and_being_put_out_at_once_have_one_outcome(
+def test_concurrent_joins_leaves_and_removals_have_one_outcome(
     hospital: Hospital, han: ExternalUser, conversation: str
 ) -> None:
     whats = ["join", "leave", "kick", "bring", "join", "leave", "bring", "send"]
@@ -80,7 +80,7 @@ def take_part(what: str, who: ExternalUser, conversation: str, hospital: Hospita
     return [doing[what]().status for _ in range(25)]
 
 
-def test_a_join_waits_for_the_kick_that_came_first(
+def test_join_waits_for_earlier_removal(
     hospital: Hospital, han: ExternalUser, conversation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The kick holds Han's seat and has not committed; what Han does then is done after it."""
@@ -99,7 +99,7 @@ def test_a_join_waits_for_the_kick_that_came_first(
     assert not is_joined(han, conversation)
 
 
-def test_of_two_who_want_the_last_seat_one_waits_and_is_refused(
+def test_second_of_two_joins_for_last_place_waits_and_is_rejected(
     hospital: Hospital, han: ExternalUser, guo: ExternalUser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first has counted the seats and not committed, when the second comes to count them."""
@@ -120,7 +120,7 @@ def test_of_two_who_want_the_last_seat_one_waits_and_is_refused(
         assert second[0].result().status == 409
 
 
-def test_sends_and_changes_of_seats_do_not_deadlock(
+def test_sends_and_membership_changes_do_not_deadlock(
     hospital: Hospital, guo: ExternalUser, han: ExternalUser, conversation: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """One that did would be run again, and say so."""
@@ -131,7 +131,7 @@ def test_sends_and_changes_of_seats_do_not_deadlock(
     assert [record for record in again if record.__dict__["ids"]["mysql_error"] == ER_LOCK_DEADLOCK] == []
 
 
-def test_the_seats_of_a_crowd_are_locked_in_one_order(hospital: Hospital, guo: ExternalUser, han: ExternalUser) -> None:
+def test_participants_are_locked_in_one_order(hospital: Hospital, guo: ExternalUser, han: ExternalUser) -> None:
     """Two calls that name the same people in opposite orders do not wait for each other."""
     conversation = create_conversation_of(hospital, guo, han)
     run_in_processes(shuffle, [(hospital.tenant_id, conversation, crowd) for crowd in CROWDS])

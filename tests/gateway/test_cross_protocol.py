@@ -19,7 +19,7 @@ from tests.support.file_samples import VALID
 from tests.support.gateway_client import call_on_conversation, get_last_30, list_contents, send
 
 
-def test_a_consultation_is_one_talk_whoever_speaks_how(lin: Person, chen: Person) -> None:
+def test_consultation_shows_messages_of_both_protocols(lin: Person, chen: Person) -> None:
     session_no = send_as_patient(lin, chen, "我发烧了").data["session_no"]
     send_as_doctor(chen, session_no, "多少度？")
     send(lin, session_no, "三十九度")
@@ -31,7 +31,7 @@ def test_a_consultation_is_one_talk_whoever_speaks_how(lin: Person, chen: Person
     assert names == [str(lin.user_id), str(chen.user_id)] * 2
 
 
-def test_ids_are_the_same(lin: Person, chen: Person) -> None:
+def test_message_ids_are_the_same_in_both_protocols(lin: Person, chen: Person) -> None:
     session_no = create_session(lin, chen)
     told = send_as_doctor(chen, session_no, "来复查").data["msg_id"]
     asked_for = send(lin, session_no, "好").data["MsgID"]
@@ -40,7 +40,7 @@ def test_ids_are_the_same(lin: Person, chen: Person) -> None:
     assert call_on_conversation(chen, "get_lastone_msgid", session_no).data == {"MsgId": asked_for}
 
 
-def test_a_picture_is_its_link_under_the_gateway(lin: Person, chen: Person) -> None:
+def test_picture_is_shown_as_link_by_gateway(lin: Person, chen: Person) -> None:
     session_no = create_session(lin, chen)
     send_picture_as_patient(lin, chen, upload_picture(lin, session_no))
     send_picture_as_doctor(chen, session_no, upload_picture(chen, session_no))
@@ -50,7 +50,7 @@ def test_a_picture_is_its_link_under_the_gateway(lin: Person, chen: Person) -> N
             assert multipart_forms.send_request("GET", message["Content"]).body == VALID["jpg"]
 
 
-def test_an_image_of_the_gateway_is_text_to_a_doctors_page(lin: Person, chen: Person) -> None:
+def test_gateway_image_is_text_for_doctor(lin: Person, chen: Person) -> None:
     """It has no file of ours."""
     session_no = create_session(lin, chen)
     send(lin, session_no, "https://example.com/a.jpg", type=1, status=2)
@@ -58,7 +58,7 @@ def test_an_image_of_the_gateway_is_text_to_a_doctors_page(lin: Person, chen: Pe
     assert (message["msg_type"], message["message"], message["res_url"]) == (0, "https://example.com/a.jpg", "")
 
 
-def test_a_withdrawn_message_is_withdrawn_everywhere(lin: Person, chen: Person) -> None:
+def test_message_is_withdrawn_in_all_protocols(lin: Person, chen: Person) -> None:
     session_no = create_session(lin, chen)
     picture = send_picture_as_patient(lin, chen, upload_picture(lin, session_no)).data["msg_id"]
     wrong = send(lin, session_no, "说错了", status=4).data["MsgID"]
@@ -71,7 +71,7 @@ def test_a_withdrawn_message_is_withdrawn_everywhere(lin: Person, chen: Person) 
     assert list_texts(list_as_doctor(chen, session_no)) == ["", ""]
 
 
-def test_reading_under_one_is_reading_under_the_other(lin: Person, chen: Person) -> None:
+def test_read_position_is_shared_by_both_protocols(lin: Person, chen: Person) -> None:
     session_no = send_as_patient(lin, chen, "在吗").data["session_no"]
     assert list_doctor_sessions(chen)[0]["unread"] == 1
     get_last_30(chen, session_no)
@@ -80,7 +80,7 @@ def test_reading_under_one_is_reading_under_the_other(lin: Person, chen: Person)
     assert list_doctor_sessions(chen)[0]["unread"] == 1
 
 
-def test_one_key_under_two_protocols_is_two_messages(lin: Person, chen: Person) -> None:
+def test_same_key_in_two_protocols_is_two_messages(lin: Person, chen: Person) -> None:
     """A key belongs to its endpoint."""
     session_no = send_as_patient(lin, chen, "在吗", "k1").data["session_no"]
     send(lin, session_no, "在吗", "k1")

@@ -23,21 +23,21 @@ def session_of(answer: Answer) -> Session:
     return session
 
 
-def test_a_visitor_of_another_system_gets_a_token_of_its_own(hospital: Hospital) -> None:
+def test_external_user_gets_own_token(hospital: Hospital) -> None:
     session = session_of(token_for(hospital, "50864896-8136-4a43-8a48-1d3325a7f78f"))
     assert session.tenant_id == hospital.tenant_id
     assert (session.role, session.platform) == ("session", 0)
     assert session.principal == "session:50864896-8136-4a43-8a48-1d3325a7f78f"
 
 
-def test_asking_twice_gives_two_tokens_that_both_live(hospital: Hospital) -> None:
+def test_two_requests_return_two_valid_tokens(hospital: Hospital) -> None:
     first, second = (token_for(hospital, "visitor") for _ in range(2))
     assert first.data != second.data
     assert session_of(first).principal == session_of(second).principal
 
 
 @pytest.mark.parametrize("shape", ["{0}", "user:{0}"])
-def test_the_number_of_a_person_gives_that_persons_own_rights(hospital: Hospital, shape: str) -> None:
+def test_token_for_account_has_its_role(hospital: Hospital, shape: str) -> None:
     roles = {
         hospital.lin: "patient",
         hospital.chen: "doctor",
@@ -49,11 +49,11 @@ def test_the_number_of_a_person_gives_that_persons_own_rights(hospital: Hospital
         assert (session.principal, session.role) == (person.principal, role)
 
 
-def test_a_number_stands_for_its_text(hospital: Hospital) -> None:
+def test_number_is_accepted_as_session(hospital: Hospital) -> None:
     assert session_of(token_for(hospital, hospital.lin.user_id)).principal == hospital.lin.principal
 
 
-def test_lin_reads_her_messages_with_the_token_her_hospital_asked_for(hospital: Hospital) -> None:
+def test_issued_token_reads_own_messages(hospital: Hospital) -> None:
     lin = hospital.lin
     fields: dict[str, Any] = {"member_id": lin.member_id, "doctor_id": hospital.chen.user_id}
     session_no = post("/msg_service/msg/patient/insert_session", lin.token, **fields).data["session_no"]
@@ -62,18 +62,18 @@ def test_lin_reads_her_messages_with_the_token_her_hospital_asked_for(hospital: 
     assert get("/msg_service/msg/patient/msg_list", token, **query).data == []
 
 
-def test_a_person_of_another_hospital_does_not_exist(hospital: Hospital, other_hospital: Hospital) -> None:
+def test_person_of_other_hospital_is_not_found(hospital: Hospital, other_hospital: Hospital) -> None:
     for person in (other_hospital.lin, other_hospital.chen):
         answer = token_for(hospital, str(person.user_id))
         assert (answer.status, answer.code) == (404, 10004)
 
 
 @pytest.mark.parametrize("session", ["0", "999999999999", "9" * 128, "user:999999999999"])
-def test_a_number_that_nobody_has_is_not_found(hospital: Hospital, session: str) -> None:
+def test_id_of_no_account_is_not_found(hospital: Hospital, session: str) -> None:
     assert token_for(hospital, session).status == 404
 
 
-def test_disabled_staff_get_none(hospital: Hospital) -> None:
+def test_disabled_staff_get_no_token(hospital: Hospital) -> None:
     disable = "UPDATE staff SET disabled_at = 1 WHERE user_id = %(id)s"
     mysql.autocommit.execute(disable, id=hospital.chen.user_id)
     assert token_for(hospital, str(hospital.chen.user_id)).status == 404
@@ -81,30 +81,30 @@ def test_disabled_staff_get_none(hospital: Hospital) -> None:
 
 
 @pytest.mark.parametrize("shape", ["0{0}", "00{0}", "user:0{0}", "user:user:{0}", "USER:{0}", "{0}x", "-{0}", "+{0}"])
-def test_what_is_not_exactly_a_number_is_nobody_of_ours(hospital: Hospital, shape: str) -> None:
+def test_session_that_is_not_exactly_a_number_is_external(hospital: Hospital, shape: str) -> None:
     outside = shape.format(hospital.lin.user_id)
     session = session_of(token_for(hospital, outside))
     assert (session.role, session.principal) == ("session", f"session:{outside}")
 
 
 @pytest.mark.parametrize("session", ["user:", "a", "!", "~", "a" * 128, "o%27Brien;--", "session:abc"])
-def test_any_visible_text_names_a_visitor(hospital: Hospital, session: str) -> None:
+def test_any_printable_text_names_external_user(hospital: Hospital, session: str) -> None:
     assert session_of(token_for(hospital, session)).principal == f"session:{session}"
 
 
-def test_one_visitor_of_two_hospitals_is_two(hospital: Hospital, other_hospital: Hospital) -> None:
+def test_same_external_user_of_two_hospitals_is_two_users(hospital: Hospital, other_hospital: Hospital) -> None:
     ours, theirs = (session_of(token_for(one, "visitor")) for one in (hospital, other_hospital))
     assert (ours.tenant_id, theirs.tenant_id) == (hospital.tenant_id, other_hospital.tenant_id)
 
 
 @pytest.mark.parametrize(("platform", "kept"), [(0, 0), (1, 1), (255, 255), ("7", 7)])
-def test_the_platform_is_kept(hospital: Hospital, platform: Any, kept: int) -> None:
+def test_platform_is_stored(hospital: Hospital, platform: Any, kept: int) -> None:
     assert session_of(token_for(hospital, "visitor", platform=platform)).platform == kept
     assert session_of(token_for(hospital, hospital.lin.user_id, platform=platform)).platform == kept
 
 
 @pytest.mark.parametrize("platform", [-1, 256, 1.5, "1.0", "", "x", True, None, [1], {}, 10**400])
-def test_a_bad_platform_is_refused_by_name(hospital: Hospital, platform: Any) -> None:
+def test_invalid_platform_is_rejected_by_name(hospital: Hospital, platform: Any) -> None:
     answer = token_for(hospital, "visitor", platform=platform)
     assert (answer.status, answer.code) == (400, 10001)
     assert answer.error.startswith("platform：")
@@ -113,12 +113,12 @@ def test_a_bad_platform_is_refused_by_name(hospital: Hospital, platform: Any) ->
 @pytest.mark.parametrize(
     "session", [None, "", " ", "a b", "访客", "a" * 129, True, 1.5, [], {}, "a\n", "\x00", 10**200]
 )
-def test_a_bad_session_is_refused_by_name(hospital: Hospital, session: Any) -> None:
+def test_invalid_session_is_rejected_by_name(hospital: Hospital, session: Any) -> None:
     answer = token_for(hospital, session)
     assert (answer.status, answer.code) == (400, 10001)
     assert answer.error.startswith("session：")
 
 
-def test_a_session_must_be_given(hospital: Hospital) -> None:
+def test_session_is_required(hospital: Hospital) -> None:
     answer = post(PATH, headers={"X-Internal-Key": hospital.internal_key}, platform=1)
     assert (answer.status, answer.error) == (400, "session：必填")

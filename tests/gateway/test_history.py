@@ -39,7 +39,7 @@ def said(*numbers: int) -> list[str]:
     return [str(number) for number in numbers]
 
 
-def test_before_a_message_are_it_and_the_29_nearest(guo: ExternalUser, talk: Talk) -> None:
+def test_page_before_message_has_it_and_the_previous_29(guo: ExternalUser, talk: Talk) -> None:
     conversation, ids = talk
     assert list_contents(call_on_conversation(guo, BEFORE, conversation, msg_id=ids[50])) == said(*range(21, 51))
     assert list_contents(call_on_conversation(guo, BEFORE, conversation, msg_id=ids[50], desc=True)) == said(
@@ -49,7 +49,7 @@ def test_before_a_message_are_it_and_the_29_nearest(guo: ExternalUser, talk: Tal
     assert list_contents(call_on_conversation(guo, BEFORE, conversation, msg_id=ids[0])) == said(0)
 
 
-def test_after_a_message_are_it_and_the_29_nearest(guo: ExternalUser, talk: Talk) -> None:
+def test_page_after_message_has_it_and_the_next_29(guo: ExternalUser, talk: Talk) -> None:
     conversation, ids = talk
     assert list_contents(call_on_conversation(guo, AFTER, conversation, msg_id=ids[10])) == said(*range(10, 40))
     assert list_contents(call_on_conversation(guo, AFTER, conversation, msg_id=ids[10], desc=True)) == said(
@@ -59,7 +59,7 @@ def test_after_a_message_are_it_and_the_29_nearest(guo: ExternalUser, talk: Talk
     assert list_contents(call_on_conversation(guo, AFTER, conversation, msg_id=ids[69])) == said(69)
 
 
-def test_a_client_pages_through_it_all_and_misses_nothing(guo: ExternalUser, talk: Talk) -> None:
+def test_client_pages_through_whole_history(guo: ExternalUser, talk: Talk) -> None:
     conversation, ids = talk
     seen, at = [ids[0]], ids[0]
     while len(page := call_on_conversation(guo, AFTER, conversation, msg_id=at).data["Msg"]) > 1:
@@ -79,7 +79,7 @@ def test_a_range_includes_both_ends(guo: ExternalUser, talk: Talk) -> None:
     assert list_contents(call_on_conversation(guo, RANGE, conversation, start_msg_id=ids[6], end_msg_id=ids[3])) == []
 
 
-def test_an_empty_end_is_open(guo: ExternalUser, talk: Talk) -> None:
+def test_empty_end_of_range_is_open(guo: ExternalUser, talk: Talk) -> None:
     conversation, ids = talk
     assert list_contents(call_on_conversation(guo, RANGE, conversation, start_msg_id=ids[67])) == said(67, 68, 69)
     assert list_contents(call_on_conversation(guo, RANGE, conversation, start_msg_id="", end_msg_id=ids[1])) == said(
@@ -90,7 +90,7 @@ def test_an_empty_end_is_open(guo: ExternalUser, talk: Talk) -> None:
     )
 
 
-def test_a_range_is_at_most_five_hundred_from_where_its_order_begins(
+def test_range_is_limited_from_the_end_where_its_order_begins(
     guo: ExternalUser, talk: Talk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("chalicelib.gateway.messages.MAX_RANGE_SIZE", 5)
@@ -99,27 +99,27 @@ def test_a_range_is_at_most_five_hundred_from_where_its_order_begins(
     assert list_contents(call_on_conversation(guo, RANGE, conversation, desc=True)) == said(69, 68, 67, 66, 65)
 
 
-def test_the_last_thirty(guo: ExternalUser, talk: Talk) -> None:
+def test_newest_page_has_thirty_messages(guo: ExternalUser, talk: Talk) -> None:
     conversation, _ = talk
     assert list_contents(call_on_conversation(guo, NEWEST, conversation)) == said(*range(40, 70))
     assert list_contents(call_on_conversation(guo, NEWEST, conversation, desc=True)) == said(*range(69, 39, -1))
 
 
-def test_the_last_one(guo: ExternalUser, talk: Talk) -> None:
+def test_newest_message_and_its_id(guo: ExternalUser, talk: Talk) -> None:
     conversation, ids = talk
     assert call_on_conversation(guo, LAST_ID, conversation).data == {"MsgId": ids[-1]}
     for desc in (False, True):
         assert list_contents(call_on_conversation(guo, LAST, conversation, desc=desc)) == ["69"]
 
 
-def test_where_nothing_was_said_there_is_nothing(guo: ExternalUser) -> None:
+def test_empty_conversation_has_no_messages(guo: ExternalUser) -> None:
     conversation = create_conversation(guo)
     for path in (RANGE, NEWEST, LAST):
         assert call_on_conversation(guo, path, conversation).data == {"Msg": []}
     assert call_on_conversation(guo, LAST_ID, conversation).data == {"MsgId": ""}
 
 
-def test_a_withdrawn_message_keeps_its_place_and_nothing_else(guo: ExternalUser) -> None:
+def test_withdrawn_message_keeps_only_its_place(guo: ExternalUser) -> None:
     conversation = create_conversation(guo)
     wrong = str(send(guo, conversation, "说错了", status=5, type=9).data["MsgID"])
     log.withdraw(guo.tenant_id, conversation, wrong, guo.principal)
@@ -130,7 +130,7 @@ def test_a_withdrawn_message_keeps_its_place_and_nothing_else(guo: ExternalUser)
 
 
 @pytest.mark.parametrize("path", [BEFORE, AFTER, RANGE])
-def test_the_message_of_another_conversation_is_refused(guo: ExternalUser, talk: Talk, path: str) -> None:
+def test_message_of_another_conversation_is_rejected(guo: ExternalUser, talk: Talk, path: str) -> None:
     [other] = send_all(guo, create_conversation(guo), "别处")
     for field in ("start_msg_id", "end_msg_id") if path == RANGE else ("msg_id",):
         answer = call_on_conversation(guo, path, talk[0], **{field: other})
@@ -139,7 +139,7 @@ def test_the_message_of_another_conversation_is_refused(guo: ExternalUser, talk:
 
 @pytest.mark.parametrize("bad", ["x", 7, ["a"], "EDCZL-SY32-243Y-VW1"])
 @pytest.mark.parametrize("path", [BEFORE, AFTER, RANGE])
-def test_a_bad_message_id_is_refused(guo: ExternalUser, path: str, bad: object) -> None:
+def test_invalid_message_id_is_rejected(guo: ExternalUser, path: str, bad: object) -> None:
     conversation = create_conversation(guo)
     for field in ("start_msg_id", "end_msg_id") if path == RANGE else ("msg_id",):
         answer = call_on_conversation(guo, path, conversation, **{field: bad})
@@ -148,26 +148,26 @@ def test_a_bad_message_id_is_refused(guo: ExternalUser, path: str, bad: object) 
 
 
 @pytest.mark.parametrize("path", [BEFORE, AFTER])
-def test_a_message_id_is_wanted(guo: ExternalUser, path: str) -> None:
+def test_message_id_is_required(guo: ExternalUser, path: str) -> None:
     for absent in ({}, {"msg_id": ""}, {"msg_id": None}):
         assert call_on_conversation(guo, path, create_conversation(guo), **absent).status == 400
 
 
 @pytest.mark.parametrize("bad", ["文", None, 7, []])
 @pytest.mark.parametrize("path", LISTS)
-def test_a_bad_order_is_refused(guo: ExternalUser, talk: Talk, path: str, bad: object) -> None:
+def test_invalid_order_is_rejected(guo: ExternalUser, talk: Talk, path: str, bad: object) -> None:
     answer = call_on_conversation(guo, path, talk[0], msg_id=talk[1][0], desc=bad)
     assert (answer.status, answer.code) == (400, 10001)
     assert answer.error.startswith("desc：")
 
 
 @pytest.mark.parametrize("path", [*LISTS, LAST_ID])
-def test_asking_again_is_answered_the_same(guo: ExternalUser, talk: Talk, path: str) -> None:
+def test_repeated_read_returns_same(guo: ExternalUser, talk: Talk, path: str) -> None:
     body: dict[str, Any] = {"conversation_id": talk[0], "msg_id": talk[1][30]}
     assert post(f"/{path}", guo.token, **body).data == post(f"/{path}", guo.token, **body).data
 
 
-def test_the_last_thirty_count_as_read_and_nothing_else_does(guo: ExternalUser, lin: Person) -> None:
+def test_only_newest_page_marks_messages_as_read(guo: ExternalUser, lin: Person) -> None:
     conversation = create_conversation(guo)
     join(lin, conversation)
     [message_id, *_] = send_all(guo, conversation, "一", "二")
@@ -179,7 +179,7 @@ def test_the_last_thirty_count_as_read_and_nothing_else_does(guo: ExternalUser, 
 
 
 @pytest.mark.parametrize("path", [AFTER, RANGE])
-def test_what_was_seen_in_a_stretch_stays_seen_in_the_newest_page(
+def test_message_seen_in_range_is_in_newest_page(
     guo: ExternalUser, han: ExternalUser, conversation: str, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     """Han's process has no Redis: elsewhere the tail lags, and MySQL has told of it."""
@@ -190,7 +190,7 @@ def test_what_was_seen_in_a_stretch_stays_seen_in_the_newest_page(
     assert list_contents(call_on_conversation(guo, NEWEST, conversation))[-1] == "四"
 
 
-def test_a_stretch_that_redis_knows_leaves_the_newest_page_with_redis(
+def test_range_known_to_cache_keeps_newest_page_cached(
     guo: ExternalUser, conversation: str, mysql_reads: list[str]
 ) -> None:
     list_contents(call_on_conversation(guo, RANGE, conversation))

@@ -31,7 +31,7 @@ ABSENT = "87ba7679-b682-47e7-8499-0385dda22b66"
 WITH_PEOPLE = ["create_conversation", "join_conversation", "kickout_conversation"]
 
 
-def test_those_who_are_named_are_in_it(hospital: Hospital, guo: ExternalUser, han: ExternalUser, lin: Person) -> None:
+def test_named_members_take_part(hospital: Hospital, guo: ExternalUser, han: ExternalUser, lin: Person) -> None:
     conversation = create_conversation_of(hospital, guo, lin, conversation_type=4)
     assert [is_joined(who, conversation) for who in (guo, lin, han)] == [True, True, False]
     assert call_on_conversation(lin, "get_conversation_detail", conversation).data["ConversationType"] == 4
@@ -39,7 +39,7 @@ def test_those_who_are_named_are_in_it(hospital: Hospital, guo: ExternalUser, ha
     assert list_contents(get_last_30(lin, conversation)) == ["在吗"]
 
 
-def test_a_person_is_named_in_three_ways_and_seated_once(hospital: Hospital, lin: Person, guo: ExternalUser) -> None:
+def test_person_named_in_three_ways_is_added_once(hospital: Hospital, lin: Person, guo: ExternalUser) -> None:
     named = [lin.user_id, str(lin.user_id), lin.principal, guo.session, guo.session]
     conversation = call_internal(hospital, "create_conversation", sessions=named).data["ConversationId"]
     assert is_joined(lin, conversation)
@@ -48,9 +48,7 @@ def test_a_person_is_named_in_three_ways_and_seated_once(hospital: Hospital, lin
     assert not is_joined(lin, conversation)
 
 
-def test_a_number_that_is_nobodys_is_refused_by_name(
-    hospital: Hospital, other_hospital: Hospital, guo: ExternalUser
-) -> None:
+def test_id_of_no_account_is_rejected_by_name(hospital: Hospital, other_hospital: Hospital, guo: ExternalUser) -> None:
     conversation = create_conversation_of(hospital, guo)
     for number in (0, 2**52, other_hospital.lin.user_id, "9" * 30):
         for what in ("create_conversation", "join_conversation"):
@@ -59,7 +57,7 @@ def test_a_number_that_is_nobodys_is_refused_by_name(
     assert call_internal(hospital, "kickout_conversation", conversation_id=conversation, sessions=[2**52]).status == 200
 
 
-def test_with_a_key_asking_again_finds_the_same_one(hospital: Hospital, guo: ExternalUser, han: ExternalUser) -> None:
+def test_same_key_returns_same_conversation(hospital: Hospital, guo: ExternalUser, han: ExternalUser) -> None:
     first = create_conversation_of(hospital, guo, han, key="k1")
     remove_participants(hospital, first, han)
     assert create_conversation_of(hospital, han, guo, key="k1") == first
@@ -69,18 +67,18 @@ def test_with_a_key_asking_again_finds_the_same_one(hospital: Hospital, guo: Ext
     assert (answer.status, answer.code) == (409, 10005)
 
 
-def test_two_hospitals_may_choose_one_key(hospital: Hospital, other_hospital: Hospital) -> None:
+def test_two_hospitals_may_use_the_same_key(hospital: Hospital, other_hospital: Hospital) -> None:
     assert create_conversation_of(hospital, hospital.lin, key="k1") != create_conversation_of(
         other_hospital, other_hospital.lin, key="k1"
     )
 
 
-def test_one_key_at_once_makes_one(hospital: Hospital, guo: ExternalUser) -> None:
+def test_concurrent_requests_with_one_key_create_one(hospital: Hospital, guo: ExternalUser) -> None:
     with ThreadPoolExecutor(8) as pool:
         assert len(set(pool.map(lambda _: create_conversation_of(hospital, guo, key="k1"), range(16)))) == 1
 
 
-def test_bringing_people_in_twice_changes_nothing(hospital: Hospital, guo: ExternalUser, han: ExternalUser) -> None:
+def test_adding_members_twice_changes_nothing(hospital: Hospital, guo: ExternalUser, han: ExternalUser) -> None:
     conversation = create_conversation_of(hospital, guo)
     send_all(guo, conversation, "一")
     for _ in range(2):
@@ -88,7 +86,7 @@ def test_bringing_people_in_twice_changes_nothing(hospital: Hospital, guo: Exter
     assert list_contents(get_last_30(han, conversation)) == ["一"]
 
 
-def test_who_is_put_out_reads_and_says_nothing_more(hospital: Hospital, guo: ExternalUser, han: ExternalUser) -> None:
+def test_removed_member_cannot_read_or_send(hospital: Hospital, guo: ExternalUser, han: ExternalUser) -> None:
     conversation = create_conversation_of(hospital, guo, han)
     send_all(guo, conversation, "一")
     assert list_contents(get_last_30(han, conversation)) == ["一"]
@@ -98,13 +96,15 @@ def test_who_is_put_out_reads_and_says_nothing_more(hospital: Hospital, guo: Ext
     assert list_contents(get_last_30(guo, conversation)) == ["一"]
 
 
-def test_putting_out_a_stranger_changes_nothing(hospital: Hospital, guo: ExternalUser, han: ExternalUser) -> None:
+def test_removing_non_member_changes_nothing(hospital: Hospital, guo: ExternalUser, han: ExternalUser) -> None:
     conversation = create_conversation(guo)
     assert remove_participants(hospital, conversation, han).status == 200
     assert join(han, conversation).status == 200
 
 
-def test_consultations_are_none_of_the_gateways(hospital: Hospital, lin: Person, chen: Person, wang: Person) -> None:
+def test_internal_endpoints_do_not_change_consultations(
+    hospital: Hospital, lin: Person, chen: Person, wang: Person
+) -> None:
     session_no = create_session(lin, chen)
     assert add_participants(hospital, session_no, wang).status == 404
     assert remove_participants(hospital, session_no, lin).status == 404
@@ -112,21 +112,21 @@ def test_consultations_are_none_of_the_gateways(hospital: Hospital, lin: Person,
     assert send(lin, session_no, "还在").status == 200
 
 
-def test_archiving_and_opening_again_may_be_repeated(hospital: Hospital, guo: ExternalUser) -> None:
+def test_archiving_and_reopening_are_idempotent(hospital: Hospital, guo: ExternalUser) -> None:
     conversations = [create_conversation(guo), create_conversation_of(hospital, guo)]
     for closed in (True, True, False, False, True):
         assert archive(hospital, *conversations, *conversations, is_archive=closed).data is None
         assert {send(guo, one, "在吗").status for one in conversations} == {403 if closed else 200}
 
 
-def test_archiving_is_for_all_of_them_or_none(hospital: Hospital, guo: ExternalUser) -> None:
+def test_archiving_is_all_or_none(hospital: Hospital, guo: ExternalUser) -> None:
     conversation = create_conversation(guo)
     assert archive(hospital, conversation, ABSENT).status == 404
     assert send(guo, conversation, "在吗").status == 200
 
 
 @pytest.mark.parametrize("what", [what for what in INTERNAL_PATHS if what != "create_conversation"])
-def test_what_is_not_there_is_not_found(hospital: Hospital, what: str) -> None:
+def test_absent_conversation_is_not_found(hospital: Hospital, what: str) -> None:
     body: dict[str, Any] = {
         "conversation_id": ABSENT,
         "conversation_ids": [ABSENT],
@@ -138,14 +138,14 @@ def test_what_is_not_there_is_not_found(hospital: Hospital, what: str) -> None:
 
 
 @pytest.mark.parametrize("what", WITH_PEOPLE)
-def test_somebody_must_be_named(hospital: Hospital, guo: ExternalUser, what: str) -> None:
+def test_members_are_required(hospital: Hospital, guo: ExternalUser, what: str) -> None:
     answer = call_internal(hospital, what, conversation_id=create_conversation(guo), sessions=[])
     assert (answer.status, answer.code) == (400, 90011)
 
 
 @pytest.mark.parametrize("bad", [None, "x", 7, [""], ["a b"], ["带中文"], [None], [["x"]], ["x" * 129], ["x"] * 501])
 @pytest.mark.parametrize("what", WITH_PEOPLE)
-def test_bad_names_are_refused(hospital: Hospital, guo: ExternalUser, what: str, bad: object) -> None:
+def test_invalid_sessions_are_rejected(hospital: Hospital, guo: ExternalUser, what: str, bad: object) -> None:
     answer = call_internal(hospital, what, conversation_id=create_conversation(guo), sessions=bad)
     assert (answer.status, answer.code) == (400, 10001)
     assert answer.error.startswith("sessions")
@@ -158,14 +158,14 @@ def test_there_are_sixteen_types(hospital: Hospital, guo: ExternalUser, kind: in
 
 
 @pytest.mark.parametrize("body", [{"is_archive": True}, {"is_archive": True, "conversation_ids": []}])
-def test_archiving_wants_conversations(hospital: Hospital, body: dict[str, Any]) -> None:
+def test_archiving_requires_conversations(hospital: Hospital, body: dict[str, Any]) -> None:
     answer = call_internal(hospital, "set_archive_conversations", **body)
     assert (answer.status, answer.code) == (400, 10001)
     assert answer.error.startswith("conversation_ids：")
 
 
 @pytest.mark.parametrize("bad", [None, "文", 7, []])
-def test_archiving_wants_a_yes_or_no(hospital: Hospital, guo: ExternalUser, bad: object) -> None:
+def test_archiving_requires_boolean(hospital: Hospital, guo: ExternalUser, bad: object) -> None:
     answer = call_internal(
         hospital, "set_archive_conversations", conversation_ids=[create_conversation(guo)], is_archive=bad
     )
@@ -173,7 +173,7 @@ def test_archiving_wants_a_yes_or_no(hospital: Hospital, guo: ExternalUser, bad:
     assert answer.error.startswith("is_archive：")
 
 
-def test_five_hundred_people_are_one_conversation(hospital: Hospital) -> None:
+def test_conversation_has_at_most_five_hundred_members(hospital: Hospital) -> None:
     crowd = [visitor_of(number) for number in range(500)]
     conversation = call_internal(hospital, "create_conversation", sessions=crowd).data["ConversationId"]
     first, last = create_external_user(hospital, crowd[0]), create_external_user(hospital, crowd[-1])
@@ -189,7 +189,7 @@ def visitor_of(number: int) -> str:
     return f"visitor-{number:03d}"
 
 
-def test_all_of_them_find_room_or_none(
+def test_all_members_are_added_or_none(
     hospital: Hospital, guo: ExternalUser, han: ExternalUser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(membership, "MAX_PARTICIPANTS", 2)

@@ -23,7 +23,7 @@ from tests.support.gateway_client import (
 )
 
 
-def test_whoever_knows_the_id_may_join(guo: ExternalUser, lin: Person) -> None:
+def test_anyone_with_the_id_may_join(guo: ExternalUser, lin: Person) -> None:
     conversation = create_conversation(guo)
     send_all(guo, conversation, "有人吗")
     assert join(lin, conversation).data == {"ConversationId": conversation}
@@ -43,7 +43,7 @@ def test_joining_twice_changes_nothing(guo: ExternalUser, han: ExternalUser) -> 
     assert join(guo, conversation).status == 200
 
 
-def test_what_the_hospital_made_is_not_joined_by_knowing_its_id(
+def test_conversation_of_hospital_cannot_be_joined_by_id(
     hospital: Hospital, guo: ExternalUser, han: ExternalUser
 ) -> None:
     conversation = create_conversation_of(hospital, guo)
@@ -53,14 +53,14 @@ def test_what_the_hospital_made_is_not_joined_by_knowing_its_id(
     assert not is_joined(han, conversation)
 
 
-def test_a_consultation_is_not_joined(lin: Person, chen: Person, wang: Person, zhou: Person) -> None:
+def test_consultation_cannot_be_joined(lin: Person, chen: Person, wang: Person, zhou: Person) -> None:
     session_no = create_session(lin, chen)
     for person in (wang, zhou, lin, chen):
         assert join(person, session_no).status == 404
     assert get_last_30(wang, session_no).status == 404
 
 
-def test_an_archived_conversation_takes_nobody_in(hospital: Hospital, guo: ExternalUser, han: ExternalUser) -> None:
+def test_archived_conversation_cannot_be_joined(hospital: Hospital, guo: ExternalUser, han: ExternalUser) -> None:
     conversation = create_conversation(guo)
     archive(hospital, conversation)
     answer = join(han, conversation)
@@ -69,7 +69,7 @@ def test_an_archived_conversation_takes_nobody_in(hospital: Hospital, guo: Exter
     assert join(guo, conversation).status == 200  # sits there already
 
 
-def test_who_was_put_out_does_not_come_back_alone(hospital: Hospital, guo: ExternalUser, han: ExternalUser) -> None:
+def test_removed_member_cannot_rejoin(hospital: Hospital, guo: ExternalUser, han: ExternalUser) -> None:
     conversation = create_conversation(guo)
     join(han, conversation)
     remove_participants(hospital, conversation, han)
@@ -81,7 +81,7 @@ def test_who_was_put_out_does_not_come_back_alone(hospital: Hospital, guo: Exter
     assert join(han, conversation).status == 200
 
 
-def test_who_comes_back_has_nothing_unread_and_reads_it_all(guo: ExternalUser, han: ExternalUser) -> None:
+def test_rejoined_member_reads_all_messages(guo: ExternalUser, han: ExternalUser) -> None:
     conversation = create_conversation(guo)
     join(han, conversation)
     send_all(guo, conversation, "一")
@@ -92,7 +92,7 @@ def test_who_comes_back_has_nothing_unread_and_reads_it_all(guo: ExternalUser, h
     assert list_contents(get_last_30(han, conversation)) == ["一", "二", "三"]
 
 
-def test_a_full_conversation_takes_nobody_in(
+def test_full_conversation_cannot_be_joined(
     hospital: Hospital, guo: ExternalUser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ten at once find room for three."""
@@ -108,7 +108,7 @@ def test_a_full_conversation_takes_nobody_in(
     assert sum(join(person, conversation).status == 200 for person in people) == 3
 
 
-def test_many_join_at_once(guo: ExternalUser, han: ExternalUser) -> None:
+def test_concurrent_joins_succeed(guo: ExternalUser, han: ExternalUser) -> None:
     conversation = create_conversation(guo)
     with ThreadPoolExecutor(8) as pool:
         assert {answer.status for answer in pool.map(lambda _: join(han, conversation), range(16))} == {200}

@@ -30,7 +30,7 @@ def listed(who: Person | ExternalUser, **body: Any) -> Answer:
     return post(LIST, who.token, **body)
 
 
-def test_the_list_has_every_kind_the_youngest_first(hospital: Hospital, lin: Person, chen: Person) -> None:
+def test_list_has_all_kinds_newest_first(hospital: Hospital, lin: Person, chen: Person) -> None:
     consultation = create_session(lin, chen)
     own = create_conversation(lin)
     given = create_conversation_of(hospital, lin, chen)
@@ -41,43 +41,43 @@ def test_the_list_has_every_kind_the_youngest_first(hospital: Hospital, lin: Per
     assert listed(lin).data == {"Conversations": [consultation]}
 
 
-def test_who_is_in_none_has_an_empty_list(guo: ExternalUser) -> None:
+def test_list_without_conversations_is_empty(guo: ExternalUser) -> None:
     assert listed(guo).data == {"Conversations": []}
 
 
-def test_one_may_name_oneself_in_either_form(guo: ExternalUser, lin: Person) -> None:
+def test_own_session_may_be_named_in_either_form(guo: ExternalUser, lin: Person) -> None:
     for who, names in ((guo, ["", guo.session, guo.principal]), (lin, ["", str(lin.user_id), lin.principal])):
         conversation = create_conversation(who)
         for name in names:
             assert listed(who, SessionId=name).data == {"Conversations": [conversation]}
 
 
-def test_anothers_list_is_refused(guo: ExternalUser, han: ExternalUser, lin: Person) -> None:
+def test_list_of_another_user_is_rejected(guo: ExternalUser, han: ExternalUser, lin: Person) -> None:
     for name in (han.session, han.principal, str(lin.user_id), lin.principal, "session:"):
         answer = listed(guo, SessionId=name)
         assert (answer.status, answer.code) == (403, 10003)
 
 
 @pytest.mark.parametrize("bad", [{}, ["a"], True, "x" * 137])
-def test_a_bad_session_id_is_refused(guo: ExternalUser, bad: object) -> None:
+def test_invalid_session_id_is_rejected(guo: ExternalUser, bad: object) -> None:
     answer = listed(guo, SessionId=bad)
     assert (answer.status, answer.code) == (400, 10001)
     assert answer.error.startswith("SessionId：")
 
 
-def test_check_joined_says_no_more_than_that(guo: ExternalUser, han: ExternalUser) -> None:
+def test_check_joined_reveals_nothing_else(guo: ExternalUser, han: ExternalUser) -> None:
     conversation = create_conversation(guo)
     assert is_joined(guo, conversation)
     assert not is_joined(han, conversation)
     assert not is_joined(han, "87ba7679-b682-47e7-8499-0385dda22b66")
 
 
-def test_another_hospitals_user_of_the_same_id_is_not_joined(hospital: Hospital, other_hospital: Hospital) -> None:
+def test_same_user_id_of_other_hospital_is_not_joined(hospital: Hospital, other_hospital: Hospital) -> None:
     conversation = create_conversation(hospital.lin)
     assert not is_joined(other_hospital.lin, conversation)
 
 
-def test_the_detail_of_a_new_conversation(guo: ExternalUser) -> None:
+def test_detail_of_new_conversation(guo: ExternalUser) -> None:
     conversation = create_conversation(guo, conversation_type=9)
     assert call_on_conversation(guo, DETAIL, conversation).data == {
         "ConversationID": conversation,
@@ -90,9 +90,7 @@ def test_the_detail_of_a_new_conversation(guo: ExternalUser) -> None:
     }
 
 
-def test_the_detail_tells_of_the_last_message_and_the_archive(
-    hospital: Hospital, guo: ExternalUser, han: ExternalUser
-) -> None:
+def test_detail_has_last_message_and_archive_flag(hospital: Hospital, guo: ExternalUser, han: ExternalUser) -> None:
     conversation = create_conversation(guo)
     join(han, conversation)
     *_, last = send_all(han, conversation, "一", "二")
@@ -104,14 +102,14 @@ def test_the_detail_tells_of_the_last_message_and_the_archive(
     assert call_on_conversation(guo, DETAIL, conversation).data["IsArchive"] is False
 
 
-def test_a_withdrawn_message_is_still_the_last(guo: ExternalUser) -> None:
+def test_withdrawn_message_is_still_the_last(guo: ExternalUser) -> None:
     conversation = create_conversation(guo)
     [wrong] = send_all(guo, conversation, "说错了")
     log.withdraw(guo.tenant_id, conversation, wrong, guo.principal)
     assert call_on_conversation(guo, DETAIL, conversation).data["LastMsgID"] == wrong
 
 
-def test_a_deleted_entry_is_deleted_for_one_side_until_the_next_message(lin: Person, chen: Person) -> None:
+def test_deleted_entry_is_hidden_from_one_side_until_next_message(lin: Person, chen: Person) -> None:
     session_no = send_as_patient(lin, chen, "在吗").data["session_no"]
     assert post(DOCTOR_DEL, chen.token, session_id=session_no).status == 200
     assert [call_on_conversation(who, DETAIL, session_no).data["IsDelete"] for who in (lin, chen)] == [False, True]
@@ -119,7 +117,7 @@ def test_a_deleted_entry_is_deleted_for_one_side_until_the_next_message(lin: Per
     assert [call_on_conversation(who, DETAIL, session_no).data["IsDelete"] for who in (lin, chen)] == [False, False]
 
 
-def test_asking_changes_nothing(guo: ExternalUser) -> None:
+def test_reading_details_changes_nothing(guo: ExternalUser) -> None:
     conversation = create_conversation(guo)
     send(guo, conversation, "在吗")
     for path in (LIST, "/check_joined_conversation", f"/{DETAIL}"):

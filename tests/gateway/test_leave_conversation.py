@@ -19,7 +19,7 @@ READING = [path for path in PATHS if path.startswith("/get_conversation") or pat
 
 
 @pytest.mark.parametrize("path", READING)
-def test_who_has_left_reads_nothing_more(guo: ExternalUser, han: ExternalUser, path: str) -> None:
+def test_former_member_cannot_read(guo: ExternalUser, han: ExternalUser, path: str) -> None:
     conversation = create_conversation(guo)
     join(han, conversation)
     [message_id] = send_all(guo, conversation, "再见")
@@ -35,11 +35,11 @@ def test_leaving_twice_changes_nothing(guo: ExternalUser, han: ExternalUser) -> 
     assert [leave(han, conversation).status for _ in range(3)] == [200] * 3
 
 
-def test_a_stranger_has_nothing_to_leave(guo: ExternalUser, han: ExternalUser) -> None:
+def test_non_member_cannot_leave(guo: ExternalUser, han: ExternalUser) -> None:
     assert leave(han, create_conversation(guo)).status == 404
 
 
-def test_where_the_hospital_seats_people_nobody_leaves(
+def test_conversation_of_hospital_cannot_be_left(
     hospital: Hospital, guo: ExternalUser, lin: Person, chen: Person
 ) -> None:
     assert leave(guo, create_conversation_of(hospital, guo)).status == 404
@@ -48,9 +48,7 @@ def test_where_the_hospital_seats_people_nobody_leaves(
     assert list_as_patient(lin, session_no).status == 200
 
 
-def test_who_was_put_out_does_not_come_back_by_leaving(
-    hospital: Hospital, guo: ExternalUser, han: ExternalUser
-) -> None:
+def test_removed_member_cannot_rejoin_after_leaving(hospital: Hospital, guo: ExternalUser, han: ExternalUser) -> None:
     conversation = create_conversation(guo)
     join(han, conversation)
     remove_participants(hospital, conversation, han)
@@ -58,7 +56,7 @@ def test_who_was_put_out_does_not_come_back_by_leaving(
     assert join(han, conversation).status == 403
 
 
-def test_the_maker_may_leave_and_come_back(guo: ExternalUser) -> None:
+def test_creator_may_leave_and_rejoin(guo: ExternalUser) -> None:
     conversation = create_conversation(guo)
     leave(guo, conversation)
     assert not is_joined(guo, conversation)

@@ -29,7 +29,7 @@ from tests.support.gateway_client import (
 pytestmark = pytest.mark.store
 
 
-def test_a_refill_read_before_a_kick_does_not_let_back_in(
+def test_refill_read_before_removal_does_not_restore_access(
     hospital: Hospital, guo: ExternalUser, han: ExternalUser, conversation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Han's reader has asked MySQL, and comes to Redis after Han was put out."""
@@ -49,7 +49,7 @@ def test_a_refill_read_before_a_kick_does_not_let_back_in(
     assert list_contents(get_last_30(guo, conversation)) == ["一", "二"]
 
 
-def test_a_seat_confirmed_before_a_kick_does_not_let_back_in(
+def test_state_confirmed_before_removal_does_not_restore_access(
     hospital: Hospital, han: ExternalUser, conversation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     age_cache(conversation)
@@ -65,7 +65,7 @@ def test_a_seat_confirmed_before_a_kick_does_not_let_back_in(
     assert get_last_30(han, conversation).status == 404
 
 
-def test_a_position_moved_before_a_kick_does_not_let_back_in(
+def test_read_position_moved_before_removal_does_not_restore_access(
     hospital: Hospital, guo: ExternalUser, han: ExternalUser, conversation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     send_all(guo, conversation, "三")
@@ -76,7 +76,7 @@ def test_a_position_moved_before_a_kick_does_not_let_back_in(
     assert get_last_30(han, conversation).status == 404
 
 
-def test_a_kick_that_redis_does_not_hear_of_holds_here_at_once_and_elsewhere_within_ten_seconds(
+def test_removal_without_redis_holds_here_at_once_and_elsewhere_within_ten_seconds(
     hospital: Hospital, han: ExternalUser, conversation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with as_other_process(monkeypatch, cut=True):
@@ -87,7 +87,7 @@ def test_a_kick_that_redis_does_not_hear_of_holds_here_at_once_and_elsewhere_wit
     assert get_last_30(han, conversation).status == 404
 
 
-def test_who_put_out_without_redis_does_not_let_back_in_when_redis_is_there_again(
+def test_removal_without_redis_holds_when_redis_is_back(
     hospital: Hospital, han: ExternalUser, conversation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as cut:
@@ -100,7 +100,7 @@ def refuse() -> None:
     raise redis.RedisUnavailableError("cut")
 
 
-def test_a_kick_whose_second_word_is_lost_is_held_by_its_mark(
+def test_removal_whose_cache_update_is_lost_is_protected_by_write_intent(
     hospital: Hospital, guo: ExternalUser, han: ExternalUser, conversation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with as_other_process(monkeypatch):
@@ -117,7 +117,7 @@ def lose_unseating(attempt: Callable[..., bool]) -> Callable[..., bool]:
 
 
 @pytest.mark.parametrize("flush", [False, True])
-def test_who_comes_back_has_read_what_was_said_meanwhile(
+def test_messages_sent_during_absence_are_not_unread(
     hospital: Hospital, guo: ExternalUser, han: ExternalUser, conversation: str, flush: bool
 ) -> None:
     send_all(guo, conversation, "三")
@@ -134,7 +134,7 @@ def test_who_comes_back_has_read_what_was_said_meanwhile(
     assert count_unread(han, conversation) == 0
 
 
-def test_a_page_read_before_leaving_does_not_count_after_coming_back(
+def test_page_read_before_leaving_does_not_count_after_rejoining(
     guo: ExternalUser, han: ExternalUser, conversation: str
 ) -> None:
     send_all(guo, conversation, "三")
@@ -146,7 +146,7 @@ def test_a_page_read_before_leaving_does_not_count_after_coming_back(
     assert count_unread(han, conversation) == 0
 
 
-def test_a_seat_that_the_tail_does_not_know_is_brought_by_one_look(
+def test_uncached_participant_state_is_loaded_once(
     guo: ExternalUser, han: ExternalUser, conversation: str, mysql_reads: list[str]
 ) -> None:
     """And leaves the others' where they are: a crowd does not fill the tail anew with each reader."""
@@ -163,7 +163,7 @@ def test_a_seat_that_the_tail_does_not_know_is_brought_by_one_look(
     assert mysql_reads == ["fetch_head"]
 
 
-def test_a_stranger_between_two_readers_leaves_the_tail_whole(
+def test_read_by_other_user_keeps_cache_fresh(
     hospital: Hospital, guo: ExternalUser, conversation: str, mysql_reads: list[str]
 ) -> None:
     for _ in range(2):
@@ -173,7 +173,7 @@ def test_a_stranger_between_two_readers_leaves_the_tail_whole(
     assert mysql_reads == []
 
 
-def test_a_change_that_was_refused_leaves_no_mark_and_no_seat(
+def test_rejected_change_leaves_no_write_intent_and_no_participant(
     hospital: Hospital, han: ExternalUser, guo: ExternalUser
 ) -> None:
     conversation = create_conversation(guo)

@@ -34,9 +34,7 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "settings", replace(settings, long_poll_seconds=20))
 
 
-def test_a_poll_brings_the_next_message_and_null_where_there_is_none(
-    guo: ExternalUser, han: ExternalUser, conversation: str
-) -> None:
+def test_poll_returns_next_message_or_null(guo: ExternalUser, han: ExternalUser, conversation: str) -> None:
     first = send(guo, conversation, "在吗").data["MsgID"]
     second = send(guo, conversation, "有人吗").data["MsgID"]
     one, two = poll(han.token).data, poll(han.token).data
@@ -46,14 +44,12 @@ def test_a_poll_brings_the_next_message_and_null_where_there_is_none(
     assert poll(han.token).data is None
 
 
-def test_what_one_said_oneself_is_there_too_for_ones_other_devices(guo: ExternalUser, conversation: str) -> None:
+def test_own_messages_are_delivered_to_other_devices(guo: ExternalUser, conversation: str) -> None:
     send(guo, conversation, "我")
     assert list_contents(poll_messages(guo.token)[0]) == ["我"]
 
 
-def test_a_poll_for_several_brings_a_list_and_where_to_go_on(
-    guo: ExternalUser, han: ExternalUser, conversation: str
-) -> None:
+def test_poll_with_limit_returns_list_and_cursor(guo: ExternalUser, han: ExternalUser, conversation: str) -> None:
     _, start, _ = poll_messages(han.token)
     for number in range(5):
         send(guo, conversation, str(number))
@@ -64,7 +60,7 @@ def test_a_poll_for_several_brings_a_list_and_where_to_go_on(
     assert poll_messages(han.token, after=end) == ([], end, False)
 
 
-def test_a_cursor_brings_the_same_again_so_that_a_lost_answer_costs_nothing(
+def test_same_cursor_returns_same_messages_after_lost_response(
     guo: ExternalUser, han: ExternalUser, conversation: str
 ) -> None:
     _, start, _ = poll_messages(han.token)
@@ -72,7 +68,7 @@ def test_a_cursor_brings_the_same_again_so_that_a_lost_answer_costs_nothing(
     assert poll_messages(han.token, after=start) == poll_messages(han.token, after=start)
 
 
-def test_without_a_cursor_each_token_has_a_place_of_its_own(
+def test_without_cursor_each_token_has_own_position(
     hospital: Hospital, guo: ExternalUser, han: ExternalUser, conversation: str
 ) -> None:
     tablet = create_external_user(hospital, han.session).token
@@ -82,7 +78,7 @@ def test_without_a_cursor_each_token_has_a_place_of_its_own(
     assert poll_messages(han.token)[0] == []
 
 
-def test_who_begins_to_listen_hears_what_comes_then(guo: ExternalUser, han: ExternalUser) -> None:
+def test_new_listener_receives_later_messages(guo: ExternalUser, han: ExternalUser) -> None:
     conversation = create_conversation(guo)
     join(han, conversation)
     send(guo, conversation, "before")
@@ -94,7 +90,7 @@ def test_who_begins_to_listen_hears_what_comes_then(guo: ExternalUser, han: Exte
 
 
 @pytest.mark.usefixtures("patient")
-def test_who_waits_is_told_at_once(guo: ExternalUser, han: ExternalUser, conversation: str) -> None:
+def test_waiting_poll_returns_at_once(guo: ExternalUser, han: ExternalUser, conversation: str) -> None:
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(poll, han.token)
         started = clock.monotonic()
@@ -103,7 +99,7 @@ def test_who_waits_is_told_at_once(guo: ExternalUser, han: ExternalUser, convers
         assert clock.monotonic() - started < 10, "it was told by the end of the wait, not by the message"
 
 
-def test_who_waits_holds_no_connection_to_mysql(
+def test_waiting_poll_holds_no_mysql_connection(
     han: ExternalUser, conversation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert conversation
@@ -119,7 +115,7 @@ def test_who_waits_holds_no_connection_to_mysql(
     assert set(free) == {settings.database_pool_size}
 
 
-def test_nobody_is_kept_longer_than_the_function_has(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wait_is_bounded_by_remaining_time_of_function(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "settings", replace(settings, long_poll_seconds=20))
     waits: list[float] = []
     monkeypatch.setattr(delivery, "wait_for_events", lambda _who, _limit, seconds, _tell: waits.append(seconds))
@@ -130,7 +126,7 @@ def test_nobody_is_kept_longer_than_the_function_has(monkeypatch: pytest.MonkeyP
     assert waits == [20, 7, 0]
 
 
-def test_a_doctors_answer_arrives_at_the_patients_feed(lin: Person, chen: Person) -> None:
+def test_doctors_reply_arrives_in_patients_feed(lin: Person, chen: Person) -> None:
     session_no = consult_client.create_session(lin, chen)
     poll_messages(lin.token)
     consult_client.send_as_doctor(chen, session_no, "多喝水")
@@ -142,9 +138,7 @@ def test_a_doctors_answer_arrives_at_the_patients_feed(lin: Person, chen: Person
     )
 
 
-def test_sse_is_a_stream_of_the_same_that_a_browser_resumes(
-    guo: ExternalUser, han: ExternalUser, conversation: str
-) -> None:
+def test_sse_returns_same_events_and_can_be_resumed(guo: ExternalUser, han: ExternalUser, conversation: str) -> None:
     events, last = read_events(han.token)
     assert (events, bool(last)) == ([], True)
     send(guo, conversation, "一\n二")
@@ -156,16 +150,14 @@ def test_sse_is_a_stream_of_the_same_that_a_browser_resumes(
     assert read_events(han.token, end) == ([], end)
 
 
-def test_the_header_counts_for_more_than_the_address_that_a_browser_repeats(
-    guo: ExternalUser, han: ExternalUser, conversation: str
-) -> None:
+def test_last_event_id_takes_precedence_over_query(guo: ExternalUser, han: ExternalUser, conversation: str) -> None:
     _, start = read_events(han.token)
     send(guo, conversation, "一")
     _, end = read_events(han.token, start)
     assert read_events(han.token, end, after=start)[0] == []
 
 
-def test_a_withdrawn_text_is_not_delivered(hospital: Hospital, lin: Person, chen: Person) -> None:
+def test_withdrawn_text_is_not_delivered(hospital: Hospital, lin: Person, chen: Person) -> None:
     session_no = consult_client.create_session(lin, chen)
     poll_messages(lin.token)
     message_id = consult_client.send_as_doctor(chen, session_no, "说错了").data["msg_id"]
@@ -174,7 +166,7 @@ def test_a_withdrawn_text_is_not_delivered(hospital: Hospital, lin: Person, chen
     assert (told["MsgId"], told["Status"], told["Content"]) == (message_id, -1, "")
 
 
-def test_withdrawals_and_read_positions_go_to_who_asks_for_them(hospital: Hospital, lin: Person, chen: Person) -> None:
+def test_withdrawals_and_read_positions_are_delivered_on_request(hospital: Hospital, lin: Person, chen: Person) -> None:
     session_no = consult_client.create_session(lin, chen)
     _, start, _ = poll_messages(lin.token)
     message_id = consult_client.send_as_patient(lin, chen, "在吗").data["msg_id"]
@@ -188,7 +180,7 @@ def test_withdrawals_and_read_positions_go_to_who_asks_for_them(hospital: Hospit
     assert [one["Type"] for one in poll_messages(lin.token, after=start)[0]] == [0]
 
 
-def test_who_was_put_out_hears_nothing_more_not_even_of_before(
+def test_removed_member_receives_nothing_even_of_before(
     hospital: Hospital, guo: ExternalUser, han: ExternalUser, conversation: str
 ) -> None:
     send(guo, conversation, "一")
@@ -197,14 +189,14 @@ def test_who_was_put_out_hears_nothing_more_not_even_of_before(
     assert poll_messages(han.token)[0] == []
 
 
-def test_a_stranger_hears_nothing(hospital: Hospital, guo: ExternalUser, conversation: str, lin: Person) -> None:
+def test_non_member_receives_nothing(hospital: Hospital, guo: ExternalUser, conversation: str, lin: Person) -> None:
     poll_messages(lin.token)
     send(guo, conversation, "一")
     assert poll_messages(lin.token)[0] == []
     assert hospital
 
 
-def test_the_same_name_in_another_hospital_hears_nothing(
+def test_same_session_of_other_hospital_receives_nothing(
     other_hospital: Hospital, guo: ExternalUser, han: ExternalUser, conversation: str
 ) -> None:
     namesake = create_external_user(other_hospital, han.session).token
@@ -225,14 +217,14 @@ def test_the_same_name_in_another_hospital_hears_nothing(
         ({"events": 2}, 10001),
     ],
 )
-def test_what_makes_no_sense_is_refused(han: ExternalUser, wrong: dict[str, Any], code: int) -> None:
+def test_invalid_query_is_rejected(han: ExternalUser, wrong: dict[str, Any], code: int) -> None:
     answer = poll(han.token, **wrong)
     assert (answer.status, answer.code) == (400, code)
 
 
-def test_without_a_live_token_nobody_listens() -> None:
+def test_valid_token_is_required() -> None:
     assert [call("GET", NOTIFY_PATH, query={"protoc": "poll"}).status, poll("guessed").status] == [401, 401]
 
 
-def test_a_header_signs_in_as_well_and_counts_for_more(han: ExternalUser) -> None:
+def test_token_header_takes_precedence_over_query(han: ExternalUser) -> None:
     assert call("GET", NOTIFY_PATH, han.token, query={"token": "guessed", "protoc": "poll"}).status == 200

@@ -23,7 +23,7 @@ def cut_short(who: ExternalUser) -> None:
 
 
 @pytest.mark.parametrize("lose", [lost, cut_short])
-def test_where_the_stream_cannot_reach_back_the_gap_is_told(
+def test_shortened_stream_is_reported_as_gap(
     guo: ExternalUser, han: ExternalUser, conversation: str, lose: Callable[[ExternalUser], None]
 ) -> None:
     _, start, _ = poll_messages(han.token)
@@ -42,20 +42,20 @@ def test_where_the_stream_cannot_reach_back_the_gap_is_told(
     assert poll(han.token, after=start).data["gap"] is True
 
 
-def test_a_cursor_ahead_of_the_stream_is_a_gap(han: ExternalUser, conversation: str) -> None:
+def test_cursor_ahead_of_stream_is_a_gap(han: ExternalUser, conversation: str) -> None:
     assert conversation
     generation = poll_messages(han.token)[1].partition(".")[0]
     assert poll_messages(han.token, after=f"{generation}.99")[2] is True
 
 
-def test_what_was_never_said_here_as_an_events_id_is_a_gap(han: ExternalUser, conversation: str) -> None:
+def test_unknown_last_event_id_is_a_gap(han: ExternalUser, conversation: str) -> None:
     assert conversation
     [(kind, _, _)], last = read_events(han.token, "12")
     assert kind == "gap"
     assert read_events(han.token, last) == ([], last)
 
 
-def test_a_flushed_redis_is_told_as_a_gap_also_without_a_cursor(
+def test_flushed_redis_is_reported_as_gap_without_cursor(
     guo: ExternalUser, han: ExternalUser, conversation: str
 ) -> None:
     send(guo, conversation, "一")
@@ -67,7 +67,7 @@ def test_a_flushed_redis_is_told_as_a_gap_also_without_a_cursor(
     assert (list_contents(messages), gap) == (["三"], False)
 
 
-def test_who_takes_one_message_at_a_time_is_told_of_a_possible_gap_with_the_next(
+def test_single_poll_reports_possible_gap_with_next_message(
     guo: ExternalUser, han: ExternalUser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     conversation = create_conversation(guo)
@@ -85,7 +85,7 @@ def test_who_takes_one_message_at_a_time_is_told_of_a_possible_gap_with_the_next
     assert (answer["Content"], answer["gap"]) == ("一", True)
 
 
-def test_old_messages_of_a_long_conversation_are_delivered_whole(
+def test_all_old_messages_of_long_conversation_are_delivered(
     guo: ExternalUser, han: ExternalUser, conversation: str
 ) -> None:
     _, start, _ = poll_messages(han.token)
@@ -96,7 +96,7 @@ def test_old_messages_of_a_long_conversation_are_delivered_whole(
     assert list_contents(first + second) == [str(number) for number in range(130)]
 
 
-def test_without_redis_a_listener_is_asked_to_come_back(han: ExternalUser, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_redis_poll_returns_503_with_retry_after(han: ExternalUser, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*_: Any, **__: Any) -> Any:
         raise redis.RedisUnavailableError("cut")
 
@@ -105,9 +105,7 @@ def test_without_redis_a_listener_is_asked_to_come_back(han: ExternalUser, monke
     assert (answer.status, answer.headers["Retry-After"]) == (503, "2")
 
 
-def test_without_redis_an_event_source_is_not_made_to_give_up(
-    han: ExternalUser, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_redis_event_source_keeps_reconnecting(han: ExternalUser, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*_: Any, **__: Any) -> Any:
         raise redis.RedisUnavailableError("cut")
 

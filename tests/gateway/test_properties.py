@@ -183,5 +183,5 @@ class Room(TwoProcesses):
             known.gone = {name for name in NAMES if not self.seats[name].sits}
 
 
-def test_every_answer_is_right(hospital: Hospital) -> None:
+def test_all_responses_match_model(hospital: Hospital) -> None:
     check_scenarios(Room, WEIGHTS, hospital)

@@ -26,7 +26,7 @@ def conversation(guo: ExternalUser, han: ExternalUser) -> str:
     return conversation
 
 
-def test_what_one_says_the_others_read(guo: ExternalUser, han: ExternalUser, conversation: str) -> None:
+def test_sent_message_is_read_by_others(guo: ExternalUser, han: ExternalUser, conversation: str) -> None:
     message_id = send(guo, conversation, "在吗").data["MsgID"]
     assert send(guo, conversation, "在吗").data.keys() == {"MsgID"}
     first, _ = get_last_30(han, conversation).data["Msg"]
@@ -35,7 +35,7 @@ def test_what_one_says_the_others_read(guo: ExternalUser, han: ExternalUser, con
     assert first["SendTime"] > 1_700_000_000_000_000
 
 
-def test_staff_and_patients_are_named_by_their_number(hospital: Hospital, guo: ExternalUser) -> None:
+def test_staff_and_patients_are_named_by_id(hospital: Hospital, guo: ExternalUser) -> None:
     conversation = create_conversation_of(hospital, guo, hospital.lin, hospital.desk)
     send(hospital.lin, conversation, "我")
     send(hospital.desk, conversation, "您好")
@@ -43,7 +43,7 @@ def test_staff_and_patients_are_named_by_their_number(hospital: Hospital, guo: E
     assert names == [str(hospital.lin.user_id), str(hospital.desk.user_id)]
 
 
-def test_status_and_type_are_the_clients_own(guo: ExternalUser, han: ExternalUser, conversation: str) -> None:
+def test_status_and_type_are_defined_by_client(guo: ExternalUser, han: ExternalUser, conversation: str) -> None:
     send(guo, conversation, '{"lat":30.2}', status=255, type=255)
     send(guo, conversation, "图", status=7, type=1)
     for _ in ("from MySQL, perhaps", "from Redis"):
@@ -51,19 +51,19 @@ def test_status_and_type_are_the_clients_own(guo: ExternalUser, han: ExternalUse
         assert seen == [(255, 255, '{"lat":30.2}'), (7, 1, "图")]
 
 
-def test_a_resend_is_the_same_message(guo: ExternalUser, conversation: str) -> None:
+def test_resend_returns_same_message(guo: ExternalUser, conversation: str) -> None:
     first, again = (send(guo, conversation, "在吗", "k1", status=3) for _ in range(2))
     assert first.data == again.data
     assert list_contents(get_last_30(guo, conversation)) == ["在吗"]
 
 
-def test_client_msg_id_names_a_resend_too(guo: ExternalUser, conversation: str) -> None:
+def test_client_msg_id_identifies_resend(guo: ExternalUser, conversation: str) -> None:
     first, again = (send(guo, conversation, "在吗", client_msg_id="k1") for _ in range(2))
     assert first.data == again.data == send(guo, conversation, "在吗", "k1").data
 
 
 @pytest.mark.parametrize("other", [{"content": "不在"}, {"type": 2}, {"status": 2}])
-def test_the_same_key_with_something_else_is_a_conflict(
+def test_same_key_for_another_message_is_a_conflict(
     guo: ExternalUser, conversation: str, other: dict[str, Any]
 ) -> None:
     send(guo, conversation, "在吗", "k1")
@@ -72,19 +72,19 @@ def test_the_same_key_with_something_else_is_a_conflict(
     assert list_contents(get_last_30(guo, conversation)) == ["在吗"]
 
 
-def test_the_same_key_to_another_conversation_is_a_conflict(guo: ExternalUser, conversation: str) -> None:
+def test_same_key_in_another_conversation_is_a_conflict(guo: ExternalUser, conversation: str) -> None:
     send(guo, conversation, "在吗", "k1")
     assert send(guo, create_conversation(guo), "在吗", "k1").status == 409
 
 
-def test_one_key_sent_many_times_at_once_is_one_message(guo: ExternalUser, conversation: str) -> None:
+def test_concurrent_sends_with_one_key_store_one_message(guo: ExternalUser, conversation: str) -> None:
     with ThreadPoolExecutor(8) as pool:
         ids = list(pool.map(lambda _: send(guo, conversation, "在吗", "k1").data["MsgID"], range(24)))
     assert len(set(ids)) == 1
     assert list_contents(get_last_30(guo, conversation)) == ["在吗"]
 
 
-def test_an_archived_conversation_is_read_but_not_written(
+def test_archived_conversation_can_be_read_but_not_written(
     hospital: Hospital, guo: ExternalUser, conversation: str
 ) -> None:
     send(guo, conversation, "在吗")
@@ -94,14 +94,12 @@ def test_an_archived_conversation_is_read_but_not_written(
     assert list_contents(get_last_30(guo, conversation)) == ["在吗"]
 
 
-def test_who_has_left_says_nothing_more(han: ExternalUser, conversation: str) -> None:
+def test_former_member_cannot_send(han: ExternalUser, conversation: str) -> None:
     leave(han, conversation)
     assert send(han, conversation, "还在").status == 404
 
 
-def test_a_resend_by_who_has_left_is_still_the_same_message(
-    guo: ExternalUser, han: ExternalUser, conversation: str
-) -> None:
+def test_resend_after_leaving_returns_same_message(guo: ExternalUser, han: ExternalUser, conversation: str) -> None:
     first = send(han, conversation, "我走了", "k1").data
     leave(han, conversation)
     assert send(han, conversation, "我走了", "k1").data == first
@@ -115,7 +113,7 @@ def test_a_resend_by_who_has_left_is_still_the_same_message(
         *((name, bad) for name in ("type", "status") for bad in (-1, 256, "文", None, 1.5, True)),
     ],
 )
-def test_a_bad_field_is_refused(guo: ExternalUser, conversation: str, field: str, bad: object) -> None:
+def test_invalid_field_is_rejected(guo: ExternalUser, conversation: str, field: str, bad: object) -> None:
     body: dict[str, Any] = {"conversation_id": conversation, "content": "在吗", field: bad}
     answer = post("/send_msg", guo.token, **body)
     assert (answer.status, answer.code) == (400, 10001)
@@ -124,7 +122,7 @@ def test_a_bad_field_is_refused(guo: ExternalUser, conversation: str, field: str
 
 
 @pytest.mark.parametrize("key", ["", "带中文", "x" * 129, "a b"])
-def test_a_bad_key_is_refused(guo: ExternalUser, conversation: str, key: str) -> None:
+def test_invalid_idempotency_key_is_rejected(guo: ExternalUser, conversation: str, key: str) -> None:
     body: dict[str, Any] = {"conversation_id": conversation, "content": "在吗"}
     assert post("/send_msg", guo.token, {"Idempotency-Key": key}, **body).status == 400
     assert post("/send_msg", guo.token, client_msg_id=key, **body).status == 400

@@ -8,7 +8,7 @@ from tests.support.soak import server_process, soak_run
 from tests.support.soak.soak_run import SoakRun
 
 
-def test_everybody_hears_everything_once_whatever_happens(hospital: Hospital, tmp_path: Path) -> None:
+def test_every_listener_receives_everything_once_despite_faults(hospital: Hospital, tmp_path: Path) -> None:
     people = weathered(hospital, tmp_path, listeners=200, senders=20, each=100)
     assert people.find_problems() == [], people.format_figures()
     assert [one for one in people.listeners if not one.gap_count] == [], "a flush is told to everybody"

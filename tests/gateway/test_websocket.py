@@ -29,7 +29,7 @@ def conversation(guo: ExternalUser, han: ExternalUser) -> str:
     return conversation
 
 
-def test_what_is_said_is_pushed(websocket_url: str, guo: ExternalUser, han: ExternalUser, conversation: str) -> None:
+def test_messages_are_pushed(websocket_url: str, guo: ExternalUser, han: ExternalUser, conversation: str) -> None:
     with open_websocket(websocket_url, han.token) as page:
         assert page.receive_backlog()[0] == []
         first, second = send_all(guo, conversation, "您好", "在吗")
@@ -40,7 +40,7 @@ def test_what_is_said_is_pushed(websocket_url: str, guo: ExternalUser, han: Exte
     assert two["Cursor"] > one["Cursor"]
 
 
-def test_the_sender_hears_it_too_and_so_does_each_device(
+def test_message_is_pushed_to_sender_and_every_device(
     websocket_url: str, hospital: Hospital, guo: ExternalUser, han: ExternalUser, conversation: str
 ) -> None:
     other = create_external_user(hospital, han.session)  # the same user, on another telephone
@@ -55,9 +55,7 @@ def test_the_sender_hears_it_too_and_so_does_each_device(
         assert [page.receive_message()["Content"] for page in (one, two, own)] == ["您好"] * 3
 
 
-def test_a_doctors_answer_in_a_consultation_is_pushed_to_the_patient(
-    websocket_url: str, lin: Person, chen: Person
-) -> None:
+def test_doctors_reply_in_consultation_is_pushed_to_patient(websocket_url: str, lin: Person, chen: Person) -> None:
     session_no = consult_client.create_session(lin, chen)
     with open_websocket(websocket_url, lin.token) as page:
         page.receive_backlog()
@@ -65,7 +63,7 @@ def test_a_doctors_answer_in_a_consultation_is_pushed_to_the_patient(
         assert page.receive_message()["Content"] == "多喝水"
 
 
-def test_the_backlog_comes_first(websocket_url: str, guo: ExternalUser, han: ExternalUser, conversation: str) -> None:
+def test_backlog_is_sent_first(websocket_url: str, guo: ExternalUser, han: ExternalUser, conversation: str) -> None:
     _, cursor, _ = poll_messages(han.token)
     send_all(guo, conversation, *map(str, range(130)))
     with open_websocket(websocket_url, han.token, after=cursor) as page:
@@ -74,7 +72,7 @@ def test_the_backlog_comes_first(websocket_url: str, guo: ExternalUser, han: Ext
     assert where == {"cursor": backlog[-1]["Cursor"], "gap": False}
 
 
-def test_without_a_cursor_the_tokens_own_place_counts(
+def test_without_cursor_saved_position_of_token_is_used(
     websocket_url: str, guo: ExternalUser, han: ExternalUser, conversation: str
 ) -> None:
     poll_messages(han.token)
@@ -89,14 +87,12 @@ def test_without_a_cursor_the_tokens_own_place_counts(
         assert list_contents(page.receive_backlog()[0]) == ["二"], "it was not acknowledged"
 
 
-def test_a_new_token_is_told_that_it_may_have_missed_something(
-    websocket_url: str, hospital: Hospital, han: ExternalUser
-) -> None:
+def test_new_token_is_told_of_possible_gap(websocket_url: str, hospital: Hospital, han: ExternalUser) -> None:
     with open_websocket(websocket_url, create_external_user(hospital, han.session).token) as page:
         assert page.receive_backlog()[1]["gap"]
 
 
-def test_a_lost_feed_is_told_as_a_gap(
+def test_lost_feed_is_reported_as_gap(
     websocket_url: str, guo: ExternalUser, han: ExternalUser, conversation: str
 ) -> None:
     _, cursor, _ = poll_messages(han.token)
@@ -108,7 +104,7 @@ def test_a_lost_feed_is_told_as_a_gap(
         assert page.receive_message()["Content"] == "二"
 
 
-def test_resume_brings_what_is_behind_a_cursor(
+def test_resume_returns_events_after_cursor(
     websocket_url: str, guo: ExternalUser, han: ExternalUser, conversation: str
 ) -> None:
     with open_websocket(websocket_url, han.token) as page:
@@ -120,7 +116,7 @@ def test_resume_brings_what_is_behind_a_cursor(
         assert page.unsolicited[-1] == first
 
 
-def test_events_are_pushed_to_who_asked_for_them(
+def test_events_are_pushed_on_request(
     websocket_url: str, guo: ExternalUser, han: ExternalUser, conversation: str
 ) -> None:
     with (
@@ -136,7 +132,7 @@ def test_events_are_pushed_to_who_asked_for_them(
         assert list_contents([messages.receive_message() for _ in range(2)]) == ["说错了", "好了"]
 
 
-def test_a_message_sent_over_the_socket_is_one_message(
+def test_message_sent_twice_over_websocket_is_stored_once(
     websocket_url: str, guo: ExternalUser, han: ExternalUser, conversation: str
 ) -> None:
     what = {"conversation_id": conversation, "content": "您好", "client_msg_id": "m1"}
@@ -148,7 +144,7 @@ def test_a_message_sent_over_the_socket_is_one_message(
     assert answer["data"]["MsgID"] == again["data"]["MsgID"] == one["MsgId"]
 
 
-def test_ping_is_answered_with_the_newest_cursor(
+def test_ping_returns_newest_cursor(
     websocket_url: str, guo: ExternalUser, han: ExternalUser, conversation: str
 ) -> None:
     with open_websocket(websocket_url, han.token) as page:
@@ -170,7 +166,7 @@ def test_ping_is_answered_with_the_newest_cursor(
         ({"action": "send_msg", "conversation_id": "nowhere", "content": ""}, 10001),
     ],
 )
-def test_what_cannot_be_done_is_refused_and_the_socket_stays(
+def test_invalid_action_is_rejected_and_socket_stays_open(
     websocket_url: str, han: ExternalUser, said: dict[str, str], code: int
 ) -> None:
     with open_websocket(websocket_url, han.token) as page:
@@ -182,7 +178,7 @@ def test_what_cannot_be_done_is_refused_and_the_socket_stays(
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "您好"])
-def test_what_is_no_action_is_answered(websocket_url: str, han: ExternalUser, text: str) -> None:
+def test_malformed_request_gets_error_response(websocket_url: str, han: ExternalUser, text: str) -> None:
     with open_websocket(websocket_url, han.token) as page:
         page.receive_backlog()
         page.connection.send(text)
@@ -190,7 +186,7 @@ def test_what_is_no_action_is_answered(websocket_url: str, han: ExternalUser, te
 
 
 @pytest.mark.parametrize("id", [None, {}, [], True, 1.5, "x" * 129, 2**53, -(10**999)])
-def test_an_id_that_is_none_is_refused_by_name(websocket_url: str, han: ExternalUser, id: object) -> None:
+def test_invalid_request_id_is_rejected_by_name(websocket_url: str, han: ExternalUser, id: object) -> None:
     with open_websocket(websocket_url, han.token) as page:
         page.receive_backlog()
         page.connection.send(json.dumps({"action": "ping", "id": id}))
@@ -199,7 +195,7 @@ def test_an_id_that_is_none_is_refused_by_name(websocket_url: str, han: External
 
 
 @pytest.mark.parametrize("id", ["", "q1", 0, -7, 2**53 - 1, "x" * 128])
-def test_an_answer_has_the_id_of_what_was_said(websocket_url: str, han: ExternalUser, id: object) -> None:
+def test_response_has_id_of_request(websocket_url: str, han: ExternalUser, id: object) -> None:
     with open_websocket(websocket_url, han.token) as page:
         page.receive_backlog()
         page.connection.send(json.dumps({"action": "ping", "id": id}))

@@ -45,7 +45,7 @@ def conversation(guo: ExternalUser, han: ExternalUser) -> str:
         ({"events": "2"}, 400),
     ],
 )
-def test_who_may_not_listen_is_not_let_in(
+def test_invalid_connect_request_is_rejected(
     websocket_url: str, han: ExternalUser, query: dict[str, str], status: int
 ) -> None:
     with pytest.raises(InvalidStatus) as refused, open_websocket(websocket_url, **{"token": han.token, **query}):
@@ -53,12 +53,12 @@ def test_who_may_not_listen_is_not_let_in(
     assert refused.value.response.status_code == status
 
 
-def test_what_is_empty_in_its_address_is_not_given(websocket_url: str, han: ExternalUser) -> None:
+def test_empty_query_parameters_are_ignored(websocket_url: str, han: ExternalUser) -> None:
     with open_websocket(websocket_url, han.token, after="", limit="", events="") as page:
         assert page.receive_backlog()[0] == []
 
 
-def test_who_is_put_out_hears_nothing_more(
+def test_removed_member_receives_no_push(
     websocket_url: str, hospital: Hospital, guo: ExternalUser, han: ExternalUser, conversation: str
 ) -> None:
     with open_websocket(websocket_url, han.token) as page:
@@ -72,7 +72,7 @@ def test_who_is_put_out_hears_nothing_more(
             page.receive(0.3)
 
 
-def test_another_hospitals_session_of_the_same_name_hears_nothing(
+def test_same_session_of_other_hospital_receives_no_push(
     websocket_url: str, other_hospital: Hospital, guo: ExternalUser, han: ExternalUser, conversation: str
 ) -> None:
     with open_websocket(websocket_url, create_external_user(other_hospital, han.session).token) as page:
@@ -82,7 +82,7 @@ def test_another_hospitals_session_of_the_same_name_hears_nothing(
             page.receive(0.3)
 
 
-def test_a_dead_tokens_socket_is_closed_by_the_sweep(websocket_url: str, guo: ExternalUser, han: ExternalUser) -> None:
+def test_sweep_closes_socket_of_revoked_token(websocket_url: str, guo: ExternalUser, han: ExternalUser) -> None:
     with open_websocket(websocket_url, han.token) as page, open_websocket(websocket_url, guo.token) as other:
         for one in (page, other):
             one.receive_backlog()
@@ -94,7 +94,7 @@ def test_a_dead_tokens_socket_is_closed_by_the_sweep(websocket_url: str, guo: Ex
     assert stored(han) == 0
 
 
-def test_a_dead_token_can_do_nothing_before_the_sweep(websocket_url: str, guo: ExternalUser, conversation: str) -> None:
+def test_revoked_token_is_rejected_before_sweep(websocket_url: str, guo: ExternalUser, conversation: str) -> None:
     with open_websocket(websocket_url, guo.token) as page:
         page.receive_backlog()
         tokens.revoke_by_hash(tokens.hash_token(guo.token))
@@ -102,14 +102,14 @@ def test_a_dead_token_can_do_nothing_before_the_sweep(websocket_url: str, guo: E
             page.call("send_msg", conversation_id=conversation, content="您好")
 
 
-def test_a_socket_that_ended_is_forgotten(websocket_url: str, han: ExternalUser) -> None:
+def test_closed_socket_is_deleted(websocket_url: str, han: ExternalUser) -> None:
     with open_websocket(websocket_url, han.token) as page:
         page.receive_backlog()
         assert stored(han) == 1
     wait_until(lambda: stored(han) == 0)
 
 
-def test_a_socket_that_vanished_is_forgotten_when_it_is_written_to(
+def test_vanished_socket_is_deleted_on_next_push(
     websocket_url: str, guo: ExternalUser, han: ExternalUser, conversation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """API Gateway does not always tell of an end, and answers 410."""
@@ -124,7 +124,7 @@ def test_a_socket_that_vanished_is_forgotten_when_it_is_written_to(
     assert stored(han) == 0
 
 
-def test_a_listener_whose_line_is_stuck_holds_up_nobody(
+def test_stuck_connection_does_not_delay_others(
     websocket_url: str, guo: ExternalUser, han: ExternalUser, conversation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, stuck, free, late = ws_push._send_request, Event(), Event(), Event()
@@ -158,9 +158,7 @@ def stored(who: ExternalUser) -> int:
     return len(connections(who))
 
 
-def test_a_sweep_that_is_not_heard_comes_again(
-    websocket_url: str, han: ExternalUser, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_sweep_is_repeated(websocket_url: str, han: ExternalUser, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_: str) -> bool:
         raise ws_push.PushError(503)
 
@@ -177,7 +175,7 @@ def test_a_sweep_that_is_not_heard_comes_again(
             assert stored(han) == 0, "API Gateway has ended it long ago"
 
 
-def test_a_backlog_that_is_sent_twice_is_the_same(
+def test_backlog_sent_twice_is_identical(
     websocket_url: str, guo: ExternalUser, han: ExternalUser, conversation: str
 ) -> None:
     """As an outbox may: the client knows each by its MsgId."""
@@ -190,12 +188,12 @@ def test_a_backlog_that_is_sent_twice_is_the_same(
         assert page.receive_backlog() == ([one], where)
 
 
-def test_a_backlog_for_who_has_left_already_is_done(hospital: Hospital, websocket_url: str) -> None:
+def test_backlog_of_closed_connection_does_nothing(hospital: Hospital, websocket_url: str) -> None:
     assert websocket_url
     backlog.send_on_connect(hospital.tenant_id, {"connection": "nobody", "after": ""})
 
 
-def test_a_backlog_for_who_left_without_a_word_holds_up_nobody(
+def test_backlog_of_vanished_connection_does_not_block_others(
     han: ExternalUser, websocket_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert websocket_url

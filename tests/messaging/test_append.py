@@ -104,7 +104,7 @@ def in_the_midst_of(monkeypatch: pytest.MonkeyPatch, pool: ThreadPoolExecutor) -
     return in_the_midst_of
 
 
-def test_a_message_that_waits_for_a_kick_is_refused(
+def test_message_waiting_for_removal_is_rejected(
     hospital: Hospital, conversation: str, send_message: Callable[[], int], in_the_midst_of: Any
 ) -> None:
     assert send_message() == 1
@@ -114,7 +114,7 @@ def test_a_message_that_waits_for_a_kick_is_refused(
     assert last_seq(conversation) == 1
 
 
-def test_a_message_that_waits_for_the_archive_is_refused(
+def test_message_waiting_for_archiving_is_rejected(
     hospital: Hospital, conversation: str, send_message: Callable[[], int], in_the_midst_of: Any
 ) -> None:
     late = in_the_midst_of("set_archived", send_message)
@@ -123,7 +123,7 @@ def test_a_message_that_waits_for_the_archive_is_refused(
     assert last_seq(conversation) == 0
 
 
-def test_a_message_that_waits_for_its_sender_to_be_brought_back_is_stored(
+def test_message_waiting_for_its_sender_to_be_added_is_stored(
     hospital: Hospital, conversation: str, send_message: Callable[[], int], in_the_midst_of: Any
 ) -> None:
     membership.remove_participants(hospital.tenant_id, conversation, [HAN])
@@ -133,7 +133,7 @@ def test_a_message_that_waits_for_its_sender_to_be_brought_back_is_stored(
     assert late[0].result() == 1
 
 
-def test_a_kick_waits_for_the_message_that_came_first(
+def test_removal_waits_for_earlier_message(
     hospital: Hospital, conversation: str, send_message: Callable[[], int], pool: ThreadPoolExecutor
 ) -> None:
     """The message has the conversation, and waits for Han's seat, which somebody reads up to."""
@@ -165,7 +165,7 @@ def last_seq(conversation: str) -> int:
 
 
 @pytest.mark.parametrize("before", ["stored", "refused half-way"])
-def test_who_may_not_write_changes_nothing_whatever_the_connection_did_before(
+def test_rejected_sender_changes_nothing_on_used_connection(
     hospital: Hospital, other_hospital: Hospital, conversation: str, before: str
 ) -> None:
     other = opened(hospital, HAN)
@@ -193,7 +193,7 @@ def test_who_may_not_write_changes_nothing_whatever_the_connection_did_before(
 
 
 @pytest.mark.parametrize(("seated", "left", "promised"), [(20, 0, 0), (21, 1, 0), (21, 0, 1)])
-def test_the_twenty_first_who_sits_there_is_told_later(
+def test_conversation_of_more_than_twenty_is_notified_by_job(
     hospital: Hospital, seated: int, left: int, promised: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outbox, "wake_worker", lambda: None)
@@ -208,7 +208,7 @@ def test_the_twenty_first_who_sits_there_is_told_later(
     assert mysql.autocommit.fetch_value(count, id=hospital.tenant_id) == promised
 
 
-def test_ids_go_on_where_the_clock_goes_back_and_a_clash_of_ids_is_another(hospital: Hospital) -> None:
+def test_ids_ascend_when_clock_goes_back_and_collisions_are_detected(hospital: Hospital) -> None:
     """Two conversations whose ids have one tag draw the same tick."""
     one, other = opened(hospital, HAN), opened(hospital, HAN)
     mysql.autocommit.execute("UPDATE conversations SET tag = 5 WHERE tenant_id = %(t)s", t=hospital.tenant_id)

@@ -32,7 +32,7 @@ def stored(session_no: str) -> list[tuple[int, str]]:
     return [(row["seq"], row["content"]) for row in rows]
 
 
-def test_eight_processes_number_their_messages_without_gap_or_double(lin: Person, chen: Person) -> None:
+def test_eight_processes_number_messages_without_gap_or_duplicate(lin: Person, chen: Person) -> None:
     session_no = create_session(lin, chen)
     ids = run_in_processes(send_many, [(lin, chen, writer) for writer in range(PROCESS_COUNT)])
     rows = stored(session_no)

@@ -42,7 +42,7 @@ def told(hospital: Hospital, number: int) -> list[dict[str, Any]]:
     return [json.loads(fields["event"]) for _, fields in redis.get_client().xrange(stream)]
 
 
-def test_everybody_is_told_once_in_order_with_the_message_before(hospital: Hospital, crowd: str) -> None:
+def test_every_participant_is_notified_once_in_order(hospital: Hospital, crowd: str) -> None:
     first, second = say(hospital, crowd, "一"), say(hospital, crowd, "二")
     assert told(hospital, 1) == []
     assert outbox.run_due_jobs() == 2
@@ -50,13 +50,13 @@ def test_everybody_is_told_once_in_order_with_the_message_before(hospital: Hospi
         assert [(event["id"], event["prev_id"]) for event in told(hospital, number)] == [(first, ""), (second, first)]
 
 
-def test_a_resend_promises_nothing_anew(hospital: Hospital, crowd: str) -> None:
+def test_resend_enqueues_no_second_job(hospital: Hospital, crowd: str) -> None:
     assert say(hospital, crowd, "一", "k1") == say(hospital, crowd, "一", "k1")
     assert outbox.run_due_jobs() == 1
     assert len(told(hospital, 1)) == 1
 
 
-def test_a_withdrawal_is_told_too(hospital: Hospital, crowd: str) -> None:
+def test_withdrawal_is_notified(hospital: Hospital, crowd: str) -> None:
     message_id = say(hospital, crowd, "说错了")
     for _ in range(2):
         log.withdraw(hospital.tenant_id, crowd, message_id, "session:0")
@@ -66,7 +66,7 @@ def test_a_withdrawal_is_told_too(hospital: Hospital, crowd: str) -> None:
     assert "说错了" not in str(promised)
 
 
-def test_where_redis_is_away_they_are_told_when_it_is_back(hospital: Hospital, crowd: str, cut_redis: Any) -> None:
+def test_notification_is_repeated_when_redis_is_back(hospital: Hospital, crowd: str, cut_redis: Any) -> None:
     say(hospital, crowd, "一")
     cut = cut_redis()
     assert outbox.run_due_jobs() == 0
@@ -76,7 +76,7 @@ def test_where_redis_is_away_they_are_told_when_it_is_back(hospital: Hospital, c
     assert len(told(hospital, 5)) == 1
 
 
-def test_a_few_are_told_at_once_and_nothing_is_promised(hospital: Hospital) -> None:
+def test_small_conversation_is_notified_at_once_without_job(hospital: Hospital) -> None:
     public_id = ids.generate_public_id()
     few = [f"session:{number}" for number in range(20)]
     mysql.run_transaction(lambda tx: store.create_conversation(tx, hospital.tenant_id, public_id, "service", few, 1))

@@ -19,7 +19,7 @@ def generation(who: Person) -> str:
     return str(redis.get_client().hget(head, "generation"))
 
 
-def test_every_participant_is_told_in_order(
+def test_every_participant_receives_events_in_order(
     conversation: str, lin: Person, chen: Person, send_message: SendMessage
 ) -> None:
     first, second = send_message("一", lin), send_message("二", chen)
@@ -30,13 +30,13 @@ def test_every_participant_is_told_in_order(
     assert events(lin) == events(chen) == told
 
 
-def test_a_stream_never_holds_what_was_said(lin: Person, send_message: SendMessage) -> None:
+def test_stream_never_holds_message_text(lin: Person, send_message: SendMessage) -> None:
     send_message("私密", lin)
     _, stream, _ = feed.build_keys(lin.tenant_id, lin.principal)
     assert "私密" not in str(redis.get_client().xrange(stream))
 
 
-def test_the_same_name_in_two_hospitals_is_two_people(hospital: Hospital, other_hospital: Hospital) -> None:
+def test_same_session_in_two_hospitals_has_two_feeds(hospital: Hospital, other_hospital: Hospital) -> None:
     for place in (hospital, other_hospital):
         public_id = ids.generate_public_id()
         abc = partial(store.create_conversation, tenant_id=place.tenant_id, principals=["session:abc"])
@@ -46,12 +46,12 @@ def test_the_same_name_in_two_hospitals_is_two_people(hospital: Hospital, other_
         assert redis.get_client().xlen(feed.build_keys(place.tenant_id, "session:abc")[1]) == 1
 
 
-def test_a_stranger_is_told_nothing(wang: Person, lin: Person, send_message: SendMessage) -> None:
+def test_non_member_receives_no_event(wang: Person, lin: Person, send_message: SendMessage) -> None:
     send_message("一", lin)
     assert events(wang) == []
 
 
-def test_a_withdrawal_is_told_without_the_text(
+def test_withdrawal_event_does_not_contain_text(
     conversation: str, lin: Person, chen: Person, send_message: SendMessage
 ) -> None:
     wrong = send_message("说错了", lin)
@@ -60,7 +60,7 @@ def test_a_withdrawal_is_told_without_the_text(
     assert (told["kind"], told["seq"], told["id"]) == ("withdrawn", 1, wrong.id)
 
 
-def test_a_flushed_stream_begins_another_generation(lin: Person, send_message: SendMessage) -> None:
+def test_flushed_stream_starts_new_generation(lin: Person, send_message: SendMessage) -> None:
     send_message("一", lin)
     before = generation(lin)
     redis.get_client().flushall()
@@ -69,7 +69,7 @@ def test_a_flushed_stream_begins_another_generation(lin: Person, send_message: S
     assert [at for at, _ in events(lin)] == ["1-0"]
 
 
-def test_a_stream_that_another_server_left_begins_another_generation(lin: Person, send_message: SendMessage) -> None:
+def test_stream_of_another_server_starts_new_generation(lin: Person, send_message: SendMessage) -> None:
     send_message("一", lin)
     before = generation(lin)
     redis.get_client().hset(feed.build_keys(lin.tenant_id, lin.principal)[0], "server", "0" * 40)
@@ -77,7 +77,7 @@ def test_a_stream_that_another_server_left_begins_another_generation(lin: Person
     assert generation(lin) != before
 
 
-def test_a_stream_is_bounded(lin: Person, send_message: SendMessage) -> None:
+def test_stream_length_is_bounded(lin: Person, send_message: SendMessage) -> None:
     for n in range(feed.MAX_STREAM_LENGTH + 3):
         send_message(str(n), lin)
     told = events(lin)

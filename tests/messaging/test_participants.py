@@ -8,7 +8,7 @@ from tests.support.conversation_log import SendMessage, build_redis_keys, count_
 from tests.support.factories import Person
 
 
-def test_unread_is_what_others_said_since_one_last_looked(
+def test_unread_count_is_messages_of_others_since_last_read(
     conversation: str, lin: Person, chen: Person, send_message: SendMessage
 ) -> None:
     send_message("一", lin)
@@ -22,7 +22,7 @@ def test_unread_is_what_others_said_since_one_last_looked(
     assert (count_unread(conversation, lin), count_unread(conversation, chen)) == (2, 1)
 
 
-def test_unread_is_the_same_after_a_flush(
+def test_unread_count_is_the_same_after_flush(
     conversation: str, lin: Person, chen: Person, send_message: SendMessage
 ) -> None:
     send_message("一", lin)
@@ -34,14 +34,14 @@ def test_unread_is_the_same_after_a_flush(
     assert (count_unread(conversation, lin), count_unread(conversation, chen)) == before == (1, 2)
 
 
-def test_a_resend_counts_once(conversation: str, lin: Person, chen: Person, send_message: SendMessage) -> None:
+def test_resend_counts_once(conversation: str, lin: Person, chen: Person, send_message: SendMessage) -> None:
     read_newest(conversation, lin)
     for _ in range(3):
         send_message("一", lin, "k1")
     assert (count_unread(conversation, lin), count_unread(conversation, chen)) == (0, 1)
 
 
-def test_reading_writes_only_where_the_position_moves(
+def test_reading_writes_only_if_position_moves(
     conversation: str, lin: Person, chen: Person, send_message: SendMessage, monkeypatch: Any
 ) -> None:
     send_message("一", chen)
@@ -50,7 +50,9 @@ def test_reading_writes_only_where_the_position_moves(
     assert read_newest(conversation, lin) == ["一"]
 
 
-def test_a_position_never_goes_back(conversation: str, lin: Person, chen: Person, send_message: SendMessage) -> None:
+def test_read_position_never_moves_back(
+    conversation: str, lin: Person, chen: Person, send_message: SendMessage
+) -> None:
     send_message("一", chen)
     early, _ = reading.fetch_newest_page(conversation, lin.principal, 10)
     send_message("二", chen)
@@ -59,7 +61,7 @@ def test_a_position_never_goes_back(conversation: str, lin: Person, chen: Person
     assert count_unread(conversation, lin) == 0
 
 
-def test_own_messages_after_the_page_that_was_read_are_not_unread(
+def test_own_messages_after_read_page_are_not_unread(
     conversation: str, lin: Person, chen: Person, send_message: SendMessage
 ) -> None:
     send_message("一", chen)
@@ -71,7 +73,7 @@ def test_own_messages_after_the_page_that_was_read_are_not_unread(
     assert count_unread(conversation, lin) == 0
 
 
-def test_a_hidden_entry_stays_hidden_until_the_next_message(
+def test_hidden_entry_stays_hidden_until_next_message(
     conversation: str, lin: Person, chen: Person, send_message: SendMessage
 ) -> None:
     send_message("一", chen)
@@ -83,7 +85,7 @@ def test_a_hidden_entry_stays_hidden_until_the_next_message(
         assert [page.participant and page.last_seq > page.participant.hidden_seq for page in pages] == [False, True]
 
 
-def test_many_heads_are_one_query_after_a_flush_and_none_after_that(
+def test_list_after_flush_takes_one_query_and_then_none(
     conversation: str, lin: Person, send_message: SendMessage, mysql_reads: list[str]
 ) -> None:
     send_message("一", lin)
@@ -94,7 +96,7 @@ def test_many_heads_are_one_query_after_a_flush_and_none_after_that(
     assert mysql_reads == ["fetch_snapshots"]
 
 
-def test_a_list_that_comes_after_a_page_leaves_the_page_whole(
+def test_list_after_page_keeps_cached_page(
     conversation: str, lin: Person, send_message: SendMessage, mysql_reads: list[str]
 ) -> None:
     send_message("一", lin)

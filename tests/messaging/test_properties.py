@@ -153,5 +153,5 @@ class Chat(TwoProcesses):
                 self.newest_page(side, process, 100, [])
 
 
-def test_every_answer_is_right(hospital: Hospital) -> None:
+def test_all_responses_match_model(hospital: Hospital) -> None:
     check_scenarios(Chat, WEIGHTS, hospital)

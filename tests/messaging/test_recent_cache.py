@@ -25,7 +25,7 @@ def in_mysql(conversation: str, who: Person) -> Snapshot:
     return reading_store.fetch_snapshot(mysql.autocommit, conversation, who.principal, 200)
 
 
-def test_the_newest_page_comes_from_redis_alone(
+def test_newest_page_is_read_from_redis_alone(
     conversation: str, lin: Person, send_message: SendMessage, mysql_reads: list[str]
 ) -> None:
     read_newest(conversation, lin)
@@ -37,9 +37,7 @@ def test_the_newest_page_comes_from_redis_alone(
 
 
 @pytest.mark.parametrize("part", [0, 1, 2])
-def test_whatever_key_is_deleted_nothing_is_missing(
-    conversation: str, lin: Person, send_message: SendMessage, part: int
-) -> None:
+def test_deleted_key_hides_no_message(conversation: str, lin: Person, send_message: SendMessage, part: int) -> None:
     read_newest(conversation, lin)
     send_message("一")
     send_message("二")
@@ -49,7 +47,7 @@ def test_whatever_key_is_deleted_nothing_is_missing(
     assert read_newest(conversation, lin) == ["三", "二", "一"]
 
 
-def test_a_flushed_redis_is_filled_again(
+def test_flushed_cache_is_refilled(
     conversation: str, lin: Person, send_message: SendMessage, mysql_reads: list[str]
 ) -> None:
     send_message("一")
@@ -60,7 +58,7 @@ def test_a_flushed_redis_is_filled_again(
     assert mysql_reads == []
 
 
-def test_a_tail_with_a_hole_is_not_believed(conversation: str, lin: Person, send_message: SendMessage) -> None:
+def test_cache_with_gap_is_not_trusted(conversation: str, lin: Person, send_message: SendMessage) -> None:
     read_newest(conversation, lin)
     for text in ("一", "二", "三"):
         send_message(text)
@@ -68,9 +66,7 @@ def test_a_tail_with_a_hole_is_not_believed(conversation: str, lin: Person, send
     assert read_newest(conversation, lin) == ["三", "二", "一"]
 
 
-def test_a_tail_that_another_server_made_is_not_believed(
-    conversation: str, lin: Person, send_message: SendMessage
-) -> None:
+def test_cache_of_another_server_is_not_trusted(conversation: str, lin: Person, send_message: SendMessage) -> None:
     read_newest(conversation, lin)
     send_message("一")
     client, (state, kept, _) = redis.get_client(), build_redis_keys(conversation)
@@ -82,7 +78,7 @@ def test_a_tail_that_another_server_made_is_not_believed(
     assert read_newest(conversation, lin) == ["二", "一"]
 
 
-def test_an_open_mark_sends_readers_to_mysql(
+def test_open_write_intent_makes_readers_use_mysql(
     conversation: str, lin: Person, send_message: SendMessage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The writer dies between its commit and Redis."""
@@ -92,7 +88,7 @@ def test_an_open_mark_sends_readers_to_mysql(
     assert read_newest(conversation, lin) == ["一"]
 
 
-def test_a_dead_writers_mark_falls_after_a_minute(
+def test_write_intent_of_dead_writer_is_removed_after_a_minute(
     conversation: str, lin: Person, send_message: SendMessage, mysql_reads: list[str]
 ) -> None:
     recent_cache.add_write_intent(conversation, "dead")
@@ -106,13 +102,13 @@ def test_a_dead_writers_mark_falls_after_a_minute(
     assert mysql_reads == []
 
 
-def test_a_writer_who_was_refused_leaves_no_mark(hospital: Hospital, conversation: str) -> None:
+def test_rejected_writer_leaves_no_write_intent(hospital: Hospital, conversation: str) -> None:
     with pytest.raises(Exception, match="会话不存在"):
         log.append(hospital.tenant_id, "direct", conversation, hospital.wang.principal, NewMessage("我", "t"))
     assert redis.get_client().zcard(build_redis_keys(conversation)[2]) == 0
 
 
-def test_after_ten_seconds_a_tail_is_compared_with_mysql(
+def test_cache_is_compared_with_mysql_after_ten_seconds(
     conversation: str, lin: Person, send_message: SendMessage, mysql_reads: list[str]
 ) -> None:
     send_message("一")
@@ -123,7 +119,7 @@ def test_after_ten_seconds_a_tail_is_compared_with_mysql(
     assert mysql_reads == ["fetch_head"]
 
 
-def test_a_comparison_finds_what_a_writer_without_redis_wrote(
+def test_comparison_with_mysql_finds_message_written_without_redis(
     conversation: str, lin: Person, chen: Person, send_message: SendMessage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read_newest(conversation, lin)
@@ -135,7 +131,7 @@ def test_a_comparison_finds_what_a_writer_without_redis_wrote(
     assert read_newest(conversation, lin) == ["一"]
 
 
-def test_what_a_process_knows_better_than_redis_it_does_not_unlearn(
+def test_process_does_not_forget_what_redis_missed(
     conversation: str, lin: Person, send_message: SendMessage, cut_redis: Any
 ) -> None:
     read_newest(conversation, lin)
@@ -146,9 +142,7 @@ def test_what_a_process_knows_better_than_redis_it_does_not_unlearn(
     assert read_newest(conversation, lin) == ["一"]
 
 
-def test_a_late_refill_does_not_cover_what_was_written_meanwhile(
-    conversation: str, lin: Person, send_message: SendMessage
-) -> None:
+def test_late_refill_does_not_hide_newer_message(conversation: str, lin: Person, send_message: SendMessage) -> None:
     send_message("一")
     redis.get_client().delete(build_redis_keys(conversation)[0])
     seen, before = look(conversation, lin), in_mysql(conversation, lin)
@@ -157,9 +151,7 @@ def test_a_late_refill_does_not_cover_what_was_written_meanwhile(
     assert read_newest(conversation, lin) == ["二", "一"]
 
 
-def test_a_late_refill_does_not_bring_back_a_withdrawn_text(
-    conversation: str, lin: Person, send_message: SendMessage
-) -> None:
+def test_late_refill_does_not_restore_withdrawn_text(conversation: str, lin: Person, send_message: SendMessage) -> None:
     message = send_message("说错了")
     redis.get_client().delete(build_redis_keys(conversation)[0])
     seen, before = look(conversation, lin), in_mysql(conversation, lin)
@@ -168,7 +160,7 @@ def test_a_late_refill_does_not_bring_back_a_withdrawn_text(
     assert read_newest(conversation, lin) == [""]
 
 
-def test_a_refill_read_before_two_flushes_changes_nothing(
+def test_refill_read_before_two_flushes_has_no_effect(
     conversation: str, lin: Person, send_message: SendMessage
 ) -> None:
     """The version after a flush is never the one before it."""
@@ -181,7 +173,7 @@ def test_a_refill_read_before_two_flushes_changes_nothing(
     assert read_newest(conversation, lin) == ["一"]
 
 
-def test_of_two_refills_the_one_that_read_less_loses(conversation: str, lin: Person, send_message: SendMessage) -> None:
+def test_older_of_two_refills_has_no_effect(conversation: str, lin: Person, send_message: SendMessage) -> None:
     send_message("一")
     less = in_mysql(conversation, lin)
     send_message("二")
@@ -192,7 +184,7 @@ def test_of_two_refills_the_one_that_read_less_loses(conversation: str, lin: Per
     assert read_newest(conversation, lin) == ["二", "一"]
 
 
-def test_messages_that_arrive_out_of_order_wait_for_the_missing_one(conversation: str, lin: Person) -> None:
+def test_messages_published_out_of_order_wait_for_missing_one(conversation: str, lin: Person) -> None:
     """Two writers commit 1 and 2; the second reaches Redis first."""
     assert read_newest(conversation, lin) == []
     for writer in ("w1", "w2"):
@@ -208,17 +200,13 @@ def test_messages_that_arrive_out_of_order_wait_for_the_missing_one(conversation
     assert [message.content for message in look(conversation, lin).page.messages] == ["2", "1"]
 
 
-def test_without_redis_the_service_goes_on(
-    conversation: str, lin: Person, send_message: SendMessage, cut_redis: Any
-) -> None:
+def test_service_works_without_redis(conversation: str, lin: Person, send_message: SendMessage, cut_redis: Any) -> None:
     cut_redis()
     send_message("一")
     assert read_newest(conversation, lin) == ["一"]
 
 
-def test_a_long_log_keeps_its_newest_two_hundred_in_redis(
-    conversation: str, lin: Person, send_message: SendMessage
-) -> None:
+def test_cache_keeps_newest_two_hundred_messages(conversation: str, lin: Person, send_message: SendMessage) -> None:
     read_newest(conversation, lin)
     for n in range(recent_cache.MAX_MESSAGES + 5):
         send_message(str(n))

@@ -8,7 +8,7 @@ from tests.support.conversation_log import SendMessage, build_redis_keys, count_
 from tests.support.factories import Person
 
 
-def test_a_withdrawn_message_keeps_its_place_and_loses_its_text(
+def test_withdrawn_message_keeps_place_and_loses_text(
     conversation: str, lin: Person, chen: Person, send_message: SendMessage
 ) -> None:
     wrong = send_message("说错了", lin)
@@ -22,7 +22,7 @@ def test_a_withdrawn_message_keeps_its_place_and_loses_its_text(
     assert [m.withdrawn for m in reading.list_older(conversation, later.id, 10)] == [False, True]
 
 
-def test_the_text_stays_for_audit(conversation: str, lin: Person, send_message: SendMessage) -> None:
+def test_withdrawn_text_is_kept_for_audit(conversation: str, lin: Person, send_message: SendMessage) -> None:
     wrong = send_message("说错了", lin)
     log.withdraw(lin.tenant_id, conversation, wrong.id, lin.principal)
     kept = "SELECT m.content FROM messages m WHERE m.sender = %(lin)s"
@@ -38,7 +38,7 @@ def test_withdrawing_twice_changes_nothing(
     assert count_unread(conversation, chen) == 1
 
 
-def test_after_two_minutes_only_an_administrator_may(
+def test_only_administrator_withdraws_after_two_minutes(
     conversation: str, lin: Person, send_message: SendMessage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wrong, now = send_message("说错了", lin), clock.now()
@@ -50,7 +50,7 @@ def test_after_two_minutes_only_an_administrator_may(
     assert read_newest(conversation, lin) == [""]
 
 
-def test_nobody_withdraws_what_another_said(
+def test_message_of_another_cannot_be_withdrawn(
     conversation: str, lin: Person, chen: Person, send_message: SendMessage
 ) -> None:
     message = send_message("一", lin)
@@ -59,7 +59,7 @@ def test_nobody_withdraws_what_another_said(
     assert read_newest(conversation, lin) == ["一"]
 
 
-def test_a_resend_does_not_bring_a_withdrawn_text_back(
+def test_resend_does_not_restore_withdrawn_text(
     conversation: str, lin: Person, chen: Person, send_message: SendMessage
 ) -> None:
     wrong = send_message("说错了", lin, "k1")
@@ -68,7 +68,7 @@ def test_a_resend_does_not_bring_a_withdrawn_text_back(
     assert read_newest(conversation, chen) == [""]
 
 
-def test_a_refused_withdrawal_leaves_no_mark(
+def test_rejected_withdrawal_leaves_no_write_intent(
     conversation: str, lin: Person, chen: Person, send_message: SendMessage
 ) -> None:
     message = send_message("一", lin)
