@@ -8,7 +8,7 @@ from pathlib import Path
 from bench import machine
 from bench.console import print_line, silence_app_logs
 from chalicelib import migrations
-from tests.gateway.test_soak import weathered
+from tests.gateway.test_soak import run_with_faults
 from tests.support import factories
 
 
@@ -20,7 +20,7 @@ def main(arguments: list[str]) -> int:
     migrations.migrate()
     begun = time.monotonic()
     with tempfile.TemporaryDirectory() as logs:
-        run = weathered(factories.create_hospital(), Path(logs), options.listeners, options.senders, options.each)
+        run = run_with_faults(factories.create_hospital(), Path(logs), options.listeners, options.senders, options.each)
     print_line(f"\n{time.monotonic() - begun:.0f} s\n{run.format_figures()}")
     problems = run.find_problems()
     print_line("\n".join(problems[:50]) or "Every listener has received every message once.")

@@ -1,4 +1,4 @@
-"""A conversation of Lin and Doctor Chen, and what goes wrong around it."""
+"""Fixtures of fault tests: worker processes, control of services, a proxy to MySQL."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,7 +10,7 @@ from chalicelib.adapters import mysql
 from chalicelib.settings import settings
 from devstack.services.control import Control, attach
 from tests.support.conversation_log import conversation, cut_redis, mysql_reads, send_message
-from tests.support.faults import worker_pool as crews
+from tests.support.faults import worker_pool as worker_pools
 from tests.support.faults.tcp_proxy import Proxy
 from tests.support.faults.worker_pool import WorkerPool, route_through
 
@@ -19,8 +19,8 @@ __all__ = ["conversation", "cut_redis", "mysql_reads", "send_message"]
 
 @pytest.fixture(scope="package")
 def worker_pool() -> Iterator[WorkerPool]:
-    with crews.run_workers() as crew:
-        yield crew
+    with worker_pools.run_workers() as pool:
+        yield pool
 
 
 @pytest.fixture
@@ -30,9 +30,9 @@ def control() -> Control:
 
 @pytest.fixture
 def mysql_proxy() -> Iterator[Proxy]:
-    """What this process's connections to MySQL run over."""
-    with Proxy(urlsplit(settings.database_url).port or 3306) as line, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mysql, "settings", replace(settings, database_url=route_through(settings.database_url, line)))
+    """Route this process's connections to MySQL through a proxy."""
+    with Proxy(urlsplit(settings.database_url).port or 3306) as proxy, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mysql, "settings", replace(settings, database_url=route_through(settings.database_url, proxy)))
         patch.setattr(mysql, "_idle_connections", [])
-        yield line
+        yield proxy
         mysql._discard_connections(None)

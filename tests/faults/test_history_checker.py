@@ -1,4 +1,4 @@
-"""The checker is only worth what it finds: each test shows it one fault in an otherwise sound story."""
+"""Tests of the history checker: each shows it one fault in an otherwise correct history."""
 
 from dataclasses import replace
 
@@ -19,7 +19,7 @@ LOG = [
     StoredMessage(3, "C", "lin/2"),
     StoredMessage(4, "D", "lin/3", withdrawn=True),
 ]
-TRUTH: StoredLogs = {"s": LOG}
+STORED: StoredLogs = {"s": LOG}
 WRITES = [
     *(AcknowledgedWrite("send", "s", entry.id, entry.text, acknowledged_at=entry.seq) for entry in LOG),
     AcknowledgedWrite("withdraw", "s", "D", "lin/3", acknowledged_at=5.0),
@@ -32,11 +32,11 @@ READS = [AT_THREE, AT_FOUR, AT_FIVE, ObservedRead("r2", "s", 5.1, 5.2, THREE[1:]
 
 
 def test_correct_history_has_no_problems() -> None:
-    assert find_problems(TRUTH, WRITES, READS) == []
+    assert find_problems(STORED, WRITES, READS) == []
 
 
 @pytest.mark.parametrize(
-    ("log", "complaint"),
+    ("log", "problem"),
     [
         (LOG[:2] + LOG[3:], "gap"),
         ([*LOG[:3], replace(LOG[3], text="lin/2")], "2 times"),
@@ -47,16 +47,16 @@ def test_correct_history_has_no_problems() -> None:
         ([*LOG[:3], replace(LOG[3], withdrawn=False)], "withdrawn and is not"),
     ],
 )
-def test_fault_in_log_is_found(log: list[StoredMessage], complaint: str) -> None:
-    assert any(complaint in one for one in find_problems({"s": log}, WRITES, []))
+def test_fault_in_log_is_found(log: list[StoredMessage], problem: str) -> None:
+    assert any(problem in one for one in find_problems({"s": log}, WRITES, []))
 
 
 @pytest.mark.parametrize(
-    ("reads", "complaint"),
+    ("reads", "problem"),
     [
-        ([replace(AT_THREE, page=(THREE[0], THREE[2]))], "hole: [3, 1]"),
-        ([replace(AT_THREE, page=(THREE[1], THREE[0], THREE[2]))], "hole"),
-        ([replace(AT_THREE, page=(THREE[0], THREE[0]))], "hole"),
+        ([replace(AT_THREE, page=(THREE[0], THREE[2]))], "gap: [3, 1]"),
+        ([replace(AT_THREE, page=(THREE[1], THREE[0], THREE[2]))], "with a gap"),
+        ([replace(AT_THREE, page=(THREE[0], THREE[0]))], "with a gap"),
         ([replace(AT_THREE, page=(("X", "lin/9"), *THREE))], "not in MySQL"),
         ([replace(AT_THREE, page=(("C", "lin/9"), *THREE[1:]))], "'lin/9' for lin/2"),
         ([replace(AT_THREE, page=(("C", ""), *THREE[1:]))], "'' for lin/2"),
@@ -65,33 +65,33 @@ def test_fault_in_log_is_found(log: list[StoredMessage], complaint: str) -> None
         ([AT_FIVE, replace(AT_FOUR, started_at=5.3, ended_at=5.4)], "lin/3 after it was withdrawn"),
     ],
 )
-def test_fault_in_page_is_found(reads: list[ObservedRead], complaint: str) -> None:
-    assert any(complaint in one for one in find_problems(TRUTH, WRITES, reads))
+def test_fault_in_page_is_found(reads: list[ObservedRead], problem: str) -> None:
+    assert any(problem in one for one in find_problems(STORED, WRITES, reads))
 
 
-UNHEARD = [replace(write, published=False) for write in WRITES]
+UNPUBLISHED = [replace(write, published=False) for write in WRITES]
 
 
 def test_unpublished_write_may_be_missing_for_ten_seconds() -> None:
-    assert find_problems(TRUTH, UNHEARD, [replace(AT_THREE, page=THREE[1:])]) == []
+    assert find_problems(STORED, UNPUBLISHED, [replace(AT_THREE, page=THREE[1:])]) == []
     late = replace(AT_THREE, started_at=3.1 + GRACE_SECONDS, ended_at=3.2 + GRACE_SECONDS, page=THREE[1:])
-    assert find_problems(TRUTH, UNHEARD, [late]) == ["r1 was shown 2 where 3 had been acknowledged"]
+    assert find_problems(STORED, UNPUBLISHED, [late]) == ["r1 was shown 2 where 3 had been acknowledged"]
 
 
 def test_page_older_than_earlier_page_is_found() -> None:
     less = replace(AT_THREE, started_at=3.3, ended_at=3.4, page=THREE[1:])
-    assert find_problems(TRUTH, UNHEARD, [AT_THREE, less]) == ["r1 was shown 2 after 3"]
-    assert find_problems(TRUTH, UNHEARD, [AT_THREE, replace(less, process="r2")]) == []
-    assert find_problems(TRUTH, UNHEARD, [AT_THREE, replace(less, started_at=3.15)]) == []  # at the same time
+    assert find_problems(STORED, UNPUBLISHED, [AT_THREE, less]) == ["r1 was shown 2 after 3"]
+    assert find_problems(STORED, UNPUBLISHED, [AT_THREE, replace(less, process="r2")]) == []
+    assert find_problems(STORED, UNPUBLISHED, [AT_THREE, replace(less, started_at=3.15)]) == []  # at the same time
 
 
 def test_older_page_is_found_after_many_reads() -> None:
     between = [replace(AT_FOUR, started_at=4.3 + n / 100, ended_at=4.3 + n / 100) for n in range(9)]
     less = replace(AT_THREE, started_at=4.5, ended_at=4.6)
-    assert find_problems(TRUTH, UNHEARD, [AT_FOUR, *between, less]) == ["r1 was shown 3 after 4"]
+    assert find_problems(STORED, UNPUBLISHED, [AT_FOUR, *between, less]) == ["r1 was shown 3 after 4"]
 
 
 def test_text_shown_after_its_tombstone_is_found() -> None:
-    again = replace(AT_FOUR, started_at=5.3, ended_at=5.4)
-    assert find_problems(TRUTH, UNHEARD, [AT_FIVE, again]) == ["r1 was shown lin/3 again"]
-    assert find_problems(TRUTH, UNHEARD, [AT_FIVE, replace(again, process="r2")]) == []
+    shown_again = replace(AT_FOUR, started_at=5.3, ended_at=5.4)
+    assert find_problems(STORED, UNPUBLISHED, [AT_FIVE, shown_again]) == ["r1 was shown lin/3 again"]
+    assert find_problems(STORED, UNPUBLISHED, [AT_FIVE, replace(shown_again, process="r2")]) == []

@@ -1,4 +1,4 @@
-"""Two things at once, in the order that hurts: each test is one interleaving, held still."""
+"""Concurrent operations: each test produces one exact interleaving."""
 
 from typing import Any
 
@@ -37,14 +37,14 @@ def test_resend_overtaken_by_withdrawal_keeps_text_withdrawn(
 ) -> None:
     wrong = send_message("说错了", lin, "k1")
     read_newest(conversation, chen)
-    found = log._find_duplicate
+    find_duplicate = log._find_duplicate
 
-    def overtaken(*arguments: Any) -> Any:
-        sent = found(*arguments)
+    def withdraw_after(*arguments: Any) -> Any:
+        sent = find_duplicate(*arguments)
         log.withdraw(lin.tenant_id, conversation, wrong.id, lin.principal)
         return sent
 
-    monkeypatch.setattr(log, "_find_duplicate", overtaken)
+    monkeypatch.setattr(log, "_find_duplicate", withdraw_after)
     send_message("说错了", lin, "k1")
     assert read_newest(conversation, chen) == [""]
 
@@ -121,21 +121,21 @@ def test_late_read_position_does_not_undo_deletion(
 def test_page_is_not_forgotten_when_its_refill_is_too_late(
     conversation: str, lin: Person, chen: Person, send_message: SendMessage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One writer has no Redis; two more, who are refused, keep the reader's refill from taking effect."""
+    """One writer has no Redis; the intents of two rejected writers keep the reader's refill from taking effect."""
     read_newest(conversation, lin)
     with as_other_process(monkeypatch, cut=True):
         send_message("一", chen)
-    recent_cache.add_write_intent(conversation, "refused 1")
-    refilling = recent_cache.build_refill_call
+    recent_cache.add_write_intent(conversation, "rejected 1")
+    build_refill_call = recent_cache.build_refill_call
 
-    def late(*arguments: Any) -> Any:
-        recent_cache.add_write_intent(conversation, "refused 2")
-        return refilling(*arguments)
+    def add_intent_first(*arguments: Any) -> Any:
+        recent_cache.add_write_intent(conversation, "rejected 2")
+        return build_refill_call(*arguments)
 
     with monkeypatch.context() as slow:
-        slow.setattr(recent_cache, "build_refill_call", late)
+        slow.setattr(recent_cache, "build_refill_call", add_intent_first)
         assert list_newest(conversation, lin) == ["一"]
-    for writer in ("refused 1", "refused 2"):
+    for writer in ("rejected 1", "rejected 2"):
         recent_cache.remove_write_intent(conversation, writer)
     assert list_newest(conversation, lin) == ["一"]
 

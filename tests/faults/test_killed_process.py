@@ -1,4 +1,4 @@
-"""A process is killed at one exact line: whoever reads next sees the truth, and the tail is believed again later."""
+"""A process is killed at one exact point: readers see what MySQL has, and the cache is trusted again later."""
 
 import json
 import signal
@@ -15,39 +15,39 @@ from tests.support.factories import Person
 from tests.support.faults import final_state
 from tests.support.faults.final_state import list_stored, wait_until
 
-Die = Callable[..., None]
+RunKilled = Callable[..., None]
 
 
 @pytest.fixture(scope="module")
-def mother() -> Iterator["subprocess.Popen[str]"]:
+def job_process() -> Iterator["subprocess.Popen[str]"]:
     command = [sys.executable, "-m", "tests.support.faults.killed_process"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as mother:
-        yield mother
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as job_process:
+        yield job_process
 
 
 @pytest.fixture
-def die(mother: "subprocess.Popen[str]", conversation: str) -> Die:
-    def die(point: str, work: str, who: Person, **more: Any) -> None:
-        job = {"point": point, "work": work, "conversation": conversation, "principal": who.principal}
-        assert mother.stdin
-        assert mother.stdout
-        mother.stdin.write(json.dumps({**job, "tenant_id": who.tenant_id, **more}) + "\n")
-        mother.stdin.flush()
-        assert int(mother.stdout.readline()) == signal.SIGKILL
+def run_killed(job_process: "subprocess.Popen[str]", conversation: str) -> RunKilled:
+    def run_killed(point: str, work: str, user: Person, **more: Any) -> None:
+        job = {"point": point, "work": work, "conversation": conversation, "principal": user.principal}
+        assert job_process.stdin
+        assert job_process.stdout
+        job_process.stdin.write(json.dumps({**job, "tenant_id": user.tenant_id, **more}) + "\n")
+        job_process.stdin.flush()
+        assert int(job_process.stdout.readline()) == signal.SIGKILL
 
-    return die
+    return run_killed
 
 
-def truth(conversation: str) -> list[str]:
+def list_texts(conversation: str) -> list[str]:
     return ["" if entry.withdrawn else entry.text for entry in reversed(list_stored(conversation))]
 
 
-def assert_believed_again(conversation: str, who: Person, mysql_reads: list[str]) -> None:
-    """Once the mark is a minute old: at the next refill, and not before."""
+def assert_trusted_again(conversation: str, user: Person, mysql_reads: list[str]) -> None:
+    """The cache is trusted again after the first refill when the write intent is a minute old."""
     final_state.age_write_intents(conversation)
-    read_newest(conversation, who)
+    read_newest(conversation, user)
     mysql_reads.clear()
-    assert read_newest(conversation, who) == truth(conversation)
+    assert read_newest(conversation, user) == list_texts(conversation)
     assert mysql_reads == []
 
 
@@ -64,33 +64,38 @@ def test_sender_killed(
     lin: Person,
     chen: Person,
     send_message: SendMessage,
-    die: Die,
+    run_killed: RunKilled,
     mysql_reads: list[str],
     point: str,
     written: bool,
 ) -> None:
     send_message("一", chen)
     read_newest(conversation, chen)
-    die(point, "send", lin, text="二", key="k2")
+    run_killed(point, "send", lin, text="二", key="k2")
     assert read_newest(conversation, chen) == (["二", "一"] if written else ["一"])
     assert count_unread(conversation, chen) == 0
-    assert_believed_again(conversation, chen, mysql_reads)
-    send_message("二", lin, "k2")  # her phone sends it again
+    assert_trusted_again(conversation, chen, mysql_reads)
+    send_message("二", lin, "k2")  # the client repeats it
     assert read_newest(conversation, chen) == read_newest(conversation, lin) == ["二", "一"]
-    assert_believed_again(conversation, lin, mysql_reads)
+    assert_trusted_again(conversation, lin, mysql_reads)
 
 
 def test_sender_killed_before_commit_returns(
-    conversation: str, lin: Person, chen: Person, send_message: SendMessage, die: Die, mysql_reads: list[str]
+    conversation: str,
+    lin: Person,
+    chen: Person,
+    send_message: SendMessage,
+    run_killed: RunKilled,
+    mysql_reads: list[str],
 ) -> None:
     send_message("一", chen)
     read_newest(conversation, chen)
-    die("before its commit is answered", "send", lin, text="二", key="k2")
-    before, shown, after = truth(conversation), read_newest(conversation, chen), truth(conversation)
+    run_killed("before commit returns", "send", lin, text="二", key="k2")
+    before, shown, after = list_texts(conversation), read_newest(conversation, chen), list_texts(conversation)
     assert shown in (before, after)
-    wait_until(lambda: len(truth(conversation)) == 2)
+    wait_until(lambda: len(list_texts(conversation)) == 2)
     assert read_newest(conversation, chen) == ["二", "一"]
-    assert_believed_again(conversation, chen, mysql_reads)
+    assert_trusted_again(conversation, chen, mysql_reads)
 
 
 @pytest.mark.parametrize(
@@ -107,37 +112,42 @@ def test_withdrawing_process_killed(
     lin: Person,
     chen: Person,
     send_message: SendMessage,
-    die: Die,
+    run_killed: RunKilled,
     mysql_reads: list[str],
     point: str,
     withdrawn: bool,
 ) -> None:
     wrong = send_message("说错了", lin)
     read_newest(conversation, chen)
-    die(point, "withdraw", lin, id=wrong.id)
+    run_killed(point, "withdraw", lin, id=wrong.id)
     assert read_newest(conversation, chen) == ([""] if withdrawn else ["说错了"])
-    assert_believed_again(conversation, chen, mysql_reads)
-    assert truth(conversation) == ([""] if withdrawn else ["说错了"])
+    assert_trusted_again(conversation, chen, mysql_reads)
+    assert list_texts(conversation) == ([""] if withdrawn else ["说错了"])
 
 
 def test_reader_killed_during_refill(
-    conversation: str, lin: Person, chen: Person, send_message: SendMessage, die: Die, mysql_reads: list[str]
+    conversation: str,
+    lin: Person,
+    chen: Person,
+    send_message: SendMessage,
+    run_killed: RunKilled,
+    mysql_reads: list[str],
 ) -> None:
     send_message("一", lin)
-    die("between MySQL and the refill", "read", chen)
+    run_killed("between MySQL and the refill", "read", chen)
     send_message("二", lin)
     assert read_newest(conversation, chen) == ["二", "一"]
-    assert_believed_again(conversation, chen, mysql_reads)
+    assert_trusted_again(conversation, chen, mysql_reads)
 
 
 @pytest.mark.parametrize("work", ["read", "hide"])
 def test_reader_killed_before_its_state_reaches_redis(
-    conversation: str, lin: Person, chen: Person, send_message: SendMessage, die: Die, work: str
+    conversation: str, lin: Person, chen: Person, send_message: SendMessage, run_killed: RunKilled, work: str
 ) -> None:
     send_message("一", lin)
     reading.fetch_newest_page(conversation, chen.principal, 10)
-    die("between MySQL and the participant state", work, chen)
+    run_killed("between MySQL and the participant state", work, chen)
     final_state.age_cache(conversation)
-    seat = reading.fetch_newest_pages([conversation], chen.principal)[conversation].participant
-    assert seat
-    assert (seat.read_seq, seat.hidden_seq) == ((1, 0) if work == "read" else (0, 1))
+    state = reading.fetch_newest_pages([conversation], chen.principal)[conversation].participant
+    assert state
+    assert (state.read_seq, state.hidden_seq) == ((1, 0) if work == "read" else (0, 1))

@@ -1,4 +1,4 @@
-"""What Redis was not told, or was told twice: who finds it out, and when."""
+"""Updates that reach Redis late, twice or not at all, and when readers notice."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -43,7 +43,7 @@ def test_deletion_without_redis_is_visible_after_ten_seconds(
         with as_other_process(monkeypatch, cut=True):
             reading.hide(conversation, lin.principal)
         age_cache(conversation)
-        read_newest(conversation, chen)  # his comparison says nothing of her seat
+        read_newest(conversation, chen)  # this comparison with MySQL does not include her state
     assert not is_listed(conversation, lin)
 
 
@@ -78,30 +78,30 @@ def test_message_without_write_intent_counts_once(
 ) -> None:
     send_message("一", chen)
     page, _ = reading.fetch_newest_page(conversation, lin.principal, 10)
-    show = log._publish
+    publish = log._publish
 
     def read_before(*arguments: Any) -> None:
         reading.mark_read(conversation, page)  # counts her own message, which is committed
-        show(*arguments)
+        publish(*arguments)
 
-    with monkeypatch.context() as blink:
-        blink.setattr(recent_cache, "add_write_intent", lambda *_: False)
-        blink.setattr(log, "_publish", read_before)
+    with monkeypatch.context() as patch:
+        patch.setattr(recent_cache, "add_write_intent", lambda *_: False)
+        patch.setattr(log, "_publish", read_before)
         send_message("二", lin)
     send_message("三", chen)
     assert count_unread(conversation, lin) == 1
 
 
-@pytest.mark.parametrize("said_before", [0, 2])
+@pytest.mark.parametrize("earlier_messages", [0, 2])
 def test_list_detects_missing_message_below_newest(
     conversation: str,
     lin: Person,
     chen: Person,
     send_message: SendMessage,
     monkeypatch: pytest.MonkeyPatch,
-    said_before: int,
+    earlier_messages: int,
 ) -> None:
-    for _ in range(said_before):
+    for _ in range(earlier_messages):
         send_message("〇", chen)
     read_newest(conversation, lin)
     with as_other_process(monkeypatch, cut=True):
@@ -131,30 +131,30 @@ def test_rejected_send_keeps_cache_trusted(
 
 
 def test_snapshot_is_consistent(conversation: str, lin: Person, send_message: SendMessage) -> None:
-    """Lin speaks while a reader is between the messages and the seats."""
+    """Lin sends while a reader is between reading the messages and reading the participants."""
     send_message("一", lin)
     name = conversation[:32]
 
-    def slowly(tx: Tx) -> Snapshot:
-        waiting = Tx(tx._cursor)
-        waiting.execute_packet = lambda sql, **params: tx.execute_packet(  # type: ignore[method-assign]  # of this one alone
+    def fetch_slowly(tx: Tx) -> Snapshot:
+        slow_tx = Tx(tx._cursor)
+        slow_tx.execute_packet = lambda sql, **params: tx.execute_packet(  # type: ignore[method-assign]  # of this one alone
             sql.replace("m.withdrawn_at", f"m.withdrawn_at, GET_LOCK('{name}', 10) AS held"), **params
         )
-        return reading_store.fetch_snapshot(waiting, conversation, lin.principal, 200)
+        return reading_store.fetch_snapshot(slow_tx, conversation, lin.principal, 200)
 
     def hold(tx: Tx) -> Snapshot:
         assert tx.fetch_value("SELECT GET_LOCK(%(name)s, 0)", name=name) == 1
-        reader = another.submit(mysql.run_on_own_connection, slowly, 10)
-        wait_until(lambda: tx.fetch_value(WAITING, asked=f"%GET_LOCK('{name}%") == 1)
+        reader = another.submit(mysql.run_on_own_connection, fetch_slowly, 10)
+        wait_until(lambda: tx.fetch_value(WAITING, pattern=f"%GET_LOCK('{name}%") == 1)
         send_message("二", lin)
         tx.fetch_value("SELECT RELEASE_LOCK(%(name)s)", name=name)
         return reader.result(10)
 
     with ThreadPoolExecutor(1) as another:
         found = mysql.run_on_own_connection(hold, 10)
-    seat = found.find_participant(lin.principal)
-    assert seat
-    assert (found.last_seq, seat.own_after_read) == (len(found.messages), len(found.messages))
+    state = found.find_participant(lin.principal)
+    assert state
+    assert (found.last_seq, state.own_after_read) == (len(found.messages), len(found.messages))
 
 
-WAITING = "SELECT COUNT(*) FROM information_schema.processlist WHERE state = 'User lock' AND info LIKE %(asked)s"
+WAITING = "SELECT COUNT(*) FROM information_schema.processlist WHERE state = 'User lock' AND info LIKE %(pattern)s"

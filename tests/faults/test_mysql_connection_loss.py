@@ -1,4 +1,4 @@
-"""The line to MySQL breaks anywhere, and the server dies: writers send again, and each message is there once."""
+"""Connections to MySQL break at any point and the server is killed: each message is stored once."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,11 +24,11 @@ from tests.support.faults.worker_pool import WorkerPool
 def test_send_is_repeated_after_response_lost_after_commit(mysql_proxy: Proxy, lin: Person, chen: Person) -> None:
     session_no = consult_client.create_session(lin, chen)
     with mysql_proxy.lose_response_to(b"INSERT INTO messages") as lost:
-        answer = consult_client.send_as_patient(lin, chen, "发烧两天了", key="k1", session_no=session_no)
+        response = consult_client.send_as_patient(lin, chen, "发烧两天了", key="k1", session_no=session_no)
     assert lost.is_set()
-    assert (answer.status, answer.code) == (503, 10007)
-    assert int(answer.headers["Retry-After"]) > 0
-    # The packet's first answer was lost, the server goes on to its COMMIT; then nothing hides the message.
+    assert (response.status, response.code) == (503, 10007)
+    assert int(response.headers["Retry-After"]) > 0
+    # The packet's first result was lost; the server completes it including COMMIT, and then the message is visible.
     final_state.wait_until(
         lambda: consult_client.list_texts(consult_client.list_as_doctor(chen, session_no)) == ["发烧两天了"]
     )
@@ -38,8 +38,8 @@ def test_send_is_repeated_after_response_lost_after_commit(mysql_proxy: Proxy, l
 
 
 @pytest.fixture
-def bystander() -> Iterator[DictCursor]:
-    """A connection to MySQL that does not run over the line."""
+def direct_cursor() -> Iterator[DictCursor]:
+    """Return a cursor of a connection that does not use the proxy."""
     connection = mysql._connect()
     with connection.cursor() as cursor:
         yield cursor
@@ -47,18 +47,18 @@ def bystander() -> Iterator[DictCursor]:
 
 
 def test_writer_disconnected_while_message_is_numbered_leaves_no_gap(
-    bystander: DictCursor, mysql_proxy: Proxy, conversation: str, send_message: SendMessage
+    direct_cursor: DictCursor, mysql_proxy: Proxy, conversation: str, send_message: SendMessage
 ) -> None:
-    """The server goes on with the packet, and does not say of each statement what it says to a client that listens."""
-    bystander.execute("BEGIN")
-    bystander.execute("SELECT 1 FROM conversations WHERE public_id = %s FOR UPDATE", [conversation.encode()])
+    """The server completes the packet, but does not return ROW_COUNT() as it does to a connected client."""
+    direct_cursor.execute("BEGIN")
+    direct_cursor.execute("SELECT 1 FROM conversations WHERE public_id = %s FOR UPDATE", [conversation.encode()])
     with ThreadPoolExecutor(1) as pool:
         sent = pool.submit(send_message, "发烧两天了", key="k1")
         final_state.wait_until(final_state.is_row_lock_waiting)
         mysql_proxy.reset_connections()
         with pytest.raises(ApiError):
             sent.result()
-    bystander.execute("ROLLBACK")
+    direct_cursor.execute("ROLLBACK")
     mysql_proxy.restore()
     send_message("还咳嗽")
     send_message("发烧两天了", key="k1")
@@ -71,10 +71,10 @@ def test_withdrawal_with_lost_response_is_visible_to_all(
 ) -> None:
     wrong = send_message("说错了", lin)
     read_newest(conversation, chen)
-    with mysql_proxy.lose_response_to(b"COMMIT") as lost, pytest.raises(ApiError) as refused:
+    with mysql_proxy.lose_response_to(b"COMMIT") as lost, pytest.raises(ApiError) as error:
         log.withdraw(lin.tenant_id, conversation, wrong.id, lin.principal)
     assert lost.is_set()
-    assert refused.value.kind is errors.UNAVAILABLE
+    assert error.value.kind is errors.UNAVAILABLE
     assert read_newest(conversation, chen) == [""]
     assert log.withdraw(lin.tenant_id, conversation, wrong.id, lin.principal).withdrawn
     assert read_newest(conversation, chen) == [""]
@@ -89,8 +89,8 @@ def test_connections_break_at_any_point(worker_pool: WorkerPool, hospital: Hospi
         assert worker_pool.to_mysql.broken_count - before > 20
         worker_pool.to_mysql.restore()
         worker_pool.wait_for_more(50)
-    assert worker_pool.count_records("refused") > 10
-    assert_sound(worker_pool)
+    assert worker_pool.count_records("rejected") > 10
+    assert_no_problems(worker_pool)
 
 
 def test_mysql_killed_twice_during_load(worker_pool: WorkerPool, control: Control, hospital: Hospital) -> None:
@@ -98,13 +98,13 @@ def test_mysql_killed_twice_during_load(worker_pool: WorkerPool, control: Contro
         for _ in range(2):
             worker_pool.wait_for_more(60)
             control.mysql.kill()
-            worker_pool.wait_for_more(8, "refused")
+            worker_pool.wait_for_more(8, "rejected")
             control.mysql.start()
         worker_pool.wait_for_more(60)
-    assert_sound(worker_pool)
+    assert_no_problems(worker_pool)
 
 
-def assert_sound(worker_pool: WorkerPool) -> None:
+def assert_no_problems(worker_pool: WorkerPool) -> None:
     assert worker_pool.find_problems() == []
     for side in worker_pool.participants:
         final_state.age_write_intents(side.session_no)
@@ -112,39 +112,39 @@ def assert_sound(worker_pool: WorkerPool) -> None:
 
 
 def test_silent_idle_connections_cost_one_timeout(mysql_proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As after a failover, when nobody says that the old server is gone."""
+    """As after a failover in which the old server does not close its connections."""
     connections = [mysql._connect() for _ in range(3)]
     mysql._idle_connections.extend(
         (clock.monotonic() - mysql.PING_AFTER_SECONDS, connection) for connection in connections
     )
     for connection in connections:
         vars(connection)["_read_timeout"] = 0.1
-    asked: list[object] = []
+    pings: list[object] = []
     ping = type(connections[0]).ping
 
-    def counted(*arguments: Any, **options: Any) -> None:
-        asked.append(arguments)
+    def ping_and_count(*arguments: Any, **options: Any) -> None:
+        pings.append(arguments)
         ping(*arguments, **options)
 
-    monkeypatch.setattr(type(connections[0]), "ping", counted)
+    monkeypatch.setattr(type(connections[0]), "ping", ping_and_count)
     mysql_proxy.swallow_packets()
     monkeypatch.setattr(
         mysql, "settings", replace(vars(mysql)["settings"], database_url="mysql://root@127.0.0.1:1/zhenxun")
     )
     with pytest.raises(ApiError):
         mysql.autocommit.fetch_value("SELECT 1")
-    assert len(asked) == 1
+    assert len(pings) == 1
     assert not any(connection.open for connection in connections)
 
 
-class JustTaken(list[object]):
-    """An idle connection was there when it was asked about, and another thread has it now."""
+class TakenByOtherThread(list[object]):
+    """The idle connections when another thread has just taken the last one."""
 
     def __len__(self) -> int:
         return 1
 
 
 def test_two_threads_taking_last_idle_connection_both_succeed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mysql, "_idle_connections", JustTaken())
+    monkeypatch.setattr(mysql, "_idle_connections", TakenByOtherThread())
     assert mysql.autocommit.fetch_value("SELECT 1") == 1
     mysql._discard_connections(None)

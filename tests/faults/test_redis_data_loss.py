@@ -1,4 +1,4 @@
-"""Eight writers and eight readers go on while Redis comes and goes: nothing is lost, doubled, reordered or hidden."""
+"""Load while Redis loses data or is unreachable: no message is lost, duplicated, reordered or hidden."""
 
 import random
 
@@ -16,14 +16,14 @@ def test_redis_data_loss_during_load(worker_pool: WorkerPool, control: Control, 
         worker_pool.wait_for_more(60)
         copy = redis_snapshot.copy_data(control.redis)
         flush(worker_pool)
-        pick_at_keys(worker_pool, random.Random(3))
+        delete_random_keys(worker_pool, random.Random(3))
         redis_snapshot.restore_data(control.redis, copy)
         worker_pool.wait_for_more(60)
         control.redis.kill()
         worker_pool.wait_for_more(20)
         control.redis.start(empty=True)
         worker_pool.wait_for_more(60)
-        cut_some_off(worker_pool)
+        cut_proxied_processes(worker_pool)
     assert worker_pool.find_problems() == []
     for side in worker_pool.participants:
         final_state.age_cache(side.session_no)
@@ -33,11 +33,11 @@ def test_redis_data_loss_during_load(worker_pool: WorkerPool, control: Control, 
 def test_refill_read_before_restart_from_older_copy_has_no_effect(
     control: Control, conversation: str, lin: Person, send_message: SendMessage
 ) -> None:
-    """The copy holds the very version that the reader saw."""
+    """The copy has the same version that the reader saw."""
     send_message("一")
     redis.get_client().delete(build_redis_keys(conversation)[0])
-    answer = redis.run_script(*recent_cache.build_read_call(conversation, 100, lin.principal))
-    seen = recent_cache.parse_view(conversation, lin.principal, answer)
+    response = redis.run_script(*recent_cache.build_read_call(conversation, 100, lin.principal))
+    seen = recent_cache.parse_view(conversation, lin.principal, response)
     found = reading_store.fetch_snapshot(mysql.autocommit, conversation, lin.principal, 200)
     copy = redis_snapshot.copy_data(control.redis)
     send_message("二")
@@ -52,15 +52,15 @@ def flush(worker_pool: WorkerPool) -> None:
         worker_pool.wait_for_more(25)
 
 
-def pick_at_keys(worker_pool: WorkerPool, chance: random.Random) -> None:
+def delete_random_keys(worker_pool: WorkerPool, random_source: random.Random) -> None:
     for _ in range(20):
         keys = sorted(redis.get_client().keys("*"))
-        for key in chance.sample(keys, len(keys) // 2):
+        for key in random_source.sample(keys, len(keys) // 2):
             redis.get_client().delete(key)
         worker_pool.wait_for_more(5)
 
 
-def cut_some_off(worker_pool: WorkerPool) -> None:
+def cut_proxied_processes(worker_pool: WorkerPool) -> None:
     for cut in (worker_pool.to_redis.reset_connections, worker_pool.to_redis.swallow_packets):
         cut()
         worker_pool.wait_for_more(40)

@@ -1,4 +1,4 @@
-"""Redis takes what it is sent and never answers: a request waits for it once or twice, not at every step."""
+"""Redis accepts commands and never responds: a request waits for it once or twice, not at every step."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,36 +20,39 @@ from tests.support.faults.worker_pool import route_through
 
 @pytest.fixture
 def redis_proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    """What this process's connections to Redis run over. What a busy machine takes is not yet silence, and longer than
-    a test takes is a server spared, though not as long as a tail is doubted."""
-    with Proxy(urlsplit(settings.redis_url).port or 0) as line:
-        over_line = replace(settings, redis_url=route_through(settings.redis_url, line), redis_timeout_seconds=1.0)
+    """Route this process's connections to Redis through a proxy.
+
+    The timeout is longer than a busy machine takes; the backoff is longer than a test takes, but shorter than the
+    distrust of a cache.
+    """
+    with Proxy(urlsplit(settings.redis_url).port or 0) as proxy:
+        over_line = replace(settings, redis_url=route_through(settings.redis_url, proxy), redis_timeout_seconds=1.0)
         monkeypatch.setattr(redis, "settings", over_line)
         monkeypatch.setattr(redis, "BACKOFF_SECONDS", 15)
         redis.get_client.cache_clear()
-        yield line
+        yield proxy
         redis.get_client().close()
         redis.get_client.cache_clear()
 
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Each time that Redis was waited for in vain."""
-    waited: list[str] = []
+    """Return the errors of calls that waited for Redis in vain."""
+    errors: list[str] = []
     call = redis._call_driver
 
-    def counted(*arguments: Any) -> Any:
+    def call_and_record(*arguments: Any) -> Any:
         try:
             return call(*arguments)
-        except redis.RedisUnavailableError as down:
-            waited.append(str(down))
+        except redis.RedisUnavailableError as error:
+            errors.append(str(error))
             raise
 
-    monkeypatch.setattr(redis, "_call_driver", counted)
-    return waited
+    monkeypatch.setattr(redis, "_call_driver", call_and_record)
+    return errors
 
 
-def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+def advance_clock(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     monotonic = clock.monotonic
     monkeypatch.setattr(clock, "monotonic", lambda: monotonic() + seconds)
 
@@ -63,7 +66,7 @@ def test_read_waits_for_redis_once_and_send_twice(
     redis_proxy.swallow_packets()
     assert consult_client.list_texts(consult_client.list_as_doctor(chen, session_no)) == ["一"]
     assert waits == ["TimeoutError"]
-    later(monkeypatch, redis.BACKOFF_SECONDS)
+    advance_clock(monkeypatch, redis.BACKOFF_SECONDS)
     assert consult_client.send_as_patient(lin, chen, "二", session_no=session_no).status == 200
     assert waits == ["TimeoutError"] * 3  # the last of them to publish, which is always tried
     assert consult_client.list_texts(consult_client.list_as_doctor(chen, session_no)) == ["二", "一"]
@@ -86,7 +89,7 @@ def test_redis_is_used_again_after_backoff(
     mysql_reads.clear()
     assert read_newest(conversation, lin) == ["一"]
     assert mysql_reads == ["fetch_snapshot"]
-    later(monkeypatch, redis.BACKOFF_SECONDS)
+    advance_clock(monkeypatch, redis.BACKOFF_SECONDS)
     read_newest(conversation, lin)
     mysql_reads.clear()
     assert read_newest(conversation, lin) == ["一"]
@@ -107,7 +110,7 @@ def test_message_sent_during_backoff_is_published(
     read_newest(conversation, lin)
     redis_proxy.restore()
     send_message("一", lin)
-    monkeypatch.setattr(recent_cache, "_distrusted_until", {})  # as another process, which was not cut off
+    monkeypatch.setattr(recent_cache, "_distrusted_until", {})  # as in another process, which was not cut off
     monkeypatch.setattr(redis, "_backoff_until", {})
     mysql_reads.clear()
     assert read_newest(conversation, chen) == ["一"]
@@ -117,7 +120,7 @@ def test_message_sent_during_backoff_is_published(
 def test_refused_connection_starts_no_backoff(
     redis_proxy: Proxy, conversation: str, lin: Person, send_message: SendMessage, mysql_reads: list[str]
 ) -> None:
-    """A killed Redis costs no time, and is asked again at once."""
+    """A killed Redis costs no time and is tried again at once."""
     send_message("一")
     redis_proxy.reset_connections()
     read_newest(conversation, lin)

@@ -35,7 +35,7 @@ def han(hospital: Hospital) -> ExternalUser:
 
 @pytest.fixture
 def conversation(guo: ExternalUser, han: ExternalUser) -> str:
-    """Guo and Han are in it, have spoken and have read; Redis holds both seats."""
+    """Return a conversation in which Guo and Han have sent and read messages; Redis holds the states of both."""
     conversation = create_conversation(guo)
     join(han, conversation)
     send_all(guo, conversation, "一")
@@ -56,7 +56,7 @@ def server_url() -> Iterator[str]:
 
 @pytest.fixture
 def websocket_url(server_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Where the whole app is served, and where it writes to open WebSockets."""
+    """Return the URL of the local server, which is also where frames are pushed to."""
     for module in (socket_push, ws_push):
         monkeypatch.setattr(module, "settings", replace(settings, ws_endpoint_url=server_url))
     return server_url

@@ -1,4 +1,4 @@
-"""A conversation is for those who are in it, and for nobody from elsewhere."""
+"""Only participants have access to a conversation."""
 
 from typing import Any
 
@@ -17,56 +17,56 @@ from tests.support.gateway_client import (
 )
 
 ABSENT = "87ba7679-b682-47e7-8499-0385dda22b66"
-OWN = {"/create_conversation", "/get_joined_conversation"}  # of nobody's conversation
-ABOUT_ONE = [path for path in PATHS if path not in OWN]
+OTHER_PATHS = {"/create_conversation", "/get_joined_conversation"}  # not about one conversation
+CONVERSATION_PATHS = [path for path in PATHS if path not in OTHER_PATHS]
 
 
-def fields(conversation: str, message_id: str) -> dict[str, Any]:
-    """What every endpoint about a conversation wants, and more."""
+def build_fields(conversation: str, message_id: str) -> dict[str, Any]:
+    """Return the fields of all endpoints about a conversation."""
     return {"conversation_id": conversation, "msg_id": message_id, "content": "我也在"}
 
 
-@pytest.mark.parametrize("path", [path for path in ABOUT_ONE if path != "/check_joined_conversation"])
+@pytest.mark.parametrize("path", [path for path in CONVERSATION_PATHS if path != "/check_joined_conversation"])
 def test_non_member_gets_same_response_as_for_absent_conversation(
     hospital: Hospital, other_hospital: Hospital, guo: ExternalUser, lin: Person, path: str
 ) -> None:
-    """Also another hospital's user of the very same id."""
+    """Includes a user of another hospital with the same id."""
     conversation = create_conversation(guo)
     [message_id] = send_all(guo, conversation, "在吗")
-    strangers: list[AnyUser] = [
+    others: list[AnyUser] = [
         hospital.wang,
         create_external_user(hospital, "other"),
         create_external_user(other_hospital, guo.session),
         other_hospital.lin,
     ]
     if path == "/join_conversation":
-        strangers = [create_external_user(other_hospital, guo.session), other_hospital.lin]
-    absent = post(path, lin.token, **fields(ABSENT, message_id))
+        others = [create_external_user(other_hospital, guo.session), other_hospital.lin]
+    absent = post(path, lin.token, **build_fields(ABSENT, message_id))
     assert (absent.status, absent.code) == (404, 10004)
-    for stranger in strangers:
-        answer = post(path, stranger.token, **fields(conversation, message_id))
-        assert (answer.status, answer.body) == (404, absent.body)
-    assert post(path, guo.token, **fields(conversation, message_id)).status == 200
+    for other in others:
+        response = post(path, other.token, **build_fields(conversation, message_id))
+        assert (response.status, response.body) == (404, absent.body)
+    assert post(path, guo.token, **build_fields(conversation, message_id)).status == 200
 
 
-@pytest.mark.parametrize("path", ABOUT_ONE)
+@pytest.mark.parametrize("path", CONVERSATION_PATHS)
 def test_invalid_conversation_id_is_rejected(guo: ExternalUser, path: str) -> None:
     for bad in ("", None, 7, "../x", "x" * 65, ["a"], "';--"):
-        answer = post(path, guo.token, **{**fields(ABSENT, "EDCZL-SY32-243Y-VWQ"), "conversation_id": bad})
-        assert (answer.status, answer.code) == (400, 10001), bad
-        assert answer.error.startswith("conversation_id："), bad
+        response = post(path, guo.token, **{**build_fields(ABSENT, "EDCZL-SY32-243Y-VWQ"), "conversation_id": bad})
+        assert (response.status, response.code) == (400, 10001), bad
+        assert response.error.startswith("conversation_id："), bad
 
 
-@pytest.mark.parametrize("path", ABOUT_ONE)
+@pytest.mark.parametrize("path", CONVERSATION_PATHS)
 def test_conversation_id_is_required(guo: ExternalUser, path: str) -> None:
-    answer = post(path, guo.token, msg_id="EDCZL-SY32-243Y-VWQ", content="在吗")
-    assert (answer.status, answer.error) == (400, "conversation_id：必填")
+    response = post(path, guo.token, msg_id="EDCZL-SY32-243Y-VWQ", content="在吗")
+    assert (response.status, response.error) == (400, "conversation_id：必填")
 
 
 @pytest.mark.parametrize("spelling", ["ConversationId", "ConversationID"])
 def test_documented_spellings_of_conversation_id_are_accepted(guo: ExternalUser, spelling: str) -> None:
-    named: dict[str, Any] = {spelling: create_conversation(guo)}
-    assert post("/check_joined_conversation", guo.token, **named).data == {"Joined": True}
+    body: dict[str, Any] = {spelling: create_conversation(guo)}
+    assert post("/check_joined_conversation", guo.token, **body).data == {"Joined": True}
 
 
 @pytest.mark.parametrize("what", ["join_conversation", "kickout_conversation", "set_archive_conversations"])

@@ -15,22 +15,24 @@ def test_creator_takes_part(hospital: Hospital, guo: ExternalUser) -> None:
 
 
 def test_conversation_type_is_stored(guo: ExternalUser) -> None:
-    for kind in (0, "7", 15):
-        conversation = create_conversation(guo, conversation_type=kind)
-        assert call_on_conversation(guo, "get_conversation_detail", conversation).data["ConversationType"] == int(kind)
+    for conversation_type in (0, "7", 15):
+        conversation = create_conversation(guo, conversation_type=conversation_type)
+        assert call_on_conversation(guo, "get_conversation_detail", conversation).data["ConversationType"] == int(
+            conversation_type
+        )
 
 
-@pytest.mark.parametrize("kind", [-1, 16, 2**40])
-def test_there_are_sixteen_types(guo: ExternalUser, kind: int) -> None:
-    answer = post("/create_conversation", guo.token, conversation_type=kind)
-    assert (answer.status, answer.code) == (400, 90010)
+@pytest.mark.parametrize("conversation_type", [-1, 16, 2**40])
+def test_there_are_sixteen_types(guo: ExternalUser, conversation_type: int) -> None:
+    response = post("/create_conversation", guo.token, conversation_type=conversation_type)
+    assert (response.status, response.code) == (400, 90010)
 
 
-@pytest.mark.parametrize("kind", ["文", None, [], True, 1.5])
-def test_type_must_be_a_number(guo: ExternalUser, kind: object) -> None:
-    answer = post("/create_conversation", guo.token, conversation_type=kind)
-    assert (answer.status, answer.code) == (400, 10001)
-    assert answer.error.startswith("conversation_type：")
+@pytest.mark.parametrize("conversation_type", ["文", None, [], True, 1.5])
+def test_type_must_be_a_number(guo: ExternalUser, conversation_type: object) -> None:
+    response = post("/create_conversation", guo.token, conversation_type=conversation_type)
+    assert (response.status, response.code) == (400, 10001)
+    assert response.error.startswith("conversation_type：")
 
 
 def test_two_requests_without_key_create_two(guo: ExternalUser) -> None:
@@ -46,8 +48,8 @@ def test_same_key_returns_same_conversation(guo: ExternalUser, han: ExternalUser
 
 def test_same_key_for_another_type_is_a_conflict(guo: ExternalUser) -> None:
     create_conversation(guo, "k1")
-    answer = post("/create_conversation", guo.token, {"Idempotency-Key": "k1"}, conversation_type=3)
-    assert (answer.status, answer.code) == (409, 10005)
+    response = post("/create_conversation", guo.token, {"Idempotency-Key": "k1"}, conversation_type=3)
+    assert (response.status, response.code) == (409, 10005)
 
 
 def test_concurrent_requests_with_one_key_create_one(guo: ExternalUser) -> None:

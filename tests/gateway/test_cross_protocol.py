@@ -1,4 +1,4 @@
-"""What is said under one protocol is there under the other."""
+"""A message of one protocol is shown by the other."""
 
 from chalicelib.messaging import log
 from tests.support import multipart_forms
@@ -24,20 +24,20 @@ def test_consultation_shows_messages_of_both_protocols(lin: Person, chen: Person
     send_as_doctor(chen, session_no, "多少度？")
     send(lin, session_no, "三十九度")
     send(chen, session_no, "来医院吧")
-    talk = ["我发烧了", "多少度？", "三十九度", "来医院吧"]
-    assert list_contents(get_last_30(lin, session_no)) == list_contents(get_last_30(chen, session_no)) == talk
-    assert list_texts(list_as_patient(lin, session_no)) == list_texts(list_as_doctor(chen, session_no)) == talk[::-1]
+    texts = ["我发烧了", "多少度？", "三十九度", "来医院吧"]
+    assert list_contents(get_last_30(lin, session_no)) == list_contents(get_last_30(chen, session_no)) == texts
+    assert list_texts(list_as_patient(lin, session_no)) == list_texts(list_as_doctor(chen, session_no)) == texts[::-1]
     names = [message["FromSession"] for message in get_last_30(lin, session_no).data["Msg"]]
     assert names == [str(lin.user_id), str(chen.user_id)] * 2
 
 
 def test_message_ids_are_the_same_in_both_protocols(lin: Person, chen: Person) -> None:
     session_no = create_session(lin, chen)
-    told = send_as_doctor(chen, session_no, "来复查").data["msg_id"]
-    asked_for = send(lin, session_no, "好").data["MsgID"]
-    assert [one["MsgId"] for one in get_last_30(lin, session_no).data["Msg"]] == [told, asked_for]
-    assert [one["msg_id"] for one in list_as_patient(lin, session_no).data] == [asked_for, told]
-    assert call_on_conversation(chen, "get_lastone_msgid", session_no).data == {"MsgId": asked_for}
+    doctors_id = send_as_doctor(chen, session_no, "来复查").data["msg_id"]
+    patients_id = send(lin, session_no, "好").data["MsgID"]
+    assert [one["MsgId"] for one in get_last_30(lin, session_no).data["Msg"]] == [doctors_id, patients_id]
+    assert [one["msg_id"] for one in list_as_patient(lin, session_no).data] == [patients_id, doctors_id]
+    assert call_on_conversation(chen, "get_lastone_msgid", session_no).data == {"MsgId": patients_id}
 
 
 def test_picture_is_shown_as_link_by_gateway(lin: Person, chen: Person) -> None:
@@ -51,7 +51,7 @@ def test_picture_is_shown_as_link_by_gateway(lin: Person, chen: Person) -> None:
 
 
 def test_gateway_image_is_text_for_doctor(lin: Person, chen: Person) -> None:
-    """It has no file of ours."""
+    """It has no uploaded file."""
     session_no = create_session(lin, chen)
     send(lin, session_no, "https://example.com/a.jpg", type=1, status=2)
     [message] = list_as_doctor(chen, session_no).data
@@ -81,7 +81,7 @@ def test_read_position_is_shared_by_both_protocols(lin: Person, chen: Person) ->
 
 
 def test_same_key_in_two_protocols_is_two_messages(lin: Person, chen: Person) -> None:
-    """A key belongs to its endpoint."""
+    """A key is unique per endpoint."""
     session_no = send_as_patient(lin, chen, "在吗", "k1").data["session_no"]
     send(lin, session_no, "在吗", "k1")
     assert list_contents(get_last_30(chen, session_no)) == ["在吗", "在吗"]

@@ -1,4 +1,4 @@
-"""What the hospital's own system does with conversations and the people in them."""
+"""Endpoints for the hospital's own system: conversations and their members."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -28,20 +28,20 @@ from tests.support.gateway_client import (
 )
 
 ABSENT = "87ba7679-b682-47e7-8499-0385dda22b66"
-WITH_PEOPLE = ["create_conversation", "join_conversation", "kickout_conversation"]
+PATHS_WITH_SESSIONS = ["create_conversation", "join_conversation", "kickout_conversation"]
 
 
 def test_named_members_take_part(hospital: Hospital, guo: ExternalUser, han: ExternalUser, lin: Person) -> None:
     conversation = create_conversation_of(hospital, guo, lin, conversation_type=4)
-    assert [is_joined(who, conversation) for who in (guo, lin, han)] == [True, True, False]
+    assert [is_joined(user, conversation) for user in (guo, lin, han)] == [True, True, False]
     assert call_on_conversation(lin, "get_conversation_detail", conversation).data["ConversationType"] == 4
     send_all(guo, conversation, "在吗")
     assert list_contents(get_last_30(lin, conversation)) == ["在吗"]
 
 
 def test_person_named_in_three_ways_is_added_once(hospital: Hospital, lin: Person, guo: ExternalUser) -> None:
-    named = [lin.user_id, str(lin.user_id), lin.principal, guo.session, guo.session]
-    conversation = call_internal(hospital, "create_conversation", sessions=named).data["ConversationId"]
+    sessions = [lin.user_id, str(lin.user_id), lin.principal, guo.session, guo.session]
+    conversation = call_internal(hospital, "create_conversation", sessions=sessions).data["ConversationId"]
     assert is_joined(lin, conversation)
     assert is_joined(guo, conversation)
     call_internal(hospital, "kickout_conversation", conversation_id=conversation, sessions=[lin.principal])
@@ -51,9 +51,9 @@ def test_person_named_in_three_ways_is_added_once(hospital: Hospital, lin: Perso
 def test_id_of_no_account_is_rejected_by_name(hospital: Hospital, other_hospital: Hospital, guo: ExternalUser) -> None:
     conversation = create_conversation_of(hospital, guo)
     for number in (0, 2**52, other_hospital.lin.user_id, "9" * 30):
-        for what in ("create_conversation", "join_conversation"):
-            answer = call_internal(hospital, what, conversation_id=conversation, sessions=[guo.session, number])
-            assert (answer.status, answer.error) == (404, "用户不存在")
+        for endpoint in ("create_conversation", "join_conversation"):
+            response = call_internal(hospital, endpoint, conversation_id=conversation, sessions=[guo.session, number])
+            assert (response.status, response.error) == (404, "用户不存在")
     assert call_internal(hospital, "kickout_conversation", conversation_id=conversation, sessions=[2**52]).status == 200
 
 
@@ -63,8 +63,8 @@ def test_same_key_returns_same_conversation(hospital: Hospital, guo: ExternalUse
     assert create_conversation_of(hospital, han, guo, key="k1") == first
     assert not is_joined(han, first)
     assert create_conversation_of(hospital, guo, han) != first
-    answer = call_internal(hospital, "create_conversation", "k1", sessions=[guo.session])
-    assert (answer.status, answer.code) == (409, 10005)
+    response = call_internal(hospital, "create_conversation", "k1", sessions=[guo.session])
+    assert (response.status, response.code) == (409, 10005)
 
 
 def test_two_hospitals_may_use_the_same_key(hospital: Hospital, other_hospital: Hospital) -> None:
@@ -114,9 +114,9 @@ def test_internal_endpoints_do_not_change_consultations(
 
 def test_archiving_and_reopening_are_idempotent(hospital: Hospital, guo: ExternalUser) -> None:
     conversations = [create_conversation(guo), create_conversation_of(hospital, guo)]
-    for closed in (True, True, False, False, True):
-        assert archive(hospital, *conversations, *conversations, is_archive=closed).data is None
-        assert {send(guo, one, "在吗").status for one in conversations} == {403 if closed else 200}
+    for archived in (True, True, False, False, True):
+        assert archive(hospital, *conversations, *conversations, is_archive=archived).data is None
+        assert {send(guo, conversation, "在吗").status for conversation in conversations} == {403 if archived else 200}
 
 
 def test_archiving_is_all_or_none(hospital: Hospital, guo: ExternalUser) -> None:
@@ -125,58 +125,58 @@ def test_archiving_is_all_or_none(hospital: Hospital, guo: ExternalUser) -> None
     assert send(guo, conversation, "在吗").status == 200
 
 
-@pytest.mark.parametrize("what", [what for what in INTERNAL_PATHS if what != "create_conversation"])
-def test_absent_conversation_is_not_found(hospital: Hospital, what: str) -> None:
+@pytest.mark.parametrize("endpoint", [endpoint for endpoint in INTERNAL_PATHS if endpoint != "create_conversation"])
+def test_absent_conversation_is_not_found(hospital: Hospital, endpoint: str) -> None:
     body: dict[str, Any] = {
         "conversation_id": ABSENT,
         "conversation_ids": [ABSENT],
         "sessions": ["x"],
         "is_archive": True,
     }
-    answer = call_internal(hospital, what, **body)
-    assert (answer.status, answer.code, answer.error) == (404, 10004, "会话不存在")
+    response = call_internal(hospital, endpoint, **body)
+    assert (response.status, response.code, response.error) == (404, 10004, "会话不存在")
 
 
-@pytest.mark.parametrize("what", WITH_PEOPLE)
-def test_members_are_required(hospital: Hospital, guo: ExternalUser, what: str) -> None:
-    answer = call_internal(hospital, what, conversation_id=create_conversation(guo), sessions=[])
-    assert (answer.status, answer.code) == (400, 90011)
+@pytest.mark.parametrize("endpoint", PATHS_WITH_SESSIONS)
+def test_members_are_required(hospital: Hospital, guo: ExternalUser, endpoint: str) -> None:
+    response = call_internal(hospital, endpoint, conversation_id=create_conversation(guo), sessions=[])
+    assert (response.status, response.code) == (400, 90011)
 
 
 @pytest.mark.parametrize("bad", [None, "x", 7, [""], ["a b"], ["带中文"], [None], [["x"]], ["x" * 129], ["x"] * 501])
-@pytest.mark.parametrize("what", WITH_PEOPLE)
-def test_invalid_sessions_are_rejected(hospital: Hospital, guo: ExternalUser, what: str, bad: object) -> None:
-    answer = call_internal(hospital, what, conversation_id=create_conversation(guo), sessions=bad)
-    assert (answer.status, answer.code) == (400, 10001)
-    assert answer.error.startswith("sessions")
+@pytest.mark.parametrize("endpoint", PATHS_WITH_SESSIONS)
+def test_invalid_sessions_are_rejected(hospital: Hospital, guo: ExternalUser, endpoint: str, bad: object) -> None:
+    response = call_internal(hospital, endpoint, conversation_id=create_conversation(guo), sessions=bad)
+    assert (response.status, response.code) == (400, 10001)
+    assert response.error.startswith("sessions")
 
 
 @pytest.mark.parametrize("kind", [-1, 16])
 def test_there_are_sixteen_types(hospital: Hospital, guo: ExternalUser, kind: int) -> None:
-    answer = call_internal(hospital, "create_conversation", conversation_type=kind, sessions=[guo.session])
-    assert (answer.status, answer.code) == (400, 90010)
+    response = call_internal(hospital, "create_conversation", conversation_type=kind, sessions=[guo.session])
+    assert (response.status, response.code) == (400, 90010)
 
 
 @pytest.mark.parametrize("body", [{"is_archive": True}, {"is_archive": True, "conversation_ids": []}])
 def test_archiving_requires_conversations(hospital: Hospital, body: dict[str, Any]) -> None:
-    answer = call_internal(hospital, "set_archive_conversations", **body)
-    assert (answer.status, answer.code) == (400, 10001)
-    assert answer.error.startswith("conversation_ids：")
+    response = call_internal(hospital, "set_archive_conversations", **body)
+    assert (response.status, response.code) == (400, 10001)
+    assert response.error.startswith("conversation_ids：")
 
 
 @pytest.mark.parametrize("bad", [None, "文", 7, []])
 def test_archiving_requires_boolean(hospital: Hospital, guo: ExternalUser, bad: object) -> None:
-    answer = call_internal(
+    response = call_internal(
         hospital, "set_archive_conversations", conversation_ids=[create_conversation(guo)], is_archive=bad
     )
-    assert (answer.status, answer.code) == (400, 10001)
-    assert answer.error.startswith("is_archive：")
+    assert (response.status, response.code) == (400, 10001)
+    assert response.error.startswith("is_archive：")
 
 
 def test_conversation_has_at_most_five_hundred_members(hospital: Hospital) -> None:
-    crowd = [visitor_of(number) for number in range(500)]
-    conversation = call_internal(hospital, "create_conversation", sessions=crowd).data["ConversationId"]
-    first, last = create_external_user(hospital, crowd[0]), create_external_user(hospital, crowd[-1])
+    sessions = [build_session(number) for number in range(500)]
+    conversation = call_internal(hospital, "create_conversation", sessions=sessions).data["ConversationId"]
+    first, last = create_external_user(hospital, sessions[0]), create_external_user(hospital, sessions[-1])
     send_all(first, conversation, "大家好")
     assert list_contents(get_last_30(last, conversation)) == ["大家好"]
     one_more = call_internal(hospital, "join_conversation", conversation_id=conversation, sessions=["late"])
@@ -185,7 +185,7 @@ def test_conversation_has_at_most_five_hundred_members(hospital: Hospital) -> No
     assert call_internal(hospital, "join_conversation", conversation_id=conversation, sessions=["late"]).status == 200
 
 
-def visitor_of(number: int) -> str:
+def build_session(number: int) -> str:
     return f"visitor-{number:03d}"
 
 

@@ -38,8 +38,8 @@ def test_anyone_with_the_id_may_join(guo: ExternalUser, lin: Person) -> None:
 
 def test_joining_twice_changes_nothing(guo: ExternalUser, han: ExternalUser) -> None:
     conversation = create_conversation(guo)
-    answers = [join(han, conversation).data for _ in range(3)]
-    assert answers == [{"ConversationId": conversation}] * 3
+    responses = [join(han, conversation).data for _ in range(3)]
+    assert responses == [{"ConversationId": conversation}] * 3
     assert join(guo, conversation).status == 200
 
 
@@ -47,8 +47,8 @@ def test_conversation_of_hospital_cannot_be_joined_by_id(
     hospital: Hospital, guo: ExternalUser, han: ExternalUser
 ) -> None:
     conversation = create_conversation_of(hospital, guo)
-    answer = join(han, conversation)
-    assert (answer.status, answer.code) == (404, 10004)
+    response = join(han, conversation)
+    assert (response.status, response.code) == (404, 10004)
     assert join(guo, conversation).status == 404
     assert not is_joined(han, conversation)
 
@@ -63,18 +63,18 @@ def test_consultation_cannot_be_joined(lin: Person, chen: Person, wang: Person, 
 def test_archived_conversation_cannot_be_joined(hospital: Hospital, guo: ExternalUser, han: ExternalUser) -> None:
     conversation = create_conversation(guo)
     archive(hospital, conversation)
-    answer = join(han, conversation)
-    assert (answer.status, answer.code) == (403, 10003)
+    response = join(han, conversation)
+    assert (response.status, response.code) == (403, 10003)
     assert not is_joined(han, conversation)
-    assert join(guo, conversation).status == 200  # sits there already
+    assert join(guo, conversation).status == 200  # takes part already
 
 
 def test_removed_member_cannot_rejoin(hospital: Hospital, guo: ExternalUser, han: ExternalUser) -> None:
     conversation = create_conversation(guo)
     join(han, conversation)
     remove_participants(hospital, conversation, han)
-    answer = join(han, conversation)
-    assert (answer.status, answer.code) == (403, 10003)
+    response = join(han, conversation)
+    assert (response.status, response.code) == (403, 10003)
     assert not is_joined(han, conversation)
     assert add_participants(hospital, conversation, han).status == 200
     leave(han, conversation)
@@ -95,22 +95,22 @@ def test_rejoined_member_reads_all_messages(guo: ExternalUser, han: ExternalUser
 def test_full_conversation_cannot_be_joined(
     hospital: Hospital, guo: ExternalUser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ten at once find room for three."""
+    """Ten join at once, three are accepted."""
     monkeypatch.setattr(membership, "MAX_PARTICIPANTS", 4)
     conversation = create_conversation(guo)
     people = [create_external_user(hospital, f"visitor-{number}") for number in range(10)]
     with ThreadPoolExecutor(10) as pool:
-        answers = list(pool.map(lambda person: join(person, conversation), people))
-    assert sorted(answer.status for answer in answers) == [200] * 3 + [409] * 7
-    inside = [person for person in people if is_joined(person, conversation)]
-    assert len(inside) == 3
-    leave(inside[0], conversation)
+        responses = list(pool.map(lambda person: join(person, conversation), people))
+    assert sorted(response.status for response in responses) == [200] * 3 + [409] * 7
+    joined = [person for person in people if is_joined(person, conversation)]
+    assert len(joined) == 3
+    leave(joined[0], conversation)
     assert sum(join(person, conversation).status == 200 for person in people) == 3
 
 
 def test_concurrent_joins_succeed(guo: ExternalUser, han: ExternalUser) -> None:
     conversation = create_conversation(guo)
     with ThreadPoolExecutor(8) as pool:
-        assert {answer.status for answer in pool.map(lambda _: join(han, conversation), range(16))} == {200}
+        assert {response.status for response in pool.map(lambda _: join(han, conversation), range(16))} == {200}
     leave(han, conversation)
     assert not is_joined(han, conversation)

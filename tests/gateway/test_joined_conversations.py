@@ -1,4 +1,4 @@
-"""Which conversations one is in, and what one may know of them."""
+"""The list of joined conversations and their details."""
 
 from typing import Any
 
@@ -26,43 +26,43 @@ LIST = "/get_joined_conversation"
 DETAIL = "get_conversation_detail"
 
 
-def listed(who: Person | ExternalUser, **body: Any) -> Answer:
-    return post(LIST, who.token, **body)
+def list_joined(user: Person | ExternalUser, **body: Any) -> Answer:
+    return post(LIST, user.token, **body)
 
 
 def test_list_has_all_kinds_newest_first(hospital: Hospital, lin: Person, chen: Person) -> None:
     consultation = create_session(lin, chen)
     own = create_conversation(lin)
-    given = create_conversation_of(hospital, lin, chen)
-    assert listed(lin).data == {"Conversations": [given, own, consultation]}
-    assert listed(chen).data == {"Conversations": [given, consultation]}
+    hospitals = create_conversation_of(hospital, lin, chen)
+    assert list_joined(lin).data == {"Conversations": [hospitals, own, consultation]}
+    assert list_joined(chen).data == {"Conversations": [hospitals, consultation]}
     leave(lin, own)
-    remove_participants(hospital, given, lin)
-    assert listed(lin).data == {"Conversations": [consultation]}
+    remove_participants(hospital, hospitals, lin)
+    assert list_joined(lin).data == {"Conversations": [consultation]}
 
 
 def test_list_without_conversations_is_empty(guo: ExternalUser) -> None:
-    assert listed(guo).data == {"Conversations": []}
+    assert list_joined(guo).data == {"Conversations": []}
 
 
 def test_own_session_may_be_named_in_either_form(guo: ExternalUser, lin: Person) -> None:
     for who, names in ((guo, ["", guo.session, guo.principal]), (lin, ["", str(lin.user_id), lin.principal])):
         conversation = create_conversation(who)
         for name in names:
-            assert listed(who, SessionId=name).data == {"Conversations": [conversation]}
+            assert list_joined(who, SessionId=name).data == {"Conversations": [conversation]}
 
 
 def test_list_of_another_user_is_rejected(guo: ExternalUser, han: ExternalUser, lin: Person) -> None:
     for name in (han.session, han.principal, str(lin.user_id), lin.principal, "session:"):
-        answer = listed(guo, SessionId=name)
-        assert (answer.status, answer.code) == (403, 10003)
+        response = list_joined(guo, SessionId=name)
+        assert (response.status, response.code) == (403, 10003)
 
 
 @pytest.mark.parametrize("bad", [{}, ["a"], True, "x" * 137])
 def test_invalid_session_id_is_rejected(guo: ExternalUser, bad: object) -> None:
-    answer = listed(guo, SessionId=bad)
-    assert (answer.status, answer.code) == (400, 10001)
-    assert answer.error.startswith("SessionId：")
+    response = list_joined(guo, SessionId=bad)
+    assert (response.status, response.code) == (400, 10001)
+    assert response.error.startswith("SessionId：")
 
 
 def test_check_joined_reveals_nothing_else(guo: ExternalUser, han: ExternalUser) -> None:
@@ -121,5 +121,5 @@ def test_reading_details_changes_nothing(guo: ExternalUser) -> None:
     conversation = create_conversation(guo)
     send(guo, conversation, "在吗")
     for path in (LIST, "/check_joined_conversation", f"/{DETAIL}"):
-        answers = [post(path, guo.token, conversation_id=conversation).data for _ in range(2)]
-        assert answers[0] == answers[1]
+        responses = [post(path, guo.token, conversation_id=conversation).data for _ in range(2)]
+        assert responses[0] == responses[1]

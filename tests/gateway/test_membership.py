@@ -1,4 +1,4 @@
-"""Who sits where, when Redis hears of it late or not at all."""
+"""Membership changes of which Redis learns late or not at all."""
 
 from collections.abc import Callable
 from typing import Any
@@ -32,19 +32,19 @@ pytestmark = pytest.mark.store
 def test_refill_read_before_removal_does_not_restore_access(
     hospital: Hospital, guo: ExternalUser, han: ExternalUser, conversation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Han's reader has asked MySQL, and comes to Redis after Han was put out."""
+    """Han's request has read MySQL and reaches Redis after Han was removed."""
     redis.get_client().flushall()
-    refilling = recent_cache.build_refill_call
+    build_refill_call = recent_cache.build_refill_call
 
-    def late(*arguments: Any) -> Any:
+    def remove_first(*arguments: Any) -> Any:
         with monkeypatch.context() as now:
-            now.setattr(recent_cache, "build_refill_call", refilling)
+            now.setattr(recent_cache, "build_refill_call", build_refill_call)
             remove_participants(hospital, conversation, han)
-        return refilling(*arguments)
+        return build_refill_call(*arguments)
 
     with monkeypatch.context() as slow:
-        slow.setattr(recent_cache, "build_refill_call", late)
-        assert list_contents(get_last_30(han, conversation)) == ["一", "二"]  # it began before
+        slow.setattr(recent_cache, "build_refill_call", remove_first)
+        assert list_contents(get_last_30(han, conversation)) == ["一", "二"]  # the request began before the removal
     assert get_last_30(han, conversation).status == 404
     assert list_contents(get_last_30(guo, conversation)) == ["一", "二"]
 
@@ -53,14 +53,14 @@ def test_state_confirmed_before_removal_does_not_restore_access(
     hospital: Hospital, han: ExternalUser, conversation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     age_cache(conversation)
-    confirming = recent_cache.build_confirm_call
+    build_confirm_call = recent_cache.build_confirm_call
 
-    def late(*arguments: Any) -> Any:
+    def remove_first(*arguments: Any) -> Any:
         remove_participants(hospital, conversation, han)
-        return confirming(*arguments)
+        return build_confirm_call(*arguments)
 
     with monkeypatch.context() as slow:
-        slow.setattr(recent_cache, "build_confirm_call", late)
+        slow.setattr(recent_cache, "build_confirm_call", remove_first)
         get_last_30(han, conversation)
     assert get_last_30(han, conversation).status == 404
 
@@ -91,12 +91,12 @@ def test_removal_without_redis_holds_when_redis_is_back(
     hospital: Hospital, han: ExternalUser, conversation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as cut:
-        cut.setattr(redis, "_call_driver", lambda *_: refuse())
+        cut.setattr(redis, "_call_driver", lambda *_: raise_unavailable())
         remove_participants(hospital, conversation, han)
     assert get_last_30(han, conversation).status == 404
 
 
-def refuse() -> None:
+def raise_unavailable() -> None:
     raise redis.RedisUnavailableError("cut")
 
 
@@ -104,15 +104,15 @@ def test_removal_whose_cache_update_is_lost_is_protected_by_write_intent(
     hospital: Hospital, guo: ExternalUser, han: ExternalUser, conversation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with as_other_process(monkeypatch):
-        monkeypatch.setattr(redis, "try_script", lose_unseating(redis.try_script))
+        monkeypatch.setattr(redis, "try_script", skip_cache_removal(redis.try_script))
         remove_participants(hospital, conversation, han)
     assert get_last_30(han, conversation).status == 404
     assert list_contents(get_last_30(guo, conversation)) == ["一", "二"]
 
 
-def lose_unseating(attempt: Callable[..., bool]) -> Callable[..., bool]:
+def skip_cache_removal(try_script: Callable[..., bool]) -> Callable[..., bool]:
     return lambda script, *rest, **more: (
-        script is not recent_cache._REMOVE_PARTICIPANTS and attempt(script, *rest, **more)
+        script is not recent_cache._REMOVE_PARTICIPANTS and try_script(script, *rest, **more)
     )
 
 
@@ -149,7 +149,7 @@ def test_page_read_before_leaving_does_not_count_after_rejoining(
 def test_uncached_participant_state_is_loaded_once(
     guo: ExternalUser, han: ExternalUser, conversation: str, mysql_reads: list[str]
 ) -> None:
-    """And leaves the others' where they are: a crowd does not fill the tail anew with each reader."""
+    """The states of others stay cached: a large conversation is not refilled by each reader."""
     leave(han, conversation)
     join(han, conversation)
     get_last_30(guo, conversation)
@@ -180,5 +180,5 @@ def test_rejected_change_leaves_no_write_intent_and_no_participant(
     archive(hospital, conversation)
     assert join(han, conversation).status == 403
     assert redis.get_client().zcard(build_redis_keys(conversation)[2]) == 0
-    seats = "SELECT COUNT(*) FROM participants WHERE tenant_id = %(tenant_id)s"
-    assert mysql.autocommit.fetch_value(seats, tenant_id=hospital.tenant_id) == 1
+    count = "SELECT COUNT(*) FROM participants WHERE tenant_id = %(tenant_id)s"
+    assert mysql.autocommit.fetch_value(count, tenant_id=hospital.tenant_id) == 1

@@ -1,4 +1,4 @@
-"""What is said anywhere arrives at each participant's feed, over long poll and server-sent events."""
+"""Delivery of messages by long poll and server-sent events."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -29,8 +29,8 @@ __all__ = ["conversation"]
 
 
 @pytest.fixture
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever listens is kept waiting for as long as anybody is."""
+def long_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let polls wait as long as in production."""
     monkeypatch.setattr(http, "settings", replace(settings, long_poll_seconds=20))
 
 
@@ -83,46 +83,46 @@ def test_new_listener_receives_later_messages(guo: ExternalUser, han: ExternalUs
     join(han, conversation)
     send(guo, conversation, "before")
     messages, cursor, gap = poll_messages(han.token)
-    assert (messages, gap) == ([], True), "whether there was anything before, nobody knows: history does"
+    assert (messages, gap) == ([], True), "there may have been messages before: the client must read history"
     assert poll_messages(han.token, after=cursor)[0::2] == ([], False)
     send(guo, conversation, "after")
     assert list_contents(poll_messages(han.token)[0]) == ["after"]
 
 
-@pytest.mark.usefixtures("patient")
+@pytest.mark.usefixtures("long_wait")
 def test_waiting_poll_returns_at_once(guo: ExternalUser, han: ExternalUser, conversation: str) -> None:
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(poll, han.token)
         started = clock.monotonic()
         send(guo, conversation, "在吗")
         assert waiting.result(timeout=15).data["Content"] == "在吗"
-        assert clock.monotonic() - started < 10, "it was told by the end of the wait, not by the message"
+        assert clock.monotonic() - started < 10, "the poll returned at the end of the wait, not because of the message"
 
 
 def test_waiting_poll_holds_no_mysql_connection(
     han: ExternalUser, conversation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert conversation
-    free: list[int] = []
+    free_slots: list[int] = []
     wait = redis.wait_for_stream
 
-    def waiting(*arguments: Any) -> None:
-        free.append(mysql._pool_slots._value)
+    def record_and_wait(*arguments: Any) -> None:
+        free_slots.append(mysql._pool_slots._value)
         wait(*arguments)
 
-    monkeypatch.setattr(redis, "wait_for_stream", waiting)
+    monkeypatch.setattr(redis, "wait_for_stream", record_and_wait)
     poll(han.token)
-    assert set(free) == {settings.database_pool_size}
+    assert set(free_slots) == {settings.database_pool_size}
 
 
 def test_wait_is_bounded_by_remaining_time_of_function(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "settings", replace(settings, long_poll_seconds=20))
     waits: list[float] = []
-    monkeypatch.setattr(delivery, "wait_for_events", lambda _who, _limit, seconds, _tell: waits.append(seconds))
-    asked: Any = type("Asked", (), {"events": ""})
+    monkeypatch.setattr(delivery, "wait_for_events", lambda _listener, _limit, seconds, _report: waits.append(seconds))
+    query: Any = type("Query", (), {"events": ""})
     caller: Any = type("Caller", (), {"tenant_id": 1, "principal": "user:1", "token_hash_hex": ""})
-    for left in (29.0, 10.0, 2.0):
-        http.wait_for_events(caller, asked, "", 1, left)
+    for time_left in (29.0, 10.0, 2.0):
+        http.wait_for_events(caller, query, "", 1, time_left)
     assert waits == [20, 7, 0]
 
 
@@ -162,8 +162,8 @@ def test_withdrawn_text_is_not_delivered(hospital: Hospital, lin: Person, chen: 
     poll_messages(lin.token)
     message_id = consult_client.send_as_doctor(chen, session_no, "说错了").data["msg_id"]
     log.withdraw(hospital.tenant_id, session_no, message_id, chen.principal)
-    [told], _, _ = poll_messages(lin.token)
-    assert (told["MsgId"], told["Status"], told["Content"]) == (message_id, -1, "")
+    [message], _, _ = poll_messages(lin.token)
+    assert (message["MsgId"], message["Status"], message["Content"]) == (message_id, -1, "")
 
 
 def test_withdrawals_and_read_positions_are_delivered_on_request(hospital: Hospital, lin: Person, chen: Person) -> None:
@@ -173,8 +173,8 @@ def test_withdrawals_and_read_positions_are_delivered_on_request(hospital: Hospi
     consult_client.list_as_doctor(chen, session_no)
     consult_client.list_as_doctor(chen, session_no)
     log.withdraw(hospital.tenant_id, session_no, message_id, lin.principal)
-    told = [(one["Type"], one["FromSession"]) for one in poll_messages(lin.token, after=start, events=1)[0]]
-    assert told == [(0, str(lin.user_id)), (1001, str(chen.user_id)), (1000, "")]
+    delivered = [(one["Type"], one["FromSession"]) for one in poll_messages(lin.token, after=start, events=1)[0]]
+    assert delivered == [(0, str(lin.user_id)), (1001, str(chen.user_id)), (1000, "")]
     _, *events = poll_messages(lin.token, after=start, events=1)[0]
     assert {json.loads(one["Content"])["MsgId"] for one in events} == {message_id}
     assert [one["Type"] for one in poll_messages(lin.token, after=start)[0]] == [0]
@@ -206,7 +206,7 @@ def test_same_session_of_other_hospital_receives_nothing(
 
 
 @pytest.mark.parametrize(
-    ("wrong", "code"),
+    ("query", "code"),
     [
         ({"protoc": "xmpp"}, 90013),
         ({"protoc": "ws"}, 90013),
@@ -217,9 +217,9 @@ def test_same_session_of_other_hospital_receives_nothing(
         ({"events": 2}, 10001),
     ],
 )
-def test_invalid_query_is_rejected(han: ExternalUser, wrong: dict[str, Any], code: int) -> None:
-    answer = poll(han.token, **wrong)
-    assert (answer.status, answer.code) == (400, code)
+def test_invalid_query_is_rejected(han: ExternalUser, query: dict[str, Any], code: int) -> None:
+    response = poll(han.token, **query)
+    assert (response.status, response.code) == (400, code)
 
 
 def test_valid_token_is_required() -> None:

@@ -1,4 +1,4 @@
-"""Where a feed cannot reach back, it says so: a listener is shown a gap, and never silently less."""
+"""A feed that does not reach back to the cursor reports a gap; messages are never skipped silently."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,21 +8,22 @@ import pytest
 from chalicelib.adapters import redis
 from chalicelib.messaging import feed
 from tests.support.client import call
+from tests.support.conversation_log import raise_redis_unavailable
 from tests.support.gateway_client import ExternalUser, create_conversation, join, send
 from tests.support.notify_client import conversation, list_contents, poll, poll_messages, read_events
 
 __all__ = ["conversation"]
 
 
-def lost(who: ExternalUser) -> None:
-    redis.get_client().delete(*feed.build_keys(who.tenant_id, f"session:{who.session}"))
+def delete_feed(user: ExternalUser) -> None:
+    redis.get_client().delete(*feed.build_keys(user.tenant_id, f"session:{user.session}"))
 
 
-def cut_short(who: ExternalUser) -> None:
-    redis.get_client().xtrim(feed.build_keys(who.tenant_id, f"session:{who.session}")[1], maxlen=1, approximate=False)
+def shorten_stream(user: ExternalUser) -> None:
+    redis.get_client().xtrim(feed.build_keys(user.tenant_id, f"session:{user.session}")[1], maxlen=1, approximate=False)
 
 
-@pytest.mark.parametrize("lose", [lost, cut_short])
+@pytest.mark.parametrize("lose", [delete_feed, shorten_stream])
 def test_shortened_stream_is_reported_as_gap(
     guo: ExternalUser, han: ExternalUser, conversation: str, lose: Callable[[ExternalUser], None]
 ) -> None:
@@ -75,14 +76,14 @@ def test_single_poll_reports_possible_gap_with_next_message(
     assert poll(han.token).data is None
     wait = redis.wait_for_stream
 
-    def said_meanwhile(*arguments: Any) -> None:
+    def send_and_wait(*arguments: Any) -> None:
         send(guo, conversation, "一", "k1")
         wait(*arguments)
 
     redis.get_client().flushall()
-    monkeypatch.setattr(redis, "wait_for_stream", said_meanwhile)
-    answer = poll(han.token).data
-    assert (answer["Content"], answer["gap"]) == ("一", True)
+    monkeypatch.setattr(redis, "wait_for_stream", send_and_wait)
+    response = poll(han.token).data
+    assert (response["Content"], response["gap"]) == ("一", True)
 
 
 def test_all_old_messages_of_long_conversation_are_delivered(
@@ -97,18 +98,12 @@ def test_all_old_messages_of_long_conversation_are_delivered(
 
 
 def test_without_redis_poll_returns_503_with_retry_after(han: ExternalUser, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(*_: Any, **__: Any) -> Any:
-        raise redis.RedisUnavailableError("cut")
-
-    monkeypatch.setattr(redis, "_call_driver", refused)
-    answer = poll(han.token)
-    assert (answer.status, answer.headers["Retry-After"]) == (503, "2")
+    monkeypatch.setattr(redis, "_call_driver", raise_redis_unavailable)
+    response = poll(han.token)
+    assert (response.status, response.headers["Retry-After"]) == (503, "2")
 
 
 def test_without_redis_event_source_keeps_reconnecting(han: ExternalUser, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(*_: Any, **__: Any) -> Any:
-        raise redis.RedisUnavailableError("cut")
-
-    monkeypatch.setattr(redis, "_call_driver", refused)
-    answer = call("GET", "/notify", query={"token": han.token, "protoc": "sse"})
-    assert (answer.status, answer.content) == (200, b"retry: 2000\n\n")
+    monkeypatch.setattr(redis, "_call_driver", raise_redis_unavailable)
+    response = call("GET", "/notify", query={"token": han.token, "protoc": "sse"})
+    assert (response.status, response.content) == (200, b"retry: 2000\n\n")

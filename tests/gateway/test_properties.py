@@ -1,7 +1,7 @@
-"""Whoever comes, goes, is put out, speaks and reads, in whatever order and whatever becomes of Redis meanwhile: MySQL's
-answers are right at once, and so is what Redis shows, or within ten seconds of what it did not hear of.
+"""Random scenarios of joins, leaves, removals, messages and reads with Redis faults, compared with a model.
 
-PROPERTY_STORIES=2000 PROPERTY_SEED=1000 bin/test tests/gateway/test_properties.py looks for longer, elsewhere.
+Responses from MySQL must be right at once; those from Redis too, or within ten seconds of a change that did not reach
+it. PROPERTY_SCENARIOS=2000 PROPERTY_SEED=1000 bin/test tests/gateway/test_properties.py runs other and more scenarios.
 """
 
 from dataclasses import dataclass, field
@@ -23,10 +23,10 @@ WEIGHTS = {
     "read": 8,
     "join": 4,
     "leave": 3,
-    "put_out": 2,
-    "bring": 3,
+    "remove": 2,
+    "add": 3,
     "archive": 1,
-    "look": 3,
+    "check_details": 3,
     "count_unread": 3,
     "disturb": 1,
     "cut_off": 1,
@@ -34,23 +34,23 @@ WEIGHTS = {
 
 
 @dataclass
-class Seat:
-    sits: bool = False
-    had_one: bool = False
-    put_out: bool = False
+class ModelParticipant:
+    joined: bool = False
+    was_member: bool = False
+    removed: bool = False
     read: int = 0
 
 
 @dataclass
-class Known:
-    """The least that a process must show: so many messages, and that these people have gone."""
+class KnownState:
+    """The least that a process must show: so many messages, and no access for these users."""
 
     length: int = 0
-    gone: set[str] = field(default_factory=set)
+    denied: set[str] = field(default_factory=set)
 
 
-class Room(TwoProcesses):
-    """One conversation of Guo's, which Han and Lin may join."""
+class ModelConversation(TwoProcesses):
+    """One conversation of Guo, which Han and Lin may join."""
 
     def __init__(self, hospital: Hospital) -> None:
         super().__init__()
@@ -58,130 +58,132 @@ class Room(TwoProcesses):
         self.hospital = hospital
         self.people = {name: gateway_client.create_external_user(hospital, f"{name}-{run}") for name in NAMES}
         self.conversation = gateway_client.create_conversation(self.people["guo"])
-        self.log: list[str] = []  # who said each message: its number is what was said
-        self.seats = {name: Seat() for name in NAMES}
-        self.seats["guo"] = Seat(sits=True, had_one=True)
+        self.log: list[str] = []  # sender of each message, whose text is its index
+        self.participants = {name: ModelParticipant() for name in NAMES}
+        self.participants["guo"] = ModelParticipant(joined=True, was_member=True)
         self.archived = False
-        self.known = [Known(), Known()]  # to each process
-        self.lags = False  # something was written that Redis did not hear of, less than ten seconds ago
+        self.known = [KnownState(), KnownState()]  # to each process
+        self.lags = False  # a change did not reach Redis less than ten seconds ago
 
-    def send(self, who: str, process: int, trouble: list[str]) -> None:
-        with self.request(process, trouble):
-            status = gateway_client.send(self.people[who], self.conversation, str(len(self.log))).status
-        sits = self.seats[who].sits
-        assert status == (404 if not sits else 403 if self.archived else 200)
+    def send(self, user: str, process: int, faults: list[str]) -> None:
+        with self.request(process, faults):
+            status = gateway_client.send(self.people[user], self.conversation, str(len(self.log))).status
+        joined = self.participants[user].joined
+        assert status == (404 if not joined else 403 if self.archived else 200)
         if status == 200:
-            self.log.append(who)
+            self.log.append(user)
             self.lags |= not self.published
             for known in self.known if self.published else [self.known[process]]:
                 known.length = len(self.log)
 
-    def read(self, who: str, process: int, trouble: list[str]) -> None:
-        with self.request(process, trouble):
-            answer = gateway_client.get_last_30(self.people[who], self.conversation)
-        seat, known = self.seats[who], self.known[process]
-        if answer.status == 404:
-            assert not seat.sits
-            known.gone.add(who)
+    def read(self, user: str, process: int, faults: list[str]) -> None:
+        with self.request(process, faults):
+            response = gateway_client.get_last_30(self.people[user], self.conversation)
+        participant, known = self.participants[user], self.known[process]
+        if response.status == 404:
+            assert not participant.joined
+            known.denied.add(user)
             return
-        assert seat.sits or who not in known.gone, f"{who} has gone, and reads"
-        shown = [int(content) for content in gateway_client.list_contents(answer)]
+        assert participant.joined or user not in known.denied, f"{user} is no member and reads"
+        shown = [int(content) for content in gateway_client.list_contents(response)]
         length = shown[-1] + 1 if shown else 0
         assert known.length <= length <= len(self.log), f"shown {length}, known {known.length}"
         assert shown == list(range(length))[-30:]
         known.length = length
-        if seat.sits:
-            seat.read = max(seat.read, length)
+        if participant.joined:
+            participant.read = max(participant.read, length)
             self.lags |= not self.published
 
-    def join(self, who: str, process: int, trouble: list[str]) -> None:
-        with self.request(process, trouble):
-            status = gateway_client.join(self.people[who], self.conversation).status
-        seat = self.seats[who]
-        assert status == (200 if seat.sits else 403 if seat.put_out or self.archived else 200)
+    def join(self, user: str, process: int, faults: list[str]) -> None:
+        with self.request(process, faults):
+            status = gateway_client.join(self.people[user], self.conversation).status
+        participant = self.participants[user]
+        assert status == (200 if participant.joined else 403 if participant.removed or self.archived else 200)
         if status == 200:
-            self.sat(who)
+            self.set_joined(user)
 
-    def leave(self, who: str, process: int, trouble: list[str]) -> None:
-        with self.request(process, trouble):
-            status = gateway_client.leave(self.people[who], self.conversation).status
-        assert status == (200 if self.seats[who].had_one else 404)
+    def leave(self, user: str, process: int, faults: list[str]) -> None:
+        with self.request(process, faults):
+            status = gateway_client.leave(self.people[user], self.conversation).status
+        assert status == (200 if self.participants[user].was_member else 404)
         if status == 200:
-            self.stood(who, process)
+            self.set_left(user, process)
 
-    def put_out(self, who: str, process: int, trouble: list[str]) -> None:
-        with self.request(process, trouble):
-            assert gateway_client.remove_participants(self.hospital, self.conversation, self.people[who]).status == 200
-        self.seats[who].put_out = self.seats[who].had_one
-        self.stood(who, process)
+    def remove(self, user: str, process: int, faults: list[str]) -> None:
+        with self.request(process, faults):
+            assert gateway_client.remove_participants(self.hospital, self.conversation, self.people[user]).status == 200
+        self.participants[user].removed = self.participants[user].was_member
+        self.set_left(user, process)
 
-    def bring(self, who: str, process: int, trouble: list[str]) -> None:
-        with self.request(process, trouble):
-            assert gateway_client.add_participants(self.hospital, self.conversation, self.people[who]).status == 200
-        self.sat(who)
+    def add(self, user: str, process: int, faults: list[str]) -> None:
+        with self.request(process, faults):
+            assert gateway_client.add_participants(self.hospital, self.conversation, self.people[user]).status == 200
+        self.set_joined(user)
 
-    def archive(self, process: int, trouble: list[str]) -> None:
+    def archive(self, process: int, faults: list[str]) -> None:
         self.archived = not self.archived
-        with self.request(process, trouble):
+        with self.request(process, faults):
             assert gateway_client.archive(self.hospital, self.conversation, is_archive=self.archived).status == 200
 
-    def look(self, who: str, process: int, trouble: list[str]) -> None:
-        """What MySQL alone is asked for."""
-        with self.request(process, trouble):
-            joined = gateway_client.is_joined(self.people[who], self.conversation)
-            detail = gateway_client.call_on_conversation(self.people[who], "get_conversation_detail", self.conversation)
-        assert joined == (detail.status == 200) == self.seats[who].sits
+    def check_details(self, user: str, process: int, faults: list[str]) -> None:
+        """Check what is read from MySQL alone."""
+        with self.request(process, faults):
+            joined = gateway_client.is_joined(self.people[user], self.conversation)
+            detail = gateway_client.call_on_conversation(
+                self.people[user], "get_conversation_detail", self.conversation
+            )
+        assert joined == (detail.status == 200) == self.participants[user].joined
         if joined:
             assert detail.data["IsArchive"] is self.archived
             last = self.people[self.log[-1]].session if self.log else ""
             assert detail.data["LastSendSession"] == last
 
-    def count_unread(self, who: str, process: int, trouble: list[str]) -> None:
-        if not self.seats[who].sits or self.lags:
+    def count_unread(self, user: str, process: int, faults: list[str]) -> None:
+        if not self.participants[user].joined or self.lags:
             return
-        with self.request(process, trouble):
-            unread = gateway_client.count_unread(self.people[who], self.conversation)
-        assert unread == sum(sender != who for sender in self.log[self.seats[who].read :])
+        with self.request(process, faults):
+            unread = gateway_client.count_unread(self.people[user], self.conversation)
+        assert unread == sum(sender != user for sender in self.log[self.participants[user].read :])
 
-    def disturb(self, what: str) -> None:
-        if what == "flush":
+    def disturb(self, disturbance: str) -> None:
+        if disturbance == "flush":
             redis.get_client().flushall()
-        elif what in REDIS_KEY_PARTS:
-            redis.get_client().delete(build_redis_keys(self.conversation)[REDIS_KEY_PARTS.index(what)])
+        elif disturbance in REDIS_KEY_PARTS:
+            redis.get_client().delete(build_redis_keys(self.conversation)[REDIS_KEY_PARTS.index(disturbance)])
         else:
-            if what == "a minute":
+            if disturbance == "a minute":
                 final_state.age_write_intents(self.conversation)
             final_state.age_cache(self.conversation)
-            self.everybody_knows()
+            self.publish_to_all()
 
     def end(self) -> None:
-        self.cut = [0, 0]
+        self.cut_requests = [0, 0]
         self.disturb("ten seconds")
-        for who in NAMES:
+        for user in NAMES:
             for process in PROCESSES:
-                self.count_unread(who, process, [])
-                self.read(who, process, [])
-                self.look(who, process, [])
+                self.count_unread(user, process, [])
+                self.read(user, process, [])
+                self.check_details(user, process, [])
 
-    def sat(self, who: str) -> None:
-        if not self.seats[who].sits:
-            self.seats[who] = Seat(sits=True, had_one=True, read=len(self.log))
+    def set_joined(self, user: str) -> None:
+        if not self.participants[user].joined:
+            self.participants[user] = ModelParticipant(joined=True, was_member=True, read=len(self.log))
         self.lags |= not self.published
         for known in self.known:
-            known.gone.discard(who)
+            known.denied.discard(user)
 
-    def stood(self, who: str, process: int) -> None:
-        self.seats[who].sits = False
+    def set_left(self, user: str, process: int) -> None:
+        self.participants[user].joined = False
         self.lags |= not self.published
         for known in self.known if self.published else [self.known[process]]:
-            known.gone.add(who)
+            known.denied.add(user)
 
-    def everybody_knows(self) -> None:
+    def publish_to_all(self) -> None:
         self.lags = False
         for known in self.known:
             known.length = len(self.log)
-            known.gone = {name for name in NAMES if not self.seats[name].sits}
+            known.denied = {name for name in NAMES if not self.participants[name].joined}
 
 
 def test_all_responses_match_model(hospital: Hospital) -> None:
-    check_scenarios(Room, WEIGHTS, hospital)
+    check_scenarios(ModelConversation, WEIGHTS, hospital)

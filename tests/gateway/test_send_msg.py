@@ -20,7 +20,7 @@ from tests.support.gateway_client import (
 
 @pytest.fixture
 def conversation(guo: ExternalUser, han: ExternalUser) -> str:
-    """Guo made it, and Han joined."""
+    """Return a conversation that Guo created and Han joined."""
     conversation = create_conversation(guo)
     assert join(han, conversation).status == 200
     return conversation
@@ -67,8 +67,8 @@ def test_same_key_for_another_message_is_a_conflict(
     guo: ExternalUser, conversation: str, other: dict[str, Any]
 ) -> None:
     send(guo, conversation, "在吗", "k1")
-    answer = send(guo, conversation, key="k1", **{"content": "在吗", **other})
-    assert (answer.status, answer.code) == (409, 10005)
+    response = send(guo, conversation, key="k1", **{"content": "在吗", **other})
+    assert (response.status, response.code) == (409, 10005)
     assert list_contents(get_last_30(guo, conversation)) == ["在吗"]
 
 
@@ -89,8 +89,8 @@ def test_archived_conversation_can_be_read_but_not_written(
 ) -> None:
     send(guo, conversation, "在吗")
     archive(hospital, conversation)
-    answer = send(guo, conversation, "还在吗")
-    assert (answer.status, answer.code) == (403, 10003)
+    response = send(guo, conversation, "还在吗")
+    assert (response.status, response.code) == (403, 10003)
     assert list_contents(get_last_30(guo, conversation)) == ["在吗"]
 
 
@@ -115,9 +115,9 @@ def test_resend_after_leaving_returns_same_message(guo: ExternalUser, han: Exter
 )
 def test_invalid_field_is_rejected(guo: ExternalUser, conversation: str, field: str, bad: object) -> None:
     body: dict[str, Any] = {"conversation_id": conversation, "content": "在吗", field: bad}
-    answer = post("/send_msg", guo.token, **body)
-    assert (answer.status, answer.code) == (400, 10001)
-    assert answer.error.startswith(f"{field}：")
+    response = post("/send_msg", guo.token, **body)
+    assert (response.status, response.code) == (400, 10001)
+    assert response.error.startswith(f"{field}：")
     assert get_last_30(guo, conversation).data == {"Msg": []}
 
 

@@ -1,4 +1,4 @@
-"""Everything at once: many listen in every way and lose their lines, Redis is flushed, what serves them is killed."""
+"""Soak test: listeners of all transports lose connections, Redis is flushed, servers are killed."""
 
 from pathlib import Path
 
@@ -9,24 +9,24 @@ from tests.support.soak.soak_run import SoakRun
 
 
 def test_every_listener_receives_everything_once_despite_faults(hospital: Hospital, tmp_path: Path) -> None:
-    people = weathered(hospital, tmp_path, listeners=200, senders=20, each=100)
-    assert people.find_problems() == [], people.format_figures()
-    assert [one for one in people.listeners if not one.gap_count] == [], "a flush is told to everybody"
+    run = run_with_faults(hospital, tmp_path, listeners=200, senders=20, each=100)
+    assert run.find_problems() == [], run.format_figures()
+    assert [one for one in run.listeners if not one.gap_count] == [], "every listener is told of the flush"
 
 
-def weathered(hospital: Hospital, logs: Path, listeners: int, senders: int, each: int) -> SoakRun:
-    """What is said goes through one process and is heard through another, as through two Lambdas."""
+def run_with_faults(hospital: Hospital, logs: Path, listeners: int, senders: int, each: int) -> SoakRun:
+    """Send through one server process and listen through another, as with two Lambda functions."""
     with (
-        server_process.run_server(logs / "hear.log") as to_hear,
-        server_process.run_server(logs / "speak.log", to_hear) as to_speak,
+        server_process.run_server(logs / "listen.log") as listen_server,
+        server_process.run_server(logs / "send.log", listen_server) as send_server,
     ):
-        people = soak_run.create_soak_run(hospital, to_hear, to_speak, listeners, senders, each)
-        people.start()
-        people.wait_until_sent(0.3)
+        run = soak_run.create_soak_run(hospital, listen_server, send_server, listeners, senders, each)
+        run.start()
+        run.wait_until_sent(0.3)
         redis.get_client().flushall()
-        people.wait_until_sent(0.5)
-        to_hear.restart()
-        people.wait_until_sent(0.7)
-        to_speak.restart()
-        people.finish()
-    return people
+        run.wait_until_sent(0.5)
+        listen_server.restart()
+        run.wait_until_sent(0.7)
+        send_server.restart()
+        run.finish()
+    return run

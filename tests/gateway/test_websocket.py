@@ -1,4 +1,4 @@
-"""/notify over WebSocket: through the whole app on this machine, with a client library."""
+"""The WebSocket transport, through the whole app with a client library."""
 
 import json
 
@@ -19,7 +19,7 @@ from tests.support.gateway_client import (
 from tests.support.notify_client import list_contents, poll_messages
 from tests.support.websocket_client import open_websocket
 
-WHAT_AN_ID_IS = "id：应为不超过 128 个字符的文本，或绝对值小于 2^53 的整数"
+INVALID_ID_TEXT = "id：应为不超过 128 个字符的文本，或绝对值小于 2^53 的整数"
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_messages_are_pushed(websocket_url: str, guo: ExternalUser, han: Externa
 def test_message_is_pushed_to_sender_and_every_device(
     websocket_url: str, hospital: Hospital, guo: ExternalUser, han: ExternalUser, conversation: str
 ) -> None:
-    other = create_external_user(hospital, han.session)  # the same user, on another telephone
+    other = create_external_user(hospital, han.session)  # the same user on another device
     with (
         open_websocket(websocket_url, han.token) as one,
         open_websocket(websocket_url, other.token) as two,
@@ -67,9 +67,9 @@ def test_backlog_is_sent_first(websocket_url: str, guo: ExternalUser, han: Exter
     _, cursor, _ = poll_messages(han.token)
     send_all(guo, conversation, *map(str, range(130)))
     with open_websocket(websocket_url, han.token, after=cursor) as page:
-        backlog, where = page.receive_backlog()
+        backlog, end = page.receive_backlog()
     assert list_contents(backlog) == [str(number) for number in range(130)]
-    assert where == {"cursor": backlog[-1]["Cursor"], "gap": False}
+    assert end == {"cursor": backlog[-1]["Cursor"], "gap": False}
 
 
 def test_without_cursor_saved_position_of_token_is_used(
@@ -108,11 +108,11 @@ def test_resume_returns_events_after_cursor(
     websocket_url: str, guo: ExternalUser, han: ExternalUser, conversation: str
 ) -> None:
     with open_websocket(websocket_url, han.token) as page:
-        _, where = page.receive_backlog()
+        _, end = page.receive_backlog()
         send_all(guo, conversation, "一")
         first = page.receive_message()
-        answer = page.call("resume", cursor=where["cursor"])
-        assert answer["data"] == {"cursor": first["Cursor"], "gap": False}
+        response = page.call("resume", cursor=end["cursor"])
+        assert response["data"] == {"cursor": first["Cursor"], "gap": False}
         assert page.unsolicited[-1] == first
 
 
@@ -120,28 +120,28 @@ def test_events_are_pushed_on_request(
     websocket_url: str, guo: ExternalUser, han: ExternalUser, conversation: str
 ) -> None:
     with (
-        open_websocket(websocket_url, han.token, events=1) as all_of_it,
+        open_websocket(websocket_url, han.token, events=1) as with_events,
         open_websocket(websocket_url, han.token) as messages,
     ):
-        for page in (all_of_it, messages):
+        for page in (with_events, messages):
             page.receive_backlog()
         [wrong] = send_all(guo, conversation, "说错了")
         log.withdraw(guo.tenant_id, conversation, wrong, guo.principal)
         send_all(guo, conversation, "好了")
-        assert [all_of_it.receive_message()["Type"] for _ in range(3)] == [0, 1000, 0]
+        assert [with_events.receive_message()["Type"] for _ in range(3)] == [0, 1000, 0]
         assert list_contents([messages.receive_message() for _ in range(2)]) == ["说错了", "好了"]
 
 
 def test_message_sent_twice_over_websocket_is_stored_once(
     websocket_url: str, guo: ExternalUser, han: ExternalUser, conversation: str
 ) -> None:
-    what = {"conversation_id": conversation, "content": "您好", "client_msg_id": "m1"}
+    message = {"conversation_id": conversation, "content": "您好", "client_msg_id": "m1"}
     with open_websocket(websocket_url, guo.token) as page:
         page.receive_backlog()
-        answer, again = page.call("send_msg", **what), page.call("send_msg", **what)
-    assert answer["code"] == 0
+        response, again = page.call("send_msg", **message), page.call("send_msg", **message)
+    assert response["code"] == 0
     [one] = get_last_30(han, conversation).data["Msg"]
-    assert answer["data"]["MsgID"] == again["data"]["MsgID"] == one["MsgId"]
+    assert response["data"]["MsgID"] == again["data"]["MsgID"] == one["MsgId"]
 
 
 def test_ping_returns_newest_cursor(
@@ -155,7 +155,7 @@ def test_ping_returns_newest_cursor(
 
 
 @pytest.mark.parametrize(
-    ("said", "code"),
+    ("request_fields", "code"),
     [
         ({"action": "dance"}, 10001),
         ({"action": "ack"}, 10001),
@@ -167,13 +167,13 @@ def test_ping_returns_newest_cursor(
     ],
 )
 def test_invalid_action_is_rejected_and_socket_stays_open(
-    websocket_url: str, han: ExternalUser, said: dict[str, str], code: int
+    websocket_url: str, han: ExternalUser, request_fields: dict[str, str], code: int
 ) -> None:
     with open_websocket(websocket_url, han.token) as page:
         page.receive_backlog()
-        answer = page.call(**said)
-        assert answer["code"] == code
-        assert answer["error"]
+        response = page.call(**request_fields)
+        assert response["code"] == code
+        assert response["error"]
         assert page.call("ping")["code"] == 0
 
 
@@ -190,8 +190,8 @@ def test_invalid_request_id_is_rejected_by_name(websocket_url: str, han: Externa
     with open_websocket(websocket_url, han.token) as page:
         page.receive_backlog()
         page.connection.send(json.dumps({"action": "ping", "id": id}))
-        refused = {"action": "", "id": "", "code": 10001, "error": WHAT_AN_ID_IS}
-        assert page.receive() == refused
+        rejection = {"action": "", "id": "", "code": 10001, "error": INVALID_ID_TEXT}
+        assert page.receive() == rejection
 
 
 @pytest.mark.parametrize("id", ["", "q1", 0, -7, 2**53 - 1, "x" * 128])

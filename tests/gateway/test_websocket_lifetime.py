@@ -1,4 +1,4 @@
-"""Who may listen over a WebSocket, for how long, and what becomes of one that ends."""
+"""Lifetime of WebSocket connections: authorization, expiry and cleanup."""
 
 from threading import Event
 
@@ -37,7 +37,7 @@ def conversation(guo: ExternalUser, han: ExternalUser) -> str:
 @pytest.mark.parametrize(
     ("query", "status"),
     [
-        ({"token": "nobody"}, 401),
+        ({"token": "unknown"}, 401),
         ({"token": ""}, 400),
         ({"protoc": "poll"}, 400),
         ({"protoc": "tcp"}, 400),
@@ -48,9 +48,9 @@ def conversation(guo: ExternalUser, han: ExternalUser) -> str:
 def test_invalid_connect_request_is_rejected(
     websocket_url: str, han: ExternalUser, query: dict[str, str], status: int
 ) -> None:
-    with pytest.raises(InvalidStatus) as refused, open_websocket(websocket_url, **{"token": han.token, **query}):
+    with pytest.raises(InvalidStatus) as error, open_websocket(websocket_url, **{"token": han.token, **query}):
         pass
-    assert refused.value.response.status_code == status
+    assert error.value.response.status_code == status
 
 
 def test_empty_query_parameters_are_ignored(websocket_url: str, han: ExternalUser) -> None:
@@ -65,8 +65,8 @@ def test_removed_member_receives_no_push(
         page.receive_backlog()
         remove_participants(hospital, conversation, han)
         send_all(guo, conversation, "他走了")
-        answer = page.call("send_msg", conversation_id=conversation, content="我还在吗")
-        assert answer["code"] in (10003, 10004)
+        response = page.call("send_msg", conversation_id=conversation, content="我还在吗")
+        assert response["code"] in (10003, 10004)
         assert page.unsolicited == []
         with pytest.raises(TimeoutError):
             page.receive(0.3)
@@ -91,7 +91,7 @@ def test_sweep_closes_socket_of_revoked_token(websocket_url: str, guo: ExternalU
         with pytest.raises(ConnectionClosed):
             page.receive()
         assert other.call("ping")["code"] == 0
-    assert stored(han) == 0
+    assert count_connections(han) == 0
 
 
 def test_revoked_token_is_rejected_before_sweep(websocket_url: str, guo: ExternalUser, conversation: str) -> None:
@@ -105,23 +105,23 @@ def test_revoked_token_is_rejected_before_sweep(websocket_url: str, guo: Externa
 def test_closed_socket_is_deleted(websocket_url: str, han: ExternalUser) -> None:
     with open_websocket(websocket_url, han.token) as page:
         page.receive_backlog()
-        assert stored(han) == 1
-    wait_until(lambda: stored(han) == 0)
+        assert count_connections(han) == 1
+    wait_until(lambda: count_connections(han) == 0)
 
 
 def test_vanished_socket_is_deleted_on_next_push(
     websocket_url: str, guo: ExternalUser, han: ExternalUser, conversation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """API Gateway does not always tell of an end, and answers 410."""
+    """API Gateway does not report every closed connection, but responds 410 to the next push."""
     with open_websocket(websocket_url, han.token) as page:
         page.receive_backlog()
         monkeypatch.setattr(websocket, "_open_connections", {})
         send_all(guo, conversation, "一")
-        assert stored(han) == 1, "it may only just have been asked for"
+        assert count_connections(han) == 1, "it may not be established yet"
         later = clock.now() + sockets.CONNECT_GRACE
         monkeypatch.setattr(clock, "now", lambda: later)
         send_all(guo, conversation, "二")
-    assert stored(han) == 0
+    assert count_connections(han) == 0
 
 
 def test_stuck_connection_does_not_delay_others(
@@ -129,7 +129,7 @@ def test_stuck_connection_does_not_delay_others(
 ) -> None:
     real, stuck, free, late = ws_push._send_request, Event(), Event(), Event()
 
-    def slowly(method: str, connection_id: str, body: bytes = b"") -> int:
+    def send_slowly(method: str, connection_id: str, body: bytes = b"") -> int:
         if connection_id == hans:
             stuck.set()
             free.wait(10)
@@ -139,23 +139,23 @@ def test_stuck_connection_does_not_delay_others(
     with open_websocket(websocket_url, guo.token) as page, open_websocket(websocket_url, han.token) as slow:
         page.receive_backlog()
         slow.receive_backlog()
-        [hans] = connections(han)
-        monkeypatch.setattr(ws_push, "_send_request", slowly)
+        [hans] = list_connections(han)
+        monkeypatch.setattr(ws_push, "_send_request", send_slowly)
         assert send(guo, conversation, "您好").status == 200
         assert page.receive_message()["Content"] == "您好"
         assert stuck.is_set()
-        assert not late.is_set(), "somebody has waited for it"
+        assert not late.is_set(), "the push was waited for"
         free.set()
         assert slow.receive_message()["Content"] == "您好"
 
 
-def connections(who: ExternalUser) -> list[str]:
-    found = socket_store.list_by_principals(mysql.autocommit, who.tenant_id, [who.principal])
+def list_connections(user: ExternalUser) -> list[str]:
+    found = socket_store.list_by_principals(mysql.autocommit, user.tenant_id, [user.principal])
     return [connection.connection_id for connection in found]
 
 
-def stored(who: ExternalUser) -> int:
-    return len(connections(who))
+def count_connections(user: ExternalUser) -> int:
+    return len(list_connections(user))
 
 
 def test_failed_sweep_is_repeated(websocket_url: str, han: ExternalUser, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,29 +168,29 @@ def test_failed_sweep_is_repeated(websocket_url: str, han: ExternalUser, monkeyp
         with monkeypatch.context() as broken:
             broken.setattr(ws_push, "close", fail)
             sockets.close_expired()
-            assert stored(han) == 1
+            assert count_connections(han) == 1
             later = clock.now() + sockets.MAX_CONNECTION_AGE
             broken.setattr(clock, "now", lambda: later)
             sockets.close_expired()
-            assert stored(han) == 0, "API Gateway has ended it long ago"
+            assert count_connections(han) == 0, "API Gateway closed it long ago"
 
 
 def test_backlog_sent_twice_is_identical(
     websocket_url: str, guo: ExternalUser, han: ExternalUser, conversation: str
 ) -> None:
-    """As an outbox may: the client knows each by its MsgId."""
+    """The outbox may repeat a job: the client recognizes messages by MsgId."""
     poll_messages(han.token)
     send_all(guo, conversation, "一")
     with open_websocket(websocket_url, han.token) as page:
-        [one], where = page.receive_backlog()
-        [connection_id] = connections(han)
+        [one], end = page.receive_backlog()
+        [connection_id] = list_connections(han)
         backlog.send_on_connect(han.tenant_id, {"connection": connection_id, "after": ""})
-        assert page.receive_backlog() == ([one], where)
+        assert page.receive_backlog() == ([one], end)
 
 
 def test_backlog_of_closed_connection_does_nothing(hospital: Hospital, websocket_url: str) -> None:
     assert websocket_url
-    backlog.send_on_connect(hospital.tenant_id, {"connection": "nobody", "after": ""})
+    backlog.send_on_connect(hospital.tenant_id, {"connection": "unknown", "after": ""})
 
 
 def test_backlog_of_vanished_connection_does_not_block_others(
@@ -201,6 +201,6 @@ def test_backlog_of_vanished_connection_does_not_block_others(
     socket = Socket(han.tenant_id, han.principal, tokens.hash_token(han.token), wants_events=False)
     long_ago = clock.now() - sockets.CONNECT_GRACE - clock.SECOND
     socket_store.insert(mysql.autocommit, connection_id, socket, long_ago)
-    monkeypatch.setattr(clock, "sleep", lambda _: pytest.fail("it does not come any more"))
+    monkeypatch.setattr(clock, "sleep", lambda _: pytest.fail("waited for a client that has left"))
     backlog.send_on_connect(han.tenant_id, {"connection": connection_id, "after": ""})
-    assert stored(han) == 0
+    assert count_connections(han) == 0

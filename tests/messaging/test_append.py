@@ -1,4 +1,4 @@
-"""A message that meets something else at the row it is numbered by, and what a connection keeps of the one before."""
+"""Messages that wait for the row lock under which they are numbered, and session state between two messages."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,18 +24,18 @@ GUO, HAN = "session:guo", "session:han"
 
 @pytest.fixture
 def conversation(hospital: Hospital) -> str:
-    return opened(hospital, GUO, HAN)
+    return create_conversation(hospital, GUO, HAN)
 
 
 @pytest.fixture
 def send_message(hospital: Hospital, conversation: str) -> Callable[[], int]:
-    """Han says something; its number, or 0 where that is refused as to a stranger, -1 as to an archive."""
+    """Return a function with which Han sends a message: its seq, 0 if Han does not take part, -1 if it is archived."""
 
     def send() -> int:
         try:
             return log.append(hospital.tenant_id, None, conversation, HAN, NewMessage("我", "t")).seq
-        except ApiError as refused:
-            return {errors.NOT_FOUND: 0, errors.NOT_ALLOWED: -1}[refused.kind]
+        except ApiError as error:
+            return {errors.NOT_FOUND: 0, errors.NOT_ALLOWED: -1}[error.kind]
 
     return send
 
@@ -46,7 +46,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
         yield pool
 
 
-def opened(hospital: Hospital, *principals: str) -> str:
+def create_conversation(hospital: Hospital, *principals: str) -> str:
     public_id = ids.generate_public_id()
     mysql.run_transaction(
         lambda tx: store.create_conversation(tx, hospital.tenant_id, public_id, "client", list(principals), 1)
@@ -54,8 +54,8 @@ def opened(hospital: Hospital, *principals: str) -> str:
     return public_id
 
 
-def rows(tx: Tx, hospital: Hospital) -> list[Any]:
-    """All that a message changes."""
+def fetch_rows(tx: Tx, hospital: Hospital) -> list[Any]:
+    """Return all rows that a message changes."""
     return [
         tx.fetch_all(
             "SELECT * FROM conversations WHERE tenant_id = %(id)s ORDER BY conversation_id", id=hospital.tenant_id
@@ -66,15 +66,15 @@ def rows(tx: Tx, hospital: Hospital) -> list[Any]:
     ]
 
 
-def waiting() -> int:
-    """How many wait for a row that another transaction has locked."""
+def count_row_lock_waits() -> int:
+    """Return how many transactions wait for a row lock."""
     row = mysql.autocommit.fetch_one("SHOW GLOBAL STATUS LIKE 'Innodb_row_lock_current_waits'")
     return int(row["Value"]) if row else 0
 
 
 @contextmanager
-def holding(sql: str, **named: Any) -> Iterator[None]:
-    """Another connection has done this, and commits at the end."""
+def hold_lock(sql: str, **named: Any) -> Iterator[None]:
+    """Execute a statement on another connection, which commits at the end."""
     connection = mysql._connect()
     try:
         connection.begin()
@@ -86,49 +86,49 @@ def holding(sql: str, **named: Any) -> Iterator[None]:
 
 
 @pytest.fixture
-def in_the_midst_of(monkeypatch: pytest.MonkeyPatch, pool: ThreadPoolExecutor) -> Callable[..., list[Future[int]]]:
-    """Once the store has done what is named, and before that is committed, the other comes and waits."""
+def run_before_commit(monkeypatch: pytest.MonkeyPatch, pool: ThreadPoolExecutor) -> Callable[..., list[Future[int]]]:
+    """Return a function that starts `other` after a function of the store has run and before its commit."""
 
-    def in_the_midst_of(name: str, other: Callable[[], int]) -> list[Future[int]]:
-        real, came = getattr(membership_store, name), list[Future[int]]()
+    def run_before_commit(name: str, other: Callable[[], int]) -> list[Future[int]]:
+        real, futures = getattr(membership_store, name), list[Future[int]]()
 
-        def slowly(*arguments: Any, **more: Any) -> Any:
+        def call_and_wait(*arguments: Any, **more: Any) -> Any:
             done = real(*arguments, **more)
-            came.append(pool.submit(other))
-            wait_until(lambda: came[0].done() or waiting() > 0)
+            futures.append(pool.submit(other))
+            wait_until(lambda: futures[0].done() or count_row_lock_waits() > 0)
             return done
 
-        monkeypatch.setattr(membership_store, name, slowly)
-        return came
+        monkeypatch.setattr(membership_store, name, call_and_wait)
+        return futures
 
-    return in_the_midst_of
+    return run_before_commit
 
 
 def test_message_waiting_for_removal_is_rejected(
-    hospital: Hospital, conversation: str, send_message: Callable[[], int], in_the_midst_of: Any
+    hospital: Hospital, conversation: str, send_message: Callable[[], int], run_before_commit: Any
 ) -> None:
     assert send_message() == 1
-    late = in_the_midst_of("set_left", send_message)
+    late = run_before_commit("set_left", send_message)
     membership.remove_participants(hospital.tenant_id, conversation, [HAN])
     assert late[0].result() == 0
-    assert last_seq(conversation) == 1
+    assert get_last_seq(conversation) == 1
 
 
 def test_message_waiting_for_archiving_is_rejected(
-    hospital: Hospital, conversation: str, send_message: Callable[[], int], in_the_midst_of: Any
+    hospital: Hospital, conversation: str, send_message: Callable[[], int], run_before_commit: Any
 ) -> None:
-    late = in_the_midst_of("set_archived", send_message)
+    late = run_before_commit("set_archived", send_message)
     membership.set_archived(hospital.tenant_id, [conversation], archived=True)
     assert late[0].result() == -1
-    assert last_seq(conversation) == 0
+    assert get_last_seq(conversation) == 0
 
 
 def test_message_waiting_for_its_sender_to_be_added_is_stored(
-    hospital: Hospital, conversation: str, send_message: Callable[[], int], in_the_midst_of: Any
+    hospital: Hospital, conversation: str, send_message: Callable[[], int], run_before_commit: Any
 ) -> None:
     membership.remove_participants(hospital.tenant_id, conversation, [HAN])
     assert send_message() == 0
-    late = in_the_midst_of("set_joined", send_message)
+    late = run_before_commit("set_joined", send_message)
     membership.add_participants(hospital.tenant_id, conversation, [HAN])
     assert late[0].result() == 1
 
@@ -136,90 +136,90 @@ def test_message_waiting_for_its_sender_to_be_added_is_stored(
 def test_removal_waits_for_earlier_message(
     hospital: Hospital, conversation: str, send_message: Callable[[], int], pool: ThreadPoolExecutor
 ) -> None:
-    """The message has the conversation, and waits for Han's seat, which somebody reads up to."""
-    with holding("UPDATE participants SET read_seq = 0 WHERE principal = %(han)s", han=HAN.encode()):
+    """The message has locked the conversation and waits for Han's row, which another connection holds."""
+    with hold_lock("UPDATE participants SET read_seq = 0 WHERE principal = %(han)s", han=HAN.encode()):
         message = pool.submit(send_message)
-        wait_until(lambda: waiting() == 1)
-        kick = pool.submit(membership.remove_participants, hospital.tenant_id, conversation, [HAN])
-        wait_until(lambda: waiting() == 2)
+        wait_until(lambda: count_row_lock_waits() == 1)
+        removal = pool.submit(membership.remove_participants, hospital.tenant_id, conversation, [HAN])
+        wait_until(lambda: count_row_lock_waits() == 2)
         assert not message.done()
-        assert not kick.done()
+        assert not removal.done()
     assert message.result() == 1
-    kick.result()
+    removal.result()
     assert send_message() == 0
-    assert last_seq(conversation) == 1
+    assert get_last_seq(conversation) == 1
 
 
-def last_seq(conversation: str) -> int:
-    """Which is also how many there are."""
+def get_last_seq(conversation: str) -> int:
+    """Return last_seq, which equals the number of messages."""
     counted = mysql.autocommit.fetch_all(
         """
-            SELECT last_seq, COUNT(seq) AS there
+            SELECT last_seq, COUNT(seq) AS messages
             FROM conversations c LEFT JOIN messages m ON m.conversation_id = c.conversation_id
             WHERE public_id = %(public_id)s GROUP BY last_seq
             """,
         public_id=conversation.encode(),
     )
-    assert [row["last_seq"] for row in counted] == [row["there"] for row in counted]
+    assert [row["last_seq"] for row in counted] == [row["messages"] for row in counted]
     return int(counted[0]["last_seq"])
 
 
-@pytest.mark.parametrize("before", ["stored", "refused half-way"])
+@pytest.mark.parametrize("before", ["stored", "rejected half-way"])
 def test_rejected_sender_changes_nothing_on_used_connection(
     hospital: Hospital, other_hospital: Hospital, conversation: str, before: str
 ) -> None:
-    other = opened(hospital, HAN)
-    here, draft = hospital.tenant_id, NewMessage("我", "t", "k1")
+    other = create_conversation(hospital, HAN)
+    tenant_id, new_message = hospital.tenant_id, NewMessage("我", "t", "k1")
     connection = mysql.autocommit.fetch_value("SELECT CONNECTION_ID()")
-    assert store.append(mysql.autocommit, here, None, conversation, HAN, draft, 1)
-    if before == "refused half-way":
+    assert store.append(mysql.autocommit, tenant_id, None, conversation, HAN, new_message, 1)
+    if before == "rejected half-way":
         with pytest.raises(mysql.DuplicateKeyError):
-            store.append(mysql.autocommit, here, None, other, HAN, draft, 1)
+            store.append(mysql.autocommit, tenant_id, None, other, HAN, new_message, 1)
 
     def try_all(tx: Tx) -> None:
         assert tx.fetch_value("SELECT CONNECTION_ID()") == connection
-        left = rows(tx, hospital)
-        for tenant_id, kind, public_id, sender in (
-            (here, None, other, GUO),
-            (here, None, other, "session:HAN"),
-            (here, "consult", other, HAN),
+        before = fetch_rows(tx, hospital)
+        for tenant, kind, public_id, sender in (
+            (tenant_id, None, other, GUO),
+            (tenant_id, None, other, "session:HAN"),
+            (tenant_id, "consult", other, HAN),
             (other_hospital.tenant_id, None, other, HAN),
-            (here, None, ids.generate_public_id(), HAN),
+            (tenant_id, None, ids.generate_public_id(), HAN),
         ):
-            assert store.append(tx, tenant_id, kind, public_id, sender, NewMessage("我", "t"), 2) is None
-        assert rows(tx, hospital) == left
+            assert store.append(tx, tenant, kind, public_id, sender, NewMessage("我", "t"), 2) is None
+        assert fetch_rows(tx, hospital) == before
 
     mysql.run_autocommit(try_all)
 
 
-@pytest.mark.parametrize(("seated", "left", "promised"), [(20, 0, 0), (21, 1, 0), (21, 0, 1)])
+@pytest.mark.parametrize(("participants", "left", "jobs"), [(20, 0, 0), (21, 1, 0), (21, 0, 1)])
 def test_conversation_of_more_than_twenty_is_notified_by_job(
-    hospital: Hospital, seated: int, left: int, promised: int, monkeypatch: pytest.MonkeyPatch
+    hospital: Hospital, participants: int, left: int, jobs: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outbox, "wake_worker", lambda: None)
-    crowd = [f"session:{number}" for number in range(seated)]
-    conversation = opened(hospital, *crowd)
-    for who in crowd[seated - left :]:
-        membership.leave(hospital.tenant_id, conversation, who)
-    draft = NewMessage("一", "t", "k1")
+    principals = [f"session:{number}" for number in range(participants)]
+    conversation = create_conversation(hospital, *principals)
+    for principal in principals[participants - left :]:
+        membership.leave(hospital.tenant_id, conversation, principal)
+    new_message = NewMessage("一", "t", "k1")
     for _ in range(2):
-        log.append(hospital.tenant_id, None, conversation, crowd[0], draft)
+        log.append(hospital.tenant_id, None, conversation, principals[0], new_message)
     count = "SELECT COUNT(*) FROM outbox WHERE tenant_id = %(id)s AND job = 'notify_large_conversation'"
-    assert mysql.autocommit.fetch_value(count, id=hospital.tenant_id) == promised
+    assert mysql.autocommit.fetch_value(count, id=hospital.tenant_id) == jobs
 
 
 def test_ids_ascend_when_clock_goes_back_and_collisions_are_detected(hospital: Hospital) -> None:
-    """Two conversations whose ids have one tag draw the same tick."""
-    one, other = opened(hospital, HAN), opened(hospital, HAN)
+    """Two conversations with the same tag choose the same tick."""
+    one, other = create_conversation(hospital, HAN), create_conversation(hospital, HAN)
     mysql.autocommit.execute("UPDATE conversations SET tag = 5 WHERE tenant_id = %(t)s", t=hospital.tenant_id)
 
-    def stored(public_id: str, now: int) -> str:
-        written = store.append(mysql.autocommit, hospital.tenant_id, None, public_id, HAN, NewMessage("我", "t"), now)
-        assert written
-        return written.message.id
+    def append(public_id: str, now: int) -> str:
+        stored = store.append(mysql.autocommit, hospital.tenant_id, None, public_id, HAN, NewMessage("我", "t"), now)
+        assert stored
+        return stored.message.id
 
-    first = stored(one, 2_000_000)
+    first = append(one, 2_000_000)
     with pytest.raises(mysql.DuplicateKeyError, match="message_id"):
-        stored(other, 2_000_000)
-    assert stored(one, 1_000_000) > first
-    assert (last_seq(one), last_seq(other)) == (2, 0)
+        append(other, 2_000_000)
+    assert append(one, 1_000_000) > first
+    assert (get_last_seq(one), get_last_seq(other)) == (2, 0)

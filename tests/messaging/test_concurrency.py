@@ -1,4 +1,4 @@
-"""Many processes write into one conversation."""
+"""Several processes write to one conversation."""
 
 import pytest
 
@@ -20,7 +20,7 @@ def send_with_keys(lin: Person, chen: Person) -> list[str]:
     return [send_as_patient(lin, chen, f"text {n}", f"key-{n}").data["msg_id"] for n in range(KEYS)]
 
 
-def stored(session_no: str) -> list[tuple[int, str]]:
+def list_stored(session_no: str) -> list[tuple[int, str]]:
     rows = mysql.autocommit.fetch_all(
         """
             SELECT m.seq, m.content
@@ -35,7 +35,7 @@ def stored(session_no: str) -> list[tuple[int, str]]:
 def test_eight_processes_number_messages_without_gap_or_duplicate(lin: Person, chen: Person) -> None:
     session_no = create_session(lin, chen)
     ids = run_in_processes(send_many, [(lin, chen, writer) for writer in range(PROCESS_COUNT)])
-    rows = stored(session_no)
+    rows = list_stored(session_no)
     assert [seq for seq, _ in rows] == list(range(1, PROCESS_COUNT * SENDS + 1))
     assert len({message_id for sent in ids for message_id in sent}) == PROCESS_COUNT * SENDS
     for writer in range(PROCESS_COUNT):  # each sender's own messages keep the order they were sent in
@@ -49,4 +49,4 @@ def test_eight_processes_racing_the_same_keys_write_each_message_once(lin: Perso
     session_no = create_session(lin, chen)
     ids = run_in_processes(send_with_keys, [(lin, chen)] * PROCESS_COUNT)
     assert all(sent == ids[0] for sent in ids)
-    assert [seq for seq, _ in stored(session_no)] == list(range(1, KEYS + 1))
+    assert [seq for seq, _ in list_stored(session_no)] == list(range(1, KEYS + 1))

@@ -1,4 +1,4 @@
-"""What each side has read, and has put away."""
+"""Read positions and hidden conversations."""
 
 from typing import Any
 

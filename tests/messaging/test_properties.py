@@ -1,7 +1,7 @@
-"""Whatever Lin and Doctor Chen do, in whatever order, and whatever becomes of Redis meanwhile: every answer is right.
+"""Random scenarios of a consultation with Redis faults, whose responses are compared with a model.
 
-Stories are drawn from seeds, and one that fails is told again in as few steps as it takes to fail.
-PROPERTY_STORIES=2000 PROPERTY_SEED=1000 bin/test tests/messaging/test_properties.py looks for longer, elsewhere.
+Scenarios are generated from seeds; one that fails is shortened to the steps without which it does not fail.
+PROPERTY_SCENARIOS=2000 PROPERTY_SEED=1000 bin/test tests/messaging/test_properties.py runs other and more scenarios.
 """
 
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ from tests.support.faults.reference_model import PROCESSES, SIDES, ModelMessage,
 from tests.support.faults.two_processes import TwoProcesses
 
 PHONES = count(13_700_000_000)
-# How often each thing happens; the names are those of the methods that do it.
+# Relative frequency of each step; the names are those of the methods.
 WEIGHTS = {
     "send": 6,
     "resend": 3,
@@ -51,94 +51,94 @@ class Chat(TwoProcesses):
         super().__init__()
 
     @contextmanager
-    def reading(self, process: int, trouble: list[str]) -> Iterator[None]:
-        """Without Redis, or while a mark is open, what is shown comes from MySQL."""
+    def reading(self, process: int, faults: list[str]) -> Iterator[None]:
+        """Serve a read. Without Redis, or while a write intent is open, it comes from MySQL."""
         if self.cut_requests[process] or (
-            not trouble and redis.get_client().zcard(build_redis_keys(self.session_no)[2])
+            not faults and redis.get_client().zcard(build_redis_keys(self.session_no)[2])
         ):
             self.model.known[process].merge(self.model.current)
-        with self.request(process, trouble):
+        with self.request(process, faults):
             yield
 
-    def said(self, number: int) -> tuple[int, ModelMessage]:
+    def get_message(self, number: int) -> tuple[int, ModelMessage]:
         if not self.model.log:
             self.send(number % 2, 0, [], False)
         at = number % len(self.model.log)
         return at, self.model.log[at]
 
-    def send(self, side: int, process: int, trouble: list[str], dies: bool) -> None:
-        """Who dies, does so between the commit and Redis."""
+    def send(self, side: int, process: int, faults: list[str], killed: bool) -> None:
+        """A killed process fails between its commit and its update of Redis."""
         text = f"第{len(self.model.log) + 1}句"
-        with self.request(process, trouble, dies):
+        with self.request(process, faults, killed):
             self.sides[side].send(text)
         self.model.log.append(ModelMessage(final_state.list_stored(self.session_no)[-1].id, side, text))
-        self.wrote(process, dies, len(self.model.log))
+        self.record_write(process, killed, len(self.model.log))
 
-    def resend(self, number: int, process: int, trouble: list[str], another_text: bool) -> None:
-        at, said = self.said(number)
-        with self.request(process, trouble):
-            answer = self.sides[said.sender].send("别的" if another_text else said.text, key=said.text)
+    def resend(self, number: int, process: int, faults: list[str], another_text: bool) -> None:
+        at, message = self.get_message(number)
+        with self.request(process, faults):
+            response = self.sides[message.sender].send("别的" if another_text else message.text, key=message.text)
         if another_text:
-            assert answer.status == 409
+            assert response.status == 409
         else:
-            assert answer.data["msg_id"] == said.id
-            self.wrote(process, False, at + 1)
+            assert response.data["msg_id"] == message.id
+            self.record_write(process, False, at + 1)
 
-    def withdraw(self, number: int, process: int, trouble: list[str], dies: bool, by_the_other: bool) -> None:
-        _, said = self.said(number)
-        who = self.sides[said.sender ^ by_the_other].me
-        refused = pytest.raises(ApiError) if by_the_other else nullcontext()
-        with self.request(process, trouble, dies and not by_the_other), refused:
-            log.withdraw(who.tenant_id, self.session_no, said.id, who.principal)
-        if not by_the_other:
-            self.model.withdrawn |= {said.id}
-            self.wrote(process, dies)
+    def withdraw(self, number: int, process: int, faults: list[str], killed: bool, by_other: bool) -> None:
+        _, message = self.get_message(number)
+        person = self.sides[message.sender ^ by_other].me
+        rejection = pytest.raises(ApiError) if by_other else nullcontext()
+        with self.request(process, faults, killed and not by_other), rejection:
+            log.withdraw(person.tenant_id, self.session_no, message.id, person.principal)
+        if not by_other:
+            self.model.withdrawn |= {message.id}
+            self.record_write(process, killed)
 
-    def newest_page(self, side: int, process: int, size: int, trouble: list[str]) -> None:
-        with self.reading(process, trouble):
-            answer = self.sides[side].list_messages(size)
-        length = self.model.check_page(process, side, answer.data, size)
+    def newest_page(self, side: int, process: int, size: int, faults: list[str]) -> None:
+        with self.reading(process, faults):
+            response = self.sides[side].list_messages(size)
+        length = self.model.check_page(process, side, response.data, size)
         self.model.record_participant_change(process, side, self.published, read=length)
 
-    def older_page(self, side: int, process: int, size: int, number: int, trouble: list[str]) -> None:
-        at, said = self.said(number)
-        with self.request(process, trouble):
-            answer = self.sides[side].list_messages(size, msg_id=said.id)
-        self.model.check_older_page(process, side, answer.data, at, size)
+    def older_page(self, side: int, process: int, size: int, number: int, faults: list[str]) -> None:
+        at, message = self.get_message(number)
+        with self.request(process, faults):
+            response = self.sides[side].list_messages(size, msg_id=message.id)
+        self.model.check_older_page(process, side, response.data, at, size)
 
-    def new_msg(self, side: int, process: int, trouble: list[str]) -> None:
-        with self.reading(process, trouble):
-            answer = self.sides[side].get_newest()
-        self.model.check_page(process, side, [answer.data] if answer.data else [], 1)
+    def new_msg(self, side: int, process: int, faults: list[str]) -> None:
+        with self.reading(process, faults):
+            response = self.sides[side].get_newest()
+        self.model.check_page(process, side, [response.data] if response.data else [], 1)
 
-    def session_list(self, side: int, process: int, trouble: list[str], newest_alone: bool) -> None:
+    def session_list(self, side: int, process: int, faults: list[str], newest_alone: bool) -> None:
         new_session = [consult_client.PATIENT_NEW_SESSION, consult_client.DOCTOR_NEW_SESSION][side]
-        with self.reading(process, trouble):
+        with self.reading(process, faults):
             if newest_alone:
                 entry = get(new_session, self.sides[side].me.token).data
             else:
                 [entry] = self.sides[side].list_sessions().data or [None]
         self.model.check_entry(process, side, entry)
 
-    def session_del(self, side: int, process: int, trouble: list[str]) -> None:
+    def session_del(self, side: int, process: int, faults: list[str]) -> None:
         path = [consult_client.PATIENT_DEL, consult_client.DOCTOR_DEL][side]
-        with self.request(process, trouble):
+        with self.request(process, faults):
             assert post(path, self.sides[side].me.token, session_id=self.session_no).status == 200
         self.model.record_participant_change(process, side, self.published, hidden=len(self.model.log))
 
-    def disturb(self, what: str) -> None:
-        if what == "flush":
+    def disturb(self, disturbance: str) -> None:
+        if disturbance == "flush":
             redis.get_client().flushall()
-        elif what in REDIS_KEY_PARTS:
-            redis.get_client().delete(build_redis_keys(self.session_no)[REDIS_KEY_PARTS.index(what)])
+        elif disturbance in REDIS_KEY_PARTS:
+            redis.get_client().delete(build_redis_keys(self.session_no)[REDIS_KEY_PARTS.index(disturbance)])
         else:
-            if what == "a minute":
+            if disturbance == "a minute":
                 final_state.age_write_intents(self.session_no)
             final_state.age_cache(self.session_no)
             self.model.publish_to_all()
 
-    def wrote(self, process: int, died: bool, seq: int = 0) -> None:
-        if died:
+    def record_write(self, process: int, killed: bool, seq: int = 0) -> None:
+        if killed:
             self.distrusted[process] = {}
             self.model.restart_process(process)
         else:

@@ -1,4 +1,4 @@
-"""Redis is disposable: whatever it has lost, keeps or makes up, a reader sees what MySQL holds."""
+"""Readers see what MySQL holds, whatever Redis has lost or still holds."""
 
 from typing import Any
 
@@ -12,17 +12,17 @@ from tests.support.factories import Hospital, Person
 from tests.support.faults.final_state import age_cache
 
 
-def look(conversation: str, who: Person) -> recent_cache.CacheView:
-    call = recent_cache.build_read_call(conversation, 100, who.principal)
-    return recent_cache.parse_view(conversation, who.principal, redis.run_script(*call))
+def read_view(conversation: str, reader: Person) -> recent_cache.CacheView:
+    call = recent_cache.build_read_call(conversation, 100, reader.principal)
+    return recent_cache.parse_view(conversation, reader.principal, redis.run_script(*call))
 
 
 def refill(conversation: str, seen: recent_cache.CacheView, found: Snapshot) -> None:
     redis.run_script(*recent_cache.build_refill_call(conversation, seen, found))
 
 
-def in_mysql(conversation: str, who: Person) -> Snapshot:
-    return reading_store.fetch_snapshot(mysql.autocommit, conversation, who.principal, 200)
+def read_snapshot(conversation: str, reader: Person) -> Snapshot:
+    return reading_store.fetch_snapshot(mysql.autocommit, conversation, reader.principal, 200)
 
 
 def test_newest_page_is_read_from_redis_alone(
@@ -69,11 +69,11 @@ def test_cache_with_gap_is_not_trusted(conversation: str, lin: Person, send_mess
 def test_cache_of_another_server_is_not_trusted(conversation: str, lin: Person, send_message: SendMessage) -> None:
     read_newest(conversation, lin)
     send_message("一")
-    client, (state, kept, _) = redis.get_client(), build_redis_keys(conversation)
-    older, fields = client.zrange(kept, 0, -1, withscores=True), client.hgetall(state)
+    client, (state, messages, _) = redis.get_client(), build_redis_keys(conversation)
+    older, fields = client.zrange(messages, 0, -1, withscores=True), client.hgetall(state)
     send_message("二")
-    client.delete(kept)
-    client.zadd(kept, dict(older))
+    client.delete(messages)
+    client.zadd(messages, dict(older))
     client.hset(state, mapping={**fields, "server": "0" * 40})
     assert read_newest(conversation, lin) == ["二", "一"]
 
@@ -81,7 +81,7 @@ def test_cache_of_another_server_is_not_trusted(conversation: str, lin: Person, 
 def test_open_write_intent_makes_readers_use_mysql(
     conversation: str, lin: Person, send_message: SendMessage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The writer dies between its commit and Redis."""
+    """The writer fails between its commit and its update of Redis."""
     read_newest(conversation, lin)
     monkeypatch.setattr(log, "_publish", lambda *_: None)
     send_message("一")
@@ -123,7 +123,7 @@ def test_comparison_with_mysql_finds_message_written_without_redis(
     conversation: str, lin: Person, chen: Person, send_message: SendMessage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read_newest(conversation, lin)
-    with monkeypatch.context() as elsewhere:  # another process, which reaches MySQL alone
+    with monkeypatch.context() as elsewhere:  # another process, without Redis
         elsewhere.setattr(redis, "run_scripts", lambda calls, *_, **__: [["0", 1, None]] * len(calls))
         send_message("一", chen)
     assert read_newest(conversation, lin) == []
@@ -145,7 +145,7 @@ def test_process_does_not_forget_what_redis_missed(
 def test_late_refill_does_not_hide_newer_message(conversation: str, lin: Person, send_message: SendMessage) -> None:
     send_message("一")
     redis.get_client().delete(build_redis_keys(conversation)[0])
-    seen, before = look(conversation, lin), in_mysql(conversation, lin)
+    seen, before = read_view(conversation, lin), read_snapshot(conversation, lin)
     send_message("二")
     refill(conversation, seen, before)
     assert read_newest(conversation, lin) == ["二", "一"]
@@ -154,7 +154,7 @@ def test_late_refill_does_not_hide_newer_message(conversation: str, lin: Person,
 def test_late_refill_does_not_restore_withdrawn_text(conversation: str, lin: Person, send_message: SendMessage) -> None:
     message = send_message("说错了")
     redis.get_client().delete(build_redis_keys(conversation)[0])
-    seen, before = look(conversation, lin), in_mysql(conversation, lin)
+    seen, before = read_view(conversation, lin), read_snapshot(conversation, lin)
     log.withdraw(lin.tenant_id, conversation, message.id, lin.principal)
     refill(conversation, seen, before)
     assert read_newest(conversation, lin) == [""]
@@ -163,23 +163,23 @@ def test_late_refill_does_not_restore_withdrawn_text(conversation: str, lin: Per
 def test_refill_read_before_two_flushes_has_no_effect(
     conversation: str, lin: Person, send_message: SendMessage
 ) -> None:
-    """The version after a flush is never the one before it."""
+    """A version never returns after a flush."""
     redis.get_client().flushall()
-    seen, before = look(conversation, lin), in_mysql(conversation, lin)
+    seen, before = read_view(conversation, lin), read_snapshot(conversation, lin)
     send_message("一")
     redis.get_client().flushall()
-    look(conversation, lin)
+    read_view(conversation, lin)
     refill(conversation, seen, before)
     assert read_newest(conversation, lin) == ["一"]
 
 
 def test_older_of_two_refills_has_no_effect(conversation: str, lin: Person, send_message: SendMessage) -> None:
     send_message("一")
-    less = in_mysql(conversation, lin)
+    less = read_snapshot(conversation, lin)
     send_message("二")
     redis.get_client().flushall()
-    seen = look(conversation, lin)
-    refill(conversation, seen, in_mysql(conversation, lin))
+    seen = read_view(conversation, lin)
+    refill(conversation, seen, read_snapshot(conversation, lin))
     refill(conversation, seen, less)
     assert read_newest(conversation, lin) == ["二", "一"]
 
@@ -193,11 +193,11 @@ def test_messages_published_out_of_order_wait_for_missing_one(conversation: str,
     redis.run_script(
         *recent_cache.build_publish_call(conversation, "w2", StoredMessage(second, "", 0, []), lin.principal)
     )
-    assert look(conversation, lin).verdict == recent_cache.Verdict.BROKEN
+    assert read_view(conversation, lin).verdict == recent_cache.Verdict.BROKEN
     redis.run_script(
         *recent_cache.build_publish_call(conversation, "w1", StoredMessage(first, "", 0, []), lin.principal)
     )
-    assert [message.content for message in look(conversation, lin).page.messages] == ["2", "1"]
+    assert [message.content for message in read_view(conversation, lin).page.messages] == ["2", "1"]
 
 
 def test_service_works_without_redis(conversation: str, lin: Person, send_message: SendMessage, cut_redis: Any) -> None:

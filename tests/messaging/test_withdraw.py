@@ -25,8 +25,8 @@ def test_withdrawn_message_keeps_place_and_loses_text(
 def test_withdrawn_text_is_kept_for_audit(conversation: str, lin: Person, send_message: SendMessage) -> None:
     wrong = send_message("说错了", lin)
     log.withdraw(lin.tenant_id, conversation, wrong.id, lin.principal)
-    kept = "SELECT m.content FROM messages m WHERE m.sender = %(lin)s"
-    assert mysql.autocommit.fetch_value(kept, lin=lin.principal.encode()) == "说错了"
+    query = "SELECT m.content FROM messages m WHERE m.sender = %(lin)s"
+    assert mysql.autocommit.fetch_value(query, lin=lin.principal.encode()) == "说错了"
 
 
 def test_withdrawing_twice_changes_nothing(

@@ -1,4 +1,4 @@
-"""The gateway's calls, as the pages of a client and a hospital's own system make them."""
+"""Calls of the gateway, as clients and a hospital's own system make them."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +29,7 @@ INTERNAL_PATHS = ["create_conversation", "join_conversation", "kickout_conversat
 
 @dataclass(frozen=True)
 class ExternalUser:
-    """A user of the hospital's own system, known here by an id alone."""
+    """A user of the hospital's own system, known only by a session id."""
 
     tenant_id: int
     session: str
@@ -48,29 +48,29 @@ def create_external_user(hospital: Hospital, session: str) -> ExternalUser:
     return ExternalUser(hospital.tenant_id, session, token)
 
 
-def call_internal(hospital: Hospital, what: str, key: str = "", **body: Any) -> Answer:
+def call_internal(hospital: Hospital, endpoint: str, key: str = "", **body: Any) -> Answer:
     headers = {"X-Internal-Key": hospital.internal_key} | ({"Idempotency-Key": key} if key else {})
-    return post(f"/inner/{what}", headers=headers, **body)
+    return post(f"/inner/{endpoint}", headers=headers, **body)
 
 
-def create_conversation(who: AnyUser, key: str = "", **body: Any) -> str:
-    """Return the id of a conversation that somebody made."""
+def create_conversation(user: AnyUser, key: str = "", **body: Any) -> str:
+    """Create a conversation as a participant and return its id."""
     headers = {"Idempotency-Key": key} if key else {}
-    return str(post("/create_conversation", who.token, headers, **body).data["ConversationId"])
+    return str(post("/create_conversation", user.token, headers, **body).data["ConversationId"])
 
 
 def create_conversation_of(hospital: Hospital, *people: AnyUser, **more: Any) -> str:
-    """Return the id of a conversation that the hospital's own system made for these people."""
+    """Create a conversation of these users as the hospital's own system and return its id."""
     sessions = [person.principal.removeprefix("session:") for person in people]
     return str(call_internal(hospital, "create_conversation", sessions=sessions, **more).data["ConversationId"])
 
 
-def join(who: AnyUser, conversation: str) -> Answer:
-    return post("/join_conversation", who.token, conversation_id=conversation)
+def join(user: AnyUser, conversation: str) -> Answer:
+    return post("/join_conversation", user.token, conversation_id=conversation)
 
 
-def leave(who: AnyUser, conversation: str) -> Answer:
-    return post("/leave_conversation", who.token, conversation_id=conversation)
+def leave(user: AnyUser, conversation: str) -> Answer:
+    return post("/leave_conversation", user.token, conversation_id=conversation)
 
 
 def remove_participants(hospital: Hospital, conversation: str, *people: AnyUser) -> Answer:
@@ -87,33 +87,33 @@ def archive(hospital: Hospital, *conversations: str, is_archive: bool = True) ->
     return call_internal(hospital, "set_archive_conversations", conversation_ids=conversations, is_archive=is_archive)
 
 
-def send(who: AnyUser, conversation: str, content: str, key: str = "", **more: Any) -> Answer:
+def send(user: AnyUser, conversation: str, content: str, key: str = "", **more: Any) -> Answer:
     headers = {"Idempotency-Key": key} if key else {}
-    return post("/send_msg", who.token, headers, conversation_id=conversation, content=content, **more)
+    return post("/send_msg", user.token, headers, conversation_id=conversation, content=content, **more)
 
 
-def send_all(who: AnyUser, conversation: str, *contents: str) -> list[str]:
-    """Say these things, and return the messages' ids."""
-    return [str(send(who, conversation, content).data["MsgID"]) for content in contents]
+def send_all(user: AnyUser, conversation: str, *contents: str) -> list[str]:
+    """Send messages and return their ids."""
+    return [str(send(user, conversation, content).data["MsgID"]) for content in contents]
 
 
-def call_on_conversation(who: AnyUser, what: str, conversation: str, **more: Any) -> Answer:
-    return post(f"/{what}", who.token, conversation_id=conversation, **more)
+def call_on_conversation(user: AnyUser, endpoint: str, conversation: str, **more: Any) -> Answer:
+    return post(f"/{endpoint}", user.token, conversation_id=conversation, **more)
 
 
-def get_last_30(who: AnyUser, conversation: str, **more: Any) -> Answer:
-    return call_on_conversation(who, "get_conversation_last_30_msg", conversation, **more)
+def get_last_30(user: AnyUser, conversation: str, **more: Any) -> Answer:
+    return call_on_conversation(user, "get_conversation_last_30_msg", conversation, **more)
 
 
-def list_contents(answer: Answer) -> list[str]:
-    return [message["Content"] for message in answer.data["Msg"]]
+def list_contents(response: Answer) -> list[str]:
+    return [message["Content"] for message in response.data["Msg"]]
 
 
-def is_joined(who: AnyUser, conversation: str) -> bool:
-    return bool(call_on_conversation(who, "check_joined_conversation", conversation).data["Joined"])
+def is_joined(user: AnyUser, conversation: str) -> bool:
+    return bool(call_on_conversation(user, "check_joined_conversation", conversation).data["Joined"])
 
 
-def count_unread(who: AnyUser, conversation: str) -> int:
-    page = reading.fetch_newest_pages([conversation], who.principal)[conversation]
+def count_unread(user: AnyUser, conversation: str) -> int:
+    page = reading.fetch_newest_pages([conversation], user.principal)[conversation]
     assert page.participant
     return page.participant.count_unread(page.last_seq)

@@ -1,4 +1,4 @@
-"""Listening over HTTP, as a page does."""
+"""Listening over HTTP, as a client does."""
 
 import json
 from typing import Any
@@ -16,7 +16,7 @@ def poll(token: str, **query: Any) -> Answer:
 
 
 def poll_messages(token: str, limit: int = 100, **query: Any) -> tuple[list[Any], str, bool]:
-    """Return what a poll for several brings: messages, cursor, gap."""
+    """Poll with a limit; return messages, cursor and gap."""
     data = poll(token, limit=limit, **query).data
     return data["Msg"], data["cursor"], data["gap"]
 
@@ -26,12 +26,12 @@ def list_contents(messages: list[Any]) -> list[str]:
 
 
 def read_events(token: str, last_event: str = "", **query: Any) -> tuple[list[tuple[str, str, Any]], str]:
-    """Return the events of one SSE answer as a browser reads them: (type, id, data), and the last id."""
+    """Return the events of one SSE response as a browser reads them: (type, id, data), and the last id."""
     headers = {"Last-Event-ID": last_event} if last_event else {}
-    answer = call("GET", NOTIFY_PATH, headers=headers, query={"token": token, "protoc": "sse", **query})
-    assert answer.headers["Content-Type"] == "text/event-stream"
+    response = call("GET", NOTIFY_PATH, headers=headers, query={"token": token, "protoc": "sse", **query})
+    assert response.headers["Content-Type"] == "text/event-stream"
     events, last = [], ""
-    for block in answer.content.decode().split("\n\n"):
+    for block in response.content.decode().split("\n\n"):
         fields = dict(line.split(": ", 1) for line in block.splitlines() if line)
         last = fields.get("id", last)
         if "data" in fields:
@@ -41,9 +41,9 @@ def read_events(token: str, last_event: str = "", **query: Any) -> tuple[list[tu
 
 @pytest.fixture
 def conversation(guo: ExternalUser, han: ExternalUser) -> str:
-    """Guo made it, Han joined, and both listen."""
+    """Return a conversation that Guo created and Han joined, and to which both listen."""
     conversation = create_conversation(guo)
     assert join(han, conversation).status == 200
-    for who in (guo, han):
-        poll_messages(who.token)
+    for user in (guo, han):
+        poll_messages(user.token)
     return conversation

@@ -1,4 +1,4 @@
-"""A page that listens over a WebSocket: the library's client against the whole app on this machine."""
+"""A client that listens over a WebSocket, against the local server."""
 
 import json
 from collections.abc import Iterator
@@ -8,46 +8,44 @@ from urllib.parse import urlencode
 
 from websockets.sync.client import ClientConnection, connect
 
-TIMEOUT_SECONDS = (
-    60.0  # seconds: a busy machine, and one runner of the outbox that another connection holds up for three
-)
+TIMEOUT_SECONDS = 60.0  # the machine may be busy, and the outbox worker waits up to 3 s for another connection
 
 
 class WebSocketPage:
-    """`unasked` has what came without being an answer: MsgData, and what the server says by itself."""
+    """`unsolicited` has the frames that are no responses: MsgData, and those that the server sends by itself."""
 
-    def __init__(self, line: ClientConnection) -> None:
-        self.connection = line
+    def __init__(self, connection: ClientConnection) -> None:
+        self.connection = connection
         self.unsolicited: list[Any] = []
 
-    def receive(self, patience: float = TIMEOUT_SECONDS) -> Any:
-        """Return the next thing it is sent. Raises TimeoutError, ConnectionClosed."""
-        return json.loads(self.connection.recv(timeout=patience))
+    def receive(self, timeout: float = TIMEOUT_SECONDS) -> Any:
+        """Return the next frame. Raises TimeoutError, ConnectionClosed."""
+        return json.loads(self.connection.recv(timeout=timeout))
 
-    def receive_message(self, patience: float = TIMEOUT_SECONDS) -> Any:
+    def receive_message(self, timeout: float = TIMEOUT_SECONDS) -> Any:
         """Return the next MsgData."""
-        while "action" in (said := self.receive(patience)):
-            self.unsolicited.append(said)
-        return said
+        while "action" in (frame := self.receive(timeout)):
+            self.unsolicited.append(frame)
+        return frame
 
     def receive_backlog(self) -> tuple[list[Any], dict[str, Any]]:
-        """Return the backlog, and what is said behind it."""
+        """Return the backlog and the data of the `ready` frame after it."""
         backlog = []
-        while (said := self.receive()).get("action") != "ready":
-            backlog.append(said)
+        while (frame := self.receive()).get("action") != "ready":
+            backlog.append(frame)
         assert backlog.pop(0) == {"action": "hello"}
-        return backlog, said["data"]
+        return backlog, frame["data"]
 
     def call(self, action: str, **more: Any) -> Any:
-        """Say something and return the answer to it."""
+        """Send a request and return its response."""
         self.connection.send(json.dumps({"action": action, "id": "q1", **more}))
-        while (said := self.receive()).get("id") != "q1":
-            self.unsolicited.append(said)
-        return said
+        while (frame := self.receive()).get("id") != "q1":
+            self.unsolicited.append(frame)
+        return frame
 
 
 @contextmanager
 def open_websocket(base_url: str, token: str, **query: Any) -> Iterator[WebSocketPage]:
-    asked = urlencode({"token": token, "protoc": "ws", **query})
-    with connect(f"{base_url.replace('http', 'ws', 1)}/notify?{asked}") as line:
-        yield WebSocketPage(line)
+    query_text = urlencode({"token": token, "protoc": "ws", **query})
+    with connect(f"{base_url.replace('http', 'ws', 1)}/notify?{query_text}") as connection:
+        yield WebSocketPage(connection)

@@ -1,4 +1,4 @@
-"""What stands when all is quiet again: MySQL's rows, and whether everybody is shown just that."""
+"""The state after a test: MySQL's rows, and whether every participant sees them."""
 
 from collections.abc import Callable, Iterable, Iterator
 from threading import Event
@@ -27,21 +27,21 @@ def list_stored(session_no: str) -> list[StoredMessage]:
     ]
 
 
-def wait_until(true: Callable[[], bool]) -> None:
+def wait_until(condition: Callable[[], bool]) -> None:
     deadline = monotonic() + 60
-    while not true():
+    while not condition():
         assert monotonic() < deadline
         Event().wait(0.01)
 
 
 def is_row_lock_waiting() -> bool:
-    """For a row that another transaction has locked."""
+    """Return whether a transaction waits for a row lock."""
     waits = mysql.autocommit.fetch_one("SHOW GLOBAL STATUS LIKE 'Innodb_row_lock_current_waits'")
     return waits is not None and waits["Value"] != "0"
 
 
 def age_cache(session_no: str, seconds: int = TRUST_SECONDS + 1) -> None:
-    """As if Redis had been compared with MySQL so long ago."""
+    """Let the last comparison of Redis with MySQL be so long ago."""
     state = build_redis_keys(session_no)[0]
     for field in redis.get_client().hkeys(state):
         if field.startswith("verified_at"):
@@ -49,14 +49,14 @@ def age_cache(session_no: str, seconds: int = TRUST_SECONDS + 1) -> None:
 
 
 def age_write_intents(session_no: str) -> None:
-    """As if every open mark were a minute older."""
-    marks = build_redis_keys(session_no)[2]
-    for writer in redis.get_client().zrange(marks, 0, -1):
-        redis.get_client().zincrby(marks, -(WRITE_INTENT_SECONDS + 1), writer)
+    """Let every open write intent be a minute older."""
+    write_intents = build_redis_keys(session_no)[2]
+    for writer in redis.get_client().zrange(write_intents, 0, -1):
+        redis.get_client().zincrby(write_intents, -(WRITE_INTENT_SECONDS + 1), writer)
 
 
 def find_inconsistencies(sides: Iterable[Participant]) -> list[str]:
-    """Read as every participant does, and compare with MySQL; [] if all is well."""
+    """Read as every participant does and return differences from MySQL."""
     return [problem for side in sides for problem in find_participant_inconsistencies(side)]
 
 
@@ -73,7 +73,7 @@ def find_participant_inconsistencies(side: Participant) -> Iterator[str]:
 
 
 def list_history(side: Participant) -> list[tuple[str, str]]:
-    """All of it, page by page."""
+    """Return the whole history, page by page."""
     shown = extract_messages(side.list_messages(100).data, side)
     while page := extract_messages(side.list_messages(100, msg_id=shown[-1][0]).data, side):
         shown += page
@@ -81,7 +81,7 @@ def list_history(side: Participant) -> list[tuple[str, str]]:
 
 
 def count_unread(side: Participant) -> int:
-    """Counted, not as it is kept."""
+    """Return the unread count, counted from messages."""
     count: int = mysql.autocommit.fetch_value(
         """
             SELECT COUNT(*)

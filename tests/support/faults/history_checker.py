@@ -1,6 +1,6 @@
-"""What writers and readers may claim, held against the log as MySQL has it at the end. Each complaint is a sentence.
+"""Compare what writers and readers observed with the log that MySQL has at the end. Each problem is a sentence.
 
-Times are seconds of the one monotonic clock that all processes share.
+Times are seconds of the monotonic clock that all processes share.
 """
 
 from bisect import bisect_left
@@ -24,7 +24,7 @@ class StoredMessage:
 
 @dataclass(frozen=True)
 class AcknowledgedWrite:
-    """A send or a withdrawal that was acknowledged; `heard` by Redis or not. text is writer/number."""
+    """An acknowledged send or withdrawal, `published` to Redis or not. Its text is writer/number."""
 
     kind: str  # send, withdraw
     session: str
@@ -35,13 +35,13 @@ class AcknowledgedWrite:
 
     @property
     def visible_by(self) -> float:
-        """When every reader must know."""
+        """The time from which every reader must see it."""
         return self.acknowledged_at if self.published else self.acknowledged_at + GRACE_SECONDS
 
 
 @dataclass(frozen=True)
 class ObservedRead:
-    """A page as a process was given it, newest first: (id, text) of each message. older: not the newest page."""
+    """A page that a process received, newest first: (id, text) of each message. older: not the newest page."""
 
     process: str
     session: str
@@ -54,9 +54,9 @@ class ObservedRead:
 StoredLogs = dict[str, list[StoredMessage]]  # by session
 
 
-def find_problems(truth: StoredLogs, writes: list[AcknowledgedWrite], reads: list[ObservedRead]) -> list[str]:
+def find_problems(stored: StoredLogs, writes: list[AcknowledgedWrite], reads: list[ObservedRead]) -> list[str]:
     found: list[str] = []
-    for session, log in truth.items():
+    for session, log in stored.items():
         own_writes = [write for write in writes if write.session == session]
         own_reads = sorted((read for read in reads if read.session == session), key=lambda read: read.started_at)
         found += find_log_problems(log, own_writes)
@@ -67,7 +67,7 @@ def find_problems(truth: StoredLogs, writes: list[AcknowledgedWrite], reads: lis
 
 
 def find_log_problems(log: list[StoredMessage], writes: list[AcknowledgedWrite]) -> Iterator[str]:
-    """Every acknowledged message is there, in its writer's order, once."""
+    """Find acknowledged messages that are lost, stored twice or out of their writer's order."""
     if [entry.seq for entry in log] != list(range(1, len(log) + 1)):
         yield "the log has a gap"
     if any(a.id >= b.id for a, b in pairwise(log)):
@@ -75,7 +75,7 @@ def find_log_problems(log: list[StoredMessage], writes: list[AcknowledgedWrite])
     at: dict[str, list[StoredMessage]] = defaultdict(list)
     for entry in log:
         at[entry.text].append(entry)
-    yield from (f"{text} is there {len(entries)} times" for text, entries in at.items() if len(entries) > 1)
+    yield from (f"{text} is stored {len(entries)} times" for text, entries in at.items() if len(entries) > 1)
     for write in writes:
         if write.id not in (entry.id for entry in at[write.text]):
             yield f"{write.text} was acknowledged and is lost"
@@ -95,7 +95,7 @@ def group_numbers_by_writer(log: Iterable[StoredMessage]) -> dict[str, list[int]
 
 
 def find_page_problems(log: list[StoredMessage], reads: list[ObservedRead]) -> Iterator[str]:
-    """No page has a hole, nor anything that MySQL does not hold."""
+    """Find pages with a gap or with messages that MySQL does not have."""
     by_id = {entry.id: entry for entry in log}
     for read in reads:
         if unknown := [id for id, _ in read.page if id not in by_id]:
@@ -103,7 +103,7 @@ def find_page_problems(log: list[StoredMessage], reads: list[ObservedRead]) -> I
             continue
         seqs = [by_id[id].seq for id, _ in read.page]
         if seqs and seqs != list(range(seqs[0], seqs[0] - len(seqs), -1)):
-            yield f"{read.process} was given a page with a hole: {seqs}"
+            yield f"{read.process} received a page with a gap: {seqs}"
         for id, text in read.page:
             if text != by_id[id].text and (text or not by_id[id].withdrawn):
                 yield f"{read.process} was shown {text!r} for {by_id[id].text}"
@@ -112,16 +112,16 @@ def find_page_problems(log: list[StoredMessage], reads: list[ObservedRead]) -> I
 def find_stale_reads(
     log: list[StoredMessage], writes: list[AcknowledgedWrite], reads: list[ObservedRead]
 ) -> Iterator[str]:
-    """The newest page holds what was due before it was asked for, and what the same process was shown before."""
+    """Find newest pages without what was required when they were requested, or what the same process had shown."""
     seq_of = {entry.id: entry.seq for entry in log}
     sends = sorted((write.visible_by, seq_of.get(write.id, 0)) for write in writes if write.kind == "send")
-    times, highest = [due for due, _ in sends], list(accumulate((seq for _, seq in sends), max))
+    times, highest = [required for required, _ in sends], list(accumulate((seq for _, seq in sends), max))
     seen: dict[str, list[tuple[float, int]]] = defaultdict(list)
     for read in (read for read in reads if not read.older):
         newest = seq_of.get(read.page[0][0], 0) if read.page else 0
-        due = bisect_left(times, read.started_at)
-        if due and newest < highest[due - 1]:
-            yield f"{read.process} was shown {newest} where {highest[due - 1]} had been acknowledged"
+        required = bisect_left(times, read.started_at)
+        if required and newest < highest[required - 1]:
+            yield f"{read.process} was shown {newest} where {highest[required - 1]} had been acknowledged"
         before = max((seq for ended, seq in seen[read.process] if ended < read.started_at), default=0)
         if newest < before:
             yield f"{read.process} was shown {newest} after {before}"
@@ -132,16 +132,16 @@ def find_stale_reads(
 def find_withdrawal_problems(
     log: list[StoredMessage], writes: list[AcknowledgedWrite], reads: list[ObservedRead]
 ) -> Iterator[str]:
-    """A withdrawn text is shown to nobody, and never again to a process that was shown its tombstone."""
+    """Find withdrawn texts that were shown too late, or by a process that had shown the tombstone."""
     text_of = {entry.id: entry.text for entry in log}
-    due = {write.id: write.visible_by for write in writes if write.kind == "withdraw"}
-    gone: dict[tuple[str, str], float] = {}
+    required = {write.id: write.visible_by for write in writes if write.kind == "withdraw"}
+    tombstone_seen: dict[tuple[str, str], float] = {}
     for read in reads:
         for id, text in read.page:
-            known = gone.get((read.process, id), float("inf"))
+            known = tombstone_seen.get((read.process, id), float("inf"))
             if not text:
-                gone[read.process, id] = min(known, read.ended_at)
-            elif due.get(id, float("inf")) < read.started_at:
+                tombstone_seen[read.process, id] = min(known, read.ended_at)
+            elif required.get(id, float("inf")) < read.started_at:
                 yield f"{read.process} was shown {text_of.get(id)} after it was withdrawn"
             elif known < read.started_at:
                 yield f"{read.process} was shown {text_of.get(id)} again"

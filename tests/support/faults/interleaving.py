@@ -1,4 +1,4 @@
-"""What a test needs to hold two things still at the moment where they meet."""
+"""Helpers that produce one exact interleaving of two operations."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ from tests.support.factories import Person
 
 @contextmanager
 def as_other_process(patch: pytest.MonkeyPatch, cut: bool = False) -> Iterator[None]:
-    """What is done here, this process has not seen; cut: it reaches MySQL alone."""
+    """Simulate another process: this one does not remember what is done here. cut: it cannot reach Redis."""
     with patch.context() as elsewhere:
         elsewhere.setattr(recent_cache, "_distrusted_until", {})
         elsewhere.setattr(redis, "_backoff_until", {})
@@ -27,34 +27,34 @@ def as_other_process(patch: pytest.MonkeyPatch, cut: bool = False) -> Iterator[N
 
 @contextmanager
 def delay_read_positions(patch: pytest.MonkeyPatch) -> Iterator[list[ScriptCall]]:
-    """Read positions that are moved here come to MySQL alone; the calls that would have told Redis are yielded."""
+    """Let read positions that are moved here reach MySQL alone; yield the calls that would have updated Redis."""
     late: list[ScriptCall] = []
-    reseating = recent_cache.build_set_participant_call
+    build_set_participant_call = recent_cache.build_set_participant_call
 
-    def held(*arguments: Any) -> ScriptCall:
-        late.append(reseating(*arguments))
-        return recent_cache._REMOVE_WRITE_INTENT, late[0][1], ["nobody"]
+    def delay(*arguments: Any) -> ScriptCall:
+        late.append(build_set_participant_call(*arguments))
+        return recent_cache._REMOVE_WRITE_INTENT, late[0][1], ["none"]
 
     with patch.context() as slow:
-        slow.setattr(recent_cache, "build_set_participant_call", held)
+        slow.setattr(recent_cache, "build_set_participant_call", delay)
         yield late
 
 
-def read_cache_view(conversation: str, who: Person) -> recent_cache.CacheView:
-    call = recent_cache.build_read_call(conversation, 100, who.principal)
-    return recent_cache.parse_view(conversation, who.principal, redis.run_script(*call))
+def read_cache_view(conversation: str, reader: Person) -> recent_cache.CacheView:
+    call = recent_cache.build_read_call(conversation, 100, reader.principal)
+    return recent_cache.parse_view(conversation, reader.principal, redis.run_script(*call))
 
 
-def read_mysql_snapshot(conversation: str, who: Person) -> Snapshot:
-    return reading_store.fetch_snapshot(mysql.autocommit, conversation, who.principal, 200)
+def read_mysql_snapshot(conversation: str, reader: Person) -> Snapshot:
+    return reading_store.fetch_snapshot(mysql.autocommit, conversation, reader.principal, 200)
 
 
-def list_newest(conversation: str, who: Person) -> list[str]:
-    """The newest page, not counted as read."""
-    page, _ = reading.fetch_newest_page(conversation, who.principal, 100)
+def list_newest(conversation: str, reader: Person) -> list[str]:
+    """Return the texts of the newest page without marking it as read."""
+    page, _ = reading.fetch_newest_page(conversation, reader.principal, 100)
     return [message.content for message in page.messages]
 
 
-def is_listed(conversation: str, who: Person) -> bool:
-    page = reading.fetch_newest_pages([conversation], who.principal)[conversation]
+def is_listed(conversation: str, reader: Person) -> bool:
+    page = reading.fetch_newest_pages([conversation], reader.principal)[conversation]
     return bool(page.participant and page.last_seq > page.participant.hidden_seq)

@@ -1,6 +1,6 @@
-"""Work that SIGKILL ends at a chosen line: python -m tests.support.faults.killed_process
+"""Run jobs that SIGKILL ends at a chosen function: python -m tests.support.faults.killed_process
 
-Each line of standard input is a job, done by a fork of this process; its wait status is answered.
+Each line of standard input is a job, which a fork of this process runs; its wait status is written to standard output.
 """
 
 import json
@@ -18,11 +18,11 @@ from chalicelib.messaging import log, reading, recent_cache, store
 from chalicelib.messaging.models import NewMessage
 from tests.support import log_privacy
 
-# Where death comes: on entering this function for the n-th time.
+# The process is killed on entering this function for the n-th time.
 KILL_POINTS: dict[str, tuple[Any, str, int]] = {
     "before the write intent": (recent_cache, "add_write_intent", 1),
     "before the transaction": (mysql, "_run_with_retries", 1),
-    "before its commit is answered": (Connection, "_read_query_result", 1),
+    "before commit returns": (Connection, "_read_query_result", 1),
     "between two statements": (mysql.Tx, "execute", 2),
     "between commit and Redis": (log, "_publish", 1),
     "between MySQL and the refill": (recent_cache, "build_refill_call", 1),
@@ -31,8 +31,8 @@ KILL_POINTS: dict[str, tuple[Any, str, int]] = {
 
 
 def send(job: dict[str, Any]) -> None:
-    draft = NewMessage(job["text"], "t", job["key"])
-    log.append(job["tenant_id"], "direct", job["conversation"], job["principal"], draft)
+    new_message = NewMessage(job["text"], "t", job["key"])
+    log.append(job["tenant_id"], "direct", job["conversation"], job["principal"], new_message)
 
 
 def withdraw(job: dict[str, Any]) -> None:
@@ -55,12 +55,12 @@ def kill_at(point: str) -> None:
     owner, name, number = KILL_POINTS[point]
     real, calls = getattr(owner, name), count(1)
 
-    def trap(*arguments: Any, **named: Any) -> Any:
+    def kill_or_call(*arguments: Any, **named: Any) -> Any:
         if next(calls) == number:
             os.kill(os.getpid(), signal.SIGKILL)
         return real(*arguments, **named)
 
-    setattr(owner, name, trap)
+    setattr(owner, name, kill_or_call)
 
 
 def main() -> None:
@@ -69,7 +69,7 @@ def main() -> None:
     for line in sys.stdin:
         job = json.loads(line)
         if not os.fork():
-            mysql.autocommit.fetch_value("SELECT 1")  # so that the next answer is the one it waits for
+            mysql.autocommit.fetch_value("SELECT 1")  # so that the next result is that of the job
             kill_at(job["point"])
             JOBS[job["work"]](job)
             os._exit(0)

@@ -1,7 +1,8 @@
-"""Processes that write and read through the whole handler: python -m tests.support.faults.load_worker PORT NAME...
+"""Processes that write and read through the HTTP endpoints: python -m tests.support.faults.load_worker PORT NAME...
 
-One for each name, forked when the app is imported. Each connects to PORT and says its name. A line from there is a
-Storm to begin, or `stop`; a line to there is something that was acknowledged, shown or refused; `done` follows a stop.
+One process for each name, forked after the app is imported. Each connects to PORT and sends its name. A line that it
+receives is a LoadRun to start, or `stop`; a line that it sends is a record of what was acknowledged, read or rejected;
+it sends `done` after a stop.
 """
 
 import json
@@ -25,11 +26,11 @@ from tests.support.client import Answer
 from tests.support.factories import Person
 from tests.support.faults.participant import Participant, extract_messages
 
-RETRY_TIMEOUT_SECONDS = 60.0  # seconds that a write is repeated for
+RETRY_TIMEOUT_SECONDS = 60.0  # for which a write is repeated
 
 
 class PublishFailureHandler(logging.Handler):
-    """Knows whether the write that this thread is about could not be told to Redis."""
+    """Records whether the current write of this thread could not be published to Redis."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,7 +46,7 @@ class PublishFailureHandler(logging.Handler):
 
 
 class SlowRedis:
-    """Now and then it takes a while until Redis hears us, so that others come in between."""
+    """Delays some calls of Redis, so that other processes come in between."""
 
     def __init__(self) -> None:
         self.delay = 0.0  # seconds, at most
@@ -72,9 +73,9 @@ class LoadRun:
         self.withdraw_every: int = job["withdraw_every"]
         self.stopped = Event()
         self.threads = [
-            Thread(target=self.run, args=(work, f"{WORKER_NAMES[0]}w{n}", sides[side]))
+            Thread(target=self.run, args=(work, f"{WORKER_NAMES[0]}w{n}", sides[participant]))
             for work, given in ((self.send_repeatedly, job["writers"]), (self.read_repeatedly, job["readers"]))
-            for n, side in enumerate(given)
+            for n, participant in enumerate(given)
         ]
         for thread in self.threads:
             thread.start()
@@ -84,69 +85,74 @@ class LoadRun:
         for thread in self.threads:
             thread.join()
 
-    def run(self, work: Callable[[str, Participant], object], name: str, side: Participant) -> None:
+    def run(self, work: Callable[[str, Participant], object], name: str, participant: Participant) -> None:
         try:
-            work(name, side)
+            work(name, participant)
         except BaseException:
             write_record({"what": "crash", "stack": traceback.format_exc()})
 
-    def send_repeatedly(self, name: str, side: Participant) -> None:
+    def send_repeatedly(self, name: str, participant: Participant) -> None:
         for n in count():
             text = f"{name}/{n}"
-            answer = self.retry_until_acknowledged(lambda text=text: side.send(text))
-            if answer is None:
+            response = self.retry_until_acknowledged(lambda text=text: participant.send(text))
+            if response is None:
                 return
-            report("send", side, id=answer.data["msg_id"], text=text, acked=monotonic(), heard=was_published())
+            report("send", participant, id=response.data["msg_id"], text=text, acked=monotonic(), heard=was_published())
             if self.withdraw_every and n % self.withdraw_every == 0:
-                self.withdraw(side, answer.data["msg_id"], text)
+                self.withdraw(participant, response.data["msg_id"], text)
             if self.stopped.wait(self.pause_seconds):
                 return
 
-    def withdraw(self, side: Participant, id: str, text: str) -> None:
-        """As the sender; there is no endpoint for it in document 000. At the same time the text is sent again."""
-        again = Thread(target=self.run, args=(lambda *_: side.send(text), "", side))
+    def withdraw(self, participant: Participant, id: str, text: str) -> None:
+        """Withdraw as the sender, without an endpoint (document 000 has none), while the text is sent again."""
+        again = Thread(target=self.run, args=(lambda *_: participant.send(text), "", participant))
         again.start()
         SLOW_REDIS.wait()
         try:
             PUBLISH_FAILURES.of.this_write = False
-            log.withdraw(side.me.tenant_id, side.session_no, id, side.me.principal)
+            log.withdraw(participant.me.tenant_id, participant.session_no, id, participant.me.principal)
             acked = monotonic()
         except ApiError:
             return
         finally:
             again.join()
-        report("withdraw", side, id=id, text=text, acked=acked, heard=was_published())
+        report("withdraw", participant, id=id, text=text, acked=acked, heard=was_published())
 
     def retry_until_acknowledged(self, send: Any) -> Answer | None:
-        """Repeat it, with the same key, until it is acknowledged."""
+        """Repeat a send with the same key until it is acknowledged."""
         deadline = monotonic() + RETRY_TIMEOUT_SECONDS
         while monotonic() < deadline:
             PUBLISH_FAILURES.of.this_write = False
-            answer: Answer = send()
-            if answer.status == 200:
-                return answer
-            report_rejection(answer)
+            response: Answer = send()
+            if response.status == 200:
+                return response
+            report_rejection(response)
             Event().wait(self.pause_seconds)
         write_record({"what": "given up"})
         return None
 
-    def read_repeatedly(self, _: str, side: Participant) -> None:
+    def read_repeatedly(self, _: str, participant: Participant) -> None:
         for kind in cycle(["whole", "newest", "page", "list", "page", "newest", "older", "list"]):
-            begun, answer, older = monotonic(), Answer(0, {}, {}), False
+            begun, response, older = monotonic(), Answer(0, {}, {}), False
             if kind in ("whole", "page", "older"):
-                answer = side.list_messages(100 if kind == "whole" else 20)
-                if kind == "older" and answer.status == 200 and answer.data:
-                    answer, older = side.list_messages(20, msg_id=answer.data[-1]["msg_id"]), True
+                response = participant.list_messages(100 if kind == "whole" else 20)
+                if kind == "older" and response.status == 200 and response.data:
+                    response, older = participant.list_messages(20, msg_id=response.data[-1]["msg_id"]), True
             elif kind == "newest":
-                answer = side.get_newest()
+                response = participant.get_newest()
             else:
-                answer = side.list_sessions()
-            if answer.status == 200:
+                response = participant.list_sessions()
+            if response.status == 200:
                 report(
-                    "read", side, begun=begun, ended=monotonic(), page=extract_messages(answer.data, side), older=older
+                    "read",
+                    participant,
+                    begun=begun,
+                    ended=monotonic(),
+                    page=extract_messages(response.data, participant),
+                    older=older,
                 )
             else:
-                report_rejection(answer)
+                report_rejection(response)
             if self.stopped.wait(self.pause_seconds):
                 return
 
@@ -155,12 +161,12 @@ def was_published() -> bool:
     return not PUBLISH_FAILURES.of.this_write
 
 
-def report_rejection(answer: Answer) -> None:
-    write_record({"what": "refused", "status": answer.status, "retry_after": answer.headers.get("Retry-After")})
+def report_rejection(response: Answer) -> None:
+    write_record({"what": "rejected", "status": response.status, "retry_after": response.headers.get("Retry-After")})
 
 
-def report(what: str, side: Participant, **more: Any) -> None:
-    write_record({"what": what, "session": side.session_no, **more})
+def report(what: str, participant: Participant, **more: Any) -> None:
+    write_record({"what": what, "session": participant.session_no, **more})
 
 
 def write_record(record: dict[str, Any]) -> None:
@@ -170,16 +176,16 @@ def write_record(record: dict[str, Any]) -> None:
 
 
 def run_worker(port: int, name: str) -> None:
-    storm: LoadRun | None = None
+    run: LoadRun | None = None
     lines = socket.create_connection(("127.0.0.1", port)).makefile("rw")
     WORKER_NAMES.append(name)
     PARENT_CONNECTIONS.append(lines)
     write_record({"what": name})
     for line in lines:
         if line.strip() != "stop":
-            storm = LoadRun(json.loads(line))
-        elif storm:
-            storm.stop()
+            run = LoadRun(json.loads(line))
+        elif run:
+            run.stop()
             write_record({"what": "done"})
 
 
@@ -190,7 +196,7 @@ def main() -> None:
             try:
                 run_worker(int(sys.argv[1]), name)
             finally:
-                os._exit(0)  # whoever started us is gone, or wants no more
+                os._exit(0)  # the parent has ended or closed the connection
     for _ in sys.argv[2:]:
         os.wait()
 

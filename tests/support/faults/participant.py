@@ -1,4 +1,4 @@
-"""One participant of one session, through the whole handler."""
+"""A participant of a consultation, who uses the HTTP endpoints."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,7 @@ from tests.support.factories import Person
 
 @dataclass(frozen=True)
 class Participant:
-    """`me` is the doctor, or the patient of that session."""
+    """`me` is the doctor or the patient of the session."""
 
     session_no: str
     me: Person
@@ -22,7 +22,7 @@ class Participant:
         return self.me == self.doctor
 
     def send(self, text: str, key: str = "") -> Answer:
-        """The text names its key, so that to send it again is the same message."""
+        """Send a text, which is its own idempotency key unless one is given."""
         key = quote(key or text)
         if self.is_doctor:
             return consult_client.send_as_doctor(self.me, self.session_no, text, key)
@@ -46,7 +46,7 @@ class Participant:
 
 
 def extract_messages(data: Any, side: Participant) -> list[tuple[str, str]]:
-    """(id, text) of each message, newest first, be it a page, the newest message or the entry of a list."""
+    """Return (id, text) of each message, newest first, of a page, of the newest message or of a list entry."""
     if not isinstance(data, list):
         data = [data] if data else []
     if data and "session_no" in data[0]:

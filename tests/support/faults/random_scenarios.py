@@ -1,4 +1,4 @@
-"""Stories drawn from seeds: what people do in a chat, and what becomes of Redis meanwhile."""
+"""Random scenarios generated from seeds: steps of a chat, and faults of Redis."""
 
 import os
 from random import Random
@@ -9,7 +9,7 @@ import pytest
 from tests.support.factories import Hospital
 from tests.support.faults.reference_model import PROCESSES, SIDES
 
-SCENARIO_COUNT = int(os.environ.get("PROPERTY_STORIES", "40"))
+SCENARIO_COUNT = int(os.environ.get("PROPERTY_SCENARIOS", "40"))
 SEED = int(os.environ.get("PROPERTY_SEED", "0"))
 STEP_COUNT = 100
 REDIS_KEY_PARTS = ["state", "messages", "write_intents"]
@@ -17,64 +17,68 @@ DISTURBANCES = ["flush", *REDIS_KEY_PARTS, "ten seconds", "ten seconds", "a minu
 Step = tuple[str, dict[str, Any]]
 
 
-def check_scenarios(teller: type, weights: dict[str, int], hospital: Hospital) -> None:
-    """Tell stories, and one that goes wrong again in as few steps as it takes.
+def check_scenarios(model_type: type, weights: dict[str, int], hospital: Hospital) -> None:
+    """Run scenarios; raise AssertionError with the shortest form of the first that fails.
 
-    weights says how often each thing happens; the names are those of the methods that do it.
+    Args:
+        weights: the relative frequency of each step; the names are those of the methods that execute it.
     """
     for seed in range(SEED, SEED + SCENARIO_COUNT):
-        steps = generate_scenario(seed, teller, weights)
-        if run_scenario(steps, teller, hospital):
-            steps = shrink_scenario(steps, teller, hospital)
-            lines = "\n".join(f"{name} {parts}" for name, parts in steps)
-            raise AssertionError(f"story {seed}:\n{lines}") from run_scenario(steps, teller, hospital)
+        steps = generate_scenario(seed, model_type, weights)
+        if run_scenario(steps, model_type, hospital):
+            steps = shrink_scenario(steps, model_type, hospital)
+            lines = "\n".join(f"{name} {arguments}" for name, arguments in steps)
+            raise AssertionError(f"scenario {seed}:\n{lines}") from run_scenario(steps, model_type, hospital)
 
 
-def run_scenario(steps: list[Step], teller: type, hospital: Hospital) -> BaseException | None:
-    """What went wrong, if anything did."""
-    scene = teller(hospital)
+def run_scenario(steps: list[Step], model_type: type, hospital: Hospital) -> BaseException | None:
+    """Return the error with which a scenario fails, None if it succeeds."""
+    model = model_type(hospital)
     try:
-        for name, parts in steps:
-            getattr(scene, name)(**parts)
-        scene.end()
+        for name, arguments in steps:
+            getattr(model, name)(**arguments)
+        model.end()
     except (Exception, pytest.fail.Exception) as error:
         return error
     return None
 
 
-def shrink_scenario(steps: list[Step], teller: type, hospital: Hospital) -> list[Step]:
-    """Leave out whatever it fails without."""
+def shrink_scenario(steps: list[Step], model_type: type, hospital: Hospital) -> list[Step]:
+    """Return the scenario without the steps that its failure does not need."""
     size = len(steps) // 2
     while size:
         for start in range(len(steps) - size, -1, -size):
             fewer = steps[:start] + steps[start + size :]
-            if run_scenario(fewer, teller, hospital):
+            if run_scenario(fewer, model_type, hospital):
                 steps = fewer
         size //= 2
     return steps
 
 
-def generate_scenario(seed: int, teller: type, weights: dict[str, int]) -> list[Step]:
-    """Return steps, each a method of the teller and what it is called with."""
-    chance = Random(seed)
-    names = chance.choices(list(weights), list(weights.values()), k=STEP_COUNT)
-    return [(name, {part: draw_argument(part, chance) for part in list_parameters(teller, name)}) for name in names]
+def generate_scenario(seed: int, model_type: type, weights: dict[str, int]) -> list[Step]:
+    """Return steps, each the name of a method and its arguments."""
+    random = Random(seed)
+    names = random.choices(list(weights), list(weights.values()), k=STEP_COUNT)
+    return [
+        (name, {parameter: draw_argument(parameter, random) for parameter in list_parameters(model_type, name)})
+        for name in names
+    ]
 
 
-def list_parameters(teller: type, name: str) -> list[str]:
-    return [part for part in getattr(teller, name).__annotations__ if part != "return"]
+def list_parameters(model_type: type, name: str) -> list[str]:
+    return [parameter for parameter in getattr(model_type, name).__annotations__ if parameter != "return"]
 
 
-def draw_argument(part: str, chance: Random) -> Any:
-    if part == "trouble":  # what becomes of each question to Redis
-        return chance.choices(["", "lost", "unanswered"], k=5) if chance.random() < 0.1 else []
+def draw_argument(parameter: str, random: Random) -> Any:
+    if parameter == "faults":  # of each call of Redis
+        return random.choices(["", "lost", "unanswered"], k=5) if random.random() < 0.1 else []
     drawn = {
-        "side": chance.choice(SIDES),
-        "who": chance.choice(["guo", "han", "lin"]),
-        "process": chance.choice(PROCESSES),
-        "number": chance.randrange(1 << 16),
-        "size": chance.choice([1, 2, 5, 100]),
-        "what": chance.choice(DISTURBANCES),
-        "requests": chance.randint(1, 6),
+        "side": random.choice(SIDES),
+        "user": random.choice(["guo", "han", "lin"]),
+        "process": random.choice(PROCESSES),
+        "number": random.randrange(1 << 16),
+        "size": random.choice([1, 2, 5, 100]),
+        "disturbance": random.choice(DISTURBANCES),
+        "requests": random.randint(1, 6),
     }
-    return drawn.get(part, chance.random() < 0.15)
+    return drawn.get(parameter, random.random() < 0.15)

@@ -1,4 +1,4 @@
-"""Redis with what it held some time ago."""
+"""Restore Redis to an earlier state."""
 
 import shutil
 from pathlib import Path
@@ -7,7 +7,7 @@ from devstack.services.control import ServiceHandle
 
 
 def copy_data(redis: ServiceHandle) -> Path:
-    """What a replica that falls behind would hold from now on."""
+    """Copy the data, which then is that of a replica that lags behind."""
     folder = Path(redis.service.folder)
     copy = folder.with_name("redis.older")
     shutil.rmtree(copy, ignore_errors=True)
@@ -15,7 +15,7 @@ def copy_data(redis: ServiceHandle) -> Path:
 
 
 def restore_data(redis: ServiceHandle, copy: Path) -> None:
-    """SIGKILL, and a start from the copy."""
+    """Kill Redis and start it from the copy."""
     redis.kill()
     folder = redis.service.folder
     shutil.rmtree(folder)

@@ -1,7 +1,7 @@
-"""A consultation as it should be, kept in memory: what each answer must be, or may be while Redis lags.
+"""A model of a consultation in memory: what each response must be, or may be while Redis lags.
 
-Two processes serve both sides. What a process wrote without Redis the other may not show until ten seconds are over,
-and then must; no process shows less than it has shown before.
+Two processes serve both sides. What a process wrote without Redis the other need not show until ten seconds have
+passed, and then must; no process shows less than it has shown before.
 """
 
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ class ModelParticipantState:
 
 @dataclass
 class KnownState:
-    """The least that must be shown: so many messages, these withdrawn, each side's seat at least that new."""
+    """The least that must be shown: so many messages, these withdrawals, each side's state at least of this version."""
 
     length: int = 0
     withdrawn: frozenset[str] = frozenset()
@@ -47,7 +47,7 @@ class ReferenceModel:
         self.participant_versions: list[list[ModelParticipantState]] = [
             [ModelParticipantState()],
             [ModelParticipantState()],
-        ]  # of each side, as it was and is
+        ]  # of each side, oldest first
         self.known = [KnownState(), KnownState(), KnownState()]  # to each process
 
     @property
@@ -58,35 +58,35 @@ class ReferenceModel:
         for known in self.known:
             known.merge(self.current)
 
-    def record_write(self, process: int, heard: bool, seq: int = 0) -> None:
-        """A message (seq) or a withdrawal was acknowledged. Who could not tell Redis asks MySQL from then on."""
-        if not heard:
+    def record_write(self, process: int, published: bool, seq: int = 0) -> None:
+        """Record an acknowledged message (seq) or withdrawal. A process that could not reach Redis then reads MySQL."""
+        if not published:
             self.known[process].merge(self.current)
-        for known in self.known if heard else []:
+        for known in self.known if published else []:
             known.merge(KnownState(seq, self.withdrawn))
 
     def record_participant_change(
-        self, process: int, side: int, heard: bool, *, read: int = 0, hidden: int | None = None
+        self, process: int, side: int, published: bool, *, read: int = 0, hidden: int | None = None
     ) -> None:
-        """A page was read, or an entry deleted, which tells of the seat in any case."""
+        """Record that a page was read or an entry deleted. A deletion publishes the state in any case."""
         now = self.participant_versions[side][-1]
         moved = ModelParticipantState(max(now.read, read), max(now.hidden, hidden or 0))
         if moved == now and hidden is None:
             return
         if moved != now:
             self.participant_versions[side].append(moved)
-        seats = [0, 0]
-        seats[side] = len(self.participant_versions[side]) - 1
-        for known in self.known if heard else [self.known[process]]:
-            known.merge(KnownState(participant_versions=seats))
+        new_versions = [0, 0]
+        new_versions[side] = len(self.participant_versions[side]) - 1
+        for known in self.known if published else [self.known[process]]:
+            known.merge(KnownState(participant_versions=new_versions))
 
     def restart_process(self, process: int) -> None:
-        """Another takes its place, and has seen nothing."""
+        """Record that a new process, which knows nothing, replaces this one."""
         self.known[process] = KnownState()
         self.known[process].merge(self.known[NEW_PROCESS])
 
     def check_page(self, process: int, side: int, data: list[dict[str, Any]], size: int) -> int:
-        """The newest page; return how many messages there were for whoever answered."""
+        """Check the newest page; return the length of the log that it shows."""
         length = self.get_length_at(data[0]["msg_id"] if data else "")
         assert length >= self.known[process].length, f"shown {length}, known {self.known[process].length}"
         self.check_messages(process, side, data, self.log[max(length - size, 0) : length])
@@ -94,14 +94,14 @@ class ReferenceModel:
         return length
 
     def check_older_page(self, process: int, side: int, data: list[dict[str, Any]], before: int, size: int) -> None:
-        """MySQL's own answer."""
+        """Check a page that is read from MySQL."""
         self.known[process].merge(
-            KnownState(withdrawn=self.withdrawn & {said.id for said in self.log[:before][-size:]})
+            KnownState(withdrawn=self.withdrawn & {message.id for message in self.log[:before][-size:]})
         )
         self.check_messages(process, side, data, self.log[max(before - size, 0) : before])
 
     def check_entry(self, process: int, side: int, entry: dict[str, Any] | None) -> None:
-        """This session in a list, or that it is not there."""
+        """Check this session's entry in a list, None if it is not listed."""
         known, versions = self.known[process], self.participant_versions[side]
         length = self.get_length_at(entry["last_msg_id"] if entry else "")
         possible = [
@@ -114,34 +114,34 @@ class ReferenceModel:
                 else known.length <= versions[number].hidden
             )
         ]
-        assert possible, f"{entry} where the seat is one of {versions[known.participant_versions[side] :]}"
+        assert possible, f"{entry} where the state is one of {versions[known.participant_versions[side] :]}"
         if entry:
             assert length >= known.length, f"listed at {length}, known {known.length}"
             self.check_text(process, entry["last_message"], self.log[length - 1])
-        seats = [0, 0]
-        seats[side] = possible[0]
-        known.merge(KnownState(length, participant_versions=seats))
+        new_versions = [0, 0]
+        new_versions[side] = possible[0]
+        known.merge(KnownState(length, participant_versions=new_versions))
 
     def get_length_at(self, id: str) -> int:
-        """How long the log was when this was its newest message."""
-        return next(n for n, said in enumerate(["", *(said.id for said in self.log)]) if said == id)
+        """Return the length of the log when this was its newest message."""
+        return next(n for n, message in enumerate(["", *(message.id for message in self.log)]) if message == id)
 
-    def count_unread(self, side: int, seat: ModelParticipantState, length: int) -> int:
-        return sum(said.sender != side for said in self.log[seat.read : length])
+    def count_unread(self, side: int, state: ModelParticipantState, length: int) -> int:
+        return sum(message.sender != side for message in self.log[state.read : length])
 
     def check_messages(self, process: int, side: int, data: list[dict[str, Any]], expected: list[ModelMessage]) -> None:
-        assert [one["msg_id"] for one in data] == [said.id for said in reversed(expected)]
-        assert [one["from_to"] for one in data] == [int(said.sender != side) for said in reversed(expected)]
-        for one, said in zip(data, reversed(expected), strict=True):
-            self.check_text(process, one["message"], said)
+        assert [one["msg_id"] for one in data] == [message.id for message in reversed(expected)]
+        assert [one["from_to"] for one in data] == [int(message.sender != side) for message in reversed(expected)]
+        for one, message in zip(data, reversed(expected), strict=True):
+            self.check_text(process, one["message"], message)
             assert one["withdrawn"] == (one["message"] == "")
 
-    def check_text(self, process: int, text: str, said: ModelMessage) -> None:
-        if said.id in self.known[process].withdrawn:
-            assert text == "", f"{said.text} was withdrawn"
-        elif said.id in self.withdrawn:
-            assert text in ("", said.text)
+    def check_text(self, process: int, text: str, message: ModelMessage) -> None:
+        if message.id in self.known[process].withdrawn:
+            assert text == "", f"{message.text} was withdrawn"
+        elif message.id in self.withdrawn:
+            assert text in ("", message.text)
         else:
-            assert text == said.text
+            assert text == message.text
         if text == "":
-            self.known[process].merge(KnownState(withdrawn=frozenset([said.id])))
+            self.known[process].merge(KnownState(withdrawn=frozenset([message.id])))

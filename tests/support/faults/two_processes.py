@@ -1,4 +1,4 @@
-"""Two processes that serve one conversation, each in and out of Redis' reach."""
+"""Two simulated processes that serve one conversation, each of which may lose its connection to Redis."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -12,43 +12,43 @@ from chalicelib.messaging import log, recent_cache
 
 
 class ProcessDied(BaseException):
-    """The process is gone; nothing catches it."""
+    """The simulated process was killed; no handler catches this."""
 
 
 class TwoProcesses:
     def __init__(self) -> None:
         self.distrusted: list[dict[str, float]] = [{}, {}]  # by process
-        self.cut_requests = [0, 0]  # requests of each process that Redis is still out of its reach for
+        self.cut_requests = [0, 0]  # for so many more requests each process cannot reach Redis
         self.published = True
 
     @contextmanager
-    def request(self, process: int, trouble: list[str], dies: bool = False) -> Iterator[None]:
-        """Whatever is asked here, that process answers; `heard` tells afterwards whether Redis heard all of it."""
+    def request(self, process: int, faults: list[str], killed: bool = False) -> Iterator[None]:
+        """Let that process serve the requests made here; `published` is then True if Redis received all of it."""
         call, self.published = redis._call_driver, True
-        fate = repeat("lost") if self.cut_requests[process] else iter(trouble)
+        outcomes = repeat("lost") if self.cut_requests[process] else iter(faults)
         self.cut_requests[process] = max(self.cut_requests[process] - 1, 0)
 
-        def troubled(*arguments: Any) -> Any:
-            what = next(fate, "")
-            answer = None if what == "lost" else call(*arguments)
-            if what:
-                raise redis.RedisUnavailableError(what)
-            return answer
+        def call_with_faults(*arguments: Any) -> Any:
+            fault = next(outcomes, "")
+            response = None if fault == "lost" else call(*arguments)
+            if fault:
+                raise redis.RedisUnavailableError(fault)
+            return response
 
-        def unheard(public_id: str, doubt: Any = recent_cache.distrust) -> None:
+        def distrust(public_id: str, real: Any = recent_cache.distrust) -> None:
             self.published = False
-            doubt(public_id)
+            real(public_id)
 
         def die(*_: Any) -> None:
             raise ProcessDied
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(redis, "_call_driver", troubled)
+            patch.setattr(redis, "_call_driver", call_with_faults)
             patch.setattr(recent_cache, "_distrusted_until", self.distrusted[process])
-            patch.setattr(recent_cache, "distrust", unheard)
-            if dies:
+            patch.setattr(recent_cache, "distrust", distrust)
+            if killed:
                 patch.setattr(log, "_publish", die)
-            with pytest.raises(ProcessDied) if dies else nullcontext():
+            with pytest.raises(ProcessDied) if killed else nullcontext():
                 yield
 
     def cut_off(self, process: int, requests: int) -> None:

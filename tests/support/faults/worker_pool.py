@@ -1,4 +1,4 @@
-"""Eight processes that write and read while a test breaks things, and what they say of it."""
+"""Eight processes that write and read while a test injects faults, and the records that they send."""
 
 import json
 import os
@@ -20,13 +20,13 @@ from tests.support.faults.participant import Participant
 from tests.support.faults.tcp_proxy import Proxy
 
 Record = dict[str, Any]
-TIMEOUT_SECONDS = 60.0  # seconds for whatever a test waits for
-WORKER_NAMES = [f"p{n}" for n in range(8)]  # the latter half is far from Redis
+TIMEOUT_SECONDS = 60.0  # of each wait
+WORKER_NAMES = [f"p{n}" for n in range(8)]  # the second half reaches Redis through a proxy
 
 
 @dataclass
 class WorkerPool:
-    """Half of them (`far`) reach Redis over `to_redis`; all of them reach MySQL over `to_mysql`."""
+    """Half of them reach Redis through `to_redis`; all of them reach MySQL through `to_mysql`."""
 
     to_redis: Proxy
     to_mysql: Proxy
@@ -39,7 +39,7 @@ class WorkerPool:
         return sum(record["what"] == what for record in self.records)
 
     def wait_for_more(self, number: int, what: str = "send") -> None:
-        """Wait until so many more have been acknowledged."""
+        """Wait until so many more records have arrived."""
         with self.changed:
             goal = self.count_records(what) + number
             assert self.changed.wait_for(lambda: self.count_records(what) >= goal, TIMEOUT_SECONDS), (
@@ -50,7 +50,7 @@ class WorkerPool:
     def run_load(
         self, hospital: Hospital, pace: float = 0.01, withdraw_every: int = 0, delay: float = 0.0
     ) -> Iterator["WorkerPool"]:
-        """Eight writers and eight readers, over three conversations, on both sides."""
+        """Run eight writers and eight readers, in three conversations, on both sides."""
         self.records.clear()
         people = [hospital.lin, hospital.wang, hospital.chen, hospital.zhou]
         sessions = [
@@ -75,7 +75,7 @@ class WorkerPool:
             for name in WORKER_NAMES:
                 self.send_command(name, "stop")
             assert self.changed.wait_for(lambda: self.count_records("done") >= goal, TIMEOUT_SECONDS), (
-                "the crew does not stop"
+                "the workers do not stop"
             )
 
     def send_command(self, name: str, what: dict[str, Any] | str) -> None:
@@ -83,7 +83,7 @@ class WorkerPool:
         self.connections[name].flush()
 
     def find_problems(self) -> list[str]:
-        """What is wrong with all that was acknowledged and shown; [] if all is well."""
+        """Return what is wrong with the acknowledged writes and the observed reads."""
         writes = [
             AcknowledgedWrite(r["what"], r["session"], r["id"], r["text"], r["acked"], r["heard"])
             for r in self.records
@@ -97,62 +97,62 @@ class WorkerPool:
         assert writes
         assert reads
         sessions = {write.session for write in writes}
-        wrong = [f"refused: {r}" for r in self.records if r["what"] == "refused" and not is_retryable(r)]
-        wrong += [str(r) for r in self.records if r["what"] in ("crash", "given up")]
-        return wrong + find_problems({session: list_stored(session) for session in sessions}, writes, reads)
+        problems = [f"rejected: {r}" for r in self.records if r["what"] == "rejected" and not is_retryable(r)]
+        problems += [str(r) for r in self.records if r["what"] in ("crash", "given up")]
+        return problems + find_problems({session: list_stored(session) for session in sessions}, writes, reads)
 
 
-def is_retryable(refused: Record) -> bool:
-    return refused["status"] == 503 and int(refused["retry_after"] or 0) > 0
+def is_retryable(rejection: Record) -> bool:
+    return rejection["status"] == 503 and int(rejection["retry_after"] or 0) > 0
 
 
 @contextmanager
 def run_workers() -> Iterator[WorkerPool]:
-    """Eight processes, started and waiting."""
+    """Start eight processes, which wait for load to run."""
     redis, mysql = (Proxy(urlsplit(os.environ[name]).port or 0) for name in ("REDIS_URL", "DATABASE_URL"))
     with ExitStack() as stack:
-        crew = WorkerPool(stack.enter_context(redis), stack.enter_context(mysql))
-        door = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-        door.settimeout(TIMEOUT_SECONDS)
-        for names, far in ((WORKER_NAMES[:4], False), (WORKER_NAMES[4:], True)):
-            stack.callback(kill_process, start_workers(crew, door.getsockname()[1], names, far))
+        pool = WorkerPool(stack.enter_context(redis), stack.enter_context(mysql))
+        listener_socket = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        listener_socket.settimeout(TIMEOUT_SECONDS)
+        for names, via_proxy in ((WORKER_NAMES[:4], False), (WORKER_NAMES[4:], True)):
+            stack.callback(kill_process, start_workers(pool, listener_socket.getsockname()[1], names, via_proxy))
         for _ in WORKER_NAMES:
-            line = stack.enter_context(door.accept()[0])
-            listener = Thread(target=receive_records, args=(crew, line))
+            line = stack.enter_context(listener_socket.accept()[0])
+            listener = Thread(target=receive_records, args=(pool, line))
             listener.start()
             stack.callback(listener.join)
             stack.callback(line.shutdown, socket.SHUT_RDWR)
-        with crew.changed:
-            assert crew.changed.wait_for(lambda: len(crew.connections) == len(WORKER_NAMES), TIMEOUT_SECONDS)
-        yield crew
+        with pool.changed:
+            assert pool.changed.wait_for(lambda: len(pool.connections) == len(WORKER_NAMES), TIMEOUT_SECONDS)
+        yield pool
 
 
-def start_workers(crew: WorkerPool, port: int, names: list[str], far: bool) -> "subprocess.Popen[bytes]":
-    env = {**os.environ, "LOG_LEVEL": "ERROR", "REDIS_TIMEOUT": "0.3"}  # as in production: they are to give up
-    env["DATABASE_URL"] = route_through(os.environ["DATABASE_URL"], crew.to_mysql)
-    if far:
-        env["REDIS_URL"] = route_through(os.environ["REDIS_URL"], crew.to_redis)
+def start_workers(pool: WorkerPool, port: int, names: list[str], via_proxy: bool) -> "subprocess.Popen[bytes]":
+    env = {**os.environ, "LOG_LEVEL": "ERROR", "REDIS_TIMEOUT": "0.3"}  # short, as in production
+    env["DATABASE_URL"] = route_through(os.environ["DATABASE_URL"], pool.to_mysql)
+    if via_proxy:
+        env["REDIS_URL"] = route_through(os.environ["REDIS_URL"], pool.to_redis)
     return subprocess.Popen([sys.executable, "-m", "tests.support.faults.load_worker", str(port), *names], env=env)
 
 
-def route_through(url: str, line: Proxy) -> str:
+def route_through(url: str, proxy: Proxy) -> str:
     parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.replace(f":{parts.port}", f":{line.port}")).geturl()
+    return parts._replace(netloc=parts.netloc.replace(f":{parts.port}", f":{proxy.port}")).geturl()
 
 
-def receive_records(crew: WorkerPool, connection: socket.socket) -> None:
+def receive_records(pool: WorkerPool, connection: socket.socket) -> None:
     with connection.makefile("rw") as lines:
         name = json.loads(lines.readline())["what"]
-        with crew.changed:
-            crew.connections[name] = lines
-            crew.changed.notify_all()
+        with pool.changed:
+            pool.connections[name] = lines
+            pool.changed.notify_all()
         for line in lines:
-            with crew.changed:
-                crew.records.append({**json.loads(line), "process": name})
-                crew.changed.notify_all()
+            with pool.changed:
+                pool.records.append({**json.loads(line), "process": name})
+                pool.changed.notify_all()
 
 
-def kill_process(mother: "subprocess.Popen[bytes]") -> None:
-    """Her children end by themselves when their line does."""
-    mother.kill()
-    mother.wait()
+def kill_process(process: "subprocess.Popen[bytes]") -> None:
+    """Kill the process. Its children end when their connection does."""
+    process.kill()
+    process.wait()

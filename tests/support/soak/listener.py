@@ -1,4 +1,4 @@
-"""A page that listens as docs/notify.md tells it to, loses its connection now and then, and comes back."""
+"""A client that listens as docs/notify.md describes, loses its connection now and then, and reconnects."""
 
 import json
 import random
@@ -15,32 +15,32 @@ from urllib.parse import urlencode
 
 from websockets.exceptions import WebSocketException
 
-RESPONSE_TIMEOUT_SECONDS = 30.0  # seconds for an answer
-MAX_RECONNECT_SECONDS = 0.3  # seconds, at most, until it comes back
-CONNECTION_ERRORS = (OSError, HTTPException, WebSocketException)  # connections
+RESPONSE_TIMEOUT_SECONDS = 30.0
+MAX_RECONNECT_SECONDS = 0.3
+CONNECTION_ERRORS = (OSError, HTTPException, WebSocketException)
 
 Message = dict[str, Any]
 
 
 class ApiError(Exception):
-    """An answer that is none of those that a page may be given here."""
+    """A response with an unexpected status."""
 
 
 @dataclass(eq=False)
 class Listener:
-    """`run` is one of poll.run, sse.run, ws.run: it listens until the connection is lost, or the listener is over."""
+    """`run` is the `listen` function of poll, sse or ws: it returns when the connection is lost or `stopped` is set."""
 
     run: Callable[["Listener"], None]
     port: int
     token: str
     conversations: list[str]
-    cursor: str = ""  # everything before it was heard, or read
-    received: dict[str, Message] = field(default_factory=dict)  # by MsgId, in the order in which they came
-    received_at: dict[str, float] = field(default_factory=dict)  # when each came, of time.monotonic()
-    from_history: set[str] = field(default_factory=set)  # ids of those that came from history
-    duplicates: int = 0  # messages that came once more
-    gap_count: int = 0  # that it was told of since it first listened
-    lost_connections: int = 0  # connections
+    cursor: str = ""  # all events before it were received or read from history
+    received: dict[str, Message] = field(default_factory=dict)  # by MsgId, in order of arrival
+    received_at: dict[str, float] = field(default_factory=dict)  # time.monotonic() of each arrival
+    from_history: set[str] = field(default_factory=set)  # ids of those read from history
+    duplicates: int = 0  # messages received again
+    gap_count: int = 0  # reported after the first connection
+    lost_connections: int = 0
     ready: Event = field(default_factory=Event)
     stopped: Event = field(default_factory=Event)
     error_trace: str = ""
@@ -62,7 +62,7 @@ class Listener:
     def connect_once(self) -> None:
         try:
             self.run(self)
-        except ConnectionRefusedError:  # nobody serves
+        except ConnectionRefusedError:  # the server is down
             self.stopped.wait(MAX_RECONNECT_SECONDS)
         except CONNECTION_ERRORS:
             self.lost_connections += 1
@@ -71,7 +71,7 @@ class Listener:
             self.close()
 
     def receive(self, messages: list[Message], cursor: str, gap: bool) -> None:
-        """Keep what came. A gap is read up in history first: whoever fails there asks again from the old cursor."""
+        """Add messages. After a gap read history first: if that fails, the old cursor is used again."""
         for message in messages:
             self.add_message(message)
         if gap and self.ready.is_set():
@@ -99,16 +99,16 @@ class Listener:
         return self.request_text("GET", f"/notify?{urlencode({'token': self.token, 'after': self.cursor, **query})}")
 
     def request_text(self, method: str, path: str, body: str | None = None) -> str:
-        """Raises LOST, also for an answer that asks to come again."""
+        """Return the body. Raises one of CONNECTION_ERRORS, also for a 503 response."""
         if self.http is None:
             self.http = HTTPConnection("127.0.0.1", self.port, timeout=RESPONSE_TIMEOUT_SECONDS)
         self.http.request(method, path, body, {"token": self.token, "Content-Type": "application/json"})
-        answer = self.http.getresponse()
-        text = answer.read().decode()
-        if answer.status == 503:
+        response = self.http.getresponse()
+        text = response.read().decode()
+        if response.status == 503:
             raise HTTPException(text)
-        if answer.status != 200:
-            raise ApiError(f"{path}: {answer.status} {text}")
+        if response.status != 200:
+            raise ApiError(f"{path}: {response.status} {text}")
         return text
 
     def close(self) -> None:
@@ -117,9 +117,9 @@ class Listener:
         self.http = self.sock = None
 
     def cut(self) -> None:
-        """Whatever is on the way to it is lost."""
+        """Cut the connection; what is in transit is lost."""
         http = self.http
-        for line in (self.sock, http and http.sock):
+        for connected in (self.sock, http and http.sock):
             with suppress(OSError):
-                if line:
-                    line.shutdown(socket.SHUT_RDWR)
+                if connected:
+                    connected.shutdown(socket.SHUT_RDWR)

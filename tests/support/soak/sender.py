@@ -1,4 +1,4 @@
-"""Somebody who says one thing after another, each again with its key until it is acknowledged."""
+"""A sender that repeats each message with its idempotency key until it is acknowledged."""
 
 import json
 import time
@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from threading import Thread
 
-RETRY_TIMEOUT_SECONDS, RETRY_PAUSE_SECONDS = 30.0, 0.1  # seconds that one thing is said again for, and between
+RETRY_TIMEOUT_SECONDS, RETRY_PAUSE_SECONDS = 30.0, 0.1  # of one message, and between two attempts
 
 
 @dataclass(eq=False)
 class Sender:
-    """`acked` has the id of each message that was acknowledged, by its text: name/number."""
+    """`acknowledged` has the id of each acknowledged message by its text, name/number."""
 
     port: int
     name: str
@@ -54,19 +54,19 @@ class Sender:
                 time.sleep(RETRY_PAUSE_SECONDS)
 
     def send(self, conversation: str, text: str, key: str) -> str:
-        """Return the message's id. Raises OSError and HTTPException where it is to be said again."""
+        """Return the message's id. Raises OSError or HTTPException if it must be repeated."""
         if self.http is None:
             self.http = HTTPConnection("127.0.0.1", self.port, timeout=RETRY_TIMEOUT_SECONDS)
         headers = {"token": self.token, "Content-Type": "application/json", "Idempotency-Key": key}
         body = json.dumps({"conversation_id": conversation, "content": text})
         self.http.request("POST", "/send_msg", body, headers)
-        answer = self.http.getresponse()
-        told = json.loads(answer.read())
-        if answer.status == 503:
-            raise HTTPException(told)
-        if answer.status != 200:
-            raise ValueError(told)
-        return str(told["data"]["MsgID"])
+        response = self.http.getresponse()
+        body_received = json.loads(response.read())
+        if response.status == 503:
+            raise HTTPException(body_received)
+        if response.status != 200:
+            raise ValueError(body_received)
+        return str(body_received["data"]["MsgID"])
 
     def close(self) -> None:
         if self.http:

@@ -1,4 +1,4 @@
-"""The local gateway in a process of its own, as bin/dev runs it, to be killed and started again on the same port."""
+"""The local server in its own process, as bin/dev runs it, which a test kills and restarts on the same port."""
 
 import os
 import signal
@@ -13,11 +13,11 @@ from time import monotonic, sleep
 from devstack.services import processes
 from tests.support import log_privacy
 
-START_TIMEOUT_SECONDS = 20.0  # seconds until it answers
+START_TIMEOUT_SECONDS = 20.0
 
 
 class ServerProcess:
-    """`sockets` is the one that holds the WebSockets, None for this one."""
+    """`sockets` is the server that holds the WebSockets, None for this one."""
 
     def __init__(self, log: Path, sockets: "ServerProcess | None" = None) -> None:
         self.port = processes.find_free_port()
@@ -26,12 +26,12 @@ class ServerProcess:
             "WS_ENDPOINT_URL": f"http://127.0.0.1:{(sockets or self).port}",
             "LOG_LEVEL": "WARNING",
             "POLL_SECONDS": "5",
-            "REDIS_TIMEOUT": "3",  # a busy machine is no silent Redis: what is said then is in no feed
+            "REDIS_TIMEOUT": "3",  # on a busy machine a short timeout would leave messages out of feeds
         }
         self.env = {**os.environ, **settings}
 
     def start(self) -> None:
-        """Return when it answers. To be called in a thread that lives on: it dies with that thread."""
+        """Start it and wait until it accepts connections. It is killed when the calling thread ends."""
         command = [
             *processes.build_parent_death_prefix(),
             sys.executable,
@@ -45,7 +45,7 @@ class ServerProcess:
         until = monotonic() + START_TIMEOUT_SECONDS
         while not self.is_listening():
             assert self.process.poll() is None, self.log.read_text()[-2000:]
-            assert monotonic() < until, "the gateway does not start"
+            assert monotonic() < until, "the server does not start"
             sleep(0.02)
 
     def is_listening(self) -> bool:
@@ -60,7 +60,7 @@ class ServerProcess:
         self.start()
 
     def kill(self) -> None:
-        """SIGKILL: in the middle of whatever it does."""
+        """Kill it with SIGKILL."""
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 

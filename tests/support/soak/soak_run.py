@@ -1,4 +1,4 @@
-"""Many who listen, some who speak, and what goes wrong meanwhile."""
+"""A soak run: many listeners, some senders, and connections that are cut meanwhile."""
 
 import random
 from collections import Counter
@@ -18,9 +18,9 @@ from tests.support.soak.sender import Sender
 from tests.support.soak.server_process import ServerProcess
 
 LISTEN_FUNCTIONS = (poll.listen, sse.listen, ws.listen)
-CONVERSATION_SIZE, SENDERS_PER_CONVERSATION = 5, 2  # people of a conversation, and those of them who speak
-STALL_TIMEOUT_SECONDS = 20.0  # seconds in which something must get on
-CUT_INTERVAL_SECONDS = 0.1  # seconds
+CONVERSATION_SIZE, SENDERS_PER_CONVERSATION = 5, 2  # members of a conversation, and senders among them
+STALL_TIMEOUT_SECONDS = 20.0  # without progress
+CUT_INTERVAL_SECONDS = 0.1
 
 
 @dataclass
@@ -34,11 +34,11 @@ class SoakRun:
         self.random = random.Random(4)
 
     def start(self) -> None:
-        """Everybody listens before anybody speaks."""
-        self.listening = [one.start() for one in self.listeners]
+        """Start all listeners and, when they are ready, the senders."""
+        self.listener_threads = [one.start() for one in self.listeners]
         for one in self.listeners:
-            assert one.ready.wait(STALL_TIMEOUT_SECONDS), one.error_trace or "it does not come to listen"
-        self.speaking = [one.start() for one in self.senders]
+            assert one.ready.wait(STALL_TIMEOUT_SECONDS), one.error_trace or "it does not start to listen"
+        self.sender_threads = [one.start() for one in self.senders]
         self.cutting = Thread(target=self.cut_random_connections, daemon=True)
         self.cutting.start()
 
@@ -47,10 +47,10 @@ class SoakRun:
             self.random.choice(self.listeners).cut()
 
     def wait_until_sent(self, part: float) -> None:
-        """Wait until so much of everything has been said."""
-        wanted = part * sum(one.count for one in self.senders)
+        """Wait until this part of all messages has been sent."""
+        expected = part * sum(one.count for one in self.senders)
         wait_for_progress(
-            lambda: self.sent_count, lambda: self.sent_count >= wanted or any(one.error_trace for one in self.senders)
+            lambda: self.sent_count, lambda: self.sent_count >= expected or any(one.error_trace for one in self.senders)
         )
 
     @property
@@ -62,32 +62,32 @@ class SoakRun:
         return sum(len(one.received) for one in self.listeners)
 
     def finish(self) -> None:
-        """Wait until everything is said and heard."""
+        """Wait until everything has been sent and received."""
         self.wait_until_sent(1)
         self.stopped.set()
         self.cutting.join()
-        wanted = self.count_expected()
+        expected = self.count_expected()
         wait_for_progress(
-            lambda: self.received_count, lambda: all(len(one.received) >= wanted[one.token] for one in self.listeners)
+            lambda: self.received_count, lambda: all(len(one.received) >= expected[one.token] for one in self.listeners)
         )
         for one in self.listeners:
             one.stopped.set()
             one.cut()
-        for thread in self.listening:
+        for thread in self.listener_threads:
             thread.join(STALL_TIMEOUT_SECONDS)
 
     def count_expected(self) -> dict[str, int]:
-        """Return how many messages each listener must have heard, by token."""
-        sizes = {where: len(list_stored(where)) for where in self.conversations}
-        return {one.token: sum(sizes[where] for where in one.conversations) for one in self.listeners}
+        """Return the number of messages that each listener must have received, by token."""
+        sizes = {conversation: len(list_stored(conversation)) for conversation in self.conversations}
+        return {one.token: sum(sizes[conversation] for conversation in one.conversations) for one in self.listeners}
 
     def find_problems(self) -> list[str]:
-        """What is wrong; [] if every listener has every message of its conversations once, in the log's order."""
+        """Return problems: listeners must have each message of their conversations once, in the order of the log."""
         logs = {one: list_stored(one) for one in self.conversations}
-        everybody: list[Sender | Listener] = [*self.senders, *self.listeners]
-        wrong = [one.error_trace for one in everybody if one.error_trace]
-        wrong += find_log_problems(logs, self.senders)
-        return wrong + [complaint for one in self.listeners for complaint in find_listener_problems(one, logs)]
+        clients: list[Sender | Listener] = [*self.senders, *self.listeners]
+        problems = [one.error_trace for one in clients if one.error_trace]
+        problems += find_log_problems(logs, self.senders)
+        return problems + [problem for one in self.listeners for problem in find_listener_problems(one, logs)]
 
     def format_figures(self) -> str:
         lines = []
@@ -96,28 +96,33 @@ class SoakRun:
             sums = Counter[str]()
             for one in own:
                 sums.update(
-                    heard=len(one.received),
+                    received=len(one.received),
                     history=len(one.from_history),
-                    again=one.duplicates,
+                    duplicates=one.duplicates,
                     lost=one.lost_connections,
                     gaps=one.gap_count,
                 )
                 sums.update(late=count_late_deliveries(one))
             name = kind.__module__.rpartition(".")[2]
             lines.append(f"{name}: {len(own)} listeners, " + ", ".join(f"{what} {sums[what]}" for what in sums))
-        again = sum(one.retries for one in self.senders)
-        return "\n".join([f"{self.sent_count} messages said by {len(self.senders)}, again {again}", *lines])
+        retries = sum(one.retries for one in self.senders)
+        return "\n".join([f"{self.sent_count} messages sent by {len(self.senders)}, retries {retries}", *lines])
 
 
 def create_soak_run(
-    hospital: Hospital, to_hear: ServerProcess, to_speak: ServerProcess, listeners: int, senders: int, each: int
+    hospital: Hospital,
+    listen_server: ServerProcess,
+    send_server: ServerProcess,
+    listeners: int,
+    senders: int,
+    each: int,
 ) -> SoakRun:
-    """Conversations of five, two of whom speak; each listener is in one at least. Each sender says so much."""
-    chance = random.Random(7)
-    hearing = [create_external_user(hospital, f"hearing-{n}") for n in range(listeners)]
-    speaking = [create_external_user(hospital, f"speaking-{n}") for n in range(senders)]
-    places: dict[str, list[str]] = {one.token: [] for one in (*hearing, *speaking)}
-    order = [*hearing, *chance.sample(hearing, listeners // 2)]
+    """Create conversations of five, two of whom send `each` messages; each listener is in at least one."""
+    random_source = random.Random(7)
+    listening_users = [create_external_user(hospital, f"hearing-{n}") for n in range(listeners)]
+    sending_users = [create_external_user(hospital, f"speaking-{n}") for n in range(senders)]
+    conversations_of: dict[str, list[str]] = {one.token: [] for one in (*listening_users, *sending_users)}
+    order = [*listening_users, *random_source.sample(listening_users, listeners // 2)]
     for n, start in enumerate(
         range(
             0,
@@ -127,38 +132,40 @@ def create_soak_run(
     ):
         people = [
             *dict.fromkeys(order[start : start + CONVERSATION_SIZE - SENDERS_PER_CONVERSATION]),
-            speaking[n % senders],
+            sending_users[n % senders],
         ]
-        people.append(speaking[(n + 1 + n // senders) % senders])
+        people.append(sending_users[(n + 1 + n // senders) % senders])
         conversation = create_conversation_of(hospital, *dict.fromkeys(people))
         for one in dict.fromkeys(people):
-            places[one.token].append(conversation)
+            conversations_of[one.token].append(conversation)
     return SoakRun(
-        [Sender(to_speak.port, one.session, one.token, places[one.token], each) for one in speaking],
+        [Sender(send_server.port, one.session, one.token, conversations_of[one.token], each) for one in sending_users],
         [
-            Listener(LISTEN_FUNCTIONS[n % len(LISTEN_FUNCTIONS)], to_hear.port, one.token, places[one.token])
-            for n, one in enumerate(hearing)
+            Listener(
+                LISTEN_FUNCTIONS[n % len(LISTEN_FUNCTIONS)], listen_server.port, one.token, conversations_of[one.token]
+            )
+            for n, one in enumerate(listening_users)
         ],
-        sorted({conversation for found in places.values() for conversation in found}),
+        sorted({conversation for found in conversations_of.values() for conversation in found}),
     )
 
 
 def wait_for_progress(progress: Callable[[], int], done: Callable[[], bool]) -> None:
-    """Wait until it is done, or does not get on."""
-    seen, until = progress(), monotonic() + STALL_TIMEOUT_SECONDS
+    """Wait until it is done or makes no progress."""
+    last, until = progress(), monotonic() + STALL_TIMEOUT_SECONDS
     while not done() and monotonic() < until:
         sleep(0.02)
-        if (now := progress()) != seen:
-            seen, until = now, monotonic() + STALL_TIMEOUT_SECONDS
+        if (now := progress()) != last:
+            last, until = now, monotonic() + STALL_TIMEOUT_SECONDS
 
 
 def find_log_problems(logs: dict[str, list[StoredMessage]], senders: list[Sender]) -> Iterator[str]:
     by_id = {entry.id: entry.text for log in logs.values() for entry in log}
     texts = Counter(by_id.values())
-    yield from (f"{text} is there {times} times" for text, times in texts.items() if times > 1)
+    yield from (f"{text} is stored {times} times" for text, times in texts.items() if times > 1)
     for one in senders:
         if len(one.acknowledged) != one.count:
-            yield f"{one.name} has said {len(one.acknowledged)} of {one.count}"
+            yield f"{one.name} has sent {len(one.acknowledged)} of {one.count}"
         yield from (
             f"{text} was acknowledged and is lost" for text, id in one.acknowledged.items() if by_id.get(id) != text
         )
@@ -166,17 +173,17 @@ def find_log_problems(logs: dict[str, list[StoredMessage]], senders: list[Sender
 
 def find_listener_problems(one: Listener, logs: dict[str, list[StoredMessage]]) -> Iterator[str]:
     name = f"{one.run.__module__.rpartition('.')[2]} listener"
-    before = {b.id: a.id for where in one.conversations for a, b in pairwise(logs[where])}
-    wanted = {entry.id: entry.text for where in one.conversations for entry in logs[where]}
-    yield from (f"{name} has not heard {text}" for id, text in wanted.items() if id not in one.received)
-    yield from (f"{name} has heard {message}" for id, message in one.received.items() if id not in wanted)
-    for where in one.conversations:
-        own = [id for id in sorted(one.received) if one.received[id]["ConversationID"] == where]
-        if own != [entry.id for entry in logs[where]]:
-            yield f"{name} has another order than the log of {where}"
+    before = {b.id: a.id for conversation in one.conversations for a, b in pairwise(logs[conversation])}
+    expected = {entry.id: entry.text for conversation in one.conversations for entry in logs[conversation]}
+    yield from (f"{name} has not received {text}" for id, text in expected.items() if id not in one.received)
+    yield from (f"{name} has received {message}" for id, message in one.received.items() if id not in expected)
+    for conversation in one.conversations:
+        own = [id for id in sorted(one.received) if one.received[id]["ConversationID"] == conversation]
+        if own != [entry.id for entry in logs[conversation]]:
+            yield f"{name} has another order than the log of {conversation}"
     for id in one.received.keys() - one.from_history:
-        if one.received[id]["Content"] != wanted.get(id) or one.received[id]["PreId"] != before.get(id, ""):
-            yield f"{name} was told another thing of {id}: {one.received[id]}"
+        if one.received[id]["Content"] != expected.get(id) or one.received[id]["PreId"] != before.get(id, ""):
+            yield f"{name} received different data of {id}: {one.received[id]}"
 
 
 def count_late_deliveries(one: Listener) -> int:
@@ -186,7 +193,7 @@ def count_late_deliveries(one: Listener) -> int:
     for id, message in one.received.items():
         if id in one.from_history:
             continue
-        where = message["ConversationID"]
-        found += id < newest.get(where, "")
-        newest[where] = max(id, newest.get(where, ""))
+        conversation = message["ConversationID"]
+        found += id < newest.get(conversation, "")
+        newest[conversation] = max(id, newest.get(conversation, ""))
     return found

@@ -1,4 +1,4 @@
-"""Listening over a WebSocket. What is pushed may be lost on the way: the numbers of the cursors tell."""
+"""Listening over a WebSocket. A pushed frame may be lost, which the counters of the cursors reveal."""
 
 import json
 from http.client import HTTPException
@@ -9,7 +9,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from tests.support.soak.listener import RESPONSE_TIMEOUT_SECONDS, Listener
 
-PING_AFTER_SECONDS = 3.0  # seconds after which it asks whether it missed something
+PING_AFTER_SECONDS = 3.0  # after which it checks whether it missed a frame
 
 
 def listen(one: Listener) -> None:
@@ -22,7 +22,7 @@ def listen(one: Listener) -> None:
 
 
 class WebSocketPage:
-    """`came` has the cursors of what came behind the listener's own."""
+    """`received_cursors` has the cursors of frames after the listener's own."""
 
     def __init__(self, one: Listener, line: ClientConnection) -> None:
         self.listener, self.connection = one, line
@@ -41,24 +41,24 @@ class WebSocketPage:
                 if self.listener.ready.is_set():
                     self.send("ping")
 
-    def handle(self, said: dict[str, Any]) -> None:
+    def handle(self, frame: dict[str, Any]) -> None:
         self.silent_seconds = 0.0
-        match said.get("action"):
+        match frame.get("action"):
             case None:
-                self.listener.add_message(said)
-                self.received_cursors.add(said["Cursor"])
-                if self.listener.ready.is_set() and get_generation(said["Cursor"]) != get_generation(
+                self.listener.add_message(frame)
+                self.received_cursors.add(frame["Cursor"])
+                if self.listener.ready.is_set() and get_generation(frame["Cursor"]) != get_generation(
                     self.listener.cursor
                 ):
                     self.resume()
             case "pong":
-                self.compare_cursor(get_answer(said)["cursor"])
+                self.compare_cursor(get_data(frame)["cursor"])
             case "ready" | "resume":
                 self.resuming = False
-                self.advance(**get_answer(said))
+                self.advance(**get_data(frame))
 
     def compare_cursor(self, newest: str) -> None:
-        """A number that did not come was lost, or was no message: who resumes knows."""
+        """Resume if a cursor is missing: its frame was lost, or was no message."""
         between = {
             f"{get_generation(newest)}.{n}" for n in range(get_number(self.listener.cursor) + 1, get_number(newest) + 1)
         }
@@ -84,11 +84,11 @@ class WebSocketPage:
         self.connection.send(json.dumps({"action": action, "id": action, **more}))
 
 
-def get_answer(said: dict[str, Any]) -> dict[str, Any]:
-    """Return what was answered; whoever was refused connects anew."""
-    if said["code"]:
-        raise HTTPException(said["error"])
-    return dict(said["data"])
+def get_data(frame: dict[str, Any]) -> dict[str, Any]:
+    """Return the data of a response; raise HTTPException for an error, after which the client reconnects."""
+    if frame["code"]:
+        raise HTTPException(frame["error"])
+    return dict(frame["data"])
 
 
 def get_generation(cursor: str) -> str:
