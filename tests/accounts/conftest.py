@@ -1,4 +1,4 @@
-"""A hospital whose SMS a test can read."""
+"""Fixtures that read SMS codes."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,7 +18,7 @@ ReadSms = Callable[..., list[str]]
 
 @pytest.fixture
 def read_sms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ReadSms:
-    """inbox(phone, number): wait until so many codes have come, and return all of that phone."""
+    """Return read_sms(phone, number), which waits for so many codes and returns all codes of that phone."""
     file = tmp_path / "sms"
     file.touch()
     monkeypatch.setattr(sms, "settings", replace(settings, sms=replace(settings.sms, file_path=str(file))))

@@ -1,4 +1,4 @@
-"""就诊人: added, listed, bound to one patient file each."""
+"""Members (就诊人): adding, listing, and their patient files."""
 
 import base64
 from typing import Any
@@ -16,13 +16,13 @@ from tests.support.processes import run_in_processes
 
 @pytest.fixture
 def newcomer(hospital: Hospital) -> Person:
-    """Signed up, and has no member yet."""
+    """An account without members."""
     person = create_patient(hospital.tenant_id, "13800000088", "新来的")
     mysql.autocommit.execute("DELETE FROM members WHERE user_id = %(id)s", id=person.user_id)
     return person
 
 
-def test_the_first_member_is_the_default_and_has_a_file(newcomer: Person) -> None:
+def test_first_member_is_default_and_has_a_file(newcomer: Person) -> None:
     number = build_unused_id_number()
     member_id = add_member(newcomer, number).data["memberId"]
     [one] = list_members(newcomer)
@@ -41,7 +41,7 @@ def test_the_first_member_is_the_default_and_has_a_file(newcomer: Person) -> Non
     assert one["age"].endswith("岁")
 
 
-def test_the_next_one_is_not_the_default(newcomer: Person) -> None:
+def test_second_member_is_not_default(newcomer: Person) -> None:
     first, second = (add_member(newcomer, build_unused_id_number()).data["memberId"] for _ in range(2))
     assert [(one["memberId"], one["defaultMember"]) for one in list_members(newcomer)] == [
         (first, True),
@@ -50,21 +50,21 @@ def test_the_next_one_is_not_the_default(newcomer: Person) -> None:
 
 
 @pytest.mark.store
-def test_adding_somebody_again_is_the_same_member(newcomer: Person) -> None:
+def test_adding_a_person_again_returns_the_same_member(newcomer: Person) -> None:
     number = build_unused_id_number()
     assert add_member(newcomer, number).data == add_member(newcomer, number).data
     assert len(list_members(newcomer)) == 1
 
 
 @pytest.mark.store
-def test_two_accounts_share_a_persons_file_and_not_the_member(lin: Person, wang: Person) -> None:
+def test_two_accounts_share_the_file_but_not_the_member(lin: Person, wang: Person) -> None:
     number = build_unused_id_number()
     one, other = add_member(lin, number).data["memberId"], add_member(wang, number).data["memberId"]
     assert one != other
     assert list_members(lin)[-1]["bindPatiId"] == list_members(wang)[-1]["bindPatiId"]
 
 
-def test_another_hospital_files_by_itself(lin: Person, other_hospital: Hospital) -> None:
+def test_another_hospital_creates_its_own_file(lin: Person, other_hospital: Hospital) -> None:
     number = build_unused_id_number()
     add_member(lin, number)
     add_member(other_hospital.lin, number)
@@ -72,7 +72,7 @@ def test_another_hospital_files_by_itself(lin: Person, other_hospital: Hospital)
 
 
 @pytest.mark.store
-def test_a_number_filed_under_another_name_is_refused(lin: Person, wang: Person) -> None:
+def test_id_number_with_another_name_is_rejected(lin: Person, wang: Person) -> None:
     number = build_unused_id_number()
     add_member(lin, number)
     answer = add_member(wang, number, name="林大雨")
@@ -80,7 +80,7 @@ def test_a_number_filed_under_another_name_is_refused(lin: Person, wang: Person)
     assert len(list_members(wang)) == 1
 
 
-def test_names_are_not_tried_out(lin: Person, wang: Person) -> None:
+def test_guessing_names_of_an_id_number_is_limited(lin: Person, wang: Person) -> None:
     number = build_unused_id_number()
     add_member(lin, number)
     wrong = [add_member(wang, number, name=f"林{n}").status for n in range(11)]
@@ -90,7 +90,7 @@ def test_names_are_not_tried_out(lin: Person, wang: Person) -> None:
 
 
 @pytest.mark.store
-def test_at_most_ten(newcomer: Person) -> None:
+def test_account_has_at_most_ten_members(newcomer: Person) -> None:
     numbers = [build_unused_id_number() for _ in range(11)]
     assert [add_member(newcomer, number).status for number in numbers] == [200] * 10 + [409]
     assert add_member(newcomer, numbers[0]).status == 200, "who is there already"
@@ -103,7 +103,7 @@ def added(person: Person, number: str) -> tuple[int, str]:
 
 
 @pytest.mark.store
-def test_one_number_filed_by_many_at_once_is_one_file(hospital: Hospital, newcomer: Person) -> None:
+def test_concurrent_additions_of_one_id_number_create_one_file(hospital: Hospital, newcomer: Person) -> None:
     number = build_unused_id_number()
     people = [newcomer, hospital.lin, hospital.wang] * 3
     answers = run_in_processes(added, [(person, number) for person in people])
@@ -113,19 +113,19 @@ def test_one_number_filed_by_many_at_once_is_one_file(hospital: Hospital, newcom
 
 
 @pytest.mark.store
-def test_many_at_once_are_not_more_than_ten(newcomer: Person) -> None:
+def test_concurrent_additions_do_not_exceed_ten_members(newcomer: Person) -> None:
     answers = run_in_processes(added, [(newcomer, build_unused_id_number()) for _ in range(14)])
     assert sorted(status for status, _ in answers) == [200] * 10 + [409] * 4
     assert [one["defaultMember"] for one in list_members(newcomer)] == [True] + [False] * 9
 
 
-def test_an_x_may_be_small(lin: Person) -> None:
+def test_lower_case_check_digit_is_accepted(lin: Person) -> None:
     number = next(one for order in range(2, 400, 2) if (one := build_id_number(order=order)).endswith("X"))
     add_member(lin, number.lower())
     assert list_members(lin)[-1]["IDNo"] == number
 
 
-def test_the_number_is_sealed(lin: Person) -> None:
+def test_id_number_is_encrypted(lin: Person) -> None:
     number = build_unused_id_number()
     add_member(lin, number)
     rows = mysql.run_autocommit(
@@ -137,12 +137,12 @@ def test_the_number_is_sealed(lin: Person) -> None:
     assert number not in str(rows)
 
 
-def test_a_member_without_a_file_is_listed(lin: Person) -> None:
+def test_member_without_a_file_is_listed(lin: Person) -> None:
     [one] = list_members(lin)
     assert (one["bindPatiId"], one["IDNo"], one["patiImg"]) == ("", "", "")
 
 
-def test_nobody_sees_anothers_members(lin: Person, wang: Person) -> None:
+def test_members_of_other_accounts_are_invisible(lin: Person, wang: Person) -> None:
     add_member(lin, build_unused_id_number())
     assert len(get(MEMBERS, wang.token).data) == 1
 
@@ -164,7 +164,7 @@ WRONG: list[tuple[str, Any, str]] = [
 
 
 @pytest.mark.parametrize(("field", "value", "named"), WRONG)
-def test_a_bad_field_is_refused_by_name_and_adds_nobody(lin: Person, field: str, value: Any, named: str) -> None:
+def test_invalid_field_is_named_and_adds_no_member(lin: Person, field: str, value: Any, named: str) -> None:
     answer = add_member(lin, NUMBER, **{field: value})
     assert (answer.status, answer.code) == (400, 10001)
     assert answer.error.startswith(f"{named}：")
@@ -172,6 +172,6 @@ def test_a_bad_field_is_refused_by_name_and_adds_nobody(lin: Person, field: str,
     assert len(list_members(lin)) == 1
 
 
-def test_all_fields_must_be_given(lin: Person) -> None:
+def test_all_fields_are_required(lin: Person) -> None:
     names = [part.partition("：")[0] for part in post(MEMBER, lin.token).error.split("；")]
     assert names == ["name", "gender", "birthday", "IDNo", "phone"]

@@ -1,4 +1,4 @@
-"""What an account says of its owner, and the picture they give it."""
+"""Profiles and avatars."""
 
 from typing import Any
 
@@ -42,7 +42,7 @@ def picture(person: Person) -> bytes:
     return multipart_forms.send_request("GET", url).body if url else b""
 
 
-def test_the_default_member_speaks_for_who_has_said_nothing(lin: Person) -> None:
+def test_empty_profile_shows_the_default_member(lin: Person) -> None:
     pati_id = create_patient_file(lin)
     mine = info(lin)
     assert (mine["phone"], mine["name"], mine["gender"]) == (lin.phone, "林小雨", 2)
@@ -51,7 +51,7 @@ def test_the_default_member_speaks_for_who_has_said_nothing(lin: Person) -> None
     assert mine["age"] == list_members(lin)[0]["age"]
 
 
-def test_what_one_says_of_oneself_is_shown_and_changes_no_member(lin: Person) -> None:
+def test_profile_is_shown_and_changes_no_member(lin: Person) -> None:
     before = list_members(lin)
     assert save(lin).data is None
     mine = info(lin)
@@ -62,19 +62,19 @@ def test_what_one_says_of_oneself_is_shown_and_changes_no_member(lin: Person) ->
     assert list_members(lin) == before
 
 
-def test_a_new_account_has_said_nothing(hospital: Hospital) -> None:
+def test_new_account_has_an_empty_profile(hospital: Hospital) -> None:
     person = create_patient(hospital.tenant_id, "13800000088", "新来的")
     mysql.autocommit.execute("DELETE FROM members WHERE user_id = %(id)s", id=person.user_id)
     mine = info(person)
     assert (mine["name"], mine["gender"], mine["birthday"], mine["age"], mine["pati_id"]) == ("", 0, None, "", "")
 
 
-def test_each_sees_and_changes_their_own(lin: Person, wang: Person) -> None:
+def test_profiles_of_accounts_are_separate(lin: Person, wang: Person) -> None:
     save(lin, name="小雨")
     assert info(wang)["name"] == "王强"
 
 
-def test_the_file_shown_is_the_default_members(wang: Person) -> None:
+def test_patient_file_is_the_default_members(wang: Person) -> None:
     assert info(wang)["pati_id"] == ""
     add_member(wang, build_unused_id_number())
     assert info(wang)["pati_id"] == "", "the first member has no file"
@@ -88,7 +88,7 @@ def test_the_file_shown_is_the_default_members(wang: Person) -> None:
         *(("birthday", value) for value in (None, "", "1990/05/17", "2999-01-01", "1990-02-30")),
     ],
 )
-def test_a_bad_field_is_refused_by_name_and_changes_nothing(lin: Person, field: str, value: Any) -> None:
+def test_invalid_field_is_named_and_changes_nothing(lin: Person, field: str, value: Any) -> None:
     answer = save(lin, **{field: value})
     assert (answer.status, answer.code) == (400, 10001)
     assert answer.error.startswith(f"{field}：")
@@ -96,7 +96,7 @@ def test_a_bad_field_is_refused_by_name_and_changes_nothing(lin: Person, field: 
 
 
 @pytest.mark.store
-def test_an_uploaded_picture_becomes_the_avatar(lin: Person) -> None:
+def test_uploaded_picture_becomes_the_avatar(lin: Person) -> None:
     data = upload(lin)
     assert data["OSS_access_key_id"] == data["fields"]["x-amz-credential"].split("/")[0]
     assert (data["policy"], data["signature"]) == (data["fields"]["policy"], data["fields"]["x-amz-signature"])
@@ -105,14 +105,14 @@ def test_an_uploaded_picture_becomes_the_avatar(lin: Person) -> None:
 
 
 @pytest.mark.store
-def test_the_next_one_takes_its_place(lin: Person) -> None:
+def test_later_picture_replaces_the_avatar(lin: Person) -> None:
     upload(lin)
     assert picture(lin) == PNG
     upload(lin, VALID["jpg"], file_extension="jpg", file_type="image/jpeg")
     assert picture(lin) == VALID["jpg"]
 
 
-def test_s3s_own_word_is_enough_and_the_doctor_sees_it(lin: Person, chen: Person) -> None:
+def test_event_of_s3_sets_the_avatar_and_doctors_see_it(lin: Person, chen: Person) -> None:
     consult_client.send_as_patient(lin, chen, "您好", key="k1")
     data = upload(lin)
     confirmation.handle_object_created(settings.s3_bucket, data["key"])
@@ -121,26 +121,26 @@ def test_s3s_own_word_is_enough_and_the_doctor_sees_it(lin: Person, chen: Person
 
 
 @pytest.mark.store
-def test_an_older_picture_that_is_told_of_late_stays_off(lin: Person) -> None:
+def test_late_event_of_an_older_picture_is_ignored(lin: Person) -> None:
     first, second = upload(lin), upload(lin, VALID["jpg"], file_extension="jpg", file_type="image/jpeg")
     for form_of in (second, first):
         confirmation.handle_object_created(settings.s3_bucket, form_of["key"])
     assert picture(lin) == VALID["jpg"]
 
 
-def test_a_form_that_was_not_used_changes_nothing(lin: Person) -> None:
+def test_unused_form_changes_nothing(lin: Person) -> None:
     upload(lin)
     assert picture(lin) == PNG
     form(lin)
     assert picture(lin) == PNG
 
 
-def test_what_is_no_picture_is_no_avatar(lin: Person) -> None:
+def test_file_that_is_no_picture_is_no_avatar(lin: Person) -> None:
     upload(lin, b"<html>" + b"x" * 100)
     assert info(lin)["avatar"] == ""
 
 
-def test_without_s3_the_rest_is_shown(lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_profile_is_shown_while_s3_is_down(lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     def down(*_: object) -> Any:
         raise ApiError(UNAVAILABLE)
 
@@ -150,7 +150,7 @@ def test_without_s3_the_rest_is_shown(lin: Person, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.store
-def test_nobody_wears_anothers_picture(lin: Person, wang: Person, other_hospital: Hospital) -> None:
+def test_picture_of_another_account_is_no_avatar(lin: Person, wang: Person, other_hospital: Hospital) -> None:
     upload(lin)
     assert picture(lin) == PNG
     assert info(wang)["avatar"] == info(other_hospital.lin)["avatar"] == ""
@@ -164,7 +164,7 @@ def test_nobody_wears_anothers_picture(lin: Person, wang: Person, other_hospital
         *(({"file_size": value}, "file_size") for value in (0, -1, "x", True, 5 * 1024 * 1024 + 1)),
     ],
 )
-def test_a_bad_picture_is_refused_by_name(lin: Person, changed: dict[str, Any], named: str) -> None:
+def test_invalid_picture_field_is_named(lin: Person, changed: dict[str, Any], named: str) -> None:
     answer = form(lin, **changed)
     assert (answer.status, answer.code) == (400, 10001)
     assert answer.error.startswith(f"{named}：")

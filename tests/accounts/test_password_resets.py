@@ -1,4 +1,4 @@
-"""A forgotten password: set by code, and what becomes of what the old one opened."""
+"""Password resets by code, and their effect on sessions."""
 
 from functools import partial
 
@@ -36,7 +36,7 @@ def reset(hospital: Hospital, code: str, phone: str = "", password: str = NEW) -
     ).status
 
 
-def test_a_forgotten_password_is_set_by_code(hospital: Hospital, lin: Person, code: str) -> None:
+def test_forgotten_password_is_set_by_code(hospital: Hospital, lin: Person, code: str) -> None:
     assert post_as_visitor(hospital, VALIDATE, phone=lin.phone, verCode=code).data is None
     assert post_as_visitor(hospital, VALIDATE, phone=lin.phone, verCode=code).status == 200
     assert reset(hospital, code) == 200
@@ -47,7 +47,7 @@ def test_a_forgotten_password_is_set_by_code(hospital: Hospital, lin: Person, co
 
 @pytest.mark.store
 @pytest.mark.parametrize("flushed", [False, True])
-def test_a_reset_ends_all_sessions_at_once(hospital: Hospital, lin: Person, code: str, flushed: bool) -> None:
+def test_reset_ends_all_sessions_at_once(hospital: Hospital, lin: Person, code: str, flushed: bool) -> None:
     other = sign_in(hospital, lin.phone, PASSWORD).data["token"]
     assert is_token_valid(lin.token)
     assert is_token_valid(other)
@@ -59,7 +59,7 @@ def test_a_reset_ends_all_sessions_at_once(hospital: Hospital, lin: Person, code
     assert is_token_valid(hospital.wang.token)
 
 
-def test_a_reset_that_redis_does_not_hear_ends_them_when_their_copies_do(
+def test_reset_without_redis_ends_sessions_when_their_cache_expires(
     hospital: Hospital, lin: Person, code: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
@@ -76,32 +76,32 @@ def test_a_reset_that_redis_does_not_hear_ends_them_when_their_copies_do(
     assert not is_token_valid(lin.token)
 
 
-def test_a_reset_frees_who_had_locked_themselves_out(hospital: Hospital, code: str) -> None:
+def test_reset_unlocks_the_phone(hospital: Hospital, code: str) -> None:
     assert [sign_in(hospital, hospital.lin.phone, "wrong").status for _ in range(6)][-1] == 429
     reset(hospital, code)
     assert sign_in(hospital, hospital.lin.phone, NEW).status == 200
 
 
 @pytest.mark.store
-def test_validating_counts_its_tries(hospital: Hospital, lin: Person, code: str) -> None:
+def test_validation_counts_tries(hospital: Hospital, lin: Person, code: str) -> None:
     for _ in range(5):
         assert post_as_visitor(hospital, VALIDATE, phone=lin.phone, verCode=get_other_code(code)).status == 400
     assert post_as_visitor(hospital, VALIDATE, phone=lin.phone, verCode=code).status == 400
     assert reset(hospital, code) == 400
 
 
-def test_a_phone_without_an_account_hears_the_same_and_gets_no_sms(hospital: Hospital, read_sms: ReadSms) -> None:
+def test_phone_without_an_account_gets_the_same_response_and_no_sms(hospital: Hospital, read_sms: ReadSms) -> None:
     known = request_code(hospital, hospital.lin.phone, RESET_CODE)
     unknown = request_code(hospital, "13899999999", RESET_CODE)
     assert (known.status, known.body) == (unknown.status, unknown.body)
     request_code(hospital, hospital.wang.phone, RESET_CODE)
-    read_sms(hospital.wang.phone)  # which was asked for after it
+    read_sms(hospital.wang.phone)  # requested afterwards
     assert read_sms("13899999999", 0) == []
     assert reset(hospital, "000000", "13899999999") == 400
 
 
 @pytest.mark.store
-def test_an_old_password_opens_nothing_while_it_is_reset(
+def test_old_password_is_rejected_during_a_reset(
     hospital: Hospital, lin: Person, code: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asks = (partial(sign_in, hospital, lin.phone, PASSWORD), partial(reset, hospital, code))
@@ -110,7 +110,7 @@ def test_an_old_password_opens_nothing_while_it_is_reset(
 
 
 @pytest.mark.store
-def test_a_sign_in_that_meets_a_reset_waits_for_it(
+def test_sign_in_waits_for_a_concurrent_reset(
     hospital: Hospital, lin: Person, code: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asks = (partial(sign_in, hospital, lin.phone, PASSWORD), partial(reset, hospital, code))

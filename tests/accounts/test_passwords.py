@@ -1,4 +1,4 @@
-"""Signing in and out, forgetting a password and changing one."""
+"""Sign-in, sign-out and password changes."""
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +21,7 @@ NEW = "Anderes-12345"
 
 @pytest.fixture
 def derived(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """The passwords that were looked at."""
+    """The passwords that were compared with a hash."""
     seen: list[bytes] = []
     real = hashlib.scrypt
 
@@ -37,7 +37,7 @@ def change(person: Person, old: str, new: str = NEW) -> Any:
     return post(CHANGE, person.token, oldPassword=old, newPassword=new)
 
 
-def test_a_patient_signs_in(hospital: Hospital) -> None:
+def test_patient_signs_in(hospital: Hospital) -> None:
     data = sign_in(hospital, hospital.lin.phone, PASSWORD).data
     assert data["userId"] == str(hospital.lin.user_id)
     session = tokens.find_session(data["token"])
@@ -46,9 +46,7 @@ def test_a_patient_signs_in(hospital: Hospital) -> None:
     assert is_token_valid(hospital.lin.token), "the other session goes on"
 
 
-def test_an_unknown_phone_and_a_wrong_password_are_one_answer_at_one_cost(
-    hospital: Hospital, derived: list[bytes]
-) -> None:
+def test_unknown_phone_and_wrong_password_have_one_response_and_cost(hospital: Hospital, derived: list[bytes]) -> None:
     unknown, wrong = sign_in(hospital, "13899999999", "wrong"), sign_in(hospital, hospital.lin.phone, "wrong")
     assert (unknown.status, unknown.code) == (401, 10102)
     assert (unknown.status, unknown.body) == (wrong.status, wrong.body)
@@ -56,7 +54,7 @@ def test_an_unknown_phone_and_a_wrong_password_are_one_answer_at_one_cost(
 
 
 @pytest.mark.store
-def test_a_hundred_guesses_at_once_are_five(
+def test_hundred_concurrent_guesses_count_as_five(
     hospital: Hospital, derived: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mysql, "settings", replace(settings, database_wait_seconds=60))
@@ -67,8 +65,8 @@ def test_a_hundred_guesses_at_once_are_five(
     assert sign_in(hospital, hospital.wang.phone, PASSWORD).status == 200, "a telephone of its own"
 
 
-def test_who_signs_in_well_uses_up_nothing(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A hospital's Wi-Fi is one address."""
+def test_successful_sign_in_uses_up_no_try(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All users of a hospital's Wi-Fi share one address."""
     monkeypatch.setattr(attempts, "MAX_TRIES_PER_ADDRESS", 3)
     for _ in range(3):
         assert sign_in(hospital, hospital.lin.phone, PASSWORD).status == 200
@@ -76,16 +74,14 @@ def test_who_signs_in_well_uses_up_nothing(hospital: Hospital, monkeypatch: pyte
     assert [sign_in(hospital, f"1389999999{n}", "wrong").status for n in range(4)] == [401] * 3 + [429]
 
 
-def test_staff_do_not_sign_in_here_nor_patients_of_another_hospital(
-    hospital: Hospital, other_hospital: Hospital
-) -> None:
+def test_staff_and_patients_of_other_hospitals_cannot_sign_in(hospital: Hospital, other_hospital: Hospital) -> None:
     create_patient(other_hospital.tenant_id, "13800000055", "外院患者")
     assert sign_in(hospital, hospital.chen.phone, PASSWORD).status == 401
     assert sign_in(hospital, "13800000055", PASSWORD).status == 401
     assert sign_in(other_hospital, "13800000055", PASSWORD).status == 200
 
 
-def test_signing_out_ends_this_session_alone(hospital: Hospital, lin: Person) -> None:
+def test_sign_out_ends_only_this_session(hospital: Hospital, lin: Person) -> None:
     other = sign_in(hospital, lin.phone, PASSWORD).data["token"]
     assert post(LOGOUT, lin.token).data is None
     assert not is_token_valid(lin.token)
@@ -94,7 +90,7 @@ def test_signing_out_ends_this_session_alone(hospital: Hospital, lin: Person) ->
 
 
 @pytest.mark.store
-def test_a_changed_password_ends_no_session(hospital: Hospital, lin: Person) -> None:
+def test_password_change_ends_no_session(hospital: Hospital, lin: Person) -> None:
     other = sign_in(hospital, lin.phone, PASSWORD).data["token"]
     assert change(lin, PASSWORD).data is None
     assert is_token_valid(lin.token)
@@ -103,7 +99,7 @@ def test_a_changed_password_ends_no_session(hospital: Hospital, lin: Person) -> 
     assert sign_in(hospital, lin.phone, NEW).status == 200
 
 
-def test_a_wrong_old_password_changes_nothing_and_counts(hospital: Hospital, lin: Person) -> None:
+def test_wrong_old_password_changes_nothing_and_counts(hospital: Hospital, lin: Person) -> None:
     answer = change(lin, "wrong")
     assert (answer.status, answer.code, answer.error) == (400, 10001, "oldPassword：密码错误")
     assert [change(lin, "wrong").status for _ in range(5)] == [400] * 4 + [429]
@@ -115,7 +111,7 @@ def changed(token: str, new: str) -> int:
 
 
 @pytest.mark.store
-def test_of_two_changes_at_once_one_counts(hospital: Hospital, lin: Person) -> None:
+def test_one_of_two_concurrent_changes_succeeds(hospital: Hospital, lin: Person) -> None:
     news = [f"Anderes-{n}2345" for n in range(4)]
     statuses = run_in_processes(changed, [(lin.token, new) for new in news])
     assert statuses.count(200) == 1
@@ -138,7 +134,7 @@ def test_of_two_changes_at_once_one_counts(hospital: Hospital, lin: Person) -> N
         *((CHANGE, "newPassword", value) for value in (None, "short-7", "x" * 73, ["x"])),
     ],
 )
-def test_a_bad_field_is_refused_by_name(hospital: Hospital, lin: Person, path: str, field: str, value: Any) -> None:
+def test_invalid_field_is_named(hospital: Hospital, lin: Person, path: str, field: str, value: Any) -> None:
     good = {"phone": lin.phone, "password": PASSWORD, "verCode": "123456", "newPassword": NEW, "oldPassword": PASSWORD}
     headers = {"tenantId": str(hospital.tenant_id)}
     answer = post(path, lin.token if path == CHANGE else "", headers, **{**good, field: value})

@@ -1,4 +1,4 @@
-"""Signing up by phone."""
+"""Sign-up by phone."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ def code(hospital: Hospital, read_sms: ReadSms) -> str:
     return read_sms(UNUSED_PHONE)[0]
 
 
-def test_who_has_the_phone_gets_an_account_and_is_signed_in(hospital: Hospital, code: str) -> None:
+def test_correct_code_creates_an_account_and_signs_in(hospital: Hospital, code: str) -> None:
     data = register(hospital, code).data
     session = tokens.find_session(data["token"])
     assert session is not None
@@ -43,12 +43,12 @@ def test_who_has_the_phone_gets_an_account_and_is_signed_in(hospital: Hospital, 
     assert sign_in(hospital, UNUSED_PHONE, "Neues-12345").data["userId"] == data["userId"]
 
 
-def test_a_code_is_used_once(hospital: Hospital, code: str) -> None:
+def test_code_is_valid_once(hospital: Hospital, code: str) -> None:
     assert register(hospital, code).status == 200
     assert register(hospital, code).status == 400
 
 
-def test_a_phone_that_has_an_account_is_told_so_only_with_its_code(hospital: Hospital, read_sms: ReadSms) -> None:
+def test_existing_account_is_revealed_only_with_the_code(hospital: Hospital, read_sms: ReadSms) -> None:
     phone = hospital.lin.phone
     assert register(hospital, "000000", phone).status == 400
     assert request_code(hospital, phone).status == 200
@@ -66,21 +66,19 @@ def once(tenant_id: int, code: str) -> int:
 
 
 @pytest.mark.store
-def test_two_sign_ups_at_once_are_one_account(hospital: Hospital, code: str) -> None:
+def test_concurrent_sign_ups_create_one_account(hospital: Hospital, code: str) -> None:
     statuses = run_in_processes(once, [(hospital.tenant_id, code)] * 8)
     assert sorted(statuses) == [200] + [400] * 7
     number = "SELECT COUNT(*) FROM accounts WHERE tenant_id = %(id)s AND phone = %(phone)s"
     assert mysql.autocommit.fetch_value(number, id=hospital.tenant_id, phone=UNUSED_PHONE) == 1
 
 
-def test_a_code_of_one_hospital_is_none_at_another(hospital: Hospital, other_hospital: Hospital, code: str) -> None:
+def test_code_of_another_hospital_is_rejected(hospital: Hospital, other_hospital: Hospital, code: str) -> None:
     assert register(other_hospital, code).status == 400
     assert register(hospital, code).status == 200
 
 
-def test_one_phone_may_have_an_account_at_each_hospital(
-    hospital: Hospital, other_hospital: Hospital, read_sms: ReadSms
-) -> None:
+def test_phone_has_an_account_per_hospital(hospital: Hospital, other_hospital: Hospital, read_sms: ReadSms) -> None:
     users = []
     for number, one in enumerate((hospital, other_hospital), 1):
         request_code(one)
@@ -96,9 +94,7 @@ def test_one_phone_may_have_an_account_at_each_hospital(
         *(("password", value) for value in (None, "", "short-7", "x" * 73, 12345678, ["Neues-12345"])),
     ],
 )
-def test_a_bad_field_is_refused_by_name_and_uses_nothing_up(
-    hospital: Hospital, code: str, field: str, value: Any
-) -> None:
+def test_invalid_field_is_named_and_uses_up_no_try(hospital: Hospital, code: str, field: str, value: Any) -> None:
     answer = post_as_visitor(
         hospital, REGISTER, **{"phone": UNUSED_PHONE, "verCode": code, "password": "Neues-12345", field: value}
     )
@@ -108,6 +104,6 @@ def test_a_bad_field_is_refused_by_name_and_uses_nothing_up(
     assert register(hospital, code).status == 200
 
 
-def test_all_fields_must_be_given(hospital: Hospital) -> None:
+def test_all_fields_are_required(hospital: Hospital) -> None:
     answer = post(REGISTER, headers=build_tenant_header(hospital))
     assert answer.error == "phone：必填；verCode：必填；password：必填"

@@ -1,4 +1,4 @@
-"""Codes by SMS, through the whole door: how often they are sent, and how often they may be guessed."""
+"""SMS codes over HTTP: limits of sending and guessing."""
 
 import hmac
 from collections.abc import Callable
@@ -36,7 +36,7 @@ both_paths = pytest.mark.parametrize("path", [REGISTER_CODE, RESET_CODE])
 
 @pytest.fixture
 def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """later(minutes): stop the clock that long after the test began."""
+    """Return later(minutes), which sets the clock to so many minutes after the start of the test."""
     began = clock.now()
     return lambda minutes: monkeypatch.setattr(clock, "now", lambda: began + int(minutes * 60 * clock.SECOND))
 
@@ -48,7 +48,7 @@ def many_connections(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.store
 @pytest.mark.usefixtures("many_connections")
-def test_a_hundred_requests_at_once_send_one_sms(hospital: Hospital, read_sms: ReadSms) -> None:
+def test_hundred_concurrent_requests_send_one_sms(hospital: Hospital, read_sms: ReadSms) -> None:
     with ThreadPoolExecutor(100) as pool:
         answers = list(pool.map(lambda _: request_code(hospital), range(100)))
     assert sorted(answer.status for answer in answers) == [200] + [429] * 99
@@ -58,10 +58,10 @@ def test_a_hundred_requests_at_once_send_one_sms(hospital: Hospital, read_sms: R
 
 
 @pytest.mark.store
-def test_of_two_requests_the_second_waits_to_be_counted(
+def test_second_request_waits_for_the_count_of_the_first(
     hospital: Hospital, read_sms: ReadSms, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first has been counted and not committed, when the second comes."""
+    """The first request is counted but not committed when the second arrives."""
     real, second = outbox.enqueue, list[Any]()
     with ThreadPoolExecutor(1) as pool:
 
@@ -78,7 +78,7 @@ def test_of_two_requests_the_second_waits_to_be_counted(
 
 
 @pytest.mark.store
-def test_a_phone_gets_one_a_minute_five_an_hour_and_ten_a_day(
+def test_phone_gets_one_code_a_minute_five_an_hour_and_ten_a_day(
     hospital: Hospital, read_sms: ReadSms, later: Any
 ) -> None:
     sent: list[float] = []
@@ -90,7 +90,7 @@ def test_a_phone_gets_one_a_minute_five_an_hour_and_ten_a_day(
     assert read_sms(UNUSED_PHONE)
 
 
-def test_a_refused_request_says_when_to_come_again(hospital: Hospital, read_sms: ReadSms, later: Any) -> None:
+def test_rejected_request_has_retry_after(hospital: Hospital, read_sms: ReadSms, later: Any) -> None:
     later(0)
     request_code(hospital)
     later(0.5)
@@ -99,26 +99,26 @@ def test_a_refused_request_says_when_to_come_again(hospital: Hospital, read_sms:
     assert read_sms(UNUSED_PHONE)
 
 
-def test_both_purposes_count_for_one_phone(hospital: Hospital, read_sms: ReadSms) -> None:
+def test_both_purposes_share_the_limits_of_a_phone(hospital: Hospital, read_sms: ReadSms) -> None:
     assert request_code(hospital, path=REGISTER_CODE).status == 200
     assert request_code(hospital, path=RESET_CODE).status == 429
     assert read_sms(UNUSED_PHONE)
 
 
 @pytest.mark.usefixtures("read_sms")
-def test_an_address_may_ask_for_so_many_an_hour(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_address_has_an_hourly_limit(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sms_codes, "settings", replace(settings, hourly_codes_per_address=3))
     phones = [f"1380000010{n}" for n in range(5)]
     assert [request_code(hospital, phone).status for phone in phones] == [200] * 3 + [429] * 2
     assert request_code(hospital, phones[4], address="203.0.113.8").status == 200
 
 
-def test_another_hospital_counts_by_itself(hospital: Hospital, other_hospital: Hospital, read_sms: ReadSms) -> None:
+def test_limits_are_per_hospital(hospital: Hospital, other_hospital: Hospital, read_sms: ReadSms) -> None:
     assert [request_code(one).status for one in (hospital, other_hospital)] == [200, 200]
     assert len(read_sms(UNUSED_PHONE, 2)) == 2
 
 
-def test_a_flushed_redis_gives_no_more_of_them(hospital: Hospital, read_sms: ReadSms) -> None:
+def test_flushed_redis_resets_no_limit(hospital: Hospital, read_sms: ReadSms) -> None:
     request_code(hospital)
     [code] = read_sms(UNUSED_PHONE)
     for _ in range(5):
@@ -130,7 +130,7 @@ def test_a_flushed_redis_gives_no_more_of_them(hospital: Hospital, read_sms: Rea
 
 @pytest.mark.store
 @pytest.mark.usefixtures("many_connections")
-def test_a_hundred_guesses_at_once_are_five(
+def test_hundred_concurrent_guesses_count_as_five(
     hospital: Hospital, read_sms: ReadSms, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request_code(hospital)
@@ -151,7 +151,7 @@ def test_a_hundred_guesses_at_once_are_five(
 
 
 @pytest.mark.store
-def test_a_code_dies_after_five_minutes(hospital: Hospital, read_sms: ReadSms, later: Any) -> None:
+def test_code_expires_after_five_minutes(hospital: Hospital, read_sms: ReadSms, later: Any) -> None:
     later(0)
     request_code(hospital)
     [code] = read_sms(UNUSED_PHONE)
@@ -162,7 +162,7 @@ def test_a_code_dies_after_five_minutes(hospital: Hospital, read_sms: ReadSms, l
 
 
 @pytest.mark.store
-def test_the_newest_code_counts_and_has_tries_of_its_own(hospital: Hospital, read_sms: ReadSms, later: Any) -> None:
+def test_newest_code_is_valid_and_has_its_own_tries(hospital: Hospital, read_sms: ReadSms, later: Any) -> None:
     later(0)
     request_code(hospital)
     [first] = read_sms(UNUSED_PHONE)
@@ -176,14 +176,14 @@ def test_the_newest_code_counts_and_has_tries_of_its_own(hospital: Hospital, rea
     assert register(hospital, second).status == 200
 
 
-def test_a_code_for_one_thing_is_none_for_another(hospital: Hospital, read_sms: ReadSms) -> None:
+def test_code_is_valid_for_one_purpose(hospital: Hospital, read_sms: ReadSms) -> None:
     request_code(hospital, hospital.lin.phone, RESET_CODE)
     [code] = read_sms(hospital.lin.phone)
     assert register(hospital, code, hospital.lin.phone).status == 400
     assert post_as_visitor(hospital, VALIDATE, phone=hospital.lin.phone, verCode=code).status == 200
 
 
-def test_no_code_and_no_hash_of_a_known_key_is_kept(hospital: Hospital, read_sms: ReadSms) -> None:
+def test_neither_code_nor_unkeyed_hash_is_stored(hospital: Hospital, read_sms: ReadSms) -> None:
     request_code(hospital)
     [code] = read_sms(UNUSED_PHONE)
     rows = mysql.autocommit.fetch_all("SELECT * FROM codes WHERE tenant_id = %(id)s", id=hospital.tenant_id)
@@ -191,14 +191,14 @@ def test_no_code_and_no_hash_of_a_known_key_is_kept(hospital: Hospital, read_sms
     assert code not in str([{**row, "expires_at": 0} for row in rows])
 
 
-def test_a_code_that_was_sent_leaves_nothing_in_the_outbox(hospital: Hospital, read_sms: ReadSms) -> None:
+def test_sent_code_leaves_nothing_in_the_outbox(hospital: Hospital, read_sms: ReadSms) -> None:
     request_code(hospital)
     assert read_sms(UNUSED_PHONE)
-    promised = "SELECT COUNT(*) FROM outbox WHERE tenant_id = %(id)s"
-    wait_until(lambda: mysql.autocommit.fetch_value(promised, id=hospital.tenant_id) == 0)
+    enqueued = "SELECT COUNT(*) FROM outbox WHERE tenant_id = %(id)s"
+    wait_until(lambda: mysql.autocommit.fetch_value(enqueued, id=hospital.tenant_id) == 0)
 
 
-def test_a_provider_that_fails_is_asked_again_with_another_code(
+def test_failing_provider_is_retried_with_another_code(
     hospital: Hospital, read_sms: ReadSms, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.handler.setFormatter(logs.JsonFormatter())
@@ -217,7 +217,7 @@ def test_a_provider_that_fails_is_asked_again_with_another_code(
     assert register(hospital, code).status == 200
 
 
-def test_a_code_that_is_late_is_not_sent(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_late_code_is_not_sent(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sms, "send", lambda *_: pytest.fail("nobody waits for it any more"))
     sms_codes.generate_and_send(
         hospital.tenant_id, {"phone": UNUSED_PHONE, "purpose": CodePurpose.SIGN_UP, "until": clock.now() - 1}
@@ -225,28 +225,28 @@ def test_a_code_that_is_late_is_not_sent(hospital: Hospital, monkeypatch: pytest
 
 
 @both_paths
-def test_without_a_provider_there_are_none(hospital: Hospital, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_request_without_a_provider_fails(hospital: Hospital, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sms_codes, "settings", replace(settings, sms=replace(settings.sms, provider="")))
     assert request_code(hospital, path=path).status == 503
 
 
 @both_paths
 @pytest.mark.parametrize("phone", ["", "1380000000", "138000000011", "12800000001", "+8613800000001", " 13800000001"])
-def test_a_bad_phone_is_refused_by_name(hospital: Hospital, path: str, phone: str) -> None:
+def test_invalid_phone_is_named(hospital: Hospital, path: str, phone: str) -> None:
     answer = request_code(hospital, phone, path)
     assert (answer.status, answer.code) == (400, 10001)
     assert answer.error.startswith("phone：")
 
 
 @both_paths
-def test_the_hospital_must_be_known(hospital: Hospital, other_hospital: Hospital, path: str) -> None:
+def test_hospital_is_required(hospital: Hospital, other_hospital: Hospital, path: str) -> None:
     assert hospital.tenant_id != other_hospital.tenant_id
     assert get(path, phone=UNUSED_PHONE).status == 400
     assert get(path, headers={"tenantId": "999999"}, phone=UNUSED_PHONE).status == 400
     assert get(path, headers={"tenantId": str(hospital.tenant_id)}).error == "phone：必填"
 
 
-def test_what_no_longer_counts_is_swept_after_a_day(hospital: Hospital, read_sms: ReadSms, later: Any) -> None:
+def test_expired_rows_are_deleted_after_a_day(hospital: Hospital, read_sms: ReadSms, later: Any) -> None:
     later(0)
     request_code(hospital)
     read_sms(UNUSED_PHONE)

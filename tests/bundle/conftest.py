@@ -1,4 +1,4 @@
-"""The bundle, packaged once for all these tests. They need no database."""
+"""Fixtures that package the bundle once per session. These tests need no database."""
 
 import json
 import os
@@ -21,25 +21,25 @@ class Package:
     template: Template
     sam: Path
     zip: Path
-    names: list[str]  # of everything in the zip
-    code: Path  # ours, unpacked: app.py, chalicelib, chalice
-    libraries: Path  # the others, as they are installed here: Lambda's would not run on every machine
+    names: list[str]  # of all files in the zip
+    code: Path  # the unpacked application: app.py, chalicelib, chalice
+    libraries: Path  # dependencies as installed here: those for Lambda do not run on every machine
 
 
 @pytest.fixture(scope="session", autouse=True)
 def schema() -> None:
-    """Instead of the one that migrates a database."""
+    """Override the fixture that migrates a database."""
 
 
 @pytest.fixture(scope="session")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Two packages of the same sources: one as anybody would make it, one from elsewhere in a shell with a past."""
+    """Two packages of the same sources: the second from another folder and with a polluted environment."""
     folder = tmp_path_factory.mktemp("packages")
-    past = {"GROUP": "consult", "PYTHONHASHSEED": "7", "AWS_DEFAULT_REGION": "eu-west-1", "LOG_LEVEL": "DEBUG"}
-    runs = [_start_packaging(folder / "one", ROOT, {}), _start_packaging(folder / "two", folder, past)]
+    polluted = {"GROUP": "consult", "PYTHONHASHSEED": "7", "AWS_DEFAULT_REGION": "eu-west-1", "LOG_LEVEL": "DEBUG"}
+    runs = [_start_packaging(folder / "one", ROOT, {}), _start_packaging(folder / "two", folder, polluted)]
     for run in runs:
-        said, _ = run.communicate(timeout=300)
-        assert run.returncode == 0, said
+        output, _ = run.communicate(timeout=300)
+        assert run.returncode == 0, output
     return [folder / "one", folder / "two"]
 
 

@@ -1,5 +1,4 @@
-"""Who is woken, for what, and what the runbook says of it. Lines that fit the filters:
-tests/outbox/test_job_logs.py."""
+"""Alarms and their entries in the runbook. tests/outbox/test_job_logs.py tests log lines against the filters."""
 
 import re
 from fnmatch import fnmatchcase
@@ -11,10 +10,10 @@ from infra.functions import get_resource_name
 from tests.bundle.conftest import Package
 from tests.support.cloudformation import ROOT, Template, find_functions, find_resources, read_stack
 
-LANES = {"RunOutbox", "RunOutboxExternal"}
+WORKERS = {"RunOutbox", "RunOutboxExternal"}
 JOBS = {get_resource_name(job.name) for job in app.event_sources}
 SOCKETS = {get_resource_name(handler.name) for handler in app.websocket_handlers.values()}
-EVENTS = {"FileArrived"}  # what comes only when somebody uploads
+EVENTS = {"FileArrived"}  # functions without a schedule
 
 
 def alarms(package: Package) -> Template:
@@ -22,7 +21,7 @@ def alarms(package: Package) -> Template:
 
 
 def watched(package: Package, alarm: str) -> set[str]:
-    """The functions whose logs an alarm reads; each filter counts for it what it looks at."""
+    """Return the functions whose logs feed an alarm; each of its metric filters reads one."""
     wanted = alarms(package)[alarm]
     found = set()
     for filtered in find_resources(package.template, "AWS::Logs::MetricFilter").values():
@@ -34,8 +33,8 @@ def watched(package: Package, alarm: str) -> set[str]:
     return found
 
 
-def test_somebody_is_told_when_the_api_or_a_function_fails(package: Package) -> None:
-    every = set(find_functions(package.template)) - {"Migrate"}  # the deployment itself says how that went
+def test_failures_of_the_api_and_functions_raise_alarms(package: Package) -> None:
+    every = set(find_functions(package.template)) - {"Migrate"}  # the deployment itself reports its failure
     serving = {
         one["Properties"]["FunctionName"]["Ref"]
         for one in find_resources(package.template, "AWS::Lambda::Permission").values()
@@ -44,7 +43,7 @@ def test_somebody_is_told_when_the_api_or_a_function_fails(package: Package) -> 
         *(f"{name}Crashing" for name in every),
         *(f"{name}{what}" for name in serving for what in ("Throttled", "Slow")),
         *(f"{name}Silent" for name in JOBS - EVENTS),
-        *(f"{name}Late" for name in LANES),
+        *(f"{name}Late" for name in WORKERS),
     }
     assert set(alarms(package)) == wanted | {"ApiFailing", "ErrorsLogged", "JobsFailing", "WechatRefusing"}
     topic = [{"Fn::ImportValue": {"Fn::Sub": "${Environment}-Alarms"}}]
@@ -52,32 +51,34 @@ def test_somebody_is_told_when_the_api_or_a_function_fails(package: Package) -> 
 
 
 @pytest.mark.parametrize(
-    ("requests", "failures", "woken"),
+    ("requests", "failures", "alarm_raised"),
     [(20, 15, True), (10, 10, True), (20, 3, False), (5000, 90, False), (5000, 100, True), (60, 2, True)],
 )
-def test_the_api_fails_at_night_as_at_noon(package: Package, requests: int, failures: int, woken: bool) -> None:
-    """Few failures among few requests are none; ten are some, however few requests there were."""
+def test_alarm_of_the_api_does_not_depend_on_the_load(
+    package: Package, requests: int, failures: int, alarm_raised: bool
+) -> None:
+    """A few failures among few requests raise no alarm; ten do, for any number of requests."""
     alarm = alarms(package)["ApiFailing"]
     [text] = [one["Expression"] for one in alarm["Metrics"] if "Expression" in one]
     held, then, otherwise = text.removeprefix("IF(").removesuffix(")").replace("OR", "or").split(", ")
     figures = {"requests": requests, "failures": failures}
-    share = eval(then if eval(held, figures) else otherwise, figures)  # ours, and arithmetic
-    assert (share >= alarm["Threshold"]) is woken
+    share = eval(then if eval(held, figures) else otherwise, figures)  # our own expression, pure arithmetic
+    assert (share >= alarm["Threshold"]) is alarm_raised
 
 
-def test_what_no_crash_tells_is_read_from_the_logs_of_those_that_know(package: Package) -> None:
+def test_alarms_on_log_lines_read_the_logs_of_their_functions(package: Package) -> None:
     assert watched(package, "ErrorsLogged") == {"Payment", *SOCKETS, *JOBS}
-    assert watched(package, "JobsFailing") == LANES
+    assert watched(package, "JobsFailing") == WORKERS
     assert watched(package, "WechatRefusing") == {"Wechat", "RunOutboxExternal"}
-    assert [watched(package, f"{lane}Late") for lane in sorted(LANES)] == [{lane} for lane in sorted(LANES)]
+    assert [watched(package, f"{worker}Late") for worker in sorted(WORKERS)] == [{worker} for worker in sorted(WORKERS)]
     assert (
         len(find_resources(package.template, "AWS::Logs::MetricFilter"))
         == len({*JOBS, *SOCKETS, "Payment"}) + 2 + 2 + 2
     )
 
 
-def test_a_job_that_does_not_run_is_missed(package: Package) -> None:
-    """Where nobody starts it there is no figure at all: that is what breaks the alarm."""
+def test_job_that_does_not_run_raises_an_alarm(package: Package) -> None:
+    """A job that is not started reports no metric, and missing data breaches the threshold."""
     silent = {name.removesuffix("Silent"): one for name, one in alarms(package).items() if name.endswith("Silent")}
     for one in silent.values():
         assert (one["MetricName"], one["ComparisonOperator"], one["Threshold"]) == (
@@ -94,7 +95,7 @@ def test_a_job_that_does_not_run_is_missed(package: Package) -> None:
     }
 
 
-def test_each_alarm_has_its_entry_in_the_runbook_and_each_entry_an_alarm(package: Package) -> None:
+def test_alarms_and_entries_of_the_runbook_correspond(package: Package) -> None:
     text = (ROOT / "docs" / "runbook.md").read_text("utf-8")
     rows = re.findall(r"^\| (`[^|]+`) \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", text, re.MULTILINE)
     entries = [name for first, *_ in rows for name in re.findall(r"`([^`]+)`", first)]
@@ -103,7 +104,7 @@ def test_each_alarm_has_its_entry_in_the_runbook_and_each_entry_an_alarm(package
     assert [one for one in entries if not any(fnmatchcase(name, one) for name in names)] == []
 
 
-def test_the_concurrency_that_is_kept_for_functions_is_what_the_documentation_says(package: Package) -> None:
-    kept = sum(one.get("ReservedConcurrentExecutions", 0) for one in find_functions(package.template).values())
+def test_reserved_concurrency_is_documented(package: Package) -> None:
+    reserved = sum(one.get("ReservedConcurrentExecutions", 0) for one in find_functions(package.template).values())
     text = (ROOT / "docs" / "deployment.md").read_text("utf-8")
-    assert f"({kept} are reserved" in " ".join(text.split())
+    assert f"({reserved} are reserved" in " ".join(text.split())

@@ -1,4 +1,4 @@
-"""What Lambda is given."""
+"""Contents of deployment.zip."""
 
 import marshal
 import re
@@ -24,13 +24,13 @@ def contents(package: Package) -> dict[str, bytes]:
         return {name: packed.read(name) for name in packed.namelist()}
 
 
-def test_the_same_sources_give_the_same_bytes(packages: list[Path]) -> None:
+def test_build_is_reproducible(packages: list[Path]) -> None:
     one, two = packages
     for name in ("deployment.zip", "sam.json"):
         assert (one / name).read_bytes() == (two / name).read_bytes()
 
 
-def test_the_package_is_the_app_and_what_it_stands_on(package: Package) -> None:
+def test_package_contains_the_app_and_its_dependencies(package: Package) -> None:
     sources = {one for one in package.names if "__pycache__/" not in one}
     tops = {one.partition("/")[0] for one in sources}
     locked = (ROOT / "requirements.txt").read_text("utf-8")
@@ -45,14 +45,14 @@ def project(dist_info: str) -> str:
     return dist_info.partition("-")[0].replace("_", "-")
 
 
-def test_the_package_has_every_source_and_migration(package: Package) -> None:
+def test_package_contains_all_sources_and_migrations(package: Package) -> None:
     ours = {one for one in package.names if one.startswith("chalicelib/") and not one.endswith(".pyc")}
     wanted = {path.relative_to(ROOT).as_posix() for path in (ROOT / "chalicelib").rglob("*") if path.is_file()}
     assert ours == {one for one in wanted if "__pycache__" not in one}
     assert [one for one in ours if one.endswith(".sql")]
 
 
-def test_everything_is_compiled_for_the_place_where_lambda_unpacks_it(package: Package) -> None:
+def test_modules_are_compiled_for_the_path_of_lambda(package: Package) -> None:
     files = contents(package)
     tag = sys.implementation.cache_tag
     for name in (one for one in files if one.endswith(".py")):
@@ -64,7 +64,7 @@ def test_everything_is_compiled_for_the_place_where_lambda_unpacks_it(package: P
         assert code.co_filename == f"/var/task/{name}"
 
 
-def test_what_is_not_python_runs_on_the_processor_of_the_functions(package: Package) -> None:
+def test_extension_modules_are_built_for_the_architecture(package: Package) -> None:
     libraries = {name: one for name, one in contents(package).items() if name.endswith(".so")}
     assert {name.partition("/")[0] for name in libraries} == {
         *("hiredis", "pydantic_core", "cryptography"),
@@ -73,12 +73,12 @@ def test_what_is_not_python_runs_on_the_processor_of_the_functions(package: Pack
     assert {int.from_bytes(one[18:20], "little") for one in libraries.values()} == {AARCH64}
 
 
-def test_the_package_is_small_enough_to_start_fast(package: Package) -> None:
+def test_package_size_is_limited(package: Package) -> None:
     assert package.zip.stat().st_size < 13_000_000
 
 
-def test_a_wheel_that_is_not_as_locked_stops_the_build(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """Chalice's own builder would take it: it looks at hashes only where it packs for its own machine."""
+def test_wheel_with_a_wrong_hash_stops_the_build(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Chalice's own builder would accept it: it checks hashes only for the platform that it runs on."""
     lock = re.search(r"^hiredis==\S+", (ROOT / "requirements.txt").read_text("utf-8"), re.MULTILINE)
     assert lock
     forged = tmp_path / "requirements.txt"
@@ -88,14 +88,14 @@ def test_a_wheel_that_is_not_as_locked_stops_the_build(tmp_path: Path, capfd: py
     assert "DO NOT MATCH THE HASHES" in capfd.readouterr().err
 
 
-def test_a_stage_that_is_not_configured_is_refused(tmp_path: Path) -> None:
+def test_unknown_stage_is_rejected(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "bundle.py"), "nowhere", str(tmp_path / "out")]
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, (tmp_path / "out").exists()) == (1, False)
     assert "no deployable stage nowhere" in done.stderr
 
 
-def test_what_python_left_in_the_folders_is_not_packed(tmp_path: Path) -> None:
+def test_caches_are_not_packaged(tmp_path: Path) -> None:
     assert list((ROOT / "chalicelib").rglob("__pycache__")), "these tests imported it"
     bundle.copy_sources(tmp_path / "project")
     copied = {path.name for path in (tmp_path / "project").rglob("*")}

@@ -1,4 +1,4 @@
-"""Each Lambda of the package, imported as Lambda would: the packaged code, its own environment, a fresh process."""
+"""Each Lambda function, imported in a new process with the packaged code and its environment variables."""
 
 import json
 import subprocess
@@ -36,47 +36,49 @@ JOBS = [get_resource_name(job.name) for job in app.event_sources]
 
 
 @dataclass(frozen=True)
-class Seen:
+class ImportedFunction:
+    """What a function serves and has imported once it can handle requests."""
+
     routes: set[tuple[str, str]]
-    built: list[str]  # models
-    modules: dict[str, str]  # name to file
+    built: list[str]  # names of complete models
+    modules: dict[str, str]  # file by name
 
 
 @pytest.fixture(scope="session")
-def seen(package: Package) -> Callable[[str], Seen]:
-    """What a function serves and has imported once it can answer."""
+def import_function(package: Package) -> Callable[[str], ImportedFunction]:
+    """Return a function that imports a Lambda by resource name."""
 
     @cache
-    def one(name: str) -> Seen:
+    def one(name: str) -> ImportedFunction:
         properties = resolve(find_functions(package.template)[name], package.template)
         variables = properties["Environment"]["Variables"]
         assert all(isinstance(value, str) for value in variables.values())
-        path = str(package.libraries)  # and, with -S, nothing else that is installed here
+        path = str(package.libraries)  # -S hides all other installed packages
         lambdas = {"AWS_LAMBDA_FUNCTION_NAME": name, "AWS_REGION": "cn-northwest-1", "PYTHONPATH": path}
         command = [sys.executable, "-S", "-c", PROBE, properties["Handler"]]
         done = subprocess.run(command, cwd=package.code, env={**variables, **lambdas}, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         routes, built, modules = json.loads(done.stdout)
-        return Seen({(path, method) for path, method in routes}, built, modules)
+        return ImportedFunction({(path, method) for path, method in routes}, built, modules)
 
     return one
 
 
-def test_there_is_a_function_for_each_group_and_job_and_one_that_migrates(package: Package) -> None:
+def test_groups_sockets_jobs_and_migration_have_functions(package: Package) -> None:
     assert set(find_functions(package.template)) == {*OWNERS, *SOCKETS, *JOBS, MIGRATE}
 
 
 @pytest.mark.parametrize("name", OWNERS)
-def test_a_function_serves_what_is_sent_to_it_and_nothing_else(
-    package: Package, seen: Callable[[str], Seen], name: str
+def test_function_serves_exactly_its_routes(
+    package: Package, import_function: Callable[[str], ImportedFunction], name: str
 ) -> None:
-    assert seen(name).routes == {
+    assert import_function(name).routes == {
         route for route, one in find_operations(package.template).items() if find_target_function(one) == name
     }
 
 
-def test_every_route_reaches_a_function(package: Package) -> None:
-    """Whole: a merge could also leave an operation that has an address and nothing else."""
+def test_every_route_invokes_a_function(package: Package) -> None:
+    """Integrations must be complete: a merge could leave an operation with only a URI."""
     sent = {route: one for route, one in find_operations(package.template).items() if route[1] != "OPTIONS"}
     assert set(sent) == {(path, method) for path, methods in app.routes.items() for method in methods}
     whole = {"type": "aws_proxy", "httpMethod": "POST"}
@@ -85,7 +87,7 @@ def test_every_route_reaches_a_function(package: Package) -> None:
     assert {find_target_function(one) for one in sent.values()} <= set(OWNERS)
 
 
-def test_the_api_may_call_each_function_and_nobody_else_may(package: Package) -> None:
+def test_only_the_api_may_invoke_functions(package: Package) -> None:
     allowed = [one["Properties"] for one in find_resources(package.template, "AWS::Lambda::Permission").values()]
     assert sorted(one["FunctionName"]["Ref"] for one in allowed) == sorted([*OWNERS, *SOCKETS])
     assert {one["Principal"] for one in allowed} == {"apigateway.amazonaws.com"}
@@ -95,11 +97,11 @@ def test_the_api_may_call_each_function_and_nobody_else_may(package: Package) ->
 
 
 @pytest.mark.parametrize("name", [*SOCKETS, *JOBS, MIGRATE])
-def test_what_nobody_asks_over_http_serves_nothing(seen: Callable[[str], Seen], name: str) -> None:
-    assert seen(name).routes == set()
+def test_functions_without_http_serve_no_routes(import_function: Callable[[str], ImportedFunction], name: str) -> None:
+    assert import_function(name).routes == set()
 
 
-def test_a_job_hears_of_our_own_bucket_alone(package: Package) -> None:
+def test_event_pattern_is_limited_to_our_bucket(package: Package) -> None:
     listening = [event for one in find_functions(package.template).values() for event in one.get("Events", {}).values()]
     patterns = [event["Properties"]["Pattern"] for event in listening if event["Type"] == "CloudWatchEvent"]
     uploads = [resolve(one["detail"], package.template) for one in patterns if one["source"] == ["aws.s3"]]
@@ -107,15 +109,17 @@ def test_a_job_hears_of_our_own_bucket_alone(package: Package) -> None:
 
 
 @pytest.mark.parametrize("name", [*OWNERS, *SOCKETS, *JOBS, MIGRATE])
-def test_a_function_imports_no_other_groups_code(seen: Callable[[str], Seen], name: str) -> None:
+def test_function_imports_no_other_group(import_function: Callable[[str], ImportedFunction], name: str) -> None:
     others = tuple(f"chalicelib.{group}." for group in GROUPS if group != OWNERS.get(name))
-    assert [module for module in seen(name).modules if module.startswith(others)] == []
+    assert [module for module in import_function(name).modules if module.startswith(others)] == []
 
 
 @pytest.mark.parametrize("name", [*OWNERS, *SOCKETS, *JOBS, MIGRATE])
-def test_a_function_stands_on_the_package_alone(package: Package, seen: Callable[[str], Seen], name: str) -> None:
-    """Imported without what is only installed here; boto3, which Lambda has, would cost each cold start too much."""
-    modules = seen(name).modules
+def test_function_imports_only_the_package(
+    package: Package, import_function: Callable[[str], ImportedFunction], name: str
+) -> None:
+    """boto3, which Lambda provides, would slow down cold starts."""
+    modules = import_function(name).modules
     assert Path(modules["chalicelib"]).is_relative_to(package.code)
     assert Path(modules["chalice.app"]).is_relative_to(package.code)
     assert Path(modules["pymysql"]).is_relative_to(package.libraries)
@@ -123,22 +127,22 @@ def test_a_function_stands_on_the_package_alone(package: Package, seen: Callable
 
 
 @pytest.mark.parametrize("name", OWNERS)
-def test_a_cold_start_builds_no_model_that_nobody_has_asked_for(seen: Callable[[str], Seen], name: str) -> None:
-    assert seen(name).built == []
+def test_cold_start_builds_no_model(import_function: Callable[[str], ImportedFunction], name: str) -> None:
+    assert import_function(name).built == []
 
 
-def test_requests_that_wait_get_the_whole_time_that_api_gateway_gives(package: Package) -> None:
+def test_long_polls_have_the_timeout_of_api_gateway(package: Package) -> None:
     waiting = find_functions(package.template)[API_HANDLER]
     assert (waiting["Timeout"], waiting["ReservedConcurrentExecutions"]) == (29, 200)
 
 
-def test_functions_sit_in_the_private_network_and_wait_for_the_migration(package: Package) -> None:
+def test_functions_are_in_the_private_network_and_depend_on_the_migration(package: Package) -> None:
     for name, properties in find_functions(package.template).items():
         assert len(properties["VpcConfig"]["SubnetIds"]) == 2
         assert (package.template["Resources"][name].get("DependsOn") == "Migrated") is (name != MIGRATE)
 
 
-def test_open_websockets_are_written_to_where_clients_have_them(package: Package) -> None:
+def test_websockets_are_written_to_at_their_own_api(package: Package) -> None:
     stage = package.template["Resources"]["WebsocketAPIStage"]["Properties"]
     for name in [*OWNERS, *SOCKETS, *JOBS]:
         variables = resolve(find_functions(package.template)[name]["Environment"]["Variables"], package.template)

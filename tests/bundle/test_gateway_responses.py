@@ -1,4 +1,4 @@
-"""API Gateway's own answers wear what ours wear."""
+"""API Gateway's own responses have the format of ours."""
 
 import json
 
@@ -7,7 +7,7 @@ from chalicelib.http import routing
 from tests.bundle.conftest import Package
 from tests.support.cloudformation import Template, find_operations
 
-# Every type there is: docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
+# All types: docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
 KINDS = {
     *("ACCESS_DENIED", "API_CONFIGURATION_ERROR", "AUTHORIZER_CONFIGURATION_ERROR", "AUTHORIZER_FAILURE"),
     *("BAD_REQUEST_PARAMETERS", "BAD_REQUEST_BODY", "DEFAULT_4XX", "DEFAULT_5XX", "EXPIRED_TOKEN"),
@@ -28,7 +28,7 @@ def headers(answer: Template, prefix: str) -> dict[str, str]:
     return {name.removeprefix(prefix): value for name, value in parameters.items()}
 
 
-def test_every_answer_is_an_envelope_with_the_number_of_its_status(package: Package) -> None:
+def test_responses_have_an_envelope_with_the_code_of_their_status(package: Package) -> None:
     assert set(answers(package)) == KINDS
     kinds = {kind.code: kind for kind in errors.KINDS}
     for name, answer in answers(package).items():
@@ -42,7 +42,7 @@ def test_every_answer_is_an_envelope_with_the_number_of_its_status(package: Pack
         assert not set("$#") & set(text), "API Gateway would put something else there"
 
 
-def test_every_answer_has_the_headers_of_ours(package: Package) -> None:
+def test_responses_have_our_headers(package: Package) -> None:
     ours = {name: f"'{value}'" for name, value in routing.DEFAULT_HEADERS.items()}
     for answer in answers(package).values():
         theirs = headers(answer, "gatewayresponse.header.")
@@ -50,7 +50,7 @@ def test_every_answer_has_the_headers_of_ours(package: Package) -> None:
         assert theirs == {**ours, "X-Request-Id": "context.requestId"}
 
 
-def test_what_is_not_there_is_404_and_what_is_busy_says_when(package: Package) -> None:
+def test_unknown_routes_are_404_and_throttling_has_retry_after(package: Package) -> None:
     status = {name: answer.get("statusCode") for name, answer in answers(package).items()}
     assert status["MISSING_AUTHENTICATION_TOKEN"] == status["RESOURCE_NOT_FOUND"] == status["INVALID_SIGNATURE"] == 404
     assert (status["REQUEST_TOO_LARGE"], status["UNSUPPORTED_MEDIA_TYPE"], status["INTEGRATION_TIMEOUT"]) == (
@@ -66,7 +66,7 @@ def test_what_is_not_there_is_404_and_what_is_busy_says_when(package: Package) -
     assert later == {"THROTTLED", "QUOTA_EXCEEDED", "INTEGRATION_FAILURE"}
 
 
-def test_a_browsers_preflight_hears_what_the_answer_will_say(package: Package) -> None:
+def test_preflight_has_the_headers_of_the_response(package: Package) -> None:
     served: dict[str, set[str]] = {}
     for path, method in find_operations(package.template):
         served.setdefault(path, set()).add(method)

@@ -1,4 +1,4 @@
-"""The deployment waits for the migration, and hears how it went."""
+"""The custom resource that runs the migration and reports its result."""
 
 import io
 import json
@@ -14,7 +14,7 @@ from infra import migrator
 
 
 class Listener(HTTPServer):
-    """Stands where CloudFormation's bucket takes the answer."""
+    """A fake of the bucket to which the response to CloudFormation is sent."""
 
     heard: dict[str, Any]
 
@@ -43,7 +43,7 @@ def cloudformation() -> Iterator[Listener]:
 
 
 class Lambda:
-    """Stands for boto3's client of the service that runs migrate."""
+    """A fake of boto3's Lambda client."""
 
     def __init__(self, answer: dict[str, Any] | Exception) -> None:
         self.answer = answer
@@ -74,9 +74,7 @@ def deploy(cloudformation: Listener, monkeypatch: pytest.MonkeyPatch, kind: str,
 
 
 @pytest.mark.parametrize("kind", ["Create", "Update"])
-def test_a_deployment_migrates_and_goes_on(
-    cloudformation: Listener, monkeypatch: pytest.MonkeyPatch, kind: str
-) -> None:
+def test_deployment_migrates(cloudformation: Listener, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     service = Lambda({"Payload": io.BytesIO(b'["0001_people.sql"]')})
     heard = deploy(cloudformation, monkeypatch, kind, service)
     assert service.called == ["migrate-function"]
@@ -99,7 +97,7 @@ def test_a_deployment_migrates_and_goes_on(
     ],
     ids=["a statement fails", "nothing is heard"],
 )
-def test_a_migration_that_fails_turns_the_deployment_back(
+def test_failed_migration_fails_the_deployment(
     cloudformation: Listener, monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any] | Exception
 ) -> None:
     heard = deploy(cloudformation, monkeypatch, "Update", Lambda(answer))
@@ -107,7 +105,7 @@ def test_a_migration_that_fails_turns_the_deployment_back(
     assert "statement 3" in heard["Reason"]
 
 
-def test_removing_the_stack_migrates_nothing(cloudformation: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_deleting_the_stack_does_not_migrate(cloudformation: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
     service = Lambda({})
     assert deploy(cloudformation, monkeypatch, "Delete", service)["Status"] == "SUCCESS"
     assert service.called == []

@@ -1,4 +1,4 @@
-"""A function may do what it needs, and nothing else."""
+"""Functions have exactly the permissions that they need."""
 
 import ast
 import fnmatch
@@ -20,40 +20,40 @@ SERVING |= {
     for handler in app.websocket_handlers.values()
 }
 WORKING = {get_resource_name(job): job for job in ("migrate", *(one.name for one in app.event_sources))}
-# Actions whose resource must be "*": EC2 knows no other for network interfaces that are not there yet.
+# Actions whose resource must be "*": EC2 has no other for network interfaces that do not exist yet.
 ANYWHERE = "ec2:"
 SERVICES = {"s3": "s3", "kms": "kms", "lambda": "lambdas", "execute-api": "ws_push"}
 
 
-def statements(policy: dict[str, Any]) -> list[dict[str, Any]]:
+def list_statements(policy: dict[str, Any]) -> list[dict[str, Any]]:
     return [
         {**one, "Action": [one["Action"]] if isinstance(one["Action"], str) else one["Action"]}
         for one in policy["Statement"]
     ]
 
 
-def allowed(package: Package, name: str) -> list[dict[str, Any]]:
-    """What the role of a function allows it."""
+def list_allowed(package: Package, name: str) -> list[dict[str, Any]]:
+    """Return the statements of a function's role that allow something."""
     role = package.template["Resources"][find_functions(package.template)[name]["Role"]["Fn::GetAtt"][0]]
     documents = [one["PolicyDocument"] for one in role["Properties"]["Policies"]]
-    return [one for document in documents for one in statements(document) if one["Effect"] == "Allow"]
+    return [one for document in documents for one in list_statements(document) if one["Effect"] == "Allow"]
 
 
-def reaches(module: str, aim: str, seen: set[str]) -> bool:
-    """Whether importing the module, or calling what it holds, can import the aim."""
-    if module in seen:
+def can_import(module: str, target: str, visited: set[str]) -> bool:
+    """Return True if importing the module, or calling its functions, can import the target."""
+    if module in visited:
         return False
-    seen.add(module)
-    return module == aim or any(reaches(one, aim, seen) for one in imported(module))
+    visited.add(module)
+    return module == target or any(can_import(imported, target, visited) for imported in list_module_imports(module))
 
 
-def imported(module: str) -> set[str]:
+def list_module_imports(module: str) -> set[str]:
     path = ROOT.joinpath(*module.split("."))
     path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    return imports(ast.parse(path.read_text("utf-8"))) if path.exists() else set()
+    return list_imports(ast.parse(path.read_text("utf-8"))) if path.exists() else set()
 
 
-def imports(code: ast.AST) -> set[str]:
+def list_imports(code: ast.AST) -> set[str]:
     found: set[str] = set()
     for node in ast.walk(code):
         if isinstance(node, ast.ImportFrom) and node.module:
@@ -64,8 +64,8 @@ def imports(code: ast.AST) -> set[str]:
 
 
 @pytest.mark.parametrize("path", POLICIES, ids=lambda path: path.name)
-def test_a_policy_names_each_action_and_the_things_it_may_be_done_to(path: Path) -> None:
-    every = statements(json.loads(path.read_text("utf-8")))
+def test_policy_names_actions_and_resources(path: Path) -> None:
+    every = list_statements(json.loads(path.read_text("utf-8")))
     assert [action for one in every for action in one["Action"] if "*" in action] == []
     assert not [key for one in every for key in one if key.startswith("Not")]
     anything = [action for one in every if one["Resource"] == "*" for action in one["Action"]]
@@ -75,8 +75,8 @@ def test_a_policy_names_each_action_and_the_things_it_may_be_done_to(path: Path)
 
 
 @pytest.mark.parametrize("path", POLICIES, ids=lambda path: path.name)
-def test_what_lambda_needs_for_the_network_our_own_code_may_not_do(path: Path) -> None:
-    every = statements(json.loads(path.read_text("utf-8")))
+def test_own_code_may_not_use_the_network_permissions_of_lambda(path: Path) -> None:
+    every = list_statements(json.loads(path.read_text("utf-8")))
     (network,) = [one["Action"] for one in every if one["Resource"] == "*" and one["Effect"] == "Allow"]
     (denied,) = [one for one in every if one["Effect"] == "Deny"]
     assert denied["Action"] == network
@@ -84,7 +84,7 @@ def test_what_lambda_needs_for_the_network_our_own_code_may_not_do(path: Path) -
 
 
 @pytest.mark.parametrize("path", POLICIES, ids=lambda path: path.name)
-def test_every_policy_begins_with_what_all_have(path: Path) -> None:
+def test_every_policy_contains_the_common_statements(path: Path) -> None:
     common = json.loads((ROOT / ".chalice" / "policy.json").read_text("utf-8"))["Statement"]
     assert [one for one in common if one not in json.loads(path.read_text("utf-8"))["Statement"]] == []
 
@@ -92,40 +92,40 @@ def test_every_policy_begins_with_what_all_have(path: Path) -> None:
 LOADERS = {OUTBOX: "load_internal_handlers", EXTERNAL_OUTBOX: "load_external_handlers"}
 
 
-def jobs_modules(job: str) -> set[str]:
-    """What a job's function in app.py imports, or names to be imported."""
+def list_job_modules(job: str) -> set[str]:
+    """Return what a job's function in app.py imports, including the handlers of its queue."""
     for node in ast.walk(ast.parse((ROOT / "app.py").read_text("utf-8"))):
         if isinstance(node, ast.FunctionDef) and node.name == job:
-            return {*imports(node), *(jobs_modules(LOADERS[job]) if job in LOADERS else ())}
+            return {*list_imports(node), *(list_job_modules(LOADERS[job]) if job in LOADERS else ())}
     raise AssertionError(f"app.py has no {job}")
 
 
 @pytest.mark.parametrize("name", [*SERVING, *WORKING])
-def test_a_service_is_for_the_functions_whose_code_uses_it(package: Package, name: str) -> None:
-    starts = {SERVING[name]} if name in SERVING else jobs_modules(WORKING[name])
+def test_services_are_allowed_exactly_if_the_code_uses_them(package: Package, name: str) -> None:
+    starts = {SERVING[name]} if name in SERVING else list_job_modules(WORKING[name])
     assert starts
-    actions = {action for one in allowed(package, name) for action in one["Action"]}
+    actions = {action for one in list_allowed(package, name) for action in one["Action"]}
     for service, adapter in SERVICES.items():
-        uses = any(reaches(one, f"chalicelib.adapters.aws.{adapter}", set()) for one in starts)
+        uses = any(can_import(one, f"chalicelib.adapters.aws.{adapter}", set()) for one in starts)
         assert any(action.startswith(f"{service}:") for action in actions) is uses, service
     assert {action.partition(":")[0] for action in actions} - set(SERVICES) == {"logs", "ec2"}
 
 
-def test_who_tells_another_function_to_begin_may(package: Package) -> None:
+def test_functions_may_invoke_the_workers_that_they_wake(package: Package) -> None:
     for name, properties in find_functions(package.template).items():
         variables = properties["Environment"]["Variables"]
-        told = [variables[one] for one in ("OUTBOX_FUNCTION", "EXTERNAL_OUTBOX_FUNCTION") if one in variables]
+        workers = [variables[one] for one in ("OUTBOX_FUNCTION", "EXTERNAL_OUTBOX_FUNCTION") if one in variables]
         may = [
             resolve(one["Resource"], package.template)
-            for one in allowed(package, name)
+            for one in list_allowed(package, name)
             if "lambda:InvokeFunction" in one["Action"]
         ]
-        for function in told if may else []:
+        for function in workers if may else []:
             full = f"arn:aws-cn:lambda:cn-northwest-1:1:function:stack-{function['Ref']}-8XK2"
             assert any(fnmatch.fnmatch(full, one) for one in may), (name, full, may)
 
 
-def test_uploads_and_files_lie_where_the_policies_say() -> None:
+def test_object_keys_match_the_policies() -> None:
     names = ("upload_forms.py", "confirmation.py")
     sources = {name: (ROOT / "chalicelib" / "files" / name).read_text("utf-8") for name in names}
     assert 'upload_key = f"{tenant_id}/uploads/' in sources["upload_forms.py"]

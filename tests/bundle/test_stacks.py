@@ -1,4 +1,4 @@
-"""What stands below the bundle: infra/*.yaml."""
+"""The stacks beneath the bundle: infra/*.yaml."""
 
 from typing import Any
 
@@ -21,13 +21,13 @@ def exports(stack: str) -> set[str]:
     return {one["Export"]["Name"]["Fn::Sub"].removeprefix("${Environment}-") for one in outputs if "Export" in one}
 
 
-def test_the_bundle_imports_only_what_a_stack_exports(package: Package) -> None:
+def test_bundle_imports_only_exported_values(package: Package) -> None:
     every = set().union(*map(exports, TEMPLATES))
     assert set(iter_imports(package.template)) <= every
     assert set(iter_imports(list(TEMPLATES.values()))) <= every
 
 
-def test_the_stacks_can_be_made_in_the_order_that_the_documentation_gives() -> None:
+def test_stacks_can_be_created_in_the_documented_order() -> None:
     made: set[str] = set()
     for stack in ("account", "network", "storage", "data", "alarms"):
         assert set(iter_imports(TEMPLATES[stack])) <= made
@@ -35,7 +35,7 @@ def test_the_stacks_can_be_made_in_the_order_that_the_documentation_gives() -> N
     assert {path.stem for path in STACKS} == {"account", "network", "storage", "data", "alarms"}
 
 
-def test_functions_leave_by_fixed_addresses_and_data_by_none() -> None:
+def test_functions_have_fixed_addresses_and_data_has_no_internet() -> None:
     network = TEMPLATES["network"]["Resources"]
     nats = find_resources(TEMPLATES["network"], "AWS::EC2::NatGateway").values()
     assert {one["Properties"]["AllocationId"]["Fn::GetAtt"][0] for one in nats} == {"AddressA", "AddressB"}
@@ -49,7 +49,7 @@ def test_functions_leave_by_fixed_addresses_and_data_by_none() -> None:
     assert network["DataRoutesA"]["Properties"]["RouteTableId"] == {"Ref": "DataRoutes"}
 
 
-def test_the_database_survives_a_zone_and_speaks_only_tls() -> None:
+def test_database_is_multi_az_and_requires_tls() -> None:
     database = only("data", "AWS::RDS::DBInstance")
     assert database["EngineVersion"] == {"Ref": "DatabaseVersion"}
     assert TEMPLATES["data"]["Parameters"]["DatabaseVersion"]["Default"].startswith("8.4.")
@@ -59,30 +59,30 @@ def test_the_database_survives_a_zone_and_speaks_only_tls() -> None:
     assert only("data", "AWS::RDS::DBParameterGroup")["Parameters"]["require_secure_transport"] == "ON"
 
 
-def test_what_the_database_logs_is_not_kept_for_ever() -> None:
-    """RDS makes a log group that is not there, without an end; and a slow statement is logged with its values."""
+def test_logs_of_the_database_expire() -> None:
+    """RDS creates missing log groups without expiry, and slow statements contain values."""
     database = TEMPLATES["data"]["Resources"]["Database"]
     groups = find_resources(TEMPLATES["data"], "AWS::Logs::LogGroup")
     assert set(database["DependsOn"]) == set(groups), "else RDS is there first"
     assert database["Properties"]["DBInstanceIdentifier"] == {"Ref": "Environment"}
-    kept = {
+    retained = {
         one["Properties"]["LogGroupName"]["Fn::Sub"]: one["Properties"]["RetentionInDays"] for one in groups.values()
     }
     assert set(database["Properties"]["EnableCloudwatchLogsExports"]) == {"error", "slowquery"}
-    assert kept == {
+    assert retained == {
         "/aws/rds/instance/${Environment}/error": 180,
         "/aws/rds/instance/${Environment}/slowquery": 14,
     }
 
 
-def test_the_database_starts_with_the_settings_that_connections_ask_for() -> None:
+def test_database_defaults_equal_the_session_settings() -> None:
     parameters = only("data", "AWS::RDS::DBParameterGroup")["Parameters"]
     assert [mode for mode in parameters["sql_mode"].split(",") if mode not in mysql.SESSION_SQL] == []
     assert parameters["transaction_isolation"].replace("-", " ") in mysql.SESSION_SQL
     assert parameters["innodb_flush_log_at_trx_commit"] == parameters["sync_binlog"] == "1"
 
 
-def test_the_cache_is_a_cluster_behind_tls_and_a_password() -> None:
+def test_cache_is_a_cluster_with_tls_and_a_password() -> None:
     cache = only("data", "AWS::ElastiCache::ReplicationGroup")
     secured = ("TransitEncryptionEnabled", "AtRestEncryptionEnabled", "AutomaticFailoverEnabled", "MultiAZEnabled")
     assert all(cache[one] is True for one in secured)
@@ -91,7 +91,7 @@ def test_the_cache_is_a_cluster_behind_tls_and_a_password() -> None:
     assert properties == {"cluster-enabled": "yes", "maxmemory-policy": "allkeys-lru"}
 
 
-def test_the_bucket_is_private_encrypted_and_forgets_what_was_never_finished() -> None:
+def test_bucket_is_private_encrypted_and_deletes_unfinished_uploads() -> None:
     bucket = only("storage", "AWS::S3::Bucket")
     assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
     assert bucket["BucketEncryption"]
@@ -101,7 +101,7 @@ def test_the_bucket_is_private_encrypted_and_forgets_what_was_never_finished() -
     assert "POST" in rule["AllowedMethods"]
 
 
-def test_every_alarm_on_the_data_wakes_somebody_and_says_what_to_do() -> None:
+def test_alarms_on_the_data_notify_and_have_a_description() -> None:
     alarms = [one["Properties"] for one in find_resources(TEMPLATES["alarms"], "AWS::CloudWatch::Alarm").values()]
     metrics = {one["MetricName"] for one in alarms}
     assert {"CPUUtilization", "DatabaseConnections", "FreeStorageSpace", "Evictions"} <= metrics
@@ -110,7 +110,7 @@ def test_every_alarm_on_the_data_wakes_somebody_and_says_what_to_do() -> None:
 
 
 @pytest.mark.parametrize("stack", TEMPLATES)
-def test_what_holds_data_is_not_deleted_with_its_stack(stack: str) -> None:
+def test_resources_with_data_are_retained(stack: str) -> None:
     keepers = (
         "AWS::RDS::DBInstance",
         "AWS::S3::Bucket",

@@ -1,4 +1,4 @@
-"""What CloudFormation is given."""
+"""The template of the bundle."""
 
 import json
 import re
@@ -25,7 +25,7 @@ from tests.support.cloudformation import (
 )
 
 RESOURCES_OF_AN_API = 300  # API Gateway's quota
-SERVICES = {f"{name}.amazonaws.com" for name in ("apigateway", "events", "lambda")}  # principals: in China too
+SERVICES = {f"{name}.amazonaws.com" for name in ("apigateway", "events", "lambda")}  # principals, also in China
 
 
 def lint(*paths: Path) -> str:
@@ -34,27 +34,27 @@ def lint(*paths: Path) -> str:
 
 
 def expanded(package: Package, region: str, monkeypatch: pytest.MonkeyPatch) -> Template:
-    """What CloudFormation's serverless transform makes of the template."""
+    """The template after CloudFormation's serverless transform."""
     monkeypatch.setenv("AWS_DEFAULT_REGION", region)
     monkeypatch.setattr(ArnGenerator, "BOTO_SESSION_REGION_NAME", None)
     template = json.loads(package.sam.read_text("utf-8"))
     for properties in find_functions(template).values():
-        properties["CodeUri"] = "s3://packages/deployment.zip"  # as `aws cloudformation package` leaves it
+        properties["CodeUri"] = "s3://packages/deployment.zip"  # as `aws cloudformation package` sets it
     policies = type("Policies", (), {"load": lambda _: {}})()
     return dict(transform(template, {}, policies))
 
 
-def test_cfn_lint_finds_nothing(package: Package) -> None:
+def test_cfn_lint_reports_nothing(package: Package) -> None:
     assert lint(package.sam, *STACKS) == ""
 
 
-def test_an_sms_provider_is_one_that_there_is(package: Package) -> None:
+def test_sms_providers_are_the_implemented_ones(package: Package) -> None:
     allowed = package.template["Parameters"]["SmsProvider"]["AllowedValues"]
     assert set(allowed) == {"", *sms.PROVIDERS} - {"file"}, "which is a developer's"
 
 
 @pytest.mark.parametrize("region", REGIONS)
-def test_the_transform_makes_one_api_with_one_stage(
+def test_transform_creates_one_api_with_one_stage(
     package: Package, region: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     template = expanded(package, region, monkeypatch)
@@ -79,21 +79,21 @@ def test_hosts_and_arns_are_of_the_partition(package: Package, region: str, monk
         assert [host for host in hosts - SERVICES if not host.endswith(f".{suffix}")] == []
 
 
-def test_bytes_pass_the_gateway_whatever_a_browser_accepts(package: Package) -> None:
+def test_binary_bodies_do_not_depend_on_the_accept_header(package: Package) -> None:
     body = package.template["Resources"]["RestAPI"]["Properties"]["DefinitionBody"]
     assert body["x-amazon-apigateway-binary-media-types"] == ["*/*"]
     for (_, method), one in find_operations(package.template).items():
-        if method == "OPTIONS":  # else API Gateway takes its own empty answer for bytes, and fails
+        if method == "OPTIONS":  # otherwise API Gateway treats its empty response as bytes and fails
             assert one["x-amazon-apigateway-integration"]["contentHandling"] == "CONVERT_TO_TEXT"
 
 
-def test_the_api_stays_under_its_quota(package: Package) -> None:
+def test_api_stays_below_its_quota(package: Package) -> None:
     parts = [path.strip("/").split("/") for path, _ in find_operations(package.template)]
     tree = {"/".join(path[:depth]) for path in parts for depth in range(len(path) + 1)}
     assert len(tree) <= RESOURCES_OF_AN_API
 
 
-def test_no_secret_host_or_account_stands_in_the_package(package: Package) -> None:
+def test_package_contains_no_secret_host_or_account(package: Package) -> None:
     for properties in find_functions(package.template).values():
         url = resolve(properties["Environment"]["Variables"]["DATABASE_URL"], package.template)
         assert re.fullmatch(r"mysql://zhenxun:\{\{resolve:secretsmanager:[\w:-]+\}\}@[\w-]+:3306/zhenxun\?tls=1", url)
@@ -101,7 +101,7 @@ def test_no_secret_host_or_account_stands_in_the_package(package: Package) -> No
     assert re.findall(r"(?<![\w.])\d{12}(?!\w)|\bAKIA\w+|\b(?:subnet|sg|vpc)-[0-9a-f]{8,}\b", text) == []
 
 
-def test_logs_are_kept_for_six_months_and_hold_no_query_string(package: Package) -> None:
+def test_logs_are_retained_for_six_months_without_query_strings(package: Package) -> None:
     logs = find_resources(package.template, "AWS::Logs::LogGroup")
     assert {one["Properties"]["RetentionInDays"] for one in logs.values()} == {180}
     names = [one["Properties"]["LogGroupName"]["Fn::Sub"] for one in logs.values()]

@@ -1,4 +1,4 @@
-"""The doctors whom a patient may ask."""
+"""The list of doctors for patients."""
 
 from typing import Any
 
@@ -29,18 +29,18 @@ def show(doctor: Person, **profile: Any) -> None:
     mysql.run_transaction(lambda tx: doctors.update(tx, doctor.tenant_id, doctor.user_id, Profile(**profile)))
 
 
-def test_everybody_sees_the_doctors_in_the_hospitals_order(hospital: Hospital) -> None:
+def test_doctors_are_listed_in_the_hospitals_order(hospital: Hospital) -> None:
     show(hospital.chen, sort=2)
     show(hospital.zhou, sort=1)
     for person in (hospital.lin, hospital.chen, hospital.desk, hospital.admin):
         assert names(listed(person)) == ["周医生", "陈医生"]
 
 
-def test_doctors_of_one_rank_come_in_the_order_they_were_made(hospital: Hospital) -> None:
+def test_doctors_with_equal_order_are_listed_by_creation(hospital: Hospital) -> None:
     assert names(listed(hospital.lin)) == ["陈医生", "周医生"]
 
 
-def test_a_doctor_shows_what_the_profile_says(hospital: Hospital) -> None:
+def test_doctor_shows_the_profile(hospital: Hospital) -> None:
     show(hospital.chen, title="特聘专家", duty_code="4", expert="呼吸系统疾病", photo_key="1/files/chen.jpg")
     show(hospital.zhou, duty_code="4", sort=9)
     chen, zhou = listed(hospital.lin).data["list"]
@@ -61,24 +61,24 @@ def test_a_doctor_shows_what_the_profile_says(hospital: Hospital) -> None:
         *(("李", []), ("%", []), ("_", []), ("\\", []), ("陈%生", []), ("陈_生", []), ("' OR 1=1 --", [])),
     ],
 )
-def test_a_name_is_found_by_any_part_of_it(hospital: Hospital, part: str, expected: list[str]) -> None:
+def test_doctor_is_found_by_any_part_of_the_name(hospital: Hospital, part: str, expected: list[str]) -> None:
     assert names(listed(hospital.lin, doctor_name=part)) == expected
 
 
-def test_a_name_with_a_wildcard_in_it_is_found_by_it(hospital: Hospital) -> None:
+def test_wildcard_in_a_name_is_matched_literally(hospital: Hospital) -> None:
     factories.create_staff(hospital.tenant_id, "13900000009", "王_%\\医生", "doctor")
     for part in ("_", "%", "\\", "_%\\"):
         assert names(listed(hospital.lin, doctor_name=part)) == ["王_%\\医生"]
 
 
-def test_who_does_not_work_as_a_doctor_is_not_listed(hospital: Hospital) -> None:
+def test_other_roles_and_disabled_doctors_are_not_listed(hospital: Hospital) -> None:
     staff.set_disabled(mysql.autocommit, hospital.tenant_id, hospital.chen.user_id, True)
     staff.set_role(mysql.autocommit, hospital.tenant_id, hospital.zhou.user_id, Role.ADMIN)
     data = listed(hospital.lin).data
     assert (data["list"], data["total"], data["pages"]) == ([], 0, 0)
 
 
-def test_it_is_paged(hospital: Hospital) -> None:
+def test_list_is_paged(hospital: Hospital) -> None:
     for number in range(3):
         factories.create_staff(hospital.tenant_id, f"1390000001{number}", f"医生{number}", "doctor")
     pages = [listed(hospital.lin, page_num=number, page_size="2") for number in (1, 2, 3, 4)]
@@ -87,18 +87,18 @@ def test_it_is_paged(hospital: Hospital) -> None:
     assert listed(hospital.lin, page_size=1000).data["page_size"] == 100
 
 
-def test_another_hospitals_doctors_are_not_there(hospital: Hospital, other_hospital: Hospital) -> None:
+def test_doctors_of_other_hospitals_are_not_listed(hospital: Hospital, other_hospital: Hospital) -> None:
     factories.create_staff(other_hospital.tenant_id, "13900000009", "客座医生", "doctor")
     assert "客座医生" not in names(listed(hospital.lin))
 
 
 @pytest.mark.parametrize("name", ["page_num", "page_size"])
 @pytest.mark.parametrize("value", ["", "0", "-1", "a", "1.5", str(2**53)])
-def test_a_bad_page_is_refused_by_name(hospital: Hospital, name: str, value: str) -> None:
+def test_invalid_page_is_named(hospital: Hospital, name: str, value: str) -> None:
     answer = listed(hospital.lin, **{name: value})
     assert (answer.status, answer.error.partition("：")[0]) == (400, name)
 
 
-def test_a_page_must_be_named_and_a_name_has_its_limit(hospital: Hospital) -> None:
+def test_page_is_required_and_name_has_a_limit(hospital: Hospital) -> None:
     assert get(PATH, hospital.lin.token).error == "page_num：必填；page_size：必填"
     assert listed(hospital.lin, doctor_name="陈" * 65).error.startswith("doctor_name：")

@@ -17,14 +17,14 @@ def names(answer: Any) -> list[str]:
     return [one["label_name"] for one in answer.data["list"]]
 
 
-def test_labels_are_listed_in_the_order_they_were_made(hospital: Hospital) -> None:
+def test_labels_are_listed_by_creation(hospital: Hospital) -> None:
     for name in ("高血压", "糖尿病", "哮喘"):
         assert staff_client.save_label(hospital.desk, name).data is None
     for person in (hospital.desk, hospital.admin, hospital.chen):
         assert names(staff_client.list_labels(person)) == ["高血压", "糖尿病", "哮喘"]
 
 
-def test_groups_and_labels_are_two_lists(hospital: Hospital) -> None:
+def test_groups_and_labels_are_separate(hospital: Hospital) -> None:
     staff_client.create_label(hospital.desk, "慢病", GROUP)
     staff_client.create_label(hospital.desk, "慢病", LABEL)
     assert (
@@ -34,14 +34,14 @@ def test_groups_and_labels_are_two_lists(hospital: Hospital) -> None:
     )
 
 
-def test_a_name_is_taken_once(hospital: Hospital) -> None:
+def test_name_is_unique(hospital: Hospital) -> None:
     staff_client.create_label(hospital.desk, "高血压")
     answer = staff_client.save_label(hospital.desk, " 高血压 ")
     assert (answer.status, answer.code, answer.error) == (409, 10005, "标签名称已存在")
     assert names(staff_client.list_labels(hospital.desk)) == ["高血压"]
 
 
-def test_eight_who_want_one_name_at_once_make_one_label(hospital: Hospital) -> None:
+def test_eight_concurrent_requests_create_one_label(hospital: Hospital) -> None:
     start = Barrier(8)
 
     def save(_: int) -> int:
@@ -53,7 +53,7 @@ def test_eight_who_want_one_name_at_once_make_one_label(hospital: Hospital) -> N
     assert names(staff_client.list_labels(hospital.desk)) == ["高血压"]
 
 
-def test_a_label_is_renamed_and_keeps_its_place_and_patients(hospital: Hospital) -> None:
+def test_renamed_label_keeps_position_and_patients(hospital: Hospital) -> None:
     first = staff_client.create_label(hospital.desk, "高血压")
     staff_client.create_label(hospital.desk, "糖尿病")
     pati_id = staff_client.create_patient_file(hospital.desk, list=build_label_list(first))
@@ -65,14 +65,14 @@ def test_a_label_is_renamed_and_keeps_its_place_and_patients(hospital: Hospital)
     ]
 
 
-def test_a_label_is_not_renamed_to_anothers_name(hospital: Hospital) -> None:
+def test_label_is_not_renamed_to_an_existing_name(hospital: Hospital) -> None:
     staff_client.create_label(hospital.desk, "高血压")
     second = staff_client.create_label(hospital.desk, "糖尿病")
     assert staff_client.save_label(hospital.desk, "高血压", LABEL, second).status == 409
     assert names(staff_client.list_labels(hospital.desk)) == ["高血压", "糖尿病"]
 
 
-def test_another_hospital_has_labels_of_its_own(hospital: Hospital, other_hospital: Hospital) -> None:
+def test_labels_are_per_hospital(hospital: Hospital, other_hospital: Hospital) -> None:
     label_id = staff_client.create_label(hospital.desk, "高血压")
     assert names(staff_client.list_labels(other_hospital.desk)) == []
     for answer in (
@@ -85,7 +85,7 @@ def test_another_hospital_has_labels_of_its_own(hospital: Hospital, other_hospit
     assert names(staff_client.list_labels(hospital.desk)) == ["高血压"]
 
 
-def test_a_label_is_no_group(hospital: Hospital) -> None:
+def test_label_is_not_found_as_a_group(hospital: Hospital) -> None:
     label_id = staff_client.create_label(hospital.desk, "高血压", LABEL)
     assert staff_client.save_label(hospital.desk, "慢病", GROUP, label_id).status == 404
     assert staff_client.delete_label(hospital.desk, label_id, GROUP).status == 404
@@ -93,7 +93,7 @@ def test_a_label_is_no_group(hospital: Hospital) -> None:
     assert names(staff_client.list_labels(hospital.desk)) == ["高血压"]
 
 
-def test_what_is_deleted_is_off_its_patients_and_its_name_is_free(hospital: Hospital) -> None:
+def test_deleted_label_is_removed_from_patients_and_frees_its_name(hospital: Hospital) -> None:
     group, label = (
         staff_client.create_label(hospital.desk, "慢病", GROUP),
         staff_client.create_label(hospital.desk, "高血压"),
@@ -109,7 +109,7 @@ def test_what_is_deleted_is_off_its_patients_and_its_name_is_free(hospital: Hosp
     assert staff_client.create_label(hospital.desk, "高血压") != label
 
 
-def test_a_label_that_goes_while_a_patient_is_put_under_it_is_not_there(
+def test_adding_a_patient_waits_for_a_concurrent_deletion_and_fails(
     hospital: Hospital, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     label_id, real = staff_client.create_label(hospital.desk, "高血压"), store.list_patient_labels
@@ -124,7 +124,7 @@ def test_a_label_that_goes_while_a_patient_is_put_under_it_is_not_there(
     assert staff_client.list_person_counts(hospital.desk).data["person_numbers"] == 0
 
 
-def test_what_was_deleted_is_not_there_to_be_deleted_again(hospital: Hospital) -> None:
+def test_deleting_a_deleted_label_fails(hospital: Hospital) -> None:
     label_id = staff_client.create_label(hospital.desk, "高血压")
     assert staff_client.delete_label(hospital.desk, label_id).status == 200
     assert (
@@ -137,13 +137,13 @@ def test_what_was_deleted_is_not_there_to_be_deleted_again(hospital: Hospital) -
 
 
 @pytest.mark.parametrize("name", [None, "", "  ", "x" * 65, "高\x00压", "高\n压", 12, ["高血压"], True])
-def test_a_bad_name_is_refused_by_name(hospital: Hospital, name: Any) -> None:
+def test_invalid_name_is_named(hospital: Hospital, name: Any) -> None:
     answer = staff_client.save_label(hospital.desk, name)
     assert (answer.status, answer.code, answer.error.partition("：")[0]) == (400, 10001, "label_name")
 
 
 @pytest.mark.parametrize("label_type", [None, "", 0, 3, "3", 1.5, True, "分组"])
-def test_a_bad_type_is_refused_by_name(hospital: Hospital, label_type: Any) -> None:
+def test_invalid_type_is_named(hospital: Hospital, label_type: Any) -> None:
     for answer in (
         staff_client.save_label(hospital.desk, "高血压", label_type),
         staff_client.delete_label(hospital.desk, 1, label_type),
@@ -153,7 +153,7 @@ def test_a_bad_type_is_refused_by_name(hospital: Hospital, label_type: Any) -> N
 
 
 @pytest.mark.parametrize("label_id", ["0", -1, "a", 2**53, True, []])
-def test_a_bad_id_is_refused_by_name(hospital: Hospital, label_id: Any) -> None:
+def test_invalid_id_is_named(hospital: Hospital, label_id: Any) -> None:
     for answer in (
         staff_client.save_label(hospital.desk, "高血压", LABEL, label_id),
         staff_client.delete_label(hospital.desk, label_id),

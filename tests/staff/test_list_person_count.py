@@ -1,4 +1,4 @@
-"""Groups and labels with the number of patients under each."""
+"""Groups and labels with the number of their patients."""
 
 import random
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +16,7 @@ from tests.support.staff_client import GROUP, LABEL, build_label_list
 pytestmark = pytest.mark.usefixtures("everyone")
 
 
-def test_each_label_has_its_patients_and_the_page_all_of_them(hospital: Hospital) -> None:
+def test_labels_and_page_have_counts(hospital: Hospital) -> None:
     before = clock.now() // 1000
     first, second, empty = (staff_client.create_label(hospital.desk, name) for name in ("高血压", "糖尿病", "哮喘"))
     for labels in ([first], [first, second], []):
@@ -34,7 +34,7 @@ def test_each_label_has_its_patients_and_the_page_all_of_them(hospital: Hospital
     assert all(before <= one["create_time"] <= clock.now() // 1000 for one in data["list"])
 
 
-def test_a_patient_who_changes_groups_is_counted_in_the_new_one(hospital: Hospital) -> None:
+def test_patient_is_counted_in_the_new_group(hospital: Hospital) -> None:
     old, new = (staff_client.create_label(hospital.desk, name, GROUP) for name in ("慢病", "术后"))
     pati_id = staff_client.create_patient_file(hospital.desk, pati_group_id=old)
     staff_client.save_patient(hospital.desk, pati_id=pati_id, pati_group_id=new)
@@ -44,7 +44,7 @@ def test_a_patient_who_changes_groups_is_counted_in_the_new_one(hospital: Hospit
     ]
 
 
-def test_the_numbers_are_those_of_the_patients_whoever_moves_them_at_once(hospital: Hospital) -> None:
+def test_concurrent_changes_keep_counts_correct(hospital: Hospital) -> None:
     groups = [staff_client.create_label(hospital.desk, f"分组{n}", GROUP) for n in range(2)]
     labels = [staff_client.create_label(hospital.desk, f"标签{n}") for n in range(3)]
     patients = [staff_client.create_patient_file(hospital.desk, pati_name=f"林{n}") for n in range(3)]
@@ -69,14 +69,14 @@ def test_the_numbers_are_those_of_the_patients_whoever_moves_them_at_once(hospit
         assert label["person_number"] == len(under_it)
 
 
-def test_they_come_in_the_order_of_creation_or_the_other_way_round(hospital: Hospital) -> None:
+def test_order_is_by_creation_ascending_or_descending(hospital: Hospital) -> None:
     made = [staff_client.create_label(hospital.desk, name) for name in ("丙", "甲", "乙")]
     for order_type, expected in ((1, made), ("2", made[::-1])):
         listed = staff_client.list_person_counts(hospital.desk, LABEL, order_type).data["list"]
         assert [one["label_id"] for one in listed] == expected
 
 
-def test_they_are_paged(hospital: Hospital) -> None:
+def test_list_is_paged(hospital: Hospital) -> None:
     made = [staff_client.create_label(hospital.desk, f"标签{number}") for number in range(5)]
 
     def page(**query: Any) -> tuple[list[str], list[int]]:
@@ -92,12 +92,12 @@ def test_they_are_paged(hospital: Hospital) -> None:
     assert page(page_num=1, page_size=101)[1] == [1, 100, 5, 1]
 
 
-def test_a_hospital_without_labels_has_an_empty_list(hospital: Hospital) -> None:
+def test_hospital_without_labels_has_an_empty_list(hospital: Hospital) -> None:
     data = staff_client.list_person_counts(hospital.desk).data
     assert data == {"page_num": 1, "page_size": 0, "total": 0, "pages": 0, "person_numbers": 0, "list": []}
 
 
-def test_another_hospitals_patients_are_not_counted(hospital: Hospital, other_hospital: Hospital) -> None:
+def test_patients_of_other_hospitals_are_not_counted(hospital: Hospital, other_hospital: Hospital) -> None:
     label = staff_client.create_label(hospital.desk, "高血压")
     staff_client.create_patient_file(hospital.desk, list=build_label_list(label))
     data = staff_client.list_person_counts(other_hospital.desk).data
@@ -106,13 +106,13 @@ def test_another_hospitals_patients_are_not_counted(hospital: Hospital, other_ho
 
 @pytest.mark.parametrize("name", ["label_type", "order_type", "page_num", "page_size"])
 @pytest.mark.parametrize("value", ["0", "-1", "a", "1.5", str(2**53), "３"])
-def test_a_bad_field_is_refused_by_name(hospital: Hospital, name: str, value: str) -> None:
+def test_invalid_field_is_named(hospital: Hospital, name: str, value: str) -> None:
     answer = staff_client.list_person_counts(hospital.desk, **{"page_num": 1, "page_size": 10, name: value})
     assert (answer.status, answer.error.partition("：")[0]) == (400, name)
 
 
 @pytest.mark.parametrize("name", ["label_type", "order_type"])
-def test_both_types_must_be_given(hospital: Hospital, name: str) -> None:
+def test_both_types_are_required(hospital: Hospital, name: str) -> None:
     assert staff_client.list_person_counts(hospital.desk, **{name: ""}).error.startswith(name)
 
 
@@ -125,9 +125,9 @@ def test_both_types_must_be_given(hospital: Hospital, name: str) -> None:
         f"{store.LABELS_WITH_COUNTS_SQL} ORDER BY l.label_id DESC LIMIT 0, 10",
     ],
 )
-def test_no_table_is_read_without_an_index(hospital: Hospital, sql: str) -> None:
+def test_statements_use_an_index(hospital: Hospital, sql: str) -> None:
     def explained(tx: mysql.Tx) -> list[mysql.Row]:
-        for number in range(50):  # of a handful it is cheaper to read all
+        for number in range(50):  # with fewer rows MySQL prefers a full scan
             store.insert_label(tx, hospital.tenant_id, 1, f"分组{number}", hospital.desk.user_id)
         tx.execute("ANALYZE TABLE patients, adm_group_label, adm_pati_label_rela, staff")
         return tx.fetch_all(f"EXPLAIN FORMAT=TRADITIONAL {sql}", tenant_id=hospital.tenant_id, label_type=1)

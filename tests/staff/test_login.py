@@ -1,4 +1,4 @@
-"""Staff sign in. Limits on guessing are in tests/identity/test_attempts.py."""
+"""Sign-in of staff. tests/identity/test_attempts.py tests the limits of guessing."""
 
 import hashlib
 from functools import partial
@@ -29,7 +29,7 @@ def reset(hospital: Hospital, whom: Person) -> int:
     return post(RESET, hospital.admin.token, user_id=whom.user_id, password=NEW).status
 
 
-def test_staff_of_every_role_sign_in_with_phone_and_password(hospital: Hospital) -> None:
+def test_staff_of_every_role_sign_in(hospital: Hospital) -> None:
     staff = [
         (hospital.chen, "doctor", "陈医生"),
         (hospital.desk, "service_staff", "客服小李"),
@@ -44,7 +44,7 @@ def test_staff_of_every_role_sign_in_with_phone_and_password(hospital: Hospital)
         assert session.role == role
 
 
-def test_doctor_chen_answers_with_the_token_he_signed_in_for(hospital: Hospital) -> None:
+def test_token_of_a_sign_in_is_valid(hospital: Hospital) -> None:
     lin, chen = hospital.lin, hospital.chen
     fields: dict[str, Any] = {"member_id": lin.member_id, "doctor_id": chen.user_id}
     session_no = post("/msg_service/msg/patient/insert_session", lin.token, **fields).data["session_no"]
@@ -53,14 +53,14 @@ def test_doctor_chen_answers_with_the_token_he_signed_in_for(hospital: Hospital)
     assert get("/msg_service/msg/patient/msg_list", token, session_no=session_no).status == 403
 
 
-def test_signing_in_twice_gives_two_tokens_that_both_live(hospital: Hospital) -> None:
+def test_two_sign_ins_give_two_valid_tokens(hospital: Hospital) -> None:
     first, second = (sign_in(hospital, hospital.chen.phone).data["token"] for _ in range(2))
     assert first != second
     assert tokens.find_session(first)
     assert tokens.find_session(second)
 
 
-def test_an_unknown_phone_and_a_wrong_password_are_one_answer(
+def test_unknown_phone_and_wrong_password_have_one_response(
     hospital: Hospital, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     costs: list[Any] = []
@@ -79,39 +79,39 @@ def test_an_unknown_phone_and_a_wrong_password_are_one_answer(
 
 
 @pytest.mark.store
-def test_an_old_password_opens_nothing_while_it_is_reset(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The admin resets it."""
+def test_old_password_is_rejected_during_a_reset(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reset is an admin's."""
     asks = (partial(sign_in, hospital, hospital.chen.phone), partial(reset, hospital, hospital.chen))
     assert password_reset_races.sign_in_during_reset(monkeypatch, *asks) == 401
     assert sign_in(hospital, hospital.chen.phone, NEW).status == 200
 
 
 @pytest.mark.store
-def test_a_sign_in_that_meets_a_reset_waits_for_it(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sign_in_waits_for_a_concurrent_reset(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
     asks = (partial(sign_in, hospital, hospital.chen.phone), partial(reset, hospital, hospital.chen))
     assert password_reset_races.sign_in_before_reset_commit(monkeypatch, *asks) == 401
 
 
-def test_disabled_staff_do_not_sign_in(hospital: Hospital) -> None:
+def test_disabled_staff_cannot_sign_in(hospital: Hospital) -> None:
     disable = "UPDATE staff SET disabled_at = 1 WHERE user_id = %(id)s"
     mysql.autocommit.execute(disable, id=hospital.chen.user_id)
     answer = sign_in(hospital, hospital.chen.phone)
     assert (answer.status, answer.code) == (401, 10102)
 
 
-def test_staff_of_another_hospital_do_not_sign_in_here(hospital: Hospital, other_hospital: Hospital) -> None:
+def test_staff_of_other_hospitals_cannot_sign_in(hospital: Hospital, other_hospital: Hospital) -> None:
     guest = create_staff(other_hospital.tenant_id, "13900000009", "客座医生", "doctor")
     assert sign_in(hospital, guest.phone).status == 401
     assert sign_in(other_hospital, guest.phone).data["userId"] == str(guest.user_id)
 
 
-def test_one_phone_at_two_hospitals_is_two_people(hospital: Hospital, other_hospital: Hospital) -> None:
+def test_one_phone_at_two_hospitals_is_two_persons(hospital: Hospital, other_hospital: Hospital) -> None:
     assert hospital.chen.phone == other_hospital.chen.phone
     for one in (hospital, other_hospital):
         assert sign_in(one, one.chen.phone).data["userId"] == str(one.chen.user_id)
 
 
-def test_a_patients_phone_is_no_member_of_staffs(hospital: Hospital) -> None:
+def test_patients_cannot_sign_in_as_staff(hospital: Hospital) -> None:
     assert sign_in(hospital, hospital.lin.phone).status == 401
 
 
@@ -131,14 +131,14 @@ def test_a_patients_phone_is_no_member_of_staffs(hospital: Hospital) -> None:
         *(" 13900000001", "13900000001\n", "13900000001\x00"),
     ],
 )
-def test_a_bad_phone_is_refused_by_name(hospital: Hospital, phone: Any) -> None:
+def test_invalid_phone_is_named(hospital: Hospital, phone: Any) -> None:
     answer = sign_in(hospital, phone)
     assert (answer.status, answer.code) == (400, 10001)
     assert answer.error.startswith("phone：")
 
 
 @pytest.mark.parametrize("password", [None, "", "密" * 73, 12345, True, ["Demo-12345"], {}])
-def test_a_bad_password_is_refused_by_name(hospital: Hospital, password: Any) -> None:
+def test_invalid_password_is_named(hospital: Hospital, password: Any) -> None:
     answer = sign_in(hospital, hospital.chen.phone, password)
     assert (answer.status, answer.code) == (400, 10001)
     assert answer.error.startswith("password：")
@@ -146,19 +146,19 @@ def test_a_bad_password_is_refused_by_name(hospital: Hospital, password: Any) ->
 
 
 @pytest.mark.parametrize("password", ["demo-12345", " Demo-12345", "Demo-12345 ", "Demo-1234", "x" * 72])
-def test_a_password_is_compared_exactly(hospital: Hospital, password: str) -> None:
+def test_password_is_compared_exactly(hospital: Hospital, password: str) -> None:
     assert sign_in(hospital, hospital.chen.phone, password).status == 401
 
 
-def test_both_fields_must_be_given(hospital: Hospital) -> None:
+def test_both_fields_are_required(hospital: Hospital) -> None:
     answer = post(PATH, headers={"tenantId": str(hospital.tenant_id)})
     assert (answer.status, answer.error) == (400, "phone：必填；password：必填")
 
 
-def test_a_request_may_say_more_than_is_asked(hospital: Hospital) -> None:
+def test_unknown_fields_are_ignored(hospital: Hospital) -> None:
     assert sign_in(hospital, hospital.chen.phone, remember=True, role="admin").data["role"] == "doctor"
 
 
-def test_the_answer_tells_nothing_of_the_hash(hospital: Hospital) -> None:
+def test_response_does_not_contain_the_hash(hospital: Hospital) -> None:
     chen: Person = hospital.chen
     assert "scrypt" not in str(sign_in(hospital, chen.phone).body)

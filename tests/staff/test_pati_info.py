@@ -1,4 +1,4 @@
-"""One file, opened by staff; and the log of who opened or changed which."""
+"""Reading a patient file, and the access log."""
 
 import ast
 import re
@@ -22,7 +22,7 @@ def entries(person: Person, **query: Any) -> list[tuple[str, str, str]]:
     return [(one["user_name"], one["pati_id"], one["action"]) for one in listed]
 
 
-def test_the_one_file_that_was_opened_is_whole(hospital: Hospital) -> None:
+def test_file_is_unmasked(hospital: Hospital) -> None:
     number = build_unused_id_number()
     found = staff_client.get_patient_info(
         hospital.chen, staff_client.create_patient_file(hospital.desk, pati_id_number=number)
@@ -32,7 +32,7 @@ def test_the_one_file_that_was_opened_is_whole(hospital: Hospital) -> None:
     assert found["pati_create_time"][:10] == clock.today().isoformat()
 
 
-def test_a_photo_and_the_latest_visit_are_shown(hospital: Hospital) -> None:
+def test_photo_and_latest_visit_are_shown(hospital: Hospital) -> None:
     pati_id = int(staff_client.create_patient_file(hospital.desk))
     photo = "UPDATE patients SET photo_key = '1/files/a.jpg' WHERE pati_id = %(id)s"
     mysql.autocommit.execute(photo, id=pati_id)
@@ -42,14 +42,14 @@ def test_a_photo_and_the_latest_visit_are_shown(hospital: Hospital) -> None:
     assert found["trea_id"] == "12"
 
 
-def test_a_city_that_is_a_province_is_said_once(hospital: Hospital) -> None:
+def test_city_equal_to_the_province_is_written_once(hospital: Hospital) -> None:
     pati_id = staff_client.create_patient_file(
         hospital.desk, pati_province="北京市", pati_city="北京市", pati_county="朝阳区"
     )
     assert staff_client.get_patient_info(hospital.desk, pati_id).data["pati_splice_address"] == "北京市朝阳区"
 
 
-def test_another_hospital_finds_no_file_and_leaves_no_entry(hospital: Hospital, other_hospital: Hospital) -> None:
+def test_file_of_another_hospital_is_not_found_and_not_logged(hospital: Hospital, other_hospital: Hospital) -> None:
     pati_id = staff_client.create_patient_file(hospital.desk)
     answer = staff_client.get_patient_info(other_hospital.admin, pati_id)
     assert (answer.status, answer.code, answer.error) == (404, 10004, "患者不存在")
@@ -58,12 +58,12 @@ def test_another_hospital_finds_no_file_and_leaves_no_entry(hospital: Hospital, 
 
 
 @pytest.mark.parametrize("pati_id", ["", "0", "-1", "a", "1.5", str(2**53)])
-def test_a_bad_pati_id_is_refused_by_name(hospital: Hospital, pati_id: str) -> None:
+def test_invalid_pati_id_is_named(hospital: Hospital, pati_id: str) -> None:
     answer = staff_client.get_patient_info(hospital.desk, pati_id)
     assert (answer.status, answer.error.partition("：")[0]) == (400, "pati_id")
 
 
-def test_every_look_and_every_change_is_an_entry_the_latest_first(hospital: Hospital) -> None:
+def test_every_read_and_change_is_logged_newest_first(hospital: Hospital) -> None:
     pati_id = staff_client.create_patient_file(hospital.desk)
     for _ in range(2):
         staff_client.get_patient_info(hospital.chen, pati_id)
@@ -79,9 +79,7 @@ def test_every_look_and_every_change_is_an_entry_the_latest_first(hospital: Hosp
     assert latest["at"][:10] == clock.today().isoformat()
 
 
-def test_a_file_is_not_shown_where_the_log_cannot_be_written(
-    hospital: Hospital, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_file_is_not_shown_if_the_log_cannot_be_written(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
     pati_id = staff_client.create_patient_file(hospital.desk)
 
     def full(*_: Any) -> None:
@@ -95,7 +93,7 @@ def test_a_file_is_not_shown_where_the_log_cannot_be_written(
     assert staff_client.get_patient_info(hospital.chen, pati_id).data["pati_name"] == "林小雨"
 
 
-def test_the_log_is_searched_by_patient_and_by_staff(hospital: Hospital) -> None:
+def test_log_is_filtered_by_patient_and_by_staff(hospital: Hospital) -> None:
     lin, wang = (
         staff_client.create_patient_file(hospital.desk),
         staff_client.create_patient_file(hospital.desk, pati_name="王强"),
@@ -108,7 +106,7 @@ def test_the_log_is_searched_by_patient_and_by_staff(hospital: Hospital) -> None
     assert entries(hospital.admin, user_id=hospital.zhou.user_id) == []
 
 
-def test_the_log_is_paged(hospital: Hospital) -> None:
+def test_log_is_paged(hospital: Hospital) -> None:
     pati_id = staff_client.create_patient_file(hospital.desk)
     for _ in range(4):
         staff_client.get_patient_info(hospital.chen, pati_id)
@@ -122,12 +120,12 @@ def test_the_log_is_paged(hospital: Hospital) -> None:
 
 @pytest.mark.parametrize("name", ["pati_id", "user_id", "page_num", "page_size"])
 @pytest.mark.parametrize("value", ["0", "-1", "a", "1.5", str(2**53)])
-def test_a_bad_field_of_the_log_is_refused_by_name(hospital: Hospital, name: str, value: str) -> None:
+def test_invalid_field_of_the_log_is_named(hospital: Hospital, name: str, value: str) -> None:
     answer = staff_client.get_access_log(hospital.admin, **{name: value})
     assert (answer.status, answer.error.partition("：")[0]) == (400, name)
 
 
-def test_no_code_of_the_bundle_changes_or_deletes_an_entry() -> None:
+def test_no_statement_changes_or_deletes_an_entry() -> None:
     sources = Path(chalicelib.__file__ or "").parent.rglob("*.py")
     texts = [
         one.value

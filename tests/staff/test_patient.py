@@ -1,4 +1,4 @@
-"""建档: staff file a patient, and change a file."""
+"""建档: staff create and change patient files."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -16,7 +16,7 @@ from tests.support.id_numbers import build_id_number, build_unused_id_number
 from tests.support.staff_client import GROUP, build_label_list
 
 
-def test_a_file_says_all_that_was_filled_in(hospital: Hospital) -> None:
+def test_file_contains_all_fields(hospital: Hospital) -> None:
     group, label = (
         staff_client.create_label(hospital.desk, "慢病", GROUP),
         staff_client.create_label(hospital.desk, "高血压"),
@@ -49,7 +49,7 @@ def test_a_file_says_all_that_was_filled_in(hospital: Hospital) -> None:
     }
 
 
-def test_four_fields_are_enough(hospital: Hospital) -> None:
+def test_four_fields_are_sufficient(hospital: Hospital) -> None:
     found = staff_client.get_patient_info(hospital.desk, staff_client.create_patient_file(hospital.desk)).data
     assert (found["pati_id_number"], found["cont_relation"], found["list"], found["pati_group_id"]) == (
         "",
@@ -59,7 +59,7 @@ def test_four_fields_are_enough(hospital: Hospital) -> None:
     )
 
 
-def test_a_change_keeps_what_it_leaves_out(hospital: Hospital) -> None:
+def test_change_keeps_absent_fields(hospital: Hospital) -> None:
     group, label, number = (
         staff_client.create_label(hospital.desk, "慢病", GROUP),
         staff_client.create_label(hospital.desk, "高血压"),
@@ -72,7 +72,7 @@ def test_a_change_keeps_what_it_leaves_out(hospital: Hospital) -> None:
     assert staff_client.get_patient_info(hospital.desk, pati_id).data == {**before, "pati_phone": "13800000009"}
 
 
-def test_a_change_empties_what_is_sent_empty(hospital: Hospital) -> None:
+def test_change_clears_empty_fields(hospital: Hospital) -> None:
     group, label = (
         staff_client.create_label(hospital.desk, "慢病", GROUP),
         staff_client.create_label(hospital.desk, "高血压"),
@@ -91,7 +91,7 @@ def test_a_change_empties_what_is_sent_empty(hospital: Hospital) -> None:
     assert found["list"] == []
 
 
-def test_the_same_change_twice_is_one_change(hospital: Hospital) -> None:
+def test_repeated_change_has_no_further_effect(hospital: Hospital) -> None:
     pati_id, label = staff_client.create_patient_file(hospital.desk), staff_client.create_label(hospital.desk, "高血压")
     answers = [
         staff_client.save_patient(hospital.desk, pati_id=pati_id, list=build_label_list(label, label)).data
@@ -100,7 +100,7 @@ def test_the_same_change_twice_is_one_change(hospital: Hospital) -> None:
     assert answers[0] == answers[1]
 
 
-def test_a_number_is_filed_once_under_one_name(hospital: Hospital) -> None:
+def test_id_number_has_one_file_with_one_name(hospital: Hospital) -> None:
     number = build_unused_id_number()
     pati_id = staff_client.create_patient_file(hospital.desk, pati_id_number=number)
     again = staff_client.save_patient(
@@ -113,7 +113,7 @@ def test_a_number_is_filed_once_under_one_name(hospital: Hospital) -> None:
     assert number not in str(answer.body)
 
 
-def test_nobody_takes_the_number_of_another_file(hospital: Hospital) -> None:
+def test_id_number_of_another_file_is_rejected(hospital: Hospital) -> None:
     number = build_unused_id_number()
     staff_client.create_patient_file(hospital.desk, pati_id_number=number)
     other = staff_client.create_patient_file(hospital.desk, pati_name="林小雨")
@@ -121,13 +121,13 @@ def test_nobody_takes_the_number_of_another_file(hospital: Hospital) -> None:
     assert staff_client.get_patient_info(hospital.desk, other).data["pati_id_number"] == ""
 
 
-def test_a_passport_is_no_id_card(hospital: Hospital) -> None:
+def test_passport_is_not_checked_as_an_id_card(hospital: Hospital) -> None:
     data = staff_client.save_patient(hospital.desk, pati_id_type="03", pati_id_number="e12345678").data
     found = staff_client.get_patient_info(hospital.desk, data["pati_id"]).data
     assert (found["pati_id_type"], found["pati_id_number"]) == ("03", "E12345678")
 
 
-def test_filed_by_eight_at_once_it_is_one_file(hospital: Hospital) -> None:
+def test_eight_concurrent_requests_create_one_file(hospital: Hospital) -> None:
     number, start = build_unused_id_number(), Barrier(8)
 
     def file(_: int) -> str:
@@ -138,7 +138,7 @@ def test_filed_by_eight_at_once_it_is_one_file(hospital: Hospital) -> None:
         assert len(set(pool.map(file, range(8)))) == 1
 
 
-def test_sent_again_with_its_key_it_is_one_file_and_no_other(hospital: Hospital) -> None:
+def test_idempotency_key_creates_one_file_and_rejects_other_content(hospital: Hospital) -> None:
     key, start = {"Idempotency-Key": "k1"}, Barrier(4)
 
     def file(_: int) -> str:
@@ -153,7 +153,7 @@ def test_sent_again_with_its_key_it_is_one_file_and_no_other(hospital: Hospital)
     assert staff_client.create_patient_file(hospital.desk) != pati_id
 
 
-def test_a_patient_is_in_one_group_whoever_else_moves_them(hospital: Hospital) -> None:
+def test_concurrent_changes_leave_a_patient_in_one_group(hospital: Hospital) -> None:
     groups = [staff_client.create_label(hospital.desk, f"分组{n}", GROUP) for n in range(4)]
     pati_id, start = staff_client.create_patient_file(hospital.desk), Barrier(4)
 
@@ -166,9 +166,7 @@ def test_a_patient_is_in_one_group_whoever_else_moves_them(hospital: Hospital) -
     assert sum(one["person_number"] for one in staff_client.list_person_counts(hospital.desk, GROUP).data["list"]) == 1
 
 
-def test_nobody_else_changes_a_file_between_its_reading_and_its_writing(
-    hospital: Hospital, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_file_is_locked_between_read_and_write(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
     pati_id, real, locked = staff_client.create_patient_file(hospital.desk), patients.update, []
 
     def change(*arguments: Any) -> None:
@@ -183,7 +181,7 @@ def test_nobody_else_changes_a_file_between_its_reading_and_its_writing(
     assert len(locked) == 1
 
 
-def test_another_hospitals_file_is_not_there(hospital: Hospital, other_hospital: Hospital) -> None:
+def test_file_of_another_hospital_is_not_found(hospital: Hospital, other_hospital: Hospital) -> None:
     pati_id = staff_client.create_patient_file(hospital.desk)
     before = staff_client.get_patient_info(hospital.desk, pati_id).data
     answer = staff_client.save_patient(other_hospital.admin, pati_id=pati_id, pati_name="别人")
@@ -191,7 +189,7 @@ def test_another_hospitals_file_is_not_there(hospital: Hospital, other_hospital:
     assert staff_client.get_patient_info(hospital.desk, pati_id).data == before
 
 
-def test_a_label_that_is_not_there_changes_nothing(hospital: Hospital) -> None:
+def test_unknown_label_changes_nothing(hospital: Hospital) -> None:
     pati_id, label = staff_client.create_patient_file(hospital.desk), staff_client.create_label(hospital.desk, "高血压")
     answer = staff_client.save_patient(
         hospital.desk, pati_id=pati_id, pati_phone="13800000009", list=build_label_list(label, "999999999")
@@ -239,7 +237,7 @@ TOMORROW = f"{clock.today() + timedelta(days=2)}"
         ("list", ["a", {}, [1], [{}], [{"label_id": "a"}], [{"label_id": 1}] * 101]),
     ],
 )
-def test_a_bad_field_is_refused_by_name_and_files_nobody(hospital: Hospital, name: str, values: list[Any]) -> None:
+def test_invalid_field_is_named_and_creates_no_file(hospital: Hospital, name: str, values: list[Any]) -> None:
     for value in values:
         answer = staff_client.save_patient(hospital.desk, **{name: value})
         assert (answer.status, answer.code) == (400, 10001), value
@@ -247,7 +245,7 @@ def test_a_bad_field_is_refused_by_name_and_files_nobody(hospital: Hospital, nam
     assert staff_client.list_person_counts(hospital.desk).data["person_numbers"] == 0
 
 
-def test_a_number_that_is_kept_must_still_be_this_persons(hospital: Hospital) -> None:
+def test_stored_id_number_must_match_a_changed_person(hospital: Hospital) -> None:
     pati_id = staff_client.create_patient_file(hospital.desk, pati_id_number=build_unused_id_number())
     answer = staff_client.save_patient(hospital.desk, pati_id=pati_id, pati_birthday="1990-05-18")
     assert (answer.status, answer.error) == (400, "pati_id_number：出生日期与身份证号码不一致")

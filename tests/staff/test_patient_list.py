@@ -1,4 +1,4 @@
-"""How staff find a patient."""
+"""The list of patients for staff."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ def names(person: Person, **query: Any) -> list[str]:
     return [one["pati_name"] for one in staff_client.search_patients(person, **query).data["list"]]
 
 
-def test_by_the_beginning_of_a_name_the_latest_first(hospital: Hospital) -> None:
+def test_search_by_the_beginning_of_a_name_newest_first(hospital: Hospital) -> None:
     for name in ("林小雨", "林大雨", "王小林"):
         staff_client.create_patient_file(hospital.desk, pati_name=name)
     assert names(hospital.chen, pati_name="林") == ["林大雨", "林小雨"]
@@ -26,14 +26,14 @@ def test_by_the_beginning_of_a_name_the_latest_first(hospital: Hospital) -> None
 
 
 @pytest.mark.parametrize("wild", ["%", "_", "林%", "\\", "%雨", "'; --"])
-def test_wildcards_are_letters_like_others(hospital: Hospital, wild: str) -> None:
+def test_wildcards_are_matched_literally(hospital: Hospital, wild: str) -> None:
     staff_client.create_patient_file(hospital.desk, pati_name="林小雨")
     assert names(hospital.desk, pati_name=wild) == []
     staff_client.create_patient_file(hospital.desk, pati_name=f"{wild}雨")
     assert names(hospital.desk, pati_name=wild) == [f"{wild}雨"]
 
 
-def test_by_phone_number_id_number_group_and_label(hospital: Hospital) -> None:
+def test_search_by_phone_id_number_group_and_label(hospital: Hospital) -> None:
     group, label, number = (
         staff_client.create_label(hospital.desk, "慢病", GROUP),
         staff_client.create_label(hospital.desk, "高血压"),
@@ -53,7 +53,7 @@ def test_by_phone_number_id_number_group_and_label(hospital: Hospital) -> None:
     assert names(hospital.desk, label_id=label, pati_name="王", pati_phone="13800000002") == ["王强"]
 
 
-def test_a_list_masks_phones_and_has_no_id_numbers(hospital: Hospital) -> None:
+def test_list_masks_phones_and_has_no_id_numbers(hospital: Hospital) -> None:
     number = build_unused_id_number()
     staff_client.create_patient_file(hospital.desk, pati_id_number=number)
     answer = staff_client.search_patients(hospital.desk)
@@ -62,14 +62,14 @@ def test_a_list_masks_phones_and_has_no_id_numbers(hospital: Hospital) -> None:
     assert (number not in str(answer.body), "13800000001" not in str(answer.body)) == (True, True)
 
 
-def test_it_is_paged(hospital: Hospital) -> None:
+def test_list_is_paged(hospital: Hospital) -> None:
     for number in range(3):
         staff_client.create_patient_file(hospital.desk, pati_name=f"林{number}")
     data = staff_client.search_patients(hospital.desk, page_num=2, page_size=2).data
     assert ([one["pati_name"] for one in data["list"]], data["total"], data["pages"]) == (["林0"], 3, 2)
 
 
-def test_another_hospital_finds_nobody(hospital: Hospital, other_hospital: Hospital) -> None:
+def test_patients_of_other_hospitals_are_not_listed(hospital: Hospital, other_hospital: Hospital) -> None:
     label, number = staff_client.create_label(hospital.desk, "高血压"), build_unused_id_number()
     staff_client.create_patient_file(hospital.desk, pati_id_number=number, list=build_label_list(label))
     queries: list[dict[str, str]] = [{}, {"label_id": label}, {"pati_id_number": number}, {"pati_phone": "13800000001"}]
@@ -83,6 +83,6 @@ def test_another_hospital_finds_nobody(hospital: Hospital, other_hospital: Hospi
         *(("page_num", "0"), ("page_size", "a")),
     ],
 )
-def test_a_bad_field_is_refused_by_name(hospital: Hospital, name: str, value: str) -> None:
+def test_invalid_field_is_named(hospital: Hospital, name: str, value: str) -> None:
     answer = staff_client.search_patients(hospital.desk, **{name: value})
     assert (answer.status, answer.error.partition("：")[0]) == (400, name)

@@ -42,14 +42,14 @@ def photo_form(person: Person, doctor_id: Any, **fields: Any) -> Answer:
     return post(f"{STAFF_PATH}/doctor_photo", person.token, doctor_id=doctor_id, **{**PICTURE, **fields})
 
 
-def test_departments_are_listed_in_the_order_that_was_given(hospital: Hospital) -> None:
+def test_departments_are_listed_in_the_given_order(hospital: Hospital) -> None:
     for name, order in (("内科", 3), ("外科", 1), ("儿科", 3)):
         save_department(hospital.admin, name, order=order)
     for person in (hospital.chen, hospital.desk, hospital.admin):
         assert departments(person) == [("外科", 1), ("内科", 3), ("儿科", 3)]
 
 
-def test_a_department_is_renamed_and_moved(hospital: Hospital) -> None:
+def test_department_is_renamed_and_reordered(hospital: Hospital) -> None:
     dept_id = save_department(hospital.admin).data["dept_id"]
     for _ in range(2):
         assert save_department(hospital.admin, "呼吸内科", dept_id=dept_id, order=2).data == {"dept_id": dept_id}
@@ -60,13 +60,13 @@ def test_a_department_is_renamed_and_moved(hospital: Hospital) -> None:
     ("fields", "name"),
     [({"file_extension": "pdf"}, "file_extension"), ({"file_size": 0}, "file_size"), ({"dept_id": ""}, "dept_id")],
 )
-def test_a_departments_photo_is_a_picture(hospital: Hospital, fields: dict[str, Any], name: str) -> None:
+def test_department_photo_must_be_a_picture(hospital: Hospital, fields: dict[str, Any], name: str) -> None:
     dept_id = save_department(hospital.admin).data["dept_id"]
     answer = department_photo(hospital.admin, **{"dept_id": dept_id, **fields})
     assert (answer.status, answer.error.partition("：")[0]) == (400, name)
 
 
-def test_a_departments_name_is_taken_once(hospital: Hospital, other_hospital: Hospital) -> None:
+def test_department_name_is_unique(hospital: Hospital, other_hospital: Hospital) -> None:
     save_department(hospital.admin)
     other = save_department(hospital.admin, "外科").data["dept_id"]
     for answer in (save_department(hospital.admin), save_department(hospital.admin, dept_id=other)):
@@ -74,7 +74,7 @@ def test_a_departments_name_is_taken_once(hospital: Hospital, other_hospital: Ho
     assert save_department(other_hospital.admin).status == 200
 
 
-def test_a_department_shows_what_was_saved_and_keeps_what_was_left_out(hospital: Hospital) -> None:
+def test_department_shows_saved_fields_and_keeps_absent_ones(hospital: Hospital) -> None:
     dept_id = save_department(hospital.admin, order=3, introduction="咳嗽、哮喘").data["dept_id"]
     form = department_photo(hospital.admin, dept_id).data
     fields = {"dept_id": dept_id, "photo_file_id": form["file_id"]}
@@ -96,8 +96,8 @@ def test_a_department_shows_what_was_saved_and_keeps_what_was_left_out(hospital:
         ("schedule_by_doctor", "deptPortrait"),
         ("schedule/info", "deptPortrait"),
     ):
-        asked = {"deptId": dept_id, "date": tomorrow}
-        shown = get(f"/pati_service/tenant_service/{path}", hospital.lin.token, **asked).data
+        pending = {"deptId": dept_id, "date": tomorrow}
+        shown = get(f"/pati_service/tenant_service/{path}", hospital.lin.token, **pending).data
         [one] = shown if isinstance(shown, list) else shown["list"]
         assert one["deptDesp"] == "咳嗽、哮喘"
         assert multipart_forms.send_request("GET", one[picture]).body == PNG
@@ -105,7 +105,7 @@ def test_a_department_shows_what_was_saved_and_keeps_what_was_left_out(hospital:
     assert get(f"{STAFF_PATH}/departments", hospital.chen.token).data[1]["photo_url"] == ""
 
 
-def test_another_hospitals_department_is_not_there(hospital: Hospital, other_hospital: Hospital) -> None:
+def test_department_of_another_hospital_is_not_found(hospital: Hospital, other_hospital: Hospital) -> None:
     dept_id = save_department(hospital.admin).data["dept_id"]
     assert save_department(other_hospital.admin, "改名", dept_id=dept_id).status == 404
     assert department_photo(other_hospital.admin, dept_id).error == "科室不存在"
@@ -123,13 +123,13 @@ def test_another_hospitals_department_is_not_there(hospital: Hospital, other_hos
         ("dept_id", "a"),
     ],
 )
-def test_a_bad_field_of_a_department_is_refused_by_name(hospital: Hospital, name: str, value: Any) -> None:
+def test_invalid_field_of_a_department_is_named(hospital: Hospital, name: str, value: Any) -> None:
     answer = save_department(hospital.admin, **{"name": "内科", name: value})
     assert (answer.status, answer.error.partition("：")[0]) == (400, name)
     assert departments(hospital.admin) == []
 
 
-def test_a_profile_says_what_was_saved_and_keeps_what_was_left_out(hospital: Hospital) -> None:
+def test_profile_shows_saved_fields_and_keeps_absent_ones(hospital: Hospital) -> None:
     dept_id, chen = save_department(hospital.admin).data["dept_id"], hospital.chen.user_id
     said = {
         "dept_id": dept_id,
@@ -154,7 +154,7 @@ def test_a_profile_says_what_was_saved_and_keeps_what_was_left_out(hospital: Hos
     assert changed == {**found, "title": "", "dept_id": "", "dept_name": "", "duty_code": "3"}
 
 
-def test_a_photo_is_uploaded_and_then_shown(hospital: Hospital) -> None:
+def test_uploaded_photo_is_shown(hospital: Hospital) -> None:
     chen = hospital.chen.user_id
     form = photo_form(hospital.admin, chen).data
     fields = {"photo_file_id": form["file_id"]}
@@ -184,12 +184,12 @@ def test_a_photo_is_uploaded_and_then_shown(hospital: Hospital) -> None:
         ({"doctor_id": "a"}, "doctor_id"),
     ],
 )
-def test_a_photo_is_a_picture_of_five_megabytes_at_most(hospital: Hospital, fields: dict[str, Any], name: str) -> None:
+def test_photo_must_be_a_picture_of_at_most_5_mb(hospital: Hospital, fields: dict[str, Any], name: str) -> None:
     answer = photo_form(hospital.admin, **{"doctor_id": hospital.chen.user_id, **fields})
     assert (answer.status, answer.error.partition("：")[0]) == (400, name)
 
 
-def test_who_is_no_doctor_here_has_no_profile(hospital: Hospital, other_hospital: Hospital) -> None:
+def test_only_doctors_of_the_hospital_have_a_profile(hospital: Hospital, other_hospital: Hospital) -> None:
     for user_id in (hospital.desk.user_id, hospital.lin.user_id, other_hospital.chen.user_id):
         for answer in (save(hospital.admin, user_id, title="院长"), photo_form(hospital.admin, user_id)):
             assert (answer.status, answer.error) == (404, "医生不存在")
@@ -208,7 +208,7 @@ def test_who_is_no_doctor_here_has_no_profile(hospital: Hospital, other_hospital
         ("photo_file_id", ["a", 0]),
     ],
 )
-def test_a_bad_field_is_refused_by_name_and_changes_nothing(hospital: Hospital, name: str, values: list[Any]) -> None:
+def test_invalid_field_is_named_and_changes_nothing(hospital: Hospital, name: str, values: list[Any]) -> None:
     before = profiles(hospital.admin)
     for value in values:
         answer = save(hospital.admin, **{"doctor_id": hospital.chen.user_id, "introduction": "新", name: value})

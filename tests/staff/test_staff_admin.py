@@ -1,4 +1,4 @@
-"""Staff as an admin keeps them: staff_list, staff, staff_role, staff_disable, staff_enable, staff_password."""
+"""Administration of staff: staff_list, staff, staff_role, staff_disable, staff_enable, staff_password."""
 
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -17,7 +17,7 @@ __all__ = ["fast_hashes"]
 pytestmark = pytest.mark.usefixtures("fast_hashes", "everyone")
 
 ZHAO = {"name": "赵医生", "phone": "13900000009", "role": "doctor", "password": "Zhao-12345"}
-DOCTORS_OWN = "/msg_service/msg/doctor/new_session"  # an endpoint for doctors alone
+DOCTORS_OWN = "/msg_service/msg/doctor/new_session"  # an endpoint for doctors only
 BAD_IDS = ["", "0", -1, "a", 2**53, True, None, []]
 
 
@@ -45,7 +45,7 @@ def copied(token: str) -> str | None:
     return cache.read(tokens._build_cache_key(tokens.hash_token(token)))
 
 
-def test_a_new_doctor_signs_in_and_is_listed_to_patients(hospital: Hospital) -> None:
+def test_new_doctor_signs_in_and_is_listed_for_patients(hospital: Hospital) -> None:
     user_id = create(hospital.admin).data["user_id"]
     signed_in = sign_in(hospital, ZHAO["phone"], ZHAO["password"]).data
     assert (signed_in["userId"], signed_in["role"], signed_in["name"]) == (user_id, "doctor", "赵医生")
@@ -56,14 +56,14 @@ def test_a_new_doctor_signs_in_and_is_listed_to_patients(hospital: Hospital) -> 
     assert [one["doctor_id"] for one in found] == [user_id]
 
 
-def test_a_phone_is_one_member_of_staff_of_a_hospital(hospital: Hospital, other_hospital: Hospital) -> None:
+def test_phone_is_unique_among_staff_of_a_hospital(hospital: Hospital, other_hospital: Hospital) -> None:
     assert create(hospital.admin).status == 200
     answer = create(hospital.admin, name="别人")
     assert (answer.status, answer.code, answer.error) == (409, 10005, "该手机号已有员工使用")
     assert create(other_hospital.admin).status == 200
 
 
-def test_one_phone_created_by_four_at_once_is_one_person(hospital: Hospital) -> None:
+def test_four_concurrent_requests_create_one_member_of_staff(hospital: Hospital) -> None:
     start = Barrier(4)
 
     def one(_: int) -> int:
@@ -83,7 +83,7 @@ def test_one_phone_created_by_four_at_once_is_one_person(hospital: Hospital) -> 
         ("password", [None, "", "1234567", "x" * 73, 12345678]),
     ],
 )
-def test_a_bad_field_is_refused_by_name_and_creates_nobody(hospital: Hospital, name: str, values: list[Any]) -> None:
+def test_invalid_field_is_named_and_creates_no_staff(hospital: Hospital, name: str, values: list[Any]) -> None:
     for value in values:
         answer = create(hospital.admin, **{name: value})
         assert (answer.status, answer.error.partition("：")[0]) == (400, name), value
@@ -91,7 +91,7 @@ def test_a_bad_field_is_refused_by_name_and_creates_nobody(hospital: Hospital, n
     assert listed(hospital.admin).data["total"] == 4
 
 
-def test_the_list_has_everybody_masked_and_in_order(hospital: Hospital) -> None:
+def test_list_contains_all_staff_with_masked_phones_in_order(hospital: Hospital) -> None:
     do(hospital.admin, "disable", hospital.zhou.user_id)
     data = listed(hospital.admin).data
     rows = [(one["name"], one["role"], one["phone"], one["disabled"]) for one in data["list"]]
@@ -104,7 +104,7 @@ def test_the_list_has_everybody_masked_and_in_order(hospital: Hospital) -> None:
     assert (data["total"], data["pages"]) == (4, 1)
 
 
-def test_the_list_is_searched_and_paged(hospital: Hospital) -> None:
+def test_list_is_filtered_and_paged(hospital: Hospital) -> None:
     def names(**query: Any) -> list[str]:
         return [one["name"] for one in listed(hospital.admin, **query).data["list"]]
 
@@ -116,12 +116,12 @@ def test_the_list_is_searched_and_paged(hospital: Hospital) -> None:
 @pytest.mark.parametrize(
     ("name", "value"), [("role", "patient"), ("page_num", "0"), ("page_size", "a"), ("name", "x" * 65)]
 )
-def test_a_bad_field_of_the_list_is_refused_by_name(hospital: Hospital, name: str, value: str) -> None:
+def test_invalid_field_of_the_list_is_named(hospital: Hospital, name: str, value: str) -> None:
     answer = listed(hospital.admin, **{name: value})
     assert (answer.status, answer.error.partition("：")[0]) == (400, name)
 
 
-def test_another_role_acts_on_the_session_that_is_open(hospital: Hospital) -> None:
+def test_role_change_takes_effect_on_open_sessions(hospital: Hospital) -> None:
     assert asks_as_doctor(hospital.chen.token) == 200
     assert copied(hospital.chen.token)
     for _ in range(2):  # the same request twice
@@ -131,13 +131,13 @@ def test_another_role_acts_on_the_session_that_is_open(hospital: Hospital) -> No
     assert asks_as_doctor(hospital.chen.token) == 200
 
 
-def test_who_becomes_a_doctor_is_listed_to_patients(hospital: Hospital) -> None:
+def test_new_role_of_doctor_is_listed_for_patients(hospital: Hospital) -> None:
     do(hospital.admin, "role", hospital.desk.user_id, role="doctor")
     found = get(f"{STAFF_PATH}/doctor_list", hospital.lin.token, page_num=1, page_size=10, doctor_name="小李").data
     assert found["total"] == 1
 
 
-def test_disabled_is_locked_out_at_once_and_enabled_is_back(hospital: Hospital) -> None:
+def test_disabling_and_enabling_take_effect_at_once(hospital: Hospital) -> None:
     assert asks_as_doctor(hospital.chen.token) == 200
     for _ in range(2):
         assert do(hospital.admin, "disable", hospital.chen.user_id).data is None
@@ -150,7 +150,7 @@ def test_disabled_is_locked_out_at_once_and_enabled_is_back(hospital: Hospital) 
     assert sign_in(hospital, hospital.chen.phone, PASSWORD).status == 200
 
 
-def test_who_read_a_token_before_the_role_changed_does_not_keep_the_old_one(
+def test_concurrent_token_lookup_does_not_cache_the_old_role(
     hospital: Hospital, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = cache.write
@@ -165,7 +165,7 @@ def test_who_read_a_token_before_the_role_changed_does_not_keep_the_old_one(
     assert asks_as_doctor(hospital.chen.token) == 403
 
 
-def test_a_new_password_ends_every_session_begun_with_the_old_one(hospital: Hospital) -> None:
+def test_password_reset_ends_all_sessions(hospital: Hospital) -> None:
     other = sign_in(hospital, hospital.chen.phone, PASSWORD).data["token"]
     assert (asks_as_doctor(hospital.chen.token), asks_as_doctor(other)) == (200, 200)
     assert do(hospital.admin, "password", hospital.chen.user_id, password="New-123456").data is None
@@ -177,14 +177,14 @@ def test_a_new_password_ends_every_session_begun_with_the_old_one(hospital: Hosp
     assert asks_as_doctor(hospital.zhou.token) == 200, "and nobody else's"
 
 
-def test_an_admin_neither_demotes_nor_disables_themselves(hospital: Hospital) -> None:
+def test_admin_cannot_demote_or_disable_themselves(hospital: Hospital) -> None:
     own = hospital.admin.user_id
     for answer in (do(hospital.admin, "disable", own), do(hospital.admin, "role", own, role="doctor")):
         assert (answer.status, answer.code) == (409, 10005)
     assert listed(hospital.admin).status == 200
 
 
-def test_another_hospitals_staff_and_patients_are_not_there(hospital: Hospital, other_hospital: Hospital) -> None:
+def test_staff_and_patients_of_other_hospitals_are_not_found(hospital: Hospital, other_hospital: Hospital) -> None:
     for user_id in (other_hospital.chen.user_id, hospital.lin.user_id):
         for what, fields in (
             ("role", {"role": "admin"}),
@@ -198,13 +198,13 @@ def test_another_hospitals_staff_and_patients_are_not_there(hospital: Hospital, 
 
 
 @pytest.mark.parametrize("what", ["role", "disable", "enable", "password"])
-def test_a_bad_id_is_refused_by_name(hospital: Hospital, what: str) -> None:
+def test_invalid_id_is_named(hospital: Hospital, what: str) -> None:
     for user_id in BAD_IDS:
         answer = do(hospital.admin, what, user_id, role="admin", password=PASSWORD)
         assert (answer.status, answer.error.partition("：")[0]) == (400, "user_id"), user_id
 
 
 @pytest.mark.parametrize(("what", "name", "value"), [("role", "role", "patient"), ("password", "password", "short")])
-def test_a_bad_change_is_refused_by_name(hospital: Hospital, what: str, name: str, value: str) -> None:
+def test_invalid_change_is_named(hospital: Hospital, what: str, name: str, value: str) -> None:
     answer = do(hospital.admin, what, hospital.chen.user_id, **{name: value})
     assert (answer.status, answer.error.partition("：")[0]) == (400, name)
