@@ -1,13 +1,11 @@
-"""Every endpoint against every kind of caller: who enters, who is refused, and which hospital a request belongs to.
+"""Authorization of every endpoint for every kind of caller, and the hospital of a request.
 
-An endpoint is asked for nothing in particular, so that whoever may enter is told what is missing.
+Requests have no parameters, so that the response to an allowed caller is usually a validation error.
 """
-
-from importlib import import_module
 
 import pytest
 
-from app import GROUPS
+from app import GROUPS, load_routes
 from chalicelib.http.routing import Endpoint, OptionalTenantCaller
 from chalicelib.identity import tokens
 from chalicelib.identity.callers import Role
@@ -16,9 +14,9 @@ from tests.support.contract import CONTRACT
 from tests.support.factories import Hospital
 
 MANAGER = "/pati_service/manager_service"
-ENDPOINTS = [endpoint for group in GROUPS for endpoint in import_module(f"chalicelib.{group}.routes").routes.endpoints]
+ENDPOINTS = [endpoint for group in GROUPS for endpoint in load_routes(group).endpoints]
 OPEN = [one for one in ENDPOINTS if Role.PUBLIC in one.callers and one.parameters["caller"] != OptionalTenantCaller]
-# Who may call what is in no document of the contract; test_contract.py has the others.
+# Callers of the endpoints that are not in the contract; test_contract.py checks the others.
 CALLERS = {
     **dict.fromkeys(
         (
@@ -89,8 +87,8 @@ def name(endpoint: Endpoint) -> str:
 every_endpoint = pytest.mark.parametrize("endpoint", ENDPOINTS, ids=name)
 
 
-def ask(endpoint: Endpoint, headers: dict[str, str]) -> ApiResponse:
-    """Ask an endpoint for nothing in particular."""
+def send_request(endpoint: Endpoint, headers: dict[str, str]) -> ApiResponse:
+    """Send a request without parameters."""
     content = {"Content-Type": "application/json"} if endpoint.method == "POST" else {}
     request = build_event(endpoint.method, endpoint.path, headers | content, body="{}" if content else None)
     request["pathParameters"] = dict.fromkeys(endpoint.parameters, "1")
@@ -107,31 +105,29 @@ def credentials(hospital: Hospital) -> dict[Role, dict[str, str]]:
         Role.SERVICE_STAFF: {"token": hospital.desk.token},
         Role.ADMIN: {"token": hospital.admin.token},
         Role.SESSION: {"token": external_user},
-        # At the messagecenter a hospital's system says for whom it asks.
+        # At the messagecenter a hospital's system names the acting user.
         Role.SERVICE: {"X-Internal-Key": hospital.internal_key, "newUserId": str(hospital.lin.user_id)},
     }
 
 
-def test_what_no_document_has_is_for_these_callers() -> None:
+def test_endpoints_beyond_the_contract_have_these_callers() -> None:
     documented = {f"{one['method']} {one['path']}" for one in CONTRACT}
     assert {name(one): one.callers for one in ENDPOINTS if name(one) not in documented} == CALLERS
 
 
 @every_endpoint
-def test_an_endpoint_lets_in_the_callers_that_it_declares_and_nobody_else(
-    endpoint: Endpoint, hospital: Hospital
-) -> None:
+def test_endpoint_admits_exactly_its_declared_callers(endpoint: Endpoint, hospital: Hospital) -> None:
     tenant = {"tenantId": str(hospital.tenant_id)}
-    wrong_key = {"X-Internal-Key": "nobody's", "newUserId": str(hospital.lin.user_id)}
+    wrong_key = {"X-Internal-Key": "invalid", "newUserId": str(hospital.lin.user_id)}
     assert endpoint.callers <= set(Role)
     if Role.PUBLIC in endpoint.callers:
-        assert all(ask(endpoint, {**tenant, **one}).code != 10101 for one in ({}, {"token": "never was"}))
+        assert all(send_request(endpoint, {**tenant, **one}).code != 10101 for one in ({}, {"token": "never was"}))
         return
-    for nobody in ({}, {"token": "never was"}, wrong_key):
-        answers = [ask(endpoint, nobody), ask(endpoint, {**tenant, **nobody})]
+    for credential in ({}, {"token": "never was"}, wrong_key):
+        answers = [send_request(endpoint, credential), send_request(endpoint, {**tenant, **credential})]
         assert {(answer.status, answer.code) for answer in answers} == {(401, 10101)}
     for kind, credential in credentials(hospital).items():
-        answer = ask(endpoint, {**tenant, **credential})
+        answer = send_request(endpoint, {**tenant, **credential})
         if kind in endpoint.callers:
             assert answer.status in (200, 400, 404), kind
         else:
@@ -139,18 +135,18 @@ def test_an_endpoint_lets_in_the_callers_that_it_declares_and_nobody_else(
 
 
 @every_endpoint
-def test_an_endpoint_refuses_who_names_another_hospital(
+def test_endpoint_rejects_the_id_of_another_hospital(
     endpoint: Endpoint, hospital: Hospital, other_hospital: Hospital
 ) -> None:
     for kind, credential in credentials(hospital).items():
         if kind in endpoint.callers or (Role.PUBLIC in endpoint.callers and kind != Role.SERVICE):
-            answer = ask(endpoint, {**credential, "tenantId": str(other_hospital.tenant_id)})
+            answer = send_request(endpoint, {**credential, "tenantId": str(other_hospital.tenant_id)})
             assert (answer.status, answer.code) == (403, 10003), kind
 
 
 @pytest.mark.parametrize("endpoint", OPEN, ids=name)
-def test_an_open_endpoint_is_told_which_hospital(endpoint: Endpoint, hospital: Hospital) -> None:
-    assert ask(endpoint, {"token": "nobody's", "tenantId": str(hospital.tenant_id)}).status in (200, 400)
+def test_open_endpoint_requires_a_hospital(endpoint: Endpoint, hospital: Hospital) -> None:
+    assert send_request(endpoint, {"token": "invalid", "tenantId": str(hospital.tenant_id)}).status in (200, 400)
     for headers in ({}, {"tenantId": "0"}, {"tenantId": "x"}):
-        answer = ask(endpoint, headers)
+        answer = send_request(endpoint, headers)
         assert (answer.status, answer.error.partition("：")[0]) == (400, "tenantId")

@@ -1,7 +1,7 @@
-"""What is built keeps the contract of the protocol documents: fields, types, and who may call.
+"""Endpoints conform to the contract of the protocol documents: fields, types and callers.
 
-The models are asked, not read: a field of a request has a type if it takes values of that type and refuses others.
-What is not built yet is counted in the summary; -v lists it.
+Request models are tested by validation: a field has a type if it accepts values of that type and rejects others. The
+summary of the run counts missing endpoints; -v lists them.
 """
 
 import json
@@ -23,14 +23,14 @@ DECLARED = {(one.endpoint.method, one.endpoint.path): one.endpoint for one in en
 BUILT = [entry for entry in CONTRACT if (entry["method"], entry["path"]) in DECLARED]
 MISSING = [entry for entry in CONTRACT if entry not in BUILT]
 
-# A field of a type takes one of these, or one of its own examples: which, its limits say.
-TAKES: dict[str, list[Any]] = {
+# A field of a type accepts at least one of these or of its own examples, depending on its limits.
+VALID_VALUES: dict[str, list[Any]] = {
     "string": ["12", "文", "13800000001", "2026-01-05"],
     "integer": [1, 0, 10, 12],
     "boolean": [True],
     "date": ["2026-01-05", "1990-01-05", "2036-01-05"],
 }
-REFUSES: dict[str, list[Any]] = {
+INVALID_VALUES: dict[str, list[Any]] = {
     "string": [{}, ["12"], True],
     "integer": ["文", {}, [1], True, 1.5],
     "boolean": ["文", {}, [True], 7],
@@ -45,18 +45,18 @@ def name(entry: Entry) -> str:
 
 class Summary:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-        tell = terminalreporter.write_line
-        tell(f"contract: {len(BUILT)} of {len(CONTRACT)} endpoints built, {len(MISSING)} to come")
+        write_line = terminalreporter.write_line
+        write_line(f"contract: {len(BUILT)} of {len(CONTRACT)} endpoints implemented, {len(MISSING)} missing")
         for entry in MISSING if config.get_verbosity() > 0 else []:
-            tell(f"  to come: {name(entry)} {entry['title']}")
+            write_line(f"  missing: {name(entry)} {entry['title']}")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def told_at_the_end(request: pytest.FixtureRequest) -> None:
+def register_summary(request: pytest.FixtureRequest) -> None:
     request.config.pluginmanager.register(Summary())
 
 
-def test_no_endpoint_of_the_contract_was_dropped() -> None:
+def test_every_endpoint_of_the_contract_is_implemented() -> None:
     assert len(CONTRACT) == 99
     assert [name(entry) for entry in MISSING] == []
 
@@ -65,24 +65,24 @@ built = pytest.mark.parametrize("entry", BUILT, ids=name)
 
 
 @built
-def test_the_right_callers_and_no_others_may_call(entry: Entry) -> None:
+def test_endpoint_has_the_callers_of_the_contract(entry: Entry) -> None:
     assert DECLARED[entry["method"], entry["path"]].callers == set(entry["callers"])
 
 
 @built
-def test_a_request_has_the_fields_of_the_contract(entry: Entry) -> None:
+def test_request_has_the_fields_of_the_contract(entry: Entry) -> None:
     endpoint = DECLARED[entry["method"], entry["path"]]
-    assert [problem for field in entry["request"] for problem in request_problems(endpoint, field)] == []
+    assert [problem for field in entry["request"] for problem in find_request_problems(endpoint, field)] == []
 
 
 @built
-def test_an_answer_has_the_fields_of_the_contract(entry: Entry) -> None:
+def test_response_has_the_fields_of_the_contract(entry: Entry) -> None:
     endpoint = DECLARED[entry["method"], entry["path"]]
     schema = endpoint.response_adapter.json_schema(mode="serialization")
     assert list(contract.find_schema_problems(entry, schema, endpoint.raw_content_type)) == []
 
 
-def test_a_browser_may_send_every_header_of_the_contract() -> None:
+def test_cors_allows_every_header_of_the_contract() -> None:
     wanted = {field["name"].lower() for entry in CONTRACT for field in entry["request"] if field["in"] == "header"}
     assert wanted - set(CORS.allow_headers.lower().split(",")) == set()
 
@@ -109,36 +109,36 @@ DETAILS = {
         ({"IsArchive": 0}, "data.IsArchive: integer instead of boolean"),
     ],
 )
-def test_an_answer_that_breaks_the_contract_is_noticed(changed: dict[str, Any], problem: str) -> None:
+def test_response_that_violates_the_contract_is_reported(changed: dict[str, Any], problem: str) -> None:
     contract.check_response("POST", DETAIL, DETAILS)
     with pytest.raises(AssertionError, match=re.escape(problem)):
         contract.check_response("POST", DETAIL, {**DETAILS, **changed})
 
 
-def test_a_field_that_an_answer_lacks_is_noticed() -> None:
+def test_missing_response_field_is_reported() -> None:
     with pytest.raises(AssertionError, match=re.escape("data.IsDelete: missing")):
         contract.check_response("POST", DETAIL, {key: DETAILS[key] for key in DETAILS if key != "IsDelete"})
 
 
-def request_problems(endpoint: Endpoint, field: Field) -> Iterator[str]:
+def find_request_problems(endpoint: Endpoint, field: Field) -> Iterator[str]:
     """Yield what is wrong with one field of a request."""
     part = field["in"]
-    if part == "header":  # who is asking: chalicelib.identity's own tests
+    if part == "header":  # credentials, which tests/identity covers
         return
     if part == "path":
         if field["name"] not in endpoint.parameters:
-            yield f"path {field['name']}: not taken"
+            yield f"path {field['name']}: not accepted"
     elif field["type"] == "binary":
-        yield from [] if "upload" in endpoint.parameters else [f"{field['name']}: no file is taken"]
+        yield from [] if "upload" in endpoint.parameters else [f"{field['name']}: accepts no file"]
     elif part not in endpoint.parameters:
         yield f"{field['name']}: there is no {part}"
     else:
-        yield from field_problems(Question(endpoint.parameters[part], field["name"], part == "query"), field)
+        yield from find_field_problems(ModelField(endpoint.parameters[part], field["name"], part == "query"), field)
 
 
 @dataclass(frozen=True)
-class Question:
-    """One field of a request model, under one spelling."""
+class ModelField:
+    """A field of a request model under one of its names."""
 
     model: type[BaseModel]
     name: str
@@ -146,15 +146,19 @@ class Question:
 
     @property
     def spellings(self) -> dict[str, str]:
-        """Every spelling that the model takes, and the field that each fills."""
-        return {spelling: field for field, info in self.model.model_fields.items() for spelling in spelled(field, info)}
+        """Return the field by each of the names that the model accepts."""
+        return {
+            spelling: field
+            for field, info in self.model.model_fields.items()
+            for spelling in list_spellings(field, info)
+        }
 
     @property
     def info(self) -> FieldInfo:
         return self.model.model_fields[self.spellings[self.name]]
 
     def accepts(self, value: Any) -> bool:
-        """Other fields of the model are left out: what is said about them does not count."""
+        """Return True if the field accepts the value. Errors of other fields, which are absent, are ignored."""
         if self.in_query and not isinstance(value, str):
             value = json.dumps(value)
         try:
@@ -165,48 +169,50 @@ class Question:
         return True
 
 
-def spelled(field: str, info: FieldInfo) -> set[str]:
+def list_spellings(field: str, info: FieldInfo) -> set[str]:
     choices = getattr(info.validation_alias, "choices", [info.validation_alias or info.alias])
     return {field, *(choice for choice in choices if isinstance(choice, str))}
 
 
-def field_problems(question: Question, field: Field) -> Iterator[str]:
+def find_field_problems(model_field: ModelField, field: Field) -> Iterator[str]:
     where, kind = field["name"], field["type"]
-    if where not in question.spellings:
-        yield f"{where}: not taken under this name"
+    if where not in model_field.spellings:
+        yield f"{where}: not accepted under this name"
         return
-    if question.info.is_required() != field["required"]:
-        yield f"{where}: required is {question.info.is_required()} instead of {field['required']}"
-    for wrong in REFUSES[kind]:
-        if question.accepts(wrong) and not (question.in_query and kind == "string"):
-            yield f"{where}: takes {wrong!r}, which is no {kind}"
+    if model_field.info.is_required() != field["required"]:
+        yield f"{where}: required is {model_field.info.is_required()} instead of {field['required']}"
+    for wrong in INVALID_VALUES[kind]:
+        if model_field.accepts(wrong) and not (model_field.in_query and kind == "string"):
+            yield f"{where}: accepts {wrong!r}, which is no {kind}"
     if kind == "list":
-        yield from items_problems(question, field)
+        yield from find_item_problems(model_field, field)
         return
-    if not any(question.accepts(right) for right in [*(question.info.examples or []), *TAKES[kind]]):
-        yield f"{where}: takes no {kind}"
+    if not any(model_field.accepts(right) for right in [*(model_field.info.examples or []), *VALID_VALUES[kind]]):
+        yield f"{where}: accepts no {kind}"
     for option in field.get("options", []):
-        if not question.accepts(option):
-            yield f"{where}: refuses {option!r}"
-    is_number = not question.accepts("文") and not question.accepts("a-b")
-    if where.lower().endswith("id") and is_number and question.accepts("12") != question.accepts(12):
-        yield f"{where}: an id is taken as a number and as its text alike"
+        if not model_field.accepts(option):
+            yield f"{where}: rejects {option!r}"
+    is_number = not model_field.accepts("文") and not model_field.accepts("a-b")
+    if where.lower().endswith("id") and is_number and model_field.accepts("12") != model_field.accepts(12):
+        yield f"{where}: an id must be accepted as a number and as a text"
 
 
-def items_problems(question: Question, field: Field) -> Iterator[str]:
-    models = list(models_in(question.info.annotation))
+def find_item_problems(model_field: ModelField, field: Field) -> Iterator[str]:
+    models = list(iter_models(model_field.info.annotation))
     if field["items"] == "string":
-        samples = [*(question.info.examples or []), *([text] for text in TAKES["string"])]
-        yield from [] if any(map(question.accepts, samples)) else [f"{field['name']}: takes no list of text"]
+        samples = [*(model_field.info.examples or []), *([text] for text in VALID_VALUES["string"])]
+        yield from [] if any(map(model_field.accepts, samples)) else [f"{field['name']}: accepts no list of text"]
     elif not models:
-        yield f"{field['name']}: takes no list of objects"
+        yield f"{field['name']}: accepts no list of objects"
     else:
         for item in field["items"]:
-            yield from (f"{field['name']}[].{one}" for one in field_problems(Question(models[0], item["name"]), item))
+            yield from (
+                f"{field['name']}[].{one}" for one in find_field_problems(ModelField(models[0], item["name"]), item)
+            )
 
 
-def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+def iter_models(annotation: Any) -> Iterator[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for argument in get_args(annotation):
-        yield from models_in(argument)
+        yield from iter_models(argument)

@@ -1,4 +1,4 @@
-"""The field types of the wire: what each takes, what it makes of it, and what it says of anything else."""
+"""Field types of requests: accepted values, results, and messages for invalid values."""
 
 import json
 from typing import Any, Literal
@@ -27,9 +27,9 @@ from chalicelib.messaging import ids
 
 MESSAGE_ID = ids.encode(ids.compute_first_tick(1_767_576_600_000_000), ids.compute_tag("s", 1))
 
-Cases = tuple[Any, list[tuple[Any, Any]]]  # a type, with what is given and what comes of it
+Cases = tuple[Any, list[tuple[Any, Any]]]  # a type, with pairs of value and result
 NO_TEXTS: Any = (None, True, 1.5, [], {})
-TAKEN: list[Cases] = [
+ACCEPTED: list[Cases] = [
     (SafeInt, [(12, 12), ("12", 12), (0, 0), ("-5", -5), ("-0", 0), ("007", 7), (1 - ID_LIMIT, 1 - ID_LIMIT)]),
     (Id, [(1, 1), ("1", 1), (ID_LIMIT - 1, ID_LIMIT - 1), (str(ID_LIMIT - 1), ID_LIMIT - 1)]),
     (IdText, [(12, "12"), ("12", "12")]),
@@ -46,7 +46,7 @@ TAKEN: list[Cases] = [
 WHOLE, TEXT, SHAPE = "必须是整数", "必须是文本", "格式不正确"
 NO_NUMBERS: Any = (*NO_TEXTS, 1.0, "", "x", "1.0", "1_0", "+1", " 1", "١", "1e3")
 ODD_NUMBERS = [(value, WHOLE) for value in NO_NUMBERS]
-REFUSED: list[Cases] = [
+REJECTED: list[Cases] = [
     (
         SafeInt,
         [*ODD_NUMBERS, ("9" * 17, WHOLE), (ID_LIMIT, f"必须小于 {ID_LIMIT}"), (-ID_LIMIT, f"必须大于 -{ID_LIMIT}")],
@@ -80,22 +80,22 @@ def cases(table: list[Cases]) -> Any:
     ]
 
 
-@pytest.mark.parametrize(("kind", "given", "made"), cases(TAKEN))
-def test_what_a_field_takes(kind: Any, given: Any, made: Any) -> None:
+@pytest.mark.parametrize(("kind", "given", "made"), cases(ACCEPTED))
+def test_accepted_value(kind: Any, given: Any, made: Any) -> None:
     taken = TypeAdapter(kind).validate_json(json.dumps(given))
     assert taken == made
     assert type(taken) is type(made)
 
 
-@pytest.mark.parametrize(("kind", "given", "why"), cases(REFUSED))
-def test_what_a_field_refuses_and_why(kind: Any, given: Any, why: str) -> None:
+@pytest.mark.parametrize(("kind", "given", "why"), cases(REJECTED))
+def test_rejected_value_and_reason(kind: Any, given: Any, why: str) -> None:
     with pytest.raises(ValidationError) as raised:
         TypeAdapter(kind).validate_json(json.dumps(given))
     assert format_validation_error(raised.value, "field") == f"field：{why}"
 
 
 @pytest.mark.parametrize("kind", [ChatText, IdempotencyKey, Phone, SessionId, PublicId, MessageId])
-def test_half_a_surrogate_pair_is_no_text(kind: Any) -> None:
+def test_lone_surrogate_is_rejected(kind: Any) -> None:
     with pytest.raises(ValidationError):
         TypeAdapter(kind).validate_python("\ud800")
     with pytest.raises(ValidationError):
@@ -127,13 +127,13 @@ class Form(WireModel):
         ({"first": 5}, "first：必须是 JSON 对象"),
     ],
 )
-def test_a_form_is_told_which_of_its_fields_are_wrong(form: dict[str, Any], why: str) -> None:
+def test_message_names_each_invalid_field(form: dict[str, Any], why: str) -> None:
     with pytest.raises(ValidationError) as raised:
         Form.model_validate_json(json.dumps(form))
     assert format_validation_error(raised.value) == why
 
 
-def test_five_faults_are_enough() -> None:
+def test_message_contains_at_most_five_errors() -> None:
     class Long(WireModel):
         fields: list[Id]
 
@@ -142,14 +142,14 @@ def test_five_faults_are_enough() -> None:
     assert format_validation_error(raised.value).count("；") == 4
 
 
-def test_a_fault_never_repeats_the_value() -> None:
+def test_message_does_not_contain_the_value() -> None:
     for kind in (SafeInt, Id, PageSize, Phone, IdempotencyKey, PublicId, MessageId):
         with pytest.raises(ValidationError) as raised:
             TypeAdapter(kind).validate_python("440106 199001011234")
         assert "440106" not in format_validation_error(raised.value, "field")
 
 
-def test_unknown_fields_are_ignored_and_a_form_does_not_change() -> None:
+def test_unknown_fields_are_ignored_and_models_are_immutable() -> None:
     bed = Bed.model_validate({"number": "3", "colour": "白"})
     assert bed.model_dump() == {"number": 3}
     with pytest.raises(ValidationError):

@@ -1,7 +1,7 @@
-"""Nobody sees or changes what is another's: at each endpoint, with each kind of id that a request can name.
+"""Isolation of users and tenants: each endpoint, with each kind of id that a request can contain.
 
-Whoever names what is another's, of their own hospital or elsewhere, is answered as if there were no such thing; no row
-of the other hospital changes, and none of their own where all was refused.
+The response to an id of another user or hospital equals the response to an unknown id. No row of the other hospital
+changes, and none of the caller's own hospital if all requests were rejected.
 """
 
 import json
@@ -28,36 +28,37 @@ from tests.support.gateway_client import create_external_user
 from tests.support.openapi_operations import ID_KINDS, Fields, Operation, get_id_kind, list_operations
 from tests.support.owned_ids import PERSONAL_KINDS, create_ids
 
-ABSENT = {
+UNKNOWN_IDS = {
     **dict.fromkeys(("consult", "chat", "conversation", "group"), "87ba7679-b682-47e7-8499-0385dda22b66"),
     **dict.fromkeys(("message", "chat_message"), "EDCZL-SY32-243Y-VWQ"),
 }
-ABROAD, BETWEEN = "别处的秘密", "两人的秘密"  # in what another hospital, and two others of one's own, have written
-NOBODYS = "9007199254740990"
-# What more a field needs to be looked at.
-WITH: dict[str, Fields] = {"chatGroupId": {"msgType": 4}, "groupIds": {"ownType": 3, "receiveId": ""}}
-# Of the same hospital, whoever knows the id may join what a client has made.
-JOINED = {("/join_conversation", "conversation_id")}
+OTHER_HOSPITAL_TEXT = "别处的秘密"  # in all texts of another hospital
+OTHER_USERS_TEXT = "两人的秘密"  # in all texts of two other users of the same hospital
+UNKNOWN_ID = "9007199254740990"
+# Further fields without which a field is ignored.
+COMPANION_FIELDS: dict[str, Fields] = {"chatGroupId": {"msgType": 4}, "groupIds": {"ownType": 3, "receiveId": ""}}
+# Users of the same hospital may join a conversation of which they know the id.
+JOINABLE = {("/join_conversation", "conversation_id")}
 READING = {
     *("/message/userList", "/message/conversationList", "/message/findMessage", "/get_joined_conversation"),
     *("/get_conversation_detail", "/get_conversation_last_30_msg", "/get_conversation_lastone_msg"),
 }
-NOISE = {"outbox", "attempts", "tokens", "patient_access", "desks"}
+VOLATILE_TABLES = {"outbox", "attempts", "tokens", "patient_access", "desks"}
 
 
 @dataclass(frozen=True)
 class World:
     own: dict[str, list[str]]
-    neighbours: dict[str, list[str]]  # of the same hospital
-    foreign: dict[str, list[str]]  # of another
-    headers: dict[str, dict[str, str]]  # of each kind of caller
+    neighbours: dict[str, list[str]]  # ids of other users of the same hospital
+    foreign: dict[str, list[str]]  # ids of another hospital
+    headers: dict[str, dict[str, str]]  # by role
     hospital: Hospital
     elsewhere: Hospital
 
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
-    """What is promised is not done: it would change rows while we look. A poll to which nothing comes is soon over."""
+    """Create the ids, without outbox workers, which would change rows, and with short long polls."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(http, "settings", replace(settings, long_poll_seconds=0.01))
         patch.setattr(outbox, "wake_worker", lambda *_, **__: None)
@@ -71,19 +72,19 @@ def world() -> Iterator[World]:
             Role.PUBLIC: {"tenantId": str(here.tenant_id)},
         }
         lins = create_ids(here, here.lin, here.chen, "", "")
-        neighbours = create_ids(here, here.wang, here.zhou, BETWEEN, "")
+        neighbours = create_ids(here, here.wang, here.zhou, OTHER_USERS_TEXT, "")
         yield World(
             lins,
             neighbours,
-            create_ids(elsewhere, elsewhere.lin, elsewhere.chen, ABROAD, ABROAD),
+            create_ids(elsewhere, elsewhere.lin, elsewhere.chen, OTHER_HOSPITAL_TEXT, OTHER_HOSPITAL_TEXT),
             headers,
             here,
             elsewhere,
         )
 
 
-def value(operation: Operation, field: str, world: World, named: str) -> Any:
-    """A field that names this: a list names one's own first."""
+def build_value(operation: Operation, field: str, world: World, named: str) -> Any:
+    """Return the value of a field that contains an id; lists begin with the caller's own id."""
     own = world.own[get_id_kind(operation, field)][0]
     if field in ("conversation_ids", "sessions", "receiverIds", "groupIds"):
         return [own, named] if field != "receiverIds" else [world.own["doctor"][0], named]
@@ -94,11 +95,11 @@ def value(operation: Operation, field: str, world: World, named: str) -> Any:
     return named
 
 
-def asked(world: World, operation: Operation, headers: dict[str, str], **different: Any) -> ApiResponse:
-    """The example, about what is the caller's own, but for these fields."""
+def send_example(world: World, operation: Operation, headers: dict[str, str], **different: Any) -> ApiResponse:
+    """Send the example with the caller's own ids, except for the fields in `different`."""
     own = {name: world.own[get_id_kind(operation, name)][0] for name in operation.example if name in ID_KINDS}
     fields = {
-        name: value(operation, name, world, own[name]) if name in own else one
+        name: build_value(operation, name, world, own[name]) if name in own else one
         for name, one in operation.example.items()
     }
     fields |= {"date": (clock.today() + timedelta(3)).isoformat()} if "date" in fields else {}
@@ -111,26 +112,32 @@ def asked(world: World, operation: Operation, headers: dict[str, str], **differe
     return call(operation.method, path, headers=headers, query=query, body=body)
 
 
-def named_by(world: World, operation: Operation, caller: str, field: str, named: str) -> ApiResponse:
+def send_with_id(world: World, operation: Operation, caller: str, field: str, named: str) -> ApiResponse:
     headers = dict(world.headers[caller])
     if caller == Role.SERVICE and operation.path.startswith("/message/"):
         headers["newUserId"] = world.own["patient"][0]
-    return asked(world, operation, headers, **WITH.get(field, {}), **{field: value(operation, field, world, named)})
+    return send_example(
+        world,
+        operation,
+        headers,
+        **COMPANION_FIELDS.get(field, {}),
+        **{field: build_value(operation, field, world, named)},
+    )
 
 
-def told(answer: ApiResponse, named: str) -> tuple[int, str, bytes]:
-    """What is answered, but for the name itself."""
+def describe_response(answer: ApiResponse, named: str) -> tuple[int, str, bytes]:
+    """Return the response without the id itself."""
     text = json.dumps(answer.body, ensure_ascii=False, sort_keys=True)
     name = rf"(?<!\d){re.escape(named.removeprefix('user:'))}(?!\d)"
     return answer.status, re.sub(rf"{name}|(?<=\"ConversationId\": \")[0-9a-f-]{{36}}", "…", text), answer.content
 
 
-def rows(tenant_id: int, but: set[str]) -> dict[str, list[Any]]:
+def read_rows(tenant_id: int, excluded: set[str]) -> dict[str, list[Any]]:
     def read(tx: mysql.Tx) -> dict[str, list[Any]]:
         found = tx.fetch_all(
             "SELECT table_name AS name FROM information_schema.columns WHERE column_name = 'tenant_id'"
         )
-        names = sorted({str(one["name"]) for one in found} - but)
+        names = sorted({str(one["name"]) for one in found} - excluded)
         return {
             one: sorted(map(repr, tx.fetch_all(f"SELECT * FROM {one} WHERE tenant_id = %(id)s", id=tenant_id)))
             for one in names
@@ -139,7 +146,7 @@ def rows(tenant_id: int, but: set[str]) -> dict[str, list[Any]]:
     return mysql.run_autocommit(read)
 
 
-def changed(before: dict[str, list[Any]], after: dict[str, list[Any]]) -> list[str]:
+def list_changed_tables(before: dict[str, list[Any]], after: dict[str, list[Any]]) -> list[str]:
     return [name for name in before if before[name] != after[name]]
 
 
@@ -147,56 +154,58 @@ CASES = list_operations()
 NAMING = [one for one in CASES if one.id_fields]
 
 
-def test_every_endpoint_of_the_contract_is_asked() -> None:
-    tried = {(one.method, one.path) for one in CASES}
-    assert {(one["method"], one["path"]) for one in CONTRACT} <= tried
+def test_every_endpoint_of_the_contract_is_covered() -> None:
+    covered = {(one.method, one.path) for one in CASES}
+    assert {(one["method"], one["path"]) for one in CONTRACT} <= covered
 
 
 @pytest.mark.parametrize("operation", NAMING, ids=str)
-def test_what_is_anothers_is_answered_like_what_never_was(world: World, operation: Operation) -> None:
-    abroad, here = rows(world.elsewhere.tenant_id, {"outbox"}), rows(world.hospital.tenant_id, NOISE)
+def test_foreign_id_has_the_response_of_an_unknown_id(world: World, operation: Operation) -> None:
+    other_before = read_rows(world.elsewhere.tenant_id, {"outbox"})
+    own_before = read_rows(world.hospital.tenant_id, VOLATILE_TABLES)
     wrong, statuses = [], set()
-    for caller, field, named in foreign(world, operation):
-        nobodys = ABSENT.get(get_id_kind(operation, field), NOBODYS)
-        never = named_by(world, operation, caller, field, nobodys)
-        theirs = named_by(world, operation, caller, field, named)
-        statuses.add(theirs.status)
-        if told(never, nobodys) != told(theirs, named) or not reached(never, field):
-            wrong.append((caller, field, named, never.body, theirs.body))
+    for caller, field, named in iter_foreign_ids(world, operation):
+        unknown = UNKNOWN_IDS.get(get_id_kind(operation, field), UNKNOWN_ID)
+        unknown_response = send_with_id(world, operation, caller, field, unknown)
+        foreign_response = send_with_id(world, operation, caller, field, named)
+        statuses.add(foreign_response.status)
+        equal = describe_response(unknown_response, unknown) == describe_response(foreign_response, named)
+        if not equal or not was_checked(unknown_response, field):
+            wrong.append((caller, field, named, unknown_response.body, foreign_response.body))
     assert wrong == []
-    assert changed(abroad, rows(world.elsewhere.tenant_id, {"outbox"})) == []
+    assert list_changed_tables(other_before, read_rows(world.elsewhere.tenant_id, {"outbox"})) == []
     if 200 not in statuses:
-        assert changed(here, rows(world.hospital.tenant_id, NOISE)) == []
+        assert list_changed_tables(own_before, read_rows(world.hospital.tenant_id, VOLATILE_TABLES)) == []
 
 
-def foreign(world: World, operation: Operation) -> Iterator[tuple[str, str, str]]:
-    """Each caller, each field that names something, and each id that is not theirs to name."""
+def iter_foreign_ids(world: World, operation: Operation) -> Iterator[tuple[str, str, str]]:
+    """Yield each caller, id field, and id that the caller has no access to."""
     for caller in operation.callers:
         for field in operation.id_fields:
             kind = get_id_kind(operation, field)
             yield from ((caller, field, named) for named in world.foreign[kind])
             personal = kind in PERSONAL_KINDS or (kind == "patient" and caller == Role.PATIENT)
-            if personal and caller in (Role.PATIENT, Role.DOCTOR) and (operation.path, field) not in JOINED:
+            if personal and caller in (Role.PATIENT, Role.DOCTOR) and (operation.path, field) not in JOINABLE:
                 yield from ((caller, field, named) for named in world.neighbours[kind])
 
 
-def reached(answer: ApiResponse, field: str) -> bool:
-    """Whether it is this field that was refused, and not another before it."""
+def was_checked(answer: ApiResponse, field: str) -> bool:
+    """Return True if the response is not the validation error of another field."""
     return answer.status != 400 or field in answer.error or "消息编号" in answer.error
 
 
 @pytest.mark.parametrize("operation", [one for one in CASES if one.method == "GET" or one.path in READING], ids=str)
-def test_nobody_reads_what_others_have_written(world: World, operation: Operation) -> None:
+def test_texts_of_others_are_not_readable(world: World, operation: Operation) -> None:
     for caller in {Role.PATIENT, Role.DOCTOR, Role.SESSION} & set(operation.callers):
-        answer = asked(world, operation, world.headers[caller])
+        answer = send_example(world, operation, world.headers[caller])
         text = json.dumps(answer.body, ensure_ascii=False)
         assert answer.status in (200, 404)
-        assert (ABROAD in text, BETWEEN in text) == (False, False)
+        assert (OTHER_HOSPITAL_TEXT in text, OTHER_USERS_TEXT in text) == (False, False)
 
 
 @pytest.fixture(scope="module")
-def dead_tokens(world: World) -> list[str]:
-    """Tokens of Lin and Doctor Chen: of each, one that was revoked and one that has expired."""
+def invalid_tokens(world: World) -> list[str]:
+    """Return a revoked and an expired token of Lin and of Doctor Chen each."""
     dead = []
     for person, kind in ((world.hospital.lin, Role.PATIENT), (world.hospital.chen, Role.DOCTOR)):
         revoked, expired = (tokens.issue(person.tenant_id, person.principal, kind) for _ in range(2))
@@ -207,12 +216,10 @@ def dead_tokens(world: World) -> list[str]:
 
 
 @pytest.mark.parametrize("operation", [one for one in CASES if Role.PUBLIC not in one.callers], ids=str)
-def test_a_token_that_is_over_or_given_back_opens_nothing(
-    world: World, dead_tokens: list[str], operation: Operation
-) -> None:
-    for token in dead_tokens:
+def test_expired_and_revoked_tokens_are_rejected(world: World, invalid_tokens: list[str], operation: Operation) -> None:
+    for token in invalid_tokens:
         different = {"token": token} if operation.path == "/notify" else {}
-        assert asked(world, operation, {"token": token}, **different).status == 401
+        assert send_example(world, operation, {"token": token}, **different).status == 401
 
 
 def expire(token: str) -> None:

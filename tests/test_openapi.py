@@ -1,4 +1,4 @@
-"""docs/openapi.json says what the routes and models say, in a form that OpenAPI tools accept."""
+"""docs/openapi.json corresponds to the routes and models, and is valid OpenAPI."""
 
 import json
 import re
@@ -38,48 +38,48 @@ def problems(schema: Json, value: Any) -> list[str]:
 each_endpoint = pytest.mark.parametrize("one", EVERY, ids=lambda one: one.id)
 
 
-def test_the_document_is_openapi_3_1() -> None:
+def test_document_is_valid_openapi_3_1() -> None:
     validate(json.loads(openapi.render()), cls=OpenAPIV31SpecValidator)
 
 
-def test_every_route_of_the_app_is_documented_and_nothing_else() -> None:
+def test_documented_routes_are_the_served_routes() -> None:
     served = {(method.lower(), path) for path, methods in app.routes.items() for method in methods}
     documented = {(method, path) for path, methods in DOCUMENT["paths"].items() for method in methods}
     assert documented == served
 
 
-def test_what_is_written_is_what_the_code_says() -> None:
+def test_generated_files_are_current() -> None:
     assert command.main(["--check"]) == 0
 
 
 @pytest.mark.parametrize("name", ["openapi.json", "errors.md"])
-def test_a_stale_file_is_named(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_stale_file_is_reported(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command.write_files(tmp_path) == 0
     (tmp_path / name).write_text("yesterday's")
     assert command.check_files(tmp_path) == 1
     assert capsys.readouterr().err == f"docs/{name} is stale: run `python -m apidocs`\n"
 
 
-def test_a_missing_file_is_stale(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_file_is_stale(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command.check_files(tmp_path) == 1
     assert len(capsys.readouterr().err.splitlines()) == 2
 
 
-def test_another_process_writes_the_same_bytes(tmp_path: Path) -> None:
-    """Sets have another order there."""
+def test_generation_is_deterministic(tmp_path: Path) -> None:
+    """The iteration order of sets differs in another process."""
     code = "import sys, pathlib, apidocs.__main__ as main; main.write_files(pathlib.Path(sys.argv[1]))"
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, cwd=command.DOCS.parent)
     assert (tmp_path / "openapi.json").read_text("utf-8") == openapi.render()
     assert (tmp_path / "errors.md").read_text("utf-8") == error_list.render()
 
 
-def test_chinese_is_readable() -> None:
+def test_chinese_is_not_escaped() -> None:
     assert not re.search(r"(?<!\\)\\u", openapi.render())
     assert "登录" in openapi.render()
 
 
 @each_endpoint
-def test_an_endpoint_says_what_it_is(one: DocumentedEndpoint) -> None:
+def test_endpoint_has_summary_tag_and_callers(one: DocumentedEndpoint) -> None:
     described = operation(one)
     assert CHINESE.search(described["summary"])
     assert described["tags"] == [one.group]
@@ -87,7 +87,7 @@ def test_an_endpoint_says_what_it_is(one: DocumentedEndpoint) -> None:
 
 
 @each_endpoint
-def test_an_endpoint_says_how_to_sign_in(one: DocumentedEndpoint) -> None:
+def test_endpoint_has_security_schemes(one: DocumentedEndpoint) -> None:
     schemes = {name for requirement in operation(one)["security"] for name in requirement}
     if Role.PUBLIC in one.endpoint.callers:
         assert schemes == set()
@@ -98,27 +98,27 @@ def test_an_endpoint_says_how_to_sign_in(one: DocumentedEndpoint) -> None:
 
 
 @each_endpoint
-def test_an_endpoint_lists_each_refusal_with_its_code_and_an_example(one: DocumentedEndpoint) -> None:
+def test_endpoint_documents_each_error_with_code_and_example(one: DocumentedEndpoint) -> None:
     responses = operation(one)["responses"]
     for kind in one.list_errors():
         reference = responses[str(kind.status)]["$ref"].rpartition("/")[2]
-        refusal = DOCUMENT["components"]["responses"][reference]
-        content = refusal["content"]["application/json"]
-        assert f"{kind.code} {kind.text}" in refusal["description"]
+        error_response = DOCUMENT["components"]["responses"][reference]
+        content = error_response["content"]["application/json"]
+        assert f"{kind.code} {kind.text}" in error_response["description"]
         [(code, allowed)] = content["schema"]["properties"].items()
         assert kind.code in allowed["enum"]
         assert kind.code in {example["value"][code] for example in content["examples"].values()}
-        assert "X-Request-Id" in refusal["headers"]
-        assert ("Retry-After" in refusal["headers"]) == (kind.status in (429, 503))
+        assert "X-Request-Id" in error_response["headers"]
+        assert ("Retry-After" in error_response["headers"]) == (kind.status in (429, 503))
     assert set(responses) == {"200"} | {str(kind.status) for kind in one.list_errors()}
 
 
 @each_endpoint
-def test_the_examples_of_an_endpoint_fit_its_schemas(one: DocumentedEndpoint) -> None:
+def test_examples_of_an_endpoint_are_valid(one: DocumentedEndpoint) -> None:
     described = operation(one)
-    answer = described["responses"]["200"]["content"].get("application/json")
-    assert (answer is None) == (one.endpoint.return_type is RawContent)
-    assert answer is None or problems(answer["schema"], answer["example"]) == []
+    response_schema = described["responses"]["200"]["content"].get("application/json")
+    assert (response_schema is None) == (one.endpoint.return_type is RawContent)
+    assert response_schema is None or problems(response_schema["schema"], response_schema["example"]) == []
     for parameter in described["parameters"]:
         for example in parameter["schema"].get("examples", []):
             assert problems(parameter["schema"], example) == []
@@ -128,15 +128,15 @@ def test_the_examples_of_an_endpoint_fit_its_schemas(one: DocumentedEndpoint) ->
         one.endpoint.parameters["body"].model_validate_json(json.dumps(body["example"]))
 
 
-def test_the_examples_of_refusals_fit_their_schemas() -> None:
-    for refusal in DOCUMENT["components"]["responses"].values():
-        content = refusal["content"]["application/json"]
+def test_examples_of_errors_are_valid() -> None:
+    for error_response in DOCUMENT["components"]["responses"].values():
+        content = error_response["content"]["application/json"]
         for example in content["examples"].values():
             assert problems(content["schema"], example["value"]) == []
 
 
 @each_endpoint
-def test_every_required_field_of_a_request_has_an_example(one: DocumentedEndpoint) -> None:
+def test_required_request_fields_have_examples(one: DocumentedEndpoint) -> None:
     wanted = [p["schema"] for p in operation(one)["parameters"] if p["required"] and p["in"] != "path"]
     for name in one.endpoint.parameters:
         if name == "body":
@@ -146,16 +146,16 @@ def test_every_required_field_of_a_request_has_an_example(one: DocumentedEndpoin
     assert [schema for schema in wanted if not schema.get("examples") and "$ref" not in schema] == []
 
 
-def test_limits_are_written_in_the_words_of_json_schema() -> None:
+def test_limits_are_json_schema_keywords() -> None:
     assert re.findall(r'"(?:ge|le|gt|lt|multiple_of|min_length|max_length)":.*', openapi.render()) == []
     assert '"minimum": 1' in openapi.render()
 
 
-def test_every_code_has_its_line_in_the_error_list() -> None:
+def test_error_list_contains_every_code() -> None:
     written = (Path(command.DOCS) / "errors.md").read_text("utf-8")
     for kind in errors.KINDS:
         assert len(re.findall(rf"^\| {kind.code} \| {kind.status} \| \w+ \| {kind.text} \| .+ \|$", written, re.M)) == 1
 
 
-def test_no_two_refusals_share_a_code() -> None:
+def test_error_codes_are_unique() -> None:
     assert len({kind.code for kind in errors.KINDS}) == len(errors.KINDS)

@@ -1,4 +1,4 @@
-"""No phone, name, ID number, code, password or token is in a log line: what is noticed, and that it fails a run."""
+"""The check that log lines contain no phone, name, ID number, code, password or token."""
 
 import logging
 import os
@@ -46,7 +46,7 @@ def pytest_configure(config):
         ),
     ],
 )
-def test_what_tells_something_is_noticed(text: str) -> None:
+def test_personal_data_is_reported(text: str) -> None:
     assert PERSONAL_DATA.search(f'{{"event": "{text}"}}')
 
 
@@ -57,12 +57,12 @@ def test_what_tells_something_is_noticed(text: str) -> None:
         *('", "outbox_id": 123456, "ms": 123456.7, "job": "code', "user:123456", "log.py:123456 run", "v1.123456"),
     ],
 )
-def test_what_tells_nothing_is_not(text: str) -> None:
+def test_other_text_is_not_reported(text: str) -> None:
     assert not PERSONAL_DATA.search(f'{{"event": "{text}"}}')
 
 
 @pytest.mark.usefixtures("fast_hashes")
-def test_the_log_lines_of_a_login_are_checked(hospital: Hospital) -> None:
+def test_log_lines_of_a_sign_in_are_checked(hospital: Hospital) -> None:
     before, where = HANDLER.line_count, {"tenantId": str(hospital.tenant_id)}
     post("/pati_service/patient_service/login", headers=where, phone=hospital.lin.phone, password=PASSWORD)
     assert HANDLER.line_count > before
@@ -70,7 +70,7 @@ def test_the_log_lines_of_a_login_are_checked(hospital: Hospital) -> None:
 
 @pytest.mark.parametrize("workers", [[], ["-n", "2"]])
 @pytest.mark.parametrize(("text", "code"), [("SMS 042917", 1), ("an SMS", 0)])
-def test_a_run_that_logs_a_secret_fails(tmp_path: Path, workers: list[str], text: str, code: int) -> None:
+def test_run_that_logs_a_secret_fails(tmp_path: Path, workers: list[str], text: str, code: int) -> None:
     (tmp_path / "pytest.ini").write_text("[pytest]")
     (tmp_path / "conftest.py").write_text(REGISTER)
     (tmp_path / "test_logs.py").write_text(f"import logging\ndef test_logs():\n    logging.warning({text!r})")
@@ -83,26 +83,26 @@ def test_a_run_that_logs_a_secret_fails(tmp_path: Path, workers: list[str], text
 
 
 @pytest.fixture
-def found() -> Iterator[None]:
-    """What is told on purpose is forgotten again."""
+def restore_violations() -> Iterator[None]:
+    """Remove the violations that a test produces on purpose."""
     before = log_privacy.VIOLATIONS_FILE.read_bytes() if log_privacy.VIOLATIONS_FILE.exists() else b""
     yield
     log_privacy.VIOLATIONS_FILE.write_bytes(before)
 
 
-def blurt(text: str) -> int:
+def log_warning(text: str) -> int:
     logging.getLogger(__name__).warning(text)
     return os.getpid()
 
 
-@pytest.mark.usefixtures("found")
-def test_a_process_of_a_test_is_heard_too() -> None:
-    assert run_in_processes(blurt, [("电话 13800000001",)]) != [os.getpid()]
+@pytest.mark.usefixtures("restore_violations")
+def test_log_of_a_child_process_is_checked() -> None:
+    assert run_in_processes(log_warning, [("电话 13800000001",)]) != [os.getpid()]
     assert "电话 13800000001" in list_violations()[-1]
 
 
-@pytest.mark.usefixtures("found")
-def test_a_server_that_a_test_starts_is_heard_too(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("restore_violations")
+def test_log_of_a_server_process_is_checked(tmp_path: Path) -> None:
     log = tmp_path / "log"
     with server_process.run_server(log):
         log.write_text("SMS 042917\n")

@@ -7,12 +7,12 @@ import pytest
 from chalicelib.outbox import outbox
 from tests.support import factories, inbox_client
 from tests.support.factories import Hospital
-from tests.test_round_trips import Trips, trips
+from tests.support.round_trips import RoundTrips, trips
 
 __all__ = ["trips"]
 
 
-def test_round_trips_of_the_inbox(trips: Trips, hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_round_trips_of_the_inbox(trips: RoundTrips, hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox, "wake_worker", lambda: None)
     lin, desk = hospital.lin, hospital.desk
     for number in range(30):
@@ -23,11 +23,14 @@ def test_round_trips_of_the_inbox(trips: Trips, hospital: Hospital, monkeypatch:
         lambda who: inbox_client.list_texts(who, status="all", page_size=2),
     ):
         request(lin)
-        assert trips.of(partial(request, lin)) == (1, 1)
+        assert trips.count(partial(request, lin)) == (1, 1)
     msg_id = inbox_client.list_messages(lin)[0]["msg_id"]
-    assert trips.of(lambda: inbox_client.set_read(lin, msg_id)) == (1, 1)
-    assert trips.of(lambda: inbox_client.set_all_read(lin), before=lambda: inbox_client.send(desk, "又", lin)) == (2, 1)
+    assert trips.count(lambda: inbox_client.set_read(lin, msg_id)) == (1, 1)
+    assert trips.count(lambda: inbox_client.set_all_read(lin), before=lambda: inbox_client.send(desk, "又", lin)) == (
+        2,
+        1,
+    )
     # BEGIN, message, deliveries, active receivers, outbox job, COMMIT: independent of the number of receivers.
     patients = [factories.create_patient(lin.tenant_id, f"1370000{number:04d}", "患者") for number in range(100)]
     for receivers in ([lin], patients):
-        assert trips.of(partial(inbox_client.send, desk, "明日停水", *receivers)) == (6, 1)
+        assert trips.count(partial(inbox_client.send, desk, "明日停水", *receivers)) == (6, 1)

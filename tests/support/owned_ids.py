@@ -25,14 +25,7 @@ def create_ids(hospital: Hospital, patient: Person, doctor: Person, text: str, n
     user_id = patient.user_id
     department = booking_client.create_department(hospital, f"科室{user_id}{name}")
     schedule_id = department.create_schedule(doctor_id=doctor.user_id, half="AM")
-    pattern_fields: dict[str, Any] = {
-        **booking_client.MORNING,
-        "dept_id": department.dept_id,
-        "doctor_id": doctor.user_id,
-        "weekday": 1,
-    }
-    pattern_path = f"{booking_client.STAFF_PATH}/save_schedule_pattern"
-    pattern_id = post(pattern_path, hospital.desk.token, **pattern_fields).data["pattern_id"]
+    pattern_id = _create_schedule_pattern(hospital, department.dept_id, doctor)
     inbox_client.send(hospital.desk, f"明日停水{text}", patient, doctor)
     post_id = helpdesk_client.HelpDesk(hospital).create_post(doctor)
     consult = consult_client.create_session(patient, doctor)
@@ -64,6 +57,12 @@ def create_ids(hospital: Hospital, patient: Person, doctor: Person, text: str, n
         "post": [post_id],
         "tenant": [str(hospital.tenant_id)],
     }
+
+
+def _create_schedule_pattern(hospital: Hospital, dept_id: int, doctor: Person) -> str:
+    fields: dict[str, Any] = {**booking_client.MORNING, "dept_id": dept_id, "doctor_id": doctor.user_id, "weekday": 1}
+    path = f"{booking_client.STAFF_PATH}/save_schedule_pattern"
+    return str(post(path, hospital.desk.token, **fields).data["pattern_id"])
 
 
 def _get_pati_id(patient: Person) -> str:
