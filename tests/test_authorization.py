@@ -92,9 +92,9 @@ def send_request(endpoint: Endpoint, headers: dict[str, str]) -> ApiResponse:
     content = {"Content-Type": "application/json"} if endpoint.method == "POST" else {}
     request = build_event(endpoint.method, endpoint.path, headers | content, body="{}" if content else None)
     request["pathParameters"] = dict.fromkeys(endpoint.parameters, "1")
-    answer = invoke(request)
-    check_envelope(answer, endpoint.path)
-    return answer
+    response = invoke(request)
+    check_envelope(response, endpoint.path)
+    return response
 
 
 def credentials(hospital: Hospital) -> dict[Role, dict[str, str]]:
@@ -124,14 +124,14 @@ def test_endpoint_admits_exactly_its_declared_callers(endpoint: Endpoint, hospit
         assert all(send_request(endpoint, {**tenant, **one}).code != 10101 for one in ({}, {"token": "never was"}))
         return
     for credential in ({}, {"token": "never was"}, wrong_key):
-        answers = [send_request(endpoint, credential), send_request(endpoint, {**tenant, **credential})]
-        assert {(answer.status, answer.code) for answer in answers} == {(401, 10101)}
+        responses = [send_request(endpoint, credential), send_request(endpoint, {**tenant, **credential})]
+        assert {(response.status, response.code) for response in responses} == {(401, 10101)}
     for kind, credential in credentials(hospital).items():
-        answer = send_request(endpoint, {**tenant, **credential})
+        response = send_request(endpoint, {**tenant, **credential})
         if kind in endpoint.callers:
-            assert answer.status in (200, 400, 404), kind
+            assert response.status in (200, 400, 404), kind
         else:
-            assert answer.status == (401 if kind == Role.SERVICE else 403), kind
+            assert response.status == (401 if kind == Role.SERVICE else 403), kind
 
 
 @every_endpoint
@@ -140,13 +140,13 @@ def test_endpoint_rejects_the_id_of_another_hospital(
 ) -> None:
     for kind, credential in credentials(hospital).items():
         if kind in endpoint.callers or (Role.PUBLIC in endpoint.callers and kind != Role.SERVICE):
-            answer = send_request(endpoint, {**credential, "tenantId": str(other_hospital.tenant_id)})
-            assert (answer.status, answer.code) == (403, 10003), kind
+            response = send_request(endpoint, {**credential, "tenantId": str(other_hospital.tenant_id)})
+            assert (response.status, response.code) == (403, 10003), kind
 
 
 @pytest.mark.parametrize("endpoint", OPEN, ids=name)
 def test_open_endpoint_requires_a_hospital(endpoint: Endpoint, hospital: Hospital) -> None:
     assert send_request(endpoint, {"token": "invalid", "tenantId": str(hospital.tenant_id)}).status in (200, 400)
     for headers in ({}, {"tenantId": "0"}, {"tenantId": "x"}):
-        answer = send_request(endpoint, headers)
-        assert (answer.status, answer.error.partition("：")[0]) == (400, "tenantId")
+        response = send_request(endpoint, headers)
+        assert (response.status, response.error.partition("：")[0]) == (400, "tenantId")

@@ -80,11 +80,11 @@ def cases(table: list[Cases]) -> Any:
     ]
 
 
-@pytest.mark.parametrize(("kind", "given", "made"), cases(ACCEPTED))
-def test_accepted_value(kind: Any, given: Any, made: Any) -> None:
-    taken = TypeAdapter(kind).validate_json(json.dumps(given))
-    assert taken == made
-    assert type(taken) is type(made)
+@pytest.mark.parametrize(("kind", "value", "expected"), cases(ACCEPTED))
+def test_accepted_value(kind: Any, value: Any, expected: Any) -> None:
+    taken = TypeAdapter(kind).validate_json(json.dumps(value))
+    assert taken == expected
+    assert type(taken) is type(expected)
 
 
 @pytest.mark.parametrize(("kind", "given", "why"), cases(REJECTED))

@@ -125,11 +125,11 @@ def send_with_id(world: World, operation: Operation, caller: str, field: str, na
     )
 
 
-def describe_response(answer: ApiResponse, named: str) -> tuple[int, str, bytes]:
+def describe_response(response: ApiResponse, named: str) -> tuple[int, str, bytes]:
     """Return the response without the id itself."""
-    text = json.dumps(answer.body, ensure_ascii=False, sort_keys=True)
+    text = json.dumps(response.body, ensure_ascii=False, sort_keys=True)
     name = rf"(?<!\d){re.escape(named.removeprefix('user:'))}(?!\d)"
-    return answer.status, re.sub(rf"{name}|(?<=\"ConversationId\": \")[0-9a-f-]{{36}}", "…", text), answer.content
+    return response.status, re.sub(rf"{name}|(?<=\"ConversationId\": \")[0-9a-f-]{{36}}", "…", text), response.content
 
 
 def read_rows(tenant_id: int, excluded: set[str]) -> dict[str, list[Any]]:
@@ -189,17 +189,17 @@ def iter_foreign_ids(world: World, operation: Operation) -> Iterator[tuple[str, 
                 yield from ((caller, field, named) for named in world.neighbours[kind])
 
 
-def was_checked(answer: ApiResponse, field: str) -> bool:
+def was_checked(response: ApiResponse, field: str) -> bool:
     """Return True if the response is not the validation error of another field."""
-    return answer.status != 400 or field in answer.error or "消息编号" in answer.error
+    return response.status != 400 or field in response.error or "消息编号" in response.error
 
 
 @pytest.mark.parametrize("operation", [one for one in CASES if one.method == "GET" or one.path in READING], ids=str)
 def test_texts_of_others_are_not_readable(world: World, operation: Operation) -> None:
     for caller in {Role.PATIENT, Role.DOCTOR, Role.SESSION} & set(operation.callers):
-        answer = send_example(world, operation, world.headers[caller])
-        text = json.dumps(answer.body, ensure_ascii=False)
-        assert answer.status in (200, 404)
+        response = send_example(world, operation, world.headers[caller])
+        text = json.dumps(response.body, ensure_ascii=False)
+        assert response.status in (200, 404)
         assert (OTHER_HOSPITAL_TEXT in text, OTHER_USERS_TEXT in text) == (False, False)
 
 

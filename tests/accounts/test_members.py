@@ -75,8 +75,8 @@ def test_another_hospital_creates_its_own_file(lin: Person, other_hospital: Hosp
 def test_id_number_with_another_name_is_rejected(lin: Person, wang: Person) -> None:
     number = build_unused_id_number()
     add_member(lin, number)
-    answer = add_member(wang, number, name="林大雨")
-    assert (answer.status, answer.code) == (409, 10005)
+    response = add_member(wang, number, name="林大雨")
+    assert (response.status, response.code) == (409, 10005)
     assert len(list_members(wang)) == 1
 
 
@@ -98,24 +98,24 @@ def test_account_has_at_most_ten_members(newcomer: Person) -> None:
 
 
 def added(person: Person, number: str) -> tuple[int, str]:
-    answer = add_member(person, number)
-    return answer.status, answer.data["memberId"] if answer.status == 200 else ""
+    response = add_member(person, number)
+    return response.status, response.data["memberId"] if response.status == 200 else ""
 
 
 @pytest.mark.store
 def test_concurrent_additions_of_one_id_number_create_one_file(hospital: Hospital, newcomer: Person) -> None:
     number = build_unused_id_number()
     people = [newcomer, hospital.lin, hospital.wang] * 3
-    answers = run_in_processes(added, [(person, number) for person in people])
-    assert {status for status, _ in answers} == {200}
-    assert len({member for _, member in answers}) == 3
+    responses = run_in_processes(added, [(person, number) for person in people])
+    assert {status for status, _ in responses} == {200}
+    assert len({member for _, member in responses}) == 3
     assert len({list_members(person)[-1]["bindPatiId"] for person in people}) == 1
 
 
 @pytest.mark.store
 def test_concurrent_additions_do_not_exceed_ten_members(newcomer: Person) -> None:
-    answers = run_in_processes(added, [(newcomer, build_unused_id_number()) for _ in range(14)])
-    assert sorted(status for status, _ in answers) == [200] * 10 + [409] * 4
+    responses = run_in_processes(added, [(newcomer, build_unused_id_number()) for _ in range(14)])
+    assert sorted(status for status, _ in responses) == [200] * 10 + [409] * 4
     assert [one["defaultMember"] for one in list_members(newcomer)] == [True] + [False] * 9
 
 
@@ -165,10 +165,10 @@ WRONG: list[tuple[str, Any, str]] = [
 
 @pytest.mark.parametrize(("field", "value", "named"), WRONG)
 def test_invalid_field_is_named_and_adds_no_member(lin: Person, field: str, value: Any, named: str) -> None:
-    answer = add_member(lin, NUMBER, **{field: value})
-    assert (answer.status, answer.code) == (400, 10001)
-    assert answer.error.startswith(f"{named}：")
-    assert NUMBER not in answer.error
+    response = add_member(lin, NUMBER, **{field: value})
+    assert (response.status, response.code) == (400, 10001)
+    assert response.error.startswith(f"{named}：")
+    assert NUMBER not in response.error
     assert len(list_members(lin)) == 1
 
 

@@ -11,7 +11,7 @@ from chalicelib.files import confirmation
 from chalicelib.settings import settings
 from tests.support import consult_client, multipart_forms
 from tests.support.accounts_client import MYINFO, PICTURE, add_member, list_members
-from tests.support.client import Answer, get, post
+from tests.support.client import ApiResponse, get, post
 from tests.support.factories import Hospital, Person, create_patient, create_patient_file
 from tests.support.file_samples import VALID, build_file
 from tests.support.id_numbers import build_unused_id_number
@@ -23,11 +23,11 @@ def info(person: Person) -> Any:
     return get(MYINFO, person.token).data
 
 
-def save(person: Person, **changed: Any) -> Answer:
+def save(person: Person, **changed: Any) -> ApiResponse:
     return post(MYINFO, person.token, **{"name": "小雨", "gender": "2", "birthday": "1990-05-17", **changed})
 
 
-def form(person: Person, **changed: Any) -> Answer:
+def form(person: Person, **changed: Any) -> ApiResponse:
     return post(PICTURE, person.token, **{"file_extension": "png", "file_type": "image/png", **changed})
 
 
@@ -89,9 +89,9 @@ def test_patient_file_is_the_default_members(wang: Person) -> None:
     ],
 )
 def test_invalid_field_is_named_and_changes_nothing(lin: Person, field: str, value: Any) -> None:
-    answer = save(lin, **{field: value})
-    assert (answer.status, answer.code) == (400, 10001)
-    assert answer.error.startswith(f"{field}：")
+    response = save(lin, **{field: value})
+    assert (response.status, response.code) == (400, 10001)
+    assert response.error.startswith(f"{field}：")
     assert info(lin)["name"] == "林小雨"
 
 
@@ -165,6 +165,6 @@ def test_picture_of_another_account_is_no_avatar(lin: Person, wang: Person, othe
     ],
 )
 def test_invalid_picture_field_is_named(lin: Person, changed: dict[str, Any], named: str) -> None:
-    answer = form(lin, **changed)
-    assert (answer.status, answer.code) == (400, 10001)
-    assert answer.error.startswith(f"{named}：")
+    response = form(lin, **changed)
+    assert (response.status, response.code) == (400, 10001)
+    assert response.error.startswith(f"{named}：")

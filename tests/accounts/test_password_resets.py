@@ -62,14 +62,14 @@ def test_reset_ends_all_sessions_at_once(hospital: Hospital, lin: Person, code: 
 def test_reset_without_redis_ends_sessions_when_their_cache_expires(
     hospital: Hospital, lin: Person, code: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object) -> None:
+    def raise_unavailable(*_: object) -> None:
         raise redis.RedisUnavailableError("cut")
 
     assert is_token_valid(lin.token)
     with monkeypatch.context() as cut:
-        cut.setattr(redis, "_call_driver", refuse)
+        cut.setattr(redis, "_call_driver", raise_unavailable)
         assert reset(hospital, code) == 200
-        assert not is_token_valid(lin.token), "here, at once: MySQL is asked"
+        assert not is_token_valid(lin.token), "this process reads MySQL"
     [key] = redis.get_client().keys(f"*{tokens.hash_token(lin.token).hex()}*")
     assert 0 < redis.get_client().ttl(key) <= cache.TTL_SECONDS == 60
     redis.get_client().delete(key)

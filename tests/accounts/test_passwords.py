@@ -59,8 +59,8 @@ def test_hundred_concurrent_guesses_count_as_five(
 ) -> None:
     monkeypatch.setattr(mysql, "settings", replace(settings, database_wait_seconds=60))
     with ThreadPoolExecutor(100) as pool:
-        answers = list(pool.map(lambda n: sign_in(hospital, hospital.lin.phone, f"guess {n}"), range(100)))
-    assert sorted(answer.status for answer in answers) == [401] * 5 + [429] * 95
+        responses = list(pool.map(lambda n: sign_in(hospital, hospital.lin.phone, f"guess {n}"), range(100)))
+    assert sorted(response.status for response in responses) == [401] * 5 + [429] * 95
     assert len(derived) == 5
     assert sign_in(hospital, hospital.wang.phone, PASSWORD).status == 200, "a telephone of its own"
 
@@ -100,8 +100,8 @@ def test_password_change_ends_no_session(hospital: Hospital, lin: Person) -> Non
 
 
 def test_wrong_old_password_changes_nothing_and_counts(hospital: Hospital, lin: Person) -> None:
-    answer = change(lin, "wrong")
-    assert (answer.status, answer.code, answer.error) == (400, 10001, "oldPassword：密码错误")
+    response = change(lin, "wrong")
+    assert (response.status, response.code, response.error) == (400, 10001, "oldPassword：密码错误")
     assert [change(lin, "wrong").status for _ in range(5)] == [400] * 4 + [429]
     assert sign_in(hospital, lin.phone, NEW).status in (401, 429)
 
@@ -137,7 +137,7 @@ def test_one_of_two_concurrent_changes_succeeds(hospital: Hospital, lin: Person)
 def test_invalid_field_is_named(hospital: Hospital, lin: Person, path: str, field: str, value: Any) -> None:
     good = {"phone": lin.phone, "password": PASSWORD, "verCode": "123456", "newPassword": NEW, "oldPassword": PASSWORD}
     headers = {"tenantId": str(hospital.tenant_id)}
-    answer = post(path, lin.token if path == CHANGE else "", headers, **{**good, field: value})
-    assert (answer.status, answer.code) == (400, 10001)
-    assert answer.error.startswith(f"{field}：")
+    response = post(path, lin.token if path == CHANGE else "", headers, **{**good, field: value})
+    assert (response.status, response.code) == (400, 10001)
+    assert response.error.startswith(f"{field}：")
     assert sign_in(hospital, lin.phone, PASSWORD).status == 200

@@ -53,16 +53,16 @@ def test_existing_account_is_revealed_only_with_the_code(hospital: Hospital, rea
     assert register(hospital, "000000", phone).status == 400
     assert request_code(hospital, phone).status == 200
     [code] = read_sms(phone)
-    answer = register(hospital, code, phone)
-    assert (answer.status, answer.code) == (409, 10005)
+    response = register(hospital, code, phone)
+    assert (response.status, response.code) == (409, 10005)
     assert sign_in(hospital, phone, "Neues-12345").status == 401
 
 
 def once(tenant_id: int, code: str) -> int:
-    answer = post(
+    response = post(
         REGISTER, headers={"tenantId": str(tenant_id)}, phone=UNUSED_PHONE, verCode=code, password="Neues-12345"
     )
-    return answer.status
+    return response.status
 
 
 @pytest.mark.store
@@ -95,15 +95,15 @@ def test_phone_has_an_account_per_hospital(hospital: Hospital, other_hospital: H
     ],
 )
 def test_invalid_field_is_named_and_uses_up_no_try(hospital: Hospital, code: str, field: str, value: Any) -> None:
-    answer = post_as_visitor(
+    response = post_as_visitor(
         hospital, REGISTER, **{"phone": UNUSED_PHONE, "verCode": code, "password": "Neues-12345", field: value}
     )
-    assert (answer.status, answer.code) == (400, 10001)
-    assert answer.error.startswith(f"{field}：")
-    assert "Neues-12345" not in answer.error
+    assert (response.status, response.code) == (400, 10001)
+    assert response.error.startswith(f"{field}：")
+    assert "Neues-12345" not in response.error
     assert register(hospital, code).status == 200
 
 
 def test_all_fields_are_required(hospital: Hospital) -> None:
-    answer = post(REGISTER, headers=build_tenant_header(hospital))
-    assert answer.error == "phone：必填；verCode：必填；password：必填"
+    response = post(REGISTER, headers=build_tenant_header(hospital))
+    assert response.error == "phone：必填；verCode：必填；password：必填"

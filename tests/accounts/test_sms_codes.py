@@ -50,8 +50,8 @@ def many_connections(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("many_connections")
 def test_hundred_concurrent_requests_send_one_sms(hospital: Hospital, read_sms: ReadSms) -> None:
     with ThreadPoolExecutor(100) as pool:
-        answers = list(pool.map(lambda _: request_code(hospital), range(100)))
-    assert sorted(answer.status for answer in answers) == [200] + [429] * 99
+        responses = list(pool.map(lambda _: request_code(hospital), range(100)))
+    assert sorted(response.status for response in responses) == [200] + [429] * 99
     read_sms(UNUSED_PHONE)
     outbox.run_due_jobs(Queue.EXTERNAL)
     assert len(read_sms(UNUSED_PHONE)) == 1
@@ -94,8 +94,8 @@ def test_rejected_request_has_retry_after(hospital: Hospital, read_sms: ReadSms,
     later(0)
     request_code(hospital)
     later(0.5)
-    answer = request_code(hospital)
-    assert (answer.status, answer.code, answer.headers["Retry-After"]) == (429, 10006, "30")
+    response = request_code(hospital)
+    assert (response.status, response.code, response.headers["Retry-After"]) == (429, 10006, "30")
     assert read_sms(UNUSED_PHONE)
 
 
@@ -145,7 +145,7 @@ def test_hundred_concurrent_guesses_count_as_five(
     monkeypatch.setattr(hmac, "compare_digest", counted)
     with ThreadPoolExecutor(100) as pool:
         wrong = list(pool.map(lambda n: register(hospital, f"{(int(code) + 1 + n) % 1_000_000:06d}"), range(100)))
-    assert {answer.status for answer in wrong} == {400}
+    assert {response.status for response in wrong} == {400}
     assert len(compared) == 5
     assert register(hospital, code).status == 400, "the sixth is not looked at, even if it is right"
 
@@ -218,7 +218,7 @@ def test_failing_provider_is_retried_with_another_code(
 
 
 def test_late_code_is_not_sent(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sms, "send", lambda *_: pytest.fail("nobody waits for it any more"))
+    monkeypatch.setattr(sms, "send", lambda *_: pytest.fail("the request is out of date"))
     sms_codes.generate_and_send(
         hospital.tenant_id, {"phone": UNUSED_PHONE, "purpose": CodePurpose.SIGN_UP, "until": clock.now() - 1}
     )
@@ -233,9 +233,9 @@ def test_request_without_a_provider_fails(hospital: Hospital, path: str, monkeyp
 @both_paths
 @pytest.mark.parametrize("phone", ["", "1380000000", "138000000011", "12800000001", "+8613800000001", " 13800000001"])
 def test_invalid_phone_is_named(hospital: Hospital, path: str, phone: str) -> None:
-    answer = request_code(hospital, phone, path)
-    assert (answer.status, answer.code) == (400, 10001)
-    assert answer.error.startswith("phone：")
+    response = request_code(hospital, phone, path)
+    assert (response.status, response.code) == (400, 10001)
+    assert response.error.startswith("phone：")
 
 
 @both_paths

@@ -17,41 +17,41 @@ KINDS = {
 }
 
 
-def answers(package: Package) -> Template:
+def responses(package: Package) -> Template:
     body = package.template["Resources"]["RestAPI"]["Properties"]["DefinitionBody"]
     return dict(body["x-amazon-apigateway-gateway-responses"])
 
 
-def headers(answer: Template, prefix: str) -> dict[str, str]:
-    parameters = answer["responseParameters"]
+def headers(response: Template, prefix: str) -> dict[str, str]:
+    parameters = response["responseParameters"]
     assert all(name.startswith(prefix) for name in parameters)
     return {name.removeprefix(prefix): value for name, value in parameters.items()}
 
 
 def test_responses_have_an_envelope_with_the_code_of_their_status(package: Package) -> None:
-    assert set(answers(package)) == KINDS
+    assert set(responses(package)) == KINDS
     kinds = {kind.code: kind for kind in errors.KINDS}
-    for name, answer in answers(package).items():
-        (text,) = answer["responseTemplates"].values()
+    for name, response in responses(package).items():
+        (text,) = response["responseTemplates"].values()
         envelope = json.loads(text)
         kind = kinds[envelope["code"]]
         common = {"code": kind.code, "error": kind.text}
         messagecenters = {"error_code": kind.code, "error_msg": kind.text, "data": None, "count": 0}
-        assert envelope == {**common, **messagecenters}, "it does not know whose path it is: each finds its own"
-        assert answer.get("statusCode") == (None if name.startswith("DEFAULT_") else kind.status)
+        assert envelope == {**common, **messagecenters}, "the path is unknown, so both sets of fields are present"
+        assert response.get("statusCode") == (None if name.startswith("DEFAULT_") else kind.status)
         assert not set("$#") & set(text), "API Gateway would put something else there"
 
 
 def test_responses_have_our_headers(package: Package) -> None:
     ours = {name: f"'{value}'" for name, value in routing.DEFAULT_HEADERS.items()}
-    for answer in answers(package).values():
-        theirs = headers(answer, "gatewayresponse.header.")
+    for response in responses(package).values():
+        theirs = headers(response, "gatewayresponse.header.")
         theirs.pop("Retry-After", None)
         assert theirs == {**ours, "X-Request-Id": "context.requestId"}
 
 
 def test_unknown_routes_are_404_and_throttling_has_retry_after(package: Package) -> None:
-    status = {name: answer.get("statusCode") for name, answer in answers(package).items()}
+    status = {name: response.get("statusCode") for name, response in responses(package).items()}
     assert status["MISSING_AUTHENTICATION_TOKEN"] == status["RESOURCE_NOT_FOUND"] == status["INVALID_SIGNATURE"] == 404
     assert (status["REQUEST_TOO_LARGE"], status["UNSUPPORTED_MEDIA_TYPE"], status["INTEGRATION_TIMEOUT"]) == (
         413,
@@ -60,7 +60,7 @@ def test_unknown_routes_are_404_and_throttling_has_retry_after(package: Package)
     )
     later = {
         name
-        for name, one in answers(package).items()
+        for name, one in responses(package).items()
         if "gatewayresponse.header.Retry-After" in one["responseParameters"]
     }
     assert later == {"THROTTLED", "QUOTA_EXCEEDED", "INTEGRATION_FAILURE"}
@@ -75,7 +75,7 @@ def test_preflight_has_the_headers_of_the_response(package: Package) -> None:
         preflight = find_operations(package.template)[path, "OPTIONS"]
         integration = preflight["x-amazon-apigateway-integration"]
         assert (integration["type"], integration["contentHandling"]) == ("mock", "CONVERT_TO_TEXT")
-        answer = headers(integration["responses"]["default"], "method.response.header.")
-        assert set(preflight["responses"]["200"]["headers"]) == set(answer), "API Gateway drops what is not declared"
-        assert set(answer.pop("Access-Control-Allow-Methods").strip("'").split(",")) == methods
-        assert answer == {**ours, "X-Request-Id": "context.requestId"}
+        response = headers(integration["responses"]["default"], "method.response.header.")
+        assert set(preflight["responses"]["200"]["headers"]) == set(response), "API Gateway drops what is not declared"
+        assert set(response.pop("Access-Control-Allow-Methods").strip("'").split(",")) == methods
+        assert response == {**ours, "X-Request-Id": "context.requestId"}

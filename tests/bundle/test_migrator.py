@@ -16,7 +16,7 @@ from infra import migrator
 class Listener(HTTPServer):
     """A fake of the bucket to which the response to CloudFormation is sent."""
 
-    heard: dict[str, Any]
+    received: dict[str, Any]
 
 
 class Take(BaseHTTPRequestHandler):
@@ -24,7 +24,7 @@ class Take(BaseHTTPRequestHandler):
 
     def do_PUT(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.heard = {"type": self.headers["Content-Type"], **json.loads(body)}
+        self.server.received = {"type": self.headers["Content-Type"], **json.loads(body)}
         self.send_response(200)
         self.end_headers()
 
@@ -45,21 +45,21 @@ def cloudformation() -> Iterator[Listener]:
 class Lambda:
     """A fake of boto3's Lambda client."""
 
-    def __init__(self, answer: dict[str, Any] | Exception) -> None:
-        self.answer = answer
+    def __init__(self, response: dict[str, Any] | Exception) -> None:
+        self.response = response
         self.called: list[str] = []
 
     def invoke(self, FunctionName: str, **_: Any) -> dict[str, Any]:
         self.called.append(FunctionName)
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return self.answer
+        if isinstance(self.response, Exception):
+            raise self.response
+        return self.response
 
 
 def change(cloudformation: Listener, kind: str) -> dict[str, Any]:
     return {
         "RequestType": kind,
-        "ResponseURL": f"http://127.0.0.1:{cloudformation.server_port}/answer?signed=1",
+        "ResponseURL": f"http://127.0.0.1:{cloudformation.server_port}/response?signed=1",
         "StackId": "stack",
         "RequestId": "request",
         "LogicalResourceId": "Migrated",
@@ -70,15 +70,15 @@ def change(cloudformation: Listener, kind: str) -> dict[str, Any]:
 def deploy(cloudformation: Listener, monkeypatch: pytest.MonkeyPatch, kind: str, service: Lambda) -> dict[str, Any]:
     monkeypatch.setattr(boto3, "client", lambda *_, **__: service)
     migrator.handler(change(cloudformation, kind), None)
-    return cloudformation.heard
+    return cloudformation.received
 
 
 @pytest.mark.parametrize("kind", ["Create", "Update"])
 def test_deployment_migrates(cloudformation: Listener, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     service = Lambda({"Payload": io.BytesIO(b'["0001_people.sql"]')})
-    heard = deploy(cloudformation, monkeypatch, kind, service)
+    received = deploy(cloudformation, monkeypatch, kind, service)
     assert service.called == ["migrate-function"]
-    assert heard == {
+    assert received == {
         "type": "",
         "Status": "SUCCESS",
         "Reason": "",
@@ -90,19 +90,19 @@ def test_deployment_migrates(cloudformation: Listener, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         {"FunctionError": "Unhandled", "Payload": io.BytesIO(b'{"errorMessage": "statement 3"}')},
         TimeoutError("statement 3"),
     ],
-    ids=["a statement fails", "nothing is heard"],
+    ids=["a statement fails", "no response"],
 )
 def test_failed_migration_fails_the_deployment(
-    cloudformation: Listener, monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any] | Exception
+    cloudformation: Listener, monkeypatch: pytest.MonkeyPatch, response: dict[str, Any] | Exception
 ) -> None:
-    heard = deploy(cloudformation, monkeypatch, "Update", Lambda(answer))
-    assert heard["Status"] == "FAILED"
-    assert "statement 3" in heard["Reason"]
+    received = deploy(cloudformation, monkeypatch, "Update", Lambda(response))
+    assert received["Status"] == "FAILED"
+    assert "statement 3" in received["Reason"]
 
 
 def test_deleting_the_stack_does_not_migrate(cloudformation: Listener, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,10 +28,10 @@ def test_bundle_imports_only_exported_values(package: Package) -> None:
 
 
 def test_stacks_can_be_created_in_the_documented_order() -> None:
-    made: set[str] = set()
+    exported: set[str] = set()
     for stack in ("account", "network", "storage", "data", "alarms"):
-        assert set(iter_imports(TEMPLATES[stack])) <= made
-        made |= exports(stack)
+        assert set(iter_imports(TEMPLATES[stack])) <= exported
+        exported |= exports(stack)
     assert {path.stem for path in STACKS} == {"account", "network", "storage", "data", "alarms"}
 
 

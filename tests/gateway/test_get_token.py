@@ -7,17 +7,17 @@ import pytest
 from chalicelib.adapters import mysql
 from chalicelib.identity import tokens
 from chalicelib.identity.tokens import Session
-from tests.support.client import Answer, get, post
+from tests.support.client import ApiResponse, get, post
 from tests.support.factories import Hospital
 
 PATH = "/inner/get_token"
 
 
-def request_token(hospital: Hospital, session: Any, **more: Any) -> Answer:
+def request_token(hospital: Hospital, session: Any, **more: Any) -> ApiResponse:
     return post(PATH, headers={"X-Internal-Key": hospital.internal_key}, session=session, **more)
 
 
-def find_session(response: Answer) -> Session:
+def find_session(response: ApiResponse) -> Session:
     session = tokens.find_session(response.data)
     assert session is not None
     return session

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from chalicelib.messaging import log
-from tests.support.client import Answer, post
+from tests.support.client import ApiResponse, post
 from tests.support.consult_client import DOCTOR_DEL, create_session, send_as_doctor, send_as_patient
 from tests.support.factories import Hospital, Person
 from tests.support.gateway_client import (
@@ -26,7 +26,7 @@ LIST = "/get_joined_conversation"
 DETAIL = "get_conversation_detail"
 
 
-def list_joined(user: Person | ExternalUser, **body: Any) -> Answer:
+def list_joined(user: Person | ExternalUser, **body: Any) -> ApiResponse:
     return post(LIST, user.token, **body)
 
 

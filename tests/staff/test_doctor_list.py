@@ -9,7 +9,7 @@ from chalicelib.people import doctors, staff
 from chalicelib.people.doctors import Profile
 from chalicelib.people.roles import Role
 from tests.support import factories
-from tests.support.client import Answer, get
+from tests.support.client import ApiResponse, get
 from tests.support.factories import Hospital, Person
 
 pytestmark = pytest.mark.usefixtures("everyone")
@@ -17,12 +17,12 @@ pytestmark = pytest.mark.usefixtures("everyone")
 PATH = "/pati_service/manager_service/doctor_list"
 
 
-def listed(person: Person, **query: Any) -> Answer:
+def listed(person: Person, **query: Any) -> ApiResponse:
     return get(PATH, person.token, **{"page_num": 1, "page_size": 10, **query})
 
 
-def names(answer: Answer) -> list[str]:
-    return [one["doctor_name"] for one in answer.data["list"]]
+def names(response: ApiResponse) -> list[str]:
+    return [one["doctor_name"] for one in response.data["list"]]
 
 
 def show(doctor: Person, **profile: Any) -> None:
@@ -95,8 +95,8 @@ def test_doctors_of_other_hospitals_are_not_listed(hospital: Hospital, other_hos
 @pytest.mark.parametrize("name", ["page_num", "page_size"])
 @pytest.mark.parametrize("value", ["", "0", "-1", "a", "1.5", str(2**53)])
 def test_invalid_page_is_named(hospital: Hospital, name: str, value: str) -> None:
-    answer = listed(hospital.lin, **{name: value})
-    assert (answer.status, answer.error.partition("：")[0]) == (400, name)
+    response = listed(hospital.lin, **{name: value})
+    assert (response.status, response.error.partition("：")[0]) == (400, name)
 
 
 def test_page_is_required_and_name_has_a_limit(hospital: Hospital) -> None:

@@ -13,8 +13,8 @@ from tests.support.factories import Hospital
 from tests.support.staff_client import GROUP, LABEL, build_label_list
 
 
-def names(answer: Any) -> list[str]:
-    return [one["label_name"] for one in answer.data["list"]]
+def names(response: Any) -> list[str]:
+    return [one["label_name"] for one in response.data["list"]]
 
 
 def test_labels_are_listed_by_creation(hospital: Hospital) -> None:
@@ -36,8 +36,8 @@ def test_groups_and_labels_are_separate(hospital: Hospital) -> None:
 
 def test_name_is_unique(hospital: Hospital) -> None:
     staff_client.create_label(hospital.desk, "高血压")
-    answer = staff_client.save_label(hospital.desk, " 高血压 ")
-    assert (answer.status, answer.code, answer.error) == (409, 10005, "标签名称已存在")
+    response = staff_client.save_label(hospital.desk, " 高血压 ")
+    assert (response.status, response.code, response.error) == (409, 10005, "标签名称已存在")
     assert names(staff_client.list_labels(hospital.desk)) == ["高血压"]
 
 
@@ -75,12 +75,12 @@ def test_label_is_not_renamed_to_an_existing_name(hospital: Hospital) -> None:
 def test_labels_are_per_hospital(hospital: Hospital, other_hospital: Hospital) -> None:
     label_id = staff_client.create_label(hospital.desk, "高血压")
     assert names(staff_client.list_labels(other_hospital.desk)) == []
-    for answer in (
+    for response in (
         staff_client.save_label(other_hospital.desk, "别的", LABEL, label_id),
         staff_client.delete_label(other_hospital.desk, label_id),
         staff_client.save_patient(other_hospital.desk, list=build_label_list(label_id)),
     ):
-        assert (answer.status, answer.code) == (404, 10004)
+        assert (response.status, response.code) == (404, 10004)
     assert staff_client.save_label(other_hospital.desk, "高血压").status == 200
     assert names(staff_client.list_labels(hospital.desk)) == ["高血压"]
 
@@ -138,24 +138,24 @@ def test_deleting_a_deleted_label_fails(hospital: Hospital) -> None:
 
 @pytest.mark.parametrize("name", [None, "", "  ", "x" * 65, "高\x00压", "高\n压", 12, ["高血压"], True])
 def test_invalid_name_is_named(hospital: Hospital, name: Any) -> None:
-    answer = staff_client.save_label(hospital.desk, name)
-    assert (answer.status, answer.code, answer.error.partition("：")[0]) == (400, 10001, "label_name")
+    response = staff_client.save_label(hospital.desk, name)
+    assert (response.status, response.code, response.error.partition("：")[0]) == (400, 10001, "label_name")
 
 
 @pytest.mark.parametrize("label_type", [None, "", 0, 3, "3", 1.5, True, "分组"])
 def test_invalid_type_is_named(hospital: Hospital, label_type: Any) -> None:
-    for answer in (
+    for response in (
         staff_client.save_label(hospital.desk, "高血压", label_type),
         staff_client.delete_label(hospital.desk, 1, label_type),
         staff_client.list_labels(hospital.desk, label_type),
     ):
-        assert (answer.status, answer.error.partition("：")[0]) == (400, "label_type")
+        assert (response.status, response.error.partition("：")[0]) == (400, "label_type")
 
 
 @pytest.mark.parametrize("label_id", ["0", -1, "a", 2**53, True, []])
 def test_invalid_id_is_named(hospital: Hospital, label_id: Any) -> None:
-    for answer in (
+    for response in (
         staff_client.save_label(hospital.desk, "高血压", LABEL, label_id),
         staff_client.delete_label(hospital.desk, label_id),
     ):
-        assert (answer.status, answer.error.partition("：")[0]) == (400, "label_id")
+        assert (response.status, response.error.partition("：")[0]) == (400, "label_id")

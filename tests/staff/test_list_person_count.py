@@ -54,8 +54,8 @@ def test_concurrent_changes_keep_counts_correct(hospital: Hospital) -> None:
         for _ in range(6):
             group, some = chance.choice([*groups, ""]), chance.sample(labels, chance.randrange(4))
             fields: dict[str, Any] = {"pati_group_id": group, "list": build_label_list(*some)}
-            answer = staff_client.save_patient(hospital.desk, pati_id=chance.choice(patients), **fields)
-            assert answer.status == 200 or (answer.status == 404 and labels[0] in some)
+            response = staff_client.save_patient(hospital.desk, pati_id=chance.choice(patients), **fields)
+            assert response.status == 200 or (response.status == 404 and labels[0] in some)
         if number == 0:
             assert staff_client.delete_label(hospital.desk, labels[0]).status == 200
 
@@ -70,25 +70,25 @@ def test_concurrent_changes_keep_counts_correct(hospital: Hospital) -> None:
 
 
 def test_order_is_by_creation_ascending_or_descending(hospital: Hospital) -> None:
-    made = [staff_client.create_label(hospital.desk, name) for name in ("丙", "甲", "乙")]
-    for order_type, expected in ((1, made), ("2", made[::-1])):
+    label_ids = [staff_client.create_label(hospital.desk, name) for name in ("丙", "甲", "乙")]
+    for order_type, expected in ((1, label_ids), ("2", label_ids[::-1])):
         listed = staff_client.list_person_counts(hospital.desk, LABEL, order_type).data["list"]
         assert [one["label_id"] for one in listed] == expected
 
 
 def test_list_is_paged(hospital: Hospital) -> None:
-    made = [staff_client.create_label(hospital.desk, f"标签{number}") for number in range(5)]
+    label_ids = [staff_client.create_label(hospital.desk, f"标签{number}") for number in range(5)]
 
     def page(**query: Any) -> tuple[list[str], list[int]]:
         data = staff_client.list_person_counts(hospital.desk, **query).data
         return [one["label_id"] for one in data["list"]], [data[n] for n in ("page_num", "page_size", "total", "pages")]
 
-    assert page(page_num=1, page_size=2) == (made[:2], [1, 2, 5, 3])
-    assert page(page_num="3", page_size="2") == (made[4:], [3, 2, 5, 3])
+    assert page(page_num=1, page_size=2) == (label_ids[:2], [1, 2, 5, 3])
+    assert page(page_num="3", page_size="2") == (label_ids[4:], [3, 2, 5, 3])
     assert page(page_num=4, page_size=2) == ([], [4, 2, 5, 3])
-    assert page(page_num="", page_size="") == (made, [1, 5, 5, 1])
-    assert page(page_num=1, page_size="") == (made, [1, 10, 5, 1])
-    assert page(page_num="", page_size=3) == (made[:3], [1, 3, 5, 2])
+    assert page(page_num="", page_size="") == (label_ids, [1, 5, 5, 1])
+    assert page(page_num=1, page_size="") == (label_ids, [1, 10, 5, 1])
+    assert page(page_num="", page_size=3) == (label_ids[:3], [1, 3, 5, 2])
     assert page(page_num=1, page_size=101)[1] == [1, 100, 5, 1]
 
 
@@ -107,8 +107,8 @@ def test_patients_of_other_hospitals_are_not_counted(hospital: Hospital, other_h
 @pytest.mark.parametrize("name", ["label_type", "order_type", "page_num", "page_size"])
 @pytest.mark.parametrize("value", ["0", "-1", "a", "1.5", str(2**53), "３"])
 def test_invalid_field_is_named(hospital: Hospital, name: str, value: str) -> None:
-    answer = staff_client.list_person_counts(hospital.desk, **{"page_num": 1, "page_size": 10, name: value})
-    assert (answer.status, answer.error.partition("：")[0]) == (400, name)
+    response = staff_client.list_person_counts(hospital.desk, **{"page_num": 1, "page_size": 10, name: value})
+    assert (response.status, response.error.partition("：")[0]) == (400, name)
 
 
 @pytest.mark.parametrize("name", ["label_type", "order_type"])

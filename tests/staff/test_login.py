@@ -9,7 +9,7 @@ import pytest
 from chalicelib.adapters import mysql
 from chalicelib.identity import tokens
 from tests.support import password_reset_races
-from tests.support.client import Answer, get, post
+from tests.support.client import ApiResponse, get, post
 from tests.support.factories import PASSWORD, Hospital, Person, create_staff
 from tests.support.fast_passwords import fast_hashes
 
@@ -21,7 +21,7 @@ RESET = "/pati_service/manager_service/staff_password"
 NEW = "Anderes-12345"
 
 
-def sign_in(hospital: Hospital, phone: Any, password: Any = PASSWORD, **more: Any) -> Answer:
+def sign_in(hospital: Hospital, phone: Any, password: Any = PASSWORD, **more: Any) -> ApiResponse:
     return post(PATH, headers={"tenantId": str(hospital.tenant_id)}, phone=phone, password=password, **more)
 
 
@@ -95,8 +95,8 @@ def test_sign_in_waits_for_a_concurrent_reset(hospital: Hospital, monkeypatch: p
 def test_disabled_staff_cannot_sign_in(hospital: Hospital) -> None:
     disable = "UPDATE staff SET disabled_at = 1 WHERE user_id = %(id)s"
     mysql.autocommit.execute(disable, id=hospital.chen.user_id)
-    answer = sign_in(hospital, hospital.chen.phone)
-    assert (answer.status, answer.code) == (401, 10102)
+    response = sign_in(hospital, hospital.chen.phone)
+    assert (response.status, response.code) == (401, 10102)
 
 
 def test_staff_of_other_hospitals_cannot_sign_in(hospital: Hospital, other_hospital: Hospital) -> None:
@@ -132,17 +132,17 @@ def test_patients_cannot_sign_in_as_staff(hospital: Hospital) -> None:
     ],
 )
 def test_invalid_phone_is_named(hospital: Hospital, phone: Any) -> None:
-    answer = sign_in(hospital, phone)
-    assert (answer.status, answer.code) == (400, 10001)
-    assert answer.error.startswith("phone：")
+    response = sign_in(hospital, phone)
+    assert (response.status, response.code) == (400, 10001)
+    assert response.error.startswith("phone：")
 
 
 @pytest.mark.parametrize("password", [None, "", "密" * 73, 12345, True, ["Demo-12345"], {}])
 def test_invalid_password_is_named(hospital: Hospital, password: Any) -> None:
-    answer = sign_in(hospital, hospital.chen.phone, password)
-    assert (answer.status, answer.code) == (400, 10001)
-    assert answer.error.startswith("password：")
-    assert str(password) not in answer.error or password in (None, "")
+    response = sign_in(hospital, hospital.chen.phone, password)
+    assert (response.status, response.code) == (400, 10001)
+    assert response.error.startswith("password：")
+    assert str(password) not in response.error or password in (None, "")
 
 
 @pytest.mark.parametrize("password", ["demo-12345", " Demo-12345", "Demo-12345 ", "Demo-1234", "x" * 72])
@@ -151,8 +151,8 @@ def test_password_is_compared_exactly(hospital: Hospital, password: str) -> None
 
 
 def test_both_fields_are_required(hospital: Hospital) -> None:
-    answer = post(PATH, headers={"tenantId": str(hospital.tenant_id)})
-    assert (answer.status, answer.error) == (400, "phone：必填；password：必填")
+    response = post(PATH, headers={"tenantId": str(hospital.tenant_id)})
+    assert (response.status, response.error) == (400, "phone：必填；password：必填")
 
 
 def test_unknown_fields_are_ignored(hospital: Hospital) -> None:

@@ -51,16 +51,16 @@ def test_city_equal_to_the_province_is_written_once(hospital: Hospital) -> None:
 
 def test_file_of_another_hospital_is_not_found_and_not_logged(hospital: Hospital, other_hospital: Hospital) -> None:
     pati_id = staff_client.create_patient_file(hospital.desk)
-    answer = staff_client.get_patient_info(other_hospital.admin, pati_id)
-    assert (answer.status, answer.code, answer.error) == (404, 10004, "患者不存在")
+    response = staff_client.get_patient_info(other_hospital.admin, pati_id)
+    assert (response.status, response.code, response.error) == (404, 10004, "患者不存在")
     assert entries(other_hospital.admin) == []
     assert entries(hospital.admin) == [("客服小李", pati_id, "filed")]
 
 
 @pytest.mark.parametrize("pati_id", ["", "0", "-1", "a", "1.5", str(2**53)])
 def test_invalid_pati_id_is_named(hospital: Hospital, pati_id: str) -> None:
-    answer = staff_client.get_patient_info(hospital.desk, pati_id)
-    assert (answer.status, answer.error.partition("：")[0]) == (400, "pati_id")
+    response = staff_client.get_patient_info(hospital.desk, pati_id)
+    assert (response.status, response.error.partition("：")[0]) == (400, "pati_id")
 
 
 def test_every_read_and_change_is_logged_newest_first(hospital: Hospital) -> None:
@@ -86,8 +86,8 @@ def test_file_is_not_shown_if_the_log_cannot_be_written(hospital: Hospital, monk
         raise mysql.StatementError(1114, "The table 'patient_access' is full")
 
     monkeypatch.setattr(store, "insert_access", full)
-    answer = staff_client.get_patient_info(hospital.chen, pati_id)
-    assert (answer.status, answer.code) == (500, 10002)
+    response = staff_client.get_patient_info(hospital.chen, pati_id)
+    assert (response.status, response.code) == (500, 10002)
     assert staff_client.save_patient(hospital.chen, pati_id=pati_id, pati_name="林晓雨").status == 500
     monkeypatch.undo()
     assert staff_client.get_patient_info(hospital.chen, pati_id).data["pati_name"] == "林小雨"
@@ -121,8 +121,8 @@ def test_log_is_paged(hospital: Hospital) -> None:
 @pytest.mark.parametrize("name", ["pati_id", "user_id", "page_num", "page_size"])
 @pytest.mark.parametrize("value", ["0", "-1", "a", "1.5", str(2**53)])
 def test_invalid_field_of_the_log_is_named(hospital: Hospital, name: str, value: str) -> None:
-    answer = staff_client.get_access_log(hospital.admin, **{name: value})
-    assert (answer.status, answer.error.partition("：")[0]) == (400, name)
+    response = staff_client.get_access_log(hospital.admin, **{name: value})
+    assert (response.status, response.error.partition("：")[0]) == (400, name)
 
 
 def test_no_statement_changes_or_deletes_an_entry() -> None:

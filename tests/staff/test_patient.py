@@ -21,7 +21,7 @@ def test_file_contains_all_fields(hospital: Hospital) -> None:
         staff_client.create_label(hospital.desk, "慢病", GROUP),
         staff_client.create_label(hospital.desk, "高血压"),
     )
-    said: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "pati_id_type": "99",
         "pati_id_number": build_unused_id_number(),
         "pati_province": "广东省",
@@ -34,12 +34,12 @@ def test_file_contains_all_fields(hospital: Hospital) -> None:
         "pati_group_id": group,
         "list": [{"label_id": label, "label_name": "高血压"}],
     }
-    data = staff_client.save_patient(hospital.chen, **said).data
-    assert data["list"] == said["list"]
+    data = staff_client.save_patient(hospital.chen, **fields).data
+    assert data["list"] == fields["list"]
     found = staff_client.get_patient_info(hospital.desk, data["pati_id"]).data
     assert {name: found[name] for name in found if name not in ("pati_age", "pati_create_time")} == {
         **staff_client.LIN_FIELDS,
-        **said,
+        **fields,
         "pati_id": data["pati_id"],
         "pati_gender": 2,
         "pati_group_name": "慢病",
@@ -93,11 +93,11 @@ def test_change_clears_empty_fields(hospital: Hospital) -> None:
 
 def test_repeated_change_has_no_further_effect(hospital: Hospital) -> None:
     pati_id, label = staff_client.create_patient_file(hospital.desk), staff_client.create_label(hospital.desk, "高血压")
-    answers = [
+    responses = [
         staff_client.save_patient(hospital.desk, pati_id=pati_id, list=build_label_list(label, label)).data
         for _ in range(2)
     ]
-    assert answers[0] == answers[1]
+    assert responses[0] == responses[1]
 
 
 def test_id_number_has_one_file_with_one_name(hospital: Hospital) -> None:
@@ -108,9 +108,9 @@ def test_id_number_has_one_file_with_one_name(hospital: Hospital) -> None:
     )
     assert again.data["pati_id"] == pati_id
     assert staff_client.get_patient_info(hospital.desk, pati_id).data["pati_phone"] == "13800000009"
-    answer = staff_client.save_patient(hospital.desk, pati_id_number=number, pati_name="林大雨")
-    assert (answer.status, answer.code, answer.error) == (409, 10005, "该证件号码已用另一姓名建档")
-    assert number not in str(answer.body)
+    response = staff_client.save_patient(hospital.desk, pati_id_number=number, pati_name="林大雨")
+    assert (response.status, response.code, response.error) == (409, 10005, "该证件号码已用另一姓名建档")
+    assert number not in str(response.body)
 
 
 def test_id_number_of_another_file_is_rejected(hospital: Hospital) -> None:
@@ -147,8 +147,8 @@ def test_idempotency_key_creates_one_file_and_rejects_other_content(hospital: Ho
 
     with ThreadPoolExecutor(4) as pool:
         (pati_id,) = set(pool.map(file, range(4)))
-    answer = staff_client.save_patient(hospital.desk, key, pati_name="王小雨")
-    assert (answer.status, answer.code) == (409, 10005)
+    response = staff_client.save_patient(hospital.desk, key, pati_name="王小雨")
+    assert (response.status, response.code) == (409, 10005)
     assert staff_client.save_patient(hospital.chen, key).data["pati_id"] != pati_id, "a key is its sender's own"
     assert staff_client.create_patient_file(hospital.desk) != pati_id
 
@@ -184,25 +184,25 @@ def test_file_is_locked_between_read_and_write(hospital: Hospital, monkeypatch: 
 def test_file_of_another_hospital_is_not_found(hospital: Hospital, other_hospital: Hospital) -> None:
     pati_id = staff_client.create_patient_file(hospital.desk)
     before = staff_client.get_patient_info(hospital.desk, pati_id).data
-    answer = staff_client.save_patient(other_hospital.admin, pati_id=pati_id, pati_name="别人")
-    assert (answer.status, answer.code) == (404, 10004)
+    response = staff_client.save_patient(other_hospital.admin, pati_id=pati_id, pati_name="别人")
+    assert (response.status, response.code) == (404, 10004)
     assert staff_client.get_patient_info(hospital.desk, pati_id).data == before
 
 
 def test_unknown_label_changes_nothing(hospital: Hospital) -> None:
     pati_id, label = staff_client.create_patient_file(hospital.desk), staff_client.create_label(hospital.desk, "高血压")
-    answer = staff_client.save_patient(
+    response = staff_client.save_patient(
         hospital.desk, pati_id=pati_id, pati_phone="13800000009", list=build_label_list(label, "999999999")
     )
-    assert (answer.status, answer.error) == (404, "标签不存在")
+    assert (response.status, response.error) == (404, "标签不存在")
     found = staff_client.get_patient_info(hospital.desk, pati_id).data
     assert (found["pati_phone"], found["list"]) == ("13800000001", [])
 
 
 @pytest.mark.parametrize("name", ["pati_name", "pati_gender", "pati_birthday", "pati_phone"])
 def test_four_fields_are_required(hospital: Hospital, name: str) -> None:
-    answer = staff_client.save_patient(hospital.desk, **{name: None})
-    assert (answer.status, answer.error) == (400, f"{name}：必填")
+    response = staff_client.save_patient(hospital.desk, **{name: None})
+    assert (response.status, response.error) == (400, f"{name}：必填")
 
 
 TOMORROW = f"{clock.today() + timedelta(days=2)}"
@@ -239,13 +239,13 @@ TOMORROW = f"{clock.today() + timedelta(days=2)}"
 )
 def test_invalid_field_is_named_and_creates_no_file(hospital: Hospital, name: str, values: list[Any]) -> None:
     for value in values:
-        answer = staff_client.save_patient(hospital.desk, **{name: value})
-        assert (answer.status, answer.code) == (400, 10001), value
-        assert answer.error.startswith(name), answer.error
+        response = staff_client.save_patient(hospital.desk, **{name: value})
+        assert (response.status, response.code) == (400, 10001), value
+        assert response.error.startswith(name), response.error
     assert staff_client.list_person_counts(hospital.desk).data["person_numbers"] == 0
 
 
 def test_stored_id_number_must_match_a_changed_person(hospital: Hospital) -> None:
     pati_id = staff_client.create_patient_file(hospital.desk, pati_id_number=build_unused_id_number())
-    answer = staff_client.save_patient(hospital.desk, pati_id=pati_id, pati_birthday="1990-05-18")
-    assert (answer.status, answer.error) == (400, "pati_id_number：出生日期与身份证号码不一致")
+    response = staff_client.save_patient(hospital.desk, pati_id=pati_id, pati_birthday="1990-05-18")
+    assert (response.status, response.error) == (400, "pati_id_number：出生日期与身份证号码不一致")

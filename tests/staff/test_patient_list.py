@@ -56,10 +56,10 @@ def test_search_by_phone_id_number_group_and_label(hospital: Hospital) -> None:
 def test_list_masks_phones_and_has_no_id_numbers(hospital: Hospital) -> None:
     number = build_unused_id_number()
     staff_client.create_patient_file(hospital.desk, pati_id_number=number)
-    answer = staff_client.search_patients(hospital.desk)
-    (one,) = answer.data["list"]
+    response = staff_client.search_patients(hospital.desk)
+    (one,) = response.data["list"]
     assert one["pati_phone"] == "138****0001"
-    assert (number not in str(answer.body), "13800000001" not in str(answer.body)) == (True, True)
+    assert (number not in str(response.body), "13800000001" not in str(response.body)) == (True, True)
 
 
 def test_list_is_paged(hospital: Hospital) -> None:
@@ -84,5 +84,5 @@ def test_patients_of_other_hospitals_are_not_listed(hospital: Hospital, other_ho
     ],
 )
 def test_invalid_field_is_named(hospital: Hospital, name: str, value: str) -> None:
-    answer = staff_client.search_patients(hospital.desk, **{name: value})
-    assert (answer.status, answer.error.partition("：")[0]) == (400, name)
+    response = staff_client.search_patients(hospital.desk, **{name: value})
+    assert (response.status, response.error.partition("：")[0]) == (400, name)

@@ -6,21 +6,21 @@ import pytest
 
 from chalicelib.people import bar_code
 from tests.support import bar_codes, factories
-from tests.support.client import Answer, get
+from tests.support.client import ApiResponse, get
 from tests.support.factories import Hospital, Person
 
 PATH = "/pati_service/wechat/query_bar_code"
 
 
-def shown(person: Person, member_id: object, **headers: str) -> Answer:
+def shown(person: Person, member_id: object, **headers: str) -> ApiResponse:
     return get(PATH, person.token, headers, member_id=member_id)
 
 
 def test_bar_code_is_the_number_of_the_file(lin: Person) -> None:
     pati_id = factories.create_patient_file(lin)
-    answer = shown(lin, lin.member_id)
-    assert (answer.status, answer.headers["Content-Type"]) == (200, "image/png")
-    assert bar_codes.decode_png(answer.content) == str(pati_id)
+    response = shown(lin, lin.member_id)
+    assert (response.status, response.headers["Content-Type"]) == (200, "image/png")
+    assert bar_codes.decode_png(response.content) == str(pati_id)
 
 
 @pytest.mark.parametrize("accept", ["", "*/*", "text/html,image/avif,*/*;q=0.8", "application/json"])
@@ -43,8 +43,8 @@ def test_picture_is_deterministic(lin: Person) -> None:
 def test_member_of_another_account_or_hospital_is_not_found(hospital: Hospital, other_hospital: Hospital) -> None:
     factories.create_patient_file(hospital.lin)
     for person in (hospital.wang, other_hospital.lin, other_hospital.admin):
-        answer = shown(person, hospital.lin.member_id)
-        assert (answer.status, answer.code) == (404, 10004)
+        response = shown(person, hospital.lin.member_id)
+        assert (response.status, response.code) == (404, 10004)
 
 
 def test_member_without_a_file_has_no_bar_code(lin: Person) -> None:
@@ -61,8 +61,8 @@ def test_token_is_required(lin: Person) -> None:
 
 @pytest.mark.parametrize("member_id", ["", "0", "-1", "a", "1.5", str(2**53)])
 def test_invalid_member_id_is_named(lin: Person, member_id: str) -> None:
-    answer = shown(lin, member_id)
-    assert (answer.status, answer.error.partition("：")[0]) == (400, "member_id")
+    response = shown(lin, member_id)
+    assert (response.status, response.error.partition("：")[0]) == (400, "member_id")
 
 
 @pytest.mark.parametrize("text", ["1", "1234567890123456", "A-z 9~!"])

@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib import clock
 from tests.support import file_samples, multipart_forms
-from tests.support.client import Answer, get, post
+from tests.support.client import ApiResponse, get, post
 from tests.support.factories import Hospital, Person
 from tests.support.staff_client import STAFF_PATH
 
@@ -18,11 +18,11 @@ PNG = file_samples.build_file("png", 100)
 PICTURE = {"file_extension": "png", "file_type": "image/png"}
 
 
-def save_department(person: Person, name: Any = "内科", **fields: Any) -> Answer:
+def save_department(person: Person, name: Any = "内科", **fields: Any) -> ApiResponse:
     return post(f"{STAFF_PATH}/save_department", person.token, name=name, **fields)
 
 
-def department_photo(person: Person, dept_id: Any, **fields: Any) -> Answer:
+def department_photo(person: Person, dept_id: Any, **fields: Any) -> ApiResponse:
     return post(f"{STAFF_PATH}/department_photo", person.token, dept_id=dept_id, **{**PICTURE, **fields})
 
 
@@ -30,7 +30,7 @@ def departments(person: Person) -> list[tuple[str, int]]:
     return [(one["name"], one["order"]) for one in get(f"{STAFF_PATH}/departments", person.token).data]
 
 
-def save(person: Person, doctor_id: Any, **fields: Any) -> Answer:
+def save(person: Person, doctor_id: Any, **fields: Any) -> ApiResponse:
     return post(f"{STAFF_PATH}/save_doctor", person.token, doctor_id=doctor_id, **fields)
 
 
@@ -38,7 +38,7 @@ def profiles(person: Person, **query: Any) -> list[dict[str, Any]]:
     return list(get(f"{STAFF_PATH}/doctor_profiles", person.token, **query).data["list"])
 
 
-def photo_form(person: Person, doctor_id: Any, **fields: Any) -> Answer:
+def photo_form(person: Person, doctor_id: Any, **fields: Any) -> ApiResponse:
     return post(f"{STAFF_PATH}/doctor_photo", person.token, doctor_id=doctor_id, **{**PICTURE, **fields})
 
 
@@ -62,15 +62,15 @@ def test_department_is_renamed_and_reordered(hospital: Hospital) -> None:
 )
 def test_department_photo_must_be_a_picture(hospital: Hospital, fields: dict[str, Any], name: str) -> None:
     dept_id = save_department(hospital.admin).data["dept_id"]
-    answer = department_photo(hospital.admin, **{"dept_id": dept_id, **fields})
-    assert (answer.status, answer.error.partition("：")[0]) == (400, name)
+    response = department_photo(hospital.admin, **{"dept_id": dept_id, **fields})
+    assert (response.status, response.error.partition("：")[0]) == (400, name)
 
 
 def test_department_name_is_unique(hospital: Hospital, other_hospital: Hospital) -> None:
     save_department(hospital.admin)
     other = save_department(hospital.admin, "外科").data["dept_id"]
-    for answer in (save_department(hospital.admin), save_department(hospital.admin, dept_id=other)):
-        assert (answer.status, answer.error) == (409, "科室名称已存在")
+    for response in (save_department(hospital.admin), save_department(hospital.admin, dept_id=other)):
+        assert (response.status, response.error) == (409, "科室名称已存在")
     assert save_department(other_hospital.admin).status == 200
 
 
@@ -78,8 +78,8 @@ def test_department_shows_saved_fields_and_keeps_absent_ones(hospital: Hospital)
     dept_id = save_department(hospital.admin, order=3, introduction="咳嗽、哮喘").data["dept_id"]
     form = department_photo(hospital.admin, dept_id).data
     fields = {"dept_id": dept_id, "photo_file_id": form["file_id"]}
-    answer = save_department(hospital.admin, **fields)
-    assert (answer.status, answer.error) == (409, "文件尚未上传")
+    response = save_department(hospital.admin, **fields)
+    assert (response.status, response.error) == (409, "文件尚未上传")
     assert multipart_forms.post_form(form["url"], list(form["fields"].items()), PNG).status == 204
     for _ in range(2):
         assert save_department(hospital.admin, "呼吸内科", **fields).status == 200
@@ -124,14 +124,14 @@ def test_department_of_another_hospital_is_not_found(hospital: Hospital, other_h
     ],
 )
 def test_invalid_field_of_a_department_is_named(hospital: Hospital, name: str, value: Any) -> None:
-    answer = save_department(hospital.admin, **{"name": "内科", name: value})
-    assert (answer.status, answer.error.partition("：")[0]) == (400, name)
+    response = save_department(hospital.admin, **{"name": "内科", name: value})
+    assert (response.status, response.error.partition("：")[0]) == (400, name)
     assert departments(hospital.admin) == []
 
 
 def test_profile_shows_saved_fields_and_keeps_absent_ones(hospital: Hospital) -> None:
     dept_id, chen = save_department(hospital.admin).data["dept_id"], hospital.chen.user_id
-    said = {
+    profile = {
         "dept_id": dept_id,
         "duty_code": "4",
         "title": "特聘专家",
@@ -140,10 +140,10 @@ def test_profile_shows_saved_fields_and_keeps_absent_ones(hospital: Hospital) ->
         "order": 5,
     }
     for _ in range(2):
-        assert save(hospital.admin, chen, **said).data is None
+        assert save(hospital.admin, chen, **profile).data is None
     (found,) = profiles(hospital.admin, doctor_name="陈")
     assert found == {
-        **said,
+        **profile,
         "doctor_id": str(chen),
         "doctor_name": "陈医生",
         "dept_name": "内科",
@@ -158,8 +158,8 @@ def test_uploaded_photo_is_shown(hospital: Hospital) -> None:
     chen = hospital.chen.user_id
     form = photo_form(hospital.admin, chen).data
     fields = {"photo_file_id": form["file_id"]}
-    answer = save(hospital.admin, chen, **fields)
-    assert (answer.status, answer.error) == (409, "文件尚未上传")
+    response = save(hospital.admin, chen, **fields)
+    assert (response.status, response.error) == (409, "文件尚未上传")
     assert multipart_forms.post_form(form["url"], list(form["fields"].items()), PNG).status == 204
     for _ in range(2):
         assert save(hospital.admin, chen, **fields).status == 200
@@ -185,14 +185,14 @@ def test_uploaded_photo_is_shown(hospital: Hospital) -> None:
     ],
 )
 def test_photo_must_be_a_picture_of_at_most_5_mb(hospital: Hospital, fields: dict[str, Any], name: str) -> None:
-    answer = photo_form(hospital.admin, **{"doctor_id": hospital.chen.user_id, **fields})
-    assert (answer.status, answer.error.partition("：")[0]) == (400, name)
+    response = photo_form(hospital.admin, **{"doctor_id": hospital.chen.user_id, **fields})
+    assert (response.status, response.error.partition("：")[0]) == (400, name)
 
 
 def test_only_doctors_of_the_hospital_have_a_profile(hospital: Hospital, other_hospital: Hospital) -> None:
     for user_id in (hospital.desk.user_id, hospital.lin.user_id, other_hospital.chen.user_id):
-        for answer in (save(hospital.admin, user_id, title="院长"), photo_form(hospital.admin, user_id)):
-            assert (answer.status, answer.error) == (404, "医生不存在")
+        for response in (save(hospital.admin, user_id, title="院长"), photo_form(hospital.admin, user_id)):
+            assert (response.status, response.error) == (404, "医生不存在")
 
 
 @pytest.mark.parametrize(
@@ -211,6 +211,6 @@ def test_only_doctors_of_the_hospital_have_a_profile(hospital: Hospital, other_h
 def test_invalid_field_is_named_and_changes_nothing(hospital: Hospital, name: str, values: list[Any]) -> None:
     before = profiles(hospital.admin)
     for value in values:
-        answer = save(hospital.admin, **{"doctor_id": hospital.chen.user_id, "introduction": "新", name: value})
-        assert (answer.status, answer.error.partition("：")[0]) == (400, name), value
+        response = save(hospital.admin, **{"doctor_id": hospital.chen.user_id, "introduction": "新", name: value})
+        assert (response.status, response.error.partition("：")[0]) == (400, name), value
     assert profiles(hospital.admin) == before

@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib.adapters import cache, redis
 from chalicelib.identity import tokens
-from tests.support.client import Answer, get, post
+from tests.support.client import ApiResponse, get, post
 from tests.support.factories import PASSWORD, Hospital, Person
 from tests.support.fast_passwords import fast_hashes
 from tests.support.staff_client import STAFF_PATH
@@ -21,19 +21,19 @@ DOCTORS_OWN = "/msg_service/msg/doctor/new_session"  # an endpoint for doctors o
 BAD_IDS = ["", "0", -1, "a", 2**53, True, None, []]
 
 
-def create(person: Person, **fields: Any) -> Answer:
+def create(person: Person, **fields: Any) -> ApiResponse:
     return post(f"{STAFF_PATH}/staff", person.token, **{**ZHAO, **fields})
 
 
-def listed(person: Person, **query: Any) -> Answer:
+def listed(person: Person, **query: Any) -> ApiResponse:
     return get(f"{STAFF_PATH}/staff_list", person.token, **query)
 
 
-def do(person: Person, what: str, user_id: Any, **fields: Any) -> Answer:
+def do(person: Person, what: str, user_id: Any, **fields: Any) -> ApiResponse:
     return post(f"{STAFF_PATH}/staff_{what}", person.token, user_id=user_id, **fields)
 
 
-def sign_in(hospital: Hospital, phone: str, password: str) -> Answer:
+def sign_in(hospital: Hospital, phone: str, password: str) -> ApiResponse:
     return post(f"{STAFF_PATH}/login", headers={"tenantId": str(hospital.tenant_id)}, phone=phone, password=password)
 
 
@@ -58,8 +58,8 @@ def test_new_doctor_signs_in_and_is_listed_for_patients(hospital: Hospital) -> N
 
 def test_phone_is_unique_among_staff_of_a_hospital(hospital: Hospital, other_hospital: Hospital) -> None:
     assert create(hospital.admin).status == 200
-    answer = create(hospital.admin, name="别人")
-    assert (answer.status, answer.code, answer.error) == (409, 10005, "该手机号已有员工使用")
+    response = create(hospital.admin, name="别人")
+    assert (response.status, response.code, response.error) == (409, 10005, "该手机号已有员工使用")
     assert create(other_hospital.admin).status == 200
 
 
@@ -85,9 +85,9 @@ def test_four_concurrent_requests_create_one_member_of_staff(hospital: Hospital)
 )
 def test_invalid_field_is_named_and_creates_no_staff(hospital: Hospital, name: str, values: list[Any]) -> None:
     for value in values:
-        answer = create(hospital.admin, **{name: value})
-        assert (answer.status, answer.error.partition("：")[0]) == (400, name), value
-        assert name != "password" or not value or str(value) not in answer.error
+        response = create(hospital.admin, **{name: value})
+        assert (response.status, response.error.partition("：")[0]) == (400, name), value
+        assert name != "password" or not value or str(value) not in response.error
     assert listed(hospital.admin).data["total"] == 4
 
 
@@ -117,8 +117,8 @@ def test_list_is_filtered_and_paged(hospital: Hospital) -> None:
     ("name", "value"), [("role", "patient"), ("page_num", "0"), ("page_size", "a"), ("name", "x" * 65)]
 )
 def test_invalid_field_of_the_list_is_named(hospital: Hospital, name: str, value: str) -> None:
-    answer = listed(hospital.admin, **{name: value})
-    assert (answer.status, answer.error.partition("：")[0]) == (400, name)
+    response = listed(hospital.admin, **{name: value})
+    assert (response.status, response.error.partition("：")[0]) == (400, name)
 
 
 def test_role_change_takes_effect_on_open_sessions(hospital: Hospital) -> None:
@@ -174,13 +174,13 @@ def test_password_reset_ends_all_sessions(hospital: Hospital) -> None:
         redis.get_client().flushdb()
     assert sign_in(hospital, hospital.chen.phone, PASSWORD).status == 401
     assert asks_as_doctor(sign_in(hospital, hospital.chen.phone, "New-123456").data["token"]) == 200
-    assert asks_as_doctor(hospital.zhou.token) == 200, "and nobody else's"
+    assert asks_as_doctor(hospital.zhou.token) == 200, "other sessions stay valid"
 
 
 def test_admin_cannot_demote_or_disable_themselves(hospital: Hospital) -> None:
     own = hospital.admin.user_id
-    for answer in (do(hospital.admin, "disable", own), do(hospital.admin, "role", own, role="doctor")):
-        assert (answer.status, answer.code) == (409, 10005)
+    for response in (do(hospital.admin, "disable", own), do(hospital.admin, "role", own, role="doctor")):
+        assert (response.status, response.code) == (409, 10005)
     assert listed(hospital.admin).status == 200
 
 
@@ -192,19 +192,19 @@ def test_staff_and_patients_of_other_hospitals_are_not_found(hospital: Hospital,
             ("enable", {}),
             ("password", {"password": PASSWORD}),
         ):
-            answer = do(hospital.admin, what, user_id, **fields)
-            assert (answer.status, answer.code, answer.error) == (404, 10004, "员工不存在")
+            response = do(hospital.admin, what, user_id, **fields)
+            assert (response.status, response.code, response.error) == (404, 10004, "员工不存在")
     assert asks_as_doctor(other_hospital.chen.token) == 200
 
 
 @pytest.mark.parametrize("what", ["role", "disable", "enable", "password"])
 def test_invalid_id_is_named(hospital: Hospital, what: str) -> None:
     for user_id in BAD_IDS:
-        answer = do(hospital.admin, what, user_id, role="admin", password=PASSWORD)
-        assert (answer.status, answer.error.partition("：")[0]) == (400, "user_id"), user_id
+        response = do(hospital.admin, what, user_id, role="admin", password=PASSWORD)
+        assert (response.status, response.error.partition("：")[0]) == (400, "user_id"), user_id
 
 
 @pytest.mark.parametrize(("what", "name", "value"), [("role", "role", "patient"), ("password", "password", "short")])
 def test_invalid_change_is_named(hospital: Hospital, what: str, name: str, value: str) -> None:
-    answer = do(hospital.admin, what, hospital.chen.user_id, **{name: value})
-    assert (answer.status, answer.error.partition("：")[0]) == (400, name)
+    response = do(hospital.admin, what, hospital.chen.user_id, **{name: value})
+    assert (response.status, response.error.partition("：")[0]) == (400, name)

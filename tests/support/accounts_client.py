@@ -21,7 +21,7 @@ RESET, CHANGE = f"{PATIENT_SERVICE_PATH}/reset_password", f"{PATIENT_SERVICE_PAT
 MEMBER, MEMBERS, MYINFO, PICTURE = (
     f"{PATIENT_SERVICE_PATH}/{one}" for one in ("member", "members", "myinfo", "myinfo/upload_picture")
 )
-UNUSED_PHONE = "13800000077"  # nobody's yet
+UNUSED_PHONE = "13800000077"  # no account has it
 
 
 def build_tenant_header(hospital: Hospital) -> dict[str, str]:
@@ -33,9 +33,9 @@ def request_code(
 ) -> ApiResponse:
     request = build_event("GET", path, build_tenant_header(hospital), {"phone": phone})
     request["requestContext"]["identity"]["sourceIp"] = address
-    answer = invoke(request)
-    check_envelope(answer)
-    return answer
+    response = invoke(request)
+    check_envelope(response)
+    return response
 
 
 def post_as_visitor(hospital: Hospital, path: str, **body: Any) -> ApiResponse:
@@ -55,14 +55,14 @@ def is_token_valid(token: str) -> bool:
 
 
 def add_member(person: Person, number: str, **changed: Any) -> ApiResponse:
-    said = {
+    fields = {
         "name": "林小雨",
         "gender": 2,
         "birthday": f"{number[6:10]}-{number[10:12]}-{number[12:14]}",
         "IDNo": number,
         "phone": "13800000001",
     }
-    return post(MEMBER, person.token, **{**said, **changed})
+    return post(MEMBER, person.token, **{**fields, **changed})
 
 
 def list_members(person: Person) -> Any:

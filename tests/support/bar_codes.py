@@ -10,7 +10,7 @@ _STOP_PATTERN = "2331112"
 
 
 def decode_png(png: bytes) -> str:
-    """Return the text of a Code 128 bar code in code set B. Raises AssertionError where a scanner would stay silent."""
+    """Return the text of a Code 128 bar code in code set B. Raises AssertionError if it is invalid."""
     runs = [(pixel, len(list(group))) for pixel, group in groupby(_read_middle_row(png))]
     (left, quiet), *bars, (right, also_quiet) = runs
     module = min(width for _, width in bars)

@@ -6,7 +6,7 @@ from typing import Any
 from chalicelib.identity import tokens
 from chalicelib.messaging import reading
 from chalicelib.people.roles import Role
-from tests.support.client import Answer, post
+from tests.support.client import ApiResponse, post
 from tests.support.factories import Hospital, Person
 
 PATHS = [
@@ -48,7 +48,7 @@ def create_external_user(hospital: Hospital, session: str) -> ExternalUser:
     return ExternalUser(hospital.tenant_id, session, token)
 
 
-def call_internal(hospital: Hospital, endpoint: str, key: str = "", **body: Any) -> Answer:
+def call_internal(hospital: Hospital, endpoint: str, key: str = "", **body: Any) -> ApiResponse:
     headers = {"X-Internal-Key": hospital.internal_key} | ({"Idempotency-Key": key} if key else {})
     return post(f"/inner/{endpoint}", headers=headers, **body)
 
@@ -65,29 +65,29 @@ def create_conversation_of(hospital: Hospital, *people: AnyUser, **more: Any) ->
     return str(call_internal(hospital, "create_conversation", sessions=sessions, **more).data["ConversationId"])
 
 
-def join(user: AnyUser, conversation: str) -> Answer:
+def join(user: AnyUser, conversation: str) -> ApiResponse:
     return post("/join_conversation", user.token, conversation_id=conversation)
 
 
-def leave(user: AnyUser, conversation: str) -> Answer:
+def leave(user: AnyUser, conversation: str) -> ApiResponse:
     return post("/leave_conversation", user.token, conversation_id=conversation)
 
 
-def remove_participants(hospital: Hospital, conversation: str, *people: AnyUser) -> Answer:
+def remove_participants(hospital: Hospital, conversation: str, *people: AnyUser) -> ApiResponse:
     sessions = [person.principal.removeprefix("session:") for person in people]
     return call_internal(hospital, "kickout_conversation", conversation_id=conversation, sessions=sessions)
 
 
-def add_participants(hospital: Hospital, conversation: str, *people: AnyUser) -> Answer:
+def add_participants(hospital: Hospital, conversation: str, *people: AnyUser) -> ApiResponse:
     sessions = [person.principal.removeprefix("session:") for person in people]
     return call_internal(hospital, "join_conversation", conversation_id=conversation, sessions=sessions)
 
 
-def archive(hospital: Hospital, *conversations: str, is_archive: bool = True) -> Answer:
+def archive(hospital: Hospital, *conversations: str, is_archive: bool = True) -> ApiResponse:
     return call_internal(hospital, "set_archive_conversations", conversation_ids=conversations, is_archive=is_archive)
 
 
-def send(user: AnyUser, conversation: str, content: str, key: str = "", **more: Any) -> Answer:
+def send(user: AnyUser, conversation: str, content: str, key: str = "", **more: Any) -> ApiResponse:
     headers = {"Idempotency-Key": key} if key else {}
     return post("/send_msg", user.token, headers, conversation_id=conversation, content=content, **more)
 
@@ -97,15 +97,15 @@ def send_all(user: AnyUser, conversation: str, *contents: str) -> list[str]:
     return [str(send(user, conversation, content).data["MsgID"]) for content in contents]
 
 
-def call_on_conversation(user: AnyUser, endpoint: str, conversation: str, **more: Any) -> Answer:
+def call_on_conversation(user: AnyUser, endpoint: str, conversation: str, **more: Any) -> ApiResponse:
     return post(f"/{endpoint}", user.token, conversation_id=conversation, **more)
 
 
-def get_last_30(user: AnyUser, conversation: str, **more: Any) -> Answer:
+def get_last_30(user: AnyUser, conversation: str, **more: Any) -> ApiResponse:
     return call_on_conversation(user, "get_conversation_last_30_msg", conversation, **more)
 
 
-def list_contents(response: Answer) -> list[str]:
+def list_contents(response: ApiResponse) -> list[str]:
     return [message["Content"] for message in response.data["Msg"]]
 
 

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from tests.support.client import Answer, call
+from tests.support.client import ApiResponse, call
 from tests.support.gateway_client import ExternalUser, create_conversation, join
 
 NOTIFY_PATH = "/notify"
 
 
-def poll(token: str, **query: Any) -> Answer:
+def poll(token: str, **query: Any) -> ApiResponse:
     return call("GET", NOTIFY_PATH, query={"token": token, "protoc": "poll", **query})
 
 

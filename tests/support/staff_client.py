@@ -29,10 +29,10 @@ def list_person_counts(person: Person, label_type: Any = LABEL, order_type: Any 
 
 
 def create_label(person: Person, name: str, label_type: int = LABEL) -> str:
-    """Make a label, or a group; returns its id."""
+    """Create a label, or a group, and return its id."""
     assert save_label(person, name, label_type).status == 200
-    (made,) = [one for one in list_labels(person, label_type).data["list"] if one["label_name"] == name]
-    return str(made["label_id"])
+    (label,) = [one for one in list_labels(person, label_type).data["list"] if one["label_name"] == name]
+    return str(label["label_id"])
 
 
 def build_label_list(*label_ids: str) -> list[dict[str, str]]:
@@ -40,13 +40,13 @@ def build_label_list(*label_ids: str) -> list[dict[str, str]]:
 
 
 def save_patient(person: Person, headers: dict[str, str] | None = None, **fields: Any) -> ApiResponse:
-    """Save a file that says what is known of Lin, but for these fields; None leaves one out."""
+    """Save a file with Lin's details, except for these fields; None leaves a field out."""
     body = {name: value for name, value in {**LIN_FIELDS, **fields}.items() if value is not None}
     return post(f"{STAFF_PATH}/patient", person.token, headers, **body)
 
 
 def create_patient_file(person: Person, **fields: Any) -> str:
-    """File a patient; returns pati_id."""
+    """Create a patient file and return its pati_id."""
     return str(save_patient(person, **fields).data["pati_id"])
 
 

@@ -22,7 +22,7 @@ from chalicelib.adapters import redis
 from chalicelib.errors import ApiError
 from chalicelib.messaging import log
 from tests.support import log_privacy
-from tests.support.client import Answer
+from tests.support.client import ApiResponse
 from tests.support.factories import Person
 from tests.support.faults.participant import Participant, extract_messages
 
@@ -118,12 +118,12 @@ class LoadRun:
             again.join()
         report("withdraw", participant, id=id, text=text, acked=acked, heard=was_published())
 
-    def retry_until_acknowledged(self, send: Any) -> Answer | None:
+    def retry_until_acknowledged(self, send: Any) -> ApiResponse | None:
         """Repeat a send with the same key until it is acknowledged."""
         deadline = monotonic() + RETRY_TIMEOUT_SECONDS
         while monotonic() < deadline:
             PUBLISH_FAILURES.of.this_write = False
-            response: Answer = send()
+            response: ApiResponse = send()
             if response.status == 200:
                 return response
             report_rejection(response)
@@ -133,7 +133,7 @@ class LoadRun:
 
     def read_repeatedly(self, _: str, participant: Participant) -> None:
         for kind in cycle(["whole", "newest", "page", "list", "page", "newest", "older", "list"]):
-            begun, response, older = monotonic(), Answer(0, {}, {}), False
+            begun, response, older = monotonic(), ApiResponse(0, {}, {}), False
             if kind in ("whole", "page", "older"):
                 response = participant.list_messages(100 if kind == "whole" else 20)
                 if kind == "older" and response.status == 200 and response.data:
@@ -161,7 +161,7 @@ def was_published() -> bool:
     return not PUBLISH_FAILURES.of.this_write
 
 
-def report_rejection(response: Answer) -> None:
+def report_rejection(response: ApiResponse) -> None:
     write_record({"what": "rejected", "status": response.status, "retry_after": response.headers.get("Retry-After")})
 
 
