@@ -130,6 +130,15 @@ def test_time_is_a_parameter_of_sql() -> None:
     assert search({**CHALICELIB, **MIGRATIONS}, functions) == []
 
 
+def test_enum_values_are_parameters_of_sql() -> None:
+    assert architecture.find_enum_literals_in_sql(CHALICELIB) == []
+
+
+def test_identifiers_are_standard_terms() -> None:
+    sources = select("chalicelib", "bench", "infra", "apidocs", "app.py", "bundle.py")
+    assert architecture.find_banned_identifiers(sources) == []
+
+
 def test_files_and_functions_are_short() -> None:
     assert architecture.find_long_files_and_functions(PYTHON) == []
 
