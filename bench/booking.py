@@ -22,6 +22,7 @@ from chalicelib import migrations
 from chalicelib.adapters import mysql
 from chalicelib.outbox import outbox
 from chalicelib.outbox.jobs import Queue
+from chalicelib.people.roles import Role
 from tests.support import booking_client, factories
 from tests.support.booking_client import BOOKING_PATH, PUBLIC_PATH, BookingDepartment, get_iso_date
 from tests.support.factories import Person
@@ -94,7 +95,7 @@ class Worker:
         numbers = range(100_000 + self.number * self.size, 100_000 + (self.number + 1) * self.size)
         with ThreadPoolExecutor(4) as pool:
             self.buyers = list(pool.map(lambda n: booking_client.create_patient(shared.department, n), numbers))
-        doctor = factories.create_staff(tenant_id, f"135{self.number:08d}", "医生", "doctor")
+        doctor = factories.create_staff(tenant_id, f"135{self.number:08d}", "医生", Role.DOCTOR)
         self.own_schedule_id = shared.department.create_schedule(
             doctor_id=doctor.user_id, slots=240, begin="07:00", end="11:00"
         )

@@ -11,6 +11,7 @@ from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.messaging import ids
 from chalicelib.messaging.models import ConversationKind
+from chalicelib.people.roles import Role
 from tests.support import factories
 from tests.support.factories import Person
 
@@ -107,7 +108,7 @@ class Hospital:
 
     def _create_doctor(self, number: int) -> Person:
         return factories.create_staff(
-            self.tenant_id, f"136{number:08d}", "".join(random.choices(COMMON_CHARACTERS, k=3)), "doctor"
+            self.tenant_id, f"136{number:08d}", "".join(random.choices(COMMON_CHARACTERS, k=3)), Role.DOCTOR
         )
 
 

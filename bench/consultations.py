@@ -12,6 +12,7 @@ from chalicelib.messaging import ids
 from chalicelib.messaging import store as messaging
 from chalicelib.messaging.models import ConversationKind
 from chalicelib.people import accounts, tenants
+from chalicelib.people.roles import Role
 from tests.support import factories
 from tests.support.factories import Person
 
@@ -52,7 +53,7 @@ def create_participants(count: int) -> Participants:
     """Create a tenant with `count` consultations, each with INITIAL_MESSAGES messages."""
     tenant_id = mysql.run_transaction(lambda tx: tenants.create(tx, "仁和医院"))
     patient = factories.create_patient(tenant_id, "13800000001", "林小雨")
-    doctor = factories.create_staff(tenant_id, "13900000001", "陈医生", "doctor")
+    doctor = factories.create_staff(tenant_id, "13900000001", "陈医生", Role.DOCTOR)
     participants = Participants(
         *(tenant_id, patient, doctor),
         [

@@ -17,6 +17,7 @@ from chalicelib.helpdesk.message_content import hash_texts
 from chalicelib.helpdesk.queue_store import ChatState
 from chalicelib.messaging import ids
 from chalicelib.messaging.models import ConversationKind
+from chalicelib.people.roles import PersonKind, Role
 from tests.support import factories
 from tests.support.factories import Hospital, Person
 from tests.support.helpdesk_client import HelpDesk, create_patients, list_rows
@@ -48,7 +49,7 @@ def main(arguments: list[str]) -> int:
 
 def _create_agents(hospital: Hospital) -> dict[int, Person]:
     agents = [
-        factories.create_staff(hospital.tenant_id, f"135{n:08}", f"客服{n}", "service_staff")
+        factories.create_staff(hospital.tenant_id, f"135{n:08}", f"客服{n}", Role.SERVICE_STAFF)
         for n in range(AGENT_COUNT)
     ]
     for one in agents:
@@ -135,7 +136,7 @@ def _insert_chats(hospital: Hospital, chats: int) -> None:
         public_id, began = ids.generate_public_id(), now - (chats - number) * clock.SECOND
         tag, tick, is_open = ids.compute_tag(public_id, 0), ids.compute_first_tick(began), number < OPEN_CHATS
         patient, agent = f"user:{user_id}".encode(), desk.principal.encode()
-        rows["people"].append((user_id, tenant_id, "patient", now))
+        rows["people"].append((user_id, tenant_id, PersonKind.PATIENT, now))
         rows["accounts"].append((user_id, tenant_id, f"139{number:08}", b"", now))
         rows["members"].append((tenant_id, user_id, "".join(random.choices(COMMON_CHARACTERS, k=3)), "", 1, 1, now))
         rows["conversations"].append(

@@ -8,6 +8,7 @@ from bench.single_process import Case, SingleProcessRun
 from bench.tables import TableSnapshot, build_row_counter, insert_rows
 from chalicelib import clock
 from chalicelib.adapters import mysql
+from chalicelib.people.roles import PersonKind
 from tests.support import factories
 from tests.support.factories import Hospital, Person
 
@@ -54,7 +55,7 @@ def _build_reads(patient: Person, samples: int) -> list[Case]:
 
 def _build_sends(hospital: Hospital, samples: int) -> list[Case]:
     tenant_id = hospital.tenant_id
-    insert_rows("people (tenant_id, kind, created_at)", [(tenant_id, "patient", clock.now())] * MAX_RECEIVERS)
+    insert_rows("people (tenant_id, kind, created_at)", [(tenant_id, PersonKind.PATIENT, clock.now())] * MAX_RECEIVERS)
     receivers = mysql.autocommit.fetch_all("SELECT user_id FROM people WHERE tenant_id = %(id)s", id=tenant_id)
     snapshot = TableSnapshot(tenant_id, "site_messages", "site_deliveries", "outbox")
     sent = build_row_counter(tenant_id, "site_messages")

@@ -17,6 +17,7 @@ from bench.tables import insert_rows
 from chalicelib import clock, migrations
 from chalicelib.adapters import mysql
 from chalicelib.people import tenants
+from chalicelib.people.roles import Role
 from chalicelib.staff import store
 from tests.support import factories
 from tests.support.factories import Person
@@ -88,7 +89,7 @@ def _measure(name: str, admin: Person, query: dict[str, Any], samples: int) -> f
 
 def _create_hospital(patients: int, doctors: int) -> Person:
     tenant_id = mysql.run_transaction(lambda tx: tenants.create(tx, "仁和医院"))
-    admin = factories.create_staff(tenant_id, "13900000001", "管理员", "admin")
+    admin = factories.create_staff(tenant_id, "13900000001", "管理员", Role.ADMIN)
     names = [(label_type, n) for label_type, count in ((1, GROUP_COUNT), (2, LABEL_COUNT)) for n in range(count)]
     label_ids: dict[int, list[int]] = {1: [], 2: []}
     for label_type, n in names:
@@ -112,7 +113,7 @@ def _create_hospital(patients: int, doctors: int) -> Person:
     base = 10_000_000
     insert_rows(
         "staff (user_id, tenant_id, role, phone, password_hash, name, created_at)",
-        [(base + n, tenant_id, "doctor", f"137{n:08}", b"", _build_name(), now) for n in range(doctors)],
+        [(base + n, tenant_id, Role.DOCTOR, f"137{n:08}", b"", _build_name(), now) for n in range(doctors)],
     )
     insert_rows(
         "doctors (user_id, tenant_id, duty_code, introduction, sort)",

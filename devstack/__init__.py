@@ -1,1 +1,1 @@
-"""What stands in for AWS on a developer's machine: environments, services, server. Never packaged to Lambda."""
+"""Development tools: Python environments, local services in place of AWS, the local server. Not packaged for Lambda."""

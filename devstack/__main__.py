@@ -1,4 +1,4 @@
-"""The commands behind bin/: python -m devstack COMMAND ..."""
+"""Run a command of bin/: python -m devstack COMMAND [ARGUMENTS]."""
 
 import signal
 import sys
@@ -9,23 +9,24 @@ from devstack.console import CommandError, print_line
 
 
 def main() -> int:
+    """Run the command line and return its exit code; 2 for an unknown command, 130 after Ctrl-C."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, exit_on_signal)
     name, *arguments = sys.argv[1:] or [""]
     if name not in commands.COMMANDS:
-        print_line(f"devstack: no command {name!r}; there is {', '.join(commands.COMMANDS)}")
+        print_line(f"devstack: no command {name!r}; choose from {', '.join(commands.COMMANDS)}")
         return 2
     try:
         return commands.COMMANDS[name](arguments)
-    except CommandError as refusal:
-        print_line(f"\nbin/{name}: {refusal}")
+    except CommandError as error:
+        print_line(f"\nbin/{name}: {error}")
         return 1
     except KeyboardInterrupt:
         return 130
 
 
 def exit_on_signal(number: int, _frame: FrameType | None) -> None:
-    """Ends through every `finally`, so that nothing is left running."""
+    """Exit through every `finally` block, so that no process is left running."""
     sys.exit(128 + number)
 
 

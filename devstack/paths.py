@@ -1,4 +1,4 @@
-"""Where things are, and the three ways to write there safely."""
+"""Paths of this checkout, atomic writes, and file locks."""
 
 import contextlib
 import fcntl
@@ -13,16 +13,20 @@ DEV = LOCAL / "dev"
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Readers see the old text or the new, never a part."""
+    """Replace a file so that readers see either the old or the new text, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.{os.getpid()}.draft")
-    draft.write_text(text)
-    draft.replace(path)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(text)
+    temporary.replace(path)
 
 
 @contextlib.contextmanager
 def hold_lock(path: Path, busy: Callable[[], None]) -> Iterator[None]:
-    """Holds an exclusive lock, which dies with the process; calls busy() once if somebody else has it, then waits."""
+    """Hold an exclusive lock, which is released when the process ends.
+
+    Args:
+        busy: called once if another process holds the lock, before waiting for it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as handle:
         try:

@@ -1,4 +1,4 @@
-"""GET /docs: the API's description, readable. Swagger UI from its Python package; nothing is fetched from elsewhere."""
+"""Serve the API documentation at GET /docs, with Swagger UI from its Python package instead of a CDN."""
 
 import mimetypes
 from importlib.util import find_spec
@@ -19,10 +19,10 @@ DOCS_PAGE = """<!doctype html>
 """
 
 
-def find_page(asked: HttpRequest) -> HttpResponse | None:
-    """None where the request is not for the viewer."""
-    path = unquote(urlsplit(asked.target).path).rstrip("/")
-    if asked.method not in ("GET", "HEAD") or (path != "/docs" and not path.startswith("/docs/")):
+def find_page(request: HttpRequest) -> HttpResponse | None:
+    """Return the page or file of the documentation, or None if the request is for another path."""
+    path = unquote(urlsplit(request.target).path).rstrip("/")
+    if request.method not in ("GET", "HEAD") or (path != "/docs" and not path.startswith("/docs/")):
         return None
     if path == "/docs":
         return build_response("text/html; charset=utf-8", DOCS_PAGE.encode())
@@ -34,12 +34,13 @@ def find_page(asked: HttpRequest) -> HttpResponse | None:
 
 
 def find_swagger_file(name: str) -> Path | None:
-    """A file of Swagger UI by its plain name. The package is not imported: it would want Flask."""
+    """Return the path of a file of Swagger UI. Its package is not imported, because it requires Flask."""
     spec = find_spec("flask_swagger_ui")
     if spec is None or spec.origin is None or "/" in name or name.startswith("."):
         return None
     return Path(spec.origin).parent / "dist" / name
 
 
-def build_response(kind: str, body: bytes) -> HttpResponse:
-    return HttpResponse(200, [("Content-Type", kind), ("Cache-Control", "no-cache")], body)
+def build_response(content_type: str, body: bytes) -> HttpResponse:
+    """Build a response that browsers revalidate."""
+    return HttpResponse(200, [("Content-Type", content_type), ("Cache-Control", "no-cache")], body)

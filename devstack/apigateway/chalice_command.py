@@ -1,4 +1,4 @@
-"""The chalice command, whose `chalice local` serves as bin/dev does: python -m devstack.apigateway.chalice_command."""
+"""Run the chalice command with our local server: python -m devstack.apigateway.chalice_command."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""API Gateway's half of a request: the event a Lambda is given, and the errors that never reach one."""
+"""API Gateway's part of a request: build the Lambda event, convert the result, and answer errors itself."""
 
 import base64
 import json
@@ -15,15 +15,15 @@ from chalice.local import LambdaContext, RouteMatcher
 from chalicelib.http import bodies, routing
 from devstack.console import print_line
 
-MAX_REQUEST_BYTES = 10 * 1024 * 1024  # of API Gateway
-MAX_RESPONSE_BYTES = 6 * 1024 * 1024  # of Lambda
-TIMEOUT_MS = 29_000  # milliseconds, of API Gateway
+MAX_REQUEST_BYTES = 10 * 1024 * 1024  # limit of API Gateway
+MAX_RESPONSE_BYTES = 6 * 1024 * 1024  # limit of Lambda
+TIMEOUT_MS = 29_000  # integration timeout of API Gateway
 STAGE = "api"
 
 
 @dataclass(frozen=True)
 class HttpRequest:
-    """A request as it came over the wire; headers in their order, names as written."""
+    """A received HTTP request; the headers keep their order and spelling."""
 
     method: str
     target: str
@@ -34,52 +34,55 @@ class HttpRequest:
 
 @dataclass(frozen=True)
 class HttpResponse:
+    """An HTTP response; a header may occur several times."""
+
     status: int
     headers: list[tuple[str, str]]
     body: bytes
 
 
-def handle_request(app: Chalice, matcher: RouteMatcher, asked: HttpRequest) -> HttpResponse:
-    """What API Gateway with this app behind it would answer."""
+def handle_request(app: Chalice, matcher: RouteMatcher, request: HttpRequest) -> HttpResponse:
+    """Return the response of API Gateway for a request to this app."""
     try:
-        found = matcher.match_route(asked.target)
+        match = matcher.match_route(request.target)
     except ValueError:
         return build_error(404)
-    methods = app.routes[found.route]
-    if asked.method not in methods:
-        return build_preflight(methods) if asked.method == "OPTIONS" else build_error(404)
+    methods = app.routes[match.route]
+    if request.method not in methods:
+        return build_preflight(methods) if request.method == "OPTIONS" else build_error(404)
     context = LambdaContext("zhenxun-local", 1024, TIMEOUT_MS)
     try:
-        return parse_lambda_response(app(build_event(asked, found.route, found.captured), context))
+        return parse_lambda_response(app(build_event(request, match.route, match.captured), context))
     except Exception:
         print_line(traceback.format_exc())
         return build_error(502)
 
 
-def build_event(asked: HttpRequest, route: str, captured: dict[str, str]) -> dict[str, Any]:
-    """The event of a Lambda proxy integration, in its version 1.0, with every field that AWS documents."""
-    url = urlsplit(asked.target)
-    headers = group_headers([*asked.headers, *build_forwarded_headers(asked)])
+def build_event(request: HttpRequest, route: str, captured: dict[str, str]) -> dict[str, Any]:
+    """Build the event of a Lambda proxy integration, payload format 1.0, with every field that AWS documents."""
+    url = urlsplit(request.target)
+    headers = group_headers([*request.headers, *build_forwarded_headers(request)])
     queries = parse_qs(url.query, keep_blank_values=True)
-    body, encoded = encode_body(asked, bodies.BINARY_TYPES)
+    body, encoded = encode_body(request, bodies.BINARY_TYPES)
     return {
         "resource": route,
         "path": url.path,
-        "httpMethod": asked.method,
+        "httpMethod": request.method,
         "headers": {name: values[-1] for name, values in headers.items()},
         "multiValueHeaders": headers,
         "queryStringParameters": {name: values[-1] for name, values in queries.items()} or None,
         "multiValueQueryStringParameters": queries or None,
         "pathParameters": captured or None,
         "stageVariables": None,
-        "requestContext": build_request_context(asked, route, url.path),
+        "requestContext": build_request_context(request, route, url.path),
         "body": body,
         "isBase64Encoded": encoded,
     }
 
 
-def build_request_context(asked: HttpRequest, route: str, path: str) -> dict[str, Any]:
-    headers = {name.lower(): value for name, value in asked.headers}
+def build_request_context(request: HttpRequest, route: str, path: str) -> dict[str, Any]:
+    """Build the requestContext of an event."""
+    headers = {name.lower(): value for name, value in request.headers}
     now = time.time()
     return {
         "accountId": "123456789012",
@@ -87,8 +90,8 @@ def build_request_context(asked: HttpRequest, route: str, path: str) -> dict[str
         "domainName": headers.get("host", "127.0.0.1"),
         "domainPrefix": headers.get("host", "127.0.0.1").split(".")[0],
         "extendedRequestId": base64.b64encode(uuid.uuid4().bytes).decode(),
-        "httpMethod": asked.method,
-        "identity": {"sourceIp": asked.address, "userAgent": headers.get("user-agent")},
+        "httpMethod": request.method,
+        "identity": {"sourceIp": request.address, "userAgent": headers.get("user-agent")},
         "path": f"/{STAGE}{path}",
         "protocol": "HTTP/1.1",
         "requestId": str(uuid.uuid4()),
@@ -100,53 +103,61 @@ def build_request_context(asked: HttpRequest, route: str, path: str) -> dict[str
     }
 
 
-def build_forwarded_headers(asked: HttpRequest) -> list[tuple[str, str]]:
-    """API Gateway names whom it spoke to behind those whom proxies before it named; the last value counts."""
-    before = [value for name, value in asked.headers if name.lower() == "x-forwarded-for"]
-    return [("X-Forwarded-For", ", ".join([*before, asked.address])), ("X-Forwarded-Proto", "http")]
+def build_forwarded_headers(request: HttpRequest) -> list[tuple[str, str]]:
+    """Append the client's address to X-Forwarded-For, as API Gateway does; the last value is the trusted one."""
+    forwarded = [value for name, value in request.headers if name.lower() == "x-forwarded-for"]
+    return [("X-Forwarded-For", ", ".join([*forwarded, request.address])), ("X-Forwarded-Proto", "http")]
 
 
 def group_headers(headers: list[tuple[str, str]]) -> dict[str, list[str]]:
-    """Values by name; a name that comes in several spellings keeps its first."""
-    spelt: dict[str, str] = {}
+    """Group header values by name; a name in several spellings gets the first one."""
+    spellings: dict[str, str] = {}
     values: dict[str, list[str]] = {}
     for name, value in headers:
-        values.setdefault(spelt.setdefault(name.lower(), name), []).append(value)
+        values.setdefault(spellings.setdefault(name.lower(), name), []).append(value)
     return values
 
 
-def encode_body(asked: HttpRequest, binary_types: list[str]) -> tuple[str | None, bool]:
-    """As text, or base64 where the content type is one of the API's binary types."""
-    if not asked.body:
+def encode_body(request: HttpRequest, binary_types: list[str]) -> tuple[str | None, bool]:
+    """Return the body as text, or in base64 if its type is a binary type of the API, and whether it is base64."""
+    if not request.body:
         return None, False
-    declared = next((value for name, value in asked.headers if name.lower() == "content-type"), "application/json")
-    kind = declared.split(";")[0].strip().lower()
-    if {"*/*", kind, f"{kind.split('/')[0]}/*"} & set(binary_types):
-        return base64.b64encode(asked.body).decode(), True
-    return asked.body.decode("utf-8", "replace"), False
+    content_type = next(
+        (value for name, value in request.headers if name.lower() == "content-type"), "application/json"
+    )
+    media_type = content_type.split(";")[0].strip().lower()
+    if {"*/*", media_type, f"{media_type.split('/')[0]}/*"} & set(binary_types):
+        return base64.b64encode(request.body).decode(), True
+    return request.body.decode("utf-8", "replace"), False
 
 
-def parse_lambda_response(returned: dict[str, Any]) -> HttpResponse:
-    """Raises where Lambda or API Gateway would not have passed it on."""
-    json.dumps({**returned, "body": None})
-    text = returned["body"]
+def parse_lambda_response(result: dict[str, Any]) -> HttpResponse:
+    """Convert a Lambda's result to a response.
+
+    Raises:
+        TypeError: the result is not JSON, or its body is not text.
+        ValueError: the response exceeds Lambda's limit.
+    """
+    json.dumps({**result, "body": None})
+    text = result["body"]
     if not isinstance(text, str | None):
-        raise TypeError(f"a Lambda's body is text, not {type(text).__name__}")
-    body = base64.b64decode(text or "") if returned.get("isBase64Encoded") else (text or "").encode()
+        raise TypeError(f"the body of a Lambda result must be text, not {type(text).__name__}")
+    body = base64.b64decode(text or "") if result.get("isBase64Encoded") else (text or "").encode()
     if len(body) > MAX_RESPONSE_BYTES:
-        raise ValueError(f"an answer of {len(body)} bytes is more than Lambda takes")
-    single = [(name, str(value)) for name, value in returned["headers"].items()]
-    several = [(name, str(value)) for name, values in returned["multiValueHeaders"].items() for value in values]
-    return HttpResponse(returned["statusCode"], add_content_type([*single, *several]), body)
+        raise ValueError(f"a response of {len(body)} bytes exceeds Lambda's limit")
+    single = [(name, str(value)) for name, value in result["headers"].items()]
+    multiple = [(name, str(value)) for name, values in result["multiValueHeaders"].items() for value in values]
+    return HttpResponse(result["statusCode"], add_content_type([*single, *multiple]), body)
 
 
 def add_content_type(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    named = any(name.lower() == "content-type" for name, _ in headers)
-    return headers if named else [("Content-Type", "application/json"), *headers]
+    """Add API Gateway's default content type if there is none."""
+    has_type = any(name.lower() == "content-type" for name, _ in headers)
+    return headers if has_type else [("Content-Type", "application/json"), *headers]
 
 
 def build_preflight(methods: dict[str, Any]) -> HttpResponse:
-    """What Chalice has API Gateway answer to OPTIONS."""
+    """Build the response to OPTIONS that Chalice configures in API Gateway."""
     cors = next((entry.cors for entry in methods.values() if entry.cors), None)
     allowed = ("Access-Control-Allow-Methods", ",".join([*methods, "OPTIONS"]))
     headers = cors.get_access_control_headers() if cors else {}
@@ -154,6 +165,6 @@ def build_preflight(methods: dict[str, Any]) -> HttpResponse:
 
 
 def build_error(status: int) -> HttpResponse:
-    """An error that no function saw, in our envelope: what the deployed API's gateway responses say."""
+    """Build an error of API Gateway itself in our envelope, as the gateway responses of the deployed API do."""
     headers, body = routing.build_gateway_error(status)
     return HttpResponse(status, [*headers.items(), ("X-Request-Id", str(uuid.uuid4()))], body.encode())

@@ -1,8 +1,8 @@
-"""app.py over HTTP on this machine, as API Gateway would have it: python -m devstack.apigateway.server --port 8018
+"""Serve app.py over HTTP as API Gateway does: python -m devstack.apigateway.server --port 8018
 
-Chalice's own local server, its faults mended: a packet per answer, a long backlog, whole events, chunked bodies,
-API Gateway's limits and our envelope on every error. `bin/chalice local` serves the same way; this
-module differs only in that it needs no configuration.
+It extends Chalice's local server: one packet per response, a long backlog, complete events, chunked bodies, API
+Gateway's limits, and our envelope on every error. `bin/chalice local` uses the same handler; this module differs
+only in that it needs no configuration.
 """
 
 import argparse
@@ -28,31 +28,35 @@ from devstack.apigateway import api_docs, rest_api, websocket
 from devstack.apigateway.rest_api import MAX_REQUEST_BYTES, HttpRequest, HttpResponse
 from devstack.console import print_line
 
-SCHEDULE_SECONDS = 5.0  # seconds
-IDLE_SECONDS = 65  # seconds until a silent connection is closed
+SCHEDULE_SECONDS = 5.0  # between two runs of the scheduled functions
+IDLE_SECONDS = 65  # after which an idle connection is closed
 
 
 class MalformedRequestError(Exception):
-    """The request's framing cannot be trusted; its status is the argument."""
+    """The framing of a request is invalid; the argument is the status of the response."""
 
 
 class Handler(ChaliceRequestHandler):
-    disable_nagle_algorithm = True  # with it, each answer waits 40 ms for the client's ACK
-    wbufsize = -1  # headers and body leave together
+    """Handle the requests of one connection."""
+
+    disable_nagle_algorithm = True  # otherwise each response waits 40 ms for the client's ACK
+    wbufsize = -1  # send headers and body in one packet
     timeout = IDLE_SECONDS
 
-    def __init__(self, request: Any, address: Any, server: Any, app_object: Chalice, config: Config) -> None:  # noqa: ARG002  # as Chalice calls it
+    def __init__(self, request: Any, address: Any, server: Any, app_object: Chalice, config: Config) -> None:  # noqa: ARG002  # the signature that Chalice calls
         self.app = app_object
         self.matcher = RouteMatcher(list(app_object.routes))
-        BaseHTTPRequestHandler.__init__(self, request, address, server)  # not Chalice's, which makes its own gateway
+        BaseHTTPRequestHandler.__init__(self, request, address, server)  # not Chalice's, which creates its own gateway
 
     def handle_one_request(self) -> None:
+        """Handle a request; close the connection if the client has closed it or is idle for too long."""
         try:
             super().handle_one_request()
         except (ConnectionError, TimeoutError):
             self.close_connection = True
 
     def serve(self) -> None:
+        """Respond to a request of any method, or serve a WebSocket until it ends."""
         try:
             body = self.read_body()
         except MalformedRequestError as error:
@@ -60,21 +64,25 @@ class Handler(ChaliceRequestHandler):
             self.send(rest_api.build_error(error.args[0]))
             self.drain()
             return
-        asked = HttpRequest(self.command, self.path, self.headers.items(), body, self.client_address[0])
-        if websocket.is_upgrade_request(asked):
+        request = HttpRequest(self.command, self.path, self.headers.items(), body, self.client_address[0])
+        if websocket.is_upgrade_request(request):
             self.close_connection = True
-            websocket.Connection(self.app, asked, self.connection).serve()
+            websocket.Connection(self.app, request, self.connection).serve()
             return
         self.send(
-            api_docs.find_page(asked)
-            or websocket.handle_management_request(asked)
-            or rest_api.handle_request(self.app, self.matcher, asked)
+            api_docs.find_page(request)
+            or websocket.handle_management_request(request)
+            or rest_api.handle_request(self.app, self.matcher, request)
         )
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = serve
 
     def read_body(self) -> bytes:
-        """Raises Malformed where the length is no length, is given twice, or is over the limit."""
+        """Read the body by its length or in chunks.
+
+        Raises:
+            MalformedRequestError: 400 for an invalid or repeated length, 413 for a body over the limit.
+        """
         lengths, chunked = self.headers.get_all("Content-Length", []), self.headers.get_all("Transfer-Encoding", [])
         if chunked:
             if lengths or [value.strip().lower() for value in chunked] != ["chunked"]:
@@ -87,6 +95,7 @@ class Handler(ChaliceRequestHandler):
         return self.read_exactly(self.require_within_limit(int(lengths[0])))
 
     def read_chunks(self) -> bytes:
+        """Read a chunked body."""
         body = bytearray()
         while size := self.read_chunk_size():
             self.require_within_limit(len(body) + size)
@@ -98,24 +107,27 @@ class Handler(ChaliceRequestHandler):
         return bytes(body)
 
     def read_chunk_size(self) -> int:
+        """Read the line that begins a chunk."""
         digits = self.rfile.readline(64).split(b";")[0].strip()
         if not digits or digits.strip(b"0123456789abcdefABCDEF"):
             raise MalformedRequestError(400)
         return int(digits, 16)
 
     def require_within_limit(self, size: int) -> int:
+        """Return the size, or raise MalformedRequestError(413) if it exceeds the limit."""
         if size > MAX_REQUEST_BYTES:
             raise MalformedRequestError(413)
         return size
 
     def read_exactly(self, size: int) -> bytes:
+        """Read `size` bytes; raise ConnectionError if the connection ends before."""
         body = self.rfile.read(size)
         if len(body) < size:
-            raise ConnectionError("the client left in mid-body")
+            raise ConnectionError("the connection ended within a body")
         return bytes(body)
 
     def handle_expect_100(self) -> bool:
-        """A client that asks before it sends learns at once that its body is too large."""
+        """Respond to `Expect: 100-continue`: reject a body that is too large before the client sends it."""
         length = self.headers.get("Content-Length", "0")
         if length.isdigit() and int(length) > MAX_REQUEST_BYTES:
             self.close_connection = True
@@ -123,19 +135,20 @@ class Handler(ChaliceRequestHandler):
             return False
         return bool(super().handle_expect_100())
 
-    def send(self, answer: HttpResponse) -> None:
-        self.send_response(answer.status)
-        for name, value in answer.headers:
+    def send(self, response: HttpResponse) -> None:
+        """Send a response; without its body if the method is HEAD."""
+        self.send_response(response.status)
+        for name, value in response.headers:
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(answer.body)))
+        self.send_header("Content-Length", str(len(response.body)))
         if self.close_connection:
             self.send_header("Connection", "close")
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(answer.body)
+            self.wfile.write(response.body)
 
     def drain(self) -> None:
-        """Lets a client that is still sending read our answer: closing at once would reset its connection."""
+        """Discard what the client still sends, so that it can read our response: closing at once would reset it."""
         self.wfile.flush()
         self.connection.shutdown(socket.SHUT_WR)
         self.connection.settimeout(1)
@@ -144,40 +157,44 @@ class Handler(ChaliceRequestHandler):
             pass
 
     def send_error(self, code: int, *_: Any) -> None:
-        """What http.server itself refuses: a broken request line, a method nobody knows."""
+        """Send an error of http.server: an invalid request line or an unknown method."""
         self.close_connection = True
         status = 404 if code == HTTPStatus.NOT_IMPLEMENTED else int(code)
         self.command = getattr(self, "command", None) or "GET"
         self.send(rest_api.build_error(status))
 
     def version_string(self) -> str:
+        """Return the value of the Server header."""
         return "zhenxun-local"
 
     def log_message(self, *_: Any) -> None:
-        """The app logs its requests itself."""
+        """Log nothing: the app logs its requests itself."""
 
 
 class Server(ThreadedHTTPServer):
+    """A server with a thread for each connection."""
+
     daemon_threads = True
     request_queue_size = 128
 
 
 def patch_chalice_local() -> None:
-    """Has Chalice's own command serve with our handler and server."""
+    """Make Chalice's own command use our handler and server."""
     LocalDevServer.__init__.__defaults__ = (Handler, Server)
 
 
 def create_server(host: str, port: int) -> Any:
-    """A server of the whole app, bound and not serving yet; its `server` is a socketserver."""
+    """Return a server of the whole app that is bound but not serving; its `server` is a socketserver."""
     from app import app
 
     patch_chalice_local()
-    make = LocalDevServer if isinstance(app, LocalChalice) else create_local_server  # which makes it one, and only once
-    return make(app, Config(), host, port)
+    # create_local_server turns the app into a LocalChalice, which can be done only once.
+    create = LocalDevServer if isinstance(app, LocalChalice) else create_local_server
+    return create(app, Config(), host, port)
 
 
 def run_schedules() -> None:
-    """What schedules do on AWS each minute or hour, done every few seconds: a developer does not wait so long."""
+    """Run the functions that AWS schedules each minute or hour, every few seconds."""
     from chalicelib.booking.jobs import scheduled
     from chalicelib.messaging import sockets
     from chalicelib.outbox import outbox
@@ -199,6 +216,7 @@ def run_schedules() -> None:
 
 
 def main() -> None:
+    """Serve until the process ends."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8018)

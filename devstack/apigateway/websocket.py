@@ -1,7 +1,8 @@
-"""API Gateway's WebSocket side on this machine: `ws://127.0.0.1:8018/notify?…`, and `@connections` on the same port.
+"""API Gateway's WebSocket API: `ws://127.0.0.1:8018/notify?…`, and its management API `@connections` on the same port.
 
-A connection is asked for at $connect, which may refuse it; each text goes to $default; $disconnect hears of the end.
-What the app wants to say, it posts to `@connections/ID`, signed or not. Frames are the library's (websockets).
+$connect accepts or rejects a connection, $default receives each text message, $disconnect is called after the end. The
+app posts to `@connections/ID` to send to a client; the signature of these requests is not checked. The library
+`websockets` implements the protocol.
 """
 
 import json
@@ -31,38 +32,38 @@ from devstack.console import print_line
 
 MAX_FRAME_BYTES = 32 * 1024
 MAX_MESSAGE_BYTES = 128 * 1024
-IDLE_SECONDS = float(os.environ.get("DEVSTACK_WS_IDLE", "600"))  # seconds without a word from either side
+IDLE_SECONDS = float(os.environ.get("DEVSTACK_WS_IDLE", "600"))  # without a message in either direction
 LIFETIME_SECONDS = float(os.environ.get("DEVSTACK_WS_LIFETIME", "7200"))
-TIMEOUT_MS = 29_000  # milliseconds
+TIMEOUT_MS = 29_000
 MANAGEMENT_PATH = "/@connections/"
 
 _open_connections: dict[str, "Connection"] = {}
 
 
-def is_upgrade_request(asked: HttpRequest) -> bool:
-    """Whether a client asks for a WebSocket."""
-    headers = {name.lower(): value.lower() for name, value in asked.headers}
-    return asked.method == "GET" and headers.get("upgrade") == "websocket"
+def is_upgrade_request(request: HttpRequest) -> bool:
+    """Return whether a request opens a WebSocket."""
+    headers = {name.lower(): value.lower() for name, value in request.headers}
+    return request.method == "GET" and headers.get("upgrade") == "websocket"
 
 
-def handle_management_request(asked: HttpRequest) -> HttpResponse | None:
-    """Answer what the app asks of a connection; None for a request that is about something else."""
-    _, named, connection_id = asked.target.partition(MANAGEMENT_PATH)
-    if not named:
+def handle_management_request(request: HttpRequest) -> HttpResponse | None:
+    """Handle a request to `@connections`; return None for a request to another path."""
+    _, separator, connection_id = request.target.partition(MANAGEMENT_PATH)
+    if not separator:
         return None
     connection = _open_connections.get(unquote(connection_id))
-    if asked.method not in ("GET", "POST", "DELETE"):
+    if request.method not in ("GET", "POST", "DELETE"):
         return _build_response(403, {"message": "Forbidden"})
-    if asked.method == "POST" and len(asked.body) > MAX_MESSAGE_BYTES:
+    if request.method == "POST" and len(request.body) > MAX_MESSAGE_BYTES:
         return _build_response(413, {"message": "Payload Too Large"})
-    if connection is None or not connection.handle_management_request(asked):
+    if connection is None or not connection.handle_management_request(request):
         return _build_response(410, {"message": "Gone"})
-    return _build_response(200, connection.describe() if asked.method == "GET" else None)
+    return _build_response(200, connection.describe() if request.method == "GET" else None)
 
 
 @dataclass
 class Connection:
-    """One WebSocket. The socket is the caller's to close."""
+    """A WebSocket connection. The caller closes its socket."""
 
     app: Chalice
     request: HttpRequest
@@ -73,32 +74,32 @@ class Connection:
 
     def __post_init__(self) -> None:
         self.protocol = ServerProtocol(max_size=MAX_MESSAGE_BYTES)
-        self.lock = threading.Lock()  # its own thread reads; whoever posts writes
+        self.lock = threading.Lock()  # its own thread reads, the threads of management requests write
         self.frames: deque[Frame] = deque()
 
     def serve(self) -> None:
-        """Hold it until it ends."""
+        """Serve the connection until it ends."""
         if not self.handshake():
             return
         _open_connections[self.id] = self
         try:
             for text in self.receive_texts():
                 self.invoke("$default", {"body": text, "isBase64Encoded": False})
-        except OSError:  # the client is gone
+        except OSError:  # the client has disconnected
             pass
         finally:
             _open_connections.pop(self.id, None)
             self.invoke("$disconnect", {})
 
     def handshake(self) -> bool:
-        """Return whether the client was let in."""
+        """Complete the opening handshake; return whether the app accepted the connection."""
         lines = [f"GET {self.request.target} HTTP/1.1", *(f"{name}: {value}" for name, value in self.request.headers)]
         self.protocol.receive_data("\r\n".join([*lines, "", ""]).encode("latin-1"))
         request = next((one for one in self.protocol.events_received() if isinstance(one, Request)), None)
-        answer = self.invoke("$connect", {}) if request else {"statusCode": 400}
-        status = int(answer.get("statusCode", 200))
+        result = self.invoke("$connect", {}) if request else {"statusCode": 400}
+        status = int(result.get("statusCode", 200))
         if request is None or status >= 300:
-            response = self.protocol.reject(status, str(answer.get("body", "")))
+            response = self.protocol.reject(status, str(result.get("body", "")))
         else:
             response = self.protocol.accept(request)
         self.protocol.send_response(response)
@@ -106,7 +107,7 @@ class Connection:
         return self.protocol.state is State.OPEN
 
     def receive_texts(self) -> Iterator[str]:
-        """Yield each whole text until the connection ends: by either side, in silence, or of age."""
+        """Yield each complete text message until the connection is closed, idle for too long, or too old."""
         message = b""
         while frame := self.receive_frame():
             if frame.opcode not in (Opcode.TEXT, Opcode.CONT):
@@ -120,37 +121,41 @@ class Connection:
         return None
 
     def receive_frame(self) -> Frame | None:
-        goes_on = True
-        while goes_on and not self.frames:
-            goes_on = self.receive_bytes()
+        """Return the next frame, or None at the end of the connection."""
+        is_open = True
+        while is_open and not self.frames:
+            is_open = self.receive_bytes()
             self.frames += [event for event in self.protocol.events_received() if isinstance(event, Frame)]
         return self.frames.popleft() if self.frames else None
 
     def receive_bytes(self) -> bool:
-        """Wait for bytes; return whether the connection goes on."""
-        until = min(self.last_active_at + IDLE_SECONDS, self.connected_at + LIFETIME_SECONDS)
-        self.sock.settimeout(max(until - time.time(), 0.001))
+        """Wait for data; return whether the connection is still open."""
+        self.sock.settimeout(max(self.get_deadline() - time.time(), 0.001))
         try:
             data = self.sock.recv(1 << 16)
         except TimeoutError:
-            if time.time() < min(self.last_active_at + IDLE_SECONDS, self.connected_at + LIFETIME_SECONDS):
-                return True  # something was said to the client meanwhile
+            if time.time() < self.get_deadline():
+                return True  # a message was sent to the client meanwhile
             self.close(CloseCode.GOING_AWAY)
             return False
         self.last_active_at = time.time()
         with self.lock:
             self.protocol.receive_data(data) if data else self.protocol.receive_eof()
-        self.flush()  # pongs, and the answer to a close
+        self.flush()  # pongs, and the response to a close frame
         return bool(data) and self.protocol.state is State.OPEN
 
-    def handle_management_request(self, asked: HttpRequest) -> bool:
-        """Do what was posted to @connections; return whether the connection was there to do it."""
+    def get_deadline(self) -> float:
+        """Return the time at which the connection is closed unless a message is sent or received before."""
+        return min(self.last_active_at + IDLE_SECONDS, self.connected_at + LIFETIME_SECONDS)
+
+    def handle_management_request(self, request: HttpRequest) -> bool:
+        """Send a message (POST) or close the connection (DELETE); return False if it has ended."""
         try:
-            if asked.method == "POST":
+            if request.method == "POST":
                 with self.lock:
-                    self.protocol.send_text(asked.body)
+                    self.protocol.send_text(request.body)
                 self.last_active_at = time.time()
-            elif asked.method == "DELETE":
+            elif request.method == "DELETE":
                 self.close(CloseCode.NORMAL_CLOSURE)
             self.flush()
         except (InvalidState, OSError):
@@ -158,23 +163,27 @@ class Connection:
         return True
 
     def describe(self) -> dict[str, Any]:
-        def instant(at: float) -> str:
+        """Return the response to GET @connections/ID."""
+
+        def format_time(at: float) -> str:
             return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
 
         identity = {"sourceIp": self.request.address, "userAgent": dict(self.request.headers).get("User-Agent", "")}
         return {
-            "connectedAt": instant(self.connected_at),
-            "lastActiveAt": instant(self.last_active_at),
+            "connectedAt": format_time(self.connected_at),
+            "lastActiveAt": format_time(self.last_active_at),
             "identity": identity,
         }
 
     def close(self, code: CloseCode) -> None:
+        """Send a close frame if the connection is open."""
         with self.lock:
             if self.protocol.state is State.OPEN:
                 self.protocol.send_close(code)
         self.flush()
 
     def flush(self) -> None:
+        """Send the pending data of the protocol."""
         with self.lock:
             for data in self.protocol.data_to_send():
                 if data:
@@ -182,19 +191,24 @@ class Connection:
                 else:
                     self.sock.shutdown(socket.SHUT_WR)
 
-    def invoke(self, route: str, more: dict[str, Any]) -> dict[str, Any]:
-        """Call the app's handler as Lambda would; 502 where it fails."""
+    def invoke(self, route: str, fields: dict[str, Any]) -> dict[str, Any]:
+        """Call the app's handler of a route as Lambda does; return status 502 if it fails, 200 if there is none.
+
+        Args:
+            fields: of the event, in addition to those that every event has.
+        """
         config = self.app.websocket_handlers.get(route)
         if config is None:
             return {"statusCode": 200}
         try:
             handler = self.app.handler_map[config.name]
-            return handler(self.build_event(route, more), LambdaContext(config.name, 128, TIMEOUT_MS)) or {}
+            return handler(self.build_event(route, fields), LambdaContext(config.name, 128, TIMEOUT_MS)) or {}
         except Exception:
             print_line(traceback.format_exc())
             return {"statusCode": 502}
 
-    def build_event(self, route: str, more: dict[str, Any]) -> dict[str, Any]:
+    def build_event(self, route: str, fields: dict[str, Any]) -> dict[str, Any]:
+        """Build the event of a route; only $connect has headers and query parameters."""
         headers = dict(self.request.headers)
         context = {
             "routeKey": route,
@@ -208,11 +222,11 @@ class Connection:
             "domainName": headers.get("Host", "127.0.0.1"),
             "identity": {"sourceIp": self.request.address, "userAgent": headers.get("User-Agent", "")},
         }
-        shown = {"requestContext": context, "isBase64Encoded": False, **more}
+        event = {"requestContext": context, "isBase64Encoded": False, **fields}
         if route != "$connect":
-            return shown
+            return event
         query = dict(parse_qsl(urlsplit(self.request.target).query, keep_blank_values=True))
-        return {**shown, "headers": headers, "queryStringParameters": query or None}
+        return {**event, "headers": headers, "queryStringParameters": query or None}
 
 
 def _build_response(status: int, body: dict[str, Any] | None) -> HttpResponse:

@@ -1,11 +1,11 @@
-"""What bin/dev says when it is ready: who the demo people are, and three commands to paste."""
+"""The text that bin/dev prints when it is ready: the demo accounts and three commands to paste."""
 
 import json
 from typing import Any
 
 from devstack.paths import LOCAL
 
-CHAT_COMMANDS = """A patient writes to a doctor; the doctor reads it, and answers:
+CHAT_COMMANDS = """A patient sends a message to a doctor; the doctor reads it and replies:
 
 curl -s -w '\\n' -H 'token: {patient}' -H 'Content-Type: application/json' \\
   -d '{{"member_id":"{member}","doctor_id":"{doctor}","message":"医生您好，我咳嗽三天了"}}' \\
@@ -21,29 +21,31 @@ curl -s -w '\\n' -H 'token: {doctor_token}' -H 'Content-Type: application/json' 
 
 
 def format_banner() -> str:
+    """Return the text, from .local/demo.json."""
     demo = json.loads((LOCAL / "demo.json").read_text("utf-8"))
-    people = "\n".join(format_person(kind, one) for kind in ("patients", "doctors", "staff") for one in demo[kind])
+    accounts = "\n".join(format_account(kind, one) for kind in ("patients", "doctors", "staff") for one in demo[kind])
     base = demo["base_url"]
-    title = f"诊讯  {base}   description of the API: {base}/docs   Ctrl-C stops everything"
-    return f"{title}\n\n{people}\n\n{format_chat_commands(demo)}"
+    title = f"诊讯  {base}   API documentation: {base}/docs   Ctrl-C stops everything"
+    return f"{title}\n\n{accounts}\n\n{format_chat_commands(demo)}"
 
 
 def find_base_url() -> str:
-    """Where the demo data was last served; '' where there is none."""
+    """Return the URL at which the demo data was last served, or '' if there is none."""
     try:
         return str(json.loads((LOCAL / "demo.json").read_text("utf-8"))["base_url"])
     except (OSError, ValueError, KeyError):
         return ""
 
 
-def format_person(kind: str, one: dict[str, Any]) -> str:
-    """One line: what they are, phone and password to sign in with, and a token that works now."""
-    role = one.get("role") or kind.removesuffix("s")
-    name = one.get("name") or "、".join(member["name"] for member in one.get("members", []))
-    return f"  {role:<14}{one['phone']}  {one['password']}  token {one['token']}  {name}"
+def format_account(kind: str, account: dict[str, Any]) -> str:
+    """Return a line with an account's role, phone, password, valid token and name."""
+    role = account.get("role") or kind.removesuffix("s")
+    name = account.get("name") or "、".join(member["name"] for member in account.get("members", []))
+    return f"  {role:<14}{account['phone']}  {account['password']}  token {account['token']}  {name}"
 
 
 def format_chat_commands(demo: dict[str, Any]) -> str:
+    """Return the three commands of a chat."""
     patient, doctor = demo["patients"][0], demo["doctors"][0]
     return CHAT_COMMANDS.format(
         base=demo["base_url"],
@@ -56,6 +58,7 @@ def format_chat_commands(demo: dict[str, Any]) -> str:
 
 
 def format_service_urls(env: dict[str, str]) -> str:
+    """Return the text of bin/dev --services: the URLs of the services, and how to start Chalice beside them."""
     urls = "\n".join(f"  {name}={env[name]}" for name in ("DATABASE_URL", "REDIS_URL", "S3_ENDPOINT_URL"))
     return (
         f"\n{urls}\n\nIn another terminal:  set -a; . .local/env; set +a; .local/venv/bin/chalice local --port 8018\n"

@@ -1,4 +1,4 @@
-"""bin/check: everything that must hold before a change lands. bin/check NAME... runs those steps alone."""
+"""bin/check [STEP ...]: run all checks that a change must pass, or only the named ones."""
 
 from collections.abc import Callable
 
@@ -23,14 +23,20 @@ STEPS: dict[str, Callable[[], int]] = {
 
 
 def run_checks(arguments: list[str]) -> int:
+    """Run the steps and print their results; return the highest exit code.
+
+    Raises:
+        CommandError: there is no such step.
+    """
     unknown = set(arguments) - STEPS.keys()
     if unknown:
-        raise CommandError(f"no step {', '.join(sorted(unknown))}; there is {', '.join(STEPS)}")
+        raise CommandError(f"no step {', '.join(sorted(unknown))}; choose from {', '.join(STEPS)}")
     results = {name: run_step(name) for name in arguments or STEPS}
     print_line("\n" + "\n".join(f"  {name:<12}{'ok' if code == 0 else 'FAILED'}" for name, code in results.items()))
     return max(map(abs, results.values()))
 
 
 def run_step(name: str) -> int:
+    """Run a step and return its exit code."""
     print_line(f"\n== {name}")
     return STEPS[name]()

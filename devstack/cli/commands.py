@@ -1,4 +1,4 @@
-"""The commands of bin/ by name; each takes its arguments and returns its exit code."""
+"""The commands of bin/ by name: functions that take the arguments and return the exit code."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Python of the development environment as the terminal's own: a Ctrl-C is its, and we wait for its end."""
+"""Run Python of the development environment in the foreground: a Ctrl-C is handled by the child, not by us."""
 
 import signal
 import subprocess
@@ -9,17 +9,17 @@ from devstack.services import processes
 
 
 def run(arguments: list[str], env: dict[str, str]) -> int:
-    """Run it to its end and return the exit code; a signal that ended it counts as a shell would count it."""
+    """Run Python with these arguments and return its exit code, 128 + N if signal N ended it."""
     command = [*processes.build_parent_death_prefix(), python_env.get_python("venv-dev"), *arguments]
     child = subprocess.Popen(command, cwd=ROOT, env=env)
-    born = processes.get_start_time(child.pid)
+    start_time = processes.get_start_time(child.pid)
     try:
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        previous_handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
             code = child.wait()
         finally:
-            signal.signal(signal.SIGINT, before)
+            signal.signal(signal.SIGINT, previous_handler)
         return code if code >= 0 else 128 - code
     finally:
-        processes.end(child.pid, born)
+        processes.end(child.pid, start_time)
         child.wait()

@@ -14,7 +14,7 @@ from xdist.scheduler import LoadScopeScheduling
 from devstack.cli.workers import ENVIRONMENTS
 
 SHARED_FIXTURES = ("tests/bundle/", "tests/faults/")  # folders with a fixture that takes seconds to set up
-# What takes longest is started first, so that no worker is left with it at the end.
+# These groups take longest and start first, so that they do not run alone at the end.
 LONGEST = (
     "tests/test_fuzz.py",
     *SHARED_FIXTURES,
@@ -30,13 +30,14 @@ def set_environment(environment: dict[str, str] | Any) -> None:
         environment.update(json.loads(environment[ENVIRONMENTS])[int(worker.removeprefix("gw"))])
 
 
-def group_of(nodeid: str) -> str:
+def get_group(nodeid: str) -> str:
     """Return the file of a test, or the folder where tests share an expensive fixture: it runs in one worker."""
     file = nodeid.partition("::")[0]
     return next((folder for folder in SHARED_FIXTURES if file.startswith(folder)), file)
 
 
-def start_order(group: str) -> int:
+def get_start_order(group: str) -> int:
+    """Return the position of a group: the longest ones come first."""
     return LONGEST.index(group) if group in LONGEST else len(LONGEST)
 
 
@@ -45,12 +46,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Hand out whole groups, in the order of pytest_collection_modifyitems."""
     config.option.loadscopereorder = False  # by number of tests
     scheduler = LoadScopeScheduling(config, log)
-    scheduler._split_scope = group_of
+    scheduler._split_scope = get_group
     return scheduler
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: start_order(group_of(item.nodeid)))
+    """Sort the tests by the position of their groups."""
+    items.sort(key=lambda item: get_start_order(get_group(item.nodeid)))
 
 
 set_environment(os.environ)

@@ -1,4 +1,4 @@
-"""bin/test, and every other command that wants the development environment."""
+"""bin/test, and the other commands that run in the development environment."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ from devstack.services.supervisor import Stack, run_stack
 
 
 def run_tests(arguments: list[str]) -> int:
-    """bin/test [--mysql | --browser] [pytest's own arguments]"""
+    """bin/test [--mysql | --browser] [PYTEST ARGUMENTS]: run the tests on private services."""
     if "--mysql" in arguments:
         return run_mysql_tests([one for one in arguments if one != "--mysql"])
     if "--browser" in arguments:
@@ -27,25 +27,25 @@ def run_tests(arguments: list[str]) -> int:
 
 
 def run_mysql_tests(arguments: list[str]) -> int:
-    """The tests that are marked `store`, against MySQL itself. Where there is none, says so loudly and passes."""
+    """Run the tests marked `store` against MySQL instead of MariaDB; print a warning and pass if there is no MySQL."""
     try:
-        with time_step("MySQL at hand"), hold_lock(LOCAL / "setup.lock", busy=report_waiting):
+        with time_step("MySQL server found"), hold_lock(LOCAL / "setup.lock", busy=report_waiting):
             label = mariadb.ensure_template(mysql_server.get_server()).name
-    except CommandError as refusal:
-        reason = str(refusal).splitlines()[0][:100]
-        print_box("SKIPPED: the store tests did not run against MySQL itself.", reason, "Only MariaDB has been tested.")
+    except CommandError as error:
+        reason = str(error).splitlines()[0][:100]
+        print_box("SKIPPED: the store tests did not run against MySQL.", reason, "Only MariaDB has been tested.")
         return 0
     print_line(f"  store tests on {label}")
     return workers.run_pytest(partial(run_services, mysql_server.prepare), arguments, selection=["-m", "store"])
 
 
 def run_browser_tests(arguments: list[str]) -> int:
-    """The pages of tests/browser, in a headless Chromium. Where there is none, says so loudly and passes."""
+    """Run tests/browser in a headless Chromium; print a warning and pass if there is no Chromium."""
     try:
-        with time_step("Chromium at hand"), hold_lock(LOCAL / "setup.lock", busy=report_waiting):
+        with time_step("Chromium found"), hold_lock(LOCAL / "setup.lock", busy=report_waiting):
             browser = chromium.prepare()
-    except CommandError as refusal:
-        print_box("SKIPPED: the pages did not run in a browser.", str(refusal).splitlines()[0][:100])
+    except CommandError as error:
+        print_box("SKIPPED: the browser tests did not run.", str(error).splitlines()[0][:100])
         return 0
     with run_services() as env:
         return foreground.run(["-m", "pytest", "tests/browser", *arguments], {**env, **browser})
@@ -53,7 +53,7 @@ def run_browser_tests(arguments: list[str]) -> int:
 
 @contextlib.contextmanager
 def run_services(mysql: Callable[..., Service] = mariadb.prepare) -> Iterator[dict[str, str]]:
-    """Services with fresh data, in a folder that goes afterwards; their environment."""
+    """Run services with empty data in a temporary folder, and yield the environment of the tests."""
     (LOCAL / "tests").mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=LOCAL / "tests"))
     try:
@@ -64,26 +64,33 @@ def run_services(mysql: Callable[..., Service] = mariadb.prepare) -> Iterator[di
 
 
 def run_fuzz(arguments: list[str]) -> int:
+    """bin/fuzz: send random requests to every endpoint."""
     with run_services() as env:
         return foreground.run(["-m", "devstack.fuzz.runner", *arguments], env)
 
 
 def run_benchmarks(arguments: list[str]) -> int:
-    """bin/bench NAME ... or --smoke: on a database that has each commit on disk before it answers, as in production."""
+    """bin/bench NAME or --smoke: run benchmarks on a database that flushes each commit to disk, as in production.
+
+    REDIS_TIMEOUT is that of production, except in the smoke run, which ignores times.
+    """
     with run_services(lambda folder, log, database, _: mariadb.prepare(folder, log, database, durable=True)) as env:
-        patience = {} if "--smoke" in arguments else {"REDIS_TIMEOUT": os.environ.get("REDIS_TIMEOUT", "0.3")}
-        return foreground.run(["-m", "bench", *arguments], {**env, **patience})
+        timeout = {} if "--smoke" in arguments else {"REDIS_TIMEOUT": os.environ.get("REDIS_TIMEOUT", "0.3")}
+        return foreground.run(["-m", "bench", *arguments], {**env, **timeout})
 
 
 def write_api_docs(arguments: list[str]) -> int:
+    """bin/openapi [--check]: write the generated documents, or check that they are current."""
     return run_without_services(["-m", "apidocs", *arguments])
 
 
 def build_package(arguments: list[str]) -> int:
+    """bin/package: build the deployment package."""
     return run_without_services(["bundle.py", *arguments])
 
 
 def run_without_services(arguments: list[str]) -> int:
+    """Run Python of the development environment and return its exit code."""
     with hold_lock(LOCAL / "setup.lock", busy=report_waiting):
         python_env.ensure("venv-dev")
     path = f"{LOCAL / 'venv-dev/bin'}:{os.environ.get('PATH', '/usr/bin:/bin')}"
@@ -91,4 +98,5 @@ def run_without_services(arguments: list[str]) -> int:
 
 
 def report_waiting() -> None:
+    """Print that another command is installing packages."""
     print_line("  waiting for another set-up to finish …")

@@ -13,14 +13,14 @@ from devstack.services.supervisor import URL_VARIABLES
 
 Services = Callable[[], AbstractContextManager[dict[str, str]]]
 
-ENVIRONMENTS = "DEVSTACK_WORKERS"  # a JSON list: what differs in the environment of each worker
+ENVIRONMENTS = "DEVSTACK_WORKERS"  # a JSON list: the variables of each worker that differ
 MAX_WORKERS = 4
 MEMORY_PER_WORKER = 2 << 30  # bytes; a worker and its services use about half of that
 REPORTING_OPTION = re.compile(r"-q+|-v+|-r\w+|--(tb|durations|durations-min|color)=\S+")
 
 
 def is_whole_suite(arguments: list[str]) -> bool:
-    """Return whether these pytest arguments select no tests, but only say how to report."""
+    """Return whether these pytest arguments only affect reporting and select no tests."""
     return all(REPORTING_OPTION.fullmatch(one) for one in arguments)
 
 
@@ -42,11 +42,11 @@ def run_pytest(services: Services, arguments: list[str], selection: list[str] | 
         owns_all_services = len(control.load_services(Path(environments[0]["DEVSTACK_CONTROL"]))) == len(URL_VARIABLES)
         if owns_all_services and is_whole_suite(arguments):
             environments += [stack.enter_context(services()) for _ in range(count_workers() - 1)]
-        options = [*(selection or []), *worker_options(environments), *arguments]
-        return foreground.run(["-m", "pytest", *options], with_workers(environments))
+        options = [*(selection or []), *build_worker_options(environments), *arguments]
+        return foreground.run(["-m", "pytest", *options], build_environment(environments))
 
 
-def worker_options(environments: list[dict[str, str]]) -> list[str]:
+def build_worker_options(environments: list[dict[str, str]]) -> list[str]:
     """Return the options that start one worker for each environment.
 
     A crashed worker is not replaced: the replacement would have another number, and so the services of another worker.
@@ -57,8 +57,8 @@ def worker_options(environments: list[dict[str, str]]) -> list[str]:
     return ["-p", "devstack.cli.pytest_worker", "-n", number, "--dist", "loadscope", "--max-worker-restart", "0"]
 
 
-def with_workers(environments: list[dict[str, str]]) -> dict[str, str]:
-    """Return the first environment, with what differs in that of each worker."""
+def build_environment(environments: list[dict[str, str]]) -> dict[str, str]:
+    """Return the first environment, with the differences of all in ENVIRONMENTS."""
     first = environments[0]
     differences = [{name: value for name, value in one.items() if first.get(name) != value} for one in environments]
     return {**first, ENVIRONMENTS: json.dumps(differences)}

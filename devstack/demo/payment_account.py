@@ -1,4 +1,4 @@
-"""The account of a demo hospital at the WeChat Pay that bin/dev starts beside it."""
+"""The merchant account of a demo hospital at the fake WeChat Pay that bin/dev runs."""
 
 from chalicelib import clock
 from chalicelib.adapters import mysql
@@ -10,7 +10,7 @@ from devstack.fakes import wechat_pay
 
 
 def seed(external_id: str, tenant_id: int, by: int) -> None:
-    """Set up what is not there yet, or has keys of another machine, in the name of a member of staff."""
+    """Save the account if there is none, or if its keys belong to another machine, as the member of staff `by`."""
     field_encryption.preload_keys()
     merchant = wechat_pay.create_demo_merchants()[1][external_id]
     mysql.run_transaction(lambda tx: _seed(tx, tenant_id, merchant, by))

@@ -1,4 +1,4 @@
-"""What the desk of a demo hospital has: departments, doctors' profiles, groups and labels, a file for each patient."""
+"""Records of a demo hospital: departments, doctors' profiles, groups and labels, a file for each patient."""
 
 from dataclasses import replace
 
@@ -8,6 +8,7 @@ from chalicelib.crypto import field_encryption
 from chalicelib.people import departments, doctors, id_cards, patients
 from chalicelib.people.doctors import Profile
 from chalicelib.people.patients import PatientDetails
+from chalicelib.people.roles import Role
 from chalicelib.staff import labels, store
 
 DEPARTMENTS = ["呼吸内科", "儿科", "口腔科"]
@@ -19,7 +20,7 @@ LABELS = {1: ["慢病随访", "术后随访"], 2: ["高血压", "糖尿病", "�
 
 
 def seed(tenant_id: int, by: int) -> None:
-    """Add what is not there yet, in the name of a member of staff."""
+    """Create what is missing, as the member of staff `by`."""
     field_encryption.preload_keys()
     mysql.run_transaction(lambda tx: _seed(tx, tenant_id, by))
 
@@ -43,7 +44,8 @@ def _save_profiles(tx: Tx, tenant_id: int, dept_ids: list[int]) -> None:
 
 
 def _list_doctors(tx: Tx, tenant_id: int) -> list[Row]:
-    return tx.fetch_all("SELECT user_id, name FROM staff WHERE tenant_id = %(id)s AND role = 'doctor'", id=tenant_id)
+    sql = "SELECT user_id, name FROM staff WHERE tenant_id = %(id)s AND role = %(doctor)s"
+    return tx.fetch_all(sql, id=tenant_id, doctor=Role.DOCTOR)
 
 
 def _list_members_without_file(tx: Tx, tenant_id: int) -> list[Row]:
@@ -57,7 +59,7 @@ def _list_members_without_file(tx: Tx, tenant_id: int) -> list[Row]:
 
 
 def _create_patient_file(tx: Tx, tenant_id: int, by: int, member: Row, number: int) -> None:
-    """A number that belongs to nobody: no place in China begins with 11019."""
+    """Create a patient file with an unassigned id number: no administrative division begins with 11019."""
     digits = f"110199{member['birthday']:%Y%m%d}{number:02}{member['gender']}"
     details = PatientDetails(
         name=member["name"],

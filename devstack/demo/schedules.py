@@ -1,4 +1,4 @@
-"""What can be booked in a demo hospital: a doctor's mornings and another's afternoons, and a general clinic."""
+"""Schedules of a demo hospital: one doctor's mornings, another's afternoons, and a clinic without a doctor."""
 
 from datetime import timedelta
 from typing import Any
@@ -8,6 +8,7 @@ from chalicelib.adapters.mysql import Tx
 from chalicelib.booking.schedules import pattern_store, patterns
 from chalicelib.booking.schedules.slots import HalfDay, ScheduleTerms
 from chalicelib.people import departments
+from chalicelib.people.roles import Role
 
 MORNING = {"half_day": HalfDay.AM, "begins": timedelta(hours=8), "ends": timedelta(hours=12), "slots": 20}
 AFTERNOON = {"half_day": HalfDay.PM, "begins": timedelta(hours=14), "ends": timedelta(hours=17), "slots": 15}
@@ -19,22 +20,22 @@ PATTERNS: list[dict[str, Any]] = [
 
 
 def seed(tenant_id: int, by: int) -> None:
-    """Add weekly patterns where there are none."""
+    """Create weekly patterns if the hospital has none."""
     mysql.run_transaction(lambda tx: _seed(tx, tenant_id, by))
 
 
 def expand_patterns() -> None:
-    """Make the schedules of the coming weeks."""
+    """Create the schedules of the coming weeks."""
     patterns.expand_all()
 
 
 def _seed(tx: Tx, tenant_id: int, by: int) -> None:
-    there, _ = pattern_store.list_page(tx, tenant_id, None, None, (0, 1))
-    if there:
+    existing, _ = pattern_store.list_page(tx, tenant_id, None, None, (0, 1))
+    if existing:
         return
     depts = {one.name: one.dept_id for one in departments.list_all(tx, tenant_id)}
-    staff = tx.fetch_all("SELECT user_id, name FROM staff WHERE tenant_id = %(id)s AND role = 'doctor'", id=tenant_id)
-    doctors = {row["name"]: row["user_id"] for row in staff}
+    sql = "SELECT user_id, name FROM staff WHERE tenant_id = %(id)s AND role = %(doctor)s"
+    doctors = {row["name"]: row["user_id"] for row in tx.fetch_all(sql, id=tenant_id, doctor=Role.DOCTOR)}
     for one in [one for one in PATTERNS if one["dept"] in depts]:
         dept_id, doctor_id = depts[one["dept"]], doctors.get(one["doctor"])
         fields = {name: one[name] for name in ("half_day", "begins", "ends", "slots", "type", "fee", "area")}

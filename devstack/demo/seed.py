@@ -1,6 +1,6 @@
-"""Demo data: two hospitals with people in them, and .local/demo.json that says who they are.
+"""Create demo data: two hospitals with accounts, and .local/demo.json that lists the accounts.
 
-python -m devstack.demo.seed [--base-url URL]: safe to run again; what is there stays, tokens that died are issued anew.
+python -m devstack.demo.seed [--base-url URL] can be repeated: existing data stays, expired tokens are issued again.
 """
 
 import argparse
@@ -30,10 +30,11 @@ PATIENTS = [
     ("13800000002", [("王强", 1, date(1985, 1, 30), 1)]),
 ]
 DOCTORS = [("13900000001", "陈医生", "4"), ("13900000002", "周医生", "2")]
-STAFF = [("13900000003", "管理员", "admin"), ("13900000004", "客服小李", "service_staff")]
+STAFF = [("13900000003", "管理员", Role.ADMIN), ("13900000004", "客服小李", Role.SERVICE_STAFF)]
 
 
 def main() -> None:
+    """Create the demo data that is missing, and expand the schedules."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--base-url", default="http://127.0.0.1:8018")
     base_url = parser.parse_args().base_url
@@ -45,7 +46,7 @@ def main() -> None:
 
 
 def _is_current(base_url: str) -> bool:
-    """Whether the file speaks of this server and its tokens still live in this database."""
+    """Return whether the file is of this server and its tokens are valid in this database."""
     try:
         demo = json.loads(Path(DEMO_FILE).read_text("utf-8"))
         hospitals = [demo, demo["other_tenant"]]
@@ -73,7 +74,7 @@ def _seed_hospital(external_id: str, name: str) -> dict[str, Any]:
         "tenant_id": str(tenant_id),
         "internal_key": internal_keys.issue(tenant_id),
         "patients": [_add_token(person, tenant_id, person["user_id"], Role.PATIENT) for person in patients],
-        "doctors": [_add_token(person, tenant_id, person["doctor_id"], "doctor") for person in doctors],
+        "doctors": [_add_token(person, tenant_id, person["doctor_id"], Role.DOCTOR) for person in doctors],
         "staff": [_add_token(person, tenant_id, person["staff_id"], person["role"]) for person in others],
         "session_no": sessions.get_or_create_session_no(caller, pair),
     }
@@ -95,7 +96,7 @@ def _create_people(tx: Tx, external_id: str, name: str, password_hash: bytes) ->
     patients = [_get_or_create_patient(tx, tenant_id, phone, members, password_hash) for phone, members in PATIENTS]
     doctors = [
         {
-            "doctor_id": _get_or_create_staff(tx, tenant_id, phone, name, "doctor", password_hash, duty),
+            "doctor_id": _get_or_create_staff(tx, tenant_id, phone, name, Role.DOCTOR, password_hash, duty),
             "name": name,
             "phone": phone,
         }
@@ -139,7 +140,7 @@ def _get_or_create_staff(
     if found:
         return str(found.user_id)
     user_id = staff.create(tx, tenant_id, Role(role), phone, name, password_hash)
-    if role == "doctor":
+    if role == Role.DOCTOR:
         doctors.ensure_profile(tx, tenant_id, user_id, duty_code)
     return str(user_id)
 

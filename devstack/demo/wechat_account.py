@@ -1,4 +1,4 @@
-"""The WeChat account of a demo hospital, at the WeChat that bin/dev starts beside it."""
+"""The official account of a demo hospital at the fake WeChat that bin/dev runs."""
 
 from chalicelib import clock
 from chalicelib.adapters import mysql
@@ -22,7 +22,7 @@ SERVICE_NOTICE, HOTLINE = "请于就诊前 15 分钟到分诊台报到。", "010
 
 
 def seed(external_id: str, tenant_id: int, by: int) -> None:
-    """Set up what is not there yet, in the name of a member of staff."""
+    """Save the account and its templates if there are none, as the member of staff `by`."""
     field_encryption.preload_keys()
     mysql.run_transaction(lambda tx: _seed(tx, external_id, tenant_id, by))
 

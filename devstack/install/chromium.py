@@ -1,4 +1,4 @@
-"""A browser for bin/test --browser: from PATH, or from Debian's packages, unpacked without root."""
+"""Find a Chromium for bin/test --browser: on PATH, or in Debian's packages, unpacked without root."""
 
 import os
 import shutil
@@ -10,11 +10,18 @@ from devstack.console import CommandError
 from devstack.install import debian
 
 PROGRAM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-PROGRAM_VARIABLE, LIBRARIES_VARIABLE = "DEVSTACK_CHROMIUM", "DEVSTACK_CHROMIUM_LIBRARIES"  # as tests are told of it
+PROGRAM_VARIABLE, LIBRARIES_VARIABLE = (
+    "DEVSTACK_CHROMIUM",
+    "DEVSTACK_CHROMIUM_LIBRARIES",
+)  # read by tests/support/chrome.py
 
 
 def prepare() -> dict[str, str]:
-    """Return the variables that tell tests of a Chromium that runs here. Raises Refusal with the reason for none."""
+    """Return the environment variables that point the tests to a Chromium.
+
+    Raises:
+        CommandError: there is none that runs here.
+    """
     for program in filter(None, map(shutil.which, PROGRAM_NAMES)):
         if can_run(program, ""):
             return {PROGRAM_VARIABLE: program, LIBRARIES_VARIABLE: ""}
@@ -24,24 +31,27 @@ def prepare() -> dict[str, str]:
         if can_run(program, libraries):
             return {PROGRAM_VARIABLE: program, LIBRARIES_VARIABLE: libraries}
         raise CommandError("Debian's Chromium does not run here")
-    raise CommandError("no Chromium on PATH, and this machine has no apt-get to fetch Debian's with")
+    raise CommandError("no Chromium on PATH, and no apt-get to download Debian's")
 
 
 def can_run(program: str, libraries: str) -> bool:
-    """Its first start may take a while."""
+    """Return whether the program starts; the timeout allows for a slow first start."""
     try:
-        said = subprocess.run([program, "--version"], env=build_environment(libraries), capture_output=True, timeout=60)
+        result = subprocess.run(
+            [program, "--version"], env=build_environment(libraries), capture_output=True, timeout=60
+        )
     except (OSError, subprocess.TimeoutExpired):
         return False
-    return said.returncode == 0
+    return result.returncode == 0
 
 
 def build_environment(libraries: str) -> dict[str, str]:
+    """Return our environment with this library path and no other."""
     plain = {name: value for name, value in os.environ.items() if name != "LD_LIBRARY_PATH"}
     return {**plain, "LD_LIBRARY_PATH": libraries} if libraries else plain
 
 
 def build_library_path(root: Path) -> str:
-    """Its own libraries before the system's."""
-    found = debian.build_library_path(root).split(":")
-    return ":".join(sorted(found, key=lambda path: not path.endswith("/chromium")))
+    """Return the library path of the unpacked packages, with Chromium's own libraries first."""
+    folders = debian.build_library_path(root).split(":")
+    return ":".join(sorted(folders, key=lambda path: not path.endswith("/chromium")))

@@ -1,4 +1,4 @@
-"""Programs from Debian's and Ubuntu's archives without root: fetched and checked by apt, unpacked, not installed."""
+"""Programs from Debian's and Ubuntu's archives: downloaded and verified by apt, unpacked without root."""
 
 import os
 import re
@@ -15,16 +15,17 @@ Environment = dict[str, str]
 
 
 def is_available() -> bool:
+    """Return whether this machine has apt-get and dpkg-deb."""
     return all(shutil.which(tool) for tool in ("apt-get", "dpkg-deb"))
 
 
 def unpack_package(package: str) -> Path:
-    """The folder that holds the package and those of its dependencies that this machine lacks."""
+    """Unpack a package and those of its dependencies that are not installed; return the folder."""
     target = PACKAGES_FOLDER / package
     if not (target / "done").exists():
         try:
             download_and_unpack(package, target, os.environ.copy())
-        except CommandError:  # the machine's lists are empty, old or not ours to read
+        except CommandError:  # the machine's package lists are empty, outdated or not readable
             env = build_private_apt_environment(PACKAGES_FOLDER / "apt")
             run_apt("update", "-qq", env=env)
             download_and_unpack(package, target, env)
@@ -32,12 +33,16 @@ def unpack_package(package: str) -> Path:
 
 
 def unpack_from_sid(package: str) -> Path:
-    """The same from Debian's rolling release, with everything it needs down to the C library. Wants Debian's keys."""
+    """Unpack a package of Debian sid with all of its dependencies, including the C library; return the folder.
+
+    Raises:
+        CommandError: Debian's keys are not installed, or apt fails.
+    """
     target = PACKAGES_FOLDER / f"sid-{package}"
     if not (target / "done").exists():
         if not KEYRING.exists():
             raise CommandError(
-                f"without {KEYRING} (package debian-archive-keyring) nothing from Debian can be verified"
+                f"without {KEYRING} (package debian-archive-keyring), packages from Debian cannot be verified"
             )
         env = build_private_apt_environment(
             PACKAGES_FOLDER / "apt-sid", *build_sid_settings(PACKAGES_FOLDER / "apt-sid")
@@ -48,7 +53,7 @@ def unpack_from_sid(package: str) -> Path:
 
 
 def build_sid_settings(folder: Path) -> list[str]:
-    """Settings under which apt knows only Debian sid, and believes that nothing is installed."""
+    """Return settings with which apt knows only Debian sid and assumes that nothing is installed."""
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "status", "")
     write_atomically(folder / "sources.list", f"deb [signed-by={KEYRING}] http://deb.debian.org/debian sid main\n")
@@ -60,6 +65,7 @@ def build_sid_settings(folder: Path) -> list[str]:
 
 
 def download_and_unpack(package: str, target: Path, env: Environment) -> None:
+    """Download and unpack a package and its missing dependencies into an emptied folder."""
     shutil.rmtree(target, ignore_errors=True)
     files = target / "archives"
     files.mkdir(parents=True)
@@ -72,21 +78,28 @@ def download_and_unpack(package: str, target: Path, env: Environment) -> None:
 
 
 def list_needed_packages(package: str, env: Environment) -> list[str]:
-    """What apt would install to have the package: itself, and what it needs that is not here. No server runs Perl."""
+    """Return the package and the dependencies that apt would install, without Perl, which no server needs."""
     plan = run_apt("install", "--simulate", "--no-install-recommends", "-o", "Debug::NoLocking=1", package, env=env)
     names = re.findall(r"^Inst (\S+)", plan, re.MULTILINE)
     return sorted({package, *(name for name in names if not re.match(r"(lib)?perl\d?", name))})
 
 
 def run_apt(*arguments: str, env: Environment, cwd: Path | None = None) -> str:
-    done = subprocess.run(["apt-get", *arguments], env={**env, "LC_ALL": "C"}, cwd=cwd, capture_output=True, text=True)
-    if done.returncode:
-        raise CommandError(f"apt-get {arguments[0]} failed: {done.stderr.strip()[-500:]}")
-    return done.stdout
+    """Run apt-get and return its output; raise CommandError if it fails."""
+    result = subprocess.run(
+        ["apt-get", *arguments], env={**env, "LC_ALL": "C"}, cwd=cwd, capture_output=True, text=True
+    )
+    if result.returncode:
+        raise CommandError(f"apt-get {arguments[0]} failed: {result.stderr.strip()[-500:]}")
+    return result.stdout
 
 
 def build_private_apt_environment(folder: Path, *extra: str) -> Environment:
-    """An environment in which apt keeps its lists and cache under our folder, so that it needs no root."""
+    """Return an environment in which apt keeps its lists and cache in a folder of ours and needs no root.
+
+    Args:
+        extra: further lines of apt.conf.
+    """
     for part in ("lists/partial", "cache/archives/partial"):
         (folder / part).mkdir(parents=True, exist_ok=True)
     settings = [
@@ -102,6 +115,6 @@ def build_private_apt_environment(folder: Path, *extra: str) -> Environment:
 
 
 def build_library_path(folder: Path) -> str:
-    """The library path under which what was unpacked there runs."""
-    found = {str(path.parent) for path in folder.glob("**/lib/**/*.so*") if path.is_file()}
-    return ":".join(sorted(found))
+    """Return the library path of the programs that were unpacked into a folder."""
+    folders = {str(path.parent) for path in folder.glob("**/lib/**/*.so*") if path.is_file()}
+    return ":".join(sorted(folders))

@@ -1,4 +1,4 @@
-"""Python environments made from hashed locks, and made again only when the lock or the Python has changed."""
+"""Virtual environments from locks with hashes, recreated only if the lock or the Python version has changed."""
 
 import hashlib
 import os
@@ -14,43 +14,50 @@ LOCK_FILES = {"venv": "requirements-local.txt", "venv-dev": "requirements-dev.tx
 
 
 def ensure(name: str) -> bool:
-    """Makes .local/<name> hold exactly what its lock says; False if it did already. Heals an interrupted run."""
+    """Install exactly the packages of a lock in .local/<name>, also after an interrupted run.
+
+    Returns:
+        False if they were installed already.
+    """
     folder, lock = LOCAL / name, ROOT / LOCK_FILES[name]
-    wanted = compute_stamp(lock)
-    found = read_stamp(folder)
-    if found == wanted and os.access(get_python(name), os.X_OK):
+    expected = compute_stamp(lock)
+    current = read_stamp(folder)
+    if current == expected and os.access(get_python(name), os.X_OK):
         return False
     (folder / "stamp").unlink(missing_ok=True)
-    if not is_same_python(found, wanted) or not os.access(
-        get_python(name), os.X_OK
-    ):  # unfinished, or of another Python
+    is_complete = os.access(get_python(name), os.X_OK)
+    if not is_complete or not is_same_python(current, expected):
         shutil.rmtree(folder, ignore_errors=True)
         run_uv("venv", "--quiet", "--no-project", "--python", sys.executable, str(folder))
     run_uv("pip", "sync", "--quiet", "--require-hashes", "--python", get_python(name), str(lock))
-    write_atomically(folder / "stamp", wanted)
+    write_atomically(folder / "stamp", expected)
     return True
 
 
 def get_python(name: str) -> str:
+    """Return the path of the environment's interpreter."""
     return str(LOCAL / name / "bin" / "python")
 
 
 def get_site_packages(name: str) -> Path:
+    """Return the folder of the environment's packages."""
     return next((LOCAL / name / "lib").glob("python3.*/site-packages"))
 
 
 def compute_stamp(lock: Path) -> str:
-    """What an environment made from this lock, by this Python, is stamped with."""
+    """Return the stamp of an environment with this lock and the running Python: version, machine, hash of the lock."""
     version = ".".join(platform.python_version_tuple()[:2])
     return f"{version} {platform.machine()} {hashlib.sha256(lock.read_bytes()).hexdigest()}"
 
 
 def read_stamp(folder: Path) -> str:
+    """Return the stamp of an environment, or '' if it is incomplete."""
     try:
         return (folder / "stamp").read_text()
     except OSError:
         return ""
 
 
-def is_same_python(found: str, wanted: str) -> bool:
-    return found.split()[:2] == wanted.split()[:2]
+def is_same_python(stamp: str, other: str) -> bool:
+    """Return whether two stamps name the same Python version and machine."""
+    return stamp.split()[:2] == other.split()[:2]

@@ -1,4 +1,4 @@
-"""The one tool that everything else is installed with: uv, pinned by version and hash, from a package index."""
+"""Download uv, which installs everything else, from a package index; its version and hash are pinned."""
 
 import contextlib
 import hashlib
@@ -18,7 +18,7 @@ from devstack.console import CommandError
 from devstack.paths import LOCAL
 
 VERSION = "0.13.8"
-WHEELS = {  # (system, machine) -> file, sha256
+WHEELS = {  # (system, machine): (file, SHA-256)
     ("Linux", "x86_64"): (
         "uv-0.13.8-py3-none-manylinux_2_17_x86_64.manylinux2014_x86_64.whl",
         "e18a57b8b352eb7c8feb317b9f6f533c8f0ad9673fd6cf34bbe3cf1a9f6a8984",
@@ -39,14 +39,14 @@ WHEELS = {  # (system, machine) -> file, sha256
 
 
 def run_uv(*arguments: str) -> None:
-    """Runs uv; its words are shown only where it fails."""
-    done = subprocess.run([get_binary(), *arguments], env=build_environment(), capture_output=True, text=True)
-    if done.returncode:
-        raise CommandError(f"uv {' '.join(arguments[:2])} failed:\n{done.stderr.strip()}")
+    """Run uv; raise CommandError with its output if it fails."""
+    result = subprocess.run([get_binary(), *arguments], env=build_environment(), capture_output=True, text=True)
+    if result.returncode:
+        raise CommandError(f"uv {' '.join(arguments[:2])} failed:\n{result.stderr.strip()}")
 
 
 def get_binary() -> str:
-    """The path of a uv of exactly our version: ours, or the one on PATH; else it is fetched."""
+    """Return the path of a uv of the pinned version: in .local/bin or on PATH, otherwise downloaded."""
     ours = LOCAL / "bin" / "uv"
     for path in (str(ours), shutil.which("uv") or ""):
         if path and read_version(path) == VERSION:
@@ -56,27 +56,35 @@ def get_binary() -> str:
 
 
 def read_version(path: str) -> str:
+    """Return the version of a uv program, or '' if it does not run."""
     with contextlib.suppress(OSError):
-        said = subprocess.run([path, "--version"], capture_output=True, text=True).stdout  # "uv 0.13.8 (…)"
-        return said.removeprefix("uv ").split(" ")[0].strip()
+        output = subprocess.run([path, "--version"], capture_output=True, text=True).stdout  # "uv 0.13.8 (…)"
+        return output.removeprefix("uv ").split(" ")[0].strip()
     return ""
 
 
 def download_binary(target: Path) -> None:
-    here = (platform.system(), platform.machine())
-    if here not in WHEELS:
-        raise CommandError(f"No pinned uv for {' '.join(here)}. Install uv {VERSION} yourself and have it on PATH.")
-    name, digest = WHEELS[here]
+    """Download the pinned wheel for this machine and unpack its program; raise CommandError if that fails."""
+    key = (platform.system(), platform.machine())
+    if key not in WHEELS:
+        raise CommandError(f"No pinned uv for {' '.join(key)}. Install uv {VERSION} on PATH.")
+    name, digest = WHEELS[key]
     try:
         unpack_binary(download(get_wheel_url(name)), digest, target)
     except urllib.error.URLError as error:
         raise CommandError(
-            f"{name} cannot be fetched from {get_index_url()}: {error}. Set UV_DEFAULT_INDEX to a reachable index."
+            f"{name} cannot be downloaded from {get_index_url()}: {error}. Set UV_DEFAULT_INDEX to a reachable index."
         ) from error
 
 
 def get_wheel_url(name: str) -> str:
-    """Where the index keeps that file (PEP 691)."""
+    """Return the URL of a file of uv in the index.
+
+    Raises:
+        CommandError: the index has no such file.
+
+    Source: PEP 691
+    """
     page = f"{get_index_url().rstrip('/')}/uv/"
     listing = json.loads(download(page, accept="application/vnd.pypi.simple.v1+json"))
     for file in listing["files"]:
@@ -86,29 +94,38 @@ def get_wheel_url(name: str) -> str:
 
 
 def download(url: str, accept: str = "*/*") -> bytes:
-    with urllib.request.urlopen(urllib.request.Request(url, headers={"Accept": accept}), timeout=60) as answer:
-        return bytes(answer.read())
+    """Return the body of a GET request."""
+    with urllib.request.urlopen(urllib.request.Request(url, headers={"Accept": accept}), timeout=60) as response:
+        return bytes(response.read())
 
 
 def unpack_binary(wheel: bytes, digest: str, target: Path) -> None:
-    """Writes the wheel's uv to target; refuses a wheel whose SHA-256 is not the pinned one."""
-    found = hashlib.sha256(wheel).hexdigest()
-    if found != digest:
-        raise CommandError(f"The uv wheel has SHA-256 {found}, pinned is {digest}: nothing was installed.")
+    """Write the program in a wheel to `target`.
+
+    Raises:
+        CommandError: the SHA-256 of the wheel is not `digest`; nothing is written.
+    """
+    actual = hashlib.sha256(wheel).hexdigest()
+    if actual != digest:
+        raise CommandError(f"The uv wheel has SHA-256 {actual} instead of {digest}: nothing was installed.")
     target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_name(f"uv.{os.getpid()}.draft")
+    temporary = target.with_name(f"uv.{os.getpid()}.tmp")
     with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
-        draft.write_bytes(archive.read(f"uv-{VERSION}.data/scripts/uv"))
-    draft.chmod(0o755)
-    draft.replace(target)
+        temporary.write_bytes(archive.read(f"uv-{VERSION}.data/scripts/uv"))
+    temporary.chmod(0o755)
+    temporary.replace(target)
 
 
 def get_index_url() -> str:
+    """Return the URL of the package index that the environment names, or PyPI's."""
     return os.environ.get("UV_DEFAULT_INDEX") or os.environ.get("PIP_INDEX_URL") or "https://pypi.org/simple"
 
 
 def build_environment() -> dict[str, str]:
-    """The system's certificates (a company's proxy may have its own), no downloaded Pythons, a cache we may write."""
+    """Return the environment of uv.
+
+    It uses the system's certificates (a company's proxy may have its own) and a writable cache; it downloads no Python.
+    """
     env = {**os.environ, "UV_PYTHON_DOWNLOADS": "never", "UV_SYSTEM_CERTS": "1", "UV_DEFAULT_INDEX": get_index_url()}
     env.pop("VIRTUAL_ENV", None)
     home = Path(os.environ.get("HOME") or "/nonexistent")

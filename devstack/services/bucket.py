@@ -1,4 +1,4 @@
-"""Makes the bucket, with the CORS that a browser's upload needs: python -m devstack.services.bucket."""
+"""Create the bucket with the CORS rules for uploads from a browser: python -m devstack.services.bucket."""
 
 import os
 
@@ -21,8 +21,9 @@ CORS_CONFIGURATION = {
 
 
 def create_if_missing(bucket: str, endpoint: str, region: str) -> None:
-    style = Config(signature_version="s3v4", s3={"addressing_style": "path"}, retries={"max_attempts": 1})
-    client = boto3.client("s3", endpoint_url=endpoint, region_name=region, config=style)
+    """Create the bucket if it does not exist, and set its CORS rules."""
+    config = Config(signature_version="s3v4", s3={"addressing_style": "path"}, retries={"max_attempts": 1})
+    client = boto3.client("s3", endpoint_url=endpoint, region_name=region, config=config)
     try:
         client.head_bucket(Bucket=bucket)
     except ClientError:

@@ -1,4 +1,7 @@
-"""The last resort: containers of localstack-compose.yml. A test holds what is said here against that file."""
+"""The containers of localstack-compose.yml, for a machine on which no private service runs.
+
+tests/devstack/test_compose.py compares these constants with the file.
+"""
 
 import shutil
 import subprocess
@@ -17,7 +20,7 @@ TEST_CONTAINERS = {**CONTAINERS, "redis": "redis-test"}
 
 
 def start_container(name: str, tests: bool) -> str:
-    """Starts that container and waits for its health check; its URL, or '' where Docker does not answer."""
+    """Start a service's container, wait for its health check, and return its URL; '' if Docker is not available."""
     if not shutil.which("docker"):
         return ""
     container = (TEST_CONTAINERS if tests else CONTAINERS)[name]

@@ -1,4 +1,4 @@
-"""For tests of failure: kill a service as the kernel would, start it again on the same port and data.
+"""Kill the services of the running stack and start them stopped with the same port and data, for tests of failures.
 
 control = devstack.services.control.attach()
 control.mysql.kill()
@@ -22,42 +22,52 @@ from devstack.services.service import Service
 
 @dataclass(frozen=True)
 class ServiceHandle:
-    """One service of the running stack; what it is, is read anew from the file each time."""
+    """A service of the running stack. Its state is read from the control file on each use."""
 
     file: Path
     name: str
 
     @property
     def service(self) -> Service:
+        """The current state of the service."""
         return load_services(self.file)[self.name]
 
     def kill(self) -> None:
-        """SIGKILL; returns when it is dead."""
+        """Send SIGKILL and wait until the process has ended."""
         processes.end(self.service.pid, self.service.start_time, first=signal.SIGKILL)
         processes.reap(self.service.pid)
 
     def start(self, empty: bool = False) -> None:
-        """Starts it again and waits until it answers; empty: without its data, as a replaced cache node would be."""
-        again = self.service
-        if processes.get_start_time(again.pid) == again.start_time:
-            raise CommandError(f"{again.label} is running: kill it first")
+        """Start the service again and wait until it is ready.
+
+        Args:
+            empty: delete its data before, as if a cache node was replaced.
+
+        Raises:
+            CommandError: the service is running.
+        """
+        stopped = self.service
+        if processes.get_start_time(stopped.pid) == stopped.start_time:
+            raise CommandError(f"{stopped.label} is running: kill it first")
         if empty:
-            shutil.rmtree(again.folder)
-            Path(again.folder).mkdir()
-        service.start(again)
-        save_services(self.file, {**load_services(self.file), self.name: again})
-        service.await_ready(again, READINESS_CHECKS[self.name])
+            shutil.rmtree(stopped.folder)
+            Path(stopped.folder).mkdir()
+        service.start(stopped)
+        save_services(self.file, {**load_services(self.file), self.name: stopped})
+        service.await_ready(stopped, READINESS_CHECKS[self.name])
 
 
 @dataclass(frozen=True)
 class Control:
+    """The services of the running stack."""
+
     mysql: ServiceHandle
     redis: ServiceHandle
     s3: ServiceHandle
 
 
 def attach() -> Control:
-    """The stack that bin/test started for this process."""
+    """Return the stack that bin/test started for this process; raise CommandError if there is none."""
     file = os.environ.get("DEVSTACK_CONTROL")
     if not file:
         raise CommandError("DEVSTACK_CONTROL is not set: run the tests by bin/test")
@@ -65,8 +75,10 @@ def attach() -> Control:
 
 
 def save_services(file: Path, services: dict[str, Service]) -> None:
+    """Write the control file."""
     write_atomically(file, json.dumps({name: asdict(one) for name, one in services.items()}, indent=1))
 
 
 def load_services(file: Path) -> dict[str, Service]:
+    """Read the control file."""
     return {name: Service(**fields) for name, fields in json.loads(file.read_text()).items()}

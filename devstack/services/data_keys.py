@@ -1,4 +1,4 @@
-"""The data keys of this machine, in the place of those that KMS wraps: see chalicelib/crypto/field_encryption.py."""
+"""Data keys of this machine, instead of those that KMS wraps; see chalicelib/crypto/field_encryption.py."""
 
 import base64
 import os
@@ -10,7 +10,10 @@ KEYS_FILE = LOCAL / "data-keys"
 
 
 def ensure_file() -> str:
-    """Where they are; made once, and kept by --reset. DATA_KEYS_FILE of the developer's own goes before."""
+    """Return the path of the file of keys: DATA_KEYS_FILE if it is set, otherwise ours, created on first use.
+
+    bin/dev --reset does not delete it.
+    """
     with hold_lock(LOCAL / "data-keys.lock", busy=lambda: None):
         if not KEYS_FILE.exists():
             write_atomically(KEYS_FILE, "".join(f"{name}:{_generate_key()}\n" for name in ("local", "index")))

@@ -1,4 +1,4 @@
-"""MySQL itself, for bin/test --mysql: from PATH, or from Debian sid, run by its own loader; no root, no Docker."""
+"""MySQL for bin/test --mysql: from PATH, or from Debian sid and run by its own loader, without root or Docker."""
 
 import os
 import platform
@@ -17,19 +17,21 @@ LOADER_NAMES = {"x86_64": "ld-linux-x86-64.so.2", "aarch64": "ld-linux-aarch64.s
 
 
 def prepare(folder: Path, log: Path, database: str, durable: bool) -> Service:
+    """Return a MySQL service; see mariadb.prepare."""
     server = get_server()
     return mariadb.build_service(server, mariadb.ensure_template(server), folder, log, database, durable)
 
 
 def get_server() -> Server:
-    """A MySQL server that runs here. Raises Refusal with the reason where there is none."""
+    """Return a MySQL server that runs here; raise CommandError if there is none."""
     for server in list_candidates():
         if server.version and not server.is_mariadb:
             return server
-    raise CommandError("no MySQL server on PATH, and this machine has no apt-get to fetch Debian's with")
+    raise CommandError("no MySQL server on PATH, and no apt-get to download Debian's")
 
 
 def list_candidates() -> Iterator[Server]:
+    """Yield the server on PATH, then the one of Debian sid."""
     path = os.pathsep.join([os.environ.get("PATH", ""), *SBIN_FOLDERS])
     if program := shutil.which("mysqld", path=path):
         yield mariadb.build_server(Path(program), (program,), {})
@@ -38,10 +40,10 @@ def list_candidates() -> Iterator[Server]:
 
 
 def build_sid_server(root: Path) -> Server:
-    """The machine's C library may be older than this server wants: it brings its own, and is started through it."""
+    """Return the unpacked server, started by the loader of its own C library: the machine's may be too old for it."""
     loader = next((path for path in root.rglob(LOADER_NAMES[platform.machine()]) if path.is_file()), None)
     if loader is None:
-        raise CommandError(f"no {LOADER_NAMES[platform.machine()]} in what was unpacked")
+        raise CommandError(f"no {LOADER_NAMES[platform.machine()]} in the unpacked packages")
     program = root / "usr/sbin/mysqld"
     argv = (str(loader), "--library-path", debian.build_library_path(root), str(program))
     return mariadb.build_server(program, argv, {})

@@ -1,4 +1,4 @@
-"""DATABASE_URL, REDIS_URL, S3_ENDPOINT_URL: services run elsewhere. Tests get their own corner there."""
+"""DATABASE_URL, REDIS_URL and S3_ENDPOINT_URL: external services to use instead of private ones."""
 
 import os
 from urllib.parse import SplitResult, urlsplit
@@ -14,33 +14,40 @@ EXPECTED_URLS = {
 
 
 def read_urls(tests: bool) -> dict[str, str]:
-    """The variables that are set, checked; for tests pointed at database NAME_test and at Redis database 1."""
-    found = {name: parse_url(name, os.environ[name]) for name in EXPECTED_URLS if os.environ.get(name)}
-    for name, url in found.items():
-        if url.hostname not in LOOPBACK:  # people with known passwords are put in, and --reset takes all out
-            raise CommandError(f"{name} points away from this machine: what is filled and emptied here must be here")
-    urls = {name: url.geturl() for name, url in found.items()}
-    if tests and "DATABASE_URL" in found:
-        urls["DATABASE_URL"] = get_test_database_url(found["DATABASE_URL"])
-    if tests and "REDIS_URL" in found:
-        urls["REDIS_URL"] = found["REDIS_URL"]._replace(path="/1").geturl()
+    """Return the variables that are set.
+
+    Args:
+        tests: change the URLs to the database NAME_test and the Redis database 1.
+
+    Raises:
+        CommandError: a URL is invalid or names another machine.
+    """
+    parsed = {name: parse_url(name, os.environ[name]) for name in EXPECTED_URLS if os.environ.get(name)}
+    for name, url in parsed.items():
+        if url.hostname not in LOOPBACK:  # demo accounts have known passwords, and --reset deletes everything
+            raise CommandError(f"{name} points to another machine, but this command fills and empties the service")
+    urls = {name: url.geturl() for name, url in parsed.items()}
+    if tests and "DATABASE_URL" in parsed:
+        urls["DATABASE_URL"] = get_test_database_url(parsed["DATABASE_URL"])
+    if tests and "REDIS_URL" in parsed:
+        urls["REDIS_URL"] = parsed["REDIS_URL"]._replace(path="/1").geturl()
     return urls
 
 
 def parse_url(name: str, text: str) -> SplitResult:
-    """Raises Refusal unless the URL names its scheme and host, and for MySQL its database."""
+    """Parse a URL; raise CommandError unless it has the scheme, a host and, for MySQL, a database."""
     scheme, example = EXPECTED_URLS[name]
     try:
         url = urlsplit(text)
-        sound = url.scheme in (scheme, f"{scheme}s") and url.hostname and (url.port or 1)
-    except ValueError:  # a port that is no port
-        sound = None
-    if not sound or (name == "DATABASE_URL" and not url.path.strip("/")):
+        is_valid = url.scheme in (scheme, f"{scheme}s") and url.hostname and (url.port or 1)
+    except ValueError:  # an invalid port
+        is_valid = None
+    if not is_valid or (name == "DATABASE_URL" and not url.path.strip("/")):
         raise CommandError(f"{name} should look like {example}")
     return url
 
 
 def get_test_database_url(url: SplitResult) -> str:
-    """Never the developer's own database: its name with _test added."""
+    """Return the URL with `_test` appended to the database's name, so that tests never use the developer's own."""
     name = url.path.strip("/")
     return url._replace(path=f"/{name.removesuffix('_test')}_test").geturl()

@@ -1,7 +1,7 @@
-"""Runs a command that dies with its parent: python tether.py PARENT_PID SIGNAL COMMAND...
+"""Run a command that ends with its parent: python parent_death.py PARENT_PID SIGNAL COMMAND...
 
-On Linux the kernel sends SIGNAL when the parent ends, however it ends. Elsewhere there is no such thing,
-and the next start clears what was left (processes.clear_stale).
+On Linux the kernel sends SIGNAL when the parent ends for any reason. Other systems have no such function; there the
+next start ends remaining processes (processes.clear_stale).
 """
 
 import os
@@ -11,13 +11,17 @@ PR_SET_PDEATHSIG = 1
 
 
 def set_parent_death_signal(parent: int, signal: int) -> None:
+    """Make the kernel send a signal to this process when its parent ends; exit if it has ended already.
+
+    Source: prctl(2), PR_SET_PDEATHSIG
+    """
     if sys.platform != "linux":
         return
     import ctypes
 
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl")
-    if os.getppid() != parent:  # it died before we asked
+    if os.getppid() != parent:  # it ended before prctl
         sys.exit(1)
 
 

@@ -1,4 +1,4 @@
-"""How each service shows that it serves."""
+"""The function that checks whether a service is ready, by its name."""
 
 from devstack.services import mariadb, s3, valkey
 

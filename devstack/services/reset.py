@@ -1,7 +1,7 @@
-"""Services that are not ours to delete as a folder. Runs in the app's Python.
+"""Prepare external services, whose data folders are not ours. Runs in the app's Python environment.
 
-python -m devstack.services.reset database URL [--wipe]   makes the database where it is missing; or makes it anew
-python -m devstack.services.reset cache URL               empties the cache's database
+python -m devstack.services.reset database URL [--wipe]   create the database; --wipe drops it before
+python -m devstack.services.reset cache URL               flush the Redis database
 """
 
 import sys
@@ -12,6 +12,7 @@ import redis
 
 
 def ensure_database(url: str, wipe: bool) -> None:
+    """Create the database of a URL if it does not exist; `wipe` drops it before."""
     parts = urlsplit(url)
     name = parts.path.strip("/")
     connection = pymysql.connect(
@@ -29,18 +30,17 @@ def ensure_database(url: str, wipe: bool) -> None:
 
 
 def flush_cache(url: str) -> None:
+    """Flush the Redis database of a URL; exit with an error if the server rejects that."""
     with redis.Redis.from_url(url) as client:
         try:
             client.flushdb()
         except redis.ResponseError as error:
-            sys.exit(
-                f"{url} cannot be emptied: {error}. (A cluster has no database 1: give tests a server of their own.)"
-            )
+            sys.exit(f"{url} cannot be flushed: {error}. (A cluster has no database 1: tests need their own server.)")
 
 
 if __name__ == "__main__":
-    what, url, *rest = sys.argv[1:]
-    if what == "database":
-        ensure_database(url, "--wipe" in rest)
+    service, url, *options = sys.argv[1:]
+    if service == "database":
+        ensure_database(url, "--wipe" in options)
     else:
         flush_cache(url)

@@ -1,4 +1,7 @@
-"""A private S3 that enforces POST policies and signatures: ministack, in its own environment (it pins its botocore)."""
+"""A private S3 that enforces POST policies and signatures: ministack.
+
+It has its own Python environment, because it pins its version of botocore.
+"""
 
 import http.client
 import signal
@@ -9,20 +12,17 @@ from devstack.install import python_env
 from devstack.services import processes
 from devstack.services.service import Service
 
-CORS_METHODS = ["GET", "HEAD", "POST"]  # what the bucket allows a browser
+CORS_METHODS = ["GET", "HEAD", "POST"]  # allowed by the bucket's CORS rules
 ACCESS_KEY_ID, SECRET_ACCESS_KEY, REGION = "zhenxun-local", "zhenxun-local-secret-key", "cn-northwest-1"
 
 
 def prepare(folder: Path, log: Path) -> Service:
-    """A server over folder/s3, not started yet."""
+    """Return a service with its data in folder/s3. It is not started."""
     data, port = folder / "s3", processes.find_free_port()
     (data / "objects").mkdir(parents=True, exist_ok=True)
     python = python_env.get_python("venv-s3")
-    version = (
-        next(python_env.get_site_packages("venv-s3").glob("ministack-*.dist-info"))
-        .name.split("-")[1]
-        .removesuffix(".dist")
-    )
+    dist_info = next(python_env.get_site_packages("venv-s3").glob("ministack-*.dist-info"))
+    version = dist_info.name.split("-")[1].removesuffix(".dist")
     return Service(
         name="s3",
         label=f"ministack {version}",
@@ -37,7 +37,7 @@ def prepare(folder: Path, log: Path) -> Service:
 
 
 def build_environment(data: Path, port: int) -> dict[str, str]:
-    """Nothing of the developer's own environment: real credentials must never reach it."""
+    """Return the server's environment. It has nothing of the developer's, whose AWS credentials may be real."""
     return {
         "AUTH": "true",
         "BIND_HOST": "127.0.0.1",
@@ -58,12 +58,12 @@ def build_environment(data: Path, port: int) -> dict[str, str]:
 
 
 def has_bucket(url: str, bucket: str) -> bool:
-    """Whether a browser may upload to that bucket by now: asked as a browser asks, which costs no boto3."""
-    place = urlsplit(url)
-    connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=5)
+    """Return whether the bucket exists with its CORS rules, by a preflight request, which needs no boto3."""
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=5)
     try:
-        asking = {"Origin": "http://localhost", "Access-Control-Request-Method": "POST"}
-        connection.request("OPTIONS", f"/{bucket}/", headers=asking)
+        headers = {"Origin": "http://localhost", "Access-Control-Request-Method": "POST"}
+        connection.request("OPTIONS", f"/{bucket}/", headers=headers)
         allowed = connection.getresponse().getheader("Access-Control-Allow-Methods", "")
         return sorted(method.strip() for method in allowed.split(",")) == CORS_METHODS
     except OSError:
@@ -73,6 +73,7 @@ def has_bucket(url: str, bucket: str) -> bool:
 
 
 def is_ready(service: Service) -> bool:
+    """Return whether the server reports that it is healthy."""
     connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=2)
     try:
         connection.request("GET", "/_ministack/health")

@@ -1,4 +1,4 @@
-"""What it takes to run one server: everything needed to start it, and to start it again after a crash."""
+"""A server process: start it, wait until it is ready, stop it."""
 
 import shutil
 import signal
@@ -14,22 +14,25 @@ from devstack.services import processes
 
 @dataclass
 class Service:
+    """Everything that is needed to start a server, and to start it again after a crash."""
+
     name: str  # mysql, redis, s3
     label: str  # the product and its version
     argv: list[str]
     port: int
-    folder: str  # its data
+    folder: str  # with its data
     log: str
     url: str
     env: dict[str, str] = field(default_factory=dict)
-    scratch_folder: str = ""  # a folder that goes when it stops
-    death_signal: int = signal.SIGTERM  # what it gets when we die
+    scratch_folder: str = ""  # a folder that is deleted when it stops
+    death_signal: int = signal.SIGTERM  # sent to it when the parent ends
     pid: int = 0
     start_time: str = ""
 
 
 def start(service: Service) -> None:
-    if service.scratch_folder:  # the socket of a killed server is in the way of the next
+    """Start the server without waiting until it is ready."""
+    if service.scratch_folder:  # the socket of a killed server would prevent the start
         shutil.rmtree(service.scratch_folder, ignore_errors=True)
         Path(service.scratch_folder).mkdir(mode=0o700)
     service.pid = processes.spawn(service.argv, service.env, Path(service.log), service.death_signal)
@@ -37,34 +40,40 @@ def start(service: Service) -> None:
 
 
 def stop(service: Service) -> None:
+    """End the server and delete its scratch folder."""
     processes.end(service.pid, service.start_time)
     processes.reap(service.pid)
     if service.scratch_folder:
         shutil.rmtree(service.scratch_folder, ignore_errors=True)
 
 
-def await_ready(service: Service, ready: Callable[[Service], bool], patience: float = 30.0) -> None:
-    """Returns when the server answers; raises if it dies or takes longer than the patience."""
-    deadline = time.monotonic() + patience
-    while not is_ready(service, ready):
+def await_ready(service: Service, check: Callable[[Service], bool], timeout: float = 30.0) -> None:
+    """Wait until a server is ready.
+
+    Raises:
+        CommandError: it ends, or is not ready within `timeout` seconds; the text has the end of its log.
+    """
+    deadline = time.monotonic() + timeout
+    while not is_ready(service, check):
         if processes.get_start_time(service.pid) != service.start_time:
-            raise CommandError(f"{service.label} ended at once; the end of its log:\n{read_log_tail(service.log)}")
+            raise CommandError(f"{service.label} has ended; the end of its log:\n{read_log_tail(service.log)}")
         if time.monotonic() > deadline:
             raise CommandError(
-                f"{service.label} does not answer after {patience:.0f} s; the end of its log:\n"
-                f"{read_log_tail(service.log)}"
+                f"{service.label} is not ready after {timeout:.0f} s; the end of its log:\n{read_log_tail(service.log)}"
             )
         time.sleep(0.02)
 
 
-def is_ready(service: Service, ready: Callable[[Service], bool]) -> bool:
+def is_ready(service: Service, check: Callable[[Service], bool]) -> bool:
+    """Return the result of the check; False if the server does not accept a connection."""
     try:
-        return ready(service)
+        return check(service)
     except (OSError, EOFError):
         return False
 
 
 def read_log_tail(log: str) -> str:
+    """Return the last lines of a log."""
     try:
         return "\n".join(Path(log).read_text(errors="replace").splitlines()[-12:])
     except OSError:
@@ -72,7 +81,7 @@ def read_log_tail(log: str) -> str:
 
 
 def read_version(argv: list[str], env: dict[str, str]) -> str:
-    """What the program says of itself with --version; '' if it does not run here."""
+    """Return the output of a program with --version; '' if it does not run here."""
     try:
         return subprocess.run([*argv, "--version"], env=env, capture_output=True, text=True, timeout=20).stdout.strip()
     except (OSError, subprocess.TimeoutExpired):

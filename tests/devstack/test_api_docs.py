@@ -1,4 +1,4 @@
-"""/docs is readable without any other server."""
+"""/docs works without other servers."""
 
 import json
 import re
@@ -13,19 +13,19 @@ def get(path: str, method: str = "GET") -> HttpResponse | None:
     return api_docs.find_page(HttpRequest(method, path, [], b"", "127.0.0.1"))
 
 
-def test_the_page_and_all_it_names_are_here() -> None:
+def test_page_and_the_files_it_references_are_served() -> None:
     page = get("/docs/")
     assert page
-    named = re.findall(r'(?:src|href|url)[=:] ?"([^"]+)"', page.body.decode())
-    assert len(named) == 3
-    for path in named:
-        answer = get(path)
-        assert answer
-        assert answer.status == 200
-        assert answer.body
+    urls = re.findall(r'(?:src|href|url)[=:] ?"([^"]+)"', page.body.decode())
+    assert len(urls) == 3
+    for path in urls:
+        response = get(path)
+        assert response
+        assert response.status == 200
+        assert response.body
 
 
-def test_the_viewer_knows_openapi_3_1_and_the_document_is_one() -> None:
+def test_viewer_supports_the_version_of_the_document() -> None:
     bundle, document = get("/docs/swagger-ui-bundle.js"), get("/docs/openapi.json")
     assert bundle
     assert b"openapi31" in bundle.body.lower()
@@ -34,12 +34,12 @@ def test_the_viewer_knows_openapi_3_1_and_the_document_is_one() -> None:
 
 
 @pytest.mark.parametrize("path", ["/docs/../app.py", "/docs/%2e%2e/__init__.py", "/docs/.", "/docs/none.js"])
-def test_nothing_else_is_served(path: str) -> None:
-    answer = get(path)
-    assert answer
-    assert answer.status == 404
+def test_other_files_are_not_served(path: str) -> None:
+    response = get(path)
+    assert response
+    assert response.status == 404
 
 
 @pytest.mark.parametrize(("path", "method"), [("/docsx", "GET"), ("/", "GET"), ("/docs", "POST")])
-def test_other_requests_are_the_apps(path: str, method: str) -> None:
+def test_other_requests_are_passed_to_the_app(path: str, method: str) -> None:
     assert get(path, method) is None

@@ -1,4 +1,4 @@
-"""What bin/dev tells a newcomer to paste works when pasted."""
+"""The commands that bin/dev prints work."""
 
 import json
 import shlex
@@ -15,8 +15,8 @@ from devstack.cli import banner
 from devstack.demo import seed
 
 
-def request_of(command: str) -> urllib.request.Request:
-    """The request that this curl command would send."""
+def parse_curl(command: str) -> urllib.request.Request:
+    """Return the request that a curl command sends."""
     words = shlex.split(command)
     assert words[:4] == ["curl", "-s", "-w", r"\n"]
     headers = dict(words[at + 1].split(": ", 1) for at, word in enumerate(words) if word == "-H")
@@ -24,12 +24,12 @@ def request_of(command: str) -> urllib.request.Request:
     return urllib.request.Request(words[-1], data, headers)
 
 
-def paste(command: str) -> dict[str, Any]:
-    with urllib.request.urlopen(request_of(command), timeout=10) as answer:
-        return dict(json.load(answer))
+def run_curl(command: str) -> dict[str, Any]:
+    with urllib.request.urlopen(parse_curl(command), timeout=10) as response:
+        return dict(json.load(response))
 
 
-def test_the_three_commands_work_in_their_order(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_printed_commands_work_in_their_order(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(banner, "LOCAL", tmp_path)
     monkeypatch.setattr(seed, "DEMO_FILE", tmp_path / "demo.json")
     running = server.create_server("127.0.0.1", 0).server
@@ -40,22 +40,22 @@ def test_the_three_commands_work_in_their_order(monkeypatch: pytest.MonkeyPatch,
     thread.start()
     try:
         commands = ["curl" + part.replace("\\\n", "") for part in banner.format_banner().split("\ncurl")[1:]]
-        sent, listed, answered = (paste(command) for command in commands)
+        sent, listed, replied = (run_curl(command) for command in commands)
     finally:
         running.shutdown()
         running.server_close()
         thread.join()
     assert sent["data"]["msg_id"] in [message["msg_id"] for message in listed["data"]]
-    assert answered["code"] == 0
+    assert replied["code"] == 0
 
 
-def test_every_demo_person_is_shown_with_phone_and_token(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_every_demo_account_is_printed_with_phone_and_token(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(banner, "LOCAL", tmp_path)
     monkeypatch.setattr(seed, "DEMO_FILE", tmp_path / "demo.json")
     monkeypatch.setattr(sys, "argv", ["demo"])
     seed.main()
-    told, made = banner.format_banner(), json.loads((tmp_path / "demo.json").read_text("utf-8"))
+    text, accounts = banner.format_banner(), json.loads((tmp_path / "demo.json").read_text("utf-8"))
     for kind in ("patients", "doctors", "staff"):
-        for person in made[kind]:
-            assert person["phone"] in told
-            assert person["token"] in told
+        for person in accounts[kind]:
+            assert person["phone"] in text
+            assert person["token"] in text

@@ -1,4 +1,4 @@
-"""A browser is found on PATH, else among Debian's packages, and one that does not run is none."""
+"""A browser is found on PATH or in Debian's packages; one that does not run is ignored."""
 
 from pathlib import Path
 
@@ -19,32 +19,32 @@ def path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return folder
 
 
-def program(where: Path, text: str) -> str:
-    where.parent.mkdir(parents=True, exist_ok=True)
-    where.write_text(text)
-    where.chmod(0o755)
-    return str(where)
+def create_program(path: Path, text: str) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o755)
+    return str(path)
 
 
-def test_the_one_on_path_is_taken(path: Path) -> None:
-    program(path / "chromium", FAILS)
-    chrome = program(path / "google-chrome", RUNS)
+def test_browser_on_path_is_used(path: Path) -> None:
+    create_program(path / "chromium", FAILS)
+    chrome = create_program(path / "google-chrome", RUNS)
     assert chromium.prepare() == {chromium.PROGRAM_VARIABLE: chrome, chromium.LIBRARIES_VARIABLE: ""}
 
 
-def test_without_any_the_reason_is_told() -> None:
+def test_missing_browser_is_reported_with_the_reason() -> None:
     with pytest.raises(CommandError, match="no apt-get"):
         chromium.prepare()
 
 
 @pytest.mark.parametrize("text", [RUNS, FAILS])
-def test_debians_is_unpacked_and_brings_its_libraries(
+def test_debian_package_is_unpacked_with_its_libraries(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str
 ) -> None:
     root = tmp_path / "unpacked"
-    own = program(root / "usr/lib/chromium/chromium", text)
+    own = create_program(root / "usr/lib/chromium/chromium", text)
     for library in ("usr/lib/x86_64-linux-gnu/libgtk.so.3", "usr/lib/chromium/libGLESv2.so"):
-        program(root / library, "")
+        create_program(root / library, "")
     monkeypatch.setattr(debian, "is_available", lambda: True)
     monkeypatch.setattr(debian, "unpack_package", lambda package: root if package == "chromium" else None)
     if text == FAILS:

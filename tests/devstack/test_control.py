@@ -1,4 +1,4 @@
-"""Services of our own, killed and started again: what bin/test offers to tests of failure."""
+"""Services can be killed and started again, for tests of failures."""
 
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -14,9 +14,9 @@ from devstack.services.readiness import READINESS_CHECKS
 
 
 @pytest.fixture(scope="module")
-def ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Control]:
-    """A database and a cache beside those that the other tests share."""
-    folder = tmp_path_factory.mktemp("ours")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Control]:
+    """A database and a cache in addition to those that the other tests share."""
+    folder = tmp_path_factory.mktemp("stack")
     services = {
         "mysql": mariadb.prepare(folder, folder / "mysql.log", "zhenxun_test", False),
         "redis": valkey.prepare("venv-dev", folder, folder / "redis.log", False),
@@ -33,8 +33,8 @@ def ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Control]:
             service.stop(one)
 
 
-def ask(ours: Control, sql: str) -> object:
-    url = urlsplit(ours.mysql.service.url)
+def run_sql(stack: Control, sql: str) -> object:
+    url = urlsplit(stack.mysql.service.url)
     connection = pymysql.connect(
         host="127.0.0.1", port=url.port or 0, user="zhenxun", password="zhenxun", database="zhenxun_test"
     )
@@ -44,30 +44,30 @@ def ask(ours: Control, sql: str) -> object:
         return cursor.fetchall()
 
 
-def test_a_killed_database_comes_back_with_what_it_acknowledged(ours: Control) -> None:
-    ask(ours, "CREATE TABLE kept (n INT)")
-    ask(ours, "INSERT INTO kept VALUES (7)")
-    ours.mysql.kill()
+def test_restarted_database_has_all_committed_rows(stack: Control) -> None:
+    run_sql(stack, "CREATE TABLE numbers (n INT)")
+    run_sql(stack, "INSERT INTO numbers VALUES (7)")
+    stack.mysql.kill()
     with pytest.raises(pymysql.err.OperationalError):
-        ask(ours, "SELECT 1")
-    ours.mysql.start()
-    assert ask(ours, "SELECT n FROM kept") == ((7,),)
+        run_sql(stack, "SELECT 1")
+    stack.mysql.start()
+    assert run_sql(stack, "SELECT n FROM numbers") == ((7,),)
 
 
-def test_a_killed_cache_comes_back_with_its_data_or_empty(ours: Control) -> None:
-    cache = redis.Redis.from_url(ours.redis.service.url)
+def test_restarted_cache_has_its_data_unless_emptied(stack: Control) -> None:
+    cache = redis.Redis.from_url(stack.redis.service.url)
     cache.set("a", "1")
     run_id = cache.info("server")["run_id"]
-    ours.redis.kill()
-    ours.redis.start()
+    stack.redis.kill()
+    stack.redis.start()
     assert cache.get("a") == b"1"
     assert cache.info("server")["run_id"] != run_id
-    ours.redis.kill()
-    ours.redis.start(empty=True)
+    stack.redis.kill()
+    stack.redis.start(empty=True)
     assert cache.get("a") is None
     cache.close()
 
 
-def test_a_service_that_runs_is_not_started_twice(ours: Control) -> None:
+def test_running_service_is_not_started_again(stack: Control) -> None:
     with pytest.raises(CommandError, match="kill it first"):
-        ours.redis.start()
+        stack.redis.start()

@@ -1,4 +1,4 @@
-"""Packages are fetched as anyone, from the machine's own lists or, where they do not serve, from lists of ours."""
+"""Packages are downloaded without root, with the machine's package lists or, if these fail, with our own."""
 
 import os
 from pathlib import Path
@@ -19,14 +19,16 @@ Conf libaio1 (0.3.113-4 Debian:12.11/stable [amd64])
 
 
 class FakeApt:
-    def __init__(self, lists_serve: bool) -> None:
-        self.lists_serve = lists_serve
+    """A replacement of run_apt that records its calls; the machine's package lists work or fail."""
+
+    def __init__(self, lists_work: bool) -> None:
+        self.lists_work = lists_work
         self.downloaded: list[str] = []
-        self.asked: list[str] = []
+        self.commands: list[str] = []
 
     def __call__(self, *arguments: str, env: dict[str, str], cwd: Path | None = None) -> str:
-        self.asked.append(arguments[0])
-        if not self.lists_serve and "APT_CONFIG" not in env:
+        self.commands.append(arguments[0])
+        if not self.lists_work and "APT_CONFIG" not in env:
             raise CommandError("Unable to locate package")
         if arguments[0] == "download":
             assert cwd
@@ -41,27 +43,29 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lists_serve", "asked"),
+    ("lists_work", "commands"),
     [(True, ["install", "download"]), (False, ["install", "update", "install", "download"])],
 )
-def test_what_is_missing_is_fetched_once(monkeypatch: pytest.MonkeyPatch, lists_serve: bool, asked: list[str]) -> None:
-    apt = FakeApt(lists_serve)
+def test_missing_packages_are_downloaded_once(
+    monkeypatch: pytest.MonkeyPatch, lists_work: bool, commands: list[str]
+) -> None:
+    apt = FakeApt(lists_work)
     monkeypatch.setattr(debian, "run_apt", apt)
     debian.unpack_package("server-core")
     debian.unpack_package("server-core")
-    assert apt.asked == asked
+    assert apt.commands == commands
     assert apt.downloaded == ["libaio1", "server-core"], "and no Perl"
 
 
-def test_an_interrupted_fetch_is_done_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_interrupted_download_is_repeated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "server-core" / "usr" / "half").mkdir(parents=True)
-    monkeypatch.setattr(debian, "run_apt", FakeApt(lists_serve=True))
+    monkeypatch.setattr(debian, "run_apt", FakeApt(lists_work=True))
     target = debian.unpack_package("server-core")
     assert not (target / "usr" / "half").exists()
     assert (target / "done").exists()
 
 
-def test_private_lists_leave_the_machines_alone(tmp_path: Path) -> None:
+def test_private_lists_do_not_change_those_of_the_machine(tmp_path: Path) -> None:
     env = debian.build_private_apt_environment(tmp_path / "apt")
     settings = Path(env["APT_CONFIG"]).read_text()
     assert f'Dir::State::lists "{tmp_path}/apt/lists"' in settings
@@ -69,7 +73,7 @@ def test_private_lists_leave_the_machines_alone(tmp_path: Path) -> None:
     assert env.keys() - os.environ.keys() == {"APT_CONFIG"}
 
 
-def test_nothing_comes_from_sid_unverified(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_packages_of_sid_are_verified(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(debian, "KEYRING", tmp_path / "no keys")
     with pytest.raises(CommandError, match="verified"):
         debian.unpack_from_sid("mysql-server-core")

@@ -1,4 +1,4 @@
-"""Somebody is at the desk of a demo hospital."""
+"""The demo hospital has staff at the help desk."""
 
 import pytest
 
@@ -8,10 +8,10 @@ from tests.support.helpdesk_client import call_messagecenter, get_agent_or_place
 
 
 @pytest.mark.usefixtures("everyone")
-def test_a_patient_is_served_and_a_second_start_adds_no_post(hospital: Hospital) -> None:
+def test_patient_is_assigned_and_repeated_seeding_adds_no_post(hospital: Hospital) -> None:
     hospital.everyone()
     for _ in range(2):
         helpdesk.seed(hospital.tenant_id, hospital.admin.user_id)
-        duty = {one["name"]: one["onDuty"] for one in call_messagecenter(hospital.admin, "postList").data}
-        assert duty == {"陈医生": False, "周医生": False, "客服小李": True}
+        on_duty = {one["name"]: one["onDuty"] for one in call_messagecenter(hospital.admin, "postList").data}
+        assert on_duty == {"陈医生": False, "周医生": False, "客服小李": True}
     assert get_agent_or_place(request_assignment(hospital.lin)) == "客服小李"

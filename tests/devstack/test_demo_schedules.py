@@ -1,4 +1,4 @@
-"""There is something to book in a demo hospital."""
+"""The demo hospital has half-days to book."""
 
 from functools import partial
 
@@ -9,7 +9,7 @@ from tests.support.booking_client import BookingDepartment, get_iso_date, list_r
 from tests.support.factories import Hospital
 
 
-def test_each_department_has_half_days_to_book_and_a_second_start_adds_none(hospital: Hospital) -> None:
+def test_every_department_has_half_days_and_repeated_seeding_adds_none(hospital: Hospital) -> None:
     tenant_id = hospital.tenant_id
     ids = [
         mysql.run_transaction(partial(departments.create, tenant_id=tenant_id, name=one["dept"]))
@@ -20,9 +20,6 @@ def test_each_department_has_half_days_to_book_and_a_second_start_adds_none(hosp
         schedules.expand_patterns()
         assert len(list_rows("schedules", hospital)) == 3 * 28
     for dept_id in ids:
-        found = (
-            BookingDepartment(hospital, dept_id)
-            .get_public("schedule_by_date", deptId=dept_id, date=get_iso_date(1))
-            .data["list"]
-        )
-        assert [one["status"] for one in found] == [1]
+        department = BookingDepartment(hospital, dept_id)
+        page = department.get_public("schedule_by_date", deptId=dept_id, date=get_iso_date(1)).data
+        assert [one["status"] for one in page["list"]] == [1]

@@ -1,4 +1,4 @@
-"""A developer's own services are used, and never by tests as they are."""
+"""External services are used if their variables are set; tests use databases of their own in them."""
 
 import pytest
 
@@ -7,16 +7,16 @@ from devstack.services import app_environment, overrides, s3
 
 
 @pytest.fixture(autouse=True)
-def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def clear_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (*overrides.EXPECTED_URLS, "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name, raising=False)
 
 
-def test_what_is_not_set_is_not_elsewhere() -> None:
+def test_unset_variables_override_nothing() -> None:
     assert overrides.read_urls(tests=False) == {}
 
 
-def test_the_app_uses_them_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_app_uses_the_urls_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
     urls = {
         "DATABASE_URL": "mysql://me:p%40ss@localhost:3307/hospital",
         "REDIS_URL": "rediss://127.0.0.1:6380/0",
@@ -27,10 +27,16 @@ def test_the_app_uses_them_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     assert overrides.read_urls(tests=False) == urls
 
 
-@pytest.mark.parametrize(("named", "used"), [("hospital", "hospital_test"), ("hospital_test", "hospital_test")])
-def test_tests_never_touch_the_developers_database(monkeypatch: pytest.MonkeyPatch, named: str, used: str) -> None:
-    monkeypatch.setenv("DATABASE_URL", f"mysql://me:secret@localhost:3307/{named}?tls=1")
-    assert overrides.read_urls(tests=True) == {"DATABASE_URL": f"mysql://me:secret@localhost:3307/{used}?tls=1"}
+@pytest.mark.parametrize(
+    ("database", "test_database"), [("hospital", "hospital_test"), ("hospital_test", "hospital_test")]
+)
+def test_tests_never_use_the_developers_database(
+    monkeypatch: pytest.MonkeyPatch, database: str, test_database: str
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", f"mysql://me:secret@localhost:3307/{database}?tls=1")
+    assert overrides.read_urls(tests=True) == {
+        "DATABASE_URL": f"mysql://me:secret@localhost:3307/{test_database}?tls=1"
+    }
 
 
 @pytest.mark.parametrize("tests", [True, False])
@@ -42,15 +48,15 @@ def test_tests_never_touch_the_developers_database(monkeypatch: pytest.MonkeyPat
         ("S3_ENDPOINT_URL", "https://s3.example"),
     ],
 )
-def test_nothing_away_from_this_machine_is_filled_or_emptied(
+def test_services_on_other_machines_are_rejected(
     monkeypatch: pytest.MonkeyPatch, name: str, url: str, tests: bool
 ) -> None:
     monkeypatch.setenv(name, url)
-    with pytest.raises(CommandError, match="away from this machine"):
+    with pytest.raises(CommandError, match="points to another machine"):
         overrides.read_urls(tests=tests)
 
 
-def test_tests_keep_to_redis_database_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tests_use_redis_database_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1/0")
     assert overrides.read_urls(tests=True) == {"REDIS_URL": "redis://127.0.0.1/1"}
 
@@ -67,15 +73,13 @@ def test_tests_keep_to_redis_database_one(monkeypatch: pytest.MonkeyPatch) -> No
         ("S3_ENDPOINT_URL", "localhost"),
     ],
 )
-def test_a_url_that_cannot_work_is_refused_with_an_example(
-    monkeypatch: pytest.MonkeyPatch, name: str, url: str
-) -> None:
+def test_invalid_url_is_rejected_with_an_example(monkeypatch: pytest.MonkeyPatch, name: str, url: str) -> None:
     monkeypatch.setenv(name, url)
     with pytest.raises(CommandError, match=f"{name} should look like"):
         overrides.read_urls(tests=False)
 
 
-def test_the_developers_aws_credentials_do_not_reach_the_app(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_aws_credentials_are_not_passed_to_the_app(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAREAL")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "real")
     monkeypatch.setenv("AWS_SESSION_TOKEN", "real")
@@ -85,7 +89,7 @@ def test_the_developers_aws_credentials_do_not_reach_the_app(monkeypatch: pytest
     assert not {"AWS_SESSION_TOKEN", "AWS_PROFILE"} & env.keys()
 
 
-def test_credentials_for_an_s3_of_the_developers_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_aws_credentials_are_passed_for_an_external_s3(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("S3_ENDPOINT_URL", "https://localhost")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "theirs")
     assert app_environment.build("venv", {}, tests=False)["AWS_ACCESS_KEY_ID"] == "theirs"

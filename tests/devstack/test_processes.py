@@ -1,4 +1,4 @@
-"""Nothing we start outlives us, and nothing that is not ours is ended."""
+"""Our processes end with us, and no other process is ended."""
 
 import json
 import os
@@ -15,21 +15,21 @@ from devstack.paths import ROOT
 from devstack.services import processes
 from tests.support.faults.final_state import wait_until
 
-SLEEPER = [sys.executable, "-c", "import time; time.sleep(60)"]
-LAST_THREAD = """
+SLEEP_COMMAND = [sys.executable, "-c", "import time; time.sleep(60)"]
+LAST_THREAD_SCRIPT = """
 import ctypes, threading
 threading.Thread(target=threading.Event().wait).start()
 print(1, flush=True)
 ctypes.CDLL(None).pthread_exit(None)
 """
-AT_ONCE = """
+POOL_SCRIPT = """
 import os
 from tests.support import processes
 processes.run_in_processes(os.getpid, [()] * processes.PROCESS_COUNT)
 print(*processes._get_pool()._processes, flush=True)
 os.kill(os.getpid(), 9)
 """
-PARENT = """
+PARENT_SCRIPT = """
 import sys, time
 from pathlib import Path
 from devstack.services import processes
@@ -47,13 +47,13 @@ def run_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def sleeper() -> Iterator["subprocess.Popen[bytes]"]:
-    child = subprocess.Popen(SLEEPER)
+    child = subprocess.Popen(SLEEP_COMMAND)
     yield child
     child.kill()
     child.wait()
 
 
-def gone_within(pid: int, seconds: float) -> bool:
+def ends_within(pid: int, seconds: float) -> bool:
     deadline = time.monotonic() + seconds
     while processes.get_start_time(pid) and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -61,9 +61,9 @@ def gone_within(pid: int, seconds: float) -> bool:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
-def test_a_service_dies_with_a_parent_that_was_killed(tmp_path: Path) -> None:
+def test_service_ends_with_its_killed_parent(tmp_path: Path) -> None:
     parent = subprocess.Popen(
-        [sys.executable, "-c", PARENT, str(tmp_path / "log")], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", PARENT_SCRIPT, str(tmp_path / "log")], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
     assert parent.stdout
     with parent.stdout:
@@ -71,38 +71,38 @@ def test_a_service_dies_with_a_parent_that_was_killed(tmp_path: Path) -> None:
     assert processes.get_start_time(child)
     parent.kill()
     parent.wait()
-    assert gone_within(child, 5)
+    assert ends_within(child, 5)
 
 
-def test_who_works_for_a_test_at_once_with_others_does_not_outlive_it() -> None:
-    done = subprocess.run([sys.executable, "-c", AT_ONCE], cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    assert done.returncode == -signal.SIGKILL
-    workers = [int(word) for word in done.stdout.split()]
+def test_pool_processes_end_with_the_tests() -> None:
+    result = subprocess.run([sys.executable, "-c", POOL_SCRIPT], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert result.returncode == -signal.SIGKILL
+    workers = [int(word) for word in result.stdout.split()]
     assert workers
     wait_until(lambda: not any(processes.get_start_time(pid) for pid in workers))
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux calls it a zombie as soon as its main thread has ended")
-def test_a_process_is_not_gone_before_its_last_thread() -> None:
-    """Else a server that is killed and started again finds its port taken, by itself."""
-    child = subprocess.Popen([sys.executable, "-c", LAST_THREAD], stdout=subprocess.PIPE)
+@pytest.mark.skipif(sys.platform != "linux", reason="only on Linux it is a zombie as soon as its main thread has ended")
+def test_process_has_not_ended_before_its_last_thread() -> None:
+    """Otherwise a restarted server would find its port used by the killed one."""
+    child = subprocess.Popen([sys.executable, "-c", LAST_THREAD_SCRIPT], stdout=subprocess.PIPE)
     assert child.stdout
     try:
         with child.stdout:
             child.stdout.readline()
         wait_until(lambda: Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z")
-        born = processes.get_start_time(child.pid)
-        assert born
-        processes.end(child.pid, born)
+        start_time = processes.get_start_time(child.pid)
+        assert start_time
+        processes.end(child.pid, start_time)
         assert not processes.get_start_time(child.pid)
     finally:
         child.kill()
         child.wait()
 
 
-def test_a_process_that_ignores_the_polite_signal_is_killed() -> None:
-    deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); time.sleep(60)"
-    child = subprocess.Popen([sys.executable, "-c", deaf], stdout=subprocess.PIPE)
+def test_process_that_ignores_sigterm_is_killed() -> None:
+    script = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); time.sleep(60)"
+    child = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
     assert child.stdout
     with child.stdout:
         child.stdout.readline()
@@ -110,30 +110,30 @@ def test_a_process_that_ignores_the_polite_signal_is_killed() -> None:
     assert child.wait(timeout=5) == -signal.SIGKILL
 
 
-def test_a_number_that_is_anothers_by_now_is_left_alone(sleeper: "subprocess.Popen[bytes]") -> None:
-    processes.end(sleeper.pid, "not its birth", grace=0.1)
+def test_process_with_another_start_time_is_not_ended(sleeper: "subprocess.Popen[bytes]") -> None:
+    processes.end(sleeper.pid, "another start time", grace=0.1)
     processes.end(sleeper.pid, "", grace=0.1)
     assert sleeper.poll() is None
 
 
-def test_what_a_dead_owner_left_is_cleared(
+def test_processes_and_folders_of_an_ended_owner_are_cleared(
     run_folder: Path, tmp_path: Path, sleeper: "subprocess.Popen[bytes]"
 ) -> None:
-    left = tmp_path / "left"
-    left.mkdir()
-    note = {
-        "owner": [sleeper.pid, "another birth: the owner is dead"],
+    folder = tmp_path / "left"
+    folder.mkdir()
+    record = {
+        "owner": [sleeper.pid, "another start time: the owner has ended"],
         "children": [[sleeper.pid, processes.get_start_time(sleeper.pid)]],
-        "folders": [str(left)],
+        "folders": [str(folder)],
     }
-    (run_folder / "1.json").write_text(json.dumps(note))
+    (run_folder / "1.json").write_text(json.dumps(record))
     processes.clear_stale()
     assert sleeper.wait(timeout=5) == -signal.SIGTERM
-    assert not left.exists()
+    assert not folder.exists()
     assert not list(run_folder.iterdir())
 
 
-def test_what_a_living_owner_runs_is_left_alone(
+def test_processes_of_a_running_owner_are_not_ended(
     run_folder: Path, tmp_path: Path, sleeper: "subprocess.Popen[bytes]"
 ) -> None:
     processes.record_children("tests", [sleeper.pid], [str(tmp_path)])

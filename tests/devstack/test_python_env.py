@@ -1,4 +1,4 @@
-"""An environment is made once, made again when its lock changes, and healed after an interruption."""
+"""An environment is created once, updated when its lock changes, and completed after an interruption."""
 
 import platform
 from pathlib import Path
@@ -9,18 +9,18 @@ from devstack.install import python_env
 
 
 class FakeUv:
-    """Keeps what was asked; makes a folder that looks like an environment."""
+    """A replacement of run_uv that records its commands and creates a folder like an environment."""
 
     def __init__(self) -> None:
-        self.done: list[str] = []
+        self.commands: list[str] = []
         self.fails_at = ""
 
     def __call__(self, *arguments: str) -> None:
-        verb = "sync" if "sync" in arguments else "venv"
-        if verb == self.fails_at:
+        command = "sync" if "sync" in arguments else "venv"
+        if command == self.fails_at:
             raise KeyboardInterrupt
-        self.done.append(verb)
-        if verb == "venv":
+        self.commands.append(command)
+        if command == "venv":
             python = Path(arguments[-1]) / "bin" / "python"
             python.parent.mkdir(parents=True)
             python.write_text("#!/bin/sh\n")
@@ -37,33 +37,33 @@ def uv(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeUv:
     return fake
 
 
-def test_a_second_start_installs_nothing(uv: FakeUv) -> None:
+def test_second_call_installs_nothing(uv: FakeUv) -> None:
     assert python_env.ensure("venv") is True
     assert python_env.ensure("venv") is False
-    assert uv.done == ["venv", "sync"]
+    assert uv.commands == ["venv", "sync"]
 
 
-def test_a_changed_lock_is_installed_into_what_is_there(uv: FakeUv, tmp_path: Path) -> None:
+def test_changed_lock_updates_the_environment(uv: FakeUv, tmp_path: Path) -> None:
     python_env.ensure("venv")
     (tmp_path / "requirements-local.txt").write_text("redis==2\n")
     python_env.ensure("venv")
-    assert uv.done == ["venv", "sync", "sync"]
+    assert uv.commands == ["venv", "sync", "sync"]
 
 
-@pytest.mark.parametrize("moment", ["venv", "sync"])
-def test_an_interrupted_first_start_is_healed(uv: FakeUv, tmp_path: Path, moment: str) -> None:
-    uv.fails_at = moment
+@pytest.mark.parametrize("command", ["venv", "sync"])
+def test_interrupted_creation_is_repeated(uv: FakeUv, tmp_path: Path, command: str) -> None:
+    uv.fails_at = command
     with pytest.raises(KeyboardInterrupt):
         python_env.ensure("venv")
     (tmp_path / "venv" / "half-installed").mkdir(parents=True)
     uv.fails_at = ""
-    uv.done.clear()
+    uv.commands.clear()
     assert python_env.ensure("venv") is True
-    assert uv.done == ["venv", "sync"]
+    assert uv.commands == ["venv", "sync"]
     assert not (tmp_path / "venv" / "half-installed").exists()
 
 
-def test_an_interrupted_change_is_healed_too(uv: FakeUv, tmp_path: Path) -> None:
+def test_interrupted_update_is_repeated(uv: FakeUv, tmp_path: Path) -> None:
     python_env.ensure("venv")
     (tmp_path / "requirements-local.txt").write_text("redis==2\n")
     uv.fails_at = "sync"
@@ -73,17 +73,19 @@ def test_an_interrupted_change_is_healed_too(uv: FakeUv, tmp_path: Path) -> None
     assert python_env.ensure("venv") is True
 
 
-def test_another_python_gets_a_new_environment(uv: FakeUv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_python_version_recreates_the_environment(
+    uv: FakeUv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     python_env.ensure("venv")
     (tmp_path / "venv" / "of the old Python").touch()
     monkeypatch.setattr(platform, "python_version_tuple", lambda: ("3", "99", "0"))
     python_env.ensure("venv")
-    assert uv.done == ["venv", "sync", "venv", "sync"]
+    assert uv.commands == ["venv", "sync", "venv", "sync"]
     assert not (tmp_path / "venv" / "of the old Python").exists()
 
 
-def test_an_environment_whose_python_is_gone_is_made_again(uv: FakeUv, tmp_path: Path) -> None:
+def test_environment_without_python_is_recreated(uv: FakeUv, tmp_path: Path) -> None:
     python_env.ensure("venv")
     (tmp_path / "venv" / "bin" / "python").unlink()
     assert python_env.ensure("venv") is True
-    assert uv.done == ["venv", "sync", "venv", "sync"]
+    assert uv.commands == ["venv", "sync", "venv", "sync"]

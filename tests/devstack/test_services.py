@@ -1,4 +1,4 @@
-"""The services that bin/test hands to the tests are as strict as production's."""
+"""The services of the tests are as strict as those of production."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ import redis
 from devstack.services import mariadb
 
 
-def test_the_database_is_strict_and_reads_what_is_committed() -> None:
+def test_database_is_strict_and_reads_committed_rows() -> None:
     url = urlsplit(os.environ["DATABASE_URL"])
     assert url.path.endswith("_test")
     connection = pymysql.connect(
@@ -26,13 +26,13 @@ def test_the_database_is_strict_and_reads_what_is_committed() -> None:
     assert levels == {"READ-COMMITTED"}
 
 
-def test_a_database_keeps_its_temporary_tables_in_a_folder_of_its_own(tmp_path: Path) -> None:
-    """Another server that starts with the same one deletes them, and a list that was being sorted fails."""
+def test_every_database_has_its_own_folder_of_temporary_tables(tmp_path: Path) -> None:
+    """Another server that starts with the same folder deletes them, and a query that sorts fails."""
     server = mariadb.Server((), "MariaDB", {}, tmp_path)
     for folder in ("/tmp/zx-1", "/tmp/zx-2"):
         assert f"--tmpdir={folder}" in mariadb.build_options(server, tmp_path, folder, 3306, durable=False)
 
 
-def test_a_script_over_two_slots_is_refused() -> None:
+def test_script_with_keys_of_two_slots_is_rejected() -> None:
     with redis.Redis.from_url(os.environ["REDIS_URL"]) as cache, pytest.raises(redis.ResponseError, match="slot"):
         cache.eval("return redis.call('SET', KEYS[1], KEYS[2])", 2, "a", "b")
