@@ -143,6 +143,14 @@ def test_files_and_functions_are_short() -> None:
     assert architecture.find_long_files_and_functions(PYTHON) == []
 
 
+def test_public_functions_and_classes_have_docstrings() -> None:
+    assert architecture.find_missing_docstrings(CHALICELIB) == []
+
+
+def test_docstrings_begin_with_a_summary_line() -> None:
+    assert architecture.find_unfinished_summaries(CHALICELIB) == []
+
+
 def test_module_names_are_specific() -> None:
     assert [path for path in PYTHON if VAGUE_MODULE_NAMES & set(re.split(r"[/_]", path.removesuffix(".py")))] == []
 

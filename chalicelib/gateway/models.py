@@ -32,15 +32,21 @@ DescendingOrder = Annotated[bool, Field(description="true 为从新到旧，fals
 
 
 class TokenRequest(WireModel):
+    """A user of an external system that needs a token."""
+
     session: SessionId = Field(examples=[SESSION_ID_EXAMPLE])
     platform: SafeInt = Field(0, ge=0, le=255, examples=[1])
 
 
 class Conversation(WireModel):
+    """A conversation."""
+
     conversation_id: PublicId = Field(validation_alias=CONVERSATION_ID_ALIASES, examples=[CONVERSATION_ID_EXAMPLE])
 
 
 class Text(Conversation):
+    """A text to send."""
+
     content: ChatText = Field(examples=["医生您好，我发烧两天了。"])
     type: ClientDefinedNumber = Field(0, examples=[0])
     status: ClientDefinedNumber = Field(0, examples=[0])
@@ -48,35 +54,51 @@ class Text(Conversation):
 
 
 class Sent(WireModel):
+    """The id of the sent message."""
+
     MsgID: str = Field(examples=[MSG_ID_EXAMPLE])
 
 
 class ConversationWanted(WireModel):
+    """A new conversation."""
+
     conversation_type: ConversationType = 0
 
 
 class ConversationOfMembers(ConversationWanted):
+    """A new conversation with its participants."""
+
     sessions: SessionIds
 
 
 class Members(Conversation):
+    """Participants of a conversation."""
+
     sessions: SessionIds
 
 
 class Archiving(WireModel):
+    """Conversations to archive or to unarchive."""
+
     conversation_ids: list[PublicId] = Field(min_length=1, max_length=500, examples=[[CONVERSATION_ID_EXAMPLE]])
     is_archive: bool = Field(examples=[True])
 
 
 class ConversationNamed(WireModel):
+    """The id of the new conversation."""
+
     ConversationId: str = Field(examples=[CONVERSATION_ID_EXAMPLE])
 
 
 class Joined(WireModel):
+    """Whether the caller takes part in the conversation."""
+
     Joined: bool = Field(examples=[True])
 
 
 class OwnSession(WireModel):
+    """The session of the caller, which may be omitted."""
+
     session_id: str = Field(
         "",
         max_length=136,
@@ -87,10 +109,14 @@ class OwnSession(WireModel):
 
 
 class Conversations(WireModel):
+    """The ids of conversations."""
+
     Conversations: list[str] = Field(examples=[[CONVERSATION_ID_EXAMPLE]])
 
 
 class ConversationDetail(WireModel):
+    """A conversation as the caller sees it."""
+
     ConversationID: str = Field(examples=[CONVERSATION_ID_EXAMPLE])
     LastMsgID: str = Field(description="没有消息时为空", examples=[MSG_ID_EXAMPLE])
     LastSendTime: int | None = Field(description="微秒；没有消息时为 null", examples=[SENT_AT_EXAMPLE])
@@ -101,21 +127,31 @@ class ConversationDetail(WireModel):
 
 
 class NewestMessageId(WireModel):
+    """The id of the newest message."""
+
     MsgId: str = Field(description="没有消息时为空", examples=[MSG_ID_EXAMPLE])
 
 
 class NewestMessages(Conversation):
+    """The newest messages of a conversation."""
+
     desc: DescendingOrder = False
 
 
 class Around(NewestMessages):
+    """Messages before or after a message."""
+
     msg_id: MessageId = Field(validation_alias=MSG_ID_ALIASES, examples=[MSG_ID_EXAMPLE])
 
 
 class Span(NewestMessages):
+    """Messages between two messages."""
+
     start_msg_id: OptionalMessageId = Field(None, description="为空则从第一条起", examples=[MSG_ID_EXAMPLE])
     end_msg_id: OptionalMessageId = Field(None, description="为空则到最后一条止", examples=[""])
 
 
 class Messages(WireModel):
+    """Messages of a conversation."""
+
     Msg: list[MsgData]

@@ -47,6 +47,8 @@ class ActionRequest(WireModel):
 
 
 class CursorRequest(WireModel):
+    """The position from which a client continues."""
+
     cursor: Cursor
 
 

@@ -17,6 +17,8 @@ WITHDRAWN_EVENT, READ_EVENT = 1000, 1001
 
 
 class MsgData(TypedDict):
+    """A message in the format of document 004."""
+
     MsgId: Annotated[str, Field(examples=["EDCZL-SY32-243Y-VWQ"])]
     ConversationID: Annotated[str, Field(examples=["87ba7679-b682-47e7-8499-0385dda22b66"])]
     FromSession: Annotated[str, Field(examples=["50864896-8136-4a43-8a48-1d3325a7f78f"])]
@@ -27,6 +29,8 @@ class MsgData(TypedDict):
 
 
 class Delivered(MsgData):
+    """A message or event as /notify delivers it."""
+
     PreId: Annotated[str, Field(description="该会话的上一条消息，第一条为空", examples=["EDCZL-SY32-2436-VWQ"])]
     Cursor: Annotated[str, Field(description="本条之后的位置", examples=["4f1c20aa9b3e77d0.12"])]
 

@@ -20,11 +20,15 @@ TenantId = Annotated[Id, WithJsonSchema({"type": "string", "pattern": "^[1-9][0-
 
 
 class OrderRequest(WireModel):
+    """The booking to pay for."""
+
     appo_id: Id = Field(description="预约 id（bookId）", examples=[12])
     open_id: OptionalOpenId = Field(None, description="可省略：则用本次登录由微信网页授权得到的 openid")
 
 
 class OrderResponse(WireModel):
+    """The order at WeChat Pay."""
+
     is_success: bool = Field(description="请求已到达微信并得到回答；业务是否成功看 error_code", examples=[True])
     trade_type: Literal["JSAPI"] = "JSAPI"
     prepay_id: str = Field(
@@ -45,6 +49,8 @@ class OrderResponse(WireModel):
 
 
 class PaySignRequest(WireModel):
+    """The parameters that a page signs before it starts the payment."""
+
     agencyId: Id = Field(examples=[1])
     tenantId: Id = Field(examples=[1])
     appId: str = Field(pattern=r"^wx[0-9A-Za-z]{4,30}$", examples=["wxd930ea5d5a258f4f"])
@@ -55,6 +61,8 @@ class PaySignRequest(WireModel):
 
 
 class PaySign(WireModel):
+    """The signature with which a page starts the payment."""
+
     paySign: str = Field(examples=["oR9d8PuhnIc+YZ8cBHFCwfgpaK9gd7vaRvkYD7rthRAZ"])
 
 
@@ -70,6 +78,8 @@ PublicKeyPem = Annotated[
 
 
 class PublicKey(WireModel):
+    """A public key or platform certificate of WeChat Pay."""
+
     serial: str = Field(
         pattern=r"^[0-9A-Za-z_]{1,64}$",
         description="PUB_KEY_ID_…，或平台证书序列号",

@@ -26,29 +26,39 @@ TemplateId = Annotated[
 
 
 class Conf(WireModel):
+    """The settings of the official account."""
+
     app_id: str = Field(examples=["wxd930ea5d5a258f4f"])
     app_secret: str = Field(description="只显示末 4 位", examples=["********cdef"])
     auth_url: str = Field(examples=["https://h5.example.com"])
 
 
 class SaveConfRequest(WireModel):
+    """New settings of the official account."""
+
     app_id: AppId
     app_secret: AppSecret = Field(description="原样送回所显示的（以 **** 开头）：不变")
     auth_url: AuthUrl = Field(description="网页授权域名，https")
 
 
 class MenuUrls(WireModel):
+    """The pages of the menu of the official account."""
+
     book_url: str = Field(examples=["https://h5.example.com/book"])
     personal_center_url: str = Field(examples=["https://h5.example.com/personal"])
     chat_url: str = Field(examples=["https://h5.example.com/chat"])
 
 
 class Template(WireModel):
+    """The template for one kind of message."""
+
     wech_temp_type: int = Field(description=TEMPLATE_TYPE_DESCRIPTION, examples=[1])
     wech_temp_id: str = Field(examples=["ngqIpbwh8bUfcSsECmogfXcV14J0tQlEpBO27izEYtY"])
 
 
 class SaveTemplateRequest(WireModel):
+    """A new template for one kind of message."""
+
     wech_temp_type: TemplateType = Field(description=TEMPLATE_TYPE_DESCRIPTION, examples=[1])
     wech_temp_id: TemplateId = Field(description="空：不再发送这一类消息")
 
@@ -69,6 +79,8 @@ Hotline = Annotated[str, Field(pattern=r"^[0-9+() -]{0,32}$", examples=["010-123
 
 
 class ServiceInfo(WireModel):
+    """The booking instructions and the hotline."""
+
     appo_notice: str = Field(examples=["请于就诊前 15 分钟到分诊台报到。"])
     phone: str = Field(examples=["010-12345678"])
 
@@ -86,10 +98,14 @@ FileName = Annotated[str, Field(examples=["MP_verify_0a1B2c3D4e5F6g7H.txt"])]
 
 
 class FileNameQuery(WireModel):
+    """The name of a file that is sent as the body."""
+
     file_name: str = Field("", description="请求体就是文件时：文件名", examples=["MP_verify_0a1B2c3D4e5F6g7H.txt"])
 
 
 class AccountTemplate(WireModel):
+    """A template of the official account."""
+
     templateId: str = Field(examples=["ngqIpbwh8bUfcSsECmogfXcV14J0tQlEpBO27izEYtY"])
     title: str = Field(examples=["预约挂号成功通知"])
     primaryIndustry: str = Field(examples=["医疗护理"])
@@ -99,14 +115,20 @@ class AccountTemplate(WireModel):
 
 
 class Templates(WireModel):
+    """All templates of the official account."""
+
     templateList: list[AccountTemplate]
 
 
 class SignatureRequest(WireModel):
+    """The page that uses the JS-SDK."""
+
     url: PageUrl = Field(description="当前页面的地址；# 及其后的部分不参与签名")
 
 
 class Signature(WireModel):
+    """The signature with which a page uses the JS-SDK."""
+
     appId: str = Field(examples=["wxd930ea5d5a258f4f"])
     nonceStr: str = Field(examples=["5e2f9c0b7a1d4836"])
     timestamp: str = Field(description="秒", examples=["1767576600"])
@@ -115,10 +137,14 @@ class Signature(WireModel):
 
 
 class OAuthUrlQuery(WireModel):
+    """The page to which WeChat redirects."""
+
     redirect_uri: PageUrl | None = Field(None, description="授权后回到的页面，本院域名下；空：auth_url")
 
 
 class OAuthUrl(WireModel):
+    """The address that starts the authorization."""
+
     url: str = Field(description="让微信打开它；10 分钟内有效，只能用一次", examples=[""])
 
 
@@ -130,4 +156,6 @@ class OAuthCallbackQuery(WireModel):
 
 
 class OAuthResult(WireModel):
+    """The openid of the caller."""
+
     open_id: str = Field(examples=["oUpF8uMuAJO_M2pxb1Q9zNjWeS6o"])

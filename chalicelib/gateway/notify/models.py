@@ -12,6 +12,8 @@ GapFlag = Annotated[bool, Field(description="true 表示此前有内容已无法
 
 
 class ListenQuery(WireModel):
+    """The position and the form in which the caller receives events."""
+
     token: str = Field(min_length=1, max_length=128, examples=["tD6Dr3MrkIFOSLbrVoBbNnHWG9Y6wfP7PMzzzslcqVM"])
     protoc: str = Field(max_length=16, description="poll 或 sse；ws 请用 WebSocket 连接", examples=["poll"])
     after: OptionalCursor = Field(None, description="从这个位置之后继续；不填则接着该 token 上次收到的", examples=[""])
@@ -24,10 +26,14 @@ class ListenQuery(WireModel):
 
 
 class Single(Delivered):
+    """One event."""
+
     gap: GapFlag
 
 
 class Several(TypedDict):
+    """Events and the position after the last one."""
+
     Msg: list[Delivered]
     cursor: Annotated[str, Field(description="下次从这里继续", examples=["4f1c20aa9b3e77d0.12"])]
     gap: GapFlag
