@@ -101,8 +101,8 @@ def _show_times(folders: dict[str, Path], event: str, runs: int) -> None:
             times[kind].append((float(found[1]) - began, float(found[2]) - began))
     print_line(f"\nms since the process started, medians of {runs}{'':>8}imported  first response  lowest")
     for kind, both in times.items():
-        imported, answered = (median(one) * 1000 for one in zip(*both, strict=True))
-        print_line(f"  {kind:<44}{imported:>8.0f}{answered:>16.0f}{min(one for _, one in both) * 1000:>8.0f}")
+        imported, responded = (median(one) * 1000 for one in zip(*both, strict=True))
+        print_line(f"  {kind:<44}{imported:>8.0f}{responded:>16.0f}{min(one for _, one in both) * 1000:>8.0f}")
 
 
 def _run_process(folder: Path, event: str, *options: str) -> str:

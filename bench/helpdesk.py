@@ -58,7 +58,7 @@ def _create_agents(hospital: Hospital) -> dict[int, Person]:
 
 
 def _build_arrivals(hospital: Hospital, patients: list[Person]) -> Case:
-    """Each patient joins for the first time and is assigned to an agent."""
+    """Build the case in which each patient joins for the first time and is assigned to an agent."""
     snapshot = TableSnapshot(hospital.tenant_id, *TABLES)
     events = [_build_request(one, "obtainShunt", type="") for one in patients]
     assigned = build_row_counter(
@@ -73,7 +73,7 @@ def _build_arrivals(hospital: Hospital, patients: list[Person]) -> Case:
 
 
 def _build_sends(hospital: Hospital, patients: list[Person], agents: dict[int, Person]) -> list[Case]:
-    """Messages in the chats that the arrivals have opened."""
+    """Build the cases of messages in the chats that the arrivals have opened."""
     agent = {one["user_id"]: agents[one["agent_id"]] for one in list_rows("chats", hospital)}
     sent = build_row_counter(hospital.tenant_id, "messages")
 

@@ -19,6 +19,7 @@ from chalicelib.adapters import mysql
 from chalicelib.people import tenants
 from chalicelib.people.roles import Role
 from chalicelib.staff import store
+from chalicelib.staff.labels import LabelKind
 from tests.support import factories
 from tests.support.factories import Person
 
@@ -30,19 +31,19 @@ CONTEXT = LambdaContext()
 QUERIES: dict[str, dict[str, Any]] = {
     "groups, first page": {
         "path": "list_person_count",
-        "label_type": 1,
+        "label_type": LabelKind.GROUP,
         "order_type": 1,
         "page_num": 1,
         "page_size": 10,
     },
     "labels, first page": {
         "path": "list_person_count",
-        "label_type": 2,
+        "label_type": LabelKind.LABEL,
         "order_type": 2,
         "page_num": 1,
         "page_size": 10,
     },
-    "labels, all": {"path": "list_person_count", "label_type": 2, "order_type": 1},
+    "labels, all": {"path": "list_person_count", "label_type": LabelKind.LABEL, "order_type": 1},
     "patients, page 1": {"path": "patient_list", "page_num": 1, "page_size": 10},
     "patients, 林…": {"path": "patient_list", "pati_name": "林", "page_num": 1, "page_size": 10},
     "doctors, page 1": {"path": "doctor_list", "page_num": 1, "page_size": 10},
@@ -90,8 +91,12 @@ def _measure(name: str, admin: Person, query: dict[str, Any], samples: int) -> f
 def _create_hospital(patients: int, doctors: int) -> Person:
     tenant_id = mysql.run_transaction(lambda tx: tenants.create(tx, "仁和医院"))
     admin = factories.create_staff(tenant_id, "13900000001", "管理员", Role.ADMIN)
-    names = [(label_type, n) for label_type, count in ((1, GROUP_COUNT), (2, LABEL_COUNT)) for n in range(count)]
-    label_ids: dict[int, list[int]] = {1: [], 2: []}
+    names = [
+        (label_type, n)
+        for label_type, count in ((LabelKind.GROUP, GROUP_COUNT), (LabelKind.LABEL, LABEL_COUNT))
+        for n in range(count)
+    ]
+    label_ids: dict[int, list[int]] = {LabelKind.GROUP: [], LabelKind.LABEL: []}
     for label_type, n in names:
         label = partial(_create_label, admin=admin, label_type=label_type, number=n)
         label_ids[label_type].append(mysql.run_transaction(label))
@@ -103,8 +108,10 @@ def _create_hospital(patients: int, doctors: int) -> Person:
     first = mysql.autocommit.fetch_value("SELECT MIN(pati_id) FROM patients WHERE tenant_id = %(t)s", t=tenant_id)
     rows: list[tuple[Any, ...]] = []
     for pati_id in range(first, first + patients):
-        rows.append((random.choice(label_ids[1]), pati_id, tenant_id, 1))
-        rows += [(one, pati_id, tenant_id, None) for one in random.sample(label_ids[2], LABELS_PER_PATIENT)]
+        rows.append((random.choice(label_ids[LabelKind.GROUP]), pati_id, tenant_id, 1))
+        rows += [
+            (one, pati_id, tenant_id, None) for one in random.sample(label_ids[LabelKind.LABEL], LABELS_PER_PATIENT)
+        ]
     insert_rows(
         "adm_pati_label_rela (label_id, pati_id, tenant_id, is_group)", sorted(rows, key=lambda row: (row[0], row[1]))
     )

@@ -45,14 +45,17 @@ def _build_order_events(payers: dict[str, Person]) -> list[Event]:
 
 
 def _build_orders(checkout: Checkout, payers: dict[str, Person]) -> Case:
-    """The fake is a thread of this process: its time is in the figures of both the handler and the floor."""
+    """Build the case of new orders.
+
+    The fake is a thread of this process: its time is in the figures of both the handler and the floor.
+    """
     snapshot = TableSnapshot(checkout.tenant_id, *TABLES)
     ordered = build_row_counter(checkout.tenant_id, "payments", "prepay_id <> ''")
     return Case("order", _build_order_events(payers), _has_prepay_id, prepare=snapshot.restore, count_done=ordered)
 
 
 def _build_repeated_orders(payers: dict[str, Person]) -> Case:
-    """The bookings have orders: the previous case ended with a round of the handler."""
+    """Build the case of bookings that have orders, as the previous case ended with a round of the handler."""
     return Case("order, repeated", _build_order_events(payers), _has_prepay_id)
 
 
@@ -61,7 +64,7 @@ def _has_prepay_id(body: Any) -> bool:
 
 
 def _build_notifications(checkout: Checkout, payers: dict[str, Person]) -> Case:
-    """Notifications that each booking has been paid."""
+    """Build the case of notifications that the bookings have been paid."""
     numbers = [checkout.list_payments(book_id)[-1]["out_trade_no"] for book_id in payers]
     for number in numbers:
         checkout.wechat_pay.pay(number)

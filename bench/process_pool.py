@@ -33,10 +33,12 @@ class Measurement:
 
     @property
     def durations(self) -> list[float]:
+        """The durations of all requests, in seconds."""
         return [one for part in self.slices for one in part.durations]
 
     @property
     def failures(self) -> int:
+        """The number of requests that were rejected."""
         return sum(one.failures for one in self.slices)
 
     def get_percentile_ms(self, percent: int) -> float:

@@ -1,4 +1,4 @@
-"""API Gateway's part of a request: build the Lambda event, convert the result, and answer errors itself."""
+"""API Gateway's part of a request: build the Lambda event, convert the result, and build error responses."""
 
 import base64
 import json

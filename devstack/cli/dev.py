@@ -9,6 +9,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 
 from devstack.cli import banner
 from devstack.console import CommandError, print_line, time_step
@@ -112,12 +113,10 @@ def run_wechat_fakes(env: dict[str, str]) -> Iterator[dict[str, str]]:
         yield {**urls, "WECHAT_PAY_URL": f"http://127.0.0.1:{pay}"}
 
 
-@contextlib.contextmanager
-def run_app(env: dict[str, str], port: int) -> Iterator["subprocess.Popen[bytes]"]:
+def run_app(env: dict[str, str], port: int) -> AbstractContextManager["subprocess.Popen[bytes]"]:
     """Run the app's server in the background."""
     env = {**dict.fromkeys(("WS_ENDPOINT_URL", "PUBLIC_URL"), f"http://127.0.0.1:{port}"), **env}
-    with run_module_in_background("devstack.apigateway.server", "--port", str(port), env=env) as server:
-        yield server
+    return run_module_in_background("devstack.apigateway.server", "--port", str(port), env=env)
 
 
 @contextlib.contextmanager

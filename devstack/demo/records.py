@@ -10,13 +10,14 @@ from chalicelib.people.doctors import Profile
 from chalicelib.people.patients import PatientDetails
 from chalicelib.people.roles import Role
 from chalicelib.staff import labels, store
+from chalicelib.staff.labels import LabelKind
 
 DEPARTMENTS = ["呼吸内科", "儿科", "口腔科"]
 PROFILES = {
     "陈医生": Profile(duty_code="4", expert="咳嗽、哮喘与肺部感染", introduction="从医二十年。", sort=1),
     "周医生": Profile(duty_code="2", expert="儿童发热与腹泻", introduction="耐心，细致。", sort=2),
 }
-LABELS = {1: ["慢病随访", "术后随访"], 2: ["高血压", "糖尿病", "哮喘"]}
+LABELS = {LabelKind.GROUP: ["慢病随访", "术后随访"], LabelKind.LABEL: ["高血压", "糖尿病", "哮喘"]}
 
 
 def seed(tenant_id: int, by: int) -> None:

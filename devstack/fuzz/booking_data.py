@@ -24,10 +24,9 @@ def create_schedules(client: Client, hospital: Hospital) -> dict[str, str]:
     where = {"dept_id": dept_id, "doctor_id": hospital.chen.user_id, "date": tomorrow.isoformat()}
     desk, lin, member_id = Role.SERVICE_STAFF, Role.PATIENT, hospital.lin.member_id
     editable = _post(client, desk, f"{STAFF_PATH}/save_schedule", **where, **MORNING)
-    later = {
-        "date": (tomorrow + timedelta(1)).isoformat()
-    }  # also of Chen: the requests of bin/fuzz disable the other doctor
-    bookable = _post(client, desk, f"{STAFF_PATH}/save_schedule", **{**where, **later}, **MORNING)
+    # Of the same doctor on the next day: the requests of bin/fuzz disable the other doctor.
+    next_day = {**where, "date": (tomorrow + timedelta(1)).isoformat()}
+    bookable = _post(client, desk, f"{STAFF_PATH}/save_schedule", **next_day, **MORNING)
     clinic = _post(client, desk, f"{STAFF_PATH}/save_schedule", **{**where, "doctor_id": ""}, **AFTERNOON)
     pattern = _post(client, desk, f"{STAFF_PATH}/save_schedule_pattern", **where, **AFTERNOON, weekday=1)
     booked = _post(

@@ -27,11 +27,14 @@ OPTIONS = (
 
 
 class BrowserPage:
+    """A page of the browser, controlled over its WebSocket."""
+
     def __init__(self, connection: ClientConnection) -> None:
         self.connection = connection
         self.call_ids = count(1)
 
     def open(self, url: str) -> None:
+        """Navigate to a URL and wait until it is loaded."""
         self.call("Page.navigate", url=url)
         deadline = monotonic() + TIMEOUT_SECONDS
         while self.evaluate("document.readyState + location.href") != f"complete{url}":
@@ -45,6 +48,7 @@ class BrowserPage:
         return response["result"].get("value")
 
     def call(self, method: str, **params: Any) -> dict[str, Any]:
+        """Call a method of the protocol and return its result."""
         number = next(self.call_ids)
         self.connection.send(json.dumps({"id": number, "method": method, "params": params}))
         while (message := json.loads(self.connection.recv(timeout=TIMEOUT_SECONDS))).get("id") != number:
