@@ -74,6 +74,9 @@ def select(*folders: str) -> Sources:
 
 
 CHALICELIB = select("chalicelib")
+# The mutation tool is not written in the standard terms yet.
+REVIEWED = {path: text for path, text in PYTHON.items() if "mutation" not in path}
+DEVSTACK = {path: text for path, text in REVIEWED.items() if path.startswith("devstack/")}
 MIGRATIONS = {str(path.relative_to(ROOT)): path.read_text("utf-8") for path in sorted(DIRECTORY.glob("*.sql"))}
 STATEMENTS = [
     CREATE_LEDGER_SQL.strip(),
@@ -135,8 +138,7 @@ def test_enum_values_are_parameters_of_sql() -> None:
 
 
 def test_identifiers_are_standard_terms() -> None:
-    sources = select("chalicelib", "bench", "infra", "apidocs", "app.py", "bundle.py")
-    assert architecture.find_banned_identifiers(sources) == []
+    assert architecture.find_banned_identifiers(REVIEWED) == []
 
 
 def test_files_and_functions_are_short() -> None:
@@ -144,11 +146,11 @@ def test_files_and_functions_are_short() -> None:
 
 
 def test_public_functions_and_classes_have_docstrings() -> None:
-    assert architecture.find_missing_docstrings(CHALICELIB) == []
+    assert architecture.find_missing_docstrings({**CHALICELIB, **DEVSTACK}) == []
 
 
 def test_docstrings_begin_with_a_summary_line() -> None:
-    assert architecture.find_unfinished_summaries(CHALICELIB) == []
+    assert architecture.find_unfinished_summaries({**CHALICELIB, **DEVSTACK}) == []
 
 
 def test_module_names_are_specific() -> None:

@@ -141,9 +141,7 @@ def test_timeout_raises_unavailable(
 
 
 @parametrize_kinds
-def test_refused_connection_raises_unavailable(
-    pay: WeChatPay, kind: MerchantKind, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_closed_port_raises_unavailable(pay: WeChatPay, kind: MerchantKind, monkeypatch: pytest.MonkeyPatch) -> None:
     merchant = create_merchant(pay, kind)
     for version in (api_v2, api_v3):
         monkeypatch.setattr(version, "settings", replace(version.settings, wechat_pay_url="http://127.0.0.1:9"))

@@ -117,7 +117,7 @@ def test_message_sent_during_backoff_is_published(
     assert mysql_reads == []
 
 
-def test_refused_connection_starts_no_backoff(
+def test_closed_port_starts_no_backoff(
     redis_proxy: Proxy, conversation: str, lin: Person, send_message: SendMessage, mysql_reads: list[str]
 ) -> None:
     """A killed Redis costs no time and is tried again at once."""

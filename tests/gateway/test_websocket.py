@@ -87,7 +87,7 @@ def test_without_cursor_saved_position_of_token_is_used(
         assert list_contents(page.receive_backlog()[0]) == ["二"], "it was not acknowledged"
 
 
-def test_new_token_is_told_of_possible_gap(websocket_url: str, hospital: Hospital, han: ExternalUser) -> None:
+def test_new_token_is_notified_of_possible_gap(websocket_url: str, hospital: Hospital, han: ExternalUser) -> None:
     with open_websocket(websocket_url, create_external_user(hospital, han.session).token) as page:
         assert page.receive_backlog()[1]["gap"]
 

@@ -22,7 +22,7 @@ def test_withdrawn_message_keeps_place_and_loses_text(
     assert [m.withdrawn for m in reading.list_older(conversation, later.id, 10)] == [False, True]
 
 
-def test_withdrawn_text_is_kept_for_audit(conversation: str, lin: Person, send_message: SendMessage) -> None:
+def test_withdrawn_text_is_retained_for_audit(conversation: str, lin: Person, send_message: SendMessage) -> None:
     wrong = send_message("说错了", lin)
     log.withdraw(lin.tenant_id, conversation, wrong.id, lin.principal)
     query = "SELECT m.content FROM messages m WHERE m.sender = %(lin)s"

@@ -9,7 +9,7 @@ import pytest
 
 from chalicelib import clock
 from chalicelib.adapters import mysql
-from chalicelib.billing import bookings as dues
+from chalicelib.billing import bookings as billed_bookings
 from chalicelib.booking.jobs import scheduled
 from chalicelib.booking.reservations import booking_store
 from devstack.fakes.wechat_pay import SignedMessage, WeChatPay
@@ -54,7 +54,7 @@ def test_payment_before_the_release_keeps_the_booking(
     checkout: Checkout, late: tuple[str, SignedMessage], monkeypatch: pytest.MonkeyPatch, pool: ThreadPoolExecutor
 ) -> None:
     book_id, notification = late
-    paused = PausedCall(monkeypatch, dues, "mark_paid")
+    paused = PausedCall(monkeypatch, billed_bookings, "mark_paid")
     notified = pool.submit(checkout.deliver_notification, notification)
     assert paused.reached.wait(10)
     released = pool.submit(scheduled.cancel_unpaid)
@@ -90,7 +90,7 @@ def test_cancellation_during_the_payment_refunds_once(
 ) -> None:
     book_id = checkout.book_slot()
     notification = checkout.pay_without_notification(book_id)
-    paused = PausedCall(monkeypatch, dues, "mark_paid")
+    paused = PausedCall(monkeypatch, billed_bookings, "mark_paid")
     notified = pool.submit(checkout.deliver_notification, notification)
     assert paused.reached.wait(10)
     cancelled = pool.submit(checkout.department.cancel, checkout.hospital.lin, book_id)
