@@ -10,7 +10,7 @@ from chalicelib.adapters import mysql, redis
 from chalicelib.adapters.mysql import Tx
 from chalicelib.errors import ApiError
 from chalicelib.messaging import log, reading, reading_store, recent_cache
-from chalicelib.messaging.models import NewMessage, Snapshot
+from chalicelib.messaging.models import ConversationKind, NewMessage, Snapshot
 from tests.support.conversation_log import (
     SendMessage,
     build_redis_keys,
@@ -123,7 +123,7 @@ def test_rejected_send_keeps_cache_trusted(
 ) -> None:
     read_newest(conversation, lin)
     with pytest.raises(ApiError):
-        log.append(wang.tenant_id, "direct", conversation, wang.principal, NewMessage("我", "t"))
+        log.append(wang.tenant_id, ConversationKind.DIRECT, conversation, wang.principal, NewMessage("我", "t"))
     mysql_reads.clear()
     assert read_newest(conversation, lin) == []
     assert mysql_reads == []

@@ -12,7 +12,7 @@ from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.errors import ApiError
 from chalicelib.messaging import ids, log, membership, membership_store, store
-from chalicelib.messaging.models import NewMessage
+from chalicelib.messaging.models import ConversationKind, NewMessage
 from chalicelib.outbox import outbox
 from tests.support.factories import Hospital
 from tests.support.faults.final_state import wait_until
@@ -49,7 +49,9 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 def create_conversation(hospital: Hospital, *principals: str) -> str:
     public_id = ids.generate_public_id()
     mysql.run_transaction(
-        lambda tx: store.create_conversation(tx, hospital.tenant_id, public_id, "client", list(principals), 1)
+        lambda tx: store.create_conversation(
+            tx, hospital.tenant_id, public_id, ConversationKind.CLIENT, list(principals), 1
+        )
     )
     return public_id
 
@@ -182,7 +184,7 @@ def test_rejected_sender_changes_nothing_on_used_connection(
         for tenant, kind, public_id, sender in (
             (tenant_id, None, other, GUO),
             (tenant_id, None, other, "session:HAN"),
-            (tenant_id, "consult", other, HAN),
+            (tenant_id, ConversationKind.CONSULT, other, HAN),
             (other_hospital.tenant_id, None, other, HAN),
             (tenant_id, None, ids.generate_public_id(), HAN),
         ):

@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib.adapters import mysql, redis
 from chalicelib.messaging import feed, ids, log, store
-from chalicelib.messaging.models import NewMessage
+from chalicelib.messaging.models import ConversationKind, NewMessage
 from chalicelib.outbox import outbox
 from tests.support.factories import Hospital
 
@@ -28,7 +28,7 @@ def no_worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def conversation(hospital: Hospital) -> str:
     public_id, members = ids.generate_public_id(), [f"session:{number}" for number in range(PARTICIPANT_COUNT)]
     mysql.run_transaction(
-        lambda tx: store.create_conversation(tx, hospital.tenant_id, public_id, "service", members, 1)
+        lambda tx: store.create_conversation(tx, hospital.tenant_id, public_id, ConversationKind.SERVICE, members, 1)
     )
     return public_id
 
@@ -82,7 +82,9 @@ def test_notification_is_repeated_when_redis_is_back(hospital: Hospital, convers
 def test_small_conversation_is_notified_at_once_without_job(hospital: Hospital) -> None:
     public_id = ids.generate_public_id()
     few = [f"session:{number}" for number in range(20)]
-    mysql.run_transaction(lambda tx: store.create_conversation(tx, hospital.tenant_id, public_id, "service", few, 1))
+    mysql.run_transaction(
+        lambda tx: store.create_conversation(tx, hospital.tenant_id, public_id, ConversationKind.SERVICE, few, 1)
+    )
     send(hospital, public_id, "一")
     assert len(list_events(hospital, 19)) == 1
     assert mysql.autocommit.fetch_value("SELECT COUNT(*) FROM outbox") == 0

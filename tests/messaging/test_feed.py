@@ -4,7 +4,7 @@ from typing import Any
 
 from chalicelib.adapters import mysql, redis
 from chalicelib.messaging import feed, ids, log, store
-from chalicelib.messaging.models import NewMessage
+from chalicelib.messaging.models import ConversationKind, NewMessage
 from tests.support.conversation_log import SendMessage
 from tests.support.factories import Hospital, Person
 
@@ -40,8 +40,8 @@ def test_same_session_in_two_hospitals_has_two_feeds(hospital: Hospital, other_h
     for place in (hospital, other_hospital):
         public_id = ids.generate_public_id()
         abc = partial(store.create_conversation, tenant_id=place.tenant_id, principals=["session:abc"])
-        mysql.run_transaction(partial(abc, public_id=public_id, kind="direct", now=1))
-        log.append(place.tenant_id, "direct", public_id, "session:abc", NewMessage("我", "t"))
+        mysql.run_transaction(partial(abc, public_id=public_id, kind=ConversationKind.DIRECT, now=1))
+        log.append(place.tenant_id, ConversationKind.DIRECT, public_id, "session:abc", NewMessage("我", "t"))
     for place in (hospital, other_hospital):
         assert redis.get_client().xlen(feed.build_keys(place.tenant_id, "session:abc")[1]) == 1
 

@@ -6,7 +6,7 @@ import pytest
 
 from chalicelib.adapters import mysql, redis
 from chalicelib.messaging import log, reading_store, recent_cache
-from chalicelib.messaging.models import Message, NewMessage, Snapshot, StoredMessage
+from chalicelib.messaging.models import ConversationKind, Message, NewMessage, Snapshot, StoredMessage
 from tests.support.conversation_log import SendMessage, build_redis_keys, read_newest
 from tests.support.factories import Hospital, Person
 from tests.support.faults.final_state import age_cache
@@ -104,7 +104,9 @@ def test_write_intent_of_dead_writer_is_removed_after_a_minute(
 
 def test_rejected_writer_leaves_no_write_intent(hospital: Hospital, conversation: str) -> None:
     with pytest.raises(Exception, match="会话不存在"):
-        log.append(hospital.tenant_id, "direct", conversation, hospital.wang.principal, NewMessage("我", "t"))
+        log.append(
+            hospital.tenant_id, ConversationKind.DIRECT, conversation, hospital.wang.principal, NewMessage("我", "t")
+        )
     assert redis.get_client().zcard(build_redis_keys(conversation)[2]) == 0
 
 

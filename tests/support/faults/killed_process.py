@@ -15,7 +15,7 @@ from pymysql.connections import Connection
 
 from chalicelib.adapters import mysql
 from chalicelib.messaging import log, reading, recent_cache, store
-from chalicelib.messaging.models import NewMessage
+from chalicelib.messaging.models import ConversationKind, NewMessage
 from tests.support import log_privacy
 
 # The process is killed on entering this function for the n-th time.
@@ -32,7 +32,7 @@ KILL_POINTS: dict[str, tuple[Any, str, int]] = {
 
 def send(job: dict[str, Any]) -> None:
     new_message = NewMessage(job["text"], "t", job["key"])
-    log.append(job["tenant_id"], "direct", job["conversation"], job["principal"], new_message)
+    log.append(job["tenant_id"], ConversationKind.DIRECT, job["conversation"], job["principal"], new_message)
 
 
 def withdraw(job: dict[str, Any]) -> None:
