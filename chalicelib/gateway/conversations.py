@@ -3,13 +3,13 @@
 from chalicelib import errors
 from chalicelib.errors import ApiError
 from chalicelib.gateway.models import (
-    Conversation,
     ConversationDetail,
-    ConversationNamed,
+    ConversationReference,
+    ConversationRequest,
     Conversations,
-    ConversationWanted,
-    Joined,
-    OwnSession,
+    CreateConversationRequest,
+    JoinedConversationsRequest,
+    JoinedResponse,
 )
 from chalicelib.identity import session_names
 from chalicelib.identity.callers import Caller
@@ -19,7 +19,7 @@ from chalicelib.messaging.models import ConversationKind
 CONVERSATION_TYPES = range(16)
 
 
-def create(caller: Caller, request: ConversationWanted, idempotency_key: str | None) -> ConversationNamed:
+def create(caller: Caller, request: CreateConversationRequest, idempotency_key: str | None) -> ConversationReference:
     """Create a conversation that others may join by its id; the caller takes part.
 
     Raises:
@@ -33,28 +33,28 @@ def create(caller: Caller, request: ConversationWanted, idempotency_key: str | N
         [caller.principal],
         idempotency_key,
     )
-    return ConversationNamed(ConversationId=public_id)
+    return ConversationReference(ConversationId=public_id)
 
 
-def join(caller: Caller, request: Conversation) -> ConversationNamed:
+def join(caller: Caller, request: ConversationRequest) -> ConversationReference:
     """Join a conversation by its id. See `membership.join` for errors."""
     membership.join(caller.tenant_id, request.conversation_id, caller.principal)
-    return ConversationNamed(ConversationId=request.conversation_id)
+    return ConversationReference(ConversationId=request.conversation_id)
 
 
-def leave(caller: Caller, request: Conversation) -> ConversationNamed:
+def leave(caller: Caller, request: ConversationRequest) -> ConversationReference:
     """Leave a conversation. See `membership.leave` for errors."""
     membership.leave(caller.tenant_id, request.conversation_id, caller.principal)
-    return ConversationNamed(ConversationId=request.conversation_id)
+    return ConversationReference(ConversationId=request.conversation_id)
 
 
-def check_joined(caller: Caller, request: Conversation) -> Joined:
+def check_joined(caller: Caller, request: ConversationRequest) -> JoinedResponse:
     """Return whether the caller takes part. The response is the same for a conversation that does not exist."""
     summary = membership.find_summary(caller.tenant_id, request.conversation_id, caller.principal)
-    return Joined(Joined=summary is not None)
+    return JoinedResponse(Joined=summary is not None)
 
 
-def list_joined(caller: Caller, request: OwnSession) -> Conversations:
+def list_joined(caller: Caller, request: JoinedConversationsRequest) -> Conversations:
     """Return the caller's conversations.
 
     Raises:
@@ -65,7 +65,7 @@ def list_joined(caller: Caller, request: OwnSession) -> Conversations:
     return Conversations(Conversations=membership.list_joined(caller.tenant_id, caller.principal))
 
 
-def get_detail(caller: Caller, request: Conversation) -> ConversationDetail:
+def get_detail(caller: Caller, request: ConversationRequest) -> ConversationDetail:
     """Return what a participant may know of a conversation.
 
     Raises:
@@ -86,7 +86,7 @@ def get_detail(caller: Caller, request: Conversation) -> ConversationDetail:
     )
 
 
-def require_type(request: ConversationWanted) -> int:
+def require_type(request: CreateConversationRequest) -> int:
     """Return the conversation type.
 
     Raises:

@@ -4,7 +4,13 @@ from chalicelib import errors
 from chalicelib.adapters import mysql
 from chalicelib.errors import ApiError
 from chalicelib.gateway import conversations
-from chalicelib.gateway.models import Archiving, ConversationNamed, ConversationOfMembers, Members, TokenRequest
+from chalicelib.gateway.models import (
+    ConversationReference,
+    CreateServiceConversationRequest,
+    MembersRequest,
+    SetArchivedRequest,
+    TokenRequest,
+)
 from chalicelib.identity import session_names, tokens
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.messaging import membership
@@ -29,7 +35,9 @@ def issue_token(caller: Caller, request: TokenRequest) -> str:
     return tokens.issue(caller.tenant_id, f"user:{user_id}", kind, request.platform)
 
 
-def create(caller: Caller, request: ConversationOfMembers, idempotency_key: str | None) -> ConversationNamed:
+def create(
+    caller: Caller, request: CreateServiceConversationRequest, idempotency_key: str | None
+) -> ConversationReference:
     """Create a conversation to which only the hospital's own system adds participants.
 
     Raises:
@@ -41,24 +49,24 @@ def create(caller: Caller, request: ConversationOfMembers, idempotency_key: str 
     public_id = membership.create(
         caller.tenant_id, ConversationKind.SERVICE, conversation_type, "", principals, idempotency_key
     )
-    return ConversationNamed(ConversationId=public_id)
+    return ConversationReference(ConversationId=public_id)
 
 
-def add_members(caller: Caller, request: Members) -> ConversationNamed:
+def add_members(caller: Caller, request: MembersRequest) -> ConversationReference:
     """Add participants. See `membership.add_participants` for errors; 404 also for an account that does not exist."""
     membership.add_participants(
         caller.tenant_id, request.conversation_id, _require_principals(caller, request.sessions)
     )
-    return ConversationNamed(ConversationId=request.conversation_id)
+    return ConversationReference(ConversationId=request.conversation_id)
 
 
-def remove_members(caller: Caller, request: Members) -> ConversationNamed:
+def remove_members(caller: Caller, request: MembersRequest) -> ConversationReference:
     """Remove participants. See `membership.remove_participants` for errors."""
     membership.remove_participants(caller.tenant_id, request.conversation_id, _list_principals(request.sessions))
-    return ConversationNamed(ConversationId=request.conversation_id)
+    return ConversationReference(ConversationId=request.conversation_id)
 
 
-def set_archived(caller: Caller, request: Archiving) -> None:
+def set_archived(caller: Caller, request: SetArchivedRequest) -> None:
     """Archive or reopen conversations. See `membership.set_archived` for errors."""
     membership.set_archived(caller.tenant_id, request.conversation_ids, request.is_archive)
 

@@ -5,14 +5,14 @@ from collections.abc import Iterable
 from chalicelib import errors
 from chalicelib.errors import ApiError
 from chalicelib.gateway.models import (
-    Around,
-    Conversation,
+    ConversationRequest,
     Messages,
     NewestMessageId,
-    NewestMessages,
-    Sent,
-    Span,
-    Text,
+    NewestMessagesRequest,
+    PageRequest,
+    RangeRequest,
+    SendRequest,
+    SendResponse,
 )
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.messaging import log, msg_data, reading
@@ -23,7 +23,7 @@ from chalicelib.wechat_account.unread_replies import ENQUEUE_UNREAD_REPLY
 PAGE_SIZE, MAX_RANGE_SIZE = 30, 500  # messages; document 004
 
 
-def send(caller: Caller, request: Text, idempotency_key: str | None) -> Sent:
+def send(caller: Caller, request: SendRequest, idempotency_key: str | None) -> SendResponse:
     """Send a message to a conversation in which the caller takes part. See `log.append` for errors."""
     new_message = NewMessage(
         request.content,
@@ -34,10 +34,10 @@ def send(caller: Caller, request: Text, idempotency_key: str | None) -> Sent:
         enqueue_sql=ENQUEUE_UNREAD_REPLY if caller.role == Role.DOCTOR else "",
     )
     message = log.append(caller.tenant_id, None, request.conversation_id, caller.principal, new_message)
-    return Sent(MsgID=message.id)
+    return SendResponse(MsgID=message.id)
 
 
-def list_newest(caller: Caller, request: NewestMessages) -> Messages:
+def list_newest(caller: Caller, request: NewestMessagesRequest) -> Messages:
     """Return the newest page and mark it as read.
 
     Raises:
@@ -48,28 +48,28 @@ def list_newest(caller: Caller, request: NewestMessages) -> Messages:
     return _build_messages(request, page.messages)
 
 
-def list_last(caller: Caller, request: NewestMessages) -> Messages:
+def list_last(caller: Caller, request: NewestMessagesRequest) -> Messages:
     """Return the newest message, if there is one, without marking it as read."""
     return _build_messages(request, _fetch_newest_page(caller, request.conversation_id, 1).messages)
 
 
-def get_last_id(caller: Caller, request: Conversation) -> NewestMessageId:
+def get_last_id(caller: Caller, request: ConversationRequest) -> NewestMessageId:
     """Return the id of the newest message, "" if there is none."""
     page = _fetch_newest_page(caller, request.conversation_id, 1)
     return NewestMessageId(MsgId=page.messages[0].id if page.messages else "")
 
 
-def list_before(caller: Caller, request: Around) -> Messages:
+def list_before(caller: Caller, request: PageRequest) -> Messages:
     """Return the page that ends with a message."""
     return _build_messages(request, _list_range(caller, request, "", request.msg_id, PAGE_SIZE, newest_first=True))
 
 
-def list_after(caller: Caller, request: Around) -> Messages:
+def list_after(caller: Caller, request: PageRequest) -> Messages:
     """Return the page that begins with a message."""
     return _build_messages(request, _list_range(caller, request, request.msg_id, "", PAGE_SIZE, newest_first=False))
 
 
-def list_between(caller: Caller, request: Span) -> Messages:
+def list_between(caller: Caller, request: RangeRequest) -> Messages:
     """Return the messages between two ids, beginning at the end with which the requested order begins."""
     low, high = request.start_msg_id or "", request.end_msg_id or ""
     return _build_messages(request, _list_range(caller, request, low, high, MAX_RANGE_SIZE, newest_first=request.desc))
@@ -84,13 +84,13 @@ def _fetch_newest_page(caller: Caller, public_id: str, limit: int) -> Page:
 
 
 def _list_range(
-    caller: Caller, request: Conversation, low: str, high: str, limit: int, *, newest_first: bool
+    caller: Caller, request: ConversationRequest, low: str, high: str, limit: int, *, newest_first: bool
 ) -> list[Message]:
     return reading.list_range(
         caller.tenant_id, request.conversation_id, caller.principal, low, high, limit, newest_first
     )
 
 
-def _build_messages(request: NewestMessages, messages: Iterable[Message]) -> Messages:
+def _build_messages(request: NewestMessagesRequest, messages: Iterable[Message]) -> Messages:
     in_order = sorted(messages, key=lambda message: message.seq, reverse=request.desc)
     return Messages(Msg=[msg_data.build_msg_data(request.conversation_id, message) for message in in_order])

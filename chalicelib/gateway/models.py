@@ -38,13 +38,13 @@ class TokenRequest(WireModel):
     platform: SafeInt = Field(0, ge=0, le=255, examples=[1])
 
 
-class Conversation(WireModel):
+class ConversationRequest(WireModel):
     """A conversation."""
 
     conversation_id: PublicId = Field(validation_alias=CONVERSATION_ID_ALIASES, examples=[CONVERSATION_ID_EXAMPLE])
 
 
-class Text(Conversation):
+class SendRequest(ConversationRequest):
     """A text to send."""
 
     content: ChatText = Field(examples=["医生您好，我发烧两天了。"])
@@ -53,50 +53,50 @@ class Text(Conversation):
     client_msg_id: IdempotencyKey | None = None
 
 
-class Sent(WireModel):
+class SendResponse(WireModel):
     """The id of the sent message."""
 
     MsgID: str = Field(examples=[MSG_ID_EXAMPLE])
 
 
-class ConversationWanted(WireModel):
+class CreateConversationRequest(WireModel):
     """A new conversation."""
 
     conversation_type: ConversationType = 0
 
 
-class ConversationOfMembers(ConversationWanted):
+class CreateServiceConversationRequest(CreateConversationRequest):
     """A new conversation with its participants."""
 
     sessions: SessionIds
 
 
-class Members(Conversation):
+class MembersRequest(ConversationRequest):
     """Participants of a conversation."""
 
     sessions: SessionIds
 
 
-class Archiving(WireModel):
+class SetArchivedRequest(WireModel):
     """Conversations to archive or to unarchive."""
 
     conversation_ids: list[PublicId] = Field(min_length=1, max_length=500, examples=[[CONVERSATION_ID_EXAMPLE]])
     is_archive: bool = Field(examples=[True])
 
 
-class ConversationNamed(WireModel):
+class ConversationReference(WireModel):
     """The id of the new conversation."""
 
     ConversationId: str = Field(examples=[CONVERSATION_ID_EXAMPLE])
 
 
-class Joined(WireModel):
+class JoinedResponse(WireModel):
     """Whether the caller takes part in the conversation."""
 
     Joined: bool = Field(examples=[True])
 
 
-class OwnSession(WireModel):
+class JoinedConversationsRequest(WireModel):
     """The session of the caller, which may be omitted."""
 
     session_id: str = Field(
@@ -132,19 +132,19 @@ class NewestMessageId(WireModel):
     MsgId: str = Field(description="没有消息时为空", examples=[MSG_ID_EXAMPLE])
 
 
-class NewestMessages(Conversation):
+class NewestMessagesRequest(ConversationRequest):
     """The newest messages of a conversation."""
 
     desc: DescendingOrder = False
 
 
-class Around(NewestMessages):
+class PageRequest(NewestMessagesRequest):
     """Messages before or after a message."""
 
     msg_id: MessageId = Field(validation_alias=MSG_ID_ALIASES, examples=[MSG_ID_EXAMPLE])
 
 
-class Span(NewestMessages):
+class RangeRequest(NewestMessagesRequest):
     """Messages between two messages."""
 
     start_msg_id: OptionalMessageId = Field(None, description="为空则从第一条起", examples=[MSG_ID_EXAMPLE])

@@ -3,23 +3,23 @@
 from chalicelib.errors import CONFLICT, CONVERSATION_TYPE, NO_MEMBERS, NOT_FOUND, PROTOCOL
 from chalicelib.gateway import conversations, internal, messages
 from chalicelib.gateway.models import (
-    Archiving,
-    Around,
-    Conversation,
     ConversationDetail,
-    ConversationNamed,
-    ConversationOfMembers,
+    ConversationReference,
+    ConversationRequest,
     Conversations,
-    ConversationWanted,
-    Joined,
-    Members,
+    CreateConversationRequest,
+    CreateServiceConversationRequest,
+    JoinedConversationsRequest,
+    JoinedResponse,
+    MembersRequest,
     Messages,
     NewestMessageId,
-    NewestMessages,
-    OwnSession,
-    Sent,
-    Span,
-    Text,
+    NewestMessagesRequest,
+    PageRequest,
+    RangeRequest,
+    SendRequest,
+    SendResponse,
+    SetArchivedRequest,
     TokenRequest,
 )
 from chalicelib.gateway.notify import http
@@ -48,7 +48,7 @@ def notify(
 
 
 @routes.post("/send_msg", callers=PARTICIPANT_ROLES, errors=[NOT_FOUND, CONFLICT])
-def send_msg(caller: Caller, body: Text, idempotency_key: IdempotencyKeyHeader) -> Sent:
+def send_msg(caller: Caller, body: SendRequest, idempotency_key: IdempotencyKeyHeader) -> SendResponse:
     """发送消息
 
     To any conversation in which the caller takes part, including consultations; 403 if it is archived. A request with
@@ -58,13 +58,13 @@ def send_msg(caller: Caller, body: Text, idempotency_key: IdempotencyKeyHeader) 
 
 
 @routes.post("/check_joined_conversation", callers=PARTICIPANT_ROLES)
-def check_joined_conversation(caller: Caller, body: Conversation) -> Joined:
+def check_joined_conversation(caller: Caller, body: ConversationRequest) -> JoinedResponse:
     """检查当前用户是否在会话中"""
     return conversations.check_joined(caller, body)
 
 
 @routes.post("/get_joined_conversation", callers=PARTICIPANT_ROLES)
-def get_joined_conversation(caller: Caller, body: OwnSession) -> Conversations:
+def get_joined_conversation(caller: Caller, body: JoinedConversationsRequest) -> Conversations:
     """获取当前用户加入的会话列表
 
     All of the caller's own conversations, the newest first; 403 if SessionId is another user's.
@@ -73,13 +73,13 @@ def get_joined_conversation(caller: Caller, body: OwnSession) -> Conversations:
 
 
 @routes.post("/get_conversation_detail", callers=PARTICIPANT_ROLES, errors=[NOT_FOUND])
-def get_conversation_detail(caller: Caller, body: Conversation) -> ConversationDetail:
+def get_conversation_detail(caller: Caller, body: ConversationRequest) -> ConversationDetail:
     """获取会话信息"""
     return conversations.get_detail(caller, body)
 
 
 @routes.post("/join_conversation", callers=PARTICIPANT_ROLES, errors=[NOT_FOUND, CONFLICT])
-def join_conversation(caller: Caller, body: Conversation) -> ConversationNamed:
+def join_conversation(caller: Caller, body: ConversationRequest) -> ConversationReference:
     """加入会话
 
     By its id, if a participant created it (create_conversation); 404 for every other conversation. 403 if it is
@@ -90,8 +90,8 @@ def join_conversation(caller: Caller, body: Conversation) -> ConversationNamed:
 
 @routes.post("/create_conversation", callers=PARTICIPANT_ROLES, errors=[CONFLICT, CONVERSATION_TYPE])
 def create_conversation(
-    caller: Caller, body: ConversationWanted, idempotency_key: IdempotencyKeyHeader
-) -> ConversationNamed:
+    caller: Caller, body: CreateConversationRequest, idempotency_key: IdempotencyKeyHeader
+) -> ConversationReference:
     """创建会话
 
     The caller is its first member; everyone who knows its id may join. A request with the same Idempotency-Key returns
@@ -101,7 +101,7 @@ def create_conversation(
 
 
 @routes.post("/leave_conversation", callers=PARTICIPANT_ROLES, errors=[NOT_FOUND])
-def leave_conversation(caller: Caller, body: Conversation) -> ConversationNamed:
+def leave_conversation(caller: Caller, body: ConversationRequest) -> ConversationReference:
     """离开会话
 
     Only one that can be joined by its id; 404 for every other.
@@ -110,13 +110,13 @@ def leave_conversation(caller: Caller, body: Conversation) -> ConversationNamed:
 
 
 @routes.post("/get_lastone_msgid", callers=PARTICIPANT_ROLES, errors=[NOT_FOUND])
-def get_lastone_msgid(caller: Caller, body: Conversation) -> NewestMessageId:
+def get_lastone_msgid(caller: Caller, body: ConversationRequest) -> NewestMessageId:
     """获取会话的最后一条消息ID"""
     return messages.get_last_id(caller, body)
 
 
 @routes.post("/get_conversation_msg_by_range", callers=PARTICIPANT_ROLES, errors=[NOT_FOUND])
-def get_conversation_msg_by_range(caller: Caller, body: Span) -> Messages:
+def get_conversation_msg_by_range(caller: Caller, body: RangeRequest) -> Messages:
     """获取会话指定消息ID范围的信息
 
     Both ids are included; an empty one is an open end. At most 500 messages: the first in the requested order.
@@ -125,7 +125,7 @@ def get_conversation_msg_by_range(caller: Caller, body: Span) -> Messages:
 
 
 @routes.post("/get_conversation_30msg_before_the_id", callers=PARTICIPANT_ROLES, errors=[NOT_FOUND])
-def get_conversation_30msg_before_the_id(caller: Caller, body: Around) -> Messages:
+def get_conversation_30msg_before_the_id(caller: Caller, body: PageRequest) -> Messages:
     """获取指定消息ID之前的30条消息
 
     That message and the 29 before it.
@@ -134,7 +134,7 @@ def get_conversation_30msg_before_the_id(caller: Caller, body: Around) -> Messag
 
 
 @routes.post("/get_conversation_30msg_after_the_id", callers=PARTICIPANT_ROLES, errors=[NOT_FOUND])
-def get_conversation_30msg_after_the_id(caller: Caller, body: Around) -> Messages:
+def get_conversation_30msg_after_the_id(caller: Caller, body: PageRequest) -> Messages:
     """获取指定消息ID之后的30条消息
 
     That message and the 29 after it.
@@ -143,7 +143,7 @@ def get_conversation_30msg_after_the_id(caller: Caller, body: Around) -> Message
 
 
 @routes.post("/get_conversation_last_30_msg", callers=PARTICIPANT_ROLES, errors=[NOT_FOUND])
-def get_conversation_last_30_msg(caller: Caller, body: NewestMessages) -> Messages:
+def get_conversation_last_30_msg(caller: Caller, body: NewestMessagesRequest) -> Messages:
     """获取会话的最后30条消息
 
     They count as read by the caller.
@@ -152,7 +152,7 @@ def get_conversation_last_30_msg(caller: Caller, body: NewestMessages) -> Messag
 
 
 @routes.post("/get_conversation_lastone_msg", callers=PARTICIPANT_ROLES, errors=[NOT_FOUND])
-def get_conversation_lastone_msg(caller: Caller, body: NewestMessages) -> Messages:
+def get_conversation_lastone_msg(caller: Caller, body: NewestMessagesRequest) -> Messages:
     """获取会话最后一条消息
 
     A list of one message, or an empty list if there is none. It does not count as read.
@@ -174,8 +174,8 @@ def get_token(caller: Caller, body: TokenRequest) -> str:
     "/inner/create_conversation", callers=[Role.SERVICE], errors=[NOT_FOUND, CONFLICT, CONVERSATION_TYPE, NO_MEMBERS]
 )
 def inner_create_conversation(
-    caller: Caller, body: ConversationOfMembers, idempotency_key: IdempotencyKeyHeader
-) -> ConversationNamed:
+    caller: Caller, body: CreateServiceConversationRequest, idempotency_key: IdempotencyKeyHeader
+) -> ConversationReference:
     """创建会话并初始化成员
 
     Only /inner/join_conversation adds others. Members are named as in get_token; 404 for an id that does not exist. A
@@ -185,7 +185,7 @@ def inner_create_conversation(
 
 
 @routes.post("/inner/kickout_conversation", callers=[Role.SERVICE], errors=[NOT_FOUND, NO_MEMBERS])
-def inner_kickout_conversation(caller: Caller, body: Members) -> ConversationNamed:
+def inner_kickout_conversation(caller: Caller, body: MembersRequest) -> ConversationReference:
     """踢出会话成员
 
     They can no longer read, and can return only by /inner/join_conversation. Sessions that are no members are ignored.
@@ -194,7 +194,7 @@ def inner_kickout_conversation(caller: Caller, body: Members) -> ConversationNam
 
 
 @routes.post("/inner/join_conversation", callers=[Role.SERVICE], errors=[NOT_FOUND, CONFLICT, NO_MEMBERS])
-def inner_join_conversation(caller: Caller, body: Members) -> ConversationNamed:
+def inner_join_conversation(caller: Caller, body: MembersRequest) -> ConversationReference:
     """指定用户加入会话
 
     All of them, or none if there would be more than 500 members (409).
@@ -203,7 +203,7 @@ def inner_join_conversation(caller: Caller, body: Members) -> ConversationNamed:
 
 
 @routes.post("/inner/set_archive_conversations", callers=[Role.SERVICE], errors=[NOT_FOUND])
-def inner_set_archive_conversations(caller: Caller, body: Archiving) -> None:
+def inner_set_archive_conversations(caller: Caller, body: SetArchivedRequest) -> None:
     """会话状态设为归档/非归档
 
     An archived conversation can be read but not written to (403). All of them, or none if one does not exist (404).
