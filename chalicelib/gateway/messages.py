@@ -11,8 +11,8 @@ from chalicelib.gateway.models import (
     NewestMessagesRequest,
     PageRequest,
     RangeRequest,
-    SendRequest,
-    SendResponse,
+    SendMessageRequest,
+    SendMessageResponse,
 )
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.messaging import log, msg_data, reading
@@ -23,7 +23,7 @@ from chalicelib.wechat_account.unread_replies import ENQUEUE_UNREAD_REPLY
 PAGE_SIZE, MAX_RANGE_SIZE = 30, 500  # messages; document 004
 
 
-def send(caller: Caller, request: SendRequest, idempotency_key: str | None) -> SendResponse:
+def send(caller: Caller, request: SendMessageRequest, idempotency_key: str | None) -> SendMessageResponse:
     """Send a message to a conversation in which the caller takes part. See `log.append` for errors."""
     new_message = NewMessage(
         request.content,
@@ -34,7 +34,7 @@ def send(caller: Caller, request: SendRequest, idempotency_key: str | None) -> S
         enqueue_sql=ENQUEUE_UNREAD_REPLY if caller.role == Role.DOCTOR else "",
     )
     message = log.append(caller.tenant_id, None, request.conversation_id, caller.principal, new_message)
-    return SendResponse(MsgID=message.id)
+    return SendMessageResponse(MsgID=message.id)
 
 
 def list_newest(caller: Caller, request: NewestMessagesRequest) -> Messages:

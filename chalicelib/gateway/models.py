@@ -44,7 +44,7 @@ class ConversationRequest(WireModel):
     conversation_id: PublicId = Field(validation_alias=CONVERSATION_ID_ALIASES, examples=[CONVERSATION_ID_EXAMPLE])
 
 
-class SendRequest(ConversationRequest):
+class SendMessageRequest(ConversationRequest):
     """A text to send."""
 
     content: ChatText = Field(examples=["医生您好，我发烧两天了。"])
@@ -53,7 +53,7 @@ class SendRequest(ConversationRequest):
     client_msg_id: IdempotencyKey | None = None
 
 
-class SendResponse(WireModel):
+class SendMessageResponse(WireModel):
     """The id of the sent message."""
 
     MsgID: str = Field(examples=[MSG_ID_EXAMPLE])

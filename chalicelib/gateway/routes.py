@@ -17,8 +17,8 @@ from chalicelib.gateway.models import (
     NewestMessagesRequest,
     PageRequest,
     RangeRequest,
-    SendRequest,
-    SendResponse,
+    SendMessageRequest,
+    SendMessageResponse,
     SetArchivedRequest,
     TokenRequest,
 )
@@ -48,7 +48,7 @@ def notify(
 
 
 @routes.post("/send_msg", callers=PARTICIPANT_ROLES, errors=[NOT_FOUND, CONFLICT])
-def send_msg(caller: Caller, body: SendRequest, idempotency_key: IdempotencyKeyHeader) -> SendResponse:
+def send_msg(caller: Caller, body: SendMessageRequest, idempotency_key: IdempotencyKeyHeader) -> SendMessageResponse:
     """发送消息
 
     To any conversation in which the caller takes part, including consultations; 403 if it is archived. A request with

@@ -15,7 +15,7 @@ from chalicelib.adapters import mysql, redis
 from chalicelib.adapters.aws import ws_push
 from chalicelib.errors import ApiError
 from chalicelib.gateway import messages
-from chalicelib.gateway.models import SendRequest
+from chalicelib.gateway.models import SendMessageRequest
 from chalicelib.gateway.notify.models import ListenQuery
 from chalicelib.http.fields import BODY_LABEL, ID_LIMIT, Cursor, WireModel, drop_empty_optional, format_validation_error
 from chalicelib.identity import callers, tokens
@@ -120,7 +120,7 @@ def _handle_action(connection_id: str, socket: Socket, caller: Caller, text: str
 def _run_action(action: str, connection_id: str, socket: Socket, caller: Caller, text: str) -> object:
     match action:
         case "send_msg":
-            return messages.send(caller, SendRequest.model_validate_json(text), None).model_dump()
+            return messages.send(caller, SendMessageRequest.model_validate_json(text), None).model_dump()
         case "ack":
             feed.save_position(backlog.build_listener(socket), CursorRequest.model_validate_json(text).cursor)
             return None

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from chalicelib import errors
 from chalicelib.errors import ApiError
-from chalicelib.helpdesk.models import SendRequest
+from chalicelib.helpdesk.models import AddMessageRequest
 from chalicelib.identity.callers import Caller
 from chalicelib.messaging.models import MessageType
 
@@ -14,7 +14,7 @@ MAX_EXTRA_CHARS = 4000  # of the JSON text, in which quotation marks and the lik
 MAX_CAPTION_CHARS = 512  # beside a picture, which the other protocols show as its link alone
 
 
-def require_valid(request: SendRequest) -> None:
+def require_valid(request: AddMessageRequest) -> None:
     """Raise ApiError(BAD_PARAMETER) for a text without characters or a picture with too long a caption."""
     if _is_picture(request) and len(request.content) > MAX_CAPTION_CHARS:
         raise ApiError(errors.BAD_PARAMETER, f"content：图片的说明不能超过 {MAX_CAPTION_CHARS} 个字符")
@@ -22,7 +22,7 @@ def require_valid(request: SendRequest) -> None:
         raise ApiError(errors.BAD_PARAMETER, "content：不能为空")
 
 
-def build(caller: Caller, request: SendRequest, receivers: list[str]) -> tuple[str, str]:
+def build(caller: Caller, request: AddMessageRequest, receivers: list[str]) -> tuple[str, str]:
     """Return content and extra of a message.
 
     Args:
@@ -55,5 +55,5 @@ def hash_texts(texts: Sequence[str | None]) -> str:
     return hashlib.sha256(json.dumps(texts).encode()).hexdigest()[:40]
 
 
-def _is_picture(request: SendRequest) -> bool:
+def _is_picture(request: AddMessageRequest) -> bool:
     return request.itemType == MessageType.IMAGE and bool(request.link)

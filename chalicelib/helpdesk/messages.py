@@ -10,10 +10,10 @@ from chalicelib.helpdesk.chats import GROUP_KINDS, HOSPITAL_PRINCIPAL
 from chalicelib.helpdesk.codes import MsgType, UserType
 from chalicelib.helpdesk.message_content import hash_texts
 from chalicelib.helpdesk.models import (
+    AddMessageRequest,
     MarkReadRequest,
     MessageEntry,
     MessagePageRequest,
-    SendRequest,
     SentMessage,
     UnreadCountRequest,
     UnreadTotal,
@@ -35,7 +35,7 @@ def count_unread(caller: Caller, _: UnreadCountRequest) -> UnreadTotal:
     return UnreadTotal(data=unread, count=unread)
 
 
-def send(caller: Caller, request: SendRequest, idempotency_key: str | None) -> CountedResult[list[SentMessage]]:
+def send(caller: Caller, request: AddMessageRequest, idempotency_key: str | None) -> CountedResult[list[SentMessage]]:
     """Send one message to all receivers, once for each idempotency key.
 
     Raises:
@@ -106,7 +106,7 @@ def mark_read(caller: Caller, request: MarkReadRequest) -> None:
 
 
 def _append_message(
-    caller: Caller, request: SendRequest, target: Target, sender: str, new_message: NewMessage
+    caller: Caller, request: AddMessageRequest, target: Target, sender: str, new_message: NewMessage
 ) -> Message:
     """Append a message. If a patient's chat is closed concurrently, reopen it, as a later message would, and retry."""
     try:

@@ -109,7 +109,7 @@ class UnreadTotal(CountedResult[int]):
     data: int = Field(examples=[1])
 
 
-class SendRequest(MessagecenterRequest):
+class AddMessageRequest(MessagecenterRequest):
     """Body of messageAdd: a message and its receivers."""
 
     ownType: OwnTypeField = Field(

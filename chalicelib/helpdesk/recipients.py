@@ -9,7 +9,7 @@ from chalicelib.errors import ApiError
 from chalicelib.helpdesk import chats, queue, store
 from chalicelib.helpdesk.chats import GROUP_KINDS, HOSPITAL_PRINCIPAL
 from chalicelib.helpdesk.codes import OwnType
-from chalicelib.helpdesk.models import SendRequest
+from chalicelib.helpdesk.models import AddMessageRequest
 from chalicelib.helpdesk.store import Conversation
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.messaging.models import ConversationKind
@@ -24,7 +24,7 @@ class Target(NamedTuple):
     receiver: str  # as the request names it, "0" for the help desk
 
 
-def resolve(caller: Caller, request: SendRequest, is_duplicate: bool) -> tuple[str, list[Target]]:
+def resolve(caller: Caller, request: AddMessageRequest, is_duplicate: bool) -> tuple[str, list[Target]]:
     """Return the sender's principal and the conversations that a message goes to.
 
     A patient's message to the hospital goes to the help desk; a message of staff for the hospital is an announcement in

@@ -12,6 +12,7 @@ from chalicelib.helpdesk import (
 )
 from chalicelib.helpdesk.list_models import ListEntry, ListRequest
 from chalicelib.helpdesk.models import (
+    AddMessageRequest,
     AppraiseRequest,
     AssignmentRequest,
     CloseSessionRequest,
@@ -23,7 +24,6 @@ from chalicelib.helpdesk.models import (
     PeerConversationRequest,
     PersonCard,
     PostCardRequest,
-    SendRequest,
     SentMessage,
     Session,
     UnreadCountRequest,
@@ -51,7 +51,7 @@ def message_count(caller: ActingCaller, body: UnreadCountRequest) -> UnreadTotal
 
 @routes.post("/message/messageAdd", callers=MESSAGECENTER_ROLES, errors=[NOT_FOUND, CONFLICT])
 def message_add(
-    caller: ActingCaller, body: SendRequest, idempotency_key: IdempotencyKeyHeader
+    caller: ActingCaller, body: AddMessageRequest, idempotency_key: IdempotencyKeyHeader
 ) -> CountedResult[list[SentMessage]]:
     """发送消息
 

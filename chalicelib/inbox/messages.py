@@ -11,9 +11,9 @@ from chalicelib.identity.callers import Caller
 from chalicelib.inbox import store
 from chalicelib.inbox.models import (
     MarkAllReadRequest,
-    MarkReadRequest,
+    MarkSiteMessageReadRequest,
     MessageListQuery,
-    SendRequest,
+    SendSiteMessageRequest,
     SiteMessage,
     UnreadCount,
 )
@@ -27,7 +27,7 @@ MAX_NAMED_USERS = 10  # unknown users that an error message names
 MARK_READ_BATCH_SIZE = 1_000  # messages that one statement marks
 
 
-def send(caller: Caller, request: SendRequest, idempotency_key: str | None) -> None:
+def send(caller: Caller, request: SendSiteMessageRequest, idempotency_key: str | None) -> None:
     """Send a text to each receiver, once for each idempotency key.
 
     Raises:
@@ -71,7 +71,7 @@ def count_unread(caller: Caller) -> UnreadCount:
     return UnreadCount(count=store.count_unread(mysql.autocommit, caller.tenant_id, caller.user_id))
 
 
-def mark_read(caller: Caller, request: MarkReadRequest) -> None:
+def mark_read(caller: Caller, request: MarkSiteMessageReadRequest) -> None:
     """Mark one of the caller's messages as read.
 
     Raises:

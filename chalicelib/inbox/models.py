@@ -15,7 +15,7 @@ class Receiver(WireModel):
     user_id: Id = Field(examples=["1"])
 
 
-class SendRequest(WireModel):
+class SendSiteMessageRequest(WireModel):
     """A text and its receivers."""
 
     tenantId: Id = Field(description="须是发送者所在的租户", examples=["1"])
@@ -47,7 +47,7 @@ class UnreadCount(WireModel):
     count: int = Field(examples=[3])
 
 
-class MarkReadRequest(WireModel):
+class MarkSiteMessageReadRequest(WireModel):
     """The message to mark as read."""
 
     msg_id: Id = Field(examples=["12"])

@@ -6,9 +6,9 @@ from chalicelib.identity.callers import Caller, Role
 from chalicelib.inbox import messages
 from chalicelib.inbox.models import (
     MarkAllReadRequest,
-    MarkReadRequest,
+    MarkSiteMessageReadRequest,
     MessageListQuery,
-    SendRequest,
+    SendSiteMessageRequest,
     SiteMessage,
     UnreadCount,
 )
@@ -19,7 +19,7 @@ READER_ROLES = [Role.PATIENT, *STAFF_ROLES]
 
 
 @routes.post("/msg_service/msg/send", callers=[*STAFF_ROLES, Role.SERVICE], errors=[NOT_FOUND, CONFLICT])
-def send(caller: Caller, body: SendRequest, idempotency_key: IdempotencyKeyHeader) -> None:
+def send(caller: Caller, body: SendSiteMessageRequest, idempotency_key: IdempotencyKeyHeader) -> None:
     """发送消息
 
     To at most 1,000 users of the hospital, patients or staff. If one of them is unknown, nothing is sent. Each receives
@@ -47,7 +47,7 @@ def unread_count(caller: Caller) -> UnreadCount:
 
 
 @routes.post("/msg_service/msg/set_read", callers=READER_ROLES, errors=[NOT_FOUND])
-def set_read(caller: Caller, body: MarkReadRequest) -> None:
+def set_read(caller: Caller, body: MarkSiteMessageReadRequest) -> None:
     """消息改为已读"""
     messages.mark_read(caller, body)
 
