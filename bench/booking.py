@@ -28,6 +28,7 @@ from tests.support.booking_client import BOOKING_PATH, PUBLIC_PATH, BookingDepar
 from tests.support.factories import Person
 
 BUYERS_PER_SCARCE_SLOT = 5  # buyers of one process for each slot of the scarce half-day
+OWN_SLOTS = 240  # of the half-day that each process has for itself
 DAYS = 30  # in the calendar
 ROUNDS = 4  # of the handler and of the floor, alternating, so that both see the same machine load
 CONTEXT = LambdaContext()
@@ -97,7 +98,7 @@ class Worker:
             self.buyers = list(pool.map(lambda n: booking_client.create_patient(shared.department, n), numbers))
         doctor = factories.create_staff(tenant_id, f"135{self.number:08d}", "医生", Role.DOCTOR)
         self.own_schedule_id = shared.department.create_schedule(
-            doctor_id=doctor.user_id, slots=240, begin="07:00", end="11:00"
+            doctor_id=doctor.user_id, slots=OWN_SLOTS, begin="07:00", end="11:00"
         )
 
     def warm_up(self, case: Case) -> None:
@@ -115,7 +116,7 @@ class Worker:
         """Send all requests, or replay their round trips, from the time `start` of the monotonic clock on."""
         done = Slice()
         time.sleep(max(start - time.monotonic(), 0))
-        began = time.perf_counter()
+        started = time.perf_counter()
         for number, event in enumerate(self.events):
             sent_at = time.perf_counter()
             if as_floor:
@@ -123,7 +124,7 @@ class Worker:
             elif app(event, CONTEXT)["statusCode"] not in (200, 409):
                 done.failures += 1
             done.durations.append(time.perf_counter() - sent_at)
-        done.seconds = time.perf_counter() - began
+        done.seconds = time.perf_counter() - started
         return done
 
     def restore_tables(self) -> None:
@@ -137,9 +138,8 @@ class Worker:
 
     def _build_submits(self, case: Case) -> list[dict[str, Any]]:
         """Build a request for each buyer. In the contended case each process requests every slot, in random order."""
-        schedule_id, slots = (
-            (self.shared.scarce_schedule_id, self.scarce) if case.contended else (self.own_schedule_id, 240)
-        )
+        own, scarce = (self.own_schedule_id, OWN_SLOTS), (self.shared.scarce_schedule_id, self.scarce)
+        schedule_id, slots = scarce if case.contended else own
         serial_numbers = [number % slots + 1 for number in range(self.size)]
         random.shuffle(serial_numbers)
         return [self._build_submit(schedule_id, *one) for one in zip(serial_numbers, self.buyers, strict=True)]

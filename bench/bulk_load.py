@@ -86,18 +86,18 @@ class Hospital:
     def _build_conversation(self, number: int, related_rows: dict[str, list[tuple[Any, ...]]]) -> list[tuple[Any, ...]]:
         patient, doctor = random.choice(self.patients), random.choice(self.doctors)
         consultation = Consultation(ids.generate_public_id(), number, patient, doctor)
-        began = clock.now() - random.randrange(10 * clock.DAY, YEAR)
+        created_at = clock.now() - random.randrange(10 * clock.DAY, YEAR)
         tag = ids.compute_tag(consultation.session_no, 0)
         principals = (patient.principal.encode(), doctor.principal.encode())
-        ticks = list(islice(_iter_ticks(began), MIN_MESSAGES + int(random.expovariate(1 / MEAN_EXTRA_MESSAGES))))
+        ticks = list(islice(_iter_ticks(created_at), MIN_MESSAGES + int(random.expovariate(1 / MEAN_EXTRA_MESSAGES))))
         public_id, tenant_id = consultation.session_no.encode(), self.tenant_id
         name = "".join(random.choices(COMMON_CHARACTERS, k=3))
-        related_rows[INSERT_MEMBER].append((number, tenant_id, patient.user_id, name, patient.phone, 9, began))
+        related_rows[INSERT_MEMBER].append((number, tenant_id, patient.user_id, name, patient.phone, 9, created_at))
         related_rows[INSERT_CONVERSATION].append(
-            (number, tenant_id, public_id, ConversationKind.CONSULT, len(ticks), ticks[-1], ticks[-2], tag, began)
+            (number, tenant_id, public_id, ConversationKind.CONSULT, len(ticks), ticks[-1], ticks[-2], tag, created_at)
         )
-        related_rows[INSERT_PARTICIPANT] += [(number, side, tenant_id, len(ticks), began) for side in principals]
-        related_rows[INSERT_SESSION].append((tenant_id, public_id, number, number, doctor.user_id, began))
+        related_rows[INSERT_PARTICIPANT] += [(number, side, tenant_id, len(ticks), created_at) for side in principals]
+        related_rows[INSERT_SESSION].append((tenant_id, public_id, number, number, doctor.user_id, created_at))
         self.consultations.append(consultation)
         return [build_message_row(number, seq, tenant_id, tick, tag, principals) for seq, tick in enumerate(ticks, 1)]
 

@@ -80,12 +80,14 @@ def _measure(
     pool.call(processes, Worker.run, case.name, False, 0.0, min(seconds, 0.5))
     for turn in range(SLICE_COUNT):
         for measured in (handler, floor) if turn % 2 else (floor, handler):
-            servers_before, busy, began = servers.get_cpu_seconds(), machine.get_busy_seconds(), time.monotonic()
-            slices = pool.call(processes, Worker.run, case.name, measured is floor, began + 0.01, seconds / SLICE_COUNT)
+            servers_before, busy, started = servers.get_cpu_seconds(), machine.get_busy_seconds(), time.monotonic()
+            slices = pool.call(
+                processes, Worker.run, case.name, measured is floor, started + 0.01, seconds / SLICE_COUNT
+            )
             server_cpu = servers.get_cpu_seconds() - servers_before
             measured.slices += slices
             measured.server_cpu_seconds += server_cpu
-            measured.wall_seconds += time.monotonic() - began
+            measured.wall_seconds += time.monotonic() - started
             own_cpu = server_cpu + sum(one.cpu for one in slices)
             measured.other_cpu_seconds += machine.get_busy_seconds() - busy - own_cpu
     return handler, floor

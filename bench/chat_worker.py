@@ -80,12 +80,12 @@ class Worker:
         time.sleep(max(start - time.monotonic(), 0))
         while done.seconds < seconds:
             self.prepare_turn(case)
-            began, cpu = time.perf_counter(), time.process_time()
+            started, cpu = time.perf_counter(), time.process_time()
             for number in range(len(self.events)):
                 execute(case, number, done)
-                if done.seconds + time.perf_counter() - began >= seconds:
+                if done.seconds + time.perf_counter() - started >= seconds:
                     break
-            done.seconds += time.perf_counter() - began
+            done.seconds += time.perf_counter() - started
             done.cpu += time.process_time() - cpu
         return done
 
@@ -93,9 +93,9 @@ class Worker:
         """Send a request through the handler and add its duration to `done`."""
         event = self.events[number]
         self.set_key(case, event)
-        began = time.perf_counter()
+        started = time.perf_counter()
         response = app(event, CONTEXT)
-        done.durations.append(time.perf_counter() - began)
+        done.durations.append(time.perf_counter() - started)
         if response["statusCode"] != 200:
             done.failures += 1
             self.sent -= case.writes
@@ -103,9 +103,9 @@ class Worker:
     def replay(self, case: Case, number: int, done: Slice) -> None:
         """Replay the round trips of a request and add their duration to `done`."""
         key = self.set_key(case, self.events[number])
-        began = time.perf_counter()
+        started = time.perf_counter()
         self.baseline.replay(self.trips[number], key)
-        done.durations.append(time.perf_counter() - began)
+        done.durations.append(time.perf_counter() - started)
 
     def get_case_participants(self, case: Case) -> Participants:
         """Return the participants of a case, with as many consultations as it uses."""

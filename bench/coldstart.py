@@ -95,10 +95,10 @@ def _show_times(folders: dict[str, Path], event: str, runs: int) -> None:
     times: dict[str, list[tuple[float, float]]] = {kind: [] for kind in folders}
     for _ in range(runs):
         for kind, folder in folders.items():
-            began = time.monotonic()
+            started = time.monotonic()
             found = RESPONSE_LINE.search(_run_process(folder, event))
             assert found, "_run_process checks for the line"
-            times[kind].append((float(found[1]) - began, float(found[2]) - began))
+            times[kind].append((float(found[1]) - started, float(found[2]) - started))
     print_line(f"\nms since the process started, medians of {runs}{'':>8}imported  first response  lowest")
     for kind, both in times.items():
         imported, responded = (median(one) * 1000 for one in zip(*both, strict=True))

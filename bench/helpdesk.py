@@ -133,8 +133,8 @@ def _insert_chats(hospital: Hospital, chats: int) -> None:
     conversation_ids = count(_get_unused_id("conversations", "conversation_id"))
     rows: dict[str, list[tuple[Any, ...]]] = {one: [] for one in COLUMNS_BY_TABLE}
     for number, user_id, conversation_id in zip(range(chats), user_ids, conversation_ids, strict=False):
-        public_id, began = ids.generate_public_id(), now - (chats - number) * clock.SECOND
-        tag, tick, is_open = ids.compute_tag(public_id, 0), ids.compute_first_tick(began), number < OPEN_CHATS
+        public_id, created_at = ids.generate_public_id(), now - (chats - number) * clock.SECOND
+        tag, tick, is_open = ids.compute_tag(public_id, 0), ids.compute_first_tick(created_at), number < OPEN_CHATS
         patient, agent = f"user:{user_id}".encode(), desk.principal.encode()
         rows["people"].append((user_id, tenant_id, PersonKind.PATIENT, now))
         rows["accounts"].append((user_id, tenant_id, f"139{number:08}", b"", now))
@@ -142,11 +142,11 @@ def _insert_chats(hospital: Hospital, chats: int) -> None:
         rows["conversations"].append(
             (
                 *(conversation_id, tenant_id, public_id.encode(), ConversationKind.DESK, 2),
-                *(tick + 1, tick, tag, began, None if is_open else now),
+                *(tick + 1, tick, tag, created_at, None if is_open else now),
             )
         )
         rows["participants"] += [
-            (conversation_id, *one) for one in ((patient, tenant_id, 2, began), (agent, tenant_id, 1, began))
+            (conversation_id, *one) for one in ((patient, tenant_id, 2, created_at), (agent, tenant_id, 1, created_at))
         ]
         rows["messages"] += [
             build_message_row(conversation_id, seq, tenant_id, tick + seq - 1, tag, (patient, patient))
@@ -160,7 +160,7 @@ def _insert_chats(hospital: Hospital, chats: int) -> None:
                 0,
                 state,
                 desk.user_id,
-                began,
+                created_at,
             )
         )
     for table, its_rows in rows.items():

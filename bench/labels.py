@@ -79,9 +79,9 @@ def _measure(name: str, admin: Person, query: dict[str, Any], samples: int) -> f
     )
     times = []
     for _ in range(samples):
-        began = time.perf_counter()
+        started = time.perf_counter()
         response = app(event, CONTEXT)
-        times.append((time.perf_counter() - began) * 1000)
+        times.append((time.perf_counter() - started) * 1000)
         if response["statusCode"] != 200 or not json.loads(response["body"])["data"]["list"]:
             raise ValueError(f"{name}: {response['statusCode']}")
     print_line(f"{name:24}{median(times):>10.1f}{quantiles(times, n=100)[98]:>10.1f}")

@@ -47,9 +47,9 @@ def get_busy_seconds() -> float:
 
 def describe(servers: Servers) -> str:
     """Describe the machine, the libraries, the servers and the load, with a warning if the machine is not idle."""
-    began, at = get_busy_seconds(), time.monotonic()
+    busy_before, time_before = get_busy_seconds(), time.monotonic()
     time.sleep(OBSERVATION_SECONDS)
-    others = (get_busy_seconds() - began) / (time.monotonic() - at) / get_core_count()
+    others = (get_busy_seconds() - busy_before) / (time.monotonic() - time_before) / get_core_count()
     libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
     lines = [
         f"{_get_processor_name()}, {get_core_count()} cores, {platform.system()} {platform.release()}",

@@ -112,10 +112,10 @@ def _measure(
         receivers = [[listeners[one.token] for one in group] for group in groups]
         turns = islice(cycle(zip(conversations, receivers, strict=True)), samples + WARM_UP_MESSAGES)
         for number, (conversation, group) in enumerate(turns):
-            begun = time.monotonic()
+            started = time.monotonic()
             message_id = sender.send(conversation, MESSAGE_TEXT, f"{number}")
-            responded = time.monotonic() - begun
-            arrived = [_wait_for_arrival(one, message_id) - begun for one in group]
+            responded = time.monotonic() - started
+            arrived = [_wait_for_arrival(one, message_id) - started for one in group]
             if number >= WARM_UP_MESSAGES:
                 times.responses.append(responded)
                 times.arrived += arrived
@@ -182,14 +182,14 @@ def _write_to_streams(
     times = Latencies()
     for number in range(1, samples + WARM_UP_MESSAGES + 1):
         chosen = range(len(streams)) if to_all else [number % len(streams)]
-        begun, pipe = time.monotonic(), client.pipeline(transaction=False)
+        started, pipe = time.monotonic(), client.pipeline(transaction=False)
         for n in chosen:
             pipe.xadd(streams[n], {"event": MESSAGE_TEXT}, f"{number}-0")
         pipe.execute()
-        until = begun + TIMEOUT_SECONDS
+        until = started + TIMEOUT_SECONDS
         while any(f"{number}-0" not in arrivals[n] for n in chosen) and time.monotonic() < until:
             time.sleep(0.0005)
-        arrived = [arrivals[n][f"{number}-0"] - begun for n in chosen]
+        arrived = [arrivals[n][f"{number}-0"] - started for n in chosen]
         if number > WARM_UP_MESSAGES:
             times.arrived += arrived
             times.last.append(max(arrived))

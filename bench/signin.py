@@ -72,9 +72,9 @@ def _is_distinguishable(name: str, samples: int, request: Callable[[str], Any]) 
     times: dict[str, list[float]] = {KNOWN: [], UNKNOWN: []}
     for n in random.sample(range(2 * samples), 2 * samples):
         phone = _format_phone(n)
-        began = time.perf_counter()
+        started = time.perf_counter()
         request(phone)
-        times[UNKNOWN if n % 2 else KNOWN].append((time.perf_counter() - began) * 1000)
+        times[UNKNOWN if n % 2 else KNOWN].append((time.perf_counter() - started) * 1000)
     # Without the slowest 5 % of each, which are due to other work of the machine.
     known, unknown = (sorted(times[one])[: int(samples * 0.95)] for one in (KNOWN, UNKNOWN))
     difference = mean(known) - mean(unknown)
@@ -121,7 +121,7 @@ def _require_status(event: dict[str, Any], status: int) -> None:
 def _measure_scrypt(samples: int) -> str:
     times = []
     for _ in range(samples):
-        began = time.perf_counter()
+        started = time.perf_counter()
         passwords.matches("wrong-12345", None)
-        times.append((time.perf_counter() - began) * 1000)
+        times.append((time.perf_counter() - started) * 1000)
     return f"{median(times):.2f} ms"

@@ -97,12 +97,12 @@ class SingleProcessRun:
         done = Slice()
         for number, event in enumerate(case.events):
             key = self._set_key(case, number)
-            began = time.perf_counter()
+            started = time.perf_counter()
             if trips:
                 self.baseline.replay(trips[number], key)
             elif app(event, CONTEXT)["statusCode"] != 200:
                 done.failures += 1
-            done.durations.append(time.perf_counter() - began)
+            done.durations.append(time.perf_counter() - started)
         return done
 
     def _set_key(self, case: Case, number: int) -> str:

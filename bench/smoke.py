@@ -58,9 +58,9 @@ def main(run: Run) -> int:
     failed = []
     with tempfile.TemporaryDirectory() as folder:
         files = {one: Path(folder, f"{number}") for number, one in enumerate(SMOKE_RUNS)}
-        began = {one: _start(one, run, files[one]) for one in SMOKE_RUNS if one.parallel}
+        started = {one: _start(one, run, files[one]) for one in SMOKE_RUNS if one.parallel}
         for one in SMOKE_RUNS:
-            code = _wait(began.get(one) or _start(one, run, files[one]))
+            code = _wait(started.get(one) or _start(one, run, files[one]))
             found = find_problems(one, code, files[one].read_text())
             print_line(f"  {one.arguments:56}{'FAILED' if found else 'ok'}")
             failed += [f"{one.arguments}: {problem}" for problem in found]
@@ -74,9 +74,8 @@ def find_problems(smoke_run: SmokeRun, code: int | None, output: str) -> list[st
     Args:
         code: its exit code; None if it did not end.
     """
-    figures = [
-        FIGURE.findall(line) for line in output.partition("\n\n")[2].splitlines()
-    ]  # after the description of the machine
+    _machine, _, table = output.partition("\n\n")
+    figures = [FIGURE.findall(line) for line in table.splitlines()]
     lines = [one for one in figures if len(one) > 1 and float(one[0]) > 0]
     found = [f"output contains {failure}" for failure in FAILURE.findall(output)]
     if code is None or (code and not MISSED_TARGET.search(output)):

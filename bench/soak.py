@@ -18,10 +18,10 @@ def main(arguments: list[str]) -> int:
     print_line(machine.describe(machine.find_servers()))
     silence_app_logs()
     migrations.migrate()
-    begun = time.monotonic()
+    started = time.monotonic()
     with tempfile.TemporaryDirectory() as logs:
         run = run_with_faults(factories.create_hospital(), Path(logs), options.listeners, options.senders, options.each)
-    print_line(f"\n{time.monotonic() - begun:.0f} s\n{run.format_figures()}")
+    print_line(f"\n{time.monotonic() - started:.0f} s\n{run.format_figures()}")
     problems = run.find_problems()
     print_line("\n".join(problems[:50]) or "Every listener has received every message once.")
     return 1 if problems else 0

@@ -94,9 +94,9 @@ def _measure_requests(times: Times, consultation: Consultation) -> None:
 
 
 def _measure_call(times: Times, name: str, work: Callable[[], Any]) -> Any:
-    began = time.perf_counter()
+    started = time.perf_counter()
     result = work()
-    times[name].append(time.perf_counter() - began)
+    times[name].append(time.perf_counter() - started)
     return result
 
 

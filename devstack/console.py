@@ -20,9 +20,9 @@ def print_line(text: str) -> None:
 @contextlib.contextmanager
 def time_step(name: str) -> Iterator[None]:
     """Print the name of a step and its duration when it is done."""
-    begun = time.monotonic()
+    started = time.monotonic()
     yield
-    print_line(f"  {name:<44} {time.monotonic() - begun:5.1f} s")
+    print_line(f"  {name:<44} {time.monotonic() - started:5.1f} s")
 
 
 def print_box(*lines: str) -> None:

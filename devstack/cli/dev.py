@@ -36,7 +36,7 @@ def run_dev(arguments: list[str]) -> int:
         raise CommandError(
             f"port {options.port} is in use; stop the program that uses it, or run: bin/dev --port {options.port + 1}"
         )
-    begun = time.monotonic()
+    started = time.monotonic()
     with hold_dev_lock():
         if options.reset:
             delete_data()
@@ -48,7 +48,7 @@ def run_dev(arguments: list[str]) -> int:
                 signal.pause()
             with run_app(env, options.port) as server:  # it starts while the data is loaded
                 load_demo_data(env, base_url)
-                return wait_for_app(server, options.port, begun)
+                return wait_for_app(server, options.port, started)
 
 
 @contextlib.contextmanager
@@ -133,11 +133,11 @@ def run_module_in_background(module: str, *arguments: str, env: dict[str, str]) 
         process.poll()
 
 
-def wait_for_app(server: "subprocess.Popen[bytes]", port: int, begun: float) -> int:
+def wait_for_app(server: "subprocess.Popen[bytes]", port: int, started: float) -> int:
     """Wait until the app serves, print the banner, and wait for its end; return the exit code of bin/dev."""
     with time_step("app"):
         await_port(server, port)
-    print_line(f"  ready after {time.monotonic() - begun:.1f} s\n\n{banner.format_banner()}")
+    print_line(f"  ready after {time.monotonic() - started:.1f} s\n\n{banner.format_banner()}")
     code = server.wait()
     print_line(f"bin/dev: the app ended unexpectedly with exit code {code}")
     return 1

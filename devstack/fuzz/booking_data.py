@@ -44,5 +44,5 @@ def create_schedules(client: Client, hospital: Hospital) -> dict[str, str]:
     }
 
 
-def _post(client: Client, kind: str, path: str, **body: Any) -> Any:
-    return client.post(path, json.dumps(body).encode(), client.get_headers(kind)).json()["data"]
+def _post(client: Client, role: str, path: str, **body: Any) -> Any:
+    return client.post(path, json.dumps(body).encode(), client.get_headers(role)).json()["data"]

@@ -14,5 +14,5 @@ class Client(Protocol):
     def post(self, path: str, body: bytes, headers: dict[str, str]) -> requests.Response:
         """Send a POST request with a JSON body."""
 
-    def get_headers(self, kind: str) -> dict[str, str]:
+    def get_headers(self, role: str) -> dict[str, str]:
         """Return the headers that authenticate a caller of this role."""

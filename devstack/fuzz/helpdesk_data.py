@@ -31,5 +31,5 @@ def create_chats(client: Client, hospital: Hospital) -> dict[str, dict[str, Any]
     }
 
 
-def _post(client: Client, kind: str, path: str, **body: Any) -> Any:
-    return client.post(f"{PATH}/{path}", json.dumps(body).encode(), client.get_headers(kind)).json()["data"]
+def _post(client: Client, role: str, path: str, **body: Any) -> Any:
+    return client.post(f"{PATH}/{path}", json.dumps(body).encode(), client.get_headers(role)).json()["data"]

@@ -80,7 +80,7 @@ class FuzzClient:
         staff = {Role.DOCTOR: hospital.chen, Role.SERVICE_STAFF: hospital.desk, Role.ADMIN: hospital.admin}
         self._patient = hospital.lin
         self._headers: dict[str, Headers] = {
-            **{kind: {"token": person.token} for kind, person in staff.items()},
+            **{role: {"token": person.token} for role, person in staff.items()},
             Role.SESSION: {"token": tokens.issue(hospital.tenant_id, "session:fuzz", Role.SESSION)},
             Role.SERVICE: {"X-Internal-Key": hospital.internal_key},
             Role.PUBLIC: {"tenantId": str(hospital.tenant_id)},
@@ -102,11 +102,11 @@ class FuzzClient:
             self._post_as_patient("/create_conversation", conversation_type=0)["ConversationId"]
         ]
 
-    def get_headers(self, kind: str) -> Headers:
+    def get_headers(self, role: str) -> Headers:
         """Return the headers of a caller with this role. A patient gets a new token, as a request may have ended it."""
-        if kind == Role.PATIENT:
+        if role == Role.PATIENT:
             return {"token": tokens.issue(self._patient.tenant_id, self._patient.principal, Role.PATIENT)}
-        return self._headers[kind]
+        return self._headers[role]
 
     def insert_known_ids(self, values: dict[str, Any], path: str) -> dict[str, Any]:
         """Return the same fields with existing ids."""
@@ -174,7 +174,7 @@ def check_example(client: FuzzClient, operation: Operation, allowed: list[Role])
     """Check that the document's example with existing ids succeeds, so that not only rejections are tested."""
     if operation.path not in conformance.EXAMPLE_PRECONDITIONS:
         case = conformance.build_example(operation, client.insert_known_ids)
-        statuses = [client.send(case, client.get_headers(kind)) for kind in allowed]
+        statuses = [client.send(case, client.get_headers(role)) for role in allowed]
         assert 200 in statuses, f"the example of {operation.label} has the statuses {statuses}"
 
 
@@ -204,35 +204,35 @@ def check_random_requests(
         phases=[hypothesis.Phase.generate, hypothesis.Phase.shrink],
     )
     @hypothesis.given(st.one_of(valid, invalid), st.sampled_from(allowed), st.booleans())
-    def send_one(case: Case, kind: str, use_known_ids: bool) -> None:
+    def send_one(case: Case, role: str, use_known_ids: bool) -> None:
         if isinstance(case.body, dict):
             case.body = conformance.convert_whole_floats(case.body)
         if use_known_ids and case.meta and case.meta.generation.mode.is_positive:
             case.body = client.insert_known_ids(case.body, operation.path) if isinstance(case.body, dict) else case.body
             case.query = client.insert_known_ids(case.query, operation.path)
             case.path_parameters = client.insert_known_ids(case.path_parameters or {}, operation.path)
-        client.send(case, client.get_headers(kind))
+        client.send(case, client.get_headers(role))
 
     send_one()
 
 
-def check_malformed_bodies(client: FuzzClient, operation: Operation, kind: str) -> None:
+def check_malformed_bodies(client: FuzzClient, operation: Operation, role: str) -> None:
     """Check that bodies that are not JSON objects are rejected, and that numbers out of range cause no 500."""
     path = conformance.build_example(operation, client.insert_known_ids).formatted_path
-    statuses = {body: client.post(path, body, client.get_headers(kind)).status_code for body in NON_OBJECT_BODIES}
+    statuses = {body: client.post(path, body, client.get_headers(role)).status_code for body in NON_OBJECT_BODIES}
     expected = conformance.MALFORMED_BODY_STATUSES.get(operation.path, {400})
     assert {body[:80]: status for body, status in statuses.items() if status not in expected} == {}
-    assert client.post(path, OVERSIZED_BODY, client.get_headers(kind)).status_code == 413
+    assert client.post(path, OVERSIZED_BODY, client.get_headers(role)).status_code == 413
     for body in ODD_NUMBER_BODIES:
-        client.post(path, body, client.get_headers(kind))
+        client.post(path, body, client.get_headers(role))
 
 
 def check_unauthorized_callers(client: FuzzClient, operation: Operation, allowed: list[Role]) -> None:
     """Check that callers without a token, with an invalid one, or with another role are rejected."""
     case = conformance.build_example(operation, client.insert_known_ids)
-    for kind in sorted(set(callers.Role) - set(allowed)):
-        status = client.send(case, client.get_headers(kind))
-        assert status == (401 if kind in (Role.PUBLIC, Role.SERVICE) else 403), f"{kind} gets status {status}"
+    for role in sorted(set(callers.Role) - set(allowed)):
+        status = client.send(case, client.get_headers(role))
+        assert status == (401 if role in (Role.PUBLIC, Role.SERVICE) else 403), f"{role} gets status {status}"
     for token in INVALID_TOKENS:
         status = client.send(case, {"token": token.encode().decode("latin-1")})
         assert status == 401, f"token {token!r} gets status {status}"

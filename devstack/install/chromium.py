@@ -10,10 +10,8 @@ from devstack.console import CommandError
 from devstack.install import debian
 
 PROGRAM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-PROGRAM_VARIABLE, LIBRARIES_VARIABLE = (
-    "DEVSTACK_CHROMIUM",
-    "DEVSTACK_CHROMIUM_LIBRARIES",
-)  # read by tests/support/chrome.py
+# Environment variables for tests/support/chrome.py.
+PROGRAM_VARIABLE, LIBRARIES_VARIABLE = "DEVSTACK_CHROMIUM", "DEVSTACK_CHROMIUM_LIBRARIES"
 
 
 def prepare() -> dict[str, str]:

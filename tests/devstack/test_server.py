@@ -237,7 +237,7 @@ def test_each_thread_has_its_own_request(port: int) -> None:
 def test_response_does_not_wait_for_the_clients_ack(client: HTTPConnection) -> None:
     """Nagle's algorithm would delay each response on a persistent connection by about 44 ms."""
     request(client, "GET", "/people/x")
-    begun = time.monotonic()
+    started = time.monotonic()
     for _ in range(30):
         request(client, "GET", "/people/x")
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - started < 1
