@@ -20,7 +20,7 @@ from chalicelib.settings import settings
 pytestmark = pytest.mark.store
 
 FILES = sorted(path.name for path in migrations.DIRECTORY.glob("*.sql"))
-WARD = "CREATE TABLE wards (ward_id INT PRIMARY KEY, name VARCHAR(64) NOT NULL);"
+CREATE_WARDS_SQL = "CREATE TABLE wards (ward_id INT PRIMARY KEY, name VARCHAR(64) NOT NULL);"
 Write = Callable[[str, str], None]
 
 
@@ -119,7 +119,7 @@ def test_statement_may_take_longer_than_that_of_a_request(write: Write, monkeypa
 
 
 def test_only_new_files_are_run(write: Write) -> None:
-    write("0002.sql", WARD)
+    write("0002.sql", CREATE_WARDS_SQL)
     assert migrate() == ["0002.sql"]
     write("0003.sql", "INSERT INTO wards VALUES (1, '内科'), (2, '100%');")
     assert migrate() == ["0003.sql"]
@@ -134,7 +134,7 @@ def test_run_resumes_after_a_crash_at_each_statement(write: Write, monkeypatch: 
         "ALTER TABLE wards DROP COLUMN floor;",
         "DROP TABLE wards;",
     ]
-    write("0001.sql", "\n".join([WARD, *changes, "CREATE TABLE last (id INT PRIMARY KEY);"]))
+    write("0001.sql", "\n".join([CREATE_WARDS_SQL, *changes, "CREATE TABLE last (id INT PRIMARY KEY);"]))
     crash_at_clock_reading(monkeypatch, 2)
     for number in range(1, 6):
         assert list_unfinished() == [("0001.sql", number)]
@@ -146,7 +146,10 @@ def test_run_resumes_after_a_crash_at_each_statement(write: Write, monkeypatch: 
 
 
 def test_row_changes_are_rolled_back_by_a_crash(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    write("0001.sql", f"{WARD}\nINSERT INTO wards VALUES (1, '内科');\nUPDATE wards SET ward_id = ward_id + 1;")
+    write(
+        "0001.sql",
+        f"{CREATE_WARDS_SQL}\nINSERT INTO wards VALUES (1, '内科');\nUPDATE wards SET ward_id = ward_id + 1;",
+    )
     crash_at_clock_reading(monkeypatch, 6)
     assert fetch_all("SELECT ward_id FROM wards") == [{"ward_id": 1}]
     assert migrate() == ["0001.sql"]
@@ -155,23 +158,23 @@ def test_row_changes_are_rolled_back_by_a_crash(write: Write, monkeypatch: pytes
 
 def test_existing_table_is_an_error(write: Write) -> None:
     fetch_all("CREATE TABLE wards (other INT)")
-    write("0001.sql", WARD)
+    write("0001.sql", CREATE_WARDS_SQL)
     with pytest.raises(MigrationFailedError, match=r"0001\.sql, statement 1: MySQL error 1050"):
         migrate()
 
 
 def test_edited_statement_is_an_error(write: Write) -> None:
-    write("0001.sql", f"{WARD}\nCREATE TABLE beds (bed_id INT PRIMARY KEY);")
+    write("0001.sql", f"{CREATE_WARDS_SQL}\nCREATE TABLE beds (bed_id INT PRIMARY KEY);")
     migrate()
-    write("0001.sql", f"{WARD}\nCREATE TABLE beds (bed_id BIGINT PRIMARY KEY);")
+    write("0001.sql", f"{CREATE_WARDS_SQL}\nCREATE TABLE beds (bed_id BIGINT PRIMARY KEY);")
     with pytest.raises(MigrationChangedError, match=r"0001\.sql, statement 2"):
         migrate()
 
 
 def test_comment_may_be_edited(write: Write) -> None:
-    write("0001.sql", WARD)
+    write("0001.sql", CREATE_WARDS_SQL)
     migrate()
-    write("0001.sql", f"-- The hospital's wards.\n{WARD}  -- one row each\n")
+    write("0001.sql", f"-- The hospital's wards.\n{CREATE_WARDS_SQL}  -- one row each\n")
     assert migrate() == []
 
 
@@ -184,7 +187,7 @@ def test_comment_may_be_edited(write: Write) -> None:
     ],
 )
 def test_failed_statement_is_named_and_can_be_fixed(write: Write, broken: str, number: str) -> None:
-    first_statements = f"{WARD}\nINSERT INTO wards VALUES (1, '外科');"
+    first_statements = f"{CREATE_WARDS_SQL}\nINSERT INTO wards VALUES (1, '外科');"
     write("0001.sql", f"{first_statements}\n{broken}")
     for _ in range(2):
         with pytest.raises(MigrationFailedError, match=rf"^0001\.sql, statement 3: MySQL error {number}: "):
@@ -199,7 +202,7 @@ def test_migration_gives_up_waiting_for_an_open_transaction(write: Write, monkey
     """All requests for the table wait behind an ALTER that waits."""
     monkeypatch.setattr(migrations, "TABLE_WAIT_SECONDS", 1)
     monkeypatch.setattr(migrations, "STATEMENT_TIMEOUT_SECONDS", 5)
-    write("0001.sql", WARD)
+    write("0001.sql", CREATE_WARDS_SQL)
     migrate()
     write("0002.sql", "ALTER TABLE wards ADD COLUMN floor INT NOT NULL DEFAULT 0;")
 
@@ -214,10 +217,10 @@ def test_migration_gives_up_waiting_for_an_open_transaction(write: Write, monkey
 
 
 def test_lost_connection_is_raised_and_resumed(write: Write) -> None:
-    write("0001.sql", f"{WARD}\nKILL CONNECTION_ID();")
+    write("0001.sql", f"{CREATE_WARDS_SQL}\nKILL CONNECTION_ID();")
     with pytest.raises(ConnectionLostError):
         migrate()
-    write("0001.sql", WARD)
+    write("0001.sql", CREATE_WARDS_SQL)
     assert migrate() == []
 
 

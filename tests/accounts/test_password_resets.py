@@ -104,8 +104,8 @@ def test_phone_without_an_account_gets_the_same_response_and_no_sms(hospital: Ho
 def test_old_password_is_rejected_during_a_reset(
     hospital: Hospital, lin: Person, code: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asks = (partial(sign_in, hospital, lin.phone, PASSWORD), partial(reset, hospital, code))
-    assert password_reset_races.sign_in_during_reset(monkeypatch, *asks) == 401
+    requests = (partial(sign_in, hospital, lin.phone, PASSWORD), partial(reset, hospital, code))
+    assert password_reset_races.sign_in_during_reset(monkeypatch, *requests) == 401
     assert sign_in(hospital, lin.phone, NEW).status == 200
 
 
@@ -113,5 +113,5 @@ def test_old_password_is_rejected_during_a_reset(
 def test_sign_in_waits_for_a_concurrent_reset(
     hospital: Hospital, lin: Person, code: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asks = (partial(sign_in, hospital, lin.phone, PASSWORD), partial(reset, hospital, code))
-    assert password_reset_races.sign_in_before_reset_commit(monkeypatch, *asks) == 401
+    requests = (partial(sign_in, hospital, lin.phone, PASSWORD), partial(reset, hospital, code))
+    assert password_reset_races.sign_in_before_reset_commit(monkeypatch, *requests) == 401

@@ -25,8 +25,8 @@ def sign_in(hospital: Hospital, phone: Any, password: Any = PASSWORD, **more: An
     return post(PATH, headers={"tenantId": str(hospital.tenant_id)}, phone=phone, password=password, **more)
 
 
-def reset(hospital: Hospital, whom: Person) -> int:
-    return post(RESET, hospital.admin.token, user_id=whom.user_id, password=NEW).status
+def reset(hospital: Hospital, person: Person) -> int:
+    return post(RESET, hospital.admin.token, user_id=person.user_id, password=NEW).status
 
 
 def test_staff_of_every_role_sign_in(hospital: Hospital) -> None:
@@ -81,15 +81,15 @@ def test_unknown_phone_and_wrong_password_have_one_response(
 @pytest.mark.store
 def test_old_password_is_rejected_during_a_reset(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
     """The reset is an admin's."""
-    asks = (partial(sign_in, hospital, hospital.chen.phone), partial(reset, hospital, hospital.chen))
-    assert password_reset_races.sign_in_during_reset(monkeypatch, *asks) == 401
+    requests = (partial(sign_in, hospital, hospital.chen.phone), partial(reset, hospital, hospital.chen))
+    assert password_reset_races.sign_in_during_reset(monkeypatch, *requests) == 401
     assert sign_in(hospital, hospital.chen.phone, NEW).status == 200
 
 
 @pytest.mark.store
 def test_sign_in_waits_for_a_concurrent_reset(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
-    asks = (partial(sign_in, hospital, hospital.chen.phone), partial(reset, hospital, hospital.chen))
-    assert password_reset_races.sign_in_before_reset_commit(monkeypatch, *asks) == 401
+    requests = (partial(sign_in, hospital, hospital.chen.phone), partial(reset, hospital, hospital.chen))
+    assert password_reset_races.sign_in_before_reset_commit(monkeypatch, *requests) == 401
 
 
 def test_disabled_staff_cannot_sign_in(hospital: Hospital) -> None:

@@ -1,4 +1,4 @@
-"""What a visitor's page asks, before and after signing in."""
+"""Requests of patients before and after signing in."""
 
 from typing import Any
 

@@ -43,9 +43,6 @@ class ApiResponse:
         return str(self.body["error"] if "error" in self.body else self.body["error_msg"])
 
 
-Answer = ApiResponse
-
-
 def get(path: str, token: str = "", headers: dict[str, str] | None = None, **query: Any) -> ApiResponse:
     return call("GET", path, token, headers, query=query)
 

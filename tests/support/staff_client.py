@@ -1,4 +1,4 @@
-"""What the desk's page asks for, in the words of the tests."""
+"""Requests of staff about labels and patient files."""
 
 from typing import Any
 

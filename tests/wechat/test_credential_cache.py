@@ -115,7 +115,7 @@ def test_slow_fetch_does_not_overwrite_a_newer_value(key: str, release: Event) -
     assert get_or_fetch(key, fail_if_called) == "in time"
 
 
-def test_slow_failure_does_not_release_anothers_lease(key: str, release: Event) -> None:
+def test_slow_failure_does_not_release_the_lease_of_another(key: str, release: Event) -> None:
     def fetch_slowly() -> IssuedCredential:
         redis.get_client().set(f"{key}:lease", "another")
         raise WechatApiError(-1)
