@@ -1,4 +1,4 @@
-"""bin/mutate: which mutants a text has, which of them a sample takes, and which tests it runs on them."""
+"""bin/mutate: the mutants of a source text, the sample of them, and the tests that run on each."""
 
 import sys
 import threading
@@ -78,7 +78,7 @@ def test_mutants_of_sql(text: str, expected: list[str] | int) -> None:
     assert (len(found) if isinstance(expected, int) else found) == expected
 
 
-def test_a_mutant_knows_its_function_and_statement() -> None:
+def test_mutant_has_its_function_and_statement() -> None:
     text = "X = 1\nclass A:\n  def f(self, n=2):\n    if n:\n      g(\n        n == 3\n      )\n"
     found = {one.after: (one.owner, one.lines, one.body) for one in mutants.of_source("chalicelib/some.py", text)}
     assert found["X = 2"] == ("X", (1, 1), None)
@@ -87,19 +87,19 @@ def test_a_mutant_knows_its_function_and_statement() -> None:
     assert found["n != 3"] == ("A.f", (5, 7), (4, 7))
 
 
-def test_lines_of_code_change_no_key() -> None:
+def test_key_does_not_depend_on_line_numbers() -> None:
     first, second = "def f(a):\n    return a", "\n\n\ndef f(a):\n    return a"
     keys = [[one.key for one in mutants.of_source("chalicelib/some.py", text)] for text in (first, second)]
     assert keys[0] == keys[1] == ["chalicelib/some.py:f: return a -> return None"]
 
 
-def test_a_sample_has_something_of_every_package() -> None:
+def test_sample_contains_mutants_of_every_package() -> None:
     shares = command.shares({"large": 1000, "small": 5, "tiny": 2}, 50)
     assert shares == {"large": 44, "small": 4, "tiny": 2}
     assert sum(command.shares({"one": 3, "two": 4}, 100).values()) == 7
 
 
-def test_a_sample_is_the_same_for_the_same_seed() -> None:
+def test_sample_is_the_same_for_the_same_seed() -> None:
     every = command.all_mutants()
     samples = [[one.key for one in command.sample(every, 60, seed, "")] for seed in (1, 1, 2)]
     assert samples[0] == samples[1] != samples[2]
@@ -107,18 +107,18 @@ def test_a_sample_is_the_same_for_the_same_seed() -> None:
     assert {coverage.package_of(one.path) for one in command.sample(every, 5, 1, "people")} == {"people"}
 
 
-def test_each_test_has_its_first_case_run_before_any_second() -> None:
+def test_first_case_of_each_test_runs_before_any_second_case() -> None:
     tests = [CoveringTest(name, 1, {}) for name in ("a[1]", "a[2]", "b", "c[1]", "c[2]")]
     assert [one.name for one in coverage.turn_about(tests)] == ["a[1]", "b", "c[1]", "a[2]", "c[2]"]
 
 
-def test_slow_tests_use_up_the_time() -> None:
+def test_time_limit_excludes_tests_after_a_slow_one() -> None:
     tests = [CoveringTest("slow", coverage.MOST_SECONDS, {}), CoveringTest("quick", 0.1, {})]
     assert coverage.limited(tests) == tests[:1]
     assert len(coverage.limited([tests[1]] * 1000)) == coverage.MOST_TESTS
 
 
-def test_the_tracer_tells_the_lines_that_ran(tmp_path: Path) -> None:
+def test_tracer_returns_the_lines_that_ran(tmp_path: Path) -> None:
     text = "def f(a):\n    if a:\n        return 1\n    return [b for b in (1, 2)]\n\n\ndef g(a):\n    return f(a)\n"
     module: dict[str, Any] = {}
     exec(compile(text, tmp_path / "chalicelib/some.py", "exec"), module)
@@ -135,7 +135,7 @@ def test_the_tracer_tells_the_lines_that_ran(tmp_path: Path) -> None:
     assert (first, second) == ({"chalicelib/some.py": [2, 4, 8]}, {"chalicelib/some.py": [2, 3]})
 
 
-def test_users_of_a_constant_are_found_through_others(tmp_path: Path) -> None:
+def test_users_of_a_constant_include_indirect_ones(tmp_path: Path) -> None:
     (tmp_path / "chalicelib").mkdir()
     (tmp_path / "chalicelib/some.py").write_text(
         "A = 1\nB = A + 1\n\n\nclass C:\n    n = B\n    def f(self):\n        pass\n"
@@ -151,13 +151,13 @@ def test_users_of_a_constant_are_found_through_others(tmp_path: Path) -> None:
     assert references.users("C") == {functions["C.f"], functions["g"]}
 
 
-def test_a_report_tells_survivors_that_were_accepted_from_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_report_distinguishes_accepted_survivors(monkeypatch: pytest.MonkeyPatch) -> None:
     found = mutants.of_source("chalicelib/some.py", "def f(a):\n    if a:\n        return a < 1\n")
     results = [Result(one, 3, "" if number else "a test") for number, one in enumerate(found)]
     assert report.rate(results) == pytest.approx(100 / len(found))
     accepted = tomllib.loads(report.toml(results))["survivor"]
     assert [one["mutant"] for one in accepted] == [one.mutant.key for one in results[1:]]
-    monkeypatch.setattr(report, "read", lambda _: {accepted[0]["mutant"]: "Nobody sees it."})
+    monkeypatch.setattr(report, "read", lambda _: {accepted[0]["mutant"]: "No caller sees it."})
     text = report.text(results, found, 1)
     assert f"{len(found) - 1} survive, 1 of them accepted" in text
-    assert f"{report.described(results[1])}\nNobody sees it." in text
+    assert f"{report.described(results[1])}\nNo caller sees it." in text
