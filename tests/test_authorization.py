@@ -80,11 +80,11 @@ CALLERS = {
 }
 
 
-def name(endpoint: Endpoint) -> str:
+def format_name(endpoint: Endpoint) -> str:
     return f"{endpoint.method} {endpoint.path}"
 
 
-every_endpoint = pytest.mark.parametrize("endpoint", ENDPOINTS, ids=name)
+every_endpoint = pytest.mark.parametrize("endpoint", ENDPOINTS, ids=format_name)
 
 
 def send_request(endpoint: Endpoint, headers: dict[str, str]) -> ApiResponse:
@@ -97,7 +97,7 @@ def send_request(endpoint: Endpoint, headers: dict[str, str]) -> ApiResponse:
     return response
 
 
-def credentials(hospital: Hospital) -> dict[Role, dict[str, str]]:
+def build_credentials(hospital: Hospital) -> dict[Role, dict[str, str]]:
     external_user = tokens.issue(hospital.tenant_id, "session:visitor", Role.SESSION)
     return {
         Role.PATIENT: {"token": hospital.lin.token},
@@ -112,7 +112,7 @@ def credentials(hospital: Hospital) -> dict[Role, dict[str, str]]:
 
 def test_endpoints_beyond_the_contract_have_these_callers() -> None:
     documented = {f"{one['method']} {one['path']}" for one in CONTRACT}
-    assert {name(one): one.callers for one in ENDPOINTS if name(one) not in documented} == CALLERS
+    assert {format_name(one): one.callers for one in ENDPOINTS if format_name(one) not in documented} == CALLERS
 
 
 @every_endpoint
@@ -126,7 +126,7 @@ def test_endpoint_admits_exactly_its_declared_callers(endpoint: Endpoint, hospit
     for credential in ({}, {"token": "never was"}, wrong_key):
         responses = [send_request(endpoint, credential), send_request(endpoint, {**tenant, **credential})]
         assert {(response.status, response.code) for response in responses} == {(401, 10101)}
-    for kind, credential in credentials(hospital).items():
+    for kind, credential in build_credentials(hospital).items():
         response = send_request(endpoint, {**tenant, **credential})
         if kind in endpoint.callers:
             assert response.status in (200, 400, 404), kind
@@ -138,13 +138,13 @@ def test_endpoint_admits_exactly_its_declared_callers(endpoint: Endpoint, hospit
 def test_endpoint_rejects_the_id_of_another_hospital(
     endpoint: Endpoint, hospital: Hospital, other_hospital: Hospital
 ) -> None:
-    for kind, credential in credentials(hospital).items():
+    for kind, credential in build_credentials(hospital).items():
         if kind in endpoint.callers or (Role.PUBLIC in endpoint.callers and kind != Role.SERVICE):
             response = send_request(endpoint, {**credential, "tenantId": str(other_hospital.tenant_id)})
             assert (response.status, response.code) == (403, 10003), kind
 
 
-@pytest.mark.parametrize("endpoint", OPEN, ids=name)
+@pytest.mark.parametrize("endpoint", OPEN, ids=format_name)
 def test_open_endpoint_requires_a_hospital(endpoint: Endpoint, hospital: Hospital) -> None:
     assert send_request(endpoint, {"token": "invalid", "tenantId": str(hospital.tenant_id)}).status in (200, 400)
     for headers in ({}, {"tenantId": "0"}, {"tenantId": "x"}):

@@ -39,7 +39,7 @@ INVALID_VALUES: dict[str, list[Any]] = {
 }
 
 
-def name(entry: Entry) -> str:
+def format_name(entry: Entry) -> str:
     return f"{entry['method']} {entry['path']}"
 
 
@@ -48,7 +48,7 @@ class Summary:
         write_line = terminalreporter.write_line
         write_line(f"contract: {len(BUILT)} of {len(CONTRACT)} endpoints implemented, {len(MISSING)} missing")
         for entry in MISSING if config.get_verbosity() > 0 else []:
-            write_line(f"  missing: {name(entry)} {entry['title']}")
+            write_line(f"  missing: {format_name(entry)} {entry['title']}")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -58,10 +58,10 @@ def register_summary(request: pytest.FixtureRequest) -> None:
 
 def test_every_endpoint_of_the_contract_is_implemented() -> None:
     assert len(CONTRACT) == 99
-    assert [name(entry) for entry in MISSING] == []
+    assert [format_name(entry) for entry in MISSING] == []
 
 
-built = pytest.mark.parametrize("entry", BUILT, ids=name)
+built = pytest.mark.parametrize("entry", BUILT, ids=format_name)
 
 
 @built

@@ -73,21 +73,21 @@ REJECTED: list[Cases] = [
 ]
 
 
-def cases(table: list[Cases]) -> Any:
+def build_cases(table: list[Cases]) -> Any:
     names = {id(kind): name for name, kind in globals().items()}
     return [
         pytest.param(kind, *row, id=f"{names[id(kind)]} {str(row[0])[:24]!a}") for kind, rows in table for row in rows
     ]
 
 
-@pytest.mark.parametrize(("kind", "value", "expected"), cases(ACCEPTED))
+@pytest.mark.parametrize(("kind", "value", "expected"), build_cases(ACCEPTED))
 def test_accepted_value(kind: Any, value: Any, expected: Any) -> None:
     taken = TypeAdapter(kind).validate_json(json.dumps(value))
     assert taken == expected
     assert type(taken) is type(expected)
 
 
-@pytest.mark.parametrize(("kind", "given", "why"), cases(REJECTED))
+@pytest.mark.parametrize(("kind", "given", "why"), build_cases(REJECTED))
 def test_rejected_value_and_reason(kind: Any, given: Any, why: str) -> None:
     with pytest.raises(ValidationError) as raised:
         TypeAdapter(kind).validate_json(json.dumps(given))

@@ -133,7 +133,7 @@ def describe_response(response: ApiResponse, named: str) -> tuple[int, str, byte
 
 
 def read_rows(tenant_id: int, excluded: set[str]) -> dict[str, list[Any]]:
-    def read(tx: mysql.Tx) -> dict[str, list[Any]]:
+    def read_tables(tx: mysql.Tx) -> dict[str, list[Any]]:
         found = tx.fetch_all(
             "SELECT table_name AS name FROM information_schema.columns WHERE column_name = 'tenant_id'"
         )
@@ -143,7 +143,7 @@ def read_rows(tenant_id: int, excluded: set[str]) -> dict[str, list[Any]]:
             for one in names
         }
 
-    return mysql.run_autocommit(read)
+    return mysql.run_autocommit(read_tables)
 
 
 def list_changed_tables(before: dict[str, list[Any]], after: dict[str, list[Any]]) -> list[str]:

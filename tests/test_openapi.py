@@ -25,12 +25,12 @@ EVERY = list(endpoints.iter_endpoints())
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
 
-def operation(one: DocumentedEndpoint) -> Json:
+def get_operation(one: DocumentedEndpoint) -> Json:
     described: Json = DOCUMENT["paths"][one.endpoint.path][one.endpoint.method.lower()]
     return described
 
 
-def problems(schema: Json, value: Any) -> list[str]:
+def find_problems(schema: Json, value: Any) -> list[str]:
     whole = Draft202012Validator({**schema, "components": DOCUMENT["components"]})
     return [f"{error.instance_path}: {error.message}" for error in whole.iter_errors(value)]
 
@@ -80,7 +80,7 @@ def test_chinese_is_not_escaped() -> None:
 
 @each_endpoint
 def test_endpoint_has_summary_tag_and_callers(one: DocumentedEndpoint) -> None:
-    described = operation(one)
+    described = get_operation(one)
     assert CHINESE.search(described["summary"])
     assert described["tags"] == [one.group]
     assert "可调用：" in described["description"]
@@ -88,10 +88,10 @@ def test_endpoint_has_summary_tag_and_callers(one: DocumentedEndpoint) -> None:
 
 @each_endpoint
 def test_endpoint_has_security_schemes(one: DocumentedEndpoint) -> None:
-    schemes = {name for requirement in operation(one)["security"] for name in requirement}
+    schemes = {name for requirement in get_operation(one)["security"] for name in requirement}
     if Role.PUBLIC in one.endpoint.callers:
         assert schemes == set()
-        assert openapi.TENANT_HEADER in operation(one)["parameters"]
+        assert openapi.TENANT_HEADER in get_operation(one)["parameters"]
     else:
         assert ("internalKey" in schemes) == (Role.SERVICE in one.endpoint.callers)
         assert ({"token", "bearer"} <= schemes) == bool(one.endpoint.callers - {Role.SERVICE})
@@ -99,7 +99,7 @@ def test_endpoint_has_security_schemes(one: DocumentedEndpoint) -> None:
 
 @each_endpoint
 def test_endpoint_documents_each_error_with_code_and_example(one: DocumentedEndpoint) -> None:
-    responses = operation(one)["responses"]
+    responses = get_operation(one)["responses"]
     for kind in one.list_errors():
         reference = responses[str(kind.status)]["$ref"].rpartition("/")[2]
         error_response = DOCUMENT["components"]["responses"][reference]
@@ -115,16 +115,16 @@ def test_endpoint_documents_each_error_with_code_and_example(one: DocumentedEndp
 
 @each_endpoint
 def test_examples_of_an_endpoint_are_valid(one: DocumentedEndpoint) -> None:
-    described = operation(one)
+    described = get_operation(one)
     response_schema = described["responses"]["200"]["content"].get("application/json")
     assert (response_schema is None) == (one.endpoint.return_type is RawContent)
-    assert response_schema is None or problems(response_schema["schema"], response_schema["example"]) == []
+    assert response_schema is None or find_problems(response_schema["schema"], response_schema["example"]) == []
     for parameter in described["parameters"]:
         for example in parameter["schema"].get("examples", []):
-            assert problems(parameter["schema"], example) == []
+            assert find_problems(parameter["schema"], example) == []
     if "body" in one.endpoint.parameters:
         body = described["requestBody"]["content"]["application/json"]
-        assert problems(body["schema"], body["example"]) == []
+        assert find_problems(body["schema"], body["example"]) == []
         one.endpoint.parameters["body"].model_validate_json(json.dumps(body["example"]))
 
 
@@ -132,15 +132,15 @@ def test_examples_of_errors_are_valid() -> None:
     for error_response in DOCUMENT["components"]["responses"].values():
         content = error_response["content"]["application/json"]
         for example in content["examples"].values():
-            assert problems(content["schema"], example["value"]) == []
+            assert find_problems(content["schema"], example["value"]) == []
 
 
 @each_endpoint
 def test_required_request_fields_have_examples(one: DocumentedEndpoint) -> None:
-    wanted = [p["schema"] for p in operation(one)["parameters"] if p["required"] and p["in"] != "path"]
+    wanted = [p["schema"] for p in get_operation(one)["parameters"] if p["required"] and p["in"] != "path"]
     for name in one.endpoint.parameters:
         if name == "body":
-            schema = operation(one)["requestBody"]["content"]["application/json"]["schema"]
+            schema = get_operation(one)["requestBody"]["content"]["application/json"]["schema"]
             model = DOCUMENT["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
             wanted += [model["properties"][field] for field in model.get("required", [])]
     assert [schema for schema in wanted if not schema.get("examples") and "$ref" not in schema] == []

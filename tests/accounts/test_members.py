@@ -97,7 +97,7 @@ def test_account_has_at_most_ten_members(newcomer: Person) -> None:
     assert len(list_members(newcomer)) == 10
 
 
-def added(person: Person, number: str) -> tuple[int, str]:
+def try_to_add_member(person: Person, number: str) -> tuple[int, str]:
     response = add_member(person, number)
     return response.status, response.data["memberId"] if response.status == 200 else ""
 
@@ -106,7 +106,7 @@ def added(person: Person, number: str) -> tuple[int, str]:
 def test_concurrent_additions_of_one_id_number_create_one_file(hospital: Hospital, newcomer: Person) -> None:
     number = build_unused_id_number()
     people = [newcomer, hospital.lin, hospital.wang] * 3
-    responses = run_in_processes(added, [(person, number) for person in people])
+    responses = run_in_processes(try_to_add_member, [(person, number) for person in people])
     assert {status for status, _ in responses} == {200}
     assert len({member for _, member in responses}) == 3
     assert len({list_members(person)[-1]["bindPatiId"] for person in people}) == 1
@@ -114,7 +114,7 @@ def test_concurrent_additions_of_one_id_number_create_one_file(hospital: Hospita
 
 @pytest.mark.store
 def test_concurrent_additions_do_not_exceed_ten_members(newcomer: Person) -> None:
-    responses = run_in_processes(added, [(newcomer, build_unused_id_number()) for _ in range(14)])
+    responses = run_in_processes(try_to_add_member, [(newcomer, build_unused_id_number()) for _ in range(14)])
     assert sorted(status for status, _ in responses) == [200] * 10 + [409] * 4
     assert [one["defaultMember"] for one in list_members(newcomer)] == [True] + [False] * 9
 

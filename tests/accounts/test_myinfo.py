@@ -19,7 +19,7 @@ from tests.support.id_numbers import build_unused_id_number
 PNG = build_file("png", 120)
 
 
-def info(person: Person) -> Any:
+def get_info(person: Person) -> Any:
     return get(MYINFO, person.token).data
 
 
@@ -27,24 +27,24 @@ def save(person: Person, **changed: Any) -> ApiResponse:
     return post(MYINFO, person.token, **{"name": "小雨", "gender": "2", "birthday": "1990-05-17", **changed})
 
 
-def form(person: Person, **changed: Any) -> ApiResponse:
+def request_form(person: Person, **changed: Any) -> ApiResponse:
     return post(PICTURE, person.token, **{"file_extension": "png", "file_type": "image/png", **changed})
 
 
 def upload(person: Person, content: bytes = PNG, **changed: Any) -> Any:
-    data = form(person, **changed).data
+    data = request_form(person, **changed).data
     assert multipart_forms.post_form(data["url"], list(data["fields"].items()), content).status == 204
     return data
 
 
-def picture(person: Person) -> bytes:
-    url = info(person)["avatar"]
+def download_avatar(person: Person) -> bytes:
+    url = get_info(person)["avatar"]
     return multipart_forms.send_request("GET", url).body if url else b""
 
 
 def test_empty_profile_shows_the_default_member(lin: Person) -> None:
     pati_id = create_patient_file(lin)
-    mine = info(lin)
+    mine = get_info(lin)
     assert (mine["phone"], mine["name"], mine["gender"]) == (lin.phone, "林小雨", 2)
     assert (mine["pati_id"], mine["pati_img"]) == (str(pati_id), list_members(lin)[0]["patiImg"])
     assert mine["avatar"] == ""
@@ -54,10 +54,10 @@ def test_empty_profile_shows_the_default_member(lin: Person) -> None:
 def test_profile_is_shown_and_changes_no_member(lin: Person) -> None:
     before = list_members(lin)
     assert save(lin).data is None
-    mine = info(lin)
+    mine = get_info(lin)
     assert (mine["name"], mine["gender"], mine["birthday"]) == ("小雨", 2, "1990-05-17")
     assert save(lin, name="雨", gender=9, birthday="1991-01-01").status == 200
-    mine = info(lin)
+    mine = get_info(lin)
     assert (mine["name"], mine["gender"], mine["birthday"]) == ("雨", 9, "1991-01-01")
     assert list_members(lin) == before
 
@@ -65,19 +65,19 @@ def test_profile_is_shown_and_changes_no_member(lin: Person) -> None:
 def test_new_account_has_an_empty_profile(hospital: Hospital) -> None:
     person = create_patient(hospital.tenant_id, "13800000088", "新来的")
     mysql.autocommit.execute("DELETE FROM members WHERE user_id = %(id)s", id=person.user_id)
-    mine = info(person)
+    mine = get_info(person)
     assert (mine["name"], mine["gender"], mine["birthday"], mine["age"], mine["pati_id"]) == ("", 0, None, "", "")
 
 
 def test_profiles_of_accounts_are_separate(lin: Person, wang: Person) -> None:
     save(lin, name="小雨")
-    assert info(wang)["name"] == "王强"
+    assert get_info(wang)["name"] == "王强"
 
 
 def test_patient_file_is_the_default_members(wang: Person) -> None:
-    assert info(wang)["pati_id"] == ""
+    assert get_info(wang)["pati_id"] == ""
     add_member(wang, build_unused_id_number())
-    assert info(wang)["pati_id"] == "", "the first member has no file"
+    assert get_info(wang)["pati_id"] == "", "the first member has no file"
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_invalid_field_is_named_and_changes_nothing(lin: Person, field: str, val
     response = save(lin, **{field: value})
     assert (response.status, response.code) == (400, 10001)
     assert response.error.startswith(f"{field}：")
-    assert info(lin)["name"] == "林小雨"
+    assert get_info(lin)["name"] == "林小雨"
 
 
 @pytest.mark.store
@@ -100,16 +100,16 @@ def test_uploaded_picture_becomes_the_avatar(lin: Person) -> None:
     data = upload(lin)
     assert data["OSS_access_key_id"] == data["fields"]["x-amz-credential"].split("/")[0]
     assert (data["policy"], data["signature"]) == (data["fields"]["policy"], data["fields"]["x-amz-signature"])
-    assert picture(lin) == PNG
-    assert picture(lin) == PNG
+    assert download_avatar(lin) == PNG
+    assert download_avatar(lin) == PNG
 
 
 @pytest.mark.store
 def test_later_picture_replaces_the_avatar(lin: Person) -> None:
     upload(lin)
-    assert picture(lin) == PNG
+    assert download_avatar(lin) == PNG
     upload(lin, VALID["jpg"], file_extension="jpg", file_type="image/jpeg")
-    assert picture(lin) == VALID["jpg"]
+    assert download_avatar(lin) == VALID["jpg"]
 
 
 def test_event_of_s3_sets_the_avatar_and_doctors_see_it(lin: Person, chen: Person) -> None:
@@ -125,35 +125,35 @@ def test_late_event_of_an_older_picture_is_ignored(lin: Person) -> None:
     first, second = upload(lin), upload(lin, VALID["jpg"], file_extension="jpg", file_type="image/jpeg")
     for form_of in (second, first):
         confirmation.handle_object_created(settings.s3_bucket, form_of["key"])
-    assert picture(lin) == VALID["jpg"]
+    assert download_avatar(lin) == VALID["jpg"]
 
 
 def test_unused_form_changes_nothing(lin: Person) -> None:
     upload(lin)
-    assert picture(lin) == PNG
-    form(lin)
-    assert picture(lin) == PNG
+    assert download_avatar(lin) == PNG
+    request_form(lin)
+    assert download_avatar(lin) == PNG
 
 
 def test_file_that_is_no_picture_is_no_avatar(lin: Person) -> None:
     upload(lin, b"<html>" + b"x" * 100)
-    assert info(lin)["avatar"] == ""
+    assert get_info(lin)["avatar"] == ""
 
 
 def test_profile_is_shown_while_s3_is_down(lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    def down(*_: object) -> Any:
+    def raise_unavailable(*_: object) -> Any:
         raise ApiError(UNAVAILABLE)
 
     upload(lin)
-    monkeypatch.setattr(s3, "find_preview", down)
-    assert info(lin)["name"] == "林小雨"
+    monkeypatch.setattr(s3, "find_preview", raise_unavailable)
+    assert get_info(lin)["name"] == "林小雨"
 
 
 @pytest.mark.store
 def test_picture_of_another_account_is_no_avatar(lin: Person, wang: Person, other_hospital: Hospital) -> None:
     upload(lin)
-    assert picture(lin) == PNG
-    assert info(wang)["avatar"] == info(other_hospital.lin)["avatar"] == ""
+    assert download_avatar(lin) == PNG
+    assert get_info(wang)["avatar"] == get_info(other_hospital.lin)["avatar"] == ""
 
 
 @pytest.mark.parametrize(
@@ -165,6 +165,6 @@ def test_picture_of_another_account_is_no_avatar(lin: Person, wang: Person, othe
     ],
 )
 def test_invalid_picture_field_is_named(lin: Person, changed: dict[str, Any], named: str) -> None:
-    response = form(lin, **changed)
+    response = request_form(lin, **changed)
     assert (response.status, response.code) == (400, 10001)
     assert response.error.startswith(f"{named}：")

@@ -30,7 +30,7 @@ def code(hospital: Hospital, read_sms: ReadSms) -> str:
     return read_sms(hospital.lin.phone)[0]
 
 
-def reset(hospital: Hospital, code: str, phone: str = "", password: str = NEW) -> int:
+def reset_password(hospital: Hospital, code: str, phone: str = "", password: str = NEW) -> int:
     return post_as_visitor(
         hospital, RESET, phone=phone or hospital.lin.phone, verCode=code, newPassword=password
     ).status
@@ -39,10 +39,10 @@ def reset(hospital: Hospital, code: str, phone: str = "", password: str = NEW) -
 def test_forgotten_password_is_set_by_code(hospital: Hospital, lin: Person, code: str) -> None:
     assert post_as_visitor(hospital, VALIDATE, phone=lin.phone, verCode=code).data is None
     assert post_as_visitor(hospital, VALIDATE, phone=lin.phone, verCode=code).status == 200
-    assert reset(hospital, code) == 200
+    assert reset_password(hospital, code) == 200
     assert sign_in(hospital, lin.phone, PASSWORD).status == 401
     assert sign_in(hospital, lin.phone, NEW).status == 200
-    assert reset(hospital, code) == 400, "a code is used once"
+    assert reset_password(hospital, code) == 400, "a code is used once"
 
 
 @pytest.mark.store
@@ -51,7 +51,7 @@ def test_reset_ends_all_sessions_at_once(hospital: Hospital, lin: Person, code: 
     other = sign_in(hospital, lin.phone, PASSWORD).data["token"]
     assert is_token_valid(lin.token)
     assert is_token_valid(other)
-    assert reset(hospital, code) == 200
+    assert reset_password(hospital, code) == 200
     if flushed:
         redis.get_client().flushall()
     assert not is_token_valid(lin.token)
@@ -68,7 +68,7 @@ def test_reset_without_redis_ends_sessions_when_their_cache_expires(
     assert is_token_valid(lin.token)
     with monkeypatch.context() as cut:
         cut.setattr(redis, "_call_driver", raise_unavailable)
-        assert reset(hospital, code) == 200
+        assert reset_password(hospital, code) == 200
         assert not is_token_valid(lin.token), "this process reads MySQL"
     [key] = redis.get_client().keys(f"*{tokens.hash_token(lin.token).hex()}*")
     assert 0 < redis.get_client().ttl(key) <= cache.TTL_SECONDS == 60
@@ -78,7 +78,7 @@ def test_reset_without_redis_ends_sessions_when_their_cache_expires(
 
 def test_reset_unlocks_the_phone(hospital: Hospital, code: str) -> None:
     assert [sign_in(hospital, hospital.lin.phone, "wrong").status for _ in range(6)][-1] == 429
-    reset(hospital, code)
+    reset_password(hospital, code)
     assert sign_in(hospital, hospital.lin.phone, NEW).status == 200
 
 
@@ -87,7 +87,7 @@ def test_validation_counts_tries(hospital: Hospital, lin: Person, code: str) -> 
     for _ in range(5):
         assert post_as_visitor(hospital, VALIDATE, phone=lin.phone, verCode=get_other_code(code)).status == 400
     assert post_as_visitor(hospital, VALIDATE, phone=lin.phone, verCode=code).status == 400
-    assert reset(hospital, code) == 400
+    assert reset_password(hospital, code) == 400
 
 
 def test_phone_without_an_account_gets_the_same_response_and_no_sms(hospital: Hospital, read_sms: ReadSms) -> None:
@@ -97,14 +97,14 @@ def test_phone_without_an_account_gets_the_same_response_and_no_sms(hospital: Ho
     request_code(hospital, hospital.wang.phone, RESET_CODE)
     read_sms(hospital.wang.phone)  # requested afterwards
     assert read_sms("13899999999", 0) == []
-    assert reset(hospital, "000000", "13899999999") == 400
+    assert reset_password(hospital, "000000", "13899999999") == 400
 
 
 @pytest.mark.store
 def test_old_password_is_rejected_during_a_reset(
     hospital: Hospital, lin: Person, code: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    requests = (partial(sign_in, hospital, lin.phone, PASSWORD), partial(reset, hospital, code))
+    requests = (partial(sign_in, hospital, lin.phone, PASSWORD), partial(reset_password, hospital, code))
     assert password_reset_races.sign_in_during_reset(monkeypatch, *requests) == 401
     assert sign_in(hospital, lin.phone, NEW).status == 200
 
@@ -113,5 +113,5 @@ def test_old_password_is_rejected_during_a_reset(
 def test_sign_in_waits_for_a_concurrent_reset(
     hospital: Hospital, lin: Person, code: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    requests = (partial(sign_in, hospital, lin.phone, PASSWORD), partial(reset, hospital, code))
+    requests = (partial(sign_in, hospital, lin.phone, PASSWORD), partial(reset_password, hospital, code))
     assert password_reset_races.sign_in_before_reset_commit(monkeypatch, *requests) == 401

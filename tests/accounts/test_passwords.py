@@ -25,15 +25,15 @@ def derived(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     seen: list[bytes] = []
     real = hashlib.scrypt
 
-    def counted(password: bytes, **parameters: Any) -> bytes:
+    def record_password(password: bytes, **parameters: Any) -> bytes:
         seen.append(password)
         return real(password, **parameters)
 
-    monkeypatch.setattr(hashlib, "scrypt", counted)
+    monkeypatch.setattr(hashlib, "scrypt", record_password)
     return seen
 
 
-def change(person: Person, old: str, new: str = NEW) -> Any:
+def change_password(person: Person, old: str, new: str = NEW) -> Any:
     return post(CHANGE, person.token, oldPassword=old, newPassword=new)
 
 
@@ -70,7 +70,7 @@ def test_successful_sign_in_uses_up_no_try(hospital: Hospital, monkeypatch: pyte
     monkeypatch.setattr(attempts, "MAX_TRIES_PER_ADDRESS", 3)
     for _ in range(3):
         assert sign_in(hospital, hospital.lin.phone, PASSWORD).status == 200
-        assert change(hospital.wang, PASSWORD, PASSWORD).status == 200
+        assert change_password(hospital.wang, PASSWORD, PASSWORD).status == 200
     assert [sign_in(hospital, f"1389999999{n}", "wrong").status for n in range(4)] == [401] * 3 + [429]
 
 
@@ -92,7 +92,7 @@ def test_sign_out_ends_only_this_session(hospital: Hospital, lin: Person) -> Non
 @pytest.mark.store
 def test_password_change_ends_no_session(hospital: Hospital, lin: Person) -> None:
     other = sign_in(hospital, lin.phone, PASSWORD).data["token"]
-    assert change(lin, PASSWORD).data is None
+    assert change_password(lin, PASSWORD).data is None
     assert is_token_valid(lin.token)
     assert is_token_valid(other)
     assert sign_in(hospital, lin.phone, PASSWORD).status == 401
@@ -100,9 +100,9 @@ def test_password_change_ends_no_session(hospital: Hospital, lin: Person) -> Non
 
 
 def test_wrong_old_password_changes_nothing_and_counts(hospital: Hospital, lin: Person) -> None:
-    response = change(lin, "wrong")
+    response = change_password(lin, "wrong")
     assert (response.status, response.code, response.error) == (400, 10001, "oldPassword：密码错误")
-    assert [change(lin, "wrong").status for _ in range(5)] == [400] * 4 + [429]
+    assert [change_password(lin, "wrong").status for _ in range(5)] == [400] * 4 + [429]
     assert sign_in(hospital, lin.phone, NEW).status in (401, 429)
 
 

@@ -58,7 +58,7 @@ def test_existing_account_is_revealed_only_with_the_code(hospital: Hospital, rea
     assert sign_in(hospital, phone, "Neues-12345").status == 401
 
 
-def once(tenant_id: int, code: str) -> int:
+def register_once(tenant_id: int, code: str) -> int:
     response = post(
         REGISTER, headers={"tenantId": str(tenant_id)}, phone=UNUSED_PHONE, verCode=code, password="Neues-12345"
     )
@@ -67,7 +67,7 @@ def once(tenant_id: int, code: str) -> int:
 
 @pytest.mark.store
 def test_concurrent_sign_ups_create_one_account(hospital: Hospital, code: str) -> None:
-    statuses = run_in_processes(once, [(hospital.tenant_id, code)] * 8)
+    statuses = run_in_processes(register_once, [(hospital.tenant_id, code)] * 8)
     assert sorted(statuses) == [200] + [400] * 7
     number = "SELECT COUNT(*) FROM accounts WHERE tenant_id = %(id)s AND phone = %(phone)s"
     assert mysql.autocommit.fetch_value(number, id=hospital.tenant_id, phone=UNUSED_PHONE) == 1

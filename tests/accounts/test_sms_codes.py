@@ -138,16 +138,16 @@ def test_hundred_concurrent_guesses_count_as_five(
     compared: list[object] = []
     real = hmac.compare_digest
 
-    def counted(one: Any, other: Any) -> bool:
+    def record_comparison(one: Any, other: Any) -> bool:
         compared.append(one)
         return real(one, other)
 
-    monkeypatch.setattr(hmac, "compare_digest", counted)
+    monkeypatch.setattr(hmac, "compare_digest", record_comparison)
     with ThreadPoolExecutor(100) as pool:
         wrong = list(pool.map(lambda n: register(hospital, f"{(int(code) + 1 + n) % 1_000_000:06d}"), range(100)))
     assert {response.status for response in wrong} == {400}
     assert len(compared) == 5
-    assert register(hospital, code).status == 400, "the sixth is not looked at, even if it is right"
+    assert register(hospital, code).status == 400, "the sixth guess is rejected even if it is correct"
 
 
 @pytest.mark.store
@@ -252,13 +252,13 @@ def test_expired_rows_are_deleted_after_a_day(hospital: Hospital, read_sms: Read
     read_sms(UNUSED_PHONE)
     counted = "SELECT (SELECT COUNT(*) FROM codes WHERE tenant_id = %(id)s) + COUNT(*) FROM code_requests"
 
-    def rows() -> int:
+    def count_rows() -> int:
         sql = f"{counted} WHERE tenant_id = %(id)s"
         return int(mysql.autocommit.fetch_value(sql, id=hospital.tenant_id))
 
     later(23 * 60)
     cleanup.delete_expired()
-    assert rows() == 2
+    assert count_rows() == 2
     later(24 * 60 + 6)
     cleanup.delete_expired()
-    assert rows() == 0
+    assert count_rows() == 0

@@ -16,13 +16,13 @@ SOCKETS = {get_resource_name(handler.name) for handler in app.websocket_handlers
 EVENTS = {"FileArrived"}  # functions without a schedule
 
 
-def alarms(package: Package) -> Template:
+def find_alarms(package: Package) -> Template:
     return {name: one["Properties"] for name, one in find_resources(package.template, "AWS::CloudWatch::Alarm").items()}
 
 
-def watched(package: Package, alarm: str) -> set[str]:
+def find_watched_functions(package: Package, alarm: str) -> set[str]:
     """Return the functions whose logs feed an alarm; each of its metric filters reads one."""
-    wanted = alarms(package)[alarm]
+    wanted = find_alarms(package)[alarm]
     found = set()
     for filtered in find_resources(package.template, "AWS::Logs::MetricFilter").values():
         [counted] = filtered["Properties"]["MetricTransformations"]
@@ -45,9 +45,9 @@ def test_failures_of_the_api_and_functions_raise_alarms(package: Package) -> Non
         *(f"{name}Silent" for name in JOBS - EVENTS),
         *(f"{name}Late" for name in WORKERS),
     }
-    assert set(alarms(package)) == wanted | {"ApiFailing", "ErrorsLogged", "JobsFailing", "WechatRefusing"}
+    assert set(find_alarms(package)) == wanted | {"ApiFailing", "ErrorsLogged", "JobsFailing", "WechatRefusing"}
     topic = [{"Fn::ImportValue": {"Fn::Sub": "${Environment}-Alarms"}}]
-    assert all(one["AlarmActions"] == one["OKActions"] == topic for one in alarms(package).values())
+    assert all(one["AlarmActions"] == one["OKActions"] == topic for one in find_alarms(package).values())
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_alarm_of_the_api_does_not_depend_on_the_load(
     package: Package, requests: int, failures: int, alarm_raised: bool
 ) -> None:
     """A few failures among few requests raise no alarm; ten do, for any number of requests."""
-    alarm = alarms(package)["ApiFailing"]
+    alarm = find_alarms(package)["ApiFailing"]
     [text] = [one["Expression"] for one in alarm["Metrics"] if "Expression" in one]
     held, then, otherwise = text.removeprefix("IF(").removesuffix(")").replace("OR", "or").split(", ")
     figures = {"requests": requests, "failures": failures}
@@ -67,10 +67,12 @@ def test_alarm_of_the_api_does_not_depend_on_the_load(
 
 
 def test_alarms_on_log_lines_read_the_logs_of_their_functions(package: Package) -> None:
-    assert watched(package, "ErrorsLogged") == {"Payment", *SOCKETS, *JOBS}
-    assert watched(package, "JobsFailing") == WORKERS
-    assert watched(package, "WechatRefusing") == {"Wechat", "RunOutboxExternal"}
-    assert [watched(package, f"{worker}Late") for worker in sorted(WORKERS)] == [{worker} for worker in sorted(WORKERS)]
+    assert find_watched_functions(package, "ErrorsLogged") == {"Payment", *SOCKETS, *JOBS}
+    assert find_watched_functions(package, "JobsFailing") == WORKERS
+    assert find_watched_functions(package, "WechatRefusing") == {"Wechat", "RunOutboxExternal"}
+    assert [find_watched_functions(package, f"{worker}Late") for worker in sorted(WORKERS)] == [
+        {worker} for worker in sorted(WORKERS)
+    ]
     assert (
         len(find_resources(package.template, "AWS::Logs::MetricFilter"))
         == len({*JOBS, *SOCKETS, "Payment"}) + 2 + 2 + 2
@@ -79,7 +81,7 @@ def test_alarms_on_log_lines_read_the_logs_of_their_functions(package: Package) 
 
 def test_job_that_does_not_run_raises_an_alarm(package: Package) -> None:
     """A job that is not started reports no metric, and missing data breaches the threshold."""
-    silent = {name.removesuffix("Silent"): one for name, one in alarms(package).items() if name.endswith("Silent")}
+    silent = {name.removesuffix("Silent"): one for name, one in find_alarms(package).items() if name.endswith("Silent")}
     for one in silent.values():
         assert (one["MetricName"], one["ComparisonOperator"], one["Threshold"]) == (
             "Invocations",
@@ -99,7 +101,10 @@ def test_alarms_and_entries_of_the_runbook_correspond(package: Package) -> None:
     text = (ROOT / "docs" / "runbook.md").read_text("utf-8")
     rows = re.findall(r"^\| (`[^|]+`) \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", text, re.MULTILINE)
     entries = [name for first, *_ in rows for name in re.findall(r"`([^`]+)`", first)]
-    names = {*alarms(package), *find_resources(read_stack(ROOT / "infra" / "alarms.yaml"), "AWS::CloudWatch::Alarm")}
+    names = {
+        *find_alarms(package),
+        *find_resources(read_stack(ROOT / "infra" / "alarms.yaml"), "AWS::CloudWatch::Alarm"),
+    }
     assert [name for name in names if not any(fnmatchcase(name, one) for one in entries)] == []
     assert [one for one in entries if not any(fnmatchcase(name, one) for name in names)] == []
 

@@ -19,7 +19,7 @@ UNCHECKED_HASH = 0b01  # PEP 552
 AARCH64 = 183  # e_machine of ELF
 
 
-def contents(package: Package) -> dict[str, bytes]:
+def read_contents(package: Package) -> dict[str, bytes]:
     with zipfile.ZipFile(package.zip) as packed:
         return {name: packed.read(name) for name in packed.namelist()}
 
@@ -34,14 +34,14 @@ def test_package_contains_the_app_and_its_dependencies(package: Package) -> None
     sources = {one for one in package.names if "__pycache__/" not in one}
     tops = {one.partition("/")[0] for one in sources}
     locked = (ROOT / "requirements.txt").read_text("utf-8")
-    strangers = {one for one in tops if one.endswith(".dist-info") and f"{project(one)}==" not in locked}
+    strangers = {one for one in tops if one.endswith(".dist-info") and f"{get_project(one)}==" not in locked}
     assert strangers == set()
     assert not tops & {"boto3", "botocore", "pip", "setuptools", "tests", "devstack", "infra", "bundle.py", "bin"}
     assert {one for one in sources if one.startswith("chalice/")} == {"chalice/app.py", "chalice/__init__.py"}
     assert [one for one in package.names if one.startswith(".") or "/." in one] == []
 
 
-def project(dist_info: str) -> str:
+def get_project(dist_info: str) -> str:
     return dist_info.partition("-")[0].replace("_", "-")
 
 
@@ -53,7 +53,7 @@ def test_package_contains_all_sources_and_migrations(package: Package) -> None:
 
 
 def test_modules_are_compiled_for_the_path_of_lambda(package: Package) -> None:
-    files = contents(package)
+    files = read_contents(package)
     tag = sys.implementation.cache_tag
     for name in (one for one in files if one.endswith(".py")):
         folder, _, module = name.rpartition("/")
@@ -65,7 +65,7 @@ def test_modules_are_compiled_for_the_path_of_lambda(package: Package) -> None:
 
 
 def test_extension_modules_are_built_for_the_architecture(package: Package) -> None:
-    libraries = {name: one for name, one in contents(package).items() if name.endswith(".so")}
+    libraries = {name: one for name, one in read_contents(package).items() if name.endswith(".so")}
     assert {name.partition("/")[0] for name in libraries} == {
         *("hiredis", "pydantic_core", "cryptography"),
         *(name for name in libraries if name.startswith("_cffi_backend.")),

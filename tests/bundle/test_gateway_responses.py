@@ -17,21 +17,21 @@ KINDS = {
 }
 
 
-def responses(package: Package) -> Template:
+def get_responses(package: Package) -> Template:
     body = package.template["Resources"]["RestAPI"]["Properties"]["DefinitionBody"]
     return dict(body["x-amazon-apigateway-gateway-responses"])
 
 
-def headers(response: Template, prefix: str) -> dict[str, str]:
+def get_headers(response: Template, prefix: str) -> dict[str, str]:
     parameters = response["responseParameters"]
     assert all(name.startswith(prefix) for name in parameters)
     return {name.removeprefix(prefix): value for name, value in parameters.items()}
 
 
 def test_responses_have_an_envelope_with_the_code_of_their_status(package: Package) -> None:
-    assert set(responses(package)) == KINDS
+    assert set(get_responses(package)) == KINDS
     kinds = {kind.code: kind for kind in errors.KINDS}
-    for name, response in responses(package).items():
+    for name, response in get_responses(package).items():
         (text,) = response["responseTemplates"].values()
         envelope = json.loads(text)
         kind = kinds[envelope["code"]]
@@ -44,14 +44,14 @@ def test_responses_have_an_envelope_with_the_code_of_their_status(package: Packa
 
 def test_responses_have_our_headers(package: Package) -> None:
     ours = {name: f"'{value}'" for name, value in routing.DEFAULT_HEADERS.items()}
-    for response in responses(package).values():
-        theirs = headers(response, "gatewayresponse.header.")
+    for response in get_responses(package).values():
+        theirs = get_headers(response, "gatewayresponse.header.")
         theirs.pop("Retry-After", None)
         assert theirs == {**ours, "X-Request-Id": "context.requestId"}
 
 
 def test_unknown_routes_are_404_and_throttling_has_retry_after(package: Package) -> None:
-    status = {name: response.get("statusCode") for name, response in responses(package).items()}
+    status = {name: response.get("statusCode") for name, response in get_responses(package).items()}
     assert status["MISSING_AUTHENTICATION_TOKEN"] == status["RESOURCE_NOT_FOUND"] == status["INVALID_SIGNATURE"] == 404
     assert (status["REQUEST_TOO_LARGE"], status["UNSUPPORTED_MEDIA_TYPE"], status["INTEGRATION_TIMEOUT"]) == (
         413,
@@ -60,7 +60,7 @@ def test_unknown_routes_are_404_and_throttling_has_retry_after(package: Package)
     )
     later = {
         name
-        for name, one in responses(package).items()
+        for name, one in get_responses(package).items()
         if "gatewayresponse.header.Retry-After" in one["responseParameters"]
     }
     assert later == {"THROTTLED", "QUOTA_EXCEEDED", "INTEGRATION_FAILURE"}
@@ -75,7 +75,7 @@ def test_preflight_has_the_headers_of_the_response(package: Package) -> None:
         preflight = find_operations(package.template)[path, "OPTIONS"]
         integration = preflight["x-amazon-apigateway-integration"]
         assert (integration["type"], integration["contentHandling"]) == ("mock", "CONVERT_TO_TEXT")
-        response = headers(integration["responses"]["default"], "method.response.header.")
+        response = get_headers(integration["responses"]["default"], "method.response.header.")
         assert set(preflight["responses"]["200"]["headers"]) == set(response), "API Gateway drops what is not declared"
         assert set(response.pop("Access-Control-Allow-Methods").strip("'").split(",")) == methods
         assert response == {**ours, "X-Request-Id": "context.requestId"}

@@ -56,7 +56,7 @@ class Lambda:
         return self.response
 
 
-def change(cloudformation: Listener, kind: str) -> dict[str, Any]:
+def build_event(cloudformation: Listener, kind: str) -> dict[str, Any]:
     return {
         "RequestType": kind,
         "ResponseURL": f"http://127.0.0.1:{cloudformation.server_port}/response?signed=1",
@@ -69,7 +69,7 @@ def change(cloudformation: Listener, kind: str) -> dict[str, Any]:
 
 def deploy(cloudformation: Listener, monkeypatch: pytest.MonkeyPatch, kind: str, service: Lambda) -> dict[str, Any]:
     monkeypatch.setattr(boto3, "client", lambda *_, **__: service)
-    migrator.handler(change(cloudformation, kind), None)
+    migrator.handler(build_event(cloudformation, kind), None)
     return cloudformation.received
 
 

@@ -11,18 +11,18 @@ from tests.support.cloudformation import STACKS, find_resources, iter_imports, r
 TEMPLATES = {path.stem: read_stack(path) for path in STACKS}
 
 
-def only(stack: str, kind: str) -> dict[str, Any]:
+def find_only(stack: str, kind: str) -> dict[str, Any]:
     (one,) = find_resources(TEMPLATES[stack], kind).values()
     return dict(one["Properties"])
 
 
-def exports(stack: str) -> set[str]:
+def list_exports(stack: str) -> set[str]:
     outputs = TEMPLATES[stack].get("Outputs", {}).values()
     return {one["Export"]["Name"]["Fn::Sub"].removeprefix("${Environment}-") for one in outputs if "Export" in one}
 
 
 def test_bundle_imports_only_exported_values(package: Package) -> None:
-    every = set().union(*map(exports, TEMPLATES))
+    every = set().union(*map(list_exports, TEMPLATES))
     assert set(iter_imports(package.template)) <= every
     assert set(iter_imports(list(TEMPLATES.values()))) <= every
 
@@ -31,7 +31,7 @@ def test_stacks_can_be_created_in_the_documented_order() -> None:
     exported: set[str] = set()
     for stack in ("account", "network", "storage", "data", "alarms"):
         assert set(iter_imports(TEMPLATES[stack])) <= exported
-        exported |= exports(stack)
+        exported |= list_exports(stack)
     assert {path.stem for path in STACKS} == {"account", "network", "storage", "data", "alarms"}
 
 
@@ -50,13 +50,13 @@ def test_functions_have_fixed_addresses_and_data_has_no_internet() -> None:
 
 
 def test_database_is_multi_az_and_requires_tls() -> None:
-    database = only("data", "AWS::RDS::DBInstance")
+    database = find_only("data", "AWS::RDS::DBInstance")
     assert database["EngineVersion"] == {"Ref": "DatabaseVersion"}
     assert TEMPLATES["data"]["Parameters"]["DatabaseVersion"]["Default"].startswith("8.4.")
     assert all(database[one] is True for one in ("MultiAZ", "StorageEncrypted", "DeletionProtection"))
     assert database["PubliclyAccessible"] is False
     assert database["BackupRetentionPeriod"] >= 7
-    assert only("data", "AWS::RDS::DBParameterGroup")["Parameters"]["require_secure_transport"] == "ON"
+    assert find_only("data", "AWS::RDS::DBParameterGroup")["Parameters"]["require_secure_transport"] == "ON"
 
 
 def test_logs_of_the_database_expire() -> None:
@@ -76,23 +76,23 @@ def test_logs_of_the_database_expire() -> None:
 
 
 def test_database_defaults_equal_the_session_settings() -> None:
-    parameters = only("data", "AWS::RDS::DBParameterGroup")["Parameters"]
+    parameters = find_only("data", "AWS::RDS::DBParameterGroup")["Parameters"]
     assert [mode for mode in parameters["sql_mode"].split(",") if mode not in mysql.SESSION_SQL] == []
     assert parameters["transaction_isolation"].replace("-", " ") in mysql.SESSION_SQL
     assert parameters["innodb_flush_log_at_trx_commit"] == parameters["sync_binlog"] == "1"
 
 
 def test_cache_is_a_cluster_with_tls_and_a_password() -> None:
-    cache = only("data", "AWS::ElastiCache::ReplicationGroup")
+    cache = find_only("data", "AWS::ElastiCache::ReplicationGroup")
     secured = ("TransitEncryptionEnabled", "AtRestEncryptionEnabled", "AutomaticFailoverEnabled", "MultiAZEnabled")
     assert all(cache[one] is True for one in secured)
     assert "resolve:secretsmanager" in cache["AuthToken"]["Fn::Sub"]
-    properties = only("data", "AWS::ElastiCache::ParameterGroup")["Properties"]
+    properties = find_only("data", "AWS::ElastiCache::ParameterGroup")["Properties"]
     assert properties == {"cluster-enabled": "yes", "maxmemory-policy": "allkeys-lru"}
 
 
 def test_bucket_is_private_encrypted_and_deletes_unfinished_uploads() -> None:
-    bucket = only("storage", "AWS::S3::Bucket")
+    bucket = find_only("storage", "AWS::S3::Bucket")
     assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
     assert bucket["BucketEncryption"]
     rules = {one["Id"]: one for one in bucket["LifecycleConfiguration"]["Rules"]}

@@ -28,12 +28,12 @@ RESOURCES_OF_AN_API = 300  # API Gateway's quota
 SERVICES = {f"{name}.amazonaws.com" for name in ("apigateway", "events", "lambda")}  # principals, also in China
 
 
-def lint(*paths: Path) -> str:
+def run_lint(*paths: Path) -> str:
     command = [str(Path(sys.executable).with_name("cfn-lint")), "--regions", *REGIONS, "--template", *map(str, paths)]
     return subprocess.run(command, capture_output=True, text=True).stdout
 
 
-def expanded(package: Package, region: str, monkeypatch: pytest.MonkeyPatch) -> Template:
+def expand(package: Package, region: str, monkeypatch: pytest.MonkeyPatch) -> Template:
     """The template after CloudFormation's serverless transform."""
     monkeypatch.setenv("AWS_DEFAULT_REGION", region)
     monkeypatch.setattr(ArnGenerator, "BOTO_SESSION_REGION_NAME", None)
@@ -45,7 +45,7 @@ def expanded(package: Package, region: str, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_cfn_lint_reports_nothing(package: Package) -> None:
-    assert lint(package.sam, *STACKS) == ""
+    assert run_lint(package.sam, *STACKS) == ""
 
 
 def test_sms_providers_are_the_implemented_ones(package: Package) -> None:
@@ -57,7 +57,7 @@ def test_sms_providers_are_the_implemented_ones(package: Package) -> None:
 def test_transform_creates_one_api_with_one_stage(
     package: Package, region: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    template = expanded(package, region, monkeypatch)
+    template = expand(package, region, monkeypatch)
     (api,) = find_resources(template, "AWS::ApiGateway::RestApi").values()
     (name,) = find_resources(template, "AWS::ApiGateway::Stage")
     assert template["Resources"][name]["Properties"]["StageName"] == "api"
@@ -71,7 +71,7 @@ def test_transform_creates_one_api_with_one_stage(
 @pytest.mark.parametrize("region", REGIONS)
 def test_hosts_and_arns_are_of_the_partition(package: Package, region: str, monkeypatch: pytest.MonkeyPatch) -> None:
     partition, suffix = REGIONS[region]
-    for template in [expanded(package, region, monkeypatch), *map(read_stack, STACKS)]:
+    for template in [expand(package, region, monkeypatch), *map(read_stack, STACKS)]:
         texts = list(iter_strings(resolve({**template, "Parameters": None}, template, region)))
         arns = [arn for text in texts for arn in re.findall(r"arn:[^:]*:", text)]
         assert set(arns) <= {f"arn:{partition}:"}

@@ -11,7 +11,7 @@ from chalicelib.adapters import mysql
 from chalicelib.identity import attempts, cleanup
 from tests.accounts.conftest import ReadSms, read_sms
 from tests.staff.test_login import PATH as STAFF
-from tests.staff.test_login import reset as reset_by_admin
+from tests.staff.test_login import reset_password as reset_by_admin
 from tests.support.accounts_client import RESET, RESET_CODE, request_code
 from tests.support.client import ApiResponse, build_event, check_envelope, invoke
 from tests.support.factories import PASSWORD, Hospital, Person

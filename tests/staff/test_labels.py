@@ -13,7 +13,7 @@ from tests.support.factories import Hospital
 from tests.support.staff_client import GROUP, LABEL, build_label_list
 
 
-def names(response: Any) -> list[str]:
+def get_names(response: Any) -> list[str]:
     return [one["label_name"] for one in response.data["list"]]
 
 
@@ -21,15 +21,15 @@ def test_labels_are_listed_by_creation(hospital: Hospital) -> None:
     for name in ("高血压", "糖尿病", "哮喘"):
         assert staff_client.save_label(hospital.desk, name).data is None
     for person in (hospital.desk, hospital.admin, hospital.chen):
-        assert names(staff_client.list_labels(person)) == ["高血压", "糖尿病", "哮喘"]
+        assert get_names(staff_client.list_labels(person)) == ["高血压", "糖尿病", "哮喘"]
 
 
 def test_groups_and_labels_are_separate(hospital: Hospital) -> None:
     staff_client.create_label(hospital.desk, "慢病", GROUP)
     staff_client.create_label(hospital.desk, "慢病", LABEL)
     assert (
-        names(staff_client.list_labels(hospital.desk, GROUP))
-        == names(staff_client.list_labels(hospital.desk, LABEL))
+        get_names(staff_client.list_labels(hospital.desk, GROUP))
+        == get_names(staff_client.list_labels(hospital.desk, LABEL))
         == ["慢病"]
     )
 
@@ -38,7 +38,7 @@ def test_name_is_unique(hospital: Hospital) -> None:
     staff_client.create_label(hospital.desk, "高血压")
     response = staff_client.save_label(hospital.desk, " 高血压 ")
     assert (response.status, response.code, response.error) == (409, 10005, "标签名称已存在")
-    assert names(staff_client.list_labels(hospital.desk)) == ["高血压"]
+    assert get_names(staff_client.list_labels(hospital.desk)) == ["高血压"]
 
 
 def test_eight_concurrent_requests_create_one_label(hospital: Hospital) -> None:
@@ -50,7 +50,7 @@ def test_eight_concurrent_requests_create_one_label(hospital: Hospital) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         assert sorted(pool.map(save, range(8))) == [200] + [409] * 7
-    assert names(staff_client.list_labels(hospital.desk)) == ["高血压"]
+    assert get_names(staff_client.list_labels(hospital.desk)) == ["高血压"]
 
 
 def test_renamed_label_keeps_position_and_patients(hospital: Hospital) -> None:
@@ -59,7 +59,7 @@ def test_renamed_label_keeps_position_and_patients(hospital: Hospital) -> None:
     pati_id = staff_client.create_patient_file(hospital.desk, list=build_label_list(first))
     for name in ("高血压二级", "高血压二级"):  # the same request twice
         assert staff_client.save_label(hospital.desk, name, LABEL, first).status == 200
-    assert names(staff_client.list_labels(hospital.desk)) == ["高血压二级", "糖尿病"]
+    assert get_names(staff_client.list_labels(hospital.desk)) == ["高血压二级", "糖尿病"]
     assert staff_client.get_patient_info(hospital.desk, pati_id).data["list"] == [
         {"label_name": "高血压二级", "label_id": first}
     ]
@@ -69,12 +69,12 @@ def test_label_is_not_renamed_to_an_existing_name(hospital: Hospital) -> None:
     staff_client.create_label(hospital.desk, "高血压")
     second = staff_client.create_label(hospital.desk, "糖尿病")
     assert staff_client.save_label(hospital.desk, "高血压", LABEL, second).status == 409
-    assert names(staff_client.list_labels(hospital.desk)) == ["高血压", "糖尿病"]
+    assert get_names(staff_client.list_labels(hospital.desk)) == ["高血压", "糖尿病"]
 
 
 def test_labels_are_per_hospital(hospital: Hospital, other_hospital: Hospital) -> None:
     label_id = staff_client.create_label(hospital.desk, "高血压")
-    assert names(staff_client.list_labels(other_hospital.desk)) == []
+    assert get_names(staff_client.list_labels(other_hospital.desk)) == []
     for response in (
         staff_client.save_label(other_hospital.desk, "别的", LABEL, label_id),
         staff_client.delete_label(other_hospital.desk, label_id),
@@ -82,7 +82,7 @@ def test_labels_are_per_hospital(hospital: Hospital, other_hospital: Hospital) -
     ):
         assert (response.status, response.code) == (404, 10004)
     assert staff_client.save_label(other_hospital.desk, "高血压").status == 200
-    assert names(staff_client.list_labels(hospital.desk)) == ["高血压"]
+    assert get_names(staff_client.list_labels(hospital.desk)) == ["高血压"]
 
 
 def test_label_is_not_found_as_a_group(hospital: Hospital) -> None:
@@ -90,7 +90,7 @@ def test_label_is_not_found_as_a_group(hospital: Hospital) -> None:
     assert staff_client.save_label(hospital.desk, "慢病", GROUP, label_id).status == 404
     assert staff_client.delete_label(hospital.desk, label_id, GROUP).status == 404
     assert staff_client.save_patient(hospital.desk, pati_group_id=label_id).error == "分组不存在"
-    assert names(staff_client.list_labels(hospital.desk)) == ["高血压"]
+    assert get_names(staff_client.list_labels(hospital.desk)) == ["高血压"]
 
 
 def test_deleted_label_is_removed_from_patients_and_frees_its_name(hospital: Hospital) -> None:
@@ -103,7 +103,7 @@ def test_deleted_label_is_removed_from_patients_and_frees_its_name(hospital: Hos
     assert staff_client.delete_label(hospital.desk, label).data is None
     found = staff_client.get_patient_info(hospital.desk, pati_id).data
     assert (found["pati_group_id"], found["pati_group_name"], found["list"]) == ("", "", [])
-    assert names(staff_client.list_labels(hospital.desk)) == []
+    assert get_names(staff_client.list_labels(hospital.desk)) == []
     count = "SELECT COUNT(*) FROM adm_pati_label_rela WHERE tenant_id = %(id)s"
     assert mysql.autocommit.fetch_value(count, id=hospital.tenant_id) == 0
     assert staff_client.create_label(hospital.desk, "高血压") != label
@@ -114,12 +114,12 @@ def test_adding_a_patient_waits_for_a_concurrent_deletion_and_fails(
 ) -> None:
     label_id, real = staff_client.create_label(hospital.desk, "高血压"), store.list_patient_labels
 
-    def gone_meanwhile(tx: mysql.Tx, pati_id: int) -> Any:
+    def delete_concurrently(tx: mysql.Tx, pati_id: int) -> Any:
         monkeypatch.setattr(store, "list_patient_labels", real)
         assert staff_client.delete_label(hospital.desk, label_id).status == 200
         return real(tx, pati_id)
 
-    monkeypatch.setattr(store, "list_patient_labels", gone_meanwhile)
+    monkeypatch.setattr(store, "list_patient_labels", delete_concurrently)
     assert staff_client.save_patient(hospital.desk, list=build_label_list(label_id)).error == "标签不存在"
     assert staff_client.list_person_counts(hospital.desk).data["person_numbers"] == 0
 

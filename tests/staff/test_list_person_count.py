@@ -79,17 +79,17 @@ def test_order_is_by_creation_ascending_or_descending(hospital: Hospital) -> Non
 def test_list_is_paged(hospital: Hospital) -> None:
     label_ids = [staff_client.create_label(hospital.desk, f"标签{number}") for number in range(5)]
 
-    def page(**query: Any) -> tuple[list[str], list[int]]:
+    def get_page(**query: Any) -> tuple[list[str], list[int]]:
         data = staff_client.list_person_counts(hospital.desk, **query).data
         return [one["label_id"] for one in data["list"]], [data[n] for n in ("page_num", "page_size", "total", "pages")]
 
-    assert page(page_num=1, page_size=2) == (label_ids[:2], [1, 2, 5, 3])
-    assert page(page_num="3", page_size="2") == (label_ids[4:], [3, 2, 5, 3])
-    assert page(page_num=4, page_size=2) == ([], [4, 2, 5, 3])
-    assert page(page_num="", page_size="") == (label_ids, [1, 5, 5, 1])
-    assert page(page_num=1, page_size="") == (label_ids, [1, 10, 5, 1])
-    assert page(page_num="", page_size=3) == (label_ids[:3], [1, 3, 5, 2])
-    assert page(page_num=1, page_size=101)[1] == [1, 100, 5, 1]
+    assert get_page(page_num=1, page_size=2) == (label_ids[:2], [1, 2, 5, 3])
+    assert get_page(page_num="3", page_size="2") == (label_ids[4:], [3, 2, 5, 3])
+    assert get_page(page_num=4, page_size=2) == ([], [4, 2, 5, 3])
+    assert get_page(page_num="", page_size="") == (label_ids, [1, 5, 5, 1])
+    assert get_page(page_num=1, page_size="") == (label_ids, [1, 10, 5, 1])
+    assert get_page(page_num="", page_size=3) == (label_ids[:3], [1, 3, 5, 2])
+    assert get_page(page_num=1, page_size=101)[1] == [1, 100, 5, 1]
 
 
 def test_hospital_without_labels_has_an_empty_list(hospital: Hospital) -> None:
@@ -126,13 +126,13 @@ def test_both_types_are_required(hospital: Hospital, name: str) -> None:
     ],
 )
 def test_statements_use_an_index(hospital: Hospital, sql: str) -> None:
-    def explained(tx: mysql.Tx) -> list[mysql.Row]:
+    def explain(tx: mysql.Tx) -> list[mysql.Row]:
         for number in range(50):  # with fewer rows MySQL prefers a full scan
             store.insert_label(tx, hospital.tenant_id, 1, f"分组{number}", hospital.desk.user_id)
         tx.execute("ANALYZE TABLE patients, adm_group_label, adm_pati_label_rela, staff")
         return tx.fetch_all(f"EXPLAIN FORMAT=TRADITIONAL {sql}", tenant_id=hospital.tenant_id, label_type=1)
 
-    plan = mysql.run_autocommit(explained)
+    plan = mysql.run_autocommit(explain)
     assert plan
     for step in plan:
         assert step["key"], step

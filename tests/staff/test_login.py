@@ -25,7 +25,7 @@ def sign_in(hospital: Hospital, phone: Any, password: Any = PASSWORD, **more: An
     return post(PATH, headers={"tenantId": str(hospital.tenant_id)}, phone=phone, password=password, **more)
 
 
-def reset(hospital: Hospital, person: Person) -> int:
+def reset_password(hospital: Hospital, person: Person) -> int:
     return post(RESET, hospital.admin.token, user_id=person.user_id, password=NEW).status
 
 
@@ -66,11 +66,11 @@ def test_unknown_phone_and_wrong_password_have_one_response(
     costs: list[Any] = []
     real = hashlib.scrypt
 
-    def counted(password: bytes, **parameters: Any) -> bytes:
+    def record_password(password: bytes, **parameters: Any) -> bytes:
         costs.append({**parameters, "salt": None})
         return real(password, **parameters)
 
-    monkeypatch.setattr(hashlib, "scrypt", counted)
+    monkeypatch.setattr(hashlib, "scrypt", record_password)
     unknown, wrong = sign_in(hospital, "13999999999", "wrong"), sign_in(hospital, hospital.chen.phone, "wrong")
     assert (unknown.status, unknown.code) == (401, 10102)
     assert (unknown.status, unknown.body) == (wrong.status, wrong.body)
@@ -81,14 +81,14 @@ def test_unknown_phone_and_wrong_password_have_one_response(
 @pytest.mark.store
 def test_old_password_is_rejected_during_a_reset(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
     """The reset is an admin's."""
-    requests = (partial(sign_in, hospital, hospital.chen.phone), partial(reset, hospital, hospital.chen))
+    requests = (partial(sign_in, hospital, hospital.chen.phone), partial(reset_password, hospital, hospital.chen))
     assert password_reset_races.sign_in_during_reset(monkeypatch, *requests) == 401
     assert sign_in(hospital, hospital.chen.phone, NEW).status == 200
 
 
 @pytest.mark.store
 def test_sign_in_waits_for_a_concurrent_reset(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
-    requests = (partial(sign_in, hospital, hospital.chen.phone), partial(reset, hospital, hospital.chen))
+    requests = (partial(sign_in, hospital, hospital.chen.phone), partial(reset_password, hospital, hospital.chen))
     assert password_reset_races.sign_in_before_reset_commit(monkeypatch, *requests) == 401
 
 

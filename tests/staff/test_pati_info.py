@@ -17,7 +17,7 @@ from tests.support.factories import Hospital, Person
 from tests.support.id_numbers import build_unused_id_number
 
 
-def entries(person: Person, **query: Any) -> list[tuple[str, str, str]]:
+def list_entries(person: Person, **query: Any) -> list[tuple[str, str, str]]:
     listed = staff_client.get_access_log(person, **query).data["list"]
     return [(one["user_name"], one["pati_id"], one["action"]) for one in listed]
 
@@ -53,8 +53,8 @@ def test_file_of_another_hospital_is_not_found_and_not_logged(hospital: Hospital
     pati_id = staff_client.create_patient_file(hospital.desk)
     response = staff_client.get_patient_info(other_hospital.admin, pati_id)
     assert (response.status, response.code, response.error) == (404, 10004, "患者不存在")
-    assert entries(other_hospital.admin) == []
-    assert entries(hospital.admin) == [("客服小李", pati_id, "filed")]
+    assert list_entries(other_hospital.admin) == []
+    assert list_entries(hospital.admin) == [("客服小李", pati_id, "filed")]
 
 
 @pytest.mark.parametrize("pati_id", ["", "0", "-1", "a", "1.5", str(2**53)])
@@ -68,7 +68,7 @@ def test_every_read_and_change_is_logged_newest_first(hospital: Hospital) -> Non
     for _ in range(2):
         staff_client.get_patient_info(hospital.chen, pati_id)
     staff_client.save_patient(hospital.admin, pati_id=pati_id, pati_name="林晓雨")
-    assert entries(hospital.admin) == [
+    assert list_entries(hospital.admin) == [
         ("管理员", pati_id, "changed"),
         ("陈医生", pati_id, "read"),
         ("陈医生", pati_id, "read"),
@@ -82,10 +82,10 @@ def test_every_read_and_change_is_logged_newest_first(hospital: Hospital) -> Non
 def test_file_is_not_shown_if_the_log_cannot_be_written(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
     pati_id = staff_client.create_patient_file(hospital.desk)
 
-    def full(*_: Any) -> None:
+    def raise_error(*_: Any) -> None:
         raise mysql.StatementError(1114, "The table 'patient_access' is full")
 
-    monkeypatch.setattr(store, "insert_access", full)
+    monkeypatch.setattr(store, "insert_access", raise_error)
     response = staff_client.get_patient_info(hospital.chen, pati_id)
     assert (response.status, response.code) == (500, 10002)
     assert staff_client.save_patient(hospital.chen, pati_id=pati_id, pati_name="林晓雨").status == 500
@@ -100,10 +100,13 @@ def test_log_is_filtered_by_patient_and_by_staff(hospital: Hospital) -> None:
     )
     staff_client.get_patient_info(hospital.chen, lin)
     staff_client.get_patient_info(hospital.chen, wang)
-    assert entries(hospital.admin, pati_id=lin) == [("陈医生", lin, "read"), ("客服小李", lin, "filed")]
-    assert entries(hospital.admin, user_id=hospital.chen.user_id) == [("陈医生", wang, "read"), ("陈医生", lin, "read")]
-    assert entries(hospital.admin, user_id=hospital.chen.user_id, pati_id=lin) == [("陈医生", lin, "read")]
-    assert entries(hospital.admin, user_id=hospital.zhou.user_id) == []
+    assert list_entries(hospital.admin, pati_id=lin) == [("陈医生", lin, "read"), ("客服小李", lin, "filed")]
+    assert list_entries(hospital.admin, user_id=hospital.chen.user_id) == [
+        ("陈医生", wang, "read"),
+        ("陈医生", lin, "read"),
+    ]
+    assert list_entries(hospital.admin, user_id=hospital.chen.user_id, pati_id=lin) == [("陈医生", lin, "read")]
+    assert list_entries(hospital.admin, user_id=hospital.zhou.user_id) == []
 
 
 def test_log_is_paged(hospital: Hospital) -> None:

@@ -130,23 +130,23 @@ def test_passport_is_not_checked_as_an_id_card(hospital: Hospital) -> None:
 def test_eight_concurrent_requests_create_one_file(hospital: Hospital) -> None:
     number, start = build_unused_id_number(), Barrier(8)
 
-    def file(_: int) -> str:
+    def save(_: int) -> str:
         start.wait()
         return staff_client.create_patient_file(hospital.desk, pati_id_number=number)
 
     with ThreadPoolExecutor(8) as pool:
-        assert len(set(pool.map(file, range(8)))) == 1
+        assert len(set(pool.map(save, range(8)))) == 1
 
 
 def test_idempotency_key_creates_one_file_and_rejects_other_content(hospital: Hospital) -> None:
     key, start = {"Idempotency-Key": "k1"}, Barrier(4)
 
-    def file(_: int) -> str:
+    def save(_: int) -> str:
         start.wait()
         return str(staff_client.save_patient(hospital.desk, key).data["pati_id"])
 
     with ThreadPoolExecutor(4) as pool:
-        (pati_id,) = set(pool.map(file, range(4)))
+        (pati_id,) = set(pool.map(save, range(4)))
     response = staff_client.save_patient(hospital.desk, key, pati_name="王小雨")
     assert (response.status, response.code) == (409, 10005)
     assert staff_client.save_patient(hospital.chen, key).data["pati_id"] != pati_id, "a key is its sender's own"

@@ -12,25 +12,25 @@ from tests.support.staff_client import GROUP, build_label_list
 pytestmark = pytest.mark.usefixtures("everyone")
 
 
-def names(person: Person, **query: Any) -> list[str]:
+def search_names(person: Person, **query: Any) -> list[str]:
     return [one["pati_name"] for one in staff_client.search_patients(person, **query).data["list"]]
 
 
 def test_search_by_the_beginning_of_a_name_newest_first(hospital: Hospital) -> None:
     for name in ("林小雨", "林大雨", "王小林"):
         staff_client.create_patient_file(hospital.desk, pati_name=name)
-    assert names(hospital.chen, pati_name="林") == ["林大雨", "林小雨"]
-    assert names(hospital.desk, pati_name="林小雨") == ["林小雨"]
-    assert names(hospital.admin) == ["王小林", "林大雨", "林小雨"]
-    assert names(hospital.desk, pati_name="陈") == []
+    assert search_names(hospital.chen, pati_name="林") == ["林大雨", "林小雨"]
+    assert search_names(hospital.desk, pati_name="林小雨") == ["林小雨"]
+    assert search_names(hospital.admin) == ["王小林", "林大雨", "林小雨"]
+    assert search_names(hospital.desk, pati_name="陈") == []
 
 
 @pytest.mark.parametrize("wild", ["%", "_", "林%", "\\", "%雨", "'; --"])
 def test_wildcards_are_matched_literally(hospital: Hospital, wild: str) -> None:
     staff_client.create_patient_file(hospital.desk, pati_name="林小雨")
-    assert names(hospital.desk, pati_name=wild) == []
+    assert search_names(hospital.desk, pati_name=wild) == []
     staff_client.create_patient_file(hospital.desk, pati_name=f"{wild}雨")
-    assert names(hospital.desk, pati_name=wild) == [f"{wild}雨"]
+    assert search_names(hospital.desk, pati_name=wild) == [f"{wild}雨"]
 
 
 def test_search_by_phone_id_number_group_and_label(hospital: Hospital) -> None:
@@ -45,12 +45,12 @@ def test_search_by_phone_id_number_group_and_label(hospital: Hospital) -> None:
     staff_client.create_patient_file(
         hospital.desk, pati_name="王强", pati_phone="13800000002", list=build_label_list(label)
     )
-    assert names(hospital.desk, pati_phone="13800000002") == ["王强"]
-    assert names(hospital.desk, pati_id_number=number.lower()) == ["林小雨"]
-    assert names(hospital.desk, pati_id_number=build_unused_id_number()) == []
-    assert names(hospital.desk, label_id=group) == ["林小雨"]
-    assert names(hospital.desk, label_id=label) == ["王强", "林小雨"]
-    assert names(hospital.desk, label_id=label, pati_name="王", pati_phone="13800000002") == ["王强"]
+    assert search_names(hospital.desk, pati_phone="13800000002") == ["王强"]
+    assert search_names(hospital.desk, pati_id_number=number.lower()) == ["林小雨"]
+    assert search_names(hospital.desk, pati_id_number=build_unused_id_number()) == []
+    assert search_names(hospital.desk, label_id=group) == ["林小雨"]
+    assert search_names(hospital.desk, label_id=label) == ["王强", "林小雨"]
+    assert search_names(hospital.desk, label_id=label, pati_name="王", pati_phone="13800000002") == ["王强"]
 
 
 def test_list_masks_phones_and_has_no_id_numbers(hospital: Hospital) -> None:
@@ -73,7 +73,7 @@ def test_patients_of_other_hospitals_are_not_listed(hospital: Hospital, other_ho
     label, number = staff_client.create_label(hospital.desk, "高血压"), build_unused_id_number()
     staff_client.create_patient_file(hospital.desk, pati_id_number=number, list=build_label_list(label))
     queries: list[dict[str, str]] = [{}, {"label_id": label}, {"pati_id_number": number}, {"pati_phone": "13800000001"}]
-    assert [names(other_hospital.admin, **query) for query in queries] == [[], [], [], []]
+    assert [search_names(other_hospital.admin, **query) for query in queries] == [[], [], [], []]
 
 
 @pytest.mark.parametrize(

@@ -22,23 +22,23 @@ def save_department(person: Person, name: Any = "内科", **fields: Any) -> ApiR
     return post(f"{STAFF_PATH}/save_department", person.token, name=name, **fields)
 
 
-def department_photo(person: Person, dept_id: Any, **fields: Any) -> ApiResponse:
+def request_department_photo_form(person: Person, dept_id: Any, **fields: Any) -> ApiResponse:
     return post(f"{STAFF_PATH}/department_photo", person.token, dept_id=dept_id, **{**PICTURE, **fields})
 
 
-def departments(person: Person) -> list[tuple[str, int]]:
+def list_departments(person: Person) -> list[tuple[str, int]]:
     return [(one["name"], one["order"]) for one in get(f"{STAFF_PATH}/departments", person.token).data]
 
 
-def save(person: Person, doctor_id: Any, **fields: Any) -> ApiResponse:
+def save_doctor(person: Person, doctor_id: Any, **fields: Any) -> ApiResponse:
     return post(f"{STAFF_PATH}/save_doctor", person.token, doctor_id=doctor_id, **fields)
 
 
-def profiles(person: Person, **query: Any) -> list[dict[str, Any]]:
+def list_profiles(person: Person, **query: Any) -> list[dict[str, Any]]:
     return list(get(f"{STAFF_PATH}/doctor_profiles", person.token, **query).data["list"])
 
 
-def photo_form(person: Person, doctor_id: Any, **fields: Any) -> ApiResponse:
+def request_photo_form(person: Person, doctor_id: Any, **fields: Any) -> ApiResponse:
     return post(f"{STAFF_PATH}/doctor_photo", person.token, doctor_id=doctor_id, **{**PICTURE, **fields})
 
 
@@ -46,14 +46,14 @@ def test_departments_are_listed_in_the_given_order(hospital: Hospital) -> None:
     for name, order in (("内科", 3), ("外科", 1), ("儿科", 3)):
         save_department(hospital.admin, name, order=order)
     for person in (hospital.chen, hospital.desk, hospital.admin):
-        assert departments(person) == [("外科", 1), ("内科", 3), ("儿科", 3)]
+        assert list_departments(person) == [("外科", 1), ("内科", 3), ("儿科", 3)]
 
 
 def test_department_is_renamed_and_reordered(hospital: Hospital) -> None:
     dept_id = save_department(hospital.admin).data["dept_id"]
     for _ in range(2):
         assert save_department(hospital.admin, "呼吸内科", dept_id=dept_id, order=2).data == {"dept_id": dept_id}
-    assert departments(hospital.admin) == [("呼吸内科", 2)]
+    assert list_departments(hospital.admin) == [("呼吸内科", 2)]
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_department_is_renamed_and_reordered(hospital: Hospital) -> None:
 )
 def test_department_photo_must_be_a_picture(hospital: Hospital, fields: dict[str, Any], name: str) -> None:
     dept_id = save_department(hospital.admin).data["dept_id"]
-    response = department_photo(hospital.admin, **{"dept_id": dept_id, **fields})
+    response = request_department_photo_form(hospital.admin, **{"dept_id": dept_id, **fields})
     assert (response.status, response.error.partition("：")[0]) == (400, name)
 
 
@@ -76,7 +76,7 @@ def test_department_name_is_unique(hospital: Hospital, other_hospital: Hospital)
 
 def test_department_shows_saved_fields_and_keeps_absent_ones(hospital: Hospital) -> None:
     dept_id = save_department(hospital.admin, order=3, introduction="咳嗽、哮喘").data["dept_id"]
-    form = department_photo(hospital.admin, dept_id).data
+    form = request_department_photo_form(hospital.admin, dept_id).data
     fields = {"dept_id": dept_id, "photo_file_id": form["file_id"]}
     response = save_department(hospital.admin, **fields)
     assert (response.status, response.error) == (409, "文件尚未上传")
@@ -108,9 +108,9 @@ def test_department_shows_saved_fields_and_keeps_absent_ones(hospital: Hospital)
 def test_department_of_another_hospital_is_not_found(hospital: Hospital, other_hospital: Hospital) -> None:
     dept_id = save_department(hospital.admin).data["dept_id"]
     assert save_department(other_hospital.admin, "改名", dept_id=dept_id).status == 404
-    assert department_photo(other_hospital.admin, dept_id).error == "科室不存在"
-    assert save(other_hospital.admin, other_hospital.chen.user_id, dept_id=dept_id).error == "科室不存在"
-    assert departments(other_hospital.admin) == []
+    assert request_department_photo_form(other_hospital.admin, dept_id).error == "科室不存在"
+    assert save_doctor(other_hospital.admin, other_hospital.chen.user_id, dept_id=dept_id).error == "科室不存在"
+    assert list_departments(other_hospital.admin) == []
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_department_of_another_hospital_is_not_found(hospital: Hospital, other_h
 def test_invalid_field_of_a_department_is_named(hospital: Hospital, name: str, value: Any) -> None:
     response = save_department(hospital.admin, **{"name": "内科", name: value})
     assert (response.status, response.error.partition("：")[0]) == (400, name)
-    assert departments(hospital.admin) == []
+    assert list_departments(hospital.admin) == []
 
 
 def test_profile_shows_saved_fields_and_keeps_absent_ones(hospital: Hospital) -> None:
@@ -140,8 +140,8 @@ def test_profile_shows_saved_fields_and_keeps_absent_ones(hospital: Hospital) ->
         "order": 5,
     }
     for _ in range(2):
-        assert save(hospital.admin, chen, **profile).data is None
-    (found,) = profiles(hospital.admin, doctor_name="陈")
+        assert save_doctor(hospital.admin, chen, **profile).data is None
+    (found,) = list_profiles(hospital.admin, doctor_name="陈")
     assert found == {
         **profile,
         "doctor_id": str(chen),
@@ -149,29 +149,29 @@ def test_profile_shows_saved_fields_and_keeps_absent_ones(hospital: Hospital) ->
         "dept_name": "内科",
         "photo_url": "",
     }
-    save(hospital.admin, chen, title="", dept_id="", duty_code=3)
-    (changed,) = profiles(hospital.admin, doctor_name="陈")
+    save_doctor(hospital.admin, chen, title="", dept_id="", duty_code=3)
+    (changed,) = list_profiles(hospital.admin, doctor_name="陈")
     assert changed == {**found, "title": "", "dept_id": "", "dept_name": "", "duty_code": "3"}
 
 
 def test_uploaded_photo_is_shown(hospital: Hospital) -> None:
     chen = hospital.chen.user_id
-    form = photo_form(hospital.admin, chen).data
+    form = request_photo_form(hospital.admin, chen).data
     fields = {"photo_file_id": form["file_id"]}
-    response = save(hospital.admin, chen, **fields)
+    response = save_doctor(hospital.admin, chen, **fields)
     assert (response.status, response.error) == (409, "文件尚未上传")
     assert multipart_forms.post_form(form["url"], list(form["fields"].items()), PNG).status == 204
     for _ in range(2):
-        assert save(hospital.admin, chen, **fields).status == 200
-    (found,) = profiles(hospital.admin, doctor_name="陈")
+        assert save_doctor(hospital.admin, chen, **fields).status == 200
+    (found,) = list_profiles(hospital.admin, doctor_name="陈")
     assert multipart_forms.send_request("GET", found["photo_url"]).body == PNG
     listed = get(f"{STAFF_PATH}/doctor_list", hospital.lin.token, page_num=1, page_size=10, doctor_name="陈").data[
         "list"
     ]
     assert multipart_forms.send_request("GET", listed[0]["doctor_photo_url"]).body == PNG
-    assert save(hospital.admin, hospital.zhou.user_id, **fields).status == 404, "it is Chen's photo"
-    save(hospital.admin, chen, photo_file_id="")
-    assert profiles(hospital.admin, doctor_name="陈")[0]["photo_url"] == ""
+    assert save_doctor(hospital.admin, hospital.zhou.user_id, **fields).status == 404, "it is Chen's photo"
+    save_doctor(hospital.admin, chen, photo_file_id="")
+    assert list_profiles(hospital.admin, doctor_name="陈")[0]["photo_url"] == ""
 
 
 @pytest.mark.parametrize(
@@ -185,13 +185,16 @@ def test_uploaded_photo_is_shown(hospital: Hospital) -> None:
     ],
 )
 def test_photo_must_be_a_picture_of_at_most_5_mb(hospital: Hospital, fields: dict[str, Any], name: str) -> None:
-    response = photo_form(hospital.admin, **{"doctor_id": hospital.chen.user_id, **fields})
+    response = request_photo_form(hospital.admin, **{"doctor_id": hospital.chen.user_id, **fields})
     assert (response.status, response.error.partition("：")[0]) == (400, name)
 
 
 def test_only_doctors_of_the_hospital_have_a_profile(hospital: Hospital, other_hospital: Hospital) -> None:
     for user_id in (hospital.desk.user_id, hospital.lin.user_id, other_hospital.chen.user_id):
-        for response in (save(hospital.admin, user_id, title="院长"), photo_form(hospital.admin, user_id)):
+        for response in (
+            save_doctor(hospital.admin, user_id, title="院长"),
+            request_photo_form(hospital.admin, user_id),
+        ):
             assert (response.status, response.error) == (404, "医生不存在")
 
 
@@ -209,8 +212,10 @@ def test_only_doctors_of_the_hospital_have_a_profile(hospital: Hospital, other_h
     ],
 )
 def test_invalid_field_is_named_and_changes_nothing(hospital: Hospital, name: str, values: list[Any]) -> None:
-    before = profiles(hospital.admin)
+    before = list_profiles(hospital.admin)
     for value in values:
-        response = save(hospital.admin, **{"doctor_id": hospital.chen.user_id, "introduction": "新", name: value})
+        response = save_doctor(
+            hospital.admin, **{"doctor_id": hospital.chen.user_id, "introduction": "新", name: value}
+        )
         assert (response.status, response.error.partition("：")[0]) == (400, name), value
-    assert profiles(hospital.admin) == before
+    assert list_profiles(hospital.admin) == before

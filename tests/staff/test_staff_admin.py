@@ -21,15 +21,15 @@ DOCTORS_OWN = "/msg_service/msg/doctor/new_session"  # an endpoint for doctors o
 BAD_IDS = ["", "0", -1, "a", 2**53, True, None, []]
 
 
-def create(person: Person, **fields: Any) -> ApiResponse:
+def create_staff(person: Person, **fields: Any) -> ApiResponse:
     return post(f"{STAFF_PATH}/staff", person.token, **{**ZHAO, **fields})
 
 
-def listed(person: Person, **query: Any) -> ApiResponse:
+def list_staff(person: Person, **query: Any) -> ApiResponse:
     return get(f"{STAFF_PATH}/staff_list", person.token, **query)
 
 
-def do(person: Person, what: str, user_id: Any, **fields: Any) -> ApiResponse:
+def post_change(person: Person, what: str, user_id: Any, **fields: Any) -> ApiResponse:
     return post(f"{STAFF_PATH}/staff_{what}", person.token, user_id=user_id, **fields)
 
 
@@ -37,19 +37,19 @@ def sign_in(hospital: Hospital, phone: str, password: str) -> ApiResponse:
     return post(f"{STAFF_PATH}/login", headers={"tenantId": str(hospital.tenant_id)}, phone=phone, password=password)
 
 
-def asks_as_doctor(token: str) -> int:
+def call_as_doctor(token: str) -> int:
     return get(DOCTORS_OWN, token).status
 
 
-def copied(token: str) -> str | None:
+def read_cached_session(token: str) -> str | None:
     return cache.read(tokens._build_cache_key(tokens.hash_token(token)))
 
 
 def test_new_doctor_signs_in_and_is_listed_for_patients(hospital: Hospital) -> None:
-    user_id = create(hospital.admin).data["user_id"]
+    user_id = create_staff(hospital.admin).data["user_id"]
     signed_in = sign_in(hospital, ZHAO["phone"], ZHAO["password"]).data
     assert (signed_in["userId"], signed_in["role"], signed_in["name"]) == (user_id, "doctor", "赵医生")
-    assert asks_as_doctor(signed_in["token"]) == 200
+    assert call_as_doctor(signed_in["token"]) == 200
     found = get(f"{STAFF_PATH}/doctor_list", hospital.lin.token, page_num=1, page_size=10, doctor_name="赵").data[
         "list"
     ]
@@ -57,21 +57,21 @@ def test_new_doctor_signs_in_and_is_listed_for_patients(hospital: Hospital) -> N
 
 
 def test_phone_is_unique_among_staff_of_a_hospital(hospital: Hospital, other_hospital: Hospital) -> None:
-    assert create(hospital.admin).status == 200
-    response = create(hospital.admin, name="别人")
+    assert create_staff(hospital.admin).status == 200
+    response = create_staff(hospital.admin, name="别人")
     assert (response.status, response.code, response.error) == (409, 10005, "该手机号已有员工使用")
-    assert create(other_hospital.admin).status == 200
+    assert create_staff(other_hospital.admin).status == 200
 
 
 def test_four_concurrent_requests_create_one_member_of_staff(hospital: Hospital) -> None:
     start = Barrier(4)
 
-    def one(_: int) -> int:
+    def create_one(_: int) -> int:
         start.wait()
-        return create(hospital.admin).status
+        return create_staff(hospital.admin).status
 
     with ThreadPoolExecutor(4) as pool:
-        assert sorted(pool.map(one, range(4))) == [200, 409, 409, 409]
+        assert sorted(pool.map(create_one, range(4))) == [200, 409, 409, 409]
 
 
 @pytest.mark.parametrize(
@@ -85,15 +85,15 @@ def test_four_concurrent_requests_create_one_member_of_staff(hospital: Hospital)
 )
 def test_invalid_field_is_named_and_creates_no_staff(hospital: Hospital, name: str, values: list[Any]) -> None:
     for value in values:
-        response = create(hospital.admin, **{name: value})
+        response = create_staff(hospital.admin, **{name: value})
         assert (response.status, response.error.partition("：")[0]) == (400, name), value
         assert name != "password" or not value or str(value) not in response.error
-    assert listed(hospital.admin).data["total"] == 4
+    assert list_staff(hospital.admin).data["total"] == 4
 
 
 def test_list_contains_all_staff_with_masked_phones_in_order(hospital: Hospital) -> None:
-    do(hospital.admin, "disable", hospital.zhou.user_id)
-    data = listed(hospital.admin).data
+    post_change(hospital.admin, "disable", hospital.zhou.user_id)
+    data = list_staff(hospital.admin).data
     rows = [(one["name"], one["role"], one["phone"], one["disabled"]) for one in data["list"]]
     assert rows == [
         ("陈医生", "doctor", "139****0001", False),
@@ -105,48 +105,48 @@ def test_list_contains_all_staff_with_masked_phones_in_order(hospital: Hospital)
 
 
 def test_list_is_filtered_and_paged(hospital: Hospital) -> None:
-    def names(**query: Any) -> list[str]:
-        return [one["name"] for one in listed(hospital.admin, **query).data["list"]]
+    def list_names(**query: Any) -> list[str]:
+        return [one["name"] for one in list_staff(hospital.admin, **query).data["list"]]
 
-    assert names(role="doctor") == names(name="医生") == ["陈医生", "周医生"]
-    assert names(name="%") == names(name="医生", role="admin") == []
-    assert names(page_num=2, page_size=3) == ["管理员"]
+    assert list_names(role="doctor") == list_names(name="医生") == ["陈医生", "周医生"]
+    assert list_names(name="%") == list_names(name="医生", role="admin") == []
+    assert list_names(page_num=2, page_size=3) == ["管理员"]
 
 
 @pytest.mark.parametrize(
     ("name", "value"), [("role", "patient"), ("page_num", "0"), ("page_size", "a"), ("name", "x" * 65)]
 )
 def test_invalid_field_of_the_list_is_named(hospital: Hospital, name: str, value: str) -> None:
-    response = listed(hospital.admin, **{name: value})
+    response = list_staff(hospital.admin, **{name: value})
     assert (response.status, response.error.partition("：")[0]) == (400, name)
 
 
 def test_role_change_takes_effect_on_open_sessions(hospital: Hospital) -> None:
-    assert asks_as_doctor(hospital.chen.token) == 200
-    assert copied(hospital.chen.token)
+    assert call_as_doctor(hospital.chen.token) == 200
+    assert read_cached_session(hospital.chen.token)
     for _ in range(2):  # the same request twice
-        assert do(hospital.admin, "role", hospital.chen.user_id, role="service_staff").data is None
-        assert asks_as_doctor(hospital.chen.token) == 403
-    assert do(hospital.admin, "role", hospital.chen.user_id, role="doctor").status == 200
-    assert asks_as_doctor(hospital.chen.token) == 200
+        assert post_change(hospital.admin, "role", hospital.chen.user_id, role="service_staff").data is None
+        assert call_as_doctor(hospital.chen.token) == 403
+    assert post_change(hospital.admin, "role", hospital.chen.user_id, role="doctor").status == 200
+    assert call_as_doctor(hospital.chen.token) == 200
 
 
 def test_new_role_of_doctor_is_listed_for_patients(hospital: Hospital) -> None:
-    do(hospital.admin, "role", hospital.desk.user_id, role="doctor")
+    post_change(hospital.admin, "role", hospital.desk.user_id, role="doctor")
     found = get(f"{STAFF_PATH}/doctor_list", hospital.lin.token, page_num=1, page_size=10, doctor_name="小李").data
     assert found["total"] == 1
 
 
 def test_disabling_and_enabling_take_effect_at_once(hospital: Hospital) -> None:
-    assert asks_as_doctor(hospital.chen.token) == 200
+    assert call_as_doctor(hospital.chen.token) == 200
     for _ in range(2):
-        assert do(hospital.admin, "disable", hospital.chen.user_id).data is None
-        assert asks_as_doctor(hospital.chen.token) == 401
+        assert post_change(hospital.admin, "disable", hospital.chen.user_id).data is None
+        assert call_as_doctor(hospital.chen.token) == 401
     redis.get_client().flushdb()
-    assert asks_as_doctor(hospital.chen.token) == 401
+    assert call_as_doctor(hospital.chen.token) == 401
     assert sign_in(hospital, hospital.chen.phone, PASSWORD).status == 401
-    assert do(hospital.admin, "enable", hospital.chen.user_id).data is None
-    assert asks_as_doctor(hospital.chen.token) == 200
+    assert post_change(hospital.admin, "enable", hospital.chen.user_id).data is None
+    assert call_as_doctor(hospital.chen.token) == 200
     assert sign_in(hospital, hospital.chen.phone, PASSWORD).status == 200
 
 
@@ -155,33 +155,36 @@ def test_concurrent_token_lookup_does_not_cache_the_old_role(
 ) -> None:
     real = cache.write
 
-    def changed_meanwhile(key: str, text: str) -> None:
+    def change_role_concurrently(key: str, text: str) -> None:
         monkeypatch.setattr(cache, "write", real)
-        do(hospital.admin, "role", hospital.chen.user_id, role="service_staff")
+        post_change(hospital.admin, "role", hospital.chen.user_id, role="service_staff")
         real(key, text)
 
-    monkeypatch.setattr(cache, "write", changed_meanwhile)
+    monkeypatch.setattr(cache, "write", change_role_concurrently)
     tokens.find_session(hospital.chen.token)
-    assert asks_as_doctor(hospital.chen.token) == 403
+    assert call_as_doctor(hospital.chen.token) == 403
 
 
 def test_password_reset_ends_all_sessions(hospital: Hospital) -> None:
     other = sign_in(hospital, hospital.chen.phone, PASSWORD).data["token"]
-    assert (asks_as_doctor(hospital.chen.token), asks_as_doctor(other)) == (200, 200)
-    assert do(hospital.admin, "password", hospital.chen.user_id, password="New-123456").data is None
+    assert (call_as_doctor(hospital.chen.token), call_as_doctor(other)) == (200, 200)
+    assert post_change(hospital.admin, "password", hospital.chen.user_id, password="New-123456").data is None
     for _ in range(2):
-        assert (asks_as_doctor(hospital.chen.token), asks_as_doctor(other)) == (401, 401)
+        assert (call_as_doctor(hospital.chen.token), call_as_doctor(other)) == (401, 401)
         redis.get_client().flushdb()
     assert sign_in(hospital, hospital.chen.phone, PASSWORD).status == 401
-    assert asks_as_doctor(sign_in(hospital, hospital.chen.phone, "New-123456").data["token"]) == 200
-    assert asks_as_doctor(hospital.zhou.token) == 200, "other sessions stay valid"
+    assert call_as_doctor(sign_in(hospital, hospital.chen.phone, "New-123456").data["token"]) == 200
+    assert call_as_doctor(hospital.zhou.token) == 200, "other sessions stay valid"
 
 
 def test_admin_cannot_demote_or_disable_themselves(hospital: Hospital) -> None:
     own = hospital.admin.user_id
-    for response in (do(hospital.admin, "disable", own), do(hospital.admin, "role", own, role="doctor")):
+    for response in (
+        post_change(hospital.admin, "disable", own),
+        post_change(hospital.admin, "role", own, role="doctor"),
+    ):
         assert (response.status, response.code) == (409, 10005)
-    assert listed(hospital.admin).status == 200
+    assert list_staff(hospital.admin).status == 200
 
 
 def test_staff_and_patients_of_other_hospitals_are_not_found(hospital: Hospital, other_hospital: Hospital) -> None:
@@ -192,19 +195,19 @@ def test_staff_and_patients_of_other_hospitals_are_not_found(hospital: Hospital,
             ("enable", {}),
             ("password", {"password": PASSWORD}),
         ):
-            response = do(hospital.admin, what, user_id, **fields)
+            response = post_change(hospital.admin, what, user_id, **fields)
             assert (response.status, response.code, response.error) == (404, 10004, "员工不存在")
-    assert asks_as_doctor(other_hospital.chen.token) == 200
+    assert call_as_doctor(other_hospital.chen.token) == 200
 
 
 @pytest.mark.parametrize("what", ["role", "disable", "enable", "password"])
 def test_invalid_id_is_named(hospital: Hospital, what: str) -> None:
     for user_id in BAD_IDS:
-        response = do(hospital.admin, what, user_id, role="admin", password=PASSWORD)
+        response = post_change(hospital.admin, what, user_id, role="admin", password=PASSWORD)
         assert (response.status, response.error.partition("：")[0]) == (400, "user_id"), user_id
 
 
 @pytest.mark.parametrize(("what", "name", "value"), [("role", "role", "patient"), ("password", "password", "short")])
 def test_invalid_change_is_named(hospital: Hospital, what: str, name: str, value: str) -> None:
-    response = do(hospital.admin, what, hospital.chen.user_id, **{name: value})
+    response = post_change(hospital.admin, what, hospital.chen.user_id, **{name: value})
     assert (response.status, response.error.partition("：")[0]) == (400, name)
