@@ -126,9 +126,10 @@ def send_with_id(world: World, operation: Operation, caller: str, field: str, na
 
 
 def describe_response(response: ApiResponse, named: str) -> tuple[int, str, bytes]:
-    """Return the response without the id itself."""
+    """Return the response without the id itself. Numbers of pages and entries may equal the id by chance."""
     text = json.dumps(response.body, ensure_ascii=False, sort_keys=True)
-    name = rf"(?<!\d){re.escape(named.removeprefix('user:'))}(?!\d)"
+    no_page_number = "".join(rf'(?<!"{field}": )' for field in ("page_num", "page_size", "pages", "total", "count"))
+    name = rf"{no_page_number}(?<!\d){re.escape(named.removeprefix('user:'))}(?!\d)"
     return response.status, re.sub(rf"{name}|(?<=\"ConversationId\": \")[0-9a-f-]{{36}}", "…", text), response.content
 
 
