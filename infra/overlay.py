@@ -37,9 +37,8 @@ def build_overlay(stage: str, sitemap: Sitemap, runtime: str, sources: str) -> J
     sockets = {functions.get_resource_name(one): one for one in sitemap.sockets}
     jobs = {functions.get_resource_name(job): job for job in sitemap.jobs}
     rates = {functions.get_resource_name(job): rate for job, rate in sitemap.rates.items()}
-    api_log = {
-        "LogGroupName": {"Fn::Sub": "/aws/lambda/${APIHandler}"}
-    }  # Chalice refers to a resource that does not exist
+    # Chalice's own name refers to a resource that does not exist.
+    api_log = {"LogGroupName": {"Fn::Sub": "/aws/lambda/${APIHandler}"}}
     return {
         "Parameters": _build_parameters(stage),
         "Conditions": {

@@ -9,10 +9,9 @@ from chalicelib.errors import ApiError
 from chalicelib.identity import attempts
 from chalicelib.identity.callers import Caller
 from chalicelib.people import accounts, bar_code, formatting, id_cards, patients
-from chalicelib.people.accounts import MAX_MEMBERS
+from chalicelib.people.accounts import MAX_MEMBERS, Relation
 from chalicelib.people.patients import PatientDetails
 
-RELATION_SELF, RELATION_OTHER = 1, 9  # cont_relation of document 003
 MAX_ID_NUMBER_GUESSES = 10  # per account in 15 minutes
 
 
@@ -68,7 +67,7 @@ def _find_or_add(tx: Tx, caller: Caller, details: PatientDetails) -> int:
         gender=details.gender,
         birthday=details.birthday,
         phone=details.phone,
-        cont_relation=RELATION_OTHER if present else RELATION_SELF,
+        cont_relation=Relation.OTHER if present else Relation.SELF,
         is_default=not present,
         pati_id=pati_id,
     )
