@@ -105,7 +105,7 @@ def migrate(event: Any, _context: Any) -> Any:
 
 @app.schedule("rate(1 hour)", name="sweep_files")
 def sweep_files(_event: Any) -> None:
-    """Delete unconfirmed uploads that are older than a day."""
+    """Delete uploaded objects after a day, and the rows of uploads that were never confirmed."""
     from chalicelib.files import cleanup
 
     logs.start_context(job="sweep_files")

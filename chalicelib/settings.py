@@ -46,7 +46,7 @@ class Settings:
     data_keys: str = field(repr=False)  # id:key pairs, each key encrypted by KMS; see crypto/field_encryption.py
     data_keys_file: str  # for development: a file with such pairs, keys not encrypted
     kms_endpoint_url: str  # "" for AWS
-    outbox_function: str  # function that runs outbox jobs; "" for a thread of this process, in Lambda for none
+    outbox_function: str  # function that runs outbox jobs; "": a thread of this process, in Lambda the schedule
     external_outbox_function: str  # the same for jobs of the external queue
     lambda_endpoint_url: str  # "" for AWS
     long_poll_seconds: float  # after which a long poll without events is answered

@@ -19,7 +19,7 @@ from tests.support.architecture import Sources, list_imports
 ROOT = Path(__file__).parent.parent
 HIDDEN_FOLDERS = {".chalice", ".ci", ".github"}  # other hidden folders, and __pycache__, are not under version control
 
-# A module imports from its own package and from the rows above its own.
+# A module imports from its own package and from the rows listed before its own.
 ROWS = [
     ("errors", "settings", "clock", "logs"),
     ("adapters",),

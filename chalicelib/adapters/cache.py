@@ -1,4 +1,4 @@
-"""Row cache: short-lived copies in Redis of single rows of MySQL, such as sessions.
+"""Cache of short-lived copies in Redis of rows of MySQL, such as sessions, and of short lists of them.
 
 An entry names the server that stored it (see redis.Script), so an entry that an outdated replica returns is ignored.
 """

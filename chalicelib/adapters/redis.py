@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 
 MAX_CONNECTIONS = 2_000  # per process: on a developer's machine each waiting listener uses one
-BACKOFF_SECONDS = 1.0  # for which no call is made after one has timed out
+BACKOFF_SECONDS = 1.0  # after a timeout, during which calls fail at once
 
 
 class RedisUnavailableError(Exception):

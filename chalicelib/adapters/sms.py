@@ -1,7 +1,8 @@
 """Send verification codes by SMS, through the provider that is configured for the stage.
 
-A provider needs a template that it has approved for the hospital. To add one, write a `send_by_…` function and add it
-to PROVIDERS. The provider `file`, for development, appends phone and code to a file.
+A provider needs a template that it has approved for the hospital. To add a provider, write a `send_by_…` function, add
+it to PROVIDERS, and add its name to the parameter SmsProvider in infra/overlay.py; CONTRIBUTING.md lists all places.
+The provider `file`, for development, appends phone and code to a file.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Client of WeChat's API for official accounts, as far as it is used.
+"""Client of WeChat's API for official accounts: the calls that this backend uses.
 
 Every call raises WechatApiError if WeChat rejects it, and ApiError(UNAVAILABLE) if no response or a malformed one
 arrives in time. WeChat expects secrets in query strings: no URL is logged, and of a response only the error code.

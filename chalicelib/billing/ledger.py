@@ -30,6 +30,7 @@ class LedgerSource(StrEnum):
     QUERY = "query"
     REFUND = "refund"
     BOOKING = "booking"
+    PERSON = "person"  # written by an operator, as docs/payment.md describes
 
 
 def record(
@@ -44,7 +45,8 @@ def record(
     """Append an event of a payment or, with `refund_id`, of its refund.
 
     Args:
-        detail: an id or error code of WeChat Pay, or the reason of a refund.
+        detail: an id, error code or trade state of WeChat Pay, the reason of a refund, or an out_refund_no that was
+            replaced.
     """
     tx.execute(
         """

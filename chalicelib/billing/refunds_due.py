@@ -1,6 +1,8 @@
-"""Refunds that are due: one row per payment, inserted in the transaction that decides on the refund.
+"""Refunds that are due, inserted in the transaction that decides on them.
 
-The outbox job REFUND_BOOKING sends them soon after the commit; if it fails, reconciliation finds the rows.
+The table `refunds_due` has a row for each paid booking that was cancelled; the table `refunds` has one for each payment
+to refund, which is also a payment that came too late or twice. The outbox job REFUND_BOOKING sends a refund once, soon
+after the commit; if that fails, reconciliation finds its row in `refunds`.
 """
 
 import secrets
@@ -21,7 +23,7 @@ class RefundReason(StrEnum):
 
     PATIENT = CancellationReason.PATIENT.value
     STOPPED = CancellationReason.STOPPED.value
-    UNPAID = CancellationReason.UNPAID.value
+    UNPAID = CancellationReason.UNPAID.value  # not expected: only unpaid bookings are cancelled for this reason
     DUPLICATE = "duplicate"  # the booking was paid before
     LATE = "late"  # the booking no longer accepted a payment
 

@@ -62,7 +62,11 @@ def require_access(session: SessionRecord | None, caller: Caller, member_id: int
 
 
 def list_for_caller(caller: Caller) -> list[SessionRecord] | None:
-    """Return all sessions of the caller, unordered; None for a doctor with more than MAX_CACHED_SESSIONS."""
+    """Return the caller's sessions, unordered.
+
+    Returns:
+        At most MAX_CACHED_SESSIONS + 1 sessions of a patient; None for a doctor with more than MAX_CACHED_SESSIONS.
+    """
     key = _build_list_key(caller.principal)
     cached = cache.read(key)
     if cached == TOO_MANY_MARKER:

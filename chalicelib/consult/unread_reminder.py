@@ -19,7 +19,8 @@ def notify_unread_reply(tenant_id: int, payload: dict[str, Any]) -> None:
             wechat_account/unread_replies.py enqueues them.
 
     Raises:
-        The errors of `template_messages.send`: the job is retried.
+        WechatApiError: WeChat rejected the message for a reason that may pass, so the job is retried.
+        ApiError: 503 if WeChat cannot be reached; the job is retried.
     """
     reply = store.find_unread_reply(mysql.autocommit, tenant_id, **payload)
     if reply is None:

@@ -23,7 +23,7 @@ NOT_FOUND_TEXT = "文件不存在"
 
 
 def confirm_own_upload(tenant_id: int, principal: str, file_id: int) -> File:
-    """Return the file of one's own upload, confirming it if necessary.
+    """Return the file of the caller's own upload, confirming it if necessary.
 
     Raises:
         ApiError: 404 if there is no such upload, 409 if nothing was uploaded or the content is of another type, 503 if
@@ -33,7 +33,11 @@ def confirm_own_upload(tenant_id: int, principal: str, file_id: int) -> File:
 
 
 def confirm_upload_for_place(tenant_id: int, principal: str, place: str, file_id: int) -> File:
-    """Return the file of one's own upload for a place, such as a conversation. Raises like `confirm_own_upload`."""
+    """Return the file of the caller's own upload for a place, such as a conversation.
+
+    Raises:
+        ApiError: as `confirm_own_upload`.
+    """
     return _confirm(store.find(mysql.autocommit, tenant_id, principal, file_id, place))
 
 

@@ -70,7 +70,7 @@ def get_offered_skills(agents: Iterable[Agent]) -> set[str]:
 
 
 def get_agent_skills(agent: Agent) -> set[str]:
-    """Return the requests that an agent serves: their skill, and their department by name and by id."""
+    """Return what a patient may ask for to reach this agent: the agent's skill, and the department's name and id."""
     return {text for text in (agent.skill, agent.department, str(agent.dept_id or "")) if text}
 
 

@@ -15,7 +15,7 @@ MAX_CAPTION_CHARS = 512  # beside a picture, which the other protocols show as i
 
 
 def require_valid(request: AddMessageRequest) -> None:
-    """Raise ApiError(BAD_PARAMETER) for a text without characters or a picture with too long a caption."""
+    """Raise ApiError(BAD_PARAMETER) for an empty text or a picture with too long a caption."""
     if _is_picture(request) and len(request.content) > MAX_CAPTION_CHARS:
         raise ApiError(errors.BAD_PARAMETER, f"content：图片的说明不能超过 {MAX_CAPTION_CHARS} 个字符")
     if not _is_picture(request) and not request.content.strip():

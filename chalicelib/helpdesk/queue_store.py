@@ -7,7 +7,7 @@ from enum import StrEnum
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.messaging.models import ConversationKind
 
-MAX_WAITING_CHATS = 200  # that one run of the assignment looks at
+MAX_WAITING_CHATS = 200  # considered by one run of the assignment
 
 
 class ChatState(StrEnum):

@@ -66,7 +66,7 @@ View = Callable[..., Any]
 Decorator = Callable[[View], View]
 
 OptionalTenantCaller = Annotated[Caller, "tenant_id is 0, which has no data, if the request does not name a tenant"]
-"""A visitor whose tenant may be unknown; with a plain Caller such a request is answered 400."""
+"""A visitor whose tenant may be unknown; with a plain Caller such a request gets a 400."""
 
 ActingCaller = Annotated[Caller, "replaced by the user whom the messagecenter's headers name"]
 """The user on whose behalf a messagecenter request is made: see identity/acting_user.py."""

@@ -4,7 +4,7 @@ Failures are counted in MySQL by conditional updates, so that neither concurrent
 tries.
 
 Strangers cannot lock out the owner of a phone: from an address from which the owner has signed in before, failures from
-other addresses do not count (docs/decisions/0016).
+other addresses do not count (docs/decisions/0013).
 """
 
 from chalicelib import clock, errors

@@ -13,7 +13,7 @@ BATCH_SIZE = 1_000  # rows per statement, so that its locks are held briefly
 TIME_BUDGET_SECONDS = 8.0  # after which no further batch is started; the next run continues
 
 # A revoked token is kept until it would have expired, because its tombstone in Redis may be lost before.
-# A login address is deleted when it is no longer known (attempts.KNOWN_ADDRESS_LIFETIME).
+# A known address is deleted when it is no longer known (attempts.KNOWN_ADDRESS_LIFETIME).
 # An openid is deleted when its token must have expired, whatever the token's state.
 EXPIRED_ROWS_SQL = (
     "DELETE FROM tokens WHERE expires_at < %(before)s",

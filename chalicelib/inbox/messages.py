@@ -1,4 +1,4 @@
-"""Send site messages, and list and mark one's own."""
+"""Send site messages; list the caller's own, and mark them as read."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""The backlog of a WebSocket: what it is sent first, namely all events since the client's cursor and their end."""
+"""The backlog of a WebSocket: the events since the client's cursor, sent when it connects, and their end."""
 
 from typing import Any
 

@@ -1,7 +1,7 @@
 """Each principal's stream of events in Redis, which listening clients receive. History is read from the log.
 
 A position in a stream is a cursor: the stream's generation and a counter without gaps, as in abc.12. A server that has
-lost the stream starts another generation, so that a listener who cannot be served from it is told of the gap. The
+lost the stream starts another generation, so that a listener who cannot be served from it is notified of the gap. The
 scripts are in lua/feed_*.lua.
 """
 

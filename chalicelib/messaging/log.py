@@ -13,7 +13,7 @@ from chalicelib.outbox import outbox
 
 logger = logging.getLogger(__name__)
 
-MAX_ID_COLLISIONS = 3  # of message ids, in a row
+MAX_ID_COLLISIONS = 3  # consecutive collisions of message ids before giving up
 WITHDRAWAL_WINDOW = 2 * 60 * clock.SECOND  # in which a sender may withdraw
 
 
@@ -21,11 +21,11 @@ def append(tenant_id: int, kind: str | None, public_id: str, sender: str, new_me
     """Write a message exactly once, however often it is sent. When this returns, it is durable and visible.
 
     Args:
-        kind: the conversation's, of ConversationKind; None for any.
+        kind: the required ConversationKind, or None for any.
 
     Raises:
         ApiError: 404 if the sender does not take part, 403 if the conversation is archived, 409 if the idempotency key
-            names another message.
+            names another message, 503 after MAX_ID_COLLISIONS.
     """
     writer = redis.generate_nonce()
     stored = recent_cache.run_with_write_intent(
@@ -93,7 +93,7 @@ def _insert_message(
 
 
 def _find_duplicate(tenant_id: int, public_id: str, sender: str, new_message: NewMessage) -> StoredMessage | None:
-    """Return the message that was sent before with this key, also if no new one may be written any more.
+    """Return the message that was sent before with this key, even if the conversation no longer accepts messages.
 
     Raises:
         ApiError: 409 if the key names another message.

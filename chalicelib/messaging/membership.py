@@ -2,8 +2,8 @@
 
 A change acquires its locks in the order of the log - the conversation, then its participants - so that it comes either
 before or after each message and each other change. It runs under a write intent, and afterwards the participants'
-states are removed from the recent-message cache: a removed participant is not shown what Redis holds, at once, or
-within 10 s if Redis could not be reached.
+states are removed from the recent-message cache: a removed participant no longer sees cached messages:
+at once, or after at most 10 s if Redis could not be reached.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""SQL of conversations and their participants: who takes part in what."""
+"""SQL of conversations and their participants."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ class LockedParticipant:
     """A current or former participant whose row is locked."""
 
     has_left: bool
-    was_removed: bool  # by another
+    was_removed: bool  # by someone else, as opposed to having left
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ T = TypeVar("T")
 SCHEMA_VERSION = 4  # of the stored data: a new version of the code must not read what another one wrote
 MAX_MESSAGES = 200  # of a conversation
 TRUST_SECONDS = 10  # without a comparison
-WRITE_INTENT_SECONDS = 60  # after these the writer is taken for dead, and the next refill removes its intent
+WRITE_INTENT_SECONDS = 60  # after which the writer is presumed dead, and the next refill removes its intent
 TTL_SECONDS = 86_400  # of an unused cache
 
 _ADD_WRITE_INTENT = load_script(
@@ -81,7 +81,7 @@ class Page:
 class CacheView:
     """What a reader found in the cache. The page of a broken one is empty.
 
-    A page without participant says nothing: MySQL must tell whether the reader takes part.
+    A page without participant does not decide whether the reader takes part: read MySQL.
     """
 
     verdict: str
@@ -92,7 +92,7 @@ class CacheView:
 
 
 def run_with_write_intent(public_id: str, writer: str, work: Callable[[], T]) -> T:
-    """Run `work` under a write intent, which is removed if `work` is sure to have committed nothing."""
+    """Run `work` under a write intent, which is removed if `work` certainly committed nothing."""
     add_write_intent(public_id, writer)
     try:
         return work()

@@ -7,7 +7,7 @@ from chalicelib.adapters.mysql import Tx
 
 @dataclass(frozen=True, slots=True)
 class Socket:
-    """Whose connection it is, and what it receives."""
+    """A registered connection: its owner, and whether it receives events that are no messages."""
 
     tenant_id: int
     principal: str

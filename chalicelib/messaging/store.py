@@ -1,4 +1,4 @@
-"""SQL of the conversation log: statements that write."""
+"""SQL of the conversation log: creating conversations, and sending and withdrawing messages."""
 
 import json
 

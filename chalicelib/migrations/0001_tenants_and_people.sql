@@ -1,6 +1,7 @@
 -- Tenants, user accounts, staff and patients.
--- In all tables, times named *_at, *_by or *_until are UTC microseconds since 1970; dates of birth and days are
--- calendar dates without a time zone. Columns named *_sealed hold AES-GCM ciphertext.
+-- In all tables, times named *_at or *_until, and pay_by, are UTC microseconds since 1970; dates of birth and days are
+-- calendar dates without a time zone. Other columns named *_by hold the user_id of who did it. Columns named *_sealed
+-- hold AES-GCM ciphertext.
 -- Every table has tenant_id, and no query joins rows of two tenants, so that a tenant can move to another database.
 
 CREATE TABLE tenants (
@@ -44,7 +45,7 @@ CREATE TABLE members (
     member_id      BIGINT PRIMARY KEY AUTO_INCREMENT,
     tenant_id      BIGINT NOT NULL,
     user_id        BIGINT NOT NULL,
-    pati_id        BIGINT NULL,  -- the member's patient file, NULL before the first booking
+    pati_id        BIGINT NULL,  -- the patient file, set when the member is added; without one a member cannot book
     name           VARCHAR(64) NOT NULL,
     gender         TINYINT NOT NULL DEFAULT 0,  -- 0 unknown, 1 male, 2 female, 9 unspecified
     birthday       DATE NULL,

@@ -23,10 +23,11 @@ CREATE TABLE internal_keys (
     KEY by_tenant (tenant_id)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
 
--- Failed password and code attempts. Kept in MySQL so that flushing Redis does not reset the counters.
+-- Failed attempts to guess a password or an ID number; those to guess an SMS code are counted in codes.attempts. Stored
+-- in MySQL so that flushing Redis does not reset the counters.
 CREATE TABLE attempts (
     tenant_id       BIGINT NOT NULL,
-    subject         VARBINARY(255) NOT NULL,  -- what is counted: purpose, phone and address, joined by colons
+    subject         VARBINARY(255) NOT NULL,  -- what is counted: KIND:PHONE:ADDRESS and parts of it, or member:USER_ID
     failures        INT NOT NULL,
     last_failed_at  BIGINT NOT NULL,
     known_until     BIGINT NULL,  -- until when the address counts as known for the phone after a successful sign-in

@@ -107,8 +107,8 @@ CREATE TABLE refunds_due (
 CREATE TABLE booking_rules (
     tenant_id       BIGINT PRIMARY KEY,
     days_ahead      SMALLINT NOT NULL,  -- how many days ahead patients can book
-    cancel_minutes  INT NOT NULL,  -- cancelling is possible until so many minutes before the slot
-    daily_limit     SMALLINT NOT NULL,  -- bookings of an account per day
+    cancel_minutes  INT NOT NULL,  -- cancelling is possible at least this many minutes before the slot
+    daily_limit     SMALLINT NOT NULL,  -- bookings made for a patient in a day, cancelled ones included
     pay_minutes     INT NOT NULL,  -- minutes to pay, 0 for no deadline
     missed_limit    SMALLINT NOT NULL,  -- missed bookings after which a patient cannot book
     weeks_ahead     SMALLINT NOT NULL,  -- how many weeks ahead patterns create schedules

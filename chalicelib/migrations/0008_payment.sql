@@ -86,7 +86,7 @@ CREATE TABLE refunds (
     error          VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT '',  -- WeChat's latest error code
     done_at        BIGINT NULL,
     check_at       BIGINT NOT NULL,  -- when to request or query it again
-    checks         INT NOT NULL DEFAULT 0,  -- number of queries
+    checks         INT NOT NULL DEFAULT 0,  -- number of requests and queries
     created_at     BIGINT NOT NULL,
     UNIQUE KEY payment (payment_id),
     UNIQUE KEY out_refund_no (out_refund_no),
@@ -94,7 +94,8 @@ CREATE TABLE refunds (
     KEY by_check (state, check_at)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
 
--- Audit log of payments and refunds. Rows are only added.
+-- Audit log of payments and refunds. Rows are only added. detail is an id, error code or trade state of WeChat Pay, the
+-- reason of a refund, or an out_refund_no that was replaced.
 CREATE TABLE payment_ledger (
     entry_id    BIGINT PRIMARY KEY AUTO_INCREMENT,
     tenant_id   BIGINT NOT NULL,
@@ -102,7 +103,7 @@ CREATE TABLE payment_ledger (
     refund_id   BIGINT NULL,
     event       VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,  -- a new state, or another step
     source      VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,  -- order, notification, query, refund, booking or person
-    detail      VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT '',  -- WeChat's number or error code
+    detail      VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT '',
     at          BIGINT NOT NULL,
     KEY by_payment (tenant_id, payment_id, entry_id)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;

@@ -1,4 +1,5 @@
 -- WeChat official accounts: configuration, and the openids of users.
+-- Document 003 prescribes the names bas_tenant_wechat_mp, bas_tenant_wechat_template and bas_tenant_wechat_webauth.
 
 -- A hospital's official account.
 CREATE TABLE bas_tenant_wechat_mp (

@@ -1,4 +1,5 @@
--- The staff's work with patient files: groups, labels and the access log.
+-- The staff's work with patient files: groups, labels and the access log. Document 003 prescribes the names
+-- adm_group_label and adm_pati_label_rela.
 
 -- Groups and labels for patients.
 CREATE TABLE adm_group_label (

@@ -1,7 +1,7 @@
 """Transactional outbox: durable background jobs with at-least-once execution.
 
-    outbox.enqueue(tx, tenant_id, Job.NOTIFY_BOOKING, {"booking_id": 12}, dedup_key="booking:12:cancelled")
-    outbox.wake_worker()  # after the commit; otherwise the scheduled run of the next minute picks the job up
+    outbox.enqueue(tx, tenant_id, Job.REFUND_BOOKING, {"book_id": 12}, dedup_key="refund:12:booking")
+    outbox.wake_worker(Queue.EXTERNAL)  # after the commit; otherwise the next scheduled run takes the job
 
 A job is enqueued in the same transaction as the change that causes it, and executed after the commit by the handler
 that app.py registers for it. A handler takes the tenant's id and the job's payload and must be idempotent.

@@ -191,4 +191,5 @@ def _build_success(payment: Payment) -> OrderResponse:
 
 
 def _build_failure(result: OrderResult) -> OrderResponse:
+    # `is_success` of document 003 means that WeChat Pay responded, not that it created the order.
     return OrderResponse(is_success=True, error_code="FAIL", error_msg=result.error_msg or result.error_code)

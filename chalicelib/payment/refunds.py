@@ -34,7 +34,7 @@ STATE_BY_STATUS: dict[str, RefundState] = {
 
 
 def refund_booking(tenant_id: int, payload: dict[str, Any]) -> None:
-    """Request the refunds of a booking. Handler of Job.REFUND_BOOKING; reconciliation retries failed ones."""
+    """Request the refunds of a booking once. Handler of Job.REFUND_BOOKING; reconciliation retries failed ones."""
     book_id = payload["book_id"]
     mysql.run_transaction(lambda tx: _ensure_refund(tx, tenant_id, book_id))
     for refund in refund_store.list_due_of_booking(mysql.autocommit, tenant_id, book_id):

@@ -168,7 +168,7 @@ def _load_department_calendar(caller: Caller, dept_id: int, day: date | None) ->
 def _load_doctor_calendar(
     caller: Caller, dept_id: int, doctor_id: int | None, day: date | None, days_ahead: int = 0
 ) -> DepartmentCalendar:
-    """Load the schedules of one day, or of so many days from tomorrow on."""
+    """Load the schedules of one day, or of `days_ahead` days from tomorrow on."""
     today = clock.today()
     days = _build_range(day or today + timedelta(1), day or today + timedelta(days_ahead))
     rows = calendar_store.load_for_doctor(mysql.autocommit, caller.tenant_id, dept_id, days, doctor_id)

@@ -61,7 +61,8 @@ def list_day(caller: Caller, query: DayBookingsQuery) -> Page[DayBooking]:
 
 def _register(tx: Tx, caller: Caller, keys: BookingKeys) -> tuple[int, bool]:
     """Return the slot's serial number, and whether the booking was registered now."""
-    # Locks are taken in the order that reservations/reserve.py documents.
+    # Locks are taken in the order that reservations/reserve.py documents: the patient, then the booking. The schedule
+    # is read without a lock, so a stop that commits after this read does not prevent the registration.
     booking_store.lock_patient(tx, caller.tenant_id, keys.pati_id)
     schedule = schedule_store.find(tx, caller.tenant_id, keys.schedule_id)
     booking = bookings.find_for_update(tx, caller.tenant_id, keys.book_id)

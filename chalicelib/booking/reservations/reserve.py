@@ -1,7 +1,8 @@
 """Reserve slots.
 
 The INSERT decides: unique keys of MySQL let a slot have one booking, and a patient one booking in a half-day and one
-with a doctor on a day. The checks before it only produce helpful messages.
+with a doctor on a day. For these rules, the checks before it only produce helpful messages. Limits, stopped schedules
+and past slots have no unique key: the checks enforce them, under the locks.
 
 Locks are taken in this order: the patient, the schedule (shared, so that reservations do not wait for each other), the
 slot.

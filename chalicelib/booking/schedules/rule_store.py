@@ -15,9 +15,9 @@ class Rules:
     """The rules of a hospital; the defaults are those of a hospital that has not set any."""
 
     days_ahead: int = 14  # last day that can be booked, counted from today
-    cancel_minutes: int = 0  # a patient can cancel until so many minutes before the slot
+    cancel_minutes: int = 0  # a patient can cancel at least this many minutes before the slot
     daily_limit: int = 5  # bookings that can be made for a patient in a day, cancelled ones included; 0: no limit
-    pay_minutes: int = 0  # after so many minutes an unpaid booking is cancelled; 0: never
+    pay_minutes: int = 0  # after this many minutes an unpaid booking is cancelled; 0: never
     missed_limit: int = 3  # missed bookings in MISSED_WINDOW_DAYS after which a patient cannot book; 0: no limit
     weeks_ahead: int = 4  # weeks for which patterns create schedules in advance
 

@@ -75,7 +75,7 @@ class Schedule(ScheduleTerms):
 
 
 def parse_schedule(row: Row) -> Schedule:
-    """Return the schedule in a row that has every column of one, and maybe others."""
+    """Return the schedule in a row that has at least the columns of a schedule."""
     fields: dict[str, Any] = {name: row[name] for name in Schedule.__dataclass_fields__}
     fields["half_day"] = HalfDay(row["half_day"])
     fields["doctor_active"] = bool(row["doctor_active"])

@@ -53,7 +53,7 @@ def respond(
         raise ApiError(errors.PROTOCOL, "protoc：ws 请用 WebSocket 连接")
     if query.protoc != "poll":
         raise ApiError(errors.PROTOCOL)
-    # A client that receives one message at a time, as in document 004, is not told of a gap that is only possible.
+    # A client that receives one message at a time, as in document 004, is not notified of a gap that is only possible.
     found = wait_for_events(caller, query, query.after or "", query.limit or 1, time_left, bool(query.limit))
     if query.limit:
         return {"Msg": list(found.frames), "cursor": found.cursor, "gap": found.gap}

@@ -1,6 +1,6 @@
 -- Record that MySQL agreed with what a reader saw, and store that reader's state. Return the version, a new one if the
--- state changed; nil if anything was written since the look.
--- ARGV: 1 version, 2 time of the look, 3 reader, 4 read_seq, 5 own_after_read, 6 hidden_seq.
+-- state changed; nil if anything was written since it was read.
+-- ARGV: 1 version, 2 time of the read, 3 reader, 4 read_seq, 5 own_after_read, 6 hidden_seq.
 if version ~= ARGV[1] then return end
 local reader = ARGV[3]
 local state = redis.call('HMGET', KEYS[1], 'read_seq:' .. reader, 'own_after_read:' .. reader, 'hidden_seq:' .. reader)

@@ -1,6 +1,6 @@
 -- Replace the cache by what MySQL holds, and drop write intents of dead writers. Return the new version; nil if
--- anything was written since the look.
--- ARGV: 1 version, 2 time of the look, 3 tenant_id, 4 last_seq, 5 changes, 6 number of participants, then
+-- anything was written since it was read.
+-- ARGV: 1 version, 2 time of the read, 3 tenant_id, 4 last_seq, 5 changes, 6 number of participants, then
 -- (principal, read_seq, own_after_read, hidden_seq) of each, then (seq, record) of each message.
 if version ~= ARGV[1] then return end
 redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', redis.call('TIME')[1] - WRITE_INTENT_SECONDS)

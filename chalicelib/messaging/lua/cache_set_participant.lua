@@ -1,5 +1,5 @@
--- Store a participant's state as MySQL has it. If anything was written since the look, or is being written, the given
--- numbers may be older than the cached ones: then the state is removed, and the next reader brings it from MySQL.
+-- Store a participant's state as MySQL has it. If anything was written since it was read, or is being written, the
+-- given numbers may be older than the cached ones: then the state is removed, and the next reader reads it from MySQL.
 -- ARGV: 1 version, 2 nonce, 3 principal, 4 read_seq, 5 own_after_read, 6 hidden_seq.
 local principal = ARGV[3]
 if version == ARGV[1] and redis.call('ZCARD', KEYS[3]) == 0 then
