@@ -25,7 +25,6 @@ class Settings:
     stage: str  # "local" on a developer's machine, else the deployed stage
     endpoint_group: str  # the group that this Lambda function serves; "" for all
     in_lambda: bool
-    chalice_cli: bool  # running in the chalice command (local, package), not in Lambda
     log_level: str
     # mysql://user:password@host:port/name, with ?tls=1 except on a developer's machine
     database_url: str = field(repr=False)
@@ -68,7 +67,6 @@ def _load(env: "os._Environ[str]") -> Settings:
         stage=env.get("ZHENXUN_STAGE", "local"),
         endpoint_group=env.get("GROUP", ""),
         in_lambda="AWS_LAMBDA_FUNCTION_NAME" in env,
-        chalice_cli="AWS_CHALICE_CLI_MODE" in env,
         log_level=env.get("LOG_LEVEL", "INFO"),
         database_url=env.get("DATABASE_URL", "mysql://root@127.0.0.1:3306/zhenxun"),
         database_pool_size=int(env.get("DATABASE_POOL", "16" if "AWS_LAMBDA_FUNCTION_NAME" not in env else "1")),

@@ -85,7 +85,7 @@ class SetArchivedRequest(WireModel):
 
 
 class ConversationReference(WireModel):
-    """The id of the new conversation."""
+    """The id of a conversation."""
 
     ConversationId: str = Field(examples=[CONVERSATION_ID_EXAMPLE])
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from app import run_outbox, run_outbox_external
+from app import load_external_handlers, load_internal_handlers, run_outbox, run_outbox_external
 from chalicelib.adapters import mysql, sms
 from chalicelib.consult import unread_reminder
 from chalicelib.outbox import outbox
-from chalicelib.outbox.jobs import Job, Queue
+from chalicelib.outbox.jobs import EXTERNAL_JOBS, URGENT_JOBS, Job, Queue
 from tests.gateway.conftest import server_url, websocket_url
 from tests.support import notify_client
 from tests.support.accounts_client import request_code
@@ -80,10 +80,16 @@ def test_large_conversation_is_notified_while_sms_provider_hangs(
     assert not provider.responded.is_set()
 
 
+def test_every_job_has_a_handler_in_its_queue() -> None:
+    assert load_external_handlers().keys() == EXTERNAL_JOBS
+    assert load_internal_handlers().keys() == set(Job) - EXTERNAL_JOBS
+    assert URGENT_JOBS <= EXTERNAL_JOBS
+
+
 def test_each_worker_runs_its_own_queue(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
     mysql.autocommit.execute("DELETE FROM outbox")
-    monkeypatch.setattr(outbox, "wake_worker", lambda **_: None)
-    request_code(hospital)
+    monkeypatch.setattr(outbox, "wake_worker", lambda *_: None)
+    assert request_code(hospital).status == 200
     payload = {"connection": "none", "after": ""}
     mysql.run_transaction(lambda tx: outbox.enqueue(tx, hospital.tenant_id, Job.SEND_BACKLOG, payload))
     assert list_job_names() == ["send_sms_code", "send_backlog"]
@@ -97,14 +103,14 @@ def test_sms_code_takes_precedence_over_wechat_messages(
     hospital: Hospital, provider: HangingProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A code is useless after half a minute, and the WeChat messages of an evening take minutes."""
-    monkeypatch.setattr(outbox, "wake_worker", lambda **_: None)
+    monkeypatch.setattr(outbox, "wake_worker", lambda *_: None)
     provider.released.set()
     code_was_sent: list[bool] = []
 
     def notify_slowly(_tenant_id: int, _payload: Any) -> None:
         """Let a patient request a code while the first WeChat message is sent."""
         if not code_was_sent:
-            request_code(hospital)
+            assert request_code(hospital).status == 200
         code_was_sent.append(provider.responded.is_set())
 
     monkeypatch.setattr(unread_reminder, "notify_unread_reply", notify_slowly)
