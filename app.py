@@ -17,7 +17,7 @@ from chalicelib.outbox.jobs import Job, Queue
 from chalicelib.settings import settings
 
 GROUPS = ("consult", "gateway", "staff", "accounts", "booking", "payment", "wechat", "inbox", "helpdesk")
-CORE = "gateway"  # served by Chalice's API handler; every other group has its own function
+API_HANDLER_GROUP = "gateway"  # served by Chalice's API handler; every other group has its own function
 
 logs.configure()
 app = Chalice(app_name="zhenxun", configure_logs=False)
@@ -84,7 +84,7 @@ def serve_group(event: Any, context: Any) -> Any:
 
 serve_group.__name__ = "app"  # Chalice derives the handler's name from __name__: app.app, as of its own API handler
 for group in GROUPS:
-    if group != CORE:
+    if group != API_HANDLER_GROUP:
         app.lambda_function(name=group)(serve_group)
 
 

@@ -124,7 +124,9 @@ def make_overlay(stage: str, sources: str) -> dict[str, object]:
     jobs = {job.name: getattr(job, "event_pattern", {}) for job in app.app.event_sources}
     rates = {job.name: job.schedule_expression for job in app.app.event_sources if hasattr(job, "schedule_expression")}
     sockets = tuple(handler.name for handler in app.app.websocket_handlers.values())
-    return build_overlay(stage, Sitemap(routes, app.GROUPS, app.CORE, sockets, jobs, rates), RUNTIME, sources)
+    return build_overlay(
+        stage, Sitemap(routes, app.GROUPS, app.API_HANDLER_GROUP, sockets, jobs, rates), RUNTIME, sources
+    )
 
 
 def hash_sources(project: Path) -> str:

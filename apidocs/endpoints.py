@@ -8,9 +8,9 @@ from app import GROUPS, load_routes
 from chalicelib.errors import (
     BAD_PARAMETER,
     INTERNAL,
+    INVALID_TOKEN,
     NOT_ALLOWED,
     TIMED_OUT,
-    TOKEN,
     TOO_LARGE,
     TOO_MANY_REQUESTS,
     UNAVAILABLE,
@@ -56,7 +56,7 @@ class DocumentedEndpoint:
         """Return the errors that the endpoint declares and those that every endpoint of its kind may return."""
         kinds = {*COMMON_ERRORS, *self.endpoint.errors}
         if Role.PUBLIC not in self.endpoint.callers:
-            kinds.add(TOKEN)
+            kinds.add(INVALID_TOKEN)
         if self.endpoint.method == "POST":
             kinds.update(BODY_ERRORS)
         return sorted(kinds, key=lambda kind: (kind.status, kind.code))

@@ -3,7 +3,7 @@
 from apidocs import endpoints
 from apidocs.endpoints import DocumentedEndpoint
 from apidocs.responses import ERROR_NAMES
-from chalicelib.errors import KINDS, METHOD_NOT_ALLOWED, TOKEN, ErrorKind
+from chalicelib.errors import INVALID_TOKEN, KINDS, METHOD_NOT_ALLOWED, ErrorKind
 
 HEADER = """# Errors
 
@@ -44,4 +44,4 @@ def _format_endpoints(kind: ErrorKind, every: list[DocumentedEndpoint]) -> str:
         )
     named = [one for one in every if kind in one.endpoint.errors]
     paths = [f"`{one.endpoint.method} {one.endpoint.path}`" for one in named]
-    return "<br>".join([*(["any endpoint that requires a token or key"] if kind is TOKEN else []), *paths])
+    return "<br>".join([*(["any endpoint that requires a token or key"] if kind is INVALID_TOKEN else []), *paths])

@@ -1,4 +1,4 @@
-"""bin/bench inbox: reading site messages by a patient who has many, and sending to one and to 1,000 receivers."""
+"""bin/bench inbox: reading site messages by a patient who has many, and sending to one and to 1,000 recipients."""
 
 import argparse
 
@@ -37,7 +37,7 @@ def _insert_messages(patient: Person, old: int) -> None:
     now, tenant_id = clock.now(), patient.tenant_id
     first = 1 + mysql.autocommit.fetch_value("SELECT COALESCE(MAX(message_id), 0) FROM site_messages")
     message_ids = range(first, first + old + PAGE_SIZE)
-    columns = "(message_id, tenant_id, sender, text, receivers, sent_at)"
+    columns = "(message_id, tenant_id, sender, text, recipients, sent_at)"
     insert_rows(f"site_messages {columns}", [(one, tenant_id, b"system", MESSAGE_TEXT, 1, now) for one in message_ids])
     rows = [(tenant_id, patient.user_id, one, int(one < first + old)) for one in message_ids]
     insert_rows("site_deliveries (tenant_id, user_id, message_id, is_read)", rows)
@@ -56,12 +56,12 @@ def _build_reads(patient: Person, samples: int) -> list[Case]:
 def _build_sends(hospital: Hospital, samples: int) -> list[Case]:
     tenant_id = hospital.tenant_id
     insert_rows("people (tenant_id, kind, created_at)", [(tenant_id, PersonKind.PATIENT, clock.now())] * MAX_RECEIVERS)
-    receivers = mysql.autocommit.fetch_all("SELECT user_id FROM people WHERE tenant_id = %(id)s", id=tenant_id)
+    recipients = mysql.autocommit.fetch_all("SELECT user_id FROM people WHERE tenant_id = %(id)s", id=tenant_id)
     snapshot = TableSnapshot(tenant_id, "site_messages", "site_deliveries", "outbox")
     sent = build_row_counter(tenant_id, "site_messages")
 
     def send(number: int, times: int) -> Case:
-        user_list = [{"user_id": one["user_id"]} for one in receivers[-number:]]
+        user_list = [{"user_id": one["user_id"]} for one in recipients[-number:]]
         event = build_post(
             f"{MESSAGE_PATH}/send",
             hospital.desk.token,

@@ -26,12 +26,12 @@ TOO_LARGE = ErrorKind(10008, 413, "内容过大")
 UNSUPPORTED_MEDIA = ErrorKind(10009, 415, "不支持的内容类型")
 METHOD_NOT_ALLOWED = ErrorKind(10010, 405, "不支持的请求方法")
 TIMED_OUT = ErrorKind(10011, 504, "处理超时，请稍后再试")
-TOKEN = ErrorKind(10101, 401, "登录已失效，请重新登录")
+INVALID_TOKEN = ErrorKind(10101, 401, "登录已失效，请重新登录")
 BAD_CREDENTIALS = ErrorKind(10102, 401, "手机号或密码错误")
-SIGNATURE = ErrorKind(10103, 401, "签名验证失败")
-CONVERSATION_TYPE = ErrorKind(90010, 400, "会话类型必须在 0 到 15 之间")
-NO_MEMBERS = ErrorKind(90011, 400, "会话成员不能为空")
-PROTOCOL = ErrorKind(90013, 400, "不支持的推送协议")
+INVALID_SIGNATURE = ErrorKind(10103, 401, "签名验证失败")
+INVALID_CONVERSATION_TYPE = ErrorKind(90010, 400, "会话类型必须在 0 到 15 之间")
+NO_PARTICIPANTS = ErrorKind(90011, 400, "会话成员不能为空")
+UNSUPPORTED_PROTOCOL = ErrorKind(90013, 400, "不支持的推送协议")
 
 KINDS = [kind for kind in list(globals().values()) if isinstance(kind, ErrorKind)]
 KIND_BY_STATUS = {kind.status: kind for kind in reversed(KINDS)}

@@ -27,24 +27,24 @@ ACCESS_LOG_FIELDS = {
 }
 
 
-def build_resources(routes: Routes, core: str) -> Json:
-    """Build the resources of the REST API. `core` is the group that Chalice's API handler serves."""
+def build_resources(routes: Routes, api_handler_group: str) -> Json:
+    """Build the resources of the REST API. `api_handler_group` is the group that Chalice's API handler serves."""
     log = {"LogGroupName": {"Fn::Sub": "/aws/apigateway/${AWS::StackName}"}, "RetentionInDays": LOG_RETENTION_DAYS}
     return {
-        "RestAPI": {"Properties": _build_rest_api(routes, core)},
+        "RestAPI": {"Properties": _build_rest_api(routes, api_handler_group)},
         "AccessLogGroup": {"Type": "AWS::Logs::LogGroup", "Properties": log},
         **_build_domain(),
     }
 
 
-def _build_rest_api(routes: Routes, core: str) -> Json:
+def _build_rest_api(routes: Routes, api_handler_group: str) -> Json:
     rate = {"ThrottlingRateLimit": {"Ref": "RequestsPerSecond"}, "ThrottlingBurstLimit": {"Ref": "RequestsPerSecond"}}
     no_log = {"LoggingLevel": "OFF", "DataTraceEnabled": False}  # the execution log would contain bodies and tokens
     return {
         "Name": {"Ref": "AWS::StackName"},  # the dimension of its metrics
         "OpenApiVersion": "2.0",  # otherwise SAM creates a second stage named Stage
         "DefinitionBody": {
-            "paths": _build_paths(routes, core),
+            "paths": _build_paths(routes, api_handler_group),
             "x-amazon-apigateway-binary-media-types": bodies.BINARY_TYPES,
             "x-amazon-apigateway-gateway-responses": responses.build_gateway_responses(),
         },
@@ -56,10 +56,10 @@ def _build_rest_api(routes: Routes, core: str) -> Json:
     }
 
 
-def _build_paths(routes: Routes, core: str) -> Json:
+def _build_paths(routes: Routes, api_handler_group: str) -> Json:
     paths = responses.build_preflights(path for path, _ in routes)
     for (path, method), group in routes.items():
-        uri = {"Fn::Sub": _build_invocation_arn(get_group_resource(group, core))}
+        uri = {"Fn::Sub": _build_invocation_arn(get_group_resource(group, api_handler_group))}
         paths[path][method.lower()] = {"x-amazon-apigateway-integration": {"uri": uri}}
     return paths
 

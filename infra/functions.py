@@ -6,7 +6,7 @@ from chalice.utils import to_cfn_resource_name
 
 Json = dict[str, Any]
 
-API_HANDLER = "APIHandler"  # Chalice's name of the function that serves the core group
+API_HANDLER = "APIHandler"  # Chalice's name of the function that serves API_HANDLER_GROUP
 MIGRATE = "Migrate"
 OUTBOX, EXTERNAL_OUTBOX = "run_outbox", "run_outbox_external"
 SMS_FUNCTIONS = ("accounts", EXTERNAL_OUTBOX)  # the functions that request codes and that send them
@@ -14,9 +14,13 @@ STAGE = "api"  # api_gateway_stage; a reference would be a circular dependency o
 WEBSOCKET_HOST = "${WebsocketAPI}.execute-api.${AWS::Region}.${AWS::URLSuffix}"
 
 
-def get_group_resource(group: str, core: str) -> str:
-    """Return the resource name of the function that serves a group. `core` is the group on Chalice's API handler."""
-    return API_HANDLER if group == core else get_resource_name(group)
+def get_group_resource(group: str, api_handler_group: str) -> str:
+    """Return the resource name of the function that serves a group.
+
+    Args:
+        api_handler_group: the group that Chalice's API handler serves.
+    """
+    return API_HANDLER if group == api_handler_group else get_resource_name(group)
 
 
 def get_resource_name(function: str) -> str:

@@ -35,32 +35,32 @@ class VerifyCodeRequest(PhoneQuery):
     verCode: VerificationCode
 
 
-class SignUp(VerifyCodeRequest):
+class SignUpRequest(VerifyCodeRequest):
     """A new account: phone, code and password."""
 
     password: Password
 
 
-class NewPassword(VerifyCodeRequest):
+class ResetPasswordRequest(VerifyCodeRequest):
     """A password reset by code."""
 
     newPassword: Password
 
 
-class SignIn(PhoneQuery):
+class SignInRequest(PhoneQuery):
     """The credentials of an account."""
 
     password: EnteredPassword
 
 
-class PasswordChange(WireModel):
+class ChangePasswordRequest(WireModel):
     """A password change by the old password."""
 
     oldPassword: EnteredPassword
     newPassword: Password
 
 
-class SignedIn(WireModel):
+class SignInResponse(WireModel):
     """The account and a new token."""
 
     userId: IdText = Field(examples=["1"])

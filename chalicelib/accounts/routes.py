@@ -4,17 +4,17 @@ from chalicelib.accounts import members, profile, sign_in
 from chalicelib.accounts.models import (
     AddMemberRequest,
     AddMemberResponse,
+    ChangePasswordRequest,
     Member,
     MyInfo,
-    NewPassword,
-    PasswordChange,
     PhoneQuery,
     PictureForm,
     PictureFormRequest,
+    ResetPasswordRequest,
     SaveMyInfoRequest,
-    SignedIn,
-    SignIn,
-    SignUp,
+    SignInRequest,
+    SignInResponse,
+    SignUpRequest,
     VerifyCodeRequest,
 )
 from chalicelib.errors import BAD_CREDENTIALS, CONFLICT, TOO_MANY_REQUESTS
@@ -38,7 +38,7 @@ def register_code(caller: Caller, query: PhoneQuery) -> None:
 
 
 @routes.post("/pati_service/patient_service/register", callers=[Role.PUBLIC], errors=[CONFLICT])
-def register(caller: Caller, body: SignUp) -> SignedIn:
+def register(caller: Caller, body: SignUpRequest) -> SignInResponse:
     """患者注册"""
     return sign_in.sign_up(caller, body)
 
@@ -66,7 +66,7 @@ def validate_reset_code(caller: Caller, body: VerifyCodeRequest) -> None:
 
 
 @routes.post("/pati_service/patient_service/reset_password", callers=[Role.PUBLIC])
-def reset_password(caller: Caller, body: NewPassword) -> None:
+def reset_password(caller: Caller, body: ResetPasswordRequest) -> None:
     """患者重置密码，通过手机验证码重置密码
 
     Ends all sessions of the account.
@@ -75,7 +75,7 @@ def reset_password(caller: Caller, body: NewPassword) -> None:
 
 
 @routes.post("/pati_service/patient_service/login", callers=[Role.PUBLIC], errors=[BAD_CREDENTIALS, TOO_MANY_REQUESTS])
-def login(caller: Caller, body: SignIn) -> SignedIn:
+def login(caller: Caller, body: SignInRequest) -> SignInResponse:
     """患者登录
 
     Five failures for one phone from one address lock it for 15 minutes.
@@ -86,7 +86,7 @@ def login(caller: Caller, body: SignIn) -> SignedIn:
 @routes.post(
     "/pati_service/patient_service/change_password", callers=[Role.PATIENT], errors=[CONFLICT, TOO_MANY_REQUESTS]
 )
-def change_password(caller: Caller, body: PasswordChange) -> None:
+def change_password(caller: Caller, body: ChangePasswordRequest) -> None:
     """患者修改密码，通过老密码修改密码"""
     sign_in.change_password(caller, body)
 

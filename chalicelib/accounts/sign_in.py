@@ -1,7 +1,14 @@
 """Sign-up, sign-in and passwords of patients."""
 
 from chalicelib import errors
-from chalicelib.accounts.models import NewPassword, PasswordChange, SignedIn, SignIn, SignUp, VerifyCodeRequest
+from chalicelib.accounts.models import (
+    ChangePasswordRequest,
+    ResetPasswordRequest,
+    SignInRequest,
+    SignInResponse,
+    SignUpRequest,
+    VerifyCodeRequest,
+)
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.errors import ApiError
@@ -12,7 +19,7 @@ from chalicelib.people import accounts
 from chalicelib.people.roles import PersonKind
 
 
-def sign_up(caller: Caller, request: SignUp) -> SignedIn:
+def sign_up(caller: Caller, request: SignUpRequest) -> SignInResponse:
     """Create an account and return its first token.
 
     Raises:
@@ -30,10 +37,10 @@ def sign_up(caller: Caller, request: SignUp) -> SignedIn:
         user_id = mysql.run_transaction(create)
     except mysql.DuplicateKeyError:
         raise ApiError(errors.CONFLICT, "该手机号已注册，请直接登录") from None
-    return SignedIn(userId=str(user_id), token=tokens.issue(caller.tenant_id, f"user:{user_id}", Role.PATIENT))
+    return SignInResponse(userId=str(user_id), token=tokens.issue(caller.tenant_id, f"user:{user_id}", Role.PATIENT))
 
 
-def authenticate(caller: Caller, request: SignIn) -> SignedIn:
+def authenticate(caller: Caller, request: SignInRequest) -> SignInResponse:
     """Return a new token.
 
     An unknown phone and a wrong password give the same response and take the same time.
@@ -43,12 +50,12 @@ def authenticate(caller: Caller, request: SignIn) -> SignedIn:
     """
     subject = (caller.tenant_id, PersonKind.PATIENT, request.phone, caller.address)
     attempts.consume_password_try(*subject)
-    account = accounts.find_password_hash(mysql.autocommit, caller.tenant_id, request.phone)
-    matches = passwords.matches(request.password, account[1] if account else None)
-    if account is None or not matches:
+    credentials = accounts.find_credentials(mysql.autocommit, caller.tenant_id, request.phone)
+    matches = passwords.matches(request.password, credentials.password_hash if credentials else None)
+    if credentials is None or not matches:
         raise ApiError(errors.BAD_CREDENTIALS)
     attempts.record_success(*subject)
-    user_id, verified_hash = account
+    user_id, verified_hash = credentials.user_id, credentials.password_hash
 
     def issue(tx: Tx) -> str:
         """Issue a token unless the password has been reset since it was verified."""
@@ -56,7 +63,7 @@ def authenticate(caller: Caller, request: SignIn) -> SignedIn:
             raise ApiError(errors.BAD_CREDENTIALS)
         return tokens.issue_in_transaction(tx, caller.tenant_id, f"user:{user_id}", Role.PATIENT)
 
-    return SignedIn(userId=str(user_id), token=mysql.run_transaction(issue))
+    return SignInResponse(userId=str(user_id), token=mysql.run_transaction(issue))
 
 
 def sign_out(caller: Caller) -> None:
@@ -73,7 +80,7 @@ def check_code(caller: Caller, request: VerifyCodeRequest) -> None:
     sms_codes.verify(caller.tenant_id, request.phone, CodePurpose.RESET_PASSWORD, request.verCode)
 
 
-def reset_password(caller: Caller, request: NewPassword) -> None:
+def reset_password(caller: Caller, request: ResetPasswordRequest) -> None:
     """Set a password by code and revoke every token of the account.
 
     Raises:
@@ -95,7 +102,7 @@ def reset_password(caller: Caller, request: NewPassword) -> None:
     attempts.record_success(tenant_id, PersonKind.PATIENT, request.phone, caller.address)
 
 
-def change_password(caller: Caller, request: PasswordChange) -> None:
+def change_password(caller: Caller, request: ChangePasswordRequest) -> None:
     """Set a password by the old one. Sessions stay valid.
 
     Raises:

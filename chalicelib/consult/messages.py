@@ -5,21 +5,21 @@ from collections.abc import Sequence
 from chalicelib import clock
 from chalicelib.consult import session_cache, sessions
 from chalicelib.consult.models import (
-    DoctorFile,
+    DoctorFileRequest,
     DoctorMessagesQuery,
     DoctorNewestQuery,
-    DoctorText,
+    DoctorTextRequest,
     MemberAndDoctor,
     MessageForDoctor,
     MessageForPatient,
-    PatientFile,
+    PatientFileRequest,
     PatientMessagesQuery,
     PatientNewestQuery,
-    PatientText,
-    Sent,
-    SentByPatient,
-    SentFile,
-    SentFileByPatient,
+    PatientSendFileResponse,
+    PatientSendResponse,
+    PatientTextRequest,
+    SendFileResponse,
+    SendResponse,
 )
 from chalicelib.consult.store import SessionRecord
 from chalicelib.files import confirmation, links
@@ -31,7 +31,7 @@ from chalicelib.wechat_account.unread_replies import ENQUEUE_UNREAD_REPLY
 SENT_BY_CALLER, SENT_TO_CALLER = 0, 1  # from_to
 
 
-def send_as_patient(caller: Caller, request: PatientText, idempotency_key: str | None) -> SentByPatient:
+def send_as_patient(caller: Caller, request: PatientTextRequest, idempotency_key: str | None) -> PatientSendResponse:
     """Send a text to a doctor. Without session_no, use or create the session of the member and the doctor.
 
     Raises:
@@ -42,10 +42,12 @@ def send_as_patient(caller: Caller, request: PatientText, idempotency_key: str |
         request.message, "patient/send_text_msg", idempotency_key or request.client_msg_id, few_recipients=True
     )
     message = log.append(caller.tenant_id, ConversationKind.CONSULT, session_no, caller.principal, new_message)
-    return SentByPatient(msg_id=message.id, msg_date=clock.format_wire_time(message.sent_at), session_no=session_no)
+    return PatientSendResponse(
+        msg_id=message.id, msg_date=clock.format_wire_time(message.sent_at), session_no=session_no
+    )
 
 
-def send_as_doctor(caller: Caller, request: DoctorText, idempotency_key: str | None) -> Sent:
+def send_as_doctor(caller: Caller, request: DoctorTextRequest, idempotency_key: str | None) -> SendResponse:
     """Send a text to the session's patient.
 
     Raises:
@@ -59,10 +61,12 @@ def send_as_doctor(caller: Caller, request: DoctorText, idempotency_key: str | N
         few_recipients=True,
     )
     message = log.append(caller.tenant_id, ConversationKind.CONSULT, request.session_no, caller.principal, new_message)
-    return Sent(msg_id=message.id, msg_date=clock.format_wire_time(message.sent_at))
+    return SendResponse(msg_id=message.id, msg_date=clock.format_wire_time(message.sent_at))
 
 
-def send_file_as_patient(caller: Caller, request: PatientFile, idempotency_key: str | None) -> SentFileByPatient:
+def send_file_as_patient(
+    caller: Caller, request: PatientFileRequest, idempotency_key: str | None
+) -> PatientSendFileResponse:
     """Send an uploaded file to a doctor.
 
     Raises:
@@ -72,7 +76,7 @@ def send_file_as_patient(caller: Caller, request: PatientFile, idempotency_key: 
     session_no = _resolve_session_no(caller, request, request.session_no)
     key = idempotency_key or request.client_msg_id
     message = _send_file(caller, session_no, request.file_id, "patient/send_res_msg", key)
-    return SentFileByPatient(
+    return PatientSendFileResponse(
         msg_id=message.id,
         file_url=_sign_file_url(message),
         msg_date=clock.format_wire_time(message.sent_at),
@@ -80,11 +84,11 @@ def send_file_as_patient(caller: Caller, request: PatientFile, idempotency_key: 
     )
 
 
-def send_file_as_doctor(caller: Caller, request: DoctorFile, idempotency_key: str | None) -> SentFile:
+def send_file_as_doctor(caller: Caller, request: DoctorFileRequest, idempotency_key: str | None) -> SendFileResponse:
     """Send an uploaded file to the session's patient. Raises as `send_file_as_patient` does."""
     key = idempotency_key or request.client_msg_id
     message = _send_file(caller, request.session_no, request.file_id, "doctor/send_res_msg", key)
-    return SentFile(
+    return SendFileResponse(
         msg_id=message.id, res_url=_sign_file_url(message), msg_date=clock.format_wire_time(message.sent_at)
     )
 
@@ -160,7 +164,7 @@ def _fetch_page(
 
 def _fetch_newest_page(
     caller: Caller, session_no: str, member_id: int | None, limit: int
-) -> tuple[SessionRecord, reading.Page]:
+) -> tuple[SessionRecord, reading.MessagePage]:
     page, [cached] = reading.fetch_newest_page(
         session_no, caller.principal, limit, beside=[session_cache.build_read_call(session_no)]
     )

@@ -39,7 +39,7 @@ class SessionNo(WireModel):
     session_no: str = Field(examples=[SESSION_NO_EXAMPLE])
 
 
-class PatientText(MemberAndDoctor):
+class PatientTextRequest(MemberAndDoctor):
     """A text to a doctor."""
 
     message: ChatText = Field(examples=["医生您好，我发烧两天了。"])
@@ -47,7 +47,7 @@ class PatientText(MemberAndDoctor):
     client_msg_id: IdempotencyKey | None = None
 
 
-class DoctorText(WireModel):
+class DoctorTextRequest(WireModel):
     """A text to a session's patient."""
 
     message: ChatText = Field(examples=["量过体温吗？多少度？"])
@@ -55,7 +55,7 @@ class DoctorText(WireModel):
     client_msg_id: IdempotencyKey | None = None
 
 
-class PatientFile(MemberAndDoctor):
+class PatientFileRequest(MemberAndDoctor):
     """An uploaded file to a doctor."""
 
     file_id: Id = Field(examples=["7"])
@@ -63,7 +63,7 @@ class PatientFile(MemberAndDoctor):
     client_msg_id: IdempotencyKey | None = None
 
 
-class DoctorFile(WireModel):
+class DoctorFileRequest(WireModel):
     """An uploaded file to a session's patient."""
 
     file_id: Id = Field(examples=["7"])
@@ -71,7 +71,7 @@ class DoctorFile(WireModel):
     client_msg_id: IdempotencyKey | None = None
 
 
-class SessionDel(WireModel):
+class HideSessionRequest(WireModel):
     """The session to remove from the caller's list."""
 
     session_id: PublicId = Field(
@@ -79,26 +79,26 @@ class SessionDel(WireModel):
     )
 
 
-class Sent(WireModel):
+class SendResponse(WireModel):
     """A message that was sent."""
 
     msg_id: str = Field(examples=[MSG_ID_EXAMPLE])
     msg_date: str = Field(examples=[MSG_DATE_EXAMPLE])
 
 
-class SentByPatient(Sent):
+class PatientSendResponse(SendResponse):
     """A message that a patient has sent, with its session."""
 
     session_no: str = Field(examples=[SESSION_NO_EXAMPLE])
 
 
-class SentFile(Sent):
+class SendFileResponse(SendResponse):
     """A file that a doctor has sent."""
 
     res_url: str = Field(description="文件地址，30 分钟有效")
 
 
-class SentFileByPatient(SentByPatient):
+class PatientSendFileResponse(PatientSendResponse):
     """A file that a patient has sent, with its session."""
 
     file_url: str = Field(description="文件地址，30 分钟有效")

@@ -2,24 +2,24 @@
 
 from chalicelib.consult import messages, session_lists, sessions, uploads
 from chalicelib.consult.models import (
-    DoctorFile,
+    DoctorFileRequest,
     DoctorMessagesQuery,
     DoctorNewestQuery,
     DoctorSessionsQuery,
-    DoctorText,
+    DoctorTextRequest,
+    HideSessionRequest,
     MemberAndDoctor,
     MessageForDoctor,
     MessageForPatient,
-    PatientFile,
+    PatientFileRequest,
     PatientMessagesQuery,
     PatientNewestQuery,
+    PatientSendFileResponse,
+    PatientSendResponse,
     PatientSessionsQuery,
-    PatientText,
-    Sent,
-    SentByPatient,
-    SentFile,
-    SentFileByPatient,
-    SessionDel,
+    PatientTextRequest,
+    SendFileResponse,
+    SendResponse,
     SessionForDoctor,
     SessionForPatient,
     SessionNo,
@@ -42,7 +42,9 @@ def insert_session(caller: Caller, body: MemberAndDoctor) -> SessionNo:
 
 
 @routes.post("/msg_service/msg/patient/send_text_msg", callers=[Role.PATIENT], errors=[NOT_FOUND, CONFLICT])
-def patient_send_text_msg(caller: Caller, body: PatientText, idempotency_key: IdempotencyKeyHeader) -> SentByPatient:
+def patient_send_text_msg(
+    caller: Caller, body: PatientTextRequest, idempotency_key: IdempotencyKeyHeader
+) -> PatientSendResponse:
     """患者选择医生发送文字消息
 
     Without session_no, the session of the member and the doctor is used, and created if there is none. Requests with
@@ -88,7 +90,9 @@ def patient_new_msg(caller: Caller, query: PatientNewestQuery) -> MessageForPati
 
 
 @routes.post("/msg_service/msg/patient/send_res_msg", callers=[Role.PATIENT], errors=[NOT_FOUND, CONFLICT])
-def patient_send_res_msg(caller: Caller, body: PatientFile, idempotency_key: IdempotencyKeyHeader) -> SentFileByPatient:
+def patient_send_res_msg(
+    caller: Caller, body: PatientFileRequest, idempotency_key: IdempotencyKeyHeader
+) -> PatientSendFileResponse:
     """患者选择医生发送资源消息
 
     The sender must have requested the upload for this session (file/pre_upload), else 404; 409 if the file has not been
@@ -98,7 +102,7 @@ def patient_send_res_msg(caller: Caller, body: PatientFile, idempotency_key: Ide
 
 
 @routes.post("/msg_service/msg/patient/session_del", callers=[Role.PATIENT], errors=[NOT_FOUND])
-def patient_session_del(caller: Caller, body: SessionDel) -> None:
+def patient_session_del(caller: Caller, body: HideSessionRequest) -> None:
     """患者删除会话
 
     Removes the session from the caller's own list until its next message.
@@ -107,7 +111,9 @@ def patient_session_del(caller: Caller, body: SessionDel) -> None:
 
 
 @routes.post("/msg_service/msg/doctor/send_text_msg", callers=[Role.DOCTOR], errors=[NOT_FOUND, CONFLICT])
-def doctor_send_text_msg(caller: Caller, body: DoctorText, idempotency_key: IdempotencyKeyHeader) -> Sent:
+def doctor_send_text_msg(
+    caller: Caller, body: DoctorTextRequest, idempotency_key: IdempotencyKeyHeader
+) -> SendResponse:
     """医生发送文字消息
 
     Requests with the same Idempotency-Key (or client_msg_id) send one message.
@@ -152,7 +158,9 @@ def doctor_new_msg(caller: Caller, query: DoctorNewestQuery) -> MessageForDoctor
 
 
 @routes.post("/msg_service/msg/doctor/send_res_msg", callers=[Role.DOCTOR], errors=[NOT_FOUND, CONFLICT])
-def doctor_send_res_msg(caller: Caller, body: DoctorFile, idempotency_key: IdempotencyKeyHeader) -> SentFile:
+def doctor_send_res_msg(
+    caller: Caller, body: DoctorFileRequest, idempotency_key: IdempotencyKeyHeader
+) -> SendFileResponse:
     """医生发送资源消息
 
     The sender must have requested the upload for this session (doctor/file/pre_upload), else 404; 409 if the file has
@@ -162,7 +170,7 @@ def doctor_send_res_msg(caller: Caller, body: DoctorFile, idempotency_key: Idemp
 
 
 @routes.post("/msg_service/msg/doctor/session_del", callers=[Role.DOCTOR], errors=[NOT_FOUND])
-def doctor_session_del(caller: Caller, body: SessionDel) -> None:
+def doctor_session_del(caller: Caller, body: HideSessionRequest) -> None:
     """医生删除会话
 
     Removes the session from the caller's own list until its next message.

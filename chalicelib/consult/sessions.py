@@ -8,7 +8,7 @@ from chalicelib.consult.models import MemberAndDoctor, SessionNo
 from chalicelib.errors import ApiError
 from chalicelib.identity.callers import Caller
 from chalicelib.messaging import ids, reading
-from chalicelib.messaging import store as messaging
+from chalicelib.messaging import store as messaging_store
 from chalicelib.messaging.models import ConversationKind
 
 
@@ -56,7 +56,7 @@ def hide(caller: Caller, session_no: str) -> None:
 def _create(tx: Tx, caller: Caller, pair: MemberAndDoctor) -> str:
     session_no, now = ids.generate_public_id(), clock.now()
     principals = [caller.principal, f"user:{pair.doctor_id}"]
-    conversation_id = messaging.create_conversation(
+    conversation_id = messaging_store.create_conversation(
         tx, caller.tenant_id, session_no, ConversationKind.CONSULT, principals, now
     )
     store.insert(tx, caller.tenant_id, session_no, conversation_id, pair.member_id, pair.doctor_id, now)

@@ -93,5 +93,5 @@ def require_type(request: CreateConversationRequest) -> int:
         ApiError: 400 for a type outside 0-15.
     """
     if request.conversation_type not in CONVERSATION_TYPES:
-        raise ApiError(errors.CONVERSATION_TYPE)
+        raise ApiError(errors.INVALID_CONVERSATION_TYPE)
     return request.conversation_type

@@ -7,7 +7,7 @@ from chalicelib.gateway import conversations
 from chalicelib.gateway.models import (
     ConversationReference,
     CreateServiceConversationRequest,
-    MembersRequest,
+    ParticipantsRequest,
     SetArchivedRequest,
     TokenRequest,
 )
@@ -41,8 +41,8 @@ def create(
     """Create a conversation to which only the hospital's own system adds participants.
 
     Raises:
-        ApiError: 400 for an unknown type or no members, 404 for an account that does not exist, 409 if the key was used
-            for another request.
+        ApiError: 400 for an unknown type or no participants, 404 for an account that does not exist, 409 if the key was
+            used for another request.
     """
     conversation_type = conversations.require_type(request)
     principals = _require_principals(caller, request.sessions)
@@ -52,7 +52,7 @@ def create(
     return ConversationReference(ConversationId=public_id)
 
 
-def add_members(caller: Caller, request: MembersRequest) -> ConversationReference:
+def add_participants(caller: Caller, request: ParticipantsRequest) -> ConversationReference:
     """Add participants. See `membership.add_participants` for errors; 404 also for an account that does not exist."""
     membership.add_participants(
         caller.tenant_id, request.conversation_id, _require_principals(caller, request.sessions)
@@ -60,7 +60,7 @@ def add_members(caller: Caller, request: MembersRequest) -> ConversationReferenc
     return ConversationReference(ConversationId=request.conversation_id)
 
 
-def remove_members(caller: Caller, request: MembersRequest) -> ConversationReference:
+def remove_participants(caller: Caller, request: ParticipantsRequest) -> ConversationReference:
     """Remove participants. See `membership.remove_participants` for errors."""
     membership.remove_participants(caller.tenant_id, request.conversation_id, _list_principals(request.sessions))
     return ConversationReference(ConversationId=request.conversation_id)
@@ -74,7 +74,7 @@ def set_archived(caller: Caller, request: SetArchivedRequest) -> None:
 def _list_principals(sessions: list[str]) -> list[str]:
     """Return the sessions' principals, each once."""
     if not sessions:
-        raise ApiError(errors.NO_MEMBERS)
+        raise ApiError(errors.NO_PARTICIPANTS)
     return sorted({session_names.parse_principal(session) for session in sessions})
 
 

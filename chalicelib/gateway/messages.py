@@ -9,6 +9,7 @@ from chalicelib.gateway.models import (
     Messages,
     NewestMessageId,
     NewestMessagesRequest,
+    OrderedMessagesRequest,
     PageRequest,
     RangeRequest,
     SendMessageRequest,
@@ -17,7 +18,7 @@ from chalicelib.gateway.models import (
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.messaging import log, msg_data, reading
 from chalicelib.messaging.models import Message, NewMessage
-from chalicelib.messaging.reading import Page
+from chalicelib.messaging.reading import MessagePage
 from chalicelib.wechat_account.unread_replies import ENQUEUE_UNREAD_REPLY
 
 PAGE_SIZE, MAX_RANGE_SIZE = 30, 500  # messages; document 004
@@ -75,7 +76,7 @@ def list_between(caller: Caller, request: RangeRequest) -> Messages:
     return _build_messages(request, _list_range(caller, request, low, high, MAX_RANGE_SIZE, newest_first=request.desc))
 
 
-def _fetch_newest_page(caller: Caller, public_id: str, limit: int) -> Page:
+def _fetch_newest_page(caller: Caller, public_id: str, limit: int) -> MessagePage:
     """Return the newest page. The tenant is compared because two tenants may each have a session:abc."""
     page, _ = reading.fetch_newest_page(public_id, caller.principal, limit)
     if page.participant is None or page.tenant_id != caller.tenant_id:
@@ -91,6 +92,6 @@ def _list_range(
     )
 
 
-def _build_messages(request: NewestMessagesRequest, messages: Iterable[Message]) -> Messages:
+def _build_messages(request: OrderedMessagesRequest, messages: Iterable[Message]) -> Messages:
     in_order = sorted(messages, key=lambda message: message.seq, reverse=request.desc)
     return Messages(Msg=[msg_data.build_msg_data(request.conversation_id, message) for message in in_order])

@@ -32,20 +32,20 @@ DescendingOrder = Annotated[bool, Field(description="true 为从新到旧，fals
 
 
 class TokenRequest(WireModel):
-    """A user of an external system that needs a token."""
+    """Request for a token on behalf of a user."""
 
     session: SessionId = Field(examples=[SESSION_ID_EXAMPLE])
     platform: SafeInt = Field(0, ge=0, le=255, examples=[1])
 
 
 class ConversationRequest(WireModel):
-    """A conversation."""
+    """Request about a conversation."""
 
     conversation_id: PublicId = Field(validation_alias=CONVERSATION_ID_ALIASES, examples=[CONVERSATION_ID_EXAMPLE])
 
 
 class SendMessageRequest(ConversationRequest):
-    """A text to send."""
+    """Request to send a text."""
 
     content: ChatText = Field(examples=["医生您好，我发烧两天了。"])
     type: ClientDefinedNumber = Field(0, examples=[0])
@@ -60,25 +60,25 @@ class SendMessageResponse(WireModel):
 
 
 class CreateConversationRequest(WireModel):
-    """A new conversation."""
+    """Request to create a conversation."""
 
     conversation_type: ConversationType = 0
 
 
 class CreateServiceConversationRequest(CreateConversationRequest):
-    """A new conversation with its participants."""
+    """Request to create a conversation with its participants."""
 
     sessions: SessionIds
 
 
-class MembersRequest(ConversationRequest):
-    """Participants of a conversation."""
+class ParticipantsRequest(ConversationRequest):
+    """Request to add participants to a conversation or to remove them."""
 
     sessions: SessionIds
 
 
 class SetArchivedRequest(WireModel):
-    """Conversations to archive or to unarchive."""
+    """Request to archive or reopen conversations."""
 
     conversation_ids: list[PublicId] = Field(min_length=1, max_length=500, examples=[[CONVERSATION_ID_EXAMPLE]])
     is_archive: bool = Field(examples=[True])
@@ -97,7 +97,7 @@ class JoinedResponse(WireModel):
 
 
 class JoinedConversationsRequest(WireModel):
-    """The session of the caller, which may be omitted."""
+    """Request for the conversations of the caller, whose session may be omitted."""
 
     session_id: str = Field(
         "",
@@ -132,20 +132,24 @@ class NewestMessageId(WireModel):
     MsgId: str = Field(description="没有消息时为空", examples=[MSG_ID_EXAMPLE])
 
 
-class NewestMessagesRequest(ConversationRequest):
-    """The newest messages of a conversation."""
+class OrderedMessagesRequest(ConversationRequest):
+    """Request for messages in one of both orders."""
 
     desc: DescendingOrder = False
 
 
-class PageRequest(NewestMessagesRequest):
-    """Messages before or after a message."""
+class NewestMessagesRequest(OrderedMessagesRequest):
+    """Request for the newest messages of a conversation."""
+
+
+class PageRequest(OrderedMessagesRequest):
+    """Request for a message and the messages before or after it."""
 
     msg_id: MessageId = Field(validation_alias=MSG_ID_ALIASES, examples=[MSG_ID_EXAMPLE])
 
 
-class RangeRequest(NewestMessagesRequest):
-    """Messages between two messages."""
+class RangeRequest(OrderedMessagesRequest):
+    """Request for the messages between two messages, including both."""
 
     start_msg_id: OptionalMessageId = Field(None, description="为空则从第一条起", examples=[MSG_ID_EXAMPLE])
     end_msg_id: OptionalMessageId = Field(None, description="为空则到最后一条止", examples=[""])

@@ -1,6 +1,6 @@
 """Document 004: the IM gateway."""
 
-from chalicelib.errors import CONFLICT, CONVERSATION_TYPE, NO_MEMBERS, NOT_FOUND, PROTOCOL
+from chalicelib.errors import CONFLICT, INVALID_CONVERSATION_TYPE, NO_PARTICIPANTS, NOT_FOUND, UNSUPPORTED_PROTOCOL
 from chalicelib.gateway import conversations, internal, messages
 from chalicelib.gateway.models import (
     ConversationDetail,
@@ -11,11 +11,11 @@ from chalicelib.gateway.models import (
     CreateServiceConversationRequest,
     JoinedConversationsRequest,
     JoinedResponse,
-    MembersRequest,
     Messages,
     NewestMessageId,
     NewestMessagesRequest,
     PageRequest,
+    ParticipantsRequest,
     RangeRequest,
     SendMessageRequest,
     SendMessageResponse,
@@ -23,17 +23,17 @@ from chalicelib.gateway.models import (
     TokenRequest,
 )
 from chalicelib.gateway.notify import http
-from chalicelib.gateway.notify.models import ListenQuery, Several, Single
+from chalicelib.gateway.notify.models import ListenQuery, PollManyResponse, PollOneResponse
 from chalicelib.http.routing import IdempotencyKeyHeader, LastEventIdHeader, RawContent, Routes
 from chalicelib.identity.callers import PARTICIPANT_ROLES, Caller, Role
 
 routes = Routes(__name__)
 
 
-@routes.get("/notify", callers=PARTICIPANT_ROLES, errors=[PROTOCOL], raw_content_type=http.SSE_CONTENT_TYPE)
+@routes.get("/notify", callers=PARTICIPANT_ROLES, errors=[UNSUPPORTED_PROTOCOL], raw_content_type=http.SSE_CONTENT_TYPE)
 def notify(
     caller: Caller, query: ListenQuery, last_event_id: LastEventIdHeader, time_left: float
-) -> Single | Several | RawContent | None:
+) -> PollOneResponse | PollManyResponse | RawContent | None:
     """消息推送服务
 
     New messages of all the caller's conversations. poll responds as soon as there is one: a single message or, with
@@ -83,19 +83,19 @@ def join_conversation(caller: Caller, body: ConversationRequest) -> Conversation
     """加入会话
 
     By its id, if a participant created it (create_conversation); 404 for every other conversation. 403 if it is
-    archived or the caller was removed from it, 409 if it has 500 members. Earlier messages can be read.
+    archived or the caller was removed from it, 409 if it has 500 participants. Earlier messages can be read.
     """
     return conversations.join(caller, body)
 
 
-@routes.post("/create_conversation", callers=PARTICIPANT_ROLES, errors=[CONFLICT, CONVERSATION_TYPE])
+@routes.post("/create_conversation", callers=PARTICIPANT_ROLES, errors=[CONFLICT, INVALID_CONVERSATION_TYPE])
 def create_conversation(
     caller: Caller, body: CreateConversationRequest, idempotency_key: IdempotencyKeyHeader
 ) -> ConversationReference:
     """创建会话
 
-    The caller is its first member; everyone who knows its id may join. A request with the same Idempotency-Key returns
-    the same conversation.
+    The caller is its first participant; everyone who knows its id may join. A request with the same Idempotency-Key
+    returns the same conversation.
     """
     return conversations.create(caller, body, idempotency_key)
 
@@ -171,35 +171,38 @@ def get_token(caller: Caller, body: TokenRequest) -> str:
 
 
 @routes.post(
-    "/inner/create_conversation", callers=[Role.SERVICE], errors=[NOT_FOUND, CONFLICT, CONVERSATION_TYPE, NO_MEMBERS]
+    "/inner/create_conversation",
+    callers=[Role.SERVICE],
+    errors=[NOT_FOUND, CONFLICT, INVALID_CONVERSATION_TYPE, NO_PARTICIPANTS],
 )
 def inner_create_conversation(
     caller: Caller, body: CreateServiceConversationRequest, idempotency_key: IdempotencyKeyHeader
 ) -> ConversationReference:
     """创建会话并初始化成员
 
-    Only /inner/join_conversation adds others. Members are named as in get_token; 404 for an id that does not exist. A
+    Only /inner/join_conversation adds others. Participants are named as in get_token; 404 for an unknown id. A
     request with the same Idempotency-Key returns the same conversation.
     """
     return internal.create(caller, body, idempotency_key)
 
 
-@routes.post("/inner/kickout_conversation", callers=[Role.SERVICE], errors=[NOT_FOUND, NO_MEMBERS])
-def inner_kickout_conversation(caller: Caller, body: MembersRequest) -> ConversationReference:
+@routes.post("/inner/kickout_conversation", callers=[Role.SERVICE], errors=[NOT_FOUND, NO_PARTICIPANTS])
+def inner_kickout_conversation(caller: Caller, body: ParticipantsRequest) -> ConversationReference:
     """踢出会话成员
 
-    They can no longer read, and can return only by /inner/join_conversation. Sessions that are no members are ignored.
+    They can no longer read, and can return only by /inner/join_conversation. Sessions that are no participants are
+    ignored.
     """
-    return internal.remove_members(caller, body)
+    return internal.remove_participants(caller, body)
 
 
-@routes.post("/inner/join_conversation", callers=[Role.SERVICE], errors=[NOT_FOUND, CONFLICT, NO_MEMBERS])
-def inner_join_conversation(caller: Caller, body: MembersRequest) -> ConversationReference:
+@routes.post("/inner/join_conversation", callers=[Role.SERVICE], errors=[NOT_FOUND, CONFLICT, NO_PARTICIPANTS])
+def inner_join_conversation(caller: Caller, body: ParticipantsRequest) -> ConversationReference:
     """指定用户加入会话
 
-    All of them, or none if there would be more than 500 members (409).
+    All of them, or none if there would be more than 500 participants (409).
     """
-    return internal.add_members(caller, body)
+    return internal.add_participants(caller, body)
 
 
 @routes.post("/inner/set_archive_conversations", callers=[Role.SERVICE], errors=[NOT_FOUND])

@@ -61,7 +61,7 @@ def connect(connection_id: str, event: Event) -> None:
     """
     query = ListenQuery.model_validate(drop_empty_optional(ListenQuery, event.get("queryStringParameters") or {}))
     if query.protoc != "ws":
-        raise ApiError(errors.PROTOCOL)
+        raise ApiError(errors.UNSUPPORTED_PROTOCOL)
     caller = callers.identify({"token": query.token}, frozenset(PARTICIPANT_ROLES))
     logs.bind(tenant_id=caller.tenant_id, principal=caller.principal)
     socket = Socket(caller.tenant_id, caller.principal, bytes.fromhex(caller.token_hash_hex), query.events == "1")

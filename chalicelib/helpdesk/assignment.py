@@ -87,7 +87,7 @@ def assign_agent(tx: Tx, tenant_id: int, entry: QueueEntry, agent_id: int, chang
         membership_store.set_left(tx, conversation_id, former, now, removed=False)
     membership_store.set_joined(tx, conversation_id, [agent], entry.started_seq, now)
     queue_store.assign_agent(tx, conversation_id, agent_id)
-    posts.mark_idle(tx, tenant_id, agent_id)
+    posts.update_last_activity(tx, tenant_id, agent_id)
     changed[entry.session_id] = [agent, *former]
     event_jobs.enqueue_event(
         tx,
@@ -101,4 +101,4 @@ def assign_agent(tx: Tx, tenant_id: int, entry: QueueEntry, agent_id: int, chang
 
 
 def _rank_agent(agent: Agent, serving: int, last_agent_id: int | None) -> tuple[bool, int, int, int]:
-    return agent.user_id != last_agent_id, serving, agent.idle_since, agent.post_id
+    return agent.user_id != last_agent_id, serving, agent.last_activity_at, agent.post_id

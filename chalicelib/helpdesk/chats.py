@@ -11,7 +11,7 @@ from chalicelib.helpdesk.store import Conversation, Person
 from chalicelib.http.fields import ID_LIMIT
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.messaging import ids, membership_store
-from chalicelib.messaging import store as messaging
+from chalicelib.messaging import store as messaging_store
 from chalicelib.messaging.models import ConversationKind
 from chalicelib.people.roles import PersonKind
 
@@ -30,7 +30,7 @@ def build_direct_pair(user_id: int, other_id: int) -> UserPair:
 
 
 def parse_user_id(party: str) -> int | None:
-    """Return the user id that a receiver or sender is named by; None for a session's id."""
+    """Return the user id that a recipient or sender is named by; None for a session's id."""
     return int(party) if party.isascii() and party.isdigit() and 0 < int(party) < ID_LIMIT else None
 
 
@@ -117,7 +117,7 @@ def _create_chat(tenant_id: int, kind: ConversationKind, pair: UserPair) -> str:
         session_id, now = ids.generate_public_id(), clock.now()
         user_ids = pair[:1] if kind == ConversationKind.DESK else pair
         principals = [f"user:{user_id}" for user_id in user_ids]
-        conversation_id = messaging.create_conversation(tx, tenant_id, session_id, kind, principals, now)
+        conversation_id = messaging_store.create_conversation(tx, tenant_id, session_id, kind, principals, now)
         store.insert_chat(tx, tenant_id, conversation_id, session_id, kind, pair, now)
         return session_id
 

@@ -21,7 +21,7 @@ class MsgType(IntEnum):
 
 
 class OwnType(IntEnum):
-    """ownType of messageAdd: the kind of receiver."""
+    """ownType of messageAdd: the kind of recipient."""
 
     PERSON = 1
     HOSPITAL = 2  # from a patient to the help desk; from staff as an announcement in the hospital's name

@@ -22,12 +22,12 @@ def require_valid(request: AddMessageRequest) -> None:
         raise ApiError(errors.BAD_PARAMETER, "content：不能为空")
 
 
-def build(caller: Caller, request: AddMessageRequest, receivers: list[str]) -> tuple[str, str]:
+def build(caller: Caller, request: AddMessageRequest, recipients: list[str]) -> tuple[str, str]:
     """Return content and extra of a message.
 
     Args:
-        receivers: of a request with an idempotency key. Their hash becomes part of extra, so that a request with the
-            same key and other receivers is another message.
+        recipients: of a request with an idempotency key. Their hash becomes part of extra, so that a request with the
+            same key and other recipients is another message.
 
     Raises:
         ApiError: 400 if title, link and content together are too long.
@@ -42,7 +42,7 @@ def build(caller: Caller, request: AddMessageRequest, receivers: list[str]) -> t
         "post": caller.post_id,
         "app": caller.app_id,
     }
-    extra |= {"to": hash_texts(receivers)} if receivers else {}
+    extra |= {"to": hash_texts(recipients)} if recipients else {}
     extra |= {"caption": request.content} if is_picture else {}
     text = json.dumps(extra, ensure_ascii=False, separators=(",", ":"))
     if len(text) > MAX_EXTRA_CHARS:

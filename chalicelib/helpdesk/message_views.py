@@ -36,7 +36,7 @@ def build_entries(caller: Caller, conversation: Conversation, messages: Sequence
         return []
     senders = get_senders(caller.tenant_id, {message.sender for message in messages})
     seqs = [message.seq for message in messages]
-    ratings = store.get_appraisals(mysql.autocommit, conversation.conversation_id, caller.user_id, seqs)
+    ratings = store.get_ratings(mysql.autocommit, conversation.conversation_id, caller.user_id, seqs)
     return [
         _build_entry(caller, conversation, message, senders[message.sender], ratings.get(message.seq, 0))
         for message in messages

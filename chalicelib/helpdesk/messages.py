@@ -36,7 +36,7 @@ def count_unread(caller: Caller, _: UnreadCountRequest) -> UnreadTotal:
 
 
 def send(caller: Caller, request: AddMessageRequest, idempotency_key: str | None) -> CountedResult[list[SentMessage]]:
-    """Send one message to all receivers, once for each idempotency key.
+    """Send one message to all recipients, once for each idempotency key.
 
     Raises:
         ApiError: 400 for invalid content; 403 for another sendId; 409 if the key was used for another message; and as
@@ -50,8 +50,8 @@ def send(caller: Caller, request: AddMessageRequest, idempotency_key: str | None
     sender, targets = recipients.resolve(caller, request, is_duplicate=bool(first_sender))
     if first_sender not in ("", sender):
         raise ApiError(errors.CONFLICT, "Idempotency-Key：已用于另一条消息")
-    receivers = [target.receiver for target in targets] if own_key else []
-    content, extra = message_content.build(caller, request, receivers)
+    recipient_names = [target.recipient for target in targets] if own_key else []
+    content, extra = message_content.build(caller, request, recipient_names)
     sent: list[SentMessage] = []
     for number, target in enumerate(targets):
         new_message = NewMessage(
@@ -67,7 +67,7 @@ def send(caller: Caller, request: AddMessageRequest, idempotency_key: str | None
             {
                 "messageId": message.id,
                 "sessionId": target.public_id,
-                "receiveId": target.receiver,
+                "receiveId": target.recipient,
                 "createTime": clock.format_wire_time(message.sent_at),
             }
         )

@@ -110,7 +110,7 @@ class UnreadTotal(CountedResult[int]):
 
 
 class AddMessageRequest(MessagecenterRequest):
-    """Body of messageAdd: a message and its receivers."""
+    """Body of messageAdd: a message and its recipients."""
 
     ownType: OwnTypeField = Field(
         description="1 个人，2 企业（患者：发给医院客服；员工：以医院名义通知），3 群", examples=[1]
@@ -128,7 +128,7 @@ class AddMessageRequest(MessagecenterRequest):
 
 
 class SentMessage(TypedDict):
-    """A message as it was sent to one receiver."""
+    """A message as it was sent to one recipient."""
 
     messageId: Annotated[str, Field(examples=[EXAMPLE_MESSAGE_ID])]
     sessionId: Annotated[str, Field(examples=[EXAMPLE_SESSION_ID])]

@@ -51,7 +51,7 @@ class Agent:
     dept_id: int | None
     department: str  # name, "" for none
     cap: int  # maximum number of open sessions
-    idle_since: int  # microseconds
+    last_activity_at: int  # when they last came on duty, or a session with them started or ended; microseconds
     on_duty: bool  # False also while disabled
     disabled: bool
     serving: int  # open sessions; exact under the desk's lock
@@ -145,7 +145,7 @@ def list_agents(tx: Tx, tenant_id: int) -> list[Agent]:
     """Return the holders of all posts. The number of open sessions is exact under the desk's lock."""
     rows = tx.fetch_all(
         """
-        SELECT p.post_id, p.user_id, p.skill, p.dept_id, COALESCE(e.name, '') AS department, p.cap, p.idle_since,
+        SELECT p.post_id, p.user_id, p.skill, p.dept_id, COALESCE(e.name, '') AS department, p.cap, p.last_activity_at,
                p.on_duty AND s.disabled_at IS NULL AS on_duty, s.disabled_at IS NOT NULL AS disabled,
                (
                    SELECT COUNT(*) FROM chats t JOIN conversations c ON c.conversation_id = t.conversation_id

@@ -1,4 +1,4 @@
-"""Resolve the receivers of a message into conversations: all of them, or nothing is sent."""
+"""Resolve the recipients of a message into conversations: all of them, or nothing is sent."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -6,7 +6,7 @@ from typing import NamedTuple
 from chalicelib import errors
 from chalicelib.adapters import mysql
 from chalicelib.errors import ApiError
-from chalicelib.helpdesk import chats, queue, store
+from chalicelib.helpdesk import chats, desk_sessions, store
 from chalicelib.helpdesk.chats import GROUP_KINDS, HOSPITAL_PRINCIPAL
 from chalicelib.helpdesk.codes import OwnType
 from chalicelib.helpdesk.models import AddMessageRequest
@@ -21,7 +21,7 @@ class Target(NamedTuple):
 
     public_id: str
     kind: ConversationKind
-    receiver: str  # as the request names it, "0" for the help desk
+    recipient: str  # as the request names it, "0" for the help desk
 
 
 def resolve(caller: Caller, request: AddMessageRequest, is_duplicate: bool) -> tuple[str, list[Target]]:
@@ -35,16 +35,20 @@ def resolve(caller: Caller, request: AddMessageRequest, is_duplicate: bool) -> t
         is_duplicate: the message has been sent before; nothing is opened or checked for being closed.
 
     Raises:
-        ApiError: 400 without receivers; 404 if a receiver is unknown; 403 if a conversation is closed to the caller.
+        ApiError: 400 without recipients; 404 if a recipient is unknown; 403 if a conversation is closed to the caller.
     """
     if request.ownType == OwnType.GROUP:
-        names = _require_receivers(request.groupIds, "groupIds")
+        names = _require_recipients(request.groupIds, "groupIds")
         conversations = chats.get_conversations(caller, names, GROUP_KINDS)
         return caller.principal, _build_targets(_ensure_open(caller, conversations, is_duplicate), names)
     if request.ownType == OwnType.HOSPITAL and caller.role == Role.PATIENT:
-        session_id = queue.get_or_create_session_id(caller) if is_duplicate else queue.ensure_open_session(caller)
+        session_id = (
+            desk_sessions.get_or_create_session_id(caller)
+            if is_duplicate
+            else desk_sessions.ensure_open_session(caller)
+        )
         return caller.principal, [Target(session_id, ConversationKind.DESK, "0")]
-    names = _require_receivers([request.receiveId, *request.receiverIds], "receiveId")
+    names = _require_recipients([request.receiveId, *request.receiverIds], "receiveId")
     if request.ownType == OwnType.HOSPITAL:
         return HOSPITAL_PRINCIPAL, _get_announcement_targets(caller, names, is_duplicate)
     session_ids = _get_session_ids(caller, [user_id for user_id in map(chats.parse_user_id, names) if user_id])
@@ -53,12 +57,12 @@ def resolve(caller: Caller, request: AddMessageRequest, is_duplicate: bool) -> t
     return caller.principal, _build_targets(_ensure_open(caller, conversations, is_duplicate), names)
 
 
-def _require_receivers(names: Iterable[str], field: str) -> list[str]:
+def _require_recipients(names: Iterable[str], field: str) -> list[str]:
     """Return the names that are not empty, without duplicates, in their order."""
-    receivers = [name for name in dict.fromkeys(names) if name]
-    if not receivers:
+    recipients = [name for name in dict.fromkeys(names) if name]
+    if not recipients:
         raise ApiError(errors.BAD_PARAMETER, f"{field}：必填")
-    return receivers
+    return recipients
 
 
 def _build_targets(conversations: list[Conversation], names: list[str]) -> list[Target]:
@@ -74,7 +78,7 @@ def _get_announcement_targets(caller: Caller, names: list[str], is_duplicate: bo
     user_ids = [user_id for name in names if (user_id := chats.parse_user_id(name))]
     if len(user_ids) < len(names):
         raise ApiError(errors.NOT_FOUND, "通知只能发给用户")
-    # A receiver of a duplicate may have been disabled since the message was sent.
+    # A recipient of a duplicate may have been disabled since the message was sent.
     list_ids = persons.list_existing_ids if is_duplicate else persons.list_active_ids
     missing = set(user_ids) - list_ids(mysql.autocommit, caller.tenant_id, user_ids)
     if missing:
@@ -111,5 +115,5 @@ def _ensure_open(caller: Caller, conversations: list[Conversation], is_duplicate
         if conversation.kind == ConversationKind.DIRECT:
             chats.reopen(caller, conversation)
     if caller.role == Role.PATIENT and any(one.kind == ConversationKind.DESK for one in conversations):
-        queue.ensure_open_session(caller)
+        desk_sessions.ensure_open_session(caller)
     return conversations

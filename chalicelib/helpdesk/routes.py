@@ -2,12 +2,12 @@
 
 from chalicelib.errors import CONFLICT, NOT_FOUND
 from chalicelib.helpdesk import (
+    desk_sessions,
     lists,
     messages,
     person_cards,
     post_settings,
-    queue,
-    sessions,
+    session_opening,
     withdrawals_and_ratings,
 )
 from chalicelib.helpdesk.list_models import ListEntry, ListRequest
@@ -56,9 +56,9 @@ def message_add(
     """发送消息
 
     To persons (ownType 1: receiveId, receiverIds), to groups (3: groupIds), or (2) from a patient to the hospital's
-    help desk, from staff as an announcement in the hospital's name. If one receiver is unknown, nothing is sent. 403 if
-    a session is closed; a patient's message reopens it. Requests with the same Idempotency-Key send one message; 409 if
-    the key was used for another content or other receivers.
+    help desk, from staff as an announcement in the hospital's name. If one recipient is unknown, nothing is sent. 403
+    if a session is closed; a patient's message reopens it. Requests with the same Idempotency-Key send one message; 409
+    if the key was used for another content or other recipients.
     """
     return messages.send(caller, body, idempotency_key)
 
@@ -99,7 +99,7 @@ def create_chat_session(caller: ActingCaller, body: OpenSessionRequest) -> Sessi
     a patient is assigned an agent as by obtainShunt; staff who name a patient serve them, 409 without a post, above its
     cap, or if another agent on duty serves them. A closed session is reopened.
     """
-    return sessions.open_session(caller, body)
+    return session_opening.open_session(caller, body)
 
 
 @routes.post("/message/closeChatSession", callers=MESSAGECENTER_ROLES, errors=[NOT_FOUND, CONFLICT])
@@ -109,7 +109,7 @@ def close_chat_session(caller: ActingCaller, body: CloseSessionRequest) -> None:
     By either participant; a closing message is its last one. The session can still be read; at the help desk, the next
     waiting patient is assigned.
     """
-    queue.close_session(caller, body)
+    desk_sessions.close_session(caller, body)
 
 
 @routes.post("/message/obtainShunt", callers=MESSAGECENTER_ROLES, errors=[NOT_FOUND, CONFLICT])
@@ -121,7 +121,7 @@ def obtain_shunt(caller: ActingCaller, body: AssignmentRequest) -> Session:
     no agent has is ignored. If no agent is available, the position in the queue. Repeated requests return the same
     session or position.
     """
-    return queue.request_agent(caller, body.type)
+    return desk_sessions.request_agent(caller, body.type)
 
 
 @routes.post("/message/updateReadById", callers=MESSAGECENTER_ROLES, errors=[NOT_FOUND])
@@ -149,7 +149,7 @@ def appraise_message(caller: ActingCaller, body: AppraiseRequest) -> None:
 
     One rating for each reader, which can be changed; 409 for the caller's own message.
     """
-    withdrawals_and_ratings.appraise(caller, body)
+    withdrawals_and_ratings.rate(caller, body)
 
 
 @routes.post("/message/oneUserPosition", callers=MESSAGECENTER_ROLES, errors=[NOT_FOUND])

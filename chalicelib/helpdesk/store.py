@@ -248,35 +248,35 @@ def find_message(tx: Tx, tenant_id: int, message_id: str, principal: str) -> Mes
     )
 
 
-def upsert_appraisal(tx: Tx, tenant_id: int, user_id: int, message: MessageRecord, appraise: int, now: int) -> None:
+def upsert_rating(tx: Tx, tenant_id: int, user_id: int, message: MessageRecord, rating: int, now: int) -> None:
     """Set a reader's rating of a message: -1 or 1."""
     tx.execute(
         """
-        INSERT INTO appraisals (conversation_id, seq, user_id, tenant_id, appraise, at)
-        VALUES (%(conversation_id)s, %(seq)s, %(user_id)s, %(tenant_id)s, %(appraise)s, %(now)s)
-        ON DUPLICATE KEY UPDATE appraise = %(appraise)s, at = %(now)s
+        INSERT INTO ratings (conversation_id, seq, user_id, tenant_id, rating, at)
+        VALUES (%(conversation_id)s, %(seq)s, %(user_id)s, %(tenant_id)s, %(rating)s, %(now)s)
+        ON DUPLICATE KEY UPDATE rating = %(rating)s, at = %(now)s
         """,
         conversation_id=message.conversation_id,
         seq=message.seq,
         user_id=user_id,
         tenant_id=tenant_id,
-        appraise=appraise,
+        rating=rating,
         now=now,
     )
 
 
-def get_appraisals(tx: Tx, conversation_id: int, user_id: int, seqs: Iterable[int]) -> dict[int, int]:
+def get_ratings(tx: Tx, conversation_id: int, user_id: int, seqs: Iterable[int]) -> dict[int, int]:
     """Return a reader's ratings of these messages, by seq."""
     rows = tx.fetch_all(
         """
-        SELECT seq, appraise FROM appraisals
+        SELECT seq, rating FROM ratings
         WHERE conversation_id = %(conversation_id)s AND seq IN %(seqs)s AND user_id = %(user_id)s
         """,
         conversation_id=conversation_id,
         user_id=user_id,
         seqs=sorted(seqs),
     )
-    return {row["seq"]: row["appraise"] for row in rows}
+    return {row["seq"]: row["rating"] for row in rows}
 
 
 def _build_conversation(row: Row) -> Conversation:

@@ -30,7 +30,7 @@ def withdraw(caller: Caller, request: WithdrawRequest) -> None:
     log.withdraw(caller.tenant_id, message.public_id, request.messageId, principal)
 
 
-def appraise(caller: Caller, request: AppraiseRequest) -> None:
+def rate(caller: Caller, request: AppraiseRequest) -> None:
     """Set the caller's rating of a message.
 
     Raises:
@@ -41,7 +41,7 @@ def appraise(caller: Caller, request: AppraiseRequest) -> None:
         raise _build_not_found_error()
     if message.sender == caller.principal:
         raise ApiError(errors.CONFLICT, "不能评价自己发送的消息")
-    store.upsert_appraisal(mysql.autocommit, caller.tenant_id, caller.user_id, message, request.appraise, clock.now())
+    store.upsert_rating(mysql.autocommit, caller.tenant_id, caller.user_id, message, request.appraise, clock.now())
 
 
 def _find_message(caller: Caller, message_id: str, principal: str) -> MessageRecord | None:

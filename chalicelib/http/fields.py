@@ -169,7 +169,7 @@ Gender = Annotated[Literal[0, 1, 2, 9], BeforeValidator(parse_int), build_enum_s
 """0 unknown, 1 male, 2 female, 9 unspecified."""
 
 Relation = Annotated[Literal[1, 2, 3, 4, 5, 9], BeforeValidator(parse_int), build_enum_schema(1, 2, 3, 4, 5, 9)]
-"""1 self, 2 spouse, 3 parent, 4 child, 5 other relative, 9 other."""
+"""A value of people.accounts.Relation."""
 
 Date = Annotated[date, BeforeValidator(_require_iso_date)]
 Birthday = Annotated[Date, AfterValidator(_require_not_future)]

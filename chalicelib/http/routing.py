@@ -3,7 +3,9 @@
 A view declares the input it needs by parameter name and type, and returns a model:
 
     @routes.post("/msg_service/msg/doctor/send_text_msg", callers=[Role.DOCTOR], errors=[NOT_FOUND])
-    def send_text_msg(caller: Caller, body: DoctorText, idempotency_key: IdempotencyKeyHeader) -> Sent: ...
+    def send_text_msg(
+        caller: Caller, body: DoctorTextRequest, idempotency_key: IdempotencyKeyHeader
+    ) -> SendResponse: ...
 
 Parameter names and what they receive:
     caller           the authenticated caller (Caller, ActingCaller or OptionalTenantCaller)

@@ -67,7 +67,7 @@ def _resolve_named_user(caller: Caller, user_id: int, staff_id: int, post_id: in
     if not named_id and post_id:
         named_id = posts.find_holder_id(mysql.autocommit, caller.tenant_id, post_id) or 0
     elif not named_id:
-        raise ApiError(errors.TOKEN, "内部密钥须以 newUserId 或 entUserId 指明用户")
+        raise ApiError(errors.INVALID_TOKEN, "内部密钥须以 newUserId 或 entUserId 指明用户")
     role = persons.find_role(mysql.autocommit, caller.tenant_id, named_id)
     if role is None or (staff_id and role == Role.PATIENT):
         raise ApiError(errors.NOT_FOUND, "用户不存在")

@@ -74,7 +74,7 @@ def _authenticate_token(headers: Mapping[str, str], address: str) -> Caller:
     token = get_token(headers)
     session = tokens.find_session(token)
     if session is None:
-        raise ApiError(errors.TOKEN)
+        raise ApiError(errors.INVALID_TOKEN)
     return Caller(
         session.tenant_id,
         session.role,

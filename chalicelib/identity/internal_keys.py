@@ -19,7 +19,7 @@ def authenticate(key: str) -> int:
         key_hash=key_hash,
     )
     if row is None or not hmac.compare_digest(row["key_hash"], key_hash):
-        raise ApiError(errors.TOKEN, "内部密钥无效")
+        raise ApiError(errors.INVALID_TOKEN, "内部密钥无效")
     return int(row["tenant_id"])
 
 

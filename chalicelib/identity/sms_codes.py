@@ -78,7 +78,7 @@ def verify(tenant_id: int, phone: str, purpose: CodePurpose, code: str) -> bytes
         ApiError: 400 for a wrong or expired code, and after MAX_TRIES wrong ones.
     """
     code_hash = _hash_code(tenant_id, phone, purpose, code)
-    if not _consume_try(mysql.autocommit, tenant_id, phone, purpose):
+    if not _consume_code_try(mysql.autocommit, tenant_id, phone, purpose):
         raise ApiError(errors.BAD_PARAMETER, WRONG_CODE_TEXT)
     stored_hash = _find_code_hash(mysql.autocommit, tenant_id, phone, purpose)
     if stored_hash is None or not hmac.compare_digest(stored_hash, code_hash):
@@ -167,7 +167,7 @@ def _upsert_code(tx: Tx, tenant_id: int, phone: str, purpose: CodePurpose, code_
     )
 
 
-def _consume_try(tx: Tx, tenant_id: int, phone: str, purpose: CodePurpose) -> bool:
+def _consume_code_try(tx: Tx, tenant_id: int, phone: str, purpose: CodePurpose) -> bool:
     changed = tx.execute(
         f"""
         UPDATE codes SET attempts = attempts + 1

@@ -28,14 +28,14 @@ MARK_READ_BATCH_SIZE = 1_000  # messages that one statement marks
 
 
 def send(caller: Caller, request: SendSiteMessageRequest, idempotency_key: str | None) -> None:
-    """Send a text to each receiver, once for each idempotency key.
+    """Send a text to each recipient, once for each idempotency key.
 
     Raises:
-        ApiError: 404 if a receiver is unknown or disabled, and then nothing is sent; 409 if the key was used for
+        ApiError: 404 if a recipient is unknown or disabled, and then nothing is sent; 409 if the key was used for
             another message.
     """
     key = idempotency_key or request.client_msg_id
-    user_ids = sorted({receiver.user_id for receiver in request.user_list})
+    user_ids = sorted({recipient.user_id for recipient in request.user_list})
     try:
         mysql.run_transaction(lambda tx: _insert_message(tx, caller, request.msg_text, user_ids, key))
     except mysql.DuplicateKeyError as duplicate:
@@ -99,7 +99,7 @@ def mark_all_read(caller: Caller, request: MarkAllReadRequest) -> None:
 
 def _insert_message(tx: Tx, caller: Caller, text: str, user_ids: list[int], key: str | None) -> None:
     now = clock.now()
-    # Insert before checking the receivers: a duplicate request returns the first one's result, also if a receiver has
+    # Insert before checking the recipients: a duplicate request returns the first one's result, also if a recipient has
     # been disabled since.
     message_id = site_messages.insert(tx, caller.tenant_id, _get_sender(caller), key, text, user_ids, now)
     unknown = sorted(set(user_ids) - persons.list_active_ids(tx, caller.tenant_id, user_ids))

@@ -16,7 +16,7 @@ class Receiver(WireModel):
 
 
 class SendSiteMessageRequest(WireModel):
-    """A text and its receivers."""
+    """A text and its recipients."""
 
     tenantId: Id = Field(description="须是发送者所在的租户", examples=["1"])
     msg_text: ChatText = Field(examples=[EXAMPLE_TEXT])

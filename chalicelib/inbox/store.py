@@ -70,10 +70,10 @@ def list_unread_ids(tx: Tx, tenant_id: int, user_id: int) -> list[int]:
 def is_same_message(
     tx: Tx, tenant_id: int, sender: str, idempotency_key: str, text: str, user_ids: Collection[int]
 ) -> bool:
-    """Return whether the message with this idempotency key has this text and exactly these receivers."""
+    """Return whether the message with this idempotency key has this text and exactly these recipients."""
     row = tx.fetch_one(
         """
-        SELECT m.text, m.receivers, (
+        SELECT m.text, m.recipients, (
             SELECT COUNT(*) FROM site_deliveries d
             WHERE d.tenant_id = %(tenant_id)s AND d.user_id IN %(user_ids)s AND d.message_id = m.message_id
         ) AS matching
@@ -85,7 +85,7 @@ def is_same_message(
         idempotency_key=idempotency_key.encode(),
         user_ids=user_ids,
     )
-    return row is not None and row["text"] == text and row["receivers"] == row["matching"] == len(user_ids)
+    return row is not None and row["text"] == text and row["recipients"] == row["matching"] == len(user_ids)
 
 
 def mark_read(tx: Tx, tenant_id: int, user_id: int, message_ids: Collection[int], now: int) -> int:

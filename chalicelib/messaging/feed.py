@@ -101,7 +101,7 @@ def build_application_event(event_type: int, content: dict[str, Any], at: int) -
 
     Args:
         event_type: a number above 1099.
-        content: must hold nothing that its receivers may not read.
+        content: must hold nothing that its recipients may not read.
     """
     return {"kind": EventKind.APPLICATION, "type": event_type, "content": content, "at": at}
 

@@ -18,7 +18,7 @@ class ConversationKind(StrEnum):
     CONSULT = "consult"  # a patient and a doctor
     DIRECT = "direct"  # two persons
     DESK = "desk"  # a patient and the agent who serves them
-    ANNOUNCEMENT = "notice"  # from the hospital to one person
+    ANNOUNCEMENT = "announcement"  # from the hospital to one person
     CLIENT = "client"  # created by a participant: everyone who knows the id may join
     SERVICE = "service"  # created by a hospital's own system, which alone adds participants
 

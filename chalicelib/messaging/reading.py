@@ -10,14 +10,14 @@ from chalicelib.adapters.redis import ScriptCall
 from chalicelib.errors import ApiError
 from chalicelib.messaging import feed, reading_store, recent_cache, socket_push
 from chalicelib.messaging.models import Message, Snapshot
-from chalicelib.messaging.recent_cache import CacheView, Page, Verdict
+from chalicelib.messaging.recent_cache import CacheView, MessagePage, Verdict
 
-__all__ = ["Page"]
+__all__ = ["MessagePage"]
 
 
 def fetch_newest_page(
     public_id: str, principal: str, limit: int, beside: Sequence[ScriptCall] = ()
-) -> tuple[Page, list[Any]]:
+) -> tuple[MessagePage, list[Any]]:
     """Return the newest page. Whether the principal may read it is for the caller to check.
 
     Args:
@@ -77,7 +77,7 @@ def list_range(
     return messages
 
 
-def mark_read(public_id: str, page: Page) -> None:
+def mark_read(public_id: str, page: MessagePage) -> None:
     """Move the participant's read position to the end of a page, and notify the participants if it moves."""
     state = page.participant
     if state is None or state.read_seq >= page.last_seq:
@@ -111,7 +111,7 @@ def hide(public_id: str, principal: str) -> None:
     recent_cache.set_participant(public_id, "", state)
 
 
-def fetch_newest_pages(public_ids: list[str], principal: str) -> dict[str, Page]:
+def fetch_newest_pages(public_ids: list[str], principal: str) -> dict[str, MessagePage]:
     """Return the newest message of each conversation in which the principal takes part, in one round trip."""
     if not public_ids:
         return {}
@@ -130,13 +130,13 @@ def fetch_newest_pages(public_ids: list[str], principal: str) -> dict[str, Page]
     return fresh | _reload_pages(views, principal)
 
 
-def _reload_page(public_id: str, principal: str, view: CacheView, limit: int) -> Page:
+def _reload_page(public_id: str, principal: str, view: CacheView, limit: int) -> MessagePage:
     """Return the page from MySQL, and confirm or refill the cache."""
     if view.verdict == Verdict.STALE:
         last_seq, changes, state = reading_store.fetch_head(mysql.autocommit, public_id, principal)
         if state and (last_seq, changes) == (view.page.last_seq, view.changes):
             [version] = redis.try_scripts([recent_cache.build_confirm_call(public_id, view, state)]) or [None]
-            return Page(view.page.messages, last_seq, state, view.page.tenant_id, version or "")
+            return MessagePage(view.page.messages, last_seq, state, view.page.tenant_id, version or "")
     snapshot = reading_store.fetch_snapshot(mysql.autocommit, public_id, principal, recent_cache.MAX_MESSAGES)
     if snapshot.find_participant(principal) is None:  # no participant, or no such conversation: nothing is cached
         return _build_page(snapshot, principal, limit, "")
@@ -159,7 +159,7 @@ def _is_ahead_of_cache(public_id: str, principal: str, messages: list[Message]) 
     return recent_cache.parse_view(public_id, principal, reply).page.last_seq < newest.seq
 
 
-def _reload_pages(views: dict[str, CacheView], principal: str) -> dict[str, Page]:
+def _reload_pages(views: dict[str, CacheView], principal: str) -> dict[str, MessagePage]:
     """Return the pages that are not fresh from MySQL in one query, and update the caches in one round trip."""
     missing = {public_id: view for public_id, view in views.items() if view.verdict != Verdict.FRESH}
     if not missing:
@@ -194,6 +194,6 @@ def _update_cache(views: dict[str, CacheView], calls: list[ScriptCall]) -> list[
     return [version or "" for version in versions]
 
 
-def _build_page(snapshot: Snapshot, principal: str, limit: int, version: str) -> Page:
+def _build_page(snapshot: Snapshot, principal: str, limit: int, version: str) -> MessagePage:
     participant = snapshot.find_participant(principal)
-    return Page(snapshot.messages[:limit], snapshot.last_seq, participant, snapshot.tenant_id, version)
+    return MessagePage(snapshot.messages[:limit], snapshot.last_seq, participant, snapshot.tenant_id, version)

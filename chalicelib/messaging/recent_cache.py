@@ -67,7 +67,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class MessagePage:
     """The newest messages of a conversation, newest first, as one participant sees them."""
 
     messages: Sequence[Message]
@@ -85,7 +85,7 @@ class CacheView:
     """
 
     verdict: str
-    page: Page
+    page: MessagePage
     server_time_ms: int  # Redis' clock when it was read
     changes: int = 0
     distrusted_until: float | None = None  # when this process ends its distrust of the cache; None if it trusts it
@@ -133,13 +133,13 @@ def parse_view(public_id: str, principal: str, reply: list[Any]) -> CacheView:
     verdict, version, server_time_ms, *rest = reply
     distrusted_until = _distrusted_until.get(public_id)
     if verdict == Verdict.BROKEN or (distrusted_until and distrusted_until > clock.monotonic()):
-        empty = Page((), 0, None, 0, version)
+        empty = MessagePage((), 0, None, 0, version)
         return CacheView(Verdict.BROKEN, empty, int(server_time_ms), distrusted_until=distrusted_until)
     tenant_id, last_seq, changes, read_seq, own_after_read, hidden_seq, *records = rest
     participant = ParticipantState(principal, int(read_seq), int(own_after_read), int(hidden_seq)) if read_seq else None
     # One call for all records: json.loads takes longer to start than to read a record.
     messages = tuple(map(Message._make, json.loads(f"[{','.join(records)}]")))
-    page = Page(messages, int(last_seq), participant, int(tenant_id), version)
+    page = MessagePage(messages, int(last_seq), participant, int(tenant_id), version)
     return CacheView(verdict, page, int(server_time_ms), int(changes))
 
 

@@ -11,10 +11,10 @@ CREATE TABLE bas_tenant_wechat_mp (
     changed_at     BIGINT NOT NULL
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
 
--- The account's message template for each type of message. A type without a row is not sent.
+-- The account's message template for each kind of message. A kind without a row is not sent.
 CREATE TABLE bas_tenant_wechat_template (
     tenant_id       BIGINT NOT NULL,
-    wech_temp_type  TINYINT NOT NULL,  -- 0-6, defined in document 003
+    wech_temp_type  TINYINT NOT NULL,  -- the kind: 0-6, defined in document 003
     wech_temp_id    VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     changed_by      BIGINT NOT NULL,  -- user_id
     changed_at      BIGINT NOT NULL,

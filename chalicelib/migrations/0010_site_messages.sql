@@ -5,7 +5,7 @@ CREATE TABLE site_messages (
     sender           VARBINARY(160) NOT NULL,  -- user:12, service (the hospital's own system) or system (this backend)
     idempotency_key  VARBINARY(128) NULL,  -- unique for a sender
     text             VARCHAR(4000) NOT NULL,
-    receivers        INT NOT NULL,  -- number of recipients
+    recipients       INT NOT NULL,  -- their number
     sent_at          BIGINT NOT NULL,
     UNIQUE KEY idempotency_key (tenant_id, sender, idempotency_key)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;

@@ -20,14 +20,14 @@ def insert(
     """
     message_id = tx.insert(
         """
-        INSERT INTO site_messages (tenant_id, sender, idempotency_key, text, receivers, sent_at)
-        VALUES (%(tenant_id)s, %(sender)s, %(idempotency_key)s, %(text)s, %(receivers)s, %(now)s)
+        INSERT INTO site_messages (tenant_id, sender, idempotency_key, text, recipients, sent_at)
+        VALUES (%(tenant_id)s, %(sender)s, %(idempotency_key)s, %(text)s, %(recipients)s, %(now)s)
         """,
         tenant_id=tenant_id,
         sender=sender.encode(),
         idempotency_key=idempotency_key.encode() if idempotency_key else None,
         text=text,
-        receivers=len(user_ids),
+        recipients=len(user_ids),
         now=now,
     )
     tx.execute_many(

@@ -1,6 +1,6 @@
 """Endpoints of payment through WeChat Pay (document 003): for patients' pages, admins and WeChat Pay itself."""
 
-from chalicelib.errors import CONFLICT, NOT_FOUND, SIGNATURE, TOO_MANY_REQUESTS
+from chalicelib.errors import CONFLICT, INVALID_SIGNATURE, NOT_FOUND, TOO_MANY_REQUESTS
 from chalicelib.http.routing import OptionalTenantCaller, RawContent, RawRequest, Routes
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.payment import merchant_settings, orders, page_signatures, webhooks
@@ -44,7 +44,7 @@ def sign_payment(caller: Caller, body: PaySignRequest) -> PaySign:
 @routes.post(
     "/pati_service/wechat/pay/notify/{tenantId}",
     callers=[Role.PUBLIC],
-    errors=[NOT_FOUND, SIGNATURE],
+    errors=[NOT_FOUND, INVALID_SIGNATURE],
     raw_content_type=XML_CONTENT_TYPE,
 )
 def told_of_payment(caller: OptionalTenantCaller, tenantId: TenantId, raw_request: RawRequest) -> RawContent:  # noqa: ARG001  # authenticated by the signature
@@ -58,7 +58,7 @@ def told_of_payment(caller: OptionalTenantCaller, tenantId: TenantId, raw_reques
 @routes.post(
     "/pati_service/wechat/pay/refund_notify/{tenantId}",
     callers=[Role.PUBLIC],
-    errors=[NOT_FOUND, SIGNATURE],
+    errors=[NOT_FOUND, INVALID_SIGNATURE],
     raw_content_type=XML_CONTENT_TYPE,
 )
 def told_of_refund(caller: OptionalTenantCaller, tenantId: TenantId, raw_request: RawRequest) -> RawContent:  # noqa: ARG001  # as above

@@ -109,8 +109,8 @@ def _verify_and_parse(
         raise ApiError(errors.NOT_FOUND, "微信支付尚未配置")
     serial = headers.get("wechatpay-serial", "")[:MAX_LOGGED_SERIAL_CHARS]
     logger.warning("notification rejected", extra={"ids": {"reason": rejections[0].reason, "serial": serial}})
-    is_forged = rejections[0].status == errors.SIGNATURE.status
-    raise ApiError(errors.SIGNATURE if is_forged else errors.BAD_PARAMETER)
+    is_forged = rejections[0].status == errors.INVALID_SIGNATURE.status
+    raise ApiError(errors.INVALID_SIGNATURE if is_forged else errors.BAD_PARAMETER)
 
 
 def _require_matching(record: T | None, merchant: Merchant, notification: Notification) -> T:

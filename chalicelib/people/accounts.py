@@ -25,6 +25,14 @@ class Relation(IntEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """Who signs in with a phone, and the hash of their password."""
+
+    user_id: int
+    password_hash: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
     """A patient's account. An account without a profile has name ""."""
 
@@ -120,14 +128,14 @@ def find_by_phone(tx: Tx, tenant_id: int, phone: str) -> int | None:
     return user_id
 
 
-def find_password_hash(tx: Tx, tenant_id: int, phone: str) -> tuple[int, bytes] | None:
-    """Return user_id and password hash of the account with this phone, or None."""
+def find_credentials(tx: Tx, tenant_id: int, phone: str) -> Credentials | None:
+    """Return the credentials of the account with this phone, or None."""
     row = tx.fetch_one(
         "SELECT user_id, password_hash FROM accounts WHERE tenant_id = %(tenant_id)s AND phone = %(phone)s",
         tenant_id=tenant_id,
         phone=phone,
     )
-    return (row["user_id"], row["password_hash"]) if row else None
+    return Credentials(**row) if row else None
 
 
 def set_password(

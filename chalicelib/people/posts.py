@@ -86,7 +86,7 @@ def set_on_duty(tx: Tx, tenant_id: int, post_id: int, on_duty: bool, changed_by:
         tx.execute(
             """
             UPDATE posts
-            SET idle_since = IF(%(on_duty)s AND NOT on_duty, %(now)s, idle_since), on_duty = %(on_duty)s,
+            SET last_activity_at = IF(%(on_duty)s AND NOT on_duty, %(now)s, last_activity_at), on_duty = %(on_duty)s,
                 changed_by = %(changed_by)s, changed_at = %(now)s
             WHERE post_id = %(post_id)s AND tenant_id = %(tenant_id)s
             """,
@@ -99,10 +99,10 @@ def set_on_duty(tx: Tx, tenant_id: int, post_id: int, on_duty: bool, changed_by:
     )
 
 
-def mark_idle(tx: Tx, tenant_id: int, user_id: int) -> None:
-    """Restart the idle time of a holder whose help desk session starts or ends."""
+def update_last_activity(tx: Tx, tenant_id: int, user_id: int) -> None:
+    """Record that a help desk session of a holder starts or ends."""
     tx.execute(
-        "UPDATE posts SET idle_since = %(now)s WHERE tenant_id = %(tenant_id)s AND user_id = %(user_id)s",
+        "UPDATE posts SET last_activity_at = %(now)s WHERE tenant_id = %(tenant_id)s AND user_id = %(user_id)s",
         tenant_id=tenant_id,
         user_id=user_id,
         now=clock.now(),

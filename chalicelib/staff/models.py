@@ -5,14 +5,14 @@ from pydantic import Field
 from chalicelib.http.fields import Id, IdText, Phone, WireModel
 
 
-class StaffSignIn(WireModel):
+class StaffSignInRequest(WireModel):
     """The credentials of a member of staff."""
 
     phone: Phone
     password: str = Field(min_length=1, max_length=72, examples=["Demo-12345"])
 
 
-class SignedInStaff(WireModel):
+class StaffSignInResponse(WireModel):
     """The member of staff and a new token."""
 
     userId: IdText = Field(examples=["3"])

@@ -128,7 +128,7 @@ def _create_or_update(
         patient = patients.get(tx, tenant_id, pati_id, for_update=True)
         patients.update(tx, tenant_id, pati_id, _merge_details(caller, patient, request, id_number))
     else:
-        details, action = _build_details(request, id_number), AccessAction.FILED
+        details, action = _build_details(request, id_number), AccessAction.CREATED
         pati_id = patients.get_or_create(tx, tenant_id, details, caller.user_id, idempotency_key)
     store.insert_access(tx, tenant_id, caller.user_id, pati_id, action)
     if "pati_group_id" in request.model_fields_set:

@@ -13,7 +13,7 @@ from chalicelib.staff.label_models import (
     Labels,
     SaveLabelRequest,
 )
-from chalicelib.staff.models import MemberQuery, SignedInStaff, StaffSignIn
+from chalicelib.staff.models import MemberQuery, StaffSignInRequest, StaffSignInResponse
 from chalicelib.staff.patient_models import (
     Access,
     AccessLogQuery,
@@ -25,6 +25,7 @@ from chalicelib.staff.patient_models import (
     SavePatientResponse,
 )
 from chalicelib.staff.staff_models import (
+    ChangeStaffRoleRequest,
     CreateStaffRequest,
     CreateStaffResponse,
     Department,
@@ -36,13 +37,12 @@ from chalicelib.staff.staff_models import (
     ListedDoctor,
     ListedStaff,
     PhotoForm,
+    ResetStaffPasswordRequest,
     SaveDepartmentRequest,
     SaveDepartmentResponse,
     SaveDoctorRequest,
-    StaffId,
     StaffListQuery,
-    StaffPassword,
-    StaffRole,
+    StaffReference,
 )
 
 routes = Routes(__name__)
@@ -52,7 +52,7 @@ NOT_FOUND_OR_CONFLICT = [NOT_FOUND, CONFLICT]
 
 
 @routes.post("/pati_service/manager_service/login", callers=[Role.PUBLIC], errors=[BAD_CREDENTIALS, TOO_MANY_REQUESTS])
-def login(caller: Caller, body: StaffSignIn) -> SignedInStaff:
+def login(caller: Caller, body: StaffSignInRequest) -> StaffSignInResponse:
     """员工登录
 
     Staff sign in with phone and password. The documents leave this to another system, so the endpoint is our own.
@@ -167,7 +167,7 @@ def create_staff(caller: Caller, body: CreateStaffRequest) -> CreateStaffRespons
 
 
 @routes.post("/pati_service/manager_service/staff_role", callers=[Role.ADMIN], errors=NOT_FOUND_OR_CONFLICT)
-def staff_role(caller: Caller, body: StaffRole) -> None:
+def staff_role(caller: Caller, body: ChangeStaffRoleRequest) -> None:
     """更改员工角色
 
     Takes effect on open sessions at once. Admins cannot change their own role.
@@ -176,7 +176,7 @@ def staff_role(caller: Caller, body: StaffRole) -> None:
 
 
 @routes.post("/pati_service/manager_service/staff_disable", callers=[Role.ADMIN], errors=NOT_FOUND_OR_CONFLICT)
-def staff_disable(caller: Caller, body: StaffId) -> None:
+def staff_disable(caller: Caller, body: StaffReference) -> None:
     """停用员工
 
     Takes effect on open sessions at once. Admins cannot disable themselves.
@@ -185,13 +185,13 @@ def staff_disable(caller: Caller, body: StaffId) -> None:
 
 
 @routes.post("/pati_service/manager_service/staff_enable", callers=[Role.ADMIN], errors=[NOT_FOUND])
-def staff_enable(caller: Caller, body: StaffId) -> None:
+def staff_enable(caller: Caller, body: StaffReference) -> None:
     """启用员工"""
     staff_admin.enable(caller, body)
 
 
 @routes.post("/pati_service/manager_service/staff_password", callers=[Role.ADMIN], errors=[NOT_FOUND])
-def staff_password(caller: Caller, body: StaffPassword) -> None:
+def staff_password(caller: Caller, body: ResetStaffPasswordRequest) -> None:
     """重置员工密码
 
     Ends all sessions of the member of staff.

@@ -7,10 +7,10 @@ from chalicelib.identity import attempts, passwords, tokens
 from chalicelib.identity.callers import Caller
 from chalicelib.people import staff
 from chalicelib.people.roles import PersonKind
-from chalicelib.staff.models import SignedInStaff, StaffSignIn
+from chalicelib.staff.models import StaffSignInRequest, StaffSignInResponse
 
 
-def authenticate(caller: Caller, request: StaffSignIn) -> SignedInStaff:
+def authenticate(caller: Caller, request: StaffSignInRequest) -> StaffSignInResponse:
     """Return a new token.
 
     An unknown phone and a wrong password give the same response and take the same time.
@@ -27,12 +27,12 @@ def authenticate(caller: Caller, request: StaffSignIn) -> SignedInStaff:
     attempts.record_success(*subject)
     verified_hash = member.password_hash
 
-    def issue(tx: Tx) -> SignedInStaff:
+    def issue(tx: Tx) -> StaffSignInResponse:
         """Issue a token unless the password has been reset since it was verified."""
         member = staff.find_by_phone(tx, caller.tenant_id, request.phone, for_update=True)
         if member is None or member.password_hash != verified_hash:
             raise ApiError(BAD_CREDENTIALS)
         token = tokens.issue_in_transaction(tx, caller.tenant_id, f"user:{member.user_id}", member.role)
-        return SignedInStaff(userId=str(member.user_id), token=token, role=member.role, name=member.name)
+        return StaffSignInResponse(userId=str(member.user_id), token=token, role=member.role, name=member.name)
 
     return mysql.run_transaction(issue)

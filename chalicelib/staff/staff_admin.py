@@ -13,13 +13,13 @@ from chalicelib.people import doctors, formatting, staff
 from chalicelib.people.roles import PersonKind
 from chalicelib.staff import list_store
 from chalicelib.staff.staff_models import (
+    ChangeStaffRoleRequest,
     CreateStaffRequest,
     CreateStaffResponse,
     ListedStaff,
-    StaffId,
+    ResetStaffPasswordRequest,
     StaffListQuery,
-    StaffPassword,
-    StaffRole,
+    StaffReference,
 )
 
 
@@ -55,7 +55,7 @@ def create(caller: Caller, request: CreateStaffRequest) -> CreateStaffResponse:
     return CreateStaffResponse(user_id=str(user_id))
 
 
-def change_role(caller: Caller, request: StaffRole) -> None:
+def change_role(caller: Caller, request: ChangeStaffRoleRequest) -> None:
     """Change a role. Admins cannot change their own, so that a tenant always has one.
 
     Raises:
@@ -65,7 +65,7 @@ def change_role(caller: Caller, request: StaffRole) -> None:
     _update_staff(caller, request, lambda tx: _set_role(tx, caller.tenant_id, request))
 
 
-def disable(caller: Caller, request: StaffId) -> None:
+def disable(caller: Caller, request: StaffReference) -> None:
     """Disable a member of staff.
 
     Raises:
@@ -75,7 +75,7 @@ def disable(caller: Caller, request: StaffId) -> None:
     _update_staff(caller, request, lambda tx: staff.set_disabled(tx, caller.tenant_id, request.user_id, True))
 
 
-def enable(caller: Caller, request: StaffId) -> None:
+def enable(caller: Caller, request: StaffReference) -> None:
     """Enable a disabled member of staff.
 
     Raises:
@@ -84,7 +84,7 @@ def enable(caller: Caller, request: StaffId) -> None:
     _update_staff(caller, request, lambda tx: staff.set_disabled(tx, caller.tenant_id, request.user_id, False))
 
 
-def reset_password(caller: Caller, request: StaffPassword) -> None:
+def reset_password(caller: Caller, request: ResetStaffPasswordRequest) -> None:
     """Set a password, revoke every token of the member of staff and unlock their phone.
 
     Raises:
@@ -104,18 +104,18 @@ def _insert_staff(tx: Tx, tenant_id: int, request: CreateStaffRequest, password_
     return user_id
 
 
-def _require_not_self(caller: Caller, target: StaffId) -> None:
+def _require_not_self(caller: Caller, target: StaffReference) -> None:
     if target.user_id == caller.user_id:
         raise ApiError(errors.CONFLICT, "不能停用自己或更改自己的角色")
 
 
-def _update_staff(caller: Caller, target: StaffId, work: Callable[[Tx], bool]) -> None:
+def _update_staff(caller: Caller, target: StaffReference, work: Callable[[Tx], bool]) -> None:
     if not mysql.run_transaction(work):
         raise ApiError(errors.NOT_FOUND, "员工不存在")
     tokens.invalidate_cached_sessions(caller.tenant_id, f"user:{target.user_id}")
 
 
-def _set_role(tx: Tx, tenant_id: int, request: StaffRole) -> bool:
+def _set_role(tx: Tx, tenant_id: int, request: ChangeStaffRoleRequest) -> bool:
     role = Role(request.role)
     exists = staff.set_role(tx, tenant_id, request.user_id, role)
     if exists and role == Role.DOCTOR:

@@ -53,7 +53,7 @@ class CreateStaffRequest(WireModel):
     password: Password
 
 
-class StaffId(WireModel):
+class StaffReference(WireModel):
     """A member of staff."""
 
     user_id: Id = Field(examples=["1024"])
@@ -65,13 +65,13 @@ class CreateStaffResponse(WireModel):
     user_id: IdText = Field(examples=["3"])
 
 
-class StaffRole(StaffId):
+class ChangeStaffRoleRequest(StaffReference):
     """The new role of a member of staff."""
 
     role: StaffRoleName = Field(description=ROLE_DESCRIPTION, examples=["doctor"])
 
 
-class StaffPassword(StaffId):
+class ResetStaffPasswordRequest(StaffReference):
     """The new password of a member of staff."""
 
     password: Password

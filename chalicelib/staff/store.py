@@ -13,7 +13,7 @@ class AccessAction(StrEnum):
     """patient_access.action: what a member of staff did with a patient file."""
 
     READ = "read"
-    FILED = "filed"
+    CREATED = "filed"  # the word that the API publishes
     CHANGED = "changed"
 
 

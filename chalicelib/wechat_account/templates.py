@@ -9,13 +9,13 @@ from chalicelib.adapters.mysql import Tx
 class TemplateKind(IntEnum):
     """wech_temp_type of document 003: what a template message reports."""
 
-    PICK_UP = 0
+    PICK_UP = 0  # of an optician; stored, never sent
     BOOKED = 1
     CANCELLED = 2
     REGISTERED = 3
-    REVISIT = 4
+    REVISIT = 4  # 复诊提醒, sent as the reminder on the evening before a booking
     DOCTOR_REPLY = 5
-    WORK_ORDER = 6
+    WORK_ORDER = 6  # of an optician; stored, never sent
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,10 @@ MESSAGE_PATH = "/msg_service/msg"
 
 def send_messages(client: Client, hospital: Hospital) -> dict[str, dict[str, Any]]:
     """Send a site message to the accounts of a hospital, and return field values by the path that takes them."""
-    receivers = (hospital.lin, hospital.chen, hospital.desk, hospital.admin)
+    recipients = (hospital.lin, hospital.chen, hospital.desk, hospital.admin)
     request = {
         "tenantId": str(hospital.tenant_id),
-        "user_list": [{"user_id": str(person.user_id)} for person in receivers],
+        "user_list": [{"user_id": str(person.user_id)} for person in recipients],
     }
     body = json.dumps({**request, "msg_text": "明日停水"}).encode()
     client.post(f"{MESSAGE_PATH}/send", body, client.get_headers(Role.SERVICE_STAFF)).raise_for_status()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from app import CORE, GROUPS, app
+from app import API_HANDLER_GROUP, GROUPS, app
 from infra.functions import API_HANDLER, MIGRATE, get_group_resource, get_resource_name
 from tests.bundle.conftest import Package
 from tests.support.cloudformation import find_functions, find_operations, find_resources, find_target_function, resolve
@@ -30,7 +30,7 @@ generic = [model for model in own if model.__pydantic_generic_metadata__["parame
 built = [model.__name__ for model in own if model.__pydantic_complete__ and model not in generic]
 print(json.dumps([routes, built, {name: getattr(one, "__file__", None) or "" for name, one in sys.modules.items()}]))
 """
-OWNERS = {get_group_resource(group, CORE): group for group in GROUPS}
+OWNERS = {get_group_resource(group, API_HANDLER_GROUP): group for group in GROUPS}
 SOCKETS = [get_resource_name(handler.name) for handler in app.websocket_handlers.values()]
 JOBS = [get_resource_name(job.name) for job in app.event_sources]
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from app import CORE, GROUPS, app
+from app import API_HANDLER_GROUP, GROUPS, app
 from infra.functions import EXTERNAL_OUTBOX, OUTBOX, get_group_resource, get_resource_name
 from tests.bundle.conftest import ROOT, Package
 from tests.support.cloudformation import find_functions, find_resources, iter_strings, resolve
 
 POLICIES = sorted((ROOT / ".chalice").glob("policy*.json"))
-SERVING = {get_group_resource(group, CORE): f"chalicelib.{group}.routes" for group in GROUPS}
+SERVING = {get_group_resource(group, API_HANDLER_GROUP): f"chalicelib.{group}.routes" for group in GROUPS}
 SERVING |= {
     get_resource_name(handler.name): "chalicelib.gateway.websocket_handlers"
     for handler in app.websocket_handlers.values()

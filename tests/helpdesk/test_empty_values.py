@@ -31,7 +31,7 @@ def test_empty_fields_of_a_message(lin: Person, chen: Person, field: str, empty:
 
 
 @pytest.mark.parametrize("empty", [None, "", 0, "0"])
-def test_empty_receivers_are_ignored(lin: Person, chen: Person, empty: Any) -> None:
+def test_empty_recipients_are_ignored(lin: Person, chen: Person, empty: Any) -> None:
     assert add_message(lin, "您好", receiveId=empty, receiverIds=[chen.user_id, "", "0", 0]).body["count"] == 1
     assert add_message(lin, "您好", receiveId=empty).error == "receiveId：必填"
 

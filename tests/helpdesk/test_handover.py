@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.helpdesk import messages, queue
+from chalicelib.helpdesk import desk_sessions, messages
 from chalicelib.messaging import log
 from tests.support import gateway_client
 from tests.support.factories import Hospital, Person
@@ -84,7 +84,7 @@ def test_interrupted_closing_does_not_count_as_load(help_desk: HelpDesk, lin: Pe
     """The function crashed after the closing message, before it changed the queue."""
     help_desk.create_post(li, cap=1)
     session = request_assignment(lin).data["sessionId"]
-    log.append(lin.tenant_id, "desk", session, li.principal, queue.CLOSING_MESSAGE)
+    log.append(lin.tenant_id, "desk", session, li.principal, desk_sessions.CLOSING_MESSAGE)
     assert help_desk.list_open_counts() == {"客服小李": 0}
     assert get_agent_or_place(request_assignment(wang)) == "客服小李"
     assert close_session(li, session).status == 200, "closing can be repeated"
@@ -132,7 +132,7 @@ def test_messages_before_interrupted_closing_are_read(
     first, _ = help_desk.create_post(li), help_desk.create_post(sun)
     session = str(request_assignment(lin).data["sessionId"])
     add_message(lin, "您好", ownType=2)
-    log.append(lin.tenant_id, "desk", session, li.principal, queue.CLOSING_MESSAGE)
+    log.append(lin.tenant_id, "desk", session, li.principal, desk_sessions.CLOSING_MESSAGE)
     help_desk.set_duty(first, on=False)
     assert (get_agent_or_place(request_assignment(lin)), get_message_count(sun)) == ("客服小孙", 0)
 

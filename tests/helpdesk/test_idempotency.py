@@ -1,4 +1,4 @@
-"""messageAdd with an Idempotency-Key: one message to each receiver, however often it is sent."""
+"""messageAdd with an Idempotency-Key: one message to each recipient, however often it is sent."""
 
 from typing import Any
 
@@ -45,7 +45,7 @@ def test_one_key_sends_one_message_to_each_and_rejects_other_content(
     )
 
 
-def test_disabled_receiver_of_announcement_is_rejected_except_in_a_resend(hospital: Hospital, chen: Person) -> None:
+def test_disabled_recipient_of_announcement_is_rejected_except_in_a_resend(hospital: Hospital, chen: Person) -> None:
     announcement: dict[str, Any] = {"ownType": 2, "receiveId": chen.user_id}
     sent = add_message(hospital.desk, "明天停诊", "k1", **announcement)
     disable_user(hospital, chen)

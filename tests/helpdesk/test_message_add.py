@@ -73,21 +73,21 @@ def test_picture_is_a_link_in_the_gateway_and_has_a_caption_here(lin: Person, ch
     assert (response.status, response.error) == (400, "content：图片的说明不能超过 512 个字符")
 
 
-def test_session_id_names_a_receiver(lin: Person, chen: Person) -> None:
+def test_session_id_names_a_recipient(lin: Person, chen: Person) -> None:
     session = create_session(lin, 2, receiveId=chen.user_id).data["sessionId"]
     [one, other] = [add_message(lin, "您好", receiveId=name).data[0]["sessionId"] for name in (session, chen.user_id)]
     assert one == other == session
 
 
-def test_each_of_many_receivers_gets_one_message(hospital: Hospital, chen: Person) -> None:
-    receiver_ids = [str(one.user_id) for one in (hospital.lin, hospital.wang, hospital.lin)]
-    response = add_message(chen, "明天停诊", receiveId=hospital.zhou.user_id, receiverIds=receiver_ids)
-    assert response.body["count"] == 3, "a receiver named twice gets one message"
+def test_each_of_many_recipients_gets_one_message(hospital: Hospital, chen: Person) -> None:
+    recipient_ids = [str(one.user_id) for one in (hospital.lin, hospital.wang, hospital.lin)]
+    response = add_message(chen, "明天停诊", receiveId=hospital.zhou.user_id, receiverIds=recipient_ids)
+    assert response.body["count"] == 3, "a recipient named twice gets one message"
     for who in (hospital.lin, hospital.wang, hospital.zhou):
         assert list_contents(find_messages(who, 2, sendId=chen.user_id)) == ["明天停诊"]
 
 
-def test_nothing_is_sent_if_a_receiver_is_unknown(hospital: Hospital, chen: Person, other_hospital: Hospital) -> None:
+def test_nothing_is_sent_if_a_recipient_is_unknown(hospital: Hospital, chen: Person, other_hospital: Hospital) -> None:
     strangers = [other_hospital.lin.user_id, 999_999_999]
     response = add_message(chen, "您好", receiverIds=[hospital.lin.user_id, *strangers])
     named = "、".join(map(str, sorted(strangers)))
@@ -126,7 +126,7 @@ def test_archived_group_rejects_messages(hospital: Hospital, lin: Person, chen: 
     assert find_messages(lin, 4, chatGroupId=group).status == 200
 
 
-def test_announcement_is_from_the_hospital_to_each_receiver(hospital: Hospital, lin: Person, wang: Person) -> None:
+def test_announcement_is_from_the_hospital_to_each_recipient(hospital: Hospital, lin: Person, wang: Person) -> None:
     link: dict[str, Any] = {"itemType": 2, "title": "报告已出", "link": "/report/7", "item": 7}
     response = add_message(hospital.desk, "点击查看", ownType=2, receiverIds=[lin.user_id, wang.user_id], **link)
     assert response.body["count"] == 2
@@ -221,7 +221,7 @@ def test_invalid_field_is_rejected_and_nothing_is_sent(
     assert list_rows("messages", hospital) == []
 
 
-def test_receiver_is_required(lin: Person, chen: Person) -> None:
+def test_recipient_is_required(lin: Person, chen: Person) -> None:
     assert add_message(lin, "您好").error == "receiveId：必填"
     assert add_message(chen, "您好", ownType=2).error == "receiveId：必填"
     assert add_message(lin, "您好", ownType=3, receiveId=chen.user_id).error == "groupIds：必填"

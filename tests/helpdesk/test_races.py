@@ -166,7 +166,7 @@ def test_concurrent_ratings_are_one(hospital: Hospital, lin: Person, chen: Perso
     [sent] = send_all(chen, lin, "多喝水")
     responses = run_in_threads([lambda: call_messagecenter(lin, "appraiseMessage", messageId=sent, appraise=1)] * 6)
     assert {one.status for one in responses} == {200}
-    assert [one["appraise"] for one in list_rows("appraisals", hospital)] == [1]
+    assert [one["rating"] for one in list_rows("ratings", hospital)] == [1]
 
 
 def test_patient_taken_by_two_agents_concurrently_has_one(

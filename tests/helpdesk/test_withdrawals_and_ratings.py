@@ -100,7 +100,7 @@ def test_rating_belongs_to_the_reader_and_can_be_changed(
     [sent] = send_all(li, lin, "请空腹")
     for rating in (1, 1, "-1", -1):
         assert appraise(lin, sent, rating).data is None
-    assert [one["appraise"] for one in list_rows("appraisals", hospital)] == [-1]
+    assert [one["rating"] for one in list_rows("ratings", hospital)] == [-1]
     assert find_messages(lin, 3).data[0]["appraise"] == -1
     assert find_messages(li, 3, sendId=lin.user_id).data[0]["appraise"] == 0, "the rating is the patient's"
     assert session == find_messages(lin, 3).data[0]["sessionId"]
@@ -114,7 +114,7 @@ def test_unreadable_and_own_messages_cannot_be_rated(hospital: Hospital, other_h
     assert (own.status, own.error) == (409, "不能评价自己发送的消息")
     withdraw(hospital.chen, sent)
     assert appraise(hospital.lin, sent).status == 404
-    assert list_rows("appraisals", hospital) == []
+    assert list_rows("ratings", hospital) == []
 
 
 @pytest.mark.parametrize(

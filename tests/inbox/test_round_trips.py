@@ -30,7 +30,7 @@ def test_round_trips_of_the_inbox(trips: RoundTrips, hospital: Hospital, monkeyp
         2,
         1,
     )
-    # BEGIN, message, deliveries, active receivers, outbox job, COMMIT: independent of the number of receivers.
+    # BEGIN, message, deliveries, active recipients, outbox job, COMMIT: independent of the number of recipients.
     patients = [factories.create_patient(lin.tenant_id, f"1370000{number:04d}", "患者") for number in range(100)]
-    for receivers in ([lin], patients):
-        assert trips.count(partial(inbox_client.send, desk, "明日停水", *receivers)) == (6, 1)
+    for recipients in ([lin], patients):
+        assert trips.count(partial(inbox_client.send, desk, "明日停水", *recipients)) == (6, 1)

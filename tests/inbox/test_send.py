@@ -1,4 +1,4 @@
-"""send: a site message to all receivers, or to none."""
+"""send: a site message to all recipients, or to none."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ from tests.support.inbox_client import (
 pytestmark = pytest.mark.store
 
 
-def test_message_reaches_only_its_receivers(hospital: Hospital, lin: Person, wang: Person, chen: Person) -> None:
+def test_message_reaches_only_its_recipients(hospital: Hospital, lin: Person, wang: Person, chen: Person) -> None:
     assert send(hospital.desk, "明日停水", lin, chen).data is None
     assert (list_texts(lin), list_texts(chen)) == (["明日停水"], ["明日停水"])
     assert list_texts(wang) == list_texts(hospital.zhou) == list_texts(hospital.desk) == []
@@ -47,7 +47,7 @@ def test_other_callers_may_not_send(hospital: Hospital, other_hospital: Hospital
     assert list_texts(lin) == []
 
 
-def test_unknown_receivers_are_named_and_nothing_is_sent(
+def test_unknown_recipients_are_named_and_nothing_is_sent(
     hospital: Hospital, other_hospital: Hospital, lin: Person
 ) -> None:
     unknown_id = 2**52
@@ -63,7 +63,7 @@ def test_unknown_receivers_are_named_and_nothing_is_sent(
     assert list_rows("site_messages", hospital.tenant_id) == []
 
 
-def test_disabled_receiver_is_rejected_except_in_a_duplicate_request(
+def test_disabled_recipient_is_rejected_except_in_a_duplicate_request(
     hospital: Hospital, lin: Person, chen: Person
 ) -> None:
     assert send(hospital.desk, "明日停水", lin, chen, key="k1").status == 200
@@ -105,7 +105,7 @@ def test_another_tenant_in_the_body_is_rejected(hospital: Hospital, other_hospit
     assert send(hospital.desk, "x", lin, tenantId=str(hospital.tenant_id)).status == 200
 
 
-def test_receiver_named_twice_gets_one_message(hospital: Hospital, lin: Person) -> None:
+def test_recipient_named_twice_gets_one_message(hospital: Hospital, lin: Person) -> None:
     send(hospital.desk, "明日停水", lin, lin)
     assert list_texts(lin) == ["明日停水"]
 
@@ -119,7 +119,7 @@ def test_text_is_stored_unchanged(hospital: Hospital, lin: Person) -> None:
     assert send(hospital.desk, "😷" * 4001, lin).status == 400
 
 
-def test_thousand_receivers_are_one_message_and_a_delivery_each(hospital: Hospital) -> None:
+def test_thousand_recipients_are_one_message_and_a_delivery_each(hospital: Hospital) -> None:
     patients = [factories.create_patient(hospital.tenant_id, f"1370000{number:04d}", "患者") for number in range(1000)]
     notify_client.poll_messages(patients[999].token, events=1)
     send(hospital.admin, "明日停水", *patients)
@@ -130,7 +130,7 @@ def test_thousand_receivers_are_one_message_and_a_delivery_each(hospital: Hospit
     assert len(list_rows("site_deliveries", hospital.tenant_id)) == 1000
 
 
-def test_retry_with_receivers_in_another_order_is_the_same_message(
+def test_retry_with_recipients_in_another_order_is_the_same_message(
     hospital: Hospital, lin: Person, wang: Person
 ) -> None:
     first = send(hospital.desk, "明日停水", lin, wang, key="k1")
@@ -145,12 +145,12 @@ def test_retry_with_receivers_in_another_order_is_the_same_message(
 def test_same_key_with_another_message_is_a_conflict(hospital: Hospital, lin: Person, wang: Person) -> None:
     send(hospital.desk, "明日停水", lin, key="k1")
     others = [("明日停电", [lin]), ("明日停水 ", [lin]), ("明日停水", [wang]), ("明日停水", [lin, wang])]
-    for text, receivers in others:
-        response = send(hospital.desk, text, *receivers, key="k1")
+    for text, recipients in others:
+        response = send(hospital.desk, text, *recipients, key="k1")
         assert (response.status, response.code) == (409, 10005)
     assert (list_texts(lin), list_texts(wang)) == (["明日停水"], [])
     send(hospital.desk, "请复查", lin, wang, key="k2")
-    assert send(hospital.desk, "请复查", lin, key="k2").status == 409, "a part of the receivers is another message"
+    assert send(hospital.desk, "请复查", lin, key="k2").status == 409, "a part of the recipients is another message"
 
 
 def test_keys_of_different_senders_are_independent(hospital: Hospital, other_hospital: Hospital, lin: Person) -> None:
@@ -167,7 +167,7 @@ def test_equal_texts_without_key_are_two_messages(hospital: Hospital, lin: Perso
     assert list_texts(lin) == ["明日停水"] * 2
 
 
-def test_each_receiver_gets_one_event(hospital: Hospital, lin: Person, wang: Person, chen: Person) -> None:
+def test_each_recipient_gets_one_event(hospital: Hospital, lin: Person, wang: Person, chen: Person) -> None:
     for who in (lin, wang, chen):
         notify_client.poll_messages(who.token, events=1)
     for _ in range(2):

@@ -77,7 +77,7 @@ def find_schema_problems(entry: Entry, schema: dict[str, Any], raw: str = "") ->
     elif entry["returns"] == "binary":
         yield from [] if raw and not raw.startswith("application/json") else ["must not be JSON"]
     elif entry["returns"] == "stream":  # a single message, a list or nothing
-        yield from checker.check_value(_build_data_field(entry), schema["$defs"]["Single"])
+        yield from checker.check_value(_build_data_field(entry), schema["$defs"]["PollOneResponse"])
     elif entry["returns"] == "envelope2":
         fields = [
             field for field in entry["response"] if field["name"] in ("data", "count")

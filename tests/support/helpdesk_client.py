@@ -32,9 +32,9 @@ def add_message(who: Person, content: str, key: str = "", **more: Any) -> ApiRes
     return call_messagecenter(who, "messageAdd", build_key_header(key) if key else None, **{**defaults, **more})
 
 
-def send_all(sender: Person, receiver: Person, *contents: str) -> list[str]:
+def send_all(sender: Person, recipient: Person, *contents: str) -> list[str]:
     """Send texts to a person; return the messages' ids."""
-    return [str(add_message(sender, one, receiveId=receiver.user_id).data[0]["messageId"]) for one in contents]
+    return [str(add_message(sender, one, receiveId=recipient.user_id).data[0]["messageId"]) for one in contents]
 
 
 def find_messages(who: Person, msg_type: int, **more: Any) -> ApiResponse:

@@ -10,19 +10,19 @@ from tests.support.factories import Hospital, Person
 MESSAGE_PATH = "/msg_service/msg"
 
 
-def send(sender: Person, text: Any, *receivers: Person, key: str = "", **fields: Any) -> ApiResponse:
+def send(sender: Person, text: Any, *recipients: Person, key: str = "", **fields: Any) -> ApiResponse:
     """Send a text. A field that is None is left out of the body."""
     return post(
         f"{MESSAGE_PATH}/send",
         sender.token,
         build_key_header(key),
-        **build_body(sender.tenant_id, text, receivers, fields),
+        **build_body(sender.tenant_id, text, recipients, fields),
     )
 
 
-def send_as_system(hospital: Hospital, text: str, *receivers: Person, key: str = "", **fields: Any) -> ApiResponse:
+def send_as_system(hospital: Hospital, text: str, *recipients: Person, key: str = "", **fields: Any) -> ApiResponse:
     headers = {"X-Internal-Key": hospital.internal_key, **build_key_header(key)}
-    return post(f"{MESSAGE_PATH}/send", headers=headers, **build_body(hospital.tenant_id, text, receivers, fields))
+    return post(f"{MESSAGE_PATH}/send", headers=headers, **build_body(hospital.tenant_id, text, recipients, fields))
 
 
 def list_messages(person: Person, **query: Any) -> list[Row]:
@@ -53,8 +53,8 @@ def build_key_header(key: str) -> dict[str, str]:
     return {"Idempotency-Key": key} if key else {}
 
 
-def build_body(tenant_id: int, text: Any, receivers: tuple[Person, ...], fields: dict[str, Any]) -> dict[str, Any]:
-    user_list = [{"user_id": one.user_id} for one in receivers]
+def build_body(tenant_id: int, text: Any, recipients: tuple[Person, ...], fields: dict[str, Any]) -> dict[str, Any]:
+    user_list = [{"user_id": one.user_id} for one in recipients]
     body = {"tenantId": tenant_id, "msg_text": text, "user_list": user_list, **fields}
     return {name: value for name, value in body.items() if value is not None}
 

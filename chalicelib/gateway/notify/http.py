@@ -9,7 +9,7 @@ import re
 
 from chalicelib import errors
 from chalicelib.errors import ApiError
-from chalicelib.gateway.notify.models import ListenQuery, Several, Single
+from chalicelib.gateway.notify.models import ListenQuery, PollManyResponse, PollOneResponse
 from chalicelib.http.fields import CURSOR_PATTERN
 from chalicelib.http.routing import RawContent
 from chalicelib.identity.callers import Caller
@@ -25,7 +25,7 @@ SSE_RETRY_MS = 300  # after which the client reconnects
 SSE_UNAVAILABLE_RETRY_MS = 2_000  # the same while Redis is unavailable
 
 # Response to a poll for one message if there is none, but messages before are lost.
-GAP_RESPONSE: Single = {
+GAP_RESPONSE: PollOneResponse = {
     "MsgId": "",
     "ConversationID": "",
     "FromSession": "",
@@ -41,7 +41,7 @@ GAP_RESPONSE: Single = {
 
 def respond(
     caller: Caller, query: ListenQuery, last_event_id: str | None, time_left: float
-) -> Single | Several | RawContent | None:
+) -> PollOneResponse | PollManyResponse | RawContent | None:
     """Wait for events and return them in the form of the transport and limit that the query names.
 
     Raises:
@@ -50,9 +50,9 @@ def respond(
     if query.protoc == "sse":
         return _build_stream(caller, query, last_event_id, time_left)
     if query.protoc == "ws":
-        raise ApiError(errors.PROTOCOL, "protoc：ws 请用 WebSocket 连接")
+        raise ApiError(errors.UNSUPPORTED_PROTOCOL, "protoc：ws 请用 WebSocket 连接")
     if query.protoc != "poll":
-        raise ApiError(errors.PROTOCOL)
+        raise ApiError(errors.UNSUPPORTED_PROTOCOL)
     # A client that receives one message at a time, as in document 004, is not notified of a gap that is only possible.
     found = wait_for_events(caller, query, query.after or "", query.limit or 1, time_left, bool(query.limit))
     if query.limit:

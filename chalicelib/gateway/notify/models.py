@@ -25,14 +25,14 @@ class ListenQuery(WireModel):
     )
 
 
-class Single(Delivered):
-    """One event."""
+class PollOneResponse(Delivered):
+    """Response to a poll without limit: one event."""
 
     gap: GapFlag
 
 
-class Several(TypedDict):
-    """Events and the position after the last one."""
+class PollManyResponse(TypedDict):
+    """Response to a poll with limit: events and the position after the last one."""
 
     Msg: list[Delivered]
     cursor: Annotated[str, Field(description="下次从这里继续", examples=["4f1c20aa9b3e77d0.12"])]

@@ -3,7 +3,7 @@
 from chalicelib import errors
 from chalicelib.adapters import mysql
 from chalicelib.errors import ApiError
-from chalicelib.helpdesk import chats, queue
+from chalicelib.helpdesk import chats, desk_sessions
 from chalicelib.helpdesk.chats import GROUP_KINDS
 from chalicelib.helpdesk.codes import MsgType
 from chalicelib.helpdesk.models import OpenSessionRequest, Session
@@ -19,11 +19,11 @@ def open_session(caller: Caller, request: OpenSessionRequest) -> Session:
 
     Raises:
         ApiError: 400 for an invalid combination of fields; 404 for an unknown hospital, person or group; 409 as
-            `queue.serve_patient` raises it.
+            `desk_sessions.serve_patient` raises it.
     """
     _require_same_tenant(caller, request.receiveEntId)
     if request.msgType == MsgType.DESK and caller.role == Role.PATIENT:
-        return queue.join_queue(caller, request.customerserviceName or None)
+        return desk_sessions.join_queue(caller, request.customerserviceName or None)
     if not request.receiveId:
         raise ApiError(errors.BAD_PARAMETER, "receiveId：必填")
     if request.msgType == MsgType.GROUP:
@@ -37,7 +37,7 @@ def open_session(caller: Caller, request: OpenSessionRequest) -> Session:
         return _open_direct_session(caller, user_id)
     if contacts[user_id].kind != PersonKind.PATIENT:
         raise ApiError(errors.NOT_FOUND, "用户不存在")
-    return queue.serve_patient(caller, user_id)
+    return desk_sessions.serve_patient(caller, user_id)
 
 
 def _open_direct_session(caller: Caller, user_id: int) -> Session:

@@ -144,7 +144,7 @@ def _finish_session(tx: Tx, tenant_id: int, session_id: str, changed: ChangedPar
     chat = queue_store.find_chat_by_session(tx, tenant_id, session_id)
     assert chat is not None, "the caller takes part in it"
     if chat.archived and queue_store.close(tx, chat.conversation_id) and chat.agent_id:
-        posts.mark_idle(tx, tenant_id, chat.agent_id)
+        posts.update_last_activity(tx, tenant_id, chat.agent_id)
     assignment.assign_waiting(tx, tenant_id, changed)
 
 
