@@ -44,8 +44,8 @@ def run_under_desk_lock(tenant_id: int, work: Callable[[Tx, int, ChangedParticip
 def assign_waiting(tx: Tx, tenant_id: int, changed: ChangedParticipants) -> None:
     """Assign waiting patients, in the order of arrival, to agents who are on duty and below their cap.
 
-    The agent is the one who served the patient last, else the one with the fewest open sessions, else the one who has
-    been idle longest. A patient who wants a skill that no agent has any more is assigned to any agent.
+    The agent is the one who served the patient last, else the one with the fewest open sessions, else the one with
+    the oldest last_activity_at. A patient who wants a skill that no agent has any more is assigned to any agent.
     """
     agents = queue_store.list_agents(tx, tenant_id)
     available = [agent for agent in agents if agent.on_duty and agent.serving < agent.cap]

@@ -117,9 +117,9 @@ def obtain_shunt(caller: ActingCaller, body: AssignmentRequest) -> Session:
     """客服分流
 
     For a patient: of the agents on duty who are below their cap and have the requested skill or department (type), the
-    one who served them last, else the one with the fewest sessions, else the one who has been idle longest. A type that
-    no agent has is ignored. If no agent is available, the position in the queue. Repeated requests return the same
-    session or position.
+    one who served them last, else the one with the fewest sessions, else the one whose last session started or ended
+    longest ago. A type that no agent has is ignored. If no agent is available, the position in the queue. Repeated
+    requests return the same session or position.
     """
     return desk_sessions.request_agent(caller, body.type)
 

@@ -63,7 +63,7 @@ _FILE_NAME_PATTERN = re.compile(rb'(?:^|\r\n)content-disposition:[^\r\n]*;\s*fil
 
 
 def parse_upload(content_type: str, body: bytes) -> RequestFile:
-    """Return the only file of a multipart form, whatever its field name; any other body is the file itself.
+    """Return the only file of a multipart form, under any field name; any other body is the file itself.
 
     Raises:
         ApiError: 400 for a malformed form, and for a form without a file or with several.

@@ -14,7 +14,7 @@ TIME_BUDGET_SECONDS = 8.0  # after which no further batch is started; the next r
 
 # A revoked token is kept until it would have expired, because its tombstone in Redis may be lost before.
 # A known address is deleted when it is no longer known (attempts.KNOWN_ADDRESS_LIFETIME).
-# An openid is deleted when its token must have expired, whatever the token's state.
+# An openid is deleted when its token must have expired, in any state of the token.
 EXPIRED_ROWS_SQL = (
     "DELETE FROM tokens WHERE expires_at < %(before)s",
     """

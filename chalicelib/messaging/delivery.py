@@ -17,7 +17,7 @@ from chalicelib.messaging.models import Message
 from chalicelib.messaging.msg_data import Delivered
 
 MAX_EVENTS_PER_DELIVERY = 100
-WAIT_SLICE_SECONDS = 2.0  # a stream that is lost and started anew does not wake those who wait for the old one
+WAIT_SLICE_SECONDS = 2.0  # a stream that is lost and starts again does not wake those who wait for the old one
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Reading the conversation log: pages, read positions, lists. recent_cache.py tells when a cached page is trusted."""
+"""Reading the conversation log: pages, read positions, lists. recent_cache.py decides when a cached page is trusted."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -215,7 +215,7 @@ def advance_read_position(
 
     The count reads committed rows under the lock of the participant's row, so no own message is missed. ROW_COUNT() is
     -1 when the client has disconnected, and the packet is completed without it (see store.append); here it decides only
-    what is returned, which then nobody receives.
+    what is returned, which then no client receives.
 
     Returns:
         The participant's new state, and the principals to notify: the participants, none if the position did not move

@@ -3,9 +3,10 @@
 MySQL is authoritative. A writer adds a write intent before its transaction; one script after the commit adds the
 message and removes the intent. A reader trusts a conversation's cache only if this Redis server has held it since it
 was filled, no write intent is open, and the seqs run without a gap up to last_seq; and it compares with MySQL again
-after TRUST_SECONDS, in case a writer could not reach Redis. Otherwise it reads MySQL and refills. Whatever happens in
-between - a write intent, a message, a withdrawal, a change of a participant's state, another refill - changes the
-cache's version, and a refill takes effect only on the version that it was read for. The scripts are in lua/cache_*.lua.
+after TRUST_SECONDS, in case a writer could not reach Redis. Otherwise it reads MySQL and refills. Everything that
+happens in between - a write intent, a message, a withdrawal, a change of a participant's state, another refill -
+changes the cache's version, and a refill takes effect only on the version that it was read for. The scripts are in
+lua/cache_*.lua.
 """
 
 import json

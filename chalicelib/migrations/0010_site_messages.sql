@@ -1,4 +1,4 @@
--- Site messages (站内消息): a text is stored once, whatever the number of recipients.
+-- Site messages (站内消息): a text is stored once for all its recipients.
 CREATE TABLE site_messages (
     message_id       BIGINT PRIMARY KEY AUTO_INCREMENT,
     tenant_id        BIGINT NOT NULL,

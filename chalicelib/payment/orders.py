@@ -32,7 +32,7 @@ PREPAY_LIFETIME = 2 * 3600 * clock.SECOND  # of a prepay_id
 MIN_ORDER_LIFETIME = 90 * clock.SECOND  # WeChat Pay rejects orders that expire within a minute
 FIRST_CHECK_DELAY = 60 * clock.SECOND
 ORDER_WINDOW = 600 * clock.SECOND
-MAX_ORDERS_PER_WINDOW = 10  # of a booking: each payer needs another order
+MAX_ORDERS_PER_WINDOW = 10  # of a booking: each payer needs an order of their own
 DESCRIPTION = "挂号费"
 
 

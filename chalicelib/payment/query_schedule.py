@@ -8,7 +8,7 @@ FINAL_CHECK_MARGIN = 20 * clock.SECOND  # before an unpaid booking is released
 
 
 def compute_next_check(checks: int) -> int:
-    """Return the time of the next query after so many: the interval doubles up to an hour."""
+    """Return the time of the next query, given the number of earlier ones: the interval doubles up to an hour."""
     return clock.now() + min(MIN_INTERVAL << min(checks, 10), MAX_INTERVAL)
 
 

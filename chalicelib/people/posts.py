@@ -12,7 +12,7 @@ class PostSettings:
 
     title: str
     dept_id: int | None
-    skill: str  # the topic for which help desk sessions are assigned, "" for any
+    skill: str  # what patients may ask for to reach the holder, "" for nothing in particular
     cap: int  # maximum number of open help desk sessions
 
 

@@ -124,7 +124,7 @@ def test_list_too_long_for_the_cache_has_same_pages(
 
 
 def test_long_list_is_read_through_indexes_of_one_doctor(hospital: Hospital, chen: Person) -> None:
-    """Whatever join order the optimizer chooses, no table is scanned as a whole."""
+    """No table is scanned as a whole, in any join order that the optimizer may choose."""
     send_as_patient(hospital.lin, chen, "您好")
     plan = mysql.run_autocommit(lambda tx: _explain_doctors_list(tx, chen.user_id))
     assert {row["table"] for row in plan} >= {"s", "c", "own"}

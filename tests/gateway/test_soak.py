@@ -11,7 +11,7 @@ from tests.support.soak.soak_run import SoakRun
 def test_every_listener_receives_everything_once_despite_faults(hospital: Hospital, tmp_path: Path) -> None:
     run = run_with_faults(hospital, tmp_path, listeners=200, senders=20, each=100)
     assert run.find_problems() == [], run.format_figures()
-    assert [one for one in run.listeners if not one.gap_count] == [], "every listener is told of the flush"
+    assert [one for one in run.listeners if not one.gap_count] == [], "every listener is notified of the flush"
 
 
 def run_with_faults(hospital: Hospital, logs: Path, listeners: int, senders: int, each: int) -> SoakRun:

@@ -1,4 +1,4 @@
-"""Readers see what MySQL holds, whatever Redis has lost or still holds."""
+"""Readers see what MySQL holds, even if Redis has lost data or holds outdated data."""
 
 from typing import Any
 
@@ -133,7 +133,7 @@ def test_comparison_with_mysql_finds_message_written_without_redis(
     assert read_newest(conversation, lin) == ["一"]
 
 
-def test_process_does_not_forget_what_redis_missed(
+def test_process_distrusts_cache_after_failed_publish(
     conversation: str, lin: Person, send_message: SendMessage, cut_redis: Any
 ) -> None:
     read_newest(conversation, lin)
