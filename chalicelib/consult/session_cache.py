@@ -1,7 +1,7 @@
 """Cache of consultation sessions in Redis, and access checks on them.
 
-Each response of a consultation needs its session's record. Records and each person's list of them are row caches
-(adapters/cache.py) and expire after a minute, lists after LIST_TTL_SECONDS.
+Each response of a consultation needs its session's record. Records and each person's list of them are cached by
+adapters/cache.py. A record expires after a minute, a list after LIST_TTL_SECONDS.
 """
 
 import json
