@@ -123,11 +123,18 @@ def test_failure_in_one_worker_fails_the_run_and_is_selected_by_lf(tmp_path: Pat
     assert json.loads((tmp_path / ".pytest_cache/v/cache/lastfailed").read_text()) == {"test_b.py::test_wrong": True}
 
 
+def restore_ctrl_c() -> None:
+    """Accept SIGINT, also if these tests run in the background of a shell, which ignores it there."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_workers_end_with_ctrl_c_and_with_their_parent(tmp_path: Path, number: signal.Signals) -> None:
     """Ctrl-C is sent to all processes of the terminal, other signals only to the parent."""
     command = [sys.executable, "-c", create_test_run(tmp_path, ENDLESS_TEST)]
-    run = subprocess.Popen(command, cwd=ROOT, start_new_session=True, stdout=subprocess.DEVNULL)
+    run = subprocess.Popen(
+        command, cwd=ROOT, start_new_session=True, stdout=subprocess.DEVNULL, preexec_fn=restore_ctrl_c
+    )
     try:
         pid_files = [tmp_path / f"test_{name}.pid" for name in "ab"]
         wait_until(lambda: all(one.exists() and one.read_text() for one in pid_files))
