@@ -84,7 +84,7 @@ def insert(
     """Insert a session.
 
     Raises:
-        mysql.DuplicateKeyError: "pair" if the member and the doctor have one already.
+        mysql.DuplicateKeyError: "member_and_doctor" if the two have one already.
     """
     tx.execute(
         """
