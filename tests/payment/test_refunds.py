@@ -12,7 +12,8 @@ from chalicelib.adapters.wechat_pay.types import ApiVersion, SignType, WechatPay
 from chalicelib.billing.bookings import PaymentState
 from chalicelib.booking.reservations import stopped_schedules
 from chalicelib.notifications.event_types import EventType
-from chalicelib.outbox.jobs import EXTERNAL_JOBS, Job
+from chalicelib.outbox import outbox
+from chalicelib.outbox.jobs import Queue
 from chalicelib.payment import reconciliation, refund_store, refunds
 from devstack.fakes.wechat_pay import WeChatPay
 from tests.support import payment_client
@@ -63,9 +64,15 @@ def test_cancelled_booking_is_refunded(checkout: Checkout, pay: WeChatPay) -> No
     )
 
 
-def test_refunds_run_in_the_external_queue() -> None:
-    assert Job.REFUND_BOOKING in EXTERNAL_JOBS
-    assert Job.NOTIFY_PAYMENT not in EXTERNAL_JOBS
+def test_workers_notify_and_refund(checkout: Checkout) -> None:
+    """The other tests call the handlers themselves; these are run by the workers, refunds by the external one."""
+    mysql.autocommit.execute("DELETE FROM outbox WHERE pending = 1")  # jobs of other tests
+    book_id = pay_and_cancel(checkout)
+    outbox.run_due_jobs()
+    assert f"支付成功：挂号费 12.50 元，预约编号 {book_id}。" in checkout.list_site_messages(checkout.hospital.lin)
+    assert [one["state"] for one in checkout.list_refunds(book_id)] == ["pending"]
+    outbox.run_due_jobs(Queue.EXTERNAL)
+    assert [one["state"] for one in checkout.list_refunds(book_id)] == ["processing"]
 
 
 def test_stopped_schedule_refunds_its_paid_bookings(checkout: Checkout, pay: WeChatPay) -> None:
