@@ -5,6 +5,7 @@ from threading import Event
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from app import sweep_sockets
 from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.adapters.aws import ws_push
@@ -12,6 +13,7 @@ from chalicelib.identity import tokens
 from chalicelib.messaging import backlog, socket_store, sockets
 from chalicelib.messaging.socket_store import Socket
 from devstack.apigateway import websocket
+from tests.support.client import build_schedule_event
 from tests.support.factories import Hospital
 from tests.support.faults.final_state import wait_until
 from tests.support.gateway_client import (
@@ -167,11 +169,11 @@ def test_failed_sweep_is_repeated(websocket_url: str, han: ExternalUser, monkeyp
         tokens.revoke_by_hash(tokens.hash_token(han.token))
         with monkeypatch.context() as broken:
             broken.setattr(ws_push, "close", fail)
-            sockets.close_expired()
+            sweep_sockets(build_schedule_event(), None)
             assert count_connections(han) == 1
             later = clock.now() + sockets.MAX_CONNECTION_AGE
             broken.setattr(clock, "now", lambda: later)
-            sockets.close_expired()
+            sweep_sockets(build_schedule_event(), None)
             assert count_connections(han) == 0, "API Gateway closed it long ago"
 
 
