@@ -13,7 +13,7 @@ from app import app
 from chalicelib import errors
 from chalicelib.adapters import mysql
 from chalicelib.errors import ApiError
-from chalicelib.http import routing
+from chalicelib.http import envelopes, routing
 from chalicelib.http.routing import RawContent, Routes
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.logs import JsonFormatter
@@ -200,6 +200,11 @@ def test_gateway_error_has_the_fields_of_both_envelopes(status: int, code: int) 
     assert ("Retry-After" in headers) == (status in (429, 503))
     headers.clear()
     assert routing.build_gateway_error(status)[0]
+
+
+def test_messagecenter_result_without_a_count_has_count_0() -> None:
+    body = json.loads(envelopes.wrap_success("/message/closeChatSession", "null", counted=False))
+    assert body == {"error_code": 0, "error_msg": "", "data": None, "count": 0}
 
 
 def test_cors_allows_our_headers(tenant: str) -> None:

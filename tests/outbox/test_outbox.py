@@ -179,6 +179,15 @@ def test_failed_job_does_not_stop_other_jobs(hospital: Hospital) -> None:
     assert outbox.run_due_jobs() == 1
 
 
+def test_run_starts_no_job_after_its_time_budget(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
+    enqueue_job(hospital)
+    with monkeypatch.context() as patch:
+        patch.setattr(outbox, "RUN_BUDGET_SECONDS", -1.0)
+        assert outbox.run_due_jobs() == 0
+    assert list_jobs()[0]["attempts"] == 0
+    assert outbox.run_due_jobs() == 1
+
+
 def test_finished_job_is_deleted_unless_it_has_a_dedup_key(hospital: Hospital) -> None:
     enqueue_job(hospital, 1)
     enqueue_job(hospital, 2, "booking:12")
