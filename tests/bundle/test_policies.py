@@ -125,6 +125,16 @@ def test_functions_may_invoke_the_workers_that_they_wake(package: Package) -> No
             assert any(fnmatch.fnmatch(full, one) for one in may), (name, full, may)
 
 
+def test_functions_know_the_workers_that_they_wake(package: Package) -> None:
+    """Without the name of a worker, its jobs would wait for the scheduled run."""
+    workers = {"OUTBOX_FUNCTION": "RunOutbox", "EXTERNAL_OUTBOX_FUNCTION": "RunOutboxExternal"}
+    for name, properties in find_functions(package.template).items():
+        variables = properties["Environment"]["Variables"]
+        wakes = name not in ("RunOutboxExternal", "Migrate")
+        expected = {variable: {"Ref": one} for variable, one in workers.items() if wakes and one != name}
+        assert {variable: variables[variable] for variable in workers if variable in variables} == expected, name
+
+
 def test_object_keys_match_the_policies() -> None:
     names = ("upload_forms.py", "confirmation.py")
     sources = {name: (ROOT / "chalicelib" / "files" / name).read_text("utf-8") for name in names}

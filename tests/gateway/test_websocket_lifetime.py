@@ -7,13 +7,15 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from app import sweep_sockets
 from chalicelib import clock
-from chalicelib.adapters import mysql
+from chalicelib.adapters import mysql, redis
 from chalicelib.adapters.aws import ws_push
+from chalicelib.errors import UNAVAILABLE
 from chalicelib.identity import tokens
 from chalicelib.messaging import backlog, socket_store, sockets
 from chalicelib.messaging.socket_store import Socket
 from devstack.apigateway import websocket
 from tests.support.client import build_schedule_event
+from tests.support.conversation_log import raise_redis_unavailable
 from tests.support.factories import Hospital
 from tests.support.faults.final_state import wait_until
 from tests.support.gateway_client import (
@@ -175,6 +177,15 @@ def test_failed_sweep_is_repeated(websocket_url: str, han: ExternalUser, monkeyp
             broken.setattr(clock, "now", lambda: later)
             sweep_sockets(build_schedule_event(), None)
             assert count_connections(han) == 0, "API Gateway closed it long ago"
+
+
+def test_without_redis_a_request_is_answered_unavailable(
+    websocket_url: str, han: ExternalUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_websocket(websocket_url, han.token) as page:
+        page.receive_backlog()
+        monkeypatch.setattr(redis, "_call_driver", raise_redis_unavailable)
+        assert page.call("ping")["code"] == UNAVAILABLE.code
 
 
 def test_backlog_sent_twice_is_identical(
