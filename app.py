@@ -37,44 +37,68 @@ for group in GROUPS:
         app.register_blueprint(load_routes(group))
 
 
-def load_internal_handlers() -> outbox.Handlers:
-    """Import the handlers of the internal queue.
+def load_internal_handler(job: Job) -> outbox.Handler:
+    """Import and return the handler of a job of the internal queue, and no other: a worker starts the faster.
 
-    The queue's worker calls this, so that other functions do not import them.
+    Raises:
+        LookupError: the queue has no such job.
     """
-    from chalicelib.booking.jobs import site_messages as booking_site_messages
-    from chalicelib.booking.reservations import stopped_schedules
-    from chalicelib.messaging import backlog, fan_out
-    from chalicelib.notifications import event_push
-    from chalicelib.payment import site_messages as payment_site_messages
+    match job:
+        case Job.SEND_BACKLOG:
+            from chalicelib.messaging import backlog
 
-    return {
-        Job.SEND_BACKLOG: backlog.send_on_connect,
-        Job.NOTIFY_LARGE_CONVERSATION: fan_out.notify_large_conversation,
-        Job.PUBLISH_EVENT: event_push.publish_event,
-        Job.CANCEL_STOPPED_SCHEDULE: stopped_schedules.cancel_bookings,
-        Job.NOTIFY_BOOKING: booking_site_messages.notify_holder,
-        Job.NOTIFY_PAYMENT: payment_site_messages.notify_holder,
-    }
+            return backlog.send_on_connect
+        case Job.NOTIFY_LARGE_CONVERSATION:
+            from chalicelib.messaging import fan_out
 
+            return fan_out.notify_large_conversation
+        case Job.PUBLISH_EVENT:
+            from chalicelib.notifications import event_push
 
-def load_external_handlers() -> outbox.Handlers:
-    """Import the handlers of the external queue: jobs that call third parties."""
-    from chalicelib.booking.jobs import wechat_messages
-    from chalicelib.consult import unread_reminder
-    from chalicelib.identity import sms_codes
-    from chalicelib.payment import refunds
+            return event_push.publish_event
+        case Job.CANCEL_STOPPED_SCHEDULE:
+            from chalicelib.booking.reservations import stopped_schedules
 
-    return {
-        Job.SEND_SMS_CODE: sms_codes.generate_and_send,
-        Job.REFUND_BOOKING: refunds.refund_booking,
-        Job.WECHAT_UNREAD_REPLY: unread_reminder.notify_unread_reply,
-        Job.WECHAT_BOOKING: wechat_messages.send_booking_message,
-    }
+            return stopped_schedules.cancel_bookings
+        case Job.NOTIFY_BOOKING:
+            from chalicelib.booking.jobs import site_messages as booking_site_messages
+
+            return booking_site_messages.notify_holder
+        case Job.NOTIFY_PAYMENT:
+            from chalicelib.payment import site_messages as payment_site_messages
+
+            return payment_site_messages.notify_holder
+    raise LookupError(job)
 
 
-outbox.register_handlers(Queue.INTERNAL, load_internal_handlers)
-outbox.register_handlers(Queue.EXTERNAL, load_external_handlers)
+def load_external_handler(job: Job) -> outbox.Handler:
+    """Import and return the handler of a job of the external queue, which calls a third party.
+
+    Raises:
+        LookupError: the queue has no such job.
+    """
+    match job:
+        case Job.SEND_SMS_CODE:
+            from chalicelib.identity import sms_codes
+
+            return sms_codes.generate_and_send
+        case Job.REFUND_BOOKING:
+            from chalicelib.payment import refunds
+
+            return refunds.refund_booking
+        case Job.WECHAT_UNREAD_REPLY:
+            from chalicelib.consult import unread_reminder
+
+            return unread_reminder.notify_unread_reply
+        case Job.WECHAT_BOOKING:
+            from chalicelib.booking.jobs import wechat_messages
+
+            return wechat_messages.send_booking_message
+    raise LookupError(job)
+
+
+outbox.register_handlers(Queue.INTERNAL, load_internal_handler)
+outbox.register_handlers(Queue.EXTERNAL, load_external_handler)
 
 
 def serve_group(event: Any, context: Any) -> Any:

@@ -32,7 +32,6 @@ from chalicelib.settings import settings
 logger = logging.getLogger(__name__)
 
 Handler = Callable[[int, dict[str, Any]], None]  # tenant_id, payload
-Handlers = Mapping[Job, Handler]
 
 BATCH_SIZE = 50
 RUN_BUDGET_SECONDS = 40.0  # after this no further job is started: the next run continues
@@ -45,12 +44,12 @@ URGENT_WINDOW = 60 * clock.SECOND  # after it was due, an urgent job loses its p
 WAKE_EVENT: dict[str, Any] = {**dict.fromkeys(("version", "account", "region", "id", "time"), ""), "source": "wake"}
 WAKE_EVENT |= {"detail-type": "", "detail": {}, "resources": []}
 
-_handler_loaders: dict[Queue, Callable[[], Handlers]] = {}
+_handler_loaders: dict[Queue, Callable[[Job], Handler]] = {}
 
 
-def register_handlers(queue: Queue, load_handlers: Callable[[], Handlers]) -> None:
-    """Set the function that imports and returns the handlers of a queue. It is called when a job runs."""
-    _handler_loaders[queue] = load_handlers
+def register_handlers(queue: Queue, load_handler: Callable[[Job], Handler]) -> None:
+    """Set the function that imports and returns the handler of a job of the queue. It is called when the job runs."""
+    _handler_loaders[queue] = load_handler
 
 
 def enqueue(tx: Tx, tenant_id: int, job: Job, payload: Mapping[str, Any], dedup_key: str | None = None) -> None:
@@ -111,7 +110,7 @@ def _run_job(queue: Queue, job: DueJob) -> bool:
     try:
         if job.attempts >= MAX_ATTEMPTS:
             raise RuntimeError("the worker crashed on every attempt")
-        _handler_loaders[queue]()[Job(job.job)](job.tenant_id, json.loads(job.payload))
+        _handler_loaders[queue](Job(job.job))(job.tenant_id, json.loads(job.payload))
     except Exception as error:
         _record_failure(job, {**ids, **logs.describe_error(error)})
         return False

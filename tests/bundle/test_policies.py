@@ -89,7 +89,7 @@ def test_every_policy_contains_the_common_statements(path: Path) -> None:
     assert [one for one in common if one not in json.loads(path.read_text("utf-8"))["Statement"]] == []
 
 
-LOADERS = {OUTBOX: "load_internal_handlers", EXTERNAL_OUTBOX: "load_external_handlers"}
+LOADERS = {OUTBOX: "load_internal_handler", EXTERNAL_OUTBOX: "load_external_handler"}
 
 
 def list_job_modules(job: str) -> set[str]:
