@@ -12,7 +12,7 @@ from typing import TypeVar
 from devstack.cli import testing
 from devstack.console import CommandError, print_line, time_step
 from devstack.mutation import coverage, mutants, report
-from devstack.mutation.coverage import SOURCE, Coverage, package_of
+from devstack.mutation.coverage import SOURCE, Coverage, get_package
 from devstack.mutation.mutants import Mutant
 from devstack.mutation.run import Job, Result
 from devstack.paths import LOCAL, ROOT, write_atomically
@@ -28,9 +28,11 @@ R = TypeVar("R")
 
 def mutate(arguments: list[str]) -> int:
     """Test a sample of mutants; 1 if fewer than LEAST per cent are killed."""
-    options = parsed(arguments)
-    every = all_mutants()
-    chosen = last_survivors(every) if options.again else sample(every, options.count, options.seed, options.only)
+    options = parse_arguments(arguments)
+    every = find_all_mutants()
+    chosen = (
+        find_last_survivors(every) if options.again else choose_sample(every, options.count, options.seed, options.only)
+    )
     if not chosen:
         raise CommandError("there is no such mutant")
     with ExitStack() as stack:
@@ -41,14 +43,14 @@ def mutate(arguments: list[str]) -> int:
         measure(jobs)
         results = judge(jobs, chosen)
     results.sort(key=lambda one: (one.mutant.path, one.mutant.start))
-    write_atomically(report.SURVIVED, report.toml(results))
-    text = report.text(results, every, options.seed)
+    write_atomically(report.SURVIVED, report.format_toml(results))
+    text = report.format_report(results, every, options.seed)
     write_atomically(LOCAL / "mutation" / "report.md", text)
     print_line(f"\n{text}\n(also in .local/mutation/report.md)")
-    return int(report.rate(results) < LEAST)
+    return int(report.get_kill_rate(results) < LEAST)
 
 
-def parsed(arguments: list[str]) -> argparse.Namespace:
+def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         "bin/mutate", description="Tests the tests: a sample of small changes to the code."
     )
@@ -60,32 +62,32 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def all_mutants() -> list[Mutant]:
-    return [one for path in sorted((ROOT / SOURCE).rglob("*.py")) for one in mutants.of_file(ROOT, path)]
+def find_all_mutants() -> list[Mutant]:
+    return [one for path in sorted((ROOT / SOURCE).rglob("*.py")) for one in mutants.find_in_file(ROOT, path)]
 
 
-def last_survivors(every: list[Mutant]) -> list[Mutant]:
-    keys = report.read(report.SURVIVED)
+def find_last_survivors(every: list[Mutant]) -> list[Mutant]:
+    keys = report.read_reasons(report.SURVIVED)
     return [one for one in every if one.key in keys]
 
 
-def sample(every: list[Mutant], count: int, seed: int, only: str) -> list[Mutant]:
+def choose_sample(every: list[Mutant], count: int, seed: int, only: str) -> list[Mutant]:
     """Mutants of all packages: EACH of every one, the rest in proportion to their sizes. Operators are equally likely.
 
     A package's mutants depend on its own files alone, but for how many they are.
     """
     packages: dict[str, list[Mutant]] = defaultdict(list)
     for one in every:
-        packages[package_of(one.path)].append(one)
+        packages[get_package(one.path)].append(one)
     if only:
         packages = {only: packages.get(only, [])}
     chosen = []
-    for name, number in shares({name: len(some) for name, some in packages.items()}, count).items():
-        chosen += pick(packages[name], number, random.Random(f"{seed} {name}"))
+    for name, number in allocate({name: len(some) for name, some in packages.items()}, count).items():
+        chosen += choose_mutants(packages[name], number, random.Random(f"{seed} {name}"))
     return chosen
 
 
-def shares(sizes: dict[str, int], count: int) -> dict[str, int]:
+def allocate(sizes: dict[str, int], count: int) -> dict[str, int]:
     """How many of each package; together `count` where there are so many."""
     found = {name: min(EACH, size) for name, size in sizes.items()}
     total = sum(sizes.values())
@@ -95,7 +97,7 @@ def shares(sizes: dict[str, int], count: int) -> dict[str, int]:
     return found
 
 
-def pick(some: list[Mutant], number: int, chance: random.Random) -> list[Mutant]:
+def choose_mutants(some: list[Mutant], number: int, chance: random.Random) -> list[Mutant]:
     """By turns one of each operator, the operators in a random order."""
     operators: dict[str, list[Mutant]] = defaultdict(list)
     for one in some:
@@ -109,16 +111,23 @@ def pick(some: list[Mutant], number: int, chance: random.Random) -> list[Mutant]
         for name in turns:
             if operators[name] and len(chosen) < number:
                 one = operators[name].pop()
-                chosen += [one] if mutants.compiles(one.apply((ROOT / one.path).read_text("utf-8"))) else []
+                chosen += [one] if mutants.is_valid(one.apply((ROOT / one.path).read_text("utf-8"))) else []
     return chosen
 
 
 def measure(jobs: list[Job]) -> None:
-    if files := coverage.unmeasured():
+    """Recorder the files of tests that have no record yet, and those that failed once more: perhaps by chance."""
+    if files := coverage.list_unmeasured_files():
         with time_step(f"coverage of {len(files)} files of tests"):
-            groups = [files[number :: (len(files) // FILES + 1)] for number in range(len(files) // FILES + 1)]
-            for _ in spread(jobs, groups, Job.measure):
-                pass
+            measure_all(jobs, files, FILES)
+            measure_all(jobs, coverage.list_failing_files(), 1)
+
+
+def measure_all(jobs: list[Job], files: list[str], at_once: int) -> None:
+    number = len(files) // at_once + 1
+    groups = [files[start::number] for start in range(min(number, len(files)))]
+    for _ in run_on_jobs(jobs, groups, Job.measure):
+        pass
 
 
 def judge(jobs: list[Job], chosen: list[Mutant]) -> list[Result]:
@@ -126,18 +135,21 @@ def judge(jobs: list[Job], chosen: list[Mutant]) -> list[Result]:
         covered = Coverage()
     if covered.failed:
         print_line("  not used, as they fail on unchanged code:\n    " + "\n    ".join(covered.failed))
-    pairs = [(one, covered.tests_of(one)) for one in chosen]
+    pairs = [(one, covered.choose_tests(one)) for one in chosen]
     batches = [pairs[number : number + BATCH] for number in range(0, len(pairs), BATCH)]
     results: list[Result] = []
     counts: Counter[bool] = Counter()
-    for some in spread(jobs, batches, Job.judge):
+    for some in run_on_jobs(jobs, batches, Job.judge):
         results += some
         counts.update(bool(one.killed_by) for one in some)
-        print_line(f"  {len(results)} of {len(chosen)} mutants, {counts[False]} survive")
+        for one in some:
+            if not one.killed_by:
+                print_line(f"\n{report.describe(one)}")
+        print_line(f"\n  {len(results)} of {len(chosen)} mutants, {counts[False]} survive")
     return results
 
 
-def spread(jobs: list[Job], tasks: list[list[T]], work: Callable[[Job, list[T]], R]) -> Iterator[R]:
+def run_on_jobs(jobs: list[Job], tasks: list[list[T]], work: Callable[[Job, list[T]], R]) -> Iterator[R]:
     """Do each task on whichever job is free; the results come as they are ready."""
     free: queue.SimpleQueue[Job] = queue.SimpleQueue()
     for job in jobs:

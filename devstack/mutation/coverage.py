@@ -4,12 +4,14 @@ Each file of tests has a record of its own below .local, named after what it was
 changes, only that file is measured again; when anything else changes, all are.
 """
 
+import ast
 import hashlib
 import json
 import tomllib
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from devstack.mutation.mutants import Mutant
@@ -22,13 +24,13 @@ MOST_TESTS = 60  # of one mutant
 MOST_SECONDS = 30.0  # that these take on unchanged code
 
 
-def record_of(path: str, root: Path = ROOT) -> str:
+def get_record_name(path: str, root: Path = ROOT) -> str:
     """The name of the record of a file of tests."""
     digest = hashlib.sha256((root / path).read_bytes()).hexdigest()[:12]
     return f"{path.replace('/', '+')}.{digest}.json"
 
 
-def records() -> Path:
+def get_records_folder() -> Path:
     """The folder of the records that hold for the code as it is."""
     digest = hashlib.sha256()
     files = [*ROOT.glob("*.py"), *ROOT.glob("requirements*.txt")]
@@ -39,20 +41,32 @@ def records() -> Path:
     return LOCAL / "mutation" / "coverage" / digest.hexdigest()[:12]
 
 
-def test_files() -> list[str]:
+def read_options() -> dict[str, list[str]]:
+    """Return the table [tool.mutate] of pyproject.toml."""
+    options: dict[str, list[str]] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["mutate"]
+    return options
+
+
+def list_test_files() -> list[str]:
     """All files of tests but those that pyproject.toml leaves out, the largest first."""
-    options = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8")).get("tool", {}).get("mutate", {})
-    ignored = [ROOT / name for name in options.get("ignore", [])]
+    ignored = [ROOT / name for name in read_options().get("ignore", [])]
     paths = [path for path in ROOT.glob("tests/**/test_*.py") if not any(path.is_relative_to(one) for one in ignored)]
     return [str(path.relative_to(ROOT)) for path in sorted(paths, key=lambda path: (-path.stat().st_size, path))]
 
 
-def unmeasured() -> list[str]:
-    folder = records()
-    return [path for path in test_files() if not (folder / record_of(path)).exists()]
+def list_unmeasured_files() -> list[str]:
+    folder = get_records_folder()
+    return [path for path in list_test_files() if not (folder / get_record_name(path)).exists()]
 
 
-def package_of(path: str) -> str:
+def list_failing_files() -> list[str]:
+    """The files of tests in whose records a test failed."""
+    folder = get_records_folder()
+    entries = {path: json.loads((folder / get_record_name(path)).read_text()) for path in list_test_files()}
+    return [path for path, tests in entries.items() if not all(one["passed"] for one in tests.values())]
+
+
+def get_package(path: str) -> str:
     """The part of chalicelib that a file belongs to; its top-level modules are one part."""
     parts = Path(path).parts
     return parts[1] if len(parts) > 2 else parts[0]
@@ -73,56 +87,90 @@ class Coverage:
         self.failed: list[str] = []
         self.by_line: dict[str, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
         self.references = References(ROOT, SOURCE)
-        folder = records()
-        for path in test_files():
-            for name, entry in json.loads((folder / record_of(path)).read_text()).items():
+        folder = get_records_folder()
+        for path in list_test_files():
+            for name, entry in json.loads((folder / get_record_name(path)).read_text()).items():
                 if not entry["passed"]:
                     self.failed.append(name)
-                elif entry["lines"]:
+                else:
                     self.add(name, entry["seconds"], entry["lines"])
+        listed = read_options().get("at_import", [])
+        self.at_import = {number for number, test in enumerate(self.tests) if test.name in listed}
 
     def add(self, name: str, seconds: float, lines: dict[str, list[int]]) -> None:
         counts: Counter[str] = Counter()
         for path, numbers in lines.items():
-            counts[package_of(path)] += len(numbers)
+            counts[get_package(path)] += len(numbers)
             for number in numbers:
                 self.by_line[path][number].append(len(self.tests))
         share = {package: count / counts.total() for package, count in counts.items()}
         self.tests.append(CoveringTest(name, seconds, share))
 
-    def covering(self, path: str, span: tuple[int, int]) -> set[int]:
+    def find_covering(self, path: str, span: tuple[int, int]) -> set[int]:
         """The tests that run any of the lines."""
         lines = self.by_line.get(path, {})
         return {test for line in range(span[0], span[1] + 1) for test in lines.get(line, ())}
 
-    def candidates(self, mutant: Mutant) -> set[int]:
+    def find_candidates(self, mutant: Mutant) -> set[int]:
         """The tests that run the mutant's statement.
 
         What runs at import is covered by the tests of the functions that refer to its name, directly or through
-        other names; failing that, by those of the file.
+        other names; failing that, by those of the file. The `at_import` tests of pyproject.toml cover it, too.
         """
         if mutant.body:
-            return self.covering(mutant.path, mutant.lines) or self.covering(mutant.path, mutant.body)
+            return self.find_covering(mutant.path, mutant.lines) or self.find_covering(mutant.path, mutant.body)
         found: set[int] = set()
         if name := mutant.owner.partition(".")[0]:
-            for path, span in self.references.users(name):
-                found |= self.covering(path, span)
-        return found or {test for tests in self.by_line.get(mutant.path, {}).values() for test in tests}
+            for path, span in self.references.find_users(name):
+                found |= self.find_covering(path, span)
+        found = found or {test for tests in self.by_line.get(mutant.path, {}).values() for test in tests}
+        return found | self.at_import
 
-    def tests_of(self, mutant: Mutant) -> list[CoveringTest]:
+    def choose_tests(self, mutant: Mutant) -> list[CoveringTest]:
         """The covering tests, best first, as many as the limits admit.
 
-        A test comes earlier if more of what it runs is in the mutant's package, and if it is short; of the cases of
-        a parametrized test the first one comes before the second case of any.
+        First come the tests of files that import the mutant's module, then those of the package's folder; among them
+        those that run more of the package, and the short ones. Of the cases of a parametrized test the first one comes
+        before the second case of any.
         """
-        package = package_of(mutant.path)
-        found = [self.tests[number] for number in sorted(self.candidates(mutant))]
-        return limited(
-            turn_about(sorted(found, key=lambda test: (-round(test.share.get(package, 0), 1), test.seconds)))
+        package = get_package(mutant.path)
+        found = [self.tests[number] for number in sorted(self.find_candidates(mutant))]
+        files = {test.name.partition("::")[0] for test in found}
+        near = {path: rank_nearness(path, mutant.path) for path in files}
+        found.sort(
+            key=lambda test: (
+                near[test.name.partition("::")[0]],
+                -round(test.share.get(package, 0), 1),
+                test.seconds,
+            )
         )
+        listed = [self.tests[number] for number in sorted(self.at_import)]
+        if not mutant.body:
+            return limit_tests(list(dict.fromkeys([*listed, *interleave_cases(found)])))
+        return [*limit_tests(interleave_cases(found)), *listed]  # a function, too, may run at import
 
 
-def turn_about(tests: Iterable[CoveringTest]) -> list[CoveringTest]:
+def rank_nearness(test_file: str, path: str) -> int:
+    """0 if the file of tests imports the module, 1 if it is in the folder of its package, else 2."""
+    module = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+    if module in list_imports(test_file):
+        return 0
+    return 1 if get_package(path) in Path(test_file).parts else 2
+
+
+@cache
+def list_imports(path: str) -> frozenset[str]:
+    """The modules and names that a file imports, each with the names of its packages."""
+    found = set()
+    for node in ast.walk(ast.parse((ROOT / path).read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {one.name for one in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {f"{node.module}.{one.name}" for one in node.names} | {node.module or ""}
+    return frozenset(found)
+
+
+def interleave_cases(tests: Iterable[CoveringTest]) -> list[CoveringTest]:
     """The same tests in the same order, but each function's first case before any second case."""
     cases: Counter[str] = Counter()
     ranked = []
@@ -133,7 +181,7 @@ def turn_about(tests: Iterable[CoveringTest]) -> list[CoveringTest]:
     return [test for _, test in sorted(ranked, key=lambda pair: pair[0])]
 
 
-def limited(tests: list[CoveringTest]) -> list[CoveringTest]:
+def limit_tests(tests: list[CoveringTest]) -> list[CoveringTest]:
     chosen: list[CoveringTest] = []
     seconds = 0.0
     for test in tests[:MOST_TESTS]:

@@ -77,17 +77,17 @@ class Source:
             starts.append(starts[-1] + len(row))
         return starts
 
-    def offset(self, line: int, column: int) -> int:
+    def get_offset(self, line: int, column: int) -> int:
         """Offset in characters of a column that is counted in UTF-8 bytes."""
         return self.starts[line - 1] + len(self.rows[line - 1].encode()[:column].decode())
 
-    def span(self, node: ast.AST) -> tuple[int, int]:
+    def get_span(self, node: ast.AST) -> tuple[int, int]:
         assert isinstance(node, ast.expr | ast.stmt)
-        return self.offset(node.lineno, node.col_offset), self.offset(
+        return self.get_offset(node.lineno, node.col_offset), self.get_offset(
             node.end_lineno or node.lineno, node.end_col_offset or 0
         )
 
-    def mutant(self, operator: str, place: Place, start: int, end: int, new: str) -> Mutant:
+    def build_mutant(self, operator: str, place: Place, start: int, end: int, new: str) -> Mutant:
         first = self.text.rfind("\n", 0, start) + 1
         last = self.text.find("\n", end)
         last = len(self.text) if last < 0 else last
@@ -100,18 +100,18 @@ class Source:
         )
 
 
-def of_file(root: Path, path: Path) -> list[Mutant]:
-    return of_source(str(path.relative_to(root)), path.read_text("utf-8"))
+def find_in_file(root: Path, path: Path) -> list[Mutant]:
+    return find_in_source(str(path.relative_to(root)), path.read_text("utf-8"))
 
 
-def of_source(path: str, text: str) -> list[Mutant]:
+def find_in_source(path: str, text: str) -> list[Mutant]:
     """All mutants in the order of the text; changes of nothing are left out, those that do not compile are not."""
     source = Source(path, text)
     found = {(one.start, one.end, one.new): one for one in walk(source, ast.parse(text), Place())}
     return [one for _, one in sorted(found.items()) if one.before != one.after]
 
 
-def compiles(text: str) -> bool:
+def is_valid(text: str) -> bool:
     try:
         ast.parse(text)
     except SyntaxError:
@@ -122,20 +122,20 @@ def compiles(text: str) -> bool:
 def walk(source: Source, node: ast.AST, place: Place) -> Iterator[Mutant]:
     """The mutants of a node and of all below it."""
     if isinstance(node, ast.stmt):
-        place = replace(place, lines=header(node), owner=place.owner or (bound(node) if place.imported else ""))
-    yield from of_node(source, node, place)
-    if isinstance(node, ast.JoinedStr) or changes_nothing(
-        node
-    ):  # Python 3.11 lacks the positions of an f-string's parts
+        place = replace(
+            place, lines=get_header_lines(node), owner=place.owner or (get_bound_name(node) if place.imported else "")
+        )
+    yield from find_in_node(source, node, place)
+    if isinstance(node, ast.JoinedStr) or has_no_effect(node):  # Python 3.11 lacks the positions of an f-string's parts
         return
     statements = getattr(node, "body", [])
     for child in ast.iter_child_nodes(node):
         if is_docstring(child, statements):
             continue
-        yield from walk(source, child, below(node, child, place))
+        yield from walk(source, child, get_child_place(node, child, place))
 
 
-def below(node: ast.AST, child: ast.AST, place: Place) -> Place:
+def get_child_place(node: ast.AST, child: ast.AST, place: Place) -> Place:
     """The place of a node's child: inside a function or class it is named after that."""
     if not isinstance(node, (*FUNCTIONS, ast.ClassDef)):
         return place
@@ -147,14 +147,14 @@ def below(node: ast.AST, child: ast.AST, place: Place) -> Place:
     return replace(place, body=body, imported=place.imported and child not in node.body)
 
 
-def header(node: ast.stmt) -> tuple[int, int]:
+def get_header_lines(node: ast.stmt) -> tuple[int, int]:
     """The lines of a statement, of a compound one those before its first inner statement."""
     inner = getattr(node, "body", None)
     last = (node.end_lineno or node.lineno) if not inner else max(node.lineno, inner[0].lineno - 1)
     return node.lineno, last
 
 
-def bound(node: ast.stmt) -> str:
+def get_bound_name(node: ast.stmt) -> str:
     """The first name that a module's or class's statement binds."""
     if isinstance(node, (*FUNCTIONS, ast.ClassDef)):
         return node.name
@@ -173,7 +173,7 @@ def is_docstring(node: ast.AST, statements: object) -> bool:
     )
 
 
-def changes_nothing(node: ast.AST) -> bool:
+def has_no_effect(node: ast.AST) -> bool:
     """Whether no mutant below this node changes what the code does."""
     if isinstance(node, ast.keyword):
         return node.arg in DOCUMENTED
@@ -182,65 +182,67 @@ def changes_nothing(node: ast.AST) -> bool:
     return False
 
 
-def of_node(source: Source, node: ast.AST, place: Place) -> Iterator[Mutant]:
+def find_in_node(source: Source, node: ast.AST, place: Place) -> Iterator[Mutant]:
     """The mutants of this very node."""
-    for operator, start, end, new in changes(source, node):
-        yield source.mutant(operator, place, start, end, new)
+    for operator, start, end, new in generate_changes(source, node):
+        yield source.build_mutant(operator, place, start, end, new)
 
 
 Change = tuple[str, int, int, str]  # operator, start, end, new text
 
 
-def changes(source: Source, node: ast.AST) -> Iterator[Change]:
+def generate_changes(source: Source, node: ast.AST) -> Iterator[Change]:
     match node:
         case ast.Compare():
             operands = [node.left, *node.comparators]
             for left, op, right in zip(operands, node.ops, operands[1:], strict=False):
-                yield from between(source, "comparison", left, right, *COMPARISONS[type(op)])
+                yield from replace_operator(source, "comparison", left, right, *COMPARISONS[type(op)])
         case ast.BoolOp():
             words = ("and", "or") if isinstance(node.op, ast.And) else ("or", "and")
             for left, right in zip(node.values, node.values[1:], strict=False):
-                yield from between(source, "and/or", left, right, *words)
+                yield from replace_operator(source, "and/or", left, right, *words)
         case ast.BinOp() if type(node.op) in ARITHMETIC:
-            yield from between(source, "arithmetic", node.left, node.right, *ARITHMETIC[type(node.op)])
+            yield from replace_operator(source, "arithmetic", node.left, node.right, *ARITHMETIC[type(node.op)])
         case ast.UnaryOp(op=ast.Not()):
-            start, end = source.span(node)
-            yield "condition", start, end, f"({source.text[slice(*source.span(node.operand))]})"
+            start, end = source.get_span(node)
+            yield "condition", start, end, f"({source.text[slice(*source.get_span(node.operand))]})"
         case ast.If() | ast.While() | ast.IfExp():
-            yield from negated(source, node.test)
+            yield from negate_condition(source, node.test)
         case ast.comprehension():
             for test in node.ifs:
-                yield from negated(source, test)
+                yield from negate_condition(source, test)
         case ast.Return(value=ast.expr() as value) if not isinstance(value, ast.Constant) or value.value is not None:
-            yield "return", *source.span(value), "None"
+            yield "return", *source.get_span(value), "None"
         case ast.Constant() | ast.JoinedStr():
-            yield from constant(source, node)
+            yield from change_constant(source, node)
         case ast.Expr(value=ast.Call() as call) if not LOGGING.match(ast.unparse(call.func)):
-            yield "call", *source.span(node), "pass"
+            yield "call", *source.get_span(node), "pass"
 
 
-def between(source: Source, operator: str, left: ast.expr, right: ast.expr, old: str, new: str) -> Iterator[Change]:
+def replace_operator(
+    source: Source, operator: str, left: ast.expr, right: ast.expr, old: str, new: str
+) -> Iterator[Change]:
     """The operator that stands between two operands."""
-    start, end = source.span(left)[1], source.span(right)[0]
+    start, end = source.get_span(left)[1], source.get_span(right)[0]
     word = r"\s+".join(map(re.escape, old.split()))
     if found := re.search(rf"(?<![\w<>=!]){word}(?![\w<>=!])", source.text[start:end]):
         yield operator, start + found.start(), start + found.end(), new
 
 
-def negated(source: Source, test: ast.expr) -> Iterator[Change]:
+def negate_condition(source: Source, test: ast.expr) -> Iterator[Change]:
     """A condition turned round, where none of its own operators can be changed instead."""
     if not isinstance(test, ast.Compare | ast.BoolOp | ast.UnaryOp) and ast.unparse(test) != "TYPE_CHECKING":
-        start, end = source.span(test)
+        start, end = source.get_span(test)
         yield "condition", start, end, f"(not ({source.text[start:end]}))"
 
 
-def constant(source: Source, node: ast.Constant | ast.JoinedStr) -> Iterator[Change]:
-    start, end = source.span(node)
+def change_constant(source: Source, node: ast.Constant | ast.JoinedStr) -> Iterator[Change]:
+    start, end = source.get_span(node)
     value = node.value if isinstance(node, ast.Constant) else ""
     if isinstance(value, bool):
         yield "constant", start, end, str(not value)
     elif isinstance(value, int):
         yield "constant", start, end, str(value + 1)
     elif isinstance(value, str):
-        for operator, first, last, new in sql.changes(source.text[start:end]):
+        for operator, first, last, new in sql.generate_changes(source.text[start:end]):
             yield operator, start + first, start + last, new

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from devstack.mutation.coverage import SOURCE, record_of
+from devstack.mutation.coverage import SOURCE, get_record_name
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -40,37 +40,44 @@ class Tracer:
     def on_call(self, frame: FrameType, _event: str, _arg: Any) -> Any:
         missing = self.missing.get(id(frame.f_code))
         if missing is None:
-            missing = self.missing[id(frame.f_code)] = set(self.lines_of(frame.f_code))
+            missing = self.missing[id(frame.f_code)] = set(self.get_lines(frame.f_code))
         return self.on_line if missing else None
 
     def on_line(self, frame: FrameType, event: str, _arg: Any) -> Any:
         if event == "line":
-            self.missing.setdefault(id(frame.f_code), set(self.lines_of(frame.f_code))).discard(frame.f_lineno)
+            missing = self.missing.get(id(frame.f_code))
+            if missing is None:  # it runs since before the last `take_lines`
+                missing = self.missing[id(frame.f_code)] = set(self.get_lines(frame.f_code))
+            missing.discard(frame.f_lineno)
         return self.on_line
 
-    def lines_of(self, code: CodeType) -> frozenset[int]:
+    def get_lines(self, code: CodeType) -> frozenset[int]:
         if id(code) not in self.known:
-            self.known[id(code)] = (code, self.own_lines(code))
+            self.known[id(code)] = (code, self.find_own_lines(code))
         return self.known[id(code)][1]
 
-    def own_lines(self, code: CodeType) -> frozenset[int]:
+    def find_own_lines(self, code: CodeType) -> frozenset[int]:
         if not code.co_filename.startswith(self.source) or not code.co_flags & inspect.CO_OPTIMIZED:
             return frozenset()
         lines = {line for _, _, line in code.co_lines() if line}
         return frozenset(lines - {code.co_firstlineno} or lines)
 
-    def take(self) -> dict[str, list[int]]:
+    def stop(self) -> None:
+        threading.settrace(None)
+        sys.settrace(None)
+
+    def take_lines(self) -> dict[str, list[int]]:
         """The lines that have run since the last call, by file."""
         ran: dict[str, set[int]] = {}
-        for number, missing in list(self.missing.items()):
+        taken, self.missing = self.missing, {}  # at once: other threads, and the garbage collector, go on
+        for number, missing in taken.items():
             code, lines = self.known[number]
             if lines:
                 ran.setdefault(str(Path(code.co_filename).relative_to(self.root)), set()).update(lines - missing)
-        self.missing = {}
         return {path: sorted(lines) for path, lines in ran.items() if lines}
 
 
-class Measure:
+class Recorder:
     """Writes for each file of tests: {test: {"seconds": float, "passed": bool, "lines": {file: [line, ...]}}}."""
 
     def __init__(self, folder: Path) -> None:
@@ -80,13 +87,13 @@ class Measure:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
-        self.tracer.take()
+        self.tracer.take_lines()
         self.tracer.start()  # a test may have ended it
         entry: dict[str, Any] = {"seconds": 0.0, "passed": True}
         path = item.nodeid.partition("::")[0]
         self.tests.setdefault(path, {})[item.nodeid] = entry
         result = yield
-        entry["lines"] = self.tracer.take()
+        entry["lines"] = self.tracer.take_lines()
         if nextitem is None or nextitem.nodeid.partition("::")[0] != path:
             self.write(path)
         return result
@@ -96,12 +103,15 @@ class Measure:
         entry["seconds"] += report.duration
         entry["passed"] = entry["passed"] and report.passed
 
+    def pytest_unconfigure(self) -> None:
+        self.tracer.stop()
+
     def write(self, path: str) -> None:
-        target = self.folder / record_of(path)
+        target = self.folder / get_record_name(path)
         target.write_text(json.dumps(self.tests[path]))
 
 
-class Pick:
+class Selector:
     """Runs the listed tests only, and notes the first that fails."""
 
     def __init__(self, file: Path) -> None:
@@ -123,13 +133,13 @@ class Pick:
 
 def pytest_configure(config: pytest.Config) -> None:
     if folder := os.environ.get("MUTATION_MEASURE"):
-        config.pluginmanager.register(Measure(Path(folder)))
+        config.pluginmanager.register(Recorder(Path(folder)))
     if file := os.environ.get("MUTATION_TESTS"):
-        config.pluginmanager.register(Pick(Path(file)))
-        find_without_shrinking()
+        config.pluginmanager.register(Selector(Path(file)))
+        disable_shrinking()
 
 
-def find_without_shrinking() -> None:
+def disable_shrinking() -> None:
     """Have Hypothesis report its first failing example, the same in each run."""
     import hypothesis
 

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from devstack.mutation.mutants import FUNCTIONS, bound
+from devstack.mutation.mutants import FUNCTIONS, get_bound_name
 
 STEPS = 4  # a constant of a model that is a field of a model that an endpoint takes
 
@@ -26,18 +26,18 @@ class References:
     def add(self, path: str, node: ast.stmt, holder: str) -> None:
         if isinstance(node, FUNCTIONS):
             span = (node.body[0].lineno, node.end_lineno or node.lineno)
-            for name in {*names(node), *([holder] if holder else [])}:  # who uses a class runs its methods
+            for name in {*list_names(node), *([holder] if holder else [])}:  # who uses a class runs its methods
                 self.functions[name].append((path, span))
             return
-        holder = holder or bound(node)
+        holder = holder or get_bound_name(node)
         for child in ast.iter_child_nodes(node):
             if isinstance(child, ast.stmt):
                 self.add(path, child, holder)
             else:
-                for name in names(child):
+                for name in list_names(child):
                     self.holders[name].add(holder)
 
-    def users(self, name: str) -> set[User]:
+    def find_users(self, name: str) -> set[User]:
         """The functions that refer to the name, in at most STEPS steps."""
         seen: set[str] = {""}
         pending = {name}
@@ -49,7 +49,7 @@ class References:
         return found
 
 
-def names(node: ast.AST) -> Iterator[str]:
+def list_names(node: ast.AST) -> Iterator[str]:
     for one in ast.walk(node):
         if isinstance(one, ast.Name):
             yield one.id

@@ -34,7 +34,7 @@ SWAPS = [  # operator, what is found, what it becomes
 ]
 
 
-def changes(text: str) -> Iterator[tuple[str, int, int, str]]:
+def generate_changes(text: str) -> Iterator[tuple[str, int, int, str]]:
     """Operator, start, end and new text of each mutant of a literal; none if it is no SQL."""
     if not LOOKS_LIKE_SQL.search(text):
         return
