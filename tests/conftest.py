@@ -11,6 +11,9 @@ from chalicelib import migrations
 from tests.support import factories
 from tests.support.factories import Hospital, Person
 from tests.support.log_privacy import LogPrivacyCheck
+from tests.support.tenant_check import check_tenant_conditions
+
+UNCHECKED = ("adapters", "bench", "browser", "bundle", "devstack", "faults", "test_migrations.py")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -24,6 +27,18 @@ def parse_private_keys_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(serialization, "load_pem_private_key", cache(serialization.load_pem_private_key))
         yield
+
+
+@pytest.fixture(autouse=True)
+def tenant_conditions(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Check the statements of each test, but where the statements themselves are counted or fail on purpose."""
+    folder = request.path.relative_to(request.config.rootpath).parts[1]
+    if folder in UNCHECKED or "round_trips" in request.path.name:
+        yield
+        return
+    with check_tenant_conditions() as wrong:
+        yield
+    assert wrong == []
 
 
 def pytest_configure(config: pytest.Config) -> None:

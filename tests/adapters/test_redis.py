@@ -189,6 +189,9 @@ def test_calls_fail_at_once_after_a_timeout_unless_they_ignore_the_backoff(
     monkeypatch.setattr(redis, "BACKOFF_SECONDS", 60)
     assert_unavailable()
     assert count_connections() == 1
+    assert redis.try_scripts([(ECHO, [key()], [0])]) is None
+    assert not redis.try_script(ECHO, [key()], [0])
+    assert count_connections() == 0
     assert not redis.try_script(ECHO, [key()], [0], ignore_backoff=True)
     assert count_connections() == 1
     later = clock.monotonic() + 61

@@ -68,6 +68,13 @@ def test_replaced_client_leaves_no_connection() -> None:
     wait_until(lambda: len(redis.get_client().client_list()) <= before)
 
 
+def test_waiting_releases_its_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis, "MAX_CONNECTIONS", 4)
+    stream = key()
+    for _ in range(8):
+        redis.wait_for_stream(stream, "0", 0.001)
+
+
 def test_unreachable_server_uses_up_no_connections_to_another(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket() as unused:
         unused.bind(("127.0.0.1", 0))

@@ -87,6 +87,14 @@ def test_repeated_refund_request_is_one_refund(pay: WeChatPay, kind: MerchantKin
 
 
 @parametrize_kinds
+@pytest.mark.parametrize("notify_url", ["https://api.renhe.example/refunds/1", ""])
+def test_refund_has_the_given_notify_url(pay: WeChatPay, kind: MerchantKind, notify_url: str) -> None:
+    merchant = create_paid_order(pay, kind)
+    wechat_pay.refund(merchant, OUT_TRADE_NO, OUT_REFUND_NO, 1500, 1500, "医生停诊，退号", notify_url)
+    assert pay.refunds[OUT_REFUND_NO].notify_url == notify_url
+
+
+@parametrize_kinds
 def test_unknown_order_or_refund_is_reported(pay: WeChatPay, kind: MerchantKind) -> None:
     merchant = create_merchant(pay, kind)
     assert wechat_pay.query_order(merchant, OUT_TRADE_NO) == Trade("")

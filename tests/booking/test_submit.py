@@ -276,3 +276,30 @@ def test_duplicate_book_code_is_replaced(
     department.book_slot(lin, schedule_id, 1)
     department.book_slot(wang, schedule_id, 2)
     assert [row["book_code"][8:] for row in list_rows("bookings", department.hospital)] == ["000007", "000008"]
+
+
+def test_booking_at_midnight_counts_toward_the_new_day(
+    department: BookingDepartment, lin: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    department.save_rules(daily_limit=1)
+    schedule_id = department.create_schedule(date=get_iso_date(2))
+    freeze_clock(monkeypatch, "00:00", ahead=1)
+    department.cancel(lin, department.book_slot(lin, schedule_id))
+    assert department.submit(lin, schedule_id).error == "就诊人今天已预约 1 次，请明天再试"
+
+
+def test_book_code_is_drawn_at_most_ten_times(
+    department: BookingDepartment, lin: Person, wang: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draws: list[int] = []
+
+    def draw(most: int) -> int:
+        draws.append(most)
+        return 7
+
+    monkeypatch.setattr("secrets.randbelow", draw)
+    schedule_id = department.create_schedule()
+    department.book_slot(lin, schedule_id, 1)
+    assert department.submit(wang, schedule_id, 2).status != 200
+    assert len(draws) == 1 + 10
+    assert len(list_rows("bookings", department.hospital)) == 1

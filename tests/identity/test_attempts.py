@@ -138,6 +138,19 @@ def test_other_person_and_other_hospital_are_not_locked(hospital: Hospital, othe
     assert sign_in(other_hospital.chen, PASSWORD).status == 200
 
 
+def test_successful_login_clears_no_attempts_of_another_hospital(hospital: Hospital, other_hospital: Hospital) -> None:
+    assert other_hospital.chen.phone == hospital.chen.phone
+    assert sign_in_repeatedly(other_hospital.chen, 5) == [401] * 5
+    assert sign_in_repeatedly(hospital.chen, 1, PASSWORD) == [200]
+    assert sign_in_repeatedly(other_hospital.chen, 1, PASSWORD) == [429]
+
+
+def test_lock_lasts_fifteen_minutes_inclusive(hospital: Hospital, later: Callable[[int], None]) -> None:
+    assert sign_in_repeatedly(hospital.chen, 5) == [401] * 5
+    later(15 * 60)
+    assert sign_in_repeatedly(hospital.chen, 1, PASSWORD) == [429]
+
+
 def test_clearing_without_failures_changes_nothing(hospital: Hospital) -> None:
     attempts.clear_failures(hospital.tenant_id, "staff:unknown")
     sql = "SELECT COUNT(*) FROM attempts WHERE tenant_id = %(id)s"
