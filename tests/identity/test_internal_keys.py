@@ -1,14 +1,19 @@
 """Internal keys: two valid ones per tenant, stored as hashes."""
 
 import hashlib
+from contextlib import suppress
+from threading import Barrier, BrokenBarrierError
+from typing import Any
 
 import pytest
 
 from chalicelib import clock
 from chalicelib.adapters import mysql
+from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.identity import internal_keys
 from tests.support.client import ApiResponse, post
 from tests.support.factories import Hospital
+from tests.support.threads import run_in_threads
 
 
 def request_token(key: str) -> ApiResponse:
@@ -60,3 +65,19 @@ def test_token_is_not_accepted_as_a_key(hospital: Hospital) -> None:
     assert request_token(hospital.admin.token).status == 401
     assert post("/inner/get_token", hospital.admin.token, session="visitor").status == 403
     assert post("/inner/get_token", session="visitor").status == 401
+
+
+def test_keys_issued_at_the_same_time_leave_two_valid(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert internal_keys.authenticate(hospital.internal_key)
+    both_have_read, fetch_all = Barrier(2), Tx.fetch_all
+
+    def fetch_and_wait(tx: Tx, sql: str, **params: Any) -> list[Row]:
+        rows = fetch_all(tx, sql, **params)
+        with suppress(BrokenBarrierError):  # of two that are serialized, the second comes after the first has ended
+            both_have_read.wait(0.5)
+        return rows
+
+    monkeypatch.setattr(Tx, "fetch_all", fetch_and_wait)
+    run_in_threads([lambda: internal_keys.issue(hospital.tenant_id)] * 2)
+    count = "SELECT COUNT(*) FROM internal_keys WHERE tenant_id = %(id)s AND revoked_at IS NULL"
+    assert mysql.autocommit.fetch_value(count, id=hospital.tenant_id) == 2

@@ -1,0 +1,9 @@
+"""The application's clock, where no other test depends on it."""
+
+from chalicelib import clock
+
+
+def test_sleep_lasts_as_long_as_it_is_told() -> None:
+    started_at = clock.monotonic()
+    clock.sleep(0.02)
+    assert clock.monotonic() - started_at >= 0.02
