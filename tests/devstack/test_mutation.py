@@ -16,7 +16,7 @@ from devstack.mutation.run import Result
 
 
 def changed(text: str) -> list[str]:
-    return [one.apply(text) for one in mutants.of_source("chalicelib/some.py", text)]
+    return [one.apply(text) for one in mutants.find_in_source("chalicelib/some.py", text)]
 
 
 @pytest.mark.parametrize(
@@ -73,14 +73,15 @@ def test_mutants_of_python(text: str, expected: list[str] | int) -> None:
 )
 def test_mutants_of_sql(text: str, expected: list[str] | int) -> None:
     found = [
-        text[:start] + new + text[end:] for _, start, end, new in sorted(sql.changes(text), key=lambda one: one[1:])
+        text[:start] + new + text[end:]
+        for _, start, end, new in sorted(sql.generate_changes(text), key=lambda one: one[1:])
     ]
     assert (len(found) if isinstance(expected, int) else found) == expected
 
 
 def test_mutant_has_its_function_and_statement() -> None:
     text = "X = 1\nclass A:\n  def f(self, n=2):\n    if n:\n      g(\n        n == 3\n      )\n"
-    found = {one.after: (one.owner, one.lines, one.body) for one in mutants.of_source("chalicelib/some.py", text)}
+    found = {one.after: (one.owner, one.lines, one.body) for one in mutants.find_in_source("chalicelib/some.py", text)}
     assert found["X = 2"] == ("X", (1, 1), None)
     assert found["def f(self, n=3):"] == ("A.f", (3, 3), (4, 7))
     assert found["if (not (n)):"] == ("A.f", (4, 4), (4, 7))
@@ -89,33 +90,33 @@ def test_mutant_has_its_function_and_statement() -> None:
 
 def test_key_does_not_depend_on_line_numbers() -> None:
     first, second = "def f(a):\n    return a", "\n\n\ndef f(a):\n    return a"
-    keys = [[one.key for one in mutants.of_source("chalicelib/some.py", text)] for text in (first, second)]
+    keys = [[one.key for one in mutants.find_in_source("chalicelib/some.py", text)] for text in (first, second)]
     assert keys[0] == keys[1] == ["chalicelib/some.py:f: return a -> return None"]
 
 
 def test_sample_contains_mutants_of_every_package() -> None:
-    shares = command.shares({"large": 1000, "small": 5, "tiny": 2}, 50)
+    shares = command.allocate({"large": 1000, "small": 5, "tiny": 2}, 50)
     assert shares == {"large": 44, "small": 4, "tiny": 2}
-    assert sum(command.shares({"one": 3, "two": 4}, 100).values()) == 7
+    assert sum(command.allocate({"one": 3, "two": 4}, 100).values()) == 7
 
 
 def test_sample_is_the_same_for_the_same_seed() -> None:
-    every = command.all_mutants()
-    samples = [[one.key for one in command.sample(every, 60, seed, "")] for seed in (1, 1, 2)]
+    every = command.find_all_mutants()
+    samples = [[one.key for one in command.choose_sample(every, 60, seed, "")] for seed in (1, 1, 2)]
     assert samples[0] == samples[1] != samples[2]
-    assert len(samples[0]) == max(60, command.EACH * len({coverage.package_of(one.path) for one in every}))
-    assert {coverage.package_of(one.path) for one in command.sample(every, 5, 1, "people")} == {"people"}
+    assert len(samples[0]) == max(60, command.EACH * len({coverage.get_package(one.path) for one in every}))
+    assert {coverage.get_package(one.path) for one in command.choose_sample(every, 5, 1, "people")} == {"people"}
 
 
 def test_first_case_of_each_test_runs_before_any_second_case() -> None:
     tests = [CoveringTest(name, 1, {}) for name in ("a[1]", "a[2]", "b", "c[1]", "c[2]")]
-    assert [one.name for one in coverage.turn_about(tests)] == ["a[1]", "b", "c[1]", "a[2]", "c[2]"]
+    assert [one.name for one in coverage.interleave_cases(tests)] == ["a[1]", "b", "c[1]", "a[2]", "c[2]"]
 
 
 def test_time_limit_excludes_tests_after_a_slow_one() -> None:
     tests = [CoveringTest("slow", coverage.MOST_SECONDS, {}), CoveringTest("quick", 0.1, {})]
-    assert coverage.limited(tests) == tests[:1]
-    assert len(coverage.limited([tests[1]] * 1000)) == coverage.MOST_TESTS
+    assert coverage.limit_tests(tests) == tests[:1]
+    assert len(coverage.limit_tests([tests[1]] * 1000)) == coverage.MOST_TESTS
 
 
 def test_tracer_returns_the_lines_that_ran(tmp_path: Path) -> None:
@@ -126,9 +127,9 @@ def test_tracer_returns_the_lines_that_ran(tmp_path: Path) -> None:
     tracer.start()
     try:
         module["g"](0)
-        first = tracer.take()
+        first = tracer.take_lines()
         module["f"](1)
-        second = tracer.take()
+        second = tracer.take_lines()
     finally:
         sys.settrace(before)
         threading.settrace(before)
@@ -147,17 +148,17 @@ def test_users_of_a_constant_include_indirect_ones(tmp_path: Path) -> None:
         "h": ("chalicelib/other.py", (6, 6)),
     }
     references = References(tmp_path, "chalicelib")
-    assert references.users("A") == set(functions.values())
-    assert references.users("C") == {functions["C.f"], functions["g"]}
+    assert references.find_users("A") == set(functions.values())
+    assert references.find_users("C") == {functions["C.f"], functions["g"]}
 
 
 def test_report_distinguishes_accepted_survivors(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = mutants.of_source("chalicelib/some.py", "def f(a):\n    if a:\n        return a < 1\n")
+    found = mutants.find_in_source("chalicelib/some.py", "def f(a):\n    if a:\n        return a < 1\n")
     results = [Result(one, 3, "" if number else "a test") for number, one in enumerate(found)]
-    assert report.rate(results) == pytest.approx(100 / len(found))
-    accepted = tomllib.loads(report.toml(results))["survivor"]
+    assert report.get_kill_rate(results) == pytest.approx(100 / len(found))
+    accepted = tomllib.loads(report.format_toml(results))["survivor"]
     assert [one["mutant"] for one in accepted] == [one.mutant.key for one in results[1:]]
-    monkeypatch.setattr(report, "read", lambda _: {accepted[0]["mutant"]: "No caller sees it."})
-    text = report.text(results, found, 1)
+    monkeypatch.setattr(report, "read_reasons", lambda _: {accepted[0]["mutant"]: "No caller sees it."})
+    text = report.format_report(results, found, 1)
     assert f"{len(found) - 1} survive, 1 of them accepted" in text
-    assert f"{report.described(results[1])}\nNo caller sees it." in text
+    assert f"{report.describe(results[1])}\nNo caller sees it." in text
