@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from devstack.mutation.mutants import Mutant
 from devstack.mutation.references import References
@@ -61,9 +62,15 @@ def list_unmeasured_files() -> list[str]:
 
 def list_failing_files() -> list[str]:
     """The files of tests in whose records a test failed."""
+    records = read_records()
+    return [path for path, tests in records.items() if not all(one["passed"] for one in tests.values())]
+
+
+def read_records() -> dict[str, dict[str, Any]]:
+    """Return the tests of each file; a file that was changed after it was measured has none."""
     folder = get_records_folder()
-    entries = {path: json.loads((folder / get_record_name(path)).read_text()) for path in list_test_files()}
-    return [path for path, tests in entries.items() if not all(one["passed"] for one in tests.values())]
+    records = {path: folder / get_record_name(path) for path in list_test_files()}
+    return {path: json.loads(record.read_text()) for path, record in records.items() if record.exists()}
 
 
 def get_package(path: str) -> str:
@@ -87,9 +94,8 @@ class Coverage:
         self.failed: list[str] = []
         self.by_line: dict[str, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
         self.references = References(ROOT, SOURCE)
-        folder = get_records_folder()
-        for path in list_test_files():
-            for name, entry in json.loads((folder / get_record_name(path)).read_text()).items():
+        for tests in read_records().values():
+            for name, entry in tests.items():
                 if not entry["passed"]:
                     self.failed.append(name)
                 else:

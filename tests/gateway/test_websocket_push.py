@@ -16,7 +16,7 @@ def test_connection_is_used_although_an_empty_list_was_cached(
     with open_websocket(websocket_url, han.token) as page:
         page.receive_backlog()
         send_all(guo, conversation, "四")
-        assert page.receive_message(patience=10)["Content"] == "四"
+        assert page.receive_message(10)["Content"] == "四"
 
 
 def test_reading_is_pushed_to_a_connection_that_wants_events(
@@ -25,9 +25,9 @@ def test_reading_is_pushed_to_a_connection_that_wants_events(
     with open_websocket(websocket_url, guo.token, events=1) as page:
         page.receive_backlog()
         send_all(guo, conversation, "三")
-        assert page.receive_message(patience=10)["Content"] == "三"
+        assert page.receive_message(10)["Content"] == "三"
         get_last_30(han, conversation)
-        assert page.receive_message(patience=10)["Type"] != 0
+        assert page.receive_message(10)["Type"] != 0
 
 
 def test_client_that_is_slow_to_connect_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
