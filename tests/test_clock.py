@@ -3,7 +3,7 @@
 from chalicelib import clock
 
 
-def test_sleep_lasts_as_long_as_it_is_told() -> None:
+def test_sleep_lasts_the_given_time() -> None:
     started_at = clock.monotonic()
     clock.sleep(0.02)
     assert clock.monotonic() - started_at >= 0.02

@@ -54,7 +54,7 @@ class Mutant:
 
 @dataclass(frozen=True)
 class Place:
-    """Where the walk through a syntax tree is."""
+    """The position of a node: what holds it and when it runs."""
 
     owner: str = ""
     lines: tuple[int, int] = (1, 1)

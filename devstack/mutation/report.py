@@ -1,4 +1,4 @@
-"""What a run has found, as text, and the survivors that have been looked at and accepted."""
+"""The report of a run, and the survivors that have been examined and accepted."""
 
 import json
 import tomllib

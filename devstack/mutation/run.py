@@ -31,7 +31,7 @@ NO_TEST = (OUTSIDE, TIME_LIMIT)
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a mutant; one that no test covers survives."""
+    """The outcome for a mutant; one that no test covers survives."""
 
     mutant: Mutant
     tests: int  # that were to run

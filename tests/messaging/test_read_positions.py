@@ -14,7 +14,7 @@ from tests.support.factories import Hospital, Person
 MANY = 60
 
 
-def test_position_that_does_not_move_is_published_to_nobody(
+def test_unchanged_position_is_published_to_no_participant(
     conversation: str, lin: Person, chen: Person, send_message: SendMessage
 ) -> None:
     send_message("一", lin)
