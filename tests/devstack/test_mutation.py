@@ -13,6 +13,7 @@ from devstack.mutation.coverage import CoveringTest
 from devstack.mutation.plugin import Tracer
 from devstack.mutation.references import References
 from devstack.mutation.run import Result
+from devstack.paths import ROOT
 
 
 def changed(text: str) -> list[str]:
@@ -162,3 +163,10 @@ def test_report_distinguishes_accepted_survivors(monkeypatch: pytest.MonkeyPatch
     text = report.format_report(results, found, 1)
     assert f"{len(found) - 1} survive, 1 of them accepted" in text
     assert f"{report.describe(results[1])}\nNo caller sees it." in text
+
+
+def test_files_and_tests_named_in_the_configuration_exist() -> None:
+    options = coverage.read_options()
+    assert [name for name in options["ignore"] if not (ROOT / name).exists()] == []
+    for path, _, function in (name.partition("::") for name in options["at_import"]):
+        assert f"def {function}(" in (ROOT / path).read_text("utf-8")
