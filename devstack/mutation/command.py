@@ -1,8 +1,8 @@
 """bin/mutate [--count N] [--seed N] [--only PACKAGE] [--jobs N] [--again]"""
 
 import argparse
+import hashlib
 import queue
-import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -74,7 +74,7 @@ def find_last_survivors(every: list[Mutant]) -> list[Mutant]:
 def choose_sample(every: list[Mutant], count: int, seed: int, only: str) -> list[Mutant]:
     """Mutants of all packages: EACH of every one, the rest in proportion to their sizes. Operators are equally likely.
 
-    A package's mutants depend on its own files alone, but for how many they are.
+    A changed line changes little of the sample: each mutant has a rank of its own.
     """
     packages: dict[str, list[Mutant]] = defaultdict(list)
     for one in every:
@@ -83,7 +83,7 @@ def choose_sample(every: list[Mutant], count: int, seed: int, only: str) -> list
         packages = {only: packages.get(only, [])}
     chosen = []
     for name, number in allocate({name: len(some) for name, some in packages.items()}, count).items():
-        chosen += choose_mutants(packages[name], number, random.Random(f"{seed} {name}"))
+        chosen += choose_mutants(packages[name], number, seed)
     return chosen
 
 
@@ -97,15 +97,12 @@ def allocate(sizes: dict[str, int], count: int) -> dict[str, int]:
     return found
 
 
-def choose_mutants(some: list[Mutant], number: int, chance: random.Random) -> list[Mutant]:
-    """By turns one of each operator, the operators in a random order."""
+def choose_mutants(some: list[Mutant], number: int, seed: int) -> list[Mutant]:
+    """By turns one of each operator, the operators and their mutants by rank."""
     operators: dict[str, list[Mutant]] = defaultdict(list)
-    for one in some:
+    for one in sorted(some, key=lambda one: compute_rank(one.key, seed), reverse=True):
         operators[one.operator].append(one)
-    for found in operators.values():
-        chance.shuffle(found)
-    turns = sorted(operators)
-    chance.shuffle(turns)
+    turns = sorted(operators, key=lambda name: compute_rank(name, seed))
     chosen: list[Mutant] = []
     while len(chosen) < number and any(operators.values()):
         for name in turns:
@@ -115,8 +112,12 @@ def choose_mutants(some: list[Mutant], number: int, chance: random.Random) -> li
     return chosen
 
 
+def compute_rank(text: str, seed: int) -> str:
+    return hashlib.sha256(f"{seed} {text}".encode()).hexdigest()
+
+
 def measure(jobs: list[Job]) -> None:
-    """Recorder the files of tests that have no record yet, and those that failed once more: perhaps by chance."""
+    """Measure the files of tests that have no record yet, and those that failed once more: perhaps by chance."""
     if files := coverage.list_unmeasured_files():
         with time_step(f"coverage of {len(files)} files of tests"):
             measure_all(jobs, files, FILES)
