@@ -120,3 +120,10 @@ def test_only_encryption_imports_cryptography() -> None:
     )
     environment = {"ZHENXUN_STAGE": "prod", "DATA_KEYS_FILE": settings.data_keys_file}
     subprocess.run([sys.executable, "-c", program], env=environment, check=True)
+
+
+def test_preloading_reads_the_data_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[None] = []
+    monkeypatch.setattr(field_encryption, "_get_data_keys", lambda: calls.append(None))
+    field_encryption.preload_keys()
+    assert len(calls) == 1

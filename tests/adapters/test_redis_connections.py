@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from redis import ConnectionPool
 
+from chalicelib import clock
 from chalicelib.adapters import redis, redis_protocol
 from chalicelib.settings import settings
 from tests.adapters.test_redis import ECHO, collect_sockets, key, separate_client
@@ -66,6 +67,15 @@ def test_replaced_client_leaves_no_connection() -> None:
     for _ in range(5):
         replace_client()
     wait_until(lambda: len(redis.get_client().client_list()) <= before)
+
+
+def test_waiting_lasts_until_there_is_an_entry() -> None:
+    stream, started_at = key(), clock.monotonic()
+    redis.wait_for_stream(stream, "0", 0.2)
+    assert clock.monotonic() - started_at >= 0.2
+    redis.get_client().xadd(stream, {"event": "{}"})
+    redis.wait_for_stream(stream, "0", 60)
+    assert clock.monotonic() - started_at < 30
 
 
 def test_waiting_releases_its_connection(monkeypatch: pytest.MonkeyPatch) -> None:
