@@ -168,3 +168,15 @@ def test_address_is_locked_after_guesses_for_many_phones(hospital: Hospital, mon
     strangers = [Person(hospital.tenant_id, 0, f"1370000000{n}") for n in range(9)]
     assert [sign_in(stranger).status for stranger in strangers] == [401] * 7 + [429] * 2
     assert sign_in(hospital.chen, PASSWORD, address="198.51.100.9").status == 200
+
+
+def test_restored_tries_are_never_more_than_there_were(hospital: Hospital) -> None:
+    assert sign_in_repeatedly(hospital.chen, 1) == [401]
+    query = "SELECT subject, failures FROM attempts WHERE tenant_id = %(id)s"
+    [subject, *_] = [row["subject"].decode() for row in mysql.autocommit.fetch_all(query, id=hospital.tenant_id)]
+    for _ in range(3):
+        attempts.restore_try(hospital.tenant_id, subject)
+    failures = {
+        row["subject"].decode(): row["failures"] for row in mysql.autocommit.fetch_all(query, id=hospital.tenant_id)
+    }
+    assert failures[subject] == 0

@@ -11,8 +11,6 @@ from chalicelib.outbox import outbox
 from tests.support.conversation_log import SendMessage, count_unread
 from tests.support.factories import Hospital, Person
 
-MANY = 60
-
 
 def test_unchanged_position_is_published_to_no_participant(
     conversation: str, lin: Person, chen: Person, send_message: SendMessage
@@ -51,7 +49,10 @@ def test_position_moved_without_redis_is_seen_afterwards(
     assert count_unread(conversation, lin) == 0
 
 
-@pytest.mark.parametrize(("participants", "wakes"), [(2, 0), (MANY, 1)])
+LARGEST_INLINE = store.MAX_INLINE_RECIPIENTS
+
+
+@pytest.mark.parametrize(("participants", "wakes"), [(2, 0), (LARGEST_INLINE, 0), (LARGEST_INLINE + 1, 1)])
 def test_worker_is_woken_for_a_large_conversation_only(
     hospital: Hospital, monkeypatch: pytest.MonkeyPatch, participants: int, wakes: int
 ) -> None:
@@ -61,6 +62,8 @@ def test_worker_is_woken_for_a_large_conversation_only(
     mysql.run_transaction(
         lambda tx: store.create_conversation(tx, hospital.tenant_id, public_id, ConversationKind.SERVICE, members, 1)
     )
-    log.append(hospital.tenant_id, None, public_id, "session:0", NewMessage("一", "t", None))
+    sent = log.append(hospital.tenant_id, None, public_id, "session:0", NewMessage("一", "t", None))
     assert len(woken) == wakes
+    log.withdraw(hospital.tenant_id, public_id, sent.id, "session:0")
+    assert len(woken) == 2 * wakes
     mysql.autocommit.execute("DELETE FROM outbox WHERE pending = 1")
