@@ -38,3 +38,13 @@ def test_client_that_is_slow_to_connect_is_waited_for(monkeypatch: pytest.Monkey
     monkeypatch.setattr(clock, "sleep", lambda _: None)
     assert backlog._wait_until_writable("connection")
     assert list(results) == []
+
+
+def test_closing_reports_whether_api_gateway_did_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: str) -> None:
+        raise ws_push.PushError(500)
+
+    monkeypatch.setattr(ws_push, "close", lambda _: None)
+    assert sockets.close("connection") is True
+    monkeypatch.setattr(ws_push, "close", fail)
+    assert sockets.close("connection") is False

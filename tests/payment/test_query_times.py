@@ -1,11 +1,13 @@
 """When WeChat Pay is queried, and in which order a hospital's accounts are tried."""
 
+from dataclasses import replace
+
 import pytest
 
 from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.adapters.wechat_pay import client as wechat_pay
-from chalicelib.adapters.wechat_pay.types import ApiVersion, OrderResult
+from chalicelib.adapters.wechat_pay.types import ApiVersion, Merchant, Order, OrderResult
 from chalicelib.payment import merchants, query_schedule, refund_store, store
 from devstack.fakes.wechat_pay import WeChatPay
 from tests.support.client import post
@@ -56,3 +58,30 @@ def test_payment_is_published_to_the_patients_feed(checkout: Checkout) -> None:
     checkout.run_notification_jobs()
     events, _ = read_events(lin.token, cursor, events="1")
     assert events
+
+
+def test_refund_is_claimed_only_as_it_was_read(checkout: Checkout) -> None:
+    book_id = checkout.book_slot()
+    checkout.pay_and_notify(book_id)
+    checkout.department.cancel(checkout.hospital.lin, book_id)
+    checkout.run_refund_jobs()
+    checkout.make_checks_due()
+    [row] = checkout.list_refunds(book_id)
+    due = refund_store.list_due(mysql.autocommit, 1000)
+    [refund] = [one for one in due if one.refund_id == row["refund_id"]]
+    for outdated in (replace(refund, checks=refund.checks + 1), replace(refund, check_at=refund.check_at + 1)):
+        assert not refund_store.claim(mysql.autocommit, outdated, clock.now())
+    assert refund_store.claim(mysql.autocommit, refund, clock.now())
+    assert not refund_store.claim(mysql.autocommit, refund, clock.now())
+
+
+def test_order_has_the_address_of_the_payer(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
+    orders: list[Order] = []
+
+    def prepay(_: Merchant, order: Order) -> OrderResult:
+        orders.append(order)
+        return OrderResult(error_code="NOAUTH")
+
+    monkeypatch.setattr(wechat_pay, "prepay", prepay)
+    checkout.request_order(checkout.book_slot())
+    assert [order.client_ip for order in orders] == ["203.0.113.7"]
