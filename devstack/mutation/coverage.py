@@ -85,6 +85,10 @@ class CoveringTest:
     seconds: float
     share: dict[str, float] = field(compare=False)  # package -> share of the lines that it runs
 
+    @property
+    def file(self) -> str:
+        return self.name.partition("::")[0]
+
 
 class Coverage:
     """The records of all files of tests, by line."""
@@ -130,6 +134,7 @@ class Coverage:
             for path, span in self.references.find_users(name):
                 found |= self.find_covering(path, span)
         found = found or {test for tests in self.by_line.get(mutant.path, {}).values() for test in tests}
+        found |= {number for number, test in enumerate(self.tests) if rank_nearness(test.file, mutant.path) == 0}
         return found | self.at_import
 
     def choose_tests(self, mutant: Mutant) -> list[CoveringTest]:
@@ -141,21 +146,16 @@ class Coverage:
         """
         package = get_package(mutant.path)
         found = [self.tests[number] for number in sorted(self.find_candidates(mutant))]
-        files = {test.name.partition("::")[0] for test in found}
-        near = {path: rank_nearness(path, mutant.path) for path in files}
-        found.sort(
-            key=lambda test: (
-                near[test.name.partition("::")[0]],
-                -round(test.share.get(package, 0), 1),
-                test.seconds,
-            )
-        )
+        found.sort(key=lambda test: (-round(test.share.get(package, 0), 1), test.seconds))
+        ordered = sorted(number_cases(found), key=lambda pair: (rank_nearness(pair[1].file, mutant.path), pair[0]))
+        chosen = limit_tests([test for _, test in ordered])
         listed = [self.tests[number] for number in sorted(self.at_import)]
         if not mutant.body:
-            return limit_tests(list(dict.fromkeys([*listed, *interleave_cases(found)])))
-        return [*limit_tests(interleave_cases(found)), *listed]  # a function, too, may run at import
+            return list(dict.fromkeys([*listed, *chosen]))
+        return [*chosen, *listed]  # a function, too, may run at import
 
 
+@cache
 def rank_nearness(test_file: str, path: str) -> int:
     """0 if the file of tests imports the module, 1 if it is in the folder of its package, else 2."""
     module = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
@@ -176,23 +176,23 @@ def list_imports(path: str) -> frozenset[str]:
     return frozenset(found)
 
 
-def interleave_cases(tests: Iterable[CoveringTest]) -> list[CoveringTest]:
-    """The same tests in the same order, but each function's first case before any second case."""
+def number_cases(tests: Iterable[CoveringTest]) -> list[tuple[int, CoveringTest]]:
+    """The tests, each with the number of its case: 0 for the first one of a function."""
     cases: Counter[str] = Counter()
-    ranked = []
+    numbered = []
     for test in tests:
         function = test.name.partition("[")[0]
-        ranked.append((cases[function], test))
+        numbered.append((cases[function], test))
         cases[function] += 1
-    return [test for _, test in sorted(ranked, key=lambda pair: pair[0])]
+    return numbered
 
 
 def limit_tests(tests: list[CoveringTest]) -> list[CoveringTest]:
+    """The first tests, without those that exceed the time that is left."""
     chosen: list[CoveringTest] = []
     seconds = 0.0
-    for test in tests[:MOST_TESTS]:
-        seconds += test.seconds
-        if chosen and seconds > MOST_SECONDS:
-            break
-        chosen.append(test)
+    for test in tests:
+        if len(chosen) < MOST_TESTS and (not chosen or seconds + test.seconds <= MOST_SECONDS):
+            chosen.append(test)
+            seconds += test.seconds
     return chosen

@@ -109,14 +109,15 @@ def test_sample_is_the_same_for_the_same_seed() -> None:
     assert {coverage.get_package(one.path) for one in command.choose_sample(every, 5, 1, "people")} == {"people"}
 
 
-def test_first_case_of_each_test_runs_before_any_second_case() -> None:
-    tests = [CoveringTest(name, 1, {}) for name in ("a[1]", "a[2]", "b", "c[1]", "c[2]")]
-    assert [one.name for one in coverage.interleave_cases(tests)] == ["a[1]", "b", "c[1]", "a[2]", "c[2]"]
+def test_cases_of_a_parametrized_test_are_numbered() -> None:
+    tests = [CoveringTest(name, 1, {}) for name in ("a[1]", "a[2]", "b", "c[1]", "a[3]")]
+    assert [number for number, _ in coverage.number_cases(tests)] == [0, 1, 0, 0, 2]
 
 
-def test_time_limit_excludes_tests_after_a_slow_one() -> None:
+def test_time_limit_excludes_tests_that_do_not_fit() -> None:
     tests = [CoveringTest("slow", coverage.MOST_SECONDS, {}), CoveringTest("quick", 0.1, {})]
     assert coverage.limit_tests(tests) == tests[:1]
+    assert coverage.limit_tests([tests[1], tests[0], tests[1]]) == [tests[1], tests[1]]
     assert len(coverage.limit_tests([tests[1]] * 1000)) == coverage.MOST_TESTS
 
 
