@@ -51,6 +51,7 @@ def mutate(arguments: list[str]) -> int:
 
 
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         "bin/mutate", description="Tests the tests: a sample of small changes to the code."
     )
@@ -63,10 +64,12 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
 
 
 def find_all_mutants() -> list[Mutant]:
+    """Return all mutants of the code under test, file by file."""
     return [one for path in sorted((ROOT / SOURCE).rglob("*.py")) for one in mutants.find_in_file(ROOT, path)]
 
 
 def find_last_survivors(every: list[Mutant]) -> list[Mutant]:
+    """Return those of `every` that survived the last run and still exist."""
     keys = report.read_reasons(report.SURVIVED)
     return [one for one in every if one.key in keys]
 
@@ -113,6 +116,7 @@ def choose_mutants(some: list[Mutant], number: int, seed: int) -> list[Mutant]:
 
 
 def compute_rank(text: str, seed: int) -> str:
+    """Return the rank of a text in the sample of a seed: the lowest ranks are chosen."""
     return hashlib.sha256(f"{seed} {text}".encode()).hexdigest()
 
 
@@ -125,6 +129,7 @@ def measure(jobs: list[Job]) -> None:
 
 
 def measure_all(jobs: list[Job], files: list[str], at_once: int) -> None:
+    """Record the coverage of these test files, `at_once` jobs at a time."""
     number = len(files) // at_once + 1
     groups = [files[start::number] for start in range(min(number, len(files)))]
     for _ in run_on_jobs(jobs, groups, Job.measure):
@@ -132,6 +137,7 @@ def measure_all(jobs: list[Job], files: list[str], at_once: int) -> None:
 
 
 def judge(jobs: list[Job], chosen: list[Mutant]) -> list[Result]:
+    """Choose the covering tests of each mutant, and run them in the jobs."""
     with time_step("coverage by line"):
         covered = Coverage()
     if covered.failed:

@@ -56,6 +56,7 @@ def list_test_files() -> list[str]:
 
 
 def list_unmeasured_files() -> list[str]:
+    """Return the test files whose coverage is not recorded for the present code."""
     folder = get_records_folder()
     return [path for path in list_test_files() if not (folder / get_record_name(path)).exists()]
 
@@ -81,12 +82,15 @@ def get_package(path: str) -> str:
 
 @dataclass(frozen=True)
 class CoveringTest:
+    """A test that runs a mutant's lines."""
+
     name: str
     seconds: float
     share: dict[str, float] = field(compare=False)  # package -> share of the lines that it runs
 
     @property
     def file(self) -> str:
+        """Return the file of the test."""
         return self.name.partition("::")[0]
 
 
@@ -108,6 +112,7 @@ class Coverage:
         self.at_import = {number for number, test in enumerate(self.tests) if test.name in listed}
 
     def add(self, name: str, seconds: float, lines: dict[str, list[int]]) -> None:
+        """Add a test's record."""
         counts: Counter[str] = Counter()
         for path, numbers in lines.items():
             counts[get_package(path)] += len(numbers)

@@ -49,6 +49,7 @@ class Mutant:
         return f"{self.path}:{self.owner}: {self.before} -> {self.after}"
 
     def apply(self, text: str) -> str:
+        """Return the source text with the change."""
         return text[: self.start] + self.new + text[self.end :]
 
 
@@ -72,6 +73,7 @@ class Source:
 
     @cached_property
     def starts(self) -> list[int]:
+        """Return the offset of each line."""
         starts = [0]
         for row in self.rows:
             starts.append(starts[-1] + len(row))
@@ -82,12 +84,14 @@ class Source:
         return self.starts[line - 1] + len(self.rows[line - 1].encode()[:column].decode())
 
     def get_span(self, node: ast.AST) -> tuple[int, int]:
+        """Return the start and end offsets of a node."""
         assert isinstance(node, ast.expr | ast.stmt)
         return self.get_offset(node.lineno, node.col_offset), self.get_offset(
             node.end_lineno or node.lineno, node.end_col_offset or 0
         )
 
     def build_mutant(self, operator: str, place: Place, start: int, end: int, new: str) -> Mutant:
+        """Return the mutant that replaces a span with `new`."""
         first = self.text.rfind("\n", 0, start) + 1
         last = self.text.find("\n", end)
         last = len(self.text) if last < 0 else last
@@ -101,6 +105,7 @@ class Source:
 
 
 def find_in_file(root: Path, path: Path) -> list[Mutant]:
+    """Return the mutants of a file."""
     return find_in_source(str(path.relative_to(root)), path.read_text("utf-8"))
 
 
@@ -112,6 +117,7 @@ def find_in_source(path: str, text: str) -> list[Mutant]:
 
 
 def is_valid(text: str) -> bool:
+    """Return whether a text is valid Python."""
     try:
         ast.parse(text)
     except SyntaxError:
@@ -192,6 +198,7 @@ Change = tuple[str, int, int, str]  # operator, start, end, new text
 
 
 def generate_changes(source: Source, node: ast.AST) -> Iterator[Change]:
+    """Yield the changes of a node."""
     match node:
         case ast.Compare():
             operands = [node.left, *node.comparators]
@@ -237,6 +244,7 @@ def negate_condition(source: Source, test: ast.expr) -> Iterator[Change]:
 
 
 def change_constant(source: Source, node: ast.Constant | ast.JoinedStr) -> Iterator[Change]:
+    """Yield the changes of a constant."""
     start, end = source.get_span(node)
     value = node.value if isinstance(node, ast.Constant) else ""
     if isinstance(value, bool):

@@ -34,16 +34,19 @@ class Tracer:
         self.missing: dict[int, set[int]] = {}  # lines that have not run yet, of each code object that has
 
     def start(self) -> None:
+        """Start to record lines in all threads."""
         threading.settrace(self.on_call)
         sys.settrace(self.on_call)
 
     def on_call(self, frame: FrameType, _event: str, _arg: Any) -> Any:
+        """Return the line tracer of a frame with lines that are not recorded yet."""
         missing = self.missing.get(id(frame.f_code))
         if missing is None:
             missing = self.missing[id(frame.f_code)] = set(self.get_lines(frame.f_code))
         return self.on_line if missing else None
 
     def on_line(self, frame: FrameType, event: str, _arg: Any) -> Any:
+        """Record a line; stop tracing a function whose lines are all recorded."""
         if event == "line":
             missing = self.missing.get(id(frame.f_code))
             if missing is None:  # it runs since before the last `take_lines`
@@ -52,17 +55,20 @@ class Tracer:
         return self.on_line
 
     def get_lines(self, code: CodeType) -> frozenset[int]:
+        """Return the lines of a code object, from a cache."""
         if id(code) not in self.known:
             self.known[id(code)] = (code, self.find_own_lines(code))
         return self.known[id(code)][1]
 
     def find_own_lines(self, code: CodeType) -> frozenset[int]:
+        """Return the lines of a function of the code under test."""
         if not code.co_filename.startswith(self.source) or not code.co_flags & inspect.CO_OPTIMIZED:
             return frozenset()
         lines = {line for _, _, line in code.co_lines() if line}
         return frozenset(lines - {code.co_firstlineno} or lines)
 
     def stop(self) -> None:
+        """Stop to record."""
         threading.settrace(None)
         sys.settrace(None)
 
@@ -87,6 +93,7 @@ class Recorder:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+        """Record the lines and seconds of each test."""
         self.tracer.take_lines()
         self.tracer.start()  # a test may have ended it
         entry: dict[str, Any] = {"seconds": 0.0, "passed": True}
@@ -99,14 +106,17 @@ class Recorder:
         return result
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Add the duration of a phase, and whether it passed."""
         entry = self.tests[report.nodeid.partition("::")[0]][report.nodeid]
         entry["seconds"] += report.duration
         entry["passed"] = entry["passed"] and report.passed
 
     def pytest_unconfigure(self) -> None:
+        """Stop to record at the end of the run."""
         self.tracer.stop()
 
     def write(self, path: str) -> None:
+        """Write the record of a test file."""
         target = self.folder / get_record_name(path)
         target.write_text(json.dumps(self.tests[path]))
 
@@ -120,18 +130,21 @@ class Selector:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Keep the selected tests, in their order."""
         config.hook.pytest_deselected(items=[item for item in items if item.nodeid not in self.order])
         items[:] = sorted(
             (item for item in items if item.nodeid in self.order), key=lambda item: self.order[item.nodeid]
         )
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Write the name of the first test that fails."""
         failure = self.file.with_suffix(".failed")
         if report.failed and not failure.exists():
             failure.write_text(report.nodeid)
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    """Register the recorder or the selector, as the environment says."""
     if folder := os.environ.get("MUTATION_MEASURE"):
         config.pluginmanager.register(Recorder(Path(folder)))
     if file := os.environ.get("MUTATION_TESTS"):

@@ -16,6 +16,8 @@ User = tuple[str, tuple[int, int]]  # file, first and last line of a function's 
 
 
 class References:
+    """Which functions use which module-level names."""
+
     def __init__(self, root: Path, source: str) -> None:
         self.functions: dict[str, list[User]] = defaultdict(list)  # name -> functions that contain it
         self.holders: dict[str, set[str]] = defaultdict(set)  # name -> names whose values contain it
@@ -24,6 +26,7 @@ class References:
                 self.add(str(path.relative_to(root)), node, "")
 
     def add(self, path: str, node: ast.stmt, holder: str) -> None:
+        """Add the names that a statement uses."""
         if isinstance(node, FUNCTIONS):
             span = (node.body[0].lineno, node.end_lineno or node.lineno)
             for name in {*list_names(node), *([holder] if holder else [])}:  # who uses a class runs its methods
@@ -50,6 +53,7 @@ class References:
 
 
 def list_names(node: ast.AST) -> Iterator[str]:
+    """Yield the names that a node contains."""
     for one in ast.walk(node):
         if isinstance(one, ast.Name):
             yield one.id

@@ -32,6 +32,7 @@ def get_kill_rate(results: list[Result]) -> float:
 
 
 def format_report(results: list[Result], every: list[Mutant], seed: int) -> str:
+    """Return the report of a run."""
     accepted = read_reasons(ACCEPTED)
     survivors = [one for one in results if not one.killed_by]
     new = [one for one in survivors if one.mutant.key not in accepted]
@@ -50,6 +51,7 @@ def format_report(results: list[Result], every: list[Mutant], seed: int) -> str:
 
 
 def format_table(results: list[Result]) -> str:
+    """Return the kill rate of each package."""
     rows = [f"{'package':<16}{'mutants':>8}{'killed':>8}{'rate':>8}"]
     for package in sorted({get_package(one.mutant.path) for one in results}):
         some = [one for one in results if get_package(one.mutant.path) == package]
@@ -59,10 +61,12 @@ def format_table(results: list[Result]) -> str:
 
 
 def format_section(title: str, entries: list[str]) -> list[str]:
+    """Return a section, or nothing without entries."""
     return [f"## {title}", *entries] if entries else []
 
 
 def describe(one: Result) -> str:
+    """Return the lines that describe a survivor."""
     mutant = one.mutant
     place = f"{mutant.path}:{mutant.line} {mutant.owner} ({mutant.operator}, {one.tests} tests)"
     return f"{place}\n- {mutant.before}\n+ {mutant.after}"

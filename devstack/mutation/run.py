@@ -70,16 +70,16 @@ class Job:
         """Run each mutant's tests. A failure counts only if the same test passes on unchanged code afterwards."""
         results = [Result(mutant, len(tests), self.find_killer(tests, mutant)) for mutant, tests in mutants]
         killers = {one.killed_by for one in results} - {"", *NO_TEST}
-        doubtful = set(NO_TEST)
+        untrusted = set(NO_TEST)
         tests = [test for _, some in mutants for test in some]
         while killers and (failed := self.run_tests([test for test in tests if test.name in killers])):
-            doubtful.add(failed)
+            untrusted.add(failed)
             killers -= {failed}
             if failed in NO_TEST:
-                doubtful |= killers
+                untrusted |= killers
                 break
         return [
-            self.judge_again(*pair) if one.killed_by in doubtful else one
+            self.judge_again(*pair) if one.killed_by in untrusted else one
             for pair, one in zip(mutants, results, strict=True)
         ]
 
@@ -167,6 +167,7 @@ class Job:
             self.child.wait()
 
     def stop(self) -> None:
+        """Stop before the next mutant."""
         self.stopped = True
         self.end_child()
 
