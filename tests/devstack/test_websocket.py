@@ -139,14 +139,18 @@ def expect_gone(call: Callable[[], Any]) -> None:
     assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == 410
 
 
+def send_and_receive(client: ClientConnection, text: str | Iterator[str]) -> None:
+    """Send a text or its fragments, and wait for a message. The server may close while the last fragment is sent."""
+    client.send(text)
+    client.recv(timeout=5)
+
+
 def test_message_over_the_limit_closes_the_connection(port: int, recorder: Recorder, manager: Any) -> None:
     for text in ("x" * (websocket.MAX_FRAME_BYTES + 1), iter(["x" * websocket.MAX_FRAME_BYTES] * 5)):
-        with connect(f"ws://127.0.0.1:{port}/") as client:
-            client.send(text)
-            with pytest.raises(ConnectionClosed) as closed:
-                client.recv(timeout=5)
-            assert closed.value.rcvd
-            assert closed.value.rcvd.code == 1009
+        with connect(f"ws://127.0.0.1:{port}/") as client, pytest.raises(ConnectionClosed) as closed:
+            send_and_receive(client, text)
+        assert closed.value.rcvd
+        assert closed.value.rcvd.code == 1009
     with connect(f"ws://127.0.0.1:{port}/"):
         connection = recorder.wait_for("$connect", 3)["requestContext"]["connectionId"]
         with pytest.raises(ClientError) as error:
