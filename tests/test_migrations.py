@@ -30,7 +30,7 @@ def database(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     parts = urlsplit(settings.database_url)
     name = f"{parts.path.strip('/')}_migrations"
     mysql.autocommit.execute(f"DROP DATABASE IF EXISTS `{name}`")
-    mysql.autocommit.execute(f"CREATE DATABASE `{name}` CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci")
+    mysql.autocommit.execute(f"CREATE DATABASE `{name}` CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci")
     url = parts._replace(path=f"/{name}").geturl()
     monkeypatch.setattr(mysql, "settings", replace(settings, database_url=url))
     monkeypatch.setattr(mysql, "_idle_connections", [])  # they are connected to the other database

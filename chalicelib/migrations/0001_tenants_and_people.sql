@@ -2,6 +2,10 @@
 -- In all tables, times named *_at or *_until, and pay_by, are UTC microseconds since 1970; dates of birth and days are
 -- calendar dates without a time zone. Other columns named *_by hold the user_id of who did it. Columns named *_sealed
 -- hold AES-GCM ciphertext.
+-- Collations: texts that are compared as a whole (names in unique keys, skills) are utf8mb4_bin, so that no two different
+-- names are equal. Other texts are utf8mb4_unicode_520_ci: searches ignore case. Only that one may be searched by LIKE: in
+-- utf8mb4_bin and utf8mb4_unicode_ci the upper bound of 'x%' is x followed by U+FFFF, below all 4-byte characters, and
+-- in utf8mb4_unicode_ci all 4-byte characters are equal.
 -- Every table has tenant_id, and no query joins rows of two tenants, so that a tenant can move to another database.
 
 CREATE TABLE tenants (
@@ -10,13 +14,13 @@ CREATE TABLE tenants (
     external_id  VARBINARY(64) NULL,  -- the identifier used by the hospital's own systems (entId)
     created_at   BIGINT NOT NULL,
     UNIQUE KEY external_id (external_id)
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
 -- Host names; a request without a token belongs to the tenant of its host.
 CREATE TABLE tenant_hosts (
     host       VARBINARY(255) PRIMARY KEY,
     tenant_id  BIGINT NOT NULL
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
 -- Allocates user ids: patients' accounts and staff share one number range.
 CREATE TABLE people (
@@ -24,7 +28,7 @@ CREATE TABLE people (
     tenant_id   BIGINT NOT NULL,
     kind        VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,  -- patient or staff
     created_at  BIGINT NOT NULL
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
 -- Patients' accounts. An account without a profile (name '') shows the details of its first member.
 CREATE TABLE accounts (
@@ -38,7 +42,7 @@ CREATE TABLE accounts (
     photo_key      VARBINARY(255) NOT NULL DEFAULT '',  -- S3 key of the avatar, '' for none
     created_at     BIGINT NOT NULL,
     UNIQUE KEY phone (tenant_id, phone)
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
 -- 就诊人: the people an account asks and books for, including its owner.
 CREATE TABLE members (
@@ -55,18 +59,18 @@ CREATE TABLE members (
     created_at     BIGINT NOT NULL,
     KEY by_account (user_id, member_id),
     UNIQUE KEY patient_of_account (pati_id, user_id)
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
 CREATE TABLE departments (
     dept_id       BIGINT PRIMARY KEY AUTO_INCREMENT,
     tenant_id     BIGINT NOT NULL,
-    name          VARCHAR(64) NOT NULL,
+    name          VARCHAR(64) COLLATE utf8mb4_bin NOT NULL,
     introduction  VARCHAR(4000) NOT NULL DEFAULT '',
     photo_key     VARBINARY(255) NOT NULL DEFAULT '',  -- S3 key, '' for none
     sort          INT NOT NULL DEFAULT 0,  -- position in lists, ascending
     created_at    BIGINT NOT NULL,
     UNIQUE KEY name (tenant_id, name)
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
 CREATE TABLE staff (
     user_id        BIGINT PRIMARY KEY,
@@ -78,7 +82,7 @@ CREATE TABLE staff (
     disabled_at    BIGINT NULL,
     created_at     BIGINT NOT NULL,
     UNIQUE KEY phone (tenant_id, phone)
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
 -- Public profiles of doctors; one row for each member of staff whose role is doctor.
 CREATE TABLE doctors (
@@ -92,7 +96,7 @@ CREATE TABLE doctors (
     introduction  TEXT NOT NULL,
     sort          INT NOT NULL DEFAULT 0,  -- position in lists, ascending
     KEY by_sort (tenant_id, sort, user_id)
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
 -- Patient files: one for each person in a tenant, shared by all accounts that book for the person.
 CREATE TABLE patients (
@@ -123,4 +127,4 @@ CREATE TABLE patients (
     KEY by_tenant (tenant_id, pati_id),
     KEY by_name (tenant_id, name),
     KEY by_phone (tenant_id, phone)
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;

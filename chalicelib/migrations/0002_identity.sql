@@ -12,7 +12,7 @@ CREATE TABLE tokens (
     revoked_at  BIGINT NULL,
     KEY by_principal (tenant_id, principal),
     KEY by_expiry (expires_at)
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
 -- API keys of a hospital's own systems, stored as hashes only. Two may be valid at once, for rotation.
 CREATE TABLE internal_keys (
@@ -21,7 +21,7 @@ CREATE TABLE internal_keys (
     created_at  BIGINT NOT NULL,
     revoked_at  BIGINT NULL,
     KEY by_tenant (tenant_id)
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
 -- Failed attempts to guess a password or an ID number; those to guess an SMS code are counted in codes.attempts. Stored
 -- in MySQL so that flushing Redis does not reset the counters.
@@ -33,7 +33,7 @@ CREATE TABLE attempts (
     known_until     BIGINT NULL,  -- until when the address counts as known for the phone after a successful sign-in
     PRIMARY KEY (tenant_id, subject),
     KEY by_last_failure (last_failed_at)
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
 -- The latest verification code for each phone and purpose, stored as a keyed hash.
 CREATE TABLE codes (
@@ -45,7 +45,7 @@ CREATE TABLE codes (
     expires_at  BIGINT NOT NULL,
     PRIMARY KEY (tenant_id, phone, purpose),
     KEY by_expiry (expires_at)
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
 -- Accepted requests for a verification code; the rate limits for sending codes count these rows.
 CREATE TABLE code_requests (
@@ -57,4 +57,4 @@ CREATE TABLE code_requests (
     KEY by_phone (tenant_id, phone, requested_at),
     KEY by_address (tenant_id, address, requested_at),
     KEY by_age (requested_at)
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;

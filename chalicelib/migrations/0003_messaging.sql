@@ -20,7 +20,7 @@ CREATE TABLE conversations (
     created_at       BIGINT NOT NULL,
     UNIQUE KEY public_id (public_id),
     UNIQUE KEY idempotency_key (tenant_id, creator, idempotency_key)
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
 -- A participant's unread count is last_seq - read_seq - own_after_read.
 CREATE TABLE participants (
@@ -35,7 +35,7 @@ CREATE TABLE participants (
     removed_at       BIGINT NULL,  -- removed by another; can return only if the hospital's system adds them again
     PRIMARY KEY (conversation_id, principal),
     KEY by_principal (tenant_id, principal, conversation_id)
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
 -- seq numbers a conversation's messages from 1 without gaps. The message id in all protocols is (tick, tag).
 -- The idempotency key is unique for a sender and endpoint, in all conversations: a repeated request stores no second row.
@@ -58,7 +58,7 @@ CREATE TABLE messages (
     PRIMARY KEY (conversation_id, seq),
     UNIQUE KEY message_id (tick, tag),
     UNIQUE KEY idempotency_key (tenant_id, sender, endpoint, idempotency_key)
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
 -- Open WebSocket connections. Rows of connections that closed without notice are deleted when a push fails or with age.
 CREATE TABLE sockets (
@@ -70,4 +70,4 @@ CREATE TABLE sockets (
     opened_at      BIGINT NOT NULL,
     KEY by_principal (tenant_id, principal),
     KEY by_age (opened_at)
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;

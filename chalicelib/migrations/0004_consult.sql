@@ -10,4 +10,4 @@ CREATE TABLE consult_sessions (
     UNIQUE KEY session_no (session_no),
     UNIQUE KEY member_and_doctor (member_id, doctor_id),
     KEY by_doctor (doctor_id, session_id)
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;

@@ -17,4 +17,4 @@ CREATE TABLE files (
     UNIQUE KEY upload_key (upload_key),
     KEY by_cleanup (upload_deleted_at, created_at),
     KEY by_uploader (tenant_id, uploader, place, file_id)
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;

@@ -15,4 +15,4 @@ CREATE TABLE outbox (
     UNIQUE KEY dedup_key (tenant_id, job, dedup_key),
     KEY done (done_at),
     KEY due (pending, due_at, job)
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;

@@ -27,7 +27,7 @@ CREATE TABLE schedules (
     UNIQUE KEY pattern_day (pattern_id, day),  -- a pattern creates each day once, even if that schedule was changed or stopped
     KEY by_department (tenant_id, dept_id, day),
     KEY by_day (tenant_id, day, half_day, dept_id, doctor_id)
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
 -- Weekly patterns, from which schedules are created some weeks ahead.
 CREATE TABLE schedule_patterns (
@@ -49,7 +49,7 @@ CREATE TABLE schedule_patterns (
     created_at  BIGINT NOT NULL,
     UNIQUE KEY doctor_half_day (tenant_id, doctor_id, weekday, half_day, live),
     UNIQUE KEY clinic_half_day (tenant_id, clinic_id, weekday, half_day, live)
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
 -- Booked slots. The unique keys alone prevent that a slot is booked twice and that a patient has two bookings in a
 -- half-day, or two with a doctor on a day; a cancelled booking has live = NULL, which frees them.
@@ -91,7 +91,7 @@ CREATE TABLE bookings (
     KEY by_status (status, day),
     KEY by_payment_deadline (status, payment_state, pay_by),
     UNIQUE KEY idempotency_key (tenant_id, user_id, idempotency_key)
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
 -- Paid bookings that were cancelled: the amounts to refund.
 CREATE TABLE refunds_due (
@@ -101,7 +101,7 @@ CREATE TABLE refunds_due (
     reason      VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,  -- bookings.cancelled_for
     created_at  BIGINT NOT NULL,
     KEY by_tenant (tenant_id, book_id)
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
 -- The hospital's booking rules; a tenant without a row has the default rules.
 CREATE TABLE booking_rules (
@@ -114,7 +114,7 @@ CREATE TABLE booking_rules (
     weeks_ahead     SMALLINT NOT NULL,  -- how many weeks ahead patterns create schedules
     changed_by      BIGINT NOT NULL,  -- user_id
     changed_at      BIGINT NOT NULL
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
 -- Information for everyone who books.
 CREATE TABLE service_info (
@@ -123,4 +123,4 @@ CREATE TABLE service_info (
     phone        VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     changed_by   BIGINT NOT NULL,  -- user_id
     changed_at   BIGINT NOT NULL
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;

@@ -16,7 +16,7 @@ CREATE TABLE wechat_merchants (
     changed_at          BIGINT NOT NULL,
     PRIMARY KEY (tenant_id, mch_id),
     UNIQUE KEY in_use (tenant_id, in_use)
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
 -- 收费单: what a booking costs.
 CREATE TABLE charges (
@@ -28,7 +28,7 @@ CREATE TABLE charges (
     fee         INT NOT NULL,
     created_at  BIGINT NOT NULL,
     UNIQUE KEY booking (book_id)
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
 -- 结算单: how a charge is settled.
 CREATE TABLE settlements (
@@ -42,7 +42,7 @@ CREATE TABLE settlements (
     created_at     BIGINT NOT NULL,
     UNIQUE KEY charge (charge_id),
     UNIQUE KEY booking (book_id)
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
 -- Orders at WeChat Pay. A booking has one live order; money paid to another one is refunded.
 CREATE TABLE payments (
@@ -70,7 +70,7 @@ CREATE TABLE payments (
     UNIQUE KEY live_of_booking (book_id, live),
     KEY by_prepay_id (tenant_id, user_id, prepay_id),
     KEY by_check (state, check_at)
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
 -- Refunds: at most one for a payment, of its full amount.
 CREATE TABLE refunds (
@@ -92,7 +92,7 @@ CREATE TABLE refunds (
     UNIQUE KEY out_refund_no (out_refund_no),
     KEY by_booking (book_id),
     KEY by_check (state, check_at)
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
 -- Audit log of payments and refunds. Rows are only added. detail is an id, error code or trade state of WeChat Pay, the
 -- reason of a refund, or an out_refund_no that was replaced.
@@ -106,4 +106,4 @@ CREATE TABLE payment_ledger (
     detail      VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT '',
     at          BIGINT NOT NULL,
     KEY by_payment (tenant_id, payment_id, entry_id)
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;

@@ -9,7 +9,7 @@ CREATE TABLE bas_tenant_wechat_mp (
     auth_url       VARCHAR(255) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,  -- base URL of the hospital's pages
     changed_by     BIGINT NOT NULL,  -- user_id
     changed_at     BIGINT NOT NULL
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
 -- The account's message template for each kind of message. A kind without a row is not sent.
 CREATE TABLE bas_tenant_wechat_template (
@@ -19,7 +19,7 @@ CREATE TABLE bas_tenant_wechat_template (
     changed_by      BIGINT NOT NULL,  -- user_id
     changed_at      BIGINT NOT NULL,
     PRIMARY KEY (tenant_id, wech_temp_type)
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
 -- Domain verification files (MP_verify_….txt), served at the root of the hospital's domain.
 CREATE TABLE bas_tenant_wechat_webauth (
@@ -29,7 +29,7 @@ CREATE TABLE bas_tenant_wechat_webauth (
     uploaded_by  BIGINT NOT NULL,  -- user_id
     uploaded_at  BIGINT NOT NULL,
     PRIMARY KEY (tenant_id, file_name)
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
 -- OAuth `state` values. Each can be used once, by the session that requested it.
 CREATE TABLE wechat_states (
@@ -39,7 +39,7 @@ CREATE TABLE wechat_states (
     app_id      VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     expires_at  BIGINT NOT NULL,
     KEY by_expiry (expires_at)
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
 -- The openid bound to a session, and through the session to an account.
 CREATE TABLE wechat_openids (
@@ -52,4 +52,4 @@ CREATE TABLE wechat_openids (
     KEY by_account (tenant_id, user_id, bound_at),
     KEY by_openid (tenant_id, openid),
     KEY by_age (bound_at)
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;

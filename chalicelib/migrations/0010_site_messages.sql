@@ -8,7 +8,7 @@ CREATE TABLE site_messages (
     recipients       INT NOT NULL,  -- their number
     sent_at          BIGINT NOT NULL,
     UNIQUE KEY idempotency_key (tenant_id, sender, idempotency_key)
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
 -- One row for each recipient of a message. The index by_state also serves unread counts.
 CREATE TABLE site_deliveries (
@@ -19,4 +19,4 @@ CREATE TABLE site_deliveries (
     read_at     BIGINT NULL,  -- when it was first read
     PRIMARY KEY (tenant_id, user_id, message_id),
     KEY by_state (tenant_id, user_id, is_read, message_id)
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;

@@ -7,7 +7,7 @@ CREATE TABLE posts (
     user_id           BIGINT NOT NULL,  -- the member of staff
     title             VARCHAR(64) NOT NULL,
     dept_id           BIGINT NULL,
-    skill             VARCHAR(64) NOT NULL,  -- what patients may ask for to reach this person, '' for nothing in particular
+    skill             VARCHAR(64) COLLATE utf8mb4_bin NOT NULL,  -- what patients may ask for to reach this person, '' for nothing in particular
     cap               SMALLINT NOT NULL,  -- maximum number of open help desk sessions
     on_duty           TINYINT NOT NULL DEFAULT 0,  -- 0 or 1
     last_activity_at  BIGINT NOT NULL DEFAULT 0,  -- when they last came on duty, or a session with them started or ended
@@ -15,13 +15,13 @@ CREATE TABLE posts (
     changed_at        BIGINT NOT NULL,
     UNIQUE KEY holder (tenant_id, user_id),
     KEY by_duty (tenant_id, on_duty)
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
 -- The help desk of a hospital. Its row is locked to assign a patient to an agent or to end an assignment.
 CREATE TABLE desks (
     tenant_id  BIGINT PRIMARY KEY,
     tickets    BIGINT NOT NULL  -- the last queue number given out
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
 -- The messagecenter's conversations, each created once: `direct` between two people, `desk` between a patient and the
 -- help desk, `announcement` from the hospital to one person.
@@ -34,7 +34,7 @@ CREATE TABLE chats (
     peer_id          BIGINT NOT NULL,  -- direct: the higher of the two ids; else 0
     state            VARCHAR(8) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT 'open',  -- waiting, open or closed
     ticket           BIGINT NOT NULL DEFAULT 0,  -- queue number; the lowest is served first
-    skill            VARCHAR(64) NOT NULL DEFAULT '',  -- the skill last requested
+    skill            VARCHAR(64) COLLATE utf8mb4_bin NOT NULL DEFAULT '',  -- the skill last requested
     agent_id         BIGINT NULL,  -- desk: user_id of the current or last agent
     started_seq      BIGINT NOT NULL DEFAULT 0,  -- last_seq when the help desk session started; later messages are unread for the agent
     app_id           VARBINARY(64) NOT NULL DEFAULT '',  -- the client application, as stated by the client
@@ -43,7 +43,7 @@ CREATE TABLE chats (
     UNIQUE KEY session_id (session_id),
     KEY queue (tenant_id, kind, state, ticket),
     KEY by_agent (tenant_id, agent_id, state)
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
 -- A reader's rating of a message; it can be changed.
 CREATE TABLE ratings (
@@ -54,4 +54,4 @@ CREATE TABLE ratings (
     rating           TINYINT NOT NULL,  -- 1 helpful, -1 not helpful
     at               BIGINT NOT NULL,
     PRIMARY KEY (conversation_id, seq, user_id)
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;

@@ -6,13 +6,13 @@ CREATE TABLE adm_group_label (
     label_id       BIGINT PRIMARY KEY AUTO_INCREMENT,
     tenant_id      BIGINT NOT NULL,
     label_type     TINYINT NOT NULL,  -- 1 group, 2 label
-    name           VARCHAR(64) NOT NULL,
+    name           VARCHAR(64) COLLATE utf8mb4_bin NOT NULL,
     person_number  INT NOT NULL DEFAULT 0,  -- number of patients, updated with adm_pati_label_rela
     created_by     BIGINT NOT NULL,  -- user_id
     created_at     BIGINT NOT NULL,
     UNIQUE KEY name (tenant_id, label_type, name),
     KEY by_type (tenant_id, label_type, label_id)
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
 -- Patients of groups and labels. A patient is in one group at most, and has any number of labels.
 CREATE TABLE adm_pati_label_rela (
@@ -22,7 +22,7 @@ CREATE TABLE adm_pati_label_rela (
     is_group    TINYINT NULL,  -- 1 for a group, NULL for a label
     PRIMARY KEY (label_id, pati_id),
     UNIQUE KEY one_group (pati_id, is_group)
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
 -- Audit log of access to patient files. Rows are only added.
 CREATE TABLE patient_access (
@@ -35,4 +35,4 @@ CREATE TABLE patient_access (
     KEY by_tenant (tenant_id, entry_id),
     KEY by_patient (tenant_id, pati_id, entry_id),
     KEY by_user (tenant_id, user_id, entry_id)
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;

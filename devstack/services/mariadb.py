@@ -23,8 +23,8 @@ SQL_MODE = (  # the default of MySQL 8.4
     "ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
 )
 ACCOUNT_SQL = """
-CREATE DATABASE zhenxun CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
-CREATE DATABASE zhenxun_test CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+CREATE DATABASE zhenxun CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
+CREATE DATABASE zhenxun_test CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 CREATE USER 'zhenxun'@'%' IDENTIFIED BY 'zhenxun';
 GRANT ALL ON *.* TO 'zhenxun'@'%' WITH GRANT OPTION;
 """
@@ -101,7 +101,7 @@ def build_options(server: Server, data: Path, socket_folder: str, port: int, dur
         "--bind-address=127.0.0.1",
         "--skip-name-resolve",
         "--character-set-server=utf8mb4",
-        "--collation-server=utf8mb4_unicode_ci",
+        "--collation-server=utf8mb4_unicode_520_ci",
         "--transaction-isolation=READ-COMMITTED",
         f"--sql-mode={SQL_MODE}",
         "--default-time-zone=+00:00",

@@ -26,7 +26,7 @@ def ensure_database(url: str, wipe: bool) -> None:
             cursor.execute(f"DROP DATABASE IF EXISTS `{name}`")
         cursor.execute("SELECT 1 FROM information_schema.schemata WHERE schema_name = %s", (name,))
         if not cursor.fetchone():
-            cursor.execute(f"CREATE DATABASE `{name}` CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci")
+            cursor.execute(f"CREATE DATABASE `{name}` CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci")
 
 
 def flush_cache(url: str) -> None:

@@ -25,7 +25,7 @@ def _create_table(tx: Tx) -> None:
             bed_id  INT PRIMARY KEY AUTO_INCREMENT,
             person  VARCHAR(8) NULL,
             UNIQUE KEY one_bed_each (person)
-        ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci
+        ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci
         """
     )
     tx.execute("INSERT INTO beds (person) VALUES (NULL), (NULL), ('林小雨')")
