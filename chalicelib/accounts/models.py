@@ -5,7 +5,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
-from chalicelib.http.fields import Birthday, Gender, IdText, Name, Password, Phone, SafeInt, WireModel
+from chalicelib.http.fields import Birthday, Gender, IdText, Name, Password, Phone, WireModel
+from chalicelib.http.file_fields import FileHints, FormUsage
 from chalicelib.people import id_cards
 
 EXAMPLE_TOKEN = "tD6Dr3MrkIFOSLbrVoBbNnHWG9Y6wfP7PMzzzslcqVM"
@@ -20,7 +21,6 @@ IdCardNumber = Annotated[
     AfterValidator(id_cards.normalize),
     WithJsonSchema({"type": "string", "pattern": "^[1-9][0-9]{16}[0-9Xx]$"}),
 ]
-FileExtension = Annotated[str, Field(min_length=1, max_length=8, pattern=r"^[0-9A-Za-z]+$")]
 
 
 class PhoneQuery(WireModel):
@@ -118,12 +118,8 @@ class SaveMyInfoRequest(WireModel):
     birthday: Birthday = Field(examples=["1990-05-17"])
 
 
-class PictureFormRequest(WireModel):
-    """The file that will be uploaded."""
-
-    file_size: Annotated[SafeInt, Field(ge=1)] | None = Field(None, description="字节数", examples=[48213])
-    file_extension: FileExtension = Field(description="不带“.”", examples=["jpg"])
-    file_type: str = Field(description="Content-Type，须与扩展名相符", max_length=64, examples=["image/jpeg"])
+class PictureFormRequest(FileHints):
+    """The picture that will be uploaded."""
 
 
 class PictureForm(WireModel):
@@ -139,3 +135,4 @@ class PictureForm(WireModel):
         description="完整的表单：原样提交所有字段，最后加上 file；15 分钟内有效",
         examples=[{"key": "1/uploads/pY0ZQ3bqj1cXw7uT2mLkVn9d.jpg", "Content-Type": "image/jpeg"}],
     )
+    usage: FormUsage

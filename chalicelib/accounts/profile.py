@@ -5,6 +5,8 @@ from chalicelib.accounts.models import MyInfo, PictureForm, PictureFormRequest, 
 from chalicelib.adapters import mysql
 from chalicelib.errors import ApiError
 from chalicelib.files import confirmation, file_types, links, store, upload_forms
+from chalicelib.files.file_types import Purpose
+from chalicelib.http.file_fields import FORM_USAGE
 from chalicelib.identity.callers import Caller
 from chalicelib.people import accounts, bar_code, formatting
 from chalicelib.people.accounts import AVATAR
@@ -45,8 +47,8 @@ def create_picture_form(caller: Caller, request: PictureFormRequest) -> PictureF
     Raises:
         ApiError: 400 if the type or the size of the picture is not allowed.
     """
-    kind = file_types.require_picture_kind(request.file_extension, request.file_type, request.file_size)
-    ticket = upload_forms.issue(caller.tenant_id, caller.principal, AVATAR, kind, request.file_type, request.file_size)
+    terms = file_types.build_upload_terms(Purpose.PHOTO, request.file_extension, request.file_type, request.file_size)
+    ticket = upload_forms.issue(caller.tenant_id, caller.principal, AVATAR, terms)
     fields = ticket.form.fields
     return PictureForm(
         url=ticket.form.url,
@@ -56,6 +58,7 @@ def create_picture_form(caller: Caller, request: PictureFormRequest) -> PictureF
         signature=fields["x-amz-signature"],
         key=fields["key"],
         fields=fields,
+        usage=FORM_USAGE,
     )
 
 

@@ -9,6 +9,7 @@ from chalicelib.consult.models import (
     DoctorMessagesQuery,
     DoctorNewestQuery,
     DoctorTextRequest,
+    FileDescription,
     MemberAndDoctor,
     MessageForDoctor,
     MessageForPatient,
@@ -22,7 +23,7 @@ from chalicelib.consult.models import (
     SendResponse,
 )
 from chalicelib.consult.store import SessionRecord
-from chalicelib.files import confirmation, links
+from chalicelib.files import confirmation, file_types, links
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.messaging import log, reading
 from chalicelib.messaging.models import ConversationKind, Message, MessageType, NewMessage
@@ -79,6 +80,7 @@ def send_file_as_patient(
     return PatientSendFileResponse(
         msg_id=message.id,
         file_url=_sign_file_url(message),
+        **_describe_file(message),
         msg_date=clock.format_wire_time(message.sent_at),
         session_no=session_no,
     )
@@ -89,7 +91,10 @@ def send_file_as_doctor(caller: Caller, request: DoctorFileRequest, idempotency_
     key = idempotency_key or request.client_msg_id
     message = _send_file(caller, request.session_no, request.file_id, "doctor/send_res_msg", key)
     return SendFileResponse(
-        msg_id=message.id, res_url=_sign_file_url(message), msg_date=clock.format_wire_time(message.sent_at)
+        msg_id=message.id,
+        res_url=_sign_file_url(message),
+        **_describe_file(message),
+        msg_date=clock.format_wire_time(message.sent_at),
     )
 
 
@@ -193,6 +198,7 @@ def _format_for_doctor(message: Message, caller: Caller) -> MessageForDoctor:
         "from_to": SENT_BY_CALLER if message.sender == caller.principal else SENT_TO_CALLER,
         "message": message.content,
         "res_url": _sign_file_url(message),
+        **_describe_file(message),
         "msg_date": clock.format_wire_time(message.sent_at),
         "withdrawn": message.withdrawn,
     }
@@ -200,3 +206,10 @@ def _format_for_doctor(message: Message, caller: Caller) -> MessageForDoctor:
 
 def _sign_file_url(message: Message) -> str:
     return links.sign(message.object_key) if message.object_key else ""
+
+
+def _describe_file(message: Message) -> FileDescription:
+    if not message.object_key:
+        return {"res_type": "", "res_displayable": True}
+    kind = file_types.get_kind_of_object(message.object_key)
+    return {"res_type": kind.content_types[0], "res_displayable": kind.is_displayable}

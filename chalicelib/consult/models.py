@@ -23,6 +23,14 @@ from chalicelib.http.fields import (
 SESSION_NO_EXAMPLE = "1f0c8e9e-6f3b-4c0e-9f57-0d6c2f3f7a11"
 MSG_ID_EXAMPLE = "EDCZL-SY32-243Y-VWQ"
 MSG_DATE_EXAMPLE = "2026-01-05 09:30:00"
+ResType = Annotated[str, Field(description="文件内容的类型；文本消息为空", examples=["image/jpeg"])]
+ResDisplayable = Annotated[
+    bool,
+    Field(
+        description="false：有的浏览器不能用 <img>、<audio>、<video> 显示（HEIC、AVIF、MOV、AMR、PDF），请给下载链接",
+        examples=[True],
+    ),
+]
 OLDER_THAN_ALIASES = AliasChoices("msg_id", "last_msg_id", "last_message_id")
 
 
@@ -96,12 +104,16 @@ class SendFileResponse(SendResponse):
     """A file that a doctor has sent."""
 
     res_url: str = Field(description="文件地址，30 分钟有效")
+    res_type: ResType
+    res_displayable: ResDisplayable
 
 
 class PatientSendFileResponse(PatientSendResponse):
     """A file that a patient has sent, with its session."""
 
     file_url: str = Field(description="文件地址，30 分钟有效")
+    res_type: ResType
+    res_displayable: ResDisplayable
 
 
 class DoctorNewestQuery(WireModel):
@@ -149,7 +161,14 @@ DoctorName = Annotated[str, Field(examples=["陈医生"])]
 PhotoUrl = Annotated[str, Field(examples=[""])]
 
 
-class MessageForDoctor(TypedDict):
+class FileDescription(TypedDict):
+    """What the file of a message is."""
+
+    res_type: ResType
+    res_displayable: ResDisplayable
+
+
+class MessageForDoctor(FileDescription):
     """A message as the session's doctor sees it."""
 
     msg_id: MessageIdText

@@ -1,11 +1,10 @@
 """Requests and responses of file uploads into a consultation."""
 
-from typing import Annotated
-
 from pydantic import AliasChoices, Field
 
-from chalicelib.consult.models import SESSION_NO_EXAMPLE
-from chalicelib.http.fields import Id, IdText, PublicId, SafeInt, WireModel
+from chalicelib.consult.models import SESSION_NO_EXAMPLE, ResDisplayable, ResType
+from chalicelib.http.fields import Id, IdText, PublicId, WireModel
+from chalicelib.http.file_fields import FileHints, FormUsage
 
 SESSION_ALIASES = AliasChoices("msg_session", "session_no", "session_id")
 FILE_ID_ALIASES = AliasChoices("file_id", "fileId")
@@ -23,16 +22,10 @@ FORM_FIELDS_EXAMPLE = {
     "x-amz-signature": SIGNATURE_EXAMPLE,
 }
 
-FileSize = Annotated[SafeInt, Field(ge=1)]
-FileExtension = Annotated[str, Field(min_length=1, max_length=8, pattern=r"^[0-9A-Za-z]+$")]
 
-
-class UploadRequest(WireModel):
+class UploadRequest(FileHints):
     """A file to be uploaded into a session."""
 
-    file_size: FileSize | None = Field(None, description="字节数；给出后，上传的文件必须恰好这么大", examples=[48213])
-    file_extension: FileExtension = Field(description="不带“.”", examples=["jpg"])
-    file_type: str = Field(description="Content-Type，须与扩展名相符", max_length=64, examples=["image/jpeg"])
     msg_session: PublicId = Field(validation_alias=SESSION_ALIASES, examples=[SESSION_NO_EXAMPLE])
 
 
@@ -48,6 +41,7 @@ class UploadForm(WireModel):
     fields: dict[str, str] = Field(
         description="完整的表单：原样提交所有字段，最后加上 file；15 分钟内有效", examples=[FORM_FIELDS_EXAMPLE]
     )
+    usage: FormUsage
 
 
 class UploadedFile(WireModel):
@@ -64,3 +58,5 @@ class ConfirmedFile(WireModel):
         description="30 分钟内有效",
         examples=["https://zhenxun-files.s3.cn-northwest-1.amazonaws.com.cn/1/files/a.jpg?X-Amz-Signature=…"],
     )
+    res_type: ResType
+    res_displayable: ResDisplayable

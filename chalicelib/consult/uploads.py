@@ -3,6 +3,8 @@
 from chalicelib.consult import session_cache
 from chalicelib.consult.upload_models import ConfirmedFile, UploadedFile, UploadForm, UploadRequest
 from chalicelib.files import confirmation, file_types, links, upload_forms
+from chalicelib.files.file_types import Purpose
+from chalicelib.http.file_fields import FORM_USAGE
 from chalicelib.identity.callers import Caller
 
 
@@ -12,13 +14,9 @@ def create_form(caller: Caller, request: UploadRequest) -> UploadForm:
     Raises:
         ApiError: 404 if the session is not the caller's; 400 for a file type or size that is not allowed.
     """
-    kind = file_types.require_kind(
-        file_types.CHAT_EXTENSIONS, request.file_extension, request.file_type, request.file_size
-    )
+    terms = file_types.build_upload_terms(Purpose.CHAT, request.file_extension, request.file_type, request.file_size)
     session_cache.require_access(session_cache.find_session(request.msg_session), caller)
-    ticket = upload_forms.issue(
-        caller.tenant_id, caller.principal, request.msg_session, kind, request.file_type, request.file_size
-    )
+    ticket = upload_forms.issue(caller.tenant_id, caller.principal, request.msg_session, terms)
     fields = ticket.form.fields
     return UploadForm(
         url=ticket.form.url,
@@ -28,6 +26,7 @@ def create_form(caller: Caller, request: UploadRequest) -> UploadForm:
         signature=fields["x-amz-signature"],
         key=fields["key"],
         fields=fields,
+        usage=FORM_USAGE,
     )
 
 
@@ -35,7 +34,13 @@ def confirm_upload(caller: Caller, uploaded: UploadedFile) -> ConfirmedFile:
     """Confirm an upload and return its link. Confirming again returns the same file.
 
     Raises:
-        ApiError: 404 if the caller has no such upload; 409 if it is not there or not of the declared type.
+        ApiError: 404 if the caller has no such upload; 409 if it is not there or of a kind that is not accepted.
     """
     file = confirmation.confirm_own_upload(caller.tenant_id, caller.principal, uploaded.file_id)
-    return ConfirmedFile(file_id=str(file.file_id), res_url=links.sign(file.object_key))
+    kind = file_types.get_kind_of_object(file.object_key)
+    return ConfirmedFile(
+        file_id=str(file.file_id),
+        res_url=links.sign(file.object_key),
+        res_type=kind.content_types[0],
+        res_displayable=kind.is_displayable,
+    )

@@ -1,4 +1,4 @@
-"""Confirm uploads: check the first bytes of the uploaded object and copy it to its final key.
+"""Confirm uploads: recognize the kind of the uploaded object by its first bytes, and copy it to its final key.
 
 An upload form can be used again until it expires. The object is therefore copied to a key that no form can write, and
 only if its ETag is still that of the checked object. Concurrent confirmations of one upload all return the file that
@@ -12,7 +12,8 @@ from chalicelib.adapters import mysql
 from chalicelib.adapters.aws import s3
 from chalicelib.adapters.aws.s3 import ObjectPreview
 from chalicelib.errors import ApiError
-from chalicelib.files import magic_numbers, store
+from chalicelib.files import file_types, magic_numbers, store
+from chalicelib.files.file_types import FileKind
 from chalicelib.files.models import File, Upload
 from chalicelib.people import accounts
 from chalicelib.settings import settings
@@ -20,14 +21,17 @@ from chalicelib.settings import settings
 logger = logging.getLogger(__name__)
 
 NOT_FOUND_TEXT = "文件不存在"
+NOT_UPLOADED_TEXT = (
+    "文件尚未上传：把 fields 的每一项和最后的 file 用 multipart/form-data POST 到 url，S3 返回 204 后再确认"
+)
 
 
 def confirm_own_upload(tenant_id: int, principal: str, file_id: int) -> File:
     """Return the file of the caller's own upload, confirming it if necessary.
 
     Raises:
-        ApiError: 404 if there is no such upload, 409 if nothing was uploaded or the content is of another type, 503 if
-            S3 cannot be reached.
+        ApiError: 404 if there is no such upload, 409 if nothing was uploaded or the content is of a kind that is not
+            accepted, 503 if S3 cannot be reached.
     """
     return _confirm(store.find(mysql.autocommit, tenant_id, principal, file_id))
 
@@ -65,19 +69,20 @@ def _confirm(upload: Upload | None) -> File:
         return upload.to_file()
     preview = s3.find_preview(upload.upload_key, magic_numbers.SNIFF_BYTES)
     if preview is None:
-        raise ApiError(errors.CONFLICT, "文件尚未上传")
-    if not (upload.min_size <= preview.size <= upload.max_size and upload.kind.matches(preview.first_bytes)):
-        raise ApiError(errors.CONFLICT, f"文件内容与类型 {upload.extension} 不符，请重新上传")
-    return _copy_and_record(upload, preview)
+        raise ApiError(errors.CONFLICT, NOT_UPLOADED_TEXT)
+    if not upload.min_size <= preview.size <= upload.max_size:
+        raise ApiError(errors.CONFLICT, "文件大小与申请时的 file_size 不符，请重新申请上传")
+    kind = file_types.require_accepted_kind(upload.purpose, preview.first_bytes, preview.size, upload.extension)
+    return _copy_and_record(upload, preview, kind)
 
 
-def _copy_and_record(upload: Upload, preview: ObjectPreview) -> File:
+def _copy_and_record(upload: Upload, preview: ObjectPreview, kind: FileKind) -> File:
     # The key contains the ETag: repeating this after a crash overwrites the same copy.
     stem, etag = upload.upload_key.rpartition("/")[2].partition(".")[0], preview.etag.strip('"')
-    object_key = f"{upload.tenant_id}/files/{stem}-{etag}.{upload.extension}"
-    if not s3.copy(upload.upload_key, preview.etag, object_key, upload.kind.content_types[0]):
+    object_key = f"{upload.tenant_id}/files/{stem}-{etag}.{kind.extension}"
+    if not s3.copy(upload.upload_key, preview.etag, object_key, kind.content_types[0]):
         raise ApiError(errors.CONFLICT, "文件正在被替换，请稍后再试")
-    recorded = mysql.run_transaction(lambda tx: _record_copy(tx, upload, object_key, preview.size))
+    recorded = mysql.run_transaction(lambda tx: _record_copy(tx, upload, kind.extension, object_key, preview.size))
     if recorded is None or recorded.object_key != object_key:
         s3.delete([object_key])
     if recorded is None:  # clean-up has deleted the upload, a day old, meanwhile
@@ -85,9 +90,9 @@ def _copy_and_record(upload: Upload, preview: ObjectPreview) -> File:
     return recorded.to_file()
 
 
-def _record_copy(tx: mysql.Tx, upload: Upload, object_key: str, size: int) -> Upload | None:
+def _record_copy(tx: mysql.Tx, upload: Upload, extension: str, object_key: str, size: int) -> Upload | None:
     """Record the copy unless another one is recorded; return the upload, or None if clean-up has deleted it."""
-    store.confirm(tx, upload.file_id, object_key, size, clock.now())
+    store.confirm(tx, upload.file_id, extension, object_key, size, clock.now())
     if upload.place == accounts.AVATAR:
         accounts.set_avatar(tx, upload.file_id)
     return store.find_by_key(tx, upload.upload_key)

@@ -1,16 +1,20 @@
 """Recognize the type of a file by its first bytes; extension and Content-Type are only claims of the client."""
 
+import re
 from collections.abc import Callable
 
-SNIFF_BYTES = 512  # that the functions of this module examine
+SNIFF_BYTES = 1024  # that the functions of this module examine
 SignatureTest = Callable[[bytes], bool]
 
-HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"}
+# HEVC pictures and sequences, and the general brands of HEIF. AVIF files have the latter too.
+HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
+AVIF_BRANDS = {b"avif", b"avis"}
 # Brands that phones, browsers and recorders write for both audio and video.
 # Source: https://mp4ra.org/registered-types/brands
 GENERIC_BRANDS = {b"isom", b"mp41", b"mp42", b"avc1", b"dash", b"MSNV", *(b"iso%d" % n for n in range(2, 10))}
 GENERIC_BRANDS |= {b"3gp%d" % n for n in range(4, 8)}
 M4A_BRANDS, M4V_BRANDS = {b"M4A ", b"M4B "}, {b"M4V ", b"M4VH", b"M4VP"}
+QUICKTIME_BRAND = b"qt  "
 
 
 def build_prefix_test(*signatures: bytes) -> SignatureTest:
@@ -41,8 +45,14 @@ def is_mp3(first: bytes) -> bool:
 
 
 def is_heic(first: bytes) -> bool:
-    """Return whether a file has a HEIC brand as its major or a compatible brand."""
-    return bool(HEIC_BRANDS & set(_parse_brands(first)))
+    """Return whether a file has a HEIF brand as its major or a compatible brand, and is no AVIF picture."""
+    brands = set(_parse_brands(first))
+    return bool(HEIC_BRANDS & brands) and not AVIF_BRANDS & brands
+
+
+def is_avif(first: bytes) -> bool:
+    """Return whether a file has an AVIF brand as its major or a compatible brand."""
+    return bool(AVIF_BRANDS & set(_parse_brands(first)))
 
 
 def is_m4a(first: bytes) -> bool:
@@ -53,6 +63,19 @@ def is_m4a(first: bytes) -> bool:
 def is_mp4(first: bytes) -> bool:
     """Return whether a file is MPEG-4 video, or of a brand that is used for audio and video."""
     return _get_major_brand(first) in M4V_BRANDS | GENERIC_BRANDS
+
+
+def is_mov(first: bytes) -> bool:
+    """Return whether a file is a QuickTime video, as iPhones record."""
+    return _get_major_brand(first) == QUICKTIME_BRAND
+
+
+def is_pdf(first: bytes) -> bool:
+    """Return whether a PDF header is among the first 1,024 bytes, as readers accept it.
+
+    Source: Adobe, PDF Reference 1.7, appendix H, note 13
+    """
+    return re.search(rb"%PDF-[0-9]\.[0-9]", first[:1024]) is not None
 
 
 def _get_major_brand(first: bytes) -> bytes:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from chalicelib.adapters.aws.s3 import UploadForm
-from chalicelib.files.file_types import KINDS_BY_EXTENSION, FileKind
+from chalicelib.files.file_types import KINDS_BY_EXTENSION, Purpose
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +31,14 @@ class Upload:
     file_id: int
     tenant_id: int
     place: str  # what it is uploaded for, such as a conversation
-    extension: str
+    purpose: Purpose
+    extension: str  # of the expected kind until it is confirmed, then of the kind of its content
     min_size: int  # bytes, as max_size and size
     max_size: int
     upload_key: str  # S3 key of the uploaded object
     object_key: str  # S3 key of the confirmed copy, "" until then
     size: int  # 0 until confirmed
 
-    @property
-    def kind(self) -> FileKind:
-        """Return the type of the file."""
-        return KINDS_BY_EXTENSION[self.extension]
-
     def to_file(self) -> File:
         """Return the file of a confirmed upload."""
-        return File(self.file_id, self.object_key, self.kind.content_types[0], self.size)
+        return File(self.file_id, self.object_key, KINDS_BY_EXTENSION[self.extension].content_types[0], self.size)

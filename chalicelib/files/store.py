@@ -1,33 +1,31 @@
 """SQL of uploads and files."""
 
 from chalicelib.adapters.mysql import Row, Tx
-from chalicelib.files.file_types import FileKind
+from chalicelib.files.file_types import Purpose, UploadTerms
 from chalicelib.files.models import Upload
 
-COLUMNS_SQL = "file_id, tenant_id, place, extension, min_size, max_size, upload_key, object_key, size"
+COLUMNS_SQL = "file_id, tenant_id, place, purpose, extension, min_size, max_size, upload_key, object_key, size"
 
 
-def insert(
-    tx: Tx, tenant_id: int, uploader: str, place: str, kind: FileKind, sizes: tuple[int, int], upload_key: str, now: int
-) -> int:
+def insert(tx: Tx, tenant_id: int, uploader: str, place: str, terms: UploadTerms, upload_key: str, now: int) -> int:
     """Insert an upload that is to be confirmed, and return its file_id.
 
     Args:
         uploader: principal.
-        sizes: the least and greatest size in bytes.
     """
     return tx.insert(
         """
-        INSERT INTO files (tenant_id, uploader, place, extension, min_size, max_size, upload_key, created_at)
-        VALUES (%(tenant_id)s, %(uploader)s, %(place)s, %(extension)s, %(min_size)s, %(max_size)s, %(upload_key)s,
-                %(now)s)
+        INSERT INTO files (tenant_id, uploader, place, purpose, extension, min_size, max_size, upload_key, created_at)
+        VALUES (%(tenant_id)s, %(uploader)s, %(place)s, %(purpose)s, %(extension)s, %(min_size)s, %(max_size)s,
+                %(upload_key)s, %(now)s)
         """,
         tenant_id=tenant_id,
         uploader=uploader.encode(),
         place=place.encode(),
-        extension=kind.extension,
-        min_size=sizes[0],
-        max_size=sizes[1],
+        purpose=terms.purpose,
+        extension=terms.extension,
+        min_size=terms.min_size,
+        max_size=terms.max_size,
         upload_key=upload_key.encode(),
         now=now,
     )
@@ -77,14 +75,16 @@ def find_unconfirmed(tx: Tx, tenant_id: int, uploader: str, place: str, since: i
     return row["file_id"] if row and row["object_key"] is None else None
 
 
-def confirm(tx: Tx, file_id: int, object_key: str, size: int, now: int) -> None:
-    """Record the copy of an upload. A confirmed upload is left unchanged."""
+def confirm(tx: Tx, file_id: int, extension: str, object_key: str, size: int, now: int) -> None:
+    """Record the copy of an upload, and the extension of its content. A confirmed upload is left unchanged."""
     tx.execute(
         """
-        UPDATE files SET object_key = %(object_key)s, size = %(size)s, confirmed_at = %(now)s
+        UPDATE files
+        SET extension = %(extension)s, object_key = %(object_key)s, size = %(size)s, confirmed_at = %(now)s
         WHERE file_id = %(file_id)s AND object_key IS NULL
         """,
         file_id=file_id,
+        extension=extension,
         object_key=object_key.encode(),
         size=size,
         now=now,
@@ -115,4 +115,4 @@ def record_deletion(tx: Tx, file_ids: list[int], now: int) -> int:
 
 def _build_upload(row: Row) -> Upload:
     keys = {name: (row[name] or b"").decode() for name in ("place", "upload_key", "object_key")}
-    return Upload(**{**row, **keys, "size": row["size"] or 0})
+    return Upload(**{**row, **keys, "purpose": Purpose(row["purpose"]), "size": row["size"] or 0})

@@ -5,7 +5,8 @@ CREATE TABLE files (
     tenant_id          BIGINT NOT NULL,
     uploader           VARBINARY(160) NOT NULL,  -- principal that requested the upload form
     place              VARBINARY(64) NOT NULL,  -- what the file belongs to: a conversation's public_id, or avatar
-    extension          VARCHAR(8) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    purpose            VARCHAR(8) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,  -- chat or photo: the accepted kinds
+    extension          VARCHAR(8) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,  -- expected; once confirmed, the content's
     min_size           BIGINT NOT NULL,  -- bytes the form accepts
     max_size           BIGINT NOT NULL,
     upload_key         VARBINARY(255) NOT NULL,  -- S3 key of the upload

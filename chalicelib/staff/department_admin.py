@@ -8,6 +8,7 @@ from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.errors import ApiError
 from chalicelib.files import confirmation, file_types, links, upload_forms
+from chalicelib.files.file_types import Purpose
 from chalicelib.identity.callers import Caller
 from chalicelib.people import departments
 from chalicelib.staff.staff_models import (
@@ -52,17 +53,10 @@ def create_photo_form(caller: Caller, request: DepartmentPhotoFormRequest) -> Ph
     Raises:
         ApiError: 400 for a type or size that is not allowed, 404 if the tenant has no such department.
     """
-    kind = file_types.require_picture_kind(request.file_extension, request.file_type, request.file_size)
+    terms = file_types.build_upload_terms(Purpose.PHOTO, request.file_extension, request.file_type, request.file_size)
     if not departments.exists(mysql.autocommit, caller.tenant_id, request.dept_id):
         raise ApiError(errors.NOT_FOUND, "科室不存在")
-    ticket = upload_forms.issue(
-        caller.tenant_id,
-        caller.principal,
-        _format_place(request.dept_id),
-        kind,
-        request.file_type,
-        request.file_size,
-    )
+    ticket = upload_forms.issue(caller.tenant_id, caller.principal, _format_place(request.dept_id), terms)
     return PhotoForm(url=ticket.form.url, file_id=str(ticket.file_id), fields=ticket.form.fields)
 
 

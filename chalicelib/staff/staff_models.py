@@ -17,6 +17,7 @@ from chalicelib.http.fields import (
     SafeInt,
     WireModel,
 )
+from chalicelib.http.file_fields import FileHints
 
 StaffRoleName = Literal["doctor", "service_staff", "admin"]
 SortOrder = Annotated[SafeInt, Field(ge=0, le=1_000_000)]
@@ -136,21 +137,13 @@ class SaveDoctorRequest(DoctorId):
     order: SortOrder = Field(0, description="小的在前", examples=[1])
 
 
-class PictureMetadata(WireModel):
-    """The file that will be uploaded."""
-
-    file_size: Annotated[SafeInt, Field(ge=1)] | None = Field(None, description="字节数", examples=[48213])
-    file_extension: str = Field(min_length=1, max_length=8, pattern=r"^[0-9A-Za-z]+$", examples=["jpg"])
-    file_type: str = Field(description="Content-Type，须与扩展名相符", max_length=64, examples=["image/jpeg"])
-
-
-class DoctorPhotoFormRequest(PictureMetadata):
+class DoctorPhotoFormRequest(FileHints):
     """A photo of a doctor that will be uploaded."""
 
     doctor_id: Id = Field(examples=["3"])
 
 
-class DepartmentPhotoFormRequest(PictureMetadata):
+class DepartmentPhotoFormRequest(FileHints):
     """A photo of a department that will be uploaded."""
 
     dept_id: Id = Field(examples=["1"])

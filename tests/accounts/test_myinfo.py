@@ -135,6 +135,11 @@ def test_unused_form_changes_nothing(lin: Person) -> None:
     assert download_avatar(lin) == PNG
 
 
+def test_avatar_is_served_as_what_it_is(lin: Person) -> None:
+    upload(lin, VALID["jpg"])
+    assert multipart_forms.send_request("GET", get_info(lin)["avatar"]).headers["content-type"] == "image/jpeg"
+
+
 def test_file_that_is_no_picture_is_no_avatar(lin: Person) -> None:
     upload(lin, b"<html>" + b"x" * 100)
     assert get_info(lin)["avatar"] == ""
@@ -159,8 +164,12 @@ def test_picture_of_another_account_is_no_avatar(lin: Person, wang: Person, othe
 @pytest.mark.parametrize(
     ("changed", "named"),
     [
-        *(({"file_extension": value}, "file_extension") for value in (None, "", "exe", "pdf", "mp4", ".png", 7)),
-        *(({"file_type": value}, "file_type") for value in (None, "", "image/jpeg", "text/html")),
+        *(
+            ({"file_extension": value, "file_type": ""}, "file_extension")
+            for value in (None, "", "pdf", "mp4", "heic", 7)
+        ),
+        ({"file_extension": "html", "file_type": "text/html"}, "file_extension"),
+        ({"file_type": 7}, "file_type"),
         *(({"file_size": value}, "file_size") for value in (0, -1, "x", True, 5 * 1024 * 1024 + 1)),
     ],
 )

@@ -37,6 +37,8 @@ def test_patient_sees_doctor_details_on_every_message(lin: Person, chen: Person)
         "from_to": 0,
         "message": "我发烧了",
         "res_url": "",
+        "res_type": "",
+        "res_displayable": True,
         "doctor_id": str(chen.user_id),
         "doctor_name": "陈医生",
         "doctor_photo_url": "",

@@ -10,12 +10,12 @@ from chalicelib.adapters.aws import s3
 from chalicelib.adapters.aws.s3 import ObjectPreview
 from chalicelib.errors import ApiError, ErrorKind
 from chalicelib.files import confirmation, links
-from chalicelib.files.file_types import CHAT_EXTENSIONS
+from chalicelib.files.file_types import KINDS_BY_EXTENSION, Purpose
 from chalicelib.files.models import File, UploadTicket
 from chalicelib.settings import settings
 from tests.support import multipart_forms
 from tests.support.factories import Hospital, Person
-from tests.support.file_samples import INVALID, build_file
+from tests.support.file_samples import build_file
 from tests.support.uploads import (
     PLACE,
     find_object_key,
@@ -42,7 +42,7 @@ def assert_error(kind: ErrorKind, work: Callable[..., object], *arguments: objec
     return error.value
 
 
-@pytest.mark.parametrize("extension", CHAT_EXTENSIONS)
+@pytest.mark.parametrize("extension", KINDS_BY_EXTENSION)
 def test_uploaded_file_can_be_read_by_its_link(lin: Person, extension: str) -> None:
     ticket = upload(lin, extension)
     file = confirm(lin, ticket)
@@ -73,11 +73,49 @@ def test_missing_upload_is_a_conflict(lin: Person) -> None:
     assert confirm(lin, ticket)
 
 
-@pytest.mark.parametrize(("extension", "content"), [one for one in INVALID if one[1]])
-def test_content_of_another_type_is_rejected(lin: Person, extension: str, content: bytes) -> None:
-    ticket = upload(lin, extension, content)
+@pytest.mark.parametrize(
+    ("extension", "content_type", "kind"),
+    [
+        ("jpg", "image/jpeg", "png"),
+        ("jpg", "image/jpeg", "webp"),
+        ("png", "image/png", "jpg"),
+        ("jpg", "image/jpeg", "heic"),
+        ("HEIC", "", "jpg"),
+        ("heif", "application/octet-stream", "heic"),
+        ("MOV", "", "mov"),
+        ("jfif", "image/jpeg", "jpg"),
+        ("tmp", "application/octet-stream", "pdf"),
+        ("", "application/octet-stream", "jpg"),
+        ("mp4", "video/mp4", "mov"),
+    ],
+)
+def test_mislabelled_file_is_served_as_what_it_is(lin: Person, extension: str, content_type: str, kind: str) -> None:
+    file = confirm(lin, upload(lin, extension, build_file(kind, 100), content_type=content_type))
+    reply = multipart_forms.send_request("GET", links.sign(file.object_key))
+    assert (reply.status, reply.body) == (200, build_file(kind, 100))
+    assert reply.headers["content-type"] == file.content_type == KINDS_BY_EXTENSION[kind].content_types[0]
+    assert file.object_key.endswith(f".{kind}")
+
+
+def test_pdf_with_leading_bytes_is_served_unchanged(lin: Person) -> None:
+    content = b"\xef\xbb\xbf\r\n" + build_file("pdf", 90)
+    file = confirm(lin, upload(lin, "pdf", content))
+    reply = multipart_forms.send_request("GET", links.sign(file.object_key))
+    assert (reply.headers["content-type"], reply.body) == ("application/pdf", content)
+
+
+@pytest.mark.parametrize("content", [b"<html><script>", b"<svg/>", b"\x00", b"BMW is a car, and this is a text"])
+def test_content_of_no_accepted_kind_is_rejected(lin: Person, content: bytes) -> None:
+    ticket = upload(lin, "jpg", content)
     for _ in range(2):
         assert_error(errors.CONFLICT, confirm, lin, ticket)
+    assert find_object_key(ticket.file_id) is None
+
+
+@pytest.mark.parametrize("kind", ["heic", "pdf", "mp4", "bmp"])
+def test_photo_must_be_a_picture_of_every_browser(lin: Person, kind: str) -> None:
+    ticket = upload(lin, "jpg", build_file(kind, 100), purpose=Purpose.PHOTO)
+    assert "请选择 JPG 或 PNG" in assert_error(errors.CONFLICT, confirm, lin, ticket).text
     assert find_object_key(ticket.file_id) is None
 
 

@@ -2,23 +2,31 @@
 
 VALID = {
     "jpg": b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x01",
-    "jpeg": b"\xff\xd8\xff\xe1\x00\x18Exif\x00\x00",
     "png": b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR",
     "gif": b"GIF89a\x01\x00\x01\x00\x80\x00\x00",
     "webp": b"RIFF\x24\x00\x00\x00WEBPVP8 ",
     "bmp": b"BM\x46\x00\x00\x00\x00\x00\x00\x00\x36\x00\x00\x00\x28\x00\x00\x00\x01\x00\x00\x00",
     "heic": b"\x00\x00\x00\x24ftypheic\x00\x00\x00\x00mif1MiHEmiafMiHBheic",
+    "avif": b"\x00\x00\x00\x1cftypavif\x00\x00\x00\x00mif1avifmiaf",
     "pdf": b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n",
     "amr": b"#!AMR\n\x3c\x48",
     "mp3": b"ID3\x04\x00\x00\x00\x00\x00\x23TSSE",
     "m4a": b"\x00\x00\x00\x1cftypM4A \x00\x00\x02\x00M4A isomiso2",
     "mp4": b"\x00\x00\x00\x20ftypisom\x00\x00\x02\x00isomiso2avc1mp41",
+    "mov": b"\x00\x00\x00\x14ftypqt  \x00\x00\x00\x00qt  ",
 }
 # Other valid forms, written by other programs.
 VALID_VARIANTS = [
+    ("jpg", b"\xff\xd8\xff\xe1\x00\x18Exif\x00\x00"),
     ("gif", b"GIF87a\x01\x00\x01\x00"),
     ("bmp", b"BM" + bytes(8) + b"\x8a\x00\x00\x00\x7c\x00\x00\x00"),
     ("heic", b"\x00\x00\x00\x1cftypmif1\x00\x00\x00\x00mif1heicmiaf"),
+    ("heic", b"\x00\x00\x00\x18ftypmif1\x00\x00\x00\x00mif1miaf"),  # HEIF in general
+    ("heic", b"\x00\x00\x00\x18ftyphevc\x00\x00\x00\x00msf1hevc"),  # a sequence
+    ("pdf", b"\xef\xbb\xbf%PDF-1.4\n"),  # a byte order mark
+    ("pdf", b"\r\n\r\n%PDF-2.0\n"),
+    ("pdf", b"\x1b%-12345X@PJL JOB\r\n%PDF-1.5\n"),  # of a printer
+    ("pdf", b"Warning: a server's text\n" * 40 + b"%PDF-1.3"),
     ("amr", b"#!AMR-WB\n\x04"),
     ("mp3", b"\xff\xfb\x90\x64\x00"),  # no tag: a frame of MPEG 1
     ("mp3", b"\xff\xf3\x40\xc4\x00"),  # of MPEG 2
@@ -36,10 +44,12 @@ INVALID = [
     ("webp", b"RIFF\x24\x00\x00\x00WAVEfmt "),
     ("bmp", b"BMW is a car, and this is a text"),
     ("bmp", b"BM"),
-    ("heic", b"\x00\x00\x00\x1cftypavif\x00\x00\x00\x00mif1avifmiaf"),
-    ("heic", b"\x00\x00\x00\x14ftypmif1\x00\x00\x00\x00mif1heic"),  # the brand follows the box and is not in it
+    ("heic", VALID["avif"]),
+    ("heic", b"\x00\x00\x00\x14ftypmp42\x00\x00\x00\x00mp42heic"),  # the brand follows the box and is not in it
     ("heic", VALID["mp4"]),
-    ("pdf", b"<%PDF-1.7"),
+    ("pdf", b"%PDF-"),
+    ("pdf", b"%PDF is a format"),
+    ("pdf", b" " * 1020 + b"%PDF-1.7"),  # the header must be within 1,024 bytes
     ("amr", b"#!AMR"),
     ("amr", b"#!/bin/sh\n"),
     ("mp3", b"\xff\xd8\xff\xe0"),  # a JPEG starts with the same byte as a frame
@@ -51,7 +61,8 @@ INVALID = [
     ("m4a", VALID["mp4"].replace(b"ftypisom", b"ftypM4V ")),
     ("m4a", VALID["heic"]),
     ("mp4", VALID["m4a"]),
-    ("mp4", b"\x00\x00\x00\x14ftypqt  \x00\x00\x00\x00qt  "),  # QuickTime
+    ("mp4", VALID["mov"]),
+    ("mov", VALID["mp4"]),
     ("mp4", b"\x00\x00\x00\x08ftypisom"),
     ("mp4", b"\x00\x00\x00\x18moovisom"),
 ]

@@ -1,8 +1,11 @@
 """Upload files as a client does, and look into the bucket."""
 
+from typing import Any
+
 from chalicelib.adapters import mysql
 from chalicelib.adapters.aws import s3
 from chalicelib.files import file_types, magic_numbers, upload_forms
+from chalicelib.files.file_types import Purpose
 from chalicelib.files.models import UploadTicket
 from tests.support.factories import Person
 from tests.support.file_samples import build_file
@@ -11,15 +14,24 @@ from tests.support.multipart_forms import post_form
 PLACE = "1f0c8e9e-6f3b-4c0e-9f57-0d6c2f3f7a11"
 
 
-def request_form(person: Person, extension: str = "jpg", size: int | None = None, place: str = PLACE) -> UploadTicket:
+def request_form(
+    person: Person,
+    extension: str = "jpg",
+    size: int | None = None,
+    place: str = PLACE,
+    content_type: str = "",
+    purpose: Purpose = Purpose.CHAT,
+) -> UploadTicket:
     """Return a form without uploading anything."""
-    kind = file_types.KINDS_BY_EXTENSION[extension]
-    return upload_forms.issue(person.tenant_id, person.principal, place, kind, kind.content_types[0], size)
+    terms = file_types.build_upload_terms(purpose, extension, content_type, size)
+    return upload_forms.issue(person.tenant_id, person.principal, place, terms)
 
 
-def upload(person: Person, extension: str = "jpg", content: bytes | None = None, place: str = PLACE) -> UploadTicket:
+def upload(
+    person: Person, extension: str = "jpg", content: bytes | None = None, place: str = PLACE, **hints: Any
+) -> UploadTicket:
     """Return a form with which a file was uploaded, by default a valid one."""
-    ticket = request_form(person, extension, place=place)
+    ticket = request_form(person, extension, place=place, **hints)
     post_file(ticket, build_file(extension, 100) if content is None else content)
     return ticket
 
