@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from urllib.parse import urlsplit
 
+import pymysql
 import pytest
 
 from chalicelib.adapters import mysql
@@ -30,9 +32,10 @@ def control() -> Control:
 
 @pytest.fixture
 def mysql_proxy() -> Iterator[Proxy]:
-    """Route this process's connections to MySQL through a proxy."""
+    """Route this process's connections to MySQL through a proxy, which sees what they send: without TLS."""
     with Proxy(urlsplit(settings.database_url).port or 3306) as proxy, pytest.MonkeyPatch.context() as patch:
         patch.setattr(mysql, "settings", replace(settings, database_url=route_through(settings.database_url, proxy)))
         patch.setattr(mysql, "_idle_connections", [])
+        patch.setattr(pymysql, "connect", partial(pymysql.connect, ssl_disabled=True))
         yield proxy
         mysql._discard_connections(None)

@@ -12,6 +12,7 @@ from typing import Any
 
 FORWARDING, RESETTING, SWALLOWING = "forwarding", "resetting", "swallowing"
 UNLIMITED_BYTES = 1 << 60
+PACKET_HEADER_BYTES = 4  # of a packet of MySQL's protocol
 
 
 @dataclass(eq=False)
@@ -20,7 +21,24 @@ class ProxiedConnection:
     server: asyncio.StreamWriter  # to the server
     bytes_left: int  # until the connection is reset
     swallowing: bool = False
-    loses_response: bool = False  # the response to a request passed to lose_response_to
+    response_packets_left: int | None = None  # of a response that lose_response_to cuts off; None for all
+    held: bytes = b""  # the beginning of a packet of such a response
+
+    def take_packets(self, data: bytes) -> bytes:
+        """Return the complete packets at the beginning of a response, as many as are left, and hold the rest.
+
+        A packet of MySQL's protocol begins with its length in three bytes and a number.
+        """
+        self.held += data
+        end = 0
+        while self.response_packets_left and len(self.held) >= end + PACKET_HEADER_BYTES:
+            packet_end = end + PACKET_HEADER_BYTES + int.from_bytes(self.held[end : end + 3], "little")
+            if packet_end > len(self.held):
+                break
+            end = packet_end
+            self.response_packets_left -= 1
+        taken, self.held = self.held[:end], self.held[end:]
+        return taken
 
     def abort(self) -> None:
         """Reset both sides: the next write of either end fails."""
@@ -42,7 +60,7 @@ class Proxy:
         self._mode = FORWARDING
         self._random: random.Random | None = None
         self._mean_bytes = 0
-        self._lost_request = b""
+        self._lost_request, self._lost_after_packets = b"", 0
         self._lost = Event()
         self._connections: set[ProxiedConnection] = set()
         self._loop = asyncio.new_event_loop()
@@ -69,15 +87,19 @@ class Proxy:
         self._set_mode(FORWARDING)
 
     @contextmanager
-    def lose_response_to(self, request: bytes) -> Iterator[Event]:
+    def lose_response_to(self, request: bytes, after_packets: int = 0) -> Iterator[Event]:
         """Forward the next request with these bytes, but reset the connection instead of forwarding the response.
 
         The event is set when that has happened.
+
+        Args:
+            after_packets: so many packets of MySQL's protocol are forwarded first. A shorter response arrives.
         """
         self._lost.clear()
-        self._lost_request = request
+        self._lost_request, self._lost_after_packets = request, after_packets
         yield self._lost
         self._lost_request = b""
+        self._run(self._forward_all_responses())
 
     def _set_mode(self, mode: str) -> None:
         async def apply() -> None:
@@ -88,6 +110,10 @@ class Proxy:
                     connection.abort()
 
         self._run(apply())
+
+    async def _forward_all_responses(self) -> None:
+        for connection in self._connections:
+            connection.response_packets_left = None
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
@@ -151,11 +177,13 @@ class Proxy:
     ) -> bool:
         """Forward data; return False if the connection breaks here."""
         if is_request and self._lost_request and self._lost_request in data:
-            connection.loses_response, self._lost_request = True, b""
-        elif not is_request and connection.loses_response:
-            self.broken_count += 1
-            self._lost.set()
-            return False
+            connection.response_packets_left, self._lost_request = self._lost_after_packets, b""
+        elif not is_request and connection.response_packets_left is not None:
+            target.write(connection.take_packets(data))
+            if not connection.response_packets_left:
+                self.broken_count += 1
+                self._lost.set()
+            return bool(connection.response_packets_left)
         target.write(data[: connection.bytes_left])
         connection.bytes_left -= len(data)
         if connection.bytes_left < 0:
