@@ -3,6 +3,7 @@
 import sys
 
 from bench import booking, chat, coldstart, helpdesk, inbox, labels, notify, payment, signin, smoke, soak, table_growth
+from bench.peers import command
 
 COMMANDS = {
     "chat": chat.main,
@@ -15,6 +16,7 @@ COMMANDS = {
     "notify": notify.main,
     "soak": soak.main,
     "coldstart": coldstart.main,
+    "peers": command.main,
 }
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bench import booking, chat_cases, console, labels, machine
 from bench.console import print_line
+from bench.peers import command as peers
 
 Run = Callable[[list[str]], int]
 TIMEOUT_SECONDS = 120  # after which a benchmark counts as hanging
@@ -48,6 +49,12 @@ SMOKE_RUNS = [
     SmokeRun("notify --up-to 1 --samples 2", 3, parallel=True),
     SmokeRun("coldstart --runs 1", 5, r"compiled \(unchecked-hash\) +[1-9]", parallel=True),
     SmokeRun("chat --grow --up-to 1000 --samples 2", 2),
+    SmokeRun(
+        "peers --clients 2 --seconds 0.1 --rounds 1 --no-download",
+        len(peers.CASES),
+        r"ours: ([1-9]\d*) messages are stored of \1 acknowledged",
+        parallel=True,
+    ),
 ]
 # The soak benchmark flushes the cache that others use, and is a longer run of this test.
 COVERED_BY_TESTS = {"soak": "tests/gateway/test_soak.py"}

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from devstack.console import CommandError
@@ -19,16 +20,16 @@ def is_available() -> bool:
     return all(shutil.which(tool) for tool in ("apt-get", "dpkg-deb"))
 
 
-def unpack_package(package: str) -> Path:
-    """Unpack a package and those of its dependencies that are not installed; return the folder."""
-    target = PACKAGES_FOLDER / package
+def unpack_package(*packages: str) -> Path:
+    """Unpack packages and those of their dependencies that are not installed; return the folder, named as the first."""
+    target = PACKAGES_FOLDER / packages[0]
     if not (target / "done").exists():
         try:
-            download_and_unpack(package, target, os.environ.copy())
+            download_and_unpack(packages, target, os.environ.copy())
         except CommandError:  # the machine's package lists are empty, outdated or not readable
             env = build_private_apt_environment(PACKAGES_FOLDER / "apt")
             run_apt("update", "-qq", env=env)
-            download_and_unpack(package, target, env)
+            download_and_unpack(packages, target, env)
     return target
 
 
@@ -48,7 +49,7 @@ def unpack_from_sid(package: str) -> Path:
             PACKAGES_FOLDER / "apt-sid", *build_sid_settings(PACKAGES_FOLDER / "apt-sid")
         )
         run_apt("update", "-qq", env=env)
-        download_and_unpack(package, target, env)
+        download_and_unpack([package], target, env)
     return target
 
 
@@ -64,12 +65,12 @@ def build_sid_settings(folder: Path) -> list[str]:
     ]
 
 
-def download_and_unpack(package: str, target: Path, env: Environment) -> None:
-    """Download and unpack a package and its missing dependencies into an emptied folder."""
+def download_and_unpack(packages: Sequence[str], target: Path, env: Environment) -> None:
+    """Download and unpack packages and their missing dependencies into an emptied folder."""
     shutil.rmtree(target, ignore_errors=True)
     files = target / "archives"
     files.mkdir(parents=True)
-    run_apt("download", "-qq", *list_needed_packages(package, env), env=env, cwd=files)
+    run_apt("download", "-qq", *list_needed_packages(packages, env), env=env, cwd=files)
     for archive in sorted(files.glob("*.deb")):
         if subprocess.run(["dpkg-deb", "-x", str(archive), str(target)]).returncode:
             raise CommandError(f"{archive.name} cannot be unpacked")
@@ -77,11 +78,11 @@ def download_and_unpack(package: str, target: Path, env: Environment) -> None:
     write_atomically(target / "done", "")
 
 
-def list_needed_packages(package: str, env: Environment) -> list[str]:
-    """Return the package and the dependencies that apt would install, without Perl, which no server needs."""
-    plan = run_apt("install", "--simulate", "--no-install-recommends", "-o", "Debug::NoLocking=1", package, env=env)
+def list_needed_packages(packages: Sequence[str], env: Environment) -> list[str]:
+    """Return the packages and the dependencies that apt would install, without Perl, which no server needs."""
+    plan = run_apt("install", "--simulate", "--no-install-recommends", "-o", "Debug::NoLocking=1", *packages, env=env)
     names = re.findall(r"^Inst (\S+)", plan, re.MULTILINE)
-    return sorted({package, *(name for name in names if not re.match(r"(lib)?perl\d?", name))})
+    return sorted({*packages, *(name for name in names if not re.match(r"(lib)?perl\d?", name))})
 
 
 def run_apt(*arguments: str, env: Environment, cwd: Path | None = None) -> str:

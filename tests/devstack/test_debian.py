@@ -57,6 +57,13 @@ def test_missing_packages_are_downloaded_once(
     assert apt.downloaded == ["libaio1", "server-core"], "and no Perl"
 
 
+def test_several_packages_are_unpacked_to_one_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    apt = FakeApt(lists_work=True)
+    monkeypatch.setattr(debian, "run_apt", apt)
+    assert debian.unpack_package("server-core", "server-driver") == tmp_path / "server-core"
+    assert apt.downloaded == ["libaio1", "server-core", "server-driver"]
+
+
 def test_interrupted_download_is_repeated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "server-core" / "usr" / "half").mkdir(parents=True)
     monkeypatch.setattr(debian, "run_apt", FakeApt(lists_work=True))
