@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import cycle, islice
 from pathlib import Path
-from statistics import quantiles
+from statistics import median, quantiles
 from threading import Event, Thread
 from typing import Any
 
@@ -49,6 +49,16 @@ class Latencies:
     arrived: list[float] = field(default_factory=list)
     last: list[float] = field(default_factory=list)  # arrival at the last receiver of a message
     responses: list[float] = field(default_factory=list)
+    responses_without_listener: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A message, when its send started, and the seconds until the response."""
+
+    message_id: str
+    started: float
+    seconds: float
 
 
 LABELS = {"ws": "WebSocket", "poll": "poll", "sse": "SSE"}
@@ -58,8 +68,9 @@ CASES = [
     *(Case(*one, in_one_conversation=True) for one in (("ws", 19), ("ws", 200), ("poll", 19))),
 ]
 TABLE_HEADER = f"""
-{"":32}|{"arrival, ms":^32}|{"response, ms":^17}|{"floor, ms":^24}
-{"":32}|{"p50":>8}{"p99":>8}{"last p50":>10}{"n":>6}|{"p50":>8}{"p99":>8} |{"p50":>8}{"p99":>8}{"last":>8}"""
+{"":32}|{"arrival, ms":^32}|{"response, ms":^17}|{"without listener":^24}|{"floor, ms":^24}
+{"":32}|{"p50":>8}{"p99":>8}{"last p50":>10}{"n":>6}|{"p50":>8}{"p99":>8} |{"p50":>8}{"p99":>8}{"ratio":>7} \
+|{"p50":>8}{"p99":>8}{"last":>8}"""
 
 
 def main(arguments: list[str]) -> int:
@@ -99,11 +110,16 @@ def _measure(
     sender_server: ServerProcess,
     samples: int,
 ) -> Latencies:
-    """Send one message after another, each when the previous one has arrived and its listeners wait again."""
+    """Send one message after another, each when the previous one has arrived and its listeners wait again.
+
+    Before or after each, a message is sent to a conversation of as many participants that has no listener.
+    """
     sending_user = create_external_user(hospital, f"sender-{name}")
     users = [create_external_user(hospital, f"listener-{name}-{n}") for n in range(case.listeners)]
     groups = [users] if case.in_one_conversation else [[one] for one in users]
     conversations = [create_conversation_of(hospital, sending_user, *group) for group in groups]
+    absent = [create_external_user(hospital, f"absent-{name}-{n}") for n in range(len(groups[0]))]
+    conversation_without_listener = create_conversation_of(hospital, sending_user, *absent)
     listen = LISTEN_FUNCTIONS[case.transport]
     listeners = {one.token: Listener(listen, listener_server.port, one.token, []) for one in users}
     sender = Sender(sender_server.port, sending_user.session, sending_user.token, conversations, 0)
@@ -112,17 +128,24 @@ def _measure(
         receivers = [[listeners[one.token] for one in group] for group in groups]
         turns = islice(cycle(zip(conversations, receivers, strict=True)), samples + WARM_UP_MESSAGES)
         for number, (conversation, group) in enumerate(turns):
-            started = time.monotonic()
-            message_id = sender.send(conversation, MESSAGE_TEXT, f"{number}")
-            responded = time.monotonic() - started
-            arrived = [_wait_for_arrival(one, message_id) - started for one in group]
+            without = [_send(sender, conversation_without_listener, f"before-{number}")] if number % 2 else []
+            one = _send(sender, conversation, f"{number}")
+            arrived = [_wait_for_arrival(receiver, one.message_id) - one.started for receiver in group]
+            without += [] if without else [_send(sender, conversation_without_listener, f"after-{number}")]
             if number >= WARM_UP_MESSAGES:
-                times.responses.append(responded)
+                times.responses_without_listener.append(without[0].seconds)
+                times.responses.append(one.seconds)
                 times.arrived += arrived
                 times.last.append(max(arrived))
             time.sleep(random.uniform(1, 1.5) * PAUSE_SECONDS[case.transport])
     sender.close()
     return times
+
+
+def _send(sender: Sender, conversation: str, key: str) -> Sent:
+    started = time.monotonic()
+    message_id = sender.send(conversation, MESSAGE_TEXT, key)
+    return Sent(message_id, started, time.monotonic() - started)
 
 
 @contextmanager
@@ -206,6 +229,9 @@ def _format_line(case: Case, times: Latencies, floor: Latencies) -> str:
         f"{name:32}|{_format_percentile(times.arrived, 50)}{_format_percentile(times.arrived, 99)}"
         f"{_format_percentile(times.last, 50):>10}{len(times.arrived):>6}|"
         f"{_format_percentile(times.responses, 50)}{_format_percentile(times.responses, 99)} |"
+        f"{_format_percentile(times.responses_without_listener, 50)}"
+        f"{_format_percentile(times.responses_without_listener, 99)}"
+        f"{median(times.responses) / median(times.responses_without_listener):>7.2f} |"
         f"{_format_percentile(floor.arrived, 50)}{_format_percentile(floor.arrived, 99)}"
         f"{_format_percentile(floor.last, 50)}"
     )

@@ -6,8 +6,10 @@ from chalicelib.adapters import mysql, redis
 from chalicelib.messaging import feed, reading_store, socket_push
 from chalicelib.messaging.feed import Event, EventKind
 from chalicelib.messaging.models import Message
+from chalicelib.settings import settings
 
 BATCH_SIZE = 100  # feeds per round trip
+MAX_WRITE_SECONDS = 3.0  # for which a job in Lambda waits for the sockets: it is suspended afterwards
 
 
 def notify_large_conversation(tenant_id: int, payload: dict[str, Any]) -> None:
@@ -38,3 +40,5 @@ def notify(tenant_id: int, principals: list[str], event: Event, message: Message
         batch = principals[start : start + BATCH_SIZE]
         replies = redis.run_scripts(feed.build_publish_calls(tenant_id, batch, event), ignore_backoff=True)
         socket_push.push_events(tenant_id, feed.parse_published_events(batch, event, replies), message)
+    if settings.in_lambda:
+        socket_push.wait_until_written(MAX_WRITE_SECONDS)

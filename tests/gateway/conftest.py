@@ -55,8 +55,9 @@ def server_url() -> Iterator[str]:
 
 
 @pytest.fixture
-def websocket_url(server_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+def websocket_url(server_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Return the URL of the local server, which is also where frames are pushed to."""
     for module in (socket_push, ws_push):
         monkeypatch.setattr(module, "settings", replace(settings, ws_endpoint_url=server_url))
-    return server_url
+    yield server_url
+    assert socket_push.wait_until_written(10)

@@ -8,6 +8,8 @@ from urllib.parse import urlencode
 
 from websockets.sync.client import ClientConnection, connect
 
+from chalicelib.messaging import socket_push
+
 TIMEOUT_SECONDS = 60.0  # the machine may be busy, and the outbox worker waits up to 3 s for another connection
 
 
@@ -46,6 +48,8 @@ class WebSocketPage:
 
 @contextmanager
 def open_websocket(base_url: str, token: str, **query: Any) -> Iterator[WebSocketPage]:
+    """Open a connection when the frames of earlier messages are written: this one would receive them, too."""
+    assert socket_push.wait_until_written(TIMEOUT_SECONDS)
     query_text = urlencode({"token": token, "protoc": "ws", **query})
     with connect(f"{base_url.replace('http', 'ws', 1)}/notify?{query_text}") as connection:
         yield WebSocketPage(connection)
