@@ -135,7 +135,7 @@ def build_document() -> Json:
 def _iter_types(every: list[DocumentedEndpoint]) -> Iterator[tuple[str, Literal["validation", "serialization"], Any]]:
     for one in every:
         for name, kind in one.endpoint.parameters.items():
-            if name not in ("caller", "time_left", "upload", "raw_request"):
+            if name not in ("caller", "time_left", "upload", "raw_request", "batch"):
                 yield f"{one.id}.{name}", "validation", kind
         yield f"{one.id}.response", "serialization", one.endpoint.response_adapter
 

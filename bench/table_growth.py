@@ -110,7 +110,7 @@ def _get_full_page(page: Event) -> list[dict[str, Any]]:
 def _delete_caches(consultation: Consultation) -> None:
     """Delete a conversation's entries from Redis."""
     pipe = cache.get_client().pipeline(transaction=False)
-    state_key, messages_key, _ = recent_cache.build_keys(consultation.session_no)
+    state_key, messages_key, *_ = recent_cache.build_keys(consultation.session_no)
     for key in (session_cache._build_key(consultation.session_no), state_key, messages_key):
         pipe.delete(key)
     pipe.execute()

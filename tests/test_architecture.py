@@ -37,7 +37,7 @@ ROWS = [
 EXCLUSIVE_IMPORTS = {
     "pymysql": ("adapters/__init__.py", "adapters/mysql.py", "adapters/mysql_statements.py"),
     "redis": ("adapters/redis.py", "adapters/redis_protocol.py"),
-    "chalice": ("http/routing.py", "http/bodies.py"),
+    "chalice": ("http/routing.py", "http/request_input.py", "http/bodies.py"),
     "time": ("clock.py",),
     "os": ("settings.py",),
 }

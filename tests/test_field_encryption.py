@@ -27,10 +27,15 @@ def set_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SetKey
         file = tmp_path / "keys"
         file.write_text("\n".join(pairs))
         monkeypatch.setattr(field_encryption, "settings", replace(settings, data_keys_file=str(file)))
-        field_encryption._get_data_keys.cache_clear()
+        forget_keys()
 
     yield set_keys
+    forget_keys()
+
+
+def forget_keys() -> None:
     field_encryption._get_data_keys.cache_clear()
+    field_encryption._get_index_key.cache_clear()
 
 
 def test_encrypted_value_decrypts_to_the_text() -> None:
@@ -107,6 +112,23 @@ def test_kms_is_called_once_per_process(monkeypatch: pytest.MonkeyPatch, set_key
     assert calls == [("AQID", {"zhenxun": "2026"}), ("BQID", {"zhenxun": "index"})]
 
 
+def test_computing_an_index_decrypts_no_other_key(set_keys: SetKeys, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The consult function may decrypt the index key alone: see .chalice/policy-consult.json."""
+    set_keys()  # forgets them afterwards
+    calls = []
+
+    def decrypt(ciphertext: str, context: dict[str, str]) -> bytes:
+        calls.append((ciphertext, context))
+        return b"i" * 32
+
+    monkeypatch.setattr(kms, "decrypt", decrypt)
+    monkeypatch.setattr(
+        field_encryption, "settings", replace(settings, data_keys="2026:AQID index:BQID", data_keys_file="")
+    )
+    assert len(field_encryption.compute_blind_index(1, "session_no", "7:8")) == 32
+    assert calls == [("BQID", {"zhenxun": "index"})]
+
+
 def test_keys_are_not_printed() -> None:
     assert "AQID" not in repr(replace(settings, data_keys="2026:AQID"))
 
@@ -124,6 +146,7 @@ def test_only_encryption_imports_cryptography() -> None:
 
 def test_preloading_reads_the_data_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[None] = []
-    monkeypatch.setattr(field_encryption, "_get_data_keys", lambda: calls.append(None))
+    for name in ("_get_data_keys", "_get_index_key"):
+        monkeypatch.setattr(field_encryption, name, lambda: calls.append(None))
     field_encryption.preload_keys()
-    assert len(calls) == 1
+    assert len(calls) == 2

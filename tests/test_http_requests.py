@@ -10,7 +10,7 @@ import pytest
 from chalice.app import Chalice
 
 from chalicelib.adapters import mysql
-from chalicelib.http import routing
+from chalicelib.http import request_input, routing
 from chalicelib.http.fields import ChatText, Id, WireModel
 from chalicelib.http.routing import IdempotencyKeyHeader, Routes
 from chalicelib.identity.callers import Caller, Role
@@ -184,7 +184,7 @@ def test_base64_of_other_content_is_rejected(send_event: Any, body: str) -> None
 
 def test_body_limit_is_in_bytes(send_event: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     body = '{"text": "在吗"}'
-    monkeypatch.setattr(routing, "settings", replace(settings, max_body_bytes=len(body.encode())))
+    monkeypatch.setattr(request_input, "settings", replace(settings, max_body_bytes=len(body.encode())))
     assert send_event("POST", "/note", body).status == 200
     for longer_body in (f"{body} ", body.replace("吗", "😷")):
         response = send_event("POST", "/note", longer_body)

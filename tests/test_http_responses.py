@@ -13,7 +13,7 @@ from app import app
 from chalicelib import errors
 from chalicelib.adapters import mysql
 from chalicelib.errors import ApiError
-from chalicelib.http import envelopes, routing
+from chalicelib.http import envelopes, request_input, routing
 from chalicelib.http.routing import RawContent, Routes
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.logs import JsonFormatter
@@ -179,7 +179,7 @@ def test_client_address_is_the_one_seen_by_the_gateway(tenant: str) -> None:
 def test_client_address_is_the_one_seen_by_the_outermost_trusted_proxy(
     tenant: str, monkeypatch: pytest.MonkeyPatch, proxies: int, forwarded: str, address: str
 ) -> None:
-    monkeypatch.setattr(routing, "settings", replace(settings, trusted_proxies=proxies))
+    monkeypatch.setattr(request_input, "settings", replace(settings, trusted_proxies=proxies))
     assert request(tenant, "/address", **{"x-forwarded-for": forwarded}).data == address
 
 

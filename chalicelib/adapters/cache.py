@@ -4,7 +4,7 @@ An entry names the server that stored it (see redis.Script), so an entry that an
 """
 
 from chalicelib.adapters import redis
-from chalicelib.adapters.redis import ScriptCall, load_script
+from chalicelib.adapters.redis import ScriptBatch, ScriptCall, load_script
 
 TTL_SECONDS = 60
 TOMBSTONE_TTL_SECONDS = 2 * TTL_SECONDS  # longer than the life of any entry that a concurrent reader may still write
@@ -21,10 +21,14 @@ def build_read_call(key: str) -> ScriptCall:
     return _READ_SCRIPT, [key], []
 
 
-def read(key: str) -> str | None:
-    """Return the text of an entry, TOMBSTONE, or None if there is no valid entry or Redis is unavailable."""
+def read(key: str, batch: ScriptBatch | None = None) -> str | None:
+    """Return the text of an entry, TOMBSTONE, or None if there is no valid entry or Redis is unavailable.
+
+    Args:
+        batch: other scripts to run in the same round trip.
+    """
     try:
-        text: str | None = redis.run_script(*build_read_call(key))
+        text: str | None = redis.run_with_batch(build_read_call(key), batch)
     except redis.RedisUnavailableError:
         return None
     return text

@@ -21,6 +21,7 @@ from chalicelib import clock
 from chalicelib.adapters.mysql_statements import (
     ER_LOCK_DEADLOCK,
     ER_LOCK_WAIT_TIMEOUT,
+    CheckViolationError,
     ConnectionLostError,
     DuplicateKeyError,
     Row,
@@ -32,6 +33,7 @@ from chalicelib.errors import UNAVAILABLE, ApiError
 from chalicelib.settings import settings
 
 __all__ = [
+    "CheckViolationError",
     "ConnectionLostError",
     "DuplicateKeyError",
     "Row",
@@ -90,6 +92,9 @@ class _Autocommit(Tx):
 
     def execute_packet(self, sql: str, **params: Any) -> list[list[Row]]:
         return run_autocommit(lambda tx: tx.execute_packet(sql, **params))
+
+    def execute_lean_packet(self, sql: str, **params: Any) -> tuple[list[int], list[bytes]]:
+        return run_autocommit(lambda tx: tx.execute_lean_packet(sql, **params))
 
 
 autocommit = _Autocommit()

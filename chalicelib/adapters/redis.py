@@ -7,6 +7,7 @@ import hashlib
 import logging
 import secrets
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,23 @@ def generate_nonce() -> str:
 
 ScriptCall = tuple[Script, list[str], list[Any]]
 """A script with its keys and arguments."""
+
+
+@dataclass(slots=True)
+class ScriptBatch:
+    """Scripts that run in a round trip which another module makes for its own scripts."""
+
+    calls: list[ScriptCall]
+    undo: list[ScriptCall] = field(default_factory=list)  # to be run if the request is rejected after all
+    replies: list[Any] | None = None  # None: they have not run, as far as is known
+
+
+def run_with_batch(call: ScriptCall, batch: ScriptBatch | None) -> Any:
+    """Run one script and the batch in one round trip; return the script's result. Raises RedisUnavailableError."""
+    if batch is None:
+        return run_script(*call)
+    result, *batch.replies = run_scripts([call, *batch.calls])
+    return result
 
 
 def run_script(script: Script, keys: list[str], arguments: list[Any]) -> Any:

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from chalicelib import clock
+from chalicelib import clock, errors
+from chalicelib.adapters.redis import ScriptBatch
 from chalicelib.consult import session_cache, sessions
 from chalicelib.consult.models import (
     DoctorFileRequest,
@@ -22,34 +23,64 @@ from chalicelib.consult.models import (
     SendFileResponse,
     SendResponse,
 )
-from chalicelib.consult.store import SessionRecord
+from chalicelib.consult.store import SESSION_OF_PAIR, SessionRecord
+from chalicelib.errors import ApiError
 from chalicelib.files import confirmation, file_types, links
 from chalicelib.identity.callers import Caller, Role
-from chalicelib.messaging import log, reading
+from chalicelib.identity.tokens import Owner
+from chalicelib.messaging import log, reading, recent_cache
 from chalicelib.messaging.models import ConversationKind, Message, MessageType, NewMessage
 from chalicelib.wechat_account.unread_replies import ENQUEUE_UNREAD_REPLY
 
 SENT_BY_CALLER, SENT_TO_CALLER = 0, 1  # from_to
 
 
-def send_as_patient(caller: Caller, request: PatientTextRequest, idempotency_key: str | None) -> PatientSendResponse:
+def prepare_send(owner: Owner, request: PatientTextRequest | DoctorTextRequest) -> ScriptBatch:
+    """Return the scripts with which sending a text begins."""
+    if isinstance(request, DoctorTextRequest):
+        return recent_cache.prepare_write_intent(request.session_no)
+    return recent_cache.prepare_write_intent(_get_session_no(owner.tenant_id, request))
+
+
+def send_as_patient(
+    caller: Caller, request: PatientTextRequest, idempotency_key: str | None, batch: ScriptBatch | None
+) -> PatientSendResponse:
     """Send a text to a doctor. Without session_no, use or create the session of the member and the doctor.
+
+    Args:
+        batch: the result of `prepare_send`.
 
     Raises:
         ApiError: 404 for an unknown session, member or doctor; 409 if the key was used for another message.
     """
-    session_no = _resolve_session_no(caller, request, request.session_no)
     new_message = NewMessage(
-        request.message, "patient/send_text_msg", idempotency_key or request.client_msg_id, few_recipients=True
+        request.message,
+        "patient/send_text_msg",
+        idempotency_key or request.client_msg_id,
+        condition_sql=SESSION_OF_PAIR,
+        condition_params={"member_id": request.member_id, "doctor_id": request.doctor_id},
+        few_recipients=True,
     )
-    message = log.append(caller.tenant_id, ConversationKind.CONSULT, session_no, caller.principal, new_message)
+    session_no = _get_session_no(caller.tenant_id, request)
+    try:
+        message = _append(caller, session_no, new_message, batch)
+    except ApiError as error:
+        if request.session_no or error.kind is not errors.NOT_FOUND:
+            raise
+        session_no = sessions.get_or_create_session_no(caller, request)
+        message = _append(caller, session_no, new_message)
     return PatientSendResponse(
         msg_id=message.id, msg_date=clock.format_wire_time(message.sent_at), session_no=session_no
     )
 
 
-def send_as_doctor(caller: Caller, request: DoctorTextRequest, idempotency_key: str | None) -> SendResponse:
+def send_as_doctor(
+    caller: Caller, request: DoctorTextRequest, idempotency_key: str | None, batch: ScriptBatch | None
+) -> SendResponse:
     """Send a text to the session's patient.
+
+    Args:
+        batch: the result of `prepare_send`.
 
     Raises:
         ApiError: 404 if the session is not the doctor's; 409 if the key was used for another message.
@@ -61,7 +92,7 @@ def send_as_doctor(caller: Caller, request: DoctorTextRequest, idempotency_key: 
         enqueue_sql=ENQUEUE_UNREAD_REPLY,
         few_recipients=True,
     )
-    message = log.append(caller.tenant_id, ConversationKind.CONSULT, request.session_no, caller.principal, new_message)
+    message = _append(caller, request.session_no, new_message, batch)
     return SendResponse(msg_id=message.id, msg_date=clock.format_wire_time(message.sent_at))
 
 
@@ -98,40 +129,59 @@ def send_file_as_doctor(caller: Caller, request: DoctorFileRequest, idempotency_
     )
 
 
-def list_for_patient(caller: Caller, query: PatientMessagesQuery) -> list[MessageForPatient]:
+def prepare_page(owner: Owner, query: DoctorMessagesQuery | DoctorNewestQuery) -> ScriptBatch:
+    """Return the scripts with which reading the newest page, or the newest message, begins."""
+    if isinstance(query, DoctorMessagesQuery) and query.msg_id:  # an older page, which Redis may not have
+        return ScriptBatch([])
+    limit = query.page_size if isinstance(query, DoctorMessagesQuery) else 1
+    return _prepare_newest_page(query.session_no, owner.principal, limit)
+
+
+def list_for_patient(caller: Caller, query: PatientMessagesQuery, batch: ScriptBatch | None) -> list[MessageForPatient]:
     """Return a page of one of the caller's sessions, newest first. The newest page is marked as read.
+
+    Args:
+        batch: the result of `prepare_page`; so also in the following functions.
 
     Raises:
         ApiError: 404 if the session is not the caller's; 400 if msg_id is not of the session.
     """
-    session, messages = _fetch_page(caller, query, query.member_id)
+    session, messages = _fetch_page(caller, query, query.member_id, batch)
     return _format_for_patient(messages, session, caller)
 
 
-def list_for_doctor(caller: Caller, query: DoctorMessagesQuery) -> list[MessageForDoctor]:
+def list_for_doctor(caller: Caller, query: DoctorMessagesQuery, batch: ScriptBatch | None) -> list[MessageForDoctor]:
     """Return a page of one of the doctor's sessions, newest first. Raises as `list_for_patient` does."""
-    _, messages = _fetch_page(caller, query, None)
+    _, messages = _fetch_page(caller, query, None, batch)
     return [_format_for_doctor(message, caller) for message in messages]
 
 
-def find_newest_for_patient(caller: Caller, query: PatientNewestQuery) -> MessageForPatient | None:
+def find_newest_for_patient(
+    caller: Caller, query: PatientNewestQuery, batch: ScriptBatch | None
+) -> MessageForPatient | None:
     """Return the newest message of one of the caller's sessions, without marking it as read.
 
     Raises:
         ApiError: 404 if the session is not the caller's.
     """
-    session, page = _fetch_newest_page(caller, query.session_no, query.member_id, 1)
+    session, page = _fetch_newest_page(caller, query.session_no, query.member_id, 1, batch)
     return next(iter(_format_for_patient(page.messages, session, caller)), None)
 
 
-def find_newest_for_doctor(caller: Caller, query: DoctorNewestQuery) -> MessageForDoctor | None:
+def find_newest_for_doctor(
+    caller: Caller, query: DoctorNewestQuery, batch: ScriptBatch | None
+) -> MessageForDoctor | None:
     """Return the newest message of one of the doctor's sessions, without marking it as read.
 
     Raises:
         ApiError: 404 if the session is not the doctor's.
     """
-    _, page = _fetch_newest_page(caller, query.session_no, None, 1)
+    _, page = _fetch_newest_page(caller, query.session_no, None, 1, batch)
     return _format_for_doctor(page.messages[0], caller) if page.messages else None
+
+
+def _get_session_no(tenant_id: int, request: PatientTextRequest) -> str:
+    return request.session_no or sessions.compute_session_no(tenant_id, request)
 
 
 def _resolve_session_no(caller: Caller, pair: MemberAndDoctor, session_no: str | None) -> str:
@@ -152,29 +202,37 @@ def _send_file(caller: Caller, session_no: str, file_id: int, endpoint: str, key
         enqueue_sql=ENQUEUE_UNREAD_REPLY if caller.role == Role.DOCTOR else "",
         few_recipients=True,
     )
-    return log.append(caller.tenant_id, ConversationKind.CONSULT, session_no, caller.principal, new_message)
+    return _append(caller, session_no, new_message)
+
+
+def _append(caller: Caller, session_no: str, new_message: NewMessage, batch: ScriptBatch | None = None) -> Message:
+    kind = ConversationKind.CONSULT
+    return log.append(caller.tenant_id, kind, session_no, caller.principal, new_message, batch)
 
 
 def _fetch_page(
-    caller: Caller, query: DoctorMessagesQuery, member_id: int | None
+    caller: Caller, query: DoctorMessagesQuery, member_id: int | None, batch: ScriptBatch | None
 ) -> tuple[SessionRecord, Sequence[Message]]:
     if query.msg_id:
         found = session_cache.find_session(query.session_no)
         session = session_cache.require_access(found, caller, member_id)
         return session, reading.list_older(query.session_no, query.msg_id, query.page_size)
-    session, page = _fetch_newest_page(caller, query.session_no, member_id, query.page_size)
+    session, page = _fetch_newest_page(caller, query.session_no, member_id, query.page_size, batch)
     reading.mark_read(query.session_no, page)
     return session, page.messages
 
 
 def _fetch_newest_page(
-    caller: Caller, session_no: str, member_id: int | None, limit: int
+    caller: Caller, session_no: str, member_id: int | None, limit: int, batch: ScriptBatch | None
 ) -> tuple[SessionRecord, reading.MessagePage]:
-    page, [cached] = reading.fetch_newest_page(
-        session_no, caller.principal, limit, beside=[session_cache.build_read_call(session_no)]
-    )
+    batch = batch or _prepare_newest_page(session_no, caller.principal, limit)
+    page, [cached] = reading.fetch_newest_page(session_no, caller.principal, limit, batch)
     found = session_cache.decode_or_find_session(session_no, cached)
     return session_cache.require_access(found, caller, member_id), page
+
+
+def _prepare_newest_page(session_no: str, principal: str, limit: int) -> ScriptBatch:
+    return reading.prepare_newest_page(session_no, principal, limit, [session_cache.build_read_call(session_no)])
 
 
 def _format_for_patient(messages: Sequence[Message], session: SessionRecord, caller: Caller) -> list[MessageForPatient]:

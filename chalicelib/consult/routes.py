@@ -26,7 +26,7 @@ from chalicelib.consult.models import (
 )
 from chalicelib.consult.upload_models import ConfirmedFile, UploadedFile, UploadForm, UploadRequest
 from chalicelib.errors import CONFLICT, NOT_FOUND
-from chalicelib.http.routing import IdempotencyKeyHeader, Routes
+from chalicelib.http.routing import IdempotencyKeyHeader, Routes, ScriptBatch
 from chalicelib.identity.callers import Caller, Role
 
 routes = Routes(__name__)
@@ -41,52 +41,61 @@ def insert_session(caller: Caller, body: MemberAndDoctor) -> SessionNo:
     return sessions.get_or_create(caller, body)
 
 
-@routes.post("/msg_service/msg/patient/send_text_msg", callers=[Role.PATIENT], errors=[NOT_FOUND, CONFLICT])
+@routes.post(
+    "/msg_service/msg/patient/send_text_msg",
+    callers=[Role.PATIENT],
+    errors=[NOT_FOUND, CONFLICT],
+    batch=messages.prepare_send,
+)
 def patient_send_text_msg(
-    caller: Caller, body: PatientTextRequest, idempotency_key: IdempotencyKeyHeader
+    caller: Caller, body: PatientTextRequest, idempotency_key: IdempotencyKeyHeader, batch: ScriptBatch | None
 ) -> PatientSendResponse:
     """患者选择医生发送文字消息
 
     Without session_no, the session of the member and the doctor is used, and created if there is none. Requests with
     the same Idempotency-Key (or client_msg_id) send one message; 409 if the key was used for another text.
     """
-    return messages.send_as_patient(caller, body, idempotency_key)
+    return messages.send_as_patient(caller, body, idempotency_key, batch)
 
 
-@routes.get("/msg_service/msg/patient/msg_list", callers=[Role.PATIENT], errors=[NOT_FOUND])
-def patient_msg_list(caller: Caller, query: PatientMessagesQuery) -> list[MessageForPatient]:
+@routes.get(
+    "/msg_service/msg/patient/msg_list", callers=[Role.PATIENT], errors=[NOT_FOUND], batch=messages.prepare_page
+)
+def patient_msg_list(caller: Caller, query: PatientMessagesQuery, batch: ScriptBatch | None) -> list[MessageForPatient]:
     """患者获取历史消息列表
 
     Newest first; with msg_id, the messages strictly older than that one.
     """
-    return messages.list_for_patient(caller, query)
+    return messages.list_for_patient(caller, query, batch)
 
 
-@routes.get("/msg_service/msg/patient/session_list", callers=[Role.PATIENT])
-def patient_session_list(caller: Caller, query: PatientSessionsQuery) -> list[SessionForPatient]:
+@routes.get("/msg_service/msg/patient/session_list", callers=[Role.PATIENT], batch=session_lists.prepare)
+def patient_session_list(
+    caller: Caller, query: PatientSessionsQuery, batch: ScriptBatch | None
+) -> list[SessionForPatient]:
     """患者获取历史会话列表
 
     Sessions that have messages, latest first; with doctor_name, those whose doctor's name contains it.
     """
-    return session_lists.list_for_patient(caller, query)
+    return session_lists.list_for_patient(caller, query, batch)
 
 
-@routes.get("/msg_service/msg/patient/new_session", callers=[Role.PATIENT])
-def patient_new_session(caller: Caller) -> SessionForPatient | None:
+@routes.get("/msg_service/msg/patient/new_session", callers=[Role.PATIENT], batch=session_lists.prepare)
+def patient_new_session(caller: Caller, batch: ScriptBatch | None) -> SessionForPatient | None:
     """患者获取最新会话
 
     The session with the latest message; null if there is none.
     """
-    return session_lists.find_newest_for_patient(caller)
+    return session_lists.find_newest_for_patient(caller, batch)
 
 
-@routes.get("/msg_service/msg/patient/new_msg", callers=[Role.PATIENT], errors=[NOT_FOUND])
-def patient_new_msg(caller: Caller, query: PatientNewestQuery) -> MessageForPatient | None:
+@routes.get("/msg_service/msg/patient/new_msg", callers=[Role.PATIENT], errors=[NOT_FOUND], batch=messages.prepare_page)
+def patient_new_msg(caller: Caller, query: PatientNewestQuery, batch: ScriptBatch | None) -> MessageForPatient | None:
     """患者获取当前会话最新消息
 
     null if the session has no messages. The message is not marked as read.
     """
-    return messages.find_newest_for_patient(caller, query)
+    return messages.find_newest_for_patient(caller, query, batch)
 
 
 @routes.post("/msg_service/msg/patient/send_res_msg", callers=[Role.PATIENT], errors=[NOT_FOUND, CONFLICT])
@@ -110,51 +119,58 @@ def patient_session_del(caller: Caller, body: HideSessionRequest) -> None:
     return sessions.hide(caller, body.session_id)
 
 
-@routes.post("/msg_service/msg/doctor/send_text_msg", callers=[Role.DOCTOR], errors=[NOT_FOUND, CONFLICT])
+@routes.post(
+    "/msg_service/msg/doctor/send_text_msg",
+    callers=[Role.DOCTOR],
+    errors=[NOT_FOUND, CONFLICT],
+    batch=messages.prepare_send,
+)
 def doctor_send_text_msg(
-    caller: Caller, body: DoctorTextRequest, idempotency_key: IdempotencyKeyHeader
+    caller: Caller, body: DoctorTextRequest, idempotency_key: IdempotencyKeyHeader, batch: ScriptBatch | None
 ) -> SendResponse:
     """医生发送文字消息
 
     Requests with the same Idempotency-Key (or client_msg_id) send one message.
     """
-    return messages.send_as_doctor(caller, body, idempotency_key)
+    return messages.send_as_doctor(caller, body, idempotency_key, batch)
 
 
-@routes.get("/msg_service/msg/doctor/msg_list", callers=[Role.DOCTOR], errors=[NOT_FOUND])
-def doctor_msg_list(caller: Caller, query: DoctorMessagesQuery) -> list[MessageForDoctor]:
+@routes.get("/msg_service/msg/doctor/msg_list", callers=[Role.DOCTOR], errors=[NOT_FOUND], batch=messages.prepare_page)
+def doctor_msg_list(caller: Caller, query: DoctorMessagesQuery, batch: ScriptBatch | None) -> list[MessageForDoctor]:
     """医生获取历史会话消息列表
 
     Newest first; with msg_id, the messages strictly older than that one.
     """
-    return messages.list_for_doctor(caller, query)
+    return messages.list_for_doctor(caller, query, batch)
 
 
-@routes.get("/msg_service/msg/doctor/session_list", callers=[Role.DOCTOR])
-def doctor_session_list(caller: Caller, query: DoctorSessionsQuery) -> list[SessionForDoctor]:
+@routes.get("/msg_service/msg/doctor/session_list", callers=[Role.DOCTOR], batch=session_lists.prepare)
+def doctor_session_list(
+    caller: Caller, query: DoctorSessionsQuery, batch: ScriptBatch | None
+) -> list[SessionForDoctor]:
     """医生获取历史会话列表
 
     Sessions that have messages, latest first; with msg_id, those whose last message is older than that one.
     """
-    return session_lists.list_for_doctor(caller, query)
+    return session_lists.list_for_doctor(caller, query, batch)
 
 
-@routes.get("/msg_service/msg/doctor/new_session", callers=[Role.DOCTOR])
-def doctor_new_session(caller: Caller) -> SessionForDoctor | None:
+@routes.get("/msg_service/msg/doctor/new_session", callers=[Role.DOCTOR], batch=session_lists.prepare)
+def doctor_new_session(caller: Caller, batch: ScriptBatch | None) -> SessionForDoctor | None:
     """医生获取最新会话
 
     The session with the latest message; null if there is none.
     """
-    return session_lists.find_newest_for_doctor(caller)
+    return session_lists.find_newest_for_doctor(caller, batch)
 
 
-@routes.get("/msg_service/msg/doctor/new_msg", callers=[Role.DOCTOR], errors=[NOT_FOUND])
-def doctor_new_msg(caller: Caller, query: DoctorNewestQuery) -> MessageForDoctor | None:
+@routes.get("/msg_service/msg/doctor/new_msg", callers=[Role.DOCTOR], errors=[NOT_FOUND], batch=messages.prepare_page)
+def doctor_new_msg(caller: Caller, query: DoctorNewestQuery, batch: ScriptBatch | None) -> MessageForDoctor | None:
     """医生获取会话最新消息
 
     null if the session has no messages. The message is not marked as read.
     """
-    return messages.find_newest_for_doctor(caller, query)
+    return messages.find_newest_for_doctor(caller, query, batch)
 
 
 @routes.post("/msg_service/msg/doctor/send_res_msg", callers=[Role.DOCTOR], errors=[NOT_FOUND, CONFLICT])

@@ -9,11 +9,12 @@ from dataclasses import astuple
 
 from chalicelib import errors
 from chalicelib.adapters import cache, mysql
-from chalicelib.adapters.redis import ScriptCall
+from chalicelib.adapters.redis import ScriptBatch, ScriptCall
 from chalicelib.consult import store
 from chalicelib.consult.store import SessionRecord
 from chalicelib.errors import ApiError
 from chalicelib.identity.callers import Caller, Role
+from chalicelib.identity.tokens import Owner
 
 SCHEMA_VERSION = 2  # of SessionRecord: a release that changes it must not read what the previous one has cached
 TOO_MANY_MARKER = "many"  # cached instead of a list that is longer than MAX_CACHED_SESSIONS
@@ -61,14 +62,22 @@ def require_access(session: SessionRecord | None, caller: Caller, member_id: int
     return session
 
 
-def list_for_caller(caller: Caller) -> list[SessionRecord] | None:
+def prepare_list(owner: Owner) -> ScriptBatch:
+    """Return the script with which `list_for_caller` begins."""
+    return ScriptBatch([cache.build_read_call(_build_list_key(owner.principal))])
+
+
+def list_for_caller(caller: Caller, batch: ScriptBatch | None = None) -> list[SessionRecord] | None:
     """Return the caller's sessions, unordered.
+
+    Args:
+        batch: the result of `prepare_list`.
 
     Returns:
         At most MAX_CACHED_SESSIONS + 1 sessions of a patient; None for a doctor with more than MAX_CACHED_SESSIONS.
     """
     key = _build_list_key(caller.principal)
-    cached = cache.read(key)
+    cached = batch.replies[0] if batch and batch.replies else cache.read(key)
     if cached == TOO_MANY_MARKER:
         return None
     if cached and cached != cache.TOMBSTONE:

@@ -1,14 +1,16 @@
 """Session lists of the patient's and the doctor's start pages."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from chalicelib import clock
 from chalicelib.adapters import mysql
+from chalicelib.adapters.redis import ScriptBatch
 from chalicelib.consult import session_cache, store
 from chalicelib.consult.models import DoctorSessionsQuery, PatientSessionsQuery, SessionForDoctor, SessionForPatient
 from chalicelib.consult.store import SessionRecord
 from chalicelib.files import links
 from chalicelib.identity.callers import Caller
+from chalicelib.identity.tokens import Owner
 from chalicelib.messaging import ids, reading
 from chalicelib.messaging.models import Message, MessageType
 from chalicelib.people import formatting
@@ -22,36 +24,45 @@ class SessionEntry(NamedTuple):
     unread: int
 
 
-def list_for_patient(caller: Caller, query: PatientSessionsQuery) -> list[SessionForPatient]:
-    """Return the caller's sessions that have messages, by newest message, latest first."""
-    entries = _list_entries(caller, None, session_cache.MAX_CACHED_SESSIONS)
+def prepare(owner: Owner, _: Any) -> ScriptBatch:
+    """Return the scripts with which each of the lists begins."""
+    return session_cache.prepare_list(owner)
+
+
+def list_for_patient(caller: Caller, query: PatientSessionsQuery, batch: ScriptBatch | None) -> list[SessionForPatient]:
+    """Return the caller's sessions that have messages, by newest message, latest first.
+
+    Args:
+        batch: the result of `prepare`; so also in the following functions.
+    """
+    entries = _list_entries(caller, None, session_cache.MAX_CACHED_SESSIONS, batch)
     return [_format_for_patient(entry) for entry in entries if (query.doctor_name or "") in entry.session.doctor_name]
 
 
-def find_newest_for_patient(caller: Caller) -> SessionForPatient | None:
+def find_newest_for_patient(caller: Caller, batch: ScriptBatch | None) -> SessionForPatient | None:
     """Return the caller's session with the latest message."""
-    entries = _list_entries(caller, None, 1)
+    entries = _list_entries(caller, None, 1, batch)
     return _format_for_patient(entries[0]) if entries else None
 
 
-def list_for_doctor(caller: Caller, query: DoctorSessionsQuery) -> list[SessionForDoctor]:
+def list_for_doctor(caller: Caller, query: DoctorSessionsQuery, batch: ScriptBatch | None) -> list[SessionForDoctor]:
     """Return a page of the doctor's sessions whose newest message is older than msg_id, latest first."""
-    return [_format_for_doctor(entry) for entry in _list_entries(caller, query.msg_id, query.page_size)]
+    return [_format_for_doctor(entry) for entry in _list_entries(caller, query.msg_id, query.page_size, batch)]
 
 
-def find_newest_for_doctor(caller: Caller) -> SessionForDoctor | None:
+def find_newest_for_doctor(caller: Caller, batch: ScriptBatch | None) -> SessionForDoctor | None:
     """Return the doctor's session with the latest message."""
-    entries = _list_entries(caller, None, 1)
+    entries = _list_entries(caller, None, 1, batch)
     return _format_for_doctor(entries[0]) if entries else None
 
 
-def _list_entries(caller: Caller, before: str | None, limit: int) -> list[SessionEntry]:
+def _list_entries(caller: Caller, before: str | None, limit: int, batch: ScriptBatch | None) -> list[SessionEntry]:
     """Return the caller's visible sessions. One without messages is not listed; a hidden one is from its next message.
 
     Args:
         before: a message id; sessions whose newest message is not older are left out.
     """
-    sessions = session_cache.list_for_caller(caller)
+    sessions = session_cache.list_for_caller(caller, batch)
     if sessions is None:  # too many to fetch the newest page of each
         below = ids.decode(before) if before else (ids.TICK_LIMIT, 0)
         sessions = store.list_recent_by_doctor(mysql.autocommit, caller.user_id, below, limit)

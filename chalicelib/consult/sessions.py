@@ -1,13 +1,16 @@
 """Consultation sessions: one for each member and doctor, held in a conversation of the log."""
 
+import uuid
+
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.consult import session_cache, store
 from chalicelib.consult.models import MemberAndDoctor, SessionNo
+from chalicelib.crypto import field_encryption
 from chalicelib.errors import ApiError
 from chalicelib.identity.callers import Caller
-from chalicelib.messaging import ids, reading
+from chalicelib.messaging import reading
 from chalicelib.messaging import store as messaging_store
 from chalicelib.messaging.models import ConversationKind
 
@@ -28,12 +31,26 @@ def get_or_create_session_no(caller: Caller, pair: MemberAndDoctor) -> str:
         raise ApiError(errors.NOT_FOUND, "就诊人或医生不存在")
     if found:
         return found
+    session_no = compute_session_no(caller.tenant_id, pair)
     try:
-        session_no = mysql.run_transaction(lambda tx: _create(tx, caller, pair))
+        mysql.run_transaction(lambda tx: _create(tx, caller, pair, session_no))
     except mysql.DuplicateKeyError:  # a concurrent request has created it
         return get_or_create_session_no(caller, pair)
     session_cache.invalidate_lists([caller.principal, f"user:{pair.doctor_id}"])
     return session_no
+
+
+def compute_session_no(tenant_id: int, pair: MemberAndDoctor) -> str:
+    """Return the session_no under which the session of a member and a doctor is created.
+
+    It cannot be guessed: it is a keyed hash of both ids. So a request that names only the two can address the session
+    without reading it first. Sessions created before session numbers were computed have random ones.
+
+    Raises:
+        ApiError: UNAVAILABLE if KMS cannot be reached.
+    """
+    digest = field_encryption.compute_blind_index(tenant_id, "session_no", f"{pair.member_id}:{pair.doctor_id}")
+    return str(uuid.UUID(bytes=digest[:16], version=4))
 
 
 def require_session(caller: Caller, session_no: str, pair: MemberAndDoctor) -> None:
@@ -53,11 +70,10 @@ def hide(caller: Caller, session_no: str) -> None:
     reading.hide(session_no, caller.principal)
 
 
-def _create(tx: Tx, caller: Caller, pair: MemberAndDoctor) -> str:
-    session_no, now = ids.generate_public_id(), clock.now()
+def _create(tx: Tx, caller: Caller, pair: MemberAndDoctor, session_no: str) -> None:
+    now = clock.now()
     principals = [caller.principal, f"user:{pair.doctor_id}"]
     conversation_id = messaging_store.create_conversation(
         tx, caller.tenant_id, session_no, ConversationKind.CONSULT, principals, now
     )
     store.insert(tx, caller.tenant_id, session_no, conversation_id, pair.member_id, pair.doctor_id, now)
-    return session_no

@@ -50,6 +50,12 @@ SELECT_SESSION = """
     LEFT JOIN doctors p ON p.user_id = s.doctor_id
 """
 
+# For NewMessage.condition_sql: the conversation is the session of this member and this doctor.
+SESSION_OF_PAIR = """
+    AND EXISTS (SELECT 1 FROM consult_sessions s WHERE s.session_no = %(public_id)s
+                AND s.member_id = %(member_id)s AND s.doctor_id = %(doctor_id)s)
+"""
+
 
 def find_session_no(tx: Tx, tenant_id: int, user_id: int, member_id: int, doctor_id: int) -> str | None:
     """Return the session_no of a member and a doctor, "" if they have no session yet.

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from chalicelib import errors
+from chalicelib.adapters.redis import ScriptBatch
 from chalicelib.errors import ApiError
 from chalicelib.gateway.models import (
     ConversationRequest,
@@ -16,7 +17,8 @@ from chalicelib.gateway.models import (
     SendMessageResponse,
 )
 from chalicelib.identity.callers import Caller, Role
-from chalicelib.messaging import log, msg_data, reading
+from chalicelib.identity.tokens import Owner
+from chalicelib.messaging import log, msg_data, reading, recent_cache
 from chalicelib.messaging.models import Message, NewMessage
 from chalicelib.messaging.reading import MessagePage
 from chalicelib.wechat_account.unread_replies import ENQUEUE_UNREAD_REPLY
@@ -24,8 +26,29 @@ from chalicelib.wechat_account.unread_replies import ENQUEUE_UNREAD_REPLY
 PAGE_SIZE, MAX_RANGE_SIZE = 30, 500  # messages; document 004
 
 
-def send(caller: Caller, request: SendMessageRequest, idempotency_key: str | None) -> SendMessageResponse:
-    """Send a message to a conversation in which the caller takes part. See `log.append` for errors."""
+def prepare_send(_: Owner, request: SendMessageRequest) -> ScriptBatch:
+    """Return the scripts with which sending begins."""
+    return recent_cache.prepare_write_intent(request.conversation_id)
+
+
+def prepare_newest_page(owner: Owner, request: NewestMessagesRequest) -> ScriptBatch:
+    """Return the scripts with which reading the newest page begins."""
+    return reading.prepare_newest_page(request.conversation_id, owner.principal, PAGE_SIZE)
+
+
+def prepare_newest_message(owner: Owner, request: ConversationRequest) -> ScriptBatch:
+    """Return the scripts with which reading the newest message begins."""
+    return reading.prepare_newest_page(request.conversation_id, owner.principal, 1)
+
+
+def send(
+    caller: Caller, request: SendMessageRequest, idempotency_key: str | None, batch: ScriptBatch | None = None
+) -> SendMessageResponse:
+    """Send a message to a conversation in which the caller takes part. See `log.append` for errors.
+
+    Args:
+        batch: the result of `prepare_send`; in the other functions, that of the function named after them.
+    """
     new_message = NewMessage(
         request.content,
         "send_msg",
@@ -34,29 +57,29 @@ def send(caller: Caller, request: SendMessageRequest, idempotency_key: str | Non
         status=request.status,
         enqueue_sql=ENQUEUE_UNREAD_REPLY if caller.role == Role.DOCTOR else "",
     )
-    message = log.append(caller.tenant_id, None, request.conversation_id, caller.principal, new_message)
+    message = log.append(caller.tenant_id, None, request.conversation_id, caller.principal, new_message, batch)
     return SendMessageResponse(MsgID=message.id)
 
 
-def list_newest(caller: Caller, request: NewestMessagesRequest) -> Messages:
+def list_newest(caller: Caller, request: NewestMessagesRequest, batch: ScriptBatch | None) -> Messages:
     """Return the newest page and mark it as read.
 
     Raises:
         ApiError: 404 if the caller does not take part. The same holds for the other functions of this module.
     """
-    page = _fetch_newest_page(caller, request.conversation_id, PAGE_SIZE)
+    page = _fetch_newest_page(caller, request, PAGE_SIZE, batch)
     reading.mark_read(request.conversation_id, page)
     return _build_messages(request, page.messages)
 
 
-def list_last(caller: Caller, request: NewestMessagesRequest) -> Messages:
+def list_last(caller: Caller, request: NewestMessagesRequest, batch: ScriptBatch | None) -> Messages:
     """Return the newest message, if there is one, without marking it as read."""
-    return _build_messages(request, _fetch_newest_page(caller, request.conversation_id, 1).messages)
+    return _build_messages(request, _fetch_newest_page(caller, request, 1, batch).messages)
 
 
-def get_last_id(caller: Caller, request: ConversationRequest) -> NewestMessageId:
+def get_last_id(caller: Caller, request: ConversationRequest, batch: ScriptBatch | None) -> NewestMessageId:
     """Return the id of the newest message, "" if there is none."""
-    page = _fetch_newest_page(caller, request.conversation_id, 1)
+    page = _fetch_newest_page(caller, request, 1, batch)
     return NewestMessageId(MsgId=page.messages[0].id if page.messages else "")
 
 
@@ -76,9 +99,11 @@ def list_between(caller: Caller, request: RangeRequest) -> Messages:
     return _build_messages(request, _list_range(caller, request, low, high, MAX_RANGE_SIZE, newest_first=request.desc))
 
 
-def _fetch_newest_page(caller: Caller, public_id: str, limit: int) -> MessagePage:
+def _fetch_newest_page(
+    caller: Caller, request: ConversationRequest, limit: int, batch: ScriptBatch | None
+) -> MessagePage:
     """Return the newest page. The tenant is compared because two tenants may each have a session:abc."""
-    page, _ = reading.fetch_newest_page(public_id, caller.principal, limit)
+    page, _ = reading.fetch_newest_page(request.conversation_id, caller.principal, limit, batch)
     if page.participant is None or page.tenant_id != caller.tenant_id:
         raise ApiError(errors.NOT_FOUND, "会话不存在")
     return page

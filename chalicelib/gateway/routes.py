@@ -24,7 +24,7 @@ from chalicelib.gateway.models import (
 )
 from chalicelib.gateway.notify import http
 from chalicelib.gateway.notify.models import ListenQuery, PollManyResponse, PollOneResponse
-from chalicelib.http.routing import IdempotencyKeyHeader, LastEventIdHeader, RawContent, Routes
+from chalicelib.http.routing import IdempotencyKeyHeader, LastEventIdHeader, RawContent, Routes, ScriptBatch
 from chalicelib.identity.callers import PARTICIPANT_ROLES, Caller, Role
 
 routes = Routes(__name__)
@@ -47,14 +47,16 @@ def notify(
     return http.respond(caller, query, last_event_id, time_left)
 
 
-@routes.post("/send_msg", callers=PARTICIPANT_ROLES, errors=[NOT_FOUND, CONFLICT])
-def send_msg(caller: Caller, body: SendMessageRequest, idempotency_key: IdempotencyKeyHeader) -> SendMessageResponse:
+@routes.post("/send_msg", callers=PARTICIPANT_ROLES, errors=[NOT_FOUND, CONFLICT], batch=messages.prepare_send)
+def send_msg(
+    caller: Caller, body: SendMessageRequest, idempotency_key: IdempotencyKeyHeader, batch: ScriptBatch | None
+) -> SendMessageResponse:
     """发送消息
 
     To any conversation in which the caller takes part, including consultations; 403 if it is archived. A request with
     the same Idempotency-Key (or client_msg_id) returns the same message.
     """
-    return messages.send(caller, body, idempotency_key)
+    return messages.send(caller, body, idempotency_key, batch)
 
 
 @routes.post("/check_joined_conversation", callers=PARTICIPANT_ROLES)
@@ -109,10 +111,10 @@ def leave_conversation(caller: Caller, body: ConversationRequest) -> Conversatio
     return conversations.leave(caller, body)
 
 
-@routes.post("/get_lastone_msgid", callers=PARTICIPANT_ROLES, errors=[NOT_FOUND])
-def get_lastone_msgid(caller: Caller, body: ConversationRequest) -> NewestMessageId:
+@routes.post("/get_lastone_msgid", callers=PARTICIPANT_ROLES, errors=[NOT_FOUND], batch=messages.prepare_newest_message)
+def get_lastone_msgid(caller: Caller, body: ConversationRequest, batch: ScriptBatch | None) -> NewestMessageId:
     """获取会话的最后一条消息ID"""
-    return messages.get_last_id(caller, body)
+    return messages.get_last_id(caller, body, batch)
 
 
 @routes.post("/get_conversation_msg_by_range", callers=PARTICIPANT_ROLES, errors=[NOT_FOUND])
@@ -142,22 +144,29 @@ def get_conversation_30msg_after_the_id(caller: Caller, body: PageRequest) -> Me
     return messages.list_after(caller, body)
 
 
-@routes.post("/get_conversation_last_30_msg", callers=PARTICIPANT_ROLES, errors=[NOT_FOUND])
-def get_conversation_last_30_msg(caller: Caller, body: NewestMessagesRequest) -> Messages:
+@routes.post(
+    "/get_conversation_last_30_msg", callers=PARTICIPANT_ROLES, errors=[NOT_FOUND], batch=messages.prepare_newest_page
+)
+def get_conversation_last_30_msg(caller: Caller, body: NewestMessagesRequest, batch: ScriptBatch | None) -> Messages:
     """获取会话的最后30条消息
 
     They count as read by the caller.
     """
-    return messages.list_newest(caller, body)
+    return messages.list_newest(caller, body, batch)
 
 
-@routes.post("/get_conversation_lastone_msg", callers=PARTICIPANT_ROLES, errors=[NOT_FOUND])
-def get_conversation_lastone_msg(caller: Caller, body: NewestMessagesRequest) -> Messages:
+@routes.post(
+    "/get_conversation_lastone_msg",
+    callers=PARTICIPANT_ROLES,
+    errors=[NOT_FOUND],
+    batch=messages.prepare_newest_message,
+)
+def get_conversation_lastone_msg(caller: Caller, body: NewestMessagesRequest, batch: ScriptBatch | None) -> Messages:
     """获取会话最后一条消息
 
     A list of one message, or an empty list if there is none. It does not count as read.
     """
-    return messages.list_last(caller, body)
+    return messages.list_last(caller, body, batch)
 
 
 @routes.post("/inner/get_token", callers=[Role.SERVICE], errors=[NOT_FOUND])

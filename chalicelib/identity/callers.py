@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from chalicelib import errors
+from chalicelib.adapters.redis import ScriptBatch
 from chalicelib.errors import ApiError
 from chalicelib.identity import internal_keys, tokens
 from chalicelib.people import tenants
@@ -34,13 +35,16 @@ class Caller:
         return int(self.principal.removeprefix("user:"))
 
 
-def identify(headers: Mapping[str, str], allowed: frozenset[Role], address: str = "") -> Caller:
+def identify(
+    headers: Mapping[str, str], allowed: frozenset[Role], address: str = "", batch: ScriptBatch | None = None
+) -> Caller:
     """Return the caller of a request.
 
     Args:
         headers: with names in lower case or case-insensitive.
         allowed: roles that may call the endpoint. If Role.PUBLIC is among them, credentials are optional.
         address: the client's IP address.
+        batch: other scripts to run in the round trip that checks the token.
 
     Raises:
         ApiError: 401 without a valid token or key, 403 for another role or tenant, 400 if a visitor's tenant is not
@@ -51,7 +55,7 @@ def identify(headers: Mapping[str, str], allowed: frozenset[Role], address: str 
     if Role.SERVICE in allowed and "x-internal-key" in headers:
         caller = Caller(internal_keys.authenticate(headers["x-internal-key"]), Role.SERVICE)
     else:
-        caller = _authenticate_token(headers, address)
+        caller = _authenticate_token(headers, address, batch)
     if caller.role not in allowed:
         raise ApiError(errors.NOT_ALLOWED)
     require_same_tenant(headers.get("tenantid", ""), caller)
@@ -70,9 +74,9 @@ def require_same_tenant(named: str, caller: Caller) -> None:
         raise ApiError(errors.NOT_ALLOWED, "租户与登录身份不符")
 
 
-def _authenticate_token(headers: Mapping[str, str], address: str) -> Caller:
+def _authenticate_token(headers: Mapping[str, str], address: str, batch: ScriptBatch | None) -> Caller:
     token = get_token(headers)
-    session = tokens.find_session(token)
+    session = tokens.find_session(token, batch)
     if session is None:
         raise ApiError(errors.INVALID_TOKEN)
     return Caller(

@@ -8,13 +8,17 @@ MySQL. It takes effect at once, or within 60 s if Redis cannot be reached.
 import hashlib
 import json
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 
 from chalicelib import clock
 from chalicelib.adapters import cache, mysql
 from chalicelib.adapters.mysql import Tx
+from chalicelib.adapters.redis import ScriptBatch
 from chalicelib.people.roles import Role
 from chalicelib.settings import settings
+
+MAX_REMEMBERED_OWNERS = 10_000  # of a process
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,14 @@ class Session:
     role: Role
     platform: int  # as stated by the client of document 004
     expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """To whom a token belongs, which never changes."""
+
+    tenant_id: int
+    principal: str
 
 
 def issue(tenant_id: int, principal: str, role: Role, platform: int = 0) -> str:
@@ -53,17 +65,41 @@ def issue_in_transaction(tx: Tx, tenant_id: int, principal: str, role: Role, pla
     return token
 
 
-def find_session(token: str) -> Session | None:
-    """Return the valid session of a token, or None."""
+def find_session(token: str, batch: ScriptBatch | None = None) -> Session | None:
+    """Return the valid session of a token, or None.
+
+    Args:
+        batch: other scripts to run in the same round trip. Use their replies only if the token is valid.
+    """
     if not token:
         return None
-    return find_session_by_hash(hash_token(token))
+    return find_session_by_hash(hash_token(token), batch)
 
 
-def find_session_by_hash(token_hash: bytes) -> Session | None:
-    """Return the valid session of the token with this hash, or None."""
-    session = _find_cached_session(token_hash) or _find_stored_session(token_hash)
-    return session if session and session.expires_at > clock.now() else None
+def find_session_by_hash(token_hash: bytes, batch: ScriptBatch | None = None) -> Session | None:
+    """Return the valid session of the token with this hash, or None. See `find_session`."""
+    session = _find_cached_session(token_hash, batch) or _find_stored_session(token_hash)
+    if session is None or session.expires_at <= clock.now():
+        _owners.pop(token_hash, None)
+        return None
+    _remember_owner(token_hash, Owner(session.tenant_id, session.principal))
+    return session
+
+
+def find_last_owner(token: str) -> Owner | None:
+    """Return to whom a token belonged when this process last saw it valid: it may have been revoked since."""
+    return _owners.get(hash_token(token)) if token else None
+
+
+_owners: dict[bytes, Owner] = {}  # by token hash, oldest first
+
+
+def _remember_owner(token_hash: bytes, owner: Owner) -> None:
+    if token_hash not in _owners:
+        _owners[token_hash] = owner
+        while len(_owners) > MAX_REMEMBERED_OWNERS:
+            with suppress(KeyError, RuntimeError, StopIteration):  # another thread may remove the same one
+                del _owners[next(iter(_owners))]
 
 
 def revoke_by_hash(token_hash: bytes) -> None:
@@ -113,8 +149,8 @@ def _build_cache_key(token_hash: bytes) -> str:
     return f"token:2:{{{token_hash.hex()}}}"  # 2: version of the cached value's format
 
 
-def _find_cached_session(token_hash: bytes) -> Session | None:
-    text = cache.read(_build_cache_key(token_hash))
+def _find_cached_session(token_hash: bytes, batch: ScriptBatch | None) -> Session | None:
+    text = cache.read(_build_cache_key(token_hash), batch)
     if not text or text == cache.TOMBSTONE:
         return None
     tenant_id, principal, role, platform, expires_at = json.loads(text)

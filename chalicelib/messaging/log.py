@@ -4,7 +4,7 @@ import logging
 
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql, redis
-from chalicelib.adapters.redis import ScriptCall
+from chalicelib.adapters.redis import ScriptBatch, ScriptCall
 from chalicelib.errors import ApiError
 from chalicelib.messaging import feed, recent_cache, socket_push, store
 from chalicelib.messaging.feed import Event
@@ -13,25 +13,32 @@ from chalicelib.outbox import outbox
 
 logger = logging.getLogger(__name__)
 
-MAX_ID_COLLISIONS = 3  # consecutive collisions of message ids before giving up
+MAX_ATTEMPTS = 3  # of writing a message, if others change what it depends on at the same moment
 WITHDRAWAL_WINDOW = 2 * 60 * clock.SECOND  # in which a sender may withdraw
 
 
-def append(tenant_id: int, kind: str | None, public_id: str, sender: str, new_message: NewMessage) -> Message:
+def append(
+    tenant_id: int,
+    kind: str | None,
+    public_id: str,
+    sender: str,
+    new_message: NewMessage,
+    batch: ScriptBatch | None = None,
+) -> Message:
     """Write a message exactly once, however often it is sent. When this returns, it is durable and visible.
 
     Args:
         kind: the required ConversationKind, or None for any.
+        batch: the result of `recent_cache.prepare_write_intent` for this conversation.
 
     Raises:
         ApiError: 404 if the sender does not take part, 403 if the conversation is archived, 409 if the idempotency key
-            names another message, 503 after MAX_ID_COLLISIONS.
+            names another message, 503 after MAX_ATTEMPTS.
     """
-    writer = redis.generate_nonce()
-    stored = recent_cache.run_with_write_intent(
-        public_id, writer, lambda: _insert_message(tenant_id, kind, public_id, sender, new_message)
+    intent, stored = recent_cache.run_with_write_intent(
+        public_id, lambda: _insert_message(tenant_id, kind, public_id, sender, new_message), batch
     )
-    cache_call = recent_cache.build_publish_call(public_id, writer, stored, sender)
+    cache_call = recent_cache.build_publish_call(public_id, intent, stored, sender)
     _publish(tenant_id, public_id, stored, cache_call, feed.build_message_event(public_id, stored))
     return stored.message
 
@@ -45,7 +52,7 @@ def withdraw(tenant_id: int, public_id: str, message_id: str, principal: str) ->
     Raises:
         ApiError: 404 if there is no such message, or it cannot be withdrawn by the principal.
     """
-    writer, now = redis.generate_nonce(), clock.now()
+    now = clock.now()
 
     def update() -> StoredMessage:
         stored = mysql.run_transaction(
@@ -55,8 +62,8 @@ def withdraw(tenant_id: int, public_id: str, message_id: str, principal: str) ->
             raise ApiError(errors.NOT_FOUND, "消息不存在，或已超过2分钟不能撤回")
         return stored
 
-    stored = recent_cache.run_with_write_intent(public_id, writer, update)
-    cache_call = recent_cache.build_publish_call(public_id, writer, stored, "")
+    intent, stored = recent_cache.run_with_write_intent(public_id, update)
+    cache_call = recent_cache.build_publish_call(public_id, intent, stored, "")
     _publish(tenant_id, public_id, stored, cache_call, feed.build_withdrawn_event(public_id, stored))
     return stored.message
 
@@ -79,13 +86,15 @@ def _publish(tenant_id: int, public_id: str, stored: StoredMessage, cache_call: 
 def _insert_message(
     tenant_id: int, kind: str | None, public_id: str, sender: str, new_message: NewMessage
 ) -> StoredMessage:
-    for _ in range(MAX_ID_COLLISIONS):
+    for _ in range(MAX_ATTEMPTS):
         try:
             stored = store.append(mysql.autocommit, tenant_id, kind, public_id, sender, new_message, clock.now())
         except mysql.DuplicateKeyError as duplicate:
             if duplicate.key != "idempotency_key":
-                continue  # two conversations drew the same message id: the next tick is free
+                continue  # two conversations drew the same message id, or this one was created meanwhile
             stored = None
+        except mysql.CheckViolationError:
+            continue  # the conversation was created meanwhile
         if stored := stored or _find_duplicate(tenant_id, public_id, sender, new_message):
             return stored
         raise _build_rejection(tenant_id, kind, public_id, sender)

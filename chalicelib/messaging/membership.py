@@ -182,9 +182,8 @@ def _set_joined_within_limit(tx: Tx, conversation_id: int, principals: list[str]
 
 
 def _apply_change(public_id: str, principals: list[str], change: Callable[[Tx], None]) -> None:
-    writer = redis.generate_nonce()
-    recent_cache.run_with_write_intent(public_id, writer, lambda: mysql.run_transaction(change))
+    intent, _ = recent_cache.run_with_write_intent(public_id, lambda: mysql.run_transaction(change))
     if not redis.try_script(
-        *recent_cache.build_remove_participants_call(public_id, writer, principals), ignore_backoff=True
+        *recent_cache.build_remove_participants_call(public_id, intent, principals), ignore_backoff=True
     ):
         recent_cache.distrust(public_id)

@@ -1,8 +1,9 @@
 """The records of the conversation log, which are the same for all protocols."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class MessageType(IntEnum):
@@ -33,8 +34,11 @@ class NewMessage:
     type: int = MessageType.TEXT
     object_key: str = ""
     status: int = 0  # defined by clients
-    # A statement that enqueues jobs for the message, run in the packet that writes it. It may use the variables
-    # @conversation and @seq (NULL if nothing was written) and the parameters %(sender)s and %(now)s.
+    # A further condition (AND …) on writing, part of store.SENDER_MAY_WRITE, and its parameters.
+    condition_sql: str = ""
+    condition_params: Mapping[str, Any] = field(default_factory=dict)
+    # A statement that enqueues jobs for the message, run in the packet that writes it. It names the message by
+    # store.JOIN_WRITTEN_MESSAGE and may use the parameters %(public_id)s, %(sender)s and %(now)s.
     enqueue_sql: str = ""
     extra: str = ""  # defined by the sending endpoint, returned unchanged
     closes_conversation: bool = False  # no message is accepted after it

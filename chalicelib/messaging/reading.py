@@ -6,7 +6,7 @@ from typing import Any
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql, redis
 from chalicelib.adapters.mysql import Tx
-from chalicelib.adapters.redis import ScriptCall
+from chalicelib.adapters.redis import ScriptBatch, ScriptCall
 from chalicelib.errors import ApiError
 from chalicelib.messaging import feed, reading_store, recent_cache, socket_push
 from chalicelib.messaging.models import Message, Snapshot
@@ -15,24 +15,34 @@ from chalicelib.messaging.recent_cache import CacheView, MessagePage, Verdict
 __all__ = ["MessagePage"]
 
 
+def prepare_newest_page(public_id: str, principal: str, limit: int, beside: Sequence[ScriptCall] = ()) -> ScriptBatch:
+    """Return the scripts of `fetch_newest_page`, to be run in the round trip that authenticates the reader.
+
+    Args:
+        beside: other scripts, whose replies `fetch_newest_page` returns.
+    """
+    return ScriptBatch([recent_cache.build_read_call(public_id, limit, principal), *beside])
+
+
 def fetch_newest_page(
-    public_id: str, principal: str, limit: int, beside: Sequence[ScriptCall] = ()
+    public_id: str, principal: str, limit: int, batch: ScriptBatch | None = None
 ) -> tuple[MessagePage, list[Any]]:
     """Return the newest page. Whether the principal may read it is for the caller to check.
 
     Args:
         limit: at most 100 messages.
-        beside: other scripts to run in the same round trip.
+        batch: the result of `prepare_newest_page` for the same arguments. It is run unless it has been already.
 
     Returns:
-        The page, and the replies of the other scripts: None for each without Redis.
+        The page, and the replies of the batch's other scripts: None for each without Redis.
     """
+    batch = batch or prepare_newest_page(public_id, principal, limit)
     try:
-        reply, *others = redis.run_scripts([recent_cache.build_read_call(public_id, limit, principal), *beside])
+        reply, *others = redis.run_scripts(batch.calls) if batch.replies is None else batch.replies
     except redis.RedisUnavailableError:
         snapshot = reading_store.fetch_snapshot(mysql.autocommit, public_id, principal, limit)
         recent_cache.distrust(public_id)
-        return _build_page(snapshot, principal, limit, ""), [None] * len(beside)
+        return _build_page(snapshot, principal, limit, ""), [None] * (len(batch.calls) - 1)
     view = recent_cache.parse_view(public_id, principal, reply)
     return view.page if view.verdict == Verdict.FRESH else _reload_page(public_id, principal, view, limit), others
 

@@ -18,16 +18,17 @@ from typing import Any, TypeVar
 
 from chalicelib import clock, errors
 from chalicelib.adapters import redis
-from chalicelib.adapters.redis import ScriptCall, load_script
+from chalicelib.adapters.redis import ScriptBatch, ScriptCall, load_script
 from chalicelib.errors import ApiError
 from chalicelib.messaging.models import Message, ParticipantState, Snapshot, StoredMessage
 
 T = TypeVar("T")
 
-SCHEMA_VERSION = 4  # of the stored data: a new version of the code must not read what another one wrote
+SCHEMA_VERSION = 5  # of the stored data: a new version of the code must not read what another one wrote
 MAX_MESSAGES = 200  # of a conversation
 TRUST_SECONDS = 10  # without a comparison
 WRITE_INTENT_SECONDS = 60  # after which the writer is presumed dead, and the next refill removes its intent
+MAX_OPEN_INTENTS = 8  # of a conversation; further ones are merged into one that counts its writers
 TTL_SECONDS = 86_400  # of an unused cache
 
 _ADD_WRITE_INTENT = load_script(
@@ -35,10 +36,14 @@ _ADD_WRITE_INTENT = load_script(
     *("cache_advance_version", "cache_add_write_intent"),
     TTL_SECONDS=TTL_SECONDS,
     WRITE_INTENT_SECONDS=WRITE_INTENT_SECONDS,
+    MAX_OPEN_INTENTS=MAX_OPEN_INTENTS,
 )
-_REMOVE_WRITE_INTENT = load_script(__file__, "cache_remove_write_intent")
+_REMOVE_WRITE_INTENT = load_script(__file__, "cache_intents", "cache_remove_write_intent")
 _PUBLISH = load_script(
-    __file__, "cache_advance_version", "cache_publish", TTL_SECONDS=TTL_SECONDS, MAX_MESSAGES=MAX_MESSAGES
+    __file__,
+    *("cache_advance_version", "cache_intents", "cache_publish"),
+    TTL_SECONDS=TTL_SECONDS,
+    MAX_MESSAGES=MAX_MESSAGES,
 )
 _READ = load_script(
     __file__,
@@ -55,7 +60,7 @@ _SET_PARTICIPANT = load_script(
     __file__, "cache_version", "cache_advance_version", "cache_set_participant", TTL_SECONDS=TTL_SECONDS
 )
 _REMOVE_PARTICIPANTS = load_script(
-    __file__, "cache_advance_version", "cache_remove_participants", TTL_SECONDS=TTL_SECONDS
+    __file__, "cache_advance_version", "cache_intents", "cache_remove_participants", TTL_SECONDS=TTL_SECONDS
 )
 
 
@@ -92,35 +97,61 @@ class CacheView:
     distrusted_until: float | None = None  # when this process ends its distrust of the cache; None if it trusts it
 
 
-def run_with_write_intent(public_id: str, writer: str, work: Callable[[], T]) -> T:
-    """Run `work` under a write intent, which is removed if `work` certainly committed nothing."""
-    add_write_intent(public_id, writer)
+def prepare_write_intent(public_id: str) -> ScriptBatch:
+    """Return the script that adds a write intent, to be run in the round trip that authenticates the writer."""
+    name, keys = redis.generate_nonce(), build_keys(public_id)
+    return ScriptBatch([(_ADD_WRITE_INTENT, keys, [name, 0])], undo=[(_REMOVE_WRITE_INTENT, keys, [name])])
+
+
+def run_with_write_intent(public_id: str, work: Callable[[], T], batch: ScriptBatch | None = None) -> tuple[str, T]:
+    """Run `work` under a write intent, which is removed if `work` certainly committed nothing.
+
+    Args:
+        batch: the result of `prepare_write_intent` for the same conversation.
+
+    Returns:
+        The name of the intent, which the caller removes with the script that publishes the change; and the result.
+    """
+    batch = batch or prepare_write_intent(public_id)
+    batch.undo = []
+    name = str(batch.calls[0][2][0])
+    if not (batch.replies and batch.replies[0]):  # not added: it did not run, or there are too many
+        name = add_write_intent(public_id, name) or name
     try:
-        return work()
+        return name, work()
     except ApiError as error:
         if error.kind is not errors.UNAVAILABLE:  # then it may have committed: the intent makes readers use MySQL
-            remove_write_intent(public_id, writer)
+            remove_write_intent(public_id, name)
         raise
 
 
-def add_write_intent(public_id: str, writer: str) -> bool:
-    """Record that a writer is about to commit; return whether Redis was reached."""
-    return redis.try_script(_ADD_WRITE_INTENT, build_keys(public_id), [writer])
+def add_write_intent(public_id: str, writer: str) -> str:
+    """Record that an authenticated writer is about to commit; return the intent's name, "" without Redis."""
+    [name] = redis.try_scripts([(_ADD_WRITE_INTENT, build_keys(public_id), [writer, 1])]) or [""]
+    return str(name)
 
 
-def remove_write_intent(public_id: str, writer: str) -> None:
+def remove_write_intent(public_id: str, name: str) -> None:
     """Record that a writer committed nothing."""
-    redis.try_script(_REMOVE_WRITE_INTENT, build_keys(public_id), [writer], ignore_backoff=True)
+    redis.try_script(_REMOVE_WRITE_INTENT, build_keys(public_id), [name], ignore_backoff=True)
 
 
-def build_publish_call(public_id: str, writer: str, stored: StoredMessage, sender: str) -> ScriptCall:
+def build_publish_call(public_id: str, intent_name: str, stored: StoredMessage, sender: str) -> ScriptCall:
     """Return the script that adds a committed message and removes its writer's intent. It is idempotent.
 
     Args:
+        intent_name: of the writer's intent.
         sender: counts the message as its own; "" for a message that existed before this write.
     """
     message = stored.message
-    arguments = [writer, message.seq, _format_record(message), stored.changes, int(stored.counts_as_change), sender]
+    arguments = [
+        intent_name,
+        message.seq,
+        _format_record(message),
+        stored.changes,
+        int(stored.counts_as_change),
+        sender,
+    ]
     return _PUBLISH, build_keys(public_id), arguments
 
 
@@ -175,9 +206,9 @@ def build_set_participant_call(public_id: str, version: str, state: ParticipantS
     return _SET_PARTICIPANT, build_keys(public_id), [version, redis.generate_nonce(), *_format_state(state)]
 
 
-def build_remove_participants_call(public_id: str, writer: str, principals: list[str]) -> ScriptCall:
+def build_remove_participants_call(public_id: str, intent_name: str, principals: list[str]) -> ScriptCall:
     """Return the script that removes the states of participants that joined or left, and that writer's intent."""
-    return _REMOVE_PARTICIPANTS, build_keys(public_id), [writer, *principals]
+    return _REMOVE_PARTICIPANTS, build_keys(public_id), [intent_name, *principals]
 
 
 # Conversations whose cache may lack what this process has learned from MySQL - Redis was out of reach, or its refill
@@ -204,8 +235,9 @@ def trust(public_id: str, seen: CacheView) -> None:
 
 
 def build_keys(public_id: str) -> list[str]:
-    """Return the keys of a conversation: state, messages, write intents."""
-    return [f"log:{SCHEMA_VERSION}:{{{public_id}}}:{part}" for part in ("state", "messages", "write_intents")]
+    """Return the keys of a conversation: state, messages, write intents, merged write intents."""
+    prefix = f"log:{SCHEMA_VERSION}:{{{public_id}}}:"
+    return [f"{prefix}state", f"{prefix}messages", f"{prefix}write_intents", f"{prefix}merged_intents"]
 
 
 def _format_record(message: Message) -> str:

@@ -15,20 +15,35 @@ SELECT_RECIPIENTS = f"""
     SELECT principal FROM participants
     WHERE conversation_id = %(conversation_id)s AND left_at IS NULL LIMIT {MAX_INLINE_RECIPIENTS + 1}
 """
-# Part of the packet that writes a message: enqueues the job that notifies a large conversation.
+# Who may write, in every statement of the packet that writes a message: see `append`. p is the sender's participant.
+FROM_SENDER = "conversations c STRAIGHT_JOIN participants p ON p.conversation_id = c.conversation_id"
+SENDER_MAY_WRITE = """
+    c.public_id = %(public_id)s AND c.tenant_id = %(tenant_id)s AND (%(kind)s IS NULL OR c.kind = %(kind)s)
+    AND c.archived_at IS NULL AND p.principal = %(sender)s AND p.left_at IS NULL
+"""
+# For statements of that packet that follow the INSERT: m is the message, if this packet has written it.
+JOIN_WRITTEN_MESSAGE = """
+    JOIN messages m ON m.conversation_id = c.conversation_id AND m.seq = c.last_seq
+        AND m.sender = %(sender)s AND m.sent_at = %(now)s
+"""
 ENQUEUE_LARGE_CONVERSATION = f"""
     INSERT INTO outbox (tenant_id, job, payload, due_at, created_at)
-    SELECT tenant_id, %(notify_job)s,
-           CONCAT('{{"kind":"', %(event_kind)s, '","conversation":"', public_id, '","seq":', last_seq, '}}'),
+    SELECT c.tenant_id, %(notify_job)s,
+           CONCAT('{{"kind":"', %(event_kind)s, '","conversation":"', c.public_id, '","seq":', m.seq, '}}'),
            %(now)s, %(now)s
-    FROM conversations
-    WHERE conversation_id = @conversation AND @seq IS NOT NULL AND (
+    FROM conversations c {JOIN_WRITTEN_MESSAGE}
+    WHERE c.public_id = %(public_id)s AND (
         SELECT COUNT(*) FROM (
-            SELECT 1 FROM participants
-            WHERE conversation_id = @conversation AND left_at IS NULL LIMIT {MAX_INLINE_RECIPIENTS + 1}
+            SELECT 1 FROM participants p JOIN conversations o ON o.conversation_id = p.conversation_id
+            WHERE o.public_id = %(public_id)s AND p.left_at IS NULL LIMIT {MAX_INLINE_RECIPIENTS + 1}
         ) AS counted
     ) > {MAX_INLINE_RECIPIENTS};
 """
+CLOSE_CONVERSATION = f"""
+    UPDATE conversations c {JOIN_WRITTEN_MESSAGE}
+    SET c.archived_at = %(now)s WHERE c.public_id = %(public_id)s;
+"""
+INSERT_AT = 2  # position of the INSERT of the message in that packet
 
 
 def create_conversation(
@@ -61,15 +76,21 @@ def create_conversation(
 def append(
     tx: Tx, tenant_id: int, kind: str | None, public_id: str, sender: str, new_message: NewMessage, now: int
 ) -> StoredMessage | None:
-    """Number and store a message in one round trip, and enqueue the notification of a large conversation.
+    """Number and store a message in one round trip, and enqueue its jobs.
 
     The row lock under which the message is numbered is acquired and released inside the packet, so no network round
     trip lies between two senders. Locks are acquired in one order everywhere: the conversation, its participants, its
-    messages. STRAIGHT_JOIN reads, and so locks, in that order; with SET ... = (SELECT ...) two senders would share the
-    lock and then deadlock. MOD is used because & is unsigned, and GREATEST of both kinds is a DECIMAL.
+    messages. STRAIGHT_JOIN reads, and so locks, in that order.
 
-    No step uses ROW_COUNT() to learn what the one before did: when the client has disconnected, the server completes
-    the packet, including COMMIT, and ROW_COUNT() is -1 after the first result that it could not send.
+    A statement that matches no row does not end the packet: if the UPDATE found no sender who may write, the INSERT
+    must not write either. So it repeats the whole condition; and if that has become true between the two statements,
+    it takes a seq that exists (a duplicate in PRIMARY) or 0 (the CHECK), and the packet ends without COMMIT. Neither
+    user variables nor ROW_COUNT() could decide it: the first pin connections of a proxy, and the second is -1 once the
+    client has disconnected, when the server still completes the packet.
+
+    The assignments of an UPDATE of two tables are evaluated from left to right, which MySQL does not guarantee and
+    tests/messaging/test_append_packet.py checks. MOD is used because & is unsigned, and GREATEST of both kinds is a
+    DECIMAL.
 
     Args:
         kind: the conversation's; None for any.
@@ -78,39 +99,35 @@ def append(
         None if the sender may not write there.
 
     Raises:
-        mysql.DuplicateKeyError: "idempotency_key" for a key that is stored already, "message_id" for a clash of ids.
+        mysql.DuplicateKeyError: "idempotency_key" for a key that is stored already, "message_id" for a clash of ids,
+            "PRIMARY" if the conversation was created meanwhile.
+        mysql.CheckViolationError: as for "PRIMARY".
     """
-    *_, rows, _ = tx.execute_packet(
+    counts, rows = tx.execute_lean_packet(
         f"""
-        SET @seq = NULL;
         START TRANSACTION;
-        SELECT c.conversation_id, c.last_seq + 1, GREATEST(c.last_tick + 1, %(tick)s + MOD(c.last_seq, 4096)),
-               c.last_tick, c.tag, c.changes
-        INTO @conversation, @seq, @tick, @prev_tick, @tag, @changes
-        FROM conversations c STRAIGHT_JOIN participants p
-            ON p.conversation_id = c.conversation_id AND p.principal = %(sender)s AND p.left_at IS NULL
-        WHERE c.public_id = %(public_id)s AND c.tenant_id = %(tenant_id)s AND (%(kind)s IS NULL OR c.kind = %(kind)s)
-          AND c.archived_at IS NULL
-        FOR UPDATE;
+        UPDATE {FROM_SENDER}
+        SET c.prev_tick = c.last_tick, c.last_tick = GREATEST(c.last_tick + 1, %(tick)s + MOD(c.last_seq, 4096)),
+            c.last_seq = c.last_seq + 1, p.own_after_read = p.own_after_read + 1
+        WHERE {SENDER_MAY_WRITE} {new_message.condition_sql};
         INSERT INTO messages
             (conversation_id, seq, tenant_id, tick, tag,
              sender, endpoint, idempotency_key, type, content, object_key, sent_at, status, extra)
-        SELECT @conversation, @seq, %(tenant_id)s, @tick, @tag,
+        SELECT c.conversation_id, c.last_seq, %(tenant_id)s, c.last_tick, c.tag,
                %(sender)s, %(endpoint)s, %(idempotency_key)s, %(type)s, %(content)s, %(object_key)s, %(now)s,
                %(status)s, %(extra)s
-        FROM DUAL WHERE @seq IS NOT NULL;
-        UPDATE conversations c JOIN participants p
-            ON p.conversation_id = c.conversation_id AND p.principal = %(sender)s
-        SET c.last_seq = @seq, c.prev_tick = @prev_tick, c.last_tick = @tick, p.own_after_read = p.own_after_read + 1,
-            c.archived_at = IF(%(closes)s, %(now)s, NULL)
-        WHERE c.conversation_id = @conversation AND @seq IS NOT NULL;
+        FROM {FROM_SENDER}
+        WHERE {SENDER_MAY_WRITE} {new_message.condition_sql};
+        {CLOSE_CONVERSATION if new_message.closes_conversation else ""}
         {"" if new_message.few_recipients else ENQUEUE_LARGE_CONVERSATION}
         {new_message.enqueue_sql}
-        SELECT CONCAT_WS(' ', @seq, @tick, @prev_tick, @tag, @changes) AS head, principal FROM participants
-        WHERE conversation_id = @conversation AND @seq IS NOT NULL AND left_at IS NULL
+        SELECT CONCAT_WS(' ', c.last_seq, c.last_tick, c.prev_tick, c.tag, c.changes, p.principal)
+        FROM {FROM_SENDER}
+        WHERE c.public_id = %(public_id)s AND c.tenant_id = %(tenant_id)s AND p.left_at IS NULL
         LIMIT {MAX_INLINE_RECIPIENTS + 1};
         COMMIT
         """,
+        **new_message.condition_params,
         tenant_id=tenant_id,
         kind=kind,
         public_id=public_id.encode(),
@@ -122,15 +139,17 @@ def append(
         object_key=new_message.object_key.encode(),
         status=new_message.status,
         extra=new_message.extra,
-        closes=new_message.closes_conversation,
         tick=ids.compute_first_tick(now),
         now=now,
         notify_job=Job.NOTIFY_LARGE_CONVERSATION,
         event_kind=EventKind.MESSAGE,
     )
-    if not rows:
-        return None
-    seq, tick, prev_tick, tag, changes = map(int, rows[0]["head"].split())  # one column is cheaper than five
+    return _build_stored(rows, sender, new_message, now) if counts[INSERT_AT] else None
+
+
+def _build_stored(rows: list[bytes], sender: str, new_message: NewMessage, now: int) -> StoredMessage:
+    """Build the record of a written message; rows: its numbers, the same in each, and one participant."""
+    seq, tick, prev_tick, tag, changes = map(int, rows[0].split(b" ", 5)[:5])  # one column is cheaper than six
     message = Message(
         seq=seq,
         id=ids.encode(tick, tag),
@@ -142,10 +161,10 @@ def append(
         status=new_message.status,
         extra=new_message.extra,
     )
+    is_large = len(rows) > MAX_INLINE_RECIPIENTS
+    recipients = [] if is_large else [row.split(b" ", 5)[5].decode() for row in rows]
     prev_id = ids.encode(prev_tick, tag) if seq > 1 else ""
-    return StoredMessage(
-        message, prev_id, changes, list_inline_recipients(rows), is_large_conversation=len(rows) > MAX_INLINE_RECIPIENTS
-    )
+    return StoredMessage(message, prev_id, changes, recipients, is_large_conversation=is_large)
 
 
 def find_by_idempotency_key(tx: Tx, tenant_id: int, sender: str, new_message: NewMessage) -> IdempotentMessage | None:

@@ -56,6 +56,7 @@ CREATE TABLE messages (
     sent_at          BIGINT NOT NULL,
     withdrawn_at     BIGINT NULL,  -- the content is kept for audit and no longer returned
     PRIMARY KEY (conversation_id, seq),
+    CONSTRAINT seq_is_positive CHECK (seq > 0),
     UNIQUE KEY message_id (tick, tag),
     UNIQUE KEY idempotency_key (tenant_id, sender, endpoint, idempotency_key)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;

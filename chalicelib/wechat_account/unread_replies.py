@@ -2,6 +2,7 @@
 
 from chalicelib import clock
 from chalicelib.messaging.models import ConversationKind
+from chalicelib.messaging.store import JOIN_WRITTEN_MESSAGE
 from chalicelib.outbox.jobs import Job
 from chalicelib.wechat_account.templates import TemplateKind
 
@@ -16,9 +17,9 @@ ENQUEUE_UNREAD_REPLY = f"""
            CONCAT('{{"session_no":"', c.public_id, '","reader":"', p.principal, '","sender":"', %(sender)s,
                   '","read_seq":', p.read_seq, ',"own_after_read":', p.own_after_read, '}}'),
            %(now)s + {UNREAD_NOTIFICATION_DELAY}, %(now)s
-    FROM conversations c
+    FROM conversations c {JOIN_WRITTEN_MESSAGE}
     JOIN bas_tenant_wechat_template t ON t.tenant_id = c.tenant_id AND t.wech_temp_type = {TemplateKind.DOCTOR_REPLY}
     JOIN participants p ON p.conversation_id = c.conversation_id AND p.principal <> %(sender)s
-    WHERE c.conversation_id = @conversation AND c.kind = '{ConversationKind.CONSULT}' AND @seq IS NOT NULL
+    WHERE c.public_id = %(public_id)s AND c.kind = '{ConversationKind.CONSULT}'
     ON DUPLICATE KEY UPDATE outbox_id = outbox.outbox_id;
 """

@@ -81,4 +81,4 @@ def count_unread(conversation: str, reader: Person) -> int:
 
 def build_redis_keys(conversation: str) -> list[str]:
     """Return the keys of the conversation's recent-message cache: state, messages, write intents."""
-    return recent_cache.build_keys(conversation)
+    return recent_cache.build_keys(conversation)[:3]

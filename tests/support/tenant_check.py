@@ -39,7 +39,7 @@ def check_tenant_conditions() -> Iterator[list[str]]:
                 wrong.append(sql)
 
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("fetch_one", "fetch_all", "execute", "execute_packet"):
+        for name in ("fetch_one", "fetch_all", "execute", "execute_packet", "execute_lean_packet"):
             patch.setattr(Tx, name, build_checked(getattr(Tx, name), run_checked, reads=name.startswith("fetch")))
         yield wrong
 
@@ -58,8 +58,8 @@ def build_checked(run: Callable[..., Any], check: Callable[..., None], reads: bo
     return run_and_check
 
 
-def found(result: int | Row | list[Any] | None) -> bool:
+def found(result: int | Row | list[Any] | tuple[Any, ...] | None) -> bool:
     """Whether a statement found a row or changed one; a count of 0 is none."""
     if isinstance(result, dict):
         return any(map(found, result.values()))
-    return any(map(found, result)) if isinstance(result, list) else bool(result)
+    return any(map(found, result)) if isinstance(result, list | tuple) else bool(result)

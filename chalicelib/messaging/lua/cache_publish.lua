@@ -5,9 +5,9 @@
 -- it already knows of may concern. A message counts as its sender's own once; if the participant's state may have
 -- counted it already, that state is removed.
 --
--- ARGV: 1 writer, 2 seq, 3 record, 4 changes of the conversation, 5 how many of them are this write's own (0, 1),
+-- ARGV: 1 name of the intent, 2 seq, 3 record, 4 changes of the conversation, 5 how many of them are this write's own (0, 1),
 -- 6 sender ('' if the message is not to be counted as anybody's own).
-local had_intent = redis.call('ZREM', KEYS[3], ARGV[1])
+local had_intent = remove_intent(ARGV[1])
 advance_version(ARGV[1])
 local state = redis.call('HMGET', KEYS[1], 'server', 'first_seq', 'last_seq', 'changes')
 if state[1] ~= server then return end
@@ -28,7 +28,7 @@ if known and changes_ahead >= 0 or not known and sender ~= '' and seq >= first_s
 end
 if seq > last_seq then redis.call('HSET', KEYS[1], 'last_seq', seq) end
 if known or sender == '' or seq < first_seq then return end
-if had_intent == 0 or seq <= last_seq - MAX_MESSAGES then
+if not had_intent or seq <= last_seq - MAX_MESSAGES then
     redis.call('HDEL', KEYS[1], 'read_seq:' .. sender, 'own_after_read:' .. sender, 'hidden_seq:' .. sender)
 elseif redis.call('HEXISTS', KEYS[1], 'own_after_read:' .. sender) == 1 then
     redis.call('HINCRBY', KEYS[1], 'own_after_read:' .. sender, 1)

@@ -22,7 +22,7 @@ from tests.support import log_privacy
 KILL_POINTS: dict[str, tuple[Any, str, int]] = {
     "before the write intent": (recent_cache, "add_write_intent", 1),
     "before the transaction": (mysql, "_run_with_retries", 1),
-    "before commit returns": (Connection, "_read_query_result", 1),
+    "before commit returns": (Connection, "_read_packet", 1),
     "between two statements": (mysql.Tx, "execute", 2),
     "between commit and Redis": (log, "_publish", 1),
     "between MySQL and the refill": (recent_cache, "build_refill_call", 1),
