@@ -115,7 +115,8 @@ def submit(caller: Caller, body: SubmitRequest, idempotency_key: IdempotencyKeyH
 
     A repeated request with the same member and slot returns the same booking. With the same Idempotency-Key it does so
     even after the booking was cancelled. If the slot is reserved, the 409 names free slots.
-    A patient can have one booking in a half-day, and one with a doctor on a day.
+    A patient can have one booking in a half-day, one with a doctor on a day, and none that begins less than
+    booking_rules.gap_minutes from another. The 409 names the booking that conflicts.
     """
     return reserve.submit_booking(caller, body, idempotency_key)
 
@@ -149,7 +150,7 @@ def cancel(caller: Caller, body: BookId) -> None:
 def book_schedule(caller: Caller, body: HalfDayCheckRequest) -> None:
     """患者同一时间段就诊判断
 
-    null if the patient is free in that half-day; 409 if they have a booking.
+    null if the patient is free in that half-day; 409 if a booking conflicts with all slots of the schedule.
     """
     reserve.check_half_day(caller, body)
 
@@ -167,8 +168,8 @@ def list_schedules(caller: Caller, query: SchedulesQuery) -> Page[ListedSchedule
 def save_schedule(caller: Caller, body: SaveScheduleRequest) -> SaveScheduleResult:
     """新增和修改排班
 
-    A doctor, or a department's general clinic, has one schedule in a half-day. Once it has bookings, only type, fee and
-    waiting area can be changed; the changes apply to later bookings.
+    A doctor, or a department's general clinic, has one schedule in a half-day, and a doctor's schedules do not overlap.
+    Once it has bookings, only type, fee and waiting area can be changed; the changes apply to later bookings.
     """
     return schedules.save(caller, body)
 
@@ -217,7 +218,7 @@ def save_schedule_pattern(caller: Caller, body: SavePatternRequest) -> SavePatte
     """新增每周排班
 
     Creates schedules for the coming weeks (booking_rules.weeks_ahead) at once, and further ones each day. A half-day
-    that has a schedule is not changed.
+    that has a schedule is not changed, and none is created where another schedule of the doctor overlaps.
     """
     return patterns.create(caller, body)
 

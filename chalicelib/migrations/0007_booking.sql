@@ -52,7 +52,8 @@ CREATE TABLE schedule_patterns (
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
 -- Booked slots. The unique keys alone prevent that a slot is booked twice and that a patient has two bookings in a
--- half-day, or two with a doctor on a day; a cancelled booking has live = NULL, which frees them.
+-- half-day, or two with a doctor on a day; a cancelled booking has live = NULL, which frees them. The patient's lock
+-- prevents that two bookings of a patient begin less than booking_rules.gap_minutes apart.
 -- Fee, time and area are copied when booking, so that later changes of the schedule do not affect the booking.
 CREATE TABLE bookings (
     book_id          BIGINT PRIMARY KEY AUTO_INCREMENT,
@@ -112,6 +113,7 @@ CREATE TABLE booking_rules (
     pay_minutes     INT NOT NULL,  -- minutes to pay, 0 for no deadline
     missed_limit    SMALLINT NOT NULL,  -- missed bookings after which a patient cannot book
     weeks_ahead     SMALLINT NOT NULL,  -- how many weeks ahead patterns create schedules
+    gap_minutes     SMALLINT NOT NULL,  -- minimum minutes between the beginnings of two bookings of a patient
     changed_by      BIGINT NOT NULL,  -- user_id
     changed_at      BIGINT NOT NULL
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;

@@ -18,6 +18,7 @@ DEFAULTS = {
     "pay_minutes": 0,
     "missed_limit": 3,
     "weeks_ahead": 4,
+    "gap_minutes": 60,
 }
 
 

@@ -14,6 +14,7 @@ from chalicelib.outbox import outbox
 from tests.support import notify_client
 from tests.support.booking_client import BookingDepartment, create_patient, freeze_clock, get_iso_date, list_rows
 from tests.support.factories import Person
+from tests.support.faults.final_state import wait_until
 from tests.support.inbox_client import get_unread_count, list_messages, list_texts
 
 pytestmark = pytest.mark.store
@@ -23,7 +24,8 @@ WHAT = f"林小雨，{get_iso_date(1)} 09:00，呼吸内科 陈医生"
 
 @pytest.fixture(autouse=True)
 def no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Jobs run only when the test runs them."""
+    """Jobs run only when the test runs them: workers that other tests have woken must end first."""
+    wait_until(lambda: not any(worker._running for worker in outbox._workers.values()))
     monkeypatch.setattr(outbox, "wake_worker", lambda *_: None)
 
 

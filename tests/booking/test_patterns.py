@@ -165,6 +165,51 @@ def test_half_day_that_has_a_schedule_is_not_changed(department: BookingDepartme
     assert [row["slots"] for row in rows if str(row["schedule_id"]) == own] == [1]
 
 
+def test_overlapping_patterns_of_a_doctor_are_rejected(department: BookingDepartment) -> None:
+    noon = {"half": "PM", "begin": "12:00", "end": "15:00"}
+    pattern_id = save(department, end="14:00").data["pattern_id"]
+    response = save(department, **noon)
+    error = "该医生已有时间重叠的每周排班：08:00–14:00（呼吸内科）"
+    assert (response.status, response.error) == (409, error)
+    for fields in ({"weekday": get_weekday(3)}, {"doctor_id": department.hospital.zhou.user_id}, {"doctor_id": ""}):
+        assert save(department, **{**noon, **fields}).data["made"] == 4
+    end(department, pattern_id)
+    assert save(department, **noon).data["made"] == 0, "the ended pattern's schedules overlap"
+
+
+def test_pattern_creates_no_schedule_that_overlaps_another_of_the_doctor(department: BookingDepartment) -> None:
+    elsewhere = department.create_schedule(date=get_iso_date(9), half="PM", begin="13:00", end="15:00")
+    department.create_schedule(date=get_iso_date(16), half="PM", begin="14:00", end="15:00")
+    assert save(department, end="14:00").data["made"] == 3
+    days = [row["day"].isoformat() for row in list_rows("schedules", department.hospital) if row["half_day"] == "AM"]
+    assert days == [get_iso_date(2), get_iso_date(16), get_iso_date(23)]
+    department.stop_schedule(elsewhere)
+    assert patterns.expand_all() == 1
+
+
+@pytest.mark.store
+def test_pattern_and_staff_create_no_overlapping_schedules_at_the_same_time(
+    department: BookingDepartment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pattern_id = int(save(department, end="14:00").data["pattern_id"])
+    department.save_rules(weeks_ahead=5)
+    reached, proceed, insert = Event(), Event(), schedule_store.insert_from_pattern
+
+    def insert_after_pause(*arguments: Any) -> bool:
+        reached.set()
+        assert proceed.wait(10)
+        return insert(*arguments)
+
+    monkeypatch.setattr(schedule_store, "insert_from_pattern", insert_after_pause)
+    with ThreadPoolExecutor(2) as pool:
+        expanding = pool.submit(patterns.expand, department.hospital.tenant_id, pattern_id)
+        assert reached.wait(10)
+        saved = pool.submit(department.save_schedule, date=get_iso_date(30), half="PM", begin="12:00", end="15:00")
+        wait_until(is_row_lock_waiting)
+        proceed.set()
+        assert (expanding.result(), saved.result().status) == (1, 409)
+
+
 def test_stopped_day_is_not_created_again(department: BookingDepartment) -> None:
     save(department)
     stop = "UPDATE schedules SET live = NULL, stopped_at = 1 WHERE tenant_id = %(id)s AND day = %(day)s"

@@ -184,6 +184,25 @@ def test_daily_limit_holds_for_concurrent_requests(
         assert (first.result().status, second.result().error) == (200, "就诊人今天已预约 1 次，请明天再试")
 
 
+def test_gap_between_bookings_holds_for_concurrent_requests(
+    department: BookingDepartment, lin: Person, paused_insert: tuple[Event, Event]
+) -> None:
+    second_account = create_second_account(department, lin)
+    morning = department.create_schedule(end="14:00", slots=6)
+    noon = department.create_schedule(
+        half="PM", begin="12:00", end="15:00", slots=3, doctor_id=department.hospital.zhou.user_id
+    )
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(department.submit, lin, morning, 5)
+        assert paused_insert[0].wait(10)
+        second = pool.submit(department.submit, second_account, noon, 1)
+        wait_until(is_row_lock_waiting)
+        paused_insert[1].set()
+        error = f"就诊人已有预约 {get_iso_date(1)} 12:00（其他账号预约），两次就诊须相隔 60 分钟以上"
+        assert (first.result().status, second.result().error) == (200, error)
+    assert len(list_rows("bookings", department.hospital)) == 1
+
+
 def test_stopping_a_schedule_waits_for_a_booking_in_progress(
     department: BookingDepartment, lin: Person, paused_insert: tuple[Event, Event]
 ) -> None:

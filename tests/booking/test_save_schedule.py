@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from threading import Barrier
+from threading import Barrier, Event
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from tests.support import booking_client
 from tests.support.booking_client import AFTERNOON, STAFF_PATH, BookingDepartment, get_iso_date, list_rows
 from tests.support.client import ApiResponse, get
 from tests.support.factories import Person
+from tests.support.faults.final_state import is_row_lock_waiting, wait_until
 
 
 def search(department: BookingDepartment, **query: Any) -> ApiResponse:
@@ -72,6 +73,64 @@ def test_concurrent_requests_for_a_half_day_create_one_schedule(department: Book
 
     with ThreadPoolExecutor(8) as pool:
         assert sorted(pool.map(save, range(8))) == [200] + [409] * 7
+    assert len(list_rows("schedules", department.hospital)) == 1
+
+
+LONG_MORNING: dict[str, Any] = {"end": "14:00"}
+EARLY_AFTERNOON: dict[str, Any] = {"half": "PM", "begin": "12:00", "end": "17:00"}
+
+
+def test_overlapping_schedules_of_a_doctor_are_rejected(department: BookingDepartment) -> None:
+    department.create_schedule(**LONG_MORNING)
+    elsewhere = booking_client.create_department(department.hospital, "儿科")
+    for place in (department, elsewhere):
+        response = place.save_schedule(**EARLY_AFTERNOON)
+        error = "该医生当天已有时间重叠的排班：08:00–14:00（呼吸内科）"
+        assert (response.status, response.code, response.error) == (409, 10005, error)
+    for fields in (
+        {"begin": "14:00"},
+        {"date": get_iso_date(2)},
+        {"doctor_id": department.hospital.zhou.user_id},
+        {"doctor_id": ""},
+    ):
+        assert elsewhere.save_schedule(**{**EARLY_AFTERNOON, **fields}).status == 200
+    assert department.save_schedule(**LONG_MORNING, doctor_id="").status == 200, "several doctors see its patients"
+
+
+def test_change_of_a_schedule_must_not_make_it_overlap(department: BookingDepartment) -> None:
+    zhou = department.hospital.zhou.user_id
+    morning = department.create_schedule()
+    afternoon = department.create_schedule(**EARLY_AFTERNOON)
+    others = department.create_schedule(**LONG_MORNING, doctor_id=zhou)
+    error = "该医生当天已有时间重叠的排班：12:00–17:00（呼吸内科）"
+    for schedule_id, fields in ((morning, LONG_MORNING), (others, {"end": "12:01"})):
+        assert department.save_schedule(schedule_id=schedule_id, **fields).error == error
+    assert department.save_schedule(schedule_id=afternoon, **EARLY_AFTERNOON, doctor_id=zhou).status == 409
+    assert department.save_schedule(schedule_id=morning, begin="07:00").status == 200
+    assert department.stop_schedule(afternoon).status == 200
+    assert department.save_schedule(schedule_id=morning, **LONG_MORNING).status == 200
+    assert department.save_schedule(schedule_id=morning, **EARLY_AFTERNOON).status == 200, "it does not overlap itself"
+
+
+@pytest.mark.store
+def test_concurrent_requests_save_no_overlapping_schedules(
+    department: BookingDepartment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached, proceed, insert = Event(), Event(), schedule_store.insert
+
+    def insert_after_pause(*arguments: Any) -> int:
+        reached.set()
+        assert proceed.wait(10)
+        return insert(*arguments)
+
+    monkeypatch.setattr(schedule_store, "insert", insert_after_pause)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(lambda: department.save_schedule(**LONG_MORNING))
+        assert reached.wait(10)
+        second = pool.submit(lambda: department.save_schedule(**EARLY_AFTERNOON))
+        wait_until(is_row_lock_waiting)
+        proceed.set()
+        assert (first.result().status, second.result().status) == (200, 409)
     assert len(list_rows("schedules", department.hospital)) == 1
 
 

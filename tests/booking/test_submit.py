@@ -112,9 +112,10 @@ def test_patient_has_one_booking_in_a_half_day(department: BookingDepartment, li
     assert check_half_day(lin, other_doctor).data is None
     department.book_slot(lin, morning)
     second_account = create_second_account(department, lin)
-    for person in (lin, second_account):
+    for person, place in ((lin, "呼吸内科 陈医生"), (second_account, "其他账号预约")):
+        expected = f"就诊人已有预约 {get_iso_date(1)} 08:00（{place}），同一半天只能预约一次"
         for response in (department.submit(person, other_doctor), check_half_day(person, other_doctor)):
-            assert (response.status, response.error) == (409, f"就诊人在 {get_iso_date(1)} 上午已有预约")
+            assert (response.status, response.error) == (409, expected)
     assert department.submit(second_account, morning).status == 409, "same patient, booking of another account"
     assert len(list_rows("bookings", department.hospital)) == 1
 
@@ -123,7 +124,8 @@ def test_patient_has_one_booking_with_a_doctor_on_a_day(department: BookingDepar
     department.book_slot(lin, department.create_schedule())
     afternoon = department.create_schedule(**AFTERNOON)
     for response in (department.submit(lin, afternoon), check_half_day(lin, afternoon)):
-        assert (response.status, response.error) == (409, f"就诊人在 {get_iso_date(1)} 已预约该医生")
+        expected = f"就诊人已有预约 {get_iso_date(1)} 08:00（呼吸内科 陈医生），同一医生一天只能预约一次"
+        assert (response.status, response.error) == (409, expected)
     department.book_slot(
         lin, department.create_schedule(**{**AFTERNOON, "doctor_id": department.hospital.zhou.user_id})
     )

@@ -7,9 +7,10 @@ from typing import Any
 from chalicelib import clock
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.billing.bookings import Booking, BookingStatus, CancellationReason, PaymentState
+from chalicelib.booking.reservations.conflicts import SELECT_NEARBY, NearbyBooking, parse_nearby
 from chalicelib.booking.schedules.rule_store import SELECT_RULES, Rules, parse_rules
 from chalicelib.booking.schedules.schedule_store import SELECT_SCHEDULE
-from chalicelib.booking.schedules.slots import HalfDay, Schedule, parse_schedule
+from chalicelib.booking.schedules.slots import Schedule, parse_schedule
 from chalicelib.identity.callers import Role
 
 LOCK_PATIENT = "SELECT 1 FROM patients WHERE pati_id = %(pati_id)s AND tenant_id = %(tenant_id)s FOR UPDATE"
@@ -20,11 +21,6 @@ SELECT_SLOT_HOLDER = """
 SELECT_BY_IDEMPOTENCY_KEY = """
     SELECT book_id, schedule_id, serial_no, member_id FROM bookings
     WHERE tenant_id = %(tenant_id)s AND user_id = %(user_id)s AND idempotency_key = %(idempotency_key)s
-"""
-SELECT_SAME_DAY = """
-    SELECT b.half_day, b.doctor_id FROM schedules x
-    JOIN bookings b ON b.tenant_id = x.tenant_id AND b.pati_id = %(pati_id)s AND b.day = x.day AND b.live = 1
-    WHERE x.schedule_id = %(schedule_id)s AND x.tenant_id = %(tenant_id)s
 """
 COUNT_CREATED_SINCE = """
     SELECT COUNT(*) AS n FROM bookings
@@ -90,14 +86,6 @@ class EarlierBooking:
     member_id: int
 
 
-@dataclass(frozen=True, slots=True)
-class SameDayBooking:
-    """A booking of the same patient on the same day."""
-
-    half_day: HalfDay
-    doctor_id: int | None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BookingContext:
     """What decides whether a slot can be booked, read under the locks that keep it valid until the commit."""
@@ -106,7 +94,7 @@ class BookingContext:
     earlier_booking: EarlierBooking | None
     slot_holder: SlotHolder | None
     rules: Rules
-    same_day_bookings: list[SameDayBooking]
+    nearby_bookings: list[NearbyBooking]
     created_today_count: int  # bookings created for the patient since midnight, cancelled ones included
     missed_count: int
 
@@ -179,11 +167,11 @@ def lock_booking_context(tx: Tx, request: SlotRequest, midnight: int, missed_sin
         SELECT_BY_IDEMPOTENCY_KEY,
         SELECT_SLOT_HOLDER,
         SELECT_RULES,
-        SELECT_SAME_DAY,
+        SELECT_NEARBY,
         COUNT_CREATED_SINCE,
         COUNT_MISSED_SINCE,
     )
-    _, schedule, earlier, holder, rules, same_day, [created], [missed] = tx.execute_packet(
+    _, schedule, earlier, holder, rules, nearby, [created], [missed] = tx.execute_packet(
         ";".join(statements),
         **request.build_params(),
         midnight=midnight,
@@ -196,7 +184,7 @@ def lock_booking_context(tx: Tx, request: SlotRequest, midnight: int, missed_sin
         earlier_booking=EarlierBooking(**earlier[0]) if earlier else None,
         slot_holder=SlotHolder(**holder[0]) if holder else None,
         rules=parse_rules(rules[0] if rules else None),
-        same_day_bookings=_parse_same_day(same_day),
+        nearby_bookings=parse_nearby(nearby),
         created_today_count=created["n"],
         missed_count=missed["n"],
     )
@@ -219,10 +207,9 @@ def find_slot_holder(tx: Tx, tenant_id: int, schedule_id: int, serial_no: int) -
     return SlotHolder(**row) if row else None
 
 
-def list_same_day(tx: Tx, tenant_id: int, pati_id: int, schedule_id: int) -> list[SameDayBooking]:
-    """Return the bookings of a patient on the day of a schedule."""
-    rows = tx.fetch_all(SELECT_SAME_DAY, tenant_id=tenant_id, pati_id=pati_id, schedule_id=schedule_id)
-    return _parse_same_day(rows)
+def list_nearby(tx: Tx, tenant_id: int, pati_id: int, schedule_id: int) -> list[NearbyBooking]:
+    """Return the bookings of a patient on the day of a schedule, and on the days before and after."""
+    return parse_nearby(tx.fetch_all(SELECT_NEARBY, tenant_id=tenant_id, pati_id=pati_id, schedule_id=schedule_id))
 
 
 def insert(tx: Tx, new: NewBooking) -> Booking:
@@ -323,10 +310,6 @@ def list_booked_ids(tx: Tx, tenant_id: int, schedule_id: int, limit: int) -> lis
         limit=limit,
     )
     return [row["book_id"] for row in rows]
-
-
-def _parse_same_day(rows: list[Row]) -> list[SameDayBooking]:
-    return [SameDayBooking(HalfDay(row["half_day"]), row["doctor_id"]) for row in rows]
 
 
 def _parse_details(row: Row) -> BookingDetails:

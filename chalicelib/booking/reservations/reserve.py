@@ -1,15 +1,14 @@
 """Reserve slots.
 
 The INSERT decides: unique keys of MySQL let a slot have one booking, and a patient one booking in a half-day and one
-with a doctor on a day. For these rules, the checks before it only produce helpful messages. Limits, stopped schedules
-and past slots have no unique key: the checks enforce them, under the locks.
+with a doctor on a day. For these rules, the checks before it only produce helpful messages. Limits, the gap between a
+patient's bookings, stopped schedules and past slots have no unique key: the checks enforce them, under the locks.
 
 Locks are taken in this order: the patient, the schedule (shared, so that reservations do not wait for each other), the
 slot.
 """
 
 import secrets
-from collections.abc import Sequence
 from datetime import timedelta
 
 from chalicelib import clock, errors
@@ -17,17 +16,16 @@ from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.billing.bookings import Booking
 from chalicelib.booking.calendar import availability, calendar_store
-from chalicelib.booking.reservations import booking_store, notifications
+from chalicelib.booking.reservations import booking_store, conflicts, notifications
 from chalicelib.booking.reservations.booking_store import (
     BookingContext,
     EarlierBooking,
     NewBooking,
-    SameDayBooking,
     SlotHolder,
     SlotRequest,
 )
 from chalicelib.booking.reservations.models import HalfDayCheckRequest, SubmitRequest, SubmitResult
-from chalicelib.booking.schedules import rules, schedule_store, slots
+from chalicelib.booking.schedules import rule_store, rules, schedule_store, slots
 from chalicelib.booking.schedules.rule_store import Rules
 from chalicelib.booking.schedules.slots import Schedule
 from chalicelib.errors import ApiError
@@ -48,7 +46,7 @@ def submit_booking(caller: Caller, request: SubmitRequest, idempotency_key: str 
     Raises:
         ApiError: 404 for an unknown member or schedule, 400 for a slot that does not exist, 403 if the patient has
             missed too many bookings, 409 if the slot is reserved (the text names free ones), cannot be booked now, or
-            the patient has a conflicting booking.
+            the patient has a conflicting booking (the text names it).
     """
     slot_request = SlotRequest(
         tenant_id=caller.tenant_id,
@@ -72,15 +70,17 @@ def submit_booking(caller: Caller, request: SubmitRequest, idempotency_key: str 
 
 
 def check_half_day(caller: Caller, request: HalfDayCheckRequest) -> None:
-    """Return None if the patient is free in the half-day of a schedule.
+    """Return None if the patient is free for at least one slot of a schedule.
 
     Raises:
-        ApiError: 404 for an unknown member or schedule, 409 if the patient has a conflicting booking.
+        ApiError: 404 for an unknown member or schedule, 409 if all slots conflict with bookings of the patient.
     """
     pati_id = _require_patient_id(caller, request.member_id)
     schedule = require_schedule(schedule_store.find(mysql.autocommit, caller.tenant_id, request.schedule_id))
-    same_day = booking_store.list_same_day(mysql.autocommit, caller.tenant_id, pati_id, request.schedule_id)
-    require_no_conflict(schedule, same_day)
+    nearby = booking_store.list_nearby(mysql.autocommit, caller.tenant_id, pati_id, request.schedule_id)
+    if nearby:
+        gap_minutes = rule_store.load(mysql.autocommit, caller.tenant_id).gap_minutes
+        conflicts.require_some_slot(schedule, nearby, gap_minutes, caller.user_id)
 
 
 def require_schedule(schedule: Schedule | None) -> Schedule:
@@ -104,19 +104,6 @@ def require_bookable_slot(tx: Tx, tenant_id: int, rule: Rules, schedule: Schedul
         raise ApiError(errors.CONFLICT, f"该号源尚未开放，只能预约今天起 {rule.days_ahead} 天内的号源")
     if schedule.is_past(serial_no):
         raise build_unavailable_error(tx, tenant_id, schedule, f"{serial_no}号的就诊时间已过")
-
-
-def require_no_conflict(schedule: Schedule, same_day: Sequence[SameDayBooking]) -> None:
-    """Raise ApiError(CONFLICT) if the patient already has a conflicting booking on that day.
-
-    Bookings conflict in the same half-day or, with the same doctor, on the same day. The unique indexes of `bookings`
-    enforce both; this check only produces a helpful message.
-    """
-    for booking in same_day:
-        if booking.half_day == schedule.half_day:
-            raise ApiError(errors.CONFLICT, f"就诊人在 {schedule.day} {schedule.half_day.label}已有预约")
-        if schedule.doctor_id and booking.doctor_id == schedule.doctor_id:
-            raise ApiError(errors.CONFLICT, f"就诊人在 {schedule.day} 已预约该医生")
 
 
 def build_unavailable_error(tx: Tx, tenant_id: int, schedule: Schedule, reason: str) -> ApiError:
@@ -164,7 +151,8 @@ def _submit_in_transaction(tx: Tx, request: SlotRequest) -> tuple[int, Booking |
     require_bookable_slot(tx, request.tenant_id, context.rules, schedule, request.serial_no)
     if context.slot_holder:
         raise build_unavailable_error(tx, request.tenant_id, schedule, f"{request.serial_no}号已被预约")
-    require_no_conflict(schedule, context.same_day_bookings)
+    gap_minutes = context.rules.gap_minutes
+    conflicts.require_no_conflict(schedule, request.serial_no, context.nearby_bookings, gap_minutes, request.user_id)
     _require_within_limits(context)
     booking = _insert_booking(tx, request, schedule, context.rules.pay_minutes)
     notifications.enqueue(tx, booking.tenant_id, booking.user_id, booking.book_id, EventType.BOOKING_MADE)
@@ -217,4 +205,6 @@ def _resolve_duplicate(tx: Tx, request: SlotRequest, index: str) -> int:
         return holder.book_id
     if index == "slot":
         raise build_unavailable_error(tx, request.tenant_id, schedule, f"{request.serial_no}号已被预约")
+    nearby = booking_store.list_nearby(tx, request.tenant_id, request.pati_id, request.schedule_id)
+    conflicts.require_no_conflict(schedule, request.serial_no, nearby, 0, request.user_id)
     raise ApiError(errors.CONFLICT, f"就诊人在 {schedule.day} 已有预约")

@@ -5,7 +5,7 @@ from datetime import date
 
 from chalicelib import clock
 from chalicelib.adapters.mysql import Row, Tx
-from chalicelib.booking.schedules.slots import HalfDay, ScheduleTerms
+from chalicelib.booking.schedules.slots import HalfDay, Overlap, ScheduleTerms
 
 PATTERN_COLUMNS = """
     x.pattern_id, x.tenant_id, x.dept_id, x.doctor_id, x.weekday, x.half_day, x.type, x.fee, x.area, x.begins, x.ends,
@@ -16,6 +16,13 @@ NAME_COLUMNS = """
     (SELECT d.name FROM departments d WHERE d.dept_id = x.dept_id) AS dept_name,
     COALESCE((SELECT s.name FROM staff s WHERE s.user_id = x.doctor_id), '') AS doctor_name
 """
+# True for a row x of the same doctor in the other half-day (unique keys are over the same half-day) that overlaps. A
+# general clinic never does: several doctors may see its patients.
+OVERLAP_CONDITION = """
+    x.tenant_id = %(tenant_id)s AND x.doctor_id = %(doctor_id)s AND x.live = 1 AND x.half_day <> %(half_day)s
+    AND x.begins < %(ends)s AND x.ends > %(begins)s
+"""
+OVERLAP_COLUMNS = "x.begins, x.ends, (SELECT d.name FROM departments d WHERE d.dept_id = x.dept_id) AS dept_name"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +65,20 @@ def insert(tx: Tx, tenant_id: int, weekday: int, terms: ScheduleTerms, user_id: 
     )
 
 
+def find_overlap(tx: Tx, tenant_id: int, weekday: int, terms: ScheduleTerms) -> Overlap | None:
+    """Return a pattern of the same doctor that overlaps on this weekday, or None. Lock the doctor before."""
+    row = tx.fetch_one(
+        f"""
+        SELECT {OVERLAP_COLUMNS} FROM schedule_patterns x
+        WHERE {OVERLAP_CONDITION} AND x.weekday = %(weekday)s LIMIT 1
+        """,
+        **terms.build_params(),
+        tenant_id=tenant_id,
+        weekday=weekday,
+    )
+    return Overlap(**row) if row else None
+
+
 def list_page(
     tx: Tx, tenant_id: int, dept_id: int | None, doctor_id: int | None, limits: tuple[int, int]
 ) -> tuple[int, list[ListedPatternRow]]:
@@ -94,6 +115,16 @@ def list_ids(tx: Tx) -> list[tuple[int, int]]:
     return [(row["tenant_id"], row["pattern_id"]) for row in rows]
 
 
+def find_doctor_id(tx: Tx, tenant_id: int, pattern_id: int) -> int | None:
+    """Return the doctor of a pattern, which never changes; None for a general clinic."""
+    doctor_id: int | None = tx.fetch_value(
+        "SELECT doctor_id FROM schedule_patterns WHERE pattern_id = %(pattern_id)s AND tenant_id = %(tenant_id)s",
+        pattern_id=pattern_id,
+        tenant_id=tenant_id,
+    )
+    return doctor_id
+
+
 def find_for_share(tx: Tx, tenant_id: int, pattern_id: int) -> Pattern | None:
     """Return a pattern that has not ended, with a shared lock: it cannot be ended before the commit."""
     row = tx.fetch_one(
@@ -110,9 +141,10 @@ def find_for_share(tx: Tx, tenant_id: int, pattern_id: int) -> Pattern | None:
 def list_days_to_skip(tx: Tx, pattern_id: int, today: date) -> set[date]:
     """Return the days for which a pattern must not create a schedule.
 
-    These are the days for which it has created one before, and coming days on which the same half-day was stopped
-    after the pattern was created, whether the pattern or a member of staff had created that schedule. Schedules of the
-    half-day that are not stopped are locked (shared), so that they cannot be stopped before the commit.
+    These are the days for which it has created one before, coming days on which the same half-day was stopped after
+    the pattern was created, whether the pattern or a member of staff had created that schedule, and coming days on
+    which a schedule of the doctor overlaps. Schedules of the half-day that are not stopped are locked (shared), so that
+    they cannot be stopped before the commit. Lock the doctor before.
     """
     same_half_days = """
         schedule_patterns p JOIN schedules x
@@ -125,6 +157,10 @@ def list_days_to_skip(tx: Tx, pattern_id: int, today: date) -> set[date]:
         SELECT x.schedule_id FROM {same_half_days} AND x.live = 1 LOCK IN SHARE MODE;
         SELECT day FROM schedules WHERE pattern_id = %(pattern_id)s
         UNION SELECT x.day FROM {same_half_days} AND x.stopped_at >= p.created_at
+        UNION SELECT x.day FROM schedule_patterns p JOIN schedules x
+            ON x.tenant_id = p.tenant_id AND x.doctor_id = p.doctor_id AND x.live = 1 AND x.day >= %(today)s
+            AND x.half_day <> p.half_day AND x.begins < p.ends AND x.ends > p.begins
+        WHERE p.pattern_id = %(pattern_id)s
         """,
         pattern_id=pattern_id,
         today=today,

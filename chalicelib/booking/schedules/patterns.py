@@ -2,7 +2,8 @@
 
 A pattern creates a schedule for each of its days once. If that schedule was stopped, changed or booked meanwhile,
 expanding the pattern again, also concurrently, does not change it. A half-day that was stopped is not created again,
-whether a pattern or a member of staff had created it. Ending a pattern does not affect the schedules it has created.
+whether a pattern or a member of staff had created it. Where another schedule of the doctor overlaps, none is created.
+Ending a pattern does not affect the schedules it has created.
 """
 
 from collections.abc import Iterator
@@ -23,13 +24,15 @@ from chalicelib.booking.schedules.pattern_store import ListedPatternRow
 from chalicelib.errors import ApiError
 from chalicelib.http.fields import Page
 from chalicelib.identity.callers import Caller
+from chalicelib.people import doctors
 
 
 def create(caller: Caller, request: SavePatternRequest) -> SavePatternResult:
     """Create a pattern and its first schedules.
 
     Raises:
-        ApiError: 404 and 400 as schedules.build_terms, 409 if that half-day of the week has a pattern.
+        ApiError: 404 and 400 as schedules.build_terms, 409 if that half-day of the week has a pattern, or another
+            pattern of the doctor overlaps.
     """
     try:
         pattern_id = mysql.run_transaction(lambda tx: _create(tx, caller, request))
@@ -67,10 +70,14 @@ def expand(tenant_id: int, pattern_id: int) -> int:
 
 def _create(tx: Tx, caller: Caller, request: SavePatternRequest) -> int:
     terms = schedules.build_terms(tx, caller.tenant_id, request)
+    if overlap := pattern_store.find_overlap(tx, caller.tenant_id, request.weekday, terms):
+        raise ApiError(errors.CONFLICT, f"该医生已有时间重叠的每周排班：{overlap}")
     return pattern_store.insert(tx, caller.tenant_id, request.weekday, terms, caller.user_id)
 
 
 def _expand(tx: Tx, tenant_id: int, pattern_id: int) -> int:
+    if doctor_id := pattern_store.find_doctor_id(tx, tenant_id, pattern_id):
+        doctors.find_for_update(tx, tenant_id, doctor_id)  # no other schedule of the doctor is created meanwhile
     pattern = pattern_store.find_for_share(tx, tenant_id, pattern_id)
     if pattern is None:  # it was ended meanwhile
         return 0

@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass
 from chalicelib.adapters.mysql import Row, Tx
 
 SELECT_RULES = """
-    SELECT days_ahead, cancel_minutes, daily_limit, pay_minutes, missed_limit, weeks_ahead
+    SELECT days_ahead, cancel_minutes, daily_limit, pay_minutes, missed_limit, weeks_ahead,
+           gap_minutes
     FROM booking_rules WHERE tenant_id = %(tenant_id)s
 """
 
@@ -20,6 +21,7 @@ class Rules:
     pay_minutes: int = 0  # after this many minutes an unpaid booking is cancelled; 0: never
     missed_limit: int = 3  # missed bookings in MISSED_WINDOW_DAYS after which a patient cannot book; 0: no limit
     weeks_ahead: int = 4  # weeks for which patterns create schedules in advance
+    gap_minutes: int = 60  # minimum time between the beginnings of two bookings of a patient; 0: any
 
 
 def parse_rules(row: Row | None) -> Rules:
@@ -37,9 +39,9 @@ def insert_if_absent(tx: Tx, tenant_id: int, rules: Rules, user_id: int, now: in
     tx.execute(
         """
         INSERT INTO booking_rules (tenant_id, days_ahead, cancel_minutes, daily_limit, pay_minutes, missed_limit,
-                                   weeks_ahead, changed_by, changed_at)
+                                   weeks_ahead, gap_minutes, changed_by, changed_at)
         VALUES (%(tenant_id)s, %(days_ahead)s, %(cancel_minutes)s, %(daily_limit)s, %(pay_minutes)s, %(missed_limit)s,
-                %(weeks_ahead)s, %(user_id)s, %(now)s)
+                %(weeks_ahead)s, %(gap_minutes)s, %(user_id)s, %(now)s)
         ON DUPLICATE KEY UPDATE tenant_id = %(tenant_id)s
         """,
         **asdict(rules),
@@ -56,7 +58,7 @@ def update(tx: Tx, tenant_id: int, rules: Rules, user_id: int, now: int) -> None
         UPDATE booking_rules
         SET days_ahead = %(days_ahead)s, cancel_minutes = %(cancel_minutes)s, daily_limit = %(daily_limit)s,
             pay_minutes = %(pay_minutes)s, missed_limit = %(missed_limit)s, weeks_ahead = %(weeks_ahead)s,
-            changed_by = %(user_id)s, changed_at = %(now)s
+            gap_minutes = %(gap_minutes)s, changed_by = %(user_id)s, changed_at = %(now)s
         WHERE tenant_id = %(tenant_id)s
         """,
         **asdict(rules),

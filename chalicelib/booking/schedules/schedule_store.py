@@ -6,8 +6,8 @@ from typing import Literal
 
 from chalicelib import clock
 from chalicelib.adapters.mysql import Tx
-from chalicelib.booking.schedules.pattern_store import NAME_COLUMNS, Pattern
-from chalicelib.booking.schedules.slots import Schedule, ScheduleTerms, parse_schedule
+from chalicelib.booking.schedules.pattern_store import NAME_COLUMNS, OVERLAP_COLUMNS, OVERLAP_CONDITION, Pattern
+from chalicelib.booking.schedules.slots import Overlap, Schedule, ScheduleTerms, parse_schedule
 from chalicelib.identity.callers import Role
 
 # True for a general clinic, and for a doctor who works and still is one. Needs the parameter doctor_role.
@@ -87,6 +87,27 @@ def find(
         f"{SELECT_SCHEDULE} {lock}", schedule_id=schedule_id, tenant_id=tenant_id, doctor_role=Role.DOCTOR
     )
     return parse_schedule(row) if row else None
+
+
+def find_overlap(
+    tx: Tx, tenant_id: int, day: date, terms: ScheduleTerms, changed_schedule_id: int | None
+) -> Overlap | None:
+    """Return a schedule of the same doctor that overlaps on this day, or None. Lock the doctor before.
+
+    Args:
+        changed_schedule_id: the schedule that gets these terms; None for a new one.
+    """
+    row = tx.fetch_one(
+        f"""
+        SELECT {OVERLAP_COLUMNS} FROM schedules x
+        WHERE {OVERLAP_CONDITION} AND x.day = %(day)s AND x.schedule_id <> %(changed)s LIMIT 1
+        """,
+        **terms.build_params(),
+        tenant_id=tenant_id,
+        day=day,
+        changed=changed_schedule_id or 0,
+    )
+    return Overlap(**row) if row else None
 
 
 def count_booked(tx: Tx, schedule_id: int) -> int:

@@ -1,5 +1,6 @@
 """Schedules as staff edit them: create, change, list. Stopping them is in reservations/stopped_schedules.py."""
 
+from datetime import date
 from typing import Any
 
 from chalicelib import clock, errors
@@ -32,8 +33,8 @@ def save(caller: Caller, request: SaveScheduleRequest) -> SaveScheduleResult:
 
     Raises:
         ApiError: 404 and 400 as build_terms, 400 for a date out of range, 404 if the tenant has no such schedule, 409
-            if the half-day has another schedule, if the schedule is stopped, if its date would change, or if fields
-            would change that are fixed once there are bookings.
+            if the half-day has another schedule or another one of the doctor overlaps, if the schedule is stopped, if
+            its date would change, or if fields would change that are fixed once there are bookings.
     """
     if not 0 <= (request.date - clock.today()).days <= MAX_DAYS_AHEAD:
         raise ApiError(errors.BAD_PARAMETER, "date：必须在今天起一年之内")
@@ -55,6 +56,8 @@ def search(caller: Caller, query: SchedulesQuery) -> Page[ListedSchedule]:
 
 def build_terms(tx: Tx, tenant_id: int, request: ScheduleFields) -> ScheduleTerms:
     """Validate the fields that schedules and patterns have in common, and return them.
+
+    The doctor is locked until the commit, so that overlapping schedules are not saved at the same time.
 
     Raises:
         ApiError: 404 if the tenant has no such department or doctor, 400 if the times do not make a half-day with so
@@ -106,6 +109,7 @@ def build_listed_fields(terms: ScheduleTerms, dept_name: str, doctor_name: str) 
 def _save(tx: Tx, caller: Caller, request: SaveScheduleRequest) -> int:
     terms, schedule_id = build_terms(tx, caller.tenant_id, request), request.schedule_id
     if schedule_id is None:
+        _require_no_overlap(tx, caller.tenant_id, request.date, terms, None)
         return schedule_store.insert(tx, caller.tenant_id, request.date, terms, caller.user_id)
     schedule = schedule_store.find(tx, caller.tenant_id, schedule_id, "FOR UPDATE")
     if schedule is None:
@@ -117,8 +121,14 @@ def _save(tx: Tx, caller: Caller, request: SaveScheduleRequest) -> int:
     is_changed = any(getattr(schedule, name) != getattr(terms, name) for name in FIELDS_FIXED_ONCE_BOOKED)
     if is_changed and schedule_store.count_booked(tx, schedule_id):
         raise ApiError(errors.CONFLICT, "已有患者预约，只能修改类型、费用和候诊地点")
+    _require_no_overlap(tx, caller.tenant_id, request.date, terms, schedule_id)
     schedule_store.update(tx, caller.tenant_id, schedule_id, terms)
     return schedule_id
+
+
+def _require_no_overlap(tx: Tx, tenant_id: int, day: date, terms: ScheduleTerms, schedule_id: int | None) -> None:
+    if overlap := schedule_store.find_overlap(tx, tenant_id, day, terms, schedule_id):
+        raise ApiError(errors.CONFLICT, f"该医生当天已有时间重叠的排班：{overlap}")
 
 
 def _build_listed_schedule(row: ListedScheduleRow) -> ListedSchedule:

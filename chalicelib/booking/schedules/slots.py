@@ -74,6 +74,19 @@ class Schedule(ScheduleTerms):
         return free if self.day > clock.today() else [serial_no for serial_no in free if not self.is_past(serial_no)]
 
 
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """A schedule or weekly pattern of a doctor at the time of another one."""
+
+    begins: timedelta  # since midnight
+    ends: timedelta
+    dept_name: str
+
+    def __str__(self) -> str:
+        """Return the time and the department, for error texts."""
+        return f"{format_time(self.begins)}–{format_time(self.ends)}（{self.dept_name}）"
+
+
 def parse_schedule(row: Row) -> Schedule:
     """Return the schedule in a row that has at least the columns of a schedule."""
     fields: dict[str, Any] = {name: row[name] for name in Schedule.__dataclass_fields__}
