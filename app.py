@@ -81,7 +81,7 @@ def load_external_handler(job: Job) -> outbox.Handler:
         case Job.SEND_SMS_CODE:
             from chalicelib.identity import sms_codes
 
-            return sms_codes.generate_and_send
+            return sms_codes.send_code
         case Job.REFUND_BOOKING:
             from chalicelib.payment import refunds
 

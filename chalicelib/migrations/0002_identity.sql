@@ -35,15 +35,18 @@ CREATE TABLE attempts (
     KEY by_last_failure (last_failed_at)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
--- The latest verification code for each phone and purpose, stored as a keyed hash.
+-- Verification codes, stored as keyed hashes: the latest one for each phone and purpose, and earlier ones until the SMS
+-- provider has accepted it. Used codes stay until they have expired.
 CREATE TABLE codes (
     tenant_id   BIGINT NOT NULL,
     phone       CHAR(11) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     purpose     VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    request_id  BIGINT NOT NULL,  -- of code_requests
     code_hash   BINARY(32) NOT NULL,
     attempts    INT NOT NULL DEFAULT 0,  -- how often a code was compared with this one
+    is_used     BOOLEAN NOT NULL DEFAULT 0,
     expires_at  BIGINT NOT NULL,
-    PRIMARY KEY (tenant_id, phone, purpose),
+    PRIMARY KEY (tenant_id, phone, purpose, request_id),
     KEY by_expiry (expires_at)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 

@@ -10,7 +10,8 @@ MAX_ATTEMPTS, about half a day: the row stays and an error is logged. A job that
 dead-lettered too. Finished jobs are deleted at once, because payloads may name people; those with a `dedup_key` stay
 for RETENTION, so that they are not enqueued again.
 
-Each queue has its own worker. In the external queue, urgent jobs (SMS codes) take precedence over all others.
+Each queue has its own worker. In the external queue, urgent jobs (SMS codes) take precedence over all others, and a
+failed one is retried after seconds: the worker waits for it, because the next scheduled run may be a minute away.
 """
 
 import json
@@ -37,9 +38,11 @@ BATCH_SIZE = 50
 RUN_BUDGET_SECONDS = 40.0  # after this no further job is started: the next run continues
 LEASE = 60 * clock.SECOND  # a job that takes longer may be started again by another worker
 INITIAL_BACKOFF, MAX_BACKOFF = 5 * clock.SECOND, 3600 * clock.SECOND
+URGENT_INITIAL_BACKOFF, URGENT_MAX_BACKOFF = 2 * clock.SECOND, 30 * clock.SECOND
 MAX_ATTEMPTS = 21
 RETENTION = 30 * clock.DAY
 URGENT_WINDOW = 60 * clock.SECOND  # after it was due, an urgent job loses its precedence
+URGENT_POLL_SECONDS = 1.0  # while the worker waits for a retry, it looks for new jobs so often
 # The function is Chalice's handler of a schedule, which reads the fields of an EventBridge event.
 WAKE_EVENT: dict[str, Any] = {**dict.fromkeys(("version", "account", "region", "id", "time"), ""), "source": "wake"}
 WAKE_EVENT |= {"detail-type": "", "detail": {}, "resources": []}
@@ -81,7 +84,7 @@ def run_due_jobs(queue: Queue = Queue.INTERNAL) -> int:
     """
     started, succeeded = clock.monotonic(), 0
     claimed = BATCH_SIZE
-    while claimed:
+    while claimed or (queue is Queue.EXTERNAL and _wait_for_urgent_retry(started)):
         claimed = 0
         for job in _list_due_jobs(queue):
             if clock.monotonic() - started > RUN_BUDGET_SECONDS:
@@ -103,6 +106,16 @@ def _list_due_jobs(queue: Queue) -> list[DueJob]:
     return urgent + store.list_due(tx, now, EXTERNAL_JOBS, True, BATCH_SIZE)
 
 
+def _wait_for_urgent_retry(started: float) -> bool:
+    """Wait for a moment if an urgent job is to be retried soon; return False if this run ends instead."""
+    now = clock.now()
+    due_at = store.find_next_due(mysql.autocommit, URGENT_JOBS, now + URGENT_MAX_BACKOFF)
+    if due_at is None or clock.monotonic() - started > RUN_BUDGET_SECONDS:
+        return False
+    clock.sleep(min(max(due_at - now, 0) / clock.SECOND, URGENT_POLL_SECONDS))
+    return True
+
+
 def _run_job(queue: Queue, job: DueJob) -> bool:
     late_seconds = max(clock.now() - job.due_at, 0) // clock.SECOND
     ids = {"tenant_id": job.tenant_id, "job": job.job, "outbox_id": job.outbox_id}
@@ -121,7 +134,9 @@ def _run_job(queue: Queue, job: DueJob) -> bool:
 
 def _record_failure(job: DueJob, ids: dict[str, Any]) -> None:
     if job.attempts + 1 < MAX_ATTEMPTS:
-        backoff = min(INITIAL_BACKOFF << job.attempts, MAX_BACKOFF)
+        is_urgent = job.job in URGENT_JOBS
+        first, longest = (URGENT_INITIAL_BACKOFF, URGENT_MAX_BACKOFF) if is_urgent else (INITIAL_BACKOFF, MAX_BACKOFF)
+        backoff = min(first << job.attempts, longest)
         store.postpone(mysql.autocommit, job.outbox_id, clock.now() + backoff)
         logger.warning("job failed", exc_info=True, extra={"ids": ids})
     else:

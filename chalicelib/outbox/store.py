@@ -56,6 +56,19 @@ def list_due(tx: Tx, now: int, jobs: Collection[str], included: bool, limit: int
     return [DueJob(**row) for row in rows]
 
 
+def find_next_due(tx: Tx, jobs: Collection[str], until: int) -> int | None:
+    """Return when the first pending job of these is due, None if none is due before `until`."""
+    due_at: int | None = tx.fetch_value(
+        """
+        SELECT due_at FROM outbox WHERE pending = 1 AND due_at < %(until)s AND job IN %(jobs)s
+        ORDER BY due_at LIMIT 1
+        """,
+        until=until,
+        jobs=jobs,
+    )
+    return due_at
+
+
 def claim(tx: Tx, job: DueJob, until: int) -> bool:
     """Lease a job until an instant; False if another worker was faster."""
     claimed = tx.execute(

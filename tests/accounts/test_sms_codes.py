@@ -1,23 +1,25 @@
 """SMS codes over HTTP: limits of sending and guessing."""
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
-from chalicelib import clock, logs
+from chalicelib import clock, errors, logs
 from chalicelib.adapters import mysql, redis, sms
+from chalicelib.errors import ApiError
 from chalicelib.identity import cleanup, sms_codes
-from chalicelib.identity.sms_codes import CodePurpose
 from chalicelib.outbox import outbox
 from chalicelib.outbox.jobs import Queue
 from chalicelib.settings import settings
 from tests.accounts.conftest import ReadSms
 from tests.support.accounts_client import (
     REGISTER_CODE,
+    RESET,
     RESET_CODE,
     UNUSED_PHONE,
     VALIDATE,
@@ -44,6 +46,15 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 @pytest.fixture
 def many_connections(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mysql, "settings", replace(settings, database_wait_seconds=60))  # they queue for 16
+
+
+def validate(hospital: Hospital, code: str) -> int:
+    return post_as_visitor(hospital, VALIDATE, phone=hospital.lin.phone, verCode=code).status
+
+
+def reset(hospital: Hospital, code: str) -> int:
+    body = {"phone": hospital.lin.phone, "verCode": code, "newPassword": "Anderes-12345"}
+    return post_as_visitor(hospital, RESET, **body).status
 
 
 @pytest.mark.store
@@ -198,30 +209,135 @@ def test_sent_code_leaves_nothing_in_the_outbox(hospital: Hospital, read_sms: Re
     wait_until(lambda: mysql.autocommit.fetch_value(enqueued, id=hospital.tenant_id) == 0)
 
 
-def test_failing_provider_is_retried_with_another_code(
-    hospital: Hospital, read_sms: ReadSms, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.handler.setFormatter(logs.JsonFormatter())
+class Provider:
+    """An SMS provider in a test's own time. `script` says what each attempt does; the last entry is repeated."""
 
-    def fail(*_: str) -> None:
-        raise sms.SmsError("isv.BUSINESS_LIMIT_CONTROL")
+    def __init__(self) -> None:
+        self.now = clock.now()
+        self.script = ["accept"]  # accept, refuse, or lose: the SMS arrives, but the provider's response does not
+        self.attempts: list[tuple[float, str]] = []  # seconds, code
 
-    with monkeypatch.context() as broken:
-        broken.setitem(sms.PROVIDERS, "file", fail)
-        assert request_code(hospital).status == 200
-        wait_until(lambda: '"provider_code": "isv.BUSINESS_LIMIT_CONTROL"' in caplog.text)
-    in_10_s = clock.now() + 10 * clock.SECOND
-    monkeypatch.setattr(clock, "now", lambda: in_10_s)
-    outbox.run_due_jobs(Queue.EXTERNAL)
-    [code] = read_sms(UNUSED_PHONE)
+    def send(self, _phone: str, code: str) -> None:
+        self.attempts.append((self.now / clock.SECOND, code))
+        step = self.script.pop(0) if len(self.script) > 1 else self.script[0]
+        if step == "refuse":
+            raise sms.SmsError("isv.BUSINESS_LIMIT_CONTROL")
+        if step == "lose":
+            raise ApiError(errors.UNAVAILABLE)
+
+    def wait(self, seconds: float) -> None:
+        self.now += int(seconds * clock.SECOND)
+
+    def request(self, hospital: Hospital, script: str, path: str = REGISTER_CODE, minutes: float = 0) -> str:
+        """Request a code after some minutes, let a worker run once, and return the code of its last attempt."""
+        self.wait(minutes * 60)
+        self.script = script.split()
+        phone = UNUSED_PHONE if path == REGISTER_CODE else hospital.lin.phone
+        assert request_code(hospital, phone, path).status == 200
+        outbox.run_due_jobs(Queue.EXTERNAL)
+        return self.attempts[-1][1]
+
+
+@pytest.fixture
+def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[Provider]:
+    """Time stands still but for `wait` and the sleep of the worker, which the test runs itself."""
+    mysql.autocommit.execute("DELETE FROM outbox")
+    provider = Provider()
+    monkeypatch.setattr(clock, "now", lambda: provider.now)
+    monkeypatch.setattr(clock, "monotonic", lambda: provider.now / clock.SECOND)
+    monkeypatch.setattr(clock, "sleep", provider.wait)
+    monkeypatch.setattr(outbox, "wake_worker", lambda *_: None)
+    monkeypatch.setitem(sms.PROVIDERS, "file", provider.send)
+    yield provider
+    mysql.autocommit.execute("DELETE FROM outbox")
+
+
+@pytest.mark.store
+def test_retry_sends_the_same_code(hospital: Hospital, provider: Provider) -> None:
+    code = provider.request(hospital, "lose lose accept")
+    assert [sent for _, sent in provider.attempts] == [code] * 3
     assert register(hospital, code).status == 200
 
 
-def test_late_code_is_not_sent(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sms, "send", lambda *_: pytest.fail("the request is out of date"))
-    sms_codes.generate_and_send(
-        hospital.tenant_id, {"phone": UNUSED_PHONE, "purpose": CodePurpose.SIGN_UP, "until": clock.now() - 1}
-    )
+@pytest.mark.store
+def test_code_is_valid_before_the_provider_has_accepted_it(hospital: Hospital, provider: Provider) -> None:
+    code = provider.request(hospital, "lose")
+    assert register(hospital, code).status == 200
+
+
+@pytest.mark.store
+@pytest.mark.parametrize("failure", ["refuse", "lose"])
+def test_earlier_code_is_valid_until_the_next_one_is_accepted(
+    hospital: Hospital, provider: Provider, failure: str
+) -> None:
+    first = provider.request(hospital, "accept", RESET_CODE)
+    second = provider.request(hospital, f"{failure}", RESET_CODE, minutes=1.1)
+    assert first != second
+    assert [validate(hospital, code) for code in (first, second)] == [200, 200]
+    provider.script = ["accept"]
+    provider.wait(30)
+    assert outbox.run_due_jobs(Queue.EXTERNAL) == 1
+    assert [validate(hospital, code) for code in (first, second)] == [400, 200]
+
+
+@pytest.mark.store
+def test_used_code_ends_the_others_and_is_not_sent_again(hospital: Hospital, provider: Provider) -> None:
+    codes = [provider.request(hospital, "lose", RESET_CODE, minutes=1.1) for _ in range(2)]
+    assert reset(hospital, codes[1]) == 200
+    provider.attempts.clear()
+    provider.wait(30)
+    assert outbox.run_due_jobs(Queue.EXTERNAL) == 1
+    assert provider.attempts == []
+    assert [use(hospital, code) for code in codes for use in (validate, reset)] == [400] * 4
+
+
+@pytest.mark.store
+def test_guess_counts_against_each_valid_code(hospital: Hospital, provider: Provider) -> None:
+    codes = [provider.request(hospital, "lose", RESET_CODE, minutes=1.1) for _ in range(2)]
+    wrong = next(code for code in ("000000", "000001", "000002") if code not in codes)
+    assert [validate(hospital, code) for code in (codes[0], codes[1]) * 6] == [200] * 12
+    assert [validate(hospital, wrong) for _ in range(5)] == [400] * 5
+    assert [validate(hospital, code) for code in codes] == [400, 400]
+
+
+@pytest.mark.store
+def test_code_is_not_retried_after_a_later_request(hospital: Hospital, provider: Provider) -> None:
+    provider.request(hospital, "refuse")
+    provider.wait(30)
+    assert outbox.run_due_jobs(Queue.EXTERNAL) == 0
+    provider.attempts.clear()
+    later_code = provider.request(hospital, "accept", minutes=0.1)
+    assert [code for _, code in provider.attempts] == [later_code]
+    assert mysql.autocommit.fetch_value("SELECT COUNT(*) FROM outbox") == 0
+
+
+@pytest.mark.store
+def test_code_is_retried_after_seconds_for_five_minutes(hospital: Hospital, provider: Provider) -> None:
+    """The first run is woken; then a worker starts each minute."""
+    began = provider.now / clock.SECOND
+    provider.request(hospital, "refuse")
+    assert [round(second - began) for second, _ in provider.attempts] == [0, 2, 6, 14, 30]
+    for minute in range(1, 8):
+        provider.now = int((began + minute * 60) * clock.SECOND)
+        outbox.run_due_jobs(Queue.EXTERNAL)
+    seconds = [second - began for second, _ in provider.attempts]
+    assert max(later - earlier for earlier, later in pairwise(seconds)) <= 60
+    assert 270 <= seconds[-1] <= 300
+    assert mysql.autocommit.fetch_value("SELECT COUNT(*) FROM outbox") == 0, "it is not dead-lettered"
+
+
+def test_failure_is_logged_with_the_providers_code(
+    hospital: Hospital, provider: Provider, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.handler.setFormatter(logs.JsonFormatter())
+    provider.request(hospital, "refuse accept")
+    assert '"provider_code": "isv.BUSINESS_LIMIT_CONTROL"' in caplog.text
+
+
+def test_each_request_has_a_code_of_its_own(hospital: Hospital, other_hospital: Hospital, provider: Provider) -> None:
+    codes = [provider.request(one, "accept", minutes=1.1) for one in (hospital, other_hospital, hospital)]
+    assert len(set(codes)) > 1
+    assert all(len(code) == 6 and code.isdigit() for code in codes)
 
 
 @both_paths
