@@ -38,13 +38,19 @@ def handle_callback(caller: Caller, query: OAuthCallbackQuery) -> OAuthResult:
     """Bind the openid that a code stands for to the caller's session.
 
     Raises:
-        ApiError: 400 if state or code is not valid, 404 without an account, 503 if WeChat does not respond.
+        ApiError: 400 if state or code is not valid, 404 without an account, 503 if WeChat does not respond; then the
+            request may be repeated.
     """
     official_account = account.require(caller.tenant_id)
     tenant_id, token_hash, app_id = caller.tenant_id, _get_token_hash(caller), official_account.app_id
     if not openids.consume_state(mysql.autocommit, tenant_id, token_hash, app_id, query.state):
         raise ApiError(errors.BAD_PARAMETER, "state：无效、已过期或已使用，请重新授权")
-    openid = _fetch_openid(official_account, query.code)
+    try:
+        openid = _fetch_openid(official_account, query.code)
+    except ApiError as error:
+        if error.kind is errors.UNAVAILABLE:  # the code may still be valid, but is worth nothing without its state
+            openids.insert_state(mysql.autocommit, tenant_id, token_hash, app_id, query.state)
+        raise
     if not openid:
         raise ApiError(errors.BAD_PARAMETER, "code：当前为网页快照，请点击右下角“使用完整服务”后重新授权")
     mysql.run_transaction(lambda tx: openids.bind(tx, tenant_id, caller.user_id, token_hash, app_id, openid))

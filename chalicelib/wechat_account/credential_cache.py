@@ -28,6 +28,7 @@ _READ_SCRIPT = load_script(__file__, "credential_read")
 _STORE_SCRIPT = load_script(__file__, "credential_store")
 _FAIL_SCRIPT = load_script(__file__, "credential_fail")
 _CLAIM_SCRIPT = load_script(__file__, "credential_claim")
+_RELEASE_SCRIPT = load_script(__file__, "credential_release")
 
 
 class ReadState(StrEnum):
@@ -78,6 +79,11 @@ def claim_once(key: str, seconds: int) -> bool:
         return bool(redis.run_script(_CLAIM_SCRIPT, [key], [seconds]))
     except redis.RedisUnavailableError:
         return False
+
+
+def release_claim(key: str) -> None:
+    """Undo `claim_once`, because the flag's use failed."""
+    redis.try_script(_RELEASE_SCRIPT, [key], [])
 
 
 def _fetch_and_store(tenant_id: int, key: str, holder: str, fetch: Callable[[], IssuedCredential]) -> str:

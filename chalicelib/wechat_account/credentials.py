@@ -78,12 +78,14 @@ def _fetch_token(account: OfficialAccount, rejected_token: str) -> IssuedCredent
     forced refresh revokes the token of the hospital's other systems, so it is limited to one per
     FORCED_REFRESH_INTERVAL_SECONDS.
     """
-    token = wechat_api.fetch_stable_token(account.app_id, account.secret)
-    if token.value == rejected_token and credential_cache.claim_once(
-        _build_key(account, "forced-refresh"), FORCED_REFRESH_INTERVAL_SECONDS
-    ):
+    token, flag = wechat_api.fetch_stable_token(account.app_id, account.secret), _build_key(account, "forced-refresh")
+    if token.value != rejected_token or not credential_cache.claim_once(flag, FORCED_REFRESH_INTERVAL_SECONDS):
+        return token
+    try:
         return wechat_api.fetch_stable_token(account.app_id, account.secret, force_refresh=True)
-    return token
+    except ApiError:  # if WeChat refreshed it nevertheless, the next fetch returns another token
+        credential_cache.release_claim(flag)
+        raise
 
 
 def _build_key(account: OfficialAccount, name: str) -> str:

@@ -177,6 +177,15 @@ def test_failure_of_wechat_returns_503_and_binds_nothing(
     bind(configured_hospital.lin, wechat)
 
 
+def test_callback_may_be_repeated_after_a_failure_of_wechat(configured_hospital: Hospital, wechat: WeChat) -> None:
+    query = authorize(request_url(configured_hospital.lin), wechat)
+    wechat.failures["/sns/oauth2/access_token"] = 503
+    assert submit_callback(configured_hospital.lin, query).status == 503
+    wechat.failures.clear()
+    assert submit_callback(configured_hospital.lin, query).data == {"open_id": LIN_OPENID}
+    assert submit_callback(configured_hospital.lin, query).status == 400
+
+
 def test_openid_moves_to_the_user_who_bound_it_last(configured_hospital: Hospital, wechat: WeChat) -> None:
     """A phone that changed hands does not receive messages about the previous user's visits."""
     bind(configured_hospital.lin, wechat)

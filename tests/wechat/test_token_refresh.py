@@ -6,12 +6,15 @@ from typing import Any
 
 import pytest
 
+from chalicelib import errors
 from chalicelib.adapters import redis, wechat_api
 from chalicelib.adapters.wechat_api import WechatApiError
+from chalicelib.errors import ApiError
 from chalicelib.wechat_account import account, credentials
 from devstack.fakes.wechat import WeChat
 from tests.support.conversation_log import cut_redis
 from tests.support.factories import Hospital
+from tests.support.faults.final_state import wait_until
 from tests.support.wechat_client import APP_ID
 
 __all__ = ["cut_redis"]
@@ -50,6 +53,28 @@ def test_refresh_is_forced_once_per_interval(configured_hospital: Hospital, wech
             )
         assert error_info.value.errcode == 40001
     assert len(wechat.forced_refreshes[APP_ID]) == 1
+
+
+def test_failed_forced_refresh_is_repeated(
+    configured_hospital: Hospital, wechat: WeChat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise all messages of the hospital would be rejected until the interval is over."""
+    official_account = account.require(configured_hospital.tenant_id)
+    credentials.get_ticket(official_account)
+    wechat.invalid_tokens.add(wechat.tokens[APP_ID])
+    fetch_token = wechat_api.fetch_stable_token
+
+    def fail_when_forced(app_id: str, secret: str, force_refresh: bool = False) -> wechat_api.IssuedCredential:
+        if force_refresh:
+            raise ApiError(errors.UNAVAILABLE)
+        return fetch_token(app_id, secret)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(wechat_api, "fetch_stable_token", fail_when_forced)
+        with pytest.raises(ApiError):
+            credentials.call_with_token(official_account, wechat_api.fetch_private_templates)
+    wait_until(lambda: not list(redis.get_client().scan_iter(f"wechat:*:{{{official_account.tenant_id}:*:failed")))
+    assert credentials.call_with_token(official_account, wechat_api.fetch_private_templates)
 
 
 def test_ticket_is_cached_for_ten_minutes(configured_hospital: Hospital, wechat: WeChat) -> None:
