@@ -9,7 +9,7 @@ class SmsSettings:
     """Settings of adapters/sms.py."""
 
     provider: str  # aliyun, tencent, or file for development; "" if no codes can be sent
-    file_path: str  # the provider `file` appends a line for each code
+    file_path: str  # the provider `file` appends a line for each code; "-": standard error
     key_id: str
     key_secret: str = field(repr=False)
     app_id: str  # Tencent's SmsSdkAppId

@@ -2,11 +2,12 @@
 
 A provider needs a template that it has approved for the hospital. To add a provider, write a `send_by_…` function, add
 it to PROVIDERS, and add its name to the parameter SmsProvider in infra/overlay.py; CONTRIBUTING.md lists all places.
-The provider `file`, for development, appends phone and code to a file.
+The provider `file`, for development, appends phone and code to a file or writes them to standard error.
 """
 
 import json
 import re
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -46,9 +47,14 @@ def send(phone: str, code: str) -> None:
 
 
 def send_to_file(phone: str, code: str) -> None:
-    """Append phone and code to SMS_FILE."""
+    """Append phone and code to SMS_FILE, or write them to standard error if it is "-"."""
+    line = f"SMS {phone} {code}\n"
+    if settings.sms.file_path == "-":  # unlike /dev/stderr: a file opened again has a position of its own
+        sys.stderr.write(line)
+        sys.stderr.flush()
+        return
     with open(settings.sms.file_path, "a", encoding="utf-8") as file:
-        file.write(f"SMS {phone} {code}\n")
+        file.write(line)
 
 
 def send_by_aliyun(phone: str, code: str) -> None:

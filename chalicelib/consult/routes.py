@@ -64,7 +64,8 @@ def patient_send_text_msg(
 def patient_msg_list(caller: Caller, query: PatientMessagesQuery, batch: ScriptBatch | None) -> list[MessageForPatient]:
     """患者获取历史消息列表
 
-    Newest first; with msg_id, the messages strictly older than that one.
+    Newest first; with msg_id, the messages strictly older than that one, which is left out, unlike in
+    `get_conversation_30msg_before_the_id` of document 004.
     """
     return messages.list_for_patient(caller, query, batch)
 
@@ -139,7 +140,7 @@ def doctor_send_text_msg(
 def doctor_msg_list(caller: Caller, query: DoctorMessagesQuery, batch: ScriptBatch | None) -> list[MessageForDoctor]:
     """医生获取历史会话消息列表
 
-    Newest first; with msg_id, the messages strictly older than that one.
+    Newest first; with msg_id, the messages strictly older than that one, which is left out.
     """
     return messages.list_for_doctor(caller, query, batch)
 

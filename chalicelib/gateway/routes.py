@@ -130,7 +130,7 @@ def get_conversation_msg_by_range(caller: Caller, body: RangeRequest) -> Message
 def get_conversation_30msg_before_the_id(caller: Caller, body: PageRequest) -> Messages:
     """获取指定消息ID之前的30条消息
 
-    That message and the 29 before it.
+    The message with the given id is included: it and the 29 before it. `msg_list` of document 000 leaves it out.
     """
     return messages.list_before(caller, body)
 
@@ -139,7 +139,7 @@ def get_conversation_30msg_before_the_id(caller: Caller, body: PageRequest) -> M
 def get_conversation_30msg_after_the_id(caller: Caller, body: PageRequest) -> Messages:
     """获取指定消息ID之后的30条消息
 
-    That message and the 29 after it.
+    The message with the given id is included: it and the 29 after it.
     """
     return messages.list_after(caller, body)
 

@@ -20,13 +20,26 @@ curl -s -w '\\n' -H 'token: {doctor_token}' -H 'Content-Type: application/json' 
 """
 
 
+OUTPUT_TEXT = """What would leave this machine appears below, as it is sent:
+
+  SMS 13800000001 042917                a verification code
+  WeChat to OPENID: …                   a template message, to users who have bound an openid
+  WeChat Pay order NUMBER: …            an order, with the command that pays it; then its payment and refund
+
+A page receives live events (pushes) at /notify. To wait for those of the first patient, for at most 20 s:
+
+curl -s -w '\\n' '{base}/notify?protoc=poll&limit=20&events=1&token={patient}'
+"""
+
+
 def format_banner() -> str:
     """Return the text, from .local/demo.json."""
     demo = json.loads((LOCAL / "demo.json").read_text("utf-8"))
     accounts = "\n".join(format_account(kind, one) for kind in ("patients", "doctors", "staff") for one in demo[kind])
     base = demo["base_url"]
     title = f"诊讯  {base}   API documentation: {base}/docs   Ctrl-C stops everything"
-    return f"{title}\n\n{accounts}\n\n{format_chat_commands(demo)}"
+    output = OUTPUT_TEXT.format(patient=demo["patients"][0]["token"], base=base)
+    return f"{title}\n\n{accounts}\n\n{format_chat_commands(demo)}\n{output}"
 
 
 def find_base_url() -> str:
@@ -60,7 +73,4 @@ def format_chat_commands(demo: dict[str, Any]) -> str:
 def format_service_urls(env: dict[str, str]) -> str:
     """Return the text of bin/dev --services: the URLs of the services, and how to start Chalice beside them."""
     urls = "\n".join(f"  {name}={env[name]}" for name in ("DATABASE_URL", "REDIS_URL", "S3_ENDPOINT_URL"))
-    return (
-        f"\n{urls}\n\nIn another terminal:  set -a; . .local/env; set +a; .local/venv/bin/chalice local --port 8018\n"
-        "Ctrl-C stops everything."
-    )
+    return f"\n{urls}\n\nIn another terminal:  bin/chalice local --port 8018\nCtrl-C stops everything."

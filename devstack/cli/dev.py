@@ -175,12 +175,18 @@ def create_staff(arguments: list[str]) -> int:
 
 def run_chalice(arguments: list[str]) -> int:
     """bin/chalice: run Chalice's command on the services of bin/dev; its `local` serves WebSockets too."""
-    _, _, port = " ".join(arguments).partition("--port ")
-    url = f"http://127.0.0.1:{port.split()[0] if port else CHALICE_PORT}"
+    url = f"http://127.0.0.1:{find_port(arguments)}"
     with open_environment() as env:
         command = [python_env.get_python("venv"), "-m", "devstack.apigateway.chalice_command", *arguments]
         env = {**env, **dict.fromkeys(("WS_ENDPOINT_URL", "PUBLIC_URL"), url)}
         return subprocess.run(command, cwd=ROOT, env=env).returncode
+
+
+def find_port(arguments: list[str]) -> int:
+    """Return the port at which `chalice local` serves with these arguments."""
+    parser = argparse.ArgumentParser(prog="bin/chalice", add_help=False, allow_abbrev=False)
+    parser.add_argument("--port", type=int, default=CHALICE_PORT)
+    return int(parser.parse_known_args(arguments)[0].port)
 
 
 @contextlib.contextmanager

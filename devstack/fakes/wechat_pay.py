@@ -2,7 +2,7 @@
 
 `python -m devstack.fakes.wechat_pay --port PORT` serves the merchants of the demo hospitals. There,
 POST /devstack/pay/OUT_TRADE_NO pays an order as the patient would and notifies the hospital; refunds succeed at once
-and are notified too.
+and are notified too. Each order, payment and refund is printed.
 
 It validates signatures, times and fields as WeChat Pay does, stores orders and refunds, and signs its responses. With
 TLS it also requires the merchant certificate for refunds of v2. Tests make it hang, reject calls, return malformed or
@@ -16,7 +16,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -25,6 +25,7 @@ from chalicelib import clock
 from chalicelib.adapters.wechat_pay import api_v2, api_v3
 from chalicelib.adapters.wechat_pay.types import ApiVersion, Merchant, SignType
 from chalicelib.settings import settings
+from devstack import console
 from devstack.fakes import wechat_pay_keys, wechat_pay_protocol_v2, wechat_pay_protocol_v3, wechat_pay_rules
 from devstack.fakes.wechat import Server
 from devstack.fakes.wechat_pay_keys import Signer
@@ -44,6 +45,7 @@ class WeChatPay:
         failures: by action (prepay, query, close, refund, query_refund), the error code or HTTP status to return, or
             "" for a malformed response.
         signs_with_wrong_key: sign responses and notifications with a key that is not WeChat Pay's.
+        on_event: called with a summary of each new order, payment and refund.
         settles_refunds_at_once: set refunds to SUCCESS and notify the hospital as soon as they are requested.
         accepting: while it is not set, requests get no response.
     """
@@ -56,6 +58,7 @@ class WeChatPay:
     refunds: dict[str, Refund] = field(default_factory=dict)
     calls: Counter[str] = field(default_factory=Counter)
     failures: dict[str, str | int] = field(default_factory=dict)
+    on_event: Callable[[str], None] = lambda _: None
     signs_with_wrong_key: bool = False
     settles_refunds_at_once: bool = False
     accepting: threading.Event = field(default_factory=threading.Event)
@@ -247,7 +250,9 @@ def main() -> None:
     """Serve the merchants of the demo hospitals."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
-    create_server(create_demo_merchants()[0], parser.parse_args().port).serve_forever()
+    pay, _ = create_demo_merchants()
+    pay.on_event = console.print_line
+    create_server(pay, parser.parse_args().port).serve_forever()
 
 
 if __name__ == "__main__":

@@ -84,6 +84,8 @@ def place_order(pay: "WeChatPay", order: Order) -> Order:
     existing = pay.orders.get(order.out_trade_no)
     if existing is None:
         existing = pay.orders[order.out_trade_no] = replace(order, prepay_id=f"wx{secrets.token_hex(17)}")
+        command = f"curl -X POST {pay.url}/devstack/pay/{order.out_trade_no}"
+        pay.on_event(f"  WeChat Pay order {order.out_trade_no}: {order.fee / 100:.2f} yuan. To pay it: {command}")
     elif existing.state != "NOTPAY":
         raise WeChatPayError("ORDER_CLOSED" if existing.state == "CLOSED" else "ORDERPAID")
     elif replace(order, prepay_id=existing.prepay_id, expires_at=existing.expires_at) != existing:
@@ -114,6 +116,7 @@ def mark_paid(pay: "WeChatPay", out_trade_no: str) -> Order:
     pay.orders[out_trade_no] = replace(
         order, state="SUCCESS", transaction_id=f"42{secrets.randbelow(10**26):026d}", paid_at=clock.now()
     )
+    pay.on_event(f"  WeChat Pay order {out_trade_no}: {order.fee / 100:.2f} yuan paid")
     return pay.orders[out_trade_no]
 
 
@@ -142,6 +145,7 @@ def create_refund(pay: "WeChatPay", merchant: Merchant, out_trade_no: str, total
     pay.refunds[requested.out_refund_no] = replace(
         requested, order=order, refund_id=f"50{secrets.randbelow(10**26):026d}"
     )
+    pay.on_event(f"  WeChat Pay order {out_trade_no}: {requested.fee / 100:.2f} yuan refunded")
     return pay.refunds[requested.out_refund_no]
 
 

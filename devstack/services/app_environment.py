@@ -37,7 +37,7 @@ def build(venv: str, urls: dict[str, str], tests: bool) -> dict[str, str]:
         "AWS_EC2_METADATA_DISABLED": "true",
         **(TEST_SETTINGS if tests else {}),
         "SMS_PROVIDER": "file",
-        "SMS_FILE": os.devnull if tests else "/dev/stderr",  # bin/dev prints SMS codes
+        "SMS_FILE": os.devnull if tests else "-",  # bin/dev prints SMS codes
         "DATA_KEYS_FILE": data_keys.ensure_file(),
         "ZHENXUN_STAGE": "local",
     }

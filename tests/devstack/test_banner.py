@@ -39,14 +39,16 @@ def test_printed_commands_work_in_their_order(monkeypatch: pytest.MonkeyPatch, t
     thread = threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
-        commands = ["curl" + part.replace("\\\n", "") for part in banner.format_banner().split("\ncurl")[1:]]
-        sent, listed, replied = (run_curl(command) for command in commands)
+        parts = [part.partition("\n\n")[0] for part in banner.format_banner().split("\ncurl")[1:]]
+        commands = ["curl" + part.replace("\\\n", "") for part in parts]
+        sent, listed, replied, events = (run_curl(command) for command in commands)
     finally:
         running.shutdown()
         running.server_close()
         thread.join()
     assert sent["data"]["msg_id"] in [message["msg_id"] for message in listed["data"]]
     assert replied["code"] == 0
+    assert events["code"] == 0
 
 
 def test_every_demo_account_is_printed_with_phone_and_token(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
