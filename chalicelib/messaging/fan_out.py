@@ -1,15 +1,38 @@
-"""Notification of many principals at once, and the outbox job that notifies a large conversation."""
+"""Notification of many principals at once, and the outbox job that notifies those of a conversation.
 
+The job notifies large conversations, and smaller ones for which Redis could not be reached when the message was sent.
+"""
+
+import logging
 from typing import Any
 
+from chalicelib import logs
 from chalicelib.adapters import mysql, redis
+from chalicelib.errors import ApiError
 from chalicelib.messaging import feed, reading_store, socket_push
 from chalicelib.messaging.feed import Event, EventKind
 from chalicelib.messaging.models import Message
+from chalicelib.outbox import outbox
+from chalicelib.outbox.jobs import Job
 from chalicelib.settings import settings
+
+logger = logging.getLogger(__name__)
 
 BATCH_SIZE = 100  # feeds per round trip
 MAX_WRITE_SECONDS = 3.0  # for which a job in Lambda waits for the sockets: it is suspended afterwards
+
+
+def notify_later(tenant_id: int, event: Event) -> None:
+    """Enqueue the job for a message or its withdrawal; the scheduled run takes it within a minute.
+
+    The worker is not woken, because Redis is unavailable. Without MySQL the event is only logged as lost.
+    """
+    payload = {"kind": event["kind"], "conversation": event["conversation"], "seq": event["seq"]}
+    try:
+        outbox.enqueue(mysql.autocommit, tenant_id, Job.NOTIFY_LARGE_CONVERSATION, payload)
+    except ApiError as error:  # the message is committed and must not fail because of this
+        ids = {"seq": event["seq"], **logs.describe_error(error.__cause__ or error)}
+        logger.warning("notification not enqueued", extra={"ids": ids})
 
 
 def notify_large_conversation(tenant_id: int, payload: dict[str, Any]) -> None:
@@ -38,7 +61,7 @@ def notify(tenant_id: int, principals: list[str], event: Event, message: Message
     """
     for start in range(0, len(principals), BATCH_SIZE):
         batch = principals[start : start + BATCH_SIZE]
-        replies = redis.run_scripts(feed.build_publish_calls(tenant_id, batch, event), ignore_backoff=True)
+        replies = redis.run_scripts(feed.build_publish_calls(tenant_id, batch, event))
         socket_push.push_events(tenant_id, feed.parse_published_events(batch, event, replies), message)
     if settings.in_lambda:
         socket_push.wait_until_written(MAX_WRITE_SECONDS)

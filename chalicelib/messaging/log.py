@@ -6,7 +6,7 @@ from chalicelib import clock, errors
 from chalicelib.adapters import mysql, redis
 from chalicelib.adapters.redis import ScriptBatch, ScriptCall
 from chalicelib.errors import ApiError
-from chalicelib.messaging import feed, recent_cache, socket_push, store
+from chalicelib.messaging import fan_out, feed, recent_cache, socket_push, store
 from chalicelib.messaging.feed import Event
 from chalicelib.messaging.models import Message, NewMessage, StoredMessage
 from chalicelib.outbox import outbox
@@ -69,7 +69,10 @@ def withdraw(tenant_id: int, public_id: str, message_id: str, principal: str) ->
 
 
 def _publish(tenant_id: int, public_id: str, stored: StoredMessage, cache_call: ScriptCall, event: Event) -> None:
-    """Show a committed change to readers and notify participants: at once, or by the outbox if they are many."""
+    """Show a committed change to readers and notify participants: at once, or by the outbox if they are many.
+
+    If Redis is unavailable, the outbox notifies them later.
+    """
     if stored.is_large_conversation:
         outbox.wake_worker()
     try:
@@ -79,6 +82,8 @@ def _publish(tenant_id: int, public_id: str, stored: StoredMessage, cache_call: 
     except redis.RedisUnavailableError as error:
         recent_cache.distrust(public_id)
         logger.warning("message not published", extra={"ids": {"reason": str(error), "seq": stored.message.seq}})
+        if not stored.is_large_conversation:  # its job notifies the participants in any case
+            fan_out.notify_later(tenant_id, event)
         return
     socket_push.push_events(tenant_id, feed.parse_published_events(stored.recipients, event, replies), stored.message)
 

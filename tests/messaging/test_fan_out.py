@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from chalicelib.adapters import mysql, redis
+from chalicelib.errors import UNAVAILABLE, ApiError
 from chalicelib.messaging import feed, ids, log, store
 from chalicelib.messaging.models import ConversationKind, NewMessage
 from chalicelib.outbox import outbox
@@ -79,12 +80,61 @@ def test_notification_is_repeated_when_redis_is_back(hospital: Hospital, convers
     assert len(list_events(hospital, 5)) == 1
 
 
-def test_small_conversation_is_notified_at_once_without_job(hospital: Hospital) -> None:
-    public_id = ids.generate_public_id()
-    few = [f"session:{number}" for number in range(20)]
-    mysql.run_transaction(
-        lambda tx: store.create_conversation(tx, hospital.tenant_id, public_id, ConversationKind.SERVICE, few, 1)
+def test_message_sent_without_redis_is_notified_when_redis_is_back(hospital: Hospital, cut_redis: Any) -> None:
+    public_id = create_small_conversation(hospital, 2)
+    first = send(hospital, public_id, "一")
+    cut = cut_redis()
+    second = send(hospital, public_id, "二")
+    log.withdraw(hospital.tenant_id, public_id, first, "session:0")
+    assert outbox.run_due_jobs() == 0
+    cut.__exit__(None, None, None)
+    third = send(hospital, public_id, "三")
+    mysql.autocommit.execute("UPDATE outbox SET due_at = 0")
+    assert outbox.run_due_jobs() == 2
+    events = [(event["kind"], event["id"], event["prev_id"]) for event in list_events(hospital, 1)]
+    assert sorted(events) == sorted(
+        [
+            ("message", first, ""),
+            ("message", second, first),
+            ("withdrawn", first, ""),
+            ("message", third, second),
+        ]
     )
+
+
+def test_large_conversation_without_redis_enqueues_no_second_job(
+    hospital: Hospital, conversation: str, cut_redis: Any
+) -> None:
+    cut = cut_redis()
+    send(hospital, conversation, "一")
+    cut.__exit__(None, None, None)
+    assert mysql.autocommit.fetch_value("SELECT COUNT(*) FROM outbox") == 1
+
+
+def test_message_is_acknowledged_if_its_notification_cannot_be_enqueued(
+    hospital: Hospital, cut_redis: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise ApiError(UNAVAILABLE)
+
+    public_id = create_small_conversation(hospital, 2)
+    monkeypatch.setattr(outbox, "enqueue", fail)
+    cut = cut_redis()
+    assert send(hospital, public_id, "一")
+    cut.__exit__(None, None, None)
+    assert "notification not enqueued" in caplog.text
+
+
+def create_small_conversation(hospital: Hospital, participant_count: int) -> str:
+    public_id, members = ids.generate_public_id(), [f"session:{number}" for number in range(participant_count)]
+    mysql.run_transaction(
+        lambda tx: store.create_conversation(tx, hospital.tenant_id, public_id, ConversationKind.SERVICE, members, 1)
+    )
+    return public_id
+
+
+def test_small_conversation_is_notified_at_once_without_job(hospital: Hospital) -> None:
+    public_id = create_small_conversation(hospital, 20)
     send(hospital, public_id, "一")
     assert len(list_events(hospital, 19)) == 1
     assert mysql.autocommit.fetch_value("SELECT COUNT(*) FROM outbox") == 0
