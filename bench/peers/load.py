@@ -30,6 +30,8 @@ class Client:
             RejectedError.
         receiver: the connection of the waiting receiver, to which the server delivers the message; None for none.
         build_mark: returns the bytes by which the receiver recognizes the message with this number.
+        has_constant_size: whether all responses have the size of the first. Then the kernel wakes this process once for
+            each response, however many packets the server divides it into.
     """
 
     sock: socket.socket
@@ -37,6 +39,7 @@ class Client:
     is_complete: Callable[[bytes, int], bool]
     receiver: socket.socket | None = None
     build_mark: Callable[[int], bytes] = lambda _: b""
+    has_constant_size: bool = False
     number: int = 0
     started: float = 0.0
     response: bytes = b""
@@ -58,6 +61,8 @@ class Client:
         self.response += _receive(self.sock)
         if not self.has_response and self.is_complete(self.response, self.number):
             self.has_response = True
+            if self.has_constant_size:
+                self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, len(self.response))
             return True
         return False
 

@@ -48,24 +48,31 @@ def _format_ratios(rows: Rows, names: list[str]) -> list[str]:
     peers = [name for name in names if name in PEER_NAMES]
     if not peers or "ours" not in names:
         return []
-    lines = ["Ours divided by the peer:"]
+    columns = f"{'req/s':>7}{'p50':>7}{'p99':>7}{'CPU':>7} |"
+    lines = [
+        f"{'ours divided by':18}|{''.join(f'{peer:^29}|' for peer in peers)}",
+        f"{'case':10}{'clients':>8}|{columns * len(peers)} target",
+    ]
     for case, clients in dict.fromkeys((case, clients) for case, clients, _ in rows):
         ours = rows[case, clients, "ours"]
-        parts = [_format_ratio(case, ours, rows[case, clients, peer], peer) for peer in peers]
-        line = f"{case:10}{clients:>4} clients: {'; '.join(parts)}"
-        lines.append(line + _format_target(case, clients, ours, {one: rows[case, clients, one] for one in peers}))
+        theirs = {peer: rows[case, clients, peer] for peer in peers}
+        ratios = "".join(f"{_format_ratio(ours, one)} |" for one in theirs.values())
+        lines.append(f"{case:10}{clients:>8}|{ratios}{_format_target(case, clients, ours, theirs)}")
     return lines
 
 
-def _format_ratio(case: str, ours: Row, peer: Row, name: str) -> str:
+def _format_ratio(ours: Row, peer: Row) -> str:
     def divide(get: Callable[[Figures], float]) -> str:
         divisor = peer.get_median(get)
-        return f"{ours.get_median(get) / divisor:.2f}" if divisor else "–"
+        return f"{ours.get_median(get) / divisor:>7.2f}" if divisor else f"{'–':>7}"
 
-    rate = "" if case == "deliver" else f"rate {divide(lambda one: one.rate)}, "
-    return (
-        f"{name} {rate}p50 {divide(lambda one: one.p50)}, p99 {divide(lambda one: one.p99)}, "
-        f"CPU {divide(lambda one: one.server_cpu)}"
+    return "".join(
+        (
+            divide(lambda one: one.rate),
+            divide(lambda one: one.p50),
+            divide(lambda one: one.p99),
+            divide(lambda one: one.server_cpu),
+        )
     )
 
 
@@ -80,16 +87,16 @@ def _format_target(case: str, clients: int, ours: Row, peers: dict[str, Row]) ->
 
     if case == "deliver":
         missed = is_slower(lambda one: one.p50) or is_slower(lambda one: one.p99)
-        target = "p50 and p99 of at most the better peer's"
+        target = "p50 and p99 ≤ the better peer's"
     elif case == "newest 20":
         missed = any(get_rate_ratio(one) < MIN_READ_RATIO for one in peers.values())
-        target = f"{MIN_READ_RATIO:.0f} × every peer's rate"
+        target = f"≥ {MIN_READ_RATIO:.0f} × each peer's rate"
     elif "ejabberd" not in peers:
         return ""
     elif clients == 1:
         missed = is_slower(lambda one: one.p50)
-        target = "a p50 of at most ejabberd's"
+        target = "p50 ≤ ejabberd's"
     else:
         missed = get_rate_ratio(peers["ejabberd"]) < MIN_SEND_RATIO
-        target = f"{MIN_SEND_RATIO} × ejabberd's rate"
-    return f"  target: {target}{', MISSED' if missed else ''}"
+        target = f"≥ {MIN_SEND_RATIO} × ejabberd's rate"
+    return f" {target}{', MISSED' if missed else ''}"

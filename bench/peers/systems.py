@@ -144,6 +144,7 @@ def _create_xmpp_clients(port: int, clients: int) -> dict[str, list[Client]]:
                 xmpp_clients.sign_in(port, f"r{number}"),
                 xmpp_clients.create_page_builder(f"x{number}"),
                 xmpp_clients.is_complete_page,
+                has_constant_size=True,
             )
             for number in numbers
         ],
