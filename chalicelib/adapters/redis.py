@@ -1,6 +1,9 @@
 """Run Lua scripts on Redis. Redis holds only copies of data in MySQL: every caller must work without it.
 
 All keys of a script share one hash tag. Work on several hash tags is sent as one pipeline of scripts.
+
+Commands are sent by redis_protocol.py. redis-py is imported only if a server of a cluster does not execute a command
+because its slot has moved or is moving: importing it takes a third of a cold start.
 """
 
 import hashlib
@@ -12,20 +15,18 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import redis
-from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisClusterException, RedisError
-from redis.retry import Retry
-
 from chalicelib import clock
-from chalicelib.adapters import redis_protocol
+from chalicelib.adapters import redis_connection, redis_protocol
+from chalicelib.adapters.redis_connection import ResponseError
+from chalicelib.adapters.redis_protocol import Command, Servers
 from chalicelib.settings import settings
 
 logger = logging.getLogger(__name__)
 
 
-MAX_CONNECTIONS = 2_000  # per process: on a developer's machine each waiting listener uses one
 BACKOFF_SECONDS = 1.0  # after a timeout, during which calls fail at once
+# The server did not execute the command; another one may, or the same one a little later.
+REDIRECTION_CODES = ("MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN")
 
 
 class RedisUnavailableError(Exception):
@@ -129,9 +130,7 @@ def wait_for_stream(stream: str, after: str, seconds: float) -> None:
     """Block until a stream has an entry after the given id, at most `seconds`. Raises RedisUnavailableError."""
     command = ("XREAD", "BLOCK", max(int(seconds * 1000), 1), "STREAMS", stream, after)
     _call_driver(
-        lambda: redis_protocol.execute_blocking(
-            get_client(), stream, command, seconds + settings.redis_timeout_seconds
-        ),
+        lambda: redis_protocol.execute_blocking(_get_servers(), command, seconds + settings.redis_timeout_seconds),
         expected_seconds=seconds,
     )
 
@@ -143,42 +142,100 @@ def _call_driver(work: Callable[..., Any], *arguments: Any, expected_seconds: fl
     started = clock.monotonic() + expected_seconds
     try:
         return work(*arguments)
-    except (RedisError, RedisClusterException, OSError) as error:  # RedisClusterException is not a RedisError
+    except (ResponseError, OSError) as error:
         if clock.monotonic() - started >= settings.redis_timeout_seconds:
             _backoff_until[settings.redis_url] = clock.monotonic() + BACKOFF_SECONDS
-        if settings.redis_cluster:
-            get_client.cache_clear()  # the next client discovers the cluster's nodes again
+        _get_servers().forget_slots()  # the next command asks the cluster again
         raise RedisUnavailableError(type(error).__name__) from error
 
 
 def _evaluate_scripts(calls: list[ScriptCall]) -> list[Any]:
-    results = redis_protocol.execute_commands(
-        get_client(),
-        [("EVALSHA", script.sha1, *_build_eval_arguments(keys, more)) for script, keys, more in calls],
+    results = _execute_commands(
+        [("EVALSHA", script.sha1, len(keys), *keys, *arguments) for script, keys, arguments in calls]
     )
-    missing = [i for i, result in enumerate(results) if isinstance(result, NoScriptError)]
+    errors = [i for i, result in enumerate(results) if isinstance(result, ResponseError)]
+    missing = [i for i in errors if results[i].code == "NOSCRIPT"]
     if missing:  # the script cache is empty after a restart or failover
-        commands = [("EVAL", calls[i][0].body, *_build_eval_arguments(*calls[i][1:])) for i in missing]
-        for i, result in zip(missing, redis_protocol.execute_commands(get_client(), commands), strict=True):
+        commands = [
+            ("EVAL", script.body, len(keys), *keys, *arguments)
+            for script, keys, arguments in (calls[i] for i in missing)
+        ]
+        for i, result in zip(missing, _execute_commands(commands), strict=True):
             results[i] = result
-    for result in results:
-        if isinstance(result, Exception):
-            raise result
+    for i in errors:
+        if isinstance(results[i], ResponseError):
+            raise results[i]
     return results
 
 
-def _build_eval_arguments(keys: list[str], arguments: list[Any]) -> list[Any]:
-    return [len(keys), *keys, *arguments]
+def _execute_commands(commands: list[Command]) -> list[Any]:
+    """Execute commands and repeat those that a server redirects; an error response is returned as a ResponseError."""
+    responses = redis_protocol.execute_commands(_get_servers(), commands)
+    redirected = [
+        i
+        for i, response in enumerate(responses)
+        if isinstance(response, ResponseError) and response.code in REDIRECTION_CODES
+    ]
+    if redirected:
+        _get_servers().forget_slots()
+        repeated = _execute_with_library([commands[i] for i in redirected])
+        for i, response in zip(redirected, repeated, strict=True):
+            responses[i] = response
+    return responses
+
+
+@cache
+def _get_servers() -> Servers:
+    address, options = redis_connection.parse_url(
+        settings.redis_url, settings.redis_timeout_seconds, settings.tls_ca_file
+    )
+    return Servers(address, options, settings.redis_cluster)
+
+
+def close_connections() -> None:
+    """Close all idle connections; the next call reads the settings again. For tests that change them."""
+    if _get_servers.cache_info().currsize:
+        _get_servers().close_idle()
+    if get_client.cache_info().currsize:
+        get_client().close()
+    _get_servers.cache_clear()
+    get_client.cache_clear()
+
+
+def _execute_with_library(commands: list[Command]) -> list[Any]:
+    """Execute commands through redis-py, which follows redirections. See `_execute_commands`."""
+    from redis.exceptions import NoScriptError, RedisClusterException, RedisError
+
+    try:
+        pipe = get_client().pipeline(transaction=False)
+        for command in commands:
+            pipe.execute_command(*command)
+        responses = pipe.execute(raise_on_error=False)
+    except (RedisError, RedisClusterException) as error:  # RedisClusterException is not a RedisError
+        get_client.cache_clear()  # the next client discovers the cluster's nodes again
+        raise ConnectionError(type(error).__name__) from error
+    return [
+        ResponseError(f"{'NOSCRIPT ' if isinstance(one, NoScriptError) else ''}{one}")
+        if isinstance(one, Exception)
+        else one
+        for one in responses
+    ]
 
 
 @cache
 def get_client() -> Any:
-    """Return the client of this process, which is created on first use. With REDIS_CLUSTER it follows a cluster."""
+    """Return redis-py's client of this process, which is created on first use. With REDIS_CLUSTER it follows a cluster.
+
+    For redirected commands, and for tests and benchmarks, which use commands that the application does not.
+    """
+    import redis
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
     options: dict[str, Any] = {
         "decode_responses": True,
         "socket_timeout": settings.redis_timeout_seconds,
         "socket_connect_timeout": settings.redis_timeout_seconds,
-        "max_connections": MAX_CONNECTIONS,
         # Retry once if an idle connection was closed, but not after a timeout: that would double the wait.
         "retry": Retry(NoBackoff(), 1, (redis.ConnectionError,)),
     }

@@ -7,15 +7,13 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from socket import socket
 from urllib.parse import urlsplit
 
 import pytest
-from redis import RedisCluster
 
 from chalicelib import clock
-from chalicelib.adapters import redis
+from chalicelib.adapters import redis, redis_protocol
 from chalicelib.adapters.redis import RedisUnavailableError, Script
 from chalicelib.settings import Settings, settings
 from tests.support.faults.tcp_proxy import Proxy
@@ -31,11 +29,9 @@ TWO_SLOTS = Script("redis.call('SET', KEYS[1], '1') redis.call('SET', KEYS[2], '
 def separate_client(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(redis, "settings", replace(settings, redis_cluster=request.param))
     monkeypatch.setattr(redis, "_backoff_until", {})
-    redis.get_client.cache_clear()
+    redis.close_connections()
     yield
-    if redis.get_client.cache_info().currsize:
-        redis.get_client().close()
-    redis.get_client.cache_clear()
+    redis.close_connections()
     if request.param:
         collect_sockets()
 
@@ -169,12 +165,10 @@ def test_silent_server_is_called_once_until_the_timeout(count_connections: Calla
 
 
 def test_command_that_timed_out_is_not_repeated_on_another_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cluster client would otherwise look for a node that the slot has moved to, and wait again."""
+    """The cluster would otherwise be asked for the node that the slot has moved to, and waited for again."""
     with Proxy(urlsplit(settings.redis_url).port or 0) as proxy:
         set_redis_port(monkeypatch, proxy.port, timeout=1.0)
-        from_url = RedisCluster.from_url
-        over_proxy = partial(from_url, address_remap=lambda _: ("127.0.0.1", proxy.port))
-        monkeypatch.setattr(RedisCluster, "from_url", over_proxy)
+        monkeypatch.setattr(redis_protocol, "parse_slots", lambda *_: [(0, ("127.0.0.1", proxy.port))])
         redis.run_script(ECHO, [key()], [0])
         proxy.swallow_packets()
         before = proxy.connection_count
@@ -226,6 +220,6 @@ def test_failure_of_a_tried_script_is_only_logged(
     with socket() as unused:
         unused.bind(("127.0.0.1", 0))
         set_redis_port(monkeypatch, unused.getsockname()[1])
-        redis.get_client.cache_clear()
+        redis.close_connections()
         assert not redis.try_script(REMEMBER, [key()], ["在"])
     assert [record.message for record in caplog.records] == ["redis not reached"]

@@ -6,14 +6,17 @@ from functools import partial
 from socket import socket
 from threading import Barrier
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
-from redis import ConnectionPool
 
 from chalicelib import clock
-from chalicelib.adapters import redis, redis_protocol
+from chalicelib.adapters import redis
+from chalicelib.adapters.redis import RedisUnavailableError
+from chalicelib.adapters.redis_connection import Address, RedisConnection
+from chalicelib.adapters.redis_protocol import Servers
 from chalicelib.settings import settings
-from tests.adapters.test_redis import ECHO, collect_sockets, key, separate_client
+from tests.adapters.test_redis import ECHO, key, separate_client
 from tests.support.faults.final_state import wait_until
 
 __all__ = ["separate_client"]
@@ -23,7 +26,7 @@ THREADS = 12
 
 def test_connection_closed_while_idle_is_replaced() -> None:
     redis.run_script(ECHO, [key()], [0])
-    redis.get_client().client_kill_filter(_type="normal", skipme=False)
+    kill_connections()
     redis_key = key()
     assert redis.run_script(ECHO, [redis_key], [1]) == [redis_key, "1"]
 
@@ -31,16 +34,17 @@ def test_connection_closed_while_idle_is_replaced() -> None:
 def test_many_connections_closed_while_idle_are_all_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     """As after a restart of the server, with as many concurrent requests as before."""
     redis.run_script(ECHO, [key()], [0])
-    get_connection, barrier = redis_protocol._get_connection, Barrier(THREADS, timeout=10)
+    open_connection, barrier = Servers.take_connection, Barrier(THREADS, timeout=10)
 
-    def get_connection_together(pool: Any) -> Any:
-        connection = get_connection(pool)
+    def open_together(servers: Servers, address: Address) -> RedisConnection:
+        connection = open_connection(servers, address)
         barrier.wait()
         return connection
 
-    monkeypatch.setattr(redis_protocol, "_get_connection", get_connection_together)
-    run_in_threads(lambda: redis.run_script(ECHO, [key()], [0]))
-    redis.get_client().client_kill_filter(_type="normal", skipme=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(Servers, "take_connection", open_together)
+        run_in_threads(lambda: redis.run_script(ECHO, [key()], [0]))
+    kill_connections()
     redis_key = key()
     for n in "12":
         assert run_in_threads(partial(redis.run_script, ECHO, [redis_key], [n])) == [[redis_key, n]] * THREADS
@@ -56,17 +60,27 @@ def test_no_thread_receives_the_response_of_another() -> None:
     assert run_in_threads(find_wrong_results) == [[]] * THREADS
 
 
-def test_replaced_client_leaves_no_connection() -> None:
-    def replace_client() -> int:
-        redis.get_client.cache_clear()
+def test_calls_in_turn_share_a_connection() -> None:
+    redis.run_script(ECHO, [key()], [0])
+    before = count_connections()
+    for _ in range(3):
         redis.run_script(ECHO, [key()], [0])
-        collect_sockets()
-        return len(redis.get_client().client_list())
+        redis.wait_for_stream(key(), "0", 0.001)
+    assert count_connections() == before
 
-    before = replace_client()
-    for _ in range(5):
-        replace_client()
-    wait_until(lambda: len(redis.get_client().client_list()) <= before)
+
+def test_failed_calls_leave_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = count_connections()
+    with monkeypatch.context() as broken:
+        broken.setattr(RedisConnection, "read_response", raise_timeout)
+        for _ in range(3):
+            with pytest.raises(RedisUnavailableError):
+                redis.run_script(ECHO, [key()], [0])
+    wait_until(lambda: count_connections() <= before)
+
+
+def raise_timeout(*_: object) -> None:
+    raise TimeoutError
 
 
 def test_waiting_lasts_until_there_is_an_entry() -> None:
@@ -78,32 +92,45 @@ def test_waiting_lasts_until_there_is_an_entry() -> None:
     assert clock.monotonic() - started_at < 30
 
 
-def test_waiting_releases_its_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redis, "MAX_CONNECTIONS", 4)
+def test_waiting_on_a_closed_connection_uses_a_new_one() -> None:
+    redis.run_script(ECHO, [key()], [0])
+    kill_connections()
+    redis.wait_for_stream(key(), "0", 0.001)
+
+
+def test_timeout_of_a_wait_does_not_stay_on_its_connection() -> None:
     stream = key()
-    for _ in range(8):
-        redis.wait_for_stream(stream, "0", 0.001)
+    redis.wait_for_stream(stream, "0", 0.001)
+    servers = redis._get_servers()
+    connection = servers.take_connection(servers.find_address(stream))
+    assert connection._socket.gettimeout() == vars(redis)["settings"].redis_timeout_seconds
+    connection.close()
 
 
 def test_unreachable_server_uses_up_no_connections_to_another(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        away = ConnectionPool(host="127.0.0.1", port=unused.getsockname()[1])
-        there = ConnectionPool.from_url(settings.redis_url, max_connections=1, decode_responses=True)
-        monkeypatch.setattr(redis_protocol, "_get_pool", lambda _, redis_key: away if redis_key == "away" else there)
+        away = unused.getsockname()
+        there = (urlsplit(settings.redis_url).hostname, urlsplit(settings.redis_url).port)
+        monkeypatch.setattr(Servers, "find_address", lambda _, one: away if one == "away" else there)
+        redis.run_script(ECHO, [key()], [0])
+        before = count_connections()
         for _ in range(3):
-            redis_key = key()
-            assert redis.run_scripts([(ECHO, [one], ["在"]) for one in (redis_key, "away")]) == [
-                [redis_key, "在"],
-                ["away", "在"],
-            ]
-        assert redis_protocol._send_and_read(redis.get_client(), [("EVAL", "return 'there'", 1, redis_key)]) == [
-            "there"
-        ]
-        there.close()
+            with pytest.raises(RedisUnavailableError, match="ConnectionRefusedError"):
+                redis.run_scripts([(ECHO, [one], ["在"]) for one in (key(), "away")])
+        redis.run_script(ECHO, [key()], [0])
+        wait_until(lambda: count_connections() <= before)
+
+
+def kill_connections() -> None:
+    redis.get_client().client_kill_filter(_type="normal", skipme=True)
+
+
+def count_connections() -> int:
+    return len(redis.get_client().client_list())
 
 
 def run_in_threads(work: Callable[[], Any]) -> list[Any]:
-    redis.get_client()  # created first: threads that create it concurrently leave clients to the garbage collector
+    redis._get_servers()  # created first: threads would create several, and leave all but one to the garbage collector
     with ThreadPoolExecutor(THREADS) as pool:
         return [call.result() for call in [pool.submit(work) for _ in range(THREADS)]]

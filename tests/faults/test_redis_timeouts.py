@@ -29,10 +29,9 @@ def redis_proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
         over_line = replace(settings, redis_url=route_through(settings.redis_url, proxy), redis_timeout_seconds=1.0)
         monkeypatch.setattr(redis, "settings", over_line)
         monkeypatch.setattr(redis, "BACKOFF_SECONDS", 15)
-        redis.get_client.cache_clear()
+        redis.close_connections()
         yield proxy
-        redis.get_client().close()
-        redis.get_client.cache_clear()
+        redis.close_connections()
 
 
 @pytest.fixture

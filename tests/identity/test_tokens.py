@@ -37,9 +37,9 @@ def no_redis(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         unused.bind(("127.0.0.1", 0))
         url = f"redis://127.0.0.1:{unused.getsockname()[1]}/0"
         patch.setattr(redis, "settings", replace(settings, redis_url=url))
-        redis.get_client.cache_clear()
+        redis.close_connections()
         yield
-    redis.get_client.cache_clear()
+    redis.close_connections()
 
 
 def test_session_has_the_values_of_the_token(hospital: Hospital) -> None:
