@@ -3,7 +3,14 @@
 infra/functions.py sets the environment variable GROUP of each Lambda: the name of the only group that it imports, or
 another name for functions that serve no endpoints. If it is unset (chalice local, chalice package, tests), all groups
 are imported.
+
+The garbage collector is off during the imports, which saves a tenth of a cold start: they leave no garbage. What they
+create lives as long as the process; later collections ignore it (gc.freeze, at the end).
 """
+
+import gc
+
+gc.disable()
 
 from importlib import import_module
 from typing import Any
@@ -247,3 +254,7 @@ def file_arrived(event: Any) -> None:
 
     logs.start_context(job="file_arrived")
     confirmation.handle_object_created(event.detail["bucket"]["name"], event.detail["object"]["key"])
+
+
+gc.freeze()
+gc.enable()

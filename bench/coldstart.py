@@ -1,73 +1,159 @@
-"""bin/bench coldstart: time from a process's start to its first response, and the cost of each import."""
+"""bin/bench coldstart: time from a process's start to its first response, for every deployed function.
+
+The response time includes the import of app.py and the first connections to MySQL and Redis, but neither TLS nor the
+start of Lambda itself.
+"""
 
 import argparse
 import compileall
 import json
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import metadata
 from pathlib import Path
 from py_compile import PycInvalidationMode
 from statistics import median
 
-from bench import import_times, machine
+from bench import coldstart_requests, import_budget, import_times, machine
+from bench.coldstart_requests import NEW_CONNECTION_ID, FirstEvent
 from bench.console import print_line
-from bench.lambda_events import build_get
+from bench.import_times import LOADED_LINE
 from chalicelib import migrations
-from chalicelib.adapters import mysql
-from chalicelib.people import tenants
-from tests.support import factories
+from chalicelib.settings import settings
 
 ROOT = Path(__file__).parent.parent
-GROUP = "consult"
+STAGE = "prod"
 CHALICE_FILES = ("chalice/__init__.py", "chalice/app.py")  # what `chalice package` includes of Chalice
-FIRST_REQUEST_SCRIPT = """
+FIRST_EVENT_SCRIPT = """
 import json, sys, time
-event = json.loads(sys.argv[1])
+event = json.loads(sys.argv[2])
 import app
 imported = time.monotonic()
-response = app.app(event, None)
-sys.stderr.write(f"\\nresponse {response['statusCode']} {imported} {time.monotonic()}\\n")
+response = getattr(app, sys.argv[1])(event, None)
+responded = time.monotonic()
+status = response.get("statusCode", 200) if isinstance(response, dict) else 200
+sys.stderr.write(f"\\nresponse {status} {imported} {responded}\\n")
 sys.stderr.write(f"loaded {' '.join(sys.modules)}\\n")
 """
-RESPONSE_LINE = re.compile(r"^response 200 (\S+) (\S+)$", re.MULTILINE)
+RESPONSE_LINE = re.compile(r"^response 2\d\d (\S+) (\S+)$", re.MULTILINE)
+TARGETS_MS = {"consult": 150, "gateway": 150}
+DEFAULT_TARGET_MS = 250
 
 
 def main(arguments: list[str]) -> int:
     """Run the benchmark."""
     options = _parse_arguments(arguments)
-    print_line(machine.describe(machine.find_servers()))
-    event = json.dumps(_build_first_request())
+    migrations.migrate()
     with tempfile.TemporaryDirectory(prefix="coldstart-") as scratch:
-        source, compiled = Path(scratch, "source"), Path(scratch, "compiled")
-        _copy_bundle(source)
-        shutil.copytree(source, compiled)
-        mode = PycInvalidationMode.UNCHECKED_HASH
-        compileall.compile_dir(compiled, quiet=1, invalidation_mode=mode, workers=1)
-        _show_times({"source only": source, "compiled (unchecked-hash)": compiled}, event, options.runs)
-        print_line(
-            import_times.format_table([_run_process(compiled, event, "-X", "importtime") for _ in range(options.runs)])
-        )
+        if options.record:
+            import_budget.record(list_imported_modules(Path(scratch)))
+            return 0
+        print_line(machine.describe(machine.find_servers()))
+        events = coldstart_requests.build_first_events()
+        if options.only:
+            events = [one for one in events if one.function in options.only]
+        _measure_all(events, Path(scratch), options)
     return 0
 
 
 def _parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bin/bench coldstart", description=__doc__)
-    parser.add_argument("--runs", type=int, default=11, help="fresh processes of each kind")
+    parser.add_argument("--runs", type=int, default=5, help="fresh processes of each kind")
+    parser.add_argument("--only", nargs="+", default=[], help="these functions only, with all their imports")
+    parser.add_argument("--record", action="store_true", help="measure nothing; record the imported modules")
     return parser.parse_args(arguments)
 
 
-def _build_first_request() -> dict[str, object]:
-    """Build a request for the session list of a patient who has none: it signs in and uses MySQL and Redis."""
-    migrations.migrate()
-    tenant_id = mysql.run_transaction(lambda tx: tenants.create(tx, "仁和医院"))
-    patient = factories.create_patient(tenant_id, "13800000001", "林小雨")
-    return build_get("/msg_service/msg/patient/session_list", patient.token)
+def list_imported_modules(scratch: Path) -> dict[str, set[str]]:
+    """Return the modules that each function has imported when it has handled its first event.
+
+    Args:
+        scratch: an empty folder.
+    """
+    _, compiled = _build_bundles(scratch)
+    with _serve_aws() as url:
+        return {
+            event.function: set("".join(LOADED_LINE.findall(_run_process(compiled, event, url))).split())
+            for event in coldstart_requests.build_first_events()
+        }
+
+
+def _measure_all(events: list[FirstEvent], scratch: Path, options: argparse.Namespace) -> None:
+    """Print a row for each function, and its imports if functions are selected."""
+    source, compiled = _build_bundles(scratch)
+    print_line(f"\nms from a process's start to its first response, medians of {options.runs}; imports in ms")
+    print_line(f"  {'function':<22}{'sources':>9}{'compiled':>10}{'CPU':>8}{'target':>8}{'modules':>9}  imports")
+    with _serve_aws() as url:
+        for event in events:
+            print_line(_measure(event, source, compiled, url, options.runs))
+            if options.only:
+                reports = [_run_process(compiled, event, url, "-X", "importtime") for _ in range(options.runs)]
+                print_line(import_times.format_table(reports))
+
+
+def _build_bundles(scratch: Path) -> tuple[Path, Path]:
+    """Create a folder with the sources of the package and one with the compiled package."""
+    source, compiled = scratch / "source", scratch / "compiled"
+    _copy_bundle(source)
+    shutil.copytree(source, compiled)
+    mode = PycInvalidationMode.UNCHECKED_HASH
+    compileall.compile_dir(compiled, quiet=1, invalidation_mode=mode, workers=1)
+    return source, compiled
+
+
+@contextmanager
+def _serve_aws() -> Iterator[str]:
+    """Serve what Lambda's and API Gateway's endpoints answer to a job's start and to a push; yield the base URL."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _AcceptAll)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+class _AcceptAll(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(202)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing."""
+
+
+def _measure(event: FirstEvent, source: Path, compiled: Path, url: str, runs: int) -> str:
+    """Return the row of a function."""
+    from_source = median(_time_response(event, source, url)[0] for _ in range(runs))
+    responses = [_time_response(event, compiled, url) for _ in range(runs)]
+    from_compiled, cpu = (median(one) for one in zip(*responses, strict=True))
+    imports = import_times.parse_report(_run_process(compiled, event, url, "-X", "importtime"))
+    target = TARGETS_MS.get(event.function, DEFAULT_TARGET_MS)
+    return (
+        f"  {event.function:<22}{from_source:>9.1f}{from_compiled:>10.1f}{cpu:>8.1f}{target:>8}{len(imports):>9}"
+        f"  {import_times.format_heaviest(imports)}{'' if from_compiled <= target else '  MISSED'}"
+    )
+
+
+def _time_response(event: FirstEvent, folder: Path, url: str) -> tuple[float, float]:
+    """Return the milliseconds until a new process responds, and those of CPU that it uses until its end."""
+    started, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    responded = RESPONSE_LINE.search(_run_process(folder, event, url))
+    assert responded, "_run_process checks for the line"
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return (float(responded[2]) - started) * 1000, cpu * 1000
 
 
 def _copy_bundle(target: Path) -> None:
@@ -91,31 +177,30 @@ def _list_locked_packages() -> list[str]:
     return [name for name in named if name in installed]
 
 
-def _show_times(folders: dict[str, Path], event: str, runs: int) -> None:
-    times: dict[str, list[tuple[float, float]]] = {kind: [] for kind in folders}
-    for _ in range(runs):
-        for kind, folder in folders.items():
-            started = time.monotonic()
-            found = RESPONSE_LINE.search(_run_process(folder, event))
-            assert found, "_run_process checks for the line"
-            times[kind].append((float(found[1]) - started, float(found[2]) - started))
-    print_line(f"\nms since the process started, medians of {runs}{'':>8}imported  first response  lowest")
-    for kind, both in times.items():
-        imported, responded = (median(one) * 1000 for one in zip(*both, strict=True))
-        print_line(f"  {kind:<44}{imported:>8.0f}{responded:>16.0f}{min(one for _, one in both) * 1000:>8.0f}")
-
-
-def _run_process(folder: Path, event: str, *options: str) -> str:
+def _run_process(folder: Path, event: FirstEvent, url: str, *options: str) -> str:
     """Run a process that sees no other packages and return its standard error.
 
+    Args:
+        url: of the server that replaces AWS.
+
     Raises:
-        RuntimeError: it failed, or its response was not a 200.
+        RuntimeError: it failed, or its response was not successful.
     """
-    command = [sys._base_executable, "-S", "-s", *options, "-c", FIRST_REQUEST_SCRIPT, event]  # type: ignore[attr-defined]  # an undocumented attribute of CPython
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    deployed = {"GROUP": GROUP, "ZHENXUN_STAGE": "prod"}
-    environment = {**inherited, **deployed, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    text = json.dumps(event.event).replace(NEW_CONNECTION_ID, uuid.uuid4().hex)
+    python = [sys._base_executable, "-S", "-s", *options]  # type: ignore[attr-defined]  # an undocumented attribute of CPython
+    command = [*python, "-c", FIRST_EVENT_SCRIPT, event.handler, text]
+    environment = {**_build_environment(event.function, url), "PYTHONPATH": str(folder)}
     done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True)
     if done.returncode or not RESPONSE_LINE.search(done.stderr):
-        raise RuntimeError(f"{done.stdout[-2000:]}{done.stderr[-2000:]}")
+        raise RuntimeError(f"{event.function}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
     return done.stderr
+
+
+def _build_environment(function: str, url: str) -> dict[str, str]:
+    """Return the variables of a deployed function, with the local services."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    stage = json.loads((ROOT / ".chalice" / "config.json").read_text("utf-8"))["stages"][STAGE]
+    workers = {"OUTBOX_FUNCTION": "run_outbox", "EXTERNAL_OUTBOX_FUNCTION": "run_outbox_external"}
+    aws = {"LAMBDA_ENDPOINT_URL": url, "WS_ENDPOINT_URL": url, "AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s"}
+    own = {"GROUP": function, "AWS_LAMBDA_FUNCTION_NAME": function, "DATA_KEYS_FILE": settings.data_keys_file}
+    return {**inherited, **stage["environment_variables"], **workers, **aws, **own, "PYTHONDONTWRITEBYTECODE": "1"}

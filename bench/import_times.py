@@ -45,6 +45,15 @@ def format_table(reports: list[str]) -> str:
     return "\n".join([*lines, *_format_heavy_imports(runs[0])])
 
 
+def format_heaviest(imports: list[Import], count: int = 4) -> str:
+    """Return the packages that cost the most, with the standard library's modules that they import first."""
+    costs: dict[str, float] = {}
+    for one in imports:
+        costs[one.owner] = costs.get(one.owner, 0) + one.milliseconds
+    heaviest = sorted((owner for owner in costs if owner != PYTHON_ITSELF), key=lambda one: -costs[one])[:count]
+    return ", ".join(f"{owner} {costs[owner]:.0f}" for owner in heaviest)
+
+
 def parse_report(report: str) -> list[Import]:
     """Parse a report. It lists a module after the modules that it imports, so it is read backwards.
 

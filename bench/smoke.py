@@ -47,7 +47,7 @@ SMOKE_RUNS = [
     SmokeRun("inbox --old 100 --samples 2", 5),
     SmokeRun("signin --samples 3", 3, parallel=True),
     SmokeRun("notify --up-to 1 --samples 2", 3, parallel=True),
-    SmokeRun("coldstart --runs 1", 5, r"compiled \(unchecked-hash\) +[1-9]", parallel=True),
+    SmokeRun("coldstart --runs 1 --only consult run_outbox", 12, r"run_outbox +[1-9]", parallel=True),
     SmokeRun("chat --grow --up-to 1000 --samples 2", 2),
     SmokeRun(
         "peers --clients 2 --seconds 0.1 --rounds 1 --no-download",

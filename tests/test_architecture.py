@@ -36,13 +36,14 @@ ROWS = [
 # The only modules of chalicelib that import these modules.
 EXCLUSIVE_IMPORTS = {
     "pymysql": ("adapters/__init__.py", "adapters/mysql.py", "adapters/mysql_statements.py"),
-    "redis": ("adapters/redis.py", "adapters/redis_protocol.py"),
+    "redis": ("adapters/redis.py",),
+    "hiredis": ("adapters/redis_connection.py", "adapters/redis_protocol.py"),
     "chalice": ("http/routing.py", "http/request_input.py", "http/bodies.py"),
     "time": ("clock.py",),
     "os": ("settings.py",),
 }
 APP_IMPORTS = (
-    *("importlib", "typing", "chalice.app", "chalicelib.logs", "chalicelib.settings"),
+    *("gc", "importlib", "typing", "chalice.app", "chalicelib.logs", "chalicelib.settings"),
     *("chalicelib.http.routing", "chalicelib.http.websocket"),
     # Handlers of jobs.
     *("chalicelib.migrations", "chalicelib.files", "chalicelib.identity", "chalicelib.messaging", "chalicelib.outbox"),

@@ -30,11 +30,11 @@ def pay(monkeypatch: pytest.MonkeyPatch) -> Iterator[WeChatPay]:
     create_context, tls = ssl.create_default_context, wechat_pay_keys.create_tls_context()
     authority = wechat_pay_keys.get_certificate_pem("server")
     monkeypatch.setattr(ssl, "create_default_context", lambda: create_context(cadata=authority))
-    for cached_function in (https._get_default_context, https._build_client_context):
+    for cached_function in (https.get_default_context, https._build_client_context):
         cached_function.cache_clear()
     with fake.replace_real_server(tls) as running:
         yield running
-    for cached_function in (https._get_default_context, https._build_client_context):
+    for cached_function in (https.get_default_context, https._build_client_context):
         cached_function.cache_clear()
 
 
