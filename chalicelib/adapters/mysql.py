@@ -18,6 +18,7 @@ from pymysql.constants import CLIENT
 from pymysql.cursors import DictCursor
 
 from chalicelib import clock
+from chalicelib.adapters import tls
 from chalicelib.adapters.mysql_statements import (
     ER_LOCK_DEADLOCK,
     ER_LOCK_WAIT_TIMEOUT,
@@ -57,11 +58,15 @@ MAX_ATTEMPTS = 3
 # Connections that were idle for longer are pinged before use: those of a frozen Lambda are often closed.
 PING_AFTER_SECONDS = 5.0
 
+# RDS Proxy shares connections that have set these to the same values (docs/deployment.md).
 SESSION_SQL = """
     SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED;
-    SET SESSION innodb_lock_wait_timeout = 3, time_zone = '+00:00', sql_mode = CONCAT('ONLY_FULL_GROUP_BY,',
+    SET SESSION time_zone = '+00:00', sql_mode = CONCAT('ONLY_FULL_GROUP_BY,',
         'STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION')
 """
+LOCK_WAIT_SECONDS = 3  # shorter than a statement's timeout; on AWS infra/data.yaml sets it
+if settings.stage == "local":
+    SESSION_SQL += f", innodb_lock_wait_timeout = {LOCK_WAIT_SECONDS}"
 
 
 def run_autocommit(work: Callable[[Tx], T]) -> T:
@@ -212,7 +217,7 @@ def _connect(timeout: int | None = None) -> Connection:
         cursorclass=DictCursor,
         client_flag=CLIENT.MULTI_STATEMENTS | CLIENT.FOUND_ROWS,
         init_command=SESSION_SQL,
-        ssl={"ca": settings.tls_ca_file} if "tls" in parse_qs(url.query) else None,
+        ssl=tls.get_context(settings.tls_ca_file) if "tls" in parse_qs(url.query) else None,
         connect_timeout=3,
         read_timeout=timeout or settings.database_timeout_seconds,
         write_timeout=timeout or settings.database_timeout_seconds,

@@ -79,6 +79,7 @@ def test_database_defaults_equal_the_session_settings() -> None:
     parameters = find_only("data", "AWS::RDS::DBParameterGroup")["Parameters"]
     assert [mode for mode in parameters["sql_mode"].split(",") if mode not in mysql.SESSION_SQL] == []
     assert parameters["transaction_isolation"].replace("-", " ") in mysql.SESSION_SQL
+    assert parameters["innodb_lock_wait_timeout"] == str(mysql.LOCK_WAIT_SECONDS)
     assert parameters["innodb_flush_log_at_trx_commit"] == parameters["sync_binlog"] == "1"
 
 
