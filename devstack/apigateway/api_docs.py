@@ -1,12 +1,19 @@
-"""Serve the API documentation at GET /docs, with Swagger UI from its Python package instead of a CDN."""
+"""Serve the API documentation at GET /docs, with Swagger UI from its Python package instead of a CDN.
 
+If there is demo data, the examples of the document contain its ids, and tokens of its users: they can be executed.
+"""
+
+import json
 import mimetypes
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from devstack.apigateway import demo_document
 from devstack.apigateway.rest_api import HttpRequest, HttpResponse, build_error
-from devstack.paths import ROOT
+from devstack.paths import LOCAL, ROOT
+
+DEMO_FILE = LOCAL / "demo.json"
 
 DOCS_PAGE = """<!doctype html>
 <html lang="zh-CN">
@@ -27,10 +34,21 @@ def find_page(request: HttpRequest) -> HttpResponse | None:
     if path == "/docs":
         return build_response("text/html; charset=utf-8", DOCS_PAGE.encode())
     name = path.removeprefix("/docs/")
-    file = ROOT / "docs/openapi.json" if name == "openapi.json" else find_swagger_file(name)
+    if name == "openapi.json":
+        return build_response("application/json", read_document())
+    file = find_swagger_file(name)
     if file is None or not file.is_file():
         return build_error(404)
     return build_response(mimetypes.guess_type(name)[0] or "application/octet-stream", file.read_bytes())
+
+
+def read_document() -> bytes:
+    """Return the OpenAPI document, with the ids of the demo data if there is any."""
+    content = (ROOT / "docs/openapi.json").read_bytes()
+    if not DEMO_FILE.exists():
+        return content
+    demo = json.loads(DEMO_FILE.read_text("utf-8"))
+    return json.dumps(demo_document.insert_demo_values(json.loads(content), demo), ensure_ascii=False).encode()
 
 
 def find_swagger_file(name: str) -> Path | None:

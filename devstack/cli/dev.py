@@ -97,6 +97,7 @@ def run_migrations(env: dict[str, str]) -> None:
 
 def load_demo_data(env: dict[str, str], base_url: str, *arguments: str) -> None:
     """Run devstack.demo.seed."""
+    env = {"PUBLIC_URL": base_url, **env}
     with time_step("demo data"):
         run_module("venv", "devstack.demo.seed", env, "--base-url", base_url, *arguments)
 

@@ -1,4 +1,4 @@
-"""Create demo data: two hospitals with accounts, and .local/demo.json that lists the accounts.
+"""Create demo data: two hospitals with accounts, and .local/demo.json, which lists the accounts, and ids for examples.
 
 python -m devstack.demo.seed [--base-url URL] can be repeated: existing data stays, expired tokens are issued again.
 """
@@ -19,7 +19,7 @@ from chalicelib.identity import internal_keys, passwords, tokens
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.notifications import site_messages
 from chalicelib.people import accounts, doctors, staff, tenants
-from devstack.demo import helpdesk, payment_account, records, schedules, wechat_account
+from devstack.demo import examples, helpdesk, payment_account, records, schedules, wechat_account
 from devstack.paths import LOCAL, write_atomically
 
 DEMO_FILE = LOCAL / "demo.json"
@@ -43,6 +43,9 @@ def main() -> None:
         demo = {"base_url": base_url, **ours, "other_tenant": other}
         write_atomically(DEMO_FILE, json.dumps(demo, ensure_ascii=False, indent=2) + "\n")
     schedules.expand_patterns()
+    demo = json.loads(DEMO_FILE.read_text("utf-8"))
+    demo["examples"] = examples.list_values(demo)
+    write_atomically(DEMO_FILE, json.dumps(demo, ensure_ascii=False, indent=2) + "\n")
 
 
 def _is_current(base_url: str) -> bool:

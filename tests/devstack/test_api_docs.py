@@ -2,11 +2,17 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
 from devstack.apigateway import api_docs
 from devstack.apigateway.rest_api import HttpRequest, HttpResponse
+
+
+@pytest.fixture(autouse=True)
+def no_demo_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(api_docs, "DEMO_FILE", tmp_path / "demo.json")
 
 
 def get(path: str, method: str = "GET") -> HttpResponse | None:

@@ -1,0 +1,261 @@
+"""Create what the examples of the API documentation name, and list ids of the demo data by field and by path.
+
+The requests go through the app's own endpoints. Those that create something carry an idempotency key, so a repeated run
+finds what an earlier one created.
+"""
+
+import json
+import secrets
+import urllib.request
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+from chalice.local import RouteMatcher
+
+from app import app
+from chalicelib import clock
+from chalicelib.identity.callers import Role
+from devstack.apigateway import rest_api
+from devstack.apigateway.rest_api import HttpRequest
+from devstack.console import print_line
+from devstack.demo import wechat_account
+from devstack.fakes.wechat_endpoints import DEMO_ACCOUNTS
+
+Fields = dict[str, Any]
+
+EXTERNAL_ID = "demo"  # of the hospital whose ids are listed
+CHAT_PATH, STAFF_PATH, MESSAGE_PATH = "/msg_service/msg", "/pati_service/manager_service", "/message"
+PATIENT_PATH, TENANT_PATH = "/pati_service/patient_service", "/pati_service/tenant_service"
+BOOK_PATH, WECHAT_PATH = "/pati_service/book_service", "/pati_service/wechat"
+UNUSED_PHONE = "13800000077"
+OPEN_ID = "oDemoOpenIdOfLinXiaoyu000001"
+AUTH_FILE_NAME, AUTH_FILE_CONTENT = "MP_verify_0a1B2c3D4e5F6g7H.txt", b"0a1B2c3D4e5F6g7H"
+CHAT_TEXT: Fields = {"ownType": 1, "title": "", "content": "您好", "item": 0, "type": 0, "link": "", "itemType": 0}
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(64)
+
+
+class RejectedRequestError(Exception):
+    """The app rejected a request."""
+
+
+def list_values(demo: Fields) -> dict[str, Fields]:
+    """Return values for the fields of examples, by path; those of path "" are for all paths.
+
+    What cannot be created, because a user of the demo has changed its preconditions, is left out.
+
+    Args:
+        demo: the content of demo.json.
+    """
+    lin, chen = demo["patients"][0]["token"], demo["doctors"][0]["token"]
+    admin, desk = (
+        next(one for one in demo["staff"] if one["role"] == role) for role in (Role.ADMIN, Role.SERVICE_STAFF)
+    )
+    member_id, chen_id = demo["patients"][0]["members"][0]["member_id"], demo["doctors"][0]["doctor_id"]
+    zhou_id, lin_id = demo["doctors"][1]["doctor_id"], demo["patients"][0]["user_id"]
+    parts: list[Callable[[], dict[str, Fields]]] = [
+        lambda: _list_people(demo, member_id, chen_id, zhou_id, lin_id),
+        lambda: _list_records(lin, desk["token"]),
+        lambda: _list_site_messages(lin),
+        lambda: _create_consultation(lin, chen, member_id, chen_id),
+        lambda: _upload_files(lin, chen, demo["session_no"]),
+        lambda: _create_conversations(lin, chen),
+        lambda: _create_help_desk_chat(lin, chen, desk, chen_id, lin_id),
+        lambda: _list_schedules(desk["token"], chen_id, zhou_id),
+        lambda: _book(lin, desk["token"], member_id, chen_id),
+        lambda: _list_wechat_values(admin["token"]),
+    ]
+    values: dict[str, Fields] = {}
+    for part in parts:
+        try:
+            found = part()
+        except (RejectedRequestError, LookupError, TypeError, ValueError, OSError) as error:
+            print_line(f"  some examples of /docs keep invented ids: {error!r}")
+            continue
+        for path, fields in found.items():
+            values[path] = {**values.get(path, {}), **fields}
+    return values
+
+
+def _list_people(demo: Fields, member_id: str, chen_id: str, zhou_id: str, lin_id: str) -> dict[str, Fields]:
+    unused_phone = {"phone": UNUSED_PHONE}
+    return {
+        "": {
+            **dict.fromkeys(("member_id", "memberId"), member_id),
+            **dict.fromkeys(("doctor_id", "doctorId", "receiveId", "sendId"), chen_id),
+            **dict.fromkeys(("tenantId", "agencyId"), demo["tenant_id"]),
+            "user_id": zhou_id,  # of staff to be disabled, which ends their tokens
+            "userId": lin_id,
+        },
+        f"{STAFF_PATH}/login": {"phone": demo["doctors"][0]["phone"]},
+        f"{PATIENT_PATH}/register/phone_identifying_code": unused_phone,
+        f"{PATIENT_PATH}/register": unused_phone,
+        f"{CHAT_PATH}/send": {"user_list": [{"user_id": lin_id}]},
+        "/inner/get_token": {"session": f"user:{lin_id}"},
+    }
+
+
+def _list_records(lin: str, desk: str) -> dict[str, Fields]:
+    [member, *_] = _get(f"{PATIENT_PATH}/members", lin)
+    [*_, label] = _get(f"{STAFF_PATH}/list", desk, label_type=1)["list"]
+    return {
+        "": {"pati_id": member["bindPatiId"], "label_id": label["label_id"]},
+        f"{STAFF_PATH}/patient": {"pati_id": ""},  # a new file
+        f"{STAFF_PATH}/save_group_label": {"label_id": ""},
+    }
+
+
+def _list_site_messages(lin: str) -> dict[str, Fields]:
+    [newest, *_] = _get(f"{CHAT_PATH}/list", lin, status="all")
+    return {f"{CHAT_PATH}/list": {"msg_id": ""}, f"{CHAT_PATH}/set_read": {"msg_id": newest["msg_id"]}}
+
+
+def _create_consultation(lin: str, chen: str, member_id: str, doctor_id: str) -> dict[str, Fields]:
+    text = {"member_id": member_id, "doctor_id": doctor_id, "message": "医生您好，我咳嗽三天了。"}
+    sent = _post(f"{CHAT_PATH}/patient/send_text_msg", lin, **text)
+    reply = {"session_no": sent["session_no"], "message": "您好，有发热吗？"}
+    replied = _post(f"{CHAT_PATH}/doctor/send_text_msg", chen, **reply)
+    session = dict.fromkeys(("session_no", "session_id", "msg_session"), sent["session_no"])
+    return {"": {**session, "msg_id": replied["msg_id"]}}
+
+
+def _upload_files(lin: str, chen: str, session_no: str) -> dict[str, Fields]:
+    """Upload a picture of each: a message may contain only a file of its sender."""
+    patients_file, doctors_file = ({"file_id": _upload_file(token, session_no)} for token in (lin, chen))
+    return {"": patients_file, f"{CHAT_PATH}/doctor/send_res_msg": doctors_file}
+
+
+def _upload_file(token: str, session_no: str) -> str:
+    request = {"file_extension": "png", "file_type": "image/png", "msg_session": session_no}
+    form = _post(f"{CHAT_PATH}/file/pre_upload", token, **request)
+    boundary = secrets.token_hex(16)
+    parts = [f'name="{name}"\r\n\r\n{value}'.encode() for name, value in form["fields"].items()]
+    parts.append(b'name="file"; filename="demo.png"\r\n\r\n' + PNG)
+    head = f"--{boundary}\r\nContent-Disposition: form-data; ".encode()
+    body = b"".join(head + part + b"\r\n" for part in parts) + f"--{boundary}--\r\n".encode()
+    headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+    urllib.request.urlopen(urllib.request.Request(form["url"], body, headers), timeout=10).close()
+    return str(form["fileId"])
+
+
+def _create_conversations(lin: str, chen: str) -> dict[str, Fields]:
+    own, archived, other = (
+        _post("/create_conversation", token, key, conversation_type=0)["ConversationId"]
+        for token, key in ((lin, "own"), (lin, "archived"), (chen, "other"))
+    )
+    message = {"conversation_id": own, "content": "大家好", "type": 0, "status": 0}
+    message_id = _post("/send_msg", lin, **message)["MsgID"]
+    pages = (f"/get_conversation_30msg_{which}_the_id" for which in ("before", "after"))
+    return {
+        "": {"conversation_id": own, "conversation_ids": [archived], "start_msg_id": message_id},
+        **{path: {"msg_id": message_id} for path in pages},
+        **{path: {"conversation_id": other} for path in ("/join_conversation", "/leave_conversation")},
+    }
+
+
+def _create_help_desk_chat(lin: str, chen: str, desk: Fields, chen_id: str, lin_id: str) -> dict[str, Fields]:
+    [own] = _post(f"{MESSAGE_PATH}/messageAdd", lin, **CHAT_TEXT, receiveId=chen_id)
+    [received] = _post(f"{MESSAGE_PATH}/messageAdd", chen, **CHAT_TEXT, receiveId=lin_id)
+    posts = {one["userId"]: one["positionId"] for one in _post(f"{MESSAGE_PATH}/postList", desk["token"])}
+    post_id = posts[desk["staff_id"]]
+    return {
+        "": {"sessionId": own["sessionId"], "positionId": post_id, "youPositionId": post_id},
+        f"{MESSAGE_PATH}/withdrawMessage": {"messageId": own["messageId"]},
+        f"{MESSAGE_PATH}/appraiseMessage": {"messageId": received["messageId"]},
+        f"{MESSAGE_PATH}/obtainShunt": {"type": ""},
+        f"{MESSAGE_PATH}/savePost": {"userId": desk["staff_id"]},
+    }
+
+
+def _list_schedules(desk: str, chen_id: str, zhou_id: str) -> dict[str, Fields]:
+    """Return the next two schedules of a doctor to book, and one of another doctor to stop."""
+    first, second, *_ = _find_schedules(desk, chen_id)
+    *_, last = _find_schedules(desk, zhou_id)
+    [pattern, *_] = _get(f"{STAFF_PATH}/schedule_patterns", desk, doctor_id=zhou_id)["list"]
+    return {
+        "": {
+            **dict.fromkeys(("dept_id", "deptId"), first["dept_id"]),
+            "scheduleId": first["schedule_id"],
+            "pattern_id": pattern["pattern_id"],
+            "date": first["date"],
+            "from_date": first["date"],
+            "to_date": second["date"],
+        },
+        f"{BOOK_PATH}/book/schedule": {"scheduleId": second["schedule_id"]},
+        f"{STAFF_PATH}/stop_schedule": {"schedule_id": last["schedule_id"]},
+        f"{STAFF_PATH}/save_schedule": {"schedule_id": "", "date": _format_day(90)},
+        f"{STAFF_PATH}/save_schedule_pattern": {"half": "PM", "begin": "14:00", "end": "17:00"},
+        f"{STAFF_PATH}/save_department": {"dept_id": ""},
+    }
+
+
+def _book(lin: str, desk: str, member_id: str, chen_id: str) -> dict[str, Fields]:
+    """Book two slots after those days: one to be paid, which is ordered at WeChat Pay, and one to be cancelled."""
+
+    def book(schedule_id: str) -> str:
+        slot = {"scheduleId": schedule_id, "serialNo": 1, "memberId": member_id}
+        return str(_post(f"{BOOK_PATH}/book/submit", lin, schedule_id, **slot)["bookId"])
+
+    paid, cancelled = (book(one["schedule_id"]) for one in _find_schedules(desk, chen_id)[2:4])
+    order = {"appo_id": paid, "open_id": OPEN_ID}
+    ordered = _post(f"{BOOK_PATH}/pay/appo_order", lin, **order)
+    names = {"appId": "app_id", "timeStamp": "timestamp", "nonceStr": "nonce_str", "prepayId": "prepay_id"}
+    return {
+        "": {"bookId": paid},
+        f"{BOOK_PATH}/book/cancel": {"bookId": cancelled},
+        f"{BOOK_PATH}/pay/appo_order": order,
+        "/pati_service/wx/jsapi/paysign": {name: ordered[source] for name, source in names.items()},
+    }
+
+
+def _find_schedules(desk: str, doctor_id: str) -> list[Fields]:
+    """Return the schedules of a doctor in the ten days from tomorrow that were not stopped."""
+    query = {"doctor_id": doctor_id, "from_date": _format_day(1), "to_date": _format_day(10), "page_size": 50}
+    found: list[Fields] = _get(f"{STAFF_PATH}/schedules", desk, **query)["list"]
+    return sorted((one for one in found if not one["stopped"]), key=lambda one: str(one["date"]))
+
+
+def _format_day(number: int) -> str:
+    """Return the date in so many days."""
+    return (clock.today() + timedelta(number)).isoformat()
+
+
+def _list_wechat_values(admin: str) -> dict[str, Fields]:
+    """Upload the file by which WeChat verifies a domain, and return the present configuration, keys masked."""
+    app_id, secret = DEMO_ACCOUNTS[EXTERNAL_ID]
+    site_url = wechat_account.SITE_URLS[EXTERNAL_ID]
+    page = f"{site_url}/book?dept=1"
+    merchant = _get(f"{WECHAT_PATH}/pay_conf", admin)
+    headers = [("token", admin), ("Content-Type", "application/octet-stream")]
+    _send("POST", f"{WECHAT_PATH}/auth_file/upload?file_name={AUTH_FILE_NAME}", headers, AUTH_FILE_CONTENT)
+    return {
+        f"{WECHAT_PATH}/conf": {"app_id": app_id, "app_secret": secret, "auth_url": site_url},
+        f"{WECHAT_PATH}/pay_conf": {name: value for name, value in merchant.items() if name != "notify_url"},
+        f"{WECHAT_PATH}/auth_file/upload": {"file_name": AUTH_FILE_NAME},
+        "/{file_name}": {"file_name": AUTH_FILE_NAME},
+        f"{WECHAT_PATH}/oauth/url": {"redirect_uri": page},
+        "/pati_service/wx/jsapi/signature": {"url": page},
+    }
+
+
+def _get(path: str, token: str, **query: Any) -> Any:
+    return _send("GET", f"{path}?{urlencode(query)}", [("token", token)], b"")
+
+
+def _post(path: str, token: str, key: str = "demo", **body: Any) -> Any:
+    headers = [("token", token), ("Idempotency-Key", f"demo-{key}"), ("Content-Type", "application/json")]
+    return _send("POST", path, headers, json.dumps(body).encode())
+
+
+def _send(method: str, target: str, headers: list[tuple[str, str]], body: bytes) -> Any:
+    """Return `data` of the response.
+
+    Raises:
+        RejectedRequestError: the request was rejected.
+    """
+    request = HttpRequest(method, target, headers, body, "127.0.0.1")
+    response = rest_api.handle_request(app, RouteMatcher(list(app.routes)), request)
+    if response.status != 200:
+        raise RejectedRequestError(f"{method} {target}: {response.body.decode()}")
+    return json.loads(response.body)["data"]
