@@ -75,6 +75,10 @@ def load_internal_handler(job: Job) -> outbox.Handler:
             from chalicelib.payment import site_messages as payment_site_messages
 
             return payment_site_messages.notify_holder
+        case Job.MOVE_WITHDRAWN_FILE:
+            from chalicelib.files import withdrawn_objects
+
+            return withdrawn_objects.move_object
     raise LookupError(job)
 
 

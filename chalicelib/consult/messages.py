@@ -25,7 +25,7 @@ from chalicelib.consult.models import (
 )
 from chalicelib.consult.store import SESSION_OF_PAIR, SessionRecord
 from chalicelib.errors import ApiError
-from chalicelib.files import confirmation, file_types, links
+from chalicelib.files import confirmation, file_types, links, withdrawals
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.identity.tokens import Owner
 from chalicelib.messaging import log, reading, recent_cache
@@ -199,10 +199,17 @@ def _send_file(caller: Caller, session_no: str, file_id: int, endpoint: str, key
         key,
         MessageType.IMAGE,
         file.object_key,
+        condition_sql=withdrawals.FILE_IS_AVAILABLE,
+        condition_params={"file_id": file_id},
         enqueue_sql=ENQUEUE_UNREAD_REPLY if caller.role == Role.DOCTOR else "",
         few_recipients=True,
     )
-    return _append(caller, session_no, new_message)
+    try:
+        return _append(caller, session_no, new_message)
+    except ApiError as error:
+        if error.kind is not errors.NOT_FOUND:
+            raise
+        raise ApiError(errors.NOT_FOUND, f"会话不存在，或{withdrawals.WITHDRAWN_TEXT}") from None
 
 
 def _append(caller: Caller, session_no: str, new_message: NewMessage, batch: ScriptBatch | None = None) -> Message:

@@ -15,6 +15,7 @@ from chalicelib.errors import ApiError
 from chalicelib.files import file_types, magic_numbers, store
 from chalicelib.files.file_types import FileKind
 from chalicelib.files.models import File, Upload
+from chalicelib.files.withdrawals import WITHDRAWN_TEXT
 from chalicelib.people import accounts
 from chalicelib.settings import settings
 
@@ -30,17 +31,20 @@ def confirm_own_upload(tenant_id: int, principal: str, file_id: int) -> File:
     """Return the file of the caller's own upload, confirming it if necessary.
 
     Raises:
-        ApiError: 404 if there is no such upload, 409 if nothing was uploaded or the content is of a kind that is not
-            accepted, 503 if S3 cannot be reached.
+        ApiError: 404 if there is no such upload or it was withdrawn with its message, 409 if nothing was uploaded or
+            its content is of a kind that is not accepted, 503 if S3 cannot be reached.
     """
-    return _confirm(store.find(mysql.autocommit, tenant_id, principal, file_id))
+    upload = store.find(mysql.autocommit, tenant_id, principal, file_id)
+    if upload and upload.withdrawn_at is not None:
+        raise ApiError(errors.NOT_FOUND, WITHDRAWN_TEXT)
+    return _confirm(upload)
 
 
 def confirm_upload_for_place(tenant_id: int, principal: str, place: str, file_id: int) -> File:
-    """Return the file of the caller's own upload for a place, such as a conversation.
+    """Return the file of the caller's own upload for a place, such as a conversation. It may be a withdrawn file.
 
     Raises:
-        ApiError: as `confirm_own_upload`.
+        ApiError: as `confirm_own_upload` otherwise.
     """
     return _confirm(store.find(mysql.autocommit, tenant_id, principal, file_id, place))
 

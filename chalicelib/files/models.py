@@ -38,6 +38,7 @@ class Upload:
     upload_key: str  # S3 key of the uploaded object
     object_key: str  # S3 key of the confirmed copy, "" until then
     size: int  # 0 until confirmed
+    withdrawn_at: int | None
 
     def to_file(self) -> File:
         """Return the file of a confirmed upload."""

@@ -4,7 +4,9 @@ from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.files.file_types import Purpose, UploadTerms
 from chalicelib.files.models import Upload
 
-COLUMNS_SQL = "file_id, tenant_id, place, purpose, extension, min_size, max_size, upload_key, object_key, size"
+COLUMNS_SQL = (
+    "file_id, tenant_id, place, purpose, extension, min_size, max_size, upload_key, object_key, size, withdrawn_at"
+)
 
 
 def insert(tx: Tx, tenant_id: int, uploader: str, place: str, terms: UploadTerms, upload_key: str, now: int) -> int:

@@ -73,7 +73,7 @@ def _publish(tenant_id: int, public_id: str, stored: StoredMessage, cache_call: 
 
     If Redis is unavailable, the outbox notifies them later.
     """
-    if stored.is_large_conversation:
+    if stored.is_large_conversation or stored.withdraws_file:
         outbox.wake_worker()
     try:
         _, *replies = redis.run_scripts(

@@ -70,6 +70,7 @@ class StoredMessage:
     recipients: list[str]  # the participants, sender included; empty in a large conversation
     counts_as_change: bool = False  # this write is the last of the changes
     is_large_conversation: bool = False  # an outbox job notifies the participants
+    withdraws_file: bool = False  # an outbox job makes the links to its file invalid
 
 
 @dataclass(frozen=True, slots=True)

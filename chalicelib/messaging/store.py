@@ -3,7 +3,7 @@
 import json
 
 from chalicelib.adapters.mysql import Row, Tx
-from chalicelib.messaging import ids
+from chalicelib.messaging import ids, withdrawn_files
 from chalicelib.messaging.feed import EventKind
 from chalicelib.messaging.models import IdempotentMessage, Message, NewMessage, StoredMessage
 from chalicelib.outbox import store as outbox_store
@@ -243,8 +243,10 @@ def withdraw(
     if principal and (row["sender"].decode() != principal or row["sent_at"] <= since):
         return None
     conversation_id, first_time = row["conversation_id"], row["withdrawn_at"] is None
+    withdraws_file = False
     if first_time:
         _set_withdrawn(tx, conversation_id, row["seq"], now)
+        withdraws_file = withdrawn_files.withdraw_file(tx, tenant_id, conversation_id, row["object_key"].decode(), now)
     changes = tx.fetch_value(
         "SELECT changes FROM conversations WHERE conversation_id = %(conversation_id)s", conversation_id=conversation_id
     )
@@ -260,6 +262,7 @@ def withdraw(
         list_inline_recipients(rows),
         counts_as_change=first_time,
         is_large_conversation=is_large,
+        withdraws_file=withdraws_file,
     )
 
 

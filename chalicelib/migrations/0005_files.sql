@@ -15,7 +15,9 @@ CREATE TABLE files (
     created_at         BIGINT NOT NULL,
     confirmed_at       BIGINT NULL,
     upload_deleted_at  BIGINT NULL,
+    withdrawn_at       BIGINT NULL,  -- with its message; the object moves to {tenant}/withdrawn/
     UNIQUE KEY upload_key (upload_key),
+    UNIQUE KEY object_key (object_key),
     KEY by_cleanup (upload_deleted_at, created_at),
     KEY by_uploader (tenant_id, uploader, place, file_id)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;

@@ -19,6 +19,7 @@ class Job(StrEnum):
     CANCEL_STOPPED_SCHEDULE = "cancel_stopped_schedule"
     NOTIFY_BOOKING = "notify_booking"
     NOTIFY_PAYMENT = "notify_payment"
+    MOVE_WITHDRAWN_FILE = "move_withdrawn_file"
     SEND_SMS_CODE = "send_sms_code"
     REFUND_BOOKING = "refund_booking"
     WECHAT_UNREAD_REPLY = "wechat_unread_reply"
