@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from chalicelib import clock, errors
 from chalicelib.adapters import redis
 from chalicelib.errors import UNAVAILABLE, ApiError
+from chalicelib.identity import tokens
 from chalicelib.messaging import feed, msg_data, reading
 from chalicelib.messaging.feed import Event, EventKind, Listener
 from chalicelib.messaging.models import Message
@@ -38,7 +39,7 @@ def wait_for_events(listener: Listener, limit: int, seconds: float, report_unkno
         report_unknown_position: deliver at once, as a gap, also that the token has no saved position.
 
     Raises:
-        ApiError: UNAVAILABLE without Redis, as there is nothing to wait for.
+        ApiError: 401 if the token was revoked meanwhile; UNAVAILABLE without Redis, as there is nothing to wait for.
     """
     until = clock.monotonic() + seconds
     try:
@@ -52,11 +53,18 @@ def wait_for_events(listener: Listener, limit: int, seconds: float, report_unkno
         while not (found.frames or found.gap) and (remaining := until - clock.monotonic()) > 0:
             feed.wait(listener, found.cursor, min(remaining, WAIT_SLICE_SECONDS))
             found = read_events(listener, limit, found.cursor)
+            if found.frames or found.gap:
+                _require_valid_token(listener)  # after reading: no event of a time after a sign-out is delivered
         if not listener.cursor:
             feed.save_position(listener, found.cursor)
     except redis.RedisUnavailableError as error:
         raise ApiError(UNAVAILABLE, retry_after=2) from error
     return replace(found, gap=found.gap or position_unknown, position_unknown=position_unknown)
+
+
+def _require_valid_token(listener: Listener) -> None:
+    if tokens.find_session_by_hash(bytes.fromhex(listener.token_hash_hex)) is None:
+        raise ApiError(errors.INVALID_TOKEN)
 
 
 def read_events(listener: Listener, limit: int, cursor: str = "") -> Delivery:

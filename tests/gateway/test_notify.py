@@ -1,6 +1,7 @@
 """Delivery of messages by long poll and server-sent events."""
 
 import json
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from chalicelib import clock
 from chalicelib.adapters import mysql, redis
 from chalicelib.gateway.notify import http
+from chalicelib.identity import tokens
 from chalicelib.messaging import delivery, log
 from chalicelib.settings import settings
 from tests.support import consult_client
@@ -97,6 +99,28 @@ def test_waiting_poll_returns_at_once(guo: ExternalUser, han: ExternalUser, conv
         send(guo, conversation, "在吗")
         assert waiting.result(timeout=15).data["Content"] == "在吗"
         assert clock.monotonic() - started < 10, "the poll returned at the end of the wait, not because of the message"
+
+
+@pytest.mark.usefixtures("long_wait")
+@pytest.mark.parametrize("transport", ["poll", "sse"])
+def test_poll_begun_before_sign_out_delivers_nothing_sent_after_it(
+    guo: ExternalUser, han: ExternalUser, conversation: str, monkeypatch: pytest.MonkeyPatch, transport: str
+) -> None:
+    waits, wait = threading.Event(), redis.wait_for_stream
+
+    def report_and_wait(*arguments: Any) -> None:
+        waits.set()
+        wait(*arguments)
+
+    monkeypatch.setattr(redis, "wait_for_stream", report_and_wait)
+    with ThreadPoolExecutor(1) as pool:
+        query = {"token": han.token, "protoc": transport}
+        waiting = pool.submit(call, "GET", NOTIFY_PATH, query=query)
+        assert waits.wait(10)
+        tokens.revoke_by_hash(tokens.hash_token(han.token))
+        send(guo, conversation, "在吗")
+        response = waiting.result(timeout=15)
+    assert (response.status, response.code) == (401, 10101)
 
 
 def test_waiting_poll_holds_no_mysql_connection(
