@@ -12,26 +12,33 @@ from chalicelib.wechat.models import FileNameQuery
 
 # Source: https://developers.weixin.qq.com/doc/offiaccount/OA_Web_Apps/JS-SDK.html
 FILE_NAME_PATTERN = re.compile(r"MP_verify_[0-9A-Za-z]{16}\.txt", re.ASCII)
+CONTENT_PATTERN = re.compile(rb"\s*([0-9A-Za-z]{16})\s*")  # of a file as WeChat issues it: the end of its name
+NAME_REQUIRED_TEXT = "file_name：必填。请用 multipart 表单上传微信给出的文件，或在地址后加 ?file_name=MP_verify_….txt"
 MAX_BYTES = 1024
 CONTENT_TYPE = "text/plain; charset=utf-8"
 
 
 def upload(caller: Caller, file: RequestFile, query: FileNameQuery) -> None:
-    """Store a file unchanged, replacing one of the same name.
+    """Store a file unchanged, replacing one of the same name. A file without a name has the one that it contains.
 
     Raises:
         ApiError: 400 for any other name or an empty file, 413 above MAX_BYTES.
     """
-    name, content = file.name or query.file_name, file.content
-    if not FILE_NAME_PATTERN.fullmatch(name):
-        raise ApiError(
-            errors.BAD_PARAMETER, "file_name：必须是微信给出的 MP_verify_….txt" if name else "file_name：必填"
-        )
+    content = file.content
     if not content:
         raise ApiError(errors.BAD_PARAMETER, "file：不能为空")
+    name = file.name or query.file_name or _derive_name(content)
+    if not FILE_NAME_PATTERN.fullmatch(name):
+        text = "file_name：必须是微信给出的 MP_verify_….txt" if name else NAME_REQUIRED_TEXT
+        raise ApiError(errors.BAD_PARAMETER, text)
     if len(content) > MAX_BYTES:
         raise ApiError(errors.TOO_LARGE, f"file：不能超过 {MAX_BYTES} 字节")
     store.save_file(mysql.autocommit, caller.tenant_id, name, content, caller.user_id, clock.now())
+
+
+def _derive_name(content: bytes) -> str:
+    found = CONTENT_PATTERN.fullmatch(content)
+    return f"MP_verify_{found[1].decode()}.txt" if found else ""
 
 
 def download(caller: Caller) -> RawContent:

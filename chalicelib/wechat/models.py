@@ -100,7 +100,9 @@ FileName = Annotated[str, Field(examples=["MP_verify_0a1B2c3D4e5F6g7H.txt"])]
 class FileNameQuery(WireModel):
     """The name of a file that is sent as the body."""
 
-    file_name: str = Field("", description="请求体就是文件时：文件名", examples=["MP_verify_0a1B2c3D4e5F6g7H.txt"])
+    file_name: str = Field(
+        "", description="请求体就是文件时：文件名；不填则由文件内容得出", examples=["MP_verify_0a1B2c3D4e5F6g7H.txt"]
+    )
 
 
 class AccountTemplate(WireModel):

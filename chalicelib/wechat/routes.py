@@ -95,8 +95,9 @@ def download_auth_file(caller: Caller) -> RawContent:
 def upload_auth_file(caller: Caller, upload: RequestFile, query: FileNameQuery) -> None:
     """微信配置网页授权文件上传
 
-    Upload it as the only file of a multipart form, or as the body with `file_name` in the query string. Its name is
-    MP_verify_….txt, its size at most 1 KB. It is then served unchanged at /MP_verify_….txt of the hospital's domain.
+    Upload it as the only file of a multipart form, or as the body. A body has the name that it contains, as WeChat's
+    files do, or `file_name` of the query string. The name is MP_verify_….txt, the size at most 1 KB. The file is then
+    served unchanged at /MP_verify_….txt of the hospital's domain.
     """
     auth_files.upload(caller, upload, query)
 

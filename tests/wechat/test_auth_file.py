@@ -49,6 +49,25 @@ def test_file_may_be_the_request_body(hospital: Hospital, kind: str) -> None:
     assert list_files(hospital) == [(AUTH_FILE_NAME, BINARY_CONTENT)]
 
 
+@pytest.mark.parametrize("kind", ["text/plain", "application/octet-stream", "application/x-www-form-urlencoded", ""])
+@pytest.mark.parametrize("content", [AUTH_FILE_CONTENT, AUTH_FILE_CONTENT + b"\r\n"])
+def test_request_body_needs_no_file_name(hospital: Hospital, content: bytes, kind: str) -> None:
+    for _ in range(2):
+        assert post_bytes(UPLOAD_PATH, hospital.admin, content, kind).data is None
+    assert list_files(hospital) == [(AUTH_FILE_NAME, content)]
+    assert get_root_file(hospital).content == content
+
+
+@pytest.mark.parametrize(
+    "content", [b"0a1B2c3D4e5F6g7", AUTH_FILE_CONTENT + b"x", b"<html>", "０a1B2c3D4e5F6g7H".encode()]
+)
+def test_body_that_contains_no_name_needs_one(hospital: Hospital, content: bytes) -> None:
+    response = post_bytes(UPLOAD_PATH, hospital.admin, content, "text/plain")
+    assert (response.status, response.error.partition("：")[0]) == (400, "file_name")
+    assert "multipart" in response.error
+    assert list_files(hospital) == []
+
+
 def test_form_may_have_other_fields_and_a_quoted_boundary(hospital: Hospital) -> None:
     body = build_multipart(
         ("name", None, b"x"), ("file", AUTH_FILE_NAME, AUTH_FILE_CONTENT), ("note", None, b"--" + BOUNDARY.encode())
@@ -126,7 +145,6 @@ def test_only_admins_are_allowed(hospital: Hospital, kind: str) -> None:
 
 WRONG_NAMES = [
     *(
-        "",
         "x.txt",
         "MP_verify_0a1B2c3D4e5F6g7.txt",
         "mp_verify_0a1B2c3D4e5F6g7H.txt",
