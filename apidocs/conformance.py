@@ -45,6 +45,7 @@ EXAMPLE_PRECONDITIONS = {
     "/pati_service/manager_service/staff": "an unused phone",
     **dict.fromkeys(("/pati_service/wechat/auth_file/upload", "/{file_name}"), "a verification file of WeChat"),
     "/pati_service/wechat/auth_file/download": "an uploaded file",
+    "/pati_service/wechat/bar_code": "a ticket of bar_code_link",
     **dict.fromkeys(("/pati_service/wechat/templates", "/pati_service/wx/jsapi/signature"), "a WeChat account"),
     **dict.fromkeys(("/pati_service/wechat/oauth/url", "/pati_service/wechat/oauth/callback"), "a WeChat account"),
     "/pati_service/book_service/pay/appo_order": "an unpaid booking",
@@ -59,17 +60,17 @@ EXAMPLE_PRECONDITIONS = {
 }
 # Operations with rules that their schemas cannot express, and those rules.
 RULES_BEYOND_SCHEMAS = {
-    f"/msg_service/msg/{path}": "file_type and file_size agree with file_extension"
+    f"/msg_service/msg/{path}": "a hint names an accepted kind; file_size is within its limit"
     for path in ("file/pre_upload", "doctor/file/pre_upload")
 } | {
     "/get_joined_conversation": "SessionId is the caller's own",
     "/notify": "protoc is a known protocol",
-    "/pati_service/manager_service/doctor_photo": "file_type and file_size agree with file_extension",
-    "/pati_service/manager_service/department_photo": "file_type and file_size agree with file_extension",
+    "/pati_service/manager_service/doctor_photo": "a hint names an accepted kind; file_size is within its limit",
+    "/pati_service/manager_service/department_photo": "a hint names an accepted kind; file_size is within its limit",
     "/pati_service/manager_service/patient": "the ID number is valid and agrees with birthday and gender",
     f"{PATIENT_SERVICE_PATH}/member": "the ID number is valid and agrees with birthday and gender",
     f"{PATIENT_SERVICE_PATH}/myinfo": "birthday is not in the future",
-    f"{PATIENT_SERVICE_PATH}/myinfo/upload_picture": "file_type and file_size agree with file_extension",
+    f"{PATIENT_SERVICE_PATH}/myinfo/upload_picture": "a hint names an accepted kind; file_size is within its limit",
     f"{PATIENT_SERVICE_PATH}/change_password": "oldPassword is the old password",
     **{
         f"{PATIENT_SERVICE_PATH}/{path}": "verCode is the one that was sent"
@@ -90,6 +91,7 @@ RULES_BEYOND_SCHEMAS |= {
 RULES_BEYOND_SCHEMAS |= {
     "/pati_service/wechat/auth_file/upload": "the file is named MP_verify_….txt, and has at most 1 KB",
     "/pati_service/wechat/oauth/url": "redirect_uri is on an allowed domain",
+    "/pati_service/wechat/bar_code": "ticket was issued by bar_code_link, less than half an hour ago",
     "/pati_service/wechat/oauth/callback": "state was issued by us, and code by WeChat",
     "/pati_service/wx/jsapi/signature": "url is on an allowed domain",
     **dict.fromkeys(PAYMENT_NOTIFICATION_PATHS, "WeChat Pay has signed it"),
@@ -105,7 +107,11 @@ RULES_BEYOND_SCHEMAS |= {
     **dict.fromkeys(("/message/userList", "/message/conversationList"), "startTime and endTime are valid times"),
 }
 # Status of a public operation for a request without a tenant, if it is not 400.
-UNKNOWN_TENANT_STATUS = {"/{file_name}": 404, **dict.fromkeys(PAYMENT_NOTIFICATION_PATHS, 404)}
+UNKNOWN_TENANT_STATUS = {
+    "/{file_name}": 404,
+    "/pati_service/wechat/bar_code": 403,
+    **dict.fromkeys(PAYMENT_NOTIFICATION_PATHS, 404),
+}
 # Statuses for a malformed body other than 400: 404 without a merchant, 413 for a large notification.
 MALFORMED_BODY_STATUSES = {path: {404, 413} for path in PAYMENT_NOTIFICATION_PATHS}
 CASE_ARGUMENTS = {"path": "path_parameters", "query": "query", "body": "body"}

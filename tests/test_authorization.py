@@ -24,6 +24,7 @@ CALLERS = {
             "POST /pati_service/wechat/pay/notify/{tenantId}",
             "POST /pati_service/wechat/pay/refund_notify/{tenantId}",
             "GET /{file_name}",
+            "GET /pati_service/wechat/bar_code",
         ),
         frozenset([Role.PUBLIC]),
     ),
@@ -76,6 +77,7 @@ CALLERS = {
         ("GET /pati_service/wechat/oauth/url", "GET /pati_service/wechat/oauth/callback"),
         frozenset([Role.PATIENT]),
     ),
+    "GET /pati_service/wechat/bar_code_link": frozenset([Role.PATIENT, Role.SERVICE_STAFF, Role.ADMIN]),
     "GET /msg_service/msg/unread_count": frozenset([Role.PATIENT, Role.DOCTOR, Role.SERVICE_STAFF, Role.ADMIN]),
 }
 

@@ -2,7 +2,7 @@
 
 from chalicelib.errors import BAD_CREDENTIALS, CONFLICT, NOT_FOUND, TOO_MANY_REQUESTS
 from chalicelib.http.fields import Page
-from chalicelib.http.routing import IdempotencyKeyHeader, RawContent, Routes
+from chalicelib.http.routing import IdempotencyKeyHeader, OptionalTenantCaller, RawContent, Routes
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.staff import bar_codes, department_admin, doctor_admin, labels, patient_files, sign_in, staff_admin
 from chalicelib.staff.label_models import (
@@ -13,7 +13,7 @@ from chalicelib.staff.label_models import (
     Labels,
     SaveLabelRequest,
 )
-from chalicelib.staff.models import MemberQuery, StaffSignInRequest, StaffSignInResponse
+from chalicelib.staff.models import BarCodeLink, BarCodeTicket, MemberQuery, StaffSignInRequest, StaffSignInResponse
 from chalicelib.staff.patient_models import (
     Access,
     AccessLogQuery,
@@ -141,8 +141,31 @@ def query_bar_code(caller: Caller, query: MemberQuery) -> RawContent:
     """微信用户信息条形码查询
 
     The number of a member's patient file as a Code 128 bar code. Patients see their own members, staff all members.
+    An `<img>` cannot send the token: its `src` is the link of `bar_code_link`.
     """
     return bar_codes.get_bar_code(caller, query.member_id)
+
+
+@routes.get(
+    "/pati_service/wechat/bar_code_link",
+    callers=[Role.PATIENT, Role.SERVICE_STAFF, Role.ADMIN],
+    errors=[NOT_FOUND],
+)
+def bar_code_link(caller: Caller, query: MemberQuery) -> BarCodeLink:
+    """条形码图片的链接
+
+    For the `src` of an `<img>`, which sends no headers: valid for 30 minutes, for this bar code only.
+    """
+    return bar_codes.create_link(caller, query.member_id)
+
+
+@routes.get("/pati_service/wechat/bar_code", callers=[Role.PUBLIC], errors=[NOT_FOUND], raw_content_type="image/png")
+def bar_code(caller: OptionalTenantCaller, query: BarCodeTicket) -> RawContent:  # noqa: ARG001  # the ticket decides
+    """条形码图片
+
+    The picture to which a link of `bar_code_link` leads. It needs no token.
+    """
+    return bar_codes.get_bar_code_by_ticket(query.ticket)
 
 
 @routes.get("/pati_service/manager_service/doctor_list", callers=[Role.PATIENT, *STAFF_ROLES])
