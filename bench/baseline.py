@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 import pymysql
 
-from chalicelib.adapters import https, mysql, redis_protocol
+from chalicelib.adapters import https, mysql, mysql_statements, redis_protocol
 from chalicelib.adapters import redis as cache
 
 Arguments = list[Any]
@@ -52,22 +52,34 @@ class SqlPacket:
 
     replies: tuple[Any, ...] = ()
 
-    def __init__(self, sql: bytes, key: str) -> None:
+    def __init__(self, sql: bytes, key: str, is_lean: bool = False) -> None:
         hex_key = key.encode().hex().encode()
-        self.sql = sql
+        self.sql, self.is_lean = sql, is_lean
         self.key = hex_key if hex_key in sql else b""
 
     def replay(self, floor: "Baseline") -> None:
         """Execute the packet with the current idempotency key and remember the seq that it returns."""
-        connection: Any = floor.mysql
-        connection.query(self.sql.replace(self.key, floor.key) if self.key else self.sql)
-        rows = list(connection._result.rows or ())
-        while connection._result.has_next:
-            connection.next_result()
-            rows += connection._result.rows or ()
-        if self.key and rows:  # the lookup of an unknown key returns no row
-            floor.seq = int(rows[0][0].split()[0])
-        floor.replies.append(rows)
+        sql = self.sql.replace(self.key, floor.key) if self.key else self.sql
+        values = _query_lean(floor.mysql, sql) if self.is_lean else _query(floor.mysql, sql)
+        if self.key and values:  # the lookup of an unknown key returns no row
+            floor.seq = int(values[0].split()[0])
+        floor.replies.append(values)
+
+
+def _query(connection: Any, sql: bytes) -> list[Any]:
+    """Execute a packet by PyMySQL and return the first column of all rows."""
+    connection.query(sql)
+    rows = list(connection._result.rows or ())
+    while connection._result.has_next:
+        connection.next_result()
+        rows += connection._result.rows or ()
+    return [row[0] for row in rows]
+
+
+def _query_lean(connection: Any, sql: bytes) -> list[Any]:
+    """Execute a packet as Tx.execute_lean_packet does and return the first column of all rows."""
+    run: Any = mysql_statements._run_lean_packet
+    return list(run(connection.cursor(), sql, None)[1])
 
 
 class HttpCall:
@@ -121,13 +133,31 @@ def record_round_trips(key: str = "") -> Iterator[list[RoundTrip]]:
         trips.append(RedisCommands([list(one) for one in commands], list(replies), pipelined=len(commands) > 1))
         return replies
 
+    def record_http_call(original: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        trips.append(HttpCall(list(arguments), options))
+        return original(*arguments, **options)
+
+    with (
+        _wrap_function(redis_protocol, "execute_commands", record_commands),
+        _wrap_function(https, "send_request", record_http_call),
+        _record_packets(trips, key),
+    ):
+        yield trips
+    _link_replies(trips)
+
+
+@contextmanager
+def _record_packets(trips: list[RoundTrip], key: str) -> Iterator[None]:
+    """Collect the packets sent to MySQL in the block."""
+
     def record_query(original: Callable[..., Any], connection: Any, sql: Any, **options: Any) -> Any:
         trips.append(SqlPacket(sql.encode("utf-8", "surrogateescape") if isinstance(sql, str) else sql, key))
         return original(connection, sql, **options)
 
-    def record_http_call(original: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-        trips.append(HttpCall(list(arguments), options))
-        return original(*arguments, **options)
+    def record_lean_packet(original: Callable[..., Any], cursor: Any, sql: str, params: Any) -> Any:
+        packet = cursor.mogrify(sql, params).encode("utf-8", "surrogateescape")
+        trips.append(SqlPacket(packet, key, is_lean=True))
+        return original(cursor, sql, params)
 
     def record_statement(statement: str) -> Callable[..., Any]:
         def record(original: Callable[..., Any], connection: Any) -> Any:
@@ -138,15 +168,13 @@ def record_round_trips(key: str = "") -> Iterator[list[RoundTrip]]:
 
     connection = pymysql.connections.Connection
     with (
-        patch.object(redis_protocol, "execute_commands", partial(record_commands, redis_protocol.execute_commands)),
-        patch.object(https, "send_request", partial(record_http_call, https.send_request)),
+        _wrap_function(mysql_statements, "_run_lean_packet", record_lean_packet),
         _wrap_method(connection, "query", record_query),
         _wrap_method(connection, "begin", record_statement("BEGIN")),
         _wrap_method(connection, "commit", record_statement("COMMIT")),
         _wrap_method(connection, "rollback", record_statement("ROLLBACK")),
     ):
-        yield trips
-    _link_replies(trips)
+        yield
 
 
 def _link_replies(trips: list[RoundTrip]) -> None:
@@ -164,6 +192,10 @@ def _link_replies(trips: list[RoundTrip]) -> None:
 
 def _find_records(arguments: Arguments) -> list[tuple[int, Any]]:
     return [(at, word) for at, word in enumerate(arguments) if isinstance(word, str) and word.startswith("[")]
+
+
+def _wrap_function(owner: Any, name: str, wrapper: Callable[..., Any]) -> Any:
+    return patch.object(owner, name, partial(wrapper, getattr(owner, name)))
 
 
 def _wrap_method(owner: Any, name: str, wrapper: Callable[..., Any]) -> Any:
