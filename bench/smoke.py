@@ -48,13 +48,13 @@ SMOKE_RUNS = [
     SmokeRun("signin --samples 3", 3, parallel=True),
     SmokeRun("notify --up-to 1 --samples 2", 3, parallel=True),
     SmokeRun("coldstart --runs 1 --only consult run_outbox", 12, r"run_outbox +[1-9]", parallel=True),
-    SmokeRun("chat --grow --up-to 1000 --samples 2", 2),
     SmokeRun(
         "peers --clients 2 --seconds 0.1 --rounds 1 --no-download",
         len(peers.CASES),
         r"ours: ([1-9]\d*) messages are stored of \1 acknowledged",
         parallel=True,
     ),
+    SmokeRun("chat --grow --small 500 --large 2000 --samples 40 --no-restart", 5),
 ]
 # The soak benchmark flushes the cache that others use, and is a longer run of this test.
 COVERED_BY_TESTS = {"soak": "tests/gateway/test_soak.py"}
