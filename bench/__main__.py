@@ -2,7 +2,21 @@
 
 import sys
 
-from bench import booking, chat, coldstart, helpdesk, inbox, labels, notify, payment, signin, smoke, soak, table_growth
+from bench import (
+    booking,
+    chat,
+    coldstart,
+    helpdesk,
+    inbox,
+    labels,
+    notify,
+    payment,
+    signin,
+    smoke,
+    soak,
+    storm,
+    table_growth,
+)
 from bench.peers import command
 
 COMMANDS = {
@@ -15,6 +29,7 @@ COMMANDS = {
     "signin": signin.main,
     "notify": notify.main,
     "soak": soak.main,
+    "storm": storm.main,
     "coldstart": coldstart.main,
     "peers": command.main,
 }

@@ -56,8 +56,8 @@ SMOKE_RUNS = [
     ),
     SmokeRun("chat --grow --small 500 --large 2000 --samples 40 --no-restart", 5),
 ]
-# The soak benchmark flushes the cache that others use, and is a longer run of this test.
-COVERED_BY_TESTS = {"soak": "tests/gateway/test_soak.py"}
+# These flush the cache that others use, or kill services, and are longer runs of tests.
+COVERED_BY_TESTS = {"soak": "tests/gateway/test_soak.py", "storm": "tests/faults/test_storm.py"}
 
 
 def main(run: Run) -> int:

@@ -48,7 +48,7 @@ class SoakRun:
 
     def wait_until_sent(self, part: float) -> None:
         """Wait until this part of all messages has been sent."""
-        expected = part * sum(one.count for one in self.senders)
+        expected = part * sum(one.count or 0 for one in self.senders)
         wait_for_progress(
             lambda: self.sent_count, lambda: self.sent_count >= expected or any(one.error_trace for one in self.senders)
         )
@@ -167,7 +167,9 @@ def find_log_problems(logs: dict[str, list[StoredMessage]], senders: list[Sender
         if len(one.acknowledged) != one.count:
             yield f"{one.name} has sent {len(one.acknowledged)} of {one.count}"
         yield from (
-            f"{text} was acknowledged and is lost" for text, id in one.acknowledged.items() if by_id.get(id) != text
+            f"{text} was acknowledged and is lost"
+            for text, sent in one.acknowledged.items()
+            if by_id.get(sent.id) != text
         )
 
 
