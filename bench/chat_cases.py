@@ -78,7 +78,7 @@ def _set_one_unread(participants: Participants, consultations: list[Consultation
     mysql.autocommit.execute(
         """
         UPDATE participants p JOIN conversations c ON c.conversation_id = p.conversation_id
-        SET p.read_seq = c.last_seq - 1, p.own_after_read = 0
+        SET p.read_seq = c.last_seq - 1, p.own_after_read = 0, p.withdrawn_after_read = 0
         WHERE p.conversation_id IN %(conversation_ids)s AND p.principal = %(principal)s
         """,
         conversation_ids=[consultation.conversation_id for consultation in consultations],

@@ -58,7 +58,7 @@ class ListedConversation:
     extra: str
 
 
-UNREAD_SQL = "GREATEST(c.last_seq - p.read_seq - p.own_after_read, 0)"
+UNREAD_SQL = "GREATEST(c.last_seq - p.read_seq - p.own_after_read - p.withdrawn_after_read, 0)"
 # A conversation of two persons has a peer, the user id of the other one; a participant who has left is not shown as the
 # peer. No texts are selected: all of the caller's conversations are sorted, and a page of them is shown.
 CANDIDATES_SQL = f"""

@@ -190,7 +190,7 @@ def count_unread(tx: Tx, tenant_id: int, principal: str) -> int:
     """Return how many messages the principal has not read, in all conversations that are not hidden."""
     total = tx.fetch_value(
         """
-        SELECT SUM(GREATEST(c.last_seq - p.read_seq - p.own_after_read, 0))
+        SELECT SUM(GREATEST(c.last_seq - p.read_seq - p.own_after_read - p.withdrawn_after_read, 0))
         FROM participants p JOIN conversations c ON c.conversation_id = p.conversation_id
         WHERE p.tenant_id = %(tenant_id)s AND p.principal = %(principal)s AND p.left_at IS NULL
           AND c.last_seq > p.hidden_seq

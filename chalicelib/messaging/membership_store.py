@@ -124,12 +124,21 @@ def lock_conversation(tx: Tx, conversation_id: int) -> LockedConversation:
 
 
 def set_joined(tx: Tx, conversation_id: int, principals: list[str], last_seq: int, now: int) -> None:
-    """Let these principals take part. For those who did not, the unread count starts now."""
+    """Let these principals take part. For those who did not, messages of others after last_seq are unread."""
     tx.execute(
         """
         UPDATE participants
-        SET left_at = NULL, removed_at = NULL, joined_at = %(now)s, read_seq = %(last_seq)s, own_after_read = 0,
-            hidden_seq = 0
+        SET left_at = NULL, removed_at = NULL, joined_at = %(now)s, read_seq = %(last_seq)s, hidden_seq = 0,
+            own_after_read = (
+                SELECT COUNT(*) FROM messages m
+                WHERE m.conversation_id = participants.conversation_id AND m.seq > %(last_seq)s
+                  AND m.sender = participants.principal
+            ),
+            withdrawn_after_read = (
+                SELECT COUNT(*) FROM messages m
+                WHERE m.conversation_id = participants.conversation_id AND m.seq > %(last_seq)s
+                  AND m.sender <> participants.principal AND m.withdrawn_at IS NOT NULL
+            )
         WHERE conversation_id = %(conversation_id)s AND principal IN %(principals)s AND left_at IS NOT NULL
         """,
         conversation_id=conversation_id,

@@ -90,12 +90,12 @@ class ParticipantState:
 
     principal: str
     read_seq: int
-    own_after_read: int
+    uncounted_after_read: int  # own and withdrawn messages after read_seq
     hidden_seq: int
 
     def count_unread(self, last_seq: int) -> int:
         """Return the number of unread messages if the newest message has this seq."""
-        return max(last_seq - self.read_seq - self.own_after_read, 0)
+        return max(last_seq - self.read_seq - self.uncounted_after_read, 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,8 @@ from chalicelib.messaging import ids
 from chalicelib.messaging.models import Message, ParticipantState, Snapshot, StoredMessage
 from chalicelib.messaging.store import MAX_INLINE_RECIPIENTS, list_inline_recipients, parse_message
 
+# The messages after a participant's read position that are not unread.
+UNCOUNTED_SQL = "p.own_after_read + p.withdrawn_after_read AS uncounted_after_read"
 MAX_SNAPSHOT_PARTICIPANTS = 20  # whose states a snapshot includes, the reader's own first
 
 
@@ -24,7 +26,7 @@ def fetch_snapshot(tx: Tx, public_id: str, principal: str, limit: int) -> Snapsh
     # In one read view: a message that only the participants' states include would be counted again when it is
     # published.
     *_, heads, messages, states, _ = tx.execute_packet(
-        """
+        f"""
         SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;
         START TRANSACTION READ ONLY;
         SELECT tenant_id, last_seq, changes FROM conversations WHERE public_id = %(public_id)s;
@@ -33,7 +35,7 @@ def fetch_snapshot(tx: Tx, public_id: str, principal: str, limit: int) -> Snapsh
         FROM conversations c JOIN messages m ON m.conversation_id = c.conversation_id
         WHERE c.public_id = %(public_id)s
         ORDER BY m.seq DESC LIMIT %(limit)s;
-        SELECT p.principal, p.read_seq, p.own_after_read, p.hidden_seq
+        SELECT p.principal, p.read_seq, {UNCOUNTED_SQL}, p.hidden_seq
         FROM conversations c JOIN participants p ON p.conversation_id = c.conversation_id
         WHERE c.public_id = %(public_id)s AND p.left_at IS NULL
         ORDER BY p.principal = %(principal)s DESC LIMIT %(max_participants)s;
@@ -55,8 +57,8 @@ def fetch_snapshot(tx: Tx, public_id: str, principal: str, limit: int) -> Snapsh
 def fetch_head(tx: Tx, public_id: str, principal: str) -> tuple[int, int, ParticipantState | None]:
     """Return last_seq, changes and the principal's state; zeros if the conversation does not exist."""
     row = tx.fetch_one(
-        """
-        SELECT c.last_seq, c.changes, p.principal, p.read_seq, p.own_after_read, p.hidden_seq
+        f"""
+        SELECT c.last_seq, c.changes, p.principal, p.read_seq, {UNCOUNTED_SQL}, p.hidden_seq
         FROM conversations c
         LEFT JOIN participants p
             ON p.conversation_id = c.conversation_id AND p.principal = %(principal)s AND p.left_at IS NULL
@@ -76,8 +78,8 @@ def fetch_snapshots(tx: Tx, public_ids: list[str], principal: str) -> dict[str, 
     Conversations in which the principal does not take part are left out.
     """
     rows = tx.fetch_all(
-        """
-        SELECT c.public_id, c.tenant_id, c.last_seq, c.changes, p.principal, p.read_seq, p.own_after_read, p.hidden_seq,
+        f"""
+        SELECT c.public_id, c.tenant_id, c.last_seq, c.changes, p.principal, p.read_seq, {UNCOUNTED_SQL}, p.hidden_seq,
                m.seq, m.tick, m.tag, m.sender, m.type, m.content, m.object_key, m.sent_at, m.withdrawn_at, m.status,
                m.extra
         FROM conversations c
@@ -211,9 +213,9 @@ def find_message(tx: Tx, tenant_id: int, public_id: str, seq: int) -> StoredMess
 def advance_read_position(
     tx: Tx, public_id: str, principal: str, seq: int
 ) -> tuple[ParticipantState, list[str]] | None:
-    """Move a read position forward and count the own messages after it.
+    """Move a read position forward and count the own and the withdrawn messages after it.
 
-    The count reads committed rows under the lock of the participant's row, so no own message is missed. ROW_COUNT() is
+    The counts read committed rows under the lock of the participant's row, so none of these is missed. ROW_COUNT() is
     -1 when the client has disconnected, and the packet is completed without it (see store.append); here it decides only
     what is returned, which then no client receives.
 
@@ -222,7 +224,7 @@ def advance_read_position(
         or there are more than MAX_INLINE_RECIPIENTS. None if the principal does not take part.
     """
     *_, rows, recipients, _ = tx.execute_packet(
-        """
+        f"""
         SET @conversation = NULL;
         SELECT conversation_id INTO @conversation FROM conversations WHERE public_id = %(public_id)s;
         START TRANSACTION;
@@ -231,11 +233,16 @@ def advance_read_position(
             own_after_read = (
                 SELECT COUNT(*) FROM messages
                 WHERE conversation_id = @conversation AND seq > %(seq)s AND sender = %(principal)s
+            ),
+            withdrawn_after_read = (
+                SELECT COUNT(*) FROM messages
+                WHERE conversation_id = @conversation AND seq > %(seq)s AND sender <> %(principal)s
+                  AND withdrawn_at IS NOT NULL
             )
         WHERE conversation_id = @conversation AND principal = %(principal)s AND left_at IS NULL
           AND read_seq < %(seq)s;
         SET @moved = ROW_COUNT();
-        SELECT principal, read_seq, own_after_read, hidden_seq FROM participants
+        SELECT p.principal, p.read_seq, {UNCOUNTED_SQL}, p.hidden_seq FROM participants p
         WHERE conversation_id = @conversation AND principal = %(principal)s AND left_at IS NULL;
         SELECT principal FROM participants
         WHERE conversation_id = @conversation AND left_at IS NULL AND @moved = 1 LIMIT %(max_recipients)s;
@@ -256,14 +263,14 @@ def hide(tx: Tx, public_id: str, principal: str) -> ParticipantState | None:
         The new state; None if the principal does not take part.
     """
     *_, rows, _ = tx.execute_packet(
-        """
+        f"""
         SET @conversation = NULL;
         SELECT conversation_id, last_seq INTO @conversation, @last_seq
         FROM conversations WHERE public_id = %(public_id)s;
         START TRANSACTION;
         UPDATE participants SET hidden_seq = @last_seq
         WHERE conversation_id = @conversation AND principal = %(principal)s AND left_at IS NULL;
-        SELECT principal, read_seq, own_after_read, hidden_seq FROM participants
+        SELECT p.principal, p.read_seq, {UNCOUNTED_SQL}, p.hidden_seq FROM participants p
         WHERE conversation_id = @conversation AND principal = %(principal)s AND left_at IS NULL;
         COMMIT
         """,
@@ -274,4 +281,4 @@ def hide(tx: Tx, public_id: str, principal: str) -> ParticipantState | None:
 
 
 def _parse_participant(row: Row) -> ParticipantState:
-    return ParticipantState(row["principal"].decode(), row["read_seq"], row["own_after_read"], row["hidden_seq"])
+    return ParticipantState(row["principal"].decode(), row["read_seq"], row["uncounted_after_read"], row["hidden_seq"])

@@ -24,7 +24,7 @@ from chalicelib.messaging.models import Message, ParticipantState, Snapshot, Sto
 
 T = TypeVar("T")
 
-SCHEMA_VERSION = 5  # of the stored data: a new version of the code must not read what another one wrote
+SCHEMA_VERSION = 6  # of the stored data: a new version of the code must not read what another one wrote
 MAX_MESSAGES = 200  # of a conversation
 TRUST_SECONDS = 10  # without a comparison
 WRITE_INTENT_SECONDS = 60  # after which the writer is presumed dead, and the next refill removes its intent
@@ -167,8 +167,10 @@ def parse_view(public_id: str, principal: str, reply: list[Any]) -> CacheView:
     if verdict == Verdict.BROKEN or (distrusted_until and distrusted_until > clock.monotonic()):
         empty = MessagePage((), 0, None, 0, version)
         return CacheView(Verdict.BROKEN, empty, int(server_time_ms), distrusted_until=distrusted_until)
-    tenant_id, last_seq, changes, read_seq, own_after_read, hidden_seq, *records = rest
-    participant = ParticipantState(principal, int(read_seq), int(own_after_read), int(hidden_seq)) if read_seq else None
+    tenant_id, last_seq, changes, read_seq, uncounted_after_read, hidden_seq, *records = rest
+    participant = (
+        ParticipantState(principal, int(read_seq), int(uncounted_after_read), int(hidden_seq)) if read_seq else None
+    )
     # One call for all records: json.loads takes longer to start than to read a record.
     messages = tuple(map(Message._make, json.loads(f"[{','.join(records)}]")))
     page = MessagePage(messages, int(last_seq), participant, int(tenant_id), version)
@@ -246,4 +248,4 @@ def _format_record(message: Message) -> str:
 
 
 def _format_state(state: ParticipantState) -> tuple[str, int, int, int]:
-    return state.principal, state.read_seq, state.own_after_read, state.hidden_seq
+    return state.principal, state.read_seq, state.uncounted_after_read, state.hidden_seq

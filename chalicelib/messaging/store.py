@@ -245,7 +245,7 @@ def withdraw(
     conversation_id, first_time = row["conversation_id"], row["withdrawn_at"] is None
     withdraws_file = False
     if first_time:
-        _set_withdrawn(tx, conversation_id, row["seq"], now)
+        _set_withdrawn(tx, conversation_id, row["seq"], row["sender"], now)
         withdraws_file = withdrawn_files.withdraw_file(tx, tenant_id, conversation_id, row["object_key"].decode(), now)
     changes = tx.fetch_value(
         "SELECT changes FROM conversations WHERE conversation_id = %(conversation_id)s", conversation_id=conversation_id
@@ -266,10 +266,20 @@ def withdraw(
     )
 
 
-def _set_withdrawn(tx: Tx, conversation_id: int, seq: int, now: int) -> None:
+def _set_withdrawn(tx: Tx, conversation_id: int, seq: int, sender: bytes, now: int) -> None:
+    """Mark a message as withdrawn; those who have not read it have one unread message less."""
     tx.execute(
         "UPDATE conversations SET changes = changes + 1 WHERE conversation_id = %(conversation_id)s",
         conversation_id=conversation_id,
+    )
+    tx.execute(
+        """
+        UPDATE participants SET withdrawn_after_read = withdrawn_after_read + 1
+        WHERE conversation_id = %(conversation_id)s AND read_seq < %(seq)s AND principal <> %(sender)s
+        """,
+        conversation_id=conversation_id,
+        seq=seq,
+        sender=sender,
     )
     tx.execute(
         "UPDATE messages SET withdrawn_at = %(now)s WHERE conversation_id = %(conversation_id)s AND seq = %(seq)s",

@@ -22,13 +22,14 @@ CREATE TABLE conversations (
     UNIQUE KEY idempotency_key (tenant_id, creator, idempotency_key)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
--- A participant's unread count is last_seq - read_seq - own_after_read.
+-- A participant's unread count is last_seq - read_seq - own_after_read - withdrawn_after_read.
 CREATE TABLE participants (
     conversation_id  BIGINT NOT NULL,
     principal        VARBINARY(160) NOT NULL,
     tenant_id        BIGINT NOT NULL,
     read_seq         BIGINT NOT NULL DEFAULT 0,  -- messages up to this seq are read
     own_after_read   BIGINT NOT NULL DEFAULT 0,  -- number of the participant's own messages after read_seq
+    withdrawn_after_read  BIGINT NOT NULL DEFAULT 0,  -- number of others' withdrawn messages after read_seq
     hidden_seq       BIGINT NOT NULL DEFAULT 0,  -- the participant's list omits the conversation while last_seq is at most this
     joined_at        BIGINT NOT NULL,
     left_at          BIGINT NULL,

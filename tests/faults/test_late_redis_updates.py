@@ -154,7 +154,7 @@ def test_snapshot_is_consistent(conversation: str, lin: Person, send_message: Se
         found = mysql.run_on_own_connection(hold, 10)
     state = found.find_participant(lin.principal)
     assert state
-    assert (found.last_seq, state.own_after_read) == (len(found.messages), len(found.messages))
+    assert (found.last_seq, state.uncounted_after_read) == (len(found.messages), len(found.messages))
 
 
 WAITING = "SELECT COUNT(*) FROM information_schema.processlist WHERE state = 'User lock' AND info LIKE %(pattern)s"

@@ -6,14 +6,17 @@ import pytest
 
 from chalicelib import clock
 from chalicelib.adapters import mysql
+from chalicelib.identity import tokens
 from tests.support import consult_client, gateway_client
-from tests.support.client import ApiResponse
+from tests.support.client import ApiResponse, get, post
 from tests.support.factories import Hospital, Person
 from tests.support.helpdesk_client import (
     HelpDesk,
     add_message,
     call_messagecenter,
     find_messages,
+    get_agent_or_place,
+    get_message_count,
     list_contents,
     list_conversations,
     list_rows,
@@ -21,6 +24,7 @@ from tests.support.helpdesk_client import (
     send_all,
 )
 from tests.support.notify_client import poll_messages
+from tests.support.staff_client import STAFF_PATH
 
 pytestmark = pytest.mark.store
 
@@ -55,6 +59,62 @@ def test_withdrawn_message_keeps_its_place_without_content(lin: Person, chen: Pe
     [event] = poll_messages(chen.token, events=1)[0]
     assert (event["Type"], event["MsgId"]) == (1000, sent["messageId"])
     assert withdraw(lin, sent["messageId"]).status == 200
+
+
+def list_unread(who: Person) -> list[int]:
+    """Return what each counter of the messagecenter, of consultations and of the log shows."""
+    entries = [list_conversations(who, what).data for what in ("conversationList", "userList")]
+    listed = [one[0]["unread"] for one in entries if one]
+    return [get_message_count(who), *listed, len(list_conversations(who, queryType=1).data)]
+
+
+def test_withdrawn_message_is_in_no_unread_count(lin: Person, chen: Person) -> None:
+    ids = send_all(lin, chen, "说错了", "又错了")
+    assert list_unread(chen) == [2, 2, 2, 1]
+    for message_id, expected in ((ids[1], [1, 1, 1, 1]), (ids[0], [0, 0, 0, 0])):
+        assert withdraw(lin, message_id).status == 200
+        assert list_unread(chen) == expected
+    send_all(lin, chen, "对的")
+    assert list_unread(chen) == [1, 1, 1, 1]
+    find_messages(chen, 2, sendId=lin.user_id)
+    assert list_unread(chen) == [0, 0, 0, 0]
+
+
+def test_withdrawn_message_of_a_consultation_is_in_no_unread_count(lin: Person, chen: Person) -> None:
+    sent = consult_client.send_as_patient(lin, chen, "说错了").data
+    consult_client.send_as_patient(lin, chen, "我发烧了")
+    assert withdraw(lin, sent["msg_id"]).status == 200
+    for _ in range(2):  # from MySQL, then from Redis
+        [entry] = consult_client.list_doctor_sessions(chen)
+        assert entry["unread"] == 1
+        assert get(consult_client.DOCTOR_NEW_SESSION, chen.token).data["unread"] == 1
+    assert list_unread(chen) == [1, 1, 1, 1]
+
+
+def test_new_agent_has_no_unread_withdrawn_messages_and_none_of_their_own(
+    hospital: Hospital, help_desk: HelpDesk, lin: Person
+) -> None:
+    """An agent who takes over has the session's messages unread: those of the patient that remain."""
+    li, chen = hospital.desk, hospital.chen
+    help_desk.create_post(li)
+    session = str(request_assignment(lin).data["sessionId"])
+    [wrong] = add_message(lin, "说错了", receiveId=session).data
+    add_message(li, "您好", receiveId=session)
+    add_message(lin, "还是那件事", receiveId=session)
+    withdraw(lin, wrong["messageId"])
+    help_desk.create_post(chen)
+
+    def hand_over(former: Person, now_enabled: list[Person]) -> str:
+        for person in now_enabled:
+            post(f"{STAFF_PATH}/staff_enable", hospital.admin.token, user_id=person.user_id)
+        assert post(f"{STAFF_PATH}/staff_disable", hospital.admin.token, user_id=former.user_id).status == 200
+        return get_agent_or_place(request_assignment(lin))
+
+    assert hand_over(li, []) == "陈医生"
+    assert get_message_count(chen) == 2, "the former agent's and the patient's"
+    assert hand_over(chen, [li]) == "客服小李"
+    li = li.with_token(tokens.issue(li.tenant_id, li.principal, li.role))
+    assert get_message_count(li) == 1, "the patient's"
 
 
 def test_after_two_minutes_only_an_admin_can_withdraw(hospital: Hospital, lin: Person, chen: Person) -> None:

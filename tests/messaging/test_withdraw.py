@@ -1,11 +1,18 @@
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+from typing import Any
+
 import pytest
 
 from chalicelib import clock
 from chalicelib.adapters import mysql, redis
+from chalicelib.adapters.mysql import Tx
 from chalicelib.errors import ApiError
-from chalicelib.messaging import log, reading
+from chalicelib.messaging import log, reading, reading_store, recent_cache, store
 from tests.support.conversation_log import SendMessage, build_redis_keys, count_unread, read_newest
 from tests.support.factories import Person
+from tests.support.faults.final_state import is_row_lock_waiting, wait_until
 
 
 def test_withdrawn_message_keeps_place_and_loses_text(
@@ -35,6 +42,7 @@ def test_withdrawing_twice_changes_nothing(
     wrong = send_message("说错了", lin)
     log.withdraw(lin.tenant_id, conversation, wrong.id, lin.principal)
     assert log.withdraw(lin.tenant_id, conversation, wrong.id, lin.principal).withdrawn
+    send_message("对的", lin)
     assert count_unread(conversation, chen) == 1
 
 
@@ -75,3 +83,108 @@ def test_rejected_withdrawal_leaves_no_write_intent(
     with pytest.raises(ApiError):
         log.withdraw(lin.tenant_id, conversation, message.id, chen.principal)
     assert redis.get_client().zcard(build_redis_keys(conversation)[2]) == 0
+
+
+@pytest.mark.parametrize("is_cached", [True, False])
+def test_withdrawn_message_is_not_unread(
+    conversation: str, lin: Person, chen: Person, send_message: SendMessage, is_cached: bool
+) -> None:
+    read_newest(conversation, chen)
+    messages = [send_message(text, lin) for text in ("一", "二", "三")]
+    send_message("嗯", chen)
+    counts = []
+    for message in [*messages, messages[0]]:  # the last one for the second time
+        assert count_unread(conversation, lin) == 1, "the sender's own count does not change"
+        log.withdraw(lin.tenant_id, conversation, message.id, lin.principal)
+        if not is_cached:
+            redis.get_client().flushall()
+        counts.append(count_unread(conversation, chen))
+    assert counts == [2, 1, 0, 0]
+
+
+def test_withdrawal_of_a_read_message_does_not_hide_an_unread_one(
+    conversation: str, lin: Person, chen: Person, send_message: SendMessage
+) -> None:
+    wrong = send_message("说错了", lin)
+    read_newest(conversation, chen)
+    send_message("对的", lin)
+    log.withdraw(lin.tenant_id, conversation, wrong.id, "")
+    assert count_unread(conversation, chen) == 1
+    assert read_newest(conversation, chen) == ["对的", ""]
+    assert count_unread(conversation, chen) == 0
+    send_message("再说一句", lin)
+    assert count_unread(conversation, chen) == 1
+
+
+def test_reading_up_to_a_page_counts_later_withdrawn_messages(
+    conversation: str, lin: Person, chen: Person, send_message: SendMessage
+) -> None:
+    """A page is marked as read after a later message was sent and withdrawn."""
+    send_message("一", lin)
+    page, _ = reading.fetch_newest_page(conversation, chen.principal, 10)
+    later = [send_message(text, lin) for text in ("二", "三")]
+    log.withdraw(lin.tenant_id, conversation, later[0].id, lin.principal)
+    reading.mark_read(conversation, page)
+    assert count_unread(conversation, chen) == 1
+    log.withdraw(lin.tenant_id, conversation, later[1].id, lin.principal)
+    assert count_unread(conversation, chen) == 0
+
+
+def test_withdrawal_older_than_the_cached_messages_is_not_unread(
+    conversation: str, lin: Person, chen: Person, send_message: SendMessage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recent_cache, "MAX_MESSAGES", 3)  # of which a refill takes so many
+    messages = [send_message(str(number), lin) for number in range(5)]
+    redis.get_client().flushall()
+    assert count_unread(conversation, chen) == 5
+    log.withdraw(lin.tenant_id, conversation, messages[0].id, lin.principal)
+    assert count_unread(conversation, chen) == 4
+
+
+def pause_after(monkeypatch: pytest.MonkeyPatch, module: Any, name: str) -> tuple[Event, Event]:
+    """Let a function of a store set the first event, and wait for the second, before its transaction commits."""
+    reached, proceed, work = Event(), Event(), getattr(module, name)
+
+    def pause(tx: Tx, *arguments: Any) -> Any:
+        result = work(tx, *arguments)
+        reached.set()
+        assert proceed.wait(10)
+        return result
+
+    monkeypatch.setattr(module, name, pause)
+    return reached, proceed
+
+
+@pytest.mark.store
+@pytest.mark.parametrize("is_reader_first", [True, False])
+def test_message_that_is_withdrawn_while_it_is_read_is_counted_right(
+    conversation: str,
+    lin: Person,
+    chen: Person,
+    send_message: SendMessage,
+    monkeypatch: pytest.MonkeyPatch,
+    is_reader_first: bool,
+) -> None:
+    """The withdrawal comes before the reader's update of Redis, or the reader waits for the withdrawal's commit."""
+    send_message("一", lin)
+    page, _ = reading.fetch_newest_page(conversation, chen.principal, 10)
+    wrong = send_message("二", lin)
+    paused = (reading_store, "advance_read_position") if is_reader_first else (store, "withdraw")
+    reached, proceed = pause_after(monkeypatch, *paused)
+    calls: list[Callable[[], Any]] = [
+        lambda: reading.mark_read(conversation, page),
+        lambda: log.withdraw(lin.tenant_id, conversation, wrong.id, lin.principal),
+    ]
+    first, second = calls if is_reader_first else calls[::-1]
+    with ThreadPoolExecutor(2) as pool:
+        done = [pool.submit(first)]
+        assert reached.wait(10)
+        done.append(pool.submit(second))
+        wait_until(done[1].done if is_reader_first else is_row_lock_waiting)
+        proceed.set()
+        assert [one.exception() for one in done] == [None, None]
+    assert count_unread(conversation, chen) == 0
+    redis.get_client().flushall()
+    assert count_unread(conversation, chen) == 0
+    send_message("三", lin)
+    assert count_unread(conversation, chen) == 1

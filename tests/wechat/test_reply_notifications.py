@@ -179,6 +179,18 @@ def test_withdrawn_reply_sends_no_message(hospital: Hospital, session_no: str, c
     assert wechat.sent == []
 
 
+def test_remaining_reply_sends_one_message_after_another_is_withdrawn(
+    hospital: Hospital, session_no: str, chen: Person, wechat: WeChat
+) -> None:
+    sent = send_as_doctor(chen, session_no, "多少度？").data["msg_id"]
+    send_as_doctor(chen, session_no, "咳嗽吗？")
+    log.withdraw(chen.tenant_id, session_no, sent, chen.principal)
+    send_as_doctor(chen, session_no, "来医院吧")
+    assert len(list_reply_jobs(hospital)) == 1
+    run_reply_jobs(hospital)
+    assert len(wechat.sent) == 1
+
+
 def test_job_of_another_hospital_finds_nothing(
     hospital: Hospital, other_hospital: Hospital, session_no: str, chen: Person, wechat: WeChat
 ) -> None:

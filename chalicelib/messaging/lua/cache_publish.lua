@@ -3,7 +3,8 @@
 -- Nothing is added to a cache that another server left behind, or to none: the next reader refills it. A cache is
 -- discarded (its `server` removed) if it has lost its records, has missed a change, or receives a message that a change
 -- it already knows of may concern. A message counts as its sender's own once; if the participant's state may have
--- counted it already, that state is removed.
+-- counted it already, that state is removed. A withdrawal changes the unread counts of those who have not read the
+-- message, so it removes all states: their next readers bring them from MySQL.
 --
 -- ARGV: 1 name of the intent, 2 seq, 3 record, 4 changes of the conversation, 5 how many of them are this write's own (0, 1),
 -- 6 sender ('' if the message is not to be counted as anybody's own).
@@ -20,6 +21,13 @@ if changes_ahead > tonumber(ARGV[5]) or (changes_ahead < 0 and not known) or (se
     return
 end
 if changes_ahead > 0 then redis.call('HSET', KEYS[1], 'changes', ARGV[4]) end
+if ARGV[5] == '1' then
+    for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
+        if string.find(field, '^read_seq:') or string.find(field, '^%l+_after_read:') or string.find(field, '^hidden_seq:') then
+            redis.call('HDEL', KEYS[1], field)
+        end
+    end
+end
 if known and changes_ahead >= 0 or not known and sender ~= '' and seq >= first_seq then
     redis.call('ZREMRANGEBYSCORE', KEYS[2], seq, seq)
     redis.call('ZADD', KEYS[2], seq, ARGV[3])
@@ -29,7 +37,7 @@ end
 if seq > last_seq then redis.call('HSET', KEYS[1], 'last_seq', seq) end
 if known or sender == '' or seq < first_seq then return end
 if not had_intent or seq <= last_seq - MAX_MESSAGES then
-    redis.call('HDEL', KEYS[1], 'read_seq:' .. sender, 'own_after_read:' .. sender, 'hidden_seq:' .. sender)
-elseif redis.call('HEXISTS', KEYS[1], 'own_after_read:' .. sender) == 1 then
-    redis.call('HINCRBY', KEYS[1], 'own_after_read:' .. sender, 1)
+    redis.call('HDEL', KEYS[1], 'read_seq:' .. sender, 'uncounted_after_read:' .. sender, 'hidden_seq:' .. sender)
+elseif redis.call('HEXISTS', KEYS[1], 'uncounted_after_read:' .. sender) == 1 then
+    redis.call('HINCRBY', KEYS[1], 'uncounted_after_read:' .. sender, 1)
 end

@@ -1,5 +1,5 @@
 -- Return {verdict, version, server time in ms} and, unless the verdict is 'broken', tenant_id, last_seq, changes,
--- read_seq, own_after_read, hidden_seq, record, record, ... (newest first).
+-- read_seq, uncounted_after_read, hidden_seq, record, record, ... (newest first).
 --
 -- 'fresh': the log and the reader's own state were compared with MySQL in the last TRUST_SECONDS. 'stale': to be used
 -- only if MySQL agrees; also if the reader's state is missing, whose three numbers are then ''. 'broken': not to be
@@ -15,7 +15,7 @@ if not version then
     version = server .. ARGV[3] .. '.0'
 end
 local state = redis.call('HMGET', KEYS[1], 'server', 'first_seq', 'last_seq', 'changes', 'verified_at',
-    'verified_at:' .. reader, 'read_seq:' .. reader, 'own_after_read:' .. reader, 'hidden_seq:' .. reader, 'tenant_id')
+    'verified_at:' .. reader, 'read_seq:' .. reader, 'uncounted_after_read:' .. reader, 'hidden_seq:' .. reader, 'tenant_id')
 local broken = {'broken', version, now}
 if state[1] ~= server or redis.call('ZCARD', KEYS[3]) > 0 then return broken end
 local last_seq, cached = tonumber(state[3]), redis.call('ZCARD', KEYS[2])

@@ -3,6 +3,6 @@
 -- ARGV: 1 name of the intent, then the principals.
 remove_intent(ARGV[1])
 for i = 2, #ARGV do
-    redis.call('HDEL', KEYS[1], 'read_seq:' .. ARGV[i], 'own_after_read:' .. ARGV[i], 'hidden_seq:' .. ARGV[i])
+    redis.call('HDEL', KEYS[1], 'read_seq:' .. ARGV[i], 'uncounted_after_read:' .. ARGV[i], 'hidden_seq:' .. ARGV[i])
 end
 advance_version(ARGV[1])

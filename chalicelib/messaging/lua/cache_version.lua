@@ -4,7 +4,7 @@
 -- set: name by second; the member 'merged' stands for several), 4 merged write intents (hash: name, number of writers).
 -- The state's fields: server, epoch, revision, first_seq (the seq from which the cache was
 -- filled), tenant_id, last_seq, changes, verified_at (ms: the last comparison with MySQL), and of each participant
--- read_seq:…, own_after_read:…, hidden_seq:… and verified_at:…
+-- read_seq:…, uncounted_after_read:…, hidden_seq:… and verified_at:…
 --
 -- A version is the server, the epoch (a nonce, set when there is no state) and the revision (incremented by every
 -- write), so that no version ever returns: neither after a flush nor with an older replica.

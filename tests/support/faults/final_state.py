@@ -89,6 +89,7 @@ def count_unread(side: Participant) -> int:
             JOIN conversations c ON c.conversation_id = m.conversation_id
             JOIN participants p ON p.conversation_id = m.conversation_id AND p.principal = %(principal)s
             WHERE c.public_id = %(session_no)s AND m.seq > p.read_seq AND m.sender <> p.principal
+              AND m.withdrawn_at IS NULL
             """,
         session_no=side.session_no.encode(),
         principal=side.me.principal.encode(),

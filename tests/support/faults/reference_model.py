@@ -108,7 +108,7 @@ class ReferenceModel:
             number
             for number in range(known.participant_versions[side], len(versions))
             if (
-                self.count_unread(side, versions[number], length) == entry["unread"]
+                entry["unread"] in self.list_unread_counts(process, side, versions[number], length)
                 and length > versions[number].hidden
                 if entry
                 else known.length <= versions[number].hidden
@@ -126,8 +126,10 @@ class ReferenceModel:
         """Return the length of the log when this was its newest message."""
         return next(n for n, message in enumerate(["", *(message.id for message in self.log)]) if message == id)
 
-    def count_unread(self, side: int, state: ModelParticipantState, length: int) -> int:
-        return sum(message.sender != side for message in self.log[state.read : length])
+    def list_unread_counts(self, process: int, side: int, state: ModelParticipantState, length: int) -> range:
+        """Return the possible unread counts: withdrawals that the process need not show yet may be counted or not."""
+        ids = {message.id for message in self.log[state.read : length] if message.sender != side}
+        return range(len(ids - self.withdrawn), len(ids - self.known[process].withdrawn) + 1)
 
     def check_messages(self, process: int, side: int, data: list[dict[str, Any]], expected: list[ModelMessage]) -> None:
         assert [one["msg_id"] for one in data] == [message.id for message in reversed(expected)]
