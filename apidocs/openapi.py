@@ -87,7 +87,7 @@ PAYMENT_NOTIFICATION_BODY: Json = {
 }
 DESCRIPTION = """诊讯：多租户的医院患者服务、医患沟通与消息网关。
 
-- 成功：`{"code":0,"data":…}`；失败：`{"code":N,"error":"…"}`，没有 `data`。
+- 成功：`{"code":0,"data":…}`；失败：`{"code":N,"error":"…"}`，没有 `data`（pay/appo_order 的 409 除外）。
 - 消息中心（`/message/…`）：成功 `{"error_code":0,"error_msg":"","data":…,"count":N}`，失败同形，`data` 为 null；
 - API Gateway 自己的错误（地址不存在、请求过大、太频繁、超时）不分路径，两种字段都有。
 - HTTP 状态码与错误码一致；错误码见 docs/errors.md。

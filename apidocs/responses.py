@@ -27,10 +27,11 @@ HEADERS: Json = {
 }
 ERROR_SCHEMA: Json = {
     "type": "object",
-    "description": "失败：没有 data",
+    "description": "失败：没有 data，除非接口的文档另有说明",
     "properties": {
         "code": {"type": "integer", "description": "错误码，见 docs/errors.md"},
         "error": {"type": "string", "description": "可以直接显示给用户的中文"},
+        "data": {"type": "object", "description": "仅 pay/appo_order 的 409：is_success、error_code、error_msg 等"},
     },
     "required": ["code", "error"],
     "additionalProperties": False,

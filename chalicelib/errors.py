@@ -4,6 +4,7 @@ An exception other than ApiError is a bug and is returned as INTERNAL. docs/erro
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -13,6 +14,7 @@ class ErrorKind:
     code: int
     status: int
     text: str
+    data: Any = None  # added to the response by an endpoint whose document names fields of a failure
 
 
 BAD_PARAMETER = ErrorKind(10001, 400, "参数错误")

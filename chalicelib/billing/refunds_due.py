@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from chalicelib import clock
-from chalicelib.adapters.mysql import Tx
+from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.billing import ledger
 from chalicelib.billing.bookings import Booking, CancellationReason
 from chalicelib.billing.ledger import LedgerEvent, LedgerSource
@@ -28,6 +28,15 @@ class RefundReason(StrEnum):
     LATE = "late"  # the booking no longer accepted a payment
 
 
+class RefundState(StrEnum):
+    """refunds.state, in the terms of WeChat Pay."""
+
+    PENDING = "pending"  # not accepted by WeChat Pay yet
+    PROCESSING = "processing"
+    SUCCESS = "success"
+    ABNORMAL = "abnormal"  # to be settled by hand at WeChat Pay's merchant platform
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefundablePayment:
     """A payment whose whole amount is to be refunded."""
@@ -36,6 +45,34 @@ class RefundablePayment:
     tenant_id: int
     book_id: int
     fee: int  # fen
+
+
+@dataclass(frozen=True, slots=True)
+class BookingRefund:
+    """The refund of a booking's payment or, if it was never paid, of a payment that came too late."""
+
+    state: RefundState
+    fee: int  # fen
+    done_at: int | None  # None until it has succeeded
+
+
+# Columns and joins that parse_booking_refund needs, for a SELECT of bookings b. The refund of a duplicate payment is
+# left out, as the booking stays paid.
+REFUND_COLUMNS = "r.state AS refund_state, COALESCE(r.fee, u.fee) AS refund_fee, r.done_at AS refunded_at"
+REFUND_JOINS = """
+    LEFT JOIN settlements t ON t.book_id = b.book_id AND t.tenant_id = b.tenant_id
+    LEFT JOIN refunds r ON r.tenant_id = b.tenant_id AND r.refund_id = (
+        SELECT MAX(x.refund_id) FROM refunds x
+        WHERE x.book_id = b.book_id AND (t.payment_id IS NULL OR x.payment_id = t.payment_id))
+    LEFT JOIN refunds_due u ON u.book_id = b.book_id AND u.tenant_id = b.tenant_id
+"""
+
+
+def parse_booking_refund(row: Row) -> BookingRefund | None:
+    """Return the refund in a row with REFUND_COLUMNS, None if there is none."""
+    if row["refund_fee"] is None:
+        return None
+    return BookingRefund(RefundState(row["refund_state"] or RefundState.PENDING), row["refund_fee"], row["refunded_at"])
 
 
 def enqueue_booking_refund(tx: Tx, booking: Booking, reason: CancellationReason) -> None:

@@ -46,7 +46,7 @@ def wrap_error(path: str, kind: ErrorKind, text: str = "") -> str:
     if is_messagecenter_path(path):
         body = {"error_code": kind.code, "error_msg": text, "data": None, "count": 0}
     else:
-        body = {"code": kind.code, "error": text}
+        body = {"code": kind.code, "error": text, **({"data": kind.data} if kind.data else {})}
     return json.dumps(body, ensure_ascii=False, separators=(",", ":"))
 
 

@@ -1,8 +1,8 @@
 """Requests and responses of the payment endpoints."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from chalicelib.http.fields import Id, WireModel, empty_to_none
 
@@ -14,6 +14,15 @@ OptionalOpenId = Annotated[
     WithJsonSchema({"type": ["string", "null"], "pattern": "^[0-9A-Za-z_-]{0,128}$"}),
 ]
 
+
+# Document 003 types it as a number; a real one is a text.
+AppId = Annotated[
+    Annotated[str, Field(pattern=r"^[0-9A-Za-z]{1,32}$")],
+    BeforeValidator(lambda value: str(value) if isinstance(value, int) and not isinstance(value, bool) else value),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string", "pattern": "^[0-9A-Za-z]{1,32}$"}, {"type": "integer", "minimum": 0}]}
+    ),
+]
 
 # A path parameter.
 TenantId = Annotated[Id, WithJsonSchema({"type": "string", "pattern": "^[1-9][0-9]{0,14}$", "examples": ["1"]})]
@@ -29,11 +38,12 @@ class OrderRequest(WireModel):
 class OrderResponse(WireModel):
     """The order at WeChat Pay."""
 
-    is_success: bool = Field(description="请求已到达微信并得到回答；业务是否成功看 error_code", examples=[True])
+    is_success: bool = Field(description="请求已得到处理；业务是否成功看 error_code", examples=[True])
+    payment_required: bool = Field(default=True, description="false：挂号费为 0，无需支付，不必调起支付")
     trade_type: Literal["JSAPI"] = "JSAPI"
     prepay_id: str = Field(
         default="",
-        description="2 小时内有效；免费的预约为空：已无需支付",
+        description="2 小时内有效；免费的预约为空，见 payment_required",
         examples=["wx261153585405162d4d02642eabe7000000"],
     )
     trade_no: str = Field(default="", description="微信的交易号：支付之后才有")
@@ -53,11 +63,19 @@ class PaySignRequest(WireModel):
 
     agencyId: Id = Field(examples=[1])
     tenantId: Id = Field(examples=[1])
-    appId: str = Field(pattern=r"^wx[0-9A-Za-z]{4,30}$", examples=["wxd930ea5d5a258f4f"])
+    appId: AppId = Field(description="appo_order 返回的 app_id", examples=["wxd930ea5d5a258f4f"])
     timeStamp: str = Field(pattern=r"^[0-9]{10}$", examples=["1414587457"])
     nonceStr: str = Field(pattern=r"^[0-9A-Za-z]{1,32}$", examples=["5K8264ILTKCH16CQ2502SI8ZNMTM67VS"])
     prepayId: str = Field(pattern=r"^[0-9A-Za-z_-]{1,64}$", examples=["wx261153585405162d4d02642eabe7000000"])
     signType: Literal["RSA", "MD5", "HMAC-SHA256"] = Field(examples=["RSA"])
+
+    @model_validator(mode="before")
+    @classmethod
+    def _reject_free_booking(cls, fields: Any) -> Any:
+        """Say what an empty prepayId means: appo_order returns it, like other fields, for a free booking."""
+        if isinstance(fields, dict) and fields.get("prepayId") == "":
+            raise ValueError("prepayId 为空：该预约无需支付，不必调起支付")
+        return fields
 
 
 class PaySign(WireModel):

@@ -15,7 +15,7 @@ from chalicelib.adapters.mysql import Tx
 from chalicelib.adapters.wechat_pay import client as wechat_pay
 from chalicelib.adapters.wechat_pay.types import Merchant, Order, OrderResult, WechatPayUnavailableError
 from chalicelib.billing import bookings, ledger
-from chalicelib.billing.bookings import Booking, PaymentState
+from chalicelib.billing.bookings import Booking, BookingStatus, PaymentState
 from chalicelib.billing.ledger import LedgerEvent, LedgerSource
 from chalicelib.crypto import field_encryption
 from chalicelib.errors import ApiError
@@ -34,6 +34,16 @@ FIRST_CHECK_DELAY = 60 * clock.SECOND
 ORDER_WINDOW = 600 * clock.SECOND
 MAX_ORDERS_PER_WINDOW = 10  # of a booking: each payer needs an order of their own
 DESCRIPTION = "挂号费"
+NOTHING_TO_PAY = "挂号费为 0，无需支付"
+# WeChat Pay's codes for what is wrong with the configuration; its own texts do not say where to correct it.
+# Source: https://pay.weixin.qq.com/doc/v3/merchant/4012791856, https://pay.weixin.qq.com/wiki/doc/api/jsapi.php?chapter=9_1
+SETTING_BY_CODE = {
+    **dict.fromkeys(("SIGN_ERROR", "SIGNERROR"), "商户设置的 key、serial 或 private_key 不正确"),
+    **dict.fromkeys(("MCH_NOT_EXISTS", "MCHID_NOT_EXIST"), "商户设置的 mch_id 不正确"),
+    "APPID_NOT_EXIST": "公众号设置的 app_id 不正确",
+    "APPID_MCHID_NOT_MATCH": "公众号的 app_id 没有绑定到商户号 mch_id",
+    **dict.fromkeys(("NO_AUTH", "NOAUTH"), "商户号没有开通 JSAPI 支付"),
+}
 
 
 def get_or_create(caller: Caller, body: OrderRequest) -> OrderResponse:
@@ -50,7 +60,9 @@ def get_or_create(caller: Caller, body: OrderRequest) -> OrderResponse:
     payment = mysql.run_transaction(lambda tx: _get_or_create_payment(tx, caller, body.appo_id, merchant, open_id))
     if payment is None or merchant is None:
         outbox.wake_worker()
-        return OrderResponse(is_success=True, agency_id=str(caller.tenant_id))
+        return OrderResponse(
+            is_success=True, payment_required=False, error_msg=NOTHING_TO_PAY, agency_id=str(caller.tenant_id)
+        )
     if payment.prepay_id:
         return _build_success(payment)
     result = _request_prepay(caller, merchant, payment)
@@ -74,8 +86,9 @@ def _get_or_create_payment(
         raise ApiError(errors.NOT_FOUND, "预约不存在")
     _require_payable(booking)
     if not booking.fee:
-        store.settle(tx, store.get_or_create_settlement(tx, booking), None)
-        bookings.mark_paid(tx, booking)
+        if booking.payment_state == PaymentState.UNPAID:
+            store.settle(tx, store.get_or_create_settlement(tx, booking), None)
+            bookings.mark_paid(tx, booking)
         return None
     if merchant is None:
         raise ApiError(errors.NOT_FOUND, "微信支付尚未配置")
@@ -92,12 +105,17 @@ def _get_or_create_payment(
 
 
 def _require_payable(booking: Booking) -> None:
+    if booking.status == BookingStatus.CANCELLED:
+        refunded = "，已付费用原路退回" if booking.payment_state == PaymentState.PAID and booking.fee else ""
+        raise _build_rejection(f"该预约已取消，不能支付{refunded}")
+    if not booking.fee and booking.payment_state == PaymentState.PAID:
+        return
     if booking.payment_state == PaymentState.PAID:
-        raise ApiError(errors.CONFLICT, "该预约已支付")
-    if not booking.is_payable:
-        raise ApiError(errors.CONFLICT, "该预约已取消或已失约，不能支付")
+        raise _build_rejection("该预约已支付")
+    if booking.status == BookingStatus.MISSED:
+        raise _build_rejection("该预约已失约，不能支付")
     if booking.pay_by is not None and booking.pay_by <= clock.now():
-        raise ApiError(errors.CONFLICT, "已超过支付时限，请重新预约")
+        raise _build_rejection("已超过支付时限，请重新预约")
 
 
 def _is_reusable(payment: Payment, merchant: Merchant, open_id: str) -> bool:
@@ -161,9 +179,9 @@ def _record_result(tx: Tx, payment: Payment, result: OrderResult) -> Payment:
             _record_rejection(tx, current, result.error_code)
         return current
     if booking is None or not booking.is_payable:  # cancelled meanwhile, or paid by another order
-        raise ApiError(errors.CONFLICT, "该预约已支付或已取消")
+        raise _build_rejection("该预约已支付或已取消")
     if not current.is_live:  # superseded by another payer's order, or rejected in the response to another request
-        raise ApiError(errors.CONFLICT, "已有另一订单，请重新下单")
+        raise _build_rejection("已有另一订单，请重新下单")
     if current.prepay_id:
         return current
     store.set_prepay_id(tx, current.payment_id, result.prepay_id)
@@ -192,4 +210,13 @@ def _build_success(payment: Payment) -> OrderResponse:
 
 def _build_failure(result: OrderResult) -> OrderResponse:
     # `is_success` of document 003 means that WeChat Pay responded, not that it created the order.
-    return OrderResponse(is_success=True, error_code="FAIL", error_msg=result.error_msg or result.error_code)
+    text = result.error_msg or result.error_code
+    if setting := SETTING_BY_CODE.get(result.error_code):
+        text = f"{text}（{setting}，请医院管理员修改）"
+    return OrderResponse(is_success=True, error_code="FAIL", error_msg=text)
+
+
+def _build_rejection(text: str) -> ApiError:
+    """Return the 409 for a booking that cannot be paid, with the fields by which document 003 reports a failure."""
+    failure = OrderResponse(is_success=True, error_code="FAIL", error_msg=text)
+    return ApiError(replace(errors.CONFLICT, data=failure.model_dump()), text)

@@ -1,19 +1,10 @@
 """MySQL statements for refunds. billing/refunds_due.py inserts them."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 from chalicelib import clock
 from chalicelib.adapters.mysql import Row, Tx
-
-
-class RefundState(StrEnum):
-    """refunds.state, in the terms of WeChat Pay."""
-
-    PENDING = "pending"  # not accepted by WeChat Pay yet
-    PROCESSING = "processing"
-    SUCCESS = "success"
-    ABNORMAL = "abnormal"  # to be settled by hand at WeChat Pay's merchant platform
+from chalicelib.billing.refunds_due import RefundState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

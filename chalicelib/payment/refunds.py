@@ -13,11 +13,12 @@ from chalicelib.adapters.wechat_pay import client as wechat_pay
 from chalicelib.adapters.wechat_pay.types import RefundResult, RefundStatus, WechatPayUnavailableError
 from chalicelib.billing import bookings, ledger, refunds_due
 from chalicelib.billing.ledger import LedgerEvent, LedgerSource
+from chalicelib.billing.refunds_due import RefundState
 from chalicelib.crypto import field_encryption
 from chalicelib.notifications.event_types import EventType
 from chalicelib.outbox import outbox
 from chalicelib.payment import merchants, notifications, query_schedule, refund_store
-from chalicelib.payment.refund_store import Refund, RefundState
+from chalicelib.payment.refund_store import Refund
 
 logger = logging.getLogger(__name__)
 

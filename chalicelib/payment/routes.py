@@ -27,7 +27,8 @@ def appo_order(caller: Caller, body: OrderRequest) -> OrderResponse:
     """根据预约ID创建收费结算单同时调用微信统一支付协议进行下单
 
     A repeated request for a booking returns the same order as long as it can be paid. A booking without a fee is marked
-    paid at once, and prepay_id is "".
+    paid at once: payment_required is false, and prepay_id is "". A 409 (paid, cancelled, missed, too late) has data as
+    well, with error_code FAIL and error_msg.
     """
     return orders.get_or_create(caller, body)
 

@@ -188,19 +188,18 @@ def find_by_trade_no(tx: Tx, tenant_id: int, out_trade_no: str) -> Payment | Non
     return _build_payment(row) if row else None
 
 
-def find_signable(tx: Tx, tenant_id: int, user_id: int, app_id: str, prepay_id: str) -> Payment | None:
+def find_signable(tx: Tx, tenant_id: int, user_id: int, prepay_id: str) -> Payment | None:
     """Return a user's own live order that can still be paid, if its booking is still to be paid."""
     row = tx.fetch_one(
         f"""
         SELECT {PAYMENT_COLUMNS}
         FROM payments p JOIN bookings b ON b.book_id = p.book_id AND b.tenant_id = p.tenant_id
         WHERE p.tenant_id = %(tenant_id)s AND p.user_id = %(user_id)s AND p.prepay_id = %(prepay_id)s
-          AND p.app_id = %(app_id)s AND p.live = 1 AND p.state = %(created)s AND p.expires_at > %(now)s
+          AND p.live = 1 AND p.state = %(created)s AND p.expires_at > %(now)s
           AND b.status IN (%(booked)s, %(registered)s) AND b.payment_state = %(unpaid)s
         """,
         tenant_id=tenant_id,
         user_id=user_id,
-        app_id=app_id,
         prepay_id=prepay_id,
         created=OrderState.CREATED,
         booked=BookingStatus.BOOKED,

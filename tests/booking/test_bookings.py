@@ -44,6 +44,9 @@ def test_bookings_are_listed_newest_first(department: BookingDepartment, lin: Pe
         "visiSerialno": "",
         "visiCharge": 1,
         "cancelReason": "",
+        "refundStatus": "",
+        "refundAmount": None,
+        "refundTime": None,
     }
     assert (found["list"][0]["doctorId"], found["list"][0]["doctorName"]) == ("", "")
     page = list_bookings(lin, pageNo=2, pageSize=1)
@@ -90,6 +93,9 @@ def test_booking_details(department: BookingDepartment, lin: Person) -> None:
         "bookTime": clock.format_wire_time(row["created_at"]),
         "visiCharge": 1,
         "cancelReason": "",
+        "refundStatus": "",
+        "refundAmount": None,
+        "refundTime": None,
     }
 
 

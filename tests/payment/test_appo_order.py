@@ -6,7 +6,8 @@ import pytest
 
 from chalicelib import clock
 from chalicelib.adapters import mysql
-from chalicelib.adapters.wechat_pay.types import ApiVersion, SignType
+from chalicelib.adapters.wechat_pay import client as wechat_pay
+from chalicelib.adapters.wechat_pay.types import ApiVersion, OrderResult, SignType
 from chalicelib.billing.bookings import BookingStatus, PaymentState
 from chalicelib.identity import tokens
 from chalicelib.wechat_account import openids
@@ -14,6 +15,7 @@ from devstack.fakes.wechat_pay import WeChatPay
 from tests.support import payment_client
 from tests.support.booking_client import create_department, get_iso_date, list_rows
 from tests.support.client import post
+from tests.support.contract import check_response
 from tests.support.factories import Hospital, Person
 from tests.support.payment_client import BOOKED_PAID, BOOKED_UNPAID, OPENID, REGISTERED_PAID, Checkout
 from tests.support.threads import run_in_threads
@@ -126,7 +128,19 @@ def test_free_booking_is_settled_without_a_call(checkout: Checkout, pay: WeChatP
     assert settlement["settled_at"]
     assert settlement["payment_id"] is None
     assert checkout.list_payments(book_id) == []
-    assert checkout.request_order(book_id).status == 409
+    assert (found["payment_required"], found["error_msg"]) == (False, "挂号费为 0，无需支付")
+    assert checkout.request_order(book_id, open_id="").data == found, "a repeated request"
+    [unchanged] = list_rows("settlements", checkout.hospital)
+    assert unchanged == settlement
+
+
+def test_signature_for_a_free_booking_is_rejected_with_the_reason(checkout: Checkout) -> None:
+    order = checkout.request_order(checkout.book_slot(fee=0)).data
+    response = checkout.request_signature(order)
+    assert response.status == 400
+    assert response.error.endswith("prepayId 为空：该预约无需支付，不必调起支付")
+    paid = checkout.create_order(checkout.book_slot(date=get_iso_date(2)))
+    assert paid["payment_required"] is True
 
 
 def test_openid_of_the_session_is_the_default(checkout: Checkout, pay: WeChatPay, lin: Person) -> None:
@@ -153,9 +167,14 @@ def test_booking_of_another_user_returns_404(checkout: Checkout, wang: Person, o
 @pytest.mark.parametrize(
     ("columns", "error"),
     [
-        ({"status": BookingStatus.CANCELLED, "live": None}, "该预约已取消或已失约，不能支付"),
-        ({"status": BookingStatus.MISSED}, "该预约已取消或已失约，不能支付"),
+        ({"status": BookingStatus.CANCELLED, "live": None}, "该预约已取消，不能支付"),
+        (
+            {"status": BookingStatus.CANCELLED, "live": None, "payment_state": PaymentState.PAID},
+            "该预约已取消，不能支付，已付费用原路退回",
+        ),
+        ({"status": BookingStatus.MISSED}, "该预约已失约，不能支付"),
         ({"payment_state": PaymentState.PAID}, "该预约已支付"),
+        ({"pay_by": 1}, "已超过支付时限，请重新预约"),
     ],
 )
 def test_unpayable_booking_returns_409(checkout: Checkout, columns: dict[str, Any], error: str) -> None:
@@ -163,7 +182,29 @@ def test_unpayable_booking_returns_409(checkout: Checkout, columns: dict[str, An
     update_booking(book_id, **columns)
     response = checkout.request_order(book_id)
     assert (response.status, response.error) == (409, error)
+    check_response("POST", payment_client.ORDER_PATH, response.body["data"])
+    names = ("is_success", "error_code", "error_msg", "prepay_id")
+    assert [response.body["data"][name] for name in names] == [True, "FAIL", error, ""]
     assert checkout.list_payments(book_id) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "setting"),
+    [
+        ("SIGN_ERROR", "key、serial 或 private_key"),
+        ("MCH_NOT_EXISTS", "mch_id"),
+        ("APPID_MCHID_NOT_MATCH", "app_id"),
+        ("NO_AUTH", "JSAPI"),
+    ],
+)
+def test_rejection_for_a_wrong_setting_names_it(
+    checkout: Checkout, monkeypatch: pytest.MonkeyPatch, code: str, setting: str
+) -> None:
+    monkeypatch.setattr(wechat_pay, "prepay", lambda *_: OrderResult(error_code=code, error_msg="签名错误"))
+    found = checkout.request_order(checkout.book_slot()).data
+    assert (found["is_success"], found["error_code"]) == (True, "FAIL")
+    assert found["error_msg"].startswith("签名错误（")
+    assert setting in found["error_msg"]
 
 
 def test_registered_booking_can_be_paid(checkout: Checkout) -> None:

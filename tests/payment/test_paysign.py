@@ -47,8 +47,8 @@ def test_v2_order_is_signed_with_its_sign_type(hospital: Hospital, pay: WeChatPa
     [
         ("timeStamp", ["", "141458745", "14145874570", "1414587457\n", "1&a=b56789", "/v3/refund", 1414587457, None]),
         ("nonceStr", ["", "a" * 33, "a&b=c", "a\nb", "中", "a b", 5, None]),
-        ("prepayId", ["", "x\n{}", "a&b=c", "x" * 65, 5, None]),
-        ("appId", ["", "POST", "wx1\n", "wx1&a=b", 12, None]),
+        ("prepayId", ["x\n{}", "a&b=c", "x" * 65, 5, None]),
+        ("appId", ["", "POST", "wx1\n", "wx1&a=b", 12, -1, True, 1.5, None]),
         ("signType", ["", "rsa", "SHA1", None]),
         ("agencyId", ["", "x", 0, None]),
         ("tenantId", ["x", 0, None]),
@@ -73,8 +73,17 @@ def test_order_of_another_user_returns_404(
     assert checkout.request_signature(order, wang).status == 404
     assert checkout.request_signature(order, other.hospital.lin).status == 404
     assert checkout.request_signature(order, prepayId="wx0000").status == 404
-    assert checkout.request_signature(order, appId="wx0000000000000009").status == 404
     assert checkout.request_signature(order, tenantId=other_hospital.tenant_id).status == 403
+
+
+@pytest.mark.parametrize("app_id", [1, "1", 0, "wx0000000000000009", "WXD930EA5D5A258F4F"])
+def test_app_id_of_another_account_is_rejected_and_the_right_one_named(checkout: Checkout, app_id: Any) -> None:
+    """Document 003 types appId as Long, so clients send numbers."""
+    order = checkout.create_order(checkout.book_slot())
+    for prepay_id in (order["prepay_id"], "wx0000"):
+        response = checkout.request_signature(order, appId=app_id, prepayId=prepay_id)
+        expected = f"appId：不是本院公众号的 AppID，应为 {order['app_id']}"
+        assert (response.status, response.error) == (400, expected)
 
 
 def test_unpayable_order_returns_404(checkout: Checkout) -> None:

@@ -47,8 +47,8 @@ def test_accounts_are_tried_by_their_last_change_after_the_active_one(checkout: 
 
 
 def test_order_that_fails_without_a_message_shows_the_code(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wechat_pay, "prepay", lambda *_: OrderResult(error_code="NOAUTH"))
-    assert checkout.request_order(checkout.book_slot()).data["error_msg"] == "NOAUTH"
+    monkeypatch.setattr(wechat_pay, "prepay", lambda *_: OrderResult(error_code="PARAM_ERROR"))
+    assert checkout.request_order(checkout.book_slot()).data["error_msg"] == "PARAM_ERROR"
 
 
 def test_payment_is_published_to_the_patients_feed(checkout: Checkout) -> None:

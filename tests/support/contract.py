@@ -22,7 +22,8 @@ NULLABLE_PATHS = {
     f"/msg_service/msg/{side}/{what}" for side in ("patient", "doctor") for what in ("new_session", "new_msg")
 }
 
-# A missing value is null, except that a text is "" and a list [].
+# A missing value is null, except that a text is "" and a list []; unless a document says that the text is null
+# ("nullable" in contract.json).
 NEVER_NULL_TYPES = {"string", "list"}
 JSON_TYPES = {
     "string": {"string"},
@@ -107,7 +108,7 @@ def _build_data_field(entry: Entry) -> Field:
 def _check_value(field: Field, value: Any, location: str = "") -> Iterator[str]:
     location, kind = location + field["name"], field["type"]
     type_name = TYPE_NAMES.get(type(value), "null")
-    if kind == "any" or (value is None and kind not in NEVER_NULL_TYPES):
+    if kind == "any" or (value is None and _may_be_null(field)):
         return
     if type_name not in JSON_TYPES[kind]:
         yield f"{location}: {type_name} instead of {kind}"
@@ -120,6 +121,10 @@ def _check_value(field: Field, value: Any, location: str = "") -> Iterator[str]:
     elif kind == "list":
         for number, element in enumerate(value):
             yield from _check_element(field.get("items", []), element, f"{location}[{number}]")
+
+
+def _may_be_null(field: Field) -> bool:
+    return field["type"] not in NEVER_NULL_TYPES or field.get("nullable", False)
 
 
 def _check_element(items: Any, element: Any, location: str) -> Iterator[str]:
@@ -155,7 +160,7 @@ class _ResponseSchemaChecker:
         if kind == "any":
             return
         types = self.list_types(schema)
-        null = set() if kind in NEVER_NULL_TYPES else {"null"}
+        null = {"null"} if _may_be_null(field) else set()
         if not types & JSON_TYPES[kind] or types - JSON_TYPES[kind] - null:
             yield f"{location}: {' or '.join(sorted(types))} instead of {kind}"
         elif kind == "object":

@@ -6,7 +6,9 @@ from typing import Any
 
 from chalicelib import clock
 from chalicelib.adapters.mysql import Row, Tx
+from chalicelib.billing import refunds_due
 from chalicelib.billing.bookings import Booking, BookingStatus, CancellationReason, PaymentState
+from chalicelib.billing.refunds_due import BookingRefund, RefundState
 from chalicelib.booking.reservations.conflicts import SELECT_NEARBY, NearbyBooking, parse_nearby
 from chalicelib.booking.schedules.rule_store import SELECT_RULES, Rules, parse_rules
 from chalicelib.booking.schedules.schedule_store import SELECT_SCHEDULE
@@ -31,14 +33,14 @@ COUNT_MISSED_SINCE = """
     WHERE tenant_id = %(tenant_id)s AND pati_id = %(pati_id)s AND status = %(missed)s AND day >= %(first)s
 """
 COPIED_SCHEDULE_COLUMNS = ("dept_id", "doctor_id", "day", "half_day", "type", "fee", "area")
-SELECT_BOOKING = """
+SELECT_BOOKING = f"""
     SELECT b.book_id, b.tenant_id, b.schedule_id, b.serial_no, b.user_id, b.pati_id, b.dept_id, b.doctor_id, b.day,
            b.slot_time, b.type, b.fee, b.area, b.book_code, b.status, b.payment_state, b.cancelled_for,
-           b.created_at,
+           b.created_at, {refunds_due.REFUND_COLUMNS},
            (SELECT d.name FROM departments d WHERE d.dept_id = b.dept_id) AS dept_name,
            COALESCE((SELECT s.name FROM staff s WHERE s.user_id = b.doctor_id), '') AS doctor_name,
            m.name AS member_name
-    FROM bookings b JOIN members m ON m.member_id = b.member_id
+    FROM bookings b JOIN members m ON m.member_id = b.member_id {refunds_due.REFUND_JOINS}
 """
 
 
@@ -135,6 +137,14 @@ class BookingDetails:
     dept_name: str
     doctor_name: str  # "" for a general clinic
     member_name: str
+    refund: BookingRefund | None
+
+    @property
+    def charge_state(self) -> PaymentState:
+        """The payment state that its holder is shown: UNPAID again once the whole fee is refunded."""
+        refund = self.refund
+        is_refunded = refund and refund.state == RefundState.SUCCESS and refund.fee >= self.fee
+        return PaymentState.UNPAID if is_refunded else self.payment_state
 
 
 def find_member(tx: Tx, tenant_id: int, user_id: int, member_id: int) -> Member | None:
@@ -313,5 +323,10 @@ def list_booked_ids(tx: Tx, tenant_id: int, schedule_id: int, limit: int) -> lis
 
 
 def _parse_details(row: Row) -> BookingDetails:
-    states = {"status": BookingStatus(row["status"]), "payment_state": PaymentState(row["payment_state"])}
-    return BookingDetails(**{**row, **states})
+    parsed = {
+        "status": BookingStatus(row["status"]),
+        "payment_state": PaymentState(row["payment_state"]),
+        "refund": refunds_due.parse_booking_refund(row),
+    }
+    fields = {name: row[name] for name in BookingDetails.__dataclass_fields__ if name not in parsed}
+    return BookingDetails(**fields, **parsed)

@@ -7,6 +7,7 @@ from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.billing.bookings import BookingStatus
 from chalicelib.billing.money import to_yuan
+from chalicelib.billing.refunds_due import BookingRefund, RefundState
 from chalicelib.booking.calendar import calendar_store
 from chalicelib.booking.calendar.models import PageNoQuery
 from chalicelib.booking.reservations import booking_store, reserve
@@ -21,6 +22,13 @@ from chalicelib.identity.callers import Caller
 from chalicelib.people import formatting, patients
 from chalicelib.people.patients import Patient
 
+# A patient need not know whether WeChat Pay has accepted a refund yet.
+REFUND_STATUSES = {
+    RefundState.PENDING: "processing",
+    RefundState.PROCESSING: "processing",
+    RefundState.SUCCESS: "success",
+    RefundState.ABNORMAL: "abnormal",
+}
 GENDER_LABELS = {1: "男", 2: "女"}
 
 
@@ -35,7 +43,7 @@ def presubmit(caller: Caller, request: PresubmitRequest) -> PresubmitResult:
         deptId=str(schedule.dept_id),
         deptName=dept_name,
         type=schedule.type,
-        doctor=doctor_name,
+        doctor=doctor_name or None,
         appoTime=schedule.get_slot_datetime(request.serial_no),
         bookfee=to_yuan(schedule.fee),
     )
@@ -108,6 +116,17 @@ def _build_booking_fields(booking: BookingDetails) -> dict[str, Any]:
         "doctorId": str(booking.doctor_id or ""),
         "doctorName": booking.doctor_name,
         "memberName": booking.member_name,
-        "visiCharge": booking.payment_state,
+        "visiCharge": booking.charge_state,
         "cancelReason": booking.cancelled_for,
+        **_build_refund_fields(booking.refund),
+    }
+
+
+def _build_refund_fields(refund: BookingRefund | None) -> dict[str, Any]:
+    if refund is None:
+        return {"refundStatus": "", "refundAmount": None, "refundTime": None}
+    return {
+        "refundStatus": REFUND_STATUSES[refund.state],
+        "refundAmount": to_yuan(refund.fee),
+        "refundTime": clock.format_wire_time(refund.done_at) if refund.done_at else None,
     }

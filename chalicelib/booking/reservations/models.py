@@ -1,6 +1,6 @@
 """Requests and responses of the endpoints with which patients book (book_service)."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AliasChoices, Field, WithJsonSchema
 
@@ -12,7 +12,8 @@ MEMBER_ID_ALIASES = AliasChoices("memberId", "member_id")
 SERIAL_NO_ALIASES = AliasChoices("serialNo", "serial_no")
 BOOK_ID_ALIASES = AliasChoices("bookId", "book_id", "appo_id")
 STATUS_DESCRIPTION = "0 已预约，1 已取消，2 已挂号，3 已失约"
-CHARGE_DESCRIPTION = "1 未收费，2 已收费"
+CHARGE_DESCRIPTION = "1 未收费，2 已收费；全额退款成功后又为 1"
+REFUND_STATUS_DESCRIPTION = "空：无退款；processing 退款中，success 已原路退回，abnormal 退款异常，请联系医院"
 EXAMPLE_DATETIME = "2036-01-07 08:24:00"
 
 # In a path; its schema cannot be inferred.
@@ -53,7 +54,7 @@ class PresubmitResult(WireModel):
     deptId: IdText = Field(examples=["1"])
     deptName: str = Field(examples=["内科"])
     type: int = Field(description=TYPE_DESCRIPTION, examples=[1])
-    doctor: str = Field(description="空：科室的普通门诊", examples=["陈医生"])
+    doctor: str | None = Field(description="null：科室的普通门诊", examples=["陈医生"])
     appoTime: str = Field(examples=[EXAMPLE_DATETIME])
     bookfee: float = Field(description="元", examples=[12.5])
 
@@ -78,6 +79,11 @@ class BookingFields(WireModel):
     memberName: str = Field(examples=["林小雨"])
     visiCharge: int = Field(description=CHARGE_DESCRIPTION, examples=[1])
     cancelReason: str = Field(description="patient 本人取消，stopped 停诊，unpaid 逾期未付；空：未取消", examples=[""])
+    refundStatus: Literal["", "processing", "success", "abnormal"] = Field(
+        description=REFUND_STATUS_DESCRIPTION, examples=[""]
+    )
+    refundAmount: float | None = Field(description="元；null：无退款", examples=[None])
+    refundTime: str | None = Field(description="退款成功的时间；null：没有或尚未成功", examples=[None])
 
 
 class ListedBook(BookingFields):
