@@ -20,6 +20,7 @@ T = TypeVar("T")
 Json = dict[str, Any]
 
 TIMEOUT_SECONDS = 3.0  # for connecting, and for each read
+INVALID_SECRET_ERRCODE = 40125
 INVALID_TOKEN_ERRCODES = frozenset({40001, 40014, 42001})  # the access_token is invalid or has expired
 
 
@@ -61,7 +62,7 @@ def fetch_stable_token(app_id: str, secret: str, force_refresh: bool = False) ->
         force_refresh: revoke the current token and issue another one.
     """
     body = {"grant_type": "client_credential", "appid": app_id, "secret": secret, "force_refresh": force_refresh}
-    response = _call("POST", "/cgi-bin/stable_token", {}, body)
+    response = _call_with_secret("POST", "/cgi-bin/stable_token", {}, body)
     return _parse_response(
         lambda: IssuedCredential(_require_text(response["access_token"]), int(response["expires_in"]))
     )
@@ -82,7 +83,7 @@ def fetch_openid(app_id: str, secret: str, code: str) -> str:
     Source: https://developers.weixin.qq.com/community/develop/doc/000c2c34068880629ced91a2f56001
     """
     query = {"appid": app_id, "secret": secret, "code": code, "grant_type": "authorization_code"}
-    response = _call("GET", "/sns/oauth2/access_token", query)
+    response = _call_with_secret("GET", "/sns/oauth2/access_token", query)
     return "" if response.get("is_snapshotuser") else _parse_response(lambda: _require_text(response["openid"]))
 
 
@@ -108,6 +109,19 @@ def build_authorize_url(app_id: str, page: str, state: str) -> str:
     # WeChat's app rejects any other order of the parameters.
     query = {"appid": app_id, "redirect_uri": page, "response_type": "code", "scope": "snsapi_base", "state": state}
     return f"{settings.wechat_open_url}/connect/oauth2/authorize?{urlencode(query)}#wechat_redirect"
+
+
+def _call_with_secret(method: str, path: str, query: dict[str, str], body: Json | None = None) -> Json:
+    """Call with the account's secret instead of a token. 40001, elsewhere an invalid token, then means a wrong secret.
+
+    Source: https://developers.weixin.qq.com/doc/store/API/basics/commErrCode.html
+    """
+    try:
+        return _call(method, path, query, body)
+    except WechatApiError as error:
+        if error.errcode in INVALID_TOKEN_ERRCODES:
+            raise WechatApiError(INVALID_SECRET_ERRCODE) from error
+        raise
 
 
 def _call(method: str, path: str, query: dict[str, str], body: Json | None = None) -> Json:

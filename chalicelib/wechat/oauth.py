@@ -38,8 +38,8 @@ def handle_callback(caller: Caller, query: OAuthCallbackQuery) -> OAuthResult:
     """Bind the openid that a code stands for to the caller's session.
 
     Raises:
-        ApiError: 400 if state or code is not valid, 404 without an account, 503 if WeChat does not respond; then the
-            request may be repeated.
+        ApiError: 400 if state or code is not valid, 404 without an account, 409 if the account is misconfigured, 503 if
+            WeChat does not respond; after a 409 or 503 the request may be repeated.
     """
     official_account = account.require(caller.tenant_id)
     tenant_id, token_hash, app_id = caller.tenant_id, _get_token_hash(caller), official_account.app_id
@@ -48,7 +48,10 @@ def handle_callback(caller: Caller, query: OAuthCallbackQuery) -> OAuthResult:
     try:
         openid = _fetch_openid(official_account, query.code)
     except ApiError as error:
-        if error.kind is errors.UNAVAILABLE:  # the code may still be valid, but is worth nothing without its state
+        if error.kind in (
+            errors.UNAVAILABLE,
+            errors.CONFLICT,
+        ):  # the code may still be valid, but is worth nothing without its state
             openids.insert_state(mysql.autocommit, tenant_id, token_hash, app_id, query.state)
         raise
     if not openid:

@@ -24,7 +24,8 @@ def sign_page(caller: Caller, body: SignatureRequest) -> Signature:
     """Sign the address of a page, without its fragment.
 
     Raises:
-        ApiError: 400 if it is not a page of the hospital, 404 without an account, 503 if WeChat does not respond.
+        ApiError: 400 if it is not a page of the hospital, 404 without an account, 409 if it is misconfigured, 503 if
+            WeChat does not respond.
     """
     official_account = account.require(caller.tenant_id)
     url = require_own_page(official_account, body.url, "url")

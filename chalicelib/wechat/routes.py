@@ -68,7 +68,7 @@ def save_template_id(caller: Caller, body: SaveTemplateRequest) -> None:
     template_settings.save(caller, body)
 
 
-@routes.get("/pati_service/wechat/templates", callers=[Role.ADMIN], errors=[NOT_FOUND])
+@routes.get("/pati_service/wechat/templates", callers=[Role.ADMIN], errors=[NOT_FOUND, CONFLICT])
 def list_templates(caller: Caller) -> Templates:
     """微信配置消息模板获取
 
@@ -126,7 +126,7 @@ def save_service_info(caller: Caller, body: SaveServiceInfoRequest) -> None:
     service_info.save(caller, body)
 
 
-@routes.post("/pati_service/wx/jsapi/signature", callers=[Role.PUBLIC], errors=[NOT_FOUND])
+@routes.post("/pati_service/wx/jsapi/signature", callers=[Role.PUBLIC], errors=[NOT_FOUND, CONFLICT])
 def sign_page(caller: Caller, body: SignatureRequest) -> Signature:
     """获取微信公众号jsapiSinature信息
 
@@ -144,7 +144,7 @@ def oauth_url(caller: Caller, query: OAuthUrlQuery) -> OAuthUrl:
     return oauth.create_authorize_url(caller, query)
 
 
-@routes.get("/pati_service/wechat/oauth/callback", callers=[Role.PATIENT], errors=[NOT_FOUND])
+@routes.get("/pati_service/wechat/oauth/callback", callers=[Role.PATIENT], errors=[NOT_FOUND, CONFLICT])
 def oauth_callback(caller: Caller, query: OAuthCallbackQuery) -> OAuthResult:
     """微信网页授权回调
 

@@ -20,7 +20,8 @@ def list_at_wechat(caller: Caller) -> Templates:
     """Return the templates that the account has at WeChat.
 
     Raises:
-        ApiError: 404 without an account, 503 if WeChat does not respond.
+        ApiError: 404 without an account, 409 if it is misconfigured, 503 if WeChat does
+            not respond.
     """
     official_account = account.require(caller.tenant_id)
     with credentials.translate_errors():

@@ -1,15 +1,23 @@
 """The access_token and the jsapi_ticket of an official account, cached in Redis."""
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from chalicelib import errors
+from chalicelib import errors, logs
 from chalicelib.adapters import wechat_api
-from chalicelib.adapters.wechat_api import INVALID_TOKEN_ERRCODES, IssuedCredential, WechatApiError
+from chalicelib.adapters.wechat_api import (
+    INVALID_SECRET_ERRCODE,
+    INVALID_TOKEN_ERRCODES,
+    IssuedCredential,
+    WechatApiError,
+)
 from chalicelib.errors import ApiError
 from chalicelib.wechat_account import credential_cache
 from chalicelib.wechat_account.account import OfficialAccount
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -19,12 +27,31 @@ TICKET_TTL_SECONDS = 600
 FORCED_REFRESH_INTERVAL_SECONDS = 75 * 60
 
 
+# What is wrong with a hospital's configuration, by WeChat's error code. Only the hospital can correct it.
+# Source: https://developers.weixin.qq.com/doc/oplatform/Return_codes/Return_code_descriptions_new.html
+SETTING_BY_ERRCODE = {
+    **dict.fromkeys((40013, 41002), "公众号设置的 app_id 不正确"),
+    **dict.fromkeys((INVALID_SECRET_ERRCODE, 41004), "公众号设置的 app_secret 不正确"),
+    **dict.fromkeys((40164, 61004, 89503, 89506, 89507), "微信公众平台的 IP 白名单中没有本系统的地址"),
+    **dict.fromkeys((48001, 48004, 50002), "该公众号没有此接口的权限，或已被微信限制"),
+}
+
+
 @contextmanager
 def translate_errors() -> Iterator[None]:
-    """Raise ApiError(UNAVAILABLE) with WeChat's error code for a WechatApiError, which becomes its cause."""
+    """Raise ApiError for a WechatApiError, which becomes its cause.
+
+    Raises:
+        ApiError: 409 that names the setting if the hospital's configuration is wrong, 503 with WeChat's error code for
+            any other error.
+    """
     try:
         yield
     except WechatApiError as error:
+        if setting := SETTING_BY_ERRCODE.get(error.errcode):
+            logger.warning("wechat account misconfigured", extra={"ids": logs.describe_error(error)})
+            text = f"{setting}，请医院管理员修改（微信错误码 {error.errcode}）"
+            raise ApiError(errors.CONFLICT, text) from error
         text = f"微信服务暂时不可用（微信错误码 {error.errcode}）"
         raise ApiError(errors.UNAVAILABLE, text, retry_after=5) from error
 

@@ -164,7 +164,7 @@ def test_failure_of_wechat_returns_503_and_binds_nothing(
     wechat.failures["/sns/oauth2/access_token"] = 40125
     assert (
         submit_callback(configured_hospital.lin, authorize(request_url(configured_hospital.lin), wechat)).error
-        == "微信服务暂时不可用（微信错误码 40125）"
+        == "公众号设置的 app_secret 不正确，请医院管理员修改（微信错误码 40125）"
     )
     wechat.failures.clear()
     monkeypatch.setattr(wechat_api, "TIMEOUT_SECONDS", 0.2)

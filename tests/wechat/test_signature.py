@@ -1,17 +1,20 @@
 """wx/jsapi/signature: sign the hospital's pages for WeChat's JS-SDK."""
 
 import hashlib
+import json
 from functools import partial
 from typing import Any
 
 import pytest
 
 from chalicelib.adapters import mysql, wechat_api
+from chalicelib.logs import JsonFormatter
 from chalicelib.people import tenants
 from chalicelib.wechat import page_signatures
 from devstack.fakes.wechat import WeChat
 from tests.support.client import ApiResponse, post
 from tests.support.factories import Hospital
+from tests.support.metric_filters import get_pattern, matches
 from tests.support.threads import run_in_threads
 from tests.support.wechat_client import APP_ID, SITE_URL, configure
 
@@ -154,9 +157,35 @@ def test_errcode_of_wechat_is_returned_and_logged(
 ) -> None:
     wechat.ip_denied = True
     response = sign(configured_hospital)
-    assert (response.status, response.error) == (503, "微信服务暂时不可用（微信错误码 40164）")
-    [line] = [one for one in caplog.records if one.message == "unavailable"]
+    error = "微信公众平台的 IP 白名单中没有本系统的地址，请医院管理员修改（微信错误码 40164）"
+    assert (response.status, response.code, response.error) == (409, 10005, error)
+    [line] = [one for one in caplog.records if one.message == "wechat account misconfigured"]
     assert line.__dict__["ids"] == {"error": "wechat_api.WechatApiError", "errcode": 40164}
+    formatted = json.loads(JsonFormatter().format(line))
+    assert matches(get_pattern("WechatRefusing"), formatted), "an alarm counts these lines"
+
+
+@pytest.mark.parametrize(
+    ("path", "number", "status", "text"),
+    [
+        (TOKEN_PATH, 40013, 409, "公众号设置的 app_id 不正确，请医院管理员修改（微信错误码 40013）"),
+        (TOKEN_PATH, 41002, 409, "公众号设置的 app_id 不正确，请医院管理员修改（微信错误码 41002）"),
+        (TOKEN_PATH, 40125, 409, "公众号设置的 app_secret 不正确，请医院管理员修改（微信错误码 40125）"),
+        (TOKEN_PATH, 40001, 409, "公众号设置的 app_secret 不正确，请医院管理员修改（微信错误码 40125）"),
+        (TOKEN_PATH, 89503, 409, "微信公众平台的 IP 白名单中没有本系统的地址，请医院管理员修改（微信错误码 89503）"),
+        (TICKET_PATH, 48001, 409, "该公众号没有此接口的权限，或已被微信限制，请医院管理员修改（微信错误码 48001）"),
+        (TICKET_PATH, 40001, 503, "微信服务暂时不可用（微信错误码 40001）"),
+        (TOKEN_PATH, 45009, 503, "微信服务暂时不可用（微信错误码 45009）"),
+        (TOKEN_PATH, -1, 503, "微信服务暂时不可用（微信错误码 -1）"),
+    ],
+)
+def test_wrong_setting_is_named_and_other_errors_are_503(
+    configured_hospital: Hospital, wechat: WeChat, path: str, number: int, status: int, text: str
+) -> None:
+    wechat.failures[path] = number
+    for _ in range(2):  # the second from the cache of failures
+        response = sign(configured_hospital)
+        assert (response.status, response.error) == (status, text)
 
 
 def test_failure_is_cached_until_the_secret_changes(configured_hospital: Hospital, wechat: WeChat) -> None:

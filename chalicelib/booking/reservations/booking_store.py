@@ -323,7 +323,7 @@ def list_booked_ids(tx: Tx, tenant_id: int, schedule_id: int, limit: int) -> lis
 
 
 def _parse_details(row: Row) -> BookingDetails:
-    parsed = {
+    parsed: dict[str, Any] = {
         "status": BookingStatus(row["status"]),
         "payment_state": PaymentState(row["payment_state"]),
         "refund": refunds_due.parse_booking_refund(row),
