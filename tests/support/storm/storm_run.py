@@ -60,7 +60,7 @@ class Storm:
             self.inject_faults(time.monotonic() + seconds)
         finally:
             self.ended.set()
-            for one in (*self.senders, *self.readers):
+            for one in self.clients:
                 one.stopped.set()
             for thread in (flushing, *senders, *readers):
                 thread.join(RETRY_TIMEOUT_SECONDS)
@@ -70,7 +70,7 @@ class Storm:
 
     def inject_faults(self, deadline: float) -> None:
         kill_servers = [partial(server.restart) for server in self.servers]
-        faults = [
+        faults: list[tuple[str, Callable[[], Any]]] = [
             ("app", kill_servers[0]),
             ("MySQL", lambda: self.interrupt(self.control.mysql)),
             ("Redis", lambda: self.interrupt(self.control.redis)),
@@ -86,6 +86,10 @@ class Storm:
             self.faults[name] += 1
 
     @property
+    def clients(self) -> list[Sender | Reader]:
+        return [*self.senders, *self.readers]
+
+    @property
     def acknowledged_count(self) -> int:
         return sum(len(one.acknowledged) for one in self.senders)
 
@@ -96,9 +100,7 @@ class Storm:
     def wait_for_more(self, count_now: Callable[[], int], each: int) -> None:
         """Wait until a count has grown by so many for each sender, or a client has failed."""
         goal = count_now() + each * len(self.senders)
-        final_state.wait_until(
-            lambda: count_now() >= goal or any(one.error_trace for one in (*self.senders, *self.readers))
-        )
+        final_state.wait_until(lambda: count_now() >= goal or any(one.error_trace for one in self.clients))
 
     def interrupt(self, service: ServiceHandle, **options: Any) -> None:
         service.kill()
@@ -126,7 +128,7 @@ class Storm:
     def find_problems(self) -> list[str]:
         """Return what is wrong with the log, with the pages that were read, and with the state at the end."""
         stored = self.list_stored()
-        problems = [one.error_trace for one in (*self.senders, *self.readers) if one.error_trace]
+        problems = [one.error_trace for one in self.clients if one.error_trace]
         problems += history_checker.find_problems(
             stored, list(self.list_writes()), [read for one in self.readers for read in one.observed]
         )
