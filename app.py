@@ -25,11 +25,18 @@ from chalicelib.settings import settings
 
 GROUPS = ("consult", "gateway", "staff", "accounts", "booking", "payment", "wechat", "inbox", "helpdesk")
 API_HANDLER_GROUP = "gateway"  # served by Chalice's API handler; every other group has its own function
+# Functions whose requests write to WebSockets, which continues after the response.
+PUSHING_FUNCTIONS = ("consult", "gateway", "helpdesk", "websocket_message")
 
 logs.configure()
 app = Chalice(app_name="zhenxun", configure_logs=False)
 app.experimental_feature_flags.add("WEBSOCKETS")
 app.api.binary_types = []  # infra/api.py configures http/bodies.BINARY_TYPES in API Gateway
+if settings.lambda_runtime_api and settings.endpoint_group in PUSHING_FUNCTIONS:
+    from chalicelib.http import after_response
+
+    app.register_middleware(after_response.report_end, "all")
+    after_response.start_extension()
 app.register_middleware(routing.wrap_request, "http")
 
 

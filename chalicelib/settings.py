@@ -48,6 +48,7 @@ class Settings:
     outbox_function: str  # function that runs outbox jobs; "": a thread of this process, in Lambda the schedule
     external_outbox_function: str  # the same for jobs of the external queue
     lambda_endpoint_url: str  # "" for AWS
+    lambda_runtime_api: str  # host and port of the runtime and extensions APIs; "" outside Lambda
     long_poll_seconds: float  # after which a long poll without events is answered
     ws_endpoint_url: str  # API Gateway's endpoint to push to open WebSockets; "" if there are none
     ws_timeout_seconds: float  # for connecting, and for each read
@@ -89,6 +90,7 @@ def _load(env: "os._Environ[str]") -> Settings:
         outbox_function=env.get("OUTBOX_FUNCTION", ""),
         external_outbox_function=env.get("EXTERNAL_OUTBOX_FUNCTION", ""),
         lambda_endpoint_url=env.get("LAMBDA_ENDPOINT_URL", "").rstrip("/"),
+        lambda_runtime_api=env.get("AWS_LAMBDA_RUNTIME_API", ""),
         long_poll_seconds=float(env.get("POLL_SECONDS", "20")),
         ws_endpoint_url=env.get("WS_ENDPOINT_URL", "").rstrip("/"),
         ws_timeout_seconds=float(env.get("WS_TIMEOUT", "3")),

@@ -44,7 +44,7 @@ EXCLUSIVE_IMPORTS = {
 }
 APP_IMPORTS = (
     *("gc", "importlib", "typing", "chalice.app", "chalicelib.logs", "chalicelib.settings"),
-    *("chalicelib.http.routing", "chalicelib.http.websocket"),
+    *("chalicelib.http.routing", "chalicelib.http.websocket", "chalicelib.http.after_response"),
     # Handlers of jobs.
     *("chalicelib.migrations", "chalicelib.files", "chalicelib.identity", "chalicelib.messaging", "chalicelib.outbox"),
     *("chalicelib.booking", "chalicelib.consult", "chalicelib.gateway", "chalicelib.notifications"),

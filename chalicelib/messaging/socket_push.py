@@ -13,7 +13,7 @@ from functools import partial
 
 from chalicelib import logs
 from chalicelib.adapters import cache, mysql
-from chalicelib.adapters.aws import ws_push
+from chalicelib.adapters.aws import lambda_extension, ws_push
 from chalicelib.errors import ApiError
 from chalicelib.messaging import msg_data, socket_store, sockets
 from chalicelib.messaging.feed import EventKind, PublishedEvent
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 MAX_THREADS = 16
 MAX_EVENTS = 10_000  # that wait until their frames are built
 MAX_FRAMES = 100  # that wait for one connection: a slower client is disconnected
-LAMBDA_WAIT_SECONDS = 0.02  # that a sender in Lambda waits: it is suspended between its response and the next request
+LAMBDA_WAIT_SECONDS = 0.02  # that a sender in Lambda waits if the extension, which prevents its suspension, is absent
 EXIT_WAIT_SECONDS = 1.0
 NO_SOCKETS = "[]"  # a cached list
 BUILD_FRAMES = ""  # the key of tasks that build frames; the other keys are connection ids
@@ -45,7 +45,7 @@ def push_events(tenant_id: int, published: Iterable[PublishedEvent], message: Me
         return
     if not _tasks.add(BUILD_FRAMES, partial(_write_events, tenant_id, listening, message), MAX_EVENTS):
         logger.warning("sockets not notified", extra={"ids": {"reason": "too many events wait"}})
-    if settings.in_lambda:
+    if settings.in_lambda and not lambda_extension.is_running():
         wait_until_written(LAMBDA_WAIT_SECONDS)
 
 

@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed
 
 from chalicelib import clock
 from chalicelib.adapters import mysql
-from chalicelib.adapters.aws import ws_push
+from chalicelib.adapters.aws import lambda_extension, ws_push
 from chalicelib.errors import UNAVAILABLE, ApiError
 from chalicelib.identity import tokens
 from chalicelib.messaging import feed, socket_push, socket_store, sockets
@@ -181,16 +181,20 @@ def test_without_mysql_cached_connections_are_written_to(
     assert len(gateway.requests) == 1
 
 
-def test_in_lambda_frames_are_written_before_the_response(
+def test_in_lambda_frames_are_written_before_the_response_unless_the_extension_runs(
     gateway: PushGateway, guo: ExternalUser, han: ExternalUser, conversation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(socket_push, "settings", replace(settings, ws_endpoint_url=gateway.url, in_lambda=True))
     hans = register(han, "hans")
     send_all(guo, conversation, "三")
     assert list_texts(gateway, hans) == ["三"]
-    monkeypatch.setattr(socket_push, "LAMBDA_WAIT_SECONDS", 0.02)
     gateway.slow.add(hans)
-    send_all(guo, conversation, "四")
+    with monkeypatch.context() as limited:
+        limited.setattr(socket_push, "LAMBDA_WAIT_SECONDS", 0.02)
+        send_all(guo, conversation, "四")
+        assert not gateway.go.is_set()
+    monkeypatch.setattr(lambda_extension, "is_running", lambda: True)
+    send_all(guo, conversation, "五")
     assert not gateway.go.is_set()
 
 
