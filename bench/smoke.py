@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench import booking, chat_cases, console, labels, machine
 from bench.console import print_line
-from bench.peers import command as peers
+from bench.peers import measurement as peers
 
 Run = Callable[[list[str]], int]
 TIMEOUT_SECONDS = 120  # after which a benchmark counts as hanging

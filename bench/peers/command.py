@@ -10,17 +10,16 @@ from pathlib import Path
 from bench import machine
 from bench.console import print_line, silence_app_logs
 from bench.peers import report, systems, xmpp_servers
-from bench.peers.measurement import Databases, Row, measure
+from bench.peers.ejabberd import EJABBERD
+from bench.peers.measurement import CASES, Databases, Row, measure
+from bench.peers.prosody import PROSODY
 from bench.peers.systems import System
-from bench.peers.xmpp_servers import EJABBERD, PROSODY
 from devstack.console import CommandError
 from devstack.services import control
 
-CASES = ("send", "newest 20", "deliver")
 PEERS = {one.name: one for one in (EJABBERD, PROSODY)}
 CORES = 2  # on which everything runs
 WARM_UP_SECONDS = 0.5  # of each case and system, with all clients
-PAUSE_SECONDS = 0.004  # between the arrival of a message and the next one, in "deliver"
 
 
 def main(arguments: list[str]) -> int:
@@ -45,10 +44,12 @@ def main(arguments: list[str]) -> int:
 def _parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bin/bench peers", description=__doc__)
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 32], metavar="N")
-    parser.add_argument("--seconds", type=float, default=3, help="of each slice; a figure is the median of its slices")
+    parser.add_argument(
+        "--seconds", type=float, default=2.5, help="of each slice; a figure is the median of its slices"
+    )
     parser.add_argument("--rounds", type=int, default=3, help="slices of each figure")
     parser.add_argument("--only", choices=["ours", *PEERS], nargs="+", default=["ours", *PEERS], help="systems")
-    parser.add_argument("--cases", choices=CASES, nargs="+", default=CASES)
+    parser.add_argument("--cases", choices=CASES, nargs="+", default=list(CASES))
     parser.add_argument("--app-processes", type=int, default=2, metavar="N")
     parser.add_argument("--no-download", action="store_true", help="measure only peers that are here already")
     return parser.parse_args(arguments)
@@ -88,14 +89,13 @@ def _measure_all(
     rows: dict[tuple[str, int, str], Row] = {}
     for case in options.cases:
         for system in running:
-            measure(system, case, max(options.clients), min(WARM_UP_SECONDS, options.seconds), 0.0, databases)
+            measure(system, CASES[case], max(options.clients), min(WARM_UP_SECONDS, options.seconds), databases)
     for number in range(options.rounds):
         first = number % len(running)  # the database still works for a system when the next one's slice begins
         for case in options.cases:
-            pause = PAUSE_SECONDS if case == "deliver" else 0.0
             for clients in options.clients:
                 for system in running[first:] + running[:first]:
-                    figures = measure(system, case, clients, options.seconds, pause, databases)
+                    figures = measure(system, CASES[case], clients, options.seconds, databases)
                     rows.setdefault((case, clients, system.name), Row()).slices.append(figures)
     return rows
 

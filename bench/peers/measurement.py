@@ -13,6 +13,29 @@ from bench.peers.systems import System
 
 
 @dataclass(frozen=True)
+class Case:
+    """What the clients do.
+
+    Attributes:
+        clients: the key of System.clients.
+        pause: seconds between the end of a request and the next one.
+        measures_arrival: the times are those until the arrival at the receiver, not until the response.
+    """
+
+    clients: str
+    pause: float = 0.0
+    measures_arrival: bool = False
+
+
+CASES = {
+    "send": Case("send"),
+    "send, online": Case("deliver"),
+    "newest 20": Case("newest 20"),
+    "deliver": Case("deliver", pause=0.004, measures_arrival=True),
+}
+
+
+@dataclass(frozen=True)
 class Databases:
     """The process groups of the databases."""
 
@@ -51,24 +74,24 @@ class Row:
         return median(get(one) for one in self.slices)
 
 
-def measure(system: System, case: str, clients: int, seconds: float, pause: float, databases: Databases) -> Figures:
+def measure(system: System, case: Case, clients: int, seconds: float, databases: Databases) -> Figures:
     """Run a case for `seconds` and return its figures."""
     groups = {"app": system.groups, "mysql": [databases.mysql], "redis": [databases.redis]}
     cpu_before, busy, started = get_cpu_seconds(groups), machine.get_busy_seconds(), time.monotonic()
-    done = load.run(system.clients[case][:clients], seconds, pause)
+    done = load.run(system.clients[case.clients][:clients], seconds, case.pause)
     elapsed, cpu_after = time.monotonic() - started, get_cpu_seconds(groups)
     cpu = {name: cpu_after[name] - cpu_before[name] for name in groups}
     others = machine.get_busy_seconds() - busy - sum(cpu.values()) - done.cpu_seconds
-    return build_figures(done, cpu, others / elapsed / machine.get_core_count())
+    return build_figures(case, done, cpu, others / elapsed / machine.get_core_count())
 
 
-def build_figures(done: Slice, cpu: dict[str, float], others: float) -> Figures:
+def build_figures(case: Case, done: Slice, cpu: dict[str, float], others: float) -> Figures:
     """Compute the figures of a slice.
 
     Args:
         cpu: seconds of CPU time of "app", "mysql" and "redis".
     """
-    count, times = len(done.responses), done.deliveries or done.responses
+    count, times = len(done.responses), done.deliveries if case.measures_arrival else done.responses
     return Figures(
         rate=count / done.seconds,
         p50=get_percentile_ms(times, 50),

@@ -50,14 +50,14 @@ def _format_ratios(rows: Rows, names: list[str]) -> list[str]:
         return []
     columns = f"{'req/s':>7}{'p50':>7}{'p99':>7}{'CPU':>7} |"
     lines = [
-        f"{'ours divided by':18}|{''.join(f'{peer:^29}|' for peer in peers)}",
-        f"{'case':10}{'clients':>8}|{columns * len(peers)} target",
+        f"{'ours divided by':21}|{''.join(f'{peer:^29}|' for peer in peers)}",
+        f"{'case':13}{'clients':>8}|{columns * len(peers)} target",
     ]
     for case, clients in dict.fromkeys((case, clients) for case, clients, _ in rows):
         ours = rows[case, clients, "ours"]
         theirs = {peer: rows[case, clients, peer] for peer in peers}
         ratios = "".join(f"{_format_ratio(ours, one)} |" for one in theirs.values())
-        lines.append(f"{case:10}{clients:>8}|{ratios}{_format_target(case, clients, ours, theirs)}")
+        lines.append(f"{case:13}{clients:>8}|{ratios}{_format_target(case, clients, ours, theirs)}")
     return lines
 
 

@@ -26,7 +26,7 @@ class System:
 
     Attributes:
         groups: the process groups that are its own, without databases.
-        clients: by case; each client has a conversation of its own.
+        clients: those that send, that read, and whose messages are received; each has a conversation of its own.
         count_stored: returns how many messages of the clients that send are in MySQL.
         initial_messages: how many of these were stored when the clients were created.
     """

@@ -1,6 +1,9 @@
 """Tests for bin/bench peers: the load generator, the front and clients of our app, and the report."""
 
+import os
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +12,18 @@ from threading import Thread
 import pytest
 
 from bench.consultations import create_participants
-from bench.peers import command, http_clients, http_front, load, measurement, report, texts, xmpp_clients, xmpp_servers
+from bench.peers import (
+    command,
+    http_clients,
+    http_front,
+    load,
+    measurement,
+    prosody,
+    report,
+    texts,
+    xmpp_clients,
+    xmpp_servers,
+)
 from bench.peers.load import Client, RejectedError, Slice
 from bench.peers.measurement import Figures, Row
 from bench.peers.systems import System
@@ -131,7 +145,7 @@ def test_peer_that_is_not_here_is_named_with_its_packages(monkeypatch: pytest.Mo
     monkeypatch.setattr(debian, "PACKAGES_FOLDER", tmp_path)
     monkeypatch.setattr(debian, "unpack_package", lambda *packages: tmp_path / " ".join(packages))
     monkeypatch.setattr(debian, "is_available", lambda: True)
-    server = xmpp_servers.XmppServer("x", ("x", "x-mysql"), ("no/such/file",), xmpp_servers.prepare_prosody, "")
+    server = xmpp_servers.XmppServer("x", ("x", "x-mysql"), ("no/such/file",), prosody.prepare, "")
     with pytest.raises(CommandError, match="not installed"):
         xmpp_servers.find_root(server, may_download=False)
     assert xmpp_servers.find_root(server, may_download=True) == tmp_path / "x x-mysql"
@@ -144,7 +158,9 @@ def build_rows(ours: float, peer: float, case: str, clients: int) -> report.Rows
     def build_row(p50: float) -> Row:
         done = Slice(seconds=1.0)
         done.responses.extend([p50] * round(1 / p50))
-        return Row([measurement.build_figures(done, {"app": 0.1, "mysql": 0.2, "redis": 0.0}, 0.0)])
+        return Row(
+            [measurement.build_figures(measurement.CASES["send"], done, {"app": 0.1, "mysql": 0.2, "redis": 0.0}, 0.0)]
+        )
 
     return {(case, clients, "ours"): build_row(ours), (case, clients, "ejabberd"): build_row(peer)}
 
@@ -189,3 +205,30 @@ def test_response_of_constant_size_is_received_at_once() -> None:
         load.run([client], 0.02)
         assert client.number > 1
         assert client.sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT) == len(b"okpage")
+
+
+def test_times_of_a_delivery_are_those_of_the_arrival() -> None:
+    done = Slice(seconds=1.0)
+    done.responses.extend([0.001] * 3)
+    done.deliveries.extend([0.005] * 3)
+    cpu = {"app": 0.003, "mysql": 0.006, "redis": 0.009}
+    delivered = measurement.build_figures(measurement.CASES["deliver"], done, cpu, 0.0)
+    sent = measurement.build_figures(measurement.CASES["send, online"], done, cpu, 0.0)
+    assert [round(one, 6) for one in (delivered.p50, delivered.p99, delivered.response_p50)] == [5, 5, 1]
+    assert [round(one, 6) for one in (sent.p50, sent.p99, sent.response_p50)] == [1, 1, 1]
+    assert [round(one) for one in (sent.app_cpu, sent.mysql_cpu, sent.redis_cpu, sent.server_cpu)] == [
+        *(1000, 2000, 3000, 6000)
+    ]
+
+
+NO_PROCESS_GROUP = 1 << 30
+
+
+def test_cpu_of_a_process_group_includes_its_children() -> None:
+    group = os.getpgrp()
+    before = measurement.get_cpu_seconds({"app": [group], "redis": [NO_PROCESS_GROUP]})
+    burn = "import time\nwhile time.process_time() < 0.1: pass"
+    subprocess.run([sys.executable, "-S", "-c", burn], check=True)
+    after = measurement.get_cpu_seconds({"app": [group], "redis": [NO_PROCESS_GROUP]})
+    assert after["app"] - before["app"] >= 0.09
+    assert before["redis"] == after["redis"] == 0
