@@ -59,6 +59,7 @@ def send_as_patient(
         idempotency_key or request.client_msg_id,
         condition_sql=SESSION_OF_PAIR,
         condition_params={"member_id": request.member_id, "doctor_id": request.doctor_id},
+        merge_double_submission=True,
         few_recipients=True,
     )
     session_no = _get_session_no(caller.tenant_id, request)
@@ -90,6 +91,7 @@ def send_as_doctor(
         "doctor/send_text_msg",
         idempotency_key or request.client_msg_id,
         enqueue_sql=ENQUEUE_UNREAD_REPLY,
+        merge_double_submission=True,
         few_recipients=True,
     )
     message = _append(caller, request.session_no, new_message, batch)

@@ -56,6 +56,7 @@ def send(
         request.type,
         status=request.status,
         enqueue_sql=ENQUEUE_UNREAD_REPLY if caller.role == Role.DOCTOR else "",
+        merge_double_submission=True,
     )
     message = log.append(caller.tenant_id, None, request.conversation_id, caller.principal, new_message, batch)
     return SendMessageResponse(MsgID=message.id)

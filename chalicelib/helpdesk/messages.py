@@ -61,6 +61,7 @@ def send(caller: Caller, request: AddMessageRequest, idempotency_key: str | None
             request.itemType,
             enqueue_sql=ENQUEUE_UNREAD_REPLY if caller.role == Role.DOCTOR else "",
             extra=extra,
+            merge_double_submission=True,
         )
         message = _append_message(caller, request, target, sender, new_message)
         sent.append(

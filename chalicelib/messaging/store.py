@@ -2,10 +2,11 @@
 
 import json
 
+from chalicelib import clock
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.messaging import ids, withdrawn_files
 from chalicelib.messaging.feed import EventKind
-from chalicelib.messaging.models import IdempotentMessage, Message, NewMessage, StoredMessage
+from chalicelib.messaging.models import IdempotentMessage, Message, MessageType, NewMessage, StoredMessage
 from chalicelib.outbox import store as outbox_store
 from chalicelib.outbox.jobs import Job
 
@@ -26,6 +27,17 @@ JOIN_WRITTEN_MESSAGE = """
     JOIN messages m ON m.conversation_id = c.conversation_id AND m.seq = c.last_seq
         AND m.sender = %(sender)s AND m.sent_at = %(now)s
 """
+# A further condition on writing. In an UPDATE of two tables, the subquery reads what is committed when the lock of the
+# conversation is acquired, not when the statement began: of two equal texts at the same moment, one finds the other.
+NOT_SUBMITTED_ALREADY = """
+    AND NOT EXISTS (
+        SELECT 1 FROM messages d
+        WHERE d.conversation_id = c.conversation_id AND d.seq = c.last_seq AND d.sender = %(sender)s
+          AND d.type = %(type)s AND d.content = %(content)s AND d.object_key = %(object_key)s
+          AND d.status = %(status)s AND d.extra = %(extra)s AND d.withdrawn_at IS NULL
+          AND d.sent_at > %(double_submission_since)s
+    )
+"""
 ENQUEUE_LARGE_CONVERSATION = f"""
     INSERT INTO outbox (tenant_id, job, payload, due_at, created_at)
     SELECT c.tenant_id, %(notify_job)s,
@@ -43,6 +55,7 @@ CLOSE_CONVERSATION = f"""
     UPDATE conversations c {JOIN_WRITTEN_MESSAGE}
     SET c.archived_at = %(now)s WHERE c.public_id = %(public_id)s;
 """
+DOUBLE_SUBMISSION_WINDOW = 2 * clock.SECOND
 INSERT_AT = 2  # position of the INSERT of the message in that packet
 
 
@@ -96,20 +109,23 @@ def append(
         kind: the conversation's; None for any.
 
     Returns:
-        None if the sender may not write there.
+        None if the sender may not write there, or has just submitted the same text.
 
     Raises:
         mysql.DuplicateKeyError: "idempotency_key" for a key that is stored already, "message_id" for a clash of ids,
             "PRIMARY" if the conversation was created meanwhile.
         mysql.CheckViolationError: as for "PRIMARY".
     """
+    condition = SENDER_MAY_WRITE + new_message.condition_sql
+    if is_merged_with_equal(new_message):
+        condition += NOT_SUBMITTED_ALREADY
     counts, rows = tx.execute_lean_packet(
         f"""
         START TRANSACTION;
         UPDATE {FROM_SENDER}
         SET c.prev_tick = c.last_tick, c.last_tick = GREATEST(c.last_tick + 1, %(tick)s + MOD(c.last_seq, 4096)),
             c.last_seq = c.last_seq + 1, p.own_after_read = p.own_after_read + 1
-        WHERE {SENDER_MAY_WRITE} {new_message.condition_sql};
+        WHERE {condition};
         INSERT INTO messages
             (conversation_id, seq, tenant_id, tick, tag,
              sender, endpoint, idempotency_key, type, content, object_key, sent_at, status, extra)
@@ -117,7 +133,7 @@ def append(
                %(sender)s, %(endpoint)s, %(idempotency_key)s, %(type)s, %(content)s, %(object_key)s, %(now)s,
                %(status)s, %(extra)s
         FROM {FROM_SENDER}
-        WHERE {SENDER_MAY_WRITE} {new_message.condition_sql};
+        WHERE {condition};
         {CLOSE_CONVERSATION if new_message.closes_conversation else ""}
         {"" if new_message.few_recipients else ENQUEUE_LARGE_CONVERSATION}
         {new_message.enqueue_sql}
@@ -143,6 +159,7 @@ def append(
         now=now,
         notify_job=Job.NOTIFY_LARGE_CONVERSATION,
         event_kind=EventKind.MESSAGE,
+        double_submission_since=now - DOUBLE_SUBMISSION_WINDOW,
     )
     return _build_stored(rows, sender, new_message, now) if counts[INSERT_AT] else None
 
@@ -165,6 +182,49 @@ def _build_stored(rows: list[bytes], sender: str, new_message: NewMessage, now: 
     recipients = [] if is_large else [row.split(b" ", 5)[5].decode() for row in rows]
     prev_id = ids.encode(prev_tick, tag) if seq > 1 else ""
     return StoredMessage(message, prev_id, changes, recipients, is_large_conversation=is_large)
+
+
+def is_merged_with_equal(new_message: NewMessage) -> bool:
+    """Return whether an equal text, submitted just before, is the same message."""
+    return (
+        new_message.merge_double_submission
+        and not new_message.idempotency_key
+        and new_message.type == MessageType.TEXT
+        and new_message.content != ""
+    )
+
+
+def find_double_submission(
+    tx: Tx, tenant_id: int, public_id: str, sender: str, new_message: NewMessage, since: int
+) -> StoredMessage | None:
+    """Return the sender's newest message since an instant, if it equals the new one and the sender may still write."""
+    row = tx.fetch_one(
+        f"""
+        SELECT c.conversation_id, c.changes, m.seq, m.tick, m.tag, m.sender, m.type, m.content, m.object_key, m.sent_at,
+               m.withdrawn_at, m.status, m.extra,
+               (SELECT b.tick FROM messages b
+                WHERE b.conversation_id = m.conversation_id AND b.seq = m.seq - 1) AS prev_tick
+        FROM {FROM_SENDER}
+        JOIN messages m ON m.conversation_id = c.conversation_id AND m.sender = p.principal
+        WHERE c.public_id = %(public_id)s AND c.tenant_id = %(tenant_id)s AND c.archived_at IS NULL
+          AND p.principal = %(sender)s AND p.left_at IS NULL AND m.sent_at > %(since)s
+        ORDER BY m.seq DESC LIMIT 1
+        """,
+        public_id=public_id.encode(),
+        tenant_id=tenant_id,
+        sender=sender.encode(),
+        since=since,
+    )
+    if row is None or (row["type"], row["content"], row["extra"], row["status"]) != (
+        new_message.type,
+        new_message.content,
+        new_message.extra,
+        new_message.status,
+    ):
+        return None
+    recipients = list_inline_recipients(tx.fetch_all(SELECT_RECIPIENTS, conversation_id=row["conversation_id"]))
+    prev_id = ids.encode(row["prev_tick"], row["tag"]) if row["prev_tick"] else ""
+    return StoredMessage(parse_message(row), prev_id, row["changes"], recipients)
 
 
 def find_by_idempotency_key(tx: Tx, tenant_id: int, sender: str, new_message: NewMessage) -> IdempotentMessage | None:

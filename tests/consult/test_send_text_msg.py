@@ -65,9 +65,18 @@ def test_doctors_resend_returns_same_message(lin: Person, chen: Person) -> None:
     assert list_texts(list_as_doctor(chen, session_no)) == ["在"]
 
 
-def test_equal_texts_without_key_are_two_messages(lin: Person, chen: Person) -> None:
-    send_as_patient(lin, chen, "在吗")
-    session_no = send_as_patient(lin, chen, "在吗").data["session_no"]
+def test_text_that_is_submitted_twice_without_key_is_one_message(lin: Person, chen: Person) -> None:
+    first, second = (send_as_patient(lin, chen, "在吗").data for _ in range(2))
+    assert first == second
+    assert list_texts(list_as_patient(lin, first["session_no"])) == ["在吗"]
+    send_as_doctor(chen, first["session_no"], "在")
+    assert send_as_patient(lin, chen, "在吗").data["msg_id"] != first["msg_id"]
+    assert list_texts(list_as_patient(lin, first["session_no"])) == ["在吗", "在", "在吗"]
+
+
+def test_equal_texts_with_keys_are_two_messages(lin: Person, chen: Person) -> None:
+    send_as_patient(lin, chen, "在吗", "k1")
+    session_no = send_as_patient(lin, chen, "在吗", "k2").data["session_no"]
     assert list_texts(list_as_patient(lin, session_no)) == ["在吗", "在吗"]
 
 

@@ -1,5 +1,6 @@
 """Concurrent membership changes and messages in several processes: every pair has one order."""
 
+import secrets
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -70,7 +71,7 @@ def test_concurrent_joins_leaves_and_removals_have_one_outcome(
 def run_operation(operation: str, user: ExternalUser, conversation: str, hospital: Hospital) -> list[int]:
     """Run an operation repeatedly in one of several processes; return the statuses."""
     calls: dict[str, Callable[[], Any]] = {
-        "send": lambda: send(user, conversation, "我"),
+        "send": lambda: send(user, conversation, f"我{secrets.token_hex(4)}"),
         "remove": lambda: remove_participants(hospital, conversation, user),
         "add": lambda: add_participants(hospital, conversation, user),
         "archive": lambda: archive(hospital, conversation),

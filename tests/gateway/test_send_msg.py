@@ -28,7 +28,7 @@ def conversation(guo: ExternalUser, han: ExternalUser) -> str:
 
 def test_sent_message_is_read_by_others(guo: ExternalUser, han: ExternalUser, conversation: str) -> None:
     message_id = send(guo, conversation, "在吗").data["MsgID"]
-    assert send(guo, conversation, "在吗").data.keys() == {"MsgID"}
+    assert send(guo, conversation, "在吗？").data.keys() == {"MsgID"}
     first, _ = get_last_30(han, conversation).data["Msg"]
     assert (first["MsgId"], first["ConversationID"], first["FromSession"]) == (message_id, conversation, guo.session)
     assert (first["Status"], first["Type"], first["Content"]) == (0, 0, "在吗")

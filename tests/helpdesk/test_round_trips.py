@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from itertools import count
 
 import pytest
 
@@ -41,9 +42,13 @@ def test_round_trips_of_a_message_do_not_grow_with_the_conversation(trips: Round
     lin, agent = hospital.lin, hospital.desk
     HelpDesk(hospital).create_post(agent)
     helpdesk_client.add_message(lin, "您好", ownType=2)
+    numbers = count()
     for _ in range(2):
-        assert trips.count(lambda: helpdesk_client.add_message(lin, "请问明天几点可以抽血？", ownType=2))[0] == 2
-        assert trips.count(lambda: helpdesk_client.add_message(agent, "七点半开始", receiveId=lin.user_id))[0] == 4
+        assert trips.count(lambda: helpdesk_client.add_message(lin, f"几点？{next(numbers)}", ownType=2))[0] == 2
+        assert (
+            trips.count(lambda: helpdesk_client.add_message(agent, f"七点{next(numbers)}", receiveId=lin.user_id))[0]
+            == 4
+        )
     page = partial(helpdesk_client.find_messages, agent, 3, sendId=lin.user_id)
     page()
     assert trips.count(page)[0] == 3

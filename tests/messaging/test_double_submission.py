@@ -1,0 +1,111 @@
+"""A text that a client sends twice without an idempotency key, as a double tap does, is one message."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+
+from chalicelib import clock, errors
+from chalicelib.errors import ApiError
+from chalicelib.messaging import log, membership
+from chalicelib.messaging.models import ConversationKind, Message, MessageType, NewMessage
+from tests.support.conversation_log import count_unread, read_newest
+from tests.support.factories import Hospital, Person
+from tests.support.threads import run_in_threads
+
+pytestmark = pytest.mark.store
+
+Submit = Callable[..., Message]
+
+
+@pytest.fixture
+def submit(conversation: str) -> Submit:
+    """Return a function that sends a text which is merged with an equal one."""
+
+    def submit(sender: Person, text: str = "在吗", **more: Any) -> Message:
+        new = NewMessage(text, "t", merge_double_submission=True, **more)
+        return log.append(sender.tenant_id, ConversationKind.DIRECT, conversation, sender.principal, new)
+
+    return submit
+
+
+@pytest.fixture
+def set_time(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Return a function that sets the clock to microseconds after now."""
+    started_at = clock.now()
+    return lambda later: monkeypatch.setattr(clock, "now", lambda: started_at + later)
+
+
+def test_text_that_is_submitted_twice_is_one_message(
+    conversation: str, lin: Person, chen: Person, submit: Submit
+) -> None:
+    first = submit(lin)
+    assert submit(lin) == first
+    assert submit(lin, "在吗？") != first
+    assert read_newest(conversation, lin) == ["在吗？", "在吗"]
+    assert count_unread(conversation, chen) == 2
+
+
+@pytest.mark.parametrize(("later", "messages"), [(2 * clock.SECOND - 1, 1), (2 * clock.SECOND, 2)])
+def test_merging_ends_after_two_seconds(
+    conversation: str, lin: Person, submit: Submit, set_time: Callable[[int], None], later: int, messages: int
+) -> None:
+    set_time(0)
+    submit(lin)
+    set_time(later)
+    submit(lin)
+    assert len(read_newest(conversation, lin)) == messages
+
+
+def test_text_after_one_of_the_other_side_is_another_message(
+    conversation: str, lin: Person, chen: Person, submit: Submit
+) -> None:
+    for sender in (lin, chen, lin, chen):
+        submit(sender, "好")
+    assert len(read_newest(conversation, lin)) == 4
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"idempotency_key": "k1"}, {"type": 7}, {"type": MessageType.IMAGE, "object_key": "a"}, {"status": 1}],
+    ids=str,
+)
+def test_only_equal_texts_without_key_are_merged(
+    conversation: str, lin: Person, submit: Submit, more: dict[str, Any]
+) -> None:
+    submit(lin)
+    submit(lin, **more)
+    assert len(read_newest(conversation, lin)) == 2
+
+
+def test_withdrawn_text_is_sent_again(conversation: str, lin: Person, submit: Submit) -> None:
+    log.withdraw(lin.tenant_id, conversation, submit(lin).id, lin.principal)
+    submit(lin)
+    assert read_newest(conversation, lin) == ["在吗", ""]
+
+
+def test_equal_texts_at_the_same_moment_are_one_message(conversation: str, lin: Person, submit: Submit) -> None:
+    for number in range(10):
+        sent = run_in_threads([partial(submit, lin, f"在吗{number}")] * 4)
+        assert len({message.id for message in sent}) == 1
+    assert read_newest(conversation, lin) == [f"在吗{number}" for number in reversed(range(10))]
+
+
+def test_repetition_after_removal_is_rejected(hospital: Hospital, chen: Person) -> None:
+    conversation = membership.create(
+        hospital.tenant_id, ConversationKind.SERVICE, 0, "", [chen.principal, "session:han"], None
+    )
+    send = partial(
+        log.append,
+        hospital.tenant_id,
+        None,
+        conversation,
+        "session:han",
+        NewMessage("在吗", "t", merge_double_submission=True),
+    )
+    assert send().seq == 1
+    membership.remove_participants(hospital.tenant_id, conversation, ["session:han"])
+    with pytest.raises(ApiError) as rejected:
+        send()
+    assert rejected.value.kind is errors.NOT_FOUND
