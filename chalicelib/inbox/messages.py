@@ -1,5 +1,7 @@
 """Send site messages; list the caller's own, and mark them as read."""
 
+import hashlib
+import json
 from typing import Literal
 
 from chalicelib import clock, errors
@@ -20,7 +22,7 @@ from chalicelib.inbox.models import (
 from chalicelib.notifications import event_jobs, site_messages
 from chalicelib.notifications.event_types import EventType
 from chalicelib.outbox import outbox
-from chalicelib.people import persons
+from chalicelib.people import double_submission, persons
 
 IS_READ_BY_STATUS: dict[Literal["unread", "read", "all"], bool | None] = {"unread": False, "read": True, "all": None}
 MAX_NAMED_USERS = 10  # unknown users that an error message names
@@ -29,6 +31,8 @@ MARK_READ_BATCH_SIZE = 1_000  # messages that one statement marks
 
 def send(caller: Caller, request: SendSiteMessageRequest, idempotency_key: str | None) -> None:
     """Send a text to each recipient, once for each idempotency key.
+
+    Without a key, an equal request within double_submission.WINDOW sends nothing more.
 
     Raises:
         ApiError: 404 if a recipient is unknown or disabled, and then nothing is sent; 409 if the key was used for
@@ -98,10 +102,16 @@ def mark_all_read(caller: Caller, request: MarkAllReadRequest) -> None:
 
 
 def _insert_message(tx: Tx, caller: Caller, text: str, user_ids: list[int], key: str | None) -> None:
-    now = clock.now()
+    now, sender = clock.now(), _get_sender(caller)
+    if key is None:
+        double_submission.lock_sender(tx, caller.tenant_id, sender)
+        content = json.dumps([text, user_ids], ensure_ascii=False)
+        key, after = double_submission.build_key_range(hashlib.sha256(content.encode()).digest())
+        if store.has_key_in_range(tx, caller.tenant_id, sender, after, key):
+            return
     # Insert before checking the recipients: a duplicate request returns the first one's result, also if a recipient has
     # been disabled since.
-    message_id = site_messages.insert(tx, caller.tenant_id, _get_sender(caller), key, text, user_ids, now)
+    message_id = site_messages.insert(tx, caller.tenant_id, sender, key, text, user_ids, now)
     unknown = sorted(set(user_ids) - persons.list_active_ids(tx, caller.tenant_id, user_ids))
     if unknown:
         more = f" 等 {len(unknown)} 人" if len(unknown) > MAX_NAMED_USERS else ""

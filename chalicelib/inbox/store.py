@@ -67,6 +67,22 @@ def list_unread_ids(tx: Tx, tenant_id: int, user_id: int) -> list[int]:
     return [row["message_id"] for row in rows]
 
 
+def has_key_in_range(tx: Tx, tenant_id: int, sender: str, after: str, key: str) -> bool:
+    """Return whether the sender has stored a message under a key in (after, key]."""
+    found = tx.fetch_value(
+        """
+        SELECT 1 FROM site_messages
+        WHERE tenant_id = %(tenant_id)s AND sender = %(sender)s
+          AND idempotency_key > %(after)s AND idempotency_key <= %(key)s LIMIT 1
+        """,
+        tenant_id=tenant_id,
+        sender=sender.encode(),
+        after=after.encode(),
+        key=key.encode(),
+    )
+    return found is not None
+
+
 def is_same_message(
     tx: Tx, tenant_id: int, sender: str, idempotency_key: str, text: str, user_ids: Collection[int]
 ) -> bool:

@@ -16,6 +16,7 @@ from chalicelib.adapters.mysql import Tx
 from chalicelib.errors import ApiError
 from chalicelib.messaging import ids, membership_store, recent_cache, store
 from chalicelib.messaging.models import ConversationKind, ConversationSummary
+from chalicelib.people import double_submission
 
 MAX_PARTICIPANTS = 500
 
@@ -25,6 +26,8 @@ def create(
 ) -> str:
     """Create a conversation and return its public id, the same one each time for one creator and key.
 
+    Without a key, an equal request within double_submission.WINDOW gets the same conversation.
+
     Raises:
         ApiError: 409 if the key was used for another request.
     """
@@ -32,11 +35,17 @@ def create(
     request_digest = hashlib.sha256(request.encode()).digest()
 
     def insert(tx: Tx) -> str:
+        key = idempotency_key
+        if key is None:
+            double_submission.lock_sender(tx, tenant_id, creator)
+            key, after = double_submission.build_key_range(request_digest)
+            if found := membership_store.find_by_key_range(tx, tenant_id, creator, after, key):
+                return found
         public_id = ids.generate_public_id()
         conversation_id = store.create_conversation(
             tx, tenant_id, public_id, kind, principals, clock.now(), conversation_type
         )
-        membership_store.set_creator(tx, conversation_id, creator, idempotency_key, request_digest)
+        membership_store.set_creator(tx, conversation_id, creator, key, request_digest)
         return public_id
 
     try:

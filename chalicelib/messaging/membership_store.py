@@ -45,7 +45,24 @@ def find_conversation_id(tx: Tx, tenant_id: int, public_id: str, kinds: tuple[st
     return found
 
 
-def set_creator(tx: Tx, conversation_id: int, creator: str, idempotency_key: str | None, request_digest: bytes) -> None:
+def find_by_key_range(tx: Tx, tenant_id: int, creator: str, after: str, key: str) -> str | None:
+    """Return the public id of a conversation that the creator has made under a key in (after, key]."""
+    found: bytes | None = tx.fetch_value(
+        """
+        SELECT public_id FROM conversations
+        WHERE tenant_id = %(tenant_id)s AND creator = %(creator)s
+          AND idempotency_key > %(after)s AND idempotency_key <= %(key)s
+        ORDER BY idempotency_key DESC LIMIT 1
+        """,
+        tenant_id=tenant_id,
+        creator=creator.encode(),
+        after=after.encode(),
+        key=key.encode(),
+    )
+    return found.decode() if found else None
+
+
+def set_creator(tx: Tx, conversation_id: int, creator: str, idempotency_key: str, request_digest: bytes) -> None:
     """Set a conversation's creator and idempotency key.
 
     Raises:
@@ -59,7 +76,7 @@ def set_creator(tx: Tx, conversation_id: int, creator: str, idempotency_key: str
         """,
         conversation_id=conversation_id,
         creator=creator.encode(),
-        idempotency_key=idempotency_key.encode() if idempotency_key else None,
+        idempotency_key=idempotency_key.encode(),
         request_digest=request_digest,
     )
 

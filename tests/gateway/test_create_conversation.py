@@ -1,10 +1,21 @@
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from chalicelib import clock
+from chalicelib.people import double_submission
 from tests.support.client import post
 from tests.support.factories import Hospital
-from tests.support.gateway_client import ExternalUser, call_on_conversation, create_conversation, is_joined, join
+from tests.support.gateway_client import (
+    ExternalUser,
+    call_on_conversation,
+    create_conversation,
+    create_conversation_of,
+    is_joined,
+    join,
+)
+from tests.support.threads import run_in_threads
 
 
 def test_creator_takes_part(hospital: Hospital, guo: ExternalUser) -> None:
@@ -35,8 +46,23 @@ def test_type_must_be_a_number(guo: ExternalUser, conversation_type: object) -> 
     assert response.error.startswith("conversation_type：")
 
 
-def test_two_requests_without_key_create_two(guo: ExternalUser) -> None:
-    assert create_conversation(guo) != create_conversation(guo)
+def test_request_that_is_submitted_twice_without_key_creates_one(
+    hospital: Hospital, guo: ExternalUser, han: ExternalUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    creators: list[tuple[str, Callable[[], str]]] = [
+        ("session", lambda: create_conversation(guo, "")),
+        ("person", lambda: create_conversation(hospital.lin, "")),
+        ("system", lambda: create_conversation_of(hospital, guo, han, key="")),
+    ]
+    now = clock.now()
+    for name, create in creators:
+        monkeypatch.setattr(clock, "now", lambda: now)
+        first = set(run_in_threads([create] * 4))
+        monkeypatch.setattr(clock, "now", lambda: now + double_submission.WINDOW - 1)
+        assert first == {create()}, name
+        monkeypatch.setattr(clock, "now", lambda: now + double_submission.WINDOW)
+        assert first != {create()}, name
+    assert create_conversation(guo, "", conversation_type=3) != create_conversation(guo, "", conversation_type=4)
 
 
 def test_same_key_returns_same_conversation(guo: ExternalUser, han: ExternalUser) -> None:

@@ -126,9 +126,12 @@ def test_internal_key_may_act_for_people_of_its_hospital(
 def test_internal_key_sends_as_the_named_person(help_desk: HelpDesk, lin: Person, chen: Person) -> None:
     position = help_desk.create_post(chen)
     body = {**BODIES["messageAdd"], "receiveId": str(lin.user_id)}
-    for number, named in enumerate(
-        ({"newUserId": chen.user_id}, {"entUserId": chen.user_id}, {"positionId": position})
-    ):
+    names: list[dict[str, Any]] = [
+        {"newUserId": chen.user_id},
+        {"entUserId": chen.user_id},
+        {"positionId": position},
+    ]
+    for number, named in enumerate(names):
         response = help_desk.call_with_key("messageAdd", named, **{**body, "content": f"您好{number}"})
         assert response.status == 200
     assert [one["sendName"] for one in find_messages(lin, 2, sendId=chen.user_id).data] == ["陈医生"] * 3

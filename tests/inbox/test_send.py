@@ -1,10 +1,13 @@
 """send: a site message to all recipients, or to none."""
 
+from functools import partial
 from typing import Any
 
 import pytest
 
+from chalicelib import clock
 from chalicelib.outbox import outbox
+from chalicelib.people import double_submission
 from tests.support import factories, notify_client
 from tests.support.client import post
 from tests.support.factories import Hospital, Person
@@ -19,6 +22,7 @@ from tests.support.inbox_client import (
     send_as_system,
     set_all_read,
 )
+from tests.support.threads import run_in_threads
 
 pytestmark = pytest.mark.store
 
@@ -161,10 +165,22 @@ def test_keys_of_different_senders_are_independent(hospital: Hospital, other_hos
     assert len(list_texts(lin)) == 4
 
 
-def test_equal_texts_without_key_are_two_messages(hospital: Hospital, lin: Person) -> None:
-    for _ in range(2):
-        send(hospital.desk, "明日停水", lin)
-    assert list_texts(lin) == ["明日停水"] * 2
+def test_text_that_is_submitted_twice_without_key_is_one_message(
+    hospital: Hospital, lin: Person, wang: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: now)
+    responses = run_in_threads([partial(send, hospital.desk, "明日停水", lin)] * 4)
+    assert [one.status for one in responses] == [200] * 4
+    assert list_texts(lin) == ["明日停水"]
+    send(hospital.desk, "明日停水", lin, wang)
+    send(hospital.chen, "明日停水", lin)
+    send_as_system(hospital, "明日停水", lin)
+    send_as_system(hospital, "明日停水", lin)
+    assert len(list_texts(lin)) == 4
+    monkeypatch.setattr(clock, "now", lambda: now + double_submission.WINDOW)
+    send(hospital.desk, "明日停水", lin)
+    assert len(list_texts(lin)) == 5
 
 
 def test_each_recipient_gets_one_event(hospital: Hospital, lin: Person, wang: Person, chen: Person) -> None:

@@ -1,5 +1,6 @@
 """Calls of the gateway, as clients and a hospital's own system make them."""
 
+import secrets
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,16 +54,19 @@ def call_internal(hospital: Hospital, endpoint: str, key: str = "", **body: Any)
     return post(f"/inner/{endpoint}", headers=headers, **body)
 
 
-def create_conversation(user: AnyUser, key: str = "", **body: Any) -> str:
-    """Create a conversation as a participant and return its id."""
+def create_conversation(user: AnyUser, key: str | None = None, **body: Any) -> str:
+    """Create a conversation as a participant and return its id; key: None for a new one, "" for none."""
+    key = secrets.token_hex(8) if key is None else key
     headers = {"Idempotency-Key": key} if key else {}
     return str(post("/create_conversation", user.token, headers, **body).data["ConversationId"])
 
 
-def create_conversation_of(hospital: Hospital, *people: AnyUser, **more: Any) -> str:
-    """Create a conversation of these users as the hospital's own system and return its id."""
+def create_conversation_of(hospital: Hospital, *people: AnyUser, key: str | None = None, **more: Any) -> str:
+    """Create a conversation of these users as the hospital's own system; key as for `create_conversation`."""
     sessions = [person.principal.removeprefix("session:") for person in people]
-    return str(call_internal(hospital, "create_conversation", sessions=sessions, **more).data["ConversationId"])
+    key = secrets.token_hex(8) if key is None else key
+    response = call_internal(hospital, "create_conversation", key, sessions=sessions, **more)
+    return str(response.data["ConversationId"])
 
 
 def join(user: AnyUser, conversation: str) -> ApiResponse:
