@@ -7,7 +7,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 import app  # noqa: F401  # registers the handlers of outbox jobs
-from chalicelib import migrations
+from chalicelib import clock, migrations
 from tests.support import factories
 from tests.support.factories import Hospital, Person
 from tests.support.log_privacy import LogPrivacyCheck
@@ -43,6 +43,13 @@ def tenant_conditions(request: pytest.FixtureRequest) -> Iterator[None]:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(LogPrivacyCheck())
+
+
+@pytest.fixture
+def frozen_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no time pass during the test."""
+    now = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: now)
 
 
 @pytest.fixture

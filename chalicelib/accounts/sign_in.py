@@ -1,6 +1,6 @@
 """Sign-up, sign-in and passwords of patients."""
 
-from chalicelib import errors
+from chalicelib import clock, errors
 from chalicelib.accounts.models import (
     ChangePasswordRequest,
     ResetPasswordRequest,
@@ -15,17 +15,28 @@ from chalicelib.errors import ApiError
 from chalicelib.identity import attempts, passwords, sms_codes, tokens
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.identity.sms_codes import CodePurpose
-from chalicelib.people import accounts
+from chalicelib.people import accounts, persons
 from chalicelib.people.roles import PersonKind
 
 
 def sign_up(caller: Caller, request: SignUpRequest) -> SignInResponse:
     """Create an account and return its first token.
 
+    A request that is repeated within seconds, with the same code and password, returns the same account.
+
     Raises:
         ApiError: 400 for a wrong code, 409 if the phone has an account. Only the owner of the phone, who has the code,
             learns the latter.
     """
+    try:
+        return _create_account(caller, request)
+    except ApiError:
+        if user_id := _find_double_submission(caller, request):
+            return _build_sign_in(caller, user_id)
+        raise
+
+
+def _create_account(caller: Caller, request: SignUpRequest) -> SignInResponse:
     code_hash = sms_codes.verify(caller.tenant_id, request.phone, CodePurpose.SIGN_UP, request.verCode)
     password_hash = passwords.hash_password(request.password)
 
@@ -37,6 +48,24 @@ def sign_up(caller: Caller, request: SignUpRequest) -> SignInResponse:
         user_id = mysql.run_transaction(create)
     except mysql.DuplicateKeyError:
         raise ApiError(errors.CONFLICT, "该手机号已注册，请直接登录") from None
+    return _build_sign_in(caller, user_id)
+
+
+def _find_double_submission(caller: Caller, request: SignUpRequest) -> int | None:
+    """Return the account that the same request has just created, None if there is none.
+
+    The code and the password together prove at least as much as signing in does. Guesses are limited by the lifetime
+    of the window, and only the password of an account that was created in it is compared.
+    """
+    tenant_id, phone = caller.tenant_id, request.phone
+    since = clock.now() - persons.DOUBLE_SUBMISSION_WINDOW
+    if not sms_codes.was_used(tenant_id, phone, CodePurpose.SIGN_UP, request.verCode):
+        return None
+    account = accounts.find_created_since(mysql.autocommit, tenant_id, phone, since)
+    return account.user_id if account and passwords.matches(request.password, account.password_hash) else None
+
+
+def _build_sign_in(caller: Caller, user_id: int) -> SignInResponse:
     return SignInResponse(userId=str(user_id), token=tokens.issue(caller.tenant_id, f"user:{user_id}", Role.PATIENT))
 
 

@@ -92,6 +92,19 @@ def verify(tenant_id: int, phone: str, purpose: CodePurpose, code: str) -> bytes
     return code_hash
 
 
+def was_used(tenant_id: int, phone: str, purpose: CodePurpose, code: str) -> bool:
+    """Return whether a code was the right one for an earlier request. This does not count as a try."""
+    code_hash = _hash_code(tenant_id, phone, purpose, code)
+    found = mysql.autocommit.fetch_value(
+        f"SELECT 1 FROM codes {_WHERE_CODE_SQL} AND code_hash = %(code_hash)s AND is_used = 1",
+        tenant_id=tenant_id,
+        phone=phone,
+        purpose=purpose,
+        code_hash=code_hash,
+    )
+    return found is not None
+
+
 def consume(tx: Tx, tenant_id: int, phone: str, purpose: CodePurpose, code_hash: bytes) -> None:
     """Mark a verified code and all others of the phone as used, in the transaction that it authorizes.
 

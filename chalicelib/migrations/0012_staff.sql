@@ -10,7 +10,9 @@ CREATE TABLE adm_group_label (
     person_number  INT NOT NULL DEFAULT 0,  -- number of patients, updated with adm_pati_label_rela
     created_by     BIGINT NOT NULL,  -- user_id
     created_at     BIGINT NOT NULL,
+    idempotency_key  VARBINARY(128) NULL,  -- Idempotency-Key of the request that created it
     UNIQUE KEY name (tenant_id, label_type, name),
+    UNIQUE KEY idempotency_key (tenant_id, created_by, idempotency_key),
     KEY by_type (tenant_id, label_type, label_id)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 

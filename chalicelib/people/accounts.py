@@ -138,6 +138,20 @@ def find_credentials(tx: Tx, tenant_id: int, phone: str) -> Credentials | None:
     return Credentials(**row) if row else None
 
 
+def find_created_since(tx: Tx, tenant_id: int, phone: str, since: int) -> Credentials | None:
+    """Return the credentials of the account with this phone if it was created after a time, or None."""
+    row = tx.fetch_one(
+        """
+        SELECT user_id, password_hash FROM accounts
+        WHERE tenant_id = %(tenant_id)s AND phone = %(phone)s AND created_at > %(since)s
+        """,
+        tenant_id=tenant_id,
+        phone=phone,
+        since=since,
+    )
+    return Credentials(**row) if row else None
+
+
 def set_password(
     tx: Tx, tenant_id: int, user_id: int, password_hash: bytes, expected_hash: bytes | None = None
 ) -> bool:

@@ -9,6 +9,7 @@ from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.crypto import field_encryption
 from chalicelib.errors import ApiError
+from chalicelib.people import persons
 
 TABLE_NAME = "patients"
 ID_CARD_TYPE = "99"  # 身份证
@@ -122,6 +123,26 @@ def find_by_id_number(tx: Tx, tenant_id: int, name: str, id_number: IdNumber | N
     if row and row["name"] != name:
         raise ApiError(errors.CONFLICT, "该证件号码已用另一姓名建档")
     return int(row["pati_id"]) if row else None
+
+
+def list_double_submissions(tx: Tx, tenant_id: int, details: PatientDetails, created_by: int) -> list[int]:
+    """Return the files with these details and no ID number that a person has just created without an idempotency key.
+
+    Lock the person before (persons.lock).
+    """
+    rows = tx.fetch_all(
+        f"""
+        {_SELECT_PATIENT_SQL}
+        WHERE tenant_id = %(tenant_id)s AND name = %(name)s AND created_by = %(created_by)s
+          AND created_at > %(since)s AND idempotency_key IS NULL AND id_blind IS NULL
+        """,
+        tenant_id=tenant_id,
+        name=details.name,
+        created_by=created_by,
+        since=clock.now() - persons.DOUBLE_SUBMISSION_WINDOW,
+    )
+    columns = {name: value for name, value in _build_columns(details).items() if name != "id_blind"}
+    return [row["pati_id"] for row in rows if columns == {name: row[name] for name in columns}]
 
 
 def get(tx: Tx, tenant_id: int, pati_id: int, for_update: bool = False) -> Patient:

@@ -67,15 +67,23 @@ def list_with_counts(caller: Caller, query: LabelCountQuery) -> CountedLabels:
     )
 
 
-def save(caller: Caller, request: SaveLabelRequest) -> None:
+def save(caller: Caller, request: SaveLabelRequest, idempotency_key: str | None) -> None:
     """Create a group or label, or rename the one with this label_id.
 
+    A repeated request creates nothing: with the same idempotency key or, without one, a moment after the first.
+
     Raises:
-        ApiError: 404 if the tenant has no such group or label, 409 if it has another one of this name.
+        ApiError: 404 if the tenant has no such group or label, 409 if it has another one of this name, or if the key
+            was used for another one.
     """
     try:
-        found = mysql.run_transaction(lambda tx: _create_or_rename(tx, caller, request))
-    except mysql.DuplicateKeyError:
+        found = mysql.run_transaction(lambda tx: _create_or_rename(tx, caller, request, idempotency_key))
+    except mysql.DuplicateKeyError as duplicate:
+        label = (caller.tenant_id, request.label_type, request.label_name, caller.user_id, idempotency_key)
+        if request.label_id is None and store.was_label_created_by(mysql.autocommit, *label):
+            return
+        if duplicate.key == "idempotency_key":
+            raise ApiError(errors.CONFLICT, "Idempotency-Key：已用于另一个名称") from None
         raise ApiError(errors.CONFLICT, f"{LABEL_TYPE_NAMES[request.label_type]}名称已存在") from None
     if not found:
         raise ApiError(errors.NOT_FOUND, f"{LABEL_TYPE_NAMES[request.label_type]}不存在")
@@ -110,8 +118,9 @@ def set_patient_labels(tx: Tx, tenant_id: int, pati_id: int, label_type: int, la
         store.insert_patient_label(tx, tenant_id, pati_id, label_id, label_type == LabelKind.GROUP)
 
 
-def _create_or_rename(tx: Tx, caller: Caller, request: SaveLabelRequest) -> bool:
+def _create_or_rename(tx: Tx, caller: Caller, request: SaveLabelRequest, idempotency_key: str | None) -> bool:
     if request.label_id is None:
-        store.insert_label(tx, caller.tenant_id, request.label_type, request.label_name, caller.user_id)
+        label = (caller.tenant_id, request.label_type, request.label_name, caller.user_id, idempotency_key)
+        store.insert_label(tx, *label)
         return True
     return store.rename_label(tx, caller.tenant_id, request.label_type, request.label_id, request.label_name)

@@ -12,7 +12,7 @@ from chalicelib.errors import ApiError
 from chalicelib.files import links
 from chalicelib.http.fields import Page
 from chalicelib.identity.callers import Caller
-from chalicelib.people import formatting, id_cards, patients
+from chalicelib.people import formatting, id_cards, patients, persons
 from chalicelib.people.patients import IdNumber, Patient, PatientDetails
 from chalicelib.staff import labels, list_store, store
 from chalicelib.staff.label_models import Label
@@ -48,6 +48,7 @@ def save(caller: Caller, request: SavePatientRequest, idempotency_key: str | Non
 
     Args:
         idempotency_key: a later request with the same key and content returns the file that the first one created.
+            Without a key, so does an equal request of the same person within seconds.
 
     Raises:
         ApiError: 400 if the ID number is invalid or contradicts birthday or gender; 404 if the tenant has no such file,
@@ -65,7 +66,9 @@ def save(caller: Caller, request: SavePatientRequest, idempotency_key: str | Non
         pati_id, patient_labels = mysql.run_autocommit(
             lambda tx: _get_earlier_result(tx, caller, request, str(idempotency_key))
         )
-    return SavePatientResponse(pati_id=str(pati_id), list=_build_labels(patient_labels))
+    shown = _build_labels(patient_labels)
+    first = shown[0] if shown else Label(label_name="", label_id="")
+    return SavePatientResponse(pati_id=str(pati_id), label_name=first.label_name, label_id=first.label_id, list=shown)
 
 
 def search(caller: Caller, query: PatientListQuery) -> Page[ListedPatient]:
@@ -122,6 +125,10 @@ def _create_or_update(
     tx: Tx, caller: Caller, request: SavePatientRequest, id_number: IdNumber | None, idempotency_key: str | None
 ) -> tuple[int, list[LabelRecord]]:
     tenant_id = caller.tenant_id
+    if not (request.pati_id or id_number or idempotency_key):
+        persons.lock(tx, tenant_id, caller.user_id)
+        if earlier := _find_double_submission(tx, caller, request):
+            return earlier
     existing = request.pati_id or patients.find_by_id_number(tx, tenant_id, request.pati_name, id_number)
     if existing:
         pati_id, action = existing, AccessAction.CHANGED
@@ -138,6 +145,19 @@ def _create_or_update(
         label_ids = [label.label_id for label in request.labels]
         labels.set_patient_labels(tx, tenant_id, pati_id, LabelKind.LABEL, label_ids)
     return pati_id, store.list_patient_labels(tx, pati_id)
+
+
+def _find_double_submission(
+    tx: Tx, caller: Caller, request: SavePatientRequest
+) -> tuple[int, list[LabelRecord]] | None:
+    """Return the file and the labels that the same form has just created, None if there is none."""
+    requested = {request.pati_group_id, *(label.label_id for label in request.labels or [])} - {None}
+    details = _build_details(request, None)
+    for pati_id in patients.list_double_submissions(tx, caller.tenant_id, details, caller.user_id):
+        patient_labels = store.list_patient_labels(tx, pati_id)
+        if {label.label_id for label in patient_labels} == requested:
+            return pati_id, patient_labels
+    return None
 
 
 def _get_earlier_result(

@@ -61,6 +61,8 @@ class SavePatientResponse(WireModel):
     """The id and the labels of the file."""
 
     pati_id: IdText = Field(examples=["1"])
+    label_name: str = Field(description="第一个标签的名称；没有标签则为空，全部见 list", examples=["高血压"])
+    label_id: str = Field(description="第一个标签的编码", examples=["1"])
     list: list[Label]
 
 

@@ -77,12 +77,13 @@ def list_person_count(caller: Caller, query: LabelCountQuery) -> CountedLabels:
 
 
 @routes.post("/pati_service/manager_service/save_group_label", callers=DESK_ROLES, errors=NOT_FOUND_OR_CONFLICT)
-def save_group_label(caller: Caller, body: SaveLabelRequest) -> None:
+def save_group_label(caller: Caller, body: SaveLabelRequest, idempotency_key: IdempotencyKeyHeader) -> None:
     """新增和修改患者服务分组和标签
 
-    A name is unique among the hospital's groups, and among its labels.
+    A name is unique among the hospital's groups, and among its labels. A request that is repeated with its
+    Idempotency-Key or, without one, within 5 s is no error.
     """
-    labels.save(caller, body)
+    labels.save(caller, body, idempotency_key)
 
 
 @routes.post("/pati_service/manager_service/del_group_label", callers=DESK_ROLES, errors=[NOT_FOUND])
@@ -108,7 +109,8 @@ def patient(caller: Caller, body: SavePatientRequest, idempotency_key: Idempoten
     """患者服务建档
 
     Without pati_id, creates a file or changes the one with this ID number (409 if it has another name). With pati_id,
-    changes that file; fields that are left out stay as they are. Requests with one Idempotency-Key create one file.
+    changes that file; fields that are left out stay as they are. Requests with one Idempotency-Key create one file; so
+    do equal requests of one person without a key within 5 s. label_name and label_id are the first of the labels.
     """
     return patient_files.save(caller, body, idempotency_key)
 

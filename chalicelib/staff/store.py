@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from chalicelib import clock
 from chalicelib.adapters.mysql import Tx
+from chalicelib.people import persons
 
 MAX_LABELS_PER_TYPE = 10_000  # page size that returns all labels of one type
 
@@ -93,23 +94,48 @@ LABELS_WITH_COUNTS_SQL = """
 LIMIT_SQL = "LIMIT %(row_offset)s, %(row_count)s"
 
 
-def insert_label(tx: Tx, tenant_id: int, label_type: int, name: str, created_by: int) -> int:
+def insert_label(
+    tx: Tx, tenant_id: int, label_type: int, name: str, created_by: int, idempotency_key: str | None = None
+) -> int:
     """Create a label and return its label_id.
 
     Raises:
-        mysql.DuplicateKeyError: key "name" if the tenant has a label of this type and name.
+        mysql.DuplicateKeyError: key "name" if the tenant has a label of this type and name, "idempotency_key" if the
+            same person has created another one with this key.
     """
     return tx.insert(
         """
-        INSERT INTO adm_group_label (tenant_id, label_type, name, created_by, created_at)
-        VALUES (%(tenant_id)s, %(label_type)s, %(name)s, %(created_by)s, %(now)s)
+        INSERT INTO adm_group_label (tenant_id, label_type, name, created_by, created_at, idempotency_key)
+        VALUES (%(tenant_id)s, %(label_type)s, %(name)s, %(created_by)s, %(now)s, %(idempotency_key)s)
         """,
         tenant_id=tenant_id,
         label_type=label_type,
         name=name,
         created_by=created_by,
         now=clock.now(),
+        idempotency_key=idempotency_key.encode() if idempotency_key else None,
     )
+
+
+def was_label_created_by(
+    tx: Tx, tenant_id: int, label_type: int, name: str, created_by: int, idempotency_key: str | None
+) -> bool:
+    """Return whether a person has created the label with this key or, without a key, a moment ago."""
+    found = tx.fetch_value(
+        """
+        SELECT 1 FROM adm_group_label
+        WHERE tenant_id = %(tenant_id)s AND label_type = %(label_type)s AND name = %(name)s
+          AND created_by = %(created_by)s AND idempotency_key <=> %(idempotency_key)s
+          AND (idempotency_key IS NOT NULL OR created_at > %(since)s)
+        """,
+        tenant_id=tenant_id,
+        label_type=label_type,
+        name=name,
+        created_by=created_by,
+        idempotency_key=idempotency_key.encode() if idempotency_key else None,
+        since=clock.now() - persons.DOUBLE_SUBMISSION_WINDOW,
+    )
+    return found is not None
 
 
 def rename_label(tx: Tx, tenant_id: int, label_type: int, label_id: int, name: str) -> bool:

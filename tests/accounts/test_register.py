@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from chalicelib.adapters import mysql
-from chalicelib.identity import tokens
+from chalicelib.identity import sms_codes, tokens
 from tests.accounts.conftest import ReadSms
 from tests.support.accounts_client import (
     MEMBERS,
@@ -19,7 +19,7 @@ from tests.support.accounts_client import (
 )
 from tests.support.client import get, post
 from tests.support.factories import Hospital
-from tests.support.processes import run_in_processes
+from tests.support.threads import run_in_threads
 
 pytestmark = pytest.mark.usefixtures("fast_hashes")
 
@@ -43,9 +43,41 @@ def test_correct_code_creates_an_account_and_signs_in(hospital: Hospital, code: 
     assert sign_in(hospital, UNUSED_PHONE, "Neues-12345").data["userId"] == data["userId"]
 
 
+def age_account(hospital: Hospital) -> None:
+    sql = "UPDATE accounts SET created_at = created_at - 6000000 WHERE tenant_id = %(id)s"
+    mysql.autocommit.execute(sql, id=hospital.tenant_id)
+
+
 def test_code_is_valid_once(hospital: Hospital, code: str) -> None:
     assert register(hospital, code).status == 200
+    age_account(hospital)
     assert register(hospital, code).status == 400
+
+
+@pytest.mark.usefixtures("frozen_clock")
+def test_double_click_signs_in_to_the_same_account(hospital: Hospital, code: str) -> None:
+    first, second = (register(hospital, code).data for _ in range(2))
+    assert first["userId"] == second["userId"]
+    assert first["token"] != second["token"]
+    for one in (first, second):
+        assert get(MEMBERS, one["token"]).status == 200
+
+
+@pytest.mark.usefixtures("frozen_clock")
+def test_repeated_sign_up_with_another_password_or_code_is_rejected(hospital: Hospital, code: str) -> None:
+    assert register(hospital, code).status == 200
+    other_code = f"{(int(code) + 1) % 1_000_000:06d}"
+    for fields in ({"verCode": code, "password": "Anderes-12345"}, {"verCode": other_code, "password": "Neues-12345"}):
+        response = post_as_visitor(hospital, REGISTER, phone=UNUSED_PHONE, **fields)
+        assert (response.status, response.error.partition("：")[0]) == (400, "verCode")
+
+
+@pytest.mark.usefixtures("frozen_clock")
+def test_new_code_does_not_sign_in_to_an_account_that_was_just_created(hospital: Hospital, code: str) -> None:
+    assert register(hospital, code).status == 200
+    sql = "UPDATE codes SET is_used = 0 WHERE tenant_id = %(id)s"
+    mysql.autocommit.execute(sql, id=hospital.tenant_id)
+    assert register(hospital, code).status == 409
 
 
 def test_existing_account_is_revealed_only_with_the_code(hospital: Hospital, read_sms: ReadSms) -> None:
@@ -58,17 +90,12 @@ def test_existing_account_is_revealed_only_with_the_code(hospital: Hospital, rea
     assert sign_in(hospital, phone, "Neues-12345").status == 401
 
 
-def register_once(tenant_id: int, code: str) -> int:
-    response = post(
-        REGISTER, headers={"tenantId": str(tenant_id)}, phone=UNUSED_PHONE, verCode=code, password="Neues-12345"
-    )
-    return response.status
-
-
+@pytest.mark.usefixtures("frozen_clock")
 @pytest.mark.store
 def test_concurrent_sign_ups_create_one_account(hospital: Hospital, code: str) -> None:
-    statuses = run_in_processes(register_once, [(hospital.tenant_id, code)] * 8)
-    assert sorted(statuses) == [200] + [400] * 7
+    calls = [lambda: register(hospital, code)] * sms_codes.MAX_TRIES  # of more at once, some count as guesses
+    responses = run_in_threads(calls)
+    assert len({one.data["userId"] for one in responses}) == 1
     number = "SELECT COUNT(*) FROM accounts WHERE tenant_id = %(id)s AND phone = %(phone)s"
     assert mysql.autocommit.fetch_value(number, id=hospital.tenant_id, phone=UNUSED_PHONE) == 1
 

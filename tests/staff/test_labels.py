@@ -1,16 +1,17 @@
 """Groups and labels: save_group_label, list, del_group_label."""
 
-from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+from functools import partial
 from typing import Any
 
 import pytest
 
+from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.staff import store
 from tests.support import staff_client
 from tests.support.factories import Hospital
 from tests.support.staff_client import GROUP, LABEL, build_label_list
+from tests.support.threads import run_in_threads
 
 
 def get_names(response: Any) -> list[str]:
@@ -36,20 +37,48 @@ def test_groups_and_labels_are_separate(hospital: Hospital) -> None:
 
 def test_name_is_unique(hospital: Hospital) -> None:
     staff_client.create_label(hospital.desk, "高血压")
-    response = staff_client.save_label(hospital.desk, " 高血压 ")
+    response = staff_client.save_label(hospital.admin, " 高血压 ")
     assert (response.status, response.code, response.error) == (409, 10005, "标签名称已存在")
     assert get_names(staff_client.list_labels(hospital.desk)) == ["高血压"]
 
 
-def test_eight_concurrent_requests_create_one_label(hospital: Hospital) -> None:
-    start = Barrier(8)
+def age_labels(hospital: Hospital, seconds: int) -> None:
+    sql = "UPDATE adm_group_label SET created_at = created_at - %(age)s WHERE tenant_id = %(id)s"
+    mysql.autocommit.execute(sql, age=seconds * clock.SECOND, id=hospital.tenant_id)
 
-    def save(_: int) -> int:
-        start.wait()
-        return staff_client.save_label(hospital.desk, "高血压").status
 
-    with ThreadPoolExecutor(8) as pool:
-        assert sorted(pool.map(save, range(8))) == [200] + [409] * 7
+@pytest.mark.usefixtures("frozen_clock")
+@pytest.mark.parametrize("label_type", [GROUP, LABEL])
+def test_double_click_creates_one_label_and_both_requests_succeed(hospital: Hospital, label_type: int) -> None:
+    for name in ("高血压", " 高血压 "):
+        assert staff_client.save_label(hospital.desk, name, label_type).status == 200
+    assert get_names(staff_client.list_labels(hospital.desk, label_type)) == ["高血压"]
+    age_labels(hospital, 6)
+    assert staff_client.save_label(hospital.desk, "高血压", label_type).status == 409
+
+
+@pytest.mark.usefixtures("frozen_clock")
+def test_repeated_request_with_its_idempotency_key_succeeds_later_too(hospital: Hospital) -> None:
+    key = {"Idempotency-Key": "k1"}
+    assert staff_client.save_label(hospital.desk, "高血压", headers=key).status == 200
+    age_labels(hospital, 60)
+    assert staff_client.save_label(hospital.desk, "高血压", headers=key).status == 200
+    response = staff_client.save_label(hospital.desk, "糖尿病", headers=key)
+    assert (response.status, response.error) == (409, "Idempotency-Key：已用于另一个名称")
+    for headers in (None, {"Idempotency-Key": "k2"}):
+        assert staff_client.save_label(hospital.desk, "高血压", headers=headers).error == "标签名称已存在"
+    assert staff_client.save_label(hospital.admin, "糖尿病", headers=key).status == 200, "a key is its sender's own"
+    assert get_names(staff_client.list_labels(hospital.desk)) == ["高血压", "糖尿病"]
+
+
+@pytest.mark.usefixtures("frozen_clock")
+@pytest.mark.store
+def test_concurrent_requests_create_one_label(hospital: Hospital) -> None:
+    calls = [
+        partial(staff_client.save_label, person, "高血压") for person in [hospital.desk] * 4 + [hospital.admin] * 4
+    ]
+    responses = run_in_threads(calls)
+    assert sorted(one.status for one in responses) == [200] * 4 + [409] * 4, "those of the first sender succeed"
     assert get_names(staff_client.list_labels(hospital.desk)) == ["高血压"]
 
 

@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from threading import Barrier
+from threading import Barrier, Event
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from chalicelib.adapters import mysql
 from chalicelib.people import patients
 from tests.support import staff_client
 from tests.support.factories import Hospital
+from tests.support.faults.final_state import is_row_lock_waiting, wait_until
 from tests.support.id_numbers import build_id_number, build_unused_id_number
 from tests.support.staff_client import GROUP, build_label_list
 
@@ -151,6 +152,76 @@ def test_idempotency_key_creates_one_file_and_rejects_other_content(hospital: Ho
     assert (response.status, response.code) == (409, 10005)
     assert staff_client.save_patient(hospital.chen, key).data["pati_id"] != pati_id, "a key is its sender's own"
     assert staff_client.create_patient_file(hospital.desk) != pati_id
+
+
+def count_files(hospital: Hospital) -> int:
+    return int(staff_client.list_person_counts(hospital.desk).data["person_numbers"])
+
+
+@pytest.mark.usefixtures("frozen_clock")
+@pytest.mark.store
+def test_double_click_creates_one_file(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
+    group = staff_client.create_label(hospital.desk, "慢病", GROUP)
+    labels = build_label_list(staff_client.create_label(hospital.desk, "高血压"))
+    reached, proceed, look_up = Event(), Event(), patients.list_double_submissions
+
+    def pause(*arguments: Any) -> list[int]:
+        found = look_up(*arguments)
+        reached.set()
+        assert proceed.wait(10)
+        return found
+
+    def save() -> Any:
+        return staff_client.save_patient(hospital.desk, pati_group_id=group, list=labels).data
+
+    monkeypatch.setattr(patients, "list_double_submissions", pause)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(save)
+        assert reached.wait(10)
+        second = pool.submit(save)
+        wait_until(is_row_lock_waiting)
+        proceed.set()
+        assert first.result() == second.result()
+    assert count_files(hospital) == 1
+
+
+@pytest.mark.usefixtures("frozen_clock")
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"pati_name": "林晓雨"},
+        {"pati_gender": "1"},
+        {"pati_birthday": "1990-05-18"},
+        {"pati_phone": "13800000002"},
+        {"pati_address": "中山二路 1 号"},
+        {"cont_name": "王强"},
+        {"list": [{"label_id": "1"}]},
+    ],
+)
+def test_requests_with_other_content_create_files_of_their_own(hospital: Hospital, changed: dict[str, Any]) -> None:
+    if "list" in changed:
+        changed = {"list": build_label_list(staff_client.create_label(hospital.desk, "高血压"))}
+    first = staff_client.create_patient_file(hospital.desk)
+    assert staff_client.create_patient_file(hospital.desk, **changed) != first
+    assert count_files(hospital) == 2
+
+
+@pytest.mark.usefixtures("frozen_clock")
+def test_equal_request_of_another_person_or_later_creates_another_file(hospital: Hospital) -> None:
+    first = staff_client.create_patient_file(hospital.desk)
+    assert staff_client.create_patient_file(hospital.chen) != first
+    assert staff_client.create_patient_file(hospital.desk) == first
+    sql = "UPDATE patients SET created_at = created_at - 6000000 WHERE tenant_id = %(id)s"
+    mysql.autocommit.execute(sql, id=hospital.tenant_id)
+    assert staff_client.create_patient_file(hospital.desk) != first
+
+
+def test_response_has_the_documented_label_fields(hospital: Hospital) -> None:
+    labels = [staff_client.create_label(hospital.desk, name) for name in ("高血压", "糖尿病")]
+    data = staff_client.save_patient(hospital.desk, list=build_label_list(*labels)).data
+    assert (data["label_name"], data["label_id"], len(data["list"])) == ("高血压", labels[0], 2)
+    data = staff_client.save_patient(hospital.desk).data
+    assert (data["label_name"], data["label_id"], data["list"]) == ("", "", [])
 
 
 def test_concurrent_changes_leave_a_patient_in_one_group(hospital: Hospital) -> None:

@@ -10,9 +10,11 @@ GROUP, LABEL = 1, 2
 LIN_FIELDS = {"pati_name": "林小雨", "pati_gender": "2", "pati_birthday": "1990-05-17", "pati_phone": "13800000001"}
 
 
-def save_label(person: Person, name: Any, label_type: Any = LABEL, label_id: Any = "") -> ApiResponse:
+def save_label(
+    person: Person, name: Any, label_type: Any = LABEL, label_id: Any = "", headers: dict[str, str] | None = None
+) -> ApiResponse:
     fields = {"label_name": name, "label_type": label_type, "label_id": label_id}
-    return post(f"{STAFF_PATH}/save_group_label", person.token, **fields)
+    return post(f"{STAFF_PATH}/save_group_label", person.token, headers, **fields)
 
 
 def delete_label(person: Person, label_id: Any, label_type: Any = LABEL) -> ApiResponse:
