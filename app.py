@@ -62,10 +62,10 @@ def load_internal_handler(job: Job) -> outbox.Handler:
             from chalicelib.messaging import backlog
 
             return backlog.send_on_connect
-        case Job.NOTIFY_LARGE_CONVERSATION:
+        case Job.NOTIFY_CONVERSATION:
             from chalicelib.messaging import fan_out
 
-            return fan_out.notify_large_conversation
+            return fan_out.notify_conversation
         case Job.PUBLISH_EVENT:
             from chalicelib.notifications import event_push
 

@@ -29,13 +29,13 @@ def notify_later(tenant_id: int, event: Event) -> None:
     """
     payload = {"kind": event["kind"], "conversation": event["conversation"], "seq": event["seq"]}
     try:
-        outbox.enqueue(mysql.autocommit, tenant_id, Job.NOTIFY_LARGE_CONVERSATION, payload)
+        outbox.enqueue(mysql.autocommit, tenant_id, Job.NOTIFY_CONVERSATION, payload)
     except ApiError as error:  # the message is committed and must not fail because of this
         ids = {"seq": event["seq"], **logs.describe_error(error.__cause__ or error)}
         logger.warning("notification not enqueued", extra={"ids": ids})
 
 
-def notify_large_conversation(tenant_id: int, payload: dict[str, Any]) -> None:
+def notify_conversation(tenant_id: int, payload: dict[str, Any]) -> None:
     """Notify the participants of a message or its withdrawal. The job is repeated if Redis is unavailable.
 
     Args:

@@ -157,7 +157,7 @@ def append(
         extra=new_message.extra,
         tick=ids.compute_first_tick(now),
         now=now,
-        notify_job=Job.NOTIFY_LARGE_CONVERSATION,
+        notify_job=Job.NOTIFY_CONVERSATION,
         event_kind=EventKind.MESSAGE,
         double_submission_since=now - DOUBLE_SUBMISSION_WINDOW,
     )
@@ -314,7 +314,7 @@ def withdraw(
     is_large = len(rows) > MAX_INLINE_RECIPIENTS
     if is_large and first_time:
         payload = json.dumps({"kind": EventKind.WITHDRAWN, "conversation": public_id, "seq": row["seq"]})
-        outbox_store.insert(tx, tenant_id, Job.NOTIFY_LARGE_CONVERSATION, None, payload, now)
+        outbox_store.insert(tx, tenant_id, Job.NOTIFY_CONVERSATION, None, payload, now)
     return StoredMessage(
         parse_message({**row, "withdrawn_at": now}),
         "",

@@ -14,7 +14,7 @@ class Job(StrEnum):
     """What the column `outbox.job` holds."""
 
     SEND_BACKLOG = "send_backlog"
-    NOTIFY_LARGE_CONVERSATION = "notify_large_conversation"
+    NOTIFY_CONVERSATION = "notify_conversation"
     PUBLISH_EVENT = "publish_event"
     CANCEL_STOPPED_SCHEDULE = "cancel_stopped_schedule"
     NOTIFY_BOOKING = "notify_booking"

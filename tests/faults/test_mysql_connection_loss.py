@@ -78,7 +78,7 @@ def test_large_conversation_is_notified_once_wherever_the_response_is_cut_off(
     jobs = mysql.autocommit.fetch_all(
         "SELECT payload FROM outbox WHERE tenant_id = %(tenant_id)s AND job = %(job)s",
         tenant_id=hospital.tenant_id,
-        job=Job.NOTIFY_LARGE_CONVERSATION,
+        job=Job.NOTIFY_CONVERSATION,
     )
     assert sorted(json.loads(one["payload"])["seq"] for one in jobs) == list(range(1, len(texts) + 1))
 

@@ -206,7 +206,7 @@ def test_conversation_of_more_than_twenty_is_notified_by_job(
     new_message = NewMessage("一", "t", "k1")
     for _ in range(2):
         log.append(hospital.tenant_id, None, conversation, principals[0], new_message)
-    count = "SELECT COUNT(*) FROM outbox WHERE tenant_id = %(id)s AND job = 'notify_large_conversation'"
+    count = "SELECT COUNT(*) FROM outbox WHERE tenant_id = %(id)s AND job = 'notify_conversation'"
     assert mysql.autocommit.fetch_value(count, id=hospital.tenant_id) == jobs
 
 
