@@ -38,6 +38,20 @@ def create(tx: Tx, tenant_id: int, name: str, sort: int = 0) -> int:
     )
 
 
+def find_created_since(tx: Tx, tenant_id: int, name: str, since: int) -> Department | None:
+    """Return the department with this name if it was created after a time, or None."""
+    row = tx.fetch_one(
+        f"""
+        SELECT {COLUMNS_SQL} FROM departments
+        WHERE tenant_id = %(tenant_id)s AND name = %(name)s AND created_at > %(since)s
+        """,
+        tenant_id=tenant_id,
+        name=name,
+        since=since,
+    )
+    return build_department(row) if row else None
+
+
 def find_for_update(tx: Tx, tenant_id: int, dept_id: int) -> Department | None:
     """Return one of the tenant's departments, locked until the end of the transaction, or None."""
     row = tx.fetch_one(

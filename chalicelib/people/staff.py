@@ -18,20 +18,25 @@ class StaffMember:
     password_hash: bytes
 
 
-def find_by_phone(tx: Tx, tenant_id: int, phone: str, for_update: bool = False) -> StaffMember | None:
+def find_by_phone(
+    tx: Tx, tenant_id: int, phone: str, for_update: bool = False, created_since: int = 0
+) -> StaffMember | None:
     """Return the member of staff with this phone, or None if there is none or they are disabled.
 
     Args:
         for_update: lock the row until the end of the transaction.
+        created_since: return only a member who was created after this time.
     """
     row = tx.fetch_one(
         f"""
         SELECT user_id, role, name, password_hash FROM staff
         WHERE tenant_id = %(tenant_id)s AND phone = %(phone)s AND disabled_at IS NULL
+          AND created_at > %(created_since)s
         {"FOR UPDATE" if for_update else ""}
         """,
         tenant_id=tenant_id,
         phone=phone,
+        created_since=created_since,
     )
     return StaffMember(**{**row, "role": Role(row["role"])}) if row else None
 

@@ -3,14 +3,14 @@
 from dataclasses import replace
 from typing import Any
 
-from chalicelib import errors
+from chalicelib import clock, errors
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.errors import ApiError
 from chalicelib.files import confirmation, file_types, links, upload_forms
 from chalicelib.files.file_types import Purpose
 from chalicelib.identity.callers import Caller
-from chalicelib.people import departments
+from chalicelib.people import departments, persons
 from chalicelib.staff.staff_models import (
     Department,
     DepartmentPhotoFormRequest,
@@ -29,6 +29,8 @@ def list_all(caller: Caller) -> list[Department]:
 def save(caller: Caller, request: SaveDepartmentRequest) -> SaveDepartmentResponse:
     """Create a department, or change the one with this dept_id. Fields that the request leaves out stay as they are.
 
+    A double click creates one.
+
     Raises:
         ApiError: 404 if the tenant has no such department or photo; 409 if it has a department of this name, or if the
             photo is not uploaded.
@@ -43,7 +45,10 @@ def save(caller: Caller, request: SaveDepartmentRequest) -> SaveDepartmentRespon
     try:
         dept_id = mysql.run_transaction(lambda tx: _create_or_update(tx, caller.tenant_id, request, changes))
     except mysql.DuplicateKeyError:
-        raise ApiError(errors.CONFLICT, "科室名称已存在") from None
+        earlier = _find_double_submission(caller, changes) if request.dept_id is None else None
+        if earlier is None:
+            raise ApiError(errors.CONFLICT, "科室名称已存在") from None
+        dept_id = earlier
     return SaveDepartmentResponse(dept_id=str(dept_id))
 
 
@@ -67,6 +72,13 @@ def _create_or_update(tx: Tx, tenant_id: int, request: SaveDepartmentRequest, ch
         raise ApiError(errors.NOT_FOUND, "科室不存在")
     departments.update(tx, tenant_id, replace(department, **changes))
     return dept_id
+
+
+def _find_double_submission(caller: Caller, changes: dict[str, Any]) -> int | None:
+    """Return the department that an equal request has just created, or None."""
+    since = clock.now() - persons.DOUBLE_SUBMISSION_WINDOW
+    found = departments.find_created_since(mysql.autocommit, caller.tenant_id, changes["name"], since)
+    return found.dept_id if found and replace(found, **changes) == found else None
 
 
 def _get_photo_key(caller: Caller, request: SaveDepartmentRequest) -> str:

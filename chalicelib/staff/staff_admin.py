@@ -9,7 +9,7 @@ from chalicelib.errors import ApiError
 from chalicelib.http.fields import Page
 from chalicelib.identity import attempts, passwords, tokens
 from chalicelib.identity.callers import Caller, Role
-from chalicelib.people import doctors, formatting, staff
+from chalicelib.people import doctors, formatting, persons, staff
 from chalicelib.people.roles import PersonKind
 from chalicelib.staff import list_store
 from chalicelib.staff.staff_models import (
@@ -42,7 +42,7 @@ def search(caller: Caller, query: StaffListQuery) -> Page[ListedStaff]:
 
 
 def create(caller: Caller, request: CreateStaffRequest) -> CreateStaffResponse:
-    """Create a member of staff.
+    """Create a member of staff. A double click creates one.
 
     Raises:
         ApiError: 409 if the tenant has a member of staff with this phone.
@@ -51,8 +51,20 @@ def create(caller: Caller, request: CreateStaffRequest) -> CreateStaffResponse:
     try:
         user_id = mysql.run_transaction(lambda tx: _insert_staff(tx, caller.tenant_id, request, password_hash))
     except mysql.DuplicateKeyError:
-        raise ApiError(errors.CONFLICT, "该手机号已有员工使用") from None
+        earlier = _find_double_submission(caller, request)
+        if earlier is None:
+            raise ApiError(errors.CONFLICT, "该手机号已有员工使用") from None
+        user_id = earlier
     return CreateStaffResponse(user_id=str(user_id))
+
+
+def _find_double_submission(caller: Caller, request: CreateStaffRequest) -> int | None:
+    """Return the member of staff that an equal request has just created, or None."""
+    since = clock.now() - persons.DOUBLE_SUBMISSION_WINDOW
+    found = staff.find_by_phone(mysql.autocommit, caller.tenant_id, request.phone, created_since=since)
+    if found is None or (found.name, found.role) != (request.name, request.role):
+        return None
+    return found.user_id if passwords.matches(request.password, found.password_hash) else None
 
 
 def change_role(caller: Caller, request: ChangeStaffRoleRequest) -> None:

@@ -2,7 +2,8 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
-from threading import Barrier, Event
+from functools import partial
+from threading import Event
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from tests.support.booking_client import (
 )
 from tests.support.client import ApiResponse, get, post
 from tests.support.faults.final_state import is_row_lock_waiting, wait_until
+from tests.support.threads import run_in_threads
 
 
 def save(department: BookingDepartment, **fields: Any) -> ApiResponse:
@@ -257,7 +259,7 @@ def test_stopped_schedules_of_others_do_not_count(
 
 def test_half_day_of_the_week_has_one_pattern(department: BookingDepartment) -> None:
     pattern_id = save(department).data["pattern_id"]
-    assert save(department).error == "该半天已有每周排班"
+    assert save(department, slots=9).error == "该半天已有每周排班"
     for _ in range(2):
         assert end(department, pattern_id).data is None
     assert list_patterns(department) == []
@@ -268,15 +270,22 @@ def test_half_day_of_the_week_has_one_pattern(department: BookingDepartment) -> 
 
 @pytest.mark.store
 def test_concurrent_requests_create_one_pattern(department: BookingDepartment) -> None:
-    start = Barrier(8)
-
-    def save_once(_: int) -> int:
-        start.wait()
-        return save(department).status
-
-    with ThreadPoolExecutor(8) as pool:
-        assert sorted(pool.map(save_once, range(8))) == [200] + [409] * 7
+    responses = run_in_threads(partial(save, department, slots=slots) for slots in range(1, 9))
+    assert sorted(one.status for one in responses) == [200] + [409] * 7
     assert (len(list_patterns(department)), len(list_days(department))) == (1, 4)
+
+
+@pytest.mark.usefixtures("frozen_clock")
+@pytest.mark.store
+def test_double_click_creates_one_pattern(department: BookingDepartment) -> None:
+    responses = run_in_threads([lambda: save(department)] * 4)
+    assert len({one.data["pattern_id"] for one in responses}) == 1
+    assert (len(list_patterns(department)), len(list_days(department))) == (1, 4)
+    mysql.autocommit.execute(
+        "UPDATE schedule_patterns SET created_at = created_at - 6000000 WHERE tenant_id = %(id)s",
+        id=department.hospital.tenant_id,
+    )
+    assert save(department).status == 409
 
 
 @pytest.mark.parametrize(

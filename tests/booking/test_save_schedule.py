@@ -2,7 +2,8 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from threading import Barrier, Event
+from functools import partial
+from threading import Event
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from tests.support.booking_client import AFTERNOON, STAFF_PATH, BookingDepartmen
 from tests.support.client import ApiResponse, get
 from tests.support.factories import Person
 from tests.support.faults.final_state import is_row_lock_waiting, wait_until
+from tests.support.threads import run_in_threads
 
 
 def search(department: BookingDepartment, **query: Any) -> ApiResponse:
@@ -55,7 +57,7 @@ def test_general_clinic_has_no_doctor(department: BookingDepartment) -> None:
 def test_half_day_has_one_schedule(department: BookingDepartment) -> None:
     for doctor_id in (department.hospital.chen.user_id, ""):
         assert department.save_schedule(doctor_id=doctor_id).status == 200
-        response = department.save_schedule(doctor_id=doctor_id)
+        response = department.save_schedule(doctor_id=doctor_id, slots=3)
         assert (response.status, response.code, response.error) == (409, 10005, "该半天已有排班")
     department.create_schedule(**AFTERNOON)
     department.create_schedule(date=get_iso_date(2))
@@ -65,15 +67,26 @@ def test_half_day_has_one_schedule(department: BookingDepartment) -> None:
 
 @pytest.mark.store
 def test_concurrent_requests_for_a_half_day_create_one_schedule(department: BookingDepartment) -> None:
-    start = Barrier(8)
-
-    def save(_: int) -> int:
-        start.wait()
-        return department.save_schedule().status
-
-    with ThreadPoolExecutor(8) as pool:
-        assert sorted(pool.map(save, range(8))) == [200] + [409] * 7
+    responses = run_in_threads(partial(department.save_schedule, slots=slots) for slots in range(1, 9))
+    assert sorted(one.status for one in responses) == [200] + [409] * 7
     assert len(list_rows("schedules", department.hospital)) == 1
+
+
+@pytest.mark.usefixtures("frozen_clock")
+@pytest.mark.store
+@pytest.mark.parametrize("is_clinic", [False, True])
+def test_double_click_creates_one_schedule(department: BookingDepartment, is_clinic: bool) -> None:
+    doctor_id = "" if is_clinic else department.hospital.chen.user_id
+    save = partial(department.save_schedule, doctor_id=doctor_id)
+    responses = run_in_threads([save] * 4)
+    assert len({one.data["schedule_id"] for one in responses}) == 1
+    assert len(list_rows("schedules", department.hospital)) == 1
+    assert department.save_schedule(department.hospital.admin, doctor_id=doctor_id).status == 409
+    mysql.autocommit.execute(
+        "UPDATE schedules SET created_at = created_at - 6000000 WHERE tenant_id = %(id)s",
+        id=department.hospital.tenant_id,
+    )
+    assert save().status == 409
 
 
 LONG_MORNING: dict[str, Any] = {"end": "14:00"}

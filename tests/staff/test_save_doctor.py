@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 
 from chalicelib import clock
+from chalicelib.adapters import mysql
 from chalicelib.files.confirmation import NOT_UPLOADED_TEXT
 from tests.support import file_samples, multipart_forms
 from tests.support.client import ApiResponse, get, post
 from tests.support.factories import Hospital, Person
 from tests.support.staff_client import STAFF_PATH
+from tests.support.threads import run_in_threads
 
 pytestmark = pytest.mark.usefixtures("everyone")
 
@@ -74,9 +76,20 @@ def test_department_photo_must_be_a_picture(hospital: Hospital, fields: dict[str
 def test_department_name_is_unique(hospital: Hospital, other_hospital: Hospital) -> None:
     save_department(hospital.admin)
     other = save_department(hospital.admin, "外科").data["dept_id"]
-    for response in (save_department(hospital.admin), save_department(hospital.admin, dept_id=other)):
+    for response in (save_department(hospital.admin, order=5), save_department(hospital.admin, dept_id=other)):
         assert (response.status, response.error) == (409, "科室名称已存在")
     assert save_department(other_hospital.admin).status == 200
+
+
+@pytest.mark.usefixtures("frozen_clock")
+def test_double_click_creates_one_department(hospital: Hospital) -> None:
+    responses = run_in_threads([lambda: save_department(hospital.admin, order=3)] * 4)
+    assert len({one.data["dept_id"] for one in responses}) == 1
+    assert list_departments(hospital.admin) == [("内科", 3)]
+    mysql.autocommit.execute(
+        "UPDATE departments SET created_at = created_at - 6000000 WHERE tenant_id = %(id)s", id=hospital.tenant_id
+    )
+    assert save_department(hospital.admin, order=3).status == 409
 
 
 def test_department_shows_saved_fields_and_keeps_absent_ones(hospital: Hospital) -> None:

@@ -1,17 +1,17 @@
 """Administration of staff: staff_list, staff, staff_role, staff_disable, staff_enable, staff_password."""
 
-from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+from functools import partial
 from typing import Any
 
 import pytest
 
-from chalicelib.adapters import cache, redis
+from chalicelib.adapters import cache, mysql, redis
 from chalicelib.identity import tokens
 from tests.support.client import ApiResponse, get, post
 from tests.support.factories import PASSWORD, Hospital, Person
 from tests.support.fast_passwords import fast_hashes
 from tests.support.staff_client import STAFF_PATH
+from tests.support.threads import run_in_threads
 
 __all__ = ["fast_hashes"]
 pytestmark = pytest.mark.usefixtures("fast_hashes", "everyone")
@@ -64,14 +64,21 @@ def test_phone_is_unique_among_staff_of_a_hospital(hospital: Hospital, other_hos
 
 
 def test_four_concurrent_requests_create_one_member_of_staff(hospital: Hospital) -> None:
-    start = Barrier(4)
+    names = ("赵医生", "钱医生", "孙医生", "李医生")
+    responses = run_in_threads(partial(create_staff, hospital.admin, name=name) for name in names)
+    assert sorted(one.status for one in responses) == [200, 409, 409, 409]
 
-    def create_one(_: int) -> int:
-        start.wait()
-        return create_staff(hospital.admin).status
 
-    with ThreadPoolExecutor(4) as pool:
-        assert sorted(pool.map(create_one, range(4))) == [200, 409, 409, 409]
+@pytest.mark.usefixtures("frozen_clock")
+def test_double_click_creates_one_member_of_staff(hospital: Hospital) -> None:
+    responses = run_in_threads([lambda: create_staff(hospital.admin)] * 4)
+    assert len({one.data["user_id"] for one in responses}) == 1
+    for changed in ({"role": "admin"}, {"name": "钱医生"}, {"password": "Anderes-12345"}):
+        assert create_staff(hospital.admin, **changed).status == 409
+    mysql.autocommit.execute(
+        "UPDATE staff SET created_at = created_at - 6000000 WHERE tenant_id = %(id)s", id=hospital.tenant_id
+    )
+    assert create_staff(hospital.admin).status == 409
 
 
 @pytest.mark.parametrize(

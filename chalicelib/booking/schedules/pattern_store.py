@@ -6,6 +6,7 @@ from datetime import date
 from chalicelib import clock
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.booking.schedules.slots import HalfDay, Overlap, ScheduleTerms
+from chalicelib.people import persons
 
 PATTERN_COLUMNS = """
     x.pattern_id, x.tenant_id, x.dept_id, x.doctor_id, x.weekday, x.half_day, x.type, x.fee, x.area, x.begins, x.ends,
@@ -21,6 +22,12 @@ NAME_COLUMNS = """
 OVERLAP_CONDITION = """
     x.tenant_id = %(tenant_id)s AND x.doctor_id = %(doctor_id)s AND x.live = 1 AND x.half_day <> %(half_day)s
     AND x.begins < %(ends)s AND x.ends > %(begins)s
+"""
+# True for a row x with these terms that the same person has just created: a double click.
+DOUBLE_SUBMISSION_CONDITION = """
+    x.tenant_id = %(tenant_id)s AND x.live = 1 AND x.created_by = %(user_id)s AND x.created_at > %(since)s
+    AND x.doctor_id <=> %(doctor_id)s AND x.dept_id = %(dept_id)s AND x.half_day = %(half_day)s AND x.type = %(type)s
+    AND x.fee = %(fee)s AND x.area = %(area)s AND x.begins = %(begins)s AND x.ends = %(ends)s AND x.slots = %(slots)s
 """
 OVERLAP_COLUMNS = "x.begins, x.ends, (SELECT d.name FROM departments d WHERE d.dept_id = x.dept_id) AS dept_name"
 
@@ -63,6 +70,22 @@ def insert(tx: Tx, tenant_id: int, weekday: int, terms: ScheduleTerms, user_id: 
         user_id=user_id,
         now=clock.now(),
     )
+
+
+def find_double_submission(tx: Tx, tenant_id: int, weekday: int, terms: ScheduleTerms, user_id: int) -> int | None:
+    """Return the pattern that an equal request of the same person has just created, or None."""
+    pattern_id: int | None = tx.fetch_value(
+        f"""
+        SELECT x.pattern_id FROM schedule_patterns x
+        WHERE {DOUBLE_SUBMISSION_CONDITION} AND x.weekday = %(weekday)s LIMIT 1
+        """,
+        **terms.build_params(),
+        tenant_id=tenant_id,
+        weekday=weekday,
+        user_id=user_id,
+        since=clock.now() - persons.DOUBLE_SUBMISSION_WINDOW,
+    )
+    return pattern_id
 
 
 def find_overlap(tx: Tx, tenant_id: int, weekday: int, terms: ScheduleTerms) -> Overlap | None:

@@ -24,11 +24,11 @@ from chalicelib.booking.schedules.pattern_store import ListedPatternRow
 from chalicelib.errors import ApiError
 from chalicelib.http.fields import Page
 from chalicelib.identity.callers import Caller
-from chalicelib.people import doctors
+from chalicelib.people import doctors, persons
 
 
 def create(caller: Caller, request: SavePatternRequest) -> SavePatternResult:
-    """Create a pattern and its first schedules.
+    """Create a pattern and its first schedules. A double click creates one.
 
     Raises:
         ApiError: 404 and 400 as schedules.build_terms, 409 if that half-day of the week has a pattern, or another
@@ -69,7 +69,11 @@ def expand(tenant_id: int, pattern_id: int) -> int:
 
 
 def _create(tx: Tx, caller: Caller, request: SavePatternRequest) -> int:
+    persons.lock(tx, caller.tenant_id, caller.user_id)
     terms = schedules.build_terms(tx, caller.tenant_id, request)
+    earlier = pattern_store.find_double_submission(tx, caller.tenant_id, request.weekday, terms, caller.user_id)
+    if earlier:
+        return earlier
     if overlap := pattern_store.find_overlap(tx, caller.tenant_id, request.weekday, terms):
         raise ApiError(errors.CONFLICT, f"该医生已有时间重叠的每周排班：{overlap}")
     return pattern_store.insert(tx, caller.tenant_id, request.weekday, terms, caller.user_id)

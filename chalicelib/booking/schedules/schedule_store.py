@@ -6,9 +6,16 @@ from typing import Literal
 
 from chalicelib import clock
 from chalicelib.adapters.mysql import Tx
-from chalicelib.booking.schedules.pattern_store import NAME_COLUMNS, OVERLAP_COLUMNS, OVERLAP_CONDITION, Pattern
+from chalicelib.booking.schedules.pattern_store import (
+    DOUBLE_SUBMISSION_CONDITION,
+    NAME_COLUMNS,
+    OVERLAP_COLUMNS,
+    OVERLAP_CONDITION,
+    Pattern,
+)
 from chalicelib.booking.schedules.slots import Overlap, Schedule, ScheduleTerms, parse_schedule
 from chalicelib.identity.callers import Role
+from chalicelib.people import persons
 
 # True for a general clinic, and for a doctor who works and still is one. Needs the parameter doctor_role.
 DOCTOR_ACTIVE_CONDITION = """
@@ -87,6 +94,22 @@ def find(
         f"{SELECT_SCHEDULE} {lock}", schedule_id=schedule_id, tenant_id=tenant_id, doctor_role=Role.DOCTOR
     )
     return parse_schedule(row) if row else None
+
+
+def find_double_submission(tx: Tx, tenant_id: int, day: date, terms: ScheduleTerms, user_id: int) -> int | None:
+    """Return the schedule that an equal request of the same person has just created, or None."""
+    schedule_id: int | None = tx.fetch_value(
+        f"""
+        SELECT x.schedule_id FROM schedules x
+        WHERE {DOUBLE_SUBMISSION_CONDITION} AND x.day = %(day)s AND x.pattern_id IS NULL LIMIT 1
+        """,
+        **terms.build_params(),
+        tenant_id=tenant_id,
+        day=day,
+        user_id=user_id,
+        since=clock.now() - persons.DOUBLE_SUBMISSION_WINDOW,
+    )
+    return schedule_id
 
 
 def find_overlap(

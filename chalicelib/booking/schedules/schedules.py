@@ -20,7 +20,7 @@ from chalicelib.booking.schedules.slots import HalfDay, ScheduleTerms
 from chalicelib.errors import ApiError
 from chalicelib.http.fields import Page
 from chalicelib.identity.callers import Caller
-from chalicelib.people import departments, doctors
+from chalicelib.people import departments, doctors, persons
 
 NOON, LATEST_MORNING_END = "12:00", "14:00"
 MAX_DAYS_AHEAD = 366
@@ -29,7 +29,7 @@ FIELDS_FIXED_ONCE_BOOKED = ("dept_id", "doctor_id", "half_day", "begins", "ends"
 
 
 def save(caller: Caller, request: SaveScheduleRequest) -> SaveScheduleResult:
-    """Create a schedule or, with a schedule_id, change it.
+    """Create a schedule or, with a schedule_id, change it. A double click creates one.
 
     Raises:
         ApiError: 404 and 400 as build_terms, 400 for a date out of range, 404 if the tenant has no such schedule, 409
@@ -107,10 +107,10 @@ def build_listed_fields(terms: ScheduleTerms, dept_name: str, doctor_name: str) 
 
 
 def _save(tx: Tx, caller: Caller, request: SaveScheduleRequest) -> int:
-    terms, schedule_id = build_terms(tx, caller.tenant_id, request), request.schedule_id
+    schedule_id = request.schedule_id
     if schedule_id is None:
-        _require_no_overlap(tx, caller.tenant_id, request.date, terms, None)
-        return schedule_store.insert(tx, caller.tenant_id, request.date, terms, caller.user_id)
+        return _create(tx, caller, request)
+    terms = build_terms(tx, caller.tenant_id, request)
     schedule = schedule_store.find(tx, caller.tenant_id, schedule_id, "FOR UPDATE")
     if schedule is None:
         raise ApiError(errors.NOT_FOUND, "排班不存在")
@@ -124,6 +124,16 @@ def _save(tx: Tx, caller: Caller, request: SaveScheduleRequest) -> int:
     _require_no_overlap(tx, caller.tenant_id, request.date, terms, schedule_id)
     schedule_store.update(tx, caller.tenant_id, schedule_id, terms)
     return schedule_id
+
+
+def _create(tx: Tx, caller: Caller, request: SaveScheduleRequest) -> int:
+    persons.lock(tx, caller.tenant_id, caller.user_id)
+    terms = build_terms(tx, caller.tenant_id, request)
+    earlier = schedule_store.find_double_submission(tx, caller.tenant_id, request.date, terms, caller.user_id)
+    if earlier:
+        return earlier
+    _require_no_overlap(tx, caller.tenant_id, request.date, terms, None)
+    return schedule_store.insert(tx, caller.tenant_id, request.date, terms, caller.user_id)
 
 
 def _require_no_overlap(tx: Tx, tenant_id: int, day: date, terms: ScheduleTerms, schedule_id: int | None) -> None:
