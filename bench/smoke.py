@@ -69,7 +69,7 @@ def main(run: Run) -> int:
         for one in SMOKE_RUNS:
             code = _wait(started.get(one) or _start(one, run, files[one]))
             found = find_problems(one, code, files[one].read_text())
-            print_line(f"  {one.arguments:56}{'FAILED' if found else 'ok'}")
+            print_line(f"  {one.arguments:64}{'FAILED' if found else 'ok'}")
             failed += [f"{one.arguments}: {problem}" for problem in found]
     print_line("\n".join(failed))
     return int(bool(failed))
