@@ -9,18 +9,11 @@ from apidocs.endpoints import DocumentedEndpoint
 from apidocs.responses import Json
 from apidocs.schemas import Schemas, remove_null
 from chalicelib.http import envelopes
+from chalicelib.http.request_input import FORM_TYPE, JSON_TYPE
 from chalicelib.http.routing import RESERVED_PARAMETERS, ActingCaller, CountedResult, RawContent
 from chalicelib.identity.callers import Role
+from chalicelib.people.roles import format_roles
 
-CALLER_LABELS = {
-    Role.PUBLIC: "任何人（无需登录）",
-    Role.PATIENT: "患者",
-    Role.DOCTOR: "医生",
-    Role.SERVICE_STAFF: "客服",
-    Role.ADMIN: "管理员",
-    Role.SESSION: "外部系统的用户",
-    Role.SERVICE: "医院自己的系统（内部密钥）",
-}
 GROUP_TITLES = {
     "gateway": "会话网关（004）",
     "consult": "医患咨询（000）",
@@ -44,6 +37,7 @@ TENANT_HEADER: Json = {
     "description": "租户。可省略：则看访问的域名，或系统中仅有的一个租户",
     "schema": {"type": "string", "pattern": "^[0-9]{1,16}$", "examples": ["1"]},
 }
+TENANT_PARAMETER: Json = {**TENANT_HEADER, "in": "query", "description": "同请求头 tenantId，二者给出一个即可"}
 IDEMPOTENCY_KEY_HEADER: Json = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -92,7 +86,8 @@ DESCRIPTION = """诊讯：多租户的医院患者服务、医患沟通与消息
 - API Gateway 自己的错误（地址不存在、请求过大、太频繁、超时）不分路径，两种字段都有。
 - HTTP 状态码与错误码一致；错误码见 docs/errors.md。
 - 每个回应都带 `X-Request-Id`；429 与 503 可能带 `Retry-After`（秒）。
-- 查询参数为空等于不填。
+- 请求体是 JSON，或 `application/x-www-form-urlencoded` 表单（列表：重复的字段，或其 JSON 文本）。
+- 选填的字段为 `null`、`""` 或 `0`，而它们不是有效值时，等于不填；查询参数同此。
 - 请求中的编号（id）写作数字或数字文本均可；未知字段被忽略。
 - 回应中的键总是存在，没有值时：文本为 `""`，日期、数字、布尔、对象为 null，列表为 `[]`。
 """
@@ -178,7 +173,7 @@ def _is_counted(returns: Any) -> bool:
 
 
 def _format_callers(one: DocumentedEndpoint) -> str:
-    return "可调用：" + "、".join(CALLER_LABELS[kind] for kind in Role if kind in one.endpoint.callers)
+    return "可调用：" + format_roles(one.endpoint.callers)
 
 
 def _build_security(one: DocumentedEndpoint) -> list[Json]:
@@ -191,7 +186,7 @@ def _build_security(one: DocumentedEndpoint) -> list[Json]:
 def _build_parameters(one: DocumentedEndpoint, schemas: Schemas) -> list[Json]:
     parameters = []
     if Role.PUBLIC in one.endpoint.callers:
-        parameters.append(TENANT_HEADER)
+        parameters += [TENANT_HEADER, TENANT_PARAMETER]
     if one.endpoint.parameters.get("caller") == ActingCaller:
         parameters += ACTING_HEADERS
     for name in one.endpoint.parameters:
@@ -217,19 +212,11 @@ def _build_query_parameters(schemas: Schemas, schema: Json) -> Iterator[Json]:
         field, required = remove_null(field), name in model.get("required", [])
         description = {"description": field["description"]} if "description" in field else {}
         schema = {key: value for key, value in field.items() if key != "description"}
-        schema = schema if required else _allow_empty(schema)
         yield {"name": name, "in": "query", "required": required, **description, "schema": schema}
-
-
-def _allow_empty(schema: Json) -> Json:
-    """Allow an empty text, which http.fields.drop_empty_optional treats as absent."""
-    annotations = {key: value for key, value in schema.items() if key in ("title", "default", "examples")}
-    constraints = {key: value for key, value in schema.items() if key not in annotations}
-    return {"anyOf": [*constraints.get("anyOf", [constraints]), {"type": "string", "maxLength": 0}], **annotations}
 
 
 def _build_request_body(schemas: Schemas, schema: Json) -> Json:
     """Build the request body. It is required unless all of its fields are optional: an empty body means {}."""
     required = bool(schemas.resolve(schema).get("required"))
     content = {"schema": schema, "example": examples.build_request(schemas, schema)}
-    return {"required": required, "content": {"application/json": content}}
+    return {"required": required, "content": {JSON_TYPE: content, FORM_TYPE: {"schema": schema}}}

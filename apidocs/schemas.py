@@ -15,6 +15,10 @@ REF_PREFIX = "#/components/schemas/"
 # Pydantic does not translate these constraints if a validator is between them and the type.
 JSON_SCHEMA_LIMITS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
 
+ANNOTATIONS = ("title", "description", "default", "examples")
+EMPTY_SCHEMA: Schema = {"enum": [None, "", 0, "0", "null", "undefined"]}
+EMPTY_TEXT_SCHEMA: Schema = {"enum": ["", "0", "null", "undefined"]}
+
 
 class WireSchema(GenerateJsonSchema):
     """Pydantic's generator without redundant titles. All keys of a response are required."""
@@ -41,6 +45,8 @@ class WireSchema(GenerateJsonSchema):
             also = "也接受 " + "、".join(f"`{name}`" for name in others)
             description = described.get("description")
             described = {**described, "description": f"{description}。{also}" if description else also}
+        if self.mode == "validation" and not self.field_is_required(schema, total=True):
+            described = _allow_empty(described)
         return described
 
 
@@ -80,9 +86,21 @@ class Schemas:
         return dict(sorted(found.items()))
 
 
+def _allow_empty(schema: Schema) -> Schema:
+    """Add the empty values of an optional field, which http/validation.py accepts."""
+    annotations = {name: value for name, value in schema.items() if name in ANNOTATIONS}
+    constraints = {name: value for name, value in schema.items() if name not in ANNOTATIONS}
+    options = constraints["anyOf"] if constraints.keys() == {"anyOf"} else [constraints]
+    return {"anyOf": [*(one for one in options if one != {"type": "null"}), EMPTY_SCHEMA], **annotations}
+
+
 def remove_null(schema: Schema) -> Schema:
     """Remove null from a schema of a header or query parameter: the parameter is left out instead."""
-    options = [option for option in schema.get("anyOf", []) if option != {"type": "null"}]
+    options = [
+        EMPTY_TEXT_SCHEMA if option == EMPTY_SCHEMA else option
+        for option in schema.get("anyOf", [])
+        if option != {"type": "null"}
+    ]
     if len(options) == 1:
         schema = {**options[0], **_remove_key(schema, "anyOf")}
     elif options:

@@ -25,7 +25,9 @@ CONFLICT = ErrorKind(10005, 409, "操作冲突，请刷新后再试")
 TOO_MANY_REQUESTS = ErrorKind(10006, 429, "操作太频繁，请稍后再试")
 UNAVAILABLE = ErrorKind(10007, 503, "服务暂时不可用，请稍后再试")
 TOO_LARGE = ErrorKind(10008, 413, "内容过大")
-UNSUPPORTED_MEDIA = ErrorKind(10009, 415, "不支持的内容类型")
+UNSUPPORTED_MEDIA = ErrorKind(
+    10009, 415, "不支持的内容类型，请用 application/json 或 application/x-www-form-urlencoded"
+)
 METHOD_NOT_ALLOWED = ErrorKind(10010, 405, "不支持的请求方法")
 TIMED_OUT = ErrorKind(10011, 504, "处理超时，请稍后再试")
 INVALID_TOKEN = ErrorKind(10101, 401, "登录已失效，请重新登录")

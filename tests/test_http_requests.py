@@ -8,11 +8,15 @@ from typing import Any
 
 import pytest
 from chalice.app import Chalice
+from pydantic import Field
 
 from chalicelib.adapters import mysql
+from chalicelib.billing.money import YuanAmount
+from chalicelib.booking.schedules.models import ScheduleType
 from chalicelib.http import request_input, routing
-from chalicelib.http.fields import ChatText, Id, WireModel
-from chalicelib.http.routing import IdempotencyKeyHeader, Routes
+from chalicelib.http.fields import Boolean, ChatText, Date, Id, WireModel
+from chalicelib.http.request_input import FORM_TYPE
+from chalicelib.http.routing import IdempotencyKeyHeader, RawRequest, Routes
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.people import tenants
 from chalicelib.settings import settings
@@ -30,6 +34,35 @@ class Note(WireModel):
 
 @routes.post("/note", callers=[Role.PUBLIC])
 def note(body: Note) -> Note:
+    return body
+
+
+class Bed(WireModel):
+    number: Id
+
+
+class Flags(WireModel):
+    urgent: Boolean = False
+    side: ScheduleType = 0
+    fee: YuanAmount = 1
+    day: Date | None = None
+    ids: list[Id] = Field([])
+    beds: list[Bed] = Field([])
+    first: Bed | None = None
+
+
+@routes.post("/flags", callers=[Role.PUBLIC])
+def flags(body: Flags) -> Flags:
+    return body
+
+
+@routes.post("/webhook", callers=[Role.PUBLIC])
+def webhook(raw_request: RawRequest) -> str:
+    return raw_request.body.decode()
+
+
+@routes.post("/closed", callers=[Role.PATIENT])
+def closed(body: Note) -> Note:
     return body
 
 
@@ -111,7 +144,7 @@ def test_empty_optional_parameter_of_a_query_is_ignored(send_event: Any) -> None
         return response
 
     assert send_query(text="在吗", bed="", page="", other="").data == {"text": "在吗", "bed": None, "page": 1}
-    assert send_query(text="", page="x").error == "text：不能少于 1 个字符；page：必须是整数"
+    assert send_query(text="", page="x").error == "text：不能为空；page：必须是整数"
 
 
 @pytest.mark.parametrize(
@@ -123,10 +156,111 @@ def test_other_method_is_not_allowed(send_event: Any, method: str, path: str) ->
     assert response.headers["Allow"] == ("POST" if path == "/note" else "GET")
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "application/xml", "multipart/form-data; boundary=x", "", "json"])
+UNSUPPORTED_TEXT = "不支持的内容类型，请用 application/json 或 application/x-www-form-urlencoded"
+
+
+@pytest.mark.parametrize("kind", ["application/xml", "multipart/form-data; boundary=x", "json", "image/png"])
 def test_other_content_type_is_not_supported(send_event: Any, kind: str) -> None:
     response = send_event("POST", "/note", '{"text": "在吗"}', {"Content-Type": kind})
-    assert (response.status, response.code) == (415, 10009)
+    assert (response.status, response.code, response.error) == (415, 10009, UNSUPPORTED_TEXT)
+
+
+@pytest.mark.parametrize("kind", [None, "", "application/json", FORM_TYPE, "text/plain", "multipart/form-data", "x"])
+def test_empty_body_is_an_empty_object_whatever_its_type(send_event: Any, kind: str | None) -> None:
+    for body in (None, "", "\ufeff"):
+        assert send_event("POST", "/flags", body, {"Content-Type": kind}).data["urgent"] is False
+        assert send_event("POST", "/note", body, {"Content-Type": kind}).error == "text：必填"
+
+
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "text/plain; charset=utf-8", FORM_TYPE, f"{FORM_TYPE};charset=UTF-8", "", "*/*"]
+)
+def test_json_is_parsed_whatever_its_announced_type(send_event: Any, kind: str) -> None:
+    for body in ('{"text": "在吗"}', ' \n{"text": "在吗"}', '\ufeff{"text": "在吗"}'):
+        assert send_event("POST", "/note", body, {"Content-Type": kind}).data["text"] == "在吗"
+    assert send_event("POST", "/note", '{"text"', {"Content-Type": kind}).error == NOT_JSON
+    assert send_event("POST", "/note", "[]", {"Content-Type": kind}).error == NOT_AN_OBJECT
+
+
+def send_form(send_event: Any, body: str, path: str = "/flags") -> ApiResponse:
+    response: ApiResponse = send_event("POST", path, body, {"Content-Type": "Application/X-WWW-Form-URLencoded"})
+    encoded = base64.b64encode(body.encode()).decode()
+    as_base64 = send_event("POST", path, encoded, {"Content-Type": FORM_TYPE}, isBase64Encoded=True)
+    assert as_base64.body == response.body, "API Gateway encodes every body"
+    return response
+
+
+def test_form_is_parsed_as_an_object_of_texts(send_event: Any) -> None:
+    sent = send_form(send_event, "text=%E5%9C%A8+%E5%90%97%3D%26&bed=3&other=x&other=y", "/note")
+    assert sent.data == {"text": "在 吗=&", "bed": 3, "page": 1}
+    assert send_form(send_event, "\ufefftext=1", "/note").data["text"] == "1"
+    assert send_form(send_event, "text=", "/note").error == "text：不能为空"
+    assert send_form(send_event, "bed=x", "/note").error == "text：必填；bed：必须是整数"
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "value"),
+    [
+        *(("urgent=true", "urgent", True), ("urgent=1", "urgent", True), ("urgent=false", "urgent", False)),
+        *(("urgent=0", "urgent", False), ("urgent=", "urgent", False)),
+        *(("fee=12.5", "fee", 12.5), ("fee=12", "fee", 12.0), ("fee=", "fee", 1.0), ("fee=0", "fee", 0.0)),
+        *(("day=2026-01-05", "day", "2026-01-05"), ("day=", "day", None), ("side=1", "side", 1)),
+        *(("ids=1&ids=2", "ids", [1, 2]), ("ids=1", "ids", [1]), ("ids%5B%5D=1&ids%5B%5D=2", "ids", [1, 2])),
+        *(("ids[]=1&ids=2", "ids", [1, 2]), ("ids=[1,%20%222%22]", "ids", [1, 2]), ("ids=", "ids", [])),
+        ("beds=[%7B%22number%22:1%7D]", "beds", [{"number": 1}]),
+        ("beds=%7B%22number%22:1%7D&beds=%7B%22number%22:2%7D", "beds", [{"number": 1}, {"number": 2}]),
+        ("first=%7B%22number%22:1%7D", "first", {"number": 1}),
+    ],
+)
+def test_form_values_of_each_type(send_event: Any, body: str, field: str, value: Any) -> None:
+    assert send_form(send_event, body).data[field] == value
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        ("first[number]=1", "first：表单不支持嵌套字段，请用 JSON 提交"),
+        ("beds[0][number]=1", "beds：表单不支持嵌套字段，请用 JSON 提交"),
+        ("440106[x]=1", "请求体：表单不支持嵌套字段，请用 JSON 提交"),
+        ("side=1&side=0", "side：只能出现一次，它不是列表"),
+        ("side[]=1", "side：只能出现一次，它不是列表"),
+        ("ids=x", "ids.0：必须是整数"),
+        ("ids=[1", "ids.0：必须是整数"),
+        ("beds=1", "beds.0：必须是 JSON 对象"),
+        ("first=1", "first：必须是 JSON 对象"),
+        ("urgent=x", "urgent：必须是 true 或 false"),
+        ("fee=1.234", "fee：最多两位小数"),
+        ("fee=1e3", "fee：必须是数字"),
+        ("&".join(f"a{number}=1" for number in range(2001)), "请求体：不是合法的 UTF-8 表单，或超过 2000 个字段"),
+    ],
+    ids=lambda text: text[:20],
+)
+def test_unsupported_form_is_rejected_with_the_reason(send_event: Any, body: str, error: str) -> None:
+    response = send_form(send_event, body)
+    assert (response.status, response.code, response.error) == (400, 10001, error)
+
+
+def test_form_must_be_utf_8(send_event: Any) -> None:
+    for body in (b"text=\xff", b"text=%FF"):
+        encoded = base64.b64encode(body).decode()
+        response = send_event("POST", "/note", encoded, {"Content-Type": FORM_TYPE}, isBase64Encoded=True)
+        assert (response.status, response.error) == (400, "请求体：不是合法的 UTF-8 表单，或超过 2000 个字段")
+
+
+def test_form_over_the_limit_is_too_large(send_event: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(request_input, "settings", replace(settings, max_body_bytes=6))
+    assert send_form(send_event, "text=a", "/note").status == 200
+    assert send_form(send_event, "text=ab", "/note").status == 413
+
+
+def test_webhook_receives_its_body_unchanged(send_event: Any) -> None:
+    for body in ("\ufeff{}", "a=1", ""):
+        assert send_event("POST", "/webhook", body, {"Content-Type": FORM_TYPE}).data == body
+
+
+def test_credentials_are_checked_before_the_body(send_event: Any) -> None:
+    for kind, body in (("text/csv", "x"), ("application/json", "{"), (FORM_TYPE, "a[b]=1")):
+        assert send_event("POST", "/closed", body, {"Content-Type": kind}).status == 401
 
 
 @pytest.mark.parametrize("kind", ["application/json", "Application/JSON; charset=UTF-8", None])

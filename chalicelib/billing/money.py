@@ -3,11 +3,13 @@
 Arithmetic is never done on floats.
 """
 
+import re
 from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, WithJsonSchema
 
+_AMOUNT_PATTERN = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?")
 MAX_FEN = 1_000_000  # ten thousand yuan
 
 
@@ -22,6 +24,8 @@ def to_fen(amount: float) -> int:
 
 
 def _validate_amount(value: Any) -> Any:
+    if isinstance(value, str) and _AMOUNT_PATTERN.fullmatch(value):  # in a form
+        value = float(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError("必须是数字")
     if not 0 <= value <= MAX_FEN // 100:  # NaN fails here too

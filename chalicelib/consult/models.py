@@ -4,9 +4,9 @@ Entries of lists are typed dictionaries: a response has up to a hundred, and bui
 reading them all from Redis.
 """
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import AliasChoices, Field, model_validator
+from pydantic import AliasChoices, Field
 from typing_extensions import TypedDict
 
 from chalicelib.http.fields import (
@@ -133,12 +133,6 @@ class OlderPageQuery(WireModel):
 
     page_size: PageSize = Field(examples=[20])
     msg_id: OptionalMessageId = Field(None, validation_alias=OLDER_THAN_ALIASES, examples=[MSG_ID_EXAMPLE])
-
-    @model_validator(mode="before")
-    @classmethod
-    def _drop_empty_aliases(cls, fields: dict[str, Any]) -> dict[str, Any]:
-        """Drop empty spellings of msg_id: clients send several at once and leave those that they do not use empty."""
-        return {name: value for name, value in fields.items() if value != "" or name not in OLDER_THAN_ALIASES.choices}
 
 
 class DoctorMessagesQuery(OlderPageQuery, DoctorNewestQuery):

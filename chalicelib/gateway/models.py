@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import AliasChoices, Field
 
 from chalicelib.http.fields import (
+    Boolean,
     ChatText,
     IdempotencyKey,
     MessageId,
@@ -28,7 +29,7 @@ SessionIds = Annotated[
     list[SessionId], Field(max_length=500, json_schema_extra={"minItems": 1}, examples=[[SESSION_ID_EXAMPLE]])
 ]
 ClientDefinedNumber = Annotated[SafeInt, Field(ge=0, le=255, description="由客户端自定，原样返回")]
-DescendingOrder = Annotated[bool, Field(description="true 为从新到旧，false 为从旧到新", examples=[False])]
+DescendingOrder = Annotated[Boolean, Field(description="true 为从新到旧，false 为从旧到新", examples=[False])]
 
 
 class TokenRequest(WireModel):
@@ -81,7 +82,7 @@ class SetArchivedRequest(WireModel):
     """Request to archive or reopen conversations."""
 
     conversation_ids: list[PublicId] = Field(min_length=1, max_length=500, examples=[[CONVERSATION_ID_EXAMPLE]])
-    is_archive: bool = Field(examples=[True])
+    is_archive: Boolean = Field(examples=[True])
 
 
 class ConversationReference(WireModel):

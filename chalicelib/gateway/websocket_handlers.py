@@ -17,7 +17,9 @@ from chalicelib.errors import ApiError
 from chalicelib.gateway import messages
 from chalicelib.gateway.models import SendMessageRequest
 from chalicelib.gateway.notify.models import ListenQuery
-from chalicelib.http.fields import BODY_LABEL, ID_LIMIT, Cursor, WireModel, drop_empty_optional, format_validation_error
+from chalicelib.http.fields import ID_LIMIT, Cursor, WireModel
+from chalicelib.http.validation import parse_fields, parse_json
+from chalicelib.http.validation_messages import BODY_LABEL, format_validation_error
 from chalicelib.identity import callers, tokens
 from chalicelib.identity.callers import PARTICIPANT_ROLES, Caller
 from chalicelib.messaging import backlog, feed, socket_push, sockets
@@ -59,7 +61,7 @@ def connect(connection_id: str, event: Event) -> None:
         ApiError: 400 for another transport, 401, 403.
         ValidationError: for an invalid query.
     """
-    query = ListenQuery.model_validate(drop_empty_optional(ListenQuery, event.get("queryStringParameters") or {}))
+    query = parse_fields(ListenQuery, event.get("queryStringParameters") or {})
     if query.protoc != "ws":
         raise ApiError(errors.UNSUPPORTED_PROTOCOL)
     caller = callers.identify({"token": query.token}, frozenset(PARTICIPANT_ROLES))
@@ -100,7 +102,7 @@ def disconnect(connection_id: str, _event: Event) -> None:
 def _handle_action(connection_id: str, socket: Socket, caller: Caller, text: str) -> Response:
     request: Response = {"action": "", "id": ""}
     try:
-        request = ActionRequest.model_validate_json(text).model_dump()
+        request = parse_json(ActionRequest, text).model_dump()
         data = _run_action(request["action"], connection_id, socket, caller, text)
         return {**request, **({"action": "pong"} if request["action"] == "ping" else {}), "code": 0, "data": data}
     except ValidationError as error:
@@ -120,12 +122,12 @@ def _handle_action(connection_id: str, socket: Socket, caller: Caller, text: str
 def _run_action(action: str, connection_id: str, socket: Socket, caller: Caller, text: str) -> object:
     match action:
         case "send_msg":
-            return messages.send(caller, SendMessageRequest.model_validate_json(text), None).model_dump()
+            return messages.send(caller, parse_json(SendMessageRequest, text), None).model_dump()
         case "ack":
-            feed.save_position(backlog.build_listener(socket), CursorRequest.model_validate_json(text).cursor)
+            feed.save_position(backlog.build_listener(socket), parse_json(CursorRequest, text).cursor)
             return None
         case "resume":
-            return backlog.send_events(connection_id, socket, CursorRequest.model_validate_json(text).cursor)
+            return backlog.send_events(connection_id, socket, parse_json(CursorRequest, text).cursor)
         case "ping":
             return {"cursor": feed.read(backlog.build_listener(socket), "", 1).end_cursor}
     raise ApiError(errors.BAD_PARAMETER, "action：应为 send_msg、ack、resume 或 ping")

@@ -13,12 +13,11 @@ from chalicelib.helpdesk.models import (
     EXAMPLE_MESSAGE_ID,
     EXAMPLE_SESSION_ID,
     EXAMPLE_TIME,
-    MessagecenterRequest,
     OptionalPartyId,
     ShortText,
     UserTypeField,
 )
-from chalicelib.http.fields import ID_LIMIT, OptionalPhone, SafeInt, build_enum_schema, parse_int
+from chalicelib.http.fields import ID_LIMIT, OptionalPhone, SafeInt, WireModel, build_enum_schema, parse_int
 
 TIME_PATTERN = "^([0-9]{4}-[0-9]{2}-[0-9]{2}( [0-9]{2}:[0-9]{2}:[0-9]{2})?)?$"
 
@@ -38,7 +37,7 @@ Flag = Annotated[Literal[0, 1], BeforeValidator(parse_int), build_enum_schema(0,
 QueryTypeField = Annotated[QueryType, BeforeValidator(parse_int), build_enum_schema(*QueryType)]
 
 
-class ListRequest(MessagecenterRequest):
+class ListRequest(WireModel):
     """Body of userList and conversationList: filters and a page."""
 
     userType: UserTypeField

@@ -6,9 +6,7 @@ from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
-    GetJsonSchemaHandler,
     WithJsonSchema,
-    model_validator,
 )
 from typing_extensions import TypedDict
 
@@ -31,32 +29,6 @@ EXAMPLE_SESSION_ID = "87ba7679-b682-47e7-8499-0385dda22b66"
 EXAMPLE_MESSAGE_ID = "EDCZL-SY32-243Y-VWQ"
 EXAMPLE_TIME = "2026-01-05 09:30:00"
 MAX_RECEIVERS = 100  # of one request
-
-
-class MessagecenterRequest(WireModel):
-    """A request. An optional field that is null, "" or 0 counts as absent: clients in Go send all fields they know."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _drop_zero_fields(cls, fields: Any) -> Any:
-        if not isinstance(fields, dict):
-            return fields
-        required = {name for name, field in cls.model_fields.items() if field.is_required()}
-        return {name: value for name, value in fields.items() if name in required or not _is_zero(value)}
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        schema = handler.resolve_ref_schema(handler(core))
-        for property_name in schema["properties"].keys() - schema.get("required", []):
-            field = schema["properties"][property_name]
-            names = [name for name in ("title", "description", "default", "examples") if name in field]
-            annotations = {name: field.pop(name) for name in names}
-            schema["properties"][property_name] = {"anyOf": [field, {"enum": [None, "", 0]}], **annotations}
-        return schema
-
-
-def _is_zero(value: Any) -> bool:
-    return value is None or value == "" or (type(value) is int and value == 0)
 
 
 def _int_to_text(value: Any) -> Any:
@@ -97,7 +69,7 @@ ShortText = Annotated[str, Field(max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$")]
 LinkUrl = Annotated[str, Field(max_length=1024, pattern=r"^((https?://|/)[^\s\x00-\x1f\x7f]*)?$")]
 
 
-class UnreadCountRequest(MessagecenterRequest):
+class UnreadCountRequest(WireModel):
     """Body of messageCount."""
 
     userType: UserTypeField
@@ -109,7 +81,7 @@ class UnreadTotal(CountedResult[int]):
     data: int = Field(examples=[1])
 
 
-class AddMessageRequest(MessagecenterRequest):
+class AddMessageRequest(WireModel):
     """Body of messageAdd: a message and its recipients."""
 
     ownType: OwnTypeField = Field(
@@ -136,7 +108,7 @@ class SentMessage(TypedDict):
     createTime: Annotated[str, Field(examples=[EXAMPLE_TIME])]
 
 
-class MessagePageRequest(MessagecenterRequest):
+class MessagePageRequest(WireModel):
     """Body of findMessage: a conversation and a page of it."""
 
     msgType: MsgTypeField = Field(description="1 通知，2 个人会话，3 客服会话，4 群", examples=[2])
@@ -168,7 +140,7 @@ class MessageEntry(TypedDict):
     appraise: Annotated[int, Field(description="本人的评价：-1、1，0 未评价", examples=[0])]
 
 
-class OpenSessionRequest(MessagecenterRequest):
+class OpenSessionRequest(WireModel):
     """Body of createChatSession."""
 
     msgType: MsgTypeField = Field(description="2 个人会话，3 客服会话，4 群", examples=[2])
@@ -179,19 +151,19 @@ class OpenSessionRequest(MessagecenterRequest):
     customerserviceName: ShortText = Field("", description="想找的科室或服务，同 obtainShunt 的 type")
 
 
-class CloseSessionRequest(MessagecenterRequest):
+class CloseSessionRequest(WireModel):
     """Body of closeChatSession."""
 
     sessionId: PublicId = Field(examples=[EXAMPLE_SESSION_ID])
 
 
-class AssignmentRequest(MessagecenterRequest):
+class AssignmentRequest(WireModel):
     """Body of obtainShunt."""
 
     type: ShortText = Field(description="科室或服务，空为不限", examples=["检查预约"])
 
 
-class MarkReadRequest(MessagecenterRequest):
+class MarkReadRequest(WireModel):
     """Body of updateReadById."""
 
     sendId: PartyId = Field(description="对方的用户编号，或会话的 sessionId；0 为医院的通知", examples=["3"])
@@ -199,7 +171,7 @@ class MarkReadRequest(MessagecenterRequest):
     sendType: OptionalTypeCode = 0
 
 
-class WithdrawRequest(MessagecenterRequest):
+class WithdrawRequest(WireModel):
     """Body of withdrawMessage. Only messageId is used."""
 
     messageId: MessageId = Field(examples=[EXAMPLE_MESSAGE_ID])
@@ -210,20 +182,20 @@ class WithdrawRequest(MessagecenterRequest):
     chatGroupId: SafeInt = 0
 
 
-class AppraiseRequest(MessagecenterRequest):
+class AppraiseRequest(WireModel):
     """Body of appraiseMessage."""
 
     messageId: MessageId = Field(examples=[EXAMPLE_MESSAGE_ID])
     appraise: Annotated[Literal[-1, 1], BeforeValidator(parse_int), build_enum_schema(-1, 1)] = Field(examples=[1])
 
 
-class PostCardRequest(MessagecenterRequest):
+class PostCardRequest(WireModel):
     """Body of oneUserPosition."""
 
     positionId: Id = Field(examples=["1"])
 
 
-class PeerConversationRequest(MessagecenterRequest):
+class PeerConversationRequest(WireModel):
     """Body of oneUserConversation."""
 
     youPositionId: Id = Field(examples=["1"])

@@ -2,10 +2,10 @@
 
 from typing import Annotated
 
-from pydantic import Field, StrictBool
+from pydantic import Field
 
 from chalicelib.helpdesk.models import PersonCard, ShortText
-from chalicelib.http.fields import Id, IdText, Name, OptionalId, SafeInt, WireModel
+from chalicelib.http.fields import Boolean, Id, IdText, Name, OptionalId, SafeInt, WireModel
 
 
 class SavePostRequest(WireModel):
@@ -29,7 +29,7 @@ class SetDutyRequest(WireModel):
     """Body of setDuty."""
 
     positionId: Id = Field(examples=["1"])
-    onDuty: StrictBool = Field(examples=[True])
+    onDuty: Boolean = Field(examples=[True])
 
 
 class Post(PersonCard):

@@ -9,7 +9,8 @@ from pydantic import TypeAdapter
 
 from chalicelib.adapters.redis import ScriptBatch
 from chalicelib.errors import ErrorKind
-from chalicelib.http.fields import BODY_LABEL, IdempotencyKey
+from chalicelib.http.fields import IdempotencyKey
+from chalicelib.http.validation_messages import BODY_LABEL
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.identity.tokens import Owner
 

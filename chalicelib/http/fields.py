@@ -1,11 +1,11 @@
-"""Field types shared by the protocol documents, and Chinese messages for invalid fields.
+"""Field types shared by the protocol documents.
 
 A type is an Annotated alias: validators run in Python, and WithJsonSchema describes the same rule in OpenAPI where
 pydantic's own schema would be wrong. The string below an alias documents it.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
@@ -15,7 +15,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    ValidationError,
     WithJsonSchema,
 )
 
@@ -26,6 +25,8 @@ T = TypeVar("T")
 ID_LIMIT = 2**53  # JavaScript represents larger integers inexactly
 _INTEGER_PATTERN = re.compile(r"-?[0-9]{1,16}")
 _DATE_PATTERN = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_BOOLEANS = {"true": True, "false": False, "1": True, "0": False, 1: True, 0: False}
+_EMPTY_VALUES = ("", 0, "0", "null", "undefined")
 
 
 class WireModel(BaseModel):
@@ -35,10 +36,12 @@ class WireModel(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True, defer_build=True)
 
 
-def drop_empty_optional(model: type[WireModel], query: Mapping[str, str]) -> dict[str, str]:
-    """Return a query string without its empty optional parameters, which the clients' pages send for missing values."""
-    required = {name for name, field in model.model_fields.items() if field.is_required()}
-    return {name: text for name, text in query.items() if text or name in required}
+def is_empty(value: Any) -> bool:
+    """Return whether clients send this value for one that they do not have.
+
+    It is null, "" or 0; in a form or query, these are the texts that JavaScript's URLSearchParams makes of them.
+    """
+    return value is None or (type(value) in (str, int) and value in _EMPTY_VALUES)
 
 
 def parse_int(value: Any) -> Any:
@@ -72,12 +75,21 @@ def _require_not_future(day: date) -> date:
 
 
 def empty_to_none(value: Any) -> Any:
-    """Return None for an empty text, any other value unchanged."""
-    return None if value == "" else value
+    """Return None for an empty value (see `is_empty`), any other value unchanged."""
+    return None if is_empty(value) else value
 
 
 def _int_to_text(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _parse_bool(value: Any) -> Any:
+    """Accept true and false, as texts and numbers too. Pydantic would also accept "yes" and "on"."""
+    if isinstance(value, bool):
+        return value
+    if type(value) in (str, int) and value in _BOOLEANS:
+        return _BOOLEANS[value]
+    raise ValueError("必须是 true 或 false")
 
 
 SafeInt = Annotated[int, Field(gt=-ID_LIMIT, lt=ID_LIMIT), BeforeValidator(parse_int)]
@@ -96,19 +108,14 @@ Id = Annotated[
 ]
 """An id in a request: a decimal integer, as a number or as text."""
 
-OptionalId = Annotated[
-    Id | None,
-    BeforeValidator(empty_to_none),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "pattern": "^([1-9][0-9]{0,14})?$"},
-                {"type": "integer", "minimum": 1, "maximum": ID_LIMIT - 1},
-                {"type": "null"},
-            ]
-        }
-    ),
+OptionalId = Annotated[Id | None, BeforeValidator(empty_to_none)]
+
+Boolean = Annotated[
+    bool,
+    BeforeValidator(_parse_bool),
+    WithJsonSchema({"anyOf": [{"type": "boolean"}, {"enum": [0, 1, "0", "1", "false", "true"]}]}),
 ]
+"""A boolean in a request, as JSON, forms and clients without booleans send it."""
 
 IdText = Annotated[str, BeforeValidator(str)]
 """An id in a response: always text."""
@@ -136,11 +143,7 @@ CURSOR_PATTERN = r"^[0-9a-f]{1,32}\.[0-9]{1,15}$"
 Cursor = Annotated[str, Field(pattern=CURSOR_PATTERN, examples=["4f1c20aa9b3e77d0.12"])]
 """A position in a feed, as returned by the server."""
 
-OptionalCursor = Annotated[
-    Cursor | None,
-    BeforeValidator(empty_to_none),
-    WithJsonSchema({"type": ["string", "null"], "pattern": r"^([0-9a-f]{1,32}\.[0-9]{1,15})?$"}),
-]
+OptionalCursor = Annotated[Cursor | None, BeforeValidator(empty_to_none)]
 
 Phone = Annotated[str, Field(pattern=r"^1[3-9][0-9]{9}$", examples=["13800000001"])]
 """A mobile phone number of mainland China."""
@@ -184,17 +187,9 @@ PublicId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[0-9A-Za
 
 MessageId = Annotated[str, Field(pattern=ids.MESSAGE_ID_PATTERN)]
 
-OptionalPublicId = Annotated[
-    PublicId | None,
-    BeforeValidator(empty_to_none),
-    WithJsonSchema({"type": ["string", "null"], "maxLength": 64, "pattern": "^[0-9A-Za-z-]*$"}),
-]
-OptionalMessageId = Annotated[
-    MessageId | None,
-    BeforeValidator(empty_to_none),
-    WithJsonSchema({"type": ["string", "null"], "pattern": f"^({ids.MESSAGE_ID_PATTERN.strip('^$')})?$"}),
-]
-"""For the optional types above: clients send an empty text for a value that they do not have."""
+OptionalPublicId = Annotated[PublicId | None, BeforeValidator(empty_to_none)]
+OptionalMessageId = Annotated[MessageId | None, BeforeValidator(empty_to_none)]
+"""For the optional types above: an empty value is None, also where a missing field and an empty one differ."""
 
 
 class PageQuery(WireModel):
@@ -223,47 +218,3 @@ class Page(WireModel, Generic[T]):
         """Return the page for a query, with its entries and the number of entries of the whole list."""
         pages = -(-total // query.page_size)
         return cls(page_num=query.page_num, page_size=query.page_size, total=total, pages=pages, list=[*entries])
-
-
-BODY_LABEL, INVALID_JSON_TEXT = "请求体", "不是合法的 JSON"
-_REASON_BY_ERROR_TYPE = {
-    "missing": "必填",
-    "json_invalid": INVALID_JSON_TEXT,
-    "model_type": "必须是 JSON 对象",
-    "string_type": "必须是文本",
-    "string_too_short": "不能少于 {min_length} 个字符",
-    "string_too_long": "不能超过 {max_length} 个字符",
-    "string_pattern_mismatch": "格式不正确",
-    "int_type": "必须是整数",
-    "int_parsing": "必须是整数",
-    "bool_type": "必须是 true 或 false",
-    "bool_parsing": "必须是 true 或 false",
-    "list_type": "必须是列表",
-    "too_long": "不能超过 {max_length} 项",
-    "too_short": "不能少于 {min_length} 项",
-    "greater_than": "必须大于 {gt}",
-    "greater_than_equal": "不能小于 {ge}",
-    "less_than": "必须小于 {lt}",
-    "less_than_equal": "不能大于 {le}",
-}
-
-
-def format_validation_error(error: ValidationError, label: str = "") -> str:
-    """Return a Chinese message that names up to five invalid fields and the reason for each, but no values.
-
-    Args:
-        label: name of the validated object, for errors that are not of a single field.
-    """
-    return "；".join(
-        _format_problem(problem, label) for problem in error.errors(include_url=False, include_input=False)[:5]
-    )
-
-
-def _format_problem(problem: Any, label: str) -> str:
-    kind, context = problem["type"], problem.get("ctx", {})
-    if kind == "value_error":
-        reason = str(context["error"])
-    else:
-        reason = _REASON_BY_ERROR_TYPE.get(kind, "格式不正确").format(**context)
-    field = ".".join(str(part) for part in problem["loc"]) or label
-    return f"{field}：{reason}" if field else reason

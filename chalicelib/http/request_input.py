@@ -1,6 +1,8 @@
 """Read what a view needs from Chalice's request: the credentials, and the argument for each of its parameters."""
 
+import codecs
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
@@ -10,28 +12,37 @@ from pydantic import TypeAdapter, ValidationError
 
 from chalicelib import errors
 from chalicelib.errors import ApiError
+from chalicelib.http import forms
 from chalicelib.http.bodies import RawRequest, parse_upload
 from chalicelib.http.endpoints import RESERVED_PARAMETERS, Endpoint, IdempotencyKeyHeader
-from chalicelib.http.fields import BODY_LABEL, INVALID_JSON_TEXT, drop_empty_optional, format_validation_error
+from chalicelib.http.fields import WireModel, is_empty
+from chalicelib.http.validation import parse_fields, parse_json
+from chalicelib.http.validation_messages import BODY_LABEL, INVALID_JSON_TEXT, format_validation_error
 from chalicelib.identity import callers
-from chalicelib.identity.callers import Caller
+from chalicelib.identity.callers import Caller, Role
 from chalicelib.settings import settings
 
 # Built once: building an adapter takes longer than a whole read request.
 _IDEMPOTENCY_KEY_ADAPTER: TypeAdapter[str | None] = TypeAdapter(IdempotencyKeyHeader)
+JSON_TYPE, FORM_TYPE = "application/json", "application/x-www-form-urlencoded"
+# Old pages send JSON as text/plain, for which browsers make no preflight request, or without any type.
+_JSON_TYPES = {JSON_TYPE, "text/plain", "*/*", ""}
 
 
 def get_auth_headers(endpoint: Endpoint, request: Request) -> Mapping[str, str]:
-    """Return the headers, with the token of the query string if the endpoint's query model has one.
+    """Return the headers, with what the query string may give instead of a header.
 
-    A browser's EventSource cannot send request headers.
+    These are the tenant of a visitor, and the token if the endpoint's query model has one: a browser's EventSource
+    cannot send request headers.
     """
+    headers: Mapping[str, str] = request.headers
     query: Mapping[str, str] = request.query_params or {}
-    token = query.get("token", "") if "token" in getattr(endpoint.parameters.get("query"), "model_fields", ()) else ""
-    if not token or callers.get_token(request.headers):
-        headers: Mapping[str, str] = request.headers
-        return headers
-    return {**{name.lower(): value for name, value in request.headers.items()}, "token": token}
+    found: dict[str, str] = {}
+    if "token" in query and not callers.get_token(headers) and _takes_token(endpoint):
+        found["token"] = query["token"]
+    if "tenantId" in query and Role.PUBLIC in endpoint.callers and not headers.get("tenantid"):
+        found["tenantid"] = query["tenantId"]
+    return {**{name.lower(): value for name, value in headers.items()}, **found} if found else headers
 
 
 def get_client_address(request: Request) -> str:
@@ -40,6 +51,10 @@ def get_client_address(request: Request) -> str:
     if settings.trusted_proxies and len(forwarded) > settings.trusted_proxies:
         return str(forwarded[-1 - settings.trusted_proxies])
     return str(request.context.get("identity", {}).get("sourceIp", ""))
+
+
+def _takes_token(endpoint: Endpoint) -> bool:
+    return "token" in getattr(endpoint.parameters.get("query"), "model_fields", ())
 
 
 def parse_body_or_query(endpoint: Endpoint, request: Request) -> Any:
@@ -52,15 +67,15 @@ def parse_parameter(endpoint: Endpoint, name: str, request: Request, path_parame
     """Return the argument for one parameter of the view, except caller and batch.
 
     Raises:
-        ApiError: 400 if the input does not fit the annotation, 413 if the body is too large.
+        ApiError: 400 if the input does not fit the annotation, 413 if the body is too large, 415 if it is neither JSON
+            nor a form.
     """
     try:
         match name:
             case "body":
-                return endpoint.parameters[name].model_validate_json(_read_body(request) or b"{}")
+                return _parse_body(endpoint.parameters[name], request)
             case "query":
-                model, query = endpoint.parameters[name], dict(request.query_params or {})
-                return model.model_validate(drop_empty_optional(model, query))
+                return parse_fields(endpoint.parameters[name], request.query_params or {})
             case "idempotency_key":
                 return _IDEMPOTENCY_KEY_ADAPTER.validate_python(request.headers.get("idempotency-key"))
             case "last_event_id":
@@ -80,12 +95,42 @@ def parse_parameter(endpoint: Endpoint, name: str, request: Request, path_parame
 
 
 def require_same_tenant(endpoint: Endpoint, request: Request, caller: Caller) -> None:
-    """Raise ApiError 403 if the body or query, which are valid, name another tenant than the caller's."""
-    if "query" in endpoint.parameters:
-        query: Mapping[str, str] = request.query_params or {}
-        callers.require_same_tenant(query.get("tenantId", ""), caller)
-    if "body" in endpoint.parameters and b"tenantId" in (body := _read_body(request)):
-        callers.require_same_tenant(str(json.loads(body).get("tenantId", "")), caller)
+    """Raise ApiError 403 if the query or body, which are valid, name another tenant than the caller's."""
+    query: Mapping[str, str] = request.query_params or {}
+    named = [query.get("tenantId")]
+    if "body" in endpoint.parameters:
+        body, is_form = _read_body_and_kind(request)
+        if is_form:
+            named.append(forms.parse(endpoint.parameters["body"], body).get("tenantId"))
+        elif b"tenantId" in body:
+            named.append(json.loads(body).get("tenantId"))
+    for tenant in named:
+        callers.require_same_tenant("" if is_empty(tenant) else str(tenant), caller)
+
+
+def _parse_body(model: type[WireModel], request: Request) -> WireModel:
+    """Return the body of a request, which may be empty if the model has no required fields."""
+    body, is_form = _read_body_and_kind(request)
+    return parse_fields(model, forms.parse(model, body)) if is_form else parse_json(model, body)
+
+
+def _read_body_and_kind(request: Request) -> tuple[bytes, bool]:
+    """Return the body without a byte order mark, and whether it is a form; else it is JSON.
+
+    Raises:
+        ApiError: 413, or 415 for a body of another content type.
+    """
+    body, kind = _read_body(request).removeprefix(codecs.BOM_UTF8), request.headers.get("content-type", "")
+    if not body:
+        return b"{}", False
+    if kind.startswith(JSON_TYPE):
+        return body, False
+    types = {one.strip().lower() for one in re.split("[,;]", kind)}
+    if types & _JSON_TYPES:
+        return body, False
+    if FORM_TYPE not in types:
+        raise ApiError(errors.UNSUPPORTED_MEDIA)
+    return body, not body.lstrip().startswith((b"{", b"["))  # axios sends a JSON text as a form
 
 
 def _read_body(request: Request) -> bytes:

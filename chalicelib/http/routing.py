@@ -9,7 +9,7 @@ A view declares the input it needs by parameter name and type, and returns a mod
 
 Parameter names and what they receive:
     caller           the authenticated caller (Caller, ActingCaller or OptionalTenantCaller)
-    body             the JSON object of the request, as a WireModel
+    body             the request body, a JSON object or a form, as a WireModel
     query            the query string, as a WireModel
     idempotency_key  the Idempotency-Key header (IdempotencyKeyHeader)
     last_event_id    the Last-Event-ID header (LastEventIdHeader)
@@ -81,6 +81,7 @@ CORS = CORSConfig(
     allow_headers=[
         *("token", "tenantId", "Idempotency-Key", "X-Internal-Key", "Last-Event-ID"),
         *("newUserId", "entUserId", "entId", "positionId", "appId"),
+        *("X-Requested-With", "Cache-Control", "Pragma"),  # sent by jQuery, and by pages that avoid a browser's cache
     ],
     expose_headers=["X-Request-Id", "Retry-After"],
     max_age=600,
@@ -167,13 +168,11 @@ class Routes(Blueprint):
         def serve(**path_parameters: str) -> Response:
             return _handle_request(endpoint, self.current_request, path_parameters)
 
-        # The Content-Type of a GET, which has no body, is ignored; uploaded files and webhooks may be of any type.
-        has_json_body = endpoint.method == "POST" and not endpoint.parameters.keys() & {"upload", "raw_request"}
         self.route(
             endpoint.path,
             methods=[endpoint.method],
             name=f"{endpoint.view.__module__}.{endpoint.view.__name__}",
-            content_types=["application/json"] if has_json_body else [],
+            content_types=[],  # any: request_input.py rejects what it cannot parse, after authentication
             cors=CORS,
         )(serve)
 

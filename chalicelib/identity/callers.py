@@ -8,7 +8,7 @@ from chalicelib.adapters.redis import ScriptBatch
 from chalicelib.errors import ApiError
 from chalicelib.identity import internal_keys, tokens
 from chalicelib.people import tenants
-from chalicelib.people.roles import Role
+from chalicelib.people.roles import Role, format_roles
 
 __all__ = ["PARTICIPANT_ROLES", "Caller", "Role", "get_token", "identify", "require_same_tenant"]
 
@@ -52,12 +52,15 @@ def identify(
     """
     if Role.PUBLIC in allowed:
         return _identify_visitor(headers, address)
-    if Role.SERVICE in allowed and "x-internal-key" in headers:
-        caller = Caller(internal_keys.authenticate(headers["x-internal-key"]), Role.SERVICE)
+    internal_key = headers.get("x-internal-key") if Role.SERVICE in allowed else None
+    if internal_key:
+        caller = Caller(internal_keys.authenticate(internal_key), Role.SERVICE)
+    elif not get_token(headers):
+        raise ApiError(errors.INVALID_TOKEN, _describe_credentials(allowed))
     else:
         caller = _authenticate_token(headers, address, batch)
     if caller.role not in allowed:
-        raise ApiError(errors.NOT_ALLOWED)
+        raise ApiError(errors.NOT_ALLOWED, f"没有权限：仅限{format_roles(allowed)}")
     require_same_tenant(headers.get("tenantid", ""), caller)
     return caller
 
@@ -71,7 +74,17 @@ def get_token(headers: Mapping[str, str]) -> str:
 def require_same_tenant(named: str, caller: Caller) -> None:
     """Raise ApiError 403 if a request names another tenant than its caller's; "" names none."""
     if named and named != str(caller.tenant_id):
-        raise ApiError(errors.NOT_ALLOWED, "租户与登录身份不符")
+        raise ApiError(
+            errors.NOT_ALLOWED,
+            "租户与登录身份不符" if caller.principal or caller.role != Role.PUBLIC else "租户前后不一致",
+        )
+
+
+def _describe_credentials(allowed: frozenset[Role]) -> str:
+    """Return the error for a request without credentials: which header takes which."""
+    ways = ["请求头 token（或 Authorization: Bearer）带上登录得到的 token"] if allowed - {Role.SERVICE} else []
+    ways += ["请求头 X-Internal-Key 带上内部密钥"] if Role.SERVICE in allowed else []
+    return f"未登录：请用{'，或用'.join(ways)}"
 
 
 def _authenticate_token(headers: Mapping[str, str], address: str, batch: ScriptBatch | None) -> Caller:

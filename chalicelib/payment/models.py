@@ -9,9 +9,7 @@ from chalicelib.http.fields import Id, WireModel, empty_to_none
 MASK_PREFIX = "****"  # of a masked key
 
 OptionalOpenId = Annotated[
-    Annotated[str, Field(pattern=r"^[0-9A-Za-z_-]{1,128}$")] | None,
-    BeforeValidator(empty_to_none),
-    WithJsonSchema({"type": ["string", "null"], "pattern": "^[0-9A-Za-z_-]{0,128}$"}),
+    Annotated[str, Field(pattern=r"^[0-9A-Za-z_-]{1,128}$")] | None, BeforeValidator(empty_to_none)
 ]
 
 

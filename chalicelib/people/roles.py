@@ -1,5 +1,6 @@
 """Roles of callers and kinds of people."""
 
+from collections.abc import Collection
 from enum import StrEnum
 
 
@@ -13,6 +14,23 @@ class Role(StrEnum):
     ADMIN = "admin"
     SESSION = "session"  # a user of an external system, known only by a session id
     SERVICE = "service"  # a hospital's own system, authenticated by an internal key
+
+
+ROLE_LABELS = {
+    Role.PUBLIC: "任何人（无需登录）",
+    Role.PATIENT: "患者",
+    Role.DOCTOR: "医生",
+    Role.SERVICE_STAFF: "客服",
+    Role.ADMIN: "管理员",
+    Role.SESSION: "外部系统的用户",
+    Role.SERVICE: "医院自己的系统（内部密钥）",
+}
+"""Names of the roles for clients, in the order in which they are listed."""
+
+
+def format_roles(roles: Collection[Role]) -> str:
+    """Return the names of roles as a list in a sentence."""
+    return "、".join(label for role, label in ROLE_LABELS.items() if role in roles)
 
 
 class PersonKind(StrEnum):

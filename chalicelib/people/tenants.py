@@ -5,12 +5,14 @@ from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.errors import ApiError
 
+MISSING_TENANT_TEXT = "tenantId：必填，放在请求头或查询参数 tenantId 中均可"
+
 
 def get_for_visitor(named: str, host: str) -> int:
     """Return the tenant of a request without a token: the named one, else that of the host, else the only one.
 
     Args:
-        named: the tenantId header, "" if there is none.
+        named: the header or query parameter tenantId, "" if there is none.
         host: the Host header, with or without a port.
 
     Raises:
@@ -19,7 +21,7 @@ def get_for_visitor(named: str, host: str) -> int:
     tx = mysql.autocommit
     tenant_id = _find_by_id_text(tx, named) if named else find_by_host(tx, host) or _find_only_tenant(tx)
     if tenant_id is None:
-        raise ApiError(errors.BAD_PARAMETER, "tenantId：租户不存在" if named else "tenantId：必填")
+        raise ApiError(errors.BAD_PARAMETER, "tenantId：租户不存在" if named else MISSING_TENANT_TEXT)
     return tenant_id
 
 

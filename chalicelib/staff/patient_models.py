@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field
 
 from chalicelib.http.fields import (
     Birthday,
@@ -22,11 +22,7 @@ from chalicelib.staff.label_models import Label
 
 RELATION_DESCRIPTION = "1 本人，2 配偶，3 父母，4 子女，5 其他亲属，9 其他"
 ShortText = Annotated[str, Field(max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$")]
-OptionalRelation = Annotated[
-    Relation | None,
-    BeforeValidator(empty_to_none),
-    WithJsonSchema({"type": ["integer", "string", "null"], "enum": [1, 2, 3, 4, 5, 9, "", None]}),
-]
+OptionalRelation = Annotated[Relation | None, BeforeValidator(empty_to_none)]
 
 
 class LabelReference(WireModel):

@@ -63,7 +63,7 @@ def test_concurrent_changes_of_different_rules_are_both_saved(
 
 
 @pytest.mark.parametrize("name", DEFAULTS)
-@pytest.mark.parametrize("value", [-1, 100_000, "x", 1.5, None, True])
+@pytest.mark.parametrize("value", [-1, 100_000, "x", 1.5, True])
 def test_invalid_rule_changes_nothing(department: BookingDepartment, name: str, value: Any) -> None:
     response = department.save_rules(**{"days_ahead": 3, name: value})
     assert (response.status, response.code, response.error.partition("：")[0]) == (400, 10001, name)

@@ -56,7 +56,7 @@ def test_bookings_are_listed_newest_first(department: BookingDepartment, lin: Pe
     assert list_bookings(wang)["list"] == []
 
 
-@pytest.mark.parametrize("wrong", [{"pageNo": 0}, {"pageNo": "x"}, {"pageSize": 0}, {"pageSize": "x"}])
+@pytest.mark.parametrize("wrong", [{"pageNo": -1}, {"pageNo": "x"}, {"pageSize": -1}, {"pageSize": "x"}])
 def test_invalid_page_is_named(lin: Person, wrong: dict[str, Any]) -> None:
     response = get(f"{BOOKING_PATH}/books", lin.token, **wrong)
     assert (response.status, response.error.partition("：")[0]) == (400, next(iter(wrong)))

@@ -201,7 +201,7 @@ def test_schedule_of_a_doctor_without_profile_row_is_left_out(department: Bookin
         ("schedule_by_date", {"deptId": "x", "date": get_iso_date(1)}, "deptId"),
         ("schedule_by_date", {"deptId": 1, "date": "2026-02-30"}, "date"),
         ("schedule_by_date", {"deptId": 1, "date": "明天"}, "date"),
-        ("schedule_by_date", {"deptId": 1, "date": get_iso_date(1), "pageNo": 0}, "pageNo"),
+        ("schedule_by_date", {"deptId": 1, "date": get_iso_date(1), "pageNo": -1}, "pageNo"),
         ("schedule_by_date", {"deptId": 1, "date": get_iso_date(1), "pageSize": "x"}, "pageSize"),
         ("schedule_by_doctor", {}, "deptId"),
         ("schedule", {"deptId": ""}, "deptId"),
@@ -210,7 +210,7 @@ def test_schedule_of_a_doctor_without_profile_row_is_left_out(department: Bookin
         ("schedule/left_appo", {}, "scheduleId"),
         ("schedule/left_appo", {"scheduleId": 0}, "scheduleId"),
         ("schedule/info", {}, "deptId"),
-        ("schedule/info", {"deptId": 1, "days": 0}, "days"),
+        ("schedule/info", {"deptId": 1, "days": -1}, "days"),
         ("schedule/info", {"deptId": 1, "days": 181}, "days"),
     ],
 )

@@ -81,7 +81,7 @@ def test_patterns_are_listed_in_the_order_of_the_week_and_filtered(department: B
     assert (page["total"], page["pages"], [one["weekday"] for one in page["list"]]) == (4, 2, [5])
 
 
-@pytest.mark.parametrize("wrong", [{"dept_id": "x"}, {"doctor_id": 0}, {"page_num": 0}, {"page_size": "x"}])
+@pytest.mark.parametrize("wrong", [{"dept_id": "x"}, {"doctor_id": -1}, {"page_num": -1}, {"page_size": "x"}])
 def test_invalid_list_parameter_is_named(department: BookingDepartment, wrong: dict[str, Any]) -> None:
     response = search(department, **wrong)
     assert (response.status, response.code, response.error.partition("：")[0]) == (400, 10001, next(iter(wrong)))

@@ -217,7 +217,7 @@ def test_doctors_see_their_own_bookings_and_the_front_desk_all(
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"date": ""}, {"date": "x"}, {"dept_id": "x"}, {"doctor_id": 0}, {"page_num": 0}, {"page_size": "x"}]
+    "wrong", [{"date": ""}, {"date": "x"}, {"dept_id": "x"}, {"doctor_id": -1}, {"page_num": -1}, {"page_size": "x"}]
 )
 def test_invalid_list_parameter_is_named(department: BookingDepartment, wrong: dict[str, Any]) -> None:
     response = list_day(department.hospital.desk, **wrong)

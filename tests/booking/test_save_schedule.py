@@ -291,7 +291,7 @@ def test_listing_a_week_does_not_read_earlier_years(department: BookingDepartmen
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"from_date": ""}, {"to_date": "x"}, {"dept_id": "x"}, {"doctor_id": 0}, {"page_num": 0}, {"page_size": "x"}],
+    [{"from_date": ""}, {"to_date": "x"}, {"dept_id": "x"}, {"doctor_id": -1}, {"page_num": -1}, {"page_size": "x"}],
 )
 def test_invalid_list_parameter_is_named(department: BookingDepartment, wrong: dict[str, Any]) -> None:
     response = search(department, **wrong)

@@ -103,7 +103,7 @@ def test_platform_is_stored(hospital: Hospital, platform: Any, stored: int) -> N
     assert find_session(request_token(hospital, hospital.lin.user_id, platform=platform)).platform == stored
 
 
-@pytest.mark.parametrize("platform", [-1, 256, 1.5, "1.0", "", "x", True, None, [1], {}, 10**400])
+@pytest.mark.parametrize("platform", [-1, 256, 1.5, "1.0", "x", True, [1], {}, 10**400])
 def test_invalid_platform_is_rejected_by_name(hospital: Hospital, platform: Any) -> None:
     response = request_token(hospital, "visitor", platform=platform)
     assert (response.status, response.code) == (400, 10001)

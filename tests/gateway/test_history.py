@@ -153,7 +153,7 @@ def test_message_id_is_required(guo: ExternalUser, path: str) -> None:
         assert call_on_conversation(guo, path, create_conversation(guo), **absent).status == 400
 
 
-@pytest.mark.parametrize("bad", ["文", None, 7, []])
+@pytest.mark.parametrize("bad", ["文", 7, []])
 @pytest.mark.parametrize("path", LISTS)
 def test_invalid_order_is_rejected(guo: ExternalUser, messages: Messages, path: str, bad: object) -> None:
     response = call_on_conversation(guo, path, messages[0], msg_id=messages[1][0], desc=bad)

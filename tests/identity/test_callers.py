@@ -9,7 +9,8 @@ from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.identity import callers, tokens
 from chalicelib.identity.callers import Caller, Role
-from tests.support.client import get, post
+from tests.support.client import call, get, post
+from tests.support.consult_client import INSERT_SESSION, PATIENT_SESSIONS
 from tests.support.factories import PASSWORD, Hospital, Person
 
 PATIENTS_LIST = "/msg_service/msg/patient/msg_list"
@@ -34,7 +35,26 @@ def test_expired_or_revoked_token_is_rejected(lin: Person, change: str) -> None:
     token = lin.token
     mysql.autocommit.execute(f"UPDATE tokens SET {change} WHERE principal = %(lin)s", lin=lin.principal.encode())
     response = get(PATIENTS_LIST, token)
-    assert (response.status, response.code) == (401, 10101)
+    assert (response.status, response.code, response.error) == (401, 10101, "登录已失效，请重新登录")
+
+
+TOKEN_TEXT = "请求头 token（或 Authorization: Bearer）带上登录得到的 token"
+KEY_TEXT = "请求头 X-Internal-Key 带上内部密钥"
+FIELDS: dict[str, Any] = {"tenantId": 1, "msg_text": "您好", "user_list": [{"user_id": 1}]}
+
+
+def test_missing_credential_is_named(hospital: Hospital) -> None:
+    for headers in ({}, {"token": ""}, {"Authorization": "Basic YTpi"}, {"X-Internal-Key": hospital.internal_key}):
+        response = get(PATIENTS_LIST, headers=headers)
+        assert (response.status, response.code, response.error) == (401, 10101, f"未登录：请用{TOKEN_TEXT}")
+    assert post(GET_TOKEN, headers={"X-Internal-Key": ""}, session="visitor").error == f"未登录：请用{KEY_TEXT}"
+    assert post("/msg_service/msg/send", **FIELDS).error == f"未登录：请用{TOKEN_TEXT}，或用{KEY_TEXT}"
+
+
+def test_permitted_roles_are_named(hospital: Hospital) -> None:
+    assert get(PATIENTS_LIST, hospital.chen.token).error == "没有权限：仅限患者"
+    sent = post("/msg_service/msg/send", hospital.lin.token, **FIELDS)
+    assert sent.error == "没有权限：仅限医生、客服、管理员、医院自己的系统（内部密钥）"
 
 
 def test_revoked_token_does_not_prevent_sign_in(hospital: Hospital) -> None:
@@ -105,6 +125,13 @@ def test_cached_session_expires(lin: Person, monkeypatch: pytest.MonkeyPatch) ->
 def test_body_and_query_must_not_name_another_tenant(lin: Person, other_hospital: Hospital) -> None:
     fields: dict[str, Any] = {"member_id": lin.member_id, "doctor_id": 1}
     for named, status in ((other_hospital.tenant_id, 403), (lin.tenant_id, 404), (str(lin.tenant_id), 404)):
-        path = "/msg_service/msg/patient/insert_session"
-        assert post(path, lin.token, tenantId=named, **fields).status == status
-    assert get(PATIENTS_LIST, lin.token, tenantId=other_hospital.tenant_id).status == 403
+        assert post(INSERT_SESSION, lin.token, tenantId=named, **fields).status == status
+    assert get(PATIENT_SESSIONS, lin.token, tenantId=other_hospital.tenant_id).status == 403
+    form = f"member_id={lin.member_id}&doctor_id=1&tenantId={other_hospital.tenant_id}"
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert call("POST", INSERT_SESSION, lin.token, headers, body=form).error == "租户与登录身份不符"
+
+
+@pytest.mark.parametrize("empty", [None, "", 0, "0"])
+def test_empty_tenant_is_none(lin: Person, empty: Any) -> None:
+    assert post(INSERT_SESSION, lin.token, tenantId=empty, member_id=lin.member_id, doctor_id=1).status == 404

@@ -7,7 +7,7 @@ import pytest
 
 from chalicelib.adapters import mysql
 from chalicelib.people import tenants
-from tests.support.client import ApiResponse, call
+from tests.support.client import ApiResponse, call, get
 from tests.support.factories import Hospital, Person
 from tests.support.fast_passwords import fast_hashes
 
@@ -61,7 +61,24 @@ def test_header_takes_precedence_over_the_host(
 @pytest.mark.usefixtures("other_hospital", "hospital")
 def test_unknown_hospital_is_a_bad_request() -> None:
     response = sign_in(Host="unknown.example.com")
-    assert (response.status, response.code, response.error) == (400, 10001, "tenantId：必填")
+    assert (response.status, response.code, response.error) == (400, 10001, tenants.MISSING_TENANT_TEXT)
+
+
+@pytest.mark.usefixtures("other_hospital")
+def test_hospital_may_be_named_in_the_query(hospital: Hospital, other_hospital: Hospital) -> None:
+    path = "/pati_service/tenant_service/depts"
+
+    def list_departments(named: int, **headers: str) -> ApiResponse:
+        return get(path, "", {"Host": "unknown.example.com", **headers}, tenantId=named)
+
+    assert list_departments(hospital.tenant_id).status == 200
+    assert list_departments(hospital.tenant_id, tenantId=str(hospital.tenant_id)).status == 200
+    assert list_departments(hospital.tenant_id, token=hospital.lin.token).status == 200
+    assert list_departments(999_999_999).error == "tenantId：租户不存在"
+    conflicting = list_departments(other_hospital.tenant_id, tenantId=str(hospital.tenant_id))
+    assert (conflicting.status, conflicting.error) == (403, "租户前后不一致")
+    foreign = list_departments(other_hospital.tenant_id, token=hospital.lin.token)
+    assert (foreign.status, foreign.error) == (403, "租户与登录身份不符")
 
 
 def test_only_hospital_need_not_be_named(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:

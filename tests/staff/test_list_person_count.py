@@ -105,7 +105,7 @@ def test_patients_of_other_hospitals_are_not_counted(hospital: Hospital, other_h
 
 
 @pytest.mark.parametrize("name", ["label_type", "order_type", "page_num", "page_size"])
-@pytest.mark.parametrize("value", ["0", "-1", "a", "1.5", str(2**53), "３"])
+@pytest.mark.parametrize("value", ["-1", "a", "1.5", str(2**53), "３"])
 def test_invalid_field_is_named(hospital: Hospital, name: str, value: str) -> None:
     response = staff_client.list_person_counts(hospital.desk, **{"page_num": 1, "page_size": 10, name: value})
     assert (response.status, response.error.partition("：")[0]) == (400, name)

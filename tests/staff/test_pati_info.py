@@ -122,7 +122,7 @@ def test_log_is_paged(hospital: Hospital) -> None:
 
 
 @pytest.mark.parametrize("name", ["pati_id", "user_id", "page_num", "page_size"])
-@pytest.mark.parametrize("value", ["0", "-1", "a", "1.5", str(2**53)])
+@pytest.mark.parametrize("value", ["-1", "a", "1.5", str(2**53)])
 def test_invalid_field_of_the_log_is_named(hospital: Hospital, name: str, value: str) -> None:
     response = staff_client.get_access_log(hospital.admin, **{name: value})
     assert (response.status, response.error.partition("：")[0]) == (400, name)

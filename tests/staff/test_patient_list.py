@@ -80,7 +80,7 @@ def test_patients_of_other_hospitals_are_not_listed(hospital: Hospital, other_ho
     ("name", "value"),
     [
         *(("pati_name", "x" * 65), ("pati_phone", "138"), ("pati_id_number", "身份"), ("label_id", "a")),
-        *(("page_num", "0"), ("page_size", "a")),
+        *(("page_num", "-1"), ("page_size", "a")),
     ],
 )
 def test_invalid_field_is_named(hospital: Hospital, name: str, value: str) -> None:

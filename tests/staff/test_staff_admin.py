@@ -121,7 +121,7 @@ def test_list_is_filtered_and_paged(hospital: Hospital) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("role", "patient"), ("page_num", "0"), ("page_size", "a"), ("name", "x" * 65)]
+    ("name", "value"), [("role", "patient"), ("page_num", "-1"), ("page_size", "a"), ("name", "x" * 65)]
 )
 def test_invalid_field_of_the_list_is_named(hospital: Hospital, name: str, value: str) -> None:
     response = list_staff(hospital.admin, **{name: value})
