@@ -225,6 +225,8 @@ def _fetch_page(
     if query.msg_id:
         found = session_cache.find_session(query.session_no)
         session = session_cache.require_access(found, caller, member_id)
+        if query.msg_id == session.creation_position:  # from a doctor's session list
+            return session, []
         return session, reading.list_older(query.session_no, query.msg_id, query.page_size)
     session, page = _fetch_newest_page(caller, query.session_no, member_id, query.page_size, batch)
     reading.mark_read(query.session_no, page)

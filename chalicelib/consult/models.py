@@ -146,10 +146,11 @@ class PatientMessagesQuery(DoctorMessagesQuery):
 
 
 MessageTypeCode = Annotated[int, Field(description="0 文本，1 图片", examples=[0], json_schema_extra={"enum": [0, 1]})]
-LastMessageText = Annotated[str, Field(description="图片消息为空", examples=["多喝水，明天再看。"])]
+LastMessageText = Annotated[str, Field(description="图片消息为空；没有消息时为空", examples=["多喝水，明天再看。"])]
 SessionNoText = Annotated[str, Field(examples=[SESSION_NO_EXAMPLE])]
 MessageIdText = Annotated[str, Field(examples=[MSG_ID_EXAMPLE])]
 DateTimeText = Annotated[str, Field(examples=[MSG_DATE_EXAMPLE])]
+ActiveTimeText = Annotated[str, Field(description="没有消息时为会话建立的时间", examples=[MSG_DATE_EXAMPLE])]
 DoctorId = Annotated[str, Field(examples=["3"])]
 DoctorName = Annotated[str, Field(examples=["陈医生"])]
 PhotoUrl = Annotated[str, Field(examples=[""])]
@@ -195,7 +196,7 @@ class DoctorSessionsQuery(OlderPageQuery):
 
 
 class Session(TypedDict):
-    """A session in a list, with its newest message."""
+    """A session in a list, with its newest message if it has one."""
 
     session_id: SessionNoText
     session_no: SessionNoText
@@ -203,7 +204,6 @@ class Session(TypedDict):
     member_name: Annotated[str, Field(examples=["林小雨"])]
     last_message: LastMessageText
     last_message_type: MessageTypeCode
-    last_msg_id: MessageIdText
     unread: Annotated[int, Field(description="未读条数", examples=[2])]
 
 
@@ -214,7 +214,8 @@ class SessionForPatient(Session):
     doctor_name: DoctorName
     doctor_photo_url: PhotoUrl
     duty_code: Annotated[str, Field(description="0 医士，1 医师，2 主治医师，3 副主任医师，4 主任医师", examples=["4"])]
-    last_message_date: DateTimeText
+    last_message_date: ActiveTimeText
+    last_msg_id: Annotated[str, Field(description="没有消息时为空", examples=[MSG_ID_EXAMPLE])]
     last_message_id: Annotated[str, Field(description="同 last_msg_id", examples=[MSG_ID_EXAMPLE])]
 
 
@@ -225,4 +226,5 @@ class SessionForDoctor(Session):
     gender: Annotated[int, Field(description="0 未知，1 男，2 女，9 未说明", examples=[2])]
     age: Annotated[str, Field(examples=["36岁"])]
     phone: Annotated[str, Field(examples=["138****0001"])]
-    last_msg_date: DateTimeText
+    last_msg_date: ActiveTimeText
+    last_msg_id: Annotated[str, Field(description="没有消息时为仅供翻页的位置", examples=[MSG_ID_EXAMPLE])]

@@ -76,7 +76,8 @@ def patient_session_list(
 ) -> list[SessionForPatient]:
     """患者获取历史会话列表
 
-    Sessions that have messages, latest first; with doctor_name, those whose doctor's name contains it.
+    By newest message, or creation while there is none, latest first; with doctor_name, those whose doctor's name
+    contains it.
     """
     return session_lists.list_for_patient(caller, query, batch)
 
@@ -85,7 +86,7 @@ def patient_session_list(
 def patient_new_session(caller: Caller, batch: ScriptBatch | None) -> SessionForPatient | None:
     """患者获取最新会话
 
-    The session with the latest message; null if there is none.
+    The first session of the list; null if there is none.
     """
     return session_lists.find_newest_for_patient(caller, batch)
 
@@ -151,7 +152,8 @@ def doctor_session_list(
 ) -> list[SessionForDoctor]:
     """医生获取历史会话列表
 
-    Sessions that have messages, latest first; with msg_id, those whose last message is older than that one.
+    By newest message, or creation while there is none, latest first; with msg_id (the smallest last_msg_id of the page
+    before), those that follow.
     """
     return session_lists.list_for_doctor(caller, query, batch)
 
@@ -160,7 +162,7 @@ def doctor_session_list(
 def doctor_new_session(caller: Caller, batch: ScriptBatch | None) -> SessionForDoctor | None:
     """医生获取最新会话
 
-    The session with the latest message; null if there is none.
+    The first session of the list; null if there is none.
     """
     return session_lists.find_newest_for_doctor(caller, batch)
 

@@ -20,8 +20,18 @@ class SessionEntry(NamedTuple):
     """A session as its list shows it to one participant."""
 
     session: SessionRecord
-    newest: Message
+    newest: Message | None  # None for a session without messages
     unread: int
+
+    @property
+    def position(self) -> str:
+        """Return what orders the list: the id of the newest message, or the position of the session's creation."""
+        return self.newest.id if self.newest else self.session.creation_position
+
+    @property
+    def active_at(self) -> int:
+        """Return when the newest message was sent, or the session created, in microseconds."""
+        return self.newest.sent_at if self.newest else self.session.created_at
 
 
 def prepare(owner: Owner, _: Any) -> ScriptBatch:
@@ -30,7 +40,7 @@ def prepare(owner: Owner, _: Any) -> ScriptBatch:
 
 
 def list_for_patient(caller: Caller, query: PatientSessionsQuery, batch: ScriptBatch | None) -> list[SessionForPatient]:
-    """Return the caller's sessions that have messages, by newest message, latest first.
+    """Return the caller's sessions by newest message, or creation for one without messages, latest first.
 
     Args:
         batch: the result of `prepare`; so also in the following functions.
@@ -40,27 +50,27 @@ def list_for_patient(caller: Caller, query: PatientSessionsQuery, batch: ScriptB
 
 
 def find_newest_for_patient(caller: Caller, batch: ScriptBatch | None) -> SessionForPatient | None:
-    """Return the caller's session with the latest message."""
+    """Return the first session of `list_for_patient`."""
     entries = _list_entries(caller, None, 1, batch)
     return _format_for_patient(entries[0]) if entries else None
 
 
 def list_for_doctor(caller: Caller, query: DoctorSessionsQuery, batch: ScriptBatch | None) -> list[SessionForDoctor]:
-    """Return a page of the doctor's sessions whose newest message is older than msg_id, latest first."""
+    """Return a page of the doctor's sessions by newest message or creation, if that is older than msg_id."""
     return [_format_for_doctor(entry) for entry in _list_entries(caller, query.msg_id, query.page_size, batch)]
 
 
 def find_newest_for_doctor(caller: Caller, batch: ScriptBatch | None) -> SessionForDoctor | None:
-    """Return the doctor's session with the latest message."""
+    """Return the first session of `list_for_doctor`."""
     entries = _list_entries(caller, None, 1, batch)
     return _format_for_doctor(entries[0]) if entries else None
 
 
 def _list_entries(caller: Caller, before: str | None, limit: int, batch: ScriptBatch | None) -> list[SessionEntry]:
-    """Return the caller's visible sessions. One without messages is not listed; a hidden one is from its next message.
+    """Return the caller's visible sessions. A hidden one is listed from its next message.
 
     Args:
-        before: a message id; sessions whose newest message is not older are left out.
+        before: the position of an entry; sessions that do not follow it are left out.
     """
     sessions = session_cache.list_for_caller(caller, batch)
     if sessions is None:  # too many to fetch the newest page of each
@@ -68,12 +78,12 @@ def _list_entries(caller: Caller, before: str | None, limit: int, batch: ScriptB
         sessions = store.list_recent_by_doctor(mysql.autocommit, caller.user_id, below, limit)
     pages = reading.fetch_newest_pages([session.session_no for session in sessions], caller.principal)
     entries = [
-        SessionEntry(session, page.messages[0], page.participant.count_unread(page.last_seq))
+        SessionEntry(session, page.messages[0] if page.messages else None, page.participant.count_unread(page.last_seq))
         for session in sessions
         if (page := pages.get(session.session_no)) and page.participant and page.last_seq > page.participant.hidden_seq
     ]
-    older = [entry for entry in entries if before is None or entry.newest.id < before]
-    return sorted(older, key=lambda entry: entry.newest.id, reverse=True)[:limit]
+    older = [entry for entry in entries if before is None or entry.position < before]
+    return sorted(older, key=lambda entry: entry.position, reverse=True)[:limit]
 
 
 def _format_for_patient(entry: SessionEntry) -> SessionForPatient:
@@ -87,11 +97,11 @@ def _format_for_patient(entry: SessionEntry) -> SessionForPatient:
         member_id=str(session.member_id),
         member_name=session.member_name,
         duty_code=session.duty_code,
-        last_message=newest.content,
+        last_message=newest.content if newest else "",
         last_message_type=_get_message_type(newest),
-        last_message_date=clock.format_wire_time(newest.sent_at),
-        last_msg_id=newest.id,
-        last_message_id=newest.id,
+        last_message_date=clock.format_wire_time(entry.active_at),
+        last_msg_id=newest.id if newest else "",
+        last_message_id=newest.id if newest else "",
         unread=unread,
     )
 
@@ -107,16 +117,16 @@ def _format_for_doctor(entry: SessionEntry) -> SessionForDoctor:
         gender=session.gender,
         age=formatting.format_age(session.birthday, clock.today()),
         phone=formatting.mask_phone(session.phone),
-        last_message=newest.content,
+        last_message=newest.content if newest else "",
         last_message_type=_get_message_type(newest),
-        last_msg_date=clock.format_wire_time(newest.sent_at),
-        last_msg_id=newest.id,
+        last_msg_date=clock.format_wire_time(entry.active_at),
+        last_msg_id=entry.position,
         unread=unread,
     )
 
 
-def _get_message_type(message: Message) -> int:
-    return MessageType.IMAGE if message.object_key else MessageType.TEXT
+def _get_message_type(message: Message | None) -> int:
+    return MessageType.IMAGE if message and message.object_key else MessageType.TEXT
 
 
 def _sign_photo_url(key: str) -> str:

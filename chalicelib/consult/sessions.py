@@ -74,6 +74,6 @@ def _create(tx: Tx, caller: Caller, pair: MemberAndDoctor, session_no: str) -> N
     now = clock.now()
     principals = [caller.principal, f"user:{pair.doctor_id}"]
     conversation_id = messaging_store.create_conversation(
-        tx, caller.tenant_id, session_no, ConversationKind.CONSULT, principals, now
+        tx, caller.tenant_id, session_no, ConversationKind.CONSULT, principals, now, hidden_seq=-1
     )
     store.insert(tx, caller.tenant_id, session_no, conversation_id, pair.member_id, pair.doctor_id, now)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.identity.callers import Role
+from chalicelib.messaging import ids
 from chalicelib.people.accounts import Relation
 
 
@@ -24,6 +25,12 @@ class SessionRecord:
     doctor_name: str
     duty_code: str
     doctor_photo_key: str
+    created_at: int  # microseconds
+
+    @property
+    def creation_position(self) -> str:
+        """Return the position in session lists while it has no messages, in the form of a message id."""
+        return ids.encode(ids.compute_first_tick(self.created_at), ids.compute_tag(self.session_no, 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +49,7 @@ SELECT_SESSION = """
            COALESCE(DATE_FORMAT(m.birthday, '%%Y-%%m-%%d'), '') AS birthday, m.phone,
            IF(m.cont_relation = %(relation_self)s, a.photo_key, '') AS member_photo_key,
            s.doctor_id, d.name AS doctor_name, COALESCE(p.duty_code, '') AS duty_code,
-           COALESCE(p.photo_key, '') AS doctor_photo_key
+           COALESCE(p.photo_key, '') AS doctor_photo_key, s.created_at
     FROM consult_sessions s
     JOIN members m ON m.member_id = s.member_id
     JOIN accounts a ON a.user_id = m.user_id
@@ -176,19 +183,20 @@ def list_by_doctor(tx: Tx, doctor_id: int, limit: int) -> list[SessionRecord]:
 
 
 def list_recent_by_doctor(tx: Tx, doctor_id: int, before: tuple[int, int], limit: int) -> list[SessionRecord]:
-    """Return a doctor's visible sessions by newest message, latest first.
+    """Return a doctor's visible sessions by newest message, or creation for one without messages, latest first.
 
     Args:
-        before: (tick, tag) of a message id; only sessions whose newest message is older.
+        before: (tick, tag) of a message id; only sessions whose newest message or creation is older.
     """
+    position_tick = "IF(c.last_seq = 0, (s.created_at DIV 1000) * 4096, c.last_tick)"  # see ids.compute_first_tick
     rows = tx.fetch_all(
         f"""
         {SELECT_SESSION}
         JOIN conversations c ON c.conversation_id = s.conversation_id
         JOIN participants own ON own.conversation_id = c.conversation_id AND own.principal = %(principal)s
         WHERE s.doctor_id = %(doctor_id)s AND c.last_seq > own.hidden_seq
-          AND (c.last_tick < %(tick)s OR (c.last_tick = %(tick)s AND c.tag < %(tag)s))
-        ORDER BY c.last_tick DESC, c.tag DESC LIMIT %(limit)s
+          AND ({position_tick} < %(tick)s OR ({position_tick} = %(tick)s AND c.tag < %(tag)s))
+        ORDER BY {position_tick} DESC, c.tag DESC LIMIT %(limit)s
         """,
         doctor_id=doctor_id,
         principal=f"user:{doctor_id}".encode(),

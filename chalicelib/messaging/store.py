@@ -60,9 +60,20 @@ INSERT_AT = 2  # position of the INSERT of the message in that packet
 
 
 def create_conversation(
-    tx: Tx, tenant_id: int, public_id: str, kind: str, principals: list[str], now: int, conversation_type: int = 0
+    tx: Tx,
+    tenant_id: int,
+    public_id: str,
+    kind: str,
+    principals: list[str],
+    now: int,
+    conversation_type: int = 0,
+    hidden_seq: int = 0,
 ) -> int:
-    """Insert a conversation and its participants; return its conversation_id."""
+    """Insert a conversation and its participants; return its conversation_id.
+
+    Args:
+        hidden_seq: of the participants; -1 for a kind whose lists show conversations without messages.
+    """
     conversation_id = tx.insert(
         """
         INSERT INTO conversations (tenant_id, public_id, kind, type, tag, created_at)
@@ -75,11 +86,11 @@ def create_conversation(
         tag=ids.compute_tag(public_id, conversation_type),
         now=now,
     )
-    participant = {"conversation_id": conversation_id, "tenant_id": tenant_id, "now": now}
+    participant = {"conversation_id": conversation_id, "tenant_id": tenant_id, "hidden_seq": hidden_seq, "now": now}
     tx.execute_many(
         """
-        INSERT INTO participants (conversation_id, principal, tenant_id, joined_at)
-        VALUES (%(conversation_id)s, %(principal)s, %(tenant_id)s, %(now)s)
+        INSERT INTO participants (conversation_id, principal, tenant_id, hidden_seq, joined_at)
+        VALUES (%(conversation_id)s, %(principal)s, %(tenant_id)s, %(hidden_seq)s, %(now)s)
         """,
         [{**participant, "principal": principal.encode()} for principal in principals],
     )

@@ -30,7 +30,7 @@ CREATE TABLE participants (
     read_seq         BIGINT NOT NULL DEFAULT 0,  -- messages up to this seq are read
     own_after_read   BIGINT NOT NULL DEFAULT 0,  -- number of the participant's own messages after read_seq
     withdrawn_after_read  BIGINT NOT NULL DEFAULT 0,  -- number of others' withdrawn messages after read_seq
-    hidden_seq       BIGINT NOT NULL DEFAULT 0,  -- the participant's list omits the conversation while last_seq is at most this
+    hidden_seq       BIGINT NOT NULL DEFAULT 0,  -- the participant's list omits the conversation while last_seq is at most this; -1 initially, if it shows empty ones
     joined_at        BIGINT NOT NULL,
     left_at          BIGINT NULL,
     removed_at       BIGINT NULL,  -- removed by another; can return only if the hospital's system adds them again

@@ -48,8 +48,16 @@ def test_deleting_is_idempotent(lin: Person, chen: Person) -> None:
     assert list_patient_sessions(lin) == []
 
 
-def test_session_without_messages_can_be_deleted(lin: Person, chen: Person) -> None:
-    assert post(PATIENT_DEL, lin.token, session_id=create_session(lin, chen)).status == 200
+def test_session_without_messages_is_deleted_until_its_first_message(lin: Person, chen: Person) -> None:
+    session_no = create_session(lin, chen)
+    assert len(list_patient_sessions(lin)) == 1
+    assert post(PATIENT_DEL, lin.token, session_id=session_no).status == 200
+    assert create_session(lin, chen) == session_no, "the doctor's session exists already"
+    for _ in range(2):
+        assert (list_patient_sessions(lin), len(list_doctor_sessions(chen))) == ([], 1)
+        redis.get_client().flushall()
+    send_as_doctor(chen, session_no, "您好")
+    assert len(list_patient_sessions(lin)) == 1
 
 
 def test_session_of_others_is_not_found(hospital: Hospital, other_hospital: Hospital) -> None:

@@ -81,11 +81,35 @@ def test_reading_resets_unread_count(lin: Person, chen: Person) -> None:
     assert (list_patient_sessions(lin)[0]["unread"], list_doctor_sessions(chen)[0]["unread"]) == (0, 0)
 
 
-def test_session_is_listed_from_its_first_message(lin: Person, chen: Person) -> None:
-    create_session(lin, chen)
-    assert list_patient_sessions(lin) == list_doctor_sessions(chen) == []
-    send_as_patient(lin, chen, "在吗")
-    assert len(list_patient_sessions(lin)) == len(list_doctor_sessions(chen)) == 1
+def test_new_session_is_listed_at_once(lin: Person, chen: Person, zhou: Person) -> None:
+    send_as_patient(lin, zhou, "一")
+    assert (len(list_patient_sessions(lin)), list_doctor_sessions(chen)) == (1, []), "both lists are cached"
+    session_no = create_session(lin, chen)
+    [first, second] = list_patient_sessions(lin)
+    names = ("session_no", "last_message", "last_message_type", "last_msg_id", "last_message_id", "unread")
+    assert [first[name] for name in names] == [session_no, "", 0, "", "", 0]
+    assert (first["doctor_name"], second["doctor_name"]) == ("陈医生", "周医生")
+    assert first["last_message_date"] >= second["last_message_date"]
+    [found] = list_doctor_sessions(chen)
+    doctors_names = ("session_no", "member_name", "last_message", "last_message_type", "unread")
+    assert [found[name] for name in doctors_names] == [session_no, "林小雨", "", 0, 0]
+    assert found["last_msg_date"] == first["last_message_date"]
+    assert get(PATIENT_NEW_SESSION, lin.token).data == first
+    assert get(DOCTOR_NEW_SESSION, chen.token).data == found
+    redis.get_client().flushall()
+    assert (list_patient_sessions(lin), list_doctor_sessions(chen)) == ([first, second], [found])
+    send_as_patient(lin, zhou, "二")
+    assert [one["doctor_name"] for one in list_patient_sessions(lin)] == ["周医生", "陈医生"]
+    send_as_doctor(chen, session_no, "三")
+    assert list_patient_sessions(lin)[0]["last_message"] == "三"
+
+
+def test_position_of_a_new_session_is_accepted_as_message_id(lin: Person, chen: Person) -> None:
+    session_no = create_session(lin, chen)
+    position = list_doctor_sessions(chen)[0]["last_msg_id"]
+    assert list_as_doctor(chen, session_no, msg_id=position).data == []
+    send_as_patient(lin, chen, "一")
+    assert list_as_doctor(chen, session_no, msg_id=position).data == []
 
 
 def test_new_session_invalidates_cached_list(lin: Person, chen: Person, zhou: Person) -> None:
@@ -106,8 +130,10 @@ def test_doctor_name_filters_by_substring(lin: Person, chen: Person, zhou: Perso
 
 def test_doctors_list_has_pages(hospital: Hospital, chen: Person) -> None:
     patients = [factories.create_patient(hospital.tenant_id, f"1370000000{n}", f"病人{n}") for n in range(5)]
-    for patient in patients:
-        send_as_patient(patient, chen, "您好")
+    for number, patient in enumerate(patients):
+        create_session(patient, chen)
+        if number % 2:  # the others have no messages
+            send_as_patient(patient, chen, "您好")
     pages: list[list[str]] = []
     older: dict[str, str] = {}
     while page := list_doctor_sessions(chen, 2, **older):
