@@ -3,9 +3,19 @@
 from datetime import date
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
-from chalicelib.http.fields import Birthday, Gender, IdText, Name, Password, Phone, WireModel
+from chalicelib.http.fields import (
+    NAME_PATTERN,
+    Birthday,
+    Gender,
+    IdText,
+    Name,
+    Password,
+    Phone,
+    WireModel,
+    empty_to_none,
+)
 from chalicelib.http.file_fields import FileHints, FormUsage
 from chalicelib.people import id_cards
 
@@ -20,6 +30,19 @@ IdCardNumber = Annotated[
     Field(max_length=32),
     AfterValidator(id_cards.normalize),
     WithJsonSchema({"type": "string", "pattern": "^[1-9][0-9]{16}[0-9Xx]$"}),
+]
+
+NameOrEmpty = Annotated[
+    Name | None,
+    BeforeValidator(lambda value: None if value == "" else value),
+    WithJsonSchema({"type": ["string", "null"], "maxLength": 64, "pattern": f"^$|{NAME_PATTERN}"}),
+]
+BirthdayOrEmpty = Annotated[
+    Birthday | None,
+    BeforeValidator(empty_to_none),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string", "format": "date"}, {"enum": [None, "", 0, "0", "null", "undefined"]}]}
+    ),
 ]
 
 
@@ -111,11 +134,11 @@ class MyInfo(WireModel):
 
 
 class SaveMyInfoRequest(WireModel):
-    """The new profile."""
+    """The new profile. A name or birthday that is empty, as in the profile of a new account, stays as it is."""
 
-    name: Name = Field(examples=["林小雨"])
+    name: NameOrEmpty = Field(description="空：不变", examples=["林小雨"])
     gender: Gender = Field(description=GENDER_DESCRIPTION, examples=[2])
-    birthday: Birthday = Field(examples=["1990-05-17"])
+    birthday: BirthdayOrEmpty = Field(description="空：不变", examples=["1990-05-17"])
 
 
 class PictureFormRequest(FileHints):

@@ -36,7 +36,7 @@ def get_own(caller: Caller) -> MyInfo:
 
 
 def save(caller: Caller, request: SaveMyInfoRequest) -> None:
-    """Replace name, gender and birthday of the profile."""
+    """Replace gender, name and birthday of the profile, the last two unless they are empty."""
     fields = (request.name, request.gender, request.birthday)
     accounts.update_profile(mysql.autocommit, caller.tenant_id, caller.user_id, *fields)
 

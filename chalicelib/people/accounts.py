@@ -191,11 +191,12 @@ def get(tx: Tx, tenant_id: int, user_id: int, for_update: bool = False) -> Accou
     return Account(**{**row, "photo_key": row["photo_key"].decode()})
 
 
-def update_profile(tx: Tx, tenant_id: int, user_id: int, name: str, gender: int, birthday: date) -> None:
-    """Set the owner's own details of an account."""
+def update_profile(tx: Tx, tenant_id: int, user_id: int, name: str | None, gender: int, birthday: date | None) -> None:
+    """Set the owner's own details of an account; None leaves one as it is."""
     tx.execute(
         """
-        UPDATE accounts SET name = %(name)s, gender = %(gender)s, birthday = %(birthday)s
+        UPDATE accounts
+        SET name = COALESCE(%(name)s, name), gender = %(gender)s, birthday = COALESCE(%(birthday)s, birthday)
         WHERE user_id = %(user_id)s AND tenant_id = %(tenant_id)s
         """,
         name=name,

@@ -67,6 +67,17 @@ def test_new_account_has_an_empty_profile(hospital: Hospital) -> None:
     mysql.autocommit.execute("DELETE FROM members WHERE user_id = %(id)s", id=person.user_id)
     mine = get_info(person)
     assert (mine["name"], mine["gender"], mine["birthday"], mine["age"], mine["pati_id"]) == ("", 0, None, "", "")
+    assert post(MYINFO, person.token, **mine).data is None
+    assert get_info(person) == mine
+
+
+@pytest.mark.parametrize("empty", [None, ""])
+def test_empty_name_and_birthday_stay_as_they_are(lin: Person, empty: Any) -> None:
+    save(lin)
+    assert save(lin, name=empty, birthday=empty, gender=9).status == 200
+    mine = get_info(lin)
+    assert (mine["name"], mine["gender"], mine["birthday"]) == ("小雨", 9, "1990-05-17")
+    assert post(MYINFO, lin.token, gender=1).error == "name：必填；birthday：必填"
 
 
 def test_profiles_of_accounts_are_separate(lin: Person, wang: Person) -> None:
@@ -83,9 +94,9 @@ def test_patient_file_is_the_default_members(wang: Person) -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        *(("name", value) for value in (None, "", " ", "名" * 65, "a\x00b", 7)),
+        *(("name", value) for value in (" ", "名" * 65, "a\x00b", 7)),
         *(("gender", value) for value in (None, 3, "女", False)),
-        *(("birthday", value) for value in (None, "", "1990/05/17", "2999-01-01", "1990-02-30")),
+        *(("birthday", value) for value in ("1990/05/17", "2999-01-01", "1990-02-30")),
     ],
 )
 def test_invalid_field_is_named_and_changes_nothing(lin: Person, field: str, value: Any) -> None:

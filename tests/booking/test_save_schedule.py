@@ -213,7 +213,7 @@ def test_day_of_a_schedule_cannot_change(department: BookingDepartment) -> None:
         ({"bookfee": -1}, "bookfee"),
         ({"bookfee": 1.005}, "bookfee"),
         ({"bookfee": 10_001}, "bookfee"),
-        ({"bookfee": "12"}, "bookfee"),
+        ({"bookfee": "十二"}, "bookfee"),
         ({"bookfee": True}, "bookfee"),
         ({"area": "一" * 65}, "area"),
         ({"area": "A\n区"}, "area"),
