@@ -101,14 +101,14 @@ def _insert_message(
             stored = None
         except mysql.CheckViolationError:
             continue  # the conversation was created meanwhile
-        if stored := stored or _find_duplicate(tenant_id, public_id, sender, new_message, now):
+        if stored := stored or _find_duplicate(tenant_id, kind, public_id, sender, new_message, now):
             return stored
         raise _build_rejection(tenant_id, kind, public_id, sender)
     raise ApiError(errors.UNAVAILABLE, retry_after=1)
 
 
 def _find_duplicate(
-    tenant_id: int, public_id: str, sender: str, new_message: NewMessage, now: int
+    tenant_id: int, kind: str | None, public_id: str, sender: str, new_message: NewMessage, now: int
 ) -> StoredMessage | None:
     """Return the message that was sent before with this key, even if the conversation no longer accepts messages.
 
@@ -118,8 +118,7 @@ def _find_duplicate(
         ApiError: 409 if the key names another message.
     """
     if store.is_merged_with_equal(new_message):
-        since = now - store.DOUBLE_SUBMISSION_WINDOW
-        return store.find_double_submission(mysql.autocommit, tenant_id, public_id, sender, new_message, since)
+        return store.find_double_submission(mysql.autocommit, tenant_id, kind, public_id, sender, new_message, now)
     if not new_message.idempotency_key:
         return None
     found = store.find_by_idempotency_key(mysql.autocommit, tenant_id, sender, new_message)

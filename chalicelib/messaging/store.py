@@ -1,6 +1,7 @@
 """SQL of the conversation log: creating conversations, and sending and withdrawing messages."""
 
 import json
+from typing import Any
 
 from chalicelib import clock
 from chalicelib.adapters.mysql import Row, Tx
@@ -27,15 +28,19 @@ JOIN_WRITTEN_MESSAGE = """
     JOIN messages m ON m.conversation_id = c.conversation_id AND m.seq = c.last_seq
         AND m.sender = %(sender)s AND m.sent_at = %(now)s
 """
+# d is a recent message of the same sender that equals the new one. Bytes are compared, because the columns' collation
+# takes different texts for equal, such as OK and ok. The clock of another process may be behind or ahead.
+EQUAL_RECENT_MESSAGE = """
+    d.conversation_id = c.conversation_id AND d.sender = %(sender)s AND d.type = %(type)s
+    AND CAST(d.content AS BINARY) = %(content)s AND d.object_key = %(object_key)s
+    AND d.status = %(status)s AND CAST(d.extra AS BINARY) = %(extra)s
+    AND ABS(d.sent_at - %(now)s) < %(double_submission_window)s
+"""
 # A further condition on writing. In an UPDATE of two tables, the subquery reads what is committed when the lock of the
 # conversation is acquired, not when the statement began: of two equal texts at the same moment, one finds the other.
-NOT_SUBMITTED_ALREADY = """
+NOT_SUBMITTED_ALREADY = f"""
     AND NOT EXISTS (
-        SELECT 1 FROM messages d
-        WHERE d.conversation_id = c.conversation_id AND d.seq = c.last_seq AND d.sender = %(sender)s
-          AND d.type = %(type)s AND d.content = %(content)s AND d.object_key = %(object_key)s
-          AND d.status = %(status)s AND d.extra = %(extra)s AND d.withdrawn_at IS NULL
-          AND d.sent_at > %(double_submission_since)s
+        SELECT 1 FROM messages d WHERE d.seq = c.last_seq AND d.withdrawn_at IS NULL AND {EQUAL_RECENT_MESSAGE}
     )
 """
 ENQUEUE_LARGE_CONVERSATION = f"""
@@ -154,25 +159,34 @@ def append(
         LIMIT {MAX_INLINE_RECIPIENTS + 1};
         COMMIT
         """,
-        **new_message.condition_params,
-        tenant_id=tenant_id,
-        kind=kind,
-        public_id=public_id.encode(),
-        sender=sender.encode(),
+        **_build_params(tenant_id, kind, public_id, sender, new_message, now),
         endpoint=new_message.endpoint,
         idempotency_key=new_message.idempotency_key.encode() if new_message.idempotency_key else None,
-        type=new_message.type,
-        content=new_message.content,
-        object_key=new_message.object_key.encode(),
-        status=new_message.status,
-        extra=new_message.extra,
         tick=ids.compute_first_tick(now),
-        now=now,
         notify_job=Job.NOTIFY_CONVERSATION,
         event_kind=EventKind.MESSAGE,
-        double_submission_since=now - DOUBLE_SUBMISSION_WINDOW,
     )
     return _build_stored(rows, sender, new_message, now) if counts[INSERT_AT] else None
+
+
+def _build_params(
+    tenant_id: int, kind: str | None, public_id: str, sender: str, new_message: NewMessage, now: int
+) -> dict[str, Any]:
+    """Return the parameters of the conditions on writing."""
+    return {
+        **new_message.condition_params,
+        "tenant_id": tenant_id,
+        "kind": kind,
+        "public_id": public_id.encode(),
+        "sender": sender.encode(),
+        "type": new_message.type,
+        "content": new_message.content,
+        "object_key": new_message.object_key.encode(),
+        "status": new_message.status,
+        "extra": new_message.extra,
+        "now": now,
+        "double_submission_window": DOUBLE_SUBMISSION_WINDOW,
+    }
 
 
 def _build_stored(rows: list[bytes], sender: str, new_message: NewMessage, now: int) -> StoredMessage:
@@ -206,32 +220,25 @@ def is_merged_with_equal(new_message: NewMessage) -> bool:
 
 
 def find_double_submission(
-    tx: Tx, tenant_id: int, public_id: str, sender: str, new_message: NewMessage, since: int
+    tx: Tx, tenant_id: int, kind: str | None, public_id: str, sender: str, new_message: NewMessage, now: int
 ) -> StoredMessage | None:
-    """Return the sender's newest message since an instant, if it equals the new one and the sender may still write."""
+    """Return the message because of which `append` with the same arguments has written none; None if there is none.
+
+    Others may have been sent since.
+    """
     row = tx.fetch_one(
         f"""
-        SELECT c.conversation_id, c.changes, m.seq, m.tick, m.tag, m.sender, m.type, m.content, m.object_key, m.sent_at,
-               m.withdrawn_at, m.status, m.extra,
+        SELECT c.conversation_id, c.changes, d.seq, d.tick, d.tag, d.sender, d.type, d.content, d.object_key, d.sent_at,
+               d.withdrawn_at, d.status, d.extra,
                (SELECT b.tick FROM messages b
-                WHERE b.conversation_id = m.conversation_id AND b.seq = m.seq - 1) AS prev_tick
-        FROM {FROM_SENDER}
-        JOIN messages m ON m.conversation_id = c.conversation_id AND m.sender = p.principal
-        WHERE c.public_id = %(public_id)s AND c.tenant_id = %(tenant_id)s AND c.archived_at IS NULL
-          AND p.principal = %(sender)s AND p.left_at IS NULL AND m.sent_at > %(since)s
-        ORDER BY m.seq DESC LIMIT 1
+                WHERE b.conversation_id = d.conversation_id AND b.seq = d.seq - 1) AS prev_tick
+        FROM {FROM_SENDER} JOIN messages d ON {EQUAL_RECENT_MESSAGE}
+        WHERE {SENDER_MAY_WRITE} {new_message.condition_sql}
+        ORDER BY d.seq DESC LIMIT 1
         """,
-        public_id=public_id.encode(),
-        tenant_id=tenant_id,
-        sender=sender.encode(),
-        since=since,
+        **_build_params(tenant_id, kind, public_id, sender, new_message, now),
     )
-    if row is None or (row["type"], row["content"], row["extra"], row["status"]) != (
-        new_message.type,
-        new_message.content,
-        new_message.extra,
-        new_message.status,
-    ):
+    if row is None:
         return None
     recipients = list_inline_recipients(tx.fetch_all(SELECT_RECIPIENTS, conversation_id=row["conversation_id"]))
     prev_id = ids.encode(row["prev_tick"], row["tag"]) if row["prev_tick"] else ""

@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib import clock, errors
 from chalicelib.errors import ApiError
-from chalicelib.messaging import log, membership
+from chalicelib.messaging import log, membership, store
 from chalicelib.messaging.models import ConversationKind, Message, MessageType, NewMessage
 from tests.support.conversation_log import count_unread, read_newest
 from tests.support.factories import Hospital, Person
@@ -47,10 +47,27 @@ def test_text_that_is_submitted_twice_is_one_message(
     assert count_unread(conversation, chen) == 2
 
 
-@pytest.mark.parametrize(("later", "messages"), [(2 * clock.SECOND - 1, 1), (2 * clock.SECOND, 2)])
+@pytest.mark.parametrize(
+    "texts", [("OK", "ok"), ("好", "好 "), ("?", "？"), ("a", "á"), ("😀", "😂"), ("好", "好\u200b")], ids=str
+)
+def test_texts_that_a_collation_takes_for_equal_are_different(
+    conversation: str, lin: Person, submit: Submit, texts: tuple[str, str]
+) -> None:
+    for text in texts:
+        submit(lin, text)
+    assert read_newest(conversation, lin) == list(reversed(texts))
+    for number, extra in enumerate(texts, 3):
+        assert submit(lin, "在吗", extra=extra).seq == number
+
+
+@pytest.mark.parametrize(
+    ("later", "messages"),
+    [(2 * clock.SECOND - 1, 1), (2 * clock.SECOND, 2), (1 - 2 * clock.SECOND, 1), (-2 * clock.SECOND, 2)],
+)
 def test_merging_ends_after_two_seconds(
     conversation: str, lin: Person, submit: Submit, set_time: Callable[[int], None], later: int, messages: int
 ) -> None:
+    """Also if the clock of the second request's process is behind."""
     set_time(0)
     submit(lin)
     set_time(later)
@@ -90,6 +107,31 @@ def test_equal_texts_at_the_same_moment_are_one_message(conversation: str, lin: 
         sent = run_in_threads([partial(submit, lin, f"在吗{number}")] * 4)
         assert len({message.id for message in sent}) == 1
     assert read_newest(conversation, lin) == [f"在吗{number}" for number in reversed(range(10))]
+
+
+def test_first_message_is_found_after_a_newer_one(
+    conversation: str, lin: Person, submit: Submit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sender's next text is written after the packet of the repetition and before the query of the first one."""
+    first, find = submit(lin), store.find_double_submission
+
+    def send_and_find(*arguments: Any) -> Any:
+        submit(lin, "您好")
+        return find(*arguments)
+
+    monkeypatch.setattr(store, "find_double_submission", send_and_find)
+    assert submit(lin) == first
+    assert read_newest(conversation, lin) == ["您好", "在吗"]
+
+
+def test_condition_holds_for_a_repetition_too(conversation: str, lin: Person, submit: Submit) -> None:
+    submit(lin)
+    new = NewMessage("在吗", "t", merge_double_submission=True)
+    other_kind = partial(log.append, lin.tenant_id, ConversationKind.CONSULT, conversation, lin.principal, new)
+    for repeat in (partial(submit, lin, condition_sql="AND c.tenant_id = 0"), other_kind):
+        with pytest.raises(ApiError) as rejected:
+            repeat()
+        assert rejected.value.kind is errors.NOT_FOUND
 
 
 def test_repetition_after_removal_is_rejected(hospital: Hospital, chen: Person) -> None:
