@@ -27,7 +27,7 @@ from statistics import median
 
 from bench import coldstart_requests, import_budget, import_times, machine
 from bench.coldstart_requests import NEW_CONNECTION_ID, FirstEvent
-from bench.console import print_line
+from bench.console import print_line, silence_app_logs
 from bench.import_times import LOADED_LINE
 from chalicelib import migrations
 from chalicelib.settings import settings
@@ -54,6 +54,7 @@ DEFAULT_TARGET_MS = 250
 def main(arguments: list[str]) -> int:
     """Run the benchmark."""
     options = _parse_arguments(arguments)
+    silence_app_logs()
     migrations.migrate()
     with tempfile.TemporaryDirectory(prefix="coldstart-") as scratch:
         if options.record:
