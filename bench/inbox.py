@@ -70,6 +70,12 @@ def _build_sends(hospital: Hospital, samples: int) -> list[Case]:
             msg_text=MESSAGE_TEXT,
             user_list=user_list,
         )
-        return Case(f"send to {number:,}", [event] * times, prepare=snapshot.restore, count_done=sent)
+        return Case(
+            f"send to {number:,}",
+            [event] * times,
+            prepare=snapshot.restore,
+            count_done=sent,
+            format_key=lambda _, key: key,  # without keys, equal messages are merged
+        )
 
     return [send(1, samples), send(MAX_RECEIVERS, max(samples // 5, 2))]

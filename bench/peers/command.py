@@ -50,7 +50,7 @@ def _parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3, help="slices of each figure")
     parser.add_argument("--only", choices=["ours", *PEERS], nargs="+", default=["ours", *PEERS], help="systems")
     parser.add_argument("--cases", choices=CASES, nargs="+", default=list(CASES))
-    parser.add_argument("--app-processes", type=int, default=2, metavar="N")
+    parser.add_argument("--app-processes", type=int, default=8, metavar="N")
     parser.add_argument("--no-download", action="store_true", help="measure only peers that are here already")
     return parser.parse_args(arguments)
 
