@@ -24,11 +24,11 @@ from chalicelib.messaging.models import Message, ParticipantState, Snapshot, Sto
 
 T = TypeVar("T")
 
-SCHEMA_VERSION = 6  # of the stored data: a new version of the code must not read what another one wrote
+SCHEMA_VERSION = 7  # of the stored data: a new version of the code must not read what another one wrote
 MAX_MESSAGES = 200  # of a conversation
 TRUST_SECONDS = 10  # without a comparison
 WRITE_INTENT_SECONDS = 60  # after which the writer is presumed dead, and the next refill removes its intent
-MAX_OPEN_INTENTS = 8  # of a conversation; further ones are merged into one that counts its writers
+MAX_OPEN_INTENTS = 8  # of a conversation; further writers add theirs when they are authenticated
 TTL_SECONDS = 86_400  # of an unused cache
 
 _ADD_WRITE_INTENT = load_script(
@@ -38,10 +38,10 @@ _ADD_WRITE_INTENT = load_script(
     WRITE_INTENT_SECONDS=WRITE_INTENT_SECONDS,
     MAX_OPEN_INTENTS=MAX_OPEN_INTENTS,
 )
-_REMOVE_WRITE_INTENT = load_script(__file__, "cache_intents", "cache_remove_write_intent")
+_REMOVE_WRITE_INTENT = load_script(__file__, "cache_remove_write_intent")
 _PUBLISH = load_script(
     __file__,
-    *("cache_advance_version", "cache_intents", "cache_publish"),
+    *("cache_advance_version", "cache_publish"),
     TTL_SECONDS=TTL_SECONDS,
     MAX_MESSAGES=MAX_MESSAGES,
 )
@@ -60,7 +60,7 @@ _SET_PARTICIPANT = load_script(
     __file__, "cache_version", "cache_advance_version", "cache_set_participant", TTL_SECONDS=TTL_SECONDS
 )
 _REMOVE_PARTICIPANTS = load_script(
-    __file__, "cache_advance_version", "cache_intents", "cache_remove_participants", TTL_SECONDS=TTL_SECONDS
+    __file__, "cache_advance_version", "cache_remove_participants", TTL_SECONDS=TTL_SECONDS
 )
 
 
@@ -116,7 +116,7 @@ def run_with_write_intent(public_id: str, work: Callable[[], T], batch: ScriptBa
     batch.undo = []
     name = str(batch.calls[0][2][0])
     if not (batch.replies and batch.replies[0]):  # not added: it did not run, or there are too many
-        name = add_write_intent(public_id, name) or name
+        add_write_intent(public_id, name)
     try:
         return name, work()
     except ApiError as error:
@@ -125,10 +125,9 @@ def run_with_write_intent(public_id: str, work: Callable[[], T], batch: ScriptBa
         raise
 
 
-def add_write_intent(public_id: str, writer: str) -> str:
-    """Record that an authenticated writer is about to commit; return the intent's name, "" without Redis."""
-    [name] = redis.try_scripts([(_ADD_WRITE_INTENT, build_keys(public_id), [writer, 1])]) or [""]
-    return str(name)
+def add_write_intent(public_id: str, name: str) -> None:
+    """Record that an authenticated writer is about to commit."""
+    redis.try_script(_ADD_WRITE_INTENT, build_keys(public_id), [name, 1])
 
 
 def remove_write_intent(public_id: str, name: str) -> None:
@@ -237,9 +236,9 @@ def trust(public_id: str, seen: CacheView) -> None:
 
 
 def build_keys(public_id: str) -> list[str]:
-    """Return the keys of a conversation: state, messages, write intents, merged write intents."""
+    """Return the keys of a conversation: state, messages, write intents."""
     prefix = f"log:{SCHEMA_VERSION}:{{{public_id}}}:"
-    return [f"{prefix}state", f"{prefix}messages", f"{prefix}write_intents", f"{prefix}merged_intents"]
+    return [f"{prefix}state", f"{prefix}messages", f"{prefix}write_intents"]
 
 
 def _format_record(message: Message) -> str:

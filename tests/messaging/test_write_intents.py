@@ -1,13 +1,14 @@
 """Write intents that are added before the sender is authenticated, and those of many writers at once."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from chalicelib.adapters import redis
+from chalicelib.adapters import mysql, redis
 from chalicelib.identity import tokens
-from chalicelib.messaging import recent_cache
-from chalicelib.messaging.models import Message, StoredMessage
+from chalicelib.messaging import log, reading_store, recent_cache, store
+from chalicelib.messaging.models import Message, NewMessage, StoredMessage
 from tests.support.client import ApiResponse
 from tests.support.consult_client import create_session, send_as_doctor, send_as_patient
 from tests.support.conversation_log import SendMessage, read_newest
@@ -77,41 +78,60 @@ def test_rejected_requests_leave_no_intent(hospital: Hospital, lin: Person, chen
     assert count_open(session) == 0
 
 
-def test_intents_of_many_writers_are_merged_until_the_last_is_settled(conversation: str, lin: Person) -> None:
+def test_readers_use_mysql_until_the_last_of_many_writers_is_settled(conversation: str, lin: Person) -> None:
     read_newest(conversation, lin)
-    names = [recent_cache.add_write_intent(conversation, f"w{number}") for number in range(12)]
-    assert names == [*(f"w{number}" for number in range(8)), *["w8"] * 4]
-    assert count_open(conversation) == recent_cache.MAX_OPEN_INTENTS + 1
+    names = [f"w{number}" for number in range(12)]
+    for name in names:
+        recent_cache.add_write_intent(conversation, name)
     for seq, name in enumerate(names[:-1], 1):
         publish(conversation, name, seq, lin)
         assert is_broken(conversation, lin)
     recent_cache.remove_write_intent(conversation, names[-1])
     assert count_open(conversation) == 0
     assert not is_broken(conversation, lin)
-    assert not redis.get_client().exists(KEYS(conversation)[3])
 
 
-def test_unauthenticated_writer_is_never_merged(conversation: str) -> None:
+def test_script_of_a_writer_that_runs_twice_ends_no_other(conversation: str) -> None:
+    """A command is repeated if its connection is lost before the response."""
+    for number in [*range(12), 11]:
+        recent_cache.add_write_intent(conversation, f"w{number}")
+    for number in [*range(11), 10]:
+        recent_cache.remove_write_intent(conversation, f"w{number}")
+    assert count_open(conversation) == 1
+    recent_cache.remove_write_intent(conversation, "w11")
+    assert count_open(conversation) == 0
+
+
+def test_unauthenticated_writers_add_few_intents(conversation: str) -> None:
     for number in range(recent_cache.MAX_OPEN_INTENTS):
         recent_cache.add_write_intent(conversation, f"w{number}")
     batch = recent_cache.prepare_write_intent(conversation)
     assert redis.run_scripts(batch.calls) == [None]
     assert count_open(conversation) == recent_cache.MAX_OPEN_INTENTS
-    assert not redis.get_client().exists(KEYS(conversation)[3])
 
 
-def test_message_of_merged_writer_is_sent(lin: Person, chen: Person) -> None:
-    """Its first round trip adds no intent, as there are too many: it adds one when it is authenticated."""
+def test_intent_is_added_when_the_writer_is_authenticated(
+    lin: Person, chen: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first round trip adds none, as there are too many."""
     session = create_session(lin, chen)
     send_as_doctor(chen, session, "一")
     for number in range(recent_cache.MAX_OPEN_INTENTS):
         recent_cache.add_write_intent(session, f"w{number}")
+    append, open_intents = store.append, list[int]()
+
+    def count_and_append(*arguments: Any) -> StoredMessage | None:
+        open_intents.append(count_open(session))
+        return append(*arguments)
+
+    monkeypatch.setattr(store, "append", count_and_append)
     assert send_as_doctor(chen, session, "二").status == 200
+    assert open_intents == [recent_cache.MAX_OPEN_INTENTS + 1]
     assert count_open(session) == recent_cache.MAX_OPEN_INTENTS
     assert read_newest(session, lin) == ["二", "一"]
 
 
-def test_merged_intent_of_dead_writers_is_removed_after_a_minute(
+def test_intents_of_dead_writers_are_removed_after_a_minute(
     conversation: str, lin: Person, send_message: SendMessage, mysql_reads: list[str]
 ) -> None:
     for number in range(recent_cache.MAX_OPEN_INTENTS + 2):
@@ -123,20 +143,23 @@ def test_merged_intent_of_dead_writers_is_removed_after_a_minute(
     mysql_reads.clear()
     assert read_newest(conversation, lin) == ["一"]
     assert mysql_reads == []
-    assert not redis.get_client().exists(KEYS(conversation)[3])
 
 
-def test_writer_of_a_merged_intent_that_redis_lost_ends_no_other(conversation: str) -> None:
-    """After a flush another merged intent has another name."""
-    first = [recent_cache.add_write_intent(conversation, f"a{number}") for number in range(10)]
+def test_refill_that_was_read_before_a_flush_has_no_effect_after_it(
+    conversation: str, lin: Person, send_message: SendMessage
+) -> None:
+    """The intent and the published message of one writer both start a new version of an empty cache."""
+    send_message("一")
     redis.get_client().flushall()
-    second = [recent_cache.add_write_intent(conversation, f"b{number}") for number in range(10)]
-    for _ in range(3):
-        recent_cache.remove_write_intent(conversation, first[-1])
-    assert count_open(conversation) == recent_cache.MAX_OPEN_INTENTS + 1
-    for name in second:
-        recent_cache.remove_write_intent(conversation, name)
-    assert count_open(conversation) == 0
+    batch = recent_cache.prepare_write_intent(conversation)
+    batch.replies = redis.run_scripts(batch.calls)
+    reply = redis.run_script(*recent_cache.build_read_call(conversation, 10, lin.principal))
+    seen = recent_cache.parse_view(conversation, lin.principal, reply)
+    snapshot = reading_store.fetch_snapshot(mysql.autocommit, conversation, lin.principal, 10)
+    redis.get_client().flushall()
+    log.append(lin.tenant_id, None, conversation, lin.principal, NewMessage("二", "t"), batch)
+    assert redis.run_script(*recent_cache.build_refill_call(conversation, seen, snapshot)) is None
+    assert read_newest(conversation, lin) == ["二", "一"]
 
 
 def test_remembered_owners_are_bounded(monkeypatch: pytest.MonkeyPatch, hospital: Hospital) -> None:

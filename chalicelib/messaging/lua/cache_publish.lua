@@ -8,7 +8,7 @@
 --
 -- ARGV: 1 name of the intent, 2 seq, 3 record, 4 changes of the conversation, 5 how many of them are this write's own (0, 1),
 -- 6 sender ('' if the message is not to be counted as anybody's own).
-local had_intent = remove_intent(ARGV[1])
+local had_intent = redis.call('ZREM', KEYS[3], ARGV[1]) == 1
 advance_version(ARGV[1])
 local state = redis.call('HMGET', KEYS[1], 'server', 'first_seq', 'last_seq', 'changes')
 if state[1] ~= server then return end

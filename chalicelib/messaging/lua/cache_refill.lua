@@ -4,7 +4,6 @@
 -- (principal, read_seq, uncounted_after_read, hidden_seq) of each, then (seq, record) of each message.
 if version ~= ARGV[1] then return end
 redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', redis.call('TIME')[1] - WRITE_INTENT_SECONDS)
-if not redis.call('ZSCORE', KEYS[3], 'merged') then redis.call('DEL', KEYS[4]) end
 redis.call('DEL', KEYS[1], KEYS[2])
 local records_at = 7 + 4 * ARGV[6]
 local revision, first_seq = (version_parts[2] or 0) + 1, ARGV[4] - (#ARGV - records_at + 1) / 2 + 1

@@ -1,3 +1,3 @@
 -- Remove the intent of a writer that committed nothing.
 -- ARGV: 1 name of the intent.
-remove_intent(ARGV[1])
+redis.call('ZREM', KEYS[3], ARGV[1])

@@ -1,8 +1,7 @@
 -- Shared by scripts that compare the version of a conversation's recent-message cache.
 --
 -- KEYS of every script of this cache: 1 state (hash), 2 messages (sorted set: record by seq), 3 write intents (sorted
--- set: name by second; the member 'merged' stands for several), 4 merged write intents (hash: name, number of writers).
--- The state's fields: server, epoch, revision, first_seq (the seq from which the cache was
+-- set: name by second). The state's fields: server, epoch, revision, first_seq (the seq from which the cache was
 -- filled), tenant_id, last_seq, changes, verified_at (ms: the last comparison with MySQL), and of each participant
 -- read_seq:…, uncounted_after_read:…, hidden_seq:… and verified_at:…
 --
