@@ -35,7 +35,7 @@ BAD_CREDENTIALS = ErrorKind(10102, 401, "手机号或密码错误")
 INVALID_SIGNATURE = ErrorKind(10103, 401, "签名验证失败")
 INVALID_CONVERSATION_TYPE = ErrorKind(90010, 400, "会话类型必须在 0 到 15 之间")
 NO_PARTICIPANTS = ErrorKind(90011, 400, "会话成员不能为空")
-UNSUPPORTED_PROTOCOL = ErrorKind(90013, 400, "不支持的推送协议")
+UNSUPPORTED_PROTOCOL = ErrorKind(90013, 400, "不支持的推送协议，protoc 只能是 poll、sse、ws")
 
 KINDS = [kind for kind in list(globals().values()) if isinstance(kind, ErrorKind)]
 KIND_BY_STATUS = {kind.status: kind for kind in reversed(KINDS)}

@@ -17,7 +17,7 @@ from chalicelib.helpdesk.models import (
     ShortText,
     UserTypeField,
 )
-from chalicelib.http.fields import ID_LIMIT, OptionalPhone, SafeInt, WireModel, build_enum_schema, parse_int
+from chalicelib.http.fields import ID_LIMIT, OptionalPhone, SafeInt, WireModel, build_enum_schema, parse_choice
 
 TIME_PATTERN = "^([0-9]{4}-[0-9]{2}-[0-9]{2}( [0-9]{2}:[0-9]{2}:[0-9]{2})?)?$"
 
@@ -33,8 +33,8 @@ def _validate_time(text: str) -> str:
 
 
 TimeText = Annotated[str, AfterValidator(_validate_time), Field(json_schema_extra={"pattern": TIME_PATTERN})]
-Flag = Annotated[Literal[0, 1], BeforeValidator(parse_int), build_enum_schema(0, 1)]
-QueryTypeField = Annotated[QueryType, BeforeValidator(parse_int), build_enum_schema(*QueryType)]
+Flag = Annotated[Literal[0, 1], BeforeValidator(parse_choice), build_enum_schema(0, 1)]
+QueryTypeField = Annotated[QueryType, BeforeValidator(parse_choice), build_enum_schema(*QueryType)]
 
 
 class ListRequest(WireModel):

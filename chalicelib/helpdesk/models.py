@@ -21,7 +21,7 @@ from chalicelib.http.fields import (
     SafeInt,
     WireModel,
     build_enum_schema,
-    parse_int,
+    parse_choice,
 )
 from chalicelib.http.routing import CountedResult
 
@@ -54,15 +54,15 @@ PartyId = Annotated[
 OptionalPartyId = Annotated[PartyId, AfterValidator(lambda text: "" if text == "0" else text)]
 """Empty if absent or 0."""
 
-OptionalTypeCode = Annotated[Literal[0, 1, 2, 3], BeforeValidator(parse_int), build_enum_schema(0, 1, 2, 3)]
+OptionalTypeCode = Annotated[Literal[0, 1, 2, 3], BeforeValidator(parse_choice), build_enum_schema(0, 1, 2, 3)]
 UserTypeField = Annotated[
     UserType,
-    BeforeValidator(parse_int),
+    BeforeValidator(parse_choice),
     build_enum_schema(*UserType),
     Field(description="1 客服，2 用户，3 系统；是谁以登录身份为准", examples=[2]),
 ]
-MsgTypeField = Annotated[MsgType, BeforeValidator(parse_int), build_enum_schema(*MsgType)]
-OwnTypeField = Annotated[OwnType, BeforeValidator(parse_int), build_enum_schema(*OwnType)]
+MsgTypeField = Annotated[MsgType, BeforeValidator(parse_choice), build_enum_schema(*MsgType)]
+OwnTypeField = Annotated[OwnType, BeforeValidator(parse_choice), build_enum_schema(*OwnType)]
 LineText = Annotated[str, Field(max_length=128, pattern=r"^[^\x00-\x1f\x7f]*$")]
 MessageText = Annotated[str, Field(max_length=4000, pattern=r"^[^\x00]*$")]
 ShortText = Annotated[str, Field(max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$")]
@@ -186,7 +186,7 @@ class AppraiseRequest(WireModel):
     """Body of appraiseMessage."""
 
     messageId: MessageId = Field(examples=[EXAMPLE_MESSAGE_ID])
-    appraise: Annotated[Literal[-1, 1], BeforeValidator(parse_int), build_enum_schema(-1, 1)] = Field(examples=[1])
+    appraise: Annotated[Literal[-1, 1], BeforeValidator(parse_choice), build_enum_schema(-1, 1)] = Field(examples=[1])
 
 
 class PostCardRequest(WireModel):

@@ -53,6 +53,14 @@ def parse_int(value: Any) -> Any:
     raise ValueError("必须是整数")
 
 
+def parse_choice(value: Any) -> Any:
+    """Accept an integer as `parse_int` does. Anything else becomes None, so that the error lists the choices."""
+    try:
+        return parse_int(value)
+    except ValueError:
+        return None
+
+
 def _require_visible_text(text: str) -> str:
     if not text.strip():
         raise ValueError("不能为空")
@@ -168,10 +176,10 @@ def build_enum_schema(*choices: int) -> Any:
     return WithJsonSchema({"enum": [*choices, *map(str, choices)]})
 
 
-Gender = Annotated[Literal[0, 1, 2, 9], BeforeValidator(parse_int), build_enum_schema(0, 1, 2, 9)]
+Gender = Annotated[Literal[0, 1, 2, 9], BeforeValidator(parse_choice), build_enum_schema(0, 1, 2, 9)]
 """0 unknown, 1 male, 2 female, 9 unspecified."""
 
-Relation = Annotated[Literal[1, 2, 3, 4, 5, 9], BeforeValidator(parse_int), build_enum_schema(1, 2, 3, 4, 5, 9)]
+Relation = Annotated[Literal[1, 2, 3, 4, 5, 9], BeforeValidator(parse_choice), build_enum_schema(1, 2, 3, 4, 5, 9)]
 """A value of people.accounts.Relation."""
 
 Date = Annotated[date, BeforeValidator(_require_iso_date)]

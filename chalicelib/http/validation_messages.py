@@ -79,4 +79,5 @@ def _format_reason(kind: str, context: dict[str, Any]) -> str:
 
 def _list_choices(expected: str) -> str:
     """Return pydantic's list of allowed values, such as "'AM' or 'PM'", without the empty text."""
-    return "、".join(text or number for text, number in re.findall(r"'([^']+)'|(-?[0-9]+)", expected))
+    choices = [text or number for text, number in re.findall(r"'([^']*)'|(-?[0-9]+)", expected)]
+    return "、".join(choice for choice in choices if choice)

@@ -13,10 +13,10 @@ from chalicelib.http.fields import (
     PageSize,
     WireModel,
     build_enum_schema,
-    parse_int,
+    parse_choice,
 )
 
-LabelType = Annotated[Literal[1, 2], BeforeValidator(parse_int), build_enum_schema(1, 2)]
+LabelType = Annotated[Literal[1, 2], BeforeValidator(parse_choice), build_enum_schema(1, 2)]
 
 
 class LabelQuery(WireModel):

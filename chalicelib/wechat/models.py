@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
-from chalicelib.http.fields import WireModel, build_enum_schema, parse_int
+from chalicelib.http.fields import WireModel, build_enum_schema, parse_choice
 
 TEMPLATE_TYPE_DESCRIPTION = (
     "0 取镜通知，1 预约挂号成功，2 预约挂号取消，3 挂号成功，4 复诊提醒，5 医生回复提醒，6 加工订单进度提醒"
@@ -18,7 +18,7 @@ AppSecret = Annotated[
     str, Field(max_length=128, pattern=r"^(?:\*{4,}[^*\s]{0,4}|[!-)+-~]+)$", examples=["0123456789abcdef"])
 ]
 AuthUrl = Annotated[str, Field(max_length=255, pattern=AUTH_URL_PATTERN, examples=["https://h5.example.com"])]
-TemplateType = Annotated[Literal[0, 1, 2, 3, 4, 5, 6], BeforeValidator(parse_int), build_enum_schema(*range(7))]
+TemplateType = Annotated[Literal[0, 1, 2, 3, 4, 5, 6], BeforeValidator(parse_choice), build_enum_schema(*range(7))]
 PageUrl = Annotated[str, Field(min_length=1, max_length=2048, examples=["https://h5.example.com/book?dept=1"])]
 TemplateId = Annotated[
     str, Field(pattern=r"^[0-9A-Za-z_-]{0,64}$", examples=["ngqIpbwh8bUfcSsECmogfXcV14J0tQlEpBO27izEYtY"])

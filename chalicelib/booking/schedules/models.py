@@ -14,14 +14,14 @@ from chalicelib.http.fields import (
     SafeInt,
     WireModel,
     build_enum_schema,
-    parse_int,
+    parse_choice,
 )
 
 TYPE_DESCRIPTION = "0 普通，1 专家"
 HALF_DESCRIPTION = "AM 上午，PM 下午"
 HalfDayCode = Literal["AM", "PM"]
-ScheduleType = Annotated[Literal[0, 1], BeforeValidator(parse_int), build_enum_schema(0, 1)]
-Weekday = Annotated[Literal[1, 2, 3, 4, 5, 6, 7], BeforeValidator(parse_int), build_enum_schema(1, 2, 3, 4, 5, 6, 7)]
+ScheduleType = Annotated[Literal[0, 1], BeforeValidator(parse_choice), build_enum_schema(0, 1)]
+Weekday = Annotated[Literal[1, 2, 3, 4, 5, 6, 7], BeforeValidator(parse_choice), build_enum_schema(1, 2, 3, 4, 5, 6, 7)]
 Area = Annotated[str, Field(max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$")]
 ClockTime = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", examples=["08:00"])]
 
