@@ -92,6 +92,7 @@ def test_endpoint_has_security_schemes(one: DocumentedEndpoint) -> None:
     if Role.PUBLIC in one.endpoint.callers:
         assert schemes == set()
         assert openapi.TENANT_HEADER in get_operation(one)["parameters"]
+        assert openapi.TENANT_PARAMETER in get_operation(one)["parameters"]
     else:
         assert ("internalKey" in schemes) == (Role.SERVICE in one.endpoint.callers)
         assert ({"token", "bearer"} <= schemes) == bool(one.endpoint.callers - {Role.SERVICE})
@@ -123,6 +124,7 @@ def test_examples_of_an_endpoint_are_valid(one: DocumentedEndpoint) -> None:
         for example in parameter["schema"].get("examples", []):
             assert find_problems(parameter["schema"], example) == []
     if "body" in one.endpoint.parameters:
+        assert set(described["requestBody"]["content"]) == {"application/json", "application/x-www-form-urlencoded"}
         body = described["requestBody"]["content"]["application/json"]
         assert find_problems(body["schema"], body["example"]) == []
         one.endpoint.parameters["body"].model_validate_json(json.dumps(body["example"]))
