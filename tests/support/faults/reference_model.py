@@ -21,7 +21,7 @@ class ModelMessage:
 @dataclass(frozen=True)
 class ModelParticipantState:
     read: int = 0
-    hidden: int = 0
+    hidden: int = -1  # an entry is listed while the log is longer: without messages too, until it is deleted
 
 
 @dataclass
@@ -70,7 +70,7 @@ class ReferenceModel:
     ) -> None:
         """Record that a page was read or an entry deleted. A deletion publishes the state in any case."""
         now = self.participant_versions[side][-1]
-        moved = ModelParticipantState(max(now.read, read), max(now.hidden, hidden or 0))
+        moved = ModelParticipantState(max(now.read, read), now.hidden if hidden is None else max(now.hidden, hidden))
         if moved == now and hidden is None:
             return
         if moved != now:
@@ -103,7 +103,7 @@ class ReferenceModel:
     def check_entry(self, process: int, side: int, entry: dict[str, Any] | None) -> None:
         """Check this session's entry in a list, None if it is not listed."""
         known, versions = self.known[process], self.participant_versions[side]
-        length = self.get_length_at(entry["last_msg_id"] if entry else "")
+        length = self.get_listed_length(entry["last_msg_id"] if entry else "")
         possible = [
             number
             for number in range(known.participant_versions[side], len(versions))
@@ -117,7 +117,10 @@ class ReferenceModel:
         assert possible, f"{entry} where the state is one of {versions[known.participant_versions[side] :]}"
         if entry:
             assert length >= known.length, f"listed at {length}, known {known.length}"
-            self.check_text(process, entry["last_message"], self.log[length - 1])
+            if length:
+                self.check_text(process, entry["last_message"], self.log[length - 1])
+            else:
+                assert entry["last_message"] == ""
         new_versions = [0, 0]
         new_versions[side] = possible[0]
         known.merge(KnownState(length, participant_versions=new_versions))
@@ -125,6 +128,10 @@ class ReferenceModel:
     def get_length_at(self, id: str) -> int:
         """Return the length of the log when this was its newest message."""
         return next(n for n, message in enumerate(["", *(message.id for message in self.log)]) if message == id)
+
+    def get_listed_length(self, id: str) -> int:
+        """Return the length of the log that an entry of a list shows: 0 for an id that is no message's."""
+        return self.get_length_at(id) if any(message.id == id for message in self.log) else 0
 
     def list_unread_counts(self, process: int, side: int, state: ModelParticipantState, length: int) -> range:
         """Return the possible unread counts: withdrawals that the process need not show yet may be counted or not."""
