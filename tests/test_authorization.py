@@ -8,7 +8,7 @@ import pytest
 from app import GROUPS, load_routes
 from chalicelib.http.routing import Endpoint, OptionalTenantCaller
 from chalicelib.identity import tokens
-from chalicelib.identity.callers import Role
+from chalicelib.identity.callers import Caller, Role
 from tests.support.client import ApiResponse, build_event, check_envelope, invoke
 from tests.support.contract import CONTRACT
 from tests.support.factories import Hospital
@@ -152,3 +152,10 @@ def test_open_endpoint_requires_a_hospital(endpoint: Endpoint, hospital: Hospita
     for headers in ({}, {"tenantId": "0"}, {"tenantId": "x"}):
         response = send_request(endpoint, headers)
         assert (response.status, response.error.partition("：")[0]) == (400, "tenantId")
+
+
+@pytest.mark.parametrize("endpoint", [one for one in ENDPOINTS if one.prepare_batch], ids=lambda one: one.path)
+def test_scripts_run_beside_the_token_where_its_owner_is_the_caller(endpoint: Endpoint) -> None:
+    """They read for the owner of the token: a caller with another credential must not get their replies."""
+    assert not endpoint.callers & {Role.PUBLIC, Role.SERVICE}
+    assert endpoint.parameters["caller"] == Caller

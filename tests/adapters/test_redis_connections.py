@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from chalicelib import clock
-from chalicelib.adapters import redis
+from chalicelib.adapters import redis, redis_protocol
 from chalicelib.adapters.redis import RedisUnavailableError
 from chalicelib.adapters.redis_connection import Address, RedisConnection
 from chalicelib.adapters.redis_protocol import Servers
@@ -105,6 +105,13 @@ def test_timeout_of_a_wait_does_not_stay_on_its_connection() -> None:
     connection = servers.take_connection(servers.find_address(stream))
     assert connection._socket.gettimeout() == vars(redis)["settings"].redis_timeout_seconds
     connection.close()
+
+
+def test_late_response_to_a_wait_is_not_read_by_a_later_command() -> None:
+    stream, redis_key = key(), key()
+    with pytest.raises(TimeoutError):
+        redis_protocol.execute_blocking(redis._get_servers(), ("XREAD", "BLOCK", 50, "STREAMS", stream, "0"), 0.01)
+    assert redis.run_script(ECHO, [redis_key], ["在"]) == [redis_key, "在"]
 
 
 def test_unreachable_server_uses_up_no_connections_to_another(monkeypatch: pytest.MonkeyPatch) -> None:

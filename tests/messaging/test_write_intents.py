@@ -5,10 +5,13 @@ from typing import Any
 
 import pytest
 
+from chalicelib import clock, errors
 from chalicelib.adapters import mysql, redis
+from chalicelib.errors import ApiError
 from chalicelib.identity import tokens
 from chalicelib.messaging import log, reading_store, recent_cache, store
 from chalicelib.messaging.models import Message, NewMessage, StoredMessage
+from chalicelib.settings import settings
 from tests.support.client import ApiResponse
 from tests.support.consult_client import create_session, send_as_doctor, send_as_patient
 from tests.support.conversation_log import SendMessage, read_newest
@@ -61,6 +64,27 @@ def test_revoked_token_leaves_no_intent(lin: Person, chen: Person, name: str) ->
     assert not was_written(session), "a token that was found invalid is forgotten"
 
 
+def test_revoked_token_leaves_no_intent_if_the_response_of_redis_is_late(
+    lin: Person, chen: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis has added it, and is otherwise not called for a second."""
+    session = create_session(lin, chen)
+    assert send_as_doctor(chen, session, "好").status == 200
+    tokens.revoke_by_hash(tokens.hash_token(chen.token))
+    call_driver = redis._call_driver
+
+    def lose_response(*arguments: Any) -> None:
+        call_driver(*arguments)
+        assert count_open(session) == 1
+        monkeypatch.setattr(redis, "_call_driver", call_driver)
+        monkeypatch.setitem(redis._backoff_until, settings.redis_url, clock.monotonic() + 1)
+        raise redis.RedisUnavailableError
+
+    monkeypatch.setattr(redis, "_call_driver", lose_response)
+    assert send_as_doctor(chen, session, "好").status == 401
+    assert count_open(session) == 0
+
+
 def test_unknown_token_adds_no_intent(lin: Person, chen: Person) -> None:
     session = create_session(lin, chen)
     redis.get_client().delete(*KEYS(session))
@@ -76,6 +100,39 @@ def test_rejected_requests_leave_no_intent(hospital: Hospital, lin: Person, chen
     assert send_as_patient(hospital.wang, chen, "好", session_no=session).status == 404
     assert send_by_gateway(hospital.wang, session, "好").status == 404
     assert count_open(session) == 0
+
+
+def test_request_that_fails_before_it_writes_leaves_no_intent(
+    lin: Person, chen: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = create_session(lin, chen)
+    assert send_as_doctor(chen, session, "一").status == 200
+
+    def fail(*_: Any) -> None:
+        assert count_open(session) == 1
+        raise RuntimeError
+
+    monkeypatch.setattr(log, "append", fail)
+    assert send_as_doctor(chen, session, "二").status == 500
+    assert count_open(session) == 0
+
+
+def test_intent_remains_if_the_message_may_have_been_written(
+    lin: Person, chen: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = create_session(lin, chen)
+    assert send_as_doctor(chen, session, "一").status == 200
+    append = store.append
+
+    def lose_response(*arguments: Any) -> None:
+        append(*arguments)
+        raise ApiError(errors.UNAVAILABLE)
+
+    monkeypatch.setattr(store, "append", lose_response)
+    read_newest(session, lin)
+    assert send_as_doctor(chen, session, "二").status == 503
+    assert count_open(session) == 1
+    assert read_newest(session, lin) == ["二", "一"]
 
 
 def test_readers_use_mysql_until_the_last_of_many_writers_is_settled(conversation: str, lin: Person) -> None:
