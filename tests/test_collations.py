@@ -120,7 +120,7 @@ def test_different_names_of_labels_and_departments_can_be_saved(hospital: Hospit
         for label_type in (GROUP, LABEL):
             assert staff_client.save_label(hospital.desk, name, label_type).status == 200
         assert post(f"{STAFF_PATH}/save_department", hospital.admin.token, name=name).status == 200
-    assert post(f"{STAFF_PATH}/save_department", hospital.admin.token, name=one).status == 409
+    assert post(f"{STAFF_PATH}/save_department", hospital.admin.token, name=one, order=9).status == 409
 
 
 def test_different_skills_have_different_queues(hospital: Hospital) -> None:
