@@ -50,11 +50,11 @@ class OrderedTasks:
 
     def _append(self, key: str, task: Task) -> None:
         run_in_context = contextvars.copy_context().run
-        if key in self._waiting:
-            self._waiting[key].append(lambda: run_in_context(task))
-        else:
-            self._waiting[key] = deque([lambda: run_in_context(task)])
+        is_new = key not in self._waiting
+        self._waiting.setdefault(key, deque()).append(lambda: run_in_context(task))
+        if is_new:
             self._ready.append(key)
+        if is_new or not self._thread_count:  # none could be started for an earlier task
             self._provide_thread()
 
     def _provide_thread(self) -> None:
@@ -62,8 +62,11 @@ class OrderedTasks:
             self._idle_count -= 1
             self._added.notify()
         elif self._thread_count < self._max_threads:
-            self._thread_count += 1
-            Thread(target=self._run, name="ordered-tasks", daemon=True).start()
+            try:
+                Thread(target=self._run, name="ordered-tasks", daemon=True).start()
+                self._thread_count += 1
+            except RuntimeError:  # as at the system's limit; another thread runs the task, or the next task's
+                logger.warning("thread not started", exc_info=True)
 
     def _run(self) -> None:
         while True:

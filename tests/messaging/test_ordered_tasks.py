@@ -3,7 +3,7 @@
 import logging
 from collections import defaultdict
 from functools import partial
-from threading import Event, get_ident
+from threading import Event, Thread, get_ident
 
 import pytest
 
@@ -92,3 +92,20 @@ def test_failed_task_is_logged_with_its_context_and_the_next_one_runs(caplog: py
         assert tasks.wait_until_done(10)
     assert contexts == [{"request_id": "one"}]
     assert "background task failed" in caplog.text
+
+
+def test_task_whose_thread_cannot_be_started_runs_with_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What adds it, such as a request that has stored a message, does not fail."""
+    tasks, done = OrderedTasks(1), list[int]()
+
+    def fail(_: Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Thread, "start", fail)
+        for number in range(2):
+            assert tasks.add("a", partial(done.append, number), MANY)
+        assert not tasks.wait_until_done(0)
+    assert tasks.add("a", partial(done.append, 2), MANY)
+    assert tasks.wait_until_done(10)
+    assert done == [0, 1, 2]
