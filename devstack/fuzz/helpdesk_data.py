@@ -14,7 +14,10 @@ TEXT = {"ownType": 1, "title": "", "content": "您好", "item": 0, "type": 0, "l
 def create_chats(client: Client, hospital: Hospital) -> dict[str, dict[str, Any]]:
     """Send messages from a doctor to a patient, create a post, and return field values by the path that takes them."""
     lin, chen = str(hospital.lin.user_id), str(hospital.chen.user_id)
-    sent, other = (_post(client, Role.DOCTOR, "messageAdd", **TEXT, receiveId=lin)[0] for _ in range(2))
+    sent, other = (
+        _post(client, Role.DOCTOR, "messageAdd", **{**TEXT, "content": text}, receiveId=lin)[0]
+        for text in ("您好", "请讲")
+    )
     post = _post(client, Role.ADMIN, "savePost", userId=chen, title="导诊")["positionId"]
     return {
         f"{PATH}/messageAdd": {"receiveId": chen},

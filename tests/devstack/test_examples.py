@@ -32,6 +32,7 @@ REJECTED = {
     "/pati_service/wechat/oauth/callback": 400,  # what WeChat adds to the address of the page
     "/pati_service/wechat/pay/notify/{tenantId}": 400,  # WeChat Pay's signature
     "/pati_service/wechat/pay/refund_notify/{tenantId}": 400,
+    "/pati_service/wechat/bar_code": 403,  # a ticket of bar_code_link, valid for half an hour
     "/pati_service/manager_service/register_booking": 409,  # a booking of today
 }
 
