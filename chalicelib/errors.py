@@ -14,7 +14,6 @@ class ErrorKind:
     code: int
     status: int
     text: str
-    data: Any = None  # added to the response by an endpoint whose document names fields of a failure
 
 
 BAD_PARAMETER = ErrorKind(10001, 400, "参数错误")
@@ -47,13 +46,15 @@ class ApiError(Exception):
     Attributes:
         text: shown to the user; the text of the kind unless given.
         retry_after: seconds, sent as the Retry-After header.
+        data: added to the response by an endpoint whose document names fields of a failure; None for no data.
     """
 
-    def __init__(self, kind: ErrorKind, text: str = "", retry_after: int | None = None) -> None:
-        super().__init__(kind, text, retry_after)
+    def __init__(self, kind: ErrorKind, text: str = "", retry_after: int | None = None, data: Any = None) -> None:
+        super().__init__(kind, text, retry_after, data)
         self.kind = kind
         self.text = text or kind.text
         self.retry_after = retry_after
+        self.data = data
 
     def __str__(self) -> str:
         return self.text

@@ -4,7 +4,7 @@ The path determines the envelope, so that it is also known for a request that no
 """
 
 import json
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pydantic import Field
 
@@ -40,13 +40,18 @@ def wrap_success(path: str, result: str, counted: bool) -> str:
     return f'{{"error_code":0,"error_msg":"",{fields}}}'
 
 
-def wrap_error(path: str, kind: ErrorKind, text: str = "") -> str:
-    """Return the response body for an error; `text` replaces the text of its kind."""
+def wrap_error(path: str, kind: ErrorKind, text: str = "", data: Any = None) -> str:
+    """Return the response body for an error.
+
+    Args:
+        text: replaces the text of its kind.
+        data: fields of the failure, which the messagecenter's envelope does not have; None for none.
+    """
     text = text or kind.text
     if is_messagecenter_path(path):
         body = {"error_code": kind.code, "error_msg": text, "data": None, "count": 0}
     else:
-        body = {"code": kind.code, "error": text, **({"data": kind.data} if kind.data else {})}
+        body = {"code": kind.code, "error": text, **({"data": data} if data else {})}
     return json.dumps(body, ensure_ascii=False, separators=(",", ":"))
 
 

@@ -252,7 +252,8 @@ def _identify_caller(endpoint: Endpoint, request: Request, batch: ScriptBatch | 
 def build_error_response(error: ApiError, path: str) -> Response:
     """Return the response to an error, in the envelope of the path, and add its code to the log context."""
     logs.bind(code=error.kind.code)
-    response = Response(envelopes.wrap_error(path, error.kind, error.text), status_code=error.kind.status)
+    body = envelopes.wrap_error(path, error.kind, error.text, error.data)
+    response = Response(body, status_code=error.kind.status)
     if error.retry_after:
         response.headers["Retry-After"] = str(error.retry_after)
     return response

@@ -219,4 +219,4 @@ def _build_failure(result: OrderResult) -> OrderResponse:
 def _build_rejection(text: str) -> ApiError:
     """Return the 409 for a booking that cannot be paid, with the fields by which document 003 reports a failure."""
     failure = OrderResponse(is_success=True, error_code="FAIL", error_msg=text)
-    return ApiError(replace(errors.CONFLICT, data=failure.model_dump()), text)
+    return ApiError(errors.CONFLICT, text, data=failure.model_dump())
