@@ -27,6 +27,23 @@ _IDEMPOTENCY_KEY_ADAPTER: TypeAdapter[str | None] = TypeAdapter(IdempotencyKeyHe
 JSON_TYPE, FORM_TYPE = "application/json", "application/x-www-form-urlencoded"
 # Old pages send JSON as text/plain, for which browsers make no preflight request, or without any type.
 _JSON_TYPES = {JSON_TYPE, "text/plain", "*/*", ""}
+_EMPTY_BODIES = (b"", b"null", b'""')  # pages also send what JSON makes of a missing value
+# The headers that we read, except Authorization. A page sends `undefined` or `null` for what it does not have.
+_OUR_HEADERS = (
+    *("token", "tenantid", "x-internal-key", "idempotency-key", "last-event-id"),
+    *("newuserid", "entuserid", "entid", "positionid", "appid"),
+)
+
+
+def get_headers(request: Request) -> Mapping[str, str]:
+    """Return the headers by names in lower case, without those of ours that are empty, and without an empty Bearer."""
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    for name in _OUR_HEADERS:
+        if name in headers and is_empty(headers[name].strip()):
+            del headers[name]
+    if is_empty(headers.get("authorization", "").partition(" ")[2].strip()):
+        headers.pop("authorization", None)
+    return headers
 
 
 def get_auth_headers(endpoint: Endpoint, request: Request) -> Mapping[str, str]:
@@ -35,14 +52,13 @@ def get_auth_headers(endpoint: Endpoint, request: Request) -> Mapping[str, str]:
     These are the tenant of a visitor, and the token if the endpoint's query model has one: a browser's EventSource
     cannot send request headers.
     """
-    headers: Mapping[str, str] = request.headers
+    headers, found = get_headers(request), {}
     query: Mapping[str, str] = request.query_params or {}
-    found: dict[str, str] = {}
-    if "token" in query and not callers.get_token(headers) and _takes_token(endpoint):
+    if takes_token(endpoint) and not is_empty(query.get("token")) and not callers.get_token(headers):
         found["token"] = query["token"]
-    if "tenantId" in query and Role.PUBLIC in endpoint.callers and not headers.get("tenantid"):
+    if Role.PUBLIC in endpoint.callers and not is_empty(query.get("tenantId")) and "tenantid" not in headers:
         found["tenantid"] = query["tenantId"]
-    return {**{name.lower(): value for name, value in headers.items()}, **found} if found else headers
+    return {**headers, **found}
 
 
 def get_client_address(request: Request) -> str:
@@ -53,7 +69,8 @@ def get_client_address(request: Request) -> str:
     return str(request.context.get("identity", {}).get("sourceIp", ""))
 
 
-def _takes_token(endpoint: Endpoint) -> bool:
+def takes_token(endpoint: Endpoint) -> bool:
+    """Return whether the query string of an endpoint has the token, as that of /notify."""
     return "token" in getattr(endpoint.parameters.get("query"), "model_fields", ())
 
 
@@ -77,9 +94,9 @@ def parse_parameter(endpoint: Endpoint, name: str, request: Request, path_parame
             case "query":
                 return parse_fields(endpoint.parameters[name], request.query_params or {})
             case "idempotency_key":
-                return _IDEMPOTENCY_KEY_ADAPTER.validate_python(request.headers.get("idempotency-key"))
+                return _IDEMPOTENCY_KEY_ADAPTER.validate_python(get_headers(request).get("idempotency-key"))
             case "last_event_id":
-                return request.headers.get("last-event-id")
+                return get_headers(request).get("last-event-id")
             case "time_left":
                 lambda_context: Any = request.lambda_context
                 return lambda_context.get_remaining_time_in_millis() / 1000
@@ -115,13 +132,13 @@ def _parse_body(model: type[WireModel], request: Request) -> WireModel:
 
 
 def _read_body_and_kind(request: Request) -> tuple[bytes, bool]:
-    """Return the body without a byte order mark, and whether it is a form; else it is JSON.
+    """Return the body without a byte order mark, `{}` for an empty one, and whether it is a form; else it is JSON.
 
     Raises:
         ApiError: 413, or 415 for a body of another content type.
     """
     body, kind = _read_body(request).removeprefix(codecs.BOM_UTF8), request.headers.get("content-type", "")
-    if not body:
+    if body.strip() in _EMPTY_BODIES:
         return b"{}", False
     if kind.startswith(JSON_TYPE):
         return body, False

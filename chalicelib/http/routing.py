@@ -53,6 +53,7 @@ from chalicelib.http.request_input import (
     parse_body_or_query,
     parse_parameter,
     require_same_tenant,
+    takes_token,
 )
 from chalicelib.identity import acting_user, callers, tokens
 from chalicelib.identity.callers import Caller, Role
@@ -234,17 +235,17 @@ def _undo_batch(batch: ScriptBatch | None) -> None:
 
 
 def _identify_caller(endpoint: Endpoint, request: Request, batch: ScriptBatch | None) -> Caller:
-    annotation = endpoint.parameters.get("caller")
+    annotation, headers = endpoint.parameters.get("caller"), get_auth_headers(endpoint, request)
     try:
         caller = callers.identify(
-            get_auth_headers(endpoint, request), endpoint.callers, get_client_address(request), batch
+            headers, endpoint.callers, get_client_address(request), batch, token_in_query=takes_token(endpoint)
         )
     except ApiError as error:
         if annotation != OptionalTenantCaller or error.kind is not errors.BAD_PARAMETER:
             raise
         caller = Caller(0, Role.PUBLIC)
     if annotation == ActingCaller:
-        caller = acting_user.resolve_caller(caller, request.headers)
+        caller = acting_user.resolve_caller(caller, headers)
     logs.bind(tenant_id=caller.tenant_id, principal=caller.principal)
     return caller
 

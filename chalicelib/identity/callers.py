@@ -36,7 +36,12 @@ class Caller:
 
 
 def identify(
-    headers: Mapping[str, str], allowed: frozenset[Role], address: str = "", batch: ScriptBatch | None = None
+    headers: Mapping[str, str],
+    allowed: frozenset[Role],
+    address: str = "",
+    batch: ScriptBatch | None = None,
+    *,
+    token_in_query: bool = False,
 ) -> Caller:
     """Return the caller of a request.
 
@@ -45,6 +50,7 @@ def identify(
         allowed: roles that may call the endpoint. If Role.PUBLIC is among them, credentials are optional.
         address: the client's IP address.
         batch: other scripts to run in the round trip that checks the token.
+        token_in_query: whether the endpoint takes the token from the query string, which the error then names.
 
     Raises:
         ApiError: 401 without a valid token or key, 403 for another role or tenant, 400 if a visitor's tenant is not
@@ -56,7 +62,7 @@ def identify(
     if internal_key:
         caller = Caller(internal_keys.authenticate(internal_key), Role.SERVICE)
     elif not get_token(headers):
-        raise ApiError(errors.INVALID_TOKEN, _describe_credentials(allowed))
+        raise ApiError(errors.INVALID_TOKEN, _describe_credentials(allowed, token_in_query))
     else:
         caller = _authenticate_token(headers, address, batch)
     if caller.role not in allowed:
@@ -80,9 +86,10 @@ def require_same_tenant(named: str, caller: Caller) -> None:
         )
 
 
-def _describe_credentials(allowed: frozenset[Role]) -> str:
-    """Return the error for a request without credentials: which header takes which."""
-    ways = ["请求头 token（或 Authorization: Bearer）带上登录得到的 token"] if allowed - {Role.SERVICE} else []
+def _describe_credentials(allowed: frozenset[Role], token_in_query: bool) -> str:
+    """Return the error for a request without credentials: which header or parameter takes which."""
+    place = "地址参数 token " if token_in_query else "请求头 token（或 Authorization: Bearer）"
+    ways = [f"{place}带上登录得到的 token"] if allowed - {Role.SERVICE} else []
     ways += ["请求头 X-Internal-Key 带上内部密钥"] if Role.SERVICE in allowed else []
     return f"未登录：请用{'，或用'.join(ways)}"
 

@@ -44,7 +44,7 @@ NON_OBJECT_BODIES = [
 OVERSIZED_BODY = b'{"a":"' + b"a" * 2 * 1024 * 1024 + b'"}'
 ODD_NUMBER_BODIES = [b'{"a":1e400}', b'{"a":' + b"9" * 5000 + b"}", b'{"a":NaN}']
 INVALID_TOKENS = ["", "unknown", "0" * 43, "é" * 40, "a" * 5000]
-INVALID_TENANT_IDS = ["0", "-1", "abc", "9" * 30, "1 OR 1=1", "²"]
+INVALID_TENANT_IDS = ["-1", "abc", "9" * 30, "1 OR 1=1", "²"]
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 

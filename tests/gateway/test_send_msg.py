@@ -121,8 +121,8 @@ def test_invalid_field_is_rejected(guo: ExternalUser, conversation: str, field: 
     assert get_last_30(guo, conversation).data == {"Msg": []}
 
 
-@pytest.mark.parametrize("key", ["", "带中文", "x" * 129, "a b"])
+@pytest.mark.parametrize("key", ["带中文", "x" * 129, "a b"])
 def test_invalid_idempotency_key_is_rejected(guo: ExternalUser, conversation: str, key: str) -> None:
     body: dict[str, Any] = {"conversation_id": conversation, "content": "在吗"}
     assert post("/send_msg", guo.token, {"Idempotency-Key": key}, **body).status == 400
-    assert post("/send_msg", guo.token, client_msg_id=key, **body).status == (400 if key else 200)
+    assert post("/send_msg", guo.token, client_msg_id=key, **body).status == 400

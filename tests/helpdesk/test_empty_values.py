@@ -68,6 +68,12 @@ def test_empty_fields_of_a_session(lin: Person, field: str, empty: Any) -> None:
     assert create_session(lin, 3, **{field: empty}).data["place"] == 1
 
 
+@pytest.mark.parametrize("empty", ["", "0", "null", "undefined"])
+@pytest.mark.parametrize("name", ["newUserId", "entUserId", "entId", "positionId", "appId"])
+def test_empty_header_is_ignored(lin: Person, name: str, empty: str) -> None:
+    assert call_messagecenter(lin, "messageCount", {name: empty}, userType=2).status == 200
+
+
 @with_each_empty_value(senderId=True, recipientId=True, conversationType=True, chatGroupId=True)
 def test_empty_fields_of_a_withdrawal(lin: Person, chen: Person, field: str, empty: Any) -> None:
     [sent] = send_all(lin, chen, "说错了")

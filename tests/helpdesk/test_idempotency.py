@@ -74,7 +74,7 @@ def test_one_key_for_announcement_and_own_message_is_rejected(
 
 
 def test_invalid_idempotency_key_is_rejected(lin: Person, chen: Person) -> None:
-    for invalid in ("", "a b", "x" * 129):
+    for invalid in ("a b", "x" * 129):
         body = {"ownType": 1, "title": "", "item": 0, "type": 0, "link": "", "itemType": 0, "content": "您好"}
         response = call_messagecenter(lin, "messageAdd", build_key_header(invalid), **body, receiveId=chen.user_id)
         assert (response.status, response.error.partition("：")[0]) == (400, "Idempotency-Key")

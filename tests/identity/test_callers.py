@@ -44,11 +44,24 @@ FIELDS: dict[str, Any] = {"tenantId": 1, "msg_text": "您好", "user_list": [{"u
 
 
 def test_missing_credential_is_named(hospital: Hospital) -> None:
-    for headers in ({}, {"token": ""}, {"Authorization": "Basic YTpi"}, {"X-Internal-Key": hospital.internal_key}):
+    empty = [
+        *({"token": text} for text in ("", "null", "undefined", "0")),
+        *({"Authorization": text} for text in ("Basic YTpi", "Bearer ", "Bearer null", "bearer undefined")),
+    ]
+    for headers in ({}, *empty, {"X-Internal-Key": hospital.internal_key}):
         response = get(PATIENTS_LIST, headers=headers)
         assert (response.status, response.code, response.error) == (401, 10101, f"未登录：请用{TOKEN_TEXT}")
-    assert post(GET_TOKEN, headers={"X-Internal-Key": ""}, session="visitor").error == f"未登录：请用{KEY_TEXT}"
+    for text in ("", "undefined"):
+        response = post(GET_TOKEN, headers={"X-Internal-Key": text}, session="visitor")
+        assert response.error == f"未登录：请用{KEY_TEXT}"
     assert post("/msg_service/msg/send", **FIELDS).error == f"未登录：请用{TOKEN_TEXT}，或用{KEY_TEXT}"
+
+
+@pytest.mark.parametrize("token", [None, "", "undefined"])
+def test_missing_token_of_a_listener_is_named_as_a_parameter(token: str | None) -> None:
+    query: dict[str, Any] = {"protoc": "poll"} if token is None else {"protoc": "poll", "token": token}
+    response = get("/notify", **query)
+    assert (response.status, response.error) == (401, "未登录：请用地址参数 token 带上登录得到的 token")
 
 
 def test_permitted_roles_are_named(hospital: Hospital) -> None:
@@ -95,7 +108,8 @@ def test_malformed_tenant_id_is_rejected(lin: Person, named: str) -> None:
 
 def test_tenant_id_of_the_caller_is_accepted(lin: Person) -> None:
     assert get(PATIENTS_LIST, lin.token, {"tenantid": str(lin.tenant_id)}).status == 400
-    assert get(PATIENTS_LIST, lin.token, {"tenantId": ""}).status == 400
+    for empty in ("", "0", "null", "undefined"):
+        assert get(PATIENTS_LIST, lin.token, {"tenantId": empty}).status == 400
 
 
 def test_internal_key_of_another_hospital_is_rejected(hospital: Hospital, other_hospital: Hospital) -> None:

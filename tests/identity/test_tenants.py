@@ -100,10 +100,16 @@ def test_only_tenant_is_found_if_there_is_one() -> None:
     assert [tenants._find_only_tenant(Tenants(count)) for count in range(3)] == [None, 1, None]
 
 
-@pytest.mark.parametrize("named", ["0", "999999999999", "9" * 30, "-1", "1.0", "一", "²", "x", " ", "1 OR 1=1"])
+@pytest.mark.parametrize("named", ["999999999999", "9" * 30, "-1", "1.0", "一", "²", "x", "1 OR 1=1"])
 def test_nonexistent_tenant_id_is_a_bad_request(named: str) -> None:
     response = sign_in(tenantId=named)
     assert (response.status, response.code, response.error) == (400, 10001, "tenantId：租户不存在")
+
+
+@pytest.mark.parametrize("empty", ["", " ", "0", "null", "undefined"])
+@pytest.mark.usefixtures("hospital", "other_hospital")
+def test_empty_tenant_id_is_missing(empty: str) -> None:
+    assert sign_in(tenantId=empty).error == "tenantId：必填，放在请求头或查询参数 tenantId 中均可"
 
 
 @pytest.mark.parametrize("host", ["", ":", "[::1]:8000", "医院.example.com", "\ud800"])
