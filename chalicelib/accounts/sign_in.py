@@ -15,7 +15,7 @@ from chalicelib.errors import ApiError
 from chalicelib.identity import attempts, passwords, sms_codes, tokens
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.identity.sms_codes import CodePurpose
-from chalicelib.people import accounts, persons
+from chalicelib.people import accounts, double_submission
 from chalicelib.people.roles import PersonKind
 
 
@@ -58,7 +58,7 @@ def _find_double_submission(caller: Caller, request: SignUpRequest) -> int | Non
     of the window, and only the password of an account that was created in it is compared.
     """
     tenant_id, phone = caller.tenant_id, request.phone
-    since = clock.now() - persons.DOUBLE_SUBMISSION_WINDOW
+    since = clock.now() - double_submission.WINDOW
     if not sms_codes.was_used(tenant_id, phone, CodePurpose.SIGN_UP, request.verCode):
         return None
     account = accounts.find_created_since(mysql.autocommit, tenant_id, phone, since)

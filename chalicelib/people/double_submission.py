@@ -1,7 +1,8 @@
 """Requests that create something and are submitted twice without an idempotency key, as a double tap does.
 
-The second one gets the first one's result. Under the lock of the sender's row, a request without a key gets one that
-consists of what it contains and when it came, so that the index of the idempotency keys finds an equal, recent one.
+The second one gets the first one's result. Where a unique key would reject it, or the rows can be compared, the first
+one's row is found. Elsewhere a request without a key gets one, under the lock of the sender's row, that consists of
+what it contains and when it came, so that the index of the idempotency keys finds an equal, recent one.
 """
 
 from chalicelib import clock

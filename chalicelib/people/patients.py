@@ -9,7 +9,7 @@ from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.crypto import field_encryption
 from chalicelib.errors import ApiError
-from chalicelib.people import persons
+from chalicelib.people import double_submission
 
 TABLE_NAME = "patients"
 ID_CARD_TYPE = "99"  # 身份证
@@ -128,7 +128,7 @@ def find_by_id_number(tx: Tx, tenant_id: int, name: str, id_number: IdNumber | N
 def list_double_submissions(tx: Tx, tenant_id: int, details: PatientDetails, created_by: int) -> list[int]:
     """Return the files with these details and no ID number that a person has just created without an idempotency key.
 
-    Lock the person before (persons.lock).
+    Lock the person before (double_submission.lock_sender).
     """
     rows = tx.fetch_all(
         f"""
@@ -139,7 +139,7 @@ def list_double_submissions(tx: Tx, tenant_id: int, details: PatientDetails, cre
         tenant_id=tenant_id,
         name=details.name,
         created_by=created_by,
-        since=clock.now() - persons.DOUBLE_SUBMISSION_WINDOW,
+        since=clock.now() - double_submission.WINDOW,
     )
     columns = {name: value for name, value in _build_columns(details).items() if name != "id_blind"}
     return [row["pati_id"] for row in rows if columns == {name: row[name] for name in columns}]

@@ -6,9 +6,6 @@ from chalicelib import clock
 from chalicelib.adapters.mysql import Tx
 from chalicelib.people.roles import PersonKind, Role
 
-# In this time an equal request of the same sender, without an idempotency key, is a double click and creates nothing.
-DOUBLE_SUBMISSION_WINDOW = 5 * clock.SECOND
-
 
 def create(tx: Tx, tenant_id: int, kind: PersonKind) -> int:
     """Return a new user_id for a person."""
@@ -57,12 +54,3 @@ def list_existing_ids(tx: Tx, tenant_id: int, user_ids: Collection[int]) -> set[
         user_ids=sorted(user_ids),
     )
     return {row["user_id"] for row in rows}
-
-
-def lock(tx: Tx, tenant_id: int, user_id: int) -> None:
-    """Lock an account or a member of staff until the commit, so that equal requests of one sender run one by one."""
-    tx.fetch_one(
-        "SELECT 1 FROM people WHERE user_id = %(user_id)s AND tenant_id = %(tenant_id)s FOR UPDATE",
-        user_id=user_id,
-        tenant_id=tenant_id,
-    )

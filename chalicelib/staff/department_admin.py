@@ -10,7 +10,7 @@ from chalicelib.errors import ApiError
 from chalicelib.files import confirmation, file_types, links, upload_forms
 from chalicelib.files.file_types import Purpose
 from chalicelib.identity.callers import Caller
-from chalicelib.people import departments, persons
+from chalicelib.people import departments, double_submission
 from chalicelib.staff.staff_models import (
     Department,
     DepartmentPhotoFormRequest,
@@ -76,7 +76,7 @@ def _create_or_update(tx: Tx, tenant_id: int, request: SaveDepartmentRequest, ch
 
 def _find_double_submission(caller: Caller, changes: dict[str, Any]) -> int | None:
     """Return the department that an equal request has just created, or None."""
-    since = clock.now() - persons.DOUBLE_SUBMISSION_WINDOW
+    since = clock.now() - double_submission.WINDOW
     found = departments.find_created_since(mysql.autocommit, caller.tenant_id, changes["name"], since)
     return found.dept_id if found and replace(found, **changes) == found else None
 

@@ -12,7 +12,7 @@ from chalicelib.errors import ApiError
 from chalicelib.files import links
 from chalicelib.http.fields import Page
 from chalicelib.identity.callers import Caller
-from chalicelib.people import formatting, id_cards, patients, persons
+from chalicelib.people import double_submission, formatting, id_cards, patients
 from chalicelib.people.patients import IdNumber, Patient, PatientDetails
 from chalicelib.staff import labels, list_store, store
 from chalicelib.staff.label_models import Label
@@ -126,7 +126,7 @@ def _create_or_update(
 ) -> tuple[int, list[LabelRecord]]:
     tenant_id = caller.tenant_id
     if not (request.pati_id or id_number or idempotency_key):
-        persons.lock(tx, tenant_id, caller.user_id)
+        double_submission.lock_sender(tx, tenant_id, caller.principal)
         if earlier := _find_double_submission(tx, caller, request):
             return earlier
     existing = request.pati_id or patients.find_by_id_number(tx, tenant_id, request.pati_name, id_number)

@@ -9,7 +9,7 @@ from chalicelib.errors import ApiError
 from chalicelib.http.fields import Page
 from chalicelib.identity import attempts, passwords, tokens
 from chalicelib.identity.callers import Caller, Role
-from chalicelib.people import doctors, formatting, persons, staff
+from chalicelib.people import doctors, double_submission, formatting, staff
 from chalicelib.people.roles import PersonKind
 from chalicelib.staff import list_store
 from chalicelib.staff.staff_models import (
@@ -60,7 +60,7 @@ def create(caller: Caller, request: CreateStaffRequest) -> CreateStaffResponse:
 
 def _find_double_submission(caller: Caller, request: CreateStaffRequest) -> int | None:
     """Return the member of staff that an equal request has just created, or None."""
-    since = clock.now() - persons.DOUBLE_SUBMISSION_WINDOW
+    since = clock.now() - double_submission.WINDOW
     found = staff.find_by_phone(mysql.autocommit, caller.tenant_id, request.phone, created_since=since)
     if found is None or (found.name, found.role) != (request.name, request.role):
         return None

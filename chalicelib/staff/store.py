@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from chalicelib import clock
 from chalicelib.adapters.mysql import Tx
-from chalicelib.people import persons
+from chalicelib.people import double_submission
 
 MAX_LABELS_PER_TYPE = 10_000  # page size that returns all labels of one type
 
@@ -133,7 +133,7 @@ def was_label_created_by(
         name=name,
         created_by=created_by,
         idempotency_key=idempotency_key.encode() if idempotency_key else None,
-        since=clock.now() - persons.DOUBLE_SUBMISSION_WINDOW,
+        since=clock.now() - double_submission.WINDOW,
     )
     return found is not None
 

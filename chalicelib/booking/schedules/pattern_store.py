@@ -6,7 +6,7 @@ from datetime import date
 from chalicelib import clock
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.booking.schedules.slots import HalfDay, Overlap, ScheduleTerms
-from chalicelib.people import persons
+from chalicelib.people import double_submission
 
 PATTERN_COLUMNS = """
     x.pattern_id, x.tenant_id, x.dept_id, x.doctor_id, x.weekday, x.half_day, x.type, x.fee, x.area, x.begins, x.ends,
@@ -83,7 +83,7 @@ def find_double_submission(tx: Tx, tenant_id: int, weekday: int, terms: Schedule
         tenant_id=tenant_id,
         weekday=weekday,
         user_id=user_id,
-        since=clock.now() - persons.DOUBLE_SUBMISSION_WINDOW,
+        since=clock.now() - double_submission.WINDOW,
     )
     return pattern_id
 

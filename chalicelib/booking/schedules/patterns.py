@@ -24,7 +24,7 @@ from chalicelib.booking.schedules.pattern_store import ListedPatternRow
 from chalicelib.errors import ApiError
 from chalicelib.http.fields import Page
 from chalicelib.identity.callers import Caller
-from chalicelib.people import doctors, persons
+from chalicelib.people import doctors, double_submission
 
 
 def create(caller: Caller, request: SavePatternRequest) -> SavePatternResult:
@@ -69,7 +69,7 @@ def expand(tenant_id: int, pattern_id: int) -> int:
 
 
 def _create(tx: Tx, caller: Caller, request: SavePatternRequest) -> int:
-    persons.lock(tx, caller.tenant_id, caller.user_id)
+    double_submission.lock_sender(tx, caller.tenant_id, caller.principal)
     terms = schedules.build_terms(tx, caller.tenant_id, request)
     earlier = pattern_store.find_double_submission(tx, caller.tenant_id, request.weekday, terms, caller.user_id)
     if earlier:

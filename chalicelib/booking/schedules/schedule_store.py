@@ -15,7 +15,7 @@ from chalicelib.booking.schedules.pattern_store import (
 )
 from chalicelib.booking.schedules.slots import Overlap, Schedule, ScheduleTerms, parse_schedule
 from chalicelib.identity.callers import Role
-from chalicelib.people import persons
+from chalicelib.people import double_submission
 
 # True for a general clinic, and for a doctor who works and still is one. Needs the parameter doctor_role.
 DOCTOR_ACTIVE_CONDITION = """
@@ -107,7 +107,7 @@ def find_double_submission(tx: Tx, tenant_id: int, day: date, terms: ScheduleTer
         tenant_id=tenant_id,
         day=day,
         user_id=user_id,
-        since=clock.now() - persons.DOUBLE_SUBMISSION_WINDOW,
+        since=clock.now() - double_submission.WINDOW,
     )
     return schedule_id
 

@@ -20,7 +20,7 @@ from chalicelib.booking.schedules.slots import HalfDay, ScheduleTerms
 from chalicelib.errors import ApiError
 from chalicelib.http.fields import Page
 from chalicelib.identity.callers import Caller
-from chalicelib.people import departments, doctors, persons
+from chalicelib.people import departments, doctors, double_submission
 
 NOON, LATEST_MORNING_END = "12:00", "14:00"
 MAX_DAYS_AHEAD = 366
@@ -127,7 +127,7 @@ def _save(tx: Tx, caller: Caller, request: SaveScheduleRequest) -> int:
 
 
 def _create(tx: Tx, caller: Caller, request: SaveScheduleRequest) -> int:
-    persons.lock(tx, caller.tenant_id, caller.user_id)
+    double_submission.lock_sender(tx, caller.tenant_id, caller.principal)
     terms = build_terms(tx, caller.tenant_id, request)
     earlier = schedule_store.find_double_submission(tx, caller.tenant_id, request.date, terms, caller.user_id)
     if earlier:
