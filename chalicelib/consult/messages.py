@@ -104,8 +104,8 @@ def send_file_as_patient(
     """Send an uploaded file to a doctor.
 
     Raises:
-        ApiError: 404 for an unknown file, session, member or doctor; 409 if the file has not been uploaded or is not of
-            the declared type, or if the key was used for another message.
+        ApiError: 404 for an unknown file, session, member or doctor; 409 if the file has not been uploaded or is of a
+            kind that is not accepted, or if the key was used for another message.
     """
     session_no = _resolve_session_no(caller, request, request.session_no)
     key = idempotency_key or request.client_msg_id
@@ -204,6 +204,7 @@ def _send_file(caller: Caller, session_no: str, file_id: int, endpoint: str, key
         condition_sql=withdrawals.FILE_IS_AVAILABLE,
         condition_params={"file_id": file_id},
         enqueue_sql=ENQUEUE_UNREAD_REPLY if caller.role == Role.DOCTOR else "",
+        merge_double_submission=True,
         few_recipients=True,
     )
     try:

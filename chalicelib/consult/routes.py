@@ -107,7 +107,7 @@ def patient_send_res_msg(
     """患者选择医生发送资源消息
 
     The sender must have requested the upload for this session (file/pre_upload), else 404; 409 if the file has not been
-    uploaded or is not of the declared type.
+    uploaded or its content is of a kind that is not accepted.
     """
     return messages.send_file_as_patient(caller, body, idempotency_key)
 
@@ -183,7 +183,7 @@ def doctor_send_res_msg(
     """医生发送资源消息
 
     The sender must have requested the upload for this session (doctor/file/pre_upload), else 404; 409 if the file has
-    not been uploaded or is not of the declared type.
+    not been uploaded or its content is of a kind that is not accepted.
     """
     return messages.send_file_as_doctor(caller, body, idempotency_key)
 
@@ -223,6 +223,6 @@ def doctor_pre_upload(caller: Caller, body: UploadRequest) -> UploadForm:
 def upload_access(caller: Caller, body: UploadedFile) -> ConfirmedFile:
     """聊天文件确认已上传
 
-    Checks the uploaded file. 409 if it has not been uploaded or its content is not of the declared type.
+    Checks the uploaded file. 409 if it has not been uploaded or its content is of a kind that is not accepted.
     """
     return uploads.confirm_upload(caller, body)

@@ -19,7 +19,7 @@ from chalicelib.gateway.models import (
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.identity.tokens import Owner
 from chalicelib.messaging import log, msg_data, reading, recent_cache
-from chalicelib.messaging.models import Message, NewMessage
+from chalicelib.messaging.models import Message, MessageType, NewMessage
 from chalicelib.messaging.reading import MessagePage
 from chalicelib.wechat_account.unread_replies import ENQUEUE_UNREAD_REPLY
 
@@ -56,7 +56,7 @@ def send(
         request.type,
         status=request.status,
         enqueue_sql=ENQUEUE_UNREAD_REPLY if caller.role == Role.DOCTOR else "",
-        merge_double_submission=True,
+        merge_double_submission=request.type == MessageType.TEXT,  # others may be signals, which a client repeats
     )
     message = log.append(caller.tenant_id, None, request.conversation_id, caller.principal, new_message, batch)
     return SendMessageResponse(MsgID=message.id)

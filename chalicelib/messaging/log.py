@@ -112,7 +112,7 @@ def _find_duplicate(
 ) -> StoredMessage | None:
     """Return the message that was sent before with this key, even if the conversation no longer accepts messages.
 
-    Without a key, return an equal text that was submitted just before.
+    Without a key, return an equal message that was submitted just before.
 
     Raises:
         ApiError: 409 if the key names another message.

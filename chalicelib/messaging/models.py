@@ -42,8 +42,8 @@ class NewMessage:
     enqueue_sql: str = ""
     extra: str = ""  # defined by the sending endpoint, returned unchanged
     closes_conversation: bool = False  # no message is accepted after it
-    # Without an idempotency_key, a text equal to the sender's, which is the conversation's newest and younger than
-    # store.DOUBLE_SUBMISSION_WINDOW, is that message: the sender pressed twice.
+    # Without an idempotency_key, a message equal to the sender's, which is the conversation's newest and younger than
+    # store.DOUBLE_SUBMISSION_WINDOW, is that one: the sender pressed twice.
     merge_double_submission: bool = False
     few_recipients: bool = False  # always at most MAX_INLINE_RECIPIENTS: saves the statement that checks it
 

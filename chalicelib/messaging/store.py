@@ -7,7 +7,7 @@ from chalicelib import clock
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.messaging import ids, withdrawn_files
 from chalicelib.messaging.feed import EventKind
-from chalicelib.messaging.models import IdempotentMessage, Message, MessageType, NewMessage, StoredMessage
+from chalicelib.messaging.models import IdempotentMessage, Message, NewMessage, StoredMessage
 from chalicelib.outbox import store as outbox_store
 from chalicelib.outbox.jobs import Job
 
@@ -125,7 +125,7 @@ def append(
         kind: the conversation's; None for any.
 
     Returns:
-        None if the sender may not write there, or has just submitted the same text.
+        None if the sender may not write there, or has just submitted the same message.
 
     Raises:
         mysql.DuplicateKeyError: "idempotency_key" for a key that is stored already, "message_id" for a clash of ids,
@@ -210,13 +210,8 @@ def _build_stored(rows: list[bytes], sender: str, new_message: NewMessage, now: 
 
 
 def is_merged_with_equal(new_message: NewMessage) -> bool:
-    """Return whether an equal text, submitted just before, is the same message."""
-    return (
-        new_message.merge_double_submission
-        and not new_message.idempotency_key
-        and new_message.type == MessageType.TEXT
-        and new_message.content != ""
-    )
+    """Return whether an equal message, submitted just before, is the same one."""
+    return new_message.merge_double_submission and not new_message.idempotency_key
 
 
 def find_double_submission(

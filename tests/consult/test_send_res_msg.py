@@ -62,6 +62,18 @@ def test_resend_returns_same_message(lin: Person, chen: Person) -> None:
     assert len({response.data["msg_id"] for response in responses}) == 1
 
 
+def test_double_click_sends_one_picture(lin: Person, chen: Person) -> None:
+    session_no = create_session(lin, chen)
+    file_id, others = upload_picture(lin, session_no), upload_picture(chen, session_no)
+    with ThreadPoolExecutor(4) as pool:
+        sent = [one.data for one in pool.map(lambda _: send_picture_as_patient(lin, chen, file_id), range(4))]
+    assert len({one["msg_id"] for one in sent}) == 1
+    for _ in range(2):
+        assert send_picture_as_doctor(chen, session_no, others).status == 200
+    assert len(list_as_patient(lin, session_no).data) == 2
+    assert send_picture_as_patient(lin, chen, file_id).data["msg_id"] != sent[0]["msg_id"], "after another message"
+
+
 def test_same_key_with_another_picture_is_a_conflict(lin: Person, chen: Person) -> None:
     session_no = create_session(lin, chen)
     send_picture_as_patient(lin, chen, upload_picture(lin, session_no), "k1")

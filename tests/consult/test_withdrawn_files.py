@@ -42,9 +42,9 @@ def session_no(lin: Person, chen: Person) -> str:
     return create_session(lin, chen)
 
 
-def send_picture(patient: Person, doctor: Person, file_id: int) -> str:
+def send_picture(patient: Person, doctor: Person, file_id: int, key: str = "") -> str:
     """Send an uploaded picture and return its msg_id."""
-    return str(send_picture_as_patient(patient, doctor, file_id).data["msg_id"])
+    return str(send_picture_as_patient(patient, doctor, file_id, key).data["msg_id"])
 
 
 def withdraw(patient: Person, session_no: str, message_id: str, principal: str | None = None) -> None:
@@ -155,7 +155,7 @@ def test_concurrent_sending_and_withdrawing_shows_no_picture_without_a_link(
         file_id = upload_picture(lin, session_no)
         first = send_picture(lin, chen, file_id)
         with ThreadPoolExecutor(2) as pool:
-            sending = pool.submit(send_picture_as_patient, lin, chen, file_id)
+            sending = pool.submit(send_picture_as_patient, lin, chen, file_id, f"again-{file_id}")
             pool.submit(withdraw, lin, session_no, first).result()
             sent = sending.result()
         outbox.run_due_jobs()
@@ -214,7 +214,7 @@ def test_other_pictures_and_texts_are_untouched(hospital: Hospital, other_hospit
 
 def test_picture_sent_twice_works_until_both_messages_are_withdrawn(lin: Person, chen: Person, session_no: str) -> None:
     file_id = upload_picture(lin, session_no)
-    first, second = send_picture_as_patient(lin, chen, file_id).data, send_picture_as_patient(lin, chen, file_id).data
+    first, second = (send_picture_as_patient(lin, chen, file_id, key).data for key in ("k1", "k2"))
     assert first["msg_id"] != second["msg_id"]
     withdraw(lin, session_no, first["msg_id"])
     outbox.run_due_jobs()
@@ -229,7 +229,7 @@ def test_concurrent_withdrawals_of_a_picture_sent_twice_withdraw_it_once(
     lin: Person, chen: Person, session_no: str
 ) -> None:
     file_id = upload_picture(lin, session_no)
-    messages = [send_picture(lin, chen, file_id) for _ in range(4)]
+    messages = [send_picture(lin, chen, file_id, f"k{number}") for number in range(4)]
     key = get_key(file_id)
     run_in_threads([partial(withdraw, lin, session_no, message_id) for message_id in messages])
     assert count_jobs(lin.tenant_id) == 1

@@ -121,6 +121,14 @@ def test_invalid_field_is_rejected(guo: ExternalUser, conversation: str, field: 
     assert get_last_30(guo, conversation).data == {"Msg": []}
 
 
+def test_double_click_sends_one_text_but_signals_are_repeated(
+    guo: ExternalUser, han: ExternalUser, conversation: str
+) -> None:
+    for kind in (0, 0, 5, 5):
+        assert send(guo, conversation, "在吗", type=kind).status == 200
+    assert [one["Type"] for one in get_last_30(han, conversation).data["Msg"]] == [0, 5, 5]
+
+
 @pytest.mark.parametrize("key", ["带中文", "x" * 129, "a b"])
 def test_invalid_idempotency_key_is_rejected(guo: ExternalUser, conversation: str, key: str) -> None:
     body: dict[str, Any] = {"conversation_id": conversation, "content": "在吗"}

@@ -232,6 +232,14 @@ def test_send_id_must_be_the_caller(lin: Person, chen: Person) -> None:
     assert add_message(lin, "您好", receiveId=chen.user_id, sendId=str(chen.user_id)).status == 403
 
 
+@pytest.mark.parametrize("item_type", [0, 1, 2])
+def test_double_click_sends_one_message_of_each_type(lin: Person, chen: Person, item_type: int) -> None:
+    card: dict[str, Any] = {"itemType": item_type, "link": "https://example.com/a.png", "receiveId": chen.user_id}
+    assert add_message(lin, "请看", **card).data == add_message(lin, "请看", **card).data
+    assert add_message(lin, "请看", **{**card, "link": "https://example.com/b.png"}).status == 200
+    assert len(find_messages(chen, 2, sendId=lin.user_id).data) == 2
+
+
 def test_picture_needs_no_text(lin: Person, chen: Person) -> None:
     picture: dict[str, Any] = {"itemType": 1, "link": "https://example.com/a.png"}
     assert add_message(lin, "", receiveId=chen.user_id, **picture).status == 200

@@ -83,17 +83,24 @@ def test_text_after_one_of_the_other_side_is_another_message(
     assert len(read_newest(conversation, lin)) == 4
 
 
-@pytest.mark.parametrize(
-    "more",
-    [{"idempotency_key": "k1"}, {"type": 7}, {"type": MessageType.IMAGE, "object_key": "a"}, {"status": 1}],
-    ids=str,
-)
-def test_only_equal_texts_without_key_are_merged(
+DIFFERENT: list[dict[str, Any]] = [{"type": 7}, {"type": MessageType.IMAGE, "object_key": "a"}, {"status": 1}]
+
+
+@pytest.mark.parametrize("more", [{"idempotency_key": "k1"}, *DIFFERENT], ids=str)
+def test_only_equal_messages_without_key_are_merged(
     conversation: str, lin: Person, submit: Submit, more: dict[str, Any]
 ) -> None:
     submit(lin)
     submit(lin, **more)
     assert len(read_newest(conversation, lin)) == 2
+
+
+@pytest.mark.parametrize("more", DIFFERENT, ids=str)
+def test_equal_messages_of_every_type_are_merged(
+    conversation: str, lin: Person, submit: Submit, more: dict[str, Any]
+) -> None:
+    assert submit(lin, "", **more) == submit(lin, "", **more)
+    assert len(read_newest(conversation, lin)) == 1
 
 
 def test_withdrawn_text_is_sent_again(conversation: str, lin: Person, submit: Submit) -> None:
