@@ -16,7 +16,7 @@ from chalicelib.people.roles import PersonKind
 
 
 def save_post(caller: Caller, request: SavePostRequest) -> SavedPost:
-    """Create a post for a member of staff, or change one, then assign waiting patients.
+    """Create a post for a member of staff, or change one, then assign waiting patients. A double click creates one.
 
     Raises:
         ApiError: 404 for an unknown post, holder or department; 409 if the holder has another post.
@@ -33,9 +33,14 @@ def save_post(caller: Caller, request: SavePostRequest) -> SavedPost:
         return post_id
 
     try:
-        return SavedPost(positionId=str(assignment.run_under_desk_lock(tenant_id, save)))
+        post_id = assignment.run_under_desk_lock(tenant_id, save)
     except mysql.DuplicateKeyError:
-        raise ApiError(errors.CONFLICT, "userId：已有岗位") from None
+        holder = (tenant_id, request.userId or 0)
+        earlier = posts.find_double_submission(mysql.autocommit, *holder, settings, caller.user_id)
+        if earlier is None:
+            raise ApiError(errors.CONFLICT, "userId：已有岗位") from None
+        post_id = earlier
+    return SavedPost(positionId=str(post_id))
 
 
 def set_duty(caller: Caller, request: SetDutyRequest) -> None:

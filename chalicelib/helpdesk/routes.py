@@ -172,7 +172,8 @@ def one_user_conversation(caller: ActingCaller, body: PeerConversationRequest) -
 def save_post(caller: Caller, body: SavePostRequest) -> SavedPost:
     """岗位保存
 
-    Each member of staff holds at most one post. Waiting patients are assigned if a higher cap allows it.
+    Each member of staff holds at most one post. Waiting patients are assigned if a higher cap allows it. A double click
+    creates one post.
     """
     return post_settings.save_post(caller, body)
 

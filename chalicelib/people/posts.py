@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 
 from chalicelib import clock
 from chalicelib.adapters.mysql import Row, Tx
+from chalicelib.people import double_submission
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +60,25 @@ def create(tx: Tx, tenant_id: int, user_id: int, settings: PostSettings, changed
         changed_by=changed_by,
         now=clock.now(),
     )
+
+
+def find_double_submission(tx: Tx, tenant_id: int, user_id: int, settings: PostSettings, changed_by: int) -> int | None:
+    """Return the post that an equal request of the same person has just created for a member of staff, or None."""
+    row = tx.fetch_one(
+        """
+        SELECT post_id, title, dept_id, skill, cap FROM posts
+        WHERE tenant_id = %(tenant_id)s AND user_id = %(user_id)s AND changed_by = %(changed_by)s
+          AND changed_at > %(since)s
+        """,
+        tenant_id=tenant_id,
+        user_id=user_id,
+        changed_by=changed_by,
+        since=clock.now() - double_submission.WINDOW,
+    )
+    if row is None:
+        return None
+    post_id = int(row.pop("post_id"))
+    return post_id if PostSettings(**row) == settings else None
 
 
 def update(tx: Tx, tenant_id: int, post_id: int, settings: PostSettings, changed_by: int) -> bool:

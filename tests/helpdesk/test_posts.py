@@ -1,9 +1,11 @@
 """oneUserPosition, oneUserConversation, savePost, setDuty and postList."""
 
+from functools import partial
 from typing import Any
 
 import pytest
 
+from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.people import departments
 from tests.support.client import ApiResponse, post
@@ -18,6 +20,7 @@ from tests.support.helpdesk_client import (
     list_rows,
     request_assignment,
 )
+from tests.support.threads import run_in_threads
 
 pytestmark = pytest.mark.store
 
@@ -97,6 +100,27 @@ def test_post_is_unique_for_each_holder_and_can_be_changed(hospital: Hospital, h
         "onDuty": True,
         "deptId": "",
     }
+
+
+@pytest.mark.usefixtures("frozen_clock")
+def test_double_click_creates_one_post(hospital: Hospital, li: Person) -> None:
+    body: dict[str, Any] = {"userId": li.user_id, "title": "导诊", "cap": 2}
+    first = call_messagecenter(hospital.admin, "savePost", **body)
+    assert call_messagecenter(hospital.admin, "savePost", **body).data == first.data
+    for who, other in ((hospital.admin, {"title": "前台"}), (hospital.admin, {"cap": 3}), (hospital.desk, {})):
+        response = call_messagecenter(who, "savePost", **{**body, **other})
+        assert (response.status, response.error) == (409, "userId：已有岗位")
+    mysql.autocommit.execute(
+        "UPDATE posts SET changed_at = changed_at - %(age)s WHERE tenant_id = %(id)s",
+        age=5 * clock.SECOND,
+        id=hospital.tenant_id,
+    )
+    assert call_messagecenter(hospital.admin, "savePost", **body).status == 409
+
+
+def test_concurrent_requests_for_a_post_create_one(hospital: Hospital, li: Person) -> None:
+    save = partial(call_messagecenter, hospital.admin, "savePost", userId=li.user_id, title="导诊")
+    assert len({response.data["positionId"] for response in run_in_threads([save] * 4)}) == 1
 
 
 def test_post_holder_must_be_enabled_staff_of_the_tenant(
