@@ -43,7 +43,9 @@ ACCEPTED: list[Cases] = [
     (OptionalPublicId, [("A-9", "A-9"), ("", None), (None, None), (0, None), ("0", None)]),
     (OptionalMessageId, [(MESSAGE_ID, MESSAGE_ID), ("", None), (None, None), (0, None)]),
 ]
-WHOLE, TEXT, SHAPE = "必须是整数", "必须是文本", "格式不正确"
+WHOLE, TEXT, DIGITS = "必须是整数", "必须是文本", "应为 11 位手机号码"
+VISIBLE, LETTERS = "只能包含字母、数字和半角符号，不能有空格", "只能包含字母、数字和 -"
+GIVEN = "应为接口返回的消息编号"
 NO_NUMBERS: Any = (*NO_TEXTS, 1.0, "", "x", "1.0", "1_0", "+1", " 1", "١", "1e3")
 ODD_NUMBERS = [(value, WHOLE) for value in NO_NUMBERS]
 REJECTED: list[Cases] = [
@@ -59,17 +61,23 @@ REJECTED: list[Cases] = [
     (ChatText, [("字" * 4001, "不能超过 4000 个字符"), (["在"], TEXT), ({}, TEXT), (True, TEXT)]),
     (PageSize, [*ODD_NUMBERS, (0, "不能小于 1"), ("-1", "不能小于 1")]),
     (IdempotencyKey, [("", "不能为空"), ("a" * 129, "不能超过 128 个字符"), (5, TEXT)]),
-    (IdempotencyKey, [(value, SHAPE) for value in ("a b", "键", "a\n", "\x7f", "\t")]),
-    (Phone, [(value, SHAPE) for value in ("", "1380000000", "138000000011", "12800000001", "13800000001\n", "+86138")]),
-    (Phone, [(13800000001, TEXT), (None, TEXT), ("１３８００００００００１", SHAPE)]),
+    (IdempotencyKey, [(value, VISIBLE) for value in ("a b", "键", "a\n", "\x7f", "\t")]),
+    (
+        Phone,
+        [(value, DIGITS) for value in ("", "1380000000", "138000000011", "12800000001", "13800000001\n", "+86138")],
+    ),
+    (Phone, [(13800000001, TEXT), (None, TEXT), ("１３８００００００００１", DIGITS)]),
     (SessionId, [("", "不能为空"), ("a" * 129, "不能超过 128 个字符"), (10**128, "不能超过 128 个字符")]),
     (SessionId, [(value, TEXT) for value in NO_TEXTS]),
-    (SessionId, [(value, SHAPE) for value in ("a b", "访客", "a\n", "\x00")]),
+    (SessionId, [(value, VISIBLE) for value in ("a b", "访客", "a\n", "\x00")]),
     (PublicId, [("", "不能为空"), ("a" * 65, "不能超过 64 个字符"), (7, TEXT)]),
-    (PublicId, [(value, SHAPE) for value in ("../x", "a_b", "会话", "a\n", "';--")]),
-    (OptionalPublicId, [(" ", SHAPE), ("a" * 65, "不能超过 64 个字符"), (7, TEXT), (False, TEXT)]),
-    (OptionalMessageId, [(" ", SHAPE), ("x", SHAPE), (7, TEXT)]),
-    (MessageId, [(value, SHAPE) for value in ("", "x", MESSAGE_ID.lower(), MESSAGE_ID + "2", "0" + MESSAGE_ID[1:])]),
+    (PublicId, [(value, LETTERS) for value in ("../x", "a_b", "会话", "a\n", "';--")]),
+    (OptionalPublicId, [(" ", LETTERS), ("a" * 65, "不能超过 64 个字符"), (7, TEXT), (False, TEXT)]),
+    (OptionalMessageId, [(" ", GIVEN), ("x", GIVEN), (7, TEXT)]),
+    (
+        MessageId,
+        [(value, GIVEN) for value in ("", "x", MESSAGE_ID.lower(), MESSAGE_ID + "2", "0" + MESSAGE_ID[1:])],
+    ),
 ]
 
 

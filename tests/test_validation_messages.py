@@ -9,8 +9,12 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from apidocs import endpoints
+from chalicelib.accounts.models import VerifyCodeRequest
+from chalicelib.http.fields import WireModel
 from chalicelib.http.validation import find_fields, parse_fields, parse_json
 from chalicelib.http.validation_messages import REASON_BY_ERROR_TYPE, format_validation_error
+from chalicelib.payment.models import SavePayConfRequest
+from chalicelib.staff.patient_models import SavePatientRequest
 from chalicelib.staff.staff_models import DoctorId
 
 ODD_VALUES: list[Any] = [
@@ -77,6 +81,32 @@ def test_error_of_an_enumeration_lists_the_choices(model: type[BaseModel]) -> No
                 if own and (own[0]["type"] in ("literal_error", "enum") or name in ENUMERATIONS):
                     text = format_validation_error(ValidationError.from_exception_data("", own))  # type: ignore[arg-type]
                     assert re.fullmatch(r"\w+：只能是 [\w-]+(、[\w-]+)*", text), text
+
+
+@pytest.mark.parametrize("model", REQUESTS)
+def test_error_of_a_pattern_says_what_is_expected(model: type[BaseModel]) -> None:
+    for error in iter_errors(model, parse_decoded):
+        for part in format_validation_error(error, model=model).split("；"):
+            name, _, reason = part.partition("：")
+            if reason.startswith("格式不正确"):
+                assert re.fullmatch("格式不正确，例如 .+", reason) or name == "open_id", part  # no page types an openid
+
+
+def test_error_of_a_pattern_has_the_example_of_its_field() -> None:
+    def describe(model: type[WireModel], fields: dict[str, Any]) -> list[str]:
+        with pytest.raises(ValidationError) as raised:
+            parse_fields(model, fields)
+        return format_validation_error(raised.value, model=model).split("；")
+
+    assert describe(VerifyCodeRequest, {"phone": "1380000000", "verCode": "12345"}) == [
+        "phone：应为 11 位手机号码",
+        "verCode：格式不正确，例如 042917",
+    ]
+    assert "pati_address：含有不允许的字符" in describe(SavePatientRequest, {"pati_address": "一\n二"})
+    keys = [{"serial": "号", "pem": ""}]
+    assert "public_keys.0.serial：格式不正确，例如 PUB_KEY_ID_0114232134912410000000000000" in describe(
+        SavePayConfRequest, {"mch_id": "1900006891", "version": "v3", "sign_type": "RSA", "public_keys": keys}
+    )
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "1", '"x"', '{"a":"\\ud800"}', "[" * 5000, "\ufeff{}"])

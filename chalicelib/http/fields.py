@@ -144,7 +144,8 @@ PageSize = Annotated[int, Field(ge=1, lt=ID_LIMIT), BeforeValidator(parse_int), 
 
 PageNum = Annotated[int, Field(ge=1, lt=ID_LIMIT), BeforeValidator(parse_int)]
 
-IdempotencyKey = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[\x21-\x7e]+$")]
+VISIBLE_ASCII_PATTERN = r"^[\x21-\x7e]+$"
+IdempotencyKey = Annotated[str, Field(min_length=1, max_length=128, pattern=VISIBLE_ASCII_PATTERN)]
 """Identifies a write request: repeating it with the same key has no further effect."""
 
 CURSOR_PATTERN = r"^[0-9a-f]{1,32}\.[0-9]{1,15}$"
@@ -153,10 +154,11 @@ Cursor = Annotated[str, Field(pattern=CURSOR_PATTERN, examples=["4f1c20aa9b3e77d
 
 OptionalCursor = Annotated[Cursor | None, BeforeValidator(empty_to_none)]
 
-Phone = Annotated[str, Field(pattern=r"^1[3-9][0-9]{9}$", examples=["13800000001"])]
+PHONE_PATTERN, OPTIONAL_PHONE_PATTERN = r"^1[3-9][0-9]{9}$", r"^(1[3-9][0-9]{9})?$"
+Phone = Annotated[str, Field(pattern=PHONE_PATTERN, examples=["13800000001"])]
 """A mobile phone number of mainland China."""
 
-OptionalPhone = Annotated[str, Field(pattern=r"^(1[3-9][0-9]{9})?$", examples=["13800000001"])]
+OptionalPhone = Annotated[str, Field(pattern=OPTIONAL_PHONE_PATTERN, examples=["13800000001"])]
 
 Password = Annotated[str, Field(min_length=8, max_length=72, examples=["Demo-12345"])]
 """A new password; existing ones may be shorter."""
@@ -186,11 +188,12 @@ Date = Annotated[date, BeforeValidator(_require_iso_date)]
 Birthday = Annotated[Date, AfterValidator(_require_not_future)]
 
 SessionId = Annotated[
-    str, Field(min_length=1, max_length=128, pattern=r"^[\x21-\x7e]+$"), BeforeValidator(_int_to_text)
+    str, Field(min_length=1, max_length=128, pattern=VISIBLE_ASCII_PATTERN), BeforeValidator(_int_to_text)
 ]
 """A participant as named in document 004: printable ASCII; a number is accepted as its text."""
 
-PublicId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[0-9A-Za-z-]+$")]
+PUBLIC_ID_PATTERN = r"^[0-9A-Za-z-]+$"
+PublicId = Annotated[str, Field(min_length=1, max_length=64, pattern=PUBLIC_ID_PATTERN)]
 """A conversation's public id: session_no, session_id or conversation_id, depending on the protocol."""
 
 MessageId = Annotated[str, Field(pattern=ids.MESSAGE_ID_PATTERN)]

@@ -108,7 +108,8 @@ def parse_parameter(endpoint: Endpoint, name: str, request: Request, path_parame
         return endpoint.path_adapters[name].validate_python(unquote(path_parameters[name]))
     except ValidationError as error:
         label = RESERVED_PARAMETERS.get(name, name)
-        raise ApiError(errors.BAD_PARAMETER, format_validation_error(error, label)) from None
+        model = endpoint.parameters[name] if name in ("body", "query") else None
+        raise ApiError(errors.BAD_PARAMETER, format_validation_error(error, label, model)) from None
 
 
 def require_same_tenant(endpoint: Endpoint, request: Request, caller: Caller) -> None:

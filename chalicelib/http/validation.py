@@ -6,7 +6,7 @@ contained. A valid empty value is used: 0 as a price, "" to clear a text. The ru
 invalid values.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar, get_args, get_origin
@@ -29,6 +29,7 @@ class RequestField:
     is_list: bool
     is_structured: bool  # a list or an object
     model: type[BaseModel] | None  # of an object, or of the elements of a list
+    example: str  # a valid text, "" if the field has none
 
 
 def parse_json(model: type[M], text: bytes | str) -> M:
@@ -80,9 +81,21 @@ def find_fields(model: type[BaseModel]) -> dict[str, RequestField]:
             is_list,
             is_list or dict in kinds or bool(models),
             next(iter(models), None),
+            next((one for one in info.examples or [] if one and isinstance(one, str)), ""),
         )
         found |= dict.fromkeys(spellings, field)
     return found
+
+
+def find_field(model: type[BaseModel], location: Sequence[int | str]) -> RequestField | None:
+    """Return the field at the location of a validation error, None if it is not a field of a model."""
+    field: RequestField | None = None
+    kind: type[BaseModel] | None = model
+    for step in location:
+        if isinstance(step, str):
+            field = find_fields(kind).get(step) if kind else None
+            kind = field.model if field else None
+    return field
 
 
 def _iter_types(annotation: Any) -> list[Any]:

@@ -41,7 +41,7 @@ class SavePatientRequest(WireModel):
     pati_birthday: Birthday = Field(examples=["1990-05-17"])
     pati_phone: Phone
     pati_id_type: str = Field("", description="99（或 01）身份证", max_length=2, pattern="^[0-9A-Z]*$", examples=["99"])
-    pati_id_number: str = Field("", max_length=32, pattern="^[0-9A-Za-z()-]*$", examples=[""])
+    pati_id_number: str = Field("", max_length=32, pattern="^[0-9A-Za-z()-]*$", examples=["", "11010519491231002X"])
     pati_province: ShortText = Field("", examples=["北京市"])
     pati_city: ShortText = Field("", examples=["北京市"])
     pati_county: ShortText = Field("", examples=["朝阳区"])
@@ -98,9 +98,9 @@ class PatientInfo(WireModel):
 class PatientListQuery(PageQuery):
     """Filters of the list of patients."""
 
-    pati_name: str | None = Field(None, description="姓名中的字", max_length=64)
+    pati_name: str | None = Field(None, description="姓名的开头", max_length=64)
     pati_phone: OptionalPhone = ""
-    pati_id_number: str = Field("", max_length=32, pattern="^[0-9A-Za-z()-]*$")
+    pati_id_number: str = Field("", max_length=32, pattern="^[0-9A-Za-z()-]*$", examples=["", "11010519491231002X"])
     label_id: OptionalId = Field(None, description="分组或标签")
 
 

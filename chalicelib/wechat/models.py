@@ -91,7 +91,7 @@ class SaveServiceInfoRequest(WireModel):
     appo_notice: BookingInstructions | None = Field(
         None, description="预约须知", examples=["请于就诊前 15 分钟到分诊台报到。"]
     )
-    phone: Hotline | None = Field(None, description="客服热线")
+    phone: Hotline | None = Field(None, description="客服热线", examples=["010-12345678"])
 
 
 FileName = Annotated[str, Field(examples=["MP_verify_0a1B2c3D4e5F6g7H.txt"])]

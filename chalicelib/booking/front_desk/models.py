@@ -14,7 +14,7 @@ class RegisterRequest(WireModel):
 
     book_id: OptionalId = Field(None, validation_alias=BOOK_ID_ALIASES, examples=["1024"])
     book_code: Annotated[str, Field(pattern=r"^([0-9]{14})?$")] = Field(
-        "", validation_alias=AliasChoices("book_code", "bookCode"), examples=[""]
+        "", validation_alias=AliasChoices("book_code", "bookCode"), examples=["", "20360107482913"]
     )
 
 
