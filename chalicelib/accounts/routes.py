@@ -128,6 +128,7 @@ def save_my_info(caller: Caller, body: SaveMyInfoRequest) -> None:
 def upload_picture(caller: Caller, body: PictureFormRequest) -> PictureForm:
     """用户个人图像上传
 
-    The picture, at most 5 MB, becomes the avatar once it is uploaded.
+    The picture, at most 5 MB, becomes the avatar once it is uploaded. A file that is not accepted changes nothing:
+    upload_access with its file_id says why.
     """
     return profile.create_picture_form(caller, body)

@@ -156,6 +156,17 @@ def test_file_that_is_no_picture_is_no_avatar(lin: Person) -> None:
     assert get_info(lin)["avatar"] == ""
 
 
+def test_upload_access_says_why_a_file_is_no_avatar(lin: Person) -> None:
+    access = "/msg_service/msg/doctor/file/upload_access"
+    heic = upload(lin, VALID["heic"], file_extension="jpg", file_type="image/jpeg")
+    assert get_info(lin)["avatar"] == ""
+    response = post(access, lin.token, file_id=heic["file_id"])
+    assert response.status == 409
+    assert response.error.startswith("文件内容是 heic，这里只支持 jpg、png、gif、webp。请选择 JPG 或 PNG 图片")
+    assert post(access, lin.token, file_id=upload(lin)["file_id"]).status == 200
+    assert download_avatar(lin) == PNG
+
+
 def test_profile_is_shown_while_s3_is_down(lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     def raise_unavailable(*_: object) -> Any:
         raise ApiError(UNAVAILABLE)
