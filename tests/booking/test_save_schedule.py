@@ -89,6 +89,13 @@ def test_double_click_creates_one_schedule(department: BookingDepartment, is_cli
     assert save().status == 409
 
 
+@pytest.mark.usefixtures("frozen_clock")
+@pytest.mark.parametrize("areas", [("A 区", "a 区"), ("A 区", "A 区 "), ("１ 楼", "1 楼")])
+def test_other_area_is_no_double_click(department: BookingDepartment, areas: tuple[str, str]) -> None:
+    """The column's collation takes each pair for equal."""
+    assert [department.save_schedule(area=area).status for area in areas] == [200, 409]
+
+
 LONG_MORNING: dict[str, Any] = {"end": "14:00"}
 EARLY_AFTERNOON: dict[str, Any] = {"half": "PM", "begin": "12:00", "end": "17:00"}
 

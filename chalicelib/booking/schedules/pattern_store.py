@@ -23,11 +23,13 @@ OVERLAP_CONDITION = """
     x.tenant_id = %(tenant_id)s AND x.doctor_id = %(doctor_id)s AND x.live = 1 AND x.half_day <> %(half_day)s
     AND x.begins < %(ends)s AND x.ends > %(begins)s
 """
-# True for a row x with these terms that the same person has just created: a double click.
+# True for a row x with these terms that the same person has just created: a double click. Bytes are compared, because
+# the collation takes different texts for equal.
 DOUBLE_SUBMISSION_CONDITION = """
     x.tenant_id = %(tenant_id)s AND x.live = 1 AND x.created_by = %(user_id)s AND x.created_at > %(since)s
     AND x.doctor_id <=> %(doctor_id)s AND x.dept_id = %(dept_id)s AND x.half_day = %(half_day)s AND x.type = %(type)s
-    AND x.fee = %(fee)s AND x.area = %(area)s AND x.begins = %(begins)s AND x.ends = %(ends)s AND x.slots = %(slots)s
+    AND x.fee = %(fee)s AND CAST(x.area AS BINARY) = %(area)s AND x.begins = %(begins)s AND x.ends = %(ends)s
+    AND x.slots = %(slots)s
 """
 OVERLAP_COLUMNS = "x.begins, x.ends, (SELECT d.name FROM departments d WHERE d.dept_id = x.dept_id) AS dept_name"
 
