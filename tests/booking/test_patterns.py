@@ -280,6 +280,7 @@ def test_concurrent_requests_create_one_pattern(department: BookingDepartment) -
 def test_double_click_creates_one_pattern(department: BookingDepartment) -> None:
     responses = run_in_threads([lambda: save(department)] * 4)
     assert len({one.data["pattern_id"] for one in responses}) == 1
+    assert [one.data["made"] for one in responses] == [4] * 4
     assert (len(list_patterns(department)), len(list_days(department))) == (1, 4)
     mysql.autocommit.execute(
         "UPDATE schedule_patterns SET created_at = created_at - 6000000 WHERE tenant_id = %(id)s",

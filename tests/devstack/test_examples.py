@@ -37,8 +37,8 @@ REJECTED = {
 }
 
 REJECTED_AGAIN = {"/pati_service/manager_service/del_group_label": 404}  # deleted by the first request
-# What each request issues anew: tokens, upload forms, signatures; and how many schedules a pattern still lacked.
-ISSUED_ANEW = ("token", "fields", "file_id", "fileId", "policy", "signature", "key", "nonce_str", "nonceStr", "made")
+# What each request issues anew: tokens, upload forms, signatures.
+ISSUED_ANEW = ("token", "fields", "file_id", "fileId", "policy", "signature", "key", "nonce_str", "nonceStr")
 
 
 @pytest.fixture(scope="module")

@@ -90,6 +90,17 @@ def find_double_submission(tx: Tx, tenant_id: int, weekday: int, terms: Schedule
     return pattern_id
 
 
+def count_schedules(tx: Tx, tenant_id: int, pattern_id: int) -> int:
+    """Return how many schedules a pattern has created."""
+    return int(
+        tx.fetch_value(
+            "SELECT COUNT(*) FROM schedules WHERE pattern_id = %(pattern_id)s AND tenant_id = %(tenant_id)s",
+            pattern_id=pattern_id,
+            tenant_id=tenant_id,
+        )
+    )
+
+
 def find_overlap(tx: Tx, tenant_id: int, weekday: int, terms: ScheduleTerms) -> Overlap | None:
     """Return a pattern of the same doctor that overlaps on this weekday, or None. Lock the doctor before."""
     row = tx.fetch_one(

@@ -38,7 +38,9 @@ def create(caller: Caller, request: SavePatternRequest) -> SavePatternResult:
         pattern_id = mysql.run_transaction(lambda tx: _create(tx, caller, request))
     except mysql.DuplicateKeyError:
         raise ApiError(errors.CONFLICT, "该半天已有每周排班") from None
-    return SavePatternResult(pattern_id=str(pattern_id), made=expand(caller.tenant_id, pattern_id))
+    expand(caller.tenant_id, pattern_id)
+    made = pattern_store.count_schedules(mysql.autocommit, caller.tenant_id, pattern_id)
+    return SavePatternResult(pattern_id=str(pattern_id), made=made)
 
 
 def search(caller: Caller, query: PatternsQuery) -> Page[ListedPattern]:
