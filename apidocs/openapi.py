@@ -41,7 +41,9 @@ TENANT_PARAMETER: Json = {**TENANT_HEADER, "in": "query", "description": "同请
 IDEMPOTENCY_KEY_HEADER: Json = {
     "name": "Idempotency-Key",
     "in": "header",
-    "description": "重试时带上同一个值，只会执行一次；同值而内容不同则 409",
+    "required": False,
+    "description": "重试时带上同一个值，只会执行一次；同值而内容不同则 409。空：等于没有",
+    "schema": {"type": "string", "maxLength": 128, "pattern": r"^[\x21-\x7e]*$"},
 }
 ACTING_HEADERS: list[Json] = [
     {"name": name, "in": "header", "required": False, "description": description, "schema": schema}
@@ -199,10 +201,7 @@ def _build_parameters(one: DocumentedEndpoint, schemas: Schemas) -> list[Json]:
         schema = remove_null(schemas.get(f"{one.id}.last_event_id"))
         parameters.append({"name": "Last-Event-ID", "in": "header", "required": False, "schema": schema})
     if "idempotency_key" in one.endpoint.parameters:
-        schema = schemas.get(f"{one.id}.idempotency_key")
-        parameters.append(
-            {**IDEMPOTENCY_KEY_HEADER, "required": remove_null(schema) == schema, "schema": remove_null(schema)}
-        )
+        parameters.append(IDEMPOTENCY_KEY_HEADER)
     return parameters
 
 

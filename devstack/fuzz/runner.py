@@ -38,7 +38,7 @@ ALLOWED_CALLERS = {
     (one.endpoint.method, one.endpoint.path): sorted(one.endpoint.callers) for one in endpoints.iter_endpoints()
 }
 NON_OBJECT_BODIES = [
-    *(b"{", b"[]", b"null", b"12", b'"text"', b"\xff\xfe{}", b"\x00", b"{}{}", b"a=1&b=2", b'{"a":"\\ud800"}'),
+    *(b"{", b"[]", b"12", b'"text"', b"\xff\xfe{}", b"\x00", b"{}{}", b"a=1&b=2", b'{"a":"\\ud800"}'),
     *(b'{"a":' * 5000, b"[" * 100_000),
 ]
 OVERSIZED_BODY = b'{"a":"' + b"a" * 2 * 1024 * 1024 + b'"}'
