@@ -4,7 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from socket import socket
-from threading import Barrier
+from threading import Barrier, local
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -34,16 +34,21 @@ def test_connection_closed_while_idle_is_replaced() -> None:
 def test_many_connections_closed_while_idle_are_all_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     """As after a restart of the server, with as many concurrent requests as before."""
     redis.run_script(ECHO, [key()], [0])
-    open_connection, barrier = Servers.take_connection, Barrier(THREADS, timeout=10)
+    open_connection, barrier, own = Servers.take_connection, Barrier(THREADS, timeout=10), local()
 
     def open_together(servers: Servers, address: Address) -> RedisConnection:
         connection = open_connection(servers, address)
-        barrier.wait()
+        if hasattr(own, "waits"):  # not an outbox worker of an earlier test
+            barrier.wait()
         return connection
+
+    def run_and_wait() -> object:
+        own.waits = True
+        return redis.run_script(ECHO, [key()], [0])
 
     with monkeypatch.context() as patch:
         patch.setattr(Servers, "take_connection", open_together)
-        run_in_threads(lambda: redis.run_script(ECHO, [key()], [0]))
+        run_in_threads(run_and_wait)
     kill_connections()
     redis_key = key()
     for n in "12":
