@@ -56,7 +56,7 @@ class Servers:
         self._idle: dict[Address, list[RedisConnection]] = {}  # newest last; list.append and list.pop are atomic
 
     def find_address(self, key: str) -> Address:
-        """Return the server that holds a key. Raises OSError or ResponseError if a cluster cannot be asked."""
+        """Return the server that holds a key. Raises OSError or ResponseError if a cluster cannot be queried."""
         if self._slots is None:
             self._slots = self._fetch_slots()
         return self._slots.find_address(key)
@@ -103,7 +103,7 @@ class Servers:
 def parse_slots(response: list[Any], default_host: str) -> list[tuple[int, Address]]:
     """Return the first slot and the primary of each range of a response to CLUSTER SLOTS.
 
-    A server may not know its own host; it is then the one that was asked.
+    A server may not know its own host; it is then the one that was queried.
 
     Source: https://redis.io/docs/latest/commands/cluster-slots/
     """

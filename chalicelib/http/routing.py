@@ -25,7 +25,7 @@ A response is {"code":0,"data":…} and an error {"code":N,"error":"…"}. Paths
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Union, get_args, get_type_hints
 
 from chalice.app import Blueprint, CORSConfig, Request, Response
@@ -188,8 +188,9 @@ def _remove_raw_content(return_type: Any) -> Any:
 def _handle_request(endpoint: Endpoint, request: Request, path_parameters: dict[str, str]) -> Response:
     batch: ScriptBatch | None = None
     try:
-        batch, body_or_query = _prepare_batch(endpoint, request)
-        caller = _identify_caller(endpoint, request, batch)
+        headers = get_auth_headers(endpoint, request)
+        batch, body_or_query = _prepare_batch(endpoint, request, headers)
+        caller = _identify_caller(endpoint, request, headers, batch)
         known = {"caller": caller, "batch": batch}
         if body_or_query is not None:
             known |= {"body": body_or_query, "query": body_or_query}
@@ -213,13 +214,13 @@ def _handle_request(endpoint: Endpoint, request: Request, path_parameters: dict[
     return Response(envelopes.wrap_success(endpoint.path, data.decode(), isinstance(result, CountedResult)))
 
 
-def _prepare_batch(endpoint: Endpoint, request: Request) -> tuple[ScriptBatch | None, Any]:
+def _prepare_batch(endpoint: Endpoint, request: Request, headers: Mapping[str, str]) -> tuple[ScriptBatch | None, Any]:
     """Return the scripts with which the view begins, and the body or query on which they depend.
 
     Returns:
         (None, None) if the token's owner is not known yet, or the input is invalid: authentication takes precedence.
     """
-    owner = tokens.find_last_owner(callers.get_token(request.headers)) if endpoint.prepare_batch else None
+    owner = tokens.find_last_owner(callers.get_token(headers)) if endpoint.prepare_batch else None
     if owner is None or endpoint.prepare_batch is None:
         return None, None
     try:
@@ -234,8 +235,10 @@ def _undo_batch(batch: ScriptBatch | None) -> None:
         redis.try_scripts(batch.undo, ignore_backoff=True)
 
 
-def _identify_caller(endpoint: Endpoint, request: Request, batch: ScriptBatch | None) -> Caller:
-    annotation, headers = endpoint.parameters.get("caller"), get_auth_headers(endpoint, request)
+def _identify_caller(
+    endpoint: Endpoint, request: Request, headers: Mapping[str, str], batch: ScriptBatch | None
+) -> Caller:
+    annotation = endpoint.parameters.get("caller")
     try:
         caller = callers.identify(
             headers, endpoint.callers, get_client_address(request), batch, token_in_query=takes_token(endpoint)

@@ -18,6 +18,7 @@ from devstack.apigateway import chalice_command
 from devstack.paths import ROOT
 from devstack.services import processes
 from tests.support.factories import Hospital
+from tests.support.faults.final_state import wait_until
 from tests.support.websocket_client import open_websocket
 
 
@@ -30,9 +31,8 @@ def port() -> Iterator[int]:
     # A session of its own: the command starts a worker process, which must end with it.
     child = subprocess.Popen(command, cwd=ROOT, env=env, start_new_session=True, stderr=subprocess.DEVNULL)
     try:
-        while processes.is_port_free(free):
-            assert child.poll() is None, "the command ended"
-            time.sleep(0.05)
+        wait_until(lambda: child.poll() is not None or not processes.is_port_free(free))
+        assert child.poll() is None, "the command ended"
         yield free
     finally:
         os.killpg(child.pid, signal.SIGTERM)

@@ -127,6 +127,11 @@ def test_writer_disconnected_while_message_is_numbered_leaves_no_gap(
             sent.result()
     direct_cursor.execute("ROLLBACK")
     mysql_proxy.restore()
+    check_repetition_is_stored_once(conversation, send_message)
+
+
+def check_repetition_is_stored_once(conversation: str, send_message: SendMessage) -> None:
+    """Send another message, and repeat the one that was interrupted."""
     send_message("还咳嗽")
     send_message("发烧两天了", key="k1")
     assert sorted(entry.text for entry in final_state.list_stored(conversation)) == sorted(["发烧两天了", "还咳嗽"])
@@ -166,10 +171,7 @@ def test_writer_disconnected_while_message_is_inserted_stores_it_once(
             sent.result()
     direct_cursor.execute("ROLLBACK")
     mysql_proxy.restore()
-    send_message("还咳嗽")
-    send_message("发烧两天了", key="k1")
-    assert sorted(entry.text for entry in final_state.list_stored(conversation)) == sorted(["发烧两天了", "还咳嗽"])
-    assert [entry.seq for entry in final_state.list_stored(conversation)] == [1, 2]
+    check_repetition_is_stored_once(conversation, send_message)
 
 
 def test_withdrawal_with_lost_response_is_visible_to_all(
