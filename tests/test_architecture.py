@@ -24,7 +24,7 @@ ROWS = [
     ("errors", "settings", "clock", "logs"),
     ("adapters",),
     ("crypto", "migrations"),
-    ("outbox",),
+    ("outbox", "audit"),
     ("people",),
     ("identity",),
     ("files",),

@@ -12,6 +12,7 @@ CREATE TABLE tenants (
     tenant_id    BIGINT PRIMARY KEY AUTO_INCREMENT,
     name         VARCHAR(64) NOT NULL,
     external_id  VARBINARY(64) NULL,  -- the identifier used by the hospital's own systems (entId)
+    keys_act_for_staff  BOOLEAN NOT NULL DEFAULT 0,  -- whether internal keys may act for doctors and service staff
     created_at   BIGINT NOT NULL,
     UNIQUE KEY external_id (external_id)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
@@ -41,6 +42,10 @@ CREATE TABLE accounts (
     birthday       DATE NULL,
     photo_key      VARBINARY(255) NOT NULL DEFAULT '',  -- S3 key of the avatar, '' for none
     created_at     BIGINT NOT NULL,
+    last_sign_in_at     BIGINT NULL,
+    identity_locked_at  BIGINT NULL,  -- when a reset by SMS limited the account to confirming whose it is; NULL: not limited
+    missed_cleared_at   BIGINT NULL,  -- missed visits before do not count against the account
+    closed_at           BIGINT NULL,
     UNIQUE KEY phone (tenant_id, phone)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
@@ -56,9 +61,12 @@ CREATE TABLE members (
     phone          VARCHAR(20) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT '',
     cont_relation  TINYINT NOT NULL DEFAULT 1,  -- 1 self, 2 spouse, 3 parent, 4 child, 5 other relative, 9 other
     is_default     TINYINT NOT NULL DEFAULT 0,  -- 0 or 1
+    live           TINYINT NULL DEFAULT 1,  -- 1, or NULL when removed
+    removed_at     BIGINT NULL,
+    removed_by     BIGINT NULL,  -- user_id: the account, the file's owner or a member of staff
     created_at     BIGINT NOT NULL,
     KEY by_account (user_id, member_id),
-    UNIQUE KEY patient_of_account (pati_id, user_id)
+    UNIQUE KEY patient_of_account (pati_id, user_id, live)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
 CREATE TABLE departments (
@@ -79,6 +87,9 @@ CREATE TABLE staff (
     phone          CHAR(11) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     password_hash  VARBINARY(255) NOT NULL,
     name           VARCHAR(64) NOT NULL,
+    totp_sealed         VARBINARY(255) NULL,  -- secret of the second factor, encrypted; NULL for none
+    totp_confirmed_at   BIGINT NULL,  -- when a first code proved that the app has the secret
+    totp_last_step      BIGINT NOT NULL DEFAULT 0,  -- the latest time step whose code was accepted
     disabled_at    BIGINT NULL,
     created_at     BIGINT NOT NULL,
     UNIQUE KEY phone (tenant_id, phone)
@@ -118,13 +129,117 @@ CREATE TABLE patients (
     cont_phone       VARCHAR(20) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT '',
     photo_key        VARBINARY(255) NOT NULL DEFAULT '',  -- S3 key, '' for none
     trea_id          BIGINT NULL,  -- the latest registered visit
+    status           VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT 'declared',  -- declared, verified, temporary or merged
+    card_no          CHAR(12) CHARACTER SET ascii COLLATE ascii_bin NULL,  -- random number printed on the visit card
+    merged_into      BIGINT NULL,  -- pati_id of the file that replaces a merged one
+    verified_at      BIGINT NULL,
+    verified_by      BIGINT NULL,  -- user_id: the account, or the member of staff who saw the document
+    verified_how     VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT '',  -- phone, code, card, front_desk or registration
+    missed_cleared_at  BIGINT NULL,  -- missed visits before do not count against the patient
+    stored_at        BIGINT NULL,  -- when the last account closed: the file is kept in storage and read for a logged reason only
     created_by       BIGINT NULL,  -- user_id
     idempotency_key  VARBINARY(128) NULL,  -- Idempotency-Key of the request that created the file
     created_at       BIGINT NOT NULL,
     changed_at       BIGINT NOT NULL,
     UNIQUE KEY id_number (tenant_id, id_type, id_blind),
+    UNIQUE KEY card_no (tenant_id, card_no),
     UNIQUE KEY idempotency_key (tenant_id, created_by, idempotency_key),
     KEY by_tenant (tenant_id, pati_id),
     KEY by_name (tenant_id, name),
     KEY by_phone (tenant_id, phone)
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
+
+-- Identity documents of patient files, verified or only declared.
+CREATE TABLE patient_documents (
+    document_id     BIGINT PRIMARY KEY AUTO_INCREMENT,
+    tenant_id       BIGINT NOT NULL,
+    pati_id         BIGINT NOT NULL,
+    id_type         VARCHAR(2) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,  -- see people/documents.py
+    number_sealed   VARBINARY(255) NULL,  -- the number, encrypted
+    number_blind    BINARY(32) NOT NULL,  -- blind index of type and number: a keyed hash for equality searches
+    identity_blind  BINARY(32) NOT NULL,  -- blind index of the identity that the document proves
+    is_primary      TINYINT NULL,  -- 1 for the document that is shown where there is room for one, else NULL
+    created_by      BIGINT NULL,  -- user_id
+    created_at      BIGINT NOT NULL,
+    UNIQUE KEY document_of_file (pati_id, number_blind),
+    UNIQUE KEY primary_of_file (pati_id, is_primary),
+    KEY by_number (tenant_id, number_blind),
+    KEY by_identity (tenant_id, identity_blind)
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
+
+-- The verified file of each identity. Any number of self-declared files may claim the same identity in their documents.
+-- Documents with the same citizen number prove one identity.
+CREATE TABLE patient_identities (
+    tenant_id       BIGINT NOT NULL,
+    identity_blind  BINARY(32) NOT NULL,
+    pati_id         BIGINT NOT NULL,
+    PRIMARY KEY (tenant_id, identity_blind),
+    KEY by_patient (pati_id)
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
+
+-- Guardians of children. A guardian needs no patient file.
+CREATE TABLE guardians (
+    pati_id         BIGINT PRIMARY KEY,
+    tenant_id       BIGINT NOT NULL,
+    name            VARCHAR(64) NOT NULL,
+    id_type         VARCHAR(2) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    number_sealed   VARBINARY(255) NOT NULL,
+    phone_sealed    VARBINARY(128) NOT NULL,
+    cont_relation   TINYINT NOT NULL,  -- what the guardian is to the child, as members.cont_relation
+    consent_version INT NOT NULL,  -- of the privacy notice, 0 if the hospital has published none
+    consented_at    BIGINT NOT NULL,
+    changed_by      BIGINT NULL,  -- user_id
+    changed_at      BIGINT NOT NULL
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
+
+-- Merged files, and what a split gives back. Bookings follow their members.
+CREATE TABLE patient_merges (
+    merge_id        BIGINT PRIMARY KEY AUTO_INCREMENT,
+    tenant_id       BIGINT NOT NULL,
+    source_pati_id  BIGINT NOT NULL,  -- the file that was merged
+    target_pati_id  BIGINT NOT NULL,  -- the file that replaces it
+    how             VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,  -- as patients.verified_how
+    moved           TEXT NOT NULL,  -- JSON: what moved from source to target, see people/merging.py
+    merged_by       BIGINT NULL,  -- user_id
+    merged_at       BIGINT NOT NULL,
+    live            TINYINT NULL DEFAULT 1,  -- 1, or NULL when split again
+    split_by        BIGINT NULL,  -- user_id
+    split_at        BIGINT NULL,
+    UNIQUE KEY source (source_pati_id, live),
+    KEY by_target (tenant_id, target_pati_id, merge_id)
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
+
+-- Versions of a hospital's privacy notice. Consents name the version that was shown.
+CREATE TABLE privacy_notices (
+    tenant_id     BIGINT NOT NULL,
+    version       INT NOT NULL,
+    text          TEXT NOT NULL,
+    published_by  BIGINT NOT NULL,  -- user_id
+    published_at  BIGINT NOT NULL,
+    PRIMARY KEY (tenant_id, version)
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
+
+-- Consents of accounts, each for one purpose. Rows are only added, and withdrawn.
+CREATE TABLE consents (
+    consent_id    BIGINT PRIMARY KEY AUTO_INCREMENT,
+    tenant_id     BIGINT NOT NULL,
+    user_id       BIGINT NOT NULL,
+    purpose       VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,  -- notice, health_data or minors
+    version       INT NOT NULL,  -- of the privacy notice
+    address       VARBINARY(64) NOT NULL,  -- IP address
+    given_at      BIGINT NOT NULL,
+    withdrawn_at  BIGINT NULL,
+    KEY by_account (tenant_id, user_id, purpose, consent_id)
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
+
+-- Exports of an account's own data, each an object in S3.
+CREATE TABLE account_exports (
+    export_id     BIGINT PRIMARY KEY AUTO_INCREMENT,
+    tenant_id     BIGINT NOT NULL,
+    user_id       BIGINT NOT NULL,
+    object_key    VARBINARY(255) NOT NULL DEFAULT '',  -- S3 key, '' until it is written and after it is deleted
+    requested_at  BIGINT NOT NULL,
+    finished_at   BIGINT NULL,
+    KEY by_account (tenant_id, user_id, export_id),
+    KEY by_age (finished_at)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;

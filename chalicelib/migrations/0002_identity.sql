@@ -7,19 +7,27 @@ CREATE TABLE tokens (
     principal   VARBINARY(160) NOT NULL,  -- who the token authenticates: user:12 or session:abc
     role        VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,  -- at sign-in; the present role of staff is in staff
     platform    INT NOT NULL,
+    is_limited  BOOLEAN NOT NULL DEFAULT 0,  -- whether the session may only confirm an identity or set up a second factor
+    key_id      BIGINT NULL,  -- internal key that issued the token, NULL after a sign-in
+    device      VARCHAR(255) NOT NULL DEFAULT '',  -- User-Agent of the sign-in
+    address     VARBINARY(64) NOT NULL DEFAULT '',  -- IP address of the sign-in
     created_at  BIGINT NOT NULL,
+    last_used_at  BIGINT NOT NULL DEFAULT 0,  -- within a minute; sessions of staff end if they are not used
     expires_at  BIGINT NOT NULL,
     revoked_at  BIGINT NULL,
+    KEY by_key (key_id),
     KEY by_principal (tenant_id, principal),
     KEY by_expiry (expires_at)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
 -- API keys of a hospital's own systems, stored as hashes only. Two may be valid at once, for rotation.
 CREATE TABLE internal_keys (
-    key_hash    BINARY(32) PRIMARY KEY,
+    key_id      BIGINT PRIMARY KEY AUTO_INCREMENT,
+    key_hash    BINARY(32) NOT NULL,
     tenant_id   BIGINT NOT NULL,
     created_at  BIGINT NOT NULL,
     revoked_at  BIGINT NULL,
+    UNIQUE KEY key_hash (key_hash),
     KEY by_tenant (tenant_id)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
@@ -60,4 +68,21 @@ CREATE TABLE code_requests (
     KEY by_phone (tenant_id, phone, requested_at),
     KEY by_address (tenant_id, address, requested_at),
     KEY by_age (requested_at)
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
+
+-- Audit log of what staff, owners of files and a hospital's own systems did. Rows are only added. Reading and changing
+-- patient files is in patient_access.
+CREATE TABLE audit_log (
+    entry_id   BIGINT PRIMARY KEY AUTO_INCREMENT,
+    tenant_id  BIGINT NOT NULL,
+    actor      VARBINARY(160) NOT NULL,  -- principal, '' for a job
+    key_id     BIGINT NULL,  -- internal key that acted for the principal, or issued the token
+    action     VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,  -- see audit/audit_log.py
+    subject    VARBINARY(160) NOT NULL,  -- what it was done to: patient:7, user:12, message:…
+    reason     VARCHAR(255) NOT NULL DEFAULT '',
+    detail     VARCHAR(1000) NOT NULL DEFAULT '',  -- JSON; contains no names, phones or document numbers
+    at         BIGINT NOT NULL,
+    KEY by_tenant (tenant_id, entry_id),
+    KEY by_subject (tenant_id, subject, entry_id),
+    KEY by_actor (tenant_id, actor, entry_id)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;

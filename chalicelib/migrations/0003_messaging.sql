@@ -56,6 +56,8 @@ CREATE TABLE messages (
     extra            VARCHAR(4000) NOT NULL DEFAULT '',  -- messagecenter fields (title, link, business object), returned unchanged
     sent_at          BIGINT NOT NULL,
     withdrawn_at     BIGINT NULL,  -- the content is kept for audit and no longer returned
+    withdrawn_by     VARBINARY(160) NULL,  -- principal
+    withdrawn_reason VARCHAR(255) NOT NULL DEFAULT '',
     PRIMARY KEY (conversation_id, seq),
     CONSTRAINT seq_is_positive CHECK (seq > 0),
     UNIQUE KEY message_id (tick, tag),

@@ -77,14 +77,16 @@ CREATE TABLE bookings (
     payment_state    TINYINT NOT NULL DEFAULT 1,  -- 1 unpaid, 2 paid
     pay_by           BIGINT NULL,  -- payment deadline by the rules at booking time, NULL for none
     live             TINYINT NULL DEFAULT 1,  -- 1, or NULL when cancelled
+    person_live      TINYINT NULL DEFAULT 1,  -- as live; also NULL if a merge of files brought it beside a conflicting one
+    is_declared      BOOLEAN NOT NULL DEFAULT 0,  -- booked for a self-declared file: counts against the account alone
     cancelled_for    VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT '',  -- patient, stopped or unpaid
     changed_by       BIGINT NULL,  -- user_id that cancelled or registered it, NULL for a job
     changed_at       BIGINT NOT NULL,
     reminded_at      BIGINT NULL,
     created_at       BIGINT NOT NULL,
     UNIQUE KEY slot (schedule_id, serial_no, live),
-    UNIQUE KEY patient_half_day (tenant_id, pati_id, day, half_day, live),
-    UNIQUE KEY patient_doctor_day (tenant_id, pati_id, doctor_id, day, live),
+    UNIQUE KEY patient_half_day (tenant_id, pati_id, day, half_day, person_live),
+    UNIQUE KEY patient_doctor_day (tenant_id, pati_id, doctor_id, day, person_live),
     UNIQUE KEY book_code (tenant_id, book_code),
     KEY by_account (tenant_id, user_id, book_id),
     KEY by_patient (tenant_id, pati_id, status, day),

@@ -33,6 +33,8 @@ CREATE TABLE patient_access (
     user_id    BIGINT NOT NULL,
     pati_id    BIGINT NOT NULL,
     action     VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,  -- read, filed (created) or changed
+    is_break_glass  BOOLEAN NOT NULL DEFAULT 0,  -- a doctor opened the file of a patient who is not theirs
+    reason     VARCHAR(255) NOT NULL DEFAULT '',
     at         BIGINT NOT NULL,
     KEY by_tenant (tenant_id, entry_id),
     KEY by_patient (tenant_id, pati_id, entry_id),

@@ -294,8 +294,8 @@ def cancel(tx: Tx, book_id: int, reason: CancellationReason, cancelled_by: int |
     tx.execute(
         """
         UPDATE bookings
-        SET status = %(cancelled)s, live = NULL, cancelled_for = %(reason)s, changed_by = %(cancelled_by)s,
-            changed_at = %(now)s
+        SET status = %(cancelled)s, live = NULL, person_live = NULL, cancelled_for = %(reason)s,
+            changed_by = %(cancelled_by)s, changed_at = %(now)s
         WHERE book_id = %(book_id)s
         """,
         cancelled=BookingStatus.CANCELLED,
