@@ -18,6 +18,7 @@ from chalicelib.http.fields import (
     PageSize,
     Phone,
     PublicId,
+    Reason,
     SafeInt,
     SessionId,
     WireModel,
@@ -34,6 +35,7 @@ ACCEPTED: list[Cases] = [
     (Id, [(1, 1), ("1", 1), (ID_LIMIT - 1, ID_LIMIT - 1), (str(ID_LIMIT - 1), ID_LIMIT - 1)]),
     (IdText, [(12, "12"), ("12", "12")]),
     (ChatText, [("在", "在"), (" 在\n", " 在\n"), ("😷" * 4000, "😷" * 4000), ("\u200d👩", "\u200d👩")]),
+    (Reason, [("急诊", "急诊"), (" 会诊 ", "会诊"), ("😷" * 255, "😷" * 255), ("a b", "a b")]),
     (PageSize, [(1, 1), ("100", 100), (101, 100), (ID_LIMIT - 1, 100)]),
     (IdempotencyKey, [("!", "!"), ("~" * 128, "~" * 128)]),
     (Phone, [("13800000001", "13800000001"), ("19999999999", "19999999999")]),
@@ -57,6 +59,14 @@ REJECTED: list[Cases] = [
     (
         ChatText,
         [(5, TEXT), (None, TEXT), ("", "不能为空"), (" \n　", "不能为空"), ("a\x00", "含有不允许的字符")],
+    ),
+    (
+        Reason,
+        [
+            *((value, TEXT) for value in NO_TEXTS),
+            *((value, "不能少于 2 个字符") for value in ("", "  ", "急", " 急　")),
+            *(("x" * 256, "不能超过 255 个字符"), ("会\n诊", "含有不允许的字符")),
+        ],
     ),
     (ChatText, [("字" * 4001, "不能超过 4000 个字符"), (["在"], TEXT), ({}, TEXT), (True, TEXT)]),
     (PageSize, [*ODD_NUMBERS, (0, "不能小于 1"), ("-1", "不能小于 1")]),

@@ -85,7 +85,7 @@ class AddMessageRequest(WireModel):
     """Body of messageAdd: a message and its recipients."""
 
     ownType: OwnTypeField = Field(
-        description="1 个人，2 企业（患者：发给医院客服；员工：以医院名义通知），3 群", examples=[1]
+        description="1 个人，2 企业（患者：发给医院客服；客服、管理员：以医院名义通知），3 群", examples=[1]
     )
     title: LineText = Field(examples=["咨询"])
     content: MessageText = Field(description="有 link 的图片可为空", examples=["您好，请问明天几点可以抽血？"])

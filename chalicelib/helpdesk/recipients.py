@@ -15,6 +15,8 @@ from chalicelib.identity.callers import Caller, Role
 from chalicelib.messaging.models import ConversationKind
 from chalicelib.people import persons
 
+ANNOUNCING_ROLES = (Role.SERVICE_STAFF, Role.ADMIN)  # who may speak in the hospital's name
+
 
 class Target(NamedTuple):
     """A conversation to which a message is sent."""
@@ -27,15 +29,16 @@ class Target(NamedTuple):
 def resolve(caller: Caller, request: AddMessageRequest, is_duplicate: bool) -> tuple[str, list[Target]]:
     """Return the sender's principal and the conversations that a message goes to.
 
-    A patient's message to the hospital goes to the help desk; a message of staff for the hospital is an announcement in
-    its name. A message to a person goes to the help desk chat of the two if they have met there, else to their direct
-    chat. A patient's message reopens closed chats.
+    A patient's message to the hospital goes to the help desk; one of service staff or an admin is an announcement in
+    the hospital's name. A message to a person goes to the help desk chat of the two if they have met there, else to
+    their direct chat. A patient's message reopens closed chats.
 
     Args:
         is_duplicate: the message has been sent before; nothing is opened or checked for being closed.
 
     Raises:
-        ApiError: 400 without recipients; 404 if a recipient is unknown; 403 if a conversation is closed to the caller.
+        ApiError: 400 without recipients; 404 if a recipient is unknown; 403 if a conversation is closed to the caller,
+            or if a doctor announces something.
     """
     if request.ownType == OwnType.GROUP:
         names = _require_recipients(request.groupIds, "groupIds")
@@ -48,6 +51,8 @@ def resolve(caller: Caller, request: AddMessageRequest, is_duplicate: bool) -> t
             else desk_sessions.ensure_open_session(caller)
         )
         return caller.principal, [Target(session_id, ConversationKind.DESK, "0")]
+    if request.ownType == OwnType.HOSPITAL and caller.role not in ANNOUNCING_ROLES:
+        raise ApiError(errors.NOT_ALLOWED, "以医院名义发布通知仅限客服、管理员；发给个人请用 ownType 1")
     names = _require_recipients([request.receiveId, *request.receiverIds], "receiveId")
     if request.ownType == OwnType.HOSPITAL:
         return HOSPITAL_PRINCIPAL, _get_announcement_targets(caller, names, is_duplicate)

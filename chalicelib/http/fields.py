@@ -69,6 +69,12 @@ def _require_visible_text(text: str) -> str:
     return text
 
 
+def _require_two_characters(text: str) -> str:
+    if len(text) < 2:
+        raise ValueError("不能少于 2 个字符")
+    return text
+
+
 def _require_iso_date(value: Any) -> Any:
     """Accept only yyyy-MM-dd. Pydantic would also accept a date with time and seconds since 1970."""
     if isinstance(value, str) and not _DATE_PATTERN.fullmatch(value):
@@ -171,6 +177,19 @@ Name = Annotated[
     WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 64, "pattern": NAME_PATTERN}),
 ]
 """A name: one line, stripped of surrounding white space."""
+
+
+_VISIBLE, _ANY = r"[^\s\x00-\x1f\x7f\x85\ufeff]", r"[^\x00-\x1f\x7f]*"
+Reason = Annotated[
+    str,
+    Field(max_length=255, pattern=r"^[^\x00-\x1f\x7f]*$"),
+    AfterValidator(str.strip),
+    AfterValidator(_require_two_characters),
+    WithJsonSchema({"type": "string", "maxLength": 255, "pattern": f"^{_ANY}{_VISIBLE}{_ANY}{_VISIBLE}{_ANY}$"}),
+]
+"""Why something is done, for a log: one line of 2–255 characters, stripped of surrounding white space."""
+
+OptionalReason = Annotated[Reason | None, BeforeValidator(empty_to_none)]
 
 
 def build_enum_schema(*choices: int) -> Any:

@@ -6,7 +6,7 @@ import pytest
 
 from chalicelib.adapters import redis
 from chalicelib.messaging import log
-from tests.support import consult_client
+from tests.support import consult_client, helpdesk_client
 from tests.support.factories import Hospital, Person
 from tests.support.gateway_client import (
     ExternalUser,
@@ -61,6 +61,16 @@ def test_doctors_reply_in_consultation_is_pushed_to_patient(websocket_url: str, 
         page.receive_backlog()
         consult_client.send_as_doctor(chen, session_no, "多喝水", "k1")
         assert page.receive_message()["Content"] == "多喝水"
+
+
+def test_doctor_cannot_write_into_the_hospitals_announcements(
+    websocket_url: str, hospital: Hospital, lin: Person, chen: Person
+) -> None:
+    [sent] = helpdesk_client.add_message(hospital.desk, "明天停水", ownType=2, receiveId=lin.user_id).data
+    with open_websocket(websocket_url, chen.token) as page:
+        page.receive_backlog()
+        assert page.call("send_msg", conversation_id=sent["sessionId"], content="请点此缴费")["code"] == 10004
+    assert helpdesk_client.list_contents(helpdesk_client.find_messages(lin, 1)) == ["明天停水"]
 
 
 def test_backlog_is_sent_first(websocket_url: str, guo: ExternalUser, han: ExternalUser, conversation: str) -> None:

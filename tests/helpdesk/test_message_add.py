@@ -221,9 +221,9 @@ def test_invalid_field_is_rejected_and_nothing_is_sent(
     assert list_rows("messages", hospital) == []
 
 
-def test_recipient_is_required(lin: Person, chen: Person) -> None:
+def test_recipient_is_required(hospital: Hospital, lin: Person, chen: Person) -> None:
     assert add_message(lin, "您好").error == "receiveId：必填"
-    assert add_message(chen, "您好", ownType=2).error == "receiveId：必填"
+    assert add_message(hospital.desk, "您好", ownType=2).error == "receiveId：必填"
     assert add_message(lin, "您好", ownType=3, receiveId=chen.user_id).error == "groupIds：必填"
 
 
