@@ -15,12 +15,14 @@ from chalicelib.errors import (
     TOO_MANY_REQUESTS,
     UNAVAILABLE,
     UNSUPPORTED_MEDIA,
+    VERIFICATION_REQUIRED,
     ErrorKind,
 )
 from chalicelib.http.routing import Endpoint
 from chalicelib.identity.callers import Role
 
 COMMON_ERRORS = (BAD_PARAMETER, NOT_ALLOWED, TOO_MANY_REQUESTS, INTERNAL, UNAVAILABLE, TIMED_OUT)
+LIMITABLE_ROLES = {Role.PATIENT, Role.DOCTOR, Role.SERVICE_STAFF, Role.ADMIN}  # of people who sign in
 BODY_ERRORS = (TOO_LARGE, UNSUPPORTED_MEDIA)
 # Published tags and prefixes of operation ids that differ from the name of the package. Generated clients use them.
 PUBLISHED_NAMES = {"staff": "clinic"}
@@ -57,6 +59,8 @@ class DocumentedEndpoint:
         kinds = {*COMMON_ERRORS, *self.endpoint.errors}
         if Role.PUBLIC not in self.endpoint.callers:
             kinds.add(INVALID_TOKEN)
+            if LIMITABLE_ROLES & self.endpoint.callers and Role.LIMITED not in self.endpoint.callers:
+                kinds.add(VERIFICATION_REQUIRED)
         if self.endpoint.method == "POST":
             kinds.update(BODY_ERRORS)
         return sorted(kinds, key=lambda kind: (kind.status, kind.code))

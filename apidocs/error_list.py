@@ -3,7 +3,7 @@
 from apidocs import endpoints
 from apidocs.endpoints import DocumentedEndpoint
 from apidocs.responses import ERROR_NAMES
-from chalicelib.errors import INVALID_TOKEN, KINDS, METHOD_NOT_ALLOWED, ErrorKind
+from chalicelib.errors import INVALID_TOKEN, KINDS, METHOD_NOT_ALLOWED, VERIFICATION_REQUIRED, ErrorKind
 
 HEADER = """# Errors
 
@@ -15,11 +15,17 @@ invalid fields and reasons).
 Every response has the header `X-Request-Id`, which the logs contain too.
 
 Clients may retry after 429 and 503 (wait `Retry-After` seconds), 500 and 504; writes should be retried with the same
-`Idempotency-Key` if the endpoint supports it. After 10101, sign in again. Other errors are permanent.
+`Idempotency-Key` if the endpoint supports it. After 10101, sign in again. After 10104, the
+user has to confirm who they are first. Other errors are permanent.
 
 | code | HTTP | name | text | returned by |
 | ---: | ---: | --- | --- | --- |
 """
+
+COMMON_CAUSES = {
+    INVALID_TOKEN: "any endpoint that requires a token or key",
+    VERIFICATION_REQUIRED: "any endpoint that requires a token, for a limited session",
+}
 
 
 def render() -> str:
@@ -45,4 +51,4 @@ def _format_endpoints(kind: ErrorKind, every: list[DocumentedEndpoint]) -> str:
         )
     named = [one for one in every if kind in one.endpoint.errors]
     paths = [f"`{one.endpoint.method} {one.endpoint.path}`" for one in named]
-    return "<br>".join([*(["any endpoint that requires a token or key"] if kind is INVALID_TOKEN else []), *paths])
+    return "<br>".join([*([COMMON_CAUSES[kind]] if kind in COMMON_CAUSES else []), *paths])

@@ -6,6 +6,7 @@ Requests have no parameters, so that the response to an allowed caller is usuall
 import pytest
 
 from app import GROUPS, load_routes
+from chalicelib.adapters import mysql
 from chalicelib.http.routing import Endpoint, OptionalTenantCaller
 from chalicelib.identity import tokens
 from chalicelib.identity.callers import Caller, Role
@@ -134,6 +135,22 @@ def test_endpoint_admits_exactly_its_declared_callers(endpoint: Endpoint, hospit
             assert response.status in (200, 400, 404), kind
         else:
             assert response.status == (401 if kind == Role.SERVICE else 403), kind
+
+
+@every_endpoint
+def test_limited_session_may_call_what_names_its_role_and_limited(endpoint: Endpoint, hospital: Hospital) -> None:
+    if Role.PUBLIC in endpoint.callers:
+        return
+    for person in (hospital.lin, hospital.chen, hospital.desk, hospital.admin):
+        token = tokens.issue_in_transaction(
+            mysql.autocommit, person.tenant_id, person.principal, person.role, is_limited=True
+        )
+        response = send_request(endpoint, {"token": token})
+        if {person.role, Role.LIMITED} <= endpoint.callers:
+            assert response.status in (200, 400, 404), person.role
+        else:
+            code = 10104 if person.role in endpoint.callers else 10003
+            assert (response.status, response.code) == (403, code), person.role
 
 
 @every_endpoint

@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 
 from apidocs import endpoints
 from chalicelib.http.routing import CORS, Endpoint
+from chalicelib.identity.callers import Role
 from tests.support import contract
 from tests.support.contract import CONTRACT, Entry, Field
 
@@ -66,7 +67,8 @@ built = pytest.mark.parametrize("entry", BUILT, ids=format_name)
 
 @built
 def test_endpoint_has_the_callers_of_the_contract(entry: Entry) -> None:
-    assert DECLARED[entry["method"], entry["path"]].callers == set(entry["callers"])
+    # The documents know no limited sessions.
+    assert DECLARED[entry["method"], entry["path"]].callers - {Role.LIMITED} == set(entry["callers"])
 
 
 @built

@@ -91,7 +91,7 @@ def change_password(caller: Caller, body: ChangePasswordRequest) -> None:
     sign_in.change_password(caller, body)
 
 
-@routes.post("/pati_service/patient_service/logout", callers=[Role.PATIENT])
+@routes.post("/pati_service/patient_service/logout", callers=[Role.PATIENT, Role.LIMITED])
 def logout(caller: Caller) -> None:
     """患者退出登录"""
     sign_in.sign_out(caller)

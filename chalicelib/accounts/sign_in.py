@@ -66,7 +66,13 @@ def _find_double_submission(caller: Caller, request: SignUpRequest) -> int | Non
 
 
 def _build_sign_in(caller: Caller, user_id: int) -> SignInResponse:
-    return SignInResponse(userId=str(user_id), token=tokens.issue(caller.tenant_id, f"user:{user_id}", Role.PATIENT))
+    return SignInResponse(userId=str(user_id), token=_issue_token(mysql.autocommit, caller, user_id))
+
+
+def _issue_token(tx: Tx, caller: Caller, user_id: int) -> str:
+    return tokens.issue_in_transaction(
+        tx, caller.tenant_id, f"user:{user_id}", Role.PATIENT, device=caller.device, address=caller.address
+    )
 
 
 def authenticate(caller: Caller, request: SignInRequest) -> SignInResponse:
@@ -90,7 +96,7 @@ def authenticate(caller: Caller, request: SignInRequest) -> SignInResponse:
         """Issue a token unless the password has been reset since it was verified."""
         if accounts.get(tx, caller.tenant_id, user_id, for_update=True).password_hash != verified_hash:
             raise ApiError(errors.BAD_CREDENTIALS)
-        return tokens.issue_in_transaction(tx, caller.tenant_id, f"user:{user_id}", Role.PATIENT)
+        return _issue_token(tx, caller, user_id)
 
     return SignInResponse(userId=str(user_id), token=mysql.run_transaction(issue))
 

@@ -25,14 +25,15 @@ def issue_token(caller: Caller, request: TokenRequest) -> str:
         ApiError: 404 for an account that the key's tenant does not have.
     """
     user_id = session_names.parse_user_id(request.session)
-    if user_id is None:
-        return tokens.issue(
-            caller.tenant_id, session_names.parse_principal(request.session), Role.SESSION, request.platform
-        )
-    kind = persons.find_role(mysql.autocommit, caller.tenant_id, user_id)
-    if kind is None:
+    role = Role.SESSION if user_id is None else persons.find_role(mysql.autocommit, caller.tenant_id, user_id)
+    if role is None:
         raise ApiError(errors.NOT_FOUND, "用户不存在")
-    return tokens.issue(caller.tenant_id, f"user:{user_id}", kind, request.platform)
+    principal = session_names.parse_principal(request.session)
+    return tokens.issue_in_transaction(
+        *(mysql.autocommit, caller.tenant_id, principal, role, request.platform),
+        key_id=caller.key_id,
+        address=caller.address,
+    )
 
 
 def create(

@@ -21,7 +21,7 @@ from chalicelib.http.fields import ID_LIMIT, Cursor, WireModel
 from chalicelib.http.validation import parse_fields, parse_json
 from chalicelib.http.validation_messages import BODY_LABEL, format_validation_error
 from chalicelib.identity import callers, tokens
-from chalicelib.identity.callers import PARTICIPANT_ROLES, Caller
+from chalicelib.identity.callers import PARTICIPANT_ROLES, Caller, Role
 from chalicelib.messaging import backlog, feed, socket_push, sockets
 from chalicelib.messaging.socket_store import Socket
 from chalicelib.outbox import outbox
@@ -82,7 +82,7 @@ def handle_message(connection_id: str, event: Event) -> None:
     """Execute a request and send its response. A connection whose token is no longer valid is closed."""
     socket = sockets.find(connection_id)
     session = tokens.find_session_by_hash(socket.token_hash) if socket else None
-    if socket is None or session is None:
+    if socket is None or session is None or session.role == Role.LIMITED:
         sockets.close(connection_id)
         return
     caller = Caller(socket.tenant_id, session.role, socket.principal, session.platform)

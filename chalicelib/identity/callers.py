@@ -7,11 +7,13 @@ from chalicelib import errors
 from chalicelib.adapters.redis import ScriptBatch
 from chalicelib.errors import ApiError
 from chalicelib.identity import internal_keys, tokens
+from chalicelib.identity.tokens import Session
 from chalicelib.people import tenants
 from chalicelib.people.roles import Role, format_roles
 
 __all__ = ["PARTICIPANT_ROLES", "Caller", "Role", "get_token", "identify", "require_same_tenant"]
 
+MAX_DEVICE_LENGTH = 255
 PARTICIPANT_ROLES = (Role.PATIENT, Role.DOCTOR, Role.SERVICE_STAFF, Role.ADMIN, Role.SESSION)
 """Roles that may take part in conversations."""
 
@@ -28,6 +30,8 @@ class Caller:
     token_hash_hex: str = ""  # hash of the token in hexadecimal, "" for other credentials
     post_id: int = 0  # the post in whose name staff act in the messagecenter, 0 for none
     app_id: str = ""  # the client application, as stated by the client
+    key_id: int = 0  # the internal key of the request, or which issued the token; 0 for none
+    device: str = ""  # User-Agent
 
     @property
     def user_id(self) -> int:
@@ -47,26 +51,26 @@ def identify(
 
     Args:
         headers: with names in lower case or case-insensitive.
-        allowed: roles that may call the endpoint. If Role.PUBLIC is among them, credentials are optional.
+        allowed: roles that may call the endpoint. If Role.PUBLIC is among them, credentials are optional. If
+            Role.LIMITED is, limited sessions of the other roles may call it too.
         address: the client's IP address.
         batch: other scripts to run in the round trip that checks the token.
         token_in_query: whether the endpoint takes the token from the query string, which the error then names.
 
     Raises:
-        ApiError: 401 without a valid token or key, 403 for another role or tenant, 400 if a visitor's tenant is not
-            known.
+        ApiError: 401 without a valid token or key, 403 for another role or tenant or a limited session, 400 if a
+            visitor's tenant is not known.
     """
     if Role.PUBLIC in allowed:
         return _identify_visitor(headers, address)
     internal_key = headers.get("x-internal-key") if Role.SERVICE in allowed else None
     if internal_key:
-        caller = Caller(internal_keys.authenticate(internal_key), Role.SERVICE)
+        key = internal_keys.authenticate(internal_key)
+        caller = Caller(key.tenant_id, Role.SERVICE, address=address, key_id=key.key_id)
     elif not get_token(headers):
         raise ApiError(errors.INVALID_TOKEN, _describe_credentials(allowed, token_in_query))
     else:
-        caller = _authenticate_token(headers, address, batch)
-    if caller.role not in allowed:
-        raise ApiError(errors.NOT_ALLOWED, f"没有权限：仅限{format_roles(allowed)}")
+        caller = _authenticate_token(headers, allowed, address, batch)
     require_same_tenant(headers.get("tenantid", ""), caller)
     return caller
 
@@ -94,11 +98,14 @@ def _describe_credentials(allowed: frozenset[Role], token_in_query: bool) -> str
     return f"未登录：请用{'，或用'.join(ways)}"
 
 
-def _authenticate_token(headers: Mapping[str, str], address: str, batch: ScriptBatch | None) -> Caller:
+def _authenticate_token(
+    headers: Mapping[str, str], allowed: frozenset[Role], address: str, batch: ScriptBatch | None
+) -> Caller:
     token = get_token(headers)
     session = tokens.find_session(token, batch)
     if session is None:
         raise ApiError(errors.INVALID_TOKEN)
+    _require_allowed(session, allowed)
     return Caller(
         session.tenant_id,
         session.role,
@@ -106,15 +113,32 @@ def _authenticate_token(headers: Mapping[str, str], address: str, batch: ScriptB
         session.platform,
         address=address,
         token_hash_hex=tokens.hash_token(token).hex(),
+        key_id=session.key_id,
+        device=_get_device(headers),
     )
+
+
+def _require_allowed(session: Session, allowed: frozenset[Role]) -> None:
+    """Raise ApiError 403 unless the session has one of the roles; a limited one needs Role.LIMITED besides."""
+    if (session.lifted_role or session.role) not in allowed:
+        raise ApiError(errors.NOT_ALLOWED, f"没有权限：仅限{format_roles(allowed - {Role.LIMITED})}")
+    if session.role not in allowed:
+        raise ApiError(errors.VERIFICATION_REQUIRED)
 
 
 def _identify_visitor(headers: Mapping[str, str], address: str) -> Caller:
     """Return a caller with Role.PUBLIC. An invalid token is ignored, so that its owner can sign in again."""
     session = tokens.find_session(get_token(headers))
+    device = _get_device(headers)
     if session is None:
         tenant_id = tenants.get_for_visitor(headers.get("tenantid", ""), headers.get("host", ""))
-        return Caller(tenant_id, Role.PUBLIC, address=address)
-    caller = Caller(session.tenant_id, Role.PUBLIC, session.principal, session.platform, address)
+        return Caller(tenant_id, Role.PUBLIC, address=address, device=device)
+    caller = Caller(session.tenant_id, Role.PUBLIC, session.principal, session.platform, address, device=device)
     require_same_tenant(headers.get("tenantid", ""), caller)
     return caller
+
+
+def _get_device(headers: Mapping[str, str]) -> str:
+    """Return the User-Agent as it is stored with a session."""
+    text = headers.get("user-agent", "").encode("utf-8", "replace").decode()
+    return text.replace("\x00", "")[:MAX_DEVICE_LENGTH]

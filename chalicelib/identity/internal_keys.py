@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import secrets
+from dataclasses import dataclass
 
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql
@@ -11,16 +12,24 @@ from chalicelib.errors import ApiError
 MAX_VALID_KEYS = 2  # per tenant, so that a key can be rotated without an interruption
 
 
-def authenticate(key: str) -> int:
-    """Return the tenant_id of a valid key. Raises ApiError 401 for any other."""
+@dataclass(frozen=True, slots=True)
+class InternalKey:
+    """A valid key."""
+
+    key_id: int
+    tenant_id: int
+
+
+def authenticate(key: str) -> InternalKey:
+    """Return a valid key. Raises ApiError 401 for any other."""
     key_hash = _hash_key(key)
     row = mysql.autocommit.fetch_one(
-        "SELECT tenant_id, key_hash FROM internal_keys WHERE key_hash = %(key_hash)s AND revoked_at IS NULL",
+        "SELECT key_id, tenant_id, key_hash FROM internal_keys WHERE key_hash = %(key_hash)s AND revoked_at IS NULL",
         key_hash=key_hash,
     )
     if row is None or not hmac.compare_digest(row["key_hash"], key_hash):
         raise ApiError(errors.INVALID_TOKEN, "内部密钥无效")
-    return int(row["tenant_id"])
+    return InternalKey(row["key_id"], row["tenant_id"])
 
 
 def has_valid_key(tx: mysql.Tx, tenant_id: int) -> bool:

@@ -3,6 +3,9 @@
 A session of staff has the present role of the member of staff, and is invalid while they are disabled. A change of role
 or a revocation writes MySQL first, then a tombstone in Redis that outlives every cached copy and makes readers use
 MySQL. It takes effect at once, or within 60 s if Redis cannot be reached.
+
+A limited session has Role.LIMITED until its limit is lifted: its owner has to confirm who they are, or staff have to
+set up their second factor.
 """
 
 import hashlib
@@ -27,9 +30,11 @@ class Session:
 
     tenant_id: int
     principal: str  # user:12 or session:abc
-    role: Role
+    role: Role  # LIMITED for a limited session
     platform: int  # as stated by the client of document 004
     expires_at: int
+    key_id: int = 0  # the internal key that issued the token, 0 after a sign-in
+    lifted_role: Role | None = None  # of a limited session: its role once the limit is lifted
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,24 +50,60 @@ def issue(tenant_id: int, principal: str, role: Role, platform: int = 0) -> str:
     return issue_in_transaction(mysql.autocommit, tenant_id, principal, role, platform)
 
 
-def issue_in_transaction(tx: Tx, tenant_id: int, principal: str, role: Role, platform: int = 0) -> str:
-    """Do the same as `issue` in the transaction that has checked the credentials."""
+def issue_in_transaction(
+    tx: Tx,
+    tenant_id: int,
+    principal: str,
+    role: Role,
+    platform: int = 0,
+    *,
+    device: str = "",
+    address: str = "",
+    key_id: int = 0,
+    is_limited: bool = False,
+) -> str:
+    """Do the same as `issue` in the transaction that has checked the credentials.
+
+    Args:
+        device: User-Agent of the sign-in.
+        address: IP address of the sign-in.
+        key_id: the internal key that issues the token, 0 for none.
+        is_limited: whether the session has Role.LIMITED until `lift_limit`.
+    """
     token = secrets.token_urlsafe(32)
     now = clock.now()
     tx.execute(
         """
-        INSERT INTO tokens (token_hash, tenant_id, principal, role, platform, created_at, expires_at)
-        VALUES (%(token_hash)s, %(tenant_id)s, %(principal)s, %(role)s, %(platform)s, %(now)s, %(expires_at)s)
+        INSERT INTO tokens (token_hash, tenant_id, principal, role, platform, is_limited, key_id, device, address,
+                            created_at, last_used_at, expires_at)
+        VALUES (%(token_hash)s, %(tenant_id)s, %(principal)s, %(role)s, %(platform)s, %(is_limited)s, %(key_id)s,
+                %(device)s, %(address)s, %(now)s, %(now)s, %(expires_at)s)
         """,
         token_hash=hash_token(token),
         tenant_id=tenant_id,
         principal=principal.encode(),
         role=role,
         platform=platform,
+        is_limited=is_limited,
+        key_id=key_id or None,
+        device=device,
+        address=address.encode(),
         now=now,
         expires_at=now + settings.token_days * clock.DAY,
     )
     return token
+
+
+def lift_limit(tx: Tx, tenant_id: int, principal: str) -> None:
+    """Give a principal's limited sessions their full role. After the commit, call `invalidate_cached_sessions`."""
+    tx.execute(
+        """
+        UPDATE tokens SET is_limited = 0
+        WHERE tenant_id = %(tenant_id)s AND principal = %(principal)s AND is_limited
+        """,
+        tenant_id=tenant_id,
+        principal=principal.encode(),
+    )
 
 
 def find_session(token: str, batch: ScriptBatch | None = None) -> Session | None:
@@ -146,21 +187,21 @@ def hash_token(token: str) -> bytes:
 
 
 def _build_cache_key(token_hash: bytes) -> str:
-    return f"token:2:{{{token_hash.hex()}}}"  # 2: version of the cached value's format
+    return f"token:3:{{{token_hash.hex()}}}"  # 3: version of the cached value's format
 
 
 def _find_cached_session(token_hash: bytes, batch: ScriptBatch | None) -> Session | None:
     text = cache.read(_build_cache_key(token_hash), batch)
     if not text or text == cache.TOMBSTONE:
         return None
-    tenant_id, principal, role, platform, expires_at = json.loads(text)
-    return Session(tenant_id, principal, Role(role), platform, expires_at)
+    return _build_session(*json.loads(text))
 
 
 def _find_stored_session(token_hash: bytes) -> Session | None:
     row = mysql.autocommit.fetch_one(
         """
-        SELECT t.tenant_id, t.principal, COALESCE(s.role, t.role) AS role, t.platform, t.expires_at
+        SELECT t.tenant_id, t.principal, COALESCE(s.role, t.role) AS role, t.platform, t.expires_at, t.is_limited,
+          COALESCE(t.key_id, 0) AS key_id
         FROM tokens t
         LEFT JOIN staff s ON t.principal LIKE 'user:%%' AND s.user_id = CAST(SUBSTRING(t.principal, 6) AS UNSIGNED)
         WHERE t.token_hash = %(token_hash)s AND t.revoked_at IS NULL AND s.disabled_at IS NULL
@@ -169,8 +210,15 @@ def _find_stored_session(token_hash: bytes) -> Session | None:
     )
     if row is None:
         return None
-    principal = row["principal"].decode()
-    session = Session(row["tenant_id"], principal, Role(row["role"]), row["platform"], row["expires_at"])
-    copy = [session.tenant_id, principal, session.role, session.platform, session.expires_at]
+    copy = [*(row["tenant_id"], row["principal"].decode(), row["role"], row["platform"], row["expires_at"])]
+    copy += [row["key_id"], bool(row["is_limited"])]
     cache.write(_build_cache_key(token_hash), json.dumps(copy))
-    return session
+    return _build_session(*copy)
+
+
+def _build_session(
+    tenant_id: int, principal: str, role: str, platform: int, expires_at: int, key_id: int, is_limited: bool
+) -> Session:
+    """Return a session with the values that are cached, in their order."""
+    effective, lifted = (Role.LIMITED, Role(role)) if is_limited else (Role(role), None)
+    return Session(tenant_id, principal, effective, platform, expires_at, key_id, lifted)

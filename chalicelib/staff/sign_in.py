@@ -32,7 +32,9 @@ def authenticate(caller: Caller, request: StaffSignInRequest) -> StaffSignInResp
         member = staff.find_by_phone(tx, caller.tenant_id, request.phone, for_update=True)
         if member is None or member.password_hash != verified_hash:
             raise ApiError(BAD_CREDENTIALS)
-        token = tokens.issue_in_transaction(tx, caller.tenant_id, f"user:{member.user_id}", member.role)
+        token = tokens.issue_in_transaction(
+            tx, caller.tenant_id, f"user:{member.user_id}", member.role, device=caller.device, address=caller.address
+        )
         return StaffSignInResponse(userId=str(member.user_id), token=token, role=member.role, name=member.name)
 
     return mysql.run_transaction(issue)

@@ -7,7 +7,7 @@ import pytest
 
 from chalicelib import clock
 from chalicelib.adapters import mysql
-from chalicelib.identity import callers, tokens
+from chalicelib.identity import callers, internal_keys, tokens
 from chalicelib.identity.callers import Caller, Role
 from tests.support.client import call, get, post
 from tests.support.consult_client import INSERT_SESSION, PATIENT_SESSIONS
@@ -98,6 +98,26 @@ def test_caller_has_role_and_platform_of_the_token(hospital: Hospital) -> None:
     assert caller == Caller(hospital.tenant_id, Role.SESSION, "session:abc", 5, token_hash_hex=token_hash)
     with pytest.raises(ValueError, match="session:abc"):
         _ = caller.user_id
+
+
+def test_caller_of_an_internal_key_has_its_id(hospital: Hospital) -> None:
+    key = internal_keys.authenticate(hospital.internal_key)
+    caller = callers.identify({"x-internal-key": hospital.internal_key}, frozenset([Role.SERVICE]), "203.0.113.7")
+    assert caller == Caller(hospital.tenant_id, Role.SERVICE, address="203.0.113.7", key_id=key.key_id)
+
+
+@pytest.mark.parametrize(
+    ("sent", "stored"), [("MicroMessenger/8.0", "MicroMessenger/8.0"), ("设" * 300, "设" * 255), ("a\x00\ud800", "a?")]
+)
+def test_device_of_a_sign_in_is_stored(hospital: Hospital, sent: str, stored: str) -> None:
+    headers = {"tenantId": str(hospital.tenant_id), "User-Agent": sent}
+    for person, path in ((hospital.chen, LOGIN), (hospital.lin, "/pati_service/patient_service/login")):
+        token = post(path, headers=headers, phone=person.phone, password=PASSWORD).data["token"]
+        row = mysql.autocommit.fetch_one(
+            "SELECT device, address, key_id, last_used_at - created_at AS used FROM tokens WHERE token_hash = %(hash)s",
+            hash=tokens.hash_token(token),
+        )
+        assert row == {"device": stored, "address": b"203.0.113.7", "key_id": None, "used": 0}
 
 
 @pytest.mark.parametrize("named", ["{0}x", "0{0}", " {0} ", "-{0}", "名"])

@@ -27,7 +27,7 @@ def get_status(token: str) -> int:
 
 
 def build_key(token: str) -> str:
-    return f"token:2:{{{hashlib.sha256(token.encode()).hexdigest()}}}"
+    return f"token:3:{{{hashlib.sha256(token.encode()).hexdigest()}}}"
 
 
 @pytest.fixture
@@ -49,6 +49,15 @@ def test_session_has_the_values_of_the_token(hospital: Hospital) -> None:
         assert session is not None
         assert session.expires_at > clock.now()
         assert session == Session(hospital.tenant_id, "session:访客一", Role.SESSION, 3, session.expires_at)
+
+
+def test_session_knows_the_key_that_issued_its_token(hospital: Hospital) -> None:
+    arguments = (mysql.autocommit, hospital.tenant_id, "session:abc", Role.SESSION)
+    token = tokens.issue_in_transaction(*arguments, key_id=7)
+    for _ in range(2):
+        session = tokens.find_session(token)
+        assert session is not None
+        assert session.key_id == 7
 
 
 def test_tokens_are_unique(hospital: Hospital) -> None:
