@@ -25,7 +25,7 @@ COMMON_ERRORS = (BAD_PARAMETER, NOT_ALLOWED, TOO_MANY_REQUESTS, INTERNAL, UNAVAI
 LIMITABLE_ROLES = {Role.PATIENT, Role.DOCTOR, Role.SERVICE_STAFF, Role.ADMIN}  # of people who sign in
 BODY_ERRORS = (TOO_LARGE, UNSUPPORTED_MEDIA)
 # Published tags and prefixes of operation ids that differ from the name of the package. Generated clients use them.
-PUBLISHED_NAMES = {"staff": "clinic"}
+PUBLISHED_NAMES = {"notify": "gateway", "staff": "clinic"}
 
 
 @dataclass(frozen=True)

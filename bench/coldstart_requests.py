@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 import app
-from bench.lambda_events import REQUEST_CONTEXT, build_get, build_post
+from bench.lambda_events import REQUEST_CONTEXT, build_get, build_poll, build_post
 from chalicelib.adapters import mysql
 from chalicelib.identity import tokens
 from chalicelib.messaging import sockets
@@ -62,6 +62,7 @@ def _build_requests(hospital: Hospital) -> dict[str, Event]:
     pati_id = _create_patient_file(hospital)
     return {
         "consult": get("/msg_service/msg/patient/session_list"),
+        "notify": build_poll(hospital.lin.token, limit=20),
         "gateway": post("/get_joined_conversation"),
         "staff": build_get(f"{booking_client.STAFF_PATH}/pati_info", hospital.admin.token, pati_id=pati_id),
         "accounts": get("/pati_service/patient_service/myinfo"),

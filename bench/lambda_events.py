@@ -50,6 +50,11 @@ def build_get(path: str, token: str, **query: Any) -> dict[str, Any]:
     return _build_event("GET", path, {"token": token}, query, None)
 
 
+def build_poll(token: str, **query: Any) -> dict[str, Any]:
+    """Build the event of a long poll."""
+    return _build_event("GET", "/notify", {}, {"protoc": "poll", "token": token, **query}, None)
+
+
 def build_post(path: str, token: str, key: str, **body: Any) -> dict[str, Any]:
     """Build the event of a POST request with a JSON body; `key` is its idempotency key, "" for none."""
     headers = {"token": token, "Content-Type": "application/json"} | ({"Idempotency-Key": key} if key else {})

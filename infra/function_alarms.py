@@ -6,7 +6,7 @@ docs/runbook.md has an entry for each.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from infra.functions import API_HANDLER, EXTERNAL_OUTBOX, OUTBOX, get_resource_name, import_value
+from infra.functions import EXTERNAL_OUTBOX, LONG_POLLS, OUTBOX, get_resource_name, import_value
 
 Json = dict[str, Any]
 
@@ -47,7 +47,7 @@ def build_resources(
                 **_build_periodic_metric("AWS/Lambda", "Duration", {"FunctionName": {"Ref": name}}),
                 "ExtendedStatistic": "p95",
             },
-            threshold=LONG_POLL_SLOW_MS if name == API_HANDLER else SLOW_MS,
+            threshold=LONG_POLL_SLOW_MS if name == get_resource_name(LONG_POLLS) else SLOW_MS,
         )
     jobs = [*jobs]
     crashing = {f"{name}Crashing": _build_crash_alarm(name, threshold=1, periods=1) for name in jobs}

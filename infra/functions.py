@@ -8,6 +8,7 @@ Json = dict[str, Any]
 
 API_HANDLER = "APIHandler"  # Chalice's name of the function that serves API_HANDLER_GROUP
 MIGRATE = "Migrate"
+LONG_POLLS = "notify"  # the group whose requests wait for events
 OUTBOX, EXTERNAL_OUTBOX = "run_outbox", "run_outbox_external"
 SMS_FUNCTIONS = ("accounts", EXTERNAL_OUTBOX)  # the functions that request codes and that send them
 STAGE = "api"  # api_gateway_stage; a reference would be a circular dependency of functions and stage

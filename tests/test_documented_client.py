@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from chalicelib.adapters import mysql, sms
-from chalicelib.gateway.notify import http
+from chalicelib.notify import http
 from chalicelib.payment import merchants
 from chalicelib.settings import settings
 from devstack.fakes import wechat_pay

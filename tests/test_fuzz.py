@@ -12,7 +12,7 @@ from app import app
 from chalicelib import errors
 from chalicelib.errors import ApiError
 from chalicelib.gateway import internal
-from chalicelib.gateway.notify import http
+from chalicelib.notify import http
 from chalicelib.settings import settings
 from devstack.fuzz import runner
 from tests.support.fast_passwords import use_fast_hashes

@@ -15,9 +15,9 @@ import pytest
 
 from chalicelib import clock
 from chalicelib.adapters import mysql
-from chalicelib.gateway.notify import http
 from chalicelib.identity import tokens
 from chalicelib.identity.callers import Role
+from chalicelib.notify import http
 from chalicelib.outbox import outbox
 from chalicelib.settings import settings
 from tests.support import factories

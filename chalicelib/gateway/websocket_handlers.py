@@ -6,7 +6,7 @@ A request is {"action": "send_msg" | "ack" | "resume" | "ping", "id": ...} with 
 """
 
 import logging
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, PlainValidator, ValidationError
 
@@ -16,8 +16,7 @@ from chalicelib.adapters.aws import ws_push
 from chalicelib.errors import ApiError
 from chalicelib.gateway import messages
 from chalicelib.gateway.models import SendMessageRequest
-from chalicelib.gateway.notify.models import ListenQuery
-from chalicelib.http.fields import ID_LIMIT, Cursor, WireModel
+from chalicelib.http.fields import ID_LIMIT, Cursor, OptionalCursor, WireModel
 from chalicelib.http.validation import parse_fields, parse_json
 from chalicelib.http.validation_messages import BODY_LABEL, format_validation_error
 from chalicelib.identity import callers, tokens
@@ -41,6 +40,15 @@ def _validate_request_id(id: object) -> str | int:
     raise ValueError("应为不超过 128 个字符的文本，或绝对值小于 2^53 的整数")
 
 
+class ConnectQuery(WireModel):
+    """The query of $connect, as that of /notify over HTTP."""
+
+    token: str = Field(min_length=1, max_length=128)
+    protoc: str = Field(max_length=16)
+    after: OptionalCursor = None
+    events: Literal["", "0", "1"] = ""
+
+
 class ActionRequest(WireModel):
     """The fields of every action. `id` is chosen by the client and returned with the response."""
 
@@ -61,7 +69,7 @@ def connect(connection_id: str, event: Event) -> None:
         ApiError: 400 for another transport, 401, 403.
         ValidationError: for an invalid query.
     """
-    query = parse_fields(ListenQuery, event.get("queryStringParameters") or {})
+    query = parse_fields(ConnectQuery, event.get("queryStringParameters") or {})
     if query.protoc != "ws":
         raise ApiError(errors.UNSUPPORTED_PROTOCOL)
     caller = callers.identify({"token": query.token}, frozenset(PARTICIPANT_ROLES))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from app import API_HANDLER_GROUP, GROUPS, app
-from infra.functions import API_HANDLER, MIGRATE, get_group_resource, get_resource_name
+from infra.functions import LONG_POLLS, MIGRATE, get_group_resource, get_resource_name
 from tests.bundle.conftest import Package
 from tests.support.cloudformation import find_functions, find_operations, find_resources, find_target_function, resolve
 
@@ -132,8 +132,18 @@ def test_cold_start_builds_no_model(import_function: Callable[[str], ImportedFun
 
 
 def test_long_polls_have_the_timeout_of_api_gateway(package: Package) -> None:
-    waiting = find_functions(package.template)[API_HANDLER]
+    waiting = find_functions(package.template)[get_resource_name(LONG_POLLS)]
     assert (waiting["Timeout"], waiting["ReservedConcurrentExecutions"]) == (29, 200)
+
+
+def test_long_polls_take_no_capacity_of_other_requests(package: Package) -> None:
+    served = [route for route, one in find_operations(package.template).items() if route[1] != "OPTIONS"]
+    waiting = [
+        route
+        for route in served
+        if find_target_function(find_operations(package.template)[route]) == get_resource_name(LONG_POLLS)
+    ]
+    assert waiting == [("/notify", "GET")]
 
 
 def test_functions_are_in_the_private_network_and_depend_on_the_migration(package: Package) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from apidocs import conformance, endpoints
 from chalicelib.adapters.wechat_pay import api_v2, api_v3
-from chalicelib.gateway.notify import http
+from chalicelib.notify import http
 from chalicelib.settings import settings
 from devstack.apigateway import api_docs, server
 from devstack.demo import examples, seed

@@ -10,9 +10,9 @@ import pytest
 
 from chalicelib import clock
 from chalicelib.adapters import mysql, redis
-from chalicelib.gateway.notify import http
 from chalicelib.identity import tokens
 from chalicelib.messaging import delivery, log
+from chalicelib.notify import http
 from chalicelib.settings import settings
 from tests.support import consult_client
 from tests.support.client import call

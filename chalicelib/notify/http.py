@@ -9,13 +9,13 @@ import re
 
 from chalicelib import errors
 from chalicelib.errors import ApiError
-from chalicelib.gateway.notify.models import ListenQuery, PollManyResponse, PollOneResponse
 from chalicelib.http.fields import CURSOR_PATTERN
 from chalicelib.http.routing import RawContent
 from chalicelib.identity.callers import Caller
 from chalicelib.messaging import delivery
 from chalicelib.messaging.delivery import MAX_EVENTS_PER_DELIVERY, Delivery
 from chalicelib.messaging.feed import Listener
+from chalicelib.notify.models import ListenQuery, PollManyResponse, PollOneResponse
 from chalicelib.settings import settings
 
 RESPONSE_MARGIN_SECONDS = 3.0  # a function responds at least so long before it is stopped

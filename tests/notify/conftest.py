@@ -1,0 +1,3 @@
+from tests.gateway.conftest import guo, han
+
+__all__ = ["guo", "han"]
