@@ -14,7 +14,7 @@ from tests.support.client import ApiResponse, build_event, check_envelope, invok
 from tests.support.contract import CONTRACT
 from tests.support.factories import Hospital
 
-MANAGER = "/pati_service/manager_service"
+MANAGER, PATIENT = "/pati_service/manager_service", "/pati_service/patient_service"
 ENDPOINTS = [endpoint for group in GROUPS for endpoint in load_routes(group).endpoints]
 OPEN = [one for one in ENDPOINTS if Role.PUBLIC in one.callers and one.parameters["caller"] != OptionalTenantCaller]
 # Callers of the endpoints that are not in the contract; test_contract.py checks the others.
@@ -26,6 +26,7 @@ CALLERS = {
             "POST /pati_service/wechat/pay/refund_notify/{tenantId}",
             "GET /{file_name}",
             "GET /pati_service/wechat/bar_code",
+            "GET /pati_service/tenant_service/privacy_notice",
         ),
         frozenset([Role.PUBLIC]),
     ),
@@ -43,6 +44,7 @@ CALLERS = {
     **dict.fromkeys(
         (
             f"GET {MANAGER}/access_log",
+            f"POST {MANAGER}/privacy_notice",
             f"GET {MANAGER}/staff_list",
             f"POST {MANAGER}/staff",
             f"POST {MANAGER}/staff_role",
@@ -75,7 +77,13 @@ CALLERS = {
         frozenset([Role.SERVICE_STAFF, Role.ADMIN]),
     ),
     **dict.fromkeys(
-        ("GET /pati_service/wechat/oauth/url", "GET /pati_service/wechat/oauth/callback"),
+        (
+            "GET /pati_service/wechat/oauth/url",
+            "GET /pati_service/wechat/oauth/callback",
+            f"POST {PATIENT}/consent",
+            f"GET {PATIENT}/consents",
+            f"POST {PATIENT}/consent/withdraw",
+        ),
         frozenset([Role.PATIENT]),
     ),
     "GET /pati_service/wechat/bar_code_link": frozenset([Role.PATIENT, Role.SERVICE_STAFF, Role.ADMIN]),

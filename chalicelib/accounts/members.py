@@ -8,7 +8,7 @@ from chalicelib.crypto import field_encryption
 from chalicelib.errors import ApiError
 from chalicelib.identity import attempts
 from chalicelib.identity.callers import Caller
-from chalicelib.people import accounts, bar_code, formatting, id_cards, patients
+from chalicelib.people import accounts, bar_code, consents, formatting, id_cards, patients
 from chalicelib.people.accounts import MAX_MEMBERS, Relation
 from chalicelib.people.patients import PatientDetails
 
@@ -22,8 +22,9 @@ def add(caller: Caller, request: AddMemberRequest) -> AddMemberResponse:
     number counts as a guess, so that the owner of a number cannot be found by trial.
 
     Raises:
-        ApiError: 400 if birthday or gender contradict the ID number; 409 above MAX_MEMBERS, and if the file with this
-            number has another name; 429 after MAX_ID_NUMBER_GUESSES of the latter.
+        ApiError: 400 if birthday or gender contradict the ID number; 403 without the consents that the hospital
+            requires; 409 above MAX_MEMBERS, and if the file with this number has another name; 429 after
+            MAX_ID_NUMBER_GUESSES of the latter.
     """
     try:
         id_cards.require_match(request.IDNo, request.birthday, request.gender)
@@ -36,6 +37,7 @@ def add(caller: Caller, request: AddMemberRequest) -> AddMemberResponse:
         phone=request.phone,
         id_number=patients.build_id_number(caller.tenant_id, request.IDNo),
     )
+    consents.find_status(mysql.autocommit, caller.tenant_id, caller.user_id).require(request.birthday)
     guesses = f"member:{caller.user_id}"
     attempts.consume_try(caller.tenant_id, guesses, MAX_ID_NUMBER_GUESSES)
     member_id = mysql.run_transaction(lambda tx: _find_or_add(tx, caller, details))

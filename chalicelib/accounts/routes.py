@@ -1,6 +1,13 @@
 """Endpoints of document 003 for patients: accounts and members (patient_service)."""
 
-from chalicelib.accounts import members, profile, sign_in
+from chalicelib.accounts import consents, members, profile, sign_in
+from chalicelib.accounts.consent_models import (
+    Consents,
+    GiveConsentRequest,
+    PrivacyNotice,
+    PublishNoticeRequest,
+    WithdrawConsentRequest,
+)
 from chalicelib.accounts.models import (
     AddMemberRequest,
     AddMemberResponse,
@@ -17,7 +24,7 @@ from chalicelib.accounts.models import (
     SignUpRequest,
     VerifyCodeRequest,
 )
-from chalicelib.errors import BAD_CREDENTIALS, CONFLICT, TOO_MANY_REQUESTS
+from chalicelib.errors import BAD_CREDENTIALS, CONFLICT, CONSENT_REQUIRED, TOO_MANY_REQUESTS
 from chalicelib.http.routing import Routes
 from chalicelib.identity import sms_codes
 from chalicelib.identity.callers import Caller, Role
@@ -97,7 +104,11 @@ def logout(caller: Caller) -> None:
     sign_in.sign_out(caller)
 
 
-@routes.post("/pati_service/patient_service/member", callers=[Role.PATIENT], errors=[CONFLICT, TOO_MANY_REQUESTS])
+@routes.post(
+    "/pati_service/patient_service/member",
+    callers=[Role.PATIENT],
+    errors=[CONFLICT, CONSENT_REQUIRED, TOO_MANY_REQUESTS],
+)
 def add_member(caller: Caller, body: AddMemberRequest) -> AddMemberResponse:
     """添加就诊人
 
@@ -132,3 +143,46 @@ def upload_picture(caller: Caller, body: PictureFormRequest) -> PictureForm:
     upload_access with its file_id says why.
     """
     return profile.create_picture_form(caller, body)
+
+
+@routes.get("/pati_service/tenant_service/privacy_notice", callers=[Role.PUBLIC])
+def privacy_notice(caller: Caller) -> PrivacyNotice:
+    """隐私政策
+
+    The current version. Where a hospital has published one, adding members, booking and starting consultations require
+    consents (patient_service/consent).
+    """
+    return consents.get_notice(caller)
+
+
+@routes.post("/pati_service/manager_service/privacy_notice", callers=[Role.ADMIN])
+def publish_privacy_notice(caller: Caller, body: PublishNoticeRequest) -> PrivacyNotice:
+    """发布隐私政策
+
+    Publishes the next version. What equals the current version makes no new one.
+    """
+    return consents.publish_notice(caller, body)
+
+
+@routes.post("/pati_service/patient_service/consent", callers=[Role.PATIENT], errors=[CONFLICT])
+def give_consent(caller: Caller, body: GiveConsentRequest) -> Consents:
+    """同意隐私政策
+
+    For the purposes of which the user was asked separately. 409 if `version` is not the current one.
+    """
+    return consents.give(caller, body)
+
+
+@routes.get("/pati_service/patient_service/consents", callers=[Role.PATIENT])
+def list_consents(caller: Caller) -> Consents:
+    """我的同意记录"""
+    return consents.list_own(caller)
+
+
+@routes.post("/pati_service/patient_service/consent/withdraw", callers=[Role.PATIENT])
+def withdraw_consent(caller: Caller, body: WithdrawConsentRequest) -> Consents:
+    """撤回同意
+
+    Takes effect for what is done afterwards; bookings and consultations that exist continue.
+    """
+    return consents.withdraw(caller, body)

@@ -43,7 +43,7 @@ from chalicelib.booking.schedules.models import (
     ScheduleId,
     SchedulesQuery,
 )
-from chalicelib.errors import CONFLICT, NOT_FOUND
+from chalicelib.errors import CONFLICT, CONSENT_REQUIRED, NOT_FOUND
 from chalicelib.http.fields import Page
 from chalicelib.http.routing import IdempotencyKeyHeader, Routes
 from chalicelib.identity.callers import Caller, Role
@@ -109,7 +109,11 @@ def presubmit(caller: Caller, body: PresubmitRequest) -> PresubmitResult:
     return bookings.presubmit(caller, body)
 
 
-@routes.post("/pati_service/book_service/book/submit", callers=[Role.PATIENT], errors=NOT_FOUND_OR_CONFLICT)
+@routes.post(
+    "/pati_service/book_service/book/submit",
+    callers=[Role.PATIENT],
+    errors=[*NOT_FOUND_OR_CONFLICT, CONSENT_REQUIRED],
+)
 def submit(caller: Caller, body: SubmitRequest, idempotency_key: IdempotencyKeyHeader) -> SubmitResult:
     """预约挂号
 

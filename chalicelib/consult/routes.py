@@ -25,14 +25,14 @@ from chalicelib.consult.models import (
     SessionNo,
 )
 from chalicelib.consult.upload_models import ConfirmedFile, UploadedFile, UploadForm, UploadRequest
-from chalicelib.errors import CONFLICT, NOT_FOUND
+from chalicelib.errors import CONFLICT, CONSENT_REQUIRED, NOT_FOUND
 from chalicelib.http.routing import IdempotencyKeyHeader, Routes, ScriptBatch
 from chalicelib.identity.callers import Caller, Role
 
 routes = Routes(__name__)
 
 
-@routes.post("/msg_service/msg/patient/insert_session", callers=[Role.PATIENT], errors=[NOT_FOUND])
+@routes.post("/msg_service/msg/patient/insert_session", callers=[Role.PATIENT], errors=[NOT_FOUND, CONSENT_REQUIRED])
 def insert_session(caller: Caller, body: MemberAndDoctor) -> SessionNo:
     """患者选择医生创建会话
 
@@ -44,7 +44,7 @@ def insert_session(caller: Caller, body: MemberAndDoctor) -> SessionNo:
 @routes.post(
     "/msg_service/msg/patient/send_text_msg",
     callers=[Role.PATIENT],
-    errors=[NOT_FOUND, CONFLICT],
+    errors=[NOT_FOUND, CONFLICT, CONSENT_REQUIRED],
     batch=messages.prepare_send,
 )
 def patient_send_text_msg(
@@ -100,7 +100,9 @@ def patient_new_msg(caller: Caller, query: PatientNewestQuery, batch: ScriptBatc
     return messages.find_newest_for_patient(caller, query, batch)
 
 
-@routes.post("/msg_service/msg/patient/send_res_msg", callers=[Role.PATIENT], errors=[NOT_FOUND, CONFLICT])
+@routes.post(
+    "/msg_service/msg/patient/send_res_msg", callers=[Role.PATIENT], errors=[NOT_FOUND, CONFLICT, CONSENT_REQUIRED]
+)
 def patient_send_res_msg(
     caller: Caller, body: PatientFileRequest, idempotency_key: IdempotencyKeyHeader
 ) -> PatientSendFileResponse:

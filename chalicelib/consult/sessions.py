@@ -24,13 +24,15 @@ def get_or_create_session_no(caller: Caller, pair: MemberAndDoctor) -> str:
     """Return the session_no of a member and a doctor, creating the session if there is none.
 
     Raises:
-        ApiError: 404 if the member is not the caller's or the tenant has no such doctor.
+        ApiError: 404 if the member is not the caller's or the tenant has no such doctor; 403 if there is no session yet
+            and the account has not given the consents that the hospital requires.
     """
-    found = store.find_session_no(mysql.autocommit, caller.tenant_id, caller.user_id, pair.member_id, pair.doctor_id)
+    found = store.find_pair(mysql.autocommit, caller.tenant_id, caller.user_id, pair.member_id, pair.doctor_id)
     if found is None:
         raise ApiError(errors.NOT_FOUND, "就诊人或医生不存在")
-    if found:
-        return found
+    if found.session_no:
+        return found.session_no
+    found.consents.require(found.birthday)
     session_no = compute_session_no(caller.tenant_id, pair)
     try:
         mysql.run_transaction(lambda tx: _create(tx, caller, pair, session_no))

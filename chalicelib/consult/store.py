@@ -1,11 +1,14 @@
 """SQL of consultation sessions."""
 
 from dataclasses import dataclass
+from datetime import date
 
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.identity.callers import Role
 from chalicelib.messaging import ids
+from chalicelib.people import consents
 from chalicelib.people.accounts import Relation
+from chalicelib.people.consents import ConsentStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,15 @@ class SessionRecord:
     def creation_position(self) -> str:
         """Return the position in session lists while it has no messages, in the form of a message id."""
         return ids.encode(ids.compute_first_tick(self.created_at), ids.compute_tag(self.session_no, 0))
+
+
+@dataclass(frozen=True, slots=True)
+class MemberDoctorPair:
+    """A member of an account and a doctor."""
+
+    session_no: str  # of their session, "" if they have none yet
+    birthday: date | None
+    consents: ConsentStatus  # of the account
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +76,16 @@ SESSION_OF_PAIR = """
 """
 
 
-def find_session_no(tx: Tx, tenant_id: int, user_id: int, member_id: int, doctor_id: int) -> str | None:
-    """Return the session_no of a member and a doctor, "" if they have no session yet.
+def find_pair(tx: Tx, tenant_id: int, user_id: int, member_id: int, doctor_id: int) -> MemberDoctorPair | None:
+    """Return the session of a member and a doctor, and what decides whether they may have one.
 
     Returns:
         None if the member is not the account's or the tenant has no such doctor. A disabled doctor is found only if
         there is a session already.
     """
     row = tx.fetch_one(
-        """
-        SELECT s.session_no
+        f"""
+        SELECT s.session_no, m.birthday, {consents.CONSENT_COLUMNS}
         FROM members m
         JOIN staff d ON d.user_id = %(doctor_id)s AND d.tenant_id = m.tenant_id AND d.role = %(doctor)s
         LEFT JOIN consult_sessions s ON s.member_id = m.member_id AND s.doctor_id = d.user_id
@@ -88,7 +100,8 @@ def find_session_no(tx: Tx, tenant_id: int, user_id: int, member_id: int, doctor
     )
     if row is None:
         return None
-    return row["session_no"].decode() if row["session_no"] else ""
+    session_no = row["session_no"].decode() if row["session_no"] else ""
+    return MemberDoctorPair(session_no, row["birthday"], consents.parse_status(row))
 
 
 def insert(

@@ -213,7 +213,8 @@ CREATE TABLE patient_merges (
 CREATE TABLE privacy_notices (
     tenant_id     BIGINT NOT NULL,
     version       INT NOT NULL,
-    text          TEXT NOT NULL,
+    text          MEDIUMTEXT NOT NULL,
+    requires_consent  BOOLEAN NOT NULL,  -- whether consents to earlier versions have to be given again
     published_by  BIGINT NOT NULL,  -- user_id
     published_at  BIGINT NOT NULL,
     PRIMARY KEY (tenant_id, version)

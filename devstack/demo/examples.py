@@ -57,6 +57,7 @@ def list_values(demo: Fields) -> dict[str, Fields]:
     parts: list[Callable[[], dict[str, Fields]]] = [
         lambda: _list_people(demo, member_id, chen_id, zhou_id, lin_id),
         lambda: _list_records(lin, desk["token"]),
+        lambda: _list_consents(lin),
         lambda: _list_site_messages(lin),
         lambda: _create_consultation(lin, chen, member_id, chen_id),
         lambda: _upload_files(lin, chen, demo["session_no"]),
@@ -103,6 +104,14 @@ def _list_records(lin: str, desk: str) -> dict[str, Fields]:
         "": {"pati_id": member["bindPatiId"], "label_id": label["label_id"]},
         f"{STAFF_PATH}/patient": {"pati_id": ""},  # a new file
         f"{STAFF_PATH}/save_group_label": {"label_id": ""},
+    }
+
+
+def _list_consents(lin: str) -> dict[str, Fields]:
+    notice = _get(f"{TENANT_PATH}/privacy_notice", lin)
+    return {
+        f"{STAFF_PATH}/privacy_notice": {"text": notice["text"]},
+        f"{PATIENT_PATH}/consent": {"version": notice["version"]},
     }
 
 

@@ -19,7 +19,7 @@ from chalicelib.identity import internal_keys, passwords, tokens
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.notifications import site_messages
 from chalicelib.people import accounts, doctors, staff, tenants
-from devstack.demo import examples, helpdesk, payment_account, records, schedules, wechat_account
+from devstack.demo import examples, helpdesk, payment_account, privacy_notice, records, schedules, wechat_account
 from devstack.paths import LOCAL, write_atomically
 
 DEMO_FILE = LOCAL / "demo.json"
@@ -69,7 +69,9 @@ def _seed_hospital(external_id: str, name: str) -> dict[str, Any]:
     helpdesk.seed(tenant_id, by=int(others[0]["staff_id"]))
     wechat_account.seed(external_id, tenant_id, by=int(others[0]["staff_id"]))
     payment_account.seed(external_id, tenant_id, by=int(others[0]["staff_id"]))
-    _send_welcome_message(tenant_id, name, [int(person["user_id"]) for person in patients])
+    user_ids = [int(person["user_id"]) for person in patients]
+    privacy_notice.seed(tenant_id, by=int(others[0]["staff_id"]), user_ids=user_ids)
+    _send_welcome_message(tenant_id, name, user_ids)
     first, doctor = patients[0], doctors[0]
     caller = Caller(tenant_id, Role.PATIENT, f"user:{first['user_id']}")
     pair = MemberAndDoctor(member_id=first["members"][0]["member_id"], doctor_id=doctor["doctor_id"])

@@ -14,6 +14,8 @@ from chalicelib.booking.schedules.rule_store import SELECT_RULES, Rules, parse_r
 from chalicelib.booking.schedules.schedule_store import SELECT_SCHEDULE
 from chalicelib.booking.schedules.slots import Schedule, parse_schedule
 from chalicelib.identity.callers import Role
+from chalicelib.people import consents
+from chalicelib.people.consents import ConsentStatus
 
 LOCK_PATIENT = "SELECT 1 FROM patients WHERE pati_id = %(pati_id)s AND tenant_id = %(tenant_id)s FOR UPDATE"
 SELECT_SLOT_HOLDER = """
@@ -67,6 +69,8 @@ class Member:
 
     member_id: int
     pati_id: int | None  # None if they have no patient file
+    birthday: date | None
+    consents: ConsentStatus  # of the account
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,15 +154,17 @@ class BookingDetails:
 def find_member(tx: Tx, tenant_id: int, user_id: int, member_id: int) -> Member | None:
     """Return a member of an account, or None."""
     row = tx.fetch_one(
-        """
-        SELECT member_id, pati_id FROM members
+        f"""
+        SELECT member_id, pati_id, birthday, {consents.CONSENT_COLUMNS} FROM members
         WHERE member_id = %(member_id)s AND tenant_id = %(tenant_id)s AND user_id = %(user_id)s
         """,
         member_id=member_id,
         tenant_id=tenant_id,
         user_id=user_id,
     )
-    return Member(**row) if row else None
+    if row is None:
+        return None
+    return Member(row["member_id"], row["pati_id"], row["birthday"], consents.parse_status(row))
 
 
 def lock_booking_context(tx: Tx, request: SlotRequest, midnight: int, missed_since: date) -> BookingContext:

@@ -45,14 +45,15 @@ def submit_booking(caller: Caller, request: SubmitRequest, idempotency_key: str 
 
     Raises:
         ApiError: 404 for an unknown member or schedule, 400 for a slot that does not exist, 403 if the patient has
-            missed too many bookings, 409 if the slot is reserved (the text names free ones), cannot be booked now, or
-            the patient has a conflicting booking (the text names it).
+            missed too many bookings or the account has not given the consents that the hospital requires, 409 if the
+            slot is reserved (the text names free ones), cannot be booked now, or the patient has a conflicting booking
+            (the text names it).
     """
     slot_request = SlotRequest(
         tenant_id=caller.tenant_id,
         user_id=caller.user_id,
         member_id=request.member_id,
-        pati_id=_require_patient_id(caller, request.member_id),
+        pati_id=_require_patient_id(caller, request.member_id, with_consents=True),
         schedule_id=request.schedule_id,
         serial_no=request.serial_no,
         idempotency_key=idempotency_key,
@@ -117,12 +118,14 @@ def build_unavailable_error(tx: Tx, tenant_id: int, schedule: Schedule, reason: 
     return ApiError(errors.CONFLICT, f"{reason}，还可预约：{suggested}{total}")
 
 
-def _require_patient_id(caller: Caller, member_id: int) -> int:
+def _require_patient_id(caller: Caller, member_id: int, with_consents: bool = False) -> int:
     member = booking_store.find_member(mysql.autocommit, caller.tenant_id, caller.user_id, member_id)
     if member is None:
         raise ApiError(errors.NOT_FOUND, "就诊人不存在")
     if member.pati_id is None:  # only the patient file identifies a person across accounts
         raise ApiError(errors.CONFLICT, "就诊人尚未建档，请先完善身份信息")
+    if with_consents:
+        member.consents.require(member.birthday)
     return member.pati_id
 
 
