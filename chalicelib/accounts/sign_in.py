@@ -15,7 +15,7 @@ from chalicelib.errors import ApiError
 from chalicelib.identity import attempts, passwords, sms_codes, tokens
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.identity.sms_codes import CodePurpose
-from chalicelib.people import accounts, double_submission
+from chalicelib.people import accounts, double_submission, phones
 from chalicelib.people.roles import PersonKind
 
 
@@ -37,11 +37,12 @@ def sign_up(caller: Caller, request: SignUpRequest) -> SignInResponse:
 
 
 def _create_account(caller: Caller, request: SignUpRequest) -> SignInResponse:
-    code_hash = sms_codes.verify(caller.tenant_id, request.phone, CodePurpose.SIGN_UP, request.verCode)
+    phone_blind = phones.compute_blind_index(caller.tenant_id, request.phone)
+    code_hash = sms_codes.verify(caller.tenant_id, phone_blind, CodePurpose.SIGN_UP, request.verCode)
     password_hash = passwords.hash_password(request.password)
 
     def create(tx: Tx) -> int:
-        sms_codes.consume(tx, caller.tenant_id, request.phone, CodePurpose.SIGN_UP, code_hash)
+        sms_codes.consume(tx, caller.tenant_id, phone_blind, CodePurpose.SIGN_UP, code_hash)
         return accounts.create(tx, caller.tenant_id, request.phone, password_hash)
 
     try:
@@ -59,7 +60,8 @@ def _find_double_submission(caller: Caller, request: SignUpRequest) -> int | Non
     """
     tenant_id, phone = caller.tenant_id, request.phone
     since = clock.now() - double_submission.WINDOW
-    if not sms_codes.was_used(tenant_id, phone, CodePurpose.SIGN_UP, request.verCode):
+    phone_blind = phones.compute_blind_index(tenant_id, phone)
+    if not sms_codes.was_used(tenant_id, phone_blind, CodePurpose.SIGN_UP, request.verCode):
         return None
     account = accounts.find_created_since(mysql.autocommit, tenant_id, phone, since)
     return account.user_id if account and passwords.matches(request.password, account.password_hash) else None
@@ -83,7 +85,8 @@ def authenticate(caller: Caller, request: SignInRequest) -> SignInResponse:
     Raises:
         ApiError: 401 for wrong credentials, 429 after too many of them.
     """
-    subject = (caller.tenant_id, PersonKind.PATIENT, request.phone, caller.address)
+    phone_blind = phones.compute_blind_index(caller.tenant_id, request.phone)
+    subject = (caller.tenant_id, PersonKind.PATIENT, phone_blind, caller.address)
     attempts.consume_password_try(*subject)
     credentials = accounts.find_credentials(mysql.autocommit, caller.tenant_id, request.phone)
     matches = passwords.matches(request.password, credentials.password_hash if credentials else None)
@@ -112,7 +115,8 @@ def check_code(caller: Caller, request: VerifyCodeRequest) -> None:
     Raises:
         ApiError: 400 for a wrong code.
     """
-    sms_codes.verify(caller.tenant_id, request.phone, CodePurpose.RESET_PASSWORD, request.verCode)
+    phone_blind = phones.compute_blind_index(caller.tenant_id, request.phone)
+    sms_codes.verify(caller.tenant_id, phone_blind, CodePurpose.RESET_PASSWORD, request.verCode)
 
 
 def reset_password(caller: Caller, request: ResetPasswordRequest) -> None:
@@ -122,11 +126,12 @@ def reset_password(caller: Caller, request: ResetPasswordRequest) -> None:
         ApiError: 400 for a wrong code.
     """
     tenant_id = caller.tenant_id
-    code_hash = sms_codes.verify(tenant_id, request.phone, CodePurpose.RESET_PASSWORD, request.verCode)
+    phone_blind = phones.compute_blind_index(tenant_id, request.phone)
+    code_hash = sms_codes.verify(tenant_id, phone_blind, CodePurpose.RESET_PASSWORD, request.verCode)
     password_hash = passwords.hash_password(request.newPassword)
 
     def reset(tx: Tx) -> str:
-        sms_codes.consume(tx, tenant_id, request.phone, CodePurpose.RESET_PASSWORD, code_hash)
+        sms_codes.consume(tx, tenant_id, phone_blind, CodePurpose.RESET_PASSWORD, code_hash)
         user_id = accounts.find_by_phone(tx, tenant_id, request.phone)
         assert user_id is not None, "codes for a reset are sent only to phones of accounts"
         accounts.set_password(tx, tenant_id, user_id, password_hash)
@@ -134,7 +139,7 @@ def reset_password(caller: Caller, request: ResetPasswordRequest) -> None:
         return f"user:{user_id}"
 
     tokens.invalidate_cached_sessions(tenant_id, mysql.run_transaction(reset))
-    attempts.record_success(tenant_id, PersonKind.PATIENT, request.phone, caller.address)
+    attempts.record_success(tenant_id, PersonKind.PATIENT, phone_blind, caller.address)
 
 
 def change_password(caller: Caller, request: ChangePasswordRequest) -> None:
@@ -145,7 +150,8 @@ def change_password(caller: Caller, request: ChangePasswordRequest) -> None:
             wrong ones.
     """
     account = accounts.get(mysql.autocommit, caller.tenant_id, caller.user_id)
-    subject = (caller.tenant_id, PersonKind.PATIENT, account.phone, caller.address)
+    phone_blind = phones.compute_blind_index(caller.tenant_id, account.phone)
+    subject = (caller.tenant_id, PersonKind.PATIENT, phone_blind, caller.address)
     attempts.consume_password_try(*subject)
     if not passwords.matches(request.oldPassword, account.password_hash):
         raise ApiError(errors.BAD_PARAMETER, "oldPassword：密码错误")

@@ -5,8 +5,8 @@ associated data, so a value that is copied to another row cannot be decrypted. T
 DATA_KEYS: the last key encrypts, and older ones still decrypt. A blind index (HMAC) makes a value searchable without
 decryption; its key, `index`, is never changed.
 
-KMS decrypts the data keys once in the life of a process. Call `preload_keys` before a transaction that uses this
-module, so that no transaction waits for KMS.
+KMS decrypts the data keys once in the life of a process. Call `preload_keys` before a transaction that encrypts or
+decrypts, so that no transaction waits for KMS.
 """
 
 import base64
@@ -27,7 +27,8 @@ class DecryptionError(Exception):
 
 
 def preload_keys() -> None:
-    """Load the data keys. Raises ApiError(UNAVAILABLE) if KMS cannot be reached."""
+    """Load all keys and the cipher. Raises ApiError(UNAVAILABLE) if KMS cannot be reached."""
+
     _get_data_keys()
     _get_index_key()
 

@@ -38,43 +38,49 @@ def consume_try(tenant_id: int, subject: str, max_tries: int = MAX_TRIES) -> Non
         raise _build_lockout_error()
 
 
-def consume_password_try(tenant_id: int, kind: PersonKind, phone: str, address: str) -> None:
+def consume_password_try(tenant_id: int, kind: PersonKind, phone_blind: bytes, address: str) -> None:
     """Use up one try for the password of a phone from an address.
 
     Takes as many statements for a known address as for any other, so that the duration reveals nothing about the phone.
 
+    Args:
+        phone_blind: blind index of the phone.
+
     Raises:
         ApiError: 429 if none is left.
     """
-    pair = f"{kind}:{phone}:{address}"
+    phone = f"{kind}:{phone_blind.hex()}"
+    pair = f"{phone}:{address}"
     if not _consume_in_transaction(tenant_id, pair, MAX_TRIES):
         raise _build_lockout_error(RESET_HINT_BY_KIND[kind])
     known = _is_known_address(mysql.autocommit, tenant_id, pair.encode())
-    if not _consume_in_transaction(tenant_id, f"{kind}:{phone}", MAX_TRIES_PER_PHONE) and not known:
+    if not _consume_in_transaction(tenant_id, phone, MAX_TRIES_PER_PHONE) and not known:
         raise _build_lockout_error(RESET_HINT_BY_KIND[kind])
     consume_try(tenant_id, f"{kind}::{address}", MAX_TRIES_PER_ADDRESS)
 
 
-def record_success(tenant_id: int, kind: PersonKind, phone: str, address: str) -> None:
+def record_success(tenant_id: int, kind: PersonKind, phone_blind: bytes, address: str) -> None:
     """Record that a password was right or was reset by code.
 
     The address becomes known for the phone, the phone's failures are deleted and the try of the address is returned.
     """
-    _remember_address(mysql.autocommit, tenant_id, f"{kind}:{phone}:{address}".encode())
-    clear_failures(tenant_id, f"{kind}:{phone}")
+    phone = f"{kind}:{phone_blind.hex()}"
+    _remember_address(mysql.autocommit, tenant_id, f"{phone}:{address}".encode())
+    clear_failures(tenant_id, phone)
     restore_try(tenant_id, f"{kind}::{address}")
 
 
-def unlock(tenant_id: int, kind: PersonKind, phone: str) -> None:
+def unlock(tenant_id: int, kind: PersonKind, phone_blind: bytes) -> None:
     """Reset the failures of a phone from all addresses, after an administrator has set a new password."""
+    phone = f"{kind}:{phone_blind.hex()}"
     mysql.autocommit.execute(
         """
         UPDATE attempts SET failures = 0
         WHERE tenant_id = %(tenant_id)s AND (subject = %(phone)s OR subject LIKE %(any_address)s)
         """,
         tenant_id=tenant_id,
-        phone=f"{kind}:{phone}".encode(),
-        any_address=f"{kind}:{phone}:%".encode(),
+        phone=phone.encode(),
+        any_address=f"{phone}:%".encode(),
     )
 
 

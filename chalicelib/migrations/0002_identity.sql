@@ -35,7 +35,7 @@ CREATE TABLE internal_keys (
 -- in MySQL so that flushing Redis does not reset the counters.
 CREATE TABLE attempts (
     tenant_id       BIGINT NOT NULL,
-    subject         VARBINARY(255) NOT NULL,  -- what is counted: KIND:PHONE:ADDRESS and parts of it, or member:USER_ID
+    subject         VARBINARY(255) NOT NULL,  -- what is counted: KIND:PHONE:ADDRESS and parts of it (the phone's blind index, in hex), or member:USER_ID
     failures        INT NOT NULL,
     last_failed_at  BIGINT NOT NULL,
     known_until     BIGINT NULL,  -- until when the address counts as known for the phone after a successful sign-in
@@ -43,29 +43,31 @@ CREATE TABLE attempts (
     KEY by_last_failure (last_failed_at)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
--- Verification codes, stored as keyed hashes: the latest one for each phone and purpose, and earlier ones until the SMS
--- provider has accepted it. Used codes stay until they have expired.
+-- Verification codes, stored as keyed hashes: the latest one for each subject and purpose, and earlier ones until the SMS
+-- provider has accepted it. Used codes stay until they have expired. The subject is the blind index of a phone, or a keyed
+-- hash of what is verified by a code to a phone that only the job determines (identity/sms_codes.py).
 CREATE TABLE codes (
     tenant_id   BIGINT NOT NULL,
-    phone       CHAR(11) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    subject     BINARY(32) NOT NULL,
     purpose     VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     request_id  BIGINT NOT NULL,  -- of code_requests
     code_hash   BINARY(32) NOT NULL,
     attempts    INT NOT NULL DEFAULT 0,  -- how often a code was compared with this one
     is_used     BOOLEAN NOT NULL DEFAULT 0,
     expires_at  BIGINT NOT NULL,
-    PRIMARY KEY (tenant_id, phone, purpose, request_id),
+    PRIMARY KEY (tenant_id, subject, purpose, request_id),
     KEY by_expiry (expires_at)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
--- Accepted requests for a verification code; the rate limits for sending codes count these rows.
+-- Accepted requests for a verification code; the rate limits for sending codes count these rows. A code whose phone is
+-- determined by the job is counted for its own subject, then, with an empty address, for the phone.
 CREATE TABLE code_requests (
     request_id    BIGINT PRIMARY KEY AUTO_INCREMENT,
     tenant_id     BIGINT NOT NULL,
-    phone         CHAR(11) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    subject       BINARY(32) NOT NULL,  -- as codes.subject
     address       VARBINARY(64) NOT NULL,  -- IP address
     requested_at  BIGINT NOT NULL,
-    KEY by_phone (tenant_id, phone, requested_at),
+    KEY by_subject (tenant_id, subject, requested_at),
     KEY by_address (tenant_id, address, requested_at),
     KEY by_age (requested_at)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;

@@ -5,7 +5,7 @@ from chalicelib.adapters.mysql import Tx
 from chalicelib.errors import BAD_CREDENTIALS, ApiError
 from chalicelib.identity import attempts, passwords, tokens
 from chalicelib.identity.callers import Caller
-from chalicelib.people import staff
+from chalicelib.people import phones, staff
 from chalicelib.people.roles import PersonKind
 from chalicelib.staff.models import StaffSignInRequest, StaffSignInResponse
 
@@ -18,7 +18,8 @@ def authenticate(caller: Caller, request: StaffSignInRequest) -> StaffSignInResp
     Raises:
         ApiError: 401 for wrong credentials or a disabled member of staff, 429 after too many of them.
     """
-    subject = (caller.tenant_id, PersonKind.STAFF, request.phone, caller.address)
+    phone_blind = phones.compute_blind_index(caller.tenant_id, request.phone)
+    subject = (caller.tenant_id, PersonKind.STAFF, phone_blind, caller.address)
     attempts.consume_password_try(*subject)
     member = staff.find_by_phone(mysql.autocommit, caller.tenant_id, request.phone)
     matches = passwords.matches(request.password, member.password_hash if member else None)

@@ -9,7 +9,7 @@ from chalicelib.errors import ApiError
 from chalicelib.http.fields import Page
 from chalicelib.identity import attempts, passwords, tokens
 from chalicelib.identity.callers import Caller, Role
-from chalicelib.people import doctors, double_submission, formatting, staff
+from chalicelib.people import doctors, double_submission, formatting, phones, staff
 from chalicelib.people.roles import PersonKind
 from chalicelib.staff import list_store
 from chalicelib.staff.staff_models import (
@@ -105,7 +105,7 @@ def reset_password(caller: Caller, request: ResetStaffPasswordRequest) -> None:
     password_hash = passwords.hash_password(request.password)
     _update_staff(caller, request, lambda tx: _set_password(tx, caller.tenant_id, request.user_id, password_hash))
     phone = staff.get_phone(mysql.autocommit, caller.tenant_id, request.user_id)
-    attempts.unlock(caller.tenant_id, PersonKind.STAFF, phone)
+    attempts.unlock(caller.tenant_id, PersonKind.STAFF, phones.compute_blind_index(caller.tenant_id, phone))
 
 
 def _insert_staff(tx: Tx, tenant_id: int, request: CreateStaffRequest, password_hash: bytes) -> int:

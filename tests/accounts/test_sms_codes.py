@@ -1,7 +1,7 @@
 """SMS codes over HTTP: limits of sending and guessing."""
 
 import hmac
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from chalicelib import clock, errors, logs
-from chalicelib.adapters import mysql, redis, sms
-from chalicelib.errors import ApiError
+from chalicelib import clock, logs
+from chalicelib.adapters import mysql, redis
 from chalicelib.identity import cleanup, sms_codes
 from chalicelib.outbox import outbox
 from chalicelib.outbox.jobs import Queue
@@ -31,7 +30,9 @@ from tests.support.accounts_client import (
 from tests.support.client import get
 from tests.support.factories import Hospital
 from tests.support.faults.final_state import is_row_lock_waiting, wait_until
+from tests.support.sms_provider import Provider, provider
 
+__all__ = ["provider"]
 pytestmark = pytest.mark.usefixtures("fast_hashes")
 both_paths = pytest.mark.parametrize("path", [REGISTER_CODE, RESET_CODE])
 
@@ -207,49 +208,6 @@ def test_sent_code_leaves_nothing_in_the_outbox(hospital: Hospital, read_sms: Re
     assert read_sms(UNUSED_PHONE)
     enqueued = "SELECT COUNT(*) FROM outbox WHERE tenant_id = %(id)s"
     wait_until(lambda: mysql.autocommit.fetch_value(enqueued, id=hospital.tenant_id) == 0)
-
-
-class Provider:
-    """An SMS provider in a test's own time. `script` says what each attempt does; the last entry is repeated."""
-
-    def __init__(self) -> None:
-        self.now = clock.now()
-        self.script = ["accept"]  # accept, refuse, or lose: the SMS arrives, but the provider's response does not
-        self.attempts: list[tuple[float, str]] = []  # seconds, code
-
-    def send(self, _phone: str, code: str) -> None:
-        self.attempts.append((self.now / clock.SECOND, code))
-        step = self.script.pop(0) if len(self.script) > 1 else self.script[0]
-        if step == "refuse":
-            raise sms.SmsError("isv.BUSINESS_LIMIT_CONTROL")
-        if step == "lose":
-            raise ApiError(errors.UNAVAILABLE)
-
-    def wait(self, seconds: float) -> None:
-        self.now += int(seconds * clock.SECOND)
-
-    def request(self, hospital: Hospital, script: str, path: str = REGISTER_CODE, minutes: float = 0) -> str:
-        """Request a code after some minutes, let a worker run once, and return the code of its last attempt."""
-        self.wait(minutes * 60)
-        self.script = script.split()
-        phone = UNUSED_PHONE if path == REGISTER_CODE else hospital.lin.phone
-        assert request_code(hospital, phone, path).status == 200
-        outbox.run_due_jobs(Queue.EXTERNAL)
-        return self.attempts[-1][1]
-
-
-@pytest.fixture
-def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[Provider]:
-    """Time stands still but for `wait` and the sleep of the worker, which the test runs itself."""
-    mysql.autocommit.execute("DELETE FROM outbox")
-    provider = Provider()
-    monkeypatch.setattr(clock, "now", lambda: provider.now)
-    monkeypatch.setattr(clock, "monotonic", lambda: provider.now / clock.SECOND)
-    monkeypatch.setattr(clock, "sleep", provider.wait)
-    monkeypatch.setattr(outbox, "wake_worker", lambda *_: None)
-    monkeypatch.setitem(sms.PROVIDERS, "file", provider.send)
-    yield provider
-    mysql.autocommit.execute("DELETE FROM outbox")
 
 
 @pytest.mark.store

@@ -1,0 +1,24 @@
+"""The phones of verified files, by which the owner of a file is reached."""
+
+from chalicelib.adapters.mysql import Tx
+
+
+def find_for_member(tx: Tx, tenant_id: int, member_id: int) -> str:
+    """Return the phone of the verified file of the identity that a member's self-declared file claims, "" for none."""
+    phone: str | None = tx.fetch_value(
+        """
+        SELECT verified.phone
+        FROM members m
+        JOIN patient_documents claimed ON claimed.pati_id = m.pati_id AND claimed.tenant_id = m.tenant_id
+        JOIN patient_identities identity
+          ON identity.tenant_id = claimed.tenant_id AND identity.identity_blind = claimed.identity_blind
+        JOIN patients verified
+          ON verified.pati_id = identity.pati_id AND verified.tenant_id = identity.tenant_id
+        WHERE m.member_id = %(member_id)s AND m.tenant_id = %(tenant_id)s AND m.live = 1
+          AND verified.pati_id <> m.pati_id
+        ORDER BY claimed.document_id LIMIT 1
+        """,
+        member_id=member_id,
+        tenant_id=tenant_id,
+    )
+    return phone or ""
