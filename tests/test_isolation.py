@@ -185,7 +185,8 @@ def iter_foreign_ids(world: World, operation: Operation) -> Iterator[tuple[str, 
         for field in operation.id_fields:
             kind = get_id_kind(operation, field)
             yield from ((caller, field, named) for named in world.foreign[kind])
-            personal = kind in PERSONAL_KINDS or (kind == "patient" and caller == Role.PATIENT)
+            knows_all_patients = caller != Role.PATIENT and operation.path != "/msg_service/msg/send"
+            personal = kind in PERSONAL_KINDS or (kind == "patient" and not knows_all_patients)
             if personal and caller in (Role.PATIENT, Role.DOCTOR) and (operation.path, field) not in JOINABLE:
                 yield from ((caller, field, named) for named in world.neighbours[kind])
 

@@ -9,7 +9,7 @@ from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.errors import ApiError
 from chalicelib.http.fields import ID_LIMIT
-from chalicelib.identity.callers import Caller
+from chalicelib.identity.callers import Caller, Role
 from chalicelib.inbox import store
 from chalicelib.inbox.models import (
     MarkAllReadRequest,
@@ -22,9 +22,10 @@ from chalicelib.inbox.models import (
 from chalicelib.notifications import event_jobs, site_messages
 from chalicelib.notifications.event_types import EventType
 from chalicelib.outbox import outbox
-from chalicelib.people import double_submission, persons
+from chalicelib.people import doctor_patients, double_submission, persons
 
 IS_READ_BY_STATUS: dict[Literal["unread", "read", "all"], bool | None] = {"unread": False, "read": True, "all": None}
+HOSPITAL_ID = 0  # sender_id of messages in the hospital's name
 MAX_NAMED_USERS = 10  # unknown users that an error message names
 MARK_READ_BATCH_SIZE = 1_000  # messages that one statement marks
 
@@ -35,8 +36,8 @@ def send(caller: Caller, request: SendSiteMessageRequest, idempotency_key: str |
     Without a key, an equal request within double_submission.WINDOW sends nothing more.
 
     Raises:
-        ApiError: 404 if a recipient is unknown or disabled, and then nothing is sent; 409 if the key was used for
-            another message.
+        ApiError: 404 if a recipient is unknown or disabled or, for a doctor, is not an account of their own patients,
+            and then nothing is sent; 409 if the key was used for another message.
     """
     key = idempotency_key or request.client_msg_id
     user_ids = sorted({recipient.user_id for recipient in request.user_list})
@@ -64,6 +65,8 @@ def list_own(caller: Caller, query: MessageListQuery) -> list[SiteMessage]:
             msg_id=str(message.message_id),
             msg_text=message.text,
             msg_date=clock.format_wire_time(message.sent_at),
+            sender_id=str(message.doctor_id or HOSPITAL_ID),
+            sender_name=message.sender_name,
             is_read=message.is_read,
         )
         for message in found
@@ -109,15 +112,29 @@ def _insert_message(tx: Tx, caller: Caller, text: str, user_ids: list[int], key:
         key, after = double_submission.build_key_range(hashlib.sha256(content.encode()).digest())
         if store.has_key_in_range(tx, caller.tenant_id, sender, after, key):
             return
+    doctor_id = caller.user_id if caller.role == Role.DOCTOR else None
     # Insert before checking the recipients: a duplicate request returns the first one's result, also if a recipient has
     # been disabled since.
-    message_id = site_messages.insert(tx, caller.tenant_id, sender, key, text, user_ids, now)
-    unknown = sorted(set(user_ids) - persons.list_active_ids(tx, caller.tenant_id, user_ids))
-    if unknown:
-        more = f" 等 {len(unknown)} 人" if len(unknown) > MAX_NAMED_USERS else ""
-        raise ApiError(errors.NOT_FOUND, f"用户不存在：{'、'.join(map(str, unknown[:MAX_NAMED_USERS]))}{more}")
+    message_id = site_messages.insert(tx, caller.tenant_id, sender, key, text, user_ids, now, doctor_id)
+    _require_recipients(tx, caller, user_ids)
     principals = [f"user:{user_id}" for user_id in user_ids]
     event_jobs.enqueue_event(tx, caller.tenant_id, principals, EventType.SITE_MESSAGE, {"msg_id": str(message_id)}, now)
+
+
+def _require_recipients(tx: Tx, caller: Caller, user_ids: list[int]) -> None:
+    """Raise ApiError(NOT_FOUND), which names the users to whom the caller may not write.
+
+    A doctor does not learn whether such a user exists.
+    """
+    if caller.role == Role.DOCTOR:
+        permitted = doctor_patients.list_own_account_ids(tx, caller.tenant_id, caller.user_id, user_ids)
+        problem = "用户不存在，或不是您的患者"
+    else:
+        permitted, problem = persons.list_active_ids(tx, caller.tenant_id, user_ids), "用户不存在"
+    others = sorted(set(user_ids) - permitted)
+    if others:
+        more = f" 等 {len(others)} 人" if len(others) > MAX_NAMED_USERS else ""
+        raise ApiError(errors.NOT_FOUND, f"{problem}：{'、'.join(map(str, others[:MAX_NAMED_USERS]))}{more}")
 
 
 def _require_same_message(caller: Caller, text: str, user_ids: list[int], key: str) -> None:

@@ -39,6 +39,8 @@ class SiteMessage(WireModel):
     msg_text: str = Field(examples=[EXAMPLE_TEXT])
     msg_date: str = Field(examples=["2026-01-05 09:30:00"])
     is_read: bool = Field(examples=[False])
+    sender_id: IdText = Field(description="医生的用户编号；0 为医院（客服、管理员、医院的系统）", examples=["0"])
+    sender_name: str = Field(description="医生的姓名；医院的名称", examples=["仁和医院"])
 
 
 class UnreadCount(WireModel):

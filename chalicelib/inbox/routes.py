@@ -22,8 +22,10 @@ READER_ROLES = [Role.PATIENT, *STAFF_ROLES]
 def send(caller: Caller, body: SendSiteMessageRequest, idempotency_key: IdempotencyKeyHeader) -> None:
     """发送消息
 
-    To at most 1,000 users of the hospital, patients or staff. If one of them is unknown, nothing is sent. Each receives
-    an event at /notify (`Type` 1200). Requests with the same Idempotency-Key send one message.
+    To at most 1,000 users of the hospital: from service staff, admins and the hospital's systems to patients and staff,
+    in the hospital's name; from a doctor to the accounts of the doctor's own patients, in the doctor's. If one of them
+    is unknown, nothing is sent. Each receives an event at /notify (`Type` 1200). Requests with the same Idempotency-Key
+    send one message.
     """
     messages.send(caller, body, idempotency_key)
 
@@ -32,7 +34,8 @@ def send(caller: Caller, body: SendSiteMessageRequest, idempotency_key: Idempote
 def list_own(caller: Caller, query: MessageListQuery) -> list[SiteMessage]:
     """获取消息列表
 
-    The caller's own messages, newest first. Listing does not mark them as read.
+    The caller's own messages, newest first, with the doctor or the hospital as sender. Listing does not mark them as
+    read.
     """
     return messages.list_own(caller, query)
 

@@ -14,6 +14,8 @@ class DeliveredMessage:
     text: str
     sent_at: int
     is_read: bool
+    doctor_id: int | None  # None for a message in the hospital's name
+    sender_name: str  # of the doctor or the hospital
 
 
 def list_messages(
@@ -26,8 +28,11 @@ def list_messages(
     """
     rows = tx.fetch_all(
         f"""
-        SELECT d.message_id, m.text, m.sent_at, d.is_read
+        SELECT d.message_id, m.text, m.sent_at, d.is_read, m.doctor_id,
+               COALESCE(s.name, t.name) AS sender_name
         FROM site_deliveries d STRAIGHT_JOIN site_messages m ON m.message_id = d.message_id
+        JOIN tenants t ON t.tenant_id = d.tenant_id
+        LEFT JOIN staff s ON s.user_id = m.doctor_id
         WHERE d.tenant_id = %(tenant_id)s AND d.user_id = %(user_id)s AND d.message_id < %(before)s
           {"" if is_read is None else "AND d.is_read = %(is_read)s"}
         ORDER BY d.message_id DESC LIMIT %(limit)s
@@ -38,7 +43,7 @@ def list_messages(
         before=before,
         limit=limit,
     )
-    return [DeliveredMessage(row["message_id"], row["text"], row["sent_at"], bool(row["is_read"])) for row in rows]
+    return [DeliveredMessage(**{**row, "is_read": bool(row["is_read"])}) for row in rows]
 
 
 def count_unread(tx: Tx, tenant_id: int, user_id: int) -> int:

@@ -3,6 +3,7 @@ CREATE TABLE site_messages (
     message_id       BIGINT PRIMARY KEY AUTO_INCREMENT,
     tenant_id        BIGINT NOT NULL,
     sender           VARBINARY(160) NOT NULL,  -- user:12, service (the hospital's own system) or system (this backend)
+    doctor_id        BIGINT NULL,  -- the doctor who wrote it, NULL for one in the hospital's name
     idempotency_key  VARBINARY(128) NULL,  -- unique for a sender
     text             VARCHAR(4000) NOT NULL,
     recipients       INT NOT NULL,  -- their number

@@ -8,23 +8,32 @@ SYSTEM_SENDER = "system"  # the sender of automatic messages
 
 
 def insert(
-    tx: Tx, tenant_id: int, sender: str, idempotency_key: str | None, text: str, user_ids: Collection[int], now: int
+    tx: Tx,
+    tenant_id: int,
+    sender: str,
+    idempotency_key: str | None,
+    text: str,
+    user_ids: Collection[int],
+    now: int,
+    doctor_id: int | None = None,
 ) -> int:
     """Insert a message and one delivery for each user; return its message_id.
 
     Args:
         user_ids: without duplicates.
+        doctor_id: the doctor in whose name it is; None for the hospital.
 
     Raises:
         mysql.DuplicateKeyError: "idempotency_key" if the sender has used the key before.
     """
     message_id = tx.insert(
         """
-        INSERT INTO site_messages (tenant_id, sender, idempotency_key, text, recipients, sent_at)
-        VALUES (%(tenant_id)s, %(sender)s, %(idempotency_key)s, %(text)s, %(recipients)s, %(now)s)
+        INSERT INTO site_messages (tenant_id, sender, doctor_id, idempotency_key, text, recipients, sent_at)
+        VALUES (%(tenant_id)s, %(sender)s, %(doctor_id)s, %(idempotency_key)s, %(text)s, %(recipients)s, %(now)s)
         """,
         tenant_id=tenant_id,
         sender=sender.encode(),
+        doctor_id=doctor_id,
         idempotency_key=idempotency_key.encode() if idempotency_key else None,
         text=text,
         recipients=len(user_ids),

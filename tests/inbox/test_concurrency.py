@@ -69,7 +69,7 @@ def test_message_with_lower_id_committed_later_stays_unread(
     with ThreadPoolExecutor(2) as pool:
         slow = pool.submit(send, hospital.desk, "慢", lin)
         assert paused_send[0].wait(10)
-        send(hospital.chen, "快", lin)
+        send(hospital.admin, "快", lin)
         assert list_texts(lin) == ["快"]
         read = pool.submit(set_all_read, lin)
         assert paused_read[0].wait(10)

@@ -8,7 +8,7 @@ import pytest
 from chalicelib import clock
 from chalicelib.outbox import outbox
 from chalicelib.people import double_submission
-from tests.support import factories, notify_client
+from tests.support import consult_client, factories, notify_client
 from tests.support.client import post
 from tests.support.factories import Hospital, Person
 from tests.support.faults.final_state import wait_until
@@ -34,6 +34,7 @@ def test_message_reaches_only_its_recipients(hospital: Hospital, lin: Person, wa
 
 
 def test_staff_and_the_hospitals_system_may_send(hospital: Hospital, lin: Person) -> None:
+    consult_client.create_session(lin, hospital.chen)
     for number, sender in enumerate((hospital.chen, hospital.desk, hospital.admin)):
         assert send(sender, f"通知{number}", lin).status == 200
     assert send_as_system(hospital, "体检报告已出", lin).status == 200
@@ -158,6 +159,8 @@ def test_same_key_with_another_message_is_a_conflict(hospital: Hospital, lin: Pe
 
 
 def test_keys_of_different_senders_are_independent(hospital: Hospital, other_hospital: Hospital, lin: Person) -> None:
+    for doctor in (hospital.chen, hospital.zhou):
+        consult_client.create_session(lin, doctor)
     for number, sender in enumerate((hospital.chen, hospital.zhou, hospital.admin)):
         assert send(sender, f"通知{number}", lin, key="k1").status == 200
     assert send_as_system(hospital, "体检报告已出", lin, key="k1").status == 200
@@ -174,7 +177,7 @@ def test_text_that_is_submitted_twice_without_key_is_one_message(
     assert [one.status for one in responses] == [200] * 4
     assert list_texts(lin) == ["明日停水"]
     send(hospital.desk, "明日停水", lin, wang)
-    send(hospital.chen, "明日停水", lin)
+    send(hospital.admin, "明日停水", lin)
     send_as_system(hospital, "明日停水", lin)
     send_as_system(hospital, "明日停水", lin)
     assert len(list_texts(lin)) == 4
