@@ -68,6 +68,8 @@ CALLERS = {
             f"POST {MANAGER}/save_schedule",
             f"POST {MANAGER}/stop_schedule",
             f"POST {MANAGER}/register_booking",
+            f"GET {MANAGER}/missed_block",
+            f"POST {MANAGER}/clear_missed_block",
             f"POST {MANAGER}/save_schedule_pattern",
             f"POST {MANAGER}/end_schedule_pattern",
             "POST /message/savePost",

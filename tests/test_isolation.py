@@ -37,6 +37,7 @@ OTHER_USERS_TEXT = "两人的秘密"  # in all texts of two other users of the s
 UNKNOWN_ID = "9007199254740990"
 # Further fields without which a field is ignored.
 COMPANION_FIELDS: dict[str, Fields] = {"chatGroupId": {"msgType": 4}, "groupIds": {"ownType": 3, "receiveId": ""}}
+COMPANION_FIELDS |= {"user_id": {"pati_id": ""}}
 # Users of the same hospital may join a conversation of which they know the id.
 JOINABLE = {("/join_conversation", "conversation_id")}
 READING = {

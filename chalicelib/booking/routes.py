@@ -15,8 +15,16 @@ from chalicelib.booking.calendar.models import (
     PageNoQuery,
     ScheduleQuery,
 )
-from chalicelib.booking.front_desk import registration
-from chalicelib.booking.front_desk.models import DayBooking, DayBookingsQuery, RegisterRequest, RegisterResult
+from chalicelib.booking.front_desk import missed_blocks, registration
+from chalicelib.booking.front_desk.models import (
+    ClearMissedBlockRequest,
+    DayBooking,
+    DayBookingsQuery,
+    MissedBlock,
+    MissedBlockQuery,
+    RegisterRequest,
+    RegisterResult,
+)
 from chalicelib.booking.reservations import bookings, cancellation, reserve, stopped_schedules
 from chalicelib.booking.reservations.models import (
     Book,
@@ -120,7 +128,8 @@ def submit(caller: Caller, body: SubmitRequest, idempotency_key: IdempotencyKeyH
     A repeated request with the same member and slot returns the same booking. With the same Idempotency-Key it does so
     even after the booking was cancelled. If the slot is reserved, the 409 names free slots.
     A patient can have one booking in a half-day, one with a doctor on a day, and none that begins less than
-    booking_rules.gap_minutes from another. The 409 names the booking that conflicts.
+    booking_rules.gap_minutes from another. The 409 names the booking that conflicts. An account has at most two live
+    bookings for members who are not verified.
     """
     return reserve.submit_booking(caller, body, idempotency_key)
 
@@ -206,6 +215,25 @@ def register_booking(caller: Caller, body: RegisterRequest) -> RegisterResult:
     book_id or by the code that the patient shows.
     """
     return registration.register(caller, body)
+
+
+@routes.get("/pati_service/manager_service/missed_block", callers=FRONT_DESK, errors=[NOT_FOUND])
+def missed_block(caller: Caller, query: MissedBlockQuery) -> MissedBlock:
+    """查询爽约限制
+
+    How many visits a patient has missed, and whether they can book. Bookings for members who are not verified count
+    against their account.
+    """
+    return missed_blocks.get(caller, query)
+
+
+@routes.post("/pati_service/manager_service/clear_missed_block", callers=FRONT_DESK, errors=[NOT_FOUND])
+def clear_missed_block(caller: Caller, body: ClearMissedBlockRequest) -> None:
+    """解除爽约限制
+
+    Visits missed until now no longer count. Entered into the audit log with the reason.
+    """
+    missed_blocks.clear(caller, body)
 
 
 @routes.get("/pati_service/manager_service/schedule_patterns", callers=STAFF)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date
+from enum import StrEnum
 from typing import Any
 
 from chalicelib import clock, errors
@@ -13,6 +14,15 @@ from chalicelib.people import double_submission
 
 TABLE_NAME = "patients"
 ID_CARD_TYPE = "99"  # 身份证
+
+
+class PatientStatus(StrEnum):
+    """patients.status."""
+
+    DECLARED = "declared"  # by an account or without a document in hand
+    VERIFIED = "verified"
+    TEMPORARY = "temporary"  # of a person whose name is not known
+    MERGED = "merged"  # replaced by the file patients.merged_into
 
 
 @dataclass(frozen=True, slots=True)

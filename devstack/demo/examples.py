@@ -93,6 +93,8 @@ def _list_people(demo: Fields, member_id: str, chen_id: str, zhou_id: str, lin_i
         f"{PATIENT_PATH}/register/phone_identifying_code": unused_phone,
         f"{PATIENT_PATH}/register": unused_phone,
         f"{CHAT_PATH}/send": {"user_list": [{"user_id": lin_id}]},
+        f"{STAFF_PATH}/missed_block": {"user_id": ""},  # a patient is named
+        f"{STAFF_PATH}/clear_missed_block": {"user_id": ""},
         "/inner/get_token": {"session": f"user:{lin_id}"},
     }
 

@@ -7,7 +7,7 @@ from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.crypto import field_encryption
 from chalicelib.people import departments, doctors, id_cards, patients
 from chalicelib.people.doctors import Profile
-from chalicelib.people.patients import PatientDetails
+from chalicelib.people.patients import PatientDetails, PatientStatus
 from chalicelib.people.roles import Role
 from chalicelib.staff import labels, store
 from chalicelib.staff.labels import LabelKind
@@ -73,6 +73,8 @@ def _create_patient_file(tx: Tx, tenant_id: int, by: int, member: Row, number: i
         county="朝阳区",
     )
     pati_id = patients.get_or_create(tx, tenant_id, details, by)
+    verify = "UPDATE patients SET status = %(verified)s WHERE pati_id = %(pati_id)s"
+    tx.execute(verify, verified=PatientStatus.VERIFIED, pati_id=pati_id)
     link = "UPDATE members SET pati_id = %(pati_id)s WHERE member_id = %(member_id)s"
     tx.execute(link, pati_id=pati_id, member_id=member["member_id"])
     for label_type in LABELS:

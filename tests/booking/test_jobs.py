@@ -142,7 +142,7 @@ def test_patient_with_too_many_missed_bookings_cannot_book(
     schedule_id = department.create_schedule()
     response = department.submit(lin, schedule_id)
     assert (response.status, response.code) == (403, 10003)
-    assert response.error == "就诊人 90 天内已失约 2 次，暂时不能预约"
+    assert response.error == "就诊人 90 天内已失约 2 次，暂时不能预约，可联系医院前台解除"
     assert department.submit(wang, schedule_id).status == 200
     monkeypatch.undo()
     freeze_clock(monkeypatch, "08:00", ahead=29)  # a token is valid for 30 days

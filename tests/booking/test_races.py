@@ -97,6 +97,7 @@ def insert_booking(department: BookingDepartment, number: int, **fields: Any) ->
         user_id=fields.get("user_id", unique_id),
         member_id=unique_id,
         pati_id=fields.get("pati_id", unique_id),
+        is_declared=False,
         idempotency_key=fields.get("idempotency_key", f"k{number}"),
     )
     book_code = fields.get("book_code", f"20360107{number:06}")

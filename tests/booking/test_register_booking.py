@@ -11,7 +11,7 @@ from chalicelib.notifications.event_types import EventType
 from chalicelib.outbox import outbox
 from chalicelib.people import doctors, formatting
 from chalicelib.people.doctors import Profile
-from tests.support import booking_client
+from tests.support import booking_client, factories
 from tests.support.booking_client import (
     AFTERNOON,
     BOOKING_PATH,
@@ -176,6 +176,8 @@ def test_day_list_is_ordered_by_time_and_masks_phones(department: BookingDepartm
         "pati_age": formatting.format_age("1990-05-17", clock.today()),
         "pati_phone": "138****0001",
         "visi_charge": 1,
+        "verified": True,
+        "conflict": False,
     }
     department.cancel(lin, first)
     page = list_day(department.hospital.desk, date=get_iso_date(1), page_size=1).data
@@ -222,3 +224,26 @@ def test_doctors_see_their_own_bookings_and_the_front_desk_all(
 def test_invalid_list_parameter_is_named(department: BookingDepartment, wrong: dict[str, Any]) -> None:
     response = list_day(department.hospital.desk, **wrong)
     assert (response.status, response.code, response.error.partition("：")[0]) == (400, 10001, next(iter(wrong)))
+
+
+def test_day_list_shows_unverified_patients_and_conflicts(
+    department: BookingDepartment, lin: Person, wang: Person
+) -> None:
+    """A merge of files can give a patient two bookings in a half-day; person_live is NULL for one of them."""
+    mornings = [department.create_schedule(), department.create_schedule(doctor_id=department.hospital.zhou.user_id)]
+    first, moved = department.book_slot(lin, mornings[0]), department.book_slot(wang, mornings[1])
+    factories.create_patient_file(wang, "王强", is_verified=False)
+    third = department.book_slot(wang, mornings[0], 2)
+    sql = """
+        UPDATE bookings b JOIN bookings k ON k.book_id = %(first)s SET b.pati_id = k.pati_id, b.person_live = NULL
+        WHERE b.book_id = %(moved)s
+    """
+    mysql.autocommit.execute(sql, first=first, moved=moved)
+    query = {"date": get_iso_date(1)}
+    flags = {
+        one["book_id"]: (one["verified"], one["conflict"])
+        for one in list_day(department.hospital.desk, **query).data["list"]
+    }
+    assert flags == {first: (True, True), moved: (True, True), third: (False, False)}
+    department.cancel(lin, first)
+    assert [one["conflict"] for one in list_day(department.hospital.desk, **query).data["list"]] == [False, False]

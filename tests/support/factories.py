@@ -13,7 +13,7 @@ from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.identity import internal_keys, passwords, tokens
 from chalicelib.people import accounts, doctors, patients, staff, tenants
-from chalicelib.people.patients import PatientDetails
+from chalicelib.people.patients import PatientDetails, PatientStatus
 from chalicelib.people.roles import Role
 from chalicelib.staff import store
 
@@ -123,7 +123,7 @@ def add_member(person: Person, name: str) -> int:
     )
 
 
-def create_patient_file(person: Person, name: str = "林小雨") -> int:
+def create_patient_file(person: Person, name: str = "林小雨", is_verified: bool = True) -> int:
     """Create a patient file for a patient's own member and return its pati_id."""
     details = PatientDetails(name=name, gender=2, birthday=date(1990, 5, 17), phone=person.phone)
 
@@ -131,6 +131,8 @@ def create_patient_file(person: Person, name: str = "林小雨") -> int:
         pati_id = patients.get_or_create(tx, person.tenant_id, details, person.user_id)
         link = "UPDATE members SET pati_id = %(pati_id)s WHERE member_id = %(member_id)s"
         tx.execute(link, pati_id=pati_id, member_id=person.member_id)
+        verify = "UPDATE patients SET status = %(status)s WHERE pati_id = %(pati_id)s"
+        tx.execute(verify, status=PatientStatus.VERIFIED if is_verified else PatientStatus.DECLARED, pati_id=pati_id)
         return pati_id
 
     return mysql.run_transaction(create)

@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from chalicelib import clock
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.billing.bookings import BookingStatus, PaymentState
+from chalicelib.people.patients import PatientStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,8 @@ class DayBookingRow:
     phone: str
     dept_name: str
     doctor_name: str  # "" for a general clinic
+    verified: bool
+    conflict: bool  # whether a merge of files gave the patient another booking in the half-day or with the doctor
 
 
 def find(tx: Tx, tenant_id: int, book_id: int | None, book_code: str | None) -> BookingKeys | None:
@@ -97,7 +100,12 @@ def list_day(
         SELECT b.book_id, b.book_code, b.status, b.slot_time, b.serial_no, b.type, b.payment_state, b.pati_id,
                p.name, p.gender, p.birthday, p.phone,
                (SELECT d.name FROM departments d WHERE d.dept_id = b.dept_id) AS dept_name,
-               COALESCE((SELECT s.name FROM staff s WHERE s.user_id = b.doctor_id), '') AS doctor_name
+               COALESCE((SELECT s.name FROM staff s WHERE s.user_id = b.doctor_id), '') AS doctor_name,
+               p.status = %(verified)s AS verified,
+               EXISTS (SELECT 1 FROM bookings o
+                       WHERE o.tenant_id = b.tenant_id AND o.pati_id = b.pati_id AND o.day = b.day AND o.live = 1
+                         AND o.book_id <> b.book_id AND (o.half_day = b.half_day OR o.doctor_id = b.doctor_id)
+               ) AS conflict
         {source} ORDER BY b.slot_time, b.book_id LIMIT %(offset)s, %(size)s
         """,
         tenant_id=tenant_id,
@@ -105,6 +113,7 @@ def list_day(
         dept_id=dept_id,
         doctor_id=doctor_id,
         viewer_id=viewer_id,
+        verified=PatientStatus.VERIFIED,
         offset=limits[0],
         size=limits[1],
     )
@@ -112,5 +121,10 @@ def list_day(
 
 
 def _parse_row(row: Row) -> DayBookingRow:
-    states = {"status": BookingStatus(row["status"]), "payment_state": PaymentState(row["payment_state"])}
-    return DayBookingRow(**{**row, **states})
+    parsed = {
+        "status": BookingStatus(row["status"]),
+        "payment_state": PaymentState(row["payment_state"]),
+        "verified": bool(row["verified"]),
+        "conflict": bool(row["conflict"]),
+    }
+    return DayBookingRow(**{**row, **parsed})

@@ -6,7 +6,7 @@ from pydantic import AliasChoices, Field
 
 from chalicelib.booking.reservations.models import BOOK_ID_ALIASES, CHARGE_DESCRIPTION, STATUS_DESCRIPTION
 from chalicelib.booking.schedules.models import TYPE_DESCRIPTION
-from chalicelib.http.fields import Date, IdText, OptionalId, PageQuery, WireModel
+from chalicelib.http.fields import Date, IdText, OptionalId, PageQuery, Reason, WireModel
 
 
 class RegisterRequest(WireModel):
@@ -50,3 +50,30 @@ class DayBooking(WireModel):
     pati_age: str = Field(examples=["36岁"])
     pati_phone: str = Field(examples=["138****0001"])
     visi_charge: int = Field(description=CHARGE_DESCRIPTION, examples=[1])
+    verified: bool = Field(description="false：就诊人身份未核验，请核对证件", examples=[True])
+    conflict: bool = Field(
+        description="true：合并档案后，该患者同一半天或同一医生有另一个预约，请与患者确认", examples=[False]
+    )
+
+
+class MissedBlockQuery(WireModel):
+    """A patient or an account; one of the two is required."""
+
+    pati_id: OptionalId = Field(None, description="已核验的患者：按患者统计", examples=["9"])
+    user_id: OptionalId = Field(None, description="账号：其未核验就诊人的预约按账号统计", examples=["", "1"])
+
+
+class MissedBlock(WireModel):
+    """The missed visits (爽约) of a patient or an account."""
+
+    blocked: bool = Field(description="true：暂时不能预约", examples=[False])
+    missed: int = Field(description="已失约次数；解除之前的不计", examples=[0])
+    missed_limit: int = Field(description="达到该次数后不能预约；0：不限", examples=[3])
+    days: int = Field(description="统计最近多少天", examples=[90])
+    cleared_time: str = Field(description="最近一次解除的时间；空：没有", examples=[""])
+
+
+class ClearMissedBlockRequest(MissedBlockQuery):
+    """A patient or an account whose missed visits no longer count."""
+
+    reason: Reason = Field(examples=["患者当日住院，未能就诊"])

@@ -1,5 +1,7 @@
 """Registration at the front desk: register patients who have a booking, and list the bookings of a day."""
 
+from contextlib import suppress
+
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
@@ -9,6 +11,8 @@ from chalicelib.booking.front_desk import front_desk_store
 from chalicelib.booking.front_desk.front_desk_store import BookingKeys, DayBookingRow
 from chalicelib.booking.front_desk.models import DayBooking, DayBookingsQuery, RegisterRequest, RegisterResult
 from chalicelib.booking.reservations import booking_store, notifications
+from chalicelib.booking.reservations.booking_store import PatientFileChangedError
+from chalicelib.booking.reservations.reserve import MAX_FILE_CHANGES
 from chalicelib.booking.schedules import schedule_store, slots
 from chalicelib.errors import ApiError
 from chalicelib.http.fields import Page
@@ -27,13 +31,10 @@ def register(caller: Caller, request: RegisterRequest) -> RegisterResult:
     """
     if not (request.book_id or request.book_code):
         raise ApiError(errors.BAD_PARAMETER, "book_id：与 book_code 必填其一")
-    keys = front_desk_store.find(mysql.autocommit, caller.tenant_id, request.book_id, request.book_code or None)
-    if keys is None:
-        raise ApiError(errors.NOT_FOUND, "预约不存在")
-    serial_no, is_new = mysql.run_transaction(lambda tx: _register(tx, caller, keys))
-    if is_new:
-        outbox.wake_worker()
-    return RegisterResult(book_id=str(keys.book_id), visi_serialno=str(serial_no))
+    for _ in range(MAX_FILE_CHANGES):
+        with suppress(PatientFileChangedError):
+            return _find_and_register(caller, request)
+    raise ApiError(errors.UNAVAILABLE, retry_after=1)
 
 
 def list_day(caller: Caller, query: DayBookingsQuery) -> Page[DayBooking]:
@@ -59,6 +60,16 @@ def list_day(caller: Caller, query: DayBookingsQuery) -> Page[DayBooking]:
     return Page[DayBooking].build(query, total, [_build_day_booking(row) for row in rows])
 
 
+def _find_and_register(caller: Caller, request: RegisterRequest) -> RegisterResult:
+    keys = front_desk_store.find(mysql.autocommit, caller.tenant_id, request.book_id, request.book_code or None)
+    if keys is None:
+        raise ApiError(errors.NOT_FOUND, "预约不存在")
+    serial_no, is_new = mysql.run_transaction(lambda tx: _register(tx, caller, keys))
+    if is_new:
+        outbox.wake_worker()
+    return RegisterResult(book_id=str(keys.book_id), visi_serialno=str(serial_no))
+
+
 def _register(tx: Tx, caller: Caller, keys: BookingKeys) -> tuple[int, bool]:
     """Return the slot's serial number, and whether the booking was registered now."""
     # Locks are taken in the order that reservations/reserve.py documents: the patient, then the booking. The schedule
@@ -68,6 +79,8 @@ def _register(tx: Tx, caller: Caller, keys: BookingKeys) -> tuple[int, bool]:
     booking = bookings.find_for_update(tx, caller.tenant_id, keys.book_id)
     if booking is None:
         raise ApiError(errors.NOT_FOUND, "预约不存在")
+    if booking.pati_id != keys.pati_id:  # merged or split: the file that it belongs to now is not locked
+        raise PatientFileChangedError
     if booking.status == BookingStatus.REGISTERED:
         return booking.serial_no, False
     if booking.status != BookingStatus.BOOKED:
@@ -99,4 +112,6 @@ def _build_day_booking(row: DayBookingRow) -> DayBooking:
         pati_age=formatting.format_age(birthday, clock.today()),
         pati_phone=formatting.mask_phone(row.phone),
         visi_charge=row.payment_state,
+        verified=row.verified,
+        conflict=row.conflict,
     )

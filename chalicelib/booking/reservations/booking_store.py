@@ -9,15 +9,24 @@ from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.billing import refunds_due
 from chalicelib.billing.bookings import Booking, BookingStatus, CancellationReason, PaymentState
 from chalicelib.billing.refunds_due import BookingRefund, RefundState
+from chalicelib.booking.reservations import limits
 from chalicelib.booking.reservations.conflicts import SELECT_NEARBY, NearbyBooking, parse_nearby
+from chalicelib.booking.reservations.limits import BookingCounts
 from chalicelib.booking.schedules.rule_store import SELECT_RULES, Rules, parse_rules
 from chalicelib.booking.schedules.schedule_store import SELECT_SCHEDULE
 from chalicelib.booking.schedules.slots import Schedule, parse_schedule
 from chalicelib.identity.callers import Role
 from chalicelib.people import consents
 from chalicelib.people.consents import ConsentStatus
+from chalicelib.people.patients import PatientStatus
 
 LOCK_PATIENT = "SELECT 1 FROM patients WHERE pati_id = %(pati_id)s AND tenant_id = %(tenant_id)s FOR UPDATE"
+LOCK_ACCOUNT = "SELECT 1 FROM accounts WHERE user_id = %(user_id)s AND tenant_id = %(tenant_id)s FOR UPDATE"
+LIVE_MEMBER = """
+    FROM members m LEFT JOIN patients p ON p.pati_id = m.pati_id
+    WHERE m.member_id = %(member_id)s AND m.tenant_id = %(tenant_id)s AND m.user_id = %(user_id)s AND m.live = 1
+"""
+SELECT_FILE = f"SELECT m.pati_id, p.status {LIVE_MEMBER}"
 SELECT_SLOT_HOLDER = """
     SELECT book_id, user_id, member_id FROM bookings
     WHERE schedule_id = %(schedule_id)s AND serial_no = %(serial_no)s AND live = 1 AND tenant_id = %(tenant_id)s
@@ -25,14 +34,6 @@ SELECT_SLOT_HOLDER = """
 SELECT_BY_IDEMPOTENCY_KEY = """
     SELECT book_id, schedule_id, serial_no, member_id FROM bookings
     WHERE tenant_id = %(tenant_id)s AND user_id = %(user_id)s AND idempotency_key = %(idempotency_key)s
-"""
-COUNT_CREATED_SINCE = """
-    SELECT COUNT(*) AS n FROM bookings
-    WHERE tenant_id = %(tenant_id)s AND pati_id = %(pati_id)s AND created_at >= %(midnight)s
-"""
-COUNT_MISSED_SINCE = """
-    SELECT COUNT(*) AS n FROM bookings
-    WHERE tenant_id = %(tenant_id)s AND pati_id = %(pati_id)s AND status = %(missed)s AND day >= %(first)s
 """
 COPIED_SCHEDULE_COLUMNS = ("dept_id", "doctor_id", "day", "half_day", "type", "fee", "area")
 SELECT_BOOKING = f"""
@@ -46,6 +47,10 @@ SELECT_BOOKING = f"""
 """
 
 
+class PatientFileChangedError(Exception):
+    """A member's file was merged, split or verified, or the member was removed, before the file was locked."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlotRequest:
     """A request for a slot, for a member of an account that has a patient file."""
@@ -54,6 +59,7 @@ class SlotRequest:
     user_id: int
     member_id: int
     pati_id: int
+    is_declared: bool  # whether the file is only self-declared
     schedule_id: int
     serial_no: int
     idempotency_key: str | None
@@ -64,11 +70,19 @@ class SlotRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class MemberFile:
+    """The patient file of a member."""
+
+    pati_id: int
+    is_declared: bool  # whether it is not verified
+
+
+@dataclass(frozen=True, slots=True)
 class Member:
-    """A member of an account."""
+    """A live member of an account."""
 
     member_id: int
-    pati_id: int | None  # None if they have no patient file
+    file: MemberFile | None
     birthday: date | None
     consents: ConsentStatus  # of the account
 
@@ -96,13 +110,13 @@ class EarlierBooking:
 class BookingContext:
     """What decides whether a slot can be booked, read under the locks that keep it valid until the commit."""
 
+    file: MemberFile | None  # of the member; None if the member was removed
     schedule: Schedule | None
     earlier_booking: EarlierBooking | None
     slot_holder: SlotHolder | None
     rules: Rules
     nearby_bookings: list[NearbyBooking]
-    created_today_count: int  # bookings created for the patient since midnight, cancelled ones included
-    missed_count: int
+    counts: BookingCounts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,25 +166,23 @@ class BookingDetails:
 
 
 def find_member(tx: Tx, tenant_id: int, user_id: int, member_id: int) -> Member | None:
-    """Return a member of an account, or None."""
+    """Return a live member of an account, or None."""
     row = tx.fetch_one(
-        f"""
-        SELECT member_id, pati_id, birthday, {consents.CONSENT_COLUMNS} FROM members
-        WHERE member_id = %(member_id)s AND tenant_id = %(tenant_id)s AND user_id = %(user_id)s
-        """,
+        f"SELECT m.member_id, m.pati_id, p.status, m.birthday, {consents.CONSENT_COLUMNS} {LIVE_MEMBER}",
         member_id=member_id,
         tenant_id=tenant_id,
         user_id=user_id,
     )
     if row is None:
         return None
-    return Member(row["member_id"], row["pati_id"], row["birthday"], consents.parse_status(row))
+    return Member(row["member_id"], _parse_file(row), row["birthday"], consents.parse_status(row))
 
 
 def lock_booking_context(tx: Tx, request: SlotRequest, midnight: int, missed_since: date) -> BookingContext:
-    """Lock the patient, lock the schedule (shared), and read what decides whether a slot can be booked.
+    """Lock the patient and the schedule (shared), and read what decides whether a slot can be booked.
 
-    The patient's lock keeps the counts valid until the commit, the schedule's lock prevents that it is changed or
+    The patient's lock keeps the member's file and the counts valid until the commit; for a self-declared file, whose
+    bookings count against the account, the account is locked too. The schedule's lock prevents that it is changed or
     stopped. All statements are sent in one round trip, since other bookings of the patient wait meanwhile.
 
     Args:
@@ -179,30 +191,32 @@ def lock_booking_context(tx: Tx, request: SlotRequest, midnight: int, missed_sin
     """
     statements = (
         LOCK_PATIENT,
+        *([LOCK_ACCOUNT] if request.is_declared else []),
+        SELECT_FILE,
         f"{SELECT_SCHEDULE} LOCK IN SHARE MODE",
         SELECT_BY_IDEMPOTENCY_KEY,
         SELECT_SLOT_HOLDER,
         SELECT_RULES,
         SELECT_NEARBY,
-        COUNT_CREATED_SINCE,
-        COUNT_MISSED_SINCE,
+        limits.build_count_sql(request.is_declared),
     )
-    _, schedule, earlier, holder, rules, nearby, [created], [missed] = tx.execute_packet(
+    *_, file, schedule, earlier, holder, rules, nearby, [counts] = tx.execute_packet(
         ";".join(statements),
         **request.build_params(),
         midnight=midnight,
-        first=missed_since,
+        missed_since=missed_since,
         missed=BookingStatus.MISSED,
+        booked=BookingStatus.BOOKED,
         doctor_role=Role.DOCTOR,
     )
     return BookingContext(
+        file=_parse_file(file[0]) if file else None,
         schedule=parse_schedule(schedule[0]) if schedule else None,
         earlier_booking=EarlierBooking(**earlier[0]) if earlier else None,
         slot_holder=SlotHolder(**holder[0]) if holder else None,
         rules=parse_rules(rules[0] if rules else None),
         nearby_bookings=parse_nearby(nearby),
-        created_today_count=created["n"],
-        missed_count=missed["n"],
+        counts=BookingCounts(**counts),
     )
 
 
@@ -242,12 +256,12 @@ def insert(tx: Tx, new: NewBooking) -> Booking:
     book_id = tx.insert(
         """
         INSERT INTO bookings
-            (tenant_id, schedule_id, serial_no, user_id, member_id, idempotency_key, pati_id, dept_id, doctor_id, day,
-             half_day, slot_time, type, fee, area, book_code, pay_by, changed_at, created_at)
+            (tenant_id, schedule_id, serial_no, user_id, member_id, idempotency_key, pati_id, is_declared, dept_id,
+             doctor_id, day, half_day, slot_time, type, fee, area, book_code, pay_by, changed_at, created_at)
         VALUES
             (%(tenant_id)s, %(schedule_id)s, %(serial_no)s, %(user_id)s, %(member_id)s, %(idempotency_key)s,
-             %(pati_id)s, %(dept_id)s, %(doctor_id)s, %(day)s, %(half_day)s,
-             %(slot_time)s, %(type)s, %(fee)s, %(area)s, %(book_code)s, %(pay_by)s, %(now)s, %(now)s)
+             %(pati_id)s, %(is_declared)s, %(dept_id)s, %(doctor_id)s, %(day)s, %(half_day)s, %(slot_time)s,
+             %(type)s, %(fee)s, %(area)s, %(book_code)s, %(pay_by)s, %(now)s, %(now)s)
         """,
         **fields,
         now=clock.now(),
@@ -326,6 +340,10 @@ def list_booked_ids(tx: Tx, tenant_id: int, schedule_id: int, limit: int) -> lis
         limit=limit,
     )
     return [row["book_id"] for row in rows]
+
+
+def _parse_file(row: Row) -> MemberFile | None:
+    return MemberFile(row["pati_id"], row["status"] != PatientStatus.VERIFIED) if row["pati_id"] else None
 
 
 def _parse_details(row: Row) -> BookingDetails:

@@ -4,11 +4,12 @@ The INSERT decides: unique keys of MySQL let a slot have one booking, and a pati
 with a doctor on a day. For these rules, the checks before it only produce helpful messages. Limits, the gap between a
 patient's bookings, stopped schedules and past slots have no unique key: the checks enforce them, under the locks.
 
-Locks are taken in this order: the patient, the schedule (shared, so that reservations do not wait for each other), the
-slot.
+Locks are taken in this order: the patient, for a self-declared file the account, the schedule (shared, so that
+reservations do not wait for each other), the slot.
 """
 
 import secrets
+from contextlib import suppress
 from datetime import timedelta
 
 from chalicelib import clock, errors
@@ -16,11 +17,12 @@ from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.billing.bookings import Booking
 from chalicelib.booking.calendar import availability, calendar_store
-from chalicelib.booking.reservations import booking_store, conflicts, notifications
+from chalicelib.booking.reservations import booking_store, conflicts, limits, notifications
 from chalicelib.booking.reservations.booking_store import (
-    BookingContext,
     EarlierBooking,
+    MemberFile,
     NewBooking,
+    PatientFileChangedError,
     SlotHolder,
     SlotRequest,
 )
@@ -34,6 +36,7 @@ from chalicelib.notifications.event_types import EventType
 from chalicelib.outbox import outbox
 
 MAX_CODE_ATTEMPTS = 10  # of a million codes per day, a hospital uses thousands
+MAX_FILE_CHANGES = 3  # how often a request starts with a file that is merged, verified or split before it is locked
 MAX_SUGGESTED_SLOTS = 5  # free slots that an error text names
 
 
@@ -47,27 +50,12 @@ def submit_booking(caller: Caller, request: SubmitRequest, idempotency_key: str 
         ApiError: 404 for an unknown member or schedule, 400 for a slot that does not exist, 403 if the patient has
             missed too many bookings or the account has not given the consents that the hospital requires, 409 if the
             slot is reserved (the text names free ones), cannot be booked now, or the patient has a conflicting booking
-            (the text names it).
+            (the text names it), and above the limits of limits.py.
     """
-    slot_request = SlotRequest(
-        tenant_id=caller.tenant_id,
-        user_id=caller.user_id,
-        member_id=request.member_id,
-        pati_id=_require_patient_id(caller, request.member_id, with_consents=True),
-        schedule_id=request.schedule_id,
-        serial_no=request.serial_no,
-        idempotency_key=idempotency_key,
-    )
-    try:
-        book_id, booking = _submit_with_retry(slot_request)
-    except mysql.DuplicateKeyError as duplicate:
-        index = duplicate.key
-        book_id = mysql.run_autocommit(lambda tx: _resolve_duplicate(tx, slot_request, index))
-        return SubmitResult(bookId=str(book_id))
-    if booking:
-        availability.mark_reserved(booking)
-        outbox.wake_worker()
-    return SubmitResult(bookId=str(book_id))
+    for _ in range(MAX_FILE_CHANGES):
+        with suppress(PatientFileChangedError):
+            return SubmitResult(bookId=str(_submit(_build_slot_request(caller, request, idempotency_key))))
+    raise ApiError(errors.UNAVAILABLE, retry_after=1)
 
 
 def check_half_day(caller: Caller, request: HalfDayCheckRequest) -> None:
@@ -76,7 +64,7 @@ def check_half_day(caller: Caller, request: HalfDayCheckRequest) -> None:
     Raises:
         ApiError: 404 for an unknown member or schedule, 409 if all slots conflict with bookings of the patient.
     """
-    pati_id = _require_patient_id(caller, request.member_id)
+    pati_id = _require_file(caller, request.member_id).pati_id
     schedule = require_schedule(schedule_store.find(mysql.autocommit, caller.tenant_id, request.schedule_id))
     nearby = booking_store.list_nearby(mysql.autocommit, caller.tenant_id, pati_id, request.schedule_id)
     if nearby:
@@ -118,15 +106,46 @@ def build_unavailable_error(tx: Tx, tenant_id: int, schedule: Schedule, reason: 
     return ApiError(errors.CONFLICT, f"{reason}，还可预约：{suggested}{total}")
 
 
-def _require_patient_id(caller: Caller, member_id: int, with_consents: bool = False) -> int:
+def _build_slot_request(caller: Caller, request: SubmitRequest, idempotency_key: str | None) -> SlotRequest:
+    file = _require_file(caller, request.member_id, with_consents=True)
+    return SlotRequest(
+        tenant_id=caller.tenant_id,
+        user_id=caller.user_id,
+        member_id=request.member_id,
+        pati_id=file.pati_id,
+        is_declared=file.is_declared,
+        schedule_id=request.schedule_id,
+        serial_no=request.serial_no,
+        idempotency_key=idempotency_key,
+    )
+
+
+def _require_file(caller: Caller, member_id: int, with_consents: bool = False) -> MemberFile:
     member = booking_store.find_member(mysql.autocommit, caller.tenant_id, caller.user_id, member_id)
     if member is None:
         raise ApiError(errors.NOT_FOUND, "就诊人不存在")
-    if member.pati_id is None:  # only the patient file identifies a person across accounts
+    if member.file is None:  # only the patient file identifies a person across accounts
         raise ApiError(errors.CONFLICT, "就诊人尚未建档，请先完善身份信息")
     if with_consents:
         member.consents.require(member.birthday)
-    return member.pati_id
+    return member.file
+
+
+def _submit(request: SlotRequest) -> int:
+    """Return the book_id of the slot's booking, which this or an equal request created.
+
+    Raises:
+        PatientFileChangedError: the member has another file now, or the file another status.
+    """
+    try:
+        book_id, booking = _submit_with_retry(request)
+    except mysql.DuplicateKeyError as duplicate:
+        index = duplicate.key
+        return mysql.run_autocommit(lambda tx: _resolve_duplicate(tx, request, index))
+    if booking:
+        availability.mark_reserved(booking)
+        outbox.wake_worker()
+    return book_id
 
 
 def _submit_with_retry(request: SlotRequest) -> tuple[int, Booking | None]:
@@ -146,6 +165,8 @@ def _submit_in_transaction(tx: Tx, request: SlotRequest) -> tuple[int, Booking |
     midnight = clock.to_instant(clock.today())
     missed_since = clock.today() - timedelta(rules.MISSED_WINDOW_DAYS)
     context = booking_store.lock_booking_context(tx, request, midnight, missed_since)
+    if context.file != MemberFile(request.pati_id, request.is_declared):
+        raise PatientFileChangedError
     schedule = require_schedule(context.schedule)
     if context.earlier_booking:
         return _get_earlier_booking_id(context.earlier_booking, request), None
@@ -156,7 +177,7 @@ def _submit_in_transaction(tx: Tx, request: SlotRequest) -> tuple[int, Booking |
         raise build_unavailable_error(tx, request.tenant_id, schedule, f"{request.serial_no}号已被预约")
     gap_minutes = context.rules.gap_minutes
     conflicts.require_no_conflict(schedule, request.serial_no, context.nearby_bookings, gap_minutes, request.user_id)
-    _require_within_limits(context)
+    limits.require_within_limits(context.rules, context.counts, request.is_declared)
     booking = _insert_booking(tx, request, schedule, context.rules.pay_minutes)
     notifications.enqueue(tx, booking.tenant_id, booking.user_id, booking.book_id, EventType.BOOKING_MADE)
     return booking.book_id, booking
@@ -171,15 +192,6 @@ def _get_earlier_booking_id(booking: EarlierBooking, request: SlotRequest) -> in
 
 def _is_same_request(holder: SlotHolder, request: SlotRequest) -> bool:
     return holder.user_id == request.user_id and holder.member_id == request.member_id
-
-
-def _require_within_limits(context: BookingContext) -> None:
-    rule = context.rules
-    if rule.daily_limit and context.created_today_count >= rule.daily_limit:
-        raise ApiError(errors.CONFLICT, f"就诊人今天已预约 {rule.daily_limit} 次，请明天再试")
-    if rule.missed_limit and context.missed_count >= rule.missed_limit:
-        text = f"就诊人 {rules.MISSED_WINDOW_DAYS} 天内已失约 {rule.missed_limit} 次，暂时不能预约"
-        raise ApiError(errors.NOT_ALLOWED, text)
 
 
 def _insert_booking(tx: Tx, request: SlotRequest, schedule: Schedule, pay_minutes: int) -> Booking:
