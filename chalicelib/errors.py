@@ -29,6 +29,7 @@ UNSUPPORTED_MEDIA = ErrorKind(
 )
 METHOD_NOT_ALLOWED = ErrorKind(10010, 405, "不支持的请求方法")
 TIMED_OUT = ErrorKind(10011, 504, "处理超时，请稍后再试")
+RATE_LIMITED = ErrorKind(10012, 429, "请求太频繁，请稍后再试")
 INVALID_TOKEN = ErrorKind(10101, 401, "登录已失效，请重新登录")
 BAD_CREDENTIALS = ErrorKind(10102, 401, "手机号或密码错误")
 INVALID_SIGNATURE = ErrorKind(10103, 401, "签名验证失败")

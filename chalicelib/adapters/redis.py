@@ -9,7 +9,7 @@ because its slot has moved or is moving: importing it takes a third of a cold st
 import hashlib
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -126,9 +126,16 @@ def run_scripts(calls: list[ScriptCall], ignore_backoff: bool = False) -> list[A
     return list(_call_driver(_evaluate_scripts, calls)) if calls else []
 
 
-def wait_for_stream(stream: str, after: str, seconds: float) -> None:
-    """Block until a stream has an entry after the given id, at most `seconds`. Raises RedisUnavailableError."""
-    command = ("XREAD", "BLOCK", max(int(seconds * 1000), 1), "STREAMS", stream, after)
+def wait_for_streams(positions: Mapping[str, str], seconds: float) -> None:
+    """Block until one of several streams has an entry after its given id, at most `seconds`.
+
+    Args:
+        positions: id by key; the keys share one hash tag.
+
+    Raises:
+        RedisUnavailableError
+    """
+    command = ("XREAD", "BLOCK", max(int(seconds * 1000), 1), "STREAMS", *positions.keys(), *positions.values())
     _call_driver(
         lambda: redis_protocol.execute_blocking(_get_servers(), command, seconds + settings.redis_timeout_seconds),
         expected_seconds=seconds,

@@ -2,7 +2,7 @@
 
 A session of staff has the present role of the member of staff, and is invalid while they are disabled. A change of role
 or a revocation writes MySQL first, then a tombstone in Redis that outlives every cached copy and makes readers use
-MySQL. It takes effect at once, or within 60 s if Redis cannot be reached.
+MySQL, then an announcement to requests that wait. It takes effect at once, or within 60 s if Redis cannot be reached.
 
 A limited session has Role.LIMITED until its limit is lifted: its owner has to confirm who they are, or staff have to
 set up their second factor.
@@ -18,6 +18,7 @@ from chalicelib import clock
 from chalicelib.adapters import cache, mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.adapters.redis import ScriptBatch
+from chalicelib.identity import session_changes
 from chalicelib.people.roles import Role
 from chalicelib.settings import settings
 
@@ -151,6 +152,11 @@ def revoke_by_hash(token_hash: bytes) -> None:
         token_hash=token_hash,
     )
     cache.write_tombstone(_build_cache_key(token_hash))
+    row = mysql.autocommit.fetch_one(
+        "SELECT tenant_id, principal FROM tokens WHERE token_hash = %(token_hash)s", token_hash=token_hash
+    )
+    if row:
+        session_changes.announce(row["tenant_id"], row["principal"].decode())
 
 
 def revoke_all(tx: Tx, tenant_id: int, principal: str) -> None:
@@ -179,6 +185,7 @@ def invalidate_cached_sessions(tenant_id: int, principal: str) -> None:
     )
     for row in rows:
         cache.write_tombstone(_build_cache_key(row["token_hash"]))
+    session_changes.announce(tenant_id, principal)
 
 
 def hash_token(token: str) -> bytes:

@@ -4,6 +4,7 @@ Messages are read from the log at that moment, and only for a principal who stil
 delivered, and none of a conversation from which the listener was removed.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,9 +14,10 @@ from chalicelib.adapters import redis
 from chalicelib.errors import UNAVAILABLE, ApiError
 from chalicelib.identity import tokens
 from chalicelib.messaging import feed, msg_data, reading
-from chalicelib.messaging.feed import Event, EventKind, Listener
+from chalicelib.messaging.feed import Event, EventKind, FeedPage, Listener, Wait
 from chalicelib.messaging.models import Message
 from chalicelib.messaging.msg_data import Delivered
+from chalicelib.people.roles import Role
 
 MAX_EVENTS_PER_DELIVERY = 100
 WAIT_SLICE_SECONDS = 2.0  # a stream that is lost and starts again does not wake those who wait for the old one
@@ -39,41 +41,66 @@ def wait_for_events(listener: Listener, limit: int, seconds: float, report_unkno
         report_unknown_position: deliver at once, as a gap, also that the token has no saved position.
 
     Raises:
-        ApiError: 401 if the token was revoked meanwhile; UNAVAILABLE without Redis, as there is nothing to wait for.
+        ApiError: 401 as soon as the token is revoked; 429 if too many listeners of the principal wait; UNAVAILABLE
+            without Redis, as there is nothing to wait for.
     """
-    until = clock.monotonic() + seconds
+    name = redis.generate_nonce()
     try:
-        found = read_events(listener, limit)
-        position_unknown = found.position_unknown
-        if position_unknown:
-            # The next request without a cursor must not miss what is published from here on.
-            feed.save_position(listener, found.cursor)
-            if report_unknown_position:
-                return replace(found, gap=True)
-        while not (found.frames or found.gap) and (remaining := until - clock.monotonic()) > 0:
-            feed.wait(listener, found.cursor, min(remaining, WAIT_SLICE_SECONDS))
-            found = read_events(listener, limit, found.cursor)
-            if found.frames or found.gap:
-                _require_valid_token(listener)  # after reading: no event of a time after a sign-out is delivered
+        found = _wait(listener, limit, name, clock.monotonic() + seconds, report_unknown_position)
         if not listener.cursor:
             feed.save_position(listener, found.cursor)
     except redis.RedisUnavailableError as error:
         raise ApiError(UNAVAILABLE, retry_after=2) from error
-    return replace(found, gap=found.gap or position_unknown, position_unknown=position_unknown)
+    except ApiError:
+        feed.stop_waiting(listener, name)
+        raise
+    return found
+
+
+def _wait(listener: Listener, limit: int, name: str, until: float, report_unknown_position: bool) -> Delivery:
+    position_unknown, cursor, sessions_changed = False, listener.cursor, ""
+    while True:
+        remaining = max(until - clock.monotonic(), 0.0)
+        page = feed.read(listener, cursor, limit, Wait(name, remaining, report_unknown_position))
+        if page.sessions_changed != sessions_changed or page.gap:
+            _require_valid_token(listener)  # after reading: no event of a time after a sign-out is delivered
+        if page.retry_after:
+            raise _build_too_many_listeners_error(page.retry_after)
+        if page.position_unknown:
+            position_unknown = True
+            # The next request without a cursor must not miss what is published from here on.
+            feed.save_position(listener, page.cursor)
+        found = _build_delivery(listener, page, limit)
+        if found.frames or found.gap or not remaining or (position_unknown and report_unknown_position):
+            return replace(found, gap=found.gap or position_unknown, position_unknown=position_unknown)
+        cursor, sessions_changed = page.cursor, page.sessions_changed
+        if not page.events:  # otherwise there may be more of them
+            feed.wait_for_change(listener, page, min(remaining, WAIT_SLICE_SECONDS))
 
 
 def _require_valid_token(listener: Listener) -> None:
-    if tokens.find_session_by_hash(bytes.fromhex(listener.token_hash_hex)) is None:
+    session = tokens.find_session_by_hash(bytes.fromhex(listener.token_hash_hex))
+    if session is None:
         raise ApiError(errors.INVALID_TOKEN)
+    if session.role == Role.LIMITED:
+        raise ApiError(errors.VERIFICATION_REQUIRED)
 
 
-def read_events(listener: Listener, limit: int, cursor: str = "") -> Delivery:
-    """Return what there is after a cursor ("" for the listener's own) without waiting.
+def _build_too_many_listeners_error(seconds: float) -> ApiError:
+    text = f"同时等待消息的连接过多（最多 {feed.MAX_LISTENERS} 个），请关闭其他页面"
+    return ApiError(errors.RATE_LIMITED, text, retry_after=math.ceil(seconds))
+
+
+def read_events(listener: Listener, limit: int) -> Delivery:
+    """Return what there is after the listener's cursor without waiting.
 
     Raises:
         redis.RedisUnavailableError
     """
-    page = feed.read(listener, cursor or listener.cursor, limit)
+    return _build_delivery(listener, feed.read(listener, listener.cursor, limit), limit)
+
+
+def _build_delivery(listener: Listener, page: FeedPage, limit: int) -> Delivery:
     messages = _fetch_messages(listener, [event for _, event in page.events if event["kind"] == EventKind.MESSAGE])
     frames = [
         frame

@@ -13,16 +13,26 @@ from typing import Any, TypedDict
 
 from chalicelib.adapters import redis
 from chalicelib.adapters.redis import ScriptCall, load_script
+from chalicelib.identity import session_changes
 from chalicelib.messaging.models import StoredMessage
 
 SCHEMA_VERSION = 3  # of the stored data: a new version of the code must not read what another one wrote
 MAX_STREAM_LENGTH = 500  # events
 TTL_SECONDS = 7 * 86_400
+MAX_LISTENERS = 5  # of a principal that wait at the same time; sockets have a limit of their own
 
 _PUBLISH = load_script(
     __file__, "feed_open", "feed_publish", MAX_STREAM_LENGTH=MAX_STREAM_LENGTH, TTL_SECONDS=TTL_SECONDS
 )
-_READ = load_script(__file__, "feed_open", "feed_read", TTL_SECONDS=TTL_SECONDS)
+_READ = load_script(
+    __file__,
+    *("feed_open", "feed_read"),
+    TTL_SECONDS=TTL_SECONDS,
+    MAX_LISTENERS=MAX_LISTENERS,
+    LISTENER_GRACE_MS=3_000,  # for which a listener may be late
+    LISTENERS_TTL_SECONDS=60,  # longer than any listener waits
+)
+_STOP_WAITING = load_script(__file__, "feed_stop_waiting")
 _SAVE_POSITION = load_script(__file__, "feed_save_position", TTL_SECONDS=TTL_SECONDS)
 
 
@@ -68,6 +78,8 @@ class FeedPage:
     gap: bool  # events before these are lost: the client must read history
     position_unknown: bool  # events before these may be lost: the token has no saved position
     end_cursor: str  # after the newest event of the stream
+    sessions_changed: str  # identifies the newest change of the principal's sessions that was announced, "" for none
+    retry_after: float  # seconds after which to try again, as too many listeners of the principal wait; 0 if not
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +91,15 @@ class Listener:
     token_hash_hex: str
     cursor: str = ""  # "" for the token's saved position
     wants_events: bool = False  # also events that are no messages
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """The intention of a listener to wait if there are no events."""
+
+    name: str  # of the listener, unique
+    seconds: float  # at most
+    ends_at_unknown_position: bool  # it does not wait if the token has no saved position
 
 
 def build_message_event(public_id: str, stored: StoredMessage) -> Event:
@@ -131,30 +152,44 @@ def parse_published_events(principals: Iterable[str], event: Event, replies: Ite
     ]
 
 
-def read(listener: Listener, cursor: str, limit: int) -> FeedPage:
+def read(listener: Listener, cursor: str, limit: int, wait: Wait | None = None) -> FeedPage:
     """Return the events after a cursor ("" for the token's saved position).
+
+    Args:
+        wait: registers a listener that is going to wait because there are no events, unless MAX_LISTENERS of the
+            principal wait already; otherwise removes it.
 
     Raises:
         redis.RedisUnavailableError
     """
     generation, _, count = cursor.partition(".")
     head, stream, _ = build_keys(listener.tenant_id, listener.principal)
-    keys = [head, stream, _build_position_key(listener)]
-    reply = redis.run_script(_READ, keys, [redis.generate_nonce(), generation, count, limit])
-    generation, newest, after, gap, *rest = reply
+    changes = session_changes.build_key(listener.tenant_id, listener.principal)
+    keys = [head, stream, _build_position_key(listener), changes, build_listeners_key(listener)]
+    name, wait_ms, ends = (wait.name, int(wait.seconds * 1000), wait.ends_at_unknown_position) if wait else ("", 0, 0)
+    reply = redis.run_script(_READ, keys, [redis.generate_nonce(), generation, count, limit, name, wait_ms, int(ends)])
+    generation, newest, after, gap, sessions_changed, retry_ms, *rest = reply
     events = [(f"{generation}.{at}", json.loads(text)) for at, text in zip(rest[::2], rest[1::2], strict=True)]
     cursor = events[-1][0] if events else f"{generation}.{after}"
-    return FeedPage(events, cursor, gap == "lost", gap == "unknown", f"{generation}.{newest}")
+    end_cursor = f"{generation}.{newest}"
+    return FeedPage(events, cursor, gap == "lost", gap == "unknown", end_cursor, sessions_changed, retry_ms / 1000)
 
 
-def wait(listener: Listener, cursor: str, seconds: float) -> None:
-    """Wait until the stream has an event after a cursor, at most so long.
+def wait_for_change(listener: Listener, page: FeedPage, seconds: float) -> None:
+    """Wait until there is an event after a page, or a change of the principal's sessions, at most so long.
 
     Raises:
         redis.RedisUnavailableError
     """
     _, stream, _ = build_keys(listener.tenant_id, listener.principal)
-    redis.wait_for_stream(stream, f"{cursor.partition('.')[2]}-0", seconds)
+    changes = session_changes.build_key(listener.tenant_id, listener.principal)
+    after = f"{page.cursor.partition('.')[2]}-0"
+    redis.wait_for_streams({stream: after, changes: page.sessions_changed or "0-0"}, seconds)
+
+
+def stop_waiting(listener: Listener, name: str) -> None:
+    """Remove a listener whose wait has ended otherwise than by a read."""
+    redis.try_script(_STOP_WAITING, [build_listeners_key(listener)], [name])
 
 
 def save_position(listener: Listener, cursor: str) -> None:
@@ -173,6 +208,11 @@ def build_keys(tenant_id: int, principal: str) -> list[str]:
     """
     prefix = f"feed:{SCHEMA_VERSION}:{{{tenant_id}:{principal}}}"
     return [f"{prefix}:head", f"{prefix}:stream", f"{prefix}:sockets"]
+
+
+def build_listeners_key(listener: Listener) -> str:
+    """Return the key of the principal's listeners that wait."""
+    return f"feed:{SCHEMA_VERSION}:{{{listener.tenant_id}:{listener.principal}}}:listeners"
 
 
 def _build_position_key(listener: Listener) -> str:

@@ -1,6 +1,6 @@
 """Document 004: /notify over HTTP, in a function of its own: waiting requests take no capacity from the others."""
 
-from chalicelib.errors import UNSUPPORTED_PROTOCOL
+from chalicelib.errors import RATE_LIMITED, UNSUPPORTED_PROTOCOL
 from chalicelib.http.routing import LastEventIdHeader, RawContent, Routes
 from chalicelib.identity.callers import PARTICIPANT_ROLES, Caller
 from chalicelib.notify import http
@@ -9,7 +9,12 @@ from chalicelib.notify.models import ListenQuery, PollManyResponse, PollOneRespo
 routes = Routes(__name__)
 
 
-@routes.get("/notify", callers=PARTICIPANT_ROLES, errors=[UNSUPPORTED_PROTOCOL], raw_content_type=http.SSE_CONTENT_TYPE)
+@routes.get(
+    "/notify",
+    callers=PARTICIPANT_ROLES,
+    errors=[UNSUPPORTED_PROTOCOL, RATE_LIMITED],
+    raw_content_type=http.SSE_CONTENT_TYPE,
+)
 def notify(
     caller: Caller, query: ListenQuery, last_event_id: LastEventIdHeader, time_left: float
 ) -> PollOneResponse | PollManyResponse | RawContent | None:
@@ -21,6 +26,6 @@ def notify(
     delivery counts as received, and the next request continues after it. gap is true if messages before are lost to the
     feed and must be read from history (a response without MsgId if there is nothing else). PreId is the message before
     it in its conversation. events=1 adds events that are no messages: withdrawals (Type 1000), read positions (1001)
-    and others.
+    and others. 429 if five requests of the caller wait already; 401 as soon as the token is revoked.
     """
     return http.respond(caller, query, last_event_id, time_left)

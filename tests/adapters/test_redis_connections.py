@@ -70,7 +70,7 @@ def test_calls_in_turn_share_a_connection() -> None:
     before = count_connections()
     for _ in range(3):
         redis.run_script(ECHO, [key()], [0])
-        redis.wait_for_stream(key(), "0", 0.001)
+        redis.wait_for_streams({key(): "0"}, 0.001)
     assert count_connections() == before
 
 
@@ -90,22 +90,22 @@ def raise_timeout(*_: object) -> None:
 
 def test_waiting_lasts_until_there_is_an_entry() -> None:
     stream, started_at = key(), clock.monotonic()
-    redis.wait_for_stream(stream, "0", 0.2)
+    redis.wait_for_streams({stream: "0"}, 0.2)
     assert clock.monotonic() - started_at >= 0.2
     redis.get_client().xadd(stream, {"event": "{}"})
-    redis.wait_for_stream(stream, "0", 60)
+    redis.wait_for_streams({stream: "0"}, 60)
     assert clock.monotonic() - started_at < 30
 
 
 def test_waiting_on_a_closed_connection_uses_a_new_one() -> None:
     redis.run_script(ECHO, [key()], [0])
     kill_connections()
-    redis.wait_for_stream(key(), "0", 0.001)
+    redis.wait_for_streams({key(): "0"}, 0.001)
 
 
 def test_timeout_of_a_wait_does_not_stay_on_its_connection() -> None:
     stream = key()
-    redis.wait_for_stream(stream, "0", 0.001)
+    redis.wait_for_streams({stream: "0"}, 0.001)
     servers = redis._get_servers()
     connection = servers.take_connection(servers.find_address(stream))
     assert connection._socket.gettimeout() == vars(redis)["settings"].redis_timeout_seconds

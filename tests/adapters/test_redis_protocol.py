@@ -156,11 +156,11 @@ def test_moving_slot_is_requested_from_its_new_node(cluster: TwoNodes, library_c
 
 def test_waiting_in_a_moved_slot_fails_once(cluster: TwoNodes) -> None:
     stream = find_key("stream", 0)
-    redis.wait_for_stream(stream, "0", 0.001)
+    redis.wait_for_streams({stream: "0"}, 0.001)
     cluster.end_move(redis_protocol.compute_slot(stream))
     with pytest.raises(RedisUnavailableError, match="ResponseError"):
-        redis.wait_for_stream(stream, "0", 0.001)
-    redis.wait_for_stream(stream, "0", 0.001)
+        redis.wait_for_streams({stream: "0"}, 0.001)
+    redis.wait_for_streams({stream: "0"}, 0.001)
 
 
 def test_cluster_without_slots_is_unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

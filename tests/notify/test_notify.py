@@ -106,13 +106,13 @@ def test_waiting_poll_returns_at_once(guo: ExternalUser, han: ExternalUser, conv
 def test_poll_begun_before_sign_out_delivers_nothing_sent_after_it(
     guo: ExternalUser, han: ExternalUser, conversation: str, monkeypatch: pytest.MonkeyPatch, transport: str
 ) -> None:
-    waits, wait = threading.Event(), redis.wait_for_stream
+    waits, wait = threading.Event(), redis.wait_for_streams
 
     def report_and_wait(*arguments: Any) -> None:
         waits.set()
         wait(*arguments)
 
-    monkeypatch.setattr(redis, "wait_for_stream", report_and_wait)
+    monkeypatch.setattr(redis, "wait_for_streams", report_and_wait)
     with ThreadPoolExecutor(1) as pool:
         query = {"token": han.token, "protoc": transport}
         waiting = pool.submit(call, "GET", NOTIFY_PATH, query=query)
@@ -128,13 +128,13 @@ def test_waiting_poll_holds_no_mysql_connection(
 ) -> None:
     assert conversation
     free_slots: list[int] = []
-    wait = redis.wait_for_stream
+    wait = redis.wait_for_streams
 
     def record_and_wait(*arguments: Any) -> None:
         free_slots.append(mysql._pool_slots._value)
         wait(*arguments)
 
-    monkeypatch.setattr(redis, "wait_for_stream", record_and_wait)
+    monkeypatch.setattr(redis, "wait_for_streams", record_and_wait)
     poll(han.token)
     assert set(free_slots) == {settings.database_pool_size}
 

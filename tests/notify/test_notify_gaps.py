@@ -74,14 +74,14 @@ def test_single_poll_reports_possible_gap_with_next_message(
     conversation = create_conversation(guo)
     join(han, conversation)
     assert poll(han.token).data is None
-    wait = redis.wait_for_stream
+    wait = redis.wait_for_streams
 
     def send_and_wait(*arguments: Any) -> None:
         send(guo, conversation, "一", "k1")
         wait(*arguments)
 
     redis.get_client().flushall()
-    monkeypatch.setattr(redis, "wait_for_stream", send_and_wait)
+    monkeypatch.setattr(redis, "wait_for_streams", send_and_wait)
     response = poll(han.token).data
     assert (response["Content"], response["gap"]) == ("一", True)
 

@@ -99,13 +99,13 @@ class Listener:
         return self.request_text("GET", f"/notify?{urlencode({'token': self.token, 'after': self.cursor, **query})}")
 
     def request_text(self, method: str, path: str, body: str | None = None) -> str:
-        """Return the body. Raises one of CONNECTION_ERRORS, also for a 503 response."""
+        """Return the body. Raises one of CONNECTION_ERRORS, also for a 429 or 503."""
         if self.http is None:
             self.http = HTTPConnection("127.0.0.1", self.port, timeout=RESPONSE_TIMEOUT_SECONDS)
         self.http.request(method, path, body, {"token": self.token, "Content-Type": "application/json"})
         response = self.http.getresponse()
         text = response.read().decode()
-        if response.status == 503:
+        if response.status in (429, 503):
             raise HTTPException(text)
         if response.status != 200:
             raise ApiError(f"{path}: {response.status} {text}")
