@@ -86,6 +86,10 @@ def load_internal_handler(job: Job) -> outbox.Handler:
             from chalicelib.files import withdrawn_objects
 
             return withdrawn_objects.move_object
+        case Job.EXPORT_ACCOUNT:
+            from chalicelib.accounts import exports
+
+            return exports.write_export
     raise LookupError(job)
 
 
@@ -147,11 +151,13 @@ def migrate(event: Any, _context: Any) -> Any:
 
 @app.schedule("rate(1 hour)", name="sweep_files")
 def sweep_files(_event: Any) -> None:
-    """Delete uploaded objects after a day, and the rows of uploads that were never confirmed."""
+    """Delete uploaded objects and exports after a day, and the rows of uploads that were never confirmed."""
+    from chalicelib.accounts import export_cleanup
     from chalicelib.files import cleanup
 
     logs.start_context(job="sweep_files")
     cleanup.delete_expired_uploads()
+    export_cleanup.delete_expired()
 
 
 @app.schedule("rate(1 day)", name="sweep_identity")

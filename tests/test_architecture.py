@@ -48,7 +48,7 @@ APP_IMPORTS = (
     # Handlers of jobs.
     *("chalicelib.migrations", "chalicelib.files", "chalicelib.identity", "chalicelib.messaging", "chalicelib.outbox"),
     *("chalicelib.booking", "chalicelib.consult", "chalicelib.gateway", "chalicelib.notifications"),
-    "chalicelib.payment",
+    *("chalicelib.accounts", "chalicelib.payment"),
 )
 VAGUE_MODULE_NAMES = {"util", "utils", "helper", "helpers", "manager", "base", "common", "misc"}
 # Absolute paths of one machine, and folders beside the repository.

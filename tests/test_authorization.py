@@ -85,6 +85,8 @@ CALLERS = {
             f"POST {PATIENT}/consent",
             f"GET {PATIENT}/consents",
             f"POST {PATIENT}/consent/withdraw",
+            f"POST {PATIENT}/export",
+            f"GET {PATIENT}/export",
         ),
         frozenset([Role.PATIENT]),
     ),

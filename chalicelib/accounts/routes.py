@@ -1,6 +1,6 @@
 """Endpoints of document 003 for patients: accounts and members (patient_service)."""
 
-from chalicelib.accounts import consents, members, profile, sign_in
+from chalicelib.accounts import consents, exports, members, profile, sign_in
 from chalicelib.accounts.consent_models import (
     Consents,
     GiveConsentRequest,
@@ -8,6 +8,7 @@ from chalicelib.accounts.consent_models import (
     PublishNoticeRequest,
     WithdrawConsentRequest,
 )
+from chalicelib.accounts.export_models import AccountExport, RequestedExport
 from chalicelib.accounts.models import (
     AddMemberRequest,
     AddMemberResponse,
@@ -186,3 +187,22 @@ def withdraw_consent(caller: Caller, body: WithdrawConsentRequest) -> Consents:
     Takes effect for what is done afterwards; bookings and consultations that exist continue.
     """
     return consents.withdraw(caller, body)
+
+
+@routes.post("/pati_service/patient_service/export", callers=[Role.PATIENT])
+def request_export(caller: Caller) -> RequestedExport:
+    """申请导出个人数据
+
+    At most one in 24 hours; a repeated request returns the same. A site message and event 1500 report that it is ready.
+    """
+    return exports.request(caller)
+
+
+@routes.get("/pati_service/patient_service/export", callers=[Role.PATIENT])
+def get_export(caller: Caller) -> AccountExport:
+    """个人数据导出的进度和下载链接
+
+    A JSON file: profile, members, bookings, payments, refunds, conversations with the hospital, site messages, consents
+    and sessions. It is deleted after a day.
+    """
+    return exports.get_latest(caller)

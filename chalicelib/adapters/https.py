@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import urlsplit
 
 from chalicelib.errors import UNAVAILABLE, ApiError
@@ -14,11 +14,18 @@ MAX_RESPONSE_BYTES = 1024 * 1024
 
 
 def send_request(
-    method: str, url: str, headers: Mapping[str, str], body: bytes = b"", *, timeout: float, certificate: str = ""
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    body: bytes | BinaryIO = b"",
+    *,
+    timeout: float,
+    certificate: str = "",
 ) -> tuple[int, Mapping[str, str], bytes]:
     """Send a request and return status, headers (names in lower case) and body, of which at most MAX_RESPONSE_BYTES.
 
     Args:
+        body: a file is sent in blocks; its length must be among the headers.
         timeout: seconds for connecting, and for each read.
         certificate: client certificate with its private key, PEM; "" for none.
 

@@ -238,9 +238,10 @@ CREATE TABLE account_exports (
     export_id     BIGINT PRIMARY KEY AUTO_INCREMENT,
     tenant_id     BIGINT NOT NULL,
     user_id       BIGINT NOT NULL,
-    object_key    VARBINARY(255) NOT NULL DEFAULT '',  -- S3 key, '' until it is written and after it is deleted
+    object_key    VARBINARY(255) NOT NULL,  -- S3 key, '' once the object is deleted
     requested_at  BIGINT NOT NULL,
-    finished_at   BIGINT NULL,
+    finished_at   BIGINT NULL,  -- when the object was written
+    delete_at     BIGINT NULL,  -- when the object is to be deleted, NULL once it is
     KEY by_account (tenant_id, user_id, export_id),
-    KEY by_age (finished_at)
+    KEY by_deletion (delete_at)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;

@@ -20,6 +20,7 @@ class Job(StrEnum):
     NOTIFY_BOOKING = "notify_booking"
     NOTIFY_PAYMENT = "notify_payment"
     MOVE_WITHDRAWN_FILE = "move_withdrawn_file"
+    EXPORT_ACCOUNT = "export_account"
     SEND_SMS_CODE = "send_sms_code"
     REFUND_BOOKING = "refund_booking"
     WECHAT_UNREAD_REPLY = "wechat_unread_reply"

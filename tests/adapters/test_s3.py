@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import import_module
+from io import BytesIO
 from threading import Thread
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -178,6 +179,13 @@ def test_copy_that_fails_after_its_200_is_unavailable(monkeypatch: pytest.Monkey
         with pytest.raises(ApiError) as error:
             s3.copy(KEY, '"e"', "b", "image/jpeg")
     assert error.value.kind is UNAVAILABLE
+
+
+def test_file_that_was_not_stored_is_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serve_response(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n") as port:
+        use_local_server(monkeypatch, port)
+        with pytest.raises(s3.S3Error):
+            s3.put(KEY, BytesIO(b"{}"), 2, "application/json", "a.json")
 
 
 def test_key_that_was_not_deleted_is_returned(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -141,6 +141,8 @@ def test_object_keys_match_the_policies() -> None:
     assert 'upload_key = f"{tenant_id}/uploads/' in sources["upload_forms.py"]
     assert 'object_key = f"{upload.tenant_id}/files/' in sources["confirmation.py"]
     assert 'return f"{tenant_id}/withdrawn/' in sources["withdrawals.py"]
+    exports = (ROOT / "chalicelib" / "accounts" / "exports.py").read_text("utf-8")
+    assert 'object_key = f"{tenant_id}/exports/' in exports
 
 
 def test_no_two_functions_share_a_role(package: Package) -> None:

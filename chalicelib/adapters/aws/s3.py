@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import BinaryIO
 from urllib.parse import quote
 
 from chalicelib import clock
@@ -111,6 +112,25 @@ def copy(source: str, etag: str, target: str, content_type: str) -> bool:
     return True
 
 
+def put(key: str, file: BinaryIO, size: int, content_type: str, file_name: str) -> None:
+    """Store a file as an object, in one request.
+
+    Args:
+        file: is read from its beginning, in blocks.
+        size: of the file, in bytes.
+        file_name: under which a browser saves the object.
+    """
+    headers = {
+        "content-type": content_type,
+        "content-length": str(size),
+        "content-disposition": f'attachment; filename="{file_name}"',
+    }
+    file.seek(0)
+    status, _, _ = _send_request("PUT", key, headers, body=file)
+    if status != 200:
+        raise S3Error(f"PUT returned {status}")
+
+
 def delete(keys: list[str]) -> set[str]:
     """Delete up to MAX_DELETE_KEYS objects in one request; an object that does not exist counts as deleted.
 
@@ -130,7 +150,11 @@ def delete(keys: list[str]) -> set[str]:
 
 
 def _send_request(
-    method: str, key: str, headers: Mapping[str, str], query: Mapping[str, str] | None = None, body: bytes = b""
+    method: str,
+    key: str,
+    headers: Mapping[str, str],
+    query: Mapping[str, str] | None = None,
+    body: bytes | BinaryIO = b"",
 ) -> tuple[int, Mapping[str, str], bytes]:
     url = _presign_url(method, key, REQUEST_TTL_SECONDS, query, headers)
     return https.send_request(method, url, headers, body, timeout=settings.s3_timeout_seconds)
