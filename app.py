@@ -90,6 +90,10 @@ def load_internal_handler(job: Job) -> outbox.Handler:
             from chalicelib.accounts import exports
 
             return exports.write_export
+        case Job.VERIFY_MEMBER:
+            from chalicelib.accounts import verification
+
+            return verification.verify_by_phone
     raise LookupError(job)
 
 

@@ -41,8 +41,8 @@ INSERT_SESSION = """
     VALUES (%s, %s, %s, %s, %s, %s)
 """
 INSERT_MEMBER = """
-    INSERT INTO members (member_id, tenant_id, user_id, name, phone, cont_relation, created_at)
-    VALUES (%s, %s, %s, %s, %s, %s, %s)
+    INSERT INTO members (member_id, tenant_id, user_id, name, cont_relation, created_at)
+    VALUES (%s, %s, %s, %s, %s, %s)
 """
 # The messages of the conversations from one number to another, in the order of the primary key. CRC32 is the source of
 # randomness; a member has the number of its conversation.
@@ -142,7 +142,7 @@ class Hospital:
         public_id, tenant_id = consultation.session_no.encode(), self.tenant_id
         tag, kind = ids.compute_tag(consultation.session_no, 0), ConversationKind.CONSULT
         name = "".join(random.choices(COMMON_CHARACTERS, k=3))
-        related_rows[INSERT_MEMBER].append((number, tenant_id, patient.user_id, name, patient.phone, 9, created_at))
+        related_rows[INSERT_MEMBER].append((number, tenant_id, patient.user_id, name, 9, created_at))
         related_rows[INSERT_CONVERSATION].append((number, tenant_id, public_id, kind, messages, tag, created_at))
         related_rows[INSERT_PARTICIPANT] += [
             (number, one.principal.encode(), tenant_id, messages, created_at) for one in (patient, doctor)

@@ -11,7 +11,8 @@ from chalicelib.adapters import mysql
 from chalicelib.identity import tokens
 from chalicelib.messaging import sockets
 from chalicelib.messaging.socket_store import Socket
-from chalicelib.people import patients
+from chalicelib.people import documents, patients
+from chalicelib.people.documents import IdType
 from chalicelib.people.patients import PatientDetails
 from chalicelib.settings import settings
 from devstack.fakes import wechat_pay
@@ -75,12 +76,11 @@ def _build_requests(hospital: Hospital) -> dict[str, Event]:
 
 
 def _create_patient_file(hospital: Hospital) -> int:
-    """Create a patient file with an encrypted ID number and return its pati_id."""
-    number = patients.build_id_number(hospital.tenant_id, ID_NUMBER)
-    born = date(1949, 12, 31)
-    details = PatientDetails(name="林小雨", gender=2, birthday=born, phone="13800000001", id_number=number)
+    """Create a patient file with an encrypted document number and return its pati_id."""
+    document = documents.build_document(hospital.tenant_id, IdType.RESIDENT_CARD, ID_NUMBER)
+    details = PatientDetails(name="林小雨", gender=2, birthday=date(1949, 12, 31), phone="13800000001")
     return mysql.run_transaction(
-        lambda tx: patients.get_or_create(tx, hospital.tenant_id, details, hospital.admin.user_id)
+        lambda tx: patients.insert_verified(tx, hospital.tenant_id, details, document, hospital.admin.user_id)
     )
 
 

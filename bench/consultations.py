@@ -11,7 +11,7 @@ from chalicelib.consult import store
 from chalicelib.messaging import ids
 from chalicelib.messaging import store as messaging
 from chalicelib.messaging.models import ConversationKind
-from chalicelib.people import accounts, tenants
+from chalicelib.people import members, tenants
 from chalicelib.people.roles import Role
 from tests.support import factories
 from tests.support.factories import Person
@@ -111,7 +111,7 @@ def build_message_row(
 
 def _create_consultation(tx: Tx, patient: Person, doctor: Person, number: int) -> Consultation:
     now, session_no = clock.now(), ids.generate_public_id()
-    member_id = accounts.add_member(tx, patient.tenant_id, patient.user_id, f"家人{number}", cont_relation=9)
+    member_id = members.add(tx, patient.tenant_id, patient.user_id, f"家人{number}", cont_relation=9)
     principals = [patient.principal, doctor.principal]
     conversation_id = messaging.create_conversation(
         tx, patient.tenant_id, session_no, ConversationKind.CONSULT, principals, now

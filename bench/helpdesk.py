@@ -138,7 +138,7 @@ def _insert_chats(hospital: Hospital, chats: int) -> None:
         patient, agent = f"user:{user_id}".encode(), desk.principal.encode()
         rows["people"].append((user_id, tenant_id, PersonKind.PATIENT, now))
         rows["accounts"].append((user_id, tenant_id, f"139{number:08}", b"", now))
-        rows["members"].append((tenant_id, user_id, "".join(random.choices(COMMON_CHARACTERS, k=3)), "", 1, 1, now))
+        rows["members"].append((tenant_id, user_id, "".join(random.choices(COMMON_CHARACTERS, k=3)), 1, 1, now))
         rows["conversations"].append(
             (
                 *(conversation_id, tenant_id, public_id.encode(), ConversationKind.DESK, 2),
@@ -175,7 +175,7 @@ def _get_unused_id(table: str, column: str) -> int:
 COLUMNS_BY_TABLE = {
     "people": "user_id, tenant_id, kind, created_at",
     "accounts": "user_id, tenant_id, phone, password_hash, created_at",
-    "members": "tenant_id, user_id, name, phone, cont_relation, is_default, created_at",
+    "members": "tenant_id, user_id, name, cont_relation, is_default, created_at",
     "conversations": "conversation_id, tenant_id, public_id, kind, last_seq, last_tick, prev_tick, tag, created_at, "
     "archived_at",
     "participants": "conversation_id, principal, tenant_id, read_seq, joined_at",

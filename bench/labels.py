@@ -102,8 +102,8 @@ def _create_hospital(patients: int, doctors: int) -> Person:
         label_ids[label_type].append(mysql.run_transaction(label))
     now, born = clock.now(), date(1980, 1, 1)
     insert_rows(
-        "patients (tenant_id, name, gender, birthday, phone, created_at, changed_at)",
-        [(tenant_id, _build_name(), 1 + n % 2, born, f"138{n:08}", now, now) for n in range(patients)],
+        "patients (tenant_id, name, name_key, gender, birthday, created_at, changed_at)",
+        [(tenant_id, name, name, 1 + n % 2, born, now, now) for n in range(patients) if (name := _build_name())],
     )
     first = mysql.autocommit.fetch_value("SELECT MIN(pati_id) FROM patients WHERE tenant_id = %(t)s", t=tenant_id)
     rows: list[tuple[Any, ...]] = []

@@ -87,6 +87,7 @@ CALLERS = {
             f"POST {PATIENT}/consent/withdraw",
             f"POST {PATIENT}/export",
             f"GET {PATIENT}/export",
+            f"POST {PATIENT}/member/remove",
         ),
         frozenset([Role.PATIENT]),
     ),

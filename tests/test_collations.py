@@ -23,7 +23,7 @@ SEARCHES = {
     ("identity/attempts.py", "subject LIKE"): ["attempts.subject"],
     ("identity/tokens.py", "t.principal LIKE"): ["tokens.principal"],
     ("messaging/socket_store.py", "s.principal LIKE"): ["sockets.principal"],
-    ("staff/list_store.py", "p.name LIKE"): ["patients.name"],
+    ("staff/list_store.py", "p.name_key LIKE"): ["patients.name_key"],
     ("staff/list_store.py", "name LIKE"): ["staff.name"],
     ("staff/list_store.py", "s.name LIKE"): ["staff.name"],
     ("helpdesk/list_store.py", "LOCATE(%(name)s, {DISPLAY_NAME_SQL})"): ["accounts.name", "members.name", "staff.name"],

@@ -19,7 +19,7 @@ from chalicelib.audit import audit_log
 from chalicelib.audit.audit_log import AuditAction
 from chalicelib.errors import ApiError
 from chalicelib.identity.callers import Caller
-from chalicelib.people import accounts, consents
+from chalicelib.people import accounts, consents, members
 from chalicelib.people.consents import ConsentPurpose
 
 NO_NOTICE = Notice(version=0, text="", requires_consent=False, published_at=0)
@@ -107,8 +107,8 @@ def _build_notice(notice: Notice) -> PrivacyNotice:
 
 def _build_consents(tx: Tx, caller: Caller) -> Consents:
     status = consents.find_status(tx, caller.tenant_id, caller.user_id)
-    members = accounts.list_members_with_patients(tx, caller.tenant_id, caller.user_id)
-    youngest: date | None = max((one.birthday for one in members if one.birthday), default=None)
+    present = members.list_with_patients(tx, caller.tenant_id, caller.user_id)
+    youngest: date | None = max((one.birthday for one in present if one.birthday), default=None)
     given = consent_store.list_consents(tx, caller.tenant_id, caller.user_id)
     return Consents(
         required_version=status.required_version,

@@ -16,7 +16,7 @@ from chalicelib.billing.bookings import BookingStatus, PaymentState
 from chalicelib.messaging import reading_store
 from chalicelib.messaging.models import Message
 from chalicelib.messaging.reading_store import RangeBounds
-from chalicelib.people import accounts, tenants
+from chalicelib.people import accounts, documents, members, tenants
 
 Json = dict[str, Any]
 
@@ -72,10 +72,13 @@ def _list_members(tenant_id: int, user_id: int) -> list[Json]:
             "name": one.name,
             "gender": one.gender,
             "birthday": one.birthday.isoformat() if one.birthday else "",
-            "phone": one.phone,
+            "phone": members.decrypt_phone(one),
+            "id_type": documents.TYPE_NAMES[one.id_type] if one.id_type else "",
+            "id_number": members.decrypt_document_number(one),
+            "is_verified": one.is_verified,
             "is_default": one.is_default,
         }
-        for one in accounts.list_members_with_patients(mysql.autocommit, tenant_id, user_id)
+        for one in members.list_with_patients(mysql.autocommit, tenant_id, user_id)
     ]
 
 

@@ -3,12 +3,14 @@
 from datetime import date
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from chalicelib.http.fields import (
     NAME_PATTERN,
     Birthday,
+    ContactPhone,
     Gender,
+    Id,
     IdText,
     Name,
     Password,
@@ -17,7 +19,7 @@ from chalicelib.http.fields import (
     empty_to_none,
 )
 from chalicelib.http.file_fields import FileHints, FormUsage
-from chalicelib.people import id_cards
+from chalicelib.http.identity_fields import ID_TYPE_DESCRIPTION, GuardianFields, IdNumberText, IdTypeText
 
 EXAMPLE_TOKEN = "tD6Dr3MrkIFOSLbrVoBbNnHWG9Y6wfP7PMzzzslcqVM"
 GENDER_DESCRIPTION = "0 未知，1 男，2 女，9 未说明"
@@ -25,13 +27,6 @@ EXAMPLE_BAR_CODE = "iVBORw0KGgo…"
 
 VerificationCode = Annotated[str, Field(pattern="^[0-9]{6}$", examples=["042917"])]
 EnteredPassword = Annotated[str, Field(min_length=1, max_length=72, examples=["Demo-12345"])]
-IdCardNumber = Annotated[
-    str,
-    Field(max_length=32),
-    AfterValidator(id_cards.normalize),
-    WithJsonSchema({"type": "string", "pattern": "^[1-9][0-9]{16}[0-9Xx]$"}),
-]
-
 NameOrEmpty = Annotated[
     Name | None,
     BeforeValidator(lambda value: None if value == "" else value),
@@ -96,8 +91,13 @@ class AddMemberRequest(WireModel):
     name: Name = Field(examples=["林小雨"])
     gender: Gender = Field(description=GENDER_DESCRIPTION, examples=[2])
     birthday: Birthday = Field(examples=["1990-05-17"])
-    IDNo: IdCardNumber = Field(description="身份证号码；出生日期和性别须与之一致", examples=["11010519900517002X"])
-    phone: Phone
+    IDNo: IdNumberText = Field(
+        description="证件号码；其中的出生日期和性别须一致。14 岁以下尚无证件的儿童可为空",
+        examples=["11010519900517002X"],
+    )
+    phone: ContactPhone
+    idType: IdTypeText = Field("", description=f"{ID_TYPE_DESCRIPTION}；空：01", examples=["01"])
+    guardian: GuardianFields | None = Field(None, description="监护人：14 岁以下必填")
 
 
 class AddMemberResponse(WireModel):
@@ -118,6 +118,15 @@ class Member(WireModel):
     phone: str = Field(examples=["13800000001"])
     defaultMember: bool = Field(examples=[True])
     patiImg: str = Field(description="患者号条形码，Base64 的 PNG；空：尚未建档", examples=[EXAMPLE_BAR_CODE])
+    idType: str = Field(description=f"{ID_TYPE_DESCRIPTION}；空：没有证件", examples=["01"])
+    verified: bool = Field(description="是否已核验身份", examples=[True])
+    hasGuardian: bool = Field(description="是否有监护人", examples=[False])
+
+
+class RemoveMemberRequest(WireModel):
+    """The member to remove."""
+
+    memberId: Id = Field(examples=["1"])
 
 
 class MyInfo(WireModel):
@@ -153,9 +162,9 @@ class PictureForm(WireModel):
     OSS_access_key_id: str = Field(examples=["AKIAIOSFODNN7EXAMPLE"])
     policy: str = Field(examples=["eyJleHBpcmF0aW9uIjogIjIwMjYtMDEtMDVUMDE6NDU6MDBaIn0="])
     signature: str = Field(examples=["8afdbf4008c03f22c2cd3cdb72e4afbb1f6a588f3255ac628749a66d7f09699e"])
-    key: str = Field(examples=["uploads/1/pY0ZQ3bqj1cXw7uT2mLkVn9d.jpg"])
+    key: str = Field(examples=["1/uploads/pY0ZQ3bqj1cXw7uT2mLkVn9d.jpg"])
     fields: dict[str, str] = Field(
         description="完整的表单：原样提交所有字段，最后加上 file；15 分钟内有效",
-        examples=[{"key": "uploads/1/pY0ZQ3bqj1cXw7uT2mLkVn9d.jpg", "Content-Type": "image/jpeg"}],
+        examples=[{"key": "1/uploads/pY0ZQ3bqj1cXw7uT2mLkVn9d.jpg", "Content-Type": "image/jpeg"}],
     )
     usage: FormUsage

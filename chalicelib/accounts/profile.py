@@ -8,7 +8,7 @@ from chalicelib.files import confirmation, file_types, links, store, upload_form
 from chalicelib.files.file_types import Purpose
 from chalicelib.http.file_fields import FORM_USAGE
 from chalicelib.identity.callers import Caller
-from chalicelib.people import accounts, bar_code, formatting
+from chalicelib.people import accounts, bar_code, formatting, members
 from chalicelib.people.accounts import AVATAR
 
 
@@ -19,8 +19,8 @@ def get_own(caller: Caller) -> MyInfo:
     """
     _confirm_avatar(caller)
     account = accounts.get(mysql.autocommit, caller.tenant_id, caller.user_id)
-    members = accounts.list_members_with_patients(mysql.autocommit, caller.tenant_id, caller.user_id)
-    first = members[0] if members else None
+    found = members.list_with_patients(mysql.autocommit, caller.tenant_id, caller.user_id)
+    first = found[0] if found else None
     person = account if account.name or first is None else first
     birthday, pati_id = person.birthday, str((first and first.pati_id) or "")
     return MyInfo(
@@ -48,7 +48,7 @@ def create_picture_form(caller: Caller, request: PictureFormRequest) -> PictureF
         ApiError: 400 if the type or the size of the picture is not allowed.
     """
     terms = file_types.build_upload_terms(Purpose.PHOTO, request.file_extension, request.file_type, request.file_size)
-    ticket = upload_forms.issue(caller, AVATAR, terms)
+    ticket = upload_forms.issue(caller.tenant_id, caller.principal, AVATAR, terms)
     fields = ticket.form.fields
     return PictureForm(
         url=ticket.form.url,

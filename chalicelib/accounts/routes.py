@@ -18,6 +18,7 @@ from chalicelib.accounts.models import (
     PhoneQuery,
     PictureForm,
     PictureFormRequest,
+    RemoveMemberRequest,
     ResetPasswordRequest,
     SaveMyInfoRequest,
     SignInRequest,
@@ -25,7 +26,7 @@ from chalicelib.accounts.models import (
     SignUpRequest,
     VerifyCodeRequest,
 )
-from chalicelib.errors import BAD_CREDENTIALS, CONFLICT, CONSENT_REQUIRED, RATE_LIMITED, TOO_MANY_REQUESTS
+from chalicelib.errors import BAD_CREDENTIALS, CONFLICT, CONSENT_REQUIRED, NOT_FOUND, TOO_MANY_REQUESTS
 from chalicelib.http.routing import Routes
 from chalicelib.identity import sms_codes
 from chalicelib.identity.callers import Caller, Role
@@ -105,17 +106,25 @@ def logout(caller: Caller) -> None:
     sign_in.sign_out(caller)
 
 
-@routes.post(
-    "/pati_service/patient_service/member",
-    callers=[Role.PATIENT],
-    errors=[CONFLICT, CONSENT_REQUIRED, TOO_MANY_REQUESTS],
-)
+@routes.post("/pati_service/patient_service/member", callers=[Role.PATIENT], errors=[CONFLICT, CONSENT_REQUIRED])
 def add_member(caller: Caller, body: AddMemberRequest) -> AddMemberResponse:
     """添加就诊人
 
-    At most ten members; the first one is the default. Adding the same person again returns the same member.
+    At most ten members, and twenty in a year; the first one is the default. Adding the same person again returns the
+    same member. The member has a patient file of its own until it is verified. Children below 14 need a guardian, but
+    no document of their own.
     """
     return members.add(caller, body)
+
+
+@routes.post("/pati_service/patient_service/member/remove", callers=[Role.PATIENT], errors=[CONFLICT, NOT_FOUND])
+def remove_member(caller: Caller, body: RemoveMemberRequest) -> None:
+    """删除就诊人
+
+    Rejected while the member has a booking to come. If it was the default one, the next member becomes that.
+    Consultations of the member end. Repeating the request has no effect.
+    """
+    members.remove(caller, body.memberId)
 
 
 @routes.get("/pati_service/patient_service/members", callers=[Role.PATIENT])
@@ -136,7 +145,7 @@ def save_my_info(caller: Caller, body: SaveMyInfoRequest) -> None:
     profile.save(caller, body)
 
 
-@routes.post("/pati_service/patient_service/myinfo/upload_picture", callers=[Role.PATIENT], errors=[RATE_LIMITED])
+@routes.post("/pati_service/patient_service/myinfo/upload_picture", callers=[Role.PATIENT])
 def upload_picture(caller: Caller, body: PictureFormRequest) -> PictureForm:
     """用户个人图像上传
 

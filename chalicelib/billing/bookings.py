@@ -80,6 +80,20 @@ def find_for_update(tx: Tx, tenant_id: int, book_id: int) -> Booking | None:
     return Booking(**{**row, **states})
 
 
+def has_member_to_come(tx: Tx, tenant_id: int, member_id: int) -> bool:
+    """Return whether a member has a booking that is neither cancelled, registered nor missed."""
+    found = tx.fetch_value(
+        """
+        SELECT 1 FROM bookings
+        WHERE member_id = %(member_id)s AND tenant_id = %(tenant_id)s AND status = %(booked)s LIMIT 1
+        """,
+        tenant_id=tenant_id,
+        member_id=member_id,
+        booked=BookingStatus.BOOKED,
+    )
+    return found is not None
+
+
 def mark_paid(tx: Tx, booking: Booking) -> None:
     """Mark a booking that `find_for_update` has locked as paid."""
     tx.execute(

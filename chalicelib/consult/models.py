@@ -226,5 +226,8 @@ class SessionForDoctor(Session):
     gender: Annotated[int, Field(description="0 未知，1 男，2 女，9 未说明", examples=[2])]
     age: Annotated[str, Field(examples=["36岁"])]
     phone: Annotated[str, Field(examples=["138****0001"])]
+    member_verified: Annotated[bool, Field(description="false：未核验身份", examples=[True])]
+    guardian_name: Annotated[str, Field(description="6 岁以下儿童的监护人；空：没有", examples=[""])]
+    guardian_phone: Annotated[str, Field(description="6 岁以下儿童的监护人的手机号", examples=[""])]
     last_msg_date: ActiveTimeText
     last_msg_id: Annotated[str, Field(description="没有消息时为仅供翻页的位置", examples=[MSG_ID_EXAMPLE])]

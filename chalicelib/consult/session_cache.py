@@ -16,7 +16,7 @@ from chalicelib.errors import ApiError
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.identity.tokens import Owner
 
-SCHEMA_VERSION = 3  # of SessionRecord: a release that changes it must not read what the previous one has cached
+SCHEMA_VERSION = 4  # of SessionRecord: a release that changes it must not read what the previous one has cached
 TOO_MANY_MARKER = "many"  # cached instead of a list that is longer than MAX_CACHED_SESSIONS
 LIST_TTL_SECONDS = 10  # short, because a writer that cannot reach Redis cannot invalidate the list
 MAX_CACHED_SESSIONS = 300  # sessions of one person that are cached as a list

@@ -1,5 +1,6 @@
 """Session lists of the patient's and the doctor's start pages."""
 
+from datetime import date
 from typing import Any, NamedTuple
 
 from chalicelib import clock
@@ -13,7 +14,8 @@ from chalicelib.identity.callers import Caller
 from chalicelib.identity.tokens import Owner
 from chalicelib.messaging import ids, reading
 from chalicelib.messaging.models import Message, MessageType
-from chalicelib.people import formatting
+from chalicelib.people import formatting, guardians, members, phones
+from chalicelib.people.patients import PatientStatus
 
 
 class SessionEntry(NamedTuple):
@@ -108,6 +110,7 @@ def _format_for_patient(entry: SessionEntry) -> SessionForPatient:
 
 def _format_for_doctor(entry: SessionEntry) -> SessionForDoctor:
     session, newest, unread = entry
+    shows_guardian = bool(session.guardian_name) and _is_small_child(session)
     return SessionForDoctor(
         session_id=session.session_no,
         session_no=session.session_no,
@@ -116,13 +119,32 @@ def _format_for_doctor(entry: SessionEntry) -> SessionForDoctor:
         member_photo_url=_sign_photo_url(session.member_photo_key),
         gender=session.gender,
         age=formatting.format_age(session.birthday, clock.today()),
-        phone=formatting.mask_phone(session.phone),
+        phone=formatting.mask_phone(_decrypt_phone(session)),
+        member_verified=session.patient_status == PatientStatus.VERIFIED,
+        guardian_name=session.guardian_name if shows_guardian else "",
+        guardian_phone=formatting.mask_phone(_decrypt_guardian_phone(session)) if shows_guardian else "",
         last_message=newest.content if newest else "",
         last_message_type=_get_message_type(newest),
         last_msg_date=clock.format_wire_time(entry.active_at),
         last_msg_id=entry.position,
         unread=unread,
     )
+
+
+def _is_small_child(session: SessionRecord) -> bool:
+    if not session.birthday:
+        return False
+    years = formatting.compute_years(date.fromisoformat(session.birthday), clock.today())
+    return years < guardians.SHOWN_TO_DOCTORS_BELOW_YEARS
+
+
+def _decrypt_phone(session: SessionRecord) -> str:
+    sealed = bytes.fromhex(session.phone_sealed)
+    return phones.unseal(session.tenant_id, members.TABLE_NAME, session.member_id, sealed)
+
+
+def _decrypt_guardian_phone(session: SessionRecord) -> str:
+    return guardians.decrypt_phone(session.tenant_id, session.pati_id, bytes.fromhex(session.guardian_phone_sealed))
 
 
 def _get_message_type(message: Message | None) -> int:

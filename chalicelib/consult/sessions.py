@@ -73,6 +73,8 @@ def hide(caller: Caller, session_no: str) -> None:
 
 
 def _create(tx: Tx, caller: Caller, pair: MemberAndDoctor, session_no: str) -> None:
+    if not store.lock_member(tx, caller.tenant_id, pair.member_id):
+        raise ApiError(errors.NOT_FOUND, "就诊人或医生不存在")
     now = clock.now()
     principals = [caller.principal, f"user:{pair.doctor_id}"]
     conversation_id = messaging_store.create_conversation(

@@ -7,8 +7,8 @@ from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.identity.callers import Role
 from chalicelib.messaging import ids
 from chalicelib.people import consents
-from chalicelib.people.accounts import Relation
 from chalicelib.people.consents import ConsentStatus
+from chalicelib.people.members import Relation
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +18,16 @@ class SessionRecord:
     session_no: str
     tenant_id: int
     member_id: int
-    user_id: int  # the account that the member belongs to
+    user_id: int  # the account that the member belongs to, 0 if it was removed
     member_name: str
     gender: int
     birthday: str  # yyyy-MM-dd, "" if unknown
-    phone: str
+    phone_sealed: str  # encrypted, in hexadecimal, "" for none; so also the guardian's
     member_photo_key: str
+    pati_id: int  # 0 without a patient file
+    patient_status: str  # a PatientStatus, "" without a patient file
+    guardian_name: str  # "" for none
+    guardian_phone_sealed: str
     doctor_id: int
     doctor_name: str
     duty_code: str
@@ -57,9 +61,12 @@ class UnreadReply:
 
 
 SELECT_SESSION = """
-    SELECT s.session_no, s.tenant_id, s.member_id, m.user_id, m.name AS member_name, m.gender,
-           COALESCE(DATE_FORMAT(m.birthday, '%%Y-%%m-%%d'), '') AS birthday, m.phone,
+    SELECT s.session_no, s.tenant_id, s.member_id, IF(m.live = 1, m.user_id, 0) AS user_id, m.name AS member_name,
+           m.gender, COALESCE(DATE_FORMAT(m.birthday, '%%Y-%%m-%%d'), '') AS birthday,
+           COALESCE(HEX(m.phone_sealed), '') AS phone_sealed,
            IF(m.cont_relation = %(relation_self)s, a.photo_key, '') AS member_photo_key,
+           COALESCE(m.pati_id, 0) AS pati_id, COALESCE(f.status, '') AS patient_status,
+           COALESCE(g.name, '') AS guardian_name, COALESCE(HEX(g.phone_sealed), '') AS guardian_phone_sealed,
            s.doctor_id, d.name AS doctor_name, COALESCE(p.duty_code, '') AS duty_code,
            COALESCE(p.photo_key, '') AS doctor_photo_key, s.created_at
     FROM consult_sessions s
@@ -67,6 +74,8 @@ SELECT_SESSION = """
     JOIN accounts a ON a.user_id = m.user_id
     JOIN staff d ON d.user_id = s.doctor_id
     LEFT JOIN doctors p ON p.user_id = s.doctor_id
+    LEFT JOIN patients f ON f.pati_id = m.pati_id
+    LEFT JOIN guardians g ON g.pati_id = m.pati_id
 """
 
 # For NewMessage.condition_sql: the conversation is the session of this member and this doctor.
@@ -80,7 +89,7 @@ def find_pair(tx: Tx, tenant_id: int, user_id: int, member_id: int, doctor_id: i
     """Return the session of a member and a doctor, and what decides whether they may have one.
 
     Returns:
-        None if the member is not the account's or the tenant has no such doctor. A disabled doctor is found only if
+        None if the account has no such live member or the tenant has no such doctor. A disabled doctor is found only if
         there is a session already.
     """
     row = tx.fetch_one(
@@ -89,7 +98,7 @@ def find_pair(tx: Tx, tenant_id: int, user_id: int, member_id: int, doctor_id: i
         FROM members m
         JOIN staff d ON d.user_id = %(doctor_id)s AND d.tenant_id = m.tenant_id AND d.role = %(doctor)s
         LEFT JOIN consult_sessions s ON s.member_id = m.member_id AND s.doctor_id = d.user_id
-        WHERE m.member_id = %(member_id)s AND m.user_id = %(user_id)s AND m.tenant_id = %(tenant_id)s
+        WHERE m.member_id = %(member_id)s AND m.user_id = %(user_id)s AND m.tenant_id = %(tenant_id)s AND m.live = 1
           AND (d.disabled_at IS NULL OR s.session_no IS NOT NULL)
         """,
         tenant_id=tenant_id,
@@ -102,6 +111,19 @@ def find_pair(tx: Tx, tenant_id: int, user_id: int, member_id: int, doctor_id: i
         return None
     session_no = row["session_no"].decode() if row["session_no"] else ""
     return MemberDoctorPair(session_no, row["birthday"], consents.parse_status(row))
+
+
+def lock_member(tx: Tx, tenant_id: int, member_id: int) -> bool:
+    """Prevent until the commit that a member is removed; return False if it has been."""
+    found = tx.fetch_value(
+        """
+        SELECT 1 FROM members
+        WHERE member_id = %(member_id)s AND tenant_id = %(tenant_id)s AND live = 1 LOCK IN SHARE MODE
+        """,
+        member_id=member_id,
+        tenant_id=tenant_id,
+    )
+    return found is not None
 
 
 def insert(
@@ -176,7 +198,7 @@ def find_unread_reply(
 def list_by_patient(tx: Tx, user_id: int, limit: int) -> list[SessionRecord]:
     """Return up to `limit` sessions of an account, unordered."""
     rows = tx.fetch_all(
-        f"{SELECT_SESSION} WHERE m.user_id = %(user_id)s LIMIT %(limit)s",
+        f"{SELECT_SESSION} WHERE m.user_id = %(user_id)s AND m.live = 1 LIMIT %(limit)s",
         user_id=user_id,
         limit=limit,
         relation_self=Relation.SELF,

@@ -16,7 +16,8 @@ TWO_PERSON_KINDS = (ConversationKind.CONSULT, ConversationKind.DIRECT, Conversat
 # The name of a person with the staff row s or the account a; a patient without a name has that of their first member.
 DISPLAY_NAME_SQL = """
     COALESCE(s.name, NULLIF(a.name, ''),
-             (SELECT m.name FROM members m WHERE m.user_id = a.user_id ORDER BY m.is_default DESC, m.member_id LIMIT 1))
+             (SELECT m.name FROM members m WHERE m.user_id = a.user_id AND m.live = 1
+              ORDER BY m.is_default DESC, m.member_id LIMIT 1))
 """
 
 

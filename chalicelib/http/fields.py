@@ -20,6 +20,7 @@ from pydantic import (
 
 from chalicelib import clock
 from chalicelib.messaging import ids
+from chalicelib.people import phones
 
 T = TypeVar("T")
 ID_LIMIT = 2**53  # JavaScript represents larger integers inexactly
@@ -166,6 +167,22 @@ Phone = Annotated[str, Field(pattern=PHONE_PATTERN, examples=["13800000001"])]
 
 OptionalPhone = Annotated[str, Field(pattern=OPTIONAL_PHONE_PATTERN, examples=["13800000001"])]
 
+CONTACT_PHONE_PATTERN = r"^(1[3-9][0-9]{9}|\+([1-79][0-9]{6,14}|8[0-57-9][0-9]{5,13}))$"
+ContactPhone = Annotated[
+    str,
+    Field(max_length=32, examples=["13800000001"]),
+    AfterValidator(phones.normalize),
+    WithJsonSchema({"type": "string", "pattern": CONTACT_PHONE_PATTERN}),
+]
+"""A phone of any country, as people/phones.py describes; accounts, which receive SMS codes, have a `Phone`."""
+
+OptionalContactPhone = Annotated[
+    str,
+    Field(max_length=32, examples=["13800000001"]),
+    AfterValidator(lambda number: phones.normalize(number) if number else ""),
+    WithJsonSchema({"type": "string", "pattern": f"^$|{CONTACT_PHONE_PATTERN}"}),
+]
+
 Password = Annotated[str, Field(min_length=8, max_length=72, examples=["Demo-12345"])]
 """A new password; existing ones may be shorter."""
 
@@ -201,7 +218,7 @@ Gender = Annotated[Literal[0, 1, 2, 9], BeforeValidator(parse_choice), build_enu
 """0 unknown, 1 male, 2 female, 9 unspecified."""
 
 Relation = Annotated[Literal[1, 2, 3, 4, 5, 9], BeforeValidator(parse_choice), build_enum_schema(1, 2, 3, 4, 5, 9)]
-"""A value of people.accounts.Relation."""
+"""A value of people.members.Relation."""
 
 Date = Annotated[date, BeforeValidator(_require_iso_date)]
 Birthday = Annotated[Date, AfterValidator(_require_not_future)]

@@ -58,7 +58,7 @@ CREATE TABLE members (
     name           VARCHAR(64) NOT NULL,
     gender         TINYINT NOT NULL DEFAULT 0,  -- 0 unknown, 1 male, 2 female, 9 unspecified
     birthday       DATE NULL,
-    phone          VARCHAR(20) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT '',
+    phone_sealed   VARBINARY(128) NULL,  -- encrypted, NULL for none
     cont_relation  TINYINT NOT NULL DEFAULT 1,  -- 1 self, 2 spouse, 3 parent, 4 child, 5 other relative, 9 other
     is_default     TINYINT NOT NULL DEFAULT 0,  -- 0 or 1
     live           TINYINT NULL DEFAULT 1,  -- 1, or NULL when removed
@@ -109,24 +109,24 @@ CREATE TABLE doctors (
     KEY by_sort (tenant_id, sort, user_id)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
--- Patient files: one for each person in a tenant, shared by all accounts that book for the person.
+-- Patient files. A verified file is the only one of its person, and shared by all accounts that book for the person;
+-- any number of self-declared files may claim the same person.
 CREATE TABLE patients (
     pati_id          BIGINT PRIMARY KEY AUTO_INCREMENT,
     tenant_id        BIGINT NOT NULL,
-    name             VARCHAR(64) NOT NULL,
+    name             VARCHAR(64) NOT NULL,  -- as entered
+    name_key         VARCHAR(64) NOT NULL,  -- as searched, see people/names.py
     gender           TINYINT NOT NULL DEFAULT 0,  -- 0 unknown, 1 male, 2 female, 9 unspecified
     birthday         DATE NULL,
-    phone            VARCHAR(20) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT '',
-    id_type          VARCHAR(2) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT '',  -- 99 身份证, '' none
-    id_sealed        VARBINARY(255) NULL,  -- the id number, encrypted
-    id_blind         BINARY(32) NULL,  -- blind index of the id number: a keyed hash for equality searches
+    phone_sealed     VARBINARY(128) NULL,  -- encrypted, NULL for none
+    phone_blind      BINARY(32) NULL,  -- blind index of the phone: a keyed hash for equality searches
     province         VARCHAR(64) NOT NULL DEFAULT '',
     city             VARCHAR(64) NOT NULL DEFAULT '',
     county           VARCHAR(64) NOT NULL DEFAULT '',
     address          VARCHAR(255) NOT NULL DEFAULT '',
     cont_name        VARCHAR(64) NOT NULL DEFAULT '',  -- the contact person
     cont_relation    TINYINT NULL,  -- 1 self, 2 spouse, 3 parent, 4 child, 5 other relative, 9 other
-    cont_phone       VARCHAR(20) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT '',
+    cont_phone_sealed  VARBINARY(128) NULL,  -- encrypted, NULL for none
     photo_key        VARBINARY(255) NOT NULL DEFAULT '',  -- S3 key, '' for none
     trea_id          BIGINT NULL,  -- the latest registered visit
     status           VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT 'declared',  -- declared, verified, temporary or merged
@@ -141,12 +141,11 @@ CREATE TABLE patients (
     idempotency_key  VARBINARY(128) NULL,  -- Idempotency-Key of the request that created the file
     created_at       BIGINT NOT NULL,
     changed_at       BIGINT NOT NULL,
-    UNIQUE KEY id_number (tenant_id, id_type, id_blind),
     UNIQUE KEY card_no (tenant_id, card_no),
     UNIQUE KEY idempotency_key (tenant_id, created_by, idempotency_key),
-    KEY by_tenant (tenant_id, pati_id),
-    KEY by_name (tenant_id, name),
-    KEY by_phone (tenant_id, phone)
+    KEY by_tenant (tenant_id, pati_id, status),
+    KEY by_name (tenant_id, name_key, status),
+    KEY by_phone (tenant_id, phone_blind)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
 -- Identity documents of patient files, verified or only declared.
@@ -173,8 +172,8 @@ CREATE TABLE patient_identities (
     tenant_id       BIGINT NOT NULL,
     identity_blind  BINARY(32) NOT NULL,
     pati_id         BIGINT NOT NULL,
-    PRIMARY KEY (tenant_id, identity_blind),
-    KEY by_patient (pati_id)
+    PRIMARY KEY (pati_id, identity_blind),
+    UNIQUE KEY identity (tenant_id, identity_blind)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
 -- Guardians of children. A guardian needs no patient file.

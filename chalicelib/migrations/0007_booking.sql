@@ -91,6 +91,7 @@ CREATE TABLE bookings (
     KEY by_account (tenant_id, user_id, book_id),
     KEY by_patient (tenant_id, pati_id, status, day),
     KEY by_doctor (tenant_id, doctor_id, pati_id),
+    KEY by_member (member_id, status),
     KEY by_day (tenant_id, day, doctor_id),
     KEY by_status (status, day),
     KEY by_payment_deadline (status, payment_state, pay_by),

@@ -21,6 +21,7 @@ class Job(StrEnum):
     NOTIFY_PAYMENT = "notify_payment"
     MOVE_WITHDRAWN_FILE = "move_withdrawn_file"
     EXPORT_ACCOUNT = "export_account"
+    VERIFY_MEMBER = "verify_member"
     SEND_SMS_CODE = "send_sms_code"
     REFUND_BOOKING = "refund_booking"
     WECHAT_UNREAD_REPLY = "wechat_unread_reply"

@@ -1,27 +1,14 @@
-"""Patients' accounts and their members (就诊人)."""
+"""Patients' accounts. Their members (就诊人) are in members.py."""
 
 from dataclasses import dataclass
 from datetime import date
-from enum import IntEnum
 
 from chalicelib import clock
-from chalicelib.adapters.mysql import Row, Tx
+from chalicelib.adapters.mysql import Tx
 from chalicelib.people import persons
 from chalicelib.people.roles import PersonKind
 
 AVATAR = "avatar"  # files.place of an upload that becomes the uploader's avatar
-MAX_MEMBERS = 10
-
-
-class Relation(IntEnum):
-    """members.cont_relation: what the member is to the account's owner."""
-
-    SELF = 1
-    SPOUSE = 2
-    PARENT = 3
-    CHILD = 4
-    OTHER_RELATIVE = 5
-    OTHER = 9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,20 +31,6 @@ class Account:
     photo_key: str  # S3 key of the avatar, "" for none
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
-    """A person for whom an account books, with the ID number of their patient file."""
-
-    member_id: int
-    pati_id: int | None
-    name: str
-    gender: int
-    birthday: date | None
-    phone: str
-    is_default: bool
-    id_sealed: bytes | None
-
-
 def create(tx: Tx, tenant_id: int, phone: str, password_hash: bytes) -> int:
     """Insert an account and return its user_id.
 
@@ -77,45 +50,6 @@ def create(tx: Tx, tenant_id: int, phone: str, password_hash: bytes) -> int:
         now=clock.now(),
     )
     return user_id
-
-
-def add_member(
-    tx: Tx,
-    tenant_id: int,
-    user_id: int,
-    name: str,
-    *,
-    gender: int = 0,
-    birthday: date | None = None,
-    phone: str = "",
-    cont_relation: int = Relation.SELF,
-    is_default: bool = False,
-    pati_id: int | None = None,
-) -> int:
-    """Insert a member of an account and return the member_id.
-
-    Raises:
-        mysql.DuplicateKeyError: key "patient_of_account" if the account has a member with this patient file.
-    """
-    return tx.insert(
-        """
-        INSERT INTO members
-            (tenant_id, user_id, pati_id, name, gender, birthday, phone, cont_relation, is_default, created_at)
-        VALUES
-            (%(tenant_id)s, %(user_id)s, %(pati_id)s, %(name)s, %(gender)s, %(birthday)s, %(phone)s,
-             %(cont_relation)s, %(is_default)s, %(now)s)
-        """,
-        tenant_id=tenant_id,
-        user_id=user_id,
-        pati_id=pati_id,
-        name=name,
-        gender=gender,
-        birthday=birthday,
-        phone=phone,
-        cont_relation=cont_relation,
-        is_default=is_default,
-        now=clock.now(),
-    )
 
 
 def find_by_phone(tx: Tx, tenant_id: int, phone: str) -> int | None:
@@ -230,22 +164,3 @@ def set_avatar(tx: Tx, file_id: int) -> None:
             user_id=int(file["uploader"].decode().removeprefix("user:")),
             tenant_id=file["tenant_id"],
         )
-
-
-def list_members_with_patients(tx: Tx, tenant_id: int, user_id: int) -> list[Member]:
-    """Return an account's members, the default member first, then in the order of their creation."""
-    rows = tx.fetch_all(
-        """
-        SELECT m.member_id, m.pati_id, m.name, m.gender, m.birthday, m.phone, m.is_default, p.id_sealed
-        FROM members m LEFT JOIN patients p ON p.pati_id = m.pati_id AND p.tenant_id = m.tenant_id
-        WHERE m.user_id = %(user_id)s AND m.tenant_id = %(tenant_id)s
-        ORDER BY m.is_default DESC, m.member_id
-        """,
-        tenant_id=tenant_id,
-        user_id=user_id,
-    )
-    return [_build_member(row) for row in rows]
-
-
-def _build_member(row: Row) -> Member:
-    return Member(**{**row, "is_default": bool(row["is_default"])})

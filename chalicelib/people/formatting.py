@@ -21,6 +21,11 @@ def format_age(birthday: str, today: date) -> str:
     return f"{months}个月" if months else f"{(today - born).days}天"
 
 
+def compute_years(birthday: date, today: date) -> int:
+    """Return the age in whole years."""
+    return today.year - birthday.year - ((today.month, today.day) < (birthday.month, birthday.day))
+
+
 def mask_phone(phone: str) -> str:
     """Return a phone number without its middle digits: 138****0001."""
     return f"{phone[:3]}****{phone[-4:]}" if len(phone) >= 11 else "*" * len(phone)

@@ -1,5 +1,12 @@
-"""Patient files: one for each person in a tenant, found by ID number. Members of accounts refer to them."""
+"""Patient files. Members of accounts refer to them.
 
+A declared file says what an account, or staff without a document, entered; any number of them may claim one person. A
+verified file is the only one of its person: see patient_documents.py. Writing and decrypting files needs the encryption
+keys: load them before a transaction (field_encryption.preload_keys).
+"""
+
+import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -8,41 +15,44 @@ from typing import Any
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row, Tx
-from chalicelib.crypto import field_encryption
 from chalicelib.errors import ApiError
-from chalicelib.people import double_submission
+from chalicelib.people import double_submission, names, patient_documents, phones
+from chalicelib.people.documents import Document
 
 TABLE_NAME = "patients"
-ID_CARD_TYPE = "99"  # 身份证
+CONTACT_PHONE = "patients.cont"  # separates the contact's phone from the patient's in the ciphertexts of a row
+NAME_KEY_LENGTH = 64
+CARD_NUMBER_LENGTH = 12
+MAX_CARD_NUMBER_TRIES = 3  # of 10^12 numbers, a hospital uses millions
 
 
 class PatientStatus(StrEnum):
     """patients.status."""
 
-    DECLARED = "declared"  # by an account or without a document in hand
-    VERIFIED = "verified"
-    TEMPORARY = "temporary"  # of a person whose name is not known
-    MERGED = "merged"  # replaced by the file patients.merged_into
+    DECLARED = "declared"  # entered by an account, or by staff without a document
+    VERIFIED = "verified"  # the only file of its identities
+    TEMPORARY = "temporary"  # of a person in an emergency who is not identified yet
+    MERGED = "merged"  # replaced by another file
 
 
-@dataclass(frozen=True, slots=True)
-class IdNumber:
-    """The number of an identity document, with its blind index for equality searches."""
+class VerificationMethod(StrEnum):
+    """patients.verified_how and patient_merges.how: what proved that a file is a person's."""
 
-    id_type: str
-    number: str
-    blind_index: bytes
+    PHONE = "phone"  # the account's phone is the file's
+    CODE = "code"  # a code sent to the file's phone
+    CARD = "card"  # the number of a visit card
+    FRONT_DESK = "front_desk"  # staff saw the document
+    REGISTRATION = "registration"  # staff saw the document when they registered a booking
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PatientDetails:
-    """The details of a person that a patient file records."""
+    """The details of a person that a patient file records, besides documents."""
 
     name: str
     gender: int
     birthday: date | None
-    phone: str
-    id_number: IdNumber | None = None
+    phone: str  # as phones.normalize returns it, "" for none
     province: str = ""
     city: str = ""
     county: str = ""
@@ -54,105 +64,190 @@ class PatientDetails:
 
 @dataclass(frozen=True, slots=True)
 class Patient:
-    """A patient file as stored; get_id_number decrypts its ID number."""
+    """A patient file as stored; `decrypt_phone` and `decrypt_contact_phone` return its phones."""
 
     tenant_id: int
     pati_id: int
     name: str
     gender: int
     birthday: date | None
-    phone: str
-    id_type: str
-    id_sealed: bytes | None
+    phone_sealed: bytes | None
+    phone_blind: bytes | None
     province: str
     city: str
     county: str
     address: str
     cont_name: str
     cont_relation: int | None
-    cont_phone: str
+    cont_phone_sealed: bytes | None
     photo_key: str
     trea_id: int | None
+    status: PatientStatus
+    card_no: str | None
+    merged_into: int | None
+    verified_at: int | None
+    verified_how: str  # a VerificationMethod, or ""
+    created_by: int | None
     created_at: int
 
 
-def build_id_number(tenant_id: int, number: str, kind: str = ID_CARD_TYPE) -> IdNumber:
-    """Compute the blind index of a number to store or search. Not inside a transaction: see crypto/field_encryption.py.
+def insert_declared(
+    tx: Tx,
+    tenant_id: int,
+    details: PatientDetails,
+    document: Document | None,
+    created_by: int | None,
+    *,
+    idempotency_key: str | None = None,
+    status: PatientStatus = PatientStatus.DECLARED,
+) -> int:
+    """Insert a file that is not verified and return its pati_id. Which other files exist makes no difference.
+
+    Raises:
+        mysql.DuplicateKeyError: key "idempotency_key" if the same person has created another file with this key.
+    """
+    pati_id = tx.insert(
+        """
+        INSERT INTO patients
+            (tenant_id, name, name_key, gender, birthday, phone_blind, province, city, county, address, cont_name,
+             cont_relation, status, created_by, idempotency_key, created_at, changed_at)
+        VALUES
+            (%(tenant_id)s, %(name)s, %(name_key)s, %(gender)s, %(birthday)s, %(phone_blind)s, %(province)s, %(city)s,
+             %(county)s, %(address)s, %(cont_name)s, %(cont_relation)s, %(status)s, %(created_by)s,
+             %(idempotency_key)s, %(now)s, %(now)s)
+        """,
+        **_build_columns(tenant_id, details),
+        tenant_id=tenant_id,
+        status=status,
+        created_by=created_by,
+        idempotency_key=idempotency_key.encode() if idempotency_key else None,
+        now=clock.now(),
+    )
+    if details.phone or details.cont_phone:  # ciphertexts are bound to the row id, which is only known after the insert
+        tx.execute(
+            """
+            UPDATE patients SET phone_sealed = %(phone_sealed)s, cont_phone_sealed = %(cont_phone_sealed)s
+            WHERE pati_id = %(pati_id)s AND tenant_id = %(tenant_id)s
+            """,
+            **_seal_phones(tenant_id, pati_id, details),
+            pati_id=pati_id,
+            tenant_id=tenant_id,
+        )
+    if document:
+        patient_documents.insert(tx, tenant_id, pati_id, document, created_by, is_primary=True)
+    return pati_id
+
+
+def insert_verified(
+    tx: Tx,
+    tenant_id: int,
+    details: PatientDetails,
+    document: Document,
+    created_by: int | None,
+    how: VerificationMethod = VerificationMethod.FRONT_DESK,
+    *,
+    idempotency_key: str | None = None,
+) -> int:
+    """Insert a verified file and return its pati_id.
+
+    Raises:
+        mysql.DuplicateKeyError: key "identity" if another verified file has the document's identity, "idempotency_key"
+            if the same person has created another file with this key.
+    """
+    pati_id = insert_declared(tx, tenant_id, details, document, created_by, idempotency_key=idempotency_key)
+    mark_verified(tx, tenant_id, pati_id, how, created_by, [document.identity_blind])
+    return pati_id
+
+
+def mark_verified(
+    tx: Tx,
+    tenant_id: int,
+    pati_id: int,
+    how: VerificationMethod,
+    verified_by: int | None,
+    identities: Iterable[bytes],
+) -> None:
+    """Verify a declared or temporary file, which gets a card number. The caller has locked it.
 
     Args:
-        number: the result of id_cards.normalize, or the number of another document.
-        kind: type of the document; 01 is an alias of 99.
-    """
-    kind = ID_CARD_TYPE if kind == "01" else kind
-    return IdNumber(kind, number, field_encryption.compute_blind_index(tenant_id, f"id:{kind}", number))
-
-
-def get_or_create(
-    tx: Tx, tenant_id: int, details: PatientDetails, created_by: int, idempotency_key: str | None = None
-) -> int:
-    """Return the pati_id of the file with this ID number, or of a new file; without a number always of a new one.
-
-    An existing file is left unchanged.
+        identities: identity_blind of the documents that proved it.
 
     Raises:
-        ApiError: 409 if the file with this number has another name.
-        mysql.DuplicateKeyError: key "idempotency_key" if this request has already created a file.
+        mysql.DuplicateKeyError: key "identity" if another verified file has one of the identities.
     """
-    pati_id = find_by_id_number(tx, tenant_id, details.name, details.id_number)
-    if pati_id:
-        return pati_id
-    try:
-        return _insert(tx, tenant_id, details, created_by, idempotency_key)
-    except mysql.DuplicateKeyError as error:
-        if error.key != "id_number":
-            raise
-        # A concurrent transaction has inserted a file with the same number.
-        pati_id = find_by_id_number(tx, tenant_id, details.name, details.id_number)
-        if not pati_id:
-            raise
-        return pati_id
-
-
-def find_by_id_number(tx: Tx, tenant_id: int, name: str, id_number: IdNumber | None) -> int | None:
-    """Return the pati_id of the file with this number, or None.
-
-    Raises:
-        ApiError: 409 if the file has another name.
-    """
-    if id_number is None:
-        return None
-    row = tx.fetch_one(
+    patient_documents.claim_identities(tx, tenant_id, pati_id, identities)
+    tx.execute(
         """
-        SELECT pati_id, name FROM patients
-        WHERE tenant_id = %(tenant_id)s AND id_type = %(id_type)s AND id_blind = %(id_blind)s
+        UPDATE patients
+        SET status = %(verified)s, verified_at = %(now)s, verified_by = %(verified_by)s, verified_how = %(how)s,
+            changed_at = %(now)s
+        WHERE pati_id = %(pati_id)s AND tenant_id = %(tenant_id)s
         """,
+        verified=PatientStatus.VERIFIED,
+        now=clock.now(),
+        verified_by=verified_by,
+        how=how,
+        pati_id=pati_id,
         tenant_id=tenant_id,
-        id_type=id_number.id_type,
-        id_blind=id_number.blind_index,
     )
-    if row and row["name"] != name:
-        raise ApiError(errors.CONFLICT, "该证件号码已用另一姓名建档")
-    return int(row["pati_id"]) if row else None
+    if get(tx, tenant_id, pati_id).card_no is None:
+        assign_card_number(tx, tenant_id, pati_id)
+
+
+def mark_declared(tx: Tx, tenant_id: int, pati_id: int) -> None:
+    """Take the verification from a file that owns no identity any more."""
+    tx.execute(
+        """
+        UPDATE patients
+        SET status = %(declared)s, verified_at = NULL, verified_by = NULL, verified_how = '', changed_at = %(now)s
+        WHERE pati_id = %(pati_id)s AND tenant_id = %(tenant_id)s AND status = %(verified)s
+        """,
+        declared=PatientStatus.DECLARED,
+        verified=PatientStatus.VERIFIED,
+        now=clock.now(),
+        pati_id=pati_id,
+        tenant_id=tenant_id,
+    )
+
+
+def assign_card_number(tx: Tx, tenant_id: int, pati_id: int) -> str:
+    """Give a file a new random number for its visit card, and return it. A former number is no longer valid."""
+    tries = MAX_CARD_NUMBER_TRIES
+    while True:
+        card_no = f"{secrets.randbelow(10**CARD_NUMBER_LENGTH):0{CARD_NUMBER_LENGTH}}"
+        try:
+            tx.execute(
+                "UPDATE patients SET card_no = %(card_no)s WHERE pati_id = %(pati_id)s AND tenant_id = %(tenant_id)s",
+                card_no=card_no,
+                pati_id=pati_id,
+                tenant_id=tenant_id,
+            )
+            return card_no
+        except mysql.DuplicateKeyError:
+            tries -= 1
+            if not tries:
+                raise
 
 
 def list_double_submissions(tx: Tx, tenant_id: int, details: PatientDetails, created_by: int) -> list[int]:
-    """Return the files with these details and no ID number that a person has just created without an idempotency key.
+    """Return the files with these details and no document that a person has just created without an idempotency key.
 
     Lock the person before (double_submission.lock_sender).
     """
     rows = tx.fetch_all(
         f"""
         {_SELECT_PATIENT_SQL}
-        WHERE tenant_id = %(tenant_id)s AND name = %(name)s AND created_by = %(created_by)s
-          AND created_at > %(since)s AND idempotency_key IS NULL AND id_blind IS NULL
+        WHERE tenant_id = %(tenant_id)s AND name_key = %(name_key)s AND created_by = %(created_by)s
+          AND created_at > %(since)s AND idempotency_key IS NULL
+          AND NOT EXISTS (SELECT 1 FROM patient_documents d WHERE d.pati_id = patients.pati_id)
         """,
         tenant_id=tenant_id,
-        name=details.name,
+        name_key=build_name_key(details.name),
         created_by=created_by,
         since=clock.now() - double_submission.WINDOW,
     )
-    columns = {name: value for name, value in _build_columns(details).items() if name != "id_blind"}
-    return [row["pati_id"] for row in rows if columns == {name: row[name] for name in columns}]
+    found = [_require_patient(row) for row in rows]
+    return [patient.pati_id for patient in found if get_details(patient) == details]
 
 
 def get(tx: Tx, tenant_id: int, pati_id: int, for_update: bool = False) -> Patient:
@@ -190,9 +285,27 @@ def get_by_idempotency_key(tx: Tx, tenant_id: int, created_by: int, idempotency_
     return _require_patient(row)
 
 
+def find_current_id(tx: Tx, tenant_id: int, pati_id: int) -> int | None:
+    """Return the pati_id of a file, or of the one that replaces it after merging; None if the tenant has no such file.
+
+    A bar code that was printed before the merge names the merged file.
+    """
+    row = None
+    while row is None or row["merged_into"]:
+        row = tx.fetch_one(
+            "SELECT pati_id, merged_into FROM patients WHERE pati_id = %(pati_id)s AND tenant_id = %(tenant_id)s",
+            pati_id=row["merged_into"] if row else pati_id,
+            tenant_id=tenant_id,
+        )
+        if row is None:
+            return None
+    return int(row["pati_id"])
+
+
 _SELECT_PATIENT_SQL = """
-    SELECT tenant_id, pati_id, name, gender, birthday, phone, id_type, id_sealed, province, city, county, address,
-           cont_name, cont_relation, cont_phone, photo_key, trea_id, created_at
+    SELECT tenant_id, pati_id, name, gender, birthday, phone_sealed, phone_blind, province, city, county, address,
+           cont_name, cont_relation, cont_phone_sealed, photo_key, trea_id, status, card_no, merged_into, verified_at,
+           verified_how, created_by, created_at
     FROM patients
 """
 
@@ -200,44 +313,55 @@ _SELECT_PATIENT_SQL = """
 def _require_patient(row: Row | None) -> Patient:
     if row is None:
         raise ApiError(errors.NOT_FOUND, "患者不存在")
-    return Patient(**{**row, "photo_key": row["photo_key"].decode()})
+    return Patient(**{**row, "photo_key": row["photo_key"].decode(), "status": PatientStatus(row["status"])})
 
 
-def get_id_number(patient: Patient) -> str:
-    """Return the decrypted ID number of a file, "" if it has none."""
-    return decrypt_id_number(patient.tenant_id, patient.pati_id, patient.id_sealed)
+def build_name_key(name: str) -> str:
+    """Return the value of patients.name_key for a name, or for the beginning of one."""
+    return names.normalize_name(name)[:NAME_KEY_LENGTH]
 
 
-def decrypt_id_number(tenant_id: int, pati_id: int, id_sealed: bytes | None) -> str:
-    """Return the ID number from patients.id_sealed, "" for None."""
-    return field_encryption.decrypt(tenant_id, TABLE_NAME, pati_id, id_sealed) if id_sealed else ""
+def decrypt_phone(patient: Patient) -> str:
+    """Return the phone of a file, "" if it has none."""
+    return phones.unseal(patient.tenant_id, TABLE_NAME, patient.pati_id, patient.phone_sealed)
+
+
+def decrypt_contact_phone(patient: Patient) -> str:
+    """Return the phone of a file's contact person, "" if it has none."""
+    return phones.unseal(patient.tenant_id, CONTACT_PHONE, patient.pati_id, patient.cont_phone_sealed)
+
+
+def get_details(patient: Patient) -> PatientDetails:
+    """Return the details of a file."""
+    names_of_fields = PatientDetails.__dataclass_fields__.keys() - {"phone", "cont_phone"}
+    return PatientDetails(
+        **{name: getattr(patient, name) for name in names_of_fields},
+        phone=decrypt_phone(patient),
+        cont_phone=decrypt_contact_phone(patient),
+    )
 
 
 def update(tx: Tx, tenant_id: int, pati_id: int, details: PatientDetails) -> None:
     """Write all details of a file.
 
     Raises:
-        ApiError: 404 if the tenant has no such file, 409 if another file has the ID number.
+        ApiError: 404 if the tenant has no such file.
     """
-    id_number = details.id_number
-    try:
-        changed = tx.execute(
-            """
-            UPDATE patients
-            SET name = %(name)s, gender = %(gender)s, birthday = %(birthday)s, phone = %(phone)s, id_type = %(id_type)s,
-                id_sealed = %(id_sealed)s, id_blind = %(id_blind)s, province = %(province)s, city = %(city)s,
-                county = %(county)s, address = %(address)s, cont_name = %(cont_name)s,
-                cont_relation = %(cont_relation)s, cont_phone = %(cont_phone)s, changed_at = %(now)s
-            WHERE pati_id = %(pati_id)s AND tenant_id = %(tenant_id)s
-            """,
-            **_build_columns(details),
-            id_sealed=field_encryption.encrypt(tenant_id, TABLE_NAME, pati_id, id_number.number) if id_number else None,
-            now=clock.now(),
-            pati_id=pati_id,
-            tenant_id=tenant_id,
-        )
-    except mysql.DuplicateKeyError:
-        raise ApiError(errors.CONFLICT, "该证件号码已建档") from None
+    changed = tx.execute(
+        """
+        UPDATE patients
+        SET name = %(name)s, name_key = %(name_key)s, gender = %(gender)s, birthday = %(birthday)s,
+            phone_sealed = %(phone_sealed)s, phone_blind = %(phone_blind)s, province = %(province)s, city = %(city)s,
+            county = %(county)s, address = %(address)s, cont_name = %(cont_name)s, cont_relation = %(cont_relation)s,
+            cont_phone_sealed = %(cont_phone_sealed)s, changed_at = %(now)s
+        WHERE pati_id = %(pati_id)s AND tenant_id = %(tenant_id)s
+        """,
+        **_build_columns(tenant_id, details),
+        **_seal_phones(tenant_id, pati_id, details),
+        now=clock.now(),
+        pati_id=pati_id,
+        tenant_id=tenant_id,
+    )
     if not changed:
         raise ApiError(errors.NOT_FOUND, "患者不存在")
 
@@ -252,47 +376,17 @@ def set_latest_visit(tx: Tx, tenant_id: int, pati_id: int, trea_id: int) -> None
     )
 
 
-def _insert(tx: Tx, tenant_id: int, details: PatientDetails, created_by: int, idempotency_key: str | None) -> int:
-    pati_id = tx.insert(
-        """
-        INSERT INTO patients
-            (tenant_id, name, gender, birthday, phone, id_type, id_blind, province, city, county, address,
-             cont_name, cont_relation, cont_phone, created_by, idempotency_key, created_at, changed_at)
-        VALUES
-            (%(tenant_id)s, %(name)s, %(gender)s, %(birthday)s, %(phone)s, %(id_type)s, %(id_blind)s, %(province)s,
-             %(city)s, %(county)s, %(address)s, %(cont_name)s, %(cont_relation)s, %(cont_phone)s, %(created_by)s,
-             %(idempotency_key)s, %(now)s, %(now)s)
-        """,
-        **_build_columns(details),
-        tenant_id=tenant_id,
-        created_by=created_by,
-        idempotency_key=idempotency_key.encode() if idempotency_key else None,
-        now=clock.now(),
-    )
-    if details.id_number:  # the ciphertext is bound to the row id, which is only known after the insert
-        tx.execute(
-            "UPDATE patients SET id_sealed = %(id_sealed)s WHERE pati_id = %(pati_id)s AND tenant_id = %(tenant_id)s",
-            id_sealed=field_encryption.encrypt(tenant_id, TABLE_NAME, pati_id, details.id_number.number),
-            pati_id=pati_id,
-            tenant_id=tenant_id,
-        )
-    return pati_id
+def _build_columns(tenant_id: int, details: PatientDetails) -> dict[str, Any]:
+    columns = {name: getattr(details, name) for name in PatientDetails.__dataclass_fields__}
+    phone = columns.pop("phone")
+    del columns["cont_phone"]
+    columns["name_key"] = build_name_key(details.name)
+    columns["phone_blind"] = phones.compute_blind_index(tenant_id, phone) if phone else None
+    return columns
 
 
-def _build_columns(details: PatientDetails) -> dict[str, Any]:
-    id_number = details.id_number
+def _seal_phones(tenant_id: int, pati_id: int, details: PatientDetails) -> dict[str, bytes | None]:
     return {
-        "name": details.name,
-        "gender": details.gender,
-        "birthday": details.birthday,
-        "phone": details.phone,
-        "id_type": id_number.id_type if id_number else "",
-        "id_blind": id_number.blind_index if id_number else None,
-        "province": details.province,
-        "city": details.city,
-        "county": details.county,
-        "address": details.address,
-        "cont_name": details.cont_name,
-        "cont_relation": details.cont_relation,
-        "cont_phone": details.cont_phone,
+        "phone_sealed": phones.seal(tenant_id, TABLE_NAME, pati_id, details.phone),
+        "cont_phone_sealed": phones.seal(tenant_id, CONTACT_PHONE, pati_id, details.cont_phone),
     }

@@ -1,13 +1,17 @@
 """The phones of verified files, by which the owner of a file is reached."""
 
 from chalicelib.adapters.mysql import Tx
+from chalicelib.people import patients, phones
 
 
 def find_for_member(tx: Tx, tenant_id: int, member_id: int) -> str:
-    """Return the phone of the verified file of the identity that a member's self-declared file claims, "" for none."""
-    phone: str | None = tx.fetch_value(
+    """Return the phone of the verified file of the identity that a member's self-declared file claims, "" for none.
+
+    Phones abroad, to which no SMS can be sent, are left out.
+    """
+    row = tx.fetch_one(
         """
-        SELECT verified.phone
+        SELECT verified.pati_id, verified.phone_sealed
         FROM members m
         JOIN patient_documents claimed ON claimed.pati_id = m.pati_id AND claimed.tenant_id = m.tenant_id
         JOIN patient_identities identity
@@ -21,4 +25,7 @@ def find_for_member(tx: Tx, tenant_id: int, member_id: int) -> str:
         member_id=member_id,
         tenant_id=tenant_id,
     )
-    return phone or ""
+    if row is None:
+        return ""
+    phone = phones.unseal(tenant_id, patients.TABLE_NAME, row["pati_id"], row["phone_sealed"])
+    return "" if phone.startswith("+") else phone

@@ -3,6 +3,7 @@
 Each function returns the number of matching rows and one page of them. A filter that is None or "" matches everything.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.identity.callers import Role
 from chalicelib.people import doctors
-from chalicelib.people.patients import ID_CARD_TYPE
+from chalicelib.people.patients import PatientStatus
 
 OffsetAndLimit = tuple[int, int]
 
@@ -23,7 +24,8 @@ class PatientSummary:
     name: str
     gender: int
     birthday: date | None
-    phone: str
+    phone_sealed: bytes | None  # see people/patients.py
+    status: PatientStatus
     created_at: int
 
 
@@ -65,39 +67,51 @@ def list_patients(
     tx: Tx,
     tenant_id: int,
     *,
-    name: str | None,
-    phone: str,
-    id_blind: bytes | None,
+    name_key: str,
+    phone_blind: bytes | None,
+    identities: Collection[bytes] | None,
+    pati_id: int | None,
+    card_no: str,
     label_id: int | None,
     limits: OffsetAndLimit,
 ) -> tuple[int, list[PatientSummary]]:
-    """Return files, newest first.
+    """Return files, newest first, without those that were merged into another.
 
     Args:
-        name: the beginning of a name.
-        id_blind: the blind index of an ID card number.
+        name_key: the beginning of a name, as patients.build_name_key returns it.
+        identities: identity_blind of the documents that a number may be of; empty for a number of no document.
+    """
+    if identities is not None and not identities:
+        return 0, []
+    documented = """
+        SELECT d.pati_id FROM patient_documents d
+        WHERE d.tenant_id = %(tenant_id)s AND d.identity_blind IN %(identities)s
     """
     labelled = "JOIN adm_pati_label_rela r ON r.pati_id = p.pati_id AND r.label_id = %(label_id)s"
     total, rows = _fetch_page(
         tx,
-        "p.pati_id, p.name, p.gender, p.birthday, p.phone, p.created_at",
+        "p.pati_id, p.name, p.gender, p.birthday, p.phone_sealed, p.status, p.created_at",
         f"""
         patients p {labelled if label_id else ""}
-        WHERE p.tenant_id = %(tenant_id)s
-          {"AND p.name LIKE %(name)s" if name else ""}
-          {"AND p.phone = %(phone)s" if phone else ""}
-          {"AND p.id_type = %(id_card)s AND p.id_blind = %(id_blind)s" if id_blind else ""}
+        WHERE p.tenant_id = %(tenant_id)s AND p.status <> %(merged)s
+          {"AND p.name_key LIKE %(name)s" if name_key else ""}
+          {"AND p.phone_blind = %(phone_blind)s" if phone_blind else ""}
+          {f"AND p.pati_id IN ({documented})" if identities else ""}
+          {"AND p.pati_id = %(pati_id)s" if pati_id else ""}
+          {"AND p.card_no = %(card_no)s" if card_no else ""}
         """,
         "p.pati_id DESC",
         limits,
         tenant_id=tenant_id,
-        name=_escape_like(name or "") + "%",
-        phone=phone,
-        id_card=ID_CARD_TYPE,
-        id_blind=id_blind,
+        merged=PatientStatus.MERGED,
+        name=_escape_like(name_key) + "%",
+        phone_blind=phone_blind,
+        identities=sorted(identities or ()),
+        pati_id=pati_id,
+        card_no=card_no,
         label_id=label_id,
     )
-    return total, [PatientSummary(**row) for row in rows]
+    return total, [PatientSummary(**{**row, "status": PatientStatus(row["status"])}) for row in rows]
 
 
 def list_staff(

@@ -6,20 +6,22 @@ from pydantic import BeforeValidator, Field
 
 from chalicelib.http.fields import (
     Birthday,
+    ContactPhone,
     Gender,
     Id,
     IdText,
     Name,
+    OptionalContactPhone,
     OptionalId,
-    OptionalPhone,
     PageQuery,
-    Phone,
     Relation,
     WireModel,
     empty_to_none,
 )
+from chalicelib.http.identity_fields import PROTOCOL_TYPE_DESCRIPTION, GuardianFields, IdNumberText, IdTypeText
 from chalicelib.staff.label_models import Label
 
+STATUS_DESCRIPTION = "declared 未核验，verified 已核验，temporary 临时（无名氏），merged 已合并"
 RELATION_DESCRIPTION = "1 本人，2 配偶，3 父母，4 子女，5 其他亲属，9 其他"
 ShortText = Annotated[str, Field(max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$")]
 OptionalRelation = Annotated[Relation | None, BeforeValidator(empty_to_none)]
@@ -32,6 +34,13 @@ class LabelReference(WireModel):
     label_name: str | None = Field(None, max_length=64)
 
 
+class DocumentFields(WireModel):
+    """A document of a patient."""
+
+    id_type: IdTypeText = Field("", description=f"{PROTOCOL_TYPE_DESCRIPTION}；空：99", examples=["03"])
+    id_number: IdNumberText = Field(examples=["E12345678"])
+
+
 class SavePatientRequest(WireModel):
     """The form of a patient file. Fields that a change leaves out stay as they are."""
 
@@ -39,16 +48,18 @@ class SavePatientRequest(WireModel):
     pati_name: Name = Field(examples=["林小雨"])
     pati_gender: Gender = Field(description="0 未知，1 男，2 女，9 未说明", examples=["2"])
     pati_birthday: Birthday = Field(examples=["1990-05-17"])
-    pati_phone: Phone
-    pati_id_type: str = Field("", description="99（或 01）身份证", max_length=2, pattern="^[0-9A-Z]*$", examples=["99"])
-    pati_id_number: str = Field("", max_length=32, pattern="^[0-9A-Za-z()-]*$", examples=["", "11010519491231002X"])
+    pati_phone: ContactPhone
+    pati_id_type: IdTypeText = Field("", description=f"{PROTOCOL_TYPE_DESCRIPTION}；空：99", examples=["99"])
+    pati_id_number: IdNumberText = Field("", examples=["", "11010519491231002X"])
+    documents: list[DocumentFields] | None = Field(None, description="其他证件；不传则不变", max_length=20)
+    guardian: GuardianFields | None = Field(None, description="监护人；不传则不变")
     pati_province: ShortText = Field("", examples=["北京市"])
     pati_city: ShortText = Field("", examples=["北京市"])
     pati_county: ShortText = Field("", examples=["朝阳区"])
     pati_address: str = Field("", max_length=255, pattern=r"^[^\x00-\x1f\x7f]*$", examples=["建国路 1 号"])
     cont_name: ShortText = Field("", examples=["王强"])
     cont_relation: OptionalRelation = Field(None, description=RELATION_DESCRIPTION, examples=[2])
-    cont_phone: OptionalPhone = ""
+    cont_phone: OptionalContactPhone = ""
     pati_group_id: OptionalId = Field(None, description="空：不在任何分组")
     labels: list[LabelReference] | None = Field(None, validation_alias="list", description="标签", max_length=100)
 
@@ -68,6 +79,26 @@ class PatientQuery(WireModel):
     pati_id: Id = Field(examples=["1"])
 
 
+class PatientDocument(WireModel):
+    """A document of a patient file, unmasked."""
+
+    id_type: str = Field(description=PROTOCOL_TYPE_DESCRIPTION, examples=["99"])
+    id_number: str = Field(examples=["11010519491231002X"])
+
+
+PatientDocuments = list[PatientDocument]  # in a class with a field `list`, that name means the field
+
+
+class PatientGuardian(WireModel):
+    """The guardian of a child, unmasked. Doctors see no document."""
+
+    name: str = Field(examples=["林大山"])
+    id_type: str = Field(description=PROTOCOL_TYPE_DESCRIPTION, examples=["99"])
+    id_number: str = Field(examples=["11010519491231002X"])
+    phone: str = Field(examples=["13800000001"])
+    relation: int = Field(description="监护人是儿童的：3 父母，5 其他亲属，9 其他", examples=[3])
+
+
 class PatientInfo(WireModel):
     """A patient file, unmasked."""
 
@@ -81,7 +112,7 @@ class PatientInfo(WireModel):
     pati_group_id: str = Field(examples=["1"])
     pati_group_name: str = Field(examples=["慢病"])
     list: list[Label]
-    pati_id_type: str = Field(examples=["99"])
+    pati_id_type: str = Field(description=f"{PROTOCOL_TYPE_DESCRIPTION}；空：没有证件", examples=["99"])
     pati_id_number: str = Field(examples=["11010519491231002X"])
     pati_province: str = Field(examples=["北京市"])
     pati_city: str = Field(examples=["北京市"])
@@ -93,14 +124,23 @@ class PatientInfo(WireModel):
     cont_phone: str = Field(examples=["13800000002"])
     pati_photo: str = Field(examples=[""])
     trea_id: str = Field(description="最近一次就诊", examples=[""])
+    documents: PatientDocuments = Field(description="全部证件，第一个同 pati_id_number")
+    status: str = Field(description=STATUS_DESCRIPTION, examples=["verified"])
+    verified: bool = Field(description="是否已核验身份", examples=[True])
+    card_no: str = Field(description="就诊卡号；医生看不到，未核验为空", examples=["048153726190"])
+    merged_into: str = Field(description="已合并：现在的患者号；否则为空", examples=[""])
+    guardian: PatientGuardian | None = Field(description="监护人；医生只能看到 6 岁以下儿童的")
 
 
 class PatientListQuery(PageQuery):
     """Filters of the list of patients."""
 
     pati_name: str | None = Field(None, description="姓名的开头", max_length=64)
-    pati_phone: OptionalPhone = ""
-    pati_id_number: str = Field("", max_length=32, pattern="^[0-9A-Za-z()-]*$", examples=["", "11010519491231002X"])
+    pati_phone: OptionalContactPhone = ""
+    pati_id_type: IdTypeText = Field("", description="证件类型；空：任何证件", examples=["", "99"])
+    pati_id_number: IdNumberText = Field("", examples=["", "11010519491231002X"])
+    pati_id: OptionalId = Field(None, description="患者号，即条码的内容；已合并的档案返回现在的档案")
+    card_no: str = Field("", description="就诊卡号", pattern="^([0-9]{12})?$", examples=["", "048153726190"])
     label_id: OptionalId = Field(None, description="分组或标签")
 
 
@@ -112,6 +152,8 @@ class ListedPatient(WireModel):
     pati_gender: int = Field(examples=[2])
     pati_age: str = Field(examples=["36岁"])
     pati_phone: str = Field(examples=["138****0001"])
+    status: str = Field(description=STATUS_DESCRIPTION, examples=["verified"])
+    verified: bool = Field(description="是否已核验身份", examples=[True])
     pati_create_time: str = Field(examples=["2026-01-05 09:30:00"])
 
 

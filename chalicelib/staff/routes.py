@@ -1,10 +1,19 @@
 """Endpoints of document 003 for staff (manager_service), and administration endpoints of our own."""
 
-from chalicelib.errors import BAD_CREDENTIALS, CONFLICT, NOT_FOUND, RATE_LIMITED, TOO_MANY_REQUESTS
+from chalicelib.errors import BAD_CREDENTIALS, CONFLICT, NOT_FOUND, TOO_MANY_REQUESTS
 from chalicelib.http.fields import Page
 from chalicelib.http.routing import IdempotencyKeyHeader, OptionalTenantCaller, RawContent, Routes
 from chalicelib.identity.callers import Caller, Role
-from chalicelib.staff import bar_codes, department_admin, doctor_admin, labels, patient_files, sign_in, staff_admin
+from chalicelib.staff import (
+    bar_codes,
+    department_admin,
+    doctor_admin,
+    labels,
+    patient_files,
+    patient_saving,
+    sign_in,
+    staff_admin,
+)
 from chalicelib.staff.label_models import (
     CountedLabels,
     DeleteLabelRequest,
@@ -112,7 +121,7 @@ def patient(caller: Caller, body: SavePatientRequest, idempotency_key: Idempoten
     changes that file; fields that are left out stay as they are. Requests with one Idempotency-Key create one file; so
     do equal requests of one person without a key within 5 s. label_name and label_id are the first of the labels.
     """
-    return patient_files.save(caller, body, idempotency_key)
+    return patient_saving.save(caller, body, idempotency_key)
 
 
 @routes.get("/pati_service/manager_service/patient_list", callers=STAFF_ROLES)
@@ -239,7 +248,7 @@ def save_department(caller: Caller, body: SaveDepartmentRequest) -> SaveDepartme
     return department_admin.save(caller, body)
 
 
-@routes.post("/pati_service/manager_service/department_photo", callers=[Role.ADMIN], errors=[NOT_FOUND, RATE_LIMITED])
+@routes.post("/pati_service/manager_service/department_photo", callers=[Role.ADMIN], errors=[NOT_FOUND])
 def department_photo(caller: Caller, body: DepartmentPhotoFormRequest) -> PhotoForm:
     """科室照片预上传
 
@@ -263,7 +272,7 @@ def save_doctor(caller: Caller, body: SaveDoctorRequest) -> None:
     doctor_admin.save(caller, body)
 
 
-@routes.post("/pati_service/manager_service/doctor_photo", callers=[Role.ADMIN], errors=[NOT_FOUND, RATE_LIMITED])
+@routes.post("/pati_service/manager_service/doctor_photo", callers=[Role.ADMIN], errors=[NOT_FOUND])
 def doctor_photo(caller: Caller, body: DoctorPhotoFormRequest) -> PhotoForm:
     """医生照片预上传
 

@@ -6,6 +6,7 @@ from enum import StrEnum
 from chalicelib import clock
 from chalicelib.adapters.mysql import Tx
 from chalicelib.people import double_submission
+from chalicelib.people.patients import PatientStatus
 
 MAX_LABELS_PER_TYPE = 10_000  # page size that returns all labels of one type
 
@@ -75,6 +76,7 @@ def list_labels_with_counts(
         {LABELS_WITH_COUNTS_SQL} ORDER BY l.label_id {"DESC" if newest_first else "ASC"} {LIMIT_SQL}
         """,
         tenant_id=tenant_id,
+        merged=PatientStatus.MERGED,
         label_type=label_type,
         row_offset=limits[0],
         row_count=limits[1],
@@ -85,7 +87,7 @@ def list_labels_with_counts(
 LABEL_COUNT_SQL = """
     SELECT COUNT(*) AS n FROM adm_group_label WHERE tenant_id = %(tenant_id)s AND label_type = %(label_type)s
 """
-PATIENT_COUNT_SQL = "SELECT COUNT(*) AS n FROM patients WHERE tenant_id = %(tenant_id)s"
+PATIENT_COUNT_SQL = "SELECT COUNT(*) AS n FROM patients WHERE tenant_id = %(tenant_id)s AND status <> %(merged)s"
 LABELS_WITH_COUNTS_SQL = """
     SELECT l.label_id, l.name, l.created_at, COALESCE(s.name, '') AS user_name, l.person_number
     FROM adm_group_label l LEFT JOIN staff s ON s.user_id = l.created_by
@@ -242,7 +244,7 @@ def find_patient_of_member(tx: Tx, tenant_id: int, member_id: int, user_id: int 
         """
         SELECT pati_id FROM members
         WHERE member_id = %(member_id)s AND tenant_id = %(tenant_id)s
-          AND (%(user_id)s IS NULL OR user_id = %(user_id)s)
+          AND (%(user_id)s IS NULL OR user_id = %(user_id)s AND live = 1)
         """,
         tenant_id=tenant_id,
         member_id=member_id,

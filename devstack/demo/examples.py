@@ -33,6 +33,14 @@ UNUSED_PHONE = "13800000077"
 OPEN_ID = "oDemoOpenIdOfLinXiaoyu000001"
 AUTH_FILE_NAME, AUTH_FILE_CONTENT = "MP_verify_0a1B2c3D4e5F6g7H.txt", b"0a1B2c3D4e5F6g7H"
 CHAT_TEXT: Fields = {"ownType": 1, "title": "", "content": "您好", "item": 0, "type": 0, "link": "", "itemType": 0}
+REMOVED_MEMBER: Fields = {
+    "name": "林大山",
+    "gender": 1,
+    "birthday": "1960-03-01",
+    "phone": "13800000003",
+    "idType": "03",
+    "IDNo": "E01234567",
+}
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(64)
 
 
@@ -101,9 +109,11 @@ def _list_people(demo: Fields, member_id: str, chen_id: str, zhou_id: str, lin_i
 
 def _list_records(lin: str, desk: str) -> dict[str, Fields]:
     [member, *_] = _get(f"{PATIENT_PATH}/members", lin)
+    removed = _post(f"{PATIENT_PATH}/member", lin, "removed-member", **REMOVED_MEMBER)
     [*_, label] = _get(f"{STAFF_PATH}/list", desk, label_type=1)["list"]
     return {
         "": {"pati_id": member["bindPatiId"], "label_id": label["label_id"]},
+        f"{PATIENT_PATH}/member/remove": removed,
         f"{STAFF_PATH}/patient": {"pati_id": ""},  # a new file
         f"{STAFF_PATH}/save_group_label": {"label_id": ""},
     }

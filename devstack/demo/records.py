@@ -5,9 +5,12 @@ from dataclasses import replace
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.crypto import field_encryption
-from chalicelib.people import departments, doctors, id_cards, patients
+from chalicelib.people import departments, doctors, documents, guardians, id_cards, members, patients, phones
 from chalicelib.people.doctors import Profile
-from chalicelib.people.patients import PatientDetails, PatientStatus
+from chalicelib.people.documents import IdType
+from chalicelib.people.guardians import Guardian
+from chalicelib.people.members import Relation
+from chalicelib.people.patients import PatientDetails
 from chalicelib.people.roles import Role
 from chalicelib.staff import labels, store
 from chalicelib.staff.labels import LabelKind
@@ -17,6 +20,7 @@ PROFILES = {
     "陈医生": Profile(duty_code="4", expert="咳嗽、哮喘与肺部感染", introduction="从医二十年。", sort=1),
     "周医生": Profile(duty_code="2", expert="儿童发热与腹泻", introduction="耐心，细致。", sort=2),
 }
+SMALL_CHILD_BORN_SINCE = 2020  # the year of birth of demo patients who have a guardian
 LABELS = {LabelKind.GROUP: ["慢病随访", "术后随访"], LabelKind.LABEL: ["高血压", "糖尿病", "哮喘"]}
 
 
@@ -52,29 +56,34 @@ def _list_doctors(tx: Tx, tenant_id: int) -> list[Row]:
 def _list_members_without_file(tx: Tx, tenant_id: int) -> list[Row]:
     return tx.fetch_all(
         """
-        SELECT member_id, user_id, name, gender, birthday, phone FROM members
-        WHERE tenant_id = %(tenant_id)s AND pati_id IS NULL AND birthday IS NOT NULL ORDER BY member_id
+        SELECT m.member_id, m.user_id, m.name, m.gender, m.birthday, m.phone_sealed FROM members m
+        WHERE m.tenant_id = %(tenant_id)s AND m.pati_id IS NULL AND m.birthday IS NOT NULL ORDER BY m.member_id
         """,
         tenant_id=tenant_id,
     )
 
 
 def _create_patient_file(tx: Tx, tenant_id: int, by: int, member: Row, number: int) -> None:
-    """Create a patient file with an unassigned id number: no administrative division begins with 11019."""
+    """Create a verified file with an unassigned number: no administrative division begins with 11019."""
     digits = f"110199{member['birthday']:%Y%m%d}{number:02}{member['gender']}"
+    id_number = digits + id_cards.compute_check_character(digits)
+    phone = phones.unseal(tenant_id, members.TABLE_NAME, member["member_id"], member["phone_sealed"])
     details = PatientDetails(
         name=member["name"],
         gender=member["gender"],
         birthday=member["birthday"],
-        phone=member["phone"],
-        id_number=patients.build_id_number(tenant_id, digits + id_cards.compute_check_character(digits)),
+        phone=phone,
         province="北京市",
         city="北京市",
         county="朝阳区",
     )
-    pati_id = patients.get_or_create(tx, tenant_id, details, by)
-    verify = "UPDATE patients SET status = %(verified)s WHERE pati_id = %(pati_id)s"
-    tx.execute(verify, verified=PatientStatus.VERIFIED, pati_id=pati_id)
+    document = documents.build_document(tenant_id, IdType.RESIDENT_CARD, id_number)
+    pati_id = patients.insert_verified(tx, tenant_id, details, document, by)
+    if member["birthday"].year >= SMALL_CHILD_BORN_SINCE:
+        guardian = Guardian(
+            name="林小雨", id_type=IdType.PASSPORT, number="E12345678", phone=phone, cont_relation=Relation.PARENT
+        )
+        guardians.save(tx, tenant_id, pati_id, guardian, by)
     link = "UPDATE members SET pati_id = %(pati_id)s WHERE member_id = %(member_id)s"
     tx.execute(link, pati_id=pati_id, member_id=member["member_id"])
     for label_type in LABELS:

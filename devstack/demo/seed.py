@@ -15,10 +15,11 @@ from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.consult import sessions
 from chalicelib.consult.models import MemberAndDoctor
+from chalicelib.crypto import field_encryption
 from chalicelib.identity import internal_keys, passwords, tokens
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.notifications import site_messages
-from chalicelib.people import accounts, doctors, staff, tenants
+from chalicelib.people import accounts, doctors, members, staff, tenants
 from devstack.demo import examples, helpdesk, payment_account, privacy_notice, records, schedules, wechat_account
 from devstack.paths import LOCAL, write_atomically
 
@@ -61,6 +62,7 @@ def _is_current(base_url: str) -> bool:
 
 def _seed_hospital(external_id: str, name: str) -> dict[str, Any]:
     password_hash = passwords.hash_password(PASSWORD)
+    field_encryption.preload_keys()
     tenant_id, patients, doctors, others = mysql.run_transaction(
         lambda tx: _create_people(tx, external_id, name, password_hash)
     )
@@ -98,7 +100,7 @@ def _add_token(person: dict[str, Any], tenant_id: int, user_id: str, kind: str) 
 
 def _create_people(tx: Tx, external_id: str, name: str, password_hash: bytes) -> Any:
     tenant_id = tenants.find_by_external_id(tx, external_id) or tenants.create(tx, name, external_id)
-    patients = [_get_or_create_patient(tx, tenant_id, phone, members, password_hash) for phone, members in PATIENTS]
+    patients = [_get_or_create_patient(tx, tenant_id, phone, people, password_hash) for phone, people in PATIENTS]
     doctors = [
         {
             "doctor_id": _get_or_create_staff(tx, tenant_id, phone, name, Role.DOCTOR, password_hash, duty),
@@ -119,13 +121,13 @@ def _create_people(tx: Tx, external_id: str, name: str, password_hash: bytes) ->
 
 
 def _get_or_create_patient(
-    tx: Tx, tenant_id: int, phone: str, members: list[Any], password_hash: bytes
+    tx: Tx, tenant_id: int, phone: str, people: list[Any], password_hash: bytes
 ) -> dict[str, Any]:
     user_id = accounts.find_by_phone(tx, tenant_id, phone)
     if user_id is None:
         user_id = accounts.create(tx, tenant_id, phone, password_hash)
-        for name, gender, birthday, relation in members:
-            accounts.add_member(
+        for name, gender, birthday, relation in people:
+            members.add(
                 *(tx, tenant_id, user_id, name),
                 gender=gender,
                 birthday=birthday,
@@ -133,7 +135,7 @@ def _get_or_create_patient(
                 cont_relation=relation,
                 is_default=relation == 1,
             )
-    found = accounts.list_members_with_patients(tx, tenant_id, user_id)
+    found = members.list_with_patients(tx, tenant_id, user_id)
     named = [{"member_id": str(one.member_id), "name": one.name} for one in found]
     return {"user_id": str(user_id), "phone": phone, "members": named}
 

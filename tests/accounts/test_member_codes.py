@@ -1,21 +1,24 @@
 """Codes that verify a member: sent to the phone of the verified file, which only the job knows."""
 
 import json
-import secrets
+from datetime import date
 
 import pytest
 
 from chalicelib import errors
 from chalicelib.adapters import mysql
-from chalicelib.adapters.mysql import Tx
 from chalicelib.crypto import field_encryption
 from chalicelib.errors import ApiError
 from chalicelib.identity import sms_codes
 from chalicelib.identity.sms_codes import CodePurpose
 from chalicelib.outbox import outbox
 from chalicelib.outbox.jobs import Queue
+from chalicelib.people import documents, patient_documents, patients
+from chalicelib.people.documents import IdType
+from chalicelib.people.patients import PatientDetails
 from tests.support.accounts_client import request_code
 from tests.support.factories import Hospital, create_patient_file
+from tests.support.id_numbers import build_unused_id_number
 from tests.support.sms_provider import Provider, provider
 
 __all__ = ["provider"]
@@ -27,39 +30,13 @@ ADDRESS = "203.0.113.7"
 
 def claim_identity(hospital: Hospital, owners_phone: str | None = OWNERS_PHONE) -> int:
     """Return a member whose file claims an identity, which has a verified file with this phone; None: no such file."""
-    lin, identity = hospital.lin, secrets.token_bytes(32)
-    files = [create_patient_file(lin)]
-
-    def link(tx: Tx) -> None:
-        tx.execute(
-            """
-            INSERT INTO patient_documents (tenant_id, pati_id, id_type, number_blind, identity_blind, created_at)
-            VALUES (%(tenant_id)s, %(pati_id)s, '01', %(identity)s, %(identity)s, 0)
-            """,
-            tenant_id=lin.tenant_id,
-            pati_id=files[0],
-            identity=identity,
-        )
-        if owners_phone is not None:
-            verified = tx.insert(
-                """
-                INSERT INTO patients (tenant_id, name, phone, status, created_at, changed_at)
-                VALUES (%(tenant_id)s, '林小雨', %(phone)s, 'verified', 0, 0)
-                """,
-                tenant_id=lin.tenant_id,
-                phone=owners_phone,
-            )
-            tx.execute(
-                """
-                INSERT INTO patient_identities (tenant_id, identity_blind, pati_id)
-                VALUES (%(tenant_id)s, %(identity)s, %(pati_id)s)
-                """,
-                tenant_id=lin.tenant_id,
-                identity=identity,
-                pati_id=verified,
-            )
-
-    mysql.run_transaction(link)
+    lin = hospital.lin
+    document = documents.build_document(lin.tenant_id, IdType.RESIDENT_CARD, build_unused_id_number())
+    pati_id = create_patient_file(lin, is_verified=False)
+    mysql.run_transaction(lambda tx: patient_documents.add(tx, lin.tenant_id, pati_id, document, lin.user_id))
+    if owners_phone is not None:
+        details = PatientDetails(name="林小雨", gender=2, birthday=date(1990, 5, 17), phone=owners_phone)
+        mysql.run_transaction(lambda tx: patients.insert_verified(tx, lin.tenant_id, details, document, None))
     return lin.member_id
 
 
@@ -97,7 +74,7 @@ def test_code_is_used_once(hospital: Hospital, provider: Provider) -> None:
         mysql.run_transaction(lambda tx: sms_codes.consume(tx, *key, code_hash))
 
 
-@pytest.mark.parametrize("owners_phone", [None, ""])
+@pytest.mark.parametrize("owners_phone", [None, "", "+85291234567"])
 def test_nothing_is_sent_without_a_verified_phone(
     hospital: Hospital, provider: Provider, owners_phone: str | None
 ) -> None:

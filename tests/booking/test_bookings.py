@@ -1,6 +1,5 @@
 """books, book/{bookId} and book/cancel."""
 
-from datetime import date
 from typing import Any
 
 import pytest
@@ -9,7 +8,8 @@ from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.billing import bookings
 from chalicelib.booking.reservations import stopped_schedules
-from chalicelib.people import formatting, id_cards, patients
+from chalicelib.people import documents, formatting, id_cards, patient_documents
+from chalicelib.people.documents import IdType
 from tests.support.booking_client import (
     BOOKING_PATH,
     BookingDepartment,
@@ -64,12 +64,11 @@ def test_invalid_page_is_named(lin: Person, wrong: dict[str, Any]) -> None:
 
 def test_booking_details(department: BookingDepartment, lin: Person) -> None:
     number = "11019919900517002" + id_cards.compute_check_character("11019919900517002")
-    known = patients.build_id_number(lin.tenant_id, number)
-    details = patients.PatientDetails(name="林小雨", gender=2, birthday=date(1990, 5, 17), phone="", id_number=known)
+    known = documents.build_document(lin.tenant_id, IdType.RESIDENT_CARD, number)
     [pati_id] = [
         row["pati_id"] for row in list_rows("members", department.hospital) if row["member_id"] == lin.member_id
     ]
-    mysql.run_transaction(lambda tx: patients.update(tx, lin.tenant_id, pati_id, details))
+    mysql.run_transaction(lambda tx: patient_documents.add(tx, lin.tenant_id, pati_id, known, None))
     book_id = department.book_slot(lin, department.create_schedule(), 3)
     found = department.get_booking(lin, book_id).data
     [row] = list_rows("bookings", department.hospital)

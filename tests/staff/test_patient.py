@@ -38,7 +38,7 @@ def test_file_contains_all_fields(hospital: Hospital) -> None:
     data = staff_client.save_patient(hospital.chen, **fields).data
     assert data["list"] == fields["list"]
     found = staff_client.get_patient_info(hospital.desk, data["pati_id"]).data
-    assert {name: found[name] for name in found if name not in ("pati_age", "pati_create_time")} == {
+    assert {name: found[name] for name in found if name not in ("pati_age", "pati_create_time", "card_no")} == {
         **staff_client.LIN_FIELDS,
         **fields,
         "pati_id": data["pati_id"],
@@ -47,7 +47,13 @@ def test_file_contains_all_fields(hospital: Hospital) -> None:
         "pati_splice_address": "广东省广州市越秀区中山二路 1 号",
         "pati_photo": "",
         "trea_id": "",
+        "documents": [{"id_type": "99", "id_number": fields["pati_id_number"]}],
+        "status": "verified",
+        "verified": True,
+        "merged_into": "",
+        "guardian": None,
     }
+    assert found["card_no"].isdigit()
 
 
 def test_four_fields_are_sufficient(hospital: Hospital) -> None:

@@ -79,7 +79,15 @@ def test_patients_of_other_hospitals_are_not_listed(hospital: Hospital, other_ho
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        *(("pati_name", "x" * 65), ("pati_phone", "138"), ("pati_id_number", "身份"), ("label_id", "a")),
+        *(
+            ("pati_name", "x" * 65),
+            ("pati_phone", "138"),
+            ("pati_id_number", "1" * 65),
+            ("pati_id", "a"),
+            ("card_no", "12"),
+            ("pati_id_type", "证"),
+            ("label_id", "a"),
+        ),
         *(("page_num", "-1"), ("page_size", "a")),
     ],
 )

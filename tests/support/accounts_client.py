@@ -65,6 +65,10 @@ def add_member(person: Person, number: str, **changed: Any) -> ApiResponse:
     return post(MEMBER, person.token, **{**fields, **changed})
 
 
+def remove_member(person: Person, member_id: Any) -> ApiResponse:
+    return post(f"{MEMBER}/remove", person.token, memberId=member_id)
+
+
 def list_members(person: Person) -> Any:
     return get(MEMBERS, person.token).data
 

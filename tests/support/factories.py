@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.identity import internal_keys, passwords, tokens
-from chalicelib.people import accounts, doctors, patients, staff, tenants
-from chalicelib.people.patients import PatientDetails, PatientStatus
+from chalicelib.people import accounts, doctors, members, patients, staff, tenants
+from chalicelib.people.patients import PatientDetails, VerificationMethod
 from chalicelib.people.roles import Role
 from chalicelib.staff import store
 
@@ -108,9 +108,7 @@ def create_patient(tenant_id: int, phone: str, name: str) -> Person:
     def create(tx: Tx) -> tuple[int, int]:
         user_id = accounts.create(tx, tenant_id, phone, _PASSWORD_HASH)
         birthday = date(date.today().year - 36, 1, 1)
-        member = accounts.add_member(
-            *(tx, tenant_id, user_id, name), gender=2, birthday=birthday, phone=phone, is_default=True
-        )
+        member = members.add(*(tx, tenant_id, user_id, name), gender=2, birthday=birthday, phone=phone, is_default=True)
         return user_id, member
 
     user_id, member_id = mysql.run_transaction(create)
@@ -118,9 +116,7 @@ def create_patient(tenant_id: int, phone: str, name: str) -> Person:
 
 
 def add_member(person: Person, name: str) -> int:
-    return mysql.run_transaction(
-        lambda tx: accounts.add_member(tx, person.tenant_id, person.user_id, name, cont_relation=4)
-    )
+    return mysql.run_transaction(lambda tx: members.add(tx, person.tenant_id, person.user_id, name, cont_relation=4))
 
 
 def create_patient_file(person: Person, name: str = "林小雨", is_verified: bool = True) -> int:
@@ -128,11 +124,11 @@ def create_patient_file(person: Person, name: str = "林小雨", is_verified: bo
     details = PatientDetails(name=name, gender=2, birthday=date(1990, 5, 17), phone=person.phone)
 
     def create(tx: Tx) -> int:
-        pati_id = patients.get_or_create(tx, person.tenant_id, details, person.user_id)
+        pati_id = patients.insert_declared(tx, person.tenant_id, details, None, person.user_id)
+        if is_verified:
+            patients.mark_verified(tx, person.tenant_id, pati_id, VerificationMethod.FRONT_DESK, None, [])
         link = "UPDATE members SET pati_id = %(pati_id)s WHERE member_id = %(member_id)s"
         tx.execute(link, pati_id=pati_id, member_id=person.member_id)
-        verify = "UPDATE patients SET status = %(status)s WHERE pati_id = %(pati_id)s"
-        tx.execute(verify, status=PatientStatus.VERIFIED if is_verified else PatientStatus.DECLARED, pati_id=pati_id)
         return pati_id
 
     return mysql.run_transaction(create)

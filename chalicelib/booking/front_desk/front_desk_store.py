@@ -33,7 +33,7 @@ class DayBookingRow:
     name: str
     gender: int
     birthday: date | None
-    phone: str
+    phone_sealed: bytes | None  # see people/patients.py
     dept_name: str
     doctor_name: str  # "" for a general clinic
     verified: bool
@@ -98,7 +98,7 @@ def list_day(
         f"""
         SELECT COUNT(*) AS n {source};
         SELECT b.book_id, b.book_code, b.status, b.slot_time, b.serial_no, b.type, b.payment_state, b.pati_id,
-               p.name, p.gender, p.birthday, p.phone,
+               p.name, p.gender, p.birthday, p.phone_sealed,
                (SELECT d.name FROM departments d WHERE d.dept_id = b.dept_id) AS dept_name,
                COALESCE((SELECT s.name FROM staff s WHERE s.user_id = b.doctor_id), '') AS doctor_name,
                p.status = %(verified)s AS verified,

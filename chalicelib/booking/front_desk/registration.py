@@ -19,7 +19,7 @@ from chalicelib.http.fields import Page
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.notifications.event_types import EventType
 from chalicelib.outbox import outbox
-from chalicelib.people import formatting, patients
+from chalicelib.people import formatting, patients, phones
 
 
 def register(caller: Caller, request: RegisterRequest) -> RegisterResult:
@@ -57,7 +57,7 @@ def list_day(caller: Caller, query: DayBookingsQuery) -> Page[DayBooking]:
         viewer_id,
         (query.offset, query.page_size),
     )
-    return Page[DayBooking].build(query, total, [_build_day_booking(row) for row in rows])
+    return Page[DayBooking].build(query, total, [_build_day_booking(caller.tenant_id, row) for row in rows])
 
 
 def _find_and_register(caller: Caller, request: RegisterRequest) -> RegisterResult:
@@ -95,7 +95,7 @@ def _register(tx: Tx, caller: Caller, keys: BookingKeys) -> tuple[int, bool]:
     return booking.serial_no, True
 
 
-def _build_day_booking(row: DayBookingRow) -> DayBooking:
+def _build_day_booking(tenant_id: int, row: DayBookingRow) -> DayBooking:
     birthday = row.birthday.isoformat() if row.birthday else ""
     return DayBooking(
         book_id=str(row.book_id),
@@ -110,7 +110,7 @@ def _build_day_booking(row: DayBookingRow) -> DayBooking:
         pati_name=row.name,
         pati_gender=row.gender,
         pati_age=formatting.format_age(birthday, clock.today()),
-        pati_phone=formatting.mask_phone(row.phone),
+        pati_phone=formatting.mask_phone(phones.unseal(tenant_id, patients.TABLE_NAME, row.pati_id, row.phone_sealed)),
         visi_charge=row.payment_state,
         verified=row.verified,
         conflict=row.conflict,

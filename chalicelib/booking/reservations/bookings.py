@@ -19,7 +19,8 @@ from chalicelib.crypto import field_encryption
 from chalicelib.errors import ApiError
 from chalicelib.http.fields import Page
 from chalicelib.identity.callers import Caller
-from chalicelib.people import formatting, patients
+from chalicelib.people import formatting, patient_documents, patients
+from chalicelib.people.patient_documents import StoredDocument
 from chalicelib.people.patients import Patient
 
 # A patient need not know whether WeChat Pay has accepted a refund yet.
@@ -57,13 +58,13 @@ def list_own(caller: Caller, query: PageNoQuery) -> Page[ListedBook]:
 
 
 def get_own(caller: Caller, book_id: int) -> Book:
-    """Return a booking of the account, with the whole ID number of the patient.
+    """Return a booking of the account, with the whole document number of the patient.
 
     Raises:
         ApiError: 404 if the account has no such booking.
     """
     field_encryption.preload_keys()
-    booking, patient = mysql.run_autocommit(lambda tx: _load_own(tx, caller, book_id))
+    booking, patient, primary = mysql.run_autocommit(lambda tx: _load_own(tx, caller, book_id))
     birthday = patient.birthday.isoformat() if patient.birthday else ""
     return Book(
         **_build_booking_fields(booking),
@@ -73,7 +74,7 @@ def get_own(caller: Caller, book_id: int) -> Book:
         treaArea=booking.area,
         memberGender=GENDER_LABELS.get(patient.gender, "未知"),
         memberAge=formatting.format_age(birthday, clock.today()),
-        memberIDNo=patients.get_id_number(patient),
+        memberIDNo=patient_documents.decrypt_number(primary) if primary else "",
         bookTime=clock.format_wire_time(booking.created_at),
     )
 
@@ -92,11 +93,14 @@ def _load_confirmation(tx: Tx, caller: Caller, request: PresubmitRequest) -> tup
     return schedule, *calendar_store.get_names(tx, caller.tenant_id, schedule.dept_id, schedule.doctor_id)
 
 
-def _load_own(tx: Tx, caller: Caller, book_id: int) -> tuple[BookingDetails, Patient]:
+def _load_own(tx: Tx, caller: Caller, book_id: int) -> tuple[BookingDetails, Patient, StoredDocument | None]:
+    """Return a booking of the account, the patient, and the document that is shown of them."""
     booking = booking_store.find_own(tx, caller.tenant_id, caller.user_id, book_id)
     if booking is None:
         raise ApiError(errors.NOT_FOUND, "预约不存在")
-    return booking, patients.get(tx, caller.tenant_id, booking.pati_id)
+    patient = patients.get(tx, caller.tenant_id, booking.pati_id)
+    documents = patient_documents.list_of_patient(tx, caller.tenant_id, booking.pati_id)
+    return booking, patient, documents[0] if documents else None
 
 
 def _build_listed_book(booking: BookingDetails) -> ListedBook:

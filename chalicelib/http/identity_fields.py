@@ -1,0 +1,50 @@
+"""Fields of identity documents and guardians, which patients and staff enter."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from chalicelib import errors
+from chalicelib.errors import ApiError
+from chalicelib.http.fields import ContactPhone, Name, Relation, WireModel
+from chalicelib.people import documents
+from chalicelib.people.documents import IdType
+from chalicelib.people.guardians import Guardian
+
+ID_TYPE_DESCRIPTION = (
+    "证件类型（CV02.01.101）：01 居民身份证，02 居民户口簿，03 护照，04 军官证，05 驾驶证，06 港澳居民来往内地通行证，"
+    "07 台湾居民来往大陆通行证，99 其他；F1、F2 外国人永久居留身份证（旧、新），"
+    "G1 港澳居民居住证，G2 台湾居民居住证，C1 出生医学证明"
+)
+PROTOCOL_TYPE_DESCRIPTION = ID_TYPE_DESCRIPTION.replace("99 其他", "OT 其他").replace("01 居民", "99（或 01）居民")
+IdTypeText = Annotated[str, Field(max_length=2, pattern="^[0-9A-Z]*$")]
+IdNumberText = Annotated[str, Field(max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$")]
+
+
+class GuardianFields(WireModel):
+    """The guardian of a child, who consents to the use of the child's data."""
+
+    name: Name = Field(examples=["林大山"])
+    idType: IdTypeText = Field("", description=f"{ID_TYPE_DESCRIPTION}；空：01", examples=["01"])
+    IDNo: IdNumberText = Field(examples=["11010519491231002X"])
+    phone: ContactPhone
+    relation: Relation = Field(description="监护人是儿童的：3 父母，5 其他亲属，9 其他", examples=[3])
+    consent: Literal[True] = Field(description="监护人同意处理儿童的个人信息", examples=[True])
+
+
+def parse_type(value: str, field: str) -> IdType:
+    """Return the document type that an `idType` names. Raises ApiError(BAD_PARAMETER) for an unknown one."""
+    try:
+        return documents.parse_wire_type(value)
+    except ValueError as error:
+        raise ApiError(errors.BAD_PARAMETER, f"{field}：{error}") from None
+
+
+def parse_guardian(fields: GuardianFields) -> Guardian:
+    """Return a guardian. Raises ApiError(BAD_PARAMETER) for an invalid document."""
+    id_type = parse_type(fields.idType, "guardian.idType")
+    try:
+        number = documents.normalize_number(id_type, fields.IDNo)
+    except ValueError as error:
+        raise ApiError(errors.BAD_PARAMETER, f"guardian.IDNo：{error}") from None
+    return Guardian(name=fields.name, id_type=id_type, number=number, phone=fields.phone, cont_relation=fields.relation)

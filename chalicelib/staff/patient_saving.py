@@ -1,0 +1,274 @@
+"""Create and change patient files as staff, who see a person's document.
+
+A new file with a document is verified, unless the person has a verified file already, which is changed then. Changing a
+self-declared file does not verify it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from chalicelib import errors
+from chalicelib.adapters import mysql
+from chalicelib.adapters.mysql import Tx
+from chalicelib.crypto import field_encryption
+from chalicelib.errors import ApiError
+from chalicelib.http import identity_fields
+from chalicelib.identity.callers import Caller
+from chalicelib.people import documents, double_submission, guardians, names, patient_documents, patients, phones
+from chalicelib.people.documents import Document, IdType
+from chalicelib.people.guardians import Guardian
+from chalicelib.people.patient_documents import StoredDocument
+from chalicelib.people.patients import Patient, PatientDetails, PatientStatus
+from chalicelib.staff import labels, store
+from chalicelib.staff.label_models import Label
+from chalicelib.staff.labels import LabelKind
+from chalicelib.staff.patient_models import SavePatientRequest, SavePatientResponse
+from chalicelib.staff.store import AccessAction, LabelRecord
+
+MAX_TRIES = 3  # while concurrent requests verify other files with the same document
+OPTIONAL_DETAILS = {
+    **{f"pati_{name}": name for name in ("province", "city", "county", "address")},
+    **{name: name for name in ("cont_name", "cont_relation", "cont_phone")},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PatientForm:
+    """A form with its documents and guardian, validated."""
+
+    request: SavePatientRequest
+    primary: Document | None
+    further: list[Document] | None  # None: the form does not change them
+    guardian: Guardian | None
+    idempotency_key: str | None
+
+
+def save(caller: Caller, request: SavePatientRequest, idempotency_key: str | None) -> SavePatientResponse:
+    """Create a file, or change the one with this pati_id or the verified one with this document and name.
+
+    Args:
+        idempotency_key: a later request with the same key and content returns the file that the first one created.
+            Without a key, so does an equal request of the same person within seconds.
+
+    Raises:
+        ApiError: 400 if a document is invalid or contradicts birthday or gender; 404 if the tenant has no such file,
+            group or label; 409 if a verified file with a document is of another person or name, if the file was merged,
+            or if another request had this key.
+    """
+    field_encryption.preload_keys()
+    form = _parse(caller, request, idempotency_key)
+    tries = MAX_TRIES
+    while True:
+        try:
+            pati_id, patient_labels = mysql.run_transaction(lambda tx: _create_or_update(tx, caller, form))
+            break
+        except mysql.DuplicateKeyError as error:
+            tries -= 1
+            if error.key == "idempotency_key":
+                pati_id, patient_labels = mysql.run_autocommit(lambda tx: _get_earlier_result(tx, caller, form))
+                break
+            if error.key != "identity" or not tries:
+                raise
+    shown = build_labels(patient_labels)
+    first = shown[0] if shown else Label(label_name="", label_id="")
+    return SavePatientResponse(pati_id=str(pati_id), label_name=first.label_name, label_id=first.label_id, list=shown)
+
+
+def build_labels(patient_labels: list[LabelRecord]) -> list[Label]:
+    """Return the labels among the groups and labels of a patient."""
+    return [
+        Label(label_name=label.name, label_id=str(label.label_id))
+        for label in patient_labels
+        if label.label_type == LabelKind.LABEL
+    ]
+
+
+def _parse(caller: Caller, request: SavePatientRequest, idempotency_key: str | None) -> PatientForm:
+    def build(id_type: str, number: str, field: str) -> Document:
+        parsed = parse_protocol_type(id_type, f"{field}_type")
+        try:
+            normalized = documents.normalize_number(parsed, number)
+            documents.require_match(parsed, normalized, request.pati_birthday, request.pati_gender)
+        except ValueError as error:
+            raise ApiError(errors.BAD_PARAMETER, f"{field}_number：{error}") from None
+        return documents.build_document(caller.tenant_id, parsed, normalized)
+
+    number, listed = request.pati_id_number.strip(), request.documents
+    return PatientForm(
+        request,
+        build(request.pati_id_type, number, "pati_id") if number else None,
+        None if listed is None else [build(one.id_type, one.id_number, "documents.id") for one in listed],
+        identity_fields.parse_guardian(request.guardian) if request.guardian else None,
+        idempotency_key,
+    )
+
+
+def parse_protocol_type(value: str, field: str) -> IdType:
+    """Return the type that a pati_id_type names. Raises ApiError(BAD_PARAMETER) for an unknown one."""
+    try:
+        return documents.parse_protocol_type(value)
+    except ValueError as error:
+        raise ApiError(errors.BAD_PARAMETER, f"{field}：{error}") from None
+
+
+def _create_or_update(tx: Tx, caller: Caller, form: PatientForm) -> tuple[int, list[LabelRecord]]:
+    tenant_id, request = caller.tenant_id, form.request
+    if not (request.pati_id or form.primary or form.further or form.idempotency_key):
+        double_submission.lock_sender(tx, tenant_id, caller.principal)
+        if earlier := _find_double_submission(tx, caller, request):
+            return earlier
+    existing = request.pati_id or _find_verified(tx, tenant_id, form)
+    if existing:
+        pati_id, action = existing, AccessAction.CHANGED
+        _update(tx, caller, existing, form)
+    else:
+        pati_id, action = _create(tx, caller, form), AccessAction.CREATED
+    store.insert_access(tx, tenant_id, caller.user_id, pati_id, action)
+    if form.guardian:
+        guardians.save(tx, tenant_id, pati_id, form.guardian, caller.user_id)
+    if "pati_group_id" in request.model_fields_set:
+        group_ids = [request.pati_group_id] if request.pati_group_id else []
+        labels.set_patient_labels(tx, tenant_id, pati_id, LabelKind.GROUP, group_ids)
+    if request.labels is not None:
+        label_ids = [label.label_id for label in request.labels]
+        labels.set_patient_labels(tx, tenant_id, pati_id, LabelKind.LABEL, label_ids)
+    return pati_id, store.list_patient_labels(tx, pati_id)
+
+
+def _find_verified(tx: Tx, tenant_id: int, form: PatientForm) -> int | None:
+    """Return the verified file with the document of a form. Raises ApiError(CONFLICT) if it has another name."""
+    if form.primary is None:
+        return None
+    pati_id = patient_documents.find_verified_by_identity(tx, tenant_id, form.primary.identity_blind)
+    if pati_id and not names.are_equal(patients.get(tx, tenant_id, pati_id).name, form.request.pati_name):
+        raise ApiError(errors.CONFLICT, "该证件号码已用另一姓名建档")
+    return pati_id
+
+
+def _create(tx: Tx, caller: Caller, form: PatientForm) -> int:
+    tenant_id, user_id, details = caller.tenant_id, caller.user_id, _build_details(form.request)
+    insert: Callable[..., int] = patients.insert_verified if form.primary else patients.insert_declared
+    pati_id = insert(tx, tenant_id, details, form.primary, user_id, idempotency_key=form.idempotency_key)
+    for document in form.further or []:
+        _require_unowned(tx, tenant_id, pati_id, document)
+        patient_documents.add(tx, tenant_id, pati_id, document, user_id, claim=form.primary is not None)
+    return pati_id
+
+
+def _update(tx: Tx, caller: Caller, pati_id: int, form: PatientForm) -> None:
+    tenant_id, request = caller.tenant_id, form.request
+    patient = patients.get(tx, tenant_id, pati_id, for_update=True)
+    if patient.status == PatientStatus.MERGED:
+        raise ApiError(errors.CONFLICT, f"该档案已合并到患者号 {patient.merged_into}")
+    patients.update(tx, tenant_id, pati_id, _merge_details(patient, request))
+    _update_documents(tx, caller, patient, form)
+    for document in patient_documents.list_of_patient(tx, tenant_id, pati_id):
+        _require_match(document, request)
+
+
+def _merge_details(patient: Patient, request: SavePatientRequest) -> PatientDetails:
+    """Return the details of the form; fields that the form leaves out come from the file.
+
+    So does the name if the form spells it differently and found the file by its document.
+    """
+    given, filed = request.model_fields_set, patients.get_details(patient)
+    unchanged = {field: getattr(filed, field) for name, field in OPTIONAL_DETAILS.items() if name not in given}
+    if not request.pati_id:
+        unchanged["name"] = filed.name
+    return replace(_build_details(request), **unchanged)
+
+
+def _require_match(document: StoredDocument, request: SavePatientRequest) -> None:
+    if documents.is_citizen_number(document.id_type):
+        number = patient_documents.decrypt_number(document)
+        try:
+            documents.require_match(document.id_type, number, request.pati_birthday, request.pati_gender)
+        except ValueError as error:
+            raise ApiError(errors.BAD_PARAMETER, f"pati_id_number：{error}") from None
+
+
+def _update_documents(tx: Tx, caller: Caller, patient: Patient, form: PatientForm) -> None:
+    tenant_id, pati_id = caller.tenant_id, patient.pati_id
+    is_verified = patient.status == PatientStatus.VERIFIED
+    before = patient_documents.list_of_patient(tx, tenant_id, pati_id)
+    keeps_primary = "pati_id_number" not in form.request.model_fields_set
+    added = [*([form.primary] if form.primary else []), *(form.further or [])]
+    for document in added:
+        if document.number_blind not in {one.number_blind for one in before}:
+            _require_unowned(tx, tenant_id, pati_id, document)
+            patient_documents.add(tx, tenant_id, pati_id, document, caller.user_id, claim=is_verified)
+    named = {document.number_blind for document in added}
+    for stored in before:
+        if stored.number_blind not in named and _is_dropped(stored, form, keeps_primary):
+            patient_documents.delete(tx, tenant_id, stored.document_id)
+    _choose_primary(tx, tenant_id, pati_id, form.primary)
+    if is_verified and before and not patient_documents.release_identities(tx, tenant_id, pati_id):
+        patients.mark_declared(tx, tenant_id, pati_id)
+
+
+def _is_dropped(stored: StoredDocument, form: PatientForm, keeps_primary: bool) -> bool:
+    """Return whether a document that the form does not name is removed from the file.
+
+    Another number in place of a citizen number, which is for life, corrects it; one of a passport may be a renewal.
+    """
+    if not stored.is_primary:
+        return form.further is not None
+    if keeps_primary:
+        return False
+    return form.primary is None or (
+        stored.id_type == form.primary.id_type and documents.is_citizen_number(stored.id_type)
+    )
+
+
+def _choose_primary(tx: Tx, tenant_id: int, pati_id: int, primary: Document | None) -> None:
+    """Make the document of the form the primary one; without one, keep the present one or take the oldest."""
+    found = patient_documents.list_of_patient(tx, tenant_id, pati_id)
+    chosen = next((one for one in found if primary and one.number_blind == primary.number_blind), None)
+    if chosen is None and found:
+        chosen = found[0]
+    if chosen and not chosen.is_primary:
+        patient_documents.make_primary(tx, tenant_id, pati_id, chosen.document_id)
+
+
+def _require_unowned(tx: Tx, tenant_id: int, pati_id: int, document: Document) -> None:
+    owner = patient_documents.find_verified_by_identity(tx, tenant_id, document.identity_blind)
+    if owner not in (None, pati_id):
+        raise ApiError(errors.CONFLICT, "该证件号码已建档")
+
+
+def _find_double_submission(
+    tx: Tx, caller: Caller, request: SavePatientRequest
+) -> tuple[int, list[LabelRecord]] | None:
+    """Return the file and the labels that the same form has just created, None if there is none."""
+    requested = {request.pati_group_id, *(label.label_id for label in request.labels or [])} - {None}
+    details = _build_details(request)
+    for pati_id in patients.list_double_submissions(tx, caller.tenant_id, details, caller.user_id):
+        patient_labels = store.list_patient_labels(tx, pati_id)
+        if {label.label_id for label in patient_labels} == requested:
+            return pati_id, patient_labels
+    return None
+
+
+def _get_earlier_result(tx: Tx, caller: Caller, form: PatientForm) -> tuple[int, list[LabelRecord]]:
+    """Return the file that the first request with this key created.
+
+    Raises:
+        ApiError: 409 if that request had other content.
+    """
+    request, key = form.request, str(form.idempotency_key)
+    patient = patients.get_by_idempotency_key(tx, caller.tenant_id, caller.user_id, key)
+    phone_blind = phones.compute_blind_index(caller.tenant_id, request.pati_phone)
+    requested = (request.pati_name, request.pati_gender, request.pati_birthday, phone_blind)
+    if (patient.name, patient.gender, patient.birthday, patient.phone_blind) != requested:
+        raise ApiError(errors.CONFLICT, "相同的 Idempotency-Key，内容却不同")
+    return patient.pati_id, store.list_patient_labels(tx, patient.pati_id)
+
+
+def _build_details(request: SavePatientRequest) -> PatientDetails:
+    return PatientDetails(
+        name=request.pati_name,
+        gender=request.pati_gender,
+        birthday=request.pati_birthday,
+        phone=request.pati_phone,
+        **{field: getattr(request, name) for name, field in OPTIONAL_DETAILS.items()},
+    )
