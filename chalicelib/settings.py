@@ -19,6 +19,14 @@ class SmsSettings:
 
 
 @dataclass(frozen=True)
+class UploadSettings:
+    """Quotas of one patient; those of staff are ten times as large."""
+
+    forms_per_day: int
+    bytes_per_day: int
+
+
+@dataclass(frozen=True)
 class Settings:
     """All settings of the bundle. Endpoint URLs are set for tests and development only, unless stated otherwise."""
 
@@ -59,6 +67,7 @@ class Settings:
     wechat_pay_url: str
     public_url: str  # public base URL of this API, for WeChat Pay's payment notifications; "" for none
     hourly_codes_per_address: int  # limit of SMS codes for one IP address, which a hospital's whole Wi-Fi may share
+    uploads: UploadSettings
     trusted_proxies: int  # number of proxies between the clients and API Gateway: 1 behind CloudFront
     max_body_bytes: int
 
@@ -99,8 +108,16 @@ def _load(env: "os._Environ[str]") -> Settings:
         **_read_wechat_urls(env),
         public_url=env.get("PUBLIC_URL", "").rstrip("/"),
         hourly_codes_per_address=int(env.get("CODES_OF_ADDRESS", "100")),
+        uploads=_read_upload_settings(env),
         trusted_proxies=int(env.get("TRUSTED_PROXIES", "0")),
         max_body_bytes=int(env.get("BODY_LIMIT", str(1024 * 1024))),
+    )
+
+
+def _read_upload_settings(env: "os._Environ[str]") -> UploadSettings:
+    return UploadSettings(
+        forms_per_day=int(env.get("UPLOAD_FORMS_PER_DAY", "500")),
+        bytes_per_day=int(env.get("UPLOAD_BYTES_PER_DAY", str(2 * 1024**3))),
     )
 
 

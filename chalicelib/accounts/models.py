@@ -162,9 +162,9 @@ class PictureForm(WireModel):
     OSS_access_key_id: str = Field(examples=["AKIAIOSFODNN7EXAMPLE"])
     policy: str = Field(examples=["eyJleHBpcmF0aW9uIjogIjIwMjYtMDEtMDVUMDE6NDU6MDBaIn0="])
     signature: str = Field(examples=["8afdbf4008c03f22c2cd3cdb72e4afbb1f6a588f3255ac628749a66d7f09699e"])
-    key: str = Field(examples=["1/uploads/pY0ZQ3bqj1cXw7uT2mLkVn9d.jpg"])
+    key: str = Field(examples=["uploads/1/pY0ZQ3bqj1cXw7uT2mLkVn9d.jpg"])
     fields: dict[str, str] = Field(
         description="完整的表单：原样提交所有字段，最后加上 file；15 分钟内有效",
-        examples=[{"key": "1/uploads/pY0ZQ3bqj1cXw7uT2mLkVn9d.jpg", "Content-Type": "image/jpeg"}],
+        examples=[{"key": "uploads/1/pY0ZQ3bqj1cXw7uT2mLkVn9d.jpg", "Content-Type": "image/jpeg"}],
     )
     usage: FormUsage

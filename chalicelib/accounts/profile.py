@@ -48,7 +48,7 @@ def create_picture_form(caller: Caller, request: PictureFormRequest) -> PictureF
         ApiError: 400 if the type or the size of the picture is not allowed.
     """
     terms = file_types.build_upload_terms(Purpose.PHOTO, request.file_extension, request.file_type, request.file_size)
-    ticket = upload_forms.issue(caller.tenant_id, caller.principal, AVATAR, terms)
+    ticket = upload_forms.issue(caller, AVATAR, terms)
     fields = ticket.form.fields
     return PictureForm(
         url=ticket.form.url,

@@ -26,7 +26,7 @@ from chalicelib.accounts.models import (
     SignUpRequest,
     VerifyCodeRequest,
 )
-from chalicelib.errors import BAD_CREDENTIALS, CONFLICT, CONSENT_REQUIRED, NOT_FOUND, TOO_MANY_REQUESTS
+from chalicelib.errors import BAD_CREDENTIALS, CONFLICT, CONSENT_REQUIRED, NOT_FOUND, RATE_LIMITED, TOO_MANY_REQUESTS
 from chalicelib.http.routing import Routes
 from chalicelib.identity import sms_codes
 from chalicelib.identity.callers import Caller, Role
@@ -145,7 +145,7 @@ def save_my_info(caller: Caller, body: SaveMyInfoRequest) -> None:
     profile.save(caller, body)
 
 
-@routes.post("/pati_service/patient_service/myinfo/upload_picture", callers=[Role.PATIENT])
+@routes.post("/pati_service/patient_service/myinfo/upload_picture", callers=[Role.PATIENT], errors=[RATE_LIMITED])
 def upload_picture(caller: Caller, body: PictureFormRequest) -> PictureForm:
     """用户个人图像上传
 

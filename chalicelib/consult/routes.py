@@ -25,7 +25,7 @@ from chalicelib.consult.models import (
     SessionNo,
 )
 from chalicelib.consult.upload_models import ConfirmedFile, UploadedFile, UploadForm, UploadRequest
-from chalicelib.errors import CONFLICT, CONSENT_REQUIRED, NOT_FOUND
+from chalicelib.errors import CONFLICT, CONSENT_REQUIRED, NOT_FOUND, RATE_LIMITED
 from chalicelib.http.routing import IdempotencyKeyHeader, Routes, ScriptBatch
 from chalicelib.identity.callers import Caller, Role
 
@@ -199,7 +199,7 @@ def doctor_session_del(caller: Caller, body: HideSessionRequest) -> None:
     return sessions.hide(caller, body.session_id)
 
 
-@routes.post("/msg_service/msg/file/pre_upload", callers=[Role.PATIENT, Role.DOCTOR], errors=[NOT_FOUND])
+@routes.post("/msg_service/msg/file/pre_upload", callers=[Role.PATIENT, Role.DOCTOR], errors=[NOT_FOUND, RATE_LIMITED])
 def pre_upload(caller: Caller, body: UploadRequest) -> UploadForm:
     """聊天文件预上传
 
@@ -210,7 +210,9 @@ def pre_upload(caller: Caller, body: UploadRequest) -> UploadForm:
     return uploads.create_form(caller, body)
 
 
-@routes.post("/msg_service/msg/doctor/file/pre_upload", callers=[Role.PATIENT, Role.DOCTOR], errors=[NOT_FOUND])
+@routes.post(
+    "/msg_service/msg/doctor/file/pre_upload", callers=[Role.PATIENT, Role.DOCTOR], errors=[NOT_FOUND, RATE_LIMITED]
+)
 def doctor_pre_upload(caller: Caller, body: UploadRequest) -> UploadForm:
     """聊天文件预上传
 

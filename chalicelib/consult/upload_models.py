@@ -8,7 +8,7 @@ from chalicelib.http.file_fields import FileHints, FormUsage
 
 SESSION_ALIASES = AliasChoices("msg_session", "session_no", "session_id")
 FILE_ID_ALIASES = AliasChoices("file_id", "fileId")
-KEY_EXAMPLE = "1/uploads/pY0ZQ3bqj1cXw7uT2mLkVn9d.jpg"
+KEY_EXAMPLE = "uploads/1/pY0ZQ3bqj1cXw7uT2mLkVn9d.jpg"
 POLICY_EXAMPLE = "eyJleHBpcmF0aW9uIjogIjIwMjYtMDEtMDVUMDE6NDU6MDBaIn0="
 SIGNATURE_EXAMPLE = "8afdbf4008c03f22c2cd3cdb72e4afbb1f6a588f3255ac628749a66d7f09699e"
 ACCESS_KEY_EXAMPLE = "AKIAIOSFODNN7EXAMPLE"

@@ -16,7 +16,7 @@ def create_form(caller: Caller, request: UploadRequest) -> UploadForm:
     """
     terms = file_types.build_upload_terms(Purpose.CHAT, request.file_extension, request.file_type, request.file_size)
     session_cache.require_access(session_cache.find_session(request.msg_session), caller)
-    ticket = upload_forms.issue(caller.tenant_id, caller.principal, request.msg_session, terms)
+    ticket = upload_forms.issue(caller, request.msg_session, terms)
     fields = ticket.form.fields
     return UploadForm(
         url=ticket.form.url,

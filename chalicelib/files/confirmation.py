@@ -3,6 +3,9 @@
 An upload form can be used again until it expires. The object is therefore copied to a key that no form can write, and
 only if its ETag is still that of the checked object. Concurrent confirmations of one upload all return the file that
 was recorded first.
+
+Each object that a form creates causes an event, whose handler deletes it once the upload is confirmed. So it may be
+deleted while a request confirms it: a request that finds no object looks for the file.
 """
 
 import logging
@@ -50,7 +53,9 @@ def confirm_upload_for_place(tenant_id: int, principal: str, place: str, file_id
 
 
 def handle_object_created(bucket: str, key: str) -> None:
-    """Confirm the upload of an S3 event. Other objects and invalid uploads are ignored until clean-up.
+    """Confirm the upload of an S3 event and delete its object, which a repeated use of the form may have replaced.
+
+    Other objects and invalid uploads are ignored until clean-up.
 
     Raises:
         ApiError: 503 if S3 cannot be reached; Lambda then delivers the event again.
@@ -64,6 +69,8 @@ def handle_object_created(bucket: str, key: str) -> None:
         if error.kind is errors.UNAVAILABLE:
             raise
         logger.warning("upload rejected", extra={"ids": {"file_id": upload.file_id, "code": error.kind.code}})
+    else:
+        s3.delete([upload.upload_key])
 
 
 def _confirm(upload: Upload | None) -> File:
@@ -73,7 +80,7 @@ def _confirm(upload: Upload | None) -> File:
         return upload.to_file()
     preview = s3.find_preview(upload.upload_key, magic_numbers.SNIFF_BYTES)
     if preview is None:
-        raise ApiError(errors.CONFLICT, NOT_UPLOADED_TEXT)
+        return _get_recorded(upload, NOT_UPLOADED_TEXT)
     if not upload.min_size <= preview.size <= upload.max_size:
         raise ApiError(errors.CONFLICT, "文件大小与申请时的 file_size 不符，请重新申请上传")
     kind = file_types.require_accepted_kind(upload.purpose, preview.first_bytes, preview.size, upload.extension)
@@ -85,13 +92,25 @@ def _copy_and_record(upload: Upload, preview: ObjectPreview, kind: FileKind) -> 
     stem, etag = upload.upload_key.rpartition("/")[2].partition(".")[0], preview.etag.strip('"')
     object_key = f"{upload.tenant_id}/files/{stem}-{etag}.{kind.extension}"
     if not s3.copy(upload.upload_key, preview.etag, object_key, kind.content_types[0]):
-        raise ApiError(errors.CONFLICT, "文件正在被替换，请稍后再试")
+        return _get_recorded(upload, "文件正在被替换，请稍后再试")
     recorded = mysql.run_transaction(lambda tx: _record_copy(tx, upload, kind.extension, object_key, preview.size))
     if recorded is None or recorded.object_key != object_key:
         s3.delete([object_key])
     if recorded is None:  # clean-up has deleted the upload, a day old, meanwhile
         raise ApiError(errors.NOT_FOUND, NOT_FOUND_TEXT)
     return recorded.to_file()
+
+
+def _get_recorded(upload: Upload, text: str) -> File:
+    """Return the file that another request has recorded, after which the uploaded object was deleted.
+
+    Raises:
+        ApiError: 409 with this text if there is none.
+    """
+    current = store.find_by_key(mysql.autocommit, upload.upload_key)
+    if current is None or not current.object_key:
+        raise ApiError(errors.CONFLICT, text)
+    return current.to_file()
 
 
 def _record_copy(tx: mysql.Tx, upload: Upload, extension: str, object_key: str, size: int) -> Upload | None:

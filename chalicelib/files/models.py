@@ -15,6 +15,15 @@ class UploadTicket:
 
 
 @dataclass(frozen=True, slots=True)
+class UploadQuota:
+    """How much a person may upload in a day."""
+
+    since: int  # when the day begins
+    max_forms: int
+    max_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class File:
     """A confirmed file. The object of object_key is never modified."""
 

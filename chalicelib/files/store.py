@@ -2,26 +2,46 @@
 
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.files.file_types import Purpose, UploadTerms
-from chalicelib.files.models import Upload
+from chalicelib.files.models import Upload, UploadQuota
+from chalicelib.people import double_submission
 
 COLUMNS_SQL = (
     "file_id, tenant_id, place, purpose, extension, min_size, max_size, upload_key, object_key, size, withdrawn_at"
 )
 
+USED_TODAY_SQL = """
+    SELECT COUNT(*) AS forms, COALESCE(SUM(COALESCE(size, max_size)), 0) AS bytes FROM files
+    WHERE tenant_id = %(tenant_id)s AND uploader = %(uploader)s AND created_at >= %(since)s
+"""
 
-def insert(tx: Tx, tenant_id: int, uploader: str, place: str, terms: UploadTerms, upload_key: str, now: int) -> int:
-    """Insert an upload that is to be confirmed, and return its file_id.
+
+def insert(
+    tx: Tx, tenant_id: int, uploader: str, place: str, terms: UploadTerms, upload_key: str, now: int, quota: UploadQuota
+) -> int | None:
+    """Insert an upload that is to be confirmed, in one round trip, unless it exceeds the uploader's quota.
+
+    Concurrent requests of one uploader are counted one after another, under the lock of their row in `people`; others
+    share that of the tenant.
 
     Args:
         uploader: principal.
+
+    Returns:
+        Its file_id, None if there is no room for it.
     """
-    return tx.insert(
-        """
+    *_, rows, _ = tx.execute_packet(
+        f"""
+        START TRANSACTION;
+        {double_submission.build_lock_sql(uploader)};
         INSERT INTO files (tenant_id, uploader, place, purpose, extension, min_size, max_size, upload_key, created_at)
-        VALUES (%(tenant_id)s, %(uploader)s, %(place)s, %(purpose)s, %(extension)s, %(min_size)s, %(max_size)s,
-                %(upload_key)s, %(now)s)
+        SELECT %(tenant_id)s, %(uploader)s, %(place)s, %(purpose)s, %(extension)s, %(min_size)s, %(max_size)s,
+               %(upload_key)s, %(now)s
+        FROM ({USED_TODAY_SQL}) AS used
+        WHERE used.forms < %(max_forms)s AND used.bytes + %(max_size)s <= %(max_bytes)s;
+        SELECT file_id FROM files WHERE upload_key = %(upload_key)s;
+        COMMIT
         """,
-        tenant_id=tenant_id,
+        **double_submission.build_lock_params(tenant_id, uploader),
         uploader=uploader.encode(),
         place=place.encode(),
         purpose=terms.purpose,
@@ -30,7 +50,11 @@ def insert(tx: Tx, tenant_id: int, uploader: str, place: str, terms: UploadTerms
         max_size=terms.max_size,
         upload_key=upload_key.encode(),
         now=now,
+        since=quota.since,
+        max_forms=quota.max_forms,
+        max_bytes=quota.max_bytes,
     )
+    return rows[0]["file_id"] if rows else None
 
 
 def find(tx: Tx, tenant_id: int, uploader: str, file_id: int, place: str | None = None) -> Upload | None:

@@ -19,12 +19,13 @@ from chalicelib.gateway.models import SendMessageRequest
 from chalicelib.http.fields import ID_LIMIT, Cursor, OptionalCursor, WireModel
 from chalicelib.http.validation import parse_fields, parse_json
 from chalicelib.http.validation_messages import BODY_LABEL, format_validation_error
-from chalicelib.identity import callers, tokens
+from chalicelib.identity import addresses, callers, tokens
 from chalicelib.identity.callers import PARTICIPANT_ROLES, Caller, Role
 from chalicelib.messaging import backlog, feed, socket_push, sockets
 from chalicelib.messaging.socket_store import Socket
 from chalicelib.outbox import outbox
 from chalicelib.outbox.jobs import Job
+from chalicelib.settings import settings
 
 logger = logging.getLogger(__name__)
 
@@ -66,13 +67,13 @@ def connect(connection_id: str, event: Event) -> None:
     """Register a connection and enqueue the job that sends its backlog.
 
     Raises:
-        ApiError: 400 for another transport, 401, 403.
+        ApiError: 400 for another transport or an invalid X-Forwarded-For, 401, 403.
         ValidationError: for an invalid query.
     """
     query = parse_fields(ConnectQuery, event.get("queryStringParameters") or {})
     if query.protoc != "ws":
         raise ApiError(errors.UNSUPPORTED_PROTOCOL)
-    caller = callers.identify({"token": query.token}, frozenset(PARTICIPANT_ROLES))
+    caller = callers.identify({"token": query.token}, frozenset(PARTICIPANT_ROLES), _get_client_address(event))
     logs.bind(tenant_id=caller.tenant_id, principal=caller.principal)
     socket = Socket(caller.tenant_id, caller.principal, bytes.fromhex(caller.token_hash_hex), query.events == "1")
 
@@ -105,6 +106,12 @@ def handle_message(connection_id: str, event: Event) -> None:
 def disconnect(connection_id: str, _event: Event) -> None:
     """Delete a connection that was closed."""
     sockets.unregister(connection_id)
+
+
+def _get_client_address(event: Event) -> str:
+    headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+    source = str(event.get("requestContext", {}).get("identity", {}).get("sourceIp", ""))
+    return addresses.determine_client_address(source, headers.get("x-forwarded-for", ""), settings.trusted_proxies)
 
 
 def _handle_action(connection_id: str, socket: Socket, caller: Caller, text: str) -> Response:

@@ -18,7 +18,7 @@ from chalicelib.http.endpoints import RESERVED_PARAMETERS, Endpoint, Idempotency
 from chalicelib.http.fields import WireModel, is_empty
 from chalicelib.http.validation import parse_fields, parse_json
 from chalicelib.http.validation_messages import BODY_LABEL, INVALID_JSON_TEXT, format_validation_error
-from chalicelib.identity import callers
+from chalicelib.identity import addresses, callers
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.settings import settings
 
@@ -28,18 +28,29 @@ JSON_TYPE, FORM_TYPE = "application/json", "application/x-www-form-urlencoded"
 # Old pages send JSON as text/plain, for which browsers make no preflight request, or without any type.
 _JSON_TYPES = {JSON_TYPE, "text/plain", "*/*", ""}
 _EMPTY_BODIES = (b"", b"null", b'""')  # pages also send what JSON makes of a missing value
-# The headers that we read, except Authorization. A page sends `undefined` or `null` for what it does not have.
-_OUR_HEADERS = (
-    *("token", "tenantid", "x-internal-key", "idempotency-key", "last-event-id"),
-    *("newuserid", "entuserid", "entid", "positionid", "appid"),
-)
+# The headers that we read, with their names in error texts. A page sends `undefined` or `null` for what it does not
+# have.
+_OUR_HEADERS = {
+    name.lower(): name
+    for name in (
+        *("token", "tenantId", "X-Internal-Key", "Idempotency-Key", "Last-Event-ID"),
+        *("newUserId", "entUserId", "entId", "positionId", "appId", "Authorization"),
+    )
+}
+MAX_HEADER_LENGTH = 512  # characters of each of them; the longest valid value is an Idempotency-Key of 128
 
 
 def get_headers(request: Request) -> Mapping[str, str]:
-    """Return the headers by names in lower case, without those of ours that are empty, and without an empty Bearer."""
+    """Return the headers by names in lower case, without those of ours that are empty, and without an empty Bearer.
+
+    Raises:
+        ApiError: 400 naming one of ours that is too long.
+    """
     headers = {name.lower(): value for name, value in request.headers.items()}
-    for name in _OUR_HEADERS:
-        if name in headers and is_empty(headers[name].strip()):
+    for name in _OUR_HEADERS.keys() & headers.keys():
+        if len(headers[name]) > MAX_HEADER_LENGTH:
+            raise ApiError(errors.BAD_PARAMETER, f"{_OUR_HEADERS[name]}：过长，至多 {MAX_HEADER_LENGTH} 个字符")
+        if is_empty(headers[name].strip()):
             del headers[name]
     if is_empty(headers.get("authorization", "").partition(" ")[2].strip()):
         headers.pop("authorization", None)
@@ -62,11 +73,10 @@ def get_auth_headers(endpoint: Endpoint, request: Request) -> Mapping[str, str]:
 
 
 def get_client_address(request: Request) -> str:
-    """Return the client's IP address as seen by API Gateway, or by the outermost trusted proxy in front of it."""
-    forwarded = [part.strip() for part in request.headers.get("x-forwarded-for", "").split(",")]
-    if settings.trusted_proxies and len(forwarded) > settings.trusted_proxies:
-        return str(forwarded[-1 - settings.trusted_proxies])
-    return str(request.context.get("identity", {}).get("sourceIp", ""))
+    """Return the client's IP address. See `addresses.determine_client_address` for errors."""
+    source = str(request.context.get("identity", {}).get("sourceIp", ""))
+    forwarded_for = request.headers.get("x-forwarded-for", "")
+    return addresses.determine_client_address(source, forwarded_for, settings.trusted_proxies)
 
 
 def takes_token(endpoint: Endpoint) -> bool:

@@ -239,10 +239,10 @@ def _identify_caller(
     endpoint: Endpoint, request: Request, headers: Mapping[str, str], batch: ScriptBatch | None
 ) -> Caller:
     annotation = endpoint.parameters.get("caller")
+    # WeChat Pay's notifications, which need no address, do not have to come through the proxies.
+    address = "" if annotation == OptionalTenantCaller else get_client_address(request)
     try:
-        caller = callers.identify(
-            headers, endpoint.callers, get_client_address(request), batch, token_in_query=takes_token(endpoint)
-        )
+        caller = callers.identify(headers, endpoint.callers, address, batch, token_in_query=takes_token(endpoint))
     except ApiError as error:
         if annotation != OptionalTenantCaller or error.kind is not errors.BAD_PARAMETER:
             raise

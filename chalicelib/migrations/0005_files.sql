@@ -1,5 +1,6 @@
 -- Uploads and the files made from them. Confirming an upload copies the object to object_key, because the upload form
--- stays valid for a while and could overwrite the original. Clean-up deletes uploaded objects after a day.
+-- stays valid for a while and could overwrite the original. Uploaded objects are deleted once they are confirmed, and
+-- others after a day.
 CREATE TABLE files (
     file_id            BIGINT PRIMARY KEY AUTO_INCREMENT,
     tenant_id          BIGINT NOT NULL,
@@ -19,5 +20,6 @@ CREATE TABLE files (
     UNIQUE KEY upload_key (upload_key),
     UNIQUE KEY object_key (object_key),
     KEY by_cleanup (upload_deleted_at, created_at),
-    KEY by_uploader (tenant_id, uploader, place, file_id)
+    KEY by_uploader (tenant_id, uploader, place, file_id),
+    KEY by_day (tenant_id, uploader, created_at, max_size, size)  -- all that the quotas of a day need
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;

@@ -17,12 +17,24 @@ def lock_sender(tx: Tx, tenant_id: int, principal: str) -> None:
     Args:
         principal: user:12; any other, as a session of a hospital's own system, has no row.
     """
+    tx.fetch_value(build_lock_sql(principal), **build_lock_params(tenant_id, principal))
+
+
+def build_lock_sql(principal: str) -> str:
+    """Return the statement of `lock_sender`, to be run in a packet with others."""
+    if _find_user_id(principal):
+        return "SELECT user_id FROM people WHERE user_id = %(user_id)s AND tenant_id = %(tenant_id)s FOR UPDATE"
+    return "SELECT tenant_id FROM tenants WHERE tenant_id = %(tenant_id)s FOR UPDATE"
+
+
+def build_lock_params(tenant_id: int, principal: str) -> dict[str, int]:
+    """Return the parameters of that statement."""
+    return {"tenant_id": tenant_id, "user_id": _find_user_id(principal)}
+
+
+def _find_user_id(principal: str) -> int:
     user_id = principal.removeprefix("user:")
-    if principal.startswith("user:") and user_id.isdigit():
-        sql = "SELECT user_id FROM people WHERE user_id = %(user_id)s AND tenant_id = %(tenant_id)s FOR UPDATE"
-        tx.fetch_value(sql, user_id=int(user_id), tenant_id=tenant_id)
-    else:
-        tx.fetch_value("SELECT tenant_id FROM tenants WHERE tenant_id = %(tenant_id)s FOR UPDATE", tenant_id=tenant_id)
+    return int(user_id) if principal.startswith("user:") and user_id.isdigit() else 0
 
 
 def build_key_range(content_digest: bytes) -> tuple[str, str]:

@@ -61,7 +61,7 @@ def create_photo_form(caller: Caller, request: DepartmentPhotoFormRequest) -> Ph
     terms = file_types.build_upload_terms(Purpose.PHOTO, request.file_extension, request.file_type, request.file_size)
     if not departments.exists(mysql.autocommit, caller.tenant_id, request.dept_id):
         raise ApiError(errors.NOT_FOUND, "科室不存在")
-    ticket = upload_forms.issue(caller.tenant_id, caller.principal, _format_place(request.dept_id), terms)
+    ticket = upload_forms.issue(caller, _format_place(request.dept_id), terms)
     return PhotoForm(url=ticket.form.url, file_id=str(ticket.file_id), fields=ticket.form.fields)
 
 

@@ -64,7 +64,7 @@ def create_photo_form(caller: Caller, request: DoctorPhotoFormRequest) -> PhotoF
     terms = file_types.build_upload_terms(Purpose.PHOTO, request.file_extension, request.file_type, request.file_size)
     if mysql.run_transaction(lambda tx: doctors.find_for_update(tx, caller.tenant_id, request.doctor_id)) is None:
         raise ApiError(errors.NOT_FOUND, "医生不存在")
-    ticket = upload_forms.issue(caller.tenant_id, caller.principal, _format_place(request.doctor_id), terms)
+    ticket = upload_forms.issue(caller, _format_place(request.doctor_id), terms)
     return PhotoForm(url=ticket.form.url, file_id=str(ticket.file_id), fields=ticket.form.fields)
 
 

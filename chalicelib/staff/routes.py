@@ -1,6 +1,6 @@
 """Endpoints of document 003 for staff (manager_service), and administration endpoints of our own."""
 
-from chalicelib.errors import BAD_CREDENTIALS, CONFLICT, NOT_FOUND, TOO_MANY_REQUESTS
+from chalicelib.errors import BAD_CREDENTIALS, CONFLICT, NOT_FOUND, RATE_LIMITED, TOO_MANY_REQUESTS
 from chalicelib.http.fields import Page
 from chalicelib.http.routing import IdempotencyKeyHeader, OptionalTenantCaller, RawContent, Routes
 from chalicelib.identity.callers import Caller, Role
@@ -248,7 +248,7 @@ def save_department(caller: Caller, body: SaveDepartmentRequest) -> SaveDepartme
     return department_admin.save(caller, body)
 
 
-@routes.post("/pati_service/manager_service/department_photo", callers=[Role.ADMIN], errors=[NOT_FOUND])
+@routes.post("/pati_service/manager_service/department_photo", callers=[Role.ADMIN], errors=[NOT_FOUND, RATE_LIMITED])
 def department_photo(caller: Caller, body: DepartmentPhotoFormRequest) -> PhotoForm:
     """科室照片预上传
 
@@ -272,7 +272,7 @@ def save_doctor(caller: Caller, body: SaveDoctorRequest) -> None:
     doctor_admin.save(caller, body)
 
 
-@routes.post("/pati_service/manager_service/doctor_photo", callers=[Role.ADMIN], errors=[NOT_FOUND])
+@routes.post("/pati_service/manager_service/doctor_photo", callers=[Role.ADMIN], errors=[NOT_FOUND, RATE_LIMITED])
 def doctor_photo(caller: Caller, body: DoctorPhotoFormRequest) -> PhotoForm:
     """医生照片预上传
 

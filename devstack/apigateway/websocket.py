@@ -27,7 +27,7 @@ from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from devstack.apigateway.rest_api import STAGE, HttpRequest, HttpResponse
+from devstack.apigateway.rest_api import STAGE, HttpRequest, HttpResponse, build_forwarded_headers
 from devstack.console import print_line
 
 MAX_FRAME_BYTES = 32 * 1024
@@ -209,7 +209,7 @@ class Connection:
 
     def build_event(self, route: str, fields: dict[str, Any]) -> dict[str, Any]:
         """Build the event of a route; only $connect has headers and query parameters."""
-        headers = dict(self.request.headers)
+        headers = dict([*self.request.headers, *build_forwarded_headers(self.request)])
         context = {
             "routeKey": route,
             "eventType": {"$connect": "CONNECT", "$disconnect": "DISCONNECT"}.get(route, "MESSAGE"),

@@ -24,7 +24,7 @@ boto3, auth, signers, config = (  # packages without type information
     import_module(name) for name in ("boto3", "botocore.auth", "botocore.signers", "botocore.config")
 )
 AT = datetime(2026, 1, 5, 1, 30, 0, tzinfo=UTC)
-KEY = "12/uploads/a-_9.jpg"
+KEY = "uploads/12/a-_9.jpg"
 
 
 @dataclass(frozen=True)

@@ -138,7 +138,7 @@ def test_functions_know_the_workers_that_they_wake(package: Package) -> None:
 def test_object_keys_match_the_policies() -> None:
     names = ("upload_forms.py", "confirmation.py", "withdrawals.py")
     sources = {name: (ROOT / "chalicelib" / "files" / name).read_text("utf-8") for name in names}
-    assert 'upload_key = f"{tenant_id}/uploads/' in sources["upload_forms.py"]
+    assert 'upload_key = f"uploads/{caller.tenant_id}/' in sources["upload_forms.py"]
     assert 'object_key = f"{upload.tenant_id}/files/' in sources["confirmation.py"]
     assert 'return f"{tenant_id}/withdrawn/' in sources["withdrawals.py"]
     exports = (ROOT / "chalicelib" / "accounts" / "exports.py").read_text("utf-8")

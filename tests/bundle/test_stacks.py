@@ -98,6 +98,10 @@ def test_bucket_is_private_encrypted_and_deletes_unfinished_uploads() -> None:
     assert bucket["BucketEncryption"]
     rules = {one["Id"]: one for one in bucket["LifecycleConfiguration"]["Rules"]}
     assert rules["aborted"]["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
+    assert (rules["uploads"]["Prefix"], rules["uploads"]["NoncurrentVersionExpiration"]) == (
+        "uploads/",
+        {"NoncurrentDays": 1},
+    )
     (rule,) = bucket["CorsConfiguration"]["CorsRules"]
     assert "POST" in rule["AllowedMethods"]
 

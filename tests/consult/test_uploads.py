@@ -72,7 +72,7 @@ def test_protocol_fields_repeat_the_form_fields(lin: Person, session_no: str, pa
     assert form["signature"] == fields["x-amz-signature"]
     assert form["OSSAccessKeyId"] == settings.access_key
     assert fields["x-amz-credential"].startswith(settings.access_key + "/")
-    assert form["key"].startswith(f"{lin.tenant_id}/uploads/")
+    assert form["key"].startswith(f"uploads/{lin.tenant_id}/")
     assert form["key"].endswith(".jpg")
     assert form["url"] == f"{settings.s3_endpoint_url}/{settings.s3_bucket}"
 

@@ -274,7 +274,7 @@ def test_event_does_not_confirm_invalid_content(lin: Person) -> None:
 def test_event_about_another_object_changes_nothing(lin: Person) -> None:
     ticket = upload(lin)
     send_event(get_upload_key(ticket), bucket="another-bucket")
-    send_event("1/uploads/unknown.jpg")
+    send_event("uploads/1/unknown.jpg")
     assert find_object_key(ticket.file_id) is None
 
 

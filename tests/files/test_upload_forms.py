@@ -30,7 +30,7 @@ Change = Callable[[Fields], object]
 
 def build_form(min_size: int = 1, max_size: int = LIMIT) -> UploadForm:
     return s3.build_upload_form(
-        f"1/uploads/{secrets.token_urlsafe(9)}.jpg", "image/jpeg", min_size, max_size, TTL_SECONDS
+        f"uploads/1/{secrets.token_urlsafe(9)}.jpg", "image/jpeg", min_size, max_size, TTL_SECONDS
     )
 
 
@@ -104,10 +104,10 @@ def keep_protocol_fields_only(fields: Fields) -> None:
 MANIPULATIONS: dict[str, Change] = {
     "another type": lambda f: f.update({"Content-Type": "text/html"}),
     "another spelling of the type": lambda f: f.update({"Content-Type": "image/JPEG"}),
-    "another key": lambda f: f.update(key="1/uploads/another.jpg"),
-    "another tenant's key": lambda f: f.update(key=f["key"].replace("1/", "2/", 1)),
+    "another key": lambda f: f.update(key="uploads/1/another.jpg"),
+    "another tenant's key": lambda f: f.update(key=f["key"].replace("/1/", "/2/", 1)),
     "a longer key": lambda f: f.update(key=f["key"] + ".html"),
-    "the file's own name as key": lambda f: f.update(key="1/uploads/${filename}"),
+    "the file's own name as key": lambda f: f.update(key="uploads/1/${filename}"),
     "a wrong signature": lambda f: change_last_letter(f, "x-amz-signature"),
     "an empty policy": lambda f: f.update(policy="e30"),
     "a policy with other conditions": allow_any_size,

@@ -1,18 +1,23 @@
 """Lifetime of WebSocket connections: authorization, expiry and cleanup."""
 
+from dataclasses import replace
 from threading import Event
+from typing import Any
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
 
 from app import sweep_sockets
 from chalicelib import clock
 from chalicelib.adapters import mysql, redis
 from chalicelib.adapters.aws import ws_push
 from chalicelib.errors import UNAVAILABLE
-from chalicelib.identity import tokens
+from chalicelib.gateway import websocket_handlers
+from chalicelib.identity import callers, tokens
 from chalicelib.messaging import backlog, socket_push, socket_store, sockets
 from chalicelib.messaging.socket_store import Socket
+from chalicelib.settings import settings
 from devstack.apigateway import websocket
 from tests.support.client import build_schedule_event
 from tests.support.conversation_log import raise_redis_unavailable
@@ -55,6 +60,43 @@ def test_invalid_connect_request_is_rejected(
     with pytest.raises(InvalidStatus) as error, open_websocket(websocket_url, **{"token": han.token, **query}):
         pass
     assert error.value.response.status_code == status
+
+
+@pytest.fixture
+def seen_addresses(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Trust one proxy, and return a list of the addresses with which callers are identified."""
+    monkeypatch.setattr(websocket_handlers, "settings", replace(settings, trusted_proxies=1))
+    addresses: list[str] = []
+    identify = callers.identify
+
+    def record(*arguments: Any) -> callers.Caller:
+        addresses.append(arguments[2])
+        return identify(*arguments)
+
+    monkeypatch.setattr(callers, "identify", record)
+    return addresses
+
+
+def connect_through_proxy(url: str, token: str, forwarded_for: str) -> ClientConnection:
+    headers = {"X-Forwarded-For": forwarded_for}
+    return connect(f"{url.replace('http', 'ws', 1)}/notify?protoc=ws&token={token}", additional_headers=headers)
+
+
+def test_address_of_a_connection_is_that_of_the_client(
+    websocket_url: str, han: ExternalUser, seen_addresses: list[str]
+) -> None:
+    with connect_through_proxy(websocket_url, han.token, "6.6.6.6, 198.51.100.9"):
+        assert seen_addresses == ["198.51.100.9"]
+
+
+@pytest.mark.parametrize("forwarded_for", ["", "unknown", "6.6.6.6," * 1_000])
+@pytest.mark.usefixtures("seen_addresses")
+def test_connection_with_an_unusable_address_is_rejected(
+    websocket_url: str, han: ExternalUser, forwarded_for: str
+) -> None:
+    with pytest.raises(InvalidStatus) as error:
+        connect_through_proxy(websocket_url, han.token, forwarded_for)
+    assert error.value.response.status_code == 400
 
 
 def test_empty_query_parameters_are_ignored(websocket_url: str, han: ExternalUser) -> None:

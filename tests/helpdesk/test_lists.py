@@ -6,7 +6,6 @@ import pytest
 
 from chalicelib import clock
 from chalicelib.adapters import mysql
-from chalicelib.adapters.mysql import Row
 from chalicelib.helpdesk import list_store
 from chalicelib.helpdesk.codes import QueryType
 from chalicelib.helpdesk.list_store import ListFilters, ListKey
@@ -25,6 +24,7 @@ from tests.support.helpdesk_client import (
     request_assignment,
     send_all,
 )
+from tests.support.query_plans import explain
 
 pytestmark = pytest.mark.store
 
@@ -180,14 +180,6 @@ def test_hidden_conversation_returns_with_next_message(hospital: Hospital) -> No
     assert list_names(list_conversations(chen)) == ["林小雨"]
 
 
-def explain(sql: str, filters: dict[str, Any]) -> list[Row]:
-    """Return the plan as a table: MariaDB's default, and an option of MySQL."""
-    try:
-        return mysql.autocommit.fetch_all(f"EXPLAIN FORMAT=TRADITIONAL {sql}", **filters)
-    except mysql.StatementError:
-        return mysql.autocommit.fetch_all(f"EXPLAIN {sql}", **filters)
-
-
 def test_list_query_uses_indexes(agent_hospital: Hospital) -> None:
     """No table is scanned as a whole, however many conversations there are."""
     insert_participants_of_another_tenant(agent_hospital, 3_000)
@@ -202,7 +194,7 @@ def test_list_query_uses_indexes(agent_hospital: Hospital) -> None:
         visitors_only=False,
     )
     params = list_store._build_params(agent_hospital.tenant_id, agent_hospital.desk.principal, filters)
-    plan = explain(list_store.RANKED_SQL_BY_KEY[ListKey.CONVERSATION], params)
+    plan = explain(list_store.RANKED_SQL_BY_KEY[ListKey.CONVERSATION], **params)
     tables = {row["table"]: row for row in plan if row["table"] and not row["table"].startswith("<")}
     keys = {table: row["key"] for table, row in tables.items() if table in ("p", "c", "q", "x", "a", "s", "m", "t")}
     assert keys["p"] == "by_principal"

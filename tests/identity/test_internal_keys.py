@@ -55,7 +55,7 @@ def test_only_the_hash_is_stored(hospital: Hospital) -> None:
     assert [row["key_hash"] for row in rows] == [hashlib.sha256(key.encode()).digest()]
 
 
-@pytest.mark.parametrize("key", ["", " ", "wrong", "密钥", "\ud800", "x" * 5000])
+@pytest.mark.parametrize("key", ["", " ", "wrong", "密钥", "\ud800", "x" * 512])
 def test_wrong_key_is_rejected(key: str) -> None:
     response = request_token(key)
     assert (response.status, response.code) == (401, 10101)

@@ -166,7 +166,7 @@ def test_token_expires(lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     assert get_status(token) == 401
 
 
-@pytest.mark.parametrize("token", ["", " ", "x" * 43, "令牌", "\ud800", "\x00", "%s' OR 1=1 --", "a" * 8000])
+@pytest.mark.parametrize("token", ["", " ", "x" * 43, "令牌", "\ud800", "\x00", "%s' OR 1=1 --", "a" * 512])
 def test_malformed_token_is_rejected(token: str) -> None:
     assert get_status(token) == 401
 

@@ -7,6 +7,7 @@ from chalicelib.adapters.aws import s3
 from chalicelib.files import file_types, magic_numbers, upload_forms
 from chalicelib.files.file_types import Purpose
 from chalicelib.files.models import UploadTicket
+from chalicelib.identity.callers import Caller
 from tests.support.factories import Person
 from tests.support.file_samples import build_file
 from tests.support.multipart_forms import post_form
@@ -24,7 +25,7 @@ def request_form(
 ) -> UploadTicket:
     """Return a form without uploading anything."""
     terms = file_types.build_upload_terms(purpose, extension, content_type, size)
-    return upload_forms.issue(person.tenant_id, person.principal, place, terms)
+    return upload_forms.issue(Caller(person.tenant_id, person.role, person.principal), place, terms)
 
 
 def upload(
