@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from devstack.cli import testing
+from devstack.cli import audit, testing
 from devstack.console import CommandError, print_line
 from devstack.paths import ROOT
 
@@ -15,6 +15,7 @@ STEPS: dict[str, Callable[[], int]] = {
         ["-m", "mypy", *(name for name in TYPED_PATHS if (ROOT / name).exists())]
     ),
     "documents": lambda: testing.write_api_docs(["--check"]),
+    "audit": audit.audit_dependencies,
     "bench": lambda: testing.run_benchmarks(["--smoke"]),
     "tests": lambda: testing.run_tests([]),
     "mysql": lambda: testing.run_tests(["--mysql"]),

@@ -91,10 +91,15 @@ def build_package(arguments: list[str]) -> int:
 
 def run_without_services(arguments: list[str]) -> int:
     """Run Python of the development environment and return its exit code."""
-    with hold_lock(LOCAL / "setup.lock", busy=report_waiting):
-        python_env.ensure("venv-dev")
+    install_tools()
     path = f"{LOCAL / 'venv-dev/bin'}:{os.environ.get('PATH', '/usr/bin:/bin')}"
     return foreground.run(arguments, {**os.environ, "PATH": path})
+
+
+def install_tools() -> None:
+    """Install the development environment if its lock has changed."""
+    with hold_lock(LOCAL / "setup.lock", busy=report_waiting):
+        python_env.ensure("venv-dev")
 
 
 def report_waiting() -> None:
