@@ -20,7 +20,7 @@ from pydantic import (
 
 from chalicelib import clock
 from chalicelib.messaging import ids
-from chalicelib.people import phones
+from chalicelib.people import phone_numbers
 
 T = TypeVar("T")
 ID_LIMIT = 2**53  # JavaScript represents larger integers inexactly
@@ -171,15 +171,15 @@ CONTACT_PHONE_PATTERN = r"^(1[3-9][0-9]{9}|\+([1-79][0-9]{6,14}|8[0-57-9][0-9]{5
 ContactPhone = Annotated[
     str,
     Field(max_length=32, examples=["13800000001"]),
-    AfterValidator(phones.normalize),
+    AfterValidator(phone_numbers.normalize),
     WithJsonSchema({"type": "string", "pattern": CONTACT_PHONE_PATTERN}),
 ]
-"""A phone of any country, as people/phones.py describes; accounts, which receive SMS codes, have a `Phone`."""
+"""A phone of any country, as people/phone_numbers.py describes; accounts, which receive SMS codes, have a `Phone`."""
 
 OptionalContactPhone = Annotated[
     str,
     Field(max_length=32, examples=["13800000001"]),
-    AfterValidator(lambda number: phones.normalize(number) if number else ""),
+    AfterValidator(lambda number: phone_numbers.normalize(number) if number else ""),
     WithJsonSchema({"type": "string", "pattern": f"^$|{CONTACT_PHONE_PATTERN}"}),
 ]
 

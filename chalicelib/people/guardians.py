@@ -19,7 +19,7 @@ class Guardian:
     name: str
     id_type: IdType
     number: str  # as documents.normalize_number returns it
-    phone: str  # as phones.normalize returns it
+    phone: str  # as phone_numbers.normalize returns it
     cont_relation: int  # a members.Relation: what the guardian is to the child
 
 

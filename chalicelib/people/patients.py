@@ -52,7 +52,7 @@ class PatientDetails:
     name: str
     gender: int
     birthday: date | None
-    phone: str  # as phones.normalize returns it, "" for none
+    phone: str  # as phone_numbers.normalize returns it, "" for none
     province: str = ""
     city: str = ""
     county: str = ""
