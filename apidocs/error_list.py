@@ -14,6 +14,9 @@ HTTP status. `error` is Chinese and can be shown to patients; it may be more spe
 invalid fields and reasons).
 Every response has the header `X-Request-Id`, which the logs contain too.
 
+10012 limits what one user may do; the limits of an endpoint are in `docs/openapi.json`, and operators can change them
+([deployment.md](deployment.md#which-limits-does-a-user-have)). A hospital's own system (internal key) has none.
+
 Clients may retry after 429 and 503 (wait `Retry-After` seconds), 500 and 504; writes should be retried with the same
 `Idempotency-Key` if the endpoint supports it. After 10101, sign in again. After 10104, the
 user has to confirm who they are first. Other errors are permanent.

@@ -12,6 +12,7 @@ from chalicelib.http import envelopes
 from chalicelib.http.request_input import FORM_TYPE, JSON_TYPE
 from chalicelib.http.routing import RESERVED_PARAMETERS, ActingCaller, CountedResult, RawContent
 from chalicelib.identity.callers import Role
+from chalicelib.identity.rate_limits import DEFAULT_RATES, RateLimit
 from chalicelib.people.roles import format_roles
 
 GROUP_TITLES = {
@@ -24,6 +25,13 @@ GROUP_TITLES = {
     "payment": "支付（003）",
     "wechat": "微信公众号（003）",
     "clinic": "医院工作人员（003）",
+}
+LIMIT_TITLES = {
+    RateLimit.MESSAGES: "发送各种消息合计",
+    RateLimit.CONVERSATIONS: "创建或打开各种会话合计",
+    RateLimit.SEARCHES: "查询各种列表合计",
+    RateLimit.OAUTH_STATES: "获取授权地址",
+    RateLimit.CONNECTIONS: "打开 WebSocket",
 }
 SECURITY_SCHEMES: Json = {
     "token": {"type": "apiKey", "in": "header", "name": "token", "description": "登录后得到的 token"},
@@ -141,7 +149,7 @@ def _build_operation(one: DocumentedEndpoint, schemas: Schemas) -> Json:
     operation: Json = {
         "tags": [one.group],
         "summary": one.title,
-        "description": f"{one.description}\n\n{_format_callers(one)}".strip(),
+        "description": f"{one.description}\n\n{_format_callers(one)}{_format_limit(one)}".strip(),
         "operationId": one.id,
         "security": _build_security(one),
         "parameters": _build_parameters(one, schemas),
@@ -176,6 +184,15 @@ def _is_counted(returns: Any) -> bool:
 
 def _format_callers(one: DocumentedEndpoint) -> str:
     return "可调用：" + format_roles(one.endpoint.callers)
+
+
+def _format_limit(one: DocumentedEndpoint) -> str:
+    """Describe the rate limit with the numbers of an installation that does not change them."""
+    if one.endpoint.limit is None:
+        return ""
+    rate = DEFAULT_RATES[one.endpoint.limit]
+    title = LIMIT_TITLES[one.endpoint.limit]
+    return f"\n\n限额（10012）：{title}，每位用户一次最多 {rate.burst} 次，此后每秒 {rate.per_second:g} 次"
 
 
 def _build_security(one: DocumentedEndpoint) -> list[Json]:

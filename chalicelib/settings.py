@@ -68,6 +68,7 @@ class Settings:
     public_url: str  # public base URL of this API, for WeChat Pay's payment notifications; "" for none
     hourly_codes_per_address: int  # limit of SMS codes for one IP address, which a hospital's whole Wi-Fi may share
     uploads: UploadSettings
+    rate_limits: str  # those that differ from the defaults of identity/rate_limits.py
     trusted_proxies: int  # number of proxies between the clients and API Gateway: 1 behind CloudFront
     max_body_bytes: int
 
@@ -105,10 +106,10 @@ def _load(env: "os._Environ[str]") -> Settings:
         ws_timeout_seconds=float(env.get("WS_TIMEOUT", "3")),
         token_days=int(env.get("TOKEN_DAYS", "30")),
         sms=_read_sms_settings(env),
-        **_read_wechat_urls(env),
-        public_url=env.get("PUBLIC_URL", "").rstrip("/"),
+        **_read_urls(env),
         hourly_codes_per_address=int(env.get("CODES_OF_ADDRESS", "100")),
         uploads=_read_upload_settings(env),
+        rate_limits=env.get("RATE_LIMITS", ""),
         trusted_proxies=int(env.get("TRUSTED_PROXIES", "0")),
         max_body_bytes=int(env.get("BODY_LIMIT", str(1024 * 1024))),
     )
@@ -121,11 +122,12 @@ def _read_upload_settings(env: "os._Environ[str]") -> UploadSettings:
     )
 
 
-def _read_wechat_urls(env: "os._Environ[str]") -> dict[str, str]:
+def _read_urls(env: "os._Environ[str]") -> dict[str, str]:
     return {
         "wechat_api_url": env.get("WECHAT_API_URL", "https://api.weixin.qq.com").rstrip("/"),
         "wechat_open_url": env.get("WECHAT_OPEN_URL", "https://open.weixin.qq.com").rstrip("/"),
         "wechat_pay_url": env.get("WECHAT_PAY_URL", "https://api.mch.weixin.qq.com").rstrip("/"),
+        "public_url": env.get("PUBLIC_URL", "").rstrip("/"),
     }
 
 

@@ -78,6 +78,14 @@ def test_unknown_token_takes_one_more_trip(trips: RoundTrips, lin: Person, chen:
     assert send_counts == (1, 3)
 
 
+def test_limit_takes_no_trip_of_its_own(trips: RoundTrips, lin: Person) -> None:
+    """It is checked with the token; if the process does not know the token yet, afterwards."""
+    search = partial(get, "/pati_service/manager_service/doctor_list", lin.token, page_num=1, page_size=10)
+    mysql, redis = trips.count(search)
+    assert redis == 1
+    assert trips.count(search, before=tokens._owners.clear) == (mysql, 2)
+
+
 def test_repeated_message_takes_three_more_trips_to_mysql(
     trips: RoundTrips, lin: Person, chen: Person, session: str
 ) -> None:

@@ -34,27 +34,28 @@ class RedisUnavailableError(Exception):
 
 
 class Script:
-    """A Lua script, sent by its SHA-1. The Lua variable `server` is the run id of the server.
+    """A Lua script, sent by its SHA-1. The Lua variable `server` is the run id of the server, unless it is left out.
 
     Cached data stores the run id of the server that wrote it, so that data from another server (a replica that was
     promoted and may lack writes) is recognized and ignored.
     """
 
-    def __init__(self, body: str) -> None:
-        self.body = _SERVER_ID_LUA + body
+    def __init__(self, body: str, names_server: bool = True) -> None:
+        self.body = (_SERVER_ID_LUA if names_server else "") + body
         self.sha1 = hashlib.sha1(self.body.encode()).hexdigest()
 
 
-def load_script(module_file: str, *names: str, **constants: int) -> Script:
+def load_script(module_file: str, *names: str, names_server: bool = True, **constants: int) -> Script:
     """Load a script from the `lua` folder beside a module.
 
     Args:
         module_file: the module's `__file__`.
         names: files (without .lua) that are joined in this order, so that scripts can share their first part.
+        names_server: whether the files use `server`. Reading it takes as long as the rest of a small script.
         constants: numbers that the files use by these names; they become Lua locals in front of them.
     """
     declarations = "".join(f"local {name} = {value}\n" for name, value in constants.items())
-    return Script(declarations + "".join(_read_lua(module_file, name) for name in names))
+    return Script(declarations + "".join(_read_lua(module_file, name) for name in names), names_server)
 
 
 def _read_lua(module_file: str, name: str) -> str:
@@ -80,6 +81,12 @@ class ScriptBatch:
     calls: list[ScriptCall]
     undo: list[ScriptCall] = field(default_factory=list)  # to be run if the request is rejected after all
     replies: list[Any] | None = None  # None: they have not run, as far as is known
+
+
+def undo_batch(batch: ScriptBatch | None) -> None:
+    """Undo a batch that may have run, because the request is rejected after all."""
+    if batch and batch.undo:
+        try_scripts(batch.undo, ignore_backoff=True)
 
 
 def run_with_batch(call: ScriptCall, batch: ScriptBatch | None) -> Any:

@@ -26,13 +26,18 @@ from chalicelib.consult.models import (
 )
 from chalicelib.consult.upload_models import ConfirmedFile, UploadedFile, UploadForm, UploadRequest
 from chalicelib.errors import CONFLICT, CONSENT_REQUIRED, NOT_FOUND, RATE_LIMITED
-from chalicelib.http.routing import IdempotencyKeyHeader, Routes, ScriptBatch
+from chalicelib.http.routing import IdempotencyKeyHeader, RateLimit, Routes, ScriptBatch
 from chalicelib.identity.callers import Caller, Role
 
 routes = Routes(__name__)
 
 
-@routes.post("/msg_service/msg/patient/insert_session", callers=[Role.PATIENT], errors=[NOT_FOUND, CONSENT_REQUIRED])
+@routes.post(
+    "/msg_service/msg/patient/insert_session",
+    callers=[Role.PATIENT],
+    errors=[NOT_FOUND, CONSENT_REQUIRED],
+    limit=RateLimit.CONVERSATIONS,
+)
 def insert_session(caller: Caller, body: MemberAndDoctor) -> SessionNo:
     """患者选择医生创建会话
 
@@ -46,6 +51,7 @@ def insert_session(caller: Caller, body: MemberAndDoctor) -> SessionNo:
     callers=[Role.PATIENT],
     errors=[NOT_FOUND, CONFLICT, CONSENT_REQUIRED],
     batch=messages.prepare_send,
+    limit=RateLimit.MESSAGES,
 )
 def patient_send_text_msg(
     caller: Caller, body: PatientTextRequest, idempotency_key: IdempotencyKeyHeader, batch: ScriptBatch | None
@@ -101,7 +107,10 @@ def patient_new_msg(caller: Caller, query: PatientNewestQuery, batch: ScriptBatc
 
 
 @routes.post(
-    "/msg_service/msg/patient/send_res_msg", callers=[Role.PATIENT], errors=[NOT_FOUND, CONFLICT, CONSENT_REQUIRED]
+    "/msg_service/msg/patient/send_res_msg",
+    callers=[Role.PATIENT],
+    errors=[NOT_FOUND, CONFLICT, CONSENT_REQUIRED],
+    limit=RateLimit.MESSAGES,
 )
 def patient_send_res_msg(
     caller: Caller, body: PatientFileRequest, idempotency_key: IdempotencyKeyHeader
@@ -128,6 +137,7 @@ def patient_session_del(caller: Caller, body: HideSessionRequest) -> None:
     callers=[Role.DOCTOR],
     errors=[NOT_FOUND, CONFLICT],
     batch=messages.prepare_send,
+    limit=RateLimit.MESSAGES,
 )
 def doctor_send_text_msg(
     caller: Caller, body: DoctorTextRequest, idempotency_key: IdempotencyKeyHeader, batch: ScriptBatch | None
@@ -178,7 +188,12 @@ def doctor_new_msg(caller: Caller, query: DoctorNewestQuery, batch: ScriptBatch 
     return messages.find_newest_for_doctor(caller, query, batch)
 
 
-@routes.post("/msg_service/msg/doctor/send_res_msg", callers=[Role.DOCTOR], errors=[NOT_FOUND, CONFLICT])
+@routes.post(
+    "/msg_service/msg/doctor/send_res_msg",
+    callers=[Role.DOCTOR],
+    errors=[NOT_FOUND, CONFLICT],
+    limit=RateLimit.MESSAGES,
+)
 def doctor_send_res_msg(
     caller: Caller, body: DoctorFileRequest, idempotency_key: IdempotencyKeyHeader
 ) -> SendFileResponse:

@@ -22,13 +22,19 @@ from chalicelib.gateway.models import (
     SetArchivedRequest,
     TokenRequest,
 )
-from chalicelib.http.routing import IdempotencyKeyHeader, Routes, ScriptBatch
+from chalicelib.http.routing import IdempotencyKeyHeader, RateLimit, Routes, ScriptBatch
 from chalicelib.identity.callers import PARTICIPANT_ROLES, Caller, Role
 
 routes = Routes(__name__)
 
 
-@routes.post("/send_msg", callers=PARTICIPANT_ROLES, errors=[NOT_FOUND, CONFLICT], batch=messages.prepare_send)
+@routes.post(
+    "/send_msg",
+    callers=PARTICIPANT_ROLES,
+    errors=[NOT_FOUND, CONFLICT],
+    batch=messages.prepare_send,
+    limit=RateLimit.MESSAGES,
+)
 def send_msg(
     caller: Caller, body: SendMessageRequest, idempotency_key: IdempotencyKeyHeader, batch: ScriptBatch | None
 ) -> SendMessageResponse:
@@ -71,7 +77,12 @@ def join_conversation(caller: Caller, body: ConversationRequest) -> Conversation
     return conversations.join(caller, body)
 
 
-@routes.post("/create_conversation", callers=PARTICIPANT_ROLES, errors=[CONFLICT, INVALID_CONVERSATION_TYPE])
+@routes.post(
+    "/create_conversation",
+    callers=PARTICIPANT_ROLES,
+    errors=[CONFLICT, INVALID_CONVERSATION_TYPE],
+    limit=RateLimit.CONVERSATIONS,
+)
 def create_conversation(
     caller: Caller, body: CreateConversationRequest, idempotency_key: IdempotencyKeyHeader
 ) -> ConversationReference:

@@ -2,7 +2,8 @@
 
 A request is {"action": "send_msg" | "ack" | "resume" | "ping", "id": ...} with the fields of that action, its response
 {"action", "id", "code", "data" or "error"} as over HTTP. Frames that the server sends by itself have no id:
-{"action": "hello"} when the connection is established, MsgData, and {"action": "ready"} after the backlog.
+{"action": "hello"} when the connection is established, MsgData, {"action": "ready"} after the backlog, and
+{"action": "closing"} before the server closes the connection of a user who has opened too many.
 """
 
 import logging
@@ -13,14 +14,17 @@ from pydantic import Field, PlainValidator, ValidationError
 from chalicelib import errors, logs
 from chalicelib.adapters import mysql, redis
 from chalicelib.adapters.aws import ws_push
+from chalicelib.adapters.redis import ScriptBatch
 from chalicelib.errors import ApiError
 from chalicelib.gateway import messages
 from chalicelib.gateway.models import SendMessageRequest
 from chalicelib.http.fields import ID_LIMIT, Cursor, OptionalCursor, WireModel
 from chalicelib.http.validation import parse_fields, parse_json
 from chalicelib.http.validation_messages import BODY_LABEL, format_validation_error
-from chalicelib.identity import addresses, callers, tokens
+from chalicelib.identity import addresses, callers, rate_limits, tokens
 from chalicelib.identity.callers import PARTICIPANT_ROLES, Caller, Role
+from chalicelib.identity.rate_limits import RateLimit
+from chalicelib.identity.tokens import Owner
 from chalicelib.messaging import backlog, feed, socket_push, sockets
 from chalicelib.messaging.socket_store import Socket
 from chalicelib.outbox import outbox
@@ -67,7 +71,7 @@ def connect(connection_id: str, event: Event) -> None:
     """Register a connection and enqueue the job that sends its backlog.
 
     Raises:
-        ApiError: 400 for another transport or an invalid X-Forwarded-For, 401, 403.
+        ApiError: 400 for another transport or an invalid X-Forwarded-For, 401, 403, 429.
         ValidationError: for an invalid query.
     """
     query = parse_fields(ConnectQuery, event.get("queryStringParameters") or {})
@@ -75,6 +79,7 @@ def connect(connection_id: str, event: Event) -> None:
         raise ApiError(errors.UNSUPPORTED_PROTOCOL)
     caller = callers.identify({"token": query.token}, frozenset(PARTICIPANT_ROLES), _get_client_address(event))
     logs.bind(tenant_id=caller.tenant_id, principal=caller.principal)
+    rate_limits.require(Owner(caller.tenant_id, caller.principal), RateLimit.CONNECTIONS)
     socket = Socket(caller.tenant_id, caller.principal, bytes.fromhex(caller.token_hash_hex), query.events == "1")
 
     def register(tx: mysql.Tx) -> None:
@@ -89,15 +94,17 @@ def connect(connection_id: str, event: Event) -> None:
 
 def handle_message(connection_id: str, event: Event) -> None:
     """Execute a request and send its response. A connection whose token is no longer valid is closed."""
-    socket = sockets.find(connection_id)
-    session = tokens.find_session_by_hash(socket.token_hash) if socket else None
+    socket, text = sockets.find(connection_id), event.get("body") or ""
+    batch = _prepare_batch(socket, text) if socket else None
+    session = tokens.find_session_by_hash(socket.token_hash, batch) if socket else None
     if socket is None or session is None or session.role == Role.LIMITED:
+        redis.undo_batch(batch)
         sockets.close(connection_id)
         return
     caller = Caller(socket.tenant_id, session.role, socket.principal, session.platform)
     logs.bind(tenant_id=caller.tenant_id, principal=caller.principal)
     try:
-        response = _handle_action(connection_id, socket, caller, event.get("body") or "")
+        response = _handle_action(connection_id, socket, caller, text, batch)
         ws_push.post(connection_id, socket_push.encode_frame(response))
     except ws_push.PushError as error:  # the action is done; a client that receives no response repeats it
         logger.warning("websocket response not sent", extra={"ids": {"status": error.status}})
@@ -114,11 +121,30 @@ def _get_client_address(event: Event) -> str:
     return addresses.determine_client_address(source, headers.get("x-forwarded-for", ""), settings.trusted_proxies)
 
 
-def _handle_action(connection_id: str, socket: Socket, caller: Caller, text: str) -> Response:
+def _prepare_batch(socket: Socket, text: str) -> ScriptBatch | None:
+    """Return the scripts with which sending begins, to run in the round trip that checks the token.
+
+    None for another action and for an invalid request, whose error is to be returned only after that check.
+    """
+    try:
+        if parse_json(ActionRequest, text).action != "send_msg":
+            return None
+        request = parse_json(SendMessageRequest, text)
+    except ValidationError:
+        return None
+    owner = Owner(socket.tenant_id, socket.principal)
+    batch = messages.prepare_send(owner, request)
+    rate_limits.add_to_batch(batch, owner, RateLimit.MESSAGES)
+    return batch
+
+
+def _handle_action(
+    connection_id: str, socket: Socket, caller: Caller, text: str, batch: ScriptBatch | None
+) -> Response:
     request: Response = {"action": "", "id": ""}
     try:
         request = parse_json(ActionRequest, text).model_dump()
-        data = _run_action(request["action"], connection_id, socket, caller, text)
+        data = _run_action(request["action"], connection_id, socket, caller, text, batch)
         return {**request, **({"action": "pong"} if request["action"] == "ping" else {}), "code": 0, "data": data}
     except ValidationError as error:
         rejection = ApiError(errors.BAD_PARAMETER, format_validation_error(error, BODY_LABEL))
@@ -131,13 +157,20 @@ def _handle_action(connection_id: str, socket: Socket, caller: Caller, text: str
     except Exception:
         logger.exception("unhandled")
         rejection = ApiError(errors.INTERNAL)
-    return {**request, "code": rejection.kind.code, "error": rejection.text}
+    redis.undo_batch(batch)
+    retry_after = {"retry_after": rejection.retry_after} if rejection.retry_after else {}
+    return {**request, "code": rejection.kind.code, "error": rejection.text, **retry_after}
 
 
-def _run_action(action: str, connection_id: str, socket: Socket, caller: Caller, text: str) -> object:
+def _run_action(
+    action: str, connection_id: str, socket: Socket, caller: Caller, text: str, batch: ScriptBatch | None
+) -> object:
     match action:
         case "send_msg":
-            return messages.send(caller, parse_json(SendMessageRequest, text), None).model_dump()
+            request = parse_json(SendMessageRequest, text)
+            if batch:
+                rate_limits.require_within(batch)
+            return messages.send(caller, request, None, batch).model_dump()
         case "ack":
             feed.save_position(backlog.build_listener(socket), parse_json(CursorRequest, text).cursor)
             return None

@@ -31,7 +31,7 @@ from chalicelib.helpdesk.models import (
     WithdrawRequest,
 )
 from chalicelib.helpdesk.post_models import Post, SavedPost, SavePostRequest, SetDutyRequest
-from chalicelib.http.routing import ActingCaller, CountedResult, IdempotencyKeyHeader, Routes
+from chalicelib.http.routing import ActingCaller, CountedResult, IdempotencyKeyHeader, RateLimit, Routes
 from chalicelib.identity.callers import Caller, Role
 
 MESSAGECENTER_ROLES = (Role.PATIENT, Role.DOCTOR, Role.SERVICE_STAFF, Role.ADMIN, Role.SERVICE)
@@ -49,7 +49,7 @@ def message_count(caller: ActingCaller, body: UnreadCountRequest) -> UnreadTotal
     return messages.count_unread(caller, body)
 
 
-@routes.post("/message/messageAdd", callers=MESSAGECENTER_ROLES, errors=[NOT_FOUND, CONFLICT])
+@routes.post("/message/messageAdd", callers=MESSAGECENTER_ROLES, errors=[NOT_FOUND, CONFLICT], limit=RateLimit.MESSAGES)
 def message_add(
     caller: ActingCaller, body: AddMessageRequest, idempotency_key: IdempotencyKeyHeader
 ) -> CountedResult[list[SentMessage]]:
@@ -73,7 +73,7 @@ def find_message(caller: ActingCaller, body: MessagePageRequest) -> CountedResul
     return messages.list_page(caller, body)
 
 
-@routes.post("/message/userList", callers=MESSAGECENTER_ROLES, errors=[NOT_FOUND])
+@routes.post("/message/userList", callers=MESSAGECENTER_ROLES, errors=[NOT_FOUND], limit=RateLimit.SEARCHES)
 def user_list(caller: ActingCaller, body: ListRequest) -> CountedResult[list[ListEntry]]:
     """联系人列表
 
@@ -82,7 +82,7 @@ def user_list(caller: ActingCaller, body: ListRequest) -> CountedResult[list[Lis
     return lists.list_people(caller, body)
 
 
-@routes.post("/message/conversationList", callers=MESSAGECENTER_ROLES, errors=[NOT_FOUND])
+@routes.post("/message/conversationList", callers=MESSAGECENTER_ROLES, errors=[NOT_FOUND], limit=RateLimit.SEARCHES)
 def conversation_list(caller: ActingCaller, body: ListRequest) -> CountedResult[list[ListEntry]]:
     """会话列表
 
@@ -91,7 +91,12 @@ def conversation_list(caller: ActingCaller, body: ListRequest) -> CountedResult[
     return lists.list_conversations(caller, body)
 
 
-@routes.post("/message/createChatSession", callers=MESSAGECENTER_ROLES, errors=[NOT_FOUND, CONFLICT])
+@routes.post(
+    "/message/createChatSession",
+    callers=MESSAGECENTER_ROLES,
+    errors=[NOT_FOUND, CONFLICT],
+    limit=RateLimit.CONVERSATIONS,
+)
 def create_chat_session(caller: ActingCaller, body: OpenSessionRequest) -> Session:
     """创建或打开会话
 

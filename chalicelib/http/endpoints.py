@@ -12,6 +12,7 @@ from chalicelib.errors import ErrorKind
 from chalicelib.http.fields import IdempotencyKey
 from chalicelib.http.validation_messages import BODY_LABEL
 from chalicelib.identity.callers import Caller, Role
+from chalicelib.identity.rate_limits import RateLimit
 from chalicelib.identity.tokens import Owner
 
 View = Callable[..., Any]
@@ -53,6 +54,7 @@ class Endpoint:
     return_type: Any  # without RawContent, unless that is the only type
     raw_content_type: str  # content type of RawContent that the view returns, "" if it returns none
     prepare_batch: PrepareBatch | None
+    limit: RateLimit | None  # on how often a caller may use it
 
     # Adapters are built for an endpoint's first request: a cold start serves only one of many endpoints.
     @cached_property

@@ -33,7 +33,7 @@ from chalice.app import Blueprint, CORSConfig, Request, Response
 from chalicelib import clock, errors, logs
 from chalicelib.adapters import redis
 from chalicelib.adapters.redis import ScriptBatch
-from chalicelib.errors import ApiError, ErrorKind
+from chalicelib.errors import RATE_LIMITED, ApiError, ErrorKind
 from chalicelib.http import envelopes
 from chalicelib.http.bodies import RawContent, RawRequest, RawResponse, RequestFile
 from chalicelib.http.endpoints import (
@@ -55,8 +55,10 @@ from chalicelib.http.request_input import (
     require_same_tenant,
     takes_token,
 )
-from chalicelib.identity import acting_user, callers, tokens
+from chalicelib.identity import acting_user, callers, rate_limits, tokens
 from chalicelib.identity.callers import Caller, Role
+from chalicelib.identity.rate_limits import RateLimit
+from chalicelib.identity.tokens import Owner
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +70,7 @@ __all__ = [
     "IdempotencyKeyHeader",
     "LastEventIdHeader",
     "OptionalTenantCaller",
+    "RateLimit",
     "RawContent",
     "RawRequest",
     "RequestFile",
@@ -109,9 +112,10 @@ class Routes(Blueprint):
         errors: Iterable[ErrorKind] = (),
         raw_content_type: str = "",
         batch: PrepareBatch | None = None,
+        limit: RateLimit | None = None,
     ) -> Decorator:
         """Return a decorator that registers a view for GET requests. See `post`."""
-        return self._build_decorator("GET", path, callers, errors, raw_content_type, batch)
+        return self._build_decorator("GET", path, callers, errors, raw_content_type, batch, limit)
 
     def post(
         self,
@@ -121,6 +125,7 @@ class Routes(Blueprint):
         errors: Iterable[ErrorKind] = (),
         raw_content_type: str = "",
         batch: PrepareBatch | None = None,
+        limit: RateLimit | None = None,
     ) -> Decorator:
         """Return a decorator that registers a view for POST requests.
 
@@ -131,8 +136,10 @@ class Routes(Blueprint):
             raw_content_type: content type of RawContent that the view returns.
             batch: returns the Redis scripts with which the view begins; they run in the round trip that checks the
                 token, for the owner to whom it belonged when it was last checked.
+            limit: how often a principal may call the endpoint, and others with the same limit. A hospital's own system,
+                authenticated by an internal key, is not limited.
         """
-        return self._build_decorator("POST", path, callers, errors, raw_content_type, batch)
+        return self._build_decorator("POST", path, callers, errors, raw_content_type, batch, limit)
 
     def _build_decorator(
         self,
@@ -142,6 +149,7 @@ class Routes(Blueprint):
         errors: Iterable[ErrorKind],
         raw_content_type: str,
         prepare_batch: PrepareBatch | None,
+        limit: RateLimit | None,
     ) -> Decorator:
         def register(view: View) -> View:
             parameters = get_type_hints(view, include_extras=True)
@@ -151,12 +159,13 @@ class Routes(Blueprint):
                     method,
                     path,
                     frozenset(callers),
-                    tuple(errors),
+                    (*errors, *([RATE_LIMITED] if limit else [])),
                     view,
                     parameters,
                     return_type,
                     raw_content_type,
                     prepare_batch,
+                    limit,
                 )
             )
             return view
@@ -191,6 +200,10 @@ def _handle_request(endpoint: Endpoint, request: Request, path_parameters: dict[
         headers = get_auth_headers(endpoint, request)
         batch, body_or_query = _prepare_batch(endpoint, request, headers)
         caller = _identify_caller(endpoint, request, headers, batch)
+        if endpoint.limit and not batch and caller.token_hash_hex:
+            batch, body_or_query = _run_batch(endpoint, request, caller)
+        if endpoint.limit and batch:
+            rate_limits.require_within(batch)
         known = {"caller": caller, "batch": batch}
         if body_or_query is not None:
             known |= {"body": body_or_query, "query": body_or_query}
@@ -204,11 +217,11 @@ def _handle_request(endpoint: Endpoint, request: Request, path_parameters: dict[
             return RawResponse(result)
         data = endpoint.response_adapter.dump_json(result, by_alias=True)
     except ApiError as error:
-        _undo_batch(batch)
+        redis.undo_batch(batch)
         logs.warn_if_unavailable(error)
         return build_error_response(error, endpoint.path)
     except Exception:
-        _undo_batch(batch)
+        redis.undo_batch(batch)
         logger.exception("unhandled")
         return build_error_response(ApiError(errors.INTERNAL), endpoint.path)
     return Response(envelopes.wrap_success(endpoint.path, data.decode(), isinstance(result, CountedResult)))
@@ -220,19 +233,34 @@ def _prepare_batch(endpoint: Endpoint, request: Request, headers: Mapping[str, s
     Returns:
         (None, None) if the token's owner is not known yet, or the input is invalid: authentication takes precedence.
     """
-    owner = tokens.find_last_owner(callers.get_token(headers)) if endpoint.prepare_batch else None
-    if owner is None or endpoint.prepare_batch is None:
+    if endpoint.prepare_batch is None and endpoint.limit is None:
+        return None, None
+    owner = tokens.find_last_owner(callers.get_token(headers))
+    if owner is None:
         return None, None
     try:
         parsed = parse_body_or_query(endpoint, request)
     except ApiError:
         return None, None
-    return endpoint.prepare_batch(owner, parsed), parsed
+    return _build_batch(endpoint, owner, parsed), parsed
 
 
-def _undo_batch(batch: ScriptBatch | None) -> None:
-    if batch and batch.undo:
-        redis.try_scripts(batch.undo, ignore_backoff=True)
+def _run_batch(endpoint: Endpoint, request: Request, caller: Caller) -> tuple[ScriptBatch, Any]:
+    """Run the scripts with which the view begins, as `_prepare_batch` could not: this process did not know the owner.
+
+    A view that has such scripts would run them in a round trip of its own.
+    """
+    parsed = parse_body_or_query(endpoint, request)
+    batch = _build_batch(endpoint, Owner(caller.tenant_id, caller.principal), parsed)
+    batch.replies = redis.try_scripts(batch.calls)
+    return batch, parsed
+
+
+def _build_batch(endpoint: Endpoint, owner: Owner, parsed: Any) -> ScriptBatch:
+    batch = endpoint.prepare_batch(owner, parsed) if endpoint.prepare_batch else ScriptBatch([])
+    if endpoint.limit:
+        rate_limits.add_to_batch(batch, owner, endpoint.limit)
+    return batch
 
 
 def _identify_caller(

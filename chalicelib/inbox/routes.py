@@ -1,7 +1,7 @@
 """Endpoints of site messages (站内消息), document 000."""
 
 from chalicelib.errors import CONFLICT, NOT_FOUND
-from chalicelib.http.routing import IdempotencyKeyHeader, Routes
+from chalicelib.http.routing import IdempotencyKeyHeader, RateLimit, Routes
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.inbox import messages
 from chalicelib.inbox.models import (
@@ -18,7 +18,12 @@ STAFF_ROLES = [Role.DOCTOR, Role.SERVICE_STAFF, Role.ADMIN]
 READER_ROLES = [Role.PATIENT, *STAFF_ROLES]
 
 
-@routes.post("/msg_service/msg/send", callers=[*STAFF_ROLES, Role.SERVICE], errors=[NOT_FOUND, CONFLICT])
+@routes.post(
+    "/msg_service/msg/send",
+    callers=[*STAFF_ROLES, Role.SERVICE],
+    errors=[NOT_FOUND, CONFLICT],
+    limit=RateLimit.MESSAGES,
+)
 def send(caller: Caller, body: SendSiteMessageRequest, idempotency_key: IdempotencyKeyHeader) -> None:
     """发送消息
 

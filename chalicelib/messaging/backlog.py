@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from chalicelib import clock
+from chalicelib import clock, errors
 from chalicelib.adapters.aws import ws_push
 from chalicelib.messaging import delivery, feed, socket_push, sockets
 from chalicelib.messaging.delivery import MAX_EVENTS_PER_DELIVERY
@@ -11,6 +11,12 @@ from chalicelib.messaging.socket_store import Socket
 
 CONNECT_TIMEOUT_SECONDS = 1.0  # a connection can be written to only after $connect has returned
 RETRY_INTERVAL_SECONDS = 0.05
+CLOSING_FRAME = {
+    "action": "closing",
+    "reason": "too_many_connections",
+    "code": errors.RATE_LIMITED.code,
+    "error": f"同时打开的连接过多（最多 {sockets.MAX_OF_PRINCIPAL} 个），最早打开的连接已关闭",
+}
 
 
 def send_on_connect(_tenant_id: int, payload: dict[str, Any]) -> None:
@@ -27,6 +33,8 @@ def send_on_connect(_tenant_id: int, payload: dict[str, Any]) -> None:
     if socket is None:
         return
     if _wait_until_writable(connection_id):
+        if connection_id in _close_excess(socket):
+            return
         end = send_events(connection_id, socket, payload["after"])
         _post_frame(connection_id, {"action": "ready", "code": 0, "data": end})
     elif sockets.find(connection_id):  # $connect is slow to return
@@ -57,6 +65,22 @@ def send_events(connection_id: str, socket: Socket, after: str) -> dict[str, Any
 def build_listener(socket: Socket, cursor: str = "") -> Listener:
     """Return the listener of a connection."""
     return Listener(socket.tenant_id, socket.principal, socket.token_hash.hex(), cursor, socket.wants_events)
+
+
+def _close_excess(socket: Socket) -> list[str]:
+    """Close the principal's oldest connections above the limit, and return their ids.
+
+    A connection that is not established yet remains: its own job comes here when it is. Of connections that are opened
+    at the same time, the last job finds all others.
+    """
+    excess = sockets.list_excess(socket.tenant_id, socket.principal)
+    for connection_id in excess:
+        if _post_frame(connection_id, CLOSING_FRAME):
+            ws_push.close(connection_id)
+            sockets.unregister(connection_id)
+        else:
+            sockets.unregister(connection_id, sockets.CONNECT_GRACE)
+    return excess
 
 
 def _wait_until_writable(connection_id: str) -> bool:

@@ -75,6 +75,22 @@ def list_by_principals(tx: Tx, tenant_id: int, principals: list[str]) -> list[Co
     return [Connection(row["connection_id"].decode(), row["principal"].decode(), bool(row["events"])) for row in rows]
 
 
+def list_excess(tx: Tx, tenant_id: int, principal: str, allowed: int, limit: int) -> list[str]:
+    """Return the ids of a principal's connections but for the newest ones that are allowed, the newest first."""
+    rows = tx.fetch_all(
+        """
+        SELECT connection_id FROM sockets
+        WHERE tenant_id = %(tenant_id)s AND principal = %(principal)s
+        ORDER BY opened_at DESC, connection_id DESC LIMIT %(limit)s OFFSET %(allowed)s
+        """,
+        tenant_id=tenant_id,
+        principal=principal.encode(),
+        limit=limit,
+        allowed=allowed,
+    )
+    return [row["connection_id"].decode() for row in rows]
+
+
 def delete(tx: Tx, connection_id: str, before: int) -> tuple[int, str] | None:
     """Delete a connection that was opened before an instant; return its tenant_id and principal."""
     row = tx.fetch_one(

@@ -15,6 +15,8 @@ CONNECT_GRACE = 10 * clock.SECOND  # a younger connection may be reported as gon
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-execution-service-websocket-limits-table.html
 MAX_CONNECTION_AGE = 2 * 3600 * clock.SECOND + 600 * clock.SECOND
 EXPIRED_BATCH_SIZE = 500
+MAX_OF_PRINCIPAL = 5  # open connections
+EXCESS_BATCH_SIZE = 100
 
 
 def register(tx: mysql.Tx, connection_id: str, socket: Socket) -> None:
@@ -38,6 +40,11 @@ def unregister(connection_id: str, younger: int = 0) -> None:
     owner = mysql.run_transaction(lambda tx: socket_store.delete(tx, connection_id, before))
     if owner:
         invalidate_cache(*owner)
+
+
+def list_excess(tenant_id: int, principal: str) -> list[str]:
+    """Return the ids of a principal's connections above MAX_OF_PRINCIPAL: all but the newest ones."""
+    return socket_store.list_excess(mysql.autocommit, tenant_id, principal, MAX_OF_PRINCIPAL, EXCESS_BATCH_SIZE)
 
 
 def close_expired() -> int:

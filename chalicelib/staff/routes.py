@@ -2,7 +2,7 @@
 
 from chalicelib.errors import BAD_CREDENTIALS, CONFLICT, NOT_FOUND, RATE_LIMITED, TOO_MANY_REQUESTS
 from chalicelib.http.fields import Page
-from chalicelib.http.routing import IdempotencyKeyHeader, OptionalTenantCaller, RawContent, Routes
+from chalicelib.http.routing import IdempotencyKeyHeader, OptionalTenantCaller, RateLimit, RawContent, Routes
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.staff import (
     bar_codes,
@@ -124,7 +124,7 @@ def patient(caller: Caller, body: SavePatientRequest, idempotency_key: Idempoten
     return patient_saving.save(caller, body, idempotency_key)
 
 
-@routes.get("/pati_service/manager_service/patient_list", callers=STAFF_ROLES)
+@routes.get("/pati_service/manager_service/patient_list", callers=STAFF_ROLES, limit=RateLimit.SEARCHES)
 def patient_list(caller: Caller, query: PatientListQuery) -> Page[ListedPatient]:
     """查找患者
 
@@ -179,7 +179,7 @@ def bar_code(caller: OptionalTenantCaller, query: BarCodeTicket) -> RawContent: 
     return bar_codes.get_bar_code_by_ticket(query.ticket)
 
 
-@routes.get("/pati_service/manager_service/doctor_list", callers=[Role.PATIENT, *STAFF_ROLES])
+@routes.get("/pati_service/manager_service/doctor_list", callers=[Role.PATIENT, *STAFF_ROLES], limit=RateLimit.SEARCHES)
 def doctor_list(caller: Caller, query: DoctorListQuery) -> Page[ListedDoctor]:
     """咨询时医生列表
 
@@ -188,7 +188,7 @@ def doctor_list(caller: Caller, query: DoctorListQuery) -> Page[ListedDoctor]:
     return doctor_admin.search(caller, query)
 
 
-@routes.get("/pati_service/manager_service/staff_list", callers=[Role.ADMIN])
+@routes.get("/pati_service/manager_service/staff_list", callers=[Role.ADMIN], limit=RateLimit.SEARCHES)
 def staff_list(caller: Caller, query: StaffListQuery) -> Page[ListedStaff]:
     """员工列表"""
     return staff_admin.search(caller, query)
@@ -257,7 +257,7 @@ def department_photo(caller: Caller, body: DepartmentPhotoFormRequest) -> PhotoF
     return department_admin.create_photo_form(caller, body)
 
 
-@routes.get("/pati_service/manager_service/doctor_profiles", callers=[Role.ADMIN])
+@routes.get("/pati_service/manager_service/doctor_profiles", callers=[Role.ADMIN], limit=RateLimit.SEARCHES)
 def doctor_profiles(caller: Caller, query: DoctorProfileListQuery) -> Page[DoctorProfile]:
     """医生资料"""
     return doctor_admin.list_profiles(caller, query)

@@ -1,7 +1,7 @@
 """Endpoints of a hospital's WeChat official account: its configuration and what its pages need (document 003)."""
 
 from chalicelib.errors import CONFLICT, NOT_FOUND
-from chalicelib.http.routing import OptionalTenantCaller, RawContent, RequestFile, Routes
+from chalicelib.http.routing import OptionalTenantCaller, RateLimit, RawContent, RequestFile, Routes
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.wechat import account_settings, auth_files, oauth, page_signatures, service_info, template_settings
 from chalicelib.wechat.models import (
@@ -135,7 +135,7 @@ def sign_page(caller: Caller, body: SignatureRequest) -> Signature:
     return page_signatures.sign_page(caller, body)
 
 
-@routes.get("/pati_service/wechat/oauth/url", callers=[Role.PATIENT], errors=[NOT_FOUND])
+@routes.get("/pati_service/wechat/oauth/url", callers=[Role.PATIENT], errors=[NOT_FOUND], limit=RateLimit.OAUTH_STATES)
 def oauth_url(caller: Caller, query: OAuthUrlQuery) -> OAuthUrl:
     """微信网页授权地址
 

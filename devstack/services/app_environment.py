@@ -7,9 +7,12 @@ from devstack.paths import LOCAL, write_atomically
 from devstack.services import data_keys, s3
 
 ENV_FILE = LOCAL / "env"
+LIMITS = ("messages", "conversations", "searches", "oauth_states", "connections")
 TEST_SETTINGS = {
     "POLL_SECONDS": "0.3",
     "REDIS_TIMEOUT": "10",  # so that a busy machine is not taken for an outage; tests of an outage set their own
+    # Tests and benchmarks act faster than people; tests of the limits set their own.
+    "RATE_LIMITS": " ".join(f"{name}=100000/100000" for name in LIMITS),
     "WECHAT_API_URL": "http://127.0.0.1:9",  # no server: tests must not reach the real WeChat
     "WECHAT_PAY_URL": "http://127.0.0.1:9",
     "PUBLIC_URL": "https://api.renhe.example",
