@@ -44,6 +44,8 @@ CALLERS = {
     **dict.fromkeys(
         (
             f"GET {MANAGER}/access_log",
+            f"GET {MANAGER}/withdrawn_messages",
+            f"GET {MANAGER}/withdrawn_message",
             f"POST {MANAGER}/privacy_notice",
             f"GET {MANAGER}/staff_list",
             f"POST {MANAGER}/staff",

@@ -7,12 +7,14 @@ from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.errors import ApiError
 from chalicelib.helpdesk import store
-from chalicelib.helpdesk.store import Conversation, Person
+from chalicelib.helpdesk.store import Conversation
 from chalicelib.http.fields import ID_LIMIT
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.messaging import ids, membership_store
 from chalicelib.messaging import store as messaging_store
 from chalicelib.messaging.models import ConversationKind
+from chalicelib.people import persons
+from chalicelib.people.persons import Person
 from chalicelib.people.roles import PersonKind
 
 GROUP_KINDS = (
@@ -103,7 +105,7 @@ def require_contacts(caller: Caller, user_ids: Collection[int]) -> dict[int, Per
     """
     if not user_ids:
         return {}
-    people = store.get_people(mysql.autocommit, caller.tenant_id, user_ids)
+    people = persons.get_people(mysql.autocommit, caller.tenant_id, user_ids)
     unknown = {user_id for user_id in user_ids if user_id not in people or user_id == caller.user_id}
     if caller.role == Role.PATIENT:
         unknown |= {user_id for user_id, person in people.items() if person.kind == PersonKind.PATIENT}

@@ -7,9 +7,10 @@ from typing import Any
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.helpdesk.codes import QueryType
 from chalicelib.helpdesk.queue_store import ChatState
-from chalicelib.helpdesk.store import DISPLAY_NAME_SQL, TWO_PERSON_KINDS
+from chalicelib.helpdesk.store import TWO_PERSON_KINDS
 from chalicelib.messaging import ids
 from chalicelib.messaging.models import ConversationKind
+from chalicelib.people.persons import DISPLAY_NAME_SQL
 from chalicelib.people.roles import PersonKind
 
 

@@ -15,6 +15,7 @@ from chalicelib.helpdesk.store import Conversation
 from chalicelib.identity import session_names
 from chalicelib.identity.callers import Caller
 from chalicelib.messaging.models import Message, MessageType
+from chalicelib.people import persons
 from chalicelib.people.roles import PersonKind
 
 
@@ -50,7 +51,7 @@ def get_senders(tenant_id: int, principals: Iterable[str]) -> dict[str, Sender]:
         for principal in principals
         if (user_id := chats.parse_user_id(principal.removeprefix("user:")))
     }
-    people = store.get_people(mysql.autocommit, tenant_id, set(user_ids.values())) if user_ids else {}
+    people = persons.get_people(mysql.autocommit, tenant_id, set(user_ids.values())) if user_ids else {}
     known = {
         principal: Sender(USER_TYPE_BY_KIND[person.kind], person.name)
         for principal, user_id in user_ids.items()

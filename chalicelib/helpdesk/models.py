@@ -16,6 +16,7 @@ from chalicelib.http.fields import (
     Id,
     MessageId,
     OptionalMessageId,
+    OptionalReason,
     PageSize,
     PublicId,
     SafeInt,
@@ -172,7 +173,7 @@ class MarkReadRequest(WireModel):
 
 
 class WithdrawRequest(WireModel):
-    """Body of withdrawMessage. Only messageId is used."""
+    """Body of withdrawMessage. Only messageId and reason are used."""
 
     messageId: MessageId = Field(examples=[EXAMPLE_MESSAGE_ID])
     userType: UserTypeField
@@ -180,6 +181,7 @@ class WithdrawRequest(WireModel):
     recipientId: SafeInt = 0
     conversationType: OptionalTypeCode = 0
     chatGroupId: SafeInt = 0
+    reason: OptionalReason = Field(None, description="撤回原因，留存备查", examples=["发错了人"])
 
 
 class AppraiseRequest(WireModel):

@@ -4,11 +4,11 @@ from chalicelib import errors
 from chalicelib.adapters import mysql
 from chalicelib.errors import ApiError
 from chalicelib.files import links
-from chalicelib.helpdesk import chats, store
+from chalicelib.helpdesk import chats
 from chalicelib.helpdesk.models import PeerConversation, PeerConversationRequest, PersonCard, PostCardRequest
 from chalicelib.identity.callers import Caller
 from chalicelib.messaging.models import ConversationKind
-from chalicelib.people import posts
+from chalicelib.people import persons, posts
 from chalicelib.people.posts import PostCard
 
 
@@ -69,7 +69,7 @@ def _get_post(caller: Caller, post_id: int) -> PostCard:
 
 
 def _build_card_without_post(tenant_id: int, user_id: int) -> PersonCard:
-    person = store.get_people(mysql.autocommit, tenant_id, [user_id]).get(user_id)
+    person = persons.get_people(mysql.autocommit, tenant_id, [user_id]).get(user_id)
     return {
         "positionId": "0",
         "userId": str(user_id),

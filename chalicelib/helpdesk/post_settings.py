@@ -4,13 +4,13 @@ from chalicelib import errors
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.errors import ApiError
-from chalicelib.helpdesk import assignment, queue_store, store
+from chalicelib.helpdesk import assignment, queue_store
 from chalicelib.helpdesk.assignment import ChangedParticipants
 from chalicelib.helpdesk.person_cards import build_card, build_post_not_found_error
 from chalicelib.helpdesk.post_models import Post, SavedPost, SavePostRequest, SetDutyRequest
 from chalicelib.http.routing import CountedResult
 from chalicelib.identity.callers import Caller
-from chalicelib.people import departments, posts
+from chalicelib.people import departments, persons, posts
 from chalicelib.people.posts import PostSettings
 from chalicelib.people.roles import PersonKind
 
@@ -76,7 +76,7 @@ def list_posts(caller: Caller) -> CountedResult[list[Post]]:
 
 
 def _create_post(tx: Tx, caller: Caller, request: SavePostRequest, settings: PostSettings) -> int:
-    people = store.get_people(tx, caller.tenant_id, [request.userId]) if request.userId else {}
+    people = persons.get_people(tx, caller.tenant_id, [request.userId]) if request.userId else {}
     person = people.get(request.userId or 0)
     if person is None or person.kind != PersonKind.STAFF or person.disabled:
         raise ApiError(errors.NOT_FOUND, "userId：员工不存在")

@@ -143,7 +143,8 @@ def withdraw_message(caller: ActingCaller, body: WithdrawRequest) -> None:
     """撤回消息
 
     By the sender within two minutes, by an admin at any time; otherwise 404. The message keeps its place in the
-    conversation, without content.
+    conversation, without content. Who withdrew it, when and why stays on record, and so does the content: admins read
+    it with manager_service/withdrawn_message.
     """
     withdrawals_and_ratings.withdraw(caller, body)
 

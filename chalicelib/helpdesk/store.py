@@ -9,16 +9,9 @@ from dataclasses import dataclass
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.messaging import ids
 from chalicelib.messaging.models import ConversationKind
-from chalicelib.people.roles import PersonKind
 
 CONVERSATION_COLUMNS = "c.conversation_id, c.public_id, c.kind, c.last_seq, c.archived_at IS NOT NULL AS archived"
 TWO_PERSON_KINDS = (ConversationKind.CONSULT, ConversationKind.DIRECT, ConversationKind.DESK)
-# The name of a person with the staff row s or the account a; a patient without a name has that of their first member.
-DISPLAY_NAME_SQL = """
-    COALESCE(s.name, NULLIF(a.name, ''),
-             (SELECT m.name FROM members m WHERE m.user_id = a.user_id AND m.live = 1
-              ORDER BY m.is_default DESC, m.member_id LIMIT 1))
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +23,6 @@ class Conversation:
     kind: ConversationKind
     last_seq: int
     archived: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """A person of the tenant as others see them."""
-
-    kind: PersonKind
-    name: str  # "" if unknown
-    disabled: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,22 +153,6 @@ def list_shared_conversations(tx: Tx, tenant_id: int, principal: str, other: str
         kinds=TWO_PERSON_KINDS,
     )
     return [_build_conversation(row) for row in rows]
-
-
-def get_people(tx: Tx, tenant_id: int, user_ids: Collection[int]) -> dict[int, Person]:
-    """Return those of the ids that are people of the tenant, by user id."""
-    rows = tx.fetch_all(
-        f"""
-        SELECT p.user_id, p.kind, {DISPLAY_NAME_SQL} AS name, s.disabled_at IS NOT NULL AS disabled
-        FROM people p
-        LEFT JOIN accounts a ON a.user_id = p.user_id
-        LEFT JOIN staff s ON s.user_id = p.user_id
-        WHERE p.tenant_id = %(tenant_id)s AND p.user_id IN %(user_ids)s
-        """,
-        tenant_id=tenant_id,
-        user_ids=sorted(user_ids),
-    )
-    return {row["user_id"]: Person(PersonKind(row["kind"]), row["name"] or "", bool(row["disabled"])) for row in rows}
 
 
 def count_unread(tx: Tx, tenant_id: int, principal: str) -> int:

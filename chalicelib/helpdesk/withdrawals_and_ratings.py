@@ -15,19 +15,20 @@ from chalicelib.messaging import log
 def withdraw(caller: Caller, request: WithdrawRequest) -> None:
     """Withdraw a message: the sender within two minutes, an administrator at any time.
 
-    The sender of an announcement is the member of staff who wrote it.
+    The sender of an announcement is the member of staff who wrote it. Who withdraws it, and why, is stored.
 
     Raises:
         ApiError: 404 otherwise.
     """
-    principal = "" if caller.role == Role.ADMIN else caller.principal
-    message = _find_message(caller, request.messageId, principal)
+    sender = log.ANY_SENDER if caller.role == Role.ADMIN else caller.principal
+    message = _find_message(caller, request.messageId, sender)
     if message is None and caller.role != Role.PATIENT:
-        principal, message = HOSPITAL_PRINCIPAL, _find_message(caller, request.messageId, HOSPITAL_PRINCIPAL)
+        sender, message = HOSPITAL_PRINCIPAL, _find_message(caller, request.messageId, HOSPITAL_PRINCIPAL)
         message = message if message and parse_extra(message.extra).get("by") == caller.user_id else None
     if message is None:
         raise _build_not_found_error()
-    log.withdraw(caller.tenant_id, message.public_id, request.messageId, principal)
+    reason = request.reason or ""
+    log.withdraw(caller.tenant_id, message.public_id, request.messageId, caller.principal, sender=sender, reason=reason)
 
 
 def rate(caller: Caller, request: AppraiseRequest) -> None:

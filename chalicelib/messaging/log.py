@@ -6,15 +6,16 @@ from chalicelib import clock, errors
 from chalicelib.adapters import mysql, redis
 from chalicelib.adapters.redis import ScriptBatch, ScriptCall
 from chalicelib.errors import ApiError
-from chalicelib.messaging import fan_out, feed, recent_cache, socket_push, store
+from chalicelib.messaging import fan_out, feed, recent_cache, socket_push, store, withdrawal_store
 from chalicelib.messaging.feed import Event
-from chalicelib.messaging.models import Message, NewMessage, StoredMessage
+from chalicelib.messaging.models import Message, NewMessage, StoredMessage, Withdrawal
 from chalicelib.outbox import outbox
 
 logger = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 3  # of writing a message, if others change what it depends on at the same moment
 WITHDRAWAL_WINDOW = 2 * 60 * clock.SECOND  # in which a sender may withdraw
+ANY_SENDER = ""
 
 
 def append(
@@ -43,20 +44,26 @@ def append(
     return stored.message
 
 
-def withdraw(tenant_id: int, public_id: str, message_id: str, principal: str) -> Message:
+def withdraw(
+    tenant_id: int, public_id: str, message_id: str, by: str, *, sender: str | None = None, reason: str = ""
+) -> Message:
     """Withdraw a message: its place remains, its content is no longer returned. It is idempotent.
 
     Args:
-        principal: the sender, who may withdraw within WITHDRAWAL_WINDOW; "" (an administrator) always.
+        by: the principal who withdraws it, which is stored with the reason.
+        sender: the principal whose message it must be, sent within WITHDRAWAL_WINDOW; by default the one who withdraws
+            it. ANY_SENDER (for an admin): anybody's, however old.
 
     Raises:
-        ApiError: 404 if there is no such message, or it cannot be withdrawn by the principal.
+        ApiError: 404 if there is no such message.
     """
-    now = clock.now()
+    withdrawal, now = Withdrawal(by, by if sender is None else sender, reason), clock.now()
 
     def update() -> StoredMessage:
         stored = mysql.run_transaction(
-            lambda tx: store.withdraw(tx, tenant_id, public_id, message_id, principal, now - WITHDRAWAL_WINDOW, now)
+            lambda tx: withdrawal_store.withdraw(
+                tx, tenant_id, public_id, message_id, withdrawal, now - WITHDRAWAL_WINDOW, now
+            )
         )
         if stored is None:
             raise ApiError(errors.NOT_FOUND, "消息不存在，或已超过2分钟不能撤回")

@@ -48,6 +48,15 @@ class NewMessage:
     few_recipients: bool = False  # always at most MAX_INLINE_RECIPIENTS: saves the statement that checks it
 
 
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """Who withdraws a message, and why."""
+
+    by: str  # principal
+    sender: str  # the principal who must have sent it, a while ago at most; "" for any sender at any time
+    reason: str = ""
+
+
 class Message(NamedTuple):
     """One entry of the log. A withdrawn one keeps its place, but has no content, object_key or extra."""
 

@@ -1,14 +1,12 @@
-"""SQL of the conversation log: creating conversations, and sending and withdrawing messages."""
+"""SQL of the conversation log: creating conversations, and sending messages."""
 
-import json
 from typing import Any
 
 from chalicelib import clock
 from chalicelib.adapters.mysql import Row, Tx
-from chalicelib.messaging import ids, withdrawn_files
+from chalicelib.messaging import ids
 from chalicelib.messaging.feed import EventKind
 from chalicelib.messaging.models import IdempotentMessage, Message, NewMessage, StoredMessage
-from chalicelib.outbox import store as outbox_store
 from chalicelib.outbox.jobs import Job
 
 MAX_INLINE_RECIPIENTS = 20  # more participants than these are notified by an outbox job, after the response
@@ -284,82 +282,6 @@ def is_archived(tx: Tx, tenant_id: int, kind: str | None, public_id: str, princi
         principal=principal.encode(),
     )
     return found is not None
-
-
-def withdraw(
-    tx: Tx, tenant_id: int, public_id: str, message_id: str, principal: str, since: int, now: int
-) -> StoredMessage | None:
-    """Withdraw a message and count the change. Withdrawing twice changes nothing and returns the same.
-
-    Args:
-        principal: the sender; "" to withdraw a message of any sender, however old.
-
-    Returns:
-        None unless the message is the principal's own and was sent after `since`.
-    """
-    tick, tag = ids.decode(message_id)
-    row = tx.fetch_one(
-        """
-        SELECT m.conversation_id, m.seq, m.tick, m.tag, m.sender, m.type, m.content, m.object_key, m.sent_at,
-               m.withdrawn_at, m.status, m.extra
-        FROM conversations c JOIN messages m ON m.conversation_id = c.conversation_id
-        WHERE c.public_id = %(public_id)s AND c.tenant_id = %(tenant_id)s
-          AND m.tick = %(tick)s AND m.tag = %(tag)s FOR UPDATE
-        """,
-        tenant_id=tenant_id,
-        public_id=public_id.encode(),
-        tick=tick,
-        tag=tag,
-    )
-    if row is None:
-        return None
-    if principal and (row["sender"].decode() != principal or row["sent_at"] <= since):
-        return None
-    conversation_id, first_time = row["conversation_id"], row["withdrawn_at"] is None
-    withdraws_file = False
-    if first_time:
-        _set_withdrawn(tx, conversation_id, row["seq"], row["sender"], now)
-        withdraws_file = withdrawn_files.withdraw_file(tx, tenant_id, conversation_id, row["object_key"].decode(), now)
-    changes = tx.fetch_value(
-        "SELECT changes FROM conversations WHERE conversation_id = %(conversation_id)s", conversation_id=conversation_id
-    )
-    rows = tx.fetch_all(SELECT_RECIPIENTS, conversation_id=conversation_id)
-    is_large = len(rows) > MAX_INLINE_RECIPIENTS
-    if is_large and first_time:
-        payload = json.dumps({"kind": EventKind.WITHDRAWN, "conversation": public_id, "seq": row["seq"]})
-        outbox_store.insert(tx, tenant_id, Job.NOTIFY_CONVERSATION, None, payload, now)
-    return StoredMessage(
-        parse_message({**row, "withdrawn_at": now}),
-        "",
-        changes,
-        list_inline_recipients(rows),
-        counts_as_change=first_time,
-        is_large_conversation=is_large,
-        withdraws_file=withdraws_file,
-    )
-
-
-def _set_withdrawn(tx: Tx, conversation_id: int, seq: int, sender: bytes, now: int) -> None:
-    """Mark a message as withdrawn; those who have not read it have one unread message less."""
-    tx.execute(
-        "UPDATE conversations SET changes = changes + 1 WHERE conversation_id = %(conversation_id)s",
-        conversation_id=conversation_id,
-    )
-    tx.execute(
-        """
-        UPDATE participants SET withdrawn_after_read = withdrawn_after_read + 1
-        WHERE conversation_id = %(conversation_id)s AND read_seq < %(seq)s AND principal <> %(sender)s
-        """,
-        conversation_id=conversation_id,
-        seq=seq,
-        sender=sender,
-    )
-    tx.execute(
-        "UPDATE messages SET withdrawn_at = %(now)s WHERE conversation_id = %(conversation_id)s AND seq = %(seq)s",
-        conversation_id=conversation_id,
-        seq=seq,
-        now=now,
-    )
 
 
 def list_inline_recipients(rows: list[Row]) -> list[str]:

@@ -56,12 +56,24 @@ CREATE TABLE messages (
     extra            VARCHAR(4000) NOT NULL DEFAULT '',  -- messagecenter fields (title, link, business object), returned unchanged
     sent_at          BIGINT NOT NULL,
     withdrawn_at     BIGINT NULL,  -- the content is kept for audit and no longer returned
-    withdrawn_by     VARBINARY(160) NULL,  -- principal
-    withdrawn_reason VARCHAR(255) NOT NULL DEFAULT '',
     PRIMARY KEY (conversation_id, seq),
     CONSTRAINT seq_is_positive CHECK (seq > 0),
     UNIQUE KEY message_id (tick, tag),
     UNIQUE KEY idempotency_key (tenant_id, sender, endpoint, idempotency_key)
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
+
+-- Who has withdrawn a message, and why. A table of its own, because messages are many and withdrawals few.
+CREATE TABLE withdrawals (
+    withdrawal_id    BIGINT PRIMARY KEY AUTO_INCREMENT,
+    tenant_id        BIGINT NOT NULL,
+    conversation_id  BIGINT NOT NULL,
+    seq              BIGINT NOT NULL,
+    withdrawn_by     VARBINARY(160) NOT NULL,  -- principal
+    reason           VARCHAR(255) NOT NULL,  -- '' if none was given
+    at               BIGINT NOT NULL,
+    UNIQUE KEY message (conversation_id, seq),
+    KEY by_tenant (tenant_id, withdrawal_id),
+    KEY by_person (tenant_id, withdrawn_by, withdrawal_id)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
 -- Open WebSocket connections. Rows of connections that closed without notice are deleted when a push fails or with age.

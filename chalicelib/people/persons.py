@@ -1,10 +1,27 @@
 """User ids: one number range for patients' accounts and staff."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
 
 from chalicelib import clock
 from chalicelib.adapters.mysql import Tx
 from chalicelib.people.roles import PersonKind, Role
+
+# The name of a person with the staff row s or the account a; a patient without a name has that of their first member.
+DISPLAY_NAME_SQL = """
+    COALESCE(s.name, NULLIF(a.name, ''),
+             (SELECT m.name FROM members m WHERE m.user_id = a.user_id AND m.live = 1
+              ORDER BY m.is_default DESC, m.member_id LIMIT 1))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A person of the tenant as others see them."""
+
+    kind: PersonKind
+    name: str  # "" if unknown
+    disabled: bool
 
 
 def create(tx: Tx, tenant_id: int, kind: PersonKind) -> int:
@@ -54,3 +71,19 @@ def list_existing_ids(tx: Tx, tenant_id: int, user_ids: Collection[int]) -> set[
         user_ids=sorted(user_ids),
     )
     return {row["user_id"] for row in rows}
+
+
+def get_people(tx: Tx, tenant_id: int, user_ids: Collection[int]) -> dict[int, Person]:
+    """Return those of the ids that are people of the tenant, by user id."""
+    rows = tx.fetch_all(
+        f"""
+        SELECT p.user_id, p.kind, {DISPLAY_NAME_SQL} AS name, s.disabled_at IS NOT NULL AS disabled
+        FROM people p
+        LEFT JOIN accounts a ON a.user_id = p.user_id
+        LEFT JOIN staff s ON s.user_id = p.user_id
+        WHERE p.tenant_id = %(tenant_id)s AND p.user_id IN %(user_ids)s
+        """,
+        tenant_id=tenant_id,
+        user_ids=sorted(user_ids),
+    )
+    return {row["user_id"]: Person(PersonKind(row["kind"]), row["name"] or "", bool(row["disabled"])) for row in rows}

@@ -13,6 +13,7 @@ from chalicelib.staff import (
     patient_saving,
     sign_in,
     staff_admin,
+    withdrawn_messages,
 )
 from chalicelib.staff.label_models import (
     CountedLabels,
@@ -52,6 +53,12 @@ from chalicelib.staff.staff_models import (
     SaveDoctorRequest,
     StaffListQuery,
     StaffReference,
+)
+from chalicelib.staff.withdrawn_models import (
+    OriginalMessage,
+    WithdrawnMessage,
+    WithdrawnMessageListQuery,
+    WithdrawnMessageQuery,
 )
 
 routes = Routes(__name__)
@@ -231,6 +238,26 @@ def staff_password(caller: Caller, body: ResetStaffPasswordRequest) -> None:
     Ends all sessions of the member of staff.
     """
     staff_admin.reset_password(caller, body)
+
+
+@routes.get("/pati_service/manager_service/withdrawn_messages", callers=[Role.ADMIN])
+def list_withdrawn_messages(caller: Caller, query: WithdrawnMessageListQuery) -> list[WithdrawnMessage]:
+    """撤回消息列表
+
+    Of all conversations of the hospital, the last withdrawn first: who withdrew which message, when and why, without
+    its content. The next page begins before the last withdrawal_id.
+    """
+    return withdrawn_messages.list_all(caller, query)
+
+
+@routes.get("/pati_service/manager_service/withdrawn_message", callers=[Role.ADMIN], errors=[NOT_FOUND])
+def withdrawn_message(caller: Caller, query: WithdrawnMessageQuery) -> OriginalMessage:
+    """查阅已撤回消息的原文
+
+    The content that the message had. Each access is entered into the audit log with its reason. The link of a picture
+    is valid for 30 minutes.
+    """
+    return withdrawn_messages.get_original(caller, query)
 
 
 @routes.get("/pati_service/manager_service/departments", callers=STAFF_ROLES)

@@ -71,6 +71,7 @@ def list_values(demo: Fields) -> dict[str, Fields]:
         lambda: _upload_files(lin, chen, demo["session_no"]),
         lambda: _create_conversations(lin, chen),
         lambda: _create_help_desk_chat(lin, chen, desk, chen_id, lin_id),
+        lambda: _withdraw_message(lin, admin["token"], chen_id),
         lambda: _list_schedules(desk["token"], chen_id, zhou_id),
         lambda: _book(lin, desk["token"], member_id, chen_id),
         lambda: _list_wechat_values(admin["token"]),
@@ -187,6 +188,14 @@ def _create_help_desk_chat(lin: str, chen: str, desk: Fields, chen_id: str, lin_
         f"{MESSAGE_PATH}/obtainShunt": {"type": ""},
         f"{MESSAGE_PATH}/savePost": {"userId": desk["staff_id"]},
     }
+
+
+def _withdraw_message(lin: str, admin: str, chen_id: str) -> dict[str, Fields]:
+    [sent] = _post(
+        f"{MESSAGE_PATH}/messageAdd", lin, "withdrawn", **{**CHAT_TEXT, "content": "发错了"}, receiveId=chen_id
+    )
+    _post(f"{MESSAGE_PATH}/withdrawMessage", admin, messageId=sent["messageId"], userType=1)
+    return {f"{STAFF_PATH}/withdrawn_message": {"msg_id": sent["messageId"]}}
 
 
 def _list_schedules(desk: str, chen_id: str, zhou_id: str) -> dict[str, Fields]:

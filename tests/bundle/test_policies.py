@@ -145,6 +145,13 @@ def test_object_keys_match_the_policies() -> None:
     assert 'object_key = f"{tenant_id}/exports/' in exports
 
 
+def test_the_staffs_function_may_sign_links_to_withdrawn_files(package: Package) -> None:
+    name = next(name for name, module in SERVING.items() if module == "chalicelib.staff.routes")
+    readable = [one["Resource"] for one in list_allowed(package, name) if "s3:GetObject" in one["Action"]]
+    withdrawn = "arn:aws-cn:s3:::exported-bucket/1/withdrawn/a.jpg"
+    assert any(fnmatch.fnmatch(withdrawn, resolve(one, package.template)) for one in readable)
+
+
 def test_no_two_functions_share_a_role(package: Package) -> None:
     roles = [one["Role"]["Fn::GetAtt"][0] for one in find_functions(package.template).values()]
     assert len(set(roles)) == len(roles)

@@ -7,9 +7,9 @@ import pytest
 
 from chalicelib import clock
 from chalicelib.adapters import mysql, redis
-from chalicelib.adapters.mysql import Tx
+from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.errors import ApiError
-from chalicelib.messaging import log, reading, reading_store, recent_cache, store
+from chalicelib.messaging import log, reading, reading_store, recent_cache, withdrawal_store
 from tests.support.conversation_log import SendMessage, build_redis_keys, count_unread, read_newest
 from tests.support.factories import Person
 from tests.support.faults.final_state import is_row_lock_waiting, wait_until
@@ -54,8 +54,42 @@ def test_only_administrator_withdraws_after_two_minutes(
     with pytest.raises(ApiError, match="2分钟"):
         log.withdraw(lin.tenant_id, conversation, wrong.id, lin.principal)
     assert read_newest(conversation, lin) == ["说错了"]
-    log.withdraw(lin.tenant_id, conversation, wrong.id, "")
+    log.withdraw(lin.tenant_id, conversation, wrong.id, "user:1", sender=log.ANY_SENDER)
     assert read_newest(conversation, lin) == [""]
+
+
+def test_withdrawal_records_who_when_and_why(
+    conversation: str, lin: Person, send_message: SendMessage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Red team M6. Withdrawing again, by anybody, changes nothing."""
+    first, second = send_message("说错了", lin), send_message("也错了", lin)
+    log.withdraw(lin.tenant_id, conversation, first.id, lin.principal)
+    log.withdraw(lin.tenant_id, conversation, second.id, "user:1", sender=log.ANY_SENDER, reason="发错了人")
+    recorded = list_withdrawals(lin)
+    assert [(row["seq"], row["withdrawn_by"], row["reason"]) for row in recorded] == [
+        (1, lin.principal.encode(), ""),
+        (2, b"user:1", "发错了人"),
+    ]
+    withdrawn_at = "SELECT withdrawn_at FROM messages WHERE sender = %(sender)s ORDER BY seq"
+    stored = mysql.autocommit.fetch_all(withdrawn_at, sender=lin.principal.encode())
+    assert [row["at"] for row in recorded] == [row["withdrawn_at"] for row in stored]
+    later = clock.now() + clock.SECOND
+    monkeypatch.setattr(clock, "now", lambda: later)
+    log.withdraw(lin.tenant_id, conversation, first.id, "user:1", sender=log.ANY_SENDER, reason="再撤一次")
+    assert list_withdrawals(lin) == recorded
+
+
+def test_rejected_withdrawal_is_not_recorded(conversation: str, lin: Person, send_message: SendMessage) -> None:
+    message = send_message("一", lin)
+    for sender in (None, "user:0"):
+        with pytest.raises(ApiError):
+            log.withdraw(lin.tenant_id, conversation, message.id, "user:1", sender=sender)
+    assert list_withdrawals(lin) == []
+
+
+def list_withdrawals(person: Person) -> list[Row]:
+    sql = "SELECT * FROM withdrawals WHERE tenant_id = %(tenant_id)s ORDER BY withdrawal_id"
+    return mysql.autocommit.fetch_all(sql, tenant_id=person.tenant_id)
 
 
 def test_message_of_another_cannot_be_withdrawn(
@@ -108,7 +142,7 @@ def test_withdrawal_of_a_read_message_does_not_hide_an_unread_one(
     wrong = send_message("说错了", lin)
     read_newest(conversation, chen)
     send_message("对的", lin)
-    log.withdraw(lin.tenant_id, conversation, wrong.id, "")
+    log.withdraw(lin.tenant_id, conversation, wrong.id, "user:1", sender=log.ANY_SENDER)
     assert count_unread(conversation, chen) == 1
     assert read_newest(conversation, chen) == ["对的", ""]
     assert count_unread(conversation, chen) == 0
@@ -169,7 +203,7 @@ def test_message_that_is_withdrawn_while_it_is_read_is_counted_right(
     send_message("一", lin)
     page, _ = reading.fetch_newest_page(conversation, chen.principal, 10)
     wrong = send_message("二", lin)
-    paused = (reading_store, "advance_read_position") if is_reader_first else (store, "withdraw")
+    paused = (reading_store, "advance_read_position") if is_reader_first else (withdrawal_store, "withdraw")
     reached, proceed = pause_after(monkeypatch, *paused)
     calls: list[Callable[[], Any]] = [
         lambda: reading.mark_read(conversation, page),

@@ -62,3 +62,11 @@ def search_patients(person: Person, **query: Any) -> ApiResponse:
 
 def get_access_log(person: Person, **query: Any) -> ApiResponse:
     return get(f"{STAFF_PATH}/access_log", person.token, **query)
+
+
+def list_withdrawn_messages(person: Person, **query: Any) -> ApiResponse:
+    return get(f"{STAFF_PATH}/withdrawn_messages", person.token, **query)
+
+
+def get_withdrawn_message(person: Person, msg_id: Any, reason: str = "患者投诉，核对原文") -> ApiResponse:
+    return get(f"{STAFF_PATH}/withdrawn_message", person.token, msg_id=msg_id, reason=reason)
